@@ -1,0 +1,59 @@
+/** Every `code` that a client can meet in a problem document, with its status and title. */
+export const PROBLEMS = {
+  invalid_request: { status: 400, title: 'Bad Request' },
+  unauthorized: { status: 401, title: 'Unauthorized' },
+  invalid_credentials: { status: 401, title: 'Unauthorized' },
+  forbidden: { status: 403, title: 'Forbidden' },
+  not_found: { status: 404, title: 'Not Found' },
+  event_not_found: { status: 404, title: 'Not Found' },
+  booking_not_found: { status: 404, title: 'Not Found' },
+  job_not_found: { status: 404, title: 'Not Found' },
+  user_not_found: { status: 404, title: 'Not Found' },
+  method_not_allowed: { status: 405, title: 'Method Not Allowed' },
+  user_exists: { status: 409, title: 'Conflict' },
+  event_exists: { status: 409, title: 'Conflict' },
+  already_booked: { status: 409, title: 'Conflict' },
+  already_waiting: { status: 409, title: 'Conflict' },
+  payload_too_large: { status: 413, title: 'Content Too Large' },
+  unsupported_media_type: { status: 415, title: 'Unsupported Media Type' },
+  idempotency_key_reused: { status: 422, title: 'Unprocessable Content' },
+  internal: { status: 500, title: 'Internal Server Error' },
+  rejected: { status: 500, title: 'Internal Server Error' },
+  busy: { status: 503, title: 'Service Unavailable' },
+  unavailable: { status: 503, title: 'Service Unavailable' },
+  unknown: { status: 503, title: 'Service Unavailable' },
+} as const
+
+export type ErrorCode = keyof typeof PROBLEMS
+
+/** One fault of a request body: where (RFC 6901) and what. */
+export interface FieldError {
+  pointer: string
+  detail: string
+}
+
+/** Members and headers that some problems carry beside the code. */
+export interface ProblemExtras {
+  errors?: FieldError[]
+  position?: number
+  headers?: Record<string, string>
+  cause?: unknown
+}
+
+/** An unexpected failure or a refusal, with the code that the client will read. Expected results of a line are values. */
+export class AppError extends Error {
+  readonly code: ErrorCode
+  readonly extras: ProblemExtras
+
+  /** @param message a sentence for a person; it leaves the process, so it names nothing internal */
+  constructor(code: ErrorCode, message: string, extras: ProblemExtras = {}) {
+    super(message, extras.cause === undefined ? undefined : { cause: extras.cause })
+    this.name = 'AppError'
+    this.code = code
+    this.extras = extras
+  }
+
+  get status(): (typeof PROBLEMS)[ErrorCode]['status'] {
+    return PROBLEMS[this.code].status
+  }
+}

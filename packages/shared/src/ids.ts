@@ -1,0 +1,76 @@
+import { randomFillSync } from 'node:crypto'
+
+/** Largest event id: what a JSON number carries exactly. */
+export const MAX_EVENT_ID = Number.MAX_SAFE_INTEGER
+/** Largest size of an event, in tickets. */
+export const MAX_TOTAL_TICKETS = 1_000_000
+/** Longest user id, in code points. */
+export const MAX_USER_ID_LENGTH = 128
+
+/** True for an integer from 1 to 2^53-1, the only numbers that may name an event (and so a queue). */
+export function isEventId(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= 1
+}
+
+// Control characters (Cc) would break logs and CSV; lone surrogates (Cs) cannot be stored as UTF-8.
+const forbiddenInUserId = /[\p{Cc}\p{Cs}]/u
+
+/** True for a string of 1 to 128 code points without control characters or lone surrogates. */
+export function isUserId(value: unknown): value is string {
+  if (typeof value !== 'string' || value.length === 0 || value.length > 2 * MAX_USER_ID_LENGTH) return false
+  if (value.length > MAX_USER_ID_LENGTH && [...value].length > MAX_USER_ID_LENGTH) return false
+  return !forbiddenInUserId.test(value)
+}
+
+const randomPool = Buffer.allocUnsafe(4096)
+let randomOffset = randomPool.length
+
+/** 60 random bits in base 36. Drawn from a pool, since one call to the kernel a job is most of its cost. */
+function randomPart(): string {
+  if (randomOffset + 8 > randomPool.length) {
+    randomFillSync(randomPool)
+    randomOffset = 0
+  }
+  const bits = randomPool.readBigUInt64BE(randomOffset) >> 4n
+  randomOffset += 8
+  return bits.toString(36).padStart(12, '0')
+}
+
+/**
+ * A new BullMQ job id: `<line>.<time and randomness>.<number of commands>`.
+ *
+ * The line stands in it so that a poll finds its queue, the number of commands so that the length of a line can be
+ * counted from ids alone, and time comes first in the middle part so that the index of `commands` grows at its end.
+ * Never all digits and without `:`, which BullMQ refuses.
+ */
+export function newJobId(lineName: string, commandCount: number, nowMs: number): string {
+  return `${lineName}.${nowMs.toString(36).padStart(9, '0')}${randomPart()}.${commandCount}`
+}
+
+/** The id of one command, what clients know as `jobId`. Index starts at 0. */
+export function commandIdOf(jobId: string, index: number): string {
+  return `${jobId}.${index}`
+}
+
+/** A command id taken apart. */
+export interface CommandAddress {
+  lineName: string
+  jobId: string
+  index: number
+}
+
+const commandIdPattern = /^((?:event|line)-(?:0|[1-9]\d{0,15}))\.([0-9a-z]{21})\.([1-9]\d{0,2})\.(0|[1-9]\d{0,2})$/
+
+/** Takes a command id apart; `undefined` for anything that this product cannot have given out. */
+export function parseCommandId(commandId: string): CommandAddress | undefined {
+  const match = commandIdPattern.exec(commandId)
+  if (match === null) return undefined
+  const [, lineName, middle, count, index] = match as unknown as [string, string, string, string, string]
+  if (Number(index) >= Number(count)) return undefined
+  return { lineName, jobId: `${lineName}.${middle}.${count}`, index: Number(index) }
+}
+
+/** How many commands the job of that id carries. */
+export function commandCountOf(jobId: string): number {
+  return Number(jobId.slice(jobId.lastIndexOf('.') + 1))
+}

@@ -1,0 +1,55 @@
+/**
+ * Where a command stands. A *line* is one BullMQ queue; by default every event has its own (`event-<id>`), with
+ * `LINES=n` events share `line-0` … `line-<n-1>`. Both settings are fixed at installation: a changed number would put
+ * commands of one event into two lines.
+ */
+export interface LineLayout {
+  /** Number of shared lines; 0 gives every event a line of its own. */
+  lines: number
+  /** Number of key shards (Redis hash tags) the lines are spread over. */
+  shards: number
+  /** What every key starts with, so that installations can share a Redis. */
+  keyPrefix: string
+}
+
+/** Spreads ids evenly over a small number (Fibonacci hashing), also where they are all multiples of something. */
+function spread(value: number, buckets: number): number {
+  const hashed = (BigInt(value) * 0x9e3779b97f4a7c15n) & 0xffffffffffffffffn
+  return Number((hashed >> 32n) % BigInt(buckets))
+}
+
+/** The line in which the commands of that event stand. */
+export function lineNameOf(eventId: number, layout: LineLayout): string {
+  return layout.lines === 0 ? `event-${eventId}` : `line-${spread(eventId, layout.lines)}`
+}
+
+/** Prefix of all keys of a shard; the braces make one Redis Cluster hash tag of it. */
+export function shardPrefix(shard: number, layout: LineLayout): string {
+  return `${layout.keyPrefix}{s${shard}}`
+}
+
+/** BullMQ `prefix` of that line's queue. */
+export function linePrefix(lineName: string, layout: LineLayout): string {
+  if (layout.shards === 1) return shardPrefix(0, layout)
+  return shardPrefix(spread(Number(lineName.slice(lineName.indexOf('-') + 1)) + 1, layout.shards), layout)
+}
+
+/** All shard prefixes of the installation, in order. */
+export function shardPrefixes(layout: LineLayout): string[] {
+  return Array.from({ length: layout.shards }, (_, shard) => shardPrefix(shard, layout))
+}
+
+/** The stream on which API processes name the lines that have work. */
+export function activityKey(prefix: string): string {
+  return `${prefix}:activity`
+}
+
+/** The stream on which workers answer one API process. */
+export function replyKey(prefix: string, replyTo: string): string {
+  return `${prefix}:replies:${replyTo}`
+}
+
+/** The hash that counts a line's undecided commands, a field an event. */
+export function depthKey(prefix: string, lineName: string): string {
+  return `${prefix}:${lineName}:depth`
+}
