@@ -1,0 +1,205 @@
+import { sql } from 'drizzle-orm'
+import {
+  bigint,
+  boolean,
+  check,
+  customType,
+  index,
+  integer,
+  pgTable,
+  primaryKey,
+  smallint,
+  text,
+  timestamp,
+  uuid,
+} from 'drizzle-orm/pg-core'
+
+const at = (name: string) => timestamp(name, { withTimezone: true, precision: 6 })
+const eventId = () => bigint('event_id', { mode: 'number' }).notNull()
+/** Text compared byte by byte: ids are compared as they are, and the index needs no collation rules. */
+const id = customType<{ data: string }>({ dataType: () => 'text collate "C"' })
+
+/** Local accounts. Tokens of another issuer need no row here. */
+export const users = pgTable(
+  'users',
+  {
+    userId: id('user_id').primaryKey(),
+    /** argon2id, PHC string. */
+    passwordHash: text('password_hash').notNull(),
+    role: text('role', { enum: ['user', 'organizer', 'admin'] })
+      .notNull()
+      .default('user'),
+    disabled: boolean('disabled').notNull().default(false),
+    /** Last change of role or disabled; null for accounts that stand as they were registered. */
+    privilegesChangedAt: at('privileges_changed_at'),
+    createdAt: at('created_at').notNull().defaultNow(),
+  },
+  (table) => [
+    check('users_role_known', sql`${table.role} IN ('user', 'organizer', 'admin')`),
+    index('users_privileges_changed_at').on(table.privilegesChangedAt).where(sql`${table.privilegesChangedAt} IS NOT NULL`),
+  ],
+)
+
+/** One-time refresh tokens. All that come from one login are a family; reuse of a spent one ends it. */
+export const refreshTokens = pgTable(
+  'refresh_tokens',
+  {
+    /** SHA-256 of the token, base64url: the database alone lets nobody in. */
+    tokenHash: id('token_hash').primaryKey(),
+    familyId: uuid('family_id').notNull(),
+    userId: id('user_id').notNull(),
+    expiresAt: at('expires_at').notNull(),
+    /** When it was exchanged for its successor; null while it is good. */
+    spentAt: at('spent_at'),
+    createdAt: at('created_at').notNull().defaultNow(),
+  },
+  (table) => [
+    index('refresh_tokens_family').on(table.familyId),
+    index('refresh_tokens_user').on(table.userId),
+    index('refresh_tokens_expires_at').on(table.expiresAt),
+  ],
+)
+
+/**
+ * What tickets are sold for. The row is the lock under which everything of the event is decided, and it carries the
+ * counters, so that no decision counts rows.
+ */
+export const events = pgTable(
+  'events',
+  {
+    eventId: bigint('event_id', { mode: 'number' }).primaryKey(),
+    totalTickets: integer('total_tickets').notNull(),
+    availableTickets: integer('available_tickets').notNull(),
+    waitingCount: integer('waiting_count').notNull().default(0),
+    /** Last number given out in the order of decisions, to a booking or a place in the list. */
+    lastSequence: bigint('last_sequence', { mode: 'number' }).notNull().default(0),
+    /** No entry before this one still waits; the search for the head starts here instead of at old, dead rows. */
+    waitlistHeadSequence: bigint('waitlist_head_sequence', { mode: 'number' }).notNull().default(0),
+    createdAt: at('created_at').notNull().defaultNow(),
+  },
+  (table) => [
+    check('events_id_in_range', sql`${table.eventId} BETWEEN 1 AND 9007199254740991`),
+    check('events_size_in_range', sql`${table.totalTickets} BETWEEN 0 AND 1000000`),
+    check('events_never_oversold', sql`0 <= ${table.availableTickets} AND ${table.availableTickets} <= ${table.totalTickets}`),
+    check('events_no_free_ticket_while_waiting', sql`${table.waitingCount} = 0 OR (${table.availableTickets} = 0 AND ${table.waitingCount} > 0)`),
+  ],
+)
+
+/** One live claim per user and event, a booking or a place in the list: the guard, and the fast way to find it. */
+export const claims = pgTable(
+  'claims',
+  {
+    eventId: eventId(),
+    userId: id('user_id').notNull(),
+    kind: text('kind', { enum: ['booking', 'waiting'] }).notNull(),
+    /** The row of `bookings` or `waitlist_entries` it stands for. */
+    sequence: bigint('sequence', { mode: 'number' }).notNull(),
+  },
+  (table) => [
+    primaryKey({ columns: [table.eventId, table.userId] }),
+    check('claims_kind_known', sql`${table.kind} IN ('booking', 'waiting')`),
+  ],
+)
+
+/** Tickets held now or once. */
+export const bookings = pgTable(
+  'bookings',
+  {
+    eventId: eventId(),
+    sequence: bigint('sequence', { mode: 'number' }).notNull(),
+    userId: id('user_id').notNull(),
+    status: text('status', { enum: ['confirmed', 'canceled'] }).notNull(),
+    /** True where the ticket came through the waiting list. */
+    promoted: boolean('promoted').notNull(),
+    bookedAt: at('booked_at').notNull(),
+    canceledAt: at('canceled_at'),
+  },
+  (table) => [
+    primaryKey({ columns: [table.eventId, table.sequence] }),
+    check('bookings_status_known', sql`${table.status} IN ('confirmed', 'canceled')`),
+  ],
+)
+
+/** Places in waiting lists, in order of `sequence`. */
+export const waitlistEntries = pgTable(
+  'waitlist_entries',
+  {
+    eventId: eventId(),
+    sequence: bigint('sequence', { mode: 'number' }).notNull(),
+    userId: id('user_id').notNull(),
+    status: text('status', { enum: ['waiting', 'promoted', 'withdrawn'] }).notNull(),
+    since: at('since').notNull(),
+    leftAt: at('left_at'),
+  },
+  (table) => [
+    primaryKey({ columns: [table.eventId, table.sequence] }),
+    check('waitlist_entries_status_known', sql`${table.status} IN ('waiting', 'promoted', 'withdrawn')`),
+  ],
+)
+
+/**
+ * How many still wait in each stretch of 1,024 sequence numbers, so that a rank in a list of a million is the sum of
+ * some hundred small rows and a short scan, not a count of half a million.
+ */
+export const waitlistBlocks = pgTable(
+  'waitlist_blocks',
+  {
+    eventId: eventId(),
+    block: bigint('block', { mode: 'number' }).notNull(),
+    waitingCount: integer('waiting_count').notNull(),
+  },
+  (table) => [
+    primaryKey({ columns: [table.eventId, table.block] }),
+    check('waitlist_blocks_count_in_range', sql`${table.waitingCount} BETWEEN 0 AND 1024`),
+  ],
+)
+
+/** Every decided command with its answer: what makes a second run harmless and a poll answerable. */
+export const commands = pgTable(
+  'commands',
+  {
+    commandId: id('command_id').primaryKey(),
+    type: text('type', { enum: ['book', 'cancel'] }).notNull(),
+    eventId: eventId(),
+    userId: id('user_id').notNull(),
+    /** Who asked. */
+    caller: id('caller').notNull(),
+    /** One of the outcomes of the wire, or `refused` where the API told the client that it was not accepted. */
+    outcome: text('outcome').notNull(),
+    position: integer('position'),
+    /** Sequence of the booking that the outcome speaks of. */
+    bookingSequence: bigint('booking_sequence', { mode: 'number' }),
+    promotedUserId: id('promoted_user_id'),
+    /** The first command with the same idempotency key, where this one only repeats its answer. */
+    replayOf: id('replay_of'),
+    acceptedAt: at('accepted_at').notNull(),
+    decidedAt: at('decided_at').notNull(),
+  },
+  (table) => [
+    // Rows arrive in order of time: a block range index finds the old ones for the price of a few pages.
+    index('commands_decided_at').using('brin', table.decidedAt),
+  ],
+)
+
+/** Which command spoke first for a caller's key. Good for 24 h. */
+export const idempotencyKeys = pgTable(
+  'idempotency_keys',
+  {
+    caller: id('caller').notNull(),
+    /** SHA-256 of the key, base64url. */
+    keyHash: id('key_hash').notNull(),
+    commandId: id('command_id').notNull(),
+    createdAt: at('created_at').notNull(),
+  },
+  (table) => [
+    primaryKey({ columns: [table.caller, table.keyHash] }),
+    index('idempotency_keys_created_at').using('brin', table.createdAt),
+  ],
+)
+
+/** How often a command of a crashed job was started alone; written before it runs, gone once it is decided. */
+export const commandStarts = pgTable('command_starts', {
+  commandId: id('command_id').primaryKey(),
+  starts: smallint('starts').notNull(),
+  lastStartAt: at('last_start_at').notNull(),
+})
