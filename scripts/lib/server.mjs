@@ -1,0 +1,73 @@
+import { readFileSync } from 'node:fs';
+import { talk } from './net.mjs';
+import { run } from './run.mjs';
+import { Plain } from './say.mjs';
+
+/**
+ * A PostgreSQL or Redis that something here uses.
+ *
+ * @typedef {object} Server
+ * @property {string} url
+ * @property {string} source where it comes from, for the line that says what was chosen
+ * @property {boolean} ours false for one that was given by URL: it is never stopped, and kill and the like throw
+ * @property {() => Promise<void>} stop gracefully; nothing of it is left running
+ * @property {() => Promise<void>} kill like a power cut: SIGKILL, no chance to write anything
+ * @property {() => Promise<void>} restart starts it again, on the same port and data, after stop or kill
+ * @property {() => Promise<void>} pause SIGSTOP: connections stay, nobody answers
+ * @property {() => Promise<void>} resume
+ * @property {Promise<void>} [ended] resolves when it has ended by itself or otherwise
+ */
+
+/**
+ * A server that somebody else runs.
+ *
+ * @param {{ name: string, variable: string, url: string, defaultPort: number }} given
+ * @returns {Promise<Server>}
+ * @throws {Plain} when nothing answers there
+ */
+export async function givenServer({ name, variable, url, defaultPort }) {
+  const { hostname, port } = parse(variable, url);
+  const host = hostname.replace(/^\[|\]$/g, '') || '127.0.0.1';
+  await talk({ host, port: Number(port) || defaultPort, timeoutMs: 3_000 }).catch(() => {
+    throw new Plain(
+      `${variable} names a ${name} at ${host}:${port || defaultPort}, but nothing answers there. ` +
+        `Start it, correct ${variable}, or unset it to have one started for you.`,
+    );
+  });
+  const refuse = async () => {
+    throw new Error(`${name} was given by ${variable}; it is not ours to kill or restart`);
+  };
+  const source = `given by ${variable}`;
+  return { url, source, ours: false, stop: async () => {}, kill: refuse, restart: refuse, pause: refuse, resume: refuse };
+}
+
+/** @param {string} variable @param {string} url */
+function parse(variable, url) {
+  try {
+    return new URL(url);
+  } catch {
+    throw new Plain(`${variable} is no URL.`);
+  }
+}
+
+/**
+ * Every process as [pid, parent, command line]; the same on Linux and macOS.
+ *
+ * @returns {Promise<[number, number, string][]>}
+ */
+export async function processes() {
+  const listing = await run('ps', ['-A', '-o', 'pid=,ppid=,args=']).catch(() => '');
+  return listing.split('\n').flatMap((line) => {
+    const match = /^\s*(\d+)\s+(\d+)\s+(.*)$/.exec(line);
+    return match === null ? [] : [[Number(match[1]), Number(match[2]), /** @type {string} */ (match[3])]];
+  });
+}
+
+/** A file's text, or '' where there is none. @param {string} file */
+export function readText(file) {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch {
+    return '';
+  }
+}
