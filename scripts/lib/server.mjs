@@ -1,7 +1,7 @@
-import { readFileSync } from 'node:fs';
-import { talk } from './net.mjs';
-import { run } from './run.mjs';
-import { Plain } from './say.mjs';
+import { readFileSync } from 'node:fs'
+import { talk } from './net.mjs'
+import { run } from './run.mjs'
+import { Plain } from './say.mjs'
 
 /**
  * A PostgreSQL or Redis that something here uses.
@@ -26,27 +26,36 @@ import { Plain } from './say.mjs';
  * @throws {Plain} when nothing answers there
  */
 export async function givenServer({ name, variable, url, defaultPort }) {
-  const { hostname, port } = parse(variable, url);
-  const host = hostname.replace(/^\[|\]$/g, '') || '127.0.0.1';
+  const { hostname, port } = parse(variable, url)
+  const host = hostname.replace(/^\[|\]$/g, '') || '127.0.0.1'
   await talk({ host, port: Number(port) || defaultPort, timeoutMs: 3_000 }).catch(() => {
     throw new Plain(
       `${variable} names a ${name} at ${host}:${port || defaultPort}, but nothing answers there. ` +
         `Start it, correct ${variable}, or unset it to have one started for you.`,
-    );
-  });
+    )
+  })
   const refuse = async () => {
-    throw new Error(`${name} was given by ${variable}; it is not ours to kill or restart`);
-  };
-  const source = `given by ${variable}`;
-  return { url, source, ours: false, stop: async () => {}, kill: refuse, restart: refuse, pause: refuse, resume: refuse };
+    throw new Error(`${name} was given by ${variable}; it is not ours to kill or restart`)
+  }
+  const source = `given by ${variable}`
+  return {
+    url,
+    source,
+    ours: false,
+    stop: async () => {},
+    kill: refuse,
+    restart: refuse,
+    pause: refuse,
+    resume: refuse,
+  }
 }
 
 /** @param {string} variable @param {string} url */
 function parse(variable, url) {
   try {
-    return new URL(url);
+    return new URL(url)
   } catch {
-    throw new Plain(`${variable} is no URL.`);
+    throw new Plain(`${variable} is no URL.`)
   }
 }
 
@@ -56,18 +65,18 @@ function parse(variable, url) {
  * @returns {Promise<[number, number, string][]>}
  */
 export async function processes() {
-  const listing = await run('ps', ['-A', '-o', 'pid=,ppid=,args=']).catch(() => '');
+  const listing = await run('ps', ['-A', '-o', 'pid=,ppid=,args=']).catch(() => '')
   return listing.split('\n').flatMap((line) => {
-    const match = /^\s*(\d+)\s+(\d+)\s+(.*)$/.exec(line);
-    return match === null ? [] : [[Number(match[1]), Number(match[2]), /** @type {string} */ (match[3])]];
-  });
+    const match = /^\s*(\d+)\s+(\d+)\s+(.*)$/.exec(line)
+    return match === null ? [] : [[Number(match[1]), Number(match[2]), /** @type {string} */ (match[3])]]
+  })
 }
 
 /** A file's text, or '' where there is none. @param {string} file */
 export function readText(file) {
   try {
-    return readFileSync(file, 'utf8');
+    return readFileSync(file, 'utf8')
   } catch {
-    return '';
+    return ''
   }
 }

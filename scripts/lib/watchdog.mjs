@@ -1,5 +1,5 @@
-import { spawn } from 'node:child_process';
-import { fileURLToPath } from 'node:url';
+import { spawn } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
 
 /**
  * The children of this process run in sessions of their own, so that Ctrl-C reaches us alone and we stop them in order. The price:
@@ -8,20 +8,22 @@ import { fileURLToPath } from 'node:url';
  *
  * @type {import('node:child_process').ChildProcess | undefined}
  */
-let dog;
+let dog
 
 /** @param {string} line */
 function tell(line) {
   if (dog === undefined) {
-    const script = fileURLToPath(new URL('./watchdog-process.mjs', import.meta.url));
-    dog = spawn(process.execPath, [script], { detached: true, stdio: ['pipe', 'ignore', 'ignore'], cwd: '/' });
-    dog.on('error', () => {});
-    dog.stdin?.on('error', () => {});
+    const script = fileURLToPath(new URL('./watchdog-process.mjs', import.meta.url))
+    dog = spawn(process.execPath, [script], { detached: true, stdio: ['pipe', 'ignore', 'ignore'], cwd: '/' })
+    dog.on('error', () => {})
+    dog.stdin?.on('error', () => {})
     // Neither the watchdog nor its pipe may keep this process alive.
-    dog.unref();
-    /** @type {import('node:net').Socket} */ (dog.stdin).unref();
+    dog.unref()
+    /** @type {import('node:net').Socket | null} */
+    const pipe = /** @type {any} */ (dog.stdin)
+    pipe?.unref()
   }
-  dog.stdin?.write(`${line}\n`);
+  dog.stdin?.write(`${line}\n`)
 }
 
 /**
@@ -31,10 +33,10 @@ function tell(line) {
  * @param {NodeJS.Signals} signal the one that stops it gracefully; SIGKILL follows
  */
 export function guard(pid, signal) {
-  tell(`+ ${pid} ${signal}`);
+  tell(`+ ${pid} ${signal}`)
 }
 
 /** The process has ended; its id may belong to somebody else soon. @param {number} pid */
 export function unguard(pid) {
-  tell(`- ${pid}`);
+  tell(`- ${pid}`)
 }

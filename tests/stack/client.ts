@@ -1,0 +1,79 @@
+import { SignJWT } from 'jose'
+
+export type Role = 'user' | 'organizer' | 'admin'
+
+export interface Reply {
+  status: number
+  headers: Headers
+  /** Parsed JSON; the text itself where it is something else; undefined where there is none. */
+  // biome-ignore lint/suspicious/noExplicitAny: tests look into bodies of every shape
+  body: any
+}
+
+export interface RequestOptions {
+  token?: string
+  headers?: Record<string, string>
+  /** Sent as it is, with no content type of ours: for bodies that are wrong on purpose. */
+  rawBody?: string | Uint8Array
+  signal?: AbortSignal
+}
+
+export interface Client {
+  request(method: string, path: string, body?: unknown, options?: RequestOptions): Promise<Reply>
+  get(path: string, options?: RequestOptions): Promise<Reply>
+  post(path: string, body: unknown, options?: RequestOptions): Promise<Reply>
+  put(path: string, body: unknown, options?: RequestOptions): Promise<Reply>
+}
+
+/** A plain client of one API process: no retries, no redirects followed, every status is a reply. */
+export function createClient(baseUrl: string): Client {
+  async function request(method: string, path: string, body?: unknown, options: RequestOptions = {}) {
+    const headers = new Headers(options.headers)
+    if (options.token !== undefined) headers.set('authorization', `Bearer ${options.token}`)
+    const init: RequestInit = { method, headers, redirect: 'manual' }
+    if (options.signal !== undefined) init.signal = options.signal
+    if (options.rawBody !== undefined) init.body = options.rawBody as NonNullable<RequestInit['body']>
+    else if (body !== undefined) {
+      init.body = JSON.stringify(body)
+      if (!headers.has('content-type')) headers.set('content-type', 'application/json')
+    }
+    const response = await fetch(new URL(path, baseUrl), init)
+    return { status: response.status, headers: response.headers, body: parse(await response.text()) }
+  }
+  return {
+    request,
+    get: (path, options) => request('GET', path, undefined, options),
+    post: (path, body, options) => request('POST', path, body, options),
+    put: (path, body, options) => request('PUT', path, body, options),
+  }
+}
+
+function parse(text: string): unknown {
+  if (text === '') return undefined
+  try {
+    return JSON.parse(text)
+  } catch {
+    return text
+  }
+}
+
+export interface TokenOptions {
+  secret: string
+  /** Seconds from now; negative for one that has expired. Default an hour. */
+  expiresInS?: number
+}
+
+/** A token as the API itself signs them: HS256 with `sub`, `role` and `exp`. */
+export function signToken(
+  userId: string,
+  role: Role,
+  { secret, expiresInS = 3600 }: TokenOptions,
+): Promise<string> {
+  const now = Math.floor(Date.now() / 1000)
+  return new SignJWT({ role })
+    .setProtectedHeader({ alg: 'HS256', typ: 'JWT' })
+    .setSubject(userId)
+    .setIssuedAt(now)
+    .setExpirationTime(now + expiresInS)
+    .sign(new TextEncoder().encode(secret))
+}

@@ -1,0 +1,155 @@
+import { randomBytes } from 'node:crypto'
+import { Redis } from 'ioredis'
+import { type Client, createClient, type Role, signToken } from './client.ts'
+import { createEmptyDatabase, createTemplate } from './databases.ts'
+import { type Env, type ServiceProcess, startApi, startWorker } from './processes.ts'
+import type { Servers } from './servers.ts'
+import { type SharedServers, sharedServers } from './shared-servers.ts'
+
+export interface SystemOptions {
+  /** API processes at the start, default 1. */
+  apis?: number
+  /** Worker processes at the start, default 1. */
+  workers?: number
+  /** Added to the environment of every process. */
+  env?: Env
+  /** Servers of the suite's own, for tests that kill them; default those shared by the whole run. */
+  servers?: Servers
+}
+
+/** A whole system with a database and a key prefix of its own. */
+export interface System {
+  apis: ServiceProcess[]
+  workers: ServiceProcess[]
+  /** A client of the first API process. */
+  api: Client
+  /** A client of the n-th API process. */
+  client(index: number): Client
+  /** One more process like the others; stopped with them. */
+  addApi(env?: Env): Promise<ServiceProcess>
+  addWorker(env?: Env): Promise<ServiceProcess>
+  token(userId: string, role?: Role, expiresInS?: number): Promise<string>
+  databaseUrl: string
+  redisUrl: string
+  keyPrefix: string
+  jwtSecret: string
+  /** What every process was started with. */
+  env: Env
+  /** Stops the processes, drops the database, deletes the keys. */
+  stop(): Promise<void>
+}
+
+/** Out of the way of tests; one that is about a limit sets its own. */
+const roomyLimits: Env = {
+  RATE_LIMIT: '1000000',
+  POLL_RATE_LIMIT: '1000000',
+  LOGIN_RATE_LIMIT: '1000000',
+}
+
+export async function startSystem(options: SystemOptions = {}): Promise<System> {
+  const base = await createBase(options.servers)
+  const jwtSecret = randomBytes(32).toString('hex')
+  const { databaseUrl, redisUrl, keyPrefix } = base
+  const env: Env = {
+    ...roomyLimits,
+    NODE_ENV: 'test',
+    LOG_LEVEL: 'info',
+    DATABASE_URL: databaseUrl,
+    REDIS_URL: redisUrl,
+    KEY_PREFIX: keyPrefix,
+    JWT_SECRET: jwtSecret,
+    ...options.env,
+  }
+  const apis: ServiceProcess[] = []
+  const workers: ServiceProcess[] = []
+  async function addApi(extra: Env = {}): Promise<ServiceProcess> {
+    const api = await startApi({ ...env, ...extra })
+    apis.push(api)
+    return api
+  }
+  async function addWorker(extra: Env = {}): Promise<ServiceProcess> {
+    const worker = await startWorker({ ...env, ...extra })
+    workers.push(worker)
+    return worker
+  }
+  const client = (index: number) => {
+    const api = apis[index]
+    if (api === undefined) throw new Error(`There is no API process ${index}`)
+    return createClient(api.url)
+  }
+
+  async function stop(): Promise<void> {
+    await Promise.all([...apis, ...workers].map((process) => process.stop()))
+    await base.remove()
+  }
+
+  const starts = [
+    ...Array.from({ length: options.apis ?? 1 }, () => addApi()),
+    ...Array.from({ length: options.workers ?? 1 }, () => addWorker()),
+  ]
+  const failed = (await Promise.allSettled(starts)).find((result) => result.status === 'rejected')
+  if (failed !== undefined) {
+    await stop()
+    throw failed.reason
+  }
+  return {
+    apis,
+    workers,
+    get api() {
+      return client(0)
+    },
+    client,
+    addApi,
+    addWorker,
+    token: (userId, role = 'user', expiresInS = 3600) =>
+      signToken(userId, role, { secret: jwtSecret, expiresInS }),
+    databaseUrl,
+    redisUrl,
+    keyPrefix,
+    jwtSecret,
+    env,
+    stop,
+  }
+}
+
+/** A database and a key prefix on shared servers or on the suite's own: for tests that start their processes themselves. */
+export async function createBase(own?: Servers): Promise<{
+  databaseUrl: string
+  redisUrl: string
+  keyPrefix: string
+  remove(): Promise<void>
+}> {
+  const servers = own === undefined ? await sharedServers() : await asShared(own)
+  const database = await createEmptyDatabase(servers.postgresUrl, servers.templateDatabase)
+  const keyPrefix = `test-${randomBytes(6).toString('hex')}`
+  return {
+    databaseUrl: database.url,
+    redisUrl: servers.redisUrl,
+    keyPrefix,
+    async remove() {
+      // A test may have left its own servers dead; then there is nothing to clean.
+      const cleaned = Promise.all([database.drop(), deleteKeys(servers.redisUrl, keyPrefix)])
+      await (own === undefined ? cleaned : cleaned.catch(() => undefined))
+    },
+  }
+}
+
+const templates = new WeakMap<Servers, Promise<string>>()
+
+async function asShared(own: Servers): Promise<SharedServers> {
+  const template = templates.get(own) ?? createTemplate(own.postgres.url)
+  templates.set(own, template)
+  return { postgresUrl: own.postgres.url, redisUrl: own.redis.url, templateDatabase: await template }
+}
+
+async function deleteKeys(redisUrl: string, keyPrefix: string): Promise<void> {
+  const redis = new Redis(redisUrl, { maxRetriesPerRequest: 1 })
+  redis.on('error', () => undefined)
+  try {
+    for await (const keys of redis.scanStream({ match: `*${keyPrefix}*`, count: 1000 })) {
+      if ((keys as string[]).length > 0) await redis.unlink(...(keys as string[]))
+    }
+  } finally {
+    redis.disconnect()
+  }
+}
