@@ -1,0 +1,77 @@
+/** Longest wait that a client may ask for, in seconds. */
+export const MAX_WAIT_SECONDS = 30
+
+/** What a client prefers (RFC 7240), as far as this product knows it. */
+export interface Preferences {
+  /** `wait`, capped. */
+  waitSeconds?: number
+  respondAsync?: true
+  return?: 'minimal' | 'representation'
+}
+
+const NONE: Preferences = Object.freeze({})
+
+const TOKEN = /^[!#$%&'*+.^_`|~\w-]+$/
+const QUOTED = /^"(?:[^"\\]|\\.)*"$/
+
+/** Splits at a separator that stands outside quoted strings (RFC 9110, section 5.6.4). */
+function splitOutsideQuotes(text: string, separator: string): string[] {
+  const parts: string[] = []
+  let start = 0
+  let quoted = false
+  for (let i = 0; i < text.length; i++) {
+    const character = text[i]
+    if (character === '"') quoted = !quoted
+    else if (quoted && character === '\\') i++
+    else if (!quoted && character === separator) {
+      parts.push(text.slice(start, i))
+      start = i + 1
+    }
+  }
+  parts.push(text.slice(start))
+  return parts
+}
+
+/** `token`, `token=token` or `token="quoted"`, parameters left out; `undefined` for anything else. */
+function parseElement(element: string): { name: string; value: string } | undefined {
+  const preference = splitOutsideQuotes(element, ';')[0] as string
+  const equals = preference.indexOf('=')
+  const name = (equals < 0 ? preference : preference.slice(0, equals)).trim().toLowerCase()
+  const word = equals < 0 ? '' : preference.slice(equals + 1).trim()
+  if (!TOKEN.test(name)) return undefined
+  if (word === '' || TOKEN.test(word)) return { name, value: word }
+  return QUOTED.test(word) ? { name, value: word.slice(1, -1).replace(/\\(.)/g, '$1') } : undefined
+}
+
+/** Reads a `Prefer` header; repeated headers arrive joined by commas. Unknown and malformed preferences are ignored. */
+export function parsePrefer(header: string | undefined): Preferences {
+  if (header === undefined || header === '') return NONE
+  const preferences: Preferences = {}
+  let asksForBoth = false
+  for (const element of splitOutsideQuotes(header, ',')) {
+    const preference = parseElement(element)
+    if (preference === undefined) continue
+    const { name, value } = preference
+    // Section 2: of a preference named more than once the first counts.
+    if (name === 'wait' && /^\d+$/.test(value)) {
+      preferences.waitSeconds ??= Math.min(Number(value), MAX_WAIT_SECONDS)
+    } else if (name === 'respond-async' && value === '') {
+      preferences.respondAsync = true
+    } else if (name === 'return' && (value === 'minimal' || value === 'representation')) {
+      preferences.return ??= value
+      asksForBoth ||= preferences.return !== value
+    }
+  }
+  // Section 4.2: who asks for both has made a mistake and is treated as having asked for neither.
+  if (asksForBoth) delete preferences.return
+  return preferences
+}
+
+/** Value of `Preference-Applied` for the preferences that were used, a capped wait as capped; `undefined` for none. */
+export function preferenceApplied(used: Preferences): string | undefined {
+  const applied: string[] = []
+  if (used.respondAsync) applied.push('respond-async')
+  if (used.waitSeconds !== undefined) applied.push(`wait=${used.waitSeconds}`)
+  if (used.return !== undefined) applied.push(`return=${used.return}`)
+  return applied.length === 0 ? undefined : applied.join(', ')
+}
