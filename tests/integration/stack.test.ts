@@ -1,0 +1,132 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { fileURLToPath } from 'node:url'
+import { Redis } from 'ioredis'
+import pg from 'pg'
+import { afterAll, describe, expect, it, onTestFinished } from 'vitest'
+import { until } from '../../scripts/lib/net.mjs'
+import { startScript } from '../stack/processes.ts'
+import { type Servers, startServers } from '../stack/servers.ts'
+import { createBase } from '../stack/system.ts'
+
+const fixture = (name: string) => fileURLToPath(new URL(`./fixtures/${name}`, import.meta.url))
+
+async function query(url: string, sql: string): Promise<Record<string, unknown>[]> {
+  const client = new pg.Client({ connectionString: url })
+  await client.connect()
+  try {
+    return (await client.query(sql)).rows
+  } finally {
+    await client.end()
+  }
+}
+
+describe('the base of a suite', () => {
+  it('is a migrated database and a key prefix of its own', async () => {
+    const [one, other] = await Promise.all([createBase(), createBase()])
+    onTestFinished(async () => {
+      await Promise.all([one.remove(), other.remove()])
+    })
+
+    expect(one.databaseUrl).not.toBe(other.databaseUrl)
+    expect(one.keyPrefix).not.toBe(other.keyPrefix)
+    for (const { databaseUrl } of [one, other]) {
+      expect(await query(databaseUrl, 'SELECT count(*)::int AS count FROM events')).toEqual([{ count: 0 }])
+    }
+  })
+
+  it('leaves neither keys nor the database behind', async () => {
+    const base = await createBase()
+    const redis = new Redis(base.redisUrl)
+    onTestFinished(() => redis.disconnect())
+    await redis.set(`{s0}:${base.keyPrefix}:thing`, '1')
+
+    await base.remove()
+
+    expect(await redis.keys(`*${base.keyPrefix}*`)).toEqual([])
+    await expect(query(base.databaseUrl, 'SELECT 1')).rejects.toThrow(/does not exist/)
+  })
+})
+
+describe('servers of our own', () => {
+  let servers: Servers | undefined
+  afterAll(() => servers?.stop())
+
+  it('keep what they acknowledged through a kill -9 and come back at the same address', async ({ skip }) => {
+    servers = await startServers()
+    const { postgres, redis } = servers
+    skip(!postgres.ours || !redis.ours, 'servers that were given by URL are not ours to kill')
+    await query(postgres.url, 'CREATE TABLE kept (id int); INSERT INTO kept VALUES (7)')
+    const before = new Redis(redis.url)
+    await before.set('kept', '7')
+    const settings = await before.config('GET', 'appendfsync', 'maxmemory-policy')
+    before.disconnect()
+
+    await Promise.all([postgres.kill(), redis.kill()])
+    await expect(query(postgres.url, 'SELECT 1')).rejects.toThrow()
+    await Promise.all([postgres.restart(), redis.restart()])
+
+    expect(await query(postgres.url, 'SELECT id FROM kept')).toEqual([{ id: 7 }])
+    const after = new Redis(redis.url)
+    onTestFinished(() => after.disconnect())
+    expect(await after.get('kept')).toBe('7')
+    expect(Object.values(settings as object).flat()).toEqual(expect.arrayContaining(['always', 'noeviction']))
+  })
+
+  it('go silent while paused and answer what was asked once they resume', async ({ skip }) => {
+    const { redis } = servers as Servers
+    skip(!redis.ours, 'a Redis that was given by URL is not ours to freeze')
+    const client = new Redis(redis.url)
+    onTestFinished(() => client.disconnect())
+    await client.ping()
+
+    await redis.pause()
+    let answered = false
+    const answer = client.ping().finally(() => {
+      answered = true
+    })
+    await new Promise((resolve) => setTimeout(resolve, 200))
+    expect(answered).toBe(false)
+    await redis.resume()
+
+    expect(await answer).toBe('PONG')
+  })
+})
+
+describe('a process of a service', () => {
+  it('tells what it logs, can be frozen, and ends by SIGTERM or by force', async () => {
+    const service = await startScript('fake', fixture('fake-service.mjs'), {})
+    onTestFinished(() => service.kill())
+    await service.waitForLog((line) => line.msg === 'ready')
+
+    service.pause()
+    await expect(fetch(service.url, { signal: AbortSignal.timeout(200) })).rejects.toThrow(/timeout/)
+    service.resume()
+    expect(await (await fetch(service.url)).text()).toBe('here')
+
+    await service.stop()
+    expect(await service.exited).toEqual({ code: 0, signal: null })
+    expect(service.logs.at(-1)?.msg).toBe('stopping')
+  })
+
+  it('does not outlive a parent that was killed', async () => {
+    const parent = spawn(process.execPath, [fixture('careless-parent.mjs')], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    })
+    const [output] = (await once(parent.stdout, 'data')) as [Buffer]
+    const pid = Number(output.toString())
+    expect(isAlive(pid)).toBe(true)
+
+    parent.kill('SIGKILL')
+
+    expect(await until(() => !isAlive(pid), { timeoutMs: 5_000 })).toBe(true)
+  })
+})
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0)
+  } catch {
+    return false
+  }
+}
