@@ -1,4 +1,6 @@
+export * from './accounts.js'
 export * from './client.js'
 export * from './faults.js'
 export * from './migrations.js'
+export * from './refresh-tokens.js'
 export * as schema from './schema.js'
