@@ -1,17 +1,13 @@
-import { randomBytes } from 'node:crypto'
-import { chmodSync, existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { startChild } from './child.mjs'
 import { freePort, until } from './net.mjs'
 import { embeddedPostgres, majorOfData, postgresOnPath, postgresRunner } from './postgres-binaries.mjs'
-import { run } from './run.mjs'
+import { createData, database, removeStalePostgres } from './postgres-data.mjs'
 import { Plain } from './say.mjs'
-import { processes, readText } from './server.mjs'
+import { processes, readText, signal } from './server.mjs'
 
 /** @typedef {import('./server.mjs').Server} Server */
-
-const database = 'ticket_line'
 
 /**
  * Starts a PostgreSQL of our own on 127.0.0.1, on a free port, with its data in `folder` (kept when it is there already).
@@ -29,8 +25,9 @@ export async function startPostgres({ folder, from = 'any', settings = [], logFi
   const runner = postgresRunner()
   const data = path.join(folder, 'data')
   const passwordFile = path.join(folder, 'password')
-  if (majorOfData(data) === undefined) await create({ folder, data, passwordFile, bin: binaries.bin, runner })
-  await removeStale(data)
+  if (majorOfData(data) === undefined)
+    await createData({ folder, data, passwordFile, bin: binaries.bin, runner })
+  await removeStalePostgres(data)
 
   const port = await freePort()
   // "unix_socket_directories=" empty: reachable over 127.0.0.1 alone, and no socket path that could be too long.
@@ -50,7 +47,7 @@ export async function startPostgres({ folder, from = 'any', settings = [], logFi
     url: `postgres://postgres:${readText(passwordFile)}@127.0.0.1:${port}/${database}`,
     source: binaries.source,
     ours: true,
-    ended: child.exited.then(() => {}),
+    ended: () => child.exited.then(() => {}),
     stop: () => child.stop(),
     async kill() {
       // The server processes would outlive their postmaster by a moment and hold its shared memory.
@@ -93,41 +90,6 @@ async function chooseBinaries(folder, from) {
   )
 }
 
-/** @param {{ folder: string, data: string, passwordFile: string, bin: string, runner: import('./postgres-binaries.mjs').Runner }} options */
-async function create({ folder, data, passwordFile, bin, runner }) {
-  rmSync(data, { recursive: true, force: true })
-  mkdirSync(data, { recursive: true, mode: 0o700 })
-  // A superuser without a password could be used by everybody on this machine to run programs as us.
-  writeFileSync(passwordFile, randomBytes(18).toString('hex'), { mode: 0o600 })
-  for (const owned of [folder, data, passwordFile]) runner.own(owned)
-  const call = (/** @type {string} */ program, /** @type {string[]} */ args, input = '') => {
-    const { args: all, command, ...user } = runner.call(path.join(bin, program), args)
-    return run(command, all, { ...user, input, cwd: '/' })
-  }
-  const init = [
-    '-U',
-    'postgres',
-    '-E',
-    'UTF8',
-    '--no-locale',
-    '-A',
-    'scram-sha-256',
-    `--pwfile=${passwordFile}`,
-    '-D',
-    data,
-  ]
-  try {
-    await call('initdb', init)
-    // Without a client at hand the single-user mode makes the database.
-    await call('postgres', ['--single', '-D', data, 'postgres'], `CREATE DATABASE ${database};\n`)
-  } catch (error) {
-    // Half a data folder would look like a whole one at the next start.
-    rmSync(data, { recursive: true, force: true })
-    throw error
-  }
-  chmodSync(folder, 0o700)
-}
-
 /**
  * Starts the postmaster and waits until it says "ready" in its pid file, as pg_ctl does.
  *
@@ -155,39 +117,7 @@ async function bootPostgres({ data, logFile, ...call }) {
   }
 }
 
-/**
- * A parent that was killed may have left its PostgreSQL running on this folder: it is stopped. A pid file whose process id now
- * belongs to somebody else would keep PostgreSQL from starting: it is removed.
- *
- * @param {string} data
- */
-async function removeStale(data) {
-  const pidFile = path.join(data, 'postmaster.pid')
-  const pid = Number(readText(pidFile).split('\n')[0])
-  if (!existsSync(pidFile) || !(pid > 0)) return
-  const alive = (await processes()).find(([id]) => id === pid)
-  if (alive?.[2].includes('postgres') && alive[2].includes(data)) {
-    signal(pid, 'SIGINT')
-    signal(pid, 'SIGCONT')
-    const gone = () => !signal(pid, 0)
-    if (!(await until(gone, { timeoutMs: 8_000 }))) {
-      signal(pid, 'SIGKILL')
-      await until(gone, { timeoutMs: 2_000 })
-    }
-  }
-  rmSync(pidFile, { force: true })
-}
-
 /** @param {number} parent */
 async function childrenOf(parent) {
   return (await processes()).filter(([, ppid]) => ppid === parent).map(([pid]) => pid)
-}
-
-/** @param {number} pid @param {NodeJS.Signals | 0} what @returns {boolean} whether the process was there */
-function signal(pid, what) {
-  try {
-    return process.kill(pid, what)
-  } catch {
-    return false
-  }
 }

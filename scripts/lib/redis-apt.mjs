@@ -31,8 +31,17 @@ export function canFetchRedis() {
   return ['apt-get', 'apt-cache', 'dpkg', 'ldd'].every((tool) => which(tool) !== undefined)
 }
 
-/** Downloads and unpacks it (1.4 MB after the package lists). @returns {Promise<PrivateRedis>} */
-export async function fetchRedis() {
+/** @type {Promise<PrivateRedis> | undefined} */
+let fetching
+
+/** Downloads and unpacks it, once however often it is asked for meanwhile. @returns {Promise<PrivateRedis>} */
+export function fetchRedis() {
+  fetching ??= download()
+  return fetching
+}
+
+/** 1.4 MB, after 9 MB of package lists. @returns {Promise<PrivateRedis>} */
+async function download() {
   const work = path.join(toolsDir, `redis-${process.pid}`)
   try {
     const env = await prepareApt(work)

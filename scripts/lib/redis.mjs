@@ -1,29 +1,16 @@
-import { createHash, randomBytes } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
 import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { startChild } from './child.mjs'
 import { freePort, talk, until } from './net.mjs'
-import { canFetchRedis, fetchedRedis, fetchRedis } from './redis-apt.mjs'
-import { dockerAnswers, redisInDocker } from './redis-docker.mjs'
-import { run, which } from './run.mjs'
-import { Plain, step } from './say.mjs'
+import { firstThatBoots, waysToRun } from './redis-ways.mjs'
+import { run } from './run.mjs'
+import { Plain } from './say.mjs'
 import { processes, readText } from './server.mjs'
 
 /** @typedef {import('./server.mjs').Server} Server */
 
-/**
- * A way to run redis-server: what to spawn, and where it sees its own data, port and network.
- *
- * @typedef {object} Way
- * @property {string} source
- * @property {string} command
- * @property {string[]} args
- * @property {NodeJS.ProcessEnv} [env]
- * @property {{ port: number, dir: string, bind: string }} inside
- * @property {() => Promise<unknown>} [kill] where a signal to the spawned process does not do
- * @property {() => Promise<unknown>} [pause]
- * @property {() => Promise<unknown>} [resume]
- */
+/** @typedef {import('./redis-ways.mjs').Way} Way */
 
 /**
  * Starts a Redis of our own on 127.0.0.1, on a free port, with its data in `folder`. It keeps what it has acknowledged
@@ -52,7 +39,7 @@ export async function startRedis({ folder, from = 'any', settings = [], logFile 
     url: `redis://:${password}@127.0.0.1:${port}`,
     source: way.source,
     ours: true,
-    ended: first.exited.then(() => {}),
+    ended: () => child.exited.then(() => {}),
     stop: () => child.stop(),
     async kill() {
       await way.kill?.()
@@ -65,55 +52,6 @@ export async function startRedis({ folder, from = 'any', settings = [], logFile 
     pause: async () => void (way.pause ? await way.pause() : child.signal('SIGSTOP')),
     resume: async () => void (way.resume ? await way.resume() : child.signal('SIGCONT')),
   }
-}
-
-/**
- * The ways to run a Redis here, best first; each is made only when it is its turn.
- *
- * @param {string} folder
- * @param {number} port
- * @param {'any' | 'path' | 'private'} from
- * @returns {AsyncGenerator<Way>}
- */
-async function* waysToRun(folder, port, from) {
-  const inside = { port, dir: folder, bind: '127.0.0.1' }
-  const local = which('redis-server') ?? which('valkey-server')
-  if (from !== 'private' && local !== undefined) {
-    yield { source: `${path.basename(local)} on PATH`, command: local, args: ['-'], inside }
-  }
-  if (from === 'any' && dockerAnswers()) {
-    const docker = redisInDocker({ folder, port, name: containerName(folder) })
-    await docker.removeStale()
-    yield { source: 'Redis in Docker', ...docker }
-  }
-  if (from !== 'path') {
-    const fetched =
-      fetchedRedis() ?? (canFetchRedis() ? await step('Fetching Redis into .tools', fetchRedis) : undefined)
-    if (fetched !== undefined) yield { source: 'private Redis in .tools', ...fetched, args: ['-'], inside }
-  }
-}
-
-/**
- * An engine that answers may still be unable to get the image: then the next way is tried.
- *
- * @param {AsyncGenerator<Way>} ways
- * @param {(way: Way) => Promise<import('./child.mjs').Child>} boot
- */
-async function firstThatBoots(ways, boot) {
-  const failures = []
-  try {
-    for await (const way of ways) {
-      try {
-        return { way, child: await boot(way) }
-      } catch (error) {
-        failures.push(`${way.source}: ${/** @type {Error} */ (error).message}`)
-      }
-    }
-  } catch (error) {
-    failures.push(/** @type {Error} */ (error).message)
-  }
-  const hint = 'No Redis: install redis-server (or valkey-server), start Docker, or set REDIS_URL.'
-  throw new Plain([hint, ...failures].join('\n'))
 }
 
 /** @param {{ way: Way, port: number, password: string, folder: string, settings: string[], logFile?: string | undefined }} options */
@@ -160,9 +98,4 @@ async function removeStale(folder) {
     })
   }
   rmSync(pidFile, { force: true })
-}
-
-/** One name a folder, so that a container left over from a crash is found again. @param {string} folder */
-function containerName(folder) {
-  return `ticket-line-redis-${createHash('sha256').update(folder).digest('hex').slice(0, 12)}`
 }

@@ -15,7 +15,7 @@ import { Plain } from './say.mjs'
  * @property {() => Promise<void>} restart starts it again, on the same port and data, after stop or kill
  * @property {() => Promise<void>} pause SIGSTOP: connections stay, nobody answers
  * @property {() => Promise<void>} resume
- * @property {Promise<void>} [ended] resolves when it has ended by itself or otherwise
+ * @property {() => Promise<void>} ended resolves when it is not running any more, for whatever reason; never for one that was given
  */
 
 /**
@@ -42,6 +42,7 @@ export async function givenServer({ name, variable, url, defaultPort }) {
     url,
     source,
     ours: false,
+    ended: () => new Promise(() => {}),
     stop: async () => {},
     kill: refuse,
     restart: refuse,
@@ -78,5 +79,20 @@ export function readText(file) {
     return readFileSync(file, 'utf8')
   } catch {
     return ''
+  }
+}
+
+/**
+ * Sends a signal.
+ *
+ * @param {number} pid
+ * @param {NodeJS.Signals | 0} what
+ * @returns {boolean} whether the process was there
+ */
+export function signal(pid, what) {
+  try {
+    return process.kill(pid, what)
+  } catch {
+    return false
   }
 }
