@@ -19,6 +19,8 @@ export interface AppEnv {
      * sends one in a twentieth of the time that a `Headers` object takes.
      */
     headers: Record<string, string>
+    /** The answer that was made with those headers. */
+    replied: Response | undefined
     /** Template of the matched route, the label of its metrics. */
     route: string | undefined
   }

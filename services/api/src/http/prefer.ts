@@ -4,9 +4,9 @@ export const MAX_WAIT_SECONDS = 30
 /** What a client prefers (RFC 7240), as far as this product knows it. */
 export interface Preferences {
   /** `wait`, capped. */
-  waitSeconds?: number
-  respondAsync?: true
-  return?: 'minimal' | 'representation'
+  waitSeconds?: number | undefined
+  respondAsync?: true | undefined
+  return?: 'minimal' | 'representation' | undefined
 }
 
 const NONE: Preferences = Object.freeze({})

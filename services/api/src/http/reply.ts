@@ -41,7 +41,9 @@ export function replyText(
   const all = headersOf(c)
   if (mediaType !== undefined) all['content-type'] = mediaType
   if (headers !== undefined) Object.assign(all, headers)
-  return new Response(body, { status, headers: all })
+  const response = new Response(body, { status, headers: all })
+  c.set('replied', response)
+  return response
 }
 
 /** Answers what was put together elsewhere. */

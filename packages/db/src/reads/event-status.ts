@@ -1,0 +1,51 @@
+import type { Pool } from 'pg'
+
+/** The counters of an event. */
+export interface EventStatus {
+  eventId: number
+  totalTickets: number
+  availableTickets: number
+  waitingListCount: number
+}
+
+interface StatusRow {
+  event_id: string
+  total_tickets: number
+  available_tickets: number
+  waiting_count: number
+}
+
+function toStatus(row: StatusRow): EventStatus {
+  return {
+    eventId: Number(row.event_id),
+    totalTickets: row.total_tickets,
+    availableTickets: row.available_tickets,
+    waitingListCount: row.waiting_count,
+  }
+}
+
+/** Counters of those of these events that exist, by id. */
+export async function readEventStatuses(pool: Pool, eventIds: number[]): Promise<Map<number, EventStatus>> {
+  const { rows } = await pool.query<StatusRow>({
+    name: 'event-statuses',
+    text: `SELECT event_id, total_tickets, available_tickets, waiting_count
+           FROM events WHERE event_id = ANY($1::bigint[])`,
+    values: [eventIds],
+  })
+  return new Map(rows.map((row) => [Number(row.event_id), toStatus(row)]))
+}
+
+/** Counters of at most `limit` events, in order of id, from the one after `afterEventId`. */
+export async function pageEventStatuses(
+  pool: Pool,
+  afterEventId: number,
+  limit: number,
+): Promise<EventStatus[]> {
+  const { rows } = await pool.query<StatusRow>({
+    name: 'event-statuses-page',
+    text: `SELECT event_id, total_tickets, available_tickets, waiting_count
+           FROM events WHERE event_id > $1 ORDER BY event_id LIMIT $2`,
+    values: [afterEventId, limit],
+  })
+  return rows.map(toStatus)
+}

@@ -1,0 +1,5 @@
+export * from './bookings-list.js'
+export * from './event-status.js'
+export * from './standing.js'
+export * from './stream-rows.js'
+export * from './waiting-list.js'

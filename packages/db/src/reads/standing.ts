@@ -1,0 +1,43 @@
+import { bookingIdOf } from '@ticket-line/shared'
+import type { Pool } from 'pg'
+import { waitingUpTo } from './waitlist-rank.js'
+
+/** Where a user stands with an event. */
+export type Standing =
+  | { standing: 'booked'; position: null; bookingId: string }
+  /** `position` is the live rank, 1 = next. */
+  | { standing: 'waiting'; position: number; bookingId: null }
+  | { standing: 'none'; position: null; bookingId: null }
+
+interface StandingRow {
+  kind: 'booking' | 'waiting' | null
+  sequence: string | null
+  position: number | null
+}
+
+const STANDING = `
+  SELECT c.kind, c.sequence,
+    CASE WHEN c.kind = 'waiting' THEN ${waitingUpTo('e.waitlist_head_sequence', 'c.sequence')} END AS position
+  FROM events e LEFT JOIN claims c ON c.event_id = e.event_id AND c.user_id = $2
+  WHERE e.event_id = $1`
+
+/** The user's standing as of one moment; `undefined` where there is no such event. */
+export async function readStanding(
+  pool: Pool,
+  eventId: number,
+  userId: string,
+): Promise<Standing | undefined> {
+  const { rows } = await pool.query<StandingRow>({
+    name: 'standing',
+    text: STANDING,
+    values: [eventId, userId],
+  })
+  const row = rows[0]
+  if (row === undefined) return undefined
+  if (row.kind === 'booking') {
+    return { standing: 'booked', position: null, bookingId: bookingIdOf(eventId, Number(row.sequence)) }
+  }
+  if (row.kind === 'waiting')
+    return { standing: 'waiting', position: row.position as number, bookingId: null }
+  return { standing: 'none', position: null, bookingId: null }
+}

@@ -1,0 +1,69 @@
+/** Looks values up by key, many callers in one query. */
+export interface BatchLoader<V, K = number> {
+  /** The value, or `undefined` where the key is unknown. Rejects where the query failed or took too long. */
+  load(key: K): Promise<V | undefined>
+}
+
+export interface BatchLoaderOptions<V, K = number> {
+  /** One query for all keys. */
+  query: (keys: K[]) => Promise<Map<K, V>>
+  /** A query that takes longer is given up by those who wait for it. */
+  timeoutMs: number
+  /** The error of a query given up. */
+  onTimeout: () => Error
+}
+
+interface Batch<V, K> {
+  keys: Set<K>
+  promise: Promise<Map<K, V>>
+}
+
+/**
+ * One query at a time, and each serves everybody who asked before it began: those who ask while one runs go together
+ * in the next. So no caller sees a state older than his own question, and a thousand callers cost two queries.
+ *
+ * A batch *gathers* until the query before it is over, then *runs*; whoever comes after that gathers in a new one.
+ */
+export function createBatchLoader<V, K = number>({
+  query,
+  timeoutMs,
+  onTimeout,
+}: BatchLoaderOptions<V, K>): BatchLoader<V, K> {
+  let running: Promise<unknown> = Promise.resolve()
+  let gathering: Batch<V, K> | undefined
+
+  function gather(): Batch<V, K> {
+    const keys = new Set<K>()
+    const promise = running.then(() => {
+      gathering = undefined
+      return withDeadline(query([...keys]), timeoutMs, onTimeout)
+    })
+    running = promise.catch(() => undefined)
+    return { keys, promise }
+  }
+
+  return {
+    async load(key) {
+      gathering ??= gather()
+      gathering.keys.add(key)
+      return (await gathering.promise).get(key)
+    },
+  }
+}
+
+/** The promise, or a rejection once the time is over; what it stood for goes on unseen. */
+export async function withDeadline<T>(
+  work: Promise<T>,
+  timeoutMs: number,
+  onTimeout: () => Error,
+): Promise<T> {
+  let timer: NodeJS.Timeout | undefined
+  const deadline = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(onTimeout()), timeoutMs)
+  })
+  try {
+    return await Promise.race([work, deadline])
+  } finally {
+    clearTimeout(timer)
+  }
+}

@@ -1,0 +1,87 @@
+import {
+  type CreatedEvent,
+  createEvent,
+  type EventStatus,
+  type ListedBooking,
+  type ListedWaiting,
+  type Pool,
+  pageBookings,
+  pageEventStatuses,
+  pageWaitingList,
+  readEventStatuses,
+  readStanding,
+  type Standing,
+  type StreamOptions,
+  streamBookings,
+  streamWaitingList,
+} from '@ticket-line/db'
+import { LRUCache } from 'lru-cache'
+import { unavailable } from '../http/refusals.js'
+import type { Availability } from '../queue/line-client.js'
+import { createBatchLoader, withDeadline } from './batch-loader.js'
+
+/**
+ * What routes ask PostgreSQL about events. All but the exports fail with `unavailable` within the read timeout where
+ * it is out of reach.
+ */
+export interface EventReads {
+  /** True where the event is known to exist without asking anybody. */
+  knows(eventId: number): boolean
+  exists(eventId: number): Promise<boolean>
+  /** Counters no older than this call, from a query shared with everybody who asked before it began. */
+  status(eventId: number): Promise<EventStatus | undefined>
+  page(afterEventId: number, limit: number): Promise<EventStatus[]>
+  create(eventId: number, totalTickets: number): Promise<CreatedEvent>
+  standing(eventId: number, userId: string): Promise<Standing | undefined>
+  bookings(eventId: number, afterSequence: number, limit: number): Promise<ListedBooking[]>
+  waitingList(eventId: number, afterSequence: number, limit: number): Promise<ListedWaiting[]>
+  exportBookings(eventId: number): AsyncGenerator<ListedBooking[]>
+  exportWaitingList(eventId: number): AsyncGenerator<ListedWaiting[]>
+}
+
+export interface EventReadsDeps {
+  pool: Pool
+  /** Exports hold their connection for as long as somebody downloads: they have a few of their own. */
+  exportPool: Pool
+  availability: Pick<Availability, 'postgres'>
+  readTimeoutMs: number
+  /** How many events are remembered to exist. */
+  knownEvents: number
+  exports: StreamOptions
+}
+
+export function createEventReads(deps: EventReadsDeps): EventReads {
+  const { pool, exportPool, availability, readTimeoutMs, exports } = deps
+  // Events never vanish, so one seen once exists for good. Ids that do not exist are not remembered: they may tomorrow.
+  const known = new LRUCache<number, true>({ max: deps.knownEvents })
+  const statuses = createBatchLoader({
+    query: (eventIds) => readEventStatuses(pool, eventIds),
+    timeoutMs: readTimeoutMs,
+    onTimeout: unavailable,
+  })
+
+  async function read<T>(work: () => Promise<T>): Promise<T> {
+    if (!availability.postgres()) throw unavailable()
+    return withDeadline(work(), readTimeoutMs, unavailable)
+  }
+
+  async function status(eventId: number): Promise<EventStatus | undefined> {
+    if (!availability.postgres()) throw unavailable()
+    const found = await statuses.load(eventId)
+    if (found !== undefined) known.set(eventId, true)
+    return found
+  }
+
+  return {
+    knows: (eventId) => known.get(eventId) === true,
+    exists: async (eventId) => known.get(eventId) === true || (await status(eventId)) !== undefined,
+    status,
+    page: (afterEventId, limit) => read(() => pageEventStatuses(pool, afterEventId, limit)),
+    create: (eventId, totalTickets) => read(() => createEvent(pool, eventId, totalTickets)),
+    standing: (eventId, userId) => read(() => readStanding(pool, eventId, userId)),
+    bookings: (eventId, after, limit) => read(() => pageBookings(pool, eventId, after, limit)),
+    waitingList: (eventId, after, limit) => read(() => pageWaitingList(pool, eventId, after, limit)),
+    exportBookings: (eventId) => streamBookings(exportPool, eventId, exports),
+    exportWaitingList: (eventId) => streamWaitingList(exportPool, eventId, exports),
+  }
+}

@@ -1,0 +1,78 @@
+import { randomUUID } from 'node:crypto'
+import type { Log } from '@ticket-line/shared'
+import type { Context, MiddlewareHandler } from 'hono'
+import type { AppEnv } from '../http/env.js'
+import type { Lifecycle } from '../lifecycle.js'
+import type { Metrics } from '../metrics.js'
+import { clientAddress } from './client-address.js'
+
+export interface EntryDeps {
+  log: Log
+  metrics: Pick<Metrics, 'requests' | 'rateLimited'>
+  lifecycle: Lifecycle
+  /** How many proxies in front may be believed about the client's address. */
+  trustProxyHops: number
+}
+
+const SANE_REQUEST_ID = /^[\w.:+/=@-]{1,128}$/
+
+/**
+ * What every request passes through, in one function since each layer of its own costs as much as all it does here:
+ * request id, client address, headers that every answer carries, log line, time.
+ */
+export function createEntry({
+  log,
+  metrics,
+  lifecycle,
+  trustProxyHops,
+}: EntryDeps): MiddlewareHandler<AppEnv> {
+  return async function entry(c, next) {
+    const startedAt = performance.now()
+    const given = c.req.header('x-request-id')
+    const requestId = given !== undefined && SANE_REQUEST_ID.test(given) ? given : randomUUID()
+    const remote = c.env?.incoming?.socket.remoteAddress ?? ''
+    const forwardedFor = trustProxyHops > 0 ? c.req.header('x-forwarded-for') : undefined
+    const headers: Record<string, string> = {
+      'x-request-id': requestId,
+      'x-content-type-options': 'nosniff',
+      'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
+      'referrer-policy': 'no-referrer',
+      'cache-control': 'no-store',
+    }
+    if (lifecycle.draining) headers['connection'] = 'close'
+    c.set('requestId', requestId)
+    c.set('log', log)
+    c.set('clientAddress', clientAddress(remote, forwardedFor, trustProxyHops))
+    c.set('headers', headers)
+    collectHeaders(c, headers)
+    await next()
+    sendCollected(c, headers)
+    const { status } = c.res
+    const seconds = (performance.now() - startedAt) / 1000
+    metrics.requests.observe({ route: c.get('route') ?? 'other', method: c.req.method, status }, seconds)
+    if (status === 429) metrics.rateLimited.inc()
+    const level = status >= 500 ? 'warn' : 'debug'
+    if (log.isLevelEnabled(level)) {
+      const { method, path } = c.req
+      log[level]({ requestId, method, path, status, ms: Math.round(seconds * 1e6) / 1e3 }, 'request')
+    }
+  }
+}
+
+/** Lets `c.header()`, which rate limiter and cookies call, write into the record (see {@link AppEnv}). */
+function collectHeaders(c: Context<AppEnv>, headers: Record<string, string>): void {
+  c.header = (name, value, options) => {
+    const key = name.toLowerCase()
+    if (value === undefined) delete headers[key]
+    else if (options?.append && headers[key] !== undefined) headers[key] += `, ${value}`
+    else headers[key] = value
+  }
+}
+
+/** Answers that did not leave through `reply` (a dashboard's pages) get what was collected where they say nothing. */
+function sendCollected(c: Context<AppEnv>, headers: Record<string, string>): void {
+  if (c.get('replied') === c.res) return
+  for (const [name, value] of Object.entries(headers)) {
+    if (!c.res.headers.has(name)) c.res.headers.set(name, value)
+  }
+}

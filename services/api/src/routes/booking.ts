@@ -1,0 +1,130 @@
+import { AppError, type CommandType } from '@ticket-line/shared'
+import type { Context } from 'hono'
+import { z } from 'zod'
+import type { EventReads } from '../events/event-reads.js'
+import type { AppEnv } from '../http/env.js'
+import { readKeyHash } from '../http/idempotency-key.js'
+import { type Preferences, parsePrefer } from '../http/prefer.js'
+import { eventNotFound, unavailable } from '../http/refusals.js'
+import { replyPlain } from '../http/reply.js'
+import { acceptedSchema, messageSchema, representationSchema } from '../http/response-schemas.js'
+import { defineRoute, principalOf, type Route } from '../http/route.js'
+import type { RouteDocs } from '../http/route-docs.js'
+import { eventIdSchema, userIdSchema } from '../http/schemas.js'
+import { submitResponse } from '../http/submit-response.js'
+import { isStaff } from '../identity/principal.js'
+import type { Availability, LineClient } from '../queue/line-client.js'
+
+export interface BookingDeps {
+  line: Pick<LineClient, 'submit'>
+  events: Pick<EventReads, 'knows' | 'exists'>
+  availability: Availability
+  /** How long an answer is awaited without a preference, ms. */
+  resultWaitMs: number
+}
+
+const body = z
+  .strictObject({ eventId: eventIdSchema, userId: userIdSchema.optional() })
+  .meta({ id: 'BookingRequest' })
+
+/** `POST /book` and `POST /cancel`. */
+export function bookingRoutes(deps: BookingDeps): Route[] {
+  const route = (type: CommandType, path: string, docs: RouteDocs) =>
+    defineRoute({
+      method: 'POST',
+      path,
+      auth: 'required',
+      limit: 'general',
+      body,
+      docs,
+      handler: (c, input) => submit(c, type, input.body, deps),
+    })
+  return [route('book', '/book', bookDocs), route('cancel', '/cancel', cancelDocs)]
+}
+
+async function submit(
+  c: Context<AppEnv>,
+  type: CommandType,
+  { eventId, userId: wantedUserId }: z.output<typeof body>,
+  { line, events, availability, resultWaitMs }: BookingDeps,
+): Promise<Response> {
+  const principal = principalOf(c)
+  const preferences = parsePrefer(c.req.header('prefer'))
+  const keyHash = readKeyHash(c.req.header('idempotency-key'))
+  const caller = principal.userId
+  const userId = wantedUserId ?? caller
+  const staff = isStaff(principal)
+  if (userId !== caller && !staff) throw new AppError('forbidden', 'Only staff may act for somebody else.')
+  if (!events.knows(eventId) && !(await events.exists(eventId))) throw eventNotFound()
+  if (!availability.redis() || !availability.postgres()) throw unavailable()
+
+  const request = { type, eventId, userId, caller, ...(keyHash !== undefined && { keyHash }) }
+  const result = await line.submit(request, { waitMs: waitMsOf(preferences, resultWaitMs) })
+  return replyPlain(c, submitResponse(request, result, preferences, staff))
+}
+
+function waitMsOf({ waitSeconds, respondAsync }: Preferences, resultWaitMs: number): number {
+  if (waitSeconds !== undefined) return waitSeconds * 1000
+  return respondAsync ? 0 : resultWaitMs
+}
+
+const shared = {
+  tag: 'Booking',
+  requestHeaders: {
+    Prefer:
+      '`wait=N` waits at most N seconds (30 at most), `respond-async` answers 202 at once, `return=representation` says more (RFC 7240).',
+    'Idempotency-Key':
+      '1 to 128 printable ASCII characters. The same key with the same request gives the first answer again, for 24 hours.',
+  },
+} as const
+
+const decided = (messages: string) => ({
+  description: messages,
+  schema: z.union([messageSchema, representationSchema]),
+  headers: {
+    Location: 'The job of this request.',
+    'Preference-Applied': 'Preferences that were used.',
+    'Idempotency-Replayed': '`true` where this is the first answer given again.',
+  },
+})
+
+const accepted = {
+  description: 'Stored, and not decided yet: a promise. Ask the job for the answer.',
+  schema: acceptedSchema,
+  headers: { Location: 'The job of this request.', 'Retry-After': 'Seconds.' },
+}
+
+const bookDocs: RouteDocs = {
+  ...shared,
+  summary: 'Book a ticket, or take the next place in the waiting list',
+  description: 'Requests for one event are decided in the order in which they entered its line.',
+  responses: { 200: decided('`Ticket booked` or `Added to waiting list`'), 202: accepted },
+  problems: [
+    'forbidden',
+    'event_not_found',
+    'already_booked',
+    'already_waiting',
+    'idempotency_key_reused',
+    'rejected',
+    'busy',
+    'unavailable',
+    'unknown',
+  ],
+}
+
+const cancelDocs: RouteDocs = {
+  ...shared,
+  summary: 'Give a ticket back, or leave the waiting list',
+  description: 'A ticket given back goes to the first in the waiting list in the same transaction.',
+  responses: { 200: decided('`Booking canceled` or `Removed from waiting list`'), 202: accepted },
+  problems: [
+    'forbidden',
+    'event_not_found',
+    'booking_not_found',
+    'idempotency_key_reused',
+    'rejected',
+    'busy',
+    'unavailable',
+    'unknown',
+  ],
+}

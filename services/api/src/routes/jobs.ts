@@ -1,0 +1,83 @@
+import { AppError, parseCommandId } from '@ticket-line/shared'
+import { outcomeResponse } from '../http/outcome-response.js'
+import { parsePrefer, preferenceApplied } from '../http/prefer.js'
+import { reply } from '../http/reply.js'
+import { jobSchema } from '../http/response-schemas.js'
+import { defineRoute, principalOf, type Route } from '../http/route.js'
+import { isStaff } from '../identity/principal.js'
+import type { CommandView, LineClient } from '../queue/line-client.js'
+
+export interface JobDeps {
+  line: Pick<LineClient, 'find'>
+}
+
+/** `GET /jobs/:jobId`. */
+export function jobRoutes({ line }: JobDeps): Route[] {
+  return [
+    defineRoute({
+      method: 'GET',
+      path: '/jobs/:jobId',
+      auth: 'required',
+      limit: 'poll',
+      docs: {
+        tag: 'Booking',
+        summary: 'Ask what became of a booking or cancel',
+        description: 'For the user it is for, and for staff. Answers for at least 24 hours.',
+        requestHeaders: { Prefer: '`wait=N` waits at most N seconds (30 at most) for the decision.' },
+        responses: {
+          200: {
+            description: 'The job as it stands.',
+            schema: jobSchema,
+            headers: {
+              'Retry-After': 'Seconds; while it is not done.',
+              'Preference-Applied': 'The wait that was used.',
+            },
+          },
+        },
+        problems: ['job_not_found', 'unavailable'],
+      },
+      async handler(c) {
+        const principal = principalOf(c)
+        const jobId = c.req.param('jobId') ?? ''
+        const { waitSeconds } = parsePrefer(c.req.header('prefer'))
+        const mayRead = (view: CommandView): boolean => view.userId === principal.userId || isStaff(principal)
+        const view =
+          parseCommandId(jobId) === undefined
+            ? undefined
+            : await line.find(jobId, (waitSeconds ?? 0) * 1000, mayRead)
+        // Somebody else's job must look like one that never was.
+        if (view === undefined) throw new AppError('job_not_found', 'There is no such job.')
+        const headers: Record<string, string> = {}
+        const applied = preferenceApplied({ waitSeconds })
+        if (applied !== undefined) headers['preference-applied'] = applied
+        if (view.outcome === undefined) headers['retry-after'] = String(pollAfterSeconds(view.ahead ?? 0))
+        return reply(c, 200, jobBody(view), headers)
+      },
+    }),
+  ]
+}
+
+/** Decisions that may be expected in a second, on the low side: it spaces polls and promises nothing. */
+const DECISIONS_PER_SECOND = 1000
+
+function pollAfterSeconds(ahead: number): number {
+  return Math.min(30, 1 + Math.floor(ahead / DECISIONS_PER_SECOND))
+}
+
+function jobBody(view: CommandView): object {
+  const { outcome } = view
+  const answer = outcome === undefined ? undefined : outcomeResponse(view, outcome)
+  return {
+    jobId: view.commandId,
+    eventId: view.eventId,
+    userId: view.userId,
+    type: view.type,
+    state: view.state,
+    ahead: view.ahead,
+    acceptedAt: new Date(view.acceptedAtMs).toISOString(),
+    decidedAt: outcome === undefined ? null : new Date(outcome.decidedAtMs).toISOString(),
+    outcome: outcome?.outcome ?? null,
+    status: answer?.status ?? null,
+    body: answer?.body ?? null,
+  }
+}

@@ -1,0 +1,124 @@
+import type { ListedBooking, ListedWaiting } from '@ticket-line/db'
+import type { Log } from '@ticket-line/shared'
+import type { Context } from 'hono'
+import type { z } from 'zod'
+import type { EventReads } from '../events/event-reads.js'
+import { prefersCsv } from '../http/accept.js'
+import { csvStream } from '../http/csv.js'
+import { cutPage } from '../http/cursor.js'
+import type { AppEnv } from '../http/env.js'
+import { eventNotFound } from '../http/refusals.js'
+import { reply, replyText } from '../http/reply.js'
+import { bookingsPageSchema, waitingPageSchema } from '../http/response-schemas.js'
+import { defineRoute, type Route } from '../http/route.js'
+import { eventIdParams, pageQuery } from '../http/schemas.js'
+
+export interface ListDeps {
+  events: EventReads
+  log: Log
+}
+
+/** One list of an event: where its rows come from and how they look. */
+interface ListKind<Row extends { sequence: number }> {
+  path: string
+  /** Member of the JSON page, also the kind of its cursors. */
+  member: string
+  summary: string
+  page: z.ZodType
+  read(events: EventReads, eventId: number, afterSequence: number, limit: number): Promise<Row[]>
+  stream(events: EventReads, eventId: number): AsyncGenerator<Row[]>
+  columns: readonly string[]
+  toJson(row: Row): Record<string, string | number | boolean>
+}
+
+const bookings: ListKind<ListedBooking> = {
+  path: '/events/:eventId/bookings',
+  member: 'bookings',
+  summary: 'Who holds a ticket, in order of decision',
+  page: bookingsPageSchema,
+  read: (events, eventId, after, limit) => events.bookings(eventId, after, limit),
+  stream: (events, eventId) => events.exportBookings(eventId),
+  columns: ['bookingId', 'userId', 'bookedAt', 'promoted'],
+  toJson: ({ bookingId, userId, bookedAt, promoted }) => ({
+    bookingId,
+    userId,
+    bookedAt: bookedAt.toISOString(),
+    promoted,
+  }),
+}
+
+const waitingList: ListKind<ListedWaiting> = {
+  path: '/events/:eventId/waiting-list',
+  member: 'waiting',
+  summary: 'Who waits, in order',
+  page: waitingPageSchema,
+  read: (events, eventId, after, limit) => events.waitingList(eventId, after, limit),
+  stream: (events, eventId) => events.exportWaitingList(eventId),
+  columns: ['userId', 'position', 'since'],
+  toJson: ({ userId, position, since }) => ({ userId, position, since: since.toISOString() }),
+}
+
+/** `GET /events/:eventId/bookings` and `/waiting-list`, as pages of JSON or as one CSV. */
+export function listRoutes(deps: ListDeps): Route[] {
+  return [listRoute(bookings, deps), listRoute(waitingList, deps)]
+}
+
+function listRoute<Row extends { sequence: number }>(kind: ListKind<Row>, { events, log }: ListDeps): Route {
+  return defineRoute({
+    method: 'GET',
+    path: kind.path,
+    auth: 'required',
+    limit: 'general',
+    role: 'staff',
+    params: eventIdParams,
+    query: pageQuery(kind.member),
+    docs: {
+      tag: 'Events',
+      summary: kind.summary,
+      description: '`Accept: text/csv` streams the whole list.',
+      requestHeaders: { Accept: '`application/json` or `text/csv`' },
+      responses: {
+        200: {
+          description: 'A page, or all of it as CSV.',
+          schema: kind.page,
+          otherMediaTypes: { 'text/csv': `${kind.columns.join(',')}\r\n` },
+        },
+      },
+      problems: ['event_not_found', 'unavailable'],
+    },
+    async handler(c, { params: { eventId }, query: { limit, after } }) {
+      if (!events.knows(eventId) && !(await events.exists(eventId))) throw eventNotFound()
+      if (prefersCsv(c.req.header('accept')))
+        return replyCsv(c, kind, eventId, kind.stream(events, eventId), log)
+      const rows = await kind.read(events, eventId, after, limit + 1)
+      const { page, next } = cutPage(kind.member, rows, limit, (row) => row.sequence)
+      return reply(c, 200, { [kind.member]: page.map(kind.toJson), next }, { vary: 'Accept' })
+    },
+  })
+}
+
+async function replyCsv<Row extends { sequence: number }>(
+  c: Context<AppEnv>,
+  kind: ListKind<Row>,
+  eventId: number,
+  rows: AsyncGenerator<Row[]>,
+  log: Log,
+): Promise<Response> {
+  const headers = {
+    vary: 'Accept',
+    'content-disposition': `attachment; filename="event-${eventId}-${kind.path.split('/').at(-1)}.csv"`,
+  }
+  const mediaType = 'text/csv; charset=utf-8; header=present'
+  if (c.req.method === 'HEAD') return replyText(c, 200, null, mediaType, headers)
+  // Taken before anything is sent: a database out of reach is a 503, not a broken download.
+  const first = await rows.next()
+  const requestId = c.get('requestId')
+  const stream = csvStream({
+    columns: kind.columns,
+    first: first.done ? [] : first.value,
+    rest: rows,
+    toFields: (row: Row) => Object.values(kind.toJson(row)),
+    onError: (err) => log.warn({ err, requestId }, 'export ended early'),
+  })
+  return replyText(c, 200, stream, mediaType, headers)
+}
