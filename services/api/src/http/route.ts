@@ -11,7 +11,7 @@ import type { RouteDocs } from './route-docs.js'
 export type Method = 'GET' | 'POST' | 'PUT' | 'DELETE'
 export type AuthMode = 'none' | 'optional' | 'required'
 /** Which limit counts a request; `none` for probes. */
-export type LimitName = 'none' | 'general' | 'poll' | 'login' | 'register' | 'dashboard'
+export type LimitName = 'none' | 'general' | 'poll' | 'administration' | 'login' | 'register' | 'dashboard'
 
 type Output<S> = S extends z.ZodType ? z.output<S> : undefined
 type Schema = z.ZodType | undefined

@@ -1,0 +1,137 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { AccountPrivileges, Accounts } from '@ticket-line/db'
+import { AppError, type Log } from '@ticket-line/shared'
+import { LRUCache } from 'lru-cache'
+import { createBatchLoader } from '../events/batch-loader.js'
+import type { Principal } from './principal.js'
+
+/** Between two looks at what changed. With the reply's own time it keeps a change from being felt after 1 s. */
+const POLL_EVERY_MS = 500
+/** A change becomes visible when it commits, a little after the time that it carries. */
+const OVERLAP_MS = 10_000
+/** How long an answer about somebody who claims more than `user` may serve again. */
+const STAFF_REUSE_MS = 400
+const LOOKUP_TIMEOUT_MS = 700
+
+/**
+ * What local accounts change about a verified token: the account's row decides on role and on being shut out.
+ *
+ * Bookings must not ask PostgreSQL for that. A token that says `user` is wrong only where the account's privileges
+ * changed once, and those accounts are few: they are held in memory and looked at every 500 ms. A token that claims
+ * more is checked against its row, many claims in one query.
+ */
+export interface AccountOverrides {
+  /** Loads what is known and keeps it up to date. Where PostgreSQL is away it goes on trying. */
+  start(): Promise<void>
+  stop(): void
+  /**
+   * @returns the principal as the account's row has it; the given one where there is no such account; `undefined`
+   * where the account is shut out
+   * @throws AppError `unavailable` where that cannot be known
+   */
+  apply(principal: Principal): Principal | undefined | Promise<Principal | undefined>
+  /** The role of a local account that is not shut out; `undefined` where there is none. Never older than 0.5 s. */
+  current(userId: string): Promise<Principal | undefined>
+  /** Tells of a change made by this process, so that it is felt here at once. */
+  changed(privileges: AccountPrivileges): void
+}
+
+export interface AccountOverridesDeps {
+  accounts: Pick<Accounts, 'findPrivileges' | 'findChangedPrivileges'>
+  log: Log
+}
+
+/** For installations without local accounts: tokens stand as they are. */
+export const noOverrides: AccountOverrides = {
+  start: async () => undefined,
+  stop: () => undefined,
+  apply: (principal) => principal,
+  current: async () => undefined,
+  changed: () => undefined,
+}
+
+export function createAccountOverrides({ accounts, log }: AccountOverridesDeps): AccountOverrides {
+  const overrides = new Map<string, AccountPrivileges>()
+  const reusable = new LRUCache<string, { row: AccountPrivileges | undefined }>({
+    max: 1000,
+    ttl: STAFF_REUSE_MS,
+  })
+  const stopping = new AbortController()
+  let newest: Date | undefined
+  let failing = false
+  const rows = createBatchLoader<AccountPrivileges, string>({
+    query: async (userIds) =>
+      new Map((await accounts.findPrivileges(userIds)).map((row) => [row.userId, row])),
+    timeoutMs: LOOKUP_TIMEOUT_MS,
+    onTimeout: () => new Error('looking up accounts took too long'),
+  })
+
+  async function look(): Promise<void> {
+    const after = newest === undefined ? undefined : new Date(newest.getTime() - OVERLAP_MS)
+    for (const { changedAt, ...row } of await accounts.findChangedPrivileges(after)) {
+      overrides.set(row.userId, row)
+      if (newest === undefined || changedAt > newest) newest = changedAt
+    }
+    newest ??= new Date(0)
+  }
+
+  async function tryToLook(): Promise<void> {
+    try {
+      await look()
+      if (failing) log.info('account changes are seen again')
+      failing = false
+    } catch (err) {
+      if (!failing) log.warn({ err }, 'account changes cannot be seen, the last known ones count')
+      failing = true
+    }
+  }
+
+  async function poll(): Promise<void> {
+    while (!stopping.signal.aborted) {
+      await sleep(POLL_EVERY_MS, undefined, { ref: false, signal: stopping.signal }).catch(() => undefined)
+      if (!stopping.signal.aborted) await tryToLook()
+    }
+  }
+
+  async function rowOf(userId: string): Promise<AccountPrivileges | undefined> {
+    const known = reusable.get(userId)
+    if (known !== undefined) return known.row
+    const row = await rows.load(userId).catch(cannotCheck)
+    reusable.set(userId, { row })
+    return row
+  }
+
+  return {
+    async start() {
+      await tryToLook()
+      void poll()
+    },
+    stop: () => stopping.abort(),
+    apply(principal) {
+      if (principal.role === 'user') {
+        if (newest === undefined) return cannotCheck()
+        return withRow(principal, overrides.get(principal.userId))
+      }
+      return rowOf(principal.userId).then((row) => withRow(principal, row))
+    },
+    async current(userId) {
+      const row = await rowOf(userId)
+      return row === undefined || row.disabled ? undefined : { userId, role: row.role }
+    },
+    changed(privileges) {
+      overrides.set(privileges.userId, privileges)
+      reusable.delete(privileges.userId)
+    },
+  }
+}
+
+function withRow(principal: Principal, row: AccountPrivileges | undefined): Principal | undefined {
+  if (row === undefined) return principal
+  if (row.disabled) return undefined
+  return row.role === principal.role ? principal : { userId: principal.userId, role: row.role }
+}
+
+function cannotCheck(cause?: unknown): never {
+  const message = 'Your account cannot be checked right now, please try again in a moment.'
+  throw new AppError('unavailable', message, { cause, headers: { 'Retry-After': '1' } })
+}

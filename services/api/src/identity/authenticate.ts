@@ -1,0 +1,73 @@
+import { AppError } from '@ticket-line/shared'
+import type { Context, MiddlewareHandler } from 'hono'
+import type { AppEnv } from '../http/env.js'
+import type { AccountOverrides } from './account-overrides.js'
+import type { TokenVerifier } from './verify-token.js'
+
+/** RFC 6750, section 2.1. */
+const BEARER = /^Bearer +([A-Za-z0-9\-._~+/]+=*) *$/i
+
+export interface AuthenticateDeps {
+  verifyToken: TokenVerifier
+  overrides: AccountOverrides
+  /** Counts a request without a verified token on its address: the general limit. */
+  countRefused: MiddlewareHandler<AppEnv>
+}
+
+/** Both set `principal` where a token was verified and its account is not shut out. */
+export interface Authenticate {
+  /** Whoever else comes is served as nobody. */
+  optional: MiddlewareHandler<AppEnv>
+  /**
+   * Whoever else comes is counted on his address and refused with `unauthorized`; with a token that failed and an
+   * address over its limit, with 429. A limit behind this one counts verified users alone.
+   */
+  required: MiddlewareHandler<AppEnv>
+}
+
+type Identity = 'missing' | 'failed' | 'verified'
+
+export function createAuthenticate({ verifyToken, overrides, countRefused }: AuthenticateDeps): Authenticate {
+  async function identify(c: Context<AppEnv>): Promise<Identity> {
+    const header = c.req.header('authorization')
+    if (header === undefined) return 'missing'
+    const token = BEARER.exec(header)?.[1]
+    if (token === undefined) return 'failed'
+    const claimed = await verifyToken(token)
+    if (claimed === undefined) return 'failed'
+    const principal = await overrides.apply(claimed)
+    if (principal === undefined) return 'failed'
+    c.set('principal', principal)
+    return 'verified'
+  }
+
+  return {
+    optional: async function authenticateOptional(c, next) {
+      await identify(c)
+      return next()
+    },
+    required: async function authenticateRequired(c, next) {
+      const identity = await identify(c)
+      if (identity === 'verified') return next()
+      let overLimit = true
+      const refusal = await countRefused(c, async () => {
+        overLimit = false
+      })
+      if (overLimit && identity === 'failed') return refusal
+      // A missing token is 401 whatever the count says: it has to go away and sign in, not to wait.
+      c.header('Retry-After', undefined)
+      throw unauthorized(identity)
+    },
+  }
+}
+
+// RFC 6750, section 3.1: no error code for who brought no token at all.
+function unauthorized(identity: Identity): AppError {
+  return identity === 'missing'
+    ? new AppError('unauthorized', 'Please sign in: this needs a token.', {
+        headers: { 'WWW-Authenticate': 'Bearer' },
+      })
+    : new AppError('unauthorized', 'This token is not valid, or not any more. Please sign in again.', {
+        headers: { 'WWW-Authenticate': 'Bearer error="invalid_token"' },
+      })
+}

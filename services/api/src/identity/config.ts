@@ -1,0 +1,121 @@
+import { availableParallelism } from 'node:os'
+import { ConfigError, type EnvReader, isUserId } from '@ticket-line/shared'
+import { isCommonPassword } from './common-passwords.js'
+import { isPassword } from './password-rule.js'
+
+/** Fewest bytes of an HS256 secret (RFC 7518, section 3.2). */
+const MIN_SECRET_BYTES = 32
+/** Fewest different bytes: a pattern typed by hand has less. */
+const MIN_SECRET_VARIETY = 8
+/** Secrets that were printed somewhere. */
+const EXAMPLE_SECRET =
+  /change.?me|replace.?(?:me|this)|example|placeholder|your.?(?:own|very|super|jwt|256|secret)/i
+
+/** Who may speak, and how he proves it. */
+export interface IdentityConfig {
+  /** HS256 secret; absent where HS256 is off. */
+  secret?: Uint8Array
+  /** Own EdDSA keys, PEM or JWK, the signing one first; absent where tokens are signed with the secret. */
+  privateKeys?: string
+  /** Another issuer's keys. */
+  jwksUrl?: URL
+  /** `iss` and `aud` that tokens must carry and ours do; unchecked where absent. */
+  issuer?: string
+  audience?: string
+  /** Registration, sign-in and roles kept here. */
+  localAccounts: boolean
+  /** Made at start where it does not exist. */
+  firstAdmin?: { userId: string; password: string }
+  /** Cookies travel over TLS alone. */
+  secureCookies: boolean
+  /** Password hashes computed at once. Each holds a thread of Node's pool and 19 MiB. */
+  hashConcurrency: number
+}
+
+/**
+ * Reads `JWT_SECRET`, `JWT_PRIVATE_KEYS`, `JWT_JWKS_URL`, `JWT_ISSUER`, `JWT_AUDIENCE`, `LOCAL_ACCOUNTS`,
+ * `ADMIN_USER`, `ADMIN_PASSWORD` and `HASH_CONCURRENCY`.
+ * @throws ConfigError, one line for the operator
+ */
+export function readIdentityConfig(env: EnvReader, production: boolean): IdentityConfig {
+  const jwksUrl = readJwksUrl(env, production)
+  const localAccounts = env.flag('LOCAL_ACCOUNTS', jwksUrl === undefined)
+  if (!localAccounts && jwksUrl === undefined) {
+    throw new ConfigError('LOCAL_ACCOUNTS=false needs JWT_JWKS_URL, or nobody could sign in')
+  }
+  const config: IdentityConfig = {
+    localAccounts,
+    secureCookies: production,
+    hashConcurrency: env.integer('HASH_CONCURRENCY', defaultHashConcurrency(), { min: 1, max: 64 }),
+  }
+  if (jwksUrl !== undefined) config.jwksUrl = jwksUrl
+  const issuer = env.optional('JWT_ISSUER')
+  if (issuer !== undefined) config.issuer = issuer
+  const audience = env.optional('JWT_AUDIENCE')
+  if (audience !== undefined) config.audience = audience
+  return localAccounts
+    ? { ...config, ...readOwnKeys(env, production), ...readFirstAdmin(env, production) }
+    : config
+}
+
+/** Half the cores, so that a flood of sign-ins leaves the other half to bookings; 3 of Node's 4 pool threads at most. */
+function defaultHashConcurrency(): number {
+  return Math.min(3, Math.max(1, Math.floor(availableParallelism() / 2)))
+}
+
+function readJwksUrl(env: EnvReader, production: boolean): URL | undefined {
+  const text = env.optional('JWT_JWKS_URL')
+  if (text === undefined) return undefined
+  const url = URL.parse(text.trim())
+  if (url === null || !['http:', 'https:'].includes(url.protocol)) {
+    throw new ConfigError('JWT_JWKS_URL must be an http or https address')
+  }
+  if (production && url.protocol === 'http:' && !['localhost', '127.0.0.1', '[::1]'].includes(url.hostname)) {
+    throw new ConfigError(
+      'JWT_JWKS_URL must be https in production: who changes the keys on the way can sign tokens',
+    )
+  }
+  return url
+}
+
+function readOwnKeys(env: EnvReader, production: boolean): Pick<IdentityConfig, 'secret' | 'privateKeys'> {
+  const privateKeys = env.optional('JWT_PRIVATE_KEYS')
+  const text = env.optional('JWT_SECRET')
+  if (text === undefined) {
+    if (privateKeys === undefined) {
+      throw new ConfigError(`JWT_SECRET is not set: it must be ${MIN_SECRET_BYTES} random bytes or more`)
+    }
+    return { privateKeys }
+  }
+  const secret = new TextEncoder().encode(text)
+  if (production) refuseWeakSecret(text, secret)
+  return privateKeys === undefined ? { secret } : { secret, privateKeys }
+}
+
+function refuseWeakSecret(text: string, secret: Uint8Array): void {
+  if (secret.length < MIN_SECRET_BYTES) {
+    throw new ConfigError(
+      `JWT_SECRET is too short: ${secret.length} bytes, it must be ${MIN_SECRET_BYTES} or more`,
+    )
+  }
+  if (EXAMPLE_SECRET.test(text) || new Set(secret).size < MIN_SECRET_VARIETY) {
+    throw new ConfigError('JWT_SECRET looks like an example: set random bytes of your own')
+  }
+}
+
+function readFirstAdmin(env: EnvReader, production: boolean): Pick<IdentityConfig, 'firstAdmin'> {
+  const userId = env.optional('ADMIN_USER')
+  const password = env.optional('ADMIN_PASSWORD')
+  if (userId === undefined && password === undefined) return {}
+  if (userId === undefined || password === undefined) {
+    throw new ConfigError('ADMIN_USER and ADMIN_PASSWORD must be set together')
+  }
+  if (!isUserId(userId)) {
+    throw new ConfigError('ADMIN_USER must hold 1 to 128 characters and no control characters')
+  }
+  if (!isPassword(password)) throw new ConfigError('ADMIN_PASSWORD must hold 8 to 128 characters')
+  if (production && (isCommonPassword(password) || EXAMPLE_SECRET.test(password) || password === userId)) {
+    throw new ConfigError('ADMIN_PASSWORD is a default or common password: choose one of your own')
+  }
+  return { firstAdmin: { userId, password } }
+}

@@ -1,0 +1,76 @@
+import { createPrivateKey, hkdfSync } from 'node:crypto'
+import { ConfigError } from '@ticket-line/shared'
+import { type CryptoKey, calculateJwkThumbprint, importJWK, type JWK } from 'jose'
+import type { IdentityConfig } from './config.js'
+
+/** An own EdDSA key. */
+interface OwnKey {
+  kid: string
+  privateKey: CryptoKey
+  publicKey: CryptoKey
+  publicJwk: JWK
+}
+
+/** All keys of this installation, imported once. */
+export interface Keyring {
+  /** HS256; absent where it is off. */
+  secret?: CryptoKey
+  /** Own EdDSA keys, the signing one first. Two of them live during a rotation. */
+  own: OwnKey[]
+  /** Key for the dashboard's sessions, derived, so that neither kind of token passes for the other. */
+  session?: CryptoKey
+}
+
+/** @throws ConfigError where a private key cannot be read */
+export async function createKeyring({ secret, privateKeys }: IdentityConfig): Promise<Keyring> {
+  const own = privateKeys === undefined ? [] : await Promise.all(readPrivateJwks(privateKeys).map(importOwn))
+  const ring: Keyring = { own: own.map(({ key }) => key) }
+  if (secret !== undefined) ring.secret = await importHmac(secret)
+  const seed = secret ?? own[0]?.seed
+  if (seed !== undefined) {
+    ring.session = await importHmac(
+      new Uint8Array(hkdfSync('sha256', seed, '', 'ticket-line dashboard session', 32)),
+    )
+  }
+  return ring
+}
+
+// A CryptoKey: jose would import raw bytes again for every token.
+function importHmac(bytes: Uint8Array<ArrayBuffer> | Uint8Array): Promise<CryptoKey> {
+  const algorithm = { name: 'HMAC', hash: 'SHA-256' }
+  return crypto.subtle.importKey('raw', new Uint8Array(bytes), algorithm, false, ['sign', 'verify'])
+}
+
+/** PEM blocks one after the other, one JWK, a list of JWKs or a JWK set. */
+function readPrivateJwks(text: string): JWK[] {
+  try {
+    if (!text.includes('-----BEGIN')) {
+      const value = JSON.parse(text) as JWK | JWK[] | { keys: JWK[] }
+      if (Array.isArray(value)) return value
+      return 'keys' in value ? (value.keys as JWK[]) : [value]
+    }
+    // A PEM in one line of an .env file has its line breaks written out.
+    const blocks = text.replaceAll('\\n', '\n').match(/-----BEGIN [^-]+-----[^-]+-----END [^-]+-----/g) ?? []
+    return blocks.map((pem) => createPrivateKey(pem).export({ format: 'jwk' }) as JWK)
+  } catch (cause) {
+    throw unreadable(cause)
+  }
+}
+
+async function importOwn(jwk: JWK): Promise<{ key: OwnKey; seed: Uint8Array }> {
+  const { kty, crv, x, d } = jwk
+  if (kty !== 'OKP' || crv !== 'Ed25519' || typeof x !== 'string' || typeof d !== 'string') throw unreadable()
+  try {
+    const kid = typeof jwk.kid === 'string' ? jwk.kid : await calculateJwkThumbprint({ kty, crv, x })
+    const publicJwk: JWK = { kty, crv, x, kid, alg: 'EdDSA', use: 'sig' }
+    const privateKey = (await importJWK({ kty, crv, x, d }, 'EdDSA')) as CryptoKey
+    const publicKey = (await importJWK(publicJwk, 'EdDSA')) as CryptoKey
+    return { key: { kid, privateKey, publicKey, publicJwk }, seed: Buffer.from(d, 'base64url') }
+  } catch (cause) {
+    throw unreadable(cause)
+  }
+}
+
+function unreadable(cause?: unknown): ConfigError {
+  return new ConfigError('JWT_PRIVATE_KEYS must hold Ed25519 private keys as PEM or JWK', { cause })
+}

@@ -1,0 +1,23 @@
+import type { EnvReader } from '@ticket-line/shared'
+
+/** How much one client may ask, in a window of time. */
+export interface LimitsConfig {
+  windowMs: number
+  /** Requests of a user, or of an address. */
+  requests: number
+  /** Polls of `GET /jobs/:jobId`. */
+  polls: number
+  /** Failed sign-ins and registrations, per account and per address. */
+  signInFailures: number
+}
+
+/** Reads `RATE_WINDOW_MS`, `RATE_LIMIT`, `POLL_RATE_LIMIT` and `LOGIN_RATE_LIMIT`. */
+export function readLimitsConfig(env: EnvReader): LimitsConfig {
+  const limit = { min: 1, max: 1_000_000_000 }
+  return {
+    windowMs: env.integer('RATE_WINDOW_MS', 900_000, { min: 1000, max: 86_400_000 }),
+    requests: env.integer('RATE_LIMIT', 100, limit),
+    polls: env.integer('POLL_RATE_LIMIT', 1000, limit),
+    signInFailures: env.integer('LOGIN_RATE_LIMIT', 20, limit),
+  }
+}

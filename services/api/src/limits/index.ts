@@ -1,0 +1,107 @@
+import type { Log } from '@ticket-line/shared'
+import type { Context, MiddlewareHandler, Next } from 'hono'
+import { rateLimiter } from 'hono-rate-limiter'
+import type { Redis } from 'ioredis'
+import type { AppEnv } from '../http/env.js'
+import { addressKey } from './address-key.js'
+import type { LimitsConfig } from './config.js'
+import type { SignInAttempts } from './sign-in-attempts.js'
+import {
+  type CounterStore,
+  createClosedStore,
+  createFallbackStore,
+  createLocalStore,
+  createSharedStore,
+} from './stores.js'
+import { refuse, showLimit, tooManyRequests } from './too-many.js'
+
+/**
+ * The limits that routes choose from. Each stands behind `authenticate` (which sets `principal`) and before anything
+ * of the body is read; it shows `RateLimit` headers on whatever the answer becomes, and answers 429 itself.
+ *
+ * Verified users are counted as such, everybody else by address. With Redis out of reach `general`, `poll` and
+ * `dashboard` count in this process alone; `administration`, `login` and `register` answer 503.
+ */
+export interface Limits {
+  general: MiddlewareHandler<AppEnv>
+  /** `GET /jobs/:jobId`. */
+  poll: MiddlewareHandler<AppEnv>
+  /** `/docs` and `/admin`, out of reach of the dashboard's own polling. */
+  dashboard: MiddlewareHandler<AppEnv>
+  /** Counts with `general`; for calls that change what others may do. */
+  administration: MiddlewareHandler<AppEnv>
+  /** All attempts of an address, and its failed ones; those of an account are counted by the handler. */
+  login: MiddlewareHandler<AppEnv>
+  /** The same limit as `login`. */
+  register: MiddlewareHandler<AppEnv>
+}
+
+export interface LimitsDeps {
+  /** A connection of their own that fails fast; `enableAutoPipelining` makes concurrent counts one round trip. */
+  redis: Redis
+  /** What the keys start with. */
+  prefix: string
+  config: LimitsConfig
+  attempts: SignInAttempts
+  log: Log
+}
+
+/** Keys of all limits, under the installation's first shard. */
+export function limitPrefix(shardPrefix: string): string {
+  return `${shardPrefix}:limit:`
+}
+
+export function createLimits({ redis, prefix, config, attempts, log }: LimitsDeps): Limits {
+  const { windowMs, requests, polls } = config
+
+  function limiter(limit: number, store: CounterStore): MiddlewareHandler<AppEnv> {
+    return rateLimiter<AppEnv>({
+      windowMs,
+      limit,
+      store,
+      standardHeaders: 'draft-7',
+      keyGenerator: whoAsks,
+      handler: tooManyRequests,
+    })
+  }
+
+  function onChange(sharedWorks: boolean, err?: unknown): void {
+    if (sharedWorks) log.info('limits are shared again')
+    else log.warn({ err }, 'limits count in this process alone, Redis is out of reach')
+  }
+
+  const shared = (name: string) => createSharedStore(redis, `${prefix}${name}:`)
+  const orLocal = (name: string) =>
+    createFallbackStore({ shared: shared(name), local: createLocalStore(), onChange })
+
+  const allAttempts = limiter(requests, createClosedStore(shared('attempts')))
+  async function signIn(c: Context<AppEnv>, next: Next): Promise<Response | undefined> {
+    const failures = await attempts.look(c.get('clientAddress'))
+    if (failures.remaining === 0) return refuse(c, failures)
+    const refusal = await allAttempts(c, () => {
+      showLimit(c, failures)
+      return next()
+    })
+    return refusal ?? undefined
+  }
+
+  return {
+    general: limiter(requests, orLocal('general')),
+    poll: limiter(polls, orLocal('poll')),
+    dashboard: limiter(dashboardLimit(windowMs), orLocal('dashboard')),
+    administration: limiter(requests, createClosedStore(shared('general'))),
+    login: signIn,
+    register: signIn,
+  }
+}
+
+/** Verified users as such, everybody else by address. */
+function whoAsks(c: Context<AppEnv>): string {
+  const principal = c.get('principal')
+  return principal === undefined ? `a:${addressKey(c.get('clientAddress'))}` : `u:${principal.userId}`
+}
+
+/** Four requests a second, all day long, and a few page loads at once: a dashboard asks every 5 s a tab. */
+function dashboardLimit(windowMs: number): number {
+  return Math.ceil(windowMs / 1000) * 4 + 300
+}

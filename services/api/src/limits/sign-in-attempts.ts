@@ -1,0 +1,136 @@
+import { createHash } from 'node:crypto'
+import { AppError } from '@ticket-line/shared'
+import type { Redis } from 'ioredis'
+import type { Gate } from '../identity/gate.js'
+import { addressKey } from './address-key.js'
+import type { LimitsConfig } from './config.js'
+import { createSharedStore } from './stores.js'
+import type { LimitState } from './too-many.js'
+
+/** How long an address stays known for having signed in to an account. */
+const KNOWN_ADDRESS_MS = 30 * 24 * 3_600_000
+
+/** Who tries to sign in to what. */
+export interface Attempt {
+  address: string
+  userId: string
+}
+
+/** What became of an attempt; `state` is of the counter that is nearest to its limit. */
+export type AttemptResult<T> =
+  | { kind: 'done'; value: T; state: LimitState }
+  | { kind: 'failed'; state: LimitState }
+  | { kind: 'limited'; state: LimitState }
+
+/**
+ * Counts failed sign-ins and registrations, per account and per address; what succeeds does not count. All processes
+ * share the counters, and without them nobody signs in.
+ *
+ * An attempt stands in the gate first and is counted as a failure before its password is looked at, so that guesses
+ * sent at once are no more than guesses sent one by one; success takes the count back. Only few are in that state at
+ * any time, so that a hundred people of one office who sign in together do not shut each other out.
+ */
+export interface SignInAttempts {
+  /** How an address stands, before anything is read of its request. */
+  look(address: string): Promise<LimitState>
+  /**
+   * @param work does it; `undefined` says that it failed. What it throws is no failure of the client's.
+   * @throws AppError `busy` from the gate, `unavailable` where the counters are out of reach
+   */
+  run<T>(attempt: Attempt, work: () => Promise<T | undefined>): Promise<AttemptResult<T>>
+}
+
+export interface SignInAttemptsDeps {
+  redis: Redis
+  /** What the keys start with. */
+  prefix: string
+  config: Pick<LimitsConfig, 'signInFailures' | 'windowMs'>
+  /** Lets few attempts run at once. */
+  gate: Gate
+}
+
+export function createSignInAttempts({ redis, prefix, config, gate }: SignInAttemptsDeps): SignInAttempts {
+  const { signInFailures: limit, windowMs } = config
+  const failuresPrefix = `${prefix}failures:`
+  const store = createSharedStore(redis, failuresPrefix)
+  store.init?.({ windowMs } as Parameters<NonNullable<typeof store.init>>[0])
+
+  function stateOf(used: number, resetMs: number): LimitState {
+    return {
+      limit,
+      remaining: Math.max(0, limit - used),
+      resetMs: resetMs > 0 ? resetMs : windowMs,
+      windowMs,
+    }
+  }
+
+  async function lookAt(key: string): Promise<LimitState> {
+    const [used, ttlMs] = await Promise.all([
+      redis.get(failuresPrefix + key),
+      redis.pttl(failuresPrefix + key),
+    ])
+    return stateOf(Number(used ?? 0), ttlMs)
+  }
+
+  /** Counts a failure on every key, to be taken back. */
+  async function reserve(keys: string[]): Promise<{ over: boolean; state: LimitState }> {
+    const counters = await Promise.all(keys.map((key) => store.increment(key)))
+    const states = counters.map(({ totalHits, resetTime }) =>
+      stateOf(totalHits, Number(resetTime) - Date.now()),
+    )
+    return { over: counters.some(({ totalHits }) => totalHits > limit), state: tightest(states) }
+  }
+
+  const takeBack = (keys: string[]): Promise<unknown> =>
+    Promise.allSettled(keys.map((key) => store.decrement(key)))
+
+  async function attemptOnce<T>(
+    keys: string[],
+    knownKey: string,
+    work: () => Promise<T | undefined>,
+  ): Promise<AttemptResult<T>> {
+    const { over, state } = await reserve(keys).catch(closed)
+    if (over) {
+      await takeBack(keys)
+      return { kind: 'limited', state }
+    }
+    const value = await work().catch(async (error: unknown) => {
+      await takeBack(keys)
+      throw error
+    })
+    if (value === undefined) return { kind: 'failed', state }
+    await Promise.allSettled([takeBack(keys), redis.set(knownKey, '1', 'PX', KNOWN_ADDRESS_MS)])
+    return { kind: 'done', value, state: { ...state, remaining: state.remaining + 1 } }
+  }
+
+  return {
+    look: (address) => lookAt(`a:${addressKey(address)}`).catch(closed),
+    async run({ address, userId }, work) {
+      const byAddress = `a:${addressKey(address)}`
+      // Hashed: what somebody types into the wrong field is not kept.
+      const byAccount = `u:${createHash('sha256').update(userId).digest('base64url')}`
+      const knownKey = `${prefix}known:${byAccount}:${byAddress}`
+      const [known, ofAddress, ofAccount] = await Promise.all([
+        redis.exists(knownKey),
+        lookAt(byAddress),
+        lookAt(byAccount),
+      ]).catch(closed)
+      // Others' failures do not shut out an address that was let in before; its own still do.
+      const keys = known === 1 ? [byAddress] : [byAddress, byAccount]
+      const state = known === 1 ? ofAddress : tightest([ofAddress, ofAccount])
+      if (state.remaining === 0) return { kind: 'limited', state }
+      return gate.run(() => attemptOnce(keys, knownKey, work))
+    },
+  }
+}
+
+function tightest(states: LimitState[]): LimitState {
+  return states.reduce((tight, state) => (state.remaining < tight.remaining ? state : tight))
+}
+
+function closed(cause: unknown): never {
+  throw new AppError('unavailable', 'Signing in is not possible right now, please try again in a moment.', {
+    cause,
+    headers: { 'Retry-After': '1' },
+  })
+}

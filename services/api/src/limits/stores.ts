@@ -1,0 +1,121 @@
+import { AppError } from '@ticket-line/shared'
+import { RedisStore, type Store } from 'hono-rate-limiter'
+import type { Redis } from 'ioredis'
+import { LRUCache } from 'lru-cache'
+import type { AppEnv } from '../http/env.js'
+
+/** Counts hits of keys within a window; what hono-rate-limiter asks. */
+export type CounterStore = Store<AppEnv>
+
+/** Keys that a process counts by itself while Redis is away; the least recent make room. */
+const MAX_LOCAL_KEYS = 100_000
+/** While Redis is away one request in this time looks whether it is back, the others do not wait for it. */
+const LOOK_AGAIN_MS = 1000
+
+/** Counters that all API processes share. Its calls reject while Redis is out of reach. */
+export function createSharedStore(redis: Redis, prefix: string): CounterStore {
+  return new RedisStore({
+    prefix,
+    client: {
+      scriptLoad: (script) => redis.script('LOAD', script) as Promise<string>,
+      evalsha: <TArgs extends unknown[], TData>(sha: string, keys: string[], args: TArgs) =>
+        redis.evalsha(sha, keys.length, ...keys, ...(args as string[])) as Promise<TData>,
+      decr: (key) => redis.decr(key),
+      del: (key) => redis.del(key),
+    },
+  })
+}
+
+/** Counters of this process alone, of a bounded number of keys. */
+export function createLocalStore(maxKeys = MAX_LOCAL_KEYS): CounterStore {
+  let windowMs = 0
+  const counters = new LRUCache<string, { totalHits: number; resetTime: Date }>({ max: maxKeys })
+  return {
+    localKeys: true,
+    init: (options) => {
+      windowMs = options.windowMs
+    },
+    increment(key) {
+      const now = Date.now()
+      let counter = counters.get(key)
+      if (counter === undefined || counter.resetTime.getTime() <= now) {
+        counter = { totalHits: 0, resetTime: new Date(now + windowMs) }
+        counters.set(key, counter)
+      }
+      counter.totalHits++
+      return counter
+    },
+    decrement(key) {
+      const counter = counters.peek(key)
+      if (counter !== undefined && counter.totalHits > 0) counter.totalHits--
+    },
+    resetKey: (key) => void counters.delete(key),
+  }
+}
+
+export interface FallbackStoreDeps {
+  shared: CounterStore
+  local: CounterStore
+  /** Told when the shared counters are lost and when they are back. */
+  onChange: (sharedWorks: boolean, error?: unknown) => void
+  nowMs?: () => number
+}
+
+/** The shared counters, and while they are out of reach those of this process: never none. */
+export function createFallbackStore({
+  shared,
+  local,
+  onChange,
+  nowMs = () => performance.now(),
+}: FallbackStoreDeps): CounterStore {
+  let failing = false
+  let localUntil = 0
+
+  return {
+    init(options) {
+      shared.init?.(options)
+      local.init?.(options)
+    },
+    async increment(key) {
+      if (nowMs() < localUntil) return local.increment(key)
+      if (failing) localUntil = nowMs() + LOOK_AGAIN_MS
+      try {
+        const info = await shared.increment(key)
+        if (failing) onChange(true)
+        failing = false
+        localUntil = 0
+        return info
+      } catch (error) {
+        if (!failing) onChange(false, error)
+        failing = true
+        localUntil = nowMs() + LOOK_AGAIN_MS
+        return local.increment(key)
+      }
+    },
+    async decrement(key) {
+      await (failing ? local : shared).decrement(key)
+    },
+    async resetKey(key) {
+      await (failing ? local : shared).resetKey(key)
+    },
+  }
+}
+
+/** The shared counters or nobody: for calls that must not go uncounted. Throws AppError `unavailable`. */
+export function createClosedStore(shared: CounterStore): CounterStore {
+  return {
+    init: (options) => shared.init?.(options),
+    async increment(key) {
+      try {
+        return await shared.increment(key)
+      } catch (cause) {
+        throw new AppError('unavailable', 'This is not possible right now, please try again in a moment.', {
+          cause,
+          headers: { 'Retry-After': '1' },
+        })
+      }
+    },
+    decrement: (key) => shared.decrement(key),
+    resetKey: (key) => shared.resetKey(key),
+  }
+}
