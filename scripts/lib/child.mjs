@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process'
-import { createWriteStream } from 'node:fs'
+import { createWriteStream, mkdirSync } from 'node:fs'
+import path from 'node:path'
 import { createInterface } from 'node:readline'
 import { guard, unguard } from './watchdog.mjs'
 
@@ -55,7 +56,7 @@ export async function startChild(options) {
 
   /** @type {string[]} */
   const lines = []
-  const log = logFile === undefined ? undefined : createWriteStream(logFile, { flags: 'a' })
+  const log = logFile === undefined ? undefined : openLog(logFile)
   for (const stream of [child.stdout, child.stderr]) {
     createInterface({ input: stream }).on('line', (line) => {
       lines.push(line)
@@ -97,4 +98,13 @@ export async function startChild(options) {
       await exited
     },
   }
+}
+
+/** @param {string} file */
+function openLog(file) {
+  mkdirSync(path.dirname(file), { recursive: true })
+  const log = createWriteStream(file, { flags: 'a' })
+  // A full disk costs the log, not the process.
+  log.on('error', () => {})
+  return log
 }

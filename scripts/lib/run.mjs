@@ -4,6 +4,16 @@ import path from 'node:path'
 import { Plain } from './say.mjs'
 
 /**
+ * Commands under way: when this process exits before them, they end with it.
+ *
+ * @type {Set<import('node:child_process').ChildProcess>}
+ */
+const underWay = new Set()
+process.on('exit', () => {
+  for (const child of underWay) child.kill()
+})
+
+/**
  * Runs a command to its end and returns what it printed on stdout.
  *
  * @param {string} command
@@ -15,6 +25,7 @@ import { Plain } from './say.mjs'
 export function run(command, args, { input, timeoutMs, ...options } = {}) {
   return new Promise((resolve, reject) => {
     const child = spawn(command, args, { ...options, timeout: timeoutMs, stdio: ['pipe', 'pipe', 'pipe'] })
+    underWay.add(child)
     let stdout = ''
     let all = ''
     child.stdout.setEncoding('utf8').on('data', (text) => {
@@ -30,6 +41,7 @@ export function run(command, args, { input, timeoutMs, ...options } = {}) {
     const called = [path.basename(command), ...args].join(' ').slice(0, 200)
     child.on('error', (error) => reject(new Plain(`Cannot run \`${called}\`: ${error.message}`)))
     child.on('close', (code, signal) => {
+      underWay.delete(child)
       if (code === 0) return resolve(stdout)
       const tail = all.trimEnd().split('\n').slice(-25).join('\n')
       reject(new Plain(`\`${called}\` ended with ${signal ?? `code ${code}`}:\n${tail}`))

@@ -67,7 +67,7 @@ export async function startScript(name: string, script: string, env: Env): Promi
     command: process.execPath,
     args: ['--enable-source-maps', script],
     // Nothing of the developer's own environment but what a process needs to run.
-    env: { PATH: process.env['PATH'], HOME: process.env['HOME'], ...env, PORT: port },
+    env: { PATH: process.env['PATH'], HOME: process.env['HOME'], WORKER_PORT: port, ...env, PORT: port },
     onLine: (line) => logs.push(parseLine(line)),
   })
   return {

@@ -1,0 +1,81 @@
+import path from 'node:path'
+import { startPostgres } from './postgres.mjs'
+import { startRedis } from './redis.mjs'
+import { canFetchRedis, fetchedRedis, fetchRedis } from './redis-apt.mjs'
+import { dockerAnswers } from './redis-docker.mjs'
+import { which } from './run.mjs'
+import { say } from './say.mjs'
+import { givenServer } from './server.mjs'
+
+/** @typedef {import('./server.mjs').Server} Server */
+
+/**
+ * The two servers of the local stack: those named by DATABASE_URL (or PG_URL) and REDIS_URL, else ones of our own with their data in
+ * `folder`.
+ *
+ * @param {{ env: NodeJS.ProcessEnv, folder: string, onStarted: (server: Server) => void }} options `onStarted` gets each at once, so
+ *   that it can be stopped even where the other one fails
+ */
+export async function startServers({ env, folder, onStarted }) {
+  const started = (/** @type {Server} */ server) => {
+    onStarted(server)
+    return server
+  }
+  const results = await Promise.allSettled([
+    choosePostgres(env, folder).then(started),
+    chooseRedis(env, folder).then(started),
+  ])
+  const [postgres, redis] = results.map((result) => {
+    if (result.status === 'rejected') throw result.reason
+    return result.value
+  })
+  return { postgres: /** @type {Server} */ (postgres), redis: /** @type {Server} */ (redis) }
+}
+
+/** @param {NodeJS.ProcessEnv} env @param {string} folder */
+async function choosePostgres(env, folder) {
+  const variable = env['DATABASE_URL'] ? 'DATABASE_URL' : 'PG_URL'
+  const url = env[variable]
+  if (url) return givenServer({ name: 'PostgreSQL', variable, url, defaultPort: 5432 })
+  return startPostgres({
+    folder: path.join(folder, 'postgres'),
+    logFile: path.join(folder, 'logs/postgres.log'),
+  })
+}
+
+/** @param {NodeJS.ProcessEnv} env @param {string} folder */
+async function chooseRedis(env, folder) {
+  const url = env['REDIS_URL']
+  if (url) return givenServer({ name: 'Redis', variable: 'REDIS_URL', url, defaultPort: 6379 })
+  return startRedis({ folder: path.join(folder, 'redis'), logFile: path.join(folder, 'logs/redis.log') })
+}
+
+/**
+ * Where Redis will have to be fetched, begins with it now: it takes some seconds, in which the dependencies install.
+ *
+ * @param {NodeJS.ProcessEnv} env
+ */
+export function fetchAhead(env) {
+  const have = env['REDIS_URL'] || which('redis-server') || which('valkey-server') || fetchedRedis()
+  if (have || !canFetchRedis() || dockerAnswers()) return
+  // Whoever needs it asks again and gets the failure then.
+  fetchRedis().catch(() => {})
+}
+
+/**
+ * Starts a server of ours again when it ends by itself.
+ *
+ * @param {string} name
+ * @param {Server} server
+ * @param {() => boolean} stopping
+ */
+export async function keepServing(name, server, stopping) {
+  for (;;) {
+    await server.ended()
+    if (stopping()) return
+    say(`${name} ended by itself; starting it again.`)
+    await server.restart().catch((error) => say(`${name} does not start again: ${error.message}`))
+    await new Promise((resolve) => setTimeout(resolve, 1_000))
+    if (stopping()) return server.stop()
+  }
+}

@@ -1,0 +1,80 @@
+/**
+ * `npm run api` and `npm run worker`: one more process of a service, in this terminal. It joins the stack that `npm start` runs in this
+ * folder, or uses DATABASE_URL and REDIS_URL.
+ */
+import { bootstrap } from './bootstrap.mjs'
+import { startChild } from './lib/child.mjs'
+import { portIsFree } from './lib/net.mjs'
+import { Plain, runMain, say } from './lib/say.mjs'
+import { runningStack, serviceSettings, withDotEnv } from './lib/settings.mjs'
+import { createShutdown } from './lib/shutdown.mjs'
+import { serviceCommand } from './lib/supervise.mjs'
+
+const services = /** @type {Record<string, string>} */ ({ api: 'api', worker: 'booking-worker' })
+
+runMain(async () => {
+  const name = services[process.argv[2] ?? '']
+  if (name === undefined) throw new Plain('Say which: node scripts/run-service.mjs api|worker')
+  const shutdown = createShutdown()
+  const { env, joined } = connect()
+  const toolchain = await bootstrap()
+  const port = name === 'api' ? await choosePort() : undefined
+  const settings = serviceSettings({ ...toolchain.env, ...env, PATH: toolchain.env['PATH'] })
+  const child = await startChild({
+    name,
+    ...serviceCommand(name, toolchain.node),
+    env: port === undefined ? settings : { ...settings, PORT: String(port) },
+    onLine: say,
+  })
+  shutdown.add(() => child.stop())
+  if (port !== undefined) say(`API on http://localhost:${port}; Ctrl-C stops it.`)
+  if (joined !== undefined) stopWithStack(joined.pid, shutdown)
+
+  const { code } = await child.exited
+  if (!shutdown.begun()) {
+    say(`The ${process.argv[2]} ended by itself.`)
+    process.exit(code ?? 1)
+  }
+})
+
+/** Where the servers are. @throws {Plain} when nothing says */
+function connect() {
+  const env = withDotEnv(process.env)
+  const given = { DATABASE_URL: env['DATABASE_URL'] || env['PG_URL'], REDIS_URL: env['REDIS_URL'] }
+  if (given.DATABASE_URL && given.REDIS_URL) return { env: { ...env, ...given }, joined: undefined }
+  const joined = runningStack()
+  if (joined === undefined) {
+    throw new Plain(
+      'There is nothing to join: run `npm start` in another terminal first, or set DATABASE_URL and REDIS_URL.',
+    )
+  }
+  const DATABASE_URL = given.DATABASE_URL || joined.databaseUrl
+  return { env: { ...env, DATABASE_URL, REDIS_URL: given.REDIS_URL || joined.redisUrl }, joined }
+}
+
+/** PORT where it is said for this call; else the first free one after the API that `npm start` runs. */
+async function choosePort() {
+  const said = process.env['PORT']
+  if (said) {
+    if (await portIsFree(Number(said))) return Number(said)
+    throw new Plain(`Port ${said} is in use. Choose another: PORT=${Number(said) + 1} npm run api`)
+  }
+  const first = Number(withDotEnv({})['PORT'] || 3000) + 1
+  for (let port = first; port < first + 100; port++) if (await portIsFree(port)) return port
+  throw new Plain(`No free port from ${first} on. Choose one: PORT=… npm run api`)
+}
+
+/**
+ * The servers end with the stack, and the next one's are elsewhere.
+ *
+ * @param {number} pid
+ * @param {import('./lib/shutdown.mjs').Shutdown} shutdown
+ */
+function stopWithStack(pid, shutdown) {
+  const timer = setInterval(() => {
+    if (runningStack()?.pid === pid) return
+    clearInterval(timer)
+    shutdown.run('`npm start` has ended; stopping as well.').then(() => process.exit(0))
+  }, 1_000)
+  timer.unref()
+}

@@ -1,0 +1,122 @@
+/**
+ * `npm start`: from a bare clone to a running system. Brings tools and dependencies, starts PostgreSQL and Redis (or takes those of
+ * DATABASE_URL and REDIS_URL), migrates, starts one API and one worker, and keeps them running until Ctrl-C. Data stays in `.data/`.
+ */
+import { mkdirSync, rmSync } from 'node:fs'
+import { bootstrap } from './bootstrap.mjs'
+import { prepareDemo } from './lib/demo.mjs'
+import { portIsFree } from './lib/net.mjs'
+import { dataDir, fromRoot, stackFile } from './lib/paths.mjs'
+import { run } from './lib/run.mjs'
+import { Plain, runMain, say, step } from './lib/say.mjs'
+import { fetchAhead, keepServing, startServers } from './lib/servers.mjs'
+import { announceStack, runningStack, serviceSettings, withDotEnv } from './lib/settings.mjs'
+import { createShutdown } from './lib/shutdown.mjs'
+import { keepRunning, turnLog } from './lib/supervise.mjs'
+
+runMain(async () => {
+  const shutdown = createShutdown()
+  try {
+    await start(shutdown)
+  } catch (error) {
+    // After Ctrl-C the step that was cut short fails; that is no news.
+    if (shutdown.begun()) return shutdown.run()
+    await shutdown.run()
+    throw error
+  }
+})
+
+/** @param {import('./lib/shutdown.mjs').Shutdown} shutdown */
+async function start(shutdown) {
+  const env = withDotEnv(process.env)
+  const port = readPort(env)
+  await refuseWhatCannotWork(port)
+  mkdirSync(dataDir, { recursive: true, mode: 0o700 })
+  for (const name of ['api', 'booking-worker', 'postgres', 'redis']) turnLog(name)
+
+  fetchAhead(env)
+  const toolchain = await bootstrap()
+  if (shutdown.begun()) return
+  const { postgres, redis } = await step('Starting PostgreSQL and Redis', () =>
+    startServers({ env, folder: dataDir, onStarted: (server) => shutdown.add(server.stop) }),
+  )
+  say(`  ${postgres.source}, ${redis.source}`)
+  if (postgres.ours) void keepServing('PostgreSQL', postgres, shutdown.begun)
+  if (redis.ours) void keepServing('Redis', redis, shutdown.begun)
+
+  const settings = serviceSettings({
+    ...toolchain.env,
+    ...env,
+    PATH: toolchain.env['PATH'],
+    DATABASE_URL: postgres.url,
+    REDIS_URL: redis.url,
+    PORT: String(port),
+  })
+  await step('Migrating the database', () =>
+    run(toolchain.node, [fromRoot('packages/db/dist/migrate.js')], { env: settings }),
+  )
+  announceStack({ pid: process.pid, databaseUrl: postgres.url, redisUrl: redis.url })
+  shutdown.add(async () => rmSync(stackFile, { force: true }))
+  if (shutdown.begun()) return
+
+  const url = `http://localhost:${port}`
+  await step('Starting the worker and the API', async () => {
+    const service = { node: toolchain.node, env: settings }
+    const worker = await keepRunning({
+      ...service,
+      name: 'booking-worker',
+      ready: async (child) => child.tail().some((line) => line.includes('"msg":"ready"')),
+    })
+    shutdown.add(() => worker.stop())
+    const ready = async () => (await fetch(`${url}/readyz`)).status === 200
+    const api = await keepRunning({ ...service, name: 'api', ready })
+    // Added last, stopped first: clients that still wait get their answers from the worker.
+    shutdown.add(() => api.stop())
+  })
+  const demo = settings.NODE_ENV === 'production' ? [] : await prepareDemo(url, settings)
+  tellHowToUse({ url, demo, settings, passwordMadeUp: !env['ADMIN_PASSWORD'] })
+}
+
+/** @param {NodeJS.ProcessEnv} env */
+function readPort(env) {
+  const port = Number(env['PORT'] || 3000)
+  if (Number.isInteger(port) && port > 0 && port < 65_536) return port
+  throw new Plain(`PORT must be a number from 1 to 65535, not "${env['PORT']}".`)
+}
+
+/** @param {number} port */
+async function refuseWhatCannotWork(port) {
+  const running = runningStack()
+  if (running !== undefined) {
+    throw new Plain(
+      `\`npm start\` already runs in this folder (process ${running.pid}). \`npm run api\` and \`npm run worker\` join it.`,
+    )
+  }
+  if (!(await portIsFree(port))) {
+    throw new Plain(
+      `Port ${port} is in use. Stop what uses it, or choose another: PORT=${port + 1} npm start`,
+    )
+  }
+}
+
+/** @param {{ url: string, demo: string[], settings: NodeJS.ProcessEnv, passwordMadeUp: boolean }} what */
+function tellHowToUse({ url, demo, settings, passwordMadeUp }) {
+  const lines = [
+    '',
+    `ticket-line listens on ${url}`,
+    `  documentation   ${url}/docs`,
+    `  queue dashboard ${url}/admin/queues`,
+  ]
+  if (settings.NODE_ENV !== 'production') {
+    const password = passwordMadeUp ? settings['ADMIN_PASSWORD'] : 'the ADMIN_PASSWORD you set'
+    lines.push(`                  sign in as ${settings['ADMIN_USER']}, password: ${password}`)
+  }
+  lines.push('  logs            .data/logs/')
+  if (demo.length > 0) lines.push('', 'Try it, in another terminal:', '', ...demo)
+  lines.push(
+    '',
+    'More of them, each in a terminal of its own: npm run worker, PORT=3001 npm run api',
+    'Ctrl-C stops everything; the data stays in .data/.',
+  )
+  say(lines.join('\n'))
+}

@@ -1,0 +1,71 @@
+/**
+ * `npm test`: everything that proves the system, from a bare clone: build, lint, type check of tests and scripts, migrations against the
+ * schema, then all tests. What stands behind `--` goes to vitest: `npm test -- tests/model`. The last line is `N passed, N failed`.
+ */
+import { existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { bootstrap } from './bootstrap.mjs'
+import { fromRoot, root } from './lib/paths.mjs'
+import { run, runVisible } from './lib/run.mjs'
+import { runMain, say, step } from './lib/say.mjs'
+import { readText } from './lib/server.mjs'
+
+runMain(async () => {
+  const toolchain = await bootstrap()
+  const failedChecks = await runChecks(toolchain)
+  const { passed, failed } = await runTests(toolchain, process.argv.slice(2))
+  for (const name of failedChecks) say(`Failed check: ${name}`)
+  process.exitCode = failed + failedChecks.length > 0 ? 1 : 0
+  say(`${passed} passed, ${failed + failedChecks.length} failed`)
+})
+
+/**
+ * The checks that are no tests. All are run, so that one look shows everything that is wrong.
+ *
+ * @param {import('./lib/toolchain.mjs').Toolchain} toolchain
+ * @returns {Promise<string[]>} names of those that failed
+ */
+async function runChecks({ env }) {
+  const bin = (/** @type {string} */ name) => fromRoot('node_modules/.bin', name)
+  /** @type {[string, string, string[]][]} */
+  const checks = [
+    ['Lint and format', bin('biome'), ['check', '--error-on-warnings', '--colors=off', '.']],
+    ['Types of tests and scripts', bin('tsc'), ['-p', 'tests/tsconfig.json']],
+  ]
+  if (readText(fromRoot('packages/db/package.json')).includes('"check:migrations"')) {
+    checks.push(['Migrations match the schema', 'pnpm', ['-C', 'packages/db', 'run', 'check:migrations']])
+  }
+  const failed = []
+  for (const [name, command, args] of checks) {
+    try {
+      await step(name, () => run(command, args, { cwd: root, env }))
+    } catch (error) {
+      say(/** @type {Error} */ (error).message)
+      failed.push(name)
+    }
+  }
+  return failed
+}
+
+/**
+ * @param {import('./lib/toolchain.mjs').Toolchain} toolchain
+ * @param {string[]} args
+ * @returns {Promise<{ passed: number, failed: number }>} a run that did not get to its end counts as a failure more
+ */
+async function runTests({ node, env }, args) {
+  const folder = mkdtempSync(path.join(tmpdir(), 'ticket-line-report-'))
+  const report = path.join(folder, 'report.json')
+  try {
+    const vitest = fromRoot('node_modules/vitest/vitest.mjs')
+    const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${report}`]
+    const code = await runVisible(node, [vitest, 'run', ...reporters, ...args], { cwd: root, env })
+    if (!existsSync(report)) return { passed: 0, failed: 1 }
+    const { numPassedTests, numFailedTests, numFailedTestSuites } = JSON.parse(readText(report))
+    // A file that cannot even be loaded has no tests to fail; an error outside of tests only shows in the exit code.
+    const failed = numFailedTests || numFailedTestSuites || (code === 0 ? 0 : 1)
+    return { passed: numPassedTests, failed }
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
+}
