@@ -4,6 +4,9 @@ import * as schema from './schema.js'
 
 export type Db = NodePgDatabase<typeof schema>
 
+/** The connection pool behind {@link Database}; callers hand it on without knowing the driver. */
+export type Pool = pg.Pool
+
 /** One process's way to PostgreSQL: a bounded pool, and Drizzle over it. */
 export interface Database {
   pool: pg.Pool
@@ -26,8 +29,29 @@ export interface DatabaseOptions {
    * lock of its event for as long as it is frozen.
    */
   idleInTransactionTimeoutMs: number
+  /**
+   * Sends the statements of a connection without waiting for each other's replies. For callers that own their
+   * connection for a transaction and await what they sent.
+   */
+  pipeline?: boolean
+  /** Settings of every session, by name, such as planner switches. */
+  sessionSettings?: Record<string, string>
   /** Told of connections that broke while idle; without a listener such a break would end the process. */
   onIdleError: (error: Error) => void
+}
+
+/**
+ * Planner settings for the fixed set of statements that decide batches. All of them look up a known handful of keys, so
+ * the one right plan is a nested loop over indexes, whatever the statistics of a young table say; the generic plan
+ * saves planning each time, and compiling it would cost more than running it.
+ */
+export const KEYED_PLANS: Record<string, string> = {
+  plan_cache_mode: 'force_generic_plan',
+  enable_seqscan: 'off',
+  enable_hashjoin: 'off',
+  enable_mergejoin: 'off',
+  enable_bitmapscan: 'off',
+  jit: 'off',
 }
 
 /** Opens nothing yet: connections come with the first query. */
@@ -42,7 +66,11 @@ export function createDatabase(options: DatabaseOptions): Database {
     // A reply that never comes (a cut network) must end the wait on this side as well.
     query_timeout: options.statementTimeoutMs + 1000,
     keepAlive: true,
-  })
+    pipeline: options.pipeline ?? false,
+    options: Object.entries(options.sessionSettings ?? {})
+      .map(([name, value]) => `-c ${name}=${value}`)
+      .join(' '),
+  } satisfies pg.PoolConfig & { pipeline: boolean })
   pool.on('error', options.onIdleError)
   // A connection that breaks while it is checked out tells its query; the event itself would be unhandled.
   pool.on('connect', (client) => client.on('error', () => undefined))

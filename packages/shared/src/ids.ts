@@ -74,3 +74,9 @@ export function parseCommandId(commandId: string): CommandAddress | undefined {
 export function commandCountOf(jobId: string): number {
   return Number(jobId.slice(jobId.lastIndexOf('.') + 1))
 }
+
+/** When a job id was made, ms since 1970, by the clock of the API process that made it. */
+export function jobCreatedAtMs(jobId: string): number {
+  const middle = jobId.split('.')[1] ?? ''
+  return Number.parseInt(middle.slice(0, 9), 36)
+}

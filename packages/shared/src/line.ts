@@ -44,6 +44,11 @@ export function activityKey(prefix: string): string {
   return `${prefix}:activity`
 }
 
+/** The sorted set of a shard's lines, by time of the last note of activity: what the sweeper looks through. */
+export function linesKey(prefix: string): string {
+  return `${prefix}:lines`
+}
+
 /** The stream on which workers answer one API process. */
 export function replyKey(prefix: string, replyTo: string): string {
   return `${prefix}:replies:${replyTo}`

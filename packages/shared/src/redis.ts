@@ -51,3 +51,18 @@ export async function readDurability(redis: Redis): Promise<RedisDurability | un
     return undefined
   }
 }
+
+/**
+ * Registers a Lua script on a connection.
+ * @returns runs it: first its keys, then its arguments
+ */
+export function defineScript(
+  redis: Redis,
+  name: string,
+  numberOfKeys: number,
+  lua: string,
+): (...args: (string | number)[]) => Promise<unknown> {
+  redis.defineCommand(name, { numberOfKeys, lua })
+  const run = (redis as unknown as Record<string, (...args: (string | number)[]) => Promise<unknown>>)[name]
+  return (run as (...args: (string | number)[]) => Promise<unknown>).bind(redis)
+}

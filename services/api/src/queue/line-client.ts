@@ -46,7 +46,11 @@ export interface LineClient {
    * @returns `undefined` for an id that nobody holds, or that the asker may not see
    * @throws AppError `unavailable` where PostgreSQL and Redis could not be asked
    */
-  find(commandId: string, waitMs: number, mayRead: (view: CommandView) => boolean): Promise<CommandView | undefined>
+  find(
+    commandId: string,
+    waitMs: number,
+    mayRead: (view: CommandView) => boolean,
+  ): Promise<CommandView | undefined>
 }
 
 /** Whether the servers behind the API can be used right now, by what the last probes and commands saw. */

@@ -1,0 +1,175 @@
+import type { CommandType, Outcome, RefusedOutcome } from '@ticket-line/shared'
+import type pg from 'pg'
+import { type CommandRow, outcomeOfRow } from './command-row.js'
+import { roundTrip, rowsOf, type Statement } from './statement.js'
+
+/** What a batch wants to know. */
+export interface LoadRequest {
+  /** Events named in the batch, ascending: locks are taken in this order by everybody. */
+  eventIds: number[]
+  /** The job whose commands are decided: its stored outcomes are one stretch of the primary key. */
+  jobId: string
+  /** Users named in the batch; `wantRank` where a rank may be part of the answer. */
+  users: { eventId: number; userId: string; wantRank: boolean }[]
+  /** How many entries of the waiting list the batch can take away, for events where that is not zero. */
+  heads: { eventId: number; count: number }[]
+  /** Idempotency keys carried by the batch. */
+  keys: { caller: string; keyHash: string }[]
+}
+
+export interface LoadedBatch {
+  /** The database's clock once all locks were held, ms since 1970. */
+  nowMs: number
+  events: EventRow[]
+  claims: { eventId: number; userId: string; kind: 'booking' | 'waiting'; sequence: number; rank: number | null }[]
+  heads: { eventId: number; sequence: number; userId: string }[]
+  stored: { commandId: string; outcome: Outcome | RefusedOutcome }[]
+  keys: {
+    caller: string
+    keyHash: string
+    commandId: string
+    type: CommandType
+    eventId: number
+    userId: string
+    outcome: Outcome
+  }[]
+}
+
+export interface EventRow {
+  eventId: number
+  totalTickets: number
+  availableTickets: number
+  waitingCount: number
+  lastSequence: number
+  waitlistHeadSequence: number
+}
+
+const lockEvents: Statement = {
+  name: 'line_lock_events',
+  text: `SELECT event_id, total_tickets, available_tickets, waiting_count, last_sequence, waitlist_head_sequence
+    FROM events WHERE event_id = ANY($1::bigint[]) ORDER BY event_id FOR UPDATE`,
+}
+
+// The outer join keeps one row where nothing is stored: the clock must be read after the locks were taken.
+const readStored: Statement = {
+  name: 'line_read_stored',
+  text: `SELECT (extract(epoch FROM clock_timestamp()) * 1000)::float8 AS now_ms, c.command_id, c.event_id, c.outcome,
+      c.position, c.booking_sequence, c.promoted_user_id, c.replay_of, c.decided_at
+    FROM (VALUES (1)) AS one LEFT JOIN commands c ON c.command_id > $1 AND c.command_id < $2`,
+}
+
+// The rank of a waiter: whole blocks before its own from the counters, then the rest of its block row by row.
+const readClaims: Statement = {
+  name: 'line_read_claims',
+  text: `SELECT c.event_id, c.user_id, c.kind, c.sequence,
+      CASE WHEN c.kind = 'waiting' AND u.want_rank THEN (
+        SELECT coalesce(sum(b.waiting_count), 0) FROM waitlist_blocks b
+          WHERE b.event_id = c.event_id AND b.block < c.sequence >> 10
+      ) + (
+        SELECT count(*) FROM waitlist_entries w
+          WHERE w.event_id = c.event_id AND w.sequence BETWEEN (c.sequence >> 10) << 10 AND c.sequence
+            AND w.status = 'waiting'
+      ) END AS rank
+    FROM unnest($1::bigint[], $2::text[], $3::bool[]) AS u (event_id, user_id, want_rank)
+    JOIN claims c ON c.event_id = u.event_id AND c.user_id = u.user_id COLLATE "C"`,
+}
+
+const readHeads: Statement = {
+  name: 'line_read_heads',
+  text: `SELECT h.event_id, w.sequence, w.user_id
+    FROM unnest($1::bigint[], $2::int[]) AS h (event_id, entries)
+    JOIN events e ON e.event_id = h.event_id AND e.waiting_count > 0
+    CROSS JOIN LATERAL (
+      SELECT sequence, user_id FROM waitlist_entries
+      WHERE event_id = h.event_id AND sequence >= e.waitlist_head_sequence AND status = 'waiting'
+      ORDER BY sequence LIMIT h.entries
+    ) AS w ORDER BY h.event_id, w.sequence`,
+}
+
+const readKeys: Statement = {
+  name: 'line_read_keys',
+  text: `SELECT k.caller, k.key_hash, c.command_id, c.type, c.event_id, c.user_id, c.outcome, c.position,
+      c.booking_sequence, c.promoted_user_id, c.replay_of, c.decided_at
+    FROM unnest($1::text[], $2::text[]) AS wanted (caller, key_hash)
+    JOIN idempotency_keys k ON k.caller = wanted.caller COLLATE "C" AND k.key_hash = wanted.key_hash COLLATE "C"
+      AND k.created_at > now() - interval '24 hours'
+    JOIN commands c ON c.command_id = k.command_id`,
+}
+
+/**
+ * Locks the events of a batch and reads what it is decided from, in one round trip. The reads are statements of their
+ * own behind the lock: under READ COMMITTED each sees what was committed when the lock was granted.
+ */
+export async function loadBatch(client: pg.ClientBase, request: LoadRequest): Promise<LoadedBatch> {
+  const { users, heads, keys } = request
+  const none = Promise.resolve([])
+  const [eventRows, storedRows, claimRows, headRows, keyRows] = await roundTrip([
+    rowsOf<Record<string, string | number>>(client, lockEvents, [request.eventIds]),
+    // '.' separates the index from the job id and '/' follows it in ASCII.
+    rowsOf<CommandRow & { now_ms: number }>(client, readStored, [`${request.jobId}.`, `${request.jobId}/`]),
+    rowsOf<ClaimRow>(client, readClaims, [
+      users.map((user) => user.eventId),
+      users.map((user) => user.userId),
+      users.map((user) => user.wantRank),
+    ]),
+    heads.length === 0
+      ? none
+      : rowsOf<Omit<ClaimRow, 'kind' | 'rank'>>(client, readHeads, [
+          heads.map((head) => head.eventId),
+          heads.map((head) => head.count),
+        ]),
+    keys.length === 0
+      ? none
+      : rowsOf<CommandRow & { caller: string; key_hash: string }>(client, readKeys, [
+          keys.map((key) => key.caller),
+          keys.map((key) => key.keyHash),
+        ]),
+  ])
+  return {
+    nowMs: Math.floor(storedRows[0]?.now_ms ?? Number.NaN),
+    events: eventRows.map(eventOfRow),
+    claims: claimRows.map((row) => ({
+      eventId: Number(row.event_id),
+      userId: row.user_id,
+      kind: row.kind,
+      sequence: Number(row.sequence),
+      rank: row.rank === null ? null : Number(row.rank),
+    })),
+    heads: headRows.map((row) => ({
+      eventId: Number(row.event_id),
+      sequence: Number(row.sequence),
+      userId: row.user_id,
+    })),
+    stored: storedRows
+      .filter((row) => row.command_id !== null)
+      .map((row) => ({ commandId: row.command_id, outcome: outcomeOfRow(row) })),
+    keys: keyRows.map((row) => ({
+      caller: row.caller,
+      keyHash: row.key_hash,
+      commandId: row.command_id,
+      type: row.type,
+      eventId: Number(row.event_id),
+      userId: row.user_id,
+      outcome: outcomeOfRow(row) as Outcome,
+    })),
+  }
+}
+
+interface ClaimRow {
+  event_id: string
+  user_id: string
+  kind: 'booking' | 'waiting'
+  sequence: string
+  rank: string | null
+}
+
+function eventOfRow(row: Record<string, string | number>): EventRow {
+  return {
+    eventId: Number(row.event_id),
+    totalTickets: Number(row.total_tickets),
+    availableTickets: Number(row.available_tickets),
+    waitingCount: Number(row.waiting_count),
+    lastSequence: Number(row.last_sequence),
+    waitlistHeadSequence: Number(row.waitlist_head_sequence),
+  }
+}

@@ -1,0 +1,56 @@
+import type { Pool } from '@ticket-line/db'
+import type { Redis } from 'ioredis'
+import type { Availability } from './line-client.js'
+
+export interface AvailabilityDeps {
+  redis: Redis
+  pool: Pool
+  /** Pause between two probes, and the longest a probe may take. */
+  probeMs: number
+  onChange: (server: 'redis' | 'postgres', available: boolean) => void
+}
+
+/**
+ * Asks both servers a few times a second, so that a request meets a quick 503 instead of a time-out. What is stored in
+ * Redis at the moment PostgreSQL goes away still gets its 202.
+ */
+export function watchAvailability(deps: AvailabilityDeps): Availability & { stop: () => void } {
+  const { redis, pool, probeMs, onChange } = deps
+  const state = { redis: true, postgres: true }
+
+  function set(server: 'redis' | 'postgres', available: boolean): void {
+    if (state[server] === available) return
+    state[server] = available
+    onChange(server, available)
+  }
+
+  async function probe(server: 'redis' | 'postgres', ask: () => Promise<unknown>): Promise<void> {
+    let timer: NodeJS.Timeout | undefined
+    const late = new Promise<boolean>((resolve) => {
+      timer = setTimeout(() => resolve(false), probeMs)
+    })
+    const asked = ask().then(() => true, () => false)
+    set(server, await Promise.race([asked, late]))
+    clearTimeout(timer)
+    // A probe that hangs must end before the next one starts, or they would take up all connections.
+    await asked
+  }
+
+  let stopped = false
+  async function watch(server: 'redis' | 'postgres', ask: () => Promise<unknown>): Promise<void> {
+    while (!stopped) {
+      await probe(server, ask)
+      await new Promise((resolve) => setTimeout(resolve, probeMs).unref())
+    }
+  }
+  void watch('redis', () => redis.ping())
+  void watch('postgres', () => pool.query('SELECT 1'))
+
+  return {
+    redis: () => state.redis && redis.status === 'ready',
+    postgres: () => state.postgres,
+    stop() {
+      stopped = true
+    },
+  }
+}

@@ -1,0 +1,116 @@
+import { type CommandRequest, MAX_COMMANDS_PER_JOB } from '@ticket-line/shared'
+
+/** One request that waits for its place in a job. `T` is what the caller keeps with it. */
+export interface Held<T> {
+  request: CommandRequest
+  ticket: T
+}
+
+export interface CoalescerDeps<T> {
+  /**
+   * Sends commands of one line, in order, as one job. Called synchronously in the order of the line.
+   * The job counts as in flight until `jobDone(lineName)` is called for it.
+   */
+  send: (lineName: string, held: Held<T>[]) => void
+  /** Longest time that commands are held back, ms. */
+  holdMs: number
+  setTimer: (run: () => void, ms: number) => { cancel: () => void }
+  /** Runs after what has already arrived was taken in: requests of the same moment share a job. */
+  soon: (run: () => void) => void
+}
+
+/** Gathers commands of a line into jobs by self-clocking. */
+export interface Coalescer<T> {
+  /** Adds a command behind all others of its line. */
+  push(lineName: string, held: Held<T>): void
+  /** Sends everything held of a line now, in order: for commands that must not wait for an answer to somebody else. */
+  flush(lineName: string): void
+  /** Sends everything held of all lines; each command is shown to `visit` first. */
+  flushAll(visit: (ticket: T) => void): void
+  /** Tells that a job of the line is no longer in flight. */
+  jobDone(lineName: string): void
+  /** Commands held back now, in all lines. */
+  heldCount(): number
+}
+
+/** Jobs of one line that one process keeps in flight; while they are, what arrives goes together in the next. */
+const JOBS_IN_FLIGHT = 2
+
+interface LineState<T> {
+  held: Held<T>[]
+  inFlight: number
+  scheduled: boolean
+  timer: { cancel: () => void } | undefined
+}
+
+/**
+ * A quiet line gets one command a job and no added wait; a hot one gets as large jobs as arrive while two are being
+ * decided. The window only delays: 256 commands, `holdMs`, or a `flush` send what is held, in order.
+ */
+export function createCoalescer<T>(deps: CoalescerDeps<T>): Coalescer<T> {
+  const lines = new Map<string, LineState<T>>()
+
+  function stateOf(lineName: string): LineState<T> {
+    let line = lines.get(lineName)
+    if (line === undefined) {
+      line = { held: [], inFlight: 0, scheduled: false, timer: undefined }
+      lines.set(lineName, line)
+    }
+    return line
+  }
+
+  function flush(lineName: string): void {
+    const line = lines.get(lineName)
+    if (line === undefined) return
+    line.timer?.cancel()
+    line.timer = undefined
+    while (line.held.length > 0) {
+      const job = line.held.splice(0, MAX_COMMANDS_PER_JOB)
+      line.inFlight += 1
+      deps.send(lineName, job)
+    }
+  }
+
+  function schedule(lineName: string, line: LineState<T>): void {
+    if (line.scheduled) return
+    line.scheduled = true
+    deps.soon(() => {
+      line.scheduled = false
+      if (line.inFlight < JOBS_IN_FLIGHT) flush(lineName)
+      else if (line.held.length > 0) hold(lineName, line)
+    })
+  }
+
+  function hold(lineName: string, line: LineState<T>): void {
+    line.timer ??= deps.setTimer(() => flush(lineName), deps.holdMs)
+  }
+
+  return {
+    push(lineName, held) {
+      const line = stateOf(lineName)
+      line.held.push(held)
+      if (line.held.length >= MAX_COMMANDS_PER_JOB) flush(lineName)
+      else if (line.inFlight < JOBS_IN_FLIGHT) schedule(lineName, line)
+      else hold(lineName, line)
+    },
+    flush,
+    flushAll(visit) {
+      for (const [lineName, line] of [...lines]) {
+        for (const { ticket } of line.held) visit(ticket)
+        flush(lineName)
+      }
+    },
+    jobDone(lineName) {
+      const line = lines.get(lineName)
+      if (line === undefined) return
+      line.inFlight -= 1
+      if (line.held.length > 0) schedule(lineName, line)
+      else if (line.inFlight === 0 && !line.scheduled) lines.delete(lineName)
+    },
+    heldCount() {
+      let count = 0
+      for (const line of lines.values()) count += line.held.length
+      return count
+    },
+  }
+}

@@ -1,0 +1,113 @@
+import { activityKey, defineScript, depthKey, type LineLayout, linePrefix, linesKey } from '@ticket-line/shared'
+import type { Redis } from 'ioredis'
+import { LRUCache } from 'lru-cache'
+
+/** How many commands of each event want to enter a line. */
+export type Counts = Map<number, number>
+
+/** Bounds how many undecided commands an event may have, and tells workers which lines have work. */
+export interface Entrance {
+  /**
+   * Counts commands in, on the connection that adds their job right after.
+   * @returns how many of each event may enter now; or a promise of it, where the event may be near its bound
+   * @throws (or rejects) where Redis is out of reach; nothing was counted that a worker would not set straight
+   */
+  enter(lineName: string, counts: Counts): Counts | Promise<Counts>
+  /** Takes back the count of commands whose job will not come. */
+  leave(lineName: string, counts: Counts): void
+}
+
+// Unconditional where ARGV[1] is negative. The note goes to the stream that workers read, and to the set their sweeper
+// looks through, before the job is added: a lost note means a lost add.
+const ENTER = `local result = {}
+local max = tonumber(ARGV[1])
+for i = 5, #ARGV, 2 do
+  local wanted = tonumber(ARGV[i + 1])
+  local granted = wanted
+  local depth = tonumber(redis.call('HGET', KEYS[1], ARGV[i]) or '0')
+  if depth < 0 then
+    redis.call('HDEL', KEYS[1], ARGV[i])
+    depth = 0
+  end
+  if max >= 0 and depth + wanted > max then granted = math.max(0, max - depth) end
+  if granted > 0 then depth = redis.call('HINCRBY', KEYS[1], ARGV[i], granted) end
+  result[#result + 1] = granted
+  result[#result + 1] = depth
+end
+if ARGV[2] == '1' then
+  redis.call('XADD', KEYS[2], 'MAXLEN', '~', 20000, '*', 'line', ARGV[3])
+  redis.call('ZADD', KEYS[3], ARGV[4], ARGV[3])
+end
+return result`
+
+/** A line is noted at most this often by one process; workers look at a closed line again after twice this time. */
+const NOTE_INTERVAL_MS = 500
+/** How long a depth that was read counts as known. */
+const DEPTH_KNOWN_MS = 1000
+/** Within this many commands of the bound, and for bounds this small, the count is asked for before the add. */
+const NEAR_BOUND = 2048
+
+export interface EntranceDeps {
+  redis: Redis
+  layout: LineLayout
+  /** Most undecided commands of one event. */
+  maxQueueDepth: number
+  now: () => number
+}
+
+/**
+ * Far from the bound the count travels with the add and costs no round trip; near it the add waits for the answer.
+ * Counts live in one hash a line; workers take them down with their answers and clear them when a line is empty, so
+ * that what a crash leaves behind is bounded and goes away.
+ */
+export function createEntrance(deps: EntranceDeps): Entrance {
+  const { redis, layout, maxQueueDepth, now } = deps
+  const enterScript = defineScript(redis, 'ticketsEnter', 3, ENTER)
+  const known = new LRUCache<number, { depth: number; atMs: number }>({ max: 20_000 })
+  const notedAt = new LRUCache<string, number>({ max: 20_000 })
+
+  function isFarFromBound(counts: Counts): boolean {
+    if (maxQueueDepth < 2 * NEAR_BOUND) return false
+    for (const [eventId, count] of counts) {
+      const last = known.get(eventId)
+      const depth = last !== undefined && now() - last.atMs < DEPTH_KNOWN_MS ? last.depth : 0
+      if (depth + count + NEAR_BOUND > maxQueueDepth) return false
+    }
+    return true
+  }
+
+  async function send(lineName: string, counts: Counts, max: number): Promise<Counts> {
+    const prefix = linePrefix(lineName, layout)
+    const atMs = now()
+    const note = atMs - (notedAt.get(lineName) ?? 0) >= NOTE_INTERVAL_MS
+    if (note) notedAt.set(lineName, atMs)
+    const keys = [depthKey(prefix, lineName), activityKey(prefix), linesKey(prefix)]
+    try {
+      const reply = (await enterScript(...keys, max, note ? 1 : 0, lineName, atMs, ...[...counts].flat())) as number[]
+      const granted: Counts = new Map()
+      let i = 0
+      for (const eventId of counts.keys()) {
+        granted.set(eventId, reply[i] ?? 0)
+        known.set(eventId, { depth: reply[i + 1] ?? 0, atMs: now() })
+        i += 2
+      }
+      return granted
+    } catch (error) {
+      notedAt.delete(lineName)
+      throw error
+    }
+  }
+
+  return {
+    enter(lineName, counts) {
+      if (!isFarFromBound(counts)) return send(lineName, counts, maxQueueDepth)
+      // The add on the same connection meets the same fate and reports it.
+      send(lineName, counts, -1).catch(() => undefined)
+      return counts
+    },
+    leave(lineName, counts) {
+      const key = depthKey(linePrefix(lineName, layout), lineName)
+      for (const [eventId, count] of counts) redis.hincrby(key, String(eventId), -count).catch(() => undefined)
+    },
+  }
+}

@@ -1,0 +1,119 @@
+import { randomUUID } from 'node:crypto'
+import type { Pool } from '@ticket-line/db'
+import { createFailFastRedis, createPatientRedis, followStreams, type JobReply, type LineLayout, type Log, replyKey, shardPrefixes } from '@ticket-line/shared'
+import type { Redis } from 'ioredis'
+import { watchAvailability } from './availability.js'
+import { createEntrance } from './entrance.js'
+import { createFinder } from './finder.js'
+import { createJobStore } from './job-store.js'
+import type { Availability, LineClient } from './line-client.js'
+import { createLineQueues, type LineQueues } from './line-queues.js'
+import { createFindStored } from './outcome-watch.js'
+import { createSubmitter } from './submitter.js'
+
+export type { Availability, CommandView, LineClient, SubmitOptions, SubmitResult } from './line-client.js'
+export type { LineQueues } from './line-queues.js'
+
+export interface LineClientDeps {
+  redisUrl: string
+  pool: Pool
+  layout: LineLayout
+  /** Most undecided commands of one event. */
+  maxQueueDepth: number
+  /** Longest time that commands of a busy line are held back to travel together, ms. */
+  holdMs: number
+  /** After this long a Redis command counts as unanswered, ms. */
+  redisTimeoutMs: number
+  /** Pause between two probes of each server, ms. */
+  probeMs: number
+  log: Log
+}
+
+/** The API's side of the line with everything that keeps it running. */
+export interface LineService extends LineClient {
+  availability: Availability
+  queues: LineQueues
+  /** The fail-fast connection of the line, for those who read of it. */
+  redis: Redis
+  /** Names of up to `limit` lines that were noted last: the busiest ones are among them. */
+  recentLines(limit: number): Promise<string[]>
+  counts(): { waiting: number; held: number; jobs: number }
+  /** Stops waiting: everything held is stored, and waiters are answered with 202 as soon as it is. */
+  drain(): void
+  close(): Promise<void>
+}
+
+/** How often overdue waiters are looked over. */
+const TICK_MS = 250
+
+export function createLineClient(deps: LineClientDeps): LineService {
+  const { pool, layout, log } = deps
+  const now = (): number => Date.now()
+  const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
+
+  const redis = createFailFastRedis(deps.redisUrl, deps.redisTimeoutMs)
+  redis.setMaxListeners(0)
+  redis.on('error', (error) => log.warn({ err: error }, 'Redis connection error'))
+  const queues = createLineQueues(redis, layout)
+  const findStored = createFindStored(pool)
+  const availability = watchAvailability({
+    redis,
+    pool,
+    probeMs: deps.probeMs,
+    onChange: (server, available) => log.warn({ server, available }, available ? 'a server is back' : 'a server is out of reach'),
+  })
+
+  const replyTo = randomUUID()
+  const submitter = createSubmitter({
+    layout,
+    replyTo,
+    entrance: createEntrance({ redis, layout, maxQueueDepth: deps.maxQueueDepth, now }),
+    store: createJobStore({ queues, pool, log, now, sleep }).store,
+    isInRedis: async (lineName, jobId) => (await queues.queueOf(lineName).getJob(jobId)) !== undefined,
+    findStored,
+    holdMs: deps.holdMs,
+    log,
+    now,
+    setTimer(run, ms) {
+      const timer = setTimeout(run, ms)
+      return { cancel: () => clearTimeout(timer) }
+    },
+    soon: setImmediate,
+  })
+  const find = createFinder({ redis, queues, layout, findStored, now, sleep })
+
+  const stopReading = followStreams({
+    redis: createPatientRedis(deps.redisUrl).on('error', () => undefined),
+    streams: shardPrefixes(layout).map((prefix) => ({ key: replyKey(prefix, replyTo), lastId: '0-0' })),
+    blockMs: 2000,
+    count: 100,
+    onEntry: ([, json]) => submitter.replied(JSON.parse(json as string) as JobReply),
+    onError: (error) => log.warn({ err: error }, 'replies could not be read'),
+  })
+  const ticker = setInterval(() => submitter.tick(), TICK_MS)
+
+  return {
+    availability,
+    queues,
+    redis,
+    find,
+    async submit(request, options) {
+      if (!availability.redis() || !availability.postgres()) return { kind: 'unavailable' }
+      return submitter.submit(request, options)
+    },
+    recentLines: async (limit) => {
+      const lists = await Promise.all(
+        shardPrefixes(layout).map((prefix) => redis.zrevrange(`${prefix}:lines`, 0, limit - 1)),
+      )
+      return lists.flat().slice(0, limit)
+    },
+    counts: submitter.counts,
+    drain: submitter.drain,
+    async close() {
+      clearInterval(ticker)
+      availability.stop()
+      await stopReading()
+      redis.disconnect()
+    },
+  }
+}

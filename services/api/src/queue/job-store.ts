@@ -1,0 +1,88 @@
+import { type Pool, recordRefused } from '@ticket-line/db'
+import { type JobPayload, type Log, type Outcome } from '@ticket-line/shared'
+import type { LineQueues } from './line-queues.js'
+
+/** One job on its way into Redis. */
+export interface JobToStore {
+  lineName: string
+  jobId: string
+  payload: JobPayload
+}
+
+/** What became of an add. */
+export type StoreResult =
+  | { kind: 'stored' }
+  /** It is not in Redis and never will take effect. */
+  | { kind: 'refused' }
+  /** It was not found in time and recorded as refused, but some of its commands were decided first. */
+  | { kind: 'settled'; outcomes: Map<string, Outcome> }
+  /** Neither Redis nor PostgreSQL answered: it may or may not take effect. */
+  | { kind: 'unknown' }
+
+export interface JobStoreDeps {
+  queues: LineQueues
+  pool: Pool
+  log: Log
+  now: () => number
+  sleep: (ms: number) => Promise<void>
+}
+
+/** How long a job whose add was not answered is looked for, from the start of the add. */
+const LOOK_FOR_MS = 700
+/** How long PostgreSQL may take to record a refusal: together less than the second that a client is promised. */
+const REFUSE_WITHIN_MS = 250
+
+/** ioredis says this of a command that it did not send. */
+const NEVER_SENT = /isn't writeable and enableOfflineQueue options is false/
+
+/**
+ * Stores jobs in Redis so that their fate is known: an add whose reply was lost is looked up by its id; what cannot be
+ * found is recorded as refused in PostgreSQL before the client hears a 503, so that it changes nothing should it
+ * still arrive.
+ */
+export function createJobStore(deps: JobStoreDeps): { store: (job: JobToStore) => Promise<StoreResult> } {
+  const { queues, pool, log, now, sleep } = deps
+
+  async function store(job: JobToStore): Promise<StoreResult> {
+    const startedAtMs = now()
+    try {
+      await queues.queueOf(job.lineName).add('commands', job.payload, { jobId: job.jobId, attempts: 1 })
+      return { kind: 'stored' }
+    } catch (error) {
+      if (error instanceof Error && NEVER_SENT.test(error.message)) return { kind: 'refused' }
+      log.warn({ jobId: job.jobId, err: error }, 'the reply to an add was lost')
+    }
+    if (await isFound(job, startedAtMs + LOOK_FOR_MS)) return { kind: 'stored' }
+    return refuse(job)
+  }
+
+  async function isFound(job: JobToStore, untilMs: number): Promise<boolean> {
+    while (now() < untilMs) {
+      try {
+        return (await queues.queueOf(job.lineName).getJob(job.jobId)) !== undefined
+      } catch {
+        await sleep(50)
+      }
+    }
+    return false
+  }
+
+  async function refuse(job: JobToStore): Promise<StoreResult> {
+    const { jobId, payload } = job
+    const recorded = recordRefused(pool, { jobId, acceptedAtMs: payload.acceptedAtMs, commands: payload.commands })
+    recorded.catch(() => undefined)
+    try {
+      const stored = await Promise.race([recorded, sleep(REFUSE_WITHIN_MS)])
+      if (!(stored instanceof Map)) return { kind: 'unknown' }
+      const outcomes = new Map<string, Outcome>()
+      for (const [commandId, outcome] of stored) if (outcome.outcome !== 'refused') outcomes.set(commandId, outcome)
+      return outcomes.size === 0 ? { kind: 'refused' } : { kind: 'settled', outcomes }
+    } catch (error) {
+      log.warn({ jobId, err: error }, 'a refusal could not be recorded')
+      return { kind: 'unknown' }
+    }
+  }
+
+  return { store }
+}
+

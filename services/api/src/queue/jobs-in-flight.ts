@@ -1,0 +1,72 @@
+import type { CommandRequest, Outcome } from '@ticket-line/shared'
+import { commandIdOf } from '@ticket-line/shared'
+import type { SubmitResult } from './line-client.js'
+import type { JobToStore } from './job-store.js'
+
+/** A client's request on its way: from the moment it was taken until it was answered. */
+export interface Waiter {
+  request: CommandRequest
+  /** True where the client is answered as soon as the command is stored: it asked so, or its time is over. */
+  asynchronous: boolean
+  /** Answers the client; later calls do nothing. */
+  answer: (result: SubmitResult) => void
+  answered: () => boolean
+  /** Set once it travels in a job. */
+  place: { job: JobInFlight; commandId: string } | undefined
+}
+
+/** A job that somebody waits for. */
+export interface JobInFlight extends JobToStore {
+  waiters: Waiter[]
+  stored: boolean
+  startedAtMs: number
+  /** When its outcomes were last looked for in PostgreSQL. */
+  checkedAtMs: number
+}
+
+export function createWaiter(request: CommandRequest, asynchronous: boolean, resolve: (result: SubmitResult) => void): Waiter {
+  let done = false
+  return {
+    request,
+    asynchronous,
+    place: undefined,
+    answered: () => done,
+    answer(result) {
+      if (done) return
+      done = true
+      resolve(result)
+    },
+  }
+}
+
+/** Gives every waiter its place in the job. */
+export function seat(job: JobInFlight): void {
+  job.waiters.forEach((waiter, index) => {
+    waiter.place = { job, commandId: commandIdOf(job.jobId, index) }
+  })
+}
+
+/** Answers those whose outcome is known. */
+export function answerDecided(job: JobInFlight, outcomeOf: (commandId: string, index: number) => Outcome | undefined): void {
+  job.waiters.forEach((waiter, index) => {
+    const commandId = waiter.place?.commandId as string
+    const outcome = outcomeOf(commandId, index)
+    if (outcome !== undefined) waiter.answer({ kind: 'decided', commandId, outcome })
+  })
+}
+
+/** Answers those who only wait for the command to be stored. */
+export function answerStored(job: JobInFlight): void {
+  for (const waiter of job.waiters) {
+    if (waiter.asynchronous) waiter.answer({ kind: 'accepted', commandId: waiter.place?.commandId as string })
+  }
+}
+
+/** Answers everybody left with the same bad news. */
+export function answerLost(job: JobInFlight, kind: 'unavailable' | 'unknown'): void {
+  for (const waiter of job.waiters) waiter.answer({ kind, commandId: waiter.place?.commandId as string })
+}
+
+export function isAnswered(job: JobInFlight): boolean {
+  return job.waiters.every((waiter) => waiter.answered())
+}

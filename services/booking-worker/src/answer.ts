@@ -1,0 +1,54 @@
+import {
+  commandCountOf,
+  defineScript,
+  depthKey,
+  type JobPayload,
+  type JobReply,
+  type LineLayout,
+  type Log,
+  linePrefix,
+  replyKey,
+} from '@ticket-line/shared'
+import type { Redis } from 'ioredis'
+
+/** Replies kept for an API process that does not read, and for how long: its waiters ask PostgreSQL after a second. */
+const REPLIES_KEPT = 500
+const REPLIES_TTL_MS = 60_000
+
+// The count of undecided commands is taken down with the answer. An empty line sets its counts straight: what a crash
+// between two steps left behind does not add up.
+const ANSWER = `redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[2], '*', 'reply', ARGV[1])
+redis.call('PEXPIRE', KEYS[1], ARGV[3])
+if redis.call('LLEN', KEYS[2]) == 0 then
+  redis.call('DEL', KEYS[3])
+else
+  for i = 4, #ARGV, 2 do
+    if redis.call('HINCRBY', KEYS[3], ARGV[i], -tonumber(ARGV[i + 1])) <= 0 then redis.call('HDEL', KEYS[3], ARGV[i]) end
+  end
+end`
+
+export type Answer = (lineName: string, payload: JobPayload, reply: JobReply) => void
+
+/**
+ * Answers the API process that asked, on its reply stream. Sent on the connection that completes the job right after,
+ * so before it, and without waiting: if it fails, the waiters find the outcome in PostgreSQL.
+ */
+export function createAnswer(redis: Redis, layout: LineLayout, log: Log): Answer {
+  const answer = defineScript(redis, 'ticketsAnswer', 3, ANSWER)
+  return (lineName, payload, reply) => {
+    const prefix = linePrefix(lineName, layout)
+    const decided = new Map<number, number>()
+    for (const { eventId } of payload.commands) decided.set(eventId, (decided.get(eventId) ?? 0) + 1)
+    answer(
+      replyKey(prefix, payload.replyTo),
+      `${prefix}:${lineName}:wait`,
+      depthKey(prefix, lineName),
+      JSON.stringify(reply),
+      REPLIES_KEPT,
+      REPLIES_TTL_MS,
+      ...[...decided].flat(),
+    ).catch((error: unknown) =>
+      log.warn({ jobId: reply.jobId, commands: commandCountOf(reply.jobId), err: error }, 'an answer was not sent'),
+    )
+  }
+}

@@ -1,0 +1,2 @@
+export { type AppliedBatch, type ApplyDeps, GivenUpError } from './apply-batch.js'
+export { applyJob, type JobToApply } from './apply-job.js'

@@ -1,0 +1,59 @@
+import type { LoadedBatch, LoadRequest } from '@ticket-line/db'
+import type { Command, Outcome } from '@ticket-line/shared'
+import { type BatchState, type Claim, type EventState, keyOf, startBatch } from '../domain/index.js'
+
+/** What has to be read to decide these commands. */
+export function loadRequestOf(jobId: string, commands: readonly Command[]): LoadRequest {
+  const users = new Map<string, LoadRequest['users'][number]>()
+  const cancels = new Map<number, number>()
+  const eventIds = new Set<number>()
+  const keys = new Map<string, LoadRequest['keys'][number]>()
+  for (const { type, eventId, userId, caller, keyHash } of commands) {
+    eventIds.add(eventId)
+    const key = `${eventId}\n${userId}`
+    const user = users.get(key)
+    if (user === undefined) users.set(key, { eventId, userId, wantRank: type === 'book' })
+    else if (type === 'book') user.wantRank = true
+    // Each cancel takes at most one entry out of the list: by promotion, or because it was its own.
+    if (type === 'cancel') cancels.set(eventId, (cancels.get(eventId) ?? 0) + 1)
+    if (keyHash !== undefined) keys.set(keyOf(caller, keyHash), { caller, keyHash })
+  }
+  return {
+    eventIds: [...eventIds].sort((a, b) => a - b),
+    jobId,
+    users: [...users.values()],
+    heads: [...cancels].map(([eventId, count]) => ({ eventId, count })),
+    keys: [...keys.values()],
+  }
+}
+
+/** Builds the working state of a batch from the rows that were read. */
+export function batchStateOf(request: LoadRequest, loaded: LoadedBatch): BatchState {
+  const wanted = new Map(request.heads.map((head) => [head.eventId, head.count]))
+  const events = new Map<number, EventState>()
+  for (const row of loaded.events) {
+    const heads = loaded.heads.filter((head) => head.eventId === row.eventId)
+    const headsComplete = row.waitingCount === 0 || heads.length < (wanted.get(row.eventId) ?? 0)
+    events.set(row.eventId, startBatch({ ...row, claims: new Map(), heads, headsComplete }))
+  }
+  for (const { eventId, userId, kind, sequence, rank } of loaded.claims) {
+    const claim: Claim = kind === 'booking' ? { kind, sequence } : { kind, sequence, loadedRank: rank ?? undefined }
+    events.get(eventId)?.claims.set(userId, claim)
+  }
+  return {
+    events,
+    stored: new Map(loaded.stored.map((row) => [row.commandId, row.outcome])),
+    keys: new Map(loaded.keys.map((row) => [keyOf(row.caller, row.keyHash), firstAnswerOf(row)])),
+  }
+}
+
+function firstAnswerOf(row: LoadedBatch['keys'][number]): {
+  commandId: string
+  type: Command['type']
+  eventId: number
+  userId: string
+  outcome: Outcome
+} {
+  const { commandId, type, eventId, userId, outcome } = row
+  return { commandId, type, eventId, userId, outcome }
+}

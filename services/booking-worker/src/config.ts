@@ -1,0 +1,61 @@
+import { ConfigError, type Env, type LineLayout, readEnv, readLineLayout } from '@ticket-line/shared'
+import type { LineTimes } from './lines/line-server.js'
+
+/** Everything a worker process is told from outside. `docs/configuration.md` lists the variables. */
+export interface WorkerConfig {
+  databaseUrl: string
+  redisUrl: string
+  layout: LineLayout
+  production: boolean
+  logLevel: string
+  /** Where `/livez`, `/readyz` and `/metrics` are served; 0 picks a free port. */
+  host: string
+  port: number
+  times: LineTimes
+  lineIdleMs: number
+  maxOpenLines: number
+  sweepIntervalMs: number
+  poolSize: number
+  statementTimeoutMs: number
+  idleInTransactionTimeoutMs: number
+  /** How long a stopping process finishes the jobs at hand before it leaves them to others. */
+  shutdownGraceMs: number
+  /** How long decided commands stay answerable. */
+  outcomeRetentionHours: number
+  pruneIntervalMs: number
+}
+
+/** @throws ConfigError naming the variable that cannot be used */
+export function readConfig(environment: Env): WorkerConfig {
+  const env = readEnv(environment)
+  const ms = (name: string, fallback: number, max = 3_600_000, min = 1) => env.integer(name, fallback, { min, max })
+  const times = {
+    lockDurationMs: ms('LINE_LOCK_MS', 1500, 600_000, 500),
+    stalledIntervalMs: ms('LINE_STALLED_INTERVAL_MS', 500, 600_000, 50),
+    drainDelayMs: ms('LINE_DRAIN_DELAY_MS', 500, 60_000, 10),
+  }
+  const idleInTransactionTimeoutMs = ms('PG_IDLE_IN_TRANSACTION_TIMEOUT_MS', 3000, 600_000, 100)
+  const lineIdleMs = ms('LINE_IDLE_MS', 60_000, 86_400_000, 1000)
+  if (times.stalledIntervalMs > times.lockDurationMs) {
+    throw new ConfigError('LINE_STALLED_INTERVAL_MS must not be longer than LINE_LOCK_MS')
+  }
+  return {
+    databaseUrl: env.text('DATABASE_URL'),
+    redisUrl: env.text('REDIS_URL'),
+    layout: readLineLayout(env),
+    production: env.optional('NODE_ENV') === 'production',
+    logLevel: env.text('LOG_LEVEL', 'info'),
+    host: env.text('WORKER_HOST', '127.0.0.1'),
+    port: env.integer('WORKER_PORT', 0, { min: 0, max: 65_535 }),
+    times,
+    lineIdleMs,
+    maxOpenLines: env.integer('MAX_OPEN_LINES', 500, { min: 1, max: 9000 }),
+    sweepIntervalMs: ms('LINE_SWEEP_INTERVAL_MS', 10_000, 600_000, 100),
+    poolSize: env.integer('WORKER_PG_POOL', 10, { min: 2, max: 500 }),
+    statementTimeoutMs: ms('WORKER_PG_STATEMENT_TIMEOUT_MS', 10_000, 600_000, 100),
+    idleInTransactionTimeoutMs,
+    shutdownGraceMs: ms('SHUTDOWN_GRACE_MS', 5000, 600_000, 0),
+    outcomeRetentionHours: env.integer('OUTCOME_RETENTION_HOURS', 48, { min: 24, max: 87_600 }),
+    pruneIntervalMs: ms('PRUNE_INTERVAL_MS', 60_000, 86_400_000, 100),
+  }
+}

@@ -1,0 +1,44 @@
+import type { Change } from './decide.js'
+import type { EventState } from './event-state.js'
+
+/** Applies one change to the working copy of an event. The only place where a state moves. */
+export function evolve(state: EventState, change: Change): void {
+  switch (change.type) {
+    case 'booked':
+      state.availableTickets -= 1
+      state.lastSequence = change.sequence
+      state.claims.set(change.userId, { kind: 'booking', sequence: change.sequence })
+      return
+    case 'joined':
+      state.waitingCount += 1
+      state.joinedRank += 1
+      state.lastSequence = change.sequence
+      state.claims.set(change.userId, { kind: 'waiting', sequence: change.sequence, loadedRank: state.joinedRank })
+      if (state.headsComplete) state.heads.push({ sequence: change.sequence, userId: change.userId })
+      return
+    case 'canceled':
+      state.availableTickets += 1
+      state.claims.delete(change.userId)
+      return
+    case 'withdrawn':
+      leave(state, change.sequence)
+      state.claims.delete(change.userId)
+      return
+    case 'promoted':
+      leave(state, change.entrySequence)
+      state.availableTickets -= 1
+      state.lastSequence = change.sequence
+      state.claims.set(change.userId, { kind: 'booking', sequence: change.sequence })
+      return
+  }
+}
+
+function leave(state: EventState, sequence: number): void {
+  state.waitingCount -= 1
+  state.departed.add(sequence)
+  for (let head = state.heads[state.nextHead]; head !== undefined; head = state.heads[state.nextHead]) {
+    if (!state.departed.has(head.sequence)) break
+    state.nextHead += 1
+    state.waitlistHeadSequence = head.sequence + 1
+  }
+}

@@ -1,0 +1,76 @@
+import { defineScript, jobCreatedAtMs, type LineLayout, linePrefix, linesKey, shardPrefixes } from '@ticket-line/shared'
+import type { Redis } from 'ioredis'
+
+/**
+ * Which lines there are, and which of them have work. A line is registered by the API with every note of activity
+ * (a sorted set by time of the last note) and forgotten once it has been empty for a while.
+ */
+export interface LineRegistry {
+  /** Those of the lines that have waiting or active jobs. */
+  withWork(lineNames: string[]): Promise<string[]>
+  /** All registered lines that have waiting or active jobs. */
+  allWithWork(): Promise<string[]>
+  /** Registered lines whose first job was put together before `beforeMs`. */
+  linesWithJobsBefore(beforeMs: number): Promise<string[]>
+  /** Forgets lines that are empty and were last noted before `beforeMs`. */
+  forgetEmpty(beforeMs: number): Promise<number>
+}
+
+// One script, so that no job can come between the look and the removal.
+const FORGET_EMPTY = `local forgotten = 0
+for _, line in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', ARGV[1], 'LIMIT', 0, 500)) do
+  local base = ARGV[2] .. ':' .. line .. ':'
+  if redis.call('LLEN', base .. 'wait') == 0 and redis.call('LLEN', base .. 'active') == 0 then
+    redis.call('ZREM', KEYS[1], line)
+    forgotten = forgotten + 1
+  else
+    redis.call('ZADD', KEYS[1], ARGV[3], line)
+  end
+end
+return forgotten`
+
+export function createLineRegistry(redis: Redis, layout: LineLayout, now: () => number): LineRegistry {
+  const forgetEmpty = defineScript(redis, 'ticketsForgetEmptyLines', 1, FORGET_EMPTY)
+
+  async function withWork(lineNames: string[]): Promise<string[]> {
+    if (lineNames.length === 0) return []
+    const pipeline = redis.pipeline()
+    for (const lineName of lineNames) {
+      const base = `${linePrefix(lineName, layout)}:${lineName}:`
+      pipeline.llen(`${base}wait`)
+      pipeline.llen(`${base}active`)
+    }
+    const replies = (await pipeline.exec()) ?? []
+    return lineNames.filter((_, i) => Number(replies[2 * i]?.[1]) > 0 || Number(replies[2 * i + 1]?.[1]) > 0)
+  }
+
+  async function allWithWork(): Promise<string[]> {
+    const found: string[] = []
+    for (const prefix of shardPrefixes(layout)) {
+      const lineNames = await redis.zrange(linesKey(prefix), '0', '-1')
+      for (let i = 0; i < lineNames.length; i += 500) found.push(...(await withWork(lineNames.slice(i, i + 500))))
+    }
+    return found
+  }
+
+  return {
+    withWork,
+    allWithWork,
+    async linesWithJobsBefore(beforeMs) {
+      const old: string[] = []
+      for (const lineName of await allWithWork()) {
+        const base = `${linePrefix(lineName, layout)}:${lineName}:`
+        const first = [...(await redis.lrange(`${base}active`, 0, -1)), await redis.lindex(`${base}wait`, -1)]
+        if (first.some((jobId) => typeof jobId === 'string' && jobCreatedAtMs(jobId) < beforeMs)) old.push(lineName)
+      }
+      return old
+    },
+    async forgetEmpty(beforeMs) {
+      let forgotten = 0
+      for (const prefix of shardPrefixes(layout)) {
+        forgotten += Number(await forgetEmpty(linesKey(prefix), beforeMs, prefix, now()))
+      }
+      return forgotten
+    },
+  }
+}

@@ -1,0 +1,35 @@
+import { ConfigError, createClosers, createLog } from '@ticket-line/shared'
+import { readConfig, type WorkerConfig } from './config.js'
+import { startWorker } from './worker.js'
+
+function configOrExit(): WorkerConfig {
+  try {
+    return readConfig(process.env)
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error
+    console.error(`booking-worker cannot start: ${error.message}`)
+    process.exit(1)
+  }
+}
+
+const config = configOrExit()
+const log = createLog('booking-worker', config.logLevel)
+const closers = createClosers((name, error) => log.warn({ err: error, part: name }, 'a part did not close well'))
+
+async function stop(signal: string): Promise<void> {
+  log.info({ signal }, 'stopping: finishing the jobs at hand')
+  await closers.closeAll()
+  log.info('stopped')
+  process.exit(0)
+}
+process.on('SIGTERM', (signal) => void stop(signal))
+process.on('SIGINT', (signal) => void stop(signal))
+
+try {
+  const { port } = await startWorker(config, log, closers)
+  log.info({ port, lines: config.layout.lines, maxOpenLines: config.maxOpenLines }, 'ready')
+} catch (error) {
+  log.fatal({ err: error }, error instanceof ConfigError ? error.message : 'the worker could not start')
+  await closers.closeAll()
+  process.exit(1)
+}

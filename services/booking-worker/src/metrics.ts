@@ -1,0 +1,101 @@
+import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client'
+import type { Pool } from '@ticket-line/db'
+import type { Outcome, RefusedOutcome } from '@ticket-line/shared'
+import type { Lines } from './lines/lines.js'
+
+/** What one worker process counts. Names and meanings are listed in `docs/operations.md`. */
+export interface WorkerMetrics {
+  registry: Registry
+  jobApplied(batch: { outcomes: (Outcome | RefusedOutcome)[]; waitedMs: number; tookMs: number; startedBefore: boolean }): void
+  retried(): void
+  stalled(): void
+}
+
+export function createMetrics(lines: () => Lines, pool: Pool): WorkerMetrics {
+  const registry = new Registry()
+  const registers = [registry]
+  collectDefaultMetrics({ register: registry })
+  const decisions = new Counter({
+    name: 'tickets_decisions_total',
+    help: 'Commands answered by the line, by outcome. Repeated answers count again.',
+    labelNames: ['outcome'],
+    registers,
+  })
+  const replayed = new Counter({
+    name: 'tickets_replayed_total',
+    help: 'Answers given again for a repeated idempotency key.',
+    registers,
+  })
+  const batchSize = new Histogram({
+    name: 'tickets_batch_size',
+    help: 'Commands per job.',
+    buckets: [1, 2, 4, 8, 16, 32, 64, 128, 256],
+    registers,
+  })
+  const queueWait = new Histogram({
+    name: 'tickets_queue_wait_seconds',
+    help: 'Time from a job being put together to its processing.',
+    buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300],
+    registers,
+  })
+  const applySeconds = new Histogram({
+    name: 'tickets_apply_seconds',
+    help: 'Time to decide and commit a job.',
+    buckets: [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
+    registers,
+  })
+  const takenOver = new Counter({
+    name: 'tickets_jobs_taken_over_total',
+    help: 'Jobs that had been started before, by a process that died or froze.',
+    registers,
+  })
+  const stalled = new Counter({ name: 'tickets_jobs_stalled_total', help: 'Jobs found with an ended lock.', registers })
+  const retries = new Counter({ name: 'tickets_apply_retries_total', help: 'Batches run again after a fault.', registers })
+  new Gauge({
+    name: 'tickets_open_lines',
+    help: 'Lines this process has open.',
+    registers,
+    collect() {
+      this.set(lines().openLines().length)
+    },
+  })
+  new Gauge({
+    name: 'tickets_wanted_lines',
+    help: 'Lines with work that wait for room in this process.',
+    registers,
+    collect() {
+      this.set(lines().wantedCount())
+    },
+  })
+  new Gauge({
+    name: 'tickets_pg_pool_connections',
+    help: 'Connections to PostgreSQL, and callers waiting for one.',
+    labelNames: ['state'],
+    registers,
+    collect() {
+      this.set({ state: 'idle' }, pool.idleCount)
+      this.set({ state: 'busy' }, pool.totalCount - pool.idleCount)
+      this.set({ state: 'waiting' }, pool.waitingCount)
+    },
+  })
+  return {
+    registry,
+    jobApplied({ outcomes, waitedMs, tookMs, startedBefore }) {
+      batchSize.observe(outcomes.length)
+      queueWait.observe(Math.max(waitedMs, 0) / 1000)
+      applySeconds.observe(tookMs / 1000)
+      if (startedBefore) takenOver.inc()
+      for (const [outcome, count] of countBy(outcomes)) decisions.inc({ outcome }, count)
+      const repeats = outcomes.filter((outcome) => 'replayOf' in outcome).length
+      if (repeats > 0) replayed.inc(repeats)
+    },
+    retried: () => retries.inc(),
+    stalled: () => stalled.inc(),
+  }
+}
+
+function countBy(outcomes: (Outcome | RefusedOutcome)[]): Map<string, number> {
+  const counts = new Map<string, number>()
+  for (const { outcome } of outcomes) counts.set(outcome, (counts.get(outcome) ?? 0) + 1)
+  return counts
+}

@@ -1,0 +1,171 @@
+import { countPendingMigrations, createDatabase, KEYED_PLANS, type Pool } from '@ticket-line/db'
+import {
+  activityKey,
+  type Closers,
+  ConfigError,
+  createPatientRedis,
+  followStreams,
+  type Log,
+  linePrefix,
+  readDurability,
+  shardPrefixes,
+} from '@ticket-line/shared'
+import type { Redis } from 'ioredis'
+import { createAnswer } from './answer.js'
+import { applyJob } from './apply/index.js'
+import type { WorkerConfig } from './config.js'
+import { serveHealth } from './health.js'
+import { openLine } from './lines/line-server.js'
+import { createLines, type Lines } from './lines/lines.js'
+import { createLineRegistry } from './lines/registry.js'
+import { createSweeper } from './lines/sweeper.js'
+import { createMetrics } from './metrics.js'
+import { createPruner } from './pruner.js'
+
+/**
+ * Starts everything a worker process is made of, each part registered with `closers` as it opens. Stops in reverse:
+ * no more notes, finish the jobs at hand, then the connections.
+ */
+export async function startWorker(config: WorkerConfig, log: Log, closers: Closers): Promise<{ port: number }> {
+  let givenUp = false
+  const now = (): number => Date.now()
+  const { layout } = config
+
+  const database = createDatabase({
+    url: config.databaseUrl,
+    poolSize: config.poolSize,
+    applicationName: 'booking-worker',
+    connectTimeoutMs: 2000,
+    statementTimeoutMs: config.statementTimeoutMs,
+    idleInTransactionTimeoutMs: config.idleInTransactionTimeoutMs,
+    pipeline: true,
+    sessionSettings: KEYED_PLANS,
+    onIdleError: (error) => log.warn({ err: error }, 'an idle PostgreSQL connection broke'),
+  })
+  closers.push('postgres', () => database.close())
+  const maintenance = createDatabase({
+    url: config.databaseUrl,
+    poolSize: 1,
+    applicationName: 'booking-worker maintenance',
+    connectTimeoutMs: 2000,
+    statementTimeoutMs: 30_000,
+    idleInTransactionTimeoutMs: config.idleInTransactionTimeoutMs,
+    onIdleError: (error) => log.warn({ err: error }, 'an idle PostgreSQL connection broke'),
+  })
+  closers.push('postgres maintenance', () => maintenance.close())
+  await checkDatabase(maintenance.pool)
+
+  const redis = createPatientRedis(config.redisUrl)
+  redis.on('error', (error) => log.warn({ err: error }, 'Redis connection error'))
+  // Every open line listens to the one connection that all share.
+  redis.setMaxListeners(0)
+  closers.push('redis', () => redis.disconnect())
+  await checkRedis(config, redis, log)
+
+  const registry = createLineRegistry(redis, layout, now)
+  const answer = createAnswer(redis, layout, log)
+  let lines: Lines
+  const metrics = createMetrics(() => lines, database.pool)
+  const applyDeps = {
+    pool: database.pool,
+    onRetry: (error: unknown, attempt: number) => {
+      metrics.retried()
+      log.warn({ err: error, attempt }, 'a batch is run again')
+    },
+    givenUp: () => givenUp,
+    sleep: (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms)),
+  }
+  const lineDeps = {
+    redis,
+    times: config.times,
+    log,
+    answer,
+    onStalled: () => metrics.stalled(),
+    async apply(job: Parameters<typeof applyJob>[1]) {
+      const startedAtMs = now()
+      const applied = await applyJob(applyDeps, job)
+      const { startedBefore, payload } = job
+      const waitedMs = startedAtMs - payload.acceptedAtMs
+      metrics.jobApplied({ outcomes: applied.outcomes, waitedMs, tookMs: now() - startedAtMs, startedBefore })
+      return applied
+    },
+  }
+  lines = createLines({
+    open: (lineName) => openLine(lineDeps, lineName, linePrefix(lineName, layout)),
+    withWork: (lineNames) => registry.withWork(lineNames),
+    maxOpenLines: config.maxOpenLines,
+    idleMs: config.lineIdleMs,
+    log,
+    now,
+  })
+  closers.push('lines', async () => {
+    const graceOver = setTimeout(() => {
+      givenUp = true
+    }, config.shutdownGraceMs)
+    await lines.close(config.shutdownGraceMs)
+    clearTimeout(graceOver)
+  })
+
+  const stopReading = followStreams({
+    redis: createPatientRedis(config.redisUrl).on('error', () => undefined),
+    streams: shardPrefixes(layout).map((prefix) => ({ key: activityKey(prefix), lastId: '$' })),
+    blockMs: 2000,
+    count: 1000,
+    onEntry: ([, lineName]) => {
+      if (lineName !== undefined) lines.want(lineName)
+    },
+    onError: (error) => log.warn({ err: error }, 'notes of activity could not be read'),
+  })
+  closers.push('activity', stopReading)
+
+  const sweeper = createSweeper({
+    lines,
+    registry,
+    intervalMs: config.sweepIntervalMs,
+    forgetAfterMs: config.lineIdleMs,
+    log,
+    now,
+  })
+  // What happened while the connection was away may have gone unnoted.
+  redis.on('ready', () => void sweeper.sweep())
+  closers.push('sweeper', () => sweeper.stop())
+
+  const pruner = createPruner({
+    pool: maintenance.pool,
+    registry,
+    retentionHours: config.outcomeRetentionHours,
+    intervalMs: config.pruneIntervalMs,
+    log,
+    now,
+  })
+  closers.push('pruner', () => pruner.stop())
+
+  const health = await serveHealth({
+    host: config.host,
+    port: config.port,
+    registry: metrics.registry,
+    missing: async () => {
+      const postgres = await maintenance.pool.query('SELECT 1').then(() => [], () => ['postgres'])
+      return redis.status === 'ready' ? postgres : ['redis', ...postgres]
+    },
+  })
+  closers.push('health', () => health.close())
+  return { port: health.port }
+}
+
+async function checkDatabase(pool: Pool): Promise<void> {
+  const pending = await countPendingMigrations(pool)
+  if (pending === 0) return
+  throw new ConfigError(`the database lacks ${pending} migration(s): run "node packages/db/dist/migrate.js" first`)
+}
+
+async function checkRedis(config: WorkerConfig, redis: Redis, log: Log): Promise<void> {
+  const durability = await readDurability(redis)
+  if (durability === undefined) return log.warn('Redis does not tell its settings: make sure that it never evicts')
+  if (durability.maxmemoryPolicy !== 'noeviction') {
+    const message = `Redis may evict accepted commands: set maxmemory-policy noeviction (it is ${durability.maxmemoryPolicy})`
+    if (config.production) throw new ConfigError(message)
+    log.warn(message)
+  }
+  if (!durability.appendOnly) log.warn('Redis is not append-only: a restart of it loses accepted commands')
+}
