@@ -16,7 +16,7 @@ export interface AvailabilityDeps {
  */
 export function watchAvailability(deps: AvailabilityDeps): Availability & { stop: () => void } {
   const { redis, pool, probeMs, onChange } = deps
-  const state = { redis: true, postgres: true }
+  const state = { redis: redis.status === 'ready', postgres: true }
 
   function set(server: 'redis' | 'postgres', available: boolean): void {
     if (state[server] === available) return
@@ -36,6 +36,9 @@ export function watchAvailability(deps: AvailabilityDeps): Availability & { stop
     await asked
   }
 
+  redis.on('ready', () => set('redis', true))
+  redis.on('close', () => set('redis', false))
+
   let stopped = false
   async function watch(server: 'redis' | 'postgres', ask: () => Promise<unknown>): Promise<void> {
     while (!stopped) {
@@ -43,7 +46,7 @@ export function watchAvailability(deps: AvailabilityDeps): Availability & { stop
       await new Promise((resolve) => setTimeout(resolve, probeMs).unref())
     }
   }
-  void watch('redis', () => redis.ping())
+  void watch('redis', () => (redis.status === 'ready' ? redis.ping() : Promise.reject(new Error('not connected'))))
   void watch('postgres', () => pool.query('SELECT 1'))
 
   return {
