@@ -29,10 +29,10 @@ export interface Accounts {
   find(userId: string): Promise<Account | undefined>
   /** @returns false where there is no such account */
   setPasswordHash(userId: string, passwordHash: string): Promise<boolean>
-  /** @returns false where there is no such account */
-  setRole(userId: string, role: AccountRole): Promise<boolean>
-  /** Shutting an account out also ends all its refresh families. @returns false where there is no such account */
-  setDisabled(userId: string, disabled: boolean): Promise<boolean>
+  /** @returns the account as it is now; `undefined` where there is none */
+  setRole(userId: string, role: AccountRole): Promise<AccountPrivileges | undefined>
+  /** Shutting an account out also ends all its refresh families. @returns as `setRole` */
+  setDisabled(userId: string, disabled: boolean): Promise<AccountPrivileges | undefined>
   /** Privileges of those of the ids that are local accounts. */
   findPrivileges(userIds: string[]): Promise<AccountPrivileges[]>
   /** All accounts whose privileges changed after that moment; without one, all whose privileges ever changed. */
@@ -73,8 +73,8 @@ export function createAccounts(db: Db): Accounts {
         .update(users)
         .set({ role, privilegesChangedAt: sql`now()` })
         .where(eq(users.userId, userId))
-        .returning({ userId: users.userId })
-      return rows.length === 1
+        .returning(privileges)
+      return rows[0]
     },
     setDisabled(userId, disabled) {
       return db.transaction(async (tx) => {
@@ -82,9 +82,9 @@ export function createAccounts(db: Db): Accounts {
           .update(users)
           .set({ disabled, privilegesChangedAt: sql`now()` })
           .where(eq(users.userId, userId))
-          .returning({ userId: users.userId })
+          .returning(privileges)
         if (disabled) await tx.delete(refreshTokens).where(eq(refreshTokens.userId, userId))
-        return rows.length === 1
+        return rows[0]
       })
     },
     findPrivileges(userIds) {

@@ -1,13 +1,15 @@
 import { and, eq, gt, inArray, sql } from 'drizzle-orm'
+import type { AccountRole } from './accounts.js'
 import type { Db } from './client.js'
-import { refreshTokens } from './schema.js'
+import { refreshTokens, users } from './schema.js'
 
 /** Most outdated rows that one sign-in clears away. */
 const PRUNE_AT_ONCE = 20
 
-/** Whose family it is and until when it may be exchanged. */
+/** Whose family it is, as the account stands, and until when it may be exchanged. */
 export interface RefreshFamily {
   userId: string
+  role: AccountRole
   expiresAt: Date
 }
 
@@ -18,7 +20,7 @@ export interface RefreshFamily {
  */
 export interface RefreshTokens {
   start(familyId: string, userId: string, tokenHash: string, lifetimeMs: number): Promise<void>
-  /** Swaps a good token for its successor. @returns `undefined` where it is spent, unknown or too old */
+  /** Swaps a good token for its successor. @returns `undefined` where it is spent, unknown, too old or shut out */
   exchange(tokenHash: string, successorHash: string): Promise<RefreshFamily | undefined>
   endFamily(familyId: string): Promise<void>
 }
@@ -40,8 +42,16 @@ export function createRefreshTokens(db: Db): RefreshTokens {
       const rows = await db
         .update(refreshTokens)
         .set({ tokenHash: successorHash })
-        .where(and(eq(refreshTokens.tokenHash, tokenHash), gt(refreshTokens.expiresAt, sql`now()`)))
-        .returning({ userId: refreshTokens.userId, expiresAt: refreshTokens.expiresAt })
+        .from(users)
+        .where(
+          and(
+            eq(refreshTokens.tokenHash, tokenHash),
+            gt(refreshTokens.expiresAt, sql`now()`),
+            eq(users.userId, refreshTokens.userId),
+            eq(users.disabled, false),
+          ),
+        )
+        .returning({ userId: users.userId, role: users.role, expiresAt: refreshTokens.expiresAt })
       return rows[0]
     },
     async endFamily(familyId) {

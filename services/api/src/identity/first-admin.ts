@@ -1,0 +1,35 @@
+import type { Accounts } from '@ticket-line/db'
+import type { Log } from '@ticket-line/shared'
+import type { Passwords } from './passwords.js'
+
+export interface FirstAdminDeps {
+  accounts: Pick<Accounts, 'create' | 'find' | 'setPasswordHash'>
+  passwords: Passwords
+  log: Log
+}
+
+/**
+ * Makes the admin of `ADMIN_USER` where there is no such account, and gives an admin of that name the password of
+ * `ADMIN_PASSWORD`. An account of that name that is no admin, or shut out, stays as it is: anybody may have registered
+ * the name, and an admin may have meant it.
+ */
+export async function ensureFirstAdmin(
+  { accounts, passwords, log }: FirstAdminDeps,
+  { userId, password }: { userId: string; password: string },
+): Promise<void> {
+  const account = await accounts.find(userId)
+  if (account === undefined) {
+    const passwordHash = await passwords.hash(password)
+    // Another process may have been faster; then it did the same.
+    const created = await accounts.create({ userId, passwordHash, role: 'admin' })
+    if (created) log.info({ userId }, 'first admin made')
+    return
+  }
+  if (account.role !== 'admin' || account.disabled) {
+    log.warn({ userId }, 'ADMIN_USER names an account that is no admin or is shut out; it stays as it is')
+    return
+  }
+  if (await passwords.verify(account.passwordHash, password)) return
+  await accounts.setPasswordHash(userId, await passwords.hash(password))
+  log.info({ userId }, 'password of ADMIN_USER set to that of ADMIN_PASSWORD')
+}

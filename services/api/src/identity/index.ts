@@ -1,0 +1,132 @@
+import { type Accounts, createAccounts, createRefreshTokens, type Db } from '@ticket-line/db'
+import type { Log } from '@ticket-line/shared'
+import type { Redis } from 'ioredis'
+import type { Guards, Route } from '../http/route.js'
+import type { LimitsConfig } from '../limits/config.js'
+import { createLimits } from '../limits/index.js'
+import { createSignInAttempts } from '../limits/sign-in-attempts.js'
+import { accountRoutes } from '../routes/accounts.js'
+import { keyRoutes } from '../routes/keys.js'
+import { userRoutes } from '../routes/users.js'
+import { type AccountOverrides, createAccountOverrides, noOverrides } from './account-overrides.js'
+import { createAuthenticate } from './authenticate.js'
+import type { IdentityConfig } from './config.js'
+import { ensureFirstAdmin } from './first-admin.js'
+import { createGate } from './gate.js'
+import { createTokenIssuer } from './issue-token.js'
+import { createKeyring, type Keyring } from './keyring.js'
+import { createPasswords, type Passwords } from './passwords.js'
+import { createRefreshCookie } from './refresh-cookie.js'
+import { createRemoteKeys } from './remote-keys.js'
+import { createSessions } from './sessions.js'
+import { createSignIn, type SignIn } from './sign-in.js'
+import { createTokenVerifier, type TokenVerifier } from './verify-token.js'
+
+/** Sign-ins that may wait for a hash, and for how long: beyond that it is a flood. */
+const MAX_WAITING_SIGN_INS = 128
+const MAX_SIGN_IN_WAIT_MS = 5000
+
+export interface IdentityDeps {
+  config: IdentityConfig
+  limits: LimitsConfig
+  db: Db
+  /** The limits' own fail-fast connection. */
+  redis: Redis
+  /** What keys of limits start with, see `limitPrefix`. */
+  prefix: string
+  log: Log
+}
+
+/** Everything about who asks and how much he may. */
+export interface Identity {
+  guards: Guards
+  /** Accounts, roles and keys; without local accounts only what is left. */
+  routes: Route[]
+  keyring: Keyring
+  verifyToken: TokenVerifier
+  overrides: AccountOverrides
+  /** Absent without local accounts. */
+  signIn?: SignIn
+  /** Makes the first admin and begins to watch accounts; rejects where PostgreSQL cannot be asked for the former. */
+  start(): Promise<void>
+  stop(): void
+}
+
+/** Puts the parts together. It imports keys and computes one hash; it asks neither server anything yet. */
+export async function createIdentity({
+  config,
+  limits,
+  db,
+  redis,
+  prefix,
+  log,
+}: IdentityDeps): Promise<Identity> {
+  const keyring = await createKeyring(config)
+  const local = config.localAccounts ? await createLocal(config, createAccounts(db), log) : undefined
+  const overrides = local?.overrides ?? noOverrides
+  const onError = (err: unknown): void =>
+    log.warn({ err }, 'keys of the issuer cannot be renewed, the old ones serve')
+  const remoteKeys = config.jwksUrl && createRemoteKeys({ url: config.jwksUrl, onError })
+  const verifyToken = createTokenVerifier({
+    config,
+    keyring,
+    ...(remoteKeys !== undefined && { remoteKeys }),
+  })
+
+  const gate = createGate({
+    running: config.hashConcurrency,
+    waiting: MAX_WAITING_SIGN_INS,
+    waitMs: MAX_SIGN_IN_WAIT_MS,
+  })
+  const attempts = createSignInAttempts({ redis, prefix, config: limits, gate })
+  const allLimits = createLimits({ redis, prefix, config: limits, attempts, log })
+  const authenticate = createAuthenticate({ verifyToken, overrides, countRefused: allLimits.general })
+  const identity: Identity = {
+    guards: { authenticate, limits: allLimits },
+    routes: keyRoutes(keyring),
+    keyring,
+    verifyToken,
+    overrides,
+    async start() {
+      await local?.makeFirstAdmin()
+      await overrides.start()
+    },
+    stop: () => overrides.stop(),
+  }
+  if (local === undefined) return identity
+
+  const { accounts, passwords } = local
+  const signIn = createSignIn({ accounts, passwords, attempts })
+  const sessions = createSessions(createRefreshTokens(db))
+  const issueToken = createTokenIssuer(keyring, config)
+  const refreshCookie = createRefreshCookie(config.secureCookies)
+  const routes = [
+    ...accountRoutes({ signIn, sessions, issueToken, refreshCookie }),
+    ...userRoutes({ accounts, overrides }),
+    ...identity.routes,
+  ]
+  return { ...identity, routes, signIn }
+}
+
+interface LocalAccounts {
+  accounts: Accounts
+  passwords: Passwords
+  overrides: AccountOverrides
+  makeFirstAdmin(): Promise<void>
+}
+
+async function createLocal(
+  { firstAdmin }: IdentityConfig,
+  accounts: Accounts,
+  log: Log,
+): Promise<LocalAccounts> {
+  const passwords = await createPasswords()
+  return {
+    accounts,
+    passwords,
+    overrides: createAccountOverrides({ accounts, log }),
+    async makeFirstAdmin() {
+      if (firstAdmin !== undefined) await ensureFirstAdmin({ accounts, passwords, log }, firstAdmin)
+    },
+  }
+}

@@ -1,0 +1,74 @@
+import { createHash, randomBytes, randomUUID } from 'node:crypto'
+import type { RefreshTokens } from '@ticket-line/db'
+import type { Principal } from './principal.js'
+
+/** How long one sign-in lasts, however often its tokens are exchanged. */
+export const SESSION_LIFETIME_MS = 30 * 24 * 3_600_000
+
+/** One sign-in: a family of refresh tokens, of which the last one is good. */
+export interface Session {
+  familyId: string
+  /** `<family>.<secret>`: a token that is spent still says which family it belongs to. */
+  refreshToken: string
+  expiresAt: Date
+}
+
+export interface Sessions {
+  start(userId: string): Promise<Session>
+  /**
+   * Exchanges a refresh token, once. One that is no good ends its family: either the thief or the owner has used it
+   * before, and nobody can tell which.
+   * @returns `undefined` where it is spent, unknown or too old, or the account is shut out
+   */
+  exchange(refreshToken: string): Promise<{ principal: Principal; session: Session } | undefined>
+  /** Ends the family of a refresh token, good or spent. */
+  end(refreshToken: string): Promise<void>
+  /** Ends the family that an access token names in `sid`; what is no id of a family is ignored. */
+  endFamily(familyId: string): Promise<void>
+}
+
+const FAMILY_ID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
+const SECRET = /^[\w-]{43}$/
+
+function familyIdOf(refreshToken: string): string | undefined {
+  const [familyId = '', secret = '', ...rest] = refreshToken.split('.')
+  return FAMILY_ID.test(familyId) && SECRET.test(secret) && rest.length === 0 ? familyId : undefined
+}
+
+export function createSessions(refreshTokens: RefreshTokens): Sessions {
+  return {
+    async start(userId) {
+      const familyId = randomUUID()
+      const refreshToken = newRefreshToken(familyId)
+      await refreshTokens.start(familyId, userId, hashOf(refreshToken), SESSION_LIFETIME_MS)
+      return { familyId, refreshToken, expiresAt: new Date(Date.now() + SESSION_LIFETIME_MS) }
+    },
+    async exchange(spentToken) {
+      const familyId = familyIdOf(spentToken)
+      if (familyId === undefined) return undefined
+      const refreshToken = newRefreshToken(familyId)
+      const family = await refreshTokens.exchange(hashOf(spentToken), hashOf(refreshToken))
+      if (family === undefined) {
+        await refreshTokens.endFamily(familyId)
+        return undefined
+      }
+      const { userId, role, expiresAt } = family
+      return { principal: { userId, role }, session: { familyId, refreshToken, expiresAt } }
+    },
+    async end(refreshToken) {
+      const familyId = familyIdOf(refreshToken)
+      if (familyId !== undefined) await refreshTokens.endFamily(familyId)
+    },
+    async endFamily(familyId) {
+      if (FAMILY_ID.test(familyId)) await refreshTokens.endFamily(familyId)
+    },
+  }
+}
+
+function newRefreshToken(familyId: string): string {
+  return `${familyId}.${randomBytes(32).toString('base64url')}`
+}
+
+function hashOf(refreshToken: string): string {
+  return createHash('sha256').update(refreshToken).digest('base64url')
+}

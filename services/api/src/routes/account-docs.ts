@@ -1,0 +1,68 @@
+import type { RouteDocs } from '../http/route-docs.js'
+import { disabledAnswer, registeredSchema, roleAnswer, tokenSchema } from './account-schemas.js'
+
+const prefer = { Prefer: '`return=representation` puts the refresh token into the body as well (RFC 7240).' }
+
+const grantHeaders = {
+  'Set-Cookie': 'The refresh token: `HttpOnly`, `SameSite=Strict`, `Path=/token`.',
+  'Preference-Applied': 'The preference that was used.',
+}
+
+export const registerDocs: RouteDocs = {
+  tag: 'Accounts',
+  summary: 'Make an account',
+  description: 'The 3,000 most common passwords are refused.',
+  responses: { 201: { description: 'The account exists.', schema: registeredSchema } },
+  problems: ['user_exists', 'busy', 'unavailable'],
+}
+
+export const loginDocs: RouteDocs = {
+  tag: 'Accounts',
+  summary: 'Sign in with a password',
+  description: 'Unknown user and wrong password get one answer and cost the same.',
+  requestHeaders: prefer,
+  responses: { 200: { description: 'Signed in.', schema: tokenSchema, headers: grantHeaders } },
+  problems: ['invalid_credentials', 'busy', 'unavailable'],
+}
+
+export const refreshDocs: RouteDocs = {
+  tag: 'Accounts',
+  summary: 'Exchange a refresh token for new tokens',
+  description:
+    'The refresh token comes in its cookie, or as `{"refreshToken"}` in a JSON body. It is good once: when it comes again, everything that descends from the same sign-in ends.',
+  requestHeaders: prefer,
+  responses: { 200: { description: 'New tokens.', schema: tokenSchema, headers: grantHeaders } },
+  problems: ['invalid_request', 'unauthorized', 'unavailable'],
+}
+
+export const logoutDocs: RouteDocs = {
+  tag: 'Accounts',
+  summary: 'Sign out',
+  description:
+    'Ends the sign-in that the access token, the refresh token in a JSON body or its cookie comes from. Access tokens already given out are good until they expire.',
+  responses: { 204: { description: 'Signed out; the cookie is cleared.' } },
+  problems: ['invalid_request', 'unavailable'],
+}
+
+export const roleDocs: RouteDocs = {
+  tag: 'Accounts',
+  summary: 'Give a user a role',
+  description: 'It counts for tokens already given out as well, within a second.',
+  responses: { 200: { description: 'The role as it is now.', schema: roleAnswer } },
+  problems: ['user_not_found', 'unavailable'],
+}
+
+export const disabledDocs: RouteDocs = {
+  tag: 'Accounts',
+  summary: 'Shut a user out, or let one in again',
+  description: 'It counts for tokens already given out as well, within a second.',
+  responses: { 200: { description: 'How it is now.', schema: disabledAnswer } },
+  problems: ['user_not_found', 'unavailable'],
+}
+
+export const keysDocs: RouteDocs = {
+  tag: 'Accounts',
+  summary: 'Public keys that tokens of this installation are signed with',
+  description: 'A JSON Web Key Set (RFC 7517); there while the installation has EdDSA keys of its own.',
+  responses: { 200: { description: 'The keys; two of them during a rotation.' } },
+}

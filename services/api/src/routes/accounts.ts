@@ -1,0 +1,150 @@
+import { AppError } from '@ticket-line/shared'
+import type { Context } from 'hono'
+import { decodeJwt } from 'jose'
+import { invalidRequest, readBody } from '../http/body.js'
+import type { AppEnv } from '../http/env.js'
+import { parsePrefer, preferenceApplied } from '../http/prefer.js'
+import { reply } from '../http/reply.js'
+import { defineRoute, type Route } from '../http/route.js'
+import { isCommonPassword } from '../identity/common-passwords.js'
+import { ACCESS_TOKEN_LIFETIME_S, type TokenIssuer } from '../identity/issue-token.js'
+import type { Principal } from '../identity/principal.js'
+import type { RefreshCookie } from '../identity/refresh-cookie.js'
+import type { Session, Sessions } from '../identity/sessions.js'
+import type { SignIn } from '../identity/sign-in.js'
+import { refuse, showLimit } from '../limits/too-many.js'
+import { loginDocs, logoutDocs, refreshDocs, registerDocs } from './account-docs.js'
+import { credentialsSchema, refreshSchema } from './account-schemas.js'
+
+export interface AccountDeps {
+  signIn: SignIn
+  sessions: Sessions
+  issueToken: TokenIssuer
+  refreshCookie: RefreshCookie
+}
+
+/** Registration, sign-in, exchange and sign-out of local accounts. */
+export function accountRoutes(deps: AccountDeps): Route[] {
+  return [
+    defineRoute({
+      method: 'POST',
+      path: '/register',
+      auth: 'none',
+      limit: 'register',
+      body: credentialsSchema,
+      docs: registerDocs,
+      handler: (c, { body }) => register(c, body, deps),
+    }),
+    defineRoute({
+      method: 'POST',
+      path: '/login',
+      auth: 'none',
+      limit: 'login',
+      body: credentialsSchema,
+      docs: loginDocs,
+      handler: (c, { body }) => login(c, body, deps),
+    }),
+    defineRoute({
+      method: 'POST',
+      path: '/token/refresh',
+      auth: 'none',
+      limit: 'administration',
+      docs: refreshDocs,
+      handler: (c) => refresh(c, deps),
+    }),
+    defineRoute({
+      method: 'POST',
+      path: '/logout',
+      auth: 'optional',
+      limit: 'general',
+      docs: logoutDocs,
+      handler: (c) => logout(c, deps),
+    }),
+  ]
+}
+
+interface Body {
+  userId: string
+  password: string
+}
+
+async function register(c: Context<AppEnv>, body: Body, { signIn }: AccountDeps): Promise<Response> {
+  if (isCommonPassword(body.password)) {
+    throw invalidRequest('This password is one of the most common ones, please choose another.', [
+      { pointer: '/password', detail: 'is one of the most common passwords' },
+    ])
+  }
+  const result = await signIn.register({ ...body, address: c.get('clientAddress') })
+  if (result.kind === 'limited') return refuse(c, result.state)
+  showLimit(c, result.state)
+  if (result.kind === 'failed') throw new AppError('user_exists', 'This user id is taken.')
+  return reply(c, 201, { userId: result.value.userId })
+}
+
+async function login(c: Context<AppEnv>, body: Body, deps: AccountDeps): Promise<Response> {
+  const result = await deps.signIn.signIn({ ...body, address: c.get('clientAddress') })
+  if (result.kind === 'limited') return refuse(c, result.state)
+  showLimit(c, result.state)
+  if (result.kind === 'failed') {
+    throw new AppError('invalid_credentials', 'User id or password is wrong.', {
+      headers: { 'WWW-Authenticate': 'Bearer' }, // RFC 9110, section 15.5.2: a 401 says how to do better
+    })
+  }
+  const { userId, role } = result.value
+  return grant(c, { userId, role }, await deps.sessions.start(userId), deps)
+}
+
+async function refresh(c: Context<AppEnv>, deps: AccountDeps): Promise<Response> {
+  const refreshToken = await readRefreshToken(c, deps.refreshCookie)
+  const exchanged = refreshToken === undefined ? undefined : await deps.sessions.exchange(refreshToken)
+  if (exchanged === undefined) {
+    deps.refreshCookie.clear(c)
+    throw new AppError('unauthorized', 'There is no good refresh token here. Please sign in again.', {
+      headers: { 'WWW-Authenticate': 'Bearer' },
+    })
+  }
+  return grant(c, exchanged.principal, exchanged.session, deps)
+}
+
+/** Ends the sign-in that the refresh token or the access token comes from; who brings neither is signed out already. */
+async function logout(c: Context<AppEnv>, { sessions, refreshCookie }: AccountDeps): Promise<Response> {
+  const refreshToken = await readRefreshToken(c, refreshCookie)
+  if (refreshToken !== undefined) await sessions.end(refreshToken)
+  const familyId = familyOfVerifiedToken(c)
+  if (familyId !== undefined) await sessions.endFamily(familyId)
+  refreshCookie.clear(c)
+  return reply(c, 204, null)
+}
+
+/** From the body where there is one (clients without cookies), else from the cookie. */
+async function readRefreshToken(c: Context<AppEnv>, cookie: RefreshCookie): Promise<string | undefined> {
+  const hasBody =
+    c.req.header('content-type') !== undefined || Number(c.req.header('content-length') ?? 0) > 0
+  if (hasBody) return (await readBody(c, refreshSchema)).refreshToken
+  return cookie.read(c)
+}
+
+/** The cookie is sent to `/token` alone, so a browser signs out with its access token, which names its sign-in. */
+function familyOfVerifiedToken(c: Context<AppEnv>): string | undefined {
+  if (c.get('principal') === undefined) return undefined
+  const { sid } = decodeJwt((c.req.header('authorization') ?? '').replace(/^\w+ +/, '').trim())
+  return typeof sid === 'string' ? sid : undefined
+}
+
+async function grant(
+  c: Context<AppEnv>,
+  principal: Principal,
+  session: Session,
+  { issueToken, refreshCookie }: AccountDeps,
+): Promise<Response> {
+  const body = {
+    token: await issueToken(principal, session.familyId),
+    tokenType: 'Bearer',
+    expiresIn: ACCESS_TOKEN_LIFETIME_S,
+  }
+  refreshCookie.set(c, session)
+  const { return: wanted } = parsePrefer(c.req.header('prefer'))
+  if (wanted !== 'representation') return reply(c, 200, body)
+  const applied = preferenceApplied({ return: wanted }) ?? ''
+  return reply(c, 200, { ...body, refreshToken: session.refreshToken }, { 'preference-applied': applied })
+}
