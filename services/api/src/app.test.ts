@@ -1,0 +1,147 @@
+import { describe, expect, it, vi } from 'vitest'
+import { MAX_BODY_BYTES } from './http/body-bytes.js'
+import { problemSchema } from './http/response-schemas.js'
+import { appUnderTest, call, fakeEvents } from './testing/app-under-test.js'
+
+describe('the order of refusals', () => {
+  const away = { redis: () => false, postgres: () => true }
+  const app = appUnderTest({ availability: away })
+  const tooLarge = ' '.repeat(MAX_BODY_BYTES + 1)
+  const overLimit = { 'x-over-limit': '1' }
+
+  it('404 path comes first, also with a trailing slash', async () => {
+    for (const path of ['/nothing', '/book/', '//book', '/events/1', '/status', '/jobs/']) {
+      const answer = await call(app, `POST ${path}`, { headers: overLimit, rawBody: tooLarge })
+      expect(answer).toMatchObject({ status: 404, json: { code: 'not_found' } })
+    }
+  })
+
+  it('405 comes before 401', async () => {
+    const answer = await call(app, 'DELETE /book', { headers: overLimit })
+    expect(answer).toMatchObject({ status: 405, json: { code: 'method_not_allowed' } })
+    expect(answer.headers.get('allow')).toBe('POST, OPTIONS')
+  })
+
+  it('401 comes before 429', async () => {
+    expect(await call(app, 'POST /book', { headers: overLimit, rawBody: tooLarge })).toMatchObject({
+      status: 401,
+    })
+  })
+
+  it('429 comes before 413', async () => {
+    expect((await call(app, 'POST /book', { as: 'ada', headers: overLimit, rawBody: tooLarge })).status).toBe(
+      429,
+    )
+  })
+
+  it('413 comes before 415', async () => {
+    expect((await call(app, 'POST /book', { as: 'ada', rawBody: tooLarge })).status).toBe(413)
+  })
+
+  it('415 comes before 400', async () => {
+    expect((await call(app, 'POST /book', { as: 'ada', rawBody: '{' })).status).toBe(415)
+  })
+
+  it('400 comes before 403', async () => {
+    const body = { eventId: 0, userId: 'bob' }
+    expect((await call(app, 'POST /book', { as: 'ada', body })).status).toBe(400)
+    const badKey = { 'idempotency-key': '"' }
+    const forBob = { eventId: 1, userId: 'bob' }
+    expect((await call(app, 'POST /book', { as: 'ada', body: forBob, headers: badKey })).status).toBe(400)
+    expect((await call(app, 'POST /initialize', { as: 'ada', body: {} })).status).toBe(400)
+    expect((await call(app, 'GET /events/x/bookings', { as: 'ada' })).status).toBe(400)
+    expect((await call(app, 'GET /events/1/bookings?after=x', { as: 'ada' })).status).toBe(400)
+  })
+
+  it('403 comes before 404 event', async () => {
+    const body = { eventId: 2, userId: 'bob' }
+    expect(await call(app, 'POST /book', { as: 'ada', body })).toMatchObject({
+      status: 403,
+      json: { code: 'forbidden' },
+    })
+    expect((await call(app, 'GET /events/2/bookings', { as: 'ada' })).status).toBe(403)
+  })
+
+  it('404 event comes before 503', async () => {
+    const answer = await call(app, 'POST /book', { as: 'ada', body: { eventId: 2 } })
+    expect(answer).toMatchObject({ status: 404, json: { code: 'event_not_found' } })
+    const known = await call(app, 'POST /book', { as: 'ada', body: { eventId: 1 } })
+    expect(known).toMatchObject({ status: 503, json: { code: 'unavailable' } })
+    expect(known.headers.get('retry-after')).toBe('1')
+  })
+})
+
+describe('every answer', () => {
+  const app = appUnderTest()
+
+  it('carries the security headers and the request id', async () => {
+    for (const line of ['GET /livez', 'GET /nothing', 'POST /book', 'GET /docs']) {
+      const { headers } = await call(app, line, { headers: { 'x-request-id': 'abc-1' } })
+      expect(headers.get('x-request-id')).toBe('abc-1')
+      expect(headers.get('x-content-type-options')).toBe('nosniff')
+      expect(headers.get('referrer-policy')).toBe('no-referrer')
+      expect(headers.get('content-security-policy')).toContain("default-src 'none'")
+    }
+  })
+
+  it('makes a request id where none or a strange one came', async () => {
+    for (const given of ['', 'a b', 'x'.repeat(200), '<script>']) {
+      const { headers } = await call(app, 'GET /livez', { headers: { 'x-request-id': given } })
+      expect(headers.get('x-request-id')).toMatch(/^[\da-f-]{36}$/)
+    }
+  })
+
+  it('keeps the headers that a limit set', async () => {
+    const { headers } = await call(app, 'GET /status/1')
+    expect(headers.get('ratelimit')).toBe('limit=100, remaining=99, reset=900')
+  })
+
+  it('is not stored by caches unless it says so itself', async () => {
+    expect((await call(app, 'GET /events/1/me', { as: 'ada' })).headers.get('cache-control')).toBe('no-store')
+    expect((await call(app, 'GET /status/1')).headers.get('cache-control')).toBe('no-cache')
+  })
+})
+
+describe('methods', () => {
+  const app = appUnderTest()
+
+  it('answers HEAD like GET without a body', async () => {
+    const answer = await call(app, 'HEAD /status/1')
+    expect(answer).toMatchObject({ status: 200, text: '' })
+    expect(answer.headers.get('etag')).toBe('"5-0"')
+    expect((await call(app, 'HEAD /book')).status).toBe(405)
+  })
+
+  it('answers OPTIONS with what the path allows', async () => {
+    const answer = await call(app, 'OPTIONS /events')
+    expect(answer).toMatchObject({ status: 204, text: '' })
+    expect(answer.headers.get('allow')).toBe('GET, HEAD, OPTIONS')
+    expect((await call(app, 'OPTIONS /nothing')).status).toBe(404)
+  })
+})
+
+describe('a failure nobody foresaw', () => {
+  it('leaves as a bare 500 and is logged with its request id', async () => {
+    const secret = new Error('relation "events" does not exist at /srv/app.ts:1')
+    const log = { error: vi.fn(), isLevelEnabled: () => false }
+    const app = appUnderTest({
+      log: log as never,
+      events: fakeEvents({ status: async () => Promise.reject(secret) }),
+    })
+    const answer = await call(app, 'GET /status/1', { headers: { 'x-request-id': 'r1' } })
+    expect(answer.status).toBe(500)
+    expect(answer.headers.get('content-type')).toBe('application/problem+json')
+    expect(problemSchema.parse(answer.json).code).toBe('internal')
+    expect(answer.text).not.toMatch(/relation|srv/)
+    expect(log.error).toHaveBeenCalledWith({ err: secret, requestId: 'r1' }, expect.any(String))
+  })
+
+  it('is a 503 where a server was out of reach', async () => {
+    const refused = Object.assign(new Error('connect ECONNREFUSED 127.0.0.1:5432'), { code: 'ECONNREFUSED' })
+    const app = appUnderTest({ events: fakeEvents({ status: async () => Promise.reject(refused) }) })
+    const answer = await call(app, 'GET /status/1')
+    expect(answer).toMatchObject({ status: 503, json: { code: 'unavailable' } })
+    expect(answer.headers.get('retry-after')).toBe('1')
+    expect(answer.text).not.toContain('5432')
+  })
+})

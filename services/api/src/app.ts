@@ -1,0 +1,59 @@
+import type { Log } from '@ticket-line/shared'
+import { Hono } from 'hono'
+import type { EventReads } from './events/event-reads.js'
+import type { AppEnv } from './http/env.js'
+import { problemResponse, respondError } from './http/problem.js'
+import { replyPlain } from './http/reply.js'
+import { type Guards, mountRoutes, type Route } from './http/route.js'
+import type { Lifecycle } from './lifecycle.js'
+import type { Metrics } from './metrics.js'
+import { createEntry } from './middleware/entry.js'
+import type { Availability, LineClient } from './queue/line-client.js'
+import { bookingRoutes } from './routes/booking.js'
+import { docsRoutes } from './routes/docs.js'
+import { eventRoutes } from './routes/events.js'
+import { jobRoutes } from './routes/jobs.js'
+import { listRoutes } from './routes/lists.js'
+import { operationRoutes } from './routes/operations.js'
+
+/** What the whole HTTP side is made of. */
+export interface AppDeps {
+  log: Log
+  metrics: Metrics
+  lifecycle: Lifecycle
+  trustProxyHops: number
+  guards: Guards
+  line: LineClient
+  availability: Availability
+  events: EventReads
+  /** How long `/book` and `/cancel` await their answer without a preference, ms. */
+  resultWaitMs: number
+  /** Registration, sign-in and roles; none where local accounts are off. */
+  accountRoutes: readonly Route[]
+  /** Puts the dashboard at its place. */
+  registerAdmin?: (app: Hono<AppEnv>) => void
+}
+
+/** All routes of the contract, in the order in which they are documented. */
+export function createRoutes(deps: AppDeps): Route[] {
+  const routes = [
+    ...deps.accountRoutes,
+    ...bookingRoutes(deps),
+    ...jobRoutes(deps),
+    ...eventRoutes(deps),
+    ...listRoutes(deps),
+    ...operationRoutes(deps),
+  ]
+  return [...routes, ...docsRoutes(routes)]
+}
+
+/** The application: request in, response out. It opens nothing and listens nowhere. */
+export function createApp(deps: AppDeps): Hono<AppEnv> {
+  const app = new Hono<AppEnv>()
+  app.use(createEntry(deps))
+  app.onError((error, c) => respondError(c, error))
+  app.notFound((c) => replyPlain(c, problemResponse('not_found', 'There is nothing at this path.')))
+  mountRoutes(app, createRoutes(deps), deps.guards)
+  deps.registerAdmin?.(app)
+  return app
+}

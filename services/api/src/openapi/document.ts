@@ -1,0 +1,128 @@
+import { type ErrorCode, PROBLEMS } from '@ticket-line/shared'
+import { z } from 'zod'
+import { createDocument, type ZodOpenApiOperationObject, type ZodOpenApiResponsesObject } from 'zod-openapi'
+import { problemSchema } from '../http/response-schemas.js'
+import type { Route } from '../http/route.js'
+import type { ResponseDocs } from '../http/route-docs.js'
+
+const tooManySchema = z
+  .strictObject({ message: z.literal('Too many requests from this IP, please try again later.') })
+  .meta({ id: 'TooManyRequests' })
+
+/**
+ * The OpenAPI 3.1 document of these routes, from the schemas that check requests. Its order is that of the routes, so
+ * that the same routes give the same bytes.
+ */
+export function createOpenApiDocument(routes: readonly Route[]): object {
+  const paths: Record<string, Record<string, ZodOpenApiOperationObject>> = {}
+  for (const route of routes) {
+    const path = route.path.replaceAll(/:(\w+)/g, '{$1}')
+    paths[path] = { ...paths[path], [route.method.toLowerCase()]: operationOf(route) }
+  }
+  return createDocument({
+    openapi: '3.1.0',
+    info: {
+      title: 'Ticket Line',
+      version: '1.0.0',
+      description:
+        'Ticket booking that holds when everybody comes at once: one line per event, first come, first served.',
+      license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
+    },
+    servers: [{ url: '/' }],
+    paths,
+    components: { securitySchemes: { token: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT' } } },
+  })
+}
+
+function operationOf(route: Route): ZodOpenApiOperationObject {
+  const { docs, body, params, query } = route
+  const header = headerSchema(docs.requestHeaders)
+  return {
+    operationId: operationIdOf(route),
+    tags: [docs.tag],
+    summary: docs.summary,
+    ...(docs.description !== undefined && { description: docs.description }),
+    ...(route.auth !== 'none' && {
+      security: route.auth === 'required' ? [{ token: [] }] : [{}, { token: [] }],
+    }),
+    requestParams: {
+      ...(params !== undefined && { path: params as z.ZodObject }),
+      ...(query !== undefined && { query: query as z.ZodObject }),
+      ...(header !== undefined && { header }),
+    },
+    ...(body !== undefined && {
+      requestBody: { required: true, content: { 'application/json': { schema: body } } },
+    }),
+    responses: responsesOf(route),
+  }
+}
+
+function operationIdOf({ method, path }: Route): string {
+  const words = path.split(/[/:.-]+/).filter((word) => word !== '')
+  return method.toLowerCase() + words.map((word) => word.charAt(0).toUpperCase() + word.slice(1)).join('')
+}
+
+function headerSchema(headers: Record<string, string> | undefined): z.ZodObject | undefined {
+  if (headers === undefined) return undefined
+  const entries = Object.entries(headers).map(([name, description]) => [
+    name,
+    z.string().optional().meta({ description }),
+  ])
+  return z.object(Object.fromEntries(entries))
+}
+
+function responsesOf(route: Route): ZodOpenApiResponsesObject {
+  const responses: ZodOpenApiResponsesObject = {}
+  for (const [status, docs] of Object.entries(route.docs.responses)) {
+    responses[status as '200'] = successOf(docs)
+  }
+  for (const [status, codes] of problemsByStatus(route)) {
+    if (responses[status as '400'] !== undefined) continue
+    const description = codes.map((code) => `\`${code}\``).join(', ')
+    responses[status as '400'] = {
+      description,
+      content: { 'application/problem+json': { schema: problemSchema } },
+    }
+  }
+  if (route.limit !== 'none') {
+    responses['429'] = {
+      description: 'Over the rate limit; `Retry-After` and the `RateLimit` headers say when to come again.',
+      content: { 'application/json': { schema: tooManySchema } },
+    }
+  }
+  return responses
+}
+
+function successOf({
+  description,
+  schema,
+  otherMediaTypes,
+  headers,
+}: ResponseDocs): ZodOpenApiResponsesObject['200'] {
+  const content: Record<string, { schema: z.ZodType; example?: string }> = {}
+  if (schema !== undefined) content['application/json'] = { schema }
+  for (const [mediaType, example] of Object.entries(otherMediaTypes ?? {})) {
+    content[mediaType] = { schema: z.string(), example }
+  }
+  const headerEntries = Object.entries(headers ?? {}).map(([name, text]) => [
+    name,
+    { description: text, schema: { type: 'string' as const } },
+  ])
+  return {
+    description,
+    ...(Object.keys(content).length > 0 && { content }),
+    ...(headerEntries.length > 0 && { headers: Object.fromEntries(headerEntries) }),
+  }
+}
+
+function problemsByStatus(route: Route): Map<string, ErrorCode[]> {
+  const codes = new Set<ErrorCode>(route.docs.problems)
+  if (route.auth === 'required') codes.add('unauthorized')
+  if (route.role !== undefined) codes.add('forbidden')
+  if (route.body !== undefined) codes.add('payload_too_large').add('unsupported_media_type')
+  if (route.body !== undefined || route.params !== undefined || route.query !== undefined)
+    codes.add('invalid_request')
+  codes.add('internal')
+  const sorted = [...codes].sort((a, b) => PROBLEMS[a].status - PROBLEMS[b].status)
+  return Map.groupBy(sorted, (code) => String(PROBLEMS[code].status))
+}

@@ -1,0 +1,55 @@
+import { describe, expect, it } from 'vitest'
+import { appUnderTest, call } from '../testing/app-under-test.js'
+
+describe('GET /docs', () => {
+  const app = appUnderTest()
+
+  it('serves the page and all it needs from here', async () => {
+    const page = await call(app, 'GET /docs')
+    expect(page.headers.get('content-type')).toMatch(/^text\/html/)
+    const parts = [...page.text.matchAll(/(?:src|href)="([^"]+)"/g)].map((match) => match[1])
+    expect(parts).toHaveLength(4)
+    for (const part of parts) expect((await call(app, `GET /${part}`)).status).toBe(200)
+    expect(page.text).not.toMatch(/https?:/)
+  })
+
+  it('lets the page run its own scripts alone', async () => {
+    const policy = (await call(app, 'GET /docs')).headers.get('content-security-policy')
+    expect(policy).toContain("script-src 'self';")
+    expect(policy).toContain("default-src 'none'")
+  })
+})
+
+describe('GET /openapi.json', () => {
+  it('describes every call with its refusals', async () => {
+    const { json, status } = await call(appUnderTest(), 'GET /openapi.json')
+    expect(status).toBe(200)
+    expect(json.openapi).toBe('3.1.0')
+    expect(Object.keys(json.paths)).toEqual(
+      expect.arrayContaining([
+        '/book',
+        '/cancel',
+        '/initialize',
+        '/status/{eventId}',
+        '/jobs/{jobId}',
+        '/events',
+      ]),
+    )
+    expect(Object.keys(json.paths['/book'].post.responses)).toEqual(
+      expect.arrayContaining([
+        '200',
+        '202',
+        '400',
+        '401',
+        '403',
+        '404',
+        '409',
+        '413',
+        '415',
+        '422',
+        '429',
+        '503',
+      ]),
+    )
+  })
+})

@@ -1,0 +1,94 @@
+import { readFile } from 'node:fs/promises'
+import { createRequire } from 'node:module'
+import { dirname, join } from 'node:path'
+import { replyText } from '../http/reply.js'
+import { defineRoute, type Route } from '../http/route.js'
+import { createOpenApiDocument } from '../openapi/document.js'
+
+const ASSETS = {
+  'swagger-ui.css': 'text/css; charset=utf-8',
+  'swagger-ui-bundle.js': 'text/javascript; charset=utf-8',
+  'favicon-32x32.png': 'image/png',
+} as const
+
+// Relative addresses, so that the page also works behind a proxy that serves it under a prefix.
+const PAGE = `<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Ticket Line API</title>
+<link rel="stylesheet" href="docs/swagger-ui.css">
+<link rel="icon" type="image/png" href="docs/favicon-32x32.png">
+</head>
+<body>
+<div id="calls"></div>
+<script src="docs/swagger-ui-bundle.js"></script>
+<script src="docs/start.js"></script>
+</body>
+</html>
+`
+const START = `SwaggerUIBundle({ url: 'openapi.json', dom_id: '#calls', deepLinking: true, validatorUrl: null })
+`
+// The page's own code and nothing else; the styles that Swagger UI sets on its elements count as inline.
+const PAGE_POLICY =
+  "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self'; " +
+  "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+
+/** `/openapi.json`, and `/docs` to browse and try it; everything comes from this process. */
+export function docsRoutes(documented: readonly Route[]): Route[] {
+  const shared = { method: 'GET', auth: 'none', limit: 'dashboard' } as const
+  const page = (path: string, summary: string, mediaType: string, handler: Route['handler']): Route =>
+    defineRoute({
+      ...shared,
+      path,
+      docs: {
+        tag: 'Operations',
+        summary,
+        responses: { 200: { description: summary, otherMediaTypes: { [mediaType]: '' } } },
+      },
+      handler,
+    })
+  const routes: Route[] = [
+    defineRoute({
+      ...shared,
+      path: '/openapi.json',
+      docs: {
+        tag: 'Operations',
+        summary: 'This description',
+        responses: { 200: { description: 'OpenAPI 3.1.' } },
+      },
+      handler: (c) => replyText(c, 200, document(), 'application/json', { 'cache-control': 'no-cache' }),
+    }),
+    page('/docs', 'This description, to browse', 'text/html', (c) =>
+      replyText(c, 200, PAGE, 'text/html; charset=utf-8', { 'content-security-policy': PAGE_POLICY }),
+    ),
+  ]
+  let built: string | undefined
+  const document = (): string => {
+    built ??= JSON.stringify(createOpenApiDocument([...documented, ...routes]))
+    return built
+  }
+  const assets = Object.entries(ASSETS).map(([name, mediaType]) =>
+    page(`/docs/${name}`, name, mediaType, async (c) =>
+      replyText(c, 200, await readAsset(name), mediaType, { 'cache-control': 'public, max-age=3600' }),
+    ),
+  )
+  const start = page('/docs/start.js', 'start', 'text/javascript', (c) =>
+    replyText(c, 200, START, 'text/javascript; charset=utf-8'),
+  )
+  return [...routes, ...assets, start]
+}
+
+const read = new Map<string, Promise<Uint8Array<ArrayBuffer>>>()
+
+/** A file of swagger-ui-dist, read once. */
+function readAsset(name: string): Promise<Uint8Array<ArrayBuffer>> {
+  let bytes = read.get(name)
+  if (bytes === undefined) {
+    const folder = dirname(createRequire(import.meta.url).resolve('swagger-ui-dist/package.json'))
+    bytes = readFile(join(folder, name)) as Promise<Uint8Array<ArrayBuffer>>
+    read.set(name, bytes)
+  }
+  return bytes
+}

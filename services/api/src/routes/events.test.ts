@@ -1,0 +1,132 @@
+import { describe, expect, it, vi } from 'vitest'
+import {
+  eventsPageSchema,
+  initializedSchema,
+  standingSchema,
+  statusSchema,
+} from '../http/response-schemas.js'
+import { appUnderTest, call, eventOne, fakeEvents } from '../testing/app-under-test.js'
+
+describe('POST /initialize', () => {
+  const body = { eventId: 1, totalTickets: 10 }
+  const as = 'olga organizer'
+
+  it('makes an event', async () => {
+    const answer = await call(appUnderTest(), 'POST /initialize', { as, body })
+    expect(answer.status).toBe(201)
+    expect(initializedSchema.parse(answer.json)).toEqual({
+      message: 'Event initialized',
+      event: { eventId: 1, totalTickets: 10, availableTickets: 5 },
+    })
+  })
+
+  it('answers 200 with the event as it stands the second time, and 409 with another size', async () => {
+    const app = appUnderTest({
+      events: fakeEvents({ create: async () => ({ created: false, event: eventOne }) }),
+    })
+    expect(await call(app, 'POST /initialize', { as, body })).toMatchObject({
+      status: 200,
+      json: { event: { availableTickets: 5 } },
+    })
+    expect(await call(app, 'POST /initialize', { as, body: { ...body, totalTickets: 11 } })).toMatchObject({
+      status: 409,
+      json: { code: 'event_exists' },
+    })
+  })
+
+  it('is for staff', async () => {
+    const app = appUnderTest()
+    expect((await call(app, 'POST /initialize', { as: 'ada', body })).status).toBe(403)
+    expect((await call(app, 'POST /initialize', { as: 'root admin', body })).status).toBe(201)
+    expect((await call(app, 'POST /initialize', { body })).status).toBe(401)
+  })
+
+  it.each([0, 1_000_000])('takes %i tickets', async (totalTickets) => {
+    const event = { ...eventOne, totalTickets }
+    const app = appUnderTest({ events: fakeEvents({ create: async () => ({ created: true, event }) }) })
+    expect((await call(app, 'POST /initialize', { as, body: { eventId: 1, totalTickets } })).status).toBe(201)
+  })
+
+  it.each([-1, 1_000_001, 1.5, '5', null])('refuses %j tickets', async (totalTickets) => {
+    const answer = await call(appUnderTest(), 'POST /initialize', { as, body: { eventId: 1, totalTickets } })
+    expect(answer).toMatchObject({ status: 400, json: { errors: [{ pointer: '/totalTickets' }] } })
+  })
+})
+
+describe('GET /status/:eventId', () => {
+  const app = appUnderTest()
+
+  it('tells the counts to anybody', async () => {
+    const answer = await call(app, 'GET /status/1')
+    expect(statusSchema.parse(answer.json)).toEqual({ eventId: 1, availableTickets: 5, waitingListCount: 0 })
+  })
+
+  it('answers 304 to who has them already', async () => {
+    const headers = { 'if-none-match': 'W/"5-0"' }
+    const answer = await call(app, 'GET /status/1', { headers })
+    expect(answer).toMatchObject({ status: 304, text: '' })
+    expect(answer.headers.get('etag')).toBe('"5-0"')
+    expect((await call(app, 'GET /status/1', { headers: { 'if-none-match': '"6-0"' } })).status).toBe(200)
+  })
+
+  it('knows no other event', async () => {
+    expect(await call(app, 'GET /status/2')).toMatchObject({ status: 404, json: { code: 'event_not_found' } })
+  })
+
+  it.each(['0', '-1', '1.5', 'abc', '01', '1e3', '9007199254740992', '%31x', '１'])(
+    'refuses %s',
+    async (id) => {
+      expect(await call(app, `GET /status/${id}`)).toMatchObject({
+        status: 400,
+        json: { code: 'invalid_request', errors: [{ pointer: '/eventId' }] },
+      })
+    },
+  )
+})
+
+describe('GET /events', () => {
+  it('walks through all of them by next', async () => {
+    const all = [1, 2, 3, 4, 5].map((eventId) => ({ ...eventOne, eventId }))
+    const page = vi.fn(async (after: number, limit: number) =>
+      all.filter((event) => event.eventId > after).slice(0, limit),
+    )
+    const app = appUnderTest({ events: fakeEvents({ page }) })
+    const seen: number[] = []
+    let next: string | null = ''
+    while (next !== null) {
+      const { json } = await call(app, `GET /events?limit=2${next && `&after=${next}`}`)
+      const body = eventsPageSchema.parse(json)
+      seen.push(...body.events.map((event) => event.eventId))
+      next = body.next
+    }
+    expect(seen).toEqual([1, 2, 3, 4, 5])
+  })
+
+  it('shows 50 without a word, and refuses odd limits and strange cursors', async () => {
+    const page = vi.fn(async () => [])
+    const app = appUnderTest({ events: fakeEvents({ page }) })
+    await call(app, 'GET /events')
+    expect(page).toHaveBeenCalledWith(0, 51)
+    for (const query of ['limit=0', 'limit=1001', 'limit=x', 'limit=1.5', 'limit=', 'after=x', 'after=']) {
+      expect((await call(app, `GET /events?${query}`)).status).toBe(400)
+    }
+  })
+})
+
+describe('GET /events/:eventId/me', () => {
+  it.each([
+    { standing: 'booked', position: null, bookingId: '1-3' } as const,
+    { standing: 'waiting', position: 7, bookingId: null } as const,
+    { standing: 'none', position: null, bookingId: null } as const,
+  ])('tells $standing', async (found) => {
+    const app = appUnderTest({ events: fakeEvents({ standing: async () => found }) })
+    const { json } = await call(app, 'GET /events/1/me', { as: 'ada' })
+    expect(standingSchema.parse(json)).toEqual({ eventId: 1, userId: 'ada', ...found })
+  })
+
+  it('needs an event and somebody', async () => {
+    const app = appUnderTest({ events: fakeEvents({ standing: async () => undefined }) })
+    expect((await call(app, 'GET /events/1/me', { as: 'ada' })).json.code).toBe('event_not_found')
+    expect((await call(app, 'GET /events/1/me')).status).toBe(401)
+  })
+})

@@ -1,0 +1,104 @@
+import { describe, expect, it, vi } from 'vitest'
+import { jobSchema } from '../http/response-schemas.js'
+import type { CommandView, LineClient } from '../queue/line-client.js'
+import { appUnderTest, booked, call, fakeLine } from '../testing/app-under-test.js'
+
+const commandId = 'event-1.000000000aaaaaaaaaaaa.1.0'
+const queued: CommandView = {
+  commandId,
+  type: 'book',
+  eventId: 1,
+  userId: 'ada',
+  caller: 'ada',
+  state: 'queued',
+  ahead: 2500,
+  acceptedAtMs: 0,
+}
+const done: CommandView = {
+  ...queued,
+  state: 'done',
+  ahead: null,
+  outcome: { outcome: 'waiting', position: 3, decidedAtMs: 1000 },
+}
+
+function appWith(view: CommandView | undefined) {
+  const find = vi.fn<LineClient['find']>(async (_id, _waitMs, mayRead) =>
+    view !== undefined && mayRead(view) ? view : undefined,
+  )
+  return { app: appUnderTest({ line: fakeLine(booked, find) }), find }
+}
+
+describe('GET /jobs/:jobId', () => {
+  it('shows a job in the line, and when to ask again', async () => {
+    const { app, find } = appWith(queued)
+    const answer = await call(app, `GET /jobs/${commandId}`, { as: 'ada' })
+    expect(answer.status).toBe(200)
+    expect(jobSchema.parse(answer.json)).toEqual({
+      jobId: commandId,
+      eventId: 1,
+      userId: 'ada',
+      type: 'book',
+      state: 'queued',
+      ahead: 2500,
+      acceptedAt: '1970-01-01T00:00:00.000Z',
+      decidedAt: null,
+      outcome: null,
+      status: null,
+      body: null,
+    })
+    expect(answer.headers.get('retry-after')).toBe('3')
+    expect(find).toHaveBeenCalledWith(commandId, 0, expect.any(Function))
+  })
+
+  it('shows what a waiting client would have received', async () => {
+    const { app } = appWith(done)
+    const answer = await call(app, `GET /jobs/${commandId}`, { as: 'ada' })
+    expect(jobSchema.parse(answer.json)).toMatchObject({
+      state: 'done',
+      ahead: null,
+      decidedAt: '1970-01-01T00:00:01.000Z',
+      outcome: 'waiting',
+      status: 200,
+      body: { message: 'Added to waiting list' },
+    })
+    expect(answer.headers.get('retry-after')).toBeNull()
+  })
+
+  it('shows a refusal whole', async () => {
+    const { app } = appWith({ ...done, outcome: { outcome: 'already_waiting', position: 3, decidedAtMs: 0 } })
+    const { json } = await call(app, `GET /jobs/${commandId}`, { as: 'ada' })
+    expect(jobSchema.parse(json)).toMatchObject({
+      status: 409,
+      body: { code: 'already_waiting', position: 3 },
+    })
+  })
+
+  it('waits as preferred', async () => {
+    const { app, find } = appWith(done)
+    const answer = await call(app, `GET /jobs/${commandId}`, { as: 'ada', headers: { prefer: 'wait=60' } })
+    expect(find).toHaveBeenCalledWith(commandId, 30_000, expect.any(Function))
+    expect(answer.headers.get('preference-applied')).toBe('wait=30')
+  })
+
+  it('is for its owner and staff', async () => {
+    const { app } = appWith(done)
+    expect((await call(app, `GET /jobs/${commandId}`, { as: 'eve organizer' })).status).toBe(200)
+    expect((await call(app, `GET /jobs/${commandId}`, { as: 'eve admin' })).status).toBe(200)
+    expect((await call(app, `GET /jobs/${commandId}`)).status).toBe(401)
+  })
+
+  it("makes somebody else's job look like one that never was", async () => {
+    const stranger = await call(appWith(done).app, `GET /jobs/${commandId}`, { as: 'eve' })
+    const nobody = await call(appWith(undefined).app, `GET /jobs/${commandId}`, { as: 'eve' })
+    expect(stranger.status).toBe(404)
+    expect(stranger.text).toBe(nobody.text)
+  })
+
+  it('looks for nothing that cannot be one of its ids', async () => {
+    const { app, find } = appWith(done)
+    for (const id of ['1', 'x:y', 'event-1', '%00', 'event-1.000000000aaaaaaaaaaaa.1.1']) {
+      expect((await call(app, `GET /jobs/${id}`, { as: 'ada' })).status).toBe(404)
+    }
+    expect(find).not.toHaveBeenCalled()
+  })
+})

@@ -1,0 +1,120 @@
+import type { EventStatus } from '@ticket-line/db'
+import { AppError, createLog } from '@ticket-line/shared'
+import type { MiddlewareHandler } from 'hono'
+import { type AppDeps, createApp } from '../app.js'
+import type { EventReads } from '../events/event-reads.js'
+import type { AppEnv } from '../http/env.js'
+import type { Guards } from '../http/route.js'
+import type { Role } from '../identity/principal.js'
+import { createMetrics } from '../metrics.js'
+import type { LineClient, SubmitResult } from '../queue/line-client.js'
+
+/** Believes `Authorization: Test <userId> <role>`. */
+function authenticate(required: boolean): MiddlewareHandler<AppEnv> {
+  return async (c, next) => {
+    const [scheme, userId, role = 'user'] = (c.req.header('authorization') ?? '').split(' ')
+    if (scheme === 'Test' && userId) c.set('principal', { userId, role: role as Role })
+    else if (required) throw new AppError('unauthorized', 'Please sign in.')
+    return next()
+  }
+}
+
+/** Counts nothing; refuses who sends `X-Over-Limit`. */
+const limit: MiddlewareHandler<AppEnv> = async (c, next) => {
+  c.header('RateLimit', 'limit=100, remaining=99, reset=900')
+  return c.req.header('x-over-limit') === undefined ? next() : c.json({ message: 'Too many requests' }, 429)
+}
+
+export const guards: Guards = {
+  authenticate: { optional: authenticate(false), required: authenticate(true) },
+  limits: {
+    general: limit,
+    poll: limit,
+    login: limit,
+    register: limit,
+    administration: limit,
+    dashboard: limit,
+  },
+}
+
+/** Event 1 has 5 of 10 tickets left; no other event exists. */
+export const eventOne: EventStatus = {
+  eventId: 1,
+  totalTickets: 10,
+  availableTickets: 5,
+  waitingListCount: 0,
+}
+
+async function* noRows(): AsyncGenerator<never[]> {}
+
+export function fakeEvents(changes: Partial<EventReads> = {}): EventReads {
+  return {
+    knows: () => false,
+    exists: async (eventId) => eventId === 1,
+    status: async (eventId) => (eventId === 1 ? eventOne : undefined),
+    page: async () => [eventOne],
+    create: async () => ({ created: true, event: eventOne }),
+    standing: async () => ({ standing: 'none', position: null, bookingId: null }),
+    bookings: async () => [],
+    waitingList: async () => [],
+    exportBookings: noRows,
+    exportWaitingList: noRows,
+    ...changes,
+  }
+}
+
+/** A line that gives every request the same result. */
+export function fakeLine(result: SubmitResult, find: LineClient['find'] = async () => undefined): LineClient {
+  return { submit: async () => result, find, close: async () => undefined } as LineClient
+}
+
+export const booked: SubmitResult = {
+  kind: 'decided',
+  commandId: 'event-1.000000000aaaaaaaaaaaa.1.0',
+  outcome: { outcome: 'booked', bookingId: '1-6', decidedAtMs: 1_700_000_000_000 },
+}
+
+/** A whole application over fakes. */
+export function appUnderTest(changes: Partial<AppDeps> = {}) {
+  return createApp({
+    log: createLog('test', 'silent'),
+    metrics: createMetrics(),
+    lifecycle: { draining: false },
+    trustProxyHops: 0,
+    guards,
+    line: fakeLine(booked),
+    availability: { redis: () => true, postgres: () => true },
+    events: fakeEvents(),
+    resultWaitMs: 10_000,
+    accountRoutes: [],
+    ...changes,
+  })
+}
+
+export interface Call {
+  as?: string
+  headers?: Record<string, string>
+  body?: unknown
+  /** Sent as it is. */
+  rawBody?: NonNullable<RequestInit['body']>
+}
+
+/** `call(app, 'POST /book', { as: 'ada', body: { eventId: 1 } })`; the answer's JSON comes along. */
+export async function call(
+  app: ReturnType<typeof appUnderTest>,
+  line: string,
+  { as, headers, body, rawBody }: Call = {},
+) {
+  const [method = 'GET', path = '/'] = line.split(' ')
+  const all = new Headers(headers)
+  if (as !== undefined) all.set('authorization', `Test ${as}`)
+  if (body !== undefined && !all.has('content-type')) all.set('content-type', 'application/json')
+  const init: RequestInit = { method, headers: all }
+  const sent = rawBody ?? (body === undefined ? undefined : JSON.stringify(body))
+  if (sent !== undefined) Object.assign(init, { body: sent, duplex: 'half' })
+  const response = await app.request(path, init)
+  const text = await response.text()
+  // biome-ignore lint/suspicious/noExplicitAny: tests look into bodies of every shape
+  const json: any = text.startsWith('{') ? JSON.parse(text) : undefined
+  return { status: response.status, headers: response.headers, text, json }
+}
