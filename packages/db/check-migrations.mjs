@@ -13,13 +13,26 @@ try {
   const kit = fileURLToPath(new URL('bin.cjs', import.meta.resolve('drizzle-kit')))
   const run = spawnSync(
     process.execPath,
-    [kit, 'generate', '--dialect', 'postgresql', '--schema', './src/schema.ts', '--out', copy, '--name', 'drift'],
+    [
+      kit,
+      'generate',
+      '--dialect',
+      'postgresql',
+      '--schema',
+      './src/schema.ts',
+      '--out',
+      copy,
+      '--name',
+      'drift',
+    ],
     { cwd: here, encoding: 'utf8' },
   )
   if (run.status !== 0) throw new Error(`drizzle-kit failed:\n${run.stdout}${run.stderr}`)
   const added = readdirSync(copy).length - before
   if (added > 0) {
-    console.error('The schema and its migrations differ. Run: pnpm -C packages/db run generate --name <what-it-does>')
+    console.error(
+      'The schema and its migrations differ. Run: pnpm -C packages/db run generate --name <what-it-does>',
+    )
     process.exitCode = 1
   } else {
     console.log('Schema and migrations agree.')

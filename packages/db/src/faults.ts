@@ -69,7 +69,8 @@ export function isConnectionFault(error: unknown): boolean {
   const code = codeOf(root)
   if (code !== undefined && NETWORK_CODES.has(code)) return true
   const sqlState = sqlStateOf(error)
-  if (sqlState !== undefined) return sqlState.startsWith('08') || sqlState.startsWith('57P') || sqlState === '53300'
+  if (sqlState !== undefined)
+    return sqlState.startsWith('08') || sqlState.startsWith('57P') || sqlState === '53300'
   return root instanceof Error && CONNECTION_MESSAGES.test(root.message)
 }
 

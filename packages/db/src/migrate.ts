@@ -3,13 +3,17 @@ import { migrateDatabase } from './migrations.js'
 
 const url = process.env.DATABASE_URL
 if (url === undefined || url === '') {
-  console.error('DATABASE_URL is not set: it says which database to migrate, as postgres://user:password@host/name')
+  console.error(
+    'DATABASE_URL is not set: it says which database to migrate, as postgres://user:password@host/name',
+  )
   process.exit(1)
 }
 try {
   await migrateDatabase(url)
   console.log('The database is up to date.')
 } catch (error) {
-  console.error(`The database could not be migrated: ${error instanceof Error ? error.message : String(error)}`)
+  console.error(
+    `The database could not be migrated: ${error instanceof Error ? error.message : String(error)}`,
+  )
   process.exit(1)
 }

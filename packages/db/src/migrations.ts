@@ -1,8 +1,10 @@
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
+import { ConfigError } from '@ticket-line/shared'
 import { drizzle } from 'drizzle-orm/node-postgres'
 import { migrate } from 'drizzle-orm/node-postgres/migrator'
 import pg from 'pg'
+import { isRetryable } from './faults.js'
 
 const MIGRATIONS_FOLDER = fileURLToPath(new URL('../migrations', import.meta.url))
 
@@ -34,9 +36,36 @@ interface Journal {
  */
 export async function countPendingMigrations(pool: pg.Pool): Promise<number> {
   const journal = JSON.parse(readFileSync(`${MIGRATIONS_FOLDER}/meta/_journal.json`, 'utf8')) as Journal
-  const exists = await pool.query<{ found: boolean }>(`SELECT to_regclass('drizzle.__drizzle_migrations') IS NOT NULL AS found`)
+  const exists = await pool.query<{ found: boolean }>(
+    `SELECT to_regclass('drizzle.__drizzle_migrations') IS NOT NULL AS found`,
+  )
   if (exists.rows[0]?.found !== true) return journal.entries.length
-  const applied = await pool.query<{ last: string | null }>('SELECT max(created_at) AS last FROM drizzle.__drizzle_migrations')
+  const applied = await pool.query<{ last: string | null }>(
+    'SELECT max(created_at) AS last FROM drizzle.__drizzle_migrations',
+  )
   const last = Number(applied.rows[0]?.last ?? 0)
   return journal.entries.filter((entry) => entry.when > last).length
+}
+
+/**
+ * Waits until PostgreSQL answers, however long it takes, and looks whether it is migrated: a service that is started
+ * together with its database, or while that restarts, must not give up.
+ *
+ * @param onWaiting told of each failed try
+ * @throws ConfigError where migrations are missing
+ */
+export async function assertMigrated(pool: pg.Pool, onWaiting: (error: unknown) => void): Promise<void> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      const pending = await countPendingMigrations(pool)
+      if (pending === 0) return
+      throw new ConfigError(
+        `the database lacks ${pending} migration(s): run "node packages/db/dist/migrate.js" with its DATABASE_URL first`,
+      )
+    } catch (error) {
+      if (!isRetryable(error)) throw error
+      onWaiting(error)
+      await new Promise((resolve) => setTimeout(resolve, Math.min(100 * attempt, 1000)))
+    }
+  }
 }

@@ -18,7 +18,11 @@ export const IDEMPOTENCY_KEY_HOURS = 24
  *
  * @param keptLines lines whose outcomes stay, since a job of theirs is older than the cut and would be decided anew
  */
-export async function pruneStep(pool: Pool, retentionHours: number, keptLines: string[]): Promise<PrunedRows> {
+export async function pruneStep(
+  pool: Pool,
+  retentionHours: number,
+  keptLines: string[],
+): Promise<PrunedRows> {
   // Keys before the commands they name: an answer must be there as long as its key is.
   const keys = await pool.query(
     `DELETE FROM idempotency_keys WHERE ctid = ANY (ARRAY(

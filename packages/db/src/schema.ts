@@ -36,7 +36,9 @@ export const users = pgTable(
   },
   (table) => [
     check('users_role_known', sql`${table.role} IN ('user', 'organizer', 'admin')`),
-    index('users_privileges_changed_at').on(table.privilegesChangedAt).where(sql`${table.privilegesChangedAt} IS NOT NULL`),
+    index('users_privileges_changed_at')
+      .on(table.privilegesChangedAt)
+      .where(sql`${table.privilegesChangedAt} IS NOT NULL`),
   ],
 )
 
@@ -80,8 +82,14 @@ export const events = pgTable(
   (table) => [
     check('events_id_in_range', sql`${table.eventId} BETWEEN 1 AND 9007199254740991`),
     check('events_size_in_range', sql`${table.totalTickets} BETWEEN 0 AND 1000000`),
-    check('events_never_oversold', sql`0 <= ${table.availableTickets} AND ${table.availableTickets} <= ${table.totalTickets}`),
-    check('events_no_free_ticket_while_waiting', sql`${table.waitingCount} = 0 OR (${table.availableTickets} = 0 AND ${table.waitingCount} > 0)`),
+    check(
+      'events_never_oversold',
+      sql`0 <= ${table.availableTickets} AND ${table.availableTickets} <= ${table.totalTickets}`,
+    ),
+    check(
+      'events_no_free_ticket_while_waiting',
+      sql`${table.waitingCount} = 0 OR (${table.availableTickets} = 0 AND ${table.waitingCount} > 0)`,
+    ),
   ],
 )
 

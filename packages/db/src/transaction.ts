@@ -9,7 +9,10 @@ import { isConnectionFault } from './faults.js'
  * @throws what `work` throws, or the driver's error. After a lost connection nobody knows whether the commit was
  * kept: run the whole again and look what is stored.
  */
-export async function inTransaction<T>(pool: pg.Pool, work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
+export async function inTransaction<T>(
+  pool: pg.Pool,
+  work: (client: pg.PoolClient) => Promise<T>,
+): Promise<T> {
   const client = await pool.connect()
   let broken = true
   try {

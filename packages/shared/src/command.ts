@@ -53,7 +53,8 @@ export function readJobPayload(data: unknown): JobPayload | PayloadProblem {
   if (typeof payload.v !== 'number') return 'malformed'
   if (payload.v > JOB_VERSION) return 'newer'
   const { commands } = payload
-  if (!Array.isArray(commands) || commands.length === 0 || commands.length > MAX_COMMANDS_PER_JOB) return 'malformed'
+  if (!Array.isArray(commands) || commands.length === 0 || commands.length > MAX_COMMANDS_PER_JOB)
+    return 'malformed'
   if (typeof payload.replyTo !== 'string' || typeof payload.acceptedAtMs !== 'number') return 'malformed'
   return commands.every(isCommandRequest) ? (payload as JobPayload) : 'malformed'
 }

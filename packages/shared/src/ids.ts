@@ -59,7 +59,8 @@ export interface CommandAddress {
   index: number
 }
 
-const commandIdPattern = /^((?:event|line)-(?:0|[1-9]\d{0,15}))\.([0-9a-z]{21})\.([1-9]\d{0,2})\.(0|[1-9]\d{0,2})$/
+const commandIdPattern =
+  /^((?:event|line)-(?:0|[1-9]\d{0,15}))\.([0-9a-z]{21})\.([1-9]\d{0,2})\.(0|[1-9]\d{0,2})$/
 
 /** Takes a command id apart; `undefined` for anything that this product cannot have given out. */
 export function parseCommandId(commandId: string): CommandAddress | undefined {

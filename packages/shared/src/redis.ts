@@ -11,7 +11,11 @@ const retryStrategy = (attempt: number): number => Math.min(50 * attempt, 1000)
  * `commandTimeoutMs`. What it gave up may still have been carried out: ask before telling anybody it was not.
  * For everything a client waits for (BullMQ facts 5 and 8).
  */
-export function createFailFastRedis(url: string, commandTimeoutMs: number, extra: ConnectionExtras = {}): Redis {
+export function createFailFastRedis(
+  url: string,
+  commandTimeoutMs: number,
+  extra: ConnectionExtras = {},
+): Redis {
   return new Redis(url, {
     maxRetriesPerRequest: null,
     enableOfflineQueue: false,

@@ -53,7 +53,10 @@ export function followStreams(deps: FollowDeps): () => Promise<void> {
     for (const stream of streams) {
       if (stream.lastId !== '$') continue
       // `$` would be resolved anew by each read, and what came between two reads be lost.
-      const [last] = (await redis.xrevrange(stream.key, '+', '-', 'COUNT', 1)) as [id: string, fields: string[]][]
+      const [last] = (await redis.xrevrange(stream.key, '+', '-', 'COUNT', 1)) as [
+        id: string,
+        fields: string[],
+      ][]
       stream.lastId = last?.[0] ?? '0-0'
     }
   }

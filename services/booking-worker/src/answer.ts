@@ -48,7 +48,10 @@ export function createAnswer(redis: Redis, layout: LineLayout, log: Log): Answer
       REPLIES_TTL_MS,
       ...[...decided].flat(),
     ).catch((error: unknown) =>
-      log.warn({ jobId: reply.jobId, commands: commandCountOf(reply.jobId), err: error }, 'an answer was not sent'),
+      log.warn(
+        { jobId: reply.jobId, commands: commandCountOf(reply.jobId), err: error },
+        'an answer was not sent',
+      ),
     )
   }
 }

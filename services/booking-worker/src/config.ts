@@ -28,7 +28,8 @@ export interface WorkerConfig {
 /** @throws ConfigError naming the variable that cannot be used */
 export function readConfig(environment: Env): WorkerConfig {
   const env = readEnv(environment)
-  const ms = (name: string, fallback: number, max = 3_600_000, min = 1) => env.integer(name, fallback, { min, max })
+  const ms = (name: string, fallback: number, max = 3_600_000, min = 1) =>
+    env.integer(name, fallback, { min, max })
   const times = {
     lockDurationMs: ms('LINE_LOCK_MS', 1500, 600_000, 500),
     stalledIntervalMs: ms('LINE_STALLED_INTERVAL_MS', 500, 600_000, 50),

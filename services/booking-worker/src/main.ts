@@ -14,7 +14,9 @@ function configOrExit(): WorkerConfig {
 
 const config = configOrExit()
 const log = createLog('booking-worker', config.logLevel)
-const closers = createClosers((name, error) => log.warn({ err: error, part: name }, 'a part did not close well'))
+const closers = createClosers((name, error) =>
+  log.warn({ err: error, part: name }, 'a part did not close well'),
+)
 
 async function stop(signal: string): Promise<void> {
   log.info({ signal }, 'stopping: finishing the jobs at hand')

@@ -1,12 +1,17 @@
-import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client'
 import type { Pool } from '@ticket-line/db'
 import type { Outcome, RefusedOutcome } from '@ticket-line/shared'
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import type { Lines } from './lines/lines.js'
 
 /** What one worker process counts. Names and meanings are listed in `docs/operations.md`. */
 export interface WorkerMetrics {
   registry: Registry
-  jobApplied(batch: { outcomes: (Outcome | RefusedOutcome)[]; waitedMs: number; tookMs: number; startedBefore: boolean }): void
+  jobApplied(batch: {
+    outcomes: (Outcome | RefusedOutcome)[]
+    waitedMs: number
+    tookMs: number
+    startedBefore: boolean
+  }): void
   retried(): void
   stalled(): void
 }
@@ -49,8 +54,16 @@ export function createMetrics(lines: () => Lines, pool: Pool): WorkerMetrics {
     help: 'Jobs that had been started before, by a process that died or froze.',
     registers,
   })
-  const stalled = new Counter({ name: 'tickets_jobs_stalled_total', help: 'Jobs found with an ended lock.', registers })
-  const retries = new Counter({ name: 'tickets_apply_retries_total', help: 'Batches run again after a fault.', registers })
+  const stalled = new Counter({
+    name: 'tickets_jobs_stalled_total',
+    help: 'Jobs found with an ended lock.',
+    registers,
+  })
+  const retries = new Counter({
+    name: 'tickets_apply_retries_total',
+    help: 'Batches run again after a fault.',
+    registers,
+  })
   new Gauge({
     name: 'tickets_open_lines',
     help: 'Lines this process has open.',

@@ -26,7 +26,8 @@ export function createPruner(deps: PrunerDeps): { stop: () => Promise<void> } {
     for (let full = true; full && !stopped; ) {
       const pruned = await pruneStep(deps.pool, deps.retentionHours, keptLines)
       full = mayHaveMore(pruned)
-      if (pruned.commands + pruned.idempotencyKeys + pruned.refreshTokens > 0) log.info(pruned, 'old rows were pruned')
+      if (pruned.commands + pruned.idempotencyKeys + pruned.refreshTokens > 0)
+        log.info(pruned, 'old rows were pruned')
       if (full) await new Promise((resolve) => setTimeout(resolve, STEP_PAUSE_MS))
     }
   }

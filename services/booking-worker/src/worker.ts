@@ -1,4 +1,4 @@
-import { countPendingMigrations, createDatabase, KEYED_PLANS, type Pool } from '@ticket-line/db'
+import { assertMigrated, createDatabase, KEYED_PLANS } from '@ticket-line/db'
 import {
   activityKey,
   type Closers,
@@ -26,7 +26,11 @@ import { createPruner } from './pruner.js'
  * Starts everything a worker process is made of, each part registered with `closers` as it opens. Stops in reverse:
  * no more notes, finish the jobs at hand, then the connections.
  */
-export async function startWorker(config: WorkerConfig, log: Log, closers: Closers): Promise<{ port: number }> {
+export async function startWorker(
+  config: WorkerConfig,
+  log: Log,
+  closers: Closers,
+): Promise<{ port: number }> {
   let givenUp = false
   const now = (): number => Date.now()
   const { layout } = config
@@ -53,7 +57,7 @@ export async function startWorker(config: WorkerConfig, log: Log, closers: Close
     onIdleError: (error) => log.warn({ err: error }, 'an idle PostgreSQL connection broke'),
   })
   closers.push('postgres maintenance', () => maintenance.close())
-  await checkDatabase(maintenance.pool)
+  await assertMigrated(maintenance.pool, (error) => log.warn({ err: error }, 'waiting for PostgreSQL'))
 
   const redis = createPatientRedis(config.redisUrl)
   redis.on('error', (error) => log.warn({ err: error }, 'Redis connection error'))
@@ -145,7 +149,10 @@ export async function startWorker(config: WorkerConfig, log: Log, closers: Close
     port: config.port,
     registry: metrics.registry,
     missing: async () => {
-      const postgres = await maintenance.pool.query('SELECT 1').then(() => [], () => ['postgres'])
+      const postgres = await maintenance.pool.query('SELECT 1').then(
+        () => [],
+        () => ['postgres'],
+      )
       return redis.status === 'ready' ? postgres : ['redis', ...postgres]
     },
   })
@@ -153,15 +160,10 @@ export async function startWorker(config: WorkerConfig, log: Log, closers: Close
   return { port: health.port }
 }
 
-async function checkDatabase(pool: Pool): Promise<void> {
-  const pending = await countPendingMigrations(pool)
-  if (pending === 0) return
-  throw new ConfigError(`the database lacks ${pending} migration(s): run "node packages/db/dist/migrate.js" first`)
-}
-
 async function checkRedis(config: WorkerConfig, redis: Redis, log: Log): Promise<void> {
   const durability = await readDurability(redis)
-  if (durability === undefined) return log.warn('Redis does not tell its settings: make sure that it never evicts')
+  if (durability === undefined)
+    return log.warn('Redis does not tell its settings: make sure that it never evicts')
   if (durability.maxmemoryPolicy !== 'noeviction') {
     const message = `Redis may evict accepted commands: set maxmemory-policy noeviction (it is ${durability.maxmemoryPolicy})`
     if (config.production) throw new ConfigError(message)

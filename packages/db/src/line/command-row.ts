@@ -1,4 +1,10 @@
-import { bookingIdOf, type CommandType, type Outcome, type OutcomeKind, type RefusedOutcome } from '@ticket-line/shared'
+import {
+  bookingIdOf,
+  type CommandType,
+  type Outcome,
+  type OutcomeKind,
+  type RefusedOutcome,
+} from '@ticket-line/shared'
 
 /** A row of `commands` as node-postgres gives it. */
 export interface CommandRow {

@@ -21,7 +21,13 @@ export interface LoadedBatch {
   /** The database's clock once all locks were held, ms since 1970. */
   nowMs: number
   events: EventRow[]
-  claims: { eventId: number; userId: string; kind: 'booking' | 'waiting'; sequence: number; rank: number | null }[]
+  claims: {
+    eventId: number
+    userId: string
+    kind: 'booking' | 'waiting'
+    sequence: number
+    rank: number | null
+  }[]
   heads: { eventId: number; sequence: number; userId: string }[]
   stored: { commandId: string; outcome: Outcome | RefusedOutcome }[]
   keys: {

@@ -1,4 +1,10 @@
-import { type Command, commandIdOf, type CommandRequest, type Outcome, type RefusedOutcome } from '@ticket-line/shared'
+import {
+  type Command,
+  type CommandRequest,
+  commandIdOf,
+  type Outcome,
+  type RefusedOutcome,
+} from '@ticket-line/shared'
 import type pg from 'pg'
 import { type CommandRow, outcomeOfRow } from './command-row.js'
 

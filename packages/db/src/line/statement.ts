@@ -17,7 +17,11 @@ export async function rowsOf<Row extends pg.QueryResultRow>(
 }
 
 /** Runs a prepared statement and gives the number of rows it touched. */
-export async function countOf(client: pg.ClientBase, statement: Statement, values: unknown[]): Promise<number> {
+export async function countOf(
+  client: pg.ClientBase,
+  statement: Statement,
+  values: unknown[],
+): Promise<number> {
   const result = await client.query({ name: statement.name, text: statement.text, values })
   return result.rowCount ?? 0
 }

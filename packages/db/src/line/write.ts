@@ -2,6 +2,20 @@ import type { Command, Outcome } from '@ticket-line/shared'
 import type pg from 'pg'
 import type { EventRow } from './load.js'
 import { countOf, roundTrip, type Statement } from './statement.js'
+import {
+  cancelBookings,
+  deleteClaims,
+  growBlocks,
+  insertBookings,
+  insertClaims,
+  insertCommands,
+  insertEntries,
+  insertKeys,
+  leaveEntries,
+  moveClaims,
+  shrinkBlocks,
+  updateEvents,
+} from './write-statements.js'
 
 /** Everything a decided batch changes. Rows of one kind are written by one statement. */
 export interface BatchWrites {
@@ -39,85 +53,6 @@ export class KeyConflictError extends Error {
   override name = 'KeyConflictError'
 }
 
-const updateEvents: Statement = {
-  name: 'line_update_events',
-  text: `UPDATE events e SET available_tickets = n.available, waiting_count = n.waiting, last_sequence = n.last,
-      waitlist_head_sequence = n.head
-    FROM unnest($1::bigint[], $2::int[], $3::int[], $4::bigint[], $5::bigint[])
-      AS n (event_id, available, waiting, last, head) WHERE e.event_id = n.event_id`,
-}
-const insertClaims: Statement = {
-  name: 'line_insert_claims',
-  text: `INSERT INTO claims (event_id, user_id, kind, sequence)
-    SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[], $4::bigint[])`,
-}
-const moveClaims: Statement = {
-  name: 'line_move_claims',
-  text: `UPDATE claims c SET kind = n.kind, sequence = n.sequence
-    FROM unnest($1::bigint[], $2::text[], $3::text[], $4::bigint[]) AS n (event_id, user_id, kind, sequence)
-    WHERE c.event_id = n.event_id AND c.user_id = n.user_id COLLATE "C"`,
-}
-const deleteClaims: Statement = {
-  name: 'line_delete_claims',
-  text: `DELETE FROM claims c USING unnest($1::bigint[], $2::text[]) AS n (event_id, user_id)
-    WHERE c.event_id = n.event_id AND c.user_id = n.user_id COLLATE "C"`,
-}
-const insertBookings: Statement = {
-  name: 'line_insert_bookings',
-  text: `INSERT INTO bookings (event_id, sequence, user_id, status, promoted, booked_at, canceled_at)
-    SELECT event_id, sequence, user_id, CASE WHEN canceled THEN 'canceled' ELSE 'confirmed' END, promoted, $6,
-      CASE WHEN canceled THEN $6::timestamptz END
-    FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::bool[], $5::bool[])
-      AS n (event_id, sequence, user_id, promoted, canceled)`,
-}
-const cancelBookings: Statement = {
-  name: 'line_cancel_bookings',
-  text: `UPDATE bookings b SET status = 'canceled', canceled_at = $3
-    FROM unnest($1::bigint[], $2::bigint[]) AS n (event_id, sequence)
-    WHERE b.event_id = n.event_id AND b.sequence = n.sequence AND b.status = 'confirmed'`,
-}
-const insertEntries: Statement = {
-  name: 'line_insert_entries',
-  text: `INSERT INTO waitlist_entries (event_id, sequence, user_id, status, since, left_at)
-    SELECT event_id, sequence, user_id, status, $5, CASE WHEN status <> 'waiting' THEN $5::timestamptz END
-    FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[]) AS n (event_id, sequence, user_id, status)`,
-}
-const leaveEntries: Statement = {
-  name: 'line_leave_entries',
-  text: `UPDATE waitlist_entries w SET status = n.status, left_at = $4
-    FROM unnest($1::bigint[], $2::bigint[], $3::text[]) AS n (event_id, sequence, status)
-    WHERE w.event_id = n.event_id AND w.sequence = n.sequence AND w.status = 'waiting'`,
-}
-// Two statements: a row that is proposed with a negative count would fail its CHECK before the conflict is seen.
-const growBlocks: Statement = {
-  name: 'line_grow_blocks',
-  text: `INSERT INTO waitlist_blocks AS b (event_id, block, waiting_count)
-    SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::int[])
-    ON CONFLICT (event_id, block) DO UPDATE SET waiting_count = b.waiting_count + excluded.waiting_count`,
-}
-const shrinkBlocks: Statement = {
-  name: 'line_shrink_blocks',
-  text: `UPDATE waitlist_blocks b SET waiting_count = b.waiting_count + n.delta
-    FROM unnest($1::bigint[], $2::bigint[], $3::int[]) AS n (event_id, block, delta)
-    WHERE b.event_id = n.event_id AND b.block = n.block`,
-}
-const insertCommands: Statement = {
-  name: 'line_insert_commands',
-  text: `INSERT INTO commands (command_id, type, event_id, user_id, caller, outcome, position, booking_sequence,
-      promoted_user_id, replay_of, accepted_at, decided_at)
-    SELECT n.*, $11, $12 FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::text[], $6::text[],
-      $7::int[], $8::bigint[], $9::text[], $10::text[]) AS n`,
-}
-// A key of a day ago is free again and taken over where it stands. One that is held makes the row count fall short.
-const insertKeys: Statement = {
-  name: 'line_insert_keys',
-  text: `INSERT INTO idempotency_keys AS k (caller, key_hash, command_id, created_at)
-    SELECT caller, key_hash, command_id, $4 FROM unnest($1::text[], $2::text[], $3::text[])
-      AS n (caller, key_hash, command_id)
-    ON CONFLICT (caller, key_hash) DO UPDATE SET command_id = excluded.command_id, created_at = excluded.created_at
-      WHERE k.created_at <= now() - interval '24 hours'`,
-}
-
 /**
  * Writes a decided batch inside the caller's transaction, in one round trip.
  * @throws KeyConflictError where a concurrent batch of another line holds one of the keys; roll back and decide again
@@ -127,7 +62,8 @@ export async function writeBatch(client: pg.ClientBase, writes: BatchWrites): Pr
   const now = new Date(writes.nowMs)
   const pending: Promise<unknown>[] = []
   const run = (statement: Statement, expected: number, values: unknown[]): void => {
-    if (expected > 0) pending.push(countOf(client, statement, values).then((count) => mustTouch(statement, expected, count)))
+    if (expected > 0)
+      pending.push(countOf(client, statement, values).then((count) => mustTouch(statement, expected, count)))
   }
   const { events, bookingsAdded, bookingsCanceled, entriesAdded, entriesLeft, blocks, decided } = writes
 
@@ -190,7 +126,11 @@ function runKeys(writes: BatchWrites, run: Run, now: Date): void {
   // In one order for everybody, so that two batches wait for each other instead of dying in a deadlock.
   const owners = writes.decided
     .filter((row) => row.ownsKey)
-    .map(({ command }) => ({ caller: command.caller, keyHash: command.keyHash as string, commandId: command.commandId }))
+    .map(({ command }) => ({
+      caller: command.caller,
+      keyHash: command.keyHash as string,
+      commandId: command.commandId,
+    }))
     .sort((a, b) => compare(a.caller, b.caller) || compare(a.keyHash, b.keyHash))
   run(insertKeys, owners.length, [
     owners.map((row) => row.caller),

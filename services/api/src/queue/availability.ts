@@ -29,7 +29,10 @@ export function watchAvailability(deps: AvailabilityDeps): Availability & { stop
     const late = new Promise<boolean>((resolve) => {
       timer = setTimeout(() => resolve(false), probeMs)
     })
-    const asked = ask().then(() => true, () => false)
+    const asked = ask().then(
+      () => true,
+      () => false,
+    )
     set(server, await Promise.race([asked, late]))
     clearTimeout(timer)
     // A probe that hangs must end before the next one starts, or they would take up all connections.
@@ -46,7 +49,9 @@ export function watchAvailability(deps: AvailabilityDeps): Availability & { stop
       await new Promise((resolve) => setTimeout(resolve, probeMs).unref())
     }
   }
-  void watch('redis', () => (redis.status === 'ready' ? redis.ping() : Promise.reject(new Error('not connected'))))
+  void watch('redis', () =>
+    redis.status === 'ready' ? redis.ping() : Promise.reject(new Error('not connected')),
+  )
   void watch('postgres', () => pool.query('SELECT 1'))
 
   return {

@@ -1,4 +1,11 @@
-import { activityKey, defineScript, depthKey, type LineLayout, linePrefix, linesKey } from '@ticket-line/shared'
+import {
+  activityKey,
+  defineScript,
+  depthKey,
+  type LineLayout,
+  linePrefix,
+  linesKey,
+} from '@ticket-line/shared'
 import type { Redis } from 'ioredis'
 import { LRUCache } from 'lru-cache'
 
@@ -83,7 +90,14 @@ export function createEntrance(deps: EntranceDeps): Entrance {
     if (note) notedAt.set(lineName, atMs)
     const keys = [depthKey(prefix, lineName), activityKey(prefix), linesKey(prefix)]
     try {
-      const reply = (await enterScript(...keys, max, note ? 1 : 0, lineName, atMs, ...[...counts].flat())) as number[]
+      const reply = (await enterScript(
+        ...keys,
+        max,
+        note ? 1 : 0,
+        lineName,
+        atMs,
+        ...[...counts].flat(),
+      )) as number[]
       const granted: Counts = new Map()
       let i = 0
       for (const eventId of counts.keys()) {
@@ -107,7 +121,8 @@ export function createEntrance(deps: EntranceDeps): Entrance {
     },
     leave(lineName, counts) {
       const key = depthKey(linePrefix(lineName, layout), lineName)
-      for (const [eventId, count] of counts) redis.hincrby(key, String(eventId), -count).catch(() => undefined)
+      for (const [eventId, count] of counts)
+        redis.hincrby(key, String(eventId), -count).catch(() => undefined)
     },
   }
 }

@@ -86,10 +86,14 @@ export function createFinder(deps: FinderDeps) {
       const decidedSince = await findStored(commandId)
       return decidedSince === undefined ? undefined : viewOf(decidedSince)
     } catch (error) {
-      throw new AppError('unavailable', 'The job cannot be looked up at the moment. Please try again shortly.', {
-        headers: { 'Retry-After': '1' },
-        cause: error,
-      })
+      throw new AppError(
+        'unavailable',
+        'The job cannot be looked up at the moment. Please try again shortly.',
+        {
+          headers: { 'Retry-After': '1' },
+          cause: error,
+        },
+      )
     }
   }
 

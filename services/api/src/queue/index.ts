@@ -1,6 +1,15 @@
 import { randomUUID } from 'node:crypto'
 import type { Pool } from '@ticket-line/db'
-import { createFailFastRedis, createPatientRedis, followStreams, type JobReply, type LineLayout, type Log, replyKey, shardPrefixes } from '@ticket-line/shared'
+import {
+  createFailFastRedis,
+  createPatientRedis,
+  followStreams,
+  type JobReply,
+  type LineLayout,
+  type Log,
+  replyKey,
+  shardPrefixes,
+} from '@ticket-line/shared'
 import type { Redis } from 'ioredis'
 import { watchAvailability } from './availability.js'
 import { createEntrance } from './entrance.js'
@@ -60,7 +69,8 @@ export function createLineClient(deps: LineClientDeps): LineService {
     redis,
     pool,
     probeMs: deps.probeMs,
-    onChange: (server, available) => log.warn({ server, available }, available ? 'a server is back' : 'a server is out of reach'),
+    onChange: (server, available) =>
+      log.warn({ server, available }, available ? 'a server is back' : 'a server is out of reach'),
   })
 
   const replyTo = randomUUID()

@@ -1,5 +1,5 @@
 import { type Pool, recordRefused } from '@ticket-line/db'
-import { type JobPayload, type Log, type Outcome } from '@ticket-line/shared'
+import type { JobPayload, Log, Outcome } from '@ticket-line/shared'
 import type { LineQueues } from './line-queues.js'
 
 /** One job on its way into Redis. */
@@ -69,13 +69,18 @@ export function createJobStore(deps: JobStoreDeps): { store: (job: JobToStore) =
 
   async function refuse(job: JobToStore): Promise<StoreResult> {
     const { jobId, payload } = job
-    const recorded = recordRefused(pool, { jobId, acceptedAtMs: payload.acceptedAtMs, commands: payload.commands })
+    const recorded = recordRefused(pool, {
+      jobId,
+      acceptedAtMs: payload.acceptedAtMs,
+      commands: payload.commands,
+    })
     recorded.catch(() => undefined)
     try {
       const stored = await Promise.race([recorded, sleep(REFUSE_WITHIN_MS)])
       if (!(stored instanceof Map)) return { kind: 'unknown' }
       const outcomes = new Map<string, Outcome>()
-      for (const [commandId, outcome] of stored) if (outcome.outcome !== 'refused') outcomes.set(commandId, outcome)
+      for (const [commandId, outcome] of stored)
+        if (outcome.outcome !== 'refused') outcomes.set(commandId, outcome)
       return outcomes.size === 0 ? { kind: 'refused' } : { kind: 'settled', outcomes }
     } catch (error) {
       log.warn({ jobId, err: error }, 'a refusal could not be recorded')
@@ -85,4 +90,3 @@ export function createJobStore(deps: JobStoreDeps): { store: (job: JobToStore) =
 
   return { store }
 }
-

@@ -1,7 +1,6 @@
-import type { CommandRequest, Outcome } from '@ticket-line/shared'
-import { commandIdOf } from '@ticket-line/shared'
-import type { SubmitResult } from './line-client.js'
+import { type CommandRequest, commandIdOf, type Outcome, type RefusedOutcome } from '@ticket-line/shared'
 import type { JobToStore } from './job-store.js'
+import type { SubmitResult } from './line-client.js'
 
 /** A client's request on its way: from the moment it was taken until it was answered. */
 export interface Waiter {
@@ -24,7 +23,11 @@ export interface JobInFlight extends JobToStore {
   checkedAtMs: number
 }
 
-export function createWaiter(request: CommandRequest, asynchronous: boolean, resolve: (result: SubmitResult) => void): Waiter {
+export function createWaiter(
+  request: CommandRequest,
+  asynchronous: boolean,
+  resolve: (result: SubmitResult) => void,
+): Waiter {
   let done = false
   return {
     request,
@@ -47,7 +50,10 @@ export function seat(job: JobInFlight): void {
 }
 
 /** Answers those whose outcome is known. */
-export function answerDecided(job: JobInFlight, outcomeOf: (commandId: string, index: number) => Outcome | undefined): void {
+export function answerDecided(
+  job: JobInFlight,
+  outcomeOf: (commandId: string, index: number) => Outcome | undefined,
+): void {
   job.waiters.forEach((waiter, index) => {
     const commandId = waiter.place?.commandId as string
     const outcome = outcomeOf(commandId, index)
@@ -69,4 +75,9 @@ export function answerLost(job: JobInFlight, kind: 'unavailable' | 'unknown'): v
 
 export function isAnswered(job: JobInFlight): boolean {
   return job.waiters.every((waiter) => waiter.answered())
+}
+
+/** The outcome that a client may see; a refused command has none. */
+export function decidedOf(outcome: Outcome | RefusedOutcome | undefined): Outcome | undefined {
+  return outcome === undefined || outcome.outcome === 'refused' ? undefined : outcome
 }

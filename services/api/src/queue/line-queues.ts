@@ -17,7 +17,12 @@ const QUEUES_KEPT = 5000
  * event listeners of one per line would not do for thousands of lines.
  */
 export function createLineQueues(redis: Redis, layout: LineLayout): LineQueues {
-  const options = { connection: redis, skipVersionCheck: true, skipMetasUpdate: true, skipWaitingForReady: true }
+  const options = {
+    connection: redis,
+    skipVersionCheck: true,
+    skipMetasUpdate: true,
+    skipWaitingForReady: true,
+  }
   // `Queue` is the documented way to a backend; this one is never added to.
   const root: RedisQueueBackend = new Queue('root', options).getBackend()
   const cache = new LRUCache<string, Queue>({ max: QUEUES_KEPT })

@@ -1,5 +1,11 @@
 import { countStart, findStoredCommands, forgetStarts, recordRejected } from '@ticket-line/db'
-import { type Command, commandIdOf, type JobPayload, type Outcome, type RefusedOutcome } from '@ticket-line/shared'
+import {
+  type Command,
+  commandIdOf,
+  type JobPayload,
+  type Outcome,
+  type RefusedOutcome,
+} from '@ticket-line/shared'
 import { type AppliedBatch, type ApplyDeps, applyBatch, GivenUpError } from './apply-batch.js'
 
 /** Starts of a command alone, after which it is not started again but recorded as rejected. */
@@ -20,7 +26,10 @@ export interface JobToApply {
  */
 export async function applyJob(deps: ApplyDeps, job: JobToApply): Promise<AppliedBatch> {
   const { jobId, payload } = job
-  const commands = payload.commands.map((command, index) => ({ ...command, commandId: commandIdOf(jobId, index) }))
+  const commands = payload.commands.map((command, index) => ({
+    ...command,
+    commandId: commandIdOf(jobId, index),
+  }))
   if (!job.startedBefore) {
     try {
       return await applyBatch(deps, { jobId, acceptedAtMs: payload.acceptedAtMs, commands })
@@ -38,8 +47,15 @@ async function applyOneByOne(
   acceptedAtMs: number,
   commands: Command[],
 ): Promise<AppliedBatch> {
-  const stored = await patiently(deps, () => findStoredCommands(deps.pool, commands.map((c) => c.commandId)))
-  const known = new Map<string, Outcome | RefusedOutcome>(stored.map((row) => [row.command.commandId, row.outcome]))
+  const stored = await patiently(deps, () =>
+    findStoredCommands(
+      deps.pool,
+      commands.map((c) => c.commandId),
+    ),
+  )
+  const known = new Map<string, Outcome | RefusedOutcome>(
+    stored.map((row) => [row.command.commandId, row.outcome]),
+  )
   const result: AppliedBatch = { outcomes: [], decidedCount: 0 }
   for (const command of commands) {
     const outcome = known.get(command.commandId)
@@ -63,7 +79,9 @@ async function applyAlone(
     const starts = await patiently(deps, () => countStart(deps.pool, batch.commands[0].commandId))
     if (starts > MAX_STARTS_ALONE) {
       // Without loading the event: whatever kills may stand in its rows.
-      const outcome = await patiently(deps, () => recordRejected(deps.pool, batch.commands[0], batch.acceptedAtMs))
+      const outcome = await patiently(deps, () =>
+        recordRejected(deps.pool, batch.commands[0], batch.acceptedAtMs),
+      )
       return { outcomes: [outcome], decidedCount: outcome.outcome === 'rejected' ? 1 : 0 }
     }
     try {

@@ -37,7 +37,8 @@ export function batchStateOf(request: LoadRequest, loaded: LoadedBatch): BatchSt
     events.set(row.eventId, startBatch({ ...row, claims: new Map(), heads, headsComplete }))
   }
   for (const { eventId, userId, kind, sequence, rank } of loaded.claims) {
-    const claim: Claim = kind === 'booking' ? { kind, sequence } : { kind, sequence, loadedRank: rank ?? undefined }
+    const claim: Claim =
+      kind === 'booking' ? { kind, sequence } : { kind, sequence, loadedRank: rank ?? undefined }
     events.get(eventId)?.claims.set(userId, claim)
   }
   return {

@@ -30,7 +30,14 @@ export function writesOf(
   for (const [eventId, changes] of result.changes) {
     const state = events.get(eventId) as EventState
     const { availableTickets, waitingCount, lastSequence, waitlistHeadSequence, totalTickets } = state
-    writes.events.push({ eventId, totalTickets, availableTickets, waitingCount, lastSequence, waitlistHeadSequence })
+    writes.events.push({
+      eventId,
+      totalTickets,
+      availableTickets,
+      waitingCount,
+      lastSequence,
+      waitlistHeadSequence,
+    })
     addRows(writes, eventId, changes)
     addClaims(writes, state, changes, held)
   }
@@ -89,7 +96,10 @@ function addClaims(writes: BatchWrites, state: EventState, changes: Change[], he
   for (const change of changes) {
     const { userId } = change
     if (!heldBefore.has(userId)) {
-      heldBefore.set(userId, held.has(`${eventId}\n${userId}`) || (change.type === 'promoted' && !joinedHere.has(userId)))
+      heldBefore.set(
+        userId,
+        held.has(`${eventId}\n${userId}`) || (change.type === 'promoted' && !joinedHere.has(userId)),
+      )
     }
     if (change.type === 'joined') joinedHere.add(userId)
   }

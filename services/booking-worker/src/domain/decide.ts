@@ -1,4 +1,4 @@
-import { type CommandType, type Outcome, bookingIdOf } from '@ticket-line/shared'
+import { bookingIdOf, type CommandType, type Outcome } from '@ticket-line/shared'
 import { type EventState, headOfWaitingList, positionOf } from './event-state.js'
 
 /** What a decision does to an event. Applied in order by `evolve`, written by the shell. */
@@ -42,7 +42,10 @@ function decideBook(state: EventState, userId: string, decidedAtMs: number): Dec
     return { outcome: { outcome: 'already_booked', bookingId, decidedAtMs }, changes: [] }
   }
   if (claim?.kind === 'waiting') {
-    return { outcome: { outcome: 'already_waiting', position: positionOf(state, claim), decidedAtMs }, changes: [] }
+    return {
+      outcome: { outcome: 'already_waiting', position: positionOf(state, claim), decidedAtMs },
+      changes: [],
+    }
   }
   const sequence = state.lastSequence + 1
   if (state.availableTickets > 0) {
@@ -69,7 +72,8 @@ function decideCancel(state: EventState, userId: string, decidedAtMs: number): D
   const bookingId = bookingIdOf(state.eventId, claim.sequence)
   const canceled: Change = { type: 'canceled', userId, sequence: claim.sequence }
   const head = headOfWaitingList(state)
-  if (head === undefined) return { outcome: { outcome: 'canceled', bookingId, decidedAtMs }, changes: [canceled] }
+  if (head === undefined)
+    return { outcome: { outcome: 'canceled', bookingId, decidedAtMs }, changes: [canceled] }
   const promoted: Change = {
     type: 'promoted',
     userId: head.userId,

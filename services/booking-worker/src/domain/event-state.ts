@@ -68,13 +68,16 @@ export function assertInvariants(state: EventState): void {
     throw new InvariantError(`event ${eventId}: ${availableTickets} of ${totalTickets} tickets available`)
   }
   if (waitingCount < 0 || (waitingCount > 0 && availableTickets > 0)) {
-    throw new InvariantError(`event ${eventId}: ${waitingCount} wait while ${availableTickets} tickets are free`)
+    throw new InvariantError(
+      `event ${eventId}: ${waitingCount} wait while ${availableTickets} tickets are free`,
+    )
   }
 }
 
 /** Live rank of a waiting claim, 1 = next. */
 export function positionOf(state: EventState, claim: Claim & { kind: 'waiting' }): number {
-  if (claim.loadedRank === undefined) throw new InvariantError(`event ${state.eventId}: a rank was not loaded`)
+  if (claim.loadedRank === undefined)
+    throw new InvariantError(`event ${state.eventId}: a rank was not loaded`)
   let position = claim.loadedRank
   for (const sequence of state.departed) if (sequence < claim.sequence) position--
   return position

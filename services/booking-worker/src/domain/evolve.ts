@@ -13,7 +13,11 @@ export function evolve(state: EventState, change: Change): void {
       state.waitingCount += 1
       state.joinedRank += 1
       state.lastSequence = change.sequence
-      state.claims.set(change.userId, { kind: 'waiting', sequence: change.sequence, loadedRank: state.joinedRank })
+      state.claims.set(change.userId, {
+        kind: 'waiting',
+        sequence: change.sequence,
+        loadedRank: state.joinedRank,
+      })
       if (state.headsComplete) state.heads.push({ sequence: change.sequence, userId: change.userId })
       return
     case 'canceled':

@@ -1,6 +1,6 @@
 import type { Command, Outcome, RefusedOutcome } from '@ticket-line/shared'
 import { type Change, decide } from './decide.js'
-import { type EventState, assertInvariants } from './event-state.js'
+import { assertInvariants, type EventState } from './event-state.js'
 import { evolve } from './evolve.js'
 
 /** Who spoke first for an idempotency key, and what was answered. */
@@ -80,7 +80,8 @@ function decideKeyed(
     batch.keys.set(key, { commandId, type, eventId, userId, outcome })
     return { outcome, ownsKey: true }
   }
-  const same = first.type === command.type && first.eventId === command.eventId && first.userId === command.userId
+  const same =
+    first.type === command.type && first.eventId === command.eventId && first.userId === command.userId
   if (!same) return { outcome: { outcome: 'idempotency_key_reused', decidedAtMs: nowMs }, ownsKey: false }
   return { outcome: { ...first.outcome, replayOf: first.commandId }, ownsKey: false }
 }

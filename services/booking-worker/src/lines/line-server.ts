@@ -1,6 +1,6 @@
+import { type JobPayload, type JobReply, type Log, readJobPayload } from '@ticket-line/shared'
 import { type Job, Queue, UnrecoverableError, WaitingError, Worker } from 'bullmq'
 import type { Redis } from 'ioredis'
-import { type JobPayload, type JobReply, type Log, readJobPayload } from '@ticket-line/shared'
 import type { AppliedBatch, JobToApply } from '../apply/index.js'
 import { GivenUpError } from '../apply/index.js'
 
@@ -79,7 +79,8 @@ export async function openLine(deps: LineServerDeps, lineName: string, prefix: s
       deps.answer(lineName, payload, reply)
       return reply
     } catch (error) {
-      if (!(error instanceof GivenUpError)) log.error({ lineName, jobId, err: error }, 'a job is left to the next worker')
+      if (!(error instanceof GivenUpError))
+        log.error({ lineName, jobId, err: error }, 'a job is left to the next worker')
       return await new Promise<never>(() => undefined)
     } finally {
       busy = false

@@ -81,7 +81,9 @@ export function createLines(deps: LinesDeps): Lines {
     open.delete(line.lineName)
     const done = line
       .close(force)
-      .catch((error: unknown) => log.warn({ lineName: line.lineName, err: error }, 'a line did not close well'))
+      .catch((error: unknown) =>
+        log.warn({ lineName: line.lineName, err: error }, 'a line did not close well'),
+      )
       .then(() => {
         closing.delete(line.lineName)
         recheckAt.set(line.lineName, now() + RECHECK_AFTER_MS)
@@ -96,7 +98,8 @@ export function createLines(deps: LinesDeps): Lines {
     const lines = [...open.values()].filter((line) => !line.busy())
     const idle = lines.filter((line) => now() - line.lastActiveAtMs() >= deps.idleMs)
     const needed = Math.min(wanted.size, 64) - (deps.maxOpenLines - open.size - opening.size - closing.size)
-    const crowded = needed > 0 ? lines.sort((a, b) => a.lastActiveAtMs() - b.lastActiveAtMs()).slice(0, 2 * needed) : []
+    const crowded =
+      needed > 0 ? lines.sort((a, b) => a.lastActiveAtMs() - b.lastActiveAtMs()).slice(0, 2 * needed) : []
     const candidates = new Map([...idle, ...crowded].map((line) => [line.lineName, line]))
     if (candidates.size === 0) return
     const working = new Set(await deps.withWork([...candidates.keys()]))

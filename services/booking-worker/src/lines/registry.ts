@@ -1,4 +1,11 @@
-import { defineScript, jobCreatedAtMs, type LineLayout, linePrefix, linesKey, shardPrefixes } from '@ticket-line/shared'
+import {
+  defineScript,
+  jobCreatedAtMs,
+  type LineLayout,
+  linePrefix,
+  linesKey,
+  shardPrefixes,
+} from '@ticket-line/shared'
 import type { Redis } from 'ioredis'
 
 /**
@@ -48,7 +55,8 @@ export function createLineRegistry(redis: Redis, layout: LineLayout, now: () => 
     const found: string[] = []
     for (const prefix of shardPrefixes(layout)) {
       const lineNames = await redis.zrange(linesKey(prefix), '0', '-1')
-      for (let i = 0; i < lineNames.length; i += 500) found.push(...(await withWork(lineNames.slice(i, i + 500))))
+      for (let i = 0; i < lineNames.length; i += 500)
+        found.push(...(await withWork(lineNames.slice(i, i + 500))))
     }
     return found
   }
@@ -61,7 +69,8 @@ export function createLineRegistry(redis: Redis, layout: LineLayout, now: () => 
       for (const lineName of await allWithWork()) {
         const base = `${linePrefix(lineName, layout)}:${lineName}:`
         const first = [...(await redis.lrange(`${base}active`, 0, -1)), await redis.lindex(`${base}wait`, -1)]
-        if (first.some((jobId) => typeof jobId === 'string' && jobCreatedAtMs(jobId) < beforeMs)) old.push(lineName)
+        if (first.some((jobId) => typeof jobId === 'string' && jobCreatedAtMs(jobId) < beforeMs))
+          old.push(lineName)
       }
       return old
     },

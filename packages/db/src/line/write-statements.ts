@@ -1,0 +1,82 @@
+import type { Statement } from './statement.js'
+
+// Arrays come in, one column each, and leave as rows (`unnest`): one statement for any number of rows of a kind.
+
+export const updateEvents: Statement = {
+  name: 'line_update_events',
+  text: `UPDATE events e SET available_tickets = n.available, waiting_count = n.waiting, last_sequence = n.last,
+      waitlist_head_sequence = n.head
+    FROM unnest($1::bigint[], $2::int[], $3::int[], $4::bigint[], $5::bigint[])
+      AS n (event_id, available, waiting, last, head) WHERE e.event_id = n.event_id`,
+}
+export const insertClaims: Statement = {
+  name: 'line_insert_claims',
+  text: `INSERT INTO claims (event_id, user_id, kind, sequence)
+    SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[], $4::bigint[])`,
+}
+export const moveClaims: Statement = {
+  name: 'line_move_claims',
+  text: `UPDATE claims c SET kind = n.kind, sequence = n.sequence
+    FROM unnest($1::bigint[], $2::text[], $3::text[], $4::bigint[]) AS n (event_id, user_id, kind, sequence)
+    WHERE c.event_id = n.event_id AND c.user_id = n.user_id COLLATE "C"`,
+}
+export const deleteClaims: Statement = {
+  name: 'line_delete_claims',
+  text: `DELETE FROM claims c USING unnest($1::bigint[], $2::text[]) AS n (event_id, user_id)
+    WHERE c.event_id = n.event_id AND c.user_id = n.user_id COLLATE "C"`,
+}
+export const insertBookings: Statement = {
+  name: 'line_insert_bookings',
+  text: `INSERT INTO bookings (event_id, sequence, user_id, status, promoted, booked_at, canceled_at)
+    SELECT event_id, sequence, user_id, CASE WHEN canceled THEN 'canceled' ELSE 'confirmed' END, promoted, $6,
+      CASE WHEN canceled THEN $6::timestamptz END
+    FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::bool[], $5::bool[])
+      AS n (event_id, sequence, user_id, promoted, canceled)`,
+}
+export const cancelBookings: Statement = {
+  name: 'line_cancel_bookings',
+  text: `UPDATE bookings b SET status = 'canceled', canceled_at = $3
+    FROM unnest($1::bigint[], $2::bigint[]) AS n (event_id, sequence)
+    WHERE b.event_id = n.event_id AND b.sequence = n.sequence AND b.status = 'confirmed'`,
+}
+export const insertEntries: Statement = {
+  name: 'line_insert_entries',
+  text: `INSERT INTO waitlist_entries (event_id, sequence, user_id, status, since, left_at)
+    SELECT event_id, sequence, user_id, status, $5, CASE WHEN status <> 'waiting' THEN $5::timestamptz END
+    FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[]) AS n (event_id, sequence, user_id, status)`,
+}
+export const leaveEntries: Statement = {
+  name: 'line_leave_entries',
+  text: `UPDATE waitlist_entries w SET status = n.status, left_at = $4
+    FROM unnest($1::bigint[], $2::bigint[], $3::text[]) AS n (event_id, sequence, status)
+    WHERE w.event_id = n.event_id AND w.sequence = n.sequence AND w.status = 'waiting'`,
+}
+// Two statements: a row that is proposed with a negative count would fail its CHECK before the conflict is seen.
+export const growBlocks: Statement = {
+  name: 'line_grow_blocks',
+  text: `INSERT INTO waitlist_blocks AS b (event_id, block, waiting_count)
+    SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::int[])
+    ON CONFLICT (event_id, block) DO UPDATE SET waiting_count = b.waiting_count + excluded.waiting_count`,
+}
+export const shrinkBlocks: Statement = {
+  name: 'line_shrink_blocks',
+  text: `UPDATE waitlist_blocks b SET waiting_count = b.waiting_count + n.delta
+    FROM unnest($1::bigint[], $2::bigint[], $3::int[]) AS n (event_id, block, delta)
+    WHERE b.event_id = n.event_id AND b.block = n.block`,
+}
+export const insertCommands: Statement = {
+  name: 'line_insert_commands',
+  text: `INSERT INTO commands (command_id, type, event_id, user_id, caller, outcome, position, booking_sequence,
+      promoted_user_id, replay_of, accepted_at, decided_at)
+    SELECT n.*, $11, $12 FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::text[], $6::text[],
+      $7::int[], $8::bigint[], $9::text[], $10::text[]) AS n`,
+}
+// A key of a day ago is free again and taken over where it stands. One that is held makes the row count fall short.
+export const insertKeys: Statement = {
+  name: 'line_insert_keys',
+  text: `INSERT INTO idempotency_keys AS k (caller, key_hash, command_id, created_at)
+    SELECT caller, key_hash, command_id, $4 FROM unnest($1::text[], $2::text[], $3::text[])
+      AS n (caller, key_hash, command_id)
+    ON CONFLICT (caller, key_hash) DO UPDATE SET command_id = excluded.command_id, created_at = excluded.created_at
+      WHERE k.created_at <= now() - interval '24 hours'`,
+}
