@@ -6,8 +6,9 @@ import { bootstrap } from './bootstrap.mjs'
 import { startChild } from './lib/child.mjs'
 import { portIsFree } from './lib/net.mjs'
 import { Plain, runMain, say } from './lib/say.mjs'
-import { runningStack, serviceSettings, withDotEnv } from './lib/settings.mjs'
+import { serviceSettings, withDotEnv } from './lib/settings.mjs'
 import { createShutdown } from './lib/shutdown.mjs'
+import { runningStack } from './lib/stack.mjs'
 import { serviceCommand } from './lib/supervise.mjs'
 
 const services = /** @type {Record<string, string>} */ ({ api: 'api', worker: 'booking-worker' })

@@ -2,16 +2,17 @@
  * `npm start`: from a bare clone to a running system. Brings tools and dependencies, starts PostgreSQL and Redis (or takes those of
  * DATABASE_URL and REDIS_URL), migrates, starts one API and one worker, and keeps them running until Ctrl-C. Data stays in `.data/`.
  */
-import { mkdirSync, rmSync } from 'node:fs'
+import { mkdirSync } from 'node:fs'
 import { bootstrap } from './bootstrap.mjs'
 import { prepareDemo } from './lib/demo.mjs'
 import { portIsFree } from './lib/net.mjs'
-import { dataDir, fromRoot, stackFile } from './lib/paths.mjs'
+import { dataDir, fromRoot } from './lib/paths.mjs'
 import { run } from './lib/run.mjs'
 import { Plain, runMain, say, step } from './lib/say.mjs'
 import { fetchAhead, keepServing, startServers } from './lib/servers.mjs'
-import { announceStack, runningStack, serviceSettings, withDotEnv } from './lib/settings.mjs'
+import { serviceSettings, withDotEnv } from './lib/settings.mjs'
 import { createShutdown } from './lib/shutdown.mjs'
+import { announceStack, clearLeftovers, runningStack, withdrawStack } from './lib/stack.mjs'
 import { keepRunning, turnLog } from './lib/supervise.mjs'
 
 runMain(async () => {
@@ -55,13 +56,19 @@ async function start(shutdown) {
   await step('Migrating the database', () =>
     run(toolchain.node, [fromRoot('packages/db/dist/migrate.js')], { env: settings }),
   )
-  announceStack({ pid: process.pid, databaseUrl: postgres.url, redisUrl: redis.url })
-  shutdown.add(async () => rmSync(stackFile, { force: true }))
+  /** @type {import('./lib/stack.mjs').Stack} */
+  const stack = { pid: process.pid, databaseUrl: postgres.url, redisUrl: redis.url, services: [] }
+  announceStack(stack)
+  shutdown.add(async () => withdrawStack())
   if (shutdown.begun()) return
 
   const url = `http://localhost:${port}`
   await step('Starting the worker and the API', async () => {
-    const service = { node: toolchain.node, env: settings }
+    const onStart = (/** @type {number} */ pid) => {
+      stack.services.push(pid)
+      announceStack(stack)
+    }
+    const service = { node: toolchain.node, env: settings, onStart }
     const worker = await keepRunning({
       ...service,
       name: 'booking-worker',
@@ -92,6 +99,7 @@ async function refuseWhatCannotWork(port) {
       `\`npm start\` already runs in this folder (process ${running.pid}). \`npm run api\` and \`npm run worker\` join it.`,
     )
   }
+  await clearLeftovers()
   if (!(await portIsFree(port))) {
     throw new Plain(
       `Port ${port} is in use. Stop what uses it, or choose another: PORT=${port + 1} npm start`,

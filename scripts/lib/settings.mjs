@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
-import { dataDir, fromRoot, stackFile } from './paths.mjs'
+import { dataDir, fromRoot } from './paths.mjs'
 import { readText } from './server.mjs'
 
 /**
@@ -60,28 +60,4 @@ export function keptSecret(name) {
     writeFileSync(file, randomBytes(24).toString('base64url'), { mode: 0o600 })
   }
   return readText(file).trim()
-}
-
-/**
- * @typedef {object} Stack
- * @property {number} pid of the running `npm start`
- * @property {string} databaseUrl
- * @property {string} redisUrl
- */
-
-/** What the running `npm start` of this clone wrote down; undefined where none runs. @returns {Stack | undefined} */
-export function runningStack() {
-  try {
-    const stack = /** @type {Stack} */ (JSON.parse(readText(stackFile)))
-    process.kill(stack.pid, 0)
-    return stack
-  } catch {
-    return undefined
-  }
-}
-
-/** @param {Stack} stack */
-export function announceStack(stack) {
-  mkdirSync(dataDir, { recursive: true, mode: 0o700 })
-  writeFileSync(stackFile, `${JSON.stringify(stack, undefined, 2)}\n`, { mode: 0o600 })
 }

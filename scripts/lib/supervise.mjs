@@ -16,6 +16,7 @@ const steadyMs = 60_000
  * @property {string} name "api" or "booking-worker"
  * @property {string} node
  * @property {NodeJS.ProcessEnv} env
+ * @property {(pid: number) => void} onStart told of every process, the first and those after a failure
  */
 
 /**
@@ -73,9 +74,12 @@ export async function keepRunning({ ready, ...service }) {
  *
  * @param {Service} service
  */
-function startService({ name, node, env }) {
+async function startService({ name, node, env, onStart }) {
   const logFile = path.join(dataDir, 'logs', `${name}.log`)
-  return startChild({ name, ...serviceCommand(name, node), env, logFile, onLine: showTrouble })
+  const options = { name, ...serviceCommand(name, node), env, logFile, onLine: showTrouble }
+  const child = await startChild(options)
+  onStart(child.pid)
+  return child
 }
 
 /** @param {string} name @param {string} node */
