@@ -4,7 +4,7 @@ import { type Client, createClient, type Role, signToken } from './client.ts'
 import { createEmptyDatabase, createTemplate } from './databases.ts'
 import { type Env, type ServiceProcess, startApi, startWorker } from './processes.ts'
 import type { Servers } from './servers.ts'
-import { type SharedServers, sharedServers } from './shared-servers.ts'
+import type { SharedServers } from './shared-servers.ts'
 
 export interface SystemOptions {
   /** API processes at the start, default 1. */
@@ -119,7 +119,9 @@ export async function createBase(own?: Servers): Promise<{
   keyPrefix: string
   remove(): Promise<void>
 }> {
-  const servers = own === undefined ? await sharedServers() : await asShared(own)
+  // Loaded only where it is used: it needs vitest around it, and the herd runs without.
+  const shared = () => import('./shared-servers.ts').then((module) => module.sharedServers())
+  const servers = own === undefined ? await shared() : await asShared(own)
   const database = await createEmptyDatabase(servers.postgresUrl, servers.templateDatabase)
   const keyPrefix = `test-${randomBytes(6).toString('hex')}`
   return {

@@ -1,0 +1,92 @@
+import { randomBytes } from 'node:crypto'
+import { signToken } from '../stack/client.ts'
+import { buy, type Crowd, createCrowd, inParallel, readStanding } from './crowd.ts'
+import type { HerdOptions } from './options.ts'
+import { createProgress } from './progress.ts'
+import { type Findings, verify } from './verify.ts'
+
+export interface Report extends Findings {
+  buyers: number
+  tickets: number
+  canceled: number
+  bookingsPerSecond: number
+  seconds: number
+  p50Ms: number
+  p99Ms: number
+}
+
+/** One run against a running system: book, look, cancel, look again, compare. */
+export async function herd(
+  options: HerdOptions & {
+    baseUrls: string[]
+    jwtSecret: string
+    progressTo: NodeJS.WriteStream | undefined
+  },
+): Promise<Report> {
+  const { baseUrls, jwtSecret: secret, progressTo } = options
+  const runId = randomBytes(4).toString('hex')
+  // Fresh: as good as certainly nobody had this event before.
+  const eventId = Date.now() * 1000 + Math.floor(Math.random() * 1000)
+  const organizer = await signToken(`herd-${runId}-organizer`, 'organizer', { secret })
+  const users = Array.from({ length: options.buyers }, (_, i) => `herd-${runId}-${i + 1}`)
+  const tokens = new Map(
+    await Promise.all(users.map(async (user) => [user, await signToken(user, 'user', { secret })] as const)),
+  )
+  const tokenOf = (userId: string) => tokens.get(userId) ?? ''
+  const crowd = createCrowd(baseUrls, options.connections)
+  try {
+    await initialize(crowd, eventId, options.tickets, organizer)
+    const booking = createProgress('booking', users.length, progressTo)
+    const startedAt = performance.now()
+    const asks = await inParallel(users, options.connections, async (userId) => {
+      const ask = await buy(crowd, eventId, userId, tokenOf(userId), options.async)
+      booking.tick()
+      return ask
+    })
+    const seconds = (performance.now() - startedAt) / 1000
+    const before = await readStanding(crowd, eventId, organizer)
+
+    // Spread over the whole list, not just its head.
+    const step = before.bookings.length / Math.max(1, options.cancel)
+    const canceled = Array.from({ length: Math.min(options.cancel, before.bookings.length) }, (_, i) => {
+      return before.bookings[Math.floor(i * step)]?.userId ?? ''
+    })
+    const canceling = createProgress('cancel', canceled.length, progressTo)
+    const failures = await inParallel(canceled, options.connections, async (userId) => {
+      const answer = await crowd.post('/cancel', { eventId }, tokenOf(userId))
+      canceling.tick()
+      return answer.status === 200 ? [] : [`${userId} could not cancel: ${answer.status}`]
+    })
+    const after = await readStanding(crowd, eventId, organizer)
+
+    const findings = verify({ tickets: options.tickets, asks, canceled, before, after })
+    findings.problems.push(...failures.flat())
+    const latencies = asks.map((ask) => ask.answeredAt - ask.sentAt).sort((a, b) => a - b)
+    return {
+      buyers: options.buyers,
+      tickets: options.tickets,
+      canceled: canceled.length,
+      ...findings,
+      bookingsPerSecond: Math.round(asks.length / seconds),
+      seconds: round(seconds),
+      p50Ms: round(percentile(latencies, 0.5)),
+      p99Ms: round(percentile(latencies, 0.99)),
+    }
+  } finally {
+    await crowd.close()
+  }
+}
+
+async function initialize(crowd: Crowd, eventId: number, totalTickets: number, token: string): Promise<void> {
+  const { status, body } = await crowd.post('/initialize', { eventId, totalTickets }, token)
+  if (status === 201) return
+  const hint = status === 401 ? ' The tokens are signed with JWT_SECRET: is it the one of that system?' : ''
+  throw new Error(`The event could not be made: ${status} ${JSON.stringify(body)}.${hint}`)
+}
+
+/** Nearest rank. */
+function percentile(sorted: number[], share: number): number {
+  return sorted[Math.max(0, Math.ceil(sorted.length * share) - 1)] ?? 0
+}
+
+const round = (value: number) => Math.round(value * 100) / 100
