@@ -58,3 +58,11 @@ export function replyKey(prefix: string, replyTo: string): string {
 export function depthKey(prefix: string, lineName: string): string {
   return `${prefix}:${lineName}:depth`
 }
+
+/**
+ * What the main Redis connection of a process is called (`CLIENT LIST`), one a process: how operators' tools count the
+ * processes of an installation. BullMQ names the connection of an open line after its queue.
+ */
+export function connectionName(service: 'api' | 'worker', layout: LineLayout): string {
+  return `${layout.keyPrefix}:${service}`
+}

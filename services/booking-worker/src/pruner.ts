@@ -1,6 +1,5 @@
 import { mayHaveMore, type Pool, pruneStep } from '@ticket-line/db'
-import type { Log } from '@ticket-line/shared'
-import type { LineRegistry } from './lines/registry.js'
+import type { LineRegistry, Log } from '@ticket-line/shared'
 
 export interface PrunerDeps {
   pool: Pool

@@ -3,6 +3,8 @@ import {
   activityKey,
   type Closers,
   ConfigError,
+  connectionName,
+  createLineRegistry,
   createPatientRedis,
   followStreams,
   type Log,
@@ -17,7 +19,6 @@ import type { WorkerConfig } from './config.js'
 import { serveHealth } from './health.js'
 import { openLine } from './lines/line-server.js'
 import { createLines, type Lines } from './lines/lines.js'
-import { createLineRegistry } from './lines/registry.js'
 import { createSweeper } from './lines/sweeper.js'
 import { createMetrics } from './metrics.js'
 import { createPruner } from './pruner.js'
@@ -59,7 +60,7 @@ export async function startWorker(
   closers.push('postgres maintenance', () => maintenance.close())
   await assertMigrated(maintenance.pool, (error) => log.warn({ err: error }, 'waiting for PostgreSQL'))
 
-  const redis = createPatientRedis(config.redisUrl)
+  const redis = createPatientRedis(config.redisUrl, { connectionName: connectionName('worker', layout) })
   redis.on('error', (error) => log.warn({ err: error }, 'Redis connection error'))
   // Every open line listens to the one connection that all share.
   redis.setMaxListeners(0)

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type { Pool } from '@ticket-line/db'
 import {
+  connectionName,
   createFailFastRedis,
   createPatientRedis,
   followStreams,
@@ -60,7 +61,9 @@ export function createLineClient(deps: LineClientDeps): LineService {
   const now = (): number => Date.now()
   const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
 
-  const redis = createFailFastRedis(deps.redisUrl, deps.redisTimeoutMs)
+  const redis = createFailFastRedis(deps.redisUrl, deps.redisTimeoutMs, {
+    connectionName: connectionName('api', layout),
+  })
   redis.setMaxListeners(0)
   redis.on('error', (error) => log.warn({ err: error }, 'Redis connection error'))
   const queues = createLineQueues(redis, layout)

@@ -1,12 +1,4 @@
-import {
-  inTransaction,
-  isRetryable,
-  isUniqueViolation,
-  KeyConflictError,
-  loadBatch,
-  type Pool,
-  writeBatch,
-} from '@ticket-line/db'
+import { isRetryable, isUniqueViolation, type Pool, runBatch } from '@ticket-line/db'
 import type { Command, Outcome, RefusedOutcome } from '@ticket-line/shared'
 import { decideBatch } from '../domain/index.js'
 import { batchStateOf, loadRequestOf } from './load.js'
@@ -68,7 +60,6 @@ export async function applyBatch(deps: ApplyDeps, batch: Batch): Promise<Applied
 /** A concurrent run, refusal or key was stored first: the next run will see it. */
 function isRacing(error: unknown): boolean {
   return (
-    error instanceof KeyConflictError ||
     isUniqueViolation(error, 'commands_pkey') ||
     isUniqueViolation(error, 'idempotency_keys_caller_key_hash_pk')
   )
@@ -76,13 +67,14 @@ function isRacing(error: unknown): boolean {
 
 async function runOnce(pool: Pool, batch: Batch): Promise<AppliedBatch> {
   const request = loadRequestOf(batch.jobId, batch.commands)
-  return inTransaction(pool, async (client) => {
-    const loaded = await loadBatch(client, request)
+  let applied: AppliedBatch = { outcomes: [], decidedCount: 0 }
+  await runBatch(pool, request, (loaded) => {
     const state = batchStateOf(request, loaded)
     const result = decideBatch(state, batch.commands, loaded.nowMs)
-    if (result.decided.length > 0) {
-      await writeBatch(client, writesOf(state.events, loaded, result, batch.acceptedAtMs))
-    }
-    return { outcomes: result.outcomes, decidedCount: result.decided.length }
+    applied = { outcomes: result.outcomes, decidedCount: result.decided.length }
+    return result.decided.length === 0
+      ? undefined
+      : writesOf(state.events, loaded, result, batch.acceptedAtMs)
   })
+  return applied
 }

@@ -1,6 +1,5 @@
-import type { Log } from '@ticket-line/shared'
+import type { LineRegistry, Log } from '@ticket-line/shared'
 import type { Lines } from './lines.js'
-import type { LineRegistry } from './registry.js'
 
 export interface SweeperDeps {
   lines: Lines

@@ -1,12 +1,7 @@
-import {
-  defineScript,
-  jobCreatedAtMs,
-  type LineLayout,
-  linePrefix,
-  linesKey,
-  shardPrefixes,
-} from '@ticket-line/shared'
 import type { Redis } from 'ioredis'
+import { jobCreatedAtMs } from './ids.js'
+import { type LineLayout, linePrefix, linesKey, shardPrefixes } from './line.js'
+import { defineScript } from './redis.js'
 
 /**
  * Which lines there are, and which of them have work. A line is registered by the API with every note of activity
