@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { AccountPrivileges, Accounts } from '@ticket-line/db'
 import { AppError, type Log } from '@ticket-line/shared'
 import { LRUCache } from 'lru-cache'
@@ -39,6 +38,7 @@ export interface AccountOverrides {
 export interface AccountOverridesDeps {
   accounts: Pick<Accounts, 'findPrivileges' | 'findChangedPrivileges'>
   log: Log
+  nowMs?: () => number
 }
 
 /** For installations without local accounts: tokens stand as they are. */
@@ -50,13 +50,17 @@ export const noOverrides: AccountOverrides = {
   changed: () => undefined,
 }
 
-export function createAccountOverrides({ accounts, log }: AccountOverridesDeps): AccountOverrides {
+export function createAccountOverrides({
+  accounts,
+  log,
+  nowMs = () => performance.now(),
+}: AccountOverridesDeps): AccountOverrides {
   const overrides = new Map<string, AccountPrivileges>()
-  const reusable = new LRUCache<string, { row: AccountPrivileges | undefined }>({
+  const answers = new LRUCache<string, { row: AccountPrivileges | undefined; goodUntil: number }>({
     max: 1000,
-    ttl: STAFF_REUSE_MS,
   })
-  const stopping = new AbortController()
+  let timer: NodeJS.Timeout | undefined
+  let stopped = false
   let newest: Date | undefined
   let failing = false
   const rows = createBatchLoader<AccountPrivileges, string>({
@@ -87,26 +91,26 @@ export function createAccountOverrides({ accounts, log }: AccountOverridesDeps):
   }
 
   async function poll(): Promise<void> {
-    while (!stopping.signal.aborted) {
-      await sleep(POLL_EVERY_MS, undefined, { ref: false, signal: stopping.signal }).catch(() => undefined)
-      if (!stopping.signal.aborted) await tryToLook()
-    }
+    await tryToLook()
+    if (stopped) return
+    timer = setTimeout(poll, POLL_EVERY_MS)
+    timer.unref()
   }
 
   async function rowOf(userId: string): Promise<AccountPrivileges | undefined> {
-    const known = reusable.get(userId)
-    if (known !== undefined) return known.row
+    const known = answers.get(userId)
+    if (known !== undefined && nowMs() < known.goodUntil) return known.row
     const row = await rows.load(userId).catch(cannotCheck)
-    reusable.set(userId, { row })
+    answers.set(userId, { row, goodUntil: nowMs() + STAFF_REUSE_MS })
     return row
   }
 
   return {
-    async start() {
-      await tryToLook()
-      void poll()
+    start: poll,
+    stop() {
+      stopped = true
+      clearTimeout(timer)
     },
-    stop: () => stopping.abort(),
     apply(principal) {
       if (principal.role === 'user') {
         if (newest === undefined) return cannotCheck()
@@ -120,7 +124,7 @@ export function createAccountOverrides({ accounts, log }: AccountOverridesDeps):
     },
     changed(privileges) {
       overrides.set(privileges.userId, privileges)
-      reusable.delete(privileges.userId)
+      answers.delete(privileges.userId)
     },
   }
 }

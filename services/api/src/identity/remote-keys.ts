@@ -46,7 +46,7 @@ export function createRemoteKeys({ url, onError }: RemoteKeysOptions): KeySource
     const waitMs = lastFetchAt + FETCH_SPACING_MS - performance.now()
     // Who waits for an issuer that did not answer a moment ago would wait for the same refusal.
     if (waitMs > 0 && lastFailure !== undefined) throw lastFailure
-    await sleep(waitMs)
+    if (waitMs > 0) await sleep(waitMs)
     lastFetchAt = performance.now()
     try {
       await remote.reload()

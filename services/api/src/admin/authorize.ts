@@ -1,0 +1,86 @@
+import { AppError, isUserId } from '@ticket-line/shared'
+import type { Context, MiddlewareHandler } from 'hono'
+import type { AppEnv } from '../http/env.js'
+import { reply } from '../http/reply.js'
+import type { AccountOverrides } from '../identity/account-overrides.js'
+import { isPassword } from '../identity/password-rule.js'
+import type { Principal } from '../identity/principal.js'
+import type { SignIn } from '../identity/sign-in.js'
+import type { TokenVerifier } from '../identity/verify-token.js'
+import { refuse } from '../limits/too-many.js'
+import type { BoardSessions } from './board-session.js'
+
+export interface AuthorizeDeps {
+  verifyToken: TokenVerifier
+  overrides: AccountOverrides
+  /** Both absent without local accounts: then a token is the only way in. */
+  signIn?: SignIn
+  sessions?: BoardSessions
+}
+
+/** Lets admins through: with a session, a token, or user id and password (Basic). */
+export function createAuthorize(deps: AuthorizeDeps): MiddlewareHandler<AppEnv> {
+  const { sessions, overrides } = deps
+  const challenge =
+    deps.signIn === undefined ? 'Bearer' : 'Basic realm="ticket-line", charset="UTF-8", Bearer'
+
+  async function whoseSession(c: Context<AppEnv>): Promise<Principal | undefined> {
+    const userId = await sessions?.read(c).catch(cannotCheck)
+    const account = userId === undefined ? undefined : await overrides.current(userId)
+    // A session is an admin's or nobody's: one that was taken its role away signs in again to see it.
+    return account?.role === 'admin' ? account : undefined
+  }
+
+  return async function authorize(c, next) {
+    const header = c.req.header('authorization')
+    const found =
+      (await whoseSession(c)) ?? (header === undefined ? undefined : await whoseHeader(c, header, deps))
+    if (found instanceof Response) return found
+    if (found === undefined) {
+      const isBrowser = sessions !== undefined && (c.req.header('accept') ?? '').includes('text/html')
+      if (isBrowser && header === undefined) return reply(c, 303, null, { location: '/admin/login' })
+      throw new AppError('unauthorized', 'The dashboard is for admins. Please sign in.', {
+        headers: { 'WWW-Authenticate': challenge },
+      })
+    }
+    if (found.role !== 'admin') throw new AppError('forbidden', 'The dashboard is for admins.')
+    return next()
+  }
+}
+
+/** Who an `Authorization` header speaks for; a 429 where its account or address is over the limit. */
+async function whoseHeader(
+  c: Context<AppEnv>,
+  header: string,
+  { verifyToken, overrides, signIn, sessions }: AuthorizeDeps,
+): Promise<Principal | Response | undefined> {
+  const [, scheme = '', value = ''] = /^(\w+) +(\S+) *$/.exec(header) ?? []
+  if (scheme.toLowerCase() === 'bearer') {
+    const claimed = await verifyToken(value)
+    return claimed && overrides.apply(claimed)
+  }
+  const credentials = scheme.toLowerCase() === 'basic' ? readBasic(value) : undefined
+  if (credentials === undefined || signIn === undefined) return undefined
+  const result = await signIn.signIn({ ...credentials, address: c.get('clientAddress') })
+  if (result.kind === 'limited') return refuse(c, result.state)
+  if (result.kind === 'failed') return undefined
+  // A browser repeats its password with every request of a page; the session spares the hashes.
+  if (result.value.role === 'admin') await sessions?.start(c, result.value.userId)
+  return result.value
+}
+
+/** RFC 7617; what can be no account's user id and password is not worth a hash. */
+function readBasic(value: string): { userId: string; password: string } | undefined {
+  const text = Buffer.from(value, 'base64').toString()
+  const colon = text.indexOf(':')
+  const userId = text.slice(0, Math.max(0, colon))
+  const password = text.slice(colon + 1)
+  return isUserId(userId) && isPassword(password) ? { userId, password } : undefined
+}
+
+function cannotCheck(cause: unknown): never {
+  throw new AppError('unavailable', 'The dashboard cannot check your session right now.', {
+    cause,
+    headers: { 'Retry-After': '1' },
+  })
+}

@@ -1,0 +1,45 @@
+import type { Log } from '@ticket-line/shared'
+import type { Hono, MiddlewareHandler } from 'hono'
+import type { Redis } from 'ioredis'
+import type { AppEnv } from '../http/env.js'
+import { reply } from '../http/reply.js'
+import type { Identity } from '../identity/index.js'
+import { createAuthorize } from './authorize.js'
+import { registerBoard } from './board.js'
+import { createBoardSessions } from './board-session.js'
+import type { AdminConfig } from './config.js'
+import { plainPathsOnly } from './plain-path.js'
+import type { LineSource } from './shown-queues.js'
+import { registerSignInRoutes } from './sign-in-routes.js'
+
+export interface AdminDeps extends LineSource {
+  config: AdminConfig
+  identity: Pick<Identity, 'verifyToken' | 'overrides' | 'keyring' | 'signIn'>
+  /** The limit of `/admin`. */
+  limit: MiddlewareHandler<AppEnv>
+  /** A fail-fast connection, and what its keys start with. */
+  redis: Redis
+  prefix: string
+  secureCookies: boolean
+  log: Log
+}
+
+/**
+ * The dashboard at `/admin/queues`, and the way in. Every request below `/admin` is spelled plainly, counted and, but
+ * for the sign-in page, an admin's, before any handler of the board sees it.
+ */
+export function registerAdminRoutes(app: Hono<AppEnv>, deps: AdminDeps): void {
+  const { identity, redis, prefix, secureCookies } = deps
+  const { verifyToken, overrides, keyring, signIn } = identity
+  const sessions =
+    signIn === undefined || keyring.session === undefined
+      ? undefined
+      : createBoardSessions({ key: keyring.session, redis, prefix, secure: secureCookies })
+
+  app.use('/admin/*', plainPathsOnly, deps.limit)
+  app.get('/admin', (c) => reply(c, 302, null, { location: '/admin/queues' }))
+  if (signIn !== undefined && sessions !== undefined) registerSignInRoutes(app, { signIn, sessions })
+  const ways = { ...(signIn !== undefined && { signIn }), ...(sessions !== undefined && { sessions }) }
+  app.use('/admin/queues/*', createAuthorize({ verifyToken, overrides, ...ways }))
+  registerBoard(app, { ...deps, writable: deps.config.writable })
+}

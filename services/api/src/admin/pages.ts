@@ -1,0 +1,74 @@
+import { createHash } from 'node:crypto'
+
+const STYLE = `
+:root { color-scheme: light dark; --ground: #eef1f5; --card: #fff; --ink: #1b2430; --soft: #5b6778; --line: #cdd5df;
+  --accent: #1f5fbf; --accent-ink: #fff; --bad: #a3261b; --bad-ground: #fbe9e7 }
+@media (prefers-color-scheme: dark) { :root { --ground: #12161c; --card: #1b212a; --ink: #e6eaf0; --soft: #9aa6b6;
+  --line: #36404d; --accent: #6ea3f2; --accent-ink: #0d1420; --bad: #ffb4a9; --bad-ground: #3a1d1a } }
+* { box-sizing: border-box }
+body { margin: 0; min-height: 100vh; display: grid; place-items: center; padding: 1.5rem; background: var(--ground);
+  color: var(--ink); font: 1rem/1.5 system-ui, sans-serif }
+main { width: min(23rem, 100%); padding: 2rem; border: 1px solid var(--line); border-radius: .75rem;
+  background: var(--card) }
+svg { display: block; margin-bottom: 1rem }
+h1 { margin: 0; font-size: 1.25rem }
+p { margin: .25rem 0 1.25rem; color: var(--soft) }
+label { display: block; margin: 1rem 0 .25rem; font-weight: 600; font-size: .9rem }
+input { width: 100%; padding: .6rem .7rem; border: 1px solid var(--line); border-radius: .4rem; background: var(--ground);
+  color: var(--ink); font: inherit }
+button { width: 100%; margin-top: 1.5rem; padding: .7rem; border: 0; border-radius: .4rem; background: var(--accent);
+  color: var(--accent-ink); font: inherit; font-weight: 600; cursor: pointer }
+:focus-visible { outline: 3px solid var(--accent); outline-offset: 2px }
+.bad { margin: 1rem 0 0; padding: .6rem .7rem; border-radius: .4rem; background: var(--bad-ground); color: var(--bad) }
+a { color: var(--accent) }
+`
+
+const MARK = `<svg width="56" height="28" viewBox="0 0 56 28" aria-hidden="true"><g fill="none" stroke="var(--accent)"
+stroke-width="2"><path d="M2 4h36v6a4 4 0 0 0 0 8v6H2v-6a4 4 0 0 0 0-8z"/><path d="M27 4v20" stroke-dasharray="2 3"/>
+</g><g fill="var(--accent)"><circle cx="46" cy="14" r="2"/><circle cx="53" cy="14" r="2"/></g></svg>`
+
+/** Allows the one style sheet of these pages, by its hash, and forms to the place they come from. */
+export const PAGE_CSP = [
+  "default-src 'none'",
+  `style-src 'sha256-${createHash('sha256').update(STYLE).digest('base64')}'`,
+  "form-action 'self'",
+  "base-uri 'none'",
+  "frame-ancestors 'none'",
+].join('; ')
+
+function page(title: string, content: string): string {
+  return `<!DOCTYPE html>
+<html lang="en">
+<head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="robots" content="noindex"><title>${title} – Ticket Line</title><style>${STYLE}</style></head>
+<body><main>${MARK}${content}</main></body>
+</html>
+`
+}
+
+/** The sign-in form. `problem` is one of our own sentences, never something the client sent. */
+export function signInPage(problem?: string): string {
+  const alert = problem === undefined ? '' : `<p class="bad" role="alert">${problem}</p>`
+  return page(
+    'Sign in',
+    `<h1>Queue dashboard</h1>
+<p>For admins. Each line of bookings, as it moves.</p>
+${alert}<form method="post" action="/admin/login">
+<label for="userId">User id</label>
+<input id="userId" name="userId" autocomplete="username" autocapitalize="none" spellcheck="false" required autofocus>
+<label for="password">Password</label>
+<input id="password" name="password" type="password" autocomplete="current-password" required>
+<button>Sign in</button>
+</form>`,
+  )
+}
+
+/** Asks before it signs out: a link alone must not do it. */
+export function signOutPage(): string {
+  return page(
+    'Sign out',
+    `<h1>Sign out?</h1>
+<p>This ends your session on the dashboard. <a href="/admin/queues">Back to the queues</a></p>
+<form method="post" action="/admin/logout"><button>Sign out</button></form>`,
+  )
+}

@@ -1,0 +1,72 @@
+import { AppError, isUserId } from '@ticket-line/shared'
+import type { Context, Hono, MiddlewareHandler } from 'hono'
+import { readBytes } from '../http/body-bytes.js'
+import type { AppEnv } from '../http/env.js'
+import { problemResponse } from '../http/problem.js'
+import { reply, replyPlain, replyText } from '../http/reply.js'
+import { isPassword } from '../identity/password-rule.js'
+import type { SignIn } from '../identity/sign-in.js'
+import { refuse, showLimit } from '../limits/too-many.js'
+import type { BoardSessions } from './board-session.js'
+import { PAGE_CSP, signInPage, signOutPage } from './pages.js'
+import { isSameOrigin } from './same-origin.js'
+
+const ALLOW = 'GET, HEAD, POST, OPTIONS'
+
+export interface SignInRouteDeps {
+  signIn: SignIn
+  sessions: BoardSessions
+}
+
+/** `/admin/login` and `/admin/logout`: a page to look at and a form to send, each. */
+export function registerSignInRoutes(app: Hono<AppEnv>, { signIn, sessions }: SignInRouteDeps): void {
+  app.get('/admin/login', (c) => showPage(c, 200, signInPage()))
+  app.post('/admin/login', ownFormsOnly, async (c) => {
+    const form = await readForm(c)
+    const userId = form.get('userId')
+    const password = form.get('password')
+    const wrong = (): Response => showPage(c, 401, signInPage('User id or password is wrong.'))
+    if (!isUserId(userId) || !isPassword(password)) return wrong()
+    const result = await signIn.signIn({ userId, password, address: c.get('clientAddress') })
+    if (result.kind === 'limited') return refuse(c, result.state)
+    showLimit(c, result.state)
+    if (result.kind === 'failed') return wrong()
+    if (result.value.role !== 'admin') return showPage(c, 403, signInPage('This account is no admin.'))
+    await sessions.start(c, userId)
+    return reply(c, 303, null, { location: '/admin/queues' })
+  })
+  app.get('/admin/logout', (c) => showPage(c, 200, signOutPage()))
+  app.post('/admin/logout', ownFormsOnly, async (c) => {
+    await sessions.end(c)
+    return reply(c, 303, null, { location: '/admin/login' })
+  })
+  for (const path of ['/admin/login', '/admin/logout']) app.all(path, otherMethods)
+}
+
+const ownFormsOnly: MiddlewareHandler<AppEnv> = async function ownFormsOnly(c, next) {
+  if (isSameOrigin(c)) return next()
+  throw new AppError('forbidden', 'This form was sent from another site.')
+}
+
+/** @throws AppError `payload_too_large`, `unsupported_media_type` */
+async function readForm(c: Context<AppEnv>): Promise<URLSearchParams> {
+  const bytes = await readBytes(c)
+  const [mediaType = ''] = (c.req.header('content-type') ?? '').split(';')
+  if (mediaType.trim().toLowerCase() !== 'application/x-www-form-urlencoded') {
+    throw new AppError(
+      'unsupported_media_type',
+      'The form must be sent as application/x-www-form-urlencoded.',
+    )
+  }
+  return new URLSearchParams(Buffer.from(bytes).toString())
+}
+
+function showPage(c: Context<AppEnv>, status: number, html: string): Response {
+  return replyText(c, status, html, 'text/html; charset=utf-8', { 'content-security-policy': PAGE_CSP })
+}
+
+function otherMethods(c: Context<AppEnv>): Response {
+  if (c.req.method === 'OPTIONS') return reply(c, 204, null, { allow: ALLOW })
+  const message = `This path answers ${ALLOW}.`
+  return replyPlain(c, problemResponse('method_not_allowed', message, { headers: { allow: ALLOW } }))
+}

@@ -1,0 +1,193 @@
+import { generateKeyPairSync } from 'node:crypto'
+import { base64url, SignJWT, UnsecuredJWT } from 'jose'
+import { beforeAll, describe, expect, test } from 'vitest'
+import { createTokenIssuer } from './issue-token.js'
+import { createKeyring, type Keyring } from './keyring.js'
+import { createTokenVerifier, type TokenVerifier } from './verify-token.js'
+
+const secret = new TextEncoder().encode('0123456789abcdefghijklmnopqrstuvwxyz')
+const nowS = 1_800_000_000
+const good = { sub: 'ada', exp: nowS + 60 }
+
+interface Sealed {
+  key?: Uint8Array
+  header?: Record<string, unknown>
+}
+
+function seal(claims: Record<string, unknown>, { key = secret, header = {} }: Sealed = {}): Promise<string> {
+  return new SignJWT(claims).setProtectedHeader({ alg: 'HS256', ...header }).sign(key)
+}
+
+/** A token whose parts are put together by hand, with a good signature where a key is given. */
+async function raw(header: string, payload: string, key?: Uint8Array<ArrayBuffer>): Promise<string> {
+  const input = `${base64url.encode(header)}.${base64url.encode(payload)}`
+  if (key === undefined) return `${input}.`
+  const hmac = await crypto.subtle.importKey('raw', key, { name: 'HMAC', hash: 'SHA-256' }, false, ['sign'])
+  const signature = await crypto.subtle.sign('HMAC', hmac, new TextEncoder().encode(input))
+  return `${input}.${base64url.encode(new Uint8Array(signature))}`
+}
+
+describe('tokens signed with the secret', () => {
+  let keyring: Keyring
+  let verify: TokenVerifier
+  const nowMs = () => nowS * 1000
+
+  beforeAll(async () => {
+    keyring = await createKeyring({ secret, localAccounts: true, secureCookies: false, hashConcurrency: 1 })
+    verify = createTokenVerifier({ config: {}, keyring, nowMs })
+  })
+
+  test.each([
+    ['no role means user', good, { userId: 'ada', role: 'user' }],
+    ['a role', { ...good, role: 'organizer' }, { userId: 'ada', role: 'organizer' }],
+    ['a subject of any script', { ...good, sub: 'Žofie 🎟' }, { userId: 'Žofie 🎟', role: 'user' }],
+    ['claims we know nothing of', { ...good, scope: 'x', iat: nowS }, { userId: 'ada', role: 'user' }],
+  ])('accepts %s', async (_name, claims, principal) => {
+    expect(await verify(await seal(claims))).toEqual(principal)
+  })
+
+  test('accepts typ JWT', async () => {
+    expect(await verify(await seal(good, { header: { typ: 'JWT' } }))).toBeDefined()
+  })
+
+  test.each([
+    ['expired', { ...good, exp: nowS }],
+    ['not yet valid', { ...good, nbf: nowS + 5 }],
+    ['without exp', { sub: 'ada' }],
+    ['with exp as text', { ...good, exp: String(nowS + 60) }],
+    ['without sub', { exp: nowS + 60 }],
+    ['with an empty sub', { ...good, sub: '' }],
+    ['with a number as sub', { ...good, sub: 7 }],
+    ['with a control character in sub', { ...good, sub: 'a\nb' }],
+    ['with a sub that is too long', { ...good, sub: 'a'.repeat(129) }],
+    ['with a role nobody knows', { ...good, role: 'root' }],
+    ['with null as role', { ...good, role: null }],
+    ['with a list of roles', { ...good, role: ['admin'] }],
+    ['with __proto__ as role', { ...good, role: '__proto__' }],
+  ])('refuses one %s', async (_name, claims) => {
+    expect(await verify(await seal(claims as Record<string, unknown>))).toBeUndefined()
+  })
+
+  test('refuses one that would never expire', async () => {
+    const token = await raw('{"alg":"HS256"}', '{"sub":"ada","exp":1e999}', secret)
+    expect(await verify(token)).toBeUndefined()
+  })
+
+  test.each([
+    ['another typ', { typ: 'at+jwt' }],
+    ['typ in small letters', { typ: 'jwt' }],
+    ['a critical extension', { crit: ['exp2'], exp2: 1 }],
+  ])('refuses %s in the header', async (_name, header) => {
+    const token = await raw(JSON.stringify({ alg: 'HS256', ...header }), JSON.stringify(good), secret)
+    expect(await verify(token)).toBeUndefined()
+  })
+
+  test('ignores a key that a header brings or points to', async () => {
+    const strangers = new TextEncoder().encode('f'.repeat(32))
+    const jwk = { kty: 'oct', k: base64url.encode(strangers) }
+    const header = {
+      jwk,
+      jku: 'https://127.0.0.1/keys',
+      x5u: 'https://127.0.0.1/cert',
+      kid: '../../dev/null',
+    }
+    expect(await verify(await seal(good, { key: strangers, header }))).toBeUndefined()
+    expect(await verify(await seal(good, { header }))).toBeDefined()
+  })
+
+  test('refuses other algorithms, with the right secret or none at all', async () => {
+    const hs512 = await new SignJWT(good).setProtectedHeader({ alg: 'HS512' }).sign(new Uint8Array(64))
+    const { privateKey } = generateKeyPairSync('ed25519')
+    const eddsa = await new SignJWT(good).setProtectedHeader({ alg: 'EdDSA' }).sign(privateKey)
+    const none = new UnsecuredJWT(good).encode()
+    const noneByHand = await raw('{"alg":"None"}', JSON.stringify(good))
+    const named = await raw('{"alg":"none"}', JSON.stringify(good), secret)
+    for (const token of [hs512, eddsa, none, noneByHand, named]) expect(await verify(token)).toBeUndefined()
+  })
+
+  test('refuses a token with one character of it changed', async () => {
+    const token = await seal({ ...good, role: 'user' })
+    const letters = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
+    for (let i = 0; i < token.length; i++) {
+      // The next letter differs in the lowest bits, which at the end of a signature mean nothing to a decoder.
+      const swapped = letters[(letters.indexOf(token[i] ?? '') + 1) % 64]
+      const changed = token.slice(0, i) + swapped + token.slice(i + 1)
+      expect(await verify(changed), `position ${i}`).toBeUndefined()
+    }
+  })
+
+  test.each(['', '.', '..', '...', 'a.b.c', 'null', '{}', 'e30.e30.e30', 'x'.repeat(20_000)])(
+    'refuses %j',
+    async (text) => {
+      expect(await verify(text)).toBeUndefined()
+    },
+  )
+
+  test('forgets a token it knows when it expires', async () => {
+    let at = nowS * 1000
+    const watching = createTokenVerifier({ config: {}, keyring, nowMs: () => at })
+    const token = await seal(good)
+    expect(await watching(token)).toBeDefined()
+    at += 59_999
+    expect(await watching(token)).toBeDefined()
+    at += 1
+    expect(await watching(token)).toBeUndefined()
+  })
+
+  test('checks issuer and audience where they are set', async () => {
+    const strict = createTokenVerifier({ config: { issuer: 'us', audience: 'api' }, keyring, nowMs })
+    expect(await strict(await seal({ ...good, iss: 'us', aud: ['web', 'api'] }))).toBeDefined()
+    for (const claims of [
+      {},
+      { iss: 'us' },
+      { aud: 'api' },
+      { iss: 'them', aud: 'api' },
+      { iss: 'us', aud: 'web' },
+    ]) {
+      expect(await strict(await seal({ ...good, ...claims }))).toBeUndefined()
+    }
+  })
+})
+
+describe('own EdDSA keys', () => {
+  const pem = () =>
+    generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' }).toString()
+  const config = { localAccounts: true, secureCookies: false, hashConcurrency: 1 }
+  const ada = { userId: 'ada', role: 'organizer' } as const
+
+  test('a rotation keeps the tokens of the key before, and not those of the one before that', async () => {
+    const [first, second, third] = [pem(), pem(), pem()]
+    const before = await createKeyring({ ...config, privateKeys: first })
+    const during = await createKeyring({ ...config, privateKeys: second + first })
+    const after = await createKeyring({ ...config, privateKeys: third + second })
+    const token = await createTokenIssuer(before, {})(ada, 'family')
+    expect(await createTokenVerifier({ config: {}, keyring: during })(token)).toEqual(ada)
+    expect(await createTokenVerifier({ config: {}, keyring: after })(token)).toBeUndefined()
+    const next = await createTokenIssuer(during, {})(ada, 'family')
+    expect(await createTokenVerifier({ config: {}, keyring: before })(next)).toBeUndefined()
+    expect(await createTokenVerifier({ config: {}, keyring: after })(next)).toEqual(ada)
+  })
+
+  test('a public key never serves as an HMAC secret', async () => {
+    const keyring = await createKeyring({ ...config, secret, privateKeys: pem() })
+    const verify = createTokenVerifier({ config: {}, keyring, nowMs: () => nowS * 1000 })
+    const publicKey = base64url.decode(keyring.own[0]?.publicJwk.x ?? '')
+    const token = await seal(good, { key: publicKey, header: { kid: keyring.own[0]?.kid } })
+    expect(await verify(token)).toBeUndefined()
+    expect(await verify(await seal(good))).toBeDefined()
+  })
+
+  test('publishes no private member', async () => {
+    const { own } = await createKeyring({ ...config, privateKeys: pem() })
+    expect(Object.keys(own[0]?.publicJwk ?? {}).sort()).toEqual(['alg', 'crv', 'kid', 'kty', 'use', 'x'])
+  })
+
+  test.each([
+    'not a key',
+    '[]x',
+    '{"kty":"oct","k":"AAAA"}',
+    '-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----',
+  ])('refuses to start with %j', async (privateKeys) => {
+    await expect(createKeyring({ ...config, privateKeys })).rejects.toThrow(/JWT_PRIVATE_KEYS/)
+  })
+})
