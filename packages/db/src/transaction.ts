@@ -1,28 +1,42 @@
-import { drizzle } from 'drizzle-orm/node-postgres'
 import type pg from 'pg'
 import { isConnectionFault } from './faults.js'
+import { beginBatch, type LoadedBatch, type LoadRequest } from './line/load.js'
+import { roundTrip } from './line/statement.js'
+import { type BatchWrites, commitBatch } from './line/write.js'
 
 /**
- * Runs `work` in a Drizzle transaction on a connection of its own: commits when it returns, rolls back when it throws.
- * The prepared statements of a batch run on `client` inside it.
+ * Runs a batch in one transaction of two round trips: begin, lock and load; then write and commit. `decide` is called
+ * between the two, while the events are locked, and returns what to write, or nothing where all was decided before.
  *
- * @throws what `work` throws, or the driver's error. After a lost connection nobody knows whether the commit was
- * kept: run the whole again and look what is stored.
+ * The pool's connections must be pipelined and have the settings of `KEYED_PLANS`.
+ *
+ * @throws the driver's error. After a lost connection nobody knows whether the commit was kept: run the whole again,
+ * the stored outcomes tell.
  */
-export async function inTransaction<T>(
+export async function runBatch(
   pool: pg.Pool,
-  work: (client: pg.PoolClient) => Promise<T>,
-): Promise<T> {
+  request: LoadRequest,
+  decide: (loaded: LoadedBatch) => BatchWrites | undefined,
+): Promise<void> {
   const client = await pool.connect()
-  let broken = true
+  let broken = false
   try {
-    const result = await drizzle(client).transaction(() => work(client))
-    broken = false
-    return result
+    const writes = decide(await beginBatch(client, request))
+    if (writes === undefined) await roundTrip(client, (trip) => [trip.control('ROLLBACK')])
+    else await commitBatch(client, writes)
   } catch (error) {
-    broken = isConnectionFault(error)
+    broken = isConnectionFault(error) || !(await rolledBack(client))
     throw error
   } finally {
     client.release(broken)
+  }
+}
+
+async function rolledBack(client: pg.ClientBase): Promise<boolean> {
+  try {
+    await client.query('ROLLBACK')
+    return true
+  } catch {
+    return false
   }
 }

@@ -1,7 +1,7 @@
 import type { CommandType, Outcome, RefusedOutcome } from '@ticket-line/shared'
 import type pg from 'pg'
 import { type CommandRow, outcomeOfRow } from './command-row.js'
-import { roundTrip, rowsOf, type Statement } from './statement.js'
+import { arrayOf, roundTrip, type Statement } from './statement.js'
 
 /** What a batch wants to know. */
 export interface LoadRequest {
@@ -103,32 +103,33 @@ const readKeys: Statement = {
 }
 
 /**
- * Locks the events of a batch and reads what it is decided from, in one round trip. The reads are statements of their
- * own behind the lock: under READ COMMITTED each sees what was committed when the lock was granted.
+ * Begins a transaction, locks the events of a batch and reads what it is decided from, in one round trip. The reads are
+ * statements of their own behind the lock: under READ COMMITTED each sees what was committed when the lock was granted.
  */
-export async function loadBatch(client: pg.ClientBase, request: LoadRequest): Promise<LoadedBatch> {
+export async function beginBatch(client: pg.ClientBase, request: LoadRequest): Promise<LoadedBatch> {
   const { users, heads, keys } = request
   const none = Promise.resolve([])
-  const [eventRows, storedRows, claimRows, headRows, keyRows] = await roundTrip([
-    rowsOf<Record<string, string | number>>(client, lockEvents, [request.eventIds]),
+  const [, eventRows, storedRows, claimRows, headRows, keyRows] = await roundTrip(client, (trip) => [
+    trip.control('BEGIN'),
+    trip.rows<Record<string, string | number>>(lockEvents, [arrayOf(request.eventIds)]),
     // '.' separates the index from the job id and '/' follows it in ASCII.
-    rowsOf<CommandRow & { now_ms: number }>(client, readStored, [`${request.jobId}.`, `${request.jobId}/`]),
-    rowsOf<ClaimRow>(client, readClaims, [
-      users.map((user) => user.eventId),
-      users.map((user) => user.userId),
-      users.map((user) => user.wantRank),
+    trip.rows<CommandRow & { now_ms: number }>(readStored, [`${request.jobId}.`, `${request.jobId}/`]),
+    trip.rows<ClaimRow>(readClaims, [
+      arrayOf(users.map((user) => user.eventId)),
+      arrayOf(users.map((user) => user.userId)),
+      arrayOf(users.map((user) => user.wantRank)),
     ]),
     heads.length === 0
       ? none
-      : rowsOf<Omit<ClaimRow, 'kind' | 'rank'>>(client, readHeads, [
-          heads.map((head) => head.eventId),
-          heads.map((head) => head.count),
+      : trip.rows<Omit<ClaimRow, 'kind' | 'rank'>>(readHeads, [
+          arrayOf(heads.map((head) => head.eventId)),
+          arrayOf(heads.map((head) => head.count)),
         ]),
     keys.length === 0
       ? none
-      : rowsOf<CommandRow & { caller: string; key_hash: string }>(client, readKeys, [
-          keys.map((key) => key.caller),
-          keys.map((key) => key.keyHash),
+      : trip.rows<CommandRow & { caller: string; key_hash: string }>(readKeys, [
+          arrayOf(keys.map((key) => key.caller)),
+          arrayOf(keys.map((key) => key.keyHash)),
         ]),
   ])
   return {

@@ -2,12 +2,23 @@ import type { Statement } from './statement.js'
 
 // Arrays come in, one column each, and leave as rows (`unnest`): one statement for any number of rows of a kind.
 
+/**
+ * Makes a statement fail (division by zero) unless it touches as many rows as the given parameter says: the batch was
+ * decided on rows that must be there, and COMMIT is already on its way behind it.
+ */
+function touching(expected: string, text: string): string {
+  return `WITH touched AS (${text} RETURNING 1) SELECT 1 / (count(*) = ${expected}::int)::int FROM touched`
+}
+
 export const updateEvents: Statement = {
   name: 'line_update_events',
-  text: `UPDATE events e SET available_tickets = n.available, waiting_count = n.waiting, last_sequence = n.last,
+  text: touching(
+    '$6',
+    `UPDATE events e SET available_tickets = n.available, waiting_count = n.waiting, last_sequence = n.last,
       waitlist_head_sequence = n.head
     FROM unnest($1::bigint[], $2::int[], $3::int[], $4::bigint[], $5::bigint[])
       AS n (event_id, available, waiting, last, head) WHERE e.event_id = n.event_id`,
+  ),
 }
 export const insertClaims: Statement = {
   name: 'line_insert_claims',
@@ -16,14 +27,20 @@ export const insertClaims: Statement = {
 }
 export const moveClaims: Statement = {
   name: 'line_move_claims',
-  text: `UPDATE claims c SET kind = n.kind, sequence = n.sequence
+  text: touching(
+    '$5',
+    `UPDATE claims c SET kind = n.kind, sequence = n.sequence
     FROM unnest($1::bigint[], $2::text[], $3::text[], $4::bigint[]) AS n (event_id, user_id, kind, sequence)
     WHERE c.event_id = n.event_id AND c.user_id = n.user_id COLLATE "C"`,
+  ),
 }
 export const deleteClaims: Statement = {
   name: 'line_delete_claims',
-  text: `DELETE FROM claims c USING unnest($1::bigint[], $2::text[]) AS n (event_id, user_id)
+  text: touching(
+    '$3',
+    `DELETE FROM claims c USING unnest($1::bigint[], $2::text[]) AS n (event_id, user_id)
     WHERE c.event_id = n.event_id AND c.user_id = n.user_id COLLATE "C"`,
+  ),
 }
 export const insertBookings: Statement = {
   name: 'line_insert_bookings',
@@ -35,9 +52,12 @@ export const insertBookings: Statement = {
 }
 export const cancelBookings: Statement = {
   name: 'line_cancel_bookings',
-  text: `UPDATE bookings b SET status = 'canceled', canceled_at = $3
+  text: touching(
+    '$4',
+    `UPDATE bookings b SET status = 'canceled', canceled_at = $3
     FROM unnest($1::bigint[], $2::bigint[]) AS n (event_id, sequence)
     WHERE b.event_id = n.event_id AND b.sequence = n.sequence AND b.status = 'confirmed'`,
+  ),
 }
 export const insertEntries: Statement = {
   name: 'line_insert_entries',
@@ -47,9 +67,12 @@ export const insertEntries: Statement = {
 }
 export const leaveEntries: Statement = {
   name: 'line_leave_entries',
-  text: `UPDATE waitlist_entries w SET status = n.status, left_at = $4
+  text: touching(
+    '$5',
+    `UPDATE waitlist_entries w SET status = n.status, left_at = $4
     FROM unnest($1::bigint[], $2::bigint[], $3::text[]) AS n (event_id, sequence, status)
     WHERE w.event_id = n.event_id AND w.sequence = n.sequence AND w.status = 'waiting'`,
+  ),
 }
 // Two statements: a row that is proposed with a negative count would fail its CHECK before the conflict is seen.
 export const growBlocks: Statement = {
@@ -60,9 +83,12 @@ export const growBlocks: Statement = {
 }
 export const shrinkBlocks: Statement = {
   name: 'line_shrink_blocks',
-  text: `UPDATE waitlist_blocks b SET waiting_count = b.waiting_count + n.delta
+  text: touching(
+    '$4',
+    `UPDATE waitlist_blocks b SET waiting_count = b.waiting_count + n.delta
     FROM unnest($1::bigint[], $2::bigint[], $3::int[]) AS n (event_id, block, delta)
     WHERE b.event_id = n.event_id AND b.block = n.block`,
+  ),
 }
 export const insertCommands: Statement = {
   name: 'line_insert_commands',
@@ -71,12 +97,16 @@ export const insertCommands: Statement = {
     SELECT n.*, $11, $12 FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::text[], $6::text[],
       $7::int[], $8::bigint[], $9::text[], $10::text[]) AS n`,
 }
-// A key of a day ago is free again and taken over where it stands. One that is held makes the row count fall short.
+// A key of a day ago is free again.
+export const deleteExpiredKeys: Statement = {
+  name: 'line_delete_expired_keys',
+  text: `DELETE FROM idempotency_keys k USING unnest($1::text[], $2::text[]) AS n (caller, key_hash)
+    WHERE k.caller = n.caller COLLATE "C" AND k.key_hash = n.key_hash COLLATE "C"
+      AND k.created_at <= now() - interval '24 hours'`,
+}
 export const insertKeys: Statement = {
   name: 'line_insert_keys',
-  text: `INSERT INTO idempotency_keys AS k (caller, key_hash, command_id, created_at)
+  text: `INSERT INTO idempotency_keys (caller, key_hash, command_id, created_at)
     SELECT caller, key_hash, command_id, $4 FROM unnest($1::text[], $2::text[], $3::text[])
-      AS n (caller, key_hash, command_id)
-    ON CONFLICT (caller, key_hash) DO UPDATE SET command_id = excluded.command_id, created_at = excluded.created_at
-      WHERE k.created_at <= now() - interval '24 hours'`,
+      AS n (caller, key_hash, command_id)`,
 }

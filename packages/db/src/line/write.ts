@@ -1,10 +1,11 @@
 import type { Command, Outcome } from '@ticket-line/shared'
 import type pg from 'pg'
 import type { EventRow } from './load.js'
-import { countOf, roundTrip, type Statement } from './statement.js'
+import { arrayOf, roundTrip, type Statement } from './statement.js'
 import {
   cancelBookings,
   deleteClaims,
+  deleteExpiredKeys,
   growBlocks,
   insertBookings,
   insertClaims,
@@ -48,81 +49,35 @@ export interface RowKey {
   sequence: number
 }
 
-/** Another line's batch stored one of these idempotency keys first: decide again, now seeing it. */
-export class KeyConflictError extends Error {
-  override name = 'KeyConflictError'
-}
-
 /**
- * Writes a decided batch inside the caller's transaction, in one round trip.
- * @throws KeyConflictError where a concurrent batch of another line holds one of the keys; roll back and decide again
- * @throws Error where fewer rows were touched than the batch decided on: the rows and the counters disagree
+ * Writes a decided batch and commits it, in one round trip. Nothing is left to be looked at between the two: a row that is
+ * missing, taken or out of bounds fails its statement, and PostgreSQL then rolls back instead of committing.
+ *
+ * @throws unique violation where a concurrent batch of another line holds one of the idempotency keys: decide again
+ * @throws division by zero (22012) where fewer rows were touched than decided on: rows and counters disagree
  */
-export async function writeBatch(client: pg.ClientBase, writes: BatchWrites): Promise<void> {
-  const now = new Date(writes.nowMs)
-  const pending: Promise<unknown>[] = []
-  const run = (statement: Statement, expected: number, values: unknown[]): void => {
-    if (expected > 0)
-      pending.push(countOf(client, statement, values).then((count) => mustTouch(statement, expected, count)))
-  }
-  const { events, bookingsAdded, bookingsCanceled, entriesAdded, entriesLeft, blocks, decided } = writes
-
-  runKeys(writes, run, now)
-  run(updateEvents, events.length, [
-    events.map((row) => row.eventId),
-    events.map((row) => row.availableTickets),
-    events.map((row) => row.waitingCount),
-    events.map((row) => row.lastSequence),
-    events.map((row) => row.waitlistHeadSequence),
-  ])
-  for (const [statement, claims] of [
-    [insertClaims, writes.claimsAdded],
-    [moveClaims, writes.claimsMoved],
-  ] as const) {
-    run(statement, claims.length, [
-      claims.map((row) => row.eventId),
-      claims.map((row) => row.userId),
-      claims.map((row) => row.kind),
-      claims.map((row) => row.sequence),
-    ])
-  }
-  run(deleteClaims, writes.claimsRemoved.length, [
-    writes.claimsRemoved.map((row) => row.eventId),
-    writes.claimsRemoved.map((row) => row.userId),
-  ])
-  run(insertBookings, bookingsAdded.length, [
-    bookingsAdded.map((row) => row.eventId),
-    bookingsAdded.map((row) => row.sequence),
-    bookingsAdded.map((row) => row.userId),
-    bookingsAdded.map((row) => row.promoted),
-    bookingsAdded.map((row) => row.canceled),
-    now,
-  ])
-  run(cancelBookings, bookingsCanceled.length, [...keysOf(bookingsCanceled), now])
-  run(insertEntries, entriesAdded.length, [
-    ...keysOf(entriesAdded),
-    entriesAdded.map((row) => row.userId),
-    entriesAdded.map((row) => row.status),
-    now,
-  ])
-  run(leaveEntries, entriesLeft.length, [...keysOf(entriesLeft), entriesLeft.map((row) => row.status), now])
-  for (const [statement, rows] of [
-    [growBlocks, blocks.filter((row) => row.delta > 0)],
-    [shrinkBlocks, blocks.filter((row) => row.delta < 0)],
-  ] as const) {
-    run(statement, rows.length, [
-      rows.map((row) => row.eventId),
-      rows.map((row) => row.block),
-      rows.map((row) => row.delta),
-    ])
-  }
-  runCommands(writes, decided, run, now)
-  await roundTrip(pending)
+export async function commitBatch(client: pg.ClientBase, writes: BatchWrites): Promise<void> {
+  const results = await roundTrip(client, (trip) => {
+    const pending: Promise<unknown>[] = []
+    const run: Run = (statement, rows, columns) => {
+      if (rows.length > 0) pending.push(trip.rows(statement, columns()))
+    }
+    const now = new Date(writes.nowMs).toISOString()
+    sendKeys(writes, run, now)
+    sendEvents(writes, run)
+    sendClaims(writes, run)
+    sendBookings(writes, run, now)
+    sendEntries(writes, run, now)
+    sendCommands(writes, run, now)
+    pending.push(trip.control('COMMIT'))
+    return pending
+  })
+  if (results.at(-1) !== 'COMMIT') throw new Error(`the transaction ended with ${results.at(-1)}`)
 }
 
-type Run = (statement: Statement, expected: number, values: unknown[]) => void
+type Run = (statement: Statement, rows: readonly unknown[], columns: () => unknown[]) => void
 
-function runKeys(writes: BatchWrites, run: Run, now: Date): void {
+function sendKeys(writes: BatchWrites, run: Run, now: string): void {
   // In one order for everybody, so that two batches wait for each other instead of dying in a deadlock.
   const owners = writes.decided
     .filter((row) => row.ownsKey)
@@ -132,39 +87,93 @@ function runKeys(writes: BatchWrites, run: Run, now: Date): void {
       commandId: command.commandId,
     }))
     .sort((a, b) => compare(a.caller, b.caller) || compare(a.keyHash, b.keyHash))
-  run(insertKeys, owners.length, [
-    owners.map((row) => row.caller),
-    owners.map((row) => row.keyHash),
-    owners.map((row) => row.commandId),
+  const callers = () => arrayOf(owners.map((row) => row.caller))
+  const hashes = () => arrayOf(owners.map((row) => row.keyHash))
+  run(deleteExpiredKeys, owners, () => [callers(), hashes()])
+  run(insertKeys, owners, () => [callers(), hashes(), arrayOf(owners.map((row) => row.commandId)), now])
+}
+
+function sendEvents({ events, blocks }: BatchWrites, run: Run): void {
+  run(updateEvents, events, () => [
+    arrayOf(events.map((row) => row.eventId)),
+    arrayOf(events.map((row) => row.availableTickets)),
+    arrayOf(events.map((row) => row.waitingCount)),
+    arrayOf(events.map((row) => row.lastSequence)),
+    arrayOf(events.map((row) => row.waitlistHeadSequence)),
+    events.length,
+  ])
+  const grown = blocks.filter((row) => row.delta > 0)
+  const shrunk = blocks.filter((row) => row.delta < 0)
+  const columns = (rows: typeof blocks): string[] => [
+    arrayOf(rows.map((row) => row.eventId)),
+    arrayOf(rows.map((row) => row.block)),
+    arrayOf(rows.map((row) => row.delta)),
+  ]
+  run(growBlocks, grown, () => columns(grown))
+  run(shrinkBlocks, shrunk, () => [...columns(shrunk), shrunk.length])
+}
+
+function sendClaims({ claimsAdded, claimsMoved, claimsRemoved }: BatchWrites, run: Run): void {
+  const columns = (rows: ClaimWrite[]): string[] => [
+    arrayOf(rows.map((row) => row.eventId)),
+    arrayOf(rows.map((row) => row.userId)),
+    arrayOf(rows.map((row) => row.kind)),
+    arrayOf(rows.map((row) => row.sequence)),
+  ]
+  run(insertClaims, claimsAdded, () => columns(claimsAdded))
+  run(moveClaims, claimsMoved, () => [...columns(claimsMoved), claimsMoved.length])
+  run(deleteClaims, claimsRemoved, () => [
+    arrayOf(claimsRemoved.map((row) => row.eventId)),
+    arrayOf(claimsRemoved.map((row) => row.userId)),
+    claimsRemoved.length,
+  ])
+}
+
+function sendBookings({ bookingsAdded, bookingsCanceled }: BatchWrites, run: Run, now: string): void {
+  run(insertBookings, bookingsAdded, () => [
+    ...keysOf(bookingsAdded),
+    arrayOf(bookingsAdded.map((row) => row.userId)),
+    arrayOf(bookingsAdded.map((row) => row.promoted)),
+    arrayOf(bookingsAdded.map((row) => row.canceled)),
+    now,
+  ])
+  run(cancelBookings, bookingsCanceled, () => [...keysOf(bookingsCanceled), now, bookingsCanceled.length])
+}
+
+function sendEntries({ entriesAdded, entriesLeft }: BatchWrites, run: Run, now: string): void {
+  run(insertEntries, entriesAdded, () => [
+    ...keysOf(entriesAdded),
+    arrayOf(entriesAdded.map((row) => row.userId)),
+    arrayOf(entriesAdded.map((row) => row.status)),
+    now,
+  ])
+  run(leaveEntries, entriesLeft, () => [
+    ...keysOf(entriesLeft),
+    arrayOf(entriesLeft.map((row) => row.status)),
+    now,
+    entriesLeft.length,
+  ])
+}
+
+function sendCommands({ decided, acceptedAtMs }: BatchWrites, run: Run, now: string): void {
+  run(insertCommands, decided, () => [
+    arrayOf(decided.map((row) => row.command.commandId)),
+    arrayOf(decided.map((row) => row.command.type)),
+    arrayOf(decided.map((row) => row.command.eventId)),
+    arrayOf(decided.map((row) => row.command.userId)),
+    arrayOf(decided.map((row) => row.command.caller)),
+    arrayOf(decided.map((row) => row.outcome.outcome)),
+    arrayOf(decided.map((row) => row.outcome.position ?? null)),
+    arrayOf(decided.map((row) => sequenceOf(row.outcome.bookingId))),
+    arrayOf(decided.map((row) => row.outcome.promotedUserId ?? null)),
+    arrayOf(decided.map((row) => row.outcome.replayOf ?? null)),
+    new Date(acceptedAtMs).toISOString(),
     now,
   ])
 }
 
-function runCommands(writes: BatchWrites, decided: BatchWrites['decided'], run: Run, now: Date): void {
-  run(insertCommands, decided.length, [
-    decided.map((row) => row.command.commandId),
-    decided.map((row) => row.command.type),
-    decided.map((row) => row.command.eventId),
-    decided.map((row) => row.command.userId),
-    decided.map((row) => row.command.caller),
-    decided.map((row) => row.outcome.outcome),
-    decided.map((row) => row.outcome.position ?? null),
-    decided.map((row) => sequenceOf(row.outcome.bookingId)),
-    decided.map((row) => row.outcome.promotedUserId ?? null),
-    decided.map((row) => row.outcome.replayOf ?? null),
-    new Date(writes.acceptedAtMs),
-    now,
-  ])
-}
-
-function mustTouch(statement: Statement, expected: number, touched: number): void {
-  if (touched === expected) return
-  if (statement === insertKeys) throw new KeyConflictError('an idempotency key is held by another line')
-  throw new Error(`${statement.name} touched ${touched} rows instead of ${expected}`)
-}
-
-function keysOf(rows: RowKey[]): [number[], number[]] {
-  return [rows.map((row) => row.eventId), rows.map((row) => row.sequence)]
+function keysOf(rows: RowKey[]): [string, string] {
+  return [arrayOf(rows.map((row) => row.eventId)), arrayOf(rows.map((row) => row.sequence))]
 }
 
 function sequenceOf(bookingId: string | undefined): number | null {
