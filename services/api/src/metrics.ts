@@ -1,23 +1,28 @@
 import type { Pool } from '@ticket-line/db'
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 
+/** What of the line stands in this process. */
+export interface LineCounts {
+  /** Clients that wait for a decision. */
+  waiting: number
+  /** Commands held back to travel together. */
+  held: number
+  /** Jobs stored or on their way whose commands somebody waits for. */
+  jobs: number
+}
+
 /** Everything this process counts, and the registry it is read from. */
 export interface Metrics {
   registry: Registry
   requests: Histogram<'route' | 'method' | 'status'>
   rateLimited: Counter
-  /** Clients that wait for a decision. */
-  waiters: Gauge
-  /** Commands per job that this process stored. */
-  jobSize: Histogram
-  /** Commands that stand undecided in the lines this process has lately used, as far as it knows. */
-  undecided: Gauge
+  /** Shows who waits and what is on its way in the line. */
+  watchLine(line: { counts(): LineCounts }): void
   /** Shows a pool's connections under that name. */
   watchPool(name: string, pool: Pool): void
 }
 
 const REQUEST_SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30]
-const JOB_SIZES = [1, 2, 4, 8, 16, 32, 64, 128, 256]
 
 export function createMetrics(): Metrics {
   const registry = new Registry()
@@ -37,6 +42,16 @@ export function createMetrics(): Metrics {
       }
     },
   })
+  let counts = (): LineCounts => ({ waiting: 0, held: 0, jobs: 0 })
+  new Gauge({
+    name: 'ticket_line_in_line',
+    help: 'waiting: clients that wait for a decision; held: commands held back; jobs: jobs that somebody waits for.',
+    labelNames: ['what'],
+    registers,
+    collect() {
+      for (const [what, count] of Object.entries(counts())) this.set({ what }, count)
+    },
+  })
   return {
     registry,
     requests: new Histogram({
@@ -51,22 +66,9 @@ export function createMetrics(): Metrics {
       help: 'Requests refused with 429.',
       registers,
     }),
-    waiters: new Gauge({
-      name: 'ticket_line_waiters',
-      help: 'Clients that wait for a decision.',
-      registers,
-    }),
-    jobSize: new Histogram({
-      name: 'ticket_line_job_commands',
-      help: 'Commands per stored job.',
-      buckets: JOB_SIZES,
-      registers,
-    }),
-    undecided: new Gauge({
-      name: 'ticket_line_undecided_commands',
-      help: 'Undecided commands in the lines this process lately used, as far as it knows.',
-      registers,
-    }),
+    watchLine(line) {
+      counts = () => line.counts()
+    },
     watchPool(name, pool) {
       pools.set(name, pool)
     },

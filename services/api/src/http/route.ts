@@ -36,7 +36,8 @@ export interface RouteSpec<P extends Schema, Q extends Schema, B extends Schema>
   query?: Q
   /** A strict object; unknown members are refused. */
   body?: B
-  docs: RouteDocs
+  /** Absent for parts of a page, which are no calls. */
+  docs?: RouteDocs
   handler: (c: Context<AppEnv>, input: RouteInput<P, Q, B>) => Response | Promise<Response>
 }
 

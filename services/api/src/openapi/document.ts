@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { createDocument, type ZodOpenApiOperationObject, type ZodOpenApiResponsesObject } from 'zod-openapi'
 import { problemSchema } from '../http/response-schemas.js'
 import type { Route } from '../http/route.js'
-import type { ResponseDocs } from '../http/route-docs.js'
+import type { ResponseDocs, RouteDocs } from '../http/route-docs.js'
 
 const tooManySchema = z
   .strictObject({ message: z.literal('Too many requests from this IP, please try again later.') })
@@ -16,8 +16,9 @@ const tooManySchema = z
 export function createOpenApiDocument(routes: readonly Route[]): object {
   const paths: Record<string, Record<string, ZodOpenApiOperationObject>> = {}
   for (const route of routes) {
+    if (route.docs === undefined) continue
     const path = route.path.replaceAll(/:(\w+)/g, '{$1}')
-    paths[path] = { ...paths[path], [route.method.toLowerCase()]: operationOf(route) }
+    paths[path] = { ...paths[path], [route.method.toLowerCase()]: operationOf(route, route.docs) }
   }
   return createDocument({
     openapi: '3.1.0',
@@ -34,8 +35,8 @@ export function createOpenApiDocument(routes: readonly Route[]): object {
   })
 }
 
-function operationOf(route: Route): ZodOpenApiOperationObject {
-  const { docs, body, params, query } = route
+function operationOf(route: Route, docs: RouteDocs): ZodOpenApiOperationObject {
+  const { body, params, query } = route
   const header = headerSchema(docs.requestHeaders)
   return {
     operationId: operationIdOf(route),
@@ -53,7 +54,7 @@ function operationOf(route: Route): ZodOpenApiOperationObject {
     ...(body !== undefined && {
       requestBody: { required: true, content: { 'application/json': { schema: body } } },
     }),
-    responses: responsesOf(route),
+    responses: responsesOf(route, docs),
   }
 }
 
@@ -71,12 +72,12 @@ function headerSchema(headers: Record<string, string> | undefined): z.ZodObject 
   return z.object(Object.fromEntries(entries))
 }
 
-function responsesOf(route: Route): ZodOpenApiResponsesObject {
+function responsesOf(route: Route, docs: RouteDocs): ZodOpenApiResponsesObject {
   const responses: ZodOpenApiResponsesObject = {}
-  for (const [status, docs] of Object.entries(route.docs.responses)) {
-    responses[status as '200'] = successOf(docs)
+  for (const [status, response] of Object.entries(docs.responses)) {
+    responses[status as '200'] = successOf(response)
   }
-  for (const [status, codes] of problemsByStatus(route)) {
+  for (const [status, codes] of problemsByStatus(route, docs)) {
     if (responses[status as '400'] !== undefined) continue
     const description = codes.map((code) => `\`${code}\``).join(', ')
     responses[status as '400'] = {
@@ -115,8 +116,8 @@ function successOf({
   }
 }
 
-function problemsByStatus(route: Route): Map<string, ErrorCode[]> {
-  const codes = new Set<ErrorCode>(route.docs.problems)
+function problemsByStatus(route: Route, docs: RouteDocs): Map<string, ErrorCode[]> {
+  const codes = new Set<ErrorCode>(docs.problems)
   if (route.auth === 'required') codes.add('unauthorized')
   if (route.role !== undefined) codes.add('forbidden')
   if (route.body !== undefined) codes.add('payload_too_large').add('unsupported_media_type')

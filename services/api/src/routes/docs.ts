@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
+import { z } from 'zod'
 import { replyText } from '../http/reply.js'
 import { defineRoute, type Route } from '../http/route.js'
 import { createOpenApiDocument } from '../openapi/document.js'
@@ -38,46 +39,43 @@ const PAGE_POLICY =
 /** `/openapi.json`, and `/docs` to browse and try it; everything comes from this process. */
 export function docsRoutes(documented: readonly Route[]): Route[] {
   const shared = { method: 'GET', auth: 'none', limit: 'dashboard' } as const
-  const page = (path: string, summary: string, mediaType: string, handler: Route['handler']): Route =>
-    defineRoute({
-      ...shared,
-      path,
-      docs: {
-        tag: 'Operations',
-        summary,
-        responses: { 200: { description: summary, otherMediaTypes: { [mediaType]: '' } } },
-      },
-      handler,
-    })
-  const routes: Route[] = [
+  const calls: Route[] = [
     defineRoute({
       ...shared,
       path: '/openapi.json',
       docs: {
         tag: 'Operations',
         summary: 'This description',
-        responses: { 200: { description: 'OpenAPI 3.1.' } },
+        responses: { 200: { description: 'OpenAPI 3.1.', schema: z.looseObject({}) } },
       },
       handler: (c) => replyText(c, 200, document(), 'application/json', { 'cache-control': 'no-cache' }),
     }),
-    page('/docs', 'This description, to browse', 'text/html', (c) =>
-      replyText(c, 200, PAGE, 'text/html; charset=utf-8', { 'content-security-policy': PAGE_POLICY }),
-    ),
+    defineRoute({
+      ...shared,
+      path: '/docs',
+      docs: {
+        tag: 'Operations',
+        summary: 'This description, to browse and to try',
+        responses: { 200: { description: 'A page.', otherMediaTypes: { 'text/html': '<!doctype html>' } } },
+      },
+      handler: (c) =>
+        replyText(c, 200, PAGE, 'text/html; charset=utf-8', { 'content-security-policy': PAGE_POLICY }),
+    }),
   ]
   let built: string | undefined
   const document = (): string => {
-    built ??= JSON.stringify(createOpenApiDocument([...documented, ...routes]))
+    built ??= JSON.stringify(createOpenApiDocument([...documented, ...calls]))
     return built
   }
+  const part = (name: string, handler: Route['handler']): Route =>
+    defineRoute({ ...shared, path: `/docs/${name}`, handler })
   const assets = Object.entries(ASSETS).map(([name, mediaType]) =>
-    page(`/docs/${name}`, name, mediaType, async (c) =>
+    part(name, async (c) =>
       replyText(c, 200, await readAsset(name), mediaType, { 'cache-control': 'public, max-age=3600' }),
     ),
   )
-  const start = page('/docs/start.js', 'start', 'text/javascript', (c) =>
-    replyText(c, 200, START, 'text/javascript; charset=utf-8'),
-  )
-  return [...routes, ...assets, start]
+  const start = part('start.js', (c) => replyText(c, 200, START, 'text/javascript; charset=utf-8'))
+  return [...calls, ...assets, start]
 }
 
 const read = new Map<string, Promise<Uint8Array<ArrayBuffer>>>()

@@ -1,4 +1,5 @@
 import { AppError, parseCommandId } from '@ticket-line/shared'
+import { z } from 'zod'
 import { outcomeResponse } from '../http/outcome-response.js'
 import { parsePrefer, preferenceApplied } from '../http/prefer.js'
 import { reply } from '../http/reply.js'
@@ -19,6 +20,7 @@ export function jobRoutes({ line }: JobDeps): Route[] {
       path: '/jobs/:jobId',
       auth: 'required',
       limit: 'poll',
+      params: z.object({ jobId: z.string() }),
       docs: {
         tag: 'Booking',
         summary: 'Ask what became of a booking or cancel',
@@ -36,9 +38,8 @@ export function jobRoutes({ line }: JobDeps): Route[] {
         },
         problems: ['job_not_found', 'unavailable'],
       },
-      async handler(c) {
+      async handler(c, { params: { jobId } }) {
         const principal = principalOf(c)
-        const jobId = c.req.param('jobId') ?? ''
         const { waitSeconds } = parsePrefer(c.req.header('prefer'))
         const mayRead = (view: CommandView): boolean => view.userId === principal.userId || isStaff(principal)
         const view =

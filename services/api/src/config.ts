@@ -1,0 +1,138 @@
+import { type Env, type EnvReader, type LineLayout, readEnv, readLineLayout } from '@ticket-line/shared'
+import { type AdminConfig, readAdminConfig } from './admin/config.js'
+import { type IdentityConfig, readIdentityConfig } from './identity/config.js'
+import { type LimitsConfig, readLimitsConfig } from './limits/config.js'
+
+/** Everything an API process is told from outside. `docs/configuration.md` lists the variables. */
+export interface ApiConfig {
+  /** `NODE_ENV=production`: weak secrets, missing migrations and a Redis that may evict stop the start. */
+  production: boolean
+  /** `LOG_LEVEL`; `debug` writes a line a request. */
+  logLevel: string
+  /** `DATABASE_URL` and `REDIS_URL`, required. */
+  databaseUrl: string
+  redisUrl: string
+  /** `LINES`, `SHARDS` and `KEY_PREFIX`: the same for all processes, fixed at installation. */
+  layout: LineLayout
+  server: ServerConfig
+  /** `TRUST_PROXY_HOPS`: how many proxies in front may be believed about the client's address. */
+  trustProxyHops: number
+  line: LineConfig
+  postgres: PostgresConfig
+  limits: LimitsConfig
+  identity: IdentityConfig
+  admin: AdminConfig
+  /**
+   * `SHUTDOWN_GRACE_MS`: how long a stopping process finishes the requests at hand. After half of it those who still
+   * wait for a decision are answered 202.
+   */
+  shutdownGraceMs: number
+}
+
+export interface ServerConfig {
+  /** `HOST`; 0.0.0.0 in a container. */
+  host: string
+  /** `PORT`; 0 picks a free one. */
+  port: number
+  /** `HEADERS_TIMEOUT_MS`, `REQUEST_TIMEOUT_MS`: longest time to receive a request's head, and all of it. */
+  headersTimeoutMs: number
+  requestTimeoutMs: number
+  /** `KEEP_ALIVE_TIMEOUT_MS`: an idle connection is closed after this; longer than a proxy keeps one. */
+  keepAliveTimeoutMs: number
+  /** `MAX_HEADER_BYTES`. */
+  maxHeaderBytes: number
+  /** `MAX_CONNECTIONS`: further ones are refused. */
+  maxConnections: number
+}
+
+export interface LineConfig {
+  /** `RESULT_WAIT_MS`: how long an answer is awaited without a preference. */
+  resultWaitMs: number
+  /** `MAX_QUEUE_DEPTH`: most undecided commands of one event. */
+  maxQueueDepth: number
+  /** `COALESCE_HOLD_MS`: longest time that commands of a busy line are held back to travel together. */
+  holdMs: number
+  /** `REDIS_TIMEOUT_MS`: after this long a Redis command counts as unanswered. */
+  redisTimeoutMs: number
+  /** `PROBE_INTERVAL_MS`: pause between two probes of each server, and the longest that one may take. */
+  probeMs: number
+}
+
+export interface PostgresConfig {
+  /** `API_PG_POOL`: connections for reads and accounts. */
+  poolSize: number
+  /** `API_PG_LINE_POOL`: connections of the line: outcomes, refusals, probes. */
+  linePoolSize: number
+  /** `API_PG_EXPORT_POOL`: connections for CSV exports, each held for as long as somebody downloads. */
+  exportPoolSize: number
+  /** `API_PG_CONNECT_TIMEOUT_MS`: how long a caller waits for a connection. */
+  connectTimeoutMs: number
+  /** `API_PG_STATEMENT_TIMEOUT_MS`. */
+  statementTimeoutMs: number
+  /** `PG_IDLE_IN_TRANSACTION_TIMEOUT_MS`. */
+  idleInTransactionTimeoutMs: number
+  /** `READ_TIMEOUT_MS`: a read that takes longer is answered 503. */
+  readTimeoutMs: number
+  /** `EXPORT_STALL_TIMEOUT_MS`: a download that takes nothing for this long is cut. */
+  exportStallTimeoutMs: number
+  /** `KNOWN_EVENTS`: how many events are remembered to exist. */
+  knownEvents: number
+}
+
+/** @throws ConfigError naming the variable that cannot be used */
+export function readConfig(environment: Env): ApiConfig {
+  const env = readEnv(environment)
+  const production = env.optional('NODE_ENV') === 'production'
+  return {
+    production,
+    logLevel: env.text('LOG_LEVEL', 'info'),
+    databaseUrl: env.text('DATABASE_URL'),
+    redisUrl: env.text('REDIS_URL'),
+    layout: readLineLayout(env),
+    server: readServer(env),
+    trustProxyHops: env.integer('TRUST_PROXY_HOPS', 0, { min: 0, max: 10 }),
+    line: readLine(env),
+    postgres: readPostgres(env),
+    limits: readLimitsConfig(env),
+    identity: readIdentityConfig(env, production),
+    admin: readAdminConfig(env),
+    shutdownGraceMs: env.integer('SHUTDOWN_GRACE_MS', 5000, { min: 0, max: 600_000 }),
+  }
+}
+
+function readServer(env: EnvReader): ServerConfig {
+  return {
+    host: env.text('HOST', '127.0.0.1'),
+    port: env.integer('PORT', 3000, { min: 0, max: 65_535 }),
+    headersTimeoutMs: env.integer('HEADERS_TIMEOUT_MS', 5000, { min: 100, max: 600_000 }),
+    requestTimeoutMs: env.integer('REQUEST_TIMEOUT_MS', 10_000, { min: 100, max: 600_000 }),
+    keepAliveTimeoutMs: env.integer('KEEP_ALIVE_TIMEOUT_MS', 65_000, { min: 100, max: 600_000 }),
+    maxHeaderBytes: env.integer('MAX_HEADER_BYTES', 16_384, { min: 1024, max: 1_048_576 }),
+    maxConnections: env.integer('MAX_CONNECTIONS', 20_000, { min: 1, max: 1_000_000 }),
+  }
+}
+
+function readLine(env: EnvReader): LineConfig {
+  return {
+    resultWaitMs: env.integer('RESULT_WAIT_MS', 10_000, { min: 0, max: 300_000 }),
+    maxQueueDepth: env.integer('MAX_QUEUE_DEPTH', 20_000, { min: 1, max: 10_000_000 }),
+    holdMs: env.integer('COALESCE_HOLD_MS', 100, { min: 1, max: 1000 }),
+    redisTimeoutMs: env.integer('REDIS_TIMEOUT_MS', 500, { min: 50, max: 60_000 }),
+    probeMs: env.integer('PROBE_INTERVAL_MS', 250, { min: 20, max: 60_000 }),
+  }
+}
+
+function readPostgres(env: EnvReader): PostgresConfig {
+  const ms = (name: string, fallback: number) => env.integer(name, fallback, { min: 50, max: 600_000 })
+  return {
+    poolSize: env.integer('API_PG_POOL', 8, { min: 1, max: 500 }),
+    linePoolSize: env.integer('API_PG_LINE_POOL', 4, { min: 2, max: 500 }),
+    exportPoolSize: env.integer('API_PG_EXPORT_POOL', 2, { min: 1, max: 100 }),
+    connectTimeoutMs: ms('API_PG_CONNECT_TIMEOUT_MS', 800),
+    statementTimeoutMs: ms('API_PG_STATEMENT_TIMEOUT_MS', 5000),
+    idleInTransactionTimeoutMs: ms('PG_IDLE_IN_TRANSACTION_TIMEOUT_MS', 3000),
+    readTimeoutMs: ms('READ_TIMEOUT_MS', 900),
+    exportStallTimeoutMs: ms('EXPORT_STALL_TIMEOUT_MS', 30_000),
+    knownEvents: env.integer('KNOWN_EVENTS', 100_000, { min: 1, max: 10_000_000 }),
+  }
+}

@@ -1,0 +1,37 @@
+import { ConfigError, createClosers, createLog } from '@ticket-line/shared'
+import { type ApiConfig, readConfig } from './config.js'
+import { startApi } from './start-api.js'
+
+function configOrExit(): ApiConfig {
+  try {
+    return readConfig(process.env)
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error
+    console.error(`api cannot start: ${error.message}`)
+    process.exit(1)
+  }
+}
+
+const config = configOrExit()
+const log = createLog('api', config.logLevel)
+const closers = createClosers((name, error) =>
+  log.warn({ err: error, part: name }, 'a part did not close well'),
+)
+
+async function stop(signal: string): Promise<void> {
+  log.info({ signal }, 'stopping: finishing the requests at hand')
+  await closers.closeAll()
+  log.info('stopped')
+  process.exit(0)
+}
+process.on('SIGTERM', (signal) => void stop(signal))
+process.on('SIGINT', (signal) => void stop(signal))
+
+try {
+  const { port } = await startApi(config, log, closers)
+  log.info({ port, lines: config.layout.lines }, 'listening')
+} catch (error) {
+  log.fatal({ err: error }, error instanceof ConfigError ? error.message : 'the api could not start')
+  await closers.closeAll()
+  process.exit(1)
+}

@@ -1,0 +1,53 @@
+import { createServer, type Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { createAdaptorServer } from '@hono/node-server'
+import type { Hono } from 'hono'
+import type { ServerConfig } from './config.js'
+import type { AppEnv } from './http/env.js'
+
+/** Node looks for requests that take too long this often; its default of 30 s would make 5 s of them 35. */
+const LOOK_FOR_LATE_MS = 1000
+
+/** @returns the server and the port it listens on; rejects where the address cannot be had */
+export async function listen(
+  app: Hono<AppEnv>,
+  config: ServerConfig,
+): Promise<{ server: Server; port: number }> {
+  const server = createAdaptorServer({
+    fetch: app.fetch,
+    createServer,
+    serverOptions: {
+      headersTimeout: config.headersTimeoutMs,
+      // Counts until the request has been received: an answer may take as long as it takes.
+      requestTimeout: config.requestTimeoutMs,
+      keepAliveTimeout: config.keepAliveTimeoutMs,
+      maxHeaderSize: config.maxHeaderBytes,
+      connectionsCheckingInterval: LOOK_FOR_LATE_MS,
+    },
+  }) as Server
+  server.maxConnections = config.maxConnections
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(config.port, config.host, () => {
+      server.off('error', reject)
+      resolve()
+    })
+  })
+  return { server, port: (server.address() as AddressInfo).port }
+}
+
+export interface CloseOptions {
+  /** How long requests at hand may take; then their connections are cut. */
+  graceMs: number
+  /** Called after half of it: those who wait for something should be answered with what there is. */
+  hurry: () => void
+}
+
+/** Takes no more connections and resolves when the requests at hand are answered, or their time is over. */
+export async function closeServer(server: Server, { graceMs, hurry }: CloseOptions): Promise<void> {
+  const hurrying = setTimeout(hurry, graceMs / 2)
+  const cutting = setTimeout(() => server.closeAllConnections(), graceMs)
+  await new Promise((resolve) => server.close(resolve))
+  clearTimeout(hurrying)
+  clearTimeout(cutting)
+}

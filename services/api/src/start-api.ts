@@ -1,0 +1,135 @@
+import { assertMigrated, createDatabase, type Database } from '@ticket-line/db'
+import { type Closers, createFailFastRedis, type Log, shardPrefix } from '@ticket-line/shared'
+import { registerAdminRoutes } from './admin/index.js'
+import { createApp } from './app.js'
+import { checkRedis } from './check-redis.js'
+import type { ApiConfig } from './config.js'
+import { createEventReads } from './events/event-reads.js'
+import { createIdentity } from './identity/index.js'
+import { onlyChecked } from './lifecycle.js'
+import { limitPrefix } from './limits/index.js'
+import { createMetrics, type Metrics } from './metrics.js'
+import { createLineClient } from './queue/index.js'
+import { closeServer, listen } from './server.js'
+
+/** Rows of an export that stand in memory at once. */
+const EXPORT_PORTION_ROWS = 1000
+
+/**
+ * Starts everything an API process is made of, each part registered with `closers` as it opens.
+ *
+ * It listens before its servers are found fit, and says so at `/readyz`: where PostgreSQL or Redis is away at the
+ * start it waits for it, answering 503 meanwhile.
+ * @returns the port; resolves once it is ready for requests
+ * @throws ConfigError where a server is not fit to work with
+ */
+export async function startApi(config: ApiConfig, log: Log, closers: Closers): Promise<{ port: number }> {
+  const metrics = createMetrics()
+  const databases = openDatabases(config, log, metrics, closers)
+  const redis = createFailFastRedis(config.redisUrl, config.line.redisTimeoutMs, {
+    enableAutoPipelining: true,
+  })
+  redis.on('error', (err) => log.debug({ err }, 'connection of the limits'))
+  closers.push('redis of limits', () => redis.disconnect())
+
+  const prefix = limitPrefix(shardPrefix(0, config.layout))
+  const identity = await createIdentity({
+    config: config.identity,
+    limits: config.limits,
+    db: databases.main.db,
+    redis,
+    prefix,
+    log,
+  })
+  closers.push('identity', () => identity.stop())
+  const { resultWaitMs, ...lineConfig } = config.line
+  const line = createLineClient({
+    ...lineConfig,
+    redisUrl: config.redisUrl,
+    pool: databases.line.pool,
+    layout: config.layout,
+    log,
+  })
+  closers.push('line', () => line.close())
+  metrics.watchLine(line)
+
+  const lifecycle = { draining: false }
+  const checked = { redis: false, postgres: false }
+  const availability = onlyChecked(line.availability, checked)
+  const events = createEventReads({
+    pool: databases.main.pool,
+    exportPool: databases.exports.pool,
+    availability,
+    readTimeoutMs: config.postgres.readTimeoutMs,
+    knownEvents: config.postgres.knownEvents,
+    exports: { portionRows: EXPORT_PORTION_ROWS, stallTimeoutMs: config.postgres.exportStallTimeoutMs },
+  })
+  const app = createApp({
+    log,
+    metrics,
+    lifecycle,
+    trustProxyHops: config.trustProxyHops,
+    guards: identity.guards,
+    line,
+    availability,
+    events,
+    resultWaitMs,
+    accountRoutes: identity.routes,
+    registerAdmin: (hono) =>
+      registerAdminRoutes(hono, {
+        config: config.admin,
+        identity,
+        limit: identity.guards.limits.dashboard,
+        redis,
+        prefix,
+        secureCookies: config.identity.secureCookies,
+        log,
+        busiestLines: (limit) => line.recentLines(limit),
+        queueOf: (lineName) => line.queues.queueOf(lineName),
+      }),
+  })
+  const { server, port } = await listen(app, config.server)
+  closers.push('http', () => {
+    lifecycle.draining = true
+    return closeServer(server, { graceMs: config.shutdownGraceMs, hurry: () => line.drain() })
+  })
+
+  await Promise.all([
+    preparePostgres(databases.line, log).then(async () => {
+      await identity.start()
+      checked.postgres = true
+    }),
+    checkRedis(line, { production: config.production, log }).then(() => {
+      checked.redis = true
+    }),
+  ])
+  return { port }
+}
+
+async function preparePostgres({ pool }: Database, log: Log): Promise<void> {
+  await assertMigrated(pool, (err) => log.warn({ err }, 'waiting for PostgreSQL'))
+}
+
+/** Three pools, so that neither reads nor downloads keep the line from recording what it promised. */
+function openDatabases(config: ApiConfig, log: Log, metrics: Metrics, closers: Closers) {
+  const { postgres, databaseUrl: url } = config
+  const open = (name: string, poolSize: number): Database => {
+    const database = createDatabase({
+      url,
+      poolSize,
+      applicationName: `api ${name}`,
+      connectTimeoutMs: postgres.connectTimeoutMs,
+      statementTimeoutMs: postgres.statementTimeoutMs,
+      idleInTransactionTimeoutMs: postgres.idleInTransactionTimeoutMs,
+      onIdleError: (err) => log.warn({ err, pool: name }, 'an idle PostgreSQL connection broke'),
+    })
+    metrics.watchPool(name, database.pool)
+    closers.push(`postgres ${name}`, () => database.close())
+    return database
+  }
+  return {
+    main: open('main', postgres.poolSize),
+    line: open('line', postgres.linePoolSize),
+    exports: open('exports', postgres.exportPoolSize),
+  }
+}
