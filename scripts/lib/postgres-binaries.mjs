@@ -1,4 +1,4 @@
-import { chownSync, existsSync } from 'node:fs'
+import { chmodSync, chownSync, existsSync, statSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import path from 'node:path'
 import { fromRoot } from './paths.mjs'
@@ -56,7 +56,8 @@ export function majorOfData(folder) {
  *
  * @typedef {object} Runner
  * @property {(program: string, args: string[]) => { command: string, args: string[], uid?: number, gid?: number }} call
- * @property {(folder: string) => void} own makes the folder belong to the user the program runs as
+ * @property {(home: string, files: string[]) => void} own gives a folder and files in it to the user the program runs as, and lets
+ *   that user through the folder above
  */
 
 /** @returns {Runner} */
@@ -74,7 +75,11 @@ export function postgresRunner() {
   }
   return {
     call: (command, args) => ({ command, args, uid, gid }),
-    own: (folder) => chownSync(folder, uid, gid),
+    own(home, files) {
+      for (const file of [home, ...files]) chownSync(file, uid, gid)
+      const above = path.dirname(home)
+      chmodSync(above, statSync(above).mode | 0o011)
+    },
   }
 }
 

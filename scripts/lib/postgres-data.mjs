@@ -18,7 +18,7 @@ export async function createData({ folder, data, passwordFile, bin, runner }) {
   mkdirSync(data, { recursive: true, mode: 0o700 })
   // A superuser without a password could be used by everybody on this machine to run programs as us.
   writeFileSync(passwordFile, randomBytes(18).toString('hex'), { mode: 0o600 })
-  for (const owned of [folder, data, passwordFile]) runner.own(owned)
+  runner.own(folder, [data, passwordFile])
   const call = (/** @type {string} */ program, /** @type {string[]} */ args, input = '') => {
     const { args: all, command, ...user } = runner.call(path.join(bin, program), args)
     return run(command, all, { ...user, input, cwd: '/' })

@@ -16,14 +16,22 @@ export function say(line) {
  */
 export async function step(what, work) {
   const startedAt = performance.now()
-  if (process.stdout.isTTY) process.stdout.write(`• ${what} …`)
-  const result = await work().catch((error) => {
-    process.stdout.write(process.stdout.isTTY ? ' failed\n' : `• ${what}: failed\n`)
+  const { isTTY } = process.stdout
+  if (isTTY) process.stdout.write(`• ${what} …`)
+  // Where lines cannot be completed later, only what takes long is announced.
+  const announcement = isTTY ? undefined : setTimeout(() => say(`• ${what} …`), 3_000)
+  const end = (/** @type {string} */ how) => {
+    clearTimeout(announcement)
+    say(isTTY ? ` ${how}` : `• ${what}: ${how}`)
+  }
+  try {
+    const result = await work()
+    end(`${((performance.now() - startedAt) / 1000).toFixed(1)} s`)
+    return result
+  } catch (error) {
+    end('failed')
     throw error
-  })
-  const seconds = ((performance.now() - startedAt) / 1000).toFixed(1)
-  process.stdout.write(process.stdout.isTTY ? ` ${seconds} s\n` : `• ${what}: ${seconds} s\n`)
-  return result
+  }
 }
 
 /**
