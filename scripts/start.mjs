@@ -69,16 +69,23 @@ async function start(shutdown) {
       announceStack(stack)
     }
     const service = { node: toolchain.node, env: settings, onStart }
-    const worker = await keepRunning({
-      ...service,
-      name: 'booking-worker',
-      ready: async (child) => child.tail().some((line) => line.includes('"msg":"ready"')),
-    })
-    shutdown.add(() => worker.stop())
-    const ready = async () => (await fetch(`${url}/readyz`)).status === 200
-    const api = await keepRunning({ ...service, name: 'api', ready })
-    // Added last, stopped first: clients that still wait get their answers from the worker.
-    shutdown.add(() => api.stop())
+    const [worker, api] = await Promise.allSettled([
+      keepRunning({
+        ...service,
+        name: 'booking-worker',
+        ready: async (child) => child.tail().some((line) => line.includes('"msg":"ready"')),
+      }),
+      keepRunning({
+        ...service,
+        name: 'api',
+        ready: async () => (await fetch(`${url}/readyz`)).status === 200,
+      }),
+    ])
+    // The API is stopped first: clients that still wait get their answers from the worker.
+    for (const result of [worker, api]) {
+      if (result.status === 'fulfilled') shutdown.add(() => result.value.stop())
+    }
+    for (const result of [worker, api]) if (result.status === 'rejected') throw result.reason
   })
   const demo = settings.NODE_ENV === 'production' ? [] : await prepareDemo(url, settings)
   tellHowToUse({ url, demo, settings, passwordMadeUp: !env['ADMIN_PASSWORD'] })

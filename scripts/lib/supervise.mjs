@@ -99,7 +99,8 @@ export function turnLog(name) {
 function showTrouble(line) {
   try {
     const { level, service, msg, err } = JSON.parse(line)
-    if (!['warn', 'error', 'fatal'].includes(level)) return
+    // A refused request is the client's business; the log has it.
+    if (!['warn', 'error', 'fatal'].includes(level) || msg === 'request') return
     say(`[${service}] ${level}: ${msg}${err?.message === undefined ? '' : ` (${err.message})`}`)
   } catch {
     // Not a log line of ours: what a crashing Node prints, say.
