@@ -1,0 +1,145 @@
+import { deepStrictEqual } from 'node:assert'
+import type { BatchWrites, LoadedBatch } from '@ticket-line/db'
+import type { Command } from '@ticket-line/shared'
+import { batchStateOf, loadRequestOf } from '../../services/booking-worker/src/apply/load.js'
+import { writesOf } from '../../services/booking-worker/src/apply/writes.js'
+import { type BatchResult, decideBatch } from '../../services/booking-worker/src/domain/index.js'
+import { createNaiveModel, type NaiveModel } from './naive-model.ts'
+import { checkPromises } from './promises.ts'
+import { createRowStore, type RowStore } from './row-store.ts'
+import type { Pick, Scenario } from './scenario.ts'
+
+/** Something broken on purpose between the steps of a batch, to see that the checks notice. */
+export interface Sabotage {
+  loaded?: (loaded: LoadedBatch) => void
+  result?: (result: BatchResult) => void
+  writes?: (writes: BatchWrites) => void
+}
+
+/** Nobody made it, as after a restore of an older database. */
+const MISSING_EVENT = 99
+
+interface Job {
+  jobId: string
+  commands: Command[]
+}
+
+interface World {
+  store: RowStore
+  model: NaiveModel
+  nowMs: number
+  sabotage: Sabotage
+  givenOutBefore: number
+}
+
+/**
+ * Plays a scenario through the product's loading, deciding and writing and through the model, and checks every answer
+ * and every promise after each batch.
+ * @returns how many commands were answered, repeats included
+ * @throws AssertionError at a wrong answer, Error at a promise that does not hold
+ */
+export function play(scenario: Scenario, sabotage: Sabotage = {}): number {
+  const { sizes, givenOut, picks, plans } = scenario
+  const store = createRowStore(sizes, givenOut)
+  const model = createNaiveModel(sizes, givenOut)
+  const world: World = { store, model, nowMs: 1e12, sabotage, givenOutBefore: givenOut }
+  const sent: Command[] = []
+  const jobs: Job[] = []
+  let answered = 0
+  for (let taken = 0; taken < picks.length; ) {
+    const plan = plans[jobs.length % plans.length] as Scenario['plans'][number]
+    const job = createJob(model, scenario, picks.slice(taken, taken + plan.size), jobs.length, sent)
+    const { jobId, commands } = job
+    jobs.push(job)
+    sent.push(...commands)
+    taken += plan.size
+    if (plan.way === 'refused') refuse(world, commands)
+    if (plan.way === 'partly') answered += runAlone(world, job, Math.ceil(commands.length / 2))
+    if (plan.way === 'alone') answered += runAlone(world, job, commands.length)
+    else if (plan.way === 'twin') answered += run(world, jobId, [...commands, commands[0] as Command])
+    else answered += run(world, jobId, commands)
+    const earlier = plan.again === undefined ? undefined : jobs.at(-1 - plan.again)
+    if (earlier !== undefined) answered += run(world, earlier.jobId, earlier.commands)
+    if (plan.dayAfter) world.nowMs += 25 * 3_600_000
+  }
+  return answered
+}
+
+function run(world: World, jobId: string, commands: Command[]): number {
+  const { store, model, sabotage } = world
+  world.nowMs += 7
+  const request = loadRequestOf(jobId, commands)
+  const loaded = store.load(request, world.nowMs)
+  sabotage.loaded?.(loaded)
+  const state = batchStateOf(request, loaded)
+  const result = decideBatch(state, commands, loaded.nowMs)
+  sabotage.result?.(result)
+  if (result.decided.length > 0) {
+    const writes = writesOf(state.events, loaded, result, world.nowMs)
+    sabotage.writes?.(writes)
+    store.apply(writes)
+  }
+  deepStrictEqual(
+    result.outcomes,
+    commands.map((command) => model.answer(command, world.nowMs)),
+    'answers in order',
+  )
+  checkPromises(store, model, request.eventIds, world.givenOutBefore)
+  return commands.length
+}
+
+function runAlone(world: World, { jobId, commands }: Job, count: number): number {
+  for (const command of commands.slice(0, count)) run(world, jobId, [command])
+  return count
+}
+
+function refuse({ store, model, nowMs }: World, commands: Command[]): void {
+  store.refuse(commands, nowMs)
+  for (const command of commands) model.refuse(command, nowMs)
+}
+
+function createJob(
+  model: NaiveModel,
+  scenario: Scenario,
+  picks: Pick[],
+  number: number,
+  sent: Command[],
+): Job {
+  const jobId = `line-0.${String(number).padStart(21, '0')}.${picks.length}`
+  const commands = picks.map((pick, index): Command => {
+    const commandId = `${jobId}.${index}`
+    const before = pick.resent === undefined ? undefined : sent.at(-1 - pick.resent)
+    return before === undefined ? createCommand(model, scenario, pick, commandId) : { ...before, commandId }
+  })
+  return { jobId, commands }
+}
+
+function createCommand(
+  model: NaiveModel,
+  { sizes, users, cancelShare }: Scenario,
+  pick: Pick,
+  commandId: string,
+): Command {
+  const eventId = pick.event === 99 ? MISSING_EVENT : (pick.event % sizes.length) + 1
+  const type = pick.dice < cancelShare ? 'cancel' : 'book'
+  const userId = userOf(model, eventId, users, pick)
+  const command: Command = { commandId, type, eventId, userId, caller: pick.byStaff ? 'staff' : userId }
+  return pick.key === undefined ? command : { ...command, keyHash: `key-${pick.key}` }
+}
+
+function userOf(model: NaiveModel, eventId: number, users: number, { aim, who }: Pick): string {
+  const { booked = [], waiting = [] } = model.events.get(eventId) ?? {}
+  const anyone = `user-${who % users}`
+  switch (aim) {
+    case 'anyone':
+      return anyone
+    case 'holder':
+      return booked[who % booked.length]?.userId ?? anyone
+    case 'waiter':
+      return waiting[who % waiting.length]?.userId ?? anyone
+    case 'head':
+      return waiting[who % 3]?.userId ?? anyone
+    case 'tail':
+      return waiting.at(-1)?.userId ?? anyone
+  }
+}

@@ -1,0 +1,102 @@
+import type { Holder, NaiveEvent, NaiveModel } from './naive-model.ts'
+import type { EventRows, RowStore } from './row-store.ts'
+
+/** A promise that does not hold. */
+export class BrokenPromiseError extends Error {
+  override name = 'BrokenPromiseError'
+}
+
+/**
+ * Holds the rows of some events against the promises, and against the model.
+ * @throws BrokenPromiseError at the first that does not hold
+ */
+export function checkPromises(
+  store: RowStore,
+  model: NaiveModel,
+  eventIds: Iterable<number>,
+  givenOutBefore: number,
+): void {
+  must(store.commands.size === model.answers.size, 'one stored answer per command')
+  for (const eventId of eventIds) {
+    const rows = store.events.get(eventId)
+    if (rows === undefined) continue
+    try {
+      checkEvent(rows, model.events.get(eventId) as NaiveEvent, givenOutBefore)
+    } catch (error) {
+      throw new BrokenPromiseError(`event ${eventId}: ${(error as Error).message}`)
+    }
+  }
+}
+
+function checkEvent(rows: EventRows, expected: NaiveEvent, givenOutBefore: number): void {
+  const { totalTickets, availableTickets, waitingCount, lastSequence, waitlistHeadSequence } = rows.row
+  const booked: Holder[] = []
+  const waiting: Holder[] = []
+  const promoted: string[] = []
+  const leftByPromotion: string[] = []
+  for (const [number, row] of ascending(rows.bookings)) {
+    if (row.status === 'confirmed') booked.push({ userId: row.userId, number, promoted: row.promoted })
+    if (row.promoted) promoted.push(row.userId)
+  }
+  for (const [number, { userId, status }] of ascending(rows.entries)) {
+    if (status === 'waiting') waiting.push({ userId, number, promoted: false })
+    if (status === 'promoted') leftByPromotion.push(userId)
+  }
+
+  must(booked.length <= totalTickets, 'it is oversold')
+  must(waiting.length === 0 || booked.length === totalTickets, 'a ticket is free while somebody waits')
+  must(same(booked, expected.booked, isSameHolder), 'bookings stand in the order of decision')
+  must(same(waiting, expected.waiting, isSameHolder), 'the waiting list stands in the order of decision')
+  must(
+    same(promoted, leftByPromotion, (a, b) => a === b),
+    'who came first was promoted first',
+  )
+  must(availableTickets === totalTickets - booked.length, 'available tickets are those not booked')
+  must(waitingCount === waiting.length, 'the waiting count is the number of rows')
+  must(lastSequence === expected.givenOut, 'as many numbers were given out as bookings and places')
+  must(rows.bookings.size + rows.entries.size === lastSequence - givenOutBefore, 'no number is used twice')
+  must(waiting[0] === undefined || waiting[0].number >= waitlistHeadSequence, 'nobody waits before the head')
+  checkClaims(rows, booked, waiting)
+  checkBlocks(rows, waiting)
+}
+
+function checkClaims({ claims }: EventRows, booked: Holder[], waiting: Holder[]): void {
+  must(claims.size === booked.length + waiting.length, 'everybody holds one claim')
+  const holds = (kind: string) => (holder: Holder) => {
+    const claim = claims.get(holder.userId)
+    return claim?.kind === kind && claim.sequence === holder.number
+  }
+  must(booked.every(holds('booking')) && waiting.every(holds('waiting')), 'claims name what is held')
+}
+
+function checkBlocks({ blocks }: EventRows, waiting: Holder[]): void {
+  const counted = new Map<number, number>()
+  for (const { number } of waiting) {
+    const block = Math.floor(number / 1024)
+    counted.set(block, (counted.get(block) ?? 0) + 1)
+  }
+  for (const [block, count] of counted) must(blocks.get(block) === count, 'blocks count the rows')
+  for (const [block, count] of blocks) must((counted.get(block) ?? 0) === count, 'blocks count the rows')
+}
+
+/** Rows are written in the order of their numbers. */
+function* ascending<V>(table: Map<number, V>): Iterable<[number, V]> {
+  let last = Number.NEGATIVE_INFINITY
+  for (const row of table) {
+    must(row[0] > last, 'rows were written in order')
+    last = row[0]
+    yield row
+  }
+}
+
+function isSameHolder(a: Holder, b: Holder): boolean {
+  return a.userId === b.userId && a.number === b.number && a.promoted === b.promoted
+}
+
+function same<T>(a: T[], b: T[], isSame: (a: T, b: T) => boolean): boolean {
+  return a.length === b.length && a.every((one, i) => isSame(one, b[i] as T))
+}
+
+function must(holds: boolean, promise: string): void {
+  if (!holds) throw new BrokenPromiseError(`does not hold: ${promise}`)
+}

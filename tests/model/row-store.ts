@@ -1,0 +1,208 @@
+import type { BatchWrites, LoadedBatch, LoadRequest } from '@ticket-line/db'
+import type { Command, Outcome, RefusedOutcome } from '@ticket-line/shared'
+
+/**
+ * The tables of the line in memory, read and written with the meaning of the statements in `packages/db/src/line`:
+ * the same ranges, the same refusals (a row that is there already, a row that is missing, a broken CHECK). What a batch
+ * loads comes from rows alone, so a wrong row shows in the next decision or in the next check of the promises.
+ */
+export interface RowStore {
+  events: Map<number, EventRows>
+  commands: Map<string, CommandRow>
+  keys: Map<string, { commandId: string; createdAtMs: number }>
+  load(request: LoadRequest, nowMs: number): LoadedBatch
+  apply(writes: BatchWrites): void
+  /** What the API records about a job whose add was lost. */
+  refuse(commands: readonly Command[], nowMs: number): void
+}
+
+export interface EventRows {
+  row: LoadedBatch['events'][number]
+  claims: Map<string, { kind: 'booking' | 'waiting'; sequence: number }>
+  bookings: Map<number, { userId: string; promoted: boolean; status: 'confirmed' | 'canceled' }>
+  entries: Map<number, { userId: string; status: 'waiting' | 'promoted' | 'withdrawn' }>
+  blocks: Map<number, number>
+}
+
+export interface CommandRow {
+  command: Command
+  outcome: Outcome | RefusedOutcome
+}
+
+const DAY_MS = 24 * 3_600_000
+const BLOCK_SIZE = 1024
+
+/**
+ * @param sizes tickets of event 1, 2, …
+ * @param givenOut numbers that each event had given out before
+ */
+export function createRowStore(sizes: number[], givenOut: number): RowStore {
+  const events = new Map(sizes.map((totalTickets, i) => [i + 1, emptyEvent(i + 1, totalTickets, givenOut)]))
+  const commands = new Map<string, CommandRow>()
+  /** The commands of a job stand together, as they do in the primary key. */
+  const commandsOfJob = new Map<string, Map<string, CommandRow>>()
+  const keys: RowStore['keys'] = new Map()
+
+  function insertCommand(row: CommandRow): void {
+    const { commandId } = row.command
+    insert(commands, commandId, row, 'commands')
+    const jobId = commandId.slice(0, commandId.lastIndexOf('.'))
+    const ofJob = commandsOfJob.get(jobId) ?? new Map<string, CommandRow>()
+    commandsOfJob.set(jobId, ofJob.set(commandId, row))
+  }
+
+  function load(request: LoadRequest, nowMs: number): LoadedBatch {
+    const loaded: LoadedBatch = { nowMs, events: [], claims: [], heads: [], stored: [], keys: [] }
+    for (const eventId of request.eventIds) {
+      const event = events.get(eventId)
+      if (event !== undefined) loaded.events.push({ ...event.row })
+    }
+    for (const [commandId, { outcome }] of commandsOfJob.get(request.jobId) ?? [])
+      loaded.stored.push({ commandId, outcome })
+    for (const { eventId, userId, wantRank } of request.users) {
+      const event = events.get(eventId)
+      const claim = event?.claims.get(userId)
+      if (event === undefined || claim === undefined) continue
+      const rank = claim.kind === 'waiting' && wantRank ? rankOf(event, claim.sequence) : null
+      loaded.claims.push({ eventId, userId, ...claim, rank })
+    }
+    for (const { eventId, count } of request.heads) {
+      const event = events.get(eventId)
+      if (event === undefined || event.row.waitingCount === 0) continue
+      for (const [sequence, userId] of firstWaiting(event, count))
+        loaded.heads.push({ eventId, sequence, userId })
+    }
+    for (const key of request.keys) {
+      const held = keys.get(nameOf(key))
+      if (held === undefined || held.createdAtMs <= nowMs - DAY_MS) continue
+      const { command, outcome } = commands.get(held.commandId) as CommandRow
+      const { commandId, type, eventId, userId } = command
+      loaded.keys.push({ ...key, commandId, type, eventId, userId, outcome: outcome as Outcome })
+    }
+    return loaded
+  }
+
+  function apply(writes: BatchWrites): void {
+    for (const { command, ownsKey } of writes.decided) {
+      if (!ownsKey) continue
+      const name = nameOf({ caller: command.caller, keyHash: command.keyHash as string })
+      const held = keys.get(name)
+      if (held !== undefined && held.createdAtMs > writes.nowMs - DAY_MS)
+        throw new Error(`the key ${name} is held`)
+      keys.set(name, { commandId: command.commandId, createdAtMs: writes.nowMs })
+    }
+    for (const row of writes.events) eventOf(row).row = checked({ ...row })
+    for (const row of writes.claimsAdded) insert(eventOf(row).claims, row.userId, claimOf(row), 'claims')
+    for (const row of writes.claimsMoved) update(eventOf(row).claims, row.userId, claimOf(row), 'claims')
+    for (const row of writes.claimsRemoved)
+      if (!eventOf(row).claims.delete(row.userId)) throw new Error(`no claim of ${row.userId} to remove`)
+    for (const { eventId, sequence, userId, promoted, canceled } of writes.bookingsAdded) {
+      const status = canceled ? 'canceled' : 'confirmed'
+      insert(eventOf({ eventId }).bookings, sequence, { userId, promoted, status }, 'bookings')
+    }
+    for (const row of writes.bookingsCanceled) {
+      const booking = eventOf(row).bookings.get(row.sequence)
+      if (booking?.status !== 'confirmed') throw new Error(`booking ${row.sequence} is not confirmed`)
+      booking.status = 'canceled'
+    }
+    for (const { eventId, sequence, userId, status } of writes.entriesAdded)
+      insert(eventOf({ eventId }).entries, sequence, { userId, status }, 'waitlist_entries')
+    for (const row of writes.entriesLeft) {
+      const entry = eventOf(row).entries.get(row.sequence)
+      if (entry?.status !== 'waiting') throw new Error(`entry ${row.sequence} does not wait`)
+      entry.status = row.status
+    }
+    for (const row of writes.blocks) {
+      const { blocks } = eventOf(row)
+      if (row.delta < 0 && !blocks.has(row.block)) throw new Error(`block ${row.block} is missing`)
+      const count = (blocks.get(row.block) ?? 0) + row.delta
+      if (count < 0 || count > BLOCK_SIZE) throw new Error(`block ${row.block} would hold ${count}`)
+      blocks.set(row.block, count)
+    }
+    for (const { command, outcome } of writes.decided) insertCommand({ command, outcome })
+  }
+
+  function eventOf({ eventId }: { eventId: number }): EventRows {
+    const event = events.get(eventId)
+    if (event === undefined) throw new Error(`event ${eventId} was written and does not exist`)
+    return event
+  }
+
+  return {
+    events,
+    commands,
+    keys,
+    load,
+    apply,
+    refuse(refused, nowMs) {
+      for (const command of refused)
+        if (!commands.has(command.commandId))
+          insertCommand({ command, outcome: { outcome: 'refused', decidedAtMs: nowMs } })
+    },
+  }
+}
+
+function emptyEvent(eventId: number, totalTickets: number, lastSequence: number): EventRows {
+  return {
+    row: {
+      eventId,
+      totalTickets,
+      availableTickets: totalTickets,
+      waitingCount: 0,
+      lastSequence,
+      waitlistHeadSequence: 0,
+    },
+    claims: new Map(),
+    bookings: new Map(),
+    entries: new Map(),
+    blocks: new Map(),
+  }
+}
+
+/** As the statement counts: whole blocks before the entry's own, then the rows of its own block up to it. */
+function rankOf(event: EventRows, sequence: number): number {
+  const ownBlock = Math.floor(sequence / BLOCK_SIZE)
+  let rank = 0
+  for (const [block, count] of event.blocks) if (block < ownBlock) rank += count
+  for (let other = ownBlock * BLOCK_SIZE; other <= sequence; other++)
+    if (event.entries.get(other)?.status === 'waiting') rank += 1
+  return rank
+}
+
+function firstWaiting(event: EventRows, count: number): [sequence: number, userId: string][] {
+  const found: [number, string][] = []
+  const { waitlistHeadSequence, lastSequence } = event.row
+  for (let sequence = waitlistHeadSequence; sequence <= lastSequence && found.length < count; sequence++) {
+    const entry = event.entries.get(sequence)
+    if (entry?.status === 'waiting') found.push([sequence, entry.userId])
+  }
+  return found
+}
+
+/** The CHECKs of `events`. */
+function checked(row: EventRows['row']): EventRows['row'] {
+  const { eventId, availableTickets, totalTickets, waitingCount } = row
+  if (availableTickets < 0 || availableTickets > totalTickets) throw new Error(`event ${eventId} is oversold`)
+  if (waitingCount < 0) throw new Error(`event ${eventId}: fewer than nobody wait`)
+  if (waitingCount > 0 && availableTickets > 0)
+    throw new Error(`event ${eventId}: a ticket is free while somebody waits`)
+  return row
+}
+
+function claimOf({ kind, sequence }: BatchWrites['claimsAdded'][number]) {
+  return { kind, sequence }
+}
+
+function insert<K, V>(table: Map<K, V>, key: K, row: V, name: string): void {
+  if (table.has(key)) throw new Error(`${name} holds ${key} already`)
+  table.set(key, row)
+}
+
+function update<K, V>(table: Map<K, V>, key: K, row: V, name: string): void {
+  if (!table.has(key)) throw new Error(`${name} does not hold ${key}`)
+  table.set(key, row)
+}
+
+function nameOf({ caller, keyHash }: { caller: string; keyHash: string }): string {
+  return JSON.stringify([caller, keyHash])
+}
