@@ -1,0 +1,250 @@
+import { request } from 'node:http'
+import pg from 'pg'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { until } from '../../scripts/lib/net.mjs'
+import { type System, startSystem } from '../stack/system.ts'
+
+let system: System
+let organizer: string
+let database: pg.Client
+
+beforeAll(async () => {
+  system = await startSystem()
+  organizer = await system.token('olga', 'organizer')
+  database = new pg.Client({ connectionString: system.databaseUrl })
+  await database.connect()
+})
+afterAll(async () => {
+  await database?.end()
+  await system?.stop()
+})
+
+async function event(eventId: number, totalTickets: number, buyers: string[]): Promise<void> {
+  await system.api.post('/initialize', { eventId, totalTickets }, { token: organizer })
+  for (const userId of buyers) await system.api.post('/book', { eventId, userId }, { token: organizer })
+}
+
+/** A long list as many bookings would have left it, without asking for each. */
+async function longWaitingList(eventId: number, length: number): Promise<void> {
+  await database.query(
+    'INSERT INTO events (event_id, total_tickets, available_tickets, waiting_count, last_sequence) VALUES ($1, 0, 0, $2::int, $2::int)',
+    [eventId, length],
+  )
+  await database.query(
+    `INSERT INTO waitlist_entries (event_id, sequence, user_id, status, since)
+    SELECT $1, n, 'w' || n, 'waiting', now() FROM generate_series(1, $2::int) n`,
+    [eventId, length],
+  )
+  await database.query(
+    `INSERT INTO claims (event_id, user_id, kind, sequence)
+    SELECT $1, 'w' || n, 'waiting', n FROM generate_series(1, $2::int) n`,
+    [eventId, length],
+  )
+  await database.query(
+    `INSERT INTO waitlist_blocks (event_id, block, waiting_count)
+    SELECT $1, n >> 10, count(*) FROM generate_series(1, $2::int) n GROUP BY 2`,
+    [eventId, length],
+  )
+}
+
+/** All pages of a list, and how many items each had. */
+async function walk(path: string, member: string) {
+  // biome-ignore lint/suspicious/noExplicitAny: lists of every kind
+  const items: any[] = []
+  const sizes: number[] = []
+  let after = ''
+  do {
+    const { status, body } = await system.api.get(`${path}${after}`, { token: organizer })
+    expect(status).toBe(200)
+    expect(Object.keys(body)).toEqual([member, 'next'])
+    items.push(...body[member])
+    sizes.push(body[member].length)
+    after = body.next === null ? '' : `&after=${encodeURIComponent(body.next)}`
+  } while (after !== '')
+  return { items, sizes }
+}
+
+describe('POST /initialize', () => {
+  it('makes an event once, and tells how it stands the second time', async () => {
+    const body = { eventId: 10, totalTickets: 2 }
+    const made = await system.api.post('/initialize', body, { token: organizer })
+    expect([made.status, made.body]).toEqual([
+      201,
+      { message: 'Event initialized', event: { eventId: 10, totalTickets: 2, availableTickets: 2 } },
+    ])
+    await system.api.post('/book', { eventId: 10 }, { token: organizer })
+    const again = await system.api.post('/initialize', body, { token: organizer })
+    expect([again.status, again.body.event.availableTickets]).toEqual([200, 1])
+    const other = await system.api.post('/initialize', { ...body, totalTickets: 3 }, { token: organizer })
+    expect(other).toMatchObject({ status: 409, body: { code: 'event_exists' } })
+    const buyer = await system.api.post('/initialize', body, { token: await system.token('ada') })
+    expect(buyer).toMatchObject({ status: 403, body: { code: 'forbidden' } })
+  })
+
+  it('takes sizes from 0 to 1,000,000', async () => {
+    const make = (eventId: number, totalTickets: unknown) =>
+      system.api.post('/initialize', { eventId, totalTickets }, { token: organizer })
+    expect((await make(11, 0)).status).toBe(201)
+    expect((await make(Number.MAX_SAFE_INTEGER, 1_000_000)).status).toBe(201)
+    for (const size of [-1, 1_000_001, 0.5, '1', null]) expect((await make(12, size)).status).toBe(400)
+    expect((await system.api.get(`/status/${Number.MAX_SAFE_INTEGER}`)).body.availableTickets).toBe(1_000_000)
+  })
+})
+
+describe('GET /status/:eventId', () => {
+  it('names its counts with an ETag that changes with them', async () => {
+    await event(20, 2, [])
+    const before = await system.api.get('/status/20')
+    const etag = before.headers.get('etag') as string
+    const same = await system.api.get('/status/20', { headers: { 'if-none-match': etag } })
+    expect([same.status, same.body]).toEqual([304, undefined])
+    await system.api.post('/book', { eventId: 20 }, { token: organizer })
+    const after = await system.api.get('/status/20', { headers: { 'if-none-match': etag } })
+    expect([after.status, after.body.availableTickets]).toEqual([200, 1])
+    expect(await system.api.get('/status/21')).toMatchObject({
+      status: 404,
+      body: { code: 'event_not_found' },
+    })
+  })
+
+  it('never tells a count older than the own booking', async () => {
+    await event(22, 100, [])
+    const buyers = Array.from({ length: 40 }, (_, n) => `buyer-${n}`)
+    await Promise.all(
+      buyers.map(async (userId) => {
+        const read = () =>
+          system.api.get('/status/22').then((answer) => answer.body.availableTickets as number)
+        const before = await read()
+        await system.api.post('/book', { eventId: 22, userId }, { token: organizer })
+        expect(await read()).toBeLessThan(before)
+      }),
+    )
+  })
+})
+
+describe('GET /events', () => {
+  it('shows all events in pages, to anybody', async () => {
+    for (const eventId of [31, 32, 33]) await event(eventId, 1, ['ada', 'bob'])
+    const { items, sizes } = await walk('/events?limit=2', 'events')
+    expect(items.slice(0).map((item) => item.eventId)).toEqual(
+      items.map((item) => item.eventId).sort((a, b) => a - b),
+    )
+    expect(items).toContainEqual({ eventId: 32, totalTickets: 1, availableTickets: 0, waitingListCount: 1 })
+    expect(Math.max(...sizes)).toBe(2)
+    expect((await system.api.get('/events')).status).toBe(200)
+    for (const query of ['limit=0', 'limit=1001', 'limit=x', 'after=%00'])
+      expect((await system.api.get(`/events?${query}`)).status).toBe(400)
+  })
+})
+
+describe('lists of an event', () => {
+  const buyers = ['ada', 'bob', 'cleo', 'dora', '=evil()', 'a "quoted", name']
+
+  beforeAll(async () => {
+    await event(40, 2, buyers)
+    await system.api.post('/cancel', { eventId: 40, userId: 'ada' }, { token: organizer })
+  })
+
+  it('shows bookings in order of decision, promotions behind those before', async () => {
+    const { items } = await walk('/events/40/bookings?limit=1', 'bookings')
+    expect(items).toEqual([
+      {
+        bookingId: expect.any(String),
+        userId: 'bob',
+        bookedAt: expect.stringMatching(/Z$/),
+        promoted: false,
+      },
+      {
+        bookingId: expect.any(String),
+        userId: 'cleo',
+        bookedAt: expect.stringMatching(/Z$/),
+        promoted: true,
+      },
+    ])
+    const me = await system.api.get('/events/40/me', { token: await system.token('cleo') })
+    expect(me.body.bookingId).toBe(items[1].bookingId)
+  })
+
+  it('shows who waits with live positions', async () => {
+    const { items } = await walk('/events/40/waiting-list?limit=2', 'waiting')
+    expect(items.map(({ userId, position }) => [userId, position])).toEqual([
+      ['dora', 1],
+      ['=evil()', 2],
+      ['a "quoted", name', 3],
+    ])
+  })
+
+  it('streams CSV that no spreadsheet runs', async () => {
+    const headers = { accept: 'text/csv' }
+    const { body, headers: sent } = await system.api.get('/events/40/waiting-list', {
+      token: organizer,
+      headers,
+    })
+    expect(sent.get('content-type')).toMatch(/^text\/csv/)
+    const lines = (body as string).split('\r\n')
+    expect(lines[0]).toBe('userId,position,since')
+    expect(lines.slice(1, 4).map((line) => line.slice(0, line.lastIndexOf(',')))).toEqual([
+      'dora,1',
+      `"'=evil()",2`,
+      '"a ""quoted"", name",3',
+    ])
+    expect(lines[4]).toBe('')
+  })
+
+  it('is for staff, of events that exist', async () => {
+    for (const list of ['bookings', 'waiting-list']) {
+      expect((await system.api.get(`/events/40/${list}`)).status).toBe(401)
+      expect((await system.api.get(`/events/40/${list}`, { token: await system.token('ada') })).status).toBe(
+        403,
+      )
+      expect((await system.api.get(`/events/41/${list}`, { token: organizer })).body.code).toBe(
+        'event_not_found',
+      )
+    }
+    expect((await system.api.get('/events/41/me', { token: organizer })).body.code).toBe('event_not_found')
+  })
+})
+
+describe('a long waiting list', () => {
+  const length = 50_000
+
+  beforeAll(() => longWaitingList(50, length))
+
+  it('tells the live rank of everybody, also after others left', async () => {
+    const positionOf = async (n: number) => {
+      const me = await system.api.get('/events/50/me', { token: await system.token(`w${n}`) })
+      return me.body.position
+    }
+    for (const n of [1, 1023, 1024, 1025, 30_000, length]) expect(await positionOf(n)).toBe(n)
+    for (const userId of ['w2', 'w1024', 'w2047', 'w2048'])
+      await system.api.post('/cancel', { eventId: 50, userId }, { token: organizer })
+    expect(await Promise.all([1, 3, 1025, 2049, length].map(positionOf))).toEqual([
+      1,
+      2,
+      1023,
+      2045,
+      length - 4,
+    ])
+    const { items } = await walk('/events/50/waiting-list?limit=1000', 'waiting')
+    expect(items.map((item) => item.position)).toEqual(Array.from({ length: length - 4 }, (_, n) => n + 1))
+  })
+
+  it('streams as a whole, and stops when the client goes away', async () => {
+    const headers = { accept: 'text/csv' }
+    const whole = await system.api.get('/events/50/waiting-list', { token: organizer, headers })
+    expect((whole.body as string).split('\r\n')).toHaveLength(length - 4 + 2)
+
+    const busy = async () => {
+      const sql = `SELECT count(*)::int AS n FROM pg_stat_activity WHERE application_name = 'api exports' AND state <> 'idle'`
+      return (await database.query<{ n: number }>(sql)).rows[0]?.n
+    }
+    const url = `${system.apis[0]?.url}/events/50/waiting-list`
+    const outgoing = request(url, { headers: { ...headers, authorization: `Bearer ${organizer}` } })
+    outgoing.on('error', () => undefined)
+    outgoing.on('response', (response) => response.once('data', () => response.pause()))
+    outgoing.end()
+    expect(await until(async () => (await busy()) === 1, { timeoutMs: 5000 })).toBe(true)
+    outgoing.destroy()
+    expect(await until(async () => (await busy()) === 0, { timeoutMs: 5000 })).toBe(true)
+  })
+})
