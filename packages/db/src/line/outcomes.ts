@@ -18,7 +18,8 @@ export interface StoredCommand {
 const columns = `command_id, type, event_id, user_id, caller, outcome, position, booking_sequence, promoted_user_id,
   replay_of, accepted_at, decided_at`
 
-function storedOfRow(row: CommandRow): StoredCommand {
+/** The decided command that a row of `commands` holds. */
+export function storedOfRow(row: CommandRow): StoredCommand {
   return {
     command: {
       commandId: row.command_id,

@@ -1,5 +1,6 @@
 export * from './bookings-list.js'
 export * from './event-status.js'
+export * from './recent-decisions.js'
 export * from './standing.js'
 export * from './stream-rows.js'
 export * from './waiting-list.js'

@@ -1,0 +1,115 @@
+import { OUTCOME_KINDS } from '@ticket-line/shared'
+import { type PromiseCheck, wanted } from './check.js'
+
+/** Decisions that had an effect, or found one: answers given again for a key are left out. */
+const FIRST = `SELECT * FROM commands WHERE replay_of IS NULL AND ${wanted('event_id')}`
+
+/**
+ * How long every outcome is sure to be kept, less an hour: effects younger than this must have their command, older
+ * ones may have lost it.
+ */
+const SURELY_KEPT = `interval '23 hours'`
+
+const known = OUTCOME_KINDS.map((kind) => `'${kind}'`).join(', ')
+
+/** Answers that were given, against the rows that they speak of. */
+export const commandChecks: PromiseCheck[] = [
+  {
+    name: 'outcomes_known',
+    promise: 'every stored answer is one that the line can give',
+    text: `SELECT event_id, format('%s: %s to a %s', command_id, outcome, type) AS detail FROM commands
+      WHERE ${wanted('event_id')} AND NOT (
+        outcome IN (${known}, 'refused')
+        AND (type = 'book' OR outcome NOT IN ('booked', 'waiting', 'already_booked', 'already_waiting'))
+        AND (type = 'cancel' OR outcome NOT IN ('canceled', 'withdrawn', 'booking_not_found'))
+        AND (outcome NOT IN ('waiting', 'already_waiting') OR position >= 1))`,
+  },
+  {
+    name: 'booked_means_booked',
+    promise: 'whoever was told of a booking has its row, and whoever was told of its end too',
+    text: `SELECT c.event_id, format('%s: %s, booking %s of %s', c.command_id, c.outcome, c.booking_sequence,
+          coalesce(b.user_id || ', ' || b.status, 'nobody')) AS detail
+      FROM (${FIRST}) c LEFT JOIN bookings b ON b.event_id = c.event_id AND b.sequence = c.booking_sequence
+      WHERE c.outcome IN ('booked', 'already_booked', 'canceled') AND (
+        b.user_id IS DISTINCT FROM c.user_id
+        OR (c.outcome = 'booked' AND b.promoted)
+        OR (c.outcome = 'canceled' AND b.status <> 'canceled'))`,
+  },
+  {
+    name: 'one_effect_each',
+    promise: 'no two commands made the same booking or ended it',
+    text: `SELECT event_id, format('booking %s was %s by %s', booking_sequence, outcome,
+          string_agg(command_id, ', ' ORDER BY command_id)) AS detail
+      FROM (${FIRST}) c WHERE outcome IN ('booked', 'canceled')
+      GROUP BY event_id, booking_sequence, outcome HAVING count(*) > 1`,
+  },
+  {
+    name: 'waiting_means_waiting',
+    promise: 'whoever was told of a place in the list, or of leaving it, had one for each such answer',
+    text: `SELECT c.event_id, format('%s: %s times %s, %s such places', c.user_id, c.answers, c.outcome,
+          count(w.sequence)) AS detail
+      FROM (
+        SELECT event_id, user_id, outcome, count(*) AS answers FROM (${FIRST}) f
+        WHERE outcome IN ('waiting', 'withdrawn') GROUP BY 1, 2, 3
+      ) c
+      LEFT JOIN waitlist_entries w ON w.event_id = c.event_id AND w.user_id = c.user_id
+        AND (c.outcome = 'waiting' OR w.status = 'withdrawn')
+      GROUP BY c.event_id, c.user_id, c.outcome, c.answers HAVING count(w.sequence) < c.answers`,
+  },
+  {
+    name: 'promoted_means_booked',
+    promise: 'whoever got a cancelled ticket was booked through the waiting list as often',
+    text: `SELECT c.event_id, format('%s was promoted by %s commands and has %s such bookings', c.promoted_user_id,
+          c.promotions, count(b.sequence)) AS detail
+      FROM (
+        SELECT event_id, promoted_user_id, count(*) AS promotions FROM (${FIRST}) f
+        WHERE promoted_user_id IS NOT NULL GROUP BY 1, 2
+      ) c
+      LEFT JOIN bookings b ON b.event_id = c.event_id AND b.user_id = c.promoted_user_id AND b.promoted
+      GROUP BY c.event_id, c.promoted_user_id, c.promotions HAVING count(b.sequence) < c.promotions`,
+  },
+  {
+    name: 'nothing_without_command',
+    promise: 'nothing happened in the last 23 hours that no command asked for',
+    text: `SELECT event_id, format('%s: %s %s without a command', user_id, changes - answers, effect) AS detail
+      FROM (
+        SELECT event_id, user_id, effect, sum(change) AS changes, sum(answer) AS answers FROM (
+          SELECT event_id, user_id, 'booked' AS effect, 1 AS change, 0 AS answer FROM bookings
+            WHERE NOT promoted AND booked_at > now() - ${SURELY_KEPT}
+          UNION ALL SELECT event_id, user_id, 'canceled', 1, 0 FROM bookings
+            WHERE canceled_at > now() - ${SURELY_KEPT}
+          UNION ALL SELECT event_id, user_id, 'promoted', 1, 0 FROM bookings
+            WHERE promoted AND booked_at > now() - ${SURELY_KEPT}
+          UNION ALL SELECT event_id, user_id, 'waiting', 1, 0 FROM waitlist_entries
+            WHERE since > now() - ${SURELY_KEPT}
+          UNION ALL SELECT event_id, user_id, 'withdrawn', 1, 0 FROM waitlist_entries
+            WHERE status = 'withdrawn' AND left_at > now() - ${SURELY_KEPT}
+          UNION ALL SELECT event_id, user_id, outcome, 0, 1 FROM commands
+            WHERE replay_of IS NULL AND outcome IN ('booked', 'canceled', 'waiting', 'withdrawn')
+          UNION ALL SELECT event_id, promoted_user_id, 'promoted', 0, 1 FROM commands
+            WHERE replay_of IS NULL AND promoted_user_id IS NOT NULL
+        ) effects WHERE ${wanted('event_id')} GROUP BY event_id, user_id, effect
+      ) c WHERE changes > answers`,
+  },
+  {
+    name: 'replays_repeat',
+    promise: 'an answer given again for a key is the first one',
+    text: `SELECT r.event_id, format('%s: %s, but %s: %s', r.command_id, r.outcome, first.command_id, first.outcome)
+          AS detail
+      FROM commands r JOIN commands first ON first.command_id = r.replay_of
+      WHERE ${wanted('r.event_id')} AND (
+        first.replay_of IS NOT NULL
+        OR (r.type, r.event_id, r.user_id, r.caller, r.outcome)
+          <> (first.type, first.event_id, first.user_id, first.caller, first.outcome)
+        OR (r.position, r.booking_sequence) IS DISTINCT FROM (first.position, first.booking_sequence))`,
+  },
+  {
+    name: 'keys_have_command',
+    promise: 'every idempotency key of the last 24 hours names an answer given to its caller',
+    text: `SELECT coalesce(c.event_id, 0) AS event_id,
+        format('a key of %s names %s', k.caller, coalesce(c.command_id || ' of ' || c.caller, 'no command')) AS detail
+      FROM idempotency_keys k LEFT JOIN commands c USING (command_id)
+      WHERE k.created_at > now() - interval '24 hours' AND c.caller IS DISTINCT FROM k.caller
+        AND ($1::bigint[] IS NULL OR c.event_id = ANY ($1::bigint[]))`,
+  },
+]

@@ -1,0 +1,55 @@
+import { type PromiseCheck, wanted } from './check.js'
+
+const COUNTED = `
+  SELECT e.event_id, e.total_tickets, e.available_tickets, e.waiting_count,
+    coalesce(b.booked, 0) AS booked, coalesce(w.waiting, 0) AS waiting
+  FROM events e
+  LEFT JOIN (
+    SELECT event_id, count(*) AS booked FROM bookings WHERE status = 'confirmed' GROUP BY event_id
+  ) b USING (event_id)
+  LEFT JOIN (
+    SELECT event_id, count(*) AS waiting FROM waitlist_entries WHERE status = 'waiting' GROUP BY event_id
+  ) w USING (event_id)
+  WHERE ${wanted('e.event_id')}`
+
+/** The counters on the event row and in the blocks, against the rows they stand for. */
+export const counterChecks: PromiseCheck[] = [
+  {
+    name: 'never_oversold',
+    promise: 'no event has more live bookings than tickets',
+    text: `SELECT event_id, format('%s bookings for %s tickets', booked, total_tickets) AS detail
+      FROM (${COUNTED}) c WHERE booked > total_tickets`,
+  },
+  {
+    name: 'no_free_ticket_while_waiting',
+    promise: 'nobody waits while a ticket is free',
+    text: `SELECT event_id, format('%s wait, %s of %s tickets are booked', waiting, booked, total_tickets) AS detail
+      FROM (${COUNTED}) c WHERE waiting > 0 AND booked < total_tickets`,
+  },
+  {
+    name: 'available_counted',
+    promise: 'free tickets are all tickets less the live bookings',
+    text: `SELECT event_id,
+        format('%s free of %s, but %s are booked', available_tickets, total_tickets, booked) AS detail
+      FROM (${COUNTED}) c WHERE available_tickets <> total_tickets - booked`,
+  },
+  {
+    name: 'waiting_counted',
+    promise: 'the length of a waiting list is the number of those who wait',
+    text: `SELECT event_id, format('%s counted, %s wait', waiting_count, waiting) AS detail
+      FROM (${COUNTED}) c WHERE waiting_count <> waiting`,
+  },
+  {
+    name: 'blocks_counted',
+    promise: 'each block of a waiting list counts those who wait in it',
+    text: `SELECT event_id, format('block %s counts %s, %s wait', block, counted, waiting) AS detail
+      FROM (
+        SELECT event_id, block, coalesce(b.waiting_count, 0) AS counted, coalesce(w.waiting, 0) AS waiting
+        FROM waitlist_blocks b
+        FULL JOIN (
+          SELECT event_id, sequence >> 10 AS block, count(*) AS waiting
+          FROM waitlist_entries WHERE status = 'waiting' GROUP BY 1, 2
+        ) w USING (event_id, block)
+      ) c WHERE counted <> waiting AND ${wanted('event_id')}`,
+  },
+]

@@ -1,0 +1,95 @@
+import { type PromiseCheck, wanted } from './check.js'
+
+const PROMOTIONS = `
+  SELECT event_id, user_id, sequence, row_number() OVER (PARTITION BY event_id ORDER BY sequence) AS nth`
+
+/** Promoted entries beside the bookings they became, both in order. */
+const PAIRED = `
+  SELECT event_id, nth, w.sequence AS entry_sequence, w.user_id AS entry_user, b.sequence AS booking_sequence,
+    b.user_id AS booking_user
+  FROM (${PROMOTIONS} FROM waitlist_entries WHERE status = 'promoted' AND ${wanted('event_id')}) w
+  FULL JOIN (${PROMOTIONS} FROM bookings WHERE promoted AND ${wanted('event_id')}) b USING (event_id, nth)`
+
+/**
+ * First come, first served. Bookings and places in the list are numbered in the order of decisions, a promotion takes
+ * a number of its own: everything below follows from the numbers, and no clock has a part in it.
+ */
+export const orderChecks: PromiseCheck[] = [
+  {
+    name: 'numbers_given_once',
+    promise: 'every number of an event up to its last was given to one booking or place in the list',
+    text: `SELECT event_id, format('last number %s, %s rows, %s numbers from %s to %s', last_sequence, rows, numbers,
+          lowest, highest) AS detail
+      FROM (
+        SELECT e.event_id, e.last_sequence, count(r.sequence) AS rows, count(DISTINCT r.sequence) AS numbers,
+          coalesce(min(r.sequence), 1) AS lowest, coalesce(max(r.sequence), 0) AS highest
+        FROM events e
+        LEFT JOIN (
+          SELECT event_id, sequence FROM bookings UNION ALL SELECT event_id, sequence FROM waitlist_entries
+        ) r USING (event_id)
+        WHERE ${wanted('e.event_id')} GROUP BY e.event_id
+      ) c
+      WHERE rows <> last_sequence OR numbers <> rows OR lowest <> 1 OR highest <> last_sequence`,
+  },
+  {
+    name: 'promoted_in_order',
+    promise: 'tickets that came free went to the waiting list in its order',
+    text: `SELECT event_id, format('promotion %s: place %s of %s, booking %s of %s', nth, entry_sequence, entry_user,
+          booking_sequence, booking_user) AS detail
+      FROM (${PAIRED}) p
+      WHERE entry_user IS DISTINCT FROM booking_user OR booking_sequence < entry_sequence`,
+  },
+  {
+    name: 'nobody_passed_over',
+    promise: 'nobody still waits who came before somebody that was served',
+    text: `SELECT event_id, format('number %s waits, number %s was served', first_waiting, last_served) AS detail
+      FROM (
+        SELECT event_id, min(sequence) AS first_waiting FROM waitlist_entries
+        WHERE status = 'waiting' AND ${wanted('event_id')} GROUP BY event_id
+      ) w
+      JOIN (
+        SELECT event_id, max(sequence) AS last_served FROM (
+          SELECT event_id, sequence FROM bookings WHERE NOT promoted
+          UNION ALL SELECT event_id, sequence FROM waitlist_entries WHERE status = 'promoted'
+        ) served GROUP BY event_id
+      ) s USING (event_id)
+      WHERE first_waiting < last_served`,
+  },
+  {
+    name: 'nobody_overtaken',
+    promise: 'nobody was booked straight away while somebody who was promoted later waited',
+    text: `SELECT event_id, format('booking %s of %s came before the promotion %s', sequence, user_id, promoted_at_most)
+          AS detail
+      FROM (
+        SELECT event_id, sequence, user_id, straight,
+          max(booking_sequence) OVER (PARTITION BY event_id ORDER BY sequence) AS promoted_at_most
+        FROM (
+          SELECT event_id, sequence, user_id, true AS straight, NULL::bigint AS booking_sequence
+          FROM bookings WHERE NOT promoted AND ${wanted('event_id')}
+          UNION ALL
+          SELECT event_id, entry_sequence, entry_user, false, booking_sequence FROM (${PAIRED}) p
+        ) arrivals
+      ) o
+      WHERE straight AND promoted_at_most > sequence`,
+  },
+  {
+    name: 'head_not_too_far',
+    promise: 'nobody waits before the place at which the search for the next one begins',
+    text: `SELECT w.event_id, format('number %s waits, the search begins at %s', min(w.sequence),
+          e.waitlist_head_sequence) AS detail
+      FROM waitlist_entries w JOIN events e USING (event_id)
+      WHERE w.status = 'waiting' AND w.sequence < e.waitlist_head_sequence AND ${wanted('w.event_id')}
+      GROUP BY w.event_id, e.waitlist_head_sequence`,
+  },
+  {
+    name: 'times_complete',
+    promise: 'what ended has the time at which it ended, and nothing else has',
+    text: `SELECT event_id, format('%s %s is %s', what, sequence, status) AS detail
+      FROM (
+        SELECT event_id, 'booking' AS what, sequence, status, (canceled_at IS NULL) = (status = 'confirmed') AS fits
+        FROM bookings
+        UNION ALL
+        SELECT event_id, 'place', sequence, status, (left_at IS NULL) = (status = 'waiting') FROM waitlist_entries
+      ) r WHERE NOT fits AND ${wanted('event_id')}`,
+  },
+]

@@ -1,0 +1,59 @@
+import { mayHaveMore, type PrunedRows, pruneStep } from '@ticket-line/db'
+import { createLineRegistry } from '@ticket-line/shared'
+import type { Context } from '../context.js'
+import { createLineQueues } from '../lines/queues.js'
+import { scanKeys } from '../lines/scan.js'
+import { EXIT, plural, type Report } from '../report.js'
+
+export interface PruneArguments {
+  /** Outcomes older than this go; never less than the 24 h of the contract. */
+  olderThanHours: number
+}
+
+/** Completed jobs are kept this long for whoever looks into the dashboard; BullMQ removes them with the next job alone. */
+const COMPLETED_KEPT_MS = 3_600_000
+/** Pause between two full steps, so that service goes on beside them. */
+const STEP_PAUSE_MS = 50
+
+/** Removes what nobody can ask for any more: old rows in PostgreSQL, finished jobs of quiet lines in Redis. */
+export async function prune(context: Context, { olderThanHours }: PruneArguments): Promise<Report> {
+  const redis = await context.redis()
+  const registry = createLineRegistry(redis, context.layout, context.now)
+  const keptLines = await registry.linesWithJobsBefore(context.now() - olderThanHours * 3_600_000)
+  const rows: PrunedRows = { commands: 0, idempotencyKeys: 0, refreshTokens: 0 }
+  for (let full = true; full; ) {
+    const step = await pruneStep(context.pool(), olderThanHours, keptLines)
+    for (const kind of Object.keys(rows) as (keyof PrunedRows)[]) rows[kind] += step[kind]
+    full = mayHaveMore(step)
+    if (full) {
+      context.progress(`${plural(rows.commands, 'outcome')}, ${plural(rows.idempotencyKeys, 'key')}`)
+      await context.sleep(STEP_PAUSE_MS)
+    }
+  }
+  const jobs = await cleanFinished(context)
+  return {
+    exitCode: EXIT.fine,
+    data: { ok: true, olderThanHours, rows, jobs, keptLines },
+    lines: [
+      `PostgreSQL: ${plural(rows.commands, 'outcome')}, ${plural(rows.idempotencyKeys, 'idempotency key')}, ${plural(rows.refreshTokens, 'refresh token')}`,
+      `Redis: ${plural(jobs, 'finished job')}`,
+      ...keptLines.map(
+        (lineName) => `Outcomes of ${lineName} were kept: a job of that age still stands in it`,
+      ),
+    ],
+  }
+}
+
+async function cleanFinished(context: Context): Promise<number> {
+  const redis = await context.redis()
+  const queues = createLineQueues(redis, context.layout)
+  let jobs = 0
+  try {
+    for (const lineName of (await scanKeys(redis, context.layout)).lineNames) {
+      jobs += (await queues.queueOf(lineName).clean(COMPLETED_KEPT_MS, 1000, 'completed')).length
+    }
+  } finally {
+    await queues.close()
+  }
+  return jobs
+}

@@ -1,0 +1,80 @@
+import { createDatabase, type Pool } from '@ticket-line/db'
+import {
+  type Closers,
+  createPatientRedis,
+  type Env,
+  type LineLayout,
+  readEnv,
+  readLineLayout,
+} from '@ticket-line/shared'
+import type { Redis } from 'ioredis'
+
+/** What commands work with. Each server is connected to when it is first asked for. */
+export interface Context {
+  layout: LineLayout
+  retentionHours: number
+  /** @throws ConfigError where `DATABASE_URL` is missing */
+  pool(): Pool
+  /** @throws ConfigError where `REDIS_URL` is missing; rejects where it is out of reach */
+  redis(): Promise<Redis>
+  now(): number
+  sleep(ms: number): Promise<void>
+  /** Shows how far a long command is, to a person alone. */
+  progress(line: string): void
+}
+
+/** How long a server may take to be reached: an operator waits for the answer. */
+const CONNECT_TIMEOUT_MS = 5000
+
+/** @throws ConfigError naming the variable that cannot be used */
+export function createContext(environment: Env, closers: Closers, progress: Context['progress']): Context {
+  const env = readEnv(environment)
+  let pool: Pool | undefined
+  let redis: Redis | undefined
+
+  function openPool(): Pool {
+    const database = createDatabase({
+      url: env.text('DATABASE_URL'),
+      poolSize: 2,
+      applicationName: 'ticket-line ops',
+      connectTimeoutMs: CONNECT_TIMEOUT_MS,
+      // Each command that takes longer says so itself; this is the bound for those that do not.
+      statementTimeoutMs: 3_600_000,
+      idleInTransactionTimeoutMs: 10_000,
+      onIdleError: () => undefined,
+    })
+    closers.push('postgres', () => database.close())
+    return database.pool
+  }
+
+  async function openRedis(): Promise<Redis> {
+    const opened = createPatientRedis(env.text('REDIS_URL'), { lazyConnect: true, commandTimeout: 60_000 })
+    closers.push('redis', () => opened.disconnect())
+    let lastError: unknown
+    opened.on('error', (error) => {
+      lastError = error
+    })
+    let timer: NodeJS.Timeout | undefined
+    const late = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => reject(lastError ?? new Error('Redis does not answer')), CONNECT_TIMEOUT_MS)
+    })
+    await Promise.race([opened.ping(), late]).finally(() => clearTimeout(timer))
+    return opened
+  }
+
+  return {
+    layout: readLineLayout(env),
+    retentionHours: env.integer('OUTCOME_RETENTION_HOURS', 48, { min: 24, max: 87_600 }),
+    pool() {
+      pool ??= openPool()
+      return pool
+    },
+    async redis() {
+      redis ??= await openRedis()
+      return redis
+    },
+    now: () => Date.now(),
+    sleep: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
+    progress,
+  }
+}

@@ -1,0 +1,45 @@
+/** What a command ends with; scripts and probes may rely on the numbers. */
+export const EXIT = {
+  /** Everything is as it should be. */
+  fine: 0,
+  /** Something was found, or did not come in time: the report says what. */
+  found: 1,
+  /** The command line or a setting cannot be used. */
+  usage: 2,
+  /** A server is out of reach, or failed. */
+  unreachable: 3,
+} as const
+
+/** The result of a command, for a program and for a person. */
+export interface Report {
+  exitCode: number
+  /** Printed with `--json`, on one line. */
+  data: Record<string, unknown>
+  /** Printed otherwise. */
+  lines: string[]
+}
+
+/** Pads the columns of a small table. */
+export function table(rows: string[][]): string[] {
+  const widths: number[] = []
+  for (const row of rows)
+    row.forEach((cell, i) => {
+      widths[i] = Math.max(widths[i] ?? 0, cell.length)
+    })
+  return rows.map((row) =>
+    row
+      .map((cell, i) => cell.padEnd(widths[i] ?? 0))
+      .join('  ')
+      .trimEnd(),
+  )
+}
+
+/** `1 line`, `2 lines`. */
+export function plural(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? '' : 's'}`
+}
+
+/** A duration for a person. */
+export function seconds(ms: number): string {
+  return ms < 10_000 ? `${(ms / 1000).toFixed(1)} s` : `${Math.round(ms / 1000)} s`
+}

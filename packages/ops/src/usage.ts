@@ -1,0 +1,67 @@
+/** What `--help` says, for the tool and for each command. */
+export const USAGE = {
+  '': `Usage: npm run ops -- <command> [options]
+
+  verify       hold every promise against the rows
+  reconcile    find lines nobody serves and jobs left behind; mend them with --apply
+  event <id>   show an event: its line, who serves it, what waits, the last decisions
+  drain        wait until all lines are empty
+  prune        remove what nobody can ask for any more
+
+Every command takes --json (one JSON object on standard output) and --help.
+Exit codes: 0 all is well, 1 something was found or did not come in time, 2 the command
+line or a setting cannot be used, 3 a server is out of reach.
+DATABASE_URL, REDIS_URL, LINES, SHARDS and KEY_PREFIX are read from the environment or .env.
+`,
+  verify: `Usage: npm run ops -- verify [--event <id>]... [--examples <n>] [--timeout <s>] [--json]
+
+Holds every promise against the rows of PostgreSQL, as of one moment, in a read-only
+snapshot: safe on a live system and on a standby. Needs DATABASE_URL alone.
+
+  --event <id>     look at this event alone; may be given several times
+  --examples <n>   show at most n cases of each broken promise (default 5)
+  --timeout <s>    longest time that one check may take (default 600)
+
+Exit code 1: a promise is broken.
+`,
+  reconcile: `Usage: npm run ops -- reconcile [--apply] [--settle <s>] [--json]
+
+Compares the lines in Redis with what is decided in PostgreSQL, twice, and shows what was
+wrong both times: lines with jobs that nobody serves, jobs whose outcome is stored but that
+never completed, failed jobs that are undecided, jobs in no list, counts left behind.
+
+  --apply          mend what can be mended, and look again; safe to repeat, decides nothing
+  --settle <s>     pause between two looks (default 3)
+
+Exit code 1: something is wrong, or still wrong after --apply.
+`,
+  event: `Usage: npm run ops -- event <id> [--decisions <n>] [--json]
+
+Shows an event: its counters, its line, the active job and its lock, the worker processes
+that have the line open, what waits, and the last decisions.
+
+  --decisions <n>  how many of the last decisions to show (default 10)
+
+Exit code 1: there is no such event.
+`,
+  drain: `Usage: npm run ops -- drain [--timeout <s>] [--json]
+
+Waits until nothing stands in any line. Intake goes on as long as API processes run: stop
+them first (they store what they hold), and leave the workers running. Needed before LINES,
+SHARDS or KEY_PREFIX is changed.
+
+  --timeout <s>    give up after this long (default 300)
+
+Exit code 1: something is left.
+`,
+  prune: `Usage: npm run ops -- prune [--older-than <hours>] [--json]
+
+Removes outcomes, idempotency keys and refresh tokens that nobody can ask for any more, and
+finished jobs of quiet lines, now instead of in the workers' own time.
+
+  --older-than <hours>   age of outcomes that go (default OUTCOME_RETENTION_HOURS or 48, at
+                         least 24)
+`,
+} as const
+
+export type CommandName = Exclude<keyof typeof USAGE, ''>

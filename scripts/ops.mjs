@@ -1,0 +1,33 @@
+/**
+ * `npm run ops -- <command>`: the operators' tool (packages/ops) from a clone. It looks at the stack that `npm start` runs in this folder,
+ * or at DATABASE_URL and REDIS_URL.
+ */
+import { spawnSync } from 'node:child_process'
+import { fromRoot } from './lib/paths.mjs'
+import { Plain, runMain } from './lib/say.mjs'
+import { withDotEnv } from './lib/settings.mjs'
+import { runningStack } from './lib/stack.mjs'
+import { ensureToolchain } from './lib/toolchain.mjs'
+
+runMain(async () => {
+  // What it prints goes to stderr: stdout is for the report alone, which may be read by a program.
+  const ready = spawnSync(process.execPath, [fromRoot('scripts/bootstrap.mjs')], { stdio: ['ignore', 2, 2] })
+  if (ready.status !== 0) throw new Plain('The tool could not be built.')
+  const toolchain = await ensureToolchain()
+  const env = withDotEnv(process.env)
+  const stack = runningStack()
+  const tool = spawnSync(
+    toolchain.node,
+    ['--enable-source-maps', fromRoot('packages/ops/dist/main.js'), ...process.argv.slice(2)],
+    {
+      stdio: 'inherit',
+      env: {
+        ...env,
+        PATH: toolchain.env['PATH'],
+        DATABASE_URL: env['DATABASE_URL'] || env['PG_URL'] || stack?.databaseUrl,
+        REDIS_URL: env['REDIS_URL'] || stack?.redisUrl,
+      },
+    },
+  )
+  process.exitCode = tool.status ?? 1
+})
