@@ -70,3 +70,15 @@ export function defineScript(
   const run = (redis as unknown as Record<string, (...args: (string | number)[]) => Promise<unknown>>)[name]
   return (run as (...args: (string | number)[]) => Promise<unknown>).bind(redis)
 }
+
+/**
+ * Gathers what is sent on a connection in this moment, up to the end of the promise callbacks at hand, into one write to
+ * the socket: a write costs as much as most commands.
+ */
+export function writeTogether(redis: Redis): void {
+  const { stream } = redis
+  if (stream === undefined || stream.writableCorked > 0) return
+  stream.cork()
+  // Runs once no promise callback is left, so behind everything that they send.
+  process.nextTick(() => stream.uncork())
+}

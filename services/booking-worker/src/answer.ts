@@ -8,6 +8,7 @@ import {
   type Log,
   linePrefix,
   replyKey,
+  writeTogether,
 } from '@ticket-line/shared'
 import type { Redis } from 'ioredis'
 
@@ -39,6 +40,8 @@ export function createAnswer(redis: Redis, layout: LineLayout, log: Log): Answer
     const prefix = linePrefix(lineName, layout)
     const decided = new Map<number, number>()
     for (const { eventId } of payload.commands) decided.set(eventId, (decided.get(eventId) ?? 0) + 1)
+    // The completion of the job follows in the same moment.
+    writeTogether(redis)
     answer(
       replyKey(prefix, payload.replyTo),
       `${prefix}:${lineName}:wait`,

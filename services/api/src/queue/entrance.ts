@@ -5,6 +5,7 @@ import {
   type LineLayout,
   linePrefix,
   linesKey,
+  writeTogether,
 } from '@ticket-line/shared'
 import type { Redis } from 'ioredis'
 import { LRUCache } from 'lru-cache'
@@ -115,6 +116,7 @@ export function createEntrance(deps: EntranceDeps): Entrance {
   return {
     enter(lineName, counts) {
       if (!isFarFromBound(counts)) return send(lineName, counts, maxQueueDepth)
+      writeTogether(redis)
       // The add on the same connection meets the same fate and reports it.
       send(lineName, counts, -1).catch(() => undefined)
       return counts

@@ -40,7 +40,8 @@ export function createRecheck(deps: RecheckDeps): () => void {
     )
     const result = await deps.store(job)
     // It was stored once and may yet turn up (a failover that is undone): nobody can say that it will not.
-    if (result.kind !== 'stored') deps.storeEnded(job, result.kind === 'refused' ? { kind: 'unknown' } : result)
+    if (result.kind !== 'stored')
+      deps.storeEnded(job, result.kind === 'refused' ? { kind: 'unknown' } : result)
   }
 
   return () => {

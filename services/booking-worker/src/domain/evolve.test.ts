@@ -1,0 +1,88 @@
+import { describe, expect, it } from 'vitest'
+import { type EventState, type LoadedEvent, startBatch } from './event-state.js'
+import { evolve } from './evolve.js'
+
+function event(loaded: Partial<LoadedEvent> = {}): EventState {
+  return startBatch({
+    eventId: 1,
+    totalTickets: 3,
+    availableTickets: 0,
+    waitingCount: 0,
+    lastSequence: 20,
+    waitlistHeadSequence: 4,
+    claims: new Map(),
+    heads: [],
+    headsComplete: true,
+    ...loaded,
+  })
+}
+
+describe('what a change does to the working copy of an event', () => {
+  it('a booking takes a ticket and a number', () => {
+    const state = event({ availableTickets: 2 })
+
+    evolve(state, { type: 'booked', userId: 'ann', sequence: 21 })
+
+    expect(state).toMatchObject({ availableTickets: 1, lastSequence: 21 })
+    expect(state.claims.get('ann')).toEqual({ kind: 'booking', sequence: 21 })
+  })
+
+  it('who joins a list that is loaded to its end can be promoted in the same batch', () => {
+    const state = event()
+
+    evolve(state, { type: 'joined', userId: 'ann', sequence: 21 })
+
+    expect(state.heads).toEqual([{ sequence: 21, userId: 'ann' }])
+    expect(state).toMatchObject({ waitingCount: 1, lastSequence: 21 })
+  })
+
+  it('who joins a list that goes on behind what was loaded stands behind all of it', () => {
+    const state = event({ waitingCount: 9, heads: [{ sequence: 5, userId: 'bob' }], headsComplete: false })
+
+    evolve(state, { type: 'joined', userId: 'ann', sequence: 21 })
+
+    expect(state.heads).toHaveLength(1)
+    expect(state.claims.get('ann')).toEqual({ kind: 'waiting', sequence: 21, loadedRank: 10 })
+  })
+
+  it('ranks of those who join count nobody out who left: that is done when the rank is asked for', () => {
+    const state = event({
+      waitingCount: 1,
+      heads: [{ sequence: 5, userId: 'bob' }],
+      claims: new Map([['bob', { kind: 'waiting', sequence: 5, loadedRank: undefined }]]),
+    })
+
+    evolve(state, { type: 'withdrawn', userId: 'bob', sequence: 5 })
+    evolve(state, { type: 'joined', userId: 'ann', sequence: 21 })
+
+    expect(state.claims.get('ann')).toMatchObject({ loadedRank: 2 })
+    expect(state.departed).toEqual(new Set([5]))
+    expect(state.waitingCount).toBe(1)
+  })
+
+  it('the head moves on past everybody who left, in whatever order they did', () => {
+    const heads = [5, 6, 8].map((sequence) => ({ sequence, userId: `user-${sequence}` }))
+    const state = event({ waitingCount: 4, heads, headsComplete: false })
+
+    evolve(state, { type: 'withdrawn', userId: 'user-6', sequence: 6 })
+    expect(state).toMatchObject({ nextHead: 0, waitlistHeadSequence: 4 })
+
+    evolve(state, { type: 'promoted', userId: 'user-5', entrySequence: 5, sequence: 21 })
+    expect(state).toMatchObject({ nextHead: 2, waitlistHeadSequence: 7, waitingCount: 2 })
+  })
+
+  it('a cancel and its promotion leave as many tickets as before', () => {
+    const heads = [{ sequence: 5, userId: 'bob' }]
+    const state = event({
+      waitingCount: 1,
+      heads,
+      claims: new Map([['ann', { kind: 'booking', sequence: 2 }]]),
+    })
+
+    evolve(state, { type: 'canceled', userId: 'ann', sequence: 2 })
+    evolve(state, { type: 'promoted', userId: 'bob', entrySequence: 5, sequence: 21 })
+
+    expect(state).toMatchObject({ availableTickets: 0, waitingCount: 0, lastSequence: 21 })
+    expect(state.claims).toEqual(new Map([['bob', { kind: 'booking', sequence: 21 }]]))
+  })
+})
