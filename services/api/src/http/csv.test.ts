@@ -25,6 +25,7 @@ describe('csvField', () => {
 
 describe('csvStream', () => {
   const toFields = (row: { n: number }) => [row.n]
+  const unexpected = (error: unknown) => expect.unreachable(String(error))
   async function* portions(onEnd: () => void) {
     try {
       yield [{ n: 2 }, { n: 3 }]
@@ -41,7 +42,7 @@ describe('csvStream', () => {
       first: [{ n: 1 }],
       rest,
       toFields,
-      onError: expect.unreachable,
+      onError: unexpected,
     })
     expect(await new Response(stream).text()).toBe('n\r\n1\r\n2\r\n3\r\n4\r\n')
   })
@@ -50,11 +51,27 @@ describe('csvStream', () => {
     const onEnd = vi.fn()
     const rest = portions(onEnd)
     await rest.next()
-    const stream = csvStream({ columns: ['n'], first: [], rest, toFields, onError: expect.unreachable })
+    const stream = csvStream({ columns: ['n'], first: [], rest, toFields, onError: unexpected })
     const reader = stream.getReader()
     await reader.read()
     await reader.cancel()
     expect(onEnd).toHaveBeenCalledOnce()
+  })
+
+  it('minds no client that goes away while rows are fetched', async () => {
+    const { promise: fetched, resolve: fetch } = Promise.withResolvers<void>()
+    async function* slow() {
+      await fetched
+      yield [{ n: 2 }]
+    }
+    const stream = csvStream({ columns: ['n'], first: [], rest: slow(), toFields, onError: unexpected })
+    const reader = stream.getReader()
+    await reader.read()
+    const pending = reader.read()
+    const canceled = reader.cancel()
+    fetch()
+    await canceled
+    expect((await pending).done).toBe(true)
   })
 
   it('breaks off with a word to the log, and none of it to the client', async () => {

@@ -31,6 +31,7 @@ export interface CsvSource<Row> {
 export function csvStream<Row>(source: CsvSource<Row>): ReadableStream<Uint8Array> {
   const { rest, toFields, onError } = source
   const encoder = new TextEncoder()
+  let canceled = false
   const lines = (rows: Row[]): string => rows.map((row) => csvLine(toFields(row))).join('')
   return new ReadableStream<Uint8Array>(
     {
@@ -40,6 +41,8 @@ export function csvStream<Row>(source: CsvSource<Row>): ReadableStream<Uint8Arra
       async pull(controller) {
         try {
           const { done, value } = await rest.next()
+          // The client went away while the rows were fetched.
+          if (canceled) return
           if (done) controller.close()
           else controller.enqueue(encoder.encode(lines(value)))
         } catch (error) {
@@ -48,6 +51,7 @@ export function csvStream<Row>(source: CsvSource<Row>): ReadableStream<Uint8Arra
         }
       },
       async cancel() {
+        canceled = true
         await rest.return(undefined)
       },
     },

@@ -99,12 +99,20 @@ export interface Call {
   rawBody?: NonNullable<RequestInit['body']>
 }
 
+export interface Answer {
+  status: number
+  headers: Response['headers']
+  text: string
+  // biome-ignore lint/suspicious/noExplicitAny: tests look into bodies of every shape
+  json: any
+}
+
 /** `call(app, 'POST /book', { as: 'ada', body: { eventId: 1 } })`; the answer's JSON comes along. */
 export async function call(
   app: ReturnType<typeof appUnderTest>,
   line: string,
   { as, headers, body, rawBody }: Call = {},
-) {
+): Promise<Answer> {
   const [method = 'GET', path = '/'] = line.split(' ')
   const all = new Headers(headers)
   if (as !== undefined) all.set('authorization', `Test ${as}`)
@@ -114,7 +122,6 @@ export async function call(
   if (sent !== undefined) Object.assign(init, { body: sent, duplex: 'half' })
   const response = await app.request(path, init)
   const text = await response.text()
-  // biome-ignore lint/suspicious/noExplicitAny: tests look into bodies of every shape
-  const json: any = text.startsWith('{') ? JSON.parse(text) : undefined
+  const json = text.startsWith('{') ? JSON.parse(text) : undefined
   return { status: response.status, headers: response.headers, text, json }
 }
