@@ -1,0 +1,126 @@
+import { execFile } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { promisify } from 'node:util'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { type Child, startChild } from '../../scripts/lib/child.mjs'
+import { freePort, until } from '../../scripts/lib/net.mjs'
+import { fromRoot, root } from '../../scripts/lib/paths.mjs'
+import { which } from '../../scripts/lib/run.mjs'
+import { processes } from '../../scripts/lib/server.mjs'
+
+const shell = promisify(execFile)
+const folder = mkdtempSync(path.join(tmpdir(), 'ticket-line-start-'))
+afterAll(() => rmSync(folder, { recursive: true, force: true }))
+
+/** A script as somebody at a terminal runs it, with its data in a folder of this suite's. */
+async function script(name: string, args: string[] = [], env: Record<string, string> = {}) {
+  const lines: string[] = []
+  const child = await startChild({
+    name,
+    command: process.execPath,
+    args: [fromRoot('scripts', name), ...args],
+    cwd: root,
+    env: { PATH: process.env['PATH'], HOME: process.env['HOME'], DATA_DIR: folder, ...env },
+    stopSignal: 'SIGINT',
+    onLine: (line) => lines.push(line),
+  })
+  const says = async (text: string) => {
+    const said = () => lines.some((line) => line.includes(text))
+    await until(() => said() || !child.running(), { timeoutMs: 90_000 })
+    expect(said(), `${name} says "${text}"; it said:\n${lines.join('\n')}`).toBe(true)
+  }
+  return { child, lines, says }
+}
+
+describe('npm start', () => {
+  let start: Child
+  let said: string[] = []
+
+  beforeAll(async () => {
+    const { child, lines, says } = await script('start.mjs', [], { PORT: String(await freePort()) })
+    start = child
+    said = lines
+    await says('Ctrl-C stops everything')
+  }, 120_000)
+  afterAll(() => start.stop(30_000))
+
+  it('prints calls that work when they are pasted, and work again', async ({ skip }) => {
+    skip(which('curl') === undefined, 'there is no curl here')
+    const calls = said.filter((line) => /^(TOKEN=|JOB=|curl )/.test(line))
+    expect(calls).toHaveLength(5)
+
+    for (let round = 0; round < 2; round++) {
+      const { stdout } = await shell('sh', ['-c', calls.join('\n')])
+      const [booked, status, job] = stdout
+        .trim()
+        .split('\n')
+        .map((line) => JSON.parse(line))
+      expect(booked).toEqual({ message: 'Ticket booked' })
+      expect(status).toEqual({ eventId: 1, availableTickets: 99, waitingListCount: 0 })
+      expect(job).toMatchObject({ state: 'done', body: { message: 'Booking canceled' } })
+    }
+  })
+
+  it('refuses to start twice on the same data, and says what joins instead', async () => {
+    const second = await script('start.mjs', [], { PORT: String(await freePort()) })
+    await second.says('already runs')
+    expect((await second.child.exited).code).toBe(1)
+  })
+
+  it('starts a worker again that died', async () => {
+    const { services } = JSON.parse(readFileSync(path.join(folder, 'stack.json'), 'utf8'))
+    const isWorker = (pid: number, line: string) => services.includes(pid) && line.includes('booking-worker')
+    const worker = (await processes()).find(([pid, , line]) => isWorker(pid, line))
+    process.kill(worker?.[0] ?? Number.NaN, 'SIGKILL')
+
+    expect(
+      await until(() => said.some((line) => /booking-worker ended.*starts again/.test(line)), {
+        timeoutMs: 5_000,
+      }),
+    ).toBe(true)
+    const after = () => JSON.parse(readFileSync(path.join(folder, 'stack.json'), 'utf8')).services.length
+    expect(await until(() => after() === services.length + 1, { timeoutMs: 10_000 })).toBe(true)
+  })
+
+  it('is joined by more processes, and leaves none behind when it ends', async () => {
+    const worker = await script('run-service.mjs', ['worker'])
+    const api = await script('run-service.mjs', ['api'], { PORT: String(await freePort()) })
+    await Promise.all([worker.says('"msg":"ready"'), api.says('API on http://')])
+
+    await start.stop(30_000)
+
+    expect(await start.exited).toEqual({ code: 0, signal: null })
+    expect((await worker.child.exited).code).toBe(0)
+    expect((await api.child.exited).code).toBe(0)
+    const left = async () => (await processes()).filter(([, , line]) => line.includes(folder))
+    expect(await until(async () => (await left()).length === 0, { timeoutMs: 5_000 })).toBe(true)
+  })
+})
+
+describe('what cannot work', () => {
+  it('is said in one line: a port in use', async () => {
+    const other = createServer().listen(0)
+    const { port } = other.address() as AddressInfo
+    const { child, says } = await script('start.mjs', [], { PORT: String(port) })
+    await says(`Port ${port} is in use`)
+    expect((await child.exited).code).toBe(1)
+    other.close()
+  })
+
+  it('is said in one line: a server that does not answer', async () => {
+    const env = { PORT: String(await freePort()), REDIS_URL: `redis://127.0.0.1:${await freePort()}` }
+    const { child, says } = await script('start.mjs', [], env)
+    await says('REDIS_URL names a Redis at 127.0.0.1')
+    expect((await child.exited).code).toBe(1)
+  })
+
+  it('is said in one line: nothing to join', async () => {
+    const { child, says } = await script('run-service.mjs', ['worker'])
+    await says('There is nothing to join')
+    expect((await child.exited).code).toBe(1)
+  })
+})
