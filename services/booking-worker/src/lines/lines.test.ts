@@ -24,7 +24,8 @@ function given(options: Partial<LinesDeps> = {}) {
       busy: () => server.atWork,
       assertGlobalConcurrency: async () => undefined,
       close: async () => {
-        await new Promise((resolve) => setTimeout(resolve, 5))
+        do await new Promise((resolve) => setTimeout(resolve, 5))
+        while (server.atWork)
         closed.push(lineName)
         servers.delete(lineName)
       },
@@ -117,19 +118,45 @@ describe('at the bound of open lines', () => {
     expect(namesOf(lines)).toEqual(['a', 'c', 'd'])
   })
 
-  it('a line at a job is not closed, however long that takes', async () => {
-    const { lines, closed, serve } = given({ maxOpenLines: 1 })
+  it('lines that others serve do not keep a line without jobs from making room', async () => {
+    const { lines, withWork, serve } = given()
+    for (const name of ['a', 'b', 'c']) lines.want(name)
+    await pass(10)
+    serve('c').lastActiveMs = 200
+    withWork.add('a').add('b')
+
+    lines.want('d')
+    await pass(600)
+
+    expect(namesOf(lines)).toEqual(['a', 'b', 'd'])
+  })
+
+  it('a line finishes the job at hand before it makes room', async () => {
+    const { lines, withWork, closed, serve } = given({ maxOpenLines: 1 })
     lines.want('a')
     await pass(10)
     serve('a').atWork = true
+    withWork.add('a').add('b')
 
     lines.want('b')
-    await pass(600)
+    await pass(3000)
     expect(closed).toEqual([])
 
     serve('a').atWork = false
-    await pass(600)
+    await pass(10)
     expect(namesOf(lines)).toEqual(['b'])
+  })
+
+  it('lines with jobs stay for lines that have none', async () => {
+    const { lines, withWork, closed } = given({ maxOpenLines: 1 })
+    withWork.add('a')
+    lines.want('a')
+    await pass(10)
+
+    lines.want('b')
+    await pass(5000)
+
+    expect(closed).toEqual([])
   })
 
   it('no line with jobs waits for more than two seconds, also where every open line always has more', async () => {

@@ -30,12 +30,16 @@ const TICK_MS = 250
 const OPENING_AT_ONCE = 8
 /** How long after its closing a line is looked at again: longer than an API process keeps a note to itself. */
 const RECHECK_AFTER_MS = 1000
+/** How long a line with work keeps its place while others with work wait for room. */
+const TURN_MS = 1000
+/** Lines that make room in one look. */
+const LEAVING_AT_ONCE = 64
 
 /**
  * Keeps a bounded number of lines open. A line is in one of four states: *wanted* (in order of asking), *opening*,
  * *open*, *closing*. It moves on when asked for (`want`), when room comes free, when it is idle for `idleMs`, or when
- * others wait for room and it has nothing to do. A closed line is looked at once more, since a job may have
- * arrived while it closed.
+ * others wait for room and it has nothing to do. Where all open lines have work, and so perhaps another process that
+ * serves them, they take turns. A closed line is looked at once more, since a job may have arrived while it closed.
  */
 export function createLines(deps: LinesDeps): Lines {
   const { log, now } = deps
@@ -44,6 +48,7 @@ export function createLines(deps: LinesDeps): Lines {
   const closing = new Map<string, Promise<void>>()
   const wanted = new Set<string>()
   const recheckAt = new Map<string, number>()
+  const openedAt = new WeakMap<LineServer, number>()
   let stopped = false
 
   function want(lineName: string): void {
@@ -73,6 +78,7 @@ export function createLines(deps: LinesDeps): Lines {
   function opened(lineName: string, line: LineServer): void {
     opening.delete(lineName)
     open.set(lineName, line)
+    openedAt.set(line, now())
     if (stopped) void closeLine(line, false)
     fill()
   }
@@ -93,22 +99,33 @@ export function createLines(deps: LinesDeps): Lines {
     return done
   }
 
-  /** Closes what is idle; where others wait for room, also what has been without a job for a moment. */
+  /** Closes what is idle; where others wait for room, also what has nothing to do, or whose turn is over. */
   async function makeRoom(): Promise<void> {
-    const lines = [...open.values()].filter((line) => !line.busy())
-    const idle = lines.filter((line) => now() - line.lastActiveAtMs() >= deps.idleMs)
-    const needed = Math.min(wanted.size, 64) - (deps.maxOpenLines - open.size - opening.size - closing.size)
-    const crowded =
-      needed > 0 ? lines.sort((a, b) => a.lastActiveAtMs() - b.lastActiveAtMs()).slice(0, 2 * needed) : []
-    const candidates = new Map([...idle, ...crowded].map((line) => [line.lineName, line]))
-    if (candidates.size === 0) return
-    const working = new Set(await deps.withWork([...candidates.keys()]))
-    let spare = Math.max(needed, 0)
-    for (const [lineName, line] of candidates) {
-      if (working.has(lineName) || line.busy() || !open.has(lineName)) continue
-      if (!idle.includes(line) && spare-- <= 0) continue
+    const room = deps.maxOpenLines - open.size - opening.size - closing.size
+    const needed = Math.max(0, Math.min(wanted.size, LEAVING_AT_ONCE) - room)
+    const isIdle = (line: LineServer): boolean => now() - line.lastActiveAtMs() >= deps.idleMs
+    const candidates = [...open.values()].filter((line) => needed > 0 || (isIdle(line) && !line.busy()))
+    if (candidates.length === 0) return
+    const waiting = needed > 0 ? [...wanted].slice(0, LEAVING_AT_ONCE) : []
+    const working = new Set(await deps.withWork([...candidates.map((line) => line.lineName), ...waiting]))
+    let spare = needed
+    const byIdleness = candidates.sort((a, b) => a.lastActiveAtMs() - b.lastActiveAtMs())
+    for (const line of byIdleness) {
+      if (working.has(line.lineName) || line.busy() || open.get(line.lineName) !== line) continue
+      if (!isIdle(line) && spare <= 0) continue
+      spare -= 1
       void closeLine(line, false)
     }
+    const turns = Math.min(spare, waiting.filter((lineName) => working.has(lineName)).length)
+    if (turns > 0) takeTurns(turns)
+  }
+
+  /** Closes those that have been open longest; what they are at is finished first. */
+  function takeTurns(count: number): void {
+    const openSince = (line: LineServer): number => openedAt.get(line) ?? 0
+    const over = [...open.values()].filter((line) => now() - openSince(line) >= TURN_MS)
+    for (const line of over.sort((a, b) => openSince(a) - openSince(b)).slice(0, count))
+      void closeLine(line, false)
   }
 
   async function recheckClosed(): Promise<void> {
