@@ -1,4 +1,4 @@
-import type { Log } from '@ticket-line/shared'
+import { AppError, type Log } from '@ticket-line/shared'
 import type { Hono, MiddlewareHandler } from 'hono'
 import type { Redis } from 'ioredis'
 import type { AppEnv } from '../http/env.js'
@@ -36,10 +36,25 @@ export function registerAdminRoutes(app: Hono<AppEnv>, deps: AdminDeps): void {
       ? undefined
       : createBoardSessions({ key: keyring.session, redis, prefix, secure: secureCookies })
 
-  app.use('/admin/*', plainPathsOnly, deps.limit)
+  app.use('/admin/*', plainPathsOnly, needsRedis(redis), deps.limit)
   app.get('/admin', (c) => reply(c, 302, null, { location: '/admin/queues' }))
   if (signIn !== undefined && sessions !== undefined) registerSignInRoutes(app, { signIn, sessions })
   const ways = { ...(signIn !== undefined && { signIn }), ...(sessions !== undefined && { sessions }) }
   app.use('/admin/queues/*', createAuthorize({ verifyToken, overrides, ...ways }))
   registerBoard(app, { ...deps, writable: deps.config.writable })
+}
+
+/** Without Redis nothing can be shown, and no session or failed sign-in be looked up: the dashboard is closed. */
+function needsRedis(redis: Redis): MiddlewareHandler<AppEnv> {
+  return async function needsRedis(_c, next) {
+    try {
+      await redis.ping()
+    } catch (cause) {
+      throw new AppError('unavailable', 'The dashboard cannot reach Redis right now.', {
+        cause,
+        headers: { 'Retry-After': '1' },
+      })
+    }
+    return next()
+  }
 }

@@ -24,7 +24,7 @@ import { createTokenVerifier, type TokenVerifier } from './verify-token.js'
 
 /** Sign-ins that may wait for a hash, and for how long: beyond that it is a flood. */
 const MAX_WAITING_SIGN_INS = 128
-const MAX_SIGN_IN_WAIT_MS = 5000
+const MAX_SIGN_IN_WAIT_MS = 10_000
 
 export interface IdentityDeps {
   config: IdentityConfig

@@ -1,0 +1,347 @@
+import { once } from 'node:events'
+import { connect } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { until } from '../../scripts/lib/net.mjs'
+import type { Client, Reply } from '../stack/client.ts'
+import { type System, startSystem } from '../stack/system.ts'
+
+const admin = { userId: 'root', password: 'a wall of wet slate' }
+const adminEnv = { ADMIN_USER: admin.userId, ADMIN_PASSWORD: admin.password }
+const password = 'tall ferns by the river'
+const form = { 'content-type': 'application/x-www-form-urlencoded' }
+const basic = (userId: string, secret: string) => ({
+  authorization: `Basic ${Buffer.from(`${userId}:${secret}`).toString('base64')}`,
+})
+
+let system: System
+let nextUser = 0
+
+beforeAll(async () => {
+  system = await startSystem({ apis: 1, workers: 1, env: adminEnv })
+})
+afterAll(() => system?.stop())
+
+function signIn(fields: Record<string, string>, headers: Record<string, string> = {}): Promise<Reply> {
+  const rawBody = new URLSearchParams(fields).toString()
+  return system.api.request('POST', '/admin/login', undefined, { rawBody, headers: { ...form, ...headers } })
+}
+
+const cookieOf = (answer: Reply) => answer.headers.get('set-cookie')?.split(';')[0] ?? ''
+
+async function session(who = admin): Promise<{ headers: { cookie: string } }> {
+  const answer = await signIn(who)
+  expect(answer).toMatchObject({ status: 303 })
+  return { headers: { cookie: cookieOf(answer) } }
+}
+
+const board = (headers: Record<string, string> = {}, path = '/admin/queues/api/queues') =>
+  system.api.get(path, { headers })
+
+const bearer = async (role: 'user' | 'organizer' | 'admin', userId = `${role}-elsewhere`) => ({
+  authorization: `Bearer ${await system.token(userId, role)}`,
+})
+
+async function newAdmin(): Promise<typeof admin> {
+  const who = { userId: `admin-${++nextUser}`, password }
+  await system.api.post('/register', who)
+  await setRole(who.userId, 'admin')
+  return who
+}
+
+async function setRole(userId: string, role: string): Promise<void> {
+  const token = await system.token('boss', 'admin')
+  expect((await system.api.put(`/users/${userId}/role`, { role }, { token })).status).toBe(200)
+}
+
+describe('the dashboard', () => {
+  it('is for admins, and sends a browser to the sign-in page', async () => {
+    for (const path of [
+      '/admin/queues',
+      '/admin/queues/api/queues',
+      '/admin/queues/static/favicon.ico',
+      '/admin/queues/x',
+    ]) {
+      expect(await board({}, path)).toMatchObject({ status: 401, body: { code: 'unauthorized' } })
+      expect((await board(await bearer('user'), path)).status).toBe(403)
+      expect((await board(await bearer('organizer'), path)).status).toBe(403)
+    }
+    const answer = await board({ accept: 'text/html' }, '/admin/queues')
+    expect(answer.status).toBe(303)
+    expect(answer.headers.get('location')).toBe('/admin/login')
+    expect((await board()).headers.get('www-authenticate')).toMatch(/^Basic .*, Bearer$/)
+    expect((await board({ authorization: 'Bearer forged' })).status).toBe(401)
+  })
+
+  it('opens to the token of an admin', async () => {
+    const headers = await bearer('admin')
+    expect(await board(headers)).toMatchObject({ status: 200 })
+    const page = await board(headers, '/admin/queues')
+    expect(page.status).toBe(200)
+    expect(page.headers.get('content-type')).toMatch(/^text\/html/)
+    expect(page.headers.get('cache-control')).toBe('no-store')
+    expect(page.headers.get('x-content-type-options')).toBe('nosniff')
+    const policy = page.headers.get('content-security-policy')
+    expect(policy).toMatch(/script-src 'self';/)
+    expect(policy).toMatch(/frame-ancestors 'none'/)
+    for (const [, asset] of String(page.body).matchAll(/(?:src|href)="(static\/[^"]+)"/g)) {
+      expect((await board(headers, `/admin/queues/${asset}`)).status, asset).toBe(200)
+    }
+    expect((await board(headers, '/admin/queues/')).headers.get('location')).toBe('/admin/queues')
+    expect((await system.api.get('/admin')).headers.get('location')).toBe('/admin/queues')
+  })
+
+  it('opens to user id and password, and spares the next hash', async () => {
+    const answer = await board(basic(admin.userId, admin.password))
+    expect(answer.status).toBe(200)
+    expect((await board({ cookie: cookieOf(answer) })).status).toBe(200)
+    expect((await board(basic(admin.userId, 'wrong password'))).status).toBe(401)
+    expect((await board(basic(admin.userId, ''))).status).toBe(401)
+    expect((await board({ authorization: 'Basic !' })).status).toBe(401)
+    await system.api.post('/register', { userId: 'plain', password })
+    const plain = await board(basic('plain', password))
+    expect(plain.status).toBe(403)
+    expect(plain.headers.get('set-cookie')).toBeNull()
+  })
+
+  it('shows the lines that have work, as they come', async () => {
+    const headers = await bearer('admin')
+    const token = await system.token('boss', 'organizer')
+    const eventId = 71
+    await system.api.post('/initialize', { eventId, totalTickets: 3 }, { token })
+    expect((await system.api.post('/book', { eventId }, { token })).status).toBe(200)
+    const names = async () => (await board(headers)).body.queues.map(({ name }: { name: string }) => name)
+    await expect.poll(names, { timeout: 10_000 }).toContain(`event-${eventId}`)
+    const { body } = await board(
+      headers,
+      `/admin/queues/api/queues?activeQueue=event-${eventId}&status=completed`,
+    )
+    const queue = body.queues.find(({ name }: { name: string }) => name === `event-${eventId}`)
+    expect(queue).toMatchObject({ readOnlyMode: true, counts: { completed: 1 } })
+    expect(queue.jobs[0].data.commands[0]).toMatchObject({ type: 'book', eventId, userId: 'boss' })
+    expect(JSON.stringify(body)).not.toContain(token)
+  })
+})
+
+describe('the sign-in page', () => {
+  it('is a page without outside assets', async () => {
+    const page = await system.api.get('/admin/login')
+    expect(page.status).toBe(200)
+    expect(page.headers.get('content-security-policy')).toMatch(/^default-src 'none'; style-src 'sha256-/)
+    expect(page.body).not.toMatch(/https?:\/\/(?!www\.w3\.org)|<script/)
+    expect(page.body).toContain('<form method="post" action="/admin/login">')
+  })
+
+  it('signs an admin in with a cookie for /admin', async () => {
+    const answer = await signIn(admin, { 'sec-fetch-site': 'same-origin' })
+    expect(answer.status).toBe(303)
+    expect(answer.headers.get('location')).toBe('/admin/queues')
+    expect(answer.headers.get('set-cookie')).toMatch(
+      /^ticket_line_admin=[\w.-]+; Max-Age=28800; Path=\/admin; HttpOnly; SameSite=Strict$/,
+    )
+    expect((await board({ cookie: cookieOf(answer) })).status).toBe(200)
+  })
+
+  it('lets nobody else in', async () => {
+    await system.api.post('/register', { userId: 'plain-2', password })
+    const wrong = await signIn({ ...admin, password: 'wrong password' })
+    expect(wrong.status).toBe(401)
+    expect(wrong.body).toContain('User id or password is wrong.')
+    expect((await signIn({ userId: '<script>', password: 'x' })).body).not.toContain('<script')
+    expect((await signIn({ userId: 'plain-2', password })).status).toBe(403)
+    for (const answer of [wrong, await signIn({}), await signIn({ userId: 'plain-2', password })]) {
+      expect(answer.headers.get('set-cookie')).toBeNull()
+    }
+    expect((await system.api.post('/admin/login', admin)).status).toBe(415)
+    expect((await signIn({ ...admin, more: 'x'.repeat(17_000) })).status).toBe(413)
+    expect((await system.api.request('DELETE', '/admin/login')).status).toBe(405)
+  })
+
+  it('takes no form from another site', async () => {
+    for (const headers of [
+      { 'sec-fetch-site': 'cross-site' },
+      { 'sec-fetch-site': 'same-site' },
+      { origin: 'https://elsewhere.example' },
+      { origin: 'null' },
+    ]) {
+      expect((await signIn(admin, headers)).status).toBe(403)
+    }
+    const { origin, host } = new URL(system.apis[0]?.url ?? '')
+    expect((await signIn(admin, { origin, host })).status).toBe(303)
+  })
+})
+
+describe('a session', () => {
+  it('is no API token, and an API token is no session', async () => {
+    const { cookie } = (await session()).headers
+    const value = cookie.slice(cookie.indexOf('=') + 1)
+    expect((await system.api.get('/jobs/none', { token: value })).status).toBe(401)
+    expect((await board({ authorization: `Bearer ${value}` })).status).toBe(401)
+    const token = await system.token(admin.userId, 'admin')
+    expect((await board({ cookie: `ticket_line_admin=${token}` })).status).toBe(401)
+  })
+
+  it('ends with signing out, for copies of the cookie as well', async () => {
+    const { headers } = await session()
+    expect((await board(headers)).status).toBe(200)
+    expect((await system.api.get('/admin/logout', { headers })).status).toBe(200)
+    expect((await board(headers)).status).toBe(200)
+    const answer = await system.api.request('POST', '/admin/logout', undefined, { headers })
+    expect(answer.status).toBe(303)
+    expect(answer.headers.get('set-cookie')).toMatch(/^ticket_line_admin=; Max-Age=0; Path=\/admin/)
+    expect((await board(headers)).status).toBe(401)
+  })
+
+  it.each([
+    ['made a user', async (userId: string) => setRole(userId, 'user')],
+    [
+      'shut out',
+      async (userId: string) => {
+        const token = await system.token('boss', 'admin')
+        await system.api.put(`/users/${userId}/disabled`, { disabled: true }, { token })
+      },
+    ],
+  ])('of an admin who is %s ends within a second', async (_name, change) => {
+    const who = await newAdmin()
+    const { headers } = await session(who)
+    expect((await board(headers)).status).toBe(200)
+    await change(who.userId)
+    await sleep(1000)
+    expect((await board(headers)).status).toBe(401)
+  })
+})
+
+const WRITES: [string, string][] = [
+  ['PUT', '/api/queues/pause'],
+  ['PUT', '/api/queues/resume'],
+  ['POST', '/api/queues/event-1/add'],
+  ['PUT', '/api/queues/event-1/retry/failed'],
+  ['PUT', '/api/queues/event-1/promote'],
+  ['PUT', '/api/queues/event-1/clean/completed'],
+  ['PUT', '/api/queues/event-1/pause'],
+  ['PUT', '/api/queues/event-1/resume'],
+  ['PUT', '/api/queues/event-1/concurrency'],
+  ['PUT', '/api/queues/event-1/rate-limit'],
+  ['PUT', '/api/queues/event-1/rate-limit/release'],
+  ['PUT', '/api/queues/event-1/empty'],
+  ['PUT', '/api/queues/event-1/obliterate'],
+  ['PUT', '/api/queues/event-1/job-schedulers/x/remove'],
+  ['PATCH', '/api/queues/event-1/job-schedulers/x'],
+  ['PUT', '/api/queues/event-1/job-schedulers/x/run'],
+  ['PUT', '/api/queues/event-1/job/retry'],
+  ['PUT', '/api/queues/event-1/job/clean'],
+  ['PUT', '/api/queues/event-1/job/promote'],
+  ['PATCH', '/api/queues/event-1/job/update-data'],
+  ['PATCH', '/api/queues/event-1/job/delay'],
+  ['PATCH', '/api/queues/event-1/job/priority'],
+  ['PUT', '/api/queues/event-1/job/remove-unprocessed-children'],
+  ['DELETE', '/api/queues/event-1'],
+  ['POST', ''],
+]
+
+describe('changes', () => {
+  it.each(WRITES)('%s %s is refused', async (method, path) => {
+    const headers = { ...(await bearer('admin')), 'sec-fetch-site': 'same-origin' }
+    const answer = await system.api.request(method, `/admin/queues${path}`, {}, { headers })
+    expect(answer).toMatchObject({ status: 403, body: { code: 'forbidden' } })
+  })
+
+  describe('where they are allowed', () => {
+    let writable: Client
+    const eventId = 72
+    const queue = `/admin/queues/api/queues/event-${eventId}`
+    let headers: Record<string, string>
+
+    beforeAll(async () => {
+      await system.addApi({ QUEUE_BOARD_WRITABLE: 'true' })
+      writable = system.client(1)
+      headers = await bearer('admin')
+      const token = await system.token('boss', 'organizer')
+      await writable.post('/initialize', { eventId, totalTickets: 3 }, { token })
+      await writable.post('/book', { eventId }, { token })
+      const isShown = async () => {
+        const { body } = await writable.get('/admin/queues/api/queues', { headers })
+        return JSON.stringify(body).includes(`event-${eventId}`)
+      }
+      expect(await until(isShown, { timeoutMs: 10_000 })).toBe(true)
+    })
+
+    it('they are taken from the same site alone', async () => {
+      const put = async (more: Record<string, string>) =>
+        (await writable.request('PUT', `${queue}/pause`, {}, { headers: { ...headers, ...more } })).status
+      expect(await put({ 'sec-fetch-site': 'cross-site' })).toBe(403)
+      expect(await put({ origin: 'https://elsewhere.example' })).toBe(403)
+      expect(await put({ 'sec-fetch-site': 'same-origin' })).toBe(200)
+      const resumed = await writable.request('PUT', `${queue}/resume`, {}, { headers })
+      expect(resumed.status).toBe(200)
+    })
+
+    it('a line keeps its one job at a time', async () => {
+      const answer = await writable.request('PUT', `${queue}/concurrency`, { concurrency: 5 }, { headers })
+      expect(answer.status).toBe(403)
+    })
+
+    it('they are for admins', async () => {
+      expect((await writable.request('PUT', `${queue}/pause`, {})).status).toBe(401)
+      const user = await bearer('user')
+      expect((await writable.request('PUT', `${queue}/pause`, {}, { headers: user })).status).toBe(403)
+    })
+  })
+})
+
+/** Sends a request target as it is, which no HTTP client would. */
+async function rawGet(target: string, headers: Record<string, string> = {}): Promise<string> {
+  const { hostname, port, host } = new URL(system.apis[0]?.url ?? '')
+  const socket = connect(Number(port), hostname)
+  const lines = Object.entries({ host, connection: 'close', ...headers }).map(
+    ([name, value]) => `${name}: ${value}`,
+  )
+  socket.write(`GET ${target} HTTP/1.1\r\n${lines.join('\r\n')}\r\n\r\n`)
+  let text = ''
+  socket.setEncoding('utf8').on('data', (chunk) => {
+    text += chunk
+  })
+  await once(socket, 'close')
+  return text
+}
+
+describe('other spellings of the path', () => {
+  const spellings = [
+    '//admin/queues',
+    '/admin//queues',
+    '/admin/queues//api/queues',
+    '/admin/%71ueues',
+    '/%61dmin/queues',
+    '/admin%2fqueues',
+    '/admin%2Fqueues/api/queues',
+    '/admin/queues%2fapi%2fqueues',
+    '/admin/queues%00',
+    '/admin/queues%0a',
+    '/admin/queues%0d%0a/api/queues',
+    '/admin/queues/api/queues%0a',
+    '/Admin/queues',
+    '/ADMIN/QUEUES',
+    '/admin/Queues/api/queues',
+    '/x/../admin/queues',
+    '/x/%2e%2e/admin/queues',
+    '/./admin/queues',
+    '/admin/./queues',
+    '/admin/login/../queues',
+    '/admin/login/%2e%2e/queues/api/queues',
+    '/admin/login/..%2fqueues',
+    '/admin;/queues',
+    '/admin/queues;x=1',
+    '/admin/queues\\api',
+    '/admin\\queues',
+    '/admin/queues/..%2f..%2fmetrics',
+    '/admin/queues/static/..%2f..%2f..%2fpackage.json',
+    '/admin/queues/static/%2e%2e/%2e%2e/package.json',
+    '/admin/queues/static/....//package.json',
+    '/admin/queues?x=%2541',
+  ]
+
+  it.each(spellings)('%s reaches nothing, not even for an admin', async (target) => {
+    expect(await rawGet(target)).toMatch(/^HTTP\/1\.1 (?:404|400|401) /)
+    expect(await rawGet(target, await bearer('admin'))).toMatch(/^HTTP\/1\.1 40[04] /)
+  })
+})

@@ -1,0 +1,276 @@
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
+import type { Reply, RequestOptions } from '../stack/client.ts'
+import { type Servers, startServers } from '../stack/servers.ts'
+import { type System, startSystem } from '../stack/system.ts'
+
+const password = 'tall ferns by the river'
+const tooMany = '{"message":"Too many requests from this IP, please try again later."}'
+
+let nextAddress = 0
+/** An address that nothing was counted on yet. */
+const newAddress = () => `198.51.${++nextAddress >> 8}.${nextAddress & 255}`
+const from = (address: string): RequestOptions => ({ headers: { 'x-forwarded-for': address } })
+
+const count = (answers: Reply[], status: number) =>
+  answers.filter((answer) => answer.status === status).length
+
+function remainingOf({ headers }: Reply): number {
+  return Number(/remaining=(\d+)/.exec(headers.get('ratelimit') ?? '')?.[1])
+}
+
+describe('limits shared by all processes', () => {
+  let system: System
+  beforeAll(async () => {
+    const env = { RATE_LIMIT: '50', POLL_RATE_LIMIT: '60', LOGIN_RATE_LIMIT: '20', TRUST_PROXY_HOPS: '1' }
+    system = await startSystem({ apis: 2, workers: 0, env })
+  })
+  afterAll(() => system?.stop())
+
+  const get = (path: string, options: RequestOptions, n = 0) => system.client(n % 2).get(path, options)
+  const many = (times: number, ask: (n: number) => Promise<Reply>) =>
+    Promise.all(Array.from({ length: times }, (_, n) => ask(n)))
+
+  it('of 200 requests at once exactly as many get through as are allowed', async () => {
+    const options = from(newAddress())
+    const answers = await many(200, (n) => get('/events', options, n))
+    expect(count(answers, 200)).toBe(50)
+    expect(count(answers, 429)).toBe(150)
+  })
+
+  it('shows what is left on every answer, and what to do on a refusal', async () => {
+    const options = from(newAddress())
+    const first = await get('/events', options)
+    expect(first.headers.get('ratelimit-policy')).toBe('50;w=900')
+    expect(first.headers.get('ratelimit')).toMatch(/^limit=50, remaining=49, reset=\d+$/)
+    expect(first.headers.get('retry-after')).toBeNull()
+    expect(remainingOf(await get('/status/0', options))).toBe(48)
+    expect(remainingOf(await get('/status/1', options))).toBe(47)
+    await many(47, () => get('/events', options))
+    const refused = await fetch(`${system.apis[0]?.url}/events`, { headers: options.headers ?? {} })
+    expect(refused.status).toBe(429)
+    expect(await refused.text()).toBe(tooMany)
+    expect(refused.headers.get('content-type')).toBe('application/json')
+    expect(refused.headers.get('ratelimit')).toMatch(/^limit=50, remaining=0, reset=\d+$/)
+    expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(800)
+  })
+
+  it('counts a verified user as such, wherever he comes from, and nobody else on him', async () => {
+    const address = newAddress()
+    const [ada, bob] = [await system.token('ada'), await system.token('bob')]
+    const asAda = (at: string) => ({ ...from(at), token: ada })
+    const answers = await many(60, (n) => get('/events/7/me', asAda(n % 3 === 0 ? newAddress() : address), n))
+    expect(count(answers, 429)).toBe(10)
+    expect((await get('/events/7/me', { ...from(address), token: bob })).status).toBe(404)
+    expect(remainingOf(await get('/events', from(address)))).toBe(49)
+    expect(remainingOf(await get('/events', asAda(address)))).toBe(0)
+  })
+
+  it('polls have a limit of their own', async () => {
+    const options = { ...from(newAddress()), token: await system.token('polly') }
+    const answers = await many(70, (n) => get('/jobs/none', options, n))
+    expect(count(answers, 404)).toBe(60)
+    expect(answers[0]?.headers.get('ratelimit-policy')).toBe('60;w=900')
+    expect(remainingOf(await get('/events', options))).toBe(49)
+  })
+
+  it('counts a failed token on the address and says 401 until that is over its limit', async () => {
+    const address = newAddress()
+    const options = { ...from(address), token: 'forged' }
+    const answers = await many(60, (n) => get('/jobs/none', options, n))
+    expect(count(answers, 401)).toBe(50)
+    expect(count(answers, 429)).toBe(10)
+    expect((await get('/events', from(address))).status).toBe(429)
+  })
+
+  it('counts a missing token on the address and always says 401', async () => {
+    const options = from(newAddress())
+    const answers = await many(60, (n) => system.client(n % 2).post('/book', { eventId: 1 }, options))
+    expect(count(answers, 401)).toBe(60)
+    expect(answers.every(({ headers }) => headers.has('ratelimit') && !headers.has('retry-after'))).toBe(true)
+    expect((await get('/events', options)).status).toBe(429)
+  })
+
+  it('serves a failed token as nobody where none is needed', async () => {
+    const options = { ...from(newAddress()), token: 'forged' }
+    expect(await get('/events', options)).toMatchObject({ status: 200 })
+    expect(remainingOf(await get('/events', options))).toBe(48)
+  })
+
+  it('counts an IPv6 client by its /64', async () => {
+    const net = `2001:db8:0:${(++nextAddress).toString(16)}`
+    await many(50, (n) => get('/events', from(`${net}::${n + 1}`), n))
+    expect((await get('/events', from(`${net}:ffff::1`))).status).toBe(429)
+    expect((await get('/events', from('2001:db8:1::1'))).status).toBe(200)
+  })
+
+  it('believes as many proxies as it was told of', async () => {
+    const address = newAddress()
+    expect(remainingOf(await get('/events', from(`10.9.9.9, ${address}`)))).toBe(49)
+    expect(remainingOf(await get('/events', from(`10.8.8.8, ${address}`)))).toBe(48)
+  })
+
+  it('leaves probes, metrics and the dashboard out', async () => {
+    const address = newAddress()
+    await many(50, () => get('/events', from(address)))
+    for (const path of ['/livez', '/readyz', '/metrics']) {
+      const answer = await get(path, from(address))
+      expect(answer).toMatchObject({ status: 200 })
+      expect(answer.headers.has('ratelimit')).toBe(false)
+    }
+    expect((await get('/admin/login', from(address))).status).toBe(200)
+    expect((await get('/docs', from(address))).status).toBe(200)
+  })
+
+  describe('of sign-ins', () => {
+    let nextUser = 0
+    const login = (userId: string, secret: string, address: string, n = 0) =>
+      system.client(n % 2).post('/login', { userId, password: secret }, from(address))
+
+    async function register(): Promise<string> {
+      const userId = `login-${++nextUser}`
+      const answer = await system.api.post('/register', { userId, password }, from(newAddress()))
+      expect(answer.status).toBe(201)
+      return userId
+    }
+
+    it('twenty failures on an account, from wherever, shut it to strangers', async () => {
+      const owner = newAddress()
+      const userId = await register()
+      expect((await login(userId, password, owner)).status).toBe(200)
+      const guesses = []
+      for (let n = 0; n < 20; n++) guesses.push(await login(userId, `wrong guess ${n}`, newAddress(), n))
+      expect(count(guesses, 401)).toBe(20)
+      expect(guesses.map(remainingOf)).toEqual(Array.from({ length: 20 }, (_, n) => 19 - n))
+      const refused = await login(userId, password, newAddress())
+      expect(refused).toMatchObject({ status: 429, body: JSON.parse(tooMany) })
+      expect(refused.headers.get('ratelimit-policy')).toBe('20;w=900')
+      expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(0)
+      expect((await login(userId, password, owner)).status).toBe(200)
+    })
+
+    it('guesses sent at once are no more than guesses sent one by one', async () => {
+      const userId = await register()
+      const answers = await many(100, (n) => login(userId, `wrong guess ${n}`, newAddress(), n))
+      expect(count(answers, 401)).toBe(20)
+      expect(count(answers, 429)).toBe(80)
+    })
+
+    it('twenty failures of an address shut all accounts to it, its own as well', async () => {
+      const address = newAddress()
+      const userId = await register()
+      expect((await login(userId, password, address)).status).toBe(200)
+      const answers = await many(30, (n) => login(`nobody-${n}`, password, address, n))
+      expect(count(answers, 401)).toBe(20)
+      expect((await login(userId, password, address)).status).toBe(429)
+      const taken = await system.api.post(
+        '/register',
+        { userId: `fresh-${++nextUser}`, password },
+        from(address),
+      )
+      expect(taken.status).toBe(429)
+      expect((await login(userId, password, newAddress())).status).toBe(200)
+    })
+
+    it('what succeeds, and what is no attempt at all, does not count', async () => {
+      const address = newAddress()
+      const userId = await register()
+      const good = await many(25, (n) => login(userId, password, address, n))
+      expect(count(good, 200)).toBe(25)
+      const malformed = await many(20, () => system.api.post('/login', { userId }, from(address)))
+      expect(count(malformed, 400)).toBe(20)
+      expect(remainingOf(await login(userId, 'wrong password', address))).toBe(19)
+    })
+
+    it('registering taken names counts as failing', async () => {
+      const address = newAddress()
+      const userId = await register()
+      const answers = await many(25, (n) =>
+        system.client(n % 2).post('/register', { userId, password: `${password} ${n}` }, from(address)),
+      )
+      expect(count(answers, 409)).toBe(20)
+      expect(count(answers, 429)).toBe(5)
+    })
+
+    it('an address over its limit is refused before its body is read', async () => {
+      const address = newAddress()
+      await many(20, (n) => login(`nobody-${n}`, password, address, n))
+      const answer = await system.api.request('POST', '/login', undefined, {
+        ...from(address),
+        rawBody: 'x'.repeat(20_000),
+      })
+      expect(answer.status).toBe(429)
+    })
+  })
+})
+
+describe('without trusted proxies', () => {
+  it('X-Forwarded-For changes nothing', async () => {
+    const system = await startSystem({ workers: 0, env: { RATE_LIMIT: '3' } })
+    onTestFinished(() => system.stop())
+    for (let n = 0; n < 3; n++) expect((await system.api.get('/events', from(newAddress()))).status).toBe(200)
+    expect((await system.api.get('/events', from(newAddress()))).status).toBe(429)
+  })
+})
+
+describe('with Redis out of reach', () => {
+  let servers: Servers
+  let system: System
+  const admin = { userId: 'root', password: 'a wall of wet slate' }
+
+  beforeAll(async () => {
+    servers = await startServers()
+    const env = {
+      RATE_LIMIT: '30',
+      TRUST_PROXY_HOPS: '1',
+      ADMIN_USER: admin.userId,
+      ADMIN_PASSWORD: admin.password,
+    }
+    system = await startSystem({ servers, workers: 0, env })
+  })
+  afterAll(async () => {
+    await servers?.redis.resume().catch(() => undefined)
+    await system?.stop()
+    await servers?.stop()
+  })
+
+  async function timed(ask: () => Promise<Reply>): Promise<Reply & { ms: number }> {
+    const startedAt = performance.now()
+    const answer = await ask()
+    return { ...answer, ms: performance.now() - startedAt }
+  }
+
+  it.each([
+    ['gone', () => servers.redis.kill(), () => servers.redis.restart()],
+    ['silent', () => servers.redis.pause(), () => servers.redis.resume()],
+  ])(
+    '%s: sign-in, registration and administration close within a second, reads are limited locally',
+    async (_name, lose, bring) => {
+      const { token } = (await system.api.post('/login', admin)).body
+      await system.api.get('/events')
+      await lose()
+      try {
+        const closed = [
+          await timed(() => system.api.post('/login', admin)),
+          await timed(() => system.api.post('/register', { userId: 'late', password })),
+          await timed(() => system.api.request('POST', '/token/refresh')),
+          await timed(() => system.api.put('/users/root/role', { role: 'admin' }, { token })),
+          await timed(() => system.api.get('/admin/queues', { token })),
+        ]
+        for (const answer of closed) {
+          expect(answer).toMatchObject({ status: 503, body: { code: 'unavailable' } })
+          expect(answer.headers.get('retry-after')).toBe('1')
+          expect(answer.ms).toBeLessThan(1000)
+        }
+        const reader = from(newAddress())
+        const reads = await Promise.all(Array.from({ length: 60 }, () => system.api.get('/status/0', reader)))
+        expect(count(reads, 429)).toBe(30)
+        expect(count(reads, 400)).toBe(30)
+      } finally {
+        await bring()
+      }
+      await expect
+        .poll(async () => (await system.api.post('/login', admin)).status, { timeout: 10_000 })
+        .toBe(200)
+    },
+  )
+})
