@@ -1,0 +1,158 @@
+import { createReadStream, readdirSync } from 'node:fs'
+import path from 'node:path'
+
+/** A command as it stood in a job. */
+export interface LineCommand {
+  commandId: string
+  jobId: string
+  type: 'book' | 'cancel'
+  eventId: number
+  userId: string
+  caller: string
+  keyHash?: string
+}
+
+/** What Redis wrote down about one line. */
+export interface LineJournal {
+  lineName: string
+  /** All commands that ever stood in the line, in the order in which they entered it. */
+  commands: LineCommand[]
+  /** Jobs that stand in it still. */
+  leftJobs: string[]
+  /** Jobs that BullMQ gave up. */
+  failedJobs: string[]
+}
+
+interface LineState extends LineJournal {
+  entered: Set<string>
+  wait: Set<string>
+  active: Set<string>
+}
+
+/**
+ * Reads the order of the lines out of Redis's append-only file: every write, in the order in which it was carried out,
+ * through all crashes. Nothing else knows it that closely once jobs are done and gone.
+ *
+ * @throws Error where there is no such file, or its history was compacted away
+ */
+export async function readJournal(redisFolder: string): Promise<Map<string, LineJournal>> {
+  const folder = path.join(redisFolder, 'appendonlydir')
+  const files = readdirSync(folder)
+    .filter((name) => name.endsWith('.incr.aof'))
+    .sort()
+  if (files.length !== 1)
+    throw new Error(`the append-only file in ${folder} has ${files.length} parts instead of one`)
+  const lines = new Map<string, LineState>()
+  const payloads = new Map<string, string>()
+  for await (const words of readCommands(path.join(folder, files[0] as string))) note(words, lines, payloads)
+  for (const line of lines.values()) line.leftJobs = [...line.wait, ...line.active]
+  return lines
+}
+
+/** `<prefix>:<line>:<rest>`; a job id holds no colon, a line's name is `event-…` or `line-…`. */
+const keyPattern = /^([^:]*):((?:event|line)-\d+):(.+)$/
+
+function note(words: string[], lines: Map<string, LineState>, payloads: Map<string, string>): void {
+  const [verb, key, ...args] = words as [string, string, ...string[]]
+  const match = key === undefined ? null : keyPattern.exec(key)
+  if (match === null) return
+  const [, , lineName, rest] = match as unknown as [string, string, string, string]
+  let line = lines.get(lineName)
+  if (line === undefined) {
+    line = {
+      lineName,
+      commands: [],
+      leftJobs: [],
+      failedJobs: [],
+      entered: new Set(),
+      wait: new Set(),
+      active: new Set(),
+    }
+    lines.set(lineName, line)
+  }
+  switch (verb.toUpperCase()) {
+    case 'HMSET':
+    case 'HSET': {
+      const at = args.indexOf('data')
+      if (at % 2 === 0) payloads.set(rest, args[at + 1] as string)
+      return
+    }
+    case 'LPUSH':
+    case 'RPUSH':
+      if (rest === 'wait') for (const jobId of args) enter(line, jobId, payloads)
+      if (rest === 'active') for (const jobId of args) line.active.add(jobId)
+      return
+    case 'RPOPLPUSH':
+    case 'LMOVE': {
+      // Written with its source and target alone: the last in the line becomes the first that is active.
+      const moved = [...line.wait][0]
+      if (rest !== 'wait' || moved === undefined) return
+      line.wait.delete(moved)
+      line.active.add(moved)
+      return
+    }
+    case 'LREM':
+      if (rest === 'active') line.active.delete(args[1] as string)
+      if (rest === 'wait') line.wait.delete(args[1] as string)
+      return
+    case 'ZADD':
+      if (rest === 'failed') line.failedJobs.push(args.at(-1) as string)
+      return
+  }
+}
+
+/** A job that comes back to the head (it was stalled) has its place already. */
+function enter(line: LineState, jobId: string, payloads: Map<string, string>): void {
+  if (line.entered.has(jobId)) {
+    line.wait = new Set([jobId, ...line.wait])
+    return
+  }
+  line.wait.add(jobId)
+  line.entered.add(jobId)
+  const payload = JSON.parse(payloads.get(jobId) as string) as {
+    commands: Omit<LineCommand, 'commandId' | 'jobId'>[]
+  }
+  payloads.delete(jobId)
+  payload.commands.forEach((command, index) => {
+    line.commands.push({ ...command, commandId: `${jobId}.${index}`, jobId })
+  })
+}
+
+/** The commands of an append-only file, one after the other. */
+async function* readCommands(file: string): AsyncGenerator<string[]> {
+  let rest: Buffer = Buffer.alloc(0)
+  for await (const chunk of createReadStream(file, { highWaterMark: 1 << 20 }) as AsyncIterable<Buffer>) {
+    rest = rest.length === 0 ? chunk : Buffer.concat([rest, chunk])
+    let at = 0
+    for (;;) {
+      const parsed = parseCommand(rest, at)
+      if (parsed === undefined) break
+      at = parsed.end
+      if (parsed.words.length > 0) yield parsed.words
+    }
+    rest = rest.subarray(at)
+  }
+}
+
+function parseCommand(buffer: Buffer, start: number): { words: string[]; end: number } | undefined {
+  const head = parseNumber(buffer, start)
+  if (head === undefined) return undefined
+  // `#TS:…` notes the time.
+  if (buffer[start] === 0x23) return { words: [], end: head.end }
+  if (buffer[start] !== 0x2a) throw new Error(`the append-only file is broken at byte ${start} of a part`)
+  const words: string[] = []
+  let at = head.end
+  for (let left = head.value; left > 0; left--) {
+    const size = parseNumber(buffer, at)
+    if (size === undefined || size.end + size.value + 2 > buffer.length) return undefined
+    words.push(buffer.toString('utf8', size.end, size.end + size.value))
+    at = size.end + size.value + 2
+  }
+  return { words, end: at }
+}
+
+function parseNumber(buffer: Buffer, at: number): { value: number; end: number } | undefined {
+  const lineEnd = buffer.indexOf('\r\n', at, 'latin1')
+  if (lineEnd === -1) return undefined
+  return { value: Number(buffer.toString('latin1', at + 1, lineEnd)), end: lineEnd + 2 }
+}

@@ -1,0 +1,84 @@
+import {
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { fromRoot } from '../../../scripts/lib/paths.mjs'
+
+/** One change to a text of the copy. */
+export interface Patch {
+  /** Path from the root of the repository, such as `packages/db/dist/line/load.js`. */
+  file: string
+  /** Stands in the file exactly once. */
+  find: string
+  replace: string
+}
+
+/** A copy of the build that nobody else changes. */
+export interface BuildCopy {
+  script(service: 'api' | 'booking-worker'): string
+  migrateScript: string
+  remove(): void
+}
+
+const PACKAGES = ['packages/shared', 'packages/db', 'services/api', 'services/booking-worker']
+const OWN_SCOPE = '@ticket-line'
+
+/**
+ * Copies what the services run, dependencies linked, so that a build under way cannot change a run, and so that guards
+ * can be taken out.
+ * @throws Error where a patch does not find its place: a mutant that changes nothing would prove nothing
+ */
+export function copyBuild(patches: Patch[] = []): BuildCopy {
+  const root = mkdtempSync(path.join(realpathSync(tmpdir()), 'ticket-line-build-'))
+  try {
+    for (const folder of PACKAGES) copyPackage(folder, root)
+    for (const patch of patches) applyPatch(path.join(root, patch.file), patch)
+  } catch (error) {
+    rmSync(root, { recursive: true, force: true })
+    throw error
+  }
+  return {
+    script: (service) => path.join(root, 'services', service, 'dist/main.js'),
+    migrateScript: path.join(root, 'packages/db/dist/migrate.js'),
+    remove: () => rmSync(root, { recursive: true, force: true }),
+  }
+}
+
+function copyPackage(folder: string, root: string): void {
+  const from = fromRoot(folder)
+  const to = path.join(root, folder)
+  mkdirSync(path.join(to, 'node_modules'), { recursive: true })
+  for (const part of readdirSync(from)) {
+    if (part !== 'src' && part !== 'node_modules')
+      cpSync(path.join(from, part), path.join(to, part), { recursive: true })
+  }
+  for (const entry of readdirSync(path.join(from, 'node_modules'))) {
+    const link = path.join(to, 'node_modules', entry)
+    if (entry !== OWN_SCOPE) symlinkSync(path.join(from, 'node_modules', entry), link)
+    else {
+      mkdirSync(link)
+      for (const name of readdirSync(path.join(from, 'node_modules', entry)))
+        symlinkSync(path.join(root, 'packages', name), path.join(link, name))
+    }
+  }
+}
+
+function applyPatch(file: string, { find, replace }: Patch): void {
+  const text = readFileSync(file, 'utf8')
+  const places = text.split(find).length - 1
+  if (places !== 1)
+    throw new Error(`the patch of ${file} finds its place ${places} times instead of once: ${find}`)
+  writeFileSync(
+    file,
+    text.replace(find, () => replace),
+  )
+}

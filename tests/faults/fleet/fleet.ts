@@ -1,0 +1,133 @@
+import { randomBytes } from 'node:crypto'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { until } from '../../../scripts/lib/net.mjs'
+import { startPostgres } from '../../../scripts/lib/postgres.mjs'
+import { startRedis } from '../../../scripts/lib/redis.mjs'
+import { run } from '../../../scripts/lib/run.mjs'
+import type { Server } from '../../../scripts/lib/server.mjs'
+import type { Env } from '../../stack/processes.ts'
+import { type BuildCopy, copyBuild, type Patch } from './build-copy.ts'
+import { openSlot, type Slot, type TreatMoment } from './slot.ts'
+
+export interface FleetOptions {
+  apis?: number
+  workers?: number
+  /** Added to the environment of every process. */
+  env?: Env
+  /** Changes to the copy of the build that the fleet runs. */
+  patches?: Patch[]
+  /** Asked at every moment that a proxy recognises. */
+  treat?: TreatMoment
+  /** False for runs of millions of commands: the record of every write is then compacted as in production. */
+  keepJournal?: boolean
+}
+
+/** A whole system of real processes, each with its own way to the servers, all on servers of its own. */
+export interface Fleet {
+  apis: Slot[]
+  workers: Slot[]
+  slots: Slot[]
+  postgres: Server
+  redis: Server
+  /** Where Redis keeps its append-only file. */
+  redisFolder: string
+  keyPrefix: string
+  jwtSecret: string
+  /** Resolves once every process answers as ready. */
+  ready(timeoutMs?: number): Promise<void>
+  close(): Promise<void>
+}
+
+const ROOMY: Env = { RATE_LIMIT: '100000000', POLL_RATE_LIMIT: '100000000', LOGIN_RATE_LIMIT: '100000000' }
+
+export async function startFleet(options: FleetOptions = {}): Promise<Fleet> {
+  const folder = mkdtempSync(path.join(tmpdir(), 'ticket-line-faults-'))
+  const closers: (() => unknown)[] = [() => rmSync(folder, { recursive: true, force: true })]
+  const close = async (): Promise<void> => {
+    for (let step = closers.pop(); step !== undefined; step = closers.pop()) await step()
+  }
+  try {
+    const build: BuildCopy = copyBuild(options.patches)
+    closers.push(build.remove)
+    const [postgres, redis] = await startServers(folder, options.keepJournal ?? true, closers)
+    await run(process.execPath, [build.migrateScript], {
+      env: { ...process.env, DATABASE_URL: postgres.url },
+    })
+    const keyPrefix = `faults-${randomBytes(4).toString('hex')}`
+    const jwtSecret = randomBytes(32).toString('hex')
+    const env: Env = {
+      ...ROOMY,
+      NODE_ENV: 'test',
+      KEY_PREFIX: keyPrefix,
+      JWT_SECRET: jwtSecret,
+      ...options.env,
+    }
+    const open = (kind: Slot['kind'], index: number): Promise<Slot> =>
+      openSlot({
+        name: `${kind === 'api' ? 'api' : 'worker'}-${index}`,
+        kind,
+        script: build.script(kind),
+        env,
+        redisUrl: redis.url,
+        databaseUrl: postgres.url,
+        treat: options.treat ?? (() => undefined),
+      })
+    const apis = await openAll(options.apis ?? 2, (index) => open('api', index), closers)
+    const workers = await openAll(options.workers ?? 3, (index) => open('booking-worker', index), closers)
+    const slots = [...apis, ...workers]
+    return {
+      apis,
+      workers,
+      slots,
+      postgres,
+      redis,
+      redisFolder: path.join(folder, 'redis'),
+      keyPrefix,
+      jwtSecret,
+      async ready(timeoutMs = 30_000) {
+        const isReady = async (slot: Slot): Promise<boolean> =>
+          (await fetch(`${slot.url}/readyz`, { signal: AbortSignal.timeout(1000) })).status === 200
+        for (const slot of slots) {
+          if (await until(() => isReady(slot), { timeoutMs })) continue
+          const said = slot
+            .process()
+            .logs.slice(-5)
+            .map((line) => JSON.stringify(line))
+          throw new Error(`${slot.name} is not ready. It said last:\n${said.join('\n')}`)
+        }
+      },
+      close,
+    }
+  } catch (error) {
+    await close()
+    throw error
+  }
+}
+
+async function startServers(
+  folder: string,
+  keepJournal: boolean,
+  closers: (() => unknown)[],
+): Promise<[Server, Server]> {
+  // The checker reads the order of the line out of the append-only file: a rewrite would throw it away.
+  const settings = keepJournal ? ['auto-aof-rewrite-percentage 0'] : []
+  const started = await Promise.allSettled([
+    startPostgres({ folder: path.join(folder, 'postgres') }),
+    startRedis({ folder: path.join(folder, 'redis'), settings }),
+  ])
+  for (const result of started) if (result.status === 'fulfilled') closers.push(() => result.value.stop())
+  for (const result of started) if (result.status === 'rejected') throw result.reason
+  return started.map((result) => (result as PromiseFulfilledResult<Server>).value) as [Server, Server]
+}
+
+async function openAll(
+  count: number,
+  open: (index: number) => Promise<Slot>,
+  closers: (() => unknown)[],
+): Promise<Slot[]> {
+  const slots = await Promise.all(Array.from({ length: count }, (_, index) => open(index)))
+  closers.push(() => Promise.all(slots.map((slot) => slot.close())))
+  return slots
+}

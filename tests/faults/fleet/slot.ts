@@ -1,0 +1,123 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { type Env, type ServiceProcess, startScript } from '../../stack/processes.ts'
+import type { Treatment } from '../proxy/link.ts'
+import { apiRedis, type Moment, plainPostgres, workerPostgres, workerRedis } from '../proxy/moments.ts'
+import { startProxy, type TcpProxy } from '../proxy/tcp-proxy.ts'
+
+export type ServiceKind = 'api' | 'booking-worker'
+
+/** Decides what happens to a command of a slot at its moment. */
+export type TreatMoment = (slot: Slot, moment: Moment) => Treatment | undefined
+
+/**
+ * The place of one process of the fleet: its port and its own ways to Redis and PostgreSQL stay, the process in it is
+ * started again whenever it ends.
+ */
+export interface Slot {
+  readonly name: string
+  readonly kind: ServiceKind
+  readonly redisLink: TcpProxy
+  readonly postgresLink: TcpProxy
+  /** Where the process serves HTTP. */
+  readonly url: string
+  /** The process now; one that has ended stays until the next is started. */
+  process(): ServiceProcess
+  /** True while it is stopped by SIGSTOP. */
+  frozen(): boolean
+  /** How often it ended without anybody here having asked for it. */
+  crashes(): { at: string; lastLines: string[] }[]
+  /** SIGKILL. */
+  kill(): Promise<void>
+  /** SIGTERM; resolves when it has ended. */
+  terminate(): Promise<void>
+  freeze(ms: number): Promise<void>
+  /** Ends the process and the proxies; nothing is started again. */
+  close(): Promise<void>
+}
+
+export interface SlotOptions {
+  name: string
+  kind: ServiceKind
+  script: string
+  env: Env
+  redisUrl: string
+  databaseUrl: string
+  treat: TreatMoment
+}
+
+/** An ended process is started again after this. */
+const RESTART_AFTER_MS = 50
+
+export async function openSlot(options: SlotOptions): Promise<Slot> {
+  const { name, kind } = options
+  const treat = (moment: Moment): Treatment | undefined => options.treat(slot, moment)
+  const redis = new URL(options.redisUrl)
+  const postgres = new URL(options.databaseUrl)
+  const [redisLink, postgresLink] = await Promise.all([
+    startProxy({ target: addressOf(redis), wire: kind === 'api' ? apiRedis : workerRedis, treat }),
+    startProxy({ target: addressOf(postgres), wire: kind === 'api' ? plainPostgres : workerPostgres, treat }),
+  ])
+  redis.port = String(redisLink.port)
+  postgres.port = String(postgresLink.port)
+  const env: Env = { ...options.env, REDIS_URL: redis.toString(), DATABASE_URL: postgres.toString() }
+
+  let closed = false
+  let frozen = false
+  let wanted = false
+  const crashes: { at: string; lastLines: string[] }[] = []
+  let current = await start()
+
+  async function start(): Promise<ServiceProcess> {
+    const service = await startScript(name, options.script, env)
+    env['PORT'] = service.env['PORT'] as string
+    void service.exited.then(() => ended(service))
+    return service
+  }
+
+  async function ended(service: ServiceProcess): Promise<void> {
+    if (!wanted && !closed) {
+      const lastLines = service.logs.slice(-5).map((line) => JSON.stringify(line))
+      crashes.push({ at: new Date().toISOString(), lastLines })
+    }
+    wanted = false
+    frozen = false
+    await sleep(RESTART_AFTER_MS)
+    if (!closed) current = await start()
+  }
+
+  async function end(how: () => Promise<void>): Promise<void> {
+    wanted = true
+    await how()
+  }
+
+  const slot: Slot = {
+    name,
+    kind,
+    redisLink,
+    postgresLink,
+    url: current.url,
+    process: () => current,
+    frozen: () => frozen,
+    crashes: () => crashes,
+    kill: () => end(() => current.kill()),
+    terminate: () => end(() => current.stop()),
+    async freeze(ms) {
+      const service = current
+      service.pause()
+      frozen = true
+      await sleep(ms)
+      service.resume()
+      if (current === service) frozen = false
+    },
+    async close() {
+      closed = true
+      await current.stop()
+      await Promise.all([redisLink.close(), postgresLink.close()])
+    },
+  }
+  return slot
+}
+
+function addressOf({ hostname, port }: URL): { host: string; port: number } {
+  return { host: hostname, port: Number(port) }
+}

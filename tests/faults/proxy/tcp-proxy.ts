@@ -1,0 +1,69 @@
+import { type AddressInfo, createServer, type Server, type Socket, connect as tcpConnect } from 'node:net'
+import { createLink, type Link, type LinkRules } from './link.ts'
+
+export interface ProxyOptions extends LinkRules {
+  target: { host: string; port: number }
+}
+
+/** Stands between one process and one server, and breaks the way between them when told to. */
+export interface TcpProxy {
+  port: number
+  /** Connections that are open now. */
+  openCount(): number
+  /** Resets every connection. */
+  cutAll(): void
+  /** Resets every connection and refuses new ones until `mend`. */
+  sever(): void
+  /** Forwards nothing in either direction and closes nothing, until `mend`. */
+  hold(): void
+  mend(): void
+  close(): Promise<void>
+}
+
+/** Starts a proxy on a free port of 127.0.0.1. */
+export async function startProxy(options: ProxyOptions): Promise<TcpProxy> {
+  const links = new Set<Link>()
+  let severed = false
+  let held = false
+
+  const server: Server = createServer((client: Socket) => {
+    client.on('error', () => undefined)
+    if (severed) {
+      client.resetAndDestroy()
+      return
+    }
+    const link = createLink(client, tcpConnect(options.target), options)
+    links.add(link)
+    if (held) link.hold()
+    link.closed.then(() => links.delete(link))
+  })
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(0, '127.0.0.1', resolve)
+  })
+  const cutAll = (): void => {
+    for (const link of links) link.cut()
+  }
+  return {
+    port: (server.address() as AddressInfo).port,
+    openCount: () => links.size,
+    cutAll,
+    sever() {
+      severed = true
+      cutAll()
+    },
+    hold() {
+      held = true
+      for (const link of links) link.hold()
+    },
+    mend() {
+      severed = false
+      held = false
+      for (const link of links) link.release()
+    },
+    async close() {
+      cutAll()
+      await new Promise((resolve) => server.close(resolve))
+    },
+  }
+}

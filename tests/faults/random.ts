@@ -1,0 +1,47 @@
+/** A source of chance that repeats itself for the same seed. */
+export interface Random {
+  /** A number from 0 to below 1. */
+  next(): number
+  /** A whole number from `min` to `max`, both included. */
+  between(min: number, max: number): number
+  chance(probability: number): boolean
+  pick<T>(items: readonly T[]): T
+  /** Picks by weight. */
+  weighted<T>(items: readonly (readonly [weight: number, item: T])[]): T
+  /** Another source, which does not move this one: so that clients and faults do not disturb each other. */
+  fork(name: string): Random
+}
+
+/** mulberry32: 32 bits of state, good enough to choose what to break next. */
+export function createRandom(seed: number): Random {
+  let state = seed >>> 0
+  const next = (): number => {
+    state = (state + 0x6d2b79f5) >>> 0
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1)
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
+  }
+  const random: Random = {
+    next,
+    between: (min, max) => min + Math.floor(next() * (max - min + 1)),
+    chance: (probability) => next() < probability,
+    pick: (items) => items[Math.floor(next() * items.length)] as never,
+    weighted(items) {
+      let at = next() * items.reduce((sum, [weight]) => sum + weight, 0)
+      for (const [weight, item] of items) {
+        at -= weight
+        if (at < 0) return item
+      }
+      return (items.at(-1) as (typeof items)[number])[1]
+    },
+    fork: (name) => createRandom(seed ^ hash(name)),
+  }
+  return random
+}
+
+/** FNV-1a. */
+function hash(text: string): number {
+  let value = 0x811c9dc5
+  for (const char of text) value = Math.imul(value ^ (char.codePointAt(0) as number), 0x01000193)
+  return value >>> 0
+}
