@@ -35,7 +35,9 @@ const nodeMajor = 24
  * @throws {Plain} when npm is missing, cannot install, or knows no Node for this platform
  */
 export async function ensureToolchain() {
-  const systemNode = Number(process.versions.node.split('.')[0]) >= nodeMajor
+  // A script started by one that runs on our own Node finds that one on PATH: it is the same toolchain, not the system's.
+  const ownNode = process.execPath.startsWith(toolsDir + path.sep)
+  const systemNode = !ownNode && Number(process.versions.node.split('.')[0]) >= nodeMajor
   const nodePackage = nodePackages[`${process.platform}-${process.arch}`]
   if (!systemNode && nodePackage === undefined) {
     throw new Plain(

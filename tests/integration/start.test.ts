@@ -16,6 +16,16 @@ const shell = promisify(execFile)
 const folder = mkdtempSync(path.join(tmpdir(), 'ticket-line-start-'))
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
+/** Whatever servers the tests were given: these start their own. An empty variable counts as unset. */
+const bare = {
+  NODE_ENV: 'development',
+  DATABASE_URL: '',
+  PG_URL: '',
+  REDIS_URL: '',
+  JWT_SECRET: '',
+  ADMIN_PASSWORD: '',
+}
+
 /** A script as somebody at a terminal runs it, with its data in a folder of this suite's. */
 async function script(name: string, args: string[] = [], env: Record<string, string> = {}) {
   const lines: string[] = []
@@ -24,7 +34,7 @@ async function script(name: string, args: string[] = [], env: Record<string, str
     command: process.execPath,
     args: [fromRoot('scripts', name), ...args],
     cwd: root,
-    env: { PATH: process.env['PATH'], HOME: process.env['HOME'], DATA_DIR: folder, ...env },
+    env: { ...process.env, ...bare, DATA_DIR: folder, ...env },
     stopSignal: 'SIGINT',
     onLine: (line) => lines.push(line),
   })
