@@ -117,7 +117,7 @@ function readLine(env: EnvReader): LineConfig {
     resultWaitMs: env.integer('RESULT_WAIT_MS', 10_000, { min: 0, max: 300_000 }),
     maxQueueDepth: env.integer('MAX_QUEUE_DEPTH', 20_000, { min: 1, max: 10_000_000 }),
     holdMs: env.integer('COALESCE_HOLD_MS', 100, { min: 1, max: 1000 }),
-    redisTimeoutMs: env.integer('REDIS_TIMEOUT_MS', 500, { min: 50, max: 60_000 }),
+    redisTimeoutMs: env.integer('REDIS_TIMEOUT_MS', 400, { min: 50, max: 60_000 }),
     probeMs: env.integer('PROBE_INTERVAL_MS', 250, { min: 20, max: 60_000 }),
   }
 }

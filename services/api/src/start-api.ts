@@ -12,6 +12,8 @@ import { createMetrics, type Metrics } from './metrics.js'
 import { createLineClient } from './queue/index.js'
 import { closeServer, listen } from './server.js'
 
+/** A request is counted and then stored: with a Redis that does not answer, both must have failed within a second. */
+const MAX_LIMIT_TIMEOUT_MS = 250
 /** Rows of an export that stand in memory at once. */
 const EXPORT_PORTION_ROWS = 1000
 
@@ -26,7 +28,8 @@ const EXPORT_PORTION_ROWS = 1000
 export async function startApi(config: ApiConfig, log: Log, closers: Closers): Promise<{ port: number }> {
   const metrics = createMetrics()
   const databases = openDatabases(config, log, metrics, closers)
-  const redis = createFailFastRedis(config.redisUrl, config.line.redisTimeoutMs, {
+  const limitTimeoutMs = Math.min(MAX_LIMIT_TIMEOUT_MS, config.line.redisTimeoutMs)
+  const redis = createFailFastRedis(config.redisUrl, limitTimeoutMs, {
     enableAutoPipelining: true,
   })
   redis.on('error', (err) => log.debug({ err }, 'connection of the limits'))

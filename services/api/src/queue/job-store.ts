@@ -28,9 +28,12 @@ export interface JobStoreDeps {
 }
 
 /** How long a job whose add was not answered is looked for, from the start of the add. */
-const LOOK_FOR_MS = 700
-/** How long PostgreSQL may take to record a refusal: together less than the second that a client is promised. */
-const REFUSE_WITHIN_MS = 250
+const LOOK_FOR_MS = 500
+/**
+ * How long PostgreSQL may take to record a refusal. Together with the look, and with the count of the rate limit
+ * before it, less than the second that a client is promised.
+ */
+const REFUSE_WITHIN_MS = 200
 
 /** ioredis says this of a command that it did not send. */
 const NEVER_SENT = /isn't writeable and enableOfflineQueue options is false/
@@ -57,9 +60,13 @@ export function createJobStore(deps: JobStoreDeps): { store: (job: JobToStore) =
   }
 
   async function isFound(job: JobToStore, untilMs: number): Promise<boolean> {
+    const timeIsOver = sleep(untilMs - now()).then(() => 'late' as const)
     while (now() < untilMs) {
       try {
-        return (await queues.queueOf(job.lineName).getJob(job.jobId)) !== undefined
+        // A Redis that is frozen does not answer this either: the look itself must end in time.
+        const looked = queues.queueOf(job.lineName).getJob(job.jobId)
+        const found = await Promise.race([looked, timeIsOver])
+        return found !== 'late' && found !== undefined
       } catch {
         await sleep(50)
       }

@@ -1,0 +1,108 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { until } from '../../scripts/lib/net.mjs'
+import type { Reply } from '../stack/client.ts'
+import { type Servers, startServers } from '../stack/servers.ts'
+import { type System, startSystem } from '../stack/system.ts'
+
+let servers: Servers
+let system: System
+let ada: string
+
+beforeAll(async () => {
+  servers = await startServers()
+  system = await startSystem({ servers })
+  ada = await system.token('ada')
+  const organizer = await system.token('olga', 'organizer')
+  for (const eventId of [1, 2]) {
+    await system.api.post('/initialize', { eventId, totalTickets: 1000 }, { token: organizer })
+  }
+  // Event 1 is known to the process from now on, event 2 is not.
+  await system.api.post('/book', { eventId: 1 }, { token: ada })
+})
+afterAll(async () => {
+  await system?.stop()
+  await servers?.stop()
+})
+
+const ready = async (status: number) =>
+  until(async () => (await system.api.get('/readyz')).status === status, { timeoutMs: 20_000 })
+
+async function timed(call: () => Promise<Reply>) {
+  const startedAt = performance.now()
+  const reply = await call()
+  return { ...reply, ms: performance.now() - startedAt }
+}
+
+function expectUnavailable(reply: Reply & { ms: number }): void {
+  expect(reply).toMatchObject({ status: 503, body: { status: 503, code: 'unavailable' } })
+  expect(reply.headers.get('content-type')).toBe('application/problem+json')
+  expect(reply.headers.get('retry-after')).toMatch(/^\d+$/)
+  expect(reply.ms).toBeLessThan(1000)
+}
+
+const book = (userId: string, eventId = 1) =>
+  timed(async () => system.api.post('/book', { eventId }, { token: await system.token(userId) }))
+
+const availableTickets = async () => (await system.api.get('/status/1')).body.availableTickets as number
+
+describe.each([
+  ['dead', () => servers.redis.kill(), () => servers.redis.restart()],
+  ['frozen', async () => servers.redis.pause(), async () => servers.redis.resume()],
+])('with a %s Redis', (_how, away, back) => {
+  it('refuses bookings within a second and without a late effect, and names what is away', async () => {
+    const before = await availableTickets()
+    await away()
+    try {
+      // Whoever comes in the first moment, before anybody has noticed, and those after it.
+      const first = await Promise.all([book('first-1'), book('first-2')])
+      for (const reply of first) {
+        expect(reply.status).toBe(503)
+        expect(['unavailable', 'unknown']).toContain(reply.body.code)
+        expect(reply.ms).toBeLessThan(1000)
+      }
+      expect(await ready(503)).toBe(true)
+      expect((await system.api.get('/readyz')).body).toEqual({
+        status: 'unavailable',
+        unreachable: ['redis'],
+      })
+      expectUnavailable(await book('later'))
+      expect((await book('later', 2)).body.code).toBe('unavailable')
+      expect((await book('later', 999)).body.code).toBe('event_not_found')
+      expect((await system.api.get('/livez')).status).toBe(200)
+      expect((await system.api.get('/status/1')).status).toBe(200)
+    } finally {
+      await back()
+    }
+    expect(await ready(200)).toBe(true)
+    expect((await book('back')).status).toBe(200)
+    expect(await availableTickets()).toBe(before - 1)
+    await system.api.post('/cancel', { eventId: 1 }, { token: await system.token('back') })
+  })
+})
+
+describe.each([
+  ['dead', () => servers.postgres.kill(), () => servers.postgres.restart()],
+  ['frozen', async () => servers.postgres.pause(), async () => servers.postgres.resume()],
+])('with a %s PostgreSQL', (_how, away, back) => {
+  it('refuses what needs it within a second, and names it', async () => {
+    await away()
+    try {
+      const reads = ['/status/1', '/events', '/events/1/me', `/jobs/event-1.${'0'.repeat(21)}.1.0`]
+      for (const path of reads) expectUnavailable(await timed(() => system.api.get(path, { token: ada })))
+      expect(await ready(503)).toBe(true)
+      expect((await system.api.get('/readyz')).body).toEqual({
+        status: 'unavailable',
+        unreachable: ['postgres'],
+      })
+      expectUnavailable(await book('nobody'))
+      expectUnavailable(await book('nobody', 2))
+      for (const path of reads) expectUnavailable(await timed(() => system.api.get(path, { token: ada })))
+    } finally {
+      await back()
+    }
+    expect(await ready(200)).toBe(true)
+    const answer = await until(async () => (await book('again')).status === 200, { timeoutMs: 10_000 })
+    expect(answer).toBe(true)
+    await system.api.post('/cancel', { eventId: 1 }, { token: await system.token('again') })
+  })
+})
