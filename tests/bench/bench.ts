@@ -1,0 +1,84 @@
+/** `npm run bench`: see docs/benchmarks.md. */
+import { mkdtempSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { type Servers, startServers } from '../stack/servers.ts'
+import { growths } from './growth.ts'
+import { pinToCores } from './measure/cores.ts'
+import { type BenchOptions, readOptions, usage } from './options.ts'
+import { summarizeProfiles } from './profiles.ts'
+import { writeReport } from './report/report.ts'
+import { describeGrowth, describeResult, describeRun, redisLines } from './report/text.ts'
+import { type Result, runWorkload } from './rounds.ts'
+import { runSuite } from './suite.ts'
+import { comparedNames, comparedWorkload } from './workloads.ts'
+
+const say = (text: string): void => void process.stdout.write(`${text}\n`)
+
+async function main(): Promise<void> {
+  const args = process.argv.slice(2)
+  if (args.includes('--help')) {
+    return say(`${usage}\n\nWorkloads: ${[...comparedNames, ...Object.keys(growths)].join(', ')}`)
+  }
+  const options = readOptions(args)
+  const cores = pinToCores(2)
+  const servers = await startServers()
+  const stop = (): void => void servers.stop().finally(() => process.exit(130))
+  process.once('SIGINT', stop)
+  process.once('SIGTERM', stop)
+  try {
+    say(`${servers.chosen}; ${cores}`)
+    await (options.workload === undefined ? benchAll(servers, options, cores) : benchOne(servers, options))
+  } finally {
+    await servers.stop()
+  }
+}
+
+async function benchAll(servers: Servers, options: BenchOptions, cores: string): Promise<void> {
+  const results = await runSuite({ ...options, servers, say })
+  writeReport(results, { cores, servers: servers.chosen })
+  if (options.out !== undefined) writeFileSync(options.out, JSON.stringify(results, undefined, 2))
+  say('Written to docs/benchmarks.md')
+}
+
+async function benchOne(servers: Servers, options: BenchOptions): Promise<void> {
+  const name = options.workload as string
+  const profiles = options.cpuProf ? mkdtempSync(path.join(tmpdir(), 'ticket-line-profiles-')) : undefined
+  const settings = { ...options.settings }
+  if (profiles !== undefined) {
+    settings.productEnv = { ...settings.productEnv, NODE_OPTIONS: `--cpu-prof --cpu-prof-dir=${profiles}` }
+  }
+  const growth = growths[name]
+  const workload = growth?.workload(settings) ?? comparedWorkload(name, settings)
+  say(`${workload.title}:`)
+  const result = await runWorkload(workload, {
+    servers,
+    rounds: options.rounds,
+    onRun: (round, contender, run) => say(describeRun(round, contender, run)),
+  })
+  say(growth === undefined ? describeResult(result) : describeGrowth(growth, result))
+  if (options.redisStats) say(redisLines(result))
+  if (profiles !== undefined) say(`Profiles in ${profiles}\n${summarizeProfiles(profiles)}`)
+  if (options.out !== undefined) writeFileSync(options.out, JSON.stringify(result, undefined, 2))
+  if (options.json) say(JSON.stringify(summary(result)))
+  if (result.contenders.some(({ figures }) => !figures.correct)) process.exitCode = 1
+}
+
+/** The figures that ratios are made of. */
+function summary({ workload, contenders }: Result) {
+  return {
+    workload: workload.name,
+    connections: contenders[0]?.contender.task.connections,
+    systems: Object.fromEntries(
+      contenders.map(({ contender, figures }) => {
+        const { bookingsPerSecond, p50Ms, p99Ms, cpuMsPerBooking, correct } = figures
+        return [contender.label, { bookingsPerSecond, p50Ms, p99Ms, cpuMsPerBooking, correct }]
+      }),
+    ),
+  }
+}
+
+main().catch((error: unknown) => {
+  process.stderr.write(`${error instanceof Error ? error.stack : error}\n`)
+  process.exitCode = 1
+})

@@ -1,0 +1,56 @@
+import { createHmac, createSecretKey } from 'node:crypto'
+
+const JWT_HEADER = Buffer.from('{"alg":"HS256","typ":"JWT"}').toString('base64url')
+const LIFETIME_S = 3600
+
+/** Signs tokens as an issuer would, one for every request. */
+export function createSigner(secret: string, nowMs: number): (userId: string, tokenId: string) => string {
+  const key = createSecretKey(secret, 'utf8')
+  const issuedAt = Math.floor(nowMs / 1000)
+  return (userId, tokenId) => {
+    const claims = {
+      sub: userId,
+      role: 'user',
+      iat: issuedAt,
+      exp: issuedAt + LIFETIME_S,
+      jti: tokenId,
+    }
+    const signed = `${JWT_HEADER}.${Buffer.from(JSON.stringify(claims)).toString('base64url')}`
+    return `${signed}.${createHmac('sha256', key).update(signed).digest('base64url')}`
+  }
+}
+
+/** A POST with a JSON body, as bytes of HTTP/1.1. */
+export function postRequest(path: string, token: string, body: string): string {
+  return (
+    `POST ${path} HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Bearer ${token}\r\n` +
+    `content-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n${body}`
+  )
+}
+
+export function getRequest(path: string, token: string): string {
+  return `GET ${path} HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Bearer ${token}\r\n\r\n`
+}
+
+/** Many requests in one stretch of memory, so that sending one costs the driver no more than a view of it. */
+export interface RequestBook {
+  count: number
+  at(index: number): Uint8Array
+}
+
+/** Writes all requests out before the run: making and signing them is not what is measured. */
+export function writeRequests(count: number, text: (index: number) => string): RequestBook {
+  let bytes = Buffer.allocUnsafe(Math.max(count, 1) * 512)
+  const ends = new Float64Array(count)
+  let end = 0
+  for (let i = 0; i < count; i++) {
+    const request = text(i)
+    if (end + request.length > bytes.length) bytes = Buffer.concat([bytes], bytes.length * 2)
+    end += bytes.write(request, end, 'latin1')
+    ends[i] = end
+  }
+  return {
+    count,
+    at: (index) => bytes.subarray(index === 0 ? 0 : (ends[index - 1] as number), ends[index]),
+  }
+}

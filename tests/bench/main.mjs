@@ -1,0 +1,11 @@
+/** `npm run bench`: brings Node, dependencies and build where they are missing, then measures. */
+import { fileURLToPath } from 'node:url'
+import { bootstrap } from '../../scripts/bootstrap.mjs'
+import { runVisible } from '../../scripts/lib/run.mjs'
+import { runMain } from '../../scripts/lib/say.mjs'
+
+runMain(async () => {
+  const { node, env } = await bootstrap()
+  const bench = fileURLToPath(new URL('bench.ts', import.meta.url))
+  process.exitCode = await runVisible(node, [bench, ...process.argv.slice(2)], { env })
+})

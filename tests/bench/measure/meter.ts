@@ -1,0 +1,102 @@
+import { Redis } from 'ioredis'
+import pg from 'pg'
+import type { Servers } from '../../stack/servers.ts'
+import type { Deployment } from '../systems/system.ts'
+import {
+  canMeasureProcesses,
+  connectionsTo,
+  cpuMsOf,
+  cpuMsOfFamily,
+  memoryMbOf,
+  memoryMbOfFamily,
+  parentOf,
+} from './proc.ts'
+import { type CommandUse, commandsBetween, redisCommands, redisCpuMs, redisMemoryMb } from './redis-usage.ts'
+
+export type Role = 'api' | 'worker' | 'redis' | 'postgres'
+
+/** What a system used between two moments, and what it holds at the second. */
+export interface Usage {
+  /** Time between the two. */
+  windowMs: number
+  /** Processor time, ms; roles that could not be measured are absent. */
+  cpuMs: Partial<Record<Role, number>>
+  memoryMb: Partial<Record<Role, number>>
+  /** Most connections to Redis that any one of the processes holds. */
+  redisConnections: number
+  redisCommands: Map<string, CommandUse>
+}
+
+export interface Meter {
+  start(): Promise<void>
+  /** @throws where `start` was not called before */
+  stop(): Promise<Usage>
+  close(): Promise<void>
+}
+
+/** Measures a deployment and its two servers from outside. */
+export async function createMeter(servers: Servers, { processes }: Deployment): Promise<Meter> {
+  const redis = new Redis(servers.redis.url)
+  const redisPort = Number(new URL(servers.redis.url).port || 6379)
+  const postmaster = await findPostmaster(servers.postgres.url)
+
+  async function readCpu(): Promise<Partial<Record<Role, number>>> {
+    const cpuMs: Partial<Record<Role, number>> = { redis: await redisCpuMs(redis) }
+    if (!canMeasureProcesses) return cpuMs
+    for (const { role, pid } of processes) cpuMs[role] = (cpuMs[role] ?? 0) + cpuMsOf(pid)
+    if (postmaster !== undefined) cpuMs.postgres = cpuMsOfFamily(postmaster)
+    return cpuMs
+  }
+
+  async function readMemory(): Promise<Partial<Record<Role, number>>> {
+    const memoryMb: Partial<Record<Role, number>> = { redis: await redisMemoryMb(redis) }
+    if (!canMeasureProcesses) return memoryMb
+    for (const { role, pid } of processes) memoryMb[role] = (memoryMb[role] ?? 0) + memoryMbOf(pid)
+    if (postmaster !== undefined) memoryMb.postgres = memoryMbOfFamily(postmaster)
+    return memoryMb
+  }
+
+  let before:
+    | { atMs: number; cpuMs: Partial<Record<Role, number>>; commands: Map<string, CommandUse> }
+    | undefined
+  return {
+    async start() {
+      before = { atMs: performance.now(), cpuMs: await readCpu(), commands: await redisCommands(redis) }
+    },
+    async stop() {
+      if (before === undefined) throw new Error('the window never began')
+      const { atMs, cpuMs: cpuBefore, commands } = before
+      const windowMs = performance.now() - atMs
+      const cpuAfter = await readCpu()
+      const cpuMs: Partial<Record<Role, number>> = {}
+      for (const role of Object.keys(cpuAfter) as Role[])
+        cpuMs[role] = (cpuAfter[role] ?? 0) - (cpuBefore[role] ?? 0)
+      return {
+        windowMs,
+        cpuMs,
+        memoryMb: await readMemory(),
+        redisConnections: Math.max(...processes.map(({ pid }) => connectionsTo(pid, redisPort))),
+        redisCommands: commandsBetween(commands, await redisCommands(redis)),
+      }
+    },
+    close: async () => redis.disconnect(),
+  }
+}
+
+/** The parent of a connection's backend; undefined where PostgreSQL runs elsewhere, such as in a container. */
+async function findPostmaster(url: string): Promise<number | undefined> {
+  const client = new pg.Client({ connectionString: url })
+  await client.connect()
+  try {
+    const { rows } = await client.query<{ pid: number; port: number }>(
+      'SELECT pg_backend_pid() AS pid, inet_client_port() AS port',
+    )
+    const [backend] = rows
+    if (!canMeasureProcesses || backend === undefined) return undefined
+    // The same number may be another process here: it is PostgreSQL's only if it holds the connection's other end.
+    if (connectionsTo(backend.pid, backend.port) === 0) return undefined
+    return parentOf(backend.pid)
+  } finally {
+    await client.end()
+  }
+}

@@ -1,0 +1,122 @@
+import type { Servers } from '../stack/servers.ts'
+import type { Contender, Workload } from './contender.ts'
+import { measureCommitMs, slowCommits } from './measure/commit-time.ts'
+import type { Role } from './measure/meter.ts'
+import { type Run, runOnce } from './run.ts'
+
+/** Medians over the rounds of one contender. */
+export interface Figures {
+  bookingsPerSecond: number
+  p50Ms: number
+  p95Ms: number
+  p99Ms: number
+  /** All of the system's processes and both servers, without the driver; null where it cannot be measured. */
+  cpuMsPerBooking: number | null
+  correct: boolean
+  faults: string[]
+  cpuMsPerBookingOf: Partial<Record<Role | 'driver', number>>
+  /** Processors kept busy by all of them, on average over the window. */
+  coresUsed: number
+  memoryMb: Partial<Record<Role, number>>
+  redisConnections: number
+  redisCommands: Record<string, { callsPerBooking: number; usecPerBooking: number }>
+  ratePerSecond?: number
+  latenessP99Ms?: number
+}
+
+export interface Result {
+  workload: Workload
+  /** Median time of a single commit while it ran. */
+  commitMs: number
+  rounds: number
+  contenders: { contender: Contender; figures: Figures }[]
+}
+
+export interface RoundsOptions {
+  servers: Servers
+  rounds: number
+  onRun: (round: number, contender: Contender, run: Run) => void
+}
+
+/** Runs a workload's contenders in turn, A B C A B C, so that whatever changes on the machine changes for all. */
+export async function runWorkload(
+  workload: Workload,
+  { servers, rounds, onRun }: RoundsOptions,
+): Promise<Result> {
+  const { url } = servers.postgres
+  const restore = workload.commitMs === undefined ? undefined : await slowCommits(url, workload.commitMs)
+  try {
+    const commitMs = await measureCommitMs(url)
+    const runs = new Map<Contender, Run[]>(workload.contenders.map((contender) => [contender, []]))
+    for (let round = 1; round <= rounds; round++) {
+      for (const [contender, earlier] of runs) {
+        const rates = earlier.map(rateOf)
+        const run = await runOnce(servers, contender, rates.length === 0 ? undefined : Math.max(...rates))
+        earlier.push(run)
+        onRun(round, contender, run)
+      }
+    }
+    const contenders = [...runs].map(([contender, all]) => ({ contender, figures: figuresOf(all) }))
+    return { workload, commitMs, rounds, contenders }
+  } finally {
+    await restore?.()
+  }
+}
+
+function rateOf({ report }: Run): number {
+  return report.answered / (report.windowMs / 1000)
+}
+
+export function figuresOf(runs: Run[]): Figures {
+  const median = (value: (run: Run) => number) => medianOf(runs.map(value))
+  const roles = rolesOf(runs)
+  const cpuOf = (role: Role) => median(({ usage, report }) => (usage.cpuMs[role] ?? 0) / report.answered)
+  const commands = new Set(runs.flatMap(({ usage }) => [...usage.redisCommands.keys()]))
+  const [first] = runs as [Run]
+  return {
+    bookingsPerSecond: median(rateOf),
+    p50Ms: median(({ report }) => report.p50Ms),
+    p95Ms: median(({ report }) => report.p95Ms),
+    p99Ms: median(({ report }) => report.p99Ms),
+    cpuMsPerBooking: roles.includes('api')
+      ? median(({ usage, report }) => sum(Object.values(usage.cpuMs)) / report.answered)
+      : null,
+    correct: runs.every(({ faults }) => faults.length === 0),
+    faults: [...new Set(runs.flatMap(({ faults }) => faults))].slice(0, 10),
+    cpuMsPerBookingOf: {
+      ...Object.fromEntries(roles.map((role) => [role, cpuOf(role)])),
+      driver: median(({ report }) => report.cpuMs / report.answered),
+    },
+    coresUsed: median(({ usage }) => sum(Object.values(usage.cpuMs)) / usage.windowMs),
+    memoryMb: Object.fromEntries(
+      roles.map((role) => [role, median(({ usage }) => usage.memoryMb[role] ?? 0)]),
+    ),
+    redisConnections: median(({ usage }) => usage.redisConnections),
+    redisCommands: Object.fromEntries(
+      [...commands].map((name) => {
+        const per = (what: 'calls' | 'usec') =>
+          median(({ usage, report }) => (usage.redisCommands.get(name)?.[what] ?? 0) / report.answered)
+        return [name, { callsPerBooking: per('calls'), usecPerBooking: per('usec') }]
+      }),
+    ),
+    ...(first.report.ratePerSecond !== undefined && {
+      ratePerSecond: median(({ report }) => report.ratePerSecond ?? 0),
+      latenessP99Ms: median(({ report }) => report.latenessP99Ms ?? 0),
+    }),
+  }
+}
+
+function rolesOf(runs: Run[]): Role[] {
+  return [...new Set(runs.flatMap(({ usage }) => Object.keys(usage.cpuMs) as Role[]))]
+}
+
+function sum(values: number[]): number {
+  return values.reduce((total, value) => total + value, 0)
+}
+
+export function medianOf(values: number[]): number {
+  const sorted = [...values].sort((a, b) => a - b)
+  const middle = Math.floor(sorted.length / 2)
+  if (sorted.length % 2 === 1) return sorted[middle] as number
+  return ((sorted[middle - 1] ?? Number.NaN) + (sorted[middle] ?? Number.NaN)) / 2
+}

@@ -1,0 +1,116 @@
+import { fork } from 'node:child_process'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import pg from 'pg'
+import type { Servers } from '../stack/servers.ts'
+import { findFaults, readState } from './check.ts'
+import type { Contender, Task } from './contender.ts'
+import type { Asks, DriverMessage, DriverPlan, DriverReport } from './driver/plan.ts'
+import { result } from './driver/plan.ts'
+import { fillEvent } from './fill.ts'
+import { createMeter, type Meter, type Usage } from './measure/meter.ts'
+import type { Deployment } from './systems/system.ts'
+
+/** One run of one contender. */
+export interface Run {
+  report: DriverReport
+  usage: Usage
+  /** What is wrong in the database afterwards, in words. */
+  faults: string[]
+}
+
+/** Requests to prepare for each second where nothing is known yet: more than two cores serve. */
+const PREPARED_PER_SECOND = 20_000
+
+/**
+ * Deploys a contender on an empty database, drives it, checks the database, and removes it.
+ * @param knownRate bookings a second of an earlier round, so that no more requests are signed than are needed
+ */
+export async function runOnce(servers: Servers, contender: Contender, knownRate?: number): Promise<Run> {
+  const { system, deploy, task } = contender
+  const deployment = await system.deploy({ servers, ...deploy })
+  const client = new pg.Client({ connectionString: deployment.databaseUrl })
+  let meter: Meter | undefined
+  try {
+    await client.connect()
+    await seed(client, deployment, task)
+    meter = await createMeter(servers, deployment)
+    const asks = asksOf(task, knownRate)
+    const plan: DriverPlan = {
+      targets: deployment.targets,
+      connections: task.connections,
+      jwtSecret: deployment.jwtSecret,
+      asks,
+      load: task.load,
+    }
+    const { report, usage } = await drive(plan, meter)
+    return {
+      report,
+      usage: await idleUsage(task, meter, usage),
+      faults: await check(client, deployment, asks, report),
+    }
+  } finally {
+    await meter?.close()
+    await client.end()
+    await deployment.stop()
+  }
+}
+
+async function seed(client: pg.Client, { tables }: Deployment, task: Task): Promise<void> {
+  if (task.filled === undefined) await client.query(tables.insertEvents, [task.events, task.ticketsPerEvent])
+  else await fillEvent(client, task.filled.holders, task.filled.waiters)
+  await client.query('ANALYZE')
+  // Pages that earlier runs left to write are not to be written in this one.
+  await client.query('CHECKPOINT')
+}
+
+function asksOf({ load, positions, filled, events, cancelsInTen }: Task, knownRate?: number): Asks {
+  const known = knownRate === undefined ? undefined : knownRate * 1.6 + 500
+  // The warm-up of an open loop goes as fast as it can, which its own rate tells nothing about.
+  const perSecond = { warmUp: PREPARED_PER_SECOND, measured: known ?? PREPARED_PER_SECOND }
+  if (load.kind === 'closed') perSecond.warmUp = perSecond.measured
+  else if (load.ratePerSecond !== 'half') perSecond.measured = load.ratePerSecond * 1.6 + 500
+  const prepared = Math.ceil((perSecond.warmUp * load.warmUpMs + perSecond.measured * load.measuredMs) / 1000)
+  if (positions) return { kind: 'positions', eventId: 1, waiters: filled?.waiters ?? 0, prepared }
+  return { kind: 'bookings', firstEventId: 1, events, cancelsInTen, holders: filled?.holders ?? 0, prepared }
+}
+
+/** Runs the driver and reads the meter when it says that the window begins and ends. */
+async function drive(plan: DriverPlan, meter: Meter): Promise<{ report: DriverReport; usage: Usage }> {
+  const child = fork(fileURLToPath(new URL('driver/main.ts', import.meta.url)), { serialization: 'advanced' })
+  let usage: Promise<Usage> | undefined
+  try {
+    const report = await new Promise<DriverReport>((resolve, reject) => {
+      child.on('message', (message: DriverMessage) => {
+        if (message.type === 'failed') reject(new Error(`the driver failed: ${message.message}`))
+        if (message.type === 'report') resolve(message.report)
+        if (message.type !== 'window') return
+        if (message.edge === 'start') meter.start().catch(reject)
+        else usage = meter.stop()
+      })
+      child.on('exit', (code) => reject(new Error(`the driver ended with code ${code}`)))
+      child.send(plan)
+    })
+    if (usage === undefined) throw new Error('the driver measured nothing')
+    return { report, usage: await usage }
+  } finally {
+    child.kill()
+  }
+}
+
+/** For tasks that are about idleness, what was used while nothing was asked; else what was measured under load. */
+async function idleUsage({ idle }: Task, meter: Meter, loaded: Usage): Promise<Usage> {
+  if (idle === undefined) return loaded
+  await sleep(idle.settleMs)
+  await meter.start()
+  await sleep(idle.measuredMs)
+  return meter.stop()
+}
+
+async function check(client: pg.Client, { tables }: Deployment, asks: Asks, report: DriverReport) {
+  if (asks.kind === 'bookings') return findFaults(await readState(client, tables), asks, report)
+  const wrong = [...report.booked].filter(
+    (code) => code === result.wrong || code === result.unanswered,
+  ).length
+  return wrong === 0 ? [] : [`${wrong} positions were wrong`, ...report.wrongAnswers.map(({ body }) => body)]
+}

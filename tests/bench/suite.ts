@@ -1,0 +1,95 @@
+import type { Servers } from '../stack/servers.ts'
+import { type Growth, growths } from './growth.ts'
+import { describeGrowth, describeResult, describeRun } from './report/text.ts'
+import { type Result, runWorkload } from './rounds.ts'
+import { comparedWorkload, type WorkloadSettings } from './workloads.ts'
+
+/** What a ratio to a peer has to be. */
+export interface Goals {
+  rowLock?: { rate?: number; p99?: number; cpu?: number }
+  singleStatement?: { rate?: number; p50?: number; p99?: number; cpu?: number }
+}
+
+interface Entry {
+  workload: string
+  settings: WorkloadSettings
+  goals: Goals
+}
+
+/** All comparisons of docs/benchmarks.md, in its order, with what is to be reached. */
+const entries: Entry[] = [
+  {
+    workload: 'hot',
+    settings: { connections: 64 },
+    goals: { rowLock: { rate: 15, p99: 0.08, cpu: 0.1 }, singleStatement: { rate: 2.3, p99: 0.7, cpu: 0.5 } },
+  },
+  {
+    workload: 'hot',
+    settings: { connections: 256 },
+    goals: { rowLock: { rate: 28, p99: 0.05 }, singleStatement: { rate: 3.6 } },
+  },
+  { workload: 'hot', settings: { connections: 1000 }, goals: {} },
+  {
+    workload: 'mixed',
+    settings: { connections: 64 },
+    goals: { rowLock: { rate: 11 }, singleStatement: { rate: 2 } },
+  },
+  {
+    workload: 'hundred',
+    settings: { connections: 64 },
+    goals: { rowLock: { rate: 4 }, singleStatement: { rate: 0.5 } },
+  },
+  {
+    workload: 'hundred',
+    settings: { connections: 64, lines: 16 },
+    goals: { rowLock: { rate: 12 }, singleStatement: { rate: 1.5 } },
+  },
+  {
+    workload: 'hot',
+    settings: { connections: 64, commitMs: 1 },
+    goals: { rowLock: { rate: 22 }, singleStatement: { rate: 7 } },
+  },
+  { workload: 'open', settings: {}, goals: {} },
+  { workload: 'open-200', settings: {}, goals: { singleStatement: { p50: 1.5, p99: 1.5 } } },
+  { workload: 'quiet', settings: {}, goals: {} },
+  { workload: 'quiet', settings: { lines: 16 }, goals: {} },
+]
+
+export interface SuiteResults {
+  compared: { result: Result; goals: Goals }[]
+  growth: { result: Result; growth: Growth }[]
+}
+
+export interface SuiteOptions {
+  servers: Servers
+  rounds: number
+  settings: WorkloadSettings
+  say: (text: string) => void
+}
+
+/** Runs everything, a good half hour with three rounds. */
+export async function runSuite({ servers, rounds, settings, say }: SuiteOptions): Promise<SuiteResults> {
+  const results: SuiteResults = { compared: [], growth: [] }
+  const run = (workload: ReturnType<typeof comparedWorkload>, times: number): Promise<Result> => {
+    say(`${workload.title}, ${workload.contenders[0]?.task.connections} connections:`)
+    return runWorkload(workload, {
+      servers,
+      rounds: times,
+      onRun: (round, contender, done) => say(describeRun(round, contender, done)),
+    })
+  }
+  for (const { workload, settings: own, goals } of entries) {
+    const result = await run(comparedWorkload(workload, { ...settings, ...own }), rounds)
+    say(describeResult(result))
+    results.compared.push({ result, goals })
+  }
+  for (const growth of Object.values(growths)) {
+    const workload = growth.workload(settings)
+    // Minutes of waiting tell no more the third time.
+    const times = workload.contenders.some(({ task }) => task.idle !== undefined) ? 1 : rounds
+    const result = await run(workload, times)
+    say(describeGrowth(growth, result))
+    results.growth.push({ result, growth })
+  }
+  return results
+}

@@ -1,0 +1,35 @@
+import { startSystem } from '../../stack/system.ts'
+import type { BenchSystem, Tables } from './system.ts'
+
+const tables: Tables = {
+  insertEvents: `INSERT INTO events (event_id, total_tickets, available_tickets)
+    SELECT id, $2::int, $2::int FROM generate_series(1, $1::int) AS id`,
+  readEvents: 'SELECT event_id, total_tickets, available_tickets, waiting_count FROM events',
+  // From the rows that lists and answers are made of, not from the guard beside them.
+  readClaims: `SELECT event_id, user_id, 'booking' AS kind FROM bookings WHERE status = 'confirmed'
+    UNION ALL SELECT event_id, user_id, 'waiting' FROM waitlist_entries WHERE status = 'waiting'`,
+  readDisorder: `SELECT count(*)::int AS disorder FROM waitlist_entries p
+    JOIN (SELECT event_id, min(sequence) AS first FROM waitlist_entries WHERE status = 'waiting' GROUP BY 1) w
+      USING (event_id)
+    WHERE p.status = 'promoted' AND p.sequence > w.first`,
+}
+
+/** ticket-line as it is started everywhere: one API process and one worker, production settings. */
+export const product: BenchSystem = {
+  name: 'product',
+  title: 'ticket-line',
+  async deploy({ servers, workers = 1, env = {} }) {
+    const system = await startSystem({ servers, workers, env: { NODE_ENV: 'production', ...env } })
+    return {
+      targets: system.apis.map(({ url }) => ({ host: '127.0.0.1', port: Number(new URL(url).port) })),
+      processes: [
+        ...system.apis.map(({ pid }) => ({ role: 'api' as const, pid })),
+        ...system.workers.map(({ pid }) => ({ role: 'worker' as const, pid })),
+      ],
+      databaseUrl: system.databaseUrl,
+      jwtSecret: system.jwtSecret,
+      tables,
+      stop: system.stop,
+    }
+  },
+}

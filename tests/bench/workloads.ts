@@ -1,0 +1,138 @@
+import type { Contender, Task, Workload } from './contender.ts'
+import { rowLock, singleStatement } from './systems/peers.ts'
+import { product } from './systems/product.ts'
+import type { BenchSystem, DeployOptions, SystemName } from './systems/system.ts'
+
+/** What may be set from outside, next to the name of a workload. */
+export interface WorkloadSettings {
+  connections?: number
+  commitMs?: number
+  /** The product's `LINES`; 0 is a line per event. */
+  lines?: number
+  /** Open loops: requests a second, or half of each one's capacity. */
+  rate?: number | 'half'
+  warmUpMs?: number
+  measuredMs?: number
+  only?: SystemName[]
+  /** Overrides for trying: processes and pool sizes of the peers. */
+  processes?: number
+  poolSize?: number
+  productEnv?: Record<string, string>
+}
+
+/** An event that never sells out in a run. */
+const PLENTY = 1_000_000
+const systems: BenchSystem[] = [product, rowLock, singleStatement]
+
+interface Compared {
+  title: string
+  task: Omit<Task, 'connections' | 'load'>
+  connections: number
+  rate?: number | 'half'
+  measuredMs?: number
+}
+
+/** Product and peers side by side. */
+const compared: Record<string, Compared> = {
+  hot: {
+    title: 'one hot event',
+    task: { events: 1, ticketsPerEvent: PLENTY, cancelsInTen: 0 },
+    connections: 64,
+  },
+  mixed: {
+    title: 'one sold-out event, 70 % book and 30 % cancel',
+    task: { events: 1, ticketsPerEvent: 1000, cancelsInTen: 3 },
+    connections: 64,
+  },
+  hundred: {
+    title: '100 events',
+    task: { events: 100, ticketsPerEvent: PLENTY, cancelsInTen: 0 },
+    connections: 64,
+  },
+  quiet: {
+    title: '10,000 quiet events',
+    task: { events: 10_000, ticketsPerEvent: PLENTY, cancelsInTen: 0 },
+    connections: 64,
+    rate: 200,
+    measuredMs: 10_000,
+  },
+  open: {
+    title: 'one hot event, open loop at half of the capacity',
+    task: { events: 1, ticketsPerEvent: PLENTY, cancelsInTen: 0 },
+    connections: 256,
+    rate: 'half',
+  },
+  'open-200': {
+    title: 'one event, open loop at 200/s',
+    task: { events: 1, ticketsPerEvent: PLENTY, cancelsInTen: 0 },
+    connections: 64,
+    rate: 200,
+    measuredMs: 10_000,
+  },
+}
+
+const WARM_UP_MS = 2500
+const MEASURED_MS = 5000
+
+export const comparedNames = Object.keys(compared)
+
+/** @throws where there is no such workload */
+export function comparedWorkload(name: string, settings: WorkloadSettings): Workload {
+  const base = compared[name]
+  if (base === undefined) throw new Error(`There is no workload "${name}"`)
+  const { lines = 0, commitMs, only = ['product', 'rowLock', 'singleStatement'] } = settings
+  const task: Task = {
+    ...base.task,
+    connections: settings.connections ?? base.connections,
+    load: loadOf(base, settings),
+  }
+  const chosen = systems.filter((system) => only.includes(system.name))
+  const notes = [
+    ...(lines === 0 ? [] : [`LINES=${lines}`]),
+    ...(commitMs === undefined ? [] : [`commit of ${commitMs} ms`]),
+  ]
+  return {
+    name,
+    title: [base.title, ...notes].join(', '),
+    contenders: chosen.map((system) => ({ label: system.name, system, deploy: deployOf(settings), task })),
+    ...(commitMs !== undefined && { commitMs }),
+  }
+}
+
+function loadOf(base: Compared, settings: WorkloadSettings): Task['load'] {
+  const times = {
+    warmUpMs: settings.warmUpMs ?? WARM_UP_MS,
+    measuredMs: settings.measuredMs ?? base.measuredMs ?? MEASURED_MS,
+  }
+  const rate = settings.rate ?? base.rate
+  return rate === undefined ? { kind: 'closed', ...times } : { kind: 'open', ratePerSecond: rate, ...times }
+}
+
+function deployOf({
+  lines = 0,
+  processes,
+  poolSize,
+  productEnv,
+}: WorkloadSettings): Omit<DeployOptions, 'servers'> {
+  return {
+    env: { ...(lines > 0 && { LINES: String(lines) }), ...productEnv },
+    ...(processes !== undefined && { processes }),
+    ...(poolSize !== undefined && { poolSize }),
+  }
+}
+
+/** A contender of the product alone, for workloads that compare it with itself. */
+export function productContender(
+  label: string,
+  task: Partial<Task>,
+  settings: WorkloadSettings,
+  deploy: Omit<DeployOptions, 'servers'> = {},
+): Contender {
+  const hot = compared['hot'] as Compared
+  return {
+    label,
+    system: product,
+    deploy: { ...deploy, env: { ...deploy.env, ...settings.productEnv } },
+    task: { ...hot.task, connections: settings.connections ?? 64, load: loadOf(hot, settings), ...task },
+  }
+}
