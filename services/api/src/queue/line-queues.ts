@@ -24,7 +24,10 @@ export function createLineQueues(redis: Redis, layout: LineLayout): LineQueues {
     skipWaitingForReady: true,
   }
   // `Queue` is the documented way to a backend; this one is never added to.
-  const root: RedisQueueBackend = new Queue('root', options).getBackend()
+  const rootQueue = new Queue('root', options)
+  // The connection has a listener of its own; without one here BullMQ prints each error.
+  rootQueue.on('error', () => undefined)
+  const root: RedisQueueBackend = rootQueue.getBackend()
   const cache = new LRUCache<string, Queue>({ max: QUEUES_KEPT })
   return {
     queueOf(lineName) {
