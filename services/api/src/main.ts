@@ -1,6 +1,5 @@
 import { ConfigError, createClosers, createLog } from '@ticket-line/shared'
 import { type ApiConfig, readConfig } from './config.js'
-import { startApi } from './start-api.js'
 
 function configOrExit(): ApiConfig {
   try {
@@ -28,6 +27,8 @@ process.on('SIGTERM', (signal) => void stop(signal))
 process.on('SIGINT', (signal) => void stop(signal))
 
 try {
+  // Loaded now: a setting that cannot be used is told before a second goes into loading everything else.
+  const { startApi } = await import('./start-api.js')
   const { port } = await startApi(config, log, closers)
   log.info({ port, lines: config.layout.lines }, 'listening')
 } catch (error) {

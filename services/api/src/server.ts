@@ -1,5 +1,6 @@
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { createAdaptorServer } from '@hono/node-server'
 import type { Hono } from 'hono'
 import type { ServerConfig } from './config.js'
@@ -37,16 +38,23 @@ export async function listen(
 }
 
 export interface CloseOptions {
-  /** How long requests at hand may take; then their connections are cut. */
+  /** How long all of it may take; then what is left is cut. */
   graceMs: number
   /** Called after half of it: those who wait for something should be answered with what there is. */
   hurry: () => void
 }
 
-/** Takes no more connections and resolves when the requests at hand are answered, or their time is over. */
+/** How long connections are still taken: those on their way, and those of balancers that have not yet asked `/readyz`. */
+const LINGER_MS = 500
+
+/**
+ * Takes no more connections after a moment, and resolves when the requests at hand are answered or their time is over.
+ * Answers given meanwhile should say `Connection: close`.
+ */
 export async function closeServer(server: Server, { graceMs, hurry }: CloseOptions): Promise<void> {
   const hurrying = setTimeout(hurry, graceMs / 2)
   const cutting = setTimeout(() => server.closeAllConnections(), graceMs)
+  await sleep(Math.min(LINGER_MS, graceMs / 4))
   await new Promise((resolve) => server.close(resolve))
   clearTimeout(hurrying)
   clearTimeout(cutting)

@@ -39,7 +39,6 @@ export function createEntry({
       'referrer-policy': 'no-referrer',
       'cache-control': 'no-store',
     }
-    if (lifecycle.draining) headers['connection'] = 'close'
     c.set('requestId', requestId)
     c.set('log', log)
     c.set('clientAddress', clientAddress(remote, forwardedFor, trustProxyHops))
@@ -47,6 +46,8 @@ export function createEntry({
     collectHeaders(c, headers)
     await next()
     sendCollected(c, headers)
+    // It may have begun while this request waited.
+    if (lifecycle.draining) c.res.headers.set('connection', 'close')
     const { status } = c.res
     const seconds = (performance.now() - startedAt) / 1000
     metrics.requests.observe({ route: c.get('route') ?? 'other', method: c.req.method, status }, seconds)
