@@ -54,6 +54,13 @@ export interface StatusCall extends Call {
   final: boolean
 }
 
+/** A whole list of an event as staff read it in the end, page after page. */
+export interface ListRead {
+  eventId: number
+  list: 'bookings' | 'waiting-list'
+  items: { userId: string; promoted?: boolean; position?: number }[]
+}
+
 export interface HistoryEvent {
   eventId: number
   totalTickets: number
@@ -65,6 +72,7 @@ export interface History {
   commands: CommandCall[]
   jobs: JobCall[]
   statuses: StatusCall[]
+  lists: ListRead[]
 }
 
-export const createHistory = (): History => ({ events: [], commands: [], jobs: [], statuses: [] })
+export const createHistory = (): History => ({ events: [], commands: [], jobs: [], statuses: [], lists: [] })

@@ -254,6 +254,24 @@ describe('the checker', () => {
         history.statuses.push({ kind: 'status', eventId: 1, final: false, answer: heard, ...times })
       },
     ],
+    [
+      'a list that leaves somebody out',
+      ['wrongAnswers'],
+      ({ history }) => {
+        history.lists.push({ eventId: 1, list: 'waiting-list', items: [{ userId: 'ann', position: 1 }] })
+      },
+    ],
+    [
+      'a list in another order',
+      ['wrongAnswers'],
+      ({ history }) => {
+        const items = [
+          { userId: 'cid', promoted: true },
+          { userId: 'bob', promoted: false },
+        ]
+        history.lists.push({ eventId: 1, list: 'bookings', items })
+      },
+    ],
   ])('finds %s', (_, promises, spoil) => {
     expect(findings(spoil)).toEqual(promises)
   })
@@ -275,5 +293,21 @@ describe('the checker', () => {
       })
     }
     expect(findings(spoil, told)).toEqual([])
+  })
+
+  it('accepts lists that are the rows', () => {
+    const bookings = [
+      { userId: 'bob', promoted: false },
+      { userId: 'cid', promoted: true },
+    ]
+    const waiting = [
+      { userId: 'dan', position: 1 },
+      { userId: 'ann', position: 2 },
+    ]
+    const spoil: Spoil = ({ history }) => {
+      history.lists.push({ eventId: 1, list: 'bookings', items: bookings })
+      history.lists.push({ eventId: 1, list: 'waiting-list', items: waiting })
+    }
+    expect(findings(spoil)).toEqual([])
   })
 })

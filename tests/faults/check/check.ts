@@ -3,6 +3,7 @@ import { checkAnswers } from './answers.ts'
 import type { Finding, Report } from './finding.ts'
 import type { LineJournal } from './journal.ts'
 import { checkLineOrder } from './line-order.ts'
+import { checkLists } from './lists.ts'
 import { checkRealTime } from './real-time.ts'
 import type { Rows } from './rows.ts'
 import { checkStanding } from './standing.ts'
@@ -21,6 +22,7 @@ export function check({ history, journal, rows }: Evidence): Finding[] {
   checkStanding(rows, report)
   checkLineOrder(history.events, journal, rows, report)
   checkAnswers(history, rows, report)
+  checkLists(history.lists, rows, report)
   checkRealTime(history.commands, journal, report)
   return findings
 }

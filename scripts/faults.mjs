@@ -1,0 +1,13 @@
+/** `npm run faults` and `npm run faults:mutants`: see tests/faults. What stands behind `--` goes there. */
+import { bootstrap } from './bootstrap.mjs'
+import { fromRoot } from './lib/paths.mjs'
+import { runVisible } from './lib/run.mjs'
+import { runMain } from './lib/say.mjs'
+
+runMain(async () => {
+  const { node, env } = await bootstrap()
+  // The child shares this terminal: Ctrl-C reaches it directly, and it ends by itself.
+  process.on('SIGINT', () => {})
+  const [script = 'main', ...args] = process.argv.slice(2)
+  process.exitCode = await runVisible(node, [fromRoot('tests/faults', `${script}.ts`), ...args], { env })
+})

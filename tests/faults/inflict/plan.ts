@@ -1,0 +1,65 @@
+import type { Treatment } from '../proxy/link.ts'
+import { MOMENTS, type Moment } from '../proxy/moments.ts'
+import type { Random } from '../random.ts'
+
+/** One thing to break. `index` chooses a process among those of its kind. */
+export type Fault =
+  | { kind: 'kill-api' | 'kill-worker' | 'terminate-api' | 'terminate-worker'; index: number }
+  | { kind: 'freeze-api' | 'freeze-worker'; index: number; ms: number }
+  | { kind: 'kill-redis' | 'kill-postgres' }
+  | { kind: 'cut-link'; index: number; server: 'redis' | 'postgres' }
+  | { kind: 'sever-link' | 'hold-link'; index: number; server: 'redis' | 'postgres'; ms: number }
+  | { kind: 'client-kill'; index: number }
+  | { kind: 'moment'; moment: Moment; treatment: Treatment }
+
+export interface PlannedFault {
+  /** Since the first request, ms. */
+  atMs: number
+  fault: Fault
+}
+
+/** One fault in 0.9 s on average: 1,000 in 15 minutes. */
+const MEAN_GAP_MS = 880
+
+/** Chooses what breaks when. The same seed plans the same. */
+export function planFaults(random: Random, forMs: number): PlannedFault[] {
+  const plan: PlannedFault[] = []
+  for (let atMs = gap(random); atMs < forMs; atMs += gap(random))
+    plan.push({ atMs, fault: chooseFault(random) })
+  return plan
+}
+
+/** Exponential gaps: now and then several come at once, now and then there is peace. */
+function gap(random: Random): number {
+  return Math.round(-Math.log(1 - random.next()) * MEAN_GAP_MS)
+}
+
+function chooseFault(random: Random): Fault {
+  const index = random.between(0, 1000)
+  const server = random.pick(['redis', 'postgres'] as const)
+  return random.weighted<() => Fault>([
+    [5, () => ({ kind: 'kill-api', index })],
+    [10, () => ({ kind: 'kill-worker', index })],
+    [3, () => ({ kind: 'terminate-api', index })],
+    [5, () => ({ kind: 'terminate-worker', index })],
+    // Locks last 1.5 s and sessions in a transaction 3 s: some freezes end before, between and after.
+    [4, () => ({ kind: 'freeze-api', index, ms: random.between(500, 4000) })],
+    [9, () => ({ kind: 'freeze-worker', index, ms: random.between(1000, 6000) })],
+    [4, () => ({ kind: 'kill-redis' })],
+    [4, () => ({ kind: 'kill-postgres' })],
+    [5, () => ({ kind: 'cut-link', index, server })],
+    [4, () => ({ kind: 'sever-link', index, server, ms: random.between(200, 3000) })],
+    [4, () => ({ kind: 'hold-link', index, server, ms: random.between(200, 4000) })],
+    [6, () => ({ kind: 'client-kill', index })],
+    [34, () => ({ kind: 'moment', moment: random.pick(MOMENTS), treatment: chooseTreatment(random) })],
+  ])()
+}
+
+function chooseTreatment(random: Random): Treatment {
+  return random.weighted<Treatment>([
+    [2, { kind: 'cut-before' }],
+    [5, { kind: 'cut-after' }],
+    [3, { kind: 'delay', ms: random.between(100, 3000) }],
+    [3, { kind: 'late', ms: random.between(50, 3000) }],
+  ])
+}
