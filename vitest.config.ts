@@ -8,7 +8,7 @@ export default defineConfig({
     // Suites that start whole systems keep a core busy each; more at once only makes timeouts fire.
     pool: 'forks',
     maxWorkers: 2,
-    testTimeout: 30_000,
-    hookTimeout: 60_000,
+    testTimeout: 60_000,
+    hookTimeout: 120_000,
   },
 })

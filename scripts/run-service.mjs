@@ -21,10 +21,13 @@ runMain(async () => {
   const toolchain = await bootstrap()
   const port = name === 'api' ? await choosePort() : undefined
   const settings = serviceSettings({ ...toolchain.env, ...env, PATH: toolchain.env['PATH'] })
+  const ports =
+    port === undefined ? { WORKER_PORT: process.env['WORKER_PORT'] ?? '0' } : { PORT: String(port) }
   const child = await startChild({
     name,
     ...serviceCommand(name, toolchain.node),
-    env: port === undefined ? settings : { ...settings, PORT: String(port) },
+    // A port of .env belongs to the processes of `npm start`.
+    env: { ...settings, ...ports },
     onLine: say,
   })
   shutdown.add(() => child.stop())

@@ -3,9 +3,10 @@
  * DATABASE_URL and REDIS_URL), migrates, starts one API and one worker, and keeps them running until Ctrl-C. Data stays in `.data/`.
  */
 import { mkdirSync } from 'node:fs'
+import path from 'node:path'
 import { bootstrap } from './bootstrap.mjs'
 import { prepareDemo } from './lib/demo.mjs'
-import { portIsFree } from './lib/net.mjs'
+import { freePort, portIsFree } from './lib/net.mjs'
 import { dataDir, fromRoot } from './lib/paths.mjs'
 import { run } from './lib/run.mjs'
 import { Plain, runMain, say, step } from './lib/say.mjs'
@@ -14,6 +15,9 @@ import { serviceSettings, withDotEnv } from './lib/settings.mjs'
 import { createShutdown } from './lib/shutdown.mjs'
 import { announceStack, clearLeftovers, runningStack, withdrawStack } from './lib/stack.mjs'
 import { keepRunning, turnLog } from './lib/supervise.mjs'
+
+/** Longer than the services' own grace, so that they end by themselves. */
+const stopGraceMs = 30_000
 
 runMain(async () => {
   const shutdown = createShutdown()
@@ -45,6 +49,7 @@ async function start(shutdown) {
   if (postgres.ours) void keepServing('PostgreSQL', postgres, shutdown.begun)
   if (redis.ours) void keepServing('Redis', redis, shutdown.begun)
 
+  const workerPort = Number(env['WORKER_PORT']) || (await freePort())
   const settings = serviceSettings({
     ...toolchain.env,
     ...env,
@@ -52,6 +57,7 @@ async function start(shutdown) {
     DATABASE_URL: postgres.url,
     REDIS_URL: redis.url,
     PORT: String(port),
+    WORKER_PORT: String(workerPort),
   })
   await step('Migrating the database', () =>
     run(toolchain.node, [fromRoot('packages/db/dist/migrate.js')], { env: settings }),
@@ -73,7 +79,7 @@ async function start(shutdown) {
       keepRunning({
         ...service,
         name: 'booking-worker',
-        ready: async (child) => child.tail().some((line) => line.includes('"msg":"ready"')),
+        ready: async () => (await fetch(`http://127.0.0.1:${workerPort}/readyz`)).status === 200,
       }),
       keepRunning({
         ...service,
@@ -83,7 +89,7 @@ async function start(shutdown) {
     ])
     // The API is stopped first: clients that still wait get their answers from the worker.
     for (const result of [worker, api]) {
-      if (result.status === 'fulfilled') shutdown.add(() => result.value.stop())
+      if (result.status === 'fulfilled') shutdown.add(() => result.value.stop(stopGraceMs))
     }
     for (const result of [worker, api]) if (result.status === 'rejected') throw result.reason
   })
@@ -126,12 +132,13 @@ function tellHowToUse({ url, demo, settings, passwordMadeUp }) {
     const password = passwordMadeUp ? settings['ADMIN_PASSWORD'] : 'the ADMIN_PASSWORD you set'
     lines.push(`                  sign in as ${settings['ADMIN_USER']}, password: ${password}`)
   }
-  lines.push('  logs            .data/logs/')
+  const data = path.relative(process.cwd(), dataDir)
+  lines.push(`  logs            ${data}/logs/`)
   if (demo.length > 0) lines.push('', 'Try it, in another terminal:', '', ...demo)
   lines.push(
     '',
     'More of them, each in a terminal of its own: npm run worker, PORT=3001 npm run api',
-    'Ctrl-C stops everything; the data stays in .data/.',
+    `Ctrl-C stops everything; the data stays in ${data}/.`,
   )
   say(lines.join('\n'))
 }

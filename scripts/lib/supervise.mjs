@@ -29,13 +29,13 @@ const steadyMs = 60_000
 /**
  * Starts a service, waits until it is ready, and keeps it running.
  *
- * @param {Service & { ready: (child: import('./child.mjs').Child) => Promise<boolean> }} service
+ * @param {Service & { ready: () => Promise<boolean> }} service
  * @returns {Promise<Kept>}
  * @throws {Plain} when its first start fails, with what it said last
  */
 export async function keepRunning({ ready, ...service }) {
   let child = await startService(service)
-  const up = await until(async () => !child.running() || (await ready(child)), { timeoutMs: startTimeoutMs })
+  const up = await until(async () => !child.running() || (await ready()), { timeoutMs: startTimeoutMs })
   if (!up || !child.running()) {
     await child.kill()
     throw new Plain(`${service.name} did not start. It said last:\n${child.tail().slice(-15).join('\n')}`)

@@ -43,7 +43,7 @@ async function startTarget(options: HerdOptions, say: (line: string) => void): P
   try {
     const { apis, workers } = options
     say(`Starting ${apis} API and ${workers} worker processes on ${servers.chosen}`)
-    const env = { NODE_ENV: 'production', LOG_LEVEL: 'warn' }
+    const env = { NODE_ENV: 'production' }
     const system = await startSystem({ servers, apis, workers, env })
     const stop = async () => {
       await system.stop()

@@ -35,19 +35,19 @@ export interface ServiceProcess {
   waitForLog(fits: (line: LogLine) => boolean, timeoutMs?: number): Promise<LogLine>
 }
 
-const startTimeoutMs = 20_000
+const startTimeoutMs = 40_000
 
 /** Starts a built API and waits until `/readyz` says 200. `PORT` in `env` fixes its port (to start it again in the same place). */
 export async function startApi(env: Env): Promise<ServiceProcess> {
   const api = await startService('api', env)
-  await ready(api, async () => (await fetch(`${api.url}/readyz`)).status === 200)
+  await ready(api)
   return api
 }
 
-/** Starts a built worker and waits until it logs "ready". */
+/** Starts a built worker and waits until its `/readyz` says 200. */
 export async function startWorker(env: Env): Promise<ServiceProcess> {
   const worker = await startService('booking-worker', env)
-  await ready(worker, () => worker.logs.some((line) => line.msg === 'ready'))
+  await ready(worker)
   return worker
 }
 
@@ -60,14 +60,14 @@ export async function startService(service: 'api' | 'booking-worker', env: Env):
 
 /** Starts any script in the way of a service. */
 export async function startScript(name: string, script: string, env: Env): Promise<ServiceProcess> {
-  const port = env['PORT'] ?? String(await freePort())
+  const port = env['PORT'] || String(await freePort())
   const logs: LogLine[] = []
   const child = await startChild({
     name,
     command: process.execPath,
     args: ['--enable-source-maps', script],
     // Nothing of the developer's own environment but what a process needs to run.
-    env: { PATH: process.env['PATH'], HOME: process.env['HOME'], WORKER_PORT: port, ...env, PORT: port },
+    env: { PATH: process.env['PATH'], HOME: process.env['HOME'], ...env, PORT: port, WORKER_PORT: port },
     onLine: (line) => logs.push(parseLine(line)),
   })
   return {
@@ -89,8 +89,9 @@ export async function startScript(name: string, script: string, env: Env): Promi
   }
 }
 
-async function ready(service: ServiceProcess, check: () => boolean | Promise<boolean>): Promise<void> {
-  const up = await until(async () => !service.running() || (await check()), { timeoutMs: startTimeoutMs })
+async function ready(service: ServiceProcess): Promise<void> {
+  const answers = async () => (await fetch(`${service.url}/readyz`)).status === 200
+  const up = await until(async () => !service.running() || (await answers()), { timeoutMs: startTimeoutMs })
   if (up && service.running()) return
   await service.kill()
   throw new Error(`${service.name} did not become ready. ${lastLines(service.logs)}`)
