@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { play, type Sabotage } from './play.ts'
+import { play, type Tap } from './play.ts'
 import { scenarios } from './scenario.ts'
 
 /** `MODEL_SEED=<seed printed by a failure>` repeats it. */
@@ -24,7 +24,7 @@ describe('random lives of a line, against a list-based model', () => {
 })
 
 describe('the checks of the model test', () => {
-  const sabotages: Record<string, Sabotage> = {
+  const sabotages: Record<string, Tap> = {
     'the waiting list read backwards': { loaded: (loaded) => loaded.heads.reverse() },
     'a stored outcome overlooked': { loaded: (loaded) => loaded.stored.pop() },
     'an idempotency key overlooked': { loaded: (loaded) => loaded.keys.pop() },

@@ -1,5 +1,5 @@
 import { deepStrictEqual } from 'node:assert'
-import type { BatchWrites, LoadedBatch } from '@ticket-line/db'
+import type { BatchWrites, LoadedBatch, LoadRequest } from '@ticket-line/db'
 import type { Command } from '@ticket-line/shared'
 import { batchStateOf, loadRequestOf } from '../../services/booking-worker/src/apply/load.js'
 import { writesOf } from '../../services/booking-worker/src/apply/writes.js'
@@ -9,9 +9,9 @@ import { checkPromises } from './promises.ts'
 import { createRowStore, type RowStore } from './row-store.ts'
 import type { Pick, Scenario } from './scenario.ts'
 
-/** Something broken on purpose between the steps of a batch, to see that the checks notice. */
-export interface Sabotage {
-  loaded?: (loaded: LoadedBatch) => void
+/** Shown what goes between the steps of a batch; what it changes is taken as it is, to see that the checks notice. */
+export interface Tap {
+  loaded?: (loaded: LoadedBatch, request: LoadRequest) => void
   result?: (result: BatchResult) => void
   writes?: (writes: BatchWrites) => void
 }
@@ -28,7 +28,7 @@ interface World {
   store: RowStore
   model: NaiveModel
   nowMs: number
-  sabotage: Sabotage
+  tap: Tap
   givenOutBefore: number
 }
 
@@ -38,11 +38,11 @@ interface World {
  * @returns how many commands were answered, repeats included
  * @throws AssertionError at a wrong answer, Error at a promise that does not hold
  */
-export function play(scenario: Scenario, sabotage: Sabotage = {}): number {
+export function play(scenario: Scenario, tap: Tap = {}, startMs = 1e12): number {
   const { sizes, givenOut, picks, plans } = scenario
   const store = createRowStore(sizes, givenOut)
   const model = createNaiveModel(sizes, givenOut)
-  const world: World = { store, model, nowMs: 1e12, sabotage, givenOutBefore: givenOut }
+  const world: World = { store, model, nowMs: startMs, tap, givenOutBefore: givenOut }
   const sent: Command[] = []
   const jobs: Job[] = []
   let answered = 0
@@ -66,17 +66,17 @@ export function play(scenario: Scenario, sabotage: Sabotage = {}): number {
 }
 
 function run(world: World, jobId: string, commands: Command[]): number {
-  const { store, model, sabotage } = world
+  const { store, model, tap } = world
   world.nowMs += 7
   const request = loadRequestOf(jobId, commands)
   const loaded = store.load(request, world.nowMs)
-  sabotage.loaded?.(loaded)
+  tap.loaded?.(loaded, request)
   const state = batchStateOf(request, loaded)
   const result = decideBatch(state, commands, loaded.nowMs)
-  sabotage.result?.(result)
+  tap.result?.(result)
   if (result.decided.length > 0) {
     const writes = writesOf(state.events, loaded, result, world.nowMs)
-    sabotage.writes?.(writes)
+    tap.writes?.(writes)
     store.apply(writes)
   }
   deepStrictEqual(

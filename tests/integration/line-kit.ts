@@ -1,0 +1,117 @@
+import { createDatabase, createEvent, type Database, KEYED_PLANS } from '@ticket-line/db'
+import { type CommandRequest, commandIdOf, newJobId } from '@ticket-line/shared'
+import pg from 'pg'
+import { expect } from 'vitest'
+import { type AppliedBatch, type ApplyDeps, applyJob } from '../../services/booking-worker/src/apply/index.js'
+import { createBase } from '../stack/system.ts'
+
+/** A database with the worker's own way to decide jobs on it: no process, no Redis. */
+export interface LineKit {
+  /** As a worker process connects. */
+  database: Database
+  applyDeps: ApplyDeps
+  /** Faults after which a batch was run again, since the kit was made. */
+  retries: unknown[]
+  query<Row extends Record<string, unknown>>(sql: string, values?: unknown[]): Promise<Row[]>
+  createEvent(eventId: number, totalTickets: number): Promise<void>
+  /** A job with an id of its own. */
+  job(...commands: CommandRequest[]): KitJob
+  apply(job: KitJob, startedBefore?: boolean): Promise<AppliedBatch>
+  stop(): Promise<void>
+}
+
+export interface KitJob {
+  jobId: string
+  acceptedAtMs: number
+  commands: CommandRequest[]
+  /** The id of the n-th command. */
+  id(index: number): string
+}
+
+export async function createLineKit(): Promise<LineKit> {
+  const base = await createBase()
+  const database = createDatabase({
+    url: base.databaseUrl,
+    poolSize: 8,
+    applicationName: 'line test',
+    connectTimeoutMs: 5000,
+    statementTimeoutMs: 10_000,
+    idleInTransactionTimeoutMs: 3000,
+    pipeline: true,
+    sessionSettings: KEYED_PLANS,
+    onIdleError: () => undefined,
+  })
+  const plain = new pg.Pool({ connectionString: base.databaseUrl, max: 3 })
+  plain.on('error', () => undefined)
+  const retries: unknown[] = []
+  const applyDeps: ApplyDeps = {
+    pool: database.pool,
+    onRetry: (error) => retries.push(error),
+    givenUp: () => false,
+    sleep: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
+  }
+  return {
+    database,
+    applyDeps,
+    retries,
+    query: async (sql, values) => (await plain.query(sql, values)).rows,
+    createEvent: async (eventId, totalTickets) => void (await createEvent(plain, eventId, totalTickets)),
+    job(...commands) {
+      const acceptedAtMs = Date.now()
+      const jobId = newJobId(`event-${commands[0]?.eventId}`, commands.length, acceptedAtMs)
+      return { jobId, acceptedAtMs, commands, id: (index) => commandIdOf(jobId, index) }
+    },
+    apply: ({ jobId, acceptedAtMs, commands }, startedBefore = false) =>
+      applyJob(applyDeps, {
+        jobId,
+        startedBefore,
+        payload: { v: 1, replyTo: 'test', acceptedAtMs, commands },
+      }),
+    async stop() {
+      await Promise.all([database.close(), plain.end()])
+      await base.remove()
+    },
+  }
+}
+
+/** What somebody asks, by himself unless `more` says otherwise. */
+export function ask(
+  type: CommandRequest['type'],
+  eventId: number,
+  userId: string,
+  more: Partial<CommandRequest> = {},
+): CommandRequest {
+  return { type, eventId, userId, caller: userId, ...more }
+}
+
+export const kindsOf = ({ outcomes }: AppliedBatch): string[] => outcomes.map(({ outcome }) => outcome)
+
+/** Every event's counters, claims and blocks against its rows. Names what is wrong. */
+export async function expectRowsAgree(kit: Pick<LineKit, 'query'>): Promise<void> {
+  const wrong = await kit.query(`
+    WITH live AS (
+      SELECT event_id, user_id, 'booking' AS kind, sequence FROM bookings WHERE status = 'confirmed'
+      UNION ALL
+      SELECT event_id, user_id, 'waiting', sequence FROM waitlist_entries WHERE status = 'waiting'
+    ), counted AS (
+      SELECT event_id, count(*) FILTER (WHERE kind = 'booking') AS booked,
+        count(*) FILTER (WHERE kind = 'waiting') AS waiting
+      FROM live GROUP BY event_id
+    )
+    SELECT 'counters of event ' || e.event_id AS what FROM events e LEFT JOIN counted c USING (event_id)
+      WHERE e.available_tickets <> e.total_tickets - coalesce(c.booked, 0)
+        OR e.waiting_count <> coalesce(c.waiting, 0)
+        OR (e.waiting_count > 0 AND e.available_tickets > 0)
+    UNION ALL
+    SELECT 'claim of ' || coalesce(l.user_id, c.user_id) FROM live l
+      FULL JOIN claims c USING (event_id, user_id, kind, sequence) WHERE c.kind IS NULL OR l.kind IS NULL
+    UNION ALL
+    SELECT 'block ' || block FROM waitlist_blocks b FULL JOIN (
+      SELECT event_id, sequence >> 10 AS block, count(*) AS waiting FROM live WHERE kind = 'waiting' GROUP BY 1, 2
+    ) AS w USING (event_id, block) WHERE coalesce(b.waiting_count, 0) <> coalesce(w.waiting, 0)
+    UNION ALL
+    SELECT 'head of event ' || event_id FROM events e WHERE EXISTS (
+      SELECT FROM waitlist_entries w
+      WHERE w.event_id = e.event_id AND w.status = 'waiting' AND w.sequence < e.waitlist_head_sequence)`)
+  expect(wrong).toEqual([])
+}

@@ -1,0 +1,158 @@
+import { type BatchWrites, type LoadedBatch, type LoadRequest, runBatch } from '@ticket-line/db'
+import fc from 'fast-check'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { play } from '../model/play.ts'
+import { type Scenario, scenarios } from '../model/scenario.ts'
+import { ask, createLineKit, expectRowsAgree, kindsOf, type LineKit } from './line-kit.ts'
+
+let kit: LineKit
+beforeAll(async () => {
+  kit = await createLineKit()
+})
+afterAll(() => kit?.stop())
+
+/** `MODEL_SEED=<seed printed by a failure>` repeats it. */
+const seed = Number(process.env['MODEL_SEED'] ?? Date.now() % 2 ** 31)
+
+interface Step {
+  request: LoadRequest
+  loaded: LoadedBatch
+  writes?: BatchWrites
+}
+
+/** Plays a scenario on the tables of the model test and writes down what each batch read and wrote there. */
+function record(scenario: Scenario): Step[] {
+  const steps: Step[] = []
+  play(
+    scenario,
+    {
+      loaded: (loaded, request) => steps.push(structuredClone({ request, loaded })),
+      writes: (writes) => Object.assign(steps.at(-1) as Step, { writes: structuredClone(writes) }),
+    },
+    Date.now() - 3_600_000,
+  )
+  return steps
+}
+
+/** The rows alone, in one order; the clock is the database's own. */
+function rowsOf({ events, claims, heads, stored, keys }: LoadedBatch) {
+  const by = <Row>(name: (row: Row) => string, rows: Row[]): Row[] =>
+    rows.toSorted((a, b) => (name(a) < name(b) ? -1 : 1))
+  return {
+    events,
+    heads,
+    claims: by((row) => `${row.eventId} ${row.userId}`, claims),
+    stored: by((row) => row.commandId, stored),
+    keys: by((row) => `${row.caller} ${row.keyHash}`, keys),
+  }
+}
+
+describe('the statements of the line', () => {
+  // What only the clock or the API does is left out: it has tests of its own.
+  const lives = scenarios(300).map((scenario) => ({
+    ...scenario,
+    plans: scenario.plans.map((plan) => ({
+      ...plan,
+      way: plan.way === 'refused' ? ('together' as const) : plan.way,
+      dayAfter: false,
+    })),
+  }))
+
+  it('read and write what the tables of the model test do', { timeout: 120_000 }, async () => {
+    for (const [number, scenario] of fc.sample(lives, { seed, numRuns: 12 }).entries()) {
+      await kit.query(
+        'TRUNCATE events, claims, bookings, waitlist_entries, waitlist_blocks, commands, idempotency_keys',
+      )
+      for (const [i, size] of scenario.sizes.entries()) await kit.createEvent(i + 1, size)
+      await kit.query('UPDATE events SET last_sequence = $1', [scenario.givenOut])
+
+      for (const { request, loaded, writes } of record(scenario)) {
+        await runBatch(kit.database.pool, request, (read) => {
+          expect(rowsOf(read), `MODEL_SEED=${seed}, life ${number}`).toEqual(rowsOf(loaded))
+          return writes
+        })
+      }
+      await expectRowsAgree(kit)
+    }
+  })
+
+  it('tell ranks in a list of several stretches, holes included', async () => {
+    await kit.createEvent(50, 0)
+    await kit.query(`
+      INSERT INTO waitlist_entries (event_id, sequence, user_id, status, since)
+        SELECT 50, n, 'user-' || n, CASE WHEN n % 3 = 0 THEN 'withdrawn' ELSE 'waiting' END, now()
+        FROM generate_series(1, 5000) AS n`)
+    await kit.query(`INSERT INTO claims SELECT event_id, user_id, 'waiting', sequence FROM waitlist_entries
+      WHERE event_id = 50 AND status = 'waiting'`)
+    await kit.query(`INSERT INTO waitlist_blocks SELECT event_id, sequence >> 10, count(*) FROM waitlist_entries
+      WHERE event_id = 50 AND status = 'waiting' GROUP BY 1, 2`)
+    await kit.query(`UPDATE events SET last_sequence = 5000,
+      waiting_count = (SELECT count(*) FROM claims WHERE event_id = 50) WHERE event_id = 50`)
+    await expectRowsAgree(kit)
+
+    const numbers = [1, 2, 1022, 1024, 1025, 2048, 3073, 4999]
+    const waiting = numbers.filter((n) => n % 3 !== 0)
+    const { outcomes } = await kit.apply(kit.job(...waiting.map((n) => ask('book', 50, `user-${n}`))))
+
+    expect(outcomes.map((outcome) => ('position' in outcome ? outcome.position : undefined))).toEqual(
+      waiting.map((n) => n - Math.floor(n / 3)),
+    )
+  })
+
+  it('take every user id as it is', async () => {
+    const userIds = [
+      ...[
+        '"',
+        '\\',
+        '\\"',
+        "'",
+        '{',
+        '}',
+        '{}',
+        ',',
+        'a,b',
+        'NULL',
+        'null',
+        'true',
+        '1',
+        '-',
+        '',
+        ' ',
+        ' ann ',
+        '$1',
+      ],
+      ...[
+        '\\n',
+        '\\u0041',
+        '%',
+        '😀',
+        '\u2028',
+        '\u00a0',
+        '\u200b',
+        'é',
+        'e\u0301',
+        'ANN',
+        'ann',
+        'x'.repeat(128),
+      ],
+    ].filter((userId) => userId !== '')
+    await kit.createEvent(60, userIds.length - 2)
+
+    const job = kit.job(...userIds.map((userId) => ask('book', 60, userId)))
+    const again = kit.job(...userIds.map((userId) => ask('book', 60, userId)))
+
+    expect(new Set(kindsOf(await kit.apply(job)))).toEqual(new Set(['booked', 'waiting']))
+    expect(new Set(kindsOf(await kit.apply(again)))).toEqual(new Set(['already_booked', 'already_waiting']))
+    const rows = await kit.query<{ user_id: string }>(
+      `SELECT user_id FROM commands WHERE event_id = 60 AND outcome LIKE 'already%' ORDER BY command_id COLLATE "C"`,
+    )
+    expect(rows.map((row) => row.user_id).toSorted()).toEqual(userIds.toSorted())
+    const [head] = await kit.query<{ user_id: string }>(
+      'SELECT user_id FROM claims WHERE event_id = 60 AND kind = $1 ORDER BY sequence LIMIT 1',
+      ['waiting'],
+    )
+    const { outcomes } = await kit.apply(kit.job(ask('cancel', 60, userIds[0] as string)))
+    expect(outcomes[0]).toMatchObject({ outcome: 'canceled', promotedUserId: head?.user_id })
+    await expectRowsAgree(kit)
+  })
+})
