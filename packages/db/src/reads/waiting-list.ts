@@ -23,19 +23,19 @@ function toWaiting(row: WaitingRow): ListedWaiting {
   return { sequence: Number(row.sequence), userId: row.user_id, position: row.position, since: row.since }
 }
 
-// The head bounds the search below: entries before it are dead, and there may be a million of them.
+// The head bounds the search: entries before it are dead, and there may be a million of them. What comes before the
+// page is counted once, which PostgreSQL does only where it is told to materialize it.
 const PAGE = `
-  SELECT w.sequence, w.user_id, w.since,
-    (before.waiting + row_number() OVER (ORDER BY w.sequence))::integer AS position
-  FROM events e
-  CROSS JOIN LATERAL (SELECT ${waitingUpTo('e.waitlist_head_sequence', '$2::bigint')} AS waiting) before
-  CROSS JOIN LATERAL (
-    SELECT sequence, user_id, since FROM waitlist_entries
-    WHERE event_id = $1 AND sequence > greatest($2::bigint, e.waitlist_head_sequence - 1) AND status = 'waiting'
-    ORDER BY sequence LIMIT $3
-  ) w
-  WHERE e.event_id = $1
-  ORDER BY w.sequence`
+  WITH e AS MATERIALIZED (SELECT waitlist_head_sequence AS head FROM events WHERE event_id = $1),
+    before AS MATERIALIZED (SELECT ${waitingUpTo('e.head', '$2::bigint')} AS waiting FROM e),
+    page AS MATERIALIZED (
+      SELECT sequence, user_id, since FROM waitlist_entries
+      WHERE event_id = $1 AND sequence > greatest($2::bigint, (SELECT head FROM e) - 1) AND status = 'waiting'
+      ORDER BY sequence LIMIT $3
+    )
+  SELECT sequence, user_id, since,
+    ((SELECT waiting FROM before) + row_number() OVER (ORDER BY sequence))::integer AS position
+  FROM page ORDER BY sequence`
 
 /** At most `limit` of those who wait, in order, from the one after `afterSequence`, as of one moment. */
 export async function pageWaitingList(
