@@ -84,8 +84,14 @@ describe('the dashboard', () => {
     const policy = page.headers.get('content-security-policy')
     expect(policy).toMatch(/script-src 'self';/)
     expect(policy).toMatch(/frame-ancestors 'none'/)
+    expect(page.body).not.toMatch(/(?:src|href)="https?:/)
     for (const [, asset] of String(page.body).matchAll(/(?:src|href)="(static\/[^"]+)"/g)) {
-      expect((await board(headers, `/admin/queues/${asset}`)).status, asset).toBe(200)
+      const file = await board(headers, `/admin/queues/${asset}`)
+      expect(file.status, asset).toBe(200)
+      const type = { js: 'text/javascript', css: 'text/css', png: 'image/png', svg: 'image/svg+xml' }
+      expect(file.headers.get('content-type'), asset).toContain(
+        type[asset?.split('.').at(-1) as keyof typeof type],
+      )
     }
     expect((await board(headers, '/admin/queues/')).headers.get('location')).toBe('/admin/queues')
     expect((await system.api.get('/admin')).headers.get('location')).toBe('/admin/queues')

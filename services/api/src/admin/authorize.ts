@@ -18,11 +18,17 @@ export interface AuthorizeDeps {
   sessions?: BoardSessions
 }
 
+const BASIC_OR_BEARER = 'Basic realm="ticket-line", charset="UTF-8", Bearer'
+
 /** Lets admins through: with a session, a token, or user id and password (Basic). */
 export function createAuthorize(deps: AuthorizeDeps): MiddlewareHandler<AppEnv> {
   const { sessions, overrides } = deps
-  const challenge =
-    deps.signIn === undefined ? 'Bearer' : 'Basic realm="ticket-line", charset="UTF-8", Bearer'
+
+  /** Browsers have the form: challenged for Basic, one would open a window of its own over a page that polls. */
+  function challengeFor(c: Context<AppEnv>): string {
+    const isBrowser = c.req.header('sec-fetch-site') !== undefined
+    return deps.signIn === undefined || isBrowser ? 'Bearer' : BASIC_OR_BEARER
+  }
 
   async function whoseSession(c: Context<AppEnv>): Promise<Principal | undefined> {
     const userId = await sessions?.read(c)
@@ -40,7 +46,7 @@ export function createAuthorize(deps: AuthorizeDeps): MiddlewareHandler<AppEnv> 
       const isBrowser = sessions !== undefined && (c.req.header('accept') ?? '').includes('text/html')
       if (isBrowser && header === undefined) return reply(c, 303, null, { location: '/admin/login' })
       throw new AppError('unauthorized', 'The dashboard is for admins. Please sign in.', {
-        headers: { 'WWW-Authenticate': challenge },
+        headers: { 'WWW-Authenticate': challengeFor(c) },
       })
     }
     if (found.role !== 'admin') throw new AppError('forbidden', 'The dashboard is for admins.')

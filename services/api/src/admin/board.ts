@@ -10,7 +10,7 @@ import { createShownQueues, type LineSource } from './shown-queues.js'
 
 const BASE_PATH = '/admin/queues'
 
-/** The board styles its elements one by one and loads nothing from elsewhere but fonts, which it can do without. */
+/** The board styles its elements one by one, and loads nothing from elsewhere once its link to fonts is gone. */
 const BOARD_CSP = [
   "default-src 'none'",
   "script-src 'self'",
@@ -22,6 +22,9 @@ const BOARD_CSP = [
   "form-action 'self'",
   "frame-ancestors 'none'",
 ].join('; ')
+
+/** Fonts of another company's server, which would learn who looks at the dashboard; the policy refuses them anyway. */
+const OUTSIDE_LINK = /<link href="https:[^>]*>/g
 
 export interface BoardDeps extends LineSource {
   writable: boolean
@@ -56,6 +59,13 @@ export function registerBoard(app: Hono<AppEnv>, { writable, log, ...lines }: Bo
     c.header('Content-Security-Policy', BOARD_CSP)
     if (!c.req.path.startsWith(`${BASE_PATH}/static/`)) await refresh()
     await next()
+    // Files name their type in `c.header()`, which the entry collects; what it sends later gives way to a type that is
+    // there, and a stream without one has been called plain text by then.
+    const fileType = c.get('headers')['content-type']
+    if (fileType !== undefined) c.res.headers.set('content-type', fileType)
+    else if (c.res.headers.get('content-type')?.startsWith('text/html')) {
+      c.res = new Response((await c.res.text()).replace(OUTSIDE_LINK, ''), c.res)
+    }
   })
   app.get(`${BASE_PATH}/`, (c) => reply(c, 308, null, { location: BASE_PATH }))
   app.route(BASE_PATH, serverAdapter.registerPlugin())
