@@ -66,10 +66,13 @@ async function seed(client: pg.Client, { tables }: Deployment, task: Task): Prom
 
 function asksOf({ load, positions, filled, events, cancelsInTen }: Task, knownRate?: number): Asks {
   const known = knownRate === undefined ? undefined : knownRate * 1.6 + 500
-  // The warm-up of an open loop goes as fast as it can, which its own rate tells nothing about.
-  const perSecond = { warmUp: PREPARED_PER_SECOND, measured: known ?? PREPARED_PER_SECOND }
-  if (load.kind === 'closed') perSecond.warmUp = perSecond.measured
-  else if (load.ratePerSecond !== 'half') perSecond.measured = load.ratePerSecond * 1.6 + 500
+  const perSecond = { warmUp: known ?? PREPARED_PER_SECOND, measured: known ?? PREPARED_PER_SECOND }
+  if (load.kind === 'open') {
+    // Looking for its capacity goes as fast as it can, which the rate of earlier rounds tells nothing about.
+    const fixed = load.ratePerSecond === 'half' ? undefined : load.ratePerSecond * 1.6 + 500
+    perSecond.warmUp = fixed ?? PREPARED_PER_SECOND
+    perSecond.measured = fixed ?? perSecond.measured
+  }
   const prepared = Math.ceil((perSecond.warmUp * load.warmUpMs + perSecond.measured * load.measuredMs) / 1000)
   if (positions) return { kind: 'positions', eventId: 1, waiters: filled?.waiters ?? 0, prepared }
   return { kind: 'bookings', firstEventId: 1, events, cancelsInTen, holders: filled?.holders ?? 0, prepared }

@@ -3,7 +3,9 @@ import type { Connection } from './connection.ts'
 import { createTally, type Tally } from './tally.ts'
 
 export interface Window {
+  /** Latencies. */
   tally: Tally
+  answeredInWindow: number
   windowMs: number
 }
 
@@ -47,7 +49,8 @@ export function runClosedLoop({
       if (ask === undefined) {
         // Everything prepared was used, or the time is over.
         endWindow(performance.now())
-        if (underWay === 0) resolve({ tally, windowMs: (endedAtMs as number) - windowStart })
+        if (underWay === 0)
+          resolve({ tally, answeredInWindow: tally.count(), windowMs: (endedAtMs as number) - windowStart })
         return
       }
       underWay++

@@ -1,6 +1,6 @@
 /** The driver: a process of its own, so that its share of the processors can be told from that of what it measures. */
 import { type Asker, createAsker } from './asker.ts'
-import { runClosedLoop } from './closed-loop.ts'
+import { runClosedLoop, type Window } from './closed-loop.ts'
 import { type Connection, openConnection } from './connection.ts'
 import { runOpenLoop, seededRandom } from './open-loop.ts'
 import type { DriverMessage, DriverPlan, DriverReport } from './plan.ts'
@@ -44,22 +44,32 @@ async function run(plan: DriverPlan, asker: Asker, connections: Connection[]): P
     return { ...figures(window), cpuMs: meter.cpuMs(), ...asker.results() }
   }
   const { warmUpMs, measuredMs } = load
-  const warm = await runClosedLoop({
-    ...common,
-    warmUpMs: Math.max(0, warmUpMs - CAPACITY_MS),
-    measuredMs: Math.min(warmUpMs, CAPACITY_MS),
-    onWindow: () => undefined,
-  })
-  const capacity = warm.tally.count() / (warm.windowMs / 1000)
-  const ratePerSecond = load.ratePerSecond === 'half' ? capacity / 2 : load.ratePerSecond
   const random = seededRandom(SEED)
+  const quietly = { ...common, onWindow: () => undefined }
+  let { ratePerSecond } = load
+  if (ratePerSecond === 'half') ratePerSecond = (await findCapacity(quietly, warmUpMs)) / 2
+  else await runOpenLoop({ ...quietly, ratePerSecond, measuredMs: warmUpMs, random })
   const { latenessP99Ms, ...window } = await runOpenLoop({ ...common, ratePerSecond, measuredMs, random })
   return { ...figures(window), ratePerSecond, latenessP99Ms, cpuMs: meter.cpuMs(), ...asker.results() }
 }
 
-function figures({ tally, windowMs }: Awaited<ReturnType<typeof runClosedLoop>>) {
+/** @returns requests a second that a closed loop reached at the end of a warm-up */
+async function findCapacity(
+  loop: Omit<Parameters<typeof runClosedLoop>[0], 'warmUpMs' | 'measuredMs'>,
+  totalMs: number,
+): Promise<number> {
+  const measuredMs = Math.min(totalMs, CAPACITY_MS)
+  const { answeredInWindow, windowMs } = await runClosedLoop({
+    ...loop,
+    warmUpMs: totalMs - measuredMs,
+    measuredMs,
+  })
+  return answeredInWindow / (windowMs / 1000)
+}
+
+function figures({ tally, answeredInWindow, windowMs }: Window) {
   return {
-    answered: tally.count(),
+    answered: answeredInWindow,
     windowMs,
     p50Ms: tally.percentile(0.5),
     p95Ms: tally.percentile(0.95),

@@ -1,7 +1,11 @@
+import { once } from 'node:events'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { Worker } from 'node:worker_threads'
 import type { Asker } from './asker.ts'
+import { monotonicMs } from './clock.ts'
 import type { Window } from './closed-loop.ts'
 import type { Connection } from './connection.ts'
+import type { PacerMessage } from './pacer.ts'
 import { createTally } from './tally.ts'
 
 export interface OpenLoop {
@@ -14,27 +18,26 @@ export interface OpenLoop {
   onWindow: (edge: 'start' | 'end') => void
 }
 
-const START_DELAY_MS = 200
-
 /**
  * Requests come when they are due, at random times as independent people make them (a Poisson process), and wait in the
- * driver where all connections are taken. Latency counts from the due time, so nothing hides behind a slow answer.
+ * driver where all connections are taken. Latency counts from the due time, so nothing hides behind a slow answer, and
+ * for all that were due in the window, also where they were answered after it.
  * @returns when everything that was asked is answered
  */
 export async function runOpenLoop(loop: OpenLoop): Promise<Window & { latenessP99Ms: number }> {
   const { asker, ratePerSecond, measuredMs, random, onWindow } = loop
-  const startMs = monotonicMs() + START_DELAY_MS
-  const dueAtMs = dueTimes(startMs, measuredMs, ratePerSecond, random)
-  if (dueAtMs.length === 0) throw new Error(`nothing is due at ${ratePerSecond} requests a second`)
+  const offsetsMs = dueTimes(measuredMs, ratePerSecond, random)
   const tally = createTally()
   const lateness = createTally()
   const idle = [...loop.connections]
-  const pacer = new Worker(new URL('./pacer.ts', import.meta.url), { workerData: { dueAtMs } })
+  const pacer = new Worker(new URL('./pacer.ts', import.meta.url), { workerData: { offsetsMs } })
+  let startMs = 0
   let nextDue = 0
   let dueCount = 0
   let answered = 0
+  let answeredInWindow = 0
 
-  await new Promise<void>((resolve, reject) => {
+  const allAnswered = new Promise<void>((resolve, reject) => {
     function sendDue(): void {
       while (nextDue < dueCount && idle.length > 0) {
         const ask = asker.next()
@@ -42,50 +45,49 @@ export async function runOpenLoop(loop: OpenLoop): Promise<Window & { latenessP9
           reject(new Error('too few requests were prepared'))
           return
         }
-        const dueMs = dueAtMs[nextDue++] as number
+        const dueMs = startMs + (offsetsMs[nextDue++] as number)
         const connection = idle.pop() as Connection
         lateness.add(monotonicMs() - dueMs)
         connection.send(ask.request, (answer) => {
+          const nowMs = monotonicMs()
           ask.take(answer)
-          tally.add(monotonicMs() - dueMs)
+          tally.add(nowMs - dueMs)
+          if (nowMs <= startMs + measuredMs) answeredInWindow++
           idle.push(connection)
-          if (++answered === dueAtMs.length) resolve()
+          if (++answered === offsetsMs.length) resolve()
           else sendDue()
         })
       }
     }
     pacer.on('error', reject)
-    pacer.on('message', (due: number) => {
-      if (dueCount === 0) onWindow('start')
-      dueCount = due
+    pacer.on('message', (message: PacerMessage) => {
+      if ('startMs' in message) {
+        startMs = message.startMs
+        return
+      }
+      dueCount = message.due
       sendDue()
     })
-    // The window ends with its time: what is answered later still counts for the latency.
-    setTimeout(() => onWindow('end'), START_DELAY_MS + measuredMs)
   })
-  const rest = startMs + measuredMs - monotonicMs()
-  if (rest > 0) await new Promise((resolve) => setTimeout(resolve, rest + 5))
+  await once(pacer, 'message')
+  const reached = (ms: number): Promise<void> => sleep(Math.max(0, startMs + ms - monotonicMs()))
+  const window = reached(0)
+    .then(() => onWindow('start'))
+    .then(() => reached(measuredMs))
+    .then(() => onWindow('end'))
+  await Promise.all([allAnswered, window])
   await pacer.terminate()
-  return { tally, windowMs: measuredMs, latenessP99Ms: lateness.percentile(0.99) }
+  return { tally, answeredInWindow, windowMs: measuredMs, latenessP99Ms: lateness.percentile(0.99) }
 }
 
-/** The one clock that threads share. */
-function monotonicMs(): number {
-  return Number(process.hrtime.bigint()) / 1e6
-}
-
-function dueTimes(
-  startMs: number,
-  lengthMs: number,
-  ratePerSecond: number,
-  random: () => number,
-): Float64Array {
-  const times: number[] = []
+/** When requests are due, ms from the start; one at least. */
+function dueTimes(lengthMs: number, ratePerSecond: number, random: () => number): Float64Array {
+  const times = [0]
   const meanGapMs = 1000 / ratePerSecond
   for (let at = 0; ; ) {
     at -= Math.log(1 - random()) * meanGapMs
     if (at >= lengthMs) return Float64Array.from(times)
-    times.push(startMs + at)
+    times.push(at)
   }
 }
 

@@ -3,20 +3,25 @@
  * late, which is as long as some answers take, and a loop that looks at the clock would cost a core.
  */
 import { parentPort, workerData } from 'node:worker_threads'
+import { monotonicMs } from './clock.ts'
 
-/** `dueAtMs` ascending, by {@link monotonicMs}. */
-const { dueAtMs } = workerData as { dueAtMs: Float64Array }
+/** `startMs`, by {@link monotonicMs}, comes first; then, again and again, how many are due. */
+export type PacerMessage = { startMs: number } | { due: number }
 
-/** The one clock that threads share. */
-function monotonicMs(): number {
-  return Number(process.hrtime.bigint()) / 1e6
-}
+const START_DELAY_MS = 50
 
+/** Ascending, from the start. */
+const { offsetsMs } = workerData as { offsetsMs: Float64Array }
+const tell = (message: PacerMessage): void => parentPort?.postMessage(message)
 const never = new Int32Array(new SharedArrayBuffer(4))
-for (let next = 0; next < dueAtMs.length; ) {
-  const waitMs = (dueAtMs[next] as number) - monotonicMs()
+
+// Chosen here, so that the time this thread took to start makes nothing late.
+const startMs = monotonicMs() + START_DELAY_MS
+tell({ startMs })
+for (let due = 0; due < offsetsMs.length; ) {
+  const waitMs = startMs + (offsetsMs[due] as number) - monotonicMs()
   if (waitMs > 0.01) Atomics.wait(never, 0, 0, waitMs)
-  const now = monotonicMs()
-  while (next < dueAtMs.length && (dueAtMs[next] as number) <= now) next++
-  parentPort?.postMessage(next)
+  const elapsedMs = monotonicMs() - startMs
+  while (due < offsetsMs.length && (offsetsMs[due] as number) <= elapsedMs) due++
+  tell({ due })
 }
