@@ -20,6 +20,8 @@ export interface RouteDocs {
   responses: Record<number, ResponseDocs>
   /** Problems it can answer, beside those its guards bring along (401, 403, 413, 415, 429, 400). */
   problems?: ErrorCode[]
+  /** A body that the handler reads by itself where there is one. */
+  optionalBody?: z.ZodType
   /** Request headers it honours, with a sentence each. */
   requestHeaders?: Record<string, string>
 }

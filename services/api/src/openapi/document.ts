@@ -38,6 +38,7 @@ export function createOpenApiDocument(routes: readonly Route[]): object {
 function operationOf(route: Route, docs: RouteDocs): ZodOpenApiOperationObject {
   const { body, params, query } = route
   const header = headerSchema(docs.requestHeaders)
+  const content = body ?? docs.optionalBody
   return {
     operationId: operationIdOf(route),
     tags: [docs.tag],
@@ -51,8 +52,8 @@ function operationOf(route: Route, docs: RouteDocs): ZodOpenApiOperationObject {
       ...(query !== undefined && { query: query as z.ZodObject }),
       ...(header !== undefined && { header }),
     },
-    ...(body !== undefined && {
-      requestBody: { required: true, content: { 'application/json': { schema: body } } },
+    ...(content !== undefined && {
+      requestBody: { required: body !== undefined, content: { 'application/json': { schema: content } } },
     }),
     responses: responsesOf(route, docs),
   }

@@ -1,5 +1,11 @@
 import type { RouteDocs } from '../http/route-docs.js'
-import { disabledAnswer, registeredSchema, roleAnswer, tokenSchema } from './account-schemas.js'
+import {
+  disabledAnswer,
+  refreshSchema,
+  registeredSchema,
+  roleAnswer,
+  tokenSchema,
+} from './account-schemas.js'
 
 const prefer = { Prefer: '`return=representation` puts the refresh token into the body as well (RFC 7240).' }
 
@@ -29,7 +35,8 @@ export const refreshDocs: RouteDocs = {
   tag: 'Accounts',
   summary: 'Exchange a refresh token for new tokens',
   description:
-    'The refresh token comes in its cookie, or as `{"refreshToken"}` in a JSON body. It is good once: when it comes again, everything that descends from the same sign-in ends.',
+    'The refresh token comes in the body, or in its cookie. It is good once: when it comes again, everything that descends from the same sign-in ends.',
+  optionalBody: refreshSchema,
   requestHeaders: prefer,
   responses: { 200: { description: 'New tokens.', schema: tokenSchema, headers: grantHeaders } },
   problems: ['invalid_request', 'unauthorized', 'unavailable'],
@@ -39,7 +46,8 @@ export const logoutDocs: RouteDocs = {
   tag: 'Accounts',
   summary: 'Sign out',
   description:
-    'Ends the sign-in that the access token, the refresh token in a JSON body or its cookie comes from. Access tokens already given out are good until they expire.',
+    'Ends the sign-in that the access token, or the refresh token in the body or its cookie, comes from. Access tokens already given out are good until they expire.',
+  optionalBody: refreshSchema,
   responses: { 204: { description: 'Signed out; the cookie is cleared.' } },
   problems: ['invalid_request', 'unavailable'],
 }
