@@ -22,6 +22,13 @@ export interface CommandRow {
   decided_at: Date
 }
 
+/**
+ * When the answer of row `c` was decided. One that was given again for its idempotency key is the first one whole, its
+ * time included; the row's own time stays for retention, and for where the first is gone.
+ */
+export const answerDecidedAt = `coalesce((SELECT first.decided_at FROM commands first
+  WHERE first.command_id = c.replay_of), c.decided_at) AS decided_at`
+
 /** The stored answer, in the words of the wire. */
 export function outcomeOfRow(row: CommandRow): Outcome | RefusedOutcome {
   const decidedAtMs = row.decided_at.getTime()

@@ -1,6 +1,6 @@
 import type { CommandType, Outcome, RefusedOutcome } from '@ticket-line/shared'
 import type pg from 'pg'
-import { type CommandRow, outcomeOfRow } from './command-row.js'
+import { answerDecidedAt, type CommandRow, outcomeOfRow } from './command-row.js'
 import { arrayOf, roundTrip, type Statement } from './statement.js'
 
 /** What a batch wants to know. */
@@ -60,7 +60,7 @@ const lockEvents: Statement = {
 const readStored: Statement = {
   name: 'line_read_stored',
   text: `SELECT (extract(epoch FROM clock_timestamp()) * 1000)::float8 AS now_ms, c.command_id, c.event_id, c.outcome,
-      c.position, c.booking_sequence, c.promoted_user_id, c.replay_of, c.decided_at
+      c.position, c.booking_sequence, c.promoted_user_id, c.replay_of, ${answerDecidedAt}
     FROM (VALUES (1)) AS one LEFT JOIN commands c ON c.command_id > $1 AND c.command_id < $2`,
 }
 

@@ -6,7 +6,7 @@ import {
   type RefusedOutcome,
 } from '@ticket-line/shared'
 import type pg from 'pg'
-import { type CommandRow, outcomeOfRow } from './command-row.js'
+import { answerDecidedAt, type CommandRow, outcomeOfRow } from './command-row.js'
 
 /** A decided command as a poll reads it. */
 export interface StoredCommand {
@@ -15,8 +15,8 @@ export interface StoredCommand {
   outcome: Outcome | RefusedOutcome
 }
 
-const columns = `command_id, type, event_id, user_id, caller, outcome, position, booking_sequence, promoted_user_id,
-  replay_of, accepted_at, decided_at`
+const columns = `c.command_id, c.type, c.event_id, c.user_id, c.caller, c.outcome, c.position, c.booking_sequence,
+  c.promoted_user_id, c.replay_of, c.accepted_at, ${answerDecidedAt}`
 
 /** The decided command that a row of `commands` holds. */
 export function storedOfRow(row: CommandRow): StoredCommand {
@@ -37,7 +37,7 @@ export function storedOfRow(row: CommandRow): StoredCommand {
 export async function findStoredCommands(pool: pg.Pool, commandIds: string[]): Promise<StoredCommand[]> {
   const { rows } = await pool.query<CommandRow>({
     name: 'outcomes_find',
-    text: `SELECT ${columns} FROM commands WHERE command_id = ANY($1::text[])`,
+    text: `SELECT ${columns} FROM commands c WHERE c.command_id = ANY($1::text[])`,
     values: [commandIds],
   })
   return rows.map(storedOfRow)

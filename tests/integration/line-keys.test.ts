@@ -1,0 +1,138 @@
+import { findStoredCommands } from '@ticket-line/db'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { ask, createLineKit, expectRowsAgree, type KitJob, kindsOf, type LineKit } from './line-kit.ts'
+
+let kit: LineKit
+beforeAll(async () => {
+  kit = await createLineKit()
+  for (const eventId of [1, 2]) await kit.createEvent(eventId, 1000)
+})
+afterAll(() => kit?.stop())
+
+const ownersOf = (keyHash: string) =>
+  kit.query<{ command_id: string }>('SELECT command_id FROM idempotency_keys WHERE key_hash = $1', [keyHash])
+
+async function bookingsOf(userId: string): Promise<number> {
+  const rows = await kit.query('SELECT FROM bookings WHERE user_id = $1', [userId])
+  return rows.length
+}
+
+describe('an idempotency key', () => {
+  it('used in two lines at the same time belongs to one of them, and the other books nothing', async () => {
+    for (let round = 0; round < 30; round++) {
+      const [userId, keyHash] = [`racer-${round}`, `race-${round}`]
+      const jobs = [1, 2].map((eventId) =>
+        kit.job(
+          ask('book', eventId, `${userId}-before`),
+          ask('book', eventId, userId, { keyHash }),
+          ask('book', eventId, `${userId}-behind`),
+        ),
+      )
+
+      const applied = await Promise.all(jobs.map((job) => kit.apply(job)))
+
+      const answers = applied.map((batch) => kindsOf(batch)[1])
+      expect(answers.toSorted()).toEqual(['booked', 'idempotency_key_reused'])
+      expect(await bookingsOf(userId)).toBe(1)
+      const owner = jobs[answers.indexOf('booked')]
+      expect(await ownersOf(keyHash)).toEqual([{ command_id: owner?.id(1) }])
+    }
+    await expectRowsAgree(kit)
+  })
+
+  it('sent many times at once has one effect and one answer', async () => {
+    const keyHash = 'double-click'
+    const jobs = Array.from({ length: 12 }, () => kit.job(ask('book', 1, 'clicker', { keyHash })))
+
+    const answers = (await Promise.all(jobs.map((job) => kit.apply(job)))).map(({ outcomes }) => outcomes[0])
+
+    const first = answers.findIndex((outcome) => outcome !== undefined && !('replayOf' in outcome))
+    const replay = { ...answers[first], replayOf: jobs[first]?.id(0) }
+    expect(answers.filter((_, i) => i !== first)).toEqual(Array.from({ length: 11 }, () => replay))
+    expect(await bookingsOf('clicker')).toBe(1)
+  })
+
+  it('repeats the first answer whole, however the repeat itself is asked for later', async () => {
+    const keyHash = 'whole'
+    const [first, again] = [1, 2].map(() => kit.job(ask('book', 1, 'whole', { keyHash })))
+    const { outcomes } = await kit.apply(first as KitJob)
+    await new Promise((resolve) => setTimeout(resolve, 20))
+    const replay = { ...outcomes[0], replayOf: first?.id(0) }
+
+    expect((await kit.apply(again as KitJob)).outcomes).toEqual([replay])
+
+    expect((await kit.apply(again as KitJob)).outcomes).toEqual([replay])
+    expect((await kit.apply(again as KitJob, true)).outcomes).toEqual([replay])
+    const [stored] = await findStoredCommands(kit.database.pool, [again?.id(0) as string])
+    expect(stored?.outcome).toEqual(replay)
+  })
+
+  it('many of them in two lines, in opposite orders, end in one owner each', {
+    timeout: 60_000,
+  }, async () => {
+    for (let round = 0; round < 10; round++) {
+      const hashes = Array.from({ length: 40 }, (_, i) => `many-${round}-${i}`)
+      const job = (eventId: number, keyHashes: string[]) =>
+        kit.job(...keyHashes.map((keyHash) => ask('book', eventId, `user-${keyHash}`, { keyHash })))
+
+      const [one, two] = await Promise.all([
+        kit.apply(job(1, hashes)),
+        kit.apply(job(2, hashes.toReversed())),
+      ])
+
+      const answers = hashes.map((_, i) =>
+        [kindsOf(one as never)[i], kindsOf(two as never).at(-1 - i)].toSorted(),
+      )
+      expect(answers).toEqual(hashes.map(() => ['booked', 'idempotency_key_reused']))
+    }
+    await expectRowsAgree(kit)
+  })
+
+  it('of a day ago is free again, and then belongs to its new command', async () => {
+    const keyHash = 'old'
+    const first = kit.job(ask('book', 1, 'old-timer', { keyHash }))
+    await kit.apply(first)
+    const almost = `now() - interval '23 hours 59 minutes'`
+    await kit.query(`UPDATE idempotency_keys SET created_at = ${almost} WHERE key_hash = $1`, [keyHash])
+    const replayed = await kit.apply(kit.job(ask('book', 1, 'old-timer', { keyHash })))
+    expect(replayed.outcomes[0]).toMatchObject({ outcome: 'booked', replayOf: first.id(0) })
+
+    await kit.query(
+      `UPDATE idempotency_keys SET created_at = now() - interval '24 hours' WHERE key_hash = $1`,
+      [keyHash],
+    )
+    const fresh = kit.job(ask('cancel', 1, 'old-timer', { keyHash }))
+    expect(kindsOf(await kit.apply(fresh))).toEqual(['canceled'])
+    expect(await ownersOf(keyHash)).toEqual([{ command_id: fresh.id(0) }])
+  })
+
+  it('of a day ago, taken by two lines at the same time, belongs to one', async () => {
+    for (let round = 0; round < 15; round++) {
+      const [userId, keyHash] = [`heir-${round}`, `old-race-${round}`]
+      await kit.apply(kit.job(ask('cancel', 1, userId, { keyHash })))
+      await kit.query(
+        `UPDATE idempotency_keys SET created_at = now() - interval '2 days' WHERE key_hash = $1`,
+        [keyHash],
+      )
+
+      const applied = await Promise.all(
+        [1, 2].map((eventId) => kit.apply(kit.job(ask('book', eventId, userId, { keyHash })))),
+      )
+
+      expect(applied.flatMap(kindsOf).toSorted()).toEqual(['booked', 'idempotency_key_reused'])
+      expect(await bookingsOf(userId)).toBe(1)
+    }
+  })
+
+  it('is one caller’s own, and compared byte by byte', async () => {
+    const { outcomes } = await kit.apply(
+      kit.job(
+        ask('book', 1, 'Kim', { keyHash: 'own' }),
+        ask('book', 1, 'kim', { keyHash: 'own' }),
+        ask('book', 1, 'kim', { keyHash: 'OWN' }),
+      ),
+    )
+
+    expect(outcomes.map(({ outcome }) => outcome)).toEqual(['booked', 'booked', 'already_booked'])
+  })
+})
