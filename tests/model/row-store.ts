@@ -66,7 +66,7 @@ export function createRowStore(sizes: number[], givenOut: number): RowStore {
       const rank = claim.kind === 'waiting' && wantRank ? rankOf(event, claim.sequence) : null
       loaded.claims.push({ eventId, userId, ...claim, rank })
     }
-    for (const { eventId, count } of request.heads) {
+    for (const { eventId, count } of request.heads.toSorted((a, b) => a.eventId - b.eventId)) {
       const event = events.get(eventId)
       if (event === undefined || event.row.waitingCount === 0) continue
       for (const [sequence, userId] of firstWaiting(event, count))

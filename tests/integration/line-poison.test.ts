@@ -1,0 +1,153 @@
+import pg from 'pg'
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { until } from '../../scripts/lib/net.mjs'
+import { type System, startSystem } from '../stack/system.ts'
+import { ask, createLineKit, expectRowsAgree, kindsOf, type LineKit } from './line-kit.ts'
+
+/** Makes the booking of one user run `body`: what a row can do to the worker that touches it. */
+function poison(body: string): string {
+  return `CREATE OR REPLACE FUNCTION poison() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN IF NEW.user_id = 'poison' THEN ${body} END IF; RETURN NEW; END $$;
+    CREATE OR REPLACE TRIGGER poison BEFORE INSERT ON bookings FOR EACH ROW EXECUTE FUNCTION poison()`
+}
+
+describe('a command that cannot be decided', () => {
+  let kit: LineKit
+  beforeAll(async () => {
+    kit = await createLineKit()
+    await kit.createEvent(1, 100)
+    await kit.query(poison(`RAISE EXCEPTION 'poisoned' USING ERRCODE = 'XX000';`))
+  })
+  afterAll(() => kit?.stop())
+
+  it('is rejected, its neighbours get their answers, and nothing of it is left', async () => {
+    const job = kit.job(
+      ask('book', 1, 'ann'),
+      ask('book', 1, 'poison', { keyHash: 'k' }),
+      ask('book', 1, 'bob'),
+    )
+
+    const applied = await kit.apply(job)
+
+    expect(kindsOf(applied)).toEqual(['booked', 'rejected', 'booked'])
+    expect(applied.decidedCount).toBe(3)
+    expect(await kit.query('SELECT FROM command_starts')).toEqual([])
+    expect(await kit.query(`SELECT FROM claims WHERE user_id = 'poison'`)).toEqual([])
+    await expectRowsAgree(kit)
+  })
+
+  it('stays rejected: its job, or its key sent again, starts nothing', async () => {
+    const before = kit.retries.length
+    const job = kit.job(ask('book', 1, 'poison', { keyHash: 'k' }))
+
+    const { outcomes } = await kit.apply(job)
+
+    expect(outcomes[0]).toMatchObject({ outcome: 'rejected', replayOf: expect.any(String) })
+    expect(await kit.apply(job, true)).toEqual({ outcomes, decidedCount: 0 })
+    expect(kit.retries).toHaveLength(before)
+  })
+
+  it('is started twice alone before that, and counted each time before it runs', async () => {
+    const job = kit.job(ask('book', 1, 'poison'))
+    const counted: unknown[] = []
+    const pool = kit.database.pool
+    const watched = new Proxy(pool, {
+      get(target, name) {
+        const value = Reflect.get(target, name)
+        if (name !== 'connect') return typeof value === 'function' ? value.bind(target) : value
+        return async () => {
+          const rows = await kit.query<{ starts: number }>('SELECT starts FROM command_starts')
+          counted.push(rows.map((row) => row.starts))
+          return pool.connect()
+        }
+      },
+    })
+
+    const { applyJob } = await import('../../services/booking-worker/src/apply/index.js')
+    const { outcomes } = await applyJob(
+      { ...kit.applyDeps, pool: watched },
+      {
+        jobId: job.jobId,
+        startedBefore: false,
+        payload: { v: 1, replyTo: 'test', acceptedAtMs: job.acceptedAtMs, commands: job.commands },
+      },
+    )
+
+    expect(outcomes[0]).toMatchObject({ outcome: 'rejected' })
+    // Together with the others, then alone as its first start and its second.
+    expect(counted).toEqual([[], [1], [2]])
+  })
+
+  it('that was counted by workers that died before is not started a third time', async () => {
+    const job = kit.job(ask('book', 1, 'starter'), ask('book', 1, 'innocent'))
+    await kit.query(`INSERT INTO command_starts VALUES ($1, 2, now()), ($2, 1, now())`, [
+      job.id(0),
+      job.id(1),
+    ])
+
+    const applied = await kit.apply(job, true)
+
+    expect(kindsOf(applied)).toEqual(['rejected', 'booked'])
+    expect(await kit.query('SELECT FROM command_starts')).toEqual([])
+  })
+})
+
+describe('a command that kills its workers', () => {
+  let system: System
+  let database: pg.Pool
+  beforeAll(async () => {
+    // Locks short enough to see three workers die, and room to start them.
+    system = await startSystem({ workers: 0, env: { LINE_LOCK_MS: '700', LINE_STALLED_INTERVAL_MS: '200' } })
+    database = new pg.Pool({ connectionString: system.databaseUrl, max: 2 })
+    database.on('error', () => undefined)
+  })
+  afterEach(() => database?.query('DROP TRIGGER IF EXISTS poison ON bookings'))
+  afterAll(async () => {
+    await database?.end()
+    await system?.stop()
+  })
+
+  /** Backends that are at the poisoned command now. */
+  const victims = async (): Promise<number[]> => {
+    const { rows } = await database.query<{ pid: number }>(
+      `SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'`,
+    )
+    return rows.map((row) => row.pid)
+  }
+
+  it('is rejected before its third start alone; the line goes on in order', { timeout: 90_000 }, async () => {
+    const organizer = await system.token('olga', 'organizer')
+    await system.api.post('/initialize', { eventId: 1, totalTickets: 2 }, { token: organizer })
+    await database.query(poison('PERFORM pg_sleep(60);'))
+    const polls: string[] = []
+    for (const userId of ['ann', 'poison', 'bob', 'eve']) {
+      const options = { token: await system.token(userId), headers: { prefer: 'respond-async' } }
+      const { body } = await system.api.post('/book', { eventId: 1 }, options)
+      polls.push(body.statusUrl)
+    }
+
+    let deaths = 0
+    const isDecided = async (): Promise<boolean> => {
+      const { body } = await system.api.get(polls[3] as string, { token: organizer })
+      return body.state === 'done'
+    }
+    while (!(await isDecided()) && deaths < 8) {
+      const worker = await system.addWorker()
+      await until(async () => (await victims()).length > 0 || (await isDecided()), { timeoutMs: 15_000 })
+      if (await isDecided()) break
+      await worker.kill()
+      // PostgreSQL does not notice during a sleep that its client is gone.
+      for (const pid of await victims()) await database.query('SELECT pg_terminate_backend($1)', [pid])
+      deaths += 1
+    }
+
+    // Once in its job, and twice alone.
+    expect(deaths).toBe(3)
+    const answers = await Promise.all(
+      polls.map(async (path) => (await system.api.get(path, { token: organizer })).body),
+    )
+    expect(answers.map(({ outcome }) => outcome)).toEqual(['booked', 'rejected', 'booked', 'waiting'])
+    expect(answers[1]).toMatchObject({ status: 500, body: { code: 'rejected' } })
+    expect((await database.query('SELECT FROM command_starts')).rows).toEqual([])
+  })
+})
