@@ -212,7 +212,7 @@ describe('without trusted proxies', () => {
   })
 })
 
-describe('with Redis out of reach', () => {
+describe('with a server out of reach', () => {
   let servers: Servers
   let system: System
   const admin = { userId: 'root', password: 'a wall of wet slate' }
@@ -243,7 +243,7 @@ describe('with Redis out of reach', () => {
     ['gone', () => servers.redis.kill(), () => servers.redis.restart()],
     ['silent', () => servers.redis.pause(), () => servers.redis.resume()],
   ])(
-    '%s: sign-in, registration and administration close within a second, reads are limited locally',
+    'Redis %s: sign-in, registration and administration close within a second, reads are limited locally',
     async (_name, lose, bring) => {
       const { token } = (await system.api.post('/login', admin)).body
       await system.api.get('/events')
@@ -271,6 +271,39 @@ describe('with Redis out of reach', () => {
       await expect
         .poll(async () => (await system.api.post('/login', admin)).status, { timeout: 10_000 })
         .toBe(200)
+    },
+  )
+
+  it.each([
+    ['gone', () => servers.postgres.kill(), () => servers.postgres.restart()],
+    ['silent', () => servers.postgres.pause(), () => servers.postgres.resume()],
+  ])(
+    'PostgreSQL %s: accounts close within a second, users stay who they are, nothing happens late',
+    async (name, lose, bring) => {
+      const { token } = (await system.api.post('/login', admin)).body
+      const late = { userId: `late-${name}`, password }
+      const user = await system.token('ada')
+      await lose()
+      try {
+        await expect.poll(async () => (await system.api.get('/readyz')).status, { timeout: 5000 }).toBe(503)
+        const closed = [
+          await timed(() => system.api.post('/login', admin)),
+          await timed(() => system.api.post('/register', late)),
+          await timed(() => system.api.put('/users/root/role', { role: 'admin' }, { token })),
+          await timed(() => system.api.get('/admin/queues', { token })),
+        ]
+        for (const answer of closed) {
+          expect(answer).toMatchObject({ status: 503, body: { code: 'unavailable' } })
+          expect(answer.ms).toBeLessThan(1000)
+        }
+        expect((await system.api.post('/book', {}, { token: user })).status).toBe(400)
+      } finally {
+        await bring()
+      }
+      await expect
+        .poll(async () => (await system.api.post('/login', admin)).status, { timeout: 10_000 })
+        .toBe(200)
+      expect((await system.api.post('/register', late)).status).toBe(201)
     },
   )
 })

@@ -35,16 +35,6 @@ export async function startApi(config: ApiConfig, log: Log, closers: Closers): P
   redis.on('error', (err) => log.debug({ err }, 'connection of the limits'))
   closers.push('redis of limits', () => redis.disconnect())
 
-  const prefix = limitPrefix(shardPrefix(0, config.layout))
-  const identity = await createIdentity({
-    config: config.identity,
-    limits: config.limits,
-    db: databases.main.db,
-    redis,
-    prefix,
-    log,
-  })
-  closers.push('identity', () => identity.stop())
   const { resultWaitMs, ...lineConfig } = config.line
   const line = createLineClient({
     ...lineConfig,
@@ -59,6 +49,17 @@ export async function startApi(config: ApiConfig, log: Log, closers: Closers): P
   const lifecycle = { draining: false }
   const checked = { redis: false, postgres: false }
   const availability = onlyChecked(line.availability, checked)
+  const prefix = limitPrefix(shardPrefix(0, config.layout))
+  const identity = await createIdentity({
+    config: config.identity,
+    limits: config.limits,
+    db: databases.main.db,
+    redis,
+    prefix,
+    reach: { availability, timeoutMs: config.postgres.readTimeoutMs },
+    log,
+  })
+  closers.push('identity', () => identity.stop())
   const events = createEventReads({
     pool: databases.main.pool,
     exportPool: databases.exports.pool,

@@ -24,6 +24,7 @@ describe('what accounts change about tokens', () => {
     queries = []
     overrides = createAccountOverrides({
       log,
+      reach: { availability: { postgres: () => true }, timeoutMs: 700 },
       nowMs: () => Date.now(),
       accounts: {
         async findPrivileges(userIds) {

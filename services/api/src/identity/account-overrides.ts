@@ -1,8 +1,9 @@
 import type { AccountPrivileges, Accounts } from '@ticket-line/db'
 import { AppError, type Log } from '@ticket-line/shared'
 import { LRUCache } from 'lru-cache'
-import { createBatchLoader } from '../events/batch-loader.js'
+import { createBatchLoader, withDeadline } from '../events/batch-loader.js'
 import type { Principal } from './principal.js'
+import type { Reach } from './within-reach.js'
 
 /** Between two looks at what changed. With the reply's own time it keeps a change from being felt after 1 s. */
 const POLL_EVERY_MS = 500
@@ -10,7 +11,6 @@ const POLL_EVERY_MS = 500
 const OVERLAP_MS = 10_000
 /** How long an answer about somebody who claims more than `user` may serve again. */
 const STAFF_REUSE_MS = 400
-const LOOKUP_TIMEOUT_MS = 700
 
 /**
  * What local accounts change about a verified token: the account's row decides on role and on being shut out.
@@ -37,6 +37,7 @@ export interface AccountOverrides {
 
 export interface AccountOverridesDeps {
   accounts: Pick<Accounts, 'findPrivileges' | 'findChangedPrivileges'>
+  reach: Reach
   log: Log
   nowMs?: () => number
 }
@@ -52,6 +53,7 @@ export const noOverrides: AccountOverrides = {
 
 export function createAccountOverrides({
   accounts,
+  reach,
   log,
   nowMs = () => performance.now(),
 }: AccountOverridesDeps): AccountOverrides {
@@ -66,8 +68,8 @@ export function createAccountOverrides({
   const rows = createBatchLoader<AccountPrivileges, string>({
     query: async (userIds) =>
       new Map((await accounts.findPrivileges(userIds)).map((row) => [row.userId, row])),
-    timeoutMs: LOOKUP_TIMEOUT_MS,
-    onTimeout: () => new Error('looking up accounts took too long'),
+    timeoutMs: reach.timeoutMs,
+    onTimeout: tooSlow,
   })
 
   async function look(): Promise<void> {
@@ -100,7 +102,9 @@ export function createAccountOverrides({
   async function rowOf(userId: string): Promise<AccountPrivileges | undefined> {
     const known = answers.get(userId)
     if (known !== undefined && nowMs() < known.goodUntil) return known.row
-    const row = await rows.load(userId).catch(cannotCheck)
+    if (!reach.availability.postgres()) return cannotCheck()
+    // Who comes while a query runs waits for that one and his own, and for both no longer than for one.
+    const row = await withDeadline(rows.load(userId), reach.timeoutMs, tooSlow).catch(cannotCheck)
     answers.set(userId, { row, goodUntil: nowMs() + STAFF_REUSE_MS })
     return row
   }
@@ -127,6 +131,10 @@ export function createAccountOverrides({
       answers.delete(privileges.userId)
     },
   }
+}
+
+function tooSlow(): Error {
+  return new Error('looking up accounts took too long')
 }
 
 function withRow(principal: Principal, row: AccountPrivileges | undefined): Principal | undefined {

@@ -21,6 +21,7 @@ import { createRemoteKeys } from './remote-keys.js'
 import { createSessions } from './sessions.js'
 import { createSignIn, type SignIn } from './sign-in.js'
 import { createTokenVerifier, type TokenVerifier } from './verify-token.js'
+import { type Reach, withinReach } from './within-reach.js'
 
 /** Sign-ins that may wait for a hash, and for how long: beyond that it is a flood. */
 const MAX_WAITING_SIGN_INS = 128
@@ -34,6 +35,8 @@ export interface IdentityDeps {
   redis: Redis
   /** What keys of limits start with, see `limitPrefix`. */
   prefix: string
+  /** How requests reach PostgreSQL; what runs beside them waits as long as it takes. */
+  reach: Reach
   log: Log
 }
 
@@ -59,10 +62,11 @@ export async function createIdentity({
   db,
   redis,
   prefix,
+  reach,
   log,
 }: IdentityDeps): Promise<Identity> {
   const keyring = await createKeyring(config)
-  const local = config.localAccounts ? await createLocal(config, createAccounts(db), log) : undefined
+  const local = config.localAccounts ? await createLocal(config, createAccounts(db), reach, log) : undefined
   const overrides = local?.overrides ?? noOverrides
   const onError = (err: unknown): void =>
     log.warn({ err }, 'keys of the issuer cannot be renewed, the old ones serve')
@@ -95,9 +99,10 @@ export async function createIdentity({
   }
   if (local === undefined) return identity
 
-  const { accounts, passwords } = local
+  const accounts = withinReach(local.accounts, reach)
+  const { passwords } = local
   const signIn = createSignIn({ accounts, passwords, attempts })
-  const sessions = createSessions(createRefreshTokens(db))
+  const sessions = createSessions(withinReach(createRefreshTokens(db), reach))
   const issueToken = createTokenIssuer(keyring, config)
   const refreshCookie = createRefreshCookie(config.secureCookies)
   const routes = [
@@ -118,13 +123,14 @@ interface LocalAccounts {
 async function createLocal(
   { firstAdmin }: IdentityConfig,
   accounts: Accounts,
+  reach: Reach,
   log: Log,
 ): Promise<LocalAccounts> {
   const passwords = await createPasswords()
   return {
     accounts,
     passwords,
-    overrides: createAccountOverrides({ accounts, log }),
+    overrides: createAccountOverrides({ accounts, reach, log }),
     async makeFirstAdmin() {
       if (firstAdmin !== undefined) await ensureFirstAdmin({ accounts, passwords, log }, firstAdmin)
     },

@@ -18,6 +18,13 @@ describe('counters of one process', () => {
     expect((await store.increment('a')).totalHits).toBe(1)
   })
 
+  test('tell everybody his own count, however many count at once', async () => {
+    const store = createLocalStore()
+    store.init?.(options)
+    const infos = [store.increment('a'), store.increment('a'), store.increment('a')]
+    expect((await Promise.all(infos)).map(({ totalHits }) => totalHits)).toEqual([1, 2, 3])
+  })
+
   test('are of a bounded number', async () => {
     const store = createLocalStore(2)
     store.init?.(options)

@@ -60,7 +60,8 @@ export function createLocalStore(maxKeys = MAX_LOCAL_KEYS): CounterStore {
         counters.set(key, counter)
       }
       counter.totalHits++
-      return counter
+      // A copy: who awaits it would read what those behind him have counted since.
+      return { ...counter }
     },
     decrement(key) {
       const counter = counters.peek(key)
