@@ -1,19 +1,29 @@
 import type { Redis } from 'ioredis'
 import { jobCreatedAtMs } from './ids.js'
-import { type LineLayout, linePrefix, linesKey, shardPrefixes } from './line.js'
+import { activityKey, type LineLayout, linePrefix, linesKey, shardPrefixes } from './line.js'
 import { defineScript } from './redis.js'
+
+/** How many jobs of a line wait, and how many are being applied (one, unless Redis forgot the bound). */
+export interface LineState {
+  waiting: number
+  active: number
+}
 
 /**
  * Which lines there are, and which of them have work. A line is registered by the API with every note of activity
  * (a sorted set by time of the last note) and forgotten once it has been empty for a while.
  */
 export interface LineRegistry {
+  /** The lengths of these lines, in their order. */
+  inspect(lineNames: string[]): Promise<LineState[]>
   /** Those of the lines that have waiting or active jobs. */
   withWork(lineNames: string[]): Promise<string[]>
   /** All registered lines that have waiting or active jobs. */
   allWithWork(): Promise<string[]>
   /** Registered lines whose first job was put together before `beforeMs`. */
   linesWithJobsBefore(beforeMs: number): Promise<string[]>
+  /** Tells all workers that these lines have work. */
+  note(lineNames: string[]): Promise<void>
   /** Forgets lines that are empty and were last noted before `beforeMs`. */
   forgetEmpty(beforeMs: number): Promise<number>
 }
@@ -31,10 +41,19 @@ for _, line in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', ARGV[1], 'LIM
 end
 return forgotten`
 
+/** Notes kept for workers that read slowly; what they miss their sweeper finds. */
+const NOTES_KEPT = 20_000
+
+/** Tells all workers that a line has work. */
+export function noteActivity(redis: Redis, layout: LineLayout, lineName: string): Promise<unknown> {
+  const key = activityKey(linePrefix(lineName, layout))
+  return redis.xadd(key, 'MAXLEN', '~', NOTES_KEPT, '*', 'line', lineName)
+}
+
 export function createLineRegistry(redis: Redis, layout: LineLayout, now: () => number): LineRegistry {
   const forgetEmpty = defineScript(redis, 'ticketsForgetEmptyLines', 1, FORGET_EMPTY)
 
-  async function withWork(lineNames: string[]): Promise<string[]> {
+  async function inspect(lineNames: string[]): Promise<LineState[]> {
     if (lineNames.length === 0) return []
     const pipeline = redis.pipeline()
     for (const lineName of lineNames) {
@@ -43,7 +62,15 @@ export function createLineRegistry(redis: Redis, layout: LineLayout, now: () => 
       pipeline.llen(`${base}active`)
     }
     const replies = (await pipeline.exec()) ?? []
-    return lineNames.filter((_, i) => Number(replies[2 * i]?.[1]) > 0 || Number(replies[2 * i + 1]?.[1]) > 0)
+    return lineNames.map((_, i) => ({
+      waiting: Number(replies[2 * i]?.[1] ?? 0),
+      active: Number(replies[2 * i + 1]?.[1] ?? 0),
+    }))
+  }
+
+  async function withWork(lineNames: string[]): Promise<string[]> {
+    const states = await inspect(lineNames)
+    return lineNames.filter((_, i) => (states[i]?.waiting ?? 0) + (states[i]?.active ?? 0) > 0)
   }
 
   async function allWithWork(): Promise<string[]> {
@@ -57,6 +84,7 @@ export function createLineRegistry(redis: Redis, layout: LineLayout, now: () => 
   }
 
   return {
+    inspect,
     withWork,
     allWithWork,
     async linesWithJobsBefore(beforeMs) {
@@ -68,6 +96,9 @@ export function createLineRegistry(redis: Redis, layout: LineLayout, now: () => 
           old.push(lineName)
       }
       return old
+    },
+    async note(lineNames) {
+      await Promise.all(lineNames.map((lineName) => noteActivity(redis, layout, lineName)))
     },
     async forgetEmpty(beforeMs) {
       let forgotten = 0

@@ -79,6 +79,7 @@ export function writeTogether(redis: Redis): void {
   const { stream } = redis
   if (stream === undefined || stream.writableCorked > 0) return
   stream.cork()
-  // Runs once no promise callback is left, so behind everything that they send.
-  process.nextTick(() => stream.uncork())
+  // The first of the two runs once no promise callback is left, so behind everything that they send; the second, behind
+  // what others have put off in the same way.
+  process.nextTick(() => process.nextTick(() => stream.uncork()))
 }

@@ -54,8 +54,9 @@ export interface LineConfig {
   holdMs: number
   /** `REDIS_TIMEOUT_MS`: after this long a Redis command counts as unanswered. */
   redisTimeoutMs: number
-  /** `PROBE_INTERVAL_MS`: pause between two probes of each server, and the longest that one may take. */
+  /** `PROBE_INTERVAL_MS`, `PROBE_TIMEOUT_MS`: pause between two probes of each server, longest that one may take. */
   probeMs: number
+  probeTimeoutMs: number
 }
 
 export interface PostgresConfig {
@@ -119,6 +120,7 @@ function readLine(env: EnvReader): LineConfig {
     holdMs: env.integer('COALESCE_HOLD_MS', 100, { min: 1, max: 1000 }),
     redisTimeoutMs: env.integer('REDIS_TIMEOUT_MS', 400, { min: 50, max: 60_000 }),
     probeMs: env.integer('PROBE_INTERVAL_MS', 250, { min: 20, max: 60_000 }),
+    probeTimeoutMs: env.integer('PROBE_TIMEOUT_MS', 1000, { min: 50, max: 60_000 }),
   }
 }
 

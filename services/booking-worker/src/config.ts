@@ -1,5 +1,12 @@
 import { ConfigError, type Env, type LineLayout, readEnv, readLineLayout } from '@ticket-line/shared'
-import type { LineTimes } from './lines/line-server.js'
+
+/** Times that decide how fast a dead worker's line goes on. */
+export interface LineTimes {
+  /** How long a job stays locked without renewal, ms. */
+  lockDurationMs: number
+  /** How often lines with work are looked at for jobs whose lock ended and for lines that nobody serves, ms. */
+  stalledIntervalMs: number
+}
 
 /** Everything a worker process is told from outside. `docs/configuration.md` lists the variables. */
 export interface WorkerConfig {
@@ -33,7 +40,6 @@ export function readConfig(environment: Env): WorkerConfig {
   const times = {
     lockDurationMs: ms('LINE_LOCK_MS', 1500, 600_000, 500),
     stalledIntervalMs: ms('LINE_STALLED_INTERVAL_MS', 500, 600_000, 50),
-    drainDelayMs: ms('LINE_DRAIN_DELAY_MS', 500, 60_000, 10),
   }
   const idleInTransactionTimeoutMs = ms('PG_IDLE_IN_TRANSACTION_TIMEOUT_MS', 3000, 600_000, 100)
   const lineIdleMs = ms('LINE_IDLE_MS', 60_000, 86_400_000, 1000)
@@ -50,7 +56,7 @@ export function readConfig(environment: Env): WorkerConfig {
     port: env.integer('WORKER_PORT', 0, { min: 0, max: 65_535 }),
     times,
     lineIdleMs,
-    maxOpenLines: env.integer('MAX_OPEN_LINES', 500, { min: 1, max: 9000 }),
+    maxOpenLines: env.integer('MAX_OPEN_LINES', 5000, { min: 1, max: 1_000_000 }),
     sweepIntervalMs: ms('LINE_SWEEP_INTERVAL_MS', 10_000, 600_000, 100),
     poolSize: env.integer('WORKER_PG_POOL', 10, { min: 2, max: 500 }),
     statementTimeoutMs: ms('WORKER_PG_STATEMENT_TIMEOUT_MS', 10_000, 600_000, 100),

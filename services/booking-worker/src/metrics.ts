@@ -13,10 +13,10 @@ export interface WorkerMetrics {
     startedBefore: boolean
   }): void
   retried(): void
-  stalled(): void
+  stalled(jobs: number): void
 }
 
-export function createMetrics(lines: () => Lines, pool: Pool): WorkerMetrics {
+export function createMetrics(lineCounts: Lines['counts'], pool: Pool): WorkerMetrics {
   const registry = new Registry()
   const registers = [registry]
   collectDefaultMetrics({ register: registry })
@@ -66,18 +66,18 @@ export function createMetrics(lines: () => Lines, pool: Pool): WorkerMetrics {
   })
   new Gauge({
     name: 'tickets_open_lines',
-    help: 'Lines this process has open.',
+    help: 'Lines this process knows and watches.',
     registers,
     collect() {
-      this.set(lines().openLines().length)
+      this.set(lineCounts().open)
     },
   })
   new Gauge({
     name: 'tickets_wanted_lines',
-    help: 'Lines with work that wait for room in this process.',
+    help: 'Lines with work that wait for their turn in this process.',
     registers,
     collect() {
-      this.set(lines().wantedCount())
+      this.set(lineCounts().queued)
     },
   })
   new Gauge({
@@ -103,7 +103,7 @@ export function createMetrics(lines: () => Lines, pool: Pool): WorkerMetrics {
       if (repeats > 0) replayed.inc(repeats)
     },
     retried: () => retries.inc(),
-    stalled: () => stalled.inc(),
+    stalled: (jobs) => stalled.inc(jobs),
   }
 }
 

@@ -1,27 +1,20 @@
 import { assertMigrated, createDatabase, KEYED_PLANS } from '@ticket-line/db'
 import {
-  activityKey,
   type Closers,
   ConfigError,
   connectionName,
   createLineRegistry,
   createPatientRedis,
-  followStreams,
   type Log,
-  linePrefix,
   readDurability,
-  shardPrefixes,
 } from '@ticket-line/shared'
 import type { Redis } from 'ioredis'
-import { createAnswer } from './answer.js'
 import { applyJob } from './apply/index.js'
 import type { WorkerConfig } from './config.js'
 import { serveHealth } from './health.js'
-import { openLine } from './lines/line-server.js'
-import { createLines, type Lines } from './lines/lines.js'
-import { createSweeper } from './lines/sweeper.js'
 import { createMetrics } from './metrics.js'
 import { createPruner } from './pruner.js'
+import { type Serving, startServing } from './serving.js'
 
 /**
  * Starts everything a worker process is made of, each part registered with `closers` as it opens. Stops in reverse:
@@ -62,15 +55,12 @@ export async function startWorker(
 
   const redis = createPatientRedis(config.redisUrl, { connectionName: connectionName('worker', layout) })
   redis.on('error', (error) => log.warn({ err: error }, 'Redis connection error'))
-  // Every open line listens to the one connection that all share.
-  redis.setMaxListeners(0)
   closers.push('redis', () => redis.disconnect())
   await checkRedis(config, redis, log)
 
   const registry = createLineRegistry(redis, layout, now)
-  const answer = createAnswer(redis, layout, log)
-  let lines: Lines
-  const metrics = createMetrics(() => lines, database.pool)
+  let serving: Serving
+  const metrics = createMetrics(() => serving.counts(), database.pool)
   const applyDeps = {
     pool: database.pool,
     onRetry: (error: unknown, attempt: number) => {
@@ -80,13 +70,14 @@ export async function startWorker(
     givenUp: () => givenUp,
     sleep: (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms)),
   }
-  const lineDeps = {
+  serving = startServing({
+    config,
     redis,
-    times: config.times,
+    registry,
     log,
-    answer,
-    onStalled: () => metrics.stalled(),
-    async apply(job: Parameters<typeof applyJob>[1]) {
+    now,
+    onStalled: (jobs) => metrics.stalled(jobs),
+    async apply(job) {
       const startedAtMs = now()
       const applied = await applyJob(applyDeps, job)
       const { startedBefore, payload } = job
@@ -94,46 +85,14 @@ export async function startWorker(
       metrics.jobApplied({ outcomes: applied.outcomes, waitedMs, tookMs: now() - startedAtMs, startedBefore })
       return applied
     },
-  }
-  lines = createLines({
-    open: (lineName) => openLine(lineDeps, lineName, linePrefix(lineName, layout)),
-    withWork: (lineNames) => registry.withWork(lineNames),
-    maxOpenLines: config.maxOpenLines,
-    idleMs: config.lineIdleMs,
-    log,
-    now,
   })
   closers.push('lines', async () => {
     const graceOver = setTimeout(() => {
       givenUp = true
     }, config.shutdownGraceMs)
-    await lines.close(config.shutdownGraceMs)
+    await serving.stop()
     clearTimeout(graceOver)
   })
-
-  const stopReading = followStreams({
-    redis: createPatientRedis(config.redisUrl).on('error', () => undefined),
-    streams: shardPrefixes(layout).map((prefix) => ({ key: activityKey(prefix), lastId: '$' })),
-    blockMs: 2000,
-    count: 1000,
-    onEntry: ([, lineName]) => {
-      if (lineName !== undefined) lines.want(lineName)
-    },
-    onError: (error) => log.warn({ err: error }, 'notes of activity could not be read'),
-  })
-  closers.push('activity', stopReading)
-
-  const sweeper = createSweeper({
-    lines,
-    registry,
-    intervalMs: config.sweepIntervalMs,
-    forgetAfterMs: config.lineIdleMs,
-    log,
-    now,
-  })
-  // What happened while the connection was away may have gone unnoted.
-  redis.on('ready', () => void sweeper.sweep())
-  closers.push('sweeper', () => sweeper.stop())
 
   const pruner = createPruner({
     pool: maintenance.pool,

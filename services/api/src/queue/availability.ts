@@ -5,8 +5,10 @@ import type { Availability } from './line-client.js'
 export interface AvailabilityDeps {
   redis: Redis
   pool: Pool
-  /** Pause between two probes, and the longest a probe may take. */
+  /** Pause between two probes. */
   probeMs: number
+  /** Longest a probe may take. */
+  probeTimeoutMs: number
   onChange: (server: 'redis' | 'postgres', available: boolean) => void
 }
 
@@ -27,7 +29,8 @@ export function watchAvailability(deps: AvailabilityDeps): Availability & { stop
   async function probe(server: 'redis' | 'postgres', ask: () => Promise<unknown>): Promise<void> {
     let timer: NodeJS.Timeout | undefined
     const late = new Promise<boolean>((resolve) => {
-      timer = setTimeout(() => resolve(false), probeMs)
+      // Where this process itself was held up, the reply may already be here and is taken in first.
+      timer = setTimeout(() => setImmediate(() => resolve(false)), deps.probeTimeoutMs)
     })
     const asked = ask().then(
       () => true,

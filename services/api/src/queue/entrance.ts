@@ -1,5 +1,4 @@
 import {
-  activityKey,
   defineScript,
   depthKey,
   type LineLayout,
@@ -13,7 +12,7 @@ import { LRUCache } from 'lru-cache'
 /** How many commands of each event want to enter a line. */
 export type Counts = Map<number, number>
 
-/** Bounds how many undecided commands an event may have, and tells workers which lines have work. */
+/** Bounds how many undecided commands an event may have, and registers lines. */
 export interface Entrance {
   /**
    * Counts commands in, on the connection that adds their job right after.
@@ -25,8 +24,8 @@ export interface Entrance {
   leave(lineName: string, counts: Counts): void
 }
 
-// Unconditional where ARGV[1] is negative. The note goes to the stream that workers read, and to the set their sweeper
-// looks through, before the job is added: a lost note means a lost add.
+// Unconditional where ARGV[1] is negative. The line is registered before the job is added: what the note behind the add
+// fails to tell, the workers' sweeper finds.
 const ENTER = `local result = {}
 local max = tonumber(ARGV[1])
 for i = 5, #ARGV, 2 do
@@ -43,13 +42,12 @@ for i = 5, #ARGV, 2 do
   result[#result + 1] = depth
 end
 if ARGV[2] == '1' then
-  redis.call('XADD', KEYS[2], 'MAXLEN', '~', 20000, '*', 'line', ARGV[3])
-  redis.call('ZADD', KEYS[3], ARGV[4], ARGV[3])
+  redis.call('ZADD', KEYS[2], ARGV[4], ARGV[3])
 end
 return result`
 
-/** A line is noted at most this often by one process; workers look at a closed line again after twice this time. */
-const NOTE_INTERVAL_MS = 500
+/** A line is registered at most this often by one process: much less than it takes to be forgotten. */
+const REGISTER_INTERVAL_MS = 500
 /** How long a depth that was read counts as known. */
 const DEPTH_KNOWN_MS = 1000
 /** Within this many commands of the bound, and for bounds this small, the count is asked for before the add. */
@@ -70,9 +68,9 @@ export interface EntranceDeps {
  */
 export function createEntrance(deps: EntranceDeps): Entrance {
   const { redis, layout, maxQueueDepth, now } = deps
-  const enterScript = defineScript(redis, 'ticketsEnter', 3, ENTER)
+  const enterScript = defineScript(redis, 'ticketsEnter', 2, ENTER)
   const known = new LRUCache<number, { depth: number; atMs: number }>({ max: 20_000 })
-  const notedAt = new LRUCache<string, number>({ max: 20_000 })
+  const registeredAt = new LRUCache<string, number>({ max: 20_000 })
 
   function isFarFromBound(counts: Counts): boolean {
     if (maxQueueDepth < 2 * NEAR_BOUND) return false
@@ -87,14 +85,14 @@ export function createEntrance(deps: EntranceDeps): Entrance {
   async function send(lineName: string, counts: Counts, max: number): Promise<Counts> {
     const prefix = linePrefix(lineName, layout)
     const atMs = now()
-    const note = atMs - (notedAt.get(lineName) ?? 0) >= NOTE_INTERVAL_MS
-    if (note) notedAt.set(lineName, atMs)
-    const keys = [depthKey(prefix, lineName), activityKey(prefix), linesKey(prefix)]
+    const register = atMs - (registeredAt.get(lineName) ?? 0) >= REGISTER_INTERVAL_MS
+    if (register) registeredAt.set(lineName, atMs)
+    const keys = [depthKey(prefix, lineName), linesKey(prefix)]
     try {
       const reply = (await enterScript(
         ...keys,
         max,
-        note ? 1 : 0,
+        register ? 1 : 0,
         lineName,
         atMs,
         ...[...counts].flat(),
@@ -108,7 +106,7 @@ export function createEntrance(deps: EntranceDeps): Entrance {
       }
       return granted
     } catch (error) {
-      notedAt.delete(lineName)
+      registeredAt.delete(lineName)
       throw error
     }
   }

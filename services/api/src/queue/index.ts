@@ -8,6 +8,7 @@ import {
   type JobReply,
   type LineLayout,
   type Log,
+  noteActivity,
   replyKey,
   shardPrefixes,
 } from '@ticket-line/shared'
@@ -34,8 +35,9 @@ export interface LineClientDeps {
   holdMs: number
   /** After this long a Redis command counts as unanswered, ms. */
   redisTimeoutMs: number
-  /** Pause between two probes of each server, ms. */
+  /** Pause between two probes of each server, and the longest that one may take, ms. */
   probeMs: number
+  probeTimeoutMs: number
   log: Log
 }
 
@@ -67,11 +69,16 @@ export function createLineClient(deps: LineClientDeps): LineService {
   redis.setMaxListeners(0)
   redis.on('error', (error) => log.warn({ err: error }, 'Redis connection error'))
   const queues = createLineQueues(redis, layout)
+  const note = (lineName: string): void => {
+    // A lost note is no lost command: the workers' sweeper finds the line.
+    noteActivity(redis, layout, lineName).catch(() => undefined)
+  }
   const findStored = createFindStored(pool)
   const availability = watchAvailability({
     redis,
     pool,
     probeMs: deps.probeMs,
+    probeTimeoutMs: deps.probeTimeoutMs,
     onChange: (server, available) =>
       log.warn({ server, available }, available ? 'a server is back' : 'a server is out of reach'),
   })
@@ -81,7 +88,7 @@ export function createLineClient(deps: LineClientDeps): LineService {
     layout,
     replyTo,
     entrance: createEntrance({ redis, layout, maxQueueDepth: deps.maxQueueDepth, now }),
-    store: createJobStore({ queues, pool, log, now, sleep }).store,
+    store: createJobStore({ queues, note, pool, log, now, sleep }).store,
     isInRedis: async (lineName, jobId) => (await queues.queueOf(lineName).getJob(jobId)) !== undefined,
     findStored,
     holdMs: deps.holdMs,

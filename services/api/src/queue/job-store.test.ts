@@ -51,6 +51,7 @@ async function store(world: World): Promise<{ result: StoreResult; tookMs: numbe
   const startedAt = Date.now()
   const stored = createJobStore({
     queues: { queueOf: () => queue } as unknown as LineQueues,
+    note: () => undefined,
     pool: pool as unknown as Pool,
     log: createLog('test', 'silent'),
     now: () => Date.now(),

@@ -21,6 +21,8 @@ export type StoreResult =
 
 export interface JobStoreDeps {
   queues: LineQueues
+  /** Tells the workers that a line has work. */
+  note: (lineName: string) => void
   pool: Pool
   log: Log
   now: () => number
@@ -49,13 +51,21 @@ export function createJobStore(deps: JobStoreDeps): { store: (job: JobToStore) =
   async function store(job: JobToStore): Promise<StoreResult> {
     const startedAtMs = now()
     try {
-      await queues.queueOf(job.lineName).add('commands', job.payload, { jobId: job.jobId, attempts: 1 })
+      const added = queues
+        .queueOf(job.lineName)
+        .add('commands', job.payload, { jobId: job.jobId, attempts: 1 })
+      // Behind the add on the same connection, and so executed after it.
+      process.nextTick(deps.note, job.lineName)
+      await added
       return { kind: 'stored' }
     } catch (error) {
       if (error instanceof Error && NEVER_SENT.test(error.message)) return { kind: 'refused' }
       log.warn({ jobId: job.jobId, err: error }, 'the reply to an add was lost')
     }
-    if (await isFound(job, startedAtMs + LOOK_FOR_MS)) return { kind: 'stored' }
+    if (await isFound(job, startedAtMs + LOOK_FOR_MS)) {
+      deps.note(job.lineName)
+      return { kind: 'stored' }
+    }
     return refuse(job)
   }
 

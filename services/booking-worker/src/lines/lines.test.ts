@@ -1,257 +1,178 @@
-import { createLog } from '@ticket-line/shared'
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import type { LineServer } from './line-server.js'
+import type { LineState, Log } from '@ticket-line/shared'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import type { Line } from './line.js'
 import { createLines, type Lines, type LinesDeps } from './lines.js'
 
-beforeEach(() => void vi.useFakeTimers({ now: 0 }))
-afterEach(() => void vi.useRealTimers())
+const silent = { warn: () => undefined } as unknown as Log
 
-/** Lines that can be opened, with which of them have jobs and which are at one. */
-function given(options: Partial<LinesDeps> = {}) {
-  const servers = new Map<string, LineServer & { lastActiveMs: number; atWork: boolean }>()
-  const withWork = new Set<string>()
-  const opened: string[] = []
-  const closed: string[] = []
-  const refuseToOpen = new Set<string>()
-  const open = async (lineName: string): Promise<LineServer> => {
-    await new Promise((resolve) => setTimeout(resolve, 2))
-    if (refuseToOpen.delete(lineName)) throw new Error('no connection')
-    const server = {
-      lineName,
-      lastActiveMs: Date.now(),
-      atWork: false,
-      lastActiveAtMs: () => server.lastActiveMs,
-      busy: () => server.atWork,
-      assertGlobalConcurrency: async () => undefined,
-      close: async () => {
-        do await new Promise((resolve) => setTimeout(resolve, 5))
-        while (server.atWork)
-        closed.push(lineName)
-        servers.delete(lineName)
-      },
-    }
-    opened.push(lineName)
-    servers.set(lineName, server)
-    return server
-  }
-  const lines = createLines({
-    open,
-    withWork: async (names) => names.filter((name) => withWork.has(name)),
-    maxOpenLines: 3,
-    idleMs: 60_000,
-    log: createLog('test', 'silent'),
-    now: () => Date.now(),
-    ...options,
+/** Lines whose jobs are numbers in memory; `elsewhere` says that another process has the active job. */
+function world(overrides: Partial<LinesDeps> = {}) {
+  const waiting = new Map<string, number>()
+  const elsewhere = new Set<string>()
+  const stalled = new Set<string>()
+  const serves: string[] = []
+  const handedOver: string[] = []
+  let jobMs = 10
+  const create = (lineName: string): Line => ({
+    async serve(mayGoOn) {
+      serves.push(lineName)
+      if (elsewhere.has(lineName)) return 0
+      let served = 0
+      while ((waiting.get(lineName) ?? 0) > 0) {
+        await new Promise((resolve) => setTimeout(resolve, jobMs))
+        waiting.set(lineName, (waiting.get(lineName) ?? 0) - 1)
+        served += 1
+        if (!mayGoOn()) break
+      }
+      return served
+    },
+    async recoverStalled() {
+      if (!stalled.delete(lineName)) return 0
+      elsewhere.delete(lineName)
+      waiting.set(lineName, (waiting.get(lineName) ?? 0) + 1)
+      return 1
+    },
   })
-  const serve = (lineName: string) =>
-    servers.get(lineName) as LineServer & { lastActiveMs: number; atWork: boolean }
-  return { lines, servers, withWork, opened, closed, refuseToOpen, serve }
+  const lines = createLines({
+    create,
+    inspect: async (names): Promise<LineState[]> =>
+      names.map((name) => ({ waiting: waiting.get(name) ?? 0, active: elsewhere.has(name) ? 1 : 0 })),
+    servedAtOnce: 2,
+    maxOpenLines: 100,
+    idleMs: 60_000,
+    watchIntervalMs: 500,
+    handOver: async (names) => handedOver.push(...names),
+    onStalled: () => undefined,
+    log: silent,
+    now: () => Date.now(),
+    ...overrides,
+  })
+  return { lines, waiting, elsewhere, stalled, serves, handedOver, slow: (ms: number) => (jobMs = ms) }
 }
 
-const namesOf = (lines: Lines): string[] => lines.openLines().map((line) => line.lineName)
-const pass = (ms: number): Promise<unknown> => vi.advanceTimersByTimeAsync(ms)
-
-describe('a line that is asked for', () => {
-  it('is opened at once, and once', async () => {
-    const { lines, opened } = given()
-
-    lines.want('a')
-    lines.want('a')
-    await pass(10)
-    lines.want('a')
-    await pass(10)
-
-    expect(opened).toEqual(['a'])
+describe('the lines of a worker process', () => {
+  let open: Lines | undefined
+  beforeEach(() => vi.useFakeTimers())
+  afterEach(async () => {
+    const closed = open?.close(0)
+    await vi.runAllTimersAsync()
+    await closed
+    vi.useRealTimers()
   })
 
-  it('waits in order of asking where eight are being opened already', async () => {
-    const { lines, opened } = given({ maxOpenLines: 100 })
-
-    for (let i = 0; i < 20; i++) lines.want(`line-${i}`)
-    await pass(3)
-
-    expect(opened).toEqual(Array.from({ length: 8 }, (_, i) => `line-${i}`))
-    await pass(100)
-    expect(namesOf(lines)).toHaveLength(20)
+  test('serve a noted line until it is empty', async () => {
+    const { lines, waiting } = world()
+    open = lines
+    waiting.set('event-1', 5)
+    lines.wake('event-1')
+    await vi.advanceTimersByTimeAsync(60)
+    expect(waiting.get('event-1')).toBe(0)
+    expect(lines.counts()).toMatchObject({ serving: 0, queued: 0, open: 1 })
   })
 
-  it('is tried again where it could not be opened and still has jobs', async () => {
-    const { lines, withWork, refuseToOpen } = given()
-    refuseToOpen.add('a')
-    withWork.add('a')
-
-    lines.want('a')
-    await pass(10)
-    expect(namesOf(lines)).toEqual([])
-
-    await pass(1500)
-    expect(namesOf(lines)).toEqual(['a'])
+  test('look once more where a note came while the line was served', async () => {
+    const { lines, waiting, serves } = world()
+    open = lines
+    waiting.set('event-1', 1)
+    lines.wake('event-1')
+    lines.wake('event-1')
+    await vi.advanceTimersByTimeAsync(50)
+    expect(serves).toEqual(['event-1', 'event-1'])
   })
-})
 
-describe('at the bound of open lines', () => {
-  it('never more are open than allowed', async () => {
-    const { lines, servers } = given()
-    const counts: number[] = []
-
-    for (let i = 0; i < 30; i++) {
-      lines.want(`line-${i}`)
-      await pass(40)
-      counts.push(servers.size)
+  test('serve no more lines at once than allowed, and give each its turn', async () => {
+    const { lines, waiting } = world()
+    open = lines
+    for (const name of ['event-1', 'event-2', 'event-3']) {
+      waiting.set(name, 1000)
+      lines.wake(name)
     }
-
-    expect(Math.max(...counts)).toBe(3)
+    await vi.advanceTimersByTimeAsync(50)
+    expect(lines.counts()).toMatchObject({ serving: 2, queued: 1 })
+    expect(waiting.get('event-3')).toBe(1000)
+    await vi.advanceTimersByTimeAsync(1000)
+    for (const name of ['event-1', 'event-2', 'event-3']) expect(waiting.get(name)).toBeLessThan(970)
   })
 
-  it('the idlest line without jobs makes room', async () => {
-    const { lines, withWork, serve } = given()
-    for (const name of ['a', 'b', 'c']) lines.want(name)
-    await pass(10)
-    serve('a').lastActiveMs = 300
-    serve('b').lastActiveMs = 100
-    serve('c').lastActiveMs = 50
-    withWork.add('c')
-
-    lines.want('d')
-    await pass(600)
-
-    expect(namesOf(lines)).toEqual(['a', 'c', 'd'])
+  test('leave notes to the process that serves, for a moment', async () => {
+    const { lines, elsewhere, serves } = world()
+    open = lines
+    elsewhere.add('event-1')
+    for (let i = 0; i < 10; i++) {
+      lines.wake('event-1')
+      await vi.advanceTimersByTimeAsync(10)
+    }
+    expect(serves).toHaveLength(1)
   })
 
-  it('lines that others serve do not keep a line without jobs from making room', async () => {
-    const { lines, withWork, serve } = given()
-    for (const name of ['a', 'b', 'c']) lines.want(name)
-    await pass(10)
-    serve('c').lastActiveMs = 200
-    withWork.add('a').add('b')
-
-    lines.want('d')
-    await pass(600)
-
-    expect(namesOf(lines)).toEqual(['a', 'b', 'd'])
+  test('find a line that its server left, without a note', async () => {
+    const { lines, elsewhere, waiting } = world()
+    open = lines
+    elsewhere.add('event-1')
+    waiting.set('event-1', 3)
+    lines.wake('event-1')
+    await vi.advanceTimersByTimeAsync(5000)
+    expect(waiting.get('event-1')).toBe(3)
+    elsewhere.delete('event-1')
+    await vi.advanceTimersByTimeAsync(600)
+    expect(waiting.get('event-1')).toBe(0)
   })
 
-  it('a line finishes the job at hand before it makes room', async () => {
-    const { lines, withWork, closed, serve } = given({ maxOpenLines: 1 })
-    lines.want('a')
-    await pass(10)
-    serve('a').atWork = true
-    withWork.add('a').add('b')
-
-    lines.want('b')
-    await pass(3000)
-    expect(closed).toEqual([])
-
-    serve('a').atWork = false
-    await pass(10)
-    expect(namesOf(lines)).toEqual(['b'])
+  test('take over a job whose lock ended', async () => {
+    const { lines, elsewhere, stalled, waiting } = world()
+    open = lines
+    elsewhere.add('event-1')
+    lines.wake('event-1')
+    await vi.advanceTimersByTimeAsync(700)
+    stalled.add('event-1')
+    await vi.advanceTimersByTimeAsync(600)
+    expect(elsewhere.has('event-1')).toBe(false)
+    expect(waiting.get('event-1')).toBe(0)
   })
 
-  it('lines with jobs stay for lines that have none', async () => {
-    const { lines, withWork, closed } = given({ maxOpenLines: 1 })
-    withWork.add('a')
-    lines.want('a')
-    await pass(10)
-
-    lines.want('b')
-    await pass(5000)
-
-    expect(closed).toEqual([])
-  })
-
-  it('no line with jobs waits for more than two seconds, also where every open line always has more', async () => {
-    const { lines, withWork, opened } = given({ maxOpenLines: 2 })
-    for (const name of ['a', 'b', 'c']) withWork.add(name)
-    lines.want('a')
-    lines.want('b')
-    await pass(1000)
-
-    lines.want('c')
-    await pass(2000)
-    expect(opened).toContain('c')
-
-    await pass(60_000)
-    const turns = ['a', 'b', 'c'].map((name) => opened.filter((one) => one === name).length)
-    expect(Math.min(...turns)).toBeGreaterThan(10)
-  })
-})
-
-describe('a line without jobs', () => {
-  it('is closed when it was idle for long enough', async () => {
-    const { lines } = given({ idleMs: 5000 })
-    lines.want('a')
-
-    await pass(4900)
-    expect(namesOf(lines)).toEqual(['a'])
-    await pass(500)
-    expect(namesOf(lines)).toEqual([])
-  })
-
-  it('is not closed while jobs of it wait', async () => {
-    const { lines, withWork } = given({ idleMs: 5000 })
-    withWork.add('a')
-    lines.want('a')
-
-    await pass(20_000)
-
-    expect(namesOf(lines)).toEqual(['a'])
-  })
-
-  it('is looked at again after it was closed: a job may have arrived meanwhile', async () => {
-    const { lines, closed, withWork } = given({ idleMs: 1000 })
-    lines.want('a')
-    await pass(1300)
-    expect(closed).toEqual(['a'])
-
-    withWork.add('a')
-    await pass(1500)
-
-    expect(namesOf(lines)).toEqual(['a'])
-  })
-
-  it('that is asked for while it closes is opened again', async () => {
-    const { lines, opened } = given({ idleMs: 1000 })
-    lines.want('a')
-    // Closing starts with the look at 1,250 ms and takes 5.
-    await pass(1252)
-
-    lines.want('a')
-    await pass(20)
-
-    expect(opened).toEqual(['a', 'a'])
-  })
-})
-
-describe('closing all', () => {
-  it('closes what is open and opens nothing any more', async () => {
-    const { lines, closed, opened } = given()
-    for (const name of ['a', 'b', 'c', 'd']) lines.want(name)
-    await pass(10)
-
-    const done = lines.close(1000)
-    lines.want('e')
-    await pass(20)
-    await done
-    await pass(5000)
-
-    expect(closed.toSorted()).toEqual(['a', 'b', 'c'])
-    expect(opened).toEqual(['a', 'b', 'c'])
-  })
-
-  it('ends after its grace where a job does not', async () => {
-    const { lines, serve } = given()
-    lines.want('a')
-    await pass(10)
-    serve('a').close = () => new Promise(() => undefined)
-    let ended = false
-
-    const done = lines.close(1000).then(() => {
-      ended = true
+  test('look again at a line that failed', async () => {
+    let failures = 2
+    let served = 0
+    const { lines } = world({
+      create: () => ({
+        async serve() {
+          if (failures-- > 0) throw new Error('Redis went away')
+          served += 1
+          return 1
+        },
+        recoverStalled: async () => 0,
+      }),
+      inspect: async (names) => names.map(() => ({ waiting: 1, active: 0 })),
     })
-    await pass(900)
-    expect(ended).toBe(false)
-    await pass(200)
-    await done
-    expect(ended).toBe(true)
+    open = lines
+    lines.wake('event-1')
+    await vi.advanceTimersByTimeAsync(1600)
+    expect(served).toBeGreaterThan(0)
+  })
+
+  test('forget what is quiet, by time and by number', async () => {
+    const { lines } = world({ maxOpenLines: 10, idleMs: 5000 })
+    open = lines
+    for (let i = 0; i < 50; i++) lines.wake(`event-${i}`)
+    await vi.advanceTimersByTimeAsync(100)
+    lines.wake('event-99')
+    await vi.advanceTimersByTimeAsync(100)
+    expect(lines.counts().open).toBeLessThanOrEqual(10)
+    await vi.advanceTimersByTimeAsync(10_000)
+    expect(lines.counts().open).toBe(0)
+  })
+
+  test('finish the job at hand and hand the line over when they close', async () => {
+    const { lines, waiting, handedOver, slow } = world({ servedAtOnce: 1 })
+    slow(50)
+    waiting.set('event-1', 1)
+    waiting.set('event-2', 1)
+    lines.wake('event-1')
+    lines.wake('event-2')
+    const closed = lines.close(1000)
+    await vi.advanceTimersByTimeAsync(60)
+    await closed
+    expect(waiting.get('event-1')).toBe(0)
+    expect(handedOver).toEqual(['event-1', 'event-2'])
   })
 })

@@ -1,163 +1,199 @@
-import type { Log } from '@ticket-line/shared'
-import type { LineServer } from './line-server.js'
+import type { LineState, Log } from '@ticket-line/shared'
+import type { Line } from './line.js'
 
 export interface LinesDeps {
-  open: (lineName: string) => Promise<LineServer>
-  /** Which of these lines have waiting or active jobs. */
-  withWork: (lineNames: string[]) => Promise<string[]>
+  create: (lineName: string) => Line
+  /** How many jobs wait and are active in each of these lines. */
+  inspect: (lineNames: string[]) => Promise<LineState[]>
+  /** Lines served at the same time: each needs a connection to PostgreSQL. */
+  servedAtOnce: number
+  /** Lines remembered; at the bound the one that was quiet for longest is forgotten. */
   maxOpenLines: number
-  /** A line without jobs for this long is closed. */
+  /** A line without work for this long is forgotten. */
   idleMs: number
+  /** Pause between two looks at lines that have work and are not served here. */
+  watchIntervalMs: number
+  /** Tells other processes that these lines have work. */
+  handOver: (lineNames: string[]) => Promise<unknown>
+  onStalled: (jobs: number) => void
   log: Log
   now: () => number
 }
 
-/** The lines this process has open. */
+/** The lines this process knows, and serves in turn. */
 export interface Lines {
-  /** Asks for a line to be open: at once, or as soon as one of the open ones makes room. */
-  want(lineName: string): void
-  /** Lines that are open now. */
-  openLines(): LineServer[]
-  /** How many lines are asked for and not open yet. */
-  wantedCount(): number
-  /** Finishes the jobs at hand and closes all lines; after `graceMs` what still runs is left to be taken over. */
+  /** A line has work: serve it, now or as soon as there is room. */
+  wake(lineName: string): void
+  counts(): { open: number; serving: number; queued: number }
+  /** Finishes the jobs at hand, for `graceMs` at most, and hands the lines over. */
   close(graceMs: number): Promise<void>
 }
 
-/** How often idle lines are looked for, and closed lines looked at again. */
-const TICK_MS = 250
-/** Lines opened at the same time: each opening is a connection and a few round trips. */
-const OPENING_AT_ONCE = 8
-/** How long after its closing a line is looked at again: longer than an API process keeps a note to itself. */
-const RECHECK_AFTER_MS = 1000
-/** How long a line with work keeps its place while others with work wait for room. */
-const TURN_MS = 1000
-/** Lines that make room in one look. */
-const LEAVING_AT_ONCE = 64
+interface Entry {
+  lineName: string
+  line: Line
+  serving: boolean
+  queued: boolean
+  /** A note came while it was served: look once more. */
+  again: boolean
+  /** Looked at by the watch until then, and as long as it has work. */
+  watchedUntilMs: number
+  servedAtMs: number
+  foundEmptyAtMs: number
+}
+
+/** How long a line stays under watch after a note. */
+const WATCH_MS = 3000
+/** How long a line is served while others wait for a place. */
+const TURN_MS = 100
+/** How long a standby leaves notes of a line to the process that serves it. */
+const STANDBY_MS = 500
 
 /**
- * Keeps a bounded number of lines open. A line is in one of four states: *wanted* (in order of asking), *opening*,
- * *open*, *closing*. It moves on when asked for (`want`), when room comes free, when it is idle for `idleMs`, or when
- * others wait for room and it has nothing to do. Where all open lines have work, and so perhaps another process that
- * serves them, they take turns. A closed line is looked at once more, since a job may have arrived while it closed.
+ * A line is *quiet*, *queued* for one of the places, or *served*. Notes from the API wake it; served, it stays so until it
+ * is empty. Every process hears every note and tries; the first fetch wins, and who found nothing leaves further notes
+ * for a moment to the one that serves. The watch looks at lines that were noted lately or have work, finds what notes
+ * cannot tell (a worker that died, stopped, or has no room) and recovers jobs whose lock ended.
  */
 export function createLines(deps: LinesDeps): Lines {
   const { log, now } = deps
-  const open = new Map<string, LineServer>()
-  const opening = new Set<string>()
-  const closing = new Map<string, Promise<void>>()
-  const wanted = new Set<string>()
-  const recheckAt = new Map<string, number>()
-  const openedAt = new WeakMap<LineServer, number>()
+  const entries = new Map<string, Entry>()
+  const queue: Entry[] = []
+  const serving = new Set<Promise<void>>()
   let stopped = false
 
-  function want(lineName: string): void {
-    if (stopped || open.has(lineName) || opening.has(lineName)) return
-    wanted.add(lineName)
-    fill()
+  function entryOf(lineName: string): Entry {
+    const known = entries.get(lineName)
+    if (known !== undefined) {
+      // Kept in order of the last note: the first is the quietest.
+      entries.delete(lineName)
+      entries.set(lineName, known)
+      return known
+    }
+    const entry: Entry = {
+      lineName,
+      line: deps.create(lineName),
+      serving: false,
+      queued: false,
+      again: false,
+      watchedUntilMs: 0,
+      servedAtMs: 0,
+      foundEmptyAtMs: 0,
+    }
+    entries.set(lineName, entry)
+    forgetQuietest()
+    return entry
+  }
+
+  function forgetQuietest(): void {
+    for (const entry of entries.values()) {
+      if (entries.size <= deps.maxOpenLines) return
+      if (!entry.serving && !entry.queued) entries.delete(entry.lineName)
+    }
+  }
+
+  function wake(lineName: string): void {
+    if (stopped) return
+    const entry = entryOf(lineName)
+    entry.watchedUntilMs = now() + WATCH_MS
+    const standby = now() - entry.foundEmptyAtMs < STANDBY_MS && now() - entry.servedAtMs > WATCH_MS
+    if (!standby) enqueue(entry)
+  }
+
+  function enqueue(entry: Entry): void {
+    if (entry.serving) entry.again = true
+    else if (!entry.queued && !stopped) {
+      entry.queued = true
+      queue.push(entry)
+      fill()
+    }
   }
 
   function fill(): void {
-    for (const lineName of wanted) {
-      if (stopped || opening.size >= OPENING_AT_ONCE) return
-      if (closing.has(lineName)) continue
-      if (open.size + opening.size + closing.size >= deps.maxOpenLines) return
-      wanted.delete(lineName)
-      opening.add(lineName)
-      deps.open(lineName).then(
-        (line) => opened(lineName, line),
-        (error: unknown) => {
-          opening.delete(lineName)
-          log.warn({ lineName, err: error }, 'a line could not be opened')
-          recheckAt.set(lineName, now() + RECHECK_AFTER_MS)
-        },
-      )
-    }
-  }
-
-  function opened(lineName: string, line: LineServer): void {
-    opening.delete(lineName)
-    open.set(lineName, line)
-    openedAt.set(line, now())
-    if (stopped) void closeLine(line, false)
-    fill()
-  }
-
-  function closeLine(line: LineServer, force: boolean): Promise<void> {
-    open.delete(line.lineName)
-    const done = line
-      .close(force)
-      .catch((error: unknown) =>
-        log.warn({ lineName: line.lineName, err: error }, 'a line did not close well'),
-      )
-      .then(() => {
-        closing.delete(line.lineName)
-        recheckAt.set(line.lineName, now() + RECHECK_AFTER_MS)
+    while (serving.size < deps.servedAtOnce && !stopped) {
+      const entry = queue.shift()
+      if (entry === undefined) return
+      entry.queued = false
+      const done = serve(entry).finally(() => {
+        serving.delete(done)
         fill()
       })
-    closing.set(line.lineName, done)
-    return done
-  }
-
-  /** Closes what is idle; where others wait for room, also what has nothing to do, or whose turn is over. */
-  async function makeRoom(): Promise<void> {
-    const room = deps.maxOpenLines - open.size - opening.size - closing.size
-    const needed = Math.max(0, Math.min(wanted.size, LEAVING_AT_ONCE) - room)
-    const isIdle = (line: LineServer): boolean => now() - line.lastActiveAtMs() >= deps.idleMs
-    const candidates = [...open.values()].filter((line) => needed > 0 || (isIdle(line) && !line.busy()))
-    if (candidates.length === 0) return
-    const waiting = needed > 0 ? [...wanted].slice(0, LEAVING_AT_ONCE) : []
-    const working = new Set(await deps.withWork([...candidates.map((line) => line.lineName), ...waiting]))
-    let spare = needed
-    const byIdleness = candidates.sort((a, b) => a.lastActiveAtMs() - b.lastActiveAtMs())
-    for (const line of byIdleness) {
-      if (working.has(line.lineName) || line.busy() || open.get(line.lineName) !== line) continue
-      if (!isIdle(line) && spare <= 0) continue
-      spare -= 1
-      void closeLine(line, false)
+      serving.add(done)
     }
-    const turns = Math.min(spare, waiting.filter((lineName) => working.has(lineName)).length)
-    if (turns > 0) takeTurns(turns)
   }
 
-  /** Closes those that have been open longest; what they are at is finished first. */
-  function takeTurns(count: number): void {
-    const openSince = (line: LineServer): number => openedAt.get(line) ?? 0
-    const over = [...open.values()].filter((line) => now() - openSince(line) >= TURN_MS)
-    for (const line of over.sort((a, b) => openSince(a) - openSince(b)).slice(0, count))
-      void closeLine(line, false)
+  async function serve(entry: Entry): Promise<void> {
+    entry.serving = true
+    entry.again = false
+    const startedAtMs = now()
+    const mayGoOn = (): boolean => {
+      if (queue.length === 0 || now() - startedAtMs < TURN_MS) return true
+      entry.again = true
+      return false
+    }
+    try {
+      const served = await entry.line.serve(mayGoOn)
+      if (served > 0) entry.servedAtMs = now()
+      else entry.foundEmptyAtMs = now()
+    } catch (error) {
+      log.warn({ lineName: entry.lineName, err: error }, 'a line was left and will be looked at again')
+      entry.watchedUntilMs = now() + WATCH_MS
+    } finally {
+      entry.serving = false
+    }
+    if (entry.again) enqueue(entry)
   }
 
-  async function recheckClosed(): Promise<void> {
-    const due = [...recheckAt].filter(([, at]) => at <= now()).map(([lineName]) => lineName)
-    if (due.length === 0) return
-    for (const lineName of await deps.withWork(due)) want(lineName)
-    for (const lineName of due) recheckAt.delete(lineName)
+  async function watch(): Promise<void> {
+    const watched: Entry[] = []
+    for (const entry of entries.values()) {
+      if (!entry.serving && !entry.queued && entry.watchedUntilMs > now()) watched.push(entry)
+    }
+    const states = await deps.inspect(watched.map((entry) => entry.lineName))
+    await Promise.all(watched.map((entry, i) => lookAfter(entry, states[i] as LineState)))
+    for (const entry of entries.values()) {
+      const quietSinceMs = Math.max(entry.watchedUntilMs, entry.servedAtMs)
+      if (!entry.serving && !entry.queued && now() - quietSinceMs > deps.idleMs)
+        entries.delete(entry.lineName)
+    }
   }
 
-  let ticking = Promise.resolve()
+  async function lookAfter(entry: Entry, { waiting, active }: LineState): Promise<void> {
+    if (waiting + active === 0 || entry.serving) return
+    entry.watchedUntilMs = now() + WATCH_MS
+    if (active > 0) {
+      const recovered = await entry.line.recoverStalled()
+      if (recovered === 0) return
+      deps.onStalled(recovered)
+    }
+    enqueue(entry)
+  }
+
+  let watching = false
   const timer = setInterval(() => {
-    ticking = ticking
-      .then(makeRoom)
-      .then(recheckClosed)
-      .catch((error: unknown) => log.warn({ err: error }, 'lines could not be looked over'))
-  }, TICK_MS)
+    if (watching) return
+    watching = true
+    watch()
+      .catch((error: unknown) => log.warn({ err: error }, 'the lines could not be watched'))
+      .finally(() => {
+        watching = false
+      })
+  }, deps.watchIntervalMs)
 
   return {
-    want,
-    openLines: () => [...open.values()],
-    wantedCount: () => wanted.size,
+    wake,
+    counts: () => ({ open: entries.size, serving: serving.size, queued: queue.length }),
     async close(graceMs) {
       stopped = true
       clearInterval(timer)
-      wanted.clear()
-      const graceful = Promise.all([...open.values()].map((line) => closeLine(line, false)))
+      const left = [...entries.values()].filter((entry) => entry.serving || entry.queued)
       let graceTimer: NodeJS.Timeout | undefined
       const graceOver = new Promise((resolve) => {
         graceTimer = setTimeout(resolve, graceMs)
       })
-      await Promise.race([Promise.all([graceful, ...closing.values()]), graceOver])
+      await Promise.race([Promise.all(serving), graceOver])
       clearTimeout(graceTimer)
+      if (left.length > 0) await Promise.race([deps.handOver(left.map((entry) => entry.lineName)), graceOver])
     },
   }
 }

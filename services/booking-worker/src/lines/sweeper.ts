@@ -13,16 +13,15 @@ export interface SweeperDeps {
 }
 
 /**
- * Finds what the notes missed: lines with jobs that nobody here has open, and lines whose global concurrency is gone
- * (a Redis that was flushed or failed over). Sweeps at once, then every `intervalMs`, and whenever asked.
+ * Finds what notes and watch missed: lines with jobs that nobody serves. Sweeps at once, then every `intervalMs`, and
+ * whenever asked.
  */
 export function createSweeper(deps: SweeperDeps): { sweep: () => Promise<void>; stop: () => Promise<void> } {
   const { lines, registry, log, now } = deps
   let sweeping: Promise<void> | undefined
 
   async function run(): Promise<void> {
-    await Promise.all(lines.openLines().map((line) => line.assertGlobalConcurrency()))
-    for (const lineName of await registry.allWithWork()) lines.want(lineName)
+    for (const lineName of await registry.allWithWork()) lines.wake(lineName)
     await registry.forgetEmpty(now() - deps.forgetAfterMs)
   }
 

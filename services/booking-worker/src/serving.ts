@@ -1,0 +1,112 @@
+import { hostname } from 'node:os'
+import {
+  activityKey,
+  createPatientRedis,
+  followStreams,
+  type LineRegistry,
+  type Log,
+  linePrefix,
+  shardPrefixes,
+} from '@ticket-line/shared'
+import { createRedisBackend } from 'bullmq'
+import type { Redis } from 'ioredis'
+import { createAnswer } from './answer.js'
+import type { AppliedBatch, JobToApply } from './apply/index.js'
+import type { WorkerConfig } from './config.js'
+import { createLine } from './lines/line.js'
+import { createLines, type Lines } from './lines/lines.js'
+import { createLockKeeper } from './lines/lock-keeper.js'
+import { createSweeper } from './lines/sweeper.js'
+
+export interface ServingDeps {
+  config: WorkerConfig
+  redis: Redis
+  registry: LineRegistry
+  apply: (job: JobToApply) => Promise<AppliedBatch>
+  onStalled: (jobs: number) => void
+  log: Log
+  now: () => number
+}
+
+/** Everything of a worker process that looks after lines. */
+export interface Serving {
+  counts: Lines['counts']
+  /** No more notes; then the jobs at hand are finished, and the lines handed over. */
+  stop(): Promise<void>
+}
+
+/**
+ * Serves lines on two connections to Redis, however many lines there are: one for all commands, one that blocks on the
+ * notes of activity.
+ */
+export function startServing(deps: ServingDeps): Serving {
+  const { config, redis, registry, log, now } = deps
+  const { layout } = config
+  let stopping = false
+
+  const locks = createLockKeeper(config.times.lockDurationMs, log)
+  const root = createRedisBackend('root', {
+    connection: redis,
+    skipVersionCheck: true,
+    lockDuration: config.times.lockDurationMs,
+    stalledInterval: config.times.stalledIntervalMs,
+    // A stalled job is no failure: crashes of a command are counted in PostgreSQL.
+    maxStalledCount: Number.MAX_SAFE_INTEGER,
+    removeOnComplete: { count: 20, age: 3600 },
+    removeOnFail: { count: 100, age: 7 * 24 * 3600 },
+  } as Parameters<typeof createRedisBackend>[1])
+  root.on('error', () => undefined)
+
+  const lineDeps = {
+    redis,
+    root,
+    processName: `${hostname()}:${process.pid}`,
+    locks,
+    log,
+    apply: deps.apply,
+    answer: createAnswer(redis, layout, log),
+    stopping: () => stopping,
+    now,
+  }
+  const lines = createLines({
+    create: (lineName) => createLine(lineDeps, lineName, linePrefix(lineName, layout)),
+    inspect: (lineNames) => registry.inspect(lineNames),
+    servedAtOnce: config.poolSize,
+    maxOpenLines: config.maxOpenLines,
+    idleMs: config.lineIdleMs,
+    watchIntervalMs: config.times.stalledIntervalMs,
+    handOver: (lineNames) => registry.note(lineNames),
+    onStalled: deps.onStalled,
+    log,
+    now,
+  })
+  const stopReading = followStreams({
+    redis: createPatientRedis(config.redisUrl).on('error', () => undefined),
+    streams: shardPrefixes(layout).map((prefix) => ({ key: activityKey(prefix), lastId: '$' })),
+    blockMs: 2000,
+    count: 1000,
+    onEntry: ([, lineName]) => {
+      if (lineName !== undefined) lines.wake(lineName)
+    },
+    onError: (error) => log.warn({ err: error }, 'notes of activity could not be read'),
+  })
+  const sweeper = createSweeper({
+    lines,
+    registry,
+    intervalMs: config.sweepIntervalMs,
+    forgetAfterMs: config.lineIdleMs,
+    log,
+    now,
+  })
+  // What happened while the connection was away may have gone unnoted.
+  redis.on('ready', () => void sweeper.sweep())
+
+  return {
+    counts: lines.counts,
+    async stop() {
+      stopping = true
+      await Promise.all([stopReading(), sweeper.stop(), lines.close(config.shutdownGraceMs)])
+      locks.stop()
+    },
+  }
+}
