@@ -28,6 +28,8 @@ export interface AppDeps {
   events: EventReads
   /** How long `/book` and `/cancel` await their answer without a preference, ms. */
   resultWaitMs: number
+  /** How long a read may take before it is answered 503, ms. */
+  readTimeoutMs: number
   /** Registration, sign-in and roles; none where local accounts are off. */
   accountRoutes: readonly Route[]
   /** Puts the dashboard at its place. */

@@ -130,10 +130,10 @@ function readPostgres(env: EnvReader): PostgresConfig {
     poolSize: env.integer('API_PG_POOL', 8, { min: 1, max: 500 }),
     linePoolSize: env.integer('API_PG_LINE_POOL', 4, { min: 2, max: 500 }),
     exportPoolSize: env.integer('API_PG_EXPORT_POOL', 2, { min: 1, max: 100 }),
-    connectTimeoutMs: ms('API_PG_CONNECT_TIMEOUT_MS', 800),
+    connectTimeoutMs: ms('API_PG_CONNECT_TIMEOUT_MS', 700),
     statementTimeoutMs: ms('API_PG_STATEMENT_TIMEOUT_MS', 5000),
     idleInTransactionTimeoutMs: ms('PG_IDLE_IN_TRANSACTION_TIMEOUT_MS', 3000),
-    readTimeoutMs: ms('READ_TIMEOUT_MS', 900),
+    readTimeoutMs: ms('READ_TIMEOUT_MS', 800),
     exportStallTimeoutMs: ms('EXPORT_STALL_TIMEOUT_MS', 30_000),
     knownEvents: env.integer('KNOWN_EVENTS', 100_000, { min: 1, max: 10_000_000 }),
   }

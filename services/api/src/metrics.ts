@@ -16,12 +16,15 @@ export interface Metrics {
   registry: Registry
   requests: Histogram<'route' | 'method' | 'status'>
   rateLimited: Counter
+  /** Commands per job, seen from the first of each that somebody here asked for. */
+  jobSize: Histogram
   /** Shows who waits and what is on its way in the line. */
   watchLine(line: { counts(): LineCounts }): void
   /** Shows a pool's connections under that name. */
   watchPool(name: string, pool: Pool): void
 }
 
+const JOB_SIZES = [1, 2, 4, 8, 16, 32, 64, 128, 256]
 const REQUEST_SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30]
 
 export function createMetrics(): Metrics {
@@ -64,6 +67,12 @@ export function createMetrics(): Metrics {
     rateLimited: new Counter({
       name: 'ticket_line_rate_limited_total',
       help: 'Requests refused with 429.',
+      registers,
+    }),
+    jobSize: new Histogram({
+      name: 'ticket_line_job_commands',
+      help: 'Commands that travelled together in one job.',
+      buckets: JOB_SIZES,
       registers,
     }),
     watchLine(line) {

@@ -78,6 +78,7 @@ export async function startApi(config: ApiConfig, log: Log, closers: Closers): P
     availability,
     events,
     resultWaitMs,
+    readTimeoutMs: config.postgres.readTimeoutMs,
     accountRoutes: identity.routes,
     registerAdmin: (hono) =>
       registerAdminRoutes(hono, {

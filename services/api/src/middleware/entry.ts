@@ -50,7 +50,7 @@ export function createEntry({
     if (lifecycle.draining) c.res.headers.set('connection', 'close')
     const { status } = c.res
     const seconds = (performance.now() - startedAt) / 1000
-    metrics.requests.observe({ route: c.get('route') ?? 'other', method: c.req.method, status }, seconds)
+    metrics.requests.observe({ route: routeOf(c), method: c.req.method, status }, seconds)
     if (status === 429) metrics.rateLimited.inc()
     // A probe that says no is asked again every moment, and what it speaks of was logged when it happened.
     const level = status >= 500 && c.get('route') !== '/readyz' ? 'warn' : 'debug'
@@ -59,6 +59,11 @@ export function createEntry({
       log[level]({ requestId, method, path, status, ms: Math.round(seconds * 1e6) / 1e3 }, 'request')
     }
   }
+}
+
+/** A bounded set of labels, whatever paths clients make up. */
+function routeOf(c: Context<AppEnv>): string {
+  return c.get('route') ?? (c.req.path.startsWith('/admin') ? '/admin' : 'other')
 }
 
 /** Lets `c.header()`, which rate limiter and cookies call, write into the record (see {@link AppEnv}). */

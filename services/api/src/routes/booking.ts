@@ -1,4 +1,4 @@
-import { AppError, type CommandType } from '@ticket-line/shared'
+import { AppError, type CommandType, commandCountOf } from '@ticket-line/shared'
 import type { Context } from 'hono'
 import { z } from 'zod'
 import type { EventReads } from '../events/event-reads.js'
@@ -13,12 +13,14 @@ import type { RouteDocs } from '../http/route-docs.js'
 import { eventIdSchema, userIdSchema } from '../http/schemas.js'
 import { submitResponse } from '../http/submit-response.js'
 import { isStaff } from '../identity/principal.js'
+import type { Metrics } from '../metrics.js'
 import type { Availability, LineClient } from '../queue/line-client.js'
 
 export interface BookingDeps {
   line: Pick<LineClient, 'submit'>
   events: Pick<EventReads, 'knows' | 'exists'>
   availability: Availability
+  metrics: Pick<Metrics, 'jobSize'>
   /** How long an answer is awaited without a preference, ms. */
   resultWaitMs: number
 }
@@ -46,7 +48,7 @@ async function submit(
   c: Context<AppEnv>,
   type: CommandType,
   { eventId, userId: wantedUserId }: z.output<typeof body>,
-  { line, events, availability, resultWaitMs }: BookingDeps,
+  { line, events, availability, metrics, resultWaitMs }: BookingDeps,
 ): Promise<Response> {
   const principal = principalOf(c)
   const preferences = parsePrefer(c.req.header('prefer'))
@@ -60,7 +62,14 @@ async function submit(
 
   const request = { type, eventId, userId, caller, ...(keyHash !== undefined && { keyHash }) }
   const result = await line.submit(request, { waitMs: waitMsOf(preferences, resultWaitMs) })
+  if ('commandId' in result) noteJobSize(metrics, result.commandId)
   return replyPlain(c, submitResponse(request, result, preferences, staff))
+}
+
+/** Each job has one first command, and its id says how many there are. */
+function noteJobSize(metrics: BookingDeps['metrics'], commandId = ''): void {
+  const jobId = commandId.endsWith('.0') ? commandId.slice(0, -2) : undefined
+  if (jobId !== undefined) metrics.jobSize.observe(commandCountOf(jobId))
 }
 
 function waitMsOf({ waitSeconds, respondAsync }: Preferences, resultWaitMs: number): number {

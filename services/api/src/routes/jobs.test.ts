@@ -21,11 +21,11 @@ const done: CommandView = {
   outcome: { outcome: 'waiting', position: 3, decidedAtMs: 1000 },
 }
 
-function appWith(view: CommandView | undefined) {
+function appWith(view: CommandView | undefined, lifecycle = { draining: false }) {
   const find = vi.fn<LineClient['find']>(async (_id, _waitMs, mayRead) =>
     view !== undefined && mayRead(view) ? view : undefined,
   )
-  return { app: appUnderTest({ line: fakeLine(booked, find) }), find }
+  return { app: appUnderTest({ line: fakeLine(booked, find), lifecycle }), find }
 }
 
 describe('GET /jobs/:jobId', () => {
@@ -74,10 +74,28 @@ describe('GET /jobs/:jobId', () => {
   })
 
   it('waits as preferred', async () => {
-    const { app, find } = appWith(done)
+    const { app, find } = appWith(queued)
     const answer = await call(app, `GET /jobs/${commandId}`, { as: 'ada', headers: { prefer: 'wait=60' } })
-    expect(find).toHaveBeenCalledWith(commandId, 30_000, expect.any(Function))
+    expect(find.mock.calls.reduce((sum, [, waitMs]) => sum + waitMs, 0)).toBe(30_000)
     expect(answer.headers.get('preference-applied')).toBe('wait=30')
+  })
+
+  it('ends the wait with the decision, or when the process stops', async () => {
+    const headers = { prefer: 'wait=30' }
+    const decided = appWith(done)
+    await call(decided.app, `GET /jobs/${commandId}`, { as: 'ada', headers })
+    expect(decided.find).toHaveBeenCalledOnce()
+    const stopping = appWith(queued, { draining: true })
+    const answer = await call(stopping.app, `GET /jobs/${commandId}`, { as: 'ada', headers })
+    expect(stopping.find).toHaveBeenCalledOnce()
+    expect(answer).toMatchObject({ status: 200, json: { state: 'queued' } })
+  })
+
+  it('is a 503 where nobody answers in time', async () => {
+    const { app, find } = appWith(done)
+    find.mockReturnValue(new Promise(() => undefined))
+    const answer = await call(app, `GET /jobs/${commandId}`, { as: 'ada' })
+    expect(answer).toMatchObject({ status: 503, json: { code: 'unavailable' } })
   })
 
   it('is for its owner and staff', async () => {

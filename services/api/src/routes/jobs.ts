@@ -1,19 +1,28 @@
 import { AppError, parseCommandId } from '@ticket-line/shared'
 import { z } from 'zod'
+import { withDeadline } from '../events/batch-loader.js'
 import { outcomeResponse } from '../http/outcome-response.js'
 import { parsePrefer, preferenceApplied } from '../http/prefer.js'
+import { unavailable } from '../http/refusals.js'
 import { reply } from '../http/reply.js'
 import { jobSchema } from '../http/response-schemas.js'
 import { defineRoute, principalOf, type Route } from '../http/route.js'
 import { isStaff } from '../identity/principal.js'
+import type { Lifecycle } from '../lifecycle.js'
 import type { CommandView, LineClient } from '../queue/line-client.js'
 
 export interface JobDeps {
   line: Pick<LineClient, 'find'>
+  lifecycle: Lifecycle
+  /** How long a look may take beyond the wait that was asked for, ms. */
+  readTimeoutMs: number
 }
 
+/** A long poll is cut into pieces of this length, so that a process that is asked to stop answers it soon. */
+const POLL_PIECE_MS = 1000
+
 /** `GET /jobs/:jobId`. */
-export function jobRoutes({ line }: JobDeps): Route[] {
+export function jobRoutes(deps: JobDeps): Route[] {
   return [
     defineRoute({
       method: 'GET',
@@ -42,10 +51,9 @@ export function jobRoutes({ line }: JobDeps): Route[] {
         const principal = principalOf(c)
         const { waitSeconds } = parsePrefer(c.req.header('prefer'))
         const mayRead = (view: CommandView): boolean => view.userId === principal.userId || isStaff(principal)
+        const waitMs = (waitSeconds ?? 0) * 1000
         const view =
-          parseCommandId(jobId) === undefined
-            ? undefined
-            : await line.find(jobId, (waitSeconds ?? 0) * 1000, mayRead)
+          parseCommandId(jobId) === undefined ? undefined : await poll(deps, jobId, waitMs, mayRead)
         // Somebody else's job must look like one that never was.
         if (view === undefined) throw new AppError('job_not_found', 'There is no such job.')
         const headers: Record<string, string> = {}
@@ -56,6 +64,21 @@ export function jobRoutes({ line }: JobDeps): Route[] {
       },
     }),
   ]
+}
+
+async function poll(
+  { line, lifecycle, readTimeoutMs }: JobDeps,
+  jobId: string,
+  waitMs: number,
+  mayRead: (view: CommandView) => boolean,
+): Promise<CommandView | undefined> {
+  for (let leftMs = waitMs; ; leftMs -= POLL_PIECE_MS) {
+    const pieceMs = Math.min(leftMs, POLL_PIECE_MS)
+    const looked = line.find(jobId, pieceMs, mayRead)
+    const view = await withDeadline(looked, pieceMs + readTimeoutMs, unavailable)
+    if (view === undefined || view.state === 'done' || leftMs <= POLL_PIECE_MS || lifecycle.draining)
+      return view
+  }
 }
 
 /** Decisions that may be expected in a second, on the low side: it spaces polls and promises nothing. */

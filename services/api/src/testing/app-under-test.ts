@@ -86,6 +86,7 @@ export function appUnderTest(changes: Partial<AppDeps> = {}) {
     availability: { redis: () => true, postgres: () => true },
     events: fakeEvents(),
     resultWaitMs: 10_000,
+    readTimeoutMs: 200,
     accountRoutes: [],
     ...changes,
   })

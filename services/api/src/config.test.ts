@@ -1,0 +1,36 @@
+import { ConfigError } from '@ticket-line/shared'
+import { describe, expect, it } from 'vitest'
+import { readConfig } from './config.js'
+
+const needed = {
+  DATABASE_URL: 'postgres://user@host/name',
+  REDIS_URL: 'redis://host',
+  JWT_SECRET: 'k7Qw2mZx9LrTb4VnHs6YpDcJfGaUeXiO',
+}
+
+describe('readConfig', () => {
+  it('has the defaults of the contract', () => {
+    const config = readConfig(needed)
+    expect(config.server.port).toBe(3000)
+    expect(config.line).toMatchObject({ resultWaitMs: 10_000, maxQueueDepth: 20_000 })
+    expect(config.limits).toEqual({ windowMs: 900_000, requests: 100, polls: 1000, signInFailures: 20 })
+    expect(config).toMatchObject({ trustProxyHops: 0, production: false, admin: { writable: false } })
+  })
+
+  it.each(Object.keys(needed))('needs %s', (name) => {
+    expect(() => readConfig({ ...needed, [name]: '' })).toThrow(
+      expect.objectContaining({ name: ConfigError.name, message: expect.stringContaining(name) }),
+    )
+  })
+
+  it.each([
+    ['PORT', '70000'],
+    ['RESULT_WAIT_MS', '-1'],
+    ['MAX_QUEUE_DEPTH', '0'],
+    ['RATE_LIMIT', 'x'],
+    ['TRUST_PROXY_HOPS', '1.5'],
+    ['QUEUE_BOARD_WRITABLE', 'maybe'],
+  ])('names %s where it is %s', (name, value) => {
+    expect(() => readConfig({ ...needed, [name]: value })).toThrow(new RegExp(`^${name} `))
+  })
+})
