@@ -87,7 +87,6 @@ export async function startApi(config: ApiConfig, log: Log, closers: Closers): P
         limit: identity.guards.limits.dashboard,
         redis,
         prefix,
-        secureCookies: config.identity.secureCookies,
         log,
         busiestLines: (limit) => line.recentLines(limit),
         queueOf: (lineName) => line.queues.queueOf(lineName),

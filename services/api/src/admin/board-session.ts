@@ -5,6 +5,7 @@ import type { CookieOptions } from 'hono/utils/cookie'
 import type { Redis } from 'ioredis'
 import { type CryptoKey, jwtVerify, SignJWT } from 'jose'
 import type { AppEnv } from '../http/env.js'
+import type { CookieSecurity } from '../identity/cookie-security.js'
 
 const NAME = 'ticket_line_admin'
 const LIFETIME_S = 8 * 3600
@@ -26,11 +27,11 @@ export interface BoardSessionDeps {
   redis: Redis
   /** What keys of ended sessions start with. */
   prefix: string
-  secure: boolean
+  isSecure: CookieSecurity
 }
 
-export function createBoardSessions({ key, redis, prefix, secure }: BoardSessionDeps): BoardSessions {
-  const options: CookieOptions = { path: '/admin', httpOnly: true, sameSite: 'Strict', secure }
+export function createBoardSessions({ key, redis, prefix, isSecure }: BoardSessionDeps): BoardSessions {
+  const options: CookieOptions = { path: '/admin', httpOnly: true, sameSite: 'Strict' }
   const endedKey = (sessionId: string): string => `${prefix}ended:${sessionId}`
 
   async function verify(c: Context<AppEnv>) {
@@ -60,7 +61,7 @@ export function createBoardSessions({ key, redis, prefix, secure }: BoardSession
         .setJti(randomUUID())
         .setExpirationTime(`${LIFETIME_S}s`)
         .sign(key)
-      setCookie(c, NAME, cookie, { ...options, maxAge: LIFETIME_S })
+      setCookie(c, NAME, cookie, { ...options, secure: isSecure(c), maxAge: LIFETIME_S })
     },
     async read(c) {
       const session = await verify(c)
@@ -69,7 +70,7 @@ export function createBoardSessions({ key, redis, prefix, secure }: BoardSession
     },
     async end(c) {
       const session = await verify(c)
-      deleteCookie(c, NAME, options)
+      deleteCookie(c, NAME, { ...options, secure: isSecure(c) })
       if (session === undefined) return
       const leftMs = session.expiresAtS * 1000 - Date.now()
       if (leftMs > 0) await redis.set(endedKey(session.sessionId), '1', 'PX', leftMs)

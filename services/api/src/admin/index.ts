@@ -14,13 +14,12 @@ import { registerSignInRoutes } from './sign-in-routes.js'
 
 export interface AdminDeps extends LineSource {
   config: AdminConfig
-  identity: Pick<Identity, 'verifyToken' | 'overrides' | 'keyring' | 'signIn'>
+  identity: Pick<Identity, 'verifyToken' | 'overrides' | 'keyring' | 'signIn' | 'isSecure'>
   /** The limit of `/admin`. */
   limit: MiddlewareHandler<AppEnv>
   /** A fail-fast connection, and what its keys start with. */
   redis: Redis
   prefix: string
-  secureCookies: boolean
   log: Log
 }
 
@@ -29,12 +28,12 @@ export interface AdminDeps extends LineSource {
  * for the sign-in page, an admin's, before any handler of the board sees it.
  */
 export function registerAdminRoutes(app: Hono<AppEnv>, deps: AdminDeps): void {
-  const { identity, redis, prefix, secureCookies } = deps
-  const { verifyToken, overrides, keyring, signIn } = identity
+  const { identity, redis, prefix } = deps
+  const { verifyToken, overrides, keyring, signIn, isSecure } = identity
   const sessions =
     signIn === undefined || keyring.session === undefined
       ? undefined
-      : createBoardSessions({ key: keyring.session, redis, prefix, secure: secureCookies })
+      : createBoardSessions({ key: keyring.session, redis, prefix, isSecure })
 
   app.use('/admin/*', plainPathsOnly, needsRedis(redis), deps.limit)
   app.get('/admin', (c) => reply(c, 302, null, { location: '/admin/queues' }))

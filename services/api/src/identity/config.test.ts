@@ -7,7 +7,7 @@ const read = (env: Record<string, string>, production = true) => readIdentityCon
 
 describe('in production', () => {
   test('a secret of its own is enough', () => {
-    expect(read({ JWT_SECRET: secret })).toMatchObject({ localAccounts: true, secureCookies: true })
+    expect(read({ JWT_SECRET: secret })).toMatchObject({ localAccounts: true, cookies: { always: true } })
   })
 
   test.each([
@@ -62,5 +62,5 @@ test('another issuer turns local accounts and the secret off, unless they are wa
 })
 
 test('in development a simple secret will do', () => {
-  expect(read({ JWT_SECRET: 'dev' }, false)).toMatchObject({ secureCookies: false })
+  expect(read({ JWT_SECRET: 'dev' }, false)).toMatchObject({ cookies: { always: false, trustProxy: false } })
 })

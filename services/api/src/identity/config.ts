@@ -1,6 +1,7 @@
 import { availableParallelism } from 'node:os'
 import { ConfigError, type EnvReader, isUserId } from '@ticket-line/shared'
 import { isCommonPassword } from './common-passwords.js'
+import type { CookieSecurityOptions } from './cookie-security.js'
 import { isPassword } from './password-rule.js'
 
 /** Fewest bytes of an HS256 secret (RFC 7518, section 3.2). */
@@ -26,15 +27,15 @@ export interface IdentityConfig {
   localAccounts: boolean
   /** Made at start where it does not exist. */
   firstAdmin?: { userId: string; password: string }
-  /** Cookies travel over TLS alone. */
-  secureCookies: boolean
+  /** When cookies travel over TLS alone. */
+  cookies: CookieSecurityOptions
   /** Password hashes computed at once. Each holds a thread of Node's pool and 19 MiB. */
   hashConcurrency: number
 }
 
 /**
  * Reads `JWT_SECRET`, `JWT_PRIVATE_KEYS`, `JWT_JWKS_URL`, `JWT_ISSUER`, `JWT_AUDIENCE`, `LOCAL_ACCOUNTS`,
- * `ADMIN_USER`, `ADMIN_PASSWORD` and `HASH_CONCURRENCY`.
+ * `ADMIN_USER`, `ADMIN_PASSWORD`, `HASH_CONCURRENCY` and `TRUST_PROXY_HOPS`.
  * @throws ConfigError, one line for the operator
  */
 export function readIdentityConfig(env: EnvReader, production: boolean): IdentityConfig {
@@ -45,7 +46,10 @@ export function readIdentityConfig(env: EnvReader, production: boolean): Identit
   }
   const config: IdentityConfig = {
     localAccounts,
-    secureCookies: production,
+    cookies: {
+      always: production,
+      trustProxy: env.integer('TRUST_PROXY_HOPS', 0, { min: 0, max: 10 }) > 0,
+    },
     hashConcurrency: env.integer('HASH_CONCURRENCY', defaultHashConcurrency(), { min: 1, max: 64 }),
   }
   if (jwksUrl !== undefined) config.jwksUrl = jwksUrl

@@ -11,6 +11,7 @@ import { userRoutes } from '../routes/users.js'
 import { type AccountOverrides, createAccountOverrides, noOverrides } from './account-overrides.js'
 import { createAuthenticate } from './authenticate.js'
 import type { IdentityConfig } from './config.js'
+import { type CookieSecurity, createCookieSecurity } from './cookie-security.js'
 import { ensureFirstAdmin } from './first-admin.js'
 import { createGate } from './gate.js'
 import { createTokenIssuer } from './issue-token.js'
@@ -48,6 +49,8 @@ export interface Identity {
   keyring: Keyring
   verifyToken: TokenVerifier
   overrides: AccountOverrides
+  /** For every cookie that is set. */
+  isSecure: CookieSecurity
   /** Absent without local accounts. */
   signIn?: SignIn
   /** Makes the first admin and begins to watch accounts; rejects where PostgreSQL cannot be asked for the former. */
@@ -85,12 +88,14 @@ export async function createIdentity({
   const attempts = createSignInAttempts({ redis, prefix, config: limits, gate })
   const allLimits = createLimits({ redis, prefix, config: limits, attempts, log })
   const authenticate = createAuthenticate({ verifyToken, overrides, countRefused: allLimits.general })
+  const isSecure = createCookieSecurity(config.cookies)
   const identity: Identity = {
     guards: { authenticate, limits: allLimits },
     routes: keyRoutes(keyring),
     keyring,
     verifyToken,
     overrides,
+    isSecure,
     async start() {
       await local?.makeFirstAdmin()
       await overrides.start()
@@ -104,7 +109,7 @@ export async function createIdentity({
   const signIn = createSignIn({ accounts, passwords, attempts })
   const sessions = createSessions(withinReach(createRefreshTokens(db), reach))
   const issueToken = createTokenIssuer(keyring, config)
-  const refreshCookie = createRefreshCookie(config.secureCookies)
+  const refreshCookie = createRefreshCookie(isSecure)
   const routes = [
     ...accountRoutes({ signIn, sessions, issueToken, refreshCookie }),
     ...userRoutes({ accounts, overrides }),

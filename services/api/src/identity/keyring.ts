@@ -22,7 +22,10 @@ export interface Keyring {
 }
 
 /** @throws ConfigError where a private key cannot be read */
-export async function createKeyring({ secret, privateKeys }: IdentityConfig): Promise<Keyring> {
+export async function createKeyring({
+  secret,
+  privateKeys,
+}: Pick<IdentityConfig, 'secret' | 'privateKeys'>): Promise<Keyring> {
   const own = privateKeys === undefined ? [] : await Promise.all(readPrivateJwks(privateKeys).map(importOwn))
   const ring: Keyring = { own: own.map(({ key }) => key) }
   if (secret !== undefined) ring.secret = await importHmac(secret)

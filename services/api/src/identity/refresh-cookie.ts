@@ -2,6 +2,7 @@ import type { Context } from 'hono'
 import { deleteCookie, getCookie, setCookie } from 'hono/cookie'
 import type { CookieOptions } from 'hono/utils/cookie'
 import type { AppEnv } from '../http/env.js'
+import type { CookieSecurity } from './cookie-security.js'
 import type { Session } from './sessions.js'
 
 const NAME = 'refresh_token'
@@ -13,16 +14,16 @@ export interface RefreshCookie {
   clear(c: Context<AppEnv>): void
 }
 
-export function createRefreshCookie(secure: boolean): RefreshCookie {
-  const options: CookieOptions = { path: '/token', httpOnly: true, sameSite: 'Strict', secure }
+export function createRefreshCookie(isSecure: CookieSecurity): RefreshCookie {
+  const options: CookieOptions = { path: '/token', httpOnly: true, sameSite: 'Strict' }
   return {
     read: (c) => getCookie(c, NAME),
     set: (c, { refreshToken, expiresAt }) => {
       const maxAge = Math.max(0, Math.floor((expiresAt.getTime() - Date.now()) / 1000))
-      setCookie(c, NAME, refreshToken, { ...options, maxAge })
+      setCookie(c, NAME, refreshToken, { ...options, secure: isSecure(c), maxAge })
     },
     clear: (c) => {
-      deleteCookie(c, NAME, options)
+      deleteCookie(c, NAME, { ...options, secure: isSecure(c) })
     },
   }
 }

@@ -33,7 +33,7 @@ describe('tokens signed with the secret', () => {
   const nowMs = () => nowS * 1000
 
   beforeAll(async () => {
-    keyring = await createKeyring({ secret, localAccounts: true, secureCookies: false, hashConcurrency: 1 })
+    keyring = await createKeyring({ secret })
     verify = createTokenVerifier({ config: {}, keyring, nowMs })
   })
 
@@ -152,14 +152,13 @@ describe('tokens signed with the secret', () => {
 describe('own EdDSA keys', () => {
   const pem = () =>
     generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' }).toString()
-  const config = { localAccounts: true, secureCookies: false, hashConcurrency: 1 }
   const ada = { userId: 'ada', role: 'organizer' } as const
 
   test('a rotation keeps the tokens of the key before, and not those of the one before that', async () => {
     const [first, second, third] = [pem(), pem(), pem()]
-    const before = await createKeyring({ ...config, privateKeys: first })
-    const during = await createKeyring({ ...config, privateKeys: second + first })
-    const after = await createKeyring({ ...config, privateKeys: third + second })
+    const before = await createKeyring({ privateKeys: first })
+    const during = await createKeyring({ privateKeys: second + first })
+    const after = await createKeyring({ privateKeys: third + second })
     const token = await createTokenIssuer(before, {})(ada, 'family')
     expect(await createTokenVerifier({ config: {}, keyring: during })(token)).toEqual(ada)
     expect(await createTokenVerifier({ config: {}, keyring: after })(token)).toBeUndefined()
@@ -169,7 +168,7 @@ describe('own EdDSA keys', () => {
   })
 
   test('a public key never serves as an HMAC secret', async () => {
-    const keyring = await createKeyring({ ...config, secret, privateKeys: pem() })
+    const keyring = await createKeyring({ secret, privateKeys: pem() })
     const verify = createTokenVerifier({ config: {}, keyring, nowMs: () => nowS * 1000 })
     const publicKey = base64url.decode(keyring.own[0]?.publicJwk.x ?? '')
     const token = await seal(good, { key: publicKey, header: { kid: keyring.own[0]?.kid } })
@@ -178,7 +177,7 @@ describe('own EdDSA keys', () => {
   })
 
   test('publishes no private member', async () => {
-    const { own } = await createKeyring({ ...config, privateKeys: pem() })
+    const { own } = await createKeyring({ privateKeys: pem() })
     expect(Object.keys(own[0]?.publicJwk ?? {}).sort()).toEqual(['alg', 'crv', 'kid', 'kty', 'use', 'x'])
   })
 
@@ -188,6 +187,6 @@ describe('own EdDSA keys', () => {
     '{"kty":"oct","k":"AAAA"}',
     '-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----',
   ])('refuses to start with %j', async (privateKeys) => {
-    await expect(createKeyring({ ...config, privateKeys })).rejects.toThrow(/JWT_PRIVATE_KEYS/)
+    await expect(createKeyring({ privateKeys })).rejects.toThrow(/JWT_PRIVATE_KEYS/)
   })
 })
