@@ -71,4 +71,5 @@ async function main(argv: string[]): Promise<number> {
   }
 }
 
-process.exitCode = await main(process.argv.slice(2))
+// Not by itself: a command that a server never answered would keep the process until its time is over.
+process.exit(await main(process.argv.slice(2)))

@@ -90,7 +90,9 @@ function findInLine(line: LineState, connections: Connections | undefined, nowMs
     return line.undecided.size > 0 ? [{ kind: 'stale_count', lineName, detail }] : []
   }
   const findings: Finding[] = []
-  if (line.globalConcurrency !== 1) {
+  const serving = connections?.serving(lineName).length
+  // A line that nobody has opened yet has none: a worker sets it before its first fetch.
+  if (line.globalConcurrency !== 1 && (line.active.length > 0 || (serving ?? 0) > 0)) {
     const detail = `global concurrency is ${line.globalConcurrency ?? 'not set'} instead of 1`
     findings.push({ kind: 'no_global_concurrency', lineName, detail })
   }
@@ -98,7 +100,6 @@ function findInLine(line: LineState, connections: Connections | undefined, nowMs
     const detail = `paused with ${plural(line.waiting.length, 'waiting job')}: resume it in the dashboard`
     findings.push({ kind: 'paused', lineName, detail })
   } else if (line.active.every((job) => job.lockLeftMs === null)) {
-    const serving = connections?.serving(lineName).length
     const who = serving === undefined ? 'nobody works on it' : `${plural(serving, 'worker')} has it open`
     const detail = `the first of ${plural(line.waiting.length + line.active.length, 'job')} waits ${seconds(waitedMs(line, nowMs))}; ${who}`
     findings.push({ kind: 'not_moving', lineName, jobId: headOf(line) as string, detail })

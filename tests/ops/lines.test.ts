@@ -1,0 +1,293 @@
+import { JOB_VERSION, newJobId } from '@ticket-line/shared'
+import { Queue } from 'bullmq'
+import { Redis } from 'ioredis'
+import pg from 'pg'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { until } from '../../scripts/lib/net.mjs'
+import { type System, startSystem } from '../stack/system.ts'
+import { type OpsRun, runOps } from './run-ops.ts'
+
+// Each run of the tool is a process; on a busy machine its start alone takes seconds.
+const SLOW = { timeout: 120_000 }
+
+let system: System
+let redis: Redis
+const queues: Queue[] = []
+
+async function start(): Promise<void> {
+  system = await startSystem()
+  redis = new Redis(system.redisUrl, { maxRetriesPerRequest: null })
+}
+async function stop(): Promise<void> {
+  await Promise.all(queues.splice(0).map((queue) => queue.close()))
+  redis?.disconnect()
+  await system?.stop()
+}
+
+interface Line {
+  eventId: number
+  lineName: string
+  /** What the line's keys begin with. */
+  base: string
+  queue: Queue
+}
+
+let nextEventId = 1
+async function newLine(totalTickets = 5): Promise<Line> {
+  const eventId = nextEventId++
+  const token = await system.token('olga', 'organizer')
+  const created = await system.api.post('/initialize', { eventId, totalTickets }, { token })
+  expect(created.status).toBe(201)
+  const lineName = `event-${eventId}`
+  const prefix = `${system.keyPrefix}{s0}`
+  const queue = new Queue(lineName, { connection: redis, prefix, skipMetasUpdate: true })
+  queues.push(queue)
+  return { eventId, lineName, base: `${prefix}:${lineName}:`, queue }
+}
+
+async function book({ eventId }: Line, userId: string, prefer?: string) {
+  const headers: Record<string, string> = prefer === undefined ? {} : { prefer }
+  return system.api.post('/book', { eventId }, { token: await system.token(userId), headers })
+}
+
+async function isWaiting({ queue }: Line): Promise<string> {
+  expect(await until(async () => (await queue.getWaitingCount()) === 1, { timeoutMs: 10_000 })).toBe(true)
+  return (await queue.getWaiting())[0]?.id as string
+}
+
+const ops = (...args: string[]): Promise<OpsRun> => runOps([...args, '--json'], system.env)
+
+describe('a system at work and at rest', SLOW, () => {
+  beforeAll(start, 120_000)
+  afterAll(stop)
+
+  it('has nothing to reconcile and breaks no promise, whenever it is looked at', async () => {
+    const line = await newLine(50)
+    const herd = Promise.all(Array.from({ length: 600 }, (_, i) => book(line, `user-${i % 400}`)))
+    const [verified, reconciled] = await Promise.all([
+      ops('verify'),
+      ops('reconcile', '--settle', '0.5'),
+      herd,
+    ])
+    expect(verified.data.checks.filter((check: { broken: number }) => check.broken > 0)).toEqual([])
+    expect([reconciled.exitCode, reconciled.data.findings]).toEqual([0, []])
+    expect(await ops('drain', '--timeout', '20')).toMatchObject({ exitCode: 0, data: { ok: true } })
+  })
+
+  it('shows an event: counters, line, who serves it, what was decided last', async () => {
+    const line = await newLine(1)
+    for (const userId of ['ada', 'bob', 'ada']) await book(line, userId)
+
+    const { exitCode, data } = await ops('event', String(line.eventId))
+
+    expect(exitCode).toBe(0)
+    expect(data.event).toEqual({
+      eventId: line.eventId,
+      totalTickets: 1,
+      availableTickets: 0,
+      waitingListCount: 1,
+    })
+    expect(data.line).toMatchObject({
+      name: line.lineName,
+      waitingJobs: 0,
+      globalConcurrency: 1,
+      paused: false,
+    })
+    expect(data.workerProcesses).toBe(1)
+    // The connection that a worker waits on is there once the line was empty for the first time.
+    const servedBy = async () => (await ops('event', String(line.eventId))).data.servedBy.length
+    expect(await until(async () => (await servedBy()) === 1, { timeoutMs: 20_000 })).toBe(true)
+    const outcomes = data.lastDecisions.map((row: { outcome: string }) => row.outcome)
+    expect(outcomes).toEqual(['already_booked', 'waiting', 'booked'])
+    const shown = await runOps(['event', String(line.eventId), '--decisions', '1'], system.env)
+    expect(shown.stdout).toContain(`Event ${line.eventId}: 0 of 1 tickets free, 1 on the waiting list`)
+    expect(shown.stdout.match(/book {2}already_booked {2}ada/g)).toHaveLength(1)
+  })
+
+  it('ends with 1 for an event that there is not', async () => {
+    expect(await ops('event', '999999')).toMatchObject({ exitCode: 1, data: { error: 'event_not_found' } })
+  })
+
+  it('prunes old outcomes and finished jobs of quiet lines, and nothing that is still asked for', async () => {
+    const line = await newLine()
+    const [old, young] = [await book(line, 'ada'), await book(line, 'bob')]
+    const finished = async () => (await line.queue.getCompletedCount()) === 2
+    expect(await until(finished, { timeoutMs: 10_000 })).toBe(true)
+    const commandId = old.headers.get('location')?.split('/').at(-1) as string
+    const jobId = commandId.slice(0, commandId.lastIndexOf('.'))
+    const client = new pg.Client({ connectionString: system.databaseUrl })
+    await client.connect()
+    await client.query(`UPDATE commands SET decided_at = now() - interval '3 days' WHERE command_id = $1`, [
+      commandId,
+    ])
+    await client.end()
+    const twoHoursAgo = Date.now() - 2 * 3_600_000
+    await redis.zadd(`${line.base}completed`, twoHoursAgo, jobId)
+    await redis.hset(`${line.base}${jobId}`, 'finishedOn', twoHoursAgo)
+
+    const run = await ops('prune')
+
+    expect(run).toMatchObject({ exitCode: 0, data: { ok: true, rows: { commands: 1 }, jobs: 1 } })
+    const poll = async (location: string | null, userId: string) =>
+      (await system.api.get(location as string, { token: await system.token(userId) })).status
+    expect(await poll(old.headers.get('location'), 'ada')).toBe(404)
+    expect(await poll(young.headers.get('location'), 'bob')).toBe(200)
+    expect((await runOps(['prune', '--older-than', '1'], system.env)).exitCode).toBe(2)
+  })
+})
+
+describe('lines that were harmed while no worker ran', SLOW, () => {
+  const lines = {} as Record<
+    | 'unregistered'
+    | 'decided'
+    | 'lost'
+    | 'failed'
+    | 'unreadable'
+    | 'counted'
+    | 'concurrent'
+    | 'paused'
+    | 'newer',
+    Line
+  >
+  const jobs: Record<string, string> = {}
+  let lostStatusUrl: string
+
+  beforeAll(async () => {
+    await start()
+    lines.decided = await newLine()
+    await book(lines.decided, 'ada')
+    const completed = async () => (await lines.decided.queue.getCompletedCount()) === 1
+    expect(await until(completed, { timeoutMs: 10_000 })).toBe(true)
+    await Promise.all(system.workers.splice(0).map((worker) => worker.stop()))
+
+    const [done] = await lines.decided.queue.getCompleted()
+    jobs['decided'] = done?.id as string
+    await done?.remove()
+    await lines.decided.queue.add('commands', done?.data, { jobId: jobs['decided'] })
+
+    lines.lost = await newLine()
+    lostStatusUrl = (await book(lines.lost, 'ada', 'respond-async')).body.statusUrl
+    jobs['lost'] = await isWaiting(lines.lost)
+    await redis.del(`${lines.lost.base}wait`)
+
+    for (const name of ['failed', 'unreadable'] as const) {
+      const line = await newLine()
+      lines[name] = line
+      if (name === 'failed') await book(line, 'ada', 'respond-async')
+      else await line.queue.add('commands', { v: 1 }, { jobId: newJobId(line.lineName, 1, Date.now()) })
+      const jobId = await isWaiting(line)
+      jobs[name] = jobId
+      await redis.del(`${line.base}wait`)
+      await redis.zadd(`${line.base}failed`, Date.now(), jobId)
+      await redis.hset(`${line.base}${jobId}`, 'failedReason', 'by hand', 'finishedOn', Date.now())
+    }
+
+    lines.counted = await newLine()
+    await redis.hset(`${lines.counted.base}depth`, String(lines.counted.eventId), 7)
+
+    lines.concurrent = await newLine()
+    await book(lines.concurrent, 'ada', 'respond-async')
+    await isWaiting(lines.concurrent)
+    await redis.lmove(`${lines.concurrent.base}wait`, `${lines.concurrent.base}active`, 'RIGHT', 'LEFT')
+
+    lines.paused = await newLine()
+    await book(lines.paused, 'ada', 'respond-async')
+    await lines.paused.queue.pause()
+
+    lines.newer = await newLine()
+    jobs['newer'] = newJobId(lines.newer.lineName, 1, Date.now())
+    await lines.newer.queue.add('commands', { v: JOB_VERSION + 1, things: [] }, { jobId: jobs['newer'] })
+
+    lines.unregistered = await newLine()
+    await book(lines.unregistered, 'ada', 'respond-async')
+    await isWaiting(lines.unregistered)
+    // With it every note that the API left of any of these lines.
+    await redis.del(`${system.keyPrefix}{s0}:lines`, `${system.keyPrefix}{s0}:activity`)
+  }, 120_000)
+  afterAll(stop)
+
+  it('are found, each for what is wrong with it', async () => {
+    const { exitCode, data } = await ops('reconcile', '--settle', '0.2')
+    const found = data.findings.map((f: Record<string, string>) => [f['lineName'], f['kind'], f['jobId']])
+    const standing = (line: Line) => [line.lineName, 'not_moving', expect.any(String)]
+    const expected = [
+      [lines.decided.lineName, 'decided_not_completed', jobs['decided']],
+      [lines.lost.lineName, 'lost_from_lists', jobs['lost']],
+      [lines.lost.lineName, 'stale_count', undefined],
+      [lines.failed.lineName, 'failed_undecided', jobs['failed']],
+      [lines.failed.lineName, 'stale_count', undefined],
+      [lines.unreadable.lineName, 'unreadable_job', jobs['unreadable']],
+      [lines.counted.lineName, 'stale_count', undefined],
+      [lines.concurrent.lineName, 'no_global_concurrency', undefined],
+      [lines.paused.lineName, 'paused', undefined],
+      [lines.newer.lineName, 'newer_job', jobs['newer']],
+      ...[lines.decided, lines.concurrent, lines.newer, lines.unregistered].map(standing),
+      ['', 'no_worker', undefined],
+    ]
+    expect(found).toHaveLength(expected.length)
+    expect(found).toEqual(expect.arrayContaining(expected))
+    expect(exitCode).toBe(1)
+  })
+
+  it('keep a drain from ending, which names them and who still takes commands in', async () => {
+    const { exitCode, data } = await ops('drain', '--timeout', '0')
+    expect([exitCode, data.ok, data.apiProcesses]).toEqual([1, false, 1])
+    const left = data.left.map((line: { lineName: string }) => line.lineName)
+    const holding = [lines.decided, lines.concurrent, lines.paused, lines.newer, lines.unregistered]
+    expect(left.sort()).toEqual(holding.map((line) => line.lineName).sort())
+  })
+
+  it('show what waits in them', async () => {
+    const { data } = await ops('event', String(lines.unregistered.eventId))
+    expect(data).toMatchObject({
+      workerProcesses: 0,
+      servedBy: [],
+      line: { commandsInLine: 1, undecidedOfEvent: 1 },
+    })
+    expect(data.line.oldestWaitedMs).toBeGreaterThan(0)
+  })
+
+  it('are mended, but for what only people can decide', async () => {
+    // Its first sweep finds an empty registry, and there will be no other while the test runs.
+    await system.addWorker({ LINE_SWEEP_INTERVAL_MS: '600000' })
+
+    const { exitCode, data } = await ops('reconcile', '--apply', '--settle', '3')
+
+    const left = data.findings.filter((finding: { mended?: boolean }) => finding.mended !== true)
+    expect(left.map((f: Record<string, string>) => [f['lineName'], f['kind']]).sort()).toEqual(
+      [
+        [lines.unreadable.lineName, 'unreadable_job'],
+        [lines.paused.lineName, 'paused'],
+        [lines.newer.lineName, 'newer_job'],
+        [lines.newer.lineName, 'not_moving'],
+      ].sort(),
+    )
+    expect(exitCode).toBe(1)
+  })
+
+  it('go on where they were, with nothing lost and nothing done twice', async () => {
+    const token = await system.token('ada')
+    const answer = await system.api.get(lostStatusUrl, { token, headers: { prefer: 'wait=10' } })
+    expect(answer.body).toMatchObject({ state: 'done', outcome: 'booked' })
+    // Taken out, or met by a worker that found its answer stored.
+    expect(['unknown', 'completed']).toContain(
+      await lines.decided.queue.getJobState(jobs['decided'] as string),
+    )
+    for (const line of [lines.decided, lines.lost, lines.failed, lines.concurrent, lines.unregistered]) {
+      const { body } = await system.api.get(`/status/${line.eventId}`)
+      expect(body).toEqual({ eventId: line.eventId, availableTickets: 4, waitingListCount: 0 })
+    }
+    expect(await lines.concurrent.queue.getGlobalConcurrency()).toBe(1)
+    expect((await ops('verify')).exitCode).toBe(0)
+  })
+
+  it('are empty once people have decided, and a drain says so', async () => {
+    await lines.paused.queue.resume()
+    await lines.newer.queue.obliterate({ force: true })
+    await (await lines.unreadable.queue.getJob(jobs['unreadable'] as string))?.remove()
+    // Nobody noted the paused line when it was resumed.
+    expect((await ops('reconcile', '--apply', '--settle', '3')).data.ok).toBe(true)
+    const run = await ops('drain', '--timeout', '20')
+    expect(run).toMatchObject({ exitCode: 0, data: { ok: true, left: [] } })
+  })
+})

@@ -1,0 +1,37 @@
+import { spawn } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { fromRoot } from '../../scripts/lib/paths.mjs'
+
+export interface OpsRun {
+  exitCode: number | null
+  stdout: string
+  stderr: string
+  /** The report, where `--json` was given. */
+  // biome-ignore lint/suspicious/noExplicitAny: tests look into reports of every shape
+  data: any
+}
+
+/** Runs the built operators' tool to its end. */
+export function runOps(args: string[], env: Record<string, string>): Promise<OpsRun> {
+  const script = fromRoot('packages/ops/dist/main.js')
+  if (!existsSync(script)) throw new Error('packages/ops is not built: run `npm run build` first')
+  return new Promise((resolve, reject) => {
+    const child = spawn(process.execPath, [script, ...args], {
+      env: { PATH: process.env['PATH'], ...env },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    })
+    let stdout = ''
+    let stderr = ''
+    child.stdout.setEncoding('utf8').on('data', (text) => {
+      stdout += text
+    })
+    child.stderr.setEncoding('utf8').on('data', (text) => {
+      stderr += text
+    })
+    child.on('error', reject)
+    child.on('close', (exitCode) => {
+      const data = args.includes('--json') && stdout !== '' ? JSON.parse(stdout) : undefined
+      resolve({ exitCode, stdout, stderr, data })
+    })
+  })
+}

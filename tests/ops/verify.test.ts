@@ -1,0 +1,303 @@
+import { createDatabase, verifyPromises } from '@ticket-line/db'
+import pg from 'pg'
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
+import { createEmptyDatabase } from '../stack/databases.ts'
+import { type System, startSystem } from '../stack/system.ts'
+import { runOps } from './run-ops.ts'
+
+/** A system that has seen everything there is, stopped, so that its database can be cloned and each clone be harmed. */
+let system: System
+let template: string
+
+beforeAll(async () => {
+  system = await startSystem()
+  const organizer = await system.token('olga', 'organizer')
+  for (const body of [
+    { eventId: 1, totalTickets: 2 },
+    { eventId: 2, totalTickets: 3 },
+  ])
+    expect((await system.api.post('/initialize', body, { token: organizer })).status).toBe(201)
+  const ask = async (path: '/book' | '/cancel', userId: string, eventId = 1, key = '') => {
+    const headers: Record<string, string> = key === '' ? {} : { 'Idempotency-Key': key }
+    return (await system.api.post(path, { eventId }, { token: await system.token(userId), headers })).status
+  }
+  // Numbers of event 1: ada 1, bob 2, cleo 3, dan 4, eve 5, fay 6, then cleo's promotion 7, ada again 8, dan's promotion 9.
+  for (const userId of ['ada', 'bob', 'cleo', 'dan', 'eve', 'fay'])
+    expect(await ask('/book', userId)).toBe(200)
+  expect(await ask('/cancel', 'ada')).toBe(200)
+  expect(await ask('/book', 'ada')).toBe(200)
+  expect(await ask('/cancel', 'bob')).toBe(200)
+  expect(await ask('/cancel', 'eve')).toBe(200)
+  expect(await ask('/book', 'cleo')).toBe(409)
+  expect(await ask('/book', 'ada')).toBe(409)
+  expect(await ask('/cancel', 'bob')).toBe(404)
+  // Event 2 has tickets left, an ended booking, and a key that was used twice.
+  for (let i = 0; i < 2; i++) expect(await ask('/book', 'gus', 2, 'k1')).toBe(200)
+  expect(await ask('/book', 'gus', 2, 'k2')).toBe(409)
+  expect(await ask('/book', 'hal', 2)).toBe(200)
+  expect(await ask('/cancel', 'hal', 2)).toBe(200)
+  await Promise.all([...system.apis, ...system.workers].map((process) => process.stop()))
+  template = new URL(system.databaseUrl).pathname.slice(1)
+})
+afterAll(() => system?.stop())
+
+/** A clone of the database, after those statements. */
+async function harmed(...statements: string[]): Promise<string> {
+  const database = await createEmptyDatabase(system.databaseUrl.replace(template, 'postgres'), template)
+  onTestFinished(() => database.drop())
+  const client = new pg.Client({ connectionString: database.url })
+  await client.connect()
+  // Guards of the schema are taken away where a case is about what stands behind them.
+  for (const statement of statements) await client.query(statement)
+  await client.end()
+  return database.url
+}
+
+/** Names of the promises that do not hold. */
+async function broken(url: string, eventIds?: number[]): Promise<string[]> {
+  const database = createDatabase({
+    url,
+    poolSize: 1,
+    applicationName: 'verify test',
+    connectTimeoutMs: 5000,
+    statementTimeoutMs: 20_000,
+    idleInTransactionTimeoutMs: 5000,
+    onIdleError: () => undefined,
+  })
+  try {
+    const results = await verifyPromises(database.pool, {
+      ...(eventIds === undefined ? {} : { eventIds }),
+      exampleLimit: 3,
+      checkTimeoutMs: 20_000,
+      now: () => Date.now(),
+    })
+    return results.filter((result) => result.broken > 0).map((result) => result.name)
+  } finally {
+    await database.close()
+  }
+}
+
+const uncounted = `ALTER TABLE events DROP CONSTRAINT events_never_oversold,
+  DROP CONSTRAINT events_no_free_ticket_while_waiting`
+const command = (id: string, type: string, userId: string, outcome: string, booking = 'NULL') =>
+  `INSERT INTO commands (command_id, type, event_id, user_id, caller, outcome, position, booking_sequence,
+     accepted_at, decided_at)
+   VALUES ('event-1.${id}.1.0', '${type}', 1, '${userId}', '${userId}', '${outcome}',
+     ${outcome === 'waiting' ? 1 : 'NULL'}, ${booking}, now(), now())`
+
+/** What is done to the rows, and everything that verify must say about it. */
+const cases: [name: string, statements: string[], expected: string[]][] = [
+  [
+    'a booking too many, counted nowhere',
+    [`INSERT INTO bookings VALUES (1, 10, 'zoe', 'confirmed', false, now() - interval '2 days', NULL)`],
+    ['never_oversold', 'available_counted', 'claims_match_rows', 'numbers_given_once', 'nobody_passed_over'],
+  ],
+  [
+    'a free ticket while somebody waits',
+    [uncounted, 'UPDATE events SET total_tickets = 3, available_tickets = 1 WHERE event_id = 1'],
+    ['no_free_ticket_while_waiting'],
+  ],
+  [
+    'a counter of free tickets that is wrong',
+    ['UPDATE events SET available_tickets = 1 WHERE event_id = 2'],
+    ['available_counted'],
+  ],
+  [
+    'a length of the list that is wrong',
+    ['UPDATE events SET waiting_count = 5 WHERE event_id = 1'],
+    ['waiting_counted'],
+  ],
+  ['a block that is wrong', ['UPDATE waitlist_blocks SET waiting_count = 7'], ['blocks_counted']],
+  ['a block that is missing', ['DELETE FROM waitlist_blocks'], ['blocks_counted']],
+  [
+    'two places of one user',
+    [
+      `UPDATE waitlist_entries SET user_id = 'ada' WHERE event_id = 1 AND sequence = 6`,
+      `UPDATE claims SET user_id = 'nobody' WHERE user_id = 'fay'`,
+    ],
+    ['one_claim_each', 'claims_match_rows', 'waiting_means_waiting', 'nothing_without_command'],
+  ],
+  ['a claim that is missing', [`DELETE FROM claims WHERE user_id = 'cleo'`], ['claims_match_rows']],
+  ['a claim for nothing', [`INSERT INTO claims VALUES (1, 'zoe', 'booking', 1)`], ['claims_match_rows']],
+  [
+    'rows of no event',
+    [`INSERT INTO claims VALUES (9, 'zoe', 'booking', 1)`],
+    ['claims_match_rows', 'events_known'],
+  ],
+  [
+    'a number that was skipped',
+    ['UPDATE events SET last_sequence = 12 WHERE event_id = 1'],
+    ['numbers_given_once'],
+  ],
+  [
+    'promotions in another order',
+    [
+      `UPDATE bookings SET user_id = CASE user_id WHEN 'cleo' THEN 'dan' ELSE 'cleo' END WHERE promoted`,
+      `UPDATE claims SET sequence = CASE user_id WHEN 'cleo' THEN 9 ELSE 7 END WHERE user_id IN ('cleo', 'dan')`,
+      `UPDATE commands SET user_id = 'dan' WHERE outcome = 'already_booked' AND user_id = 'cleo' AND event_id = 1`,
+    ],
+    ['promoted_in_order'],
+  ],
+  [
+    'somebody promoted before one who came earlier',
+    [
+      `UPDATE waitlist_entries SET user_id = CASE sequence WHEN 4 THEN 'fay' ELSE 'dan' END WHERE sequence IN (4, 6)`,
+      `UPDATE waitlist_entries SET status = 'waiting', left_at = NULL WHERE sequence = 4`,
+      `UPDATE waitlist_entries SET status = 'promoted', left_at = now() WHERE sequence = 6`,
+      `UPDATE claims SET sequence = 4 WHERE user_id = 'fay'`,
+      'UPDATE events SET waitlist_head_sequence = 4 WHERE event_id = 1',
+    ],
+    ['nobody_passed_over'],
+  ],
+  [
+    'a ticket sold past somebody who was promoted later',
+    [
+      // dan waited from 4 to 9; number 6 becomes a ticket that was sold straight away.
+      `DELETE FROM waitlist_entries WHERE sequence = 6`,
+      `UPDATE commands SET outcome = 'booked', position = NULL, booking_sequence = 6 WHERE user_id = 'fay'`,
+      `INSERT INTO bookings VALUES (1, 6, 'fay', 'confirmed', false, now(), NULL)`,
+      `UPDATE claims SET kind = 'booking' WHERE user_id = 'fay'`,
+      'UPDATE events SET total_tickets = 3, waiting_count = 1 WHERE event_id = 1',
+      'UPDATE waitlist_blocks SET waiting_count = 1',
+    ],
+    ['nobody_overtaken'],
+  ],
+  [
+    'a search for the next one that begins too late',
+    ['UPDATE events SET waitlist_head_sequence = 7 WHERE event_id = 1'],
+    ['head_not_too_far'],
+  ],
+  [
+    'an ended booking without its end',
+    [`UPDATE bookings SET canceled_at = NULL WHERE event_id = 1 AND sequence = 1`],
+    ['times_complete'],
+  ],
+  [
+    'an answer of no known kind',
+    [command('aaaaaaaaaaaaaaaaaaaaa', 'book', 'zoe', 'perhaps')],
+    ['outcomes_known'],
+  ],
+  [
+    'an answer to another question',
+    [command('aaaaaaaaaaaaaaaaaaaaa', 'cancel', 'zoe', 'already_waiting')],
+    ['outcomes_known'],
+  ],
+  [
+    'a promise of somebody else’s ticket',
+    [command('aaaaaaaaaaaaaaaaaaaaa', 'book', 'zoe', 'already_booked', '7')],
+    ['booked_means_booked'],
+  ],
+  [
+    'a ticket promised twice',
+    [command('aaaaaaaaaaaaaaaaaaaaa', 'book', 'bob', 'booked', '2')],
+    ['one_effect_each'],
+  ],
+  [
+    'a place in the list promised and not given',
+    [command('aaaaaaaaaaaaaaaaaaaaa', 'book', 'zoe', 'waiting')],
+    ['waiting_means_waiting'],
+  ],
+  [
+    'a promotion that was told and did not happen',
+    [`UPDATE commands SET promoted_user_id = 'zoe' WHERE promoted_user_id = 'dan'`],
+    ['promoted_means_booked', 'nothing_without_command'],
+  ],
+  [
+    'a ticket that nobody asked for',
+    [`DELETE FROM commands WHERE event_id = 2 AND user_id = 'hal' AND type = 'book'`],
+    ['nothing_without_command'],
+  ],
+  [
+    'a repeated answer that is not the first',
+    [`UPDATE commands SET outcome = 'already_booked' WHERE replay_of IS NOT NULL`],
+    ['replays_repeat'],
+  ],
+  ['a key that names nothing', [`UPDATE idempotency_keys SET command_id = 'none'`], ['keys_have_command']],
+]
+
+describe('verify', () => {
+  it('finds nothing in rows that the system wrote', async () => {
+    expect(await broken(system.databaseUrl)).toEqual([])
+  })
+
+  it.each(cases)('finds %s', async (_, statements, expected) => {
+    expect(await broken(await harmed(...statements))).toEqual(expected)
+  })
+
+  it('looks at the events it was asked for', async () => {
+    const url = await harmed('UPDATE events SET available_tickets = 1 WHERE event_id = 2')
+    expect(await broken(url, [1])).toEqual([])
+    expect(await broken(url, [2])).toEqual(['available_counted'])
+  })
+
+  it('forgives effects whose commands were pruned', async () => {
+    const url = await harmed(
+      `UPDATE bookings SET booked_at = booked_at - interval '3 days', canceled_at = canceled_at - interval '3 days'`,
+      `UPDATE waitlist_entries SET since = since - interval '3 days', left_at = left_at - interval '3 days'`,
+      'DELETE FROM commands',
+      'DELETE FROM idempotency_keys',
+    )
+    expect(await broken(url)).toEqual([])
+  })
+
+  it('tells programs and people, and ends with a code of its own', async () => {
+    const fine = await runOps(['verify', '--json'], { DATABASE_URL: system.databaseUrl })
+    expect(fine).toMatchObject({ exitCode: 0, data: { ok: true } })
+    expect(fine.data.checks.length).toBeGreaterThanOrEqual(20)
+
+    const url = await harmed('UPDATE waitlist_blocks SET waiting_count = 7')
+    const found = await runOps(['verify'], { DATABASE_URL: url })
+    expect(found.exitCode).toBe(1)
+    expect(found.stdout).toMatch(/BROKEN {2}each block .*\n {10}event 1: block 0 counts 7, 2 wait/)
+    expect(found.stdout).toMatch(/1 promise of \d+ broken: blocks_counted/)
+  })
+
+  it('waits for nobody who decides', async () => {
+    const url = await harmed()
+    const deciding = new pg.Client({ connectionString: url })
+    await deciding.connect()
+    onTestFinished(() => deciding.end())
+    await deciding.query('BEGIN')
+    await deciding.query('SELECT FROM events FOR UPDATE')
+    await deciding.query('UPDATE events SET available_tickets = 1 WHERE event_id = 2')
+    expect(await broken(url)).toEqual([])
+  })
+})
+
+describe('the command line', () => {
+  it('explains itself', async () => {
+    for (const args of [
+      ['--help'],
+      ['verify', '--help'],
+      ['reconcile', '-h'],
+      ['drain', '--help', '--json'],
+    ]) {
+      const { exitCode, stdout } = await runOps(
+        args.filter((arg) => arg !== '--json'),
+        {},
+      )
+      expect([exitCode, stdout.startsWith('Usage: npm run ops -- ')]).toEqual([0, true])
+    }
+  })
+
+  it.each([
+    [['fly']],
+    [['verify', '--loud']],
+    [['verify', '--examples', 'many']],
+    [['event', 'seven']],
+    [['drain', 'now']],
+    [[]],
+  ])('ends with 2 for %j', async (args) => {
+    expect((await runOps(args, { DATABASE_URL: 'postgres://127.0.0.1:1/x' })).exitCode).toBe(2)
+  })
+
+  it('ends with 2 where a setting is missing and with 3 where a server is out of reach', async () => {
+    expect(await runOps(['verify', '--json'], {})).toMatchObject({
+      exitCode: 2,
+      data: { ok: false, error: 'DATABASE_URL is not set' },
+    })
+    const nowhere = { DATABASE_URL: 'postgres://127.0.0.1:1/x', REDIS_URL: 'redis://127.0.0.1:1' }
+    expect(await runOps(['verify', '--json'], nowhere)).toMatchObject({ exitCode: 3, data: { ok: false } })
+    expect((await runOps(['drain'], nowhere)).exitCode).toBe(3)
+  })
+})
