@@ -1,7 +1,7 @@
 import { run, works } from './run.mjs'
 
 /** The same image as in docker-compose.yml. */
-export const redisImage = 'redis:8-alpine'
+export const redisImage = 'redis:7.4-alpine'
 
 /** Whether a Docker engine answers (the command alone is often there without one). */
 export function dockerAnswers() {

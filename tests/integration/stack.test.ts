@@ -58,6 +58,7 @@ describe('servers of our own', () => {
     skip(!postgres.ours || !redis.ours, 'servers that were given by URL are not ours to kill')
     await query(postgres.url, 'CREATE TABLE kept (id int); INSERT INTO kept VALUES (7)')
     const before = new Redis(redis.url)
+    before.on('error', () => undefined)
     await before.set('kept', '7')
     const settings = await before.config('GET', 'appendfsync', 'maxmemory-policy')
     before.disconnect()

@@ -1,11 +1,12 @@
 import { PostgreSqlContainer } from '@testcontainers/postgresql'
 import { RedisContainer } from '@testcontainers/redis'
+import pg from 'pg'
 import { getContainerRuntimeClient, type StartedTestContainer } from 'testcontainers'
 import { freePort, talk, until } from '../../scripts/lib/net.mjs'
 import type { Server } from '../../scripts/lib/server.mjs'
 
 /** The same images as in docker-compose.yml. */
-const images = { postgres: 'postgres:18-alpine', redis: 'redis:8-alpine' }
+const images = { postgres: 'postgres:17-alpine', redis: 'redis:7.4-alpine' }
 
 /** @throws when no Docker engine answers or the image cannot be had */
 export async function startPostgresContainer(): Promise<Server> {
@@ -15,7 +16,7 @@ export async function startPostgresContainer(): Promise<Server> {
     .withExposedPorts({ container: 5432, host: port })
     .withCommand(['postgres', '-c', 'max_connections=300'])
     .start()
-  return asServer(container, container.getConnectionUri(), `${images.postgres} in Docker`, port)
+  return asServer(container, container.getConnectionUri(), images.postgres, port, answersSql)
 }
 
 /** @throws when no Docker engine answers or the image cannot be had */
@@ -28,6 +29,9 @@ export async function startRedisContainer(): Promise<Server> {
     'always',
     '--maxmemory-policy',
     'noeviction',
+    // The server sees a stranger's address, and would turn it away without a password.
+    '--protected-mode',
+    'no',
     '--save',
     '',
   ]
@@ -35,7 +39,7 @@ export async function startRedisContainer(): Promise<Server> {
     .withExposedPorts({ container: 6379, host: port })
     .withCommand(['redis-server', ...durable])
     .start()
-  return asServer(container, container.getConnectionUrl(), `${images.redis} in Docker`, port)
+  return asServer(container, container.getConnectionUrl(), images.redis, port, answersPing)
 }
 
 /** A port fixed by us: one chosen by Docker changes with every restart, and the services under test know but one. */
@@ -46,15 +50,19 @@ async function hostPort(): Promise<number> {
 
 async function asServer(
   container: StartedTestContainer,
-  url: string,
-  source: string,
+  connectionUrl: string,
+  image: string,
   port: number,
+  answers: (url: string) => Promise<boolean>,
 ): Promise<Server> {
+  // The module publishes a port of Docker's choice beside ours, and may name that one.
+  const url = new URL(connectionUrl)
+  url.port = String(port)
   const { container: engine } = await getContainerRuntimeClient()
   const handle = engine.getById(container.getId())
   return {
-    url,
-    source,
+    url: url.toString(),
+    source: `${image} in Docker`,
     ours: true,
     // Only a supervisor asks for this; tests know what they did to it.
     ended: () => new Promise(() => {}),
@@ -62,9 +70,27 @@ async function asServer(
     kill: async () => void (await handle.kill()),
     async restart() {
       await handle.start()
-      await until(async () => (await talk({ host: '127.0.0.1', port })) === '', { timeoutMs: 30_000 })
+      // Docker takes connections before the server does: only an answer counts.
+      await until(() => answers(url.toString()), { timeoutMs: 60_000, everyMs: 100 })
     },
     pause: async () => void (await handle.pause()),
     resume: async () => void (await handle.unpause()),
   }
+}
+
+async function answersSql(url: string): Promise<boolean> {
+  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 2_000 })
+  client.on('error', () => undefined)
+  try {
+    await client.connect()
+    await client.query('SELECT 1')
+    return true
+  } finally {
+    await client.end().catch(() => undefined)
+  }
+}
+
+async function answersPing(url: string): Promise<boolean> {
+  const { hostname, port } = new URL(url)
+  return (await talk({ host: hostname, port: Number(port), text: 'PING\r\n' })).includes('PONG')
 }
