@@ -308,4 +308,25 @@ describe('without any worker', () => {
       await idle.stop()
     }
   })
+
+  it('takes no more than MAX_QUEUE_DEPTH commands of an event', async () => {
+    const full = await startSystem({ workers: 0, env: { MAX_QUEUE_DEPTH: '3' } })
+    try {
+      const staff = await full.token('olga', 'organizer')
+      for (const eventId of [1, 2]) {
+        await full.api.post('/initialize', { eventId, totalTickets: 1 }, { token: staff })
+      }
+      const book = (eventId: number, userId: string) =>
+        full.api.post('/book', { eventId, userId }, { token: staff, headers: { prefer: 'respond-async' } })
+      const together = await Promise.all(['a', 'b', 'c', 'd', 'e'].map((userId) => book(1, userId)))
+      expect(together.filter((answer) => answer.status === 202)).toHaveLength(3)
+      const refused = await book(1, 'f')
+      expect(refused).toMatchObject({ status: 503, body: { code: 'busy' } })
+      expect(refused.headers.get('retry-after')).toMatch(/^\d+$/)
+      expect(refused.headers.get('location')).toBeNull()
+      expect((await book(2, 'a')).status).toBe(202)
+    } finally {
+      await full.stop()
+    }
+  })
 })

@@ -52,8 +52,8 @@ export function createEntry({
     const seconds = (performance.now() - startedAt) / 1000
     metrics.requests.observe({ route: routeOf(c), method: c.req.method, status }, seconds)
     if (status === 429) metrics.rateLimited.inc()
-    // A probe that says no is asked again every moment, and what it speaks of was logged when it happened.
-    const level = status >= 500 && c.get('route') !== '/readyz' ? 'warn' : 'debug'
+    // A 503 is no news: what is out of reach was logged when it went, and a rush may be refused thousands of times.
+    const level = status === 500 ? 'warn' : 'debug'
     if (log.isLevelEnabled(level)) {
       const { method, path } = c.req
       log[level]({ requestId, method, path, status, ms: Math.round(seconds * 1e6) / 1e3 }, 'request')
