@@ -16,7 +16,8 @@ let nextUser = 0
 const newUser = () => `user-${++nextUser}`
 
 beforeAll(async () => {
-  system = await startSystem({ apis: 2, workers: 0, env: adminEnv })
+  // Fewer than sign in at once below: they would shut each other out if attempts counted before they failed.
+  system = await startSystem({ apis: 2, workers: 0, env: { ...adminEnv, LOGIN_RATE_LIMIT: '60' } })
 })
 afterAll(() => system?.stop())
 
@@ -121,12 +122,15 @@ describe('sign-in', () => {
     expect(namesOf(unknown)).toEqual(namesOf(wrong))
   })
 
-  it('is open to a hundred people at once, from one address', async () => {
-    const users = Array.from({ length: 100 }, newUser)
-    const made = await Promise.all(
-      users.map((userId, n) => system.client(n % 2).post('/register', { userId, password })),
+  it('takes nobody for an attacker where a hundred people of one address come at once', async () => {
+    const userId = await register()
+    const answers = await Promise.all(
+      Array.from({ length: 100 }, (_, n) => system.client(n % 2).post('/login', { userId, password })),
     )
-    expect(new Set(made.map(({ status }) => status))).toEqual(new Set([201]))
+    // Where the machine is too slow for them all, some are asked to come again: that is no 401 and no 429.
+    const others = answers.filter(({ status }) => status !== 200)
+    expect(others.length).toBeLessThan(90)
+    expect(others.filter(({ body }) => !['busy', 'unavailable'].includes(body.code))).toEqual([])
   })
 })
 
