@@ -6,6 +6,7 @@ import { bootstrap } from './bootstrap.mjs'
 import { startChild } from './lib/child.mjs'
 import { portIsFree } from './lib/net.mjs'
 import { Plain, runMain, say } from './lib/say.mjs'
+import { signal } from './lib/server.mjs'
 import { serviceSettings, withDotEnv } from './lib/settings.mjs'
 import { createShutdown } from './lib/shutdown.mjs'
 import { runningStack } from './lib/stack.mjs'
@@ -17,10 +18,10 @@ runMain(async () => {
   const name = services[process.argv[2] ?? '']
   if (name === undefined) throw new Plain('Say which: node scripts/run-service.mjs api|worker')
   const shutdown = createShutdown()
-  const { env, joined } = connect()
+  const { urls, joined } = await connect()
   const toolchain = await bootstrap()
   const port = name === 'api' ? await choosePort() : undefined
-  const settings = serviceSettings({ ...toolchain.env, ...env, PATH: toolchain.env['PATH'] })
+  const settings = serviceSettings({ ...withDotEnv(toolchain.env), ...urls })
   const ports =
     port === undefined ? { WORKER_PORT: process.env['WORKER_PORT'] ?? '0' } : { PORT: String(port) }
   const child = await startChild({
@@ -42,18 +43,21 @@ runMain(async () => {
 })
 
 /** Where the servers are. @throws {Plain} when nothing says */
-function connect() {
+async function connect() {
   const env = withDotEnv(process.env)
   const given = { DATABASE_URL: env['DATABASE_URL'] || env['PG_URL'], REDIS_URL: env['REDIS_URL'] }
-  if (given.DATABASE_URL && given.REDIS_URL) return { env: { ...env, ...given }, joined: undefined }
-  const joined = runningStack()
+  if (given.DATABASE_URL && given.REDIS_URL) return { urls: given, joined: undefined }
+  const joined = await runningStack()
   if (joined === undefined) {
     throw new Plain(
       'There is nothing to join: run `npm start` in another terminal first, or set DATABASE_URL and REDIS_URL.',
     )
   }
-  const DATABASE_URL = given.DATABASE_URL || joined.databaseUrl
-  return { env: { ...env, DATABASE_URL, REDIS_URL: given.REDIS_URL || joined.redisUrl }, joined }
+  const urls = {
+    DATABASE_URL: given.DATABASE_URL || joined.databaseUrl,
+    REDIS_URL: given.REDIS_URL || joined.redisUrl,
+  }
+  return { urls, joined }
 }
 
 /** PORT where it is said for this call; else the first free one after the API that `npm start` runs. */
@@ -76,7 +80,7 @@ async function choosePort() {
  */
 function stopWithStack(pid, shutdown) {
   const timer = setInterval(() => {
-    if (runningStack()?.pid === pid) return
+    if (signal(pid, 0)) return
     clearInterval(timer)
     shutdown.run('`npm start` has ended; stopping as well.').then(() => process.exit(0))
   }, 1_000)

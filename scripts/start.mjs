@@ -51,9 +51,7 @@ async function start(shutdown) {
 
   const workerPort = Number(env['WORKER_PORT']) || (await freePort())
   const settings = serviceSettings({
-    ...toolchain.env,
-    ...env,
-    PATH: toolchain.env['PATH'],
+    ...withDotEnv(toolchain.env),
     DATABASE_URL: postgres.url,
     REDIS_URL: redis.url,
     PORT: String(port),
@@ -106,7 +104,7 @@ function readPort(env) {
 
 /** @param {number} port */
 async function refuseWhatCannotWork(port) {
-  const running = runningStack()
+  const running = await runningStack()
   if (running !== undefined) {
     throw new Plain(
       `\`npm start\` already runs in this folder (process ${running.pid}). \`npm run api\` and \`npm run worker\` join it.`,

@@ -14,10 +14,16 @@ import { processes, readText, signal } from './server.mjs'
  * @property {number[]} services process ids of its API and worker
  */
 
-/** The stack that runs in this folder now. @returns {Stack | undefined} */
-export function runningStack() {
+/**
+ * The stack that runs in this folder now. A process id may long belong to another program, so its command line is looked at.
+ *
+ * @returns {Promise<Stack | undefined>}
+ */
+export async function runningStack() {
   const stack = readStack()
-  return stack !== undefined && signal(stack.pid, 0) ? stack : undefined
+  if (stack === undefined) return undefined
+  const running = (await processes()).some(([pid, , line]) => pid === stack.pid && line.includes('start.mjs'))
+  return running ? stack : undefined
 }
 
 /** @param {Stack} stack */

@@ -6,7 +6,7 @@ import { until } from './net.mjs'
 import { dataDir, fromRoot } from './paths.mjs'
 import { Plain, say } from './say.mjs'
 
-const startTimeoutMs = 30_000
+const startTimeoutMs = 60_000
 const longestPauseMs = 30_000
 /** A process that ran this long has recovered: its next failure is a first one again. */
 const steadyMs = 60_000
