@@ -61,5 +61,6 @@ function chooseTreatment(random: Random): Treatment {
     [5, { kind: 'cut-after' }],
     [3, { kind: 'delay', ms: random.between(100, 3000) }],
     [3, { kind: 'late', ms: random.between(50, 3000) }],
+    [2, { kind: 'stall', ms: random.between(100, 4000) }],
   ])
 }

@@ -1,14 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { isAck } from '../check/answers.ts'
-import type { CommandCall, CommandType, History } from '../history.ts'
+import type { History } from '../history.ts'
 import type { Random } from '../random.ts'
 import type { Caller } from './caller.ts'
-
-/** Where a client may send its requests. */
-export interface Entry {
-  name: string
-  url: string
-}
+import { type Entry, SILENT_AFTER_MS, STAFF, sendCommand, type Wish, wishOf } from './send.ts'
 
 export interface ClientsOptions {
   caller: Caller
@@ -29,18 +24,6 @@ export interface Clients {
   stop(): Promise<void>
 }
 
-/** What a client wants, so that it can ask for it again. */
-interface Wish {
-  type: CommandType
-  eventId: number
-  userId: string
-  caller: string
-  key?: string
-}
-
-const STAFF = 'staff'
-/** Longer than any promised answer, with every freeze of a process on top. */
-const SILENT_AFTER_MS = 20_000
 const AVOIDED_FOR_MS = 250
 /** Wishes that are kept to be repeated. */
 const WISHES_KEPT = 500
@@ -70,17 +53,14 @@ export function startClients(options: ClientsOptions): Clients {
   function newWish(chance: Random): Wish {
     const eventId = pickEvent(chance)
     const userId = `user-${eventId}-${chance.between(1, options.usersPerEvent)}`
-    const wish: Wish = {
-      type: chance.chance(0.62) ? 'book' : 'cancel',
-      eventId,
-      userId,
-      caller: chance.chance(0.1) ? STAFF : userId,
+    const wish = wishOf(chance.chance(0.62) ? 'book' : 'cancel', eventId, userId)
+    if (chance.chance(0.1)) wish.caller = STAFF
+    if (chance.chance(0.5)) {
+      wish.key = `key-${keys++}`
+      keyed.push(wish)
+      if (keyed.length > WISHES_KEPT) keyed.shift()
     }
-    if (!chance.chance(0.5)) return wish
-    const withKey = { ...wish, key: `key-${keys++}` }
-    keyed.push(withKey)
-    if (keyed.length > WISHES_KEPT) keyed.shift()
-    return withKey
+    return wish
   }
 
   /** Mostly something new; now and then an old wish again, or its key for something else. */
@@ -90,50 +70,38 @@ export function startClients(options: ClientsOptions): Clients {
     return chance.chance(0.85) ? old : { ...old, type: old.type === 'book' ? 'cancel' : 'book' }
   }
 
-  async function send(wish: Wish, entry: Entry, chance: Random): Promise<void> {
+  async function send(wish: Wish, chance: Random): Promise<void> {
     const prefer = chance.weighted([
       [6, undefined],
       [2, 'respond-async'],
       [2, `wait=${chance.between(0, 3)}`],
     ])
-    const leaves = chance.chance(0.08) ? { leaveAfterMs: chance.between(1, 200) } : {}
-    const headers: Record<string, string> = {}
-    if (prefer !== undefined) headers['prefer'] = prefer
-    if (wish.key !== undefined) headers['idempotency-key'] = wish.key
-    const { type, eventId, userId } = wish
-    const token = await caller.token(wish.caller, wish.caller === STAFF ? 'organizer' : 'user')
-    const exchange = await caller.ask(entry.url, {
-      method: 'POST',
-      path: `/${type}`,
-      token,
-      headers,
-      body: { eventId, userId },
-      silentAfterMs: SILENT_AFTER_MS,
-      ...leaves,
+    const call = await sendCommand(options, pickEntry(chance), wish, {
+      ...(prefer !== undefined && { prefer }),
+      ...(chance.chance(0.08) && { leaveAfterMs: chance.between(1, 200) }),
     })
-    const call: CommandCall = { kind: 'command', ...wish, api: entry.name, ...exchange }
-    history.commands.push(call)
-    if (call.failure === 'refused') refusedAt.set(entry.name, call.endedAtMs)
+    if (call.failure === 'refused') refusedAt.set(call.api, call.endedAtMs)
     if (isAck(call.answer) && call.answer?.jobId !== undefined) promised.push(call.answer.jobId)
   }
 
-  async function poll(entry: Entry, chance: Random): Promise<void> {
+  async function poll(chance: Random): Promise<void> {
     if (promised.length === 0) return
     // Young ones are the interesting ones.
     const jobId = promised[promised.length - 1 - Math.floor(chance.next() ** 3 * promised.length)] as string
-    const headers: Record<string, string> = chance.chance(0.3) ? { prefer: 'wait=2' } : {}
+    const entry = pickEntry(chance)
     const exchange = await caller.ask(entry.url, {
       method: 'GET',
       path: `/jobs/${jobId}`,
       token: await caller.token(STAFF, 'organizer'),
-      headers,
+      headers: chance.chance(0.3) ? { prefer: 'wait=2' } : {},
       silentAfterMs: SILENT_AFTER_MS,
     })
     history.jobs.push({ kind: 'job', jobId, final: false, api: entry.name, ...exchange })
   }
 
-  async function look(entry: Entry, chance: Random): Promise<void> {
+  async function look(chance: Random): Promise<void> {
     const eventId = pickEvent(chance)
+    const entry = pickEntry(chance)
     const token = await caller.token(STAFF, 'organizer')
     const ask = { method: 'GET', path: `/status/${eventId}`, token, silentAfterMs: SILENT_AFTER_MS } as const
     const exchange = await caller.ask(entry.url, ask)
@@ -141,18 +109,12 @@ export function startClients(options: ClientsOptions): Clients {
   }
 
   async function act(chance: Random): Promise<void> {
-    const entry = pickEntry(chance)
-    const doing = chance.weighted([
-      [70, 'ask'],
-      [22, 'poll'],
-      [8, 'look'],
-    ])
-    if (doing === 'poll') return poll(entry, chance)
-    if (doing === 'look') return look(entry, chance)
+    const doing = chance.next()
+    if (doing < 0.22) return poll(chance)
+    if (doing < 0.3) return look(chance)
     const wish = pickWish(chance)
     const copies = wish.key !== undefined && chance.chance(0.3) ? chance.between(2, 3) : 1
-    const sends = Array.from({ length: copies }, () => send(wish, pickEntry(chance), chance))
-    await Promise.all(sends)
+    await Promise.all(Array.from({ length: copies }, () => send(wish, chance)))
   }
 
   async function live(chance: Random): Promise<void> {

@@ -1,14 +1,13 @@
 import { isAck } from '../check/answers.ts'
 import type { History, ListRead } from '../history.ts'
 import type { Caller } from './caller.ts'
-import type { Entry } from './clients.ts'
+import { type Entry, SILENT_AFTER_MS, STAFF } from './send.ts'
 
-const SILENT_AFTER_MS = 20_000
 const AT_ONCE = 32
 
 /** After the last fault: asks for every job that was promised, for every event's standing and for its lists. */
 export async function lastLook(caller: Caller, entries: Entry[], history: History): Promise<void> {
-  const token = await caller.token('staff', 'organizer')
+  const token = await caller.token(STAFF, 'organizer')
   const ask = (entry: Entry, path: string) =>
     caller.ask(entry.url, { method: 'GET', path, token, silentAfterMs: SILENT_AFTER_MS })
   const entryOf = (index: number): Entry => entries[index % entries.length] as Entry

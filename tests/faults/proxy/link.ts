@@ -7,6 +7,7 @@ import type { Moment, Wire } from './moments.ts'
  * - `cut-after`: the server carries it out; the reply is swallowed and the connection reset.
  * - `delay`: the reply, and all behind it, comes `ms` later.
  * - `late`: the connection is reset at once and the server gets the command `ms` later, when nobody waits any more.
+ * - `stall`: the command, and all behind it, reaches the server `ms` later; the connection stays.
  *
  * At moments that show in a reply the command is done already: all but `delay` then swallow it and reset.
  */
@@ -15,6 +16,7 @@ export type Treatment =
   | { kind: 'cut-after' }
   | { kind: 'delay'; ms: number }
   | { kind: 'late'; ms: number }
+  | { kind: 'stall'; ms: number }
 
 export interface LinkRules {
   wire: Wire
@@ -40,6 +42,8 @@ export function createLink(client: Socket, upstream: Socket, { wire, treat }: Li
   const framer = wire.createFramer()
   /** Set while replies are kept back: what has come meanwhile. */
   let keptBack: Buffer[] | undefined
+  /** Set while commands are kept from the server. */
+  let stalled: Buffer[] | undefined
   let swallowing = false
   let done = false
   let held = false
@@ -76,6 +80,10 @@ export function createLink(client: Socket, upstream: Socket, { wire, treat }: Li
   }
 
   function command(frame: Buffer): void {
+    if (stalled !== undefined) {
+      stalled.push(frame)
+      return
+    }
     const moment = wire.inCommand(frame)
     const treatment = moment === undefined ? undefined : treat(moment)
     switch (treatment?.kind) {
@@ -98,6 +106,13 @@ export function createLink(client: Socket, upstream: Socket, { wire, treat }: Li
         done = true
         client.resetAndDestroy()
         setTimeout(() => leaveServer(frame), treatment.ms)
+        return
+      case 'stall':
+        stalled = [frame]
+        setTimeout(() => {
+          for (const late of stalled?.splice(0) ?? []) upstream.write(late)
+          stalled = undefined
+        }, treatment.ms)
         return
     }
   }

@@ -155,6 +155,13 @@ describe('the proxy', () => {
     expect((seen[0] as number) - toldAt).toBeGreaterThan(80)
   })
 
+  it('stalls a command and keeps the connection', async () => {
+    const { seen, send } = await given({ kind: 'stall', ms: 100 })
+    const sentAt = performance.now()
+    expect(await send()).toBe('+OK\r\n')
+    expect((seen[0] as number) - sentAt).toBeGreaterThanOrEqual(95)
+  })
+
   it('severs, holds and mends', async () => {
     const { proxy, send } = await given()
     proxy.sever()

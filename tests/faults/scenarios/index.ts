@@ -1,0 +1,21 @@
+import { postgresAway, redisAway } from './away.ts'
+import { cutReplies } from './cut-replies.ts'
+import { frozenTransaction } from './frozen-transaction.ts'
+import { poison } from './poison.ts'
+import { rollingRestarts } from './rolling-restarts.ts'
+import type { Scenario } from './scenario.ts'
+import { killedWorker, stoppedWorker } from './takeover.ts'
+import { waits } from './waits.ts'
+
+/** Every scenario that `npm run faults -- --scenario <name>` knows. */
+export const SCENARIOS: Scenario[] = [
+  killedWorker,
+  stoppedWorker,
+  frozenTransaction,
+  rollingRestarts,
+  cutReplies,
+  waits,
+  redisAway,
+  postgresAway,
+  poison,
+]
