@@ -15,7 +15,7 @@ runMain(async () => {
   if (ready.status !== 0) throw new Plain('The tool could not be built.')
   const toolchain = await ensureToolchain()
   const env = withDotEnv(process.env)
-  const stack = runningStack()
+  const stack = await runningStack()
   const tool = spawnSync(
     toolchain.node,
     ['--enable-source-maps', fromRoot('packages/ops/dist/main.js'), ...process.argv.slice(2)],
