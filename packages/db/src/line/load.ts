@@ -50,6 +50,10 @@ export interface EventRow {
   waitlistHeadSequence: number
 }
 
+// Rows are looked up in subqueries that PostgreSQL cannot dissolve (LATERAL with a LIMIT), one search of an index for
+// each row that comes in. A plain join may be turned round: planned while a table held three rows, it read all of it
+// for the life of the connection, however large the table had become.
+
 const lockEvents: Statement = {
   name: 'line_lock_events',
   text: `SELECT event_id, total_tickets, available_tickets, waiting_count, last_sequence, waitlist_head_sequence
@@ -77,14 +81,18 @@ const readClaims: Statement = {
             AND w.status = 'waiting'
       ) END AS rank
     FROM unnest($1::bigint[], $2::text[], $3::bool[]) AS u (event_id, user_id, want_rank)
-    JOIN claims c ON c.event_id = u.event_id AND c.user_id = u.user_id COLLATE "C"`,
+    CROSS JOIN LATERAL (
+      SELECT * FROM claims WHERE event_id = u.event_id AND user_id = u.user_id COLLATE "C" LIMIT 1
+    ) AS c`,
 }
 
 const readHeads: Statement = {
   name: 'line_read_heads',
   text: `SELECT h.event_id, w.sequence, w.user_id
     FROM unnest($1::bigint[], $2::int[]) AS h (event_id, entries)
-    JOIN events e ON e.event_id = h.event_id AND e.waiting_count > 0
+    CROSS JOIN LATERAL (
+      SELECT waitlist_head_sequence FROM events WHERE event_id = h.event_id AND waiting_count > 0 LIMIT 1
+    ) AS e
     CROSS JOIN LATERAL (
       SELECT sequence, user_id FROM waitlist_entries
       WHERE event_id = h.event_id AND sequence >= e.waitlist_head_sequence AND status = 'waiting'
@@ -94,12 +102,15 @@ const readHeads: Statement = {
 
 const readKeys: Statement = {
   name: 'line_read_keys',
-  text: `SELECT k.caller, k.key_hash, c.command_id, c.type, c.event_id, c.user_id, c.outcome, c.position,
+  text: `SELECT wanted.caller, wanted.key_hash, c.command_id, c.type, c.event_id, c.user_id, c.outcome, c.position,
       c.booking_sequence, c.promoted_user_id, c.replay_of, c.decided_at
     FROM unnest($1::text[], $2::text[]) AS wanted (caller, key_hash)
-    JOIN idempotency_keys k ON k.caller = wanted.caller COLLATE "C" AND k.key_hash = wanted.key_hash COLLATE "C"
-      AND k.created_at > now() - interval '24 hours'
-    JOIN commands c ON c.command_id = k.command_id`,
+    CROSS JOIN LATERAL (
+      SELECT command_id FROM idempotency_keys
+      WHERE caller = wanted.caller COLLATE "C" AND key_hash = wanted.key_hash COLLATE "C"
+        AND created_at > now() - interval '24 hours' LIMIT 1
+    ) AS k
+    CROSS JOIN LATERAL (SELECT * FROM commands WHERE command_id = k.command_id LIMIT 1) AS c`,
 }
 
 /**

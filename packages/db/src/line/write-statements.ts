@@ -10,14 +10,26 @@ function touching(expected: string, text: string): string {
   return `WITH touched AS (${text} RETURNING 1) SELECT 1 / (count(*) = ${expected}::int)::int FROM touched`
 }
 
+/**
+ * Rows to change with the place (`ctid`) of each in its table, found one by one by its key. The OFFSET keeps PostgreSQL from
+ * turning the search into a join, which it may plan as reading the whole table (see `load.ts`).
+ */
+function located(table: string, key: string, rows: string): string {
+  return `(SELECT n.*, (SELECT ctid FROM ${table} WHERE ${key}) AS place FROM ${rows} OFFSET 0) AS n`
+}
+
 export const updateEvents: Statement = {
   name: 'line_update_events',
   text: touching(
     '$6',
     `UPDATE events e SET available_tickets = n.available, waiting_count = n.waiting, last_sequence = n.last,
       waitlist_head_sequence = n.head
-    FROM unnest($1::bigint[], $2::int[], $3::int[], $4::bigint[], $5::bigint[])
-      AS n (event_id, available, waiting, last, head) WHERE e.event_id = n.event_id`,
+    FROM ${located(
+      'events',
+      'event_id = n.event_id',
+      `unnest($1::bigint[], $2::int[], $3::int[], $4::bigint[], $5::bigint[])
+        AS n (event_id, available, waiting, last, head)`,
+    )} WHERE e.ctid = n.place`,
   ),
 }
 export const insertClaims: Statement = {
@@ -30,16 +42,22 @@ export const moveClaims: Statement = {
   text: touching(
     '$5',
     `UPDATE claims c SET kind = n.kind, sequence = n.sequence
-    FROM unnest($1::bigint[], $2::text[], $3::text[], $4::bigint[]) AS n (event_id, user_id, kind, sequence)
-    WHERE c.event_id = n.event_id AND c.user_id = n.user_id COLLATE "C"`,
+    FROM ${located(
+      'claims',
+      'event_id = n.event_id AND user_id = n.user_id COLLATE "C"',
+      'unnest($1::bigint[], $2::text[], $3::text[], $4::bigint[]) AS n (event_id, user_id, kind, sequence)',
+    )} WHERE c.ctid = n.place`,
   ),
 }
 export const deleteClaims: Statement = {
   name: 'line_delete_claims',
   text: touching(
     '$3',
-    `DELETE FROM claims c USING unnest($1::bigint[], $2::text[]) AS n (event_id, user_id)
-    WHERE c.event_id = n.event_id AND c.user_id = n.user_id COLLATE "C"`,
+    `DELETE FROM claims c USING ${located(
+      'claims',
+      'event_id = n.event_id AND user_id = n.user_id COLLATE "C"',
+      'unnest($1::bigint[], $2::text[]) AS n (event_id, user_id)',
+    )} WHERE c.ctid = n.place`,
   ),
 }
 export const insertBookings: Statement = {
@@ -55,8 +73,11 @@ export const cancelBookings: Statement = {
   text: touching(
     '$4',
     `UPDATE bookings b SET status = 'canceled', canceled_at = $3
-    FROM unnest($1::bigint[], $2::bigint[]) AS n (event_id, sequence)
-    WHERE b.event_id = n.event_id AND b.sequence = n.sequence AND b.status = 'confirmed'`,
+    FROM ${located(
+      'bookings',
+      'event_id = n.event_id AND sequence = n.sequence',
+      'unnest($1::bigint[], $2::bigint[]) AS n (event_id, sequence)',
+    )} WHERE b.ctid = n.place AND b.status = 'confirmed'`,
   ),
 }
 export const insertEntries: Statement = {
@@ -70,8 +91,11 @@ export const leaveEntries: Statement = {
   text: touching(
     '$5',
     `UPDATE waitlist_entries w SET status = n.status, left_at = $4
-    FROM unnest($1::bigint[], $2::bigint[], $3::text[]) AS n (event_id, sequence, status)
-    WHERE w.event_id = n.event_id AND w.sequence = n.sequence AND w.status = 'waiting'`,
+    FROM ${located(
+      'waitlist_entries',
+      'event_id = n.event_id AND sequence = n.sequence',
+      'unnest($1::bigint[], $2::bigint[], $3::text[]) AS n (event_id, sequence, status)',
+    )} WHERE w.ctid = n.place AND w.status = 'waiting'`,
   ),
 }
 // Two statements: a row that is proposed with a negative count would fail its CHECK before the conflict is seen.
@@ -86,8 +110,11 @@ export const shrinkBlocks: Statement = {
   text: touching(
     '$4',
     `UPDATE waitlist_blocks b SET waiting_count = b.waiting_count + n.delta
-    FROM unnest($1::bigint[], $2::bigint[], $3::int[]) AS n (event_id, block, delta)
-    WHERE b.event_id = n.event_id AND b.block = n.block`,
+    FROM ${located(
+      'waitlist_blocks',
+      'event_id = n.event_id AND block = n.block',
+      'unnest($1::bigint[], $2::bigint[], $3::int[]) AS n (event_id, block, delta)',
+    )} WHERE b.ctid = n.place`,
   ),
 }
 export const insertCommands: Statement = {
@@ -100,9 +127,11 @@ export const insertCommands: Statement = {
 // A key of a day ago is free again.
 export const deleteExpiredKeys: Statement = {
   name: 'line_delete_expired_keys',
-  text: `DELETE FROM idempotency_keys k USING unnest($1::text[], $2::text[]) AS n (caller, key_hash)
-    WHERE k.caller = n.caller COLLATE "C" AND k.key_hash = n.key_hash COLLATE "C"
-      AND k.created_at <= now() - interval '24 hours'`,
+  text: `DELETE FROM idempotency_keys k USING ${located(
+    'idempotency_keys',
+    'caller = n.caller COLLATE "C" AND key_hash = n.key_hash COLLATE "C"',
+    'unnest($1::text[], $2::text[]) AS n (caller, key_hash)',
+  )} WHERE k.ctid = n.place AND k.created_at <= now() - interval '24 hours'`,
 }
 export const insertKeys: Statement = {
   name: 'line_insert_keys',

@@ -1,0 +1,174 @@
+import { createDatabase, createEvent, type Database, KEYED_PLANS } from '@ticket-line/db'
+import pg from 'pg'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { ask, createLineKit, type LineKit } from './line-kit.ts'
+
+/** The columns by which rows of each table are found: anything less reads rows of others. */
+const KEYS: Record<string, string[]> = {
+  events: ['event_id'],
+  claims: ['event_id', 'user_id'],
+  bookings: ['event_id', 'sequence'],
+  waitlist_entries: ['event_id', 'sequence'],
+  waitlist_blocks: ['event_id', 'block'],
+  commands: ['command_id'],
+  idempotency_keys: ['caller', 'key_hash'],
+}
+
+/** Everything a batch can send, told by the names that statements are prepared under. */
+const STATEMENTS = [
+  ...[
+    'lock_events',
+    'read_stored',
+    'read_claims',
+    'read_heads',
+    'read_keys',
+    'update_events',
+    'insert_claims',
+  ],
+  ...[
+    'move_claims',
+    'delete_claims',
+    'insert_bookings',
+    'cancel_bookings',
+    'insert_entries',
+    'leave_entries',
+  ],
+  ...['grow_blocks', 'shrink_blocks', 'insert_commands', 'delete_expired_keys', 'insert_keys'],
+].map((name) => `line_${name}`)
+
+interface PlanNode {
+  'Node Type': string
+  'Relation Name'?: string
+  'Index Cond'?: string
+  'TID Cond'?: string
+  Plans?: PlanNode[]
+}
+
+let kit: LineKit
+beforeAll(async () => {
+  kit = await createLineKit()
+})
+afterAll(() => kit?.stop())
+
+/** One connection, and the values that each prepared statement was last run with. */
+function watched(sessionSettings: Record<string, string>): {
+  database: Database
+  sent: Map<string, unknown[]>
+} {
+  const sent = new Map<string, unknown[]>()
+  const database = createDatabase({
+    url: kit.database.pool.options.connectionString as string,
+    poolSize: 1,
+    applicationName: 'plans',
+    connectTimeoutMs: 5000,
+    statementTimeoutMs: 10_000,
+    idleInTransactionTimeoutMs: 10_000,
+    pipeline: true,
+    sessionSettings,
+    onIdleError: () => undefined,
+  })
+  database.pool.on('connect', (client) => {
+    const query = client.query.bind(client) as (...args: unknown[]) => unknown
+    Object.assign(client, {
+      query(...args: unknown[]) {
+        const [config] = args as [{ name?: string; values?: unknown[] }]
+        if (config?.name !== undefined) sent.set(config.name, config.values ?? [])
+        return query(...args)
+      },
+    })
+  })
+  return { database, sent }
+}
+
+/** Sends each statement of a batch at least once. */
+async function runEverything({ database }: { database: Database }, eventId: number): Promise<void> {
+  await createEvent(database.pool, eventId, 2)
+  const apply = (...commands: Parameters<LineKit['job']>) => applyOn(database, kit.job(...commands))
+  // Five waiting people behind two tickets; then everybody leaves in every way.
+  await apply(
+    ...['a', 'b', 'c', 'd', 'e', 'f', 'g'].map((userId) =>
+      ask('book', eventId, userId, { keyHash: `k${eventId}` }),
+    ),
+  )
+  await apply(ask('book', eventId, 'e'), ask('cancel', eventId, 'a'), ask('cancel', eventId, 'd'))
+}
+
+async function applyOn(database: Database, job: ReturnType<LineKit['job']>): Promise<void> {
+  const { applyJob } = await import('../../services/booking-worker/src/apply/index.js')
+  const { jobId, acceptedAtMs, commands } = job
+  const payload = { v: 1, replyTo: 'test', acceptedAtMs, commands }
+  await applyJob({ ...kit.applyDeps, pool: database.pool }, { jobId, startedBefore: false, payload })
+}
+
+/** What is wrong with the plans that this connection has for the statements it was sent. */
+async function badScans({ database, sent }: ReturnType<typeof watched>): Promise<string[]> {
+  const bad: string[] = []
+  for (const [name, values] of sent) {
+    if (!name.startsWith('line_')) continue
+    const literals = values.map((value) => (value === null ? 'NULL' : pg.escapeLiteral(String(value))))
+    const { rows } = await database.pool.query(
+      `EXPLAIN (FORMAT JSON) EXECUTE ${name}(${literals.join(', ')})`,
+    )
+    for (const node of nodesOf((rows[0] as { 'QUERY PLAN': [{ Plan: PlanNode }] })['QUERY PLAN'][0].Plan)) {
+      const { 'Relation Name': table, 'Node Type': type, 'Index Cond': condition = '' } = node
+      // A row that was found by its key is then taken from its place.
+      if (table === undefined || type === 'ModifyTable' || node['TID Cond'] !== undefined) continue
+      const found = KEYS[table]?.every((column) => new RegExp(`\\b${column}\\b`).test(condition)) ?? false
+      if (!type.startsWith('Index') || !found)
+        bad.push(`${name}: ${type} on ${table} by ${condition || 'nothing'}`)
+    }
+  }
+  return bad
+}
+
+function nodesOf(plan: PlanNode): PlanNode[] {
+  return [plan, ...(plan.Plans ?? []).flatMap(nodesOf)]
+}
+
+describe('the plans of the statements of a batch', () => {
+  it('find every row by its key while the tables are young', async () => {
+    const connection = watched(KEYED_PLANS)
+    await runEverything(connection, 1)
+
+    expect([...connection.sent.keys()]).toEqual(expect.arrayContaining(STATEMENTS))
+    expect(await badScans(connection)).toEqual([])
+    await connection.database.close()
+  })
+
+  it('find every row by its key also where the tables were tiny when they were looked over', async () => {
+    await kit.query('ANALYZE')
+    const connection = watched(KEYED_PLANS)
+    await runEverything(connection, 5)
+
+    expect(await badScans(connection)).toEqual([])
+    await connection.database.close()
+  })
+
+  it('find every row by its key after the tables grew and were looked over', async () => {
+    await kit.createEvent(2, 0)
+    await kit.query(
+      `INSERT INTO waitlist_entries SELECT 2, n, 'user-' || n, 'waiting', now() FROM generate_series(1, 50000) n`,
+    )
+    await kit.query(
+      `INSERT INTO claims SELECT 2, user_id, 'waiting', sequence FROM waitlist_entries WHERE event_id = 2`,
+    )
+    await kit.query(`INSERT INTO waitlist_blocks SELECT 2, sequence >> 10, count(*) FROM waitlist_entries
+      WHERE event_id = 2 GROUP BY 2`)
+    await kit.query('UPDATE events SET last_sequence = 50000, waiting_count = 50000 WHERE event_id = 2')
+    await kit.query('ANALYZE')
+
+    const connection = watched(KEYED_PLANS)
+    await runEverything(connection, 3)
+
+    expect(await badScans(connection)).toEqual([])
+    await connection.database.close()
+  })
+
+  it('would read tables whole without the settings of the line: this test can fail', async () => {
+    const connection = watched({ plan_cache_mode: 'force_generic_plan' })
+    await runEverything(connection, 4)
+
+    expect(await badScans(connection)).not.toEqual([])
+    await connection.database.close()
+  })
+})
