@@ -5,6 +5,7 @@ import path from 'node:path'
 import { type Servers, startServers } from '../stack/servers.ts'
 import { growths } from './growth.ts'
 import { pinToCores } from './measure/cores.ts'
+import { profiledEnv } from './measure/profiler.ts'
 import { type BenchOptions, readOptions, usage } from './options.ts'
 import { summarizeProfiles } from './profiles.ts'
 import { writeReport } from './report/report.ts'
@@ -46,7 +47,7 @@ async function benchOne(servers: Servers, options: BenchOptions): Promise<void> 
   const profiles = options.cpuProf ? mkdtempSync(path.join(tmpdir(), 'ticket-line-profiles-')) : undefined
   const settings = { ...options.settings }
   if (profiles !== undefined) {
-    settings.productEnv = { ...settings.productEnv, NODE_OPTIONS: `--cpu-prof --cpu-prof-dir=${profiles}` }
+    settings.productEnv = { ...settings.productEnv, ...profiledEnv }
   }
   const growth = growths[name]
   const workload = growth?.workload(settings) ?? comparedWorkload(name, settings)
@@ -54,6 +55,7 @@ async function benchOne(servers: Servers, options: BenchOptions): Promise<void> 
   const result = await runWorkload(workload, {
     servers,
     rounds: options.rounds,
+    ...(profiles !== undefined && { profileFolder: profiles }),
     onRun: (round, contender, run) => say(describeRun(round, contender, run)),
   })
   say(growth === undefined ? describeResult(result) : describeGrowth(growth, result))

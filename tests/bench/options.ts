@@ -28,7 +28,7 @@ export const usage = `npm run bench -- [options]
   --commit-ms N        a commit takes about so long
   --rate N|half        open loop at N requests a second, or at half of each one's capacity
   --duration-ms N      measured window;  --warm-up-ms N before it
-  --cpu-prof           CPU profiles of the product's processes, in a temporary folder
+  --cpu-prof           CPU profiles of the product's processes in the window, in a temporary folder
   --redis-stats        what Redis did for a booking
   --processes N, --pool N   of the peers, for trying
   --env NAME=VALUE     a setting of the product's processes, may be repeated

@@ -9,6 +9,8 @@ interface CpuProfile {
 }
 
 const FUNCTIONS_SHOWN = 25
+/** A sample that comes later than this was late because the process had no core; the profiler takes one a millisecond. */
+const LONGEST_SAMPLE_US = 2000
 /** What the profiler shows where nothing runs. */
 const IDLE = '(idle)'
 
@@ -30,7 +32,7 @@ function topFunctions({ nodes, samples, timeDeltas }: CpuProfile): string[] {
   for (const [i, id] of samples.entries()) {
     const name = names.get(id) ?? ''
     if (name === IDLE) continue
-    const us = timeDeltas[i] ?? 0
+    const us = Math.min(timeDeltas[i] ?? 0, LONGEST_SAMPLE_US)
     busyUs += us
     self.set(name, (self.get(name) ?? 0) + us)
   }

@@ -35,13 +35,14 @@ export interface Result {
 export interface RoundsOptions {
   servers: Servers
   rounds: number
+  profileFolder?: string
   onRun: (round: number, contender: Contender, run: Run) => void
 }
 
 /** Runs a workload's contenders in turn, A B C A B C, so that whatever changes on the machine changes for all. */
 export async function runWorkload(
   workload: Workload,
-  { servers, rounds, onRun }: RoundsOptions,
+  { servers, rounds, profileFolder, onRun }: RoundsOptions,
 ): Promise<Result> {
   const { url } = servers.postgres
   const restore = workload.commitMs === undefined ? undefined : await slowCommits(url, workload.commitMs)
@@ -51,7 +52,11 @@ export async function runWorkload(
     for (let round = 1; round <= rounds; round++) {
       for (const [contender, earlier] of runs) {
         const rates = earlier.map(rateOf)
-        const run = await runOnce(servers, contender, rates.length === 0 ? undefined : Math.max(...rates))
+        const run = await runOnce(contender, {
+          servers,
+          ...(rates.length > 0 && { knownRate: Math.max(...rates) }),
+          ...(profileFolder !== undefined && { profileFolder }),
+        })
         earlier.push(run)
         onRun(round, contender, run)
       }

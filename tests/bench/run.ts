@@ -9,6 +9,7 @@ import type { Asks, DriverMessage, DriverPlan, DriverReport } from './driver/pla
 import { result } from './driver/plan.ts'
 import { fillEvent } from './fill.ts'
 import { createMeter, type Meter, type Usage } from './measure/meter.ts'
+import { createProfiler, type Profiler } from './measure/profiler.ts'
 import type { Deployment } from './systems/system.ts'
 
 /** One run of one contender. */
@@ -22,11 +23,17 @@ export interface Run {
 /** Requests to prepare for each second where nothing is known yet: more than two cores serve. */
 const PREPARED_PER_SECOND = 20_000
 
-/**
- * Deploys a contender on an empty database, drives it, checks the database, and removes it.
- * @param knownRate bookings a second of an earlier round, so that no more requests are signed than are needed
- */
-export async function runOnce(servers: Servers, contender: Contender, knownRate?: number): Promise<Run> {
+export interface RunOptions {
+  servers: Servers
+  /** Bookings a second of an earlier round, so that no more requests are signed than are needed. */
+  knownRate?: number
+  /** Where CPU profiles of the window are put; none are taken where absent. */
+  profileFolder?: string
+}
+
+/** Deploys a contender on an empty database, drives it, checks the database, and removes it. */
+export async function runOnce(contender: Contender, options: RunOptions): Promise<Run> {
+  const { servers, knownRate, profileFolder } = options
   const { system, deploy, task } = contender
   const deployment = await system.deploy({ servers, ...deploy })
   const client = new pg.Client({ connectionString: deployment.databaseUrl })
@@ -43,7 +50,9 @@ export async function runOnce(servers: Servers, contender: Contender, knownRate?
       asks,
       load: task.load,
     }
-    const { report, usage } = await drive(plan, meter)
+    const profiler =
+      profileFolder === undefined ? undefined : await createProfiler(deployment.processes, profileFolder)
+    const { report, usage } = await drive(plan, meter, profiler)
     return {
       report,
       usage: await idleUsage(task, meter, usage),
@@ -79,7 +88,11 @@ function asksOf({ load, positions, filled, events, cancelsInTen }: Task, knownRa
 }
 
 /** Runs the driver and reads the meter when it says that the window begins and ends. */
-async function drive(plan: DriverPlan, meter: Meter): Promise<{ report: DriverReport; usage: Usage }> {
+async function drive(
+  plan: DriverPlan,
+  meter: Meter,
+  profiler?: Profiler,
+): Promise<{ report: DriverReport; usage: Usage }> {
   const child = fork(fileURLToPath(new URL('driver/main.ts', import.meta.url)), { serialization: 'advanced' })
   let usage: Promise<Usage> | undefined
   try {
@@ -88,8 +101,8 @@ async function drive(plan: DriverPlan, meter: Meter): Promise<{ report: DriverRe
         if (message.type === 'failed') reject(new Error(`the driver failed: ${message.message}`))
         if (message.type === 'report') resolve(message.report)
         if (message.type !== 'window') return
-        if (message.edge === 'start') meter.start().catch(reject)
-        else usage = meter.stop()
+        if (message.edge === 'start') Promise.all([meter.start(), profiler?.start()]).catch(reject)
+        else usage = Promise.all([meter.stop(), profiler?.stop()]).then(([used]) => used)
       })
       child.on('exit', (code) => reject(new Error(`the driver ended with code ${code}`)))
       child.send(plan)

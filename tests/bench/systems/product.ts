@@ -1,5 +1,6 @@
+import type { ServiceProcess } from '../../stack/processes.ts'
 import { startSystem } from '../../stack/system.ts'
-import type { BenchSystem, Tables } from './system.ts'
+import type { BenchSystem, Deployment, Tables } from './system.ts'
 
 const tables: Tables = {
   insertEvents: `INSERT INTO events (event_id, total_tickets, available_tickets)
@@ -23,8 +24,8 @@ export const product: BenchSystem = {
     return {
       targets: system.apis.map(({ url }) => ({ host: '127.0.0.1', port: Number(new URL(url).port) })),
       processes: [
-        ...system.apis.map(({ pid }) => ({ role: 'api' as const, pid })),
-        ...system.workers.map(({ pid }) => ({ role: 'worker' as const, pid })),
+        ...system.apis.map((api) => describe('api', api)),
+        ...system.workers.map((worker) => describe('worker', worker)),
       ],
       databaseUrl: system.databaseUrl,
       jwtSecret: system.jwtSecret,
@@ -32,4 +33,9 @@ export const product: BenchSystem = {
       stop: system.stop,
     }
   },
+}
+
+function describe(role: 'api' | 'worker', { pid, logs }: ServiceProcess): Deployment['processes'][number] {
+  const listening = logs.find(({ msg }) => msg?.startsWith('Debugger listening on '))?.msg
+  return { role, pid, ...(listening !== undefined && { inspectorUrl: listening.slice(22) }) }
 }

@@ -26,7 +26,7 @@ export interface DeployOptions {
 export interface Deployment {
   targets: { host: string; port: number }[]
   /** Those whose processor time counts for bookings, next to PostgreSQL and Redis. */
-  processes: { role: 'api' | 'worker'; pid: number }[]
+  processes: { role: 'api' | 'worker'; pid: number; inspectorUrl?: string }[]
   databaseUrl: string
   jwtSecret: string
   /** What its tables hold, in SQL of its own. */
