@@ -34,9 +34,9 @@ export function table(rows: string[][]): string[] {
   )
 }
 
-/** `1 line`, `2 lines`. */
+/** `1 line`, `2 lines`, `2 processes`. */
 export function plural(count: number, noun: string): string {
-  return `${count} ${noun}${count === 1 ? '' : 's'}`
+  return `${count} ${noun}${count === 1 ? '' : noun.endsWith('s') ? 'es' : 's'}`
 }
 
 /** A duration for a person. */

@@ -37,8 +37,8 @@ Exit code 1: something is wrong, or still wrong after --apply.
 `,
   event: `Usage: npm run ops -- event <id> [--decisions <n>] [--json]
 
-Shows an event: its counters, its line, the active job and its lock, the worker processes
-that have the line open, what waits, and the last decisions.
+Shows an event: its counters, its line, the active job with its lock and its worker, the
+worker that served the line last, what waits, and the last decisions.
 
   --decisions <n>  how many of the last decisions to show (default 10)
 

@@ -1,7 +1,7 @@
 import { createLineRegistry } from '@ticket-line/shared'
 import type { Context } from '../context.js'
-import { readConnections } from '../lines/clients.js'
-import { commandsIn, readLine } from '../lines/line-state.js'
+import { countProcesses } from '../lines/clients.js'
+import { commandsIn, readLine } from '../lines/line-contents.js'
 import { scanKeys } from '../lines/scan.js'
 import { EXIT, plural, type Report, seconds } from '../report.js'
 
@@ -20,7 +20,7 @@ export async function drain(context: Context, args: DrainArguments): Promise<Rep
   const { layout } = context
   const registry = createLineRegistry(redis, layout, context.now)
   const startedAtMs = context.now()
-  const apiProcesses = (await readConnections(redis, layout))?.apiProcesses ?? null
+  const apiProcesses = (await countProcesses(redis, layout))?.apis ?? null
   for (;;) {
     // The registry is quick; before an end is announced all keys are gone through.
     let lineNames = await registry.allWithWork()
@@ -65,9 +65,7 @@ function describe(drained: Drained): Report {
         ...left.slice(0, 20).map((line) => `  ${line.lineName}: ${plural(line.commands, 'command')}`),
       ]
   if (apiProcesses !== null && apiProcesses > 0) {
-    lines.push(
-      `${plural(apiProcesses, 'API process').replace('processs', 'processes')} may still take commands in.`,
-    )
+    lines.push(`${plural(apiProcesses, 'API process')} may still take commands in.`)
   }
   return { exitCode: ok ? EXIT.fine : EXIT.found, data: { ...drained }, lines }
 }

@@ -1,8 +1,8 @@
 import { readEventStatuses, readRecentDecisions } from '@ticket-line/db'
 import { commandCountOf, lineNameOf, linePrefix } from '@ticket-line/shared'
 import type { Context } from '../context.js'
-import { readConnections } from '../lines/clients.js'
-import { commandsIn, readLine, waitedMs } from '../lines/line-state.js'
+import { countProcesses } from '../lines/clients.js'
+import { type ActiveJob, commandsIn, lastProcessedBy, readLine, waitedMs } from '../lines/line-contents.js'
 import { EXIT, plural, type Report, seconds, table } from '../report.js'
 
 export interface EventArguments {
@@ -23,9 +23,9 @@ export async function showEvent(context: Context, args: EventArguments): Promise
   }
   const lineName = lineNameOf(eventId, layout)
   const redis = await context.redis()
-  const [line, connections] = await Promise.all([
+  const [line, processes] = await Promise.all([
     readLine(redis, lineName, layout),
-    readConnections(redis, layout),
+    countProcesses(redis, layout),
   ])
   const decisions = await readRecentDecisions(pool, lineName, eventId, args.decisions)
   const data = {
@@ -43,8 +43,9 @@ export async function showEvent(context: Context, args: EventArguments): Promise
       paused: line.paused,
       active: line.active.map((job) => ({ ...job, commands: commandCountOf(job.jobId) })),
     },
-    servedBy: connections?.serving(lineName) ?? null,
-    workerProcesses: connections?.workerProcesses ?? null,
+    servedBy: line.active[0]?.processedBy ?? null,
+    lastServedBy: await lastProcessedBy(redis, line, layout),
+    workerProcesses: processes?.workers ?? null,
     lastDecisions: decisions.map(({ command, outcome }) => ({ ...command, ...outcome })),
   }
   return { exitCode: EXIT.fine, data, lines: describe(data) }
@@ -61,21 +62,20 @@ type EventData = {
     oldestWaitedMs: number
     globalConcurrency: number | null
     paused: boolean
-    active: { jobId: string; lockLeftMs: number | null; commands: number }[]
+    active: (ActiveJob & { commands: number })[]
   }
-  servedBy: { address: string; ageS: number; idleS: number }[] | null
+  servedBy: string | null
+  lastServedBy: string | null
   workerProcesses: number | null
   lastDecisions: { commandId: string; type: string; userId: string; outcome: string; decidedAtMs: number }[]
 }
 
-function describe({ event, line, servedBy, workerProcesses, lastDecisions }: EventData): string[] {
-  const active = line.active.map(
-    (job) =>
-      `  ${job.jobId}, ${plural(job.commands, 'command')}, ${job.lockLeftMs === null ? 'no lock: its worker died or froze' : `locked for ${job.lockLeftMs} ms more`}`,
-  )
-  const serving = servedBy?.map(
-    (worker) => `  ${worker.address}, open for ${worker.ageS} s, last command ${worker.idleS} s ago`,
-  ) ?? ['  Redis does not tell']
+function describe({ event, line, lastServedBy, workerProcesses, lastDecisions }: EventData): string[] {
+  const active = line.active.map((job) => {
+    const lock =
+      job.lockLeftMs === null ? 'no lock: that worker died or froze' : `locked for ${job.lockLeftMs} ms more`
+    return `  ${job.jobId}, ${plural(job.commands, 'command')}, by ${job.processedBy ?? 'nobody known'}, ${lock}`
+  })
   return [
     `Event ${event.eventId}: ${event.availableTickets} of ${event.totalTickets} tickets free, ${event.waitingListCount} on the waiting list`,
     `Line ${line.name} (keys ${line.prefix}:${line.name}:*)${line.paused ? ', PAUSED' : ''}`,
@@ -83,8 +83,7 @@ function describe({ event, line, servedBy, workerProcesses, lastDecisions }: Eve
     `  global concurrency ${line.globalConcurrency ?? 'not set (a worker sets it when it opens the line)'}`,
     line.active.length === 0 ? 'No job is active.' : 'Active:',
     ...active,
-    `Open in ${servedBy?.length ?? 'an unknown number'} of ${workerProcesses ?? 'an unknown number of'} worker processes${serving.length > 0 ? ':' : '.'}`,
-    ...serving,
+    `Last served by ${lastServedBy ?? 'nobody known'}; ${plural(workerProcesses ?? 0, 'worker process')} connected.`,
     lastDecisions.length === 0 ? 'Nothing was decided yet.' : 'Last decisions:',
     ...table(
       lastDecisions.map((row) => [

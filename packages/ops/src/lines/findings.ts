@@ -4,8 +4,8 @@ import type { Job } from 'bullmq'
 import type { Redis } from 'ioredis'
 import type { Context } from '../context.js'
 import { plural, seconds } from '../report.js'
-import { type Connections, readConnections } from './clients.js'
-import { hasWork, headOf, type LineState, readLine, waitedMs } from './line-state.js'
+import { type ConnectedProcesses, countProcesses } from './clients.js'
+import { hasWork, headOf, type LineContents, readLine, waitedMs } from './line-contents.js'
 import type { LineQueues } from './queues.js'
 import { scanKeys } from './scan.js'
 
@@ -62,17 +62,17 @@ export async function lookForFindings(deps: LookDeps): Promise<Finding[]> {
   const { context, redis } = deps
   const { layout } = context
   const keys = await scanKeys(redis, layout)
-  const connections = await readConnections(redis, layout)
+  const processes = await countProcesses(redis, layout)
   const findings: Finding[] = []
   let workWaits = false
   for (const lineName of keys.lineNames) {
     const line = await readLine(redis, lineName, layout)
     workWaits ||= hasWork(line)
-    findings.push(...findInLine(line, connections, context.now()), ...(await findInJobs(deps, line)))
+    findings.push(...findInLine(line, processes, context.now()), ...(await findInJobs(deps, line)))
     const jobs = keys.jobs.filter((job) => job.lineName === lineName).map((job) => job.jobId)
     findings.push(...(await findLost(deps, line, jobs)))
   }
-  if (workWaits && connections?.workerProcesses === 0) {
+  if (workWaits && processes?.workers === 0) {
     findings.push({
       kind: 'no_worker',
       lineName: '',
@@ -82,7 +82,7 @@ export async function lookForFindings(deps: LookDeps): Promise<Finding[]> {
   return findings
 }
 
-function findInLine(line: LineState, connections: Connections | undefined, nowMs: number): Finding[] {
+function findInLine(line: LineContents, processes: ConnectedProcesses | undefined, nowMs: number): Finding[] {
   const { lineName } = line
   if (!hasWork(line)) {
     const count = [...line.undecided.values()].reduce((sum, value) => sum + value, 0)
@@ -90,9 +90,8 @@ function findInLine(line: LineState, connections: Connections | undefined, nowMs
     return line.undecided.size > 0 ? [{ kind: 'stale_count', lineName, detail }] : []
   }
   const findings: Finding[] = []
-  const serving = connections?.serving(lineName).length
-  // A line that nobody has opened yet has none: a worker sets it before its first fetch.
-  if (line.globalConcurrency !== 1 && (line.active.length > 0 || (serving ?? 0) > 0)) {
+  // A line that nobody has served yet has none: a worker sets it before its first fetch.
+  if (line.globalConcurrency !== 1 && line.active.length > 0) {
     const detail = `global concurrency is ${line.globalConcurrency ?? 'not set'} instead of 1`
     findings.push({ kind: 'no_global_concurrency', lineName, detail })
   }
@@ -100,14 +99,15 @@ function findInLine(line: LineState, connections: Connections | undefined, nowMs
     const detail = `paused with ${plural(line.waiting.length, 'waiting job')}: resume it in the dashboard`
     findings.push({ kind: 'paused', lineName, detail })
   } else if (line.active.every((job) => job.lockLeftMs === null)) {
-    const who = serving === undefined ? 'nobody works on it' : `${plural(serving, 'worker')} has it open`
-    const detail = `the first of ${plural(line.waiting.length + line.active.length, 'job')} waits ${seconds(waitedMs(line, nowMs))}; ${who}`
+    const who =
+      processes === undefined ? 'nobody' : `none of ${plural(processes.workers, 'connected worker')}`
+    const detail = `the first of ${plural(line.waiting.length + line.active.length, 'job')} waits ${seconds(waitedMs(line, nowMs))}; ${who} works on it`
     findings.push({ kind: 'not_moving', lineName, jobId: headOf(line) as string, detail })
   }
   return findings
 }
 
-async function findInJobs(deps: LookDeps, line: LineState): Promise<Finding[]> {
+async function findInJobs(deps: LookDeps, line: LineContents): Promise<Finding[]> {
   const { lineName } = line
   const findings: Finding[] = []
   const standing = [
@@ -138,7 +138,7 @@ function describeFailed(lineName: string, jobId: string, job: Job | undefined): 
   return { kind, lineName, jobId, detail: `failed: ${job?.failedReason ?? 'for a reason that was not kept'}` }
 }
 
-async function findLost(deps: LookDeps, line: LineState, jobIds: string[]): Promise<Finding[]> {
+async function findLost(deps: LookDeps, line: LineContents, jobIds: string[]): Promise<Finding[]> {
   const listed = new Set([
     ...line.waiting,
     ...line.active.map((job) => job.jobId),

@@ -1,4 +1,4 @@
-import { activityKey, type LineLayout, linePrefix, linesKey } from '@ticket-line/shared'
+import { type LineLayout, linePrefix, linesKey, noteActivity } from '@ticket-line/shared'
 import type { Redis } from 'ioredis'
 
 /** Tells all workers that a line has work, as the API does with a job, and puts it where their sweepers look. */
@@ -8,10 +8,8 @@ export async function noteLine(
   layout: LineLayout,
   nowMs: number,
 ): Promise<void> {
-  const prefix = linePrefix(lineName, layout)
-  await redis
-    .multi()
-    .xadd(activityKey(prefix), 'MAXLEN', '~', 20_000, '*', 'line', lineName)
-    .zadd(linesKey(prefix), nowMs, lineName)
-    .exec()
+  await Promise.all([
+    redis.zadd(linesKey(linePrefix(lineName, layout)), nowMs, lineName),
+    noteActivity(redis, layout, lineName),
+  ])
 }

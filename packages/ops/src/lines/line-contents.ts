@@ -1,13 +1,22 @@
 import { commandCountOf, depthKey, jobCreatedAtMs, type LineLayout, linePrefix } from '@ticket-line/shared'
 import type { Redis } from 'ioredis'
 
+/** A job that was started and not completed. */
+export interface ActiveJob {
+  jobId: string
+  /** Time left on its lock; null where nobody holds one: its worker died or froze. */
+  lockLeftMs: number | null
+  /** Host and process id of the worker that started it. */
+  processedBy: string | null
+}
+
 /** One line as of one moment. */
-export interface LineState {
+export interface LineContents {
   lineName: string
   /** Ids of waiting jobs, the next one first. */
   waiting: string[]
-  /** Jobs that count as active, with the time left on their lock; null where nobody holds one. */
-  active: { jobId: string; lockLeftMs: number | null }[]
+  /** Jobs that count as active. */
+  active: ActiveJob[]
   completed: string[]
   failed: string[]
   /** What `setGlobalConcurrency` left; 1 is right. */
@@ -17,8 +26,22 @@ export interface LineState {
   undecided: Map<number, number>
 }
 
+/** Field of a job's hash in which BullMQ keeps the name of the worker. */
+const PROCESSED_BY = 'pb'
+
+/** Name of the worker process that completed the line's last job; null where none is kept. */
+export async function lastProcessedBy(
+  redis: Redis,
+  line: LineContents,
+  layout: LineLayout,
+): Promise<string | null> {
+  const last = line.completed.at(-1)
+  if (last === undefined) return null
+  return redis.hget(`${linePrefix(line.lineName, layout)}:${line.lineName}:${last}`, PROCESSED_BY)
+}
+
 /** Reads a line whole, in one transaction: its jobs are each in exactly one of the lists. */
-export async function readLine(redis: Redis, lineName: string, layout: LineLayout): Promise<LineState> {
+export async function readLine(redis: Redis, lineName: string, layout: LineLayout): Promise<LineContents> {
   const prefix = linePrefix(lineName, layout)
   const base = `${prefix}:${lineName}:`
   const replies = await redis
@@ -34,15 +57,18 @@ export async function readLine(redis: Redis, lineName: string, layout: LineLayou
     if (error) throw error
     return value
   }) as [string[], string[], string[], string[], (string | null)[], Record<string, string>]
-  const locks = await Promise.all(active.map((jobId) => redis.pttl(`${base}${jobId}:lock`)))
+  const described = active.map(async (jobId): Promise<ActiveJob> => {
+    const [lockLeftMs, processedBy] = await Promise.all([
+      redis.pttl(`${base}${jobId}:lock`),
+      redis.hget(`${base}${jobId}`, PROCESSED_BY),
+    ])
+    return { jobId, lockLeftMs: Number(lockLeftMs) >= 0 ? Number(lockLeftMs) : null, processedBy }
+  })
   return {
     lineName,
     // A line is served from the right end of its list.
     waiting: waiting.reverse(),
-    active: active.map((jobId, i) => ({
-      jobId,
-      lockLeftMs: Number(locks[i]) >= 0 ? Number(locks[i]) : null,
-    })),
+    active: await Promise.all(described),
     completed,
     failed,
     globalConcurrency: meta[0] == null ? null : Number(meta[0]),
@@ -52,23 +78,23 @@ export async function readLine(redis: Redis, lineName: string, layout: LineLayou
 }
 
 /** True where something stands in the line. */
-export function hasWork(line: LineState): boolean {
+export function hasWork(line: LineContents): boolean {
   return line.waiting.length + line.active.length > 0
 }
 
 /** The job that is next, or being worked on. */
-export function headOf(line: LineState): string | undefined {
+export function headOf(line: LineContents): string | undefined {
   return line.active[0]?.jobId ?? line.waiting[0]
 }
 
 /** Undecided commands that stand in the line, by the ids of their jobs. */
-export function commandsIn(line: LineState): number {
+export function commandsIn(line: LineContents): number {
   const ids = [...line.waiting, ...line.active.map((job) => job.jobId)]
   return ids.reduce((sum, jobId) => sum + (commandCountOf(jobId) || 0), 0)
 }
 
 /** How long the first job has been standing there, ms; 0 for an empty line. */
-export function waitedMs(line: LineState, nowMs: number): number {
+export function waitedMs(line: LineContents, nowMs: number): number {
   const head = headOf(line)
   return head === undefined ? 0 : Math.max(0, nowMs - jobCreatedAtMs(head))
 }
