@@ -1,0 +1,5 @@
+export * from './pools.js'
+export * from './registry.js'
+export * from './servers.js'
+export * from './trace-context.js'
+export * from './tracing.js'

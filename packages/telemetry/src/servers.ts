@@ -1,0 +1,123 @@
+import type { Redis } from 'ioredis'
+import { Gauge, Histogram, type Registry } from 'prom-client'
+import { METRIC_PREFIX } from './registry.js'
+
+export interface ServerWatchDeps {
+  registry: Registry
+  redis: Redis
+  /** Runs a statement that does nothing. */
+  askPostgres: () => Promise<unknown>
+  /** Pause between two looks. */
+  intervalMs: number
+}
+
+const ROUND_TRIP_SECONDS = [
+  0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5,
+]
+
+/**
+ * Measures the way to both servers and back, and shows the settings of Redis on which promises rest. By a timer, not
+ * when asked for numbers: those must come also while a server is away.
+ * @returns stops it
+ */
+export function watchServers({ registry, redis, askPostgres, intervalMs }: ServerWatchDeps): () => void {
+  const roundTrip = new Histogram({
+    name: `${METRIC_PREFIX}round_trip_seconds`,
+    help: 'Time to a server and back, measured with a command that does nothing.',
+    labelNames: ['server'],
+    buckets: ROUND_TRIP_SECONDS,
+    registers: [registry],
+  })
+  const reachable = new Gauge({
+    name: `${METRIC_PREFIX}server_reachable`,
+    help: '1 where the last look at the server was answered.',
+    labelNames: ['server'],
+    registers: [registry],
+  })
+  const showRedis = createRedisGauges(registry)
+
+  async function look(server: string, ask: () => Promise<unknown>): Promise<void> {
+    const startedAt = performance.now()
+    try {
+      await ask()
+      roundTrip.observe({ server }, (performance.now() - startedAt) / 1000)
+      reachable.set({ server }, 1)
+    } catch {
+      reachable.set({ server }, 0)
+    }
+  }
+
+  const awaited = new Set<string>()
+  function lookUnlessAwaited(server: string, ask: () => Promise<unknown>): void {
+    // One that does not answer is asked once, not once more a look.
+    if (awaited.has(server)) {
+      reachable.set({ server }, 0)
+    } else {
+      awaited.add(server)
+      void look(server, ask).finally(() => awaited.delete(server))
+    }
+  }
+
+  async function askRedis(): Promise<void> {
+    if (redis.status !== 'ready') throw new Error('not connected')
+    await redis.ping()
+  }
+
+  function lookAtAll(): void {
+    lookUnlessAwaited('redis', askRedis)
+    lookUnlessAwaited('postgres', askPostgres)
+    if (redis.status === 'ready') redis.info().then(showRedis, () => undefined)
+  }
+
+  lookAtAll()
+  const timer = setInterval(lookAtAll, intervalMs)
+  timer.unref()
+  return () => clearInterval(timer)
+}
+
+/** What of `INFO` is shown, by metric: the field, and what its text means as a number. */
+const REDIS_GAUGES: [name: string, help: string, field: string, read: (text: string) => number][] = [
+  ['redis_append_only', '1 where every write goes to the append-only file.', 'aof_enabled', Number],
+  [
+    'redis_append_ok',
+    '1 where the last write to the append-only file went well.',
+    'aof_last_write_status',
+    (text) => (text === 'ok' ? 1 : 0),
+  ],
+  [
+    'redis_noeviction',
+    '1 where a full Redis refuses writes instead of dropping keys.',
+    'maxmemory_policy',
+    (text) => (text === 'noeviction' ? 1 : 0),
+  ],
+  [
+    'redis_evicted_keys',
+    'Keys that were dropped for want of memory since Redis started.',
+    'evicted_keys',
+    Number,
+  ],
+  ['redis_memory_bytes', 'Memory that Redis uses.', 'used_memory', Number],
+  ['redis_memory_max_bytes', 'Memory that Redis may use; 0: as much as there is.', 'maxmemory', Number],
+  ['redis_connected_clients', 'Connections to Redis, of everybody.', 'connected_clients', Number],
+  ['redis_connected_replicas', 'Replicas that follow this Redis.', 'connected_slaves', Number],
+]
+
+function createRedisGauges(registry: Registry): (info: string) => void {
+  const gauges = REDIS_GAUGES.map(
+    ([name, help]) => new Gauge({ name: `${METRIC_PREFIX}${name}`, help, registers: [registry] }),
+  )
+  return (info) => {
+    const fields = new Map(
+      info.split(/\r?\n/).map((line) => {
+        const at = line.indexOf(':')
+        return [line.slice(0, at), line.slice(at + 1)]
+      }),
+    )
+    REDIS_GAUGES.forEach(([, , field, read], i) => {
+      const text = fields.get(field)
+      // A managed Redis may keep some to itself: no number is better than a wrong alarm.
+      if (text !== undefined) gauges[i]?.set(read(text))
+      else gauges[i]?.remove()
+    })
+  }
+}
