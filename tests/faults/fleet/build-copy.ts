@@ -1,5 +1,6 @@
 import {
   cpSync,
+  existsSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
@@ -58,8 +59,8 @@ function copyPackage(folder: string, root: string): void {
   const to = path.join(root, folder)
   mkdirSync(path.join(to, 'node_modules'), { recursive: true })
   for (const part of readdirSync(from)) {
-    if (part !== 'src' && part !== 'node_modules')
-      cpSync(path.join(from, part), path.join(to, part), { recursive: true })
+    if (part === 'src' || part === 'node_modules') continue
+    cpSync(path.join(from, part), path.join(to, part), { recursive: true, filter: hasSource })
   }
   for (const entry of readdirSync(path.join(from, 'node_modules'))) {
     const link = path.join(to, 'node_modules', entry)
@@ -70,6 +71,12 @@ function copyPackage(folder: string, root: string): void {
         symlinkSync(path.join(root, 'packages', name), path.join(link, name))
     }
   }
+}
+
+/** The compiler leaves behind what it built from sources that are gone; a patch of such a file would change nothing. */
+function hasSource(file: string): boolean {
+  const source = file.replace(/\/dist\/(.*)\.js$/, '/src/$1.ts')
+  return source === file || existsSync(source)
 }
 
 function applyPatch(file: string, { find, replace }: Patch): void {

@@ -1,7 +1,10 @@
 import { postgresAway, redisAway } from './away.ts'
 import { cutReplies } from './cut-replies.ts'
+import { flood } from './flood.ts'
 import { frozenTransaction } from './frozen-transaction.ts'
+import { million } from './million.ts'
 import { poison } from './poison.ts'
+import { pruning } from './pruning.ts'
 import { rollingRestarts } from './rolling-restarts.ts'
 import type { Scenario } from './scenario.ts'
 import { killedWorker, stoppedWorker } from './takeover.ts'
@@ -18,4 +21,7 @@ export const SCENARIOS: Scenario[] = [
   redisAway,
   postgresAway,
   poison,
+  flood,
+  pruning,
+  million,
 ]

@@ -21,18 +21,19 @@ interface Takeover {
 async function takeOver(options: ScenarioOptions, how: Takeover): Promise<ScenarioResult> {
   let aim = false
   let endedAt = 0
-  let victim: Slot | undefined
+  let victimPid: number | undefined
   const gaps: number[] = []
   const stage = await openStage({
     ...(options.patches !== undefined && { patches: options.patches }),
     treat(slot, moment) {
       // A completion follows its commit: so late, and no earlier, is the next commit known to be there.
-      if (moment === 'completion' && victim !== undefined && slot !== victim) {
+      // Started again, the one that was ended may be the one that takes over.
+      if (moment === 'completion' && victimPid !== undefined && slot.process().pid !== victimPid) {
         gaps.push(performance.now() - endedAt)
-        victim = undefined
+        victimPid = undefined
       } else if (moment === 'commit' && aim) {
         aim = false
-        victim = slot
+        victimPid = slot.process().pid
         endedAt = performance.now()
         void how.end(slot)
       }
