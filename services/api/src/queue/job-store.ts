@@ -54,8 +54,9 @@ export function createJobStore(deps: JobStoreDeps): { store: (job: JobToStore) =
       const added = queues
         .queueOf(job.lineName)
         .add('commands', job.payload, { jobId: job.jobId, attempts: 1 })
-      // Behind the add on the same connection, and so executed after it.
-      process.nextTick(deps.note, job.lineName)
+      // Behind the add on the same connection, and so executed after it: BullMQ sends within this turn's microtasks, and a
+      // tick that is asked for in one of them comes after all of them.
+      queueMicrotask(() => process.nextTick(deps.note, job.lineName))
       await added
       return { kind: 'stored' }
     } catch (error) {

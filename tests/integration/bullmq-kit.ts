@@ -1,0 +1,166 @@
+import { randomBytes } from 'node:crypto'
+import {
+  type CommandRequest,
+  createFailFastRedis,
+  createLog,
+  createPatientRedis,
+  type JobPayload,
+  type LineLayout,
+  linePrefix,
+  newJobId,
+} from '@ticket-line/shared'
+import { createRedisBackend } from 'bullmq'
+import type { Redis } from 'ioredis'
+import { createLineQueues, type LineQueues } from '../../services/api/src/queue/line-queues.js'
+import type { JobToApply } from '../../services/booking-worker/src/apply/index.js'
+import { createLine, type Line } from '../../services/booking-worker/src/lines/line.js'
+import { createLockKeeper } from '../../services/booking-worker/src/lines/lock-keeper.js'
+import { sharedServers } from '../stack/shared-servers.ts'
+
+/** Lines on a real Redis, served by the worker's own code, with the decision left to the test. */
+export interface BullKit {
+  redisUrl: string
+  /** A plain look into Redis. */
+  redis: Redis
+  queues: LineQueues
+  layout: LineLayout
+  /** Adds jobs of one command in order; gives their ids. */
+  add(lineName: string, count?: number): Promise<string[]>
+  /** The ids that wait, next first. */
+  waiting(lineName: string): Promise<string[]>
+  active(lineName: string): Promise<string[]>
+  /** The key of something of a line. */
+  key(lineName: string, name: string): string
+  /** Deletes everything of this kit, as a flush does. */
+  flush(): Promise<void>
+  /** One more worker process, as far as lines are concerned. */
+  process(options?: ProcessOptions): Promise<Process>
+  stop(): Promise<void>
+}
+
+export interface ProcessOptions {
+  lockMs?: number
+  stalledIntervalMs?: number
+  /** What is done with a job; default is nothing. */
+  apply?: (job: JobToApply) => Promise<unknown>
+  redisUrl?: string
+}
+
+export interface Process {
+  line(lineName: string): Line
+  /** Ids of the jobs that were handed to `apply`, in order. */
+  applied: string[]
+  /** Turns this process's clock forward. */
+  pass(ms: number): void
+  /** From now on it starts no further job. */
+  stopping(): void
+  /** It is gone at once: locks are not renewed any more. */
+  die(): void
+}
+
+const silent = createLog('test', 'silent')
+
+export async function createBullKit(): Promise<BullKit> {
+  const { redisUrl } = await sharedServers()
+  const layout = { lines: 0, shards: 1, keyPrefix: `facts-${randomBytes(4).toString('hex')}` }
+  const redis = createFailFastRedis(redisUrl, 5000)
+  await new Promise((resolve) => redis.once('ready', resolve))
+  const queues = createLineQueues(redis, layout)
+  const closers: (() => void)[] = []
+  const key = (lineName: string, name: string): string =>
+    `${linePrefix(lineName, layout)}:${lineName}:${name}`
+
+  async function flush(): Promise<void> {
+    const keys = await redis.keys(`*${layout.keyPrefix}*`)
+    if (keys.length > 0) await redis.unlink(...keys)
+  }
+
+  async function startProcess(options: ProcessOptions = {}): Promise<Process> {
+    const { lockMs = 400, stalledIntervalMs = 100 } = options
+    const connection = createPatientRedis(options.redisUrl ?? redisUrl)
+    connection.on('error', () => undefined)
+    const locks = createLockKeeper(lockMs, silent)
+    const root = createRedisBackend('root', {
+      connection,
+      skipVersionCheck: true,
+      lockDuration: lockMs,
+      stalledInterval: stalledIntervalMs,
+      maxStalledCount: Number.MAX_SAFE_INTEGER,
+      removeOnComplete: { count: 20, age: 3600 },
+      removeOnFail: { count: 100, age: 3600 },
+    } as Parameters<typeof createRedisBackend>[1])
+    root.on('error', () => undefined)
+    const applied: string[] = []
+    let aheadMs = 0
+    let stopping = false
+    const die = (): void => {
+      locks.stop()
+      connection.disconnect()
+    }
+    closers.push(die)
+    const lineDeps = {
+      redis: connection,
+      root,
+      processName: `process-${closers.length}`,
+      locks,
+      log: silent,
+      async apply(job: JobToApply) {
+        applied.push(job.jobId)
+        await options.apply?.(job)
+        return { outcomes: [], decidedCount: 0 }
+      },
+      answer: () => undefined,
+      stopping: () => stopping,
+      now: () => Date.now() + aheadMs,
+    }
+    return {
+      line: (lineName) => createLine(lineDeps, lineName, linePrefix(lineName, layout)),
+      applied,
+      pass: (ms) => {
+        aheadMs += ms
+      },
+      stopping: () => {
+        stopping = true
+      },
+      die,
+    }
+  }
+
+  return {
+    redisUrl,
+    redis,
+    queues,
+    layout,
+    async add(lineName, count = 1) {
+      const jobIds = Array.from({ length: count }, () => newJobId(lineName, 1, Date.now()))
+      const adds = jobIds.map((jobId) =>
+        queues.queueOf(lineName).add('commands', payload, { jobId, attempts: 1 }),
+      )
+      await Promise.all(adds)
+      return jobIds
+    },
+    waiting: async (lineName) => (await redis.lrange(key(lineName, 'wait'), 0, -1)).reverse(),
+    active: (lineName) => redis.lrange(key(lineName, 'active'), 0, -1),
+    key,
+    flush,
+    process: startProcess,
+    async stop() {
+      for (const close of closers) close()
+      await flush()
+      redis.disconnect()
+    },
+  }
+}
+
+const command: CommandRequest = { type: 'book', eventId: 1, userId: 'ann', caller: 'ann' }
+/** What a job carries; what it says does not matter here. */
+export const payload: JobPayload = { v: 1, replyTo: 'test', acceptedAtMs: 1, commands: [command] }
+
+/** A door that stays shut until the test opens it. */
+export function door(): { open: () => void; opened: Promise<void> } {
+  let open = (): void => undefined
+  const opened = new Promise<void>((resolve) => {
+    open = resolve
+  })
+  return { open, opened }
+}
