@@ -1,0 +1,58 @@
+import { generateKeyPairSync } from 'node:crypto'
+import { createLog } from '@ticket-line/shared'
+import { registerAdminRoutes } from '../../services/api/src/admin/index.ts'
+import { createIdentity } from '../../services/api/src/identity/index.ts'
+import { appUnderTest } from '../../services/api/src/testing/app-under-test.ts'
+
+/** One entry of the application's own routing table. */
+export interface AppRoute {
+  method: string
+  /** As it is registered, `/status/:eventId`. */
+  path: string
+}
+
+/**
+ * Every route that an installation with local accounts, keys of its own and the dashboard answers, read out of the
+ * application itself: what is added anywhere shows up here. Nothing stands behind the handlers.
+ */
+export async function appRoutes(): Promise<AppRoute[]> {
+  const privateKeys = generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' })
+  const log = createLog('test', 'silent')
+  const redis = { script: async () => 'sha' } as never
+  const identity = await createIdentity({
+    config: {
+      secret: new TextEncoder().encode('k7Qw2mZx9LrTb4VnHs6YpDcJfGaUeXiO'),
+      privateKeys: String(privateKeys),
+      localAccounts: true,
+      cookies: { always: false, trustProxy: false },
+      hashConcurrency: 1,
+    },
+    limits: { windowMs: 1000, requests: 1, polls: 1, signInFailures: 1 },
+    db: {} as never,
+    redis,
+    prefix: 'test:',
+    reach: { availability: { postgres: () => true }, timeoutMs: 100 },
+    log,
+  })
+  const app = appUnderTest({
+    guards: identity.guards,
+    accountRoutes: identity.routes,
+    registerAdmin: (hono) =>
+      registerAdminRoutes(hono, {
+        config: { writable: false },
+        identity,
+        limit: identity.guards.limits.dashboard,
+        redis,
+        prefix: 'test:',
+        log,
+        busiestLines: async () => [],
+        queueOf: () => undefined as never,
+      }),
+  })
+  const seen = new Map<string, AppRoute>()
+  for (const { method, path } of app.routes) {
+    // `ALL` is what stands around routes: middleware, and the 405 behind them.
+    if (method !== 'ALL') seen.set(`${method} ${path}`, { method, path })
+  }
+  return [...seen.values()]
+}

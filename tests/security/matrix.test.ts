@@ -1,0 +1,113 @@
+import { generateKeyPairSync } from 'node:crypto'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { RequestOptions } from '../stack/client.ts'
+import { type System, startSystem } from '../stack/system.ts'
+import { type AppRoute, appRoutes } from './app-routes.ts'
+import { CALLERS, type Caller, tokensOf } from './callers.ts'
+import { type Expectation, expectations } from './expectations.ts'
+
+const BOARD = '/admin/queues'
+const scene = { booked: 11, open: 12, firstFree: 13 }
+const listed = expectations(scene)
+const routes = await appRoutes()
+const nameOf = ({ method, path }: AppRoute): string => `${method} ${path}`
+const isBoard = ({ path }: AppRoute): boolean => path === BOARD || path.startsWith(`${BOARD}/`)
+
+let system: System
+let tokens: Record<Caller, string | undefined>
+let jobId: string
+
+beforeAll(async () => {
+  const key = generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' })
+  system = await startSystem({ env: { JWT_PRIVATE_KEYS: String(key) } })
+  tokens = await tokensOf(system.jwtSecret)
+  const { admin: token = '', user = '' } = tokens
+  for (const eventId of [scene.booked, scene.open]) {
+    expect(await system.api.post('/initialize', { eventId, totalTickets: 100 }, { token })).toMatchObject({
+      status: 201,
+    })
+  }
+  for (const userId of ['olga', 'root']) {
+    const answer = await system.api.post('/book', { eventId: scene.booked, userId }, { token })
+    expect(answer).toMatchObject({ status: 200 })
+  }
+  const booked = await system.api.post('/book', { eventId: scene.booked }, { token: user })
+  expect(booked).toMatchObject({ status: 200, body: { message: 'Ticket booked' } })
+  jobId = booked.headers.get('location')?.split('/').at(-1) ?? ''
+  const victim = { userId: 'victim', password: 'tall ferns by the river' }
+  expect(await system.api.post('/register', victim)).toMatchObject({ status: 201 })
+}, 120_000)
+afterAll(() => system?.stop())
+
+/** The path with something that exists in each of its places. */
+function filled(path: string): string {
+  const values: Record<string, string> = {
+    ':eventId': String(scene.booked),
+    ':jobId': jobId,
+    ':userId': 'victim',
+    ':queueName': `event-${scene.booked}`,
+    ':queueStatus': 'completed',
+    ':schedulerId': 'some',
+    '*': 'favicon.ico',
+  }
+  return path
+    .split('/')
+    .map((part) => values[part] ?? part)
+    .join('/')
+}
+
+/** What each caller is answered, in the order of `CALLERS`. */
+async function statusesOf({ method, path }: AppRoute, send: Expectation['send']): Promise<number[]> {
+  const statuses = []
+  for (const caller of CALLERS) {
+    const { body, form } = send?.(caller) ?? {}
+    const token = tokens[caller]
+    const options: RequestOptions = { ...(token !== undefined && { token }) }
+    if (form !== undefined) {
+      options.rawBody = new URLSearchParams(form).toString()
+      options.headers = { 'content-type': 'application/x-www-form-urlencoded' }
+    }
+    statuses.push((await system.api.request(method, filled(path), body, options)).status)
+  }
+  return statuses
+}
+
+it('knows every route there is, and no other', () => {
+  const own = routes.filter((route) => !isBoard(route)).map(nameOf)
+  expect(own.toSorted()).toEqual(Object.keys(listed).toSorted())
+})
+
+it('knows every route that the running API describes', async () => {
+  const { body } = await system.api.get('/openapi.json')
+  const described = Object.entries(body.paths as Record<string, object>).flatMap(([path, calls]) =>
+    Object.keys(calls).map((method) => `${method.toUpperCase()} ${path.replaceAll(/\{(\w+)\}/g, ':$1')}`),
+  )
+  expect(described.length).toBeGreaterThan(15)
+  expect(Object.keys(listed)).toEqual(expect.arrayContaining(described))
+})
+
+describe(`nobody, user, other, organizer, admin, expired, forged at`, () => {
+  it.each(routes.filter((route) => !isBoard(route)).map((route) => [nameOf(route), route] as const))(
+    '%s',
+    async (name, route) => {
+      const expectation = listed[name]
+      expect(expectation, 'a route without an expectation').toBeDefined()
+      expect(await statusesOf(route, expectation?.send)).toEqual(expectation?.statuses)
+    },
+  )
+
+  // Whatever routes the board brings: an admin alone sees them, and nobody changes anything.
+  const board = routes.filter(isBoard)
+  it.each(board.map((route) => [nameOf(route), route] as const))('%s', async (_name, route) => {
+    const body = route.method === 'GET' ? undefined : {}
+    const [nobody, user, other, organizer, admin, expired, forged] = await statusesOf(route, () => ({ body }))
+    expect([nobody, user, other, organizer, expired, forged]).toEqual([401, 403, 403, 403, 401, 401])
+    if (route.method !== 'GET') expect(admin).toBe(403)
+    // 403: the list of workers (addresses of machines), which the board shows only where it is told to.
+    else expect([200, 308, 400, 404, 403]).toContain(admin)
+  })
+
+  it('includes the board', () => {
+    expect(board.filter(({ method }) => method !== 'GET').length).toBeGreaterThan(15)
+  })
+})
