@@ -82,21 +82,25 @@ describe('global concurrency', () => {
     expect(jobs.every((job) => job !== undefined)).toBe(true)
   })
 
-  it('is gone after a flush, and set again by whoever serves the line next', async () => {
+  it('is gone after a flush, and set again before anybody fetches', async () => {
     const lineName = newLine()
-    const worker = await kit.process()
-    const line = worker.line(lineName)
-    await kit.add(lineName)
-    await line.serve(always)
+    const gate = door()
+    const [one, other] = [await kit.process({ apply: () => gate.opened }), await kit.process()]
+    const lines = [one.line(lineName), other.line(lineName)] as const
+    await Promise.all(lines.map((line) => line.serve(always)))
     const concurrency = () => kit.redis.hget(kit.key(lineName, 'meta'), 'concurrency')
     expect(await concurrency()).toBe('1')
 
     await kit.flush()
     expect(await concurrency()).toBeNull()
+    const jobIds = await kit.add(lineName, 2)
+    const serving = lines[0].serve(always)
+    await until(() => one.applied.length === 1, { timeoutMs: 5000 })
 
-    worker.pass(5000)
-    await line.serve(always)
-    expect(await concurrency()).toBe('1')
+    expect(await lines[1].serve(always)).toBe(0)
+    gate.open()
+    await serving
+    expect(one.applied).toEqual(jobIds)
   })
 })
 

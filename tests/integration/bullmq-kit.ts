@@ -50,8 +50,6 @@ export interface Process {
   line(lineName: string): Line
   /** Ids of the jobs that were handed to `apply`, in order. */
   applied: string[]
-  /** Turns this process's clock forward. */
-  pass(ms: number): void
   /** From now on it starts no further job. */
   stopping(): void
   /** It is gone at once: locks are not renewed any more. */
@@ -91,7 +89,6 @@ export async function createBullKit(): Promise<BullKit> {
     } as Parameters<typeof createRedisBackend>[1])
     root.on('error', () => undefined)
     const applied: string[] = []
-    let aheadMs = 0
     let stopping = false
     const die = (): void => {
       locks.stop()
@@ -111,14 +108,11 @@ export async function createBullKit(): Promise<BullKit> {
       },
       answer: () => undefined,
       stopping: () => stopping,
-      now: () => Date.now() + aheadMs,
+      now: () => Date.now(),
     }
     return {
       line: (lineName) => createLine(lineDeps, lineName, linePrefix(lineName, layout)),
       applied,
-      pass: (ms) => {
-        aheadMs += ms
-      },
       stopping: () => {
         stopping = true
       },

@@ -32,8 +32,6 @@ export interface Line {
   recoverStalled(): Promise<number>
 }
 
-/** How often it is set again that one job of a line is active in the whole fleet: a flushed Redis forgets it. */
-const ASSERT_CONCURRENCY_MS = 2000
 /** How long a line is left to others after a job that this build does not understand. */
 const STAND_BACK_MS = 5000
 
@@ -55,13 +53,14 @@ export function createLine(deps: LineDeps, lineName: string, prefix: string): Li
     (() => backend) as unknown as BackendFactory as never,
   )
   worker.on('error', (error) => log.warn({ lineName, err: error }, 'worker error'))
-  let assertedAtMs = 0
   let standBackUntilMs = 0
   let serves = 0
 
-  function assertOneActiveJob(): Promise<unknown> | undefined {
-    if (now() - assertedAtMs < ASSERT_CONCURRENCY_MS) return undefined
-    assertedAtMs = now()
+  /**
+   * Sets that one job of the line is active in the whole fleet. Before each first fetch: a Redis that was flushed forgets
+   * it, and a second active job could be decided before the first. Jobs fetched by a completion come behind it.
+   */
+  function assertOneActiveJob(): Promise<unknown> {
     // The default keeps 10,000 events, 1.2 MB in every line that was emptied.
     return backend.setQueueMeta({ concurrency: 1, 'opts.maxLenEvents': 100 })
   }
