@@ -23,6 +23,8 @@ export interface CommandRequest {
   caller: string
   /** SHA-256 (base64url) of the caller's `Idempotency-Key`, where one was sent. */
   keyHash?: string
+  /** W3C `traceparent` of the request, where it is traced. Nothing is decided on it. */
+  trace?: string
 }
 
 /** A request that has its place in a line. */
@@ -67,6 +69,7 @@ function isCommandRequest(value: unknown): value is CommandRequest {
     isEventId(command.eventId) &&
     isUserId(command.userId) &&
     isUserId(command.caller) &&
-    (command.keyHash === undefined || typeof command.keyHash === 'string')
+    (command.keyHash === undefined || typeof command.keyHash === 'string') &&
+    (command.trace === undefined || typeof command.trace === 'string')
   )
 }

@@ -1,12 +1,24 @@
 import type { Redis } from 'ioredis'
 import { jobCreatedAtMs } from './ids.js'
-import { activityKey, type LineLayout, linePrefix, linesKey, shardPrefixes } from './line.js'
+import { activityKey, depthKey, type LineLayout, linePrefix, linesKey, shardPrefixes } from './line.js'
 import { defineScript } from './redis.js'
 
 /** How many jobs of a line wait, and how many are being applied (one, unless Redis forgot the bound). */
 export interface LineState {
   waiting: number
   active: number
+}
+
+/** All lines of the installation in a few numbers. */
+export interface LinesOverview {
+  /** Lines that have waiting or active jobs. */
+  linesWithWork: number
+  waitingJobs: number
+  /** Undecided commands in all lines, and in the line that has most. */
+  undecidedCommands: number
+  deepestLine: number
+  /** When the oldest job that is not completed was put together; undefined where there is none. */
+  oldestJobAtMs: number | undefined
 }
 
 /**
@@ -22,6 +34,8 @@ export interface LineRegistry {
   allWithWork(): Promise<string[]>
   /** Registered lines whose first job was put together before `beforeMs`. */
   linesWithJobsBefore(beforeMs: number): Promise<string[]>
+  /** Looks through all registered lines: a few round trips, whatever their number. */
+  overview(): Promise<LinesOverview>
   /** Tells all workers that these lines have work. */
   note(lineNames: string[]): Promise<void>
   /** Forgets lines that are empty and were last noted before `beforeMs`. */
@@ -83,6 +97,31 @@ export function createLineRegistry(redis: Redis, layout: LineLayout, now: () => 
     return found
   }
 
+  /** What stands in lines that had work a moment ago; those that are empty by now are left out. */
+  async function describe(lineNames: string[]) {
+    const pipeline = redis.pipeline()
+    for (const lineName of lineNames) {
+      const prefix = linePrefix(lineName, layout)
+      pipeline.llen(`${prefix}:${lineName}:wait`)
+      pipeline.lindex(`${prefix}:${lineName}:wait`, -1)
+      pipeline.lindex(`${prefix}:${lineName}:active`, -1)
+      pipeline.hvals(depthKey(prefix, lineName))
+    }
+    const replies = ((await pipeline.exec()) ?? []).map(([, value]) => value)
+    return lineNames.flatMap((_, i) => {
+      const [waiting, firstWaiting, active, depths] = replies.slice(4 * i, 4 * i + 4) as [
+        number,
+        string | null,
+        string | null,
+        string[] | null,
+      ]
+      const oldest = active ?? firstWaiting
+      if (oldest === null) return []
+      const undecided = (depths ?? []).reduce((sum, depth) => sum + Number(depth), 0)
+      return [{ waiting, undecided, oldestJobAtMs: jobCreatedAtMs(oldest) }]
+    })
+  }
+
   return {
     inspect,
     withWork,
@@ -96,6 +135,27 @@ export function createLineRegistry(redis: Redis, layout: LineLayout, now: () => 
           old.push(lineName)
       }
       return old
+    },
+    async overview() {
+      const overview: LinesOverview = {
+        linesWithWork: 0,
+        waitingJobs: 0,
+        undecidedCommands: 0,
+        deepestLine: 0,
+        oldestJobAtMs: undefined,
+      }
+      const lineNames = await allWithWork()
+      for (let i = 0; i < lineNames.length; i += 500) {
+        for (const line of await describe(lineNames.slice(i, i + 500))) {
+          overview.linesWithWork += 1
+          overview.waitingJobs += line.waiting
+          overview.undecidedCommands += line.undecided
+          overview.deepestLine = Math.max(overview.deepestLine, line.undecided)
+          if (line.oldestJobAtMs < (overview.oldestJobAtMs ?? Number.POSITIVE_INFINITY))
+            overview.oldestJobAtMs = line.oldestJobAtMs
+        }
+      }
+      return overview
     },
     async note(lineNames) {
       await Promise.all(lineNames.map((lineName) => noteActivity(redis, layout, lineName)))

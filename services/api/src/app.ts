@@ -1,4 +1,5 @@
 import type { Log } from '@ticket-line/shared'
+import type { Tracing } from '@ticket-line/telemetry'
 import { Hono } from 'hono'
 import type { EventReads } from './events/event-reads.js'
 import type { AppEnv } from './http/env.js'
@@ -8,6 +9,7 @@ import { type Guards, mountRoutes, type Route } from './http/route.js'
 import type { Lifecycle } from './lifecycle.js'
 import type { Metrics } from './metrics.js'
 import { createEntry } from './middleware/entry.js'
+import { createTraceEntry } from './middleware/trace-entry.js'
 import type { Availability, LineClient } from './queue/line-client.js'
 import { bookingRoutes } from './routes/booking.js'
 import { docsRoutes } from './routes/docs.js'
@@ -20,6 +22,8 @@ import { operationRoutes } from './routes/operations.js'
 export interface AppDeps {
   log: Log
   metrics: Metrics
+  /** Traces of requests, where they are on. */
+  tracing?: Tracing | undefined
   lifecycle: Lifecycle
   trustProxyHops: number
   guards: Guards
@@ -52,6 +56,7 @@ export function createRoutes(deps: AppDeps): Route[] {
 /** The application: request in, response out. It opens nothing and listens nowhere. */
 export function createApp(deps: AppDeps): Hono<AppEnv> {
   const app = new Hono<AppEnv>()
+  if (deps.tracing !== undefined) app.use(createTraceEntry(deps.tracing))
   app.use(createEntry(deps))
   app.onError((error, c) => respondError(c, error))
   app.notFound((c) => replyPlain(c, problemResponse('not_found', 'There is nothing at this path.')))

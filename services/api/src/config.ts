@@ -1,4 +1,5 @@
 import { type Env, type EnvReader, type LineLayout, readEnv, readLineLayout } from '@ticket-line/shared'
+import { readTracingConfig, type TracingConfig } from '@ticket-line/telemetry'
 import { type AdminConfig, readAdminConfig } from './admin/config.js'
 import { type IdentityConfig, readIdentityConfig } from './identity/config.js'
 import { type LimitsConfig, readLimitsConfig } from './limits/config.js'
@@ -22,6 +23,8 @@ export interface ApiConfig {
   limits: LimitsConfig
   identity: IdentityConfig
   admin: AdminConfig
+  /** Where traces go; undefined where they are off. */
+  tracing: TracingConfig | undefined
   /**
    * `SHUTDOWN_GRACE_MS`: how long a stopping process finishes the requests at hand. After half of it those who still
    * wait for a decision are answered 202.
@@ -97,6 +100,7 @@ export function readConfig(environment: Env): ApiConfig {
     limits: readLimitsConfig(env),
     identity: readIdentityConfig(env, production),
     admin: readAdminConfig(env),
+    tracing: readTracingConfig(environment, 'api'),
     shutdownGraceMs: env.integer('SHUTDOWN_GRACE_MS', 5000, { min: 0, max: 600_000 }),
   }
 }

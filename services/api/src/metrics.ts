@@ -1,5 +1,6 @@
 import type { Pool } from '@ticket-line/db'
-import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import { createPoolMetrics, createRegistry } from '@ticket-line/telemetry'
+import { Counter, Gauge, Histogram, type Registry } from 'prom-client'
 
 /** What of the line stands in this process. */
 export interface LineCounts {
@@ -28,23 +29,8 @@ const JOB_SIZES = [1, 2, 4, 8, 16, 32, 64, 128, 256]
 const REQUEST_SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30]
 
 export function createMetrics(): Metrics {
-  const registry = new Registry()
+  const registry = createRegistry('api')
   const registers = [registry]
-  collectDefaultMetrics({ register: registry })
-  const pools = new Map<string, Pool>()
-  new Gauge({
-    name: 'ticket_line_pg_connections',
-    help: 'PostgreSQL connections by pool and state; waiting are callers without one.',
-    labelNames: ['pool', 'state'],
-    registers,
-    collect() {
-      for (const [pool, { totalCount, idleCount, waitingCount }] of pools) {
-        this.set({ pool, state: 'busy' }, totalCount - idleCount)
-        this.set({ pool, state: 'idle' }, idleCount)
-        this.set({ pool, state: 'waiting' }, waitingCount)
-      }
-    },
-  })
   let counts = (): LineCounts => ({ waiting: 0, held: 0, jobs: 0 })
   new Gauge({
     name: 'ticket_line_in_line',
@@ -78,8 +64,6 @@ export function createMetrics(): Metrics {
     watchLine(line) {
       counts = () => line.counts()
     },
-    watchPool(name, pool) {
-      pools.set(name, pool)
-    },
+    watchPool: createPoolMetrics(registry),
   }
 }

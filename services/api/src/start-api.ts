@@ -1,5 +1,6 @@
 import { assertMigrated, createDatabase, type Database } from '@ticket-line/db'
 import { type Closers, createFailFastRedis, type Log, shardPrefix } from '@ticket-line/shared'
+import { startTracing, watchServers } from '@ticket-line/telemetry'
 import { registerAdminRoutes } from './admin/index.js'
 import { createApp } from './app.js'
 import { checkRedis } from './check-redis.js'
@@ -14,6 +15,8 @@ import { closeServer, listen } from './server.js'
 
 /** A request is counted and then stored: with a Redis that does not answer, both must have failed within a second. */
 const MAX_LIMIT_TIMEOUT_MS = 250
+/** How often the servers are looked at for metrics: more often than they are asked for. */
+const LOOK_INTERVAL_MS = 5000
 /** Rows of an export that stand in memory at once. */
 const EXPORT_PORTION_ROWS = 1000
 
@@ -45,6 +48,11 @@ export async function startApi(config: ApiConfig, log: Log, closers: Closers): P
   })
   closers.push('line', () => line.close())
   metrics.watchLine(line)
+  const askPostgres = () => databases.line.pool.query('SELECT 1')
+  const watched = { registry: metrics.registry, redis: line.redis, askPostgres }
+  closers.push('server metrics', watchServers({ ...watched, intervalMs: LOOK_INTERVAL_MS }))
+  const tracing = await startTracing(config.tracing)
+  if (tracing !== undefined) closers.push('tracing', () => tracing.close())
 
   const lifecycle = { draining: false }
   const checked = { redis: false, postgres: false }
@@ -71,6 +79,7 @@ export async function startApi(config: ApiConfig, log: Log, closers: Closers): P
   const app = createApp({
     log,
     metrics,
+    tracing,
     lifecycle,
     trustProxyHops: config.trustProxyHops,
     guards: identity.guards,

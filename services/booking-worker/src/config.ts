@@ -1,4 +1,5 @@
 import { ConfigError, type Env, type LineLayout, readEnv, readLineLayout } from '@ticket-line/shared'
+import { readTracingConfig, type TracingConfig } from '@ticket-line/telemetry'
 
 /** Times that decide how fast a dead worker's line goes on. */
 export interface LineTimes {
@@ -30,6 +31,8 @@ export interface WorkerConfig {
   /** How long decided commands stay answerable. */
   outcomeRetentionHours: number
   pruneIntervalMs: number
+  /** Where traces go; undefined where they are off. */
+  tracing: TracingConfig | undefined
 }
 
 /** @throws ConfigError naming the variable that cannot be used */
@@ -63,6 +66,7 @@ export function readConfig(environment: Env): WorkerConfig {
     idleInTransactionTimeoutMs,
     shutdownGraceMs: ms('SHUTDOWN_GRACE_MS', 5000, 600_000, 0),
     outcomeRetentionHours: env.integer('OUTCOME_RETENTION_HOURS', 48, { min: 24, max: 87_600 }),
+    tracing: readTracingConfig(environment, 'booking-worker'),
     pruneIntervalMs: ms('PRUNE_INTERVAL_MS', 60_000, 86_400_000, 100),
   }
 }

@@ -1,11 +1,9 @@
-import type { Pool } from '@ticket-line/db'
 import type { Outcome, RefusedOutcome } from '@ticket-line/shared'
-import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import { Counter, Gauge, Histogram, type Registry } from 'prom-client'
 import type { Lines } from './lines/lines.js'
 
 /** What one worker process counts. Names and meanings are listed in `docs/operations.md`. */
 export interface WorkerMetrics {
-  registry: Registry
   jobApplied(batch: {
     outcomes: (Outcome | RefusedOutcome)[]
     waitedMs: number
@@ -16,56 +14,54 @@ export interface WorkerMetrics {
   stalled(jobs: number): void
 }
 
-export function createMetrics(lineCounts: Lines['counts'], pool: Pool): WorkerMetrics {
-  const registry = new Registry()
+export function createMetrics(registry: Registry, lineCounts: Lines['counts']): WorkerMetrics {
   const registers = [registry]
-  collectDefaultMetrics({ register: registry })
   const decisions = new Counter({
-    name: 'tickets_decisions_total',
+    name: 'ticket_line_decisions_total',
     help: 'Commands answered by the line, by outcome. Repeated answers count again.',
     labelNames: ['outcome'],
     registers,
   })
   const replayed = new Counter({
-    name: 'tickets_replayed_total',
+    name: 'ticket_line_replayed_total',
     help: 'Answers given again for a repeated idempotency key.',
     registers,
   })
   const batchSize = new Histogram({
-    name: 'tickets_batch_size',
+    name: 'ticket_line_batch_size',
     help: 'Commands per job.',
     buckets: [1, 2, 4, 8, 16, 32, 64, 128, 256],
     registers,
   })
   const queueWait = new Histogram({
-    name: 'tickets_queue_wait_seconds',
+    name: 'ticket_line_queue_wait_seconds',
     help: 'Time from a job being put together to its processing.',
     buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300],
     registers,
   })
   const applySeconds = new Histogram({
-    name: 'tickets_apply_seconds',
+    name: 'ticket_line_apply_seconds',
     help: 'Time to decide and commit a job.',
     buckets: [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
     registers,
   })
   const takenOver = new Counter({
-    name: 'tickets_jobs_taken_over_total',
+    name: 'ticket_line_jobs_taken_over_total',
     help: 'Jobs that had been started before, by a process that died or froze.',
     registers,
   })
   const stalled = new Counter({
-    name: 'tickets_jobs_stalled_total',
+    name: 'ticket_line_jobs_stalled_total',
     help: 'Jobs found with an ended lock.',
     registers,
   })
   const retries = new Counter({
-    name: 'tickets_apply_retries_total',
+    name: 'ticket_line_apply_retries_total',
     help: 'Batches run again after a fault.',
     registers,
   })
   new Gauge({
-    name: 'tickets_open_lines',
+    name: 'ticket_line_open_lines',
     help: 'Lines this process knows and watches.',
     registers,
     collect() {
@@ -73,7 +69,7 @@ export function createMetrics(lineCounts: Lines['counts'], pool: Pool): WorkerMe
     },
   })
   new Gauge({
-    name: 'tickets_wanted_lines',
+    name: 'ticket_line_wanted_lines',
     help: 'Lines with work that wait for their turn in this process.',
     registers,
     collect() {
@@ -81,18 +77,14 @@ export function createMetrics(lineCounts: Lines['counts'], pool: Pool): WorkerMe
     },
   })
   new Gauge({
-    name: 'tickets_pg_pool_connections',
-    help: 'Connections to PostgreSQL, and callers waiting for one.',
-    labelNames: ['state'],
+    name: 'ticket_line_serving_lines',
+    help: 'Lines this process serves at this moment.',
     registers,
     collect() {
-      this.set({ state: 'idle' }, pool.idleCount)
-      this.set({ state: 'busy' }, pool.totalCount - pool.idleCount)
-      this.set({ state: 'waiting' }, pool.waitingCount)
+      this.set(lineCounts().serving)
     },
   })
   return {
-    registry,
     jobApplied({ outcomes, waitedMs, tookMs, startedBefore }) {
       batchSize.observe(outcomes.length)
       queueWait.observe(Math.max(waitedMs, 0) / 1000)

@@ -8,13 +8,19 @@ import {
   type Log,
   readDurability,
 } from '@ticket-line/shared'
+import { createPoolMetrics, createRegistry, startTracing, watchServers } from '@ticket-line/telemetry'
 import type { Redis } from 'ioredis'
-import { applyJob } from './apply/index.js'
+import { type AppliedBatch, applyJob } from './apply/index.js'
 import type { WorkerConfig } from './config.js'
+import { watchFleet } from './fleet-metrics.js'
 import { serveHealth } from './health.js'
 import { createMetrics } from './metrics.js'
 import { createPruner } from './pruner.js'
 import { type Serving, startServing } from './serving.js'
+import { traceJob } from './trace-job.js'
+
+/** How often the servers and all lines are looked at for metrics: more often than they are asked for. */
+const LOOK_INTERVAL_MS = 5000
 
 /**
  * Starts everything a worker process is made of, each part registered with `closers` as it opens. Stops in reverse:
@@ -60,7 +66,13 @@ export async function startWorker(
 
   const registry = createLineRegistry(redis, layout, now)
   let serving: Serving
-  const metrics = createMetrics(() => serving.counts(), database.pool)
+  const numbers = createRegistry('booking-worker')
+  const metrics = createMetrics(numbers, () => serving.counts())
+  const showPool = createPoolMetrics(numbers)
+  showPool('line', database.pool)
+  showPool('maintenance', maintenance.pool)
+  const tracing = await startTracing(config.tracing)
+  if (tracing !== undefined) closers.push('tracing', () => tracing.close())
   const applyDeps = {
     pool: database.pool,
     onRetry: (error: unknown, attempt: number) => {
@@ -69,6 +81,9 @@ export async function startWorker(
     },
     givenUp: () => givenUp,
     sleep: (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms)),
+    ...(tracing !== undefined && {
+      traced: (run: () => Promise<AppliedBatch>) => tracing.span('transaction', { kind: 'client' }, run),
+    }),
   }
   serving = startServing({
     config,
@@ -79,7 +94,7 @@ export async function startWorker(
     onStalled: (jobs) => metrics.stalled(jobs),
     async apply(job) {
       const startedAtMs = now()
-      const applied = await applyJob(applyDeps, job)
+      const applied = await traceJob(tracing, job, startedAtMs, () => applyJob(applyDeps, job))
       const { startedBefore, payload } = job
       const waitedMs = startedAtMs - payload.acceptedAtMs
       metrics.jobApplied({ outcomes: applied.outcomes, waitedMs, tookMs: now() - startedAtMs, startedBefore })
@@ -104,10 +119,17 @@ export async function startWorker(
   })
   closers.push('pruner', () => pruner.stop())
 
+  const looking = { registry: numbers, intervalMs: LOOK_INTERVAL_MS }
+  closers.push(
+    'server metrics',
+    watchServers({ ...looking, redis, askPostgres: () => maintenance.pool.query('SELECT 1') }),
+  )
+  closers.push('fleet metrics', watchFleet({ ...looking, lines: registry, now }))
+
   const health = await serveHealth({
     host: config.host,
     port: config.port,
-    registry: metrics.registry,
+    registry: numbers,
     missing: async () => {
       const postgres = await maintenance.pool.query('SELECT 1').then(
         () => [],

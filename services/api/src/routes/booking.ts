@@ -1,4 +1,5 @@
 import { AppError, type CommandType, commandCountOf } from '@ticket-line/shared'
+import type { Tracing } from '@ticket-line/telemetry'
 import type { Context } from 'hono'
 import { z } from 'zod'
 import type { EventReads } from '../events/event-reads.js'
@@ -21,6 +22,7 @@ export interface BookingDeps {
   events: Pick<EventReads, 'knows' | 'exists'>
   availability: Availability
   metrics: Pick<Metrics, 'jobSize'>
+  tracing?: Pick<Tracing, 'current'> | undefined
   /** How long an answer is awaited without a preference, ms. */
   resultWaitMs: number
 }
@@ -48,7 +50,7 @@ async function submit(
   c: Context<AppEnv>,
   type: CommandType,
   { eventId, userId: wantedUserId }: z.output<typeof body>,
-  { line, events, availability, metrics, resultWaitMs }: BookingDeps,
+  { line, events, availability, metrics, tracing, resultWaitMs }: BookingDeps,
 ): Promise<Response> {
   const principal = principalOf(c)
   const preferences = parsePrefer(c.req.header('prefer'))
@@ -60,7 +62,15 @@ async function submit(
   if (!events.knows(eventId) && !(await events.exists(eventId))) throw eventNotFound()
   if (!availability.redis() || !availability.postgres()) throw unavailable()
 
-  const request = { type, eventId, userId, caller, ...(keyHash !== undefined && { keyHash }) }
+  const trace = tracing?.current()
+  const request = {
+    type,
+    eventId,
+    userId,
+    caller,
+    ...(keyHash !== undefined && { keyHash }),
+    ...(trace !== undefined && { trace }),
+  }
   const result = await line.submit(request, { waitMs: waitMsOf(preferences, resultWaitMs) })
   if ('commandId' in result) noteJobSize(metrics, result.commandId)
   return replyPlain(c, submitResponse(request, result, preferences, staff))

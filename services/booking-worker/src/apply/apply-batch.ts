@@ -18,6 +18,8 @@ export interface ApplyDeps {
   /** True once the batch should be left to another worker instead of run again (shutdown, lock lost). */
   givenUp: () => boolean
   sleep: (ms: number) => Promise<void>
+  /** Runs a transaction and notes how long it took, where somebody wants to know. */
+  traced?: (run: () => Promise<AppliedBatch>) => Promise<AppliedBatch>
 }
 
 /** Thrown where a batch was given up between two runs; its job stays in the line for the next worker. */
@@ -44,7 +46,8 @@ export interface AppliedBatch {
 export async function applyBatch(deps: ApplyDeps, batch: Batch): Promise<AppliedBatch> {
   for (let attempt = 1; ; attempt++) {
     try {
-      return await runOnce(deps.pool, batch)
+      const run = (): Promise<AppliedBatch> => runOnce(deps.pool, batch)
+      return await (deps.traced?.(run) ?? run())
     } catch (error) {
       const racing = isRacing(error)
       if (!racing && !isRetryable(error)) throw error

@@ -1,0 +1,69 @@
+import type { LineRegistry, LinesOverview } from '@ticket-line/shared'
+import { Gauge, type Registry } from 'prom-client'
+
+export interface FleetMetricsDeps {
+  registry: Registry
+  lines: Pick<LineRegistry, 'overview'>
+  /** Pause between two looks. */
+  intervalMs: number
+  now: () => number
+}
+
+const GAUGES: [name: string, help: string, read: (overview: LinesOverview, nowMs: number) => number][] = [
+  [
+    'oldest_waiting_seconds',
+    'How long the oldest undecided command of any line has been waiting.',
+    ({ oldestJobAtMs }, nowMs) =>
+      oldestJobAtMs === undefined ? 0 : Math.max(0, nowMs - oldestJobAtMs) / 1000,
+  ],
+  ['lines_with_work', 'Lines that have waiting or active jobs.', ({ linesWithWork }) => linesWithWork],
+  ['waiting_jobs', 'Jobs that wait in any line.', ({ waitingJobs }) => waitingJobs],
+  ['undecided_commands', 'Undecided commands in all lines.', ({ undecidedCommands }) => undecidedCommands],
+  [
+    'deepest_line_commands',
+    'Undecided commands of the line that has most.',
+    ({ deepestLine }) => deepestLine,
+  ],
+]
+
+/**
+ * Shows the lines of the whole installation, not of this process: every worker shows the same, so take the maximum. By a
+ * timer, since numbers must come also while Redis is away; they are then left out, as nobody knows them.
+ * @returns stops it
+ */
+export function watchFleet({ registry, lines, intervalMs, now }: FleetMetricsDeps): () => void {
+  let latest: { overview: LinesOverview; atMs: number } | undefined
+  for (const [name, help, read] of GAUGES) {
+    new Gauge({
+      name: `ticket_line_${name}`,
+      help,
+      registers: [registry],
+      collect() {
+        // Two looks were missed: what was seen then says nothing about now.
+        if (latest === undefined || now() - latest.atMs > 3 * intervalMs) this.remove()
+        else this.set(read(latest.overview, now()))
+      },
+    })
+  }
+
+  let looking = false
+  function look(): void {
+    if (looking) return
+    looking = true
+    lines
+      .overview()
+      .then(
+        (overview) => {
+          latest = { overview, atMs: now() }
+        },
+        () => undefined,
+      )
+      .finally(() => {
+        looking = false
+      })
+  }
+  look()
+  const timer = setInterval(look, intervalMs)
+  timer.unref()
+  return () => clearInterval(timer)
+}
