@@ -30,7 +30,7 @@ export interface BuildCopy {
   remove(): void
 }
 
-const PACKAGES = ['packages/shared', 'packages/db', 'services/api', 'services/booking-worker']
+const SERVICES = ['services/api', 'services/booking-worker']
 const OWN_SCOPE = '@ticket-line'
 
 /**
@@ -41,7 +41,8 @@ const OWN_SCOPE = '@ticket-line'
 export function copyBuild(patches: Patch[] = []): BuildCopy {
   const root = mkdtempSync(path.join(realpathSync(tmpdir()), 'ticket-line-build-'))
   try {
-    for (const folder of PACKAGES) copyPackage(folder, root)
+    const packages = readdirSync(fromRoot('packages')).map((name) => `packages/${name}`)
+    for (const folder of [...packages, ...SERVICES]) copyPackage(folder, root)
     for (const patch of patches) applyPatch(path.join(root, patch.file), patch)
   } catch (error) {
     rmSync(root, { recursive: true, force: true })

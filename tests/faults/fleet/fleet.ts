@@ -91,10 +91,11 @@ export async function startFleet(options: FleetOptions = {}): Promise<Fleet> {
           (await fetch(`${slot.url}/readyz`, { signal: AbortSignal.timeout(1000) })).status === 200
         for (const slot of slots) {
           if (await until(() => isReady(slot), { timeoutMs })) continue
-          const said = slot
+          const now = slot
             .process()
             .logs.slice(-5)
             .map((line) => JSON.stringify(line))
+          const said = [...(slot.crashes().at(-1)?.lastLines ?? []), ...now]
           throw new Error(`${slot.name} is not ready. It said last:\n${said.join('\n')}`)
         }
       },
