@@ -5,6 +5,8 @@ import { expect } from 'vitest'
 import { type AppliedBatch, type ApplyDeps, applyJob } from '../../services/booking-worker/src/apply/index.js'
 import { createBase } from '../stack/system.ts'
 
+type Base = Awaited<ReturnType<typeof createBase>>
+
 /** A database with the worker's own way to decide jobs on it: no process, no Redis. */
 export interface LineKit {
   /** As a worker process connects. */
@@ -28,10 +30,11 @@ export interface KitJob {
   id(index: number): string
 }
 
-export async function createLineKit(): Promise<LineKit> {
-  const base = await createBase()
+/** @param base taken over: it is removed with the kit */
+export async function createLineKit(base?: Base): Promise<LineKit> {
+  const { databaseUrl, remove } = base ?? (await createBase())
   const database = createDatabase({
-    url: base.databaseUrl,
+    url: databaseUrl,
     poolSize: 8,
     applicationName: 'line test',
     connectTimeoutMs: 5000,
@@ -41,7 +44,7 @@ export async function createLineKit(): Promise<LineKit> {
     sessionSettings: KEYED_PLANS,
     onIdleError: () => undefined,
   })
-  const plain = new pg.Pool({ connectionString: base.databaseUrl, max: 3 })
+  const plain = new pg.Pool({ connectionString: databaseUrl, max: 3 })
   plain.on('error', () => undefined)
   const retries: unknown[] = []
   const applyDeps: ApplyDeps = {
@@ -69,7 +72,7 @@ export async function createLineKit(): Promise<LineKit> {
       }),
     async stop() {
       await Promise.all([database.close(), plain.end()])
-      await base.remove()
+      await remove()
     },
   }
 }

@@ -1,0 +1,134 @@
+import { afterEach, describe, expect, it } from 'vitest'
+import { until } from '../../scripts/lib/net.mjs'
+import type { LineService, SubmitResult } from '../../services/api/src/queue/index.js'
+import { ask, expectRowsAgree } from './line-kit.ts'
+import { createLineStack, type LineStack } from './line-stack.ts'
+
+let stack: LineStack
+afterEach(() => stack?.stop())
+
+const users = (count: number, from = 0): string[] =>
+  Array.from({ length: count }, (_, i) => `user-${from + i}`)
+
+function submitAll(
+  api: LineService,
+  eventId: number,
+  userIds: string[],
+  waitMs = 0,
+): Promise<SubmitResult[]> {
+  return Promise.all(userIds.map((userId) => api.submit(ask('book', eventId, userId), { waitMs })))
+}
+
+function countOf(results: SubmitResult[]): Record<string, number> {
+  const counts: Record<string, number> = {}
+  for (const { kind } of results) counts[kind] = (counts[kind] ?? 0) + 1
+  return counts
+}
+
+async function decidedCount(eventId: number): Promise<number> {
+  const [row] = await stack.kit.query<{ count: number }>(
+    'SELECT count(*)::int AS count FROM commands WHERE event_id = $1',
+    [eventId],
+  )
+  return row?.count ?? 0
+}
+
+const decided = (eventId: number, count: number) =>
+  until(async () => (await decidedCount(eventId)) === count, { timeoutMs: 20_000 })
+
+describe('a small bound of undecided commands', () => {
+  it('lets in as many, tells the others that it is busy, and is free again when they are decided', async () => {
+    stack = await createLineStack()
+    for (const eventId of [1, 2]) await stack.kit.createEvent(eventId, 3)
+    const apis = [await stack.api({ maxQueueDepth: 5 }), await stack.api({ maxQueueDepth: 5 })] as const
+
+    // All at once in one process, then one by one in another: the count is shared.
+    expect(countOf(await submitAll(apis[0], 1, users(4)))).toEqual({ accepted: 4 })
+    const results: SubmitResult[] = []
+    for (const userId of users(4, 10)) results.push(...(await submitAll(apis[1], 1, [userId])))
+    expect(results.map(({ kind }) => kind)).toEqual(['accepted', 'busy', 'busy', 'busy'])
+    expect(await stack.depth(1)).toBe('5')
+    // Another event has a line of its own.
+    expect(countOf(await submitAll(apis[0], 2, users(5)))).toEqual({ accepted: 5 })
+
+    await stack.worker()
+    expect(await decided(1, 5)).toBe(true)
+    expect(await until(async () => (await stack.depth(1)) === null, { timeoutMs: 5000 })).toBe(true)
+
+    expect(countOf(await submitAll(apis[1], 1, users(4, 20), 5000))).toEqual({ decided: 4 })
+    expect(await decidedCount(1)).toBe(9)
+    await expectRowsAgree(stack.kit)
+  })
+
+  it('is each event’s own also where events share a line', async () => {
+    stack = await createLineStack(1)
+    for (const eventId of [1, 2]) await stack.kit.createEvent(eventId, 3)
+    const api = await stack.api({ maxQueueDepth: 5 })
+
+    const [first, second] = await Promise.all([submitAll(api, 1, users(8)), submitAll(api, 2, users(3))])
+
+    expect(countOf(first ?? [])).toEqual({ accepted: 5, busy: 3 })
+    expect(countOf(second ?? [])).toEqual({ accepted: 3 })
+    expect([await stack.depth(1), await stack.depth(2)]).toEqual(['5', '3'])
+
+    await stack.worker()
+    expect(await decided(1, 5)).toBe(true)
+    expect(await decided(2, 3)).toBe(true)
+    expect(await until(async () => (await stack.depth(2)) === null, { timeoutMs: 5000 })).toBe(true)
+    expect(await stack.depth(1)).toBeNull()
+  })
+
+  it('of none at all lets nobody in, and nothing is stored', async () => {
+    stack = await createLineStack()
+    await stack.kit.createEvent(1, 3)
+    const api = await stack.api({ maxQueueDepth: 0 })
+
+    expect(countOf(await submitAll(api, 1, users(3), 1000))).toEqual({ busy: 3 })
+
+    expect(await stack.redis.exists(stack.key(1, 'wait'))).toBe(0)
+  })
+})
+
+describe('a large bound', () => {
+  it('costs nothing far from it, and the counts return to zero', async () => {
+    stack = await createLineStack()
+    await stack.kit.createEvent(1, 100)
+    const apis = [await stack.api(), await stack.api()] as const
+    await Promise.all([stack.worker(), stack.worker()])
+
+    const results = await Promise.all(
+      Array.from({ length: 6 }, (_, n) =>
+        submitAll(apis[n % 2 === 0 ? 0 : 1], 1, users(100, n * 100), 20_000),
+      ),
+    )
+
+    expect(countOf(results.flat())).toEqual({ decided: 600 })
+    expect(await until(async () => (await stack.depth(1)) === null, { timeoutMs: 5000 })).toBe(true)
+    await expectRowsAgree(stack.kit)
+  })
+
+  it('is kept to the command once it is near', async () => {
+    stack = await createLineStack()
+    await stack.kit.createEvent(1, 100)
+    const api = await stack.api({ maxQueueDepth: 5000 })
+    await stack.redis.hset(stack.key(1, 'depth'), '1', 4990)
+    // The first command tells this process how full the line is.
+    expect(countOf(await submitAll(api, 1, users(1)))).toEqual({ accepted: 1 })
+
+    expect(countOf(await submitAll(api, 1, users(20, 1)))).toEqual({ accepted: 9, busy: 11 })
+    expect(await stack.depth(1)).toBe('5000')
+  })
+
+  it('that was counted wrong by a crash is set straight when the line is empty', async () => {
+    stack = await createLineStack()
+    await stack.kit.createEvent(1, 100)
+    const api = await stack.api({ maxQueueDepth: 50 })
+    await stack.redis.hset(stack.key(1, 'depth'), '1', 49)
+    await stack.worker()
+
+    expect(countOf(await submitAll(api, 1, users(1), 5000))).toEqual({ decided: 1 })
+
+    expect(await until(async () => (await stack.depth(1)) === null, { timeoutMs: 5000 })).toBe(true)
+    expect(countOf(await submitAll(api, 1, users(30, 1), 5000))).toEqual({ decided: 30 })
+  })
+})

@@ -1,0 +1,133 @@
+import { createDatabase, type Pool } from '@ticket-line/db'
+import {
+  createLineRegistry,
+  createLog,
+  createPatientRedis,
+  depthKey,
+  type LineLayout,
+  lineNameOf,
+  linePrefix,
+} from '@ticket-line/shared'
+import { Redis } from 'ioredis'
+import { until } from '../../scripts/lib/net.mjs'
+import {
+  createLineClient,
+  type LineClientDeps,
+  type LineService,
+} from '../../services/api/src/queue/index.js'
+import { applyJob } from '../../services/booking-worker/src/apply/index.js'
+import type { WorkerConfig } from '../../services/booking-worker/src/config.js'
+import { startServing } from '../../services/booking-worker/src/serving.js'
+import { createBase } from '../stack/system.ts'
+import { createLineKit, type LineKit } from './line-kit.ts'
+
+/** The line with everything of it from the API's side to the worker's, without HTTP, in one process. */
+export interface LineStack {
+  kit: LineKit
+  layout: LineLayout
+  redisUrl: string
+  databaseUrl: string
+  redis: Redis
+  /** One more API process, as far as lines are concerned. */
+  api(overrides?: Partial<LineClientDeps>): Promise<LineService>
+  /** One more worker process. */
+  worker(): Promise<{ stop: () => Promise<void> }>
+  /** How many undecided commands are counted for an event; null where nothing is. */
+  depth(eventId: number): Promise<string | null>
+  /** Keys of the line itself. */
+  key(eventId: number, name: string): string
+  stop(): Promise<void>
+}
+
+const silent = createLog('test', 'silent')
+
+export async function createLineStack(lines = 0): Promise<LineStack> {
+  const base = await createBase()
+  const kit = await createLineKit(base)
+  const { redisUrl, databaseUrl } = base
+  const layout: LineLayout = { lines, shards: 1, keyPrefix: base.keyPrefix }
+  const redis = new Redis(redisUrl)
+  const closers: (() => unknown)[] = [() => redis.disconnect()]
+
+  function pool(overrides: { url?: string } = {}): Pool {
+    const database = createDatabase({
+      url: databaseUrl,
+      poolSize: 4,
+      applicationName: 'api line',
+      connectTimeoutMs: 800,
+      statementTimeoutMs: 5000,
+      idleInTransactionTimeoutMs: 3000,
+      onIdleError: () => undefined,
+      ...overrides,
+    })
+    closers.push(() => database.close())
+    return database.pool
+  }
+
+  return {
+    kit,
+    layout,
+    redisUrl,
+    databaseUrl,
+    redis,
+    async api(overrides = {}) {
+      const service = createLineClient({
+        redisUrl,
+        pool: overrides.pool ?? pool(),
+        layout,
+        maxQueueDepth: 20_000,
+        holdMs: 100,
+        redisTimeoutMs: 400,
+        probeMs: 250,
+        probeTimeoutMs: 500,
+        log: silent,
+        ...overrides,
+      })
+      closers.push(() => service.close())
+      await until(() => service.availability.redis() && service.availability.postgres(), { timeoutMs: 5000 })
+      return service
+    },
+    async worker() {
+      const connection = createPatientRedis(redisUrl)
+      connection.on('error', () => undefined)
+      const config = {
+        redisUrl,
+        layout,
+        times: { lockDurationMs: 1500, stalledIntervalMs: 500 },
+        lineIdleMs: 60_000,
+        maxOpenLines: 5000,
+        sweepIntervalMs: 10_000,
+        poolSize: 4,
+        shutdownGraceMs: 5000,
+      } as WorkerConfig
+      const serving = startServing({
+        config,
+        redis: connection,
+        registry: createLineRegistry(connection, layout, () => Date.now()),
+        apply: (job) => applyJob(kit.applyDeps, job),
+        onStalled: () => undefined,
+        log: silent,
+        now: () => Date.now(),
+      })
+      let stopped: Promise<void> | undefined
+      const stop = (): Promise<void> => {
+        stopped ??= serving.stop().then(() => connection.disconnect())
+        return stopped
+      }
+      closers.push(stop)
+      return { stop }
+    },
+    depth(eventId) {
+      const lineName = lineNameOf(eventId, layout)
+      return redis.hget(depthKey(linePrefix(lineName, layout), lineName), String(eventId))
+    },
+    key(eventId, name) {
+      const lineName = lineNameOf(eventId, layout)
+      return `${linePrefix(lineName, layout)}:${lineName}:${name}`
+    },
+    async stop() {
+      for (const close of closers.reverse()) await close()
+      await kit.stop()
+    },
+  }
+}
