@@ -1,0 +1,201 @@
+import { createDatabase, findStoredCommands } from '@ticket-line/db'
+import { afterEach, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
+import { until } from '../../scripts/lib/net.mjs'
+import type { LineService, SubmitResult } from '../../services/api/src/queue/index.js'
+import type { Treatment } from '../faults/proxy/link.ts'
+import { apiRedis, plainPostgres } from '../faults/proxy/moments.ts'
+import { startProxy, type TcpProxy } from '../faults/proxy/tcp-proxy.ts'
+import { ask, expectRowsAgree } from './line-kit.ts'
+import { createLineStack, type LineStack } from './line-stack.ts'
+
+let stack: LineStack
+let redisProxy: TcpProxy
+let postgresProxy: TcpProxy
+/** What is done to the next add. */
+let nextAdd: Treatment | undefined
+let api: LineService
+
+beforeEach(async () => {
+  stack = await createLineStack()
+  await stack.kit.createEvent(1, 100)
+  nextAdd = undefined
+  redisProxy = await proxyTo(stack.redisUrl, (moment) => {
+    if (moment !== 'add') return undefined
+    const treatment = nextAdd
+    nextAdd = undefined
+    return treatment
+  })
+  postgresProxy = await proxyTo(stack.databaseUrl)
+  const database = createDatabase({
+    url: through(stack.databaseUrl, postgresProxy),
+    poolSize: 4,
+    applicationName: 'api line',
+    connectTimeoutMs: 800,
+    statementTimeoutMs: 5000,
+    idleInTransactionTimeoutMs: 3000,
+    onIdleError: () => undefined,
+  })
+  onTestFinished(() => database.close().catch(() => undefined))
+  api = await stack.api({ redisUrl: through(stack.redisUrl, redisProxy), pool: database.pool })
+  // The first add of a connection brings its script along, and so does not look like the others.
+  await api.submit(ask('book', 1, 'warm-up'), { waitMs: 0 })
+})
+afterEach(async () => {
+  redisProxy?.mend()
+  postgresProxy?.mend()
+  await stack?.stop()
+  await Promise.all([redisProxy?.close(), postgresProxy?.close()])
+})
+
+function proxyTo(
+  url: string,
+  treat: Parameters<typeof startProxy>[0]['treat'] = () => undefined,
+): Promise<TcpProxy> {
+  const { hostname, port, protocol } = new URL(url)
+  const wire = protocol === 'redis:' ? apiRedis : plainPostgres
+  return startProxy({ target: { host: hostname, port: Number(port) }, wire, treat })
+}
+
+function through(url: string, proxy: TcpProxy): string {
+  const other = new URL(url)
+  other.hostname = '127.0.0.1'
+  other.port = String(proxy.port)
+  return other.toString()
+}
+
+async function book(userId: string, waitMs: number): Promise<{ result: SubmitResult; tookMs: number }> {
+  const startedAt = performance.now()
+  const result = await api.submit(ask('book', 1, userId), { waitMs })
+  return { result, tookMs: performance.now() - startedAt }
+}
+
+async function storedOutcome({ result }: { result: SubmitResult }): Promise<string | undefined> {
+  const commandId = 'commandId' in result ? (result.commandId as string) : ''
+  const [stored] = await findStoredCommands(stack.kit.database.pool, [commandId])
+  return stored?.outcome.outcome
+}
+
+const bookingsOf = async (userId: string): Promise<number> =>
+  (await stack.kit.query('SELECT FROM bookings WHERE user_id = $1', [userId])).length
+
+/** Everything that stands in the line is decided. */
+async function serveAll(): Promise<void> {
+  await stack.worker()
+  const left = async () =>
+    (await stack.redis.llen(stack.key(1, 'wait'))) + (await stack.redis.llen(stack.key(1, 'active')))
+  expect(await until(async () => (await left()) === 0, { timeoutMs: 10_000 })).toBe(true)
+}
+
+describe('an add whose reply is lost', () => {
+  it('but which arrived is accepted, and has one effect', async () => {
+    nextAdd = { kind: 'cut-after' }
+
+    const booked = await book('ann', 0)
+
+    expect(booked.result.kind).toBe('accepted')
+    expect(booked.tookMs).toBeLessThan(1000)
+    await serveAll()
+    expect(await storedOutcome(booked)).toBe('booked')
+    expect(await bookingsOf('ann')).toBe(1)
+  })
+
+  it('and which never arrived is refused within a second, for good', async () => {
+    nextAdd = { kind: 'cut-before' }
+
+    const booked = await book('ann', 5000)
+
+    expect(booked).toMatchObject({ result: { kind: 'unavailable', commandId: expect.any(String) } })
+    expect(booked.tookMs).toBeLessThan(1000)
+    expect(await storedOutcome(booked)).toBe('refused')
+    await serveAll()
+    expect(await bookingsOf('ann')).toBe(0)
+  })
+
+  it('and which arrives when the client has heard 503 takes no effect', async () => {
+    nextAdd = { kind: 'late', ms: 1500 }
+
+    const booked = await book('ann', 5000)
+    expect(booked.result.kind).toBe('unavailable')
+    expect(booked.tookMs).toBeLessThan(1000)
+
+    expect(
+      await until(async () => (await stack.redis.llen(stack.key(1, 'wait'))) === 2, { timeoutMs: 5000 }),
+    ).toBe(true)
+    await serveAll()
+    expect(await storedOutcome(booked)).toBe('refused')
+    expect(await bookingsOf('ann')).toBe(0)
+    // The same person, asking again, is somebody like any other.
+    expect((await book('ann', 5000)).result).toMatchObject({
+      kind: 'decided',
+      outcome: { outcome: 'booked' },
+    })
+    await expectRowsAgree(stack.kit)
+  })
+
+  it('is unknown where PostgreSQL does not answer either, and its id tells later', async () => {
+    nextAdd = { kind: 'late', ms: 1500 }
+    const pending = book('ann', 5000)
+    await until(() => nextAdd === undefined, { timeoutMs: 1000 })
+    postgresProxy.hold()
+
+    const booked = await pending
+
+    expect(booked).toMatchObject({ result: { kind: 'unknown', commandId: expect.any(String) } })
+    expect(booked.tookMs).toBeLessThan(1000)
+    postgresProxy.mend()
+    await until(async () => (await stack.redis.llen(stack.key(1, 'wait'))) === 2, { timeoutMs: 5000 })
+    await serveAll()
+    expect(await bookingsOf('ann')).toBe((await storedOutcome(booked)) === 'booked' ? 1 : 0)
+  })
+})
+
+describe('a server that is away', () => {
+  it('is told at once when it is Redis, and nothing comes later', async () => {
+    redisProxy.sever()
+    expect(await until(() => !api.availability.redis(), { timeoutMs: 3000 })).toBe(true)
+
+    const booked = await book('ann', 5000)
+
+    expect(booked).toMatchObject({ result: { kind: 'unavailable' } })
+    expect(booked.tookMs).toBeLessThan(200)
+    redisProxy.mend()
+    expect(await until(() => api.availability.redis(), { timeoutMs: 5000 })).toBe(true)
+    await serveAll()
+    expect(await bookingsOf('ann')).toBe(0)
+    expect((await book('ann', 5000)).result.kind).toBe('decided')
+  })
+
+  it('is told within a second when it is a Redis that froze', async () => {
+    redisProxy.hold()
+
+    const booked = await Promise.all([book('ann', 5000), book('bob', 0)])
+
+    for (const { result, tookMs } of booked) {
+      expect(result.kind).toBe('unavailable')
+      expect(tookMs).toBeLessThan(1000)
+    }
+    redisProxy.mend()
+    await until(() => api.availability.redis(), { timeoutMs: 5000 })
+    await serveAll()
+    expect([await bookingsOf('ann'), await bookingsOf('bob')]).toEqual([0, 0])
+  })
+
+  it('and is PostgreSQL alone leaves a 202 to what was stored in Redis, and 503 to what comes', async () => {
+    const stored = book('ann', 2000)
+    await until(async () => (await stack.redis.llen(stack.key(1, 'wait'))) === 2, { timeoutMs: 2000 })
+    postgresProxy.hold()
+    expect(await until(() => !api.availability.postgres(), { timeoutMs: 3000 })).toBe(true)
+
+    const refused = await book('bob', 5000)
+    expect(refused).toMatchObject({ result: { kind: 'unavailable' } })
+    expect(refused.tookMs).toBeLessThan(200)
+    const accepted = await stored
+    expect(accepted.result.kind).toBe('accepted')
+    expect(accepted.tookMs).toBeLessThan(2250)
+
+    postgresProxy.mend()
+    await serveAll()
+    expect(await storedOutcome(accepted)).toBe('booked')
+    expect(await bookingsOf('bob')).toBe(0)
+  })
+})
