@@ -9,6 +9,7 @@ const asks: Asks & { kind: 'bookings' } = {
   cancelsInTen: 3,
   holders: 0,
   prepared: 4,
+  onFirstEvent: 0,
 }
 
 /** Two tickets: u0 booked and cancelled, so that u2 was promoted; u1 holds the other, u3 waits. */

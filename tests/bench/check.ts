@@ -70,7 +70,7 @@ function eventFaults({ events, claims }: StoredState): string[] {
 /** Who booked and did not cancel holds exactly one claim, of the right event; who cancelled holds none. */
 function claimFaults(
   { claims }: StoredState,
-  { firstEventId, events, holders }: Asks & { kind: 'bookings' },
+  asks: Asks & { kind: 'bookings' },
   booked: Uint8Array,
   canceled: Uint8Array,
 ): string[] {
@@ -82,7 +82,7 @@ function claimFaults(
   }
   const gone = new Set<string>()
   for (const [i, code] of canceled.entries()) {
-    if (code === result.canceled || code === result.withdrawn) gone.add(cancelerOf(i, holders).user)
+    if (code === result.canceled || code === result.withdrawn) gone.add(cancelerOf(i, asks.holders).user)
   }
   for (const user of gone) if (held.has(user)) faults.push(`${user} cancelled and still holds a claim`)
   for (const [i, code] of booked.entries()) {
@@ -91,7 +91,7 @@ function claimFaults(
     if (code === result.notSent && claim !== undefined) faults.push(`${user} never asked and holds a claim`)
     if ((code !== result.booked && code !== result.waiting) || gone.has(user)) continue
     if (claim === undefined) faults.push(`${user} was answered and holds nothing`)
-    else if (claim.eventId !== eventOf(i, firstEventId, events)) faults.push(`${user} holds another event`)
+    else if (claim.eventId !== eventOf(i, asks)) faults.push(`${user} holds another event`)
     else if (code === result.booked && claim.kind !== 'booking') faults.push(`${user} lost a ticket`)
   }
   return faults

@@ -22,6 +22,8 @@ export interface Run {
 
 /** Requests to prepare for each second where nothing is known yet: more than two cores serve. */
 const PREPARED_PER_SECOND = 20_000
+/** How long an open loop's warm-up and look at the capacity last where many requests are used. */
+const FAST_SECONDS = 5
 
 export interface RunOptions {
   servers: Servers
@@ -73,18 +75,37 @@ async function seed(client: pg.Client, { tables }: Deployment, task: Task): Prom
   await client.query('CHECKPOINT')
 }
 
-function asksOf({ load, positions, filled, events, cancelsInTen }: Task, knownRate?: number): Asks {
-  const known = knownRate === undefined ? undefined : knownRate * 1.6 + 500
-  const perSecond = { warmUp: known ?? PREPARED_PER_SECOND, measured: known ?? PREPARED_PER_SECOND }
-  if (load.kind === 'open') {
-    // Looking for its capacity goes as fast as it can, which the rate of earlier rounds tells nothing about.
-    const fixed = load.ratePerSecond === 'half' ? undefined : load.ratePerSecond * 1.6 + 500
-    perSecond.warmUp = fixed ?? PREPARED_PER_SECOND
-    perSecond.measured = fixed ?? perSecond.measured
+function asksOf(task: Task, knownRate?: number): Asks {
+  const { load, positions, filled, events, cancelsInTen } = task
+  if (positions) {
+    return {
+      kind: 'positions',
+      eventId: 1,
+      waiters: filled?.waiters ?? 0,
+      prepared: preparedFor(task, knownRate),
+    }
   }
-  const prepared = Math.ceil((perSecond.warmUp * load.warmUpMs + perSecond.measured * load.measuredMs) / 1000)
-  if (positions) return { kind: 'positions', eventId: 1, waiters: filled?.waiters ?? 0, prepared }
-  return { kind: 'bookings', firstEventId: 1, events, cancelsInTen, holders: filled?.holders ?? 0, prepared }
+  const fixedRate = load.kind === 'open' && load.ratePerSecond !== 'half'
+  return {
+    kind: 'bookings',
+    firstEventId: 1,
+    events,
+    cancelsInTen,
+    holders: filled?.holders ?? 0,
+    prepared: preparedFor(task, knownRate),
+    onFirstEvent: fixedRate ? PREPARED_PER_SECOND * FAST_SECONDS : 0,
+  }
+}
+
+/** Enough for the fastest: what is not used costs a little memory. */
+function preparedFor({ load }: Task, knownRate = PREPARED_PER_SECOND / 1.6): number {
+  const { warmUp, measuredMs } = load
+  const perSecond = knownRate * 1.6 + 500
+  const warmUpRequests = Math.max(warmUp.requests * 2, (perSecond * warmUp.ms) / 1000)
+  if (load.kind === 'closed') return Math.ceil(warmUpRequests + (perSecond * measuredMs) / 1000)
+  // Looking for its capacity goes as fast as it can, which the rate of earlier rounds tells nothing about.
+  const openRate = load.ratePerSecond === 'half' ? PREPARED_PER_SECOND / 2 : load.ratePerSecond * 1.6 + 500
+  return Math.ceil(PREPARED_PER_SECOND * FAST_SECONDS + (openRate * (measuredMs + 1000)) / 1000)
 }
 
 /** Runs the driver and reads the meter when it says that the window begins and ends. */

@@ -71,7 +71,7 @@ const compared: Record<string, Compared> = {
   },
 }
 
-const WARM_UP_MS = 2500
+const WARM_UP = { ms: 2500, requests: 4000, maxMs: 10_000 }
 const MEASURED_MS = 5000
 
 export const comparedNames = Object.keys(compared)
@@ -101,7 +101,7 @@ export function comparedWorkload(name: string, settings: WorkloadSettings): Work
 
 function loadOf(base: Compared, settings: WorkloadSettings): Task['load'] {
   const times = {
-    warmUpMs: settings.warmUpMs ?? WARM_UP_MS,
+    warmUp: settings.warmUpMs === undefined ? WARM_UP : { ...WARM_UP, ms: settings.warmUpMs },
     measuredMs: settings.measuredMs ?? base.measuredMs ?? MEASURED_MS,
   }
   const rate = settings.rate ?? base.rate

@@ -1,4 +1,4 @@
-import { type Asks, cancelerOf, type DriverReport, eventOf, result } from './plan.ts'
+import { type Asks, cancelerOf, type DriverReport, eventOf, result, scatter } from './plan.ts'
 import { createSigner, getRequest, postRequest, type RequestBook, writeRequests } from './requests.ts'
 import type { Answer } from './response.ts'
 
@@ -12,6 +12,8 @@ export interface Ask {
 export interface Asker {
   /** undefined once everything prepared was used */
   next(): Ask | undefined
+  /** Leaves out what is left of the bookings that are all of the first event. */
+  leaveFirstEvent(): void
   results(): Pick<DriverReport, 'booked' | 'canceled' | 'wrongAnswers'>
 }
 
@@ -39,14 +41,10 @@ export function createAsker(asks: Asks, jwtSecret: string, nowMs: number): Asker
 type Sign = ReturnType<typeof createSigner>
 type Note = (results: Uint8Array, index: number, code: number, answer: Answer) => void
 
-function bookings(
-  { firstEventId, events, cancelsInTen, holders, prepared }: Asks & { kind: 'bookings' },
-  sign: Sign,
-  note: Note,
-  wrongAnswers: Answer[],
-): Asker {
+function bookings(asks: Asks & { kind: 'bookings' }, sign: Sign, note: Note, wrongAnswers: Answer[]): Asker {
+  const { cancelsInTen, holders, prepared, onFirstEvent } = asks
   const cancels = Math.ceil((prepared * cancelsInTen) / 10)
-  const body = (booking: number) => `{"eventId":${eventOf(booking, firstEventId, events)}}`
+  const body = (booking: number) => `{"eventId":${eventOf(booking, asks)}}`
   const bookRequests = writeRequests(prepared - cancels, (i) =>
     postRequest('/book', sign(`u${i}`, `b${i}`), body(i)),
   )
@@ -92,6 +90,9 @@ function bookings(
       if (nextBooking === bookRequests.count) return undefined
       return ask(bookRequests, booked, nextBooking++, [result.booked, result.waiting])
     },
+    leaveFirstEvent() {
+      nextBooking = Math.max(nextBooking, onFirstEvent)
+    },
     results: () => ({ booked, canceled, wrongAnswers }),
   }
 }
@@ -102,7 +103,7 @@ function positions(
   note: Note,
   wrongAnswers: Answer[],
 ): Asker {
-  const waiterOf = (i: number) => eventOf(i, 0, waiters)
+  const waiterOf = (i: number) => scatter(i, waiters)
   const requests = writeRequests(prepared, (i) =>
     getRequest(`/events/${eventId}/me`, sign(`w${waiterOf(i)}`, `p${i}`)),
   )
@@ -120,6 +121,7 @@ function positions(
         },
       }
     },
+    leaveFirstEvent: () => undefined,
     results: () => ({ booked: found, canceled: new Uint8Array(0), wrongAnswers }),
   }
 }

@@ -1,5 +1,6 @@
 import type { Asker } from './asker.ts'
 import type { Connection } from './connection.ts'
+import type { WarmUp } from './plan.ts'
 import { createTally, type Tally } from './tally.ts'
 
 export interface Window {
@@ -12,7 +13,7 @@ export interface Window {
 export interface ClosedLoop {
   connections: readonly Connection[]
   asker: Asker
-  warmUpMs: number
+  warmUp: WarmUp
   measuredMs: number
   /** Told when the measured window begins and when it ends. */
   onWindow: (edge: 'start' | 'end') => void
@@ -23,19 +24,24 @@ export interface ClosedLoop {
  * warm-up without a gap, so that it begins with as many requests under way as it goes on with.
  * @returns when everything that was asked is answered
  */
-export function runClosedLoop({
-  connections,
-  asker,
-  warmUpMs,
-  measuredMs,
-  onWindow,
-}: ClosedLoop): Promise<Window> {
+export function runClosedLoop(loop: ClosedLoop): Promise<Window> {
+  const { connections, asker, warmUp, measuredMs, onWindow } = loop
   const tally = createTally()
-  const windowStart = performance.now() + warmUpMs
-  const windowEnd = windowStart + measuredMs
-  let started = false
+  const startedAtMs = performance.now()
+  let warmUpRequests = 0
+  let windowStart = Number.POSITIVE_INFINITY
   let endedAtMs: number | undefined
   let underWay = 0
+
+  function isWarm(nowMs: number): boolean {
+    const elapsedMs = nowMs - startedAtMs
+    return (++warmUpRequests >= warmUp.requests && elapsedMs >= warmUp.ms) || elapsedMs >= warmUp.maxMs
+  }
+
+  function startWindow(nowMs: number): void {
+    windowStart = nowMs
+    onWindow('start')
+  }
 
   function endWindow(nowMs: number): void {
     if (endedAtMs !== undefined) return
@@ -43,30 +49,32 @@ export function runClosedLoop({
     onWindow('end')
   }
 
-  return new Promise((resolve) => {
+  function count(sentAtMs: number, nowMs: number): void {
+    if (nowMs < windowStart) {
+      if (isWarm(nowMs)) startWindow(nowMs)
+    } else if (nowMs >= windowStart + measuredMs) endWindow(nowMs)
+    else if (endedAtMs === undefined) tally.add(nowMs - sentAtMs)
+  }
+
+  return new Promise((resolve, reject) => {
     function askOn(connection: Connection): void {
       const ask = endedAtMs === undefined ? asker.next() : undefined
-      if (ask === undefined) {
-        // Everything prepared was used, or the time is over.
-        endWindow(performance.now())
-        if (underWay === 0)
-          resolve({ tally, answeredInWindow: tally.count(), windowMs: (endedAtMs as number) - windowStart })
+      if (ask !== undefined) {
+        underWay++
+        const sentAtMs = performance.now()
+        connection.send(ask.request, (answer) => {
+          underWay--
+          ask.take(answer)
+          count(sentAtMs, performance.now())
+          askOn(connection)
+        })
         return
       }
-      underWay++
-      const sentAtMs = performance.now()
-      connection.send(ask.request, (answer) => {
-        const nowMs = performance.now()
-        underWay--
-        ask.take(answer)
-        if (nowMs >= windowEnd) endWindow(nowMs)
-        else if (nowMs >= windowStart && endedAtMs === undefined) {
-          if (!started) onWindow('start')
-          started = true
-          tally.add(nowMs - sentAtMs)
-        }
-        askOn(connection)
-      })
+      // The time is over, or everything prepared was used: the window is then as long as it became.
+      endWindow(performance.now())
+      if (underWay > 0) return
+      if (windowStart === Number.POSITIVE_INFINITY) reject(new Error('the warm-up used everything prepared'))
+      else resolve({ tally, answeredInWindow: tally.count(), windowMs: (endedAtMs as number) - windowStart })
     }
     for (const connection of connections) askOn(connection)
   })

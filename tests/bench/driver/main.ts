@@ -6,8 +6,10 @@ import { runOpenLoop, seededRandom } from './open-loop.ts'
 import type { DriverMessage, DriverPlan, DriverReport } from './plan.ts'
 
 const SEED = 20_260_101
-/** A closed loop's last stretch, long enough to tell how fast it goes once everything is warm. */
+/** Long enough to tell how fast a closed loop goes once everything is warm. */
 const CAPACITY_MS = 2000
+/** An open loop's own warm-up at its rate. */
+const SETTLE_MS = 1000
 
 function tell(message: DriverMessage): void {
   process.send?.(message)
@@ -29,7 +31,6 @@ async function drive(plan: DriverPlan): Promise<void> {
       return openConnection(target, fail)
     }),
   )
-  tell({ type: 'prepared' })
   const report = await run(plan, asker, connections)
   for (const connection of connections) connection.close()
   tell({ type: 'report', report })
@@ -43,28 +44,16 @@ async function run(plan: DriverPlan, asker: Asker, connections: Connection[]): P
     const window = await runClosedLoop({ ...common, ...load })
     return { ...figures(window), cpuMs: meter.cpuMs(), ...asker.results() }
   }
-  const { warmUpMs, measuredMs } = load
+  const { warmUp, measuredMs } = load
   const random = seededRandom(SEED)
   const quietly = { ...common, onWindow: () => undefined }
-  let { ratePerSecond } = load
-  if (ratePerSecond === 'half') ratePerSecond = (await findCapacity(quietly, warmUpMs)) / 2
-  else await runOpenLoop({ ...quietly, ratePerSecond, measuredMs: warmUpMs, random })
+  const { answeredInWindow, windowMs } = await runClosedLoop({ ...quietly, warmUp, measuredMs: CAPACITY_MS })
+  asker.leaveFirstEvent()
+  const capacity = answeredInWindow / (windowMs / 1000)
+  const ratePerSecond = load.ratePerSecond === 'half' ? capacity / 2 : load.ratePerSecond
+  await runOpenLoop({ ...quietly, ratePerSecond, measuredMs: SETTLE_MS, random })
   const { latenessP99Ms, ...window } = await runOpenLoop({ ...common, ratePerSecond, measuredMs, random })
   return { ...figures(window), ratePerSecond, latenessP99Ms, cpuMs: meter.cpuMs(), ...asker.results() }
-}
-
-/** @returns requests a second that a closed loop reached at the end of a warm-up */
-async function findCapacity(
-  loop: Omit<Parameters<typeof runClosedLoop>[0], 'warmUpMs' | 'measuredMs'>,
-  totalMs: number,
-): Promise<number> {
-  const measuredMs = Math.min(totalMs, CAPACITY_MS)
-  const { answeredInWindow, windowMs } = await runClosedLoop({
-    ...loop,
-    warmUpMs: totalMs - measuredMs,
-    measuredMs,
-  })
-  return answeredInWindow / (windowMs / 1000)
 }
 
 function figures({ tally, answeredInWindow, windowMs }: Window) {

@@ -20,15 +20,27 @@ export type Asks =
       holders: number
       /** Requests made and signed before the start; the run ends early when they are used up. */
       prepared: number
+      /** So many of the first bookings are all of the first event: a warm-up that opens nothing else. */
+      onFirstEvent: number
     }
   /** `GET /events/1/me` of random ones of the users `w0`, `w1`, … who wait in that order. */
   | { kind: 'positions'; eventId: number; waiters: number; prepared: number }
 
 /** Closed: each connection asks again when it was answered. Open: requests come when they are due, whatever was answered. */
 export type Load =
-  | { kind: 'closed'; warmUpMs: number; measuredMs: number }
+  | { kind: 'closed'; warmUp: WarmUp; measuredMs: number }
   /** `half`: half of what a closed loop reached at the end of the warm-up. */
-  | { kind: 'open'; ratePerSecond: number | 'half'; warmUpMs: number; measuredMs: number }
+  | { kind: 'open'; ratePerSecond: number | 'half'; warmUp: WarmUp; measuredMs: number }
+
+/**
+ * A closed loop that lasts at least `ms` and `requests`, so that compilers have done their work whoever is measured,
+ * but no longer than `maxMs`.
+ */
+export interface WarmUp {
+  ms: number
+  requests: number
+  maxMs: number
+}
 
 /** Result codes of single requests; 0 was never sent. */
 export const result = {
@@ -63,18 +75,22 @@ export interface DriverReport {
 }
 
 export type DriverMessage =
-  | { type: 'prepared' }
   /** The measured window begins or ends now. */
   | { type: 'window'; edge: 'start' | 'end' }
   | { type: 'report'; report: DriverReport }
   | { type: 'failed'; message: string }
 
-/** Evenly and without a pattern in time (the finalizer of MurmurHash3). */
-export function eventOf(user: number, firstEventId: number, events: number): number {
-  let hash = user + 1
+/** The event that a user books. */
+export function eventOf(user: number, asks: Asks & { kind: 'bookings' }): number {
+  return user < asks.onFirstEvent ? asks.firstEventId : asks.firstEventId + scatter(user, asks.events)
+}
+
+/** Spreads numbers evenly over 0 to `buckets` - 1, without a pattern in time (the finalizer of MurmurHash3). */
+export function scatter(value: number, buckets: number): number {
+  let hash = value + 1
   hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b)
   hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35)
-  return firstEventId + (((hash ^ (hash >>> 16)) >>> 0) % events)
+  return ((hash ^ (hash >>> 16)) >>> 0) % buckets
 }
 
 /** Who the n-th cancel is for: the holders first, then those who booked, in their order. */
