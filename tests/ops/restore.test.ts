@@ -1,0 +1,134 @@
+import { Redis } from 'ioredis'
+import { afterEach, describe, expect, it } from 'vitest'
+import { createEmptyDatabase } from '../stack/databases.ts'
+import { type System, startSystem } from '../stack/system.ts'
+import { runOps } from './run-ops.ts'
+
+const SLOW = { timeout: 180_000 }
+const EVENT = 1
+const TICKETS = 5
+
+let system: System
+let redis: Redis
+afterEach(async () => {
+  redis?.disconnect()
+  await system?.stop()
+}, 120_000)
+
+async function start(): Promise<void> {
+  system = await startSystem()
+  redis = new Redis(system.redisUrl, { maxRetriesPerRequest: null })
+  const token = await system.token('olga', 'organizer')
+  await system.api.post('/initialize', { eventId: EVENT, totalTickets: TICKETS }, { token })
+}
+
+/** Books and gives the public id of the command. */
+async function book(userId: string, headers: Record<string, string> = {}): Promise<string> {
+  const token = await system.token(userId)
+  const answer = await system.api.post('/book', { eventId: EVENT }, { token, headers })
+  expect([200, 202]).toContain(answer.status)
+  return answer.headers.get('location') as string
+}
+
+async function outcomeOf(location: string, userId: string): Promise<string> {
+  const headers = { prefer: 'wait=20' }
+  const { body } = await system.api.get(location, { token: await system.token(userId), headers })
+  return body.outcome ?? body.code
+}
+
+async function stopServices(): Promise<void> {
+  const running = [...system.apis.splice(0), ...system.workers.splice(0)]
+  await Promise.all(running.map((process) => process.stop()))
+}
+
+async function stopWorkers(): Promise<void> {
+  await Promise.all(system.workers.splice(0).map((worker) => worker.stop()))
+}
+
+/** A copy of everything that is in Redis for this installation, as a snapshot on disk would hold it. */
+async function snapshotRedis(): Promise<Map<string, Buffer>> {
+  const keys = await redis.keys(`${system.keyPrefix}*`)
+  const dumps = await Promise.all(keys.map(async (key) => [key, await redis.dumpBuffer(key)] as const))
+  return new Map(dumps.flatMap(([key, dump]) => (dump === null ? [] : [[key, dump] as const])))
+}
+
+async function restoreRedis(snapshot: Map<string, Buffer>): Promise<void> {
+  const keys = await redis.keys(`${system.keyPrefix}*`)
+  if (keys.length > 0) await redis.del(...keys)
+  for (const [key, dump] of snapshot) await redis.restore(key, 0, dump)
+}
+
+async function drained(env: Record<string, string>): Promise<void> {
+  expect((await runOps(['drain', '--timeout', '60', '--json'], env)).data.ok).toBe(true)
+  const verified = await runOps(['verify', '--json'], env)
+  expect(verified.data.checks.filter((check: { broken: number }) => check.broken > 0)).toEqual([])
+}
+
+describe('a Redis of yesterday beside a newer PostgreSQL', SLOW, () => {
+  it('decides nothing a second time, and gives the answers that were given', async () => {
+    await start()
+    await stopWorkers()
+    const waiting = new Map<string, string>()
+    for (let i = 0; i < 8; i++) waiting.set(`user-${i}`, await book(`user-${i}`, { prefer: 'respond-async' }))
+    const yesterday = await snapshotRedis()
+    await system.addWorker()
+    const first = new Map<string, string>()
+    for (const [userId, location] of waiting) first.set(userId, await outcomeOf(location, userId))
+    await book('late')
+    const before = (await system.api.get(`/status/${EVENT}`)).body
+
+    await stopServices()
+    await restoreRedis(yesterday)
+    await system.addWorker()
+    await system.addApi()
+    await drained(system.env)
+
+    expect((await system.api.get(`/status/${EVENT}`)).body).toEqual(before)
+    expect(before).toEqual({ eventId: EVENT, availableTickets: 0, waitingListCount: 4 })
+    for (const [userId, location] of waiting)
+      expect(await outcomeOf(location, userId)).toBe(first.get(userId))
+  })
+})
+
+describe('a PostgreSQL of yesterday beside a newer Redis', SLOW, () => {
+  it('loses what was decided since, and decides each waiting command once', async () => {
+    await start()
+    for (const userId of ['ada', 'bob']) await book(userId)
+    await stopServices()
+    const backup = await createEmptyDatabase(
+      system.databaseUrl,
+      new URL(system.databaseUrl).pathname.slice(1),
+    )
+    try {
+      await system.addApi()
+      await system.addWorker()
+      const lost = await book('cleo', { 'idempotency-key': 'k' })
+      await stopWorkers()
+      const waiting = new Map<string, string>()
+      for (let i = 0; i < 6; i++)
+        waiting.set(`user-${i}`, await book(`user-${i}`, { prefer: 'respond-async' }))
+      await stopServices()
+
+      const env = { DATABASE_URL: backup.url }
+      await system.addWorker(env)
+      await system.addApi(env)
+      await drained({ ...system.env, ...env })
+
+      const outcomes = []
+      for (const [userId, location] of waiting) outcomes.push(await outcomeOf(location, userId))
+      expect(outcomes).toEqual(['booked', 'booked', 'booked', 'waiting', 'waiting', 'waiting'])
+      expect(await outcomeOf(lost, 'cleo')).toBe('job_not_found')
+      // Whoever asks again with the same key is a new request, and gets an answer that holds.
+      expect(await outcomeOf(await book('cleo', { 'idempotency-key': 'k' }), 'cleo')).toBe('waiting')
+      await drained({ ...system.env, ...env })
+      expect((await system.api.get(`/status/${EVENT}`)).body).toEqual({
+        eventId: EVENT,
+        availableTickets: 0,
+        waitingListCount: 4,
+      })
+    } finally {
+      await stopServices()
+      await backup.drop()
+    }
+  })
+})
