@@ -1,0 +1,108 @@
+import type { Random } from '../../faults/random.ts'
+
+/** A call, the least a caller must be, and what its body is made of where it has one. */
+export interface FuzzRoute {
+  method: string
+  path: string
+  needs: 'nothing' | 'token' | 'staff' | 'admin'
+  body?: Record<string, unknown>
+}
+
+// Too short to be anybody's: what passes would cost a hash each time, and the hashes are few by design.
+const password = 'short'
+
+export const FUZZ_ROUTES: readonly FuzzRoute[] = [
+  { method: 'POST', path: '/register', needs: 'nothing', body: { userId: 'u', password } },
+  { method: 'POST', path: '/login', needs: 'nothing', body: { userId: 'u', password } },
+  { method: 'POST', path: '/token/refresh', needs: 'nothing', body: { refreshToken: 'x' } },
+  { method: 'POST', path: '/logout', needs: 'nothing', body: { refreshToken: 'x' } },
+  { method: 'POST', path: '/book', needs: 'token', body: { eventId: 1 } },
+  { method: 'POST', path: '/cancel', needs: 'token', body: { eventId: 1 } },
+  { method: 'GET', path: '/jobs/:id', needs: 'token' },
+  { method: 'GET', path: '/events/:id/me', needs: 'token' },
+  { method: 'POST', path: '/initialize', needs: 'staff', body: { eventId: 1, totalTickets: 9 } },
+  { method: 'GET', path: '/events/:id/bookings', needs: 'staff' },
+  { method: 'GET', path: '/events/:id/waiting-list', needs: 'staff' },
+  { method: 'PUT', path: '/users/:id/role', needs: 'admin', body: { role: 'admin' } },
+  { method: 'PUT', path: '/users/:id/disabled', needs: 'admin', body: { disabled: true } },
+  { method: 'GET', path: '/admin/queues', needs: 'admin' },
+  { method: 'GET', path: '/admin/queues/api/queues', needs: 'admin' },
+  { method: 'PUT', path: '/admin/queues/api/queues/event-1/:id', needs: 'admin', body: {} },
+  { method: 'GET', path: '/status/:id', needs: 'nothing' },
+  { method: 'GET', path: '/events', needs: 'nothing' },
+  { method: 'GET', path: '/livez', needs: 'nothing' },
+  { method: 'GET', path: '/docs', needs: 'nothing' },
+  { method: 'POST', path: '/admin/login', needs: 'nothing', body: { userId: 'u', password } },
+]
+
+const IDS = [
+  '1',
+  '2',
+  '3',
+  '40',
+  '0',
+  '-1',
+  '01',
+  '1.0',
+  '1e3',
+  '9007199254740991',
+  '9007199254740992',
+  '99999999999999999999',
+  'NaN',
+  'Infinity',
+  '0x1',
+  '%31',
+  '１',
+  '%00',
+  '%0a',
+  '%2f',
+  '%ff',
+  '%',
+  '%zz',
+  '%c0%af',
+  '%ed%a0%80',
+  '..',
+  '.',
+  '*',
+  ':eventId',
+  '__proto__',
+  'constructor',
+  'event-1.000000000aaaaaaaaaaaa.1.0',
+  'event-1.000000000aaaaaaaaaaaa.999999.255',
+  'line-0.x.1.0',
+  'event-1.',
+  '{s0}',
+  "1'--",
+  '1;DROP',
+  '$1',
+  '\\',
+  '',
+  'u1',
+  'null',
+  'undefined',
+  '%F0%9F%8E%9F',
+]
+
+/** The path with an id in it, mostly a strange one, and perhaps a query. */
+export function fillPath(path: string, random: Random): string {
+  const filled = path.replace(':id', () =>
+    random.chance(0.3) ? String(random.between(1, 3)) : random.pick(IDS),
+  )
+  if (random.chance(0.75)) return filled
+  const names = ['limit', 'after', 'x', 'access_token', '__proto__', 'page', '%00', '']
+  const values = [
+    '1',
+    '1000',
+    '1001',
+    '-1',
+    '',
+    'e30',
+    'WyJldmVudHMiLDFd',
+    '%',
+    '%ff',
+    '1&limit=2',
+    'a'.repeat(50),
+    '[]',
+  ]
+  return `${filled}?${random.pick(names)}=${random.pick(values)}`
+}
