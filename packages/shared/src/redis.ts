@@ -79,7 +79,7 @@ export function writeTogether(redis: Redis): void {
   const { stream } = redis
   if (stream === undefined || stream.writableCorked > 0) return
   stream.cork()
-  // The first of the two runs once no promise callback is left, so behind everything that they send; the second, behind
-  // what others have put off in the same way.
-  process.nextTick(() => process.nextTick(() => stream.uncork()))
+  // A tick asked for in a promise callback runs once none is left, so behind everything that they send; the second tick,
+  // behind what others have put off in the same way.
+  queueMicrotask(() => process.nextTick(() => process.nextTick(() => stream.uncork())))
 }
