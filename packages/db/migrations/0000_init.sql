@@ -67,7 +67,6 @@ CREATE TABLE "refresh_tokens" (
 	"family_id" uuid NOT NULL,
 	"user_id" text collate "C" NOT NULL,
 	"expires_at" timestamp (6) with time zone NOT NULL,
-	"spent_at" timestamp (6) with time zone,
 	"created_at" timestamp (6) with time zone DEFAULT now() NOT NULL
 );
 --> statement-breakpoint

@@ -42,7 +42,10 @@ export const users = pgTable(
   ],
 )
 
-/** One-time refresh tokens. All that come from one login are a family; reuse of a spent one ends it. */
+/**
+ * One-time refresh tokens. All that come from one login are a family and one row: each use swaps the hash in place, and a
+ * token of the family that does not match it any more has been used before, which ends the family.
+ */
 export const refreshTokens = pgTable(
   'refresh_tokens',
   {
@@ -51,8 +54,6 @@ export const refreshTokens = pgTable(
     familyId: uuid('family_id').notNull(),
     userId: id('user_id').notNull(),
     expiresAt: at('expires_at').notNull(),
-    /** When it was exchanged for its successor; null while it is good. */
-    spentAt: at('spent_at'),
     createdAt: at('created_at').notNull().defaultNow(),
   },
   (table) => [

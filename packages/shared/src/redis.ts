@@ -1,4 +1,6 @@
 import { Redis, type RedisOptions } from 'ioredis'
+import { ConfigError } from './env.js'
+import type { Log } from './log.js'
 
 /** What a caller may add to a profile. */
 export type ConnectionExtras = Omit<RedisOptions, 'replyMapping'>
@@ -54,6 +56,27 @@ export async function readDurability(redis: Redis): Promise<RedisDurability | un
   } catch {
     return undefined
   }
+}
+
+/**
+ * Looks whether a Redis keeps what it is given. What may lose accepted commands is logged.
+ * @throws ConfigError in production, where it may evict: an accepted command could vanish
+ */
+export async function checkDurability(
+  redis: Redis,
+  { production, log }: { production: boolean; log: Log },
+): Promise<void> {
+  const durability = await readDurability(redis)
+  if (durability === undefined) {
+    log.warn('Redis does not tell its settings: make sure that it never evicts')
+    return
+  }
+  if (durability.maxmemoryPolicy !== 'noeviction') {
+    const message = `Redis may evict accepted commands: set maxmemory-policy noeviction (it is ${durability.maxmemoryPolicy})`
+    if (production) throw new ConfigError(message)
+    log.warn(message)
+  }
+  if (!durability.appendOnly) log.warn('Redis is not append-only: a restart of it loses accepted commands')
 }
 
 /**

@@ -1,15 +1,13 @@
 import { assertMigrated, createDatabase, KEYED_PLANS } from '@ticket-line/db'
 import {
   type Closers,
-  ConfigError,
+  checkDurability,
   connectionName,
   createLineRegistry,
   createPatientRedis,
   type Log,
-  readDurability,
 } from '@ticket-line/shared'
 import { createPoolMetrics, createRegistry, startTracing, watchServers } from '@ticket-line/telemetry'
-import type { Redis } from 'ioredis'
 import { type AppliedBatch, applyJob } from './apply/index.js'
 import type { WorkerConfig } from './config.js'
 import { watchFleet } from './fleet-metrics.js'
@@ -62,7 +60,7 @@ export async function startWorker(
   const redis = createPatientRedis(config.redisUrl, { connectionName: connectionName('worker', layout) })
   redis.on('error', (error) => log.warn({ err: error }, 'Redis connection error'))
   closers.push('redis', () => redis.disconnect())
-  await checkRedis(config, redis, log)
+  await checkDurability(redis, { production: config.production, log })
 
   const registry = createLineRegistry(redis, layout, now)
   let serving: Serving
@@ -140,16 +138,4 @@ export async function startWorker(
   })
   closers.push('health', () => health.close())
   return { port: health.port }
-}
-
-async function checkRedis(config: WorkerConfig, redis: Redis, log: Log): Promise<void> {
-  const durability = await readDurability(redis)
-  if (durability === undefined)
-    return log.warn('Redis does not tell its settings: make sure that it never evicts')
-  if (durability.maxmemoryPolicy !== 'noeviction') {
-    const message = `Redis may evict accepted commands: set maxmemory-policy noeviction (it is ${durability.maxmemoryPolicy})`
-    if (config.production) throw new ConfigError(message)
-    log.warn(message)
-  }
-  if (!durability.appendOnly) log.warn('Redis is not append-only: a restart of it loses accepted commands')
 }
