@@ -26,6 +26,8 @@ export interface LinkRules {
 
 /** One connection through the proxy. */
 export interface Link {
+  /** Moments that were seen in its commands so far. */
+  seen: ReadonlySet<Moment>
   cut(): void
   hold(): void
   release(): void
@@ -48,6 +50,7 @@ export function createLink(client: Socket, upstream: Socket, { wire, treat }: Li
   let done = false
   let held = false
   const heldBack: Buffer[] = []
+  const seen = new Set<Moment>()
 
   client.setNoDelay(true)
   upstream.setNoDelay(true)
@@ -85,6 +88,7 @@ export function createLink(client: Socket, upstream: Socket, { wire, treat }: Li
       return
     }
     const moment = wire.inCommand(frame)
+    if (moment !== undefined) seen.add(moment)
     const treatment = moment === undefined ? undefined : treat(moment)
     switch (treatment?.kind) {
       case undefined:
@@ -154,6 +158,7 @@ export function createLink(client: Socket, upstream: Socket, { wire, treat }: Li
   upstream.on('close', () => client.resetAndDestroy())
 
   return {
+    seen,
     cut,
     hold() {
       held = true

@@ -2,7 +2,8 @@ import { createPostgresFramer, createRespFramer, type Framer } from './frames.ts
 
 /** Moments in the life of a job at which a lost or late reply hurts most. */
 export const MOMENTS = ['add', 'fetch', 'completion', 'commit', 'reply-stream'] as const
-export type Moment = (typeof MOMENTS)[number]
+/** `reply-read` is the question behind `reply-stream`: nothing is lost with it, but it tells the connection. */
+export type Moment = (typeof MOMENTS)[number] | 'reply-read'
 
 /** How the moments of one kind of connection are told, by what stands in the bytes: digests of scripts change. */
 export interface Wire {
@@ -24,8 +25,12 @@ function isScriptOn(frame: Buffer, key: RegExp): boolean {
 /** API and Redis: jobs go in, answers come out of the reply stream. */
 export const apiRedis: Wire = {
   createFramer: createRespFramer,
-  inCommand: (frame) =>
-    frame.includes('"commands":[') && isScriptOn(frame, /:wait\r\n/) ? 'add' : undefined,
+  inCommand(frame) {
+    if (frame.includes('"commands":[') && isScriptOn(frame, /:wait\r\n/)) return 'add'
+    return frame.includes(':replies:') && /^\*\d+\r\n\$5\r\nxread/i.test(frame.toString('latin1', 0, 20))
+      ? 'reply-read'
+      : undefined
+  },
   inReply: (chunk) => (chunk.includes('"outcomes":[') ? 'reply-stream' : undefined),
 }
 

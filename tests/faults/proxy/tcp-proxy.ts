@@ -1,5 +1,6 @@
 import { type AddressInfo, createServer, type Server, type Socket, connect as tcpConnect } from 'node:net'
 import { createLink, type Link, type LinkRules } from './link.ts'
+import type { Moment } from './moments.ts'
 
 export interface ProxyOptions extends LinkRules {
   target: { host: string; port: number }
@@ -10,8 +11,8 @@ export interface TcpProxy {
   port: number
   /** Connections that are open now. */
   openCount(): number
-  /** Resets every connection. */
-  cutAll(): void
+  /** Resets every connection, or those on which a moment was seen, and gives their number. */
+  cutAll(seen?: Moment): number
   /** Resets every connection and refuses new ones until `mend`. */
   sever(): void
   /** Forwards nothing in either direction and closes nothing, until `mend`. */
@@ -41,8 +42,10 @@ export async function startProxy(options: ProxyOptions): Promise<TcpProxy> {
     server.once('error', reject)
     server.listen(0, '127.0.0.1', resolve)
   })
-  const cutAll = (): void => {
-    for (const link of links) link.cut()
+  const cutAll = (seen?: Moment): number => {
+    const cut = [...links].filter((link) => seen === undefined || link.seen.has(seen))
+    for (const link of cut) link.cut()
+    return cut.length
   }
   return {
     port: (server.address() as AddressInfo).port,

@@ -1,9 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { Redis } from 'ioredis'
 import { isAck } from '../check/answers.ts'
 import { check } from '../check/check.ts'
+import type { Slot } from '../fleet/slot.ts'
 import { sendCommand, wishOf } from '../load/send.ts'
 import { openStage } from '../stage.ts'
+import { endingsOf } from '../summary.ts'
 import { atMost, percentile, type Scenario } from './scenario.ts'
 
 const WAITS = 10_000
@@ -19,7 +20,7 @@ export const waits: Scenario = {
     '10,000 waits while the reply connections are killed every 200 ms and the workers come and go: each answered by its deadline + 250 ms',
   async run({ scale, patches = [], say }) {
     const stage = await openStage({ patches })
-    const killer = startKilling(stage.fleet.redis.url)
+    const killer = startKilling(stage.fleet.apis)
     let done = false
     try {
       for (let eventId = 1; eventId <= EVENTS; eventId++) await stage.createEvent(eventId, 20)
@@ -53,7 +54,7 @@ export const waits: Scenario = {
       const late = lateBy.filter((ms) => ms > LATE_BY_MS).length
       const atDeadline = commands.filter((call) => call.answer?.status === 202).length
       const unanswered = commands.filter((call) => !isAck(call.answer)).length
-      say(`${killer.count()} connections killed`)
+      say(endingsOf(stage.history))
       return {
         figures: {
           waits: commands.length,
@@ -79,23 +80,10 @@ export const waits: Scenario = {
 }
 
 /** Kills every connection that reads a reply stream, again and again. */
-function startKilling(redisUrl: string): { count: () => number; stop: () => void } {
-  const redis = new Redis(redisUrl)
-  redis.on('error', () => undefined)
+function startKilling(apis: Slot[]): { count: () => number; stop: () => void } {
   let count = 0
-  const timer = setInterval(async () => {
-    const clients = ((await redis.client('LIST').catch(() => '')) as string).split('\n')
-    for (const line of clients) {
-      const id = /^id=(\d+)/.exec(line)?.[1]
-      if (id === undefined || !/ cmd=xread/.test(line)) continue
-      count += Number(await redis.client('KILL', 'ID', id).catch(() => 0))
-    }
+  const timer = setInterval(() => {
+    for (const api of apis) count += api.redisLink.cutAll('reply-read')
   }, KILL_EVERY_MS)
-  return {
-    count: () => count,
-    stop() {
-      clearInterval(timer)
-      redis.disconnect()
-    },
-  }
+  return { count: () => count, stop: () => clearInterval(timer) }
 }
