@@ -1,6 +1,8 @@
 /** An answer as far as a judge of it needs. */
 export interface FuzzAnswer {
   status: number
+  /** Status line and headers. */
+  head: string
   body: string
   /** How many characters of the text it took. */
   length: number
@@ -21,14 +23,18 @@ export function readAnswer(text: string, method: string): FuzzAnswer | undefined
     const next = readAnswer(text.slice(start), method)
     return next && { ...next, length: next.length + start }
   }
-  if (method === 'HEAD' || status === 204 || status === 304) return { status, body: '', length: start }
-  if (/\r\ntransfer-encoding: *chunked/i.test(head)) return readChunks(text, start, status)
+  if (method === 'HEAD' || status === 204 || status === 304) return { status, head, body: '', length: start }
+  if (/\r\ntransfer-encoding: *chunked/i.test(head)) return readChunks(text, start, { status, head })
   const length = Number(/\r\ncontent-length: *(\d+)/i.exec(head)?.[1] ?? 0)
   const end = start + length
-  return text.length < end ? undefined : { status, body: text.slice(start, end), length: end }
+  return text.length < end ? undefined : { status, head, body: text.slice(start, end), length: end }
 }
 
-function readChunks(text: string, start: number, status: number): FuzzAnswer | undefined {
+function readChunks(
+  text: string,
+  start: number,
+  begun: Pick<FuzzAnswer, 'status' | 'head'>,
+): FuzzAnswer | undefined {
   let body = ''
   for (let at = start; ; ) {
     const lineEnd = text.indexOf('\r\n', at)
@@ -36,7 +42,7 @@ function readChunks(text: string, start: number, status: number): FuzzAnswer | u
     const size = Number.parseInt(text.slice(at, lineEnd), 16)
     const end = lineEnd + 2 + size + 2
     if (text.length < end) return undefined
-    if (size === 0) return { status, body, length: end }
+    if (size === 0) return { ...begun, body, length: end }
     body += text.slice(lineEnd + 2, lineEnd + 2 + size)
     at = end
   }

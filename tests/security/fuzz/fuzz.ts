@@ -1,6 +1,7 @@
 import { memoryMbOf } from '../../bench/measure/proc.ts'
 import { createRandom } from '../../faults/random.ts'
 import type { System } from '../../stack/system.ts'
+import type { FuzzAnswer } from './answer.ts'
 import { createGenerator } from './generate.ts'
 import { createLane, type Result } from './lane.ts'
 import type { FuzzRequest } from './request.ts'
@@ -35,6 +36,12 @@ const LANES = 32
 const LOOKS = 20
 const FINDINGS_KEPT = 20
 const DOCUMENTED_503 = /"code":"(?:busy|unavailable|unknown)"/
+
+/** The 503 of the contract says when to come again, and why where it has a body. */
+function isDocumented({ status, head, body }: FuzzAnswer, method: string): boolean {
+  const saysWhy = method === 'HEAD' ? body === '' : DOCUMENTED_503.test(body)
+  return status === 503 && /\r\nretry-after: *\d/i.test(head) && saysWhy
+}
 
 /** Settings under which a system is fuzzed: limits would otherwise answer nearly all of it. */
 export const FUZZ_ENV = {
@@ -92,9 +99,10 @@ export async function fuzz(
       find(result.kind, request)
       return
     }
-    for (const { status, body } of result.answers) {
+    for (const answer of result.answers) {
+      const { status, body } = answer
       report.statuses[status] = (report.statuses[status] ?? 0) + 1
-      if (status >= 500 && !(status === 503 && DOCUMENTED_503.test(body))) {
+      if (status >= 500 && !isDocumented(answer, request.method)) {
         report.unexpected5xx++
         find(`${status} ${body.slice(0, 200)}`, request)
       }
