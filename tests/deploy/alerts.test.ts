@@ -1,0 +1,46 @@
+import { readFileSync } from 'node:fs'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { fromRoot } from '../../scripts/lib/paths.mjs'
+import { type System, startSystem } from '../stack/system.ts'
+
+const read = (...parts: string[]): string => readFileSync(fromRoot(...parts), 'utf8')
+const rules = read('deploy/prometheus/alerts.yml')
+const runbook = read('docs/operations.md')
+const alerts = [...rules.matchAll(/- alert: (\w+)/g)].map((match) => match[1] as string)
+
+describe('every alert', () => {
+  it.each(alerts)('%s has its page in the runbook, and points at it', (alert) => {
+    expect(runbook).toContain(`### ${alert}\n`)
+    expect(rules).toContain(`docs/operations.md#${alert.toLowerCase()}`)
+  })
+})
+
+describe('every metric that is asked for', () => {
+  let system: System
+  beforeAll(async () => {
+    system = await startSystem()
+  }, 120_000)
+  afterAll(() => system?.stop())
+
+  it('is one that a service shows', async () => {
+    const shown = await Promise.all(
+      [...system.apis, ...system.workers].map(async ({ url }) => (await fetch(`${url}/metrics`)).text()),
+    )
+    const known = new Set(
+      [...shown.join('\n').matchAll(/^# TYPE (\w+) /gm)].map((match) => match[1] as string),
+    )
+    const asking = [
+      'deploy/prometheus/alerts.yml',
+      'deploy/grafana/dashboards/ticket-line.json',
+      'deploy/keda/scaled-objects.yml',
+    ]
+    const asked = asking.flatMap((file) =>
+      [...read(file).matchAll(/\b(?:ticket_line|nodejs|process)_[a-z0-9_]+\b/g)].map(([name]) => name),
+    )
+    expect(asked.length).toBeGreaterThan(40)
+    const unknown = asked.filter(
+      (name) => !known.has(name) && !known.has(name.replace(/_(bucket|count|sum)$/, '')),
+    )
+    expect([...new Set(unknown)]).toEqual([])
+  })
+})
