@@ -55,7 +55,7 @@ export interface Submitter {
 }
 
 /** How long a waiter whose time is over may still be looked up. */
-const LAST_LOOK_MS = 150
+const LAST_LOOK_MS = 100
 
 /**
  * The way of a command through this process: *held* by the coalescer, *entering* (its job is counted in and added),

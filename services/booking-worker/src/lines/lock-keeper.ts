@@ -15,8 +15,9 @@ export function createLockKeeper(durationMs: number, log: Log): LockKeeper {
     for (const [jobId, extend] of held) {
       extend().then(
         (extended) => {
-          // Its successor finds what this run has committed, or this one what the successor has: nothing to undo.
-          if (!extended && held.has(jobId)) log.warn({ jobId }, 'the lock of a job was lost')
+          // Its completion is on its way, or a successor has it: that one finds what was committed here, or this run what
+          // was committed there. Nothing to undo.
+          if (!extended && held.has(jobId)) log.debug({ jobId }, 'the lock of a job is no longer held')
         },
         (error: unknown) => log.warn({ jobId, err: error }, 'the lock of a job could not be renewed'),
       )
