@@ -39,6 +39,8 @@ export async function runOnce(contender: Contender, options: RunOptions): Promis
   const { system, deploy, task } = contender
   const deployment = await system.deploy({ servers, ...deploy })
   const client = new pg.Client({ connectionString: deployment.databaseUrl })
+  // Whoever waits for an answer is told; a connection that breaks meanwhile (Ctrl-C stops the servers) is no news.
+  client.on('error', () => undefined)
   let meter: Meter | undefined
   try {
     await client.connect()
