@@ -1,4 +1,4 @@
-/** `npm run herd`: see tests/herd. What stands behind `--` goes to it. */
+/** `npm run herd` and `npm run herd:events`: see tests/herd. What stands behind `--` goes to the program. */
 import { bootstrap } from './bootstrap.mjs'
 import { fromRoot } from './lib/paths.mjs'
 import { runVisible } from './lib/run.mjs'
@@ -8,7 +8,6 @@ runMain(async () => {
   const { node, env } = await bootstrap()
   // The child shares this terminal: Ctrl-C reaches it directly, and it ends by itself.
   process.on('SIGINT', () => {})
-  process.exitCode = await runVisible(node, [fromRoot('tests/herd/main.ts'), ...process.argv.slice(2)], {
-    env,
-  })
+  const [program = 'main', ...args] = process.argv.slice(2)
+  process.exitCode = await runVisible(node, [fromRoot(`tests/herd/${program}.ts`), ...args], { env })
 })

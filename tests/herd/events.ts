@@ -1,0 +1,51 @@
+/** The program behind `npm run herd:events -- [events] [lines]`: one booking on each of many events, all at once. */
+import { Redis } from 'ioredis'
+import { startServers } from '../stack/servers.ts'
+import { startSystem } from '../stack/system.ts'
+
+const [events = 10_000, lines = 0] = process.argv.slice(2).map(Number)
+const CLIENTS = 64
+
+const servers = await startServers()
+const system = await startSystem({ servers, env: { LINES: String(lines) } })
+const redis = new Redis(system.redisUrl)
+try {
+  const token = await system.token('olga', 'organizer', 3600)
+  const latenciesMs: number[] = []
+  let connections = 0
+  let served = 0
+
+  async function forEachEvent(run: (eventId: number) => Promise<unknown>): Promise<void> {
+    let next = 1
+    const client = async (): Promise<void> => {
+      while (next <= events) await run(next++)
+    }
+    await Promise.all(Array.from({ length: CLIENTS }, client))
+  }
+
+  await forEachEvent((eventId) => system.api.post('/initialize', { eventId, totalTickets: 1 }, { token }))
+  const startedAt = performance.now()
+  await forEachEvent(async (eventId) => {
+    const sentAt = performance.now()
+    const { status } = await system.api.post('/book', { eventId }, { token })
+    latenciesMs.push(performance.now() - sentAt)
+    if (status === 200) served++
+    if (eventId % 500 === 0) {
+      const clients = String(await redis.client('LIST'))
+      // Without this one, that looks.
+      connections = Math.max(connections, clients.trim().split('\n').length - 1)
+    }
+  })
+  const seconds = (performance.now() - startedAt) / 1000
+  latenciesMs.sort((a, b) => a - b)
+  const at = (share: number): string => (latenciesMs[Math.floor(share * (events - 1))] ?? 0).toFixed(0)
+  console.log(
+    `${served} of ${events} events served in ${seconds.toFixed(1)} s, p50 ${at(0.5)} ms, p99 ${at(0.99)} ms`,
+  )
+  console.log(`connections to Redis of one API and one worker: ${connections} at most`)
+  process.exitCode = served === events ? 0 : 1
+} finally {
+  redis.disconnect()
+  await system.stop()
+  await servers.stop()
+}
