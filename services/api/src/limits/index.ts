@@ -5,14 +5,9 @@ import type { Redis } from 'ioredis'
 import type { AppEnv } from '../http/env.js'
 import { addressKey } from './address-key.js'
 import type { LimitsConfig } from './config.js'
+import { createSharedStore } from './shared-store.js'
 import type { SignInAttempts } from './sign-in-attempts.js'
-import {
-  type CounterStore,
-  createClosedStore,
-  createFallbackStore,
-  createLocalStore,
-  createSharedStore,
-} from './stores.js'
+import { type CounterStore, createClosedStore, createFallbackStore, createLocalStore } from './stores.js'
 import { refuse, showLimit, tooManyRequests } from './too-many.js'
 
 /**
