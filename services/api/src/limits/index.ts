@@ -69,6 +69,17 @@ export function createLimits({ redis, prefix, config, attempts, log }: LimitsDep
   const orLocal = (name: string) =>
     createFallbackStore({ shared: shared(name), local: createLocalStore(), onChange })
 
+  /** Notes how long the count took: a request whose count Redis did not answer has less time left for the rest. */
+  function timed(limit: MiddlewareHandler<AppEnv>): MiddlewareHandler<AppEnv> {
+    return (c, next) => {
+      const askedAtMs = performance.now()
+      return limit(c, () => {
+        c.set('countedForMs', performance.now() - askedAtMs)
+        return next()
+      })
+    }
+  }
+
   const allAttempts = limiter(requests, createClosedStore(shared('attempts')))
   async function signIn(c: Context<AppEnv>, next: Next): Promise<Response | undefined> {
     const failures = await attempts.look(c.get('clientAddress'))
@@ -81,7 +92,7 @@ export function createLimits({ redis, prefix, config, attempts, log }: LimitsDep
   }
 
   return {
-    general: limiter(requests, orLocal('general')),
+    general: timed(limiter(requests, orLocal('general'))),
     poll: limiter(polls, orLocal('poll')),
     dashboard: limiter(dashboardLimit(windowMs), orLocal('dashboard')),
     administration: limiter(requests, createClosedStore(shared('general'))),
