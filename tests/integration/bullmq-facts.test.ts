@@ -465,7 +465,8 @@ describe('adds', () => {
       now: () => Date.now(),
       sleep,
     })
-    const storeIn = (name: string) => store({ lineName: name, jobId: newJobId(name, 1, Date.now()), payload })
+    const storeIn = (name: string) =>
+      store({ lineName: name, jobId: newJobId(name, 1, Date.now()), payload }, Date.now() + 700)
     const storeOne = () => storeIn(lineName)
     // A Redis that does not know the script yet asks for its text, and the first add comes behind its note: the watch
     // of the workers looks at a noted line for some seconds, so nothing is lost by it.

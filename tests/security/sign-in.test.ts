@@ -1,0 +1,85 @@
+import { fork } from 'node:child_process'
+import { once } from 'node:events'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import { fromRoot } from '../../scripts/lib/paths.mjs'
+import { type System, startSystem } from '../stack/system.ts'
+
+/** Pairs of an unknown user and a wrong password; `SIGN_IN_PAIRS=1000` is the full size. */
+const PAIRS = Number(process.env['SIGN_IN_PAIRS'] ?? 150)
+const FLOOD_MS = 5000
+/** Hashes and flooders take a core each of two, and whoever asks has to wait for his turn now and then. */
+const SLOWER = 3
+/** Below this a median is a matter of the clock and the scheduler. */
+const SHORTEST_MS = 3
+
+let system: System
+beforeAll(async () => {
+  system = await startSystem({ workers: 0 })
+  await system.api.post('/register', { userId: 'ann', password: 'correct horse battery' })
+  const token = await system.token('olga', 'organizer')
+  await system.api.post('/initialize', { eventId: 1, totalTickets: 5 }, { token })
+})
+afterAll(() => system?.stop())
+
+const login = (userId: string) => system.api.post('/login', { userId, password: 'wrong horse battery' })
+
+const middle = (values: number[]): number =>
+  values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN
+
+const quantile = (values: number[], q: number): number =>
+  values.toSorted((a, b) => a - b)[Math.floor(values.length * q)] ?? Number.NaN
+
+async function timed<T>(work: () => Promise<T>): Promise<{ value: T; ms: number }> {
+  const startedAt = performance.now()
+  const value = await work()
+  return { value, ms: performance.now() - startedAt }
+}
+
+it('an unknown user and a wrong password are told in one way and in one time', {
+  timeout: 600_000,
+}, async () => {
+  const times: Record<'unknown' | 'wrong', number[]> = { unknown: [], wrong: [] }
+  const bodies = new Set<string>()
+  for (let i = 0; i < PAIRS; i++) {
+    // Turn about, so that whatever comes after a pause or a collection of garbage is not always the same one.
+    const order = i % 2 === 0 ? (['unknown', 'wrong'] as const) : (['wrong', 'unknown'] as const)
+    for (const kind of order) {
+      const { value, ms } = await timed(() => login(kind === 'wrong' ? 'ann' : `nobody-${i}`))
+      times[kind].push(ms)
+      bodies.add(JSON.stringify([value.status, { ...value.body, requestId: undefined, instance: undefined }]))
+    }
+  }
+  const [unknownMs, wrongMs] = [middle(times.unknown), middle(times.wrong)]
+  console.log(
+    `${PAIRS} pairs: unknown user ${unknownMs.toFixed(2)} ms, wrong password ${wrongMs.toFixed(2)} ms`,
+  )
+  expect(bodies.size).toBe(1)
+  expect(Math.abs(unknownMs / wrongMs - 1)).toBeLessThanOrEqual(0.05)
+})
+
+it('a flood of sign-ins is turned away, and /status keeps its pace', { timeout: 120_000 }, async () => {
+  async function pace(forMs: number): Promise<number[]> {
+    const times: number[] = []
+    const endsAt = performance.now() + forMs
+    while (performance.now() < endsAt) {
+      const { value, ms } = await timed(() => system.api.get('/status/1'))
+      expect(value.status).toBe(200)
+      times.push(ms)
+      await sleep(5)
+    }
+    return times
+  }
+  await pace(1000)
+  const quiet = await pace(FLOOD_MS)
+  const flood = fork(fromRoot('tests/security/sign-in/flood.ts'), { execArgv: [] })
+  flood.send(system.apis[0]?.url ?? '')
+  await sleep(1000)
+  const flooded = await pace(FLOOD_MS)
+  const [[answers]] = await Promise.all([once(flood, 'message'), flood.send('stop')])
+  const show = (times: number[]) =>
+    `p50 ${middle(times).toFixed(1)} ms, p99 ${quantile(times, 0.99).toFixed(1)} ms, ${times.length} asked`
+  console.log(`/status: ${show(quiet)}; in the flood ${show(flooded)}; sign-ins ${JSON.stringify(answers)}`)
+  expect(Object.keys(answers)).toEqual(['401', '503'])
+  expect(middle(flooded)).toBeLessThanOrEqual(SLOWER * Math.max(SHORTEST_MS, middle(quiet)))
+})
