@@ -27,7 +27,7 @@ export default defineConfig({
           name: 'simulation',
           include: ['tests/simulation/**/*.test.ts'],
           setupFiles: ['tests/simulation/setup.ts'],
-          // Bound by time too, but made for two cores.
+          // After the others: it keeps two cores busy for half a minute.
           maxWorkers: 2,
           sequence: { groupOrder: 2 },
         },

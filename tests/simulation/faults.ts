@@ -149,10 +149,10 @@ function serverFaults({ redis, postgres }: World, random: Random, troubled: Trou
   ][] = [
     ['Redis connections cut', 4, 'Redis', () => [200, cutRedis]],
     ['Redis frozen', 2, 'Redis', () => [random.between(50, 1500), redis.freeze]],
-    ['Redis away', 2, 'Redis', () => [random.between(100, 4000), redis.goDown]],
+    ['Redis away', 2, 'Redis', () => [random.between(100, 2500), redis.goDown]],
     ['PostgreSQL connections cut', 4, 'PostgreSQL', () => [200, cutPostgres]],
     ['PostgreSQL frozen', 2, 'PostgreSQL', () => [random.between(50, 2500), postgres.freeze]],
-    ['PostgreSQL away', 2, 'PostgreSQL', () => [random.between(100, 4000), postgres.goDown]],
+    ['PostgreSQL away', 2, 'PostgreSQL', () => [random.between(100, 2500), postgres.goDown]],
   ]
   return faults.map(([kind, weight, server, plan]) => ({
     kind,

@@ -82,7 +82,7 @@ function planOf(seed: number) {
   return {
     sizes: Array.from({ length: 1 + (seed % 5) }, (_, i) => [0, 1, 5, 40, 200][(seed + i * 3) % 5] as number),
     lines: seed % 3 === 0 ? 1 + (seed % 2) : 0,
-    maxQueueDepth: seed % 4 === 1 ? 30 : 20_000,
+    maxQueueDepth: seed % 8 === 5 ? 30 : 20_000,
     users: [8, 60, 400][seed % 3] as number,
     overMs: 4000 + (seed % 7) * 3000,
     count: seed % 11 === 0 ? 0 : 2 + (seed % 23),

@@ -77,7 +77,8 @@ export function letClientsSend(world: World, apis: () => ApiProcess[], plan: Tra
   }
 
   function sendAgain(like: CommandRequest, waitMs: number): void {
-    later(random.between(1000, 4000), () => send(like, waitMs))
+    // Those who were refused together come again in a few groups.
+    later(random.pick([1000, 1500, 2500, 4000]), () => send(like, waitMs))
   }
 
   /** What is sent to one process at one moment arrives there together. */
