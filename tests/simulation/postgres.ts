@@ -2,25 +2,18 @@ import type { BatchWrites, LoadedBatch, LoadRequest } from '@ticket-line/db'
 import type { Command, Outcome, RefusedOutcome } from '@ticket-line/shared'
 import type { Random } from '../faults/random.ts'
 import { createRowStore, type RowStore } from '../model/row-store.ts'
-import { type Clock, createProcess, type SimProcess } from './clock.ts'
-import { createEventLocks, type LockHolder } from './event-locks.ts'
-import type { Place, Traps } from './traps.ts'
+import type { Clock, SimProcess } from './clock.ts'
+import { createSessions, failure, type Session, type Troubles } from './sessions.ts'
+import type { Traps } from './traps.ts'
 
 /** A PostgreSQL that keeps rows, locks events, and loses connections. */
-export interface Postgres {
+export interface Postgres extends Troubles {
   rows: RowStore
   /** Everything that was committed, in that order. */
   log: Committed[]
   /** Notes that a command was decided outside of a batch, in the transaction that runs now. */
   decided(command: Command, outcome: Outcome | RefusedOutcome): void
-  /** For how long it has been away; 0 while it is there. */
-  awayForMs(): number
   pool(process: SimProcess): SimPool
-  /** Ends all sessions of a process that died. */
-  forget(process: SimProcess): void
-  cut(chance: number): void
-  freeze(ms: number): void
-  goDown(ms: number): void
 }
 
 export interface Committed {
@@ -50,63 +43,14 @@ export interface PostgresDeps {
   broken: { storedOutcomes?: boolean; rowLock?: boolean; earlyCommit?: boolean }
 }
 
-interface Session extends LockHolder {
-  process: SimProcess
-  /** Rejects what the client waits for. */
-  lose: ((error: Error) => void) | undefined
-}
-
 const IDLE_IN_TRANSACTION_MS = 3000
 const LOCK_WAIT_MS = 10_000
 
 export function createPostgres(deps: PostgresDeps): Postgres {
-  const { clock, random, traps, broken } = deps
-  const server = createProcess('postgres')
+  const { clock, broken } = deps
+  const { server, locks, inSession, ask, end, troubles } = createSessions(clock, deps.random, deps.traps)
   const rows = createRowStore(deps.sizes, 0)
   const log: Committed[] = []
-  const sessions = new Set<Session>()
-  const eventLocks = createEventLocks()
-  let downUntilMs = 0
-  let downSinceMs = 0
-
-  const latencyMs = (): number => 0.2 + random.next() * 3
-  const isUp = (): boolean => clock.now() >= downUntilMs
-
-  function end(session: Session): void {
-    if (session.state === 'open') session.state = 'ended'
-    eventLocks.release(session)
-  }
-
-  /** One round trip: `run` is carried out at the server and answers through one of its two arguments. */
-  function ask<T>(
-    session: Session,
-    place: Place | undefined,
-    run: (reply: (value: T) => void, fail: (error: Error) => void) => void,
-  ): Promise<T> {
-    return new Promise((resolve, reject) => {
-      session.lose = reject
-      const reply = (value: T): void => void clock.after(latencyMs(), session.process, () => resolve(value))
-      const fail = (error: Error): void => void clock.after(latencyMs(), session.process, () => reject(error))
-      clock.after(latencyMs(), server, () => {
-        if (!isUp()) return
-        if (session.state === 'ended') return fail(failure('terminating connection', '25P03'))
-        const moment = traps.spring(place)
-        if (moment === 'before') return lose(session)
-        run(reply, fail)
-        if (moment === 'after') lose(session)
-      })
-    })
-  }
-
-  async function connect(process: SimProcess): Promise<Session> {
-    if (!isUp()) {
-      await new Promise<void>((resolve) => clock.after(latencyMs(), process, resolve))
-      throw failure('connect ECONNREFUSED', 'ECONNREFUSED')
-    }
-    const session: Session = { process, state: 'open', locks: new Set(), lose: undefined }
-    sessions.add(session)
-    return session
-  }
 
   function begin(session: Session, request: LoadRequest): Promise<LoadedBatch> {
     return ask(session, undefined, (reply, fail) => {
@@ -115,7 +59,7 @@ export function createPostgres(deps: PostgresDeps): Postgres {
         fail(failure('canceling statement due to statement timeout', '57014'))
       })
       const locked = request.eventIds.filter((eventId) => rows.events.has(eventId) && !broken.rowLock)
-      eventLocks.acquire(session, locked, () => {
+      locks.acquire(session, locked, () => {
         tooLong()
         const loaded = rows.load(request, clock.now())
         if (broken.storedOutcomes) loaded.stored = []
@@ -148,32 +92,13 @@ export function createPostgres(deps: PostgresDeps): Postgres {
       log.push({ command, outcome, nowMs: writes.nowMs, committedAtMs: clock.exactNow() })
   }
 
-  async function inSession<T>(process: SimProcess, run: (session: Session) => Promise<T>): Promise<T> {
-    const session = await connect(process)
-    try {
-      return await run(session)
-    } finally {
-      close(session)
-    }
-  }
-
-  function close(session: Session): void {
-    end(session)
-    sessions.delete(session)
-  }
-
-  function lose(session: Session): void {
-    end(session)
-    clock.after(0, session.process, () => session.lose?.(failure('Connection terminated unexpectedly')))
-  }
-
   return {
+    ...troubles,
     rows,
     log,
     decided(command, outcome) {
       log.push({ command, outcome, nowMs: clock.now(), committedAtMs: clock.exactNow() })
     },
-    awayForMs: () => (isUp() ? 0 : clock.now() - downSinceMs),
     pool: (process) => ({
       runBatch: (request, decide) =>
         inSession(process, async (session) => {
@@ -189,23 +114,6 @@ export function createPostgres(deps: PostgresDeps): Postgres {
       statement: (run) =>
         inSession(process, (session) => ask(session, 'statement', (reply) => reply(run(rows, clock.now())))),
     }),
-    forget(process) {
-      // What was sent before it died still arrives.
-      clock.after(latencyMs() * 2, server, () => {
-        for (const session of [...sessions]) if (session.process === process) close(session)
-      })
-    },
-    cut(chance) {
-      for (const session of [...sessions]) if (random.chance(chance)) lose(session)
-    },
-    freeze(ms) {
-      server.frozenUntilMs = Math.max(server.frozenUntilMs, clock.now() + ms)
-    },
-    goDown(ms) {
-      if (isUp()) downSinceMs = clock.now()
-      downUntilMs = Math.max(downUntilMs, clock.now() + ms)
-      for (const session of [...sessions]) lose(session)
-    },
   }
 }
 
@@ -213,8 +121,4 @@ export function createPostgres(deps: PostgresDeps): Postgres {
 function violationOf(rows: RowStore, writes: BatchWrites): string | undefined {
   if (writes.decided.some(({ command }) => rows.commands.has(command.commandId))) return 'commands_pkey'
   return rows.takenKeyOf(writes) === undefined ? undefined : 'idempotency_keys_caller_key_hash_pk'
-}
-
-function failure(message: string, code?: string, constraint?: string): Error {
-  return Object.assign(new Error(message), code === undefined ? {} : { code, constraint })
 }

@@ -1,3 +1,5 @@
+import { emptyLine, enterLine, type LineData, leaveLine } from './line-data.ts'
+
 /**
  * What Redis does for the lines, as BullMQ's scripts and ours do it (`tests/integration/bullmq-facts.test.ts` shows each
  * of these on a real one). Every function is one command: atomic, in the order of arrival.
@@ -49,22 +51,7 @@ export interface RedisDataDeps {
   broken: { globalConcurrency?: boolean; stalledToTail?: boolean; leftBehind?: boolean }
 }
 
-interface LineData {
-  wait: string[]
-  active: string[]
-  completed: string[]
-  jobs: Map<string, { payload: string; starts: number }>
-  locks: Map<string, { token: string; untilMs: number }>
-  maybeStalled: Set<string>
-  stalledCheckedUntilMs: number
-  oneActive: boolean
-  depth: Map<number, number>
-  /** When commands were last counted in. */
-  countedAtMs: number
-}
-
 const COMPLETED_KEPT = 20
-const LEFT_BEHIND_AFTER_MS = 5000
 
 export function createRedisData(deps: RedisDataDeps): RedisData {
   const { now, broken } = deps
@@ -152,28 +139,9 @@ export function createRedisData(deps: RedisDataDeps): RedisData {
         return waiting + active > 0
       })
     },
-    enter(lineName, counts, max) {
-      const line = lineOf(lineName)
-      const isLeftBehind =
-        !broken.leftBehind &&
-        now() - line.countedAtMs > LEFT_BEHIND_AFTER_MS &&
-        line.wait.length + line.active.length === 0
-      const granted = new Map<number, number>()
-      for (const [eventId, wanted] of counts) {
-        const counted = Math.max(0, line.depth.get(eventId) ?? 0)
-        const before = counted + wanted > max && isLeftBehind ? 0 : counted
-        const some = Math.min(wanted, Math.max(0, max - before))
-        line.depth.set(eventId, before + some)
-        granted.set(eventId, some)
-        if (some > 0) line.countedAtMs = now()
-      }
-      return granted
-    },
-    leave(lineName, counts) {
-      const { wait, depth } = lineOf(lineName)
-      if (wait.length === 0) depth.clear()
-      else for (const [eventId, count] of counts) depth.set(eventId, (depth.get(eventId) ?? 0) - count)
-    },
+    enter: (lineName, counts, max) =>
+      enterLine(lineOf(lineName), { counts, max, nowMs: now(), forget: !broken.leftBehind }),
+    leave: (lineName, counts) => leaveLine(lineOf(lineName), counts),
     flush() {
       const all = [...lines.values()]
       const started = all.flatMap(({ wait, jobs }) =>
@@ -186,20 +154,5 @@ export function createRedisData(deps: RedisDataDeps): RedisData {
         inHand: new Set([...active, ...started]),
       }
     },
-  }
-}
-
-function emptyLine(): LineData {
-  return {
-    wait: [],
-    active: [],
-    completed: [],
-    jobs: new Map(),
-    locks: new Map(),
-    maybeStalled: new Set(),
-    stalledCheckedUntilMs: 0,
-    oneActive: false,
-    depth: new Map(),
-    countedAtMs: 0,
   }
 }

@@ -7,7 +7,9 @@ export interface SeedsResult {
   heard: Record<string, number>
   /** What was broken in all of them, by kind. */
   faults: Record<string, number>
+  /** Commands with an answer for good. */
   decided: number
+  seeds: number
 }
 
 /** Commands of one simulation. */
@@ -36,7 +38,7 @@ const KINDS_OF_FAULT = [
  * @throws Error that names the seed, and how to run it alone
  */
 export async function runSeeds(from: number, to: number): Promise<SeedsResult> {
-  const total: SeedsResult = { heard: {}, faults: {}, decided: 0 }
+  const total: SeedsResult = { heard: {}, faults: {}, decided: 0, seeds: to - from + 1 }
   for (let seed = from; seed <= to; seed++) {
     const { heard, faults, log } = await simulate({ seed, commands: COMMANDS }).catch((cause: Error) => {
       const repeat = `SIM_SEED=${seed} npm test -- tests/simulation/seeds-1`
@@ -44,13 +46,15 @@ export async function runSeeds(from: number, to: number): Promise<SeedsResult> {
     })
     add(total.heard, heard)
     add(total.faults, faults)
-    total.decided += log.length
+    total.decided += log.filter(({ outcome }) => outcome.outcome !== 'refused').length
   }
   return total
 }
 
 /** Everything that a client can hear was heard, and every kind of fault was inflicted: nothing is left unproved. */
-export function expectEverythingHappened({ heard, faults }: SeedsResult): void {
+export function expectEverythingHappened({ heard, faults, decided, seeds }: SeedsResult): void {
+  // Some are lost with Redis's memory, or with an API process.
+  expect(decided).toBeGreaterThan(0.98 * seeds * COMMANDS)
   for (const kind of ['decided', 'accepted', 'busy', 'unavailable', 'unknown'])
     expect(heard).toHaveProperty(kind)
   expect(Object.keys(faults).sort()).toEqual([...KINDS_OF_FAULT].sort())

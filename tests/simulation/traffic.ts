@@ -1,9 +1,9 @@
 import type { CommandRequest } from '@ticket-line/shared'
 import type { SubmitResult } from '../../services/api/src/queue/line-client.js'
-import type { Random } from '../faults/random.ts'
 import type { ApiProcess } from './api-process.ts'
 import { createProcess } from './clock.ts'
-import { POISON, type World } from './world.ts'
+import { burstsOf, chooseRequests, type RequestPlan } from './requests.ts'
+import type { World } from './world.ts'
 
 /** A request with a mark of its own, by which its effect is found wherever it shows. */
 export interface Marked extends CommandRequest {
@@ -20,13 +20,10 @@ export interface Sent {
   answeredAtMs: number
 }
 
-export interface TrafficPlan {
+export interface TrafficPlan extends RequestPlan {
   /** Commands that get into a line; those that are refused are sent again and do not count. */
   commands: number
-  events: number
-  users: number
   overMs: number
-  poison: boolean
 }
 
 export interface Traffic {
@@ -120,37 +117,4 @@ export function letClientsSend(world: World, apis: () => ApiProcess[], plan: Tra
 
 function hasKey({ request }: Sent): boolean {
   return request.keyHash !== undefined
-}
-
-function burstsOf(random: Random, commands: number): number[] {
-  const bursts: number[] = []
-  for (let planned = 0; planned < commands; planned += bursts.at(-1) as number)
-    bursts.push(
-      random.weighted([
-        [6, 1],
-        [3, random.between(2, 12)],
-        [1, random.between(20, 300)],
-      ]),
-    )
-  return bursts
-}
-
-function chooseRequests(random: Random, plan: TrafficPlan): () => CommandRequest {
-  let poisonLeft = plan.poison ? 2 : 0
-  return () => {
-    const eventId = random.chance(0.01) ? 99 : random.between(1, plan.events)
-    const caller = `user-${random.between(1, plan.users)}`
-    if (poisonLeft > 0 && random.chance(0.01)) {
-      poisonLeft -= 1
-      return { type: 'book', eventId, userId: POISON, caller }
-    }
-    const request: CommandRequest = {
-      type: random.chance(0.35) ? 'cancel' : 'book',
-      eventId,
-      userId: caller,
-      caller,
-    }
-    if (random.chance(0.25)) request.keyHash = `key-${random.between(1, 6)}`
-    return request
-  }
 }
