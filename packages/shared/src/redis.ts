@@ -80,16 +80,16 @@ export async function checkDurability(
 }
 
 /**
- * Registers a Lua script on a connection.
- * @returns runs it: first its keys, then its arguments
+ * Registers a Lua script on a connection. Where `numberOfKeys` is undefined, each run names it first.
+ * @returns runs it: its keys, then its arguments
  */
 export function defineScript(
   redis: Redis,
   name: string,
-  numberOfKeys: number,
+  numberOfKeys: number | undefined,
   lua: string,
 ): (...args: (string | number)[]) => Promise<unknown> {
-  redis.defineCommand(name, { numberOfKeys, lua })
+  redis.defineCommand(name, numberOfKeys === undefined ? { lua } : { numberOfKeys, lua })
   const run = (redis as unknown as Record<string, (...args: (string | number)[]) => Promise<unknown>>)[name]
   return (run as (...args: (string | number)[]) => Promise<unknown>).bind(redis)
 }

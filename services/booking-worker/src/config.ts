@@ -61,7 +61,7 @@ export function readConfig(environment: Env): WorkerConfig {
     lineIdleMs,
     maxOpenLines: env.integer('MAX_OPEN_LINES', 5000, { min: 1, max: 1_000_000 }),
     sweepIntervalMs: ms('LINE_SWEEP_INTERVAL_MS', 10_000, 600_000, 100),
-    poolSize: env.integer('WORKER_PG_POOL', 10, { min: 2, max: 500 }),
+    poolSize: env.integer('WORKER_PG_POOL', 16, { min: 2, max: 500 }),
     statementTimeoutMs: ms('WORKER_PG_STATEMENT_TIMEOUT_MS', 10_000, 600_000, 100),
     idleInTransactionTimeoutMs,
     shutdownGraceMs: ms('SHUTDOWN_GRACE_MS', 5000, 600_000, 0),

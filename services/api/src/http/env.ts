@@ -14,6 +14,8 @@ export interface AppEnv {
     clientAddress: string
     /** Set by `authenticate` where a token was verified. */
     principal: Principal | undefined
+    /** How long the count of this request took, ms. */
+    countedForMs: number | undefined
     /**
      * Headers of the answer, names in lower case; `c.header()` writes here too. A plain record, since the adapter
      * sends one in a twentieth of the time that a `Headers` object takes.

@@ -5,14 +5,9 @@ import type { Redis } from 'ioredis'
 import type { AppEnv } from '../http/env.js'
 import { addressKey } from './address-key.js'
 import type { LimitsConfig } from './config.js'
+import { createSharedStore } from './shared-store.js'
 import type { SignInAttempts } from './sign-in-attempts.js'
-import {
-  type CounterStore,
-  createClosedStore,
-  createFallbackStore,
-  createLocalStore,
-  createSharedStore,
-} from './stores.js'
+import { type CounterStore, createClosedStore, createFallbackStore, createLocalStore } from './stores.js'
 import { refuse, showLimit, tooManyRequests } from './too-many.js'
 
 /**
@@ -74,6 +69,17 @@ export function createLimits({ redis, prefix, config, attempts, log }: LimitsDep
   const orLocal = (name: string) =>
     createFallbackStore({ shared: shared(name), local: createLocalStore(), onChange })
 
+  /** Notes how long the count took: a request whose count Redis did not answer has less time left for the rest. */
+  function timed(limit: MiddlewareHandler<AppEnv>): MiddlewareHandler<AppEnv> {
+    return (c, next) => {
+      const askedAtMs = performance.now()
+      return limit(c, () => {
+        c.set('countedForMs', performance.now() - askedAtMs)
+        return next()
+      })
+    }
+  }
+
   const allAttempts = limiter(requests, createClosedStore(shared('attempts')))
   async function signIn(c: Context<AppEnv>, next: Next): Promise<Response | undefined> {
     const failures = await attempts.look(c.get('clientAddress'))
@@ -86,7 +92,7 @@ export function createLimits({ redis, prefix, config, attempts, log }: LimitsDep
   }
 
   return {
-    general: limiter(requests, orLocal('general')),
+    general: timed(limiter(requests, orLocal('general'))),
     poll: limiter(polls, orLocal('poll')),
     dashboard: limiter(dashboardLimit(windowMs), orLocal('dashboard')),
     administration: limiter(requests, createClosedStore(shared('general'))),

@@ -4,7 +4,7 @@ import type { Redis } from 'ioredis'
 import type { Gate } from '../identity/gate.js'
 import { addressKey } from './address-key.js'
 import type { LimitsConfig } from './config.js'
-import { createSharedStore } from './stores.js'
+import { createSharedStore } from './shared-store.js'
 import type { LimitState } from './too-many.js'
 
 /** How long an address stays known for having signed in to an account. */

@@ -1,6 +1,5 @@
 import { AppError } from '@ticket-line/shared'
-import { RedisStore, type Store } from 'hono-rate-limiter'
-import type { Redis } from 'ioredis'
+import type { Store } from 'hono-rate-limiter'
 import { LRUCache } from 'lru-cache'
 import type { AppEnv } from '../http/env.js'
 
@@ -11,37 +10,6 @@ export type CounterStore = Store<AppEnv>
 const MAX_LOCAL_KEYS = 100_000
 /** While Redis is away one request in this time looks whether it is back, the others do not wait for it. */
 const LOOK_AGAIN_MS = 1000
-/** Failures this close together have one cause. */
-const SAME_OUTAGE_MS = 100
-
-/** Counters that all API processes share. Its calls reject while Redis is out of reach, after one timeout. */
-export function createSharedStore(redis: Redis, prefix: string): CounterStore {
-  let lostAt = Number.NEGATIVE_INFINITY
-  let lost: unknown
-
-  /** RedisStore takes every failure for a script that Redis forgot, and would wait for a second timeout. */
-  function note(error: unknown): never {
-    if (!(error instanceof Error && error.message.startsWith('NOSCRIPT'))) {
-      lost = error
-      lostAt = performance.now()
-    }
-    throw error
-  }
-
-  return new RedisStore({
-    prefix,
-    client: {
-      async scriptLoad(script) {
-        if (performance.now() < lostAt + SAME_OUTAGE_MS) throw lost
-        return (await redis.script('LOAD', script)) as string
-      },
-      evalsha: <TArgs extends unknown[], TData>(sha: string, keys: string[], args: TArgs) =>
-        redis.evalsha(sha, keys.length, ...keys, ...(args as string[])).catch(note) as Promise<TData>,
-      decr: (key) => redis.decr(key),
-      del: (key) => redis.del(key),
-    },
-  })
-}
 
 /** Counters of this process alone, of a bounded number of keys. */
 export function createLocalStore(maxKeys = MAX_LOCAL_KEYS): CounterStore {

@@ -26,7 +26,7 @@ function given(counted?: Counts) {
         const request = { type: 'book', eventId, userId, caller: userId } as const
         return {
           request,
-          ticket: createWaiter(request, false, ({ kind }) => answers.push(`${userId} ${kind}`)),
+          ticket: createWaiter(request, 0, false, ({ kind }) => answers.push(`${userId} ${kind}`)),
         }
       }),
     )

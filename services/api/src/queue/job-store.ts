@@ -19,6 +19,9 @@ export type StoreResult =
   /** Neither Redis nor PostgreSQL answered: it may or may not take effect. */
   | { kind: 'unknown' }
 
+/** Adds a job; where the reply to the add was lost, looks for it until `lookUntilMs` (ms since 1970). */
+export type StoreJob = (job: JobToStore, lookUntilMs: number) => Promise<StoreResult>
+
 export interface JobStoreDeps {
   queues: LineQueues
   /** Tells the workers that a line has work. */
@@ -29,12 +32,11 @@ export interface JobStoreDeps {
   sleep: (ms: number) => Promise<void>
 }
 
-/** How long a job whose add was not answered is looked for, from the start of the add. */
-const LOOK_FOR_MS = 500
-/**
- * How long PostgreSQL may take to record a refusal. Together with the look, and with the count of the rate limit
- * before it, less than the second that a client is promised.
- */
+/** How long a job whose add was not answered is looked for, from the moment its first request came. */
+export const LOOK_FOR_MS = 720
+/** The least that one look gets, on a machine so busy that the time was over before. */
+const ONE_LOOK_MS = 80
+/** How long PostgreSQL may take to record a refusal: together with the look less than the second that a client is promised. */
 const REFUSE_WITHIN_MS = 200
 
 /** ioredis says this of a command that it did not send. */
@@ -45,11 +47,10 @@ const NEVER_SENT = /isn't writeable and enableOfflineQueue options is false/
  * found is recorded as refused in PostgreSQL before the client hears a 503, so that it changes nothing should it
  * still arrive.
  */
-export function createJobStore(deps: JobStoreDeps): { store: (job: JobToStore) => Promise<StoreResult> } {
+export function createJobStore(deps: JobStoreDeps): { store: StoreJob } {
   const { queues, pool, log, now, sleep } = deps
 
-  async function store(job: JobToStore): Promise<StoreResult> {
-    const startedAtMs = now()
+  async function store(job: JobToStore, lookUntilMs: number): Promise<StoreResult> {
     try {
       const added = queues
         .queueOf(job.lineName)
@@ -63,7 +64,7 @@ export function createJobStore(deps: JobStoreDeps): { store: (job: JobToStore) =
       if (error instanceof Error && NEVER_SENT.test(error.message)) return { kind: 'refused' }
       log.warn({ jobId: job.jobId, err: error }, 'the reply to an add was lost')
     }
-    if (await isFound(job, startedAtMs + LOOK_FOR_MS)) {
+    if (await isFound(job, Math.max(lookUntilMs, now() + ONE_LOOK_MS))) {
       deps.note(job.lineName)
       return { kind: 'stored' }
     }

@@ -5,6 +5,8 @@ import type { SubmitResult } from './line-client.js'
 /** A client's request on its way: from the moment it was taken until it was answered. */
 export interface Waiter {
   request: CommandRequest
+  /** When the client began to wait, ms since 1970. */
+  sinceMs: number
   /** True where the client is answered as soon as the command is stored: it asked so, or its time is over. */
   asynchronous: boolean
   /** Answers the client; later calls do nothing. */
@@ -25,12 +27,14 @@ export interface JobInFlight extends JobToStore {
 
 export function createWaiter(
   request: CommandRequest,
+  sinceMs: number,
   asynchronous: boolean,
   resolve: (result: SubmitResult) => void,
 ): Waiter {
   let done = false
   return {
     request,
+    sinceMs,
     asynchronous,
     place: undefined,
     answered: () => done,

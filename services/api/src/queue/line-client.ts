@@ -16,6 +16,8 @@ export type SubmitResult =
 export interface SubmitOptions {
   /** How long to wait for the decision, ms. With 0 the command is stored at once. */
   waitMs: number
+  /** What of the second within which a failure is told was used up before, as by a count that Redis did not answer, ms. */
+  spentMs?: number
 }
 
 /** One command as a poll sees it. */

@@ -1,5 +1,5 @@
 import type { Log } from '@ticket-line/shared'
-import type { JobToStore, StoreResult } from './job-store.js'
+import { LOOK_FOR_MS, type StoreJob, type StoreResult } from './job-store.js'
 import type { JobInFlight, Waiter } from './jobs-in-flight.js'
 
 export interface RecheckDeps {
@@ -7,7 +7,7 @@ export interface RecheckDeps {
   /** Answers a waiter whose outcome is stored. */
   lookUp: (job: JobInFlight, waiter: Waiter) => Promise<void>
   isInRedis: (lineName: string, jobId: string) => Promise<boolean>
-  store: (job: JobToStore) => Promise<StoreResult>
+  store: StoreJob
   storeEnded: (job: JobInFlight, result: StoreResult) => void
   log: Log
   now: () => number
@@ -38,7 +38,7 @@ export function createRecheck(deps: RecheckDeps): () => void {
       { jobId: job.jobId },
       'Redis lost a job that clients wait for: it is added again under the same id',
     )
-    const result = await deps.store(job)
+    const result = await deps.store(job, now() + LOOK_FOR_MS)
     // It was stored once and may yet turn up (a failover that is undone): nobody can say that it will not.
     if (result.kind !== 'stored')
       deps.storeEnded(job, result.kind === 'refused' ? { kind: 'unknown' } : result)

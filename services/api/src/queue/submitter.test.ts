@@ -9,7 +9,7 @@ import {
 } from '@ticket-line/shared'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { Counts } from './entrance.js'
-import type { JobToStore, StoreResult } from './job-store.js'
+import { type JobToStore, LOOK_FOR_MS, type StoreResult } from './job-store.js'
 import type { SubmitResult } from './line-client.js'
 import { createSubmitter, type SubmitterDeps } from './submitter.js'
 
@@ -221,6 +221,23 @@ describe('a client that does not wait', () => {
 })
 
 describe('an add that failed', () => {
+  it('is looked for until the first of its clients has waited so long, from the start of his request', async () => {
+    const until: number[] = []
+    const { submitter } = given({
+      store: (_job, lookUntilMs) => {
+        until.push(lookUntilMs)
+        return new Promise(() => undefined)
+      },
+    })
+    const request: CommandRequest = { type: 'book', eventId: 1, userId: 'ann', caller: 'ann' }
+
+    void submitter.submit(request, { waitMs: 1000, spentMs: 250 })
+    void submitter.submit({ ...request, userId: 'bob', caller: 'bob' }, { waitMs: 1000 })
+    await pass(0)
+
+    expect(until).toEqual([Date.now() - 250 + LOOK_FOR_MS])
+  })
+
   it('is unavailable to everybody in it, under the id it had, and its count is taken back', async () => {
     const { submitter, submit, end, idOf, left } = given()
     const [ann, bob] = [submit('ann'), submit('bob', 0)]

@@ -10,7 +10,7 @@ import {
 import { type CoalescerDeps, createCoalescer } from './coalescer.js'
 import type { Entrance } from './entrance.js'
 import { countEvents, createGate } from './gate.js'
-import type { JobToStore, StoreResult } from './job-store.js'
+import { LOOK_FOR_MS, type StoreJob, type StoreResult } from './job-store.js'
 import {
   answerDecided,
   answerLost,
@@ -31,7 +31,7 @@ export interface SubmitterDeps {
   /** Name of this process's reply stream. */
   replyTo: string
   entrance: Entrance
-  store: (job: JobToStore) => Promise<StoreResult>
+  store: StoreJob
   /** Whether a job is known to Redis, in whatever state. */
   isInRedis: (lineName: string, jobId: string) => Promise<boolean>
   findStored: FindStored
@@ -106,7 +106,8 @@ export function createSubmitter(deps: SubmitterDeps): Submitter {
     }
     seat(job)
     jobs.set(job.jobId, job)
-    void deps.store(job).then((result) => storeEnded(job, result))
+    const sinceMs = waiters.reduce((first, waiter) => Math.min(first, waiter.sinceMs), startedAtMs)
+    void deps.store(job, sinceMs + LOOK_FOR_MS).then((result) => storeEnded(job, result))
   }
 
   function storeEnded(job: JobInFlight, result: StoreResult): void {
@@ -174,11 +175,11 @@ export function createSubmitter(deps: SubmitterDeps): Submitter {
   }
 
   return {
-    submit(request, { waitMs }) {
+    submit(request, { waitMs, spentMs = 0 }) {
       return new Promise((resolve) => {
         const lineName = lineNameOf(request.eventId, deps.layout)
         waiting += 1
-        const waiter = createWaiter(request, waitMs <= 0 || draining, (result) => {
+        const waiter = createWaiter(request, now() - spentMs, waitMs <= 0 || draining, (result) => {
           waiting -= 1
           timer?.cancel()
           resolve(result)

@@ -22,7 +22,7 @@ describe('POST /book', () => {
     expect(answer.headers.get('content-type')).toBe('application/json')
     expect(submit).toHaveBeenCalledWith(
       { type: 'book', eventId: 1, userId: 'ada', caller: 'ada' },
-      { waitMs: 10_000 },
+      { waitMs: 10_000, spentMs: 0 },
     )
   })
 
@@ -36,7 +36,7 @@ describe('POST /book', () => {
   ])('waits as preferred: %s', async (prefer, waitMs, applied) => {
     const { app, submit } = appWith({ kind: 'accepted', commandId })
     const answer = await call(app, 'POST /book', { as: 'ada', body: { eventId: 1 }, headers: { prefer } })
-    expect(submit).toHaveBeenCalledWith(expect.anything(), { waitMs })
+    expect(submit).toHaveBeenCalledWith(expect.anything(), { waitMs, spentMs: 0 })
     expect(answer.headers.get('preference-applied')).toBe(applied)
   })
 

@@ -71,7 +71,10 @@ async function submit(
     ...(keyHash !== undefined && { keyHash }),
     ...(trace !== undefined && { trace }),
   }
-  const result = await line.submit(request, { waitMs: waitMsOf(preferences, resultWaitMs) })
+  const result = await line.submit(request, {
+    waitMs: waitMsOf(preferences, resultWaitMs),
+    spentMs: c.get('countedForMs') ?? 0,
+  })
   if ('commandId' in result) noteJobSize(metrics, result.commandId)
   return replyPlain(c, submitResponse(request, result, preferences, staff))
 }

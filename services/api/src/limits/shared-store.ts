@@ -1,0 +1,73 @@
+import { defineScript } from '@ticket-line/shared'
+import type { Redis } from 'ioredis'
+import type { CounterStore } from './stores.js'
+
+/** Keys counted by one run of the script: Redis does nothing else meanwhile. */
+const MAX_KEYS_A_RUN = 500
+
+const COUNT = `local counted = {}
+for i, key in ipairs(KEYS) do
+  local hits = redis.call('INCR', key)
+  local left = hits > 1 and redis.call('PTTL', key) or -1
+  if left <= 0 then
+    left = tonumber(ARGV[1])
+    redis.call('PEXPIRE', key, left)
+  end
+  counted[2 * i - 1] = hits
+  counted[2 * i] = left
+end
+return counted`
+
+// A window may have ended meanwhile: a key made by this would never expire, and start the next one below zero.
+const TAKE_BACK = `if tonumber(redis.call('GET', KEYS[1]) or '0') > 0 then redis.call('DECR', KEYS[1]) end`
+
+interface Count {
+  key: string
+  resolve: (info: { totalHits: number; resetTime: Date }) => void
+  reject: (error: unknown) => void
+}
+
+/**
+ * Counters that all API processes share. What is counted in the same turn of the event loop goes to Redis as one call:
+ * in a rush that is a third of what a call for each request costs, here and there.
+ *
+ * Its calls reject while Redis is out of reach, after one timeout of the connection.
+ */
+export function createSharedStore(redis: Redis, prefix: string): CounterStore {
+  const count = defineScript(redis, 'limitsCount', undefined, COUNT)
+  const takeBack = defineScript(redis, 'limitsTakeBack', 1, TAKE_BACK)
+  let windowMs = 0
+  let gathered: Count[] = []
+
+  async function send(counts: Count[]): Promise<void> {
+    try {
+      const replies = (await count(counts.length, ...counts.map(({ key }) => key), windowMs)) as number[]
+      const now = Date.now()
+      for (const [i, { resolve }] of counts.entries()) {
+        const [totalHits = 0, leftMs = 0] = replies.slice(2 * i, 2 * i + 2)
+        resolve({ totalHits, resetTime: new Date(now + leftMs) })
+      }
+    } catch (error) {
+      for (const { reject } of counts) reject(error)
+    }
+  }
+
+  function sendGathered(): void {
+    const all = gathered
+    gathered = []
+    for (let i = 0; i < all.length; i += MAX_KEYS_A_RUN) void send(all.slice(i, i + MAX_KEYS_A_RUN))
+  }
+
+  return {
+    init: (options) => {
+      windowMs = options.windowMs
+    },
+    increment: (key) =>
+      new Promise((resolve, reject) => {
+        if (gathered.length === 0) setImmediate(sendGathered)
+        gathered.push({ key: prefix + key, resolve, reject })
+      }),
+    decrement: async (key) => void (await takeBack(prefix + key)),
+    resetKey: async (key) => void (await redis.del(prefix + key)),
+  }
+}

@@ -1,0 +1,48 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { expect, it, onTestFinished } from 'vitest'
+import { startScript } from '../stack/processes.ts'
+import { startSystem } from '../stack/system.ts'
+import { buildWorkerOf, previousCommit } from './previous-release.ts'
+import { runOps } from './run-ops.ts'
+
+const from = await previousCommit()
+if (from === undefined) {
+  console.log('The upgrade test is skipped: the commit to upgrade from is not in this history.')
+}
+
+it.skipIf(from === undefined)(
+  'the worker of the release before serves on the schema of this one, beside the new one',
+  { timeout: 300_000 },
+  async () => {
+    const folder = mkdtempSync(path.join(tmpdir(), 'ticket-line-previous-'))
+    onTestFinished(() => rmSync(folder, { recursive: true, force: true }))
+    const script = await buildWorkerOf(from as string, folder)
+    // This API, on this schema, and at first nobody but the worker of before.
+    const system = await startSystem({ workers: 0 })
+    onTestFinished(() => system.stop())
+    const old = await startScript('previous worker', script, system.env)
+    onTestFinished(() => old.stop())
+    const token = await system.token('olga', 'organizer')
+    await system.api.post('/initialize', { eventId: 1, totalTickets: 5 }, { token })
+    const send = async (call: '/book' | '/cancel', userId: string) =>
+      (await system.api.post(call, { eventId: 1 }, { token: await system.token(userId) })).body.message
+
+    for (let i = 0; i < 5; i++) expect(await send('/book', `user-${i}`)).toBe('Ticket booked')
+    expect(await send('/book', 'late')).toBe('Added to waiting list')
+    expect(await send('/cancel', 'user-0')).toBe('Booking canceled')
+
+    const now = await system.addWorker()
+    await Promise.all(Array.from({ length: 30 }, (_, i) => send('/book', `more-${i}`)))
+    await old.stop()
+    expect(await send('/cancel', 'user-1')).toBe('Booking canceled')
+    expect(now.running()).toBe(true)
+    expect((await system.api.get('/status/1')).body).toEqual({
+      eventId: 1,
+      availableTickets: 0,
+      waitingListCount: 29,
+    })
+    expect((await runOps(['verify', '--json'], system.env)).data.ok).toBe(true)
+  },
+)
