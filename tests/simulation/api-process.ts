@@ -73,8 +73,8 @@ function submitterDeps(world: World, process: SimProcess, connection: Connection
     layout: world.layout,
     replyTo: process.name,
     entrance: createEntrance(world, connection),
-    async store(job) {
-      const stored = store(job)
+    async store(job, lookUntilMs) {
+      const stored = store(job, lookUntilMs)
       return broken.earlyAccept ? { kind: 'stored' } : stored
     },
     isInRedis: (lineName, jobId) => connection.call(() => data.getJob(lineName, jobId) !== undefined),
