@@ -20,10 +20,21 @@ export default defineConfig({
         test: {
           name: 'all',
           include: ['packages/*/src/**/*.test.ts', 'services/*/src/**/*.test.ts', 'tests/**/*.test.ts'],
-          exclude: [...configDefaults.exclude, '**/dist/**', ...ALONE],
+          exclude: [...configDefaults.exclude, '**/dist/**', 'tests/simulation/**', ...ALONE],
           // Suites that start whole systems keep a core busy each; more at once only makes timeouts fire.
           maxWorkers: 2,
           sequence: { groupOrder: 0 },
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'simulation',
+          include: ['tests/simulation/**/*.test.ts'],
+          setupFiles: ['tests/simulation/setup.ts'],
+          // After the others: it keeps two cores busy for half a minute.
+          maxWorkers: 2,
+          sequence: { groupOrder: 2 },
         },
       },
       {

@@ -1,3 +1,4 @@
+import { linePrefix, linesKey } from '@ticket-line/shared'
 import { afterEach, describe, expect, it } from 'vitest'
 import { until } from '../../scripts/lib/net.mjs'
 import type { LineService, SubmitResult } from '../../services/api/src/queue/index.js'
@@ -130,5 +131,28 @@ describe('a large bound', () => {
 
     expect(await until(async () => (await stack.depth(1)) === null, { timeoutMs: 5000 })).toBe(true)
     expect(countOf(await submitAll(api, 1, users(30, 1), 5000))).toEqual({ decided: 30 })
+  })
+
+  it('that a crash left full keeps nobody out of an empty line for long', async () => {
+    stack = await createLineStack()
+    await stack.kit.createEvent(1, 100)
+    const api = await stack.api({ maxQueueDepth: 50 })
+    const countedAt = (atMs: number) =>
+      stack.redis.zadd(linesKey(linePrefix('event-1', stack.layout)), atMs, 'event-1')
+    await stack.redis.hset(stack.key(1, 'depth'), '1', 50)
+
+    // Counted a moment ago: its job may be on its way.
+    await countedAt(Date.now())
+    expect(countOf(await submitAll(api, 1, users(3)))).toEqual({ busy: 3 })
+
+    // Those who were refused do not keep it alive.
+    await countedAt(Date.now() - 10_000)
+    expect(countOf(await submitAll(api, 1, users(1)))).toEqual({ accepted: 1 })
+    expect(await stack.depth(1)).toBe('1')
+
+    // A full line that holds jobs stays full, however long ago they came.
+    await stack.redis.hset(stack.key(1, 'depth'), '1', 50)
+    await countedAt(Date.now() - 10_000)
+    expect(countOf(await submitAll(api, 1, users(2, 1)))).toEqual({ busy: 2 })
   })
 })

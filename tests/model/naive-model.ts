@@ -10,6 +10,8 @@ export interface NaiveModel {
   answers: Map<string, Outcome | RefusedOutcome>
   answer(command: Command, nowMs: number): Outcome | RefusedOutcome
   refuse(command: Command, nowMs: number): void
+  /** It killed too many workers: an answer for it and its key, and no effect. */
+  reject(command: Command, nowMs: number): void
 }
 
 export interface NaiveEvent {
@@ -48,13 +50,15 @@ export function createNaiveModel(sizes: number[], givenOut: number): NaiveModel 
     return command.type === 'book' ? book(event, command, decidedAtMs) : cancel(event, command, decidedAtMs)
   }
 
-  function keyed(command: Command, nowMs: number): Outcome {
-    const first = firstUses.findLast(
-      (use) =>
-        use.command.caller === command.caller &&
-        use.command.keyHash === command.keyHash &&
-        nowMs - use.atMs < KEY_KEPT_MS,
+  function firstUseOf({ caller, keyHash }: Command, nowMs: number) {
+    return firstUses.findLast(
+      ({ command, atMs }) =>
+        command.caller === caller && command.keyHash === keyHash && nowMs - atMs < KEY_KEPT_MS,
     )
+  }
+
+  function keyed(command: Command, nowMs: number): Outcome {
+    const first = firstUseOf(command, nowMs)
     if (first === undefined) {
       const outcome = fresh(command, nowMs)
       firstUses.push({ command, outcome, atMs: nowMs })
@@ -79,6 +83,12 @@ export function createNaiveModel(sizes: number[], givenOut: number): NaiveModel 
     refuse(command, nowMs) {
       if (!answers.has(command.commandId))
         answers.set(command.commandId, { outcome: 'refused', decidedAtMs: nowMs })
+    },
+    reject(command, nowMs) {
+      const outcome: Outcome = { outcome: 'rejected', decidedAtMs: nowMs }
+      answers.set(command.commandId, outcome)
+      if (command.keyHash !== undefined && firstUseOf(command, nowMs) === undefined)
+        firstUses.push({ command, outcome, atMs: nowMs })
     },
   }
 }

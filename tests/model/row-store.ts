@@ -11,9 +11,13 @@ export interface RowStore {
   commands: Map<string, CommandRow>
   keys: Map<string, { commandId: string; createdAtMs: number }>
   load(request: LoadRequest, nowMs: number): LoadedBatch
+  /** The first idempotency key that the writes want to own and somebody else holds. */
+  takenKeyOf(writes: BatchWrites): string | undefined
   apply(writes: BatchWrites): void
   /** What the API records about a job whose add was lost. */
   refuse(commands: readonly Command[], nowMs: number): void
+  /** What a worker records about a command that killed too many of them. Nothing where it was decided before. */
+  reject(command: Command, nowMs: number): void
 }
 
 export interface EventRows {
@@ -83,12 +87,11 @@ export function createRowStore(sizes: number[], givenOut: number): RowStore {
   }
 
   function apply(writes: BatchWrites): void {
+    const taken = takenKeyOf(writes)
+    if (taken !== undefined) throw new Error(`the key ${taken} is held`)
     for (const { command, ownsKey } of writes.decided) {
       if (!ownsKey) continue
       const name = nameOf({ caller: command.caller, keyHash: command.keyHash as string })
-      const held = keys.get(name)
-      if (held !== undefined && held.createdAtMs > writes.nowMs - DAY_MS)
-        throw new Error(`the key ${name} is held`)
       keys.set(name, { commandId: command.commandId, createdAtMs: writes.nowMs })
     }
     for (const row of writes.events) eventOf(row).row = checked({ ...row })
@@ -122,6 +125,15 @@ export function createRowStore(sizes: number[], givenOut: number): RowStore {
     for (const { command, outcome } of writes.decided) insertCommand({ command, outcome })
   }
 
+  function takenKeyOf(writes: BatchWrites): string | undefined {
+    for (const { command, ownsKey } of writes.decided) {
+      if (!ownsKey) continue
+      const name = nameOf({ caller: command.caller, keyHash: command.keyHash as string })
+      if ((keys.get(name)?.createdAtMs ?? 0) > writes.nowMs - DAY_MS) return name
+    }
+    return undefined
+  }
+
   function eventOf({ eventId }: { eventId: number }): EventRows {
     const event = events.get(eventId)
     if (event === undefined) throw new Error(`event ${eventId} was written and does not exist`)
@@ -133,11 +145,19 @@ export function createRowStore(sizes: number[], givenOut: number): RowStore {
     commands,
     keys,
     load,
+    takenKeyOf,
     apply,
     refuse(refused, nowMs) {
       for (const command of refused)
         if (!commands.has(command.commandId))
           insertCommand({ command, outcome: { outcome: 'refused', decidedAtMs: nowMs } })
+    },
+    reject(command, nowMs) {
+      if (commands.has(command.commandId)) return
+      insertCommand({ command, outcome: { outcome: 'rejected', decidedAtMs: nowMs } })
+      const { caller, keyHash, commandId } = command
+      if (keyHash === undefined || keys.has(nameOf({ caller, keyHash }))) return
+      keys.set(nameOf({ caller, keyHash }), { commandId, createdAtMs: nowMs })
     },
   }
 }

@@ -25,29 +25,43 @@ export interface Entrance {
 }
 
 // Unconditional where ARGV[1] is negative. The line is registered before the job is added: what the note behind the add
-// fails to tell, the workers' sweeper finds.
+// fails to tell, the workers' sweeper finds. A crash between a count and its add leaves a count that no answer takes
+// down. Where that alone keeps everybody out of an empty line, it is forgotten; a job that was counted a moment ago may
+// still be on its way.
 const ENTER = `local result = {}
 local max = tonumber(ARGV[1])
-for i = 5, #ARGV, 2 do
+local entered = false
+local function is_left_behind()
+  local counted_at = tonumber(redis.call('ZSCORE', KEYS[2], ARGV[3]) or '0')
+  return tonumber(ARGV[4]) - counted_at > tonumber(ARGV[5])
+    and redis.call('LLEN', KEYS[3]) == 0 and redis.call('LLEN', KEYS[4]) == 0
+end
+for i = 6, #ARGV, 2 do
   local wanted = tonumber(ARGV[i + 1])
   local granted = wanted
   local depth = tonumber(redis.call('HGET', KEYS[1], ARGV[i]) or '0')
-  if depth < 0 then
+  local full = max >= 0 and depth + wanted > max
+  if depth < 0 or (full and depth > 0 and is_left_behind()) then
     redis.call('HDEL', KEYS[1], ARGV[i])
     depth = 0
   end
   if max >= 0 and depth + wanted > max then granted = math.max(0, max - depth) end
-  if granted > 0 then depth = redis.call('HINCRBY', KEYS[1], ARGV[i], granted) end
+  if granted > 0 then
+    depth = redis.call('HINCRBY', KEYS[1], ARGV[i], granted)
+    entered = true
+  end
   result[#result + 1] = granted
   result[#result + 1] = depth
 end
-if ARGV[2] == '1' then
+if ARGV[2] == '1' and entered then
   redis.call('ZADD', KEYS[2], ARGV[4], ARGV[3])
 end
 return result`
 
 /** A line is registered at most this often by one process: much less than it takes to be forgotten. */
 const REGISTER_INTERVAL_MS = 500
+/** A job is added, or its add has failed, this long after it was counted and its line registered. */
+const LEFT_BEHIND_AFTER_MS = 5000
 /** How long a depth that was read counts as known. */
 const DEPTH_KNOWN_MS = 1000
 /** Within this many commands of the bound, and for bounds this small, the count is asked for before the add. */
@@ -68,7 +82,7 @@ export interface EntranceDeps {
  */
 export function createEntrance(deps: EntranceDeps): Entrance {
   const { redis, layout, maxQueueDepth, now } = deps
-  const enterScript = defineScript(redis, 'ticketsEnter', 2, ENTER)
+  const enterScript = defineScript(redis, 'ticketsEnter', 4, ENTER)
   const known = new LRUCache<number, { depth: number; atMs: number }>({ max: 20_000 })
   const registeredAt = new LRUCache<string, number>({ max: 20_000 })
 
@@ -87,7 +101,8 @@ export function createEntrance(deps: EntranceDeps): Entrance {
     const atMs = now()
     const register = atMs - (registeredAt.get(lineName) ?? 0) >= REGISTER_INTERVAL_MS
     if (register) registeredAt.set(lineName, atMs)
-    const keys = [depthKey(prefix, lineName), linesKey(prefix)]
+    const base = `${prefix}:${lineName}`
+    const keys = [depthKey(prefix, lineName), linesKey(prefix), `${base}:wait`, `${base}:active`]
     try {
       const reply = (await enterScript(
         ...keys,
@@ -95,6 +110,7 @@ export function createEntrance(deps: EntranceDeps): Entrance {
         register ? 1 : 0,
         lineName,
         atMs,
+        LEFT_BEHIND_AFTER_MS,
         ...[...counts].flat(),
       )) as number[]
       const granted: Counts = new Map()
@@ -104,6 +120,7 @@ export function createEntrance(deps: EntranceDeps): Entrance {
         known.set(eventId, { depth: reply[i + 1] ?? 0, atMs: now() })
         i += 2
       }
+      if (register && [...granted.values()].every((count) => count === 0)) registeredAt.delete(lineName)
       return granted
     } catch (error) {
       registeredAt.delete(lineName)

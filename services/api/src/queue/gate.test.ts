@@ -67,23 +67,42 @@ describe('the way into a line', () => {
     expect(answers).toEqual(['x busy', 'y busy'])
   })
 
-  it('keeps the order of a line while a count is awaited, also where it fails', async () => {
-    const { send, jobs, asked, onFailure } = given()
+  it('keeps the order of a line while a count is awaited', async () => {
+    const { send, jobs, asked } = given()
     send('x')
     send('y')
-    send('z')
     await settle()
     expect(asked).toHaveLength(1)
 
     asked[0]?.grant(new Map([[1, 1]]))
     await settle()
-    asked[1]?.fail(new Error('away'))
-    await settle()
-    asked[2]?.grant(new Map([[1, 1]]))
+    asked[1]?.grant(new Map([[1, 1]]))
     await settle()
 
-    expect(jobs).toEqual(['a x', 'a z'])
-    expect(onFailure).toHaveBeenCalledExactlyOnceWith('a', 'y')
+    expect(jobs).toEqual(['a x', 'a y'])
+  })
+
+  it('fails at once for all who wait behind a count that cannot be had, and is open again', async () => {
+    const { send, jobs, asked, onFailure } = given()
+    send('x')
+    send('y')
+    send('z')
+    send('o', 'b')
+
+    asked[0]?.fail(new Error('no answer'))
+    await settle()
+    // Each asking for itself would wait as long again, one after the other.
+    expect(onFailure.mock.calls).toEqual([
+      ['a', 'x'],
+      ['a', 'y'],
+      ['a', 'z'],
+    ])
+
+    send('w')
+    asked[1]?.grant(new Map([[1, 1]]))
+    asked[2]?.grant(new Map([[1, 1]]))
+    await settle()
+    expect(jobs).toEqual(['b o', 'a w'])
   })
 
   it('does not let one line wait for another', async () => {

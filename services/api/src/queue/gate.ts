@@ -12,12 +12,14 @@ export interface GateDeps {
 
 /**
  * Lets commands into their line in order, as many of each event as its bound allows; the others hear `busy`.
- * Where the count must be awaited, everything of the line that comes behind waits as well.
+ * Where the count must be awaited, everything of the line that comes behind waits as well; where it cannot be had, what
+ * waits behind it fails with it, instead of asking a Redis that does not answer one after the other.
  */
 export function createGate(deps: GateDeps): CoalescerDeps<Waiter>['send'] {
-  const entering = new Map<string, Promise<void>>()
+  /** The last step of each line that waits; it gives the error with which the line failed. */
+  const entering = new Map<string, Promise<unknown>>()
 
-  function chain(lineName: string, step: Promise<void>): void {
+  function chain(lineName: string, step: Promise<unknown>): void {
     const guarded = step.finally(() => {
       if (entering.get(lineName) === guarded) entering.delete(lineName)
     })
@@ -25,7 +27,7 @@ export function createGate(deps: GateDeps): CoalescerDeps<Waiter>['send'] {
   }
 
   /** Returns a promise only where the add must wait for the count. */
-  function enterNow(lineName: string, held: Held<Waiter>[]): Promise<void> | undefined {
+  function enterNow(lineName: string, held: Held<Waiter>[]): Promise<unknown> | undefined {
     const granted = deps.entrance.enter(lineName, countEvents(held.map((one) => one.request)))
     if (!(granted instanceof Promise)) {
       deps.startJob(
@@ -35,19 +37,30 @@ export function createGate(deps: GateDeps): CoalescerDeps<Waiter>['send'] {
       return undefined
     }
     return granted.then(
-      (allowed) => deps.startJob(lineName, admit(held, allowed)),
-      (error: unknown) =>
-        deps.onFailure(
-          lineName,
-          held.map((one) => one.ticket),
-          error,
-        ),
+      (allowed) => {
+        deps.startJob(lineName, admit(held, allowed))
+      },
+      (error: unknown) => fail(lineName, held, error),
     )
+  }
+
+  function fail(lineName: string, held: Held<Waiter>[], error: unknown): unknown {
+    deps.onFailure(
+      lineName,
+      held.map((one) => one.ticket),
+      error,
+    )
+    return error
   }
 
   return (lineName, held) => {
     const before = entering.get(lineName)
-    const step = before === undefined ? enterNow(lineName, held) : before.then(() => enterNow(lineName, held))
+    const step =
+      before === undefined
+        ? enterNow(lineName, held)
+        : before.then((error) =>
+            error === undefined ? enterNow(lineName, held) : fail(lineName, held, error),
+          )
     if (step !== undefined) chain(lineName, step)
   }
 }

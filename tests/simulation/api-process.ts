@@ -1,0 +1,116 @@
+import type { Pool } from '@ticket-line/db'
+import type { CommandRequest, JobPayload } from '@ticket-line/shared'
+import type { Counts, Entrance } from '../../services/api/src/queue/entrance.js'
+import { createJobStore } from '../../services/api/src/queue/job-store.js'
+import type { SubmitResult } from '../../services/api/src/queue/line-client.js'
+import type { LineQueues } from '../../services/api/src/queue/line-queues.js'
+import { createFindStored } from '../../services/api/src/queue/outcome-watch.js'
+import { createSubmitter, type SubmitterDeps } from '../../services/api/src/queue/submitter.js'
+import { createProcess, type SimProcess } from './clock.ts'
+import type { Connection } from './connection.ts'
+import { silent, type World } from './world.ts'
+
+export interface ApiProcess {
+  process: SimProcess
+  submit(request: CommandRequest, waitMs: number): Promise<SubmitResult>
+  /** SIGTERM: everything held is stored, everybody who waits hears 202 once his command is stored; then it ends. */
+  stop(): void
+}
+
+const REDIS_TIMEOUT_MS = 400
+const HOLD_MS = 100
+const TICK_MS = 250
+/** How long PostgreSQL is away before the probes say so. */
+const PROBE_MS = 250
+/** From this bound on the count need not be awaited while the line is short. */
+const FAR_BOUND = 4096
+
+/** An API process as far as lines are concerned: the product's own code, over the simulated Redis and PostgreSQL. */
+export function startApi(world: World, name: string): ApiProcess {
+  const { clock } = world
+  const process = createProcess(name, true)
+  return clock.as(process, () => {
+    const connection = world.redis.connect(process, { patient: false, timeoutMs: REDIS_TIMEOUT_MS })
+    const submitter = createSubmitter(submitterDeps(world, process, connection))
+    world.streams.onReplies(name, process, submitter.replied)
+    if (!world.broken.recheck) setInterval(submitter.tick, TICK_MS)
+
+    return {
+      process,
+      submit(request, waitMs) {
+        if (!connection.isReady() || world.postgres.awayForMs() > PROBE_MS)
+          return Promise.resolve({ kind: 'unavailable' })
+        return submitter.submit(request, { waitMs })
+      },
+      stop() {
+        clock.as(process, () => {
+          submitter.drain()
+          const isDone = (): boolean => {
+            const { waiting, held, jobs } = submitter.counts()
+            return waiting + held + jobs === 0
+          }
+          setInterval(() => (isDone() ? world.kill(process) : undefined), 50)
+        })
+      },
+    }
+  })
+}
+
+function submitterDeps(world: World, process: SimProcess, connection: Connection): SubmitterDeps {
+  const { clock, data, broken } = world
+  const pool = world.database(process) as unknown as Pool
+  const { store } = createJobStore({
+    queues: {
+      queueOf: (lineName: string) => createQueue(lineName, world, connection),
+    } as unknown as LineQueues,
+    note: (lineName) => void connection.call(() => world.streams.note(lineName)).catch(() => undefined),
+    pool,
+    log: silent,
+    now: clock.now,
+    sleep: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
+  })
+  return {
+    layout: world.layout,
+    replyTo: process.name,
+    entrance: createEntrance(world, connection),
+    async store(job, lookUntilMs) {
+      const stored = store(job, lookUntilMs)
+      return broken.earlyAccept ? { kind: 'stored' } : stored
+    },
+    isInRedis: (lineName, jobId) => connection.call(() => data.getJob(lineName, jobId) !== undefined),
+    findStored: createFindStored(pool),
+    holdMs: HOLD_MS,
+    log: silent,
+    now: clock.now,
+    setTimer: (run, ms) => ({
+      cancel: broken.deadline && ms > HOLD_MS ? () => undefined : clock.after(ms, process, run),
+    }),
+    soon: setImmediate,
+  }
+}
+
+function createQueue(lineName: string, { data }: World, connection: Connection): object {
+  return {
+    add: (_name: string, payload: JobPayload, { jobId }: { jobId: string }) => {
+      const json = JSON.stringify(payload)
+      return connection.call(() => data.add(lineName, jobId, json), 'add')
+    },
+    getJob: (jobId: string) => connection.call(() => data.getJob(lineName, jobId)),
+  }
+}
+
+/** The rule of the real entrance: far from a large bound the count travels along, else it is awaited. */
+function createEntrance({ data, maxQueueDepth }: World, connection: Connection): Entrance {
+  const count = (lineName: string, counts: Counts, max: number): Promise<Counts> =>
+    connection.call(() => data.enter(lineName, counts, max), 'count')
+  return {
+    enter(lineName, counts) {
+      if (maxQueueDepth < FAR_BOUND) return count(lineName, counts, maxQueueDepth)
+      count(lineName, counts, Number.POSITIVE_INFINITY).catch(() => undefined)
+      return counts
+    },
+    leave(lineName, counts) {
+      connection.call(() => data.leave(lineName, counts)).catch(() => undefined)
+    },
+  }
+}

@@ -1,0 +1,91 @@
+import { deepStrictEqual } from 'node:assert'
+import { jobIdOf } from './check-order.ts'
+import type { Trouble } from './faults.ts'
+import type { Marked, Sent } from './traffic.ts'
+import type { World } from './world.ts'
+
+/** How late an answer may be after the client's own deadline. */
+const LATE_MS = 250
+/** A command that cannot be stored is refused within this. */
+const REFUSED_WITHIN_MS = 1000
+/** A job that Redis forgot while somebody waited for it is added again within this, once both servers are well. */
+const ADDED_AGAIN_WITHIN_MS = 2000
+
+/**
+ * Every client heard the truth in time.
+ * @throws Error naming the first who did not
+ */
+export function checkAnswers(world: World, sent: Sent[], troubles: Trouble[]): void {
+  const { log } = world.postgres
+  const decided = new Set(
+    log.flatMap(({ command, outcome }) =>
+      outcome.outcome === 'refused' ? [] : [(command as unknown as Marked).mark],
+    ),
+  )
+  for (const one of sent) {
+    checkTime(world, one, troubles)
+    checkTruth(world, one, decided, troubles)
+  }
+}
+
+function checkTime({ clock }: World, one: Sent, troubles: Trouble[]): void {
+  const { result, waitMs, sentAtMs } = one
+  // The client of a process that died heard of it from its network.
+  if (!one.api.process.alive && result === undefined) return
+  const ofRedis = troubles.filter((trouble) => trouble.of === 'Redis')
+  const troubled = isTroubled(ofRedis, sentAtMs, sentAtMs + waitMs + LATE_MS)
+  const allowedMs = (troubled ? Math.max(waitMs, REFUSED_WITHIN_MS) : waitMs) + LATE_MS
+  const refused = result?.kind === 'unavailable' || result?.kind === 'busy'
+  const waitedMs = Math.round((result === undefined ? clock.exactNow() : one.answeredAtMs) - sentAtMs)
+  if (waitedMs > (refused ? Math.min(allowedMs, REFUSED_WITHIN_MS + LATE_MS) : allowedMs))
+    throw new Error(`a client who waits ${waitMs} ms heard ${result?.kind ?? 'nothing'} after ${waitedMs} ms`)
+}
+
+function checkTruth(world: World, one: Sent, decided: Set<number>, troubles: Trouble[]): void {
+  const { result, request } = one
+  if (result === undefined) return
+  const commandId = 'commandId' in result ? result.commandId : undefined
+  const stored = commandId === undefined ? undefined : world.postgres.rows.commands.get(commandId)?.outcome
+  const wrong = (what: string): never => {
+    throw new Error(`${JSON.stringify(request)} was answered ${JSON.stringify(result)}, but ${what}`)
+  }
+  switch (result.kind) {
+    case 'decided':
+      deepStrictEqual(stored, result.outcome, `answer to ${commandId}`)
+      return
+    case 'accepted':
+      if (stored === undefined && !wasLost(world, one, result.commandId, troubles))
+        wrong('it was never decided')
+      if (stored?.outcome === 'refused') wrong('it was refused')
+      return
+    case 'busy':
+    case 'unavailable':
+      if (decided.has(request.mark)) wrong('it took effect')
+      return
+    case 'unknown':
+      return
+  }
+}
+
+/** Lost with Redis's memory, and there was no time to add it again while somebody waited for it. */
+function wasLost({ flushes }: World, one: Sent, commandId: string, troubles: Trouble[]): boolean {
+  return flushes.some(
+    ({ atMs, lost }) =>
+      lost.has(jobIdOf(commandId)) && longestCalmMs(troubles, atMs, one.answeredAtMs) < ADDED_AGAIN_WITHIN_MS,
+  )
+}
+
+/** The longest stretch of time without any trouble. */
+function longestCalmMs(troubles: Trouble[], fromMs: number, untilMs: number): number {
+  let calmFromMs = fromMs
+  let longestMs = 0
+  for (const trouble of troubles.toSorted((a, b) => a.fromMs - b.fromMs)) {
+    longestMs = Math.max(longestMs, Math.min(trouble.fromMs, untilMs) - calmFromMs)
+    calmFromMs = Math.max(calmFromMs, trouble.untilMs)
+  }
+  return Math.max(longestMs, untilMs - calmFromMs)
+}
+
+function isTroubled(troubles: Trouble[], fromMs: number, untilMs: number): boolean {
+  return troubles.some((trouble) => trouble.fromMs <= untilMs && trouble.untilMs >= fromMs)
+}

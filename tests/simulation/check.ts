@@ -1,0 +1,45 @@
+import { deepStrictEqual } from 'node:assert'
+import { createNaiveModel } from '../model/naive-model.ts'
+import { checkPromises } from '../model/promises.ts'
+import { checkAnswers } from './check-answers.ts'
+import { checkOrderOfAnswers, checkOrderOfLines } from './check-order.ts'
+import type { Inflictions } from './faults.ts'
+import type { Marked, Sent } from './traffic.ts'
+import type { World } from './world.ts'
+
+/** Holds the end of a simulation against the promises. @throws Error naming the first that does not hold */
+export function check(world: World, sent: Sent[], sizes: number[], { troubles }: Inflictions): void {
+  checkDecisions(world, sizes)
+  checkOneEffect(world)
+  checkOrderOfLines(world)
+  checkOrderOfAnswers(world, sent)
+  checkAnswers(world, sent, troubles)
+}
+
+/** Every decision is the one that two plain lists give, taken in the order of commits; and so are the rows. */
+function checkDecisions({ postgres }: World, sizes: number[]): void {
+  const model = createNaiveModel(sizes, 0)
+  for (const { command, outcome, nowMs } of postgres.log) {
+    if (outcome.outcome === 'refused') model.refuse(command, nowMs)
+    else if (outcome.outcome === 'rejected') model.reject(command, nowMs)
+    else deepStrictEqual(outcome, model.answer(command, nowMs), `decision of ${command.commandId}`)
+  }
+  checkPromises(
+    postgres.rows,
+    model,
+    sizes.map((_, i) => i + 1),
+    0,
+  )
+}
+
+/** Whatever happened to a request, it was decided under one id at most. */
+function checkOneEffect({ postgres }: World): void {
+  const decidedAs = new Map<number, string>()
+  for (const { command, outcome } of postgres.log) {
+    if (outcome.outcome === 'refused') continue
+    const { mark } = command as unknown as Marked
+    const other = decidedAs.get(mark)
+    if (other !== undefined) throw new Error(`a request was decided as ${other} and as ${command.commandId}`)
+    decidedAs.set(mark, command.commandId)
+  }
+}

@@ -1,0 +1,143 @@
+import type { Random } from '../faults/random.ts'
+import type { Clock, SimProcess } from './clock.ts'
+import type { Place, Traps } from './traps.ts'
+
+/** Ordered, like one TCP connection: what is sent first arrives first and is answered first. */
+export interface Connection {
+  isReady(): boolean
+  /** Sends a command. `run` is carried out at the server when it arrives, atomically; `place` is where a trap may stand. */
+  call<T>(run: () => T, place?: Place): Promise<T>
+}
+
+export interface ConnectionOptions {
+  /** Waits for the server and sends again what was not answered; else fails at once while it is away. */
+  patient: boolean
+  /** After this long a command counts as unanswered; it may be carried out all the same. */
+  timeoutMs?: number
+}
+
+/** What lies between a process and its server. */
+export interface Wire {
+  clock: Clock
+  random: Random
+  traps: Traps
+  server: SimProcess
+  isUp(): boolean
+  latencyMs(): number
+}
+
+interface Pending {
+  run: () => unknown
+  place: Place | undefined
+  resolve: (value: unknown) => void
+  reject: (error: unknown) => void
+  cancelTimeout: (() => void) | undefined
+  settled: boolean
+}
+
+/** What ioredis says of a command that it did not send. */
+const NEVER_SENT = "Stream isn't writeable and enableOfflineQueue options is false"
+const CUT = 'Connection is closed.'
+const RECONNECT_MS = 50
+/** How often a command that was under way when its connection broke is lost with it; else it arrives late. */
+const LOST_WITH_ITS_CONNECTION = 0.7
+
+/** @returns the connection, and how to break it */
+export function createConnection(
+  wire: Wire,
+  process: SimProcess,
+  { patient, timeoutMs }: ConnectionOptions,
+): { connection: Connection; cut: () => void } {
+  const { clock, random, server } = wire
+  let generation = 0
+  let ready = wire.isUp()
+  let arrivesAtMs = 0
+  let answeredAtMs = 0
+  let unanswered = new Set<Pending>()
+  let unsent: Pending[] = []
+
+  function send(pending: Pending): void {
+    const sentIn = generation
+    arrivesAtMs = Math.max(clock.exactNow() + wire.latencyMs(), arrivesAtMs)
+    unanswered.add(pending)
+    clock.after(arrivesAtMs - clock.exactNow(), server, () => arrive(pending, sentIn))
+  }
+
+  function arrive(pending: Pending, sentIn: number): void {
+    const moment = sentIn === generation ? wire.traps.spring(pending.place) : undefined
+    if (moment === 'before') cut()
+    if (sentIn === generation) {
+      answer(pending, carryOut(pending), sentIn)
+      if (moment === 'after') cut()
+    } else if (!random.chance(LOST_WITH_ITS_CONNECTION)) {
+      clock.after(random.between(1, 2500), server, () => void carryOut(pending))
+    }
+  }
+
+  function answer(pending: Pending, result: { value?: unknown; error?: unknown }, sentIn: number): void {
+    answeredAtMs = Math.max(clock.exactNow() + wire.latencyMs(), answeredAtMs)
+    clock.after(answeredAtMs - clock.exactNow(), process, () => {
+      if (sentIn !== generation || pending.settled) return
+      settle(pending)
+      if ('error' in result) pending.reject(result.error)
+      else pending.resolve(result.value)
+    })
+  }
+
+  function settle(pending: Pending): void {
+    pending.settled = true
+    pending.cancelTimeout?.()
+    unanswered.delete(pending)
+  }
+
+  function cut(): void {
+    generation += 1
+    ready = false
+    clock.after(0, process, () => {
+      const lost = [...unanswered]
+      unanswered = new Set()
+      if (patient) unsent = [...lost, ...unsent]
+      else for (const pending of lost) fail(pending, CUT)
+    })
+    clock.after(RECONNECT_MS, process, reconnect)
+  }
+
+  function fail(pending: Pending, message: string): void {
+    settle(pending)
+    pending.reject(new Error(message))
+  }
+
+  function reconnect(): void {
+    if (ready) return
+    if (!wire.isUp()) return void clock.after(2 * RECONNECT_MS, process, reconnect)
+    ready = true
+    arrivesAtMs = 0
+    answeredAtMs = 0
+    for (const pending of unsent.splice(0)) if (!pending.settled) send(pending)
+  }
+
+  if (!ready) clock.after(RECONNECT_MS, process, reconnect)
+  const connection: Connection = {
+    isReady: () => ready,
+    call<T>(run: () => T, place?: Place) {
+      if (!ready && !patient) return Promise.reject(new Error(NEVER_SENT))
+      return new Promise<T>((resolve, reject) => {
+        const settlers = { resolve: resolve as Pending['resolve'], reject }
+        const pending: Pending = { run, place, ...settlers, cancelTimeout: undefined, settled: false }
+        if (timeoutMs !== undefined)
+          pending.cancelTimeout = clock.after(timeoutMs, process, () => fail(pending, 'Command timed out'))
+        if (ready) send(pending)
+        else unsent.push(pending)
+      })
+    },
+  }
+  return { connection, cut }
+}
+
+function carryOut(pending: Pending): { value?: unknown; error?: unknown } {
+  try {
+    return { value: pending.run() }
+  } catch (error) {
+    return { error }
+  }
+}

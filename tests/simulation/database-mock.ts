@@ -1,0 +1,78 @@
+import type { BatchWrites, LoadedBatch, LoadRequest, StoredCommand } from '@ticket-line/db'
+import {
+  type Command,
+  type CommandRequest,
+  commandIdOf,
+  type Outcome,
+  type RefusedOutcome,
+} from '@ticket-line/shared'
+import type { RowStore } from '../model/row-store.ts'
+import type { Postgres, SimPool } from './postgres.ts'
+
+/** A pool with what the statements below need beside rows. */
+export interface SimulatedDatabase extends SimPool {
+  decided: Postgres['decided']
+  /** How often each command was started alone. */
+  starts: Map<string, number>
+  broken: { refusal?: boolean }
+}
+
+/** The functions of `@ticket-line/db` that the line calls, on the simulated PostgreSQL. */
+export const simulatedDb = {
+  runBatch: (
+    database: SimulatedDatabase,
+    request: LoadRequest,
+    decide: (loaded: LoadedBatch) => BatchWrites | undefined,
+  ): Promise<void> => database.runBatch(request, decide),
+
+  findStoredCommands: (database: SimulatedDatabase, commandIds: string[]): Promise<StoredCommand[]> =>
+    database.statement((rows) => find(rows, commandIds)),
+
+  recordRefused(
+    database: SimulatedDatabase,
+    job: { jobId: string; commands: CommandRequest[] },
+  ): Promise<Map<string, Outcome | RefusedOutcome>> {
+    return database.statement((rows, nowMs) => {
+      const commands = job.commands.map((command, i) => ({
+        ...command,
+        commandId: commandIdOf(job.jobId, i),
+      }))
+      const refused: RefusedOutcome = { outcome: 'refused', decidedAtMs: nowMs }
+      if (database.broken.refusal) return new Map(commands.map(({ commandId }) => [commandId, refused]))
+      for (const command of commands)
+        if (!rows.commands.has(command.commandId)) database.decided(command, refused)
+      rows.refuse(commands, nowMs)
+      const commandIds = commands.map(({ commandId }) => commandId)
+      return new Map(find(rows, commandIds).map(({ command, outcome }) => [command.commandId, outcome]))
+    })
+  },
+
+  recordRejected(database: SimulatedDatabase, command: Command): Promise<Outcome | RefusedOutcome> {
+    return database.statement((rows, nowMs) => {
+      if (!rows.commands.has(command.commandId))
+        database.decided(command, { outcome: 'rejected', decidedAtMs: nowMs })
+      rows.reject(command, nowMs)
+      return (find(rows, [command.commandId])[0] as StoredCommand).outcome
+    })
+  },
+
+  countStart: (database: SimulatedDatabase, commandId: string): Promise<number> =>
+    database.statement(() => {
+      const starts = (database.starts.get(commandId) ?? 0) + 1
+      database.starts.set(commandId, starts)
+      return starts
+    }),
+
+  forgetStarts: (database: SimulatedDatabase, jobId: string): Promise<void> =>
+    database.statement(() => {
+      for (const commandId of database.starts.keys())
+        if (commandId.startsWith(`${jobId}.`)) database.starts.delete(commandId)
+    }),
+}
+
+function find(rows: RowStore, commandIds: string[]): StoredCommand[] {
+  return commandIds.flatMap((commandId) => {
+    const row = rows.commands.get(commandId)
+    return row === undefined ? [] : [{ command: row.command, acceptedAtMs: 0, outcome: row.outcome }]
+  })
+}

@@ -1,0 +1,63 @@
+/** What Redis holds of one line. */
+export interface LineData {
+  wait: string[]
+  active: string[]
+  completed: string[]
+  jobs: Map<string, { payload: string; starts: number }>
+  locks: Map<string, { token: string; untilMs: number }>
+  maybeStalled: Set<string>
+  stalledCheckedUntilMs: number
+  oneActive: boolean
+  depth: Map<number, number>
+  /** When commands were last counted in. */
+  countedAtMs: number
+}
+
+/** How long after a count its job may still be on its way. */
+const LEFT_BEHIND_AFTER_MS = 5000
+
+export function emptyLine(): LineData {
+  return {
+    wait: [],
+    active: [],
+    completed: [],
+    jobs: new Map(),
+    locks: new Map(),
+    maybeStalled: new Set(),
+    stalledCheckedUntilMs: 0,
+    oneActive: false,
+    depth: new Map(),
+    countedAtMs: 0,
+  }
+}
+
+export interface Entering {
+  /** How many commands of each event want to enter. */
+  counts: Map<number, number>
+  max: number
+  nowMs: number
+  /** Whether a count that a crash left behind is forgotten where it keeps everybody out. */
+  forget: boolean
+}
+
+/** Counts commands in. @returns how many of each event may enter */
+export function enterLine(line: LineData, { counts, max, nowMs, forget }: Entering): Map<number, number> {
+  const isLeftBehind =
+    forget && nowMs - line.countedAtMs > LEFT_BEHIND_AFTER_MS && line.wait.length + line.active.length === 0
+  const granted = new Map<number, number>()
+  for (const [eventId, wanted] of counts) {
+    const counted = Math.max(0, line.depth.get(eventId) ?? 0)
+    const before = counted + wanted > max && isLeftBehind ? 0 : counted
+    const some = Math.min(wanted, Math.max(0, max - before))
+    line.depth.set(eventId, before + some)
+    granted.set(eventId, some)
+    if (some > 0) line.countedAtMs = nowMs
+  }
+  return granted
+}
+
+/** Counts commands out. */
+export function leaveLine({ wait, depth }: LineData, counts: Map<number, number>): void {
+  if (wait.length === 0) depth.clear()
+  else for (const [eventId, count] of counts) depth.set(eventId, (depth.get(eventId) ?? 0) - count)
+}

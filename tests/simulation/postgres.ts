@@ -1,0 +1,124 @@
+import type { BatchWrites, LoadedBatch, LoadRequest } from '@ticket-line/db'
+import type { Command, Outcome, RefusedOutcome } from '@ticket-line/shared'
+import type { Random } from '../faults/random.ts'
+import { createRowStore, type RowStore } from '../model/row-store.ts'
+import type { Clock, SimProcess } from './clock.ts'
+import { createSessions, failure, type Session, type Troubles } from './sessions.ts'
+import type { Traps } from './traps.ts'
+
+/** A PostgreSQL that keeps rows, locks events, and loses connections. */
+export interface Postgres extends Troubles {
+  rows: RowStore
+  /** Everything that was committed, in that order. */
+  log: Committed[]
+  /** Notes that a command was decided outside of a batch, in the transaction that runs now. */
+  decided(command: Command, outcome: Outcome | RefusedOutcome): void
+  pool(process: SimProcess): SimPool
+}
+
+export interface Committed {
+  command: Command
+  outcome: Outcome | RefusedOutcome
+  /** The time by which it was decided, read under the locks. */
+  nowMs: number
+  committedAtMs: number
+}
+
+/** What the product gets in place of its pool. */
+export interface SimPool {
+  runBatch(request: LoadRequest, decide: (loaded: LoadedBatch) => BatchWrites | undefined): Promise<void>
+  /** Runs one statement in a transaction of its own. */
+  statement<T>(run: (rows: RowStore, nowMs: number) => T): Promise<T>
+}
+
+export interface PostgresDeps {
+  clock: Clock
+  random: Random
+  traps: Traps
+  sizes: number[]
+  /** Asked before a batch is decided; true where deciding it kills the process. */
+  kills: (request: LoadRequest, process: SimProcess) => boolean
+  /** Told of writes that contradict the rows. */
+  onBug: (error: unknown) => void
+  broken: { storedOutcomes?: boolean; rowLock?: boolean; earlyCommit?: boolean }
+}
+
+const IDLE_IN_TRANSACTION_MS = 3000
+const LOCK_WAIT_MS = 10_000
+
+export function createPostgres(deps: PostgresDeps): Postgres {
+  const { clock, broken } = deps
+  const { server, locks, inSession, ask, end, troubles } = createSessions(clock, deps.random, deps.traps)
+  const rows = createRowStore(deps.sizes, 0)
+  const log: Committed[] = []
+
+  function begin(session: Session, request: LoadRequest): Promise<LoadedBatch> {
+    return ask(session, undefined, (reply, fail) => {
+      const tooLong = clock.after(LOCK_WAIT_MS, server, () => {
+        end(session)
+        fail(failure('canceling statement due to statement timeout', '57014'))
+      })
+      const locked = request.eventIds.filter((eventId) => rows.events.has(eventId) && !broken.rowLock)
+      locks.acquire(session, locked, () => {
+        tooLong()
+        const loaded = rows.load(request, clock.now())
+        if (broken.storedOutcomes) loaded.stored = []
+        clock.after(IDLE_IN_TRANSACTION_MS, server, () => end(session))
+        reply(loaded)
+      })
+    })
+  }
+
+  function commit(session: Session, writes: BatchWrites): Promise<void> {
+    return ask(session, 'COMMIT', (reply, fail) => {
+      if (broken.storedOutcomes)
+        for (const { command } of writes.decided) rows.commands.delete(command.commandId)
+      const taken = violationOf(rows, writes)
+      if (taken === undefined) write(writes)
+      session.state = taken === undefined ? 'committed' : 'ended'
+      end(session)
+      if (taken === undefined) reply()
+      else fail(failure('duplicate key', '23505', taken))
+    })
+  }
+
+  function write(writes: BatchWrites): void {
+    try {
+      rows.apply(writes)
+    } catch (error) {
+      deps.onBug(error)
+    }
+    for (const { command, outcome } of writes.decided)
+      log.push({ command, outcome, nowMs: writes.nowMs, committedAtMs: clock.exactNow() })
+  }
+
+  return {
+    ...troubles,
+    rows,
+    log,
+    decided(command, outcome) {
+      log.push({ command, outcome, nowMs: clock.now(), committedAtMs: clock.exactNow() })
+    },
+    pool: (process) => ({
+      runBatch: (request, decide) =>
+        inSession(process, async (session) => {
+          const loaded = await begin(session, request)
+          // It is dead: nothing of it goes on.
+          if (deps.kills(request, process)) await new Promise(() => undefined)
+          const writes = decide(loaded)
+          if (writes === undefined) return
+          const committed = commit(session, writes)
+          if (broken.earlyCommit) committed.catch(() => undefined)
+          else await committed
+        }),
+      statement: (run) =>
+        inSession(process, (session) => ask(session, 'statement', (reply) => reply(run(rows, clock.now())))),
+    }),
+  }
+}
+
+/** The unique constraint that the writes would violate. */
+function violationOf(rows: RowStore, writes: BatchWrites): string | undefined {
+  if (writes.decided.some(({ command }) => rows.commands.has(command.commandId))) return 'commands_pkey'
+  return rows.takenKeyOf(writes) === undefined ? undefined : 'idempotency_keys_caller_key_hash_pk'
+}

@@ -1,0 +1,158 @@
+import { emptyLine, enterLine, type LineData, leaveLine } from './line-data.ts'
+
+/**
+ * What Redis does for the lines, as BullMQ's scripts and ours do it (`tests/integration/bullmq-facts.test.ts` shows each
+ * of these on a real one). Every function is one command: atomic, in the order of arrival.
+ */
+export interface RedisData {
+  add(lineName: string, jobId: string, payload: string): void
+  getJob(lineName: string, jobId: string): string | undefined
+  setConcurrency(lineName: string): void
+  fetch(lineName: string, token: string): FetchedJob | undefined
+  /** @returns the next job where one was asked for, or the error code of BullMQ */
+  complete(
+    lineName: string,
+    jobId: string,
+    token: string,
+    fetchNext: boolean,
+  ): FetchedJob | undefined | number
+  extendLock(lineName: string, jobId: string, token: string, durationMs: number): 0 | 1
+  recoverStalled(lineName: string): string[]
+  inspect(lineName: string): { waiting: number; active: number }
+  withWork(): string[]
+  /** Counts commands in, up to a bound. @returns how many of each event may enter */
+  enter(lineName: string, counts: Map<number, number>, max: number): Map<number, number>
+  leave(lineName: string, counts: Map<number, number>): void
+  flush(): Flushed
+}
+
+export interface FetchedJob {
+  jobId: string
+  payload: string
+  /** How often it was started, this time included. */
+  starts: number
+}
+
+/** What a flush takes away. */
+export interface Flushed {
+  /** Jobs that stood in a line. */
+  lost: Set<string>
+  /** Those among them that a worker has, or had, in its hands: it may finish them all the same. */
+  inHand: Set<string>
+}
+
+export interface RedisDataDeps {
+  now: () => number
+  lockMs: number
+  stalledIntervalMs: number
+  /** Told of every job that takes a place in a line. */
+  onArrival: (lineName: string, jobId: string) => void
+  /** Broken on purpose, to see that the checks notice. */
+  broken: { globalConcurrency?: boolean; stalledToTail?: boolean; leftBehind?: boolean }
+}
+
+const COMPLETED_KEPT = 20
+
+export function createRedisData(deps: RedisDataDeps): RedisData {
+  const { now, broken } = deps
+  const lines = new Map<string, LineData>()
+
+  function lineOf(lineName: string): LineData {
+    const known = lines.get(lineName)
+    if (known !== undefined) return known
+    const line = emptyLine()
+    lines.set(lineName, line)
+    return line
+  }
+
+  const isLocked = (line: LineData, jobId: string): boolean => (line.locks.get(jobId)?.untilMs ?? 0) > now()
+
+  function fetch(lineName: string, token: string): FetchedJob | undefined {
+    const line = lineOf(lineName)
+    if (line.oneActive && line.active.length > 0 && !broken.globalConcurrency) return undefined
+    const jobId = line.wait.shift()
+    if (jobId === undefined) return undefined
+    const job = line.jobs.get(jobId) as { payload: string; starts: number }
+    job.starts += 1
+    line.active.push(jobId)
+    line.locks.set(jobId, { token, untilMs: now() + deps.lockMs })
+    return { jobId, payload: job.payload, starts: job.starts }
+  }
+
+  function inspect(lineName: string): { waiting: number; active: number } {
+    const line = lines.get(lineName)
+    return { waiting: line?.wait.length ?? 0, active: line?.active.length ?? 0 }
+  }
+
+  return {
+    fetch,
+    inspect,
+    add(lineName, jobId, payload) {
+      const line = lineOf(lineName)
+      if (line.jobs.has(jobId)) return
+      line.jobs.set(jobId, { payload, starts: 0 })
+      line.wait.push(jobId)
+      deps.onArrival(lineName, jobId)
+    },
+    getJob: (lineName, jobId) => lines.get(lineName)?.jobs.get(jobId)?.payload,
+    setConcurrency(lineName) {
+      lineOf(lineName).oneActive = true
+    },
+    complete(lineName, jobId, token, fetchNext) {
+      const line = lineOf(lineName)
+      if (!line.jobs.has(jobId)) return -1
+      if (!isLocked(line, jobId)) return -2
+      if (line.locks.get(jobId)?.token !== token) return -6
+      const at = line.active.indexOf(jobId)
+      if (at < 0) return -3
+      line.active.splice(at, 1)
+      line.locks.delete(jobId)
+      line.maybeStalled.delete(jobId)
+      line.completed.push(jobId)
+      if (line.completed.length > COMPLETED_KEPT) line.jobs.delete(line.completed.shift() as string)
+      return fetchNext ? fetch(lineName, token) : undefined
+    },
+    extendLock(lineName, jobId, token, durationMs) {
+      const line = lineOf(lineName)
+      if (!isLocked(line, jobId) || line.locks.get(jobId)?.token !== token) return 0
+      line.locks.set(jobId, { token, untilMs: now() + durationMs })
+      line.maybeStalled.delete(jobId)
+      return 1
+    },
+    recoverStalled(lineName) {
+      const line = lineOf(lineName)
+      if (line.stalledCheckedUntilMs > now()) return []
+      line.stalledCheckedUntilMs = now() + deps.stalledIntervalMs
+      const isStalled = (jobId: string): boolean => !isLocked(line, jobId) && line.active.includes(jobId)
+      const stalled = [...line.maybeStalled].filter(isStalled)
+      for (const jobId of stalled) {
+        line.active.splice(line.active.indexOf(jobId), 1)
+        if (broken.stalledToTail) line.wait.push(jobId)
+        else line.wait.unshift(jobId)
+      }
+      line.maybeStalled = new Set(line.active)
+      return stalled
+    },
+    withWork() {
+      return [...lines.keys()].filter((lineName) => {
+        const { waiting, active } = inspect(lineName)
+        return waiting + active > 0
+      })
+    },
+    enter: (lineName, counts, max) =>
+      enterLine(lineOf(lineName), { counts, max, nowMs: now(), forget: !broken.leftBehind }),
+    leave: (lineName, counts) => leaveLine(lineOf(lineName), counts),
+    flush() {
+      const all = [...lines.values()]
+      const started = all.flatMap(({ wait, jobs }) =>
+        wait.filter((jobId) => (jobs.get(jobId)?.starts ?? 0) > 0),
+      )
+      const active = all.flatMap((line) => line.active)
+      lines.clear()
+      return {
+        lost: new Set([...active, ...all.flatMap((line) => line.wait)]),
+        inHand: new Set([...active, ...started]),
+      }
+    },
+  }
+}

@@ -1,0 +1,101 @@
+import type { Pool } from '@ticket-line/db'
+import type { JobPayload, JobReply } from '@ticket-line/shared'
+import type { Redis } from 'ioredis'
+import { applyJob } from '../../services/booking-worker/src/apply/index.js'
+import { createLine, type LineDeps } from '../../services/booking-worker/src/lines/line.js'
+import { createLines } from '../../services/booking-worker/src/lines/lines.js'
+import { createLockKeeper } from '../../services/booking-worker/src/lines/lock-keeper.js'
+import { createSweeper, type SweeperDeps } from '../../services/booking-worker/src/lines/sweeper.js'
+import { createBackend } from './backend.ts'
+import { createProcess, type SimProcess } from './clock.ts'
+import type { Connection } from './connection.ts'
+import { LOCK_MS, STALLED_INTERVAL_MS, silent, type World } from './world.ts'
+
+export interface WorkerProcess {
+  process: SimProcess
+  /** SIGTERM: it finishes its jobs, hands its lines over, and ends. */
+  stop(): void
+}
+
+const GRACE_MS = 2000
+
+/** A worker process: the product's own serving of lines, over the simulated Redis and PostgreSQL. */
+export function startWorker(world: World, name: string): WorkerProcess {
+  const { clock, data, streams } = world
+  const process = createProcess(name, true)
+  return clock.as(process, () => {
+    const connection = world.redis.connect(process, { patient: true })
+    const ending = { stopping: false, givenUp: false }
+    const deps = lineDeps(world, process, connection, ending)
+    const lines = createLines({
+      create: (lineName) => createLine(deps, lineName, 'sim'),
+      inspect: (lineNames) => connection.call(() => lineNames.map(data.inspect)),
+      servedAtOnce: 3,
+      maxOpenLines: 100,
+      idleMs: 60_000,
+      watchIntervalMs: STALLED_INTERVAL_MS,
+      handOver: (lineNames) => connection.call(() => lineNames.forEach(streams.note)),
+      onStalled: () => undefined,
+      log: silent,
+      now: clock.now,
+    })
+    const registry = {
+      allWithWork: () => (world.broken.sweep ? Promise.resolve([]) : connection.call(data.withWork)),
+      forgetEmpty: () => Promise.resolve(0),
+    } as unknown as SweeperDeps['registry']
+    const sweeper = createSweeper({
+      lines,
+      registry,
+      intervalMs: 10_000,
+      forgetAfterMs: 60_000,
+      log: silent,
+      now: clock.now,
+    })
+    streams.onNotes(process, lines.wake)
+
+    return {
+      process,
+      stop() {
+        ending.stopping = true
+        clock.as(process, () => {
+          setTimeout(() => Object.assign(ending, { givenUp: true }), GRACE_MS)
+          void Promise.all([sweeper.stop(), lines.close(GRACE_MS)]).then(() => world.kill(process))
+        })
+      },
+    }
+  })
+}
+
+function lineDeps(
+  world: World,
+  process: SimProcess,
+  connection: Connection,
+  ending: { stopping: boolean; givenUp: boolean },
+): LineDeps {
+  const { clock, data, streams } = world
+  const applyDeps = {
+    pool: world.database(process) as unknown as Pool,
+    onRetry: () => undefined,
+    givenUp: () => ending.givenUp,
+    sleep: (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms)),
+  }
+  return {
+    redis: {} as Redis,
+    root: createBackend(data, connection),
+    processName: process.name,
+    locks: createLockKeeper(LOCK_MS, silent),
+    log: silent,
+    apply: (job) => applyJob(applyDeps, job),
+    answer(lineName: string, payload: JobPayload, reply: JobReply) {
+      const counts = new Map<number, number>()
+      for (const { eventId } of payload.commands) counts.set(eventId, (counts.get(eventId) ?? 0) + 1)
+      const answered = connection.call(() => {
+        data.leave(lineName, counts)
+        streams.reply(payload.replyTo, reply)
+      })
+      answered.catch(() => undefined)
+    },
+    stopping: () => ending.stopping,
+    now: clock.now,
+  }
+}
