@@ -23,6 +23,8 @@ export interface IdentityConfig {
   /** `iss` and `aud` that tokens must carry and ours do; unchecked where absent. */
   issuer?: string
   audience?: string
+  /** Oldest token that is taken, by its `iat`, in seconds; unchecked where absent. */
+  maxTokenAgeS?: number
   /** Registration, sign-in and roles kept here. */
   localAccounts: boolean
   /** Made at start where it does not exist. */
@@ -34,8 +36,8 @@ export interface IdentityConfig {
 }
 
 /**
- * Reads `JWT_SECRET`, `JWT_PRIVATE_KEYS`, `JWT_JWKS_URL`, `JWT_ISSUER`, `JWT_AUDIENCE`, `LOCAL_ACCOUNTS`,
- * `ADMIN_USER`, `ADMIN_PASSWORD`, `HASH_CONCURRENCY` and `TRUST_PROXY_HOPS`.
+ * Reads `JWT_SECRET`, `JWT_PRIVATE_KEYS`, `JWT_JWKS_URL`, `JWT_ISSUER`, `JWT_AUDIENCE`, `JWT_MAX_AGE`,
+ * `LOCAL_ACCOUNTS`, `ADMIN_USER`, `ADMIN_PASSWORD`, `HASH_CONCURRENCY` and `TRUST_PROXY_HOPS`.
  * @throws ConfigError, one line for the operator
  */
 export function readIdentityConfig(env: EnvReader, production: boolean): IdentityConfig {
@@ -57,6 +59,8 @@ export function readIdentityConfig(env: EnvReader, production: boolean): Identit
   if (issuer !== undefined) config.issuer = issuer
   const audience = env.optional('JWT_AUDIENCE')
   if (audience !== undefined) config.audience = audience
+  const maxTokenAgeS = env.integer('JWT_MAX_AGE', 0, { min: 0, max: 31_536_000 })
+  if (maxTokenAgeS > 0) config.maxTokenAgeS = maxTokenAgeS
   return localAccounts
     ? { ...config, ...readOwnKeys(env, production), ...readFirstAdmin(env, production) }
     : config

@@ -68,6 +68,17 @@ describe('tokens signed with the secret', () => {
     expect(await verify(await seal(claims as Record<string, unknown>))).toBeUndefined()
   })
 
+  test.each([
+    ['as old as it may be', nowS - 60, true],
+    ['older', nowS - 61, false],
+    ['of the future', nowS + 61, false],
+    ['of no known age', undefined, false],
+  ])('of a bounded age, where that is asked for: %s', async (_name, iat, taken) => {
+    const strict = createTokenVerifier({ config: { maxTokenAgeS: 60 }, keyring, nowMs })
+    const token = await seal({ ...good, ...(iat !== undefined && { iat }) })
+    expect((await strict(token)) !== undefined).toBe(taken)
+  })
+
   test('refuses one that would never expire', async () => {
     const token = await raw('{"alg":"HS256"}', '{"sub":"ada","exp":1e999}', secret)
     expect(await verify(token)).toBeUndefined()

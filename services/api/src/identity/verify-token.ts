@@ -24,7 +24,7 @@ const CACHED_MS = 30_000
 export type TokenVerifier = (token: string) => Promise<Principal | undefined>
 
 export interface TokenVerifierDeps {
-  config: Pick<IdentityConfig, 'issuer' | 'audience'>
+  config: Pick<IdentityConfig, 'issuer' | 'audience' | 'maxTokenAgeS'>
   keyring: Keyring
   /** Where `JWT_JWKS_URL` is set. */
   remoteKeys?: KeySource
@@ -51,6 +51,8 @@ export function createTokenVerifier({
   }
   if (config.issuer !== undefined) options.issuer = config.issuer
   if (config.audience !== undefined) options.audience = config.audience
+  // With it `iat` is required, and none of the future is taken.
+  if (config.maxTokenAgeS !== undefined) options.maxTokenAge = config.maxTokenAgeS
   const cache = new LRUCache<string, Verified>({ max: CACHED_TOKENS, ttl: CACHED_MS })
 
   async function check(token: string): Promise<Verified | undefined> {
@@ -60,7 +62,7 @@ export function createTokenVerifier({
       ? jwtVerify(token, keySource, current)
       : jwtVerify(token, onlyKey, current))
     if (protectedHeader.typ !== undefined && protectedHeader.typ !== 'JWT') return undefined
-    return readClaims(payload)
+    return readClaims(payload, config.maxTokenAgeS)
   }
 
   const turn = createTurn()
@@ -112,10 +114,14 @@ function isRole(value: unknown): value is Role {
   return value === 'user' || value === 'organizer' || value === 'admin'
 }
 
-function readClaims({ sub, exp, role = 'user' }: JWTPayload): Verified | undefined {
+function readClaims(
+  { sub, exp, iat = 0, role = 'user' }: JWTPayload,
+  maxTokenAgeS = Number.POSITIVE_INFINITY,
+): Verified | undefined {
   // 1e999 parses to Infinity, which would be later than everything.
   if (!isUserId(sub) || !isRole(role) || !Number.isFinite(exp)) return undefined
-  return { principal: { userId: sub, role }, expiresAtMs: (exp as number) * 1000 }
+  const expiresAtS = Math.min(exp as number, iat + maxTokenAgeS)
+  return { principal: { userId: sub, role }, expiresAtMs: expiresAtS * 1000 }
 }
 
 /**
