@@ -115,13 +115,14 @@ function isRole(value: unknown): value is Role {
 }
 
 function readClaims(
-  { sub, exp, iat = 0, role = 'user' }: JWTPayload,
-  maxTokenAgeS = Number.POSITIVE_INFINITY,
+  { sub, exp, iat, role = 'user' }: JWTPayload,
+  maxTokenAgeS?: number,
 ): Verified | undefined {
   // 1e999 parses to Infinity, which would be later than everything.
   if (!isUserId(sub) || !isRole(role) || !Number.isFinite(exp)) return undefined
-  const expiresAtS = Math.min(exp as number, iat + maxTokenAgeS)
-  return { principal: { userId: sub, role }, expiresAtMs: expiresAtS * 1000 }
+  // Where the age counts, jose has seen to it that `iat` is a number.
+  const lastS = maxTokenAgeS === undefined ? Number.POSITIVE_INFINITY : (iat as number) + maxTokenAgeS
+  return { principal: { userId: sub, role }, expiresAtMs: Math.min(exp as number, lastS) * 1000 }
 }
 
 /**
