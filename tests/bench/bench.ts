@@ -6,6 +6,7 @@ import { type Servers, startServers } from '../stack/servers.ts'
 import { growths } from './growth.ts'
 import { pinToCores } from './measure/cores.ts'
 import { profiledEnv } from './measure/profiler.ts'
+import { startTraceSink } from './measure/trace-sink.ts'
 import { type BenchOptions, readOptions, usage } from './options.ts'
 import { summarizeProfiles } from './profiles.ts'
 import { writeReport } from './report/report.ts'
@@ -24,6 +25,7 @@ async function main(): Promise<void> {
   const options = readOptions(args)
   const cores = pinToCores(2)
   const servers = await startServers()
+  const stopSink = await startTraceSink()
   const stop = (): void => void servers.stop().finally(() => process.exit(130))
   process.once('SIGINT', stop)
   process.once('SIGTERM', stop)
@@ -31,6 +33,7 @@ async function main(): Promise<void> {
     say(`${servers.chosen}; ${cores}`)
     await (options.workload === undefined ? benchAll(servers, options, cores) : benchOne(servers, options))
   } finally {
+    stopSink()
     await servers.stop()
   }
 }

@@ -1,4 +1,5 @@
 import type { Workload } from './contender.ts'
+import { tracedEnv } from './measure/trace-sink.ts'
 import type { Figures } from './rounds.ts'
 import { productContender, type WorkloadSettings } from './workloads.ts'
 
@@ -97,6 +98,21 @@ export const growths: Record<string, Growth> = {
           workers,
         }),
       ),
+    }),
+  },
+  tracing: {
+    figure: 'CPU ms per booking',
+    bound: 'a tenth of the traces ≤ 1.25 ×',
+    read: cpu,
+    kept: (values) => ratio(values) <= 1.25,
+    workload: (settings) => ({
+      name: 'tracing',
+      title: 'one hot event, traces off, a tenth of them recorded, all of them',
+      contenders: [
+        productContender('off', {}, settings),
+        productContender('a tenth', {}, settings, { env: tracedEnv(0.1) }),
+        productContender('all', {}, settings, { env: tracedEnv(1) }),
+      ],
     }),
   },
   idle: {

@@ -28,6 +28,9 @@ export interface ServingDeps {
   now: () => number
 }
 
+/** A job spends about a third of its time in PostgreSQL, the rest on its way from and to Redis. */
+const LINES_PER_CONNECTION = 3
+
 /** Everything of a worker process that looks after lines. */
 export interface Serving {
   counts: Lines['counts']
@@ -71,7 +74,7 @@ export function startServing(deps: ServingDeps): Serving {
   const lines = createLines({
     create: (lineName) => createLine(lineDeps, lineName, linePrefix(lineName, layout)),
     inspect: (lineNames) => registry.inspect(lineNames),
-    servedAtOnce: config.poolSize,
+    servedAtOnce: config.poolSize * LINES_PER_CONNECTION,
     maxOpenLines: config.maxOpenLines,
     idleMs: config.lineIdleMs,
     watchIntervalMs: config.times.stalledIntervalMs,

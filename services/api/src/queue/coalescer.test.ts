@@ -57,26 +57,53 @@ describe('a quiet line', () => {
     await pass(0)
     push('y')
     await pass(0)
-    push('z')
-    await pass(0)
 
     push('q', 'b')
     await pass(0)
 
-    expect(sent).toEqual(['0 a x', '0 a y', '0 b q'])
+    expect(sent).toEqual(['0 a x', '0 b q'])
   })
 })
 
-describe('a line with two jobs in flight', () => {
+describe('a line with a job in flight', () => {
   async function busy() {
     const all = given()
     all.push('x')
     await pass(0)
-    all.push('y')
-    await pass(0)
     all.sent.length = 0
     return all
   }
+
+  it('gets a second one where that is worth it, and no third', async () => {
+    const { push, sent } = await busy()
+
+    push('2'.repeat(31))
+    await pass(0)
+    expect(sent).toEqual([])
+
+    push('2')
+    await pass(0)
+    expect(sent).toEqual([`0 a ${'2'.repeat(32)}`])
+
+    push('3'.repeat(32))
+    await pass(50)
+    expect(sent).toHaveLength(1)
+  })
+
+  it('gets a small one only once all are done', async () => {
+    const { coalescer, push, sent } = await busy()
+    push('2'.repeat(32))
+    await pass(0)
+    push('3')
+
+    coalescer.jobDone('a')
+    await pass(10)
+    expect(sent).toHaveLength(1)
+
+    coalescer.jobDone('a')
+    await pass(0)
+    expect(sent[1]).toBe('10 a 3')
+  })
 
   it('holds what arrives until one is done, and sends it as one job', async () => {
     const { coalescer, push, sent } = await busy()
@@ -168,8 +195,6 @@ describe('when the process drains', () => {
     const { coalescer, push, sent } = given()
     for (const lineName of ['a', 'b']) {
       push('x', lineName)
-      await pass(0)
-      push('y', lineName)
       await pass(0)
       push('12', lineName)
     }

@@ -35,6 +35,8 @@ export interface Coalescer<T> {
 
 /** Jobs of one line that one process keeps in flight; while they are, what arrives goes together in the next. */
 const JOBS_IN_FLIGHT = 2
+/** The second of them goes ahead of the first one's answer only with so many commands: smaller ones cost more than they save. */
+const SECOND_JOB_COMMANDS = 32
 
 interface LineState<T> {
   held: Held<T>[]
@@ -44,8 +46,8 @@ interface LineState<T> {
 }
 
 /**
- * A quiet line gets one command a job and no added wait; a hot one gets as large jobs as arrive while two are being
- * decided. The window only delays: 256 commands, `holdMs`, or a `flush` send what is held, in order.
+ * A quiet line gets one command a job and no added wait; a hot one gets as large jobs as arrive while one or two are
+ * being decided. The window only delays: 256 commands, `holdMs`, or a `flush` send what is held, in order.
  */
 export function createCoalescer<T>(deps: CoalescerDeps<T>): Coalescer<T> {
   const lines = new Map<string, LineState<T>>()
@@ -71,12 +73,16 @@ export function createCoalescer<T>(deps: CoalescerDeps<T>): Coalescer<T> {
     }
   }
 
+  function mayGo({ inFlight, held }: LineState<T>): boolean {
+    return inFlight === 0 || (inFlight < JOBS_IN_FLIGHT && held.length >= SECOND_JOB_COMMANDS)
+  }
+
   function schedule(lineName: string, line: LineState<T>): void {
     if (line.scheduled) return
     line.scheduled = true
     deps.soon(() => {
       line.scheduled = false
-      if (line.inFlight < JOBS_IN_FLIGHT) flush(lineName)
+      if (mayGo(line)) flush(lineName)
       else if (line.held.length > 0) hold(lineName, line)
     })
   }
@@ -90,7 +96,7 @@ export function createCoalescer<T>(deps: CoalescerDeps<T>): Coalescer<T> {
       const line = stateOf(lineName)
       line.held.push(held)
       if (line.held.length >= MAX_COMMANDS_PER_JOB) flush(lineName)
-      else if (line.inFlight < JOBS_IN_FLIGHT) schedule(lineName, line)
+      else if (mayGo(line)) schedule(lineName, line)
       else hold(lineName, line)
     },
     flush,

@@ -5,7 +5,7 @@ export interface LinesDeps {
   create: (lineName: string) => Line
   /** How many jobs wait and are active in each of these lines. */
   inspect: (lineNames: string[]) => Promise<LineState[]>
-  /** Lines served at the same time: each needs a connection to PostgreSQL. */
+  /** Lines served at the same time. */
   servedAtOnce: number
   /** Lines remembered; at the bound the one that was quiet for longest is forgotten. */
   maxOpenLines: number
