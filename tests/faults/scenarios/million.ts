@@ -5,7 +5,7 @@ import { openStage, type Stage } from '../stage.ts'
 import type { Scenario } from './scenario.ts'
 
 const COMMANDS = 1_000_000
-const EVENTS = 10
+const EVENTS = 2
 const USERS = 5000
 const GROWTH_ALLOWED = 0.05
 const SAMPLE_EVERY_MS = 1000
