@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { assertMigrated, createDatabase, type Database } from '@ticket-line/db'
 import { type Closers, createFailFastRedis, type Log, shardPrefix } from '@ticket-line/shared'
 import { startTracing, watchServers } from '@ticket-line/telemetry'
@@ -13,6 +14,8 @@ import { createMetrics, type Metrics } from './metrics.js'
 import { createLineClient } from './queue/index.js'
 import { closeServer, listen } from './server.js'
 
+/** The longest that a starting process keeps its port shut for servers that do not answer. */
+const LISTEN_WITHIN_MS = 2000
 /** A request is counted and then stored: with a Redis that does not answer, both must have failed within a second. */
 const MAX_LIMIT_TIMEOUT_MS = 250
 /** How often the servers are looked at for metrics: more often than they are asked for. */
@@ -23,8 +26,8 @@ const EXPORT_PORTION_ROWS = 1000
 /**
  * Starts everything an API process is made of, each part registered with `closers` as it opens.
  *
- * It listens before its servers are found fit, and says so at `/readyz`: where PostgreSQL or Redis is away at the
- * start it waits for it, answering 503 meanwhile.
+ * It listens once its servers are found fit, so that a balancer that knows it already goes on to the next process; but
+ * where PostgreSQL or Redis is away it waits for it listening, and says so at `/readyz` and with 503.
  * @returns the port; resolves once it is ready for requests
  * @throws ConfigError where a server is not fit to work with
  */
@@ -101,13 +104,7 @@ export async function startApi(config: ApiConfig, log: Log, closers: Closers): P
         queueOf: (lineName) => line.queues.queueOf(lineName),
       }),
   })
-  const { server, port } = await listen(app, config.server)
-  closers.push('http', () => {
-    lifecycle.draining = true
-    return closeServer(server, { graceMs: config.shutdownGraceMs, hurry: () => line.drain() })
-  })
-
-  await Promise.all([
+  const fit = Promise.all([
     preparePostgres(databases.line, log).then(async () => {
       await identity.start()
       checked.postgres = true
@@ -116,6 +113,15 @@ export async function startApi(config: ApiConfig, log: Log, closers: Closers): P
       checked.redis = true
     }),
   ])
+  // It may fail while the port is being opened.
+  fit.catch(() => undefined)
+  await Promise.race([fit, sleep(LISTEN_WITHIN_MS)])
+  const { server, port } = await listen(app, config.server)
+  closers.push('http', () => {
+    lifecycle.draining = true
+    return closeServer(server, { graceMs: config.shutdownGraceMs, hurry: () => line.drain() })
+  })
+  await fit
   return { port }
 }
 
