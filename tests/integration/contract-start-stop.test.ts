@@ -70,6 +70,9 @@ describe('a start without its servers', () => {
     const api = await startService('api', { ...nowhere, JWT_SECRET: goodSecret })
     onTestFinished(() => api.kill())
     await api.waitForLog((line) => line.msg === 'waiting for PostgreSQL', 25_000)
+    // It gives them a moment before it opens its port.
+    const listens = () => fetch(`${api.url}/livez`).then(({ ok }) => ok)
+    expect(await until(listens, { timeoutMs: 10_000 })).toBe(true)
     const ready = await fetch(`${api.url}/readyz`)
     expect([ready.status, await ready.json()]).toEqual([
       503,
