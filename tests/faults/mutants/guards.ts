@@ -39,7 +39,11 @@ export const GUARDS: Guard[] = [
     alsoBroken: {
       what: 'claims are not found',
       patches: [
-        { file: LOAD, find: 'JOIN claims c ON c.event_id', replace: 'JOIN claims c ON false AND c.event_id' },
+        {
+          file: LOAD,
+          find: 'FROM claims WHERE event_id = u.event_id',
+          replace: 'FROM claims WHERE false AND event_id = u.event_id',
+        },
       ],
     },
     remove: [
