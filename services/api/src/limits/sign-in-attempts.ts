@@ -5,6 +5,7 @@ import type { Gate } from '../identity/gate.js'
 import { addressKey } from './address-key.js'
 import type { LimitsConfig } from './config.js'
 import { createSharedStore } from './shared-store.js'
+import { askTwice } from './stores.js'
 import type { LimitState } from './too-many.js'
 
 /** How long an address stays known for having signed in to an account. */
@@ -89,7 +90,7 @@ export function createSignInAttempts({ redis, prefix, config, gate }: SignInAtte
     knownKey: string,
     work: () => Promise<T | undefined>,
   ): Promise<AttemptResult<T>> {
-    const { over, state } = await reserve(keys).catch(closed)
+    const { over, state } = await askTwice(() => reserve(keys)).catch(closed)
     if (over) {
       await takeBack(keys)
       return { kind: 'limited', state }
@@ -104,17 +105,15 @@ export function createSignInAttempts({ redis, prefix, config, gate }: SignInAtte
   }
 
   return {
-    look: (address) => lookAt(`a:${addressKey(address)}`).catch(closed),
+    look: (address) => askTwice(() => lookAt(`a:${addressKey(address)}`)).catch(closed),
     async run({ address, userId }, work) {
       const byAddress = `a:${addressKey(address)}`
       // Hashed: what somebody types into the wrong field is not kept.
       const byAccount = `u:${createHash('sha256').update(userId).digest('base64url')}`
       const knownKey = `${prefix}known:${byAccount}:${byAddress}`
-      const [known, ofAddress, ofAccount] = await Promise.all([
-        redis.exists(knownKey),
-        lookAt(byAddress),
-        lookAt(byAccount),
-      ]).catch(closed)
+      const [known, ofAddress, ofAccount] = await askTwice(() =>
+        Promise.all([redis.exists(knownKey), lookAt(byAddress), lookAt(byAccount)]),
+      ).catch(closed)
       // Others' failures do not shut out an address that was let in before; its own still do.
       const keys = known === 1 ? [byAddress] : [byAddress, byAccount]
       const state = known === 1 ? ofAddress : tightest([ofAddress, ofAccount])

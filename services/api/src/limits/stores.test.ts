@@ -85,4 +85,11 @@ describe('with the shared counters out of reach', () => {
     away = true
     await expect(store.increment('a')).rejects.toMatchObject({ code: 'unavailable', status: 503 })
   })
+
+  test('calls that must be counted ask once more, and then are refused', async () => {
+    const store = createClosedStore(shared)
+    away = true
+    await expect(store.increment('a')).rejects.toMatchObject({ code: 'unavailable' })
+    expect(asked).toBe(2)
+  })
 })
