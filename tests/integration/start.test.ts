@@ -99,7 +99,7 @@ describe('npm start', () => {
   it('is joined by more processes, and leaves none behind when it ends', async () => {
     const worker = await script('run-service.mjs', ['worker'])
     const api = await script('run-service.mjs', ['api'], { PORT: String(await freePort()) })
-    await Promise.all([worker.says('"msg":"ready"'), api.says('API on http://')])
+    await Promise.all([worker.says('"msg":"ready"'), api.says('"msg":"listening"')])
 
     await start.stop(30_000)
 
