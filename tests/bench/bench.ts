@@ -25,7 +25,9 @@ async function main(): Promise<void> {
   const options = readOptions(args)
   const cores = pinToCores(2)
   const servers = await startServers()
-  const stopSink = await startTraceSink()
+  // Nobody else sends traces, and the port is one for all.
+  const traced = options.workload === undefined || options.workload === 'tracing'
+  const stopSink = traced ? await startTraceSink() : undefined
   const stop = (): void => void servers.stop().finally(() => process.exit(130))
   process.once('SIGINT', stop)
   process.once('SIGTERM', stop)
@@ -33,7 +35,7 @@ async function main(): Promise<void> {
     say(`${servers.chosen}; ${cores}`)
     await (options.workload === undefined ? benchAll(servers, options, cores) : benchOne(servers, options))
   } finally {
-    stopSink()
+    stopSink?.()
     await servers.stop()
   }
 }

@@ -24,11 +24,10 @@ afterAll(() => system?.stop())
 
 const login = (userId: string) => system.api.post('/login', { userId, password: 'wrong horse battery' })
 
-const middle = (values: number[]): number =>
-  values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN
-
 const quantile = (values: number[], q: number): number =>
   values.toSorted((a, b) => a - b)[Math.floor(values.length * q)] ?? Number.NaN
+
+const middle = (values: number[]): number => quantile(values, 0.5)
 
 async function timed<T>(work: () => Promise<T>): Promise<{ value: T; ms: number }> {
   const startedAt = performance.now()

@@ -80,7 +80,9 @@ export function createLineClient(deps: LineClientDeps): LineService {
     probeMs: deps.probeMs,
     probeTimeoutMs: deps.probeTimeoutMs,
     onChange: (server, available) =>
-      log.warn({ server, available }, available ? 'a server is back' : 'a server is out of reach'),
+      available
+        ? log.info({ server, available }, 'a server is within reach')
+        : log.warn({ server, available }, 'a server is out of reach'),
   })
 
   const replyTo = randomUUID()
