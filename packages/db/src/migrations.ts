@@ -4,7 +4,6 @@ import { ConfigError } from '@ticket-line/shared'
 import { drizzle } from 'drizzle-orm/node-postgres'
 import { migrate } from 'drizzle-orm/node-postgres/migrator'
 import pg from 'pg'
-import { isRetryable } from './faults.js'
 
 const MIGRATIONS_FOLDER = fileURLToPath(new URL('../migrations', import.meta.url))
 
@@ -47,25 +46,11 @@ export async function countPendingMigrations(pool: pg.Pool): Promise<number> {
   return journal.entries.filter((entry) => entry.when > last).length
 }
 
-/**
- * Waits until PostgreSQL answers, however long it takes, and looks whether it is migrated: a service that is started
- * together with its database, or while that restarts, must not give up.
- *
- * @param onWaiting told of each failed try
- * @throws ConfigError where migrations are missing
- */
-export async function assertMigrated(pool: pg.Pool, onWaiting: (error: unknown) => void): Promise<void> {
-  for (let attempt = 1; ; attempt++) {
-    try {
-      const pending = await countPendingMigrations(pool)
-      if (pending === 0) return
-      throw new ConfigError(
-        `the database lacks ${pending} migration(s): run "node packages/db/dist/migrate.js" with its DATABASE_URL first`,
-      )
-    } catch (error) {
-      if (!isRetryable(error)) throw error
-      onWaiting(error)
-      await new Promise((resolve) => setTimeout(resolve, Math.min(100 * attempt, 1000)))
-    }
-  }
+/** @throws ConfigError where migrations are missing; the driver's error where PostgreSQL does not answer */
+export async function assertMigrated(pool: pg.Pool): Promise<void> {
+  const pending = await countPendingMigrations(pool)
+  if (pending === 0) return
+  throw new ConfigError(
+    `the database lacks ${pending} migration(s): run "node packages/db/dist/migrate.js" with its DATABASE_URL first`,
+  )
 }

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { assertMigrated, createDatabase, type Database } from '@ticket-line/db'
+import { assertMigrated, createDatabase, type Database, whenReachable } from '@ticket-line/db'
 import { type Closers, createFailFastRedis, type Log, shardPrefix } from '@ticket-line/shared'
 import { startTracing, watchServers } from '@ticket-line/telemetry'
 import { registerAdminRoutes } from './admin/index.js'
@@ -105,8 +105,13 @@ export async function startApi(config: ApiConfig, log: Log, closers: Closers): P
       }),
   })
   const fit = Promise.all([
-    preparePostgres(databases.line, log).then(async () => {
-      await identity.start()
+    whenReachable(
+      async () => {
+        await assertMigrated(databases.line.pool)
+        await identity.start()
+      },
+      (err) => log.warn({ err }, 'waiting for PostgreSQL'),
+    ).then(() => {
       checked.postgres = true
     }),
     checkRedis(line, { production: config.production, log }).then(() => {
@@ -123,10 +128,6 @@ export async function startApi(config: ApiConfig, log: Log, closers: Closers): P
   })
   await fit
   return { port }
-}
-
-async function preparePostgres({ pool }: Database, log: Log): Promise<void> {
-  await assertMigrated(pool, (err) => log.warn({ err }, 'waiting for PostgreSQL'))
 }
 
 /** Three pools, so that neither reads nor downloads keep the line from recording what it promised. */

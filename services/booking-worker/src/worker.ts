@@ -1,4 +1,4 @@
-import { assertMigrated, createDatabase, KEYED_PLANS } from '@ticket-line/db'
+import { assertMigrated, createDatabase, KEYED_PLANS, whenReachable } from '@ticket-line/db'
 import {
   type Closers,
   checkDurability,
@@ -55,7 +55,10 @@ export async function startWorker(
     onIdleError: (error) => log.warn({ err: error }, 'an idle PostgreSQL connection broke'),
   })
   closers.push('postgres maintenance', () => maintenance.close())
-  await assertMigrated(maintenance.pool, (error) => log.warn({ err: error }, 'waiting for PostgreSQL'))
+  await whenReachable(
+    () => assertMigrated(maintenance.pool),
+    (error) => log.warn({ err: error }, 'waiting for PostgreSQL'),
+  )
 
   const redis = createPatientRedis(config.redisUrl, { connectionName: connectionName('worker', layout) })
   redis.on('error', (error) => log.warn({ err: error }, 'Redis connection error'))

@@ -1,0 +1,30 @@
+import { expect, test } from 'vitest'
+import { whenReachable } from './when-reachable.js'
+
+/** Fails as it is told, one time each, and then passes. */
+function failing(...errors: Error[]) {
+  return async () => {
+    const error = errors.shift()
+    if (error !== undefined) throw error
+    return 'done'
+  }
+}
+const away = () => Object.assign(new Error('connect'), { code: 'ECONNREFUSED' })
+
+test('waits for a server that is away, in the middle of the work as well', async () => {
+  const seen: unknown[] = []
+
+  expect(await whenReachable(failing(away(), away()), (error) => seen.push(error))).toBe('done')
+
+  expect(seen).toHaveLength(2)
+})
+
+test('gives up at once what would fail again', async () => {
+  const seen: unknown[] = []
+
+  await expect(
+    whenReachable(failing(new Error('no such table')), (error) => seen.push(error)),
+  ).rejects.toThrow('no such table')
+
+  expect(seen).toEqual([])
+})
