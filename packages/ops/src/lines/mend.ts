@@ -51,12 +51,17 @@ async function mendCount({ redis, context }: LookDeps, lineName: string): Promis
   return Number(done) > 0 ? 'the count was cleared' : undefined
 }
 
-/** Takes the job out of the line; who waits for it finds the answers in PostgreSQL. A job that is locked stays. */
+/**
+ * Takes the job out of the line; who waits for it finds the answers in PostgreSQL. A job that a worker has just taken
+ * stays with it: that one finds the answers as well.
+ */
 async function mendDecided(deps: LookDeps, lineName: string, jobId: string): Promise<Mended | undefined> {
   if ((await fullyDecided(deps.pool, [jobId])).length === 0) return undefined
-  const job = await deps.queues.queueOf(lineName).getJob(jobId)
+  const queue = deps.queues.queueOf(lineName)
+  const job = await queue.getJob(jobId)
   if (job === undefined || (await job.isCompleted())) return undefined
-  await job.remove()
+  // `job.remove()` throws where a worker holds the lock, and the other findings would stay as they are.
+  if ((await queue.remove(jobId)) === 0) return undefined
   return 'it was taken out of the line: its answers are stored'
 }
 
