@@ -9,6 +9,7 @@ type Base = Awaited<ReturnType<typeof createBase>>
 
 /** A database with the worker's own way to decide jobs on it: no process, no Redis. */
 export interface LineKit {
+  databaseUrl: string
   /** As a worker process connects. */
   database: Database
   applyDeps: ApplyDeps
@@ -54,6 +55,7 @@ export async function createLineKit(base?: Base): Promise<LineKit> {
     sleep: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
   }
   return {
+    databaseUrl,
     database,
     applyDeps,
     retries,

@@ -15,7 +15,7 @@ import {
   type LineClientDeps,
   type LineService,
 } from '../../services/api/src/queue/index.js'
-import { applyJob } from '../../services/booking-worker/src/apply/index.js'
+import { createApply } from '../../services/booking-worker/src/apply/index.js'
 import type { WorkerConfig } from '../../services/booking-worker/src/config.js'
 import { startServing } from '../../services/booking-worker/src/serving.js'
 import { createBase } from '../stack/system.ts'
@@ -104,7 +104,7 @@ export async function createLineStack(lines = 0): Promise<LineStack> {
         config,
         redis: connection,
         registry: createLineRegistry(connection, layout, () => Date.now()),
-        apply: (job) => applyJob(kit.applyDeps, job),
+        apply: createApply({ ...kit.applyDeps, soon: setImmediate }),
         onStalled: () => undefined,
         log: silent,
         now: () => Date.now(),

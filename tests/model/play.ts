@@ -68,14 +68,14 @@ export function play(scenario: Scenario, tap: Tap = {}, startMs = 1e12): number 
 function run(world: World, jobId: string, commands: Command[]): number {
   const { store, model, tap } = world
   world.nowMs += 7
-  const request = loadRequestOf(jobId, commands)
+  const request = loadRequestOf([jobId], commands)
   const loaded = store.load(request, world.nowMs)
   tap.loaded?.(loaded, request)
   const state = batchStateOf(request, loaded)
   const result = decideBatch(state, commands, loaded.nowMs)
   tap.result?.(result)
   if (result.decided.length > 0) {
-    const writes = writesOf(state.events, loaded, result, world.nowMs)
+    const writes = writesOf(state.events, loaded, result, () => world.nowMs)
     tap.writes?.(writes)
     store.apply(writes)
   }

@@ -61,8 +61,9 @@ export function createRowStore(sizes: number[], givenOut: number): RowStore {
       const event = events.get(eventId)
       if (event !== undefined) loaded.events.push({ ...event.row })
     }
-    for (const [commandId, { outcome }] of commandsOfJob.get(request.jobId) ?? [])
-      loaded.stored.push({ commandId, outcome })
+    for (const jobId of request.jobIds)
+      for (const [commandId, { outcome }] of commandsOfJob.get(jobId) ?? [])
+        loaded.stored.push({ commandId, outcome })
     for (const { eventId, userId, wantRank } of request.users) {
       const event = events.get(eventId)
       const claim = event?.claims.get(userId)

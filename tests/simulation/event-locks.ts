@@ -3,6 +3,8 @@ export interface EventLocks {
   /** Locks the events one after the other; `done` is called once all are held. */
   acquire(holder: LockHolder, eventIds: number[], done: () => void): void
   release(holder: LockHolder): void
+  /** Whether nobody holds any of them. */
+  areFree(eventIds: number[]): boolean
 }
 
 export interface LockHolder {
@@ -39,6 +41,7 @@ export function createEventLocks(): EventLocks {
 
   return {
     acquire,
+    areFree: (eventIds) => !eventIds.some((eventId) => holders.has(eventId)),
     release(holder) {
       const freed = [...holder.locks]
       holder.locks.clear()

@@ -54,11 +54,15 @@ export function createPostgres(deps: PostgresDeps): Postgres {
 
   function begin(session: Session, request: LoadRequest): Promise<LoadedBatch> {
     return ask(session, undefined, (reply, fail) => {
+      const locked = request.eventIds.filter((eventId) => rows.events.has(eventId) && !broken.rowLock)
+      if (request.whenLocked === 'fail' && !locks.areFree(locked)) {
+        fail(failure('could not obtain lock on row in relation "events"', '55P03'))
+        return
+      }
       const tooLong = clock.after(LOCK_WAIT_MS, server, () => {
         end(session)
         fail(failure('canceling statement due to statement timeout', '57014'))
       })
-      const locked = request.eventIds.filter((eventId) => rows.events.has(eventId) && !broken.rowLock)
       locks.acquire(session, locked, () => {
         tooLong()
         const loaded = rows.load(request, clock.now())

@@ -1,7 +1,7 @@
 import type { Pool } from '@ticket-line/db'
 import type { JobPayload, JobReply } from '@ticket-line/shared'
 import type { Redis } from 'ioredis'
-import { applyJob } from '../../services/booking-worker/src/apply/index.js'
+import { createApply } from '../../services/booking-worker/src/apply/index.js'
 import { createLine, type LineDeps } from '../../services/booking-worker/src/lines/line.js'
 import { createLines } from '../../services/booking-worker/src/lines/lines.js'
 import { createLockKeeper } from '../../services/booking-worker/src/lines/lock-keeper.js'
@@ -78,6 +78,7 @@ function lineDeps(
     onRetry: () => undefined,
     givenUp: () => ending.givenUp,
     sleep: (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms)),
+    soon: setImmediate,
   }
   return {
     redis: {} as Redis,
@@ -85,7 +86,7 @@ function lineDeps(
     processName: process.name,
     locks: createLockKeeper(LOCK_MS, silent),
     log: silent,
-    apply: (job) => applyJob(applyDeps, job),
+    apply: createApply(applyDeps),
     answer(lineName: string, payload: JobPayload, reply: JobReply) {
       const counts = new Map<number, number>()
       for (const { eventId } of payload.commands) counts.set(eventId, (counts.get(eventId) ?? 0) + 1)

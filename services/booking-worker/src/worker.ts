@@ -8,7 +8,7 @@ import {
   type Log,
 } from '@ticket-line/shared'
 import { createPoolMetrics, createRegistry, startTracing, watchServers } from '@ticket-line/telemetry'
-import { type AppliedBatch, applyJob } from './apply/index.js'
+import { type AppliedBatch, createApply } from './apply/index.js'
 import type { WorkerConfig } from './config.js'
 import { watchFleet } from './fleet-metrics.js'
 import { serveHealth } from './health.js'
@@ -74,7 +74,7 @@ export async function startWorker(
   showPool('maintenance', maintenance.pool)
   const tracing = await startTracing(config.tracing)
   if (tracing !== undefined) closers.push('tracing', () => tracing.close())
-  const applyDeps = {
+  const apply = createApply({
     pool: database.pool,
     onRetry: (error: unknown, attempt: number) => {
       metrics.retried()
@@ -82,10 +82,11 @@ export async function startWorker(
     },
     givenUp: () => givenUp,
     sleep: (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms)),
+    soon: setImmediate,
     ...(tracing !== undefined && {
       traced: (run: () => Promise<AppliedBatch>) => tracing.span('transaction', { kind: 'client' }, run),
     }),
-  }
+  })
   serving = startServing({
     config,
     redis,
@@ -95,7 +96,7 @@ export async function startWorker(
     onStalled: (jobs) => metrics.stalled(jobs),
     async apply(job) {
       const startedAtMs = now()
-      const applied = await traceJob(tracing, job, startedAtMs, () => applyJob(applyDeps, job))
+      const applied = await traceJob(tracing, job, startedAtMs, () => apply(job))
       const { startedBefore, payload } = job
       const waitedMs = startedAtMs - payload.acceptedAtMs
       metrics.jobApplied({ outcomes: applied.outcomes, waitedMs, tookMs: now() - startedAtMs, startedBefore })

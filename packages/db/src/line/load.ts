@@ -1,4 +1,9 @@
-import type { CommandType, Outcome, RefusedOutcome } from '@ticket-line/shared'
+import {
+  type CommandType,
+  MAX_COMMANDS_PER_JOB,
+  type Outcome,
+  type RefusedOutcome,
+} from '@ticket-line/shared'
 import type pg from 'pg'
 import { answerDecidedAt, type CommandRow, outcomeOfRow } from './command-row.js'
 import { arrayOf, roundTrip, type Statement } from './statement.js'
@@ -7,8 +12,13 @@ import { arrayOf, roundTrip, type Statement } from './statement.js'
 export interface LoadRequest {
   /** Events named in the batch, ascending: locks are taken in this order by everybody. */
   eventIds: number[]
-  /** The job whose commands are decided: its stored outcomes are one stretch of the primary key. */
-  jobId: string
+  /**
+   * What to do where somebody else holds the lock of an event: wait for it, or fail at once with 55P03, so that events
+   * of other lines in the same batch need not wait with it.
+   */
+  whenLocked: 'wait' | 'fail'
+  /** The jobs whose commands are decided: the stored outcomes of each are one stretch of the primary key. */
+  jobIds: string[]
   /** Users named in the batch; `wantRank` where a rank may be part of the answer. */
   users: { eventId: number; userId: string; wantRank: boolean }[]
   /** How many entries of the waiting list the batch can take away, for events where that is not zero. */
@@ -59,13 +69,20 @@ const lockEvents: Statement = {
   text: `SELECT event_id, total_tickets, available_tickets, waiting_count, last_sequence, waitlist_head_sequence
     FROM events WHERE event_id = ANY($1::bigint[]) ORDER BY event_id FOR UPDATE`,
 }
+const lockFreeEvents: Statement = { name: 'line_lock_free_events', text: `${lockEvents.text} NOWAIT` }
 
 // The outer join keeps one row where nothing is stored: the clock must be read after the locks were taken.
 const readStored: Statement = {
   name: 'line_read_stored',
   text: `SELECT (extract(epoch FROM clock_timestamp()) * 1000)::float8 AS now_ms, c.command_id, c.event_id, c.outcome,
       c.position, c.booking_sequence, c.promoted_user_id, c.replay_of, ${answerDecidedAt}
-    FROM (VALUES (1)) AS one LEFT JOIN commands c ON c.command_id > $1 AND c.command_id < $2`,
+    FROM (VALUES (1)) AS one LEFT JOIN (
+      unnest($1::text[], $2::text[]) AS j (after_id, before_id)
+      CROSS JOIN LATERAL (
+        SELECT * FROM commands
+        WHERE command_id > j.after_id COLLATE "C" AND command_id < j.before_id COLLATE "C" LIMIT ${MAX_COMMANDS_PER_JOB}
+      ) AS c
+    ) ON true`,
 }
 
 // The rank of a waiter: whole blocks before its own from the counters, then the rest of its block row by row.
@@ -122,9 +139,14 @@ export async function beginBatch(client: pg.ClientBase, request: LoadRequest): P
   const none = Promise.resolve([])
   const [, eventRows, storedRows, claimRows, headRows, keyRows] = await roundTrip(client, (trip) => [
     trip.control('BEGIN'),
-    trip.rows<Record<string, string | number>>(lockEvents, [arrayOf(request.eventIds)]),
+    trip.rows<Record<string, string | number>>(request.whenLocked === 'wait' ? lockEvents : lockFreeEvents, [
+      arrayOf(request.eventIds),
+    ]),
     // '.' separates the index from the job id and '/' follows it in ASCII.
-    trip.rows<CommandRow & { now_ms: number }>(readStored, [`${request.jobId}.`, `${request.jobId}/`]),
+    trip.rows<CommandRow & { now_ms: number }>(readStored, [
+      arrayOf(request.jobIds.map((jobId) => `${jobId}.`)),
+      arrayOf(request.jobIds.map((jobId) => `${jobId}/`)),
+    ]),
     trip.rows<ClaimRow>(readClaims, [
       arrayOf(users.map((user) => user.eventId)),
       arrayOf(users.map((user) => user.userId)),

@@ -121,8 +121,11 @@ export const insertCommands: Statement = {
   name: 'line_insert_commands',
   text: `INSERT INTO commands (command_id, type, event_id, user_id, caller, outcome, position, booking_sequence,
       promoted_user_id, replay_of, accepted_at, decided_at)
-    SELECT n.*, $11, $12 FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::text[], $6::text[],
-      $7::int[], $8::bigint[], $9::text[], $10::text[]) AS n`,
+    SELECT command_id, type, event_id, user_id, caller, outcome, position, booking_sequence, promoted_user_id, replay_of,
+      to_timestamp(accepted_ms / 1000), $12
+    FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::int[], $8::bigint[],
+      $9::text[], $10::text[], $11::float8[]) AS n (command_id, type, event_id, user_id, caller, outcome, position,
+      booking_sequence, promoted_user_id, replay_of, accepted_ms)`,
 }
 // A key of a day ago is free again.
 export const deleteExpiredKeys: Statement = {

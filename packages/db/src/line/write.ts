@@ -30,8 +30,7 @@ export interface BatchWrites {
   entriesLeft: (RowKey & { status: EntryStatus })[]
   /** Net change of the number that waits in each stretch of 1,024 sequence numbers. */
   blocks: { eventId: number; block: number; delta: number }[]
-  decided: { command: Command; outcome: Outcome; ownsKey: boolean }[]
-  acceptedAtMs: number
+  decided: { command: Command; outcome: Outcome; ownsKey: boolean; acceptedAtMs: number }[]
   nowMs: number
 }
 
@@ -155,7 +154,7 @@ function sendEntries({ entriesAdded, entriesLeft }: BatchWrites, run: Run, now: 
   ])
 }
 
-function sendCommands({ decided, acceptedAtMs }: BatchWrites, run: Run, now: string): void {
+function sendCommands({ decided }: BatchWrites, run: Run, now: string): void {
   run(insertCommands, decided, () => [
     arrayOf(decided.map((row) => row.command.commandId)),
     arrayOf(decided.map((row) => row.command.type)),
@@ -167,7 +166,7 @@ function sendCommands({ decided, acceptedAtMs }: BatchWrites, run: Run, now: str
     arrayOf(decided.map((row) => sequenceOf(row.outcome.bookingId))),
     arrayOf(decided.map((row) => row.outcome.promotedUserId ?? null)),
     arrayOf(decided.map((row) => row.outcome.replayOf ?? null)),
-    new Date(acceptedAtMs).toISOString(),
+    arrayOf(decided.map((row) => row.acceptedAtMs)),
     now,
   ])
 }

@@ -1,6 +1,6 @@
-import { isRetryable, isUniqueViolation, type Pool, runBatch } from '@ticket-line/db'
+import { isRetryable, isUniqueViolation, type LoadRequest, type Pool, runBatch } from '@ticket-line/db'
 import type { Command, Outcome, RefusedOutcome } from '@ticket-line/shared'
-import { decideBatch } from '../domain/index.js'
+import { type BatchResult, decideBatch } from '../domain/index.js'
 import { batchStateOf, loadRequestOf } from './load.js'
 import { writesOf } from './writes.js'
 
@@ -46,7 +46,8 @@ export interface AppliedBatch {
 export async function applyBatch(deps: ApplyDeps, batch: Batch): Promise<AppliedBatch> {
   for (let attempt = 1; ; attempt++) {
     try {
-      const run = (): Promise<AppliedBatch> => runOnce(deps.pool, batch)
+      const run = async (): Promise<AppliedBatch> =>
+        (await applyOnce(deps.pool, [batch], 'wait'))[0] as AppliedBatch
       return await (deps.traced?.(run) ?? run())
     } catch (error) {
       const racing = isRacing(error)
@@ -68,16 +69,44 @@ function isRacing(error: unknown): boolean {
   )
 }
 
-async function runOnce(pool: Pool, batch: Batch): Promise<AppliedBatch> {
-  const request = loadRequestOf(batch.jobId, batch.commands)
-  let applied: AppliedBatch = { outcomes: [], decidedCount: 0 }
+/**
+ * One run: all of it is committed, or nothing. The batches must be of different lines.
+ *
+ * @returns what became of each batch, in their order
+ * @throws the driver's error; run it again, whatever became of the commit
+ */
+export async function applyOnce(
+  pool: Pool,
+  batches: readonly Batch[],
+  whenLocked: LoadRequest['whenLocked'],
+): Promise<AppliedBatch[]> {
+  const commands = batches.flatMap((batch) => batch.commands)
+  const request = loadRequestOf(
+    batches.map((batch) => batch.jobId),
+    commands,
+    whenLocked,
+  )
+  let applied: AppliedBatch[] = []
   await runBatch(pool, request, (loaded) => {
     const state = batchStateOf(request, loaded)
-    const result = decideBatch(state, batch.commands, loaded.nowMs)
-    applied = { outcomes: result.outcomes, decidedCount: result.decided.length }
-    return result.decided.length === 0
-      ? undefined
-      : writesOf(state.events, loaded, result, batch.acceptedAtMs)
+    const result = decideBatch(state, commands, loaded.nowMs)
+    applied = shareOut(batches, result)
+    if (result.decided.length === 0) return undefined
+    const acceptedAtMs = new Map(
+      batches.flatMap((batch) => batch.commands.map((command) => [command, batch.acceptedAtMs])),
+    )
+    return writesOf(state.events, loaded, result, (command) => acceptedAtMs.get(command) as number)
   })
   return applied
+}
+
+/** Gives each batch its own part of what was decided for all. */
+function shareOut(batches: readonly Batch[], result: BatchResult): AppliedBatch[] {
+  const decided = new Set(result.decided.map(({ command }) => command))
+  let first = 0
+  return batches.map(({ commands }) => {
+    const outcomes = result.outcomes.slice(first, first + commands.length)
+    first += commands.length
+    return { outcomes, decidedCount: commands.filter((command) => decided.has(command)).length }
+  })
 }

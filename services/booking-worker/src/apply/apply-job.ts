@@ -6,7 +6,7 @@ import {
   type Outcome,
   type RefusedOutcome,
 } from '@ticket-line/shared'
-import { type AppliedBatch, type ApplyDeps, applyBatch, GivenUpError } from './apply-batch.js'
+import { type AppliedBatch, type ApplyDeps, applyBatch, type Batch, GivenUpError } from './apply-batch.js'
 
 /** Starts of a command alone, after which it is not started again but recorded as rejected. */
 const MAX_STARTS_ALONE = 2
@@ -25,27 +25,32 @@ export interface JobToApply {
  * the line goes on. A fault that will not pass is treated the same way, without waiting for a crash.
  */
 export async function applyJob(deps: ApplyDeps, job: JobToApply): Promise<AppliedBatch> {
-  const { jobId, payload } = job
-  const commands = payload.commands.map((command, index) => ({
-    ...command,
-    commandId: commandIdOf(jobId, index),
-  }))
+  const { jobId, acceptedAtMs, commands } = batchOf(job)
   if (!job.startedBefore) {
     try {
-      return await applyBatch(deps, { jobId, acceptedAtMs: payload.acceptedAtMs, commands })
+      return await applyBatch(deps, { jobId, acceptedAtMs, commands })
     } catch (error) {
       if (error instanceof GivenUpError) throw error
       deps.onRetry(error, 1)
     }
   }
-  return applyOneByOne(deps, jobId, payload.acceptedAtMs, commands)
+  return applyOneByOne(deps, jobId, acceptedAtMs, commands)
+}
+
+/** The commands of a job, with their ids. */
+export function batchOf({ jobId, payload }: JobToApply): Batch {
+  const commands = payload.commands.map((command, index) => ({
+    ...command,
+    commandId: commandIdOf(jobId, index),
+  }))
+  return { jobId, acceptedAtMs: payload.acceptedAtMs, commands }
 }
 
 async function applyOneByOne(
   deps: ApplyDeps,
   jobId: string,
   acceptedAtMs: number,
-  commands: Command[],
+  commands: readonly Command[],
 ): Promise<AppliedBatch> {
   const stored = await patiently(deps, () =>
     findStoredCommands(

@@ -19,22 +19,24 @@ const row = {
 
 describe('what a batch asks the database for', () => {
   it('names events in ascending order, so that everybody locks them alike', () => {
-    const { eventIds } = loadRequestOf('job', [
-      command('book', 30, 'ann'),
-      command('book', 4, 'ann'),
-      command('cancel', 30, 'bob'),
-    ])
+    const { eventIds } = loadRequestOf(
+      ['job'],
+      [command('book', 30, 'ann'), command('book', 4, 'ann'), command('cancel', 30, 'bob')],
+    )
 
     expect(eventIds).toEqual([4, 30])
   })
 
   it('names each user of an event once, with a rank where one may be told', () => {
-    const { users } = loadRequestOf('job', [
-      command('cancel', 1, 'ann'),
-      command('book', 1, 'ann'),
-      command('cancel', 1, 'bob'),
-      command('cancel', 2, 'ann'),
-    ])
+    const { users } = loadRequestOf(
+      ['job'],
+      [
+        command('cancel', 1, 'ann'),
+        command('book', 1, 'ann'),
+        command('cancel', 1, 'bob'),
+        command('cancel', 2, 'ann'),
+      ],
+    )
 
     expect(users).toEqual([
       { eventId: 1, userId: 'ann', wantRank: true },
@@ -44,22 +46,24 @@ describe('what a batch asks the database for', () => {
   })
 
   it('wants as much of the head of a list as its cancels can reach', () => {
-    const { heads } = loadRequestOf('job', [
-      command('cancel', 1, 'ann'),
-      command('cancel', 1, 'bob'),
-      command('book', 2, 'ann'),
-    ])
+    const { heads } = loadRequestOf(
+      ['job'],
+      [command('cancel', 1, 'ann'), command('cancel', 1, 'bob'), command('book', 2, 'ann')],
+    )
 
     expect(heads).toEqual([{ eventId: 1, count: 2 }])
   })
 
   it('names each key once', () => {
-    const { keys } = loadRequestOf('job', [
-      command('book', 1, 'ann', 'k'),
-      command('book', 2, 'ann', 'k'),
-      command('book', 1, 'bob', 'k'),
-      command('book', 1, 'eve'),
-    ])
+    const { keys } = loadRequestOf(
+      ['job'],
+      [
+        command('book', 1, 'ann', 'k'),
+        command('book', 2, 'ann', 'k'),
+        command('book', 1, 'bob', 'k'),
+        command('book', 1, 'eve'),
+      ],
+    )
 
     expect(keys).toEqual([
       { caller: 'ann', keyHash: 'k' },
@@ -70,7 +74,7 @@ describe('what a batch asks the database for', () => {
 
 describe('the state that is built from the rows', () => {
   it('knows that a list was read to its end when fewer came than were asked for', () => {
-    const request = loadRequestOf('job', [command('cancel', 1, 'ann'), command('cancel', 1, 'bob')])
+    const request = loadRequestOf(['job'], [command('cancel', 1, 'ann'), command('cancel', 1, 'bob')])
     const head = { eventId: 1, sequence: 2, userId: 'eve' }
 
     const short = batchStateOf(request, { ...nothing, events: [{ ...row, eventId: 1 }], heads: [head] })
@@ -85,7 +89,7 @@ describe('the state that is built from the rows', () => {
   })
 
   it('does not take a list for read that nobody asked for', () => {
-    const request = loadRequestOf('job', [command('book', 1, 'ann')])
+    const request = loadRequestOf(['job'], [command('book', 1, 'ann')])
 
     const { events } = batchStateOf(request, { ...nothing, events: [{ ...row, eventId: 1 }] })
 
@@ -93,7 +97,7 @@ describe('the state that is built from the rows', () => {
   })
 
   it('leaves out events that do not exist', () => {
-    const request = loadRequestOf('job', [command('book', 1, 'ann')])
+    const request = loadRequestOf(['job'], [command('book', 1, 'ann')])
 
     expect(batchStateOf(request, nothing).events.size).toBe(0)
   })

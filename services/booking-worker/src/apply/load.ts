@@ -2,8 +2,12 @@ import type { LoadedBatch, LoadRequest } from '@ticket-line/db'
 import type { Command, Outcome } from '@ticket-line/shared'
 import { type BatchState, type Claim, type EventState, keyOf, startBatch } from '../domain/index.js'
 
-/** What has to be read to decide these commands. */
-export function loadRequestOf(jobId: string, commands: readonly Command[]): LoadRequest {
+/** What has to be read to decide these commands of these jobs. */
+export function loadRequestOf(
+  jobIds: string[],
+  commands: readonly Command[],
+  whenLocked: LoadRequest['whenLocked'] = 'wait',
+): LoadRequest {
   const users = new Map<string, LoadRequest['users'][number]>()
   const cancels = new Map<number, number>()
   const eventIds = new Set<number>()
@@ -20,7 +24,8 @@ export function loadRequestOf(jobId: string, commands: readonly Command[]): Load
   }
   return {
     eventIds: [...eventIds].sort((a, b) => a - b),
-    jobId,
+    whenLocked,
+    jobIds,
     users: [...users.values()],
     heads: [...cancels].map(([eventId, count]) => ({ eventId, count })),
     keys: [...keys.values()],

@@ -19,10 +19,10 @@ function writesAfter(loaded: Partial<LoadedBatch>, asks: [Command['type'], userI
   const commands = asks.map(
     ([type, userId], i): Command => ({ commandId: `job.${i}`, type, eventId: 1, userId, caller: userId }),
   )
-  const request = loadRequestOf('job', commands)
+  const request = loadRequestOf(['job'], commands)
   const rows = { ...nothing, ...loaded }
   const state = batchStateOf(request, rows)
-  return writesOf(state.events, rows, decideBatch(state, commands, rows.nowMs), 900)
+  return writesOf(state.events, rows, decideBatch(state, commands, rows.nowMs), () => 900)
 }
 
 describe('the rows of a batch', () => {
@@ -37,7 +37,7 @@ describe('the rows of a batch', () => {
     const writes = writesAfter({}, [['book', 'ann']])
 
     expect(writes).toMatchObject({
-      acceptedAtMs: 900,
+      decided: [{ acceptedAtMs: 900 }],
       nowMs: 1000,
       events: [{ ...row, availableTickets: 0, lastSequence: 1 }],
       claimsAdded: [{ eventId: 1, userId: 'ann', kind: 'booking', sequence: 1 }],

@@ -1,15 +1,20 @@
 import type { BatchWrites, LoadedBatch } from '@ticket-line/db'
+import type { Command } from '@ticket-line/shared'
 import type { BatchResult, Change, EventState } from '../domain/index.js'
 
 /** Sequence numbers per row of `waitlist_blocks`, as a shift. */
 const BLOCK_BITS = 10n
 
-/** Turns the changes of a batch into rows, each row written once whatever happened to it within the batch. */
+/**
+ * Turns the changes of a batch into rows, each row written once whatever happened to it within the batch.
+ *
+ * @param acceptedAtMs when each command's job was put together
+ */
 export function writesOf(
   events: Map<number, EventState>,
   loaded: LoadedBatch,
   result: BatchResult,
-  acceptedAtMs: number,
+  acceptedAtMs: (command: Command) => number,
 ): BatchWrites {
   const writes: BatchWrites = {
     events: [],
@@ -21,8 +26,7 @@ export function writesOf(
     entriesAdded: [],
     entriesLeft: [],
     blocks: [],
-    decided: result.decided,
-    acceptedAtMs,
+    decided: result.decided.map((row) => ({ ...row, acceptedAtMs: acceptedAtMs(row.command) })),
     nowMs: loaded.nowMs,
   }
   if (result.changes.size === 0) return writes

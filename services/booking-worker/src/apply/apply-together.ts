@@ -1,0 +1,93 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
+import { type AppliedBatch, type ApplyDeps, applyOnce } from './apply-batch.js'
+import { applyJob, batchOf, type JobToApply } from './apply-job.js'
+
+export interface TogetherDeps extends ApplyDeps {
+  /** Runs after what has already arrived was taken in. */
+  soon: (run: () => void) => void
+}
+
+/** A job with more commands is worth a transaction of its own, and would keep the small ones waiting. */
+const MAX_COMMANDS_OF_A_JOB = 16
+/** Commands of one transaction for several jobs: it takes about as long as one for a single command does. */
+const MAX_COMMANDS_TOGETHER = 64
+/** Such transactions at the same time; while they run, what arrives goes together in the next. */
+const RUNS_AT_ONCE = 2
+
+interface Pending {
+  job: JobToApply
+  resolve: (applied: Promise<AppliedBatch>) => void
+  /** Runs something as part of the job's own trace. */
+  inTrace: <T>(run: () => T) => T
+}
+
+/**
+ * Applies jobs, small ones of several lines in one transaction: with a thousand lines each job is of a single command, and
+ * what a transaction costs is the same for one and for twenty. Each line still has one job at work, so their events
+ * differ.
+ *
+ * Sharing is only tried: where one of the jobs makes the transaction fail, or the row of its event is locked, each is
+ * applied by itself, with everything that `applyJob` does about faults.
+ */
+export function createApply(deps: TogetherDeps): (job: JobToApply) => Promise<AppliedBatch> {
+  const pending: Pending[] = []
+  let scheduled = false
+  let running = 0
+
+  function schedule(): void {
+    if (scheduled || running >= RUNS_AT_ONCE || pending.length === 0) return
+    scheduled = true
+    deps.soon(() => {
+      scheduled = false
+      const together = take()
+      running += 1
+      void run(together).finally(() => {
+        running -= 1
+        schedule()
+      })
+      schedule()
+    })
+  }
+
+  /** The first that wait, as many as one transaction takes. */
+  function take(): Pending[] {
+    let count = 0
+    const end = pending.findIndex(({ job }) => {
+      count += job.payload.commands.length
+      return count > MAX_COMMANDS_TOGETHER
+    })
+    return pending.splice(0, end < 0 ? pending.length : end)
+  }
+
+  /** Applies jobs and answers for them; the promise resolves when their transaction is over. */
+  async function run(together: Pending[]): Promise<void> {
+    const alone = ({ job, inTrace }: Pending): Promise<AppliedBatch> => inTrace(() => applyJob(deps, job))
+    const [first, ...others] = together as [Pending, ...Pending[]]
+    if (others.length === 0) {
+      const applied = alone(first)
+      first.resolve(applied)
+      await applied.catch(() => undefined)
+      return
+    }
+    const shared = applyOnce(
+      deps.pool,
+      together.map(({ job }) => batchOf(job)),
+      'fail',
+    )
+    shared.catch((error: unknown) => deps.onRetry(error, 1))
+    for (const [i, one] of together.entries()) {
+      const part = (): Promise<AppliedBatch> => shared.then((applied) => applied[i] as AppliedBatch)
+      const traced = one.inTrace(() => deps.traced?.(part) ?? part())
+      one.resolve(traced.catch(() => alone(one)))
+    }
+    await shared.catch(() => undefined)
+  }
+
+  return (job) => {
+    if (job.startedBefore || job.payload.commands.length > MAX_COMMANDS_OF_A_JOB) return applyJob(deps, job)
+    return new Promise((resolve) => {
+      pending.push({ job, resolve, inTrace: AsyncLocalStorage.snapshot() })
+      schedule()
+    })
+  }
+}

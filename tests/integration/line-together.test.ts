@@ -1,0 +1,131 @@
+import pg from 'pg'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { createApply } from '../../services/booking-worker/src/apply/index.js'
+import { ask, createLineKit, expectRowsAgree, type KitJob, kindsOf, type LineKit } from './line-kit.ts'
+
+let kit: LineKit
+beforeAll(async () => {
+  kit = await createLineKit()
+})
+afterAll(() => kit?.stop())
+
+let lastEventId = 0
+
+/** A job of one command for each of so many new events. */
+async function jobsOfNewEvents(count: number): Promise<KitJob[]> {
+  const jobs: KitJob[] = []
+  for (let i = 0; i < count; i++) {
+    const eventId = ++lastEventId
+    await kit.createEvent(eventId, 1)
+    jobs.push(kit.job(ask('book', eventId, `user-${i}`)))
+  }
+  return jobs
+}
+
+/** As a worker process applies what it fetched in one moment. */
+function applyAtOnce(jobs: KitJob[]) {
+  const apply = createApply({ ...kit.applyDeps, soon: setImmediate })
+  return jobs.map(({ jobId, acceptedAtMs, commands }) =>
+    apply({ jobId, startedBefore: false, payload: { v: 1, replyTo: 'test', acceptedAtMs, commands } }),
+  )
+}
+
+async function transactionsOf(jobs: KitJob[]): Promise<number> {
+  const rows = await kit.query<{ xmin: string }>(
+    'SELECT DISTINCT xmin::text FROM commands WHERE command_id = ANY($1)',
+    [jobs.flatMap((job) => job.commands.map((_, i) => job.id(i)))],
+  )
+  return rows.length
+}
+
+describe('jobs of several lines', () => {
+  it('are decided in one transaction, each with its own answers', async () => {
+    const jobs = await jobsOfNewEvents(8)
+    const [first] = jobs as [KitJob]
+    first.commands.push(ask('book', first.commands[0]?.eventId as number, 'late'))
+
+    const applied = await Promise.all(applyAtOnce(jobs))
+
+    expect(applied.map(kindsOf)).toEqual([['booked', 'waiting'], ...Array(7).fill(['booked'])])
+    expect(applied.map(({ decidedCount }) => decidedCount)).toEqual([2, ...Array(7).fill(1)])
+    expect(await transactionsOf(jobs)).toBe(1)
+    const rows = await kit.query<{ at: string }>(
+      'SELECT extract(epoch FROM accepted_at) * 1000 AS at FROM commands WHERE command_id = $1',
+      [first.id(1)],
+    )
+    expect(Number(rows[0]?.at)).toBe(first.acceptedAtMs)
+    await expectRowsAgree(kit)
+  })
+
+  it('that were decided before are answered the same beside new ones', async () => {
+    const jobs = await jobsOfNewEvents(4)
+    const before = await Promise.all(applyAtOnce(jobs.slice(0, 2)))
+
+    const applied = await Promise.all(applyAtOnce(jobs))
+
+    expect(applied.slice(0, 2).map(({ outcomes }) => outcomes)).toEqual(
+      before.map(({ outcomes }) => outcomes),
+    )
+    expect(applied.map(({ decidedCount }) => decidedCount)).toEqual([0, 0, 1, 1])
+  })
+
+  it('share a key as if one had come after the other', async () => {
+    const jobs = await jobsOfNewEvents(2)
+    for (const { commands } of jobs)
+      Object.assign(commands[0] as object, { caller: 'staff', keyHash: 'one key' })
+
+    const applied = await Promise.all(applyAtOnce(jobs))
+
+    expect(applied.map(kindsOf)).toEqual([['booked'], ['idempotency_key_reused']])
+  })
+
+  it('do not wait with one whose event somebody else has locked', async () => {
+    const jobs = await jobsOfNewEvents(4)
+    const [locked, ...others] = jobs as [KitJob, ...KitJob[]]
+    const holder = new pg.Client({ connectionString: kit.databaseUrl })
+    await holder.connect()
+    await holder.query('BEGIN')
+    await holder.query('SELECT FROM events WHERE event_id = $1 FOR UPDATE', [locked.commands[0]?.eventId])
+
+    const [lockedApplied, ...othersApplied] = applyAtOnce([locked, ...others])
+    let lockedIsDone = false
+    void lockedApplied?.then(() => {
+      lockedIsDone = true
+    })
+
+    expect((await Promise.all(othersApplied)).map(kindsOf)).toEqual(others.map(() => ['booked']))
+    expect(lockedIsDone).toBe(false)
+    await holder.query('ROLLBACK')
+    await holder.end()
+    expect(kindsOf((await lockedApplied) as never)).toEqual(['booked'])
+  })
+
+  it('are not held up or undone by one that cannot be applied', async () => {
+    const jobs = await jobsOfNewEvents(4)
+    const eventId = jobs[1]?.commands[0]?.eventId as number
+    // A row that contradicts the counters: the booking to be written has the number of one that is there.
+    await kit.query(
+      `INSERT INTO bookings (event_id, sequence, user_id, status, promoted, booked_at)
+        VALUES ($1, 1, 'nobody', 'confirmed', false, now())`,
+      [eventId],
+    )
+
+    const applied = await Promise.all(applyAtOnce(jobs))
+
+    expect(applied.map(kindsOf)).toEqual([['booked'], ['rejected'], ['booked'], ['booked']])
+  })
+
+  it('fill a transaction up to a bound, and a large job has one of its own', async () => {
+    const jobs = await jobsOfNewEvents(70)
+    const [large] = jobs as [KitJob]
+    for (let i = 0; i < 16; i++)
+      large.commands.push(ask('book', large.commands[0]?.eventId as number, `more-${i}`))
+
+    const applied = await Promise.all(applyAtOnce(jobs))
+
+    expect(applied.flatMap(kindsOf).filter((kind) => kind === 'booked')).toHaveLength(70)
+    expect(await transactionsOf([large])).toBe(1)
+    expect(await transactionsOf(jobs.slice(1))).toBe(2)
+    expect(await transactionsOf(jobs)).toBe(3)
+  })
+})
