@@ -1,4 +1,4 @@
-import { type JobPayload, type JobReply, type Log, readJobPayload } from '@ticket-line/shared'
+import { type JobPayload, type JobReply, type Log, readJobPayload, writeTogether } from '@ticket-line/shared'
 import { type BackendFactory, Job, type RedisQueueBackend, UnrecoverableError, Worker } from 'bullmq'
 import type { Redis } from 'ioredis'
 import { type AppliedBatch, GivenUpError, type JobToApply } from '../apply/index.js'
@@ -110,6 +110,7 @@ export function createLine(deps: LineDeps, lineName: string, prefix: string): Li
       if (deps.stopping() || now() < standBackUntilMs) return 0
       // A token of its own each time: a run that was frozen and overtaken must not complete its successor's job.
       const token = `${deps.processName}:${worker.id}:${serves++}`
+      writeTogether(redis)
       const asserted = assertOneActiveJob()
       const fetched = worker.getNextJob(token, { block: false })
       // Both are on their way, in this order.
