@@ -27,7 +27,7 @@ export const usage = `npm run bench -- [options]
   --lines N            the product's LINES
   --commit-ms N        a commit takes about so long
   --rate N|half        open loop at N requests a second, or at half of each one's capacity
-  --duration-ms N      measured window;  --warm-up-ms N at least before it
+  --duration-ms N      measured window;  --warm-up-ms N before it
   --cpu-prof           CPU profiles of the product's processes in the window, in a temporary folder
   --redis-stats        what Redis did for a booking
   --processes N, --pool N   of the peers, for trying

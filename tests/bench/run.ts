@@ -22,8 +22,8 @@ export interface Run {
 
 /** Requests to prepare for each second where nothing is known yet: more than two cores serve. */
 const PREPARED_PER_SECOND = 20_000
-/** How long an open loop's warm-up and look at the capacity last where many requests are used. */
-const FAST_SECONDS = 5
+/** How long it looks for a system's capacity behind the warm-up, and a margin. */
+const CAPACITY_LOOK_MS = 2500
 
 export interface RunOptions {
   servers: Servers
@@ -95,19 +95,23 @@ function asksOf(task: Task, knownRate?: number): Asks {
     cancelsInTen,
     holders: filled?.holders ?? 0,
     prepared: preparedFor(task, knownRate),
-    onFirstEvent: fixedRate ? PREPARED_PER_SECOND * FAST_SECONDS : 0,
+    onFirstEvent: fixedRate ? fastRequests(load.warmUpMs) : 0,
   }
 }
 
 /** Enough for the fastest: what is not used costs a little memory. */
 function preparedFor({ load }: Task, knownRate = PREPARED_PER_SECOND / 1.6): number {
-  const { warmUp, measuredMs } = load
+  const { warmUpMs, measuredMs } = load
   const perSecond = knownRate * 1.6 + 500
-  const warmUpRequests = Math.max(warmUp.requests * 2, (perSecond * warmUp.ms) / 1000)
-  if (load.kind === 'closed') return Math.ceil(warmUpRequests + (perSecond * measuredMs) / 1000)
+  if (load.kind === 'closed') return Math.ceil((perSecond * (warmUpMs + measuredMs)) / 1000)
   // Looking for its capacity goes as fast as it can, which the rate of earlier rounds tells nothing about.
   const openRate = load.ratePerSecond === 'half' ? PREPARED_PER_SECOND / 2 : load.ratePerSecond * 1.6 + 500
-  return Math.ceil(PREPARED_PER_SECOND * FAST_SECONDS + (openRate * (measuredMs + 1000)) / 1000)
+  return Math.ceil(fastRequests(warmUpMs) + (openRate * (measuredMs + 1000)) / 1000)
+}
+
+/** What an open loop asks before it is one. */
+function fastRequests(warmUpMs: number): number {
+  return (PREPARED_PER_SECOND * (warmUpMs + CAPACITY_LOOK_MS)) / 1000
 }
 
 /** Runs the driver and reads the meter when it says that the window begins and ends. */

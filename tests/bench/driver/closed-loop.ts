@@ -1,6 +1,5 @@
 import type { Asker } from './asker.ts'
 import type { Connection } from './connection.ts'
-import type { WarmUp } from './plan.ts'
 import { createTally, type Tally } from './tally.ts'
 
 export interface Window {
@@ -13,7 +12,7 @@ export interface Window {
 export interface ClosedLoop {
   connections: readonly Connection[]
   asker: Asker
-  warmUp: WarmUp
+  warmUpMs: number
   measuredMs: number
   /** Told when the measured window begins and when it ends. */
   onWindow: (edge: 'start' | 'end') => void
@@ -25,18 +24,12 @@ export interface ClosedLoop {
  * @returns when everything that was asked is answered
  */
 export function runClosedLoop(loop: ClosedLoop): Promise<Window> {
-  const { connections, asker, warmUp, measuredMs, onWindow } = loop
+  const { connections, asker, warmUpMs, measuredMs, onWindow } = loop
   const tally = createTally()
   const startedAtMs = performance.now()
-  let warmUpRequests = 0
   let windowStart = Number.POSITIVE_INFINITY
   let endedAtMs: number | undefined
   let underWay = 0
-
-  function isWarm(nowMs: number): boolean {
-    const elapsedMs = nowMs - startedAtMs
-    return (++warmUpRequests >= warmUp.requests && elapsedMs >= warmUp.ms) || elapsedMs >= warmUp.maxMs
-  }
 
   function startWindow(nowMs: number): void {
     windowStart = nowMs
@@ -51,7 +44,7 @@ export function runClosedLoop(loop: ClosedLoop): Promise<Window> {
 
   function count(sentAtMs: number, nowMs: number): void {
     if (nowMs < windowStart) {
-      if (isWarm(nowMs)) startWindow(nowMs)
+      if (nowMs - startedAtMs >= warmUpMs) startWindow(nowMs)
     } else if (nowMs >= windowStart + measuredMs) endWindow(nowMs)
     else if (endedAtMs === undefined) tally.add(nowMs - sentAtMs)
   }

@@ -44,10 +44,14 @@ async function run(plan: DriverPlan, asker: Asker, connections: Connection[]): P
     const window = await runClosedLoop({ ...common, ...load })
     return { ...figures(window), cpuMs: meter.cpuMs(), ...asker.results() }
   }
-  const { warmUp, measuredMs } = load
+  const { warmUpMs, measuredMs } = load
   const random = seededRandom(SEED)
   const quietly = { ...common, onWindow: () => undefined }
-  const { answeredInWindow, windowMs } = await runClosedLoop({ ...quietly, warmUp, measuredMs: CAPACITY_MS })
+  const { answeredInWindow, windowMs } = await runClosedLoop({
+    ...quietly,
+    warmUpMs,
+    measuredMs: CAPACITY_MS,
+  })
   asker.leaveFirstEvent()
   const capacity = answeredInWindow / (windowMs / 1000)
   const ratePerSecond = load.ratePerSecond === 'half' ? capacity / 2 : load.ratePerSecond

@@ -26,21 +26,14 @@ export type Asks =
   /** `GET /events/1/me` of random ones of the users `w0`, `w1`, … who wait in that order. */
   | { kind: 'positions'; eventId: number; waiters: number; prepared: number }
 
-/** Closed: each connection asks again when it was answered. Open: requests come when they are due, whatever was answered. */
-export type Load =
-  | { kind: 'closed'; warmUp: WarmUp; measuredMs: number }
-  /** `half`: half of what a closed loop reached at the end of the warm-up. */
-  | { kind: 'open'; ratePerSecond: number | 'half'; warmUp: WarmUp; measuredMs: number }
-
 /**
- * A closed loop that lasts at least `ms` and `requests`, so that compilers have done their work whoever is measured,
- * but no longer than `maxMs`.
+ * Closed: each connection asks again when it was answered. Open: requests come when they are due, whatever was answered.
+ * Both begin with a closed loop that is not measured, until compilers have done most of their work.
  */
-export interface WarmUp {
-  ms: number
-  requests: number
-  maxMs: number
-}
+export type Load =
+  | { kind: 'closed'; warmUpMs: number; measuredMs: number }
+  /** `half`: half of what a closed loop reached at the end of the warm-up. */
+  | { kind: 'open'; ratePerSecond: number | 'half'; warmUpMs: number; measuredMs: number }
 
 /** Result codes of single requests; 0 was never sent. */
 export const result = {
