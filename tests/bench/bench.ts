@@ -45,6 +45,9 @@ async function benchAll(servers: Servers, options: BenchOptions, cores: string):
   writeReport(results, { cores, servers: servers.chosen })
   if (options.out !== undefined) writeFileSync(options.out, JSON.stringify(results, undefined, 2))
   say('Written to docs/benchmarks.md')
+  const measured = [...results.compared, ...results.growth].flatMap(({ result }) => result.contenders)
+  const wrong = measured.some(({ figures }) => !figures.correct)
+  if (wrong || results.failed.length > 0) process.exitCode = 1
 }
 
 async function benchOne(servers: Servers, options: BenchOptions): Promise<void> {

@@ -1,4 +1,5 @@
 import type { Servers } from '../stack/servers.ts'
+import type { Workload } from './contender.ts'
 import { type Growth, growths } from './growth.ts'
 import { describeGrowth, describeResult, describeRun } from './report/text.ts'
 import { type Result, runWorkload } from './rounds.ts'
@@ -58,6 +59,8 @@ const entries: Entry[] = [
 export interface SuiteResults {
   compared: { result: Result; goals: Goals }[]
   growth: { result: Result; growth: Growth }[]
+  /** Workloads that could not be measured, and why: the others are worth their half hour all the same. */
+  failed: { title: string; message: string }[]
 }
 
 export interface SuiteOptions {
@@ -69,17 +72,26 @@ export interface SuiteOptions {
 
 /** Runs everything, a good half hour with three rounds. */
 export async function runSuite({ servers, rounds, settings, say }: SuiteOptions): Promise<SuiteResults> {
-  const results: SuiteResults = { compared: [], growth: [] }
-  const run = (workload: ReturnType<typeof comparedWorkload>, times: number): Promise<Result> => {
-    say(`${workload.title}, ${workload.contenders[0]?.task.connections} connections:`)
-    return runWorkload(workload, {
-      servers,
-      rounds: times,
-      onRun: (round, contender, done) => say(describeRun(round, contender, done)),
-    })
+  const results: SuiteResults = { compared: [], growth: [], failed: [] }
+  const run = async (workload: Workload, times: number): Promise<Result | undefined> => {
+    const title = `${workload.title}, ${workload.contenders[0]?.task.connections} connections`
+    say(`${title}:`)
+    try {
+      return await runWorkload(workload, {
+        servers,
+        rounds: times,
+        onRun: (round, contender, done) => say(describeRun(round, contender, done)),
+      })
+    } catch (error) {
+      const message = error instanceof Error ? error.message : String(error)
+      results.failed.push({ title, message })
+      say(`failed: ${message}`)
+      return undefined
+    }
   }
   for (const { workload, settings: own, goals } of entries) {
     const result = await run(comparedWorkload(workload, { ...settings, ...own }), rounds)
+    if (result === undefined) continue
     say(describeResult(result))
     results.compared.push({ result, goals })
   }
@@ -88,6 +100,7 @@ export async function runSuite({ servers, rounds, settings, say }: SuiteOptions)
     // Minutes of waiting tell no more the third time.
     const times = workload.contenders.some(({ task }) => task.idle !== undefined) ? 1 : rounds
     const result = await run(workload, times)
+    if (result === undefined) continue
     say(describeGrowth(growth, result))
     results.growth.push({ result, growth })
   }

@@ -24,7 +24,7 @@ export function writeReport(results: SuiteResults, machine: { cores: string; ser
   }
 }
 
-function measured({ compared, growth }: SuiteResults, { cores, servers }: Parameters<typeof writeReport>[1]) {
+function measured({ compared, growth, failed }: SuiteResults, { cores, servers }: Parameters<typeof writeReport>[1]) {
   const [first] = compared
   const where = [
     new Date().toISOString().slice(0, 10),
@@ -45,5 +45,6 @@ function measured({ compared, growth }: SuiteResults, { cores, servers }: Parame
     figuresTable(compared.map(({ result }) => result)),
     '### Growth',
     growthTable(growth),
+    ...failed.map(({ title, message }) => `Not measured: ${title}: ${message}.`),
   ].join('\n\n')
 }
