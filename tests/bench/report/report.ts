@@ -24,7 +24,10 @@ export function writeReport(results: SuiteResults, machine: { cores: string; ser
   }
 }
 
-function measured({ compared, growth, failed }: SuiteResults, { cores, servers }: Parameters<typeof writeReport>[1]) {
+function measured(
+  { compared, growth, failed }: SuiteResults,
+  { cores, servers }: Parameters<typeof writeReport>[1],
+) {
   const [first] = compared
   const where = [
     new Date().toISOString().slice(0, 10),
