@@ -41,8 +41,13 @@ async function main(): Promise<void> {
 }
 
 async function benchAll(servers: Servers, options: BenchOptions, cores: string): Promise<void> {
-  const results = await runSuite({ ...options, servers, say })
-  writeReport(results, { cores, servers: servers.chosen })
+  const results = await runSuite({
+    ...options,
+    servers,
+    say,
+    // After each, so that who stops it has what was measured until then.
+    onMeasured: (measured) => writeReport(measured, { cores, servers: servers.chosen }),
+  })
   if (options.out !== undefined) writeFileSync(options.out, JSON.stringify(results, undefined, 2))
   say('Written to docs/benchmarks.md')
   const measured = [...results.compared, ...results.growth].flatMap(({ result }) => result.contenders)

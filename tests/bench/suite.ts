@@ -59,7 +59,7 @@ const entries: Entry[] = [
 export interface SuiteResults {
   compared: { result: Result; goals: Goals }[]
   growth: { result: Result; growth: Growth }[]
-  /** Workloads that could not be measured, and why: the others are worth their half hour all the same. */
+  /** Workloads that could not be measured, and why: the others are worth their time all the same. */
   failed: { title: string; message: string }[]
 }
 
@@ -68,10 +68,18 @@ export interface SuiteOptions {
   rounds: number
   settings: WorkloadSettings
   say: (text: string) => void
+  /** Told what there is after each workload. */
+  onMeasured: (results: SuiteResults) => void
 }
 
-/** Runs everything, a good half hour with three rounds. */
-export async function runSuite({ servers, rounds, settings, say }: SuiteOptions): Promise<SuiteResults> {
+/** Runs everything, an hour with three rounds. */
+export async function runSuite({
+  servers,
+  rounds,
+  settings,
+  say,
+  onMeasured,
+}: SuiteOptions): Promise<SuiteResults> {
   const results: SuiteResults = { compared: [], growth: [], failed: [] }
   const run = async (workload: Workload, times: number): Promise<Result | undefined> => {
     const title = `${workload.title}, ${workload.contenders[0]?.task.connections} connections`
@@ -94,6 +102,7 @@ export async function runSuite({ servers, rounds, settings, say }: SuiteOptions)
     if (result === undefined) continue
     say(describeResult(result))
     results.compared.push({ result, goals })
+    onMeasured(results)
   }
   for (const growth of Object.values(growths)) {
     const workload = growth.workload(settings)
@@ -103,6 +112,7 @@ export async function runSuite({ servers, rounds, settings, say }: SuiteOptions)
     if (result === undefined) continue
     say(describeGrowth(growth, result))
     results.growth.push({ result, growth })
+    onMeasured(results)
   }
   return results
 }
