@@ -100,6 +100,30 @@ describe('jobs of several lines', () => {
     expect(kindsOf((await lockedApplied) as never)).toEqual(['booked'])
   })
 
+  it('are applied while two others wait for locks, one after the other', async () => {
+    const jobs = await jobsOfNewEvents(3)
+    const [one, two, free] = jobs as [KitJob, KitJob, KitJob]
+    const holder = new pg.Client({ connectionString: kit.databaseUrl })
+    await holder.connect()
+    await holder.query('BEGIN')
+    await holder.query('SELECT FROM events WHERE event_id = ANY($1) FOR UPDATE', [
+      [one.commands[0]?.eventId, two.commands[0]?.eventId],
+    ])
+    const apply = createApply({ ...kit.applyDeps, soon: setImmediate })
+    const start = ({ jobId, acceptedAtMs, commands }: KitJob) =>
+      apply({ jobId, startedBefore: false, payload: { v: 1, replyTo: 'test', acceptedAtMs, commands } })
+
+    const waiting = [start(one)]
+    await new Promise((resolve) => setTimeout(resolve, 100))
+    waiting.push(start(two))
+    await new Promise((resolve) => setTimeout(resolve, 100))
+
+    expect(kindsOf(await start(free))).toEqual(['booked'])
+    await holder.query('ROLLBACK')
+    await holder.end()
+    expect((await Promise.all(waiting)).map(kindsOf)).toEqual([['booked'], ['booked']])
+  })
+
   it('are not held up or undone by one that cannot be applied', async () => {
     const jobs = await jobsOfNewEvents(4)
     const eventId = jobs[1]?.commands[0]?.eventId as number

@@ -26,8 +26,9 @@ interface Pending {
  * what a transaction costs is the same for one and for twenty. Each line still has one job at work, so their events
  * differ.
  *
- * Sharing is only tried: where one of the jobs makes the transaction fail, or the row of its event is locked, each is
- * applied by itself, with everything that `applyJob` does about faults.
+ * It is only tried: where one of the jobs makes the transaction fail, or the row of its event is locked, each is applied
+ * by itself, with everything that `applyJob` does about faults and for as long as it takes. That is not counted as a
+ * run: two events that somebody has locked would keep all others waiting.
  */
 export function createApply(deps: TogetherDeps): (job: JobToApply) => Promise<AppliedBatch> {
   const pending: Pending[] = []
@@ -59,26 +60,18 @@ export function createApply(deps: TogetherDeps): (job: JobToApply) => Promise<Ap
     return pending.splice(0, end < 0 ? pending.length : end)
   }
 
-  /** Applies jobs and answers for them; the promise resolves when their transaction is over. */
+  /** Tries jobs in one transaction; the promise resolves when it is over, whatever has to be done after it. */
   async function run(together: Pending[]): Promise<void> {
-    const alone = ({ job, inTrace }: Pending): Promise<AppliedBatch> => inTrace(() => applyJob(deps, job))
-    const [first, ...others] = together as [Pending, ...Pending[]]
-    if (others.length === 0) {
-      const applied = alone(first)
-      first.resolve(applied)
-      await applied.catch(() => undefined)
-      return
-    }
     const shared = applyOnce(
       deps.pool,
       together.map(({ job }) => batchOf(job)),
       'fail',
     )
     shared.catch((error: unknown) => deps.onRetry(error, 1))
-    for (const [i, one] of together.entries()) {
+    for (const [i, { job, inTrace, resolve }] of together.entries()) {
       const part = (): Promise<AppliedBatch> => shared.then((applied) => applied[i] as AppliedBatch)
-      const traced = one.inTrace(() => deps.traced?.(part) ?? part())
-      one.resolve(traced.catch(() => alone(one)))
+      const traced = inTrace(() => deps.traced?.(part) ?? part())
+      resolve(traced.catch(() => inTrace(() => applyJob(deps, job))))
     }
     await shared.catch(() => undefined)
   }
