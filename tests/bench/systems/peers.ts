@@ -33,8 +33,10 @@ export const singleStatement: BenchSystem = createPeer({
     readEvents: `SELECT event_id, total_tickets, greatest(balance, 0) AS available_tickets,
       greatest(-balance, 0) AS waiting_count FROM events`,
     readClaims: `SELECT event_id, user_id, CASE WHEN waiting THEN 'waiting' ELSE 'booking' END AS kind FROM claims`,
-    readDisorder: `SELECT count(*)::int AS disorder FROM claims p
-      JOIN (SELECT event_id, min(sequence) AS first FROM claims WHERE waiting GROUP BY 1) w USING (event_id)
+    readDisorder: `WITH w AS MATERIALIZED (
+        SELECT event_id, min(sequence) AS first FROM claims WHERE waiting GROUP BY 1
+      )
+      SELECT count(*)::int AS disorder FROM claims p JOIN w USING (event_id)
       WHERE p.promoted AND p.sequence > w.first`,
   },
 })
