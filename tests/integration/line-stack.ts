@@ -104,7 +104,7 @@ export async function createLineStack(lines = 0): Promise<LineStack> {
         config,
         redis: connection,
         registry: createLineRegistry(connection, layout, () => Date.now()),
-        apply: createApply({ ...kit.applyDeps, soon: setImmediate }),
+        apply: createApply(kit.applyDeps),
         onStalled: () => undefined,
         log: silent,
         now: () => Date.now(),

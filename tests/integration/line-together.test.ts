@@ -22,12 +22,25 @@ async function jobsOfNewEvents(count: number): Promise<KitJob[]> {
   return jobs
 }
 
+/** Starts jobs as one worker process does. */
+function createStart() {
+  const apply = createApply(kit.applyDeps)
+  return ({ jobId, acceptedAtMs, commands }: KitJob) =>
+    apply({ jobId, startedBefore: false, payload: { v: 1, replyTo: 'test', acceptedAtMs, commands } })
+}
+
 /** As a worker process applies what it fetched in one moment. */
-function applyAtOnce(jobs: KitJob[]) {
-  const apply = createApply({ ...kit.applyDeps, soon: setImmediate })
-  return jobs.map(({ jobId, acceptedAtMs, commands }) =>
-    apply({ jobId, startedBefore: false, payload: { v: 1, replyTo: 'test', acceptedAtMs, commands } }),
-  )
+const applyAtOnce = (jobs: KitJob[]) => jobs.map(createStart())
+
+/** Locks the events of jobs as somebody else. @returns lets go */
+async function lockEventsOf(...jobs: KitJob[]): Promise<() => Promise<void>> {
+  const holder = new pg.Client({ connectionString: kit.databaseUrl })
+  await holder.connect()
+  await holder.query('BEGIN')
+  await holder.query('SELECT FROM events WHERE event_id = ANY($1) FOR UPDATE', [
+    jobs.map(({ commands }) => commands[0]?.eventId),
+  ])
+  return () => holder.end()
 }
 
 async function transactionsOf(jobs: KitJob[]): Promise<number> {
@@ -82,10 +95,7 @@ describe('jobs of several lines', () => {
   it('do not wait with one whose event somebody else has locked', async () => {
     const jobs = await jobsOfNewEvents(4)
     const [locked, ...others] = jobs as [KitJob, ...KitJob[]]
-    const holder = new pg.Client({ connectionString: kit.databaseUrl })
-    await holder.connect()
-    await holder.query('BEGIN')
-    await holder.query('SELECT FROM events WHERE event_id = $1 FOR UPDATE', [locked.commands[0]?.eventId])
+    const letGo = await lockEventsOf(locked)
 
     const [lockedApplied, ...othersApplied] = applyAtOnce([locked, ...others])
     let lockedIsDone = false
@@ -95,23 +105,15 @@ describe('jobs of several lines', () => {
 
     expect((await Promise.all(othersApplied)).map(kindsOf)).toEqual(others.map(() => ['booked']))
     expect(lockedIsDone).toBe(false)
-    await holder.query('ROLLBACK')
-    await holder.end()
+    await letGo()
     expect(kindsOf((await lockedApplied) as never)).toEqual(['booked'])
   })
 
   it('are applied while two others wait for locks, one after the other', async () => {
     const jobs = await jobsOfNewEvents(3)
     const [one, two, free] = jobs as [KitJob, KitJob, KitJob]
-    const holder = new pg.Client({ connectionString: kit.databaseUrl })
-    await holder.connect()
-    await holder.query('BEGIN')
-    await holder.query('SELECT FROM events WHERE event_id = ANY($1) FOR UPDATE', [
-      [one.commands[0]?.eventId, two.commands[0]?.eventId],
-    ])
-    const apply = createApply({ ...kit.applyDeps, soon: setImmediate })
-    const start = ({ jobId, acceptedAtMs, commands }: KitJob) =>
-      apply({ jobId, startedBefore: false, payload: { v: 1, replyTo: 'test', acceptedAtMs, commands } })
+    const letGo = await lockEventsOf(one, two)
+    const start = createStart()
 
     const waiting = [start(one)]
     await new Promise((resolve) => setTimeout(resolve, 100))
@@ -119,8 +121,7 @@ describe('jobs of several lines', () => {
     await new Promise((resolve) => setTimeout(resolve, 100))
 
     expect(kindsOf(await start(free))).toEqual(['booked'])
-    await holder.query('ROLLBACK')
-    await holder.end()
+    await letGo()
     expect((await Promise.all(waiting)).map(kindsOf)).toEqual([['booked'], ['booked']])
   })
 

@@ -78,7 +78,6 @@ function lineDeps(
     onRetry: () => undefined,
     givenUp: () => ending.givenUp,
     sleep: (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms)),
-    soon: setImmediate,
   }
   return {
     redis: {} as Redis,

@@ -82,7 +82,6 @@ export async function startWorker(
     },
     givenUp: () => givenUp,
     sleep: (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms)),
-    soon: setImmediate,
     ...(tracing !== undefined && {
       traced: (run: () => Promise<AppliedBatch>) => tracing.span('transaction', { kind: 'client' }, run),
     }),

@@ -13,6 +13,7 @@ import {
   shardPrefixes,
 } from '@ticket-line/shared'
 import type { Redis } from 'ioredis'
+import { createTurns } from '../one-turn.js'
 import { watchAvailability } from './availability.js'
 import { createEntrance } from './entrance.js'
 import { createFinder } from './finder.js'
@@ -58,21 +59,6 @@ export interface LineService extends LineClient {
 /** How often overdue waiters are looked over. */
 const TICK_MS = 250
 
-/** Runs what was asked for in one moment one after the other, so that what all of it sends is one write to Redis. */
-function createSoon(): (run: () => void) => void {
-  let gathered: (() => void)[] = []
-  return (run) => {
-    if (gathered.length === 0) {
-      setImmediate(() => {
-        const runs = gathered
-        gathered = []
-        for (const each of runs) each()
-      })
-    }
-    gathered.push(run)
-  }
-}
-
 export function createLineClient(deps: LineClientDeps): LineService {
   const { pool, layout, log } = deps
   const now = (): number => Date.now()
@@ -115,7 +101,8 @@ export function createLineClient(deps: LineClientDeps): LineService {
       const timer = setTimeout(run, ms)
       return { cancel: () => clearTimeout(timer) }
     },
-    soon: createSoon(),
+    // So that what is sent for several lines is one write to Redis.
+    soon: createTurns(),
   })
   const find = createFinder({ redis, queues, layout, findStored, now, sleep })
 

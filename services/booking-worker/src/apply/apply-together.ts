@@ -2,11 +2,6 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 import { type AppliedBatch, type ApplyDeps, applyOnce } from './apply-batch.js'
 import { applyJob, batchOf, type JobToApply } from './apply-job.js'
 
-export interface TogetherDeps extends ApplyDeps {
-  /** Runs after what has already arrived was taken in. */
-  soon: (run: () => void) => void
-}
-
 /** A job with more commands is worth a transaction of its own, and would keep the small ones waiting. */
 const MAX_COMMANDS_OF_A_JOB = 16
 /** Commands of one transaction for several jobs: it takes about as long as one for a single command does. */
@@ -30,7 +25,7 @@ interface Pending {
  * by itself, with everything that `applyJob` does about faults and for as long as it takes. That is not counted as a
  * run: two events that somebody has locked would keep all others waiting.
  */
-export function createApply(deps: TogetherDeps): (job: JobToApply) => Promise<AppliedBatch> {
+export function createApply(deps: ApplyDeps): (job: JobToApply) => Promise<AppliedBatch> {
   const pending: Pending[] = []
   let scheduled = false
   let running = 0
@@ -38,7 +33,8 @@ export function createApply(deps: TogetherDeps): (job: JobToApply) => Promise<Ap
   function schedule(): void {
     if (scheduled || running >= RUNS_AT_ONCE || pending.length === 0) return
     scheduled = true
-    deps.soon(() => {
+    // What was fetched in the same moment is taken in first.
+    setImmediate(() => {
       scheduled = false
       const together = take()
       running += 1
