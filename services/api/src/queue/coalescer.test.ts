@@ -105,6 +105,51 @@ describe('a line with a job in flight', () => {
     expect(sent[1]).toBe('10 a 3')
   })
 
+  it('shares a crowd between two jobs, and keeps sharing it', async () => {
+    const { coalescer, push, sent } = await busy()
+    coalescer.jobDone('a')
+
+    push('1'.repeat(200))
+    await pass(0)
+    expect(sent).toEqual([`0 a ${'1'.repeat(100)}`, `0 a ${'1'.repeat(100)}`])
+
+    // Those who were answered ask again.
+    coalescer.jobDone('a')
+    push('2'.repeat(100))
+    await pass(0)
+    expect(sent[2]).toBe(`0 a ${'2'.repeat(100)}`)
+  })
+
+  it('takes half of all for the next job, where one that is small is in flight', async () => {
+    const { coalescer, push, sent } = await busy()
+
+    push('2'.repeat(201))
+    await pass(50)
+    expect(sent).toEqual([`0 a ${'2'.repeat(101)}`])
+
+    coalescer.jobDone('a')
+    await pass(0)
+    expect(sent[1]).toBe(`50 a ${'2'.repeat(100)}`)
+  })
+
+  it('does not divide what one job does as well', async () => {
+    const { push, sent } = await busy()
+
+    push('2'.repeat(64))
+    await pass(0)
+    expect(sent).toEqual([`0 a ${'2'.repeat(64)}`])
+  })
+
+  it('counts the bound for what a job left behind from when the first was held', async () => {
+    const { push, sent } = await busy()
+    push('1')
+    await pass(60)
+    push('2'.repeat(200))
+    await pass(50)
+
+    expect(sent).toEqual([`60 a 1${'2'.repeat(100)}`, `100 a ${'2'.repeat(100)}`])
+  })
+
   it('holds what arrives until one is done, and sends it as one job', async () => {
     const { coalescer, push, sent } = await busy()
 

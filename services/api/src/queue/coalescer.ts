@@ -37,17 +37,24 @@ export interface Coalescer<T> {
 const JOBS_IN_FLIGHT = 2
 /** The second of them goes ahead of the first one's answer only with so many commands: smaller ones cost more than they save. */
 const SECOND_JOB_COMMANDS = 32
+/** So many commands go in one job; two of half the size would cost more than they save. */
+const UNDIVIDED_COMMANDS = 64
 
 interface LineState<T> {
   held: Held<T>[]
-  inFlight: number
+  /** Commands of each job in flight, in the order of sending; jobs of a line end in it, but for faults. */
+  inFlight: number[]
   scheduled: boolean
   timer: { cancel: () => void } | undefined
 }
 
 /**
  * A quiet line gets one command a job and no added wait; a hot one gets as large jobs as arrive while one or two are
- * being decided. The window only delays: 256 commands, `holdMs`, or a `flush` send what is held, in order.
+ * being decided; in a crowd, each of half of all that is on its way. Without that, clients who ask again once they were
+ * answered stay together as they first met: 240 in one job and 16 in the next, and nothing to do here while the 240 are
+ * decided.
+ *
+ * The window only delays: 256 commands, `holdMs`, or a `flush` send what is held, in order.
  */
 export function createCoalescer<T>(deps: CoalescerDeps<T>): Coalescer<T> {
   const lines = new Map<string, LineState<T>>()
@@ -55,7 +62,7 @@ export function createCoalescer<T>(deps: CoalescerDeps<T>): Coalescer<T> {
   function stateOf(lineName: string): LineState<T> {
     let line = lines.get(lineName)
     if (line === undefined) {
-      line = { held: [], inFlight: 0, scheduled: false, timer: undefined }
+      line = { held: [], inFlight: [], scheduled: false, timer: undefined }
       lines.set(lineName, line)
     }
     return line
@@ -64,17 +71,28 @@ export function createCoalescer<T>(deps: CoalescerDeps<T>): Coalescer<T> {
   function flush(lineName: string): void {
     const line = lines.get(lineName)
     if (line === undefined) return
-    line.timer?.cancel()
-    line.timer = undefined
-    while (line.held.length > 0) {
-      const job = line.held.splice(0, MAX_COMMANDS_PER_JOB)
-      line.inFlight += 1
-      deps.send(lineName, job)
-    }
+    while (line.held.length > 0) sendFirst(lineName, line, MAX_COMMANDS_PER_JOB)
+    unhold(line)
+  }
+
+  function sendFirst(lineName: string, line: LineState<T>, count: number): void {
+    const job = line.held.splice(0, count)
+    line.inFlight.push(job.length)
+    deps.send(lineName, job)
   }
 
   function mayGo({ inFlight, held }: LineState<T>): boolean {
-    return inFlight === 0 || (inFlight < JOBS_IN_FLIGHT && held.length >= SECOND_JOB_COMMANDS)
+    if (inFlight.length === 0) return held.length > 0
+    return inFlight.length < JOBS_IN_FLIGHT && held.length >= SECOND_JOB_COMMANDS
+  }
+
+  /** What one job may take, so that those in flight are of one size. */
+  function shareOf({ inFlight, held }: LineState<T>): number {
+    const onTheirWay = inFlight.reduce((sum, count) => sum + count, held.length)
+    return Math.min(
+      Math.max(Math.ceil(onTheirWay / JOBS_IN_FLIGHT), UNDIVIDED_COMMANDS),
+      MAX_COMMANDS_PER_JOB,
+    )
   }
 
   function schedule(lineName: string, line: LineState<T>): void {
@@ -82,13 +100,20 @@ export function createCoalescer<T>(deps: CoalescerDeps<T>): Coalescer<T> {
     line.scheduled = true
     deps.soon(() => {
       line.scheduled = false
-      if (mayGo(line)) flush(lineName)
-      else if (line.held.length > 0) hold(lineName, line)
+      while (mayGo(line)) sendFirst(lineName, line, shareOf(line))
+      // What was held before goes on waiting, within the bound of the first that was.
+      if (line.held.length > 0) hold(lineName, line)
+      else unhold(line)
     })
   }
 
   function hold(lineName: string, line: LineState<T>): void {
     line.timer ??= deps.setTimer(() => flush(lineName), deps.holdMs)
+  }
+
+  function unhold(line: LineState<T>): void {
+    line.timer?.cancel()
+    line.timer = undefined
   }
 
   return {
@@ -109,9 +134,9 @@ export function createCoalescer<T>(deps: CoalescerDeps<T>): Coalescer<T> {
     jobDone(lineName) {
       const line = lines.get(lineName)
       if (line === undefined) return
-      line.inFlight -= 1
+      line.inFlight.shift()
       if (line.held.length > 0) schedule(lineName, line)
-      else if (line.inFlight === 0 && !line.scheduled) lines.delete(lineName)
+      else if (line.inFlight.length === 0 && !line.scheduled) lines.delete(lineName)
     },
     heldCount() {
       let count = 0
