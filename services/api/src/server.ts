@@ -8,9 +8,10 @@ import type { AppEnv } from './http/env.js'
 
 /**
  * Node looks for requests that take too long this often. Its default of 30 s would make 5 s of them 35; and all that are
- * found are answered and closed at once, while everybody else waits: found more often they are fewer.
+ * found are answered and closed at once, while everybody else waits: found more often they are fewer. But each look
+ * wakes a process that may have nothing else to do.
  */
-const LOOK_FOR_LATE_MS = 20
+const LOOK_FOR_LATE_MS = 100
 
 /** @returns the server and the port it listens on; rejects where the address cannot be had */
 export async function listen(
