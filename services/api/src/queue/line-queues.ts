@@ -9,8 +9,8 @@ export interface LineQueues {
   queueOf(lineName: string): Queue
 }
 
-/** Objects kept: each is some ten kilobytes and no connection, and made in a moment. */
-const QUEUES_KEPT = 500
+/** Objects kept: each is some ten kilobytes and no connection. Making one takes longer than adding a job to it. */
+const QUEUES_KEPT = 2000
 
 /**
  * All queues are siblings over the one connection they are given (`IQueueBackend.forQueue`): a connection or even the
