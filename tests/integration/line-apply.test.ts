@@ -200,6 +200,7 @@ describe('a connection that is lost', () => {
     running = false
     await cutter
 
+    expect(kit.retries.length).toBeGreaterThan(before)
     const booked = rounds * 20
     expect(await standing(eventId)).toEqual({ available: 200_000 - booked, waiting: 0, last: booked })
     await expectRowsAgree(kit)
