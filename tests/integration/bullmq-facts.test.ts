@@ -9,6 +9,7 @@ import { createLineQueues } from '../../services/api/src/queue/line-queues.js'
 import { workerRedis } from '../faults/proxy/moments.ts'
 import { startProxy, type TcpProxy } from '../faults/proxy/tcp-proxy.ts'
 import { type BullKit, createBullKit, door, payload } from './bullmq-kit.ts'
+import { monitorRedis } from './redis-monitor.ts'
 
 let kit: BullKit
 beforeAll(async () => {
@@ -449,14 +450,13 @@ describe('adds', () => {
 
   it('come before the note that tells workers of them', async () => {
     const lineName = newLine()
-    const monitor = await new Redis(kit.redisUrl).monitor()
-    onTestFinished(() => monitor.disconnect())
     const seen: string[] = []
-    monitor.on('monitor', (_time: string, args: string[], source: string) => {
+    const monitor = await monitorRedis(kit.redisUrl, (args, source) => {
       if (source === 'lua') return
       if (args.includes(kit.key(lineName, 'wait'))) seen.push('add')
       if (args[0] === 'xadd' && args.includes(lineName)) seen.push('note')
     })
+    onTestFinished(() => monitor.close())
     const { store } = createJobStore({
       queues: kit.queues,
       note: (name) => void noteActivity(kit.redis, kit.layout, name),
