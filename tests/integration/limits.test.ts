@@ -1,3 +1,4 @@
+import { Redis } from 'ioredis'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import type { Reply, RequestOptions } from '../stack/client.ts'
 import { type Servers, startServers } from '../stack/servers.ts'
@@ -221,6 +222,7 @@ describe('with a server out of reach', () => {
     servers = await startServers()
     const env = {
       RATE_LIMIT: '30',
+      LOGIN_RATE_LIMIT: '20',
       TRUST_PROXY_HOPS: '1',
       ADMIN_USER: admin.userId,
       ADMIN_PASSWORD: admin.password,
@@ -238,6 +240,38 @@ describe('with a server out of reach', () => {
     const answer = await ask()
     return { ...answer, ms: performance.now() - startedAt }
   }
+
+  it('a restart of Redis makes nobody forget failed sign-ins, and lets requests count anew', async () => {
+    const someone = from(newAddress())
+    const fail = () => system.api.post('/login', { userId: 'nobody', password }, someone)
+    const ask = () => system.api.get('/events', someone)
+    for (let n = 0; n < 3; n++) expect(remainingOf(await fail())).toBe(19 - n)
+    for (let n = 0; n < 3; n++) expect(remainingOf(await ask())).toBe(29 - n)
+
+    await servers.redis.kill()
+    await servers.redis.restart()
+    await expect
+      .poll(async () => (await system.api.post('/login', admin)).status, { timeout: 10_000 })
+      .toBe(200)
+
+    expect(remainingOf(await fail())).toBe(16)
+    expect(remainingOf(await ask())).toBe(29)
+  })
+
+  it('counts of requests wait for no disk: none of them is written to the append-only file', async () => {
+    const redis = new Redis(servers.redis.url)
+    onTestFinished(() => redis.disconnect())
+    const logged = async () => Number(/aof_current_size:(\d+)/.exec(await redis.info('persistence'))?.[1])
+    const someone = from(newAddress())
+    const before = await logged()
+
+    for (let n = 0; n < 5; n++) await system.api.get('/events', someone)
+    const counted = await logged()
+    await system.api.post('/login', { userId: 'nobody', password }, someone)
+
+    expect(counted).toBe(before)
+    expect(await logged()).toBeGreaterThan(before)
+  })
 
   it.each([
     ['gone', () => servers.redis.kill(), () => servers.redis.restart()],

@@ -65,7 +65,8 @@ export function createLimits({ redis, prefix, config, attempts, log }: LimitsDep
     else log.warn({ err }, 'limits count in this process alone, Redis is out of reach')
   }
 
-  const shared = (name: string) => createSharedStore(redis, `${prefix}${name}:`)
+  // Every request waits for its count, and a window that begins anew with a restart of Redis is no harm.
+  const shared = (name: string) => createSharedStore(redis, `${prefix}${name}:`, { durable: false })
   const orLocal = (name: string) =>
     createFallbackStore({ shared: shared(name), local: createLocalStore(), onChange })
 

@@ -21,7 +21,7 @@ function given(fails?: Error) {
       }
     },
   } as { defineCommand: (name: string) => void; [name: string]: unknown }
-  const store = createSharedStore(redis as unknown as Redis, 'p:')
+  const store = createSharedStore(redis as unknown as Redis, 'p:', { durable: false })
   store.init?.({ windowMs: 1000 } as Options)
   return { store, calls }
 }

@@ -5,6 +5,9 @@ import type { CounterStore } from './stores.js'
 /** Keys counted by one run of the script: Redis does nothing else meanwhile. */
 const MAX_KEYS_A_RUN = 500
 
+/** Keeps what a script writes out of the append-only file, for which Redis waits before it answers; replicas get it. */
+const UNLOGGED = 'redis.set_repl(redis.REPL_REPLICA)'
+
 const COUNT = `local counted = {}
 for i, key in ipairs(KEYS) do
   local hits = redis.call('INCR', key)
@@ -27,15 +30,31 @@ interface Count {
   reject: (error: unknown) => void
 }
 
+export interface SharedStoreOptions {
+  /**
+   * Whether counts outlive a restart of Redis, at the price of a flush to its disk for each call. Without it windows begin
+   * anew then, and a count costs a third.
+   */
+  durable: boolean
+}
+
 /**
  * Counters that all API processes share. What is counted in the same turn of the event loop goes to Redis as one call:
  * in a rush that is a third of what a call for each request costs, here and there.
  *
  * Its calls reject while Redis is out of reach, after one timeout of the connection.
  */
-export function createSharedStore(redis: Redis, prefix: string): CounterStore {
-  const count = defineScript(redis, 'limitsCount', undefined, COUNT)
-  const takeBack = defineScript(redis, 'limitsTakeBack', 1, TAKE_BACK)
+export function createSharedStore(
+  redis: Redis,
+  prefix: string,
+  { durable }: SharedStoreOptions,
+): CounterStore {
+  const define = (name: string, numberOfKeys: number | undefined, lua: string) =>
+    durable
+      ? defineScript(redis, `${name}Durably`, numberOfKeys, lua)
+      : defineScript(redis, name, numberOfKeys, `${UNLOGGED}\n${lua}`)
+  const count = define('limitsCount', undefined, COUNT)
+  const takeBack = define('limitsTakeBack', 1, TAKE_BACK)
   let windowMs = 0
   let gathered: Count[] = []
 

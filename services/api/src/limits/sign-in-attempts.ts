@@ -53,7 +53,8 @@ export interface SignInAttemptsDeps {
 export function createSignInAttempts({ redis, prefix, config, gate }: SignInAttemptsDeps): SignInAttempts {
   const { signInFailures: limit, windowMs } = config
   const failuresPrefix = `${prefix}failures:`
-  const store = createSharedStore(redis, failuresPrefix)
+  // Who guesses passwords is to gain nothing by a restart.
+  const store = createSharedStore(redis, failuresPrefix, { durable: true })
   store.init?.({ windowMs } as Parameters<NonNullable<typeof store.init>>[0])
 
   function stateOf(used: number, resetMs: number): LimitState {
