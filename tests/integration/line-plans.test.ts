@@ -1,4 +1,4 @@
-import { createDatabase, createEvent, type Database, KEYED_PLANS } from '@ticket-line/db'
+import { bookFreeTickets, createDatabase, createEvent, type Database, KEYED_PLANS } from '@ticket-line/db'
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { ask, createLineKit, type LineKit } from './line-kit.ts'
@@ -33,7 +33,7 @@ const STATEMENTS = [
     'insert_entries',
     'leave_entries',
   ],
-  ...['grow_blocks', 'shrink_blocks', 'insert_commands', 'delete_expired_keys', 'insert_keys'],
+  ...['book_free', 'grow_blocks', 'shrink_blocks', 'insert_commands', 'delete_expired_keys', 'insert_keys'],
 ].map((name) => `line_${name}`)
 
 interface PlanNode {
@@ -84,6 +84,15 @@ function watched(sessionSettings: Record<string, string>): {
 async function runEverything({ database }: { database: Database }, eventId: number): Promise<void> {
   await createEvent(database.pool, eventId, 2)
   const apply = (...commands: Parameters<LineKit['job']>) => applyOn(database, kit.job(...commands))
+  const alone = {
+    commandId: `event-${eventId}.alone.1.0`,
+    eventId,
+    userId: 'h',
+    caller: 'h',
+    acceptedAtMs: 0,
+  }
+  await bookFreeTickets(database.pool, [alone])
+  await apply(ask('cancel', eventId, 'h'))
   // Five waiting people behind two tickets; then everybody leaves in every way.
   await apply(
     ...['a', 'b', 'c', 'd', 'e', 'f', 'g'].map((userId) =>

@@ -54,6 +54,8 @@ async function transactionsOf(jobs: KitJob[]): Promise<number> {
 describe('jobs of several lines', () => {
   it('are decided in one transaction, each with its own answers', async () => {
     const jobs = await jobsOfNewEvents(8)
+    // With a key none of them is so plain that it needs no batch.
+    for (const { jobId, commands } of jobs) Object.assign(commands[0] as object, { keyHash: jobId })
     const [first] = jobs as [KitJob]
     first.commands.push(ask('book', first.commands[0]?.eventId as number, 'late'))
 
@@ -67,6 +69,18 @@ describe('jobs of several lines', () => {
       [first.id(1)],
     )
     expect(Number(rows[0]?.at)).toBe(first.acceptedAtMs)
+    await expectRowsAgree(kit)
+  })
+
+  it('are plain bookings in one statement, beside those that are not in one transaction', async () => {
+    const jobs = await jobsOfNewEvents(8)
+    for (const { jobId, commands } of jobs.slice(5)) Object.assign(commands[0] as object, { keyHash: jobId })
+
+    const applied = await Promise.all(applyAtOnce(jobs))
+
+    expect(applied.map(kindsOf)).toEqual(jobs.map(() => ['booked']))
+    expect(await transactionsOf(jobs.slice(0, 5))).toBe(1)
+    expect(await transactionsOf(jobs.slice(5))).toBe(1)
     await expectRowsAgree(kit)
   })
 

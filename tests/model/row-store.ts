@@ -1,4 +1,4 @@
-import type { BatchWrites, LoadedBatch, LoadRequest } from '@ticket-line/db'
+import type { BatchWrites, BookedTicket, LoadedBatch, LoadRequest, PlainBooking } from '@ticket-line/db'
 import type { Command, Outcome, RefusedOutcome } from '@ticket-line/shared'
 
 /**
@@ -14,6 +14,8 @@ export interface RowStore {
   /** The first idempotency key that the writes want to own and somebody else holds. */
   takenKeyOf(writes: BatchWrites): string | undefined
   apply(writes: BatchWrites): void
+  /** What `bookFreeTickets` does, where nobody holds the events. */
+  bookFree(bookings: readonly PlainBooking[], nowMs: number): Map<string, BookedTicket>
   /** What the API records about a job whose add was lost. */
   refuse(commands: readonly Command[], nowMs: number): void
   /** What a worker records about a command that killed too many of them. Nothing where it was decided before. */
@@ -126,6 +128,28 @@ export function createRowStore(sizes: number[], givenOut: number): RowStore {
     for (const { command, outcome } of writes.decided) insertCommand({ command, outcome })
   }
 
+  function bookFree(bookings: readonly PlainBooking[], nowMs: number): Map<string, BookedTicket> {
+    const booked = new Map<string, BookedTicket>()
+    for (const { acceptedAtMs: _, ...booking } of bookings) {
+      const { eventId, userId, commandId } = booking
+      const event = events.get(eventId)
+      if (event === undefined || event.row.availableTickets === 0) continue
+      if (event.claims.has(userId) || commands.has(commandId)) continue
+      const { row } = event
+      const sequence = row.lastSequence + 1
+      event.row = checked({ ...row, availableTickets: row.availableTickets - 1, lastSequence: sequence })
+      insert(event.claims, userId, { kind: 'booking', sequence }, 'claims')
+      insert(event.bookings, sequence, { userId, promoted: false, status: 'confirmed' }, 'bookings')
+      const bookingId = `${eventId}-${sequence}`
+      insertCommand({
+        command: { type: 'book', ...booking },
+        outcome: { outcome: 'booked', bookingId, decidedAtMs: nowMs },
+      })
+      booked.set(commandId, { sequence, decidedAtMs: nowMs })
+    }
+    return booked
+  }
+
   function takenKeyOf(writes: BatchWrites): string | undefined {
     for (const { command, ownsKey } of writes.decided) {
       if (!ownsKey) continue
@@ -148,6 +172,7 @@ export function createRowStore(sizes: number[], givenOut: number): RowStore {
     load,
     takenKeyOf,
     apply,
+    bookFree,
     refuse(refused, nowMs) {
       for (const command of refused)
         if (!commands.has(command.commandId))

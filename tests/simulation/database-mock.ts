@@ -1,4 +1,11 @@
-import type { BatchWrites, LoadedBatch, LoadRequest, StoredCommand } from '@ticket-line/db'
+import type {
+  BatchWrites,
+  BookedTicket,
+  LoadedBatch,
+  LoadRequest,
+  PlainBooking,
+  StoredCommand,
+} from '@ticket-line/db'
 import {
   type Command,
   type CommandRequest,
@@ -24,6 +31,11 @@ export const simulatedDb = {
     request: LoadRequest,
     decide: (loaded: LoadedBatch) => BatchWrites | undefined,
   ): Promise<void> => database.runBatch(request, decide),
+
+  bookFreeTickets: (
+    database: SimulatedDatabase,
+    bookings: readonly PlainBooking[],
+  ): Promise<Map<string, BookedTicket>> => database.bookFreeTickets(bookings),
 
   findStoredCommands: (database: SimulatedDatabase, commandIds: string[]): Promise<StoredCommand[]> =>
     database.statement((rows) => find(rows, commandIds)),

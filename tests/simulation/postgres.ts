@@ -1,4 +1,4 @@
-import type { BatchWrites, LoadedBatch, LoadRequest } from '@ticket-line/db'
+import type { BatchWrites, BookedTicket, LoadedBatch, LoadRequest, PlainBooking } from '@ticket-line/db'
 import type { Command, Outcome, RefusedOutcome } from '@ticket-line/shared'
 import type { Random } from '../faults/random.ts'
 import { createRowStore, type RowStore } from '../model/row-store.ts'
@@ -27,6 +27,7 @@ export interface Committed {
 /** What the product gets in place of its pool. */
 export interface SimPool {
   runBatch(request: LoadRequest, decide: (loaded: LoadedBatch) => BatchWrites | undefined): Promise<void>
+  bookFreeTickets(bookings: readonly PlainBooking[]): Promise<Map<string, BookedTicket>>
   /** Runs one statement in a transaction of its own. */
   statement<T>(run: (rows: RowStore, nowMs: number) => T): Promise<T>
 }
@@ -36,11 +37,11 @@ export interface PostgresDeps {
   random: Random
   traps: Traps
   sizes: number[]
-  /** Asked before a batch is decided; true where deciding it kills the process. */
-  kills: (request: LoadRequest, process: SimProcess) => boolean
+  /** Asked before anything is decided, with the users who book; true where deciding it kills the process. */
+  kills: (bookers: string[], process: SimProcess) => boolean
   /** Told of writes that contradict the rows. */
   onBug: (error: unknown) => void
-  broken: { storedOutcomes?: boolean; rowLock?: boolean; earlyCommit?: boolean }
+  broken: { storedOutcomes?: boolean; rowLock?: boolean; earlyCommit?: boolean; seenBefore?: boolean }
 }
 
 const IDLE_IN_TRANSACTION_MS = 3000
@@ -96,6 +97,25 @@ export function createPostgres(deps: PostgresDeps): Postgres {
       log.push({ command, outcome, nowMs: writes.nowMs, committedAtMs: clock.exactNow() })
   }
 
+  function bookFree(session: Session, bookings: readonly PlainBooking[]): Promise<Map<string, BookedTicket>> {
+    return ask(session, 'COMMIT', (reply) => {
+      const free = bookings.filter(({ eventId }) => locks.areFree([eventId]) || broken.rowLock)
+      if (broken.seenBefore) for (const { commandId } of free) rows.commands.delete(commandId)
+      const booked = rows.bookFree(free, clock.now())
+      for (const { commandId } of free) {
+        const row = rows.commands.get(commandId)
+        if (row === undefined || !booked.has(commandId)) continue
+        log.push({ ...row, nowMs: clock.now(), committedAtMs: clock.exactNow() })
+      }
+      reply(booked)
+    })
+  }
+
+  async function unlessKilled(bookers: string[], process: SimProcess): Promise<void> {
+    // It is dead: nothing of it goes on.
+    if (deps.kills(bookers, process)) await new Promise(() => undefined)
+  }
+
   return {
     ...troubles,
     rows,
@@ -107,18 +127,29 @@ export function createPostgres(deps: PostgresDeps): Postgres {
       runBatch: (request, decide) =>
         inSession(process, async (session) => {
           const loaded = await begin(session, request)
-          // It is dead: nothing of it goes on.
-          if (deps.kills(request, process)) await new Promise(() => undefined)
+          await unlessKilled(bookersOf(request), process)
           const writes = decide(loaded)
           if (writes === undefined) return
           const committed = commit(session, writes)
           if (broken.earlyCommit) committed.catch(() => undefined)
           else await committed
         }),
+      bookFreeTickets: (bookings) =>
+        inSession(process, async (session) => {
+          await unlessKilled(
+            bookings.map(({ userId }) => userId),
+            process,
+          )
+          return bookFree(session, bookings)
+        }),
       statement: (run) =>
         inSession(process, (session) => ask(session, 'statement', (reply) => reply(run(rows, clock.now())))),
     }),
   }
+}
+
+function bookersOf({ users }: LoadRequest): string[] {
+  return users.filter(({ wantRank }) => wantRank).map(({ userId }) => userId)
 }
 
 /** The unique constraint that the writes would violate. */

@@ -25,6 +25,7 @@ const SEEDS = 100
 describe('the simulation goes red where', () => {
   const mutants: [what: string, broken: Broken, seen: RegExp][] = [
     ['stored outcomes are ignored', { storedOutcomes: true }, /decision of/],
+    ['plain bookings are made as often as they come', { seenBefore: true }, /decision of|answer to|decided/],
     [
       'events are not locked',
       { rowLock: true, globalConcurrency: true },

@@ -12,6 +12,8 @@ import { createTraps, type Traps } from './traps.ts'
 export interface Broken {
   /** Outcomes that are stored already are not looked at. */
   storedOutcomes?: boolean
+  /** The short way of plain bookings does not look whether a command was decided before. */
+  seenBefore?: boolean
   /** A batch does not lock its events. */
   rowLock?: boolean
   /** A batch counts as committed as soon as its COMMIT is sent. */
@@ -105,8 +107,8 @@ export function createWorld({ seed, sizes, lines, maxQueueDepth, broken }: World
     random: random.fork('postgres'),
     traps,
     sizes,
-    kills(request, process) {
-      const deadly = request.users.some(({ userId, wantRank }) => userId === POISON && wantRank)
+    kills(bookers, process) {
+      const deadly = bookers.includes(POISON)
       if (deadly) kill(process)
       return deadly
     },

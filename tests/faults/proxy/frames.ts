@@ -56,20 +56,42 @@ function readCount(buffer: Buffer, at: number): { count: number; end: number } |
 const SSL_REQUEST = 80877103
 const GSS_REQUEST = 80877104
 
-/** Messages of the PostgreSQL protocol, version 3: the start-up packet has no type byte, all others have. */
+/** Parse, Bind, Describe, Execute, Close, Flush: carried out once the Sync behind them has come. */
+const PARTS_OF_A_STATEMENT = Buffer.from('PBDECH')
+
+/**
+ * Commands of the PostgreSQL protocol, version 3: the start-up packet has no type byte, all other messages have. A prepared
+ * statement is several messages and one command.
+ */
 export function createPostgresFramer(): Framer {
   return createFramer(() => {
     let started = false
     return (buffer) => {
-      const lengthAt = started ? 1 : 0
-      if (buffer.length < lengthAt + 4) return undefined
-      const length = lengthAt + buffer.readUInt32BE(lengthAt)
-      if (buffer.length < length) return undefined
-      if (!started && length >= 8) {
+      if (started) return measureStatement(buffer)
+      const length = measureMessage(buffer, 0)
+      if (length !== undefined && length >= 8) {
         const code = buffer.readUInt32BE(4)
         started = code !== SSL_REQUEST && code !== GSS_REQUEST
       }
       return length
     }
   })
+}
+
+function measureStatement(buffer: Buffer): number | undefined {
+  let end = 0
+  for (let type = buffer[0]; type !== undefined; type = buffer[end]) {
+    const length = measureMessage(buffer.subarray(end), 1)
+    if (length === undefined) return undefined
+    end += length
+    if (!PARTS_OF_A_STATEMENT.includes(type)) return end
+  }
+  return undefined
+}
+
+/** @param lengthAt where its length stands, which counts from there */
+function measureMessage(buffer: Buffer, lengthAt: 0 | 1): number | undefined {
+  if (buffer.length < lengthAt + 4) return undefined
+  const length = lengthAt + buffer.readUInt32BE(lengthAt)
+  return buffer.length < length ? undefined : length
 }

@@ -42,13 +42,13 @@ export const workerRedis: Wire = {
   inReply: (chunk) => (chunk.includes('"commands":[') ? 'fetch' : undefined),
 }
 
-/** `COMMIT`, as a simple query or as a prepared one. */
+/** `COMMIT`, as a simple query or as a prepared one, and the statement that is a transaction by itself. */
 export const workerPostgres: Wire = {
   createFramer: createPostgresFramer,
   inCommand(frame) {
-    if (frame[0] !== 0x51 && frame[0] !== 0x50) return undefined
-    const text = frame.toString('latin1', 5, Math.min(frame.length, 128))
-    return /(^|\0)commit\b/i.test(text) ? 'commit' : undefined
+    const text = frame.toString('latin1', 0, Math.min(frame.length, 128))
+    // Query, Parse or Bind, its length, then its texts.
+    return /^[QPB][\s\S]{4}([^\0]*\0)?(commit\b|line_book_free\0)/i.test(text) ? 'commit' : undefined
   },
   inReply: () => undefined,
 }

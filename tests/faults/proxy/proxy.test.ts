@@ -39,7 +39,14 @@ describe('framers', () => {
       resp('SET', 'k', 'line\r\nbreak'),
       completion,
     ]
-    const postgres = [startUp(), message('p', 'secret\0'), message('Q', 'begin\0'), message('Q', 'commit\0')]
+    const prepared = ['P', 'B', 'D', 'E', 'S'].map((type) => message(type, type === 'S' ? '' : '\0one\0'))
+    const postgres = [
+      startUp(),
+      message('p', 'secret\0'),
+      message('Q', 'begin\0'),
+      Buffer.concat(prepared),
+      message('Q', 'commit\0'),
+    ]
 
     for (const [framer, frames] of [
       [createRespFramer(), redis],
@@ -65,7 +72,10 @@ describe('moments', () => {
     expect(workerRedis.inReply(resp(job))).toBe('fetch')
     expect(workerPostgres.inCommand(message('Q', 'commit\0'))).toBe('commit')
     expect(workerPostgres.inCommand(message('P', 's1\0COMMIT\0'))).toBe('commit')
+    expect(workerPostgres.inCommand(message('P', 'line_book_free\0WITH free AS\0'))).toBe('commit')
+    expect(workerPostgres.inCommand(message('B', '\0line_book_free\0\0\0'))).toBe('commit')
     expect(workerPostgres.inCommand(message('Q', 'select 1\0'))).toBeUndefined()
+    expect(workerPostgres.inCommand(message('B', '\0line_lock_events\0\0\0'))).toBeUndefined()
   })
 })
 

@@ -34,7 +34,9 @@ export const frozenTransaction: Scenario = {
         aim = true
         const startedAt = performance.now()
         const prefer = 'wait=30'
-        const frozen = sendCommand(stage, stage.entries[0], wishOf('book', EVENT, `first-${round}`), {
+        // With a key, so that it is decided between two round trips, in which a worker can freeze.
+        const wish = wishOf('book', EVENT, `first-${round}`, `key-${round}`)
+        const frozen = sendCommand(stage, stage.entries[0], wish, {
           prefer,
           silentAfterMs: 40_000,
         })

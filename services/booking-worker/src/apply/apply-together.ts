@@ -1,6 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
-import { type AppliedBatch, type ApplyDeps, applyOnce } from './apply-batch.js'
+import { type AppliedBatch, type ApplyDeps, applyOnce, type Batch } from './apply-batch.js'
 import { applyJob, batchOf, type JobToApply } from './apply-job.js'
+import { applyPlainBookings } from './plain-bookings.js'
 
 /** A job with more commands is worth a transaction of its own, and would keep the small ones waiting. */
 const MAX_COMMANDS_OF_A_JOB = 16
@@ -56,13 +57,17 @@ export function createApply(deps: ApplyDeps): (job: JobToApply) => Promise<Appli
     return pending.splice(0, end < 0 ? pending.length : end)
   }
 
+  /** Plain bookings by the short way, what else there is in one transaction. */
+  async function attempt(batches: Batch[]): Promise<AppliedBatch[]> {
+    const short = await applyPlainBookings(deps.pool, batches)
+    const others = batches.filter((_, i) => short[i] === undefined)
+    const applied = others.length === 0 ? [] : await applyOnce(deps.pool, others, 'fail')
+    return short.map((done) => done ?? (applied.shift() as AppliedBatch))
+  }
+
   /** Tries jobs in one transaction; the promise resolves when it is over, whatever has to be done after it. */
   async function run(together: Pending[]): Promise<void> {
-    const shared = applyOnce(
-      deps.pool,
-      together.map(({ job }) => batchOf(job)),
-      'fail',
-    )
+    const shared = attempt(together.map(({ job }) => batchOf(job)))
     shared.catch((error: unknown) => deps.onRetry(error, 1))
     for (const [i, { job, inTrace, resolve }] of together.entries()) {
       const part = (): Promise<AppliedBatch> => shared.then((applied) => applied[i] as AppliedBatch)

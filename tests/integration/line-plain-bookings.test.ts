@@ -1,0 +1,219 @@
+import { bookFreeTickets } from '@ticket-line/db'
+import { commandIdOf } from '@ticket-line/shared'
+import pg from 'pg'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { createApply } from '../../services/booking-worker/src/apply/index.js'
+import { createRandom } from '../faults/random.ts'
+import { createNaiveModel } from '../model/naive-model.ts'
+import { ask, createLineKit, expectRowsAgree, type KitJob, kindsOf, type LineKit } from './line-kit.ts'
+
+let kit: LineKit
+beforeAll(async () => {
+  kit = await createLineKit()
+})
+afterAll(() => kit?.stop())
+
+let lastEventId = 0
+async function newEvent(totalTickets: number): Promise<number> {
+  await kit.createEvent(++lastEventId, totalTickets)
+  return lastEventId
+}
+
+/** As a worker process applies a job that it starts for the first time. */
+const apply = ({ jobId, acceptedAtMs, commands }: KitJob) =>
+  createApply(kit.applyDeps)({
+    jobId,
+    startedBefore: false,
+    payload: { v: 1, replyTo: 'test', acceptedAtMs, commands },
+  })
+
+const plain = (eventId: number, userId: string) => {
+  const job = kit.job(ask('book', eventId, userId))
+  return { commandId: job.id(0), eventId, userId, caller: userId, acceptedAtMs: job.acceptedAtMs }
+}
+const book = (...bookings: ReturnType<typeof plain>[]) => bookFreeTickets(kit.database.pool, bookings)
+
+/** Everything that is stored about an event, without what differs between two of the same life. */
+async function rowsOf(eventId: number): Promise<unknown> {
+  const tables = {
+    events: 'total_tickets, available_tickets, waiting_count, last_sequence, waitlist_head_sequence',
+    claims: 'user_id, kind, sequence',
+    bookings: 'sequence, user_id, status, promoted, canceled_at IS NULL AS held',
+    commands:
+      'type, user_id, caller, outcome, position, booking_sequence, promoted_user_id, replay_of, extract(epoch FROM accepted_at) * 1000 AS accepted',
+  }
+  const rows = Object.entries(tables).map(([table, columns]) =>
+    kit.query(`SELECT ${columns} FROM ${table} WHERE event_id = $1 ORDER BY 1, 2`, [eventId]),
+  )
+  return Promise.all(rows)
+}
+
+describe('a plain booking', () => {
+  it('leaves the same rows and the same answer by the short way as by the long one', async () => {
+    const [one, other] = [await newEvent(2), await newEvent(2)]
+    const acceptedAtMs = 1_700_000_000_123
+    const short = await apply({ ...kit.job(ask('book', one, 'ada')), acceptedAtMs })
+    const long = await kit.apply({ ...kit.job(ask('book', other, 'ada')), acceptedAtMs })
+
+    const withoutEvent = ({ outcomes: [outcome] }: typeof short) => ({
+      ...outcome,
+      bookingId: outcome?.outcome === 'refused' ? undefined : outcome?.bookingId?.split('-')[1],
+      decidedAtMs: Number.isInteger(outcome?.decidedAtMs),
+    })
+    expect(withoutEvent(short)).toEqual(withoutEvent(long))
+    expect(short.decidedCount).toBe(1)
+    expect(await rowsOf(one)).toEqual(await rowsOf(other))
+    const [stored] = await kit.query<{ same: boolean }>(
+      `SELECT b.booked_at = c.decided_at AND extract(epoch FROM c.decided_at) * 1000 = $2 AS same
+        FROM bookings b JOIN commands c USING (event_id) WHERE event_id = $1`,
+      [one, short.outcomes[0]?.decidedAtMs],
+    )
+    expect(stored?.same).toBe(true)
+  })
+
+  it('is one statement where it can be', async () => {
+    const eventId = await newEvent(1)
+    const asked = plain(eventId, 'ada')
+
+    const booked = await book(asked)
+
+    expect([...booked]).toEqual([[asked.commandId, { sequence: 1, decidedAtMs: expect.any(Number) }]])
+    await expectRowsAgree(kit)
+  })
+
+  it.each<[string, (eventId: number) => Promise<ReturnType<typeof plain>>]>([
+    [
+      'no ticket is free',
+      async (eventId) => {
+        await book(plain(eventId, 'first'))
+        return plain(eventId, 'ada')
+      },
+    ],
+    [
+      'the user has a claim',
+      async (eventId) => {
+        await kit.query('UPDATE events SET total_tickets = 2, available_tickets = 2 WHERE event_id = $1', [
+          eventId,
+        ])
+        await book(plain(eventId, 'ada'))
+        return plain(eventId, 'ada')
+      },
+    ],
+    [
+      'the command was decided',
+      async (eventId) => {
+        const asked = plain(eventId, 'ada')
+        await book(asked)
+        await kit.apply(kit.job(ask('cancel', eventId, 'ada')))
+        return asked
+      },
+    ],
+    ['there is no such event', async () => plain(999_999, 'ada')],
+  ])('is left to the long way, and nothing is changed, where %s', async (_why, prepare) => {
+    const eventId = await newEvent(1)
+    const asked = await prepare(eventId)
+    const before = await rowsOf(eventId)
+
+    expect((await book(asked)).size).toBe(0)
+    expect(await rowsOf(eventId)).toEqual(before)
+  })
+
+  it('is left to the long way where somebody holds the lock of the event, without waiting', async () => {
+    const [locked, free] = [await newEvent(1), await newEvent(1)]
+    const holder = new pg.Client({ connectionString: kit.databaseUrl })
+    await holder.connect()
+    await holder.query('BEGIN')
+    await holder.query('SELECT FROM events WHERE event_id = $1 FOR UPDATE', [locked])
+    const [waits, goes] = [plain(locked, 'ada'), plain(free, 'ada')]
+
+    const booked = await book(waits, goes)
+
+    expect([...booked.keys()]).toEqual([goes.commandId])
+    await holder.end()
+  })
+
+  it('that another run commits meanwhile is left to the long way', async () => {
+    const eventId = await newEvent(2)
+    const asked = plain(eventId, 'ada')
+    const other = new pg.Client({ connectionString: kit.databaseUrl })
+    await other.connect()
+    await other.query('BEGIN')
+    // As a refusal is recorded: without the lock of the event.
+    await other.query(
+      `INSERT INTO commands (command_id, type, event_id, user_id, caller, outcome, accepted_at, decided_at)
+        VALUES ($1, 'book', $2, 'ada', 'ada', 'refused', now(), now())`,
+      [asked.commandId, eventId],
+    )
+
+    const booking = book(asked)
+    await new Promise((resolve) => setTimeout(resolve, 100))
+    await other.query('COMMIT')
+
+    expect((await booking).size).toBe(0)
+    await other.end()
+    await expectRowsAgree(kit)
+  })
+
+  it('of a crowd that comes at once on many connections never oversells', async () => {
+    const eventId = await newEvent(20)
+    const jobs = Array.from({ length: 60 }, (_, i) => kit.job(ask('book', eventId, `user-${i}`)))
+
+    const kinds = (await Promise.all(jobs.map(apply))).flatMap(kindsOf)
+
+    expect(kinds.filter((kind) => kind === 'booked')).toHaveLength(20)
+    expect(kinds.filter((kind) => kind === 'waiting')).toHaveLength(40)
+    await expectRowsAgree(kit)
+  })
+
+  it('in a job with one that is none is decided with it, in their order', async () => {
+    const eventId = await newEvent(1)
+    const job = kit.job(ask('book', eventId, 'ada'), ask('cancel', eventId, 'ada'))
+
+    expect(kindsOf(await apply(job))).toEqual(['booked', 'canceled'])
+  })
+
+  it('of a job whose other event is sold out is not made again', async () => {
+    const [free, soldOut] = [await newEvent(1), await newEvent(0)]
+    const job = kit.job(ask('book', free, 'ada'), ask('book', soldOut, 'ada'))
+
+    expect(kindsOf(await apply(job))).toEqual(['booked', 'waiting'])
+    expect(kindsOf(await apply(job))).toEqual(['booked', 'waiting'])
+    await expectRowsAgree(kit)
+  })
+})
+
+describe('a random life, one command a job', () => {
+  it('is answered as the model answers it', { timeout: 30_000 }, async () => {
+    const seed = Number(process.env['MODEL_SEED'] ?? Date.now() % 2 ** 31)
+    const random = createRandom(seed)
+    const sizes = [0, 1, 3, 5]
+    const first = lastEventId
+    for (const size of sizes) await newEvent(size)
+    const model = createNaiveModel(sizes, 0)
+
+    for (let i = 0; i < 600; i++) {
+      const event = random.between(1, sizes.length + 1)
+      const request = ask(
+        random.chance(0.6) ? 'book' : 'cancel',
+        first + event,
+        `user-${random.between(1, 8)}`,
+      )
+      const job = kit.job(request)
+      const applied = await apply(job)
+      const {
+        bookingId,
+        decidedAtMs: _,
+        ...expected
+      } = model.answer({ ...request, eventId: event, commandId: commandIdOf(job.jobId, 0) }, 0) as {
+        bookingId?: string
+        decidedAtMs: number
+      }
+      const named =
+        bookingId === undefined ? {} : { bookingId: `${first + event}-${bookingId.split('-')[1]}` }
+      expect(applied.outcomes[0], `seed ${seed}, command ${i}`).toMatchObject({ ...expected, ...named })
+      // The same again, as after a crash between COMMIT and completion.
+      if (random.chance(0.1)) expect(await apply(job)).toMatchObject({ outcomes: applied.outcomes })
+    }
+    await expectRowsAgree(kit)
+  })
+})
