@@ -5,6 +5,7 @@ import {
   type RefusedOutcome,
 } from '@ticket-line/shared'
 import type pg from 'pg'
+import { waitingUpTo } from '../reads/waitlist-rank.js'
 import { answerDecidedAt, type CommandRow, outcomeOfRow } from './command-row.js'
 import { arrayOf, roundTrip, type Statement } from './statement.js'
 
@@ -85,18 +86,11 @@ const readStored: Statement = {
     ) ON true`,
 }
 
-// The rank of a waiter: whole blocks before its own from the counters, then the rest of its block row by row.
+const HEAD = 'SELECT waitlist_head_sequence FROM events WHERE event_id = c.event_id'
 const readClaims: Statement = {
   name: 'line_read_claims',
   text: `SELECT c.event_id, c.user_id, c.kind, c.sequence,
-      CASE WHEN c.kind = 'waiting' AND u.want_rank THEN (
-        SELECT coalesce(sum(b.waiting_count), 0) FROM waitlist_blocks b
-          WHERE b.event_id = c.event_id AND b.block < c.sequence >> 10
-      ) + (
-        SELECT count(*) FROM waitlist_entries w
-          WHERE w.event_id = c.event_id AND w.sequence BETWEEN (c.sequence >> 10) << 10 AND c.sequence
-            AND w.status = 'waiting'
-      ) END AS rank
+      CASE WHEN c.kind = 'waiting' AND u.want_rank THEN ${waitingUpTo('c.event_id', HEAD, 'c.sequence')} END AS rank
     FROM unnest($1::bigint[], $2::text[], $3::bool[]) AS u (event_id, user_id, want_rank)
     CROSS JOIN LATERAL (
       SELECT * FROM claims WHERE event_id = u.event_id AND user_id = u.user_id COLLATE "C" LIMIT 1

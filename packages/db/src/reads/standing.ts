@@ -17,7 +17,7 @@ interface StandingRow {
 
 const STANDING = `
   SELECT c.kind, c.sequence,
-    CASE WHEN c.kind = 'waiting' THEN ${waitingUpTo('e.waitlist_head_sequence', 'c.sequence')} END AS position
+    CASE WHEN c.kind = 'waiting' THEN ${waitingUpTo('e.event_id', 'e.waitlist_head_sequence', 'c.sequence')} END AS position
   FROM events e LEFT JOIN claims c ON c.event_id = e.event_id AND c.user_id = $2
   WHERE e.event_id = $1`
 

@@ -27,7 +27,7 @@ function toWaiting(row: WaitingRow): ListedWaiting {
 // page is counted once, which PostgreSQL does only where it is told to materialize it.
 const PAGE = `
   WITH e AS MATERIALIZED (SELECT waitlist_head_sequence AS head FROM events WHERE event_id = $1),
-    before AS MATERIALIZED (SELECT ${waitingUpTo('e.head', '$2::bigint')} AS waiting FROM e),
+    before AS MATERIALIZED (SELECT ${waitingUpTo('$1', 'e.head', '$2::bigint')} AS waiting FROM e),
     page AS MATERIALIZED (
       SELECT sequence, user_id, since FROM waitlist_entries
       WHERE event_id = $1 AND sequence > greatest($2::bigint, (SELECT head FROM e) - 1) AND status = 'waiting'

@@ -88,6 +88,19 @@ describe('the state that is built from the rows', () => {
     expect(full.events.get(1)?.headsComplete).toBe(false)
   })
 
+  it('takes the first that was found for the head of the list', () => {
+    const request = loadRequestOf(['job'], [command('cancel', 1, 'ann')])
+    const head = { eventId: 1, sequence: 300_001, userId: 'eve' }
+
+    const { events } = batchStateOf(request, {
+      ...nothing,
+      events: [{ ...row, eventId: 1, waitlistHeadSequence: 2 }],
+      heads: [head],
+    })
+
+    expect(events.get(1)?.waitlistHeadSequence).toBe(300_001)
+  })
+
   it('does not take a list for read that nobody asked for', () => {
     const request = loadRequestOf(['job'], [command('book', 1, 'ann')])
 

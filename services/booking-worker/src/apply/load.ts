@@ -39,7 +39,12 @@ export function batchStateOf(request: LoadRequest, loaded: LoadedBatch): BatchSt
   for (const row of loaded.events) {
     const heads = loaded.heads.filter((head) => head.eventId === row.eventId)
     const headsComplete = row.waitingCount === 0 || heads.length < (wanted.get(row.eventId) ?? 0)
-    events.set(row.eventId, startBatch({ ...row, claims: new Map(), heads, headsComplete }))
+    // Who was found first waits first: those before, who left out of turn, are not to be searched through again.
+    const waitlistHeadSequence = heads[0]?.sequence ?? row.waitlistHeadSequence
+    events.set(
+      row.eventId,
+      startBatch({ ...row, waitlistHeadSequence, claims: new Map(), heads, headsComplete }),
+    )
   }
   for (const { eventId, userId, kind, sequence, rank } of loaded.claims) {
     const claim: Claim =

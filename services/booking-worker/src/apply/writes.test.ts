@@ -90,7 +90,7 @@ describe('the rows of a batch', () => {
       entriesLeft: [{ eventId: 1, sequence: 1025, status: 'promoted' }],
       blocks: [{ eventId: 1, block: 1, delta: -1 }],
     })
-    expect(writes.events[0]?.waitlistHeadSequence).toBe(1026)
+    expect(writes.events[0]?.waitlistHeadSequence).toBe(1031)
   })
 
   it('move the claim of somebody who gave up a place and took another', () => {

@@ -71,6 +71,15 @@ describe('what a change does to the working copy of an event', () => {
     expect(state).toMatchObject({ nextHead: 2, waitlistHeadSequence: 7, waitingCount: 2 })
   })
 
+  it('the head moves on past all that was given out where the last one leaves', () => {
+    const heads = [{ sequence: 5, userId: 'bob' }]
+    const state = event({ waitingCount: 1, heads, headsComplete: false })
+
+    evolve(state, { type: 'withdrawn', userId: 'bob', sequence: 5 })
+
+    expect(state).toMatchObject({ waitingCount: 0, waitlistHeadSequence: 21 })
+  })
+
   it('a cancel and its promotion leave as many tickets as before', () => {
     const heads = [{ sequence: 5, userId: 'bob' }]
     const state = event({

@@ -45,4 +45,6 @@ function leave(state: EventState, sequence: number): void {
     state.nextHead += 1
     state.waitlistHeadSequence = head.sequence + 1
   }
+  // Nobody is left to be searched for, also not among those who left before their turn, however many they are.
+  if (state.waitingCount === 0) state.waitlistHeadSequence = state.lastSequence + 1
 }
