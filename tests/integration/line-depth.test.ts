@@ -118,6 +118,10 @@ describe('a large bound', () => {
 
     expect(countOf(await submitAll(api, 1, users(20, 1)))).toEqual({ accepted: 9, busy: 11 })
     expect(await stack.depth(1)).toBe('5000')
+
+    // Also for those who come seldom.
+    await new Promise((resolve) => setTimeout(resolve, 1500))
+    expect(countOf(await submitAll(api, 1, users(1, 30)))).toEqual({ busy: 1 })
   })
 
   it('that was counted wrong by a crash is set straight when the line is empty', async () => {

@@ -62,8 +62,6 @@ return result`
 const REGISTER_INTERVAL_MS = 500
 /** A job is added, or its add has failed, this long after it was counted and its line registered. */
 const LEFT_BEHIND_AFTER_MS = 5000
-/** How long a depth that was read counts as known. */
-const DEPTH_KNOWN_MS = 1000
 /** Within this many commands of the bound, and for bounds this small, the count is asked for before the add. */
 const NEAR_BOUND = 2048
 
@@ -76,21 +74,21 @@ export interface EntranceDeps {
 }
 
 /**
- * Far from the bound the count travels with the add and costs no round trip; near it the add waits for the answer.
+ * Far from the bound, by the last count this process saw, the count travels with the add and costs no round trip; near it the add waits for the answer.
  * Counts live in one hash a line; workers take them down with their answers and clear them when a line is empty, so
  * that what a crash leaves behind is bounded and goes away.
  */
 export function createEntrance(deps: EntranceDeps): Entrance {
   const { redis, layout, maxQueueDepth, now } = deps
   const enterScript = defineScript(redis, 'ticketsEnter', 4, ENTER)
-  const known = new LRUCache<number, { depth: number; atMs: number }>({ max: 20_000 })
+  const known = new LRUCache<number, number>({ max: 20_000 })
   const registeredAt = new LRUCache<string, number>({ max: 20_000 })
 
   function isFarFromBound(counts: Counts): boolean {
     if (maxQueueDepth < 2 * NEAR_BOUND) return false
     for (const [eventId, count] of counts) {
-      const last = known.get(eventId)
-      const depth = last !== undefined && now() - last.atMs < DEPTH_KNOWN_MS ? last.depth : 0
+      // However long ago that was: a trickle must not fill a line beyond its bound because nobody looked for a second.
+      const depth = known.get(eventId) ?? 0
       if (depth + count + NEAR_BOUND > maxQueueDepth) return false
     }
     return true
@@ -117,7 +115,7 @@ export function createEntrance(deps: EntranceDeps): Entrance {
       let i = 0
       for (const eventId of counts.keys()) {
         granted.set(eventId, reply[i] ?? 0)
-        known.set(eventId, { depth: reply[i + 1] ?? 0, atMs: now() })
+        known.set(eventId, reply[i + 1] ?? 0)
         i += 2
       }
       if (register && [...granted.values()].every((count) => count === 0)) registeredAt.delete(lineName)
