@@ -21,6 +21,7 @@ import { createJobStore } from './job-store.js'
 import type { Availability, LineClient } from './line-client.js'
 import { createLineQueues, type LineQueues } from './line-queues.js'
 import { createFindStored } from './outcome-watch.js'
+import { watchRedisRoom } from './redis-room.js'
 import { createSubmitter } from './submitter.js'
 
 export type { Availability, CommandView, LineClient, SubmitOptions, SubmitResult } from './line-client.js'
@@ -86,6 +87,14 @@ export function createLineClient(deps: LineClientDeps): LineService {
         : log.warn({ server, available }, 'a server is out of reach'),
   })
 
+  const room = watchRedisRoom({
+    redis,
+    onChange: (hasRoom) =>
+      hasRoom
+        ? log.info('Redis has room for commands again')
+        : log.error('Redis is nearly full: commands are refused until the workers have emptied their lines'),
+  })
+
   const replyTo = randomUUID()
   const submitter = createSubmitter({
     layout,
@@ -123,6 +132,7 @@ export function createLineClient(deps: LineClientDeps): LineService {
     find,
     async submit(request, options) {
       if (!availability.redis() || !availability.postgres()) return { kind: 'unavailable' }
+      if (!room.hasRoom()) return { kind: 'busy' }
       return submitter.submit(request, options)
     },
     recentLines: async (limit) => {
@@ -136,6 +146,7 @@ export function createLineClient(deps: LineClientDeps): LineService {
     async close() {
       clearInterval(ticker)
       availability.stop()
+      room.stop()
       await stopReading()
       redis.disconnect()
     },

@@ -6,7 +6,7 @@ export type SubmitResult =
   | { kind: 'decided'; commandId: string; outcome: Outcome }
   /** It is stored in Redis and will be decided. */
   | { kind: 'accepted'; commandId: string }
-  /** The event has as many undecided commands as are allowed; nothing was stored. */
+  /** The event has as many undecided commands as are allowed, or Redis as much as it can keep; nothing was stored. */
   | { kind: 'busy' }
   /** Redis or PostgreSQL is out of reach; it will never take effect. The id exists where one was given out. */
   | { kind: 'unavailable'; commandId?: string }

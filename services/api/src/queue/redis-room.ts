@@ -1,0 +1,47 @@
+import type { Redis } from 'ioredis'
+
+/** Fullness of Redis from which on no more commands are taken. What is left is for the workers: they must write to empty it. */
+const FULL_AT = 0.9
+/** Less than it takes to fill a tenth of a Redis, at any rate an API process can add. */
+const LOOK_EVERY_MS = 1000
+
+export interface RedisRoomDeps {
+  redis: Pick<Redis, 'info' | 'status'>
+  onChange: (hasRoom: boolean) => void
+}
+
+/**
+ * Looks how full Redis is. A Redis at its `maxmemory` refuses what workers write to fetch a job and to answer it just as it
+ * refuses an add, and would stay full until somebody gives it more.
+ *
+ * @returns `hasRoom`: false while commands should be refused; true where Redis is unlimited or does not tell
+ */
+export function watchRedisRoom({ redis, onChange }: RedisRoomDeps): {
+  hasRoom: () => boolean
+  stop: () => void
+} {
+  let hasRoom = true
+  let looking = false
+
+  async function look(): Promise<void> {
+    const info = await redis.info('memory')
+    const field = (name: string) => Number(new RegExp(`^${name}:(\\d+)`, 'm').exec(info)?.[1] ?? 0)
+    const max = field('maxmemory')
+    const now = max === 0 || field('used_memory') < FULL_AT * max
+    if (now !== hasRoom) onChange(now)
+    hasRoom = now
+  }
+
+  const timer = setInterval(() => {
+    if (looking || redis.status !== 'ready') return
+    looking = true
+    look()
+      // What is told last counts; whether it answers at all is watched elsewhere.
+      .catch(() => undefined)
+      .finally(() => {
+        looking = false
+      })
+  }, LOOK_EVERY_MS)
+  timer.unref()
+  return { hasRoom: () => hasRoom, stop: () => clearInterval(timer) }
+}

@@ -1,0 +1,54 @@
+import { Redis } from 'ioredis'
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import { until } from '../../scripts/lib/net.mjs'
+import { type Servers, startServers } from '../stack/servers.ts'
+import { type System, startSystem } from '../stack/system.ts'
+
+let servers: Servers
+let system: System
+let redis: Redis
+
+beforeAll(async () => {
+  servers = await startServers()
+  system = await startSystem({ servers, workers: 0 })
+  redis = new Redis(servers.redis.url)
+  // So that a share of it is more than what a connection takes.
+  await redis.set('ballast', 'x'.repeat(50_000_000))
+  const token = await system.token('olga', 'organizer')
+  await system.api.post('/initialize', { eventId: 1, totalTickets: 10 }, { token })
+})
+afterAll(async () => {
+  redis?.disconnect()
+  await system?.stop()
+  await servers?.stop()
+})
+
+/** Gives Redis so much memory that what it uses now is this share of it. */
+async function fillTo(share: number): Promise<void> {
+  const used = Number(/^used_memory:(\d+)/m.exec(await redis.info('memory'))?.[1])
+  await redis.config('SET', 'maxmemory', Math.round(used / share))
+}
+
+const book = async (userId: string) =>
+  system.api.post(
+    '/book',
+    { eventId: 1 },
+    { token: await system.token(userId), headers: { prefer: 'respond-async' } },
+  )
+
+it('takes no more commands from a Redis that is nearly full, and workers empty it', async () => {
+  const accepted = await book('early')
+  expect(accepted.status).toBe(202)
+
+  await fillTo(0.93)
+  expect(await until(async () => (await book('late')).status === 503, { timeoutMs: 5000 })).toBe(true)
+  expect(await book('late')).toMatchObject({ status: 503, body: { code: 'busy' } })
+
+  await system.addWorker()
+  const token = await system.token('early')
+  const job = () => system.api.get(`/jobs/${accepted.body.jobId}`, { token })
+  expect(await until(async () => (await job()).body.state === 'done', { timeoutMs: 10_000 })).toBe(true)
+
+  await redis.config('SET', 'maxmemory', 0)
+  expect(await until(async () => (await book('after')).status === 202, { timeoutMs: 5000 })).toBe(true)
+})
