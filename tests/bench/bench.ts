@@ -3,6 +3,7 @@ import { mkdtempSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { type Servers, startServers } from '../stack/servers.ts'
+import { measureBullmqAlone } from './bullmq-alone.ts'
 import { growths } from './growth.ts'
 import { pinToCores } from './measure/cores.ts'
 import { profiledEnv } from './measure/profiler.ts'
@@ -10,17 +11,21 @@ import { startTraceSink } from './measure/trace-sink.ts'
 import { type BenchOptions, readOptions, usage } from './options.ts'
 import { summarizeProfiles } from './profiles.ts'
 import { writeReport } from './report/report.ts'
-import { describeGrowth, describeResult, describeRun, redisLines } from './report/text.ts'
+import { describeGrowth, describeResult, describeRun, redisLines, short } from './report/text.ts'
 import { type Result, runWorkload } from './rounds.ts'
 import { runSuite } from './suite.ts'
 import { comparedNames, comparedWorkload } from './workloads.ts'
+
+/** A workload that measures none of the systems. */
+const BULLMQ_ALONE = 'bullmq-alone'
 
 const say = (text: string): void => void process.stdout.write(`${text}\n`)
 
 async function main(): Promise<void> {
   const args = process.argv.slice(2)
   if (args.includes('--help')) {
-    return say(`${usage}\n\nWorkloads: ${[...comparedNames, ...Object.keys(growths)].join(', ')}`)
+    const names = [...comparedNames, ...Object.keys(growths), BULLMQ_ALONE]
+    return say(`${usage}\n\nWorkloads: ${names.join(', ')}`)
   }
   const options = readOptions(args)
   const cores = pinToCores(2)
@@ -57,6 +62,7 @@ async function benchAll(servers: Servers, options: BenchOptions, cores: string):
 
 async function benchOne(servers: Servers, options: BenchOptions): Promise<void> {
   const name = options.workload as string
+  if (name === BULLMQ_ALONE) return benchBullmqAlone(servers, options)
   const profiles = options.cpuProf ? mkdtempSync(path.join(tmpdir(), 'ticket-line-profiles-')) : undefined
   const settings = { ...options.settings }
   if (profiles !== undefined) {
@@ -77,6 +83,15 @@ async function benchOne(servers: Servers, options: BenchOptions): Promise<void> 
   if (options.out !== undefined) writeFileSync(options.out, JSON.stringify(result, undefined, 2))
   if (options.json) say(JSON.stringify(summary(result)))
   if (result.contenders.some(({ figures }) => !figures.correct)) process.exitCode = 1
+}
+
+async function benchBullmqAlone({ redis }: Servers, { rounds, settings }: BenchOptions): Promise<void> {
+  const rate = typeof settings.rate === 'number' ? settings.rate : 200
+  say(`Jobs through BullMQ and nothing else, ${rate}/s:`)
+  for (let round = 1; round <= rounds; round++) {
+    const { p50Ms, p99Ms } = await measureBullmqAlone(redis.url, rate)
+    say(`  ${round} p50 ${short(p50Ms)}  p99 ${short(p99Ms)} ms`)
+  }
 }
 
 /** The figures that ratios are made of. */

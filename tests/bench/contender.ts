@@ -20,6 +20,8 @@ export interface Task {
   filled?: { holders: number; waiters: number }
   /** Asks for positions in the list instead of booking. */
   positions?: boolean
+  /** Asks for what is forbidden, just before the line, instead of booking. */
+  forbidden?: boolean
   /** Touches every event once, waits so long, and measures what the system uses while nobody asks anything. */
   idle?: { settleMs: number; measuredMs: number }
 }

@@ -7,12 +7,13 @@ import { productContender, type WorkloadSettings } from './workloads.ts'
 export interface Growth {
   /** How the figure is called in the table. */
   figure: string
-  bound: string
+  /** Absent where there is nothing to reach. */
+  bound?: string
   workload(settings: WorkloadSettings): Workload
   /** The figure of each contender, in order. */
   read(figures: Figures): number
-  /** Whether the bound is kept. */
-  kept(values: number[]): boolean
+  /** Whether the bound is kept, where there is one. */
+  kept?(values: number[]): boolean
 }
 
 const shared = { LINES: '16' }
@@ -112,6 +113,18 @@ export const growths: Record<string, Growth> = {
         productContender('off', {}, settings),
         productContender('a tenth', {}, settings, { env: tracedEnv(0.1) }),
         productContender('all', {}, settings, { env: tracedEnv(1) }),
+      ],
+    }),
+  },
+  door: {
+    figure: 'requests/s',
+    read: (figures) => figures.bookingsPerSecond,
+    workload: (settings) => ({
+      name: 'door',
+      title: 'bookings, and the same requests refused as the last thing before the line',
+      contenders: [
+        productContender('booked', {}, settings),
+        productContender('refused', { forbidden: true }, settings),
       ],
     }),
   },

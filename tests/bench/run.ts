@@ -78,7 +78,8 @@ async function seed(client: pg.Client, { tables }: Deployment, task: Task): Prom
 }
 
 function asksOf(task: Task, knownRate?: number): Asks {
-  const { load, positions, filled, events, cancelsInTen } = task
+  const { load, positions, forbidden, filled, events, cancelsInTen } = task
+  if (forbidden) return { kind: 'forbidden', eventId: 1, prepared: preparedFor(task, knownRate) }
   if (positions) {
     return {
       kind: 'positions',
@@ -155,5 +156,5 @@ async function check(client: pg.Client, { tables }: Deployment, asks: Asks, repo
   const wrong = [...report.booked].filter(
     (code) => code === result.wrong || code === result.unanswered,
   ).length
-  return wrong === 0 ? [] : [`${wrong} positions were wrong`, ...report.wrongAnswers.map(({ body }) => body)]
+  return wrong === 0 ? [] : [`${wrong} answers were wrong`, ...report.wrongAnswers.map(({ body }) => body)]
 }

@@ -33,15 +33,22 @@ export function createAsker(asks: Asks, jwtSecret: string, nowMs: number): Asker
     results[index] = code
     if (code === result.wrong && wrongAnswers.length < WRONG_KEPT) wrongAnswers.push(answer)
   }
-  return asks.kind === 'bookings'
-    ? bookings(asks, sign, note, wrongAnswers)
-    : positions(asks, sign, note, wrongAnswers)
+  switch (asks.kind) {
+    case 'bookings':
+      return bookings(asks, sign, note, wrongAnswers)
+    case 'positions':
+      return positions(asks, sign, note, wrongAnswers)
+    case 'forbidden':
+      return forbidden(asks, sign, note, wrongAnswers)
+  }
 }
 
 type Sign = ReturnType<typeof createSigner>
 type Note = (results: Uint8Array, index: number, code: number, answer: Answer) => void
 
-function bookings(asks: Asks & { kind: 'bookings' }, sign: Sign, note: Note, wrongAnswers: Answer[]): Asker {
+type Tools = [sign: Sign, note: Note, wrongAnswers: Answer[]]
+
+function bookings(asks: Asks & { kind: 'bookings' }, ...[sign, note, wrongAnswers]: Tools): Asker {
   const { cancelsInTen, holders, prepared, onFirstEvent } = asks
   const cancels = Math.ceil((prepared * cancelsInTen) / 10)
   const body = (booking: number) => `{"eventId":${eventOf(booking, asks)}}`
@@ -97,17 +104,42 @@ function bookings(asks: Asks & { kind: 'bookings' }, sign: Sign, note: Note, wro
   }
 }
 
-function positions(
-  { eventId, waiters, prepared }: Asks & { kind: 'positions' },
-  sign: Sign,
-  note: Note,
-  wrongAnswers: Answer[],
-): Asker {
-  const waiterOf = (i: number) => scatter(i, waiters)
-  const requests = writeRequests(prepared, (i) =>
-    getRequest(`/events/${eventId}/me`, sign(`w${waiterOf(i)}`, `p${i}`)),
+function positions(asks: Asks & { kind: 'positions' }, ...tools: Tools): Asker {
+  const [sign] = tools
+  const waiterOf = (i: number) => scatter(i, asks.waiters)
+  return oneOfAKind(
+    {
+      prepared: asks.prepared,
+      request: (i) => getRequest(`/events/${asks.eventId}/me`, sign(`w${waiterOf(i)}`, `p${i}`)),
+      code: (i, { status, body }) =>
+        status === 200 && body.includes(`"position":${waiterOf(i) + 1},`) ? result.found : result.wrong,
+    },
+    ...tools,
   )
-  const found = new Uint8Array(prepared)
+}
+
+function forbidden({ prepared, eventId }: Asks & { kind: 'forbidden' }, ...tools: Tools): Asker {
+  const [sign] = tools
+  return oneOfAKind(
+    {
+      prepared,
+      request: (i) => postRequest('/book', sign(`u${i}`, `f${i}`), `{"eventId":${eventId},"userId":"other"}`),
+      code: (_, { status }) => (status === 403 ? result.forbidden : result.wrong),
+    },
+    ...tools,
+  )
+}
+
+interface Kind {
+  prepared: number
+  request: (index: number) => string
+  /** What an answer means. */
+  code: (index: number, answer: Answer) => number
+}
+
+function oneOfAKind({ prepared, request, code }: Kind, ...[, note, wrongAnswers]: Tools): Asker {
+  const requests = writeRequests(prepared, request)
+  const results = new Uint8Array(prepared)
   let next = 0
   return {
     next() {
@@ -115,13 +147,10 @@ function positions(
       const index = next++
       return {
         request: requests.at(index),
-        take(answer) {
-          const right = answer.body.includes(`"position":${waiterOf(index) + 1},`)
-          note(found, index, right && answer.status === 200 ? result.found : result.wrong, answer)
-        },
+        take: (answer) => note(results, index, code(index, answer), answer),
       }
     },
     leaveFirstEvent: () => undefined,
-    results: () => ({ booked: found, canceled: new Uint8Array(0), wrongAnswers }),
+    results: () => ({ booked: results, canceled: new Uint8Array(0), wrongAnswers }),
   }
 }

@@ -25,6 +25,8 @@ export type Asks =
     }
   /** `GET /events/1/me` of random ones of the users `w0`, `w1`, … who wait in that order. */
   | { kind: 'positions'; eventId: number; waiters: number; prepared: number }
+  /** Bookings for somebody else, which only staff may make: refused as the last thing before the line. */
+  | { kind: 'forbidden'; eventId: number; prepared: number }
 
 /**
  * Closed: each connection asks again when it was answered. Open: requests come when they are due, whatever was answered.
@@ -43,6 +45,7 @@ export const result = {
   canceled: 3,
   withdrawn: 4,
   found: 5,
+  forbidden: 6,
   unanswered: 254,
   wrong: 255,
 } as const

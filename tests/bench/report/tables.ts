@@ -86,8 +86,8 @@ export function growthTable(growth: SuiteResults['growth']): string {
         figure,
         result.contenders.map(({ contender }, i) => `${contender.label}: ${short(values[i])}`).join(', '),
         second === undefined ? '' : `${short(second / first)} ×`,
-        bound,
-        kept(values) ? 'reached' : 'not reached',
+        bound ?? '',
+        kept === undefined ? '' : kept(values) ? 'reached' : 'not reached',
       ]
     }),
   )

@@ -62,9 +62,9 @@ export function describeGrowth(growth: Growth, { contenders, workload }: Result)
   const each = contenders.map(({ contender }, i) => `${contender.label}: ${short(values[i])}`)
   const [first = Number.NaN, second] = values
   const ratio = second === undefined ? '' : ` (${short(second / first)} ×)`
-  return `${workload.title}, ${growth.figure}: ${each.join(', ')}${ratio}, to reach ${growth.bound}: ${
-    growth.kept(values) ? 'kept' : 'NOT kept'
-  }`
+  const { bound, kept } = growth
+  const reached = kept === undefined ? '' : `, to reach ${bound}: ${kept(values) ? 'kept' : 'NOT kept'}`
+  return `${workload.title}, ${growth.figure}: ${each.join(', ')}${ratio}${reached}`
 }
 
 /** What Redis did for a booking, most time first. */
