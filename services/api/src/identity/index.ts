@@ -71,6 +71,10 @@ export async function createIdentity({
   const keyring = await createKeyring(config)
   const local = config.localAccounts ? await createLocal(config, createAccounts(db), reach, log) : undefined
   const overrides = local?.overrides ?? noOverrides
+  if (local !== undefined && config.jwksUrl !== undefined)
+    log.warn(
+      'local accounts share their names with the issuer: who registers a name here can act as that user',
+    )
   const onError = (err: unknown): void =>
     log.warn({ err }, 'keys of the issuer cannot be renewed, the old ones serve')
   const remoteKeys = config.jwksUrl && createRemoteKeys({ url: config.jwksUrl, onError })
