@@ -17,18 +17,18 @@ describe('every alert', () => {
 
 describe('every metric that is asked for', () => {
   let system: System
+  let shown: string
   beforeAll(async () => {
     system = await startSystem()
+    const texts = [...system.apis, ...system.workers].map(async ({ url }) =>
+      (await fetch(`${url}/metrics`)).text(),
+    )
+    shown = (await Promise.all(texts)).join('\n')
   }, 120_000)
   afterAll(() => system?.stop())
 
-  it('is one that a service shows', async () => {
-    const shown = await Promise.all(
-      [...system.apis, ...system.workers].map(async ({ url }) => (await fetch(`${url}/metrics`)).text()),
-    )
-    const known = new Set(
-      [...shown.join('\n').matchAll(/^# TYPE (\w+) /gm)].map((match) => match[1] as string),
-    )
+  it('is one that a service shows', () => {
+    const known = new Set([...shown.matchAll(/^# TYPE (\w+) /gm)].map((match) => match[1] as string))
     const asking = [
       'deploy/prometheus/alerts.yml',
       'deploy/grafana/dashboards/ticket-line.json',
@@ -42,5 +42,12 @@ describe('every metric that is asked for', () => {
       (name) => !known.has(name) && !known.has(name.replace(/_(bucket|count|sum)$/, '')),
     )
     expect([...new Set(unknown)]).toEqual([])
+  })
+
+  it('is there from the start where its increase is asked for', () => {
+    const increases = [...rules.matchAll(/increase\(([^[]+)\[/g)].map((match) => match[1] as string)
+    expect(increases.length).toBeGreaterThan(1)
+    const lines = shown.split('\n')
+    expect(increases.filter((series) => !lines.includes(`${series} 0`))).toEqual([])
   })
 })

@@ -1,4 +1,4 @@
-import type { Outcome, RefusedOutcome } from '@ticket-line/shared'
+import { OUTCOME_KINDS, type Outcome, type RefusedOutcome } from '@ticket-line/shared'
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client'
 import type { Lines } from './lines/lines.js'
 
@@ -22,6 +22,8 @@ export function createMetrics(registry: Registry, lineCounts: Lines['counts']): 
     labelNames: ['outcome'],
     registers,
   })
+  // A series that begins with its first 1 has not increased for Prometheus: the alert on `rejected` would never fire.
+  for (const outcome of [...OUTCOME_KINDS, 'refused']) decisions.inc({ outcome }, 0)
   const replayed = new Counter({
     name: 'ticket_line_replayed_total',
     help: 'Answers given again for a repeated idempotency key.',

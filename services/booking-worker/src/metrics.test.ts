@@ -1,0 +1,43 @@
+import { OUTCOME_KINDS } from '@ticket-line/shared'
+import { Registry } from 'prom-client'
+import { describe, expect, it } from 'vitest'
+import { createMetrics } from './metrics.js'
+
+function metricsUnderTest() {
+  const registry = new Registry()
+  const metrics = createMetrics(registry, () => ({ open: 0, serving: 0, queued: 0 }))
+  return { metrics, shown: async () => (await registry.metrics()).split('\n') }
+}
+
+describe('decisions', () => {
+  const decisions = (outcome: string, count: number) =>
+    `ticket_line_decisions_total{outcome="${outcome}"} ${count}`
+
+  it.each([...OUTCOME_KINDS, 'refused'])('show %s before the first', async (outcome) => {
+    const { shown } = metricsUnderTest()
+    expect(await shown()).toContain(decisions(outcome, 0))
+  })
+
+  it('are counted by outcome', async () => {
+    const { metrics, shown } = metricsUnderTest()
+    const decidedAtMs = 0
+    metrics.jobApplied({
+      outcomes: [
+        { outcome: 'booked', decidedAtMs },
+        { outcome: 'booked', decidedAtMs, replayOf: 'e1-1' },
+        { outcome: 'refused', decidedAtMs },
+      ],
+      waitedMs: 1,
+      tookMs: 1,
+      startedBefore: false,
+    })
+    expect(await shown()).toEqual(
+      expect.arrayContaining([
+        decisions('booked', 2),
+        decisions('refused', 1),
+        decisions('waiting', 0),
+        'ticket_line_replayed_total 1',
+      ]),
+    )
+  })
+})
