@@ -1,6 +1,8 @@
+import { once } from 'node:events'
 import { request } from 'node:http'
+import { connect } from 'node:net'
 import pg from 'pg'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { until } from '../../scripts/lib/net.mjs'
 import { type System, startSystem } from '../stack/system.ts'
 
@@ -25,20 +27,20 @@ async function event(eventId: number, totalTickets: number, buyers: string[]): P
 }
 
 /** A long list as many bookings would have left it, without asking for each. */
-async function longWaitingList(eventId: number, length: number): Promise<void> {
+async function longWaitingList(eventId: number, length: number, prefix = 'w'): Promise<void> {
   await database.query(
     'INSERT INTO events (event_id, total_tickets, available_tickets, waiting_count, last_sequence) VALUES ($1, 0, 0, $2::int, $2::int)',
     [eventId, length],
   )
   await database.query(
     `INSERT INTO waitlist_entries (event_id, sequence, user_id, status, since)
-    SELECT $1, n, 'w' || n, 'waiting', now() FROM generate_series(1, $2::int) n`,
-    [eventId, length],
+    SELECT $1, n, $3 || n, 'waiting', now() FROM generate_series(1, $2::int) n`,
+    [eventId, length, prefix],
   )
   await database.query(
     `INSERT INTO claims (event_id, user_id, kind, sequence)
-    SELECT $1, 'w' || n, 'waiting', n FROM generate_series(1, $2::int) n`,
-    [eventId, length],
+    SELECT $1, $3 || n, 'waiting', n FROM generate_series(1, $2::int) n`,
+    [eventId, length, prefix],
   )
   await database.query(
     `INSERT INTO waitlist_blocks (event_id, block, waiting_count)
@@ -246,5 +248,35 @@ describe('a long waiting list', () => {
     expect(await until(async () => (await busy()) === 1, { timeoutMs: 5000 })).toBe(true)
     outgoing.destroy()
     expect(await until(async () => (await busy()) === 0, { timeoutMs: 5000 })).toBe(true)
+  })
+
+  it('ends for a client that stops reading and keeps its connection', async () => {
+    // More than the buffers at both ends of a connection take in.
+    await longWaitingList(51, 100_000, 'w'.repeat(120))
+    const api = await system.addApi({ API_PG_EXPORT_POOL: '1', EXPORT_STALL_TIMEOUT_MS: '1000' })
+    const busy = async (connections: number) =>
+      (await (await fetch(`${api.url}/metrics`)).text()).includes(
+        `ticket_line_pg_connections{pool="exports",state="busy"} ${connections}\n`,
+      )
+    const stalled = connect(Number(new URL(api.url).port), '127.0.0.1').setEncoding('utf8')
+    onTestFinished(() => void stalled.destroy())
+    stalled.once('data', () => stalled.pause())
+    stalled.write(
+      `GET /events/51/waiting-list HTTP/1.1\r\nhost: api\r\naccept: text/csv\r\nauthorization: Bearer ${organizer}\r\n\r\n`,
+    )
+    expect(await until(() => busy(1), { timeoutMs: 5000 })).toBe(true)
+    expect(await until(() => busy(0), { timeoutMs: 5000 })).toBe(true)
+
+    let rest = ''
+    stalled.on('data', (chunk: string) => {
+      rest += chunk
+    })
+    stalled.resume()
+    await once(stalled, 'close')
+    expect(rest).toContain(',1000,')
+    expect(rest).not.toContain(',100000,')
+    // No last chunk: the client can tell that something is missing.
+    expect(rest.endsWith('\r\n0\r\n\r\n')).toBe(false)
+    expect(rest).not.toContain('Error')
   })
 })

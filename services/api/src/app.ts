@@ -34,6 +34,8 @@ export interface AppDeps {
   resultWaitMs: number
   /** How long a read may take before it is answered 503, ms. */
   readTimeoutMs: number
+  /** How long a client of an export may take nothing before it is cut, ms. */
+  exportStallTimeoutMs: number
   /** Registration, sign-in and roles; none where local accounts are off. */
   accountRoutes: readonly Route[]
   /** Puts the dashboard at its place. */

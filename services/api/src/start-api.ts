@@ -91,6 +91,7 @@ export async function startApi(config: ApiConfig, log: Log, closers: Closers): P
     events,
     resultWaitMs,
     readTimeoutMs: config.postgres.readTimeoutMs,
+    exportStallTimeoutMs: config.postgres.exportStallTimeoutMs,
     accountRoutes: identity.routes,
     registerAdmin: (hono) =>
       registerAdminRoutes(hono, {

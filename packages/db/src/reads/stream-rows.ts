@@ -9,7 +9,8 @@ export interface StreamOptions {
 
 /**
  * Rows of a query as of one moment, portion by portion through a cursor. Holds one connection until the last portion
- * was taken or the generator is ended with `return()`; a reader that stalls loses it.
+ * was taken or the generator is ended with `return()`. A reader that stalls loses its session, while its place in the
+ * pool comes free only when it goes on, and fails, or ends the generator.
  */
 export async function* streamRows<Row extends QueryResultRow>(
   pool: Pool,

@@ -15,6 +15,8 @@ import { eventIdParams, pageQuery } from '../http/schemas.js'
 
 export interface ListDeps {
   events: EventReads
+  /** How long a client of an export may take nothing before it is cut, ms. */
+  exportStallTimeoutMs: number
   log: Log
 }
 
@@ -63,7 +65,8 @@ export function listRoutes(deps: ListDeps): Route[] {
   return [listRoute(bookings, deps), listRoute(waitingList, deps)]
 }
 
-function listRoute<Row extends { sequence: number }>(kind: ListKind<Row>, { events, log }: ListDeps): Route {
+function listRoute<Row extends { sequence: number }>(kind: ListKind<Row>, deps: ListDeps): Route {
+  const { events } = deps
   return defineRoute({
     method: 'GET',
     path: kind.path,
@@ -88,8 +91,7 @@ function listRoute<Row extends { sequence: number }>(kind: ListKind<Row>, { even
     },
     async handler(c, { params: { eventId }, query: { limit, after } }) {
       if (!events.knows(eventId) && !(await events.exists(eventId))) throw eventNotFound()
-      if (prefersCsv(c.req.header('accept')))
-        return replyCsv(c, kind, eventId, kind.stream(events, eventId), log)
+      if (prefersCsv(c.req.header('accept'))) return replyCsv(c, kind, eventId, deps)
       const rows = await kind.read(events, eventId, after, limit + 1)
       const { page, next } = cutPage(kind.member, rows, limit, (row) => row.sequence)
       return reply(c, 200, { [kind.member]: page.map(kind.toJson), next }, { vary: 'Accept' })
@@ -101,8 +103,7 @@ async function replyCsv<Row extends { sequence: number }>(
   c: Context<AppEnv>,
   kind: ListKind<Row>,
   eventId: number,
-  rows: AsyncGenerator<Row[]>,
-  log: Log,
+  { events, exportStallTimeoutMs, log }: ListDeps,
 ): Promise<Response> {
   const headers = {
     vary: 'Accept',
@@ -110,6 +111,7 @@ async function replyCsv<Row extends { sequence: number }>(
   }
   const mediaType = 'text/csv; charset=utf-8; header=present'
   if (c.req.method === 'HEAD') return replyText(c, 200, null, mediaType, headers)
+  const rows = kind.stream(events, eventId)
   // Taken before anything is sent: a database out of reach is a 503, not a broken download.
   const first = await rows.next()
   const requestId = c.get('requestId')
@@ -118,6 +120,7 @@ async function replyCsv<Row extends { sequence: number }>(
     first: first.done ? [] : first.value,
     rest: rows,
     toFields: (row: Row) => Object.values(kind.toJson(row)),
+    stallTimeoutMs: exportStallTimeoutMs,
     onError: (err) => log.warn({ err, requestId }, 'export ended early'),
   })
   return replyText(c, 200, stream, mediaType, headers)

@@ -87,6 +87,7 @@ export function appUnderTest(changes: Partial<AppDeps> = {}) {
     events: fakeEvents(),
     resultWaitMs: 10_000,
     readTimeoutMs: 200,
+    exportStallTimeoutMs: 200,
     accountRoutes: [],
     ...changes,
   })
