@@ -1,5 +1,9 @@
-import { describe, expect, it } from 'vitest'
-import { appUnderTest, call } from '../testing/app-under-test.js'
+import { Hono } from 'hono'
+import { describe, expect, it, vi } from 'vitest'
+import type { AppEnv } from '../http/env.js'
+import { mountRoutes } from '../http/route.js'
+import { appUnderTest, call, guards } from '../testing/app-under-test.js'
+import { docsRoutes } from './docs.js'
 
 describe('GET /docs', () => {
   const app = appUnderTest()
@@ -17,6 +21,18 @@ describe('GET /docs', () => {
     const policy = (await call(app, 'GET /docs')).headers.get('content-security-policy')
     expect(policy).toContain("script-src 'self';")
     expect(policy).toContain("default-src 'none'")
+  })
+
+  it('reads a part once, and again where that failed', async () => {
+    const readAsset = vi.fn(async (name: string) => new TextEncoder().encode(name))
+    readAsset.mockRejectedValueOnce(Object.assign(new Error('too many open files'), { code: 'EMFILE' }))
+    const own = new Hono<AppEnv>().onError((_error, c) => c.body(null, 500))
+    mountRoutes(own, docsRoutes([], readAsset), guards)
+    const part = () => call(own, 'GET /docs/swagger-ui.css')
+    expect((await part()).status).toBe(500)
+    expect(await part()).toMatchObject({ status: 200, text: 'swagger-ui.css' })
+    expect(await part()).toMatchObject({ status: 200, text: 'swagger-ui.css' })
+    expect(readAsset).toHaveBeenCalledTimes(2)
   })
 })
 

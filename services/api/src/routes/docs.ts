@@ -36,8 +36,10 @@ const PAGE_POLICY =
   "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self'; " +
   "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
+type ReadAsset = (name: string) => Promise<Uint8Array<ArrayBuffer>>
+
 /** `/openapi.json`, and `/docs` to browse and try it; everything comes from this process. */
-export function docsRoutes(documented: readonly Route[]): Route[] {
+export function docsRoutes(documented: readonly Route[], readAsset: ReadAsset = readFromSwaggerUi): Route[] {
   const shared = { method: 'GET', auth: 'none', limit: 'dashboard' } as const
   const calls: Route[] = [
     defineRoute({
@@ -69,24 +71,31 @@ export function docsRoutes(documented: readonly Route[]): Route[] {
   }
   const part = (name: string, handler: Route['handler']): Route =>
     defineRoute({ ...shared, path: `/docs/${name}`, handler })
+  const assetOf = keepRead(readAsset)
   const assets = Object.entries(ASSETS).map(([name, mediaType]) =>
     part(name, async (c) =>
-      replyText(c, 200, await readAsset(name), mediaType, { 'cache-control': 'public, max-age=3600' }),
+      replyText(c, 200, await assetOf(name), mediaType, { 'cache-control': 'public, max-age=3600' }),
     ),
   )
   const start = part('start.js', (c) => replyText(c, 200, START, 'text/javascript; charset=utf-8'))
   return [...calls, ...assets, start]
 }
 
-const read = new Map<string, Promise<Uint8Array<ArrayBuffer>>>()
+function readFromSwaggerUi(name: string): Promise<Uint8Array<ArrayBuffer>> {
+  const folder = dirname(createRequire(import.meta.url).resolve('swagger-ui-dist/package.json'))
+  return readFile(join(folder, name)) as Promise<Uint8Array<ArrayBuffer>>
+}
 
-/** A file of swagger-ui-dist, read once. */
-function readAsset(name: string): Promise<Uint8Array<ArrayBuffer>> {
-  let bytes = read.get(name)
-  if (bytes === undefined) {
-    const folder = dirname(createRequire(import.meta.url).resolve('swagger-ui-dist/package.json'))
-    bytes = readFile(join(folder, name)) as Promise<Uint8Array<ArrayBuffer>>
-    read.set(name, bytes)
+/** Reads each file once, however many ask at the same time; one that could not be read is tried again by the next. */
+function keepRead(readAsset: ReadAsset): ReadAsset {
+  const kept = new Map<string, Promise<Uint8Array<ArrayBuffer>>>()
+  return (name) => {
+    let bytes = kept.get(name)
+    if (bytes === undefined) {
+      bytes = readAsset(name)
+      kept.set(name, bytes)
+      bytes.catch(() => kept.delete(name))
+    }
+    return bytes
   }
-  return bytes
 }
