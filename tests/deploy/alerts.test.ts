@@ -50,4 +50,13 @@ describe('every metric that is asked for', () => {
     const lines = shown.split('\n')
     expect(increases.filter((series) => !lines.includes(`${series} 0`))).toEqual([])
   })
+
+  it('leaves out probes and scrapes by the routes under which they are counted', async () => {
+    const leftOut = [...rules.matchAll(/route!~"([^"]+)"/g)].flatMap(([, routes = '']) => routes.split('|'))
+    expect(new Set(leftOut)).toEqual(new Set(['/readyz', '/livez', '/metrics']))
+    const url = system.apis[0]?.url
+    for (const path of new Set(leftOut)) await fetch(`${url}${path}`)
+    const counted = await (await fetch(`${url}/metrics`)).text()
+    expect(leftOut.filter((route) => !counted.includes(`_count{route="${route}",`))).toEqual([])
+  })
 })
