@@ -8,6 +8,13 @@ export type ConnectionExtras = Omit<RedisOptions, 'replyMapping'>
 /** Reconnect after 50 ms, then at most a second apart: a Redis that comes back is found at once. */
 const retryStrategy = (attempt: number): number => Math.min(50 * attempt, 1000)
 
+// A host that dies sends no FIN, and the kernel takes a quarter of an hour to give up connections to it. So a connection is
+// dropped where commands are pending and nothing at all was received for so long (ioredis' `socketTimeout`). Shorter
+// where little is lost with a Redis that only stood still for a while, longest where commands are sent twice then.
+const FAIL_FAST_SILENCE_MS = 2500
+const PATIENT_SILENCE_MS = 12_000
+const READER_SILENCE_MS = 4000
+
 /**
  * A connection that answers or fails at once: commands are refused while it is down and given up after
  * `commandTimeoutMs`. What it gave up may still have been carried out: ask before telling anybody it was not.
@@ -24,14 +31,47 @@ export function createFailFastRedis(
     autoResendUnfulfilledCommands: false,
     commandTimeout: commandTimeoutMs,
     connectTimeout: 2000,
+    // A command is given up before its connection is.
+    socketTimeout: Math.max(FAIL_FAST_SILENCE_MS, 2 * commandTimeoutMs),
     retryStrategy,
     ...extra,
   })
 }
 
-/** A connection that waits for Redis as long as it takes: for workers, whose fetches and completions must not fail. */
+/**
+ * A connection that waits for Redis as long as it takes: for workers, whose fetches and completions must not fail. What
+ * was unanswered when it broke is sent again, so it may be carried out twice.
+ */
 export function createPatientRedis(url: string, extra: ConnectionExtras = {}): Redis {
-  return new Redis(url, { maxRetriesPerRequest: null, connectTimeout: 2000, retryStrategy, ...extra })
+  return new Redis(url, {
+    maxRetriesPerRequest: null,
+    connectTimeout: 2000,
+    socketTimeout: PATIENT_SILENCE_MS,
+    retryStrategy,
+    ...extra,
+  })
+}
+
+/** A patient connection for `followStreams`, whose reads are answered within 2 s and may be sent twice. */
+export function createReaderRedis(url: string): Redis {
+  return createPatientRedis(url, { socketTimeout: READER_SILENCE_MS })
+}
+
+/**
+ * Drops a connection that does not answer within `withinMs`; it connects anew and does as its profile says with what was
+ * unanswered. For those who know that Redis answers others.
+ */
+export async function dropIfSilent(redis: Redis, withinMs: number): Promise<void> {
+  const { stream } = redis
+  if (redis.status !== 'ready') return
+  let answered = false
+  const timer = setTimeout(() => {
+    // Where this process itself was held up, the reply may already be here and is taken in first.
+    setImmediate(() => answered || stream.destroy())
+  }, withinMs)
+  await redis.ping().catch(() => undefined)
+  answered = true
+  clearTimeout(timer)
 }
 
 /** How a Redis is set up where it matters for the line. */

@@ -8,10 +8,10 @@ export interface StreamPosition {
 }
 
 export interface FollowDeps {
-  /** A connection of its own: it blocks. Must wait for Redis (no `commandTimeout`). */
+  /** A connection of its own, as `createReaderRedis` makes: it blocks, and waits for Redis (no `commandTimeout`). */
   redis: Redis
   streams: StreamPosition[]
-  /** Longest blocking read, ms: the reader looks up this often whether it was stopped. */
+  /** Longest blocking read, ms: the reader looks up this often whether it was stopped. At most 2000. */
   blockMs: number
   /** Most entries per read and stream. */
   count: number

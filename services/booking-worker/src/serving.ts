@@ -1,7 +1,8 @@
 import { hostname } from 'node:os'
 import {
   activityKey,
-  createPatientRedis,
+  createReaderRedis,
+  dropIfSilent,
   followStreams,
   type LineRegistry,
   type Log,
@@ -30,6 +31,9 @@ export interface ServingDeps {
 
 /** A job spends about a third of its time in PostgreSQL, the rest on its way from and to Redis. */
 const LINES_PER_CONNECTION = 3
+
+/** A Redis that answers on one connection answers on the other within this. */
+const ANSWERS_OTHERS_MS = 500
 
 /** Everything of a worker process that looks after lines. */
 export interface Serving {
@@ -83,8 +87,12 @@ export function startServing(deps: ServingDeps): Serving {
     log,
     now,
   })
+  const reader = createReaderRedis(config.redisUrl).on('error', () => undefined)
+  // The connection for commands waits longer before it takes silence for the end, since its commands may be carried out
+  // twice then. Here Redis has just answered: if it does not answer there, that one leads to a host that is gone.
+  reader.on('ready', () => void dropIfSilent(redis, ANSWERS_OTHERS_MS))
   const stopReading = followStreams({
-    redis: createPatientRedis(config.redisUrl).on('error', () => undefined),
+    redis: reader,
     streams: shardPrefixes(layout).map((prefix) => ({ key: activityKey(prefix), lastId: '$' })),
     blockMs: 2000,
     count: 1000,

@@ -184,4 +184,23 @@ describe('the proxy', () => {
     proxy.mend()
     expect(await reply).toBe('+OK\r\n')
   })
+
+  it('strands the connections that are open, and lets new ones through', async () => {
+    const { proxy, seen, send } = await given()
+    const old = connect(proxy.port, '127.0.0.1')
+    closers.push(() => old.destroy())
+    old.write(add)
+    await once(old, 'data')
+    const heard: string[] = []
+    for (const event of ['data', 'end', 'close', 'error']) old.on(event, () => heard.push(event))
+
+    proxy.strand()
+    old.write(add)
+    expect(await send()).toBe('+OK\r\n')
+    proxy.mend()
+    await settled()
+
+    expect(seen).toHaveLength(2)
+    expect(heard).toEqual([])
+  })
 })

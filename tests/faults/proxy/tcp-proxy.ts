@@ -17,6 +17,11 @@ export interface TcpProxy {
   sever(): void
   /** Forwards nothing in either direction and closes nothing, until `mend`. */
   hold(): void
+  /**
+   * Leaves the open connections hanging for ever, as a server's host does that died without a word: what is sent on them
+   * is swallowed, in both directions, and nothing is closed. New ones go through; `mend` changes nothing about it.
+   */
+  strand(): void
   mend(): void
   close(): Promise<void>
 }
@@ -24,6 +29,7 @@ export interface TcpProxy {
 /** Starts a proxy on a free port of 127.0.0.1. */
 export async function startProxy(options: ProxyOptions): Promise<TcpProxy> {
   const links = new Set<Link>()
+  const stranded = new Set<Link>()
   let severed = false
   let held = false
 
@@ -36,7 +42,7 @@ export async function startProxy(options: ProxyOptions): Promise<TcpProxy> {
     const link = createLink(client, tcpConnect(options.target), options)
     links.add(link)
     if (held) link.hold()
-    link.closed.then(() => links.delete(link))
+    link.closed.then(() => links.delete(link) || stranded.delete(link))
   })
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
@@ -59,6 +65,13 @@ export async function startProxy(options: ProxyOptions): Promise<TcpProxy> {
       held = true
       for (const link of links) link.hold()
     },
+    strand() {
+      for (const link of links) {
+        link.hold()
+        stranded.add(link)
+      }
+      links.clear()
+    },
     mend() {
       severed = false
       held = false
@@ -66,6 +79,7 @@ export async function startProxy(options: ProxyOptions): Promise<TcpProxy> {
     },
     async close() {
       cutAll()
+      for (const link of stranded) link.cut()
       await new Promise((resolve) => server.close(resolve))
     },
   }

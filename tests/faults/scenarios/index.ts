@@ -1,5 +1,6 @@
 import { postgresAway, redisAway } from './away.ts'
 import { cutReplies } from './cut-replies.ts'
+import { deadHost } from './dead-host.ts'
 import { flood } from './flood.ts'
 import { frozenTransaction } from './frozen-transaction.ts'
 import { million } from './million.ts'
@@ -20,6 +21,7 @@ export const SCENARIOS: Scenario[] = [
   waits,
   redisAway,
   postgresAway,
+  deadHost,
   poison,
   flood,
   pruning,

@@ -3,7 +3,7 @@ import type { Pool } from '@ticket-line/db'
 import {
   connectionName,
   createFailFastRedis,
-  createPatientRedis,
+  createReaderRedis,
   followStreams,
   type JobReply,
   type LineLayout,
@@ -116,7 +116,7 @@ export function createLineClient(deps: LineClientDeps): LineService {
   const find = createFinder({ redis, queues, layout, findStored, now, sleep })
 
   const stopReading = followStreams({
-    redis: createPatientRedis(deps.redisUrl).on('error', () => undefined),
+    redis: createReaderRedis(deps.redisUrl).on('error', () => undefined),
     streams: shardPrefixes(layout).map((prefix) => ({ key: replyKey(prefix, replyTo), lastId: '0-0' })),
     blockMs: 2000,
     count: 100,
