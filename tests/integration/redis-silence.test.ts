@@ -76,7 +76,7 @@ describe('a connection to Redis', () => {
     await sleep(6000)
 
     expect(closes.map((count) => count())).toEqual([0, 0, 0])
-    await stop()
+    stop()
   })
 
   it('of a worker is kept while Redis stands still for six seconds', async () => {

@@ -2,6 +2,7 @@ import type { Pool } from '@ticket-line/db'
 import type { JobPayload, JobReply } from '@ticket-line/shared'
 import type { Redis } from 'ioredis'
 import { createApply } from '../../services/booking-worker/src/apply/index.js'
+import { divideGrace } from '../../services/booking-worker/src/grace.js'
 import { createLine, type LineDeps } from '../../services/booking-worker/src/lines/line.js'
 import { createLines } from '../../services/booking-worker/src/lines/lines.js'
 import { createLockKeeper } from '../../services/booking-worker/src/lines/lock-keeper.js'
@@ -17,7 +18,7 @@ export interface WorkerProcess {
   stop(): void
 }
 
-const GRACE_MS = 2000
+const GRACE = divideGrace(2000)
 
 /** A worker process: the product's own serving of lines, over the simulated Redis and PostgreSQL. */
 export function startWorker(world: World, name: string): WorkerProcess {
@@ -58,8 +59,9 @@ export function startWorker(world: World, name: string): WorkerProcess {
       stop() {
         ending.stopping = true
         clock.as(process, () => {
-          setTimeout(() => Object.assign(ending, { givenUp: true }), GRACE_MS)
-          void Promise.all([sweeper.stop(), lines.close(GRACE_MS)]).then(() => world.kill(process))
+          setTimeout(() => Object.assign(ending, { givenUp: true }), GRACE.giveUpAfterMs)
+          sweeper.stop()
+          void lines.close(GRACE).then(() => world.kill(process))
         })
       },
     }

@@ -24,9 +24,9 @@ type ReadReply = [key: string, entries: [id: string, fields: string[]][]][] | nu
 /**
  * Follows streams on one blocking connection until stopped. Unlike pub/sub it goes on where it was after a reconnect.
  * Entries are handed over in order; `onEntry` must not throw.
- * @returns stops the reader and closes its connection
+ * @returns stops the reader at once and closes its connection
  */
-export function followStreams(deps: FollowDeps): () => Promise<void> {
+export function followStreams(deps: FollowDeps): () => void {
   const { redis, streams, onEntry, onError } = deps
   let stopped = false
 
@@ -43,6 +43,7 @@ export function followStreams(deps: FollowDeps): () => Promise<void> {
     for (const [key, entries] of reply ?? []) {
       const stream = streams.find((candidate) => candidate.key === key) as StreamPosition
       for (const [id, fields] of entries) {
+        if (stopped) return
         stream.lastId = id
         onEntry(fields, key)
       }
@@ -74,10 +75,10 @@ export function followStreams(deps: FollowDeps): () => Promise<void> {
     }
   }
 
-  const running = run()
-  return async () => {
+  void run()
+  return () => {
     stopped = true
+    // Not waited for: ioredis never settles a read that is queued while it waits to reconnect.
     redis.disconnect()
-    await running
   }
 }

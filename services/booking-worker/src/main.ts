@@ -1,4 +1,4 @@
-import { ConfigError, createClosers, createLog } from '@ticket-line/shared'
+import { ConfigError, createClosers, createLog, inTime } from '@ticket-line/shared'
 import { readConfig, type WorkerConfig } from './config.js'
 import { startWorker } from './worker.js'
 
@@ -20,7 +20,9 @@ const closers = createClosers((name, error) =>
 
 async function stop(signal: string): Promise<void> {
   log.info({ signal }, 'stopping: finishing the jobs at hand')
-  await closers.closeAll()
+  // A server that does not answer, or a statement that takes long, must not keep the process from ending.
+  const closed = await inTime(closers.closeAll(), config.shutdownGraceMs)
+  if (!closed) log.warn('the grace is over: what is still open is cut')
   log.info('stopped')
   process.exit(0)
 }

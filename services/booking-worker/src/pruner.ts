@@ -13,11 +13,14 @@ export interface PrunerDeps {
 /** Pause between two full steps, so that service goes on beside them. */
 const STEP_PAUSE_MS = 50
 
-/** Removes old outcomes, keys and tokens in small steps. Any number of processes may do so at once. */
-export function createPruner(deps: PrunerDeps): { stop: () => Promise<void> } {
+/**
+ * Removes old outcomes, keys and tokens in small steps. Any number of processes may do so at once. A step under way when it
+ * is stopped is the last, and not waited for: it may be cut, or still wait for Redis.
+ */
+export function createPruner(deps: PrunerDeps): { stop: () => void } {
   const { log } = deps
   let stopped = false
-  let running: Promise<void> | undefined
+  let running = false
 
   async function run(): Promise<void> {
     const cutMs = deps.now() - deps.retentionHours * 3_600_000
@@ -32,17 +35,20 @@ export function createPruner(deps: PrunerDeps): { stop: () => Promise<void> } {
   }
 
   const timer = setInterval(() => {
-    running ??= run()
-      .catch((error: unknown) => log.warn({ err: error }, 'old rows could not be pruned'))
+    if (running) return
+    running = true
+    run()
+      .catch((error: unknown) => {
+        if (!stopped) log.warn({ err: error }, 'old rows could not be pruned')
+      })
       .finally(() => {
-        running = undefined
+        running = false
       })
   }, deps.intervalMs)
   return {
-    async stop() {
+    stop() {
       stopped = true
       clearInterval(timer)
-      await running
     },
   }
 }

@@ -14,6 +14,7 @@ import type { Redis } from 'ioredis'
 import { createAnswer } from './answer.js'
 import type { AppliedBatch, JobToApply } from './apply/index.js'
 import type { WorkerConfig } from './config.js'
+import { divideGrace } from './grace.js'
 import { createLine } from './lines/line.js'
 import { createLines, type Lines } from './lines/lines.js'
 import { createLockKeeper } from './lines/lock-keeper.js'
@@ -116,7 +117,9 @@ export function startServing(deps: ServingDeps): Serving {
     counts: lines.counts,
     async stop() {
       stopping = true
-      await Promise.all([stopReading(), sweeper.stop(), lines.close(config.shutdownGraceMs)])
+      stopReading()
+      sweeper.stop()
+      await lines.close(divideGrace(config.shutdownGraceMs))
       locks.stop()
     },
   }

@@ -11,6 +11,7 @@ import { createPoolMetrics, createRegistry, startTracing, watchServers } from '@
 import { type AppliedBatch, createApply } from './apply/index.js'
 import type { WorkerConfig } from './config.js'
 import { watchFleet } from './fleet-metrics.js'
+import { divideGrace } from './grace.js'
 import { serveHealth } from './health.js'
 import { createMetrics } from './metrics.js'
 import { createPruner } from './pruner.js'
@@ -105,7 +106,7 @@ export async function startWorker(
   closers.push('lines', async () => {
     const graceOver = setTimeout(() => {
       givenUp = true
-    }, config.shutdownGraceMs)
+    }, divideGrace(config.shutdownGraceMs).giveUpAfterMs)
     await serving.stop()
     clearTimeout(graceOver)
   })

@@ -147,7 +147,7 @@ export function createLineClient(deps: LineClientDeps): LineService {
       clearInterval(ticker)
       availability.stop()
       room.stop()
-      await stopReading()
+      stopReading()
       redis.disconnect()
     },
   }

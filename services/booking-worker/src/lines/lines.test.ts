@@ -54,7 +54,7 @@ describe('the lines of a worker process', () => {
   let open: Lines | undefined
   beforeEach(() => vi.useFakeTimers())
   afterEach(async () => {
-    const closed = open?.close(0)
+    const closed = open?.close({ finishMs: 0, handOverMs: 0 })
     await vi.runAllTimersAsync()
     await closed
     vi.useRealTimers()
@@ -169,10 +169,49 @@ describe('the lines of a worker process', () => {
     waiting.set('event-2', 1)
     lines.wake('event-1')
     lines.wake('event-2')
-    const closed = lines.close(1000)
+    const closed = lines.close({ finishMs: 1000, handOverMs: 100 })
     await vi.advanceTimersByTimeAsync(60)
     await closed
     expect(waiting.get('event-1')).toBe(0)
     expect(handedOver).toEqual(['event-1', 'event-2'])
+  })
+
+  test('hand over what they could not finish, and wait for neither longer than they may', async () => {
+    let handedOver: string[] = []
+    const { lines, waiting, slow } = world({
+      servedAtOnce: 1,
+      // As where Redis is away.
+      handOver: (names) => {
+        handedOver = names
+        return new Promise(() => undefined)
+      },
+    })
+    slow(60_000)
+    waiting.set('event-1', 1)
+    lines.wake('event-1')
+    lines.wake('event-2')
+    let closed = false
+    void lines.close({ finishMs: 1000, handOverMs: 100 }).then(() => {
+      closed = true
+    })
+    await vi.advanceTimersByTimeAsync(990)
+    expect(handedOver).toEqual([])
+    await vi.advanceTimersByTimeAsync(20)
+    expect(handedOver).toEqual(['event-1', 'event-2'])
+    await vi.advanceTimersByTimeAsync(100)
+    expect(closed).toBe(true)
+  })
+
+  test('hand over in bounded time also where the jobs at hand were finished early', async () => {
+    const { lines, waiting } = world({ servedAtOnce: 1, handOver: () => new Promise(() => undefined) })
+    waiting.set('event-1', 1)
+    lines.wake('event-1')
+    lines.wake('event-2')
+    let closed = false
+    void lines.close({ finishMs: 1000, handOverMs: 100 }).then(() => {
+      closed = true
+    })
+    await vi.advanceTimersByTimeAsync(200)
+    expect(closed).toBe(true)
   })
 })

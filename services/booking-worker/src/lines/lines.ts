@@ -1,4 +1,5 @@
-import type { LineState, Log } from '@ticket-line/shared'
+import { inTime, type LineState, type Log } from '@ticket-line/shared'
+import type { Grace } from '../grace.js'
 import type { Line } from './line.js'
 
 export interface LinesDeps {
@@ -25,8 +26,8 @@ export interface Lines {
   /** A line has work: serve it, now or as soon as there is room. */
   wake(lineName: string): void
   counts(): { open: number; serving: number; queued: number }
-  /** Finishes the jobs at hand, for `graceMs` at most, and hands the lines over. */
-  close(graceMs: number): Promise<void>
+  /** Finishes the jobs at hand, for `finishMs` at most, and hands the lines over, for `handOverMs` at most. */
+  close(grace: Pick<Grace, 'finishMs' | 'handOverMs'>): Promise<void>
 }
 
 interface Entry {
@@ -183,17 +184,12 @@ export function createLines(deps: LinesDeps): Lines {
   return {
     wake,
     counts: () => ({ open: entries.size, serving: serving.size, queued: queue.length }),
-    async close(graceMs) {
+    async close({ finishMs, handOverMs }) {
       stopped = true
       clearInterval(timer)
       const left = [...entries.values()].filter((entry) => entry.serving || entry.queued)
-      let graceTimer: NodeJS.Timeout | undefined
-      const graceOver = new Promise((resolve) => {
-        graceTimer = setTimeout(resolve, graceMs)
-      })
-      await Promise.race([Promise.all(serving), graceOver])
-      clearTimeout(graceTimer)
-      if (left.length > 0) await Promise.race([deps.handOver(left.map((entry) => entry.lineName)), graceOver])
+      await inTime(Promise.all(serving), finishMs)
+      if (left.length > 0) await inTime(deps.handOver(left.map((entry) => entry.lineName)), handOverMs)
     },
   }
 }

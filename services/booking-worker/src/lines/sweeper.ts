@@ -14,10 +14,11 @@ export interface SweeperDeps {
 
 /**
  * Finds what notes and watch missed: lines with jobs that nobody serves. Sweeps at once, then every `intervalMs`, and
- * whenever asked.
+ * whenever asked. A sweep under way when it is stopped is not waited for: it may wait for Redis, and finds lines closed.
  */
-export function createSweeper(deps: SweeperDeps): { sweep: () => Promise<void>; stop: () => Promise<void> } {
+export function createSweeper(deps: SweeperDeps): { sweep: () => Promise<void>; stop: () => void } {
   const { lines, registry, log, now } = deps
+  let stopped = false
   let sweeping: Promise<void> | undefined
 
   async function run(): Promise<void> {
@@ -27,7 +28,9 @@ export function createSweeper(deps: SweeperDeps): { sweep: () => Promise<void>; 
 
   function sweep(): Promise<void> {
     sweeping ??= run()
-      .catch((error: unknown) => log.warn({ err: error }, 'the lines could not be swept'))
+      .catch((error: unknown) => {
+        if (!stopped) log.warn({ err: error }, 'the lines could not be swept')
+      })
       .finally(() => {
         sweeping = undefined
       })
@@ -38,9 +41,9 @@ export function createSweeper(deps: SweeperDeps): { sweep: () => Promise<void>; 
   const timer = setInterval(() => void sweep(), deps.intervalMs)
   return {
     sweep,
-    async stop() {
+    stop() {
+      stopped = true
       clearInterval(timer)
-      await sweeping
     },
   }
 }
