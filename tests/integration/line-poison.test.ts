@@ -1,8 +1,10 @@
+import type { Pool } from '@ticket-line/db'
 import pg from 'pg'
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { until } from '../../scripts/lib/net.mjs'
+import { applyJob } from '../../services/booking-worker/src/apply/index.js'
 import { type System, startSystem } from '../stack/system.ts'
-import { ask, createLineKit, expectRowsAgree, kindsOf, type LineKit } from './line-kit.ts'
+import { ask, createLineKit, expectRowsAgree, type KitJob, kindsOf, type LineKit } from './line-kit.ts'
 
 /** Makes the booking of one user run `body`: what a row can do to the worker that touches it. */
 function poison(body: string): string {
@@ -63,7 +65,6 @@ describe('a command that cannot be decided', () => {
       },
     })
 
-    const { applyJob } = await import('../../services/booking-worker/src/apply/index.js')
     const { outcomes } = await applyJob(
       { ...kit.applyDeps, pool: watched },
       {
@@ -89,6 +90,105 @@ describe('a command that cannot be decided', () => {
 
     expect(kindsOf(applied)).toEqual(['rejected', 'booked'])
     expect(await kit.query('SELECT FROM command_starts')).toEqual([])
+  })
+})
+
+describe('a command that is given up', () => {
+  let kit: LineKit
+  beforeAll(async () => {
+    kit = await createLineKit()
+    await kit.createEvent(1, 100)
+  })
+  afterAll(() => kit?.stop())
+
+  /** Keeps the event's row locked while `run` does something. */
+  async function withLockedEvent<T>(run: () => Promise<T>): Promise<T> {
+    const locker = new pg.Client({ connectionString: kit.databaseUrl })
+    await locker.connect()
+    try {
+      await locker.query('BEGIN')
+      await locker.query('SELECT FROM events WHERE event_id = 1 FOR UPDATE')
+      return await run()
+    } finally {
+      await locker.end()
+    }
+  }
+
+  const startsOf = async (job: KitJob): Promise<number | undefined> =>
+    (
+      await kit.query<{ starts: number }>('SELECT starts FROM command_starts WHERE command_id = $1', [
+        job.id(0),
+      ])
+    )[0]?.starts
+
+  /** Applies a job as a worker does that stops as soon as the start of its command has been counted. */
+  async function giveUp(job: KitJob, pool: Pool = kit.database.pool): Promise<Error> {
+    let givenUp = false
+    const before = (await startsOf(job)) ?? 0
+    const { jobId, acceptedAtMs, commands } = job
+    const applied = applyJob(
+      { ...kit.applyDeps, pool, givenUp: () => givenUp },
+      { jobId, startedBefore: true, payload: { v: 1, replyTo: 'test', acceptedAtMs, commands } },
+    )
+    applied.catch(() => undefined)
+    await until(async () => ((await startsOf(job)) ?? 0) > before, { timeoutMs: 5000, everyMs: 5 })
+    givenUp = true
+    return applied.then(
+      () => new Error('it was applied'),
+      (error: Error) => error,
+    )
+  }
+
+  /** The pool, with something else done when a start is to be taken back. */
+  function whereTakingBack(answer: () => Promise<unknown>): Pool {
+    return new Proxy(kit.database.pool, {
+      get(target, name) {
+        if (name === 'query')
+          return (query: { name?: string }) =>
+            query.name === 'starts_take_back' ? answer() : target.query(query as never)
+        const value = Reflect.get(target, name)
+        return typeof value === 'function' ? value.bind(target) : value
+      },
+    })
+  }
+
+  it('by workers that were told to stop is not rejected for it, however often', async () => {
+    const job = kit.job(ask('book', 1, 'ann'))
+    await withLockedEvent(async () => {
+      for (let restart = 0; restart < 4; restart++) {
+        const startedAt = performance.now()
+        expect(await giveUp(job)).toMatchObject({ name: 'GivenUpError' })
+        // The lock may be held for longer than the process lives: it is not waited for.
+        expect(performance.now() - startedAt).toBeLessThan(1000)
+        expect(await startsOf(job)).toBe(0)
+      }
+    })
+
+    expect(kindsOf(await kit.apply(job, true))).toEqual(['booked'])
+    expect(await kit.query('SELECT FROM command_starts')).toEqual([])
+  })
+
+  it('keeps the starts of workers that died', async () => {
+    const job = kit.job(ask('book', 1, 'bob'))
+    await kit.query(`INSERT INTO command_starts VALUES ($1, 1, now())`, [job.id(0)])
+
+    await withLockedEvent(() => giveUp(job))
+
+    expect(await startsOf(job)).toBe(1)
+  })
+
+  it.each([
+    ['fails', () => Promise.reject(new Error('PostgreSQL went away'))],
+    ['hangs', () => new Promise(() => undefined)],
+  ])('is given up also where taking its start back %s', async (_how, answer) => {
+    const job = kit.job(ask('book', 1, 'eve'))
+
+    const startedAt = performance.now()
+    const error = await withLockedEvent(() => giveUp(job, whereTakingBack(answer)))
+
+    expect(error).toMatchObject({ name: 'GivenUpError' })
+    expect(performance.now() - startedAt).toBeLessThan(1500)
+    expect(await startsOf(job)).toBe(1)
   })
 })
 
@@ -149,5 +249,47 @@ describe('a command that kills its workers', () => {
     expect(answers.map(({ outcome }) => outcome)).toEqual(['booked', 'rejected', 'booked', 'waiting'])
     expect(answers[1]).toMatchObject({ status: 500, body: { code: 'rejected' } })
     expect((await database.query('SELECT FROM command_starts')).rows).toEqual([])
+  })
+
+  it('is told from one whose workers were stopped while its event was locked', {
+    timeout: 90_000,
+  }, async () => {
+    const organizer = await system.token('olga', 'organizer')
+    await Promise.all(system.workers.map((worker) => worker.stop()))
+    await system.api.post('/initialize', { eventId: 2, totalTickets: 2 }, { token: organizer })
+    const locker = new pg.Client({ connectionString: system.databaseUrl })
+    await locker.connect()
+    onTestFinished(() => locker.end())
+    await locker.query('BEGIN')
+    await locker.query('SELECT FROM events WHERE event_id = 2 FOR UPDATE')
+    const ann = await system.token('ann')
+    const options = { token: ann, headers: { prefer: 'respond-async' } }
+    const { statusUrl } = (await system.api.post('/book', { eventId: 2 }, options)).body
+    const countsOf = async (): Promise<number[]> =>
+      (await database.query<{ starts: number }>('SELECT starts FROM command_starts')).rows.map(
+        (row) => row.starts,
+      )
+
+    // In its job first, and then alone.
+    for (let restart = 0; restart < 4; restart++) {
+      const worker = await system.addWorker({ SHUTDOWN_GRACE_MS: '1500' })
+      const waits = async (): Promise<boolean> => {
+        const { rows } = await database.query(
+          `SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'
+            AND application_name = 'booking-worker'`,
+        )
+        const counts = await countsOf()
+        return rows.length > 0 && (restart === 0 || counts[0] === 1)
+      }
+      expect(await until(waits, { timeoutMs: 15_000 })).toBe(true)
+      await worker.stop()
+      expect(await worker.exited).toMatchObject({ code: 0 })
+      expect(await countsOf()).toEqual(restart === 0 ? [] : [0])
+    }
+    await locker.query('ROLLBACK')
+    await system.addWorker()
+
+    const { body } = await system.api.get(statusUrl, { token: ann, headers: { prefer: 'wait=20' } })
+    expect(body).toMatchObject({ state: 'done', outcome: 'booked' })
   })
 })

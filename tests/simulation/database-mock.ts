@@ -75,6 +75,12 @@ export const simulatedDb = {
       return starts
     }),
 
+  takeStartBack: (database: SimulatedDatabase, commandId: string): Promise<void> =>
+    database.statement(() => {
+      const starts = database.starts.get(commandId) ?? 0
+      if (starts > 0) database.starts.set(commandId, starts - 1)
+    }),
+
   forgetStarts: (database: SimulatedDatabase, jobId: string): Promise<void> =>
     database.statement(() => {
       for (const commandId of database.starts.keys())

@@ -16,6 +16,15 @@ export async function countStart(pool: pg.Pool, commandId: string): Promise<numb
   return rows[0]?.starts ?? 1
 }
 
+/** Takes back one counted start of a command: it was given up, and killed nobody. */
+export async function takeStartBack(pool: pg.Pool, commandId: string): Promise<void> {
+  await pool.query({
+    name: 'starts_take_back',
+    text: 'UPDATE command_starts SET starts = starts - 1 WHERE command_id = $1 AND starts > 0',
+    values: [commandId],
+  })
+}
+
 /** Forgets the counts of a job that is done. */
 export async function forgetStarts(pool: pg.Pool, jobId: string): Promise<void> {
   await pool.query({

@@ -1,4 +1,4 @@
-import { countStart, findStoredCommands, forgetStarts, recordRejected } from '@ticket-line/db'
+import { countStart, findStoredCommands, forgetStarts, recordRejected, takeStartBack } from '@ticket-line/db'
 import {
   type Command,
   commandIdOf,
@@ -10,6 +10,10 @@ import { type AppliedBatch, type ApplyDeps, applyBatch, type Batch, GivenUpError
 
 /** Starts of a command alone, after which it is not started again but recorded as rejected. */
 const MAX_STARTS_ALONE = 2
+/** How often a command that runs alone looks whether it was given up. */
+const GIVEN_UP_LOOK_MS = 50
+/** A process that gives up is about to end: it does not wait for longer to take a start back. */
+const TAKE_BACK_WITHIN_MS = 200
 
 export interface JobToApply {
   jobId: string
@@ -23,6 +27,10 @@ export interface JobToApply {
  * suspected to kill its workers and runs one command a transaction, each start counted in PostgreSQL before it runs;
  * the one that kills is recorded as `rejected` instead of being started again, its neighbours get their answers and
  * the line goes on. A fault that will not pass is treated the same way, without waiting for a crash.
+ *
+ * A start that is given up is taken back, or a few orderly restarts while an event is locked would look like crashes.
+ *
+ * @throws GivenUpError when told to stop
  */
 export async function applyJob(deps: ApplyDeps, job: JobToApply): Promise<AppliedBatch> {
   const { jobId, acceptedAtMs, commands } = batchOf(job)
@@ -90,12 +98,35 @@ async function applyAlone(
       return { outcomes: [outcome], decidedCount: outcome.outcome === 'rejected' ? 1 : 0 }
     }
     try {
-      return await applyBatch(deps, batch)
+      return await applyUntilGivenUp(deps, batch)
     } catch (error) {
-      if (error instanceof GivenUpError) throw error
+      if (error instanceof GivenUpError) {
+        await takeBack(deps, batch.commands[0].commandId)
+        throw error
+      }
       deps.onRetry(error, starts)
     }
   }
+}
+
+/**
+ * Applies a batch without waiting for the end of a run once it is given up: what holds its event may do so for longer than
+ * this process lives. If that run commits after all, the next worker finds its outcome.
+ */
+async function applyUntilGivenUp(deps: ApplyDeps, batch: Batch): Promise<AppliedBatch> {
+  const applying = applyBatch(deps, batch)
+  applying.catch(() => undefined)
+  for (;;) {
+    const applied = await Promise.race([applying, deps.sleep(GIVEN_UP_LOOK_MS)])
+    if (applied !== undefined) return applied
+    if (deps.givenUp()) throw new GivenUpError('the command is left to the next worker')
+  }
+}
+
+/** As well as it can be done in a moment: a start that stays counted is no worse than a crash. */
+async function takeBack(deps: ApplyDeps, commandId: string): Promise<void> {
+  const taken = takeStartBack(deps.pool, commandId).catch((error: unknown) => deps.onRetry(error, 1))
+  await Promise.race([taken, deps.sleep(TAKE_BACK_WITHIN_MS)])
 }
 
 /** Runs a single statement until PostgreSQL answers. */
