@@ -1,6 +1,6 @@
 import type { Pool } from './client.js'
 
-/** How many rows of each kind one step removed. */
+/** How many rows of each kind were removed. */
 export interface PrunedRows {
   commands: number
   idempotencyKeys: number
@@ -9,20 +9,42 @@ export interface PrunedRows {
 
 /** A step is this small so that nobody waits for it. */
 const ROWS_PER_STEP = 5000
+/** Pause between two full steps, so that service goes on beside them. */
+const STEP_PAUSE_MS = 50
 
 /** Hours after which an idempotency key is free again; part of the contract. */
 export const IDEMPOTENCY_KEY_HOURS = 24
 
+export interface PruneDeps {
+  pool: Pool
+  /** Hours after which outcomes go; never less than the 24 h of the contract. */
+  retentionHours: number
+  /** Lines whose outcomes stay, since a job of theirs is older than the cut and would be decided anew. */
+  keptLines: string[]
+  sleep: (ms: number) => Promise<void>
+  /** Told what was removed so far, after each step that another one follows. */
+  onProgress?: (removed: PrunedRows) => void
+  /** True ends it after the step at hand. */
+  stopped?: () => boolean
+}
+
 /**
- * Removes one small step of what nobody can ask for any more. Call again while a step was full.
- *
- * @param keptLines lines whose outcomes stay, since a job of theirs is older than the cut and would be decided anew
+ * Removes what nobody can ask for any more, in small steps. Any number of processes may do so at once.
+ * @returns what this call removed: all there was, unless it was stopped
+ * @throws the driver's error; what the steps before removed stays removed
  */
-export async function pruneStep(
-  pool: Pool,
-  retentionHours: number,
-  keptLines: string[],
-): Promise<PrunedRows> {
+export async function pruneAll(deps: PruneDeps): Promise<PrunedRows> {
+  const removed: PrunedRows = { commands: 0, idempotencyKeys: 0, refreshTokens: 0 }
+  for (;;) {
+    const step = await pruneStep(deps)
+    for (const kind of Object.keys(removed) as (keyof PrunedRows)[]) removed[kind] += step[kind]
+    if (!mayHaveMore(step) || deps.stopped?.() === true) return removed
+    deps.onProgress?.(removed)
+    await deps.sleep(STEP_PAUSE_MS)
+  }
+}
+
+async function pruneStep({ pool, retentionHours, keptLines }: PruneDeps): Promise<PrunedRows> {
   // Keys before the commands they name: an answer must be there as long as its key is.
   const keys = await pool.query(
     `DELETE FROM idempotency_keys WHERE ctid = ANY (ARRAY(
@@ -48,6 +70,6 @@ export async function pruneStep(
 }
 
 /** True where a step was full, so that another may find more. */
-export function mayHaveMore(pruned: PrunedRows): boolean {
+function mayHaveMore(pruned: PrunedRows): boolean {
   return Object.values(pruned).some((count) => count >= ROWS_PER_STEP)
 }

@@ -1,4 +1,4 @@
-import { mayHaveMore, type Pool, pruneStep } from '@ticket-line/db'
+import { type Pool, pruneAll } from '@ticket-line/db'
 import type { LineRegistry, Log } from '@ticket-line/shared'
 
 export interface PrunerDeps {
@@ -10,12 +10,9 @@ export interface PrunerDeps {
   now: () => number
 }
 
-/** Pause between two full steps, so that service goes on beside them. */
-const STEP_PAUSE_MS = 50
-
 /**
- * Removes old outcomes, keys and tokens in small steps. Any number of processes may do so at once. A step under way when it
- * is stopped is the last, and not waited for: it may be cut, or still wait for Redis.
+ * Removes old outcomes, keys and tokens time and again. Any number of processes may do so at once. A step under way when it is
+ * stopped is the last, and not waited for: it may be cut, or still wait for Redis.
  */
 export function createPruner(deps: PrunerDeps): { stop: () => void } {
   const { log } = deps
@@ -25,13 +22,14 @@ export function createPruner(deps: PrunerDeps): { stop: () => void } {
   async function run(): Promise<void> {
     const cutMs = deps.now() - deps.retentionHours * 3_600_000
     const keptLines = await deps.registry.linesWithJobsBefore(cutMs)
-    for (let full = true; full && !stopped; ) {
-      const pruned = await pruneStep(deps.pool, deps.retentionHours, keptLines)
-      full = mayHaveMore(pruned)
-      if (pruned.commands + pruned.idempotencyKeys + pruned.refreshTokens > 0)
-        log.info(pruned, 'old rows were pruned')
-      if (full) await new Promise((resolve) => setTimeout(resolve, STEP_PAUSE_MS))
-    }
+    const pruned = await pruneAll({
+      pool: deps.pool,
+      retentionHours: deps.retentionHours,
+      keptLines,
+      sleep: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
+      stopped: () => stopped,
+    })
+    if (Object.values(pruned).some((count) => count > 0)) log.info(pruned, 'old rows were pruned')
   }
 
   const timer = setInterval(() => {

@@ -1,4 +1,4 @@
-import { mayHaveMore, type PrunedRows, pruneStep } from '@ticket-line/db'
+import { pruneAll } from '@ticket-line/db'
 import { createLineRegistry } from '@ticket-line/shared'
 import type { Context } from '../context.js'
 import { createLineQueues } from '../lines/queues.js'
@@ -12,24 +12,20 @@ export interface PruneArguments {
 
 /** Completed jobs are kept this long for whoever looks into the dashboard; BullMQ removes them with the next job alone. */
 const COMPLETED_KEPT_MS = 3_600_000
-/** Pause between two full steps, so that service goes on beside them. */
-const STEP_PAUSE_MS = 50
 
 /** Removes what nobody can ask for any more: old rows in PostgreSQL, finished jobs of quiet lines in Redis. */
 export async function prune(context: Context, { olderThanHours }: PruneArguments): Promise<Report> {
   const redis = await context.redis()
   const registry = createLineRegistry(redis, context.layout, context.now)
   const keptLines = await registry.linesWithJobsBefore(context.now() - olderThanHours * 3_600_000)
-  const rows: PrunedRows = { commands: 0, idempotencyKeys: 0, refreshTokens: 0 }
-  for (let full = true; full; ) {
-    const step = await pruneStep(context.pool(), olderThanHours, keptLines)
-    for (const kind of Object.keys(rows) as (keyof PrunedRows)[]) rows[kind] += step[kind]
-    full = mayHaveMore(step)
-    if (full) {
-      context.progress(`${plural(rows.commands, 'outcome')}, ${plural(rows.idempotencyKeys, 'key')}`)
-      await context.sleep(STEP_PAUSE_MS)
-    }
-  }
+  const rows = await pruneAll({
+    pool: context.pool(),
+    retentionHours: olderThanHours,
+    keptLines,
+    sleep: context.sleep,
+    onProgress: ({ commands, idempotencyKeys }) =>
+      context.progress(`${plural(commands, 'outcome')}, ${plural(idempotencyKeys, 'key')}`),
+  })
   const jobs = await cleanFinished(context)
   return {
     exitCode: EXIT.fine,
