@@ -111,6 +111,7 @@ const readHeads: Statement = {
     ) AS w ORDER BY h.event_id, w.sequence`,
 }
 
+// The age is compared, not the time: by that index PostgreSQL would read all keys of a day.
 const readKeys: Statement = {
   name: 'line_read_keys',
   text: `SELECT wanted.caller, wanted.key_hash, c.command_id, c.type, c.event_id, c.user_id, c.outcome, c.position,
@@ -119,7 +120,7 @@ const readKeys: Statement = {
     CROSS JOIN LATERAL (
       SELECT command_id FROM idempotency_keys
       WHERE caller = wanted.caller COLLATE "C" AND key_hash = wanted.key_hash COLLATE "C"
-        AND created_at > now() - interval '24 hours' LIMIT 1
+        AND now() - created_at < interval '24 hours' LIMIT 1
     ) AS k
     CROSS JOIN LATERAL (SELECT * FROM commands WHERE command_id = k.command_id LIMIT 1) AS c`,
 }

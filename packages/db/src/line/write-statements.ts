@@ -127,14 +127,14 @@ export const insertCommands: Statement = {
       $9::text[], $10::text[], $11::float8[]) AS n (command_id, type, event_id, user_id, caller, outcome, position,
       booking_sequence, promoted_user_id, replay_of, accepted_ms)`,
 }
-// A key of a day ago is free again.
+// A key of a day ago is free again. Its age is compared, not its time: by that index PostgreSQL would read all old keys.
 export const deleteExpiredKeys: Statement = {
   name: 'line_delete_expired_keys',
   text: `DELETE FROM idempotency_keys k USING ${located(
     'idempotency_keys',
     'caller = n.caller COLLATE "C" AND key_hash = n.key_hash COLLATE "C"',
     'unnest($1::text[], $2::text[]) AS n (caller, key_hash)',
-  )} WHERE k.ctid = n.place AND k.created_at <= now() - interval '24 hours'`,
+  )} WHERE k.ctid = n.place AND now() - k.created_at >= interval '24 hours'`,
 }
 export const insertKeys: Statement = {
   name: 'line_insert_keys',
