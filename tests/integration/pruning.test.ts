@@ -1,5 +1,8 @@
 import { createDatabase, type PruneDeps, type PrunedRows, pruneAll } from '@ticket-line/db'
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import pg from 'pg'
+import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
+import { until } from '../../scripts/lib/net.mjs'
+import { startSystem } from '../stack/system.ts'
 import { createLineKit, type LineKit } from './line-kit.ts'
 
 const RETENTION_HOURS = 48
@@ -133,5 +136,65 @@ describe('pruning', () => {
 
     expect(await prune()).toEqual({ commands: 0, idempotencyKeys: 10, refreshTokens: 3 })
     expect(await kit.query(`SELECT FROM idempotency_keys WHERE key_hash LIKE 'event-2-%'`)).toHaveLength(10)
+  })
+})
+
+describe('a step of pruning that cannot go on', { timeout: 60_000 }, () => {
+  /** Holds the lock of an outdated token, as nobody should for long. */
+  async function holdOldToken(databaseUrl: string): Promise<{ letGo: () => Promise<void> }> {
+    const holder = new pg.Client({ connectionString: databaseUrl })
+    await holder.connect()
+    onTestFinished(() => holder.end())
+    await holder.query(`INSERT INTO refresh_tokens (token_hash, family_id, user_id, expires_at)
+      VALUES ('old', gen_random_uuid(), 'kim', now() - interval '1 hour')`)
+    await holder.query(`BEGIN; SELECT FROM refresh_tokens WHERE token_hash = 'old' FOR UPDATE`)
+    return { letGo: async () => void (await holder.query('COMMIT')) }
+  }
+
+  it('ends after five seconds, and the next one removes what it could not', async () => {
+    const { letGo } = await holdOldToken(kit.databaseUrl)
+    const startedAt = performance.now()
+
+    await expect(prune()).rejects.toMatchObject({ code: '57014' })
+
+    expect(performance.now() - startedAt).toBeLessThan(8000)
+    await letGo()
+    expect(await prune()).toEqual({ commands: 0, idempotencyKeys: 0, refreshTokens: 1 })
+  })
+
+  it('leaves its worker ready, and shows in the time of the last success', async () => {
+    const system = await startSystem({ apis: 0, workers: 0, env: { PRUNE_INTERVAL_MS: '100' } })
+    onTestFinished(() => system.stop())
+    const { letGo } = await holdOldToken(system.databaseUrl)
+    const { url } = await system.addWorker()
+    const stuck = new pg.Client({ connectionString: system.databaseUrl })
+    await stuck.connect()
+    onTestFinished(() => stuck.end())
+    const isStuck = async (): Promise<boolean> => {
+      const { rows } = await stuck.query(
+        `SELECT FROM pg_stat_activity WHERE application_name = 'booking-worker maintenance' AND wait_event_type = 'Lock'
+           AND datname = current_database()`,
+      )
+      return rows.length > 0
+    }
+    const metric = async (name: string): Promise<number> => {
+      const text = await (await fetch(`${url}/metrics`)).text()
+      return Number(
+        text
+          .split('\n')
+          .find((line) => line.startsWith(`${name} `))
+          ?.slice(name.length),
+      )
+    }
+    const prunedAtS = () => metric('ticket_line_last_prune_timestamp_seconds')
+    expect(await until(isStuck, { timeoutMs: 10_000 })).toBe(true)
+
+    const ready = await fetch(`${url}/readyz`)
+
+    expect([ready.status, await isStuck()]).toEqual([200, true])
+    expect(await prunedAtS()).toBe(0)
+    const letGoAtS = Date.now() / 1000
+    await letGo()
+    expect(await until(async () => (await prunedAtS()) >= letGoAtS, { timeoutMs: 15_000 })).toBe(true)
   })
 })

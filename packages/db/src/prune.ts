@@ -9,6 +9,8 @@ export interface PrunedRows {
 
 /** A step is this small because a batch that takes over an old key waits for the step that removes it. */
 const ROWS_PER_STEP = 5000
+/** A step takes some hundredths of this. What takes longer stands still, and is better begun anew. */
+const STEP_TIMEOUT_MS = 5000
 /** Pause between two full steps, so that service goes on beside them. */
 const STEP_PAUSE_MS = 50
 
@@ -31,7 +33,7 @@ export interface PruneDeps {
 /**
  * Removes what nobody can ask for any more, the oldest first, in small steps. Any number of processes may do so at once.
  * @returns what this call removed: all there was, unless it was stopped
- * @throws the driver's error; what the steps before removed stays removed
+ * @throws the driver's error, also where a step took longer than 5 s (57014); what the steps before removed stays removed
  */
 export async function pruneAll(deps: PruneDeps): Promise<PrunedRows> {
   const removed: PrunedRows = { commands: 0, idempotencyKeys: 0, refreshTokens: 0 }
@@ -112,7 +114,7 @@ async function runStep(pool: Pool, text: string, values: unknown[]): Promise<Ste
   let failed = true
   try {
     // Statistics of before a rush tell of few old rows, and few are cheaper to sort than to read in order; a million are not.
-    await client.query('BEGIN; SET LOCAL enable_sort = off')
+    await client.query(`BEGIN; SET LOCAL enable_sort = off; SET LOCAL statement_timeout = ${STEP_TIMEOUT_MS}`)
     const { rows } = await client.query<Step>(text, values)
     await client.query('COMMIT')
     failed = false

@@ -12,6 +12,7 @@ export interface WorkerMetrics {
   }): void
   retried(): void
   stalled(jobs: number): void
+  pruned(atMs: number): void
 }
 
 export function createMetrics(registry: Registry, lineCounts: Lines['counts']): WorkerMetrics {
@@ -62,6 +63,11 @@ export function createMetrics(registry: Registry, lineCounts: Lines['counts']): 
     help: 'Batches run again after a fault.',
     registers,
   })
+  const lastPrune = new Gauge({
+    name: 'ticket_line_last_prune_timestamp_seconds',
+    help: 'When this process last removed all old outcomes, keys and tokens, in seconds since 1970; 0: not yet.',
+    registers,
+  })
   new Gauge({
     name: 'ticket_line_open_lines',
     help: 'Lines this process knows and watches.',
@@ -98,6 +104,7 @@ export function createMetrics(registry: Registry, lineCounts: Lines['counts']): 
     },
     retried: () => retries.inc(),
     stalled: (jobs) => stalled.inc(jobs),
+    pruned: (atMs) => lastPrune.set(atMs / 1000),
   }
 }
 

@@ -6,6 +6,8 @@ export interface PrunerDeps {
   registry: LineRegistry
   retentionHours: number
   intervalMs: number
+  /** Told each time that nothing old was left. */
+  onPruned: () => void
   log: Log
   now: () => number
 }
@@ -29,6 +31,7 @@ export function createPruner(deps: PrunerDeps): { stop: () => void } {
       sleep: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
       stopped: () => stopped,
     })
+    if (!stopped) deps.onPruned()
     if (Object.values(pruned).some((count) => count > 0)) log.info(pruned, 'old rows were pruned')
   }
 

@@ -48,7 +48,8 @@ export async function startWorker(
   closers.push('postgres', () => database.close())
   const maintenance = createDatabase({
     url: config.databaseUrl,
-    poolSize: 1,
+    // One to prune, and one to see whether PostgreSQL answers: that must not wait for the other.
+    poolSize: 2,
     applicationName: 'booking-worker maintenance',
     connectTimeoutMs: 2000,
     statementTimeoutMs: 30_000,
@@ -116,6 +117,7 @@ export async function startWorker(
     registry,
     retentionHours: config.outcomeRetentionHours,
     intervalMs: config.pruneIntervalMs,
+    onPruned: () => metrics.pruned(now()),
     log,
     now,
   })
