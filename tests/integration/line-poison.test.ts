@@ -1,4 +1,6 @@
 import type { Pool } from '@ticket-line/db'
+import { recordRejected } from '@ticket-line/db'
+import type { Command } from '@ticket-line/shared'
 import pg from 'pg'
 import { afterAll, afterEach, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { until } from '../../scripts/lib/net.mjs'
@@ -47,6 +49,39 @@ describe('a command that cannot be decided', () => {
     expect(outcomes[0]).toMatchObject({ outcome: 'rejected', replayOf: expect.any(String) })
     expect(await kit.apply(job, true)).toEqual({ outcomes, decidedCount: 0 })
     expect(kit.retries).toHaveLength(before)
+  })
+
+  it('takes over its key from a command of a day ago, and so stays rejected under it', async () => {
+    const first = kit.job(ask('cancel', 1, 'poison', { keyHash: 'old' }))
+    expect(kindsOf(await kit.apply(first))).toEqual(['booking_not_found'])
+    await kit.query(
+      `UPDATE idempotency_keys SET created_at = now() - interval '24 hours' WHERE key_hash = 'old'`,
+    )
+    const job = kit.job(ask('book', 1, 'poison', { keyHash: 'old' }))
+    expect(kindsOf(await kit.apply(job))).toEqual(['rejected'])
+    const before = kit.retries.length
+
+    const { outcomes } = await kit.apply(kit.job(ask('book', 1, 'poison', { keyHash: 'old' })))
+
+    expect(outcomes[0]).toMatchObject({ outcome: 'rejected', replayOf: job.id(0) })
+    expect(kit.retries).toHaveLength(before)
+  })
+
+  it('leaves its key to a command that holds it', async () => {
+    const first = kit.job(ask('book', 1, 'holder', { keyHash: 'held' }))
+    await kit.apply(first)
+    const poisoned = kit.job(ask('book', 1, 'holder', { keyHash: 'held' }))
+    const [command] = poisoned.commands
+
+    await recordRejected(
+      kit.database.pool,
+      { ...command, commandId: poisoned.id(0) } as Command,
+      poisoned.acceptedAtMs,
+    )
+
+    expect(await kit.query(`SELECT command_id FROM idempotency_keys WHERE key_hash = 'held'`)).toEqual([
+      { command_id: first.id(0) },
+    ])
   })
 
   it('is started twice alone before that, and counted each time before it runs', async () => {

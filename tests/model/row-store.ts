@@ -154,9 +154,13 @@ export function createRowStore(sizes: number[], givenOut: number): RowStore {
     for (const { command, ownsKey } of writes.decided) {
       if (!ownsKey) continue
       const name = nameOf({ caller: command.caller, keyHash: command.keyHash as string })
-      if ((keys.get(name)?.createdAtMs ?? 0) > writes.nowMs - DAY_MS) return name
+      if (isHeld(name, writes.nowMs)) return name
     }
     return undefined
+  }
+
+  function isHeld(name: string, nowMs: number): boolean {
+    return (keys.get(name)?.createdAtMs ?? 0) > nowMs - DAY_MS
   }
 
   function eventOf({ eventId }: { eventId: number }): EventRows {
@@ -182,8 +186,9 @@ export function createRowStore(sizes: number[], givenOut: number): RowStore {
       if (commands.has(command.commandId)) return
       insertCommand({ command, outcome: { outcome: 'rejected', decidedAtMs: nowMs } })
       const { caller, keyHash, commandId } = command
-      if (keyHash === undefined || keys.has(nameOf({ caller, keyHash }))) return
-      keys.set(nameOf({ caller, keyHash }), { commandId, createdAtMs: nowMs })
+      if (keyHash === undefined) return
+      const name = nameOf({ caller, keyHash })
+      if (!isHeld(name, nowMs)) keys.set(name, { commandId, createdAtMs: nowMs })
     },
   }
 }

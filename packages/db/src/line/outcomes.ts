@@ -75,7 +75,7 @@ export async function recordRefused(
 
 /**
  * Records that a command killed its worker time and again: an answer, and no change. Its idempotency key is kept with
- * it, so that sending it again does not start it again.
+ * it, so that sending it again does not start it again; a key that an older command still holds stays with that one.
  * @returns the stored answer: `rejected`, or what was decided first
  */
 export async function recordRejected(
@@ -92,7 +92,8 @@ export async function recordRejected(
       )
       INSERT INTO idempotency_keys (caller, key_hash, command_id, created_at)
       SELECT caller, $7, command_id, decided_at FROM rejected WHERE $7::text IS NOT NULL
-      ON CONFLICT (caller, key_hash) DO NOTHING`,
+      ON CONFLICT (caller, key_hash) DO UPDATE SET command_id = excluded.command_id, created_at = excluded.created_at
+        WHERE now() - idempotency_keys.created_at >= interval '24 hours'`,
     values: [
       command.commandId,
       command.type,
