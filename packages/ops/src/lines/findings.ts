@@ -62,6 +62,7 @@ export async function lookForFindings(deps: LookDeps): Promise<Finding[]> {
   const { context, redis } = deps
   const { layout } = context
   const keys = await scanKeys(redis, layout)
+  const jobsOfLine = Map.groupBy(keys.jobs, (job) => job.lineName)
   const processes = await countProcesses(redis, layout)
   const findings: Finding[] = []
   let workWaits = false
@@ -69,8 +70,8 @@ export async function lookForFindings(deps: LookDeps): Promise<Finding[]> {
     const line = await readLine(redis, lineName, layout)
     workWaits ||= hasWork(line)
     findings.push(...findInLine(line, processes, context.now()), ...(await findInJobs(deps, line)))
-    const jobs = keys.jobs.filter((job) => job.lineName === lineName).map((job) => job.jobId)
-    findings.push(...(await findLost(deps, line, jobs)))
+    const jobIds = (jobsOfLine.get(lineName) ?? []).map((job) => job.jobId)
+    findings.push(...(await findLost(deps, line, jobIds)))
   }
   if (workWaits && processes?.workers === 0) {
     findings.push({
