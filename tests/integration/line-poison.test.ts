@@ -1,5 +1,4 @@
-import type { Pool } from '@ticket-line/db'
-import { recordRejected } from '@ticket-line/db'
+import { type Pool, recordRejected } from '@ticket-line/db'
 import type { Command } from '@ticket-line/shared'
 import pg from 'pg'
 import { afterAll, afterEach, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
