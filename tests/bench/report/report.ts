@@ -46,8 +46,7 @@ function measured(
     ratiosTable(compared),
     '### All figures',
     figuresTable(compared.map(({ result }) => result)),
-    '### Growth',
-    growthTable(growth),
+    ...(growth.length === 0 ? [] : ['### Growth', growthTable(growth)]),
     ...failed.map(({ title, message }) => `Not measured: ${title}: ${message}.`),
   ].join('\n\n')
 }
