@@ -7,7 +7,7 @@ import { startChild } from './lib/child.mjs'
 import { portIsFree } from './lib/net.mjs'
 import { Plain, runMain, say } from './lib/say.mjs'
 import { signal } from './lib/server.mjs'
-import { serviceSettings, withDotEnv } from './lib/settings.mjs'
+import { readPort, serviceSettings, withDotEnv } from './lib/settings.mjs'
 import { createShutdown } from './lib/shutdown.mjs'
 import { runningStack } from './lib/stack.mjs'
 import { serviceCommand } from './lib/supervise.mjs'
@@ -62,12 +62,12 @@ async function connect() {
 
 /** PORT where it is said for this call; else the first free one after the API that `npm start` runs. */
 async function choosePort() {
-  const said = process.env['PORT']
-  if (said) {
-    if (await portIsFree(Number(said))) return Number(said)
-    throw new Plain(`Port ${said} is in use. Choose another: PORT=${Number(said) + 1} npm run api`)
+  if (process.env['PORT']) {
+    const port = readPort(process.env)
+    if (await portIsFree(port)) return port
+    throw new Plain(`Port ${port} is in use. Choose another: PORT=${port + 1} npm run api`)
   }
-  const first = Number(withDotEnv({})['PORT'] || 3000) + 1
+  const first = readPort(withDotEnv({})) + 1
   for (let port = first; port < first + 100; port++) if (await portIsFree(port)) return port
   throw new Plain(`No free port from ${first} on. Choose one: PORT=… npm run api`)
 }

@@ -11,7 +11,7 @@ import { dataDir, fromRoot } from './lib/paths.mjs'
 import { run } from './lib/run.mjs'
 import { Plain, runMain, say, step } from './lib/say.mjs'
 import { fetchAhead, keepServing, startServers } from './lib/servers.mjs'
-import { serviceSettings, withDotEnv } from './lib/settings.mjs'
+import { readPort, serviceSettings, withDotEnv } from './lib/settings.mjs'
 import { createShutdown } from './lib/shutdown.mjs'
 import { announceStack, clearLeftovers, runningStack, withdrawStack } from './lib/stack.mjs'
 import { keepRunning, turnLog } from './lib/supervise.mjs'
@@ -95,13 +95,6 @@ async function start(shutdown) {
   tellHowToUse({ url, demo, settings, passwordMadeUp: !env['ADMIN_PASSWORD'] })
 }
 
-/** @param {NodeJS.ProcessEnv} env */
-function readPort(env) {
-  const port = Number(env['PORT'] || 3000)
-  if (Number.isInteger(port) && port > 0 && port < 65_536) return port
-  throw new Plain(`PORT must be a number from 1 to 65535, not "${env['PORT']}".`)
-}
-
 /** @param {number} port */
 async function refuseWhatCannotWork(port) {
   const running = await runningStack()
@@ -135,7 +128,7 @@ function tellHowToUse({ url, demo, settings, passwordMadeUp }) {
   if (demo.length > 0) lines.push('', 'Try it, in another terminal:', '', ...demo)
   lines.push(
     '',
-    'More of them, each in a terminal of its own: npm run worker, PORT=3001 npm run api',
+    'More of them, each in a terminal of its own: npm run worker, npm run api',
     `Ctrl-C stops everything; the data stays in ${data}/.`,
   )
   say(lines.join('\n'))

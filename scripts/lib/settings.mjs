@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { dataDir, fromRoot } from './paths.mjs'
+import { Plain } from './say.mjs'
 import { readText } from './server.mjs'
 
 /**
@@ -31,6 +32,19 @@ export function parseDotEnv(text) {
     values[name] = quoted?.[2] ?? raw.replace(/(?:^|\s+)#.*$/, '')
   }
   return values
+}
+
+/**
+ * The API's port.
+ *
+ * @param {NodeJS.ProcessEnv} env
+ * @returns {number} 3000 where `PORT` is not set
+ * @throws {Plain} where it is no port
+ */
+export function readPort(env) {
+  const port = Number(env['PORT'] || 3000)
+  if (Number.isInteger(port) && port > 0 && port < 65_536) return port
+  throw new Plain(`PORT must be a number from 1 to 65535, not "${env['PORT']}".`)
 }
 
 /**

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { ConfigError, readEnv, readLineLayout } from './env.js'
+import { ConfigError, readBasics, readEnv, readLineLayout } from './env.js'
 
 describe('a setting from the environment', () => {
   it('is its value, or the fallback where unset or empty', () => {
@@ -47,6 +47,36 @@ describe('a setting from the environment', () => {
 
   it('that is half a flag is none', () => {
     expect(() => readEnv({ FLAG: 'maybe' }).flag('FLAG', false)).toThrow(ConfigError)
+  })
+})
+
+describe('what both services need', () => {
+  const good = { DATABASE_URL: 'postgres://user:pass@host:5432/name', REDIS_URL: 'redis://:pass@host:6379/0' }
+
+  it('is read', () => {
+    expect(readBasics(readEnv(good))).toEqual({
+      databaseUrl: good.DATABASE_URL,
+      redisUrl: good.REDIS_URL,
+      logLevel: 'info',
+    })
+  })
+
+  it.each([
+    [
+      { DATABASE_URL: 'mysql://host/name' },
+      'DATABASE_URL must be an address that begins with postgres:// or postgresql://',
+    ],
+    [
+      { DATABASE_URL: 'host' },
+      'DATABASE_URL must be an address that begins with postgres:// or postgresql://',
+    ],
+    [{ REDIS_URL: 'http://host' }, 'REDIS_URL must be an address that begins with redis:// or rediss://'],
+    [
+      { LOG_LEVEL: 'loud' },
+      'LOG_LEVEL must be one of trace, debug, info, warn, error, fatal, silent, not "loud"',
+    ],
+  ])('is refused in one line: %o', (wrong, message) => {
+    expect(() => readBasics(readEnv({ ...good, ...wrong }))).toThrow(new ConfigError(message))
   })
 })
 

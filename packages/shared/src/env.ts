@@ -19,6 +19,10 @@ export interface EnvReader {
   /** The value, or `undefined` where unset or empty. */
   optional(name: string): string | undefined
   integer(name: string, fallback: number, range: Range): number
+  /** One of these words. */
+  oneOf(name: string, fallback: string, words: readonly string[]): string
+  /** Required: an address that begins with one of these schemes, as `postgres:`. What it names is seen when it is used. */
+  url(name: string, schemes: readonly string[]): string
   /** `true`, `1`, `yes` or `false`, `0`, `no`. */
   flag(name: string, fallback: boolean): boolean
 }
@@ -28,12 +32,24 @@ export function readEnv(env: Env): EnvReader {
     const value = env[name]
     return value === undefined || value.trim() === '' ? undefined : value
   }
+  function text(name: string, fallback?: string): string {
+    const value = optional(name) ?? fallback
+    if (value === undefined) throw new ConfigError(`${name} is not set`)
+    return value
+  }
   return {
     optional,
-    text(name, fallback) {
-      const value = optional(name) ?? fallback
-      if (value === undefined) throw new ConfigError(`${name} is not set`)
-      return value
+    text,
+    oneOf(name, fallback, words) {
+      const value = text(name, fallback)
+      if (words.includes(value)) return value
+      throw new ConfigError(`${name} must be one of ${words.join(', ')}, not "${value}"`)
+    },
+    url(name, schemes) {
+      const value = text(name)
+      if (schemes.some((scheme) => value.startsWith(`${scheme}//`)) && URL.canParse(value)) return value
+      // It may hold a password, and is not repeated.
+      throw new ConfigError(`${name} must be an address that begins with ${schemes.join('// or ')}//`)
     },
     integer(name, fallback, { min, max }) {
       const value = optional(name)
@@ -53,6 +69,17 @@ export function readEnv(env: Env): EnvReader {
     },
   }
 }
+
+/** Addresses of the two servers and the level of the log, which both services read. */
+export function readBasics(env: EnvReader): { databaseUrl: string; redisUrl: string; logLevel: string } {
+  return {
+    databaseUrl: env.url('DATABASE_URL', ['postgres:', 'postgresql:']),
+    redisUrl: env.url('REDIS_URL', ['redis:', 'rediss:']),
+    logLevel: env.oneOf('LOG_LEVEL', 'info', LOG_LEVELS),
+  }
+}
+
+const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']
 
 /** Reads what both services must agree on: where commands stand. Fixed at installation. */
 export function readLineLayout(env: EnvReader): { lines: number; shards: number; keyPrefix: string } {

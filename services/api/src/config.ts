@@ -1,4 +1,11 @@
-import { type Env, type EnvReader, type LineLayout, readEnv, readLineLayout } from '@ticket-line/shared'
+import {
+  type Env,
+  type EnvReader,
+  type LineLayout,
+  readBasics,
+  readEnv,
+  readLineLayout,
+} from '@ticket-line/shared'
 import { readTracingConfig, type TracingConfig } from '@ticket-line/telemetry'
 import { type AdminConfig, readAdminConfig } from './admin/config.js'
 import { type IdentityConfig, readIdentityConfig } from './identity/config.js'
@@ -89,9 +96,7 @@ export function readConfig(environment: Env): ApiConfig {
   const production = env.optional('NODE_ENV') === 'production'
   return {
     production,
-    logLevel: env.text('LOG_LEVEL', 'info'),
-    databaseUrl: env.text('DATABASE_URL'),
-    redisUrl: env.text('REDIS_URL'),
+    ...readBasics(env),
     layout: readLineLayout(env),
     server: readServer(env),
     trustProxyHops: env.integer('TRUST_PROXY_HOPS', 0, { min: 0, max: 10 }),

@@ -1,4 +1,11 @@
-import { ConfigError, type Env, type LineLayout, readEnv, readLineLayout } from '@ticket-line/shared'
+import {
+  ConfigError,
+  type Env,
+  type LineLayout,
+  readBasics,
+  readEnv,
+  readLineLayout,
+} from '@ticket-line/shared'
 import { readTracingConfig, type TracingConfig } from '@ticket-line/telemetry'
 
 /** Times that decide how fast a dead worker's line goes on. */
@@ -50,11 +57,9 @@ export function readConfig(environment: Env): WorkerConfig {
     throw new ConfigError('LINE_STALLED_INTERVAL_MS must not be longer than LINE_LOCK_MS')
   }
   return {
-    databaseUrl: env.text('DATABASE_URL'),
-    redisUrl: env.text('REDIS_URL'),
+    ...readBasics(env),
     layout: readLineLayout(env),
     production: env.optional('NODE_ENV') === 'production',
-    logLevel: env.text('LOG_LEVEL', 'info'),
     host: env.text('WORKER_HOST', '127.0.0.1'),
     port: env.integer('WORKER_PORT', 0, { min: 0, max: 65_535 }),
     times,

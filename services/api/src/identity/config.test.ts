@@ -21,6 +21,11 @@ describe('in production', () => {
       /^JWT_SECRET looks like an example/,
     ],
     [
+      'a hint',
+      { JWT_SECRET: 'replace-with-a-long-random-secret-value' },
+      /^JWT_SECRET looks like an example/,
+    ],
+    [
       'a reminder',
       { JWT_SECRET: 'please-change-me-0123456789abcdefgh' },
       /^JWT_SECRET looks like an example/,

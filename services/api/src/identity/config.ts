@@ -10,7 +10,7 @@ const MIN_SECRET_BYTES = 32
 const MIN_SECRET_VARIETY = 8
 /** Secrets that were printed somewhere. */
 const EXAMPLE_SECRET =
-  /change.?me|replace.?(?:me|this)|example|placeholder|your.?(?:own|very|super|jwt|256|secret)/i
+  /change.?me|replace.?(?:me|this|with)|example|placeholder|your.?(?:own|very|super|jwt|256|secret)/i
 
 /** Who may speak, and how he proves it. */
 export interface IdentityConfig {
