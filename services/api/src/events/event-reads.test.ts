@@ -4,7 +4,7 @@ import { createEventReads } from './event-reads.js'
 
 function readsWith(query: (statement: { values: unknown[] }) => Promise<unknown>, postgres = () => true) {
   const asked = vi.fn(query)
-  const pool = { query: asked } as unknown as Pool
+  const pool = { query: asked, connect: asked } as unknown as Pool
   const reads = createEventReads({
     pool,
     exportPool: pool,
@@ -57,5 +57,16 @@ describe('createEventReads', () => {
     const { reads } = readsWith(() => new Promise(() => undefined))
     await expect(reads.page(0, 10)).rejects.toMatchObject({ code: 'unavailable' })
     await expect(reads.status(1)).rejects.toMatchObject({ code: 'unavailable' })
+  })
+
+  it('waits no longer for a read behind another one, nor for the beginning of an export', async () => {
+    const { reads } = readsWith(() => new Promise(() => undefined))
+    const first = reads.status(1)
+    first.catch(() => undefined)
+    await new Promise((resolve) => setTimeout(resolve, 50))
+    const startedAt = performance.now()
+    const late = [reads.status(2), reads.exportBookings(1).next()]
+    await Promise.all(late.map((read) => expect(read).rejects.toMatchObject({ code: 'unavailable' })))
+    expect(performance.now() - startedAt).toBeLessThan(150)
   })
 })

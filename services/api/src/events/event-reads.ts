@@ -21,8 +21,8 @@ import type { Availability } from '../queue/line-client.js'
 import { createBatchLoader, withDeadline } from './batch-loader.js'
 
 /**
- * What routes ask PostgreSQL about events. All but the exports fail with `unavailable` within the read timeout where
- * it is out of reach.
+ * What routes ask PostgreSQL about events. All fail with `unavailable` within the read timeout where it is out of reach; an
+ * export that has begun then breaks off.
  */
 export interface EventReads {
   /** True where the event is known to exist without asking anybody. */
@@ -67,9 +67,23 @@ export function createEventReads(deps: EventReadsDeps): EventReads {
 
   async function status(eventId: number): Promise<EventStatus | undefined> {
     if (!availability.postgres()) throw unavailable()
-    const found = await statuses.load(eventId)
+    // Who comes while a query runs waits for that one and his own, and for both no longer than for one.
+    const found = await withDeadline(statuses.load(eventId), readTimeoutMs, unavailable)
     if (found !== undefined) known.set(eventId, true)
     return found
+  }
+
+  async function* beginningInTime<T>(rows: AsyncGenerator<T>): AsyncGenerator<T> {
+    if (!availability.postgres()) throw unavailable()
+    try {
+      const first = await withDeadline(rows.next(), readTimeoutMs, unavailable)
+      if (first.done) return
+      yield first.value
+      yield* rows
+    } finally {
+      // Behind a read that is still under way, for which nobody waits.
+      rows.return(undefined).catch(() => undefined)
+    }
   }
 
   return {
@@ -81,7 +95,7 @@ export function createEventReads(deps: EventReadsDeps): EventReads {
     standing: (eventId, userId) => read(() => readStanding(pool, eventId, userId)),
     bookings: (eventId, after, limit) => read(() => pageBookings(pool, eventId, after, limit)),
     waitingList: (eventId, after, limit) => read(() => pageWaitingList(pool, eventId, after, limit)),
-    exportBookings: (eventId) => streamBookings(exportPool, eventId, exports),
-    exportWaitingList: (eventId) => streamWaitingList(exportPool, eventId, exports),
+    exportBookings: (eventId) => beginningInTime(streamBookings(exportPool, eventId, exports)),
+    exportWaitingList: (eventId) => beginningInTime(streamWaitingList(exportPool, eventId, exports)),
   }
 }
