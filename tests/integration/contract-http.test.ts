@@ -49,6 +49,15 @@ async function sendChunked(piece: Buffer, pieces: number) {
   return { status: response.statusCode as number, text, sent }
 }
 
+it('answers a probe of HTTP/1.0 that names no host', async () => {
+  const { hostname, port } = new URL(system.apis[0]?.url as string)
+  const socket = connect(Number(port), hostname)
+  socket.end('GET /livez HTTP/1.0\r\n\r\n')
+  let answer = ''
+  for await (const chunk of socket) answer += chunk
+  expect(answer).toMatch(/^HTTP\/1\.[01] 200 /)
+})
+
 describe('bodies', () => {
   const post = (rawBody: string | Uint8Array, headers: Record<string, string> = {}) =>
     system.api.request('POST', '/book', undefined, {

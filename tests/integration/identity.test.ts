@@ -162,7 +162,10 @@ describe('refresh tokens', () => {
   it('come in their cookie as well', async () => {
     const answer = await system.api.post('/login', { userId: await register(), password })
     const cookie = answer.headers.get('set-cookie')?.split(';')[0] ?? ''
-    const next = await system.api.request('POST', '/token/refresh', undefined, { headers: { cookie } })
+    // Many clients send the media type with every POST.
+    const next = await system.api.request('POST', '/token/refresh', undefined, {
+      headers: { cookie, 'content-type': 'application/json' },
+    })
     expect(next.status).toBe(200)
     expect(Object.keys(next.body).sort()).toEqual(['expiresIn', 'token', 'tokenType'])
     const again = await system.api.request('POST', '/token/refresh', undefined, { headers: { cookie } })

@@ -20,6 +20,8 @@ export async function listen(
 ): Promise<{ server: Server; port: number }> {
   const server = createAdaptorServer({
     fetch: app.fetch,
+    // Of requests that name no host, as HTTP/1.0 allows and probes of balancers do.
+    hostname: 'localhost',
     createServer,
     serverOptions: {
       headersTimeout: config.headersTimeoutMs,

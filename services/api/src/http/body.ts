@@ -7,8 +7,10 @@ import type { AppEnv } from './env.js'
 import { fieldErrors } from './field-errors.js'
 import { countMembers } from './json-members.js'
 
-// RFC 8259: JSON between systems is UTF-8; the parameter says nothing, but clients send it.
-const JSON_MEDIA_TYPE = /^application\/json[\t ]*(?:;[\t ]*(?:charset[\t ]*=[\t ]*"?utf-8"?[\t ]*)?)*$/i
+// RFC 8259: JSON has no parameters and is UTF-8 between systems, but clients send some; only another charset is a reason to
+// refuse.
+const JSON_MEDIA_TYPE = /^application\/json[\t ]*(?:;|$)/i
+const OTHER_CHARSET = /;[\t ]*charset[\t ]*=[\t ]*(?!"?utf-?8"?[\t ]*(?:;|$))/i
 
 /** A refusal of what the client sent, naming each fault by its place. */
 export function invalidRequest(message: string, errors: FieldError[]): AppError {
@@ -28,9 +30,9 @@ export function checkInput<S extends z.ZodType>(schema: S, value: unknown, what:
  */
 export async function readBody<S extends z.ZodType>(c: Context<AppEnv>, schema: S): Promise<z.output<S>> {
   const bytes = await readBytes(c)
-  const mediaType = c.req.header('content-type')
+  const mediaType = c.req.header('content-type') ?? ''
   const encoding = c.req.header('content-encoding')
-  if (mediaType !== 'application/json' && !JSON_MEDIA_TYPE.test(mediaType ?? '')) {
+  if (mediaType !== 'application/json' && !isJson(mediaType)) {
     throw new AppError('unsupported_media_type', 'The body must be sent as application/json.')
   }
   if (encoding !== undefined && encoding.toLowerCase() !== 'identity') {
@@ -41,6 +43,10 @@ export async function readBody<S extends z.ZodType>(c: Context<AppEnv>, schema: 
   if (!result.success)
     throw invalidRequest('The request body is not valid.', fieldErrors(result.error, value))
   return result.data
+}
+
+function isJson(mediaType: string): boolean {
+  return JSON_MEDIA_TYPE.test(mediaType) && !OTHER_CHARSET.test(mediaType)
 }
 
 function notAnObject(detail: string): AppError {

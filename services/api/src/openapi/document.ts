@@ -121,9 +121,9 @@ function problemsByStatus(route: Route, docs: RouteDocs): Map<string, ErrorCode[
   const codes = new Set<ErrorCode>(docs.problems)
   if (route.auth === 'required') codes.add('unauthorized')
   if (route.role !== undefined) codes.add('forbidden')
-  if (route.body !== undefined) codes.add('payload_too_large').add('unsupported_media_type')
-  if (route.body !== undefined || route.params !== undefined || route.query !== undefined)
-    codes.add('invalid_request')
+  const hasBody = route.body !== undefined || docs.optionalBody !== undefined
+  if (hasBody) codes.add('payload_too_large').add('unsupported_media_type')
+  if (hasBody || route.params !== undefined || route.query !== undefined) codes.add('invalid_request')
   codes.add('internal')
   const sorted = [...codes].sort((a, b) => PROBLEMS[a].status - PROBLEMS[b].status)
   return Map.groupBy(sorted, (code) => String(PROBLEMS[code].status))

@@ -118,10 +118,17 @@ async function logout(c: Context<AppEnv>, { sessions, refreshCookie }: AccountDe
 
 /** From the body where there is one (clients without cookies), else from the cookie. */
 async function readRefreshToken(c: Context<AppEnv>, cookie: RefreshCookie): Promise<string | undefined> {
-  const hasBody =
-    c.req.header('content-type') !== undefined || Number(c.req.header('content-length') ?? 0) > 0
-  if (hasBody) return (await readBody(c, refreshSchema)).refreshToken
+  if (hasBody(c)) return (await readBody(c, refreshSchema)).refreshToken
   return cookie.read(c)
+}
+
+/** Not told by the media type, which many clients send with every POST. */
+function hasBody(c: Context<AppEnv>): boolean {
+  const length = c.req.header('content-length')
+  if (length !== undefined) return Number(length) > 0
+  return c.env?.incoming === undefined
+    ? c.req.raw.body !== null
+    : c.req.header('transfer-encoding') !== undefined
 }
 
 /** The cookie is sent to `/token` alone, so a browser signs out with its access token, which names its sign-in. */
