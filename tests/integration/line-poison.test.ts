@@ -99,8 +99,9 @@ describe('a command that cannot be decided', () => {
       },
     })
 
+    const rejected: string[] = []
     const { outcomes } = await applyJob(
-      { ...kit.applyDeps, pool: watched },
+      { ...kit.applyDeps, pool: watched, onRejected: ({ commandId }) => rejected.push(commandId) },
       {
         jobId: job.jobId,
         startedBefore: false,
@@ -109,6 +110,7 @@ describe('a command that cannot be decided', () => {
     )
 
     expect(outcomes[0]).toMatchObject({ outcome: 'rejected' })
+    expect(rejected).toEqual([job.id(0)])
     // Together with the others, then alone as its first start and its second.
     expect(counted).toEqual([[], [1], [2]])
   })

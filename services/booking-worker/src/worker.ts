@@ -82,6 +82,7 @@ export async function startWorker(
       metrics.retried()
       log.warn({ err: error, attempt }, 'a batch is run again')
     },
+    onRejected: ({ eventId, commandId }) => log.error({ eventId, commandId }, 'a command was rejected'),
     givenUp: () => givenUp,
     sleep: (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms)),
     ...(tracing !== undefined && {

@@ -15,6 +15,8 @@ export interface ApplyDeps {
   pool: Pool
   /** Told of every fault after which the batch is run again. */
   onRetry: (error: unknown, attempt: number) => void
+  /** Told of a command that is not started again: a bug, or a row that kills. */
+  onRejected?: (command: Command) => void
   /** True once the batch should be left to another worker instead of run again (shutdown, lock lost). */
   givenUp: () => boolean
   sleep: (ms: number) => Promise<void>

@@ -95,7 +95,9 @@ async function applyAlone(
       const outcome = await patiently(deps, () =>
         recordRejected(deps.pool, batch.commands[0], batch.acceptedAtMs),
       )
-      return { outcomes: [outcome], decidedCount: outcome.outcome === 'rejected' ? 1 : 0 }
+      const rejected = outcome.outcome === 'rejected'
+      if (rejected) deps.onRejected?.(batch.commands[0])
+      return { outcomes: [outcome], decidedCount: rejected ? 1 : 0 }
     }
     try {
       return await applyUntilGivenUp(deps, batch)
