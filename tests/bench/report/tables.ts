@@ -13,7 +13,16 @@ function table(head: string[], rows: string[][]): string {
 /** Every figure of every system. */
 export function figuresTable(results: Result[]): string {
   const head = ['workload', 'system', 'bookings/s', 'p50 ms', 'p95 ms', 'p99 ms', 'CPU ms per booking']
-  const parts = ['api', 'worker', 'redis', 'postgres', 'driver', 'memory MB', 'Redis connections of a process', 'correct']
+  const parts = [
+    'api',
+    'worker',
+    'redis',
+    'postgres',
+    'driver',
+    'memory MB',
+    'Redis connections of a process',
+    'correct',
+  ]
   return table(
     [...head, ...parts],
     results.flatMap((result) =>
