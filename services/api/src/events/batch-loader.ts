@@ -7,9 +7,9 @@ export interface BatchLoader<V, K = number> {
 export interface BatchLoaderOptions<V, K = number> {
   /** One query for all keys. */
   query: (keys: K[]) => Promise<Map<K, V>>
-  /** A query that takes longer is given up by those who wait for it. */
+  /** Longest that a query may take, and that a caller waits for it and the one before it. */
   timeoutMs: number
-  /** The error of a query given up. */
+  /** The error of those who waited so long. */
   onTimeout: () => Error
 }
 
@@ -46,7 +46,8 @@ export function createBatchLoader<V, K = number>({
     async load(key) {
       gathering ??= gather()
       gathering.keys.add(key)
-      return (await gathering.promise).get(key)
+      // Who comes while a query runs waits for that one and his own, and for both no longer than for one.
+      return (await withDeadline(gathering.promise, timeoutMs, onTimeout)).get(key)
     },
   }
 }

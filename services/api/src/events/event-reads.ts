@@ -67,8 +67,7 @@ export function createEventReads(deps: EventReadsDeps): EventReads {
 
   async function status(eventId: number): Promise<EventStatus | undefined> {
     if (!availability.postgres()) throw unavailable()
-    // Who comes while a query runs waits for that one and his own, and for both no longer than for one.
-    const found = await withDeadline(statuses.load(eventId), readTimeoutMs, unavailable)
+    const found = await statuses.load(eventId)
     if (found !== undefined) known.set(eventId, true)
     return found
   }
