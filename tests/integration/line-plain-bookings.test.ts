@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import { bookFreeTickets } from '@ticket-line/db'
 import { commandIdOf } from '@ticket-line/shared'
 import pg from 'pg'
@@ -27,10 +28,19 @@ const apply = ({ jobId, acceptedAtMs, commands }: KitJob) =>
     payload: { v: 1, replyTo: 'test', acceptedAtMs, commands },
   })
 
-const plain = (eventId: number, userId: string) => {
+const plain = (eventId: number, userId: string, keyHash?: string) => {
   const job = kit.job(ask('book', eventId, userId))
-  return { commandId: job.id(0), eventId, userId, caller: userId, acceptedAtMs: job.acceptedAtMs }
+  const { acceptedAtMs } = job
+  const asked = { commandId: job.id(0), eventId, userId, caller: userId, acceptedAtMs }
+  return keyHash === undefined ? asked : { ...asked, keyHash }
 }
+/** A key that nobody else has. */
+const newKey = () => randomUUID()
+const ageOfKey = (keyHash: string, age: string) =>
+  kit.query('UPDATE idempotency_keys SET created_at = created_at - $2::interval WHERE key_hash = $1', [
+    keyHash,
+    age,
+  ])
 const book = (...bookings: ReturnType<typeof plain>[]) => bookFreeTickets(kit.database.pool, bookings)
 
 /** Everything that is stored about an event, without what differs between two of the same life. */
@@ -41,6 +51,7 @@ async function rowsOf(eventId: number): Promise<unknown> {
     bookings: 'sequence, user_id, status, promoted, canceled_at IS NULL AS held',
     commands:
       'type, user_id, caller, outcome, position, booking_sequence, promoted_user_id, replay_of, extract(epoch FROM accepted_at) * 1000 AS accepted',
+    'commands JOIN idempotency_keys USING (caller, command_id)': 'caller, key_hash, created_at = decided_at',
   }
   const rows = Object.entries(tables).map(([table, columns]) =>
     kit.query(`SELECT ${columns} FROM ${table} WHERE event_id = $1 ORDER BY 1, 2`, [eventId]),
@@ -49,35 +60,59 @@ async function rowsOf(eventId: number): Promise<unknown> {
 }
 
 describe('a plain booking', () => {
-  it('leaves the same rows and the same answer by the short way as by the long one', async () => {
-    const [one, other] = [await newEvent(2), await newEvent(2)]
-    const acceptedAtMs = 1_700_000_000_123
-    const short = await apply({ ...kit.job(ask('book', one, 'ada')), acceptedAtMs })
-    const long = await kit.apply({ ...kit.job(ask('book', other, 'ada')), acceptedAtMs })
+  it.each([
+    ['', {}],
+    [' with a key', { keyHash: 'a key of hers' }],
+  ])(
+    'leaves the same rows and the same answer by the short way as by the long one%s',
+    async (_with, more) => {
+      const [one, other] = [await newEvent(2), await newEvent(2)]
+      const acceptedAtMs = 1_700_000_000_123
+      const short = await apply({ ...kit.job(ask('book', one, 'ada', more)), acceptedAtMs })
+      const rowsOfShort = await rowsOf(one)
+      await kit.query('DELETE FROM idempotency_keys')
+      const long = await kit.apply({ ...kit.job(ask('book', other, 'ada', more)), acceptedAtMs })
 
-    const withoutEvent = ({ outcomes: [outcome] }: typeof short) => ({
-      ...outcome,
-      bookingId: outcome?.outcome === 'refused' ? undefined : outcome?.bookingId?.split('-')[1],
-      decidedAtMs: Number.isInteger(outcome?.decidedAtMs),
-    })
-    expect(withoutEvent(short)).toEqual(withoutEvent(long))
-    expect(short.decidedCount).toBe(1)
-    expect(await rowsOf(one)).toEqual(await rowsOf(other))
-    const [stored] = await kit.query<{ same: boolean }>(
-      `SELECT b.booked_at = c.decided_at AND extract(epoch FROM c.decided_at) * 1000 = $2 AS same
+      const withoutEvent = ({ outcomes: [outcome] }: typeof short) => ({
+        ...outcome,
+        bookingId: outcome?.outcome === 'refused' ? undefined : outcome?.bookingId?.split('-')[1],
+        decidedAtMs: Number.isInteger(outcome?.decidedAtMs),
+      })
+      expect(withoutEvent(short)).toEqual(withoutEvent(long))
+      expect(short.decidedCount).toBe(1)
+      expect(rowsOfShort).toEqual(await rowsOf(other))
+      const [stored] = await kit.query<{ same: boolean }>(
+        `SELECT b.booked_at = c.decided_at AND extract(epoch FROM c.decided_at) * 1000 = $2 AS same
         FROM bookings b JOIN commands c USING (event_id) WHERE event_id = $1`,
-      [one, short.outcomes[0]?.decidedAtMs],
+        [one, short.outcomes[0]?.decidedAtMs],
+      )
+      expect(stored?.same).toBe(true)
+    },
+  )
+
+  it('is one statement where it can be, also beside one with a key', async () => {
+    const [one, other] = [await newEvent(1), await newEvent(1)]
+    const asked = [plain(one, 'ada'), plain(other, 'ada', newKey())]
+
+    const booked = await book(...asked)
+
+    expect([...booked]).toEqual(
+      asked.map(({ commandId }) => [commandId, { sequence: 1, decidedAtMs: expect.any(Number) }]),
     )
-    expect(stored?.same).toBe(true)
+    await expectRowsAgree(kit)
   })
 
-  it('is one statement where it can be', async () => {
-    const eventId = await newEvent(1)
-    const asked = plain(eventId, 'ada')
+  it('with a key is repeated to who sends it again, and is another for another', async () => {
+    const [eventId, keyHash] = [await newEvent(2), newKey()]
+    const first = await apply(kit.job(ask('book', eventId, 'ada', { keyHash })))
 
-    const booked = await book(asked)
+    const again = await apply(kit.job(ask('book', eventId, 'ada', { keyHash })))
+    const other = await apply(kit.job(ask('book', eventId, 'bob', { keyHash })))
 
-    expect([...booked]).toEqual([[asked.commandId, { sequence: 1, decidedAtMs: expect.any(Number) }]])
+    expect(again.outcomes[0]).toMatchObject({ outcome: 'booked', bookingId: `${eventId}-1` })
+    expect(again.outcomes[0]?.outcome === 'booked' && again.outcomes[0].replayOf).toBeTruthy()
+    expect(first.outcomes[0]).not.toHaveProperty('replayOf')
+    expect(other.outcomes[0]).toMatchObject({ outcome: 'booked', bookingId: `${eventId}-2` })
     await expectRowsAgree(kit)
   })
 
@@ -109,6 +144,23 @@ describe('a plain booking', () => {
       },
     ],
     ['there is no such event', async () => plain(999_999, 'ada')],
+    [
+      'the key was used',
+      async (eventId) => {
+        const [elsewhere, keyHash] = [await newEvent(1), newKey()]
+        await book(plain(elsewhere, 'ada', keyHash))
+        return plain(eventId, 'ada', keyHash)
+      },
+    ],
+    [
+      'the key was used so long ago that it is free again',
+      async (eventId) => {
+        const [elsewhere, keyHash] = [await newEvent(1), newKey()]
+        await book(plain(elsewhere, 'ada', keyHash))
+        await ageOfKey(keyHash, '25 hours')
+        return plain(eventId, 'ada', keyHash)
+      },
+    ],
   ])('is left to the long way, and nothing is changed, where %s', async (_why, prepare) => {
     const eventId = await newEvent(1)
     const asked = await prepare(eventId)
@@ -154,6 +206,34 @@ describe('a plain booking', () => {
     await expectRowsAgree(kit)
   })
 
+  it('is left to the long way where two come with one key, of which one is told so', async () => {
+    const [one, other, keyHash] = [await newEvent(1), await newEvent(1), newKey()]
+
+    expect((await book(plain(one, 'ada', keyHash), plain(other, 'ada', keyHash))).size).toBe(0)
+
+    const jobs = [one, other].map((eventId) => kit.job(ask('book', eventId, 'ada', { keyHash })))
+    const start = createApply(kit.applyDeps)
+    const applied = await Promise.all(
+      jobs.map(({ jobId, acceptedAtMs, commands }) =>
+        start({ jobId, startedBefore: false, payload: { v: 1, replyTo: 'test', acceptedAtMs, commands } }),
+      ),
+    )
+    expect(applied.map(kindsOf)).toEqual([['booked'], ['idempotency_key_reused']])
+    await expectRowsAgree(kit)
+  })
+
+  it('of one who clicks twice with one key is one booking, whatever comes first', async () => {
+    for (let round = 0; round < 20; round++) {
+      const [eventId, keyHash] = [await newEvent(2), newKey()]
+      const jobs = [1, 2].map(() => kit.job(ask('book', eventId, 'ada', { keyHash })))
+
+      const kinds = (await Promise.all(jobs.map(apply))).flatMap(kindsOf)
+
+      expect(kinds).toEqual(['booked', 'booked'])
+    }
+    await expectRowsAgree(kit)
+  })
+
   it('of a crowd that comes at once on many connections never oversells', async () => {
     const eventId = await newEvent(20)
     const jobs = Array.from({ length: 60 }, (_, i) => kit.job(ask('book', eventId, `user-${i}`)))
@@ -193,11 +273,10 @@ describe('a random life, one command a job', () => {
 
     for (let i = 0; i < 600; i++) {
       const event = random.between(1, sizes.length + 1)
-      const request = ask(
-        random.chance(0.6) ? 'book' : 'cancel',
-        first + event,
-        `user-${random.between(1, 8)}`,
-      )
+      const userId = `user-${random.between(1, 8)}`
+      // So few keys that some come again, with the same request and with others.
+      const key = random.chance(0.5) ? { keyHash: `key-${random.between(1, 60)}-of-${first}` } : {}
+      const request = ask(random.chance(0.6) ? 'book' : 'cancel', first + event, userId, key)
       const job = kit.job(request)
       const applied = await apply(job)
       const {

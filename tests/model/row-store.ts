@@ -130,11 +130,15 @@ export function createRowStore(sizes: number[], givenOut: number): RowStore {
 
   function bookFree(bookings: readonly PlainBooking[], nowMs: number): Map<string, BookedTicket> {
     const booked = new Map<string, BookedTicket>()
+    const named = bookings.flatMap((booking) => keyNameOf(booking) ?? [])
+    if (new Set(named).size < named.length) return booked
     for (const { acceptedAtMs: _, ...booking } of bookings) {
       const { eventId, userId, commandId } = booking
       const event = events.get(eventId)
       if (event === undefined || event.row.availableTickets === 0) continue
       if (event.claims.has(userId) || commands.has(commandId)) continue
+      const key = keyNameOf(booking)
+      if (key !== undefined && keys.has(key)) continue
       const { row } = event
       const sequence = row.lastSequence + 1
       event.row = checked({ ...row, availableTickets: row.availableTickets - 1, lastSequence: sequence })
@@ -145,6 +149,7 @@ export function createRowStore(sizes: number[], givenOut: number): RowStore {
         command: { type: 'book', ...booking },
         outcome: { outcome: 'booked', bookingId, decidedAtMs: nowMs },
       })
+      if (key !== undefined) keys.set(key, { commandId, createdAtMs: nowMs })
       booked.set(commandId, { sequence, decidedAtMs: nowMs })
     }
     return booked
@@ -185,10 +190,9 @@ export function createRowStore(sizes: number[], givenOut: number): RowStore {
     reject(command, nowMs) {
       if (commands.has(command.commandId)) return
       insertCommand({ command, outcome: { outcome: 'rejected', decidedAtMs: nowMs } })
-      const { caller, keyHash, commandId } = command
-      if (keyHash === undefined) return
-      const name = nameOf({ caller, keyHash })
-      if (!isHeld(name, nowMs)) keys.set(name, { commandId, createdAtMs: nowMs })
+      const name = keyNameOf(command)
+      if (name !== undefined && !isHeld(name, nowMs))
+        keys.set(name, { commandId: command.commandId, createdAtMs: nowMs })
     },
   }
 }
@@ -252,6 +256,10 @@ function insert<K, V>(table: Map<K, V>, key: K, row: V, name: string): void {
 function update<K, V>(table: Map<K, V>, key: K, row: V, name: string): void {
   if (!table.has(key)) throw new Error(`${name} does not hold ${key}`)
   table.set(key, row)
+}
+
+function keyNameOf({ caller, keyHash }: Pick<Command, 'caller' | 'keyHash'>): string | undefined {
+  return keyHash === undefined ? undefined : nameOf({ caller, keyHash })
 }
 
 function nameOf({ caller, keyHash }: { caller: string; keyHash: string }): string {

@@ -31,12 +31,12 @@ export const frozenTransaction: Scenario = {
       const rounds = Math.max(1, Math.round(ROUNDS * scale))
       for (let round = 0; round < rounds; round++) {
         await stage.fleet.ready()
+        const prefer = 'wait=30'
+        await sendCommand(stage, stage.entries[0], wishOf('book', EVENT, `first-${round}`), { prefer })
         aim = true
         const startedAt = performance.now()
-        const prefer = 'wait=30'
-        // With a key, so that it is decided between two round trips, in which a worker can freeze.
-        const wish = wishOf('book', EVENT, `first-${round}`, `key-${round}`)
-        const frozen = sendCommand(stage, stage.entries[0], wish, {
+        // A cancel is always decided between two round trips, in which a worker can freeze.
+        const frozen = sendCommand(stage, stage.entries[0], wishOf('cancel', EVENT, `first-${round}`), {
           prefer,
           silentAfterMs: 40_000,
         })
@@ -47,7 +47,6 @@ export const frozenTransaction: Scenario = {
         await Promise.all([frozen, behind])
         waits.push(performance.now() - startedAt)
         say(`round ${round + 1}: both answered after ${Math.round(waits.at(-1) as number)} ms`)
-        await sendCommand(stage, stage.entries[0], wishOf('cancel', EVENT, `first-${round}`), { prefer })
       }
       const { p50, most } = spreadOf(waits)
       return {

@@ -23,7 +23,7 @@ export async function applyPlainBookings(
 
 /** The commands of a batch where all are plain bookings of different events; none otherwise. */
 function plainBookingsOf({ commands, acceptedAtMs }: Batch): PlainBooking[] {
-  const plain = commands.every(({ type, keyHash }) => type === 'book' && keyHash === undefined)
+  const plain = commands.every(({ type }) => type === 'book')
   const eventIds = new Set(commands.map(({ eventId }) => eventId))
   if (!plain || eventIds.size < commands.length) return []
   return commands.map((command) => ({ ...command, acceptedAtMs }))
