@@ -30,7 +30,7 @@ export const usage = `npm run bench -- [options]
   --duration-ms N      measured window;  --warm-up-ms N before it
   --cpu-prof           CPU profiles of the product's processes in the window, in a temporary folder
   --redis-stats        what Redis did for a booking
-  --processes N, --pool N   of the peers, for trying
+  --processes N        that serve HTTP;  --pool N  connections of each peer's process; for trying
   --env NAME=VALUE     a setting of the product's processes, may be repeated
   --out FILE           all figures as JSON`
 

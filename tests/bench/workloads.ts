@@ -14,7 +14,7 @@ export interface WorkloadSettings {
   warmUpMs?: number
   measuredMs?: number
   only?: SystemName[]
-  /** Overrides for trying: processes and pool sizes of the peers. */
+  /** Overrides for trying: processes that serve HTTP, and connections of each of the peers. */
   processes?: number
   poolSize?: number
   productEnv?: Record<string, string>

@@ -17,12 +17,17 @@ const tables: Tables = {
     WHERE p.status = 'promoted' AND p.sequence > w.first`,
 }
 
-/** ticket-line as it is started everywhere: one API process and one worker, production settings. */
+/** ticket-line as it is started everywhere: one API process and one worker where nothing else is asked, production settings. */
 export const product: BenchSystem = {
   name: 'product',
   title: 'ticket-line',
-  async deploy({ servers, workers = 1, env = {} }) {
-    const system = await startSystem({ servers, workers, env: { NODE_ENV: 'production', ...env } })
+  async deploy({ servers, processes = 1, workers = 1, env = {} }) {
+    const system = await startSystem({
+      servers,
+      apis: processes,
+      workers,
+      env: { NODE_ENV: 'production', ...env },
+    })
     return {
       targets: system.apis.map(({ url }) => ({ host: '127.0.0.1', port: Number(new URL(url).port) })),
       processes: [

@@ -13,7 +13,7 @@ export interface BenchSystem {
 
 export interface DeployOptions {
   servers: Servers
-  /** Peers: processes that serve HTTP. The product has one API process. */
+  /** Processes that serve HTTP. */
   processes?: number
   /** Peers: connections to PostgreSQL of each process. */
   poolSize?: number
