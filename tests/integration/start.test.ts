@@ -8,7 +8,7 @@ import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type Child, startChild } from '../../scripts/lib/child.mjs'
 import { freePort, until } from '../../scripts/lib/net.mjs'
-import { fromRoot, root } from '../../scripts/lib/paths.mjs'
+import { root } from '../../scripts/lib/paths.mjs'
 import { which } from '../../scripts/lib/run.mjs'
 import { processes } from '../../scripts/lib/server.mjs'
 
@@ -26,13 +26,13 @@ const bare = {
   ADMIN_PASSWORD: '',
 }
 
-/** A script as somebody at a terminal runs it, with its data in a folder of this suite's. */
-async function script(name: string, args: string[] = [], env: Record<string, string> = {}) {
+/** A script as somebody runs it, with its data in a folder of this suite's. Signals reach npm alone, which must pass them on. */
+async function script(name: string, env: Record<string, string> = {}) {
   const lines: string[] = []
   const child = await startChild({
     name,
-    command: process.execPath,
-    args: [fromRoot('scripts', name), ...args],
+    command: 'npm',
+    args: ['run', '--silent', name],
     cwd: root,
     env: { ...process.env, ...bare, DATA_DIR: folder, ...env },
     stopSignal: 'SIGINT',
@@ -51,7 +51,7 @@ describe('npm start', () => {
   let said: string[] = []
 
   beforeAll(async () => {
-    const { child, lines, says } = await script('start.mjs', [], { PORT: String(await freePort()) })
+    const { child, lines, says } = await script('start', { PORT: String(await freePort()) })
     start = child
     said = lines
     await says('Ctrl-C stops everything')
@@ -76,7 +76,7 @@ describe('npm start', () => {
   })
 
   it('refuses to start twice on the same data, and says what joins instead', async () => {
-    const second = await script('start.mjs', [], { PORT: String(await freePort()) })
+    const second = await script('start', { PORT: String(await freePort()) })
     await second.says('already runs')
     expect((await second.child.exited).code).toBe(1)
   })
@@ -97,8 +97,8 @@ describe('npm start', () => {
   })
 
   it('is joined by more processes, and leaves none behind when it ends', async () => {
-    const worker = await script('run-service.mjs', ['worker'])
-    const api = await script('run-service.mjs', ['api'], { PORT: String(await freePort()) })
+    const worker = await script('worker')
+    const api = await script('api', { PORT: String(await freePort()) })
     await Promise.all([worker.says('"msg":"ready"'), api.says('"msg":"listening"')])
 
     await start.stop(30_000)
@@ -115,7 +115,7 @@ describe('what cannot work', () => {
   it('is said in one line: a port in use', async () => {
     const other = createServer().listen(0)
     const { port } = other.address() as AddressInfo
-    const { child, says } = await script('start.mjs', [], { PORT: String(port) })
+    const { child, says } = await script('start', { PORT: String(port) })
     await says(`Port ${port} is in use`)
     expect((await child.exited).code).toBe(1)
     other.close()
@@ -123,13 +123,13 @@ describe('what cannot work', () => {
 
   it('is said in one line: a server that does not answer', async () => {
     const env = { PORT: String(await freePort()), REDIS_URL: `redis://127.0.0.1:${await freePort()}` }
-    const { child, says } = await script('start.mjs', [], env)
+    const { child, says } = await script('start', env)
     await says('REDIS_URL names a Redis at 127.0.0.1')
     expect((await child.exited).code).toBe(1)
   })
 
   it('is said in one line: nothing to join', async () => {
-    const { child, says } = await script('run-service.mjs', ['worker'])
+    const { child, says } = await script('worker')
     await says('There is nothing to join')
     expect((await child.exited).code).toBe(1)
   })
