@@ -16,7 +16,7 @@ export interface Growth {
   kept?(values: number[]): boolean
 }
 
-const shared = { LINES: '16' }
+const shared = { SHARED_LINES: '16' }
 const cpu = (figures: Figures) => figures.cpuMsPerBooking ?? Number.NaN
 const ratio = ([first = 0, second = 0]: number[]) => second / first
 
@@ -39,14 +39,14 @@ export const growths: Record<string, Growth> = {
     bound: '≥ 0.9 ×',
     read: (figures) => figures.bookingsPerSecond,
     kept: (values) => ratio(values) >= 0.9,
-    workload: (settings) => sharedLines('growth-lines', 'throughput with LINES=16', settings),
+    workload: (settings) => sharedLines('growth-lines', 'throughput with SHARED_LINES=16', settings),
   },
   connections: {
     figure: 'Redis connections of a process',
     bound: '≤ 40 and flat',
     read: (figures) => figures.redisConnections,
     kept: ([few = 0, many = 0]) => many <= 40 && many <= few,
-    workload: (settings) => sharedLines('connections', 'connections with LINES=16', settings),
+    workload: (settings) => sharedLines('connections', 'connections with SHARED_LINES=16', settings),
   },
   promotion: {
     figure: 'CPU ms per request',
@@ -138,10 +138,10 @@ export const growths: Record<string, Growth> = {
       title: '10,000 events that were booked once and are quiet since',
       contenders: [0, 16].map((lines) =>
         productContender(
-          lines === 0 ? 'a line per event' : `LINES=${lines}`,
+          lines === 0 ? 'a line per event' : `SHARED_LINES=${lines}`,
           { events: 10_000, idle: { settleMs: 75_000, measuredMs: 15_000 } },
           settings,
-          { env: { LINES: String(lines) } },
+          { env: { SHARED_LINES: String(lines) } },
         ),
       ),
     }),

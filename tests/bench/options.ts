@@ -24,7 +24,7 @@ export const usage = `npm run bench -- [options]
   --rounds N           default 3
   --json               prints one object as the last line
   --only NAMES         product,rowLock,singleStatement
-  --lines N            the product's LINES
+  --lines N            the product's SHARED_LINES
   --commit-ms N        a commit takes about so long
   --rate N|half        open loop at N requests a second, or at half of each one's capacity
   --duration-ms N      measured window;  --warm-up-ms N before it

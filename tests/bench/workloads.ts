@@ -7,7 +7,7 @@ import type { BenchSystem, DeployOptions, SystemName } from './systems/system.ts
 export interface WorkloadSettings {
   connections?: number
   commitMs?: number
-  /** The product's `LINES`; 0 is a line per event. */
+  /** The product's `SHARED_LINES`; 0 is a line per event. */
   lines?: number
   /** Open loops: requests a second, or half of each one's capacity. */
   rate?: number | 'half'
@@ -89,7 +89,7 @@ export function comparedWorkload(name: string, settings: WorkloadSettings): Work
   }
   const chosen = systems.filter((system) => only.includes(system.name))
   const notes = [
-    ...(lines === 0 ? [] : [`LINES=${lines}`]),
+    ...(lines === 0 ? [] : [`SHARED_LINES=${lines}`]),
     ...(commitMs === undefined ? [] : [`commit of ${commitMs} ms`]),
   ]
   return {
@@ -116,7 +116,7 @@ function deployOf({
   productEnv,
 }: WorkloadSettings): Omit<DeployOptions, 'servers'> {
   return {
-    env: { ...(lines > 0 && { LINES: String(lines) }), ...productEnv },
+    env: { ...(lines > 0 && { SHARED_LINES: String(lines) }), ...productEnv },
     ...(processes !== undefined && { processes }),
     ...(poolSize !== undefined && { poolSize }),
   }

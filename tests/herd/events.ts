@@ -7,7 +7,7 @@ const [events = 10_000, lines = 0] = process.argv.slice(2).map(Number)
 const CLIENTS = 64
 
 const servers = await startServers()
-const system = await startSystem({ servers, env: { LINES: String(lines) } })
+const system = await startSystem({ servers, env: { SHARED_LINES: String(lines) } })
 const redis = new Redis(system.redisUrl)
 try {
   const token = await system.token('olga', 'organizer', 3600)

@@ -11,7 +11,8 @@ export const USAGE = {
 Every command takes --json (one JSON object on standard output) and --help.
 Exit codes: 0 all is well, 1 something was found or did not come in time, 2 the command
 line or a setting cannot be used, 3 a server is out of reach.
-DATABASE_URL, REDIS_URL, LINES, SHARDS and KEY_PREFIX are read from the environment or .env.
+DATABASE_URL, REDIS_URL, SHARED_LINES, SHARDS and KEY_PREFIX are read from the environment
+or .env.
 `,
   verify: `Usage: npm run ops -- verify [--event <id>]... [--examples <n>] [--timeout <s>] [--json]
 
@@ -47,8 +48,8 @@ Exit code 1: there is no such event.
   drain: `Usage: npm run ops -- drain [--timeout <s>] [--json]
 
 Waits until nothing stands in any line. Intake goes on as long as API processes run: stop
-them first (they store what they hold), and leave the workers running. Needed before LINES,
-SHARDS or KEY_PREFIX is changed.
+them first (they store what they hold), and leave the workers running. Needed before
+SHARED_LINES, SHARDS or KEY_PREFIX is changed.
 
   --timeout <s>    give up after this long (default 300)
 

@@ -85,6 +85,11 @@ describe('where commands stand', () => {
     expect(readLineLayout(readEnv({}))).toEqual({ lines: 0, shards: 1, keyPrefix: 'tickets' })
   })
 
+  it('is not read from LINES, which many shells export as the height of the terminal', () => {
+    expect(readLineLayout(readEnv({ LINES: '48', COLUMNS: '120' }))).toMatchObject({ lines: 0 })
+    expect(readLineLayout(readEnv({ LINES: '48', SHARED_LINES: '16' }))).toMatchObject({ lines: 16 })
+  })
+
   it.each(['a b', 'a:b', '{a}', 'x'.repeat(65)])(
     'may not stand under a prefix that breaks keys: %s',
     (KEY_PREFIX) => {

@@ -88,7 +88,7 @@ export function readLineLayout(env: EnvReader): { lines: number; shards: number;
     throw new ConfigError('KEY_PREFIX may hold 1 to 64 letters, digits, dots, dashes and underscores')
   }
   return {
-    lines: env.integer('LINES', 0, { min: 0, max: 1024 }),
+    lines: env.integer('SHARED_LINES', 0, { min: 0, max: 1024 }),
     shards: env.integer('SHARDS', 1, { min: 1, max: 64 }),
     keyPrefix,
   }

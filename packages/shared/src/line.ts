@@ -1,6 +1,6 @@
 /**
  * Where a command stands. A *line* is one BullMQ queue; by default every event has its own (`event-<id>`), with
- * `LINES=n` events share `line-0` … `line-<n-1>`. Both settings are fixed at installation: a changed number would put
+ * `SHARED_LINES=n` events share `line-0` … `line-<n-1>`. Both settings are fixed at installation: a changed number would put
  * commands of one event into two lines.
  */
 export interface LineLayout {

@@ -20,7 +20,7 @@ export interface ApiConfig {
   /** `DATABASE_URL` and `REDIS_URL`, required. */
   databaseUrl: string
   redisUrl: string
-  /** `LINES`, `SHARDS` and `KEY_PREFIX`: the same for all processes, fixed at installation. */
+  /** `SHARED_LINES`, `SHARDS` and `KEY_PREFIX`: the same for all processes, fixed at installation. */
   layout: LineLayout
   server: ServerConfig
   /** `TRUST_PROXY_HOPS`: how many proxies in front may be believed about the client's address. */

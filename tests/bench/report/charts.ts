@@ -49,10 +49,10 @@ function chartOf(
 /** A workload in few words. */
 export function nameOf({ workload, contenders }: Pick<Result, 'workload' | 'contenders'>): string {
   const task = contenders[0]?.contender.task
-  const lines = contenders[0]?.contender.deploy.env?.['LINES']
+  const lines = contenders[0]?.contender.deploy.env?.['SHARED_LINES']
   const extras = [
     task?.load.kind === 'closed' ? `${task.connections} connections` : undefined,
-    lines === undefined ? undefined : `LINES=${lines}`,
+    lines === undefined ? undefined : `SHARED_LINES=${lines}`,
     workload.commitMs === undefined ? undefined : `commit ${workload.commitMs} ms`,
   ]
   return [workload.name, ...extras.filter((extra) => extra !== undefined)].join(', ')
