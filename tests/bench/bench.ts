@@ -3,6 +3,7 @@ import { mkdtempSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { type Servers, startServers } from '../stack/servers.ts'
+import { compareWithBaseline } from './baseline.ts'
 import { measureBullmqAlone } from './bullmq-alone.ts'
 import { growths } from './growth.ts'
 import { pinToCores } from './measure/cores.ts'
@@ -31,14 +32,18 @@ async function main(): Promise<void> {
   const cores = pinToCores(2)
   const servers = await startServers()
   // Nobody else sends traces, and the port is one for all.
-  const traced = options.workload === undefined || options.workload === 'tracing'
+  const traced = options.workload === 'tracing' || (options.workload ?? options.baseline) === undefined
   const stopSink = traced ? await startTraceSink() : undefined
   const stop = (): void => void servers.stop().finally(() => process.exit(130))
   process.once('SIGINT', stop)
   process.once('SIGTERM', stop)
   try {
     say(`${servers.chosen}; ${cores}`)
-    await (options.workload === undefined ? benchAll(servers, options, cores) : benchOne(servers, options))
+    if (options.baseline !== undefined) {
+      const { baseline, ...others } = options
+      await compareWithBaseline(baseline, { ...others, servers, say })
+    } else if (options.workload === undefined) await benchAll(servers, options, cores)
+    else await benchOne(servers, options)
   } finally {
     stopSink?.()
     await servers.stop()

@@ -14,8 +14,13 @@ export interface BenchOptions {
   redisStats: boolean
   /** All figures as JSON, into this file. */
   out?: string
+  /** A commit; the product built from it takes part in each round. */
+  baseline?: string
   settings: WorkloadSettings
 }
+
+/** With fewer rounds the interval of a median ratio says little. */
+const MIN_BASELINE_ROUNDS = 9
 
 export const usage = `npm run bench -- [options]
 
@@ -24,6 +29,9 @@ export const usage = `npm run bench -- [options]
   --rounds N           default 3
   --json               prints one object as the last line
   --only NAMES         product,rowLock,singleStatement
+  --baseline COMMIT    compares this build with the product built from COMMIT, in ${MIN_BASELINE_ROUNDS} rounds or more, and
+                       prints the median ratio of each figure with its 90 % interval; without
+                       --workload on hot 64, hot 256, mixed, hundred 64 and quiet
   --lines N            the product's SHARED_LINES
   --commit-ms N        a commit takes about so long
   --rate N|half        open loop at N requests a second, or at half of each one's capacity
@@ -46,6 +54,7 @@ export function readOptions(args: string[]): BenchOptions {
       rounds: { type: 'string' },
       json: { type: 'boolean' },
       only: { type: 'string' },
+      baseline: { type: 'string' },
       lines: { type: 'string' },
       'commit-ms': { type: 'string' },
       rate: { type: 'string' },
@@ -80,9 +89,14 @@ export function readOptions(args: string[]): BenchOptions {
     only,
     productEnv: values.env && Object.fromEntries(values.env.map(readPair)),
   })
+  const { baseline } = values
+  const rounds = number('rounds', values.rounds, 1) ?? (baseline === undefined ? 3 : MIN_BASELINE_ROUNDS)
+  if (baseline !== undefined && rounds < MIN_BASELINE_ROUNDS)
+    throw new Error(`--baseline takes at least ${MIN_BASELINE_ROUNDS} rounds`)
   return defined({
     workload: values.workload,
-    rounds: number('rounds', values.rounds, 1) ?? 3,
+    rounds,
+    baseline,
     json: values.json ?? false,
     cpuProf: values['cpu-prof'] ?? false,
     redisStats: values['redis-stats'] ?? false,

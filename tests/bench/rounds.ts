@@ -29,7 +29,14 @@ export interface Result {
   /** Median time of a single commit while it ran. */
   commitMs: number
   rounds: number
-  contenders: { contender: Contender; figures: Figures }[]
+  contenders: { contender: Contender; figures: Figures; runs: RunFigures[] }[]
+}
+
+/** What one round of a contender measured, for ratios within a round. */
+export interface RunFigures {
+  bookingsPerSecond: number
+  /** Null if it cannot be measured. */
+  cpuMsPerBooking: number | null
 }
 
 export interface RoundsOptions {
@@ -39,7 +46,10 @@ export interface RoundsOptions {
   onRun: (round: number, contender: Contender, run: Run) => void
 }
 
-/** Runs a workload's contenders in turn, A B C A B C, so that whatever changes on the machine changes for all. */
+/**
+ * Runs the contenders of a workload in turn and in the opposite order in every second round
+ * (A B C, C B A, …), so that a change of the machine's speed reaches all of them.
+ */
 export async function runWorkload(
   workload: Workload,
   { servers, rounds, profileFolder, onRun }: RoundsOptions,
@@ -50,7 +60,8 @@ export async function runWorkload(
     const commitMs = await measureCommitMs(url)
     const runs = new Map<Contender, Run[]>(workload.contenders.map((contender) => [contender, []]))
     for (let round = 1; round <= rounds; round++) {
-      for (const [contender, earlier] of runs) {
+      const turns = round % 2 === 1 ? [...runs] : [...runs].reverse()
+      for (const [contender, earlier] of turns) {
         const rates = earlier.map(rateOf)
         const run = await runOnce(contender, {
           servers,
@@ -61,7 +72,11 @@ export async function runWorkload(
         onRun(round, contender, run)
       }
     }
-    const contenders = [...runs].map(([contender, all]) => ({ contender, figures: figuresOf(all) }))
+    const contenders = [...runs].map(([contender, all]) => ({
+      contender,
+      figures: figuresOf(all),
+      runs: all.map(runFigures),
+    }))
     return { workload, commitMs, rounds, contenders }
   } finally {
     await restore?.()
@@ -70,6 +85,18 @@ export async function runWorkload(
 
 function rateOf({ report }: Run): number {
   return report.answered / (report.windowMs / 1000)
+}
+
+function runFigures(run: Run): RunFigures {
+  const { usage, report } = run
+  return {
+    bookingsPerSecond: rateOf(run),
+    cpuMsPerBooking: usage.cpuMs.api === undefined ? null : cpuMsPerBooking(usage, report.answered),
+  }
+}
+
+function cpuMsPerBooking({ cpuMs }: Run['usage'], answered: number): number {
+  return sum(Object.values(cpuMs)) / answered
 }
 
 export function figuresOf(runs: Run[]): Figures {
@@ -84,7 +111,7 @@ export function figuresOf(runs: Run[]): Figures {
     p95Ms: median(({ report }) => report.p95Ms),
     p99Ms: median(({ report }) => report.p99Ms),
     cpuMsPerBooking: roles.includes('api')
-      ? median(({ usage, report }) => sum(Object.values(usage.cpuMs)) / report.answered)
+      ? median(({ usage, report }) => cpuMsPerBooking(usage, report.answered))
       : null,
     correct: runs.every(({ faults }) => faults.length === 0),
     faults: [...new Set(runs.flatMap(({ faults }) => faults))].slice(0, 10),

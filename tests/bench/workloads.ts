@@ -14,6 +14,8 @@ export interface WorkloadSettings {
   warmUpMs?: number
   measuredMs?: number
   only?: SystemName[]
+  /** The product built from another commit, which then takes part; peers only take part if `only` names them. */
+  baseline?: BenchSystem
   /** Overrides for trying: processes that serve HTTP, and connections of each of the peers. */
   processes?: number
   poolSize?: number
@@ -22,7 +24,6 @@ export interface WorkloadSettings {
 
 /** An event that never sells out in a run. */
 const PLENTY = 1_000_000
-const systems: BenchSystem[] = [product, rowLock, singleStatement]
 
 interface Compared {
   title: string
@@ -75,19 +76,25 @@ const compared: Record<string, Compared> = {
 const WARM_UP_MS = 10_000
 const MEASURED_MS = 5000
 
+const everyone: SystemName[] = ['product', 'rowLock', 'singleStatement']
+
 export const comparedNames = Object.keys(compared)
 
 /** @throws where there is no such workload */
 export function comparedWorkload(name: string, settings: WorkloadSettings): Workload {
   const base = compared[name]
   if (base === undefined) throw new Error(`There is no workload "${name}"`)
-  const { lines = 0, commitMs, only = ['product', 'rowLock', 'singleStatement'] } = settings
+  const { lines = 0, commitMs, baseline } = settings
   const task: Task = {
     ...base.task,
     connections: settings.connections ?? base.connections,
     load: loadOf(base, settings),
   }
-  const chosen = systems.filter((system) => only.includes(system.name))
+  const only = settings.only ?? (baseline === undefined ? everyone : ['product'])
+  const chosen = [
+    ...[product, rowLock, singleStatement].filter((system) => only.includes(system.name)),
+    ...(baseline === undefined ? [] : [baseline]),
+  ]
   const notes = [
     ...(lines === 0 ? [] : [`SHARED_LINES=${lines}`]),
     ...(commitMs === undefined ? [] : [`commit of ${commitMs} ms`]),

@@ -2,9 +2,10 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { expect, it, onTestFinished } from 'vitest'
+import { buildCommit } from '../stack/commit-build.ts'
 import { startScript } from '../stack/processes.ts'
 import { startSystem } from '../stack/system.ts'
-import { buildWorkerOf, previousCommit } from './previous-release.ts'
+import { previousCommit } from './previous-release.ts'
 import { runOps } from './run-ops.ts'
 
 const from = await previousCommit()
@@ -18,11 +19,11 @@ it.skipIf(from === undefined)(
   async () => {
     const folder = mkdtempSync(path.join(tmpdir(), 'ticket-line-previous-'))
     onTestFinished(() => rmSync(folder, { recursive: true, force: true }))
-    const script = await buildWorkerOf(from as string, folder)
+    const build = await buildCommit(from as string, folder, ['booking-worker'])
     // This API, on this schema, and at first nobody but the worker of before.
     const system = await startSystem({ workers: 0 })
     onTestFinished(() => system.stop())
-    const old = await startScript('previous worker', script, system.env)
+    const old = await startScript('previous worker', build.script('booking-worker'), system.env)
     onTestFinished(() => old.stop())
     const token = await system.token('olga', 'organizer')
     await system.api.post('/initialize', { eventId: 1, totalTickets: 5 }, { token })

@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import pg from 'pg'
-import { fromRoot } from '../../scripts/lib/paths.mjs'
 import { run } from '../../scripts/lib/run.mjs'
+import { ownBuild } from './processes.ts'
 
 export interface TestDatabase {
   url: string
@@ -29,15 +29,15 @@ export async function createEmptyDatabase(serverUrl: string, template?: string):
 }
 
 /** Creates a database with all migrations applied, to be cloned by name. A clone takes 50 ms, migrating one by one 500. */
-export async function createTemplate(serverUrl: string): Promise<string> {
+export async function createTemplate(serverUrl: string, build = ownBuild): Promise<string> {
   const { url } = await createEmptyDatabase(serverUrl)
-  await migrate(url)
+  await migrate(url, build)
   return databaseOf(url)
 }
 
 /** Brings a database up to date with the built migrations, in a process of its own as operators do. */
-export async function migrate(databaseUrl: string): Promise<void> {
-  const script = fromRoot('packages/db/dist/migrate.js')
+export async function migrate(databaseUrl: string, build = ownBuild): Promise<void> {
+  const script = build.migrateScript
   if (!existsSync(script)) throw new Error('packages/db is not built: run `npm run build` first')
   await run(process.execPath, [script], { env: { ...process.env, DATABASE_URL: databaseUrl } })
 }

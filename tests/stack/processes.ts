@@ -35,25 +35,43 @@ export interface ServiceProcess {
   waitForLog(fits: (line: LogLine) => boolean, timeoutMs?: number): Promise<LogLine>
 }
 
+export type ServiceName = 'api' | 'booking-worker'
+
+/** Where a build of the product keeps what is run. */
+export interface Build {
+  script(service: ServiceName): string
+  migrateScript: string
+}
+
+/** The build of this checkout. */
+export const ownBuild: Build = {
+  script: (service) => fromRoot('services', service, 'dist/main.js'),
+  migrateScript: fromRoot('packages/db/dist/migrate.js'),
+}
+
 const startTimeoutMs = 40_000
 
 /** Starts a built API and waits until `/readyz` says 200. `PORT` in `env` fixes its port (to start it again in the same place). */
-export async function startApi(env: Env): Promise<ServiceProcess> {
-  const api = await startService('api', env)
+export async function startApi(env: Env, build = ownBuild): Promise<ServiceProcess> {
+  const api = await startService('api', env, build)
   await ready(api)
   return api
 }
 
 /** Starts a built worker and waits until its `/readyz` says 200. */
-export async function startWorker(env: Env): Promise<ServiceProcess> {
-  const worker = await startService('booking-worker', env)
+export async function startWorker(env: Env, build = ownBuild): Promise<ServiceProcess> {
+  const worker = await startService('booking-worker', env, build)
   await ready(worker)
   return worker
 }
 
 /** Starts a service without waiting for anything: for tests of a start that must fail, or must wait. */
-export async function startService(service: 'api' | 'booking-worker', env: Env): Promise<ServiceProcess> {
-  const script = fromRoot('services', service, 'dist/main.js')
+export async function startService(
+  service: ServiceName,
+  env: Env,
+  build = ownBuild,
+): Promise<ServiceProcess> {
+  const script = build.script(service)
   if (!existsSync(script)) throw new Error(`services/${service} is not built: run \`npm run build\` first`)
   return startScript(service, script, env)
 }

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { Redis } from 'ioredis'
 import { type Client, createClient, type Role, signToken } from './client.ts'
 import { createEmptyDatabase, createTemplate } from './databases.ts'
-import { type Env, type ServiceProcess, startApi, startWorker } from './processes.ts'
+import { type Build, type Env, ownBuild, type ServiceProcess, startApi, startWorker } from './processes.ts'
 import type { Servers } from './servers.ts'
 import type { SharedServers } from './shared-servers.ts'
 
@@ -15,6 +15,8 @@ export interface SystemOptions {
   env?: Env
   /** Servers of the suite's own, for tests that kill them; default those shared by the whole run. */
   servers?: Servers
+  /** What is run, default the build of this checkout. Another build needs servers of the suite's own. */
+  build?: Build
 }
 
 /** A whole system with a database and a key prefix of its own. */
@@ -47,7 +49,8 @@ const roomyLimits: Env = {
 }
 
 export async function startSystem(options: SystemOptions = {}): Promise<System> {
-  const base = await createBase(options.servers)
+  const build = options.build ?? ownBuild
+  const base = await createBase(options.servers, build)
   const jwtSecret = randomBytes(32).toString('hex')
   const { databaseUrl, redisUrl, keyPrefix } = base
   const env: Env = {
@@ -63,12 +66,12 @@ export async function startSystem(options: SystemOptions = {}): Promise<System> 
   const apis: ServiceProcess[] = []
   const workers: ServiceProcess[] = []
   async function addApi(extra: Env = {}): Promise<ServiceProcess> {
-    const api = await startApi({ ...env, ...extra })
+    const api = await startApi({ ...env, ...extra }, build)
     apis.push(api)
     return api
   }
   async function addWorker(extra: Env = {}): Promise<ServiceProcess> {
-    const worker = await startWorker({ ...env, ...extra })
+    const worker = await startWorker({ ...env, ...extra }, build)
     workers.push(worker)
     return worker
   }
@@ -113,7 +116,10 @@ export async function startSystem(options: SystemOptions = {}): Promise<System> 
 }
 
 /** A database and a key prefix on shared servers or on the suite's own: for tests that start their processes themselves. */
-export async function createBase(own?: Servers): Promise<{
+export async function createBase(
+  own?: Servers,
+  build: Build = ownBuild,
+): Promise<{
   databaseUrl: string
   redisUrl: string
   keyPrefix: string
@@ -121,7 +127,7 @@ export async function createBase(own?: Servers): Promise<{
 }> {
   // Loaded only where it is used: it needs vitest around it, and the herd runs without.
   const shared = () => import('./shared-servers.ts').then((module) => module.sharedServers())
-  const servers = own === undefined ? await shared() : await asShared(own)
+  const servers = own === undefined ? await shared() : await asShared(own, build)
   const database = await createEmptyDatabase(servers.postgresUrl, servers.templateDatabase)
   const keyPrefix = `test-${randomBytes(6).toString('hex')}`
   return {
@@ -136,11 +142,13 @@ export async function createBase(own?: Servers): Promise<{
   }
 }
 
-const templates = new WeakMap<Servers, Promise<string>>()
+const templates = new WeakMap<Servers, Map<Build, Promise<string>>>()
 
-async function asShared(own: Servers): Promise<SharedServers> {
-  const template = templates.get(own) ?? createTemplate(own.postgres.url)
-  templates.set(own, template)
+async function asShared(own: Servers, build: Build): Promise<SharedServers> {
+  const ofServers = templates.get(own) ?? new Map<Build, Promise<string>>()
+  templates.set(own, ofServers)
+  const template = ofServers.get(build) ?? createTemplate(own.postgres.url, build)
+  ofServers.set(build, template)
   return { postgresUrl: own.postgres.url, redisUrl: own.redis.url, templateDatabase: await template }
 }
 

@@ -5,7 +5,8 @@ import { short, whole } from './text.ts'
 
 const ROLES = ['api', 'worker', 'redis', 'postgres'] as const
 
-function table(head: string[], rows: string[][]): string {
+/** A Markdown table. */
+export function table(head: string[], rows: string[][]): string {
   const line = (cells: string[]) => `| ${cells.join(' | ')} |`
   return [line(head), line(head.map(() => '---')), ...rows.map(line)].join('\n')
 }

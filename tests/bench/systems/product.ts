@@ -1,4 +1,4 @@
-import type { ServiceProcess } from '../../stack/processes.ts'
+import { type Build, ownBuild, type ServiceProcess } from '../../stack/processes.ts'
 import { startSystem } from '../../stack/system.ts'
 import type { BenchSystem, Deployment, Tables } from './system.ts'
 
@@ -17,29 +17,40 @@ const tables: Tables = {
     WHERE p.status = 'promoted' AND p.sequence > w.first`,
 }
 
-/** ticket-line as it is started everywhere: one API process and one worker where nothing else is asked, production settings. */
-export const product: BenchSystem = {
-  name: 'product',
-  title: 'ticket-line',
-  async deploy({ servers, processes = 1, workers = 1, env = {} }) {
-    const system = await startSystem({
-      servers,
-      apis: processes,
-      workers,
-      env: { NODE_ENV: 'production', ...env },
-    })
-    return {
-      targets: system.apis.map(({ url }) => ({ host: '127.0.0.1', port: Number(new URL(url).port) })),
-      processes: [
-        ...system.apis.map((api) => describe('api', api)),
-        ...system.workers.map((worker) => describe('worker', worker)),
-      ],
-      databaseUrl: system.databaseUrl,
-      jwtSecret: system.jwtSecret,
-      tables,
-      stop: system.stop,
-    }
-  },
+/** ticket-line as this checkout builds it. */
+export const product: BenchSystem = createProduct('product', 'ticket-line', ownBuild)
+
+/**
+ * A build of ticket-line with production settings: one API process and one worker unless the
+ * workload asks for more.
+ */
+export function createProduct(name: 'product' | 'baseline', title: string, build: Build): BenchSystem {
+  return {
+    name,
+    title,
+    async deploy({ servers, processes = 1, workers = 1, env = {} }) {
+      // Commits up to 0214ed1 call the setting LINES.
+      const lines = env['SHARED_LINES']
+      const system = await startSystem({
+        servers,
+        apis: processes,
+        workers,
+        env: { NODE_ENV: 'production', ...env, ...(lines !== undefined && { LINES: lines }) },
+        build,
+      })
+      return {
+        targets: system.apis.map(({ url }) => ({ host: '127.0.0.1', port: Number(new URL(url).port) })),
+        processes: [
+          ...system.apis.map((api) => describe('api', api)),
+          ...system.workers.map((worker) => describe('worker', worker)),
+        ],
+        databaseUrl: system.databaseUrl,
+        jwtSecret: system.jwtSecret,
+        tables,
+        stop: system.stop,
+      }
+    },
+  }
 }
 
 function describe(role: 'api' | 'worker', { pid, logs }: ServiceProcess): Deployment['processes'][number] {

@@ -1,7 +1,7 @@
 import type { Env } from '../../stack/processes.ts'
 import type { Servers } from '../../stack/servers.ts'
 
-export type SystemName = 'product' | 'rowLock' | 'singleStatement'
+export type SystemName = 'product' | 'baseline' | 'rowLock' | 'singleStatement'
 
 /** One way to serve bookings, as the benchmark handles it. */
 export interface BenchSystem {

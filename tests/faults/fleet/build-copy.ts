@@ -13,6 +13,7 @@ import {
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { fromRoot } from '../../../scripts/lib/paths.mjs'
+import type { Build } from '../../stack/processes.ts'
 
 /** One change to a text of the copy. */
 export interface Patch {
@@ -24,9 +25,7 @@ export interface Patch {
 }
 
 /** A copy of the build that nobody else changes. */
-export interface BuildCopy {
-  script(service: 'api' | 'booking-worker'): string
-  migrateScript: string
+export interface BuildCopy extends Build {
   remove(): void
 }
 

@@ -1,0 +1,115 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { buildCommit, findCommit } from '../stack/commit-build.ts'
+import type { Servers } from '../stack/servers.ts'
+import type { BenchOptions } from './options.ts'
+import { nameOf } from './report/charts.ts'
+import { type MedianRatio, medianRatio } from './report/median-ratio.ts'
+import { table } from './report/tables.ts'
+import { describeResult, describeRun } from './report/text.ts'
+import { type Result, type RunFigures, runWorkload } from './rounds.ts'
+import { createProduct } from './systems/product.ts'
+import { comparedWorkload, type WorkloadSettings } from './workloads.ts'
+
+/** How this build compares with the baseline on one workload. */
+export interface Comparison {
+  workload: string
+  rounds: number
+  /** Above 1: this build books more. */
+  bookingsPerSecond: MedianRatio
+  /** Below 1: this build needs less. Null if processor time cannot be measured here. */
+  cpuMsPerBooking: MedianRatio | null
+  correct: boolean
+}
+
+export interface BaselineOptions extends Omit<BenchOptions, 'baseline'> {
+  servers: Servers
+  say: (text: string) => void
+}
+
+/** What is compared if no workload is named. */
+const WORKLOADS: { name: string; settings: WorkloadSettings }[] = [
+  { name: 'hot', settings: { connections: 64 } },
+  { name: 'hot', settings: { connections: 256 } },
+  { name: 'mixed', settings: { connections: 64 } },
+  { name: 'hundred', settings: { connections: 64 } },
+  { name: 'quiet', settings: {} },
+]
+
+/**
+ * `--baseline COMMIT`: builds the product of that commit and measures both builds in alternating
+ * rounds on the same servers. Sets the exit code to 1 if a run was not correct.
+ *
+ * @throws Error if the commit is unknown or does not build
+ */
+export async function compareWithBaseline(baseline: string, options: BaselineOptions): Promise<void> {
+  const { servers, say, rounds, settings } = options
+  const commit = await findCommit(baseline)
+  if (commit === undefined) throw new Error(`--baseline: there is no commit "${baseline}" in this history`)
+  const folder = mkdtempSync(path.join(tmpdir(), 'ticket-line-baseline-'))
+  try {
+    say(`Building the product of ${commit.slice(0, 7)} …`)
+    const build = await buildCommit(commit, folder, ['api', 'booking-worker'])
+    const system = createProduct('baseline', `ticket-line at ${commit.slice(0, 7)}`, build)
+    const chosen = options.workload === undefined ? WORKLOADS : [{ name: options.workload, settings: {} }]
+    const comparisons: Comparison[] = []
+    for (const { name, settings: own } of chosen) {
+      const workload = comparedWorkload(name, { ...own, ...settings, baseline: system })
+      say(`${workload.title}:`)
+      const result = await runWorkload(workload, {
+        servers,
+        rounds,
+        onRun: (round, contender, run) => say(describeRun(round, contender, run)),
+      })
+      say(describeResult(result))
+      comparisons.push(compare(result))
+    }
+    say(`\n${comparisonTable(comparisons, commit)}`)
+    if (options.out !== undefined) writeFileSync(options.out, JSON.stringify(comparisons, undefined, 2))
+    if (options.json) say(JSON.stringify({ baseline: commit, comparisons }))
+    if (comparisons.some(({ correct }) => !correct)) process.exitCode = 1
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
+}
+
+/** Ratios are taken within each round, since both builds then had about the same machine. */
+function compare(result: Result): Comparison {
+  const runsOf = (label: string): RunFigures[] => {
+    const found = result.contenders.find(({ contender }) => contender.label === label)
+    if (found === undefined) throw new Error(`${label} did not take part`)
+    return found.runs
+  }
+  const [own, baseline] = [runsOf('product'), runsOf('baseline')]
+  const ratios = (read: (run: RunFigures) => number): number[] =>
+    own.map((run, i) => read(run) / read(baseline[i] as RunFigures))
+  const measured = [...own, ...baseline].every(({ cpuMsPerBooking }) => cpuMsPerBooking !== null)
+  return {
+    workload: nameOf(result),
+    rounds: result.rounds,
+    bookingsPerSecond: medianRatio(ratios((run) => run.bookingsPerSecond)),
+    cpuMsPerBooking: measured ? medianRatio(ratios((run) => run.cpuMsPerBooking as number)) : null,
+    correct: result.contenders.every(({ figures }) => figures.correct),
+  }
+}
+
+function comparisonTable(comparisons: Comparison[], commit: string): string {
+  const cell = (ratio: MedianRatio | null): string =>
+    ratio === null ? '–' : `${ratio.median.toFixed(3)} (${ratio.low.toFixed(3)} to ${ratio.high.toFixed(3)})`
+  const head = ['workload', 'rounds', 'bookings/s', 'CPU time per booking', 'correct']
+  return [
+    `This build against ${commit.slice(0, 7)}: median ratio and its 90 % interval.`,
+    '',
+    table(
+      head,
+      comparisons.map(({ workload, rounds, bookingsPerSecond, cpuMsPerBooking, correct }) => [
+        workload,
+        String(rounds),
+        cell(bookingsPerSecond),
+        cell(cpuMsPerBooking),
+        correct ? 'yes' : 'NO',
+      ]),
+    ),
+  ].join('\n')
+}

@@ -1,0 +1,42 @@
+import { medianOf } from '../rounds.ts'
+
+/** How two contenders compare over the rounds of one run. */
+export interface MedianRatio {
+  /** Median of the ratios of the rounds. */
+  median: number
+  /** Bounds between which the true median lies with a probability of at least `COVERAGE`. */
+  low: number
+  high: number
+}
+
+const COVERAGE = 0.9
+
+/**
+ * Computes the median of paired ratios and its distribution-free interval: the k-th smallest and the
+ * k-th largest ratio, with the largest k that still covers 90 %. A ratio is as likely to be above the
+ * true median as below it, so the number below it is binomial; nothing else is assumed about noise.
+ *
+ * @param ratios one for each round
+ */
+export function medianRatio(ratios: number[]): MedianRatio {
+  const sorted = [...ratios].sort((a, b) => a - b)
+  const k = intervalRank(sorted.length)
+  return {
+    median: medianOf(sorted),
+    low: sorted[k - 1] ?? Number.NaN,
+    high: sorted[sorted.length - k] ?? Number.NaN,
+  }
+}
+
+/** @returns the largest k for which the k-th smallest and k-th largest of n values cover 90 %; 1 if none does */
+function intervalRank(n: number): number {
+  let outside = 0
+  let probability = 0.5 ** n
+  for (let k = 1; k <= n / 2; k++) {
+    // Both tails, each with fewer than k values on the far side of the median.
+    outside += 2 * probability
+    if (outside > 1 - COVERAGE) return Math.max(1, k - 1)
+    probability = (probability * (n - k + 1)) / k
+  }
+  return Math.max(1, Math.floor(n / 2))
+}

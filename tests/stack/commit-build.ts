@@ -1,0 +1,38 @@
+import { mkdirSync } from 'node:fs'
+import path from 'node:path'
+import { fromRoot } from '../../scripts/lib/paths.mjs'
+import { run } from '../../scripts/lib/run.mjs'
+import type { Build, ServiceName } from './processes.ts'
+
+const git = async (...args: string[]): Promise<string> => (await run('git', args, { cwd: fromRoot() })).trim()
+
+/** The full hash of a commit, or `undefined` if this history does not hold it (a shallow clone). */
+export function findCommit(name: string): Promise<string | undefined> {
+  return git('rev-parse', '--verify', '--quiet', `${name}^{commit}`).catch(() => undefined)
+}
+
+/**
+ * Builds services as they were at a commit, with the dependencies of that commit.
+ *
+ * @param folder an empty folder; the caller removes it
+ * @throws Error with the output of the step that failed
+ */
+export async function buildCommit(commit: string, folder: string, services: ServiceName[]): Promise<Build> {
+  mkdirSync(folder, { recursive: true })
+  const archive = path.join(folder, 'source.tar')
+  await run('git', ['archive', '--output', archive, commit], { cwd: fromRoot() })
+  await run('tar', ['-xf', archive, '-C', folder])
+  const filters = services.flatMap((service) => ['--filter', `@ticket-line/${service}...`])
+  await run('pnpm', ['install', '--frozen-lockfile', '--prefer-offline', ...filters], { cwd: folder })
+  await run('pnpm', [...filters, 'run', 'build'], { cwd: folder })
+  return {
+    script: (service) => path.join(folder, 'services', service, 'dist/main.js'),
+    migrateScript: path.join(folder, 'packages/db/dist/migrate.js'),
+  }
+}
+
+/** The commit that added a file last. */
+export async function commitThatAdded(file: string): Promise<string | undefined> {
+  const commit = await git('log', '--diff-filter=A', '--format=%H', '-1', '--', file).catch(() => '')
+  return commit === '' ? undefined : commit
+}
