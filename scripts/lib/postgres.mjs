@@ -31,7 +31,14 @@ export async function startPostgres({ folder, from = 'any', settings = [], logFi
 
   const port = await freePort()
   // "unix_socket_directories=" empty: reachable over 127.0.0.1 alone, and no socket path that could be too long.
-  const fixed = ['listen_addresses=127.0.0.1', 'unix_socket_directories=', 'fsync=on', 'max_connections=300']
+  // Terse: the DETAIL of an error quotes whole rows, password hashes included.
+  const fixed = [
+    'listen_addresses=127.0.0.1',
+    'unix_socket_directories=',
+    'fsync=on',
+    'max_connections=300',
+    'log_error_verbosity=terse',
+  ]
   const args = [
     '-D',
     data,

@@ -1,5 +1,9 @@
+import { createHash } from 'node:crypto'
 import { Redis } from 'ioredis'
+import pg from 'pg'
 import { afterAll, beforeAll, expect, it } from 'vitest'
+import { until } from '../../scripts/lib/net.mjs'
+import { startService } from '../stack/processes.ts'
 import { type System, startSystem } from '../stack/system.ts'
 
 /** Stands in every password and token below, and nowhere else. */
@@ -126,4 +130,85 @@ it('passwords and tokens stand in no log and nowhere in Redis', async () => {
   expect(logs).toContain('/login')
   expect(redis).toContain('event-1')
   expect(redis).toContain('ada')
+})
+
+/** What PostgreSQL, Drizzle and argon2 put around the values of a statement. */
+const VALUES_OF_A_STATEMENT = /argon2|Failing row|params:|insert into|"detail"/i
+
+/** Everything that the processes logged or printed since `from`, after PostgreSQL refused statements. */
+async function logsWhile(work: (client: pg.Client) => Promise<void>): Promise<string> {
+  const from = allLogs().length
+  const client = new pg.Client({ connectionString: system.databaseUrl })
+  client.on('error', () => undefined)
+  await client.connect()
+  try {
+    await work(client)
+  } finally {
+    await client.end()
+  }
+  return allLogs().slice(from)
+}
+
+const hashOf = (refreshToken: string): string => createHash('sha256').update(refreshToken).digest('base64url')
+
+async function refreshTokenOf(userId: string): Promise<string> {
+  await system.api.post('/register', { userId, password })
+  return (await system.api.post('/login', { userId, password }, representation)).body.refreshToken
+}
+
+/** Each call that writes a hash, so that a statement with a hash in it fails. */
+async function failToWrite(userId: string, refreshToken: string): Promise<number[]> {
+  const { api } = system
+  return [
+    (await api.post('/register', { userId: `${userId}-new`, password })).status,
+    (await api.post('/login', { userId, password })).status,
+    (await api.post('/token/refresh', { refreshToken }, representation)).status,
+  ]
+}
+
+it('a database that became read-only leaves no hash and no value in a log', async () => {
+  const refreshToken = await refreshTokenOf('rita')
+  const logs = await logsWhile(async (client) => {
+    const { rows } = await client.query('SELECT quote_ident(current_database()) AS name')
+    const setReadOnly = async (value: 'on' | 'off'): Promise<void> => {
+      await client.query('SET default_transaction_read_only = off')
+      await client.query(`ALTER DATABASE ${rows[0].name} SET default_transaction_read_only = ${value}`)
+      await client.query(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+        WHERE datname = current_database() AND pid <> pg_backend_pid()`)
+    }
+    await setReadOnly('on')
+    try {
+      // The sessions that were ended fail first, then those that may not write.
+      for (const _ of [1, 2]) expect(await failToWrite('rita', refreshToken)).toEqual([503, 503, 503])
+    } finally {
+      await setReadOnly('off')
+    }
+  })
+  expect(logs).toContain('25006')
+  expect(logs).not.toMatch(VALUES_OF_A_STATEMENT)
+  expect(logs).not.toContain(hashOf(refreshToken))
+  await until(async () => (await system.api.get('/readyz')).status === 200, { timeoutMs: 20_000 })
+})
+
+it('a statement that breaks a constraint leaves no hash and no value in a log', async () => {
+  const refreshToken = await refreshTokenOf('carla')
+  const logs = await logsWhile(async (client) => {
+    // PostgreSQL quotes the whole failing row in the error's `detail`.
+    await client.query(`ALTER TABLE users ADD CONSTRAINT canary CHECK (false) NOT VALID`)
+    await client.query(`ALTER TABLE refresh_tokens ADD CONSTRAINT canary CHECK (false) NOT VALID`)
+    try {
+      expect(await failToWrite('carla', refreshToken)).toEqual([500, 500, 500])
+      const failed = await startService('api', { ...system.env, ADMIN_USER: 'second-root' })
+      expect(await failed.exited).toMatchObject({ code: 1 })
+      const printed = failed.logs.map((line) => JSON.stringify(line)).join('\n')
+      expect(printed).toContain('23514')
+      expect(printed).not.toMatch(VALUES_OF_A_STATEMENT)
+    } finally {
+      await client.query('ALTER TABLE users DROP CONSTRAINT canary')
+      await client.query('ALTER TABLE refresh_tokens DROP CONSTRAINT canary')
+    }
+  })
+  expect(logs).toContain('23514')
+  expect(logs).not.toMatch(VALUES_OF_A_STATEMENT)
+  expect(logs).not.toContain(hashOf(refreshToken))
 })

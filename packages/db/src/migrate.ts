@@ -1,4 +1,5 @@
 /** `node dist/migrate.js`: brings the database of `DATABASE_URL` up to this build, and stops. */
+import { errorSummary } from '@ticket-line/shared'
 import { migrateDatabase } from './migrations.js'
 
 const url = process.env.DATABASE_URL
@@ -12,8 +13,6 @@ try {
   await migrateDatabase(url)
   console.log('The database is up to date.')
 } catch (error) {
-  console.error(
-    `The database could not be migrated: ${error instanceof Error ? error.message : String(error)}`,
-  )
+  console.error(`The database could not be migrated: ${errorSummary(error)}`)
   process.exit(1)
 }

@@ -1,4 +1,4 @@
-import { ConfigError, createClosers } from '@ticket-line/shared'
+import { ConfigError, createClosers, errorSummary } from '@ticket-line/shared'
 import { type ParsedArguments, parseCommandLine, readEventId, UsageError } from './arguments.js'
 import { drain } from './commands/drain.js'
 import { showEvent } from './commands/event.js'
@@ -42,7 +42,7 @@ function runCommand(context: Context, args: ParsedArguments): Promise<Report> {
 
 function fail(error: unknown, json: boolean): number {
   const misused = error instanceof UsageError || error instanceof ConfigError
-  const message = error instanceof Error ? error.message || error.name : String(error)
+  const message = errorSummary(error)
   if (json) console.log(JSON.stringify({ ok: false, error: message }))
   console.error(`ops: ${message}${error instanceof UsageError ? '. See --help.' : ''}`)
   return misused ? EXIT.usage : EXIT.unreachable

@@ -1,5 +1,6 @@
 export * from './closers.js'
 export * from './command.js'
+export * from './describe-error.js'
 export * from './env.js'
 export * from './errors.js'
 export * from './ids.js'

@@ -1,8 +1,9 @@
-import { type DestinationStream, type Logger, pino } from 'pino'
+import { type DestinationStream, type Logger, type LoggerOptions, pino } from 'pino'
+import { describeError } from './describe-error.js'
 
 export type Log = Logger
 
-/** Where secrets would stand if somebody logged a request, a configuration or a connection whole. */
+/** Where secrets would be if somebody logged a request, a configuration or a connection whole. */
 const REDACTED = [
   'authorization',
   'cookie',
@@ -21,14 +22,49 @@ const REDACTED = [
   '*.headers["set-cookie"]',
 ]
 
-/** JSON lines on standard output, level by name, time in ISO 8601, secrets removed. */
+/** JSON lines on standard output: level by name, time in ISO 8601, secrets and the values of statements removed. */
 export function createLog(service: string, level: string, destination?: DestinationStream): Log {
-  const options = {
+  const options: LoggerOptions = {
     level,
     base: { service, pid: process.pid },
     timestamp: pino.stdTimeFunctions.isoTime,
-    formatters: { level: (label: string) => ({ level: label }) },
+    formatters: { level: (label) => ({ level: label }), log: withDescribedErrors },
+    // Pino's own serializer copies every member of an error.
+    serializers: { err: (value) => value },
+    hooks: { logMethod: withMessage },
     redact: { paths: REDACTED, censor: '[redacted]' },
   }
   return destination === undefined ? pino(options) : pino(options, destination)
+}
+
+/**
+ * Logs what ends the process instead of letting Node print it, which shows every member of an error. A rejection that
+ * nobody handles arrives here as well.
+ */
+export function logCrashes(log: Log): void {
+  process.on('uncaughtException', (err) => {
+    log.fatal({ err }, 'the process ends: nothing handled this error')
+    process.exit(1)
+  })
+}
+
+function withDescribedErrors(fields: Record<string, unknown>): Record<string, unknown> {
+  for (const name in fields) if (fields[name] instanceof Error) return describeAll(fields)
+  return fields
+}
+
+function describeAll(fields: Record<string, unknown>): Record<string, unknown> {
+  const described = Object.entries(fields).map(([name, value]) => [
+    name,
+    value instanceof Error ? describeError(value) : value,
+  ])
+  return Object.fromEntries(described)
+}
+
+/** Without a message pino takes that of the error, which may hold a whole statement. */
+function withMessage(this: Log, args: unknown[], write: (...args: unknown[]) => void): void {
+  const [fields, message] = args
+  const error = fields instanceof Error ? fields : (fields as { err?: unknown } | undefined)?.err
+  const withText = message === undefined && error instanceof Error
+  write.apply(this, withText ? [fields, describeError(error).message] : args)
 }

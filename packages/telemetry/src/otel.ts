@@ -1,6 +1,7 @@
 import {
   type Context,
   context,
+  type Exception,
   type Link,
   ROOT_CONTEXT,
   type Span,
@@ -19,6 +20,7 @@ import {
   TraceIdRatioBasedSampler,
   TracerProvider,
 } from '@opentelemetry/sdk-trace'
+import { describeError } from '@ticket-line/shared'
 import { formatTraceparent, parseTraceparent } from './trace-context.js'
 import type { SpanOptions, Tracing, TracingConfig } from './tracing.js'
 
@@ -79,7 +81,7 @@ export function createTracing({ service, exporter, ratio }: TracingConfig): Trac
         )
       } catch (error) {
         span.setStatus({ code: SpanStatusCode.ERROR })
-        span.recordException(error instanceof Error ? error : String(error))
+        span.recordException(exceptionOf(error))
         throw error
       } finally {
         span.end()
@@ -95,6 +97,12 @@ export function createTracing({ service, exporter, ratio }: TracingConfig): Trac
     },
     close: () => provider.shutdown(),
   }
+}
+
+/** Traces leave the machine, so they get no more of an error than the log does. */
+function exceptionOf(error: unknown): Exception {
+  const { type, message, code, stack } = describeError(error)
+  return { name: type, message, ...(code !== undefined && { code }), ...(stack !== undefined && { stack }) }
 }
 
 function parentOf({ parent }: SpanOptions): Context {

@@ -1,18 +1,18 @@
-import { ConfigError, createClosers, createLog } from '@ticket-line/shared'
+import { ConfigError, createClosers, createLog, errorSummary, logCrashes } from '@ticket-line/shared'
 import { type ApiConfig, readConfig } from './config.js'
 
 function configOrExit(): ApiConfig {
   try {
     return readConfig(process.env)
   } catch (error) {
-    if (!(error instanceof ConfigError)) throw error
-    console.error(`api cannot start: ${error.message}`)
+    console.error(`api cannot start: ${errorSummary(error)}`)
     process.exit(1)
   }
 }
 
 const config = configOrExit()
 const log = createLog('api', config.logLevel)
+logCrashes(log)
 const closers = createClosers((name, error) =>
   log.warn({ err: error, part: name }, 'a part did not close well'),
 )

@@ -1,4 +1,4 @@
-import { ConfigError, createClosers, createLog, inTime } from '@ticket-line/shared'
+import { ConfigError, createClosers, createLog, errorSummary, inTime, logCrashes } from '@ticket-line/shared'
 import { readConfig, type WorkerConfig } from './config.js'
 import { startWorker } from './worker.js'
 
@@ -6,14 +6,14 @@ function configOrExit(): WorkerConfig {
   try {
     return readConfig(process.env)
   } catch (error) {
-    if (!(error instanceof ConfigError)) throw error
-    console.error(`booking-worker cannot start: ${error.message}`)
+    console.error(`booking-worker cannot start: ${errorSummary(error)}`)
     process.exit(1)
   }
 }
 
 const config = configOrExit()
 const log = createLog('booking-worker', config.logLevel)
+logCrashes(log)
 const closers = createClosers((name, error) =>
   log.warn({ err: error, part: name }, 'a part did not close well'),
 )

@@ -1,0 +1,90 @@
+/**
+ * What may be written about an error. A failed statement brings its text and its values along: Drizzle puts them into
+ * the message, PostgreSQL quotes whole rows in `detail`, ioredis keeps the arguments of a command (those of AUTH too),
+ * and `new URL` keeps its input. Passwords, hashes and connection strings would end up in logs and on terminals.
+ */
+export interface ErrorDescription {
+  /** Class of the error. */
+  type: string
+  message: string
+  /** SQLSTATE, or the code of Node or Redis. */
+  code?: string
+  /** The constraint that a statement broke. */
+  constraint?: string
+  /** Where it happened; without the original message. */
+  stack?: string
+  cause?: ErrorDescription
+  /** The parts of an `AggregateError`, the first few. */
+  errors?: ErrorDescription[]
+}
+
+const MAX_DEPTH = 5
+const MAX_PARTS = 5
+const SQLSTATE = /^[0-9A-Z]{5}$/
+
+type Fields = Record<string, unknown>
+
+/**
+ * Describes an error for a log. Only members that are known to be harmless are copied, so a library that adds one
+ * later adds nothing to the log. Anything that is not an `Error` is named by its type alone.
+ */
+export function describeError(error: unknown): ErrorDescription {
+  return describe(error, 0)
+}
+
+/** One line about an error for a terminal: the message, and the SQLSTATE if there is one. */
+export function errorSummary(error: unknown): string {
+  const { message, code, type } = describeError(error)
+  const text = message === '' ? (code ?? type) : message
+  return code !== undefined && SQLSTATE.test(code) ? `${text} (SQLSTATE ${code})` : text
+}
+
+function describe(error: unknown, depth: number): ErrorDescription {
+  if (typeof error === 'string') return { type: 'string', message: error }
+  if (!(error instanceof Error))
+    return { type: typeof error, message: 'something other than an Error was thrown' }
+  const fields = error as Error & Fields
+  // Drizzle's wrapper says nothing beyond the statement and its values; the cause is the driver's error.
+  if (isStatementWrapper(fields)) {
+    const cause = describe(fields.cause, depth)
+    return withStack(
+      fields.cause instanceof Error ? cause : { type: fields.name, message: 'A statement failed' },
+      fields,
+    )
+  }
+  const description: ErrorDescription = { type: fields.name, message: safeMessage(fields) }
+  if (typeof fields['code'] === 'string') description.code = fields['code']
+  if (typeof fields['constraint'] === 'string') description.constraint = fields['constraint']
+  if (depth < MAX_DEPTH) {
+    if (fields.cause !== undefined) description.cause = describe(fields.cause, depth + 1)
+    if (fields instanceof AggregateError) {
+      description.errors = fields.errors.slice(0, MAX_PARTS).map((part) => describe(part, depth + 1))
+    }
+  }
+  return withStack(description, fields)
+}
+
+function isStatementWrapper(error: Fields): boolean {
+  return typeof error['query'] === 'string' && 'params' in error
+}
+
+function isDatabaseError({ code, severity }: Fields): boolean {
+  return typeof code === 'string' && SQLSTATE.test(code) && typeof severity === 'string'
+}
+
+function safeMessage(error: Error & Fields): string {
+  // Class 22, data exception: `invalid input syntax for type uuid: "…"` quotes the value.
+  if (isDatabaseError(error) && String(error['code']).startsWith('22')) {
+    return error.message.replace(/".*"|0x.*/s, '…')
+  }
+  // `ERR unknown command 'X', with args beginning with: …` quotes the arguments.
+  return error.message.replace(/,? with args beginning with:.*/s, '')
+}
+
+/** The frames of the stack behind a new head: the original one repeats the message with everything in it. */
+function withStack(description: ErrorDescription, { stack, message }: Error): ErrorDescription {
+  const head = stack?.indexOf(message) ?? -1
+  if (stack === undefined || head < 0) return description
+  const frames = stack.slice(head + message.length).match(/\n {4}at .*/g) ?? []
+  return { ...description, stack: `${description.type}: ${description.message}${frames.join('')}` }
+}
