@@ -4,8 +4,11 @@ import {
   createPatientRedis,
   type Env,
   type LineLayout,
+  readDatabaseUrl,
   readEnv,
   readLineLayout,
+  readNodeEnv,
+  readRedisUrl,
 } from '@ticket-line/shared'
 import type { Redis } from 'ioredis'
 
@@ -13,9 +16,9 @@ import type { Redis } from 'ioredis'
 export interface Context {
   layout: LineLayout
   retentionHours: number
-  /** @throws ConfigError where `DATABASE_URL` is missing */
+  /** @throws ConfigError if it is not said where PostgreSQL is */
   pool(): Pool
-  /** @throws ConfigError where `REDIS_URL` is missing; rejects where it is out of reach */
+  /** @throws ConfigError if it is not said where Redis is; rejects if it is out of reach */
   redis(): Promise<Redis>
   now(): number
   sleep(ms: number): Promise<void>
@@ -29,12 +32,13 @@ const CONNECT_TIMEOUT_MS = 5000
 /** @throws ConfigError naming the variable that cannot be used */
 export function createContext(environment: Env, closers: Closers, progress: Context['progress']): Context {
   const env = readEnv(environment)
+  readNodeEnv(env)
   let pool: Pool | undefined
   let redis: Redis | undefined
 
   function openPool(): Pool {
     const database = createDatabase({
-      url: env.text('DATABASE_URL'),
+      url: readDatabaseUrl(env),
       poolSize: 2,
       applicationName: 'ticket-line ops',
       connectTimeoutMs: CONNECT_TIMEOUT_MS,
@@ -48,7 +52,7 @@ export function createContext(environment: Env, closers: Closers, progress: Cont
   }
 
   async function openRedis(): Promise<Redis> {
-    const opened = createPatientRedis(env.text('REDIS_URL'), { lazyConnect: true, commandTimeout: 60_000 })
+    const opened = createPatientRedis(readRedisUrl(env), { lazyConnect: true, commandTimeout: 60_000 })
     closers.push('redis', () => opened.disconnect())
     let lastError: unknown
     opened.on('error', (error) => {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { ConfigError, readBasics, readEnv, readLineLayout } from './env.js'
+import { ConfigError, readEnv, readLineLayout, readNodeEnv } from './env.js'
 
 describe('a setting from the environment', () => {
   it('is its value, or the fallback where unset or empty', () => {
@@ -50,34 +50,26 @@ describe('a setting from the environment', () => {
   })
 })
 
-describe('what both services need', () => {
-  const good = { DATABASE_URL: 'postgres://user:pass@host:5432/name', REDIS_URL: 'redis://:pass@host:6379/0' }
-
-  it('is read', () => {
-    expect(readBasics(readEnv(good))).toEqual({
-      databaseUrl: good.DATABASE_URL,
-      redisUrl: good.REDIS_URL,
-      logLevel: 'info',
-    })
+describe('NODE_ENV', () => {
+  it.each(['production', 'development', 'test'])('may be %s', (value) => {
+    expect(readNodeEnv(readEnv({ NODE_ENV: value }))).toBe(value)
   })
 
-  it.each([
-    [
-      { DATABASE_URL: 'mysql://host/name' },
-      'DATABASE_URL must be an address that begins with postgres:// or postgresql://',
-    ],
-    [
-      { DATABASE_URL: 'host' },
-      'DATABASE_URL must be an address that begins with postgres:// or postgresql://',
-    ],
-    [{ REDIS_URL: 'http://host' }, 'REDIS_URL must be an address that begins with redis:// or rediss://'],
-    [
-      { LOG_LEVEL: 'loud' },
-      'LOG_LEVEL must be one of trace, debug, info, warn, error, fatal, silent, not "loud"',
-    ],
-  ])('is refused in one line: %o', (wrong, message) => {
-    expect(() => readBasics(readEnv({ ...good, ...wrong }))).toThrow(new ConfigError(message))
+  it('means development if it is unset or empty', () => {
+    expect([readNodeEnv(readEnv({})), readNodeEnv(readEnv({ NODE_ENV: '' }))]).toEqual([
+      'development',
+      'development',
+    ])
   })
+
+  it.each(['Production', 'PRODUCTION', 'prod', 'production ', ' production', 'staging', 'dev'])(
+    'stops the process if it is "%s"',
+    (value) => {
+      expect(() => readNodeEnv(readEnv({ NODE_ENV: value }))).toThrow(
+        new ConfigError(`NODE_ENV must be one of production, development, test, not "${value}"`),
+      )
+    },
+  )
 })
 
 describe('where commands stand', () => {

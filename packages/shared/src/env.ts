@@ -19,10 +19,8 @@ export interface EnvReader {
   /** The value, or `undefined` where unset or empty. */
   optional(name: string): string | undefined
   integer(name: string, fallback: number, range: Range): number
-  /** One of these words. */
-  oneOf(name: string, fallback: string, words: readonly string[]): string
-  /** Required: an address that begins with one of these schemes, as `postgres:`. What it names is seen when it is used. */
-  url(name: string, schemes: readonly string[]): string
+  /** Exactly one of these words. */
+  oneOf<Word extends string>(name: string, fallback: Word, words: readonly Word[]): Word
   /** `true`, `1`, `yes` or `false`, `0`, `no`. */
   flag(name: string, fallback: boolean): boolean
 }
@@ -42,14 +40,9 @@ export function readEnv(env: Env): EnvReader {
     text,
     oneOf(name, fallback, words) {
       const value = text(name, fallback)
-      if (words.includes(value)) return value
+      const word = words.find((candidate) => candidate === value)
+      if (word !== undefined) return word
       throw new ConfigError(`${name} must be one of ${words.join(', ')}, not "${value}"`)
-    },
-    url(name, schemes) {
-      const value = text(name)
-      if (schemes.some((scheme) => value.startsWith(`${scheme}//`)) && URL.canParse(value)) return value
-      // It may hold a password, and is not repeated.
-      throw new ConfigError(`${name} must be an address that begins with ${schemes.join('// or ')}//`)
     },
     integer(name, fallback, { min, max }) {
       const value = optional(name)
@@ -70,16 +63,18 @@ export function readEnv(env: Env): EnvReader {
   }
 }
 
-/** Addresses of the two servers and the level of the log, which both services read. */
-export function readBasics(env: EnvReader): { databaseUrl: string; redisUrl: string; logLevel: string } {
-  return {
-    databaseUrl: env.url('DATABASE_URL', ['postgres:', 'postgresql:']),
-    redisUrl: env.url('REDIS_URL', ['redis:', 'rediss:']),
-    logLevel: env.oneOf('LOG_LEVEL', 'info', LOG_LEVELS),
-  }
-}
+/** What a process runs for. */
+export type NodeEnv = (typeof NODE_ENVS)[number]
 
-const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']
+const NODE_ENVS = ['production', 'development', 'test'] as const
+
+/**
+ * Reads `NODE_ENV`; `development` if it is unset. Only these exact words are taken: a `Production` that counted as
+ * development would let weak secrets pass.
+ */
+export function readNodeEnv(env: EnvReader): NodeEnv {
+  return env.oneOf('NODE_ENV', 'development', NODE_ENVS)
+}
 
 /** Reads what both services must agree on: where commands stand. Fixed at installation. */
 export function readLineLayout(env: EnvReader): { lines: number; shards: number; keyPrefix: string } {

@@ -1,3 +1,5 @@
+export * from './addresses.js'
+export * from './basics.js'
 export * from './closers.js'
 export * from './command.js'
 export * from './describe-error.js'

@@ -1,4 +1,5 @@
 import {
+  type Basics,
   type Env,
   type EnvReader,
   type LineLayout,
@@ -12,14 +13,7 @@ import { type IdentityConfig, readIdentityConfig } from './identity/config.js'
 import { type LimitsConfig, readLimitsConfig } from './limits/config.js'
 
 /** Everything an API process is told from outside. `docs/configuration.md` lists the variables. */
-export interface ApiConfig {
-  /** `NODE_ENV=production`: weak secrets, missing migrations and a Redis that may evict stop the start. */
-  production: boolean
-  /** `LOG_LEVEL`; `debug` writes a line a request. */
-  logLevel: string
-  /** `DATABASE_URL` and `REDIS_URL`, required. */
-  databaseUrl: string
-  redisUrl: string
+export interface ApiConfig extends Basics {
   /** `SHARED_LINES`, `SHARDS` and `KEY_PREFIX`: the same for all processes, fixed at installation. */
   layout: LineLayout
   server: ServerConfig
@@ -93,17 +87,16 @@ export interface PostgresConfig {
 /** @throws ConfigError naming the variable that cannot be used */
 export function readConfig(environment: Env): ApiConfig {
   const env = readEnv(environment)
-  const production = env.optional('NODE_ENV') === 'production'
+  const basics = readBasics(env)
   return {
-    production,
-    ...readBasics(env),
+    ...basics,
     layout: readLineLayout(env),
     server: readServer(env),
     trustProxyHops: env.integer('TRUST_PROXY_HOPS', 0, { min: 0, max: 10 }),
     line: readLine(env),
     postgres: readPostgres(env),
     limits: readLimitsConfig(env),
-    identity: readIdentityConfig(env, production),
+    identity: readIdentityConfig(env, basics.production),
     admin: readAdminConfig(env),
     tracing: readTracingConfig(environment, 'api'),
     shutdownGraceMs: env.integer('SHUTDOWN_GRACE_MS', 5000, { min: 0, max: 600_000 }),

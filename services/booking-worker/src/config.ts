@@ -1,4 +1,5 @@
 import {
+  type Basics,
   ConfigError,
   type Env,
   type LineLayout,
@@ -17,12 +18,8 @@ export interface LineTimes {
 }
 
 /** Everything a worker process is told from outside. `docs/configuration.md` lists the variables. */
-export interface WorkerConfig {
-  databaseUrl: string
-  redisUrl: string
+export interface WorkerConfig extends Basics {
   layout: LineLayout
-  production: boolean
-  logLevel: string
   /** Where `/livez`, `/readyz` and `/metrics` are served; 0 picks a free port. */
   host: string
   port: number
@@ -59,7 +56,6 @@ export function readConfig(environment: Env): WorkerConfig {
   return {
     ...readBasics(env),
     layout: readLineLayout(env),
-    production: env.optional('NODE_ENV') === 'production',
     host: env.text('WORKER_HOST', '127.0.0.1'),
     port: env.integer('WORKER_PORT', 0, { min: 0, max: 65_535 }),
     times,

@@ -1,0 +1,104 @@
+import { ConfigError, type EnvReader } from './env.js'
+
+/** A server that a setting can name: by one address, or by its parts. */
+interface ServerSetting {
+  /** The variable with the whole address; the names of the parts share its first word. */
+  variable: string
+  schemes: readonly string[]
+  /** What to set instead of an address that cannot be read. */
+  parts: string
+}
+
+const POSTGRES: ServerSetting = {
+  variable: 'DATABASE_URL',
+  schemes: ['postgres', 'postgresql'],
+  parts: 'DATABASE_HOST, DATABASE_USER, DATABASE_PASSWORD and DATABASE_NAME',
+}
+
+const REDIS: ServerSetting = {
+  variable: 'REDIS_URL',
+  schemes: ['redis', 'rediss'],
+  parts: 'REDIS_HOST, REDIS_USER and REDIS_PASSWORD',
+}
+
+/**
+ * Reads where PostgreSQL is: `DATABASE_URL`, or else `DATABASE_HOST`, `DATABASE_PORT`, `DATABASE_USER`,
+ * `DATABASE_PASSWORD` and `DATABASE_NAME`, which are taken as they are.
+ *
+ * @returns an address that node-postgres takes
+ * @throws ConfigError naming the variable that is missing or cannot be used; it never repeats a password
+ */
+export function readDatabaseUrl(env: EnvReader): string {
+  const url = env.optional('DATABASE_URL')
+  if (url !== undefined) return readAddress(url, POSTGRES)
+  const host = env.optional('DATABASE_HOST')
+  if (host === undefined) throw new ConfigError('DATABASE_URL is not set')
+  const name = env.text('DATABASE_NAME')
+  // node-postgres does not decode these in a path.
+  if (/[/?#]/.test(name)) throw new ConfigError('DATABASE_NAME must not contain "/", "?" or "#"')
+  const user = credentials(env.text('DATABASE_USER'), env.optional('DATABASE_PASSWORD'))
+  return `postgres://${user}${hostAndPort(env, 'DATABASE', host, 5432)}/${encodeURI(name)}`
+}
+
+/**
+ * Reads where Redis is: `REDIS_URL`, or else `REDIS_HOST`, `REDIS_PORT`, `REDIS_USER` and `REDIS_PASSWORD`, which are
+ * taken as they are.
+ *
+ * @returns an address that ioredis takes
+ * @throws ConfigError naming the variable that is missing or cannot be used; it never repeats a password
+ */
+export function readRedisUrl(env: EnvReader): string {
+  const url = env.optional('REDIS_URL')
+  if (url !== undefined) return readAddress(url, REDIS)
+  const host = env.optional('REDIS_HOST')
+  if (host === undefined) throw new ConfigError('REDIS_URL is not set')
+  const user = credentials(env.optional('REDIS_USER') ?? '', env.optional('REDIS_PASSWORD'))
+  return `redis://${user}${hostAndPort(env, 'REDIS', host, 6379)}`
+}
+
+function credentials(user: string, password: string | undefined): string {
+  if (user === '' && password === undefined) return ''
+  return `${encodeURIComponent(user)}:${encodeURIComponent(password ?? '')}@`
+}
+
+function hostAndPort(env: EnvReader, prefix: string, host: string, defaultPort: number): string {
+  const port = env.integer(`${prefix}_PORT`, defaultPort, { min: 1, max: 65_535 })
+  // PostgreSQL also listens on a Unix socket; the host is then the socket's folder.
+  const isFolder = prefix === 'DATABASE' && host.startsWith('/')
+  const text = isFolder ? encodeURIComponent(host) : host.includes(':') ? `[${host}]` : host
+  if ((!isFolder && /[\s/?#@%]/.test(host)) || !URL.canParse(`http://${isFolder ? 'folder' : text}`)) {
+    throw new ConfigError(`${prefix}_HOST must be a host name or an IP address, not "${host}"`)
+  }
+  return `${text}:${port}`
+}
+
+/**
+ * Refuses an address that the driver would read differently from what its writer meant, which is what happens if a
+ * password holds "/", "?", "#" or "%" as it is.
+ */
+function readAddress(value: string, { variable, schemes, parts }: ServerSetting): string {
+  const address = value.trim()
+  if (!schemes.some((scheme) => address.startsWith(`${scheme}://`))) {
+    // It may hold a password, and is not repeated.
+    throw new ConfigError(`${variable} must be an address that begins with ${schemes.join(':// or ')}://`)
+  }
+  // libpq and node-postgres let the host be empty after a user, for a Unix socket that is named by ?host=; URL does not.
+  const url = URL.parse(address) ?? URL.parse(address.replace('@/', '@localhost/'))
+  if (url !== null && isWhole(url)) return address
+  throw new ConfigError(
+    `${variable} cannot be read: percent-encode every "/", "?", "#", "%", "@" and ":" in its user name and password ` +
+      `(a "/" is %2F), or set ${parts} instead, which need no encoding`,
+  )
+}
+
+/** Whether the address ends where its writer ended it: no part of the credentials became the path, query or fragment. */
+function isWhole({ username, password, hostname, pathname, search, hash }: URL): boolean {
+  if (hash !== '' || pathname.includes('@')) return false
+  if (username === '' && password === '' && search.includes('@')) return false
+  try {
+    for (const part of [username, password, hostname, pathname]) decodeURIComponent(part)
+    return true
+  } catch {
+    return false
+  }
+}
