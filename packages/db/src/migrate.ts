@@ -1,18 +1,21 @@
-/** `node dist/migrate.js`: brings the database of `DATABASE_URL` up to this build, and stops. */
-import { errorSummary } from '@ticket-line/shared'
+/** `node dist/migrate.js`: brings the database up to this build, and ends. It reads `DATABASE_URL` or its parts. */
+import { errorSummary, readDatabaseUrl, readEnv, readNodeEnv } from '@ticket-line/shared'
+import { sqlStateOf } from './faults.js'
 import { migrateDatabase } from './migrations.js'
 
-const url = process.env.DATABASE_URL
-if (url === undefined || url === '') {
-  console.error(
-    'DATABASE_URL is not set: it says which database to migrate, as postgres://user:password@host/name',
-  )
-  process.exit(1)
-}
+const MISSING_RIGHT = '42501'
+
 try {
-  await migrateDatabase(url)
+  const env = readEnv(process.env)
+  readNodeEnv(env)
+  await migrateDatabase(readDatabaseUrl(env))
   console.log('The database is up to date.')
 } catch (error) {
-  console.error(`The database could not be migrated: ${errorSummary(error)}`)
-  process.exit(1)
+  const hint =
+    sqlStateOf(error) === MISSING_RIGHT
+      ? '. Its role needs CREATE on the schema "public" and, unless a schema "drizzle" that it may create tables in ' +
+        'exists, CREATE on the database'
+      : ''
+  console.error(`The database could not be migrated: ${errorSummary(error)}${hint}.`)
+  process.exitCode = 1
 }
