@@ -355,6 +355,14 @@ describe('with keys of its own and those of another issuer', () => {
     const both = createClient((await system.addApi({ JWT_JWKS_URL: jwksUrl, LOCAL_ACCOUNTS: 'true' })).url)
     expect((await both.get('/jobs/none', { token })).status).toBe(404)
     expect((await both.get('/jobs/none', { token: hs256 })).status).toBe(404)
-    expect((await both.post('/login', { userId, password })).status).toBe(200)
+    const signedIn = await both.post('/login', { userId, password })
+    expect(signedIn.status).toBe(200)
+
+    // The issuer's user of that name is somebody else, whatever becomes of the local account.
+    const boss = await system.token('boss', 'admin')
+    const shutOut = await both.put(`/users/${userId}/disabled`, { disabled: true }, { token: boss })
+    expect(shutOut.status).toBe(200)
+    expect((await both.get('/jobs/none', { token: signedIn.body.token })).status).toBe(401)
+    expect((await both.get('/jobs/none', { token })).status).toBe(404)
   })
 })

@@ -50,6 +50,33 @@ describe('honest tokens', () => {
     const user = seal(headerOf(signer), { ...place.claims(), role: 'user' } as Json, signer)
     expect(await statusesOf(`Bearer ${user}`)).toEqual([404, 403])
   })
+
+  it.each(['hs', 'ed', 'rs', 'es'] as const)(
+    'of %s with an unknown role are those of a user',
+    async (name) => {
+      const signer = place.signers[name]
+      for (const role of [
+        null,
+        '',
+        'root',
+        'Admin',
+        'admin ',
+        ['admin'],
+        { admin: true },
+        true,
+        '__proto__',
+      ]) {
+        const token = seal(headerOf(signer), { ...place.claims(), role } as Json, signer)
+        expect(await statusesOf(`Bearer ${token}`), JSON.stringify(role)).toEqual([404, 403])
+      }
+    },
+  )
+
+  it.each(['jwt', 'at+jwt', 'AT+JWT', 'application/at+jwt'])('of typ %s are believed', async (typ) => {
+    const signer = place.signers.rs
+    const token = seal({ ...headerOf(signer), typ }, place.claims(), signer)
+    expect(await statusesOf(`Bearer ${token}`)).toEqual([404, 200])
+  })
 })
 
 describe('forged tokens are not believed', () => {

@@ -54,6 +54,19 @@ describe('what accounts change about tokens', () => {
     expect(queries).toEqual([])
   })
 
+  test('leaves the token of another issuer as it is, whatever the local account of that name is', async () => {
+    put('ada', { role: 'admin' }, new Date(0))
+    put('bob', { role: 'user', disabled: true }, new Date(0))
+    await overrides.start()
+    for (const principal of [
+      { userId: 'ada', role: 'user', external: true } as const,
+      { userId: 'bob', role: 'admin', external: true } as const,
+    ]) {
+      expect(await overrides.apply(principal)).toEqual(principal)
+    }
+    expect(queries).toEqual([])
+  })
+
   test('what changed before the start counts', async () => {
     put('ada', { role: 'admin' }, new Date(0))
     put('bob', { disabled: true }, new Date(0))

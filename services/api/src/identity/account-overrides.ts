@@ -13,20 +13,22 @@ const OVERLAP_MS = 10_000
 const STAFF_REUSE_MS = 400
 
 /**
- * What local accounts change about a verified token: the account's row decides on role and on being shut out.
+ * What local accounts change about a verified token: the account's row decides on its role and
+ * whether it is shut out. A token of another issuer stays as it is, since the local account of that
+ * name is not the issuer's.
  *
- * Bookings must not ask PostgreSQL for that. A token that says `user` is wrong only where the account's privileges
- * changed once, and those accounts are few: they are held in memory and looked at every 500 ms. A token that claims
- * more is checked against its row, many claims in one query.
+ * Bookings must not ask PostgreSQL for that. A token that says `user` is wrong only if the account's
+ * privileges changed once, and those accounts are few: they are held in memory and looked at every
+ * 500 ms. A token that claims more is checked against its row, many claims in one query.
  */
 export interface AccountOverrides {
   /** Loads what is known and keeps it up to date. Where PostgreSQL is away it goes on trying. */
   start(): Promise<void>
   stop(): void
   /**
-   * @returns the principal as the account's row has it; the given one where there is no such account; `undefined`
-   * where the account is shut out
-   * @throws AppError `unavailable` where that cannot be known
+   * @returns the principal as the account's row has it; the given one if there is no such account or
+   * the token is another issuer's; `undefined` if the account is shut out
+   * @throws AppError `unavailable` if that cannot be known
    */
   apply(principal: Principal): Principal | undefined | Promise<Principal | undefined>
   /** The role of a local account that is not shut out; `undefined` where there is none. Never older than 0.5 s. */
@@ -115,6 +117,7 @@ export function createAccountOverrides({
       clearTimeout(timer)
     },
     apply(principal) {
+      if (principal.external) return principal
       if (principal.role === 'user') {
         if (newest === undefined) return cannotCheck()
         return withRow(principal, overrides.get(principal.userId))

@@ -32,11 +32,17 @@ export function createAuthenticate({ verifyToken, overrides, countRefused }: Aut
     const header = c.req.header('authorization')
     if (header === undefined) return 'missing'
     const token = BEARER.exec(header)?.[1]
-    if (token === undefined) return 'failed'
+    if (token === undefined) {
+      c.get('log').debug({ reason: '"Authorization" is not "Bearer <token>"' }, 'token refused')
+      return 'failed'
+    }
     const claimed = await verifyToken(token)
     if (claimed === undefined) return 'failed'
     const principal = await overrides.apply(claimed)
-    if (principal === undefined) return 'failed'
+    if (principal === undefined) {
+      c.get('log').debug({ reason: 'its account is shut out' }, 'token refused')
+      return 'failed'
+    }
     c.set('principal', principal)
     return 'verified'
   }

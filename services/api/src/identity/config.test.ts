@@ -40,6 +40,27 @@ describe('in production', () => {
       { JWT_SECRET: secret, ADMIN_USER: 'a', ADMIN_PASSWORD: 'password123' },
       /^ADMIN_PASSWORD is a default/,
     ],
+    [
+      'an issuer without a name and an audience',
+      { JWT_JWKS_URL: 'https://issuer.test/jwks' },
+      /^JWT_JWKS_URL needs JWT_ISSUER and JWT_AUDIENCE in production/,
+    ],
+    [
+      'an issuer without an audience',
+      { JWT_JWKS_URL: 'https://issuer.test/jwks', JWT_ISSUER: 'https://issuer.test' },
+      /^JWT_JWKS_URL needs JWT_AUDIENCE in production/,
+    ],
+    [
+      'an issuer with a blank name',
+      { JWT_JWKS_URL: 'https://issuer.test/jwks', JWT_ISSUER: ' ', JWT_AUDIENCE: 'tickets' },
+      /^JWT_JWKS_URL needs JWT_ISSUER in production/,
+    ],
+    [
+      'an issuer without a name beside local accounts',
+      { JWT_JWKS_URL: 'https://issuer.test/jwks', LOCAL_ACCOUNTS: 'true', JWT_SECRET: secret },
+      /^JWT_JWKS_URL needs/,
+    ],
+    ['the subject as a role', { JWT_SECRET: secret, JWT_ROLE_CLAIM: 'sub' }, /^JWT_ROLE_CLAIM must not be/],
     ['keys over plain http', { JWT_JWKS_URL: 'http://issuer.test/jwks' }, /^JWT_JWKS_URL must be https/],
   ])('%s stops the start with one line', (_name, env, message) => {
     expect(() => read(env as Record<string, string>)).toThrow(message)
@@ -57,13 +78,18 @@ test.each([
 })
 
 test('another issuer turns local accounts and the secret off, unless they are wanted', () => {
-  const env = { JWT_JWKS_URL: 'https://issuer.test/jwks', JWT_SECRET: secret }
+  const issuer = { JWT_ISSUER: 'https://issuer.test', JWT_AUDIENCE: 'tickets' }
+  const env = { JWT_JWKS_URL: 'https://issuer.test/jwks', JWT_SECRET: secret, ...issuer }
   const off = read(env)
   expect(off.localAccounts).toBe(false)
   expect(off.secret).toBeUndefined()
   const on = read({ ...env, LOCAL_ACCOUNTS: 'true' })
   expect(on.localAccounts).toBe(true)
   expect(on.secret).toHaveLength(32)
+})
+
+test('in development an issuer needs no name', () => {
+  expect(read({ JWT_JWKS_URL: 'http://issuer.test/jwks' }, false)).toMatchObject({ localAccounts: false })
 })
 
 test('in development a simple secret will do', () => {

@@ -12,7 +12,10 @@ const MIN_SECRET_VARIETY = 8
 const EXAMPLE_SECRET =
   /change.?me|replace.?(?:me|this|with)|example|placeholder|your.?(?:own|very|super|jwt|256|secret)/i
 
-/** Who may speak, and how he proves it. */
+/** Registered claims (RFC 7519, section 4.1) and those that our own tokens use for something else. */
+const RESERVED_CLAIMS = ['iss', 'sub', 'aud', 'exp', 'nbf', 'iat', 'jti', 'sid']
+
+/** Who may make requests, and how they prove who they are. */
 export interface IdentityConfig {
   /** HS256 secret; absent where HS256 is off. */
   secret?: Uint8Array
@@ -25,6 +28,8 @@ export interface IdentityConfig {
   audience?: string
   /** Oldest token that is taken, by its `iat`, in seconds; unchecked where absent. */
   maxTokenAgeS?: number
+  /** Claim that holds the role, if it is not `role`. */
+  roleClaim?: string
   /** Registration, sign-in and roles kept here. */
   localAccounts: boolean
   /** Made at start where it does not exist. */
@@ -37,7 +42,7 @@ export interface IdentityConfig {
 
 /**
  * Reads `JWT_SECRET`, `JWT_PRIVATE_KEYS`, `JWT_JWKS_URL`, `JWT_ISSUER`, `JWT_AUDIENCE`, `JWT_MAX_AGE`,
- * `LOCAL_ACCOUNTS`, `ADMIN_USER`, `ADMIN_PASSWORD`, `HASH_CONCURRENCY` and `TRUST_PROXY_HOPS`.
+ * `JWT_ROLE_CLAIM`, `LOCAL_ACCOUNTS`, `ADMIN_USER`, `ADMIN_PASSWORD`, `HASH_CONCURRENCY` and `TRUST_PROXY_HOPS`.
  * @throws ConfigError, one line for the operator
  */
 export function readIdentityConfig(env: EnvReader, production: boolean): IdentityConfig {
@@ -59,11 +64,29 @@ export function readIdentityConfig(env: EnvReader, production: boolean): Identit
   if (issuer !== undefined) config.issuer = issuer
   const audience = env.optional('JWT_AUDIENCE')
   if (audience !== undefined) config.audience = audience
+  if (production && jwksUrl !== undefined) requireNames(config)
+  const roleClaim = env.optional('JWT_ROLE_CLAIM')?.trim()
+  if (roleClaim !== undefined && RESERVED_CLAIMS.includes(roleClaim)) {
+    throw new ConfigError(`JWT_ROLE_CLAIM must not be "${roleClaim}": that claim means something else`)
+  }
+  if (roleClaim !== undefined && roleClaim !== 'role') config.roleClaim = roleClaim
   const maxTokenAgeS = env.integer('JWT_MAX_AGE', 0, { min: 0, max: 31_536_000 })
   if (maxTokenAgeS > 0) config.maxTokenAgeS = maxTokenAgeS
   return localAccounts
     ? { ...config, ...readOwnKeys(env, production), ...readFirstAdmin(env, production) }
     : config
+}
+
+/** An issuer signs tokens for many applications, and only these two names say which of them are meant for us. */
+function requireNames({ issuer, audience }: Pick<IdentityConfig, 'issuer' | 'audience'>): void {
+  const missing = [
+    ...(issuer === undefined ? ['JWT_ISSUER'] : []),
+    ...(audience === undefined ? ['JWT_AUDIENCE'] : []),
+  ]
+  if (missing.length === 0) return
+  throw new ConfigError(
+    `JWT_JWKS_URL needs ${missing.join(' and ')} in production, or tokens for any other application of the issuer would be accepted`,
+  )
 }
 
 /** Half the cores, so that a flood of sign-ins leaves the other half to bookings; 3 of Node's 4 pool threads at most. */

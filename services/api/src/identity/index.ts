@@ -73,7 +73,7 @@ export async function createIdentity({
   const overrides = local?.overrides ?? noOverrides
   if (local !== undefined && config.jwksUrl !== undefined)
     log.warn(
-      'local accounts share their names with the issuer: who registers a name here can act as that user',
+      'local accounts share their names with the issuer: whoever registers a name here books and cancels as that user',
     )
   const onError = (err: unknown): void =>
     log.warn({ err }, 'keys of the issuer cannot be renewed, the old ones serve')
@@ -81,6 +81,7 @@ export async function createIdentity({
   const verifyToken = createTokenVerifier({
     config,
     keyring,
+    log,
     ...(remoteKeys !== undefined && { remoteKeys }),
   })
 

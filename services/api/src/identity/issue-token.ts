@@ -7,15 +7,15 @@ import type { Principal } from './principal.js'
 export const ACCESS_TOKEN_LIFETIME_S = 900
 
 /**
- * Signs an access token: with the first EdDSA key where there is one, else HS256. It names the sign-in it comes from
- * (`sid`), so that signing out needs no more than the token.
+ * Signs an access token: with the first EdDSA key if there is one, else HS256. The token names the
+ * sign-in that it comes from (`sid`), so that signing out needs nothing but the token.
  */
 export type TokenIssuer = (principal: Principal, familyId: string) => Promise<string>
 
-/** @throws Error where the installation has no key of its own; then nobody may sign in here */
+/** @throws Error if the installation has no key of its own; then nobody can sign in here */
 export function createTokenIssuer(
   keyring: Keyring,
-  { issuer, audience }: Pick<IdentityConfig, 'issuer' | 'audience'>,
+  { issuer, audience, roleClaim = 'role' }: Pick<IdentityConfig, 'issuer' | 'audience' | 'roleClaim'>,
   nowMs: () => number = Date.now,
 ): TokenIssuer {
   const [own] = keyring.own
@@ -25,7 +25,7 @@ export function createTokenIssuer(
 
   return function issueToken({ userId, role }, familyId) {
     const nowS = Math.floor(nowMs() / 1000)
-    const token = new SignJWT({ role, sid: familyId })
+    const token = new SignJWT({ [roleClaim]: role, sid: familyId })
       .setProtectedHeader(header)
       .setSubject(userId)
       .setIssuedAt(nowS)

@@ -1,9 +1,11 @@
 export type Role = 'user' | 'organizer' | 'admin'
 
-/** Who makes a request, once a token was verified and the local account, where there is one, was asked. */
+/** Who makes a request: the subject of a verified token, with the role of the local account if it has one. */
 export interface Principal {
   userId: string
   role: Role
+  /** Set if another issuer signed the token. A local account of that name is then somebody else. */
+  external?: true
 }
 
 /** Staff may act for anybody and read everybody's lists. */

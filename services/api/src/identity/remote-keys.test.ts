@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { createLog } from '@ticket-line/shared'
 import { type CryptoKey, exportJWK, generateKeyPair, type JWK, SignJWT } from 'jose'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { createRemoteKeys } from './remote-keys.js'
@@ -54,6 +55,7 @@ describe('keys of another issuer', () => {
     createTokenVerifier({
       config: {},
       keyring: { own: [] },
+      log: createLog('test', 'silent'),
       remoteKeys: createRemoteKeys({ url, onError: () => undefined }),
     })
 
@@ -63,9 +65,13 @@ describe('keys of another issuer', () => {
     const verify = verifier()
     const tokens = await Promise.all(Array.from({ length: 20 }, (_, n) => key.sign({ n })))
     for (const principal of await Promise.all(tokens.map(verify))) {
-      expect(principal).toEqual({ userId: 'ada', role: 'user' })
+      expect(principal).toEqual({ userId: 'ada', role: 'user', external: true })
     }
-    expect(await verify(await key.sign({ role: 'admin' }))).toEqual({ userId: 'ada', role: 'admin' })
+    expect(await verify(await key.sign({ role: 'admin' }))).toEqual({
+      userId: 'ada',
+      role: 'admin',
+      external: true,
+    })
     expect(fetches).toBe(1)
   })
 

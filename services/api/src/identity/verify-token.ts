@@ -1,5 +1,12 @@
-import { AppError, isUserId } from '@ticket-line/shared'
-import { type CryptoKey, errors, type JWTPayload, type JWTVerifyOptions, jwtVerify } from 'jose'
+import { AppError, isUserId, type Log } from '@ticket-line/shared'
+import {
+  type CryptoKey,
+  errors,
+  type JWSHeaderParameters,
+  type JWTPayload,
+  type JWTVerifyOptions,
+  jwtVerify,
+} from 'jose'
 import { LRUCache } from 'lru-cache'
 import { createTurns } from '../one-turn.js'
 import type { IdentityConfig } from './config.js'
@@ -7,91 +14,136 @@ import type { Keyring } from './keyring.js'
 import type { Principal, Role } from './principal.js'
 import type { KeySource } from './remote-keys.js'
 
-/** What other issuers may sign with; never a symmetric algorithm, whose key would be one that everybody can read. */
+/**
+ * What other issuers may sign with. Never a symmetric algorithm: its key would be one that everybody
+ * can read.
+ */
 const REMOTE_ALGORITHMS = 'RS256 RS384 RS512 PS256 PS384 PS512 ES256 ES384 ES512 EdDSA Ed25519'.split(' ')
-/** Longer ones are no tokens of anybody's. */
+/** RFC 7519, section 5.1, and RFC 9068, section 2.1. Media types ignore case. */
+const ACCEPTED_TYPES = /^(?:jwt|(?:application\/)?at\+jwt)$/i
+/** How far the clock of an issuer may be ahead of ours: counts for `nbf` and `iat`, not for `exp`. */
+const CLOCK_LEEWAY_S = 5
+/** Longest token that is looked at, in characters. */
 const MAX_TOKEN_LENGTH = 8192
-/** A client that polls brings the same token again and again. */
+/** A client that polls sends the same token again and again. */
 const CACHED_TOKENS = 5000
 const CACHED_MS = 30_000
 
 /**
- * Checks a token: signature, algorithm, `typ`, `iss`, `aud`, `exp`, `sub`, `role`. Keys come from the configuration
- * alone; `jku`, `x5u` and `jwk` of a header are not looked at.
+ * Checks a token: signature, algorithm, `typ`, `iss`, `aud`, `exp`, `nbf`, `iat` and `sub`. Keys come
+ * from the configuration alone; `jku`, `x5u` and `jwk` of a header are ignored.
  *
- * @returns who it speaks for, or `undefined` for a token that is no good, whatever the reason
- * @throws AppError `unavailable` where the issuer's keys are out of reach
+ * @returns whom the token speaks for, or `undefined` if it is refused; the reason is logged at debug
+ * @throws AppError `unavailable` if the issuer's keys cannot be reached
  */
 export type TokenVerifier = (token: string) => Promise<Principal | undefined>
 
 export interface TokenVerifierDeps {
-  config: Pick<IdentityConfig, 'issuer' | 'audience' | 'maxTokenAgeS'>
+  config: Pick<IdentityConfig, 'issuer' | 'audience' | 'maxTokenAgeS' | 'roleClaim'>
   keyring: Keyring
-  /** Where `JWT_JWKS_URL` is set. */
+  /** Present if `JWT_JWKS_URL` is set. */
   remoteKeys?: KeySource
+  log: Log
   nowMs?: () => number
 }
 
-interface Verified {
-  principal: Principal
-  expiresAtMs: number
-}
+type Checked =
+  | { kind: 'verified'; principal: Principal; expiresAtMs: number }
+  | { kind: 'refused'; reason: string }
 
 export function createTokenVerifier({
   config,
   keyring,
   remoteKeys,
+  log,
   nowMs = Date.now,
 }: TokenVerifierDeps): TokenVerifier {
   const keySource = keySourceOf(keyring, remoteKeys)
-  // With one key only there is nothing to choose, and jose need not ask.
+  // With a single key there is nothing to choose, and jose need not ask.
   const onlyKey = keyring.own.length === 0 && remoteKeys === undefined ? keyring.secret : undefined
   const options: JWTVerifyOptions = {
     algorithms: algorithmsOf(keyring, remoteKeys),
     requiredClaims: ['exp', 'sub'],
+    clockTolerance: CLOCK_LEEWAY_S,
   }
   if (config.issuer !== undefined) options.issuer = config.issuer
   if (config.audience !== undefined) options.audience = config.audience
-  // With it `iat` is required, and none of the future is taken.
+  // jose then requires `iat`.
   if (config.maxTokenAgeS !== undefined) options.maxTokenAge = config.maxTokenAgeS
-  const cache = new LRUCache<string, Verified>({ max: CACHED_TOKENS, ttl: CACHED_MS })
+  const cache = new LRUCache<string, Extract<Checked, { kind: 'verified' }>>({
+    max: CACHED_TOKENS,
+    ttl: CACHED_MS,
+  })
 
-  async function check(token: string): Promise<Verified | undefined> {
+  async function check(token: string): Promise<Checked> {
     const current = { ...options, currentDate: new Date(nowMs()) }
     // Two calls, since jose tells "a key" and "a way to find one" apart by type.
     const { payload, protectedHeader } = await (onlyKey === undefined
       ? jwtVerify(token, keySource, current)
       : jwtVerify(token, onlyKey, current))
-    if (protectedHeader.typ !== undefined && protectedHeader.typ !== 'JWT') return undefined
-    return readClaims(payload, config.maxTokenAgeS)
+    const { typ } = protectedHeader
+    if (typ !== undefined && !(typeof typ === 'string' && ACCEPTED_TYPES.test(typ))) {
+      return refused('"typ" is neither JWT nor at+jwt')
+    }
+    return readClaims(payload, isOwn(protectedHeader, keyring))
+  }
+
+  function readClaims(payload: JWTPayload, own: boolean): Checked {
+    const { sub, exp, iat } = payload
+    if (!isUserId(sub)) return refused('"sub" is no user id')
+    // 1e999 parses to Infinity, which would be later than everything.
+    if (!Number.isFinite(exp)) return refused('"exp" is no time')
+    // jose checks that `iat` is a number, but compares it only if `maxTokenAge` is set.
+    if (iat !== undefined && iat > nowMs() / 1000 + CLOCK_LEEWAY_S) return refused('"iat" is in the future')
+    const { maxTokenAgeS } = config
+    const lastS = maxTokenAgeS === undefined ? Number.POSITIVE_INFINITY : (iat as number) + maxTokenAgeS
+    const expiresAtMs = Math.min(exp as number, lastS) * 1000
+    // The leeway that jose was given is for `nbf` and `iat`.
+    if (expiresAtMs <= nowMs()) return refused('the token has expired')
+    const principal: Principal = { userId: sub, role: readRole(payload, config.roleClaim) }
+    if (!own) principal.external = true
+    return { kind: 'verified', principal, expiresAtMs }
   }
 
   const nextTurn = createTurns()
 
-  return async function verifyToken(token) {
-    const known = cache.get(token)
-    if (known !== undefined) return known.expiresAtMs > nowMs() ? known.principal : undefined
-    if (token.length > MAX_TOKEN_LENGTH || !isSpelledOnce(token)) return undefined
-    // Tokens checked side by side cost 0.4 of what they cost one by one: each signature is computed in a thread of Node's
-    // pool that must be woken and waited for.
+  async function verifyAnew(token: string): Promise<Checked> {
+    if (token.length > MAX_TOKEN_LENGTH) return refused(`longer than ${MAX_TOKEN_LENGTH} characters`)
+    if (!isSpelledOnce(token)) return refused('the signature is not spelled in canonical base64url')
+    // Tokens checked together cost 0.4 of what they cost one by one: each signature is computed in a
+    // thread of Node's pool that must be woken and waited for.
     await new Promise<void>(nextTurn)
     try {
-      const verified = await check(token)
-      if (verified !== undefined) cache.set(token, verified)
-      return verified?.principal
+      return await check(token)
     } catch (error) {
       if (error instanceof AppError) throw error
-      return undefined
+      return refused(error instanceof errors.JOSEError ? error.message : 'it cannot be read')
     }
   }
+
+  return async function verifyToken(token) {
+    const known = cache.get(token)
+    if (known !== undefined && known.expiresAtMs > nowMs()) return known.principal
+    const checked = known === undefined ? await verifyAnew(token) : refused('the token has expired')
+    if (checked.kind === 'verified') {
+      cache.set(token, checked)
+      return checked.principal
+    }
+    log.debug({ reason: checked.reason }, 'token refused')
+    return undefined
+  }
+}
+
+function refused(reason: string): Checked {
+  return { kind: 'refused', reason }
 }
 
 /** Base64url whose last letter has no bits set that a decoder drops (RFC 4648, section 3.5). */
 const CANONICAL = /^(?:[\w-]{4})*(?:[\w-][AQgw]|[\w-]{2}[AEIMQUYcgkosw048])?$/
 
 /**
- * Other bits in the last letter of a signature would make several texts one signature. The other two parts are signed
- * as they are spelled (RFC 7515, section 5.2).
+ * Other bits in the last letter of a signature would make several texts one signature. The other two
+ * parts are signed as they are spelled (RFC 7515, section 5.2).
  */
 function isSpelledOnce(token: string): boolean {
   return CANONICAL.test(token.slice(token.lastIndexOf('.') + 1))
@@ -105,27 +157,52 @@ function algorithmsOf(keyring: Keyring, remoteKeys: KeySource | undefined): stri
 }
 
 /** The algorithm chooses the kind of key, so that no public key is ever used as an HMAC secret. */
-function keySourceOf({ secret, own }: Keyring, remoteKeys: KeySource | undefined): KeySource {
+function keySourceOf(keyring: Keyring, remoteKeys: KeySource | undefined): KeySource {
   return async function keyOf(header, token): Promise<CryptoKey> {
+    const { secret } = keyring
     if (header.alg === 'HS256' && secret !== undefined) return secret
-    const mine = header.alg === 'EdDSA' ? own.find((key) => key.kid === header.kid) : undefined
-    if (mine !== undefined) return mine.publicKey
+    const own = ownKeyOf(header, keyring)
+    if (own !== undefined) return own.publicKey
     if (remoteKeys === undefined) throw new errors.JWKSNoMatchingKey()
     return remoteKeys(header, token)
   }
 }
 
-function isRole(value: unknown): value is Role {
-  return value === 'user' || value === 'organizer' || value === 'admin'
+function ownKeyOf({ alg, kid }: JWSHeaderParameters, { own }: Keyring): Keyring['own'][number] | undefined {
+  return alg === 'EdDSA' ? own.find((key) => key.kid === kid) : undefined
 }
 
-function readClaims(
-  { sub, exp, iat, role = 'user' }: JWTPayload,
-  maxTokenAgeS?: number,
-): Verified | undefined {
-  // 1e999 parses to Infinity, which would be later than everything.
-  if (!isUserId(sub) || !isRole(role) || !Number.isFinite(exp)) return undefined
-  // Where the age counts, jose has seen to it that `iat` is a number.
-  const lastS = maxTokenAgeS === undefined ? Number.POSITIVE_INFINITY : (iat as number) + maxTokenAgeS
-  return { principal: { userId: sub, role }, expiresAtMs: Math.min(exp as number, lastS) * 1000 }
+/** Whether this installation signed a token that was verified. Issuers never sign with HS256. */
+function isOwn(header: JWSHeaderParameters, keyring: Keyring): boolean {
+  return header.alg === 'HS256' || ownKeyOf(header, keyring) !== undefined
+}
+
+/**
+ * The role that a token names; `user` if it names none that we know.
+ *
+ * @param claim the claim that the operator chose (`JWT_ROLE_CLAIM`): its exact name, or a path of
+ * names with dots such as `realm_access.roles`. Issuers often send a list there; the highest role of
+ * it counts. Without it, `role` is read, which is always one string.
+ */
+function readRole(payload: JWTPayload, claim: string | undefined): Role {
+  if (claim === undefined) return isRole(payload.role) ? payload.role : 'user'
+  const value = claimAt(payload, claim)
+  const roles: unknown[] = Array.isArray(value) ? value : [value]
+  return ROLES_BY_RANK.find((role) => roles.includes(role)) ?? 'user'
+}
+
+function claimAt(payload: JWTPayload, claim: string): unknown {
+  if (Object.hasOwn(payload, claim)) return payload[claim]
+  let value: unknown = payload
+  for (const name of claim.split('.')) {
+    if (typeof value !== 'object' || value === null || !Object.hasOwn(value, name)) return undefined
+    value = (value as Record<string, unknown>)[name]
+  }
+  return value
+}
+
+const ROLES_BY_RANK: readonly Role[] = ['admin', 'organizer', 'user']
+
+function isRole(value: unknown): value is Role {
+  return ROLES_BY_RANK.includes(value as Role)
 }

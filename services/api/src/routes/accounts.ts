@@ -131,9 +131,13 @@ function hasBody(c: Context<AppEnv>): boolean {
     : c.req.header('transfer-encoding') !== undefined
 }
 
-/** The cookie is sent to `/token` alone, so a browser signs out with its access token, which names its sign-in. */
+/**
+ * The cookie is sent to `/token` only, so a browser signs out with its access token, which names its
+ * sign-in. In a token of another issuer `sid` means something else.
+ */
 function familyOfVerifiedToken(c: Context<AppEnv>): string | undefined {
-  if (c.get('principal') === undefined) return undefined
+  const principal = c.get('principal')
+  if (principal === undefined || principal.external) return undefined
   const { sid } = decodeJwt((c.req.header('authorization') ?? '').replace(/^\w+ +/, '').trim())
   return typeof sid === 'string' ? sid : undefined
 }
