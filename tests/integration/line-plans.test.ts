@@ -57,7 +57,7 @@ function watched(sessionSettings: Record<string, string>): {
 } {
   const sent = new Map<string, unknown[]>()
   const database = createDatabase({
-    url: kit.database.pool.options.connectionString as string,
+    url: kit.databaseUrl,
     poolSize: 1,
     applicationName: 'plans',
     connectTimeoutMs: 5000,

@@ -1,6 +1,7 @@
 import { drizzle, type NodePgDatabase } from 'drizzle-orm/node-postgres'
 import pg from 'pg'
 import * as schema from './schema.js'
+import { DEFAULT_SCHEMA, readConnection, sessionSetup } from './session.js'
 
 export type Db = NodePgDatabase<typeof schema>
 
@@ -16,6 +17,8 @@ export interface Database {
 
 export interface DatabaseOptions {
   url: string
+  /** Schema of the tables, `public` by default. */
+  schema?: string
   /** Most connections this process opens. */
   poolSize: number
   /** Shown in `pg_stat_activity`. */
@@ -41,9 +44,9 @@ export interface DatabaseOptions {
 }
 
 /**
- * Planner settings for the fixed set of statements that decide batches. All of them look up a known handful of keys, so
- * the one right plan is a nested loop over indexes, whatever the statistics of a young table say; the generic plan
- * saves planning each time, and compiling it would cost more than running it.
+ * Planner settings for the fixed set of statements that decide batches. They all look up a few known keys, so the right
+ * plan is always a nested loop over indexes, whatever the statistics of a young table say. The generic plan saves
+ * planning each time.
  */
 export const KEYED_PLANS: Record<string, string> = {
   plan_cache_mode: 'force_generic_plan',
@@ -51,26 +54,37 @@ export const KEYED_PLANS: Record<string, string> = {
   enable_hashjoin: 'off',
   enable_mergejoin: 'off',
   enable_bitmapscan: 'off',
-  jit: 'off',
 }
 
-/** Opens nothing yet: connections come with the first query. */
+/**
+ * Opens nothing yet: connections come with the first query.
+ *
+ * @throws ConfigError if the URL cannot be read
+ */
 export function createDatabase(options: DatabaseOptions): Database {
+  const { schema: schemaName = DEFAULT_SCHEMA, statementTimeoutMs, idleInTransactionTimeoutMs } = options
+  const setup = {
+    text: sessionSetup({
+      schema: schemaName,
+      statementTimeoutMs,
+      idleInTransactionTimeoutMs,
+      ...(options.sessionSettings && { settings: options.sessionSettings }),
+    }),
+    // A pooler accepts a client before it has a server for it, so connecting ends with this reply.
+    query_timeout: options.connectTimeoutMs,
+  }
   const pool = new pg.Pool({
-    connectionString: options.url,
+    ...readConnection(options.url),
     max: options.poolSize,
     application_name: options.applicationName,
     connectionTimeoutMillis: options.connectTimeoutMs,
-    statement_timeout: options.statementTimeoutMs,
-    idle_in_transaction_session_timeout: options.idleInTransactionTimeoutMs,
     // A reply that never comes (a cut network) must end the wait on this side as well.
-    query_timeout: options.statementTimeoutMs + 1000,
+    query_timeout: statementTimeoutMs + 1000,
     keepAlive: true,
     pipeline: options.pipeline ?? false,
-    options: Object.entries(options.sessionSettings ?? {})
-      .map(([name, value]) => `-c ${name}=${value}`)
-      .join(' '),
-  } satisfies pg.PoolConfig & { pipeline: boolean })
+    // The pool waits for it before it hands out the connection, and closes the connection if it fails.
+    onConnect: async (client: pg.ClientBase) => void (await client.query({ ...setup })),
+  } as pg.PoolConfig)
   pool.on('error', options.onIdleError)
   // A connection that breaks while it is checked out tells its query; the event itself would be unhandled.
   pool.on('connect', (client) => client.on('error', () => undefined))

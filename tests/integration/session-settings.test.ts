@@ -1,0 +1,164 @@
+import { createDatabase, KEYED_PLANS } from '@ticket-line/db'
+import pg from 'pg'
+import { afterAll, beforeAll, expect, it, onTestFinished } from 'vitest'
+import { runOps } from '../ops/run-ops.ts'
+import { createBase, type System, startSystem } from '../stack/system.ts'
+
+/** Settings under which statements fail, find other tables, or answers cannot be read. */
+const HOSTILE: Record<string, string> = {
+  datestyle: 'German, DMY',
+  intervalstyle: 'sql_standard',
+  timezone: 'Asia/Kolkata',
+  search_path: 'elsewhere',
+  client_encoding: 'LATIN1',
+  bytea_output: 'escape',
+  extra_float_digits: '-15',
+  array_nulls: 'off',
+  transform_null_equals: 'on',
+  standard_conforming_strings: 'off',
+  default_transaction_isolation: 'serializable',
+  default_transaction_deferrable: 'on',
+  synchronous_commit: 'off',
+  statement_timeout: '5',
+  lock_timeout: '1',
+  idle_in_transaction_session_timeout: '1',
+  row_security: 'off',
+  jit: 'on',
+  jit_above_cost: '0',
+  plan_cache_mode: 'force_custom_plan',
+  enable_indexscan: 'off',
+  enable_indexonlyscan: 'off',
+  enable_nestloop: 'off',
+  enable_tidscan: 'off',
+}
+
+const asOptions = Object.entries(HOSTILE)
+  .map(([name, value]) => `-c ${name}=${value.replaceAll(' ', '\\ ')}`)
+  .join(' ')
+
+type Base = Awaited<ReturnType<typeof createBase>>
+
+async function alterDatabase(url: string): Promise<void> {
+  const admin = new pg.Client({ connectionString: url })
+  await admin.connect()
+  for (const [name, value] of Object.entries(HOSTILE)) {
+    await admin.query(
+      `ALTER DATABASE ${new URL(url).pathname.slice(1)} SET ${name} = ${pg.escapeLiteral(value)}`,
+    )
+  }
+  await admin.end()
+}
+
+function withOptions(url: string): string {
+  const changed = new URL(url)
+  changed.searchParams.set('options', asOptions)
+  changed.searchParams.set('statement_timeout', '5')
+  changed.searchParams.set('client_encoding', 'LATIN1')
+  return changed.toString()
+}
+
+/** Shows settings of a session that the product opens. */
+async function settingsOf(url: string, sessionSettings?: Record<string, string>) {
+  const database = createDatabase({
+    url,
+    poolSize: 1,
+    applicationName: 'session test',
+    connectTimeoutMs: 5000,
+    statementTimeoutMs: 5000,
+    idleInTransactionTimeoutMs: 6000,
+    ...(sessionSettings && { sessionSettings }),
+    onIdleError: () => undefined,
+  })
+  const names = [...Object.keys(HOSTILE), 'enable_seqscan', 'server_version_num']
+  const { rows } = await database.pool.query(
+    `SELECT ${names.map((name) => `current_setting('${name}') AS "${name}"`).join(', ')}`,
+  )
+  await database.close()
+  return rows[0]
+}
+
+const OURS = {
+  datestyle: 'ISO, MDY',
+  intervalstyle: 'postgres',
+  timezone: 'UTC',
+  search_path: '"public", pg_temp',
+  client_encoding: 'UTF8',
+  bytea_output: 'hex',
+  extra_float_digits: '1',
+  array_nulls: 'on',
+  transform_null_equals: 'off',
+  standard_conforming_strings: 'on',
+  default_transaction_isolation: 'read committed',
+  default_transaction_deferrable: 'off',
+  synchronous_commit: 'on',
+  statement_timeout: '5s',
+  lock_timeout: '0',
+  idle_in_transaction_session_timeout: '6s',
+  row_security: 'on',
+  jit: 'off',
+  plan_cache_mode: 'auto',
+  enable_indexscan: 'on',
+  enable_indexonlyscan: 'on',
+  enable_nestloop: 'on',
+  enable_tidscan: 'on',
+}
+
+let base: Base
+beforeAll(async () => {
+  base = await createBase()
+  await alterDatabase(base.databaseUrl)
+})
+afterAll(() => base?.remove())
+
+it('keeps its session settings whatever the database sets', async () => {
+  expect(await settingsOf(base.databaseUrl)).toMatchObject(OURS)
+})
+
+it('keeps its session settings whatever the URL sets', async () => {
+  expect(await settingsOf(withOptions(base.databaseUrl))).toMatchObject(OURS)
+})
+
+it('keeps its session settings whatever PGOPTIONS and PGCLIENTENCODING set', async () => {
+  const before = { ...process.env }
+  onTestFinished(() => {
+    process.env = before
+  })
+  process.env['PGOPTIONS'] = asOptions
+  process.env['PGCLIENT_ENCODING'] = 'LATIN1'
+  expect(await settingsOf(base.databaseUrl)).toMatchObject(OURS)
+})
+
+it('keeps the planner settings of batches beside options of the URL', async () => {
+  expect(await settingsOf(withOptions(base.databaseUrl), KEYED_PLANS)).toMatchObject({
+    ...OURS,
+    plan_cache_mode: 'force_generic_plan',
+    enable_seqscan: 'off',
+  })
+})
+
+it('keeps a stronger synchronous_commit that an operator chose', async () => {
+  const url = new URL(base.databaseUrl)
+  url.searchParams.set('options', '-c synchronous_commit=remote_apply')
+  expect(await settingsOf(url.toString())).toMatchObject({ synchronous_commit: 'remote_apply' })
+})
+
+it('books, lists and verifies on a database, a URL and PGOPTIONS that set everything else', async () => {
+  const system: System = await startSystem({ apis: 0, workers: 0 })
+  onTestFinished(() => system.stop())
+  await alterDatabase(system.databaseUrl)
+  const env = { DATABASE_URL: withOptions(system.databaseUrl), PGOPTIONS: asOptions }
+  await Promise.all([system.addApi(env), system.addWorker(env)])
+  const organizer = await system.token('olga', 'organizer')
+  const ask = async (call: '/book' | '/cancel', userId: string) =>
+    (await system.api.post(call, { eventId: 1 }, { token: await system.token(userId) })).body.message
+
+  await system.api.post('/initialize', { eventId: 1, totalTickets: 1 }, { token: organizer })
+  expect(await ask('/book', 'Łukasz')).toBe('Ticket booked')
+  expect(await ask('/book', 'ada')).toBe('Added to waiting list')
+  expect(await ask('/cancel', 'Łukasz')).toBe('Booking canceled')
+
+  const { body } = await system.api.get('/events/1/bookings', { token: organizer })
+  expect(body.bookings).toMatchObject([{ userId: 'ada', promoted: true }])
+  expect(Math.abs(Date.parse(body.bookings[0].bookedAt) - Date.now())).toBeLessThan(60_000)
+  expect((await runOps(['verify', '--json'], { ...system.env, ...env })).data.ok).toBe(true)
+})
