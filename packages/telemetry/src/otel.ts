@@ -20,7 +20,7 @@ import {
   TraceIdRatioBasedSampler,
   TracerProvider,
 } from '@opentelemetry/sdk-trace'
-import { describeError } from '@ticket-line/shared'
+import { describeError, VERSION } from '@ticket-line/shared'
 import { formatTraceparent, parseTraceparent } from './trace-context.js'
 import type { SpanOptions, Tracing, TracingConfig } from './tracing.js'
 
@@ -36,7 +36,7 @@ export function createTracing({ service, exporter, ratio }: TracingConfig): Trac
   context.setGlobalContextManager(new AsyncLocalStorageContextManager().enable())
   const sampler = new TraceIdRatioBasedSampler(ratio)
   const provider = new TracerProvider({
-    resource: resourceFromAttributes({ 'service.name': service }).merge(
+    resource: resourceFromAttributes({ 'service.name': service, 'service.version': VERSION }).merge(
       detectResources({ detectors: [envDetector] }),
     ),
     // A client's wish to be recorded counts no more than the share: else anybody could have everything recorded.

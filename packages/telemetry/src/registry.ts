@@ -1,3 +1,4 @@
+import { VERSION } from '@ticket-line/shared'
 import { collectDefaultMetrics, Gauge, Registry } from 'prom-client'
 
 /** What every metric of this product begins with. */
@@ -12,9 +13,9 @@ export function createRegistry(service: string): Registry {
   collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: LAG_PRECISION_MS })
   new Gauge({
     name: `${METRIC_PREFIX}build_info`,
-    help: 'Always 1; which service and Node this is.',
-    labelNames: ['service', 'node'],
+    help: 'Always 1; which service, version and Node this is.',
+    labelNames: ['service', 'version', 'node'],
     registers: [registry],
-  }).set({ service, node: process.versions.node }, 1)
+  }).set({ service, version: VERSION, node: process.versions.node }, 1)
   return registry
 }

@@ -1,4 +1,4 @@
-import { type ErrorCode, PROBLEMS } from '@ticket-line/shared'
+import { type ErrorCode, PROBLEMS, VERSION } from '@ticket-line/shared'
 import { z } from 'zod'
 import { createDocument, type ZodOpenApiOperationObject, type ZodOpenApiResponsesObject } from 'zod-openapi'
 import { problemSchema } from '../http/response-schemas.js'
@@ -24,7 +24,7 @@ export function createOpenApiDocument(routes: readonly Route[]): object {
     openapi: '3.1.0',
     info: {
       title: 'Ticket Line',
-      version: '1.0.0',
+      version: VERSION,
       description:
         'Ticket booking that holds when everybody comes at once: one line per event, first come, first served.',
       license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
