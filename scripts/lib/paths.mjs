@@ -1,3 +1,5 @@
+import { chmodSync, mkdirSync, mkdtempSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 
@@ -15,3 +17,33 @@ export const stackFile = path.join(dataDir, 'stack.json')
 
 /** @param {...string} parts */
 export const fromRoot = (...parts) => path.join(root, ...parts)
+
+/** A path that every shell and configuration language reads as it is. */
+const plainPath = /^[\w./+-]+$/
+
+/** @param {string} name */
+export const isPlainPath = (name) => plainPath.test(name)
+
+/**
+ * Creates a folder whose path contains no space, quote or other character with a meaning, for programs that
+ * put paths unquoted into a shell or a configuration. The caller removes it.
+ *
+ * @param {string} purpose part of its name
+ * @returns {string}
+ * @throws {Error} if none of the usual places can be written
+ */
+export function makePlainFolder(purpose) {
+  const places = [toolsDir, tmpdir(), '/tmp', '/var/tmp'].filter(isPlainPath)
+  let failure
+  for (const place of places) {
+    try {
+      mkdirSync(place, { recursive: true })
+      const folder = mkdtempSync(path.join(place, `ticket-line-${purpose}-`))
+      chmodSync(folder, 0o755)
+      return folder
+    } catch (error) {
+      failure = error
+    }
+  }
+  throw failure
+}

@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto'
-import { chmodSync, existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, cpSync, existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { until } from './net.mjs'
+import { makePlainFolder } from './paths.mjs'
 import { run } from './run.mjs'
 import { processes, readText, signal } from './server.mjs'
 
@@ -20,7 +21,7 @@ export async function createData({ folder, data, passwordFile, bin, runner }) {
   writeFileSync(passwordFile, randomBytes(18).toString('hex'), { mode: 0o600 })
   runner.own(folder, [data, passwordFile])
   const call = (/** @type {string} */ program, /** @type {string[]} */ args, input = '') => {
-    const { args: all, command, ...user } = runner.call(path.join(bin, program), args)
+    const { args: all, command, ...user } = runner.call(program, args)
     return run(command, all, { ...user, input, cwd: '/' })
   }
   const init = [
@@ -36,15 +37,38 @@ export async function createData({ folder, data, passwordFile, bin, runner }) {
     data,
   ]
   try {
-    await call('initdb', init)
+    await withPlainPath(bin, (plain) => call(path.join(plain, 'initdb'), init))
     // Without a client at hand the single-user mode makes the database.
-    await call('postgres', ['--single', '-D', data, 'postgres'], `CREATE DATABASE ${database};\n`)
+    await call(
+      path.join(bin, 'postgres'),
+      ['--single', '-D', data, 'postgres'],
+      `CREATE DATABASE ${database};\n`,
+    )
   } catch (error) {
     // Half a data folder would look like a whole one at the next start.
     rmSync(data, { recursive: true, force: true })
     throw error
   }
   chmodSync(folder, 0o700)
+}
+
+/**
+ * initdb hands its own path to a shell within double quotes, so characters that a shell reads there would
+ * break it or run as commands. It resolves symbolic links, so only a copy elsewhere helps (60 MB, once).
+ *
+ * @template T
+ * @param {string} bin
+ * @param {(bin: string) => Promise<T>} work
+ */
+async function withPlainPath(bin, work) {
+  if (!/["$`\\\n]/.test(bin)) return work(bin)
+  const copy = makePlainFolder('initdb')
+  try {
+    cpSync(path.dirname(bin), copy, { recursive: true, verbatimSymlinks: true })
+    return await work(path.join(copy, path.basename(bin)))
+  } finally {
+    rmSync(copy, { recursive: true, force: true })
+  }
 }
 
 /**

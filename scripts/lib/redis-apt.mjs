@@ -9,7 +9,7 @@ import {
   writeFileSync,
 } from 'node:fs'
 import path from 'node:path'
-import { toolsDir } from './paths.mjs'
+import { makePlainFolder, toolsDir } from './paths.mjs'
 import { run, which } from './run.mjs'
 
 /**
@@ -20,12 +20,15 @@ import { run, which } from './run.mjs'
 const home = path.join(toolsDir, 'redis')
 const server = path.join(home, 'usr/bin/redis-server')
 
-/** @typedef {{ command: string, env: NodeJS.ProcessEnv }} PrivateRedis */
+/** @typedef {{ command: string, cwd: string, env: NodeJS.ProcessEnv }} PrivateRedis */
 
 /** The one fetched earlier. @returns {PrivateRedis | undefined} */
 export function fetchedRedis() {
-  return existsSync(server) ? { command: server, env: libraryEnv(home) } : undefined
+  return existsSync(server) ? privateRedis() : undefined
 }
+
+/** @returns {PrivateRedis} */
+const privateRedis = () => ({ command: server, cwd: home, env: libraryEnv(home) })
 
 export function canFetchRedis() {
   return ['apt-get', 'apt-cache', 'dpkg', 'ldd'].every((tool) => which(tool) !== undefined)
@@ -42,7 +45,8 @@ export function fetchRedis() {
 
 /** 1.4 MB, after 9 MB of package lists. @returns {Promise<PrivateRedis>} */
 async function download() {
-  const work = path.join(toolsDir, `redis-${process.pid}`)
+  // apt.conf has no way to quote a quote.
+  const work = makePlainFolder('apt')
   try {
     const env = await prepareApt(work)
     const unpacked = path.join(work, 'unpacked')
@@ -64,12 +68,28 @@ async function download() {
     if (!existsSync(path.join(unpacked, 'usr/bin/redis-server'))) {
       symlinkSync('redis-check-rdb', path.join(unpacked, 'usr/bin/redis-server'))
     }
-    rmSync(home, { recursive: true, force: true })
-    renameSync(unpacked, home)
+    place(unpacked)
   } finally {
     rmSync(work, { recursive: true, force: true })
   }
-  return { command: server, env: libraryEnv(home) }
+  return privateRedis()
+}
+
+/**
+ * Copies, because the unpacked files may be on another file system, then renames, so that no other process
+ * sees half of them.
+ *
+ * @param {string} unpacked
+ */
+function place(unpacked) {
+  const copy = `${home}.${process.pid}`
+  try {
+    cpSync(unpacked, copy, { recursive: true, verbatimSymlinks: true })
+    rmSync(home, { recursive: true, force: true })
+    renameSync(copy, home)
+  } finally {
+    rmSync(copy, { recursive: true, force: true })
+  }
 }
 
 /** @param {string} work @returns {Promise<NodeJS.ProcessEnv>} an environment in which apt uses folders of its own */
@@ -105,12 +125,19 @@ async function prepareApt(work) {
   return { ...process.env, APT_CONFIG: config, LC_ALL: 'C' }
 }
 
-/** @param {string} folder @returns {NodeJS.ProcessEnv} */
+/**
+ * For a process whose working directory is `folder`: the paths are relative to it, since the loader would
+ * split an absolute one at colons and semicolons.
+ *
+ * @param {string} folder
+ * @returns {NodeJS.ProcessEnv}
+ */
 function libraryEnv(folder) {
   const libraries = ['usr/lib', 'lib']
     .map((name) => path.join(folder, name))
     .filter((name) => existsSync(name))
     .flatMap((name) => [name, ...subfolders(name)])
+    .map((name) => path.relative(folder, name))
   return { ...process.env, LD_LIBRARY_PATH: libraries.join(':') }
 }
 
@@ -123,6 +150,7 @@ function subfolders(folder) {
 /** @param {string} unpacked */
 async function lacksLibraries(unpacked) {
   const listing = await run('ldd', [path.join(unpacked, 'usr/bin/redis-check-rdb')], {
+    cwd: unpacked,
     env: libraryEnv(unpacked),
   })
   return listing.includes('not found')

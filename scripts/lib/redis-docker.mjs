@@ -8,6 +8,9 @@ export function dockerAnswers() {
   return works('docker', ['version', '--format', '{{.Server.Version}}'])
 }
 
+/** @param {string} text */
+const csvField = (text) => `"${text.replaceAll('"', '""')}"`
+
 /**
  * How to run redis-server in a container with its data in `folder`, the process here being the docker client: a SIGTERM to it goes on
  * to the container.
@@ -23,8 +26,9 @@ export function redisInDocker({ folder, port, name }) {
     name,
     '-p',
     `127.0.0.1:${port}:6379`,
-    '-v',
-    `${folder}:/data`,
+    // Unlike -v, which splits at colons, --mount takes any path: it reads CSV.
+    '--mount',
+    ['type=bind', `source=${folder}`, 'target=/data'].map(csvField).join(','),
     ...user,
   ]
   return {

@@ -13,6 +13,7 @@ import { Plain, step } from './say.mjs'
  * @property {string} command
  * @property {string[]} args
  * @property {NodeJS.ProcessEnv} [env]
+ * @property {string} [cwd] default `/`
  * @property {{ port: number, dir: string, bind: string }} inside
  * @property {() => Promise<unknown>} [kill] where a signal to the spawned process does not do
  * @property {() => Promise<unknown>} [pause]

@@ -54,12 +54,22 @@ export async function startRedis({ folder, from = 'any', settings = [], logFile 
   }
 }
 
+/**
+ * A value of redis.conf that may contain any character. Redis reads escapes within double quotes.
+ *
+ * @param {string} value
+ */
+export function quoted(value) {
+  const escapes = /** @type {Record<string, string>} */ ({ '\n': '\\n', '\r': '\\r', '\t': '\\t' })
+  return `"${value.replace(/["\\\n\r\t]/g, (char) => escapes[char] ?? `\\${char}`)}"`
+}
+
 /** @param {{ way: Way, port: number, password: string, folder: string, settings: string[], logFile?: string | undefined }} options */
 async function bootRedis({ way, port, password, folder, settings, logFile }) {
   const config = [
     `port ${way.inside.port}`,
     `bind ${way.inside.bind}`,
-    `dir ${way.inside.dir}`,
+    `dir ${quoted(way.inside.dir)}`,
     // On stdin, not among the arguments: those are visible to everybody on the machine.
     `requirepass ${password}`,
     'appendonly yes',
@@ -68,9 +78,9 @@ async function bootRedis({ way, port, password, folder, settings, logFile }) {
     'save ""',
     ...settings,
   ].join('\n')
-  const { command, args, env } = way
+  const { command, args, env, cwd = '/' } = way
   const optional = { ...(env === undefined ? {} : { env }), ...(logFile === undefined ? {} : { logFile }) }
-  const child = await startChild({ name: 'Redis', command, args, input: config, cwd: '/', ...optional })
+  const child = await startChild({ name: 'Redis', command, args, input: config, cwd, ...optional })
   writeFileSync(path.join(folder, 'server.pid'), `${child.pid} ${port}`)
 
   const ask = `AUTH ${password}\r\nPING\r\n`

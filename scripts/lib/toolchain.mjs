@@ -38,6 +38,11 @@ const nodeMajor = 24
  * @throws {Plain} when npm is missing, cannot install, or knows no Node for this platform
  */
 export async function ensureToolchain() {
+  if (toolsDir.includes(path.delimiter)) {
+    throw new Plain(
+      `The path of this folder contains "${path.delimiter}", at which PATH is split: ${toolsDir}. Move the clone elsewhere.`,
+    )
+  }
   // A script started by one that runs on our own Node finds that one on PATH: it is the same toolchain, not the system's.
   const ownNode = process.execPath.startsWith(toolsDir + path.sep)
   const systemNode = !ownNode && Number(process.versions.node.split('.')[0]) >= nodeMajor

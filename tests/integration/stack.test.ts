@@ -1,10 +1,16 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { Redis } from 'ioredis'
 import pg from 'pg'
 import { afterAll, describe, expect, it, onTestFinished } from 'vitest'
 import { until } from '../../scripts/lib/net.mjs'
+import { startPostgres } from '../../scripts/lib/postgres.mjs'
+import { startRedis } from '../../scripts/lib/redis.mjs'
+import { redisInDocker } from '../../scripts/lib/redis-docker.mjs'
 import { startScript } from '../stack/processes.ts'
 import { type Servers, startServers } from '../stack/servers.ts'
 import { createBase } from '../stack/system.ts'
@@ -91,6 +97,32 @@ describe('servers of our own', () => {
     await redis.resume()
 
     expect(await answer).toBe('PONG')
+  })
+})
+
+describe('a path with a space, quotes and a letter outside ASCII', () => {
+  const folder = mkdtempSync(path.join(tmpdir(), `ticket-line it's a "naïve" \\ path `))
+  afterAll(() => rmSync(folder, { recursive: true, force: true }))
+
+  it('can hold the data of PostgreSQL and Redis', async () => {
+    const [postgres, redis] = await Promise.all([
+      startPostgres({ folder: path.join(folder, 'postgres') }),
+      startRedis({ folder: path.join(folder, 'redis') }),
+    ])
+    onTestFinished(async () => {
+      await Promise.all([postgres.stop(), redis.stop()])
+    })
+
+    expect(await query(postgres.url, 'SELECT 1 AS one')).toEqual([{ one: 1 }])
+    const client = new Redis(redis.url)
+    onTestFinished(() => client.disconnect())
+    await client.set('kept', '7')
+    expect(readdirSync(path.join(folder, 'redis')).join()).toContain('appendonly')
+  })
+
+  it('reaches Docker in one piece', () => {
+    const { args } = redisInDocker({ folder: '/a "b", c:d', port: 1, name: 'n' })
+    expect(args[args.indexOf('--mount') + 1]).toBe('"type=bind","source=/a ""b"", c:d","target=/data"')
   })
 })
 
