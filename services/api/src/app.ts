@@ -30,6 +30,7 @@ export interface AppDeps {
   line: LineClient
   availability: Availability
   events: EventReads
+  initializeOpen: boolean
   /** How long `/book` and `/cancel` await their answer without a preference, ms. */
   resultWaitMs: number
   /** How long a read may take before it is answered 503, ms. */

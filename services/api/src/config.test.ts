@@ -17,6 +17,16 @@ describe('readConfig', () => {
     expect(config).toMatchObject({ trustProxyHops: 0, production: false, admin: { writable: false } })
   })
 
+  it('lets anybody make events if INITIALIZE_OPEN says so, but never in production', () => {
+    expect(readConfig(needed).initializeOpen).toBe(false)
+    expect(readConfig({ ...needed, INITIALIZE_OPEN: 'true' }).initializeOpen).toBe(true)
+    const production = { ...needed, NODE_ENV: 'production' }
+    expect(readConfig({ ...production, INITIALIZE_OPEN: 'false' }).initializeOpen).toBe(false)
+    expect(() => readConfig({ ...production, INITIALIZE_OPEN: 'true' })).toThrow(
+      new ConfigError('INITIALIZE_OPEN must not be true in production: anybody could make events'),
+    )
+  })
+
   it.each(Object.keys(needed))('needs %s', (name) => {
     expect(() => readConfig({ ...needed, [name]: '' })).toThrow(
       expect.objectContaining({ name: ConfigError.name, message: expect.stringContaining(name) }),

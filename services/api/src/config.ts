@@ -1,5 +1,6 @@
 import {
   type Basics,
+  ConfigError,
   type Env,
   type EnvReader,
   type LineLayout,
@@ -24,6 +25,8 @@ export interface ApiConfig extends Basics {
   limits: LimitsConfig
   identity: IdentityConfig
   admin: AdminConfig
+  /** `INITIALIZE_OPEN`: `POST /initialize` needs no token; never in production. */
+  initializeOpen: boolean
   /** Where traces go; undefined where they are off. */
   tracing: TracingConfig | undefined
   /**
@@ -98,9 +101,16 @@ export function readConfig(environment: Env): ApiConfig {
     limits: readLimitsConfig(env),
     identity: readIdentityConfig(env, basics.production),
     admin: readAdminConfig(env),
+    initializeOpen: readInitializeOpen(env, basics.production),
     tracing: readTracingConfig(environment, 'api'),
     shutdownGraceMs: env.integer('SHUTDOWN_GRACE_MS', 5000, { min: 0, max: 600_000 }),
   }
+}
+
+function readInitializeOpen(env: EnvReader, production: boolean): boolean {
+  const open = env.flag('INITIALIZE_OPEN', false)
+  if (!open || !production) return open
+  throw new ConfigError('INITIALIZE_OPEN must not be true in production: anybody could make events')
 }
 
 function readServer(env: EnvReader): ServerConfig {

@@ -89,6 +89,7 @@ export async function startApi(config: ApiConfig, log: Log, closers: Closers): P
     line,
     availability,
     events,
+    initializeOpen: config.initializeOpen,
     resultWaitMs,
     readTimeoutMs: config.postgres.readTimeoutMs,
     exportStallTimeoutMs: config.postgres.exportStallTimeoutMs,

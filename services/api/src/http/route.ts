@@ -9,7 +9,8 @@ import { reply, replyPlain } from './reply.js'
 import type { RouteDocs } from './route-docs.js'
 
 export type Method = 'GET' | 'POST' | 'PUT' | 'DELETE'
-export type AuthMode = 'none' | 'optional' | 'required'
+/** `ifSent`: nobody needs a token, but one that is sent must be valid. With `optional`, a bad one counts as none. */
+export type AuthMode = 'none' | 'optional' | 'ifSent' | 'required'
 /** Which limit counts a request; `none` for probes. */
 export type LimitName = 'none' | 'general' | 'poll' | 'administration' | 'login' | 'register' | 'dashboard'
 

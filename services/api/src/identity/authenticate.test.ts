@@ -86,6 +86,24 @@ describe('who asks', () => {
     expect(missing.headers.get('content-type')).toBe('application/problem+json')
   })
 
+  test('a call that needs no token refuses a bad one, like a call that needs one', async () => {
+    const open = appUnderTest({ guards: { ...guards, authenticate }, initializeOpen: true })
+    const initialize = (authorization?: string) =>
+      call(open, 'POST /initialize', {
+        body: { eventId: 1, totalTickets: 10 },
+        headers: authorization === undefined ? {} : { authorization },
+      })
+    expect((await initialize()).status).toBe(201)
+    expect((await initialize('Bearer good')).status).toBe(201)
+    expect(counted).toBe(0)
+    for (const bad of ['Bearer bad', 'Basic good']) {
+      expect(await initialize(bad)).toMatchObject({ status: 401, json: { code: 'unauthorized' } })
+    }
+    expect(counted).toBe(2)
+    overLimit = true
+    expect((await initialize('Bearer bad')).status).toBe(429)
+  })
+
   test('an account that is shut out is refused, whatever its token says', async () => {
     shutOut = true
     expect((await book('Bearer good')).status).toBe(401)

@@ -23,6 +23,8 @@ export interface Authenticate {
    * address over its limit, with 429. A limit behind this one counts verified users alone.
    */
   required: MiddlewareHandler<AppEnv>
+  /** A request without a token is served as nobody's; one with a token that failed is refused as by `required`. */
+  ifSent: MiddlewareHandler<AppEnv>
 }
 
 type Identity = 'missing' | 'failed' | 'verified'
@@ -47,6 +49,17 @@ export function createAuthenticate({ verifyToken, overrides, countRefused }: Aut
     return 'verified'
   }
 
+  async function refuse(c: Context<AppEnv>, identity: 'missing' | 'failed') {
+    let overLimit = true
+    const refusal = await countRefused(c, async () => {
+      overLimit = false
+    })
+    if (overLimit && identity === 'failed') return refusal
+    // A missing token is 401 whatever the count says: it has to go away and sign in, not to wait.
+    c.header('Retry-After', undefined)
+    throw unauthorized(identity)
+  }
+
   return {
     optional: async function authenticateOptional(c, next) {
       await identify(c)
@@ -54,15 +67,11 @@ export function createAuthenticate({ verifyToken, overrides, countRefused }: Aut
     },
     required: async function authenticateRequired(c, next) {
       const identity = await identify(c)
-      if (identity === 'verified') return next()
-      let overLimit = true
-      const refusal = await countRefused(c, async () => {
-        overLimit = false
-      })
-      if (overLimit && identity === 'failed') return refusal
-      // A missing token is 401 whatever the count says: it has to go away and sign in, not to wait.
-      c.header('Retry-After', undefined)
-      throw unauthorized(identity)
+      return identity === 'verified' ? next() : refuse(c, identity)
+    },
+    ifSent: async function authenticateIfSent(c, next) {
+      const identity = await identify(c)
+      return identity === 'failed' ? refuse(c, identity) : next()
     },
   }
 }

@@ -119,7 +119,7 @@ function successOf({
 
 function problemsByStatus(route: Route, docs: RouteDocs): Map<string, ErrorCode[]> {
   const codes = new Set<ErrorCode>(docs.problems)
-  if (route.auth === 'required') codes.add('unauthorized')
+  if (route.auth === 'required' || route.auth === 'ifSent') codes.add('unauthorized')
   if (route.role !== undefined) codes.add('forbidden')
   const hasBody = route.body !== undefined || docs.optionalBody !== undefined
   if (hasBody) codes.add('payload_too_large').add('unsupported_media_type')

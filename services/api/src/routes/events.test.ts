@@ -41,6 +41,14 @@ describe('POST /initialize', () => {
     expect((await call(app, 'POST /initialize', { body })).status).toBe(401)
   })
 
+  it('is for anybody if the installation is open for it', async () => {
+    const app = appUnderTest({ initializeOpen: true })
+    expect((await call(app, 'POST /initialize', { body })).status).toBe(201)
+    expect((await call(app, 'POST /initialize', { as: 'ada', body })).status).toBe(201)
+    expect((await call(app, 'POST /initialize', { as, body })).status).toBe(201)
+    expect((await call(app, 'POST /initialize', { body: { eventId: 1 } })).status).toBe(400)
+  })
+
   it.each([0, 1_000_000])('takes %i tickets', async (totalTickets) => {
     const event = { ...eventOne, totalTickets }
     const app = appUnderTest({ events: fakeEvents({ create: async () => ({ created: true, event }) }) })

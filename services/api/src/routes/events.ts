@@ -16,6 +16,8 @@ import { eventIdParams, eventIdSchema, pageQuery, totalTicketsSchema } from '../
 
 export interface EventDeps {
   events: EventReads
+  /** `INITIALIZE_OPEN`: anybody may make an event, as in the original API that this service replaces. */
+  initializeOpen: boolean
 }
 
 /** Making events, and what anybody may read about them. */
@@ -23,13 +25,12 @@ export function eventRoutes(deps: EventDeps): Route[] {
   return [initializeRoute(deps), statusRoute(deps), eventsRoute(deps), standingRoute(deps)]
 }
 
-function initializeRoute({ events }: EventDeps): Route {
+function initializeRoute({ events, initializeOpen }: EventDeps): Route {
   return defineRoute({
     method: 'POST',
     path: '/initialize',
-    auth: 'required',
+    ...(initializeOpen ? { auth: 'ifSent' } : { auth: 'required', role: 'staff' }),
     limit: 'general',
-    role: 'staff',
     body: z
       .strictObject({ eventId: eventIdSchema, totalTickets: totalTicketsSchema })
       .meta({ id: 'InitializeRequest' }),

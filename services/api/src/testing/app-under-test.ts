@@ -26,7 +26,11 @@ const limit: MiddlewareHandler<AppEnv> = async (c, next) => {
 }
 
 export const guards: Guards = {
-  authenticate: { optional: authenticate(false), required: authenticate(true) },
+  authenticate: {
+    optional: authenticate(false),
+    ifSent: authenticate(false),
+    required: authenticate(true),
+  },
   limits: {
     general: limit,
     poll: limit,
@@ -85,6 +89,7 @@ export function appUnderTest(changes: Partial<AppDeps> = {}) {
     line: fakeLine(booked),
     availability: { redis: () => true, postgres: () => true },
     events: fakeEvents(),
+    initializeOpen: false,
     resultWaitMs: 10_000,
     readTimeoutMs: 200,
     exportStallTimeoutMs: 200,
