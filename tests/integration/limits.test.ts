@@ -192,6 +192,38 @@ describe('limits shared by all processes', () => {
       expect(count(answers, 429)).toBe(5)
     })
 
+    it('one limit of requests of an address counts at every door', async () => {
+      const address = newAddress()
+      const atForm = () =>
+        system.api.request('POST', '/admin/login', undefined, {
+          rawBody: 'userId=&password=',
+          headers: {
+            'x-forwarded-for': address,
+            'content-type': 'application/x-www-form-urlencoded',
+          },
+        })
+      const withBasic = (secret: string) =>
+        system.api.get('/admin/queues', {
+          headers: {
+            'x-forwarded-for': address,
+            authorization: `Basic ${Buffer.from(`nobody:${secret}`).toString('base64')}`,
+          },
+        })
+      expect((await withBasic('a wrong password')).status).toBe(401)
+      const forms = await many(49, atForm)
+      expect(count(forms, 401)).toBe(49)
+      for (const answer of [
+        await atForm(),
+        await withBasic('another wrong one'),
+        await login('nobody', password, address),
+        await system.api.post('/register', { userId: `late-${address}`, password }, from(address)),
+      ]) {
+        expect(answer).toMatchObject({ status: 429, body: JSON.parse(tooMany) })
+        expect(Number(answer.headers.get('retry-after'))).toBeGreaterThan(0)
+      }
+      expect((await login('nobody', password, newAddress())).status).toBe(401)
+    })
+
     it('an address over its limit is refused before its body is read', async () => {
       const address = newAddress()
       await many(20, (n) => login(`nobody-${n}`, password, address, n))
@@ -200,6 +232,66 @@ describe('limits shared by all processes', () => {
         rawBody: 'x'.repeat(20_000),
       })
       expect(answer.status).toBe(429)
+    })
+  })
+
+  describe('of those who are signed in', () => {
+    let nextUser = 0
+
+    async function signIn(address: string) {
+      const who = { userId: `renewal-${++nextUser}`, password }
+      expect((await system.api.post('/register', who, from(newAddress()))).status).toBe(201)
+      const options = { headers: { ...from(address).headers, prefer: 'return=representation' } }
+      return (await system.api.post('/login', who, options)).body as { token: string; refreshToken: string }
+    }
+
+    async function refresh(refreshToken: string, address: string, n = 0): Promise<Reply> {
+      const options = { headers: { ...from(address).headers, prefer: 'return=representation' } }
+      return system.client(n % 2).post('/token/refresh', { refreshToken }, options)
+    }
+
+    it('an address whose limits are used up keeps nobody from renewing or signing out', async () => {
+      const address = newAddress()
+      const [ada, bob, eve] = [await signIn(address), await signIn(address), await signIn(address)]
+      await many(50, (n) => get('/events', from(address), n))
+      const madeUp = `${crypto.randomUUID()}.${'A'.repeat(43)}`
+      const renewals = await many(60, (n) => refresh(madeUp, address, n))
+      expect([count(renewals, 401), count(renewals, 429)]).toEqual([50, 10])
+      const signOuts = await many(60, (n) =>
+        system.client(n % 2).request('POST', '/logout', undefined, from(address)),
+      )
+      expect([count(signOuts, 204), count(signOuts, 429)]).toEqual([50, 10])
+      expect((await get('/events', from(address))).status).toBe(429)
+
+      const renewed = await refresh(ada.refreshToken, address)
+      expect(renewed.status).toBe(200)
+      const headers = { 'x-forwarded-for': address }
+      const cookie = { ...headers, cookie: `refresh_token=${renewed.body.refreshToken}` }
+      expect(
+        (await system.api.request('POST', '/token/refresh', undefined, { headers: cookie })).status,
+      ).toBe(200)
+      expect((await system.api.post('/logout', { refreshToken: bob.refreshToken }, { headers })).status).toBe(
+        204,
+      )
+      const signedOut = await system.api.request('POST', '/logout', undefined, { headers, token: eve.token })
+      expect(signedOut.status).toBe(204)
+      expect((await refresh(bob.refreshToken, newAddress())).status).toBe(401)
+      expect((await refresh(eve.refreshToken, newAddress())).status).toBe(401)
+    })
+
+    it('renewals count on their sign-in, from wherever, and on no other', async () => {
+      const [ada, bob] = [await signIn(newAddress()), await signIn(newAddress())]
+      let { refreshToken } = ada
+      for (let n = 0; n < 50; n++) {
+        const answer = await refresh(refreshToken, newAddress(), n)
+        expect(answer.status).toBe(200)
+        expect(remainingOf(answer)).toBe(49 - n)
+        refreshToken = answer.body.refreshToken
+      }
+      const refused = await refresh(refreshToken, newAddress())
+      expect(refused).toMatchObject({ status: 429, body: JSON.parse(tooMany) })
+      expect((await refresh(bob.refreshToken, newAddress())).status).toBe(200)
+      expect((await system.api.post('/logout', { refreshToken }, from(newAddress()))).status).toBe(204)
     })
   })
 })

@@ -44,6 +44,7 @@ export async function appRoutes(): Promise<AppRoute[]> {
         config: { writable: false },
         identity,
         limit: identity.guards.limits.dashboard,
+        limitSignIn: identity.guards.limits.login,
         redis,
         prefix: 'test:',
         log,

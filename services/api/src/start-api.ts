@@ -99,6 +99,7 @@ export async function startApi(config: ApiConfig, log: Log, closers: Closers): P
         config: config.admin,
         identity,
         limit: identity.guards.limits.dashboard,
+        limitSignIn: identity.guards.limits.login,
         redis,
         prefix,
         log,

@@ -7,12 +7,14 @@ import { isPassword } from '../identity/password-rule.js'
 import type { Principal } from '../identity/principal.js'
 import type { SignIn } from '../identity/sign-in.js'
 import type { TokenVerifier } from '../identity/verify-token.js'
-import { refuse } from '../limits/too-many.js'
+import { refuse, showLimit } from '../limits/too-many.js'
 import type { BoardSessions } from './board-session.js'
 
 export interface AuthorizeDeps {
   verifyToken: TokenVerifier
   overrides: AccountOverrides
+  /** The limit of `/login`, which all ways to sign in share. */
+  limitSignIn: MiddlewareHandler<AppEnv>
   /** Both absent without local accounts: then a token is the only way in. */
   signIn?: SignIn
   sessions?: BoardSessions
@@ -54,11 +56,11 @@ export function createAuthorize(deps: AuthorizeDeps): MiddlewareHandler<AppEnv> 
   }
 }
 
-/** Who an `Authorization` header speaks for; a 429 where its account or address is over the limit. */
+/** Who an `Authorization` header speaks for; a 429 if its account or address is over the limit. */
 async function whoseHeader(
   c: Context<AppEnv>,
   header: string,
-  { verifyToken, overrides, signIn, sessions }: AuthorizeDeps,
+  { verifyToken, overrides, limitSignIn, signIn, sessions }: AuthorizeDeps,
 ): Promise<Principal | Response | undefined> {
   const [, scheme = '', value = ''] = /^(\w+) +(\S+) *$/.exec(header) ?? []
   if (scheme.toLowerCase() === 'bearer') {
@@ -67,8 +69,14 @@ async function whoseHeader(
   }
   const credentials = scheme.toLowerCase() === 'basic' ? readBasic(value) : undefined
   if (credentials === undefined || signIn === undefined) return undefined
+  let within = false
+  const refusal = await limitSignIn(c, async () => {
+    within = true
+  })
+  if (!within) return refusal as Response
   const result = await signIn.signIn({ ...credentials, address: c.get('clientAddress') })
   if (result.kind === 'limited') return refuse(c, result.state)
+  showLimit(c, result.state)
   if (result.kind === 'failed') return undefined
   // A browser repeats its password with every request of a page; the session spares the hashes.
   if (result.value.role === 'admin') await sessions?.start(c, result.value.userId)

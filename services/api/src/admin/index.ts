@@ -17,6 +17,8 @@ export interface AdminDeps extends LineSource {
   identity: Pick<Identity, 'verifyToken' | 'overrides' | 'keyring' | 'signIn' | 'isSecure'>
   /** The limit of `/admin`. */
   limit: MiddlewareHandler<AppEnv>
+  /** The limit of `/login`. */
+  limitSignIn: MiddlewareHandler<AppEnv>
   /** A fail-fast connection, and what its keys start with. */
   redis: Redis
   prefix: string
@@ -37,9 +39,12 @@ export function registerAdminRoutes(app: Hono<AppEnv>, deps: AdminDeps): void {
 
   app.use('/admin/*', plainPathsOnly, needsRedis(redis), deps.limit)
   app.get('/admin', (c) => reply(c, 302, null, { location: '/admin/queues' }))
-  if (signIn !== undefined && sessions !== undefined) registerSignInRoutes(app, { signIn, sessions })
+  const { limitSignIn } = deps
+  if (signIn !== undefined && sessions !== undefined) {
+    registerSignInRoutes(app, { signIn, sessions, limitSignIn })
+  }
   const ways = { ...(signIn !== undefined && { signIn }), ...(sessions !== undefined && { sessions }) }
-  app.use('/admin/queues/*', createAuthorize({ verifyToken, overrides, ...ways }))
+  app.use('/admin/queues/*', createAuthorize({ verifyToken, overrides, limitSignIn, ...ways }))
   registerBoard(app, { ...deps, writable: deps.config.writable })
 }
 

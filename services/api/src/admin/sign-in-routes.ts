@@ -16,12 +16,17 @@ const ALLOW = 'GET, HEAD, POST, OPTIONS'
 export interface SignInRouteDeps {
   signIn: SignIn
   sessions: BoardSessions
+  /** The limit of `/login`, which all ways to sign in share. */
+  limitSignIn: MiddlewareHandler<AppEnv>
 }
 
 /** `/admin/login` and `/admin/logout`: a page to look at and a form to send, each. */
-export function registerSignInRoutes(app: Hono<AppEnv>, { signIn, sessions }: SignInRouteDeps): void {
+export function registerSignInRoutes(
+  app: Hono<AppEnv>,
+  { signIn, sessions, limitSignIn }: SignInRouteDeps,
+): void {
   app.get('/admin/login', (c) => showPage(c, 200, signInPage()))
-  app.post('/admin/login', ownFormsOnly, async (c) => {
+  app.post('/admin/login', ownFormsOnly, limitSignIn, async (c) => {
     const form = await readForm(c)
     const userId = form.get('userId')
     const password = form.get('password')

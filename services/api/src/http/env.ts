@@ -14,6 +14,8 @@ export interface AppEnv {
     clientAddress: string
     /** Set by `authenticate` where a token was verified. */
     principal: Principal | undefined
+    /** What a limit counts this request on, if its handler decided that. */
+    countedOn: string | undefined
     /** How long the count of this request took, ms. */
     countedForMs: number | undefined
     /**

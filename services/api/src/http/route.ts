@@ -11,8 +11,19 @@ import type { RouteDocs } from './route-docs.js'
 export type Method = 'GET' | 'POST' | 'PUT' | 'DELETE'
 /** `ifSent`: nobody needs a token, but one that is sent must be valid. With `optional`, a bad one counts as none. */
 export type AuthMode = 'none' | 'optional' | 'ifSent' | 'required'
-/** Which limit counts a request; `none` for probes. */
-export type LimitName = 'none' | 'general' | 'poll' | 'administration' | 'login' | 'register' | 'dashboard'
+/**
+ * Which limit counts a request; `none` for probes. `by-handler`: the handler counts it, since it has
+ * to read the request first.
+ */
+export type LimitName =
+  | 'none'
+  | 'by-handler'
+  | 'general'
+  | 'poll'
+  | 'administration'
+  | 'login'
+  | 'register'
+  | 'dashboard'
 
 type Output<S> = S extends z.ZodType ? z.output<S> : undefined
 type Schema = z.ZodType | undefined
@@ -60,7 +71,7 @@ export function defineRoute<
 /** The middleware that routes choose from by name. `authenticate` throws `unauthorized`; a limit answers 429 itself. */
 export interface Guards {
   authenticate: Record<Exclude<AuthMode, 'none'>, MiddlewareHandler<AppEnv>>
-  limits: Record<Exclude<LimitName, 'none'>, MiddlewareHandler<AppEnv>>
+  limits: Record<Exclude<LimitName, 'none' | 'by-handler'>, MiddlewareHandler<AppEnv>>
 }
 
 /** Who makes the request, behind `auth: 'required'`. */
@@ -93,7 +104,7 @@ export function mountRoutes(app: Hono<AppEnv>, routes: readonly Route[], guards:
 function chainOf(route: Route, { authenticate, limits }: Guards): MiddlewareHandler<AppEnv>[] {
   const chain: MiddlewareHandler<AppEnv>[] = []
   if (route.auth !== 'none') chain.push(authenticate[route.auth])
-  if (route.limit !== 'none') chain.push(limits[route.limit])
+  if (route.limit !== 'none' && route.limit !== 'by-handler') chain.push(limits[route.limit])
   const { path, params, query, body, role, handler } = route
   const mark: MiddlewareHandler<AppEnv> = (c, next) => {
     c.set('route', path)

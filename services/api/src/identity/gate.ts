@@ -9,43 +9,88 @@ export interface GateOptions {
   waitMs: number
 }
 
-/** Lets few tasks run at once and few wait, and turns the others away. */
+/**
+ * Limits how many tasks run at once and how many wait, and shares both fairly between callers: turns
+ * go round from caller to caller, and if all waiting places are taken, the newest of whoever holds
+ * most of them gives way. A single caller may use everything that nobody else wants.
+ */
 export interface Gate {
-  /** @throws AppError `busy` where the queue is full, or the turn did not come in time; else what the task throws */
-  run<T>(task: () => Promise<T>): Promise<T>
+  /**
+   * @param caller whom the place counts for: an address
+   * @throws AppError `busy` if there is no place or the turn did not come in time; else what the task throws
+   */
+  run<T>(caller: string, task: () => Promise<T>): Promise<T>
+}
+
+interface Waiting {
+  start(): void
+  refuse(): void
 }
 
 export function createGate({ running, waiting, waitMs }: GateOptions): Gate {
-  const queue = new Set<() => void>()
+  /** Who waits, by caller. The caller whose turn is next comes first; nobody's queue is empty. */
+  const queues = new Map<string, Waiting[]>()
+  let waitingNow = 0
   let free = running
 
-  function turn(): Promise<void> {
+  function leaveQueue(caller: string, entry: Waiting): void {
+    const queue = queues.get(caller) ?? []
+    queue.splice(queue.indexOf(entry), 1)
+    if (queue.length === 0) queues.delete(caller)
+    waitingNow--
+  }
+
+  function turn(caller: string): Promise<void> {
     return new Promise((resolve, reject) => {
-      const start = (): void => {
-        clearTimeout(timer)
-        queue.delete(start)
-        resolve()
+      const entry: Waiting = {
+        start() {
+          clearTimeout(timer)
+          leaveQueue(caller, entry)
+          resolve()
+        },
+        refuse() {
+          clearTimeout(timer)
+          leaveQueue(caller, entry)
+          reject(busy())
+        },
       }
-      const timer = setTimeout(() => {
-        queue.delete(start)
-        reject(busy())
-      }, waitMs)
-      queue.add(start)
+      const timer = setTimeout(entry.refuse, waitMs)
+      const queue = queues.get(caller)
+      if (queue === undefined) queues.set(caller, [entry])
+      else queue.push(entry)
+      waitingNow++
     })
   }
 
-  /** Hands the place to the first who waits; it counts as taken all the while. */
+  /** @throws AppError `busy` if nobody else holds more waiting places than the caller would */
+  function makeRoom(caller: string): void {
+    const own = queues.get(caller)?.length ?? 0
+    let longest: Waiting[] = []
+    for (const queue of queues.values()) if (queue.length > longest.length) longest = queue
+    if (longest.length <= own + 1) throw busy()
+    longest.at(-1)?.refuse()
+  }
+
+  /** Hands the place to the next caller's first; the place counts as taken all the while. */
   function leave(): void {
-    const [next] = queue
-    if (next === undefined) free++
-    else next()
+    const [next] = queues
+    if (next === undefined) {
+      free++
+      return
+    }
+    const [caller, queue] = next
+    queue[0]?.start()
+    // The caller has had its turn, so it goes to the back.
+    if (queues.delete(caller)) queues.set(caller, queue)
   }
 
   return {
-    async run(task) {
+    async run(caller, task) {
       if (free > 0) free--
-      else if (queue.size >= waiting) throw busy()
-      else await turn()
+      else {
+        if (waitingNow >= waiting) makeRoom(caller)
+        await turn(caller)
+      }
       try {
         return await task()
       } finally {

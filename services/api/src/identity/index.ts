@@ -69,7 +69,9 @@ export async function createIdentity({
   log,
 }: IdentityDeps): Promise<Identity> {
   const keyring = await createKeyring(config)
-  const local = config.localAccounts ? await createLocal(config, createAccounts(db), reach, log) : undefined
+  const local = config.localAccounts
+    ? await createLocal(config, keyring, createAccounts(db), reach, log)
+    : undefined
   const overrides = local?.overrides ?? noOverrides
   if (local !== undefined && config.jwksUrl !== undefined)
     log.warn(
@@ -112,11 +114,11 @@ export async function createIdentity({
   const accounts = withinReach(local.accounts, reach)
   const { passwords } = local
   const signIn = createSignIn({ accounts, passwords, attempts })
-  const sessions = createSessions(withinReach(createRefreshTokens(db), reach))
+  const sessions = createSessions(withinReach(createRefreshTokens(db), reach), local.refreshKey)
   const issueToken = createTokenIssuer(keyring, config)
   const refreshCookie = createRefreshCookie(isSecure)
   const routes = [
-    ...accountRoutes({ signIn, sessions, issueToken, refreshCookie }),
+    ...accountRoutes({ signIn, sessions, issueToken, refreshCookie, limits: allLimits }),
     ...userRoutes({ accounts, overrides }),
     ...identity.routes,
   ]
@@ -127,18 +129,22 @@ interface LocalAccounts {
   accounts: Accounts
   passwords: Passwords
   overrides: AccountOverrides
+  refreshKey: Uint8Array
   makeFirstAdmin(): Promise<void>
 }
 
 async function createLocal(
   { firstAdmin }: IdentityConfig,
+  { refresh: refreshKey }: Keyring,
   accounts: Accounts,
   reach: Reach,
   log: Log,
 ): Promise<LocalAccounts> {
+  if (refreshKey === undefined) throw new Error('Local accounts need JWT_SECRET or JWT_PRIVATE_KEYS')
   const passwords = await createPasswords()
   return {
     accounts,
+    refreshKey,
     passwords,
     overrides: createAccountOverrides({ accounts, reach, log }),
     async makeFirstAdmin() {

@@ -19,6 +19,8 @@ export interface Keyring {
   own: OwnKey[]
   /** Key for the dashboard's sessions, derived, so that neither kind of token passes for the other. */
   session?: CryptoKey
+  /** Marks refresh tokens as ours (see `createSessions`). */
+  refresh?: Uint8Array
 }
 
 /** @throws ConfigError where a private key cannot be read */
@@ -31,11 +33,14 @@ export async function createKeyring({
   if (secret !== undefined) ring.secret = await importHmac(secret)
   const seed = secret ?? own[0]?.seed
   if (seed !== undefined) {
-    ring.session = await importHmac(
-      new Uint8Array(hkdfSync('sha256', seed, '', 'ticket-line dashboard session', 32)),
-    )
+    ring.session = await importHmac(derive(seed, 'ticket-line dashboard session'))
+    ring.refresh = derive(seed, 'ticket-line refresh token')
   }
   return ring
+}
+
+function derive(seed: Uint8Array, purpose: string): Uint8Array {
+  return new Uint8Array(hkdfSync('sha256', seed, '', purpose, 32))
 }
 
 // A CryptoKey: jose would import raw bytes again for every token.

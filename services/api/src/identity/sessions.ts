@@ -1,4 +1,4 @@
-import { createHash, randomBytes, randomUUID } from 'node:crypto'
+import { createHash, createHmac, randomBytes, randomUUID, timingSafeEqual } from 'node:crypto'
 import type { RefreshTokens } from '@ticket-line/db'
 import type { Principal } from './principal.js'
 
@@ -21,6 +21,12 @@ export interface Sessions {
    * @returns `undefined` where it is spent, unknown or too old, or the account is shut out
    */
   exchange(refreshToken: string): Promise<{ principal: Principal; session: Session } | undefined>
+  /**
+   * The family of a refresh token that this installation made, good or spent. It asks no server, so
+   * that made-up tokens can be told apart before anything is looked up for them.
+   * @returns `undefined` for other texts, and for tokens that were made before tokens had a mark
+   */
+  familyOf(refreshToken: string): string | undefined
   /** Ends the family of a refresh token, good or spent. */
   end(refreshToken: string): Promise<void>
   /** Ends the family that an access token names in `sid`; what is no id of a family is ignored. */
@@ -35,8 +41,30 @@ function familyIdOf(refreshToken: string): string | undefined {
   return FAMILY_ID.test(familyId) && SECRET.test(secret) && rest.length === 0 ? familyId : undefined
 }
 
-export function createSessions(refreshTokens: RefreshTokens): Sessions {
+/** Bytes of chance in a secret, and of the mark that follows them. */
+const CHANCE_BYTES = 16
+const MARK_BYTES = 16
+
+/** @param markKey makes the mark that tells our refresh tokens from made-up ones */
+export function createSessions(refreshTokens: RefreshTokens, markKey: Uint8Array): Sessions {
+  function markOf(familyId: string, chance: Uint8Array): Buffer {
+    return createHmac('sha256', markKey).update(familyId).update(chance).digest().subarray(0, MARK_BYTES)
+  }
+
+  function newRefreshToken(familyId: string): string {
+    const chance = randomBytes(CHANCE_BYTES)
+    const secret = Buffer.concat([chance, markOf(familyId, chance)])
+    return `${familyId}.${secret.toString('base64url')}`
+  }
+
   return {
+    familyOf(refreshToken) {
+      const familyId = familyIdOf(refreshToken)
+      if (familyId === undefined) return undefined
+      const secret = Buffer.from(refreshToken.slice(familyId.length + 1), 'base64url')
+      const mark = markOf(familyId, secret.subarray(0, CHANCE_BYTES))
+      return timingSafeEqual(mark, secret.subarray(CHANCE_BYTES)) ? familyId : undefined
+    },
     async start(userId) {
       const familyId = randomUUID()
       const refreshToken = newRefreshToken(familyId)
@@ -63,10 +91,6 @@ export function createSessions(refreshTokens: RefreshTokens): Sessions {
       if (FAMILY_ID.test(familyId)) await refreshTokens.endFamily(familyId)
     },
   }
-}
-
-function newRefreshToken(familyId: string): string {
-  return `${familyId}.${randomBytes(32).toString('base64url')}`
 }
 
 function hashOf(refreshToken: string): string {

@@ -29,7 +29,19 @@ export interface Limits {
   login: MiddlewareHandler<AppEnv>
   /** The same limit as `login`. */
   register: MiddlewareHandler<AppEnv>
+  /** `/token/refresh`: counts on the sign-in that a refresh token comes from, and closes without Redis. */
+  renewal: KeyedLimit
+  /** `/logout`, by itself: whoever is over another limit can still sign out. */
+  signOut: KeyedLimit
 }
+
+/**
+ * A limit for handlers that have to read the request before they know what it counts on.
+ *
+ * @param key what the request counts on; without one the user, or the address if there is no user
+ * @returns the 429 to answer, or `undefined` if the request is within the limit
+ */
+export type KeyedLimit = (c: Context<AppEnv>, key?: string) => Promise<Response | undefined>
 
 export interface LimitsDeps {
   /** A connection of their own that fails fast; `enableAutoPipelining` makes concurrent counts one round trip. */
@@ -58,6 +70,17 @@ export function createLimits({ redis, prefix, config, attempts, log }: LimitsDep
       keyGenerator: whoAsks,
       handler: tooManyRequests,
     })
+  }
+
+  function keyed(limit: MiddlewareHandler<AppEnv>): KeyedLimit {
+    return async function count(c, key) {
+      c.set('countedOn', key)
+      let within = false
+      const refusal = await limit(c, async () => {
+        within = true
+      })
+      return within ? undefined : (refusal as Response)
+    }
   }
 
   function onChange(sharedWorks: boolean, err?: unknown): void {
@@ -99,11 +122,15 @@ export function createLimits({ redis, prefix, config, attempts, log }: LimitsDep
     administration: limiter(requests, createClosedStore(shared('general'))),
     login: signIn,
     register: signIn,
+    renewal: keyed(limiter(requests, createClosedStore(shared('renewal')))),
+    signOut: keyed(limiter(requests, orLocal('sign-out'))),
   }
 }
 
-/** Verified users as such, everybody else by address. */
+/** What the handler named, else the verified user, else the address. */
 function whoAsks(c: Context<AppEnv>): string {
+  const named = c.get('countedOn')
+  if (named !== undefined) return named
   const principal = c.get('principal')
   return principal === undefined ? `a:${addressKey(c.get('clientAddress'))}` : `u:${principal.userId}`
 }

@@ -46,7 +46,7 @@ export interface SignInAttemptsDeps {
   /** What the keys start with. */
   prefix: string
   config: Pick<LimitsConfig, 'signInFailures' | 'windowMs'>
-  /** Lets few attempts run at once. */
+  /** Limits how many attempts run at once, and shares that between addresses. */
   gate: Gate
 }
 
@@ -119,7 +119,7 @@ export function createSignInAttempts({ redis, prefix, config, gate }: SignInAtte
       const keys = known === 1 ? [byAddress] : [byAddress, byAccount]
       const state = known === 1 ? ofAddress : tightest([ofAddress, ofAccount])
       if (state.remaining === 0) return { kind: 'limited', state }
-      return gate.run(() => attemptOnce(keys, knownKey, work))
+      return gate.run(byAddress, () => attemptOnce(keys, knownKey, work))
     },
   }
 }

@@ -12,6 +12,7 @@ import type { Principal } from '../identity/principal.js'
 import type { RefreshCookie } from '../identity/refresh-cookie.js'
 import type { Session, Sessions } from '../identity/sessions.js'
 import type { SignIn } from '../identity/sign-in.js'
+import type { KeyedLimit, Limits } from '../limits/index.js'
 import { refuse, showLimit } from '../limits/too-many.js'
 import { loginDocs, logoutDocs, refreshDocs, registerDocs } from './account-docs.js'
 import { credentialsSchema, refreshSchema } from './account-schemas.js'
@@ -21,6 +22,7 @@ export interface AccountDeps {
   sessions: Sessions
   issueToken: TokenIssuer
   refreshCookie: RefreshCookie
+  limits: Pick<Limits, 'renewal' | 'signOut'>
 }
 
 /** Registration, sign-in, exchange and sign-out of local accounts. */
@@ -48,7 +50,7 @@ export function accountRoutes(deps: AccountDeps): Route[] {
       method: 'POST',
       path: '/token/refresh',
       auth: 'none',
-      limit: 'administration',
+      limit: 'by-handler',
       docs: refreshDocs,
       handler: (c) => refresh(c, deps),
     }),
@@ -56,7 +58,7 @@ export function accountRoutes(deps: AccountDeps): Route[] {
       method: 'POST',
       path: '/logout',
       auth: 'optional',
-      limit: 'general',
+      limit: 'by-handler',
       docs: logoutDocs,
       handler: (c) => logout(c, deps),
     }),
@@ -95,7 +97,9 @@ async function login(c: Context<AppEnv>, body: Body, deps: AccountDeps): Promise
 }
 
 async function refresh(c: Context<AppEnv>, deps: AccountDeps): Promise<Response> {
-  const refreshToken = await readRefreshToken(c, deps.refreshCookie)
+  const counted = await readCounted(c, deps, deps.limits.renewal)
+  if (counted.kind === 'limited') return counted.refusal
+  const { refreshToken } = counted
   const exchanged = refreshToken === undefined ? undefined : await deps.sessions.exchange(refreshToken)
   if (exchanged === undefined) {
     deps.refreshCookie.clear(c)
@@ -106,17 +110,48 @@ async function refresh(c: Context<AppEnv>, deps: AccountDeps): Promise<Response>
   return grant(c, exchanged.principal, exchanged.session, deps)
 }
 
-/** Ends the sign-in that the refresh token or the access token comes from; who brings neither is signed out already. */
-async function logout(c: Context<AppEnv>, { sessions, refreshCookie }: AccountDeps): Promise<Response> {
-  const refreshToken = await readRefreshToken(c, refreshCookie)
-  if (refreshToken !== undefined) await sessions.end(refreshToken)
+/**
+ * Ends the sign-in that the refresh token or the access token comes from. Whoever sends neither is
+ * signed out already.
+ */
+async function logout(c: Context<AppEnv>, deps: AccountDeps): Promise<Response> {
+  const counted = await readCounted(c, deps, deps.limits.signOut)
+  if (counted.kind === 'limited') return counted.refusal
+  const { sessions, refreshCookie } = deps
+  if (counted.refreshToken !== undefined) await sessions.end(counted.refreshToken)
   const familyId = familyOfVerifiedToken(c)
   if (familyId !== undefined) await sessions.endFamily(familyId)
   refreshCookie.clear(c)
   return reply(c, 204, null)
 }
 
-/** From the body where there is one (clients without cookies), else from the cookie. */
+type Counted = { kind: 'limited'; refusal: Response } | { kind: 'within'; refreshToken: string | undefined }
+
+/**
+ * Reads the refresh token and counts the request on its sign-in, so that other people at the address
+ * cannot use up what it needs. A request without a token that we made counts on its user or address.
+ */
+async function readCounted(
+  c: Context<AppEnv>,
+  { sessions, refreshCookie }: AccountDeps,
+  limit: KeyedLimit,
+): Promise<Counted> {
+  let refreshToken: string | undefined
+  let malformed: unknown
+  try {
+    refreshToken = await readRefreshToken(c, refreshCookie)
+  } catch (error) {
+    malformed = error
+  }
+  const familyId = refreshToken === undefined ? undefined : sessions.familyOf(refreshToken)
+  const refusal = await limit(c, familyId === undefined ? undefined : `f:${familyId}`)
+  // 429 comes before what is wrong with the body.
+  if (refusal !== undefined) return { kind: 'limited', refusal }
+  if (malformed !== undefined) throw malformed
+  return { kind: 'within', refreshToken }
+}
+
+/** From the body if there is one (clients without cookies), else from the cookie. */
 async function readRefreshToken(c: Context<AppEnv>, cookie: RefreshCookie): Promise<string | undefined> {
   if (hasBody(c)) return (await readBody(c, refreshSchema)).refreshToken
   return cookie.read(c)
