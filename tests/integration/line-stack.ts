@@ -31,7 +31,7 @@ export interface LineStack {
   /** One more API process, as far as lines are concerned. */
   api(overrides?: Partial<LineClientDeps>): Promise<LineService>
   /** One more worker process. */
-  worker(): Promise<{ stop: () => Promise<void> }>
+  worker(overrides?: Partial<WorkerConfig>): Promise<{ stop: () => Promise<void> }>
   /** How many undecided commands are counted for an event; null where nothing is. */
   depth(eventId: number): Promise<string | null>
   /** Keys of the line itself. */
@@ -87,8 +87,8 @@ export async function createLineStack(lines = 0): Promise<LineStack> {
       await until(() => service.availability.redis() && service.availability.postgres(), { timeoutMs: 5000 })
       return service
     },
-    async worker() {
-      const connection = createPatientRedis(redisUrl)
+    async worker(overrides = {}) {
+      const connection = createPatientRedis(overrides.redisUrl ?? redisUrl)
       connection.on('error', () => undefined)
       const config = {
         redisUrl,
@@ -99,6 +99,7 @@ export async function createLineStack(lines = 0): Promise<LineStack> {
         sweepIntervalMs: 10_000,
         poolSize: 4,
         shutdownGraceMs: 5000,
+        ...overrides,
       } as WorkerConfig
       const serving = startServing({
         config,

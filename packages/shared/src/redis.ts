@@ -5,8 +5,58 @@ import type { Log } from './log.js'
 /** What a caller may add to a profile. */
 export type ConnectionExtras = Omit<RedisOptions, 'replyMapping'>
 
-/** Reconnect after 50 ms, then at most a second apart: a Redis that comes back is found at once. */
-const retryStrategy = (attempt: number): number => Math.min(50 * attempt, 1000)
+/**
+ * Replies by which a server says that it is not, or no longer, the one to write to. After a planned failover the old
+ * master keeps its connections open and only answers like this, while the address already leads to the new one.
+ * Redis checks all of them before a command or the first write of a script, so the command had no effect. Redis 6
+ * puts the reply of a command within a script behind the script's own error.
+ */
+const NOT_THE_MASTER =
+  /(?:^|-)(?:READONLY|MASTERDOWN|LOADING|UNBLOCKED|MISCONF|NOREPLICAS|MOVED|ASK|CLUSTERDOWN|TRYAGAIN) /
+/** Redis is at its `maxmemory`, or the user may not use a command: another connection meets the same. */
+const NOT_ALLOWED = /(?:^|-)(?:OOM|NOPERM|NOAUTH) /
+
+/** Longest pause before the next attempt to connect, ms: a Redis that comes back is found at once. */
+const MAX_RECONNECT_PAUSE_MS = 1000
+/** A connection that was fine for this long starts again with short pauses, ms. */
+const FINE_AFTER_MS = 10_000
+
+/** True if this error is a reply which says that the command was certainly not carried out. */
+export function wasRefused(error: unknown): boolean {
+  const message = error instanceof Error ? error.message : ''
+  return NOT_THE_MASTER.test(message) || NOT_ALLOWED.test(message)
+}
+
+/**
+ * When a connection connects again: after it broke, and after a reply by which the server says that it is not the one to
+ * write to. The first attempt follows after 50 ms. Pauses grow also if each new connection is refused like the last one.
+ *
+ * @param resend whether a refused command is sent again on the next connection instead of failing
+ */
+export function reconnection(
+  resend: boolean,
+  nowMs: () => number = () => performance.now(),
+): { retryStrategy: (attempt: number) => number; reconnectOnError: (error: Error) => false | 1 | 2 } {
+  let refusedInARow = 0
+  let lastRefusedAtMs = Number.NEGATIVE_INFINITY
+  let isRefused = false
+  return {
+    retryStrategy(attempt) {
+      isRefused = false
+      return Math.min(50 * Math.max(attempt, refusedInARow), MAX_RECONNECT_PAUSE_MS)
+    },
+    reconnectOnError({ message }) {
+      if (!NOT_THE_MASTER.test(message)) return false
+      // Whatever was sent on this connection is refused alike: that counts once.
+      if (!isRefused) {
+        isRefused = true
+        refusedInARow = nowMs() - lastRefusedAtMs > FINE_AFTER_MS ? 1 : refusedInARow + 1
+        lastRefusedAtMs = nowMs()
+      }
+      return resend ? 2 : 1
+    },
+  }
+}
 
 // A host that dies sends no FIN, and the kernel takes a quarter of an hour to give up connections to it. So a connection is
 // dropped where commands are pending and nothing at all was received for so long (ioredis' `socketTimeout`). Shorter
@@ -33,21 +83,22 @@ export function createFailFastRedis(
     connectTimeout: 2000,
     // A command is given up before its connection is.
     socketTimeout: Math.max(FAIL_FAST_SILENCE_MS, 2 * commandTimeoutMs),
-    retryStrategy,
+    ...reconnection(false),
     ...extra,
   })
 }
 
 /**
  * A connection that waits for Redis as long as it takes: for workers, whose fetches and completions must not fail. What
- * was unanswered when it broke is sent again, so it may be carried out twice.
+ * was unanswered when it broke is sent again, so it may be carried out twice. What a replica refused is sent again to
+ * whatever the address leads to by then.
  */
 export function createPatientRedis(url: string, extra: ConnectionExtras = {}): Redis {
   return new Redis(url, {
     maxRetriesPerRequest: null,
     connectTimeout: 2000,
     socketTimeout: PATIENT_SILENCE_MS,
-    retryStrategy,
+    ...reconnection(true),
     ...extra,
   })
 }
@@ -72,6 +123,37 @@ export async function dropIfSilent(redis: Redis, withinMs: number): Promise<void
   await redis.ping().catch(() => undefined)
   answered = true
   clearTimeout(timer)
+}
+
+/**
+ * Keeps a reader with the connection that writes: each time that one closes, the reader connects again as well. Reading
+ * works on a replica, so a reader would otherwise stay with an old master after a failover.
+ */
+export function reconnectTogether(writer: Redis, reader: Redis): void {
+  writer.on('close', () => {
+    if (reader.status === 'ready') reader.disconnect(true)
+  })
+}
+
+/**
+ * Asks whether Redis takes writes, without writing: the command is checked like any other write (a replica, a full or
+ * broken disk, too few replicas, `maxmemory`), but nothing happens, since it only overwrites a key that never exists.
+ * While one such question is unanswered, further callers share it.
+ *
+ * @param prefix a prefix of keys that this installation may use
+ * @returns asks; rejects with the reply of Redis, or as the profile of the connection says
+ */
+export function createWriteProbe(redis: Redis, prefix: string): () => Promise<void> {
+  let asked: Promise<void> | undefined
+  return () => {
+    asked ??= redis
+      .set(`${prefix}:probe`, '', 'XX')
+      .then(() => undefined)
+      .finally(() => {
+        asked = undefined
+      })
+    return asked
+  }
 }
 
 /** How a Redis is set up where it matters for the line. */

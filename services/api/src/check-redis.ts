@@ -1,7 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { checkDurability, type Log } from '@ticket-line/shared'
 import type { Redis } from 'ioredis'
-import type { Availability } from './queue/line-client.js'
 
 /** How often a Redis that is away at the start is looked for. */
 const LOOK_AGAIN_MS = 100
@@ -11,9 +10,10 @@ const LOOK_AGAIN_MS = 100
  * @throws ConfigError in production, where it may evict: an accepted command could vanish
  */
 export async function checkRedis(
-  { redis, availability }: { redis: Redis; availability: Pick<Availability, 'redis'> },
+  { redis }: { redis: Redis },
   settings: { production: boolean; log: Log },
 ): Promise<void> {
-  while (!availability.redis()) await sleep(LOOK_AGAIN_MS)
+  // Not for writing to work: what is wrong with this Redis may be what is found here.
+  while (redis.status !== 'ready') await sleep(LOOK_AGAIN_MS)
   await checkDurability(redis, settings)
 }

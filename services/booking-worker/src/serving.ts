@@ -7,6 +7,7 @@ import {
   type LineRegistry,
   type Log,
   linePrefix,
+  reconnectTogether,
   shardPrefixes,
 } from '@ticket-line/shared'
 import { createRedisBackend } from 'bullmq'
@@ -92,6 +93,7 @@ export function startServing(deps: ServingDeps): Serving {
   // The connection for commands waits longer before it takes silence for the end, since its commands may be carried out
   // twice then. Here Redis has just answered: if it does not answer there, that one leads to a host that is gone.
   reader.on('ready', () => void dropIfSilent(redis, ANSWERS_OTHERS_MS))
+  reconnectTogether(redis, reader)
   const stopReading = followStreams({
     redis: reader,
     streams: shardPrefixes(layout).map((prefix) => ({ key: activityKey(prefix), lastId: '$' })),

@@ -1,11 +1,14 @@
-import { assertMigrated, createDatabase, KEYED_PLANS, whenReachable } from '@ticket-line/db'
+import { assertMigrated, assertWritable, createDatabase, KEYED_PLANS, whenReachable } from '@ticket-line/db'
 import {
   type Closers,
   checkDurability,
   connectionName,
   createLineRegistry,
   createPatientRedis,
+  createWriteProbe,
+  inTime,
   type Log,
+  shardPrefix,
 } from '@ticket-line/shared'
 import { createPoolMetrics, createRegistry, startTracing, watchServers } from '@ticket-line/telemetry'
 import { type AppliedBatch, createApply } from './apply/index.js'
@@ -17,6 +20,11 @@ import { createMetrics } from './metrics.js'
 import { createPruner } from './pruner.js'
 import { type Serving, startServing } from './serving.js'
 import { traceJob } from './trace-job.js'
+
+/** How often Redis is asked whether it takes writes: a worker without work would not see that its Redis was demoted. */
+const PROBE_INTERVAL_MS = 1000
+/** How long a server may take to answer `/readyz`. */
+const PROBE_TIMEOUT_MS = 1000
 
 /** How often the servers and all lines are looked at for metrics: more often than they are asked for. */
 const LOOK_INTERVAL_MS = 5000
@@ -65,6 +73,9 @@ export async function startWorker(
   const redis = createPatientRedis(config.redisUrl, { connectionName: connectionName('worker', layout) })
   redis.on('error', (error) => log.warn({ err: error }, 'Redis connection error'))
   closers.push('redis', () => redis.disconnect())
+  const askRedis = createWriteProbe(redis, shardPrefix(0, layout))
+  const probing = setInterval(() => askRedis().catch(() => undefined), PROBE_INTERVAL_MS)
+  closers.push('redis probe', () => clearInterval(probing))
   await checkDurability(redis, { production: config.production, log })
 
   const registry = createLineRegistry(redis, layout, now)
@@ -136,11 +147,12 @@ export async function startWorker(
     port: config.port,
     registry: numbers,
     missing: async () => {
-      const postgres = await maintenance.pool.query('SELECT 1').then(
-        () => [],
-        () => ['postgres'],
-      )
-      return redis.status === 'ready' ? postgres : ['redis', ...postgres]
+      const works = (ask: () => Promise<unknown>) => inTime(ask(), PROBE_TIMEOUT_MS).catch(() => false)
+      const [postgres, redis] = await Promise.all([
+        works(() => assertWritable(maintenance.pool)),
+        works(askRedis),
+      ])
+      return [...(redis ? [] : ['redis']), ...(postgres ? [] : ['postgres'])]
     },
   })
   closers.push('health', () => health.close())

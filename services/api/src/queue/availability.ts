@@ -1,9 +1,12 @@
-import type { Pool } from '@ticket-line/db'
+import { assertWritable, type Pool } from '@ticket-line/db'
+import { createWriteProbe } from '@ticket-line/shared'
 import type { Redis } from 'ioredis'
 import type { Availability } from './line-client.js'
 
 export interface AvailabilityDeps {
   redis: Redis
+  /** A prefix of keys that this installation may use. */
+  keyPrefix: string
   pool: Pool
   /** Pause between two probes. */
   probeMs: number
@@ -13,12 +16,13 @@ export interface AvailabilityDeps {
 }
 
 /**
- * Asks both servers a few times a second, so that a request meets a quick 503 instead of a time-out. What is stored in
- * Redis at the moment PostgreSQL goes away still gets its 202.
+ * Asks both servers a few times a second whether they take writes, so that a request meets a quick 503 instead of a
+ * time-out. What is stored in Redis at the moment PostgreSQL goes away still gets its 202.
  */
 export function watchAvailability(deps: AvailabilityDeps): Availability & { stop: () => void } {
   const { redis, pool, probeMs, onChange } = deps
-  const state = { redis: redis.status === 'ready', postgres: true }
+  const state = { redis: false, postgres: true }
+  const askRedis = createWriteProbe(redis, deps.keyPrefix)
 
   function set(server: 'redis' | 'postgres', available: boolean): void {
     if (state[server] === available) return
@@ -42,7 +46,8 @@ export function watchAvailability(deps: AvailabilityDeps): Availability & { stop
     await asked
   }
 
-  redis.on('ready', () => set('redis', true))
+  // A connection alone says nothing about writing, so the next probe comes at once.
+  redis.on('ready', () => void probe('redis', askRedis))
   redis.on('close', () => set('redis', false))
 
   let stopped = false
@@ -53,9 +58,9 @@ export function watchAvailability(deps: AvailabilityDeps): Availability & { stop
     }
   }
   void watch('redis', () =>
-    redis.status === 'ready' ? redis.ping() : Promise.reject(new Error('not connected')),
+    redis.status === 'ready' ? askRedis() : Promise.reject(new Error('not connected')),
   )
-  void watch('postgres', () => pool.query('SELECT 1'))
+  void watch('postgres', () => assertWritable(pool))
 
   return {
     redis: () => state.redis && redis.status === 'ready',

@@ -9,7 +9,9 @@ import {
   type LineLayout,
   type Log,
   noteActivity,
+  reconnectTogether,
   replyKey,
+  shardPrefix,
   shardPrefixes,
 } from '@ticket-line/shared'
 import type { Redis } from 'ioredis'
@@ -68,7 +70,8 @@ export function createLineClient(deps: LineClientDeps): LineService {
   const redis = createFailFastRedis(deps.redisUrl, deps.redisTimeoutMs, {
     connectionName: connectionName('api', layout),
   })
-  redis.setMaxListeners(0)
+  // BullMQ adds some listeners and counts them into the bound, so 0 (no bound) would become a bound of 3.
+  redis.setMaxListeners(100)
   redis.on('error', (error) => log.warn({ err: error }, 'Redis connection error'))
   const queues = createLineQueues(redis, layout)
   const note = (lineName: string): void => {
@@ -78,6 +81,7 @@ export function createLineClient(deps: LineClientDeps): LineService {
   const findStored = createFindStored(pool)
   const availability = watchAvailability({
     redis,
+    keyPrefix: shardPrefix(0, layout),
     pool,
     probeMs: deps.probeMs,
     probeTimeoutMs: deps.probeTimeoutMs,
@@ -115,8 +119,10 @@ export function createLineClient(deps: LineClientDeps): LineService {
   })
   const find = createFinder({ redis, queues, layout, findStored, now, sleep })
 
+  const reader = createReaderRedis(deps.redisUrl).on('error', () => undefined)
+  reconnectTogether(redis, reader)
   const stopReading = followStreams({
-    redis: createReaderRedis(deps.redisUrl).on('error', () => undefined),
+    redis: reader,
     streams: shardPrefixes(layout).map((prefix) => ({ key: replyKey(prefix, replyTo), lastId: '0-0' })),
     blockMs: 2000,
     count: 100,

@@ -1,5 +1,5 @@
 import { type Pool, recordRefused } from '@ticket-line/db'
-import type { JobPayload, Log, Outcome } from '@ticket-line/shared'
+import { type JobPayload, type Log, type Outcome, wasRefused } from '@ticket-line/shared'
 import type { LineQueues } from './line-queues.js'
 
 /** One job on its way into Redis. */
@@ -61,7 +61,10 @@ export function createJobStore(deps: JobStoreDeps): { store: StoreJob } {
       await added
       return { kind: 'stored' }
     } catch (error) {
-      if (error instanceof Error && NEVER_SENT.test(error.message)) return { kind: 'refused' }
+      if (wasRefused(error) || (error instanceof Error && NEVER_SENT.test(error.message))) {
+        log.warn({ jobId: job.jobId, err: error }, 'a job could not be added')
+        return { kind: 'refused' }
+      }
       log.warn({ jobId: job.jobId, err: error }, 'the reply to an add was lost')
     }
     if (await isFound(job, Math.max(lookUntilMs, now() + ONE_LOOK_MS))) {

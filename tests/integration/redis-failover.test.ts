@@ -1,0 +1,112 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { Redis } from 'ioredis'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { until } from '../../scripts/lib/net.mjs'
+import { startRedis } from '../../scripts/lib/redis.mjs'
+import type { Server } from '../../scripts/lib/server.mjs'
+import type { LineService, SubmitResult } from '../../services/api/src/queue/index.js'
+import { apiRedis } from '../faults/proxy/moments.ts'
+import { startProxy, type TcpProxy } from '../faults/proxy/tcp-proxy.ts'
+import { ask } from './line-kit.ts'
+import { createLineStack, type LineStack } from './line-stack.ts'
+
+let folder: string
+let servers: [Server, Server]
+let first: Redis
+let target: { host: string; port: number }
+let proxy: TcpProxy
+let stack: LineStack
+let api: LineService
+
+const portOf = ({ url }: Server): number => Number(new URL(url).port)
+
+beforeAll(async () => {
+  folder = mkdtempSync(path.join(tmpdir(), 'ticket-line-failover-'))
+  const start = (name: string): Promise<Server> => {
+    // Both have the same password, as servers of one installation do.
+    mkdirSync(path.join(folder, name))
+    writeFileSync(path.join(folder, name, 'password'), 'the-same-password')
+    return startRedis({ folder: path.join(folder, name) })
+  }
+  servers = [await start('first'), await start('second')]
+  first = new Redis(servers[0].url)
+  target = { host: '127.0.0.1', port: portOf(servers[0]) }
+  proxy = await startProxy({ target, wire: apiRedis, treat: () => undefined })
+  const address = new URL(servers[0].url)
+  address.port = String(proxy.port)
+  stack = await createLineStack()
+  api = await stack.api({ redisUrl: address.toString() })
+  await stack.worker({ redisUrl: address.toString() })
+  await stack.kit.createEvent(1, 10_000)
+})
+afterAll(async () => {
+  await stack?.stop()
+  await proxy?.close()
+  first?.disconnect()
+  for (const server of servers ?? []) await server.stop()
+  rmSync(folder, { recursive: true, force: true })
+})
+
+/** Its master cannot be reached, but that makes no difference to who writes to it. */
+const demote = (redis: Redis): Promise<unknown> => redis.call('REPLICAOF', '127.0.0.1', '1')
+
+let buyers = 0
+const book = async (): Promise<SubmitResult & { userId: string }> => {
+  const userId = `user-${buyers++}`
+  return { userId, ...(await api.submit(ask('book', 1, userId), { waitMs: 10_000 })) }
+}
+const isDecided = async (): Promise<boolean> => (await book()).kind === 'decided'
+
+describe('a Redis that answers and takes no writes', () => {
+  const setting =
+    (name: string, value: string) =>
+    (redis: Redis): Promise<unknown> =>
+      redis.config('SET', name, value)
+
+  it.each([
+    ['a replica', demote, (redis: Redis) => redis.call('REPLICAOF', 'NO', 'ONE')],
+    [
+      'a master that misses its replicas',
+      setting('min-replicas-to-write', '1'),
+      setting('min-replicas-to-write', '0'),
+    ],
+    ['a Redis at its maxmemory', setting('maxmemory', '1'), setting('maxmemory', '0')],
+  ])('is out of reach until it does: %s', async (_what, stopWrites, takeWrites) => {
+    expect(await until(isDecided, { timeoutMs: 20_000 })).toBe(true)
+
+    await stopWrites(first)
+    expect(await until(() => !api.availability.redis(), { timeoutMs: 10_000 })).toBe(true)
+    const startedAtMs = performance.now()
+    const result = await book()
+
+    expect(result.kind).toBe('unavailable')
+    expect(performance.now() - startedAtMs).toBeLessThan(1000)
+
+    await takeWrites(first)
+    expect(await until(isDecided, { timeoutMs: 20_000 })).toBe(true)
+  })
+})
+
+describe('a planned failover of Redis', () => {
+  it('ends when the address leads to the new master, though the old one keeps its connections open', {
+    timeout: 60_000,
+  }, async () => {
+    expect(await isDecided()).toBe(true)
+    const openBefore = proxy.openCount()
+
+    target.port = portOf(servers[1])
+    await demote(first)
+    const meanwhile = await Promise.all(Array.from({ length: 20 }, book))
+
+    expect(openBefore).toBeGreaterThan(2)
+    expect(await until(isDecided, { timeoutMs: 20_000 })).toBe(true)
+    const refused = meanwhile.filter(({ kind }) => kind === 'unavailable').map(({ userId }) => userId)
+    expect(refused).not.toEqual([])
+    expect(
+      await stack.kit.query('SELECT FROM bookings WHERE user_id = ANY ($1)', [refused]),
+      'what was refused took effect later',
+    ).toEqual([])
+  })
+})
