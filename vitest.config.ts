@@ -6,6 +6,7 @@ const ALONE = [
   'tests/security/dripping.test.ts',
   'tests/security/fuzz.test.ts',
   'tests/security/sign-in.test.ts',
+  'tests/security/unread.test.ts',
 ]
 
 export default defineConfig({

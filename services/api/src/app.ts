@@ -7,6 +7,7 @@ import { problemResponse, respondError } from './http/problem.js'
 import { replyPlain } from './http/reply.js'
 import { type Guards, mountRoutes, type Route } from './http/route.js'
 import type { Lifecycle } from './lifecycle.js'
+import type { ConcurrencyLimit } from './limits/concurrency-limit.js'
 import type { Metrics } from './metrics.js'
 import { createEntry } from './middleware/entry.js'
 import { createTraceEntry } from './middleware/trace-entry.js'
@@ -26,6 +27,10 @@ export interface AppDeps {
   tracing?: Tracing | undefined
   lifecycle: Lifecycle
   trustProxyHops: number
+  /** Bounds the requests under way in this process. */
+  requests: ConcurrencyLimit
+  /** Bounds the clients that wait for a job; meanwhile they do not count as requests. */
+  longPolls: ConcurrencyLimit
   guards: Guards
   line: LineClient
   availability: Availability

@@ -50,6 +50,12 @@ export interface ServerConfig {
   maxHeaderBytes: number
   /** `MAX_CONNECTIONS`: further ones are refused. */
   maxConnections: number
+  /** `MAX_REQUESTS`: requests under way at once, long polls not counted; further ones are answered 503 `busy`. */
+  maxRequests: number
+  /** `MAX_LONG_POLLS`: clients that wait for a job at once; further ones are answered 503 `busy`. */
+  maxLongPolls: number
+  /** `EXPORT_STALL_TIMEOUT_MS`: a client that takes nothing of its answer for this long is cut. */
+  stallTimeoutMs: number
 }
 
 export interface LineConfig {
@@ -122,6 +128,9 @@ function readServer(env: EnvReader): ServerConfig {
     keepAliveTimeoutMs: env.integer('KEEP_ALIVE_TIMEOUT_MS', 65_000, { min: 100, max: 600_000 }),
     maxHeaderBytes: env.integer('MAX_HEADER_BYTES', 16_384, { min: 1024, max: 1_048_576 }),
     maxConnections: env.integer('MAX_CONNECTIONS', 20_000, { min: 1, max: 1_000_000 }),
+    maxRequests: env.integer('MAX_REQUESTS', 10_000, { min: 1, max: 1_000_000 }),
+    maxLongPolls: env.integer('MAX_LONG_POLLS', 10_000, { min: 1, max: 1_000_000 }),
+    stallTimeoutMs: readStallTimeout(env),
   }
 }
 
@@ -146,7 +155,11 @@ function readPostgres(env: EnvReader): PostgresConfig {
     statementTimeoutMs: ms('API_PG_STATEMENT_TIMEOUT_MS', 5000),
     idleInTransactionTimeoutMs: ms('PG_IDLE_IN_TRANSACTION_TIMEOUT_MS', 3000),
     readTimeoutMs: ms('READ_TIMEOUT_MS', 800),
-    exportStallTimeoutMs: ms('EXPORT_STALL_TIMEOUT_MS', 30_000),
+    exportStallTimeoutMs: readStallTimeout(env),
     knownEvents: env.integer('KNOWN_EVENTS', 100_000, { min: 1, max: 10_000_000 }),
   }
+}
+
+function readStallTimeout(env: EnvReader): number {
+  return env.integer('EXPORT_STALL_TIMEOUT_MS', 30_000, { min: 50, max: 600_000 })
 }

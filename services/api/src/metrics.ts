@@ -12,6 +12,10 @@ export interface LineCounts {
   jobs: number
 }
 
+interface Counted {
+  count(): number
+}
+
 /** Everything this process counts, and the registry it is read from. */
 export interface Metrics {
   registry: Registry
@@ -21,6 +25,8 @@ export interface Metrics {
   jobSize: Histogram
   /** Shows who waits and what is on its way in the line. */
   watchLine(line: { counts(): LineCounts }): void
+  /** Shows how many requests and long polls are under way. */
+  watchRequests(limits: { requests: Counted; longPolls: Counted }): void
   /** Shows a pool's connections under that name. */
   watchPool(name: string, pool: Pool): void
 }
@@ -63,6 +69,18 @@ export function createMetrics(): Metrics {
     }),
     watchLine(line) {
       counts = () => line.counts()
+    },
+    watchRequests({ requests, longPolls }) {
+      new Gauge({
+        name: 'ticket_line_http_requests_under_way',
+        help: 'requests: requests that are not answered; long_polls: clients that wait for a job.',
+        labelNames: ['what'],
+        registers,
+        collect() {
+          this.set({ what: 'requests' }, requests.count())
+          this.set({ what: 'long_polls' }, longPolls.count())
+        },
+      })
     },
     watchPool: createPoolMetrics(registry),
   }

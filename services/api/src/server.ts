@@ -2,6 +2,7 @@ import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createAdaptorServer } from '@hono/node-server'
+import { createPipelining } from '@ticket-line/shared'
 import type { Hono } from 'hono'
 import type { ServerConfig } from './config.js'
 import type { AppEnv } from './http/env.js'
@@ -13,17 +14,34 @@ import type { AppEnv } from './http/env.js'
  */
 const LOOK_FOR_LATE_MS = 100
 
-/** @returns the server and the port it listens on; rejects where the address cannot be had */
+/** Most requests of one connection that are not answered. The next ones are not read until an answer has left. */
+const MAX_PIPELINED = 8
+/** Bytes of unparsed requests that all connections together may leave in this process. */
+const MAX_HELD_BYTES = 64 * 1024 * 1024
+
+/**
+ * Opens the port.
+ *
+ * @returns the server and the port it listens on; rejects if the address cannot be had
+ */
 export async function listen(
   app: Hono<AppEnv>,
   config: ServerConfig,
 ): Promise<{ server: Server; port: number }> {
+  const pipelining = createPipelining({
+    perConnection: MAX_PIPELINED,
+    crowdedAt: Math.ceil(config.maxRequests / 2),
+    maxHeldBytes: MAX_HELD_BYTES,
+    requestTimeoutMs: config.requestTimeoutMs,
+    stallTimeoutMs: config.stallTimeoutMs,
+  })
   const server = createAdaptorServer({
     fetch: app.fetch,
     // Of requests that name no host, as HTTP/1.0 allows and probes of balancers do.
     hostname: 'localhost',
     createServer,
     serverOptions: {
+      ServerResponse: pipelining.ServerResponse,
       headersTimeout: config.headersTimeoutMs,
       // Counts until the request has been received: an answer may take as long as it takes.
       requestTimeout: config.requestTimeoutMs,
@@ -33,6 +51,7 @@ export async function listen(
     },
   }) as Server
   server.maxConnections = config.maxConnections
+  pipelining.watch(server)
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
     server.listen(config.port, config.host, () => {

@@ -9,6 +9,7 @@ import type { ApiConfig } from './config.js'
 import { createEventReads } from './events/event-reads.js'
 import { createIdentity } from './identity/index.js'
 import { onlyChecked } from './lifecycle.js'
+import { createConcurrencyLimit } from './limits/concurrency-limit.js'
 import { limitPrefix } from './limits/index.js'
 import { createMetrics, type Metrics } from './metrics.js'
 import { createLineClient } from './queue/index.js'
@@ -79,12 +80,17 @@ export async function startApi(config: ApiConfig, log: Log, closers: Closers): P
     knownEvents: config.postgres.knownEvents,
     exports: { portionRows: EXPORT_PORTION_ROWS, stallTimeoutMs: config.postgres.exportStallTimeoutMs },
   })
+  const requests = createConcurrencyLimit(config.server.maxRequests)
+  const longPolls = createConcurrencyLimit(config.server.maxLongPolls)
+  metrics.watchRequests({ requests, longPolls })
   const app = createApp({
     log,
     metrics,
     tracing,
     lifecycle,
     trustProxyHops: config.trustProxyHops,
+    requests,
+    longPolls,
     guards: identity.guards,
     line,
     availability,

@@ -110,7 +110,7 @@ export const jobSchema = z
     outcome: outcomeKindSchema.nullable(),
     status: z.int().nullable().meta({ description: 'Status that a waiting client would have received.' }),
     body: z
-      .union([messageSchema, problemSchema])
+      .union([messageSchema, representationSchema, problemSchema])
       .nullable()
       .meta({ description: 'Body that a waiting client would have received.' }),
   })

@@ -2,7 +2,10 @@ import { randomUUID } from 'node:crypto'
 import type { Log } from '@ticket-line/shared'
 import type { Context, MiddlewareHandler } from 'hono'
 import type { AppEnv } from '../http/env.js'
+import { problemResponse } from '../http/problem.js'
+import { replyPlain } from '../http/reply.js'
 import type { Lifecycle } from '../lifecycle.js'
+import type { ConcurrencyLimit } from '../limits/concurrency-limit.js'
 import type { Metrics } from '../metrics.js'
 import { clientAddress } from './client-address.js'
 
@@ -12,7 +15,14 @@ export interface EntryDeps {
   lifecycle: Lifecycle
   /** How many proxies in front may be believed about the client's address. */
   trustProxyHops: number
+  /** Bounds the requests under way in this process. */
+  requests: ConcurrencyLimit
 }
+
+/** Answered however much is under way, since a process that is busy must not look dead. */
+const PROBES = new Set(['/livez', '/readyz', '/metrics'])
+
+const BUSY = 'The service has as many requests under way as it takes. Nothing was changed, please try again.'
 
 const SANE_REQUEST_ID = /^[\w.:+/=@-]{1,128}$/
 
@@ -25,6 +35,7 @@ export function createEntry({
   metrics,
   lifecycle,
   trustProxyHops,
+  requests,
 }: EntryDeps): MiddlewareHandler<AppEnv> {
   return async function entry(c, next) {
     const startedAt = performance.now()
@@ -44,7 +55,16 @@ export function createEntry({
     c.set('clientAddress', clientAddress(remote, forwardedFor, trustProxyHops))
     c.set('headers', headers)
     collectHeaders(c, headers)
-    await next()
+    if (PROBES.has(c.req.path)) await next()
+    else if (!requests.enter())
+      c.res = replyPlain(c, problemResponse('busy', BUSY, { headers: { 'retry-after': '1' } }))
+    else {
+      try {
+        await next()
+      } finally {
+        requests.leave()
+      }
+    }
     sendCollected(c, headers)
     // It may have begun while this request waited.
     if (lifecycle.draining) c.res.headers.set('connection', 'close')

@@ -1,5 +1,6 @@
 import { describe, expect, it, vi } from 'vitest'
 import { jobSchema } from '../http/response-schemas.js'
+import { createConcurrencyLimit } from '../limits/concurrency-limit.js'
 import type { CommandView, LineClient } from '../queue/line-client.js'
 import { appUnderTest, booked, call, fakeLine } from '../testing/app-under-test.js'
 
@@ -71,6 +72,61 @@ describe('GET /jobs/:jobId', () => {
       status: 409,
       body: { code: 'already_waiting', position: 3 },
     })
+  })
+
+  it('shows the representation that a waiting client would have received if the client prefers it', async () => {
+    const outcome = { outcome: 'canceled', promotedUserId: 'bob', decidedAtMs: 1000 } as const
+    const { app } = appWith({ ...done, type: 'cancel', outcome })
+    const headers = { prefer: 'return=representation, wait=1' }
+    const asUser = await call(app, `GET /jobs/${commandId}`, { as: 'ada', headers })
+    expect(jobSchema.parse(asUser.json).body).toEqual({
+      message: 'Booking canceled',
+      outcome: 'canceled',
+      jobId: commandId,
+      eventId: 1,
+      userId: 'ada',
+      decidedAt: '1970-01-01T00:00:01.000Z',
+    })
+    expect(asUser.headers.get('preference-applied')).toBe('wait=1, return=representation')
+    const asStaff = await call(app, `GET /jobs/${commandId}`, { as: 'olga organizer', headers })
+    expect(asStaff.json.body).toMatchObject({ promotedUserId: 'bob' })
+  })
+
+  it('shows bookingId and position in the representation', async () => {
+    const headers = { prefer: 'return=representation' }
+    const waiting = await call(appWith(done).app, `GET /jobs/${commandId}`, { as: 'ada', headers })
+    expect(waiting.json.body).toMatchObject({ outcome: 'waiting', position: 3 })
+    const { app } = appWith({ ...done, outcome: { outcome: 'booked', bookingId: '1-6', decidedAtMs: 1000 } })
+    const answer = await call(app, `GET /jobs/${commandId}`, { as: 'ada', headers })
+    expect(answer.json.body).toMatchObject({ outcome: 'booked', bookingId: '1-6' })
+  })
+
+  it('does not claim to have applied return=representation to a refusal or an undecided job', async () => {
+    const headers = { prefer: 'return=representation' }
+    const refused = appWith({ ...done, outcome: { outcome: 'already_booked', decidedAtMs: 0 } })
+    for (const { app } of [refused, appWith(queued)]) {
+      const answer = await call(app, `GET /jobs/${commandId}`, { as: 'ada', headers })
+      expect(answer.headers.get('preference-applied')).toBeNull()
+    }
+  })
+
+  it('is 503 busy if as many clients wait as the process takes, and they do not count as requests', async () => {
+    let decide: (view: CommandView) => void = () => undefined
+    const decided = new Promise<CommandView>((resolve) => {
+      decide = resolve
+    })
+    const find = vi.fn<LineClient['find']>(() => decided)
+    const [requests, longPolls] = [createConcurrencyLimit(1), createConcurrencyLimit(1)]
+    const app = appUnderTest({ line: fakeLine(booked, find), requests, longPolls })
+    const wait = { as: 'ada', headers: { prefer: 'wait=1' } }
+    const first = call(app, `GET /jobs/${commandId}`, wait)
+    await vi.waitFor(() => expect(find).toHaveBeenCalled())
+    const second = await call(app, `GET /jobs/${commandId}`, wait)
+    expect(second).toMatchObject({ status: 503, json: { code: 'busy' } })
+    expect(second.headers.get('retry-after')).toBe('1')
+    decide(done)
+    expect((await first).status).toBe(200)
+    expect([requests.count(), longPolls.count()]).toEqual([0, 0])
   })
 
   it('waits as preferred', async () => {

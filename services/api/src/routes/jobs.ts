@@ -4,14 +4,17 @@ import { withDeadline } from '../events/batch-loader.js'
 import { outcomeResponse } from '../http/outcome-response.js'
 import { parsePrefer, preferenceApplied } from '../http/prefer.js'
 import { unavailable } from '../http/refusals.js'
-import { reply } from '../http/reply.js'
+import { type PlainResponse, reply } from '../http/reply.js'
 import { jobSchema } from '../http/response-schemas.js'
 import { defineRoute, principalOf, type Route } from '../http/route.js'
 import { isStaff } from '../identity/principal.js'
 import type { Lifecycle } from '../lifecycle.js'
+import type { ConcurrencyLimit } from '../limits/concurrency-limit.js'
 import type { CommandView, LineClient } from '../queue/line-client.js'
 
 export interface JobDeps {
+  requests: ConcurrencyLimit
+  longPolls: ConcurrencyLimit
   line: Pick<LineClient, 'find'>
   lifecycle: Lifecycle
   /** How long a look may take beyond the wait that was asked for, ms. */
@@ -34,36 +37,65 @@ export function jobRoutes(deps: JobDeps): Route[] {
         tag: 'Booking',
         summary: 'Ask what became of a booking or cancel',
         description: 'For the user it is for, and for staff. Answers for at least 24 hours.',
-        requestHeaders: { Prefer: '`wait=N` waits at most N seconds (30 at most) for the decision.' },
+        requestHeaders: {
+          Prefer:
+            '`wait=N` waits at most N seconds (30 at most) for the decision. With `return=representation`, `body` says more once the job is done.',
+        },
         responses: {
           200: {
             description: 'The job as it stands.',
             schema: jobSchema,
             headers: {
               'Retry-After': 'Seconds; while it is not done.',
-              'Preference-Applied': 'The wait that was used.',
+              'Preference-Applied': 'The preferences that were applied.',
             },
           },
         },
-        problems: ['job_not_found', 'unavailable'],
+        problems: ['job_not_found', 'busy', 'unavailable'],
       },
       async handler(c, { params: { jobId } }) {
         const principal = principalOf(c)
-        const { waitSeconds } = parsePrefer(c.req.header('prefer'))
+        const { waitSeconds, return: wanted } = parsePrefer(c.req.header('prefer'))
         const mayRead = (view: CommandView): boolean => view.userId === principal.userId || isStaff(principal)
         const waitMs = (waitSeconds ?? 0) * 1000
         const view =
-          parseCommandId(jobId) === undefined ? undefined : await poll(deps, jobId, waitMs, mayRead)
+          parseCommandId(jobId) === undefined
+            ? undefined
+            : await asLongPoll(deps, waitMs, () => poll(deps, jobId, waitMs, mayRead))
         // Somebody else's job must look like one that never was.
         if (view === undefined) throw new AppError('job_not_found', 'There is no such job.')
         const headers: Record<string, string> = {}
-        const applied = preferenceApplied({ waitSeconds })
+        const form = { representation: wanted === 'representation', staff: isStaff(principal) }
+        const answer = view.outcome === undefined ? undefined : outcomeResponse(view, view.outcome, form)
+        // A refusal is a problem document either way, so `return` was not applied to it.
+        const applied = preferenceApplied({ waitSeconds, ...(answer?.status === 200 && { return: wanted }) })
         if (applied !== undefined) headers['preference-applied'] = applied
         if (view.outcome === undefined) headers['retry-after'] = String(pollAfterSeconds(view.ahead ?? 0))
-        return reply(c, 200, jobBody(view), headers)
+        return reply(c, 200, jobBody(view, answer), headers)
       },
     }),
   ]
+}
+
+/** While it waits, a long poll counts as one and not as a request. */
+async function asLongPoll<T>(
+  { requests, longPolls }: JobDeps,
+  waitMs: number,
+  look: () => Promise<T>,
+): Promise<T> {
+  if (waitMs === 0) return look()
+  if (!longPolls.enter()) {
+    throw new AppError('busy', 'Too many clients wait for a job. Please ask again without waiting.', {
+      headers: { 'Retry-After': '1' },
+    })
+  }
+  requests.leave()
+  try {
+    return await look()
+  } finally {
+    longPolls.leave()
+    requests.enterAgain()
+  }
 }
 
 async function poll(
@@ -88,9 +120,8 @@ function pollAfterSeconds(ahead: number): number {
   return Math.min(30, 1 + Math.floor(ahead / DECISIONS_PER_SECOND))
 }
 
-function jobBody(view: CommandView): object {
+function jobBody(view: CommandView, answer: PlainResponse | undefined): object {
   const { outcome } = view
-  const answer = outcome === undefined ? undefined : outcomeResponse(view, outcome)
   return {
     jobId: view.commandId,
     eventId: view.eventId,

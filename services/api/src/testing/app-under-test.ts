@@ -6,6 +6,7 @@ import type { EventReads } from '../events/event-reads.js'
 import type { AppEnv } from '../http/env.js'
 import type { Guards } from '../http/route.js'
 import type { Role } from '../identity/principal.js'
+import { createConcurrencyLimit } from '../limits/concurrency-limit.js'
 import { createMetrics } from '../metrics.js'
 import type { LineClient, SubmitResult } from '../queue/line-client.js'
 
@@ -85,6 +86,8 @@ export function appUnderTest(changes: Partial<AppDeps> = {}) {
     metrics: createMetrics(),
     lifecycle: { draining: false },
     trustProxyHops: 0,
+    requests: createConcurrencyLimit(100),
+    longPolls: createConcurrencyLimit(100),
     guards,
     line: fakeLine(booked),
     availability: { redis: () => true, postgres: () => true },

@@ -1,0 +1,243 @@
+import { once } from 'node:events'
+import { createServer, type IncomingMessage, type RequestListener, type Server } from 'node:http'
+import { type AddressInfo, connect, type Socket } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { expect, it, onTestFinished } from 'vitest'
+import { createPipelining, type Pipelining, type PipeliningOptions } from './pipelining.js'
+
+const PER_CONNECTION = 8
+
+interface Started {
+  server: Server
+  pipelining: Pipelining
+  open(): Promise<Socket>
+}
+
+async function start(listener: RequestListener, changes: Partial<PipeliningOptions> = {}): Promise<Started> {
+  const pipelining = createPipelining({
+    perConnection: PER_CONNECTION,
+    crowdedAt: 1000,
+    maxHeldBytes: 1_000_000,
+    requestTimeoutMs: 200,
+    stallTimeoutMs: 10_000,
+    ...changes,
+  })
+  const { ServerResponse } = pipelining
+  const server = createServer({ ServerResponse, requestTimeout: 200, headersTimeout: 200 }, listener)
+  // Node looks every 30 s otherwise; it reads this when it starts to listen.
+  Object.assign(server, { connectionsCheckingInterval: 20 })
+  pipelining.watch(server)
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  onTestFinished(() => {
+    server.close()
+    server.closeAllConnections()
+  })
+  const { port } = server.address() as AddressInfo
+  async function open(): Promise<Socket> {
+    const socket = connect(port, '127.0.0.1')
+    socket.on('error', () => undefined)
+    onTestFinished(() => void socket.destroy())
+    await once(socket, 'connect')
+    return socket
+  }
+  return { server, pipelining, open }
+}
+
+const get = (path: string | number) => `GET /${path} HTTP/1.1\r\nHost: x\r\n\r\n`
+
+async function bodyOf(request: IncomingMessage): Promise<string> {
+  let text = ''
+  for await (const chunk of request) text += chunk
+  return text
+}
+
+/** The bodies of `count` answers, which have no line feeds of their own. */
+async function readBodies(socket: Socket, count: number): Promise<string[]> {
+  let text = ''
+  for await (const chunk of socket) {
+    text += chunk
+    const bodies = [...text.matchAll(/\r\n\r\n([^\r\n]*)\n/g)].map(([, body]) => body ?? '')
+    if (bodies.length >= count) return bodies
+  }
+  throw new Error(`the connection ended after ${text.length} bytes: ${text.slice(-300)}`)
+}
+
+/** Answers in its own time, in the order in which requests came, and notes how many were under way. */
+function slowly(): { listener: RequestListener; most: () => number; started: () => number } {
+  let underWay = 0
+  let most = 0
+  let started = 0
+  return {
+    most: () => most,
+    started: () => started,
+    listener: async (request, response) => {
+      started++
+      most = Math.max(most, ++underWay)
+      // Tests cut connections in the middle of a body.
+      const body = await bodyOf(request).catch(() => undefined)
+      await sleep(1)
+      underWay--
+      response.end(`${request.url}${body}\n`)
+    },
+  }
+}
+
+it('answers all pipelined requests of a connection in order, with at most eight of them under way', async () => {
+  const { listener, most } = slowly()
+  const { open, pipelining } = await start(listener)
+  const socket = await open()
+  const numbers = Array.from({ length: 400 }, (_, n) => n)
+  socket.write(numbers.map(get).join(''))
+  expect(await readBodies(socket, 400)).toEqual(numbers.map((n) => `/${n}`))
+  expect(most()).toBe(PER_CONNECTION)
+  await expect.poll(() => pipelining.unanswered()).toBe(0)
+})
+
+it('reads the bodies of pipelined requests whole, however the bytes are cut', async () => {
+  const { listener, most } = slowly()
+  const { open } = await start(listener, { requestTimeoutMs: 10_000 })
+  const requests = Array.from({ length: 60 }, (_, n) => {
+    const head = `POST /${n} HTTP/1.1\r\nHost: x\r\n`
+    if (n % 3 === 0) return `${head}Content-Length: 0\r\n\r\n`
+    if (n % 3 === 1) return `${head}Content-Length: 5\r\n\r\nabcd${n % 10}`
+    return `${head}Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n`
+  })
+  const expected = requests.map((_, n) => `/${n}${['', `abcd${n % 10}`, 'abc'][n % 3]}`)
+  for (const pieceLength of [100_000, 701, 97]) {
+    const socket = await open()
+    const bytes = requests.join('')
+    for (let at = 0; at < bytes.length; at += pieceLength) {
+      socket.write(bytes.slice(at, at + pieceLength))
+      await sleep(1)
+    }
+    expect(await readBodies(socket, requests.length)).toEqual(expected)
+  }
+  expect(most()).toBeLessThanOrEqual(PER_CONNECTION)
+})
+
+it('starts the last request of a packet without waiting for more bytes', async () => {
+  const { listener } = slowly()
+  const { open } = await start(listener)
+  const socket = await open()
+  const last = 'POST /last HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n'
+  socket.write(Array.from({ length: PER_CONNECTION }, (_, n) => get(n)).join('') + last)
+  expect((await readBodies(socket, PER_CONNECTION + 1)).at(-1)).toBe('/last')
+})
+
+it('counts answers that the client does not read', async () => {
+  let started = 0
+  const { open } = await start((_request, response) => {
+    started++
+    response.end('x'.repeat(4_000_000))
+  })
+  const socket = await open()
+  socket.pause()
+  socket.write(Array.from({ length: 100 }, (_, n) => get(n)).join(''))
+  await expect.poll(() => started).toBeGreaterThan(0)
+  await sleep(50)
+  expect(started).toBeLessThanOrEqual(PER_CONNECTION)
+})
+
+it('cuts a connection whose client takes nothing of its answer, and no other', async () => {
+  const listener: RequestListener = async (request, response) => {
+    if (request.url === '/slow') await sleep(400)
+    response.end(request.url === '/large' ? 'x'.repeat(20_000_000) : `${request.url}\n`)
+  }
+  const { open, pipelining } = await start(listener, { stallTimeoutMs: 100 })
+  const [reader, sleeper] = [await open(), await open()]
+  sleeper.pause()
+  sleeper.write(get('large'))
+  reader.write(get('slow'))
+  await expect.poll(() => pipelining.unanswered()).toBe(2)
+  await expect.poll(() => pipelining.unanswered(), { timeout: 350 }).toBe(1)
+  expect(await readBodies(reader, 1)).toEqual(['/slow'])
+})
+
+it('counts requests that Node refuses by itself', async () => {
+  const { open, pipelining } = await start((_request, response) => response.end('ok\n'))
+  const socket = await open()
+  socket.pause()
+  socket.write('GET / HTTP/1.1\r\nHost: x\r\nExpect: a miracle\r\n\r\n'.repeat(500))
+  let most = 0
+  const watching = setInterval(() => {
+    most = Math.max(most, pipelining.unanswered())
+  })
+  socket.resume()
+  let answers = 0
+  for await (const chunk of socket) {
+    answers += String(chunk).split('HTTP/1.1 417').length - 1
+    if (answers >= 500) break
+  }
+  clearInterval(watching)
+  expect(most).toBeLessThanOrEqual(PER_CONNECTION)
+})
+
+it('gives each connection one request at a time while the process is crowded', async () => {
+  const { listener, started } = slowly()
+  const hanging: RequestListener = (request, response) => {
+    if (request.url === '/hang') return
+    return listener(request, response)
+  }
+  const { open } = await start(hanging, { crowdedAt: 3 })
+  const crowd = await open()
+  crowd.write(get('hang').repeat(3))
+  await sleep(20)
+  const socket = await open()
+  socket.write(get('hang') + get('next').repeat(3))
+  await sleep(50)
+  expect(started()).toBe(0)
+  crowd.destroy()
+  const other = await open()
+  other.write(get('next').repeat(3))
+  expect(await readBodies(other, 3)).toHaveLength(3)
+})
+
+it('cuts a connection when all of them together leave more unparsed bytes than the process keeps', async () => {
+  const { open, server } = await start(() => undefined, { maxHeldBytes: 60_000 })
+  const sockets = await Promise.all([open(), open()])
+  for (const socket of sockets) {
+    socket.resume()
+    socket.write(get('x').repeat(1500))
+  }
+  await Promise.race(sockets.map((socket) => once(socket, 'close')))
+  const count = () => new Promise((resolve) => server.getConnections((_error, open) => resolve(open)))
+  await expect.poll(count).toBeLessThanOrEqual(1)
+})
+
+it('does not count the wait for earlier answers as time that a request takes to arrive', async () => {
+  const { open } = await start(async (request, response) => {
+    await sleep(request.url === '/slow' ? 600 : 0)
+    response.end(`${request.url}\n`)
+  })
+  const socket = await open()
+  socket.write(get('slow').repeat(PER_CONNECTION) + get('next'))
+  expect(await readBodies(socket, PER_CONNECTION + 1)).toContain('/next')
+})
+
+it('cuts a body that stops coming, also if its request was put off', async () => {
+  const { listener } = slowly()
+  const { open } = await start(listener)
+  const socket = await open()
+  socket.resume()
+  const body = 'POST /body HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nab'
+  socket.write(Array.from({ length: PER_CONNECTION }, (_, n) => get(n)).join('') + body)
+  await once(socket, 'close')
+})
+
+it('forgets a connection that goes away while it is held', async () => {
+  const waiting: (() => void)[] = []
+  const { open, pipelining, server } = await start((_request, response) => {
+    waiting.push(() => response.end('late\n'))
+  })
+  const socket = await open()
+  socket.write(get('x').repeat(50))
+  await expect.poll(() => pipelining.unanswered()).toBe(PER_CONNECTION)
+  server.closeAllConnections()
+  await once(socket, 'close')
+  await expect.poll(() => pipelining.unanswered()).toBe(0)
+  for (const answer of waiting) answer()
+  await sleep(20)
+  expect(pipelining.unanswered()).toBe(0)
+  await new Promise((resolve) => server.close(resolve))
+})

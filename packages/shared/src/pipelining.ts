@@ -1,0 +1,313 @@
+import { type IncomingMessage, type Server, ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
+
+/** llhttp's code for a pause: a head callback that returns it stops the parser behind that head. */
+const HPE_PAUSED = 21
+/** Where a parser keeps the callback that Node runs after it has parsed what it read. */
+const ON_EXECUTE = 5
+
+/** What Node calls with each head that was parsed; the number tells llhttp how to go on. */
+type OnIncoming = (request: IncomingMessage, keepAlive: boolean) => number
+type Parsed = number | (Error & { code?: string; bytesParsed?: number })
+
+/**
+ * The part of Node's parser that this file uses. Node has no public way to stop parsing in the middle of what it read,
+ * so `pipelining.test.ts` holds these to what they do.
+ */
+interface Parser {
+  onIncoming: OnIncoming
+  [ON_EXECUTE]: (parsed: Parsed) => void
+  execute(data: Buffer): Parsed
+  resume: () => void
+  getCurrentBuffer(): Buffer
+}
+
+interface WatchedSocket extends Socket {
+  parser?: Parser | null
+  /** While it is true, Node does not start to read when a stream of it is resumed. */
+  _paused?: boolean
+  /** The answer that Node is sending. */
+  _httpMessage?: { _headerSent: boolean } | null
+  [CONNECTION]?: Connection
+}
+
+const CONNECTION = Symbol('connection')
+
+export interface PipeliningOptions {
+  /** Most requests of one connection that are not answered. An answer counts until the client's side has taken it. */
+  perConnection: number
+  /** From this many unanswered requests of all connections on, each connection gets one at a time. */
+  crowdedAt: number
+  /** Bytes of unparsed requests that all connections together may leave here. A connection beyond them is cut. */
+  maxHeldBytes: number
+  /** Longest time to receive a request whose parsing was put off, in ms. */
+  requestTimeoutMs: number
+  /** A connection whose client takes nothing of an answer for this long is cut, in ms. */
+  stallTimeoutMs: number
+}
+
+export interface Pipelining {
+  /** An option of `http.createServer`: it counts every answer, those included that Node gives by itself. */
+  ServerResponse: typeof ServerResponse
+  /** Watches the connections of a server that was made with that option. */
+  watch(server: Server): void
+  /** Requests that are not answered, or whose answers were not taken. */
+  unanswered(): number
+}
+
+/**
+ * Bounds what a client can have under way on one connection.
+ *
+ * Node parses everything it reads, up to 64 KiB at once, and starts a request for each head in it: thousands for one
+ * small packet of pipelined requests. With this, a connection that has enough unanswered requests is *held*: the parser
+ * stops behind the next head, the rest of what was read is kept as bytes, and nothing more is read from the socket.
+ * The connection goes on where it stopped when an answer has left.
+ */
+export function createPipelining(options: PipeliningOptions): Pipelining {
+  const all: Totals = { unanswered: 0, heldBytes: 0, goOnLater: createTurns() }
+
+  class CountedResponse extends ServerResponse {
+    constructor(...args: ConstructorParameters<typeof ServerResponse>) {
+      super(...args)
+      const connection = (this.req.socket as WatchedSocket)[CONNECTION]
+      if (connection === undefined) return
+      connection.started()
+      this.on('close', connection.answered)
+    }
+  }
+
+  return {
+    ServerResponse: CountedResponse as typeof ServerResponse,
+    watch: (server) => {
+      // Node's own listener was added first, so the socket has its parser.
+      server.on('connection', (socket: WatchedSocket) => {
+        if (socket.parser) socket[CONNECTION] = new Connection(socket, socket.parser, all, options)
+      })
+      server.timeout = options.stallTimeoutMs
+      // Node's own timeout for idle connections comes here, too.
+      server.on('timeout', (socket: WatchedSocket) => {
+        if (socket.writableLength > 0 || socket[CONNECTION]?.isIdle() !== false) socket.destroy()
+      })
+      server.on('clientError', (error: Error & { code?: string }, socket) => {
+        const watched = socket as WatchedSocket
+        // Node counts the wait for earlier answers as time that the request takes to arrive.
+        if (error.code === REQUEST_TIMEOUT && watched[CONNECTION]?.timesItsRequest()) return
+        refuse(watched, error.code)
+      })
+    },
+    unanswered: () => all.unanswered,
+  }
+}
+
+const REQUEST_TIMEOUT = 'ERR_HTTP_REQUEST_TIMEOUT'
+
+const STATUS_OF_ERROR: Record<string, string> = {
+  HPE_HEADER_OVERFLOW: '431 Request Header Fields Too Large',
+  HPE_CHUNK_EXTENSIONS_OVERFLOW: '413 Payload Too Large',
+  [REQUEST_TIMEOUT]: '408 Request Timeout',
+}
+
+/** Does what Node does with a request that it could not read if nobody listens for `clientError`. */
+function refuse(socket: WatchedSocket, code = ''): void {
+  // In the middle of an answer the client would take this for a part of it.
+  if (socket.writable && !socket._httpMessage?._headerSent) {
+    socket.write(`HTTP/1.1 ${STATUS_OF_ERROR[code] ?? '400 Bad Request'}\r\nConnection: close\r\n\r\n`)
+  }
+  socket.destroySoon()
+}
+
+interface Totals {
+  unanswered: number
+  heldBytes: number
+  goOnLater(connection: Connection): void
+}
+
+/** Held connections that go on in one turn of the event loop. */
+const CONNECTIONS_A_TURN = 16
+
+/**
+ * Lets connections go on in the order in which they may, few in one turn of the event loop. Answers that are found at
+ * once would otherwise start the next requests before anybody else is served.
+ */
+function createTurns(): (connection: Connection) => void {
+  const ready = new Set<Connection>()
+  function run(): void {
+    for (const connection of firstOf(ready, CONNECTIONS_A_TURN)) {
+      ready.delete(connection)
+      connection.goOn()
+    }
+    if (ready.size > 0) setImmediate(run)
+  }
+  return (connection) => {
+    if (ready.size === 0) setImmediate(run)
+    ready.add(connection)
+  }
+}
+
+/**
+ * `parsing`: Node parses what comes. `held`: `request` was parsed and not started, `rest` follows it, nothing is read.
+ * `closed`: the socket is gone, and its parser may serve another one.
+ */
+type State = { kind: 'parsing' } | Held | { kind: 'closed' }
+
+interface Held {
+  kind: 'held'
+  request: IncomingMessage
+  keepAlive: boolean
+  rest: Buffer
+}
+
+class Connection {
+  #state: State = { kind: 'parsing' }
+  #unanswered = 0
+  /** Set between the head at which the parser stopped and the end of that run of the parser. */
+  #putOff: { request: IncomingMessage; keepAlive: boolean } | undefined
+  /** Runs out if the body of a request that was put off does not arrive. */
+  #late: NodeJS.Timeout | undefined
+  readonly #resumeSocket: () => WatchedSocket
+  readonly #resumeParser: () => void
+  readonly #start: OnIncoming
+  readonly #afterParsing: (parsed: Parsed) => void
+
+  constructor(
+    private readonly socket: WatchedSocket,
+    private readonly parser: Parser,
+    private readonly all: Totals,
+    private readonly options: PipeliningOptions,
+  ) {
+    this.#resumeSocket = socket.resume
+    this.#resumeParser = parser.resume
+    this.#start = parser.onIncoming
+    this.#afterParsing = parser[ON_EXECUTE]
+    parser.onIncoming = (request, keepAlive) => {
+      if (this.#hasRoom()) return this.#start(request, keepAlive)
+      this.#putOff = { request, keepAlive }
+      return HPE_PAUSED
+    }
+    parser[ON_EXECUTE] = (parsed) => {
+      // A copy of the rest alone: the buffer it is in may be a hundred times as large.
+      if (this.#putOff !== undefined)
+        this.#hold(Buffer.from(parser.getCurrentBuffer().subarray(bytesOf(parsed))))
+      else if (this.#state.kind === 'held') this.#holdMore(this.#state, parser.getCurrentBuffer())
+      else this.#afterParsing(parsed)
+    }
+    socket.once('close', () => this.#close())
+  }
+
+  /** Called when a request was started. */
+  started(): void {
+    if (this.#state.kind === 'closed') return
+    this.#unanswered++
+    this.all.unanswered++
+  }
+
+  /** Called when an answer has left, or cannot leave any more. */
+  readonly answered = (): void => {
+    if (this.#state.kind === 'closed') return
+    this.#unanswered--
+    this.all.unanswered--
+    if (this.#state.kind === 'held' && this.#hasRoom()) this.all.goOnLater(this)
+  }
+
+  /** Called in a turn of its own, some time after an answer has made room. */
+  goOn(): void {
+    if (this.#state.kind === 'held' && this.#hasRoom() && !this.socket.destroyed) this.#goOn(this.#state)
+  }
+
+  #hasRoom(): boolean {
+    const { perConnection, crowdedAt } = this.options
+    return this.#unanswered < (this.all.unanswered < crowdedAt ? perConnection : 1)
+  }
+
+  /** parsing → held */
+  #hold(rest: Buffer): void {
+    const putOff = this.#putOff
+    if (putOff === undefined || this.#state.kind !== 'parsing') return
+    this.#putOff = undefined
+    this.#state = { kind: 'held', ...putOff, rest }
+    this.all.heldBytes += rest.length
+    this.socket.pause()
+    // Node resumes reading and parsing on its own when answers have left or a body is read. Bytes that arrived now would
+    // be parsed before the rest.
+    this.socket._paused = true
+    this.socket.resume = () => this.socket
+    this.parser.resume = () => undefined
+    this.#boundHeldBytes()
+  }
+
+  /** Called if bytes were on their way when reading stopped. The parser is paused and took none of them. */
+  #holdMore(state: Held, more: Buffer): void {
+    state.rest = Buffer.concat([state.rest, more])
+    this.all.heldBytes += more.length
+    this.#boundHeldBytes()
+  }
+
+  #boundHeldBytes(): void {
+    if (this.all.heldBytes > this.options.maxHeldBytes) this.socket.destroy()
+  }
+
+  /** held → parsing, or held again at the next head */
+  #goOn({ request, keepAlive, rest }: Held): void {
+    this.#release(rest)
+    this.#state = { kind: 'parsing' }
+    // Other results are CONNECT and protocol upgrades, which this product does not have.
+    if (this.#start(request, keepAlive) !== 0) {
+      this.socket.destroy()
+      return
+    }
+    this.parser.resume()
+    const parsed = this.parser.execute(rest.length > 0 ? rest : NOTHING)
+    if (this.#putOff !== undefined) {
+      this.#hold(rest.subarray(bytesOf(parsed)))
+      return
+    }
+    this.#afterParsing(parsed)
+    if (!request.complete) this.#cutIfLate(request)
+    this.socket.resume()
+  }
+
+  #cutIfLate(request: IncomingMessage): void {
+    const timer = setTimeout(() => this.socket.destroy(), this.options.requestTimeoutMs).unref()
+    this.#late = timer
+    request.once('close', () => {
+      clearTimeout(timer)
+      if (this.#late === timer) this.#late = undefined
+    })
+  }
+
+  isIdle(): boolean {
+    return this.#unanswered === 0
+  }
+
+  /** True if the request at hand waited for others here, so that Node's clock does not count for it. */
+  timesItsRequest(): boolean {
+    return this.#state.kind === 'held' || this.#late !== undefined
+  }
+
+  #release(rest: Buffer): void {
+    this.all.heldBytes -= rest.length
+    this.socket._paused = false
+    this.socket.resume = this.#resumeSocket
+    this.parser.resume = this.#resumeParser
+  }
+
+  /** any → closed */
+  #close(): void {
+    if (this.#state.kind === 'held') this.#release(this.#state.rest)
+    this.all.unanswered -= this.#unanswered
+    this.#state = { kind: 'closed' }
+  }
+}
+
+/** No bytes, at an address: the parser takes a null pointer for the end of the connection. */
+const NOTHING = Buffer.from(' ').subarray(1)
+
+function bytesOf(parsed: Parsed): number {
+  return typeof parsed === 'number' ? parsed : (parsed.bytesParsed ?? 0)
+}
+
+function firstOf<T>(values: Iterable<T>, count: number): T[] {
+  const first: T[] = []
+  for (const value of values) if (first.push(value) === count) break
+  return first
+}
