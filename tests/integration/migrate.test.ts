@@ -99,3 +99,78 @@ describe('the migration', () => {
     })
   })
 })
+
+/** Runs a query on a database. */
+async function queryOn(url: string, sql: string) {
+  const client = new pg.Client({ connectionString: url })
+  await client.connect()
+  try {
+    return (await client.query(sql)).rows
+  } finally {
+    await client.end()
+  }
+}
+
+it.each(['LATIN1', 'SQL_ASCII'])('refuses a database with the encoding %s', async (encoding) => {
+  const { postgresUrl } = await sharedServers()
+  const name = `ticket_line_test_${randomBytes(6).toString('hex')}`
+  await queryOn(
+    postgresUrl,
+    `CREATE DATABASE ${name} TEMPLATE template0 ENCODING '${encoding}' LC_COLLATE 'C' LC_CTYPE 'C'`,
+  )
+  onTestFinished(() => queryOn(postgresUrl, `DROP DATABASE ${name} WITH (FORCE)`).then(() => undefined))
+  const url = new URL(postgresUrl)
+  url.pathname = `/${name}`
+
+  const { code, said } = await migrate({ DATABASE_URL: url.toString() })
+
+  expect(code).toBe(1)
+  expect(said).toBe(
+    `The database could not be migrated: the database has the encoding ${encoding}, which cannot hold every ` +
+      `name: create one with ENCODING 'UTF8'.`,
+  )
+  expect(await queryOn(url.toString(), `SELECT 1 FROM pg_class WHERE relname = 'events'`)).toEqual([])
+})
+
+it('puts the tables and the record of migrations into DATABASE_SCHEMA, beside another installation', async () => {
+  const { postgresUrl } = await sharedServers()
+  const database = await createEmptyDatabase(postgresUrl)
+  onTestFinished(() => database.drop())
+  const places = () =>
+    queryOn(
+      database.url,
+      `SELECT nspname || '.' || relname AS place FROM pg_class JOIN pg_namespace n ON n.oid = relnamespace
+        WHERE relname IN ('events', '__drizzle_migrations') AND relkind = 'r' ORDER BY 1`,
+    ).then((rows) => rows.map(({ place }) => place))
+
+  expect(await migrate({ DATABASE_URL: database.url })).toMatchObject({ code: 0 })
+  expect(await migrate({ DATABASE_URL: database.url, DATABASE_SCHEMA: 'Second-one' })).toMatchObject({
+    code: 0,
+  })
+
+  const both = ['Second-one.__drizzle_migrations', 'Second-one.events', 'drizzle.__drizzle_migrations']
+  expect(await places()).toEqual([...both, 'public.events'])
+  expect(await migrate({ DATABASE_URL: database.url, DATABASE_SCHEMA: 'Second-one' })).toMatchObject({
+    code: 0,
+  })
+})
+
+it('names the schema of tables that a search_path led elsewhere, and goes on there', async () => {
+  const { postgresUrl } = await sharedServers()
+  const database = await createEmptyDatabase(postgresUrl)
+  onTestFinished(() => database.drop())
+  expect(await migrate({ DATABASE_URL: database.url })).toMatchObject({ code: 0 })
+  // As the release before this one did it with a search_path of the role.
+  await queryOn(database.url, 'ALTER SCHEMA public RENAME TO elsewhere; CREATE SCHEMA public')
+
+  expect(await migrate({ DATABASE_URL: database.url })).toEqual({
+    code: 1,
+    said:
+      'The database could not be migrated: the tables are not in the schema "public": set ' +
+      'DATABASE_SCHEMA=elsewhere, where they are.',
+  })
+  expect(await migrate({ DATABASE_URL: database.url, DATABASE_SCHEMA: 'elsewhere' })).toEqual({
+    code: 0,
+    said: 'The database is up to date.',
+  })
+})

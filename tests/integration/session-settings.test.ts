@@ -2,6 +2,7 @@ import { createDatabase, KEYED_PLANS } from '@ticket-line/db'
 import pg from 'pg'
 import { afterAll, beforeAll, expect, it, onTestFinished } from 'vitest'
 import { runOps } from '../ops/run-ops.ts'
+import { migrate } from '../stack/databases.ts'
 import { createBase, type System, startSystem } from '../stack/system.ts'
 
 /** Settings under which statements fail, find other tables, or answers cannot be read. */
@@ -161,4 +162,25 @@ it('books, lists and verifies on a database, a URL and PGOPTIONS that set everyt
   expect(body.bookings).toMatchObject([{ userId: 'ada', promoted: true }])
   expect(Math.abs(Date.parse(body.bookings[0].bookedAt) - Date.now())).toBeLessThan(60_000)
   expect((await runOps(['verify', '--json'], { ...system.env, ...env })).data.ok).toBe(true)
+})
+
+it('serves an installation in a schema of its own, whatever search_path the URL sets', async () => {
+  const system: System = await startSystem({ apis: 0, workers: 0 })
+  onTestFinished(() => system.stop())
+  const plain = new pg.Client({ connectionString: system.databaseUrl })
+  await plain.connect()
+  onTestFinished(() => plain.end())
+  const env = { DATABASE_URL: withOptions(system.databaseUrl), DATABASE_SCHEMA: 'tickets' }
+  await migrate(env.DATABASE_URL, undefined, env)
+  await Promise.all([system.addApi(env), system.addWorker(env)])
+
+  const token = await system.token('olga', 'organizer')
+  await system.api.post('/initialize', { eventId: 1, totalTickets: 1 }, { token })
+  const { body } = await system.api.post('/book', { eventId: 1 }, { token })
+
+  expect(body).toEqual({ message: 'Ticket booked' })
+  expect((await plain.query('SELECT event_id FROM public.events')).rows).toEqual([])
+  expect((await plain.query('SELECT user_id FROM tickets.bookings')).rows).toEqual([{ user_id: 'olga' }])
+  const shown = await runOps(['event', '1', '--json'], { ...system.env, ...env })
+  expect(shown.data.event).toMatchObject({ eventId: 1, availableTickets: 0 })
 })

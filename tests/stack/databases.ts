@@ -36,10 +36,14 @@ export async function createTemplate(serverUrl: string, build = ownBuild): Promi
 }
 
 /** Brings a database up to date with the built migrations, in a process of its own as operators do. */
-export async function migrate(databaseUrl: string, build = ownBuild): Promise<void> {
+export async function migrate(
+  databaseUrl: string,
+  build = ownBuild,
+  env: NodeJS.ProcessEnv = {},
+): Promise<void> {
   const script = build.migrateScript
   if (!existsSync(script)) throw new Error('packages/db is not built: run `npm run build` first')
-  await run(process.execPath, [script], { env: { ...process.env, DATABASE_URL: databaseUrl } })
+  await run(process.execPath, [script], { env: { ...process.env, ...env, DATABASE_URL: databaseUrl } })
 }
 
 /** The same server, another database. */

@@ -1,4 +1,5 @@
 export * from './accounts.js'
+export * from './check-database.js'
 export * from './client.js'
 export * from './create-event.js'
 export * from './faults.js'

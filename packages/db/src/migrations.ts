@@ -3,6 +3,8 @@ import { fileURLToPath } from 'node:url'
 import { ConfigError } from '@ticket-line/shared'
 import { readMigrationFiles } from 'drizzle-orm/migrator'
 import pg from 'pg'
+import { assertOwnSessions, assertUtf8 } from './server-checks.js'
+import { DEFAULT_SCHEMA, quoteIdentifier, readConnection, sessionSetup } from './session.js'
 
 const MIGRATIONS_FOLDER = fileURLToPath(new URL('../migrations', import.meta.url))
 
@@ -10,61 +12,116 @@ const MIGRATIONS_FOLDER = fileURLToPath(new URL('../migrations', import.meta.url
 const MIGRATION_LOCK = 7_205_759_403
 
 /** Where drizzle-kit's own migrator keeps its record; the release before this one reads it too. */
-const RECORD = 'drizzle.__drizzle_migrations'
+const DEFAULT_RECORD = 'drizzle.__drizzle_migrations'
+
+/**
+ * The schema that holds the record of applied migrations. Tables in another schema than the default have their record
+ * beside them, so that one database can hold several installations.
+ */
+export function recordSchemaOf(schema: string): string {
+  return schema === DEFAULT_SCHEMA ? 'drizzle' : schema
+}
 
 /**
  * Applies the missing migrations in one transaction, under an advisory lock: of two runs at once, the second waits and
  * then finds nothing to do.
  *
  * It needs only the rights that it uses: on a database that is up to date it reads the record and nothing else, and
- * it creates the record's schema only if there is none. (Drizzle's own `migrate` creates it `IF NOT EXISTS`, for
- * which PostgreSQL demands CREATE on the database even if the schema exists.)
+ * it creates a schema only if there is none. (Drizzle's own `migrate` creates it `IF NOT EXISTS`, for which PostgreSQL
+ * demands CREATE on the database even if the schema exists.)
  *
- * @throws the driver's error if a statement fails; nothing has changed then
+ * @param schema holds the tables
+ * @throws ConfigError if the database cannot be used; the driver's error if a statement fails. Nothing has changed then
  */
-export async function migrateDatabase(url: string): Promise<void> {
-  const client = new pg.Client({ connectionString: url, application_name: 'ticket-line migrate' })
-  // A connection that breaks also fails the query at hand; without a listener the event would end the process.
-  client.on('error', () => undefined)
-  await client.connect()
+export async function migrateDatabase(url: string, schema = DEFAULT_SCHEMA): Promise<void> {
+  const [client, other] = await Promise.all([connect(url, schema), connect(url, schema)])
   try {
-    if ((await countPendingMigrations(client)) === 0) return
+    await assertUtf8(client)
+    await assertOwnSessions(client, other)
+    if ((await countPendingMigrations(client, schema)) === 0) return await assertTables(client, schema)
     await client.query('SELECT pg_advisory_lock($1)', [MIGRATION_LOCK])
     await client.query('BEGIN')
-    await applyPending(client)
+    await applyPending(client, schema)
     await client.query('COMMIT')
   } finally {
-    await client.end()
+    await Promise.all([client.end(), other.end()])
   }
 }
 
-async function applyPending(client: pg.Client): Promise<void> {
-  const last = await createRecord(client)
+async function connect(url: string, schema: string): Promise<pg.Client> {
+  const client = new pg.Client({ ...readConnection(url), application_name: 'ticket-line migrate' })
+  // A connection that breaks also fails the query at hand; without a listener the event would end the process.
+  client.on('error', () => undefined)
+  await client.connect()
+  // Building an index may take long.
+  await client.query(sessionSetup({ schema, statementTimeoutMs: 0, idleInTransactionTimeoutMs: 0 }))
+  return client
+}
+
+async function applyPending(client: pg.Client, schema: string): Promise<void> {
+  await createSchema(client, schema)
+  const { record, last } = await createRecord(client, schema)
   const pending = readMigrationFiles({ migrationsFolder: MIGRATIONS_FOLDER }).filter(
     (migration) => migration.folderMillis > last,
   )
   for (const { sql, hash, folderMillis } of pending) {
     for (const statement of sql) await client.query(statement)
-    await client.query(`INSERT INTO ${RECORD} (hash, created_at) VALUES ($1, $2)`, [hash, folderMillis])
+    await client.query(`INSERT INTO ${record} (hash, created_at) VALUES ($1, $2)`, [hash, folderMillis])
   }
 }
 
-/** @returns when the last migration in the record was made, ms; 0 if there is none */
-async function createRecord(client: pg.Client): Promise<number> {
-  const last = await readLastMigration(client)
-  if (last !== undefined) return last
-  const schema = await client.query(`SELECT 1 FROM pg_namespace WHERE nspname = 'drizzle'`)
-  if (schema.rowCount === 0) await client.query('CREATE SCHEMA drizzle')
-  await client.query(`CREATE TABLE ${RECORD} (id SERIAL PRIMARY KEY, hash text NOT NULL, created_at bigint)`)
-  return 0
+async function createSchema(client: pg.Client, schema: string): Promise<void> {
+  const { rowCount } = await client.query('SELECT 1 FROM pg_namespace WHERE nspname = $1', [schema])
+  if (rowCount === 0) await client.query(`CREATE SCHEMA ${quoteIdentifier(schema)}`)
 }
 
-/** @returns when the last migration in the record was made, ms; `undefined` if there is no record */
-async function readLastMigration(db: pg.Client | pg.Pool): Promise<number | undefined> {
-  const exists = await db.query<{ found: boolean }>(`SELECT to_regclass('${RECORD}') IS NOT NULL AS found`)
-  if (exists.rows[0]?.found !== true) return undefined
-  const applied = await db.query<{ last: string | null }>(`SELECT max(created_at) AS last FROM ${RECORD}`)
-  return Number(applied.rows[0]?.last ?? 0)
+interface Applied {
+  /** The table of applied migrations. */
+  record: string
+  /** When the last migration in it was made, ms; 0 if it is empty. */
+  last: number
+}
+
+async function createRecord(client: pg.Client, schema: string): Promise<Applied> {
+  const applied = await readApplied(client, schema)
+  if (applied !== undefined) return applied
+  const record = ownRecord(schema)
+  await createSchema(client, recordSchemaOf(schema))
+  await client.query(`CREATE TABLE ${record} (id SERIAL PRIMARY KEY, hash text NOT NULL, created_at bigint)`)
+  return { record, last: 0 }
+}
+
+const ownRecord = (schema: string): string =>
+  `${quoteIdentifier(recordSchemaOf(schema))}.${DEFAULT_RECORD.slice('drizzle.'.length)}`
+
+/** @returns undefined if there is no record */
+async function readApplied(db: pg.Client | pg.Pool, schema: string): Promise<Applied | undefined> {
+  let record = ownRecord(schema)
+  if (!(await tableExists(db, record))) {
+    // A release without `DATABASE_SCHEMA` put its tables where the role's search_path led, and its record here.
+    if (!(await tableExists(db, 'events')) || !(await tableExists(db, DEFAULT_RECORD))) return undefined
+    record = DEFAULT_RECORD
+  }
+  const { rows } = await db.query<{ last: string | null }>(`SELECT max(created_at) AS last FROM ${record}`)
+  return { record, last: Number(rows[0]?.last ?? 0) }
+}
+
+async function tableExists(db: pg.Client | pg.Pool, name: string): Promise<boolean> {
+  const { rows } = await db.query<{ found: boolean }>('SELECT to_regclass($1) IS NOT NULL AS found', [name])
+  return rows[0]?.found === true
+}
+
+/** @throws ConfigError if the record is complete and the tables are in another schema */
+async function assertTables(db: pg.Client | pg.Pool, schema: string): Promise<void> {
+  if (await tableExists(db, 'events')) return
+  const { rows } = await db.query<{ nspname: string }>(
+    `SELECT nspname FROM pg_class JOIN pg_namespace n ON n.oid = relnamespace
+      WHERE relname = 'waitlist_blocks' AND relkind IN ('r', 'p')`,
+  )
+  const found = rows.map((row) => `DATABASE_SCHEMA=${row.nspname}`).join(' or ')
+  throw new ConfigError(
+    `the tables are not in the schema "${schema}"${found === '' ? '' : `: set ${found}, where they are`}`,
+  )
 }
 
 interface Journal {
@@ -75,16 +132,19 @@ interface Journal {
  * Counts this build's migrations that the database has not seen. A database ahead of the build counts as complete:
  * the previous release keeps running while the next one is rolled out.
  */
-export async function countPendingMigrations(db: pg.Client | pg.Pool): Promise<number> {
+export async function countPendingMigrations(
+  db: pg.Client | pg.Pool,
+  schema = DEFAULT_SCHEMA,
+): Promise<number> {
   const journal = JSON.parse(readFileSync(`${MIGRATIONS_FOLDER}/meta/_journal.json`, 'utf8')) as Journal
-  const last = (await readLastMigration(db)) ?? 0
+  const last = (await readApplied(db, schema))?.last ?? 0
   return journal.entries.filter((entry) => entry.when > last).length
 }
 
-/** @throws ConfigError if migrations are missing; the driver's error if PostgreSQL does not answer */
-export async function assertMigrated(pool: pg.Pool): Promise<void> {
-  const pending = await countPendingMigrations(pool)
-  if (pending === 0) return
+/** @throws ConfigError if migrations or tables are missing; the driver's error if PostgreSQL does not answer */
+export async function assertMigrated(pool: pg.Pool, schema = DEFAULT_SCHEMA): Promise<void> {
+  const pending = await countPendingMigrations(pool, schema)
+  if (pending === 0) return assertTables(pool, schema)
   throw new ConfigError(
     `the database lacks ${pending} migration(s): run "node packages/db/dist/migrate.js" with its DATABASE_URL first`,
   )

@@ -28,3 +28,17 @@ test('gives up at once what would fail again', async () => {
 
   expect(seen).toEqual([])
 })
+
+test('gives up at once if a pooler refuses an option of the address', async () => {
+  const refused = Object.assign(new Error('unsupported startup parameter: options'), { code: '08P01' })
+
+  await expect(whenReachable(failing(refused), () => undefined)).rejects.toThrow(
+    /pooler refuses an option of DATABASE_URL or PGOPTIONS: .*unsupported startup parameter: options/,
+  )
+})
+
+test('waits if a pooler cannot reach its server', async () => {
+  const passing = Object.assign(new Error('server login has been failing'), { code: '08P01' })
+
+  expect(await whenReachable(failing(passing), () => undefined)).toBe('done')
+})

@@ -1,12 +1,17 @@
-import { isRetryable } from './faults.js'
+import { ConfigError, errorSummary } from '@ticket-line/shared'
+import { isRetryable, sqlStateOf } from './faults.js'
+
+/** PgBouncer reports most of its errors with this code, passing ones too; the message tells them apart. */
+const PROTOCOL_VIOLATION = '08P01'
+const REFUSED_FOR_GOOD = /unsupported startup parameter/
 
 /**
- * Runs what a start needs of PostgreSQL until it passes, however long PostgreSQL is away: a service that is started
- * together with its database, or while that restarts, must not give up.
+ * Runs what a start needs of PostgreSQL until it succeeds, however long PostgreSQL is away: a service that is started
+ * together with its database, or while the database restarts, must not give up.
  *
  * @param work may be run several times
- * @param onWaiting told of each failed try
- * @throws what `work` throws and would throw again
+ * @param onWaiting called after each failed try
+ * @throws what `work` throws, if another try would fail again
  */
 export async function whenReachable<T>(
   work: () => Promise<T>,
@@ -17,6 +22,11 @@ export async function whenReachable<T>(
       return await work()
     } catch (error) {
       if (!isRetryable(error)) throw error
+      if (sqlStateOf(error) === PROTOCOL_VIOLATION && REFUSED_FOR_GOOD.test(errorSummary(error))) {
+        throw new ConfigError(
+          `the connection pooler refuses an option of DATABASE_URL or PGOPTIONS: ${errorSummary(error)}`,
+        )
+      }
       onWaiting(error)
       await new Promise((resolve) => setTimeout(resolve, Math.min(100 * attempt, 1000)))
     }

@@ -4,6 +4,7 @@ import {
   createPatientRedis,
   type Env,
   type LineLayout,
+  readDatabaseSchema,
   readDatabaseUrl,
   readEnv,
   readLineLayout,
@@ -39,6 +40,7 @@ export function createContext(environment: Env, closers: Closers, progress: Cont
   function openPool(): Pool {
     const database = createDatabase({
       url: readDatabaseUrl(env),
+      schema: readDatabaseSchema(env),
       poolSize: 2,
       applicationName: 'ticket-line ops',
       connectTimeoutMs: CONNECT_TIMEOUT_MS,

@@ -41,6 +41,19 @@ export function readDatabaseUrl(env: EnvReader): string {
 }
 
 /**
+ * Reads `DATABASE_SCHEMA`, the PostgreSQL schema that holds the tables; `public` if it is unset.
+ *
+ * @throws ConfigError if PostgreSQL could not have a schema of that name
+ */
+export function readDatabaseSchema(env: EnvReader): string {
+  const schema = env.text('DATABASE_SCHEMA', 'public')
+  if (/^[A-Za-z_][\w-]{0,62}$/.test(schema) && !/^(pg_|information_schema$)/i.test(schema)) return schema
+  throw new ConfigError(
+    'DATABASE_SCHEMA may have up to 63 letters, digits, dashes and underscores, and must not begin with "pg_"',
+  )
+}
+
+/**
  * Reads where Redis is: `REDIS_URL`, or else `REDIS_HOST`, `REDIS_PORT`, `REDIS_USER` and `REDIS_PASSWORD`, which are
  * taken as they are.
  *

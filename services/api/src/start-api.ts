@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { assertMigrated, createDatabase, type Database, whenReachable } from '@ticket-line/db'
+import { checkDatabase, createDatabase, type Database, whenReachable } from '@ticket-line/db'
 import { type Closers, createFailFastRedis, type Log, shardPrefix } from '@ticket-line/shared'
 import { startTracing, watchServers } from '@ticket-line/telemetry'
 import { registerAdminRoutes } from './admin/index.js'
@@ -116,7 +116,7 @@ export async function startApi(config: ApiConfig, log: Log, closers: Closers): P
   const fit = Promise.all([
     whenReachable(
       async () => {
-        await assertMigrated(databases.line.pool)
+        await checkDatabase(databases.line.pool, config.databaseSchema)
         await identity.start()
       },
       (err) => log.warn({ err }, 'waiting for PostgreSQL'),
@@ -141,10 +141,11 @@ export async function startApi(config: ApiConfig, log: Log, closers: Closers): P
 
 /** Three pools, so that neither reads nor downloads keep the line from recording what it promised. */
 function openDatabases(config: ApiConfig, log: Log, metrics: Metrics, closers: Closers) {
-  const { postgres, databaseUrl: url } = config
+  const { postgres, databaseUrl: url, databaseSchema: schema } = config
   const open = (name: string, poolSize: number): Database => {
     const database = createDatabase({
       url,
+      schema,
       poolSize,
       applicationName: `api ${name}`,
       connectTimeoutMs: postgres.connectTimeoutMs,

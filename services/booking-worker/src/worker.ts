@@ -1,4 +1,4 @@
-import { assertMigrated, assertWritable, createDatabase, KEYED_PLANS, whenReachable } from '@ticket-line/db'
+import { assertWritable, checkDatabase, createDatabase, KEYED_PLANS, whenReachable } from '@ticket-line/db'
 import {
   type Closers,
   checkDurability,
@@ -44,6 +44,7 @@ export async function startWorker(
 
   const database = createDatabase({
     url: config.databaseUrl,
+    schema: config.databaseSchema,
     poolSize: config.poolSize,
     applicationName: 'booking-worker',
     connectTimeoutMs: 2000,
@@ -56,6 +57,7 @@ export async function startWorker(
   closers.push('postgres', () => database.close())
   const maintenance = createDatabase({
     url: config.databaseUrl,
+    schema: config.databaseSchema,
     // One to prune, and one to see whether PostgreSQL answers: that must not wait for the other.
     poolSize: 2,
     applicationName: 'booking-worker maintenance',
@@ -66,7 +68,7 @@ export async function startWorker(
   })
   closers.push('postgres maintenance', () => maintenance.close())
   await whenReachable(
-    () => assertMigrated(maintenance.pool),
+    () => checkDatabase(maintenance.pool, config.databaseSchema),
     (error) => log.warn({ err: error }, 'waiting for PostgreSQL'),
   )
 

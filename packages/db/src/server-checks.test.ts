@@ -1,0 +1,50 @@
+import type pg from 'pg'
+import { describe, expect, it } from 'vitest'
+import { assertOwnSessions } from './server-checks.js'
+
+type Queryable = Pick<pg.ClientBase, 'query'>
+
+/**
+ * Two clients of a pooler that gives each transaction the server that was returned last, as PgBouncer does.
+ *
+ * @param servers process ids of its idle servers, the next one last
+ */
+function clientsOf(pooler: 'transaction' | 'session', servers: number[]): [Queryable, Queryable] {
+  const client = (): Queryable => {
+    let held: number | undefined
+    const query = async (text: string) => {
+      held ??= servers.pop()
+      const rows = [{ pid: held }]
+      if (pooler === 'transaction' && text !== 'BEGIN') {
+        servers.push(held as number)
+        held = undefined
+      }
+      return { rows }
+    }
+    return { query } as unknown as Queryable
+  }
+  return [client(), client()]
+}
+
+describe('sessions of connections', () => {
+  it('are accepted if each connection has its own', async () => {
+    await expect(assertOwnSessions(...clientsOf('session', [1, 2]))).resolves.toBeUndefined()
+  })
+
+  it('are refused if two connections get the same one in turn', async () => {
+    await expect(assertOwnSessions(...clientsOf('transaction', [1, 2]))).rejects.toThrow(
+      /pool_mode to session/,
+    )
+  })
+
+  it('are refused if a connection gets another one while the first is taken', async () => {
+    // Somebody else takes and returns servers in between, so the two never see the same one in turn.
+    let turn = 0
+    const pids = [1, 2, 3]
+    const one = { query: async () => ({ rows: [{ pid: pids[turn++] }] }) } as unknown as Queryable
+    const two = {
+      query: async (text: string) => ({ rows: text.startsWith('SELECT') ? [{ pid: pids[turn++] }] : [] }),
+    } as unknown as Queryable
+    await expect(assertOwnSessions(one, two)).rejects.toThrow(/pool_mode to session/)
+  })
+})

@@ -1,0 +1,47 @@
+import { ConfigError } from '@ticket-line/shared'
+import type pg from 'pg'
+
+/** A connection on which statements are run. */
+type Queryable = Pick<pg.ClientBase, 'query'>
+
+/** How often two connections are compared: by chance, a pooler under load may give them different servers once. */
+const ROUNDS = 3
+
+/** @throws ConfigError if the database cannot store every user id and event name */
+export async function assertUtf8(db: Queryable): Promise<void> {
+  const { rows } = await db.query<{ server_encoding: string }>('SHOW server_encoding')
+  const encoding = rows[0]?.server_encoding
+  if (encoding === 'UTF8') return
+  throw new ConfigError(
+    `the database has the encoding ${encoding}, which cannot hold every name: create one with ENCODING 'UTF8'`,
+  )
+}
+
+/**
+ * Checks that each connection has a PostgreSQL session of its own. Behind a pooler that hands out sessions by transaction,
+ * settings and prepared statements would go to other sessions.
+ *
+ * @throws ConfigError if two open connections share a session, or one of them changes its session
+ */
+export async function assertOwnSessions(one: Queryable, two: Queryable): Promise<void> {
+  for (let round = 0; round < ROUNDS; round++) {
+    const first = await sessionOf(one)
+    if ((await sessionOf(two)) === first) throw sharedSessions()
+    await two.query('BEGIN')
+    const again = await sessionOf(one)
+    await two.query('ROLLBACK')
+    if (again !== first) throw sharedSessions()
+  }
+}
+
+async function sessionOf(db: Queryable): Promise<number> {
+  const { rows } = await db.query<{ pid: number }>('SELECT pg_backend_pid() AS pid')
+  return rows[0]?.pid as number
+}
+
+function sharedSessions(): ConfigError {
+  return new ConfigError(
+    'a connection pooler shares PostgreSQL sessions between connections: set its pool_mode to session, ' +
+      'or let DATABASE_URL name PostgreSQL itself',
+  )
+}
