@@ -5,7 +5,7 @@
 import { spawnSync } from 'node:child_process'
 import { fromRoot } from './lib/paths.mjs'
 import { Plain, runMain } from './lib/say.mjs'
-import { withDotEnv } from './lib/settings.mjs'
+import { namedServers, withDotEnv } from './lib/settings.mjs'
 import { runningStack } from './lib/stack.mjs'
 import { ensureToolchain } from './lib/toolchain.mjs'
 
@@ -15,6 +15,7 @@ runMain(async () => {
   if (ready.status !== 0) throw new Plain('The tool could not be built.')
   const toolchain = await ensureToolchain()
   const env = withDotEnv(process.env)
+  const named = namedServers(env)
   const stack = await runningStack()
   const tool = spawnSync(
     toolchain.node,
@@ -24,8 +25,8 @@ runMain(async () => {
       env: {
         ...env,
         PATH: toolchain.env['PATH'],
-        DATABASE_URL: env['DATABASE_URL'] || env['PG_URL'] || stack?.databaseUrl,
-        REDIS_URL: env['REDIS_URL'] || stack?.redisUrl,
+        DATABASE_URL: env['DATABASE_URL'] || env['PG_URL'] || (named.database ? '' : stack?.databaseUrl),
+        REDIS_URL: env['REDIS_URL'] || (named.redis ? '' : stack?.redisUrl),
       },
     },
   )

@@ -3,11 +3,12 @@
  * folder, or uses DATABASE_URL and REDIS_URL.
  */
 import { bootstrap } from './bootstrap.mjs'
+import { shownUrlOf } from './lib/addresses.mjs'
 import { startChild } from './lib/child.mjs'
 import { portIsFree } from './lib/net.mjs'
 import { Plain, runMain, say } from './lib/say.mjs'
 import { signal } from './lib/server.mjs'
-import { readPort, serviceSettings, withDotEnv } from './lib/settings.mjs'
+import { namedServers, readPort, readSettings, serviceSettings, withDotEnv } from './lib/settings.mjs'
 import { createShutdown } from './lib/shutdown.mjs'
 import { runningStack } from './lib/stack.mjs'
 import { serviceCommand } from './lib/supervise.mjs'
@@ -18,8 +19,9 @@ runMain(async () => {
   const name = services[process.argv[2] ?? '']
   if (name === undefined) throw new Plain('Say which: node scripts/run-service.mjs api|worker')
   const shutdown = createShutdown()
-  const { urls, joined } = await connect()
+  const joined = await findStack()
   const toolchain = await bootstrap()
+  const urls = await chooseServers(joined)
   const port = name === 'api' ? await choosePort() : undefined
   const settings = serviceSettings({ ...withDotEnv(toolchain.env), ...urls })
   const ports =
@@ -32,7 +34,8 @@ runMain(async () => {
     onLine: say,
   })
   shutdown.add(() => child.stop())
-  if (port !== undefined) say(`API on http://localhost:${port}; Ctrl-C stops it.`)
+  if (port !== undefined)
+    say(`API on ${shownUrlOf(settings['HOST']?.trim() || '127.0.0.1', port)}; Ctrl-C stops it.`)
   if (joined !== undefined) stopWithStack(joined.pid, shutdown)
 
   const { code } = await child.exited
@@ -42,22 +45,26 @@ runMain(async () => {
   }
 })
 
-/** Where the servers are. @throws {Plain} when nothing says */
-async function connect() {
-  const env = withDotEnv(process.env)
-  const given = { DATABASE_URL: env['DATABASE_URL'] || env['PG_URL'], REDIS_URL: env['REDIS_URL'] }
-  if (given.DATABASE_URL && given.REDIS_URL) return { urls: given, joined: undefined }
-  const joined = await runningStack()
-  if (joined === undefined) {
-    throw new Plain(
-      'There is nothing to join: run `npm start` in another terminal first, or set DATABASE_URL and REDIS_URL.',
-    )
-  }
-  const urls = {
-    DATABASE_URL: given.DATABASE_URL || joined.databaseUrl,
-    REDIS_URL: given.REDIS_URL || joined.redisUrl,
-  }
-  return { urls, joined }
+/**
+ * The stack to join; none if both servers are named.
+ *
+ * @returns {Promise<import('./lib/stack.mjs').Stack | undefined>}
+ * @throws {Plain} if nothing says where the servers are
+ */
+async function findStack() {
+  const { database, redis } = namedServers(withDotEnv(process.env))
+  if (database !== undefined && redis !== undefined) return undefined
+  const stack = await runningStack()
+  if (stack !== undefined) return stack
+  throw new Plain(
+    'There is nothing to join: run `npm start` in another terminal first, or set DATABASE_URL and REDIS_URL.',
+  )
+}
+
+/** @param {import('./lib/stack.mjs').Stack | undefined} stack */
+async function chooseServers(stack) {
+  const { databaseUrl, redisUrl } = await readSettings(withDotEnv(process.env))
+  return { DATABASE_URL: databaseUrl ?? stack?.databaseUrl, REDIS_URL: redisUrl ?? stack?.redisUrl }
 }
 
 /** PORT where it is said for this call; else the first free one after the API that `npm start` runs. */

@@ -5,13 +5,14 @@
 import { mkdirSync } from 'node:fs'
 import path from 'node:path'
 import { bootstrap } from './bootstrap.mjs'
+import { canListenOn, shownUrlOf, urlOf } from './lib/addresses.mjs'
 import { prepareDemo } from './lib/demo.mjs'
 import { freePort, portIsFree } from './lib/net.mjs'
 import { dataDir, fromRoot } from './lib/paths.mjs'
 import { run } from './lib/run.mjs'
 import { Plain, runMain, say, step } from './lib/say.mjs'
 import { fetchAhead, keepServing, startServers } from './lib/servers.mjs'
-import { readPort, serviceSettings, withDotEnv } from './lib/settings.mjs'
+import { readPort, readSettings, serviceSettings, withDotEnv } from './lib/settings.mjs'
 import { createShutdown } from './lib/shutdown.mjs'
 import { announceStack, clearLeftovers, runningStack, withdrawStack } from './lib/stack.mjs'
 import { keepRunning, turnLog } from './lib/supervise.mjs'
@@ -35,15 +36,17 @@ runMain(async () => {
 async function start(shutdown) {
   const env = withDotEnv(process.env)
   const port = readPort(env)
-  await refuseWhatCannotWork(port)
+  const host = env['HOST']?.trim() || '127.0.0.1'
+  await refuseWhatCannotWork(host, port)
   mkdirSync(dataDir, { recursive: true, mode: 0o700 })
   for (const name of ['api', 'booking-worker', 'postgres', 'redis']) turnLog(name)
 
   fetchAhead(env)
   const toolchain = await bootstrap()
   if (shutdown.begun()) return
+  const readings = await readSettings(env)
   const { postgres, redis } = await step('Starting PostgreSQL and Redis', () =>
-    startServers({ env, folder: dataDir, onStarted: (server) => shutdown.add(server.stop) }),
+    startServers({ env, readings, folder: dataDir, onStarted: (server) => shutdown.add(server.stop) }),
   )
   say(`  ${postgres.source}, ${redis.source}`)
   if (postgres.ours) void keepServing('PostgreSQL', postgres, shutdown.begun)
@@ -66,7 +69,8 @@ async function start(shutdown) {
   shutdown.add(async () => withdrawStack())
   if (shutdown.begun()) return
 
-  const url = `http://localhost:${port}`
+  const url = urlOf(host, port)
+  const workerUrl = urlOf(env['WORKER_HOST']?.trim() || '127.0.0.1', workerPort)
   await step('Starting the worker and the API', async () => {
     const onStart = (/** @type {number} */ pid) => {
       stack.services.push(pid)
@@ -77,7 +81,7 @@ async function start(shutdown) {
       keepRunning({
         ...service,
         name: 'booking-worker',
-        ready: async () => (await fetch(`http://127.0.0.1:${workerPort}/readyz`)).status === 200,
+        ready: async () => (await fetch(`${workerUrl}/readyz`)).status === 200,
       }),
       keepRunning({
         ...service,
@@ -91,12 +95,16 @@ async function start(shutdown) {
     }
     for (const result of [worker, api]) if (result.status === 'rejected') throw result.reason
   })
-  const demo = settings.NODE_ENV === 'production' ? [] : await prepareDemo(url, settings)
-  tellHowToUse({ url, demo, settings, passwordMadeUp: !env['ADMIN_PASSWORD'] })
+  const shownUrl = shownUrlOf(host, port)
+  const demo =
+    settings.NODE_ENV === 'production'
+      ? { calls: [] }
+      : await prepareDemo(url, { settings, shownUrl, ownDatabase: postgres.ours })
+  tellHowToUse({ url: shownUrl, demo, settings, passwordMadeUp: !env['ADMIN_PASSWORD'] })
 }
 
-/** @param {number} port */
-async function refuseWhatCannotWork(port) {
+/** @param {string} host @param {number} port */
+async function refuseWhatCannotWork(host, port) {
   const running = await runningStack()
   if (running !== undefined) {
     throw new Plain(
@@ -104,6 +112,12 @@ async function refuseWhatCannotWork(port) {
     )
   }
   await clearLeftovers()
+  if (!(await canListenOn(host))) {
+    throw new Plain(
+      `HOST must be an address of this machine, or a name of one, not "${host}". Some tools export HOST for purposes of their own: ` +
+        'start with HOST=127.0.0.1 npm start',
+    )
+  }
   if (!(await portIsFree(port))) {
     throw new Plain(
       `Port ${port} is in use. Stop what uses it, or choose another: PORT=${port + 1} npm start`,
@@ -111,7 +125,7 @@ async function refuseWhatCannotWork(port) {
   }
 }
 
-/** @param {{ url: string, demo: string[], settings: NodeJS.ProcessEnv, passwordMadeUp: boolean }} what */
+/** @param {{ url: string, demo: import('./lib/demo.mjs').Demo, settings: NodeJS.ProcessEnv, passwordMadeUp: boolean }} what */
 function tellHowToUse({ url, demo, settings, passwordMadeUp }) {
   const lines = [
     '',
@@ -124,12 +138,24 @@ function tellHowToUse({ url, demo, settings, passwordMadeUp }) {
     lines.push(`                  sign in as ${settings['ADMIN_USER']}, password: ${password}`)
   }
   const data = path.relative(process.cwd(), dataDir)
-  lines.push(`  logs            ${data}/logs/`)
-  if (demo.length > 0) lines.push('', 'Try it, in another terminal:', '', ...demo)
+  lines.push(`  logs            ${data}/logs/`, `  limit           ${describeLimit(settings)}`)
+  if (settings['INITIALIZE_OPEN'] === 'true') {
+    lines.push('  open            POST /initialize needs no token in development (INITIALIZE_OPEN=true)')
+  }
+  if (demo.calls.length > 0) lines.push('', 'Try it, in another terminal:', '', ...demo.calls)
+  else if (demo.why !== undefined) lines.push('', `There are no calls to paste: ${demo.why}.`)
   lines.push(
     '',
     'More of them, each in a terminal of its own: npm run worker, npm run api',
     `Ctrl-C stops everything; the data stays in ${data}/.`,
   )
   say(lines.join('\n'))
+}
+
+/** What meets everybody who tries the calls in a loop. @param {NodeJS.ProcessEnv} settings */
+function describeLimit(settings) {
+  const requests = settings['RATE_LIMIT'] || '100'
+  const seconds = Number(settings['RATE_WINDOW_MS'] || 900_000) / 1000
+  const time = seconds % 60 === 0 ? `${seconds / 60} minutes` : `${seconds} seconds`
+  return `${requests} requests in ${time} for each user or address, then 429; more: RATE_LIMIT=10000 npm start`
 }

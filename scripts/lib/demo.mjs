@@ -1,32 +1,96 @@
-import { keptSecret } from './settings.mjs'
+import { createHash } from 'node:crypto'
+import { isKept, keptSecret } from './settings.mjs'
 
-export const demoEvent = { eventId: 1, totalTickets: 100 }
-const buyer = 'demo'
+/** Its id leaves 1, 2, 3 … to whoever follows the examples of the documentation. */
+export const demoEvent = { eventId: 1001, totalTickets: 100 }
 
 /**
  * Makes what somebody needs to try the calls: an event, and a buyer with a password. Both may be there from an earlier run.
  *
- * @param {string} baseUrl
- * @param {NodeJS.ProcessEnv} settings with the admin's name and password
- * @returns {Promise<string[]>} lines for a shell that work when they are pasted, again and again; none where this cannot be made (local
- *   accounts are off, say)
+ * @typedef {object} Demo
+ * @property {string[]} calls lines for a shell that work when they are pasted, again and again
+ * @property {string} [why] why there are none
  */
-export async function prepareDemo(baseUrl, settings) {
-  const admin = await call(baseUrl, '/login', {
-    userId: settings['ADMIN_USER'],
-    password: settings['ADMIN_PASSWORD'],
-  })
-  if (admin.status !== 200) return []
-  const event = await call(baseUrl, '/initialize', demoEvent, admin.body.token)
+
+/**
+ * @param {string} baseUrl where the API answers
+ * @param {object} options
+ * @param {NodeJS.ProcessEnv} options.settings with the admin's name and password
+ * @param {string} options.shownUrl the address that the printed calls name
+ * @param {boolean} options.ownDatabase false for a database that somebody else runs: if it holds events, nothing is made in it
+ * @returns {Promise<Demo>}
+ */
+export async function prepareDemo(baseUrl, { settings, shownUrl, ownDatabase }) {
+  const { ADMIN_USER: userId, ADMIN_PASSWORD } = settings
+  const admin = await call(baseUrl, 'POST /login', { body: { userId, password: ADMIN_PASSWORD } })
+  if (admin.status === 404) return none('local accounts are off, so there is nobody to sign in as')
+  if (admin.status === 401) {
+    return none(`the account "${userId}" in this database has another password than ADMIN_PASSWORD`)
+  }
+  if (admin.status !== 200) return none(`signing in as "${userId}" was answered ${admin.status}`)
+  const { token } = admin.body
+  if (!ownDatabase && !(await isFromEarlierRun(baseUrl)) && (await holdsOtherEvents(baseUrl, token))) {
+    return none('this database holds events already, so no demo data was made in it')
+  }
+  const event = await call(baseUrl, 'POST /initialize', { body: demoEvent, token })
+  if (event.status === 409) return none(`event ${demoEvent.eventId} exists with another size`)
+  if (![200, 201].includes(event.status)) return none(`making the demo event was answered ${event.status}`)
   const password = keptSecret('demo-password')
-  const registered = await call(baseUrl, '/register', { userId: buyer, password })
-  // 409: both were made by an earlier run.
-  const made = (/** @type {number} */ status) => [200, 201, 409].includes(status)
-  return made(event.status) && made(registered.status) ? curlLines(baseUrl, password) : []
+  const buyer = await registerBuyer(baseUrl, password)
+  if (buyer === undefined) return none('no account could be registered for them')
+  return { calls: curlLines(shownUrl, buyer, password) }
 }
 
-/** @param {string} baseUrl @param {string} password */
-function curlLines(baseUrl, password) {
+/** @param {string} why @returns {Demo} */
+const none = (why) => ({ calls: [], why })
+
+/** Whether an earlier run with the same `.data/` made the demo data. @param {string} baseUrl */
+async function isFromEarlierRun(baseUrl) {
+  if (!isKept('demo-password')) return false
+  const password = keptSecret('demo-password')
+  for (const userId of buyerNames(password)) {
+    const { status } = await call(baseUrl, 'POST /login', { body: { userId, password } })
+    if (status === 200) return (await call(baseUrl, `GET /status/${demoEvent.eventId}`)).status === 200
+  }
+  return false
+}
+
+/** @param {string} baseUrl @param {string} token */
+async function holdsOtherEvents(baseUrl, token) {
+  const { status, body } = await call(baseUrl, 'GET /events?limit=2', { token })
+  return status !== 200 || body.events.some((/** @type {any} */ event) => event.eventId !== demoEvent.eventId)
+}
+
+/**
+ * "demo", and the name to take if that is somebody else's, e.g. of a run with other data in `.data/`: the same again for the same
+ * password, and hardly that of another folder's.
+ *
+ * @param {string} password
+ */
+function buyerNames(password) {
+  return ['demo', `demo-${createHash('sha256').update(password).digest('hex').slice(0, 8)}`]
+}
+
+/**
+ * A buyer with this password.
+ *
+ * @param {string} baseUrl
+ * @param {string} password
+ * @returns {Promise<string | undefined>}
+ */
+async function registerBuyer(baseUrl, password) {
+  for (const userId of buyerNames(password)) {
+    const body = { userId, password }
+    const registered = await call(baseUrl, 'POST /register', { body })
+    if (registered.status === 201) return userId
+    const signedIn = registered.status === 409 && (await call(baseUrl, 'POST /login', { body }))
+    if (signedIn && signedIn.status === 200) return userId
+  }
+  return undefined
+}
+
+/** @param {string} baseUrl @param {string} buyer @param {string} password */
+function curlLines(baseUrl, buyer, password) {
   const json = `-H 'content-type: application/json'`
   const auth = `-H "authorization: Bearer $TOKEN"`
   const pick = (/** @type {string} */ name) => `sed 's/.*"${name}":"\\([^"]*\\)".*/\\1/'`
@@ -42,13 +106,14 @@ function curlLines(baseUrl, password) {
 
 /**
  * @param {string} baseUrl
- * @param {string} path
- * @param {unknown} body
- * @param {string} [token]
+ * @param {string} line e.g. "POST /login"
+ * @param {{ body?: unknown, token?: string }} [options]
  * @returns {Promise<{ status: number, body: any }>}
  */
-async function call(baseUrl, path, body, token) {
+async function call(baseUrl, line, { body, token } = {}) {
+  const [method = 'GET', path] = line.split(' ')
   const headers = { 'content-type': 'application/json', ...(token && { authorization: `Bearer ${token}` }) }
-  const response = await fetch(baseUrl + path, { method: 'POST', headers, body: JSON.stringify(body) })
+  const init = { method, headers, ...(body !== undefined && { body: JSON.stringify(body) }) }
+  const response = await fetch(baseUrl + path, init)
   return { status: response.status, body: await response.json().catch(() => undefined) }
 }

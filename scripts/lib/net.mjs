@@ -23,14 +23,14 @@ export function portIsFree(port) {
 }
 
 /**
- * Sends a text over TCP and returns the first piece of the answer; '' when the text is empty and the connection came about.
+ * Sends a text over TCP or a Unix socket and returns the first piece of the answer; '' when the text is empty and the connection came about.
  *
- * @param {{ host: string, port: number, text?: string, timeoutMs?: number }} options
+ * @param {({ host: string, port: number } | { path: string }) & { text?: string, timeoutMs?: number }} options
  * @returns {Promise<string>} rejects when nothing answers
  */
-export function talk({ host, port, text = '', timeoutMs = 1_000 }) {
+export function talk({ text = '', timeoutMs = 1_000, ...target }) {
   return new Promise((resolve, reject) => {
-    const socket = net.connect({ host, port })
+    const socket = net.connect(target)
     const end = (/** @type {() => void} */ how) => {
       socket.destroy()
       how()

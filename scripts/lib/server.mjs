@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs'
+import { serverTarget, showTarget } from './addresses.mjs'
 import { talk } from './net.mjs'
 import { run } from './run.mjs'
 import { Plain } from './say.mjs'
@@ -26,11 +27,11 @@ import { Plain } from './say.mjs'
  * @throws {Plain} when nothing answers there
  */
 export async function givenServer({ name, variable, url, defaultPort }) {
-  const { hostname, port } = parse(variable, url)
-  const host = hostname.replace(/^\[|\]$/g, '') || '127.0.0.1'
-  await talk({ host, port: Number(port) || defaultPort, timeoutMs: 3_000 }).catch(() => {
+  const target = serverTarget(url, defaultPort)
+  if (target === undefined) throw new Plain(`${variable} is no URL.`)
+  await talk({ ...target, timeoutMs: 3_000 }).catch(() => {
     throw new Plain(
-      `${variable} names a ${name} at ${host}:${port || defaultPort}, but nothing answers there. ` +
+      `${variable} names a ${name} at ${showTarget(target)}, but nothing answers there. ` +
         `Start it, correct ${variable}, or unset it to have one started for you.`,
     )
   })
@@ -48,15 +49,6 @@ export async function givenServer({ name, variable, url, defaultPort }) {
     restart: refuse,
     pause: refuse,
     resume: refuse,
-  }
-}
-
-/** @param {string} variable @param {string} url */
-function parse(variable, url) {
-  try {
-    return new URL(url)
-  } catch {
-    throw new Plain(`${variable} is no URL.`)
   }
 }
 

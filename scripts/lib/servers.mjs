@@ -6,24 +6,28 @@ import { dockerAnswers } from './redis-docker.mjs'
 import { which } from './run.mjs'
 import { say } from './say.mjs'
 import { givenServer } from './server.mjs'
+import { namedServers } from './settings.mjs'
 
 /** @typedef {import('./server.mjs').Server} Server */
 
 /**
- * The two servers of the local stack: those named by DATABASE_URL (or PG_URL) and REDIS_URL, else ones of our own with their data in
- * `folder`.
+ * The two servers of the local stack: those that the settings name, else ones of our own with their data in `folder`.
  *
- * @param {{ env: NodeJS.ProcessEnv, folder: string, onStarted: (server: Server) => void }} options `onStarted` gets each at once, so
- *   that it can be stopped even where the other one fails
+ * @param {object} options
+ * @param {NodeJS.ProcessEnv} options.env
+ * @param {import('./settings.mjs').Readings} options.readings
+ * @param {string} options.folder
+ * @param {(server: Server) => void} options.onStarted gets each at once, so that it can be stopped even if the other one fails
  */
-export async function startServers({ env, folder, onStarted }) {
+export async function startServers({ env, readings, folder, onStarted }) {
   const started = (/** @type {Server} */ server) => {
     onStarted(server)
     return server
   }
+  const named = namedServers(env)
   const results = await Promise.allSettled([
-    choosePostgres(env, folder).then(started),
-    chooseRedis(env, folder).then(started),
+    choosePostgres(named.database ?? 'DATABASE_URL', readings.databaseUrl, folder).then(started),
+    chooseRedis(named.redis ?? 'REDIS_URL', readings.redisUrl, folder).then(started),
   ])
   const [postgres, redis] = results.map((result) => {
     if (result.status === 'rejected') throw result.reason
@@ -32,10 +36,8 @@ export async function startServers({ env, folder, onStarted }) {
   return { postgres: /** @type {Server} */ (postgres), redis: /** @type {Server} */ (redis) }
 }
 
-/** @param {NodeJS.ProcessEnv} env @param {string} folder */
-async function choosePostgres(env, folder) {
-  const variable = env['DATABASE_URL'] ? 'DATABASE_URL' : 'PG_URL'
-  const url = env[variable]
+/** @param {string} variable @param {string | undefined} url @param {string} folder */
+async function choosePostgres(variable, url, folder) {
   if (url) return givenServer({ name: 'PostgreSQL', variable, url, defaultPort: 5432 })
   return startPostgres({
     folder: path.join(folder, 'postgres'),
@@ -43,10 +45,9 @@ async function choosePostgres(env, folder) {
   })
 }
 
-/** @param {NodeJS.ProcessEnv} env @param {string} folder */
-async function chooseRedis(env, folder) {
-  const url = env['REDIS_URL']
-  if (url) return givenServer({ name: 'Redis', variable: 'REDIS_URL', url, defaultPort: 6379 })
+/** @param {string} variable @param {string | undefined} url @param {string} folder */
+async function chooseRedis(variable, url, folder) {
+  if (url) return givenServer({ name: 'Redis', variable, url, defaultPort: 6379 })
   return startRedis({ folder: path.join(folder, 'redis'), logFile: path.join(folder, 'logs/redis.log') })
 }
 
@@ -56,7 +57,7 @@ async function chooseRedis(env, folder) {
  * @param {NodeJS.ProcessEnv} env
  */
 export function fetchAhead(env) {
-  const have = env['REDIS_URL'] || which('redis-server') || which('valkey-server') || fetchedRedis()
+  const have = namedServers(env).redis || which('redis-server') || which('valkey-server') || fetchedRedis()
   if (have || !canFetchRedis() || dockerAnswers()) return
   // Whoever needs it asks again and gets the failure then.
   fetchRedis().catch(() => {})

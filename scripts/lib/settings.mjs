@@ -15,8 +15,15 @@ export function withDotEnv(env) {
   return { ...parseDotEnv(readText(fromRoot('.env'))), ...env }
 }
 
+/** A name, and its value in quotes with at most a comment behind it, or else the rest of the line. */
+const assignment =
+  /^[ \t]*(?:export[ \t]+)?([\w.-]+)(?:[ \t]*=|:[ \t])[ \t]*(?:(["'`])((?:\\[\s\S]|(?!\2)[^\\])*)\2[ \t]*(?:#.*)?|(.*))$/gm
+
 /**
- * `NAME=value` lines; quotes around a value are taken off, what stands behind an unquoted value after " #" is a comment.
+ * Reads a file of settings as the dotenv package does: `NAME=value` or `export NAME=value`, where a value in quotes may
+ * have several lines, and `\n` and `\r` in double quotes are line breaks. A comment begins with "#" at the start of a line,
+ * after a quoted value, or after white space. (dotenv also cuts `a#b`, which would shorten a password without a word; like
+ * Compose, which reads the same file, this does not.)
  *
  * @param {string} text
  * @returns {Record<string, string>}
@@ -24,14 +31,62 @@ export function withDotEnv(env) {
 export function parseDotEnv(text) {
   /** @type {Record<string, string>} */
   const values = {}
-  for (const line of text.split(/\r?\n/)) {
-    const match = /^\s*(?:export\s+)?([A-Za-z_]\w*)\s*=\s*(.*?)\s*$/.exec(line)
-    if (match === null) continue
-    const [, name, raw] = /** @type {[string, string, string]} */ (/** @type {unknown} */ (match))
-    const quoted = /^(["'])(.*)\1(?:\s+#.*)?$/.exec(raw)
-    values[name] = quoted?.[2] ?? raw.replace(/(?:^|\s+)#.*$/, '')
+  for (const match of text
+    .replace(/^\uFEFF/, '')
+    .replace(/\r\n?/g, '\n')
+    .matchAll(assignment)) {
+    const [, name = '', quote, quoted, plain = ''] = match
+    if (quoted === undefined) {
+      // A quote without its end is part of the value, unless the value ends with one, as in 'C:\'.
+      const value = plain.replace(/(?:^|\s+)#.*$/, '').trim()
+      values[name] = value.replace(/^(["'`])(.*)\1$/, '$2')
+    } else {
+      values[name] = quote === '"' ? quoted.replaceAll('\\n', '\n').replaceAll('\\r', '\r') : quoted
+    }
   }
   return values
+}
+
+/**
+ * What the services' own readers make of the environment.
+ *
+ * @typedef {object} Readings
+ * @property {string | undefined} databaseUrl undefined if no PostgreSQL is named
+ * @property {string | undefined} redisUrl undefined if no Redis is named
+ */
+
+/**
+ * Reads NODE_ENV and where the servers are, with the readers of the services. Those are there once everything is built.
+ *
+ * @param {NodeJS.ProcessEnv} env
+ * @returns {Promise<Readings>}
+ * @throws {Plain} naming the variable that cannot be used
+ */
+export async function readSettings(env) {
+  const { ConfigError, readEnv, readNodeEnv } = await import('../../packages/shared/dist/env.js')
+  const { readDatabaseUrl, readRedisUrl } = await import('../../packages/shared/dist/addresses.js')
+  const { database, redis } = namedServers(env)
+  try {
+    const reader = readEnv({ ...env, DATABASE_URL: env['DATABASE_URL'] || env['PG_URL'] })
+    readNodeEnv(reader)
+    return {
+      databaseUrl: database && readDatabaseUrl(reader),
+      redisUrl: redis && readRedisUrl(reader),
+    }
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error
+    throw new Plain(
+      `${database === 'PG_URL' ? error.message.replace('DATABASE_URL', database) : error.message}.`,
+    )
+  }
+}
+
+/** The variables that name the servers, if any do. @param {NodeJS.ProcessEnv} env */
+export function namedServers(env) {
+  return {
+    database: ['DATABASE_URL', 'PG_URL', 'DATABASE_HOST'].find((name) => env[name]?.trim()),
+    redis: ['REDIS_URL', 'REDIS_HOST'].find((name) => env[name]?.trim()),
+  }
 }
 
 /**
@@ -48,23 +103,28 @@ export function readPort(env) {
 }
 
 /**
- * What the services are started with: everything of the environment, and secrets made up where a developer set none. In production
- * nothing is made up: the services then say what is missing.
+ * What the services are started with: everything of the environment, and secrets made up if a developer set none. In development
+ * `POST /initialize` needs no token, unless INITIALIZE_OPEN says otherwise. In production nothing is made up: the services then say
+ * what is missing.
  *
  * @param {NodeJS.ProcessEnv} env
  * @returns {NodeJS.ProcessEnv & { NODE_ENV: string }}
  */
 export function serviceSettings(env) {
-  const NODE_ENV = env['NODE_ENV'] || 'development'
+  const NODE_ENV = env['NODE_ENV']?.trim() ? env['NODE_ENV'] : 'development'
   if (NODE_ENV === 'production') return { ...env, NODE_ENV }
   return {
     ...env,
     NODE_ENV,
+    ...(NODE_ENV === 'development' && { INITIALIZE_OPEN: env['INITIALIZE_OPEN']?.trim() || 'true' }),
     JWT_SECRET: env['JWT_SECRET'] || keptSecret('jwt-secret'),
     ADMIN_USER: env['ADMIN_USER'] || 'admin',
     ADMIN_PASSWORD: env['ADMIN_PASSWORD'] || keptSecret('admin-password'),
   }
 }
+
+/** Whether such a secret was made up before. @param {string} name */
+export const isKept = (name) => existsSync(path.join(dataDir, name))
 
 /** A secret made up once and kept in `.data/`, readable for its owner alone. @param {string} name */
 export function keptSecret(name) {

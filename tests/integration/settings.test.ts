@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { parseDotEnv, serviceSettings } from '../../scripts/lib/settings.mjs'
+import { serverTarget, shownUrlOf, urlOf } from '../../scripts/lib/addresses.mjs'
+import { parseDotEnv, readSettings, serviceSettings } from '../../scripts/lib/settings.mjs'
 
 describe('.env', () => {
   it('is read with quotes, comments and export taken off', () => {
@@ -14,6 +15,8 @@ describe('.env', () => {
       'HASH=a#b',
       'EMPTY=',
       'URL=postgres://user:pa=ss@127.0.0.1:5432/name?sslmode=disable',
+      'TWICE=first',
+      'TWICE=second',
       'not a setting',
     ].join('\r\n')
 
@@ -26,9 +29,83 @@ describe('.env', () => {
       COMMENTED: 'value',
       HASH: 'a#b',
       EMPTY: '',
+      TWICE: 'second',
       URL: 'postgres://user:pa=ss@127.0.0.1:5432/name?sslmode=disable',
     })
   })
+})
+
+const pem = '-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIA==\n-----END PRIVATE KEY-----'
+
+it.each([
+  ['a value of several lines', `KEY="${pem}"`, pem],
+  ['a value of several lines in single quotes', `export KEY='${pem}' # a comment`, pem],
+  ['a value of several lines in backquotes', `KEY=\`${pem}\``, pem],
+  ['a value of several lines that end as on Windows', `KEY="${pem.replaceAll('\n', '\r\n')}"`, pem],
+  ['line breaks written out in double quotes', `KEY="${pem.replaceAll('\n', '\\n')}"`, pem],
+  ['what is written out in single quotes', String.raw`KEY='a\nb'`, String.raw`a\nb`],
+  ['a quote of the other kind', `KEY="it's"`, "it's"],
+  ['a quote in the middle', `KEY=it's`, "it's"],
+  ['a quote without its end', `KEY="open`, '"open'],
+  ['a backslash before the last quote', "KEY='C:\\'", 'C:\\'],
+  ['a comment in quotes', `KEY="#"`, '#'],
+  ['a comment instead of a value', `KEY= # none`, ''],
+  ['a colon', `KEY: value`, 'value'],
+  ['a byte order mark', `\uFEFFKEY=value`, 'value'],
+  ['text that looks like a setting inside a value', `KEY="a\nOTHER=b"`, 'a\nOTHER=b'],
+])('.env may hold %s', (_what, text, value) => {
+  expect(parseDotEnv(`BEFORE=1\n${text}\nAFTER=2\n`.replace(/^(BEFORE=1\n)(\uFEFF)/, '$2$1'))).toEqual({
+    BEFORE: '1',
+    KEY: value,
+    AFTER: '2',
+  })
+})
+
+describe('the servers that settings name', () => {
+  it('are read from a URL, or from its parts', async () => {
+    expect(await readSettings({ PG_URL: 'postgres://u@h/n' })).toEqual({
+      databaseUrl: 'postgres://u@h/n',
+      redisUrl: undefined,
+    })
+    const parts = { DATABASE_HOST: 'h', DATABASE_USER: 'u', DATABASE_PASSWORD: 'a/b', DATABASE_NAME: 'n' }
+    expect(await readSettings({ ...parts, REDIS_HOST: 'r', REDIS_PASSWORD: '#' })).toEqual({
+      databaseUrl: 'postgres://u:a%2Fb@h:5432/n',
+      redisUrl: 'redis://:%23@r:6379',
+    })
+  })
+
+  it.each([
+    [{ PG_URL: 'postgres://u:a/b@h/n' }, /^PG_URL cannot be read: percent-encode/],
+    [{ NODE_ENV: 'Production' }, /^NODE_ENV must be one of/],
+  ])('are refused as the services would refuse them: %o', async (env, message) => {
+    await expect(readSettings(env)).rejects.toThrow(message)
+  })
+})
+
+describe('where the server of a URL listens', () => {
+  it.each([
+    ['postgres://u:p@db.internal:6543/n', { host: 'db.internal', port: 6543 }],
+    ['postgres://u:p@[::1]/n', { host: '::1', port: 5432 }],
+    ['postgres:///n?host=/run/pg', { path: '/run/pg/.s.PGSQL.5432' }],
+    ['postgres://u:p@%2Frun%2Fpg:6543/n', { path: '/run/pg/.s.PGSQL.6543' }],
+    ['postgres://u:p@/n?host=/run/pg', { path: '/run/pg/.s.PGSQL.5432' }],
+    ['postgres://u@localhost/n?host=/run/pg&port=6543', { path: '/run/pg/.s.PGSQL.6543' }],
+    ['postgres:///n', { host: 'localhost', port: 5432 }],
+    ['no URL', undefined],
+  ])('%s', (url, target) => {
+    expect(serverTarget(url, 5432)).toEqual(target)
+  })
+})
+
+it.each([
+  ['127.0.0.1', 'http://127.0.0.1:3000', 'http://localhost:3000'],
+  ['0.0.0.0', 'http://127.0.0.1:3000', 'http://localhost:3000'],
+  ['::', 'http://[::1]:3000', 'http://localhost:3000'],
+  ['::1', 'http://[::1]:3000', 'http://[::1]:3000'],
+  ['127.0.0.2', 'http://127.0.0.2:3000', 'http://127.0.0.2:3000'],
+  ['box.lan', 'http://box.lan:3000', 'http://box.lan:3000'],
+])('an API that listens on %s is asked at %s and shown as %s', (host, asked, shown) => {
+  expect([urlOf(host, 3000), shownUrlOf(host, 3000)]).toEqual([asked, shown])
 })
 
 describe('the settings of the services', () => {
@@ -41,6 +118,13 @@ describe('the settings of the services', () => {
 
   it('leave what a developer set as it is', () => {
     const set = { JWT_SECRET: 'x'.repeat(32), ADMIN_USER: 'root', ADMIN_PASSWORD: 'a long password' }
-    expect(serviceSettings(set)).toEqual({ ...set, NODE_ENV: 'development' })
+    expect(serviceSettings(set)).toEqual({ ...set, NODE_ENV: 'development', INITIALIZE_OPEN: 'true' })
+  })
+
+  it('let anybody make events in development alone, and only if a developer did not say otherwise', () => {
+    const set = { JWT_SECRET: 'x'.repeat(32), ADMIN_USER: 'root', ADMIN_PASSWORD: 'a long password' }
+    expect(serviceSettings({ ...set, INITIALIZE_OPEN: 'false' })['INITIALIZE_OPEN']).toBe('false')
+    expect(serviceSettings({ ...set, NODE_ENV: 'test' })).not.toHaveProperty('INITIALIZE_OPEN')
+    expect(serviceSettings({ ...set, NODE_ENV: 'production' })).not.toHaveProperty('INITIALIZE_OPEN')
   })
 })

@@ -19,6 +19,8 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }))
 /** Whatever servers the tests were given: these start their own. An empty variable counts as unset. */
 const bare = {
   NODE_ENV: 'development',
+  HOST: '',
+  INITIALIZE_OPEN: '',
   DATABASE_URL: '',
   PG_URL: '',
   REDIS_URL: '',
@@ -46,6 +48,11 @@ async function script(name: string, env: Record<string, string> = {}) {
   return { child, lines, says }
 }
 
+/** The address that `npm start` printed. */
+function urlOf(said: string[]): string {
+  return /listens on (\S+)/.exec(said.join('\n'))?.[1] ?? ''
+}
+
 describe('npm start', () => {
   let start: Child
   let said: string[] = []
@@ -70,9 +77,29 @@ describe('npm start', () => {
         .split('\n')
         .map((line) => JSON.parse(line))
       expect(booked).toEqual({ message: 'Ticket booked' })
-      expect(status).toEqual({ eventId: 1, availableTickets: 99, waitingListCount: 0 })
+      expect(status).toEqual({ eventId: 1001, availableTickets: 99, waitingListCount: 0 })
       expect(job).toMatchObject({ state: 'done', body: { message: 'Booking canceled' } })
     }
+  })
+
+  it('lets the examples of the original API work unchanged, and says so', async () => {
+    const answer = await fetch(`${urlOf(said)}/initialize`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: '{"eventId":1,"totalTickets":100}',
+    })
+    expect([answer.status, await answer.json()]).toEqual([
+      201,
+      { message: 'Event initialized', event: { eventId: 1, totalTickets: 100, availableTickets: 100 } },
+    ])
+    expect(said.filter((line) => line.includes('INITIALIZE_OPEN'))).toHaveLength(1)
+  })
+
+  it('says which limit everybody meets, and how to raise it', () => {
+    const [line, ...more] = said.filter((text) => text.includes('RATE_LIMIT'))
+    expect(more).toEqual([])
+    expect(line).toContain('100 requests in 15 minutes')
+    expect(line).toContain('RATE_LIMIT=10000 npm start')
   })
 
   it('refuses to start twice on the same data, and says what joins instead', async () => {
@@ -125,6 +152,20 @@ describe('what cannot work', () => {
     const env = { PORT: String(await freePort()), REDIS_URL: `redis://127.0.0.1:${await freePort()}` }
     const { child, says } = await script('start', env)
     await says('REDIS_URL names a Redis at 127.0.0.1')
+    expect((await child.exited).code).toBe(1)
+  })
+
+  it('is said in one line: a HOST that this machine does not have', async () => {
+    const env = { PORT: String(await freePort()), HOST: 'x86_64-conda-linux-gnu' }
+    const { child, says } = await script('start', env)
+    await says('HOST must be an address of this machine')
+    expect((await child.exited).code).toBe(1)
+  })
+
+  it('is said in one line: an unknown NODE_ENV', async () => {
+    const env = { PORT: String(await freePort()), NODE_ENV: 'prod' }
+    const { child, says } = await script('start', env)
+    await says('NODE_ENV must be one of production, development, test, not "prod"')
     expect((await child.exited).code).toBe(1)
   })
 

@@ -96,12 +96,21 @@ function readAddress(value: string, { variable, schemes, parts }: ServerSetting)
     throw new ConfigError(`${variable} must be an address that begins with ${schemes.join(':// or ')}://`)
   }
   // libpq and node-postgres let the host be empty after a user, for a Unix socket that is named by ?host=; URL does not.
-  const url = URL.parse(address) ?? URL.parse(address.replace('@/', '@localhost/'))
-  if (url !== null && isWhole(url)) return address
+  const url = parse(address) ?? parse(address.replace('@/', '@localhost/'))
+  if (url !== undefined && isWhole(url)) return address
   throw new ConfigError(
     `${variable} cannot be read: percent-encode every "/", "?", "#", "%", "@" and ":" in its user name and password ` +
       `(a "/" is %2F), or set ${parts} instead, which need no encoding`,
   )
+}
+
+// `npm start` reads this on Node 20, which has no URL.parse.
+function parse(address: string): URL | undefined {
+  try {
+    return new URL(address)
+  } catch {
+    return undefined
+  }
 }
 
 /** Whether the address ends where its writer ended it: no part of the credentials became the path, query or fragment. */

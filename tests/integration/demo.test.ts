@@ -1,0 +1,71 @@
+import { rmSync } from 'node:fs'
+import path from 'node:path'
+import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
+import { prepareDemo } from '../../scripts/lib/demo.mjs'
+import { type System, startSystem } from '../stack/system.ts'
+
+// Before the scripts are imported: they read DATA_DIR then.
+const folder = await vi.hoisted(async () => {
+  const { mkdtempSync } = await import('node:fs')
+  const { tmpdir } = await import('node:os')
+  process.env['DATA_DIR'] = mkdtempSync(`${tmpdir()}/ticket-line-demo-`)
+  return process.env['DATA_DIR']
+})
+afterAll(() => rmSync(folder, { recursive: true, force: true }))
+
+const admin = { ADMIN_USER: 'admin', ADMIN_PASSWORD: 'demo-admin-password' }
+let system: System
+/** Prepares the demo as `npm start` does on a database that somebody else runs. */
+let prepare: (settings?: object) => Promise<{ calls: string[]; why?: string }>
+
+describe('the demo data in a database that was given', () => {
+  beforeAll(async () => {
+    system = await startSystem({ workers: 0, env: admin })
+    const url = system.apis[0]?.url as string
+    prepare = (settings = admin) =>
+      prepareDemo(url, { settings: { ...settings }, shownUrl: url, ownDatabase: false })
+  }, 120_000)
+  afterAll(() => system?.stop())
+  beforeEach(() => rmSync(path.join(folder, 'demo-password'), { force: true }))
+
+  /** Whether the first of the printed calls signs somebody in. */
+  async function works([first = '']: string[]): Promise<boolean> {
+    const body = /-d '([^']+)'/.exec(first)?.[1] ?? ''
+    const headers = { 'content-type': 'application/json' }
+    const answer = await fetch(`${system.apis[0]?.url}/login`, { method: 'POST', headers, body })
+    return answer.status === 200
+  }
+
+  it('is made if there are no other events, also if its account belongs to other data', async () => {
+    const first = await prepare()
+    expect(await works(first.calls)).toBe(true)
+    // The password is still kept.
+    expect((await prepare()).calls).toEqual(first.calls)
+
+    rmSync(path.join(folder, 'demo-password'))
+    const second = await prepare()
+    expect(second.calls).not.toEqual(first.calls)
+    expect(await works(second.calls)).toBe(true)
+    expect((await prepare()).calls).toEqual(second.calls)
+  })
+
+  it('is not made beside other events, but found again if it is there', async () => {
+    const before = await prepare()
+    const organizer = await system.token('olga', 'organizer')
+    await system.api.post('/initialize', { eventId: 7, totalTickets: 5 }, { token: organizer })
+    expect((await prepare()).calls).toEqual(before.calls)
+
+    rmSync(path.join(folder, 'demo-password'))
+    expect(await prepare()).toEqual({
+      calls: [],
+      why: 'this database holds events already, so no demo data was made in it',
+    })
+  })
+
+  it('says why there are no calls if the admin has another password', async () => {
+    expect(await prepare({ ...admin, ADMIN_PASSWORD: 'another-password' })).toEqual({
+      calls: [],
+      why: 'the account "admin" in this database has another password than ADMIN_PASSWORD',
+    })
+  })
+})
