@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { until } from '../../scripts/lib/net.mjs'
 import { fromRoot } from '../../scripts/lib/paths.mjs'
 import { type System, startSystem } from '../stack/system.ts'
-import { findChromium, startChromium } from './chromium.ts'
+import { findChromium, LAN_HOST, startChromium } from './chromium.ts'
 
 const executable = findChromium()
 if (executable === undefined) {
@@ -81,6 +81,17 @@ describe.skipIf(executable === undefined)('the dashboard in a browser', { timeou
     await page.waitForURL((there) => there.pathname.startsWith('/admin/queues'))
     await page.waitForLoadState('networkidle')
     expect(await page.title()).toContain('Ticket Line')
+  })
+
+  it('lets an admin in over plain HTTP on another host', async () => {
+    const lan = await browser.newContext()
+    const there = await lan.newPage()
+    await there.goto(url('/admin/queues').replace('127.0.0.1', LAN_HOST))
+    await there.fill('input[name=userId]', admin.userId)
+    await there.fill('input[name=password]', admin.password)
+    await there.click('form button')
+    await there.waitForURL((at) => at.hostname === LAN_HOST && at.pathname.startsWith('/admin/queues'))
+    await lan.close()
   })
 
   it('shows the lines of a herd, which come by themselves', async () => {

@@ -1,9 +1,11 @@
 import { once } from 'node:events'
+import { request as httpRequest, type IncomingHttpHeaders } from 'node:http'
 import { connect } from 'node:net'
+import { text } from 'node:stream/consumers'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { until } from '../../scripts/lib/net.mjs'
-import type { Client, Reply } from '../stack/client.ts'
+import { type Client, createClient, type Reply } from '../stack/client.ts'
 import { type System, startSystem } from '../stack/system.ts'
 
 const admin = { userId: 'root', password: 'a wall of wet slate' }
@@ -13,6 +15,9 @@ const form = { 'content-type': 'application/x-www-form-urlencoded' }
 const basic = (userId: string, secret: string) => ({
   authorization: `Basic ${Buffer.from(`${userId}:${secret}`).toString('base64')}`,
 })
+
+/** Production takes no other kind. */
+const PRODUCTION_SECRET = 'vR8mW1qZ5tK9xB3nL7cD2fH6jP0sG4yA'
 
 let system: System
 let nextUser = 0
@@ -177,6 +182,79 @@ describe('the sign-in page', () => {
   })
 })
 
+describe('over plain HTTP on a host that is not localhost', () => {
+  const lan = {
+    host: 'tickets.lan:3000',
+    accept: 'text/html',
+    'user-agent': 'Mozilla/5.0 (X11; Linux x86_64)',
+  }
+  /** What a browser sends with the form: no Sec-Fetch-Site, and the Origin that our referrer policy allows. */
+  const lanForm = { ...lan, ...form, origin: `http://${lan.host}` }
+
+  /** `fetch` names the host that it connects to, whatever it is given. */
+  function send(at: string, method: string, headers: Record<string, string>, body = '') {
+    return new Promise<{ status: number; headers: IncomingHttpHeaders; body: string }>((resolve, reject) => {
+      const sent = httpRequest(at, { method, headers }, async (answer) => {
+        resolve({ status: answer.statusCode ?? 0, headers: answer.headers, body: await text(answer) })
+      })
+      sent.on('error', reject).end(body)
+    })
+  }
+
+  const fields = new URLSearchParams(admin).toString()
+
+  it('the form works in development', async () => {
+    const url = `${system.apis[0]?.url}`
+    const page = await send(`${url}/admin/login`, 'GET', lan)
+    expect(page.status).toBe(200)
+    expect(page.headers['referrer-policy']).toBe('same-origin')
+    const answer = await send(`${url}/admin/login`, 'POST', lanForm, fields)
+    expect(answer.status).toBe(303)
+    const cookie = answer.headers['set-cookie']?.[0] ?? ''
+    expect(cookie).toMatch(/^ticket_line_admin=/)
+    expect(cookie).not.toMatch(/secure/i)
+    const session = { ...lan, cookie: cookie.split(';')[0] ?? '' }
+    expect((await send(`${url}/admin/queues`, 'GET', session)).status).toBe(200)
+    const polled = await send(`${url}/admin/queues/api/queues`, 'GET', { ...lan, accept: '*/*' })
+    expect([polled.status, polled.headers['www-authenticate']]).toEqual([401, 'Bearer'])
+  })
+
+  it('a form from another site is answered with a page', async () => {
+    const answer = await signIn(admin, { accept: 'text/html', origin: 'http://elsewhere.lan' })
+    expect(answer.status).toBe(403)
+    expect(answer.headers.get('content-type')).toMatch(/^text\/html/)
+    expect(answer.headers.get('set-cookie')).toBeNull()
+    expect(answer.body).toContain('sent from another site')
+  })
+
+  it('production says that HTTPS or localhost is needed', async () => {
+    const { url } = await system.addApi({
+      ...adminEnv,
+      NODE_ENV: 'production',
+      JWT_SECRET: PRODUCTION_SECRET,
+    })
+    for (const answer of [
+      await send(`${url}/admin/login`, 'GET', lan),
+      await send(`${url}/admin/login`, 'POST', lanForm, fields),
+    ]) {
+      expect(answer.status).toBe(403)
+      expect(answer.headers['content-type']).toMatch(/^text\/html/)
+      expect(answer.body).toMatch(/HTTPS.*localhost/s)
+      expect(answer.headers['set-cookie']).toBeUndefined()
+    }
+    const { host, origin } = new URL(url)
+    for (const trusted of [
+      { ...form, host, origin },
+      { ...form, host: 'tickets.example', origin: 'https://tickets.example' },
+      { ...lanForm, 'x-forwarded-proto': 'https' },
+    ]) {
+      const answer = await send(`${url}/admin/login`, 'POST', trusted, fields)
+      expect(answer.status).toBe(303)
+      expect(answer.headers['set-cookie']?.[0]).toMatch(/; Secure/)
+    }
+  })
+})
+
 describe('a session', () => {
   it('is no API token, and an API token is no session', async () => {
     const { cookie } = (await session()).headers
@@ -259,8 +337,7 @@ describe('changes', () => {
     let headers: Record<string, string>
 
     beforeAll(async () => {
-      await system.addApi({ QUEUE_BOARD_WRITABLE: 'true' })
-      writable = system.client(1)
+      writable = createClient((await system.addApi({ QUEUE_BOARD_WRITABLE: 'true' })).url)
       headers = await bearer('admin')
       const token = await system.token('boss', 'organizer')
       await writable.post('/initialize', { eventId, totalTickets: 3 }, { token })

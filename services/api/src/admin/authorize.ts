@@ -26,9 +26,14 @@ const BASIC_OR_BEARER = 'Basic realm="ticket-line", charset="UTF-8", Bearer'
 export function createAuthorize(deps: AuthorizeDeps): MiddlewareHandler<AppEnv> {
   const { sessions, overrides } = deps
 
-  /** Browsers have the form: challenged for Basic, one would open a window of its own over a page that polls. */
+  /**
+   * Browsers have the form: challenged for Basic, one would open a window of its own over a page that
+   * polls. Over plain HTTP they send no `Sec-Fetch-Site`.
+   */
   function challengeFor(c: Context<AppEnv>): string {
-    const isBrowser = c.req.header('sec-fetch-site') !== undefined
+    const isBrowser =
+      c.req.header('sec-fetch-site') !== undefined ||
+      (c.req.header('user-agent') ?? '').startsWith('Mozilla/')
     return deps.signIn === undefined || isBrowser ? 'Bearer' : BASIC_OR_BEARER
   }
 

@@ -41,7 +41,7 @@ export function registerAdminRoutes(app: Hono<AppEnv>, deps: AdminDeps): void {
   app.get('/admin', (c) => reply(c, 302, null, { location: '/admin/queues' }))
   const { limitSignIn } = deps
   if (signIn !== undefined && sessions !== undefined) {
-    registerSignInRoutes(app, { signIn, sessions, limitSignIn })
+    registerSignInRoutes(app, { signIn, sessions, limitSignIn, isSecure })
   }
   const ways = { ...(signIn !== undefined && { signIn }), ...(sessions !== undefined && { sessions }) }
   app.use('/admin/queues/*', createAuthorize({ verifyToken, overrides, limitSignIn, ...ways }))

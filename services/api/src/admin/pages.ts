@@ -63,6 +63,18 @@ ${alert}<form method="post" action="/admin/login">
   )
 }
 
+/** Shown instead of the form if a browser would not keep the session's cookie. */
+export function insecurePage(): string {
+  return page(
+    'HTTPS is needed',
+    `<h1>HTTPS is needed</h1>
+<p>This page came over plain HTTP. Signing in to the dashboard needs <strong>HTTPS</strong> or
+<strong>localhost</strong>: a browser keeps the session only then.</p>
+<p>Open it through the proxy that ends TLS (it must send <code>X-Forwarded-Proto: https</code>), or through a tunnel such as
+<code>ssh -L 8080:127.0.0.1:8080 server</code> at <code>http://localhost:8080/admin/queues</code>.</p>`,
+  )
+}
+
 /** Asks before it signs out: a link alone must not do it. */
 export function signOutPage(): string {
   return page(

@@ -4,11 +4,12 @@ import { readBytes } from '../http/body-bytes.js'
 import type { AppEnv } from '../http/env.js'
 import { problemResponse } from '../http/problem.js'
 import { reply, replyPlain, replyText } from '../http/reply.js'
+import { type CookieSecurity, keepsSecureCookies } from '../identity/cookie-security.js'
 import { isPassword } from '../identity/password-rule.js'
 import type { SignIn } from '../identity/sign-in.js'
 import { refuse, showLimit } from '../limits/too-many.js'
 import type { BoardSessions } from './board-session.js'
-import { PAGE_CSP, signInPage, signOutPage } from './pages.js'
+import { insecurePage, PAGE_CSP, signInPage, signOutPage } from './pages.js'
 import { isSameOrigin } from './same-origin.js'
 
 const ALLOW = 'GET, HEAD, POST, OPTIONS'
@@ -18,15 +19,21 @@ export interface SignInRouteDeps {
   sessions: BoardSessions
   /** The limit of `/login`, which all ways to sign in share. */
   limitSignIn: MiddlewareHandler<AppEnv>
+  isSecure: CookieSecurity
 }
 
 /** `/admin/login` and `/admin/logout`: a page to look at and a form to send, each. */
 export function registerSignInRoutes(
   app: Hono<AppEnv>,
-  { signIn, sessions, limitSignIn }: SignInRouteDeps,
+  { signIn, sessions, limitSignIn, isSecure }: SignInRouteDeps,
 ): void {
-  app.get('/admin/login', (c) => showPage(c, 200, signInPage()))
-  app.post('/admin/login', ownFormsOnly, limitSignIn, async (c) => {
+  /** A browser would drop the session's cookie and show the form again and again. */
+  const keepsSession: MiddlewareHandler<AppEnv> = async function keepsSession(c, next) {
+    return isSecure(c) && !keepsSecureCookies(c) ? showPage(c, 403, insecurePage()) : next()
+  }
+
+  app.get('/admin/login', keepsSession, (c) => showPage(c, 200, signInPage()))
+  app.post('/admin/login', keepsSession, ownFormsOnly, limitSignIn, async (c) => {
     const form = await readForm(c)
     const userId = form.get('userId')
     const password = form.get('password')
@@ -50,6 +57,13 @@ export function registerSignInRoutes(
 
 const ownFormsOnly: MiddlewareHandler<AppEnv> = async function ownFormsOnly(c, next) {
   if (isSameOrigin(c)) return next()
+  if ((c.req.header('accept') ?? '').includes('text/html')) {
+    return showPage(
+      c,
+      403,
+      signInPage('This form was sent from another site. Please send it again from here.'),
+    )
+  }
   throw new AppError('forbidden', 'This form was sent from another site.')
 }
 
@@ -67,7 +81,12 @@ async function readForm(c: Context<AppEnv>): Promise<URLSearchParams> {
 }
 
 function showPage(c: Context<AppEnv>, status: number, html: string): Response {
-  return replyText(c, status, html, 'text/html; charset=utf-8', { 'content-security-policy': PAGE_CSP })
+  return replyText(c, status, html, 'text/html; charset=utf-8', {
+    'content-security-policy': PAGE_CSP,
+    // With `no-referrer` a browser sends `Origin: null` with the form. Over plain HTTP it sends no
+    // `Sec-Fetch-Site` either, and nothing would tell our form from another site's.
+    'referrer-policy': 'same-origin',
+  })
 }
 
 function otherMethods(c: Context<AppEnv>): Response {

@@ -1,20 +1,42 @@
 import type { Context } from 'hono'
 import type { AppEnv } from '../http/env.js'
 
-/** Whether a cookie of this answer may travel over TLS alone. */
+/** Whether a cookie of this answer may be sent over TLS only (`Secure`). */
 export type CookieSecurity = (c: Context<AppEnv>) => boolean
 
 export interface CookieSecurityOptions {
   /** In production always. */
   always: boolean
-  /** Elsewhere where a trusted proxy in front says that it was called over TLS. */
+  /** Elsewhere, if a trusted proxy in front says that it was called over TLS. */
   trustProxy: boolean
 }
 
 export function createCookieSecurity({ always, trustProxy }: CookieSecurityOptions): CookieSecurity {
   return function isSecure(c) {
     if (always) return true
-    // The proxy next to us writes the last one.
-    return trustProxy && c.req.header('x-forwarded-proto')?.split(',').at(-1)?.trim() === 'https'
+    return trustProxy && forwardedProtocol(c) === 'https'
   }
+}
+
+/** `localhost` and addresses of this machine, which browsers trust without TLS. */
+const LOOPBACK_HOST = /^(?:localhost|[\w-]+\.localhost|127(?:\.\d{1,3}){3}|\[::1\])(?::\d+)?$/i
+
+/**
+ * Whether a browser that sent this request keeps a `Secure` cookie: it uses HTTPS, or talks to its own
+ * machine. Only such a browser sends `Sec-Fetch-Site`; older ones are known by what a proxy or their
+ * `Origin` says. A client may pretend all of it and gains nothing, since this only chooses between the
+ * sign-in form and a page that explains why signing in would fail.
+ */
+export function keepsSecureCookies(c: Context<AppEnv>): boolean {
+  return (
+    c.req.header('sec-fetch-site') !== undefined ||
+    forwardedProtocol(c) === 'https' ||
+    (c.req.header('origin') ?? '').startsWith('https:') ||
+    LOOPBACK_HOST.test(c.req.header('host') ?? '')
+  )
+}
+
+/** What the proxy next to us says; it writes the last entry. */
+function forwardedProtocol(c: Context<AppEnv>): string | undefined {
+  return c.req.header('x-forwarded-proto')?.split(',').at(-1)?.trim().toLowerCase()
 }
