@@ -16,7 +16,7 @@ runMain(async () => {
   const toolchain = await ensureToolchain()
   const env = withDotEnv(process.env)
   const named = namedServers(env)
-  const stack = await runningStack()
+  const stack = runningStack()
   const tool = spawnSync(
     toolchain.node,
     ['--enable-source-maps', fromRoot('packages/ops/dist/main.js'), ...process.argv.slice(2)],

@@ -6,8 +6,8 @@ import { bootstrap } from './bootstrap.mjs'
 import { shownUrlOf } from './lib/addresses.mjs'
 import { startChild } from './lib/child.mjs'
 import { portIsFree } from './lib/net.mjs'
+import { stateOf } from './lib/processes.mjs'
 import { Plain, runMain, say } from './lib/say.mjs'
-import { signal } from './lib/server.mjs'
 import { namedServers, readPort, readSettings, serviceSettings, withDotEnv } from './lib/settings.mjs'
 import { createShutdown } from './lib/shutdown.mjs'
 import { runningStack } from './lib/stack.mjs'
@@ -19,7 +19,7 @@ runMain(async () => {
   const name = services[process.argv[2] ?? '']
   if (name === undefined) throw new Plain('Say which: node scripts/run-service.mjs api|worker')
   const shutdown = createShutdown()
-  const joined = await findStack()
+  const joined = findStack()
   const toolchain = await bootstrap()
   const urls = await chooseServers(joined)
   const port = name === 'api' ? await choosePort() : undefined
@@ -36,7 +36,7 @@ runMain(async () => {
   shutdown.add(() => child.stop())
   if (port !== undefined)
     say(`API on ${shownUrlOf(settings['HOST']?.trim() || '127.0.0.1', port)}; Ctrl-C stops it.`)
-  if (joined !== undefined) stopWithStack(joined.pid, shutdown)
+  if (joined !== undefined) stopWithStack(joined, shutdown)
 
   const { code } = await child.exited
   if (!shutdown.begun()) {
@@ -48,13 +48,13 @@ runMain(async () => {
 /**
  * The stack to join; none if both servers are named.
  *
- * @returns {Promise<import('./lib/stack.mjs').Stack | undefined>}
+ * @returns {import('./lib/stack.mjs').Stack | undefined}
  * @throws {Plain} if nothing says where the servers are
  */
-async function findStack() {
+function findStack() {
   const { database, redis } = namedServers(withDotEnv(process.env))
   if (database !== undefined && redis !== undefined) return undefined
-  const stack = await runningStack()
+  const stack = runningStack()
   if (stack !== undefined) return stack
   throw new Plain(
     'There is nothing to join: run `npm start` in another terminal first, or set DATABASE_URL and REDIS_URL.',
@@ -82,12 +82,12 @@ async function choosePort() {
 /**
  * The servers end with the stack, and the next one's are elsewhere.
  *
- * @param {number} pid
+ * @param {import('./lib/processes.mjs').Identity} stack
  * @param {import('./lib/shutdown.mjs').Shutdown} shutdown
  */
-function stopWithStack(pid, shutdown) {
+function stopWithStack(stack, shutdown) {
   const timer = setInterval(() => {
-    if (signal(pid, 0)) return
+    if (stateOf(stack) !== 'gone') return
     clearInterval(timer)
     shutdown.run('`npm start` has ended; stopping as well.').then(() => process.exit(0))
   }, 1_000)

@@ -2,19 +2,19 @@
  * `npm start`: from a bare clone to a running system. Brings tools and dependencies, starts PostgreSQL and Redis (or takes those of
  * DATABASE_URL and REDIS_URL), migrates, starts one API and one worker, and keeps them running until Ctrl-C. Data stays in `.data/`.
  */
-import { mkdirSync } from 'node:fs'
 import path from 'node:path'
 import { bootstrap } from './bootstrap.mjs'
 import { canListenOn, shownUrlOf, urlOf } from './lib/addresses.mjs'
 import { prepareDemo } from './lib/demo.mjs'
 import { freePort, portIsFree } from './lib/net.mjs'
 import { dataDir, fromRoot } from './lib/paths.mjs'
+import { identify } from './lib/processes.mjs'
 import { run } from './lib/run.mjs'
 import { Plain, runMain, say, step } from './lib/say.mjs'
 import { fetchAhead, keepServing, startServers } from './lib/servers.mjs'
 import { readPort, readSettings, serviceSettings, withDotEnv } from './lib/settings.mjs'
 import { createShutdown } from './lib/shutdown.mjs'
-import { announceStack, clearLeftovers, runningStack, withdrawStack } from './lib/stack.mjs'
+import { announceStack, claimFolder, clearLeftovers, withdrawStack } from './lib/stack.mjs'
 import { keepRunning, turnLog } from './lib/supervise.mjs'
 
 /** Longer than the services' own grace, so that they end by themselves. */
@@ -38,7 +38,6 @@ async function start(shutdown) {
   const port = readPort(env)
   const host = env['HOST']?.trim() || '127.0.0.1'
   await refuseWhatCannotWork(host, port)
-  mkdirSync(dataDir, { recursive: true, mode: 0o700 })
   for (const name of ['api', 'booking-worker', 'postgres', 'redis']) turnLog(name)
 
   fetchAhead(env)
@@ -73,7 +72,7 @@ async function start(shutdown) {
   const workerUrl = urlOf(env['WORKER_HOST']?.trim() || '127.0.0.1', workerPort)
   await step('Starting the worker and the API', async () => {
     const onStart = (/** @type {number} */ pid) => {
-      stack.services.push(pid)
+      stack.services.push(identify(pid))
       announceStack(stack)
     }
     const service = { node: toolchain.node, env: settings, onStart }
@@ -105,12 +104,7 @@ async function start(shutdown) {
 
 /** @param {string} host @param {number} port */
 async function refuseWhatCannotWork(host, port) {
-  const running = await runningStack()
-  if (running !== undefined) {
-    throw new Plain(
-      `\`npm start\` already runs in this folder (process ${running.pid}). \`npm run api\` and \`npm run worker\` join it.`,
-    )
-  }
+  claimFolder()
   await clearLeftovers()
   if (!(await canListenOn(host))) {
     throw new Plain(

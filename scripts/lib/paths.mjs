@@ -15,6 +15,9 @@ export const dataDir = path.resolve(root, process.env['DATA_DIR'] || '.data')
 /** What a running `npm start` tells the others of this clone: its process id and the addresses of its servers. */
 export const stackFile = path.join(dataDir, 'stack.json')
 
+/** Held by the one `npm start` of this data folder. */
+export const lockFile = path.join(dataDir, 'start.lock')
+
 /** @param {...string} parts */
 export const fromRoot = (...parts) => path.join(root, ...parts)
 

@@ -1,25 +1,47 @@
 import { randomBytes } from 'node:crypto'
-import { chmodSync, cpSync, existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import path from 'node:path'
-import { until } from './net.mjs'
 import { makePlainFolder } from './paths.mjs'
+import { commandLine, endProcess, isAlive, stateOf, workingDirectory } from './processes.mjs'
 import { run } from './run.mjs'
-import { processes, readText, signal } from './server.mjs'
+import { Plain } from './say.mjs'
+import { readText } from './server.mjs'
+
+/** @typedef {import('./processes.mjs').Identity} Identity */
 
 /** The database that the services use. */
 export const database = 'ticket_line'
 
 /**
- * A new data folder with a superuser "postgres" and our database.
+ * Makes a new data folder with a superuser "postgres" and our database.
  *
  * @param {{ folder: string, data: string, passwordFile: string, bin: string, runner: import('./postgres-binaries.mjs').Runner }} options
+ * @throws {Plain} if there are files already: they are somebody's data, whatever is missing among them
  */
 export async function createData({ folder, data, passwordFile, bin, runner }) {
-  rmSync(data, { recursive: true, force: true })
-  mkdirSync(data, { recursive: true, mode: 0o700 })
+  if (existsSync(data) && readdirSync(data).length > 0) {
+    throw new Plain(
+      `${data} is not empty, but has no PG_VERSION: it is no complete PostgreSQL data folder. Nothing was changed.\n` +
+        'Put back what is missing, or start afresh with `npm run reset`, which deletes the local data.',
+    )
+  }
+  // It gets its name when it is complete. What an interrupted start left was never used.
+  const unfinished = `${data}.unfinished`
+  rmSync(unfinished, { recursive: true, force: true })
+  mkdirSync(unfinished, { recursive: true, mode: 0o700 })
   // A superuser without a password could be used by everybody on this machine to run programs as us.
   writeFileSync(passwordFile, randomBytes(18).toString('hex'), { mode: 0o600 })
-  runner.own(folder, [data, passwordFile])
+  runner.own(folder, [unfinished, passwordFile])
   const call = (/** @type {string} */ program, /** @type {string[]} */ args, input = '') => {
     const { args: all, command, ...user } = runner.call(program, args)
     return run(command, all, { ...user, input, cwd: '/' })
@@ -34,20 +56,16 @@ export async function createData({ folder, data, passwordFile, bin, runner }) {
     'scram-sha-256',
     `--pwfile=${passwordFile}`,
     '-D',
-    data,
+    unfinished,
   ]
   try {
     await withPlainPath(bin, (plain) => call(path.join(plain, 'initdb'), init))
     // Without a client at hand the single-user mode makes the database.
-    await call(
-      path.join(bin, 'postgres'),
-      ['--single', '-D', data, 'postgres'],
-      `CREATE DATABASE ${database};\n`,
-    )
-  } catch (error) {
-    // Half a data folder would look like a whole one at the next start.
-    rmSync(data, { recursive: true, force: true })
-    throw error
+    const single = ['--single', '-D', unfinished, 'postgres']
+    await call(path.join(bin, 'postgres'), single, `CREATE DATABASE ${database};\n`)
+    renameSync(unfinished, data)
+  } finally {
+    rmSync(unfinished, { recursive: true, force: true })
   }
   chmodSync(folder, 0o700)
 }
@@ -72,24 +90,35 @@ async function withPlainPath(bin, work) {
 }
 
 /**
- * A parent that was killed may have left its PostgreSQL running on this folder: it is stopped. A pid file whose process id now
- * belongs to somebody else would keep PostgreSQL from starting: it is removed.
+ * A parent that was killed may have left its PostgreSQL running on this folder: it is stopped. A pid file
+ * whose process id now belongs to another program would keep PostgreSQL from starting: it is removed, but
+ * only if the process is certainly no PostgreSQL. In doubt it stays, and PostgreSQL itself decides.
  *
  * @param {string} data
+ * @param {Identity | undefined} recorded the PostgreSQL that was started here last
  */
-export async function removeStalePostgres(data) {
+export async function removeStalePostgres(data, recorded) {
   const pidFile = path.join(data, 'postmaster.pid')
-  const pid = Number(readText(pidFile).split('\n')[0])
-  if (!existsSync(pidFile) || !(pid > 0)) return
-  const alive = (await processes()).find(([id]) => id === pid)
-  if (alive?.[2].includes('postgres') && alive[2].includes(data)) {
-    signal(pid, 'SIGINT')
-    signal(pid, 'SIGCONT')
-    const gone = () => !signal(pid, 0)
-    if (!(await until(gone, { timeoutMs: 8_000 }))) {
-      signal(pid, 'SIGKILL')
-      await until(gone, { timeoutMs: 2_000 })
-    }
-  }
-  rmSync(pidFile, { force: true })
+  // Single-user mode writes a negative one.
+  const pid = Math.abs(Number(readText(pidFile).split('\n')[0]))
+  if (!(pid > 0) || !isAlive(pid)) return
+  const whose = ownerOf(pid, data, recorded)
+  if (whose === 'ours') await endProcess(pid, 'SIGINT')
+  if (whose === 'another program') rmSync(pidFile, { force: true })
+}
+
+/**
+ * @param {number} pid
+ * @param {string} data
+ * @param {Identity | undefined} recorded
+ * @returns {'ours' | 'another program' | 'unknown'}
+ */
+function ownerOf(pid, data, recorded) {
+  if (recorded?.pid === pid && stateOf(recorded) === 'running') return 'ours'
+  // PostgreSQL works in its data folder.
+  if (workingDirectory(pid) === realpathSync(data)) return 'ours'
+  const line = commandLine(pid)
+  if (line === undefined) return 'unknown'
+  if (!/postgres|postmaster/.test(line)) return 'another program'
+  return line.includes(data) ? 'ours' : 'unknown'
 }

@@ -4,8 +4,9 @@ import { startChild } from './child.mjs'
 import { freePort, until } from './net.mjs'
 import { embeddedPostgres, majorOfData, postgresOnPath, postgresRunner } from './postgres-binaries.mjs'
 import { createData, database, removeStalePostgres } from './postgres-data.mjs'
+import { identify, processes, recordedServer, recordServer, signal } from './processes.mjs'
 import { Plain } from './say.mjs'
-import { processes, readText, signal } from './server.mjs'
+import { readText } from './server.mjs'
 
 /** @typedef {import('./server.mjs').Server} Server */
 
@@ -27,7 +28,8 @@ export async function startPostgres({ folder, from = 'any', settings = [], logFi
   const passwordFile = path.join(folder, 'password')
   if (majorOfData(data) === undefined)
     await createData({ folder, data, passwordFile, bin: binaries.bin, runner })
-  await removeStalePostgres(data)
+  const pidFile = path.join(folder, 'server.pid')
+  await removeStalePostgres(data, recordedServer(pidFile))
 
   const port = await freePort()
   // "unix_socket_directories=" empty: reachable over 127.0.0.1 alone, and no socket path that could be too long.
@@ -47,7 +49,12 @@ export async function startPostgres({ folder, from = 'any', settings = [], logFi
     ...[...fixed, ...settings].flatMap((setting) => ['-c', setting]),
   ]
   const boot = () =>
-    bootPostgres({ ...runner.call(path.join(binaries.bin, 'postgres'), args), data, logFile })
+    bootPostgres({
+      ...runner.call(path.join(binaries.bin, 'postgres'), args),
+      data,
+      logFile,
+      onStarted: (pid) => recordServer(pidFile, { ...identify(pid), port }),
+    })
 
   let child = await boot()
   return {
@@ -58,7 +65,7 @@ export async function startPostgres({ folder, from = 'any', settings = [], logFi
     stop: () => child.stop(),
     async kill() {
       // The server processes would outlive their postmaster by a moment and hold its shared memory.
-      const family = [child.pid, ...(await childrenOf(child.pid))]
+      const family = [child.pid, ...childrenOf(child.pid)]
       for (const pid of family) signal(pid, 'SIGKILL')
       await child.exited
     },
@@ -67,10 +74,10 @@ export async function startPostgres({ folder, from = 'any', settings = [], logFi
       child = await boot()
     },
     async pause() {
-      for (const pid of [child.pid, ...(await childrenOf(child.pid))]) signal(pid, 'SIGSTOP')
+      for (const pid of [child.pid, ...childrenOf(child.pid)]) signal(pid, 'SIGSTOP')
     },
     async resume() {
-      for (const pid of [child.pid, ...(await childrenOf(child.pid))]) signal(pid, 'SIGCONT')
+      for (const pid of [child.pid, ...childrenOf(child.pid)]) signal(pid, 'SIGCONT')
     },
   }
 }
@@ -100,13 +107,14 @@ async function chooseBinaries(folder, from) {
 /**
  * Starts the postmaster and waits until it says "ready" in its pid file, as pg_ctl does.
  *
- * @param {{ command: string, args: string[], uid?: number, gid?: number, data: string, logFile?: string | undefined }} options
+ * @param {{ command: string, args: string[], uid?: number, gid?: number, data: string, logFile?: string | undefined, onStarted: (pid: number) => void }} options
  */
-async function bootPostgres({ data, logFile, ...call }) {
+async function bootPostgres({ data, logFile, onStarted, ...call }) {
   for (let attempt = 1; ; attempt++) {
     const log = logFile === undefined ? {} : { logFile }
     // SIGINT is PostgreSQL's fast shutdown; SIGTERM would wait for every client to leave.
     const child = await startChild({ name: 'PostgreSQL', stopSignal: 'SIGINT', cwd: '/', ...log, ...call })
+    onStarted(child.pid)
     const ready = () => {
       const lines = readText(path.join(data, 'postmaster.pid')).split('\n')
       return Number(lines[0]) === child.pid && lines[7]?.trim() === 'ready'
@@ -125,6 +133,8 @@ async function bootPostgres({ data, logFile, ...call }) {
 }
 
 /** @param {number} parent */
-async function childrenOf(parent) {
-  return (await processes()).filter(([, ppid]) => ppid === parent).map(([pid]) => pid)
+function childrenOf(parent) {
+  return processes()
+    .filter(([, ppid]) => ppid === parent)
+    .map(([pid]) => pid)
 }

@@ -3,10 +3,10 @@ import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { startChild } from './child.mjs'
 import { freePort, talk, until } from './net.mjs'
+import { commandLine, endProcess, identify, recordedServer, recordServer, stateOf } from './processes.mjs'
 import { firstThatBoots, waysToRun } from './redis-ways.mjs'
-import { run } from './run.mjs'
 import { Plain } from './say.mjs'
-import { processes, readText } from './server.mjs'
+import { readText } from './server.mjs'
 
 /** @typedef {import('./server.mjs').Server} Server */
 
@@ -29,7 +29,7 @@ export async function startRedis({ folder, from = 'any', settings = [], logFile 
   const passwordFile = path.join(folder, 'password')
   if (!existsSync(passwordFile)) writeFileSync(passwordFile, randomBytes(18).toString('hex'), { mode: 0o600 })
   const password = readText(passwordFile)
-  await removeStale(folder)
+  await removeStale(folder, password)
   const port = await freePort()
   const boot = (/** @type {Way} */ way) => bootRedis({ way, port, password, folder, settings, logFile })
 
@@ -81,10 +81,9 @@ async function bootRedis({ way, port, password, folder, settings, logFile }) {
   const { command, args, env, cwd = '/' } = way
   const optional = { ...(env === undefined ? {} : { env }), ...(logFile === undefined ? {} : { logFile }) }
   const child = await startChild({ name: 'Redis', command, args, input: config, cwd, ...optional })
-  writeFileSync(path.join(folder, 'server.pid'), `${child.pid} ${port}`)
+  recordServer(path.join(folder, 'server.pid'), { ...identify(child.pid), port })
 
-  const ask = `AUTH ${password}\r\nPING\r\n`
-  const ready = async () => /PONG/.test(await talk({ host: '127.0.0.1', port, text: ask }))
+  const ready = () => answersTo(password, port)
   // An image may have to be pulled first.
   const up = await until(async () => !child.running() || (await ready()), {
     timeoutMs: command === 'docker' ? 180_000 : 30_000,
@@ -94,18 +93,46 @@ async function bootRedis({ way, port, password, folder, settings, logFile }) {
   throw new Plain(`Redis did not start:\n${child.tail().slice(-10).join('\n')}`)
 }
 
-/** A parent that was killed may have left its Redis running on this folder. @param {string} folder */
-async function removeStale(folder) {
+/** @param {string} password @param {number} port @returns {Promise<boolean>} rejects if nothing answers */
+async function answersTo(password, port) {
+  return /PONG/.test(await talk({ host: '127.0.0.1', port, text: `AUTH ${password}\r\nPING\r\n` }))
+}
+
+/**
+ * A parent that was killed may have left its Redis running on this folder: it is stopped, since two of them
+ * would ruin each other's append-only file.
+ *
+ * @param {string} folder
+ * @param {string} password
+ * @throws {Plain} if a process may be that Redis, and there is no telling
+ */
+async function removeStale(folder, password) {
   const pidFile = path.join(folder, 'server.pid')
-  const [pid, port] = readText(pidFile).split(' ')
-  const listed = (await processes()).find(([id]) => id === Number(pid))
-  // redis-server writes its address into its process title.
-  if (listed !== undefined && /(redis|valkey)-server/.test(listed[2]) && listed[2].includes(`:${port}`)) {
-    await run('kill', ['-TERM', String(pid)]).catch(() => '')
-    await until(async () => !(await processes()).some(([id]) => id === Number(pid)), {
-      timeoutMs: 8_000,
-      everyMs: 100,
-    })
+  const recorded = recordedServer(pidFile)
+  if (recorded !== undefined) {
+    const whose = await ownerOf(recorded, password)
+    if (whose === 'unknown') {
+      throw new Plain(
+        `Process ${recorded.pid} may be a Redis that still uses ${folder}. Stop it; if it is something else, delete ${pidFile}.`,
+      )
+    }
+    if (whose === 'ours') await endProcess(recorded.pid, 'SIGTERM')
   }
   rmSync(pidFile, { force: true })
+}
+
+/**
+ * @param {import('./processes.mjs').Identity & { port: number }} recorded
+ * @param {string} password
+ * @returns {Promise<'ours' | 'gone' | 'unknown'>}
+ */
+async function ownerOf(recorded, password) {
+  const state = stateOf(recorded)
+  if (state !== 'unknown') return state === 'running' ? 'ours' : 'gone'
+  if (await answersTo(password, recorded.port).catch(() => false)) return 'ours'
+  const line = commandLine(recorded.pid)
+  if (line === undefined) return 'unknown'
+  // redis-server writes its address into its process title; in a container, the process is the docker client.
+  const ours = /(redis|valkey)-server/.test(line) && line.includes(`:${recorded.port}`)
+  return ours ? 'ours' : 'gone'
 }

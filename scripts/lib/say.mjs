@@ -1,3 +1,6 @@
+import { statSync } from 'node:fs'
+import { dirname } from 'node:path'
+
 /** An error whose message is meant for the person at the terminal: printed without a stack. */
 export class Plain extends Error {}
 
@@ -34,6 +37,54 @@ export async function step(what, work) {
   }
 }
 
+/** What to do about a failure of the file system, by its code. @type {Record<string, (path: string) => string>} */
+const fileTroubles = {
+  EACCES: notAllowed,
+  EPERM: notAllowed,
+  EEXIST: (path) => `${path} is a file, but a folder is needed there. Move it away.`,
+  ENOTDIR: (path) => `${path}: something on this path is a file, but a folder is needed. Move it away.`,
+  EISDIR: (path) => `${path} is a folder, but a file is needed there. Move it away.`,
+  ENOSPC: (path) => `There is no space left on the disk for ${path}.`,
+  EDQUOT: (path) => `Your disk quota has no room left for ${path}.`,
+  EROFS: (path) => `${path} is on a read-only file system. Use a clone that can be written, or set DATA_DIR.`,
+}
+
+/** @param {string} path */
+function notAllowed(path) {
+  const owner = ownerOf(path)
+  const me = process.geteuid?.()
+  if (owner === undefined || owner.uid === me) return `Not allowed to use ${path}: look at its permissions.`
+  return (
+    `Not allowed to use ${path}: ${owner.path} belongs to user ${owner.uid}, and this runs as user ${me}. ` +
+    `Start it as that user, or take the folder over: sudo chown -R ${me} ${shellQuoted(owner.path)}`
+  )
+}
+
+/** @param {string} text */
+const shellQuoted = (text) => `'${text.replaceAll("'", "'\\''")}'`
+
+/** The owner of the path, or of the folder in which it cannot be looked up. @param {string} path */
+function ownerOf(path) {
+  for (let at = path; at !== dirname(at); at = dirname(at)) {
+    try {
+      return { path: at, uid: statSync(at).uid }
+    } catch {}
+  }
+  return undefined
+}
+
+/**
+ * What a failure means to the person at the terminal.
+ *
+ * @param {any} error
+ * @returns {string} a sentence if we know one, else the error with its stack
+ */
+export function explain(error) {
+  if (error instanceof Plain) return error.message
+  const trouble = typeof error?.path === 'string' ? fileTroubles[error.code] : undefined
+  return trouble?.(error.path) ?? error?.stack ?? String(error)
+}
+
 /**
  * Runs the main function of a script; a failure becomes one clear message and exit code 1.
  *
@@ -41,7 +92,7 @@ export async function step(what, work) {
  */
 export function runMain(main) {
   main().catch((error) => {
-    process.stderr.write(`\n${error instanceof Plain ? error.message : (error?.stack ?? error)}\n`)
+    process.stderr.write(`\n${explain(error)}\n`)
     process.exitCode = 1
   })
 }

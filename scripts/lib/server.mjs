@@ -1,7 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { serverTarget, showTarget } from './addresses.mjs'
 import { talk } from './net.mjs'
-import { run } from './run.mjs'
 import { Plain } from './say.mjs'
 
 /**
@@ -53,38 +52,17 @@ export async function givenServer({ name, variable, url, defaultPort }) {
 }
 
 /**
- * Every process as [pid, parent, command line]; the same on Linux and macOS.
+ * A file's text, or '' if there is no such file.
  *
- * @returns {Promise<[number, number, string][]>}
+ * @param {string} file
+ * @throws {Error} if it is there and cannot be read: taking it for missing could lead to it being replaced
  */
-export async function processes() {
-  const listing = await run('ps', ['-A', '-o', 'pid=,ppid=,args=']).catch(() => '')
-  return listing.split('\n').flatMap((line) => {
-    const match = /^\s*(\d+)\s+(\d+)\s+(.*)$/.exec(line)
-    return match === null ? [] : [[Number(match[1]), Number(match[2]), /** @type {string} */ (match[3])]]
-  })
-}
-
-/** A file's text, or '' where there is none. @param {string} file */
 export function readText(file) {
   try {
     return readFileSync(file, 'utf8')
-  } catch {
-    return ''
-  }
-}
-
-/**
- * Sends a signal.
- *
- * @param {number} pid
- * @param {NodeJS.Signals | 0} what
- * @returns {boolean} whether the process was there
- */
-export function signal(pid, what) {
-  try {
-    return process.kill(pid, what)
-  } catch {
-    return false
+  } catch (error) {
+    const { code } = /** @type {NodeJS.ErrnoException} */ (error)
+    if (code === 'ENOENT' || code === 'ENOTDIR') return ''
+    throw error
   }
 }

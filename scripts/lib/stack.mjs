@@ -1,58 +1,105 @@
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { takeLock } from './lock.mjs'
 import { until } from './net.mjs'
-import { dataDir, root, stackFile } from './paths.mjs'
-import { processes, readText, signal } from './server.mjs'
+import { dataDir, lockFile, root, stackFile } from './paths.mjs'
+import { commandLine, identify, isAlive, signal, stateOf } from './processes.mjs'
+import { Plain } from './say.mjs'
+import { readText } from './server.mjs'
+
+/** @typedef {import('./processes.mjs').Identity} Identity */
 
 /**
- * What a running `npm start` writes down for others: `npm run api` and `npm run worker` join by it, and the next start clears away what
- * one that was killed left running.
+ * What a running `npm start` writes down for others: `npm run api` and `npm run worker` join by it, and the
+ * next start stops what a killed one left running.
  *
  * @typedef {object} Stack
  * @property {number} pid of `npm start` itself
+ * @property {string} [started] see Identity; missing in the file of an older release
  * @property {string} databaseUrl
  * @property {string} redisUrl
- * @property {number[]} services process ids of its API and worker
+ * @property {Identity[]} services its API and worker, and those they replaced
  */
 
 /**
- * The stack that runs in this folder now. A process id may long belong to another program, so its command line is looked at.
+ * Makes this process the only `npm start` on this data folder, until it ends.
  *
- * @returns {Promise<Stack | undefined>}
+ * @throws {Plain} if another one runs, or may run
  */
-export async function runningStack() {
+export function claimFolder() {
+  mkdirSync(dataDir, { recursive: true, mode: 0o700 })
+  const lock = takeLock(lockFile)
+  // A stack of a release that knew no lock.
+  const earlier = lock.taken ? runningStack() : undefined
+  if (lock.taken && earlier === undefined) return
+  const pid = earlier?.pid ?? (lock.taken ? undefined : lock.holder?.pid)
+  const process = pid === undefined ? '' : ` (process ${pid})`
+  if (!lock.taken && !lock.certain) {
+    throw new Plain(
+      `\`npm start\` may already run in this folder${process}. If that process is something else, delete ${lockFile}.`,
+    )
+  }
+  throw new Plain(
+    `\`npm start\` already runs in this folder${process}. \`npm run api\` and \`npm run worker\` join it.`,
+  )
+}
+
+/**
+ * The stack that runs in this folder now, or may run: without certainty it counts as running.
+ *
+ * @returns {Stack | undefined}
+ */
+export function runningStack() {
   const stack = readStack()
   if (stack === undefined) return undefined
-  const running = (await processes()).some(([pid, , line]) => pid === stack.pid && line.includes('start.mjs'))
-  return running ? stack : undefined
+  const state = stateOf(stack)
+  if (state !== 'unknown') return state === 'running' ? stack : undefined
+  const line = commandLine(stack.pid)
+  return line === undefined || line.includes('start.mjs') ? stack : undefined
 }
 
 /** @param {Stack} stack */
 export function announceStack(stack) {
   mkdirSync(dataDir, { recursive: true, mode: 0o700 })
-  writeFileSync(stackFile, `${JSON.stringify(stack, undefined, 2)}\n`, { mode: 0o600 })
+  writeFileSync(stackFile, `${JSON.stringify({ ...identify(stack.pid), ...stack }, undefined, 2)}\n`, {
+    mode: 0o600,
+  })
 }
 
 export function withdrawStack() {
   rmSync(stackFile, { force: true })
 }
 
-/** Stops services whose `npm start` was killed together with its watchdog. Process ids are used again, so command lines are compared. */
+/**
+ * Stops services whose `npm start` was killed together with its watchdog. Only for the holder of the lock.
+ */
 export async function clearLeftovers() {
-  const left = readStack()?.services ?? []
-  if (left.length === 0) return
-  const ours = (await processes()).filter(
-    ([pid, , line]) => left.includes(pid) && line.includes(`${root}/services/`),
-  )
-  for (const [pid] of ours) signal(pid, 'SIGTERM')
-  const gone = () => ours.every(([pid]) => !signal(pid, 0))
-  if (!(await until(gone, { timeoutMs: 8_000 }))) for (const [pid] of ours) signal(pid, 'SIGKILL')
+  const ours = (readStack()?.services ?? []).filter(isOurs)
+  for (const { pid } of ours) {
+    signal(pid, 'SIGTERM')
+    signal(pid, 'SIGCONT')
+  }
+  const gone = () => ours.every(({ pid }) => !isAlive(pid))
+  if (!(await until(gone, { timeoutMs: 8_000 }))) for (const { pid } of ours) signal(pid, 'SIGKILL')
   withdrawStack()
+}
+
+/** Process ids are used again, so a process is only ours if it can be proved. @param {Identity} service */
+function isOurs(service) {
+  const state = stateOf(service)
+  if (state !== 'unknown') return state === 'running'
+  return commandLine(service.pid)?.includes(`${root}/services/`) ?? false
 }
 
 /** @returns {Stack | undefined} */
 function readStack() {
+  const text = readText(stackFile)
   try {
-    return JSON.parse(readText(stackFile))
+    const stack = JSON.parse(text)
+    // An older release wrote the services as bare numbers.
+    const services = stack.services.map((/** @type {unknown} */ service) =>
+      typeof service === 'number' ? { pid: service } : service,
+    )
+    return { ...stack, services }
   } catch {
     return undefined
   }

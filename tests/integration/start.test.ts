@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, symlinkSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -9,8 +9,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type Child, startChild } from '../../scripts/lib/child.mjs'
 import { freePort, until } from '../../scripts/lib/net.mjs'
 import { root } from '../../scripts/lib/paths.mjs'
+import { type Identity, processes } from '../../scripts/lib/processes.mjs'
 import { which } from '../../scripts/lib/run.mjs'
-import { processes } from '../../scripts/lib/server.mjs'
 
 const shell = promisify(execFile)
 const folder = mkdtempSync(path.join(tmpdir(), 'ticket-line-start-'))
@@ -108,10 +108,30 @@ describe('npm start', () => {
     expect((await second.child.exited).code).toBe(1)
   })
 
+  it('is refused and joined as well without ps and with narrow lines, and leaves the first one its files', async () => {
+    const few = path.join(folder, 'few-commands')
+    mkdirSync(few)
+    for (const name of ['node', 'npm', 'sh'])
+      symlinkSync(realpathSync(which(name) ?? ''), path.join(few, name))
+    const poor = { PATH: few, COLUMNS: '30' }
+
+    const second = await script('start', { ...poor, PORT: String(await freePort()) })
+    await second.says('already runs')
+    const worker = await script('worker', { ...poor, WORKER_PORT: String(await freePort()) })
+    await worker.says('"msg":"ready"')
+    await worker.child.stop()
+
+    expect((await second.child.exited).code).toBe(1)
+    expect(existsSync(path.join(folder, 'postgres/data/postmaster.pid'))).toBe(true)
+    expect(start.running()).toBe(true)
+    expect(said.filter((line) => line.includes('ended by itself'))).toEqual([])
+  })
+
   it('starts a worker again that died', async () => {
-    const { services } = JSON.parse(readFileSync(path.join(folder, 'stack.json'), 'utf8'))
-    const isWorker = (pid: number, line: string) => services.includes(pid) && line.includes('booking-worker')
-    const worker = (await processes()).find(([pid, , line]) => isWorker(pid, line))
+    const services: Identity[] = JSON.parse(readFileSync(path.join(folder, 'stack.json'), 'utf8')).services
+    const isWorker = (id: number, line: string) =>
+      services.some(({ pid }) => pid === id) && line.includes('booking-worker')
+    const worker = processes().find(([pid, , line]) => isWorker(pid, line))
     process.kill(worker?.[0] ?? Number.NaN, 'SIGKILL')
 
     expect(
@@ -133,8 +153,8 @@ describe('npm start', () => {
     expect(await start.exited).toEqual({ code: 0, signal: null })
     expect((await worker.child.exited).code).toBe(0)
     expect((await api.child.exited).code).toBe(0)
-    const left = async () => (await processes()).filter(([, , line]) => line.includes(folder))
-    expect(await until(async () => (await left()).length === 0, { timeoutMs: 5_000 })).toBe(true)
+    const left = () => processes().filter(([, , line]) => line.includes(folder))
+    expect(await until(() => left().length === 0, { timeoutMs: 5_000 })).toBe(true)
   })
 })
 

@@ -1,0 +1,203 @@
+import { spawnSync } from 'node:child_process'
+import { readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs'
+import { until } from './net.mjs'
+import { which } from './run.mjs'
+import { readText } from './server.mjs'
+
+/**
+ * A process that can be told from a later one with the same id.
+ *
+ * @typedef {object} Identity
+ * @property {number} pid
+ * @property {string} [started] when it started, in the words of this platform; missing if that could not be learned
+ */
+
+/** @param {number} pid @returns {Identity} */
+export function identify(pid) {
+  const started = startOf(pid)
+  return started === undefined ? { pid } : { pid, started }
+}
+
+/**
+ * Writes down which server runs on a data folder, for the next start. Servers end with their parent, unless
+ * it is killed together with its watchdog.
+ *
+ * @param {string} file
+ * @param {Identity & { port: number }} server
+ */
+export function recordServer(file, server) {
+  writeFileSync(file, `${JSON.stringify(server)}\n`, { mode: 0o600 })
+}
+
+/**
+ * What recordServer() wrote.
+ *
+ * @param {string} file
+ * @returns {Identity & { port: number } | undefined}
+ */
+export function recordedServer(file) {
+  const text = readText(file)
+  // Older releases wrote "pid port".
+  const [pid, port] = text.split(' ').map(Number)
+  if (pid !== undefined && pid > 0 && port !== undefined) return { pid, port }
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}
+
+/**
+ * What became of a process. "unknown" means that a process with this id runs and may be it: nothing may be
+ * deleted or killed on that answer.
+ *
+ * @param {Identity} identity
+ * @returns {'running' | 'gone' | 'unknown'}
+ */
+export function stateOf({ pid, started }) {
+  if (!isAlive(pid)) return 'gone'
+  const now = startOf(pid)
+  if (started === undefined || now === undefined) return 'unknown'
+  return now === started ? 'running' : 'gone'
+}
+
+/**
+ * Whether a process has this id now, whoever it belongs to. One that has ended and waits for its parent to
+ * notice does not count.
+ *
+ * @param {number} pid
+ */
+export function isAlive(pid) {
+  if (!(pid > 0)) return false
+  try {
+    process.kill(pid, 0)
+  } catch (error) {
+    if (/** @type {NodeJS.ErrnoException} */ (error).code !== 'EPERM') return false
+  }
+  return !['Z', 'X'].includes(readStat(pid)?.state ?? '')
+}
+
+/**
+ * Sends a signal.
+ *
+ * @param {number} pid
+ * @param {NodeJS.Signals} what
+ * @returns {boolean} whether it was delivered
+ */
+export function signal(pid, what) {
+  try {
+    return process.kill(pid, what)
+  } catch {
+    return false
+  }
+}
+
+/**
+ * Ends a process that is no child of ours, gently if it lets itself.
+ *
+ * @param {number} pid
+ * @param {NodeJS.Signals} gentle
+ */
+export async function endProcess(pid, gentle) {
+  signal(pid, gentle)
+  // A stopped process (SIGSTOP) gets the signal once it goes on.
+  signal(pid, 'SIGCONT')
+  const gone = () => !isAlive(pid)
+  if (await until(gone, { timeoutMs: 8_000 })) return
+  signal(pid, 'SIGKILL')
+  await until(gone, { timeoutMs: 2_000 })
+}
+
+/**
+ * The command line of a process.
+ *
+ * @param {number} pid
+ * @returns {string | undefined} undefined if the process is gone, or belongs to somebody else and is hidden
+ */
+export function commandLine(pid) {
+  if (!hasProc()) {
+    return askPs(['-ww', '-p', String(pid), '-o', 'args='])?.trim() || undefined
+  }
+  return readProc(`${pid}/cmdline`)?.replaceAll('\0', ' ').trim()
+}
+
+/** The working directory of a process, if the platform tells. @param {number} pid */
+export function workingDirectory(pid) {
+  try {
+    return readlinkSync(`/proc/${pid}/cwd`)
+  } catch {
+    return undefined
+  }
+}
+
+/**
+ * Every process as [pid, parent, command line]. Only for looking around: a process that is missing in the
+ * answer may still run, since systems can hide the processes of other users.
+ *
+ * @returns {[number, number, string][]}
+ * @throws {Error} if the system does not tell
+ */
+export function processes() {
+  if (hasProc()) {
+    return readdirSync('/proc')
+      .filter((name) => /^\d+$/.test(name))
+      .flatMap((name) => {
+        const stat = readStat(Number(name))
+        return stat === undefined ? [] : [[Number(name), stat.parent, commandLine(Number(name)) ?? '']]
+      })
+  }
+  const listing = askPs(['-A', '-ww', '-o', 'pid=,ppid=,args='])
+  if (listing === undefined) throw new Error('Neither /proc nor ps tells which processes run.')
+  return listing.split('\n').flatMap((line) => {
+    const match = /^\s*(\d+)\s+(\d+)\s+(.*)$/.exec(line)
+    return match === null ? [] : [[Number(match[1]), Number(match[2]), /** @type {string} */ (match[3])]]
+  })
+}
+
+/** @param {number} pid @returns {string | undefined} */
+function startOf(pid) {
+  if (!hasProc()) return askPs(['-p', String(pid), '-o', 'lstart='])?.trim() || undefined
+  const ticks = readStat(pid)?.startTicks
+  // Ticks count from the start of the machine.
+  return ticks === undefined ? undefined : `${readProc('sys/kernel/random/boot_id')?.trim() ?? ''} ${ticks}`
+}
+
+/**
+ * See proc_pid_stat(5). The second field is the name in parentheses, which may itself contain parentheses
+ * and spaces.
+ *
+ * @param {number} pid
+ */
+function readStat(pid) {
+  const text = hasProc() ? readProc(`${pid}/stat`) : undefined
+  if (text === undefined) return undefined
+  const fields = text.slice(text.lastIndexOf(')') + 2).split(' ')
+  return { state: fields[0] ?? '', parent: Number(fields[1]), startTicks: Number(fields[19]) }
+}
+
+/** Linux has it; macOS and the BSDs have a ps that can be relied on. */
+function hasProc() {
+  return process.platform === 'linux' && readProc('self/stat') !== undefined
+}
+
+/** @param {string} name */
+function readProc(name) {
+  try {
+    return readFileSync(`/proc/${name}`, 'utf8')
+  } catch {
+    return undefined
+  }
+}
+
+/** @param {string[]} args @returns {string | undefined} */
+function askPs(args) {
+  // COLUMNS cuts the lines of some versions; language and time zone would change how a start time reads.
+  const env = { ...process.env, COLUMNS: '', LC_ALL: 'C', TZ: 'UTC' }
+  const { status, stdout } = spawnSync(which('ps') ?? '/bin/ps', args, {
+    encoding: 'utf8',
+    env,
+    timeout: 5_000,
+  })
+  // The status is 1 as well if the process is gone, and then nothing is printed.
+  return status === 0 && stdout.trim() !== '' ? stdout : undefined
+}

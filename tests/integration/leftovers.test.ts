@@ -1,0 +1,199 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { afterAll, describe, expect, it, onTestFinished } from 'vitest'
+import { takeLock } from '../../scripts/lib/lock.mjs'
+import { until } from '../../scripts/lib/net.mjs'
+import { fromRoot } from '../../scripts/lib/paths.mjs'
+import { startPostgres } from '../../scripts/lib/postgres.mjs'
+import { removeStalePostgres } from '../../scripts/lib/postgres-data.mjs'
+import { commandLine, identify, isAlive, processes, stateOf } from '../../scripts/lib/processes.mjs'
+import { startRedis } from '../../scripts/lib/redis.mjs'
+import { explain } from '../../scripts/lib/say.mjs'
+import { readText } from '../../scripts/lib/server.mjs'
+
+const folder = mkdtempSync(path.join(tmpdir(), 'ticket-line-leftovers-'))
+afterAll(() => rmSync(folder, { recursive: true, force: true }))
+
+/** A process that has nothing to do with us, as the next owner of a process id would be. */
+async function stranger() {
+  const child = spawn('sleep', ['600'])
+  await once(child, 'spawn')
+  onTestFinished(() => void child.kill('SIGKILL'))
+  return { pid: child.pid ?? 0, end: () => child.kill('SIGKILL') }
+}
+
+describe('the identity of a process', () => {
+  it('tells a process from a later one with the same id', () => {
+    const me = identify(process.pid)
+    expect(stateOf(me)).toBe('running')
+    expect(stateOf({ ...me, started: 'earlier' })).toBe('gone')
+  })
+
+  it('says "unknown" for a running process whose start nobody recorded', () => {
+    expect(stateOf({ pid: process.pid })).toBe('unknown')
+  })
+
+  it('counts a process of another user as alive', ({ skip }) => {
+    skip(process.getuid?.() !== 0, 'only root can become another user')
+    process.seteuid?.(65_534)
+    onTestFinished(() => process.seteuid?.(0))
+    expect(isAlive(1)).toBe(true)
+  })
+
+  it('notices the end of a process before its parent does', async () => {
+    const { pid, end } = await stranger()
+    const known = identify(pid)
+    end()
+    expect(await until(() => stateOf(known) === 'gone', { timeoutMs: 5_000 })).toBe(true)
+  })
+
+  it('finds parents and whole command lines, however narrow the terminal', async () => {
+    const before = process.env['COLUMNS']
+    process.env['COLUMNS'] = '20'
+    onTestFinished(() => {
+      if (before === undefined) delete process.env['COLUMNS']
+      else process.env['COLUMNS'] = before
+    })
+    const { pid } = await stranger()
+    expect(await until(() => commandLine(pid) === 'sleep 600', { timeoutMs: 5_000 })).toBe(true)
+    expect(processes()).toContainEqual([pid, process.pid, 'sleep 600'])
+  })
+})
+
+describe('the lock of a data folder', () => {
+  const holder = `
+    const { takeLock } = await import(${JSON.stringify(fromRoot('scripts/lib/lock.mjs'))})
+    console.log(JSON.stringify(takeLock(process.argv[1])))
+    setInterval(() => {}, 1000)`
+
+  /** Takes the lock in a process of its own, by the kernel or, with `PATH` alone, by the file. */
+  async function take(file: string, env: NodeJS.ProcessEnv = {}) {
+    const child = spawn(process.execPath, ['--input-type=module', '-e', holder, file], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+      env: { ...process.env, ...env },
+    })
+    onTestFinished(() => void child.kill('SIGKILL'))
+    const [output] = (await once(child.stdout, 'data')) as [Buffer]
+    return { child, result: JSON.parse(output.toString()) }
+  }
+
+  it('is held by one process, and free again when that is killed', async () => {
+    const file = path.join(folder, 'one.lock')
+    const first = await take(file)
+    expect(first.result).toEqual({ taken: true })
+    expect(takeLock(file)).toMatchObject({ taken: false, certain: true, holder: { pid: first.child.pid } })
+
+    first.child.kill('SIGKILL')
+    await once(first.child, 'exit')
+
+    expect((await take(file)).result).toEqual({ taken: true })
+  })
+
+  it('is not taken from a holder whose start is unknown', async () => {
+    const file = path.join(folder, 'unknown.lock')
+    const { pid } = await stranger()
+    writeFileSync(file, JSON.stringify({ pid }))
+    const result = takeLock(file)
+    // If the kernel locks, it knows that nobody holds it.
+    if (!result.taken) expect(result).toEqual({ taken: false, holder: { pid }, certain: false })
+  })
+})
+
+describe('a data folder', () => {
+  it('of PostgreSQL is refused and left as it is if it has files but no PG_VERSION', async () => {
+    const data = path.join(folder, 'no-version/data')
+    mkdirSync(data, { recursive: true })
+    writeFileSync(path.join(data, 'precious'), 'rows')
+
+    await expect(startPostgres({ folder: path.dirname(data) })).rejects.toThrow(
+      /no PG_VERSION.*npm run reset/s,
+    )
+
+    expect(readFileSync(path.join(data, 'precious'), 'utf8')).toBe('rows')
+  })
+
+  it('keeps the pid file of a PostgreSQL that cannot be told from ours', async () => {
+    const data = path.join(folder, 'doubt')
+    mkdirSync(data)
+    const pidFile = path.join(data, 'postmaster.pid')
+    const child = spawn('sleep', ['600'], { argv0: 'postgres' })
+    await once(child, 'spawn')
+    onTestFinished(() => void child.kill('SIGKILL'))
+    await until(() => commandLine(child.pid ?? 0)?.startsWith('postgres') === true, { timeoutMs: 5_000 })
+    writeFileSync(pidFile, `${child.pid}\n${data}\n`)
+
+    await removeStalePostgres(data, undefined)
+
+    expect(existsSync(pidFile)).toBe(true)
+    expect(isAlive(child.pid ?? 0)).toBe(true)
+  })
+
+  it('loses the pid file of a PostgreSQL whose id belongs to another program now', async () => {
+    const data = path.join(folder, 'reused')
+    mkdirSync(data)
+    const pidFile = path.join(data, 'postmaster.pid')
+    const { pid } = await stranger()
+    await until(() => commandLine(pid) === 'sleep 600', { timeoutMs: 5_000 })
+    writeFileSync(pidFile, `${pid}\n${data}\n`)
+
+    await removeStalePostgres(data, undefined)
+
+    expect(existsSync(pidFile)).toBe(false)
+    expect(isAlive(pid)).toBe(true)
+  })
+
+  it('gets one server at a time: the next start ends those that a killed one left', async () => {
+    const paths = { postgres: path.join(folder, 'pg'), redis: path.join(folder, 'redis') }
+    const start = () =>
+      Promise.all([startPostgres({ folder: paths.postgres }), startRedis({ folder: paths.redis })])
+    const first = await start()
+    const second = await start()
+    onTestFinished(async () => {
+      await Promise.all([...first, ...second].map((server) => server.stop()))
+    })
+
+    await Promise.all(first.map((server) => server.ended()))
+    for (const server of second) {
+      expect(await Promise.race([server.ended().then(() => 'ended'), Promise.resolve('runs')])).toBe('runs')
+    }
+  })
+})
+
+describe('a failure of the file system', () => {
+  it('is told in one sentence that names the path, without a stack', () => {
+    const file = path.join(folder, 'a-file')
+    writeFileSync(file, '')
+    const trouble = (work: () => unknown) => {
+      try {
+        work()
+      } catch (error) {
+        return explain(error)
+      }
+      return undefined
+    }
+    expect(trouble(() => mkdirSync(file))).toBe(
+      `${file} is a file, but a folder is needed there. Move it away.`,
+    )
+    expect(trouble(() => readFileSync(folder))).toMatch(/is a folder|^Error/)
+  })
+
+  it('names the owner of what may not be used', ({ skip }) => {
+    skip(process.getuid?.() !== 0, 'only root can become another user')
+    const theirs = path.join(folder, 'theirs')
+    mkdirSync(theirs, { mode: 0o700 })
+    chmodSync(folder, 0o755)
+    process.seteuid?.(65_534)
+    onTestFinished(() => process.seteuid?.(0))
+    let said = ''
+    try {
+      readText(path.join(theirs, 'PG_VERSION'))
+    } catch (error) {
+      said = explain(error)
+    }
+    expect(said).toContain(`${theirs} belongs to user 0, and this runs as user 65534`)
+    expect(said).toContain(`sudo chown -R 65534 '${theirs}'`)
+  })
+})
