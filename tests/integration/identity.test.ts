@@ -1,5 +1,6 @@
 import { generateKeyPairSync } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { Redis } from 'ioredis'
 import { decodeJwt, decodeProtectedHeader, SignJWT } from 'jose'
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -39,6 +40,41 @@ async function statusOf(token: string, process = 0): Promise<number> {
   return (await system.client(process).get('/jobs/none', { token })).status
 }
 
+// biome-ignore lint/suspicious/noExplicitAny: rows of every shape
+async function query(text: string, values: unknown[] = []): Promise<pg.QueryResult<any>> {
+  const client = new pg.Client({ connectionString: system.databaseUrl })
+  await client.connect()
+  try {
+    return await client.query(text, values)
+  } finally {
+    await client.end()
+  }
+}
+
+/** Signs in to the dashboard as a browser does. */
+async function boardCookie(userId: string, secret: string): Promise<string> {
+  const answer = await system.api.request('POST', '/admin/login', undefined, {
+    rawBody: new URLSearchParams({ userId, password: secret }).toString(),
+    headers: { 'content-type': 'application/x-www-form-urlencoded' },
+  })
+  expect(answer.status).toBe(303)
+  return answer.headers.get('set-cookie')?.split(';')[0] ?? ''
+}
+
+const boardStatus = async (cookie: string): Promise<number> =>
+  (await system.api.get('/admin/queues/api/queues', { headers: { cookie } })).status
+
+/** Failures of this address, which all tests share. */
+async function forgetFailures(): Promise<void> {
+  const redis = new Redis(system.redisUrl)
+  try {
+    const keys = await redis.keys(`*${system.keyPrefix}*failures:*`)
+    if (keys.length > 0) await redis.del(...keys)
+  } finally {
+    redis.disconnect()
+  }
+}
+
 const refresh = (refreshToken: string, process = 0) =>
   system.client(process).post('/token/refresh', { refreshToken }, representation)
 
@@ -71,8 +107,27 @@ describe('registration', () => {
 
   it('compares user ids as they are', async () => {
     const base = newUser()
-    for (const userId of [base, base.toUpperCase(), ` ${base}`, `${base}é`, `${base}e\u0301`])
-      await register(userId)
+    for (const userId of [base, base.toUpperCase(), `${base}é`, `${base}e`]) await register(userId)
+  })
+
+  it.each(['.', '..', ' ada', 'ada ', 'admin\u200b', 'e\u0301mile', '\u202enimda', 'a\u2028b'])(
+    'refuses the user id %j, which looks like another one or cannot stand in a path',
+    async (userId) => {
+      const answer = await system.api.post('/register', { userId, password })
+      expect(answer).toMatchObject({ status: 400, body: { code: 'invalid_request' } })
+      expect(answer.body.errors).toEqual([{ pointer: '/userId', detail: expect.any(String) }])
+    },
+  )
+
+  it('of an earlier release with such a user id can still sign in', async () => {
+    const { rows } = await query('SELECT password_hash FROM users WHERE user_id = $1', [await register()])
+    for (const userId of ['..', ' old ada ', 'admin\u200b', 'e\u0301mile']) {
+      await query('INSERT INTO users (user_id, password_hash) VALUES ($1, $2)', [
+        userId,
+        rows[0].password_hash,
+      ])
+      expect((await login(userId)).status).toBe(200)
+    }
   })
 
   it.each([
@@ -186,15 +241,9 @@ describe('refresh tokens', () => {
 
   it('are stored as hashes', async () => {
     const { body } = await login(await register())
-    const client = new pg.Client({ connectionString: system.databaseUrl })
-    await client.connect()
-    try {
-      const { rows } = await client.query('SELECT * FROM refresh_tokens')
-      expect(rows.length).toBeGreaterThan(0)
-      expect(JSON.stringify(rows)).not.toContain(body.refreshToken.split('.')[1])
-    } finally {
-      await client.end()
-    }
+    const { rows } = await query('SELECT * FROM refresh_tokens')
+    expect(rows.length).toBeGreaterThan(0)
+    expect(JSON.stringify(rows)).not.toContain(body.refreshToken.split('.')[1])
   })
 })
 
@@ -290,8 +339,8 @@ describe('roles', () => {
   })
 })
 
-describe('an account that is shut out', () => {
-  it('is refused everywhere within a second, and let in again as well', async () => {
+describe('an account that is disabled', () => {
+  it('is refused everywhere within a second, and enabling it revives nothing', async () => {
     const userId = await register()
     const { token, refreshToken } = (await login(userId)).body
     const boss = { token: await adminToken() }
@@ -304,19 +353,212 @@ describe('an account that is shut out', () => {
     expect((await refresh(refreshToken)).status).toBe(401)
     await system.api.put(`/users/${userId}/disabled`, { disabled: false }, boss)
     await sleep(1000)
-    expect(await statusOf(token, 1)).toBe(404)
-    expect((await login(userId)).status).toBe(200)
+    expect(await statusOf(token)).toBe(401)
+    expect(await statusOf(token, 1)).toBe(401)
     expect((await refresh(refreshToken)).status).toBe(401)
+    const again = await login(userId)
+    expect(again.status).toBe(200)
+    expect(await statusOf(again.body.token, 1)).toBe(404)
+    expect((await refresh(again.body.refreshToken)).status).toBe(200)
   })
+
+  it('loses its dashboard session for good', async () => {
+    const userId = await register()
+    const boss = { token: await adminToken() }
+    await system.api.put(`/users/${userId}/role`, { role: 'admin' }, boss)
+    const cookie = await boardCookie(userId, password)
+    expect(await boardStatus(cookie)).toBe(200)
+    await system.api.put(`/users/${userId}/disabled`, { disabled: true }, boss)
+    expect(await boardStatus(cookie)).toBe(401)
+    await system.api.put(`/users/${userId}/disabled`, { disabled: false }, boss)
+    expect(await boardStatus(cookie)).toBe(401)
+    expect(await boardStatus(await boardCookie(userId, password))).toBe(200)
+  })
+})
+
+describe('whoever may register', () => {
+  // Whatever a path, a proxy or a URL parser treats in a special way; one by one in users.test.ts of the API.
+  it.each(['/\\%?#;:@&=+$,!*()[]{}|^`~<>"\' .-_', '%2e%2e', '...', 'a/../b', '//', '\\', '🎟'.repeat(128)])(
+    'can be disabled by an admin: %j',
+    async (userId) => {
+      await register(userId)
+      const path = `/users/${encodeURIComponent(userId)}`
+      const boss = { token: await system.token('another boss', 'admin') }
+      expect(await system.api.put(`${path}/disabled`, { disabled: true }, boss)).toMatchObject({
+        status: 200,
+        body: { userId, disabled: true },
+      })
+      const { rows } = await query('SELECT disabled FROM users WHERE user_id = $1', [userId])
+      expect(rows).toEqual([{ disabled: true }])
+    },
+  )
+})
+
+describe('a change of password', () => {
+  const newPassword = 'short ferns by the lake'
+  const change = (token: string, secret = password, wanted = newPassword) =>
+    system.api.put('/me/password', { password: secret, newPassword: wanted }, { token })
+
+  it('ends all other sign-ins within a second and leaves the one that sent it', async () => {
+    const userId = await register()
+    const [mine, other] = [(await login(userId)).body, (await login(userId)).body]
+    const answer = await change(mine.token)
+    expect(answer).toMatchObject({ status: 204, body: undefined })
+    await system.apis[0]?.waitForLog(
+      (line) => line['audit'] === 'password_changed' && line['actor'] === userId,
+    )
+    await sleep(1000)
+    for (const process of [0, 1]) {
+      expect(await statusOf(mine.token, process)).toBe(404)
+      expect(await statusOf(other.token, process)).toBe(401)
+    }
+    expect((await refresh(other.refreshToken)).status).toBe(401)
+    const next = await refresh(mine.refreshToken)
+    expect(next.status).toBe(200)
+    expect(await statusOf(next.body.token, 1)).toBe(404)
+    expect((await login(userId)).status).toBe(401)
+    expect((await login(userId, newPassword)).status).toBe(200)
+
+    // The next change, by a sign-in of now, ends the one that was left.
+    const third = (await login(userId, newPassword)).body
+    expect((await change(third.token, newPassword, password)).status).toBe(204)
+    expect(await statusOf(third.token)).toBe(404)
+    expect(await statusOf(mine.token)).toBe(401)
+    expect(await statusOf(next.body.token)).toBe(401)
+    expect((await refresh(next.body.refreshToken)).status).toBe(401)
+  })
+
+  it('ends the dashboard session of the account', async () => {
+    const userId = await register()
+    await system.api.put(`/users/${userId}/role`, { role: 'admin' }, { token: await adminToken() })
+    const cookie = await boardCookie(userId, password)
+    const { token } = (await login(userId)).body
+    expect((await change(token)).status).toBe(204)
+    expect(await boardStatus(cookie)).toBe(401)
+  })
+
+  it('ends tokens that somebody else signed with the secret before', async () => {
+    const userId = await register()
+    const foreign = await system.token(userId)
+    expect(await statusOf(foreign)).toBe(404)
+    expect((await change((await login(userId)).body.token)).status).toBe(204)
+    expect(await statusOf(foreign)).toBe(401)
+  })
+
+  it('with a wrong password is refused like a failed sign-in and changes nothing', async () => {
+    const userId = await register()
+    const [mine, other] = [(await login(userId)).body, (await login(userId)).body]
+    const answer = await change(mine.token, 'not the password')
+    expect(answer).toMatchObject({ status: 401, body: { code: 'invalid_credentials' } })
+    expect(answer.headers.get('www-authenticate')).toBe('Bearer')
+    expect(await statusOf(other.token)).toBe(404)
+    expect((await login(userId)).status).toBe(200)
+    const nobody = await change(await system.token('nobody here'), password)
+    expect(nobody).toMatchObject({ status: 401, body: { code: 'invalid_credentials' } })
+    expect((await system.api.put('/me/password', { password, newPassword })).body.code).toBe('unauthorized')
+  })
+
+  it('counts wrong passwords like failed sign-ins', async () => {
+    await forgetFailures()
+    const strict = createClient((await system.addApi({ LOGIN_RATE_LIMIT: '3' })).url)
+    const userId = await register()
+    const { token } = (await login(userId)).body
+    const wrong = { password: 'not the password', newPassword }
+    const statuses = []
+    for (let attempt = 0; attempt < 4; attempt++) {
+      statuses.push((await strict.put('/me/password', wrong, { token })).status)
+    }
+    expect(statuses).toEqual([401, 401, 401, 429])
+    expect((await strict.post('/login', { userId, password })).status).toBe(429)
+    await forgetFailures()
+  })
+
+  it.each([
+    [{ password }, '/newPassword'],
+    [{ newPassword }, '/password'],
+    [{ password, newPassword: 'short' }, '/newPassword'],
+    [{ password, newPassword: 'password123' }, '/newPassword'],
+    [{ password, newPassword, userId: 'ada' }, '/userId'],
+  ])('is refused as %j', async (body, pointer) => {
+    const { token } = (await login(await register())).body
+    const answer = await system.api.put('/me/password', body, { token })
+    expect(answer).toMatchObject({ status: 400, body: { code: 'invalid_request', errors: [{ pointer }] } })
+  })
+
+  it('sent many times at once happens once', async () => {
+    const userId = await register()
+    const { token } = (await login(userId)).body
+    const answers = await Promise.all(
+      Array.from({ length: 6 }, (_, n) => change(token, password, `${newPassword} ${n}`)),
+    )
+    expect(answers.map(({ status }) => status).sort()).toEqual([204, ...Array(5).fill(401)])
+  })
+})
+
+describe('the list of accounts', () => {
+  it('has every account once, in order of id, without hashes', async () => {
+    const token = await adminToken()
+    const seen = []
+    let after = ''
+    for (;;) {
+      const { status, body } = await system.api.get(`/users?limit=7${after}`, { token })
+      expect(status).toBe(200)
+      expect(Object.keys(body)).toEqual(['users', 'next'])
+      seen.push(...body.users)
+      if (body.next === null) break
+      expect(body.users).toHaveLength(7)
+      after = `&after=${encodeURIComponent(body.next)}`
+    }
+    const { rows } = await query(
+      'SELECT user_id AS "userId", role, disabled, created_at AS "createdAt" FROM users ORDER BY user_id',
+    )
+    expect(seen).toEqual(rows.map((row) => ({ ...row, createdAt: row.createdAt.toISOString() })))
+    expect(JSON.stringify(seen)).not.toContain('argon2')
+  })
+
+  it('can be narrowed to ids with a beginning, compared as it is', async () => {
+    const token = await adminToken()
+    for (const userId of ['Zed%_1', 'Zed%_2', 'Zedx', 'zed%_3']) await register(userId)
+    const idsOf = async (q: string, rest = '') => {
+      const { body } = await system.api.get(`/users?q=${encodeURIComponent(q)}${rest}`, { token })
+      return body.users.map(({ userId }: { userId: string }) => userId)
+    }
+    expect(await idsOf('Zed')).toEqual(['Zed%_1', 'Zed%_2', 'Zedx'])
+    expect(await idsOf('Zed%_')).toEqual(['Zed%_1', 'Zed%_2'])
+    expect(await idsOf('Zed%_', '&limit=1')).toEqual(['Zed%_1'])
+    expect(await idsOf('no such id')).toEqual([])
+  })
+
+  it.each(['limit=0', 'limit=1001', 'limit=x', 'after=x', 'after=', `q=${'x'.repeat(129)}`, 'q=%00'])(
+    'refuses %s',
+    async (search) => {
+      const { status, body } = await system.api.get(`/users?${search}`, { token: await adminToken() })
+      expect({ status, code: body.code }).toEqual({ status: 400, code: 'invalid_request' })
+    },
+  )
 })
 
 describe('the first admin', () => {
   it('gets the password of the environment, and a name taken by somebody else gets nothing', async () => {
+    const before = (await login(admin.userId, admin.password)).body
+    const cookie = await boardCookie(admin.userId, admin.password)
     const changed = { ...adminEnv, ADMIN_PASSWORD: 'a wall of dry slate' }
     const again = await system.addApi(changed)
     const client = createClient(again.url)
     expect((await client.post('/login', { ...admin, password: changed.ADMIN_PASSWORD })).status).toBe(200)
     expect((await client.post('/login', admin)).status).toBe(401)
+
+    // It counts as a change of password, on every process.
+    await sleep(1000)
+    expect(await statusOf(before.token)).toBe(401)
+    expect((await refresh(before.refreshToken)).status).toBe(401)
+    expect(await boardStatus(cookie)).toBe(401)
+    await again.waitForLog(({ audit, userId }) => audit === 'password_changed' && userId === admin.userId)
+
+    const sameAgain = (await client.post('/login', { ...admin, password: changed.ADMIN_PASSWORD })).body
+    await system.addApi(changed)
+    await sleep(1000)
+    expect(await statusOf(sameAgain.token)).toBe(404)
     await system.addApi(adminEnv)
 
     const userId = await register()

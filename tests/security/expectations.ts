@@ -47,6 +47,9 @@ export function expectations({ booked, open, firstFree }: Scene): Record<string,
     // No access token is worth anything here: only a refresh token is.
     'POST /token/refresh': { statuses: alike(401) },
     'POST /logout': { statuses: alike(204) },
+    // None of the callers has an account whose password it could know.
+    'PUT /me/password': { statuses: alike(401), send: () => ({ body: { password, newPassword: password } }) },
+    'GET /users': { statuses: admins(200) },
     'PUT /users/:userId/role': { statuses: admins(200), send: () => ({ body: { role: 'user' } }) },
     'PUT /users/:userId/disabled': { statuses: admins(200), send: () => ({ body: { disabled: false } }) },
     'GET /.well-known/jwks.json': open200,

@@ -1,14 +1,20 @@
-import { and, eq, gt, isNotNull, sql } from 'drizzle-orm'
+import { and, asc, eq, gt, isNotNull, ne, sql } from 'drizzle-orm'
 import type { Db } from './client.js'
 import { refreshTokens, users } from './schema.js'
 
 export type AccountRole = (typeof users.$inferSelect)['role']
 
-/** What a local account may do. */
+/** What a local account may do, and which of the tokens and cookies given out for it are still good. */
 export interface AccountPrivileges {
   userId: string
   role: AccountRole
   disabled: boolean
+  /** Increased by each change of password and each disabling; what was given out before is void. */
+  generation: number
+  /** When the generation began, by the database's clock; null for the first one. */
+  generationSince: Date | null
+  /** The sign-in that changed the password, and stays good although its generation is over. */
+  keptFamilyId: string | null
 }
 
 export interface Account extends AccountPrivileges {
@@ -22,26 +28,101 @@ export interface ChangedPrivileges extends AccountPrivileges {
   changedAt: Date
 }
 
-/** Local accounts in PostgreSQL. Every call throws the driver's error where the database fails. */
+/** An account as admins see it. */
+export interface ListedAccount {
+  userId: string
+  role: AccountRole
+  disabled: boolean
+  createdAt: Date
+}
+
+/** What became of a change of role or of a disabling. */
+export type PrivilegeChange =
+  | { kind: 'changed'; account: AccountPrivileges; before: Pick<AccountPrivileges, 'role' | 'disabled'> }
+  | { kind: 'user_not_found' }
+  /** The change would leave nobody who may undo it. */
+  | { kind: 'last_admin' }
+
+export interface NewPassword {
+  passwordHash: string
+  /** The hash that it replaces. If the account has another one by now, nothing changes. */
+  replaces?: string | undefined
+  /** The sign-in that stays good; all others end. */
+  keptFamilyId?: string | undefined
+}
+
+/** Local accounts in PostgreSQL. Every call throws the driver's error if the database fails. */
 export interface Accounts {
-  /** @returns false where the id is taken */
+  /** @returns false if the id is taken */
   create(account: { userId: string; passwordHash: string; role: AccountRole }): Promise<boolean>
   find(userId: string): Promise<Account | undefined>
-  /** @returns false where there is no such account */
-  setPasswordHash(userId: string, passwordHash: string): Promise<boolean>
-  /** @returns the account as it is now; `undefined` where there is none */
-  setRole(userId: string, role: AccountRole): Promise<AccountPrivileges | undefined>
-  /** Shutting an account out also ends all its refresh families. @returns as `setRole` */
-  setDisabled(userId: string, disabled: boolean): Promise<AccountPrivileges | undefined>
+  /**
+   * Ends every other sign-in of the account.
+   * @returns the account as it is now; `undefined` if there is none, or its password is not the one to replace
+   */
+  setPassword(userId: string, password: NewPassword): Promise<AccountPrivileges | undefined>
+  setRole(userId: string, role: AccountRole): Promise<PrivilegeChange>
+  /** Disabling an account ends all its sign-ins. Enabling it again revives none of them. */
+  setDisabled(userId: string, disabled: boolean): Promise<PrivilegeChange>
   /** Privileges of those of the ids that are local accounts. */
   findPrivileges(userIds: string[]): Promise<AccountPrivileges[]>
   /** All accounts whose privileges changed after that moment; without one, all whose privileges ever changed. */
   findChangedPrivileges(after?: Date): Promise<ChangedPrivileges[]>
+  /** Accounts whose id begins with `prefix` and comes after `after`, in the order of their ids' bytes. */
+  list(page: { prefix: string; after: string; limit: number }): Promise<ListedAccount[]>
 }
 
-const privileges = { userId: users.userId, role: users.role, disabled: users.disabled }
+const privileges = {
+  userId: users.userId,
+  role: users.role,
+  disabled: users.disabled,
+  generation: users.generation,
+  generationSince: users.generationSince,
+  keptFamilyId: users.keptFamilyId,
+}
+
+/** Members of an update that makes everything void that was given out before, except one sign-in. */
+function nextGeneration(keptFamilyId: string | null) {
+  return { generation: sql`${users.generation} + 1`, generationSince: sql`now()`, keptFamilyId }
+}
+
+type Change = { role: AccountRole } | { disabled: boolean }
 
 export function createAccounts(db: Db): Accounts {
+  /**
+   * Changes privileges unless that removes the last admin. Two admins who demote each other at the same time
+   * both lock the rows of all admins first, in one order: the second one sees what the first one did.
+   */
+  function changePrivileges(userId: string, change: Change): Promise<PrivilegeChange> {
+    const removesAdmin = 'role' in change ? change.role !== 'admin' : change.disabled
+    const disables = 'disabled' in change && change.disabled
+    return db.transaction(async (tx) => {
+      if (removesAdmin) {
+        const admins = await tx
+          .select({ userId: users.userId })
+          .from(users)
+          .where(sql`${users.role} = 'admin' AND NOT ${users.disabled}`)
+          .orderBy(asc(users.userId))
+          .for('update')
+        if (admins.length === 1 && admins[0]?.userId === userId) return { kind: 'last_admin' }
+      }
+      const isTheAccount = eq(users.userId, userId)
+      const [before] = await tx
+        .select({ role: users.role, disabled: users.disabled })
+        .from(users)
+        .where(isTheAccount)
+        .for('update')
+      const [account] = await tx
+        .update(users)
+        .set({ ...change, ...(disables && nextGeneration(null)), privilegesChangedAt: sql`now()` })
+        .where(isTheAccount)
+        .returning(privileges)
+      if (before === undefined || account === undefined) return { kind: 'user_not_found' }
+      if (disables) await tx.delete(refreshTokens).where(eq(refreshTokens.userId, userId))
+      return { kind: 'changed', account, before }
+    })
+  }
+
   return {
     async create(account) {
       // An account that starts above `user` counts as changed: a token that says `user` must not hide it.
@@ -60,33 +141,26 @@ export function createAccounts(db: Db): Accounts {
         .where(eq(users.userId, userId))
       return rows[0]
     },
-    async setPasswordHash(userId, passwordHash) {
-      const rows = await db
-        .update(users)
-        .set({ passwordHash })
-        .where(eq(users.userId, userId))
-        .returning({ userId: users.userId })
-      return rows.length === 1
-    },
-    async setRole(userId, role) {
-      const rows = await db
-        .update(users)
-        .set({ role, privilegesChangedAt: sql`now()` })
-        .where(eq(users.userId, userId))
-        .returning(privileges)
-      return rows[0]
-    },
-    setDisabled(userId, disabled) {
+    setPassword(userId, { passwordHash, replaces, keptFamilyId }) {
       return db.transaction(async (tx) => {
-        const rows = await tx
+        const isTheAccount = eq(users.userId, userId)
+        const [account] = await tx
           .update(users)
-          .set({ disabled, privilegesChangedAt: sql`now()` })
-          .where(eq(users.userId, userId))
+          .set({ passwordHash, ...nextGeneration(keptFamilyId ?? null), privilegesChangedAt: sql`now()` })
+          .where(replaces === undefined ? isTheAccount : and(isTheAccount, eq(users.passwordHash, replaces)))
           .returning(privileges)
-        if (disabled) await tx.delete(refreshTokens).where(eq(refreshTokens.userId, userId))
-        return rows[0]
+        if (account === undefined) return undefined
+        const ofAccount = eq(refreshTokens.userId, userId)
+        await tx
+          .delete(refreshTokens)
+          .where(
+            keptFamilyId === undefined ? ofAccount : and(ofAccount, ne(refreshTokens.familyId, keptFamilyId)),
+          )
+        return account
       })
     },
+    setRole: (userId, role) => changePrivileges(userId, { role }),
+    setDisabled: (userId, disabled) => changePrivileges(userId, { disabled }),
     findPrivileges(userIds) {
       return db
         .select(privileges)
@@ -100,6 +174,19 @@ export function createAccounts(db: Db): Accounts {
         .from(users)
         .where(after === undefined ? changed : and(changed, gt(users.privilegesChangedAt, after)))
       return rows.map((row) => ({ ...row, changedAt: row.changedAt as Date }))
+    },
+    list({ prefix, after, limit }) {
+      return db
+        .select({
+          userId: users.userId,
+          role: users.role,
+          disabled: users.disabled,
+          createdAt: users.createdAt,
+        })
+        .from(users)
+        .where(and(gt(users.userId, after), sql`starts_with(${users.userId}, ${prefix})`))
+        .orderBy(asc(users.userId))
+        .limit(limit)
     },
   }
 }

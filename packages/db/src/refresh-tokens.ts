@@ -6,11 +6,21 @@ import { refreshTokens, users } from './schema.js'
 /** Most outdated rows that one sign-in clears away. */
 const PRUNE_AT_ONCE = 20
 
-/** Whose family it is, as the account stands, and until when it may be exchanged. */
+/** Whose family it is, with the account as it is now, and until when it may be exchanged. */
 export interface RefreshFamily {
   userId: string
   role: AccountRole
+  generation: number
   expiresAt: Date
+}
+
+export interface NewFamily {
+  familyId: string
+  userId: string
+  /** That of the account when its password was checked. */
+  generation: number
+  tokenHash: string
+  lifetimeMs: number
 }
 
 /**
@@ -19,17 +29,24 @@ export interface RefreshFamily {
  * finds it, and a token whose family lives on without it has been used before.
  */
 export interface RefreshTokens {
-  start(familyId: string, userId: string, tokenHash: string, lifetimeMs: number): Promise<void>
-  /** Swaps a good token for its successor. @returns `undefined` where it is spent, unknown, too old or shut out */
+  /** @returns false if the account was disabled, or its password changed, since the password was checked */
+  start(family: NewFamily): Promise<boolean>
+  /** Swaps a good token for its successor. @returns `undefined` if it is spent, unknown, too old or its account disabled */
   exchange(tokenHash: string, successorHash: string): Promise<RefreshFamily | undefined>
   endFamily(familyId: string): Promise<void>
 }
 
 export function createRefreshTokens(db: Db): RefreshTokens {
   return {
-    async start(familyId, userId, tokenHash, lifetimeMs) {
-      const expiresAt = sql`now() + ${lifetimeMs} * interval '1 millisecond'`
-      await db.insert(refreshTokens).values({ tokenHash, familyId, userId, expiresAt })
+    async start({ familyId, userId, generation, tokenHash, lifetimeMs }) {
+      // The lock waits for a change of password that is under way, and then sees its generation. A change that
+      // comes later waits for this row, and removes it.
+      const { rowCount } = await db.execute(sql`
+        INSERT INTO ${refreshTokens} (token_hash, family_id, user_id, expires_at)
+        SELECT ${tokenHash}, ${familyId}::uuid, user_id, now() + ${lifetimeMs} * interval '1 millisecond'
+        FROM ${users} WHERE user_id = ${userId} AND generation = ${generation} AND NOT disabled
+        FOR SHARE`)
+      if (rowCount !== 1) return false
       const outdated = db
         .select({ tokenHash: refreshTokens.tokenHash })
         .from(refreshTokens)
@@ -37,6 +54,7 @@ export function createRefreshTokens(db: Db): RefreshTokens {
         .limit(PRUNE_AT_ONCE)
         .for('update', { skipLocked: true })
       await db.delete(refreshTokens).where(inArray(refreshTokens.tokenHash, outdated))
+      return true
     },
     async exchange(tokenHash, successorHash) {
       const rows = await db
@@ -51,7 +69,12 @@ export function createRefreshTokens(db: Db): RefreshTokens {
             eq(users.disabled, false),
           ),
         )
-        .returning({ userId: users.userId, role: users.role, expiresAt: refreshTokens.expiresAt })
+        .returning({
+          userId: users.userId,
+          role: users.role,
+          generation: users.generation,
+          expiresAt: refreshTokens.expiresAt,
+        })
       return rows[0]
     },
     async endFamily(familyId) {

@@ -30,7 +30,16 @@ export const users = pgTable(
       .notNull()
       .default('user'),
     disabled: boolean('disabled').notNull().default(false),
-    /** Last change of role or disabled; null for accounts that stand as they were registered. */
+    /**
+     * Increased by a change of password and by disabling. Tokens and cookies carry the generation
+     * under which they were given out, and those of an earlier one are refused.
+     */
+    generation: integer('generation').notNull().default(0),
+    /** When it was last increased: the bound for tokens that carry no generation. */
+    generationSince: at('generation_since'),
+    /** The sign-in that changed the password. It stays signed in, although its generation is over. */
+    keptFamilyId: uuid('kept_family_id'),
+    /** Last change of role, disabled or generation; null for accounts as they were registered. */
     privilegesChangedAt: at('privileges_changed_at'),
     createdAt: at('created_at').notNull().defaultNow(),
   },
@@ -39,6 +48,10 @@ export const users = pgTable(
     index('users_privileges_changed_at')
       .on(table.privilegesChangedAt)
       .where(sql`${table.privilegesChangedAt} IS NOT NULL`),
+    // For the question whether somebody is the last admin, among any number of users.
+    index('users_active_admins')
+      .on(table.userId)
+      .where(sql`${table.role} = 'admin' AND NOT ${table.disabled}`),
   ],
 )
 

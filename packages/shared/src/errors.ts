@@ -12,6 +12,7 @@ export const PROBLEMS = {
   method_not_allowed: { status: 405, title: 'Method Not Allowed' },
   user_exists: { status: 409, title: 'Conflict' },
   event_exists: { status: 409, title: 'Conflict' },
+  last_admin: { status: 409, title: 'Conflict' },
   already_booked: { status: 409, title: 'Conflict' },
   already_waiting: { status: 409, title: 'Conflict' },
   payload_too_large: { status: 413, title: 'Content Too Large' },

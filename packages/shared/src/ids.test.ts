@@ -3,6 +3,7 @@ import {
   commandCountOf,
   commandIdOf,
   isEventId,
+  isRegistrableUserId,
   isUserId,
   jobCreatedAtMs,
   newJobId,
@@ -55,6 +56,56 @@ describe('a user id', () => {
     ['an object', {}],
   ])('may not be %s', (_what, value) => {
     expect(isUserId(value)).toBe(false)
+  })
+})
+
+describe('a user id that somebody may register', () => {
+  it.each([
+    ['letters of any script', 'Žofie Łukaszówna'],
+    ['Hebrew, which runs from right to left by itself', 'דנה'],
+    ['composed letters', 'Ame\u0301lie'.normalize('NFC')],
+    ['inner spaces', 'ada  lovelace'],
+    ['white space inside that is no line break', 'ada\u00a0lovelace'],
+    ['three dots', '...'],
+    ['dots among letters', 'ada.lovelace'],
+    ['a family of emoji', '👨‍👩‍👧'],
+    ['emoji with skin tones, joined', '👩🏽‍🚀'],
+    ['an emoji with a variation selector, joined', '🏳️‍🌈'],
+    ['what paths escape', 'a/b?c#d%2e;&=+\\'],
+  ])('may have %s', (_what, value) => {
+    expect(isRegistrableUserId(value)).toBe(true)
+  })
+
+  it.each([
+    ['one dot', '.'],
+    ['two dots', '..'],
+    ['decomposed letters', 'Ame\u0301lie'],
+    ['a compatibility form that NFC replaces', '\u212b'],
+    ['a zero width space', 'admin\u200b'],
+    ['a zero width non-joiner', 'ad\u200cmin'],
+    ['a joiner between letters', 'ad\u200dmin'],
+    ['a joiner between digits, which are emoji in Unicode', '1\u200d2'],
+    ['a joiner at the end', '👨\u200d'],
+    ['a joiner at the start', '\u200d👨'],
+    ['two joiners between emoji', '👨\u200d\u200d👩'],
+    ['a joiner between an emoji and a letter', '👨\u200da'],
+    ['a right-to-left override', '\u202enimda'],
+    ['an isolate', 'ad\u2066min'],
+    ['a soft hyphen', 'ad\u00admin'],
+    ['a byte order mark', '\ufeffadmin'],
+    ['tags', 'admin\u{e0041}'],
+    ['an Arabic letter mark', 'admin\u061c'],
+    ['a line separator', 'a\u2028b'],
+    ['a paragraph separator', 'a\u2029b'],
+    ['a space first', ' ada'],
+    ['a space last', 'ada '],
+    ['an ideographic space last', 'ada\u3000'],
+    ['a no-break space first', '\u00a0ada'],
+    ['a space alone', ' '],
+    ['what no user id may have', 'a\nb'],
+    ['nothing', ''],
+  ])('may not be, or have, %s', (_what, value) => {
+    expect(isRegistrableUserId(value)).toBe(false)
   })
 })
 

@@ -22,6 +22,24 @@ export function isUserId(value: unknown): value is string {
   return !forbiddenInUserId.test(value)
 }
 
+// Invisible: they make ids that look like others, or turn their letters around. A joiner between two emoji makes them
+// one picture, and shows.
+const emojiJoiner =
+  /(?<=\p{Extended_Pictographic}[\uFE0F\p{Emoji_Modifier}]*)\u200D(?=\p{Extended_Pictographic})/gu
+const invisible = /[\p{Cf}\p{Zl}\p{Zp}]/u
+const outerWhiteSpace = /^\p{White_Space}|\p{White_Space}$/u
+
+/**
+ * True for a user id that somebody may choose for a new account: a user id in NFC, with nothing invisible in it and no
+ * white space at its ends. `.` and `..` are not, because a client resolves them in `/users/:userId/…` and no admin
+ * could disable the account. Issuers and staff may name any user id.
+ */
+export function isRegistrableUserId(value: unknown): value is string {
+  if (!isUserId(value) || value === '.' || value === '..') return false
+  if (value.normalize('NFC') !== value || outerWhiteSpace.test(value)) return false
+  return !invisible.test(value.replace(emojiJoiner, ''))
+}
+
 const randomPool = Buffer.allocUnsafe(4096)
 let randomOffset = randomPool.length
 

@@ -38,8 +38,8 @@ export function createAuthorize(deps: AuthorizeDeps): MiddlewareHandler<AppEnv> 
   }
 
   async function whoseSession(c: Context<AppEnv>): Promise<Principal | undefined> {
-    const userId = await sessions?.read(c)
-    const account = userId === undefined ? undefined : await overrides.current(userId)
+    const session = await sessions?.read(c)
+    const account = session && (await overrides.current(session.userId, session.origin))
     // A session is an admin's or nobody's: one that was taken its role away signs in again to see it.
     return account?.role === 'admin' ? account : undefined
   }
@@ -84,7 +84,7 @@ async function whoseHeader(
   showLimit(c, result.state)
   if (result.kind === 'failed') return undefined
   // A browser repeats its password with every request of a page; the session spares the hashes.
-  if (result.value.role === 'admin') await sessions?.start(c, result.value.userId)
+  if (result.value.role === 'admin') await sessions?.start(c, result.value)
   return result.value
 }
 

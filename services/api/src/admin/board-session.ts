@@ -6,6 +6,7 @@ import type { Redis } from 'ioredis'
 import { type CryptoKey, jwtVerify, SignJWT } from 'jose'
 import type { AppEnv } from '../http/env.js'
 import type { CookieSecurity } from '../identity/cookie-security.js'
+import type { TokenOrigin } from '../identity/principal.js'
 
 const NAME = 'ticket_line_admin'
 const LIFETIME_S = 8 * 3600
@@ -15,9 +16,10 @@ const AUDIENCE = 'ticket-line-dashboard'
 
 /** A browser that has signed in to the dashboard. What it may do is asked of the account each time. */
 export interface BoardSessions {
-  start(c: Context<AppEnv>, userId: string): Promise<void>
-  /** @returns whose session the request carries; rejects where Redis cannot tell whether it was ended */
-  read(c: Context<AppEnv>): Promise<string | undefined>
+  /** @param account as it was when the password was checked */
+  start(c: Context<AppEnv>, account: { userId: string; generation: number }): Promise<void>
+  /** @returns whose session the request carries; rejects if Redis cannot tell whether it was ended */
+  read(c: Context<AppEnv>): Promise<{ userId: string; origin: TokenOrigin } | undefined>
   /** Ends it for whoever may have copied the cookie, too. */
   end(c: Context<AppEnv>): Promise<void>
 }
@@ -45,16 +47,19 @@ export function createBoardSessions({ key, redis, prefix, isSecure }: BoardSessi
     }
     const { payload } = await jwtVerify(cookie, key, required).catch(() => ({ payload: undefined }))
     if (payload === undefined) return undefined
+    // Cookies of earlier releases have none.
+    const generation = payload['gen'] as number | undefined
     return {
       userId: payload.sub as string,
+      origin: generation === undefined ? {} : { generation },
       sessionId: payload.jti as string,
       expiresAtS: payload.exp as number,
     }
   }
 
   return {
-    async start(c, userId) {
-      const cookie = await new SignJWT()
+    async start(c, { userId, generation }) {
+      const cookie = await new SignJWT({ gen: generation })
         .setProtectedHeader({ alg: 'HS256', typ: TYPE })
         .setSubject(userId)
         .setAudience(AUDIENCE)
@@ -66,7 +71,7 @@ export function createBoardSessions({ key, redis, prefix, isSecure }: BoardSessi
     async read(c) {
       const session = await verify(c)
       if (session === undefined) return undefined
-      return (await redis.exists(endedKey(session.sessionId))) === 0 ? session.userId : undefined
+      return (await redis.exists(endedKey(session.sessionId))) === 0 ? session : undefined
     },
     async end(c) {
       const session = await verify(c)

@@ -44,7 +44,7 @@ export function registerSignInRoutes(
     showLimit(c, result.state)
     if (result.kind === 'failed') return wrong()
     if (result.value.role !== 'admin') return showPage(c, 403, signInPage('This account is no admin.'))
-    await sessions.start(c, userId)
+    await sessions.start(c, result.value)
     return reply(c, 303, null, { location: '/admin/queues' })
   })
   app.get('/admin/logout', (c) => showPage(c, 200, signOutPage()))

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { cutPage, decodeCursor, encodeCursor } from './cursor.js'
+import { cutPage, decodeCursor, decodeTextCursor, encodeCursor } from './cursor.js'
 
 it('gives back the key of its own list', () => {
   expect(decodeCursor('events', encodeCursor('events', 9007199254740991))).toBe(9007199254740991)
@@ -20,4 +20,14 @@ it('has a next page only where a row was left over', () => {
   const keyOf = (row: number) => row
   expect(cutPage('events', [1, 2], 2, keyOf)).toEqual({ page: [1, 2], next: null })
   expect(cutPage('events', [1, 2, 3], 2, keyOf)).toEqual({ page: [1, 2], next: encodeCursor('events', 2) })
+})
+
+it('carries a text as the last key', () => {
+  const isKey = (key: unknown) => key !== ''
+  const cursor = encodeCursor('users', 'žofie:🎟')
+
+  expect(decodeTextCursor('users', cursor, isKey)).toBe('žofie:🎟')
+  expect(decodeTextCursor('events', cursor, isKey)).toBeUndefined()
+  expect(decodeTextCursor('users', `${cursor}=`, isKey)).toBeUndefined()
+  expect(decodeTextCursor('users', encodeCursor('users', ''), isKey)).toBeUndefined()
 })

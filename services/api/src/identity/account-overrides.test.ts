@@ -4,6 +4,13 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { type AccountOverrides, createAccountOverrides } from './account-overrides.js'
 
 const log = createLog('test', 'silent')
+const fresh = {
+  role: 'user' as const,
+  disabled: false,
+  generation: 0,
+  generationSince: null,
+  keptFamilyId: null,
+}
 const ada = { userId: 'ada', role: 'user' } as const
 
 describe('what accounts change about tokens', () => {
@@ -13,7 +20,7 @@ describe('what accounts change about tokens', () => {
   let overrides: AccountOverrides
 
   function put(userId: string, change: Partial<AccountPrivileges>, changedAt?: Date): void {
-    const row = { userId, role: 'user' as const, disabled: false, ...change }
+    const row = { ...fresh, userId, ...change }
     rows.set(userId, changedAt === undefined ? row : { ...row, changedAt })
   }
 
@@ -101,7 +108,7 @@ describe('what accounts change about tokens', () => {
     put('ada', { role: 'admin' })
     expect(await overrides.apply(claimed)).toEqual(claimed)
     put('ada', { role: 'user' })
-    overrides.changed({ userId: 'ada', role: 'user', disabled: false })
+    overrides.changed({ ...fresh, userId: 'ada' })
     expect(await overrides.apply(claimed)).toEqual(ada)
   })
 
@@ -147,8 +154,53 @@ describe('what accounts change about tokens', () => {
     put('ada', { role: 'admin' })
     put('bob', { role: 'admin', disabled: true })
     await overrides.start()
-    expect(await overrides.current('ada')).toEqual({ userId: 'ada', role: 'admin' })
-    expect(await overrides.current('bob')).toBeUndefined()
-    expect(await overrides.current('eve')).toBeUndefined()
+    expect(await overrides.current('ada', {})).toMatchObject({ userId: 'ada', role: 'admin' })
+    expect(await overrides.current('bob', {})).toBeUndefined()
+    expect(await overrides.current('eve', {})).toBeUndefined()
+  })
+
+  describe('after a change of password or a disabling', () => {
+    const since = new Date('2030-01-31T18:00:00.500Z')
+    const sinceS = Math.floor(since.getTime() / 1000)
+    const changed = { generation: 2, generationSince: since, keptFamilyId: 'kept' }
+
+    test.each([
+      ['of the new generation', { generation: 2, familyId: 'new' }],
+      ['of the sign-in that changed the password', { generation: 1, familyId: 'kept' }],
+      ['without a generation that was made in a later second', { issuedAtS: sinceS + 1 }],
+    ])('accepts a token %s', async (_which, origin) => {
+      put('ada', changed, since)
+      await overrides.start()
+
+      for (const role of ['user', 'organizer'] as const) {
+        expect(await overrides.apply({ userId: 'ada', role, origin })).toEqual({ ...ada, origin })
+      }
+      expect(await overrides.current('ada', origin)).toEqual({ ...ada, origin })
+    })
+
+    test.each([
+      ['of the generation before', { generation: 1, familyId: 'other' }],
+      ['of the generation before that was made later', { generation: 1, issuedAtS: sinceS + 60 }],
+      ['of a generation that never was', { generation: 3 }],
+      ['without a generation that was made in the same second', { issuedAtS: sinceS }],
+      ['without a generation that was made before', { issuedAtS: sinceS - 1 }],
+      ['that says nothing of where it comes from', undefined],
+    ])('refuses a token %s', async (_which, origin) => {
+      put('ada', changed, since)
+      await overrides.start()
+
+      for (const role of ['user', 'organizer'] as const) {
+        const principal = { userId: 'ada', role, ...(origin !== undefined && { origin }) }
+        expect(await overrides.apply(principal)).toBeUndefined()
+      }
+      expect(await overrides.current('ada', origin ?? {})).toBeUndefined()
+    })
+
+    test('accepts any token of an account whose password never changed', async () => {
+      put('ada', { role: 'organizer' }, since)
+      await overrides.start()
+
+      expect(overrides.apply(ada)).toEqual({ userId: 'ada', role: 'organizer' })
+    })
   })
 })

@@ -2,7 +2,7 @@ import type { AccountPrivileges, Accounts } from '@ticket-line/db'
 import { AppError, type Log } from '@ticket-line/shared'
 import { LRUCache } from 'lru-cache'
 import { createBatchLoader } from '../events/batch-loader.js'
-import type { Principal } from './principal.js'
+import type { Principal, TokenOrigin } from './principal.js'
 import type { Reach } from './within-reach.js'
 
 /** Between two looks at what changed. With the reply's own time it keeps a change from being felt after 1 s. */
@@ -13,8 +13,8 @@ const OVERLAP_MS = 10_000
 const STAFF_REUSE_MS = 400
 
 /**
- * What local accounts change about a verified token: the account's row decides on its role and
- * whether it is shut out. A token of another issuer stays as it is, since the local account of that
+ * What local accounts change about a verified token: the account's row decides on its role, whether
+ * it is disabled, and whether everything given out before some moment has ended. A token of another issuer stays as it is, since the local account of that
  * name is not the issuer's.
  *
  * Bookings must not ask PostgreSQL for that. A token that says `user` is wrong only if the account's
@@ -27,12 +27,15 @@ export interface AccountOverrides {
   stop(): void
   /**
    * @returns the principal as the account's row has it; the given one if there is no such account or
-   * the token is another issuer's; `undefined` if the account is shut out
+   * the token is another issuer's; `undefined` if the account is disabled or the token has ended
    * @throws AppError `unavailable` if that cannot be known
    */
   apply(principal: Principal): Principal | undefined | Promise<Principal | undefined>
-  /** The role of a local account that is not shut out; `undefined` where there is none. Never older than 0.5 s. */
-  current(userId: string): Promise<Principal | undefined>
+  /**
+   * For what stands for a local account alone, such as a dashboard's cookie.
+   * @returns its present role, never older than 0.5 s; `undefined` if there is no such account, or as `apply`
+   */
+  current(userId: string, origin: TokenOrigin): Promise<Principal | undefined>
   /** Tells of a change made by this process, so that it is felt here at once. */
   changed(privileges: AccountPrivileges): void
 }
@@ -124,9 +127,9 @@ export function createAccountOverrides({
       }
       return rowOf(principal.userId).then((row) => withRow(principal, row))
     },
-    async current(userId) {
+    async current(userId, origin) {
       const row = await rowOf(userId)
-      return row === undefined || row.disabled ? undefined : { userId, role: row.role }
+      return row === undefined ? undefined : withRow({ userId, role: row.role, origin }, row)
     },
     changed(privileges) {
       overrides.set(privileges.userId, privileges)
@@ -141,8 +144,19 @@ function tooSlow(): Error {
 
 function withRow(principal: Principal, row: AccountPrivileges | undefined): Principal | undefined {
   if (row === undefined) return principal
-  if (row.disabled) return undefined
-  return row.role === principal.role ? principal : { userId: principal.userId, role: row.role }
+  if (row.disabled || hasEnded(principal.origin ?? {}, row)) return undefined
+  return row.role === principal.role ? principal : { ...principal, role: row.role }
+}
+
+/** Whether a change of password or a disabling came after a token or cookie was given out. */
+function hasEnded({ generation, familyId, issuedAtS }: TokenOrigin, account: AccountPrivileges): boolean {
+  if (account.generation === 0) return false
+  if (familyId !== undefined && familyId === account.keptFamilyId) return false
+  if (generation !== undefined) return generation !== account.generation
+  // Made by an earlier release, or by somebody else who has the secret. Its time is cut to seconds, so a token of
+  // the same second counts as older.
+  const since = account.generationSince?.getTime() ?? Number.POSITIVE_INFINITY
+  return issuedAtS === undefined || issuedAtS * 1000 <= since
 }
 
 function cannotCheck(cause?: unknown): never {

@@ -13,7 +13,7 @@ const EXAMPLE_SECRET =
   /change.?me|replace.?(?:me|this|with)|example|placeholder|your.?(?:own|very|super|jwt|256|secret)/i
 
 /** Registered claims (RFC 7519, section 4.1) and those that our own tokens use for something else. */
-const RESERVED_CLAIMS = ['iss', 'sub', 'aud', 'exp', 'nbf', 'iat', 'jti', 'sid']
+const RESERVED_CLAIMS = ['iss', 'sub', 'aud', 'exp', 'nbf', 'iat', 'jti', 'sid', 'gen']
 
 /** Who may make requests, and how they prove who they are. */
 export interface IdentityConfig {

@@ -3,15 +3,15 @@ import type { Log } from '@ticket-line/shared'
 import type { Passwords } from './passwords.js'
 
 export interface FirstAdminDeps {
-  accounts: Pick<Accounts, 'create' | 'find' | 'setPasswordHash'>
+  accounts: Pick<Accounts, 'create' | 'find' | 'setPassword'>
   passwords: Passwords
   log: Log
 }
 
 /**
- * Makes the admin of `ADMIN_USER` where there is no such account, and gives an admin of that name the password of
- * `ADMIN_PASSWORD`. An account of that name that is no admin, or shut out, stays as it is: anybody may have registered
- * the name, and an admin may have meant it.
+ * Makes the admin of `ADMIN_USER` if there is no such account, and gives an admin of that name the password of
+ * `ADMIN_PASSWORD`, which ends all sign-ins of before. An account of that name that is no admin, or is disabled, stays
+ * as it is: anybody may have registered the name, and an admin may have disabled it on purpose.
  */
 export async function ensureFirstAdmin(
   { accounts, passwords, log }: FirstAdminDeps,
@@ -26,10 +26,16 @@ export async function ensureFirstAdmin(
     return
   }
   if (account.role !== 'admin' || account.disabled) {
-    log.warn({ userId }, 'ADMIN_USER names an account that is no admin or is shut out; it stays as it is')
+    log.warn({ userId }, 'ADMIN_USER names an account that is no admin or is disabled; it stays as it is')
     return
   }
   if (await passwords.verify(account.passwordHash, password)) return
-  await accounts.setPasswordHash(userId, await passwords.hash(password))
-  log.info({ userId }, 'password of ADMIN_USER set to that of ADMIN_PASSWORD')
+  const passwordHash = await passwords.hash(password)
+  // Another process may have been faster; then it did the same, and may have let the admin sign in since.
+  const changed = await accounts.setPassword(userId, { passwordHash, replaces: account.passwordHash })
+  if (changed === undefined) return
+  log.info(
+    { audit: 'password_changed', actor: null, userId },
+    'ADMIN_USER has the password of ADMIN_PASSWORD now; all sign-ins of before have ended',
+  )
 }

@@ -118,7 +118,7 @@ export async function createIdentity({
   const issueToken = createTokenIssuer(keyring, config)
   const refreshCookie = createRefreshCookie(isSecure)
   const routes = [
-    ...accountRoutes({ signIn, sessions, issueToken, refreshCookie, limits: allLimits }),
+    ...accountRoutes({ signIn, sessions, issueToken, refreshCookie, limits: allLimits, overrides }),
     ...userRoutes({ accounts, overrides }),
     ...identity.routes,
   ]

@@ -8,9 +8,13 @@ export const ACCESS_TOKEN_LIFETIME_S = 900
 
 /**
  * Signs an access token: with the first EdDSA key if there is one, else HS256. The token names the
- * sign-in that it comes from (`sid`), so that signing out needs nothing but the token.
+ * sign-in that it comes from (`sid`), so that signing out needs nothing but the token, and the account's
+ * generation (`gen`), so that it ends with a change of password.
  */
-export type TokenIssuer = (principal: Principal, familyId: string) => Promise<string>
+export type TokenIssuer = (
+  principal: Pick<Principal, 'userId' | 'role'>,
+  origin: { familyId: string; generation: number },
+) => Promise<string>
 
 /** @throws Error if the installation has no key of its own; then nobody can sign in here */
 export function createTokenIssuer(
@@ -23,9 +27,9 @@ export function createTokenIssuer(
   if (key === undefined) throw new Error('Local accounts need JWT_SECRET or JWT_PRIVATE_KEYS')
   const header = own === undefined ? { alg: 'HS256', typ: 'JWT' } : { alg: 'EdDSA', typ: 'JWT', kid: own.kid }
 
-  return function issueToken({ userId, role }, familyId) {
+  return function issueToken({ userId, role }, { familyId, generation }) {
     const nowS = Math.floor(nowMs() / 1000)
-    const token = new SignJWT({ [roleClaim]: role, sid: familyId })
+    const token = new SignJWT({ [roleClaim]: role, sid: familyId, gen: generation })
       .setProtectedHeader(header)
       .setSubject(userId)
       .setIssuedAt(nowS)

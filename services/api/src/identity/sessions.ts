@@ -8,17 +8,23 @@ export const SESSION_LIFETIME_MS = 30 * 24 * 3_600_000
 /** One sign-in: a family of refresh tokens, of which the last one is good. */
 export interface Session {
   familyId: string
+  /** Generation of the account, for the access tokens of this sign-in. */
+  generation: number
   /** `<family>.<secret>`: a token that is spent still says which family it belongs to. */
   refreshToken: string
   expiresAt: Date
 }
 
 export interface Sessions {
-  start(userId: string): Promise<Session>
+  /**
+   * @param account as it was when the password was checked
+   * @returns `undefined` if it was disabled or got another password since
+   */
+  start(account: { userId: string; generation: number }): Promise<Session | undefined>
   /**
    * Exchanges a refresh token, once. One that is no good ends its family: either the thief or the owner has used it
    * before, and nobody can tell which.
-   * @returns `undefined` where it is spent, unknown or too old, or the account is shut out
+   * @returns `undefined` if it is spent, unknown or too old, or the account is disabled
    */
   exchange(refreshToken: string): Promise<{ principal: Principal; session: Session } | undefined>
   /**
@@ -31,6 +37,11 @@ export interface Sessions {
   end(refreshToken: string): Promise<void>
   /** Ends the family that an access token names in `sid`; what is no id of a family is ignored. */
   endFamily(familyId: string): Promise<void>
+}
+
+/** What `sid` of a token must look like to be one of our sign-ins. */
+export function isFamilyId(text: string): boolean {
+  return FAMILY_ID.test(text)
 }
 
 const FAMILY_ID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
@@ -65,11 +76,18 @@ export function createSessions(refreshTokens: RefreshTokens, markKey: Uint8Array
       const mark = markOf(familyId, secret.subarray(0, CHANCE_BYTES))
       return timingSafeEqual(mark, secret.subarray(CHANCE_BYTES)) ? familyId : undefined
     },
-    async start(userId) {
+    async start({ userId, generation }) {
       const familyId = randomUUID()
       const refreshToken = newRefreshToken(familyId)
-      await refreshTokens.start(familyId, userId, hashOf(refreshToken), SESSION_LIFETIME_MS)
-      return { familyId, refreshToken, expiresAt: new Date(Date.now() + SESSION_LIFETIME_MS) }
+      const started = await refreshTokens.start({
+        familyId,
+        userId,
+        generation,
+        tokenHash: hashOf(refreshToken),
+        lifetimeMs: SESSION_LIFETIME_MS,
+      })
+      if (!started) return undefined
+      return { familyId, generation, refreshToken, expiresAt: new Date(Date.now() + SESSION_LIFETIME_MS) }
     },
     async exchange(spentToken) {
       const familyId = familyIdOf(spentToken)
@@ -80,8 +98,8 @@ export function createSessions(refreshTokens: RefreshTokens, markKey: Uint8Array
         await refreshTokens.endFamily(familyId)
         return undefined
       }
-      const { userId, role, expiresAt } = family
-      return { principal: { userId, role }, session: { familyId, refreshToken, expiresAt } }
+      const { userId, role, generation, expiresAt } = family
+      return { principal: { userId, role }, session: { familyId, generation, refreshToken, expiresAt } }
     },
     async end(refreshToken) {
       const familyId = familyIdOf(refreshToken)

@@ -9,6 +9,7 @@ import { createTokenVerifier, type TokenVerifier } from './verify-token.js'
 const secret = new TextEncoder().encode('0123456789abcdefghijklmnopqrstuvwxyz')
 const nowS = 1_800_000_000
 const log = createLog('test', 'silent')
+const origin = { familyId: 'family', generation: 2 }
 const good = { sub: 'ada', exp: nowS + 60 }
 
 interface Sealed {
@@ -43,13 +44,32 @@ describe('tokens signed with the secret', () => {
     ['no role means user', good, { userId: 'ada', role: 'user' }],
     ['a role', { ...good, role: 'organizer' }, { userId: 'ada', role: 'organizer' }],
     ['a subject of any script', { ...good, sub: 'Žofie 🎟' }, { userId: 'Žofie 🎟', role: 'user' }],
-    ['claims we know nothing of', { ...good, scope: 'x', iat: nowS }, { userId: 'ada', role: 'user' }],
+    ['claims we know nothing of', { ...good, scope: 'x' }, { userId: 'ada', role: 'user' }],
+    [
+      'the time it was made',
+      { ...good, iat: nowS },
+      { userId: 'ada', role: 'user', origin: { issuedAtS: nowS } },
+    ],
+    [
+      'its sign-in and generation',
+      { ...good, sid: 'family', gen: 3 },
+      { userId: 'ada', role: 'user', origin: { familyId: 'family', generation: 3 } },
+    ],
+    [
+      'a sign-in and a generation that are not ours',
+      { ...good, sid: 7, gen: '3' },
+      { userId: 'ada', role: 'user', origin: {} },
+    ],
     ['a role of another application', { ...good, role: 'root' }, { userId: 'ada', role: 'user' }],
     ['null as role', { ...good, role: null }, { userId: 'ada', role: 'user' }],
     ['a list of roles in "role"', { ...good, role: ['admin'] }, { userId: 'ada', role: 'user' }],
     ['__proto__ as role', { ...good, role: '__proto__' }, { userId: 'ada', role: 'user' }],
     ['nbf 5 s ahead', { ...good, nbf: nowS + 5 }, { userId: 'ada', role: 'user' }],
-    ['iat 5 s ahead', { ...good, iat: nowS + 5 }, { userId: 'ada', role: 'user' }],
+    [
+      'iat 5 s ahead',
+      { ...good, iat: nowS + 5 },
+      { userId: 'ada', role: 'user', origin: { issuedAtS: nowS + 5 } },
+    ],
   ])('accepts %s', async (_name, claims, principal) => {
     const token = await seal(claims)
     expect(await verify(token)).toEqual(principal)
@@ -187,8 +207,11 @@ describe('tokens signed with the secret', () => {
   test('our own tokens carry their role in the claim of JWT_ROLE_CLAIM', async () => {
     const roleClaim = 'https://example.com/role'
     const boss = { userId: 'ada', role: 'admin' } as const
-    const token = await createTokenIssuer(keyring, { roleClaim }, nowMs)(boss, 'family')
-    expect(await createTokenVerifier({ config: { roleClaim }, keyring, log, nowMs })(token)).toEqual(boss)
+    const token = await createTokenIssuer(keyring, { roleClaim }, nowMs)(boss, origin)
+    expect(await createTokenVerifier({ config: { roleClaim }, keyring, log, nowMs })(token)).toEqual({
+      ...boss,
+      origin: { ...origin, issuedAtS: nowS },
+    })
   })
 
   test.each([
@@ -235,12 +258,18 @@ describe('own EdDSA keys', () => {
     const before = await createKeyring({ privateKeys: first })
     const during = await createKeyring({ privateKeys: second + first })
     const after = await createKeyring({ privateKeys: third + second })
-    const token = await createTokenIssuer(before, {})(ada, 'family')
-    expect(await createTokenVerifier({ config: {}, keyring: during, log })(token)).toEqual(ada)
+    const token = await createTokenIssuer(before, {})(ada, origin)
+    expect(await createTokenVerifier({ config: {}, keyring: during, log })(token)).toMatchObject({
+      ...ada,
+      origin,
+    })
     expect(await createTokenVerifier({ config: {}, keyring: after, log })(token)).toBeUndefined()
-    const next = await createTokenIssuer(during, {})(ada, 'family')
+    const next = await createTokenIssuer(during, {})(ada, origin)
     expect(await createTokenVerifier({ config: {}, keyring: before, log })(next)).toBeUndefined()
-    expect(await createTokenVerifier({ config: {}, keyring: after, log })(next)).toEqual(ada)
+    expect(await createTokenVerifier({ config: {}, keyring: after, log })(next)).toMatchObject({
+      ...ada,
+      origin,
+    })
   })
 
   test('a public key never serves as an HMAC secret', async () => {

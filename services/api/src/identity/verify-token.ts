@@ -11,7 +11,7 @@ import { LRUCache } from 'lru-cache'
 import { createTurns } from '../one-turn.js'
 import type { IdentityConfig } from './config.js'
 import type { Keyring } from './keyring.js'
-import type { Principal, Role } from './principal.js'
+import type { Principal, Role, TokenOrigin } from './principal.js'
 import type { KeySource } from './remote-keys.js'
 
 /**
@@ -102,6 +102,7 @@ export function createTokenVerifier({
     if (expiresAtMs <= nowMs()) return refused('the token has expired')
     const principal: Principal = { userId: sub, role: readRole(payload, config.roleClaim) }
     if (!own) principal.external = true
+    else readOrigin(payload, principal)
     return { kind: 'verified', principal, expiresAtMs }
   }
 
@@ -175,6 +176,16 @@ function ownKeyOf({ alg, kid }: JWSHeaderParameters, { own }: Keyring): Keyring[
 /** Whether this installation signed a token that was verified. Issuers never sign with HS256. */
 function isOwn(header: JWSHeaderParameters, keyring: Keyring): boolean {
   return header.alg === 'HS256' || ownKeyOf(header, keyring) !== undefined
+}
+
+/** Another issuer's claims of these names mean something else. */
+function readOrigin({ gen, sid, iat }: JWTPayload, principal: Principal): void {
+  if (gen === undefined && sid === undefined && iat === undefined) return
+  const origin: TokenOrigin = {}
+  if (Number.isSafeInteger(gen)) origin.generation = gen as number
+  if (typeof sid === 'string') origin.familyId = sid
+  if (iat !== undefined) origin.issuedAtS = iat
+  principal.origin = origin
 }
 
 /**

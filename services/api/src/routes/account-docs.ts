@@ -5,6 +5,7 @@ import {
   registeredSchema,
   roleAnswer,
   tokenSchema,
+  usersPageSchema,
 } from './account-schemas.js'
 
 const prefer = { Prefer: '`return=representation` puts the refresh token into the body as well (RFC 7240).' }
@@ -17,7 +18,8 @@ const grantHeaders = {
 export const registerDocs: RouteDocs = {
   tag: 'Accounts',
   summary: 'Make an account',
-  description: 'The 3,000 most common passwords are refused.',
+  description:
+    'The 3,000 most common passwords are refused. So are user ids that look like others: those with invisible characters, white space at their ends, or not in NFC.',
   responses: { 201: { description: 'The account exists.', schema: registeredSchema } },
   problems: ['user_exists', 'busy', 'unavailable'],
 }
@@ -55,17 +57,35 @@ export const logoutDocs: RouteDocs = {
 export const roleDocs: RouteDocs = {
   tag: 'Accounts',
   summary: 'Give a user a role',
-  description: 'It counts for tokens already given out as well, within a second.',
+  description:
+    'It counts for tokens already given out as well, within a second. The last admin keeps the role.',
   responses: { 200: { description: 'The role as it is now.', schema: roleAnswer } },
-  problems: ['user_not_found', 'unavailable'],
+  problems: ['user_not_found', 'last_admin', 'unavailable'],
 }
 
 export const disabledDocs: RouteDocs = {
   tag: 'Accounts',
-  summary: 'Shut a user out, or let one in again',
-  description: 'It counts for tokens already given out as well, within a second.',
+  summary: 'Disable an account, or enable it again',
+  description:
+    'Disabling ends everything that was given out for the account within a second: access tokens, refresh tokens and dashboard cookies. Enabling revives none of it; the user signs in again. The last admin cannot be disabled.',
   responses: { 200: { description: 'How it is now.', schema: disabledAnswer } },
-  problems: ['user_not_found', 'unavailable'],
+  problems: ['user_not_found', 'last_admin', 'unavailable'],
+}
+
+export const usersDocs: RouteDocs = {
+  tag: 'Accounts',
+  summary: 'List accounts, in the order of their ids',
+  responses: { 200: { description: 'A page.', schema: usersPageSchema } },
+  problems: ['unavailable'],
+}
+
+export const passwordDocs: RouteDocs = {
+  tag: 'Accounts',
+  summary: 'Change my password',
+  description:
+    'Ends all other sign-ins of the account within a second: their access tokens, refresh tokens and dashboard cookies. The sign-in that the access token of this request comes from stays. A wrong password counts like a failed sign-in, and `newPassword` must not be one of the 3,000 most common ones.',
+  responses: { 204: { description: 'The password is changed.' } },
+  problems: ['invalid_credentials', 'busy', 'unavailable'],
 }
 
 export const keysDocs: RouteDocs = {

@@ -1,21 +1,27 @@
 import { AppError } from '@ticket-line/shared'
 import type { Context } from 'hono'
-import { decodeJwt } from 'jose'
+import { audit } from '../http/audit.js'
 import { invalidRequest, readBody } from '../http/body.js'
 import type { AppEnv } from '../http/env.js'
 import { parsePrefer, preferenceApplied } from '../http/prefer.js'
 import { reply } from '../http/reply.js'
-import { defineRoute, type Route } from '../http/route.js'
+import { defineRoute, principalOf, type Route } from '../http/route.js'
+import type { AccountOverrides } from '../identity/account-overrides.js'
 import { isCommonPassword } from '../identity/common-passwords.js'
 import { ACCESS_TOKEN_LIFETIME_S, type TokenIssuer } from '../identity/issue-token.js'
 import type { Principal } from '../identity/principal.js'
 import type { RefreshCookie } from '../identity/refresh-cookie.js'
-import type { Session, Sessions } from '../identity/sessions.js'
+import { isFamilyId, type Session, type Sessions } from '../identity/sessions.js'
 import type { SignIn } from '../identity/sign-in.js'
 import type { KeyedLimit, Limits } from '../limits/index.js'
 import { refuse, showLimit } from '../limits/too-many.js'
-import { loginDocs, logoutDocs, refreshDocs, registerDocs } from './account-docs.js'
-import { credentialsSchema, refreshSchema } from './account-schemas.js'
+import { loginDocs, logoutDocs, passwordDocs, refreshDocs, registerDocs } from './account-docs.js'
+import {
+  credentialsSchema,
+  passwordChangeSchema,
+  refreshSchema,
+  registrationSchema,
+} from './account-schemas.js'
 
 export interface AccountDeps {
   signIn: SignIn
@@ -23,9 +29,10 @@ export interface AccountDeps {
   issueToken: TokenIssuer
   refreshCookie: RefreshCookie
   limits: Pick<Limits, 'renewal' | 'signOut'>
+  overrides: Pick<AccountOverrides, 'changed'>
 }
 
-/** Registration, sign-in, exchange and sign-out of local accounts. */
+/** Registration, sign-in, exchange, sign-out and change of password of local accounts. */
 export function accountRoutes(deps: AccountDeps): Route[] {
   return [
     defineRoute({
@@ -33,7 +40,7 @@ export function accountRoutes(deps: AccountDeps): Route[] {
       path: '/register',
       auth: 'none',
       limit: 'register',
-      body: credentialsSchema,
+      body: registrationSchema,
       docs: registerDocs,
       handler: (c, { body }) => register(c, body, deps),
     }),
@@ -62,6 +69,15 @@ export function accountRoutes(deps: AccountDeps): Route[] {
       docs: logoutDocs,
       handler: (c) => logout(c, deps),
     }),
+    defineRoute({
+      method: 'PUT',
+      path: '/me/password',
+      auth: 'required',
+      limit: 'login',
+      body: passwordChangeSchema,
+      docs: passwordDocs,
+      handler: (c, { body }) => changePassword(c, body, deps),
+    }),
   ]
 }
 
@@ -70,12 +86,15 @@ interface Body {
   password: string
 }
 
+function refuseCommonPassword(password: string, pointer: string): void {
+  if (!isCommonPassword(password)) return
+  throw invalidRequest('This password is one of the most common ones, please choose another.', [
+    { pointer, detail: 'is one of the most common passwords' },
+  ])
+}
+
 async function register(c: Context<AppEnv>, body: Body, { signIn }: AccountDeps): Promise<Response> {
-  if (isCommonPassword(body.password)) {
-    throw invalidRequest('This password is one of the most common ones, please choose another.', [
-      { pointer: '/password', detail: 'is one of the most common passwords' },
-    ])
-  }
+  refuseCommonPassword(body.password, '/password')
   const result = await signIn.register({ ...body, address: c.get('clientAddress') })
   if (result.kind === 'limited') return refuse(c, result.state)
   showLimit(c, result.state)
@@ -87,13 +106,38 @@ async function login(c: Context<AppEnv>, body: Body, deps: AccountDeps): Promise
   const result = await deps.signIn.signIn({ ...body, address: c.get('clientAddress') })
   if (result.kind === 'limited') return refuse(c, result.state)
   showLimit(c, result.state)
-  if (result.kind === 'failed') {
-    throw new AppError('invalid_credentials', 'User id or password is wrong.', {
-      headers: { 'WWW-Authenticate': 'Bearer' }, // RFC 9110, section 15.5.2: a 401 says how to do better
-    })
-  }
-  const { userId, role } = result.value
-  return grant(c, { userId, role }, await deps.sessions.start(userId), deps)
+  if (result.kind === 'failed') throw invalidCredentials('User id or password is wrong.')
+  const session = await deps.sessions.start(result.value)
+  // Disabled, or given another password, in this moment.
+  if (session === undefined) throw invalidCredentials('User id or password is wrong.')
+  return grant(c, result.value, session, deps)
+}
+
+function invalidCredentials(message: string): AppError {
+  // RFC 9110, section 15.5.2: a 401 says how to do better.
+  return new AppError('invalid_credentials', message, { headers: { 'WWW-Authenticate': 'Bearer' } })
+}
+
+/** Ends all sign-ins of the caller except the one that this request's token comes from. */
+async function changePassword(
+  c: Context<AppEnv>,
+  { password, newPassword }: { password: string; newPassword: string },
+  { signIn, overrides }: AccountDeps,
+): Promise<Response> {
+  refuseCommonPassword(newPassword, '/newPassword')
+  const { userId, external, origin } = principalOf(c)
+  // The local account of that name is somebody else's.
+  if (external) throw invalidCredentials('There is no local account of yours.')
+  const familyId = origin?.familyId
+  const keptFamilyId = familyId !== undefined && isFamilyId(familyId) ? familyId : undefined
+  const address = c.get('clientAddress')
+  const result = await signIn.changePassword({ userId, password, newPassword, address, keptFamilyId })
+  if (result.kind === 'limited') return refuse(c, result.state)
+  showLimit(c, result.state)
+  if (result.kind === 'failed') throw invalidCredentials('The password is wrong.')
+  overrides.changed(result.value)
+  audit(c, 'password_changed', { userId })
+  return reply(c, 204, null)
 }
 
 async function refresh(c: Context<AppEnv>, deps: AccountDeps): Promise<Response> {
@@ -171,20 +215,17 @@ function hasBody(c: Context<AppEnv>): boolean {
  * sign-in. In a token of another issuer `sid` means something else.
  */
 function familyOfVerifiedToken(c: Context<AppEnv>): string | undefined {
-  const principal = c.get('principal')
-  if (principal === undefined || principal.external) return undefined
-  const { sid } = decodeJwt((c.req.header('authorization') ?? '').replace(/^\w+ +/, '').trim())
-  return typeof sid === 'string' ? sid : undefined
+  return c.get('principal')?.origin?.familyId
 }
 
 async function grant(
   c: Context<AppEnv>,
-  principal: Principal,
+  principal: Pick<Principal, 'userId' | 'role'>,
   session: Session,
   { issueToken, refreshCookie }: AccountDeps,
 ): Promise<Response> {
   const body = {
-    token: await issueToken(principal, session.familyId),
+    token: await issueToken(principal, session),
     tokenType: 'Bearer',
     expiresIn: ACCESS_TOKEN_LIFETIME_S,
   }

@@ -1,8 +1,9 @@
-import { AppError, type CommandType, commandCountOf } from '@ticket-line/shared'
+import { AppError, type CommandRequest, type CommandType, commandCountOf } from '@ticket-line/shared'
 import type { Tracing } from '@ticket-line/telemetry'
 import type { Context } from 'hono'
 import { z } from 'zod'
 import type { EventReads } from '../events/event-reads.js'
+import { audit } from '../http/audit.js'
 import type { AppEnv } from '../http/env.js'
 import { readKeyHash } from '../http/idempotency-key.js'
 import { type Preferences, parsePrefer } from '../http/prefer.js'
@@ -15,7 +16,7 @@ import { eventIdSchema, userIdSchema } from '../http/schemas.js'
 import { submitResponse } from '../http/submit-response.js'
 import { isStaff } from '../identity/principal.js'
 import type { Metrics } from '../metrics.js'
-import type { Availability, LineClient } from '../queue/line-client.js'
+import type { Availability, LineClient, SubmitResult } from '../queue/line-client.js'
 
 export interface BookingDeps {
   line: Pick<LineClient, 'submit'>
@@ -75,8 +76,17 @@ async function submit(
     waitMs: waitMsOf(preferences, resultWaitMs),
     spentMs: c.get('countedForMs') ?? 0,
   })
+  if (userId !== caller) auditForOther(c, request, result)
   if ('commandId' in result) noteJobSize(metrics, result.commandId)
   return replyPlain(c, submitResponse(request, result, preferences, staff))
+}
+
+/** Nothing was done for anybody if the command was not stored. */
+function auditForOther(c: Context<AppEnv>, request: CommandRequest, result: SubmitResult): void {
+  if (result.kind === 'busy' || result.kind === 'unavailable') return
+  const { type, eventId, userId } = request
+  const outcome = result.kind === 'decided' ? result.outcome.outcome : result.kind
+  audit(c, 'acted_for_other', { userId, eventId, type, jobId: result.commandId, outcome })
 }
 
 /** Each job has one first command, and its id says how many there are. */

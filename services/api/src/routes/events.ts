@@ -1,6 +1,7 @@
 import { AppError } from '@ticket-line/shared'
 import { z } from 'zod'
 import type { EventReads } from '../events/event-reads.js'
+import { audit } from '../http/audit.js'
 import { cutPage } from '../http/cursor.js'
 import { matchesEtag } from '../http/etag.js'
 import { eventNotFound } from '../http/refusals.js'
@@ -53,6 +54,7 @@ function initializeRoute({ events, initializeOpen }: EventDeps): Route {
         throw new AppError('event_exists', 'There already is an event of that id with another size.')
       }
       const shown = { eventId, totalTickets, availableTickets }
+      if (created) audit(c, 'event_initialized', { eventId, totalTickets })
       const headers: Record<string, string> = created ? { location: `/status/${eventId}` } : {}
       return reply(c, created ? 201 : 200, { message: 'Event initialized', event: shown }, headers)
     },

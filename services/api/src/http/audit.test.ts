@@ -1,0 +1,65 @@
+import { createLog } from '@ticket-line/shared'
+import { beforeEach, expect, it } from 'vitest'
+import { appUnderTest, booked, call, eventOne, fakeEvents, fakeLine } from '../testing/app-under-test.js'
+
+let written: string[] = []
+beforeEach(() => {
+  written = []
+})
+
+const audited = () => written.map((line) => JSON.parse(line)).filter((line) => line.audit !== undefined)
+const log = createLog('test', 'info', { write: (line: string) => void written.push(line) })
+const olga = { as: 'olga organizer' }
+
+it('names whom staff acted for, and the job', async () => {
+  const app = appUnderTest({ log, line: fakeLine(booked) })
+
+  await call(app, 'POST /book', { ...olga, body: { eventId: 1, userId: 'eve' } })
+
+  expect(audited()).toMatchObject([
+    {
+      audit: 'acted_for_other',
+      actor: 'olga',
+      actorRole: 'organizer',
+      userId: 'eve',
+      eventId: 1,
+      type: 'book',
+      jobId: 'event-1.000000000aaaaaaaaaaaa.1.0',
+      outcome: 'booked',
+    },
+  ])
+})
+
+it('has no line for people who act for themselves', async () => {
+  const app = appUnderTest({ log, line: fakeLine(booked) })
+
+  await call(app, 'POST /book', { ...olga, body: { eventId: 1 } })
+  await call(app, 'POST /cancel', { ...olga, body: { eventId: 1, userId: 'olga' } })
+
+  expect(audited()).toEqual([])
+})
+
+it('has no line for a command that was not stored', async () => {
+  const app = appUnderTest({ log, line: fakeLine({ kind: 'busy' }) })
+
+  await call(app, 'POST /cancel', { ...olga, body: { eventId: 1, userId: 'eve' } })
+
+  expect(audited()).toEqual([])
+})
+
+it('names who made an event, once', async () => {
+  const create = async (created: boolean) => {
+    const app = appUnderTest({
+      log,
+      events: fakeEvents({ create: async () => ({ created, event: eventOne }) }),
+    })
+    await call(app, 'POST /initialize', { ...olga, body: { eventId: 1, totalTickets: 10 } })
+  }
+
+  await create(true)
+  await create(false)
+
+  expect(audited()).toMatchObject([
+    { audit: 'event_initialized', actor: 'olga', eventId: 1, totalTickets: 10 },
+  ])
+})
