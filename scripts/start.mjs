@@ -133,8 +133,8 @@ function tellHowToUse({ url, demo, settings, passwordMadeUp }) {
   }
   const data = path.relative(process.cwd(), dataDir)
   lines.push(`  logs            ${data}/logs/`, `  limit           ${describeLimit(settings)}`)
-  if (settings['INITIALIZE_OPEN'] === 'true') {
-    lines.push('  open            POST /initialize needs no token in development (INITIALIZE_OPEN=true)')
+  if (/^(true|1|yes)$/i.test(settings['INITIALIZE_OPEN'] ?? '')) {
+    lines.push('  open            POST /initialize needs no token here (INITIALIZE_OPEN; off in production)')
   }
   if (demo.calls.length > 0) lines.push('', 'Try it, in another terminal:', '', ...demo.calls)
   else if (demo.why !== undefined) lines.push('', `There are no calls to paste: ${demo.why}.`)

@@ -49,34 +49,56 @@ function importHmac(bytes: Uint8Array<ArrayBuffer> | Uint8Array): Promise<Crypto
   return crypto.subtle.importKey('raw', new Uint8Array(bytes), algorithm, false, ['sign', 'verify'])
 }
 
-/** PEM blocks one after the other, one JWK, a list of JWKs or a JWK set. */
+/**
+ * PEM blocks one after the other, one JWK, a list of JWKs or a JWK set. Each of them must be readable: a key that was
+ * left out without a word would let another one sign, or none.
+ */
 function readPrivateJwks(text: string): JWK[] {
   try {
-    if (!text.includes('-----BEGIN')) {
-      const value = JSON.parse(text) as JWK | JWK[] | { keys: JWK[] }
-      if (Array.isArray(value)) return value
-      return 'keys' in value ? (value.keys as JWK[]) : [value]
-    }
-    // A PEM in one line of an .env file has its line breaks written out.
-    const blocks = text.replaceAll('\\n', '\n').match(/-----BEGIN [^-]+-----[^-]+-----END [^-]+-----/g) ?? []
-    return blocks.map((pem) => createPrivateKey(pem).export({ format: 'jwk' }) as JWK)
+    const keys = /-----(BEGIN|END) /.test(text) ? readPemBlocks(text) : readJwks(JSON.parse(text))
+    if (keys.length > 0) return keys
   } catch (cause) {
     throw unreadable(cause)
   }
+  throw unreadable()
+}
+
+function readPemBlocks(text: string): JWK[] {
+  // A PEM in one line of an .env file has its line breaks written out.
+  const pem = text.replaceAll('\\n', '\n')
+  const block = /-----BEGIN [^-]+-----[^-]+-----END [^-]+-----/g
+  // What is left of a block that was cut.
+  if (pem.replace(block, '').includes('-----')) throw unreadable()
+  return (pem.match(block) ?? []).map((key) => createPrivateKey(key).export({ format: 'jwk' }) as JWK)
+}
+
+function readJwks(value: unknown): JWK[] {
+  if (Array.isArray(value)) return value
+  const { keys } = Object(value) as { keys?: unknown }
+  if (keys === undefined) return [value as JWK]
+  return Array.isArray(keys) ? keys : []
 }
 
 async function importOwn(jwk: JWK): Promise<{ key: OwnKey; seed: Uint8Array }> {
-  const { kty, crv, x, d } = jwk
+  const { kty, crv, x, d } = (jwk ?? {}) as JWK
   if (kty !== 'OKP' || crv !== 'Ed25519' || typeof x !== 'string' || typeof d !== 'string') throw unreadable()
   try {
     const kid = typeof jwk.kid === 'string' ? jwk.kid : await calculateJwkThumbprint({ kty, crv, x })
     const publicJwk: JWK = { kty, crv, x, kid, alg: 'EdDSA', use: 'sig' }
     const privateKey = (await importJWK({ kty, crv, x, d }, 'EdDSA')) as CryptoKey
     const publicKey = (await importJWK(publicJwk, 'EdDSA')) as CryptoKey
+    if (!(await belongTogether(privateKey, publicKey))) throw unreadable()
     return { key: { kid, privateKey, publicKey, publicJwk }, seed: Buffer.from(d, 'base64url') }
   } catch (cause) {
     throw unreadable(cause)
   }
+}
+
+/** A JWK whose `x` is not that of its `d` would sign tokens that nobody can verify. */
+async function belongTogether(privateKey: CryptoKey, publicKey: CryptoKey): Promise<boolean> {
+  const sample = new Uint8Array(32)
+  const signature = await crypto.subtle.sign('Ed25519', privateKey, sample)
+  return crypto.subtle.verify('Ed25519', publicKey, signature, sample)
 }
 
 function unreadable(cause?: unknown): ConfigError {
