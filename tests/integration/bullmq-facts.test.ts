@@ -462,7 +462,7 @@ describe('adds', () => {
       note: (name) => void noteActivity(kit.redis, kit.layout, name),
       pool: {} as Pool,
       log: createLog('test', 'silent'),
-      now: () => Date.now(),
+      monotonicMs: () => performance.now(),
       sleep,
     })
     const storeIn = (name: string) =>

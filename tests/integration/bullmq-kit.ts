@@ -13,7 +13,7 @@ import { createRedisBackend } from 'bullmq'
 import type { Redis } from 'ioredis'
 import { createLineQueues, type LineQueues } from '../../services/api/src/queue/line-queues.js'
 import type { JobToApply } from '../../services/booking-worker/src/apply/index.js'
-import { createLine, type Line } from '../../services/booking-worker/src/lines/line.js'
+import { createLine, createShortenLocks, type Line } from '../../services/booking-worker/src/lines/line.js'
 import { createLockKeeper } from '../../services/booking-worker/src/lines/lock-keeper.js'
 import { sharedServers } from '../stack/shared-servers.ts'
 
@@ -100,6 +100,7 @@ export async function createBullKit(): Promise<BullKit> {
       root,
       processName: `process-${closers.length}`,
       locks,
+      shortenLocks: createShortenLocks(connection, { lockDurationMs: lockMs, stalledIntervalMs }),
       log: silent,
       async apply(job: JobToApply) {
         applied.push(job.jobId)
@@ -108,7 +109,7 @@ export async function createBullKit(): Promise<BullKit> {
       },
       answer: () => undefined,
       stopping: () => stopping,
-      now: () => Date.now(),
+      monotonicMs: () => performance.now(),
     }
     return {
       line: (lineName) => createLine(lineDeps, lineName, linePrefix(lineName, layout)),

@@ -104,11 +104,11 @@ export async function createLineStack(lines = 0): Promise<LineStack> {
       const serving = startServing({
         config,
         redis: connection,
-        registry: createLineRegistry(connection, layout, () => Date.now()),
+        registry: createLineRegistry(connection, layout),
         apply: createApply(kit.applyDeps),
         onStalled: () => undefined,
         log: silent,
-        now: () => Date.now(),
+        monotonicMs: () => performance.now(),
       })
       let stopped: Promise<void> | undefined
       const stop = (): Promise<void> => {

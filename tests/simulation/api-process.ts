@@ -66,7 +66,7 @@ function submitterDeps(world: World, process: SimProcess, connection: Connection
     note: (lineName) => void connection.call(() => world.streams.note(lineName)).catch(() => undefined),
     pool,
     log: silent,
-    now: clock.now,
+    monotonicMs: clock.now,
     sleep: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
   })
   return {
@@ -82,6 +82,7 @@ function submitterDeps(world: World, process: SimProcess, connection: Connection
     holdMs: HOLD_MS,
     log: silent,
     now: clock.now,
+    monotonicMs: clock.now,
     setTimer: (run, ms) => ({
       cancel: broken.deadline && ms > HOLD_MS ? () => undefined : clock.after(ms, process, run),
     }),

@@ -38,19 +38,21 @@ export function startWorker(world: World, name: string): WorkerProcess {
       handOver: (lineNames) => connection.call(() => lineNames.forEach(streams.note)),
       onStalled: () => undefined,
       log: silent,
-      now: clock.now,
+      monotonicMs: clock.now,
     })
     const registry = {
       allWithWork: () => (world.broken.sweep ? Promise.resolve([]) : connection.call(data.withWork)),
       forgetEmpty: () => Promise.resolve(0),
+      walkKeys: () => Promise.resolve(0),
     } as unknown as SweeperDeps['registry']
     const sweeper = createSweeper({
       lines,
       registry,
       intervalMs: 10_000,
+      walkIntervalMs: 60_000,
       forgetAfterMs: 60_000,
       log: silent,
-      now: clock.now,
+      monotonicMs: clock.now,
     })
     streams.onNotes(process, lines.wake)
 
@@ -86,6 +88,7 @@ function lineDeps(
     root: createBackend(data, connection),
     processName: process.name,
     locks: createLockKeeper(LOCK_MS, silent),
+    shortenLocks: () => Promise.resolve(),
     log: silent,
     apply: createApply(applyDeps),
     answer(lineName: string, payload: JobPayload, reply: JobReply) {
@@ -98,6 +101,6 @@ function lineDeps(
       answered.catch(() => undefined)
     },
     stopping: () => ending.stopping,
-    now: clock.now,
+    monotonicMs: clock.now,
   }
 }

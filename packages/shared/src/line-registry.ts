@@ -1,6 +1,15 @@
 import type { Redis } from 'ioredis'
 import { jobCreatedAtMs } from './ids.js'
-import { activityKey, depthKey, type LineLayout, linePrefix, linesKey, shardPrefixes } from './line.js'
+import {
+  activityKey,
+  depthKey,
+  type LineLayout,
+  linePrefix,
+  linesKey,
+  REPLIES_TTL_MS,
+  replyKey,
+  shardPrefixes,
+} from './line.js'
 import { defineScript } from './redis.js'
 
 /** How many jobs of a line wait, and how many are being applied (one, unless Redis forgot the bound). */
@@ -22,8 +31,9 @@ export interface LinesOverview {
 }
 
 /**
- * Which lines there are, and which of them have work. A line is registered by the API with every note of activity
- * (a sorted set by time of the last note) and forgotten once it has been empty for a while.
+ * Which lines there are, and which of them have work. The API registers a line before it adds a job (a sorted set, by the
+ * time of the last registration on Redis's clock). A line that has been empty for a while is tidied and forgotten: all of
+ * its finished jobs are removed with it.
  */
 export interface LineRegistry {
   /** The lengths of these lines, in their order. */
@@ -38,26 +48,96 @@ export interface LineRegistry {
   overview(): Promise<LinesOverview>
   /** Tells all workers that these lines have work. */
   note(lineNames: string[]): Promise<void>
-  /** Forgets lines that are empty and were last noted before `beforeMs`. */
-  forgetEmpty(beforeMs: number): Promise<number>
+  /** Tidies and forgets lines that are empty and were last registered more than `quietMs` ago. */
+  forgetEmpty(quietMs: number): Promise<{ lines: number; jobs: number }>
+  /** Removes the finished jobs of all registered lines, busy ones included. @returns their number */
+  removeFinished(): Promise<number>
+  /**
+   * Walks through all keys. Registers lines that have jobs and are not registered, after a fault or left by an older
+   * release, and gives reply streams no longer to live than they can have: if Redis's clock was set back, they would
+   * stay for as much longer.
+   * @returns how many lines it registered
+   */
+  walkKeys(): Promise<number>
 }
 
-/** Lines looked at in one script: it holds up Redis for a fraction of a millisecond. */
-const LINES_PER_STEP = 500
+/** Lines looked at in one script: it holds up Redis for a few milliseconds at most. */
+const LINES_PER_STEP = 100
+/** Keys looked at in one step of a walk, and the pause between two steps, ms. */
+const KEYS_PER_STEP = 1000
+const WALK_PAUSE_MS = 5
 
-// One script, so that no job can come between the look and the removal.
-const FORGET_EMPTY = `local forgotten = 0
-local lines = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', ARGV[1], 'LIMIT', 0, ARGV[4])
+/** Lists of a line in which BullMQ keeps jobs that are not finished. A list that is empty does not exist. */
+const UNFINISHED = ['wait', 'active', 'prioritized', 'delayed', 'paused', 'waiting-children']
+
+/** Milliseconds since 1970 on Redis's clock, which all processes share. */
+const REDIS_NOW = `local function now_ms()
+  local time = redis.call('TIME')
+  return time[1] * 1000 + math.floor(time[2] / 1000)
+end`
+
+// `base` is what all keys of a line start with. Failed jobs stay: they are what BullMQ could not hand over, and
+// `ops reconcile` shows them.
+const TIDY = `local function is_empty(base)
+  return redis.call('EXISTS', ${UNFINISHED.map((list) => `base .. '${list}'`).join(', ')}) == 0
+end
+local function remove_finished(base)
+  local jobs = redis.call('ZRANGE', base .. 'completed', 0, -1)
+  for _, id in ipairs(jobs) do redis.call('UNLINK', base .. id, base .. id .. ':logs', base .. id .. ':lock') end
+  redis.call('UNLINK', base .. 'completed', base .. 'events')
+  return #jobs
+end
+local function remove_rest(base)
+  redis.call('UNLINK', base .. 'id', base .. 'marker', base .. 'stalled', base .. 'stalled-check', base .. 'pc',
+    base .. 'depth')
+  if redis.call('HEXISTS', base .. 'meta', 'paused') == 0 then redis.call('UNLINK', base .. 'meta') end
+end`
+
+// One script, so that no job can come between the look and the removal. A worker asserts the settings in 'meta' before
+// each first fetch, so removing them is safe.
+//   KEYS[1] registered lines; ARGV[1] quiet for so long, ms; ARGV[2] prefix; ARGV[3] lines to look at
+//   Returns how many were forgotten, how many looked at, how many jobs removed.
+const FORGET_EMPTY = `${REDIS_NOW}
+${TIDY}
+local registered, prefix, count = KEYS[1], ARGV[2], ARGV[3]
+local now, forgotten, jobs = now_ms(), 0, 0
+-- Registered before Redis's clock was set back: they would stay for as much longer.
+for _, line in ipairs(redis.call('ZRANGEBYSCORE', registered, now + 60000, '+inf', 'LIMIT', 0, count)) do
+  redis.call('ZADD', registered, now, line)
+end
+local lines = redis.call('ZRANGEBYSCORE', registered, '-inf', now - ARGV[1], 'LIMIT', 0, count)
 for _, line in ipairs(lines) do
-  local base = ARGV[2] .. ':' .. line .. ':'
-  if redis.call('LLEN', base .. 'wait') == 0 and redis.call('LLEN', base .. 'active') == 0 then
-    redis.call('ZREM', KEYS[1], line)
+  local base = prefix .. ':' .. line .. ':'
+  if is_empty(base) then
+    jobs = jobs + remove_finished(base)
+    remove_rest(base)
+    redis.call('ZREM', registered, line)
     forgotten = forgotten + 1
   else
-    redis.call('ZADD', KEYS[1], ARGV[3], line)
+    redis.call('ZADD', registered, now, line)
   end
 end
-return { forgotten, #lines }`
+return { forgotten, #lines, jobs }`
+
+//   ARGV what the keys of each line start with
+const REMOVE_FINISHED = `${TIDY}
+local jobs = 0
+for _, base in ipairs(ARGV) do jobs = jobs + remove_finished(base) end
+return jobs`
+
+//   ARGV what the keys of each line start with; returns two numbers a line: waiting and active jobs
+const INSPECT = `local lengths = {}
+for _, base in ipairs(ARGV) do
+  local waiting, active = redis.call('LLEN', base .. 'wait'), redis.call('LLEN', base .. 'active')
+  -- An operator may have given a job a priority, or a delay.
+  if waiting + active == 0 then
+    waiting = redis.call('ZCARD', base .. 'prioritized') + redis.call('ZCARD', base .. 'delayed')
+      + redis.call('LLEN', base .. 'paused')
+  end
+  lengths[#lengths + 1] = waiting
+  lengths[#lengths + 1] = active
+end
+return lengths`
 
 /** Notes kept for workers that read slowly; what they miss their sweeper finds. */
 const NOTES_KEPT = 20_000
@@ -68,22 +148,29 @@ export function noteActivity(redis: Redis, layout: LineLayout, lineName: string)
   return redis.xadd(key, 'MAXLEN', '~', NOTES_KEPT, '*', 'line', lineName)
 }
 
-export function createLineRegistry(redis: Redis, layout: LineLayout, now: () => number): LineRegistry {
+export function createLineRegistry(redis: Redis, layout: LineLayout): LineRegistry {
   const forgetEmpty = defineScript(redis, 'ticketsForgetEmptyLines', 1, FORGET_EMPTY)
+  const removeFinished = defineScript(redis, 'ticketsRemoveFinished', 0, REMOVE_FINISHED)
+  const inspectLines = defineScript(redis, 'ticketsInspectLines', 0, INSPECT)
+  const baseOf = (lineName: string): string => `${linePrefix(lineName, layout)}:${lineName}:`
+
+  /** Runs something for all registered lines, a step at a time. */
+  async function forRegistered(run: (lineNames: string[]) => Promise<unknown>): Promise<void> {
+    for (const prefix of shardPrefixes(layout)) {
+      const lineNames = await redis.zrange(linesKey(prefix), '0', '-1')
+      for (let i = 0; i < lineNames.length; i += LINES_PER_STEP)
+        await run(lineNames.slice(i, i + LINES_PER_STEP))
+    }
+  }
 
   async function inspect(lineNames: string[]): Promise<LineState[]> {
-    if (lineNames.length === 0) return []
-    const pipeline = redis.pipeline()
-    for (const lineName of lineNames) {
-      const base = `${linePrefix(lineName, layout)}:${lineName}:`
-      pipeline.llen(`${base}wait`)
-      pipeline.llen(`${base}active`)
+    const states: LineState[] = []
+    for (let i = 0; i < lineNames.length; i += LINES_PER_STEP) {
+      const some = lineNames.slice(i, i + LINES_PER_STEP)
+      const lengths = (await inspectLines(...some.map(baseOf))) as number[]
+      states.push(...some.map((_, j) => ({ waiting: lengths[2 * j] ?? 0, active: lengths[2 * j + 1] ?? 0 })))
     }
-    const replies = (await pipeline.exec()) ?? []
-    return lineNames.map((_, i) => ({
-      waiting: Number(replies[2 * i]?.[1] ?? 0),
-      active: Number(replies[2 * i + 1]?.[1] ?? 0),
-    }))
+    return states
   }
 
   async function withWork(lineNames: string[]): Promise<string[]> {
@@ -93,11 +180,7 @@ export function createLineRegistry(redis: Redis, layout: LineLayout, now: () => 
 
   async function allWithWork(): Promise<string[]> {
     const found: string[] = []
-    for (const prefix of shardPrefixes(layout)) {
-      const lineNames = await redis.zrange(linesKey(prefix), '0', '-1')
-      for (let i = 0; i < lineNames.length; i += 500)
-        found.push(...(await withWork(lineNames.slice(i, i + 500))))
-    }
+    await forRegistered(async (lineNames) => found.push(...(await withWork(lineNames))))
     return found
   }
 
@@ -126,6 +209,14 @@ export function createLineRegistry(redis: Redis, layout: LineLayout, now: () => 
     })
   }
 
+  async function shortenReplies(keys: string[]): Promise<void> {
+    await Promise.all(
+      keys.map(async (key) => {
+        if ((await redis.pttl(key)) > REPLIES_TTL_MS) await redis.pexpire(key, REPLIES_TTL_MS)
+      }),
+    )
+  }
+
   return {
     inspect,
     withWork,
@@ -135,7 +226,9 @@ export function createLineRegistry(redis: Redis, layout: LineLayout, now: () => 
       for (const lineName of await allWithWork()) {
         const base = `${linePrefix(lineName, layout)}:${lineName}:`
         const first = [...(await redis.lrange(`${base}active`, 0, -1)), await redis.lindex(`${base}wait`, -1)]
-        if (first.some((jobId) => typeof jobId === 'string' && jobCreatedAtMs(jobId) < beforeMs))
+        const jobIds = first.filter((jobId) => typeof jobId === 'string')
+        // Jobs with a priority or a delay are in no order of age: such a line counts as old.
+        if (jobIds.length === 0 || jobIds.some((jobId) => jobCreatedAtMs(jobId) < beforeMs))
           old.push(lineName)
       }
       return old
@@ -164,17 +257,54 @@ export function createLineRegistry(redis: Redis, layout: LineLayout, now: () => 
     async note(lineNames) {
       await Promise.all(lineNames.map((lineName) => noteActivity(redis, layout, lineName)))
     },
-    async forgetEmpty(beforeMs) {
-      let forgotten = 0
+    async forgetEmpty(quietMs) {
+      const forgotten = { lines: 0, jobs: 0 }
       for (const prefix of shardPrefixes(layout)) {
         for (let looked = LINES_PER_STEP; looked === LINES_PER_STEP; ) {
-          const step = await forgetEmpty(linesKey(prefix), beforeMs, prefix, now(), LINES_PER_STEP)
-          const [forgottenNow, lookedAt] = step as [number, number]
-          forgotten += forgottenNow
+          const step = await forgetEmpty(linesKey(prefix), quietMs, prefix, LINES_PER_STEP)
+          const [lines, lookedAt, jobs] = step as [number, number, number]
+          forgotten.lines += lines
+          forgotten.jobs += jobs
           looked = lookedAt
         }
       }
       return forgotten
     },
+    async removeFinished() {
+      let jobs = 0
+      await forRegistered(async (lineNames) => {
+        jobs += (await removeFinished(...lineNames.map(baseOf))) as number
+      })
+      return jobs
+    },
+    async walkKeys() {
+      let registered = 0
+      for (const prefix of shardPrefixes(layout)) {
+        for (let cursor = '0', first = true; first || cursor !== '0'; first = false) {
+          const match = `${escapeGlob(prefix)}:*`
+          const [next, keys] = await redis.scan(cursor, 'MATCH', match, 'COUNT', KEYS_PER_STEP)
+          const lineNames = new Set(keys.flatMap((key) => lineWithJobs(key.slice(prefix.length + 1)) ?? []))
+          // A line that is registered keeps its time.
+          const members = [...lineNames].flatMap((lineName) => [0, lineName])
+          if (members.length > 0) registered += Number(await redis.zadd(linesKey(prefix), 'NX', ...members))
+          await shortenReplies(keys.filter((key) => key.startsWith(replyKey(prefix, ''))))
+          cursor = next
+          if (cursor !== '0') await new Promise((resolve) => setTimeout(resolve, WALK_PAUSE_MS))
+        }
+      }
+      return registered
+    },
   }
+}
+
+const lineKey = new RegExp(`^((?:event|line)-\\d+):(?:${[...UNFINISHED, 'completed'].join('|')})$`)
+
+/** The line whose jobs this key lists; undefined for every other key. */
+function lineWithJobs(key: string): string | undefined {
+  return lineKey.exec(key)?.[1]
+}
+
+/** Text in which no character has a meaning for `MATCH`. */
+export function escapeGlob(text: string): string {
+  return text.replace(/[\\*?[\]]/g, '\\$&')
 }

@@ -49,6 +49,9 @@ export function linesKey(prefix: string): string {
   return `${prefix}:lines`
 }
 
+/** How long replies are kept for an API process that does not read: its clients ask PostgreSQL after a second. */
+export const REPLIES_TTL_MS = 60_000
+
 /** The stream on which workers answer one API process. */
 export function replyKey(prefix: string, replyTo: string): string {
   return `${prefix}:replies:${replyTo}`

@@ -19,16 +19,25 @@ export interface FollowDeps {
   onError: (error: unknown) => void
 }
 
+/** How often the reader looks whether the ids of a stream went back, ms. */
+const LOOK_BACK_MS = 2000
+
 type ReadReply = [key: string, entries: [id: string, fields: string[]][]][] | null
 
 /**
  * Follows streams on one blocking connection until stopped. Unlike pub/sub it goes on where it was after a reconnect.
  * Entries are handed over in order; `onEntry` must not throw.
+ *
+ * Ids of a stream are times of Redis's clock. They only grow while the stream exists. A stream that expired, was flushed
+ * or comes from an older copy starts again below what was read, if that clock was set back meanwhile. The reader notices
+ * this and reads such a stream from its beginning, so an entry may be handed over twice.
+ *
  * @returns stops the reader at once and closes its connection
  */
 export function followStreams(deps: FollowDeps): () => void {
   const { redis, streams, onEntry, onError } = deps
   let stopped = false
+  let lookedBackAtMs = performance.now()
 
   async function readOnce(): Promise<void> {
     const reply = (await redis.xread(
@@ -50,22 +59,33 @@ export function followStreams(deps: FollowDeps): () => void {
     }
   }
 
+  /** The last id of a stream; `0-0` if there is none. */
+  async function lastIdOf(key: string): Promise<string> {
+    const [last] = await redis.xrevrange(key, '+', '-', 'COUNT', 1)
+    return last?.[0] ?? '0-0'
+  }
+
   async function resolveStart(): Promise<void> {
     for (const stream of streams) {
-      if (stream.lastId !== '$') continue
       // `$` would be resolved anew by each read, and what came between two reads be lost.
-      const [last] = (await redis.xrevrange(stream.key, '+', '-', 'COUNT', 1)) as [
-        id: string,
-        fields: string[],
-      ][]
-      stream.lastId = last?.[0] ?? '0-0'
+      if (stream.lastId === '$') stream.lastId = await lastIdOf(stream.key)
     }
+  }
+
+  async function lookBack(): Promise<void> {
+    if (performance.now() - lookedBackAtMs < LOOK_BACK_MS) return
+    const lastIds = await Promise.all(streams.map(({ key }) => lastIdOf(key)))
+    for (const [i, stream] of streams.entries()) {
+      if (isBefore(lastIds[i] as string, stream.lastId)) stream.lastId = '0-0'
+    }
+    lookedBackAtMs = performance.now()
   }
 
   async function run(): Promise<void> {
     while (!stopped) {
       try {
         await resolveStart()
+        await lookBack()
         await readOnce()
       } catch (error) {
         if (stopped) return
@@ -81,4 +101,11 @@ export function followStreams(deps: FollowDeps): () => void {
     // Not waited for: ioredis never settles a read that is queued while it waits to reconnect.
     redis.disconnect()
   }
+}
+
+/** Whether a stream id is lower than another one. Both parts have up to 64 bits. */
+export function isBefore(id: string, other: string): boolean {
+  const [ms = 0n, sequence = 0n] = id.split('-').map(BigInt)
+  const [otherMs = 0n, otherSequence = 0n] = other.split('-').map(BigInt)
+  return ms === otherMs ? sequence < otherSequence : ms < otherMs
 }

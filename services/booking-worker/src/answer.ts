@@ -7,14 +7,14 @@ import {
   type LineLayout,
   type Log,
   linePrefix,
+  REPLIES_TTL_MS,
   replyKey,
   writeTogether,
 } from '@ticket-line/shared'
 import type { Redis } from 'ioredis'
 
-/** Replies kept for an API process that does not read, and for how long: its waiters ask PostgreSQL after a second. */
+/** Replies kept for an API process that does not read. */
 const REPLIES_KEPT = 500
-const REPLIES_TTL_MS = 60_000
 
 // The count of undecided commands is taken down with the answer. An empty line sets its counts straight: what a crash
 // between two steps left behind does not add up.

@@ -6,7 +6,10 @@ export interface FleetMetricsDeps {
   lines: Pick<LineRegistry, 'overview'>
   /** Pause between two looks. */
   intervalMs: number
+  /** Milliseconds since 1970. */
   now: () => number
+  /** Milliseconds of a clock that is never set back. */
+  monotonicMs: () => number
 }
 
 const GAUGES: [name: string, help: string, read: (overview: LinesOverview, nowMs: number) => number][] = [
@@ -31,7 +34,7 @@ const GAUGES: [name: string, help: string, read: (overview: LinesOverview, nowMs
  * timer, since numbers must come also while Redis is away; they are then left out, as nobody knows them.
  * @returns stops it
  */
-export function watchFleet({ registry, lines, intervalMs, now }: FleetMetricsDeps): () => void {
+export function watchFleet({ registry, lines, intervalMs, now, monotonicMs }: FleetMetricsDeps): () => void {
   let latest: { overview: LinesOverview; atMs: number } | undefined
   for (const [name, help, read] of GAUGES) {
     new Gauge({
@@ -40,7 +43,7 @@ export function watchFleet({ registry, lines, intervalMs, now }: FleetMetricsDep
       registers: [registry],
       collect() {
         // Two looks were missed: what was seen then says nothing about now.
-        if (latest === undefined || now() - latest.atMs > 3 * intervalMs) this.remove()
+        if (latest === undefined || monotonicMs() - latest.atMs > 3 * intervalMs) this.remove()
         else this.set(read(latest.overview, now()))
       },
     })
@@ -54,7 +57,7 @@ export function watchFleet({ registry, lines, intervalMs, now }: FleetMetricsDep
       .overview()
       .then(
         (overview) => {
-          latest = { overview, atMs: now() }
+          latest = { overview, atMs: monotonicMs() }
         },
         () => undefined,
       )

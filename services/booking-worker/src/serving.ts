@@ -16,7 +16,7 @@ import { createAnswer } from './answer.js'
 import type { AppliedBatch, JobToApply } from './apply/index.js'
 import type { WorkerConfig } from './config.js'
 import { divideGrace } from './grace.js'
-import { createLine } from './lines/line.js'
+import { createLine, createShortenLocks } from './lines/line.js'
 import { createLines, type Lines } from './lines/lines.js'
 import { createLockKeeper } from './lines/lock-keeper.js'
 import { createSweeper } from './lines/sweeper.js'
@@ -28,11 +28,15 @@ export interface ServingDeps {
   apply: (job: JobToApply) => Promise<AppliedBatch>
   onStalled: (jobs: number) => void
   log: Log
-  now: () => number
+  /** Milliseconds of a clock that is never set back. */
+  monotonicMs: () => number
 }
 
 /** A job spends about a third of its time in PostgreSQL, the rest on its way from and to Redis. */
 const LINES_PER_CONNECTION = 3
+
+/** How often all keys of Redis are walked through for lines that are not registered. */
+const WALK_INTERVAL_MS = 60_000
 
 /** A Redis that answers on one connection answers on the other within this. */
 const ANSWERS_OTHERS_MS = 500
@@ -49,7 +53,7 @@ export interface Serving {
  * notes of activity.
  */
 export function startServing(deps: ServingDeps): Serving {
-  const { config, redis, registry, log, now } = deps
+  const { config, redis, registry, log, monotonicMs } = deps
   const { layout } = config
   let stopping = false
 
@@ -71,11 +75,12 @@ export function startServing(deps: ServingDeps): Serving {
     root,
     processName: `${hostname()}:${process.pid}`,
     locks,
+    shortenLocks: createShortenLocks(redis, config.times),
     log,
     apply: deps.apply,
     answer: createAnswer(redis, layout, log),
     stopping: () => stopping,
-    now,
+    monotonicMs,
   }
   const lines = createLines({
     create: (lineName) => createLine(lineDeps, lineName, linePrefix(lineName, layout)),
@@ -87,7 +92,7 @@ export function startServing(deps: ServingDeps): Serving {
     handOver: (lineNames) => registry.note(lineNames),
     onStalled: deps.onStalled,
     log,
-    now,
+    monotonicMs,
   })
   const reader = createReaderRedis(config.redisUrl).on('error', () => undefined)
   // The connection for commands waits longer before it takes silence for the end, since its commands may be carried out
@@ -108,9 +113,10 @@ export function startServing(deps: ServingDeps): Serving {
     lines,
     registry,
     intervalMs: config.sweepIntervalMs,
+    walkIntervalMs: WALK_INTERVAL_MS,
     forgetAfterMs: config.lineIdleMs,
     log,
-    now,
+    monotonicMs,
   })
   // What happened while the connection was away may have gone unnoted.
   redis.on('ready', () => void sweeper.sweep())

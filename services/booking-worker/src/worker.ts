@@ -40,6 +40,7 @@ export async function startWorker(
 ): Promise<{ port: number }> {
   let givenUp = false
   const now = (): number => Date.now()
+  const monotonicMs = (): number => performance.now()
   const { layout } = config
 
   const database = createDatabase({
@@ -80,7 +81,7 @@ export async function startWorker(
   closers.push('redis probe', () => clearInterval(probing))
   await checkDurability(redis, { production: config.production, log })
 
-  const registry = createLineRegistry(redis, layout, now)
+  const registry = createLineRegistry(redis, layout)
   let serving: Serving
   const numbers = createRegistry('booking-worker')
   const metrics = createMetrics(numbers, () => serving.counts())
@@ -107,14 +108,20 @@ export async function startWorker(
     redis,
     registry,
     log,
-    now,
+    monotonicMs,
     onStalled: (jobs) => metrics.stalled(jobs),
     async apply(job) {
       const startedAtMs = now()
+      const beganAtMs = monotonicMs()
       const applied = await traceJob(tracing, job, startedAtMs, () => apply(job))
       const { startedBefore, payload } = job
       const waitedMs = startedAtMs - payload.acceptedAtMs
-      metrics.jobApplied({ outcomes: applied.outcomes, waitedMs, tookMs: now() - startedAtMs, startedBefore })
+      metrics.jobApplied({
+        outcomes: applied.outcomes,
+        waitedMs,
+        tookMs: monotonicMs() - beganAtMs,
+        startedBefore,
+      })
       return applied
     },
   })
@@ -142,7 +149,7 @@ export async function startWorker(
     'server metrics',
     watchServers({ ...looking, redis, askPostgres: () => maintenance.pool.query('SELECT 1') }),
   )
-  closers.push('fleet metrics', watchFleet({ ...looking, lines: registry, now }))
+  closers.push('fleet metrics', watchFleet({ ...looking, lines: registry, now, monotonicMs }))
 
   const health = await serveHealth({
     host: config.host,

@@ -18,7 +18,7 @@ export interface DrainArguments {
 export async function drain(context: Context, args: DrainArguments): Promise<Report> {
   const redis = await context.redis()
   const { layout } = context
-  const registry = createLineRegistry(redis, layout, context.now)
+  const registry = createLineRegistry(redis, layout)
   const startedAtMs = context.now()
   const apiProcesses = (await countProcesses(redis, layout))?.apis ?? null
   for (;;) {

@@ -16,7 +16,7 @@ const COMPLETED_KEPT_MS = 3_600_000
 /** Removes what nobody can ask for any more: old rows in PostgreSQL, finished jobs of quiet lines in Redis. */
 export async function prune(context: Context, { olderThanHours }: PruneArguments): Promise<Report> {
   const redis = await context.redis()
-  const registry = createLineRegistry(redis, context.layout, context.now)
+  const registry = createLineRegistry(redis, context.layout)
   const keptLines = await registry.linesWithJobsBefore(context.now() - olderThanHours * 3_600_000)
   const rows = await pruneAll({
     pool: context.pool(),

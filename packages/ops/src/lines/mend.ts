@@ -22,7 +22,7 @@ export async function mend(deps: LookDeps, finding: Finding): Promise<Mended | u
   const { lineName, jobId } = finding
   switch (finding.kind) {
     case 'not_moving':
-      await noteLine(deps.redis, lineName, deps.context.layout, deps.context.now())
+      await noteLine(deps.redis, lineName, deps.context.layout)
       return 'workers were told of it'
     case 'no_global_concurrency':
       await deps.queues.queueOf(lineName).setGlobalConcurrency(1)
@@ -69,7 +69,7 @@ async function mendFailed(deps: LookDeps, lineName: string, jobId: string): Prom
   const job = await deps.queues.queueOf(lineName).getJob(jobId)
   if (job === undefined || !(await job.isFailed())) return undefined
   await job.retry()
-  await noteLine(deps.redis, lineName, deps.context.layout, deps.context.now())
+  await noteLine(deps.redis, lineName, deps.context.layout)
   return 'it was put back at the end of its line'
 }
 
@@ -85,6 +85,6 @@ async function mendLost(deps: LookDeps, lineName: string, jobId: string): Promis
   await job.remove()
   if (decided) return 'its left-over data was removed: its answers are stored'
   await queue.add(job.name, job.data, { jobId, attempts: 1 })
-  await noteLine(deps.redis, lineName, deps.context.layout, deps.context.now())
+  await noteLine(deps.redis, lineName, deps.context.layout)
   return `its ${commandCountOf(jobId)} commands were put at the end of their line`
 }

@@ -1,4 +1,4 @@
-import { type LineLayout, shardPrefixes } from '@ticket-line/shared'
+import { escapeGlob, type LineLayout, shardPrefixes } from '@ticket-line/shared'
 import type { Redis } from 'ioredis'
 
 /** What stands in Redis under the keys of this installation. */
@@ -30,8 +30,4 @@ export async function scanKeys(redis: Redis, layout: LineLayout): Promise<Scanne
     }
   }
   return found
-}
-
-function escapeGlob(text: string): string {
-  return text.replace(/[\\*?[\]]/g, '\\$&')
 }

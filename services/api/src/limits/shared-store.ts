@@ -8,12 +8,14 @@ const MAX_KEYS_A_RUN = 500
 /** Keeps what a script writes out of the append-only file, for which Redis waits before it answers; replicas get it. */
 const UNLOGGED = 'redis.set_repl(redis.REPL_REPLICA)'
 
+// A key that lives for longer than the window got its expiry before Redis's clock was set back.
 const COUNT = `local counted = {}
+local window = tonumber(ARGV[1])
 for i, key in ipairs(KEYS) do
   local hits = redis.call('INCR', key)
   local left = hits > 1 and redis.call('PTTL', key) or -1
-  if left <= 0 then
-    left = tonumber(ARGV[1])
+  if left <= 0 or left > window then
+    left = window
     redis.call('PEXPIRE', key, left)
   end
   counted[2 * i - 1] = hits

@@ -61,7 +61,7 @@ export function createSignInAttempts({ redis, prefix, config, gate }: SignInAtte
     return {
       limit,
       remaining: Math.max(0, limit - used),
-      resetMs: resetMs > 0 ? resetMs : windowMs,
+      resetMs: resetMs > 0 ? Math.min(resetMs, windowMs) : windowMs,
       windowMs,
     }
   }
@@ -71,6 +71,8 @@ export function createSignInAttempts({ redis, prefix, config, gate }: SignInAtte
       redis.get(failuresPrefix + key),
       redis.pttl(failuresPrefix + key),
     ])
+    // Redis's clock was set back since. Whoever is over the limit is only looked at, so nothing else would correct this.
+    if (ttlMs > windowMs) await redis.pexpire(failuresPrefix + key, windowMs)
     return stateOf(Number(used ?? 0), ttlMs)
   }
 

@@ -14,22 +14,23 @@ const LOOK_AGAIN_MS = 1000
 /** Counters of this process alone, of a bounded number of keys. */
 export function createLocalStore(maxKeys = MAX_LOCAL_KEYS): CounterStore {
   let windowMs = 0
-  const counters = new LRUCache<string, { totalHits: number; resetTime: Date }>({ max: maxKeys })
+  const counters = new LRUCache<string, { totalHits: number; endsAtMs: number }>({ max: maxKeys })
   return {
     localKeys: true,
     init: (options) => {
       windowMs = options.windowMs
     },
     increment(key) {
-      const now = Date.now()
+      // Not by the wall clock: if that is set back, a window would last for as much longer.
+      const nowMs = performance.now()
       let counter = counters.get(key)
-      if (counter === undefined || counter.resetTime.getTime() <= now) {
-        counter = { totalHits: 0, resetTime: new Date(now + windowMs) }
+      if (counter === undefined || counter.endsAtMs <= nowMs) {
+        counter = { totalHits: 0, endsAtMs: nowMs + windowMs }
         counters.set(key, counter)
       }
       counter.totalHits++
-      // A copy: who awaits it would read what those behind him have counted since.
-      return { ...counter }
+      const { totalHits, endsAtMs } = counter
+      return { totalHits, resetTime: new Date(Date.now() + endsAtMs - nowMs) }
     },
     decrement(key) {
       const counter = counters.peek(key)

@@ -24,19 +24,24 @@ export interface Entrance {
   leave(lineName: string, counts: Counts): void
 }
 
-// Unconditional where ARGV[1] is negative. The line is registered before the job is added: what the note behind the add
+// Unconditional if ARGV[1] is negative. The line is registered before the job is added: what the note behind the add
 // fails to tell, the workers' sweeper finds. A crash between a count and its add leaves a count that no answer takes
-// down. Where that alone keeps everybody out of an empty line, it is forgotten; a job that was counted a moment ago may
-// still be on its way.
+// down. If that alone keeps everybody out of an empty line, it is forgotten; a job that was counted a moment ago may
+// still be on its way. Times are Redis's, since clocks of API processes differ; if it was set back, a registration lies
+// ahead of it.
 const ENTER = `local result = {}
 local max = tonumber(ARGV[1])
 local entered = false
+local function now_ms()
+  local time = redis.call('TIME')
+  return time[1] * 1000 + math.floor(time[2] / 1000)
+end
 local function is_left_behind()
   local counted_at = tonumber(redis.call('ZSCORE', KEYS[2], ARGV[3]) or '0')
-  return tonumber(ARGV[4]) - counted_at > tonumber(ARGV[5])
+  return math.abs(now_ms() - counted_at) > tonumber(ARGV[4])
     and redis.call('LLEN', KEYS[3]) == 0 and redis.call('LLEN', KEYS[4]) == 0
 end
-for i = 6, #ARGV, 2 do
+for i = 5, #ARGV, 2 do
   local wanted = tonumber(ARGV[i + 1])
   local granted = wanted
   local depth = tonumber(redis.call('HGET', KEYS[1], ARGV[i]) or '0')
@@ -54,7 +59,7 @@ for i = 6, #ARGV, 2 do
   result[#result + 1] = depth
 end
 if ARGV[2] == '1' and entered then
-  redis.call('ZADD', KEYS[2], ARGV[4], ARGV[3])
+  redis.call('ZADD', KEYS[2], now_ms(), ARGV[3])
 end
 return result`
 
@@ -70,7 +75,8 @@ export interface EntranceDeps {
   layout: LineLayout
   /** Most undecided commands of one event. */
   maxQueueDepth: number
-  now: () => number
+  /** Milliseconds of a clock that is never set back. */
+  monotonicMs: () => number
 }
 
 /**
@@ -79,7 +85,7 @@ export interface EntranceDeps {
  * that what a crash leaves behind is bounded and goes away.
  */
 export function createEntrance(deps: EntranceDeps): Entrance {
-  const { redis, layout, maxQueueDepth, now } = deps
+  const { redis, layout, maxQueueDepth, monotonicMs } = deps
   const enterScript = defineScript(redis, 'ticketsEnter', 4, ENTER)
   const known = new LRUCache<number, number>({ max: 20_000 })
   const registeredAt = new LRUCache<string, number>({ max: 20_000 })
@@ -96,8 +102,8 @@ export function createEntrance(deps: EntranceDeps): Entrance {
 
   async function send(lineName: string, counts: Counts, max: number): Promise<Counts> {
     const prefix = linePrefix(lineName, layout)
-    const atMs = now()
-    const register = atMs - (registeredAt.get(lineName) ?? 0) >= REGISTER_INTERVAL_MS
+    const atMs = monotonicMs()
+    const register = atMs - (registeredAt.get(lineName) ?? Number.NEGATIVE_INFINITY) >= REGISTER_INTERVAL_MS
     if (register) registeredAt.set(lineName, atMs)
     const base = `${prefix}:${lineName}`
     const keys = [depthKey(prefix, lineName), linesKey(prefix), `${base}:wait`, `${base}:active`]
@@ -107,7 +113,6 @@ export function createEntrance(deps: EntranceDeps): Entrance {
         max,
         register ? 1 : 0,
         lineName,
-        atMs,
         LEFT_BEHIND_AFTER_MS,
         ...[...counts].flat(),
       )) as number[]

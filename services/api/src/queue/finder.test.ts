@@ -45,7 +45,7 @@ function given(world: { stored?: (Stored | Error)[]; payload?: unknown; place?: 
       const { caller: _caller, ...asked } = commands[2] as CommandRequest
       return { command: { ...asked, commandId, caller: 'eve' }, acceptedAtMs, outcome } as StoredCommand
     },
-    now: () => Date.now(),
+    monotonicMs: () => Date.now(),
     sleep: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
   })
   return { find, asked }

@@ -18,7 +18,8 @@ export interface FinderDeps {
   queues: LineQueues
   layout: LineLayout
   findStored: FindStored
-  now: () => number
+  /** Milliseconds of a clock that is never set back. */
+  monotonicMs: () => number
   sleep: (ms: number) => Promise<void>
 }
 
@@ -45,7 +46,7 @@ return result`
 
 /** Finds commands by the id that clients know: decided ones in PostgreSQL, the others in the line. */
 export function createFinder(deps: FinderDeps) {
-  const { redis, queues, layout, findStored, now, sleep } = deps
+  const { redis, queues, layout, findStored, monotonicMs, sleep } = deps
   const placeScript = defineScript(redis, 'ticketsPlace', 2, PLACE)
 
   /** What stands in Redis, with its place in the line. */
@@ -103,14 +104,14 @@ export function createFinder(deps: FinderDeps) {
     mayRead: (view: CommandView) => boolean,
   ): Promise<CommandView | undefined> {
     if (parseCommandId(commandId) === undefined) return undefined
-    const untilMs = now() + waitMs
+    const untilMs = monotonicMs() + waitMs
     let view = await look(commandId)
     if (view === undefined || !mayRead(view)) return undefined
-    while (view.state !== 'done' && now() < untilMs) {
-      await sleep(Math.min(LONG_POLL_STEP_MS, untilMs - now()))
+    while (view.state !== 'done' && monotonicMs() < untilMs) {
+      await sleep(Math.min(LONG_POLL_STEP_MS, untilMs - monotonicMs()))
       const decided: StoredCommand | undefined = await findStored(commandId).catch(() => undefined)
       if (decided !== undefined) return viewOf(decided)
-      if (now() >= untilMs) view = (await look(commandId)) ?? view
+      if (monotonicMs() >= untilMs) view = (await look(commandId)) ?? view
     }
     return view
   }

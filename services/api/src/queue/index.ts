@@ -65,6 +65,7 @@ const TICK_MS = 250
 export function createLineClient(deps: LineClientDeps): LineService {
   const { pool, layout, log } = deps
   const now = (): number => Date.now()
+  const monotonicMs = (): number => performance.now()
   const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
 
   const redis = createFailFastRedis(deps.redisUrl, deps.redisTimeoutMs, {
@@ -103,13 +104,14 @@ export function createLineClient(deps: LineClientDeps): LineService {
   const submitter = createSubmitter({
     layout,
     replyTo,
-    entrance: createEntrance({ redis, layout, maxQueueDepth: deps.maxQueueDepth, now }),
-    store: createJobStore({ queues, note, pool, log, now, sleep }).store,
+    entrance: createEntrance({ redis, layout, maxQueueDepth: deps.maxQueueDepth, monotonicMs }),
+    store: createJobStore({ queues, note, pool, log, monotonicMs, sleep }).store,
     isInRedis: async (lineName, jobId) => (await queues.queueOf(lineName).getJob(jobId)) !== undefined,
     findStored,
     holdMs: deps.holdMs,
     log,
     now,
+    monotonicMs,
     setTimer(run, ms) {
       const timer = setTimeout(run, ms)
       return { cancel: () => clearTimeout(timer) }
@@ -117,7 +119,7 @@ export function createLineClient(deps: LineClientDeps): LineService {
     // So that what is sent for several lines is one write to Redis.
     soon: createTurns(),
   })
-  const find = createFinder({ redis, queues, layout, findStored, now, sleep })
+  const find = createFinder({ redis, queues, layout, findStored, monotonicMs, sleep })
 
   const reader = createReaderRedis(deps.redisUrl).on('error', () => undefined)
   reconnectTogether(redis, reader)

@@ -54,7 +54,7 @@ async function store(world: World): Promise<{ result: StoreResult; tookMs: numbe
     note: () => undefined,
     pool: pool as unknown as Pool,
     log: createLog('test', 'silent'),
-    now: () => Date.now(),
+    monotonicMs: () => Date.now(),
     sleep: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
   })
     .store(job, startedAt + LOOK_FOR_MS)

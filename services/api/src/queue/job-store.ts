@@ -19,7 +19,7 @@ export type StoreResult =
   /** Neither Redis nor PostgreSQL answered: it may or may not take effect. */
   | { kind: 'unknown' }
 
-/** Adds a job; where the reply to the add was lost, looks for it until `lookUntilMs` (ms since 1970). */
+/** Adds a job; if the reply to the add was lost, looks for it until `lookUntilMs` (by the monotonic clock of the deps). */
 export type StoreJob = (job: JobToStore, lookUntilMs: number) => Promise<StoreResult>
 
 export interface JobStoreDeps {
@@ -28,7 +28,8 @@ export interface JobStoreDeps {
   note: (lineName: string) => void
   pool: Pool
   log: Log
-  now: () => number
+  /** Milliseconds of a clock that is never set back. */
+  monotonicMs: () => number
   sleep: (ms: number) => Promise<void>
 }
 
@@ -48,7 +49,7 @@ const NEVER_SENT = /isn't writeable and enableOfflineQueue options is false/
  * still arrive.
  */
 export function createJobStore(deps: JobStoreDeps): { store: StoreJob } {
-  const { queues, pool, log, now, sleep } = deps
+  const { queues, pool, log, monotonicMs, sleep } = deps
 
   async function store(job: JobToStore, lookUntilMs: number): Promise<StoreResult> {
     try {
@@ -67,7 +68,7 @@ export function createJobStore(deps: JobStoreDeps): { store: StoreJob } {
       }
       log.warn({ jobId: job.jobId, err: error }, 'the reply to an add was lost')
     }
-    if (await isFound(job, Math.max(lookUntilMs, now() + ONE_LOOK_MS))) {
+    if (await isFound(job, Math.max(lookUntilMs, monotonicMs() + ONE_LOOK_MS))) {
       deps.note(job.lineName)
       return { kind: 'stored' }
     }
@@ -75,8 +76,8 @@ export function createJobStore(deps: JobStoreDeps): { store: StoreJob } {
   }
 
   async function isFound(job: JobToStore, untilMs: number): Promise<boolean> {
-    const timeIsOver = sleep(untilMs - now()).then(() => 'late' as const)
-    while (now() < untilMs) {
+    const timeIsOver = sleep(untilMs - monotonicMs()).then(() => 'late' as const)
+    while (monotonicMs() < untilMs) {
       try {
         // A Redis that is frozen does not answer this either: the look itself must end in time.
         const looked = queues.queueOf(job.lineName).getJob(job.jobId)

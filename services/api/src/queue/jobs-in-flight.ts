@@ -5,7 +5,7 @@ import type { SubmitResult } from './line-client.js'
 /** A client's request on its way: from the moment it was taken until it was answered. */
 export interface Waiter {
   request: CommandRequest
-  /** When the client began to wait, ms since 1970. */
+  /** When the client began to wait, by the monotonic clock, ms. */
   sinceMs: number
   /** True where the client is answered as soon as the command is stored: it asked so, or its time is over. */
   asynchronous: boolean
@@ -20,8 +20,9 @@ export interface Waiter {
 export interface JobInFlight extends JobToStore {
   waiters: Waiter[]
   stored: boolean
+  /** When it was put together, by the monotonic clock, ms. */
   startedAtMs: number
-  /** When its outcomes were last looked for in PostgreSQL. */
+  /** When its outcomes were last looked for in PostgreSQL, by the same clock. */
   checkedAtMs: number
 }
 

@@ -10,7 +10,8 @@ export interface RecheckDeps {
   store: StoreJob
   storeEnded: (job: JobInFlight, result: StoreResult) => void
   log: Log
-  now: () => number
+  /** Milliseconds of a clock that is never set back. */
+  monotonicMs: () => number
 }
 
 /** A waiter is looked up in PostgreSQL when it was not answered for this long, and again as often. */
@@ -24,7 +25,7 @@ const JOBS_PER_TICK = 64
  * @returns one round; call it a few times a second
  */
 export function createRecheck(deps: RecheckDeps): () => void {
-  const { jobs, lookUp, log, now } = deps
+  const { jobs, lookUp, log, monotonicMs } = deps
 
   async function recheck(job: JobInFlight): Promise<void> {
     const open = (): Waiter[] => job.waiters.filter((waiter) => !waiter.answered())
@@ -38,7 +39,7 @@ export function createRecheck(deps: RecheckDeps): () => void {
       { jobId: job.jobId },
       'Redis lost a job that clients wait for: it is added again under the same id',
     )
-    const result = await deps.store(job, now() + LOOK_FOR_MS)
+    const result = await deps.store(job, monotonicMs() + LOOK_FOR_MS)
     // It was stored once and may yet turn up (a failover that is undone): nobody can say that it will not.
     if (result.kind !== 'stored')
       deps.storeEnded(job, result.kind === 'refused' ? { kind: 'unknown' } : result)
@@ -47,10 +48,10 @@ export function createRecheck(deps: RecheckDeps): () => void {
   return () => {
     let budget = JOBS_PER_TICK
     for (const job of jobs.values()) {
-      if (budget === 0 || now() - job.startedAtMs < RECHECK_MS) return
-      if (!job.stored || now() - job.checkedAtMs < RECHECK_MS) continue
+      if (budget === 0 || monotonicMs() - job.startedAtMs < RECHECK_MS) return
+      if (!job.stored || monotonicMs() - job.checkedAtMs < RECHECK_MS) continue
       budget -= 1
-      job.checkedAtMs = now()
+      job.checkedAtMs = monotonicMs()
       recheck(job).catch((error: unknown) =>
         log.debug({ jobId: job.jobId, err: error }, 'a job could not be looked up'),
       )

@@ -43,6 +43,7 @@ function given(deps: Partial<SubmitterDeps> = {}) {
     holdMs: 100,
     log: createLog('test', 'silent'),
     now: () => Date.now(),
+    monotonicMs: () => Date.now(),
     setTimer(run, ms) {
       const timer = setTimeout(run, ms)
       return { cancel: () => clearTimeout(timer) }

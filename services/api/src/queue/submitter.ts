@@ -37,7 +37,10 @@ export interface SubmitterDeps {
   findStored: FindStored
   holdMs: number
   log: Log
+  /** Milliseconds since 1970, for what others will read. */
   now: () => number
+  /** Milliseconds of a clock that is never set back, for intervals and deadlines. */
+  monotonicMs: () => number
   setTimer: CoalescerDeps<Waiter>['setTimer']
   soon: CoalescerDeps<Waiter>['soon']
 }
@@ -62,7 +65,7 @@ const LAST_LOOK_MS = 100
  * *stored*, *answered*. Replies move it on; so do, where replies fail, the recheck and its own deadline.
  */
 export function createSubmitter(deps: SubmitterDeps): Submitter {
-  const { entrance, log, now } = deps
+  const { entrance, log, now, monotonicMs } = deps
   const jobs = new Map<string, JobInFlight>()
   let waiting = 0
   let draining = false
@@ -89,14 +92,15 @@ export function createSubmitter(deps: SubmitterDeps): Submitter {
       coalescer.jobDone(lineName)
       return
     }
-    const startedAtMs = now()
+    const acceptedAtMs = now()
+    const startedAtMs = monotonicMs()
     const job: JobInFlight = {
       lineName,
-      jobId: newJobId(lineName, waiters.length, startedAtMs),
+      jobId: newJobId(lineName, waiters.length, acceptedAtMs),
       payload: {
         v: JOB_VERSION,
         replyTo: deps.replyTo,
-        acceptedAtMs: startedAtMs,
+        acceptedAtMs,
         commands: waiters.map((waiter) => waiter.request),
       },
       waiters,
@@ -179,7 +183,7 @@ export function createSubmitter(deps: SubmitterDeps): Submitter {
       return new Promise((resolve) => {
         const lineName = lineNameOf(request.eventId, deps.layout)
         waiting += 1
-        const waiter = createWaiter(request, now() - spentMs, waitMs <= 0 || draining, (result) => {
+        const waiter = createWaiter(request, monotonicMs() - spentMs, waitMs <= 0 || draining, (result) => {
           waiting -= 1
           timer?.cancel()
           resolve(result)

@@ -1,4 +1,11 @@
-import { type JobPayload, type JobReply, type Log, readJobPayload, writeTogether } from '@ticket-line/shared'
+import {
+  defineScript,
+  type JobPayload,
+  type JobReply,
+  type Log,
+  readJobPayload,
+  writeTogether,
+} from '@ticket-line/shared'
 import { type BackendFactory, Job, type RedisQueueBackend, UnrecoverableError, Worker } from 'bullmq'
 import type { Redis } from 'ioredis'
 import { type AppliedBatch, GivenUpError, type JobToApply } from '../apply/index.js'
@@ -11,13 +18,15 @@ export interface LineDeps {
   /** Names this process in jobs (`processedBy`). */
   processName: string
   locks: LockKeeper
+  shortenLocks: ShortenLocks
   log: Log
   apply: (job: JobToApply) => Promise<AppliedBatch>
   /** Sends the answers to the API process that asked. Called after COMMIT, before the job completes. */
   answer: (lineName: string, payload: JobPayload, reply: JobReply) => void
   /** True once no further job may be started here. */
   stopping: () => boolean
-  now: () => number
+  /** Milliseconds of a clock that is never set back. */
+  monotonicMs: () => number
 }
 
 /** One line as this process sees it. */
@@ -32,6 +41,32 @@ export interface Line {
   recoverStalled(): Promise<number>
 }
 
+/** Gives the locks of a line's active jobs no more time than a lock can have. `base` is what the keys of the line start with. */
+export type ShortenLocks = (base: string) => Promise<unknown>
+
+// Redis keeps the moment at which a key expires by its own clock. If that is set back by an hour, the lock of a worker that
+// died before lives for an hour more, and so does BullMQ's mark that stalled jobs were looked for a moment ago.
+//   KEYS[1] active jobs; KEYS[2] BullMQ's mark; ARGV[1] what keys of the line start with; ARGV[2] longest lock, ms;
+//   ARGV[3] longest mark, ms
+const SHORTEN_LOCKS = `local active, mark = KEYS[1], KEYS[2]
+local function shorten(key, longest)
+  if redis.call('PTTL', key) > longest then redis.call('PEXPIRE', key, longest) end
+end
+shorten(mark, tonumber(ARGV[3]))
+for _, jobId in ipairs(redis.call('LRANGE', active, 0, -1)) do
+  shorten(ARGV[1] .. jobId .. ':lock', tonumber(ARGV[2]))
+end`
+
+/** @param times what all workers of the installation use, ms */
+export function createShortenLocks(
+  redis: Redis,
+  times: { lockDurationMs: number; stalledIntervalMs: number },
+): ShortenLocks {
+  const run = defineScript(redis, 'ticketsShortenLocks', 2, SHORTEN_LOCKS)
+  return (base) =>
+    run(`${base}active`, `${base}stalled-check`, base, times.lockDurationMs, times.stalledIntervalMs)
+}
+
 /** How long a line is left to others after a job that this build does not understand. */
 const STAND_BACK_MS = 5000
 
@@ -44,7 +79,7 @@ const STAND_BACK_MS = 5000
  * (shutdown while PostgreSQL is away) stays active until its lock ends and then returns to the head.
  */
 export function createLine(deps: LineDeps, lineName: string, prefix: string): Line {
-  const { redis, locks, log, now } = deps
+  const { redis, locks, log, monotonicMs } = deps
   const backend = deps.root.forQueue(lineName, prefix)
   const worker = new Worker<JobPayload, JobReply>(
     lineName,
@@ -53,7 +88,7 @@ export function createLine(deps: LineDeps, lineName: string, prefix: string): Li
     (() => backend) as unknown as BackendFactory as never,
   )
   worker.on('error', (error) => log.warn({ lineName, err: error }, 'worker error'))
-  let standBackUntilMs = 0
+  let standBackUntilMs = Number.NEGATIVE_INFINITY
   let serves = 0
 
   /**
@@ -83,7 +118,7 @@ export function createLine(deps: LineDeps, lineName: string, prefix: string): Li
     const payload = readJobPayload(job.data)
     if (payload === 'newer') {
       log.error({ lineName, jobId }, 'a job of a newer version is left to workers that understand it')
-      standBackUntilMs = now() + STAND_BACK_MS
+      standBackUntilMs = monotonicMs() + STAND_BACK_MS
       return void (await job.moveToWait(token))
     }
     if (payload === 'malformed') {
@@ -107,7 +142,7 @@ export function createLine(deps: LineDeps, lineName: string, prefix: string): Li
 
   return {
     async serve(mayGoOn) {
-      if (deps.stopping() || now() < standBackUntilMs) return 0
+      if (deps.stopping() || monotonicMs() < standBackUntilMs) return 0
       // A token of its own each time: a run that was frozen and overtaken must not complete its successor's job.
       const token = `${deps.processName}:${worker.id}:${serves++}`
       writeTogether(redis)
@@ -124,6 +159,7 @@ export function createLine(deps: LineDeps, lineName: string, prefix: string): Li
       return served
     },
     async recoverStalled() {
+      await deps.shortenLocks(`${prefix}:${lineName}:`)
       return (await backend.moveStalledJobsToWait()).length
     },
   }

@@ -44,7 +44,7 @@ function world(overrides: Partial<LinesDeps> = {}) {
     handOver: async (names) => handedOver.push(...names),
     onStalled: () => undefined,
     log: silent,
-    now: () => Date.now(),
+    monotonicMs: () => Date.now(),
     ...overrides,
   })
   return { lines, waiting, elsewhere, stalled, serves, handedOver, slow: (ms: number) => (jobMs = ms) }

@@ -18,7 +18,8 @@ export interface LinesDeps {
   handOver: (lineNames: string[]) => Promise<unknown>
   onStalled: (jobs: number) => void
   log: Log
-  now: () => number
+  /** Milliseconds of a clock that is never set back. */
+  monotonicMs: () => number
 }
 
 /** The lines this process knows, and serves in turn. */
@@ -57,7 +58,7 @@ const STANDBY_MS = 500
  * cannot tell (a worker that died, stopped, or has no room) and recovers jobs whose lock ended.
  */
 export function createLines(deps: LinesDeps): Lines {
-  const { log, now } = deps
+  const { log, monotonicMs } = deps
   const entries = new Map<string, Entry>()
   const queue: Entry[] = []
   const serving = new Set<Promise<void>>()
@@ -77,9 +78,9 @@ export function createLines(deps: LinesDeps): Lines {
       serving: false,
       queued: false,
       again: false,
-      watchedUntilMs: 0,
-      servedAtMs: 0,
-      foundEmptyAtMs: 0,
+      watchedUntilMs: Number.NEGATIVE_INFINITY,
+      servedAtMs: Number.NEGATIVE_INFINITY,
+      foundEmptyAtMs: Number.NEGATIVE_INFINITY,
     }
     entries.set(lineName, entry)
     forgetQuietest()
@@ -96,8 +97,9 @@ export function createLines(deps: LinesDeps): Lines {
   function wake(lineName: string): void {
     if (stopped) return
     const entry = entryOf(lineName)
-    entry.watchedUntilMs = now() + WATCH_MS
-    const standby = now() - entry.foundEmptyAtMs < STANDBY_MS && now() - entry.servedAtMs > WATCH_MS
+    entry.watchedUntilMs = monotonicMs() + WATCH_MS
+    const standby =
+      monotonicMs() - entry.foundEmptyAtMs < STANDBY_MS && monotonicMs() - entry.servedAtMs > WATCH_MS
     if (!standby) enqueue(entry)
   }
 
@@ -126,19 +128,19 @@ export function createLines(deps: LinesDeps): Lines {
   async function serve(entry: Entry): Promise<void> {
     entry.serving = true
     entry.again = false
-    const startedAtMs = now()
+    const startedAtMs = monotonicMs()
     const mayGoOn = (): boolean => {
-      if (queue.length === 0 || now() - startedAtMs < TURN_MS) return true
+      if (queue.length === 0 || monotonicMs() - startedAtMs < TURN_MS) return true
       entry.again = true
       return false
     }
     try {
       const served = await entry.line.serve(mayGoOn)
-      if (served > 0) entry.servedAtMs = now()
-      else entry.foundEmptyAtMs = now()
+      if (served > 0) entry.servedAtMs = monotonicMs()
+      else entry.foundEmptyAtMs = monotonicMs()
     } catch (error) {
       log.warn({ lineName: entry.lineName, err: error }, 'a line was left and will be looked at again')
-      entry.watchedUntilMs = now() + WATCH_MS
+      entry.watchedUntilMs = monotonicMs() + WATCH_MS
     } finally {
       entry.serving = false
     }
@@ -148,20 +150,20 @@ export function createLines(deps: LinesDeps): Lines {
   async function watch(): Promise<void> {
     const watched: Entry[] = []
     for (const entry of entries.values()) {
-      if (!entry.serving && !entry.queued && entry.watchedUntilMs > now()) watched.push(entry)
+      if (!entry.serving && !entry.queued && entry.watchedUntilMs > monotonicMs()) watched.push(entry)
     }
     const states = await deps.inspect(watched.map((entry) => entry.lineName))
     await Promise.all(watched.map((entry, i) => lookAfter(entry, states[i] as LineState)))
     for (const entry of entries.values()) {
       const quietSinceMs = Math.max(entry.watchedUntilMs, entry.servedAtMs)
-      if (!entry.serving && !entry.queued && now() - quietSinceMs > deps.idleMs)
+      if (!entry.serving && !entry.queued && monotonicMs() - quietSinceMs > deps.idleMs)
         entries.delete(entry.lineName)
     }
   }
 
   async function lookAfter(entry: Entry, { waiting, active }: LineState): Promise<void> {
     if (waiting + active === 0 || entry.serving) return
-    entry.watchedUntilMs = now() + WATCH_MS
+    entry.watchedUntilMs = monotonicMs() + WATCH_MS
     if (active > 0) {
       const recovered = await entry.line.recoverStalled()
       if (recovered === 0) return

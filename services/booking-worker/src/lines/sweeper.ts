@@ -2,39 +2,67 @@ import type { LineRegistry, Log } from '@ticket-line/shared'
 import type { Lines } from './lines.js'
 
 export interface SweeperDeps {
-  lines: Lines
-  registry: LineRegistry
+  lines: Pick<Lines, 'wake'>
+  registry: Pick<LineRegistry, 'allWithWork' | 'forgetEmpty' | 'walkKeys'>
   /** Pause between two sweeps. */
   intervalMs: number
-  /** Lines that were empty for this long are forgotten. */
+  /** Pause between two walks through all keys, which take a while. */
+  walkIntervalMs: number
+  /** Lines that were empty for this long are tidied and forgotten. */
   forgetAfterMs: number
   log: Log
-  now: () => number
+  /** Milliseconds of a clock that is never set back. */
+  monotonicMs: () => number
 }
 
 /**
  * Finds what notes and watch missed: lines with jobs that nobody serves. Sweeps at once, then every `intervalMs`, and
  * whenever asked. A sweep under way when it is stopped is not waited for: it may wait for Redis, and finds lines closed.
+ *
+ * A sweep looks through the registered lines. The first one and then one each `walkIntervalMs` also walk through all keys
+ * of Redis, since a line whose registration was lost would not be found otherwise.
  */
 export function createSweeper(deps: SweeperDeps): { sweep: () => Promise<void>; stop: () => void } {
-  const { lines, registry, log, now } = deps
+  const { lines, registry, log, monotonicMs } = deps
   let stopped = false
   let sweeping: Promise<void> | undefined
+  let walking = false
+  let walkedAtMs = Number.NEGATIVE_INFINITY
+
+  async function wakeAll(): Promise<void> {
+    for (const lineName of await registry.allWithWork()) lines.wake(lineName)
+  }
 
   async function run(): Promise<void> {
-    for (const lineName of await registry.allWithWork()) lines.wake(lineName)
-    await registry.forgetEmpty(now() - deps.forgetAfterMs)
+    await wakeAll()
+    // Sweeps go on meanwhile.
+    if (!walking && monotonicMs() - walkedAtMs >= deps.walkIntervalMs) void walk()
+    await registry.forgetEmpty(deps.forgetAfterMs)
+  }
+
+  async function walk(): Promise<void> {
+    walking = true
+    walkedAtMs = monotonicMs()
+    try {
+      if ((await registry.walkKeys()) > 0) await wakeAll()
+    } catch (error) {
+      onError(error)
+    } finally {
+      walking = false
+    }
   }
 
   function sweep(): Promise<void> {
     sweeping ??= run()
-      .catch((error: unknown) => {
-        if (!stopped) log.warn({ err: error }, 'the lines could not be swept')
-      })
+      .catch(onError)
       .finally(() => {
         sweeping = undefined
       })
     return sweeping
+  }
+
+  function onError(error: unknown): void {
+    if (!stopped) log.warn({ err: error }, 'the lines could not be swept')
   }
 
   void sweep()

@@ -1,0 +1,154 @@
+import { createReaderRedis, followStreams, linesKey, shardPrefix } from '@ticket-line/shared'
+import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest'
+import { until } from '../../scripts/lib/net.mjs'
+import { createSharedStore } from '../../services/api/src/limits/shared-store.js'
+import type { CounterStore } from '../../services/api/src/limits/stores.js'
+import { type BullKit, createBullKit, door } from './bullmq-kit.ts'
+import { ask } from './line-kit.ts'
+import { createLineStack, type LineStack } from './line-stack.ts'
+
+const HOUR_MS = 3_600_000
+const always = (): boolean => true
+
+// What Redis has stored looks like this after its clock was set back by an hour: keys expire an hour later, and the ids of
+// streams lie an hour ahead.
+describe('a Redis whose clock was set back by an hour', () => {
+  let kit: BullKit
+  beforeEach(async () => {
+    kit = await createBullKit()
+  })
+  afterEach(() => kit?.stop())
+
+  it('does not keep the line of a worker that died from the next worker', async () => {
+    const lineName = 'event-1'
+    const shut = door()
+    const dead = await kit.process({ apply: () => shut.opened })
+    const [jobId] = (await kit.add(lineName)) as [string]
+    void dead
+      .line(lineName)
+      .serve(always)
+      .catch(() => undefined)
+    await until(() => dead.applied.length === 1, { timeoutMs: 10_000 })
+    dead.die()
+    const lock = kit.key(lineName, `${jobId}:lock`)
+    await kit.redis.pexpire(lock, HOUR_MS)
+    await kit.redis.set(kit.key(lineName, 'stalled-check'), '1', 'PX', HOUR_MS)
+
+    const line = (await kit.process()).line(lineName)
+
+    expect(await until(async () => (await line.recoverStalled()) === 1, { timeoutMs: 10_000 })).toBe(true)
+    expect(await line.serve(always)).toBe(1)
+  })
+
+  it('leaves locks that are held as they are', async () => {
+    const lineName = 'event-1'
+    const shut = door()
+    const busy = await kit.process({ apply: () => shut.opened })
+    await kit.add(lineName)
+    const serving = busy.line(lineName).serve(always)
+    await until(() => busy.applied.length === 1, { timeoutMs: 10_000 })
+
+    const line = (await kit.process()).line(lineName)
+    for (let i = 0; i < 10; i++) {
+      expect(await line.recoverStalled()).toBe(0)
+      await new Promise((resolve) => setTimeout(resolve, 50))
+    }
+
+    shut.open()
+    expect(await serving).toBe(1)
+  })
+
+  it('is still heard by a reader when its stream starts again', async () => {
+    const key = kit.key('event-1', 'stream')
+    const read: string[] = []
+    const stop = followStreams({
+      redis: createReaderRedis(kit.redisUrl).on('error', () => undefined),
+      streams: [{ key, lastId: '0-0' }],
+      blockMs: 200,
+      count: 10,
+      onEntry: ([, value]) => read.push(value as string),
+      onError: () => undefined,
+    })
+    onTestFinished(stop)
+    await kit.redis.xadd(key, `${Date.now() + HOUR_MS}-5`, 'value', 'before')
+    await until(() => read.length === 1, { timeoutMs: 10_000 })
+
+    await kit.redis.del(key)
+    for (const value of ['after', 'and after']) await kit.redis.xadd(key, '*', 'value', value)
+
+    expect(await until(() => read.length === 3, { timeoutMs: 10_000 })).toBe(true)
+    expect(read).toEqual(['before', 'after', 'and after'])
+  })
+
+  it('limits nobody for longer than a window', async () => {
+    const windowMs = 1000
+    const store = createSharedStore(kit.redis, kit.key('event-1', 'limit:'), { durable: true })
+    store.init?.({ windowMs } as Parameters<NonNullable<CounterStore['init']>>[0])
+    await store.increment('ann')
+    await kit.redis.pexpire(kit.key('event-1', 'limit:ann'), HOUR_MS)
+
+    await store.increment('ann')
+
+    expect(await kit.redis.pttl(kit.key('event-1', 'limit:ann'))).toBeLessThanOrEqual(windowMs)
+  })
+})
+
+describe('an API whose clock was set back by an hour', () => {
+  let stack: LineStack
+  beforeEach(async () => {
+    stack = await createLineStack()
+    await stack.kit.createEvent(1, 10)
+  })
+  afterEach(async () => {
+    vi.useRealTimers()
+    await stack?.stop()
+  })
+
+  const registered = () => stack.redis.zrange(linesKey(shardPrefix(0, stack.layout)), '0', '-1')
+  const setBack = (): void => {
+    vi.useFakeTimers({ toFake: ['Date'], now: Date.now() - HOUR_MS })
+  }
+  const decided = async (): Promise<boolean> =>
+    (await stack.kit.query('SELECT FROM commands WHERE user_id = $1', ['late'])).length === 1
+
+  it('still registers lines, so a worker that starts later finds what was accepted', async () => {
+    const api = await stack.api()
+    const line = { wait: stack.key(1, 'wait'), registry: linesKey(shardPrefix(0, stack.layout)) }
+    await api.submit(ask('book', 1, 'early'), { waitMs: 0 })
+    await stack.redis.del(line.registry)
+    setBack()
+
+    // One registration each half a second, by a clock that was not set back.
+    await until(
+      async () => {
+        await api.submit(ask('book', 1, 'late'), { waitMs: 0 })
+        return (await registered()).length === 1
+      },
+      { timeoutMs: 10_000 },
+    )
+
+    expect(await registered()).toEqual(['event-1'])
+  })
+
+  it('has its long polls answered in time', async () => {
+    const api = await stack.api()
+    const accepted = await api.submit(ask('book', 1, 'early'), { waitMs: 0 })
+    const { commandId } = accepted as { commandId: string }
+    const startedAtMs = performance.now()
+    const polling = api.find(commandId, 500, () => true)
+    setBack()
+
+    expect(await polling).toMatchObject({ state: 'queued' })
+    expect(performance.now() - startedAtMs).toBeLessThan(5000)
+  })
+
+  it('loses nothing even if a line was never registered and nobody was told of it', async () => {
+    const api = await stack.api()
+    await api.submit(ask('book', 1, 'late'), { waitMs: 0 })
+    await stack.redis.del(linesKey(shardPrefix(0, stack.layout)))
+
+    await stack.worker()
+
+    expect(await until(decided, { timeoutMs: 15_000 })).toBe(true)
+  })
+})
