@@ -109,6 +109,24 @@ describe('limits shared by all processes', () => {
     expect(remainingOf(await get('/events', from(`10.8.8.8, ${address}`)))).toBe(48)
   })
 
+  it('counts unknown paths and methods on the address, and refuses them over twice the limit', async () => {
+    const options = from(newAddress())
+    const ask = (n: number) =>
+      n % 2 === 0
+        ? get('/nothing', options, n)
+        : system.client((n % 3) & 1).request('PUT', '/book', {}, options)
+    const first = await get('/nothing', options)
+    expect(first.headers.get('ratelimit')).toMatch(/^limit=50, remaining=49, reset=\d+$/)
+    const answers = await many(119, ask)
+    expect(count(answers, 404) + count(answers, 405)).toBe(99)
+    expect(count(answers, 429)).toBe(20)
+    const refused = await system.api.request('OPTIONS', '/book', undefined, options)
+    expect(refused).toMatchObject({ status: 429, body: JSON.parse(tooMany) })
+    expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(800)
+    expect((await get('/events', options)).status).toBe(429)
+    expect((await get('/livez', options)).status).toBe(200)
+  })
+
   it('leaves probes, metrics and the dashboard out', async () => {
     const address = newAddress()
     await many(50, () => get('/events', from(address)))

@@ -1,3 +1,4 @@
+export * from './metrics-page.js'
 export * from './pools.js'
 export * from './registry.js'
 export * from './servers.js'

@@ -16,6 +16,15 @@ describe('the order of refusals', () => {
     }
   })
 
+  it('429 comes before 404 path and 405 for who is far over the limit, and only then', async () => {
+    for (const line of ['GET /nothing', 'DELETE /book', 'OPTIONS /book']) {
+      expect((await call(app, line, { headers: overLimit })).status).not.toBe(429)
+      expect((await call(app, line, { headers: { 'x-far-over-limit': '1' } })).status).toBe(429)
+    }
+    // Balancers ask in any way they like.
+    expect((await call(app, 'OPTIONS /livez', { headers: { 'x-far-over-limit': '1' } })).status).toBe(204)
+  })
+
   it('405 comes before 401', async () => {
     const answer = await call(app, 'DELETE /book', { headers: overLimit })
     expect(answer).toMatchObject({ status: 405, json: { code: 'method_not_allowed' } })

@@ -26,6 +26,8 @@ export interface AppDeps {
   /** Traces of requests, where they are on. */
   tracing?: Tracing | undefined
   lifecycle: Lifecycle
+  /** What a client has to send to read `/metrics`; everybody may if it is absent. */
+  metricsToken?: string | undefined
   trustProxyHops: number
   /** Bounds the requests under way in this process. */
   requests: ConcurrencyLimit
@@ -67,7 +69,10 @@ export function createApp(deps: AppDeps): Hono<AppEnv> {
   if (deps.tracing !== undefined) app.use(createTraceEntry(deps.tracing))
   app.use(createEntry(deps))
   app.onError((error, c) => respondError(c, error))
-  app.notFound((c) => replyPlain(c, problemResponse('not_found', 'There is nothing at this path.')))
+  app.notFound(async (c) => {
+    const refusal = await deps.guards.limits.unmatched(c)
+    return refusal ?? replyPlain(c, problemResponse('not_found', 'There is nothing at this path.'))
+  })
   mountRoutes(app, createRoutes(deps), deps.guards)
   deps.registerAdmin?.(app)
   return app

@@ -8,7 +8,7 @@ import {
   readEnv,
   readLineLayout,
 } from '@ticket-line/shared'
-import { readTracingConfig, type TracingConfig } from '@ticket-line/telemetry'
+import { readMetricsToken, readTracingConfig, type TracingConfig } from '@ticket-line/telemetry'
 import { type AdminConfig, readAdminConfig } from './admin/config.js'
 import { type IdentityConfig, readIdentityConfig } from './identity/config.js'
 import { type LimitsConfig, readLimitsConfig } from './limits/config.js'
@@ -20,6 +20,8 @@ export interface ApiConfig extends Basics {
   server: ServerConfig
   /** `TRUST_PROXY_HOPS`: how many proxies in front may be believed about the client's address. */
   trustProxyHops: number
+  /** `METRICS_TOKEN`: what a client has to send to read `/metrics`. */
+  metricsToken: string | undefined
   line: LineConfig
   postgres: PostgresConfig
   limits: LimitsConfig
@@ -102,6 +104,7 @@ export function readConfig(environment: Env): ApiConfig {
     layout: readLineLayout(env),
     server: readServer(env),
     trustProxyHops: env.integer('TRUST_PROXY_HOPS', 0, { min: 0, max: 10 }),
+    metricsToken: readMetricsToken(env),
     line: readLine(env),
     postgres: readPostgres(env),
     limits: readLimitsConfig(env),

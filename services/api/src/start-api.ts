@@ -88,6 +88,7 @@ export async function startApi(config: ApiConfig, log: Log, closers: Closers): P
     metrics,
     tracing,
     lifecycle,
+    metricsToken: config.metricsToken,
     trustProxyHops: config.trustProxyHops,
     requests,
     longPolls,

@@ -7,7 +7,7 @@ import {
   readEnv,
   readLineLayout,
 } from '@ticket-line/shared'
-import { readTracingConfig, type TracingConfig } from '@ticket-line/telemetry'
+import { readMetricsToken, readTracingConfig, type TracingConfig } from '@ticket-line/telemetry'
 
 /** Times that decide how fast a dead worker's line goes on. */
 export interface LineTimes {
@@ -23,6 +23,8 @@ export interface WorkerConfig extends Basics {
   /** Where `/livez`, `/readyz` and `/metrics` are served; 0 picks a free port. */
   host: string
   port: number
+  /** `METRICS_TOKEN`: what a client has to send to read `/metrics`. */
+  metricsToken: string | undefined
   times: LineTimes
   lineIdleMs: number
   maxOpenLines: number
@@ -57,6 +59,7 @@ export function readConfig(environment: Env): WorkerConfig {
     ...readBasics(env),
     layout: readLineLayout(env),
     host: env.text('WORKER_HOST', '127.0.0.1'),
+    metricsToken: readMetricsToken(env),
     port: env.integer('WORKER_PORT', 0, { min: 0, max: 65_535 }),
     times,
     lineIdleMs,

@@ -1,36 +1,39 @@
-import { createServer, type Server } from 'node:http'
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { createPipelining } from '@ticket-line/shared'
+import { createMetricsGuard, createMetricsPage } from '@ticket-line/telemetry'
 import type { Registry } from 'prom-client'
 
 export interface HealthDeps {
   host: string
   port: number
   registry: Registry
+  /** What a client has to send to read metrics; everybody may if it is absent. */
+  metricsToken: string | undefined
   /** Names of the servers that are out of reach; empty when ready. */
   missing: () => Promise<string[]>
 }
 
+/** Probes and Prometheus need a few connections each. */
+const MAX_CONNECTIONS = 200
+const MAX_PIPELINED = 8
+const MAX_HELD_BYTES = 4 * 1024 * 1024
+const REQUEST_TIMEOUT_MS = 10_000
+const STALL_TIMEOUT_MS = 30_000
+
 /** Serves `/livez`, `/readyz` and `/metrics` to whoever watches the process. No one else can do anything here. */
 export async function serveHealth(deps: HealthDeps): Promise<{ port: number; close: () => Promise<void> }> {
-  const server = createServer((request, response) => {
-    const send = (status: number, type: string, body: string): void => {
-      response.writeHead(status, { 'content-type': type, 'cache-control': 'no-store' }).end(body)
-    }
-    const fail = (): void => send(500, 'text/plain; charset=utf-8', 'failed\n')
-    switch (request.url) {
-      case '/livez':
-        return send(200, 'application/json', '{"status":"alive"}')
-      case '/readyz':
-        return void deps.missing().then((missing) => {
-          const body = missing.length === 0 ? { status: 'ready' } : { status: 'not ready', missing }
-          send(missing.length === 0 ? 200 : 503, 'application/json', JSON.stringify(body))
-        }, fail)
-      case '/metrics':
-        return void deps.registry.metrics().then((text) => send(200, deps.registry.contentType, text), fail)
-      default:
-        return send(404, 'text/plain; charset=utf-8', 'not found\n')
-    }
+  const pipelining = createPipelining({
+    perConnection: MAX_PIPELINED,
+    crowdedAt: MAX_CONNECTIONS,
+    maxHeldBytes: MAX_HELD_BYTES,
+    requestTimeoutMs: REQUEST_TIMEOUT_MS,
+    stallTimeoutMs: STALL_TIMEOUT_MS,
   })
+  const { ServerResponse } = pipelining
+  const server = createServer({ ServerResponse, requestTimeout: REQUEST_TIMEOUT_MS }, createListener(deps))
+  server.maxConnections = MAX_CONNECTIONS
+  pipelining.watch(server)
   await listen(server, deps)
   return {
     port: (server.address() as AddressInfo).port,
@@ -39,6 +42,36 @@ export async function serveHealth(deps: HealthDeps): Promise<{ port: number; clo
         server.close(() => resolve())
         server.closeAllConnections()
       }),
+  }
+}
+
+function createListener({ registry, metricsToken, missing }: HealthDeps) {
+  const page = createMetricsPage(registry)
+  const mayRead = createMetricsGuard(metricsToken)
+  return (request: IncomingMessage, response: ServerResponse) => {
+    const send = (status: number, type: string, body: string | Uint8Array): void => {
+      response.writeHead(status, { 'content-type': type, 'cache-control': 'no-store' }).end(body)
+    }
+    const sayText = (status: number, text: string): void =>
+      send(status, 'text/plain; charset=utf-8', `${text}\n`)
+    const fail = (): void => sayText(500, 'failed')
+    switch (request.url) {
+      case '/livez':
+        return send(200, 'application/json', '{"status":"alive"}')
+      case '/readyz':
+        return void missing().then((servers) => {
+          const body = servers.length === 0 ? { status: 'ready' } : { status: 'not ready', missing: servers }
+          send(servers.length === 0 ? 200 : 503, 'application/json', JSON.stringify(body))
+        }, fail)
+      case '/metrics':
+        if (!mayRead(request.headers.authorization)) {
+          response.setHeader('WWW-Authenticate', 'Bearer')
+          return sayText(401, 'these numbers need a token')
+        }
+        return void page().then(({ body, contentType }) => send(200, contentType, body), fail)
+      default:
+        return sayText(404, 'not found')
+    }
   }
 }
 

@@ -155,6 +155,7 @@ export async function startWorker(
     host: config.host,
     port: config.port,
     registry: numbers,
+    metricsToken: config.metricsToken,
     missing: async () => {
       const works = (ask: () => Promise<unknown>) => inTime(ask(), PROBE_TIMEOUT_MS).catch(() => false)
       const [postgres, redis] = await Promise.all([

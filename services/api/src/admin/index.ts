@@ -37,7 +37,7 @@ export function registerAdminRoutes(app: Hono<AppEnv>, deps: AdminDeps): void {
       ? undefined
       : createBoardSessions({ key: keyring.session, redis, prefix, isSecure })
 
-  app.use('/admin/*', plainPathsOnly, needsRedis(redis), deps.limit)
+  app.use('/admin/*', deps.limit, plainPathsOnly, needsRedis(redis))
   app.get('/admin', (c) => reply(c, 302, null, { location: '/admin/queues' }))
   const { limitSignIn } = deps
   if (signIn !== undefined && sessions !== undefined) {

@@ -27,5 +27,7 @@ export interface AppEnv {
     replied: Response | undefined
     /** Template of the matched route, the label of its metrics. */
     route: string | undefined
+    /** The method in its metrics, if that is not the request's own. */
+    methodLabel: string | undefined
   }
 }

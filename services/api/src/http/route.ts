@@ -2,8 +2,10 @@ import { AppError } from '@ticket-line/shared'
 import type { Context, Hono, MiddlewareHandler } from 'hono'
 import type { z } from 'zod'
 import { isStaff, type Principal } from '../identity/principal.js'
+import type { UnmatchedLimit } from '../limits/index.js'
 import { checkInput, readBody } from './body.js'
 import type { AppEnv } from './env.js'
+import { OTHER_METHOD } from './methods.js'
 import { problemResponse } from './problem.js'
 import { reply, replyPlain } from './reply.js'
 import type { RouteDocs } from './route-docs.js'
@@ -71,7 +73,10 @@ export function defineRoute<
 /** The middleware that routes choose from by name. `authenticate` throws `unauthorized`; a limit answers 429 itself. */
 export interface Guards {
   authenticate: Record<Exclude<AuthMode, 'none'>, MiddlewareHandler<AppEnv>>
-  limits: Record<Exclude<LimitName, 'none' | 'by-handler'>, MiddlewareHandler<AppEnv>>
+  limits: Record<Exclude<LimitName, 'none' | 'by-handler'>, MiddlewareHandler<AppEnv>> & {
+    /** Counts requests that no route answers. */
+    unmatched: UnmatchedLimit
+  }
 }
 
 /** Who makes the request, behind `auth: 'required'`. */
@@ -97,7 +102,8 @@ export function mountRoutes(app: Hono<AppEnv>, routes: readonly Route[], guards:
   const byPath = Map.groupBy(routes, (route) => route.path)
   for (const [path, siblings] of byPath) {
     for (const route of siblings) app.on(route.method, [path], ...chainOf(route, guards))
-    app.all(path, otherMethods(path, allowOf(siblings)))
+    const limited = siblings.some((route) => route.limit !== 'none')
+    app.all(path, otherMethods(path, allowOf(siblings), limited ? guards.limits.unmatched : undefined))
   }
 }
 
@@ -128,9 +134,12 @@ function allowOf(routes: readonly Route[]): string {
   return [...methods, 'OPTIONS'].join(', ')
 }
 
-function otherMethods(path: string, allow: string): MiddlewareHandler<AppEnv> {
+function otherMethods(path: string, allow: string, limit?: UnmatchedLimit): MiddlewareHandler<AppEnv> {
   return async function otherMethods(c) {
     c.set('route', path)
+    c.set('methodLabel', OTHER_METHOD)
+    const refusal = await limit?.(c)
+    if (refusal !== undefined) return refusal
     if (c.req.method === 'OPTIONS') return reply(c, 204, null, { allow })
     const message = `This path answers ${allow}.`
     return replyPlain(c, problemResponse('method_not_allowed', message, { headers: { allow } }))

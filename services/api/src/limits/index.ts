@@ -31,6 +31,11 @@ export interface Limits {
   register: MiddlewareHandler<AppEnv>
   /** `/token/refresh`: counts on the sign-in that a refresh token comes from, and closes without Redis. */
   renewal: KeyedLimit
+  /**
+   * Paths that do not exist and methods that a path does not have: they count on the address with `general`, and are
+   * refused over twice its limit.
+   */
+  unmatched: UnmatchedLimit
   /** `/logout`, by itself: whoever is over another limit can still sign out. */
   signOut: KeyedLimit
 }
@@ -42,6 +47,9 @@ export interface Limits {
  * @returns the 429 to answer, or `undefined` if the request is within the limit
  */
 export type KeyedLimit = (c: Context<AppEnv>, key?: string) => Promise<Response | undefined>
+
+/** @returns the 429 to answer, or `undefined` if the request is within the limit */
+export type UnmatchedLimit = (c: Context<AppEnv>) => Promise<Response | undefined>
 
 export interface LimitsDeps {
   /** A connection of their own that fails fast; `enableAutoPipelining` makes concurrent counts one round trip. */
@@ -115,13 +123,25 @@ export function createLimits({ redis, prefix, config, attempts, log }: LimitsDep
     return refusal ?? undefined
   }
 
+  const general = orLocal('general')
+  const countGeneral = timed(limiter(requests, general))
+  async function unmatched(c: Context<AppEnv>): Promise<Response | undefined> {
+    const { totalHits, resetTime } = await general.increment(addressOf(c))
+    const resetMs = Number(resetTime) - Date.now()
+    const state = { limit: requests, remaining: Math.max(0, requests - totalHits), resetMs, windowMs }
+    if (totalHits > 2 * requests) return refuse(c, state)
+    showLimit(c, state)
+    return undefined
+  }
+
   return {
-    general: timed(limiter(requests, orLocal('general'))),
+    general: countGeneral,
     poll: limiter(polls, orLocal('poll')),
     dashboard: limiter(dashboardLimit(windowMs), orLocal('dashboard')),
     administration: limiter(requests, createClosedStore(shared('general'))),
     login: signIn,
     register: signIn,
+    unmatched,
     renewal: keyed(limiter(requests, createClosedStore(shared('renewal')))),
     signOut: keyed(limiter(requests, orLocal('sign-out'))),
   }
@@ -132,7 +152,11 @@ function whoAsks(c: Context<AppEnv>): string {
   const named = c.get('countedOn')
   if (named !== undefined) return named
   const principal = c.get('principal')
-  return principal === undefined ? `a:${addressKey(c.get('clientAddress'))}` : `u:${principal.userId}`
+  return principal === undefined ? addressOf(c) : `u:${principal.userId}`
+}
+
+function addressOf(c: Context<AppEnv>): string {
+  return `a:${addressKey(c.get('clientAddress'))}`
 }
 
 /** Four requests a second, all day long, and a few page loads at once: a dashboard asks every 5 s a tab. */

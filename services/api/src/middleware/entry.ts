@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import type { Log } from '@ticket-line/shared'
 import type { Context, MiddlewareHandler } from 'hono'
 import type { AppEnv } from '../http/env.js'
+import { METHODS, OTHER_METHOD } from '../http/methods.js'
 import { problemResponse } from '../http/problem.js'
 import { replyPlain } from '../http/reply.js'
 import type { Lifecycle } from '../lifecycle.js'
@@ -70,7 +71,7 @@ export function createEntry({
     if (lifecycle.draining) c.res.headers.set('connection', 'close')
     const { status } = c.res
     const seconds = (performance.now() - startedAt) / 1000
-    metrics.requests.observe({ route: routeOf(c), method: c.req.method, status }, seconds)
+    metrics.requests.observe({ route: routeOf(c), method: methodOf(c), status }, seconds)
     if (status === 429) metrics.rateLimited.inc()
     // A 503 is no news: what is out of reach was logged when it went, and a rush may be refused thousands of times.
     const level = status === 500 ? 'warn' : 'debug'
@@ -84,6 +85,13 @@ export function createEntry({
 /** A bounded set of labels, whatever paths clients make up. */
 function routeOf(c: Context<AppEnv>): string {
   return c.get('route') ?? (c.req.path.startsWith('/admin') ? '/admin' : 'other')
+}
+
+/** A method that the route has, or `other`: whatever clients send, there is one series for it. */
+function methodOf(c: Context<AppEnv>): string {
+  const { method } = c.req
+  const label = c.get('route') === undefined ? OTHER_METHOD : c.get('methodLabel')
+  return label ?? (METHODS.has(method) ? method : OTHER_METHOD)
 }
 
 /** Lets `c.header()`, which rate limiter and cookies call, write into the record (see {@link AppEnv}). */

@@ -1,6 +1,7 @@
 import type { Tracing } from '@ticket-line/telemetry'
 import type { MiddlewareHandler } from 'hono'
 import type { AppEnv } from '../http/env.js'
+import { METHODS } from '../http/methods.js'
 
 /** Nobody wants a trace for each time somebody looked whether the process is well. */
 const UNTRACED = new Set(['/livez', '/readyz', '/metrics'])
@@ -8,8 +9,10 @@ const UNTRACED = new Set(['/livez', '/readyz', '/metrics'])
 /** One span a request, following the caller's `traceparent` where there is one. Mounted only where tracing is on. */
 export function createTraceEntry(tracing: Tracing): MiddlewareHandler<AppEnv> {
   return async function traceEntry(c, next) {
-    const { method, path } = c.req
+    const { path } = c.req
     if (UNTRACED.has(path)) return next()
+    // OpenTelemetry's word for methods that are not known; the method is part of the name, and names must be few.
+    const method = METHODS.has(c.req.method) ? c.req.method : '_OTHER'
     const options = { kind: 'server', parent: c.req.header('traceparent') } as const
     await tracing.span(method, options, async (span) => {
       await next()

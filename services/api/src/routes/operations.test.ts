@@ -1,4 +1,6 @@
+import { METHODS } from 'node:http'
 import { describe, expect, it } from 'vitest'
+import { createConcurrencyLimit } from '../limits/concurrency-limit.js'
 import { appUnderTest, call } from '../testing/app-under-test.js'
 
 describe('probes', () => {
@@ -42,8 +44,43 @@ describe('GET /metrics', () => {
     expect(headers.get('content-type')).toMatch(/^text\/plain/)
     expect(text).toContain('_count{route="/status/:eventId",method="GET",status="200"} 1')
     expect(text).toContain('_count{route="/status/:eventId",method="GET",status="404"} 1')
-    expect(text).toContain('_count{route="other",method="GET",status="404"} 1')
+    expect(text).toContain('_count{route="other",method="other",status="404"} 1')
     expect(text).not.toContain('/status/77')
     expect(text).toContain('nodejs_eventloop_lag')
+  })
+
+  it('has one series for all methods that a path does not have', async () => {
+    const app = appUnderTest()
+    const methods = METHODS.filter((method) => !['CONNECT', 'TRACE', 'TRACK', 'GET', 'HEAD'].includes(method))
+    for (const method of methods) {
+      for (const path of ['/status/1', '/nothing']) await app.request(path, { method })
+    }
+    const { text } = await call(app, 'GET /metrics')
+    const counts = text.split('\n').filter((line) => line.includes('_seconds_count{'))
+    expect(counts.map((line) => line.replace(/ \d+$/, ''))).toEqual([
+      'ticket_line_http_request_duration_seconds_count{route="/status/:eventId",method="other",status="405"}',
+      'ticket_line_http_request_duration_seconds_count{route="other",method="other",status="404"}',
+      'ticket_line_http_request_duration_seconds_count{route="/status/:eventId",method="other",status="204"}',
+    ])
+  })
+
+  it('asks for the token if one is set', async () => {
+    const app = appUnderTest({ metricsToken: 's3cret' })
+    const refused = await call(app, 'GET /metrics')
+    expect(refused).toMatchObject({ status: 401, json: { code: 'unauthorized' } })
+    expect(refused.headers.get('www-authenticate')).toBe('Bearer')
+    const headers = { authorization: 'Bearer s3cret' }
+    expect(await call(app, 'GET /metrics', { headers })).toMatchObject({ status: 200 })
+    expect((await call(app, 'GET /livez')).status).toBe(200)
+  })
+
+  it('answers probes and metrics when as many requests are under way as the process takes', async () => {
+    const app = appUnderTest({ requests: createConcurrencyLimit(0) })
+    for (const path of ['/livez', '/readyz', '/metrics'])
+      expect((await call(app, `GET ${path}`)).status).toBe(200)
+    const busy = await call(app, 'GET /events')
+    expect(busy).toMatchObject({ status: 503, json: { code: 'busy' } })
+    expect(busy.headers.get('retry-after')).toBe('1')
+    expect(busy.headers.get('x-request-id')).toBeTruthy()
   })
 })

@@ -1,3 +1,5 @@
+import { AppError } from '@ticket-line/shared'
+import { createMetricsGuard, createMetricsPage } from '@ticket-line/telemetry'
 import { z } from 'zod'
 import { reply, replyText } from '../http/reply.js'
 import { defineRoute, type Route } from '../http/route.js'
@@ -9,12 +11,17 @@ export interface OperationDeps {
   availability: Availability
   lifecycle: Lifecycle
   metrics: Pick<Metrics, 'registry'>
+  /** What a client has to send to read metrics; everybody may if it is absent. */
+  metricsToken?: string | undefined
 }
 
 const readySchema = z.strictObject({ status: z.literal('ready') })
 
-/** Probes and numbers for operators; not limited, and open to whoever reaches the port. */
-export function operationRoutes({ availability, lifecycle, metrics }: OperationDeps): Route[] {
+/** Probes and numbers for operators, not limited. Probes are open to whoever reaches the port. */
+export function operationRoutes({ availability, lifecycle, metrics, metricsToken }: OperationDeps): Route[] {
+  // The document of this API is made from routes without anything behind them.
+  const page = metrics && createMetricsPage(metrics.registry)
+  const mayRead = createMetricsGuard(metricsToken)
   const probe = { method: 'GET', auth: 'none', limit: 'none' } as const
   return [
     defineRoute({
@@ -59,11 +66,22 @@ export function operationRoutes({ availability, lifecycle, metrics }: OperationD
       docs: {
         tag: 'Operations',
         summary: 'Numbers for Prometheus',
+        description:
+          'At most a second old. With `METRICS_TOKEN` set, the token has to be sent as a bearer token.',
         responses: {
           200: { description: 'Text exposition format.', otherMediaTypes: { 'text/plain': '# HELP …\n' } },
         },
+        problems: ['unauthorized'],
       },
-      handler: async (c) => replyText(c, 200, await metrics.registry.metrics(), metrics.registry.contentType),
+      async handler(c) {
+        if (!mayRead(c.req.header('authorization'))) {
+          throw new AppError('unauthorized', 'These numbers need a token.', {
+            headers: { 'WWW-Authenticate': 'Bearer' },
+          })
+        }
+        const { body, contentType } = await page()
+        return replyText(c, 200, body, contentType)
+      },
     }),
   ]
 }

@@ -39,6 +39,10 @@ export const guards: Guards = {
     register: limit,
     administration: limit,
     dashboard: limit,
+    unmatched: async (c) =>
+      c.req.header('x-far-over-limit') === undefined
+        ? undefined
+        : c.json({ message: 'Too many requests' }, 429),
   },
 }
 

@@ -1,0 +1,66 @@
+import { createHash, timingSafeEqual } from 'node:crypto'
+import { ConfigError, type EnvReader } from '@ticket-line/shared'
+import type { Registry } from 'prom-client'
+
+/** How long one rendering serves everybody who asks, in ms. */
+const MAX_AGE_MS = 1000
+
+/** What `/metrics` answers. All answers of one rendering share its bytes. */
+export interface MetricsPage {
+  body: Uint8Array<ArrayBuffer>
+  contentType: string
+}
+
+/** Renders metrics at most once a second, however many ask and whether or not they read the answer. */
+export function createMetricsPage(
+  registry: Registry,
+  nowMs: () => number = () => performance.now(),
+): () => Promise<MetricsPage> {
+  let rendered: Promise<MetricsPage> | undefined
+  let renderedAtMs = Number.NEGATIVE_INFINITY
+
+  async function render(): Promise<MetricsPage> {
+    return { body: new TextEncoder().encode(await registry.metrics()), contentType: registry.contentType }
+  }
+
+  return () => {
+    if (rendered !== undefined && nowMs() < renderedAtMs + MAX_AGE_MS) return rendered
+    renderedAtMs = nowMs()
+    const page = render()
+    rendered = page
+    page.catch(() => {
+      if (rendered === page) rendered = undefined
+    })
+    return page
+  }
+}
+
+/**
+ * Reads `METRICS_TOKEN`.
+ *
+ * @throws ConfigError if no client could send it
+ */
+export function readMetricsToken(env: EnvReader): string | undefined {
+  const token = env.optional('METRICS_TOKEN')
+  if (token !== undefined && !/^[!-~]+$/.test(token)) {
+    throw new ConfigError('METRICS_TOKEN must consist of visible ASCII characters')
+  }
+  return token
+}
+
+/** Tells from an `Authorization` header whether somebody may read metrics. Without a token everybody may. */
+export function createMetricsGuard(
+  token: string | undefined,
+): (authorization: string | undefined) => boolean {
+  if (token === undefined) return () => true
+  const expected = digest(token)
+  return (authorization = '') => {
+    const [, given] = /^Bearer +(\S+) *$/i.exec(authorization) ?? []
+    // Digests have one length, and comparing them takes one time.
+    return given !== undefined && timingSafeEqual(digest(given), expected)
+  }
+}
+
+function digest(text: string): Buffer {
+  return createHash('sha256').update(text).digest()
+}

@@ -1,0 +1,12 @@
+/** Methods that a route may have. Everything else a client sends is one label in metrics and traces. */
+export const METHODS: ReadonlySet<string> = new Set([
+  'GET',
+  'HEAD',
+  'POST',
+  'PUT',
+  'PATCH',
+  'DELETE',
+  'OPTIONS',
+])
+
+export const OTHER_METHOD = 'other'
