@@ -4,6 +4,7 @@ import { connect } from 'node:net'
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { until } from '../../scripts/lib/net.mjs'
+import { createClient } from '../stack/client.ts'
 import { type System, startSystem } from '../stack/system.ts'
 
 let system: System
@@ -241,13 +242,20 @@ describe('a long waiting list', () => {
       return (await database.query<{ n: number }>(sql)).rows[0]?.n
     }
     const url = `${system.apis[0]?.url}/events/50/waiting-list`
+    const other = await system.addApi()
     const outgoing = request(url, { headers: { ...headers, authorization: `Bearer ${organizer}` } })
     outgoing.on('error', () => undefined)
     outgoing.on('response', (response) => response.once('data', () => response.pause()))
     outgoing.end()
     expect(await until(async () => (await busy()) === 1, { timeoutMs: 5000 })).toBe(true)
+    const elsewhere = (token: string) =>
+      createClient(other.url).get('/events/40/bookings', { token, headers })
+    expect((await elsewhere(organizer)).status).toBe(429)
+    expect((await elsewhere(await system.token('another', 'organizer'))).status).toBe(200)
     outgoing.destroy()
     expect(await until(async () => (await busy()) === 0, { timeoutMs: 5000 })).toBe(true)
+    const again = async () => (await elsewhere(organizer)).status === 200
+    expect(await until(again, { timeoutMs: 5000 })).toBe(true)
   })
 
   it('ends for a client that stops reading and keeps its connection', async () => {

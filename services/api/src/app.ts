@@ -8,6 +8,7 @@ import { replyPlain } from './http/reply.js'
 import { type Guards, mountRoutes, type Route } from './http/route.js'
 import type { Lifecycle } from './lifecycle.js'
 import type { ConcurrencyLimit } from './limits/concurrency-limit.js'
+import type { ExportPlaces } from './limits/exports.js'
 import type { Metrics } from './metrics.js'
 import { createEntry } from './middleware/entry.js'
 import { createTraceEntry } from './middleware/trace-entry.js'
@@ -44,6 +45,10 @@ export interface AppDeps {
   readTimeoutMs: number
   /** How long a client of an export may take nothing before it is cut, ms. */
   exportStallTimeoutMs: number
+  /** How long an export may take in all, ms. */
+  exportTimeoutMs: number
+  /** Who may download a list now. */
+  exports: ExportPlaces
   /** Registration, sign-in and roles; none where local accounts are off. */
   accountRoutes: readonly Route[]
   /** Puts the dashboard at its place. */

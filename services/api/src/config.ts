@@ -91,6 +91,8 @@ export interface PostgresConfig {
   readTimeoutMs: number
   /** `EXPORT_STALL_TIMEOUT_MS`: a download that takes nothing for this long is cut. */
   exportStallTimeoutMs: number
+  /** `EXPORT_TIMEOUT_MS`: a download that takes longer than this in all is cut. */
+  exportTimeoutMs: number
   /** `KNOWN_EVENTS`: how many events are remembered to exist. */
   knownEvents: number
 }
@@ -159,6 +161,7 @@ function readPostgres(env: EnvReader): PostgresConfig {
     idleInTransactionTimeoutMs: ms('PG_IDLE_IN_TRANSACTION_TIMEOUT_MS', 3000),
     readTimeoutMs: ms('READ_TIMEOUT_MS', 800),
     exportStallTimeoutMs: readStallTimeout(env),
+    exportTimeoutMs: env.integer('EXPORT_TIMEOUT_MS', 600_000, { min: 50, max: 86_400_000 }),
     knownEvents: env.integer('KNOWN_EVENTS', 100_000, { min: 1, max: 10_000_000 }),
   }
 }

@@ -10,6 +10,7 @@ import { createEventReads } from './events/event-reads.js'
 import { createIdentity } from './identity/index.js'
 import { onlyChecked } from './lifecycle.js'
 import { createConcurrencyLimit } from './limits/concurrency-limit.js'
+import { createExportPlaces } from './limits/exports.js'
 import { limitPrefix } from './limits/index.js'
 import { createMetrics, type Metrics } from './metrics.js'
 import { createLineClient } from './queue/index.js'
@@ -100,6 +101,8 @@ export async function startApi(config: ApiConfig, log: Log, closers: Closers): P
     resultWaitMs,
     readTimeoutMs: config.postgres.readTimeoutMs,
     exportStallTimeoutMs: config.postgres.exportStallTimeoutMs,
+    exportTimeoutMs: config.postgres.exportTimeoutMs,
+    exports: createExportPlaces({ places: config.postgres.exportPoolSize, redis, prefix, log }),
     accountRoutes: identity.routes,
     registerAdmin: (hono) =>
       registerAdminRoutes(hono, {

@@ -1,3 +1,4 @@
+import { AppError } from '@ticket-line/shared'
 import { describe, expect, it, vi } from 'vitest'
 import { bookingsPageSchema, waitingPageSchema } from '../http/response-schemas.js'
 import { appUnderTest, call, fakeEvents } from '../testing/app-under-test.js'
@@ -48,11 +49,55 @@ describe('GET /events/:eventId/bookings', () => {
     expect(answer.headers.get('vary')).toBe('Accept')
     expect(answer.text.split('\r\n')).toEqual([
       'bookingId,userId,bookedAt,promoted',
-      '1-1,user-1,1970-01-01T00:00:00.000Z,false',
-      '1-2,user-2,1970-01-01T00:00:00.000Z,false',
-      '1-5,user-5,1970-01-01T00:00:00.000Z,true',
+      `"'1-1",user-1,1970-01-01T00:00:00.000Z,false`,
+      `"'1-2",user-2,1970-01-01T00:00:00.000Z,false`,
+      `"'1-5",user-5,1970-01-01T00:00:00.000Z,true`,
       '',
     ])
+  })
+
+  it('lets a person download one list at a time, and bounds all downloads', async () => {
+    const { promise: going, resolve: go } = Promise.withResolvers<void>()
+    async function* slow() {
+      yield [bookings[0] as (typeof bookings)[number]]
+      await going
+    }
+    const busy = appUnderTest({ events: fakeEvents({ exportBookings: slow }) })
+    const ask = (who: string, list: string) =>
+      busy.request(list, { headers: { accept: 'text/csv', authorization: `Test ${who} organizer` } })
+    const first = await ask('olga', '/events/1/bookings')
+    expect(first.status).toBe(200)
+
+    const second = await ask('olga', '/events/1/waiting-list')
+    expect(second.status).toBe(429)
+    expect(second.headers.get('content-type')).toBe('application/json')
+    expect(Number(second.headers.get('retry-after'))).toBeGreaterThan(0)
+    expect(second.headers.get('ratelimit')).not.toBeNull()
+    expect(await second.text()).toBe('{"message":"Too many requests from this IP, please try again later."}')
+
+    const other = await ask('oleg', '/events/1/bookings')
+    expect(other.status).toBe(200)
+    const third = await ask('otto', '/events/1/bookings')
+    expect(third.status).toBe(503)
+    expect(await third.json()).toMatchObject({ code: 'busy' })
+    expect(third.headers.get('retry-after')).toBe('5')
+
+    go()
+    await Promise.all([first.text(), other.text()])
+    expect((await ask('olga', '/events/1/bookings')).status).toBe(200)
+    expect((await ask('otto', '/events/1/bookings')).status).toBe(200)
+  })
+
+  it('keeps no place for a download that could not begin', async () => {
+    // biome-ignore lint/correctness/useYield: it fails before it has anything
+    async function* failing(): AsyncGenerator<never[]> {
+      throw new AppError('unavailable', 'away')
+    }
+    const away = appUnderTest({ events: fakeEvents({ exportBookings: failing }) })
+    const headers = { accept: 'text/csv' }
+    for (let n = 0; n < 4; n++) {
+      expect((await call(away, 'GET /events/1/bookings', { as, headers })).json.code).toBe('unavailable')
+    }
   })
 
   it('opens nothing for HEAD', async () => {

@@ -4,19 +4,27 @@ import type { Context } from 'hono'
 import type { z } from 'zod'
 import type { EventReads } from '../events/event-reads.js'
 import { prefersCsv } from '../http/accept.js'
-import { csvStream } from '../http/csv.js'
+import { type CsvValue, csvStream } from '../http/csv.js'
 import { cutPage } from '../http/cursor.js'
 import type { AppEnv } from '../http/env.js'
 import { eventNotFound } from '../http/refusals.js'
 import { reply, replyText } from '../http/reply.js'
 import { bookingsPageSchema, waitingPageSchema } from '../http/response-schemas.js'
-import { defineRoute, type Route } from '../http/route.js'
+import { defineRoute, principalOf, type Route } from '../http/route.js'
 import { eventIdParams, pageQuery } from '../http/schemas.js'
+import type { ExportPlaces } from '../limits/exports.js'
+import { tooManyRequests } from '../limits/too-many.js'
+
+/** When a person whose download is under way may try again, in seconds. */
+const RETRY_EXPORT_AFTER_S = 5
 
 export interface ListDeps {
   events: EventReads
+  exports: ExportPlaces
   /** How long a client of an export may take nothing before it is cut, ms. */
   exportStallTimeoutMs: number
+  /** How long an export may take in all, ms. */
+  exportTimeoutMs: number
   log: Log
 }
 
@@ -30,7 +38,8 @@ interface ListKind<Row extends { sequence: number }> {
   read(events: EventReads, eventId: number, afterSequence: number, limit: number): Promise<Row[]>
   stream(events: EventReads, eventId: number): AsyncGenerator<Row[]>
   columns: readonly string[]
-  toJson(row: Row): Record<string, string | number | boolean>
+  /** Times are `Date`s: ISO 8601 in JSON and in CSV. */
+  toMembers(row: Row): Record<string, CsvValue>
 }
 
 const bookings: ListKind<ListedBooking> = {
@@ -41,12 +50,7 @@ const bookings: ListKind<ListedBooking> = {
   read: (events, eventId, after, limit) => events.bookings(eventId, after, limit),
   stream: (events, eventId) => events.exportBookings(eventId),
   columns: ['bookingId', 'userId', 'bookedAt', 'promoted'],
-  toJson: ({ bookingId, userId, bookedAt, promoted }) => ({
-    bookingId,
-    userId,
-    bookedAt: bookedAt.toISOString(),
-    promoted,
-  }),
+  toMembers: ({ bookingId, userId, bookedAt, promoted }) => ({ bookingId, userId, bookedAt, promoted }),
 }
 
 const waitingList: ListKind<ListedWaiting> = {
@@ -57,7 +61,7 @@ const waitingList: ListKind<ListedWaiting> = {
   read: (events, eventId, after, limit) => events.waitingList(eventId, after, limit),
   stream: (events, eventId) => events.exportWaitingList(eventId),
   columns: ['userId', 'position', 'since'],
-  toJson: ({ userId, position, since }) => ({ userId, position, since: since.toISOString() }),
+  toMembers: ({ userId, position, since }) => ({ userId, position, since }),
 }
 
 /** `GET /events/:eventId/bookings` and `/waiting-list`, as pages of JSON or as one CSV. */
@@ -78,7 +82,8 @@ function listRoute<Row extends { sequence: number }>(kind: ListKind<Row>, deps: 
     docs: {
       tag: 'Events',
       summary: kind.summary,
-      description: '`Accept: text/csv` streams the whole list.',
+      description:
+        '`Accept: text/csv` streams the whole list; a person downloads one list at a time. Text that a spreadsheet could take for a formula, a number or a date has an apostrophe in front of it: remove one at the start of a field and after each `,` `;` `|`, tab and line break in it.',
       requestHeaders: { Accept: '`application/json` or `text/csv`' },
       responses: {
         200: {
@@ -87,14 +92,14 @@ function listRoute<Row extends { sequence: number }>(kind: ListKind<Row>, deps: 
           otherMediaTypes: { 'text/csv': `${kind.columns.join(',')}\r\n` },
         },
       },
-      problems: ['event_not_found', 'unavailable'],
+      problems: ['event_not_found', 'busy', 'unavailable'],
     },
     async handler(c, { params: { eventId }, query: { limit, after } }) {
       if (!events.knows(eventId) && !(await events.exists(eventId))) throw eventNotFound()
       if (prefersCsv(c.req.header('accept'))) return replyCsv(c, kind, eventId, deps)
       const rows = await kind.read(events, eventId, after, limit + 1)
       const { page, next } = cutPage(kind.member, rows, limit, (row) => row.sequence)
-      return reply(c, 200, { [kind.member]: page.map(kind.toJson), next }, { vary: 'Accept' })
+      return reply(c, 200, { [kind.member]: page.map(kind.toMembers), next }, { vary: 'Accept' })
     },
   })
 }
@@ -103,7 +108,7 @@ async function replyCsv<Row extends { sequence: number }>(
   c: Context<AppEnv>,
   kind: ListKind<Row>,
   eventId: number,
-  { events, exportStallTimeoutMs, log }: ListDeps,
+  { events, exports, exportStallTimeoutMs, exportTimeoutMs, log }: ListDeps,
 ): Promise<Response> {
   const headers = {
     vary: 'Accept',
@@ -111,17 +116,27 @@ async function replyCsv<Row extends { sequence: number }>(
   }
   const mediaType = 'text/csv; charset=utf-8; header=present'
   if (c.req.method === 'HEAD') return replyText(c, 200, null, mediaType, headers)
+  const giveBack = await exports.take(principalOf(c).userId)
+  if (giveBack === undefined) {
+    c.header('Retry-After', String(RETRY_EXPORT_AFTER_S))
+    return tooManyRequests(c)
+  }
   const rows = kind.stream(events, eventId)
-  // Taken before anything is sent: a database out of reach is a 503, not a broken download.
-  const first = await rows.next()
+  // Taken before anything is sent: a database that cannot be reached is a 503, not a broken download.
+  const first = await rows.next().catch(async (error: unknown) => {
+    await giveBack()
+    throw error
+  })
   const requestId = c.get('requestId')
   const stream = csvStream({
     columns: kind.columns,
     first: first.done ? [] : first.value,
     rest: rows,
-    toFields: (row: Row) => Object.values(kind.toJson(row)),
+    toFields: (row: Row) => Object.values(kind.toMembers(row)),
     stallTimeoutMs: exportStallTimeoutMs,
+    timeoutMs: exportTimeoutMs,
     onError: (err) => log.warn({ err, requestId }, 'export ended early'),
+    onEnd: giveBack,
   })
   return replyText(c, 200, stream, mediaType, headers)
 }

@@ -7,6 +7,7 @@ import type { AppEnv } from '../http/env.js'
 import type { Guards } from '../http/route.js'
 import type { Role } from '../identity/principal.js'
 import { createConcurrencyLimit } from '../limits/concurrency-limit.js'
+import { createExportPlaces } from '../limits/exports.js'
 import { createMetrics } from '../metrics.js'
 import type { LineClient, SubmitResult } from '../queue/line-client.js'
 
@@ -100,6 +101,8 @@ export function appUnderTest(changes: Partial<AppDeps> = {}) {
     resultWaitMs: 10_000,
     readTimeoutMs: 200,
     exportStallTimeoutMs: 200,
+    exportTimeoutMs: 60_000,
+    exports: createExportPlaces({ places: 2, prefix: 'test:', log: createLog('test', 'silent') }),
     accountRoutes: [],
     ...changes,
   })
