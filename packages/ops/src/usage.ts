@@ -58,7 +58,7 @@ Exit code 1: something is left.
   prune: `Usage: npm run ops -- prune [--older-than <hours>] [--json]
 
 Removes outcomes, idempotency keys and refresh tokens that nobody can ask for any more, and
-finished jobs of quiet lines, now instead of in the workers' own time.
+all finished jobs, now instead of in the workers' own time.
 
   --older-than <hours>   age of outcomes that go (default OUTCOME_RETENTION_HOURS or 48, at
                          least 24)

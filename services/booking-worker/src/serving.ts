@@ -19,6 +19,7 @@ import { divideGrace } from './grace.js'
 import { createLine, createShortenLocks } from './lines/line.js'
 import { createLines, type Lines } from './lines/lines.js'
 import { createLockKeeper } from './lines/lock-keeper.js'
+import { createRoomMaker } from './lines/room-maker.js'
 import { createSweeper } from './lines/sweeper.js'
 
 export interface ServingDeps {
@@ -118,6 +119,7 @@ export function startServing(deps: ServingDeps): Serving {
     log,
     monotonicMs,
   })
+  const stopMakingRoom = createRoomMaker({ redis, registry, log, monotonicMs })
   // What happened while the connection was away may have gone unnoted.
   redis.on('ready', () => void sweeper.sweep())
 
@@ -127,6 +129,7 @@ export function startServing(deps: ServingDeps): Serving {
       stopping = true
       stopReading()
       sweeper.stop()
+      stopMakingRoom()
       await lines.close(divideGrace(config.shutdownGraceMs))
       locks.stop()
     },

@@ -1,8 +1,6 @@
 import { pruneAll } from '@ticket-line/db'
 import { createLineRegistry } from '@ticket-line/shared'
 import type { Context } from '../context.js'
-import { createLineQueues } from '../lines/queues.js'
-import { scanKeys } from '../lines/scan.js'
 import { EXIT, plural, type Report } from '../report.js'
 
 export interface PruneArguments {
@@ -10,10 +8,7 @@ export interface PruneArguments {
   olderThanHours: number
 }
 
-/** Completed jobs are kept this long for whoever looks into the dashboard; BullMQ removes them with the next job alone. */
-const COMPLETED_KEPT_MS = 3_600_000
-
-/** Removes what nobody can ask for any more: old rows in PostgreSQL, finished jobs of quiet lines in Redis. */
+/** Removes what nobody can ask for any more: old rows in PostgreSQL, finished jobs in Redis. */
 export async function prune(context: Context, { olderThanHours }: PruneArguments): Promise<Report> {
   const redis = await context.redis()
   const registry = createLineRegistry(redis, context.layout)
@@ -26,7 +21,9 @@ export async function prune(context: Context, { olderThanHours }: PruneArguments
     onProgress: ({ commands, idempotencyKeys }) =>
       context.progress(`${plural(commands, 'outcome')}, ${plural(idempotencyKeys, 'key')}`),
   })
-  const jobs = await cleanFinished(context)
+  // The walk finds lines that no worker knows of any more.
+  await registry.walkKeys()
+  const jobs = await registry.removeFinished()
   return {
     exitCode: EXIT.fine,
     data: { ok: true, olderThanHours, rows, jobs, keptLines },
@@ -38,18 +35,4 @@ export async function prune(context: Context, { olderThanHours }: PruneArguments
       ),
     ],
   }
-}
-
-async function cleanFinished(context: Context): Promise<number> {
-  const redis = await context.redis()
-  const queues = createLineQueues(redis, context.layout)
-  let jobs = 0
-  try {
-    for (const lineName of (await scanKeys(redis, context.layout)).lineNames) {
-      jobs += (await queues.queueOf(lineName).clean(COMPLETED_KEPT_MS, 1000, 'completed')).length
-    }
-  } finally {
-    await queues.close()
-  }
-  return jobs
 }

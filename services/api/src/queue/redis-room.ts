@@ -1,3 +1,4 @@
+import { readFullness } from '@ticket-line/shared'
 import type { Redis } from 'ioredis'
 
 /** Fullness of Redis from which on no more commands are taken. What is left is for the workers: they must write to empty it. */
@@ -24,10 +25,7 @@ export function watchRedisRoom({ redis, onChange }: RedisRoomDeps): {
   let looking = false
 
   async function look(): Promise<void> {
-    const info = await redis.info('memory')
-    const field = (name: string) => Number(new RegExp(`^${name}:(\\d+)`, 'm').exec(info)?.[1] ?? 0)
-    const max = field('maxmemory')
-    const now = max === 0 || field('used_memory') < FULL_AT * max
+    const now = (await readFullness(redis)) < FULL_AT
     if (now !== hasRoom) onChange(now)
     hasRoom = now
   }

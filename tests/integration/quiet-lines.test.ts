@@ -1,0 +1,109 @@
+import { createLineRegistry, type LineRegistry, linesKey, shardPrefix } from '@ticket-line/shared'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { until } from '../../scripts/lib/net.mjs'
+import { createLineQueues } from '../../services/api/src/queue/line-queues.js'
+import { ask } from './line-kit.ts'
+import { createLineStack, type LineStack } from './line-stack.ts'
+
+let stack: LineStack
+let registry: LineRegistry
+beforeEach(async () => {
+  stack = await createLineStack()
+  registry = createLineRegistry(stack.redis, stack.layout)
+})
+afterEach(() => stack?.stop())
+
+const keysOf = (pattern: string) => stack.redis.keys(`${stack.layout.keyPrefix}*:${pattern}`)
+const registered = () => stack.redis.zrange(linesKey(shardPrefix(0, stack.layout)), '0', '-1')
+const completedIn = (eventId: number) => stack.redis.zcard(stack.key(eventId, 'completed'))
+
+/** Books on events 1 to `events`, `each` one after the other, with a worker that is stopped afterwards. */
+async function sell(events: number, each: number): Promise<void> {
+  const [api, worker] = [await stack.api(), await stack.worker()]
+  await Promise.all(
+    Array.from({ length: events }, async (_, i) => {
+      await stack.kit.createEvent(i + 1, 1000)
+      for (let n = 0; n < each; n++) await api.submit(ask('book', i + 1, `user-${n}`), { waitMs: 20_000 })
+      await until(async () => (await completedIn(i + 1)) === each, { timeoutMs: 20_000 })
+    }),
+  )
+  await worker.stop()
+}
+
+describe('a line that is quiet', () => {
+  it('leaves nothing behind in Redis, by the work of the workers alone', { timeout: 60_000 }, async () => {
+    await sell(20, 5)
+    expect((await keysOf('event-*')).length).toBeGreaterThan(100)
+
+    await stack.worker({ lineIdleMs: 1000, sweepIntervalMs: 200 })
+
+    expect(await until(async () => (await keysOf('event-*')).length === 0, { timeoutMs: 20_000 })).toBe(true)
+    expect(await registered()).toEqual([])
+  })
+
+  it('is tidied as well if an older release forgot it without doing so', async () => {
+    await sell(2, 3)
+    await stack.redis.del(linesKey(shardPrefix(0, stack.layout)))
+
+    expect(await registry.walkKeys()).toBe(2)
+    expect(await registry.walkKeys()).toBe(0)
+    expect(await registry.forgetEmpty(60_000)).toEqual({ lines: 2, jobs: 6 })
+
+    expect(await keysOf('event-*')).toEqual([])
+  })
+
+  it('stays paused if an operator paused it', async () => {
+    await sell(1, 1)
+    const queue = createLineQueues(stack.redis, stack.layout).queueOf('event-1')
+    await queue.pause()
+
+    await registry.forgetEmpty(0)
+
+    expect(await queue.isPaused()).toBe(true)
+    expect(await completedIn(1)).toBe(0)
+  })
+
+  it('serves its next command like the first one', async () => {
+    await sell(1, 3)
+    await registry.forgetEmpty(0)
+
+    const [api] = [await stack.api(), await stack.worker()]
+    const next = await api.submit(ask('book', 1, 'late'), { waitMs: 20_000 })
+
+    expect(next).toMatchObject({ kind: 'decided', outcome: { outcome: 'booked' } })
+    expect(await stack.redis.hget(stack.key(1, 'meta'), 'concurrency')).toBe('1')
+  })
+})
+
+describe('a line with work', () => {
+  it('is kept, and so is everything in it that is not finished', async () => {
+    await sell(1, 2)
+    const api = await stack.api()
+    await api.submit(ask('book', 1, 'waits'), { waitMs: 0 })
+
+    expect(await registry.forgetEmpty(0)).toEqual({ lines: 0, jobs: 0 })
+    expect(await registry.removeFinished()).toBe(2)
+
+    expect(await completedIn(1)).toBe(0)
+    await stack.worker()
+    const decided = async () =>
+      (await stack.kit.query(`SELECT FROM commands WHERE user_id = 'waits'`)).length === 1
+    expect(await until(decided, { timeoutMs: 20_000 })).toBe(true)
+  })
+
+  it('is kept if its only job was given a priority, and served', async () => {
+    await stack.kit.createEvent(1, 10)
+    const api = await stack.api()
+    const accepted = (await api.submit(ask('book', 1, 'ann'), { waitMs: 0 })) as { commandId: string }
+    const jobId = accepted.commandId.slice(0, accepted.commandId.lastIndexOf('.'))
+    const job = await createLineQueues(stack.redis, stack.layout).queueOf('event-1').getJob(jobId)
+    await job?.changePriority({ priority: 5 })
+
+    expect(await registry.forgetEmpty(0)).toEqual({ lines: 0, jobs: 0 })
+    expect(await registry.allWithWork()).toEqual(['event-1'])
+
+    await stack.worker()
+    const decided = async () => (await stack.kit.query('SELECT FROM commands')).length === 1
+    expect(await until(decided, { timeoutMs: 20_000 })).toBe(true)
+  })
+})
