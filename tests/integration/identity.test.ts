@@ -239,6 +239,24 @@ describe('refresh tokens', () => {
     expect((await refresh(refreshToken)).status).toBe(401)
   })
 
+  it('are of at most fifty sign-ins of an account: one more ends the oldest', async () => {
+    const userId = await register()
+    const signIn = async () => (await login(userId)).body
+    const [oldest, second] = [await signIn(), await signIn()]
+    // The rows of 48 more sign-ins, which differ in nothing but their tokens.
+    await query(
+      `INSERT INTO refresh_tokens (token_hash, family_id, user_id, expires_at)
+       SELECT 'copy-' || n || $1, gen_random_uuid(), $1, now() + interval '1 day' FROM generate_series(1, 48) AS n`,
+      [userId],
+    )
+    const newest = await signIn()
+    expect((await refresh(oldest.refreshToken)).status).toBe(401)
+    expect((await refresh(second.refreshToken)).status).toBe(200)
+    expect((await refresh(newest.refreshToken)).status).toBe(200)
+    const { rows } = await query('SELECT count(*)::int AS n FROM refresh_tokens WHERE user_id = $1', [userId])
+    expect(rows).toEqual([{ n: 50 }])
+  })
+
   it('are stored as hashes', async () => {
     const { body } = await login(await register())
     const { rows } = await query('SELECT * FROM refresh_tokens')

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { Redis } from 'ioredis'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import type { Reply, RequestOptions } from '../stack/client.ts'
@@ -164,6 +165,25 @@ describe('limits shared by all processes', () => {
       expect(refused.headers.get('ratelimit-policy')).toBe('20;w=900')
       expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(0)
       expect((await login(userId, password, owner)).status).toBe(200)
+    })
+
+    it('remembers the last twenty addresses of an account, in one key', async () => {
+      const userId = await register()
+      const addresses = Array.from({ length: 22 }, newAddress)
+      for (const address of addresses) expect((await login(userId, password, address)).status).toBe(200)
+      const redis = new Redis(system.redisUrl)
+      onTestFinished(() => redis.disconnect())
+      const account = createHash('sha256').update(userId).digest('base64url')
+      const keys = await redis.keys(`*known:u:${account}*`)
+      expect(keys).toHaveLength(1)
+      expect(await redis.zcard(keys[0] ?? '')).toBe(20)
+      expect(await redis.pttl(keys[0] ?? '')).toBeGreaterThan(29 * 24 * 3_600_000)
+
+      await many(20, (n) => login(userId, `wrong guess ${n}`, newAddress(), n))
+      // Of the 22, and of registering before, the last twenty get in while strangers do not.
+      const statuses = []
+      for (const address of addresses) statuses.push((await login(userId, password, address)).status)
+      expect(statuses).toEqual([429, 429, ...Array<number>(20).fill(200)])
     })
 
     it('guesses sent at once are no more than guesses sent one by one', async () => {

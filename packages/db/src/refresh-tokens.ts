@@ -1,10 +1,12 @@
-import { and, eq, gt, inArray, sql } from 'drizzle-orm'
+import { and, eq, gt, inArray, or, sql } from 'drizzle-orm'
 import type { AccountRole } from './accounts.js'
 import type { Db } from './client.js'
 import { refreshTokens, users } from './schema.js'
 
 /** Most outdated rows that one sign-in clears away. */
 const PRUNE_AT_ONCE = 20
+/** Sign-ins that an account has at once. One more ends the oldest. */
+export const MAX_FAMILIES = 50
 
 /** Whose family it is, with the account as it is now, and until when it may be exchanged. */
 export interface RefreshFamily {
@@ -29,7 +31,10 @@ export interface NewFamily {
  * finds it, and a token whose family lives on without it has been used before.
  */
 export interface RefreshTokens {
-  /** @returns false if the account was disabled, or its password changed, since the password was checked */
+  /**
+   * Starts a family, and ends the oldest ones of the account beyond {@link MAX_FAMILIES}.
+   * @returns false if the account was disabled, or its password changed, since the password was checked
+   */
   start(family: NewFamily): Promise<boolean>
   /** Swaps a good token for its successor. @returns `undefined` if it is spent, unknown, too old or its account disabled */
   exchange(tokenHash: string, successorHash: string): Promise<RefreshFamily | undefined>
@@ -53,7 +58,19 @@ export function createRefreshTokens(db: Db): RefreshTokens {
         .where(sql`${refreshTokens.expiresAt} < now()`)
         .limit(PRUNE_AT_ONCE)
         .for('update', { skipLocked: true })
-      await db.delete(refreshTokens).where(inArray(refreshTokens.tokenHash, outdated))
+      // The rows that stay are not locked: an exchange of one of them need not wait.
+      const surplus = db
+        .select({ tokenHash: refreshTokens.tokenHash })
+        .from(refreshTokens)
+        .where(
+          sql`${refreshTokens.tokenHash} IN (
+            SELECT token_hash FROM ${refreshTokens} WHERE user_id = ${userId}
+            ORDER BY created_at DESC OFFSET ${MAX_FAMILIES})`,
+        )
+        .for('update', { skipLocked: true })
+      await db
+        .delete(refreshTokens)
+        .where(or(inArray(refreshTokens.tokenHash, outdated), inArray(refreshTokens.tokenHash, surplus)))
       return true
     },
     async exchange(tokenHash, successorHash) {

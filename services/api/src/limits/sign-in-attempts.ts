@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { AppError } from '@ticket-line/shared'
+import { AppError, defineScript } from '@ticket-line/shared'
 import type { Redis } from 'ioredis'
 import type { Gate } from '../identity/gate.js'
 import { addressKey } from './address-key.js'
@@ -10,6 +10,14 @@ import type { LimitState } from './too-many.js'
 
 /** How long an address stays known for having signed in to an account. */
 const KNOWN_ADDRESS_MS = 30 * 24 * 3_600_000
+/** The last so many addresses of an account stay known. */
+const KNOWN_ADDRESSES = 20
+
+// KEYS[1] the account's addresses by the time of their last sign-in
+// ARGV[1] now, ms; ARGV[2] the address; ARGV[3] how many stay known; ARGV[4] for how long, ms
+const REMEMBER_ADDRESS = `redis.call('ZADD', KEYS[1], ARGV[1], ARGV[2])
+redis.call('ZREMRANGEBYRANK', KEYS[1], 0, -1 - tonumber(ARGV[3]))
+redis.call('PEXPIRE', KEYS[1], ARGV[4])`
 
 /** Who tries to sign in to what. */
 export interface Attempt {
@@ -55,6 +63,7 @@ export function createSignInAttempts({ redis, prefix, config, gate }: SignInAtte
   const failuresPrefix = `${prefix}failures:`
   // Who guesses passwords is to gain nothing by a restart.
   const store = createSharedStore(redis, failuresPrefix, { durable: true })
+  const remember = defineScript(redis, 'limitsRememberAddress', 1, REMEMBER_ADDRESS)
   store.init?.({ windowMs } as Parameters<NonNullable<typeof store.init>>[0])
 
   function stateOf(used: number, resetMs: number): LimitState {
@@ -88,9 +97,14 @@ export function createSignInAttempts({ redis, prefix, config, gate }: SignInAtte
   const takeBack = (keys: string[]): Promise<unknown> =>
     Promise.allSettled(keys.map((key) => store.decrement(key)))
 
+  async function isKnown(knownKey: string, address: string): Promise<boolean> {
+    const lastMs = await redis.zscore(knownKey, address)
+    return lastMs !== null && Number(lastMs) > Date.now() - KNOWN_ADDRESS_MS
+  }
+
   async function attemptOnce<T>(
     keys: string[],
-    knownKey: string,
+    succeeded: () => Promise<unknown>,
     work: () => Promise<T | undefined>,
   ): Promise<AttemptResult<T>> {
     const { over, state } = await askTwice(() => reserve(keys)).catch(closed)
@@ -103,7 +117,7 @@ export function createSignInAttempts({ redis, prefix, config, gate }: SignInAtte
       throw error
     })
     if (value === undefined) return { kind: 'failed', state }
-    await Promise.allSettled([takeBack(keys), redis.set(knownKey, '1', 'PX', KNOWN_ADDRESS_MS)])
+    await Promise.allSettled([takeBack(keys), succeeded()])
     return { kind: 'done', value, state: { ...state, remaining: state.remaining + 1 } }
   }
 
@@ -113,15 +127,16 @@ export function createSignInAttempts({ redis, prefix, config, gate }: SignInAtte
       const byAddress = `a:${addressKey(address)}`
       // Hashed: what somebody types into the wrong field is not kept.
       const byAccount = `u:${createHash('sha256').update(userId).digest('base64url')}`
-      const knownKey = `${prefix}known:${byAccount}:${byAddress}`
+      const knownKey = `${prefix}known:${byAccount}`
+      const succeeded = () => remember(knownKey, Date.now(), byAddress, KNOWN_ADDRESSES, KNOWN_ADDRESS_MS)
       const [known, ofAddress, ofAccount] = await askTwice(() =>
-        Promise.all([redis.exists(knownKey), lookAt(byAddress), lookAt(byAccount)]),
+        Promise.all([isKnown(knownKey, byAddress), lookAt(byAddress), lookAt(byAccount)]),
       ).catch(closed)
       // Others' failures do not shut out an address that was let in before; its own still do.
-      const keys = known === 1 ? [byAddress] : [byAddress, byAccount]
-      const state = known === 1 ? ofAddress : tightest([ofAddress, ofAccount])
+      const keys = known ? [byAddress] : [byAddress, byAccount]
+      const state = known ? ofAddress : tightest([ofAddress, ofAccount])
       if (state.remaining === 0) return { kind: 'limited', state }
-      return gate.run(byAddress, () => attemptOnce(keys, knownKey, work))
+      return gate.run(byAddress, () => attemptOnce(keys, succeeded, work))
     },
   }
 }
