@@ -40,6 +40,56 @@ describe('in production', () => {
       { JWT_SECRET: secret, ADMIN_USER: 'a', ADMIN_PASSWORD: 'password123' },
       /^ADMIN_PASSWORD is a default/,
     ],
+    ...Object.entries({
+      'digits in order': '12345678901234567890123456789012',
+      'digits and letters in order': '0123456789abcdefghijklmnopqrstuv',
+      'spaces and a few letters': `${' '.repeat(40)}abcdefgh`,
+      'a walk over the keyboard': 'qwertyuiopasdfghjklzxcvbnm123456',
+      'a walk in both cases': 'QWERTYUIOPqwertyuiopASDFGHJKLasdfghjkl',
+      'columns of the keyboard': '1qaz2wsx3edc4rfv5tgb6yhn7ujm8ik',
+      'one word repeated': 'Correct-Horse!Correct-Horse!Correct-Horse!',
+      'a common password repeated': 'P@ssw0rd1P@ssw0rd1P@ssw0rd1P@ssw0rd1',
+      'a long repetition': 'abcdefghij'.repeat(50),
+    }).map(([name, weak]): [string, Record<string, string>, RegExp] => [
+      name,
+      { JWT_SECRET: weak.padEnd(32, '9') },
+      /^JWT_SECRET is easy to guess/,
+    ]),
+    [
+      'the example of jwt.io',
+      { JWT_SECRET: 'a-string-secret-at-least-256-bits-long' },
+      /^JWT_SECRET looks like an example/,
+    ],
+    [
+      'a command instead of its output',
+      { JWT_SECRET: 'echo "$(openssl rand -base64 48)" >> .env' },
+      /^JWT_SECRET looks like an example/,
+    ],
+    [
+      'the password of the admin as secret',
+      { JWT_SECRET: secret, ADMIN_USER: 'a', ADMIN_PASSWORD: secret.toUpperCase() },
+      /^JWT_SECRET holds ADMIN_PASSWORD/,
+    ],
+    [
+      'a secret made of the password of the admin',
+      { JWT_SECRET: `${secret}-wet slate wall`, ADMIN_USER: 'a', ADMIN_PASSWORD: 'Wet Slate Wall' },
+      /^JWT_SECRET holds ADMIN_PASSWORD/,
+    ],
+    ...Object.entries({
+      'a common password in another case': ['PassWord123', 'a default or common'],
+      'a common password with look-alikes': ['Passw0rd!', 'easy to guess'],
+      'a keyboard walk': ['zaq12wsxcde3', 'easy to guess'],
+      'digits in order': ['1234567890123', 'easy to guess'],
+      'its user id in another case': ['ROOTROOT', 'a default or common'],
+      'its user id with a year': ['rootroot2026', 'easy to guess'],
+      'the name of the product': ['ticket-line', 'easy to guess'],
+      'a season': ['Summer2026!', 'easy to guess'],
+      'one letter': ['aaaaaaaaaaaaaaaa', 'easy to guess'],
+    }).map(([name, [password = '', reason]]): [string, Record<string, string>, RegExp] => [
+      `for the admin ${name}`,
+      { JWT_SECRET: secret, ADMIN_USER: 'rootroot', ADMIN_PASSWORD: password },
+      new RegExp(`^ADMIN_PASSWORD is ${reason}`),
+    ]),
     [
       'an issuer without a name and an audience',
       { JWT_JWKS_URL: 'https://issuer.test/jwks' },
@@ -86,6 +136,18 @@ test('another issuer turns local accounts and the secret off, unless they are wa
   const on = read({ ...env, LOCAL_ACCOUNTS: 'true' })
   expect(on.localAccounts).toBe(true)
   expect(on.secret).toHaveLength(32)
+})
+
+test.each([
+  'k7Qw2mZx9LrTb4VnHs6YpDcJfGaUeXiO',
+  '086ddc2dd432a2756f1743cc590aeb5b',
+  'LgN1Qy5Gx0bF7mK/3pZ9sV+2eTtRw8cU4hJdXoAiYlQ=',
+  '6cb0b7d3-51a6-4a7c-9d53-6b21f0d0d9c4',
+  'tall ferns by the river, wet slate and nine grey herons',
+  'LgN1Qy5Gx0bF7mK/3pZ9sV+2eTtRw8cU4hJdXoAiYlQ='.repeat(20),
+])('production accepts the secret %s', (good) => {
+  const admin = { ADMIN_USER: 'root', ADMIN_PASSWORD: 'a wall of wet slate' }
+  expect(read({ JWT_SECRET: good, ...admin }).firstAdmin).toBeDefined()
 })
 
 test('in development an issuer needs no name', () => {

@@ -3,14 +3,19 @@ import { ConfigError, type EnvReader, isUserId } from '@ticket-line/shared'
 import { isCommonPassword } from './common-passwords.js'
 import type { CookieSecurityOptions } from './cookie-security.js'
 import { isPassword } from './password-rule.js'
+import { guessesLog10 } from './strength.js'
 
 /** Fewest bytes of an HS256 secret (RFC 7518, section 3.2). */
 const MIN_SECRET_BYTES = 32
-/** Fewest different bytes: a pattern typed by hand has less. */
+/** Fewest different bytes: a pattern typed by hand has fewer. */
 const MIN_SECRET_VARIETY = 8
-/** Secrets that were printed somewhere. */
+/** Fewest guesses of a secret that can be tried offline, as a power of ten: 80 bits. */
+const MIN_SECRET_GUESSES = 24
+/** Fewest guesses of a password that can only be tried at a door with a limit, as a power of ten. */
+const MIN_PASSWORD_GUESSES = 8
+/** Secrets that were printed somewhere, and commands that were pasted instead of their output. */
 const EXAMPLE_SECRET =
-  /change.?me|replace.?(?:me|this|with)|example|placeholder|your.?(?:own|very|super|jwt|256|secret)/i
+  /change.?(?:me|this|it)|replace.?(?:me|this|with)|example|placeholder|your.?(?:own|very|super|jwt|256|secret)|string.?secret|keyboard.?cat|openssl/i
 
 /** Registered claims (RFC 7519, section 4.1) and those that our own tokens use for something else. */
 const RESERVED_CLAIMS = ['iss', 'sub', 'aud', 'exp', 'nbf', 'iat', 'jti', 'sid', 'gen']
@@ -119,7 +124,10 @@ function readOwnKeys(env: EnvReader, production: boolean): Pick<IdentityConfig, 
     return { privateKeys }
   }
   const secret = new TextEncoder().encode(text)
-  if (production) refuseWeakSecret(text, secret)
+  if (production) {
+    refuseWeakSecret(text, secret)
+    refuseSharedSecret(env, text)
+  }
   return privateKeys === undefined ? { secret } : { secret, privateKeys }
 }
 
@@ -131,6 +139,21 @@ function refuseWeakSecret(text: string, secret: Uint8Array): void {
   }
   if (EXAMPLE_SECRET.test(text) || new Set(secret).size < MIN_SECRET_VARIETY) {
     throw new ConfigError('JWT_SECRET looks like an example: set random bytes of your own')
+  }
+  if (guessesLog10(text) < MIN_SECRET_GUESSES) {
+    throw new ConfigError(
+      'JWT_SECRET is easy to guess: set random bytes, for example from "openssl rand -base64 48"',
+    )
+  }
+}
+
+/** Whoever learns one of two equal secrets has both: a password is typed in, and a token is sent around. */
+function refuseSharedSecret(env: EnvReader, secret: string): void {
+  for (const name of ['ADMIN_PASSWORD', 'METRICS_TOKEN']) {
+    const other = env.optional(name)?.trim().toLowerCase()
+    if (other !== undefined && secret.toLowerCase().includes(other)) {
+      throw new ConfigError(`JWT_SECRET holds ${name}: set random bytes that are used for nothing else`)
+    }
   }
 }
 
@@ -145,8 +168,34 @@ function readFirstAdmin(env: EnvReader, production: boolean): Pick<IdentityConfi
     throw new ConfigError('ADMIN_USER must hold 1 to 128 characters and no control characters')
   }
   if (!isPassword(password)) throw new ConfigError('ADMIN_PASSWORD must hold 8 to 128 characters')
-  if (production && (isCommonPassword(password) || EXAMPLE_SECRET.test(password) || password === userId)) {
+  if (production) refuseWeakPassword(userId, password)
+  return { firstAdmin: { userId, password } }
+}
+
+function refuseWeakPassword(userId: string, password: string): void {
+  const plain = password.trim().toLowerCase()
+  if (
+    isCommonPassword(password) ||
+    isCommonPassword(plain) ||
+    EXAMPLE_SECRET.test(password) ||
+    plain === userId.trim().toLowerCase()
+  ) {
     throw new ConfigError('ADMIN_PASSWORD is a default or common password: choose one of your own')
   }
-  return { firstAdmin: { userId, password } }
+  const hints = [
+    userId,
+    'ticket',
+    'tickets',
+    'line',
+    'ticket-line',
+    'ticketline',
+    'admin',
+    'administrator',
+    'booking',
+  ]
+  if (guessesLog10(password, hints) < MIN_PASSWORD_GUESSES) {
+    throw new ConfigError(
+      'ADMIN_PASSWORD is easy to guess: choose a longer one, for example four random words',
+    )
+  }
 }
