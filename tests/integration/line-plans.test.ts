@@ -11,6 +11,7 @@ const KEYS: Record<string, string[]> = {
   waitlist_entries: ['event_id', 'sequence'],
   waitlist_blocks: ['event_id', 'block'],
   commands: ['command_id'],
+  forgotten_commands: ['command_id'],
   idempotency_keys: ['caller', 'key_hash'],
 }
 

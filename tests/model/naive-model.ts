@@ -8,7 +8,8 @@ export interface NaiveModel {
   events: Map<number, NaiveEvent>
   /** The answer to every command so far. */
   answers: Map<string, Outcome | RefusedOutcome>
-  answer(command: Command, nowMs: number): Outcome | RefusedOutcome
+  /** @param acceptedAtMs when its request was accepted, `nowMs` if left out */
+  answer(command: Command, nowMs: number, acceptedAtMs?: number): Outcome | RefusedOutcome
   refuse(command: Command, nowMs: number): void
   /** It killed too many workers: an answer for it and its key, and no effect. */
   reject(command: Command, nowMs: number): void
@@ -50,18 +51,17 @@ export function createNaiveModel(sizes: number[], givenOut: number): NaiveModel 
     return command.type === 'book' ? book(event, command, decidedAtMs) : cancel(event, command, decidedAtMs)
   }
 
-  function firstUseOf({ caller, keyHash }: Command, nowMs: number) {
-    return firstUses.findLast(
-      ({ command, atMs }) =>
-        command.caller === caller && command.keyHash === keyHash && nowMs - atMs < KEY_KEPT_MS,
-    )
+  /** The last command to take the key, if the request was accepted while it held. */
+  function firstUseOf({ caller, keyHash }: Command, acceptedAtMs: number) {
+    const last = firstUses.findLast(({ command }) => command.caller === caller && command.keyHash === keyHash)
+    return last !== undefined && acceptedAtMs - last.atMs < KEY_KEPT_MS ? last : undefined
   }
 
-  function keyed(command: Command, nowMs: number): Outcome {
-    const first = firstUseOf(command, nowMs)
+  function keyed(command: Command, nowMs: number, acceptedAtMs: number): Outcome {
+    const first = firstUseOf(command, acceptedAtMs)
     if (first === undefined) {
       const outcome = fresh(command, nowMs)
-      firstUses.push({ command, outcome, atMs: nowMs })
+      firstUses.push({ command, outcome, atMs: acceptedAtMs })
       return outcome
     }
     const { type, eventId, userId, commandId } = first.command
@@ -73,10 +73,11 @@ export function createNaiveModel(sizes: number[], givenOut: number): NaiveModel 
   return {
     events,
     answers,
-    answer(command, nowMs) {
+    answer(command, nowMs, acceptedAtMs = nowMs) {
       const known = answers.get(command.commandId)
       if (known !== undefined) return known
-      const outcome = command.keyHash === undefined ? fresh(command, nowMs) : keyed(command, nowMs)
+      const outcome =
+        command.keyHash === undefined ? fresh(command, nowMs) : keyed(command, nowMs, acceptedAtMs)
       answers.set(command.commandId, outcome)
       return outcome
     },

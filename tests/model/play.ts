@@ -21,6 +21,7 @@ const MISSING_EVENT = 99
 
 interface Job {
   jobId: string
+  acceptedAtMs: number
   commands: Command[]
 }
 
@@ -48,48 +49,50 @@ export function play(scenario: Scenario, tap: Tap = {}, startMs = 1e12): number 
   let answered = 0
   for (let taken = 0; taken < picks.length; ) {
     const plan = plans[jobs.length % plans.length] as Scenario['plans'][number]
-    const job = createJob(model, scenario, picks.slice(taken, taken + plan.size), jobs.length, sent)
-    const { jobId, commands } = job
+    const job = createJob(world, scenario, picks.slice(taken, taken + plan.size), jobs.length, sent)
+    const { commands } = job
     jobs.push(job)
     sent.push(...commands)
     taken += plan.size
+    if (plan.dayInLine) world.nowMs += 25 * 3_600_000
     if (plan.way === 'refused') refuse(world, commands)
     if (plan.way === 'partly') answered += runAlone(world, job, Math.ceil(commands.length / 2))
     if (plan.way === 'alone') answered += runAlone(world, job, commands.length)
-    else if (plan.way === 'twin') answered += run(world, jobId, [...commands, commands[0] as Command])
-    else answered += run(world, jobId, commands)
+    else if (plan.way === 'twin')
+      answered += run(world, { ...job, commands: [...commands, commands[0] as Command] })
+    else answered += run(world, job)
     const earlier = plan.again === undefined ? undefined : jobs.at(-1 - plan.again)
-    if (earlier !== undefined) answered += run(world, earlier.jobId, earlier.commands)
+    if (earlier !== undefined) answered += run(world, earlier)
     if (plan.dayAfter) world.nowMs += 25 * 3_600_000
   }
   return answered
 }
 
-function run(world: World, jobId: string, commands: Command[]): number {
+function run(world: World, { jobId, acceptedAtMs, commands }: Job): number {
   const { store, model, tap } = world
   world.nowMs += 7
   const request = loadRequestOf([jobId], commands)
   const loaded = store.load(request, world.nowMs)
   tap.loaded?.(loaded, request)
   const state = batchStateOf(request, loaded)
-  const result = decideBatch(state, commands, loaded.nowMs)
+  const result = decideBatch(state, commands, loaded.nowMs, () => acceptedAtMs)
   tap.result?.(result)
   if (result.decided.length > 0) {
-    const writes = writesOf(state.events, loaded, result, () => world.nowMs)
+    const writes = writesOf(state.events, loaded, result, () => acceptedAtMs)
     tap.writes?.(writes)
     store.apply(writes)
   }
   deepStrictEqual(
     result.outcomes,
-    commands.map((command) => model.answer(command, world.nowMs)),
+    commands.map((command) => model.answer(command, world.nowMs, acceptedAtMs)),
     'answers in order',
   )
   checkPromises(store, model, request.eventIds, world.givenOutBefore)
   return commands.length
 }
 
-function runAlone(world: World, { jobId, commands }: Job, count: number): number {
-  for (const command of commands.slice(0, count)) run(world, jobId, [command])
+function runAlone(world: World, job: Job, count: number): number {
+  for (const command of job.commands.slice(0, count)) run(world, { ...job, commands: [command] })
   return count
 }
 
@@ -99,7 +102,7 @@ function refuse({ store, model, nowMs }: World, commands: Command[]): void {
 }
 
 function createJob(
-  model: NaiveModel,
+  { model, nowMs }: World,
   scenario: Scenario,
   picks: Pick[],
   number: number,
@@ -111,7 +114,7 @@ function createJob(
     const before = pick.resent === undefined ? undefined : sent.at(-1 - pick.resent)
     return before === undefined ? createCommand(model, scenario, pick, commandId) : { ...before, commandId }
   })
-  return { jobId, commands }
+  return { jobId, acceptedAtMs: nowMs, commands }
 }
 
 function createCommand(

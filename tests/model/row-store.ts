@@ -18,8 +18,11 @@ export interface RowStore {
   bookFree(bookings: readonly PlainBooking[], nowMs: number): Map<string, BookedTicket>
   /** What the API records about a job whose add was lost. */
   refuse(commands: readonly Command[], nowMs: number): void
-  /** What a worker records about a command that killed too many of them. Nothing where it was decided before. */
-  reject(command: Command, nowMs: number): void
+  /**
+   * What a worker records about a command that killed too many of them: the first answer of its key if it has one, and
+   * nothing if it was decided before.
+   */
+  reject(command: Command, nowMs: number, acceptedAtMs: number): void
 }
 
 export interface EventRows {
@@ -58,7 +61,15 @@ export function createRowStore(sizes: number[], givenOut: number): RowStore {
   }
 
   function load(request: LoadRequest, nowMs: number): LoadedBatch {
-    const loaded: LoadedBatch = { nowMs, events: [], claims: [], heads: [], stored: [], keys: [] }
+    const loaded: LoadedBatch = {
+      nowMs,
+      events: [],
+      claims: [],
+      heads: [],
+      stored: [],
+      forgotten: [],
+      keys: [],
+    }
     for (const eventId of request.eventIds) {
       const event = events.get(eventId)
       if (event !== undefined) loaded.events.push({ ...event.row })
@@ -81,10 +92,11 @@ export function createRowStore(sizes: number[], givenOut: number): RowStore {
     }
     for (const key of request.keys) {
       const held = keys.get(nameOf(key))
-      if (held === undefined || held.createdAtMs <= nowMs - DAY_MS) continue
+      if (held === undefined) continue
       const { command, outcome } = commands.get(held.commandId) as CommandRow
+      const { createdAtMs } = held
       const { commandId, type, eventId, userId } = command
-      loaded.keys.push({ ...key, commandId, type, eventId, userId, outcome: outcome as Outcome })
+      loaded.keys.push({ ...key, createdAtMs, commandId, type, eventId, userId, outcome: outcome as Outcome })
     }
     return loaded
   }
@@ -92,10 +104,10 @@ export function createRowStore(sizes: number[], givenOut: number): RowStore {
   function apply(writes: BatchWrites): void {
     const taken = takenKeyOf(writes)
     if (taken !== undefined) throw new Error(`the key ${taken} is held`)
-    for (const { command, ownsKey } of writes.decided) {
+    for (const { command, ownsKey, acceptedAtMs } of writes.decided) {
       if (!ownsKey) continue
       const name = nameOf({ caller: command.caller, keyHash: command.keyHash as string })
-      keys.set(name, { commandId: command.commandId, createdAtMs: writes.nowMs })
+      keys.set(name, { commandId: command.commandId, createdAtMs: acceptedAtMs })
     }
     for (const row of writes.events) eventOf(row).row = checked({ ...row })
     for (const row of writes.claimsAdded) insert(eventOf(row).claims, row.userId, claimOf(row), 'claims')
@@ -132,7 +144,7 @@ export function createRowStore(sizes: number[], givenOut: number): RowStore {
     const booked = new Map<string, BookedTicket>()
     const named = bookings.flatMap((booking) => keyNameOf(booking) ?? [])
     if (new Set(named).size < named.length) return booked
-    for (const { acceptedAtMs: _, ...booking } of bookings) {
+    for (const { acceptedAtMs, ...booking } of bookings) {
       const { eventId, userId, commandId } = booking
       const event = events.get(eventId)
       if (event === undefined || event.row.availableTickets === 0) continue
@@ -149,23 +161,27 @@ export function createRowStore(sizes: number[], givenOut: number): RowStore {
         command: { type: 'book', ...booking },
         outcome: { outcome: 'booked', bookingId, decidedAtMs: nowMs },
       })
-      if (key !== undefined) keys.set(key, { commandId, createdAtMs: nowMs })
+      if (key !== undefined) keys.set(key, { commandId, createdAtMs: acceptedAtMs })
       booked.set(commandId, { sequence, decidedAtMs: nowMs })
     }
     return booked
   }
 
   function takenKeyOf(writes: BatchWrites): string | undefined {
-    for (const { command, ownsKey } of writes.decided) {
+    for (const { command, ownsKey, acceptedAtMs } of writes.decided) {
       if (!ownsKey) continue
       const name = nameOf({ caller: command.caller, keyHash: command.keyHash as string })
-      if (isHeld(name, writes.nowMs)) return name
+      if (holderOf(name, acceptedAtMs) !== undefined) return name
     }
     return undefined
   }
 
-  function isHeld(name: string, nowMs: number): boolean {
-    return (keys.get(name)?.createdAtMs ?? 0) > nowMs - DAY_MS
+  /** The command that holds a key for a request that was accepted at this time. */
+  function holderOf(name: string, acceptedAtMs: number): CommandRow | undefined {
+    const key = keys.get(name)
+    return key === undefined || acceptedAtMs - key.createdAtMs >= DAY_MS
+      ? undefined
+      : commands.get(key.commandId)
   }
 
   function eventOf({ eventId }: { eventId: number }): EventRows {
@@ -187,12 +203,21 @@ export function createRowStore(sizes: number[], givenOut: number): RowStore {
         if (!commands.has(command.commandId))
           insertCommand({ command, outcome: { outcome: 'refused', decidedAtMs: nowMs } })
     },
-    reject(command, nowMs) {
+    reject(command, nowMs, acceptedAtMs) {
       if (commands.has(command.commandId)) return
-      insertCommand({ command, outcome: { outcome: 'rejected', decidedAtMs: nowMs } })
       const name = keyNameOf(command)
-      if (name !== undefined && !isHeld(name, nowMs))
-        keys.set(name, { commandId: command.commandId, createdAtMs: nowMs })
+      const holder = name === undefined ? undefined : holderOf(name, acceptedAtMs)
+      if (holder === undefined) {
+        insertCommand({ command, outcome: { outcome: 'rejected', decidedAtMs: nowMs } })
+        if (name !== undefined) keys.set(name, { commandId: command.commandId, createdAtMs: acceptedAtMs })
+        return
+      }
+      const { type, eventId, userId, commandId } = holder.command
+      const same = type === command.type && eventId === command.eventId && userId === command.userId
+      const outcome: Outcome = same
+        ? { ...(holder.outcome as Outcome), replayOf: commandId }
+        : { outcome: 'idempotency_key_reused', decidedAtMs: nowMs }
+      insertCommand({ command, outcome })
     },
   }
 }

@@ -45,6 +45,8 @@ export interface Plan {
   again: number | undefined
   /** Afterwards a day goes by: keys are free again. */
   dayAfter: boolean
+  /** The job waits in its line for more than a day. */
+  dayInLine: boolean
 }
 
 /** Once in `times` a number up to `max`, else nothing. */
@@ -71,6 +73,7 @@ const plan: fc.Arbitrary<Plan> = fc.record({
     .map((dice) => (['alone', 'partly', 'twin', 'refused'] as const)[dice] ?? ('together' as const)),
   again: sometimes(4, 20),
   dayAfter: fc.nat({ max: 19 }).map((dice) => dice === 19),
+  dayInLine: fc.nat({ max: 29 }).map((dice) => dice === 29),
 })
 
 /** @param commands most commands of one scenario */

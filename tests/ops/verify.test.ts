@@ -212,6 +212,13 @@ const cases: [name: string, statements: string[], expected: string[]][] = [
     [`UPDATE commands SET outcome = 'already_booked' WHERE replay_of IS NOT NULL`],
     ['replays_repeat'],
   ],
+  [
+    'two answers for one key',
+    [
+      `UPDATE commands SET outcome = 'rejected', booking_sequence = NULL, replay_of = NULL WHERE replay_of IS NOT NULL`,
+    ],
+    ['one_answer_per_key'],
+  ],
   ['a key that names nothing', [`UPDATE idempotency_keys SET command_id = 'none'`], ['keys_have_command']],
 ]
 

@@ -5,11 +5,12 @@ import { checkAnswers } from './check-answers.ts'
 import { checkOrderOfAnswers, checkOrderOfLines } from './check-order.ts'
 import type { Inflictions } from './faults.ts'
 import type { Marked, Sent } from './traffic.ts'
-import type { World } from './world.ts'
+import { POISON, type World } from './world.ts'
 
 /** Holds the end of a simulation against the promises. @throws Error naming the first that does not hold */
 export function check(world: World, sent: Sent[], sizes: number[], { troubles }: Inflictions): void {
   checkDecisions(world, sizes)
+  checkRejections(world)
   checkOneEffect(world)
   checkOrderOfLines(world)
   checkOrderOfAnswers(world, sent)
@@ -21,7 +22,7 @@ function checkDecisions({ postgres }: World, sizes: number[]): void {
   const model = createNaiveModel(sizes, 0)
   for (const { command, outcome, nowMs } of postgres.log) {
     if (outcome.outcome === 'refused') model.refuse(command, nowMs)
-    else if (outcome.outcome === 'rejected') model.reject(command, nowMs)
+    else if (outcome.outcome === 'rejected' && outcome.replayOf === undefined) model.reject(command, nowMs)
     else deepStrictEqual(outcome, model.answer(command, nowMs), `decision of ${command.commandId}`)
   }
   checkPromises(
@@ -30,6 +31,13 @@ function checkDecisions({ postgres }: World, sizes: number[]): void {
     sizes.map((_, i) => i + 1),
     0,
   )
+}
+
+/** Nobody pays for what happened to servers, networks or workers: only what kills every worker is rejected. */
+function checkRejections({ postgres }: World): void {
+  for (const { command, outcome } of postgres.log)
+    if (outcome.outcome === 'rejected' && command.userId !== POISON)
+      throw new Error(`${command.commandId} of ${command.userId} was rejected`)
 }
 
 /** Whatever happened to a request, it was decided under one id at most. */

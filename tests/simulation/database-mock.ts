@@ -19,6 +19,7 @@ import type { Postgres, SimPool } from './postgres.ts'
 /** A pool with what the statements below need beside rows. */
 export interface SimulatedDatabase extends SimPool {
   decided: Postgres['decided']
+  isLocked: Postgres['isLocked']
   /** How often each command was started alone. */
   starts: Map<string, number>
   broken: { refusal?: boolean }
@@ -59,14 +60,30 @@ export const simulatedDb = {
     })
   },
 
-  recordRejected(database: SimulatedDatabase, command: Command): Promise<Outcome | RefusedOutcome> {
+  recordRejected(
+    database: SimulatedDatabase,
+    command: Command,
+    acceptedAtMs: number,
+  ): Promise<Outcome | RefusedOutcome> {
     return database.statement((rows, nowMs) => {
-      if (!rows.commands.has(command.commandId))
-        database.decided(command, { outcome: 'rejected', decidedAtMs: nowMs })
-      rows.reject(command, nowMs)
-      return (find(rows, [command.commandId])[0] as StoredCommand).outcome
+      const isNew = !rows.commands.has(command.commandId)
+      rows.reject(command, nowMs, acceptedAtMs)
+      const { outcome } = find(rows, [command.commandId])[0] as StoredCommand
+      if (isNew) database.decided(command, outcome)
+      return outcome
     })
   },
+
+  /** The simulated PostgreSQL refuses nothing: it answers, or it is away. */
+  rehearse: (database: SimulatedDatabase): Promise<void> => database.statement(() => undefined),
+
+  isEventLocked: (database: SimulatedDatabase, eventId: number): Promise<boolean> =>
+    database.statement(() => database.isLocked(eventId)),
+
+  isBeforePruning: (): Promise<boolean> => Promise.resolve(false),
+
+  readStarts: (database: SimulatedDatabase, commandId: string): Promise<number> =>
+    database.statement(() => database.starts.get(commandId) ?? 0),
 
   countStart: (database: SimulatedDatabase, commandId: string): Promise<number> =>
     database.statement(() => {

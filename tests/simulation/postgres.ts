@@ -13,6 +13,8 @@ export interface Postgres extends Troubles {
   log: Committed[]
   /** Notes that a command was decided outside of a batch, in the transaction that runs now. */
   decided(command: Command, outcome: Outcome | RefusedOutcome): void
+  /** Whether a session holds the lock of an event. */
+  isLocked(eventId: number): boolean
   pool(process: SimProcess): SimPool
 }
 
@@ -123,6 +125,7 @@ export function createPostgres(deps: PostgresDeps): Postgres {
     decided(command, outcome) {
       log.push({ command, outcome, nowMs: clock.now(), committedAtMs: clock.exactNow() })
     },
+    isLocked: (eventId) => !locks.areFree([eventId]),
     pool: (process) => ({
       runBatch: (request, decide) =>
         inSession(process, async (session) => {

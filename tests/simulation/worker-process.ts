@@ -81,6 +81,7 @@ function lineDeps(
     pool: world.database(process) as unknown as Pool,
     onRetry: () => undefined,
     givenUp: () => ending.givenUp,
+    now: clock.now,
     sleep: (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms)),
   }
   return {

@@ -138,7 +138,13 @@ export function createWorld({ seed, sizes, lines, maxQueueDepth, broken }: World
     arrivals,
     flushes: [],
     bugs,
-    database: (process) => ({ ...postgres.pool(process), decided: postgres.decided, starts, broken }),
+    database: (process) => ({
+      ...postgres.pool(process),
+      decided: postgres.decided,
+      isLocked: postgres.isLocked,
+      starts,
+      broken,
+    }),
     kill,
     onEnd: (listener) => void endListeners.push(listener),
   }

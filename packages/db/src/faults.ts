@@ -1,25 +1,73 @@
 /**
- * SQLSTATEs after which the same transaction may simply be run again, since nothing of it was kept.
+ * What went wrong with a transaction, as far as it decides how the transaction is run again.
+ *
+ * - `connection`: PostgreSQL could not be reached, or the connection was lost in the middle.
+ * - `conflict`: a concurrent transaction won.
+ * - `lock`: somebody else held a lock for longer than `lock_timeout`, or NOWAIT found it held.
+ * - `timeout`: the statement took longer than `statement_timeout`.
+ * - `resources`: PostgreSQL lacks disk, memory or connections, or only reads for now.
+ * - `plan`: the connection knows the statement as it was before a change of the tables, or not at all.
+ * - `unknown`: everything else. It may be a bug, a row that breaks a rule, or a mistake in the database's setup.
+ */
+export type FaultKind = 'connection' | 'conflict' | 'lock' | 'timeout' | 'resources' | 'plan' | 'unknown'
+
+/** How a transaction that failed is run again. */
+export interface RetryRule {
+  /** Pause before the second run, ms. It doubles with each further run. */
+  firstPauseMs: number
+  /** Longest pause, ms. */
+  longestPauseMs: number
+  /**
+   * Failures in a row from which on it is worth asking whether the transaction itself is to blame. Kinds that pass by
+   * themselves have a high number, and `lock` has none: whoever holds a lock may hold it for hours.
+   */
+  suspectAfter: number
+  /** True if the connection may be what is broken: it is closed, and the next run gets another one. */
+  closesConnection: boolean
+}
+
+/** The one table of retries: how long to pause, and when to suspect the transaction itself. */
+export const RETRY_RULES: Record<FaultKind, RetryRule> = {
+  connection: { firstPauseMs: 40, longestPauseMs: 500, suspectAfter: 20, closesConnection: true },
+  conflict: { firstPauseMs: 40, longestPauseMs: 500, suspectAfter: 20, closesConnection: false },
+  lock: {
+    firstPauseMs: 40,
+    longestPauseMs: 500,
+    suspectAfter: Number.POSITIVE_INFINITY,
+    closesConnection: false,
+  },
+  // Each of them has already taken as long as `statement_timeout`.
+  timeout: { firstPauseMs: 40, longestPauseMs: 500, suspectAfter: 3, closesConnection: false },
+  resources: { firstPauseMs: 100, longestPauseMs: 2000, suspectAfter: 20, closesConnection: false },
+  // As many connections as a pool has may hold outdated plans. Each is closed when it fails.
+  plan: { firstPauseMs: 1, longestPauseMs: 100, suspectAfter: 40, closesConnection: true },
+  unknown: { firstPauseMs: 25, longestPauseMs: 2000, suspectAfter: 1, closesConnection: true },
+}
+
+/**
+ * Kinds by SQLSTATE, or by its first two characters for a whole class.
  * https://www.postgresql.org/docs/current/errcodes-appendix.html
  */
-const RETRYABLE_SQLSTATES = new Set([
-  '40001', // serialization_failure
-  '40P01', // deadlock_detected: keys shared by batches of several events
-  '55P03', // lock_not_available
-  '57014', // query_canceled: statement_timeout
-  '25P03', // idle_in_transaction_session_timeout
-  '53000', // insufficient_resources
-  '53100', // disk_full
-  '53200', // out_of_memory
-  '53300', // too_many_connections
-  '57P01', // admin_shutdown
-  '57P02', // crash_shutdown
-  '57P03', // cannot_connect_now
-  '57P05', // idle_session_timeout
-  '58000', // system_error
-  '58030', // io_error
-  '25006', // read_only_sql_transaction: a standby that is about to be promoted
-])
+const KINDS: Record<string, FaultKind> = {
+  '08': 'connection',
+  '57P01': 'connection', // admin_shutdown
+  '57P02': 'connection', // crash_shutdown
+  '57P03': 'connection', // cannot_connect_now
+  '57P04': 'connection', // database_dropped
+  '57P05': 'connection', // idle_session_timeout
+  '25P03': 'connection', // idle_in_transaction_session_timeout
+  '53300': 'connection', // too_many_connections
+  '40001': 'conflict', // serialization_failure
+  '40P01': 'conflict', // deadlock_detected: keys shared by batches of several events
+  '55P03': 'lock', // lock_not_available
+  '57014': 'timeout', // query_canceled
+  '53': 'resources', // insufficient_resources, disk_full, out_of_memory
+  '58': 'resources', // system_error, io_error
+  '25006': 'resources', // read_only_sql_transaction: a standby that is about to be promoted
+  '0A000': 'plan', // "cached plan must not change result type"
+  '26000': 'plan', // the prepared statement does not exist
+  '42P05': 'plan', // the prepared statement exists already
+}
 
 const NETWORK_CODES = new Set([
   'ECONNREFUSED',
@@ -43,39 +91,56 @@ function codeOf(error: unknown): string | undefined {
   return typeof code === 'string' ? code : undefined
 }
 
-/** Drizzle wraps the driver's error: the cause is the one that speaks. */
+/** The driver's error, which Drizzle wraps in one of its own. */
 function rootOf(error: unknown): unknown {
   let root = error
   while (root instanceof Error && root.cause instanceof Error && codeOf(root) === undefined) root = root.cause
   return root
 }
 
-/** SQLSTATE of a failed statement, where PostgreSQL gave one. */
+/** SQLSTATE of a failed statement, if PostgreSQL gave one. */
 export function sqlStateOf(error: unknown): string | undefined {
   const code = codeOf(rootOf(error))
   return code !== undefined && /^[0-9A-Z]{5}$/.test(code) && !NETWORK_CODES.has(code) ? code : undefined
 }
 
-/** True where a unique constraint was hit; `constraint` narrows it to one. */
+/** True if a unique constraint was hit; `constraint` narrows it to one. */
 export function isUniqueViolation(error: unknown, constraint?: string): boolean {
   const root = rootOf(error) as { constraint?: string } | undefined
   return sqlStateOf(error) === '23505' && (constraint === undefined || root?.constraint === constraint)
 }
 
-/** True where PostgreSQL could not be reached, or the connection was lost in the middle. */
-export function isConnectionFault(error: unknown): boolean {
+/** Names what went wrong with a transaction. */
+export function faultKindOf(error: unknown): FaultKind {
   const root = rootOf(error)
-  if (root instanceof AggregateError) return root.errors.some(isConnectionFault)
+  if (root instanceof AggregateError) return root.errors.some(isConnectionFault) ? 'connection' : 'unknown'
   const code = codeOf(root)
-  if (code !== undefined && NETWORK_CODES.has(code)) return true
+  if (code !== undefined && NETWORK_CODES.has(code)) return 'connection'
   const sqlState = sqlStateOf(error)
-  if (sqlState !== undefined)
-    return sqlState.startsWith('08') || sqlState.startsWith('57P') || sqlState === '53300'
-  return root instanceof Error && CONNECTION_MESSAGES.test(root.message)
+  if (sqlState !== undefined) return KINDS[sqlState] ?? KINDS[sqlState.slice(0, 2)] ?? 'unknown'
+  return root instanceof Error && CONNECTION_MESSAGES.test(root.message) ? 'connection' : 'unknown'
 }
 
-/** True where the transaction may be run again as it is: a passing fault, not a bug. */
+/** How a transaction that failed with this error is run again. */
+export function retryRuleOf(error: unknown): RetryRule {
+  return RETRY_RULES[faultKindOf(error)]
+}
+
+/**
+ * The pause before the next run, ms.
+ *
+ * @param attempt how often it has failed in a row, from 1
+ */
+export function retryPauseMs({ firstPauseMs, longestPauseMs }: RetryRule, attempt: number): number {
+  return Math.min(firstPauseMs * 2 ** Math.min(attempt - 1, 20), longestPauseMs)
+}
+
+/** True if PostgreSQL could not be reached, or the connection was lost in the middle. */
+export function isConnectionFault(error: unknown): boolean {
+  return faultKindOf(error) === 'connection'
+}
+
+/** True if the fault passes by itself, so that the same transaction may simply be run again. */
 export function isRetryable(error: unknown): boolean {
-  const sqlState = sqlStateOf(error)
-  return isConnectionFault(error) || (sqlState !== undefined && RETRYABLE_SQLSTATES.has(sqlState))
+  return faultKindOf(error) !== 'unknown'
 }

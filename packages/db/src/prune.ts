@@ -1,4 +1,7 @@
+import { jobCreatedAtMs, KEY_LIFETIME_HOURS } from '@ticket-line/shared'
+import type { PoolClient } from 'pg'
 import type { Pool } from './client.js'
+import { CLOCK_SLACK_MS } from './line/forgotten.js'
 
 /** How many rows of each kind were removed. */
 export interface PrunedRows {
@@ -14,20 +17,38 @@ const STEP_TIMEOUT_MS = 5000
 /** Pause between two full steps, so that service goes on beside them. */
 const STEP_PAUSE_MS = 50
 
-/** Hours after which an idempotency key is free again; part of the contract. */
-export const IDEMPOTENCY_KEY_HOURS = 24
+/**
+ * How long a repeat may be on its way into its line. Keys stay so much longer, and longer still in lines with jobs that
+ * have waited this long.
+ */
+const KEY_SLACK_MS = 600_000
 
 export interface PruneDeps {
   pool: Pool
   /** Hours after which outcomes go; never less than the 24 h of the contract. */
   retentionHours: number
-  /** Lines whose outcomes stay, since a job of theirs is older than the cut and would be decided anew. */
+  /** Lines whose outcomes stay, because a job of theirs is older than the cut and would be decided again. */
   keptLines: string[]
+  /** Lines whose keys stay, because a job of theirs may repeat a key that has ended since it was accepted. */
+  linesKeepingKeys?: string[]
   sleep: (ms: number) => Promise<void>
   /** Told what was removed so far, after each step that another one follows. */
   onProgress?: (removed: PrunedRows) => void
   /** True ends it after the step at hand. */
   stopped?: () => boolean
+}
+
+/** Which lines keep what, given the age of the jobs that they hold. */
+export async function linesToKeep(
+  registry: { linesWithJobsBefore(beforeMs: number): Promise<string[]> },
+  retentionHours: number,
+  nowMs: number,
+): Promise<Pick<PruneDeps, 'keptLines'> & { linesKeepingKeys: string[] }> {
+  return {
+    // With the slack, so that jobs which only waited are never older than what was removed.
+    keptLines: await registry.linesWithJobsBefore(nowMs - retentionHours * 3_600_000 + CLOCK_SLACK_MS),
+    linesKeepingKeys: await registry.linesWithJobsBefore(nowMs - KEY_SLACK_MS),
+  }
 }
 
 /**
@@ -58,6 +79,9 @@ interface Step {
   removed: number
   /** Where the next step goes on. As text, since a `Date` knows no microseconds. */
   reached: string
+  /** Of removed outcomes, their command ids and the times of decision, ms since 1970. */
+  ids?: string[] | null
+  decided_ms?: number[] | null
 }
 
 interface Removal {
@@ -71,8 +95,16 @@ const REMOVALS: Removal[] = [
   // Keys before the commands they name: an answer must be there as long as its key is.
   {
     kind: 'idempotencyKeys',
-    text: removeOldest('idempotency_keys', 'created_at', 'now() - make_interval(hours => $3)'),
-    values: () => [IDEMPOTENCY_KEY_HOURS],
+    text: removeOldest(
+      'idempotency_keys',
+      'created_at',
+      'now() - make_interval(secs => $3)',
+      `split_part(command_id, '.', 1) <> ALL ($4::text[])`,
+    ),
+    values: ({ linesKeepingKeys = [] }) => [
+      KEY_LIFETIME_HOURS * 3600 + KEY_SLACK_MS / 1000,
+      linesKeepingKeys,
+    ],
   },
   {
     kind: 'commands',
@@ -81,6 +113,7 @@ const REMOVALS: Removal[] = [
       'decided_at',
       'now() - make_interval(hours => $3)',
       `split_part(command_id, '.', 1) <> ALL ($4::text[])`,
+      ['command_id', '(extract(epoch FROM decided_at) * 1000)::float8 AS decided_ms'],
     ),
     values: ({ retentionHours, keptLines }) => [retentionHours, keptLines],
   },
@@ -95,17 +128,22 @@ const REMOVALS: Removal[] = [
  * Looks at the $2 oldest rows from $1 on and removes those that may go. Each step begins where the last one ended: rows
  * that stay, and removed ones that some older snapshot (a backup) keeps VACUUM from, would be read by every step again.
  */
-function removeOldest(table: string, at: string, cut: string, mayGo = 'true'): string {
+function removeOldest(table: string, at: string, cut: string, mayGo = 'true', told: string[] = []): string {
+  const returned = told.length === 0 ? '1' : told.join(', ')
+  const gathered =
+    told.length === 0
+      ? ''
+      : ', (SELECT array_agg(command_id) FROM removed) AS ids, (SELECT array_agg(decided_ms) FROM removed) AS decided_ms'
   return `WITH oldest AS MATERIALIZED (
       SELECT ctid AS place, ${at} AS at, ${mayGo} AS may_go FROM ${table}
       WHERE ${at} >= $1::timestamptz AND ${at} < ${cut} ORDER BY ${at} LIMIT $2
     ), removed AS (
-      DELETE FROM ${table} WHERE ctid = ANY (ARRAY(SELECT place FROM oldest WHERE may_go)) RETURNING 1
+      DELETE FROM ${table} WHERE ctid = ANY (ARRAY(SELECT place FROM oldest WHERE may_go)) RETURNING ${returned}
     )
     SELECT count(*)::int AS read, (SELECT count(*)::int FROM removed) AS removed,
       -- A whole step of one time that all stays is stepped over: it would be the next step as well.
       (max(at) + CASE WHEN max(at) = $1::timestamptz AND NOT bool_or(may_go)
-        THEN interval '1 microsecond' ELSE interval '0' END)::text AS reached
+        THEN interval '1 microsecond' ELSE interval '0' END)::text AS reached${gathered}
     FROM oldest`
 }
 
@@ -116,11 +154,38 @@ async function runStep(pool: Pool, text: string, values: unknown[]): Promise<Ste
     // Statistics of before a rush tell of few old rows, and few are cheaper to sort than to read in order; a million are not.
     await client.query(`BEGIN; SET LOCAL enable_sort = off; SET LOCAL statement_timeout = ${STEP_TIMEOUT_MS}`)
     const { rows } = await client.query<Step>(text, values)
+    const [step] = rows as [Step]
+    if (step.ids) await recordPruned(client, step.ids, step.decided_ms ?? [])
     await client.query('COMMIT')
     failed = false
-    return rows[0] as Step
+    return step
   } finally {
     // The connection of a failed step is closed, and its transaction with it.
     client.release(failed)
   }
+}
+
+/** Records, in the transaction that removes outcomes, up to where those of each line are gone. */
+async function recordPruned(client: PoolClient, ids: string[], decidedMs: number[]): Promise<void> {
+  const upTo = new Map<string, number>()
+  const forgotten: string[] = []
+  for (const [i, commandId] of ids.entries()) {
+    const lineName = commandId.slice(0, commandId.indexOf('.'))
+    const atMs = decidedMs[i] as number
+    upTo.set(lineName, Math.max(atMs, upTo.get(lineName) ?? 0))
+    if (jobCreatedAtMs(commandId) > atMs + CLOCK_SLACK_MS) forgotten.push(commandId)
+  }
+  // In one order for everybody, so that two steps wait for each other instead of dying in a deadlock.
+  const lines = [...upTo].sort(([a], [b]) => (a < b ? -1 : 1))
+  await client.query(
+    `INSERT INTO pruned_lines AS p (line_name, decided_before)
+      SELECT line_name, to_timestamp(decided_ms / 1000) FROM unnest($1::text[], $2::float8[]) AS n (line_name, decided_ms)
+      ON CONFLICT (line_name) DO UPDATE SET decided_before = greatest(p.decided_before, excluded.decided_before)`,
+    [lines.map(([lineName]) => lineName), lines.map(([, atMs]) => atMs)],
+  )
+  if (forgotten.length === 0) return
+  await client.query(
+    'INSERT INTO forgotten_commands SELECT * FROM unnest($1::text[]) ON CONFLICT DO NOTHING',
+    [forgotten.sort()],
+  )
 }

@@ -156,6 +156,10 @@ export const waitlistEntries = pgTable(
   (table) => [
     primaryKey({ columns: [table.eventId, table.sequence] }),
     check('waitlist_entries_status_known', sql`${table.status} IN ('waiting', 'promoted', 'withdrawn')`),
+    // For the head of a list: thousands may have joined and left behind those who still wait.
+    index('waitlist_entries_waiting')
+      .on(table.eventId, table.sequence)
+      .where(sql`${table.status} = 'waiting'`),
   ],
 )
 
@@ -194,6 +198,8 @@ export const commands = pgTable(
     promotedUserId: id('promoted_user_id'),
     /** The first command with the same idempotency key, where this one only repeats its answer. */
     replayOf: id('replay_of'),
+    /** SHA-256 of its idempotency key, base64url; null if it came without one or from a release that kept none. */
+    idempotencyKey: id('idempotency_key'),
     acceptedAt: at('accepted_at').notNull(),
     decidedAt: at('decided_at').notNull(),
   },
@@ -204,7 +210,7 @@ export const commands = pgTable(
   ],
 )
 
-/** Which command spoke first for a caller's key. Good for 24 h. */
+/** Which command came first with a caller's key. It holds for requests that are accepted within 24 h. */
 export const idempotencyKeys = pgTable(
   'idempotency_keys',
   {
@@ -212,6 +218,7 @@ export const idempotencyKeys = pgTable(
     /** SHA-256 of the key, base64url. */
     keyHash: id('key_hash').notNull(),
     commandId: id('command_id').notNull(),
+    /** When the first request with the key was accepted. */
     createdAt: at('created_at').notNull(),
   },
   (table) => [
@@ -225,4 +232,22 @@ export const commandStarts = pgTable('command_starts', {
   commandId: id('command_id').primaryKey(),
   starts: smallint('starts').notNull(),
   lastStartAt: at('last_start_at').notNull(),
+})
+
+/**
+ * Up to where outcomes of a line were removed by pruning. A job that was made before that and has no outcome may have been
+ * decided, so it is not run: it comes from a Redis that was restored from an old copy.
+ */
+export const prunedLines = pgTable('pruned_lines', {
+  lineName: id('line_name').primaryKey(),
+  /** When the latest removed outcome was decided. */
+  decidedBefore: at('decided_before').notNull(),
+})
+
+/**
+ * Commands whose outcome was removed although the id of their job says that it was made later. This happens if the clock
+ * of an API process was far ahead.
+ */
+export const forgottenCommands = pgTable('forgotten_commands', {
+  commandId: id('command_id').primaryKey(),
 })

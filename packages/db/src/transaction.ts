@@ -1,6 +1,7 @@
 import type pg from 'pg'
-import { isConnectionFault } from './faults.js'
+import { retryRuleOf } from './faults.js'
 import { beginBatch, type LoadedBatch, type LoadRequest } from './line/load.js'
+import { rolledBack } from './line/rolled-back.js'
 import { roundTrip } from './line/statement.js'
 import { type BatchWrites, commitBatch } from './line/write.js'
 
@@ -25,18 +26,10 @@ export async function runBatch(
     if (writes === undefined) await roundTrip(client, (trip) => [trip.control('ROLLBACK')])
     else await commitBatch(client, writes)
   } catch (error) {
-    broken = isConnectionFault(error) || !(await rolledBack(client))
+    // Rolled back before the connection is closed: its locks are then free at once.
+    broken = !(await rolledBack(client)) || retryRuleOf(error).closesConnection
     throw error
   } finally {
     client.release(broken)
-  }
-}
-
-async function rolledBack(client: pg.ClientBase): Promise<boolean> {
-  try {
-    await client.query('ROLLBACK')
-    return true
-  } catch {
-    return false
   }
 }

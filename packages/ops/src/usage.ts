@@ -29,7 +29,8 @@ Exit code 1: a promise is broken.
 
 Compares the lines in Redis with what is decided in PostgreSQL, twice, and shows what was
 wrong both times: lines with jobs that nobody serves, jobs whose outcome is stored but that
-never completed, failed jobs that are undecided, jobs in no list, counts left behind.
+never completed, failed jobs that are undecided, jobs in no list, counts left behind, jobs
+that a worker set aside.
 
   --apply          mend what can be mended, and look again; safe to repeat, decides nothing
   --settle <s>     pause between two looks (default 3)

@@ -5,6 +5,12 @@ export const MAX_COMMANDS_PER_JOB = 256
 /** Version of the job payload that this build writes, and the highest it understands. */
 export const JOB_VERSION = 1
 
+/** What the reason of a failed job begins with if a worker set it aside instead of deciding it. */
+export const SET_ASIDE = 'set aside: '
+
+/** An idempotency key answers requests that are accepted within this time after the first one with it. */
+export const KEY_LIFETIME_HOURS = 24
+
 export type CommandType = 'book' | 'cancel'
 
 /** An `Idempotency-Key` as it travels: whose it is, and its SHA-256 (a client may put anything into a key). */

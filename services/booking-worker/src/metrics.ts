@@ -11,6 +11,8 @@ export interface WorkerMetrics {
     startedBefore: boolean
   }): void
   retried(): void
+  environmentFault(): void
+  setAside(): void
   stalled(jobs: number): void
   pruned(atMs: number): void
 }
@@ -63,6 +65,16 @@ export function createMetrics(registry: Registry, lineCounts: Lines['counts']): 
     help: 'Batches run again after a fault.',
     registers,
   })
+  const environmentFaults = new Counter({
+    name: 'ticket_line_environment_faults_total',
+    help: 'Canaries that failed: PostgreSQL does not do what every command needs. Commands wait and are run again.',
+    registers,
+  })
+  const setAside = new Counter({
+    name: 'ticket_line_jobs_set_aside_total',
+    help: 'Jobs that were neither decided nor left in their line.',
+    registers,
+  })
   const lastPrune = new Gauge({
     name: 'ticket_line_last_prune_timestamp_seconds',
     help: 'When this process last removed all old outcomes, keys and tokens, in seconds since 1970; 0: not yet.',
@@ -103,6 +115,8 @@ export function createMetrics(registry: Registry, lineCounts: Lines['counts']): 
       if (repeats > 0) replayed.inc(repeats)
     },
     retried: () => retries.inc(),
+    environmentFault: () => environmentFaults.inc(),
+    setAside: () => setAside.inc(),
     stalled: (jobs) => stalled.inc(jobs),
     pruned: (atMs) => lastPrune.set(atMs / 1000),
   }

@@ -1,4 +1,4 @@
-import { type Pool, pruneAll } from '@ticket-line/db'
+import { linesToKeep, type Pool, pruneAll } from '@ticket-line/db'
 import type { LineRegistry, Log } from '@ticket-line/shared'
 
 export interface PrunerDeps {
@@ -22,12 +22,10 @@ export function createPruner(deps: PrunerDeps): { stop: () => void } {
   let running = false
 
   async function run(): Promise<void> {
-    const cutMs = deps.now() - deps.retentionHours * 3_600_000
-    const keptLines = await deps.registry.linesWithJobsBefore(cutMs)
     const pruned = await pruneAll({
       pool: deps.pool,
       retentionHours: deps.retentionHours,
-      keptLines,
+      ...(await linesToKeep(deps.registry, deps.retentionHours, deps.now())),
       sleep: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
       stopped: () => stopped,
     })

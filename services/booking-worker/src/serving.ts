@@ -28,6 +28,8 @@ export interface ServingDeps {
   registry: LineRegistry
   apply: (job: JobToApply) => Promise<AppliedBatch>
   onStalled: (jobs: number) => void
+  /** Called with a job that is neither decided nor left in the line. */
+  onSetAside?: (jobId: string, error: Error) => void
   log: Log
   /** Milliseconds of a clock that is never set back. */
   monotonicMs: () => number
@@ -80,6 +82,7 @@ export function startServing(deps: ServingDeps): Serving {
     log,
     apply: deps.apply,
     answer: createAnswer(redis, layout, log),
+    ...(deps.onSetAside && { onSetAside: deps.onSetAside }),
     stopping: () => stopping,
     monotonicMs,
   }

@@ -52,7 +52,11 @@ export async function startWorker(
     statementTimeoutMs: config.statementTimeoutMs,
     idleInTransactionTimeoutMs: config.idleInTransactionTimeoutMs,
     pipeline: true,
-    sessionSettings: KEYED_PLANS,
+    sessionSettings: {
+      ...KEYED_PLANS,
+      // Shorter than the timeout of statements, so that waiting for a lock is told from a statement that takes too long.
+      lock_timeout: String(Math.ceil(config.statementTimeoutMs * 0.8)),
+    },
     onIdleError: (error) => log.warn({ err: error }, 'an idle PostgreSQL connection broke'),
   })
   closers.push('postgres', () => database.close())
@@ -92,9 +96,17 @@ export async function startWorker(
   if (tracing !== undefined) closers.push('tracing', () => tracing.close())
   const apply = createApply({
     pool: database.pool,
+    sidePool: maintenance.pool,
     onRetry: (error: unknown, attempt: number) => {
       metrics.retried()
       log.warn({ err: error, attempt }, 'a batch is run again')
+    },
+    onEnvironmentFault: (error: unknown) => {
+      metrics.environmentFault()
+      log.error(
+        { err: error },
+        'PostgreSQL refuses what every command needs: commands wait and are run again',
+      )
     },
     onRejected: ({ eventId, commandId }) => log.error({ eventId, commandId }, 'a command was rejected'),
     givenUp: () => givenUp,
@@ -110,6 +122,7 @@ export async function startWorker(
     log,
     monotonicMs,
     onStalled: (jobs) => metrics.stalled(jobs),
+    onSetAside: () => metrics.setAside(),
     async apply(job) {
       const startedAtMs = now()
       const beganAtMs = monotonicMs()

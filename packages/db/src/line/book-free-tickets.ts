@@ -31,6 +31,7 @@ const bookFree: Statement = {
         SELECT ctid AS place FROM events WHERE event_id = w.event_id AND available_tickets > 0
           AND NOT EXISTS (SELECT FROM claims WHERE event_id = w.event_id AND user_id = w.user_id COLLATE "C")
           AND NOT EXISTS (SELECT FROM commands WHERE command_id = w.command_id COLLATE "C")
+          AND NOT EXISTS (SELECT FROM forgotten_commands WHERE command_id = w.command_id COLLATE "C")
           AND NOT EXISTS (SELECT FROM idempotency_keys
             WHERE caller = w.caller COLLATE "C" AND key_hash = w.key_hash COLLATE "C")
         LIMIT 1 FOR UPDATE SKIP LOCKED
@@ -47,11 +48,12 @@ const bookFree: Statement = {
       SELECT event_id, sequence, user_id, 'confirmed', false, at FROM booked
     ), remembered AS (
       INSERT INTO idempotency_keys (caller, key_hash, command_id, created_at)
-      SELECT caller, key_hash, command_id, at FROM booked WHERE key_hash IS NOT NULL
+      SELECT caller, key_hash, command_id, to_timestamp(accepted_ms / 1000) FROM booked WHERE key_hash IS NOT NULL
       ORDER BY caller COLLATE "C", key_hash COLLATE "C"
     )
-    INSERT INTO commands (command_id, type, event_id, user_id, caller, outcome, booking_sequence, accepted_at, decided_at)
-    SELECT command_id, 'book', event_id, user_id, caller, 'booked', sequence, to_timestamp(accepted_ms / 1000), at
+    INSERT INTO commands (command_id, type, event_id, user_id, caller, idempotency_key, outcome, booking_sequence,
+      accepted_at, decided_at)
+    SELECT command_id, 'book', event_id, user_id, caller, key_hash, 'booked', sequence, to_timestamp(accepted_ms / 1000), at
     FROM booked RETURNING command_id, booking_sequence, decided_at`,
 }
 
@@ -69,7 +71,7 @@ const RACES = ['claims_event_id_user_id_pk', 'commands_pkey', 'idempotency_keys_
  * stored outcomes tell
  */
 export async function bookFreeTickets(
-  pool: pg.Pool,
+  pool: pg.Pool | pg.ClientBase,
   bookings: readonly PlainBooking[],
 ): Promise<Map<string, BookedTicket>> {
   const { name, text } = bookFree

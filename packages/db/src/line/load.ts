@@ -41,9 +41,14 @@ export interface LoadedBatch {
   }[]
   heads: { eventId: number; sequence: number; userId: string }[]
   stored: { commandId: string; outcome: Outcome | RefusedOutcome }[]
+  /** Commands of the jobs that were decided and whose outcome was pruned before its time: see `forgotten.ts`. */
+  forgotten: string[]
+  /** Keys of any age: whether one still holds depends on when the request that repeats it was accepted. */
   keys: {
     caller: string
     keyHash: string
+    /** When the first request with the key was accepted, ms since 1970. */
+    createdAtMs: number
     commandId: string
     type: CommandType
     eventId: number
@@ -72,17 +77,18 @@ const lockEvents: Statement = {
 }
 const lockFreeEvents: Statement = { name: 'line_lock_free_events', text: `${lockEvents.text} NOWAIT` }
 
-// The outer join keeps one row where nothing is stored: the clock must be read after the locks were taken.
-const readStored: Statement = {
+const OF_JOBS = `unnest($1::text[], $2::text[]) AS j (after_id, before_id)`
+const OF_JOB = `command_id > j.after_id COLLATE "C" AND command_id < j.before_id COLLATE "C" LIMIT ${MAX_COMMANDS_PER_JOB}`
+
+// The outer join keeps one row if nothing is stored: the clock must be read after the locks were taken.
+export const readStored: Statement = {
   name: 'line_read_stored',
   text: `SELECT (extract(epoch FROM clock_timestamp()) * 1000)::float8 AS now_ms, c.command_id, c.event_id, c.outcome,
-      c.position, c.booking_sequence, c.promoted_user_id, c.replay_of, ${answerDecidedAt}
+      c.position, c.booking_sequence, c.promoted_user_id, c.replay_of, ${answerDecidedAt},
+      ARRAY(SELECT f.command_id FROM ${OF_JOBS}
+        CROSS JOIN LATERAL (SELECT command_id FROM forgotten_commands WHERE ${OF_JOB}) AS f) AS forgotten
     FROM (VALUES (1)) AS one LEFT JOIN (
-      unnest($1::text[], $2::text[]) AS j (after_id, before_id)
-      CROSS JOIN LATERAL (
-        SELECT * FROM commands
-        WHERE command_id > j.after_id COLLATE "C" AND command_id < j.before_id COLLATE "C" LIMIT ${MAX_COMMANDS_PER_JOB}
-      ) AS c
+      ${OF_JOBS} CROSS JOIN LATERAL (SELECT * FROM commands WHERE ${OF_JOB}) AS c
     ) ON true`,
 }
 
@@ -111,16 +117,14 @@ const readHeads: Statement = {
     ) AS w ORDER BY h.event_id, w.sequence`,
 }
 
-// The age is compared, not the time: by that index PostgreSQL would read all keys of a day.
-const readKeys: Statement = {
+export const readKeys: Statement = {
   name: 'line_read_keys',
   text: `SELECT wanted.caller, wanted.key_hash, c.command_id, c.type, c.event_id, c.user_id, c.outcome, c.position,
-      c.booking_sequence, c.promoted_user_id, c.replay_of, c.decided_at
+      c.booking_sequence, c.promoted_user_id, c.replay_of, c.decided_at, k.created_at
     FROM unnest($1::text[], $2::text[]) AS wanted (caller, key_hash)
     CROSS JOIN LATERAL (
-      SELECT command_id FROM idempotency_keys
-      WHERE caller = wanted.caller COLLATE "C" AND key_hash = wanted.key_hash COLLATE "C"
-        AND now() - created_at < interval '24 hours' LIMIT 1
+      SELECT command_id, created_at FROM idempotency_keys
+      WHERE caller = wanted.caller COLLATE "C" AND key_hash = wanted.key_hash COLLATE "C" LIMIT 1
     ) AS k
     CROSS JOIN LATERAL (SELECT * FROM commands WHERE command_id = k.command_id LIMIT 1) AS c`,
 }
@@ -128,20 +132,22 @@ const readKeys: Statement = {
 /**
  * Begins a transaction, locks the events of a batch and reads what it is decided from, in one round trip. The reads are
  * statements of their own behind the lock: under READ COMMITTED each sees what was committed when the lock was granted.
+ *
+ * @param begin false if the transaction has begun already
  */
-export async function beginBatch(client: pg.ClientBase, request: LoadRequest): Promise<LoadedBatch> {
+export async function beginBatch(
+  client: pg.ClientBase,
+  request: LoadRequest,
+  begin = true,
+): Promise<LoadedBatch> {
   const { users, heads, keys } = request
   const none = Promise.resolve([])
   const [, eventRows, storedRows, claimRows, headRows, keyRows] = await roundTrip(client, (trip) => [
-    trip.control('BEGIN'),
+    begin ? trip.control('BEGIN') : none,
     trip.rows<Record<string, string | number>>(request.whenLocked === 'wait' ? lockEvents : lockFreeEvents, [
       arrayOf(request.eventIds),
     ]),
-    // '.' separates the index from the job id and '/' follows it in ASCII.
-    trip.rows<CommandRow & { now_ms: number }>(readStored, [
-      arrayOf(request.jobIds.map((jobId) => `${jobId}.`)),
-      arrayOf(request.jobIds.map((jobId) => `${jobId}/`)),
-    ]),
+    trip.rows<StoredRow>(readStored, valuesOfJobs(request.jobIds)),
     trip.rows<ClaimRow>(readClaims, [
       arrayOf(users.map((user) => user.eventId)),
       arrayOf(users.map((user) => user.userId)),
@@ -153,12 +159,7 @@ export async function beginBatch(client: pg.ClientBase, request: LoadRequest): P
           arrayOf(heads.map((head) => head.eventId)),
           arrayOf(heads.map((head) => head.count)),
         ]),
-    keys.length === 0
-      ? none
-      : trip.rows<CommandRow & { caller: string; key_hash: string }>(readKeys, [
-          arrayOf(keys.map((key) => key.caller)),
-          arrayOf(keys.map((key) => key.keyHash)),
-        ]),
+    keys.length === 0 ? none : trip.rows<KeyRow>(readKeys, valuesOfKeys(keys)),
   ])
   return {
     nowMs: Math.floor(storedRows[0]?.now_ms ?? Number.NaN),
@@ -178,15 +179,37 @@ export async function beginBatch(client: pg.ClientBase, request: LoadRequest): P
     stored: storedRows
       .filter((row) => row.command_id !== null)
       .map((row) => ({ commandId: row.command_id, outcome: outcomeOfRow(row) })),
-    keys: keyRows.map((row) => ({
-      caller: row.caller,
-      keyHash: row.key_hash,
-      commandId: row.command_id,
-      type: row.type,
-      eventId: Number(row.event_id),
-      userId: row.user_id,
-      outcome: outcomeOfRow(row) as Outcome,
-    })),
+    forgotten: storedRows[0]?.forgotten ?? [],
+    keys: keyRows.map(keyOfRow),
+  }
+}
+
+/** Values of `readStored`. '.' separates the index from the job id and '/' follows it in ASCII. */
+export function valuesOfJobs(jobIds: readonly string[]): [string, string] {
+  return [arrayOf(jobIds.map((jobId) => `${jobId}.`)), arrayOf(jobIds.map((jobId) => `${jobId}/`))]
+}
+
+/** Values of `readKeys`. */
+export function valuesOfKeys(keys: LoadRequest['keys']): [string, string] {
+  return [arrayOf(keys.map((key) => key.caller)), arrayOf(keys.map((key) => key.keyHash))]
+}
+
+/** A row of `readStored`. The columns of the command are null if nothing is stored. */
+export type StoredRow = CommandRow & { now_ms: number; forgotten: string[] }
+
+/** A row of `readKeys`. */
+export type KeyRow = CommandRow & { caller: string; key_hash: string; created_at: Date }
+
+export function keyOfRow(row: KeyRow): LoadedBatch['keys'][number] {
+  return {
+    caller: row.caller,
+    keyHash: row.key_hash,
+    createdAtMs: row.created_at.getTime(),
+    commandId: row.command_id,
+    type: row.type,
+    eventId: Number(row.event_id),
+    userId: row.user_id,
+    outcome: outcomeOfRow(row) as Outcome,
   }
 }
 

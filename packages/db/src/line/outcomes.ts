@@ -2,11 +2,26 @@ import {
   type Command,
   type CommandRequest,
   commandIdOf,
+  KEY_LIFETIME_HOURS,
   type Outcome,
   type RefusedOutcome,
 } from '@ticket-line/shared'
 import type pg from 'pg'
+import { retryRuleOf } from '../faults.js'
 import { answerDecidedAt, type CommandRow, outcomeOfRow } from './command-row.js'
+import {
+  type KeyRow,
+  keyOfRow,
+  type LoadedBatch,
+  readKeys,
+  readStored,
+  type StoredRow,
+  valuesOfJobs,
+  valuesOfKeys,
+} from './load.js'
+import { rolledBack } from './rolled-back.js'
+import type { Statement } from './statement.js'
+import { type BatchWrites, commitBatch } from './write.js'
 
 /** A decided command as a poll reads it. */
 export interface StoredCommand {
@@ -74,37 +89,81 @@ export async function recordRefused(
 }
 
 /**
- * Records that a command killed its worker time and again: an answer, and no change. Its idempotency key is kept with
- * it, so that sending it again does not start it again; a key that an older command still holds stays with that one.
- * @returns the stored answer: `rejected`, or what was decided first
+ * Records that a command failed time and again, or killed its workers: an answer, and no change. Nothing of its event is
+ * read, since whatever fails may be there. Its idempotency key is kept with it, so that a repeat is not started again. If
+ * the key has a first answer already, that one is given and recorded instead, as for any other repeat.
+ *
+ * @returns the stored answer: `rejected`, the first answer of its key, or what was decided in the meantime
+ * @throws the driver's error. A unique violation means that a concurrent command took the key: record it again
  */
 export async function recordRejected(
   pool: pg.Pool,
   command: Command,
   acceptedAtMs: number,
 ): Promise<Outcome | RefusedOutcome> {
-  await pool.query({
-    name: 'outcomes_reject',
-    text: `WITH rejected AS (
-        INSERT INTO commands (command_id, type, event_id, user_id, caller, outcome, accepted_at, decided_at)
-        VALUES ($1, $2, $3, $4, $5, 'rejected', $6, clock_timestamp())
-        ON CONFLICT (command_id) DO NOTHING RETURNING command_id, caller, decided_at
-      )
-      INSERT INTO idempotency_keys (caller, key_hash, command_id, created_at)
-      SELECT caller, $7, command_id, decided_at FROM rejected WHERE $7::text IS NOT NULL
-      ON CONFLICT (caller, key_hash) DO UPDATE SET command_id = excluded.command_id, created_at = excluded.created_at
-        WHERE now() - idempotency_keys.created_at >= interval '24 hours'`,
-    values: [
-      command.commandId,
-      command.type,
-      command.eventId,
-      command.userId,
-      command.caller,
-      new Date(acceptedAtMs),
-      command.keyHash ?? null,
-    ],
-  })
-  const [stored] = await findStoredCommands(pool, [command.commandId])
-  if (stored === undefined) throw new Error(`command ${command.commandId} was recorded but cannot be found`)
-  return stored.outcome
+  const client = await pool.connect()
+  let broken = false
+  try {
+    await client.query('BEGIN')
+    const { commandId, caller, keyHash } = command
+    const jobId = commandId.slice(0, commandId.lastIndexOf('.'))
+    const storedRows = await rowsOf<StoredRow>(client, readStored, valuesOfJobs([jobId]))
+    const stored = storedRows.find((row) => row.command_id === commandId)
+    if (stored !== undefined) {
+      broken = !(await rolledBack(client))
+      return outcomeOfRow(stored)
+    }
+    const nowMs = Math.floor(storedRows[0]?.now_ms ?? Number.NaN)
+    const [key] =
+      keyHash === undefined ? [] : await rowsOf<KeyRow>(client, readKeys, valuesOfKeys([{ caller, keyHash }]))
+    const outcome = rejectionOf(command, acceptedAtMs, nowMs, key && keyOfRow(key))
+    const ownsKey = keyHash !== undefined && outcome.outcome === 'rejected' && outcome.replayOf === undefined
+    await commitBatch(client, writesOfOne({ command, outcome, ownsKey, acceptedAtMs }, nowMs))
+    return outcome
+  } catch (error) {
+    broken = !(await rolledBack(client)) || retryRuleOf(error).closesConnection
+    throw error
+  } finally {
+    client.release(broken)
+  }
+}
+
+/** The answer to a command that cannot be decided: `rejected`, unless its key has an answer. */
+function rejectionOf(
+  command: Command,
+  acceptedAtMs: number,
+  nowMs: number,
+  first: LoadedBatch['keys'][number] | undefined,
+): Outcome {
+  const rejected: Outcome = { outcome: 'rejected', decidedAtMs: nowMs }
+  if (first === undefined || acceptedAtMs - first.createdAtMs >= KEY_LIFETIME_HOURS * 3_600_000)
+    return rejected
+  const same =
+    first.type === command.type && first.eventId === command.eventId && first.userId === command.userId
+  if (!same) return { ...rejected, outcome: 'idempotency_key_reused' }
+  return { ...first.outcome, replayOf: first.commandId }
+}
+
+function writesOfOne(decided: BatchWrites['decided'][number], nowMs: number): BatchWrites {
+  return {
+    events: [],
+    claimsAdded: [],
+    claimsMoved: [],
+    claimsRemoved: [],
+    bookingsAdded: [],
+    bookingsCanceled: [],
+    entriesAdded: [],
+    entriesLeft: [],
+    blocks: [],
+    decided: [decided],
+    nowMs,
+  }
+}
+
+async function rowsOf<Row extends pg.QueryResultRow>(
+  client: pg.ClientBase,
+  { name, text }: Statement,
+  values: unknown[],
+): Promise<Row[]> {
+  return (await client.query<Row>({ name, text, values })).rows
 }

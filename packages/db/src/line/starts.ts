@@ -16,7 +16,17 @@ export async function countStart(pool: pg.Pool, commandId: string): Promise<numb
   return rows[0]?.starts ?? 1
 }
 
-/** Takes back one counted start of a command: it was given up, and killed nobody. */
+/** How many starts of a command are counted at the moment. */
+export async function readStarts(pool: pg.Pool, commandId: string): Promise<number> {
+  const { rows } = await pool.query<{ starts: number }>({
+    name: 'starts_read',
+    text: 'SELECT starts FROM command_starts WHERE command_id = $1',
+    values: [commandId],
+  })
+  return rows[0]?.starts ?? 0
+}
+
+/** Takes back one counted start of a command, because the worker that ran it is alive. */
 export async function takeStartBack(pool: pg.Pool, commandId: string): Promise<void> {
   await pool.query({
     name: 'starts_take_back',

@@ -1,3 +1,4 @@
+import { KEY_LIFETIME_HOURS } from '@ticket-line/shared'
 import type { Statement } from './statement.js'
 
 // Arrays come in, one column each, and leave as rows (`unnest`): one statement for any number of rows of a kind.
@@ -86,6 +87,7 @@ export const insertEntries: Statement = {
     SELECT event_id, sequence, user_id, status, $5, CASE WHEN status <> 'waiting' THEN $5::timestamptz END
     FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[]) AS n (event_id, sequence, user_id, status)`,
 }
+// Not `status = 'waiting'`: PostgreSQL might then read all who wait by the index that is for them.
 export const leaveEntries: Statement = {
   name: 'line_leave_entries',
   text: touching(
@@ -95,7 +97,7 @@ export const leaveEntries: Statement = {
       'waitlist_entries',
       'event_id = n.event_id AND sequence = n.sequence',
       'unnest($1::bigint[], $2::bigint[], $3::text[]) AS n (event_id, sequence, status)',
-    )} WHERE w.ctid = n.place AND w.status = 'waiting'`,
+    )} WHERE w.ctid = n.place AND w.status NOT IN ('promoted', 'withdrawn')`,
   ),
 }
 // Two statements: a row that is proposed with a negative count would fail its CHECK before the conflict is seen.
@@ -120,25 +122,28 @@ export const shrinkBlocks: Statement = {
 export const insertCommands: Statement = {
   name: 'line_insert_commands',
   text: `INSERT INTO commands (command_id, type, event_id, user_id, caller, outcome, position, booking_sequence,
-      promoted_user_id, replay_of, accepted_at, decided_at)
+      promoted_user_id, replay_of, accepted_at, idempotency_key, decided_at)
     SELECT command_id, type, event_id, user_id, caller, outcome, position, booking_sequence, promoted_user_id, replay_of,
-      to_timestamp(accepted_ms / 1000), $12
+      to_timestamp(accepted_ms / 1000), key_hash, $13
     FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::int[], $8::bigint[],
-      $9::text[], $10::text[], $11::float8[]) AS n (command_id, type, event_id, user_id, caller, outcome, position,
-      booking_sequence, promoted_user_id, replay_of, accepted_ms)`,
+      $9::text[], $10::text[], $11::float8[], $12::text[]) AS n (command_id, type, event_id, user_id, caller, outcome,
+      position, booking_sequence, promoted_user_id, replay_of, accepted_ms, key_hash)`,
 }
-// A key of a day ago is free again. Its age is compared, not its time: by that index PostgreSQL would read all old keys.
+// Removes what the new owners of keys took for free, by the same rule in whole milliseconds. The age is compared, not the
+// time: by that index PostgreSQL would read all old keys. A key whose command was pruned says nothing any more.
 export const deleteExpiredKeys: Statement = {
   name: 'line_delete_expired_keys',
   text: `DELETE FROM idempotency_keys k USING ${located(
     'idempotency_keys',
     'caller = n.caller COLLATE "C" AND key_hash = n.key_hash COLLATE "C"',
-    'unnest($1::text[], $2::text[]) AS n (caller, key_hash)',
-  )} WHERE k.ctid = n.place AND now() - k.created_at >= interval '24 hours'`,
+    'unnest($1::text[], $2::text[], $3::float8[]) AS n (caller, key_hash, accepted_ms)',
+  )} WHERE k.ctid = n.place AND (
+      to_timestamp(n.accepted_ms / 1000) - date_trunc('milliseconds', k.created_at) >= interval '${KEY_LIFETIME_HOURS} hours'
+      OR (SELECT command_id FROM commands WHERE command_id = k.command_id LIMIT 1) IS NULL)`,
 }
 export const insertKeys: Statement = {
   name: 'line_insert_keys',
   text: `INSERT INTO idempotency_keys (caller, key_hash, command_id, created_at)
-    SELECT caller, key_hash, command_id, $4 FROM unnest($1::text[], $2::text[], $3::text[])
-      AS n (caller, key_hash, command_id)`,
+    SELECT caller, key_hash, command_id, to_timestamp(accepted_ms / 1000)
+    FROM unnest($1::text[], $2::text[], $3::text[], $4::float8[]) AS n (caller, key_hash, command_id, accepted_ms)`,
 }

@@ -1,7 +1,7 @@
 import type { Command, Outcome } from '@ticket-line/shared'
 import type pg from 'pg'
 import type { EventRow } from './load.js'
-import { arrayOf, roundTrip, type Statement } from './statement.js'
+import { arrayOf, type RoundTrip, roundTrip, type Statement } from './statement.js'
 import {
   cancelBookings,
   deleteClaims,
@@ -56,40 +56,53 @@ export interface RowKey {
  * @throws division by zero (22012) where fewer rows were touched than decided on: rows and counters disagree
  */
 export async function commitBatch(client: pg.ClientBase, writes: BatchWrites): Promise<void> {
-  const results = await roundTrip(client, (trip) => {
-    const pending: Promise<unknown>[] = []
-    const run: Run = (statement, rows, columns) => {
-      if (rows.length > 0) pending.push(trip.rows(statement, columns()))
-    }
-    const now = new Date(writes.nowMs).toISOString()
-    sendKeys(writes, run, now)
-    sendEvents(writes, run)
-    sendClaims(writes, run)
-    sendBookings(writes, run, now)
-    sendEntries(writes, run, now)
-    sendCommands(writes, run, now)
-    pending.push(trip.control('COMMIT'))
-    return pending
-  })
+  const results = await roundTrip(client, (trip) => [...sendWrites(trip, writes), trip.control('COMMIT')])
   if (results.at(-1) !== 'COMMIT') throw new Error(`the transaction ended with ${results.at(-1)}`)
+}
+
+/** Writes a decided batch and leaves its transaction open. @throws as {@link commitBatch} does */
+export async function writeBatch(client: pg.ClientBase, writes: BatchWrites): Promise<void> {
+  await roundTrip(client, (trip) => sendWrites(trip, writes))
+}
+
+function sendWrites(trip: RoundTrip, writes: BatchWrites): Promise<unknown>[] {
+  const pending: Promise<unknown>[] = []
+  const run: Run = (statement, rows, columns) => {
+    if (rows.length > 0) pending.push(trip.rows(statement, columns()))
+  }
+  const now = new Date(writes.nowMs).toISOString()
+  sendKeys(writes, run)
+  sendEvents(writes, run)
+  sendClaims(writes, run)
+  sendBookings(writes, run, now)
+  sendEntries(writes, run, now)
+  sendCommands(writes, run, now)
+  return pending
 }
 
 type Run = (statement: Statement, rows: readonly unknown[], columns: () => unknown[]) => void
 
-function sendKeys(writes: BatchWrites, run: Run, now: string): void {
+function sendKeys(writes: BatchWrites, run: Run): void {
   // In one order for everybody, so that two batches wait for each other instead of dying in a deadlock.
   const owners = writes.decided
     .filter((row) => row.ownsKey)
-    .map(({ command }) => ({
+    .map(({ command, acceptedAtMs }) => ({
       caller: command.caller,
       keyHash: command.keyHash as string,
       commandId: command.commandId,
+      acceptedAtMs,
     }))
     .sort((a, b) => compare(a.caller, b.caller) || compare(a.keyHash, b.keyHash))
   const callers = () => arrayOf(owners.map((row) => row.caller))
   const hashes = () => arrayOf(owners.map((row) => row.keyHash))
-  run(deleteExpiredKeys, owners, () => [callers(), hashes()])
-  run(insertKeys, owners, () => [callers(), hashes(), arrayOf(owners.map((row) => row.commandId)), now])
+  const accepted = () => arrayOf(owners.map((row) => row.acceptedAtMs))
+  run(deleteExpiredKeys, owners, () => [callers(), hashes(), accepted()])
+  run(insertKeys, owners, () => [
+    callers(),
+    hashes(),
+    arrayOf(owners.map((row) => row.commandId)),
+    accepted(),
+  ])
 }
 
 function sendEvents({ events, blocks }: BatchWrites, run: Run): void {
@@ -167,6 +180,7 @@ function sendCommands({ decided }: BatchWrites, run: Run, now: string): void {
     arrayOf(decided.map((row) => row.outcome.promotedUserId ?? null)),
     arrayOf(decided.map((row) => row.outcome.replayOf ?? null)),
     arrayOf(decided.map((row) => row.acceptedAtMs)),
+    arrayOf(decided.map((row) => row.command.keyHash ?? null)),
     now,
   ])
 }

@@ -112,4 +112,19 @@ export const commandChecks: PromiseCheck[] = [
       WHERE k.created_at > now() - interval '24 hours' AND c.caller IS DISTINCT FROM k.caller
         AND ($1::bigint[] IS NULL OR c.event_id = ANY ($1::bigint[]))`,
   },
+  {
+    name: 'one_answer_per_key',
+    promise: 'every idempotency key of the last 24 hours has one answer, which all its repeats were given',
+    // Of requests that were accepted more than a day apart, each is the first with its key.
+    text: `SELECT c.event_id, format('a key of %s: %s %s, and %s %s', k.caller, first.command_id, first.outcome,
+          c.command_id, c.outcome) AS detail
+      FROM idempotency_keys k
+      JOIN commands first ON first.command_id = k.command_id
+      JOIN commands c ON c.caller = k.caller AND c.idempotency_key = k.key_hash AND c.command_id <> k.command_id
+      WHERE k.created_at > now() - interval '24 hours' AND ${wanted('c.event_id')}
+        AND c.outcome NOT IN ('refused', 'idempotency_key_reused')
+        AND (c.replay_of IS NULL AND abs(extract(epoch FROM c.accepted_at - first.accepted_at)) < 24 * 3600
+          OR c.replay_of IS NOT NULL AND c.replay_of <> k.command_id
+            AND extract(epoch FROM c.accepted_at - first.accepted_at) BETWEEN 0 AND 24 * 3600 - 1)`,
+  },
 ]

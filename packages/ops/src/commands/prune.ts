@@ -1,4 +1,4 @@
-import { pruneAll } from '@ticket-line/db'
+import { linesToKeep, pruneAll } from '@ticket-line/db'
 import { createLineRegistry } from '@ticket-line/shared'
 import type { Context } from '../context.js'
 import { EXIT, plural, type Report } from '../report.js'
@@ -12,11 +12,11 @@ export interface PruneArguments {
 export async function prune(context: Context, { olderThanHours }: PruneArguments): Promise<Report> {
   const redis = await context.redis()
   const registry = createLineRegistry(redis, context.layout)
-  const keptLines = await registry.linesWithJobsBefore(context.now() - olderThanHours * 3_600_000)
+  const kept = await linesToKeep(registry, olderThanHours, context.now())
   const rows = await pruneAll({
     pool: context.pool(),
     retentionHours: olderThanHours,
-    keptLines,
+    ...kept,
     sleep: context.sleep,
     onProgress: ({ commands, idempotencyKeys }) =>
       context.progress(`${plural(commands, 'outcome')}, ${plural(idempotencyKeys, 'key')}`),
@@ -26,11 +26,11 @@ export async function prune(context: Context, { olderThanHours }: PruneArguments
   const jobs = await registry.removeFinished()
   return {
     exitCode: EXIT.fine,
-    data: { ok: true, olderThanHours, rows, jobs, keptLines },
+    data: { ok: true, olderThanHours, rows, jobs, keptLines: kept.keptLines },
     lines: [
       `PostgreSQL: ${plural(rows.commands, 'outcome')}, ${plural(rows.idempotencyKeys, 'idempotency key')}, ${plural(rows.refreshTokens, 'refresh token')}`,
       `Redis: ${plural(jobs, 'finished job')}`,
-      ...keptLines.map(
+      ...kept.keptLines.map(
         (lineName) => `Outcomes of ${lineName} were kept: a job of that age still stands in it`,
       ),
     ],

@@ -1,5 +1,5 @@
 import { findStoredCommands, type Pool } from '@ticket-line/db'
-import { commandCountOf, commandIdOf, JOB_VERSION, readJobPayload } from '@ticket-line/shared'
+import { commandCountOf, commandIdOf, JOB_VERSION, readJobPayload, SET_ASIDE } from '@ticket-line/shared'
 import type { Job } from 'bullmq'
 import type { Redis } from 'ioredis'
 import type { Context } from '../context.js'
@@ -29,6 +29,8 @@ export const FINDINGS = {
   newer_job: { mendable: false },
   /** The data of a job is not what this product writes. */
   unreadable_job: { mendable: false },
+  /** A worker set a job aside: it must not be run, or cannot be answered. Whoever looks at it decides. */
+  set_aside: { mendable: false },
   /** Jobs wait and no worker process is connected at all. */
   no_worker: { mendable: false },
 } as const
@@ -135,7 +137,8 @@ async function findInJobs(deps: LookDeps, line: LineContents): Promise<Finding[]
 
 function describeFailed(lineName: string, jobId: string, job: Job | undefined): Finding {
   const readable = typeof readJobPayload(job?.data) !== 'string'
-  const kind = readable ? 'failed_undecided' : 'unreadable_job'
+  const setAside = job?.failedReason?.startsWith(SET_ASIDE) === true
+  const kind = !readable ? 'unreadable_job' : setAside ? 'set_aside' : 'failed_undecided'
   return { kind, lineName, jobId, detail: `failed: ${job?.failedReason ?? 'for a reason that was not kept'}` }
 }
 

@@ -38,6 +38,7 @@ export async function mend(deps: LookDeps, finding: Finding): Promise<Mended | u
     case 'paused':
     case 'newer_job':
     case 'unreadable_job':
+    case 'set_aside':
     case 'no_worker':
       return undefined
   }

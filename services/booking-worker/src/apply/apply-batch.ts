@@ -1,6 +1,8 @@
-import { isRetryable, isUniqueViolation, type LoadRequest, type Pool, runBatch } from '@ticket-line/db'
+import { isUniqueViolation, type LoadRequest, type Pool, runBatch } from '@ticket-line/db'
 import type { Command, Outcome, RefusedOutcome } from '@ticket-line/shared'
 import { type BatchResult, decideBatch } from '../domain/index.js'
+import { createBlame } from './blame.js'
+import { GivenUpError, SetAsideError } from './errors.js'
 import { batchStateOf, loadRequestOf } from './load.js'
 import { writesOf } from './writes.js'
 
@@ -13,20 +15,21 @@ export interface Batch {
 
 export interface ApplyDeps {
   pool: Pool
-  /** Told of every fault after which the batch is run again. */
+  /** For statements that must not wait for a connection until a locked event is free; `pool` if it is left out. */
+  sidePool?: Pool
+  /** Called with every fault after which something is run again. */
   onRetry: (error: unknown, attempt: number) => void
-  /** Told of a command that is not started again: a bug, or a row that kills. */
+  /** Called when a canary failed: PostgreSQL does not do what the line needs of it, and everything is run again. */
+  onEnvironmentFault?: (error: unknown) => void
+  /** Called with a command that is not started again: a bug, or a row that kills. */
   onRejected?: (command: Command) => void
   /** True once the batch should be left to another worker instead of run again (shutdown, lock lost). */
   givenUp: () => boolean
   sleep: (ms: number) => Promise<void>
-  /** Runs a transaction and notes how long it took, where somebody wants to know. */
+  /** Ms since 1970; `Date.now` if it is left out. */
+  now?: () => number
+  /** Runs a transaction and measures how long it took, if somebody wants to know. */
   traced?: (run: () => Promise<AppliedBatch>) => Promise<AppliedBatch>
-}
-
-/** Thrown where a batch was given up between two runs; its job stays in the line for the next worker. */
-export class GivenUpError extends Error {
-  override name = 'GivenUpError'
 }
 
 export interface AppliedBatch {
@@ -35,30 +38,36 @@ export interface AppliedBatch {
   decidedCount: number
 }
 
+/** Runs of a race that is lost, after which it is none: the other side would have committed. */
+const MAX_RACES = 20
+
 /**
  * Decides a batch and commits it: lock the events, load, decide, write, commit, in one transaction. Nothing is
  * remembered between runs, so it may run any number of times, here or in another process.
  *
- * Passing faults (see `isRetryable`) run it again with growing pauses, for as long as it takes: a job that failed in
- * BullMQ would lose its place in the line.
+ * A failure is followed by another run after a pause, for as long as it takes: a job that failed in BullMQ would lose its
+ * place in the line. Only if canaries succeed between the failures are the commands themselves to blame.
  *
+ * @param canaries how many canaries in a row must succeed until the commands are to blame
  * @throws GivenUpError when told to stop between two runs
- * @throws Error a fault that will not pass: a bug, or rows that contradict each other
+ * @throws CommandFault if the commands are to blame
+ * @throws SetAsideError if one of the commands must not be decided
  */
-export async function applyBatch(deps: ApplyDeps, batch: Batch): Promise<AppliedBatch> {
-  for (let attempt = 1; ; attempt++) {
+export async function applyBatch(deps: ApplyDeps, batch: Batch, canaries: number): Promise<AppliedBatch> {
+  const blame = createBlame(deps, batch.commands[0] as Command, canaries)
+  for (let races = 1; ; ) {
     try {
       const run = async (): Promise<AppliedBatch> =>
         (await applyOnce(deps.pool, [batch], 'wait'))[0] as AppliedBatch
       return await (deps.traced?.(run) ?? run())
     } catch (error) {
-      const racing = isRacing(error)
-      if (!racing && !isRetryable(error)) throw error
-      // A race is over once the other side committed; what keeps coming back is none.
-      if (racing && attempt > 20) throw error
-      deps.onRetry(error, attempt)
-      if (deps.givenUp()) throw new GivenUpError('the batch is left to the next worker', { cause: error })
-      await deps.sleep(racing ? attempt : Math.min(20 * 2 ** Math.min(attempt, 6), 500))
+      if (error instanceof SetAsideError) throw error
+      if (isRacing(error) && races < MAX_RACES) {
+        deps.onRetry(error, races)
+        if (deps.givenUp()) throw new GivenUpError('the batch is left to the next worker', { cause: error })
+        await deps.sleep(races)
+        races += 1
+      } else await blame.afterFailure(error)
     }
   }
 }
@@ -75,6 +84,7 @@ function isRacing(error: unknown): boolean {
  * One run: all of it is committed, or nothing. The batches must be of different lines.
  *
  * @returns what became of each batch, in their order
+ * @throws SetAsideError if one of the commands must not be decided
  * @throws the driver's error; run it again, whatever became of the commit
  */
 export async function applyOnce(
@@ -88,16 +98,22 @@ export async function applyOnce(
     commands,
     whenLocked,
   )
+  const accepted = new Map(
+    batches.flatMap((batch) => batch.commands.map((command) => [command, batch.acceptedAtMs])),
+  )
+  const acceptedAtMs = (command: Command): number => accepted.get(command) as number
   let applied: AppliedBatch[] = []
   await runBatch(pool, request, (loaded) => {
+    const [forgotten] = loaded.forgotten
+    if (forgotten !== undefined)
+      throw new SetAsideError(
+        `the outcome of ${forgotten} was pruned: its job comes from an old copy of Redis`,
+      )
     const state = batchStateOf(request, loaded)
-    const result = decideBatch(state, commands, loaded.nowMs)
+    const result = decideBatch(state, commands, loaded.nowMs, acceptedAtMs)
     applied = shareOut(batches, result)
     if (result.decided.length === 0) return undefined
-    const acceptedAtMs = new Map(
-      batches.flatMap((batch) => batch.commands.map((command) => [command, batch.acceptedAtMs])),
-    )
-    return writesOf(state.events, loaded, result, (command) => acceptedAtMs.get(command) as number)
+    return writesOf(state.events, loaded, result, acceptedAtMs)
   })
   return applied
 }

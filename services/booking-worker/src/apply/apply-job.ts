@@ -1,48 +1,77 @@
-import { countStart, findStoredCommands, forgetStarts, recordRejected, takeStartBack } from '@ticket-line/db'
+import {
+  countStart,
+  findStoredCommands,
+  forgetStarts,
+  isBeforePruning,
+  readStarts,
+  recordRejected,
+  retryRuleOf,
+  takeStartBack,
+} from '@ticket-line/db'
 import {
   type Command,
   commandIdOf,
   type JobPayload,
+  jobCreatedAtMs,
   type Outcome,
   type RefusedOutcome,
 } from '@ticket-line/shared'
-import { type AppliedBatch, type ApplyDeps, applyBatch, type Batch, GivenUpError } from './apply-batch.js'
+import { type AppliedBatch, type ApplyDeps, applyBatch, type Batch } from './apply-batch.js'
+import { createBlame, isLocked, pauseAfter } from './blame.js'
+import { CommandFault, GivenUpError, SetAsideError } from './errors.js'
 
-/** Starts of a command alone, after which it is not started again but recorded as rejected. */
+/** Starts of a command alone that its workers did not survive, after which it is recorded as rejected. */
 const MAX_STARTS_ALONE = 2
-/** How often a command that runs alone looks whether it was given up. */
+/** Canaries that must succeed between the failures of a command alone before it is recorded as rejected. */
+const CANARIES_BEFORE_REJECTION = 3
+/** How often a command that runs alone looks whether it was given up, or lost its lock. */
 const GIVEN_UP_LOOK_MS = 50
 /** A process that gives up is about to end: it does not wait for longer to take a start back. */
 const TAKE_BACK_WITHIN_MS = 200
+/**
+ * How long workers that are alive have to take their starts back before a command is rejected for having killed them. They
+ * learn that they lost a lock when they renew it, three times in the life of a lock.
+ */
+const SURVIVORS_WITHIN_MS = 1500
+const SURVIVORS_LOOK_MS = 100
+/** A job of this age is checked against what was pruned. Nothing is pruned that is younger than a day. */
+const OLD_JOB_MS = 3_600_000
 
 export interface JobToApply {
   jobId: string
   payload: JobPayload
-  /** True where the job was started before: whoever did so died, or was frozen. */
+  /** True if the job was started before: whoever did so died, was frozen, or lost its lock. */
   startedBefore: boolean
+  /** True once another worker may have the job. */
+  lockLost?: () => boolean
 }
 
 /**
- * Applies one job. The first start decides all its commands in one transaction. A job that was started before is
- * suspected to kill its workers and runs one command a transaction, each start counted in PostgreSQL before it runs;
- * the one that kills is recorded as `rejected` instead of being started again, its neighbours get their answers and
- * the line goes on. A fault that will not pass is treated the same way, without waiting for a crash.
+ * Applies one job. The first start decides all its commands in one transaction. If that fails while canaries succeed, or the
+ * job was started before and may kill its workers, it runs one command a transaction. Each start of a command alone is
+ * counted in PostgreSQL before it runs. A command that fails for a reason of its own, or that killed its workers, is
+ * recorded as `rejected`; its neighbors get their answers and the line goes on.
  *
- * A start that is given up is taken back, or a few orderly restarts while an event is locked would look like crashes.
+ * A worker that lives takes its start back, or a few orderly restarts while an event is locked would look like crashes, and
+ * so would a Redis that froze for longer than a lock lasts.
  *
  * @throws GivenUpError when told to stop
+ * @throws SetAsideError if one of its commands must not be run, or cannot be answered
  */
 export async function applyJob(deps: ApplyDeps, job: JobToApply): Promise<AppliedBatch> {
-  const { jobId, acceptedAtMs, commands } = batchOf(job)
+  const batch = batchOf(job)
+  if (isOldJob(deps, job)) {
+    const decided = await findIfPruned(deps, batch)
+    if (decided !== undefined) return decided
+  }
   if (!job.startedBefore) {
     try {
-      return await applyBatch(deps, { jobId, acceptedAtMs, commands })
+      return await applyBatch(deps, batch, 1)
     } catch (error) {
-      if (error instanceof GivenUpError) throw error
-      deps.onRetry(error, 1)
+      if (!(error instanceof CommandFault)) throw error
     }
   }
-  return applyOneByOne(deps, jobId, acceptedAtMs, commands)
+  return applyOneByOne(deps, job, batch)
 }
 
 /** The commands of a job, with their ids. */
@@ -54,92 +83,158 @@ export function batchOf({ jobId, payload }: JobToApply): Batch {
   return { jobId, acceptedAtMs: payload.acceptedAtMs, commands }
 }
 
-async function applyOneByOne(
+/** True if the job may be older than outcomes that were pruned. */
+export function isOldJob({ now = Date.now }: ApplyDeps, { jobId }: JobToApply): boolean {
+  return now() - jobCreatedAtMs(jobId) > OLD_JOB_MS
+}
+
+/**
+ * Looks whether the outcomes of a job may have been pruned.
+ *
+ * @returns undefined if not; otherwise its outcomes, if all of them are there
+ * @throws SetAsideError if a command may have been decided and its outcome was removed
+ */
+async function findIfPruned(deps: ApplyDeps, { jobId, commands }: Batch): Promise<AppliedBatch | undefined> {
+  const lineName = jobId.slice(0, jobId.indexOf('.'))
+  const before = await patiently(deps, () => isBeforePruning(deps.pool, lineName, jobCreatedAtMs(jobId)))
+  if (!before) return undefined
+  const known = await findKnown(deps, commands)
+  const outcomes = commands.flatMap(({ commandId }) => known.get(commandId) ?? [])
+  if (outcomes.length === commands.length) return { outcomes, decidedCount: 0 }
+  throw new SetAsideError(
+    'outcomes of its age were pruned, so it may have been decided: it comes from an old copy of Redis',
+  )
+}
+
+async function findKnown(
   deps: ApplyDeps,
-  jobId: string,
-  acceptedAtMs: number,
   commands: readonly Command[],
-): Promise<AppliedBatch> {
-  const stored = await patiently(deps, () =>
-    findStoredCommands(
-      deps.pool,
-      commands.map((c) => c.commandId),
-    ),
-  )
-  const known = new Map<string, Outcome | RefusedOutcome>(
-    stored.map((row) => [row.command.commandId, row.outcome]),
-  )
+): Promise<Map<string, Outcome | RefusedOutcome>> {
+  const ids = commands.map(({ commandId }) => commandId)
+  const stored = await patiently(deps, () => findStoredCommands(deps.pool, ids))
+  return new Map(stored.map((row) => [row.command.commandId, row.outcome]))
+}
+
+/** The others are decided also if one cannot be answered. */
+async function applyOneByOne(deps: ApplyDeps, job: JobToApply, batch: Batch): Promise<AppliedBatch> {
+  const { jobId, acceptedAtMs, commands } = batch
+  const known = await findKnown(deps, commands)
   const result: AppliedBatch = { outcomes: [], decidedCount: 0 }
+  let setAside: SetAsideError | undefined
   for (const command of commands) {
     const outcome = known.get(command.commandId)
     if (outcome !== undefined) {
       result.outcomes.push(outcome)
       continue
     }
-    const applied = await applyAlone(deps, { jobId, acceptedAtMs, commands: [command] })
-    result.outcomes.push(...applied.outcomes)
-    result.decidedCount += applied.decidedCount
+    try {
+      const applied = await applyAlone(deps, job, { jobId, acceptedAtMs, commands: [command] })
+      result.outcomes.push(...applied.outcomes)
+      result.decidedCount += applied.decidedCount
+    } catch (error) {
+      if (!(error instanceof SetAsideError)) throw error
+      setAside = error
+    }
   }
   await patiently(deps, () => forgetStarts(deps.pool, jobId))
+  if (setAside !== undefined) throw setAside
   return result
 }
 
-async function applyAlone(
-  deps: ApplyDeps,
-  batch: { jobId: string; acceptedAtMs: number; commands: [Command] },
-): Promise<AppliedBatch> {
+type Alone = Batch & { commands: [Command] }
+
+async function applyAlone(deps: ApplyDeps, job: JobToApply, batch: Alone): Promise<AppliedBatch> {
+  const [command] = batch.commands
+  const starts = await patiently(deps, () => countStart(deps.pool, command.commandId))
+  if (starts > MAX_STARTS_ALONE && (await killedItsWorkers(deps, command))) return reject(deps, batch)
+  try {
+    return await applyWatched(deps, job, batch)
+  } catch (error) {
+    if (!(error instanceof CommandFault)) throw error
+    return reject(deps, batch)
+  }
+}
+
+/**
+ * Whether the counted starts of a command were the end of their workers. Its event is not loaded for that: whatever kills
+ * may be in its rows.
+ */
+async function killedItsWorkers(deps: ApplyDeps, command: Command): Promise<boolean> {
+  for (let waitedMs = 0; waitedMs < SURVIVORS_WITHIN_MS; waitedMs += SURVIVORS_LOOK_MS) {
+    if (deps.givenUp()) throw new GivenUpError('the command is left to the next worker')
+    const starts = await patiently(deps, () => readStarts(deps.pool, command.commandId))
+    if (starts <= MAX_STARTS_ALONE) return false
+    await deps.sleep(SURVIVORS_LOOK_MS)
+  }
+  // While somebody else holds the event, its commands only wait: their workers ended for another reason.
+  return !(await patiently(deps, () => isLocked(deps, command.eventId)))
+}
+
+/** Records a command as rejected. @throws SetAsideError if PostgreSQL takes other records, and not this one */
+async function reject(deps: ApplyDeps, { acceptedAtMs, commands: [command] }: Alone): Promise<AppliedBatch> {
+  const blame = createBlame(deps, command, CANARIES_BEFORE_REJECTION)
   for (;;) {
-    const starts = await patiently(deps, () => countStart(deps.pool, batch.commands[0].commandId))
-    if (starts > MAX_STARTS_ALONE) {
-      // Without loading the event: whatever kills may stand in its rows.
-      const outcome = await patiently(deps, () =>
-        recordRejected(deps.pool, batch.commands[0], batch.acceptedAtMs),
-      )
-      const rejected = outcome.outcome === 'rejected'
-      if (rejected) deps.onRejected?.(batch.commands[0])
-      return { outcomes: [outcome], decidedCount: rejected ? 1 : 0 }
-    }
     try {
-      return await applyUntilGivenUp(deps, batch)
+      const outcome = await recordRejected(deps.pool, command, acceptedAtMs)
+      const rejected = outcome.outcome === 'rejected'
+      if (rejected) deps.onRejected?.(command)
+      return { outcomes: [outcome], decidedCount: rejected ? 1 : 0 }
     } catch (error) {
-      if (error instanceof GivenUpError) {
-        await takeBack(deps, batch.commands[0].commandId)
-        throw error
-      }
-      deps.onRetry(error, starts)
+      await blame.afterFailure(error).catch((verdict: unknown) => {
+        if (!(verdict instanceof CommandFault)) throw verdict
+        throw new SetAsideError(`${command.commandId} can neither be decided nor recorded as rejected`, {
+          cause: error,
+        })
+      })
     }
   }
 }
 
 /**
- * Applies a batch without waiting for the end of a run once it is given up: what holds its event may do so for longer than
- * this process lives. If that run commits after all, the next worker finds its outcome.
+ * Applies a command without waiting for the end of a run once it is given up: whoever holds its event may do so for longer
+ * than this process lives. If that run commits after all, the next worker finds its outcome. The start is taken back as
+ * soon as another worker may have the job, since this one lives.
  */
-async function applyUntilGivenUp(deps: ApplyDeps, batch: Batch): Promise<AppliedBatch> {
-  const applying = applyBatch(deps, batch)
+async function applyWatched(deps: ApplyDeps, job: JobToApply, batch: Alone): Promise<AppliedBatch> {
+  const [{ commandId }] = batch.commands
+  const applying = applyBatch(deps, batch, CANARIES_BEFORE_REJECTION)
   applying.catch(() => undefined)
+  let counted = true
   for (;;) {
-    const applied = await Promise.race([applying, deps.sleep(GIVEN_UP_LOOK_MS)])
+    const applied = await Promise.race([applying, deps.sleep(GIVEN_UP_LOOK_MS)]).catch(
+      async (error: unknown) => {
+        if (counted && error instanceof GivenUpError) await takeBack(deps, commandId)
+        throw error
+      },
+    )
     if (applied !== undefined) return applied
-    if (deps.givenUp()) throw new GivenUpError('the command is left to the next worker')
+    if (counted && job.lockLost?.() === true) {
+      counted = false
+      void patiently(deps, () => takeStartBack(deps.sidePool ?? deps.pool, commandId)).catch(() => undefined)
+    }
+    if (deps.givenUp()) {
+      if (counted) await takeBack(deps, commandId)
+      throw new GivenUpError('the command is left to the next worker')
+    }
   }
 }
 
 /** As well as it can be done in a moment: a start that stays counted is no worse than a crash. */
 async function takeBack(deps: ApplyDeps, commandId: string): Promise<void> {
-  const taken = takeStartBack(deps.pool, commandId).catch((error: unknown) => deps.onRetry(error, 1))
+  const taken = takeStartBack(deps.sidePool ?? deps.pool, commandId).catch((error: unknown) =>
+    deps.onRetry(error, 1),
+  )
   await Promise.race([taken, deps.sleep(TAKE_BACK_WITHIN_MS)])
 }
 
-/** Runs a single statement until PostgreSQL answers. */
+/** Runs a single statement until PostgreSQL carries it out. @throws GivenUpError when told to stop */
 async function patiently<T>(deps: ApplyDeps, run: () => Promise<T>): Promise<T> {
   for (let attempt = 1; ; attempt++) {
     try {
       return await run()
     } catch (error) {
       deps.onRetry(error, attempt)
-      if (deps.givenUp()) throw new GivenUpError('the job is left to the next worker', { cause: error })
-      await deps.sleep(Math.min(20 * 2 ** Math.min(attempt, 6), 500))
+      await pauseAfter(deps, retryRuleOf(error), attempt, error)
     }
   }
 }

@@ -1,6 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { type AppliedBatch, type ApplyDeps, applyOnce, type Batch } from './apply-batch.js'
-import { applyJob, batchOf, type JobToApply } from './apply-job.js'
+import { applyJob, batchOf, isOldJob, type JobToApply } from './apply-job.js'
 import { applyPlainBookings } from './plain-bookings.js'
 
 /** A job with more commands is worth a transaction of its own, and would keep the small ones waiting. */
@@ -78,7 +78,8 @@ export function createApply(deps: ApplyDeps): (job: JobToApply) => Promise<Appli
   }
 
   return (job) => {
-    if (job.startedBefore || job.payload.commands.length > MAX_COMMANDS_OF_A_JOB) return applyJob(deps, job)
+    const isLarge = job.payload.commands.length > MAX_COMMANDS_OF_A_JOB
+    if (isLarge || job.startedBefore || isOldJob(deps, job)) return applyJob(deps, job)
     return new Promise((resolve) => {
       pending.push({ job, resolve, inTrace: AsyncLocalStorage.snapshot() })
       schedule()

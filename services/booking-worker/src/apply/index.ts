@@ -1,3 +1,4 @@
-export { type AppliedBatch, type ApplyDeps, GivenUpError } from './apply-batch.js'
+export type { AppliedBatch, ApplyDeps } from './apply-batch.js'
 export { applyJob, type JobToApply } from './apply-job.js'
 export { createApply } from './apply-together.js'
+export { GivenUpError, SetAsideError } from './errors.js'

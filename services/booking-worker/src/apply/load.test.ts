@@ -8,7 +8,15 @@ function command(type: Command['type'], eventId: number, userId: string, keyHash
   return keyHash === undefined ? asked : { ...asked, keyHash }
 }
 
-const nothing: LoadedBatch = { nowMs: 0, events: [], claims: [], heads: [], stored: [], keys: [] }
+const nothing: LoadedBatch = {
+  nowMs: 0,
+  events: [],
+  claims: [],
+  heads: [],
+  stored: [],
+  forgotten: [],
+  keys: [],
+}
 const row = {
   totalTickets: 1,
   availableTickets: 0,

@@ -1,6 +1,13 @@
 import type { LoadedBatch, LoadRequest } from '@ticket-line/db'
-import type { Command, Outcome } from '@ticket-line/shared'
-import { type BatchState, type Claim, type EventState, keyOf, startBatch } from '../domain/index.js'
+import type { Command } from '@ticket-line/shared'
+import {
+  type BatchState,
+  type Claim,
+  type EventState,
+  type FirstAnswer,
+  keyOf,
+  startBatch,
+} from '../domain/index.js'
 
 /** What has to be read to decide these commands of these jobs. */
 export function loadRequestOf(
@@ -58,13 +65,7 @@ export function batchStateOf(request: LoadRequest, loaded: LoadedBatch): BatchSt
   }
 }
 
-function firstAnswerOf(row: LoadedBatch['keys'][number]): {
-  commandId: string
-  type: Command['type']
-  eventId: number
-  userId: string
-  outcome: Outcome
-} {
-  const { commandId, type, eventId, userId, outcome } = row
-  return { commandId, type, eventId, userId, outcome }
+function firstAnswerOf(row: LoadedBatch['keys'][number]): FirstAnswer {
+  const { createdAtMs, commandId, type, eventId, userId, outcome } = row
+  return { acceptedAtMs: createdAtMs, commandId, type, eventId, userId, outcome }
 }

@@ -13,7 +13,15 @@ const row = {
   lastSequence: 0,
   waitlistHeadSequence: 0,
 }
-const nothing: LoadedBatch = { nowMs: 1000, events: [row], claims: [], heads: [], stored: [], keys: [] }
+const nothing: LoadedBatch = {
+  nowMs: 1000,
+  events: [row],
+  claims: [],
+  heads: [],
+  stored: [],
+  forgotten: [],
+  keys: [],
+}
 
 function writesAfter(loaded: Partial<LoadedBatch>, asks: [Command['type'], userId: string][]) {
   const commands = asks.map(

@@ -35,6 +35,8 @@ function command(type: Command['type'], userId: string, more: Partial<Command> =
 
 const kindsOf = (outcomes: { outcome: string }[]): string[] => outcomes.map(({ outcome }) => outcome)
 
+const HOUR_MS = 3_600_000
+
 describe('a batch', () => {
   it('is decided in order, each command seeing those before it', () => {
     const state = batch({})
@@ -180,6 +182,7 @@ describe('an idempotency key', () => {
     const state = batch({})
     const outcome: Outcome = { outcome: 'booked', bookingId: '1-1', decidedAtMs: NOW - 9 }
     state.keys.set(keyOf('ann', 'hash'), {
+      acceptedAtMs: NOW - 9,
       commandId: 'first',
       type: 'book',
       eventId: 1,
@@ -201,5 +204,29 @@ describe('an idempotency key', () => {
     const { outcomes } = decideBatch(state, [first], NOW)
 
     expect(outcomes[0]).not.toHaveProperty('replayOf')
+  })
+
+  it('holds for requests that are accepted within 24 hours, however late they are decided', () => {
+    const state = batch({ totalTickets: 2, availableTickets: 2 })
+    const first = command('book', 'ann', keyed)
+    const inTime = command('book', 'ann', keyed)
+    const tooLate = command('book', 'ann', keyed)
+    const acceptedAtMs = new Map([
+      [first, NOW - 40 * HOUR_MS],
+      [inTime, NOW - 16 * HOUR_MS - 1],
+      [tooLate, NOW - 16 * HOUR_MS],
+    ])
+
+    const { outcomes, decided } = decideBatch(
+      state,
+      [first, command('cancel', 'ann'), inTime, tooLate],
+      NOW,
+      (one) => acceptedAtMs.get(one) ?? NOW,
+    )
+
+    expect(kindsOf(outcomes)).toEqual(['booked', 'canceled', 'booked', 'booked'])
+    expect(outcomes[2]).toMatchObject({ bookingId: '1-1', replayOf: first.commandId })
+    expect(outcomes[3]).toMatchObject({ bookingId: '1-2' })
+    expect(decided.map(({ ownsKey }) => ownsKey)).toEqual([true, false, false, true])
   })
 })

@@ -1,10 +1,12 @@
-import type { Command, Outcome, RefusedOutcome } from '@ticket-line/shared'
+import { type Command, KEY_LIFETIME_HOURS, type Outcome, type RefusedOutcome } from '@ticket-line/shared'
 import { type Change, decide } from './decide.js'
 import { assertInvariants, type EventState } from './event-state.js'
 import { evolve } from './evolve.js'
 
-/** Who spoke first for an idempotency key, and what was answered. */
+/** The first command with an idempotency key, and what was answered. */
 export interface FirstAnswer {
+  /** When the request was accepted, ms since 1970. */
+  acceptedAtMs: number
   commandId: string
   type: Command['type']
   eventId: number
@@ -36,6 +38,8 @@ export interface BatchResult {
   changes: Map<number, Change[]>
 }
 
+const KEY_LIFETIME_MS = KEY_LIFETIME_HOURS * 3_600_000
+
 /** Names a caller's key in {@link BatchState.keys}. A user id holds no control characters, so nothing collides. */
 export function keyOf(caller: string, keyHash: string): string {
   return `${caller}\n${keyHash}`
@@ -45,8 +49,16 @@ export function keyOf(caller: string, keyHash: string): string {
  * Decides a batch in order. Moves the states it is given; otherwise pure.
  *
  * Order of checks: an outcome that is stored already is repeated, then the idempotency key, then the state.
+ *
+ * @param acceptedAtMs when the request of each command was accepted, ms since 1970: a repeat is a repeat if it came in
+ * time, however long it then waited in the line
  */
-export function decideBatch(batch: BatchState, commands: readonly Command[], nowMs: number): BatchResult {
+export function decideBatch(
+  batch: BatchState,
+  commands: readonly Command[],
+  nowMs: number,
+  acceptedAtMs: (command: Command) => number = () => nowMs,
+): BatchResult {
   const result: BatchResult = { outcomes: [], decided: [], changes: new Map() }
   for (const command of commands) {
     const stored = batch.stored.get(command.commandId)
@@ -54,7 +66,7 @@ export function decideBatch(batch: BatchState, commands: readonly Command[], now
       result.outcomes.push(stored)
       continue
     }
-    const { outcome, ownsKey } = decideKeyed(batch, command, nowMs, result.changes)
+    const { outcome, ownsKey } = decideKeyed(batch, command, nowMs, acceptedAtMs(command), result.changes)
     result.outcomes.push(outcome)
     result.decided.push({ command, outcome, ownsKey })
     batch.stored.set(command.commandId, outcome)
@@ -67,6 +79,7 @@ function decideKeyed(
   batch: BatchState,
   command: Command,
   nowMs: number,
+  acceptedAtMs: number,
   changes: Map<number, Change[]>,
 ): { outcome: Outcome; ownsKey: boolean } {
   if (command.keyHash === undefined) {
@@ -74,10 +87,10 @@ function decideKeyed(
   }
   const key = keyOf(command.caller, command.keyHash)
   const first = batch.keys.get(key)
-  if (first === undefined) {
+  if (first === undefined || acceptedAtMs - first.acceptedAtMs >= KEY_LIFETIME_MS) {
     const outcome = decideFresh(batch, command, nowMs, changes)
     const { commandId, type, eventId, userId } = command
-    batch.keys.set(key, { commandId, type, eventId, userId, outcome })
+    batch.keys.set(key, { acceptedAtMs, commandId, type, eventId, userId, outcome })
     return { outcome, ownsKey: true }
   }
   const same =

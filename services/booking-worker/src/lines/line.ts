@@ -4,11 +4,12 @@ import {
   type JobReply,
   type Log,
   readJobPayload,
+  SET_ASIDE,
   writeTogether,
 } from '@ticket-line/shared'
 import { type BackendFactory, Job, type RedisQueueBackend, UnrecoverableError, Worker } from 'bullmq'
 import type { Redis } from 'ioredis'
-import { type AppliedBatch, GivenUpError, type JobToApply } from '../apply/index.js'
+import { type AppliedBatch, GivenUpError, type JobToApply, SetAsideError } from '../apply/index.js'
 import type { LockKeeper } from './lock-keeper.js'
 
 export interface LineDeps {
@@ -23,6 +24,8 @@ export interface LineDeps {
   apply: (job: JobToApply) => Promise<AppliedBatch>
   /** Sends the answers to the API process that asked. Called after COMMIT, before the job completes. */
   answer: (lineName: string, payload: JobPayload, reply: JobReply) => void
+  /** Called with a job that is neither decided nor left in the line. */
+  onSetAside?: (jobId: string, error: Error) => void
   /** True once no further job may be started here. */
   stopping: () => boolean
   /** Milliseconds of a clock that is never set back. */
@@ -75,7 +78,7 @@ const STAND_BACK_MS = 5000
  * concurrency of 1, in the whole fleet, so that the order of the line is the order of decisions. A completion fetches
  * the next job with it.
  *
- * A job whose commands can be read never fails: BullMQ would put it at the tail. What this process gives up
+ * A job whose commands can be read never fails, unless it is set aside: BullMQ would put it at the tail. What this process gives up
  * (shutdown while PostgreSQL is away) stays active until its lock ends and then returns to the head.
  */
 export function createLine(deps: LineDeps, lineName: string, prefix: string): Line {
@@ -126,18 +129,38 @@ export function createLine(deps: LineDeps, lineName: string, prefix: string): Li
       log.error({ lineName, jobId }, error.message)
       return job.moveToFailed(error, token, fetchNext())
     }
-    locks.hold(jobId, () => backend.extendLock(jobId, token, locks.durationMs))
+    let lost = false
+    const onLost = (): void => {
+      lost = true
+    }
+    locks.hold(jobId, () => backend.extendLock(jobId, token, locks.durationMs), onLost)
     try {
-      const applied = await deps.apply({ jobId, payload, startedBefore: job.attemptsStarted > 1 })
+      const startedBefore = job.attemptsStarted > 1
+      const applied = await deps.apply({ jobId, payload, startedBefore, lockLost: () => lost })
       const reply = { jobId, outcomes: applied.outcomes }
       deps.answer(lineName, payload, reply)
       return await job.moveToCompleted(reply, token, fetchNext())
     } catch (error) {
+      if (error instanceof SetAsideError) return setAside(job, error, token, fetchNext())
       if (!(error instanceof GivenUpError)) throw error
       return undefined
     } finally {
       locks.release(jobId)
     }
+  }
+
+  /** Moves a job to the failed ones, for an operator to look at (`ops reconcile`), and the line goes on. */
+  function setAside(
+    job: Job<JobPayload, JobReply>,
+    error: SetAsideError,
+    token: string,
+    fetchNext: boolean,
+  ): Promise<unknown> {
+    log.error({ lineName, jobId: job.id, err: error }, 'a job was set aside')
+    deps.onSetAside?.(job.id as string, error)
+    // It stays until an operator removes it, however many follow.
+    job.opts.removeOnFail = false
+    return job.moveToFailed(new UnrecoverableError(`${SET_ASIDE}${error.message}`), token, fetchNext)
   }
 
   return {

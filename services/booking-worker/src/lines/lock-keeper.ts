@@ -3,29 +3,56 @@ import type { Log } from '@ticket-line/shared'
 /** Keeps the locks of the jobs that this process serves, all on one timer. */
 export interface LockKeeper {
   readonly durationMs: number
-  /** Renews a job's lock until it is released. `extend` gives 0 where the lock is somebody else's by now. */
-  hold(jobId: string, extend: () => Promise<number>): void
+  /**
+   * Renews a job's lock until it is released.
+   *
+   * @param extend gives 0 if the lock is somebody else's by now
+   * @param onLost called once, when another process may have the job: the lock is gone, or could not be renewed for as long
+   * as it lasts
+   */
+  hold(jobId: string, extend: () => Promise<number>, onLost?: () => void): void
   release(jobId: string): void
   stop(): void
 }
 
+interface Held {
+  extend: () => Promise<number>
+  onLost: (() => void) | undefined
+  /** Renewals that were asked for since the last one that succeeded. */
+  unanswered: number
+}
+
+/** Renewals in the life of a lock. */
+const RENEWALS = 3
+
 export function createLockKeeper(durationMs: number, log: Log): LockKeeper {
-  const held = new Map<string, () => Promise<number>>()
+  const held = new Map<string, Held>()
+
+  function lose(lock: Held): void {
+    lock.onLost?.()
+    lock.onLost = undefined
+  }
+
   const timer = setInterval(() => {
-    for (const [jobId, extend] of held) {
-      extend().then(
+    for (const [jobId, lock] of held) {
+      if (lock.unanswered >= RENEWALS) lose(lock)
+      lock.unanswered += 1
+      lock.extend().then(
         (extended) => {
-          // Its completion is on its way, or a successor has it: that one finds what was committed here, or this run what
-          // was committed there. Nothing to undo.
-          if (!extended && held.has(jobId)) log.debug({ jobId }, 'the lock of a job is no longer held')
+          if (extended) lock.unanswered = 0
+          if (extended || held.get(jobId) !== lock) return
+          // Its completion is on its way, or a successor has it. The successor finds what was committed here, or this run
+          // finds what was committed there. There is nothing to undo.
+          log.debug({ jobId }, 'the lock of a job is no longer held')
+          lose(lock)
         },
         (error: unknown) => log.warn({ jobId, err: error }, 'the lock of a job could not be renewed'),
       )
     }
-  }, durationMs / 3)
+  }, durationMs / RENEWALS)
   return {
     durationMs,
-    hold: (jobId, extend) => held.set(jobId, extend),
+    hold: (jobId, extend, onLost) => held.set(jobId, { extend, onLost, unanswered: 0 }),
     release: (jobId) => held.delete(jobId),
     stop: () => clearInterval(timer),
   }

@@ -1,0 +1,44 @@
+import { describe, expect, it } from 'vitest'
+import { faultKindOf, isRetryable, RETRY_RULES, retryPauseMs, retryRuleOf } from './faults.js'
+
+const failure = (code?: string, message = 'failed') => Object.assign(new Error(message), { code })
+
+describe('faultKindOf', () => {
+  it.each([
+    ['08006', 'connection'],
+    ['57P01', 'connection'],
+    ['ECONNRESET', 'connection'],
+    ['40P01', 'conflict'],
+    ['55P03', 'lock'],
+    ['57014', 'timeout'],
+    ['53100', 'resources'],
+    ['58030', 'resources'],
+    ['25006', 'resources'],
+    ['0A000', 'plan'],
+    ['26000', 'plan'],
+    ['42501', 'unknown'],
+    ['23514', 'unknown'],
+    ['P0001', 'unknown'],
+  ])('names %s a fault of the kind %s', (code, kind) => {
+    expect(faultKindOf(failure(code))).toBe(kind)
+    expect(isRetryable(failure(code))).toBe(kind !== 'unknown')
+  })
+
+  it('sees the driver’s error behind the one that wraps it', () => {
+    expect(faultKindOf(new Error('Failed query', { cause: failure('40001') }))).toBe('conflict')
+    expect(faultKindOf(failure(undefined, 'Connection terminated unexpectedly'))).toBe('connection')
+    expect(faultKindOf(new TypeError('a bug'))).toBe('unknown')
+  })
+})
+
+describe('retryPauseMs', () => {
+  it('doubles the pause up to its bound', () => {
+    const pauses = [1, 2, 3, 4, 5, 50].map((attempt) => retryPauseMs(RETRY_RULES.connection, attempt))
+
+    expect(pauses).toEqual([40, 80, 160, 320, 500, 500])
+  })
+
+  it('never suspects a transaction that waited for a lock', () => {
+    expect(retryRuleOf(failure('55P03')).suspectAfter).toBe(Number.POSITIVE_INFINITY)
+  })
+})
