@@ -159,7 +159,10 @@ describe('a command that is given up', () => {
     )[0]?.starts
 
   /** Applies a job as a worker does that stops as soon as the start of its command has been counted. */
-  async function giveUp(job: KitJob, pool: Pool = kit.database.pool): Promise<Error> {
+  async function giveUp(
+    job: KitJob,
+    pool: Pool = kit.database.pool,
+  ): Promise<{ error: Error; tookMs: number }> {
     let givenUp = false
     const before = (await startsOf(job)) ?? 0
     const { jobId, acceptedAtMs, commands } = job
@@ -170,10 +173,12 @@ describe('a command that is given up', () => {
     applied.catch(() => undefined)
     await until(async () => ((await startsOf(job)) ?? 0) > before, { timeoutMs: 5000, everyMs: 5 })
     givenUp = true
-    return applied.then(
+    const givenUpAt = performance.now()
+    const error = await applied.then(
       () => new Error('it was applied'),
-      (error: Error) => error,
+      (thrown: Error) => thrown,
     )
+    return { error, tookMs: performance.now() - givenUpAt }
   }
 
   /** The pool, with something else done when a start is to be taken back. */
@@ -193,10 +198,10 @@ describe('a command that is given up', () => {
     const job = kit.job(ask('book', 1, 'ann'))
     await withLockedEvent(async () => {
       for (let restart = 0; restart < 4; restart++) {
-        const startedAt = performance.now()
-        expect(await giveUp(job)).toMatchObject({ name: 'GivenUpError' })
+        const { error, tookMs } = await giveUp(job)
+        expect(error).toMatchObject({ name: 'GivenUpError' })
         // The lock may be held for longer than the process lives: it is not waited for.
-        expect(performance.now() - startedAt).toBeLessThan(1000)
+        expect(tookMs).toBeLessThan(1000)
         expect(await startsOf(job)).toBe(0)
       }
     })
@@ -220,11 +225,10 @@ describe('a command that is given up', () => {
   ])('is given up also where taking its start back %s', async (_how, answer) => {
     const job = kit.job(ask('book', 1, 'eve'))
 
-    const startedAt = performance.now()
-    const error = await withLockedEvent(() => giveUp(job, whereTakingBack(answer)))
+    const { error, tookMs } = await withLockedEvent(() => giveUp(job, whereTakingBack(answer)))
 
     expect(error).toMatchObject({ name: 'GivenUpError' })
-    expect(performance.now() - startedAt).toBeLessThan(1500)
+    expect(tookMs).toBeLessThan(1500)
     expect(await startsOf(job)).toBe(1)
   })
 })
