@@ -43,6 +43,14 @@ export type PrivilegeChange =
   /** The change would leave nobody who may undo it. */
   | { kind: 'last_admin' }
 
+export interface AccountPage {
+  prefix: string
+  after: string
+  /** Only accounts of this role. */
+  role?: AccountRole | undefined
+  limit: number
+}
+
 export interface NewPassword {
   passwordHash: string
   /** The hash that it replaces. If the account has another one by now, nothing changes. */
@@ -69,7 +77,7 @@ export interface Accounts {
   /** All accounts whose privileges changed after that moment; without one, all whose privileges ever changed. */
   findChangedPrivileges(after?: Date): Promise<ChangedPrivileges[]>
   /** Accounts whose id begins with `prefix` and comes after `after`, in the order of their ids' bytes. */
-  list(page: { prefix: string; after: string; limit: number }): Promise<ListedAccount[]>
+  list(page: AccountPage): Promise<ListedAccount[]>
 }
 
 const privileges = {
@@ -175,7 +183,7 @@ export function createAccounts(db: Db): Accounts {
         .where(after === undefined ? changed : and(changed, gt(users.privilegesChangedAt, after)))
       return rows.map((row) => ({ ...row, changedAt: row.changedAt as Date }))
     },
-    list({ prefix, after, limit }) {
+    list({ prefix, after, role, limit }) {
       return db
         .select({
           userId: users.userId,
@@ -184,7 +192,13 @@ export function createAccounts(db: Db): Accounts {
           createdAt: users.createdAt,
         })
         .from(users)
-        .where(and(gt(users.userId, after), sql`starts_with(${users.userId}, ${prefix})`))
+        .where(
+          and(
+            gt(users.userId, after),
+            sql`starts_with(${users.userId}, ${prefix})`,
+            role && eq(users.role, role),
+          ),
+        )
         .orderBy(asc(users.userId))
         .limit(limit)
     },

@@ -1,5 +1,5 @@
 import { parseArgs } from 'node:util'
-import { isEventId } from '@ticket-line/shared'
+import { isEventId, isUserId } from '@ticket-line/shared'
 import { type CommandName, USAGE } from './usage.js'
 
 /** A command line that cannot be used; its message is for the person who typed it. */
@@ -16,6 +16,8 @@ export interface ParsedArguments {
   /** Value of a numeric option, or its fallback. */
   number(name: string, fallback: number, range: { min: number; max: number }): number
   flag(name: string): boolean
+  /** Value of an option that is one of these words; `undefined` if it was not given. */
+  oneOf<Word extends string>(name: string, words: readonly Word[]): Word | undefined
   /** Values of an option that may be given several times. */
   all(name: string): string[]
 }
@@ -29,6 +31,7 @@ const OPTIONS: Record<CommandName, Record<string, { type: 'string' | 'boolean'; 
   event: { decisions: text },
   drain: { timeout: text },
   prune: { 'older-than': text },
+  user: { role: text, limit: text },
 }
 
 /** @throws UsageError naming what is wrong */
@@ -39,7 +42,7 @@ export function parseCommandLine(argv: string[]): ParsedArguments {
     throw new UsageError(`there is no command "${first}"`)
   }
   const { values, positionals } = parse(command === undefined ? {} : OPTIONS[command], command ? rest : argv)
-  if (command !== 'event' && positionals.length > 0)
+  if (command !== 'event' && command !== 'user' && positionals.length > 0)
     throw new UsageError(`"${positionals[0]}" is one word too many`)
   return {
     command,
@@ -47,6 +50,8 @@ export function parseCommandLine(argv: string[]): ParsedArguments {
     json: values['json'] === true,
     positionals,
     flag: (name) => values[name] === true,
+    oneOf: (name, words) =>
+      values[name] === undefined ? undefined : readWord(`--${name}`, values[name], words),
     all: (name) => (values[name] as string[] | undefined) ?? [],
     number(name, fallback, { min, max }) {
       const value = values[name]
@@ -64,6 +69,19 @@ export function readEventId(value: string | undefined): number {
   if (!isEventId(eventId))
     throw new UsageError(`an event id is a whole number from 1 on, not "${value ?? ''}"`)
   return eventId
+}
+
+/** @throws UsageError for anything but one of the words */
+export function readWord<Word extends string>(what: string, value: unknown, words: readonly Word[]): Word {
+  const word = words.find((candidate) => candidate === value)
+  if (word === undefined) throw new UsageError(`${what} must be ${words.join(', ')}, not "${value ?? ''}"`)
+  return word
+}
+
+/** @throws UsageError for anything that is no user id */
+export function readUserId(value: string | undefined): string {
+  if (!isUserId(value)) throw new UsageError('say which user: an id of 1 to 128 characters')
+  return value
 }
 
 function isCommand(word: string): word is CommandName {

@@ -1,4 +1,4 @@
-import { createDatabase, type Pool } from '@ticket-line/db'
+import { createDatabase, type Database, type Db, type Pool } from '@ticket-line/db'
 import {
   type Closers,
   createPatientRedis,
@@ -19,6 +19,8 @@ export interface Context {
   retentionHours: number
   /** @throws ConfigError if it is not said where PostgreSQL is */
   pool(): Pool
+  /** @throws as `pool` */
+  db(): Db
   /** @throws ConfigError if it is not said where Redis is; rejects if it is out of reach */
   redis(): Promise<Redis>
   now(): number
@@ -34,11 +36,11 @@ const CONNECT_TIMEOUT_MS = 5000
 export function createContext(environment: Env, closers: Closers, progress: Context['progress']): Context {
   const env = readEnv(environment)
   readNodeEnv(env)
-  let pool: Pool | undefined
+  let database: Database | undefined
   let redis: Redis | undefined
 
-  function openPool(): Pool {
-    const database = createDatabase({
+  function openDatabase(): Database {
+    const opened = createDatabase({
       url: readDatabaseUrl(env),
       schema: readDatabaseSchema(env),
       poolSize: 2,
@@ -49,8 +51,8 @@ export function createContext(environment: Env, closers: Closers, progress: Cont
       idleInTransactionTimeoutMs: 10_000,
       onIdleError: () => undefined,
     })
-    closers.push('postgres', () => database.close())
-    return database.pool
+    closers.push('postgres', () => opened.close())
+    return opened
   }
 
   async function openRedis(): Promise<Redis> {
@@ -72,8 +74,12 @@ export function createContext(environment: Env, closers: Closers, progress: Cont
     layout: readLineLayout(env),
     retentionHours: env.integer('OUTCOME_RETENTION_HOURS', 48, { min: 24, max: 87_600 }),
     pool() {
-      pool ??= openPool()
-      return pool
+      database ??= openDatabase()
+      return database.pool
+    },
+    db() {
+      database ??= openDatabase()
+      return database.db
     },
     async redis() {
       redis ??= await openRedis()

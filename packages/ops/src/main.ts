@@ -4,6 +4,7 @@ import { drain } from './commands/drain.js'
 import { showEvent } from './commands/event.js'
 import { prune } from './commands/prune.js'
 import { reconcile } from './commands/reconcile.js'
+import { manageUser, readUserArguments } from './commands/user.js'
 import { verify } from './commands/verify.js'
 import { type Context, createContext } from './context.js'
 import { EXIT, type Report } from './report.js'
@@ -35,6 +36,8 @@ function runCommand(context: Context, args: ParsedArguments): Promise<Report> {
       return prune(context, {
         olderThanHours: args.number('older-than', context.retentionHours, { min: 24, max: 87_600 }),
       })
+    case 'user':
+      return manageUser(context, readUserArguments(args))
     case undefined:
       throw new UsageError('say which command')
   }

@@ -7,6 +7,7 @@ export const USAGE = {
   event <id>   show an event: its line, who serves it, what waits, the last decisions
   drain        wait until all lines are empty
   prune        remove what nobody can ask for any more
+  user         list accounts, change a role, reset a password, disable and enable
 
 Every command takes --json (one JSON object on standard output) and --help.
 Exit codes: 0 all is well, 1 something was found or did not come in time, 2 the command
@@ -63,6 +64,24 @@ all finished jobs, now instead of in the workers' own time.
 
   --older-than <hours>   age of outcomes that go (default OUTCOME_RETENTION_HOURS or 48, at
                          least 24)
+`,
+  user: `Usage: npm run ops -- user <action> [options] [--json]
+
+  user list [<beginning>]       list accounts, those whose id begins with this
+    --role <role>               only accounts with this role
+    --limit <n>                 at most n of them (default 100)
+  user promote <id>             make a user an admin
+  user role <id> <role>         give a user a role: user, organizer or admin
+  user reset-password <id>      set a new random password and print it
+  user disable <id>             end all sign-ins of an account, and refuse new ones
+  user enable <id>              let it sign in again
+
+Works without an admin's password, for whoever may write to the database. Running processes
+notice a change within a second. A reset of the password ends all sign-ins of the account, like
+any change of password. The last admin can be neither demoted nor disabled. An id that begins
+with "-" comes behind "--". Needs DATABASE_URL alone.
+
+Exit code 1: there is no such account, or it is the last admin.
 `,
 } as const
 

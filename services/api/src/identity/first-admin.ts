@@ -1,6 +1,6 @@
 import type { Accounts } from '@ticket-line/db'
 import type { Log } from '@ticket-line/shared'
-import type { Passwords } from './passwords.js'
+import type { Passwords } from '@ticket-line/shared/passwords'
 
 export interface FirstAdminDeps {
   accounts: Pick<Accounts, 'create' | 'find' | 'setPassword'>

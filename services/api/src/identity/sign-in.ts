@@ -1,6 +1,6 @@
 import type { AccountPrivileges, Accounts } from '@ticket-line/db'
+import type { Passwords } from '@ticket-line/shared/passwords'
 import type { Attempt, AttemptResult, SignInAttempts } from '../limits/sign-in-attempts.js'
-import type { Passwords } from './passwords.js'
 
 /** Somebody at the door, from an address. */
 export interface Credentials extends Attempt {

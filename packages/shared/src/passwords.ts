@@ -1,3 +1,7 @@
+/**
+ * Hashes of passwords. Not part of the package's index, since it loads a native module that few processes need:
+ * `@ticket-line/shared/passwords`.
+ */
 import { randomBytes } from 'node:crypto'
 import { hash, verify } from '@node-rs/argon2'
 
@@ -12,11 +16,16 @@ export interface Passwords {
   verify(passwordHash: string | undefined, password: string): Promise<boolean>
 }
 
+/** One hash, for who compares with none. @returns a PHC string */
+export function hashPassword(password: string): Promise<string> {
+  return hash(password, COST)
+}
+
 /** Takes one hash's time: the hash that nobody's password has, for accounts that do not exist. */
 export async function createPasswords(): Promise<Passwords> {
   const nobodys = await hash(randomBytes(32), COST)
   return {
-    hash: (password) => hash(password, COST),
+    hash: hashPassword,
     async verify(passwordHash, password) {
       const matches = await verify(passwordHash ?? nobodys, password)
       return matches && passwordHash !== undefined
