@@ -23,6 +23,7 @@ const problem = (status: number, code: string) => ({
   status,
   code,
   message: expect.any(String),
+  detail: expect.any(String),
 })
 
 /** Sends a body in pieces without announcing its length; the answer, and how much was sent until it came. */
@@ -114,15 +115,47 @@ describe('bodies', () => {
   })
 })
 
+describe('an idempotency key', () => {
+  const sendKeys = async (...keys: string[]) => {
+    const outgoing = request(`${system.apis[0]?.url}/book`, {
+      method: 'POST',
+      headers: {
+        authorization: `Bearer ${ada}`,
+        'content-type': 'application/json',
+        'idempotency-key': keys,
+      },
+    })
+    outgoing.end('{"eventId":1}')
+    const [response] = await once(outgoing, 'response')
+    let text = ''
+    for await (const chunk of response) text += chunk
+    return { status: response.statusCode, body: JSON.parse(text) }
+  }
+
+  it.each([
+    ['bare', 'a', 'a'],
+    ['quoted', '"a"', '"a"'],
+    ['an empty one and a bare', '', 'a'],
+    ['three', 'a', 'b', 'c'],
+  ])('is 400 if more than one is sent: %s', async (_name, ...keys) => {
+    expect(await sendKeys(...keys)).toMatchObject({ status: 400, body: problem(400, 'invalid_request') })
+  })
+
+  it('may hold a comma', async () => {
+    expect([200, 409]).toContain((await sendKeys('a, a')).status)
+  })
+})
+
 describe('paths and methods', () => {
   it('answers 404 to unknown paths, also with a slash at the end', async () => {
-    for (const path of ['/', '/nothing', '/book/', '/status', '/status/1/', '/events/1', '/jobs', '/BOOK']) {
+    for (const path of ['/nothing', '/book/', '/status', '/status/1/', '/events/1', '/jobs', '/BOOK']) {
       expect(await system.api.post(path, {})).toMatchObject({ status: 404, body: problem(404, 'not_found') })
     }
   })
 
   it('answers 405 with Allow to known paths with another method, token or not', async () => {
     for (const [path, method, allow] of [
+      ['/', 'POST', 'GET, HEAD, OPTIONS'],
       ['/book', 'GET', 'POST, OPTIONS'],
       ['/cancel', 'PUT', 'POST, OPTIONS'],
       ['/login', 'DELETE', 'POST, OPTIONS'],

@@ -80,6 +80,43 @@ describe('the order of refusals', () => {
   })
 })
 
+describe('query parameters', () => {
+  const app = appUnderTest()
+
+  it.each([
+    ['GET /events/1/bookings?userId=p5', '/userId', 'is not a known parameter'],
+    ['GET /events?limt=5', '/limt', 'is not a known parameter'],
+    ['GET /status/1?x', '/x', 'is not a known parameter'],
+    ['GET /events/1/me?a~b/c=1', '/a~0b~1c', 'is not a known parameter'],
+    ['GET /events?__proto__=1', '/__proto__', 'is not a known parameter'],
+    ['GET /events?limit=1&limit=1000', '/limit', 'is given more than once'],
+    ['POST /book?userId=bob', '/userId', 'is not a known parameter'],
+    ['GET /jobs/none?wait=5', '/wait', 'is not a known parameter'],
+  ])('%s is 400 and names the parameter', async (line, pointer, detail) => {
+    const body = line.startsWith('POST') ? { eventId: 1 } : undefined
+    const answer = await call(app, line, { as: 'olga organizer', body })
+    expect(answer).toMatchObject({
+      status: 400,
+      json: { code: 'invalid_request', errors: [{ pointer, detail }] },
+    })
+  })
+
+  it.each([
+    '/',
+    '/docs',
+    '/docs/start.js',
+    '/openapi.json',
+    '/livez',
+    '/readyz',
+    '/metrics',
+    '/events?',
+    '/events?&',
+  ])('are no reason to refuse GET %s', async (path) => {
+    const line = path.includes('?') ? path : `${path}?utm_source=mail`
+    expect((await call(app, `GET ${line}`)).status).toBe(200)
+  })
+})
+
 describe('every answer', () => {
   const app = appUnderTest()
 

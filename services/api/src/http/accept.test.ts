@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { prefersCsv } from './accept.js'
+import { prefersCsv, prefersHtml } from './accept.js'
 
 it.each([
   [undefined, false],
@@ -16,4 +16,24 @@ it.each([
   ['text/html, text/csv;q=0.9, */*;q=0.1', true],
 ])('Accept: %s asks for CSV: %s', (accept, expected) => {
   expect(prefersCsv(accept)).toBe(expected)
+})
+
+it.each([
+  [undefined, false],
+  ['', false],
+  ['*/*', false],
+  ['application/json', false],
+  ['text/html', true],
+  ['text/*', true],
+  ['text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8', true],
+  ['text/html, */*', true],
+  ['application/json, */*', false],
+  ['application/json, text/html', false],
+  ['application/json, text/html;q=0.9', false],
+  ['application/json;q=0.2, text/html;q=0.3', true],
+  ['text/html;q=0, */*', false],
+  ['text/html;q=0, application/json;q=0', false],
+  ['image/png', false],
+])('Accept: %s asks for a page: %s', (accept, expected) => {
+  expect(prefersHtml(accept)).toBe(expected)
 })

@@ -1,5 +1,12 @@
-/** Quality that an `Accept` header gives to a media type; the most specific range that names it counts (RFC 9110, section 12.5.1). */
-function qualityOf(accept: string, mediaType: string): number {
+interface Rating {
+  /** From 0, not acceptable, to 1. */
+  quality: number
+  /** 2 if the header names the media type itself, 1 for `type/*`, 0 for any type, -1 for none of them. */
+  specificity: number
+}
+
+/** How an `Accept` header rates a media type: the most specific range counts (RFC 9110, section 12.5.1). */
+function rate(accept: string, mediaType: string): Rating {
   const [type] = mediaType.split('/')
   const ranges = ['*/*', `${type}/*`, mediaType]
   let best = { specificity: -1, quality: 0 }
@@ -11,11 +18,22 @@ function qualityOf(accept: string, mediaType: string): number {
     const quality = weight === undefined ? 1 : Number(weight.slice(2))
     best = { specificity, quality: Number.isFinite(quality) ? quality : 0 }
   }
-  return best.quality
+  return best
 }
 
-/** True where the client would rather have CSV than JSON. Without a word on either it gets JSON. */
+/** True if the client would rather have CSV than JSON. Without a word on either it gets JSON. */
 export function prefersCsv(accept: string | undefined): boolean {
   if (accept === undefined) return false
-  return qualityOf(accept, 'text/csv') > qualityOf(accept, 'application/json')
+  return rate(accept, 'text/csv').quality > rate(accept, 'application/json').quality
+}
+
+/**
+ * True if the client would rather have a page than JSON: it rates HTML higher, or the same and names it while it
+ * accepts JSON only as one of anything, as some browsers do.
+ */
+export function prefersHtml(accept: string | undefined): boolean {
+  if (accept === undefined) return false
+  const [html, json] = [rate(accept, 'text/html'), rate(accept, 'application/json')]
+  if (html.quality !== json.quality) return html.quality > json.quality
+  return html.quality > 0 && html.specificity > json.specificity
 }

@@ -1,10 +1,10 @@
 import { isUtf8 } from 'node:buffer'
 import { AppError, type FieldError } from '@ticket-line/shared'
 import type { Context } from 'hono'
-import type { z } from 'zod'
+import { z } from 'zod'
 import { readBytes } from './body-bytes.js'
 import type { AppEnv } from './env.js'
-import { fieldErrors } from './field-errors.js'
+import { fieldErrors, jsonPointer, MAX_ERRORS } from './field-errors.js'
 import { countMembers } from './json-members.js'
 
 // RFC 8259: JSON has no parameters and is UTF-8 between systems, but clients send some; only another charset is a reason to
@@ -22,6 +22,34 @@ export function checkInput<S extends z.ZodType>(schema: S, value: unknown, what:
   const result = schema.safeParse(value)
   if (result.success) return result.data
   throw invalidRequest(`The ${what} is not valid.`, fieldErrors(result.error, value))
+}
+
+/**
+ * Reads and checks the query. Without a schema no parameter is known.
+ *
+ * @throws AppError `invalid_request` if a parameter is unknown, repeated or not valid: ignored, `?limt=5` would list
+ * everything
+ */
+export function readQuery<S extends z.ZodType>(
+  c: Context<AppEnv>,
+  schema: S | undefined,
+): z.output<S> | undefined {
+  const start = c.req.url.indexOf('?')
+  if (start >= 0) refuseStrays(c.req.url.slice(start), schema)
+  return schema === undefined ? undefined : checkInput(schema, c.req.query(), 'query')
+}
+
+function refuseStrays(search: string, schema: z.ZodType | undefined): void {
+  const known = new Set(schema instanceof z.ZodObject ? Object.keys(schema.shape) : [])
+  const names = [...new URLSearchParams(search).keys()]
+  const strays = new Map<string, string>()
+  for (const [index, name] of names.entries()) {
+    if (!known.has(name)) strays.set(name, 'is not a known parameter')
+    else if (names.indexOf(name) !== index) strays.set(name, 'is given more than once')
+  }
+  if (strays.size === 0) return
+  const errors = [...strays].map(([name, detail]) => ({ pointer: jsonPointer([name]), detail }))
+  throw invalidRequest('The query is not valid.', errors.slice(0, MAX_ERRORS))
 }
 
 /**

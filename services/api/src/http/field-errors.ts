@@ -2,7 +2,7 @@ import type { FieldError } from '@ticket-line/shared'
 import type { z } from 'zod'
 
 /** A body may name thousands of unknown members; the client learns of the first. */
-const MAX_ERRORS = 20
+export const MAX_ERRORS = 20
 
 /** JSON pointer of a path (RFC 6901, section 3). */
 export function jsonPointer(path: readonly PropertyKey[]): string {

@@ -1,11 +1,32 @@
 import { hash } from 'node:crypto'
 import { AppError } from '@ticket-line/shared'
+import type { Context } from 'hono'
+import type { AppEnv } from './env.js'
 
 const MAX_KEY_LENGTH = 128
 
 // RFC 8941, section 3.3.3: printable ASCII in quotes, of which quotes and backslashes are escaped.
 const QUOTED = /^"((?:[ !#-[\]-~]|\\["\\])*)"$/
 const PRINTABLE = /^[ -~]+$/
+
+const NAME = 'idempotency-key'
+
+/**
+ * Reads the one `Idempotency-Key` of a request.
+ *
+ * @throws AppError `invalid_request` if more than one was sent: Node joins them, and the bare keys `a` and `a` would
+ * be the key `a, a`, which books again
+ */
+export function idempotencyKeyOf(c: Context<AppEnv>): string | undefined {
+  const header = c.req.header(NAME)
+  if (header?.includes(',')) {
+    const names = c.env?.incoming?.rawHeaders.filter((_, index) => index % 2 === 0) ?? []
+    if (names.filter((name) => name.toLowerCase() === NAME).length > 1) {
+      throw new AppError('invalid_request', 'Only one Idempotency-Key may be sent.')
+    }
+  }
+  return header
+}
 
 /**
  * SHA-256 (base64url) of an `Idempotency-Key`, the same for its quoted and its bare form; `undefined` where none was

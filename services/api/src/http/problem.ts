@@ -12,6 +12,8 @@ export interface Problem {
   status: number
   code: ErrorCode
   message: string
+  /** The same sentence as `message`, under the name of RFC 9457. */
+  detail: string
   errors?: { pointer: string; detail: string }[]
   position?: number
 }
@@ -24,7 +26,7 @@ export function problemType(code: ErrorCode): string {
 /** The answer to a refusal or failure, away from any request. */
 export function problemResponse(code: ErrorCode, message: string, extras: ProblemExtras = {}): PlainResponse {
   const { status, title } = PROBLEMS[code]
-  const body: Problem = { type: problemType(code), title, status, code, message }
+  const body: Problem = { type: problemType(code), title, status, code, message, detail: message }
   if (extras.errors !== undefined) body.errors = extras.errors
   if (extras.position !== undefined) body.position = extras.position
   const headers: Record<string, string> = { 'content-type': 'application/problem+json' }

@@ -20,6 +20,7 @@ export const problemSchema = z
       .enum(Object.keys(PROBLEMS) as [keyof typeof PROBLEMS])
       .meta({ description: 'Stable; what programs read.' }),
     message: z.string().meta({ description: 'A sentence for a person.' }),
+    detail: z.string().meta({ description: 'The same sentence (RFC 9457).' }),
     errors: z
       .array(
         z.strictObject({

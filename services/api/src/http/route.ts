@@ -3,7 +3,7 @@ import type { Context, Hono, MiddlewareHandler } from 'hono'
 import type { z } from 'zod'
 import { isStaff, type Principal } from '../identity/principal.js'
 import type { UnmatchedLimit } from '../limits/index.js'
-import { checkInput, readBody } from './body.js'
+import { checkInput, readBody, readQuery } from './body.js'
 import type { AppEnv } from './env.js'
 import { OTHER_METHOD } from './methods.js'
 import { problemResponse } from './problem.js'
@@ -48,6 +48,8 @@ export interface RouteSpec<P extends Schema, Q extends Schema, B extends Schema>
   role?: 'staff' | 'admin'
   params?: P
   query?: Q
+  /** For pages, probes and files: query parameters mean nothing to them and are not refused. */
+  ignoresQuery?: true
   /** A strict object; unknown members are refused. */
   body?: B
   /** Absent for parts of a page, which are no calls. */
@@ -111,7 +113,7 @@ function chainOf(route: Route, { authenticate, limits }: Guards): MiddlewareHand
   const chain: MiddlewareHandler<AppEnv>[] = []
   if (route.auth !== 'none') chain.push(authenticate[route.auth])
   if (route.limit !== 'none' && route.limit !== 'by-handler') chain.push(limits[route.limit])
-  const { path, params, query, body, role, handler } = route
+  const { path, params, query, ignoresQuery, body, role, handler } = route
   const mark: MiddlewareHandler<AppEnv> = (c, next) => {
     c.set('route', path)
     return next()
@@ -120,7 +122,7 @@ function chainOf(route: Route, { authenticate, limits }: Guards): MiddlewareHand
     const input = {
       body: body === undefined ? undefined : await readBody(c, body),
       params: params === undefined ? undefined : checkInput(params, c.req.param(), 'path'),
-      query: query === undefined ? undefined : checkInput(query, c.req.query(), 'query'),
+      query: ignoresQuery ? undefined : readQuery(c, query),
     }
     if (role !== undefined) requireRole(c, role)
     return handler(c, input)

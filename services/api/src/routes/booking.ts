@@ -5,7 +5,7 @@ import { z } from 'zod'
 import type { EventReads } from '../events/event-reads.js'
 import { audit } from '../http/audit.js'
 import type { AppEnv } from '../http/env.js'
-import { readKeyHash } from '../http/idempotency-key.js'
+import { idempotencyKeyOf, readKeyHash } from '../http/idempotency-key.js'
 import { type Preferences, parsePrefer } from '../http/prefer.js'
 import { eventNotFound, unavailable } from '../http/refusals.js'
 import { replyPlain } from '../http/reply.js'
@@ -55,7 +55,7 @@ async function submit(
 ): Promise<Response> {
   const principal = principalOf(c)
   const preferences = parsePrefer(c.req.header('prefer'))
-  const keyHash = readKeyHash(c.req.header('idempotency-key'))
+  const keyHash = readKeyHash(idempotencyKeyOf(c))
   const caller = principal.userId
   const userId = wantedUserId ?? caller
   const staff = isStaff(principal)

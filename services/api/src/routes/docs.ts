@@ -1,8 +1,10 @@
 import { readFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
+import { VERSION } from '@ticket-line/shared'
 import { z } from 'zod'
-import { replyText } from '../http/reply.js'
+import { prefersHtml } from '../http/accept.js'
+import { reply, replyText } from '../http/reply.js'
 import { defineRoute, type Route } from '../http/route.js'
 import { createOpenApiDocument } from '../openapi/document.js'
 
@@ -36,11 +38,59 @@ const PAGE_POLICY =
   "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self'; " +
   "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
+/** What programs read at `/`. */
+const ENTRANCE = {
+  name: 'ticket-line',
+  version: VERSION,
+  docs: '/docs',
+  openapi: '/openapi.json',
+  dashboard: '/admin/queues',
+}
+
+/** `GET /`: browsers are sent to the documentation, programs read where everything is. */
+function entrance(): Route {
+  return defineRoute({
+    method: 'GET',
+    path: '/',
+    auth: 'none',
+    limit: 'dashboard',
+    ignoresQuery: true,
+    docs: {
+      tag: 'Operations',
+      summary: 'Where everything is',
+      description: 'Clients that prefer `text/html` are sent to `/docs`.',
+      requestHeaders: { Accept: '`application/json` or `text/html`' },
+      responses: {
+        200: {
+          description: 'Names and places.',
+          schema: z
+            .strictObject({
+              name: z.string(),
+              version: z.string(),
+              docs: z.string(),
+              openapi: z.string(),
+              dashboard: z.string(),
+            })
+            .meta({ example: ENTRANCE }),
+        },
+        302: { description: 'To `/docs`.', headers: { Location: '`/docs`' } },
+      },
+    },
+    handler(c) {
+      const vary = { vary: 'Accept' }
+      if (prefersHtml(c.req.header('accept'))) {
+        return reply(c, 302, null, { ...vary, location: ENTRANCE.docs })
+      }
+      return reply(c, 200, ENTRANCE, vary)
+    },
+  })
+}
+
 type ReadAsset = (name: string) => Promise<Uint8Array<ArrayBuffer>>
 
 /** `/openapi.json`, and `/docs` to browse and try it; everything comes from this process. */
 export function docsRoutes(documented: readonly Route[], readAsset: ReadAsset = readFromSwaggerUi): Route[] {
-  const shared = { method: 'GET', auth: 'none', limit: 'dashboard' } as const
+  const shared = { method: 'GET', auth: 'none', limit: 'dashboard', ignoresQuery: true } as const
   const calls: Route[] = [
     defineRoute({
       ...shared,
@@ -78,7 +128,7 @@ export function docsRoutes(documented: readonly Route[], readAsset: ReadAsset = 
     ),
   )
   const start = part('start.js', (c) => replyText(c, 200, START, 'text/javascript; charset=utf-8'))
-  return [...calls, ...assets, start]
+  return [entrance(), ...calls, ...assets, start]
 }
 
 function readFromSwaggerUi(name: string): Promise<Uint8Array<ArrayBuffer>> {

@@ -13,6 +13,7 @@ export function keyRoutes({ own }: Pick<Keyring, 'own'>): Route[] {
       path: '/.well-known/jwks.json',
       auth: 'none',
       limit: 'general',
+      ignoresQuery: true,
       docs: keysDocs,
       handler: (c) => reply(c, 200, { keys }, { 'cache-control': 'public, max-age=300' }),
     }),

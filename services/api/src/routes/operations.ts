@@ -22,7 +22,7 @@ export function operationRoutes({ availability, lifecycle, metrics, metricsToken
   // The document of this API is made from routes without anything behind them.
   const page = metrics && createMetricsPage(metrics.registry)
   const mayRead = createMetricsGuard(metricsToken)
-  const probe = { method: 'GET', auth: 'none', limit: 'none' } as const
+  const probe = { method: 'GET', auth: 'none', limit: 'none', ignoresQuery: true } as const
   return [
     defineRoute({
       ...probe,
