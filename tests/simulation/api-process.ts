@@ -59,7 +59,7 @@ export function startApi(world: World, name: string): ApiProcess {
 function submitterDeps(world: World, process: SimProcess, connection: Connection): SubmitterDeps {
   const { clock, data, broken } = world
   const pool = world.database(process) as unknown as Pool
-  const { store } = createJobStore({
+  const jobStore = createJobStore({
     queues: {
       queueOf: (lineName: string) => createQueue(lineName, world, connection),
     } as unknown as LineQueues,
@@ -73,9 +73,12 @@ function submitterDeps(world: World, process: SimProcess, connection: Connection
     layout: world.layout,
     replyTo: process.name,
     entrance: createEntrance(world, connection),
-    async store(job, lookUntilMs) {
-      const stored = store(job, lookUntilMs)
-      return broken.earlyAccept ? { kind: 'stored' } : stored
+    jobStore: {
+      ...jobStore,
+      async store(job, lookUntilMs) {
+        const stored = jobStore.store(job, lookUntilMs)
+        return broken.earlyAccept ? { kind: 'stored' } : stored
+      },
     },
     isInRedis: (lineName, jobId) => connection.call(() => data.getJob(lineName, jobId) !== undefined),
     findStored: createFindStored(pool),

@@ -21,9 +21,16 @@ const booked: Outcome = { outcome: 'booked', bookingId: '7-1', decidedAtMs: 5 }
 type Stored = Outcome | RefusedOutcome | undefined
 
 /** A finder over a line that answers `place`, and a PostgreSQL whose answers are given in order, the last for good. */
-function given(world: { stored?: (Stored | Error)[]; payload?: unknown; place?: (number | string)[] }) {
+function given(world: {
+  stored?: (Stored | Error)[]
+  payload?: unknown
+  place?: (number | string)[]
+  lookMs?: number
+}) {
   const answers = [...(world.stored ?? [])]
   const asked: string[] = []
+  const kept: string[] = []
+  let looks = 0
   const payload: JobPayload = { v: 1, replyTo: 'api-1', acceptedAtMs, commands }
   const redis = {
     defineCommand: () => undefined,
@@ -39,16 +46,22 @@ function given(world: { stored?: (Stored | Error)[]; payload?: unknown; place?: 
     } as unknown as LineQueues,
     layout: { lines: 0, shards: 1, keyPrefix: 'test' },
     async findStored() {
+      looks += 1
+      if (world.lookMs !== undefined) await new Promise((resolve) => setTimeout(resolve, world.lookMs))
       const outcome = answers.length > 1 ? answers.shift() : answers[0]
       if (outcome instanceof Error) throw outcome
       if (outcome === undefined) return undefined
       const { caller: _caller, ...asked } = commands[2] as CommandRequest
       return { command: { ...asked, commandId, caller: 'eve' }, acceptedAtMs, outcome } as StoredCommand
     },
+    async keepInLine(_lineName, id) {
+      kept.push(id)
+      return true
+    },
     monotonicMs: () => Date.now(),
     sleep: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
   })
-  return { find, asked }
+  return { find, asked, kept, looks: () => looks }
 }
 
 const anybody = (): boolean => true
@@ -75,7 +88,8 @@ describe('a command in the line', () => {
       ahead: 32,
       acceptedAtMs,
     })
-    expect(asked.slice(0, 3)).toEqual(['test{s0}:event-7:wait', 'test{s0}:event-7:active', jobId])
+    const lists = ['wait', 'active', 'prioritized'].map((list) => `test{s0}:event-7:${list}`)
+    expect(asked.slice(0, 4)).toEqual([...lists, jobId])
   })
 
   it('is estimated to be behind as many commands as the jobs that were counted have on average', async () => {
@@ -83,6 +97,20 @@ describe('a command in the line', () => {
     const { find } = given({ place: [1, 1500, ...counted] })
 
     expect(await find(commandId, 0, anybody)).toMatchObject({ ahead: 6002 })
+  })
+
+  it('is queued behind everything in the line if its job stands in no list, and is put back into its line', async () => {
+    const { find, kept } = given({ place: [-1, 7] })
+
+    expect(await find(commandId, 0, anybody)).toMatchObject({ state: 'queued', ahead: 9 })
+    expect(kept).toEqual([jobId])
+  })
+
+  it('is queued behind the waiting jobs if its job was given a priority', async () => {
+    const { find, kept } = given({ place: [1, 3] })
+
+    expect(await find(`${jobId}.0`, 0, anybody)).toMatchObject({ state: 'queued', ahead: 3 })
+    expect(kept).toEqual([])
   })
 
   it('is first where nothing is in front', async () => {
@@ -98,10 +126,9 @@ describe('a command in the line', () => {
   })
 
   it.each([
-    ['is neither waiting nor active', { place: [-1] }],
     ['holds something else', { place: [0], payload: { v: 1 } }],
     ['is gone', { place: [0], payload: undefined }],
-  ])('is unknown where its job %s', async (_what, world) => {
+  ])('is unknown if its job %s', async (_what, world) => {
     expect(await given(world).find(commandId, 0, anybody)).toBeUndefined()
   })
 })
@@ -153,6 +180,32 @@ describe('a long poll', () => {
     const { find } = given({ stored: [undefined, new Error('away'), booked], place: [1, 0] })
 
     expect(await after(300, find(commandId, 1000, anybody))).toMatchObject({ state: 'done' })
+  })
+
+  it('costs as many look-ups for five thousand clients as for a few', async () => {
+    const { find, looks } = given({ place: [1, 0], lookMs: 5 })
+    const polls = Array.from({ length: 5000 }, () => find(commandId, 1000, anybody))
+
+    const views = await after(2000, Promise.all(polls))
+
+    expect(new Set(views.map((view) => view?.state))).toEqual(new Set(['queued']))
+    expect(looks()).toBeLessThan(20)
+  })
+
+  it('shows nobody a state that is older than the question', async () => {
+    const { find } = given({ stored: [undefined, booked], place: [1, 0] })
+    const first = find(commandId, 0, anybody)
+
+    const second = find(commandId, 0, anybody)
+
+    expect(await first).toMatchObject({ state: 'queued' })
+    expect(await second).toMatchObject({ state: 'done' })
+  })
+
+  it('ends with what was seen last if the last look fails', async () => {
+    const { find } = given({ stored: [undefined, new Error('away')], place: [1, 0] })
+
+    expect(await after(2000, find(commandId, 500, anybody))).toMatchObject({ state: 'queued' })
   })
 
   it('tells a stranger at once that there is nothing', async () => {

@@ -9,6 +9,7 @@ import {
   readJobPayload,
 } from '@ticket-line/shared'
 import type { Redis } from 'ioredis'
+import type { KeepInLine } from './keep-in-line.js'
 import type { CommandView } from './line-client.js'
 import type { LineQueues } from './line-queues.js'
 import type { FindStored } from './outcome-watch.js'
@@ -18,6 +19,7 @@ export interface FinderDeps {
   queues: LineQueues
   layout: LineLayout
   findStored: FindStored
+  keepInLine: KeepInLine
   /** Milliseconds of a clock that is never set back. */
   monotonicMs: () => number
   sleep: (ms: number) => Promise<void>
@@ -29,16 +31,23 @@ const LONG_POLL_STEP_MS = 100
 /** Jobs in front that are counted one by one; further ones are estimated from these. */
 const JOBS_COUNTED = 500
 
-// [-1] not in the line, [0] active, [1, jobs in front, ids of those next in front…] waiting. The line is served from
-// its right end.
-const PLACE = `if redis.call('LPOS', KEYS[2], ARGV[1]) then return {0} end
-local at = redis.call('LPOS', KEYS[1], ARGV[1], 'RANK', -1)
-if not at then return {-1} end
-local ahead = redis.call('LLEN', KEYS[1]) - 1 - at
+// The line is served from the right end of 'wait', then from 'prioritized'.
+//   KEYS[1] 'wait', KEYS[2] 'active', KEYS[3] 'prioritized'; ARGV[1] id of the job, ARGV[2] most ids to return
+//   Returns [0] active, or [jobs in front, ids of those next in front…] with 1 before it if the job waits, or -1 if it
+//   stands in neither list.
+const PLACE = `local wait, active, prioritized, id, most = KEYS[1], KEYS[2], KEYS[3], ARGV[1], tonumber(ARGV[2])
+if redis.call('LPOS', active, id) then return {0} end
+local at = redis.call('LPOS', wait, id, 'RANK', -1)
+local waiting = redis.call('LLEN', wait)
+if not at then
+  local rank = redis.call('ZRANK', prioritized, id)
+  return rank and {1, waiting + rank} or {-1, waiting}
+end
+local ahead = waiting - 1 - at
 local result = {1, ahead}
-for _, id in ipairs(redis.call('LRANGE', KEYS[2], 0, -1)) do result[#result + 1] = id end
+for _, id in ipairs(redis.call('LRANGE', active, 0, -1)) do result[#result + 1] = id end
 if ahead > 0 then
-  for _, id in ipairs(redis.call('LRANGE', KEYS[1], at + 1, math.min(at + tonumber(ARGV[2]), at + ahead))) do
+  for _, id in ipairs(redis.call('LRANGE', wait, at + 1, math.min(at + most, at + ahead))) do
     result[#result + 1] = id
   end
 end
@@ -46,26 +55,32 @@ return result`
 
 /** Finds commands by the id that clients know: decided ones in PostgreSQL, the others in the line. */
 export function createFinder(deps: FinderDeps) {
-  const { redis, queues, layout, findStored, monotonicMs, sleep } = deps
-  const placeScript = defineScript(redis, 'ticketsPlace', 2, PLACE)
+  const { redis, queues, layout, findStored, keepInLine, monotonicMs, sleep } = deps
+  const placeScript = defineScript(redis, 'ticketsPlace', 3, PLACE)
+  const lookTogether = createSharedCalls(look)
+  const watches = new Map<string, Watch>()
 
-  /** What stands in Redis, with its place in the line. */
-  async function findInLine(commandId: string): Promise<CommandView | undefined> {
+  /** What stands in Redis, with its place in the line; `listed` is false if the job is in no list that is served. */
+  async function findInLine(
+    commandId: string,
+  ): Promise<{ view: CommandView; jobId: string; lineName: string; listed: boolean } | undefined> {
     const address = parseCommandId(commandId)
     if (address === undefined) return undefined
     const { lineName, jobId, index } = address
     const base = `${linePrefix(lineName, layout)}:${lineName}:`
     const [job, place] = await Promise.all([
       queues.queueOf(lineName).getJob(jobId),
-      placeScript(`${base}wait`, `${base}active`, jobId, JOBS_COUNTED) as Promise<(number | string)[]>,
+      placeScript(`${base}wait`, `${base}active`, `${base}prioritized`, jobId, JOBS_COUNTED) as Promise<
+        (number | string)[]
+      >,
     ])
     const payload = readJobPayload(job?.data)
-    if (typeof payload === 'string' || place[0] === -1) return undefined
+    if (typeof payload === 'string') return undefined
     const command = payload.commands[index]
     if (command === undefined) return undefined
     const { type, eventId, userId, caller } = command
     const active = place[0] === 0
-    return {
+    const view: CommandView = {
       commandId,
       type,
       eventId,
@@ -75,17 +90,23 @@ export function createFinder(deps: FinderDeps) {
       ahead: active ? 0 : commandsAhead(place) + index,
       acceptedAtMs: payload.acceptedAtMs,
     }
+    return { view, jobId, lineName, listed: place[0] !== -1 }
   }
 
-  /** PostgreSQL, then Redis, then PostgreSQL again: between the first two the command may have been decided. */
+  /**
+   * PostgreSQL, then Redis, then PostgreSQL again: between the first two the command may have been decided. A job that is
+   * there and undecided is queued, and made sure to stand in its line.
+   */
   async function look(commandId: string): Promise<CommandView | undefined> {
     try {
       const decided = await findStored(commandId)
       if (decided !== undefined) return viewOf(decided)
       const inLine = await findInLine(commandId)
-      if (inLine !== undefined) return inLine
+      if (inLine?.listed) return inLine.view
       const decidedSince = await findStored(commandId)
-      return decidedSince === undefined ? undefined : viewOf(decidedSince)
+      if (decidedSince !== undefined) return viewOf(decidedSince)
+      if (inLine !== undefined) await keepInLine(inLine.lineName, inLine.jobId)
+      return inLine?.view
     } catch (error) {
       throw new AppError(
         'unavailable',
@@ -98,6 +119,34 @@ export function createFinder(deps: FinderDeps) {
     }
   }
 
+  /** Looks for the decision every now and then for as long as somebody waits for it. */
+  async function watch(commandId: string, own: Watch): Promise<void> {
+    while (own.waiting > 0) {
+      await sleep(LONG_POLL_STEP_MS)
+      const decided = await findStored(commandId).catch(() => undefined)
+      if (decided === undefined) continue
+      own.decide(decided)
+      break
+    }
+    watches.delete(commandId)
+  }
+
+  /** @returns the stored command, or undefined if it was not decided within this time */
+  async function waitForDecision(commandId: string, waitMs: number): Promise<StoredCommand | undefined> {
+    let shared = watches.get(commandId)
+    if (shared === undefined) {
+      shared = createWatch()
+      watches.set(commandId, shared)
+      shared.waiting += 1
+      void watch(commandId, shared)
+    } else {
+      shared.waiting += 1
+    }
+    const decided = await Promise.race([shared.decided, sleep(waitMs)])
+    shared.waiting -= 1
+    return decided ?? undefined
+  }
+
   return async function find(
     commandId: string,
     waitMs: number,
@@ -105,15 +154,59 @@ export function createFinder(deps: FinderDeps) {
   ): Promise<CommandView | undefined> {
     if (parseCommandId(commandId) === undefined) return undefined
     const untilMs = monotonicMs() + waitMs
-    let view = await look(commandId)
+    const view = await lookTogether(commandId)
     if (view === undefined || !mayRead(view)) return undefined
-    while (view.state !== 'done' && monotonicMs() < untilMs) {
-      await sleep(Math.min(LONG_POLL_STEP_MS, untilMs - monotonicMs()))
-      const decided: StoredCommand | undefined = await findStored(commandId).catch(() => undefined)
-      if (decided !== undefined) return viewOf(decided)
-      if (monotonicMs() >= untilMs) view = (await look(commandId)) ?? view
+    const leftMs = untilMs - monotonicMs()
+    if (view.state === 'done' || leftMs <= 0) return view
+    const decided = await waitForDecision(commandId, leftMs)
+    if (decided !== undefined) return viewOf(decided)
+    // What was seen last is better than nothing.
+    return (await lookTogether(commandId).catch(() => undefined)) ?? view
+  }
+}
+
+/** Everybody who waits for one command shares its look-ups. */
+interface Watch {
+  waiting: number
+  decided: Promise<StoredCommand>
+  decide: (stored: StoredCommand) => void
+}
+
+function createWatch(): Watch {
+  let decide: Watch['decide'] = () => undefined
+  const decided = new Promise<StoredCommand>((resolve) => {
+    decide = resolve
+  })
+  return { waiting: 0, decided, decide }
+}
+
+/**
+ * Shares calls for the same key. Who calls while one runs waits for the next one, which then serves all of them, so
+ * nobody gets an answer that is older than their question.
+ */
+function createSharedCalls<T>(run: (key: string) => Promise<T>): (key: string) => Promise<T> {
+  interface Call {
+    running: Promise<T>
+    next: Promise<T> | undefined
+  }
+  const underWay = new Map<string, Call>()
+
+  function start(key: string): Promise<T> {
+    const call: Call = { running: run(key), next: undefined }
+    underWay.set(key, call)
+    const end = (): void => {
+      if (underWay.get(key) === call && call.next === undefined) underWay.delete(key)
     }
-    return view
+    call.running.then(end, end)
+    return call.running
+  }
+
+  return (key) => {
+    const call = underWay.get(key)
+    if (call === undefined) return start(key)
+    const startNext = (): Promise<T> => start(key)
+    call.next ??= call.running.then(startNext, startNext)
+    return call.next
   }
 }
 
@@ -130,5 +223,7 @@ function commandsAhead(place: (number | string)[]): number {
   const counted = ids.reduce((sum, id) => sum + commandCountOf(id), 0)
   // The active job is among the ids, but not among the waiting jobs.
   const uncounted = Math.max(0, waitingJobs - ids.length)
+  // Of a job that is not in the wait list only the number of jobs in front is known.
+  if (ids.length === 0) return uncounted
   return uncounted === 0 ? counted : Math.round(counted + (uncounted * counted) / ids.length)
 }

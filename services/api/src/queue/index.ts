@@ -20,6 +20,7 @@ import { watchAvailability } from './availability.js'
 import { createEntrance } from './entrance.js'
 import { createFinder } from './finder.js'
 import { createJobStore } from './job-store.js'
+import { createKeepInLine } from './keep-in-line.js'
 import type { Availability, LineClient } from './line-client.js'
 import { createLineQueues, type LineQueues } from './line-queues.js'
 import { createFindStored } from './outcome-watch.js'
@@ -80,6 +81,7 @@ export function createLineClient(deps: LineClientDeps): LineService {
     noteActivity(redis, layout, lineName).catch(() => undefined)
   }
   const findStored = createFindStored(pool)
+  const keepInLine = createKeepInLine(redis, layout, note)
   const availability = watchAvailability({
     redis,
     keyPrefix: shardPrefix(0, layout),
@@ -105,8 +107,8 @@ export function createLineClient(deps: LineClientDeps): LineService {
     layout,
     replyTo,
     entrance: createEntrance({ redis, layout, maxQueueDepth: deps.maxQueueDepth, monotonicMs }),
-    store: createJobStore({ queues, note, pool, log, monotonicMs, sleep }).store,
-    isInRedis: async (lineName, jobId) => (await queues.queueOf(lineName).getJob(jobId)) !== undefined,
+    jobStore: createJobStore({ queues, note, pool, log, monotonicMs, sleep }),
+    isInRedis: keepInLine,
     findStored,
     holdMs: deps.holdMs,
     log,
@@ -119,7 +121,7 @@ export function createLineClient(deps: LineClientDeps): LineService {
     // So that what is sent for several lines is one write to Redis.
     soon: createTurns(),
   })
-  const find = createFinder({ redis, queues, layout, findStored, monotonicMs, sleep })
+  const find = createFinder({ redis, queues, layout, findStored, keepInLine, monotonicMs, sleep })
 
   const reader = createReaderRedis(deps.redisUrl).on('error', () => undefined)
   reconnectTogether(redis, reader)

@@ -22,6 +22,15 @@ export type StoreResult =
 /** Adds a job; if the reply to the add was lost, looks for it until `lookUntilMs` (by the monotonic clock of the deps). */
 export type StoreJob = (job: JobToStore, lookUntilMs: number) => Promise<StoreResult>
 
+/** Adds jobs to Redis so that their fate is known. */
+export interface JobStore {
+  store: StoreJob
+  /** Adds a job that Redis lost, under the same id. @returns whether it is known to be in Redis now */
+  addAgain(job: JobToStore): Promise<boolean>
+  /** Records in PostgreSQL that a job takes no effect, should it still arrive. */
+  refuse(job: JobToStore): Promise<StoreResult>
+}
+
 export interface JobStoreDeps {
   queues: LineQueues
   /** Tells the workers that a line has work. */
@@ -48,18 +57,12 @@ const NEVER_SENT = /isn't writeable and enableOfflineQueue options is false/
  * found is recorded as refused in PostgreSQL before the client hears a 503, so that it changes nothing should it
  * still arrive.
  */
-export function createJobStore(deps: JobStoreDeps): { store: StoreJob } {
+export function createJobStore(deps: JobStoreDeps): JobStore {
   const { queues, pool, log, monotonicMs, sleep } = deps
 
   async function store(job: JobToStore, lookUntilMs: number): Promise<StoreResult> {
     try {
-      const added = queues
-        .queueOf(job.lineName)
-        .add('commands', job.payload, { jobId: job.jobId, attempts: 1 })
-      // Behind the add on the same connection, and so executed after it: BullMQ sends within this turn's microtasks, and a
-      // tick that is asked for in one of them comes after all of them.
-      queueMicrotask(() => process.nextTick(deps.note, job.lineName))
-      await added
+      await add(job)
       return { kind: 'stored' }
     } catch (error) {
       if (wasRefused(error) || (error instanceof Error && NEVER_SENT.test(error.message))) {
@@ -73,6 +76,14 @@ export function createJobStore(deps: JobStoreDeps): { store: StoreJob } {
       return { kind: 'stored' }
     }
     return refuse(job)
+  }
+
+  async function add(job: JobToStore): Promise<void> {
+    const added = queues.queueOf(job.lineName).add('commands', job.payload, { jobId: job.jobId, attempts: 1 })
+    // Behind the add on the same connection, and so executed after it: BullMQ sends within this turn's microtasks, and a
+    // tick that is asked for in one of them comes after all of them.
+    queueMicrotask(() => process.nextTick(deps.note, job.lineName))
+    await added
   }
 
   async function isFound(job: JobToStore, untilMs: number): Promise<boolean> {
@@ -111,5 +122,13 @@ export function createJobStore(deps: JobStoreDeps): { store: StoreJob } {
     }
   }
 
-  return { store }
+  return {
+    store,
+    addAgain: (job) =>
+      add(job).then(
+        () => true,
+        () => false,
+      ),
+    refuse,
+  }
 }

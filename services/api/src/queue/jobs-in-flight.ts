@@ -24,6 +24,8 @@ export interface JobInFlight extends JobToStore {
   startedAtMs: number
   /** When its outcomes were last looked for in PostgreSQL, by the same clock. */
   checkedAtMs: number
+  /** When it was found that Redis lost it, by the same clock; undefined while Redis has it. */
+  lostAtMs?: number | undefined
 }
 
 export function createWaiter(

@@ -9,7 +9,7 @@ import {
 } from '@ticket-line/shared'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { Counts } from './entrance.js'
-import { type JobToStore, LOOK_FOR_MS, type StoreResult } from './job-store.js'
+import { type JobStore, type JobToStore, LOOK_FOR_MS, type StoreResult } from './job-store.js'
 import type { SubmitResult } from './line-client.js'
 import { createSubmitter, type SubmitterDeps } from './submitter.js'
 
@@ -21,19 +21,31 @@ const booked: Outcome = { outcome: 'booked', bookingId: '1-1', decidedAtMs: 1 }
 const refused: RefusedOutcome = { outcome: 'refused', decidedAtMs: 1 }
 
 /** A submitter before a Redis and a PostgreSQL that answer as the test says. */
-function given(deps: Partial<SubmitterDeps> = {}) {
+function given({ isAdded = () => true, ...deps }: Partial<SubmitterDeps> & { isAdded?: () => boolean } = {}) {
   const jobs: JobToStore[] = []
   const ends: ((result: StoreResult) => void)[] = []
   const stored = new Map<string, Outcome | RefusedOutcome>()
   const inRedis = new Set<string>()
   const left: Counts[] = []
+  const added: JobToStore[] = []
+  const givenUp: JobToStore[] = []
   const submitter = createSubmitter({
     layout: { lines: 0, shards: 1, keyPrefix: 'test' },
     replyTo: 'api-1',
     entrance: { enter: (_lineName, counts) => counts, leave: (_lineName, counts) => left.push(counts) },
-    store: (job) => {
-      jobs.push(job)
-      return new Promise((resolve) => ends.push(resolve))
+    jobStore: {
+      store: (job) => {
+        jobs.push(job)
+        return new Promise((resolve) => ends.push(resolve))
+      },
+      async addAgain(job) {
+        added.push(job)
+        return isAdded()
+      },
+      async refuse(job) {
+        givenUp.push(job)
+        return { kind: 'refused' }
+      },
     },
     isInRedis: async (_lineName, jobId) => inRedis.has(jobId),
     findStored: async (commandId) => {
@@ -67,7 +79,7 @@ function given(deps: Partial<SubmitterDeps> = {}) {
   const reply = (index: number, outcomes: JobReply['outcomes']): void =>
     submitter.replied({ jobId: job(index).jobId, outcomes })
   const idOf = (index: number, command: number): string => commandIdOf(job(index).jobId, command)
-  return { submitter, submit, jobs, job, end, reply, idOf, stored, inRedis, left }
+  return { submitter, submit, jobs, job, end, reply, idOf, stored, inRedis, left, added, givenUp }
 }
 
 describe('a client that waits', () => {
@@ -221,10 +233,12 @@ describe('an add that failed', () => {
   it('is looked for until the first of its clients has waited so long, from the start of his request', async () => {
     const until: number[] = []
     const { submitter } = given({
-      store: (_job, lookUntilMs) => {
-        until.push(lookUntilMs)
-        return new Promise(() => undefined)
-      },
+      jobStore: {
+        store: (_job, lookUntilMs) => {
+          until.push(lookUntilMs)
+          return new Promise(() => undefined)
+        },
+      } as JobStore,
     })
     const request: CommandRequest = { type: 'book', eventId: 1, userId: 'ann', caller: 'ann' }
 
@@ -294,7 +308,7 @@ describe('a reply that says refused', () => {
 })
 
 describe('a reply that does not come', () => {
-  async function overdue(deps: Partial<SubmitterDeps> = {}) {
+  async function overdue(deps: Parameters<typeof given>[0] = {}) {
     const all = given(deps)
     const ann = all.submit('ann')
     await pass(0)
@@ -333,30 +347,69 @@ describe('a reply that does not come', () => {
   })
 
   it('of a job that Redis lost has it added again, under the same ids', async () => {
-    const { submitter, ann, jobs, job, end, reply } = await overdue()
+    const { submitter, ann, added, job, reply } = await overdue()
     await pass(1000)
     submitter.tick()
     await pass(0)
 
-    expect(jobs).toHaveLength(2)
-    expect(job(1)).toBe(job(0))
+    expect(added).toEqual([job(0)])
+    expect(added[0]).toBe(job(0))
 
-    end(1)
     reply(0, [booked])
     await pass(0)
     expect(ann.result?.kind).toBe('decided')
   })
 
-  it('of a job that was lost and cannot be added again is unknown: it may be back some day', async () => {
-    const { submitter, ann, end } = await overdue()
+  it('of a job that Redis lost has it added again and again while adds fail, as on a busy machine', async () => {
+    let busy = true
+    const { submitter, ann, added, reply } = await overdue({ isAdded: () => !busy })
     await pass(1000)
+    for (let i = 0; i < 30; i++) {
+      submitter.tick()
+      await pass(250)
+    }
+    expect(added.length).toBeGreaterThan(10)
+    expect(ann.result).toBeUndefined()
+
+    busy = false
     submitter.tick()
     await pass(0)
+    const attempts = added.length
+    submitter.tick()
+    await pass(0)
+    expect(added).toHaveLength(attempts)
 
-    end(1, { kind: 'refused' })
+    reply(0, [booked])
+    await pass(0)
+    expect(ann.result?.kind).toBe('decided')
+  })
+
+  it('of a job that was lost is not promised when the time of its client is over, until it was added again', async () => {
+    let busy = true
+    const { submitter, ann } = await overdue({ isAdded: () => !busy })
+    await pass(7000)
+    submitter.tick()
+    await pass(3500)
+    submitter.tick()
+    await pass(0)
+    expect(ann.result).toBeUndefined()
+
+    busy = false
+    submitter.tick()
+    await pass(0)
+    expect(ann.result?.kind).toBe('accepted')
+  })
+
+  it('of a job that was lost and cannot be added again is unknown: it may be back some day', async () => {
+    const { submitter, ann, givenUp, job } = await overdue({ isAdded: () => false })
+    for (let i = 0; i < 41; i++) {
+      await pass(250)
+      submitter.tick()
+    }
     await pass(0)
 
     expect(ann.result?.kind).toBe('unknown')
+    expect(givenUp).toEqual([job(0)])
   })
 
   it('is not looked for while its add is under way', async () => {

@@ -10,7 +10,7 @@ import {
 import { type CoalescerDeps, createCoalescer } from './coalescer.js'
 import type { Entrance } from './entrance.js'
 import { countEvents, createGate } from './gate.js'
-import { LOOK_FOR_MS, type StoreJob, type StoreResult } from './job-store.js'
+import { type JobStore, LOOK_FOR_MS, type StoreResult } from './job-store.js'
 import {
   answerDecided,
   answerLost,
@@ -22,6 +22,7 @@ import {
   seat,
   type Waiter,
 } from './jobs-in-flight.js'
+import type { KeepInLine } from './keep-in-line.js'
 import type { SubmitOptions, SubmitResult } from './line-client.js'
 import type { FindStored } from './outcome-watch.js'
 import { createRecheck } from './recheck.js'
@@ -31,9 +32,8 @@ export interface SubmitterDeps {
   /** Name of this process's reply stream. */
   replyTo: string
   entrance: Entrance
-  store: StoreJob
-  /** Whether a job is known to Redis, in whatever state. */
-  isInRedis: (lineName: string, jobId: string) => Promise<boolean>
+  jobStore: JobStore
+  isInRedis: KeepInLine
   findStored: FindStored
   holdMs: number
   log: Log
@@ -85,7 +85,7 @@ export function createSubmitter(deps: SubmitterDeps): Submitter {
     setTimer: deps.setTimer,
     soon: deps.soon,
   })
-  const recheck = createRecheck({ ...deps, jobs, lookUp, storeEnded })
+  const recheck = createRecheck({ ...deps, ...deps.jobStore, jobs, lookUp, storeEnded })
 
   function startJob(lineName: string, waiters: Waiter[]): void {
     if (waiters.length === 0) {
@@ -111,7 +111,7 @@ export function createSubmitter(deps: SubmitterDeps): Submitter {
     seat(job)
     jobs.set(job.jobId, job)
     const sinceMs = waiters.reduce((first, waiter) => Math.min(first, waiter.sinceMs), startedAtMs)
-    void deps.store(job, sinceMs + LOOK_FOR_MS).then((result) => storeEnded(job, result))
+    void deps.jobStore.store(job, sinceMs + LOOK_FOR_MS).then((result) => storeEnded(job, result))
   }
 
   function storeEnded(job: JobInFlight, result: StoreResult): void {
