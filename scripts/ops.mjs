@@ -4,15 +4,22 @@
  */
 import { spawnSync } from 'node:child_process'
 import { fromRoot } from './lib/paths.mjs'
-import { Plain, runMain } from './lib/say.mjs'
+import { runMain } from './lib/say.mjs'
 import { namedServers, withDotEnv } from './lib/settings.mjs'
 import { runningStack } from './lib/stack.mjs'
 import { ensureToolchain } from './lib/toolchain.mjs'
 
+/** The exit code for a failure of the tool itself. 1 would mean that it found something. */
+const failed = 4
+
 runMain(async () => {
   // What it prints goes to stderr: stdout is for the report alone, which may be read by a program.
   const ready = spawnSync(process.execPath, [fromRoot('scripts/bootstrap.mjs')], { stdio: ['ignore', 2, 2] })
-  if (ready.status !== 0) throw new Plain('The tool could not be built.')
+  if (ready.status !== 0) {
+    process.stderr.write('The tool could not be built.\n')
+    process.exitCode = failed
+    return
+  }
   const toolchain = await ensureToolchain()
   const env = withDotEnv(process.env)
   const named = namedServers(env)
@@ -30,5 +37,5 @@ runMain(async () => {
       },
     },
   )
-  process.exitCode = tool.status ?? 1
+  process.exitCode = tool.status ?? failed
 })

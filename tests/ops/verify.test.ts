@@ -1,4 +1,5 @@
 import { createDatabase, verifyPromises } from '@ticket-line/db'
+import { VERSION } from '@ticket-line/shared'
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { createEmptyDatabase } from '../stack/databases.ts'
@@ -247,6 +248,15 @@ describe('verify', () => {
     expect(await broken(url)).toEqual([])
   })
 
+  it('ends with 1 for an event that does not exist, instead of finding nothing wrong with it', async () => {
+    const env = { DATABASE_URL: system.databaseUrl }
+    const unknown = await runOps(['verify', '--event', '404'], env)
+    expect(unknown).toMatchObject({ exitCode: 1, stdout: 'There is no event 404.\n' })
+    const both = await runOps(['verify', '--event', '1', '--event', '404', '--json'], env)
+    expect(both).toMatchObject({ exitCode: 1, data: { ok: false, unknownEvents: [404] } })
+    expect(both.data.checks.length).toBeGreaterThanOrEqual(20)
+  })
+
   it('tells programs and people, and ends with a code of its own', async () => {
     const fine = await runOps(['verify', '--json'], { DATABASE_URL: system.databaseUrl })
     expect(fine).toMatchObject({ exitCode: 0, data: { ok: true } })
@@ -293,9 +303,33 @@ describe('the command line', () => {
     [['verify', '--examples', 'many']],
     [['event', 'seven']],
     [['drain', 'now']],
+    [['--loud']],
     [[]],
   ])('ends with 2 for %j', async (args) => {
     expect((await runOps(args, { DATABASE_URL: 'postgres://127.0.0.1:1/x' })).exitCode).toBe(2)
+  })
+
+  it('prints the version of this build', async () => {
+    expect(await runOps(['--version'], {})).toMatchObject({ exitCode: 0, stdout: `${VERSION}\n` })
+  })
+
+  it('shows what there is, and what is out of reach', async () => {
+    const { env } = system
+    const fine = await runOps(['status'], env)
+    expect(fine.exitCode).toBe(0)
+    expect(fine.stdout).toMatch(
+      /^ticket-line \S+\nPostgreSQL \S+.*: 2 events, \d+ on waiting lists\nRedis \S+: .*\n0 API processes and 0 worker processes connected\nLines: no command waits\n$/,
+    )
+    const away = await runOps(['status', '--json'], { ...env, REDIS_URL: 'redis://127.0.0.1:1' })
+    expect(away).toMatchObject({
+      exitCode: 3,
+      data: { ok: false, database: { reachable: true }, redis: { reachable: false } },
+    })
+    const empty = await createEmptyDatabase(system.databaseUrl.replace(template, 'postgres'))
+    onTestFinished(() => empty.drop())
+    const unmigrated = await runOps(['status'], { ...env, DATABASE_URL: empty.url })
+    expect(unmigrated.exitCode).toBe(1)
+    expect(unmigrated.stdout).toMatch(/ATTENTION: the database lacks \d+ migration/)
   })
 
   it('ends with 2 where a setting is missing and with 3 where a server is out of reach', async () => {

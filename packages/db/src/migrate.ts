@@ -1,5 +1,12 @@
 /** `node dist/migrate.js`: brings the database up to this build, and ends. It reads `DATABASE_URL` or its parts. */
-import { errorSummary, readDatabaseSchema, readDatabaseUrl, readEnv, readNodeEnv } from '@ticket-line/shared'
+import {
+  errorSummary,
+  readDatabaseSchema,
+  readDatabaseUrl,
+  readEnv,
+  readNodeEnv,
+  requireNode,
+} from '@ticket-line/shared'
 import { sqlStateOf } from './faults.js'
 import { migrateDatabase, recordSchemaOf } from './migrations.js'
 import { DEFAULT_SCHEMA } from './session.js'
@@ -8,6 +15,7 @@ const MISSING_RIGHT = '42501'
 
 let schema = DEFAULT_SCHEMA
 try {
+  requireNode()
   const env = readEnv(process.env)
   readNodeEnv(env)
   schema = readDatabaseSchema(env)

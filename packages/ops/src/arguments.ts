@@ -8,9 +8,10 @@ export class UsageError extends Error {
 }
 
 export interface ParsedArguments {
-  /** `undefined` where only help was asked for. */
+  /** `undefined` if only help or the version was asked for. */
   command: CommandName | undefined
   help: boolean
+  version: boolean
   json: boolean
   positionals: string[]
   /** Value of a numeric option, or its fallback. */
@@ -22,10 +23,15 @@ export interface ParsedArguments {
   all(name: string): string[]
 }
 
-const common = { json: { type: 'boolean' }, help: { type: 'boolean', short: 'h' } } as const
+const common = {
+  json: { type: 'boolean' },
+  help: { type: 'boolean', short: 'h' },
+  version: { type: 'boolean' },
+} as const
 const text = { type: 'string' } as const
 
 const OPTIONS: Record<CommandName, Record<string, { type: 'string' | 'boolean'; multiple?: boolean }>> = {
+  status: {},
   verify: { event: { type: 'string', multiple: true }, examples: text, timeout: text },
   reconcile: { apply: { type: 'boolean' }, settle: text },
   event: { decisions: text },
@@ -38,7 +44,7 @@ const OPTIONS: Record<CommandName, Record<string, { type: 'string' | 'boolean'; 
 export function parseCommandLine(argv: string[]): ParsedArguments {
   const [first, ...rest] = argv
   const command = first !== undefined && isCommand(first) ? first : undefined
-  if (command === undefined && first !== undefined && first !== '--help' && first !== '-h') {
+  if (command === undefined && first !== undefined && !first.startsWith('-')) {
     throw new UsageError(`there is no command "${first}"`)
   }
   const { values, positionals } = parse(command === undefined ? {} : OPTIONS[command], command ? rest : argv)
@@ -46,7 +52,8 @@ export function parseCommandLine(argv: string[]): ParsedArguments {
     throw new UsageError(`"${positionals[0]}" is one word too many`)
   return {
     command,
-    help: values['help'] === true || command === undefined,
+    help: values['help'] === true,
+    version: values['version'] === true,
     json: values['json'] === true,
     positionals,
     flag: (name) => values[name] === true,

@@ -3,6 +3,7 @@ import {
   type Closers,
   createPatientRedis,
   type Env,
+  errorSummary,
   type LineLayout,
   readDatabaseSchema,
   readDatabaseUrl,
@@ -12,11 +13,14 @@ import {
   readRedisUrl,
 } from '@ticket-line/shared'
 import type { Redis } from 'ioredis'
+import { Unreachable } from './failure.js'
 
 /** What commands work with. Each server is connected to when it is first asked for. */
 export interface Context {
   layout: LineLayout
   retentionHours: number
+  /** `DATABASE_SCHEMA`, which holds the tables. */
+  databaseSchema: string
   /** @throws ConfigError if it is not said where PostgreSQL is */
   pool(): Pool
   /** @throws as `pool` */
@@ -35,14 +39,16 @@ const CONNECT_TIMEOUT_MS = 5000
 /** @throws ConfigError naming the variable that cannot be used */
 export function createContext(environment: Env, closers: Closers, progress: Context['progress']): Context {
   const env = readEnv(environment)
+  // A word that no process knows stops this one too.
   readNodeEnv(env)
+  const databaseSchema = readDatabaseSchema(env)
   let database: Database | undefined
   let redis: Redis | undefined
 
   function openDatabase(): Database {
     const opened = createDatabase({
       url: readDatabaseUrl(env),
-      schema: readDatabaseSchema(env),
+      schema: databaseSchema,
       poolSize: 2,
       applicationName: 'ticket-line ops',
       connectTimeoutMs: CONNECT_TIMEOUT_MS,
@@ -58,13 +64,13 @@ export function createContext(environment: Env, closers: Closers, progress: Cont
   async function openRedis(): Promise<Redis> {
     const opened = createPatientRedis(readRedisUrl(env), { lazyConnect: true, commandTimeout: 60_000 })
     closers.push('redis', () => opened.disconnect())
-    let lastError: unknown
+    let lastError: unknown = 'Redis does not answer'
     opened.on('error', (error) => {
       lastError = error
     })
     let timer: NodeJS.Timeout | undefined
     const late = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => reject(lastError ?? new Error('Redis does not answer')), CONNECT_TIMEOUT_MS)
+      timer = setTimeout(() => reject(new Unreachable(errorSummary(lastError))), CONNECT_TIMEOUT_MS)
     })
     await Promise.race([opened.ping(), late]).finally(() => clearTimeout(timer))
     return opened
@@ -72,6 +78,7 @@ export function createContext(environment: Env, closers: Closers, progress: Cont
 
   return {
     layout: readLineLayout(env),
+    databaseSchema,
     retentionHours: env.integer('OUTCOME_RETENTION_HOURS', 48, { min: 24, max: 87_600 }),
     pool() {
       database ??= openDatabase()

@@ -1,12 +1,14 @@
-import { ConfigError, createClosers, errorSummary } from '@ticket-line/shared'
+import { createClosers, describeError, errorSummary, requireNode, VERSION } from '@ticket-line/shared'
 import { type ParsedArguments, parseCommandLine, readEventId, UsageError } from './arguments.js'
 import { drain } from './commands/drain.js'
 import { showEvent } from './commands/event.js'
 import { prune } from './commands/prune.js'
 import { reconcile } from './commands/reconcile.js'
+import { status } from './commands/status.js'
 import { manageUser, readUserArguments } from './commands/user.js'
 import { verify } from './commands/verify.js'
 import { type Context, createContext } from './context.js'
+import { exitCodeOf } from './failure.js'
 import { EXIT, type Report } from './report.js'
 import { USAGE } from './usage.js'
 
@@ -14,6 +16,8 @@ const SECONDS = { min: 0, max: 86_400 }
 
 function runCommand(context: Context, args: ParsedArguments): Promise<Report> {
   switch (args.command) {
+    case 'status':
+      return status(context)
     case 'verify':
       return verify(context, {
         eventIds: args.all('event').map(readEventId),
@@ -44,21 +48,27 @@ function runCommand(context: Context, args: ParsedArguments): Promise<Report> {
 }
 
 function fail(error: unknown, json: boolean): number {
-  const misused = error instanceof UsageError || error instanceof ConfigError
+  const exitCode = exitCodeOf(error)
   const message = errorSummary(error)
   if (json) console.log(JSON.stringify({ ok: false, error: message }))
   console.error(`ops: ${message}${error instanceof UsageError ? '. See --help.' : ''}`)
-  return misused ? EXIT.usage : EXIT.unreachable
+  if (exitCode === EXIT.bug) console.error(describeError(error).stack ?? '')
+  return exitCode
 }
 
 async function main(argv: string[]): Promise<number> {
   const closers = createClosers(() => undefined)
   const json = argv.includes('--json')
   try {
+    requireNode()
     const args = parseCommandLine(argv)
-    if (args.help) {
+    if (args.version) {
+      console.log(json ? JSON.stringify({ ok: true, version: VERSION }) : VERSION)
+      return EXIT.fine
+    }
+    if (args.help || args.command === undefined) {
       console.log(USAGE[args.command ?? ''].trimEnd())
-      return args.command === undefined && argv.length === 0 ? EXIT.usage : EXIT.fine
+      return args.help ? EXIT.fine : EXIT.usage
     }
     const progress = (line: string): void => {
       if (process.stderr.isTTY) console.error(line)
@@ -73,6 +83,9 @@ async function main(argv: string[]): Promise<number> {
     await closers.closeAll()
   }
 }
+
+// Node would end with 1, which means that something was found.
+process.on('uncaughtException', (error) => process.exit(fail(error, process.argv.includes('--json'))))
 
 // Not by itself: a command that a server never answered would keep the process until its time is over.
 process.exit(await main(process.argv.slice(2)))

@@ -8,6 +8,8 @@ export const EXIT = {
   usage: 2,
   /** A server is out of reach, or failed. */
   unreachable: 3,
+  /** The tool itself failed. */
+  bug: 4,
 } as const
 
 /** The result of a command, for a program and for a person. */

@@ -2,6 +2,7 @@
 export const USAGE = {
   '': `Usage: npm run ops -- <command> [options]
 
+  status       show versions, both servers, processes and what waits
   verify       hold every promise against the rows
   reconcile    find lines nobody serves and jobs left behind; mend them with --apply
   event <id>   show an event: its line, who serves it, what waits, the last decisions
@@ -9,11 +10,19 @@ export const USAGE = {
   prune        remove what nobody can ask for any more
   user         list accounts, change a role, reset a password, disable and enable
 
-Every command takes --json (one JSON object on standard output) and --help.
+Every command takes --json (one JSON object on standard output) and --help; --version
+prints the version.
 Exit codes: 0 all is well, 1 something was found or did not come in time, 2 the command
-line or a setting cannot be used, 3 a server is out of reach.
+line or a setting cannot be used, 3 a server is out of reach, 4 the tool itself failed.
 DATABASE_URL, REDIS_URL, SHARED_LINES, SHARDS and KEY_PREFIX are read from the environment
 or .env.
+`,
+  status: `Usage: npm run ops -- status [--json]
+
+Shows the installation in a few lines: versions, PostgreSQL and Redis, how many processes
+are connected, and what waits in all lines. It changes nothing.
+
+Exit code 1: something needs attention.
 `,
   verify: `Usage: npm run ops -- verify [--event <id>]... [--examples <n>] [--timeout <s>] [--json]
 
@@ -24,7 +33,7 @@ snapshot: safe on a live system and on a standby. Needs DATABASE_URL alone.
   --examples <n>   show at most n cases of each broken promise (default 5)
   --timeout <s>    longest time that one check may take (default 600)
 
-Exit code 1: a promise is broken.
+Exit code 1: a promise is broken, or there is no such event.
 `,
   reconcile: `Usage: npm run ops -- reconcile [--apply] [--settle <s>] [--json]
 

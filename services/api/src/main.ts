@@ -1,8 +1,16 @@
-import { ConfigError, createClosers, createLog, errorSummary, logCrashes } from '@ticket-line/shared'
+import {
+  ConfigError,
+  createClosers,
+  createLog,
+  errorSummary,
+  logCrashes,
+  requireNode,
+} from '@ticket-line/shared'
 import { type ApiConfig, readConfig } from './config.js'
 
 function configOrExit(): ApiConfig {
   try {
+    requireNode()
     return readConfig(process.env)
   } catch (error) {
     console.error(`api cannot start: ${errorSummary(error)}`)

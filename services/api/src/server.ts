@@ -1,8 +1,7 @@
 import { createServer, type Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createAdaptorServer } from '@hono/node-server'
-import { createPipelining } from '@ticket-line/shared'
+import { createPipelining, listenOn } from '@ticket-line/shared'
 import type { Hono } from 'hono'
 import type { ServerConfig } from './config.js'
 import type { AppEnv } from './http/env.js'
@@ -22,7 +21,8 @@ const MAX_HELD_BYTES = 64 * 1024 * 1024
 /**
  * Opens the port.
  *
- * @returns the server and the port it listens on; rejects if the address cannot be had
+ * @returns the server and the port it listens on
+ * @throws ConfigError if the address cannot be had
  */
 export async function listen(
   app: Hono<AppEnv>,
@@ -52,14 +52,8 @@ export async function listen(
   }) as Server
   server.maxConnections = config.maxConnections
   pipelining.watch(server)
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject)
-    server.listen(config.port, config.host, () => {
-      server.off('error', reject)
-      resolve()
-    })
-  })
-  return { server, port: (server.address() as AddressInfo).port }
+  const { host, port } = config
+  return { server, port: await listenOn(server, { host, port, hostVariable: 'HOST', portVariable: 'PORT' }) }
 }
 
 export interface CloseOptions {

@@ -1,6 +1,5 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
-import { createPipelining } from '@ticket-line/shared'
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import { createPipelining, listenOn } from '@ticket-line/shared'
 import { createMetricsGuard, createMetricsPage } from '@ticket-line/telemetry'
 import type { Registry } from 'prom-client'
 
@@ -34,9 +33,9 @@ export async function serveHealth(deps: HealthDeps): Promise<{ port: number; clo
   const server = createServer({ ServerResponse, requestTimeout: REQUEST_TIMEOUT_MS }, createListener(deps))
   server.maxConnections = MAX_CONNECTIONS
   pipelining.watch(server)
-  await listen(server, deps)
+  const { host, port } = deps
   return {
-    port: (server.address() as AddressInfo).port,
+    port: await listenOn(server, { host, port, hostVariable: 'WORKER_HOST', portVariable: 'WORKER_PORT' }),
     close: () =>
       new Promise((resolve) => {
         server.close(() => resolve())
@@ -73,11 +72,4 @@ function createListener({ registry, metricsToken, missing }: HealthDeps) {
         return sayText(404, 'not found')
     }
   }
-}
-
-function listen(server: Server, { host, port }: HealthDeps): Promise<void> {
-  return new Promise((resolve, reject) => {
-    server.once('error', reject)
-    server.listen(port, host, () => resolve())
-  })
 }

@@ -1,9 +1,18 @@
-import { ConfigError, createClosers, createLog, errorSummary, inTime, logCrashes } from '@ticket-line/shared'
+import {
+  ConfigError,
+  createClosers,
+  createLog,
+  errorSummary,
+  inTime,
+  logCrashes,
+  requireNode,
+} from '@ticket-line/shared'
 import { readConfig, type WorkerConfig } from './config.js'
 import { startWorker } from './worker.js'
 
 function configOrExit(): WorkerConfig {
   try {
+    requireNode()
     return readConfig(process.env)
   } catch (error) {
     console.error(`booking-worker cannot start: ${errorSummary(error)}`)

@@ -1,4 +1,5 @@
 export * from './bookings-list.js'
+export * from './database-overview.js'
 export * from './event-status.js'
 export * from './recent-decisions.js'
 export * from './standing.js'

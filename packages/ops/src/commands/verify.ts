@@ -1,4 +1,4 @@
-import { type CheckResult, verifyPromises } from '@ticket-line/db'
+import { type CheckResult, readEventStatuses, verifyPromises } from '@ticket-line/db'
 import type { Context } from '../context.js'
 import { EXIT, plural, type Report } from '../report.js'
 
@@ -8,7 +8,7 @@ export interface VerifyArguments {
   checkTimeoutMs: number
 }
 
-/** Holds every promise against the rows of PostgreSQL. Exit code 1 where one is broken. */
+/** Holds every promise against the rows of PostgreSQL. Exit code 1 if one is broken, or an event does not exist. */
 export async function verify(context: Context, args: VerifyArguments): Promise<Report> {
   const lines: string[] = []
   const show = (result: CheckResult): void => {
@@ -18,8 +18,17 @@ export async function verify(context: Context, args: VerifyArguments): Promise<R
     for (const { eventId, detail } of result.examples) lines.push(`          event ${eventId}: ${detail}`)
     context.progress(`${result.name}: ${result.broken === 0 ? 'ok' : 'broken'}`)
   }
+  const unknownEvents = await findUnknown(context, args.eventIds)
+  const eventIds = args.eventIds.filter((eventId) => !unknownEvents.includes(eventId))
+  if (unknownEvents.length > 0 && eventIds.length === 0) {
+    return {
+      exitCode: EXIT.found,
+      data: { ok: false, unknownEvents, checks: [] },
+      lines: describeUnknown(unknownEvents),
+    }
+  }
   const checks = await verifyPromises(context.pool(), {
-    ...(args.eventIds.length > 0 ? { eventIds: args.eventIds } : {}),
+    ...(eventIds.length > 0 ? { eventIds } : {}),
     exampleLimit: args.exampleLimit,
     checkTimeoutMs: args.checkTimeoutMs,
     onResult: show,
@@ -32,9 +41,18 @@ export async function verify(context: Context, args: VerifyArguments): Promise<R
       ? `All ${checks.length} promises hold.`
       : `${plural(broken.length, 'promise')} of ${checks.length} broken: ${broken.map((check) => check.name).join(', ')}`,
   )
-  return {
-    exitCode: broken.length === 0 ? EXIT.fine : EXIT.found,
-    data: { ok: broken.length === 0, checks },
-    lines,
-  }
+  lines.push(...describeUnknown(unknownEvents))
+  const ok = broken.length === 0 && unknownEvents.length === 0
+  return { exitCode: ok ? EXIT.fine : EXIT.found, data: { ok, unknownEvents, checks }, lines }
+}
+
+/** Those of the events that do not exist: checks find nothing wrong with them, which is no answer. */
+async function findUnknown(context: Context, eventIds: number[]): Promise<number[]> {
+  if (eventIds.length === 0) return []
+  const known = await readEventStatuses(context.pool(), eventIds)
+  return eventIds.filter((eventId) => !known.has(eventId))
+}
+
+function describeUnknown(eventIds: number[]): string[] {
+  return eventIds.map((eventId) => `There is no event ${eventId}.`)
 }

@@ -1,0 +1,130 @@
+import { countPendingMigrations, type DatabaseOverview, readDatabaseOverview } from '@ticket-line/db'
+import { createLineRegistry, errorSummary, type LinesOverview, VERSION } from '@ticket-line/shared'
+import type { Context } from '../context.js'
+import { exitCodeOf } from '../failure.js'
+import { type ConnectedProcesses, countProcesses } from '../lines/clients.js'
+import { EXIT, plural, type Report, seconds } from '../report.js'
+
+interface DatabaseStatus extends DatabaseOverview {
+  pendingMigrations: number
+}
+
+interface RedisStatus {
+  /** Undefined if this user may not ask for it. */
+  info: RedisInfo | undefined
+  processes: ConnectedProcesses | undefined
+  lines: LinesOverview
+}
+
+/** What of `INFO` an operator asks for first. */
+interface RedisInfo {
+  version: string
+  memoryBytes: number
+  /** 0: as much as there is. */
+  memoryMaxBytes: number
+  evictionPolicy: string
+  appendOnly: boolean
+}
+
+/** A server that was asked: what it said, or why it did not. */
+type Asked<T> = { reachable: true; said: T } | { reachable: false; error: string }
+
+/**
+ * Shows the installation in a few lines: versions, both servers, processes, what waits. Exit code 1 if something needs
+ * attention, 3 if a server is out of reach; the other one is shown then all the same.
+ */
+export async function status(context: Context): Promise<Report> {
+  const [database, redis] = await Promise.all([ask(() => askDatabase(context)), ask(() => askRedis(context))])
+  const attention = [
+    ...(database.reachable ? attentionToDatabase(database.said) : []),
+    ...(redis.reachable ? attentionToRedis(redis.said) : []),
+  ]
+  const reachable = database.reachable && redis.reachable
+  return {
+    exitCode: !reachable ? EXIT.unreachable : attention.length > 0 ? EXIT.found : EXIT.fine,
+    data: { ok: reachable && attention.length === 0, version: VERSION, database, redis, attention },
+    lines: [
+      `ticket-line ${VERSION}`,
+      database.reachable ? describeDatabase(database.said) : `PostgreSQL: ${database.error}`,
+      ...(redis.reachable ? describeRedis(redis.said, context.now()) : [`Redis: ${redis.error}`]),
+      ...attention.map((text) => `ATTENTION: ${text}`),
+    ],
+  }
+}
+
+async function ask<T>(work: () => Promise<T>): Promise<Asked<T>> {
+  try {
+    return { reachable: true, said: await work() }
+  } catch (error) {
+    if (exitCodeOf(error) !== EXIT.unreachable) throw error
+    return { reachable: false, error: errorSummary(error) }
+  }
+}
+
+async function askDatabase(context: Context): Promise<DatabaseStatus> {
+  const pendingMigrations = await countPendingMigrations(context.pool(), context.databaseSchema)
+  // An empty database has no tables to be counted.
+  const overview = await readDatabaseOverview(context.pool(), { counted: pendingMigrations === 0 })
+  return { ...overview, pendingMigrations }
+}
+
+async function askRedis(context: Context): Promise<RedisStatus> {
+  const redis = await context.redis()
+  const info = await redis.info().then(readInfo, () => undefined)
+  const processes = await countProcesses(redis, context.layout)
+  const lines = await createLineRegistry(redis, context.layout, context.now).overview()
+  return { info, processes, lines }
+}
+
+function readInfo(text: string): RedisInfo {
+  const field = (name: string): string => new RegExp(`^${name}:(.*?)\r?$`, 'm').exec(text)?.[1] ?? ''
+  return {
+    version: field('redis_version'),
+    memoryBytes: Number(field('used_memory')),
+    memoryMaxBytes: Number(field('maxmemory')),
+    evictionPolicy: field('maxmemory_policy'),
+    appendOnly: field('aof_enabled') === '1',
+  }
+}
+
+function attentionToDatabase({ pendingMigrations }: DatabaseStatus): string[] {
+  if (pendingMigrations === 0) return []
+  return [`the database lacks ${plural(pendingMigrations, 'migration')}`]
+}
+
+function attentionToRedis({ info, processes, lines }: RedisStatus): string[] {
+  const attention: string[] = []
+  if (info !== undefined && info.evictionPolicy !== 'noeviction') {
+    attention.push(`Redis may evict accepted commands: maxmemory-policy is ${info.evictionPolicy}`)
+  }
+  if (info !== undefined && !info.appendOnly) {
+    attention.push('Redis is not append-only: a restart of it loses accepted commands')
+  }
+  if (processes?.workers === 0 && lines.linesWithWork > 0) {
+    attention.push('commands wait, and no worker is connected')
+  }
+  return attention
+}
+
+function describeDatabase({ version, events, waiting }: DatabaseStatus): string {
+  const counted = events === null ? '' : `: ${plural(events, 'event')}, ${waiting} on waiting lists`
+  return `PostgreSQL ${version}${counted}`
+}
+
+function describeRedis({ info, processes, lines }: RedisStatus, nowMs: number): string[] {
+  const memory = (bytes: number) => `${Math.ceil(bytes / 1_048_576)} MiB`
+  const redis =
+    info === undefined
+      ? 'Redis, which does not tell this user more'
+      : `Redis ${info.version}: ${memory(info.memoryBytes)} of ${info.memoryMaxBytes === 0 ? 'all there is' : memory(info.memoryMaxBytes)} used`
+  const connected =
+    processes === undefined
+      ? 'Redis does not tell this user which processes are connected'
+      : `${plural(processes.apis, 'API process')} and ${plural(processes.workers, 'worker process')} connected`
+  const { linesWithWork, undecidedCommands, oldestJobAtMs } = lines
+  const waits =
+    oldestJobAtMs === undefined
+      ? 'no command waits'
+      : `${plural(undecidedCommands, 'undecided command')} in ${plural(linesWithWork, 'line')}, the oldest for ${seconds(Math.max(0, nowMs - oldestJobAtMs))}`
+  return [redis, connected, `Lines: ${waits}`]
+}

@@ -1,0 +1,16 @@
+import { ConfigError } from './env.js'
+
+/** The oldest Node that has everything this build uses; `engines` in the manifests says the same. */
+const OLDEST = [22, 22] as const
+
+/**
+ * Refuses a Node that is too old, before something that it lacks fails in the middle of the work.
+ *
+ * @param version default that of this process
+ * @throws ConfigError naming both versions
+ */
+export function requireNode(version: string = process.versions.node): void {
+  const [major = 0, minor = 0] = version.split('.').map(Number)
+  if (major > OLDEST[0] || (major === OLDEST[0] && minor >= OLDEST[1])) return
+  throw new ConfigError(`this needs Node ${OLDEST.join('.')} or newer, and runs on Node ${version}`)
+}
