@@ -72,7 +72,7 @@ async function askRedis(context: Context): Promise<RedisStatus> {
   const redis = await context.redis()
   const info = await redis.info().then(readInfo, () => undefined)
   const processes = await countProcesses(redis, context.layout)
-  const lines = await createLineRegistry(redis, context.layout, context.now).overview()
+  const lines = await createLineRegistry(redis, context.layout).overview()
   return { info, processes, lines }
 }
 
