@@ -5,7 +5,7 @@
 import { bootstrap } from './bootstrap.mjs'
 import { shownUrlOf } from './lib/addresses.mjs'
 import { startChild } from './lib/child.mjs'
-import { portIsFree } from './lib/net.mjs'
+import { nextFreePort, requirePort } from './lib/net.mjs'
 import { stateOf } from './lib/processes.mjs'
 import { Plain, runMain, say } from './lib/say.mjs'
 import { namedServers, readPort, readSettings, serviceSettings, withDotEnv } from './lib/settings.mjs'
@@ -67,16 +67,18 @@ async function chooseServers(stack) {
   return { DATABASE_URL: databaseUrl ?? stack?.databaseUrl, REDIS_URL: redisUrl ?? stack?.redisUrl }
 }
 
-/** PORT where it is said for this call; else the first free one after the API that `npm start` runs. */
+/** PORT if it is set for this call, else the first free one after the API that `npm start` runs. */
 async function choosePort() {
-  if (process.env['PORT']) {
+  if (process.env['PORT']?.trim()) {
     const port = readPort(process.env)
-    if (await portIsFree(port)) return port
-    throw new Plain(`Port ${port} is in use. Choose another: PORT=${port + 1} npm run api`)
+    const host = withDotEnv(process.env)['HOST']?.trim() || '127.0.0.1'
+    await requirePort({ port, host, variable: 'PORT', command: 'npm run api' })
+    return port
   }
   const first = readPort(withDotEnv({})) + 1
-  for (let port = first; port < first + 100; port++) if (await portIsFree(port)) return port
-  throw new Plain(`No free port from ${first} on. Choose one: PORT=… npm run api`)
+  const port = await nextFreePort(first)
+  if (port === undefined) throw new Plain(`No free port from ${first} on. Choose one: PORT=… npm run api`)
+  return port
 }
 
 /**

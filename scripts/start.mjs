@@ -6,13 +6,13 @@ import path from 'node:path'
 import { bootstrap } from './bootstrap.mjs'
 import { canListenOn, shownUrlOf, urlOf } from './lib/addresses.mjs'
 import { prepareDemo } from './lib/demo.mjs'
-import { freePort, portIsFree } from './lib/net.mjs'
+import { freePort, requirePort } from './lib/net.mjs'
 import { dataDir, fromRoot } from './lib/paths.mjs'
 import { identify } from './lib/processes.mjs'
 import { run } from './lib/run.mjs'
 import { Plain, runMain, say, step } from './lib/say.mjs'
 import { fetchAhead, keepServing, startServers } from './lib/servers.mjs'
-import { readPort, readSettings, serviceSettings, withDotEnv } from './lib/settings.mjs'
+import { readPort, readSettings, readWorkerPort, serviceSettings, withDotEnv } from './lib/settings.mjs'
 import { createShutdown } from './lib/shutdown.mjs'
 import { announceStack, claimFolder, clearLeftovers, withdrawStack } from './lib/stack.mjs'
 import { keepRunning, turnLog } from './lib/supervise.mjs'
@@ -37,7 +37,8 @@ async function start(shutdown) {
   const env = withDotEnv(process.env)
   const port = readPort(env)
   const host = env['HOST']?.trim() || '127.0.0.1'
-  await refuseWhatCannotWork(host, port)
+  const worker = { port: readWorkerPort(env), host: env['WORKER_HOST']?.trim() || '127.0.0.1' }
+  await refuseWhatCannotWork({ host, port }, worker)
   for (const name of ['api', 'booking-worker', 'postgres', 'redis']) turnLog(name)
 
   fetchAhead(env)
@@ -51,7 +52,7 @@ async function start(shutdown) {
   if (postgres.ours) void keepServing('PostgreSQL', postgres, shutdown.begun)
   if (redis.ours) void keepServing('Redis', redis, shutdown.begun)
 
-  const workerPort = Number(env['WORKER_PORT']) || (await freePort())
+  const workerPort = worker.port ?? (await freePort())
   const settings = serviceSettings({
     ...withDotEnv(toolchain.env),
     DATABASE_URL: postgres.url,
@@ -69,14 +70,14 @@ async function start(shutdown) {
   if (shutdown.begun()) return
 
   const url = urlOf(host, port)
-  const workerUrl = urlOf(env['WORKER_HOST']?.trim() || '127.0.0.1', workerPort)
+  const workerUrl = urlOf(worker.host, workerPort)
   await step('Starting the worker and the API', async () => {
     const onStart = (/** @type {number} */ pid) => {
       stack.services.push(identify(pid))
       announceStack(stack)
     }
     const service = { node: toolchain.node, env: settings, onStart }
-    const [worker, api] = await Promise.allSettled([
+    const results = await Promise.allSettled([
       keepRunning({
         ...service,
         name: 'booking-worker',
@@ -89,10 +90,10 @@ async function start(shutdown) {
       }),
     ])
     // The API is stopped first: clients that still wait get their answers from the worker.
-    for (const result of [worker, api]) {
+    for (const result of results) {
       if (result.status === 'fulfilled') shutdown.add(() => result.value.stop(stopGraceMs))
     }
-    for (const result of [worker, api]) if (result.status === 'rejected') throw result.reason
+    for (const result of results) if (result.status === 'rejected') throw result.reason
   })
   const shownUrl = shownUrlOf(host, port)
   const demo =
@@ -102,8 +103,11 @@ async function start(shutdown) {
   tellHowToUse({ url: shownUrl, demo, settings, passwordMadeUp: !env['ADMIN_PASSWORD'] })
 }
 
-/** @param {string} host @param {number} port */
-async function refuseWhatCannotWork(host, port) {
+/**
+ * @param {{ host: string, port: number }} api
+ * @param {{ host: string, port: number | undefined }} worker
+ */
+async function refuseWhatCannotWork({ host, port }, worker) {
   claimFolder()
   await clearLeftovers()
   if (!(await canListenOn(host))) {
@@ -112,11 +116,10 @@ async function refuseWhatCannotWork(host, port) {
         'start with HOST=127.0.0.1 npm start',
     )
   }
-  if (!(await portIsFree(port))) {
-    throw new Plain(
-      `Port ${port} is in use. Stop what uses it, or choose another: PORT=${port + 1} npm start`,
-    )
-  }
+  await requirePort({ port, host, variable: 'PORT', command: 'npm start' })
+  if (worker.port === undefined) return
+  if (worker.port === port) throw new Plain(`PORT and WORKER_PORT are both ${port}. Leave WORKER_PORT out.`)
+  await requirePort({ ...worker, port: worker.port, variable: 'WORKER_PORT', command: 'npm start' })
 }
 
 /** @param {{ url: string, demo: import('./lib/demo.mjs').Demo, settings: NodeJS.ProcessEnv, passwordMadeUp: boolean }} what */

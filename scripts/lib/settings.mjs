@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
+import { mkdirSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { dataDir, fromRoot } from './paths.mjs'
 import { Plain } from './say.mjs'
@@ -93,13 +93,31 @@ export function namedServers(env) {
  * The API's port.
  *
  * @param {NodeJS.ProcessEnv} env
- * @returns {number} 3000 where `PORT` is not set
- * @throws {Plain} where it is no port
+ * @returns {number} 3000 if `PORT` is not set
+ * @throws {Plain} if it is no port
  */
 export function readPort(env) {
-  const port = Number(env['PORT'] || 3000)
+  return portIn(env, 'PORT') ?? 3000
+}
+
+/**
+ * The worker's port.
+ *
+ * @param {NodeJS.ProcessEnv} env
+ * @returns {number | undefined} undefined if any free one will do
+ * @throws {Plain} if it is no port
+ */
+export function readWorkerPort(env) {
+  return env['WORKER_PORT']?.trim() === '0' ? undefined : portIn(env, 'WORKER_PORT')
+}
+
+/** @param {NodeJS.ProcessEnv} env @param {string} name */
+function portIn(env, name) {
+  const text = env[name]?.trim()
+  if (!text) return undefined
+  const port = Number(text)
   if (Number.isInteger(port) && port > 0 && port < 65_536) return port
-  throw new Plain(`PORT must be a number from 1 to 65535, not "${env['PORT']}".`)
+  throw new Plain(`${name} must be a number from 1 to 65535, not "${text}".`)
 }
 
 /**
@@ -124,12 +142,17 @@ export function serviceSettings(env) {
 }
 
 /** Whether such a secret was made up before. @param {string} name */
-export const isKept = (name) => existsSync(path.join(dataDir, name))
+export const isKept = (name) => readText(path.join(dataDir, name)).trim() !== ''
 
-/** A secret made up once and kept in `.data/`, readable for its owner alone. @param {string} name */
+/**
+ * A secret that is made up once and kept in `.data/`, readable for its owner alone. An empty file, as a full disk
+ * leaves it, counts as none.
+ *
+ * @param {string} name
+ */
 export function keptSecret(name) {
   const file = path.join(dataDir, name)
-  if (!existsSync(file)) {
+  if (!isKept(name)) {
     mkdirSync(dataDir, { recursive: true, mode: 0o700 })
     writeFileSync(file, randomBytes(24).toString('base64url'), { mode: 0o600 })
   }

@@ -1,0 +1,64 @@
+import { createServer } from 'node:http'
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { freePort, portTrouble, requirePort } from '../../scripts/lib/net.mjs'
+import { readPort, readWorkerPort } from '../../scripts/lib/settings.mjs'
+
+const start = { host: '127.0.0.1', variable: 'PORT', command: 'npm start' }
+
+/** Keeps a port in use during the test. */
+async function occupy(port: number): Promise<boolean> {
+  const server = createServer()
+  onTestFinished(() => void server.close())
+  return new Promise((resolve) => {
+    server.once('error', () => resolve(false))
+    server.listen(port, () => resolve(true))
+  })
+}
+
+/** The port that the message proposes. */
+async function proposalFor(port: number): Promise<number> {
+  const error = await requirePort({ ...start, port }).then(
+    () => undefined,
+    (reason: Error) => reason,
+  )
+  return Number(/PORT=(\d+) npm start/.exec(error?.message ?? '')?.[1])
+}
+
+describe('the port of a service', () => {
+  it('is replaced by a free one in the message if it is in use', async () => {
+    const port = await freePort()
+    await occupy(port)
+    await expect(requirePort({ ...start, port })).rejects.toThrow(`Port ${port} is in use`)
+    const proposed = await proposalFor(port)
+    expect(await portTrouble(proposed)).toBeUndefined()
+  })
+
+  it('is never replaced by a number that is no port', async ({ skip }) => {
+    skip(!(await occupy(65_535)), 'another program uses port 65535')
+    const proposed = await proposalFor(65_535)
+    expect(proposed).toBeLessThan(65_535)
+    expect(await portTrouble(proposed)).toBeUndefined()
+  })
+
+  it('is refused as "not allowed" to a user who may not use low ports', async ({ skip }) => {
+    skip(process.getuid?.() !== 0 && (await portTrouble(81)) === undefined, 'anybody may use low ports here')
+    // Root may use them; user 65534 is nobody.
+    if (process.getuid?.() === 0) {
+      process.seteuid?.(65_534)
+      onTestFinished(() => process.seteuid?.(0))
+    }
+    skip((await portTrouble(81)) === undefined, 'anybody may use low ports here')
+    await expect(requirePort({ ...start, port: 81 })).rejects.toThrow(
+      /not allowed to listen on port 81.*PORT=\d{4}/,
+    )
+  })
+
+  it('is checked by its variable', () => {
+    expect(readPort({})).toBe(3000)
+    expect(readPort({ PORT: ' 8080 ' })).toBe(8080)
+    expect(() => readPort({ PORT: '65536' })).toThrow('PORT must be a number from 1 to 65535, not "65536".')
+    expect(readWorkerPort({})).toBeUndefined()
+    expect(readWorkerPort({ WORKER_PORT: '0' })).toBeUndefined()
+    expect(() => readWorkerPort({ WORKER_PORT: 'x' })).toThrow('WORKER_PORT must be a number')
+  })
+})
