@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
+import { runDownload } from './download.mjs'
 import { fromRoot, root } from './paths.mjs'
 import { run } from './run.mjs'
 import { step } from './say.mjs'
@@ -20,7 +21,10 @@ export async function ensureInstalled({ env }) {
   if (modulesThere() && readText(stampFile) === stamp) return
   await step('Installing the dependencies', () =>
     // Without a terminal pnpm would refuse to replace a node_modules of another layout instead of asking.
-    run('pnpm', ['install', '--frozen-lockfile', '--config.confirm-modules-purge=false'], { cwd: root, env }),
+    runDownload('pnpm', ['install', '--frozen-lockfile', '--config.confirm-modules-purge=false'], {
+      cwd: root,
+      env,
+    }),
   )
   writeFileSync(stampFile, stamp)
 }

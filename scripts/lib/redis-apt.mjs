@@ -17,6 +17,9 @@ import { run, which } from './run.mjs'
  * cache of its own there, checks signatures as always, and `dpkg -x` only unpacks.
  */
 
+/** For each call of apt: without a network it would try every source in turn. */
+const timeoutMs = 120_000
+
 const home = path.join(toolsDir, 'redis')
 const server = path.join(home, 'usr/bin/redis-server')
 
@@ -52,11 +55,11 @@ async function download() {
     const unpacked = path.join(work, 'unpacked')
     const debs = path.join(work, 'debs')
     // Sources that cannot be reached only make the update complain; what matters is whether the download works.
-    await run('apt-get', ['update'], { env }).catch(() => {})
+    await run('apt-get', ['update'], { env, timeoutMs }).catch(() => {})
     let wanted = ['redis-tools']
     // The libraries it needs may need others; two rounds have always been enough.
     for (let round = 0; round < 4; round++) {
-      await run('apt-get', ['download', ...wanted], { env, cwd: debs })
+      await run('apt-get', ['download', ...wanted], { env, cwd: debs, timeoutMs })
       for (const deb of readdirSync(debs)) {
         await run('dpkg', ['-x', path.join(debs, deb), unpacked])
         rmSync(path.join(debs, deb))

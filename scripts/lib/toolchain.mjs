@@ -1,5 +1,6 @@
 import { existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
+import { runDownload } from './download.mjs'
 import { toolsDir } from './paths.mjs'
 import { run, which } from './run.mjs'
 import { Plain, step } from './say.mjs'
@@ -114,7 +115,7 @@ async function install(packages, home) {
   const unfinished = `${home}.${process.pid}`
   mkdirSync(unfinished, { recursive: true })
   try {
-    await run(npm, ['install', '--prefix', unfinished, ...npmFlags, ...packages], {
+    await runDownload(npm, ['install', '--prefix', unfinished, ...npmFlags, ...packages], {
       env: withoutNpmVariables(process.env),
     })
     await complete(unfinished)

@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process'
+import { once } from 'node:events'
 import {
   cpSync,
   existsSync,
@@ -9,10 +10,14 @@ import {
   rmSync,
   writeFileSync,
 } from 'node:fs'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { promisify } from 'node:util'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest'
+import { runDownload } from '../../scripts/lib/download.mjs'
+import { freePort } from '../../scripts/lib/net.mjs'
 import { fromRoot } from '../../scripts/lib/paths.mjs'
 import { run } from '../../scripts/lib/run.mjs'
 import { withoutNpmVariables } from '../../scripts/lib/toolchain.mjs'
@@ -60,4 +65,37 @@ describe('the toolchain', () => {
     expect(magicOf(pnpm)).not.toMatch(/^[\x20-\x7e\s]+$/)
     expect((await run(pnpm, ['--version'])).trim()).toMatch(/^\d+\.\d+\.\d+$/)
   }, 120_000)
+})
+
+describe('a download of packages', () => {
+  const often = { firstLookMs: 1, lookEveryMs: 1, giveUpAfterMs: 1_000 }
+  const askedOf = (port: number) => ({
+    env: { ...withoutNpmVariables(process.env), npm_config_registry: `http://127.0.0.1:${port}/` },
+  })
+
+  it('is given up if the registry does not answer, with a hint that names registry and proxy settings', async () => {
+    const write = vi.spyOn(process.stdout, 'write')
+    onTestFinished(() => write.mockRestore())
+    const port = await freePort()
+
+    const download = runDownload('sleep', ['600'], askedOf(port), often)
+
+    await expect(download).rejects.toThrow(
+      `http://127.0.0.1:${port}/ has not answered for 0 minutes. The first start needs a network. Behind a proxy, set HTTPS_PROXY`,
+    )
+    const hints = write.mock.calls.filter(([text]) => String(text).includes('does not answer.'))
+    expect(hints).toHaveLength(1)
+  })
+
+  it('takes as long as it needs while the registry answers, even with an error', async () => {
+    const registry = createServer((_request, response) => response.writeHead(404).end('{}'))
+    registry.listen(0, '127.0.0.1')
+    await once(registry, 'listening')
+    onTestFinished(() => void registry.close())
+    const { port } = registry.address() as AddressInfo
+
+    const said = await runDownload('sh', ['-c', 'sleep 4; echo done'], askedOf(port), often)
+
+    expect(said).toBe('done\n')
+  })
 })
