@@ -25,7 +25,7 @@ import { guard, unguard } from './watchdog.mjs'
  * @typedef {object} Child
  * @property {string} name
  * @property {number} pid
- * @property {Promise<{ code: number | null, signal: NodeJS.Signals | null }>} exited never rejects
+ * @property {Promise<{ code: number | null, signal: NodeJS.Signals | null }>} exited never rejects; `tail` is complete then
  * @property {() => boolean} running
  * @property {() => string[]} tail the last lines it printed, at most 200
  * @property {(signal: NodeJS.Signals) => void} signal does nothing once it has ended
@@ -72,7 +72,10 @@ export async function startChild(options) {
     child.once('exit', (code, signal) => {
       ended = true
       unguard(pid)
-      resolve({ code, signal })
+      const tell = () => resolve({ code, signal })
+      // Its last lines, which tell why it ended, may still be in the pipes; a grandchild may keep those open.
+      child.once('close', tell)
+      setTimeout(tell, 1_000).unref()
     })
   })
   // Lines may still be in the pipes when the process has ended.

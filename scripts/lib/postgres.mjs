@@ -28,6 +28,12 @@ export async function startPostgres({ folder, from = 'any', settings = [], logFi
   const passwordFile = path.join(folder, 'password')
   if (majorOfData(data) === undefined)
     await createData({ folder, data, passwordFile, bin: binaries.bin, runner })
+  if (readText(passwordFile).trim() === '') {
+    throw new Plain(
+      `${passwordFile} is missing or empty, so nobody can sign in to the PostgreSQL in ${folder}. ` +
+        'Put it back, or start afresh with `npm run reset`, which deletes the local data.',
+    )
+  }
   const pidFile = path.join(folder, 'server.pid')
   await removeStalePostgres(data, recordedServer(pidFile))
 
@@ -128,8 +134,32 @@ async function bootPostgres({ data, logFile, onStarted, ...call }) {
       await sleep(250)
       continue
     }
-    throw new Plain(`PostgreSQL did not start:\n${said.split('\n').slice(-10).join('\n')}`)
+    throw explainEnd(said, data)
   }
+}
+
+/**
+ * @param {string} said what PostgreSQL printed
+ * @param {string} data
+ * @returns {Plain} the cause first
+ */
+export function explainEnd(said, data) {
+  const cause = /^.*?\b(?:FATAL|PANIC): +(.*)$/m.exec(said)?.[1]
+  const lines = said.split('\n').slice(-10).join('\n')
+  if (cause === undefined) return new Plain(`PostgreSQL did not start:\n${lines}`)
+  if (/postmaster\.pid/.test(cause)) {
+    const pidFile = path.join(data, 'postmaster.pid')
+    const pid = readText(pidFile).split('\n')[0]
+    return new Plain(
+      `PostgreSQL did not start: ${cause}\n` +
+        `Process ${pid} may be a PostgreSQL that still uses the data. Stop it; if it is something else, delete ${pidFile}.`,
+    )
+  }
+  return new Plain(
+    `PostgreSQL did not start: ${cause}\n` +
+      `If its data in ${data} is damaged, put back a copy, or start afresh with \`npm run reset\`, which deletes the local data. ` +
+      `It said last:\n${lines}`,
+  )
 }
 
 /** @param {number} parent */

@@ -3,7 +3,7 @@ import path from 'node:path'
 import { canFetchRedis, fetchedRedis, fetchRedis } from './redis-apt.mjs'
 import { dockerAnswers, redisInDocker } from './redis-docker.mjs'
 import { which } from './run.mjs'
-import { Plain, step } from './say.mjs'
+import { DamagedData, Plain, step } from './say.mjs'
 
 /**
  * A way to run redis-server: what to spawn, and where it sees its own data, port and network.
@@ -59,14 +59,17 @@ export async function firstThatBoots(ways, boot) {
       try {
         return { way, child: await boot(way) }
       } catch (error) {
+        if (error instanceof DamagedData) throw error
         failures.push(`${way.source}: ${/** @type {Error} */ (error).message}`)
       }
     }
   } catch (error) {
+    if (error instanceof DamagedData) throw error
     failures.push(/** @type {Error} */ (error).message)
   }
   const hint = 'No Redis: install redis-server (or valkey-server), start Docker, or set REDIS_URL.'
-  throw new Plain([hint, ...failures].join('\n'))
+  // If a Redis is here, why it does not start matters more than where to get one.
+  throw new Plain([...failures, hint].join('\n'))
 }
 
 /** One name a folder, so that a container left over from a crash is found again. @param {string} folder */

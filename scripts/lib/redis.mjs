@@ -1,11 +1,11 @@
 import { randomBytes } from 'node:crypto'
-import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { startChild } from './child.mjs'
 import { freePort, talk, until } from './net.mjs'
 import { commandLine, endProcess, identify, recordedServer, recordServer, stateOf } from './processes.mjs'
 import { firstThatBoots, waysToRun } from './redis-ways.mjs'
-import { Plain } from './say.mjs'
+import { DamagedData, Plain } from './say.mjs'
 import { readText } from './server.mjs'
 
 /** @typedef {import('./server.mjs').Server} Server */
@@ -27,7 +27,9 @@ import { readText } from './server.mjs'
 export async function startRedis({ folder, from = 'any', settings = [], logFile }) {
   mkdirSync(folder, { recursive: true, mode: 0o700 })
   const passwordFile = path.join(folder, 'password')
-  if (!existsSync(passwordFile)) writeFileSync(passwordFile, randomBytes(18).toString('hex'), { mode: 0o600 })
+  // The password is no part of the data: Redis gets it at every start.
+  if (readText(passwordFile) === '')
+    writeFileSync(passwordFile, randomBytes(18).toString('hex'), { mode: 0o600 })
   const password = readText(passwordFile)
   await removeStale(folder, password)
   const port = await freePort()
@@ -90,7 +92,30 @@ async function bootRedis({ way, port, password, folder, settings, logFile }) {
   })
   if (up && child.running()) return child
   await child.stop()
-  throw new Plain(`Redis did not start:\n${child.tail().slice(-10).join('\n')}`)
+  throw explainEnd(child.tail(), folder)
+}
+
+/**
+ * @param {string[]} lines what Redis printed last
+ * @param {string} folder
+ * @returns {Plain} the cause first
+ */
+export function explainEnd(lines, folder) {
+  // "#" marks warnings: "12:M 29 Nov 2026 16:00:00.000 # Bad file format reading the append only file …"
+  const warnings = lines.flatMap((line) => /^\d+:\w .*? # (.*)$/.exec(line)?.[1] ?? [])
+  const damage = warnings.find(
+    (line) =>
+      /append only file|\bAOF\b|\bRDB\b|manifest|signature|checksum|corrupt/i.test(line) &&
+      !/^WARNING/.test(line),
+  )
+  if (damage !== undefined) {
+    return new DamagedData(
+      `Redis cannot read its data: ${damage}\n` +
+        `The data is in ${folder}. Repair it with redis-check-aof, put back a copy, or run \`npm run reset -- redis\`, ` +
+        'which deletes it: commands that were accepted and not yet decided are lost then, bookings are not.',
+    )
+  }
+  return new Plain(`Redis did not start:\n${lines.slice(-10).join('\n')}`)
 }
 
 /** @param {string} password @param {number} port @returns {Promise<boolean>} rejects if nothing answers */
@@ -106,7 +131,7 @@ async function answersTo(password, port) {
  * @param {string} password
  * @throws {Plain} if a process may be that Redis, and there is no telling
  */
-async function removeStale(folder, password) {
+export async function removeStale(folder, password) {
   const pidFile = path.join(folder, 'server.pid')
   const recorded = recordedServer(pidFile)
   if (recorded !== undefined) {

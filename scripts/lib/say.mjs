@@ -4,6 +4,9 @@ import { dirname } from 'node:path'
 /** An error whose message is meant for the person at the terminal: printed without a stack. */
 export class Plain extends Error {}
 
+/** Says that the data of a server cannot be used: starting it in another way would not help. */
+export class DamagedData extends Plain {}
+
 /** @param {string} line */
 export function say(line) {
   process.stdout.write(`${line}\n`)

@@ -61,8 +61,10 @@ export function readText(file) {
   try {
     return readFileSync(file, 'utf8')
   } catch (error) {
-    const { code } = /** @type {NodeJS.ErrnoException} */ (error)
-    if (code === 'ENOENT' || code === 'ENOTDIR') return ''
-    throw error
+    const failure = /** @type {NodeJS.ErrnoException} */ (error)
+    if (failure.code === 'ENOENT' || failure.code === 'ENOTDIR') return ''
+    // Reading a folder fails without naming it.
+    failure.path ??= file
+    throw failure
   }
 }

@@ -1,18 +1,30 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { afterAll, describe, expect, it, onTestFinished } from 'vitest'
 import { takeLock } from '../../scripts/lib/lock.mjs'
 import { until } from '../../scripts/lib/net.mjs'
-import { fromRoot } from '../../scripts/lib/paths.mjs'
+import { dataDir, fromRoot } from '../../scripts/lib/paths.mjs'
 import { startPostgres } from '../../scripts/lib/postgres.mjs'
 import { removeStalePostgres } from '../../scripts/lib/postgres-data.mjs'
 import { commandLine, identify, isAlive, processes, stateOf } from '../../scripts/lib/processes.mjs'
 import { startRedis } from '../../scripts/lib/redis.mjs'
+import { run } from '../../scripts/lib/run.mjs'
 import { explain } from '../../scripts/lib/say.mjs'
 import { readText } from '../../scripts/lib/server.mjs'
+import { keptSecret } from '../../scripts/lib/settings.mjs'
 
 const folder = mkdtempSync(path.join(tmpdir(), 'ticket-line-leftovers-'))
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
@@ -159,6 +171,63 @@ describe('a data folder', () => {
     for (const server of second) {
       expect(await Promise.race([server.ended().then(() => 'ended'), Promise.resolve('runs')])).toBe('runs')
     }
+  })
+})
+
+describe('damaged data', () => {
+  it('of Redis is told with its cause and a way out, without looking for another Redis', async () => {
+    const damaged = path.join(folder, 'damaged-redis')
+    await (await startRedis({ folder: damaged })).stop()
+    const manifest = path.join(damaged, 'appendonlydir/appendonly.aof.manifest')
+    writeFileSync(
+      existsSync(manifest) ? manifest : path.join(damaged, 'appendonly.aof'),
+      'not what Redis wrote\n',
+    )
+
+    const start = startRedis({ folder: damaged })
+
+    await expect(start).rejects.toThrow(
+      /^Redis cannot read its data: .*redis-check-aof.*npm run reset -- redis/s,
+    )
+    await expect(start).rejects.not.toThrow('install redis-server')
+  })
+
+  it('of PostgreSQL is told with its cause and a way out', async () => {
+    const damaged = path.join(folder, 'damaged-postgres')
+    await (await startPostgres({ folder: damaged })).stop()
+    truncateSync(path.join(damaged, 'data/global/pg_control'), 100)
+
+    await expect(startPostgres({ folder: damaged })).rejects.toThrow(
+      /^PostgreSQL did not start: could not read file "global\/pg_control".*npm run reset/s,
+    )
+  })
+
+  it('is no data at all: an empty secret is made up again', () => {
+    const name = `empty-${process.pid}-secret`
+    const file = path.join(dataDir, name)
+    mkdirSync(dataDir, { recursive: true })
+    writeFileSync(file, '')
+    onTestFinished(() => rmSync(file))
+    expect(keptSecret(name)).toMatch(/^[\w-]{32}$/)
+    expect(keptSecret(name)).toBe(readFileSync(file, 'utf8'))
+  })
+})
+
+describe('npm run reset', () => {
+  it('deletes the data of npm start and leaves other files alone', async () => {
+    const data = path.join(folder, 'reset')
+    for (const name of ['postgres/data', 'redis', 'mine'])
+      mkdirSync(path.join(data, name), { recursive: true })
+    for (const name of ['jwt-secret', 'redis/password', 'notes']) writeFileSync(path.join(data, name), 'x')
+    const reset = (...args: string[]) =>
+      run(process.execPath, [fromRoot('scripts/reset.mjs'), ...args], {
+        env: { ...process.env, DATA_DIR: data },
+      })
+
+    await reset('redis')
+    expect(readdirSync(data).sort()).toEqual(['jwt-secret', 'mine', 'notes', 'postgres', 'start.lock'])
+    await reset()
+    expect(readdirSync(data).sort()).toEqual(['mine', 'notes', 'start.lock'])
   })
 })
 
