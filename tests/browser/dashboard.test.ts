@@ -1,4 +1,5 @@
 import { mkdirSync } from 'node:fs'
+import { Redis } from 'ioredis'
 import type { Browser, BrowserContext, Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { until } from '../../scripts/lib/net.mjs'
@@ -95,7 +96,7 @@ describe.skipIf(executable === undefined)('the dashboard in a browser', { timeou
   })
 
   it('shows the lines of a herd, which come by themselves', async () => {
-    expect(await shownQueues()).not.toContain('event-501')
+    expect(await shownQueues()).toContain('No line has been used lately.')
     await Promise.all([herd(501, 60), herd(502, 40), herd(503, 20)])
     const came = async () => {
       const text = await shownQueues()
@@ -151,9 +152,20 @@ describe.skipIf(executable === undefined)('the dashboard in a browser', { timeou
     }
   })
 
-  it('forgets lines that have been quiet, by itself', async () => {
-    const gone = async () => !(await shownQueues()).includes('event-503')
-    expect(await until(gone, { timeoutMs: 100_000, everyMs: 1000 })).toBe(true)
+  it('keeps lines that were used lately, and opens any other by the id of its event', async () => {
+    const redis = new Redis(system.redisUrl)
+    const registered = () => redis.zcard(`${system.keyPrefix}{s0}:lines`)
+    expect(await until(async () => (await registered()) === 0, { timeoutMs: 100_000, everyMs: 1000 })).toBe(
+      true,
+    )
+    redis.disconnect()
+    expect(await shownQueues()).toContain('event-503')
+
+    await page.goto(url('/admin/queues/open'))
+    await page.fill('input[name=eventId]', '777')
+    await page.click('form button')
+    await page.waitForURL((there) => there.pathname === '/admin/queues/queue/event-777')
+    await page.getByText('event-777').first().waitFor()
   })
 
   it('loads nothing from elsewhere and breaks no rule of its own page', () => {

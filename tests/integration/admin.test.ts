@@ -134,6 +134,44 @@ describe('the dashboard', () => {
   })
 })
 
+describe('a line that nobody used lately', () => {
+  const names = async (path: string) => {
+    const { body } = await board(await bearer('admin'), path)
+    return body.queues.map(({ name }: { name: string }) => name) as string[]
+  }
+
+  it('is shown to whoever opens its event by the id', async () => {
+    const headers = await bearer('admin')
+    const page = await board(headers, '/admin/queues/open')
+    expect(page.status).toBe(200)
+    expect(page.body).toContain('<form method="get" action="/admin/queues/open">')
+    const opened = await board(headers, '/admin/queues/open?eventId=123456')
+    expect(opened.status).toBe(303)
+    expect(opened.headers.get('location')).toBe('/admin/queues/queue/event-123456')
+    for (const wrong of ['0', '-1', 'x', '1.5', '9007199254740993', '']) {
+      expect((await board(headers, `/admin/queues/open?eventId=${wrong}`)).status, wrong).toBe(400)
+    }
+    expect(await names('/admin/queues/api/queues')).not.toContain('event-123456')
+    expect(await names('/admin/queues/api/queues?activeQueue=event-123456&status=completed')).toContain(
+      'event-123456',
+    )
+    expect((await board(headers, '/admin/queues/queue/event-654321')).status).toBe(200)
+    expect(await names('/admin/queues/api/queues')).toContain('event-654321')
+    expect(await names('/admin/queues/api/queues?activeQueue=constructor')).not.toContain('constructor')
+  })
+
+  it('is explained on an empty board', async () => {
+    const headers = await bearer('admin')
+    for (const language of ['en-US', 'de-DE']) {
+      const path = `/admin/queues/static/locales/${language}/messages.json`
+      const { status, body } = await board(headers, path)
+      expect(status).toBe(200)
+      expect(body.DASHBOARD.EMPTY_STATE).toMatch(/appears here with the first command/)
+      expect(body.QUEUE.NOT_FOUND).toMatch(/Open an event/)
+    }
+  })
+})
+
 describe('the sign-in page', () => {
   it('is a page without outside assets', async () => {
     const page = await system.api.get('/admin/login')

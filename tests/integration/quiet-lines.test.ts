@@ -1,4 +1,10 @@
-import { createLineRegistry, type LineRegistry, linesKey, shardPrefix } from '@ticket-line/shared'
+import {
+  createLineRegistry,
+  type LineRegistry,
+  linesKey,
+  recentLinesKey,
+  shardPrefix,
+} from '@ticket-line/shared'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { until } from '../../scripts/lib/net.mjs'
 import { createLineQueues } from '../../services/api/src/queue/line-queues.js'
@@ -39,6 +45,14 @@ describe('a line that is quiet', () => {
 
     expect(await until(async () => (await keysOf('event-*')).length === 0, { timeoutMs: 20_000 })).toBe(true)
     expect(await registered()).toEqual([])
+    // The dashboard goes on showing it.
+    const { recentLines, close } = await stack.api()
+    expect((await recentLines(200)).toSorted()).toEqual(
+      Array.from({ length: 20 }, (_, i) => `event-${i + 1}`).toSorted(),
+    )
+    expect(await recentLines(5)).toHaveLength(5)
+    await close()
+    expect(await stack.redis.pttl(recentLinesKey(shardPrefix(0, stack.layout)))).toBeGreaterThan(0)
   })
 
   it('is tidied as well if an older release forgot it without doing so', async () => {

@@ -48,7 +48,9 @@ export async function appRoutes(): Promise<AppRoute[]> {
         redis,
         prefix: 'test:',
         log,
-        busiestLines: async () => [],
+        recentLines: async () => [],
+        isLine: () => false,
+        lineOf: () => 'event-1',
         queueOf: () => undefined as never,
       }),
   })

@@ -7,6 +7,7 @@ import {
   linePrefix,
   linesKey,
   REPLIES_TTL_MS,
+  recentLinesKey,
   replyKey,
   shardPrefixes,
 } from './line.js'
@@ -67,6 +68,10 @@ const LINES_PER_STEP = 100
 const KEYS_PER_STEP = 1000
 const WALK_PAUSE_MS = 5
 
+/** Forgotten lines that a shard remembers, and for how long after the last of them was forgotten, ms. */
+const RECENT_LINES = 200
+const RECENT_LINES_MS = 7 * 24 * 3_600_000
+
 /** Lists of a line in which BullMQ keeps jobs that are not finished. A list that is empty does not exist. */
 const UNFINISHED = ['wait', 'active', 'prioritized', 'delayed', 'paused', 'waiting-children']
 
@@ -94,12 +99,12 @@ local function remove_rest(base)
 end`
 
 // One script, so that no job can come between the look and the removal. A worker asserts the settings in 'meta' before
-// each first fetch, so removing them is safe.
-//   KEYS[1] registered lines; ARGV[1] quiet for so long, ms; ARGV[2] prefix; ARGV[3] lines to look at
+// each first fetch, so removing them is safe. The dashboard goes on showing the lines that were used last.
+//   KEYS[1] registered lines; KEYS[2] lines forgotten lately; ARGV[1] quiet for so long, ms; ARGV[2] prefix; ARGV[3] lines to look at
 //   Returns how many were forgotten, how many looked at, how many jobs removed.
 const FORGET_EMPTY = `${REDIS_NOW}
 ${TIDY}
-local registered, prefix, count = KEYS[1], ARGV[2], ARGV[3]
+local registered, recent, prefix, count = KEYS[1], KEYS[2], ARGV[2], ARGV[3]
 local now, forgotten, jobs = now_ms(), 0, 0
 -- Registered before Redis's clock was set back: they would stay for as much longer.
 for _, line in ipairs(redis.call('ZRANGEBYSCORE', registered, now + 60000, '+inf', 'LIMIT', 0, count)) do
@@ -111,11 +116,18 @@ for _, line in ipairs(lines) do
   if is_empty(base) then
     jobs = jobs + remove_finished(base)
     remove_rest(base)
+    local used_at = redis.call('ZSCORE', registered, line)
+    -- A line that was found by its keys has no time.
+    if tonumber(used_at) > 0 then redis.call('ZADD', recent, used_at, line) end
     redis.call('ZREM', registered, line)
     forgotten = forgotten + 1
   else
     redis.call('ZADD', registered, now, line)
   end
+end
+if forgotten > 0 then
+  redis.call('ZREMRANGEBYRANK', recent, 0, -1 - ${RECENT_LINES})
+  redis.call('PEXPIRE', recent, ${RECENT_LINES_MS})
 end
 return { forgotten, #lines, jobs }`
 
@@ -149,7 +161,7 @@ export function noteActivity(redis: Redis, layout: LineLayout, lineName: string)
 }
 
 export function createLineRegistry(redis: Redis, layout: LineLayout): LineRegistry {
-  const forgetEmpty = defineScript(redis, 'ticketsForgetEmptyLines', 1, FORGET_EMPTY)
+  const forgetEmpty = defineScript(redis, 'ticketsForgetEmptyLines', 2, FORGET_EMPTY)
   const removeFinished = defineScript(redis, 'ticketsRemoveFinished', 0, REMOVE_FINISHED)
   const inspectLines = defineScript(redis, 'ticketsInspectLines', 0, INSPECT)
   const baseOf = (lineName: string): string => `${linePrefix(lineName, layout)}:${lineName}:`
@@ -261,7 +273,13 @@ export function createLineRegistry(redis: Redis, layout: LineLayout): LineRegist
       const forgotten = { lines: 0, jobs: 0 }
       for (const prefix of shardPrefixes(layout)) {
         for (let looked = LINES_PER_STEP; looked === LINES_PER_STEP; ) {
-          const step = await forgetEmpty(linesKey(prefix), quietMs, prefix, LINES_PER_STEP)
+          const step = await forgetEmpty(
+            linesKey(prefix),
+            recentLinesKey(prefix),
+            quietMs,
+            prefix,
+            LINES_PER_STEP,
+          )
           const [lines, lookedAt, jobs] = step as [number, number, number]
           forgotten.lines += lines
           forgotten.jobs += jobs

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest'
 import {
   activityKey,
   depthKey,
+  isLineName,
   type LineLayout,
   lineNameOf,
   linePrefix,
@@ -67,4 +68,22 @@ describe('the keys of a line', () => {
     expect(shardPrefixes(sharded)).toEqual(['tickets{s0}', 'tickets{s1}', 'tickets{s2}', 'tickets{s3}'])
     expect([...used].toSorted()).toEqual(shardPrefixes(sharded))
   })
+})
+
+it.each<[string, number, boolean]>([
+  ['event-1', 0, true],
+  ['event-9007199254740991', 0, true],
+  ['event-9007199254740992', 0, false],
+  ['event-0', 0, false],
+  ['event-01', 0, false],
+  ['event-1', 4, false],
+  ['line-0', 4, true],
+  ['line-3', 4, true],
+  ['line-4', 4, false],
+  ['line-0', 0, false],
+  ['event-', 0, false],
+  ['constructor', 0, false],
+  ['event-1:wait', 0, false],
+])('knows whether %s can be a line if events share %i of them: %s', (name, lines, expected) => {
+  expect(isLineName(name, { ...layout, lines })).toBe(expected)
 })

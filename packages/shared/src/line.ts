@@ -49,6 +49,19 @@ export function linesKey(prefix: string): string {
   return `${prefix}:lines`
 }
 
+/** Whether a line of that name can exist in this layout. */
+export function isLineName(name: string, { lines }: LineLayout): boolean {
+  const [, kind, digits = ''] = /^(event|line)-(0|[1-9]\d{0,15})$/.exec(name) ?? []
+  const number = Number(digits)
+  if (kind === 'line') return number < lines
+  return kind === 'event' && lines === 0 && number > 0 && Number.isSafeInteger(number)
+}
+
+/** The sorted set of a shard's lines that were forgotten lately, by the time they were last used: for the dashboard. */
+export function recentLinesKey(prefix: string): string {
+  return `${prefix}:recent-lines`
+}
+
 /** How long replies are kept for an API process that does not read: its clients ask PostgreSQL after a second. */
 export const REPLIES_TTL_MS = 60_000
 

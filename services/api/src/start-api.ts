@@ -1,6 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { checkDatabase, createDatabase, type Database, whenReachable } from '@ticket-line/db'
-import { type Closers, createFailFastRedis, type Log, shardPrefix } from '@ticket-line/shared'
+import {
+  type Closers,
+  createFailFastRedis,
+  isLineName,
+  type Log,
+  lineNameOf,
+  shardPrefix,
+} from '@ticket-line/shared'
 import { startTracing, watchServers } from '@ticket-line/telemetry'
 import { registerAdminRoutes } from './admin/index.js'
 import { createApp } from './app.js'
@@ -113,7 +120,9 @@ export async function startApi(config: ApiConfig, log: Log, closers: Closers): P
         redis,
         prefix,
         log,
-        busiestLines: (limit) => line.recentLines(limit),
+        recentLines: (limit) => line.recentLines(limit),
+        isLine: (name) => isLineName(name, config.layout),
+        lineOf: (eventId) => lineNameOf(eventId, config.layout),
         queueOf: (lineName) => line.queues.queueOf(lineName),
       }),
   })

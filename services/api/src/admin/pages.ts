@@ -1,4 +1,7 @@
 import { createHash } from 'node:crypto'
+import type { Context } from 'hono'
+import type { AppEnv } from '../http/env.js'
+import { replyText } from '../http/reply.js'
 
 const STYLE = `
 :root { color-scheme: light dark; --ground: #eef1f5; --card: #fff; --ink: #1b2430; --soft: #5b6778; --line: #cdd5df;
@@ -28,7 +31,7 @@ stroke-width="2"><path d="M2 4h36v6a4 4 0 0 0 0 8v6H2v-6a4 4 0 0 0 0-8z"/><path 
 </g><g fill="var(--accent)"><circle cx="46" cy="14" r="2"/><circle cx="53" cy="14" r="2"/></g></svg>`
 
 /** Allows the one style sheet of these pages, by its hash, and forms to the place they come from. */
-export const PAGE_CSP = [
+const PAGE_CSP = [
   "default-src 'none'",
   `style-src 'sha256-${createHash('sha256').update(STYLE).digest('base64')}'`,
   "form-action 'self'",
@@ -83,4 +86,29 @@ export function signOutPage(): string {
 <p>This ends your session on the dashboard. <a href="/admin/queues">Back to the queues</a></p>
 <form method="post" action="/admin/logout"><button>Sign out</button></form>`,
   )
+}
+
+/** Asks for the event whose line is to be shown. `problem` as in the sign-in form. */
+export function openEventPage(problem?: string): string {
+  const alert = problem === undefined ? '' : `<p class="bad" role="alert">${problem}</p>`
+  return page(
+    'Open an event',
+    `<h1>Open an event</h1>
+<p>Shows the line of an event, however quiet it is. <a href="/admin/queues">Back to the queues</a></p>
+${alert}<form method="get" action="/admin/queues/open">
+<label for="eventId">Event id</label>
+<input id="eventId" name="eventId" inputmode="numeric" autocomplete="off" required autofocus>
+<button>Open</button>
+</form>`,
+  )
+}
+
+/** Answers one of these pages. */
+export function showPage(c: Context<AppEnv>, status: number, html: string): Response {
+  return replyText(c, status, html, 'text/html; charset=utf-8', {
+    'content-security-policy': PAGE_CSP,
+    // With `no-referrer` a browser sends `Origin: null` with the form. Over plain HTTP it sends no
+    // `Sec-Fetch-Site` either, and nothing would tell our form from another site's.
+    'referrer-policy': 'same-origin',
+  })
 }

@@ -10,7 +10,7 @@ describe('the queues on the board', () => {
   let asked: number
   let shown: string[]
   let fail: boolean
-  let refresh: () => Promise<void>
+  let refresh: (asked?: string) => Promise<void>
 
   beforeEach(() => {
     vi.useFakeTimers()
@@ -19,11 +19,12 @@ describe('the queues on the board', () => {
     shown = []
     fail = false
     refresh = createShownQueues({
-      async busiestLines() {
+      async recentLines() {
         asked++
         if (fail) throw new Error('away')
         return lines
       },
+      isLine: (name) => /^event-\d+$/.test(name),
       queueOf,
       writable: false,
       replace: (adapters) => {
@@ -59,6 +60,26 @@ describe('the queues on the board', () => {
     lines = Array.from({ length: 500 }, (_, n) => `event-${n + 1}`)
     await refresh()
     expect(shown).toEqual(lines.slice(0, MAX_SHOWN_QUEUES))
+  })
+
+  test('include a quiet line that somebody opens by its name, until nobody looks at it any more', async () => {
+    await refresh('event-77')
+    expect(shown).toEqual(['event-1', 'event-2', 'event-77'])
+    await refresh('event-78')
+    expect(shown).toEqual(['event-1', 'event-2', 'event-77', 'event-78'])
+    await vi.advanceTimersByTimeAsync(6 * 60_000)
+    await refresh('event-77')
+    await vi.advanceTimersByTimeAsync(6 * 60_000)
+    await refresh('event-2')
+    expect(shown).toEqual(['event-1', 'event-2', 'event-77'])
+  })
+
+  test('leave out names that are no line, and bound those that were opened', async () => {
+    await refresh('constructor')
+    expect(shown).toEqual(['event-1', 'event-2'])
+    for (let n = 100; n < 200; n++) await refresh(`event-${n}`)
+    expect(shown).toHaveLength(52)
+    expect(shown).toContain('event-199')
   })
 
   test('stay as they were where they cannot be looked up', async () => {

@@ -3,13 +3,13 @@ import type { Context, Hono, MiddlewareHandler } from 'hono'
 import { readBytes } from '../http/body-bytes.js'
 import type { AppEnv } from '../http/env.js'
 import { problemResponse } from '../http/problem.js'
-import { reply, replyPlain, replyText } from '../http/reply.js'
+import { reply, replyPlain } from '../http/reply.js'
 import { type CookieSecurity, keepsSecureCookies } from '../identity/cookie-security.js'
 import { isPassword } from '../identity/password-rule.js'
 import type { SignIn } from '../identity/sign-in.js'
 import { refuse, showLimit } from '../limits/too-many.js'
 import type { BoardSessions } from './board-session.js'
-import { insecurePage, PAGE_CSP, signInPage, signOutPage } from './pages.js'
+import { insecurePage, showPage, signInPage, signOutPage } from './pages.js'
 import { isSameOrigin } from './same-origin.js'
 
 const ALLOW = 'GET, HEAD, POST, OPTIONS'
@@ -78,15 +78,6 @@ async function readForm(c: Context<AppEnv>): Promise<URLSearchParams> {
     )
   }
   return new URLSearchParams(Buffer.from(bytes).toString())
-}
-
-function showPage(c: Context<AppEnv>, status: number, html: string): Response {
-  return replyText(c, status, html, 'text/html; charset=utf-8', {
-    'content-security-policy': PAGE_CSP,
-    // With `no-referrer` a browser sends `Origin: null` with the form. Over plain HTTP it sends no
-    // `Sec-Fetch-Site` either, and nothing would tell our form from another site's.
-    'referrer-policy': 'same-origin',
-  })
 }
 
 function otherMethods(c: Context<AppEnv>): Response {

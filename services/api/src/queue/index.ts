@@ -5,10 +5,13 @@ import {
   createFailFastRedis,
   createReaderRedis,
   followStreams,
+  isLineName,
   type JobReply,
   type LineLayout,
   type Log,
+  linesKey,
   noteActivity,
+  recentLinesKey,
   reconnectTogether,
   replyKey,
   shardPrefix,
@@ -52,7 +55,7 @@ export interface LineService extends LineClient {
   queues: LineQueues
   /** The fail-fast connection of the line, for those who read of it. */
   redis: Redis
-  /** Names of up to `limit` lines that were noted last: the busiest ones are among them. */
+  /** Names of up to `limit` lines that were used last, the latest first: the busiest ones are among them. */
   recentLines(limit: number): Promise<string[]>
   counts(): { waiting: number; held: number; jobs: number }
   /** Stops waiting: everything held is stored, and waiters are answered with 202 as soon as it is. */
@@ -146,10 +149,18 @@ export function createLineClient(deps: LineClientDeps): LineService {
       return submitter.submit(request, options)
     },
     recentLines: async (limit) => {
-      const lists = await Promise.all(
-        shardPrefixes(layout).map((prefix) => redis.zrevrange(`${prefix}:lines`, 0, limit - 1)),
-      )
-      return lists.flat().slice(0, limit)
+      const keys = shardPrefixes(layout).flatMap((prefix) => [linesKey(prefix), recentLinesKey(prefix)])
+      const lists = await Promise.all(keys.map((key) => redis.zrevrange(key, 0, limit - 1, 'WITHSCORES')))
+      const usedAt = new Map<string, number>()
+      for (const list of lists) {
+        for (let i = 0; i + 1 < list.length; i += 2) {
+          const [name = '', at = 0] = [list[i], Number(list[i + 1])]
+          // A name from before the layout was changed leads nowhere.
+          if (isLineName(name, layout)) usedAt.set(name, Math.max(at, usedAt.get(name) ?? 0))
+        }
+      }
+      const latestFirst = [...usedAt].sort(([, a], [, b]) => b - a)
+      return latestFirst.slice(0, limit).map(([name]) => name)
     },
     counts: submitter.counts,
     drain: submitter.drain,
