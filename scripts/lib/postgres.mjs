@@ -18,10 +18,11 @@ import { readText } from './server.mjs'
  * @param {'any' | 'path' | 'embedded'} [options.from] which binaries; "any" prefers those on PATH
  * @param {string[]} [options.settings] e.g. "max_connections=300"
  * @param {string} [options.logFile]
+ * @param {Record<string, string> | undefined} [options.env] added to its environment
  * @returns {Promise<Server>}
  * @throws {Plain} when there are no binaries, or it does not come up
  */
-export async function startPostgres({ folder, from = 'any', settings = [], logFile }) {
+export async function startPostgres({ folder, from = 'any', settings = [], logFile, env }) {
   const binaries = await chooseBinaries(folder, from)
   const runner = postgresRunner()
   const data = path.join(folder, 'data')
@@ -57,6 +58,7 @@ export async function startPostgres({ folder, from = 'any', settings = [], logFi
   const boot = () =>
     bootPostgres({
       ...runner.call(path.join(binaries.bin, 'postgres'), args),
+      ...(env === undefined ? {} : { env: { ...process.env, ...env } }),
       data,
       logFile,
       onStarted: (pid) => recordServer(pidFile, { ...identify(pid), port }),
@@ -113,7 +115,7 @@ async function chooseBinaries(folder, from) {
 /**
  * Starts the postmaster and waits until it says "ready" in its pid file, as pg_ctl does.
  *
- * @param {{ command: string, args: string[], uid?: number, gid?: number, data: string, logFile?: string | undefined, onStarted: (pid: number) => void }} options
+ * @param {{ command: string, args: string[], uid?: number, gid?: number, env?: NodeJS.ProcessEnv, data: string, logFile?: string | undefined, onStarted: (pid: number) => void }} options
  */
 async function bootPostgres({ data, logFile, onStarted, ...call }) {
   for (let attempt = 1; ; attempt++) {

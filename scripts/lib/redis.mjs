@@ -21,10 +21,11 @@ import { readText } from './server.mjs'
  * @param {'any' | 'path' | 'private'} [options.from] "any": PATH, then a Docker engine, then a private one
  * @param {string[]} [options.settings] lines of redis.conf, the last one of a kind wins
  * @param {string} [options.logFile]
+ * @param {Record<string, string> | undefined} [options.env] added to its environment
  * @returns {Promise<Server>}
  * @throws {Plain} when there is none to be had, or it does not come up
  */
-export async function startRedis({ folder, from = 'any', settings = [], logFile }) {
+export async function startRedis({ folder, from = 'any', settings = [], logFile, env }) {
   mkdirSync(folder, { recursive: true, mode: 0o700 })
   const passwordFile = path.join(folder, 'password')
   // The password is no part of the data: Redis gets it at every start.
@@ -33,7 +34,7 @@ export async function startRedis({ folder, from = 'any', settings = [], logFile 
   const password = readText(passwordFile)
   await removeStale(folder, password)
   const port = await freePort()
-  const boot = (/** @type {Way} */ way) => bootRedis({ way, port, password, folder, settings, logFile })
+  const boot = (/** @type {Way} */ way) => bootRedis({ way, port, password, folder, settings, logFile, env })
 
   const { way, child: first } = await firstThatBoots(waysToRun(folder, port, from), boot)
   let child = first
@@ -66,8 +67,8 @@ export function quoted(value) {
   return `"${value.replace(/["\\\n\r\t]/g, (char) => escapes[char] ?? `\\${char}`)}"`
 }
 
-/** @param {{ way: Way, port: number, password: string, folder: string, settings: string[], logFile?: string | undefined }} options */
-async function bootRedis({ way, port, password, folder, settings, logFile }) {
+/** @param {{ way: Way, port: number, password: string, folder: string, settings: string[], logFile?: string | undefined, env?: Record<string, string> | undefined }} options */
+async function bootRedis({ way, port, password, folder, settings, logFile, env: extra }) {
   const config = [
     `port ${way.inside.port}`,
     `bind ${way.inside.bind}`,
@@ -81,7 +82,10 @@ async function bootRedis({ way, port, password, folder, settings, logFile }) {
     ...settings,
   ].join('\n')
   const { command, args, env, cwd = '/' } = way
-  const optional = { ...(env === undefined ? {} : { env }), ...(logFile === undefined ? {} : { logFile }) }
+  const optional = {
+    ...(env === undefined && extra === undefined ? {} : { env: { ...(env ?? process.env), ...extra } }),
+    ...(logFile === undefined ? {} : { logFile }),
+  }
   const child = await startChild({ name: 'Redis', command, args, input: config, cwd, ...optional })
   recordServer(path.join(folder, 'server.pid'), { ...identify(child.pid), port })
 

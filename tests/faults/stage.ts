@@ -17,8 +17,11 @@ export interface Stage {
   /** The API processes, as clients know them. */
   entries: [Entry, ...Entry[]]
   createEvent(eventId: number, totalTickets: number): Promise<void>
-  /** Waits until every process is ready and no line holds a job, asks for everything that was promised, and collects. */
-  conclude(): Promise<Evidence>
+  /**
+   * Waits until every process is ready and no line holds a job, asks for everything that was promised, and collects.
+   * `moved` names the Redis that serves now if it is another one than at the start.
+   */
+  conclude(moved?: { redisUrl: string; redisFolder: string }): Promise<Evidence>
   close(): Promise<void>
 }
 
@@ -56,12 +59,14 @@ export async function openStage(options: FleetOptions): Promise<Stage> {
       if (answer?.status !== 201) throw new Error(`event ${eventId} was not made: ${JSON.stringify(answer)}`)
       history.events.push({ eventId, totalTickets })
     },
-    async conclude() {
-      await settle(fleet)
+    async conclude(
+      { redisUrl, redisFolder } = { redisUrl: fleet.redis.url, redisFolder: fleet.redisFolder },
+    ) {
+      await settle(fleet, redisUrl)
       await lastLook(caller, entries, history)
       return {
         history,
-        journal: await readJournal(fleet.redisFolder),
+        journal: await readJournal(redisFolder),
         rows: await readRows(fleet.postgres.url),
       }
     },
@@ -70,13 +75,14 @@ export async function openStage(options: FleetOptions): Promise<Stage> {
 }
 
 /** A line that never empties is for the checker to find. */
-async function settle(fleet: Fleet): Promise<void> {
+async function settle(fleet: Fleet, redisUrl: string): Promise<void> {
   for (const slot of fleet.slots) {
     slot.redisLink.mend()
     slot.postgresLink.mend()
+    slot.stepClock(0)
   }
   await fleet.ready(SETTLE_WITHIN_MS)
-  const redis = new Redis(fleet.redis.url)
+  const redis = new Redis(redisUrl)
   const isEmpty = async (): Promise<boolean> => {
     for (const pattern of ['*:wait', '*:active']) {
       for (const key of await redis.keys(pattern)) if ((await redis.llen(key)) > 0) return false

@@ -61,19 +61,21 @@ export interface TokenOptions {
   secret: string
   /** Seconds from now; negative for one that has expired. Default an hour. */
   expiresInS?: number
+  /** The token says that it was issued so many seconds ago. Default 0. */
+  issuedAgoS?: number
 }
 
 /** A token as the API itself signs them: HS256 with `sub`, `role` and `exp`. */
 export function signToken(
   userId: string,
   role: Role,
-  { secret, expiresInS = 3600 }: TokenOptions,
+  { secret, expiresInS = 3600, issuedAgoS = 0 }: TokenOptions,
 ): Promise<string> {
   const now = Math.floor(Date.now() / 1000)
   return new SignJWT({ role })
     .setProtectedHeader({ alg: 'HS256', typ: 'JWT' })
     .setSubject(userId)
-    .setIssuedAt(now)
+    .setIssuedAt(now - issuedAgoS)
     .setExpirationTime(now + expiresInS)
     .sign(new TextEncoder().encode(secret))
 }

@@ -7,8 +7,9 @@ import { startPostgres } from '../../../scripts/lib/postgres.mjs'
 import { startRedis } from '../../../scripts/lib/redis.mjs'
 import { run } from '../../../scripts/lib/run.mjs'
 import type { Server } from '../../../scripts/lib/server.mjs'
-import type { Env } from '../../stack/processes.ts'
+import type { Build, Env } from '../../stack/processes.ts'
 import { type BuildCopy, copyBuild, type Patch } from './build-copy.ts'
+import { createServerClocks, type ServerClocks } from './server-clocks.ts'
 import { openSlot, type Slot, type TreatMoment } from './slot.ts'
 
 export interface FleetOptions {
@@ -22,6 +23,8 @@ export interface FleetOptions {
   treat?: TreatMoment
   /** False for runs of millions of commands: the record of every write is then compacted as in production. */
   keepJournal?: boolean
+  /** Gives both servers clocks that can be set, if this machine can build them. */
+  steppableServers?: boolean
 }
 
 /** A whole system of real processes, each with its own way to the servers, all on servers of its own. */
@@ -35,6 +38,11 @@ export interface Fleet {
   redisFolder: string
   keyPrefix: string
   jwtSecret: string
+  /** What every process is started with, apart from its ways to the servers. */
+  env: Env
+  build: Build
+  /** Absent unless `steppableServers` was asked for and could be had. */
+  serverClocks?: ServerClocks
   /** Resolves once every process answers as ready. */
   ready(timeoutMs?: number): Promise<void>
   close(): Promise<void>
@@ -51,7 +59,8 @@ export async function startFleet(options: FleetOptions = {}): Promise<Fleet> {
   try {
     const build: BuildCopy = copyBuild(options.patches)
     closers.push(build.remove)
-    const [postgres, redis] = await startServers(folder, options.keepJournal ?? true, closers)
+    const serverClocks = options.steppableServers ? await createServerClocks(folder) : undefined
+    const [postgres, redis] = await startServers(folder, options.keepJournal ?? true, closers, serverClocks)
     await run(process.execPath, [build.migrateScript], {
       env: { ...process.env, DATABASE_URL: postgres.url },
     })
@@ -86,6 +95,9 @@ export async function startFleet(options: FleetOptions = {}): Promise<Fleet> {
       redisFolder: path.join(folder, 'redis'),
       keyPrefix,
       jwtSecret,
+      env,
+      build,
+      ...(serverClocks !== undefined && { serverClocks }),
       async ready(timeoutMs = 30_000) {
         const isReady = async (slot: Slot): Promise<boolean> =>
           (await fetch(`${slot.url}/readyz`, { signal: AbortSignal.timeout(1000) })).status === 200
@@ -111,12 +123,13 @@ async function startServers(
   folder: string,
   keepJournal: boolean,
   closers: (() => unknown)[],
+  clocks: ServerClocks | undefined,
 ): Promise<[Server, Server]> {
   // The checker reads the order of the line out of the append-only file: a rewrite would throw it away.
   const settings = keepJournal ? ['auto-aof-rewrite-percentage 0'] : []
   const started = await Promise.allSettled([
-    startPostgres({ folder: path.join(folder, 'postgres') }),
-    startRedis({ folder: path.join(folder, 'redis'), settings }),
+    startPostgres({ folder: path.join(folder, 'postgres'), env: clocks?.env.postgres }),
+    startRedis({ folder: path.join(folder, 'redis'), settings, env: clocks?.env.redis }),
   ])
   for (const result of started) if (result.status === 'fulfilled') closers.push(() => result.value.stop())
   for (const result of started) if (result.status === 'rejected') throw result.reason

@@ -1,3 +1,6 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Env, type ServiceProcess, startScript } from '../../stack/processes.ts'
 import type { Treatment } from '../proxy/link.ts'
@@ -31,6 +34,8 @@ export interface Slot {
   /** SIGTERM; resolves when it has ended. */
   terminate(): Promise<void>
   freeze(ms: number): Promise<void>
+  /** Sets the wall clock of the process, and of those started here later, off by so many milliseconds. */
+  stepClock(offsetMs: number): void
   /** Ends the process and the proxies; nothing is started again. */
   close(): Promise<void>
 }
@@ -45,6 +50,7 @@ export interface SlotOptions {
   treat: TreatMoment
 }
 
+const STEPPED_CLOCK = new URL('stepped-clock.mjs', import.meta.url).href
 /** An ended process is started again after this. */
 const RESTART_AFTER_MS = 50
 
@@ -59,7 +65,16 @@ export async function openSlot(options: SlotOptions): Promise<Slot> {
   ])
   redis.port = String(redisLink.port)
   postgres.port = String(postgresLink.port)
-  const env: Env = { ...options.env, REDIS_URL: redis.toString(), DATABASE_URL: postgres.toString() }
+  const folder = mkdtempSync(path.join(tmpdir(), 'ticket-line-slot-'))
+  const clockFile = path.join(folder, 'clock-offset-ms')
+  writeFileSync(clockFile, '0')
+  const env: Env = {
+    ...options.env,
+    REDIS_URL: redis.toString(),
+    DATABASE_URL: postgres.toString(),
+    NODE_OPTIONS: `--import ${STEPPED_CLOCK}`,
+    CLOCK_OFFSET_FILE: clockFile,
+  }
 
   let closed = false
   let frozen = false
@@ -109,10 +124,14 @@ export async function openSlot(options: SlotOptions): Promise<Slot> {
       service.resume()
       if (current === service) frozen = false
     },
+    stepClock(offsetMs) {
+      writeFileSync(clockFile, String(offsetMs))
+    },
     async close() {
       closed = true
       await current.stop()
       await Promise.all([redisLink.close(), postgresLink.close()])
+      rmSync(folder, { recursive: true, force: true })
     },
   }
   return slot

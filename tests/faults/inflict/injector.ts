@@ -7,6 +7,8 @@ import type { Treatment } from '../proxy/link.ts'
 import type { Moment } from '../proxy/moments.ts'
 import type { TcpProxy } from '../proxy/tcp-proxy.ts'
 import type { Fault, PlannedFault } from './plan.ts'
+import { refuseWrites } from './redis-refusals.ts'
+import { breakSql } from './sql-faults.ts'
 
 /** Faults that wait for their moment to come. */
 export interface Ambush {
@@ -75,6 +77,14 @@ export function startInjector(
       case 'client-kill':
         count += 1
         return killClient(fleet.redis.url, fault.index)
+      case 'refuse-writes':
+        return endured(fleet.redis, fault.ms, () => refuseWrites(fleet.redis.url, fault.refusal))
+      case 'break-sql':
+        return endured(fleet.postgres, fault.ms, () => breakSql(fleet.postgres.url, fault.fault))
+      case 'step-clock':
+        count += 1
+        fleet.slots[fault.index % fleet.slots.length]?.stepClock(fault.offsetMs)
+        return
       case 'cut-link':
         count += 1
         linkOf(fault).cutAll()
@@ -109,6 +119,24 @@ export function startInjector(
     }
   }
 
+  /** Disturbs a server for a while; nothing else is done to it meanwhile, so that the end is reached. */
+  async function endured(
+    server: Server,
+    ms: number,
+    disturb: () => Promise<() => Promise<void>>,
+  ): Promise<void> {
+    if (down.has(server)) return
+    count += 1
+    down.add(server)
+    try {
+      const end = await disturb()
+      await sleep(ms)
+      await persist(end)
+    } finally {
+      down.delete(server)
+    }
+  }
+
   function linkOf({ index, server }: { index: number; server: 'redis' | 'postgres' }): TcpProxy {
     const slot = fleet.slots[index % fleet.slots.length] as Slot
     return server === 'redis' ? slot.redisLink : slot.postgresLink
@@ -130,6 +158,19 @@ export function startInjector(
       await Promise.all(underWay)
     },
   }
+}
+
+/** A fault that did not end would be there for the rest of the run. */
+async function persist(work: () => Promise<void>): Promise<void> {
+  const tries = 5
+  for (let attempt = 1; attempt < tries; attempt++) {
+    try {
+      return await work()
+    } catch {
+      await sleep(200)
+    }
+  }
+  return work()
 }
 
 /** `CLIENT KILL` of some connection of a service. */

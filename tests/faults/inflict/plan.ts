@@ -1,6 +1,8 @@
 import type { Treatment } from '../proxy/link.ts'
 import { MOMENTS, type Moment } from '../proxy/moments.ts'
 import type { Random } from '../random.ts'
+import { REFUSALS, type RefusalKind } from './redis-refusals.ts'
+import { SQL_FAULTS, type SqlFault } from './sql-faults.ts'
 
 /** One thing to break. `index` chooses a process among those of its kind. */
 export type Fault =
@@ -10,6 +12,9 @@ export type Fault =
   | { kind: 'cut-link'; index: number; server: 'redis' | 'postgres' }
   | { kind: 'sever-link' | 'hold-link'; index: number; server: 'redis' | 'postgres'; ms: number }
   | { kind: 'client-kill'; index: number }
+  | { kind: 'refuse-writes'; refusal: RefusalKind; ms: number }
+  | { kind: 'break-sql'; fault: SqlFault; ms: number }
+  | { kind: 'step-clock'; index: number; offsetMs: number }
   | { kind: 'moment'; moment: Moment; treatment: Treatment }
 
 export interface PlannedFault {
@@ -18,6 +23,7 @@ export interface PlannedFault {
   fault: Fault
 }
 
+const HOUR_MS = 3_600_000
 /** Some find nothing to break: 1,000 in 15 minutes are left. */
 const MEAN_GAP_MS = 800
 
@@ -51,6 +57,9 @@ function chooseFault(random: Random): Fault {
     [4, () => ({ kind: 'sever-link', index, server, ms: random.between(200, 3000) })],
     [4, () => ({ kind: 'hold-link', index, server, ms: random.between(200, 4000) })],
     [6, () => ({ kind: 'client-kill', index })],
+    [3, () => ({ kind: 'refuse-writes', refusal: random.pick(REFUSALS), ms: random.between(200, 4000) })],
+    [3, () => ({ kind: 'break-sql', fault: random.pick(SQL_FAULTS), ms: random.between(200, 3000) })],
+    [3, () => ({ kind: 'step-clock', index, offsetMs: random.between(-HOUR_MS, HOUR_MS) })],
     [34, () => ({ kind: 'moment', moment: random.pick(MOMENTS), treatment: chooseTreatment(random) })],
   ])()
 }

@@ -30,7 +30,9 @@ export interface Caller {
   close(): Promise<void>
 }
 
-const TOKEN_LIFE_S = 7200
+/** Valid on a process whose clock is off by an hour or two, in either direction. */
+const TOKEN_LIFE_S = 6 * 3600
+const TOKEN_AGE_S = 3 * 3600
 
 export function createCaller(jwtSecret: string, connectionsPerApi = 256): Caller {
   const dispatcher = new Agent({
@@ -89,7 +91,12 @@ export function createCaller(jwtSecret: string, connectionsPerApi = 256): Caller
     token(userId, role = 'user') {
       const name = `${role} ${userId}`
       const known =
-        tokens.get(name) ?? signToken(userId, role, { secret: jwtSecret, expiresInS: TOKEN_LIFE_S })
+        tokens.get(name) ??
+        signToken(userId, role, {
+          secret: jwtSecret,
+          expiresInS: TOKEN_LIFE_S,
+          issuedAgoS: TOKEN_AGE_S,
+        })
       tokens.set(name, known)
       return known
     },

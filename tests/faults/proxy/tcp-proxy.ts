@@ -22,6 +22,8 @@ export interface TcpProxy {
    * is swallowed, in both directions, and nothing is closed. New ones go through; `mend` changes nothing about it.
    */
   strand(): void
+  /** New connections go to another server; open ones stay where they are. */
+  retarget(target: ProxyOptions['target']): void
   mend(): void
   close(): Promise<void>
 }
@@ -30,6 +32,7 @@ export interface TcpProxy {
 export async function startProxy(options: ProxyOptions): Promise<TcpProxy> {
   const links = new Set<Link>()
   const stranded = new Set<Link>()
+  let { target } = options
   let severed = false
   let held = false
 
@@ -39,7 +42,7 @@ export async function startProxy(options: ProxyOptions): Promise<TcpProxy> {
       client.resetAndDestroy()
       return
     }
-    const link = createLink(client, tcpConnect(options.target), options)
+    const link = createLink(client, tcpConnect(target), options)
     links.add(link)
     if (held) link.hold()
     link.closed.then(() => links.delete(link) || stranded.delete(link))
@@ -71,6 +74,9 @@ export async function startProxy(options: ProxyOptions): Promise<TcpProxy> {
         stranded.add(link)
       }
       links.clear()
+    },
+    retarget(next) {
+      target = next
     },
     mend() {
       severed = false

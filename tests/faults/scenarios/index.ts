@@ -1,13 +1,18 @@
 import { postgresAway, redisAway } from './away.ts'
+import { clockSteps } from './clock-steps.ts'
 import { cutReplies } from './cut-replies.ts'
 import { deadHost } from './dead-host.ts'
+import { failover } from './failover.ts'
 import { flood } from './flood.ts'
 import { frozenTransaction } from './frozen-transaction.ts'
 import { million } from './million.ts'
 import { poison } from './poison.ts'
 import { pruning } from './pruning.ts'
+import { refusedWrites } from './refused-writes.ts'
 import { rollingRestarts } from './rolling-restarts.ts'
 import type { Scenario } from './scenario.ts'
+import { sqlEnvironment } from './sql-environment.ts'
+import { strangers } from './strangers.ts'
 import { killedWorker, stoppedWorker } from './takeover.ts'
 import { waits } from './waits.ts'
 
@@ -26,4 +31,9 @@ export const SCENARIOS: Scenario[] = [
   flood,
   pruning,
   million,
+  refusedWrites,
+  failover,
+  sqlEnvironment,
+  clockSteps,
+  strangers,
 ]

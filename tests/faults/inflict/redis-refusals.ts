@@ -1,0 +1,39 @@
+import { Redis } from 'ioredis'
+
+/** A way in which a running Redis answers every write with an error while reads still work. */
+export type RefusalKind = 'readonly' | 'noreplicas' | 'oom'
+
+export const REFUSALS: readonly RefusalKind[] = ['readonly', 'noreplicas', 'oom']
+
+/** Nothing listens there: a replica of it keeps its data and waits. */
+const NOBODY: [string, number] = ['127.0.0.1', 1]
+
+/**
+ * Makes a Redis refuse writes. Connections stay open, as after a planned failover.
+ *
+ * @returns a function that ends the refusal; it does nothing if Redis was restarted since
+ */
+export async function refuseWrites(redisUrl: string, kind: RefusalKind): Promise<() => Promise<void>> {
+  await withRedis(redisUrl, async (redis) => {
+    if (kind === 'readonly') await redis.replicaof(...NOBODY)
+    if (kind === 'noreplicas') await redis.config('SET', 'min-replicas-to-write', 1)
+    // Below what an empty Redis needs: `noeviction` then refuses whatever may allocate.
+    if (kind === 'oom') await redis.config('SET', 'maxmemory', 1024)
+  })
+  return () =>
+    withRedis(redisUrl, async (redis) => {
+      if (kind === 'readonly') await redis.replicaof('NO', 'ONE')
+      if (kind === 'noreplicas') await redis.config('SET', 'min-replicas-to-write', 0)
+      if (kind === 'oom') await redis.config('SET', 'maxmemory', 0)
+    })
+}
+
+async function withRedis(url: string, work: (redis: Redis) => Promise<void>): Promise<void> {
+  const redis = new Redis(url, { maxRetriesPerRequest: 0, retryStrategy: () => null })
+  redis.on('error', () => undefined)
+  try {
+    await work(redis)
+  } finally {
+    redis.disconnect()
+  }
+}

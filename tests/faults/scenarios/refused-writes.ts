@@ -1,0 +1,82 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { until } from '../../../scripts/lib/net.mjs'
+import { isAck } from '../check/answers.ts'
+import { check } from '../check/check.ts'
+import { REFUSALS, refuseWrites } from '../inflict/redis-refusals.ts'
+import { loadEvents } from '../load/events.ts'
+import { openStage } from '../stage.ts'
+import { atMost, type Scenario, spreadOf } from './scenario.ts'
+
+const EVENTS = 3
+const REFUSES_FOR_MS = 15_000
+const RESULT_WAIT_MS = 500
+const ANSWERED_WITHIN_MS = 1000 + RESULT_WAIT_MS
+const NOT_READY_WITHIN_MS = 3000
+const SERVED_WITHIN_MS = 5000
+
+export const refusedWrites: Scenario = {
+  name: 'refused-writes',
+  shows:
+    'a Redis that still answers reads refuses writes (demoted, without replicas, out of memory): 503 within 1 s, /readyz says so, all is served within 5 s of the end',
+  async run({ scale, patches = [], say }) {
+    const stage = await openStage({ patches, env: { RESULT_WAIT_MS: String(RESULT_WAIT_MS) } })
+    const { fleet, history } = stage
+    const missed: string[] = []
+    const servedAfterMs: number[] = []
+    let refused = 0
+    try {
+      const loads = await loadEvents(stage, EVENTS)
+      for (const kind of REFUSALS) {
+        await fleet.ready()
+        await sleep(1000)
+        const startedAt = performance.now()
+        const end = await refuseWrites(fleet.redis.url, kind)
+        const notReady = async (): Promise<boolean> =>
+          (await Promise.all(fleet.apis.map(({ url }) => fetch(`${url}/readyz`)))).every(
+            ({ status }) => status === 503,
+          )
+        // A full Redis still takes what makes room for more, so a process may go on calling it ready.
+        if (kind !== 'oom' && !(await until(notReady, { timeoutMs: NOT_READY_WITHIN_MS })))
+          missed.push(`${kind}: /readyz still answers 200 after ${NOT_READY_WITHIN_MS} ms`)
+        await sleep(Math.max(2000, REFUSES_FOR_MS * scale))
+        await end()
+        const endedAt = performance.now()
+        const servedMs = await loads.allServed(endedAt)
+        servedAfterMs.push(servedMs)
+        say(`${kind}: all events served ${Math.round(servedMs)} ms after its end`)
+        const during = history.commands.filter(
+          (call) => call.sentAtMs >= startedAt && call.endedAtMs < endedAt,
+        )
+        const refusals = during.filter(({ answer }) => answer?.status === 503)
+        refused += refusals.length
+        const others = during.filter((call) => call.answer?.status !== 503 && !isAck(call.answer))
+        missed.push(
+          ...atMost(`${kind}: answers that were neither 503 nor a promise`, others.length, 0),
+          ...atMost(`${kind}: 503 without Retry-After`, withoutRetryAfter(refusals), 0),
+          ...atMost(
+            `${kind}: answers later than ${ANSWERED_WITHIN_MS} ms`,
+            during.filter((call) => call.endedAtMs - call.sentAtMs > ANSWERED_WITHIN_MS).length,
+            0,
+          ),
+        )
+        if (refusals.length === 0) missed.push(`${kind}: nothing was refused`)
+      }
+      await loads.stop()
+      const served = spreadOf(servedAfterMs)
+      return {
+        figures: { requests: history.commands.length, refused503: refused, allServedMostMs: served.most },
+        missed: [
+          ...missed,
+          ...atMost('time until every event is served again, ms', served.most, SERVED_WITHIN_MS),
+        ],
+        findings: check(await stage.conclude()),
+      }
+    } finally {
+      await stage.close()
+    }
+  },
+}
+
+function withoutRetryAfter(calls: { answer?: { retryAfter?: string } }[]): number {
+  return calls.filter(({ answer }) => answer?.retryAfter === undefined).length
+}
