@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -26,13 +26,12 @@ export const failover: Scenario = {
   async run({ patches = [], say }) {
     const folder = mkdtempSync(path.join(tmpdir(), 'ticket-line-replica-'))
     const stage = await openStage({ patches, env: { RESULT_WAIT_MS: '500' } })
+    const { password } = new URL(stage.fleet.redis.url)
+    // Clients find the new master with the password they know.
+    writeFileSync(path.join(folder, 'password'), password, { mode: 0o600 })
     const replica = await startRedis({
       folder,
-      settings: [
-        'auto-aof-rewrite-percentage 0',
-        `masterauth ${new URL(stage.fleet.redis.url).password}`,
-        'repl-diskless-sync-delay 0',
-      ],
+      settings: ['auto-aof-rewrite-percentage 0', `masterauth ${password}`, 'repl-diskless-sync-delay 0'],
     })
     const oldMaster = new Redis(stage.fleet.redis.url)
     const newMaster = new Redis(replica.url)
@@ -55,7 +54,7 @@ export const failover: Scenario = {
       await newMaster.replicaof('NO', 'ONE')
       const target = { host: '127.0.0.1', port: Number(new URL(replica.url).port) }
       for (const slot of stage.fleet.slots) slot.redisLink.retarget(target)
-      await oldMaster.config('SET', 'masterauth', new URL(replica.url).password)
+      await oldMaster.config('SET', 'masterauth', password)
       await oldMaster.replicaof('127.0.0.1', target.port)
       await oldMaster.call('CLIENT', 'UNPAUSE')
       const movedAt = performance.now()
