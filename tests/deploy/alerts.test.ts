@@ -56,7 +56,11 @@ describe('every metric that is asked for', () => {
     expect(new Set(leftOut)).toEqual(new Set(['/readyz', '/livez', '/metrics']))
     const url = system.apis[0]?.url
     for (const path of new Set(leftOut)) await fetch(`${url}${path}`)
-    const counted = await (await fetch(`${url}/metrics`)).text()
-    expect(leftOut.filter((route) => !counted.includes(`_count{route="${route}",`))).toEqual([])
+    const missing = async () => {
+      const counted = await (await fetch(`${url}/metrics`)).text()
+      return leftOut.filter((route) => !counted.includes(`_count{route="${route}",`))
+    }
+    // What it shows may be a second old.
+    await expect.poll(missing, { timeout: 10_000 }).toEqual([])
   })
 })

@@ -10,6 +10,7 @@ import type { Lifecycle } from './lifecycle.js'
 import type { ConcurrencyLimit } from './limits/concurrency-limit.js'
 import type { ExportPlaces } from './limits/exports.js'
 import type { Metrics } from './metrics.js'
+import type { TrustedProxies } from './middleware/client-address.js'
 import { createEntry } from './middleware/entry.js'
 import { createTraceEntry } from './middleware/trace-entry.js'
 import type { Availability, LineClient } from './queue/line-client.js'
@@ -29,7 +30,7 @@ export interface AppDeps {
   lifecycle: Lifecycle
   /** What a client has to send to read `/metrics`; everybody may if it is absent. */
   metricsToken?: string | undefined
-  trustProxyHops: number
+  trustedProxies: TrustedProxies
   /** Bounds the requests under way in this process. */
   requests: ConcurrencyLimit
   /** Bounds the clients that wait for a job; meanwhile they do not count as requests. */

@@ -14,7 +14,11 @@ describe('readConfig', () => {
     expect(config.server.port).toBe(3000)
     expect(config.line).toMatchObject({ resultWaitMs: 10_000, maxQueueDepth: 20_000 })
     expect(config.limits).toEqual({ windowMs: 900_000, requests: 100, polls: 1000, signInFailures: 20 })
-    expect(config).toMatchObject({ trustProxyHops: 0, production: false, admin: { writable: false } })
+    expect(config).toMatchObject({
+      trustedProxies: { hops: 0 },
+      production: false,
+      admin: { writable: false },
+    })
   })
 
   it('lets anybody make events if INITIALIZE_OPEN says so, but never in production', () => {
@@ -39,6 +43,7 @@ describe('readConfig', () => {
     ['MAX_QUEUE_DEPTH', '0'],
     ['RATE_LIMIT', 'x'],
     ['TRUST_PROXY_HOPS', '1.5'],
+    ['TRUSTED_PROXIES', '10.0.0.0/8, somewhere'],
     ['QUEUE_BOARD_WRITABLE', 'maybe'],
   ])('names %s where it is %s', (name, value) => {
     expect(() => readConfig({ ...needed, [name]: value })).toThrow(new RegExp(`^${name} `))

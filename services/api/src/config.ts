@@ -12,14 +12,15 @@ import { readMetricsToken, readTracingConfig, type TracingConfig } from '@ticket
 import { type AdminConfig, readAdminConfig } from './admin/config.js'
 import { type IdentityConfig, readIdentityConfig } from './identity/config.js'
 import { type LimitsConfig, readLimitsConfig } from './limits/config.js'
+import { parseNetworks, type TrustedProxies } from './middleware/client-address.js'
 
 /** Everything an API process is told from outside. `docs/configuration.md` lists the variables. */
 export interface ApiConfig extends Basics {
   /** `SHARED_LINES`, `SHARDS` and `KEY_PREFIX`: the same for all processes, fixed at installation. */
   layout: LineLayout
   server: ServerConfig
-  /** `TRUST_PROXY_HOPS`: how many proxies in front may be believed about the client's address. */
-  trustProxyHops: number
+  /** `TRUST_PROXY_HOPS` and `TRUSTED_PROXIES`: which proxies may be believed about the client's address. */
+  trustedProxies: TrustedProxies
   /** `METRICS_TOKEN`: what a client has to send to read `/metrics`. */
   metricsToken: string | undefined
   line: LineConfig
@@ -105,7 +106,7 @@ export function readConfig(environment: Env): ApiConfig {
     ...basics,
     layout: readLineLayout(env),
     server: readServer(env),
-    trustProxyHops: env.integer('TRUST_PROXY_HOPS', 0, { min: 0, max: 10 }),
+    trustedProxies: readTrustedProxies(env),
     metricsToken: readMetricsToken(env),
     line: readLine(env),
     postgres: readPostgres(env),
@@ -122,6 +123,16 @@ function readInitializeOpen(env: EnvReader, production: boolean): boolean {
   const open = env.flag('INITIALIZE_OPEN', false)
   if (!open || !production) return open
   throw new ConfigError('INITIALIZE_OPEN must not be true in production: anybody could make events')
+}
+
+function readTrustedProxies(env: EnvReader): TrustedProxies {
+  const hops = env.integer('TRUST_PROXY_HOPS', 0, { min: 0, max: 10 })
+  const list = env.optional('TRUSTED_PROXIES')
+  const networks = list === undefined ? undefined : parseNetworks(list)
+  if (list !== undefined && networks === undefined) {
+    throw new ConfigError(`TRUSTED_PROXIES must be networks, as 10.0.0.0/8, 2001:db8::/32, not "${list}"`)
+  }
+  return { hops, networks }
 }
 
 function readServer(env: EnvReader): ServerConfig {

@@ -97,7 +97,7 @@ export async function startApi(config: ApiConfig, log: Log, closers: Closers): P
     tracing,
     lifecycle,
     metricsToken: config.metricsToken,
-    trustProxyHops: config.trustProxyHops,
+    trustedProxies: config.trustedProxies,
     requests,
     longPolls,
     guards: identity.guards,

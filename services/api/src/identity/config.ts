@@ -60,7 +60,9 @@ export function readIdentityConfig(env: EnvReader, production: boolean): Identit
     localAccounts,
     cookies: {
       always: production,
-      trustProxy: env.integer('TRUST_PROXY_HOPS', 0, { min: 0, max: 10 }) > 0,
+      trustProxy:
+        env.integer('TRUST_PROXY_HOPS', 0, { min: 0, max: 10 }) > 0 ||
+        env.optional('TRUSTED_PROXIES') !== undefined,
     },
     hashConcurrency: env.integer('HASH_CONCURRENCY', defaultHashConcurrency(), { min: 1, max: 64 }),
   }

@@ -1,21 +1,91 @@
-import { isIP } from 'node:net'
+import { BlockList, isIP, isIPv4 } from 'node:net'
+
+/** Whose word about the client's address is taken. */
+export interface TrustedProxies {
+  /** This many proxies in front, wherever they are. */
+  hops: number
+  /** All proxies of these networks. */
+  networks: BlockList | undefined
+}
+
+export interface ClientAddressDeps {
+  trust: TrustedProxies
+  /** Called with the first entry of `X-Forwarded-For` that is no address, and never again. */
+  onUnknownForm: (entry: string) => void
+}
+
+/** Tells a client's address from the peer of its socket and from `X-Forwarded-For`. */
+export type ClientAddressOf = (remote: string, forwardedFor: string | undefined) => string
+
+/**
+ * Each proxy adds the address that called it to the end of `X-Forwarded-For`. The chain is read from its end for as
+ * long as the proxy that wrote an entry is trusted; what is further left, the client may have made up.
+ */
+export function createClientAddress({ trust, onUnknownForm }: ClientAddressDeps): ClientAddressOf {
+  const { hops, networks } = trust
+  let told = false
+
+  function parse(entry: string): string | undefined {
+    const address = parseAddress(entry)
+    if (address === undefined && entry !== '' && !told) {
+      told = true
+      onUnknownForm(entry.slice(0, 100))
+    }
+    return address
+  }
+
+  return (remote, forwardedFor) => {
+    let address = unwrap(remote)
+    if (forwardedFor === undefined) return address
+    const entries = forwardedFor.split(',')
+    let writer: string | undefined = address
+    for (let hop = 0; hop < entries.length; hop++) {
+      if (hop >= hops && !isIn(networks, writer)) break
+      writer = parse(entries[entries.length - 1 - hop]?.trim() ?? '')
+      if (writer !== undefined) address = writer
+    }
+    return address
+  }
+}
+
+// Some proxies write the port, and IPv6 addresses in brackets, or all of it in quotes as RFC 7239 does.
+const IPV4_WITH_PORT = /^([\d.]+):\d{1,5}$/
+const IPV6_IN_BRACKETS = /^\[([^\]]+)\](?::\d{1,5})?$/
+const QUOTED = /^"(.*)"$/
+
+/** An address in any form that proxies write it in, without port, brackets and quotes. */
+export function parseAddress(entry: string): string | undefined {
+  if (isIP(entry) !== 0) return unwrap(entry)
+  const text = QUOTED.exec(entry)?.[1] ?? entry
+  const address = IPV4_WITH_PORT.exec(text)?.[1] ?? IPV6_IN_BRACKETS.exec(text)?.[1] ?? text
+  return isIP(address) === 0 ? undefined : unwrap(address)
+}
 
 /** An IPv4 address that came over an IPv6 socket, as IPv4. */
 function unwrap(address: string): string {
-  return address.startsWith('::ffff:') && address.includes('.') ? address.slice(7) : address
+  const dotted = address.slice(address.lastIndexOf(':') + 1)
+  return /^::ffff:/i.test(address) && isIPv4(dotted) ? dotted : address
+}
+
+function isIn(networks: BlockList | undefined, address: string | undefined): boolean {
+  if (networks === undefined || address === undefined) return false
+  return networks.check(address, isIPv4(address) ? 'ipv4' : 'ipv6')
 }
 
 /**
- * The client's address. Each proxy adds the address it was called from at the end of `X-Forwarded-For`, so with `hops`
- * trusted proxies the client's stands that many from the end; what is further left, the client wrote itself.
- * @param remote the peer of the socket
- * @param forwardedFor the header, looked at only where `hops` is above 0
+ * Reads a list of networks, as `10.0.0.0/8, 192.0.2.7, 2001:db8::/32`.
+ *
+ * @returns `undefined` if an entry is no network
  */
-export function clientAddress(remote: string, forwardedFor: string | undefined, hops: number): string {
-  if (hops > 0 && forwardedFor !== undefined) {
-    const addresses = forwardedFor.split(',')
-    const claimed = unwrap(addresses[Math.max(0, addresses.length - hops)]?.trim() ?? '')
-    if (isIP(claimed) !== 0) return claimed
+export function parseNetworks(text: string): BlockList | undefined {
+  const networks = new BlockList()
+  for (const entry of text.split(',').map((part) => part.trim())) {
+    const [address = '', prefix, ...more] = entry.split('/')
+    const family = isIP(address)
+    const bits = family === 4 ? 32 : 128
+    const length = prefix === undefined ? bits : /^\d{1,3}$/.test(prefix) ? Number(prefix) : Number.NaN
+    if (family === 0 || more.length > 0 || !(length <= bits)) return undefined
+    networks.addSubnet(address, length, family === 4 ? 'ipv4' : 'ipv6')
   }
-  return unwrap(remote)
+  return networks
 }

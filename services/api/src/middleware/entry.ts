@@ -8,14 +8,14 @@ import { replyPlain } from '../http/reply.js'
 import type { Lifecycle } from '../lifecycle.js'
 import type { ConcurrencyLimit } from '../limits/concurrency-limit.js'
 import type { Metrics } from '../metrics.js'
-import { clientAddress } from './client-address.js'
+import { createClientAddress, type TrustedProxies } from './client-address.js'
 
 export interface EntryDeps {
   log: Log
   metrics: Pick<Metrics, 'requests' | 'rateLimited'>
   lifecycle: Lifecycle
-  /** How many proxies in front may be believed about the client's address. */
-  trustProxyHops: number
+  /** Which proxies may be believed about the client's address. */
+  trustedProxies: TrustedProxies
   /** Bounds the requests under way in this process. */
   requests: ConcurrencyLimit
 }
@@ -35,15 +35,21 @@ export function createEntry({
   log,
   metrics,
   lifecycle,
-  trustProxyHops,
+  trustedProxies,
   requests,
 }: EntryDeps): MiddlewareHandler<AppEnv> {
+  const trustsAny = trustedProxies.hops > 0 || trustedProxies.networks !== undefined
+  const addressOf = createClientAddress({
+    trust: trustedProxies,
+    onUnknownForm: (entry) =>
+      log.warn({ entry }, 'X-Forwarded-For holds something that is no address; its clients share one limit'),
+  })
   return async function entry(c, next) {
     const startedAt = performance.now()
     const given = c.req.header('x-request-id')
     const requestId = given !== undefined && SANE_REQUEST_ID.test(given) ? given : randomUUID()
     const remote = c.env?.incoming?.socket.remoteAddress ?? ''
-    const forwardedFor = trustProxyHops > 0 ? c.req.header('x-forwarded-for') : undefined
+    const forwardedFor = trustsAny ? c.req.header('x-forwarded-for') : undefined
     const headers: Record<string, string> = {
       'x-request-id': requestId,
       'x-content-type-options': 'nosniff',
@@ -53,7 +59,7 @@ export function createEntry({
     }
     c.set('requestId', requestId)
     c.set('log', log)
-    c.set('clientAddress', clientAddress(remote, forwardedFor, trustProxyHops))
+    c.set('clientAddress', addressOf(remote, forwardedFor))
     c.set('headers', headers)
     collectHeaders(c, headers)
     if (PROBES.has(c.req.path)) await next()

@@ -90,7 +90,7 @@ export function appUnderTest(changes: Partial<AppDeps> = {}) {
     log: createLog('test', 'silent'),
     metrics: createMetrics(),
     lifecycle: { draining: false },
-    trustProxyHops: 0,
+    trustedProxies: { hops: 0, networks: undefined },
     requests: createConcurrencyLimit(100),
     longPolls: createConcurrencyLimit(100),
     guards,
