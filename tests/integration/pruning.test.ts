@@ -1,9 +1,10 @@
-import { createDatabase, type PruneDeps, type PrunedRows, pruneAll } from '@ticket-line/db'
+import { createDatabase, linesToKeep, type PruneDeps, type PrunedRows, pruneAll } from '@ticket-line/db'
+import { commandIdOf, newJobId } from '@ticket-line/shared'
 import pg from 'pg'
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import { until } from '../../scripts/lib/net.mjs'
 import { startSystem } from '../stack/system.ts'
-import { createLineKit, type LineKit } from './line-kit.ts'
+import { ask, createLineKit, type KitJob, kindsOf, type LineKit } from './line-kit.ts'
 
 const RETENTION_HOURS = 48
 /** More than a step removes at once. */
@@ -14,7 +15,9 @@ beforeAll(async () => {
   kit = await createLineKit()
 })
 afterAll(() => kit?.stop())
-beforeEach(() => kit.query('TRUNCATE commands, idempotency_keys, refresh_tokens'))
+beforeEach(() =>
+  kit.query('TRUNCATE commands, idempotency_keys, refresh_tokens, pruned_lines, forgotten_commands'),
+)
 
 interface Rows {
   lineName?: string
@@ -136,6 +139,89 @@ describe('pruning', () => {
 
     expect(await prune()).toEqual({ commands: 0, idempotencyKeys: 10, refreshTokens: 3 })
     expect(await kit.query(`SELECT FROM idempotency_keys WHERE key_hash LIKE 'event-2-%'`)).toHaveLength(10)
+  })
+})
+
+describe('a job that is older than outcomes that were pruned', () => {
+  const HOUR_MS = 3_600_000
+  const oldJob = (eventId: number, hoursAgo: number): KitJob => {
+    const acceptedAtMs = Date.now() - hoursAgo * HOUR_MS
+    const jobId = newJobId(`event-${eventId}`, 1, acceptedAtMs)
+    const commands = [ask('book', eventId, `user-${hoursAgo}`)]
+    return { jobId, acceptedAtMs, commands, id: (index) => commandIdOf(jobId, index) }
+  }
+  const age = (hours: number) =>
+    kit.query('UPDATE commands SET decided_at = decided_at - make_interval(hours => $1)', [hours])
+
+  it('is set aside if it has no outcome, whenever it comes', async () => {
+    await kit.createEvent(7, 10)
+    const jobs = [60, 59, 30, 0].map((hoursAgo) => oldJob(7, hoursAgo)) as [KitJob, KitJob, KitJob, KitJob]
+    const [first, second, kept, recent] = jobs
+    await kit.apply(first)
+    await kit.apply(second)
+    await age(59)
+    const [keptOutcome] = (await kit.apply(kept)).outcomes
+    expect(await prune()).toMatchObject({ commands: 2 })
+
+    for (const again of [first, second])
+      await expect(kit.apply(again)).rejects.toMatchObject({ name: 'SetAsideError' })
+    await expect(kit.apply(oldJob(7, 61))).rejects.toMatchObject({ name: 'SetAsideError' })
+    expect((await kit.apply(kept)).outcomes).toEqual([keptOutcome])
+    expect(kindsOf(await kit.apply(recent))).toEqual(['booked'])
+    expect(await kit.query('SELECT FROM bookings WHERE event_id = 7')).toHaveLength(4)
+  })
+
+  it('is set aside also if the clock of the API that made it was far ahead', async () => {
+    await kit.createEvent(8, 10)
+    const job = oldJob(8, 0)
+    await kit.apply(job)
+    await age(60)
+    expect(await prune()).toMatchObject({ commands: 1 })
+
+    await expect(kit.apply(job)).rejects.toMatchObject({ name: 'SetAsideError' })
+    await expect(kit.apply(job, true)).rejects.toMatchObject({ name: 'SetAsideError' })
+    // Its clock says nothing about the jobs of others.
+    expect(kindsOf(await kit.apply(oldJob(8, 1)))).toEqual(['booked'])
+  })
+
+  it('runs normally if jobs of its line only waited, or were pruned before it was made', async () => {
+    await kit.createEvent(9, 10)
+    expect(kindsOf(await kit.apply(oldJob(9, 100)))).toEqual(['booked'])
+    await kit.createEvent(10, 10)
+    await kit.apply(oldJob(10, 200))
+    await age(200)
+    expect(await prune()).toMatchObject({ commands: 2 })
+
+    expect(kindsOf(await kit.apply(oldJob(10, 100)))).toEqual(['booked'])
+  })
+})
+
+describe('keys of a line', () => {
+  it('stay while a job that waits in it may repeat them, however old they are', async () => {
+    await insert({ lineName: 'event-1', hoursAgo: 40, count: 10 })
+    await insert({ lineName: 'event-2', hoursAgo: 40, count: 10 })
+
+    const removed = await prune({ linesKeepingKeys: ['event-1'] })
+
+    expect(removed.idempotencyKeys).toBe(10)
+    expect(await kit.query(`SELECT FROM idempotency_keys WHERE key_hash LIKE 'event-1-%'`)).toHaveLength(10)
+  })
+
+  it('are asked for by the age of the jobs, with time to spare', async () => {
+    const nowMs = 1e12
+    const asked: number[] = []
+    const registry = {
+      linesWithJobsBefore: async (beforeMs: number) => {
+        asked.push((nowMs - beforeMs) / 60_000)
+        return [`line-${asked.length}`]
+      },
+    }
+
+    expect(await linesToKeep(registry, 48, nowMs)).toEqual({
+      keptLines: ['line-1'],
+      linesKeepingKeys: ['line-2'],
+    })
+    expect(asked).toEqual([47 * 60, 10])
   })
 })
 

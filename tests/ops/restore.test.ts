@@ -1,5 +1,7 @@
 import { Redis } from 'ioredis'
+import pg from 'pg'
 import { afterEach, describe, expect, it } from 'vitest'
+import { until } from '../../scripts/lib/net.mjs'
 import { createEmptyDatabase } from '../stack/databases.ts'
 import { type System, startSystem } from '../stack/system.ts'
 import { runOps } from './run-ops.ts'
@@ -87,6 +89,52 @@ describe('a Redis of yesterday beside a newer PostgreSQL', SLOW, () => {
     expect(before).toEqual({ eventId: EVENT, availableTickets: 0, waitingListCount: 4 })
     for (const [userId, location] of waiting)
       expect(await outcomeOf(location, userId)).toBe(first.get(userId))
+  })
+})
+
+describe('a Redis that is older than the outcomes that were kept', SLOW, () => {
+  it('books nobody again who has canceled since: its jobs are set aside, and reconcile shows them', async () => {
+    await start()
+    await stopWorkers()
+    const users = Array.from({ length: 3 }, (_, i) => `user-${i}`)
+    for (const userId of users) await book(userId, { prefer: 'respond-async' })
+    const lastWeek = await snapshotRedis()
+    await system.addWorker()
+    for (const userId of users) {
+      const token = await system.token(userId)
+      const canceled = async () =>
+        (await system.api.post('/cancel', { eventId: EVENT }, { token })).status === 200
+      expect(await until(canceled, { timeoutMs: 10_000 })).toBe(true)
+    }
+    await stopServices()
+    const database = new pg.Client({ connectionString: system.databaseUrl })
+    await database.connect()
+    await database.query(`UPDATE commands SET accepted_at = accepted_at - interval '7 days',
+      decided_at = decided_at - interval '7 days'`)
+    const pruned = await runOps(['prune', '--json'], system.env)
+    expect(pruned.data.rows.commands).toBeGreaterThanOrEqual(6)
+
+    await restoreRedis(lastWeek)
+    await system.addWorker()
+    await system.addApi()
+    const setAside = async () => {
+      const { data } = await runOps(['reconcile', '--settle', '0.2', '--json'], system.env)
+      return data.findings.filter(({ kind }: { kind: string }) => kind === 'set_aside')
+    }
+    expect(await until(async () => (await setAside()).length === 3, { timeoutMs: 30_000 })).toBe(true)
+
+    // The line goes on, and its count of undecided commands is right.
+    expect(await outcomeOf(await book('late'), 'late')).toBe('booked')
+    expect((await system.api.get(`/status/${EVENT}`)).body).toMatchObject({ availableTickets: TICKETS - 1 })
+    const { rows } = await database.query(`SELECT user_id FROM bookings WHERE status = 'confirmed'`)
+    await database.end()
+    expect(rows).toEqual([{ user_id: 'late' }])
+    expect(
+      (await runOps(['reconcile', '--apply', '--settle', '0.2', '--json'], system.env)).data,
+    ).toMatchObject({
+      ok: false,
+      findings: users.map(() => ({ kind: 'set_aside', mendable: false, jobId: expect.any(String) })),
+    })
   })
 })
 

@@ -92,12 +92,12 @@ function lineDeps(
     shortenLocks: () => Promise.resolve(),
     log: silent,
     apply: createApply(applyDeps),
-    answer(lineName: string, payload: JobPayload, reply: JobReply) {
+    answer(lineName: string, payload: JobPayload, reply: JobReply | undefined) {
       const counts = new Map<number, number>()
       for (const { eventId } of payload.commands) counts.set(eventId, (counts.get(eventId) ?? 0) + 1)
       const answered = connection.call(() => {
         data.leave(lineName, counts)
-        streams.reply(payload.replyTo, reply)
+        if (reply !== undefined) streams.reply(payload.replyTo, reply)
       })
       answered.catch(() => undefined)
     },

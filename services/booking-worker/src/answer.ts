@@ -1,5 +1,4 @@
 import {
-  commandCountOf,
   defineScript,
   depthKey,
   type JobPayload,
@@ -18,8 +17,10 @@ const REPLIES_KEPT = 500
 
 // The count of undecided commands is taken down with the answer. An empty line sets its counts straight: what a crash
 // between two steps left behind does not add up.
-const ANSWER = `redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[2], '*', 'reply', ARGV[1])
-redis.call('PEXPIRE', KEYS[1], ARGV[3])
+const ANSWER = `if ARGV[1] ~= '' then
+  redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[2], '*', 'reply', ARGV[1])
+  redis.call('PEXPIRE', KEYS[1], ARGV[3])
+end
 if redis.call('LLEN', KEYS[2]) == 0 then
   redis.call('DEL', KEYS[3])
 else
@@ -28,7 +29,8 @@ else
   end
 end`
 
-export type Answer = (lineName: string, payload: JobPayload, reply: JobReply) => void
+/** @param reply undefined for a job that leaves its line without an answer: it is only counted down */
+export type Answer = (lineName: string, payload: JobPayload, reply: JobReply | undefined) => void
 
 /**
  * Answers the API process that asked, on its reply stream. Sent on the connection that completes the job right after,
@@ -46,13 +48,13 @@ export function createAnswer(redis: Redis, layout: LineLayout, log: Log): Answer
       replyKey(prefix, payload.replyTo),
       `${prefix}:${lineName}:wait`,
       depthKey(prefix, lineName),
-      JSON.stringify(reply),
+      reply === undefined ? '' : JSON.stringify(reply),
       REPLIES_KEPT,
       REPLIES_TTL_MS,
       ...[...decided].flat(),
     ).catch((error: unknown) =>
       log.warn(
-        { jobId: reply.jobId, commands: commandCountOf(reply.jobId), err: error },
+        { jobId: reply?.jobId, commands: payload.commands.length, err: error },
         'an answer was not sent',
       ),
     )

@@ -23,7 +23,7 @@ export interface LineDeps {
   log: Log
   apply: (job: JobToApply) => Promise<AppliedBatch>
   /** Sends the answers to the API process that asked. Called after COMMIT, before the job completes. */
-  answer: (lineName: string, payload: JobPayload, reply: JobReply) => void
+  answer: (lineName: string, payload: JobPayload, reply: JobReply | undefined) => void
   /** Called with a job that is neither decided nor left in the line. */
   onSetAside?: (jobId: string, error: Error) => void
   /** True once no further job may be started here. */
@@ -141,7 +141,10 @@ export function createLine(deps: LineDeps, lineName: string, prefix: string): Li
       deps.answer(lineName, payload, reply)
       return await job.moveToCompleted(reply, token, fetchNext())
     } catch (error) {
-      if (error instanceof SetAsideError) return setAside(job, error, token, fetchNext())
+      if (error instanceof SetAsideError) {
+        deps.answer(lineName, payload, undefined)
+        return setAside(job, error, token, fetchNext())
+      }
       if (!(error instanceof GivenUpError)) throw error
       return undefined
     } finally {
