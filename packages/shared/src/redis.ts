@@ -1,6 +1,4 @@
 import { Redis, type RedisOptions } from 'ioredis'
-import { ConfigError } from './env.js'
-import type { Log } from './log.js'
 
 /** What a caller may add to a profile. */
 export type ConnectionExtras = Omit<RedisOptions, 'replyMapping'>
@@ -154,51 +152,6 @@ export function createWriteProbe(redis: Redis, prefix: string): () => Promise<vo
       })
     return asked
   }
-}
-
-/** How a Redis is set up where it matters for the line. */
-export interface RedisDurability {
-  /** `noeviction` is the one policy under which an accepted command cannot vanish. */
-  maxmemoryPolicy: string
-  appendOnly: boolean
-  appendFsync: string
-}
-
-/** Reads the settings from `INFO` and `CONFIG`; `undefined` where the server does not tell (managed services). */
-export async function readDurability(redis: Redis): Promise<RedisDurability | undefined> {
-  try {
-    const pairs = (await redis.config('GET', 'maxmemory-policy', 'appendonly', 'appendfsync')) as string[]
-    const settings = new Map<string, string>()
-    for (let i = 0; i + 1 < pairs.length; i += 2) settings.set(pairs[i] as string, pairs[i + 1] as string)
-    return {
-      maxmemoryPolicy: settings.get('maxmemory-policy') ?? 'unknown',
-      appendOnly: settings.get('appendonly') === 'yes',
-      appendFsync: settings.get('appendfsync') ?? 'unknown',
-    }
-  } catch {
-    return undefined
-  }
-}
-
-/**
- * Looks whether a Redis keeps what it is given. What may lose accepted commands is logged.
- * @throws ConfigError in production, where it may evict: an accepted command could vanish
- */
-export async function checkDurability(
-  redis: Redis,
-  { production, log }: { production: boolean; log: Log },
-): Promise<void> {
-  const durability = await readDurability(redis)
-  if (durability === undefined) {
-    log.warn('Redis does not tell its settings: make sure that it never evicts')
-    return
-  }
-  if (durability.maxmemoryPolicy !== 'noeviction') {
-    const message = `Redis may evict accepted commands: set maxmemory-policy noeviction (it is ${durability.maxmemoryPolicy})`
-    if (production) throw new ConfigError(message)
-    log.warn(message)
-  }
-  if (!durability.appendOnly) log.warn('Redis is not append-only: a restart of it loses accepted commands')
 }
 
 /**

@@ -66,7 +66,9 @@ export function watchServers({ registry, redis, askPostgres, intervalMs }: Serve
   function lookAtAll(): void {
     lookUnlessAwaited('redis', askRedis)
     lookUnlessAwaited('postgres', askPostgres)
-    if (redis.status === 'ready') redis.info().then(showRedis, () => undefined)
+    // A user without the right to ask, or a Redis that is away: what it said before may be wrong by now.
+    if (redis.status === 'ready') redis.info().then(showRedis, () => showRedis(''))
+    else showRedis('')
   }
 
   lookAtAll()
@@ -106,6 +108,8 @@ function createRedisGauges(registry: Registry): (info: string) => void {
   const gauges = REDIS_GAUGES.map(
     ([name, help]) => new Gauge({ name: `${METRIC_PREFIX}${name}`, help, registers: [registry] }),
   )
+  // A new gauge is 0, which would be a wrong number until Redis has answered.
+  for (const gauge of gauges) gauge.remove()
   return (info) => {
     const fields = new Map(
       info.split(/\r?\n/).map((line) => {
@@ -115,7 +119,7 @@ function createRedisGauges(registry: Registry): (info: string) => void {
     )
     REDIS_GAUGES.forEach(([, , field, read], i) => {
       const text = fields.get(field)
-      // A managed Redis may keep some to itself: no number is better than a wrong alarm.
+      // No number is better than a wrong alarm.
       if (text !== undefined) gauges[i]?.set(read(text))
       else gauges[i]?.remove()
     })

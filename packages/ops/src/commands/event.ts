@@ -83,7 +83,7 @@ function describe({ event, line, lastServedBy, workerProcesses, lastDecisions }:
     `  global concurrency ${line.globalConcurrency ?? 'not set (a worker sets it when it opens the line)'}`,
     line.active.length === 0 ? 'No job is active.' : 'Active:',
     ...active,
-    `Last served by ${lastServedBy ?? 'nobody known'}; ${plural(workerProcesses ?? 0, 'worker process')} connected.`,
+    `Last served by ${lastServedBy ?? 'nobody known'}; ${workerProcesses === null ? 'Redis does not tell how many worker processes are' : plural(workerProcesses, 'worker process')} connected.`,
     lastDecisions.length === 0 ? 'Nothing was decided yet.' : 'Last decisions:',
     ...table(
       lastDecisions.map((row) => [

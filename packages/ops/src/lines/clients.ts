@@ -7,7 +7,7 @@ export interface ConnectedProcesses {
   apis: number
 }
 
-/** @returns `undefined` where the server does not tell (some managed services) */
+/** @returns undefined if the server does not tell, as managed services, poorer users and proxies do */
 export async function countProcesses(
   redis: Redis,
   layout: LineLayout,
@@ -19,6 +19,8 @@ export async function countProcesses(
     return undefined
   }
   const count = (name: string): number => text.split(` name=${name} `).length - 1
+  // A server that does not list the connection that asks does not list the others either.
+  if (count(connectionName('ops', layout)) === 0) return undefined
   return {
     workers: count(connectionName('worker', layout)),
     apis: count(connectionName('api', layout)),

@@ -1,0 +1,117 @@
+import { describe, expect, it } from 'vitest'
+import { ConfigError } from './env.js'
+import { checkRedisServer, readRedisServer } from './redis-server.js'
+
+function refused(message: string): Promise<never> {
+  return Promise.reject(Object.assign(new Error(message), { name: 'ReplyError' }))
+}
+
+/** A Redis with these lines of INFO and these settings; what is left out is forbidden. */
+function fakeRedis({
+  info,
+  config,
+  hello,
+}: {
+  info?: string[]
+  config?: Record<string, string>
+  hello?: unknown[]
+}) {
+  return {
+    info: () => (info === undefined ? refused('NOPERM') : Promise.resolve(info.join('\r\n'))),
+    config: (_get: string, ...names: string[]) => {
+      const [name = ''] = names
+      if (names.length > 1) return refused("ERR wrong number of arguments for 'config|get' command")
+      return config?.[name] === undefined ? refused('NOPERM') : Promise.resolve([name, config[name]])
+    },
+    call: () => (hello === undefined ? refused('NOPERM') : Promise.resolve(hello)),
+  } as unknown as Parameters<typeof checkRedisServer>[0]
+}
+
+async function check(redis: ReturnType<typeof fakeRedis>, production = true): Promise<string[]> {
+  const warnings: string[] = []
+  await checkRedisServer(redis, {
+    production,
+    log: { warn: (message: string) => warnings.push(message) } as never,
+  })
+  return warnings
+}
+
+const good = {
+  info: [
+    'redis_version:7.4.1',
+    'redis_mode:standalone',
+    'maxmemory_policy:noeviction',
+    'aof_enabled:1',
+    'cluster_enabled:0',
+  ],
+  config: { appendfsync: 'always' },
+}
+const withInfo = (...lines: string[]) => {
+  const names = lines.map((line) => line.split(':')[0])
+  return { ...good, info: [...good.info.filter((line) => !names.includes(line.split(':')[0])), ...lines] }
+}
+
+describe('a Redis', () => {
+  it('that keeps what it is given passes without a warning', async () => {
+    expect(await check(fakeRedis(good))).toEqual([])
+  })
+
+  it('that may evict is refused in production, also if CONFIG is forbidden', async () => {
+    const { info } = withInfo('maxmemory_policy:allkeys-lru')
+    await expect(check(fakeRedis({ info }))).rejects.toThrow(
+      /maxmemory-policy noeviction \(it is allkeys-lru\)/,
+    )
+    expect(await check(fakeRedis({ info }), false)).toEqual([expect.stringMatching(/may evict/)])
+  })
+
+  it('that is not append-only, or syncs once a second, is warned about', async () => {
+    expect(await check(fakeRedis(withInfo('aof_enabled:0')))).toEqual([
+      expect.stringMatching(/not append-only/),
+    ])
+    const everysec = { ...good, config: { appendfsync: 'everysec' } }
+    expect(await check(fakeRedis(everysec))).toEqual([expect.stringMatching(/appendfsync everysec/)])
+  })
+
+  it.each(['6.0.20', '5.0.14', '2.8.17'])('of version %s is refused', async (version) => {
+    const old = withInfo(`redis_version:${version}`)
+    await expect(check(fakeRedis(old))).rejects.toThrow(
+      new ConfigError(`Redis ${version} is too old: 6.2 or newer is needed, or Valkey`),
+    )
+  })
+
+  it.each(['6.2.0', '7.0.15', '8.2.1'])('of version %s is accepted', async (version) => {
+    expect(await check(fakeRedis(withInfo(`redis_version:${version}`)))).toEqual([])
+  })
+
+  it('that is a node of a cluster or a sentinel is refused', async () => {
+    await expect(check(fakeRedis(withInfo('cluster_enabled:1')))).rejects.toThrow(/node of a Redis Cluster/)
+    await expect(check(fakeRedis(withInfo('redis_mode:sentinel')))).rejects.toThrow(/Redis Sentinel/)
+  })
+
+  it('that forbids INFO is asked by HELLO and CONFIG', async () => {
+    const hello = ['server', 'redis', 'version', '6.0.9', 'proto', 2, 'mode', 'cluster']
+    const config = { 'maxmemory-policy': 'allkeys-lru', appendonly: 'yes', appendfsync: 'always' }
+    expect(await readRedisServer(fakeRedis({ hello, config }))).toEqual({
+      version: '6.0.9',
+      mode: 'cluster',
+      maxmemoryPolicy: 'allkeys-lru',
+      appendOnly: true,
+      appendFsync: 'always',
+    })
+  })
+
+  it('that tells nothing is warned about', async () => {
+    expect(await check(fakeRedis({}))).toEqual([expect.stringMatching(/does not tell its settings/)])
+  })
+
+  it('that does not answer is asked again', async () => {
+    let asked = 0
+    const redis = fakeRedis(good)
+    const slow = {
+      ...redis,
+      info: () => (asked++ === 0 ? Promise.reject(new Error('Command timed out')) : redis.info()),
+    }
+    expect(await check(slow as typeof redis)).toEqual([])
+    expect(asked).toBe(2)
+  })
+})

@@ -1,0 +1,107 @@
+import type { Redis } from 'ioredis'
+import { ConfigError } from './env.js'
+import type { Log } from './log.js'
+
+/** What a Redis says of itself. A user without the right to ask, or a managed service, leaves parts undefined. */
+export interface RedisServer {
+  version: string | undefined
+  /** `standalone`, `cluster` or `sentinel`. */
+  mode: string | undefined
+  /** Under `noeviction` alone an accepted command cannot vanish. */
+  maxmemoryPolicy: string | undefined
+  appendOnly: boolean | undefined
+  appendFsync: string | undefined
+}
+
+type Asked = Pick<Redis, 'info' | 'config' | 'call'>
+
+/** Pause before a Redis that did not answer is asked again, ms. */
+const ASK_AGAIN_MS = 100
+
+/** BullMQ and our scripts need commands of this version. */
+const OLDEST = [6, 2] as const
+
+/**
+ * Reads what matters for the line. `INFO` tells most of it in every version and is asked first; `CONFIG` is often
+ * forbidden, and before Redis 7 it reads one setting at a time.
+ */
+export async function readRedisServer(redis: Asked): Promise<RedisServer> {
+  const info = parseInfo((await answerOf(() => redis.info())) ?? '')
+  const setting = async (name: string): Promise<string | undefined> =>
+    ((await answerOf(() => redis.config('GET', name))) as string[] | undefined)?.[1]
+  // A user who may not ask for INFO may still say HELLO: every client does.
+  const hello = info.size > 0 ? new Map<string, string>() : await readHello(redis)
+  const appendOnly = info.get('aof_enabled') ?? (await setting('appendonly'))
+  const isCluster = info.get('cluster_enabled') === '1'
+  return {
+    version: info.get('redis_version') ?? hello.get('version'),
+    mode: isCluster ? 'cluster' : (info.get('redis_mode') ?? hello.get('mode')),
+    maxmemoryPolicy: info.get('maxmemory_policy') ?? (await setting('maxmemory-policy')),
+    appendOnly: appendOnly === undefined ? undefined : ['1', 'yes'].includes(appendOnly),
+    appendFsync: await setting('appendfsync'),
+  }
+}
+
+async function readHello(redis: Asked): Promise<Map<string, string>> {
+  const reply = ((await answerOf(() => redis.call('HELLO'))) ?? []) as unknown[]
+  const fields = new Map<string, string>()
+  for (let i = 0; i + 1 < reply.length; i += 2) fields.set(String(reply[i]), String(reply[i + 1]))
+  return fields
+}
+
+/** @returns undefined if Redis refuses the command; asks again if Redis does not answer */
+async function answerOf<T>(ask: () => Promise<T>): Promise<T | undefined> {
+  for (;;) {
+    try {
+      return await ask()
+    } catch (error) {
+      if ((error as Error).name === 'ReplyError') return undefined
+      await new Promise((resolve) => setTimeout(resolve, ASK_AGAIN_MS))
+    }
+  }
+}
+
+function parseInfo(text: string): Map<string, string> {
+  const lines = text.split(/\r?\n/).filter((line) => /^\w+:/.test(line))
+  return new Map(lines.map((line) => [line.slice(0, line.indexOf(':')), line.slice(line.indexOf(':') + 1)]))
+}
+
+/**
+ * Checks that a Redis can carry the line and keeps what it is given. Logs what may lose accepted commands.
+ *
+ * @throws ConfigError if it is a kind or version that does not work, or, in production, if it may evict
+ */
+export async function checkRedisServer(
+  redis: Asked,
+  { production, log }: { production: boolean; log: Pick<Log, 'warn'> },
+): Promise<void> {
+  const { version, mode, maxmemoryPolicy, appendOnly, appendFsync } = await readRedisServer(redis)
+  if (mode === 'cluster') {
+    throw new ConfigError(
+      'REDIS_URL leads to a node of a Redis Cluster, which is not supported: use a Redis that is not part of one',
+    )
+  }
+  if (mode === 'sentinel') {
+    throw new ConfigError('REDIS_URL leads to a Redis Sentinel: it must lead to the master that it watches')
+  }
+  if (version !== undefined && isTooOld(version)) {
+    throw new ConfigError(`Redis ${version} is too old: ${OLDEST.join('.')} or newer is needed, or Valkey`)
+  }
+  if (maxmemoryPolicy === undefined) {
+    log.warn('Redis does not tell its settings: make sure that it never evicts')
+  } else if (maxmemoryPolicy !== 'noeviction') {
+    const message = `Redis may evict accepted commands: set maxmemory-policy noeviction (it is ${maxmemoryPolicy})`
+    if (production) throw new ConfigError(message)
+    log.warn(message)
+  }
+  if (appendOnly === false) {
+    log.warn('Redis is not append-only: a restart of it loses accepted commands')
+  } else if (appendFsync !== undefined && appendFsync !== 'always') {
+    log.warn(`Redis has appendfsync ${appendFsync}: a crash of its machine loses the last accepted commands`)
+  }
+}
+
+function isTooOld(version: string): boolean {
+  const [major = Number.NaN, minor = 0] = version.split('.').map(Number)
+  return major < OLDEST[0] || (major === OLDEST[0] && minor < OLDEST[1])
+}
