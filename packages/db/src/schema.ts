@@ -251,3 +251,25 @@ export const prunedLines = pgTable('pruned_lines', {
 export const forgottenCommands = pgTable('forgotten_commands', {
   commandId: id('command_id').primaryKey(),
 })
+
+/**
+ * What this installation is, in one row. Redis carries the same id under the key prefix, so that a process notices if its
+ * two servers do not belong together; and all processes must use the same layout of lines.
+ */
+export const installation = pgTable(
+  'installation',
+  {
+    only: boolean('only').primaryKey().default(true),
+    id: uuid('id').notNull(),
+    keyPrefix: text('key_prefix').notNull(),
+    sharedLines: integer('shared_lines').notNull(),
+    shards: integer('shards').notNull(),
+    /** Set while all lines are known to be empty, so that the next process that starts may record another layout. */
+    drainedAt: at('drained_at'),
+    /** The Redis in use, by the random id that was stored in it, and when a process last used it. */
+    redisId: uuid('redis_id'),
+    redisSeenAt: at('redis_seen_at'),
+    createdAt: at('created_at').notNull().defaultNow(),
+  },
+  (table) => [check('installation_is_one_row', sql`${table.only}`)],
+)

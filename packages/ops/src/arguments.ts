@@ -38,6 +38,7 @@ const OPTIONS: Record<CommandName, Record<string, { type: 'string' | 'boolean'; 
   drain: { timeout: text },
   prune: { 'older-than': text },
   user: { role: text, limit: text },
+  claim: { adopt: { type: 'boolean' }, discard: { type: 'boolean' } },
 }
 
 /** @throws UsageError naming what is wrong */

@@ -1,9 +1,13 @@
-import { createDatabase, type Database, type Db, type Pool } from '@ticket-line/db'
+import { createDatabase, createInstallationStore, type Database, type Db, type Pool } from '@ticket-line/db'
 import {
+  assertSameInstallation,
   type Closers,
+  connectionName,
   createPatientRedis,
+  createRedisClaims,
   type Env,
   errorSummary,
+  type InstallationStore,
   type LineLayout,
   readDatabaseSchema,
   readDatabaseUrl,
@@ -25,8 +29,15 @@ export interface Context {
   pool(): Pool
   /** @throws as `pool` */
   db(): Db
-  /** @throws ConfigError if it is not said where Redis is; rejects if it is out of reach */
+  /**
+   * @throws ConfigError if it is not said where Redis is, or if it or the layout is not that of the installation; rejects
+   *   if Redis is out of reach
+   */
   redis(): Promise<Redis>
+  /** The same without a look whether Redis belongs to this installation; undefined if it is not said where Redis is. */
+  anyRedis(): Promise<Redis | undefined>
+  /** What PostgreSQL records of the installation; undefined if it is not said where PostgreSQL is. */
+  installation(): InstallationStore | undefined
   now(): number
   sleep(ms: number): Promise<void>
   /** Shows how far a long command is, to a person alone. */
@@ -42,6 +53,7 @@ export function createContext(environment: Env, closers: Closers, progress: Cont
   // A word that no process knows stops this one too.
   readNodeEnv(env)
   const databaseSchema = readDatabaseSchema(env)
+  const layout = readLineLayout(env)
   let database: Database | undefined
   let redis: Redis | undefined
 
@@ -61,8 +73,22 @@ export function createContext(environment: Env, closers: Closers, progress: Cont
     return opened
   }
 
+  function installation(): InstallationStore | undefined {
+    const isGiven = env.optional('DATABASE_URL') ?? env.optional('DATABASE_HOST')
+    return isGiven === undefined ? undefined : createInstallationStore(openOnce().pool)
+  }
+
+  function openOnce(): Database {
+    database ??= openDatabase()
+    return database
+  }
+
   async function openRedis(): Promise<Redis> {
-    const opened = createPatientRedis(readRedisUrl(env), { lazyConnect: true, commandTimeout: 60_000 })
+    const opened = createPatientRedis(readRedisUrl(env), {
+      lazyConnect: true,
+      commandTimeout: 60_000,
+      connectionName: connectionName('ops', layout),
+    })
     closers.push('redis', () => opened.disconnect())
     let lastError: unknown = 'Redis does not answer'
     opened.on('error', (error) => {
@@ -76,19 +102,24 @@ export function createContext(environment: Env, closers: Closers, progress: Cont
     return opened
   }
 
+  let isChecked = false
   return {
-    layout: readLineLayout(env),
+    layout,
     databaseSchema,
     retentionHours: env.integer('OUTCOME_RETENTION_HOURS', 48, { min: 24, max: 87_600 }),
-    pool() {
-      database ??= openDatabase()
-      return database.pool
-    },
-    db() {
-      database ??= openDatabase()
-      return database.db
-    },
+    pool: () => openOnce().pool,
+    db: () => openOnce().db,
+    installation,
     async redis() {
+      redis ??= await openRedis()
+      if (!isChecked) {
+        await assertSameInstallation(await installation()?.read(), layout, createRedisClaims(redis, layout))
+        isChecked = true
+      }
+      return redis
+    },
+    async anyRedis() {
+      if ((env.optional('REDIS_URL') ?? env.optional('REDIS_HOST')) === undefined) return undefined
       redis ??= await openRedis()
       return redis
     },

@@ -1,5 +1,6 @@
 import { createClosers, describeError, errorSummary, requireNode, VERSION } from '@ticket-line/shared'
 import { type ParsedArguments, parseCommandLine, readEventId, UsageError } from './arguments.js'
+import { claim } from './commands/claim.js'
 import { drain } from './commands/drain.js'
 import { showEvent } from './commands/event.js'
 import { prune } from './commands/prune.js'
@@ -42,6 +43,8 @@ function runCommand(context: Context, args: ParsedArguments): Promise<Report> {
       })
     case 'user':
       return manageUser(context, readUserArguments(args))
+    case 'claim':
+      return claim(context, { adopt: args.flag('adopt'), discard: args.flag('discard') })
     case undefined:
       throw new UsageError('say which command')
   }

@@ -9,6 +9,7 @@ export const USAGE = {
   drain        wait until all lines are empty
   prune        remove what nobody can ask for any more
   user         list accounts, change a role, reset a password, disable and enable
+  claim        show whose the keys in Redis are; take them over
 
 Every command takes --json (one JSON object on standard output) and --help; --version
 prints the version.
@@ -27,7 +28,8 @@ Exit code 1: something needs attention.
   verify: `Usage: npm run ops -- verify [--event <id>]... [--examples <n>] [--timeout <s>] [--json]
 
 Holds every promise against the rows of PostgreSQL, as of one moment, in a read-only
-snapshot: safe on a live system and on a standby. Needs DATABASE_URL alone.
+snapshot: safe on a live system and on a standby. With REDIS_URL it also checks that Redis,
+the layout and the lines are those of this installation. Needs DATABASE_URL alone.
 
   --event <id>     look at this event alone; may be given several times
   --examples <n>   show at most n cases of each broken promise (default 5)
@@ -59,8 +61,9 @@ Exit code 1: there is no such event.
   drain: `Usage: npm run ops -- drain [--timeout <s>] [--json]
 
 Waits until nothing stands in any line. Intake goes on as long as API processes run: stop
-them first (they store what they hold), and leave the workers running. Needed before
-SHARED_LINES, SHARDS or KEY_PREFIX is changed.
+them first (they store what they hold), and leave the workers running. If no API process
+runs and all lines are empty, SHARED_LINES, SHARDS and KEY_PREFIX may be changed: the next
+process that starts records its values, and all others need the same.
 
   --timeout <s>    give up after this long (default 300)
 
@@ -91,6 +94,18 @@ any change of password. The last admin can be neither demoted nor disabled. An i
 with "-" comes behind "--". Needs DATABASE_URL alone.
 
 Exit code 1: there is no such account, or it is the last admin.
+`,
+  claim: `Usage: npm run ops -- claim [--adopt | --discard] [--json]
+
+Shows to which installation the keys of KEY_PREFIX in Redis belong. Needed only if they
+belong to another one than this database; a Redis that was flushed is claimed by itself.
+
+  --adopt          the keys are those of this database, which was restored from a time
+                   before it had its id: their commands are decided here
+  --discard        the other installation is gone: all its keys are deleted, and with them
+                   its undecided commands
+
+Exit code 1: they belong to another installation, or processes of it still run.
 `,
 } as const
 

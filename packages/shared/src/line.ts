@@ -24,7 +24,7 @@ export function lineNameOf(eventId: number, layout: LineLayout): string {
 }
 
 /** Prefix of all keys of a shard; the braces make one Redis Cluster hash tag of it. */
-export function shardPrefix(shard: number, layout: LineLayout): string {
+export function shardPrefix(shard: number, layout: Pick<LineLayout, 'keyPrefix'>): string {
   return `${layout.keyPrefix}{s${shard}}`
 }
 
@@ -65,6 +65,16 @@ export function recentLinesKey(prefix: string): string {
 /** How long replies are kept for an API process that does not read: its clients ask PostgreSQL after a second. */
 export const REPLIES_TTL_MS = 60_000
 
+/** The hash that says to which installation the keys of a prefix belong; in the first shard, whatever the layout. */
+export function installationKey(prefix: string): string {
+  return `${prefix}:installation`
+}
+
+/** The hash of the processes that are alive, in the first shard. */
+export function processesKey(prefix: string): string {
+  return `${prefix}:processes`
+}
+
 /** The stream on which workers answer one API process. */
 export function replyKey(prefix: string, replyTo: string): string {
   return `${prefix}:replies:${replyTo}`
@@ -79,6 +89,6 @@ export function depthKey(prefix: string, lineName: string): string {
  * What the main Redis connection of a process is called (`CLIENT LIST`), one a process: how operators' tools count the
  * processes of an installation. BullMQ names the connection of an open line after its queue.
  */
-export function connectionName(service: 'api' | 'worker', layout: LineLayout): string {
+export function connectionName(service: 'api' | 'worker' | 'ops', layout: LineLayout): string {
   return `${layout.keyPrefix}:${service}`
 }

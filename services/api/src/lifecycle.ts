@@ -12,10 +12,17 @@ export interface Checked {
   postgres: boolean
 }
 
-/** A server counts as out of reach until it was looked at once: migrated, and safe to keep commands in. */
-export function onlyChecked(availability: Availability, checked: Checked): Availability {
+/**
+ * A server counts as out of reach until it was checked once: migrated, and safe to keep commands in. So does a Redis while
+ * it is not sure that it belongs to this installation.
+ */
+export function onlyChecked(
+  availability: Availability,
+  checked: Checked,
+  isOurRedis: () => boolean,
+): Availability {
   return {
-    redis: () => checked.redis && availability.redis(),
+    redis: () => checked.redis && isOurRedis() && availability.redis(),
     postgres: () => checked.postgres && availability.postgres(),
   }
 }

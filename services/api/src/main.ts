@@ -31,13 +31,19 @@ async function stop(signal: string): Promise<void> {
   log.info('stopped')
   process.exit(0)
 }
+/** Ends a process that must not go on. */
+async function refuse(message: string): Promise<void> {
+  log.fatal(message)
+  await closers.closeAll()
+  process.exit(1)
+}
 process.on('SIGTERM', (signal) => void stop(signal))
 process.on('SIGINT', (signal) => void stop(signal))
 
 try {
   // Loaded now: a setting that cannot be used is told before a second goes into loading everything else.
   const { startApi } = await import('./start-api.js')
-  const { port } = await startApi(config, log, closers)
+  const { port } = await startApi(config, log, closers, (message) => void refuse(message))
   log.info({ port, lines: config.layout.lines }, 'listening')
 } catch (error) {
   log.fatal({ err: error }, error instanceof ConfigError ? error.message : 'the api could not start')

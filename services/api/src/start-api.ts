@@ -1,8 +1,15 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { checkDatabase, createDatabase, type Database, whenReachable } from '@ticket-line/db'
+import {
+  checkDatabase,
+  createDatabase,
+  createInstallationStore,
+  type Database,
+  whenReachable,
+} from '@ticket-line/db'
 import {
   type Closers,
   createFailFastRedis,
+  createInstallationWatch,
   isLineName,
   type Log,
   lineNameOf,
@@ -37,10 +44,16 @@ const EXPORT_PORTION_ROWS = 1000
  *
  * It listens once its servers are found fit, so that a balancer that knows it already goes on to the next process; but
  * where PostgreSQL or Redis is away it waits for it listening, and says so at `/readyz` and with 503.
+ * @param onRefused called if the process must end since its servers do not belong together any more
  * @returns the port; resolves once it is ready for requests
- * @throws ConfigError where a server is not fit to work with
+ * @throws ConfigError if a server is not fit to work with
  */
-export async function startApi(config: ApiConfig, log: Log, closers: Closers): Promise<{ port: number }> {
+export async function startApi(
+  config: ApiConfig,
+  log: Log,
+  closers: Closers,
+  onRefused: (message: string) => void,
+): Promise<{ port: number }> {
   const metrics = createMetrics()
   const databases = openDatabases(config, log, metrics, closers)
   const limitTimeoutMs = Math.min(MAX_LIMIT_TIMEOUT_MS, config.line.redisTimeoutMs)
@@ -68,7 +81,16 @@ export async function startApi(config: ApiConfig, log: Log, closers: Closers): P
 
   const lifecycle = { draining: false }
   const checked = { redis: false, postgres: false }
-  const availability = onlyChecked(line.availability, checked)
+  const installation = createInstallationWatch({
+    redis: line.redis,
+    store: createInstallationStore(databases.line.pool),
+    layout: config.layout,
+    service: 'api',
+    log,
+    onRefused,
+  })
+  closers.push('installation', () => installation.leave())
+  const availability = onlyChecked(line.availability, checked, installation.isSure)
   const prefix = limitPrefix(shardPrefix(0, config.layout))
   const identity = await createIdentity({
     config: config.identity,
@@ -126,20 +148,19 @@ export async function startApi(config: ApiConfig, log: Log, closers: Closers): P
         queueOf: (lineName) => line.queues.queueOf(lineName),
       }),
   })
+  const waiting = (err: unknown) => log.warn({ err }, 'waiting for PostgreSQL')
   const fit = Promise.all([
-    whenReachable(
-      async () => {
-        await checkDatabase(databases.line.pool, config.databaseSchema)
-        await identity.start()
-      },
-      (err) => log.warn({ err }, 'waiting for PostgreSQL'),
-    ).then(() => {
+    whenReachable(async () => {
+      await checkDatabase(databases.line.pool, config.databaseSchema)
+      await identity.start()
+    }, waiting).then(() => {
       checked.postgres = true
     }),
-    checkRedis(line, { production: config.production, log }).then(() => {
-      checked.redis = true
-    }),
-  ])
+    checkRedis(line, { production: config.production, log }),
+  ]).then(async () => {
+    await whenReachable(() => installation.join(), waiting)
+    checked.redis = true
+  })
   // It may fail while the port is being opened.
   fit.catch(() => undefined)
   await Promise.race([fit, sleep(LISTEN_WITHIN_MS)])

@@ -35,11 +35,17 @@ async function stop(signal: string): Promise<void> {
   log.info('stopped')
   process.exit(0)
 }
+/** Ends a process that must not go on. */
+async function refuse(message: string): Promise<void> {
+  log.fatal(message)
+  await inTime(closers.closeAll(), config.shutdownGraceMs)
+  process.exit(1)
+}
 process.on('SIGTERM', (signal) => void stop(signal))
 process.on('SIGINT', (signal) => void stop(signal))
 
 try {
-  const { port } = await startWorker(config, log, closers)
+  const { port } = await startWorker(config, log, closers, (message) => void refuse(message))
   log.info({ port, lines: config.layout.lines, maxOpenLines: config.maxOpenLines }, 'ready')
 } catch (error) {
   log.fatal({ err: error }, error instanceof ConfigError ? error.message : 'the worker could not start')

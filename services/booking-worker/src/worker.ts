@@ -1,8 +1,16 @@
-import { assertWritable, checkDatabase, createDatabase, KEYED_PLANS, whenReachable } from '@ticket-line/db'
+import {
+  assertWritable,
+  checkDatabase,
+  createDatabase,
+  createInstallationStore,
+  KEYED_PLANS,
+  whenReachable,
+} from '@ticket-line/db'
 import {
   type Closers,
-  checkDurability,
+  checkRedisServer,
   connectionName,
+  createInstallationWatch,
   createLineRegistry,
   createPatientRedis,
   createWriteProbe,
@@ -37,6 +45,7 @@ export async function startWorker(
   config: WorkerConfig,
   log: Log,
   closers: Closers,
+  onRefused: (message: string) => void,
 ): Promise<{ port: number }> {
   let givenUp = false
   const now = (): number => Date.now()
@@ -83,7 +92,20 @@ export async function startWorker(
   const askRedis = createWriteProbe(redis, shardPrefix(0, layout))
   const probing = setInterval(() => askRedis().catch(() => undefined), PROBE_INTERVAL_MS)
   closers.push('redis probe', () => clearInterval(probing))
-  await checkDurability(redis, { production: config.production, log })
+  await checkRedisServer(redis, { production: config.production, log })
+  const installation = createInstallationWatch({
+    redis,
+    store: createInstallationStore(maintenance.pool),
+    layout,
+    service: 'worker',
+    log,
+    onRefused,
+  })
+  closers.push('installation', () => installation.leave())
+  await whenReachable(
+    () => installation.join(),
+    (error) => log.warn({ err: error }, 'waiting for PostgreSQL'),
+  )
 
   const registry = createLineRegistry(redis, layout)
   let serving: Serving
@@ -175,7 +197,7 @@ export async function startWorker(
         works(() => assertWritable(maintenance.pool)),
         works(askRedis),
       ])
-      return [...(redis ? [] : ['redis']), ...(postgres ? [] : ['postgres'])]
+      return [...(redis && installation.isSure() ? [] : ['redis']), ...(postgres ? [] : ['postgres'])]
     },
   })
   closers.push('health', () => health.close())

@@ -1,5 +1,6 @@
-import { createLineRegistry } from '@ticket-line/shared'
+import { ALIVE_MS, createLineRegistry, createRedisClaims } from '@ticket-line/shared'
 import type { Context } from '../context.js'
+import { findUnknownLines } from '../lines/check-installation.js'
 import { countProcesses } from '../lines/clients.js'
 import { commandsIn, readLine } from '../lines/line-contents.js'
 import { scanKeys } from '../lines/scan.js'
@@ -12,15 +13,15 @@ export interface DrainArguments {
 }
 
 /**
- * Waits until nothing stands in any line. It does not stop intake: that is done by stopping the API processes, which
- * store what they hold before they end. Exit code 1 where something is left when the time is over.
+ * Waits until all lines are empty. It does not stop intake: stop the API processes for that; they store what they hold
+ * before they end. If none runs, the layout may be changed afterwards. Exit code 1 if something is left when the time is
+ * over.
  */
 export async function drain(context: Context, args: DrainArguments): Promise<Report> {
   const redis = await context.redis()
   const { layout } = context
   const registry = createLineRegistry(redis, layout)
   const startedAtMs = context.now()
-  const apiProcesses = (await countProcesses(redis, layout))?.apis ?? null
   for (;;) {
     // The registry is quick; before an end is announced all keys are gone through.
     let lineNames = await registry.allWithWork()
@@ -35,7 +36,12 @@ export async function drain(context: Context, args: DrainArguments): Promise<Rep
       })),
     )
     if (lineNames.length === 0 || tookMs >= args.timeoutMs) {
-      return describe({ ok: lineNames.length === 0, tookMs, lineCount: lineNames.length, left, apiProcesses })
+      const ok = lineNames.length === 0
+      const apiProcesses = ok
+        ? await countApis(context)
+        : ((await countProcesses(redis, layout))?.apis ?? null)
+      const layoutReleased = ok && apiProcesses === 0 && (await releaseLayout(context))
+      return describe({ ok, tookMs, lineCount: lineNames.length, left, apiProcesses, layoutReleased })
     }
     context.progress(
       `${plural(lineNames.length, 'line')} with ${plural(sum(left), 'command')}, ${seconds(tookMs)}`,
@@ -44,12 +50,35 @@ export async function drain(context: Context, args: DrainArguments): Promise<Rep
   }
 }
 
+/** Counts API processes that take commands in, by their connections and by their signs of life. */
+async function countApis(context: Context): Promise<number> {
+  const redis = await context.redis()
+  const claims = createRedisClaims(redis, context.layout)
+  for (let waitedMs = 0; ; waitedMs += 500) {
+    const connected = (await countProcesses(redis, context.layout))?.apis
+    const alive = (await claims.look()).others.filter(({ service }) => service === 'api').length
+    if ((connected ?? 0) > 0 || alive === 0 || waitedMs > ALIVE_MS) return Math.max(connected ?? 0, alive)
+    // One that was killed left its sign of life, which ends soon.
+    await context.sleep(500)
+  }
+}
+
+/** Nothing is in the lines and nothing comes: the next process that starts may record another layout. */
+async function releaseLayout(context: Context): Promise<boolean> {
+  const store = context.installation()
+  if ((await store?.read()) === undefined) return false
+  if ((await findUnknownLines(await context.redis(), context.layout)).length > 0) return false
+  await store?.markDrained()
+  return true
+}
+
 interface Drained {
   ok: boolean
   tookMs: number
   lineCount: number
   left: { lineName: string; commands: number }[]
   apiProcesses: number | null
+  layoutReleased: boolean
 }
 
 function sum(left: Drained['left']): number {
@@ -57,7 +86,7 @@ function sum(left: Drained['left']): number {
 }
 
 function describe(drained: Drained): Report {
-  const { ok, left, lineCount, apiProcesses, tookMs } = drained
+  const { ok, left, lineCount, apiProcesses, tookMs, layoutReleased } = drained
   const lines = ok
     ? [`All lines are empty after ${seconds(tookMs)}.`]
     : [
@@ -67,5 +96,6 @@ function describe(drained: Drained): Report {
   if (apiProcesses !== null && apiProcesses > 0) {
     lines.push(`${plural(apiProcesses, 'API process')} may still take commands in.`)
   }
+  if (layoutReleased) lines.push('SHARED_LINES, SHARDS and KEY_PREFIX may be changed now.')
   return { exitCode: ok ? EXIT.fine : EXIT.found, data: { ...drained }, lines }
 }

@@ -1,5 +1,7 @@
 import { type CheckResult, readEventStatuses, verifyPromises } from '@ticket-line/db'
+import { ConfigError, errorSummary } from '@ticket-line/shared'
 import type { Context } from '../context.js'
+import { checkInstallation } from '../lines/check-installation.js'
 import { EXIT, plural, type Report } from '../report.js'
 
 export interface VerifyArguments {
@@ -15,7 +17,8 @@ export async function verify(context: Context, args: VerifyArguments): Promise<R
     const sign = result.broken === 0 ? 'ok     ' : 'BROKEN '
     const count = result.broken === 0 ? '' : ` — ${plural(result.broken, 'case')}`
     lines.push(`${sign} ${result.promise}${count}  (${result.name}, ${result.tookMs} ms)`)
-    for (const { eventId, detail } of result.examples) lines.push(`          event ${eventId}: ${detail}`)
+    for (const { eventId, detail } of result.examples)
+      lines.push(`          ${eventId === 0 ? '' : `event ${eventId}: `}${detail}`)
     context.progress(`${result.name}: ${result.broken === 0 ? 'ok' : 'broken'}`)
   }
   const unknownEvents = await findUnknown(context, args.eventIds)
@@ -34,6 +37,16 @@ export async function verify(context: Context, args: VerifyArguments): Promise<R
     onResult: show,
     now: context.now,
   })
+  if (args.eventIds.length === 0) {
+    try {
+      const found = await checkInstallation(context, args.exampleLimit)
+      found.forEach(show)
+      checks.push(...found)
+    } catch (error) {
+      if (error instanceof ConfigError) throw error
+      lines.push(`Redis was not looked at: ${errorSummary(error)}`)
+    }
+  }
   const broken = checks.filter((check) => check.broken > 0)
   lines.push(
     '',

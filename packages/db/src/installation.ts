@@ -1,0 +1,94 @@
+import { randomUUID } from 'node:crypto'
+import type { InstallationRecord, InstallationStore, LineLayout } from '@ticket-line/shared'
+import type pg from 'pg'
+import { sqlStateOf } from './faults.js'
+
+/** Other processes of the installation renew the time too; more often than this it would only cost writes. */
+const RENEW_AFTER = `interval '2 seconds'`
+
+const COLUMNS = `id, key_prefix AS "keyPrefix", shared_lines AS "sharedLines", shards,
+  drained_at IS NOT NULL AS drained, redis_id AS "redisId", redis_seen_at::text AS "redisSeenAt",
+  (extract(epoch FROM clock_timestamp() - redis_seen_at) * 1000)::float8 AS "redisSeenMsAgo"`
+
+const UNDEFINED_TABLE = '42P01'
+const MISSING_RIGHT = '42501'
+
+/** The row of `installation` in PostgreSQL. */
+export function createInstallationStore(pool: pg.Pool): InstallationStore {
+  let mayReadSystemId = true
+
+  async function read(): Promise<InstallationRecord | undefined> {
+    try {
+      const { rows } = await pool.query<InstallationRecord>(`SELECT ${COLUMNS} FROM installation`)
+      return rows[0]
+    } catch (error) {
+      // A read-only tool may look at a database that is not migrated yet.
+      if (sqlStateOf(error) === UNDEFINED_TABLE) return undefined
+      throw error
+    }
+  }
+
+  return {
+    read,
+    async readOrCreate(layout: LineLayout, id = randomUUID()) {
+      const found = await read()
+      if (found !== undefined) return found
+      await pool.query(
+        `INSERT INTO installation (id, key_prefix, shared_lines, shards) VALUES ($1, $2, $3, $4)
+          ON CONFLICT DO NOTHING`,
+        [id, layout.keyPrefix, layout.lines, layout.shards],
+      )
+      return (await read()) as InstallationRecord
+    },
+    async recordLayout({ keyPrefix, lines, shards }) {
+      await pool.query(
+        `UPDATE installation SET key_prefix = $1, shared_lines = $2, shards = $3, drained_at = NULL
+          WHERE drained_at IS NOT NULL`,
+        [keyPrefix, lines, shards],
+      )
+    },
+    async markDrained() {
+      await pool.query('UPDATE installation SET drained_at = clock_timestamp()')
+    },
+    async replaceRedis(oldId, newId) {
+      const { rowCount } = await pool.query(
+        `UPDATE installation SET redis_id = $2, redis_seen_at = clock_timestamp()
+          WHERE redis_id IS NOT DISTINCT FROM $1::uuid`,
+        [oldId, newId],
+      )
+      return rowCount === 1
+    },
+    async renewRedis(redisId) {
+      await pool.query(
+        `UPDATE installation SET redis_seen_at = clock_timestamp()
+          WHERE redis_id = $1 AND (redis_seen_at IS NULL OR redis_seen_at > clock_timestamp()
+            OR redis_seen_at < clock_timestamp() - ${RENEW_AFTER})`,
+        [redisId],
+      )
+    },
+    async leaveRedis(redisId) {
+      // Half of the time for which it counts as in use. Processes that stay renew it before the rest is over.
+      await pool.query(
+        `UPDATE installation SET redis_seen_at = redis_seen_at - interval '3 seconds' WHERE redis_id = $1`,
+        [redisId],
+      )
+    },
+    async takeId(id) {
+      await pool.query('UPDATE installation SET id = $1, redis_id = NULL, redis_seen_at = NULL', [id])
+    },
+    async readDatabaseId() {
+      if (!mayReadSystemId) return undefined
+      try {
+        const { rows } = await pool.query<{ id: string }>(
+          `SELECT system_identifier || '/' || oid AS id FROM pg_control_system(), pg_database
+            WHERE datname = current_database()`,
+        )
+        return rows[0]?.id
+      } catch (error) {
+        if (sqlStateOf(error) !== MISSING_RIGHT) throw error
+        mayReadSystemId = false
+        return undefined
+      }
+    },
+  }
+}
