@@ -1,3 +1,4 @@
+import { Redis } from 'ioredis'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { until } from '../../scripts/lib/net.mjs'
 import type { Reply } from '../stack/client.ts'
@@ -47,6 +48,33 @@ const book = (userId: string, eventId = 1) =>
   timed(async () => system.api.post('/book', { eventId }, { token: await system.token(userId) }))
 
 const availableTickets = async () => (await system.api.get('/status/1')).body.availableTickets as number
+
+describe('with a Redis that answers but takes no writes', () => {
+  it('refuses bookings within a second and without a late effect, and no process is ready', async () => {
+    const before = await availableTickets()
+    const redis = new Redis(servers.redis.url)
+    const worker = `${system.workers[0]?.url}/readyz`
+    await redis.config('SET', 'min-replicas-to-write', '1')
+    try {
+      const first = await book('unwritable-1')
+      expect(first.status).toBe(503)
+      expect(first.ms).toBeLessThan(aSecondMs)
+      expect(await ready(503)).toBe(true)
+      expect((await system.api.get('/readyz')).body).toEqual({
+        status: 'unavailable',
+        unreachable: ['redis'],
+      })
+      expect((await fetch(worker)).status).toBe(503)
+      expectUnavailable(await book('unwritable-2'))
+    } finally {
+      await redis.config('SET', 'min-replicas-to-write', '0')
+      redis.disconnect()
+    }
+    expect(await ready(200)).toBe(true)
+    expect(await until(async () => (await fetch(worker)).status === 200, { timeoutMs: 20_000 })).toBe(true)
+    expect(await availableTickets()).toBe(before)
+  })
+})
 
 describe.each([
   ['dead', () => servers.redis.kill(), () => servers.redis.restart()],
