@@ -60,7 +60,8 @@ export async function withDeadline<T>(
 ): Promise<T> {
   let timer: NodeJS.Timeout | undefined
   const deadline = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(onTimeout()), timeoutMs)
+    // If this process itself was held up, the answer may already be here and is taken in first.
+    timer = setTimeout(() => setImmediate(() => reject(onTimeout())), timeoutMs)
   })
   try {
     return await Promise.race([work, deadline])

@@ -1,5 +1,5 @@
 import { assertWritable, type Pool } from '@ticket-line/db'
-import { createWriteProbe } from '@ticket-line/shared'
+import { createWriteProbe, wasRefused } from '@ticket-line/shared'
 import type { Redis } from 'ioredis'
 import type { Availability } from './line-client.js'
 
@@ -15,33 +15,50 @@ export interface AvailabilityDeps {
   onChange: (server: 'redis' | 'postgres', available: boolean) => void
 }
 
+/** A process whose event loop stood still for this long cannot tell a late answer from none, ms. */
+const HELD_UP_MS = 200
+/** For this long after its last answer such a process goes on counting on a server, ms. */
+const DOUBT_MS = 5000
+
 /**
  * Asks both servers a few times a second whether they take writes, so that a request meets a quick 503 instead of a
  * time-out. What is stored in Redis at the moment PostgreSQL goes away still gets its 202.
+ *
+ * Time-outs of a process that was itself held up, as by thousands of clients that connect at once, say nothing about the
+ * servers: what was known before counts.
  */
 export function watchAvailability(deps: AvailabilityDeps): Availability & { stop: () => void } {
   const { redis, pool, probeMs, onChange } = deps
   const state = { redis: false, postgres: true }
+  const answeredAtMs = { redis: Number.NEGATIVE_INFINITY, postgres: Number.NEGATIVE_INFINITY }
   const askRedis = createWriteProbe(redis, deps.keyPrefix)
+  const standstill = watchStandstill()
 
   function set(server: 'redis' | 'postgres', available: boolean): void {
+    if (available) answeredAtMs[server] = performance.now()
     if (state[server] === available) return
     state[server] = available
     onChange(server, available)
   }
 
   async function probe(server: 'redis' | 'postgres', ask: () => Promise<unknown>): Promise<void> {
+    const startedAtMs = performance.now()
     let timer: NodeJS.Timeout | undefined
-    const late = new Promise<boolean>((resolve) => {
-      // Where this process itself was held up, the reply may already be here and is taken in first.
-      timer = setTimeout(() => setImmediate(() => resolve(false)), deps.probeTimeoutMs)
+    const late = new Promise<Answer>((resolve) => {
+      // If this process itself was held up, the reply may already be here and is taken in first.
+      timer = setTimeout(() => setImmediate(() => resolve('none')), deps.probeTimeoutMs)
     })
     const asked = ask().then(
-      () => true,
-      () => false,
+      (): Answer => 'works',
+      (error: unknown): Answer => (wasRefused(error) ? 'refused' : 'none'),
     )
-    set(server, await Promise.race([asked, late]))
+    const answer = await Promise.race([asked, late])
     clearTimeout(timer)
+    const isDoubtful =
+      answer === 'none' &&
+      standstill.longestSince(startedAtMs) >= HELD_UP_MS &&
+      performance.now() - answeredAtMs[server] < DOUBT_MS
+    if (!isDoubtful) set(server, answer === 'works')
     // A probe that hangs must end before the next one starts, or they would take up all connections.
     await asked
   }
@@ -67,6 +84,39 @@ export function watchAvailability(deps: AvailabilityDeps): Availability & { stop
     postgres: () => state.postgres,
     stop() {
       stopped = true
+      standstill.stop()
     },
+  }
+}
+
+/** What a probe learned; `none` if there was no answer in time, or no connection. */
+type Answer = 'works' | 'refused' | 'none'
+
+/** How often the event loop shows that it runs. */
+const BEAT_MS = 50
+/** How long a standstill is remembered: longer than a probe takes. */
+const KEPT_MS = 120_000
+
+/** Tells how long the event loop stood still. */
+function watchStandstill(): { longestSince: (startedAtMs: number) => number; stop: () => void } {
+  let beatAtMs = performance.now()
+  let standstills: { endedAtMs: number; tookMs: number }[] = []
+  function beat(): void {
+    const nowMs = performance.now()
+    const tookMs = nowMs - beatAtMs - BEAT_MS
+    beatAtMs = nowMs
+    if (tookMs > BEAT_MS) standstills = [...standstills.slice(-100), { endedAtMs: nowMs, tookMs }]
+  }
+  const timer = setInterval(beat, BEAT_MS)
+  timer.unref()
+  return {
+    longestSince(startedAtMs) {
+      // One that has just ended may not have been seen by the timer yet.
+      beat()
+      standstills = standstills.filter(({ endedAtMs }) => endedAtMs >= beatAtMs - KEPT_MS)
+      const since = standstills.filter(({ endedAtMs }) => endedAtMs >= startedAtMs)
+      return since.reduce((longest, { tookMs }) => Math.max(longest, tookMs), 0)
+    },
+    stop: () => clearInterval(timer),
   }
 }
