@@ -1,4 +1,11 @@
-import { bookFreeTickets, createDatabase, createEvent, type Database, KEYED_PLANS } from '@ticket-line/db'
+import {
+  bookFreeTickets,
+  createDatabase,
+  createEvent,
+  type Database,
+  KEYED_PLANS,
+  readHeads,
+} from '@ticket-line/db'
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { ask, createLineKit, type LineKit } from './line-kit.ts'
@@ -40,6 +47,9 @@ const STATEMENTS = [
 interface PlanNode {
   'Node Type': string
   'Relation Name'?: string
+  'Index Name'?: string
+  'Actual Rows': number
+  'Shared Hit Blocks': number
   'Index Cond'?: string
   'TID Cond'?: string
   Plans?: PlanNode[]
@@ -172,6 +182,39 @@ describe('the plans of the statements of a batch', () => {
 
     expect(await badScans(connection)).toEqual([])
     await connection.database.close()
+  })
+
+  it('find those who wait without reading the many who left, whatever was known of the table', async () => {
+    const [head, second, last] = [1, 300_002, 300_003]
+    await kit.createEvent(6, 0)
+    await kit.query('UPDATE events SET last_sequence = $1, waiting_count = 3 WHERE event_id = 6', [last])
+    const insert = `INSERT INTO waitlist_entries SELECT 6, n, 'user-' || n, $1, now() FROM generate_series($2::int, $3) n`
+    for (const place of [head, second, last]) await kit.query(insert, ['waiting', place, place])
+    const read: unknown[] = []
+    for (const prepare of [
+      // Statistics of a table in which everybody waits, and then of what has become of it.
+      ['ANALYZE waitlist_entries', insert],
+      ['ANALYZE waitlist_entries'],
+      [`DELETE FROM pg_statistic WHERE starelid = 'waitlist_entries'::regclass`],
+    ]) {
+      for (const sql of prepare)
+        await kit.query(sql, sql === insert ? ['withdrawn', head + 1, second - 1] : [])
+      const connection = watched(KEYED_PLANS)
+      await connection.database.pool.query({
+        name: 'line_read_heads',
+        text: readHeads.text,
+        values: ['{6}', '{3}'],
+      })
+      const { rows } = await connection.database.pool.query(
+        `EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE line_read_heads('{6}', '{3}')`,
+      )
+      const plan = (rows[0] as { 'QUERY PLAN': [{ Plan: PlanNode }] })['QUERY PLAN'][0].Plan
+      const scan = nodesOf(plan).find((node) => node['Relation Name'] === 'waitlist_entries')
+      read.push([scan?.['Index Name'], plan['Actual Rows'], plan['Shared Hit Blocks'] < 50])
+      await connection.database.close()
+    }
+
+    expect(read).toEqual(Array.from({ length: 3 }, () => ['waitlist_entries_waiting', 3, true]))
   })
 
   it('would read tables whole without the settings of the line: this test can fail', async () => {

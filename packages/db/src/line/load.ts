@@ -103,7 +103,8 @@ const readClaims: Statement = {
     ) AS c`,
 }
 
-const readHeads: Statement = {
+/** Finds the first who wait, by the index that holds nobody else. */
+export const readHeads: Statement = {
   name: 'line_read_heads',
   text: `SELECT h.event_id, w.sequence, w.user_id
     FROM unnest($1::bigint[], $2::int[]) AS h (event_id, entries)
