@@ -2,12 +2,20 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { run, which } from './run.mjs'
 import { Plain, say } from './say.mjs'
 
-/** The first look at the registry is early enough to have an answer, or none, after ten seconds. */
-const firstLookMs = 4_000
-const answerTimeoutMs = 5_000
-const lookEveryMs = 10_000
-/** npm itself would try for up to 20 minutes. */
-const giveUpAfterMs = 120_000
+/** The first look is early enough for the hint to come after ten seconds. */
+const firstAnswerMs = 5_000
+/** Later ones give a busy machine, or a line that the download itself fills, the time to answer. */
+const answerMs = 20_000
+
+/**
+ * How the registry is watched.
+ *
+ * @typedef {object} Watch
+ * @property {number} firstLookMs
+ * @property {number} lookEveryMs
+ * @property {number} giveUpAfterMs
+ * @property {typeof reachesRegistry} reaches
+ */
 
 /**
  * Runs a command that downloads packages, and ends it if the registry cannot be reached: with a hint after
@@ -16,18 +24,13 @@ const giveUpAfterMs = 120_000
  * @param {string} command
  * @param {string[]} args
  * @param {{ cwd?: string, env: NodeJS.ProcessEnv }} options
- * @param {{ firstLookMs?: number, lookEveryMs?: number, giveUpAfterMs?: number }} [times] for tests
+ * @param {Partial<Watch>} [watch] for tests
  * @returns {Promise<string>} what it printed
  * @throws {Plain} naming the registry and the settings that lead to it
  */
-export async function runDownload(command, args, options, times = {}) {
+export async function runDownload(command, args, options, watch = {}) {
   const controller = new AbortController()
-  const watching = watchRegistry(options.env, controller, {
-    firstLookMs,
-    lookEveryMs,
-    giveUpAfterMs,
-    ...times,
-  })
+  const watching = watchRegistry(options.env, controller, { ...usually, ...watch })
   try {
     return await run(command, args, { ...options, signal: controller.signal })
   } catch (error) {
@@ -43,33 +46,41 @@ export async function runDownload(command, args, options, times = {}) {
 /**
  * @param {NodeJS.ProcessEnv} env
  * @param {AbortController} controller
- * @param {{ firstLookMs: number, lookEveryMs: number, giveUpAfterMs: number }} times
+ * @param {Watch} watch
  */
-async function watchRegistry(env, controller, times) {
+async function watchRegistry(env, controller, watch) {
   const { signal } = controller
-  const startedAt = performance.now()
-  let reachedAt = startedAt
+  let reachedAt = performance.now()
   let hinted = false
-  for (let pauseMs = times.firstLookMs; ; pauseMs = times.lookEveryMs) {
+  const leftMs = () => reachedAt + watch.giveUpAfterMs - performance.now()
+  for (let pauseMs = watch.firstLookMs; ; pauseMs = watch.lookEveryMs) {
     await sleep(pauseMs, undefined, { signal, ref: false }).catch(() => {})
     if (signal.aborted) return
-    const reached = await reachesRegistry(env, signal)
+    const timeoutMs = Math.max(1_000, Math.min(hinted ? answerMs : firstAnswerMs, leftMs()))
+    const reached = await watch.reaches(env, signal, timeoutMs)
     if (signal.aborted) return
-    const now = performance.now()
     if (reached) {
-      reachedAt = now
+      reachedAt = performance.now()
       continue
     }
     const registry = await registryOf(env)
     if (signal.aborted) return
     // On a terminal, the step that waits has not ended its line.
-    if (!hinted) say(`${process.stdout.isTTY ? '\n' : ''}  ${registry} does not answer. ${advice}`)
+    if (!hinted) say(`${process.stdout.isTTY ? '\n' : ''}  No answer from ${registry} yet. ${advice}`)
     hinted = true
-    if (now - reachedAt < times.giveUpAfterMs) continue
-    const minutes = Math.round(times.giveUpAfterMs / 60_000)
+    if (leftMs() > 0) continue
+    const minutes = Math.round(watch.giveUpAfterMs / 60_000)
     controller.abort(new Plain(`${registry} has not answered for ${minutes} minutes. ${advice}`))
     return
   }
+}
+
+/** npm itself would try for up to 20 minutes. @type {Watch} */
+const usually = {
+  firstLookMs: 4_000,
+  lookEveryMs: 10_000,
+  giveUpAfterMs: 120_000,
+  reaches: reachesRegistry,
 }
 
 const advice =
@@ -82,14 +93,15 @@ const advice =
  *
  * @param {NodeJS.ProcessEnv} env
  * @param {AbortSignal} signal
+ * @param {number} timeoutMs
  */
-async function reachesRegistry(env, signal) {
-  const timeout = `--fetch-timeout=${answerTimeoutMs - 500}`
+export async function reachesRegistry(env, signal, timeoutMs) {
+  const timeout = `--fetch-timeout=${Math.round(timeoutMs - 500)}`
   try {
     await run(which('npm') ?? 'npm', ['ping', '--fetch-retries=0', timeout], {
       env,
       signal,
-      timeoutMs: answerTimeoutMs,
+      timeoutMs,
     })
     return true
   } catch (error) {

@@ -1,5 +1,6 @@
 import { chmodSync, chownSync, existsSync, statSync, symlinkSync } from 'node:fs'
 import { createRequire } from 'node:module'
+import { userInfo } from 'node:os'
 import path from 'node:path'
 import { fromRoot } from './paths.mjs'
 import { run, which, works } from './run.mjs'
@@ -83,19 +84,41 @@ export function majorOfData(folder) {
  *   that user through the folder above
  */
 
-/** @returns {Runner} */
-export function postgresRunner() {
-  if (process.getuid?.() !== 0) return { call: (command, args) => ({ command, args }), own: () => {} }
-  const { uid, gid } = unprivilegedUser()
-  const mapped = ['--user', `--map-user=${uid}`, `--map-group=${gid}`]
-  // In a user namespace of its own the process sees itself as somebody else while files keep belonging to root:
-  // no folder changes hands, nothing has to be readable for others.
-  if (works('unshare', [...mapped, 'true'])) {
-    return {
-      call: (program, args) => ({ command: 'unshare', args: [...mapped, program, ...args] }),
-      own: () => {},
-    }
+/**
+ * @param {string} data the data folder, if there is one already
+ * @returns {Runner}
+ */
+export function postgresRunner(data) {
+  const asWeAre = {
+    call: (/** @type {string} */ command, /** @type {string[]} */ args) => ({ command, args }),
+    own: () => {},
   }
+  if (process.getuid?.() !== 0) return hasName() ? asWeAre : (inNamespace(unprivilegedUser()) ?? asWeAre)
+  const owner = statSync(data, { throwIfNoEntry: false })
+  // Data that a plain user made is served as that user: PostgreSQL starts on no data of others.
+  if (owner !== undefined && owner.uid !== 0) return asUser(owner)
+  const user = unprivilegedUser()
+  return inNamespace(user) ?? asUser(user)
+}
+
+/**
+ * In a user namespace of its own the process sees itself as somebody else while its files keep their owner: no
+ * folder changes hands, and nothing has to be readable for others.
+ *
+ * @param {{ uid: number, gid: number }} user
+ * @returns {Runner | undefined} undefined where such namespaces are denied
+ */
+function inNamespace({ uid, gid }) {
+  const mapped = ['--user', `--map-user=${uid}`, `--map-group=${gid}`]
+  if (!works('unshare', [...mapped, 'true'])) return undefined
+  return {
+    call: (program, args) => ({ command: 'unshare', args: [...mapped, program, ...args] }),
+    own: () => {},
+  }
+}
+
+/** @param {{ uid: number, gid: number }} user @returns {Runner} */
+function asUser({ uid, gid }) {
   return {
     call: (command, args) => ({ command, args, uid, gid }),
     own(home, files) {
@@ -103,6 +126,15 @@ export function postgresRunner() {
       const above = path.dirname(home)
       chmodSync(above, statSync(above).mode | 0o011)
     },
+  }
+}
+
+/** initdb asks for the name of its user; containers are often given a user by number alone. */
+function hasName() {
+  try {
+    return userInfo().username !== ''
+  } catch {
+    return false
   }
 }
 

@@ -5,7 +5,7 @@ import { freePort, until } from './net.mjs'
 import { embeddedPostgres, majorOfData, postgresOnPath, postgresRunner } from './postgres-binaries.mjs'
 import { createData, database, removeStalePostgres } from './postgres-data.mjs'
 import { identify, processes, recordedServer, recordServer, signal } from './processes.mjs'
-import { Plain } from './say.mjs'
+import { Plain, takeOver } from './say.mjs'
 import { readText } from './server.mjs'
 
 /** @typedef {import('./server.mjs').Server} Server */
@@ -24,8 +24,8 @@ import { readText } from './server.mjs'
  */
 export async function startPostgres({ folder, from = 'any', settings = [], logFile, env }) {
   const binaries = await chooseBinaries(folder, from)
-  const runner = postgresRunner()
   const data = path.join(folder, 'data')
+  const runner = postgresRunner(data)
   const passwordFile = path.join(folder, 'password')
   if (majorOfData(data) === undefined)
     await createData({ folder, data, passwordFile, bin: binaries.bin, runner })
@@ -149,6 +149,11 @@ export function explainEnd(said, data) {
   const cause = /^.*?\b(?:FATAL|PANIC): +(.*)$/m.exec(said)?.[1]
   const lines = said.split('\n').slice(-10).join('\n')
   if (cause === undefined) return new Plain(`PostgreSQL did not start:\n${lines}`)
+  if (/Permission denied|wrong ownership/i.test(cause)) {
+    return new Plain(
+      `PostgreSQL did not start: ${cause}\nThe files in ${data} were made by another user. ${takeOver(data)}`,
+    )
+  }
   if (/postmaster\.pid/.test(cause)) {
     const pidFile = path.join(data, 'postmaster.pid')
     const pid = readText(pidFile).split('\n')[0]

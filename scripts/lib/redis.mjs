@@ -5,7 +5,7 @@ import { startChild } from './child.mjs'
 import { freePort, talk, until } from './net.mjs'
 import { commandLine, endProcess, identify, recordedServer, recordServer, stateOf } from './processes.mjs'
 import { firstThatBoots, waysToRun } from './redis-ways.mjs'
-import { DamagedData, Plain } from './say.mjs'
+import { DamagedData, Plain, takeOver } from './say.mjs'
 import { readText } from './server.mjs'
 
 /** @typedef {import('./server.mjs').Server} Server */
@@ -112,6 +112,11 @@ export function explainEnd(lines, folder) {
       /append only file|\bAOF\b|\bRDB\b|manifest|signature|checksum|corrupt/i.test(line) &&
       !/^WARNING/.test(line),
   )
+  if (damage !== undefined && /Permission denied/i.test(damage)) {
+    return new DamagedData(
+      `Redis cannot use its data: ${damage}\nThe files in ${folder} were made by another user. ${takeOver(folder)}`,
+    )
+  }
   if (damage !== undefined) {
     return new DamagedData(
       `Redis cannot read its data: ${damage}\n` +

@@ -59,8 +59,13 @@ function notAllowed(path) {
   if (owner === undefined || owner.uid === me) return `Not allowed to use ${path}: look at its permissions.`
   return (
     `Not allowed to use ${path}: ${owner.path} belongs to user ${owner.uid}, and this runs as user ${me}. ` +
-    `Start it as that user, or take the folder over: sudo chown -R ${me} ${shellQuoted(owner.path)}`
+    takeOver(owner.path)
   )
+}
+
+/** What to do about files of another user. @param {string} path */
+export function takeOver(path) {
+  return `Start as that user, or take them over: sudo chown -R ${process.geteuid?.()} ${shellQuoted(path)}`
 }
 
 /** @param {string} text */

@@ -1,4 +1,5 @@
-import { existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { accessSync, constants, existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { homedir } from 'node:os'
 import path from 'node:path'
 import { runDownload } from './download.mjs'
 import { toolsDir } from './paths.mjs'
@@ -65,7 +66,7 @@ export async function ensureToolchain() {
   const searchPath = [nodeFolder, path.join(home, 'node_modules/.bin'), process.env['PATH'] ?? '']
   return {
     node: path.join(nodeFolder, 'node'),
-    env: { ...withoutNpmVariables(process.env), PATH: searchPath.join(path.delimiter) },
+    env: { ...toolEnv(), PATH: searchPath.join(path.delimiter) },
   }
 }
 
@@ -116,7 +117,7 @@ async function install(packages, home) {
   mkdirSync(unfinished, { recursive: true })
   try {
     await runDownload(npm, ['install', '--prefix', unfinished, ...npmFlags, ...packages], {
-      env: withoutNpmVariables(process.env),
+      env: toolEnv(),
     })
     await complete(unfinished)
     // A rename is atomic, so an interrupted install cannot leave half a folder.
@@ -141,10 +142,7 @@ async function install(packages, home) {
  */
 async function complete(folder) {
   const pnpm = path.join(folder, 'node_modules/pnpm')
-  await run(process.execPath, [path.join(pnpm, 'install.js')], {
-    cwd: pnpm,
-    env: withoutNpmVariables(process.env),
-  })
+  await run(process.execPath, [path.join(pnpm, 'install.js')], { cwd: pnpm, env: toolEnv() })
   writeFileSync(path.join(folder, stampName), '')
 }
 
@@ -165,4 +163,36 @@ const reachSettings =
 export function withoutNpmVariables(env) {
   const kept = Object.entries(env).filter(([name]) => !/^npm_/i.test(name) || reachSettings.test(name))
   return Object.fromEntries(kept)
+}
+
+/**
+ * The environment for npm and pnpm. Both keep a cache in the home folder, which some users do not have, such as
+ * those that a container is given by number: they get one in `.tools/`.
+ *
+ * @returns {NodeJS.ProcessEnv}
+ */
+function toolEnv() {
+  const env = withoutNpmVariables(process.env)
+  if (canCreate(homedir())) return env
+  const home = path.join(toolsDir, 'home')
+  mkdirSync(home, { recursive: true })
+  // The npm that started us has told its cache, which is in the home folder as well.
+  const kept = Object.entries(env).filter(([name]) => !/^npm_config_cache$/i.test(name))
+  return { ...Object.fromEntries(kept), HOME: home }
+}
+
+/**
+ * Whether this user can make files in the folder, or make it first.
+ *
+ * @param {string} folder
+ * @returns {boolean}
+ */
+function canCreate(folder) {
+  try {
+    accessSync(folder, constants.W_OK)
+    return true
+  } catch (error) {
+    const missing = /** @type {NodeJS.ErrnoException} */ (error).code === 'ENOENT'
+    return missing && path.dirname(folder) !== folder && canCreate(path.dirname(folder))
+  }
 }

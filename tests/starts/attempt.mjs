@@ -158,7 +158,8 @@ async function checkNothingLeft({ clone, temporary, ports }) {
     )
     if (answers) left.push(`port ${port} still answers`)
   }
-  for (const name of readdirSync(temporary))
+  // npm keeps its own compiled code in node-compile-cache.
+  for (const name of readdirSync(temporary).filter((file) => file !== 'node-compile-cache'))
     left.push(`${path.join(temporary, name)} in the temporary folder`)
   const untracked = await run('git', ['-c', 'safe.directory=*', 'status', '--porcelain'], { cwd: clone })
   if (untracked !== '') left.push(`changes in the clone:\n${untracked}`)
