@@ -1,3 +1,6 @@
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { until } from '../../scripts/lib/net.mjs'
@@ -161,6 +164,23 @@ describe('a stop takes no longer than its grace', () => {
 
     expect(code).toBe(0)
     expect(ms).toBeLessThan(GRACE_MS + ROOM_MS)
+  })
+
+  it.each(['api', 'worker'])('if the collector of traces does not answer (%s)', async (kind) => {
+    const collector = createServer().listen(0, '127.0.0.1')
+    await once(collector, 'listening')
+    onTestFinished(() => collector.closeAllConnections())
+    const { port } = collector.address() as AddressInfo
+    const env = { OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${port}` }
+    const traced = kind === 'api' ? await system.addApi(env) : await system.addWorker(env)
+    if (kind === 'api') await fetch(`${traced.url}/status/1`)
+
+    const { code, ms } = await stopped(traced)
+
+    expect(code).toBe(0)
+    expect(ms).toBeLessThan(GRACE_MS + ROOM_MS)
+    const lost = () => traced.logs.filter(({ msg }) => msg?.startsWith('traces are lost'))
+    if (kind === 'api') expect(await until(() => lost().length === 1, { timeoutMs: 2000 })).toBe(true)
   })
 
   it('of an API whose Redis went away for good', async () => {

@@ -20,9 +20,10 @@ import {
   TraceIdRatioBasedSampler,
   TracerProvider,
 } from '@opentelemetry/sdk-trace'
-import { describeError, VERSION } from '@ticket-line/shared'
+import { describeError, inTime, type Log, VERSION } from '@ticket-line/shared'
 import { formatTraceparent, parseTraceparent } from './trace-context.js'
 import type { SpanOptions, Tracing, TracingConfig } from './tracing.js'
+import { watchExporter } from './watched-exporter.js'
 
 const KINDS = {
   server: SpanKind.SERVER,
@@ -31,8 +32,18 @@ const KINDS = {
   internal: SpanKind.INTERNAL,
 }
 
+/** A collector that does not answer holds up a stopping process for no longer than this. */
+const MAX_CLOSE_MS = 1000
+
 /** Loaded by `startTracing` alone. */
-export function createTracing({ service, exporter, ratio }: TracingConfig): Tracing {
+export function createTracing({ service, exporter, ratio }: TracingConfig, log: Log): Tracing {
+  const watched = watchExporter(
+    exporter === 'console' ? new ConsoleSpanExporter() : new OTLPTraceExporter(),
+    {
+      onLost: (err) => log.warn({ err }, 'traces are lost: the collector does not take them'),
+      onBack: (lostSpans) => log.info({ lostSpans }, 'the collector takes traces again'),
+    },
+  )
   context.setGlobalContextManager(new AsyncLocalStorageContextManager().enable())
   const sampler = new TraceIdRatioBasedSampler(ratio)
   const provider = new TracerProvider({
@@ -41,11 +52,7 @@ export function createTracing({ service, exporter, ratio }: TracingConfig): Trac
     ),
     // A client's wish to be recorded counts no more than the share: else anybody could have everything recorded.
     sampler: new ParentBasedSampler({ root: sampler, remoteParentSampled: sampler }),
-    spanProcessors: [
-      new BatchSpanProcessor({
-        exporter: exporter === 'console' ? new ConsoleSpanExporter() : new OTLPTraceExporter(),
-      }),
-    ],
+    spanProcessors: [new BatchSpanProcessor({ exporter: watched })],
   })
   const tracer = provider.getTracer('ticket-line')
 
@@ -95,7 +102,11 @@ export function createTracing({ service, exporter, ratio }: TracingConfig): Trac
       if (span === undefined || (span.traceFlags & TraceFlags.SAMPLED) === 0) return undefined
       return formatTraceparent({ traceId: span.traceId, spanId: span.spanId, sampled: true })
     },
-    close: () => provider.shutdown(),
+    async close(graceMs) {
+      // It rejects if the last spans could not be sent, which the exporter has reported then.
+      const closed = provider.shutdown().catch(() => undefined)
+      if (!(await inTime(closed, Math.min(MAX_CLOSE_MS, graceMs / 5)))) watched.giveUp()
+    },
   }
 }
 

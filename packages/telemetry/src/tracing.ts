@@ -1,4 +1,4 @@
-import { ConfigError, type Env, readEnv } from '@ticket-line/shared'
+import { ConfigError, type Env, type Log, readEnv } from '@ticket-line/shared'
 
 export type Attributes = Record<string, string | number | boolean>
 
@@ -25,9 +25,11 @@ export interface Tracing {
   past(name: string, fromMs: number, toMs: number, options: SpanOptions): void
   /** `traceparent` of the span around the caller, for others to follow it; `undefined` where it is not recorded. */
   current(): string | undefined
-  /** Sends what is left. */
-  close(): Promise<void>
+  /** Sends what is left. What cannot be sent in a fifth of the process's grace, or in 1 s, is given up. */
+  close(graceMs: number): Promise<void>
 }
+
+const ENDPOINTS = ['OTEL_EXPORTER_OTLP_ENDPOINT', 'OTEL_EXPORTER_OTLP_TRACES_ENDPOINT'] as const
 
 export interface TracingConfig {
   service: string
@@ -46,13 +48,13 @@ export interface TracingConfig {
 export function readTracingConfig(environment: Env, service: string): TracingConfig | undefined {
   const env = readEnv(environment)
   const exporter = env.optional('OTEL_TRACES_EXPORTER')
-  const endpoint =
-    env.optional('OTEL_EXPORTER_OTLP_ENDPOINT') ?? env.optional('OTEL_EXPORTER_OTLP_TRACES_ENDPOINT')
+  const endpoint = ENDPOINTS.find((name) => env.optional(name) !== undefined)
   if (exporter === 'none' || env.flag('OTEL_SDK_DISABLED', false)) return undefined
   if (exporter === undefined && endpoint === undefined) return undefined
   if (exporter !== undefined && exporter !== 'otlp' && exporter !== 'console') {
     throw new ConfigError(`OTEL_TRACES_EXPORTER must be otlp, console or none, not "${exporter}"`)
   }
+  if (exporter !== 'console') for (const name of ENDPOINTS) refuseBadAddress(name, env.optional(name))
   const ratio = Number(env.text('OTEL_TRACES_SAMPLER_ARG', '1'))
   if (!(ratio >= 0 && ratio <= 1)) {
     throw new ConfigError('OTEL_TRACES_SAMPLER_ARG must be a share from 0 to 1 of the traces to record')
@@ -64,9 +66,20 @@ export function readTracingConfig(environment: Env, service: string): TracingCon
   }
 }
 
-/** Starts tracing where it is on. The SDK is loaded only then: it costs 100 ms and 15 MB. */
-export async function startTracing(config: TracingConfig | undefined): Promise<Tracing | undefined> {
+/** The exporter takes what it cannot read for unset, and sends to localhost. */
+function refuseBadAddress(name: string, value: string | undefined): void {
+  if (value === undefined) return
+  const url = URL.parse(value.trim())
+  if (url !== null && ['http:', 'https:'].includes(url.protocol)) return
+  throw new ConfigError(`${name} must be an http or https address, such as http://otel-collector:4318`)
+}
+
+/** Starts tracing if it is on. The SDK is loaded only then: it costs 100 ms and 15 MB. */
+export async function startTracing(
+  config: TracingConfig | undefined,
+  log: Log,
+): Promise<Tracing | undefined> {
   if (config === undefined) return undefined
   const { createTracing } = await import('./otel.js')
-  return createTracing(config)
+  return createTracing(config, log)
 }

@@ -3,10 +3,14 @@ import {
   createClosers,
   createLog,
   errorSummary,
+  inTime,
   logCrashes,
   requireNode,
 } from '@ticket-line/shared'
 import { type ApiConfig, readConfig } from './config.js'
+
+/** How long connections to servers may take to close, ms. */
+const CLOSE_MS = 1000
 
 function configOrExit(): ApiConfig {
   try {
@@ -27,7 +31,9 @@ const closers = createClosers((name, error) =>
 
 async function stop(signal: string): Promise<void> {
   log.info({ signal }, 'stopping: finishing the requests at hand')
-  await closers.closeAll()
+  // Requests have the whole grace; what is closed after them must not keep the process from ending.
+  const closed = await inTime(closers.closeAll(), config.shutdownGraceMs + CLOSE_MS)
+  if (!closed) log.warn('the grace is over: what is still open is cut')
   log.info('stopped')
   process.exit(0)
 }

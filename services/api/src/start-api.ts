@@ -76,8 +76,8 @@ export async function startApi(
   const askPostgres = () => databases.line.pool.query('SELECT 1')
   const watched = { registry: metrics.registry, redis: line.redis, askPostgres }
   closers.push('server metrics', watchServers({ ...watched, intervalMs: LOOK_INTERVAL_MS }))
-  const tracing = await startTracing(config.tracing)
-  if (tracing !== undefined) closers.push('tracing', () => tracing.close())
+  const tracing = await startTracing(config.tracing, log)
+  if (tracing !== undefined) closers.push('tracing', () => tracing.close(config.shutdownGraceMs))
 
   const lifecycle = { draining: false }
   const checked = { redis: false, postgres: false }

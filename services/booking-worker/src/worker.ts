@@ -114,8 +114,8 @@ export async function startWorker(
   const showPool = createPoolMetrics(numbers)
   showPool('line', database.pool)
   showPool('maintenance', maintenance.pool)
-  const tracing = await startTracing(config.tracing)
-  if (tracing !== undefined) closers.push('tracing', () => tracing.close())
+  const tracing = await startTracing(config.tracing, log)
+  if (tracing !== undefined) closers.push('tracing', () => tracing.close(config.shutdownGraceMs))
   const apply = createApply({
     pool: database.pool,
     sidePool: maintenance.pool,

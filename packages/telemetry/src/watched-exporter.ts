@@ -1,0 +1,54 @@
+import type { SpanExporter } from '@opentelemetry/sdk-trace'
+
+type Result = Parameters<Parameters<SpanExporter['export']>[1]>[0]
+
+export interface ExportWatch {
+  /** Called when exports begin to fail; once, however many fail after that. */
+  onLost: (error: Error | undefined) => void
+  /** Called when an export succeeds again. */
+  onBack: (lostSpans: number) => void
+}
+
+/** An exporter whose failures are noticed. The SDK itself drops spans that could not be sent without a word. */
+export interface WatchedExporter extends SpanExporter {
+  /** Reports spans that are not sent by now, when the process ends. */
+  giveUp(): void
+}
+
+// `ExportResultCode.SUCCESS` of @opentelemetry/core, which is no dependency of ours.
+const SUCCESS = 0
+
+export function watchExporter(exporter: SpanExporter, { onLost, onBack }: ExportWatch): WatchedExporter {
+  let failing = false
+  let lostSpans = 0
+
+  function fail(error: Error | undefined): void {
+    if (!failing) onLost(error)
+    failing = true
+  }
+
+  function note(spans: number, { code, error }: Result): void {
+    if (code !== SUCCESS) {
+      lostSpans += spans
+      fail(error)
+    } else if (failing) {
+      onBack(lostSpans)
+      failing = false
+      lostSpans = 0
+    }
+  }
+
+  return {
+    export(spans, done) {
+      exporter.export(spans, (result) => {
+        note(spans.length, result)
+        done(result)
+      })
+    },
+    giveUp: () => fail(new Error('the collector does not answer')),
+    shutdown: () => exporter.shutdown(),
+    async forceFlush() {
+      await exporter.forceFlush?.()
+    },
+  }
+}
