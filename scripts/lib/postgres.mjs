@@ -1,3 +1,4 @@
+import { rmSync } from 'node:fs'
 import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { startChild } from './child.mjs'
@@ -70,7 +71,10 @@ export async function startPostgres({ folder, from = 'any', settings = [], logFi
     source: binaries.source,
     ours: true,
     ended: () => child.exited.then(() => {}),
-    stop: () => child.stop(),
+    async stop() {
+      await child.stop()
+      rmSync(pidFile, { force: true })
+    },
     async kill() {
       // The server processes would outlive their postmaster by a moment and hold its shared memory.
       const family = [child.pid, ...childrenOf(child.pid)]

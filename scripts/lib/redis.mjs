@@ -43,7 +43,10 @@ export async function startRedis({ folder, from = 'any', settings = [], logFile,
     source: way.source,
     ours: true,
     ended: () => child.exited.then(() => {}),
-    stop: () => child.stop(),
+    async stop() {
+      await child.stop()
+      rmSync(pidFileOf(folder), { force: true })
+    },
     async kill() {
       await way.kill?.()
       await child.kill()
@@ -67,6 +70,9 @@ export function quoted(value) {
   return `"${value.replace(/["\\\n\r\t]/g, (char) => escapes[char] ?? `\\${char}`)}"`
 }
 
+/** @param {string} folder */
+const pidFileOf = (folder) => path.join(folder, 'server.pid')
+
 /** @param {{ way: Way, port: number, password: string, folder: string, settings: string[], logFile?: string | undefined, env?: Record<string, string> | undefined }} options */
 async function bootRedis({ way, port, password, folder, settings, logFile, env: extra }) {
   const config = [
@@ -87,7 +93,7 @@ async function bootRedis({ way, port, password, folder, settings, logFile, env: 
     ...(logFile === undefined ? {} : { logFile }),
   }
   const child = await startChild({ name: 'Redis', command, args, input: config, cwd, ...optional })
-  recordServer(path.join(folder, 'server.pid'), { ...identify(child.pid), port })
+  recordServer(pidFileOf(folder), { ...identify(child.pid), port })
 
   const ready = () => answersTo(password, port)
   // An image may have to be pulled first.
@@ -141,7 +147,7 @@ async function answersTo(password, port) {
  * @throws {Plain} if a process may be that Redis, and there is no telling
  */
 export async function removeStale(folder, password) {
-  const pidFile = path.join(folder, 'server.pid')
+  const pidFile = pidFileOf(folder)
   const recorded = recordedServer(pidFile)
   if (recorded !== undefined) {
     const whose = await ownerOf(recorded, password)

@@ -59,7 +59,8 @@ function notAllowed(path) {
   if (owner === undefined || owner.uid === me) return `Not allowed to use ${path}: look at its permissions.`
   return (
     `Not allowed to use ${path}: ${owner.path} belongs to user ${owner.uid}, and this runs as user ${me}. ` +
-    takeOver(owner.path)
+    // A file of another user in a folder of ours is rarely the only one.
+    takeOver(ownerOf(dirname(owner.path))?.uid === me ? dirname(owner.path) : owner.path)
   )
 }
 
