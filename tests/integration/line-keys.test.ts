@@ -106,6 +106,31 @@ describe('an idempotency key', () => {
     expect(await ownersOf(keyHash)).toEqual([{ command_id: fresh.id(0) }])
   })
 
+  it('repeats its answer to a request that was accepted in time, a day before a worker decided it', async () => {
+    const keyHash = 'accepted in time'
+    const first = kit.job(ask('book', 1, 'patient', { keyHash }))
+    const { outcomes } = await kit.apply(first)
+    await kit.apply(kit.job(ask('cancel', 1, 'patient')))
+    const anHourLater = kit.job(ask('book', 1, 'patient', { keyHash }))
+    const tooLate = kit.job(ask('book', 1, 'patient', { keyHash }))
+    const dayMs = 24 * 3_600_000
+    await kit.query(
+      `UPDATE idempotency_keys SET created_at = created_at - interval '1 day' WHERE key_hash = $1`,
+      [keyHash],
+    )
+
+    const inTime = await kit.apply({
+      ...anHourLater,
+      acceptedAtMs: anHourLater.acceptedAtMs - dayMs + 3_600_000,
+    })
+
+    expect(inTime.outcomes).toEqual([{ ...outcomes[0], replayOf: first.id(0) }])
+    // The canceled one.
+    expect(await bookingsOf('patient')).toBe(1)
+    expect(kindsOf(await kit.apply({ ...tooLate, acceptedAtMs: first.acceptedAtMs }))).toEqual(['booked'])
+    expect(await ownersOf(keyHash)).toEqual([{ command_id: tooLate.id(0) }])
+  })
+
   it('of a day ago, taken by two lines at the same time, belongs to one', async () => {
     for (let round = 0; round < 15; round++) {
       const [userId, keyHash] = [`heir-${round}`, `old-race-${round}`]

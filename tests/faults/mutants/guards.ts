@@ -98,9 +98,9 @@ export const GUARDS: Guard[] = [
     name: 'idle-in-transaction timeout',
     remove: [
       {
-        file: 'packages/db/dist/client.js',
-        find: 'idle_in_transaction_session_timeout: options.idleInTransactionTimeoutMs',
-        replace: 'idle_in_transaction_session_timeout: 0',
+        file: 'packages/db/dist/session.js',
+        find: 'idle_in_transaction_session_timeout: String(options.idleInTransactionTimeoutMs)',
+        replace: "idle_in_transaction_session_timeout: '0'",
       },
     ],
     proof: frozenWorker,

@@ -74,8 +74,10 @@ export function createFinder(deps: FinderDeps) {
         (number | string)[]
       >,
     ])
+    // Decided, by a PostgreSQL that was restored from an older copy since. Nobody decides it again.
+    const isCompleted = job?.finishedOn !== undefined && !job.failedReason
     const payload = readJobPayload(job?.data)
-    if (typeof payload === 'string') return undefined
+    if (isCompleted || typeof payload === 'string') return undefined
     const command = payload.commands[index]
     if (command === undefined) return undefined
     const { type, eventId, userId, caller } = command
