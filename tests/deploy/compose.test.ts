@@ -1,8 +1,192 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
-import { expect, it } from 'vitest'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import pg from 'pg'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import { fromRoot } from '../../scripts/lib/paths.mjs'
+import { createClient, signToken } from '../stack/client.ts'
+import { createEmptyDatabase, migrate } from '../stack/databases.ts'
+import { startApi, startWorker } from '../stack/processes.ts'
+import { sharedServers } from '../stack/shared-servers.ts'
+import { createBase } from '../stack/system.ts'
 
-it('docker-compose.yml passes a password as it is, never inside an address', () => {
-  const compose = readFileSync(fromRoot('docker-compose.yml'), 'utf8')
-  expect(compose.match(/^.*:\/\/[^\s]*\$\{[A-Z_]*(PASSWORD|SECRET).*$/gm)).toBeNull()
+const compose = readFileSync(fromRoot('docker-compose.yml'), 'utf8')
+/** The text of each service. */
+const services = new Map(
+  (compose.split(/^services:\n/m)[1]?.split(/^networks:\n/m)[0] ?? '')
+    .split(/^ {2}(?=[\w-]+:\n)/m)
+    .flatMap((text): [string, string][] => {
+      const name = /^([\w-]+):\n/.exec(text)?.[1]
+      return name === undefined ? [] : [[name, text]]
+    }),
+)
+const textOf = (name: string): string => services.get(name) ?? ''
+const secretsOf = (text: string): string[] =>
+  [...text.matchAll(/\$\{(\w*(?:PASSWORD|SECRET|TOKEN)\w*)/g)].map(([, name = '']) => name)
+
+describe('docker-compose.yml', () => {
+  it('passes a password as it is, never inside an address', () => {
+    expect(compose.match(/^.*:\/\/[^\s]*\$\{[A-Z_]*(PASSWORD|SECRET).*$/gm)).toBeNull()
+  })
+
+  it('runs every service without root, capabilities and a file system to write to', () => {
+    expect(services.size).toBeGreaterThan(9)
+    for (const [name, text] of services) expect(text, name).toContain('    <<: *service\n')
+    const shared = compose.slice(compose.indexOf('x-service:'), compose.indexOf('x-settings:'))
+    for (const line of ['read_only: true', 'cap_drop: [ALL]', 'no-new-privileges:true']) {
+      expect(shared).toContain(line)
+    }
+    expect(compose).not.toMatch(/cap_add|privileged|user: "?(?:0|root)/)
+    for (const name of ['postgres', 'redis', 'database-roles']) {
+      expect(textOf(name), name).toMatch(/^ {4}user: (?:postgres|redis)$/m)
+    }
+  })
+
+  it('gives each program its own secrets', () => {
+    expect(secretsOf(textOf('grafana'))).toEqual(['GRAFANA_PASSWORD'])
+    expect(new Set(secretsOf(textOf('postgres')))).toEqual(new Set(['POSTGRES_PASSWORD']))
+    expect(new Set(secretsOf(textOf('redis')))).toEqual(new Set(['REDIS_PASSWORD']))
+    const shared = compose.slice(compose.indexOf('x-settings:'), compose.indexOf('\nservices:'))
+    expect(shared).not.toContain('POSTGRES_PASSWORD')
+    for (const name of ['migrate', 'api', 'booking-worker', 'ops']) {
+      expect(secretsOf(textOf(name)), name).not.toContain('POSTGRES_PASSWORD')
+    }
+    const superuser = /POSTGRES_USER: (\w+)/.exec(textOf('postgres'))?.[1]
+    const users = [...compose.matchAll(/DATABASE_USER: (\w+)/g)].map(([, user]) => user)
+    expect(users).toEqual(['ticket_line_service', 'ticket_line_migration'])
+    expect(users).not.toContain(superuser)
+  })
+
+  it('has no default for a secret, and its first lines make all of them', () => {
+    const required = new Set(compose.match(/(?<=\$\{)\w+(?=:\?)/g))
+    const made = compose.match(/^# +for name in ([\w ]+);/m)?.[1]?.split(' ')
+    expect(made?.toSorted()).toEqual([...required].toSorted())
+    expect(compose).not.toMatch(/\$\{\w*(?:PASSWORD|SECRET)\w*:-[^}]/)
+  })
+
+  it('keeps the password of Redis out of its arguments, whatever characters it has', async () => {
+    const script = /- \|\n((?: {8}.*\n)+)/.exec(textOf('redis'))?.[1] ?? ''
+    expect(script).toContain('exec redis-server -')
+    const password = `a"b\\c #$d 'e/%\``
+    // Stands in for the server, and shows what it was given.
+    const folder = await mkdtemp(path.join(tmpdir(), 'redis-stub-'))
+    onTestFinished(() => rm(folder, { recursive: true }))
+    await writeFile(path.join(folder, 'redis-server'), '#!/bin/sh\necho "$@"\ncat\n', { mode: 0o755 })
+    const text = script.replace(/^ {8}/gm, '').replaceAll('$$', '$')
+    const env = {
+      PATH: `${folder}${path.delimiter}${process.env['PATH']}`,
+      REDIS_PASSWORD: password,
+      REDIS_MAXMEMORY: '1gb',
+    }
+    const shell = spawn('sh', ['-c', text], { env, stdio: ['ignore', 'pipe', 'inherit'] })
+    const [given, ...settings] = (await outputOf(shell)).split('\n')
+    expect(given).toBe('-')
+    expect(settings).toEqual([
+      'appendonly yes',
+      'appendfsync always',
+      'maxmemory-policy noeviction',
+      'maxmemory 1gb',
+      'save ""',
+      `requirepass "a\\"b\\\\c #$d 'e/%\`"`,
+      '',
+    ])
+  })
+})
+
+async function outputOf(child: ChildProcess): Promise<string> {
+  let text = ''
+  child.stdout?.setEncoding('utf8').on('data', (chunk: string) => {
+    text += chunk
+  })
+  await once(child, 'close')
+  return text
+}
+
+describe('the roles of deploy/postgres/roles.sql', () => {
+  const passwords = { migration_password: `m'"\\ $1 %I`, service_password: `s'"\\ $2 %L` }
+  /** What psql makes of the file. */
+  const script = Object.entries(passwords).reduce(
+    (text, [name, value]) => text.replaceAll(`:'${name}'`, () => pg.escapeLiteral(value)),
+    readFileSync(fromRoot('deploy/postgres/roles.sql'), 'utf8').replace(/^\\.*\n/gm, ''),
+  )
+
+  async function asked(url: string, text: string): Promise<pg.QueryResult> {
+    const client = new pg.Client({ connectionString: url })
+    await client.connect()
+    try {
+      return await client.query(text)
+    } finally {
+      await client.end()
+    }
+  }
+
+  function urlOf(databaseUrl: string, role: 'migration' | 'service'): string {
+    const url = new URL(databaseUrl)
+    url.username = `ticket_line_${role}`
+    url.password = encodeURIComponent(passwords[`${role}_password`])
+    return url.toString()
+  }
+
+  it.each([
+    ['a new database', false],
+    ['a database that the superuser migrated before there were roles', true],
+  ])(
+    'are enough to migrate, sell and watch, and for nothing else: %s',
+    { timeout: 180_000 },
+    async (_name, migratedBefore) => {
+      const { postgresUrl } = await sharedServers()
+      const database = await createEmptyDatabase(postgresUrl)
+      onTestFinished(() => database.drop())
+      const base = await createBase()
+      onTestFinished(() => base.remove())
+      if (migratedBefore) await migrate(database.url)
+      await asked(database.url, script)
+      // As at each `up`.
+      await asked(database.url, script)
+      await migrate(urlOf(database.url, 'migration'))
+
+      const service = urlOf(database.url, 'service')
+      const secret = 'k7Qw2mZx9LrTb4VnHs6YpDcJfGaUeXiO'
+      const env = {
+        NODE_ENV: 'test',
+        DATABASE_URL: service,
+        REDIS_URL: base.redisUrl,
+        KEY_PREFIX: base.keyPrefix,
+        JWT_SECRET: secret,
+        ADMIN_USER: 'root',
+        ADMIN_PASSWORD: 'a wall of wet slate',
+      }
+      const [api, worker] = await Promise.all([startApi(env), startWorker(env)])
+      onTestFinished(() => Promise.all([api.stop(), worker.stop()]).then(() => undefined))
+      const client = createClient(api.url)
+      const token = await signToken('olga', 'organizer', { secret })
+      await client.post('/initialize', { eventId: 1, totalTickets: 1 }, { token })
+      expect((await client.post('/book', { eventId: 1 }, { token })).body).toEqual({
+        message: 'Ticket booked',
+      })
+      expect((await client.post('/login', { userId: 'root', password: env.ADMIN_PASSWORD })).status).toBe(200)
+
+      for (const forbidden of [
+        'CREATE TABLE mine (n int)',
+        'DROP TABLE events',
+        'TRUNCATE events',
+        'ALTER TABLE events ADD COLUMN n int',
+        'CREATE SCHEMA mine',
+        'CREATE ROLE mine',
+        'SET ROLE ticket_line_migration',
+        "SELECT pg_read_file('/etc/passwd')",
+        "COPY events TO PROGRAM 'true'",
+      ]) {
+        await expect(asked(service, forbidden), forbidden).rejects.toMatchObject({ code: '42501' })
+      }
+      const { rows } = await asked(
+        service,
+        `SELECT rolname FROM pg_roles WHERE rolname LIKE 'ticket_line_%' AND (rolsuper OR rolcreaterole OR rolcreatedb)`,
+      )
+      expect(rows).toEqual([])
+    },
+  )
 })
