@@ -54,6 +54,8 @@ describe('production is not started', () => {
       { ADMIN_USER: 'administrator', ADMIN_PASSWORD: 'administrator' },
       /ADMIN_PASSWORD is a default/,
     ],
+    ['with events that anybody may make', { INITIALIZE_OPEN: 'true' }, /INITIALIZE_OPEN must not be true/],
+    ['under another name', { NODE_ENV: 'Production', JWT_SECRET: 'weak' }, /NODE_ENV must be one of/],
     [
       'with keys fetched in the clear',
       { JWT_JWKS_URL: 'http://issuer.example/keys' },
