@@ -4,7 +4,7 @@ import { nextSchema, outcomeKindSchema } from './schemas.js'
 
 // Bodies as clients receive them: for OpenAPI, and for tests that hold answers against them.
 
-const eventId = z.int().meta({ example: 42 })
+const eventId = z.int().meta({ example: 1001 })
 const userId = z.string().meta({ example: 'ada' })
 const at = z.iso.datetime().meta({ example: '2030-01-31T18:00:00.000Z' })
 const count = z.int().min(0)

@@ -9,7 +9,7 @@ export const eventIdSchema = z
   .int(eventIdError)
   .min(1, eventIdError)
   .max(MAX_EVENT_ID, eventIdError)
-  .meta({ id: 'EventId', description: 'Names an event.', example: 42 })
+  .meta({ id: 'EventId', description: 'Names an event.', example: 1001 })
 
 const totalTicketsError = { error: `must be an integer from 0 to ${MAX_TOTAL_TICKETS}` }
 
@@ -39,7 +39,7 @@ export const eventIdParams = z.object({
     .regex(/^[1-9]\d{0,15}$/, eventIdError)
     .transform(Number)
     .refine(isEventId, eventIdError)
-    .meta({ description: 'Names an event.', example: '42' }),
+    .meta({ description: 'Names an event.', example: '1001' }),
 })
 
 const limitError = { error: 'must be an integer from 1 to 1000' }

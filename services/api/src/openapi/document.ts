@@ -4,6 +4,7 @@ import { createDocument, type ZodOpenApiOperationObject, type ZodOpenApiResponse
 import { problemSchema } from '../http/response-schemas.js'
 import type { Route } from '../http/route.js'
 import type { ResponseDocs, RouteDocs } from '../http/route-docs.js'
+import { problemExamples } from './problem-examples.js'
 
 const tooManySchema = z
   .strictObject({ message: z.literal('Too many requests from this IP, please try again later.') })
@@ -44,9 +45,9 @@ function operationOf(route: Route, docs: RouteDocs): ZodOpenApiOperationObject {
     tags: [docs.tag],
     summary: docs.summary,
     ...(docs.description !== undefined && { description: docs.description }),
-    ...(route.auth !== 'none' && {
-      security: route.auth === 'required' ? [{ token: [] }] : [{}, { token: [] }],
-    }),
+    // A call that needs no token has no lock, although it takes one.
+    ...(route.auth === 'required' && { security: [{ token: [] }] }),
+    ...(route.auth === 'ifSent' && { security: [{}, { token: [] }] }),
     requestParams: {
       ...(params !== undefined && { path: params as z.ZodObject }),
       ...(query !== undefined && { query: query as z.ZodObject }),
@@ -83,7 +84,9 @@ function responsesOf(route: Route, docs: RouteDocs): ZodOpenApiResponsesObject {
     const description = codes.map((code) => `\`${code}\``).join(', ')
     responses[status as '400'] = {
       description,
-      content: { 'application/problem+json': { schema: problemSchema } },
+      content: {
+        'application/problem+json': { schema: problemSchema, examples: problemExamples(route, codes) },
+      },
     }
   }
   if (route.limit !== 'none') {
@@ -123,7 +126,8 @@ function problemsByStatus(route: Route, docs: RouteDocs): Map<string, ErrorCode[
   if (route.role !== undefined) codes.add('forbidden')
   const hasBody = route.body !== undefined || docs.optionalBody !== undefined
   if (hasBody) codes.add('payload_too_large').add('unsupported_media_type')
-  if (hasBody || route.params !== undefined || route.query !== undefined) codes.add('invalid_request')
+  if (hasBody || !route.ignoresQuery) codes.add('invalid_request')
+  if (route.limit !== 'none') codes.add('busy')
   codes.add('internal')
   const sorted = [...codes].sort((a, b) => PROBLEMS[a].status - PROBLEMS[b].status)
   return Map.groupBy(sorted, (code) => String(PROBLEMS[code].status))

@@ -44,7 +44,10 @@ export const credentialsSchema = z
 /** Body of `PUT /me/password`. */
 export const passwordChangeSchema = z
   .strictObject({ password: passwordSchema, newPassword: passwordSchema })
-  .meta({ id: 'PasswordChange' })
+  .meta({
+    id: 'PasswordChange',
+    example: { password: 'tall ferns by the river', newPassword: 'wide fields after the rain' },
+  })
 
 export const registeredSchema = z.object({ userId: userIdSchema })
 
@@ -70,11 +73,13 @@ export const roleSchema = z
   .meta({ id: 'Role' })
 
 export const userParams = z.object({ userId: userIdSchema })
-export const roleBody = z.strictObject({ role: roleSchema })
+export const roleBody = z.strictObject({ role: roleSchema }).meta({ example: { role: 'organizer' } })
 export const roleAnswer = z.object({ userId: userIdSchema, role: roleSchema })
 
 const disabledSchema = z.boolean({ error: 'must be true or false' })
-export const disabledBody = z.strictObject({ disabled: disabledSchema })
+export const disabledBody = z
+  .strictObject({ disabled: disabledSchema })
+  .meta({ example: { disabled: false } })
 export const disabledAnswer = z.object({ userId: userIdSchema, disabled: disabledSchema })
 
 /** `q`, `limit` and `after` of `GET /users`. */

@@ -30,7 +30,7 @@ export interface BookingDeps {
 
 const body = z
   .strictObject({ eventId: eventIdSchema, userId: userIdSchema.optional() })
-  .meta({ id: 'BookingRequest' })
+  .meta({ id: 'BookingRequest', example: { eventId: 1001 } })
 
 /** `POST /book` and `POST /cancel`. */
 export function bookingRoutes(deps: BookingDeps): Route[] {

@@ -31,7 +31,20 @@ const PAGE = `<!doctype html>
 </body>
 </html>
 `
-const START = `SwaggerUIBundle({ url: 'openapi.json', dom_id: '#calls', deepLinking: true, validatorUrl: null })
+// Swagger UI shows an open lock at a call that needs a token, and a closed one once there is a token. Most people read
+// that the other way round.
+const START = `function locksAreClosedUntilSignIn() {
+  const inverted = (Original, system) => (props) =>
+    system.React.createElement(Original, { ...props, isAuthorized: !props.isAuthorized })
+  return { wrapComponents: { authorizeBtn: inverted, authorizeOperationBtn: inverted } }
+}
+SwaggerUIBundle({
+  url: 'openapi.json',
+  dom_id: '#calls',
+  deepLinking: true,
+  validatorUrl: null,
+  plugins: [locksAreClosedUntilSignIn],
+})
 `
 // The page's own code and nothing else; the styles that Swagger UI sets on its elements count as inline.
 const PAGE_POLICY =

@@ -34,7 +34,7 @@ function initializeRoute({ events, initializeOpen }: EventDeps): Route {
     limit: 'general',
     body: z
       .strictObject({ eventId: eventIdSchema, totalTickets: totalTicketsSchema })
-      .meta({ id: 'InitializeRequest' }),
+      .meta({ id: 'InitializeRequest', example: { eventId: 1, totalTickets: 500 } }),
     docs: {
       tag: 'Events',
       summary: 'Make an event',

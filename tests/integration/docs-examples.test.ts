@@ -1,0 +1,84 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { RequestOptions } from '../stack/client.ts'
+import { type System, startSystem } from '../stack/system.ts'
+
+interface Example {
+  name: string
+  method: string
+  path: string
+  body: unknown
+}
+
+/** They need something that only the answer of another call names. */
+const NEEDS_ANOTHER_ANSWER = ['GET /jobs/{jobId}', 'POST /token/refresh', 'POST /logout']
+
+let system: System
+let examples: Example[]
+beforeAll(async () => {
+  system = await startSystem()
+  const token = await system.token('olga', 'organizer')
+  // The event that `npm start` makes.
+  await system.api.post('/initialize', { eventId: 1001, totalTickets: 100 }, { token })
+  examples = await readExamples()
+})
+afterAll(() => system?.stop())
+
+// biome-ignore lint/suspicious/noExplicitAny: a document of many shapes
+type Json = any
+
+/** Calls as Swagger UI proposes them: each parameter and body filled with its example. */
+async function readExamples(): Promise<Example[]> {
+  const { paths, components }: Json = (await system.api.get('/openapi.json')).body
+  const resolve = (schema: Json) =>
+    schema?.$ref === undefined ? schema : components.schemas[schema.$ref.split('/').at(-1)]
+  function exampleOf(named: Json): unknown {
+    const schema = resolve(named)
+    const example = named.example ?? schema?.example ?? schema?.examples?.[0]
+    if (example !== undefined || schema?.properties === undefined) return example
+    return Object.fromEntries(
+      Object.entries(schema.properties).map(([name, property]) => [name, exampleOf(property)]),
+    )
+  }
+  return Object.entries(paths).flatMap(([template, operations]: [string, Json]) =>
+    Object.entries(operations).map(([verb, operation]: [string, Json]) => {
+      const parameters = (operation.parameters ?? []).map((parameter: Json) => ({
+        ...parameter,
+        value: parameter.example ?? exampleOf(parameter.schema),
+      }))
+      const query = new URLSearchParams()
+      let path = template
+      for (const { in: place, name, value } of parameters) {
+        if (place === 'path') path = path.replace(`{${name}}`, encodeURIComponent(String(value)))
+        if (place === 'query' && value !== undefined) query.set(name, String(value))
+      }
+      const schema = operation.requestBody?.content['application/json']?.schema
+      return {
+        name: `${verb.toUpperCase()} ${template}`,
+        method: verb.toUpperCase(),
+        path: query.size > 0 ? `${path}?${query}` : path,
+        body: schema && exampleOf(schema),
+      }
+    }),
+  )
+}
+
+describe('the examples of /docs', () => {
+  it('work with the demo event, one after the other, as they are proposed', async () => {
+    const admin = await system.token('root', 'admin')
+    const statuses: Record<string, number> = {}
+    let token: string | undefined
+    for (const { name, method, path, body } of examples) {
+      if (NEEDS_ANOTHER_ANSWER.includes(name)) continue
+      const isForStaff = /^\/users|^\/initialize|\/bookings|\/waiting-list/.test(path)
+      const options: RequestOptions = {}
+      if (isForStaff) options.token = admin
+      else if (token !== undefined) options.token = token
+      const answer = await system.api.request(method, path, body, options)
+      if (answer.body?.token !== undefined) token = answer.body.token
+      statuses[name] = answer.status
+    }
+    expect(Object.keys(statuses).length).toBeGreaterThan(15)
+    const failed = Object.entries(statuses).filter(([, status]) => status >= 400)
+    expect(Object.fromEntries(failed)).toEqual({})
+  })
+})
