@@ -14,16 +14,21 @@ interface Started {
 }
 
 async function start(listener: RequestListener, changes: Partial<PipeliningOptions> = {}): Promise<Started> {
-  const pipelining = createPipelining({
+  const options = {
     perConnection: PER_CONNECTION,
     crowdedAt: 1000,
     maxHeldBytes: 1_000_000,
-    requestTimeoutMs: 200,
-    stallTimeoutMs: 10_000,
+    requestTimeoutMs: 20_000,
+    stallTimeoutMs: 20_000,
     ...changes,
-  })
+  }
+  const pipelining = createPipelining(options)
   const { ServerResponse } = pipelining
-  const server = createServer({ ServerResponse, requestTimeout: 200, headersTimeout: 200 }, listener)
+  const timeoutMs = options.requestTimeoutMs
+  const server = createServer(
+    { ServerResponse, requestTimeout: timeoutMs, headersTimeout: timeoutMs },
+    listener,
+  )
   // Node looks every 30 s otherwise; it reads this when it starts to listen.
   Object.assign(server, { connectionsCheckingInterval: 20 })
   pipelining.watch(server)
@@ -91,12 +96,12 @@ it('answers all pipelined requests of a connection in order, with at most eight 
   socket.write(numbers.map(get).join(''))
   expect(await readBodies(socket, 400)).toEqual(numbers.map((n) => `/${n}`))
   expect(most()).toBe(PER_CONNECTION)
-  await expect.poll(() => pipelining.unanswered()).toBe(0)
+  await expect.poll(() => pipelining.unanswered(), { timeout: 10_000 }).toBe(0)
 })
 
 it('reads the bodies of pipelined requests whole, however the bytes are cut', async () => {
   const { listener, most } = slowly()
-  const { open } = await start(listener, { requestTimeoutMs: 10_000 })
+  const { open } = await start(listener)
   const requests = Array.from({ length: 60 }, (_, n) => {
     const head = `POST /${n} HTTP/1.1\r\nHost: x\r\n`
     if (n % 3 === 0) return `${head}Content-Length: 0\r\n\r\n`
@@ -134,24 +139,28 @@ it('counts answers that the client does not read', async () => {
   const socket = await open()
   socket.pause()
   socket.write(Array.from({ length: 100 }, (_, n) => get(n)).join(''))
-  await expect.poll(() => started).toBeGreaterThan(0)
+  await expect.poll(() => started, { timeout: 10_000 }).toBeGreaterThan(0)
   await sleep(50)
   expect(started).toBeLessThanOrEqual(PER_CONNECTION)
 })
 
 it('cuts a connection whose client takes nothing of its answer, and no other', async () => {
-  const listener: RequestListener = async (request, response) => {
-    if (request.url === '/slow') await sleep(400)
-    response.end(request.url === '/large' ? 'x'.repeat(20_000_000) : `${request.url}\n`)
+  let answerSlow: () => void = () => undefined
+  let started = 0
+  const listener: RequestListener = (request, response) => {
+    started++
+    if (request.url === '/large') response.end('x'.repeat(20_000_000))
+    else answerSlow = () => response.end('slow\n')
   }
   const { open, pipelining } = await start(listener, { stallTimeoutMs: 100 })
   const [reader, sleeper] = [await open(), await open()]
   sleeper.pause()
   sleeper.write(get('large'))
   reader.write(get('slow'))
-  await expect.poll(() => pipelining.unanswered()).toBe(2)
-  await expect.poll(() => pipelining.unanswered(), { timeout: 350 }).toBe(1)
-  expect(await readBodies(reader, 1)).toEqual(['/slow'])
+  await expect.poll(() => started, { timeout: 10_000 }).toBe(2)
+  await expect.poll(() => pipelining.unanswered(), { timeout: 10_000 }).toBe(1)
+  answerSlow()
+  expect(await readBodies(reader, 1)).toEqual(['slow'])
 })
 
 it('counts requests that Node refuses by itself', async () => {
@@ -179,13 +188,14 @@ it('gives each connection one request at a time while the process is crowded', a
     if (request.url === '/hang') return
     return listener(request, response)
   }
-  const { open } = await start(hanging, { crowdedAt: 3 })
+  const { open, pipelining } = await start(hanging, { crowdedAt: 3 })
   const crowd = await open()
   crowd.write(get('hang').repeat(3))
-  await sleep(20)
+  await expect.poll(() => pipelining.unanswered(), { timeout: 10_000 }).toBe(3)
   const socket = await open()
   socket.write(get('hang') + get('next').repeat(3))
-  await sleep(50)
+  await expect.poll(() => pipelining.unanswered(), { timeout: 10_000 }).toBe(4)
+  await sleep(20)
   expect(started()).toBe(0)
   crowd.destroy()
   const other = await open()
@@ -202,14 +212,15 @@ it('cuts a connection when all of them together leave more unparsed bytes than t
   }
   await Promise.race(sockets.map((socket) => once(socket, 'close')))
   const count = () => new Promise((resolve) => server.getConnections((_error, open) => resolve(open)))
-  await expect.poll(count).toBeLessThanOrEqual(1)
+  await expect.poll(count, { timeout: 10_000 }).toBeLessThanOrEqual(1)
 })
 
 it('does not count the wait for earlier answers as time that a request takes to arrive', async () => {
-  const { open } = await start(async (request, response) => {
-    await sleep(request.url === '/slow' ? 600 : 0)
+  const listener: RequestListener = async (request, response) => {
+    await sleep(request.url === '/slow' ? 1000 : 0)
     response.end(`${request.url}\n`)
-  })
+  }
+  const { open } = await start(listener, { requestTimeoutMs: 400 })
   const socket = await open()
   socket.write(get('slow').repeat(PER_CONNECTION) + get('next'))
   expect(await readBodies(socket, PER_CONNECTION + 1)).toContain('/next')
@@ -217,7 +228,7 @@ it('does not count the wait for earlier answers as time that a request takes to 
 
 it('cuts a body that stops coming, also if its request was put off', async () => {
   const { listener } = slowly()
-  const { open } = await start(listener)
+  const { open } = await start(listener, { requestTimeoutMs: 200 })
   const socket = await open()
   socket.resume()
   const body = 'POST /body HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nab'
@@ -232,10 +243,10 @@ it('forgets a connection that goes away while it is held', async () => {
   })
   const socket = await open()
   socket.write(get('x').repeat(50))
-  await expect.poll(() => pipelining.unanswered()).toBe(PER_CONNECTION)
+  await expect.poll(() => pipelining.unanswered(), { timeout: 10_000 }).toBe(PER_CONNECTION)
   server.closeAllConnections()
   await once(socket, 'close')
-  await expect.poll(() => pipelining.unanswered()).toBe(0)
+  await expect.poll(() => pipelining.unanswered(), { timeout: 10_000 }).toBe(0)
   for (const answer of waiting) answer()
   await sleep(20)
   expect(pipelining.unanswered()).toBe(0)
