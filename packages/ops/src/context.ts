@@ -1,4 +1,11 @@
-import { createDatabase, createInstallationStore, type Database, type Db, type Pool } from '@ticket-line/db'
+import {
+  createDatabase,
+  createInstallationStore,
+  type Database,
+  type Db,
+  isConnectionFault,
+  type Pool,
+} from '@ticket-line/db'
 import {
   assertSameInstallation,
   type Closers,
@@ -7,6 +14,7 @@ import {
   createRedisClaims,
   type Env,
   errorSummary,
+  type InstallationRecord,
   type InstallationStore,
   type LineLayout,
   readDatabaseSchema,
@@ -83,6 +91,16 @@ export function createContext(environment: Env, closers: Closers, progress: Cont
     return database
   }
 
+  /** Nothing if PostgreSQL is away: what an operator wants to know of Redis should still be shown then. */
+  async function readInstallation(): Promise<InstallationRecord | undefined> {
+    try {
+      return await installation()?.read()
+    } catch (error) {
+      if (isConnectionFault(error)) return undefined
+      throw error
+    }
+  }
+
   async function openRedis(): Promise<Redis> {
     const opened = createPatientRedis(readRedisUrl(env), {
       lazyConnect: true,
@@ -113,7 +131,7 @@ export function createContext(environment: Env, closers: Closers, progress: Cont
     async redis() {
       redis ??= await openRedis()
       if (!isChecked) {
-        await assertSameInstallation(await installation()?.read(), layout, createRedisClaims(redis, layout))
+        await assertSameInstallation(await readInstallation(), layout, createRedisClaims(redis, layout))
         isChecked = true
       }
       return redis

@@ -1,6 +1,7 @@
 import type { Redis } from 'ioredis'
 import { ConfigError } from './env.js'
 import type { Log } from './log.js'
+import { createPatientRedis } from './redis.js'
 
 /** What a Redis says of itself. A user without the right to ask, or a managed service, leaves parts undefined. */
 export interface RedisServer {
@@ -98,6 +99,26 @@ export async function checkRedisServer(
     log.warn('Redis is not append-only: a restart of it loses accepted commands')
   } else if (appendFsync !== undefined && appendFsync !== 'always') {
     log.warn(`Redis has appendfsync ${appendFsync}: a crash of its machine loses the last accepted commands`)
+  }
+}
+
+/**
+ * Waits for a Redis and checks it. It has a connection of its own: the others are dropped again and again while a server
+ * refuses writes, which may be what is wrong with it.
+ *
+ * @throws ConfigError as `checkRedisServer`
+ */
+export async function checkRedisAt(
+  url: string,
+  settings: { production: boolean; log: Pick<Log, 'warn'> },
+): Promise<void> {
+  const redis = createPatientRedis(url)
+  // The connections for work log what is wrong.
+  redis.on('error', () => undefined)
+  try {
+    await checkRedisServer(redis, settings)
+  } finally {
+    redis.disconnect()
   }
 }
 

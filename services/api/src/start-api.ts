@@ -8,6 +8,7 @@ import {
 } from '@ticket-line/db'
 import {
   type Closers,
+  checkRedisAt,
   createFailFastRedis,
   createInstallationWatch,
   isLineName,
@@ -18,7 +19,6 @@ import {
 import { startTracing, watchServers } from '@ticket-line/telemetry'
 import { registerAdminRoutes } from './admin/index.js'
 import { createApp } from './app.js'
-import { checkRedis } from './check-redis.js'
 import type { ApiConfig } from './config.js'
 import { createEventReads } from './events/event-reads.js'
 import { createIdentity } from './identity/index.js'
@@ -156,7 +156,7 @@ export async function startApi(
     }, waiting).then(() => {
       checked.postgres = true
     }),
-    checkRedis(line, { production: config.production, log }),
+    checkRedisAt(config.redisUrl, { production: config.production, log }),
   ]).then(async () => {
     await whenReachable(() => installation.join(), waiting)
     checked.redis = true

@@ -8,7 +8,7 @@ import {
 } from '@ticket-line/db'
 import {
   type Closers,
-  checkRedisServer,
+  checkRedisAt,
   connectionName,
   createInstallationWatch,
   createLineRegistry,
@@ -92,7 +92,7 @@ export async function startWorker(
   const askRedis = createWriteProbe(redis, shardPrefix(0, layout))
   const probing = setInterval(() => askRedis().catch(() => undefined), PROBE_INTERVAL_MS)
   closers.push('redis probe', () => clearInterval(probing))
-  await checkRedisServer(redis, { production: config.production, log })
+  await checkRedisAt(config.redisUrl, { production: config.production, log })
   const installation = createInstallationWatch({
     redis,
     store: createInstallationStore(maintenance.pool),

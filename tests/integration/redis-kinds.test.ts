@@ -1,0 +1,89 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { Redis } from 'ioredis'
+import { expect, it, onTestFinished } from 'vitest'
+import { until } from '../../scripts/lib/net.mjs'
+import { startRedis } from '../../scripts/lib/redis.mjs'
+import { runOps } from '../ops/run-ops.ts'
+import { type ServiceName, startService } from '../stack/processes.ts'
+import { createBase, startSystem } from '../stack/system.ts'
+
+const secret = 'k7Qw2mZx9LrTb4VnHs6YpDcJfGaUeXiO'
+
+async function ownRedis(settings: string[]): Promise<string> {
+  const folder = mkdtempSync(path.join(tmpdir(), 'ticket-line-redis-'))
+  const redis = await startRedis({ folder, settings })
+  onTestFinished(async () => {
+    await redis.stop()
+    rmSync(folder, { recursive: true, force: true })
+  })
+  return redis.url
+}
+
+/** A user of a Redis who may do everything but what an administrator forbids. */
+async function poorUser(redisUrl: string, ...forbidden: string[]): Promise<string> {
+  const redis = new Redis(redisUrl)
+  const name = `poor-${Date.now()}`
+  await redis.call('ACL', 'SETUSER', name, 'on', '>secret', '~*', '&*', '+@all', ...forbidden)
+  onTestFinished(async () => {
+    await redis.call('ACL', 'DELUSER', name)
+    redis.disconnect()
+  })
+  const url = new URL(redisUrl)
+  url.username = name
+  url.password = 'secret'
+  return url.toString()
+}
+
+it('refuses to start on a node of a Redis Cluster, in one line', async () => {
+  const base = await createBase()
+  onTestFinished(() => base.remove())
+  const REDIS_URL = await ownRedis(['cluster-enabled yes'])
+  const refusalOf = async (service: ServiceName) => {
+    const env = { DATABASE_URL: base.databaseUrl, REDIS_URL, KEY_PREFIX: base.keyPrefix, JWT_SECRET: secret }
+    const started = await startService(service, env)
+    onTestFinished(() => started.kill())
+    expect((await started.exited).code).toBe(1)
+    return started.logs.filter(({ level }) => level === 'fatal').map(({ msg }) => msg)
+  }
+  const line = [expect.stringMatching(/^REDIS_URL leads to a node of a Redis Cluster/)]
+  expect(await Promise.all([refusalOf('api'), refusalOf('booking-worker')])).toEqual([line, line])
+})
+
+it('shows no number of Redis and counts no process if it may not ask for them', async () => {
+  const system = await startSystem({ apis: 0, workers: 0 })
+  onTestFinished(() => system.stop())
+  const env = { REDIS_URL: await poorUser(system.redisUrl, '-info', '-config', '-client|list') }
+  await Promise.all([system.addApi(env), system.addWorker(env)])
+  const token = await system.token('olga', 'organizer')
+  await system.api.post('/initialize', { eventId: 1, totalTickets: 1 }, { token })
+  expect((await system.api.post('/book', { eventId: 1 }, { token })).body.message).toBe('Ticket booked')
+
+  for (const { url } of [...system.apis, ...system.workers]) {
+    const metrics = async () => (await (await fetch(`${url}/metrics`)).text()).split('\n')
+    const isReachable = 'ticket_line_server_reachable{server="redis"} 1'
+    expect(await until(async () => (await metrics()).includes(isReachable), { timeoutMs: 20_000 })).toBe(true)
+    expect((await metrics()).filter((line) => line.startsWith('ticket_line_redis_'))).toEqual([])
+  }
+  const shown = await runOps(['event', '1'], { ...system.env, ...env })
+  expect(shown.exitCode).toBe(0)
+  expect(shown.stdout).toContain('Redis does not tell how many worker processes are connected')
+  expect(shown.stdout).not.toContain('0 worker processes')
+})
+
+it('refuses a Redis that may evict in production, also if CONFIG is forbidden', async () => {
+  const base = await createBase()
+  onTestFinished(() => base.remove())
+  const REDIS_URL = await poorUser(await ownRedis(['maxmemory-policy allkeys-lru']), '-config')
+  const started = await startService('booking-worker', {
+    NODE_ENV: 'production',
+    DATABASE_URL: base.databaseUrl,
+    REDIS_URL,
+    KEY_PREFIX: base.keyPrefix,
+  })
+  onTestFinished(() => started.kill())
+  expect((await started.exited).code).toBe(1)
+  const fatal = started.logs.filter(({ level }) => level === 'fatal').map(({ msg }) => msg)
+  expect(fatal).toEqual([expect.stringMatching(/maxmemory-policy noeviction \(it is allkeys-lru\)/)])
+})
