@@ -32,7 +32,6 @@ async function open(): Promise<Socket> {
 
 it.each([
   ['a path that does not exist', 'GET / HTTP/1.1\r\nHost:x\r\n\r\n'],
-  ['a call without a token', 'POST /book HTTP/1.1\r\nHost:x\r\n\r\n'],
   ['requests that Node refuses itself', 'GET /status/1 HTTP/1.1\r\nHost:x\r\nExpect:x\r\n\r\n'],
   ['numbers for operators', 'GET /metrics HTTP/1.1\r\nHost:x\r\n\r\n'],
   ['the largest file', 'GET /docs/swagger-ui-bundle.js HTTP/1.1\r\nHost:x\r\n\r\n'],
@@ -47,7 +46,7 @@ it.each([
     const until = Date.now() + 1500
     let healthy = 0
     while (Date.now() < until) {
-      const alive = await system.api.get('/livez', { signal: AbortSignal.timeout(5000) })
+      const alive = await system.api.get('/livez', { signal: AbortSignal.timeout(20_000) })
       if (alive.status === 200) healthy++
       await sleep(50)
     }

@@ -1,0 +1,64 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { type System, startSystem } from '../stack/system.ts'
+
+const METRICS_TOKEN = 'read-these-numbers'
+
+let system: System
+let ada: string
+beforeAll(async () => {
+  // Without a worker a booking waits for as long as its client does.
+  system = await startSystem({ workers: 0, env: { MAX_REQUESTS: '3', MAX_LONG_POLLS: '2', METRICS_TOKEN } })
+  ada = await system.token('ada')
+  const token = await system.token('olga', 'organizer')
+  await system.api.post('/initialize', { eventId: 1, totalTickets: 3 }, { token })
+})
+afterAll(() => system?.stop())
+
+async function underWay(what: string): Promise<number> {
+  const headers = { authorization: `Bearer ${METRICS_TOKEN}` }
+  const { body } = await system.api.get('/metrics', { headers })
+  const line = new RegExp(`^ticket_line_http_requests_under_way\\{what="${what}"\\} (\\d+)$`, 'm')
+  return Number(line.exec(body)?.[1])
+}
+
+describe('a process that has as much under way as it takes', () => {
+  it('answers 503 busy to further requests, and still its probes', async () => {
+    const headers = { prefer: 'wait=5' }
+    const waiting = Array.from({ length: 3 }, () =>
+      system.api.post('/book', { eventId: 1 }, { token: ada, headers }),
+    )
+    await expect.poll(() => underWay('requests'), { timeout: 10_000 }).toBe(3)
+    const refused = await system.api.get('/events')
+    expect(refused).toMatchObject({ status: 503, body: { code: 'busy' } })
+    expect(refused.body.detail).toBe(refused.body.message)
+    expect(refused.headers.get('retry-after')).toBe('1')
+    expect((await system.api.get('/readyz')).status).toBe(200)
+    for (const { status } of await Promise.all(waiting)) expect(status).toBe(202)
+    expect((await system.api.get('/events')).status).toBe(200)
+  })
+
+  it('bounds long polls by themselves, which leave room for other requests', async () => {
+    const accepted = await system.api.post(
+      '/book',
+      { eventId: 1 },
+      {
+        token: ada,
+        headers: { prefer: 'respond-async' },
+      },
+    )
+    const poll = () => system.api.get(accepted.body.statusUrl, { token: ada, headers: { prefer: 'wait=5' } })
+    const waiting = [poll(), poll()]
+    await expect.poll(() => underWay('long_polls'), { timeout: 10_000 }).toBe(2)
+    expect(await poll()).toMatchObject({ status: 503, body: { code: 'busy' } })
+    expect(await underWay('requests')).toBe(0)
+    expect((await system.api.get('/events')).status).toBe(200)
+    for (const answer of await Promise.all(waiting)) {
+      expect(answer).toMatchObject({ status: 200, body: { state: 'queued' } })
+    }
+  })
+})
+
+it('keeps its metrics for whoever has METRICS_TOKEN', async () => {
+  expect(await system.api.get('/metrics')).toMatchObject({ status: 401, body: { code: 'unauthorized' } })
+  expect((await system.api.get('/metrics', { token: METRICS_TOKEN })).status).toBe(200)
+})
