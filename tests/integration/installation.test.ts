@@ -215,3 +215,13 @@ it('verifies that Redis, layout and lines are its own, and takes over its own ke
   await Promise.all([system.addApi(), system.addWorker()])
   expect(await book(system, 'bob')).toBe('Ticket booked')
 })
+
+it('does not start a worker before the migration, and says so in one line', async () => {
+  const system = await startSystem({ apis: 0, workers: 0 })
+  onTestFinished(() => system.stop())
+  const empty = await createEmptyDatabase(system.databaseUrl)
+  onTestFinished(() => empty.drop())
+  expect(await refusal('booking-worker', { ...system.env, DATABASE_URL: empty.url })).toEqual([
+    expect.stringMatching(/^the database lacks \d+ migration\(s\): run /),
+  ])
+})
