@@ -1,6 +1,7 @@
-import { createReaderRedis, followStreams, linesKey, shardPrefix } from '@ticket-line/shared'
+import { createLog, createReaderRedis, followStreams, linesKey, shardPrefix } from '@ticket-line/shared'
 import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest'
 import { until } from '../../scripts/lib/net.mjs'
+import { createExportPlaces } from '../../services/api/src/limits/exports.js'
 import { createSharedStore } from '../../services/api/src/limits/shared-store.js'
 import type { CounterStore } from '../../services/api/src/limits/stores.js'
 import { type BullKit, createBullKit, door } from './bullmq-kit.ts'
@@ -90,6 +91,22 @@ describe('a Redis whose clock was set back by an hour', () => {
     await store.increment('ann')
 
     expect(await kit.redis.pttl(kit.key('event-1', 'limit:ann'))).toBeLessThanOrEqual(windowMs)
+  })
+})
+
+describe('a download of a process that died before Redis’s clock was set back', () => {
+  it('keeps the person from another one for no longer than its lease', async () => {
+    const kit = await createBullKit()
+    onTestFinished(() => kit.stop())
+    const prefix = kit.key('event-1', '')
+    const deps = { places: 5, redis: kit.redis, prefix, log: createLog('test', 'silent') }
+    const give = await createExportPlaces(deps).take('ann')
+    onTestFinished(() => give?.())
+    await kit.redis.pexpire(`${prefix}export:u:ann`, HOUR_MS)
+
+    expect(await createExportPlaces(deps).take('ann')).toBeUndefined()
+
+    expect(await kit.redis.pttl(`${prefix}export:u:ann`)).toBeLessThan(HOUR_MS / 10)
   })
 })
 

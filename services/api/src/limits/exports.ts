@@ -39,7 +39,10 @@ export function createExportPlaces({ places, redis, prefix, log }: ExportPlacesD
   /** @returns false if another process has given the person a place */
   async function lease(key: string, holder: string): Promise<boolean> {
     try {
-      return (await redis?.set(key, holder, 'PX', LEASE_MS, 'NX')) !== null
+      if (redis === undefined || (await redis.set(key, holder, 'PX', LEASE_MS, 'NX')) !== null) return true
+      // If Redis's clock was set back, the lease of a process that died would last for as much longer.
+      if ((await redis.pttl(key)) > LEASE_MS) await redis.pexpire(key, LEASE_MS)
+      return false
     } catch (err) {
       log.warn({ err }, 'downloads are counted in this process only, Redis cannot be reached')
       return true
