@@ -34,6 +34,8 @@ const TAKE_BACK_WITHIN_MS = 200
  */
 const SURVIVORS_WITHIN_MS = 1500
 const SURVIVORS_LOOK_MS = 100
+/** How long a command waits for others that may have killed a worker. Whatever kills does so at once. */
+const TURN_WITHIN_MS = 1000
 /** A job of this age is checked against what was pruned. Nothing is pruned that is younger than a day. */
 const OLD_JOB_MS = 3_600_000
 
@@ -145,14 +147,38 @@ type Alone = Batch & { commands: [Command] }
 
 async function applyAlone(deps: ApplyDeps, job: JobToApply, batch: Alone): Promise<AppliedBatch> {
   const [command] = batch.commands
-  const starts = await patiently(deps, () => countStart(deps.pool, command.commandId))
-  if (starts > MAX_STARTS_ALONE && (await killedItsWorkers(deps, command))) return reject(deps, batch)
+  const startsBefore = await patiently(deps, () => readStarts(deps.pool, command.commandId))
+  const endTurn = startsBefore > 0 ? await takeTurn(deps) : () => undefined
   try {
+    const starts = await patiently(deps, () => countStart(deps.pool, command.commandId))
+    if (starts > MAX_STARTS_ALONE && (await killedItsWorkers(deps, command))) return await reject(deps, batch)
     return await applyWatched(deps, job, batch)
   } catch (error) {
     if (!(error instanceof CommandFault)) throw error
-    return reject(deps, batch)
+    return await reject(deps, batch)
+  } finally {
+    endTurn()
   }
+}
+
+/** Resolves once everybody who has taken a turn in this process has ended it. */
+const turns = new WeakMap<object, Promise<unknown>>()
+
+/**
+ * Waits until no other command that may have killed a worker runs in this process: if one of two kills it, nobody could tell
+ * which. A command that only waits for the lock of its event keeps the others for a moment.
+ *
+ * @returns ends the turn
+ */
+async function takeTurn({ pool, sleep }: ApplyDeps): Promise<() => void> {
+  const before = turns.get(pool) ?? Promise.resolve()
+  let end: () => void = () => undefined
+  const own = new Promise<void>((resolve) => {
+    end = resolve
+  })
+  turns.set(pool, Promise.all([before, own]))
+  await Promise.race([before, sleep(TURN_WITHIN_MS)])
+  return end
 }
 
 /**
