@@ -1,11 +1,14 @@
 import { Redis } from 'ioredis'
 import pg from 'pg'
-import { expect, it, onTestFinished } from 'vitest'
+import { expect, it, onTestFinished, vi } from 'vitest'
 import { until } from '../../scripts/lib/net.mjs'
 import { runOps } from '../ops/run-ops.ts'
 import { createEmptyDatabase } from '../stack/databases.ts'
 import { type Env, type ServiceName, type ServiceProcess, startService } from '../stack/processes.ts'
 import { type System, startSystem } from '../stack/system.ts'
+
+// Each test starts several processes, which takes long on a busy machine.
+vi.setConfig({ testTimeout: 180_000 })
 
 async function start(): Promise<System> {
   const system = await startSystem()

@@ -2,11 +2,14 @@ import { spawn } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
-import { expect, it, onTestFinished } from 'vitest'
+import { expect, it, onTestFinished, vi } from 'vitest'
 import { freePort, portIsFree, until } from '../../scripts/lib/net.mjs'
 import { which } from '../../scripts/lib/run.mjs'
 import { startService } from '../stack/processes.ts'
 import { createBase, startSystem } from '../stack/system.ts'
+
+// Each test starts several processes, which takes long on a busy machine.
+vi.setConfig({ testTimeout: 180_000 })
 
 const pgbouncer = which('pgbouncer')
 if (pgbouncer === undefined) console.log('The tests behind PgBouncer are skipped: it is not on PATH.')

@@ -2,12 +2,15 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { Redis } from 'ioredis'
-import { expect, it, onTestFinished } from 'vitest'
+import { expect, it, onTestFinished, vi } from 'vitest'
 import { until } from '../../scripts/lib/net.mjs'
 import { startRedis } from '../../scripts/lib/redis.mjs'
 import { runOps } from '../ops/run-ops.ts'
 import { type ServiceName, startService } from '../stack/processes.ts'
 import { createBase, startSystem } from '../stack/system.ts'
+
+// Each test starts several processes, which takes long on a busy machine.
+vi.setConfig({ testTimeout: 180_000 })
 
 const secret = 'k7Qw2mZx9LrTb4VnHs6YpDcJfGaUeXiO'
 

@@ -1,9 +1,12 @@
 import { createDatabase, KEYED_PLANS } from '@ticket-line/db'
 import pg from 'pg'
-import { afterAll, beforeAll, expect, it, onTestFinished } from 'vitest'
+import { afterAll, beforeAll, expect, it, onTestFinished, vi } from 'vitest'
 import { runOps } from '../ops/run-ops.ts'
 import { migrate } from '../stack/databases.ts'
 import { createBase, type System, startSystem } from '../stack/system.ts'
+
+// Each test starts several processes, which takes long on a busy machine.
+vi.setConfig({ testTimeout: 180_000 })
 
 /** Settings under which statements fail, find other tables, or answers cannot be read. */
 const HOSTILE: Record<string, string> = {
