@@ -30,9 +30,3 @@ export async function buildCommit(commit: string, folder: string, services: Serv
     migrateScript: path.join(folder, 'packages/db/dist/migrate.js'),
   }
 }
-
-/** The commit that added a file last. */
-export async function commitThatAdded(file: string): Promise<string | undefined> {
-  const commit = await git('log', '--diff-filter=A', '--format=%H', '-1', '--', file).catch(() => '')
-  return commit === '' ? undefined : commit
-}
