@@ -22,7 +22,12 @@ async function flood(baseUrl: string): Promise<void> {
 
 process.on('message', (message: string) => {
   if (message !== 'stop') {
-    for (let i = 0; i < FLOODERS; i++) void flood(message)
+    for (let i = 0; i < FLOODERS; i++) {
+      flood(message).catch((error) => {
+        // The API may be gone before the last requests of a flood that was stopped are answered.
+        if (flooding) throw error
+      })
+    }
     return
   }
   flooding = false
