@@ -27,8 +27,6 @@ export interface JobStore {
   store: StoreJob
   /** Adds a job that Redis lost, under the same id. @returns whether it is known to be in Redis now */
   addAgain(job: JobToStore): Promise<boolean>
-  /** Records in PostgreSQL that a job takes no effect, should it still arrive. */
-  refuse(job: JobToStore): Promise<StoreResult>
 }
 
 export interface JobStoreDeps {
@@ -129,6 +127,5 @@ export function createJobStore(deps: JobStoreDeps): JobStore {
         () => true,
         () => false,
       ),
-    refuse,
   }
 }

@@ -16,16 +16,20 @@ export interface Waiter {
   place: { job: JobInFlight; commandId: string } | undefined
 }
 
+/**
+ * Where a job is: *entering* until its first add has ended, then *stored* in Redis. It is *lost* from the moment when
+ * Redis is found not to have it any more until it was added again.
+ */
+export type JobState = 'entering' | 'stored' | 'lost'
+
 /** A job that somebody waits for. */
 export interface JobInFlight extends JobToStore {
   waiters: Waiter[]
-  stored: boolean
+  state: JobState
   /** When it was put together, by the monotonic clock, ms. */
   startedAtMs: number
   /** When its outcomes were last looked for in PostgreSQL, by the same clock. */
   checkedAtMs: number
-  /** When it was found that Redis lost it, by the same clock; undefined while Redis has it. */
-  lostAtMs?: number | undefined
 }
 
 export function createWaiter(

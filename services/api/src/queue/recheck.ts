@@ -9,7 +9,6 @@ export interface RecheckDeps {
   lookUp: (job: JobInFlight, waiter: Waiter) => Promise<void>
   isInRedis: KeepInLine
   addAgain: JobStore['addAgain']
-  refuse: JobStore['refuse']
   storeEnded: (job: JobInFlight, result: StoreResult) => void
   log: Log
   /** Milliseconds of a clock that is never set back. */
@@ -20,13 +19,11 @@ export interface RecheckDeps {
 const RECHECK_MS = 1000
 /** Jobs looked up in one tick. */
 const JOBS_PER_TICK = 64
-/** A client whose time is over waits for a lost job to be added again for at most this long. */
-const GIVE_UP_AFTER_MS = 5000
 
 /**
  * Looks after jobs whose reply is overdue: their outcomes may be stored and the reply lost, or Redis may have lost the
  * job. A *lost* job is added again under the same id, as often as it takes while its clients wait: on a busy machine an
- * add may seem unanswered for long. Only when the time of a client is over is it given up.
+ * add may seem unanswered for long.
  * @returns one round; call it a few times a second
  */
 export function createRecheck(deps: RecheckDeps): () => void {
@@ -36,44 +33,31 @@ export function createRecheck(deps: RecheckDeps): () => void {
   async function recheck(job: JobInFlight): Promise<void> {
     const open = (): Waiter[] => job.waiters.filter((waiter) => !waiter.answered())
     const lookAll = (): Promise<unknown> => Promise.all(open().map((waiter) => lookUp(job, waiter)))
-    if (isGivenUp(job)) {
-      const result = await deps.refuse(job)
-      // It was stored once and may yet turn up (a failover that is undone): nobody can say that it will not.
-      return storeEnded(job, result.kind === 'refused' ? { kind: 'unknown' } : result)
-    }
     await lookAll()
     if (open().length === 0) return
     if (await deps.isInRedis(job.lineName, job.jobId)) return found(job)
     // Completed and removed between the two looks, or lost.
     await lookAll()
     if (open().length === 0) return
-    if (job.lostAtMs === undefined) {
+    if (job.state !== 'lost') {
       log.warn(
         { jobId: job.jobId },
         'Redis lost a job that clients wait for: it is added again under the same id',
       )
-      job.lostAtMs = monotonicMs()
-      job.stored = false
+      job.state = 'lost'
     }
     if (await deps.addAgain(job)) found(job)
   }
 
   function found(job: JobInFlight): void {
-    if (job.lostAtMs === undefined) return
-    job.lostAtMs = undefined
-    storeEnded(job, { kind: 'stored' })
-  }
-
-  function isGivenUp({ lostAtMs, waiters }: JobInFlight): boolean {
-    if (lostAtMs === undefined || monotonicMs() - lostAtMs < GIVE_UP_AFTER_MS) return false
-    return waiters.some((waiter) => waiter.asynchronous && !waiter.answered())
+    if (job.state === 'lost') storeEnded(job, { kind: 'stored' })
   }
 
   /** A job whose first add is under way is left to it. */
   function isDue(job: JobInFlight): boolean {
     if (underWay.has(job)) return false
-    if (job.lostAtMs !== undefined) return true
-    return job.stored && monotonicMs() - job.checkedAtMs >= RECHECK_MS
+    if (job.state === 'lost') return true
+    return job.state === 'stored' && monotonicMs() - job.checkedAtMs >= RECHECK_MS
   }
 
   return () => {

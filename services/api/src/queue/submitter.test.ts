@@ -28,7 +28,6 @@ function given({ isAdded = () => true, ...deps }: Partial<SubmitterDeps> & { isA
   const inRedis = new Set<string>()
   const left: Counts[] = []
   const added: JobToStore[] = []
-  const givenUp: JobToStore[] = []
   const submitter = createSubmitter({
     layout: { lines: 0, shards: 1, keyPrefix: 'test' },
     replyTo: 'api-1',
@@ -41,10 +40,6 @@ function given({ isAdded = () => true, ...deps }: Partial<SubmitterDeps> & { isA
       async addAgain(job) {
         added.push(job)
         return isAdded()
-      },
-      async refuse(job) {
-        givenUp.push(job)
-        return { kind: 'refused' }
       },
     },
     isInRedis: async (_lineName, jobId) => inRedis.has(jobId),
@@ -79,7 +74,7 @@ function given({ isAdded = () => true, ...deps }: Partial<SubmitterDeps> & { isA
   const reply = (index: number, outcomes: JobReply['outcomes']): void =>
     submitter.replied({ jobId: job(index).jobId, outcomes })
   const idOf = (index: number, command: number): string => commandIdOf(job(index).jobId, command)
-  return { submitter, submit, jobs, job, end, reply, idOf, stored, inRedis, left, added, givenUp }
+  return { submitter, submit, jobs, job, end, reply, idOf, stored, inRedis, left, added }
 }
 
 describe('a client that waits', () => {
@@ -384,32 +379,75 @@ describe('a reply that does not come', () => {
     expect(ann.result?.kind).toBe('decided')
   })
 
-  it('of a job that was lost is not promised when the time of its client is over, until it was added again', async () => {
+  it('of a job that Redis lost is answered with 202 if the job is added again just after the deadline', async () => {
     let busy = true
     const { submitter, ann } = await overdue({ isAdded: () => !busy })
     await pass(7000)
     submitter.tick()
-    await pass(3500)
-    submitter.tick()
-    await pass(0)
+    await pass(3050)
     expect(ann.result).toBeUndefined()
 
     busy = false
     submitter.tick()
     await pass(0)
-    expect(ann.result?.kind).toBe('accepted')
+    expect(ann).toMatchObject({ result: { kind: 'accepted' }, afterMs: 10_050 })
   })
 
-  it('of a job that was lost and cannot be added again is unknown: it may be back some day', async () => {
-    const { submitter, ann, givenUp, job } = await overdue({ isAdded: () => false })
+  it('of a job that Redis lost and does not take again is unknown to the client at its deadline', async () => {
+    const { submitter, ann, idOf } = await overdue({ isAdded: () => false })
     for (let i = 0; i < 41; i++) {
       await pass(250)
       submitter.tick()
     }
-    await pass(0)
 
-    expect(ann.result?.kind).toBe('unknown')
-    expect(givenUp).toEqual([job(0)])
+    expect(ann).toEqual({ result: { kind: 'unknown', commandId: idOf(0, 0) }, afterMs: 10_100 })
+    expect(submitter.counts()).toEqual({ waiting: 0, held: 0, jobs: 0 })
+  })
+
+  it('of a job that Redis lost is unknown at the deadline although the add does not end', async () => {
+    const { submitter, ann } = await overdue({
+      jobStore: {
+        store: async () => ({ kind: 'stored' }),
+        addAgain: () => new Promise(() => undefined),
+      },
+    })
+    await pass(9900)
+    submitter.tick()
+
+    await pass(200)
+
+    expect(ann).toMatchObject({ result: { kind: 'unknown' }, afterMs: 10_100 })
+  })
+
+  it('of a job that is found lost during the last look is not answered with 202', async () => {
+    const deadline = Date.now() + 10_000
+    const { submitter, ann } = await overdue({
+      isAdded: () => false,
+      findStored: () => (Date.now() === deadline ? new Promise(() => undefined) : Promise.resolve(undefined)),
+    })
+    await pass(10_050)
+    expect(ann.result).toBeUndefined()
+    submitter.tick()
+
+    await pass(50)
+
+    expect(ann).toMatchObject({ result: { kind: 'unknown' }, afterMs: 10_100 })
+  })
+
+  it('of a job that Redis lost does not let others of the job lose the 202 that they heard', async () => {
+    const { submitter, submit, end, idOf, reply } = given({ isAdded: () => false })
+    const [ann, bob] = [submit('ann', 1200), submit('bob', 500)]
+    await pass(0)
+    end(0)
+    await pass(1000)
+    expect(bob.result?.kind).toBe('accepted')
+    submitter.tick()
+    await pass(300)
+    expect(ann.result).toEqual({ kind: 'unknown', commandId: idOf(0, 0) })
+
+    // A worker that had the job in its hands finishes it all the same.
+    expect(() => reply(0, [booked, booked])).not.toThrow()
+    expect(bob.result?.kind).toBe('accepted')
   })
 
   it('is not looked for while its add is under way', async () => {
@@ -491,6 +529,22 @@ describe('when the process drains', () => {
     end(2)
     await pass(0)
     expect(heard.map(({ result }) => result?.kind)).toEqual(['accepted', 'accepted', 'accepted'])
+  })
+
+  it('clients of a job that Redis lost hear soon that nobody knows', async () => {
+    const { submitter, submit, end } = given({ isAdded: () => false })
+    const ann = submit('ann')
+    await pass(0)
+    end(0)
+    await pass(1000)
+    submitter.tick()
+    await pass(0)
+
+    submitter.drain()
+    await pass(100)
+
+    expect(ann.result?.kind).toBe('unknown')
+    expect(submitter.counts()).toEqual({ waiting: 0, held: 0, jobs: 0 })
   })
 
   it('whoever comes later does not wait for the decision either', async () => {

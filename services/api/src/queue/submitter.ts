@@ -57,7 +57,7 @@ export interface Submitter {
   counts(): { waiting: number; held: number; jobs: number }
 }
 
-/** How long a waiter whose time is over may still be looked up. */
+/** How long a waiter whose time is over may still be looked up, and a lost job added again for it. */
 const LAST_LOOK_MS = 100
 
 /**
@@ -104,7 +104,7 @@ export function createSubmitter(deps: SubmitterDeps): Submitter {
         commands: waiters.map((waiter) => waiter.request),
       },
       waiters,
-      stored: false,
+      state: 'entering',
       startedAtMs,
       checkedAtMs: startedAtMs,
     }
@@ -117,7 +117,7 @@ export function createSubmitter(deps: SubmitterDeps): Submitter {
   function storeEnded(job: JobInFlight, result: StoreResult): void {
     switch (result.kind) {
       case 'stored':
-        job.stored = true
+        job.state = 'stored'
         answerStored(job)
         break
       case 'settled':
@@ -151,19 +151,27 @@ export function createSubmitter(deps: SubmitterDeps): Submitter {
   function deadline(lineName: string, waiter: Waiter): void {
     if (waiter.answered()) return
     waiter.asynchronous = true
-    if (waiter.place === undefined) {
-      coalescer.flush(lineName)
-      return
-    }
-    const { job, commandId } = waiter.place
-    if (!job.stored) return
-    const accept = (): void => {
+    if (waiter.place === undefined) coalescer.flush(lineName)
+    else lookLast(waiter, waiter.place)
+  }
+
+  /**
+   * Answers a waiter whose time is over: with the decision if it is stored, else with 202. A job that Redis lost must not
+   * be promised, so its clients hear 202 only if it is added again within the last look. An add that is entering
+   * answers by itself when it ends.
+   */
+  function lookLast(waiter: Waiter, { job, commandId }: NonNullable<Waiter['place']>): void {
+    if (job.state === 'entering') return
+    const endWith = (kind: 'accepted' | 'unknown'): void => {
       giveUp.cancel()
-      waiter.answer({ kind: 'accepted', commandId })
+      waiter.answer({ kind, commandId })
       forgetIfAnswered(job)
     }
-    const giveUp = deps.setTimer(accept, LAST_LOOK_MS)
-    lookUp(job, waiter).then(accept, accept)
+    const giveUp = deps.setTimer(() => endWith(job.state === 'stored' ? 'accepted' : 'unknown'), LAST_LOOK_MS)
+    const acceptIfStored = (): void => {
+      if (job.state === 'stored') endWith('accepted')
+    }
+    lookUp(job, waiter).then(acceptIfStored, acceptIfStored)
   }
 
   /** Answers a waiter whose outcome is stored in PostgreSQL. */
@@ -201,8 +209,11 @@ export function createSubmitter(deps: SubmitterDeps): Submitter {
     drain() {
       draining = true
       for (const job of [...jobs.values()]) {
-        for (const waiter of job.waiters) waiter.asynchronous = true
-        if (job.stored) answerStored(job)
+        for (const waiter of job.waiters) {
+          waiter.asynchronous = true
+          if (job.state === 'lost' && waiter.place !== undefined) lookLast(waiter, waiter.place)
+        }
+        if (job.state === 'stored') answerStored(job)
         forgetIfAnswered(job)
       }
       coalescer.flushAll((waiter) => {
