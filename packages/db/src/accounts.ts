@@ -4,16 +4,16 @@ import { refreshTokens, users } from './schema.js'
 
 export type AccountRole = (typeof users.$inferSelect)['role']
 
-/** What a local account may do, and which of the tokens and cookies given out for it are still good. */
+/** What a local account may do, and which of its tokens and cookies are still valid. */
 export interface AccountPrivileges {
   userId: string
   role: AccountRole
   disabled: boolean
-  /** Increased by each change of password and each disabling; what was given out before is void. */
+  /** Increased by each password change and each disabling. Earlier tokens and cookies are void. */
   generation: number
   /** When the generation began, by the database's clock; null for the first one. */
   generationSince: Date | null
-  /** The sign-in that changed the password, and stays good although its generation is over. */
+  /** The sign-in that changed the password. It stays valid although its generation is over. */
   keptFamilyId: string | null
 }
 
@@ -40,7 +40,7 @@ export interface ListedAccount {
 export type PrivilegeChange =
   | { kind: 'changed'; account: AccountPrivileges; before: Pick<AccountPrivileges, 'role' | 'disabled'> }
   | { kind: 'user_not_found' }
-  /** The change would leave nobody who may undo it. */
+  /** The change would leave no admin who could undo it. */
   | { kind: 'last_admin' }
 
 export interface AccountPage {
@@ -53,9 +53,9 @@ export interface AccountPage {
 
 export interface NewPassword {
   passwordHash: string
-  /** The hash that it replaces. If the account has another one by now, nothing changes. */
+  /** The hash that it replaces. If the account has a different hash by now, nothing changes. */
   replaces?: string | undefined
-  /** The sign-in that stays good; all others end. */
+  /** The sign-in that stays valid. All others end. */
   keptFamilyId?: string | undefined
 }
 
@@ -66,7 +66,8 @@ export interface Accounts {
   find(userId: string): Promise<Account | undefined>
   /**
    * Ends every other sign-in of the account.
-   * @returns the account as it is now; `undefined` if there is none, or its password is not the one to replace
+   * @returns the account as it is now; `undefined` if it does not exist or has another password by
+   * now
    */
   setPassword(userId: string, password: NewPassword): Promise<AccountPrivileges | undefined>
   setRole(userId: string, role: AccountRole): Promise<PrivilegeChange>
@@ -76,7 +77,10 @@ export interface Accounts {
   findPrivileges(userIds: string[]): Promise<AccountPrivileges[]>
   /** All accounts whose privileges changed after that moment; without one, all whose privileges ever changed. */
   findChangedPrivileges(after?: Date): Promise<ChangedPrivileges[]>
-  /** Accounts whose id begins with `prefix` and comes after `after`, in the order of their ids' bytes. */
+  /**
+   * Accounts whose id begins with `prefix` and comes after `after`, in the order of their ids'
+   * bytes.
+   */
   list(page: AccountPage): Promise<ListedAccount[]>
 }
 
@@ -89,7 +93,7 @@ const privileges = {
   keptFamilyId: users.keptFamilyId,
 }
 
-/** Members of an update that makes everything void that was given out before, except one sign-in. */
+/** Columns to set so that all earlier tokens and cookies are void, except those of one sign-in. */
 function nextGeneration(keptFamilyId: string | null) {
   return { generation: sql`${users.generation} + 1`, generationSince: sql`now()`, keptFamilyId }
 }
@@ -98,8 +102,9 @@ type Change = { role: AccountRole } | { disabled: boolean }
 
 export function createAccounts(db: Db): Accounts {
   /**
-   * Changes privileges unless that removes the last admin. Two admins who demote each other at the same time
-   * both lock the rows of all admins first, in one order: the second one sees what the first one did.
+   * Changes privileges unless that removes the last admin. Every such change first locks the rows
+   * of all admins, in one order. If two admins demote each other at the same time, the second
+   * change sees the first one.
    */
   function changePrivileges(userId: string, change: Change): Promise<PrivilegeChange> {
     const removesAdmin = 'role' in change ? change.role !== 'admin' : change.disabled

@@ -3,10 +3,11 @@ import { assertMigrated } from './migrations.js'
 import { assertOwnSessions, assertUtf8 } from './server-checks.js'
 
 /**
- * Checks once, at the start of a process, that PostgreSQL can be worked with: its encoding, a session per connection, and
- * all migrations. Takes two connections of the pool.
+ * Checks at the start of a process that PostgreSQL is usable: its encoding is UTF8, each connection
+ * has a session of its own, and all migrations are applied. Takes two connections of the pool.
  *
- * @throws ConfigError with one line for the operator; the driver's error if PostgreSQL does not answer
+ * @throws ConfigError with one line for the operator; the driver's error if PostgreSQL does not
+ * answer
  */
 export async function checkDatabase(pool: pg.Pool, schema: string): Promise<void> {
   const one = await pool.connect()

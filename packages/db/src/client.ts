@@ -44,9 +44,9 @@ export interface DatabaseOptions {
 }
 
 /**
- * Planner settings for the fixed set of statements that decide batches. They all look up a few known keys, so the right
- * plan is always a nested loop over indexes, whatever the statistics of a young table say. The generic plan saves
- * planning each time.
+ * Planner settings for the fixed set of statements that decide batches. They all look up a few
+ * known keys, so the right plan is always a nested loop over indexes, whatever the statistics of a
+ * young table say. The generic plan saves planning each time.
  */
 export const KEYED_PLANS: Record<string, string> = {
   plan_cache_mode: 'force_generic_plan',
@@ -57,7 +57,7 @@ export const KEYED_PLANS: Record<string, string> = {
 }
 
 /**
- * Opens nothing yet: connections come with the first query.
+ * Opens no connection yet: the first query does.
  *
  * @throws ConfigError if the URL cannot be read
  */
@@ -70,7 +70,7 @@ export function createDatabase(options: DatabaseOptions): Database {
       idleInTransactionTimeoutMs,
       ...(options.sessionSettings && { settings: options.sessionSettings }),
     }),
-    // A pooler accepts a client before it has a server for it, so connecting ends with this reply.
+    // A pooler accepts a client before it has a server for it. Only this reply ends the connecting.
     query_timeout: options.connectTimeoutMs,
   }
   const pool = new pg.Pool({
@@ -82,7 +82,7 @@ export function createDatabase(options: DatabaseOptions): Database {
     query_timeout: statementTimeoutMs + 1000,
     keepAlive: true,
     pipeline: options.pipeline ?? false,
-    // The pool waits for it before it hands out the connection, and closes the connection if it fails.
+    // The pool hands out the connection when this query is done, and closes it if the query fails.
     onConnect: async (client: pg.ClientBase) => void (await client.query({ ...setup })),
   } as pg.PoolConfig)
   pool.on('error', options.onIdleError)

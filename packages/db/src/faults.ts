@@ -1,13 +1,16 @@
 /**
- * What went wrong with a transaction, as far as it decides how the transaction is run again.
+ * What went wrong with a transaction. The kind decides how the transaction is run again.
  *
  * - `connection`: PostgreSQL could not be reached, or the connection was lost in the middle.
  * - `conflict`: a concurrent transaction won.
- * - `lock`: somebody else held a lock for longer than `lock_timeout`, or NOWAIT found it held.
+ * - `lock`: another transaction held a lock for longer than `lock_timeout`, or NOWAIT found it
+ *   held.
  * - `timeout`: the statement took longer than `statement_timeout`.
- * - `resources`: PostgreSQL lacks disk, memory or connections, or only reads for now.
- * - `plan`: the connection knows the statement as it was before a change of the tables, or not at all.
- * - `unknown`: everything else. It may be a bug, a row that breaks a rule, or a mistake in the database's setup.
+ * - `resources`: PostgreSQL lacks disk or memory, or is read-only for now.
+ * - `plan`: the connection's prepared statement is older than a change of the tables, is missing,
+ *   or exists already.
+ * - `unknown`: everything else, such as a bug, a row that breaks a rule, or a wrong setup of the
+ *   database.
  */
 export type FaultKind = 'connection' | 'conflict' | 'lock' | 'timeout' | 'resources' | 'plan' | 'unknown'
 
@@ -18,11 +21,11 @@ export interface RetryRule {
   /** Longest pause, ms. */
   longestPauseMs: number
   /**
-   * Failures in a row from which on it is worth asking whether the transaction itself is to blame. Kinds that pass by
-   * themselves have a high number, and `lock` has none: whoever holds a lock may hold it for hours.
+   * After this many failures in a row the transaction itself is suspected. The number is high for
+   * kinds that pass by themselves, and infinite for `lock`, because a lock may be held for hours.
    */
   suspectAfter: number
-  /** True if the connection may be what is broken: it is closed, and the next run gets another one. */
+  /** True if the connection may be broken. It is closed, and the next run gets another one. */
   closesConnection: boolean
 }
 
@@ -36,10 +39,10 @@ export const RETRY_RULES: Record<FaultKind, RetryRule> = {
     suspectAfter: Number.POSITIVE_INFINITY,
     closesConnection: false,
   },
-  // Each of them has already taken as long as `statement_timeout`.
+  // Each failure has already taken as long as `statement_timeout`.
   timeout: { firstPauseMs: 40, longestPauseMs: 500, suspectAfter: 3, closesConnection: false },
   resources: { firstPauseMs: 100, longestPauseMs: 2000, suspectAfter: 20, closesConnection: false },
-  // As many connections as a pool has may hold outdated plans. Each is closed when it fails.
+  // Every connection of a pool may hold an outdated plan. Each is closed when it fails.
   plan: { firstPauseMs: 1, longestPauseMs: 100, suspectAfter: 40, closesConnection: true },
   unknown: { firstPauseMs: 25, longestPauseMs: 2000, suspectAfter: 1, closesConnection: true },
 }

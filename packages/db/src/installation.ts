@@ -3,7 +3,9 @@ import type { InstallationRecord, InstallationStore, LineLayout } from '@ticket-
 import type pg from 'pg'
 import { sqlStateOf } from './faults.js'
 
-/** Other processes of the installation renew the time too; more often than this it would only cost writes. */
+/**
+ * All processes renew the time. Once it is renewed, further writes within this time are skipped.
+ */
 const RENEW_AFTER = `interval '2 seconds'`
 
 const COLUMNS = `id, key_prefix AS "keyPrefix", shared_lines AS "sharedLines", shards,
@@ -22,7 +24,7 @@ export function createInstallationStore(pool: pg.Pool): InstallationStore {
       const { rows } = await pool.query<InstallationRecord>(`SELECT ${COLUMNS} FROM installation`)
       return rows[0]
     } catch (error) {
-      // A read-only tool may look at a database that is not migrated yet.
+      // A read-only tool may read a database that is not migrated yet.
       if (sqlStateOf(error) === UNDEFINED_TABLE) return undefined
       throw error
     }
@@ -67,7 +69,8 @@ export function createInstallationStore(pool: pg.Pool): InstallationStore {
       )
     },
     async leaveRedis(redisId) {
-      // Half of the time for which it counts as in use. Processes that stay renew it before the rest is over.
+      // 3 s are half of `ALIVE_MS`, for which a Redis counts as in use. Processes that keep running
+      // renew the time before the other half is over.
       await pool.query(
         `UPDATE installation SET redis_seen_at = redis_seen_at - interval '3 seconds' WHERE redis_id = $1`,
         [redisId],

@@ -1,4 +1,4 @@
-/** `node dist/migrate.js`: brings the database up to this build, and ends. It reads `DATABASE_URL` or its parts. */
+/** `node dist/migrate.js` applies this build's migrations. It reads `DATABASE_URL` or its parts. */
 import {
   errorSummary,
   readDatabaseSchema,
@@ -24,8 +24,8 @@ try {
 } catch (error) {
   const hint =
     sqlStateOf(error) === MISSING_RIGHT
-      ? `. Its role needs CREATE on the schema "${schema}" and, unless a schema "${recordSchemaOf(schema)}" that it ` +
-        'may create tables in exists, CREATE on the database'
+      ? `. Its role needs CREATE on the schema "${schema}". It also needs CREATE on the database, unless there is a ` +
+        `schema "${recordSchemaOf(schema)}" in which it may create tables`
       : ''
   console.error(`The database could not be migrated: ${errorSummary(error)}${hint}.`)
   process.exitCode = 1

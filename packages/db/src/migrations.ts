@@ -15,23 +15,24 @@ const MIGRATION_LOCK = 7_205_759_403
 const DEFAULT_RECORD = 'drizzle.__drizzle_migrations'
 
 /**
- * The schema that holds the record of applied migrations. Tables in another schema than the default have their record
- * beside them, so that one database can hold several installations.
+ * The schema that holds the record of applied migrations. Tables in another schema than the default
+ * have their record beside them, so that one database can hold several installations.
  */
 export function recordSchemaOf(schema: string): string {
   return schema === DEFAULT_SCHEMA ? 'drizzle' : schema
 }
 
 /**
- * Applies the missing migrations in one transaction, under an advisory lock: of two runs at once, the second waits and
- * then finds nothing to do.
+ * Applies the missing migrations in one transaction, under an advisory lock. Of two runs at once,
+ * the second waits and then finds nothing to do.
  *
- * It needs only the rights that it uses: on a database that is up to date it reads the record and nothing else, and
- * it creates a schema only if there is none. (Drizzle's own `migrate` creates it `IF NOT EXISTS`, for which PostgreSQL
- * demands CREATE on the database even if the schema exists.)
+ * It needs only the rights that it uses. If the database is up to date, it only reads the record.
+ * It creates a schema only if that does not exist. (Drizzle's own `migrate` runs `CREATE SCHEMA IF
+ * NOT EXISTS`, for which PostgreSQL demands CREATE on the database even if the schema exists.)
  *
- * @param schema holds the tables
- * @throws ConfigError if the database cannot be used; the driver's error if a statement fails. Nothing has changed then
+ * @param schema schema of the tables
+ * @throws ConfigError if the database cannot be used; the driver's error if a statement fails. In
+ * both cases nothing has changed
  */
 export async function migrateDatabase(url: string, schema = DEFAULT_SCHEMA): Promise<void> {
   const [client, other] = await Promise.all([connect(url, schema), connect(url, schema)])
@@ -50,10 +51,11 @@ export async function migrateDatabase(url: string, schema = DEFAULT_SCHEMA): Pro
 
 async function connect(url: string, schema: string): Promise<pg.Client> {
   const client = new pg.Client({ ...readConnection(url), application_name: 'ticket-line migrate' })
-  // A connection that breaks also fails the query at hand; without a listener the event would end the process.
+  // A connection that breaks also fails the query at hand; without a listener the event would end
+  // the process.
   client.on('error', () => undefined)
   await client.connect()
-  // Building an index may take long.
+  // No timeouts: building an index may take long.
   await client.query(sessionSetup({ schema, statementTimeoutMs: 0, idleInTransactionTimeoutMs: 0 }))
   return client
 }
@@ -98,7 +100,8 @@ const ownRecord = (schema: string): string =>
 async function readApplied(db: pg.Client | pg.Pool, schema: string): Promise<Applied | undefined> {
   let record = ownRecord(schema)
   if (!(await tableExists(db, record))) {
-    // A release without `DATABASE_SCHEMA` put its tables where the role's search_path led, and its record here.
+    // A release without `DATABASE_SCHEMA` put its tables where the role's search_path led, and its
+    // record here.
     if (!(await tableExists(db, 'events')) || !(await tableExists(db, DEFAULT_RECORD))) return undefined
     record = DEFAULT_RECORD
   }
@@ -129,8 +132,8 @@ interface Journal {
 }
 
 /**
- * Counts this build's migrations that the database has not seen. A database ahead of the build counts as complete:
- * the previous release keeps running while the next one is rolled out.
+ * Counts this build's migrations that the database has not seen. A database ahead of the build
+ * counts as complete: the previous release keeps running while the next one is rolled out.
  */
 export async function countPendingMigrations(
   db: pg.Client | pg.Pool,
@@ -141,7 +144,10 @@ export async function countPendingMigrations(
   return journal.entries.filter((entry) => entry.when > last).length
 }
 
-/** @throws ConfigError if migrations or tables are missing; the driver's error if PostgreSQL does not answer */
+/**
+ * @throws ConfigError if migrations or tables are missing; the driver's error if PostgreSQL does
+ * not answer
+ */
 export async function assertMigrated(pool: pg.Pool, schema = DEFAULT_SCHEMA): Promise<void> {
   const pending = await countPendingMigrations(pool, schema)
   if (pending === 0) return assertTables(pool, schema)

@@ -18,8 +18,8 @@ const STEP_TIMEOUT_MS = 5000
 const STEP_PAUSE_MS = 50
 
 /**
- * How long a repeat may be on its way into its line. Keys stay so much longer, and longer still in lines with jobs that
- * have waited this long.
+ * How long a repeat may take to enter its line, ms. Keys stay this much longer than their lifetime.
+ * In a line that has jobs older than this, all keys stay.
  */
 const KEY_SLACK_MS = 600_000
 
@@ -27,9 +27,15 @@ export interface PruneDeps {
   pool: Pool
   /** Hours after which outcomes go; never less than the 24 h of the contract. */
   retentionHours: number
-  /** Lines whose outcomes stay, because a job of theirs is older than the cut and would be decided again. */
+  /**
+   * Lines whose outcomes stay, because a job of theirs is older than the cut and would be decided
+   * again.
+   */
   keptLines: string[]
-  /** Lines whose keys stay, because a job of theirs may repeat a key that has ended since it was accepted. */
+  /**
+   * Lines whose keys stay, because a job of theirs may repeat a key that has expired since it was
+   * accepted.
+   */
   linesKeepingKeys?: string[]
   sleep: (ms: number) => Promise<void>
   /** Told what was removed so far, after each step that another one follows. */
@@ -38,14 +44,15 @@ export interface PruneDeps {
   stopped?: () => boolean
 }
 
-/** Which lines keep what, given the age of the jobs that they hold. */
+/** Finds the lines whose outcomes or keys must stay, by the age of their jobs. */
 export async function linesToKeep(
   registry: { linesWithJobsBefore(beforeMs: number): Promise<string[]> },
   retentionHours: number,
   nowMs: number,
 ): Promise<Pick<PruneDeps, 'keptLines'> & { linesKeepingKeys: string[] }> {
   return {
-    // With the slack, so that jobs which only waited are never older than what was removed.
+    // With the slack, a job that has merely waited is never older than the outcomes that were
+    // removed.
     keptLines: await registry.linesWithJobsBefore(nowMs - retentionHours * 3_600_000 + CLOCK_SLACK_MS),
     linesKeepingKeys: await registry.linesWithJobsBefore(nowMs - KEY_SLACK_MS),
   }
@@ -79,7 +86,7 @@ interface Step {
   removed: number
   /** Where the next step goes on. As text, since a `Date` knows no microseconds. */
   reached: string
-  /** Of removed outcomes, their command ids and the times of decision, ms since 1970. */
+  /** Command ids of removed outcomes, and when these were decided, ms since 1970. */
   ids?: string[] | null
   decided_ms?: number[] | null
 }
@@ -128,10 +135,16 @@ const REMOVALS: Removal[] = [
  * Looks at the $2 oldest rows from $1 on and removes those that may go. Each step begins where the last one ended: rows
  * that stay, and removed ones that some older snapshot (a backup) keeps VACUUM from, would be read by every step again.
  */
-function removeOldest(table: string, at: string, cut: string, mayGo = 'true', told: string[] = []): string {
-  const returned = told.length === 0 ? '1' : told.join(', ')
+function removeOldest(
+  table: string,
+  at: string,
+  cut: string,
+  mayGo = 'true',
+  columns: string[] = [],
+): string {
+  const returned = columns.length === 0 ? '1' : columns.join(', ')
   const gathered =
-    told.length === 0
+    columns.length === 0
       ? ''
       : ', (SELECT array_agg(command_id) FROM removed) AS ids, (SELECT array_agg(decided_ms) FROM removed) AS decided_ms'
   return `WITH oldest AS MATERIALIZED (
@@ -165,7 +178,10 @@ async function runStep(pool: Pool, text: string, values: unknown[]): Promise<Ste
   }
 }
 
-/** Records, in the transaction that removes outcomes, up to where those of each line are gone. */
+/**
+ * Records for each line up to which time its outcomes are gone, in the transaction that removes
+ * them.
+ */
 async function recordPruned(client: PoolClient, ids: string[], decidedMs: number[]): Promise<void> {
   const upTo = new Map<string, number>()
   const forgotten: string[] = []
@@ -175,7 +191,7 @@ async function recordPruned(client: PoolClient, ids: string[], decidedMs: number
     upTo.set(lineName, Math.max(atMs, upTo.get(lineName) ?? 0))
     if (jobCreatedAtMs(commandId) > atMs + CLOCK_SLACK_MS) forgotten.push(commandId)
   }
-  // In one order for everybody, so that two steps wait for each other instead of dying in a deadlock.
+  // Sorted, so that two steps at once wait for each other instead of ending in a deadlock.
   const lines = [...upTo].sort(([a], [b]) => (a < b ? -1 : 1))
   await client.query(
     `INSERT INTO pruned_lines AS p (line_name, decided_before)

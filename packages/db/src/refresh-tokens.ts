@@ -8,7 +8,7 @@ const PRUNE_AT_ONCE = 20
 /** Sign-ins that an account has at once. One more ends the oldest. */
 export const MAX_FAMILIES = 50
 
-/** Whose family it is, with the account as it is now, and until when it may be exchanged. */
+/** The account of a family as it is now, and until when the family's token may be exchanged. */
 export interface RefreshFamily {
   userId: string
   role: AccountRole
@@ -19,7 +19,7 @@ export interface RefreshFamily {
 export interface NewFamily {
   familyId: string
   userId: string
-  /** That of the account when its password was checked. */
+  /** Generation of the account when its password was checked. */
   generation: number
   tokenHash: string
   lifetimeMs: number
@@ -33,10 +33,15 @@ export interface NewFamily {
 export interface RefreshTokens {
   /**
    * Starts a family, and ends the oldest ones of the account beyond {@link MAX_FAMILIES}.
-   * @returns false if the account was disabled, or its password changed, since the password was checked
+   * @returns false if the account was disabled, or its password changed, since the password was
+   * checked
    */
   start(family: NewFamily): Promise<boolean>
-  /** Swaps a good token for its successor. @returns `undefined` if it is spent, unknown, too old or its account disabled */
+  /**
+   * Swaps a good token for its successor.
+   *
+   * @returns `undefined` if it is spent, unknown, too old or its account disabled
+   */
   exchange(tokenHash: string, successorHash: string): Promise<RefreshFamily | undefined>
   endFamily(familyId: string): Promise<void>
 }
@@ -44,8 +49,8 @@ export interface RefreshTokens {
 export function createRefreshTokens(db: Db): RefreshTokens {
   return {
     async start({ familyId, userId, generation, tokenHash, lifetimeMs }) {
-      // The lock waits for a change of password that is under way, and then sees its generation. A change that
-      // comes later waits for this row, and removes it.
+      // FOR SHARE waits for a password change that is under way, and then sees its generation. A
+      // later change waits for this row and removes it.
       const { rowCount } = await db.execute(sql`
         INSERT INTO ${refreshTokens} (token_hash, family_id, user_id, expires_at)
         SELECT ${tokenHash}, ${familyId}::uuid, user_id, now() + ${lifetimeMs} * interval '1 millisecond'

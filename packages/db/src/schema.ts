@@ -37,7 +37,9 @@ export const users = pgTable(
     generation: integer('generation').notNull().default(0),
     /** When it was last increased: the bound for tokens that carry no generation. */
     generationSince: at('generation_since'),
-    /** The sign-in that changed the password. It stays signed in, although its generation is over. */
+    /**
+     * The sign-in that changed the password. It stays signed in, although its generation is over.
+     */
     keptFamilyId: uuid('kept_family_id'),
     /** Last change of role, disabled or generation; null for accounts as they were registered. */
     privilegesChangedAt: at('privileges_changed_at'),
@@ -48,7 +50,7 @@ export const users = pgTable(
     index('users_privileges_changed_at')
       .on(table.privilegesChangedAt)
       .where(sql`${table.privilegesChangedAt} IS NOT NULL`),
-    // For the question whether somebody is the last admin, among any number of users.
+    // Finds out whether somebody is the last admin, among any number of users.
     index('users_active_admins')
       .on(table.userId)
       .where(sql`${table.role} = 'admin' AND NOT ${table.disabled}`),
@@ -156,7 +158,7 @@ export const waitlistEntries = pgTable(
   (table) => [
     primaryKey({ columns: [table.eventId, table.sequence] }),
     check('waitlist_entries_status_known', sql`${table.status} IN ('waiting', 'promoted', 'withdrawn')`),
-    // For the head of a list: thousands may have joined and left behind those who still wait.
+    // Finds the head of a waiting list, even if thousands of entries before it have left the list.
     index('waitlist_entries_waiting')
       .on(table.eventId, table.sequence)
       .where(sql`${table.status} = 'waiting'`),
@@ -198,7 +200,10 @@ export const commands = pgTable(
     promotedUserId: id('promoted_user_id'),
     /** The first command with the same idempotency key, where this one only repeats its answer. */
     replayOf: id('replay_of'),
-    /** SHA-256 of its idempotency key, base64url; null if it came without one or from a release that kept none. */
+    /**
+     * SHA-256 of its idempotency key, base64url; null if it came without one or from a release that
+     * kept none.
+     */
     idempotencyKey: id('idempotency_key'),
     acceptedAt: at('accepted_at').notNull(),
     decidedAt: at('decided_at').notNull(),
@@ -210,7 +215,7 @@ export const commands = pgTable(
   ],
 )
 
-/** Which command came first with a caller's key. It holds for requests that are accepted within 24 h. */
+/** The first command with a caller's key. It answers repeats that are accepted within 24 h. */
 export const idempotencyKeys = pgTable(
   'idempotency_keys',
   {
@@ -235,8 +240,9 @@ export const commandStarts = pgTable('command_starts', {
 })
 
 /**
- * Up to where outcomes of a line were removed by pruning. A job that was made before that and has no outcome may have been
- * decided, so it is not run: it comes from a Redis that was restored from an old copy.
+ * Up to which time pruning has removed the outcomes of a line. A job that is older and has no
+ * outcome may have been decided, so no worker runs it: it comes from a Redis that was restored from
+ * an old copy.
  */
 export const prunedLines = pgTable('pruned_lines', {
   lineName: id('line_name').primaryKey(),
@@ -245,16 +251,17 @@ export const prunedLines = pgTable('pruned_lines', {
 })
 
 /**
- * Commands whose outcome was removed although the id of their job says that it was made later. This happens if the clock
- * of an API process was far ahead.
+ * Commands whose outcomes were pruned although the ids of their jobs contain a later time. This
+ * happens if the clock of an API process was far ahead.
  */
 export const forgottenCommands = pgTable('forgotten_commands', {
   commandId: id('command_id').primaryKey(),
 })
 
 /**
- * What this installation is, in one row. Redis carries the same id under the key prefix, so that a process notices if its
- * two servers do not belong together; and all processes must use the same layout of lines.
+ * The identity of this installation, in one row. Redis has the same id under the key prefix, so
+ * that a process notices if its two servers do not belong together. The row also records the layout
+ * of lines, which all processes must share.
  */
 export const installation = pgTable(
   'installation',
@@ -264,9 +271,14 @@ export const installation = pgTable(
     keyPrefix: text('key_prefix').notNull(),
     sharedLines: integer('shared_lines').notNull(),
     shards: integer('shards').notNull(),
-    /** Set while all lines are known to be empty, so that the next process that starts may record another layout. */
+    /**
+     * Set while all lines are known to be empty, so that the next process that starts may record
+     * another layout.
+     */
     drainedAt: at('drained_at'),
-    /** The Redis in use, by the random id that was stored in it, and when a process last used it. */
+    /**
+     * The Redis in use, by the random id that was stored in it, and when a process last used it.
+     */
     redisId: uuid('redis_id'),
     redisSeenAt: at('redis_seen_at'),
     createdAt: at('created_at').notNull().defaultNow(),

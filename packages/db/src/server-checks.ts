@@ -4,10 +4,17 @@ import type pg from 'pg'
 /** A connection on which statements are run. */
 type Queryable = Pick<pg.ClientBase, 'query'>
 
-/** How often two connections are compared: by chance, a pooler under load may give them different servers once. */
+/**
+ * How often two connections are compared. A pooler under load may give them different sessions by
+ * chance.
+ */
 const ROUNDS = 3
 
-/** @throws ConfigError if the database cannot store every user id and event name */
+/**
+ * Checks that the database can store every user id and event name.
+ *
+ * @throws ConfigError if its encoding is not UTF8
+ */
 export async function assertUtf8(db: Queryable): Promise<void> {
   const { rows } = await db.query<{ server_encoding: string }>('SHOW server_encoding')
   const encoding = rows[0]?.server_encoding
@@ -18,8 +25,8 @@ export async function assertUtf8(db: Queryable): Promise<void> {
 }
 
 /**
- * Checks that each connection has a PostgreSQL session of its own. Behind a pooler that hands out sessions by transaction,
- * settings and prepared statements would go to other sessions.
+ * Checks that each connection has a PostgreSQL session of its own. If a pooler gives a connection
+ * another session for each transaction, settings and prepared statements get lost.
  *
  * @throws ConfigError if two open connections share a session, or one of them changes its session
  */
@@ -42,6 +49,6 @@ async function sessionOf(db: Queryable): Promise<number> {
 function sharedSessions(): ConfigError {
   return new ConfigError(
     'a connection pooler shares PostgreSQL sessions between connections: set its pool_mode to session, ' +
-      'or let DATABASE_URL name PostgreSQL itself',
+      'or point DATABASE_URL at PostgreSQL itself',
   )
 }

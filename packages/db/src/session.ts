@@ -6,9 +6,10 @@ import { parseIntoClientConfig } from 'pg-connection-string'
 export const DEFAULT_SCHEMA = 'public'
 
 /**
- * What the code relies on in every session. A database, a role, `?options=` in the URL or `PGOPTIONS` may set any of
- * these to something else: dates that the driver cannot read, tables of another schema, `NULL` in an array literal as
- * text. Settings with which operators protect a database, such as `default_transaction_read_only`, are not overridden.
+ * What the code relies on in every session. A database, a role, `?options=` in the URL or
+ * `PGOPTIONS` may set any of these to something else: dates that the driver cannot read, tables of
+ * another schema, `NULL` in an array literal as text. Settings with which operators protect a
+ * database, such as `default_transaction_read_only`, are not overridden.
  */
 const SESSION_SETTINGS: Record<string, string> = {
   client_encoding: 'UTF8',
@@ -37,11 +38,14 @@ const SESSION_SETTINGS: Record<string, string> = {
   enable_mergejoin: 'on',
 }
 
-/** Set only if the server knows them; the releases that brought them are newer than the oldest that we run on. */
+/**
+ * Set only if the server knows them. They came with releases after the oldest one that we support.
+ */
 const SETTINGS_OF_NEWER_SERVERS: Record<string, string> = {
   // PostgreSQL 14. The pool closes idle connections itself.
   idle_session_timeout: '0',
-  // PostgreSQL 17. `statement_timeout` and `idle_in_transaction_session_timeout` bound a transaction here.
+  // PostgreSQL 17. `statement_timeout` and `idle_in_transaction_session_timeout` bound our
+  // transactions.
   transaction_timeout: '0',
 }
 
@@ -50,15 +54,19 @@ export interface SessionOptions {
   schema: string
   /** PostgreSQL ends a statement after this many milliseconds; 0 means never. */
   statementTimeoutMs: number
-  /** PostgreSQL ends a session that idles in a transaction for this many milliseconds; 0 means never. */
+  /**
+   * PostgreSQL ends a session that idles in a transaction for this many milliseconds; 0 means
+   * never.
+   */
   idleInTransactionTimeoutMs: number
   /** More settings by name, such as planner switches. */
   settings?: Record<string, string>
 }
 
 /**
- * The query that puts all settings into effect, one round trip. It is run after connecting, not sent in the startup packet:
- * PgBouncer refuses most settings there, and a setting of the URL would replace ours.
+ * The query that makes all settings, in one round trip. It runs after connecting. The settings are
+ * not sent in the startup packet: PgBouncer refuses most of them there, and settings of the URL
+ * would replace ours.
  */
 export function sessionSetup(options: SessionOptions): string {
   const settings = {
@@ -75,10 +83,11 @@ export function sessionSetup(options: SessionOptions): string {
       ([name, value]) =>
         `CASE WHEN current_setting(${literal(name)}, true) IS NOT NULL THEN ${set(name, value)} END`,
     ),
-    // Answers are final after COMMIT. Stronger levels that an operator chose for standbys stay.
+    // `off` would lose commits that were answered. Stronger levels, chosen for standbys, stay.
     `CASE WHEN current_setting('synchronous_commit') = 'off' THEN ${set('synchronous_commit', 'on')} END`,
   ]
-  // First, since the timeout that the session came with also bounds the statement that sets the rest.
+  // `statement_timeout` comes first, because the timeout that the session began with also bounds
+  // the statement that sets the rest.
   return `SET statement_timeout = ${Math.trunc(options.statementTimeoutMs)}; SELECT ${calls.join(', ')}`
 }
 
@@ -90,15 +99,15 @@ export function quoteIdentifier(name: string): string {
   return `"${name.replaceAll('"', '""')}"`
 }
 
-/** How to connect, as a driver's configuration. */
+/** How to connect, as node-postgres takes it. */
 export type Connection = Pick<
   pg.ClientConfig,
   'host' | 'port' | 'user' | 'password' | 'database' | 'ssl' | 'options' | 'client_encoding'
 >
 
 /**
- * Reads the address from a URL. Of its parameters only those that say how to reach the server are used; the driver would
- * let any other one, such as `?statement_timeout=`, replace our setting.
+ * Reads the address from a URL. Of its parameters only those that say how to reach the server are
+ * used; the driver would let any other one, such as `?statement_timeout=`, replace our setting.
  *
  * @throws ConfigError if the URL cannot be read
  */
@@ -113,7 +122,7 @@ export function readConnection(url: string): Connection {
   const used = ['host', 'port', 'user', 'password', 'database', 'ssl', 'sslnegotiation', 'options']
   return {
     ...Object.fromEntries(used.filter((key) => parsed[key] !== undefined).map((key) => [key, parsed[key]])),
-    // Named, so that neither `PGCLIENT_ENCODING` nor the URL chooses another.
+    // Set here, so that neither `PGCLIENT_ENCODING` nor the URL sets another one.
     client_encoding: 'UTF8',
   }
 }

@@ -1,7 +1,6 @@
 import type pg from 'pg'
-import { retryRuleOf } from './faults.js'
+import { lendClient } from './line/lend-client.js'
 import { beginBatch, type LoadedBatch, type LoadRequest } from './line/load.js'
-import { rolledBack } from './line/rolled-back.js'
 import { roundTrip } from './line/statement.js'
 import { type BatchWrites, commitBatch } from './line/write.js'
 
@@ -19,17 +18,9 @@ export async function runBatch(
   request: LoadRequest,
   decide: (loaded: LoadedBatch) => BatchWrites | undefined,
 ): Promise<void> {
-  const client = await pool.connect()
-  let broken = false
-  try {
+  await lendClient(pool, async (client) => {
     const writes = decide(await beginBatch(client, request))
     if (writes === undefined) await roundTrip(client, (trip) => [trip.control('ROLLBACK')])
     else await commitBatch(client, writes)
-  } catch (error) {
-    // Rolled back before the connection is closed: its locks are then free at once.
-    broken = !(await rolledBack(client)) || retryRuleOf(error).closesConnection
-    throw error
-  } finally {
-    client.release(broken)
-  }
+  })
 }

@@ -1,13 +1,17 @@
 import { ConfigError, errorSummary } from '@ticket-line/shared'
 import { isRetryable, sqlStateOf } from './faults.js'
 
-/** PgBouncer reports most of its errors with this code, passing ones too; the message tells them apart. */
+/**
+ * PgBouncer reports most of its errors with this code. Only the message says which of them are
+ * lasting.
+ */
 const PROTOCOL_VIOLATION = '08P01'
 const REFUSED_FOR_GOOD = /unsupported startup parameter/
 
 /**
- * Runs what a start needs of PostgreSQL until it succeeds, however long PostgreSQL is away: a service that is started
- * together with its database, or while the database restarts, must not give up.
+ * Runs a step of a start that needs PostgreSQL until it succeeds, however long PostgreSQL is away.
+ * A service that is started together with its database, or while the database restarts, must not
+ * give up.
  *
  * @param work may be run several times
  * @param onWaiting called after each failed try

@@ -1,10 +1,10 @@
 import type { Pool } from './client.js'
 
 /**
- * Asks whether PostgreSQL takes writes. A connection to a standby, as a pooler may have left over from before a
- * failover, is closed, so that the next question can reach the new primary.
+ * Checks that PostgreSQL takes writes. If the connection leads to a standby, for example since
+ * before a failover, it is closed, so that the next check can reach the new primary.
  *
- * @throws Error if this connection cannot write, or the driver's error
+ * @throws Error if the connection cannot write; the driver's error if PostgreSQL does not answer
  */
 export async function assertWritable(pool: Pool): Promise<void> {
   const client = await pool.connect()

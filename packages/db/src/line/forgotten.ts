@@ -1,11 +1,12 @@
 import type pg from 'pg'
 
-/** How far an API's clock may be ahead of PostgreSQL's, ms, without harm to what `pruned_lines` says. */
+/** How far the clock of an API process may be ahead of PostgreSQL's without effect on pruning, ms. */
 export const CLOCK_SLACK_MS = 3_600_000
 
 /**
- * Whether a job is older than outcomes of its line that were removed by pruning. Without an outcome, it may have been
- * decided long ago; it then comes from a Redis that was restored from an old copy.
+ * True if a job is older than outcomes of its line that pruning removed. If such a job has no
+ * outcome, it may have been decided long ago: it then comes from a Redis that was restored from an
+ * old copy.
  */
 export async function isBeforePruning(
   pool: pg.Pool,

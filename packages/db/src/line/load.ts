@@ -41,9 +41,14 @@ export interface LoadedBatch {
   }[]
   heads: { eventId: number; sequence: number; userId: string }[]
   stored: { commandId: string; outcome: Outcome | RefusedOutcome }[]
-  /** Commands of the jobs that were decided and whose outcome was pruned before its time: see `forgotten.ts`. */
+  /**
+   * Commands of the jobs that were decided and whose outcomes were pruned; see `forgottenCommands`
+   * in `schema.ts`.
+   */
   forgotten: string[]
-  /** Keys of any age: whether one still holds depends on when the request that repeats it was accepted. */
+  /**
+   * Keys of any age. Whether a key still holds depends on when the repeating request was accepted.
+   */
   keys: {
     caller: string
     keyHash: string
@@ -80,7 +85,8 @@ const lockFreeEvents: Statement = { name: 'line_lock_free_events', text: `${lock
 const OF_JOBS = `unnest($1::text[], $2::text[]) AS j (after_id, before_id)`
 const OF_JOB = `command_id > j.after_id COLLATE "C" AND command_id < j.before_id COLLATE "C" LIMIT ${MAX_COMMANDS_PER_JOB}`
 
-// The outer join keeps one row if nothing is stored: the clock must be read after the locks were taken.
+// The outer join gives one row even if nothing is stored, because this statement also reads the
+// clock, which must happen after the locks were taken.
 export const readStored: Statement = {
   name: 'line_read_stored',
   text: `SELECT (extract(epoch FROM clock_timestamp()) * 1000)::float8 AS now_ms, c.command_id, c.event_id, c.outcome,
@@ -103,7 +109,7 @@ const readClaims: Statement = {
     ) AS c`,
 }
 
-/** Finds the first who wait, by the index that holds nobody else. */
+/** Finds the heads of waiting lists by the index that holds only entries that are still waiting. */
 export const readHeads: Statement = {
   name: 'line_read_heads',
   text: `SELECT h.event_id, w.sequence, w.user_id
@@ -131,8 +137,9 @@ export const readKeys: Statement = {
 }
 
 /**
- * Begins a transaction, locks the events of a batch and reads what it is decided from, in one round trip. The reads are
- * statements of their own behind the lock: under READ COMMITTED each sees what was committed when the lock was granted.
+ * Begins a transaction, locks the events of a batch and reads what its decision needs, in one round
+ * trip. The reads are separate statements after the lock: under READ COMMITTED, each of them sees
+ * what was committed when the lock was granted.
  *
  * @param begin false if the transaction has begun already
  */

@@ -7,8 +7,8 @@ import {
   type RefusedOutcome,
 } from '@ticket-line/shared'
 import type pg from 'pg'
-import { retryRuleOf } from '../faults.js'
 import { answerDecidedAt, type CommandRow, outcomeOfRow } from './command-row.js'
+import { lendClient } from './lend-client.js'
 import {
   type KeyRow,
   keyOfRow,
@@ -19,7 +19,6 @@ import {
   valuesOfJobs,
   valuesOfKeys,
 } from './load.js'
-import { rolledBack } from './rolled-back.js'
 import type { Statement } from './statement.js'
 import { type BatchWrites, commitBatch } from './write.js'
 
@@ -89,28 +88,29 @@ export async function recordRefused(
 }
 
 /**
- * Records that a command failed time and again, or killed its workers: an answer, and no change. Nothing of its event is
- * read, since whatever fails may be there. Its idempotency key is kept with it, so that a repeat is not started again. If
- * the key has a first answer already, that one is given and recorded instead, as for any other repeat.
+ * Records a command as `rejected` because it repeatedly failed or killed its workers. Its event
+ * does not change and is not even read, because one of its rows may be the cause. The command keeps
+ * its idempotency key, so that a repeat of it is answered and not started. If the key already has
+ * an answer, that answer is recorded instead, as for any other repeat.
  *
- * @returns the stored answer: `rejected`, the first answer of its key, or what was decided in the meantime
- * @throws the driver's error. A unique violation means that a concurrent command took the key: record it again
+ * @returns the stored answer: `rejected`, the first answer of its key, or what was decided in the
+ * meantime
+ * @throws the driver's error. After a unique violation call it again: a concurrent command took the
+ * key
  */
 export async function recordRejected(
   pool: pg.Pool,
   command: Command,
   acceptedAtMs: number,
 ): Promise<Outcome | RefusedOutcome> {
-  const client = await pool.connect()
-  let broken = false
-  try {
+  return lendClient(pool, async (client) => {
     await client.query('BEGIN')
     const { commandId, caller, keyHash } = command
     const jobId = commandId.slice(0, commandId.lastIndexOf('.'))
     const storedRows = await rowsOf<StoredRow>(client, readStored, valuesOfJobs([jobId]))
     const stored = storedRows.find((row) => row.command_id === commandId)
     if (stored !== undefined) {
-      broken = !(await rolledBack(client))
+      await client.query('ROLLBACK')
       return outcomeOfRow(stored)
     }
     const nowMs = Math.floor(storedRows[0]?.now_ms ?? Number.NaN)
@@ -120,12 +120,7 @@ export async function recordRejected(
     const ownsKey = keyHash !== undefined && outcome.outcome === 'rejected' && outcome.replayOf === undefined
     await commitBatch(client, writesOfOne({ command, outcome, ownsKey, acceptedAtMs }, nowMs))
     return outcome
-  } catch (error) {
-    broken = !(await rolledBack(client)) || retryRuleOf(error).closesConnection
-    throw error
-  } finally {
-    client.release(broken)
-  }
+  })
 }
 
 /** The answer to a command that cannot be decided: `rejected`, unless its key has an answer. */

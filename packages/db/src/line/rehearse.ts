@@ -1,36 +1,35 @@
 import type pg from 'pg'
-import { faultKindOf, retryRuleOf } from '../faults.js'
+import { faultKindOf } from '../faults.js'
 import { bookFreeTickets, type PlainBooking } from './book-free-tickets.js'
+import { lendClient } from './lend-client.js'
 import { beginBatch, type LoadedBatch, type LoadRequest } from './load.js'
-import { rolledBack } from './rolled-back.js'
 import { type BatchWrites, writeBatch } from './write.js'
 
-/** Commands for an event that exists during a rehearsal only. */
+/** Commands for an event that exists only during a rehearsal. */
 export interface Rehearsal {
-  /** The event. No other event may have this id. */
+  /** Id of that event. No other event may have it. */
   eventId: number
-  /** An event that the rehearsal resembles in its size and in the numbers that it has given out. */
+  /** An existing event, whose size and last sequence number the event of the rehearsal gets. */
   likeEventId: number
-  /** A booking that the fast path must find a free ticket for. */
+  /** A booking for which the fast path must find a free ticket. */
   plain: PlainBooking
   /** Batches that follow it, in order. */
   batches: { request: LoadRequest; decide: (loaded: LoadedBatch) => BatchWrites }[]
 }
 
 /**
- * Runs the statements of the line on an event of its own, in one transaction that is rolled back. It leaves nothing
- * behind and locks nothing that a sale needs. If it succeeds, a command that failed a moment ago failed for a reason
- * of its own.
+ * Runs the statements of the line on an event of its own, in one transaction that is rolled back.
+ * It leaves nothing behind and locks nothing that a sale needs. If it succeeds, a command that
+ * failed a moment ago failed for a reason of its own.
  *
- * @throws the driver's error, if PostgreSQL does not do what the line needs of it
+ * @throws the driver's error, if PostgreSQL refuses a statement of the line
  */
 export async function rehearse(pool: pg.Pool, rehearsal: Rehearsal): Promise<void> {
-  const client = await pool.connect()
-  let broken = false
-  try {
+  await lendClient(pool, async (client) => {
     await client.query('BEGIN')
     await client.query(
-      // One free ticket. Checks that somebody added may depend on the size of an event or on its numbers.
+      // The event has one free ticket. A CHECK that an operator added may depend on the size of an
+      // event or on its sequence numbers.
       `INSERT INTO events (event_id, total_tickets, available_tickets, last_sequence)
         SELECT $1, coalesce(max(greatest(total_tickets, 1)), 1), 1, coalesce(max(last_sequence), 0)
         FROM events WHERE event_id = $2`,
@@ -40,18 +39,13 @@ export async function rehearse(pool: pg.Pool, rehearsal: Rehearsal): Promise<voi
     if (booked.size === 0) throw new Error('a rehearsal found no free ticket')
     for (const { request, decide } of rehearsal.batches)
       await writeBatch(client, decide(await beginBatch(client, request, false)))
-    // What would otherwise be checked by COMMIT.
+    // Checks now what COMMIT would check.
     await client.query('SET CONSTRAINTS ALL IMMEDIATE')
-    broken = !(await rolledBack(client))
-  } catch (error) {
-    broken = !(await rolledBack(client)) || retryRuleOf(error).closesConnection
-    throw error
-  } finally {
-    client.release(broken)
-  }
+    await client.query('ROLLBACK')
+  })
 }
 
-/** Whether somebody holds the lock of an event at this moment. */
+/** True if another transaction holds the lock of an event at this moment. */
 export async function isEventLocked(pool: pg.Pool, eventId: number): Promise<boolean> {
   try {
     await pool.query('SELECT FROM events WHERE event_id = $1 FOR UPDATE NOWAIT', [eventId])

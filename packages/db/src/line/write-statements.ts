@@ -87,7 +87,8 @@ export const insertEntries: Statement = {
     SELECT event_id, sequence, user_id, status, $5, CASE WHEN status <> 'waiting' THEN $5::timestamptz END
     FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[]) AS n (event_id, sequence, user_id, status)`,
 }
-// Not `status = 'waiting'`: PostgreSQL might then read all who wait by the index that is for them.
+// The condition is not `status = 'waiting'`: PostgreSQL might then use the index of waiting entries
+// and read all of them.
 export const leaveEntries: Statement = {
   name: 'line_leave_entries',
   text: touching(
@@ -129,8 +130,9 @@ export const insertCommands: Statement = {
       $9::text[], $10::text[], $11::float8[], $12::text[]) AS n (command_id, type, event_id, user_id, caller, outcome,
       position, booking_sequence, promoted_user_id, replay_of, accepted_ms, key_hash)`,
 }
-// Removes what the new owners of keys took for free, by the same rule in whole milliseconds. The age is compared, not the
-// time: by that index PostgreSQL would read all old keys. A key whose command was pruned says nothing any more.
+// Removes expired keys that get new owners, by the rule of `decideBatch` in whole milliseconds. It
+// compares the age, not the time: with the index on the time PostgreSQL would read all old keys. A
+// key whose command was pruned has expired, too.
 export const deleteExpiredKeys: Statement = {
   name: 'line_delete_expired_keys',
   text: `DELETE FROM idempotency_keys k USING ${located(

@@ -115,7 +115,7 @@ export const commandChecks: PromiseCheck[] = [
   {
     name: 'one_answer_per_key',
     promise: 'every idempotency key of the last 24 hours has one answer, which all its repeats were given',
-    // Of requests that were accepted more than a day apart, each is the first with its key.
+    // A request does not repeat one that was accepted more than a day before it.
     text: `SELECT c.event_id, format('a key of %s: %s %s, and %s %s', k.caller, first.command_id, first.outcome,
           c.command_id, c.outcome) AS detail
       FROM idempotency_keys k

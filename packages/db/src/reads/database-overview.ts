@@ -1,12 +1,12 @@
 import type { Pool } from 'pg'
 
-/** A database in a few numbers. */
+/** A few numbers that describe a database. */
 export interface DatabaseOverview {
-  /** Of the server. */
+  /** Version of the PostgreSQL server. */
   version: string
   /** Null if they were not counted. */
   events: number | null
-  /** People on waiting lists of all events; null if they were not counted. */
+  /** Waiting-list entries of all events; null if they were not counted. */
   waiting: number | null
 }
 
