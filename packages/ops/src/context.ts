@@ -31,20 +31,20 @@ import { Unreachable } from './failure.js'
 export interface Context {
   layout: LineLayout
   retentionHours: number
-  /** `DATABASE_SCHEMA`, which holds the tables. */
+  /** `DATABASE_SCHEMA`: the schema of the tables. */
   databaseSchema: string
-  /** @throws ConfigError if it is not said where PostgreSQL is */
+  /** @throws ConfigError if no setting says where PostgreSQL is */
   pool(): Pool
   /** @throws as `pool` */
   db(): Db
   /**
-   * @throws ConfigError if it is not said where Redis is, or if it or the layout is not that of the installation; rejects
-   *   if Redis is out of reach
+   * @throws ConfigError if no setting says where Redis is, or if Redis or the layout is not that of the
+   * installation; rejects if Redis cannot be reached
    */
   redis(): Promise<Redis>
-  /** The same without a look whether Redis belongs to this installation; undefined if it is not said where Redis is. */
+  /** The same without checking whether Redis belongs to this installation; undefined if no setting says where Redis is. */
   anyRedis(): Promise<Redis | undefined>
-  /** What PostgreSQL records of the installation; undefined if it is not said where PostgreSQL is. */
+  /** What PostgreSQL records about the installation; undefined if no setting says where PostgreSQL is. */
   installation(): InstallationStore | undefined
   now(): number
   sleep(ms: number): Promise<void>
@@ -58,7 +58,7 @@ const CONNECT_TIMEOUT_MS = 5000
 /** @throws ConfigError naming the variable that cannot be used */
 export function createContext(environment: Env, closers: Closers, progress: Context['progress']): Context {
   const env = readEnv(environment)
-  // A word that no process knows stops this one too.
+  // An unknown NODE_ENV stops this tool like every other process.
   readNodeEnv(env)
   const databaseSchema = readDatabaseSchema(env)
   const layout = readLineLayout(env)
@@ -91,7 +91,7 @@ export function createContext(environment: Env, closers: Closers, progress: Cont
     return database
   }
 
-  /** Nothing if PostgreSQL is away: what an operator wants to know of Redis should still be shown then. */
+  /** Undefined also if PostgreSQL is away, so that commands can still show what they know from Redis. */
   async function readInstallation(): Promise<InstallationRecord | undefined> {
     try {
       return await installation()?.read()

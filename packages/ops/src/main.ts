@@ -87,7 +87,7 @@ async function main(argv: string[]): Promise<number> {
   }
 }
 
-// Node would end with 1, which means that something was found.
+// Without this Node would exit with 1, which means that something was found.
 process.on('uncaughtException', (error) => process.exit(fail(error, process.argv.includes('--json'))))
 
 // Not by itself: a command that a server never answered would keep the process until its time is over.

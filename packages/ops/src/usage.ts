@@ -2,14 +2,14 @@
 export const USAGE = {
   '': `Usage: npm run ops -- <command> [options]
 
-  status       show versions, both servers, processes and what waits
+  status       show versions, both servers, processes and undecided commands
   verify       hold every promise against the rows
   reconcile    find lines nobody serves and jobs left behind; mend them with --apply
   event <id>   show an event: its line, who serves it, what waits, the last decisions
   drain        wait until all lines are empty
   prune        remove what nobody can ask for any more
   user         list accounts, change a role, reset a password, disable and enable
-  claim        show whose the keys in Redis are; take them over
+  claim        show to which installation the keys in Redis belong; take them over
 
 Every command takes --json (one JSON object on standard output) and --help; --version
 prints the version.
@@ -21,7 +21,7 @@ or .env.
   status: `Usage: npm run ops -- status [--json]
 
 Shows the installation in a few lines: versions, PostgreSQL and Redis, how many processes
-are connected, and what waits in all lines. It changes nothing.
+are connected, and how many commands wait in all lines. It changes nothing.
 
 Exit code 1: something needs attention.
 `,
@@ -60,10 +60,10 @@ Exit code 1: there is no such event.
 `,
   drain: `Usage: npm run ops -- drain [--timeout <s>] [--json]
 
-Waits until nothing stands in any line. Intake goes on as long as API processes run: stop
-them first (they store what they hold), and leave the workers running. If no API process
-runs and all lines are empty, SHARED_LINES, SHARDS and KEY_PREFIX may be changed: the next
-process that starts records its values, and all others need the same.
+Waits until all lines are empty. API processes go on adding commands, so stop them first
+(they store what they hold), and leave the workers running. If no API process runs and all
+lines are empty, SHARED_LINES, SHARDS and KEY_PREFIX may be changed: the next process that
+starts records its values, and all others need the same ones.
 
   --timeout <s>    give up after this long (default 300)
 
@@ -79,7 +79,7 @@ all finished jobs, now instead of in the workers' own time.
 `,
   user: `Usage: npm run ops -- user <action> [options] [--json]
 
-  user list [<beginning>]       list accounts, those whose id begins with this
+  user list [<beginning>]       list accounts, or only those whose id begins with this
     --role <role>               only accounts with this role
     --limit <n>                 at most n of them (default 100)
   user promote <id>             make a user an admin
@@ -88,20 +88,21 @@ all finished jobs, now instead of in the workers' own time.
   user disable <id>             end all sign-ins of an account, and refuse new ones
   user enable <id>              let it sign in again
 
-Works without an admin's password, for whoever may write to the database. Running processes
-notice a change within a second. A reset of the password ends all sign-ins of the account, like
-any change of password. The last admin can be neither demoted nor disabled. An id that begins
-with "-" comes behind "--". Needs DATABASE_URL alone.
+Needs only DATABASE_URL and no admin's password: whoever may write to the database can use it.
+Running processes notice a change within a second. Resetting a password ends all sign-ins of
+the account, like any change of password. The last admin can be neither demoted nor disabled.
+Put "--" before an id that begins with "-".
 
 Exit code 1: there is no such account, or it is the last admin.
 `,
   claim: `Usage: npm run ops -- claim [--adopt | --discard] [--json]
 
 Shows to which installation the keys of KEY_PREFIX in Redis belong. Needed only if they
-belong to another one than this database; a Redis that was flushed is claimed by itself.
+belong to another installation than this database. The next process that starts claims a
+Redis that was flushed.
 
-  --adopt          the keys are those of this database, which was restored from a time
-                   before it had its id: their commands are decided here
+  --adopt          the keys belong to this database, which was restored from a time before
+                   it had its id: their commands are decided here
   --discard        the other installation is gone: all its keys are deleted, and with them
                    its undecided commands
 

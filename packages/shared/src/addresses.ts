@@ -92,7 +92,7 @@ function hostAndPort(env: EnvReader, prefix: string, host: string, defaultPort: 
 function readAddress(value: string, { variable, schemes, parts }: ServerSetting): string {
   const address = value.trim()
   if (!schemes.some((scheme) => address.startsWith(`${scheme}://`))) {
-    // It may hold a password, and is not repeated.
+    // The address may contain a password, so the message does not repeat it.
     throw new ConfigError(`${variable} must be an address that begins with ${schemes.join(':// or ')}://`)
   }
   // libpq and node-postgres let the host be empty after a user, for a Unix socket that is named by ?host=; URL does not.
@@ -113,7 +113,7 @@ function parse(address: string): URL | undefined {
   }
 }
 
-/** Whether the address ends where its writer ended it: no part of the credentials became the path, query or fragment. */
+/** True if no part of the credentials became the path, the query or the fragment of the address. */
 function isWhole({ username, password, hostname, pathname, search, hash }: URL): boolean {
   if (hash !== '' || pathname.includes('@')) return false
   if (username === '' && password === '' && search.includes('@')) return false

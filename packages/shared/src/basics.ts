@@ -3,7 +3,7 @@ import { type EnvReader, readNodeEnv } from './env.js'
 
 const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const
 
-/** What both services read. */
+/** Settings that both services read. */
 export interface Basics {
   /** `NODE_ENV=production`: weak secrets, missing migrations and a Redis that may evict stop the start. */
   production: boolean

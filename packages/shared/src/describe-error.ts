@@ -1,7 +1,8 @@
 /**
- * What may be written about an error. A failed statement brings its text and its values along: Drizzle puts them into
- * the message, PostgreSQL quotes whole rows in `detail`, ioredis keeps the arguments of a command (those of AUTH too),
- * and `new URL` keeps its input. Passwords, hashes and connection strings would end up in logs and on terminals.
+ * What may be written about an error. Errors of drivers contain values: Drizzle puts a statement and its
+ * values into the message, PostgreSQL quotes whole rows in `detail`, ioredis keeps the arguments of a
+ * command (those of AUTH too), and `new URL` keeps its input. Without this, passwords, hashes and
+ * connection strings would end up in logs and on terminals.
  */
 export interface ErrorDescription {
   /** Class of the error. */
@@ -81,7 +82,7 @@ function safeMessage(error: Error & Fields): string {
   return error.message.replace(/,? with args beginning with:.*/s, '')
 }
 
-/** The frames of the stack behind a new head: the original one repeats the message with everything in it. */
+/** Replaces the head of the stack, which repeats the original message with all its values. */
 function withStack(description: ErrorDescription, { stack, message }: Error): ErrorDescription {
   const head = stack?.indexOf(message) ?? -1
   if (stack === undefined || head < 0) return description

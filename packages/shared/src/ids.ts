@@ -22,8 +22,8 @@ export function isUserId(value: unknown): value is string {
   return !forbiddenInUserId.test(value)
 }
 
-// Invisible: they make ids that look like others, or turn their letters around. A joiner between two emoji makes them
-// one picture, and shows.
+// Invisible characters make an id look like another one, or reverse the order of its letters. A joiner
+// between two emoji is allowed: it makes them one picture, so its effect can be seen.
 const emojiJoiner =
   /(?<=\p{Extended_Pictographic}[\uFE0F\p{Emoji_Modifier}]*)\u200D(?=\p{Extended_Pictographic})/gu
 const invisible = /[\p{Cf}\p{Zl}\p{Zp}]/u

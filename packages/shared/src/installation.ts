@@ -3,13 +3,13 @@ import type { Redis } from 'ioredis'
 import { ConfigError } from './env.js'
 import { installationKey, type LineLayout, processesKey, shardPrefix } from './line.js'
 import type { Log } from './log.js'
-import { defineScript } from './redis.js'
+import { defineScript, REDIS_NOW } from './redis.js'
 
 /**
- * An installation is one database with the Redis keys of one prefix. PostgreSQL records who it is and the layout of its
- * lines; Redis carries the same id. Every process compares the two when it starts, when it reconnects to Redis, and every
- * two seconds, because a command that enters another installation's line is decided on the wrong rows, and one that
- * enters a line of another layout is never served.
+ * An installation is one database with the Redis keys of one prefix. PostgreSQL records its id and the
+ * layout of its lines; Redis has the same id. Every process compares the two when it starts, when it
+ * reconnects to Redis, and every two seconds. A command in the line of another installation would be
+ * decided on the wrong rows, and one in a line of another layout would never be served.
  */
 export interface InstallationRecord {
   id: string
@@ -20,14 +20,14 @@ export interface InstallationRecord {
   drained: boolean
   /** The Redis in use, by the random id that was stored in it; null before the first process started. */
   redisId: string | null
-  /** When a process last used that Redis, as text to compare, and how long ago that was. */
+  /** When a process last used that Redis, as text to compare, and how long ago that was, ms. */
   redisSeenAt: string | null
   redisSeenMsAgo: number | null
 }
 
 /** The record in PostgreSQL. All methods reject if PostgreSQL is out of reach. */
 export interface InstallationStore {
-  /** @returns undefined if no process ever started, or the database is not migrated */
+  /** @returns undefined if no process has ever started, or the database is not migrated */
   read(): Promise<InstallationRecord | undefined>
   /** Reads the record. If there is none, creates it with this layout and id (by default a random one). */
   readOrCreate(layout: LineLayout, id?: string): Promise<InstallationRecord>
@@ -36,17 +36,17 @@ export interface InstallationStore {
   markDrained(): Promise<void>
   /** @returns false if another process replaced the id first */
   replaceRedis(oldId: string | null, newId: string): Promise<boolean>
-  /** Says that this Redis is in use now. */
+  /** Records that this Redis is in use now. */
   renewRedis(redisId: string): Promise<void>
-  /** Says that a process has stopped using it. */
+  /** Records that a process has stopped using this Redis. */
   leaveRedis(redisId: string): Promise<void>
-  /** Makes the id of a Redis that was restored from another place the id of this installation. */
+  /** Gives this installation the id that its Redis keys have, after the database was restored. */
   takeId(id: string): Promise<void>
-  /** Tells this database from a copy of it. Undefined if PostgreSQL does not say. */
+  /** An id that a copy of this database does not have; undefined if the role may not read it. */
   readDatabaseId(): Promise<string | undefined>
 }
 
-/** Who a Redis says it belongs to. */
+/** What a Redis says about the installation that it belongs to. */
 export interface RedisClaim {
   /** Id of the installation; undefined in a Redis that is new or was flushed. */
   installationId: string | undefined
@@ -58,27 +58,26 @@ export interface RedisClaim {
 export interface ProcessMark {
   processId: string
   service: string
-  /** The database it uses; undefined if PostgreSQL does not say. */
+  /** Id of the database that it uses; undefined if its role may not read it. */
   databaseId: string | undefined
-  /** When it said so, by the clock of Redis, ms. */
+  /** When it last renewed this mark, by the clock of Redis, ms since 1970. */
   seenAtMs: number
 }
 
 /** A process counts as alive for this long after its last sign of life, ms. */
 export const ALIVE_MS = 6000
-/** How often a process looks whether its servers still belong together, ms. */
+/** How often a process checks whether its servers still belong together, ms. */
 const LOOK_EVERY_MS = 2000
 /** Pause between two looks of a process that starts and has to wait, ms. */
 const LOOK_AGAIN_MS = 250
-/** A running process whose Redis is not the one in use waits this long for that to pass, ms. */
+/** A running process ends if its Redis has not been the one in use for this long, ms. */
 const DIFFERS_FOR_MS = 10_000
 
 // KEYS[1] claim, KEYS[2] processes
 // ARGV[1] installation id, ARGV[2] process id or '', ARGV[3] service, ARGV[4] database id, ARGV[5] ms alive
 // Output: installation id, Redis id, then process id and mark of each other process that is alive
-const LOOK = `local claim, processes = KEYS[1], KEYS[2]
-local time = redis.call('TIME')
-local nowMs = time[1] * 1000 + math.floor(time[2] / 1000)
+const LOOK = `${REDIS_NOW}
+local claim, processes, nowMs = KEYS[1], KEYS[2], now_ms()
 local owner = redis.call('HMGET', claim, 'installation', 'redis')
 local result = { owner[1], owner[2] }
 local marks = redis.call('HGETALL', processes)
@@ -148,7 +147,7 @@ export function createRedisClaims(redis: Redis, layout: Pick<LineLayout, 'keyPre
 
 export type RedisClaims = ReturnType<typeof createRedisClaims>
 
-/** Says in one line how a layout differs from the recorded one; undefined if it does not. */
+/** Describes in one line how a layout differs from the recorded one; undefined if it does not. */
 export function layoutDifference(
   layout: LineLayout,
   recorded: Pick<InstallationRecord, 'keyPrefix' | 'sharedLines' | 'shards'>,
@@ -167,7 +166,7 @@ export function layoutDifference(
   )
 }
 
-/** Says in one line that a Redis belongs to another installation. */
+/** Describes in one line that a Redis belongs to another installation. */
 export function foreignRedis(keyPrefix: string, redisOwner: string, ours: string): string {
   return (
     `the keys "${keyPrefix}" in this Redis belong to another installation (${redisOwner}; this database is ${ours}): ` +
@@ -182,9 +181,10 @@ const OTHER_DATABASE =
   'give the copy a KEY_PREFIX of its own, and remove its row of "installation"'
 
 /**
- * Checks, for a tool that only looks, that a Redis and a layout are those of the installation. It claims and marks nothing.
+ * Checks that a Redis and a layout are those of the installation, for a tool that only reads. It claims
+ * and marks nothing.
  *
- * @param record what PostgreSQL says; undefined if no process ever started
+ * @param record what PostgreSQL records; undefined if no process has ever started
  * @throws ConfigError with one line for the operator
  */
 export async function assertSameInstallation(
@@ -196,7 +196,7 @@ export async function assertSameInstallation(
   const difference = layoutDifference(layout, record)
   if (difference !== undefined) throw new ConfigError(difference)
   let claim = await claims.look()
-  // A Redis that was just flushed is claimed again at the next look of a process.
+  // If Redis was flushed a moment ago, a running process claims it again at its next look.
   const isInUse = (record.redisSeenMsAgo ?? ALIVE_MS + 1) <= ALIVE_MS
   for (let waitedMs = 0; isInUse && claim.installationId === undefined; waitedMs += LOOK_AGAIN_MS) {
     if (waitedMs > LOOK_EVERY_MS + 4 * LOOK_AGAIN_MS) throw new ConfigError(OTHER_REDIS)
@@ -220,7 +220,7 @@ export interface InstallationDeps {
   sleep?: (ms: number) => Promise<void>
 }
 
-/** Watches that this process, its database and its Redis belong together. */
+/** Watches whether this process, its database and its Redis belong together. */
 export interface InstallationWatch {
   /**
    * Called at the start, when both servers answer. Claims a new Redis, records the first layout, and begins to watch.
@@ -228,9 +228,9 @@ export interface InstallationWatch {
    * @throws ConfigError with one line for the operator; the driver's error if a server does not answer
    */
   join(): Promise<void>
-  /** False while it is not sure that Redis is the right one, such as just after a reconnect. */
+  /** False while it is uncertain whether Redis is the right one, for example after a reconnect. */
   isSure(): boolean
-  /** Stops watching, and tells others that this process has ended. */
+  /** Stops watching and tells the other processes that this one has ended. */
   leave(): Promise<void>
 }
 
@@ -240,7 +240,7 @@ export function createInstallationWatch(deps: InstallationDeps): InstallationWat
   const sleep = deps.sleep ?? ((ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms)))
   const claims = createRedisClaims(redis, layout)
   const processId = randomUUID()
-  /** What was found to belong together; undefined until then. */
+  /** The installation and its Redis, once this process has joined. */
   let joined: { installationId: string; redisId: string } | undefined
   let isSure = false
   let refused = false
@@ -248,7 +248,7 @@ export function createInstallationWatch(deps: InstallationDeps): InstallationWat
   let differsSinceMs: number | undefined
   let timer: NodeJS.Timeout | undefined
 
-  /** The database that answered last. */
+  /** Id of the database that answered last. */
   let databaseId: string | undefined
 
   const lookAs = (installationId: string) => claims.look({ installationId, processId, service, databaseId })
@@ -271,7 +271,7 @@ export function createInstallationWatch(deps: InstallationDeps): InstallationWat
       if (claim.installationId !== undefined && claim.installationId !== record.id) {
         throw new ConfigError(foreignRedis(layout.keyPrefix, claim.installationId, record.id))
       }
-      // Signs of life of somebody else. One that stays the same for long enough was the last.
+      // Signs of life that contradict this process. One that no longer changes is of a process that ended.
       const signs: [text: string, value: string, message: string][] = claim.others
         .filter((other) => other.databaseId !== undefined && databaseId !== undefined)
         .filter((other) => other.databaseId !== databaseId)
@@ -281,7 +281,7 @@ export function createInstallationWatch(deps: InstallationDeps): InstallationWat
         signs.push([redisId, redisSeenAt ?? '', OTHER_REDIS])
       }
       for (const [sign, value, message] of signs) {
-        // Not at once: while a Redis that was flushed is claimed again, a last sign for the old one may come in.
+        // Not at once: after a flush, one more sign for the old Redis may arrive while the new one is claimed.
         const isLate = nowMs() - startedAtMs > LOOK_EVERY_MS + 2 * LOOK_AGAIN_MS
         if (isLate && seenFirst.get(sign) !== value) throw new ConfigError(message)
         if (!seenFirst.has(sign)) seenFirst.set(sign, value)
@@ -298,7 +298,7 @@ export function createInstallationWatch(deps: InstallationDeps): InstallationWat
         }
       } else if (!warned) {
         warned = true
-        log.warn(`waiting to be sure that this passes: ${signs[0]?.[2]}`)
+        log.warn(`waiting for this to pass: ${signs[0]?.[2]}`)
       }
       await sleep(LOOK_AGAIN_MS)
       record = await store.readOrCreate(layout)
@@ -328,7 +328,7 @@ export function createInstallationWatch(deps: InstallationDeps): InstallationWat
     }
   }
 
-  /** The lines of the prefix before this one are empty, so its keys are free for other installations. */
+  /** Releases the keys of the earlier prefix, whose lines are empty, for other installations. */
   async function forgetOldPrefix(record: InstallationRecord): Promise<void> {
     const old = createRedisClaims(redis, { keyPrefix: record.keyPrefix })
     const claim = await patiently(() => old.look())
@@ -345,12 +345,12 @@ export function createInstallationWatch(deps: InstallationDeps): InstallationWat
       await lookAtRedis()
       if (isSure || differsSinceMs !== undefined) await lookAtRecord()
     } catch (error) {
-      // A server is away; that is watched elsewhere.
+      // A server cannot be reached; other parts watch for that and report it.
       log.debug({ err: error }, 'the installation could not be checked')
     } finally {
       looking = false
     }
-    // After a reconnect nobody should have to wait for the next look.
+    // A look that was asked for meanwhile, after a reconnect, must not wait for the next interval.
     if (again) await lookSafely()
   }
 
@@ -371,7 +371,7 @@ export function createInstallationWatch(deps: InstallationDeps): InstallationWat
       if (differsSinceMs === undefined) isSure = true
       return
     }
-    // Flushed or restored: the next look at the record decides whether the others agree.
+    // Redis was flushed or restored. The next look at the record shows whether the others agree.
     const before = known.redisId
     joined = { ...known, redisId: claim.redisId }
     await store.replaceRedis(before, claim.redisId)
@@ -385,7 +385,7 @@ export function createInstallationWatch(deps: InstallationDeps): InstallationWat
     if (left) return
     const difference = layoutDifference(layout, record)
     if (record.drained && service === 'api') {
-      // Commands enter lines of this layout as long as this process runs.
+      // This process puts commands into lines of this layout for as long as it runs.
       await store.recordLayout(layout)
     } else if (difference !== undefined && !record.drained) {
       refuse(difference)

@@ -11,7 +11,7 @@ import {
   replyKey,
   shardPrefixes,
 } from './line.js'
-import { defineScript } from './redis.js'
+import { defineScript, REDIS_NOW } from './redis.js'
 
 /** How many jobs of a line wait, and how many are being applied (one, unless Redis forgot the bound). */
 export interface LineState {
@@ -32,9 +32,9 @@ export interface LinesOverview {
 }
 
 /**
- * Which lines there are, and which of them have work. The API registers a line before it adds a job (a sorted set, by the
- * time of the last registration on Redis's clock). A line that has been empty for a while is tidied and forgotten: all of
- * its finished jobs are removed with it.
+ * Which lines there are, and which of them have work. The API registers a line before it adds a job, in
+ * a sorted set, by the time of the last registration on Redis's clock. A line that has been empty for a
+ * while is tidied and forgotten: all its finished jobs are removed with it.
  */
 export interface LineRegistry {
   /** The lengths of these lines, in their order. */
@@ -54,9 +54,9 @@ export interface LineRegistry {
   /** Removes the finished jobs of all registered lines, busy ones included. @returns their number */
   removeFinished(): Promise<number>
   /**
-   * Walks through all keys. Registers lines that have jobs and are not registered, after a fault or left by an older
-   * release, and gives reply streams no longer to live than they can have: if Redis's clock was set back, they would
-   * stay for as much longer.
+   * Walks through all keys. Registers lines that have jobs but are not registered, because of a fault or
+   * an older release. Also shortens the lives of reply streams to `REPLIES_TTL_MS`: if Redis's clock was
+   * set back, they would stay that much longer.
    * @returns how many lines it registered
    */
   walkKeys(): Promise<number>
@@ -68,21 +68,14 @@ const LINES_PER_STEP = 100
 const KEYS_PER_STEP = 1000
 const WALK_PAUSE_MS = 5
 
-/** Forgotten lines that a shard remembers, and for how long after the last of them was forgotten, ms. */
+/** How many forgotten lines a shard remembers, and for how long after it last forgot one, ms. */
 const RECENT_LINES = 200
 const RECENT_LINES_MS = 7 * 24 * 3_600_000
 
 /** Lists of a line in which BullMQ keeps jobs that are not finished. A list that is empty does not exist. */
 const UNFINISHED = ['wait', 'active', 'prioritized', 'delayed', 'paused', 'waiting-children']
 
-/** Milliseconds since 1970 on Redis's clock, which all processes share. */
-const REDIS_NOW = `local function now_ms()
-  local time = redis.call('TIME')
-  return time[1] * 1000 + math.floor(time[2] / 1000)
-end`
-
-// `base` is what all keys of a line start with. Failed jobs stay: they are what BullMQ could not hand over, and
-// `ops reconcile` shows them.
+// `base` is the prefix of all keys of a line. Failed jobs stay, because `ops reconcile` shows them.
 const TIDY = `local function is_empty(base)
   return redis.call('EXISTS', ${UNFINISHED.map((list) => `base .. '${list}'`).join(', ')}) == 0
 end
@@ -98,15 +91,17 @@ local function remove_rest(base)
   if redis.call('HEXISTS', base .. 'meta', 'paused') == 0 then redis.call('UNLINK', base .. 'meta') end
 end`
 
-// One script, so that no job can come between the look and the removal. A worker asserts the settings in 'meta' before
-// each first fetch, so removing them is safe. The dashboard goes on showing the lines that were used last.
-//   KEYS[1] registered lines; KEYS[2] lines forgotten lately; ARGV[1] quiet for so long, ms; ARGV[2] prefix; ARGV[3] lines to look at
-//   Returns how many were forgotten, how many looked at, how many jobs removed.
+// One script, so that no job can be added between the look and the removal. A worker asserts the
+// settings in 'meta' before each first fetch, so removing them is safe. The dashboard still shows the
+// lines that were used last.
+//   KEYS[1] registered lines; KEYS[2] recently forgotten lines
+//   ARGV[1] how long a line must be quiet, ms; ARGV[2] prefix; ARGV[3] most lines to look at
+//   Returns the numbers of lines forgotten, lines looked at, and jobs removed.
 const FORGET_EMPTY = `${REDIS_NOW}
 ${TIDY}
 local registered, recent, prefix, count = KEYS[1], KEYS[2], ARGV[2], ARGV[3]
 local now, forgotten, jobs = now_ms(), 0, 0
--- Registered before Redis's clock was set back: they would stay for as much longer.
+-- These were registered before Redis's clock was set back, and would stay that much longer.
 for _, line in ipairs(redis.call('ZRANGEBYSCORE', registered, now + 60000, '+inf', 'LIMIT', 0, count)) do
   redis.call('ZADD', registered, now, line)
 end
@@ -131,13 +126,13 @@ if forgotten > 0 then
 end
 return { forgotten, #lines, jobs }`
 
-//   ARGV what the keys of each line start with
+//   ARGV the prefix of each line's keys
 const REMOVE_FINISHED = `${TIDY}
 local jobs = 0
 for _, base in ipairs(ARGV) do jobs = jobs + remove_finished(base) end
 return jobs`
 
-//   ARGV what the keys of each line start with; returns two numbers a line: waiting and active jobs
+//   ARGV the prefix of each line's keys; returns two numbers for each line: waiting and active jobs
 const INSPECT = `local lengths = {}
 for _, base in ipairs(ARGV) do
   local waiting, active = redis.call('LLEN', base .. 'wait'), redis.call('LLEN', base .. 'active')
@@ -302,7 +297,7 @@ export function createLineRegistry(redis: Redis, layout: LineLayout): LineRegist
           const match = `${escapeGlob(prefix)}:*`
           const [next, keys] = await redis.scan(cursor, 'MATCH', match, 'COUNT', KEYS_PER_STEP)
           const lineNames = new Set(keys.flatMap((key) => lineWithJobs(key.slice(prefix.length + 1)) ?? []))
-          // A line that is registered keeps its time.
+          // NX: a line that is already registered keeps its time.
           const members = [...lineNames].flatMap((lineName) => [0, lineName])
           if (members.length > 0) registered += Number(await redis.zadd(linesKey(prefix), 'NX', ...members))
           await shortenReplies(keys.filter((key) => key.startsWith(replyKey(prefix, ''))))

@@ -1,7 +1,8 @@
 /**
- * Where a command stands. A *line* is one BullMQ queue; by default every event has its own (`event-<id>`), with
- * `SHARED_LINES=n` events share `line-0` … `line-<n-1>`. Both settings are fixed at installation: a changed number would put
- * commands of one event into two lines.
+ * In which line a command waits. A *line* is one BullMQ queue. By default every event has its own
+ * (`event-<id>`). With `SHARED_LINES=n` events share `line-0` … `line-<n-1>`. The number of lines and
+ * that of shards are fixed at installation: another number would put commands of one event into two
+ * lines.
  */
 export interface LineLayout {
   /** Number of shared lines; 0 gives every event a line of its own. */
@@ -49,7 +50,7 @@ export function linesKey(prefix: string): string {
   return `${prefix}:lines`
 }
 
-/** Whether a line of that name can exist in this layout. */
+/** True if a line of that name can exist in this layout. */
 export function isLineName(name: string, { lines }: LineLayout): boolean {
   const [, kind, digits = ''] = /^(event|line)-(0|[1-9]\d{0,15})$/.exec(name) ?? []
   const number = Number(digits)
@@ -57,7 +58,7 @@ export function isLineName(name: string, { lines }: LineLayout): boolean {
   return kind === 'event' && lines === 0 && number > 0 && Number.isSafeInteger(number)
 }
 
-/** The sorted set of a shard's lines that were forgotten lately, by the time they were last used: for the dashboard. */
+/** The sorted set of a shard's recently forgotten lines, by the time of their last use. The dashboard shows them. */
 export function recentLinesKey(prefix: string): string {
   return `${prefix}:recent-lines`
 }
@@ -65,7 +66,7 @@ export function recentLinesKey(prefix: string): string {
 /** How long replies are kept for an API process that does not read: its clients ask PostgreSQL after a second. */
 export const REPLIES_TTL_MS = 60_000
 
-/** The hash that says to which installation the keys of a prefix belong; in the first shard, whatever the layout. */
+/** The hash that says to which installation the keys of a prefix belong. It is always in the first shard. */
 export function installationKey(prefix: string): string {
   return `${prefix}:installation`
 }

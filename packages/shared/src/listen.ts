@@ -14,7 +14,7 @@ export interface ListenAddress {
  * Opens a port.
  *
  * @returns the port
- * @throws ConfigError naming the variable if the address cannot be had
+ * @throws ConfigError naming the variable if this process cannot listen there
  */
 export async function listenOn(server: Server, address: ListenAddress): Promise<number> {
   const { host, port } = address

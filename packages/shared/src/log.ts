@@ -61,7 +61,7 @@ function describeAll(fields: Record<string, unknown>): Record<string, unknown> {
   return Object.fromEntries(described)
 }
 
-/** Without a message pino takes that of the error, which may hold a whole statement. */
+/** Without a message pino takes that of the error, which may contain a whole statement. */
 function withMessage(this: Log, args: unknown[], write: (...args: unknown[]) => void): void {
   const [fields, message] = args
   const error = fields instanceof Error ? fields : (fields as { err?: unknown } | undefined)?.err

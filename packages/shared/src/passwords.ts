@@ -8,7 +8,7 @@ import { hash, verify } from '@node-rs/argon2'
 /** OWASP's second choice for argon2id, which is the package's default algorithm: 19 MiB, two passes, one lane. */
 const COST = { memoryCost: 19_456, timeCost: 2, parallelism: 1 }
 
-/** argon2id. Each call keeps a thread of Node's pool for some 20 ms: callers go through a gate. */
+/** argon2id. Each call occupies a thread of Node's pool for some 20 ms, so callers need a concurrency limit. */
 export interface Passwords {
   /** @returns a PHC string */
   hash(password: string): Promise<string>
@@ -16,12 +16,12 @@ export interface Passwords {
   verify(passwordHash: string | undefined, password: string): Promise<boolean>
 }
 
-/** One hash, for who compares with none. @returns a PHC string */
+/** Hashes a password, for callers that never verify one. @returns a PHC string */
 export function hashPassword(password: string): Promise<string> {
   return hash(password, COST)
 }
 
-/** Takes one hash's time: the hash that nobody's password has, for accounts that do not exist. */
+/** Takes the time of one hash: it makes the one that `verify` compares with if an account does not exist. */
 export async function createPasswords(): Promise<Passwords> {
   const nobodys = await hash(randomBytes(32), COST)
   return {

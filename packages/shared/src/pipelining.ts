@@ -1,7 +1,7 @@
 import { type IncomingMessage, type Server, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 
-/** llhttp's code for a pause: a head callback that returns it stops the parser behind that head. */
+/** llhttp's code for a pause: a head callback that returns it stops the parser after that head. */
 const HPE_PAUSED = 21
 /** Where a parser keeps the callback that Node runs after it has parsed what it read. */
 const ON_EXECUTE = 5
@@ -34,11 +34,11 @@ interface WatchedSocket extends Socket {
 const CONNECTION = Symbol('connection')
 
 export interface PipeliningOptions {
-  /** Most requests of one connection that are not answered. An answer counts until the client's side has taken it. */
+  /** Most unanswered requests of one connection. A request counts until its answer has left this process. */
   perConnection: number
   /** From this many unanswered requests of all connections on, each connection gets one at a time. */
   crowdedAt: number
-  /** Bytes of unparsed requests that all connections together may leave here. A connection beyond them is cut. */
+  /** Most bytes of unparsed requests of all connections together. A connection that exceeds them is cut. */
   maxHeldBytes: number
   /** Longest time to receive a request whose parsing was put off, in ms. */
   requestTimeoutMs: number
@@ -47,21 +47,22 @@ export interface PipeliningOptions {
 }
 
 export interface Pipelining {
-  /** An option of `http.createServer`: it counts every answer, those included that Node gives by itself. */
+  /** An option of `http.createServer`. It counts every answer, including those that Node sends by itself. */
   ServerResponse: typeof ServerResponse
   /** Watches the connections of a server that was made with that option. */
   watch(server: Server): void
-  /** Requests that are not answered, or whose answers were not taken. */
+  /** Requests whose answers have not left this process. */
   unanswered(): number
 }
 
 /**
  * Bounds what a client can have under way on one connection.
  *
- * Node parses everything it reads, up to 64 KiB at once, and starts a request for each head in it: thousands for one
- * small packet of pipelined requests. With this, a connection that has enough unanswered requests is *held*: the parser
- * stops behind the next head, the rest of what was read is kept as bytes, and nothing more is read from the socket.
- * The connection goes on where it stopped when an answer has left.
+ * Node parses everything that it reads, up to 64 KiB at once, and starts a request for each head in it:
+ * thousands for a few packets of pipelined requests. This part *holds* a connection that has enough
+ * unanswered requests: the parser stops after the next head, the rest of what was read is kept as bytes,
+ * and nothing more is read from the socket. When an answer has left, the connection goes on where it
+ * stopped.
  */
 export function createPipelining(options: PipeliningOptions): Pipelining {
   const all: Totals = { unanswered: 0, heldBytes: 0, goOnLater: createTurns() }
@@ -84,7 +85,7 @@ export function createPipelining(options: PipeliningOptions): Pipelining {
         if (socket.parser) socket[CONNECTION] = new Connection(socket, socket.parser, all, options)
       })
       server.timeout = options.stallTimeoutMs
-      // Node's own timeout for idle connections comes here, too.
+      // Node's own timeout of idle connections emits this event, too.
       server.on('timeout', (socket: WatchedSocket) => {
         if (socket.writableLength > 0 || socket[CONNECTION]?.isIdle() !== false) socket.destroy()
       })
@@ -107,7 +108,7 @@ const STATUS_OF_ERROR: Record<string, string> = {
   [REQUEST_TIMEOUT]: '408 Request Timeout',
 }
 
-/** Does what Node does with a request that it could not read if nobody listens for `clientError`. */
+/** Answers an unreadable request as Node does if nobody listens for `clientError`. */
 function refuse(socket: WatchedSocket, code = ''): void {
   // In the middle of an answer the client would take this for a part of it.
   if (socket.writable && !socket._httpMessage?._headerSent) {
@@ -126,8 +127,9 @@ interface Totals {
 const CONNECTIONS_A_TURN = 16
 
 /**
- * Lets connections go on in the order in which they may, few in one turn of the event loop. Answers that are found at
- * once would otherwise start the next requests before anybody else is served.
+ * Lets held connections go on in the order in which they became ready, a few in each turn of the event
+ * loop. Otherwise answers that are found at once would start the next requests of the same connections
+ * before other clients are served.
  */
 function createTurns(): (connection: Connection) => void {
   const ready = new Set<Connection>()
@@ -145,8 +147,8 @@ function createTurns(): (connection: Connection) => void {
 }
 
 /**
- * `parsing`: Node parses what comes. `held`: `request` was parsed and not started, `rest` follows it, nothing is read.
- * `closed`: the socket is gone, and its parser may serve another one.
+ * `parsing`: Node parses what it reads. `held`: `request` was parsed but not started, the bytes of `rest`
+ * follow it, and nothing is read. `closed`: the socket is gone, and its parser may serve another one.
  */
 type State = { kind: 'parsing' } | Held | { kind: 'closed' }
 
@@ -185,7 +187,7 @@ class Connection {
       return HPE_PAUSED
     }
     parser[ON_EXECUTE] = (parsed) => {
-      // A copy of the rest alone: the buffer it is in may be a hundred times as large.
+      // Copies the rest, because the buffer that contains it may be a hundred times as large.
       if (this.#putOff !== undefined)
         this.#hold(Buffer.from(parser.getCurrentBuffer().subarray(bytesOf(parsed))))
       else if (this.#state.kind === 'held') this.#holdMore(this.#state, parser.getCurrentBuffer())
@@ -279,7 +281,7 @@ class Connection {
     return this.#unanswered === 0
   }
 
-  /** True if the request at hand waited for others here, so that Node's clock does not count for it. */
+  /** True if the request waited here for others, so that Node's timeout must not apply to it. */
   timesItsRequest(): boolean {
     return this.#state.kind === 'held' || this.#late !== undefined
   }
@@ -299,7 +301,7 @@ class Connection {
   }
 }
 
-/** No bytes, at an address: the parser takes a null pointer for the end of the connection. */
+/** An empty buffer with an address: the parser would take a null pointer for the end of the connection. */
 const NOTHING = Buffer.from(' ').subarray(1)
 
 function bytesOf(parsed: Parsed): number {

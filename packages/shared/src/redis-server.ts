@@ -2,13 +2,14 @@ import type { Redis } from 'ioredis'
 import { ConfigError } from './env.js'
 import type { Log } from './log.js'
 import { createPatientRedis } from './redis.js'
+import { parseRedisInfo } from './redis-info.js'
 
-/** What a Redis says of itself. A user without the right to ask, or a managed service, leaves parts undefined. */
+/** What a Redis says about itself. Parts are undefined if the user may not ask, or a managed service hides them. */
 export interface RedisServer {
   version: string | undefined
   /** `standalone`, `cluster` or `sentinel`. */
   mode: string | undefined
-  /** Under `noeviction` alone an accepted command cannot vanish. */
+  /** Only with `noeviction` can no accepted command vanish. */
   maxmemoryPolicy: string | undefined
   appendOnly: boolean | undefined
   appendFsync: string | undefined
@@ -23,11 +24,11 @@ const ASK_AGAIN_MS = 100
 const OLDEST = [6, 2] as const
 
 /**
- * Reads what matters for the line. `INFO` tells most of it in every version and is asked first; `CONFIG` is often
- * forbidden, and before Redis 7 it reads one setting at a time.
+ * Reads what matters for the line. `INFO` contains most of it in every version, so it is asked first.
+ * `CONFIG` is often forbidden, and before Redis 7 it reads one setting at a time.
  */
 export async function readRedisServer(redis: Asked): Promise<RedisServer> {
-  const info = parseInfo((await answerOf(() => redis.info())) ?? '')
+  const info = parseRedisInfo((await answerOf(() => redis.info())) ?? '')
   const setting = async (name: string): Promise<string | undefined> =>
     ((await answerOf(() => redis.config('GET', name))) as string[] | undefined)?.[1]
   // A user who may not ask for INFO may still say HELLO: every client does.
@@ -62,13 +63,8 @@ async function answerOf<T>(ask: () => Promise<T>): Promise<T | undefined> {
   }
 }
 
-function parseInfo(text: string): Map<string, string> {
-  const lines = text.split(/\r?\n/).filter((line) => /^\w+:/.test(line))
-  return new Map(lines.map((line) => [line.slice(0, line.indexOf(':')), line.slice(line.indexOf(':') + 1)]))
-}
-
 /**
- * Checks that a Redis can carry the line and keeps what it is given. Logs what may lose accepted commands.
+ * Checks that a Redis supports the line and keeps its data. Logs settings that may lose accepted commands.
  *
  * @throws ConfigError if it is a kind or version that does not work, or, in production, if it may evict
  */
@@ -103,8 +99,8 @@ export async function checkRedisServer(
 }
 
 /**
- * Waits for a Redis and checks it. It has a connection of its own: the others are dropped again and again while a server
- * refuses writes, which may be what is wrong with it.
+ * Waits for a Redis and checks it, on a connection of its own. The other connections are dropped again
+ * and again while a server refuses writes, and this check must be able to say so.
  *
  * @throws ConfigError as `checkRedisServer`
  */
@@ -113,7 +109,7 @@ export async function checkRedisAt(
   settings: { production: boolean; log: Pick<Log, 'warn'> },
 ): Promise<void> {
   const redis = createPatientRedis(url)
-  // The connections for work log what is wrong.
+  // The other connections log the same errors.
   redis.on('error', () => undefined)
   try {
     await checkRedisServer(redis, settings)

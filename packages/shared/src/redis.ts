@@ -4,19 +4,20 @@ import { Redis, type RedisOptions } from 'ioredis'
 export type ConnectionExtras = Omit<RedisOptions, 'replyMapping'>
 
 /**
- * Replies by which a server says that it is not, or no longer, the one to write to. After a planned failover the old
- * master keeps its connections open and only answers like this, while the address already leads to the new one.
- * Redis checks all of them before a command or the first write of a script, so the command had no effect. Redis 6
- * puts the reply of a command within a script behind the script's own error.
+ * Replies by which a server says that it does not take writes, or no longer. After a planned failover
+ * the old master keeps its connections open and only answers like this, while the address already
+ * leads to the new master. Redis checks for all of them before it runs a command or the first write of
+ * a script, so the command had no effect. In Redis 6, the error of a script contains the reply of the
+ * command within it.
  */
 const NOT_THE_MASTER =
   /(?:^|-)(?:READONLY|MASTERDOWN|LOADING|UNBLOCKED|MISCONF|NOREPLICAS|MOVED|ASK|CLUSTERDOWN|TRYAGAIN) /
-/** Redis is at its `maxmemory`, or the user may not use a command: another connection meets the same. */
+/** Redis is at its `maxmemory`, or the user may not use a command. Another connection would not help. */
 const NOT_ALLOWED = /(?:^|-)(?:OOM|NOPERM|NOAUTH) /
 
 /** Longest pause before the next attempt to connect, ms: a Redis that comes back is found at once. */
 const MAX_RECONNECT_PAUSE_MS = 1000
-/** A connection that was fine for this long starts again with short pauses, ms. */
+/** After this long without a refusal, pauses start short again, ms. */
 const FINE_AFTER_MS = 10_000
 
 /** True if this error is a reply which says that the command was certainly not carried out. */
@@ -26,8 +27,9 @@ export function wasRefused(error: unknown): boolean {
 }
 
 /**
- * When a connection connects again: after it broke, and after a reply by which the server says that it is not the one to
- * write to. The first attempt follows after 50 ms. Pauses grow also if each new connection is refused like the last one.
+ * Decides when a connection connects again: after it broke, and after a reply by which the server says
+ * that it does not take writes. The first attempt follows after 50 ms. Pauses also grow while each new
+ * connection is refused like the last one.
  *
  * @param resend whether a refused command is sent again on the next connection instead of failing
  */
@@ -45,7 +47,7 @@ export function reconnection(
     },
     reconnectOnError({ message }) {
       if (!NOT_THE_MASTER.test(message)) return false
-      // Whatever was sent on this connection is refused alike: that counts once.
+      // Everything that was sent on this connection is refused, and counts as one refusal.
       if (!isRefused) {
         isRefused = true
         refusedInARow = nowMs() - lastRefusedAtMs > FINE_AFTER_MS ? 1 : refusedInARow + 1
@@ -87,9 +89,9 @@ export function createFailFastRedis(
 }
 
 /**
- * A connection that waits for Redis as long as it takes: for workers, whose fetches and completions must not fail. What
- * was unanswered when it broke is sent again, so it may be carried out twice. What a replica refused is sent again to
- * whatever the address leads to by then.
+ * A connection that waits for Redis as long as it takes, for workers, whose fetches and completions must
+ * not fail. Commands that were unanswered when it broke are sent again, so they may be carried out
+ * twice. Commands that a replica refused are sent again to the server that the address leads to by then.
  */
 export function createPatientRedis(url: string, extra: ConnectionExtras = {}): Redis {
   return new Redis(url, {
@@ -124,8 +126,8 @@ export async function dropIfSilent(redis: Redis, withinMs: number): Promise<void
 }
 
 /**
- * Keeps a reader with the connection that writes: each time that one closes, the reader connects again as well. Reading
- * works on a replica, so a reader would otherwise stay with an old master after a failover.
+ * Reconnects a reader each time the connection that writes closes. Reading works on a replica, so a
+ * reader would otherwise stay connected to the old master after a failover.
  */
 export function reconnectTogether(writer: Redis, reader: Redis): void {
   writer.on('close', () => {
@@ -134,9 +136,9 @@ export function reconnectTogether(writer: Redis, reader: Redis): void {
 }
 
 /**
- * Asks whether Redis takes writes, without writing: the command is checked like any other write (a replica, a full or
- * broken disk, too few replicas, `maxmemory`), but nothing happens, since it only overwrites a key that never exists.
- * While one such question is unanswered, further callers share it.
+ * Asks whether Redis takes writes, without writing. Redis checks the command like any other write (a
+ * replica, a full or broken disk, too few replicas, `maxmemory`), but it changes nothing, because it
+ * only overwrites a key that never exists. Callers share a question that is still unanswered.
  *
  * @param prefix a prefix of keys that this installation may use
  * @returns asks; rejects with the reply of Redis, or as the profile of the connection says
@@ -153,6 +155,12 @@ export function createWriteProbe(redis: Redis, prefix: string): () => Promise<vo
     return asked
   }
 }
+
+/** Lua: defines `now_ms()`, milliseconds since 1970 on Redis's clock, which all processes share. */
+export const REDIS_NOW = `local function now_ms()
+  local time = redis.call('TIME')
+  return time[1] * 1000 + math.floor(time[2] / 1000)
+end`
 
 /**
  * Registers a Lua script on a connection. Where `numberOfKeys` is undefined, each run names it first.

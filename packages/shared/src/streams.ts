@@ -19,18 +19,18 @@ export interface FollowDeps {
   onError: (error: unknown) => void
 }
 
-/** How often the reader looks whether the ids of a stream went back, ms. */
+/** How often the reader checks whether the ids of a stream went back, ms. */
 const LOOK_BACK_MS = 2000
 
 type ReadReply = [key: string, entries: [id: string, fields: string[]][]][] | null
 
 /**
- * Follows streams on one blocking connection until stopped. Unlike pub/sub it goes on where it was after a reconnect.
- * Entries are handed over in order; `onEntry` must not throw.
+ * Follows streams on one blocking connection until stopped. Unlike pub/sub, it goes on where it was after
+ * a reconnect. It calls `onEntry`, which must not throw, with the entries in order.
  *
- * Ids of a stream are times of Redis's clock. They only grow while the stream exists. A stream that expired, was flushed
- * or comes from an older copy starts again below what was read, if that clock was set back meanwhile. The reader notices
- * this and reads such a stream from its beginning, so an entry may be handed over twice.
+ * Ids of a stream are times of Redis's clock, and only grow while the stream exists. If the clock was
+ * set back, a stream that expired, was flushed or was restored starts again with lower ids. The reader
+ * notices this and reads such a stream from its beginning, so `onEntry` may get an entry twice.
  *
  * @returns stops the reader at once and closes its connection
  */
@@ -103,7 +103,7 @@ export function followStreams(deps: FollowDeps): () => void {
   }
 }
 
-/** Whether a stream id is lower than another one. Both parts have up to 64 bits. */
+/** True if a stream id is lower than another one. Both parts of an id have up to 64 bits. */
 export function isBefore(id: string, other: string): boolean {
   const [ms = 0n, sequence = 0n] = id.split('-').map(BigInt)
   const [otherMs = 0n, otherSequence = 0n] = other.split('-').map(BigInt)

@@ -5,7 +5,7 @@ import type { Registry } from 'prom-client'
 /** How long one rendering serves everybody who asks, in ms. */
 const MAX_AGE_MS = 1000
 
-/** What `/metrics` answers. All answers of one rendering share its bytes. */
+/** The answer of `/metrics`. All answers from one rendering share its bytes. */
 export interface MetricsPage {
   body: Uint8Array<ArrayBuffer>
   contentType: string
@@ -48,7 +48,7 @@ export function readMetricsToken(env: EnvReader): string | undefined {
   return token
 }
 
-/** Tells from an `Authorization` header whether somebody may read metrics. Without a token everybody may. */
+/** Checks whether an `Authorization` header allows reading metrics. Without a token everybody may. */
 export function createMetricsGuard(
   token: string | undefined,
 ): (authorization: string | undefined) => boolean {
@@ -56,7 +56,7 @@ export function createMetricsGuard(
   const expected = digest(token)
   return (authorization = '') => {
     const [, given] = /^Bearer +(\S+) *$/i.exec(authorization) ?? []
-    // Digests have one length, and comparing them takes one time.
+    // Digests have the same length, so a comparison always takes the same time.
     return given !== undefined && timingSafeEqual(digest(given), expected)
   }
 }

@@ -32,7 +32,7 @@ const KINDS = {
   internal: SpanKind.INTERNAL,
 }
 
-/** A collector that does not answer holds up a stopping process for no longer than this. */
+/** How long a collector that does not answer may delay the end of the process, ms. */
 const MAX_CLOSE_MS = 1000
 
 /** Loaded by `startTracing` alone. */
@@ -103,14 +103,14 @@ export function createTracing({ service, exporter, ratio }: TracingConfig, log: 
       return formatTraceparent({ traceId: span.traceId, spanId: span.spanId, sampled: true })
     },
     async close(graceMs) {
-      // It rejects if the last spans could not be sent, which the exporter has reported then.
+      // It rejects if the last spans could not be sent. The exporter has reported that.
       const closed = provider.shutdown().catch(() => undefined)
       if (!(await inTime(closed, Math.min(MAX_CLOSE_MS, graceMs / 5)))) watched.giveUp()
     },
   }
 }
 
-/** Traces leave the machine, so they get no more of an error than the log does. */
+/** Traces leave the machine, so they contain no more of an error than the log does. */
 function exceptionOf(error: unknown): Exception {
   const { type, message, code, stack } = describeError(error)
   return { name: type, message, ...(code !== undefined && { code }), ...(stack !== undefined && { stack }) }

@@ -1,3 +1,4 @@
+import { parseRedisInfo } from '@ticket-line/shared'
 import type { Redis } from 'ioredis'
 import { Gauge, Histogram, type Registry } from 'prom-client'
 import { METRIC_PREFIX } from './registry.js'
@@ -66,7 +67,7 @@ export function watchServers({ registry, redis, askPostgres, intervalMs }: Serve
   function lookAtAll(): void {
     lookUnlessAwaited('redis', askRedis)
     lookUnlessAwaited('postgres', askPostgres)
-    // A user without the right to ask, or a Redis that is away: what it said before may be wrong by now.
+    // If the user may not ask, or Redis is away, the earlier numbers may be wrong by now.
     if (redis.status === 'ready') redis.info().then(showRedis, () => showRedis(''))
     else showRedis('')
   }
@@ -111,12 +112,7 @@ function createRedisGauges(registry: Registry): (info: string) => void {
   // A new gauge is 0, which would be a wrong number until Redis has answered.
   for (const gauge of gauges) gauge.remove()
   return (info) => {
-    const fields = new Map(
-      info.split(/\r?\n/).map((line) => {
-        const at = line.indexOf(':')
-        return [line.slice(0, at), line.slice(at + 1)]
-      }),
-    )
+    const fields = parseRedisInfo(info)
     REDIS_GAUGES.forEach(([, , field, read], i) => {
       const text = fields.get(field)
       // No number is better than a wrong alarm.

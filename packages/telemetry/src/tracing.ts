@@ -25,7 +25,7 @@ export interface Tracing {
   past(name: string, fromMs: number, toMs: number, options: SpanOptions): void
   /** `traceparent` of the span around the caller, for others to follow it; `undefined` where it is not recorded. */
   current(): string | undefined
-  /** Sends what is left. What cannot be sent in a fifth of the process's grace, or in 1 s, is given up. */
+  /** Sends the remaining spans. Gives up after 1 s, or after a fifth of the process's grace if that is less. */
   close(graceMs: number): Promise<void>
 }
 
@@ -66,7 +66,7 @@ export function readTracingConfig(environment: Env, service: string): TracingCon
   }
 }
 
-/** The exporter takes what it cannot read for unset, and sends to localhost. */
+/** The exporter would treat an address that it cannot read as unset, and send to localhost. */
 function refuseBadAddress(name: string, value: string | undefined): void {
   if (value === undefined) return
   const url = URL.parse(value.trim())

@@ -9,9 +9,9 @@ export interface ExportWatch {
   onBack: (lostSpans: number) => void
 }
 
-/** An exporter whose failures are noticed. The SDK itself drops spans that could not be sent without a word. */
+/** An exporter whose failures are reported. The SDK itself silently drops spans that could not be sent. */
 export interface WatchedExporter extends SpanExporter {
-  /** Reports spans that are not sent by now, when the process ends. */
+  /** Called when the process ends: reports that the remaining spans are lost. */
   giveUp(): void
 }
 

@@ -1,15 +1,16 @@
 import { ConfigError, createRedisClaims, escapeGlob } from '@ticket-line/shared'
+import type { Redis } from 'ioredis'
 import type { Context } from '../context.js'
 import { EXIT, plural, type Report } from '../report.js'
 
 export interface ClaimArguments {
-  /** Takes the id of the keys over, and the commands in them. */
+  /** This database takes over the id of the keys, and the commands in them. */
   adopt: boolean
   /** Deletes the keys. */
   discard: boolean
 }
 
-/** Keys deleted by one command. */
+/** Keys that one Redis command deletes. */
 const KEYS_PER_STEP = 1000
 
 /** Shows to which installation the keys in Redis belong, or takes them over. Exit code 1 if they belong to another one. */
@@ -36,13 +37,15 @@ export async function claim(context: Context, { adopt, discard }: ClaimArguments
   ]
   if (others.length > 0) {
     lines.push(
-      `${plural(others.length, 'process')} of it still run: give this installation a KEY_PREFIX of its own.`,
+      `It still has ${plural(others.length, 'process')}: give this installation a KEY_PREFIX of its own.`,
     )
   } else if (adopt) {
     await store.takeId(owner)
     lines.push('This database has taken over the id, and its workers decide the commands in the lines.')
   } else if (discard) {
-    lines.push(`${plural(await deleteKeys(context), 'key')} deleted. The next process claims this Redis.`)
+    lines.push(
+      `${plural(await deleteKeys(redis, keyPrefix), 'key')} deleted. The next process claims this Redis.`,
+    )
   } else {
     lines.push('See "ops claim --help" for the two ways to take them over.')
   }
@@ -50,11 +53,9 @@ export async function claim(context: Context, { adopt, discard }: ClaimArguments
   return { exitCode: ok ? EXIT.fine : EXIT.found, data: { ok, ...data }, lines }
 }
 
-async function deleteKeys({ anyRedis, layout }: Context): Promise<number> {
-  const redis = await anyRedis()
-  if (redis === undefined) return 0
+async function deleteKeys(redis: Redis, keyPrefix: string): Promise<number> {
   let deleted = 0
-  const match = `${escapeGlob(layout.keyPrefix)}{s*}:*`
+  const match = `${escapeGlob(keyPrefix)}{s*}:*`
   for await (const keys of redis.scanStream({ match, count: KEYS_PER_STEP })) {
     if ((keys as string[]).length > 0) deleted += await redis.unlink(...(keys as string[]))
   }

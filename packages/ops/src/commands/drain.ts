@@ -13,9 +13,9 @@ export interface DrainArguments {
 }
 
 /**
- * Waits until all lines are empty. It does not stop intake: stop the API processes for that; they store what they hold
- * before they end. If none runs, the layout may be changed afterwards. Exit code 1 if something is left when the time is
- * over.
+ * Waits until all lines are empty. It does not stop intake: for that, stop the API processes, which
+ * store the commands that they hold before they end. If no API process runs, the layout may be changed
+ * afterwards. Exit code 1 if something is left when the time is over.
  */
 export async function drain(context: Context, args: DrainArguments): Promise<Report> {
   const redis = await context.redis()
@@ -50,7 +50,7 @@ export async function drain(context: Context, args: DrainArguments): Promise<Rep
   }
 }
 
-/** Counts API processes that take commands in, by their connections and by their signs of life. */
+/** Counts API processes that may add commands, by their connections and by their signs of life. */
 async function countApis(context: Context): Promise<number> {
   const redis = await context.redis()
   const claims = createRedisClaims(redis, context.layout)
@@ -58,12 +58,12 @@ async function countApis(context: Context): Promise<number> {
     const connected = (await countProcesses(redis, context.layout))?.apis
     const alive = (await claims.look()).others.filter(({ service }) => service === 'api').length
     if ((connected ?? 0) > 0 || alive === 0 || waitedMs > ALIVE_MS) return Math.max(connected ?? 0, alive)
-    // One that was killed left its sign of life, which ends soon.
+    // A process that was killed left its sign of life, which expires soon.
     await context.sleep(500)
   }
 }
 
-/** Nothing is in the lines and nothing comes: the next process that starts may record another layout. */
+/** Called when all lines are empty and no API runs: lets the next process that starts record another layout. */
 async function releaseLayout(context: Context): Promise<boolean> {
   const store = context.installation()
   if ((await store?.read()) === undefined) return false

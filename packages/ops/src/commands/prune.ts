@@ -21,7 +21,7 @@ export async function prune(context: Context, { olderThanHours }: PruneArguments
     onProgress: ({ commands, idempotencyKeys }) =>
       context.progress(`${plural(commands, 'outcome')}, ${plural(idempotencyKeys, 'key')}`),
   })
-  // The walk finds lines that no worker knows of any more.
+  // The walk finds lines that are no longer registered.
   await registry.walkKeys()
   const jobs = await registry.removeFinished()
   return {

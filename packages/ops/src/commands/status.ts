@@ -1,5 +1,11 @@
 import { countPendingMigrations, type DatabaseOverview, readDatabaseOverview } from '@ticket-line/db'
-import { createLineRegistry, errorSummary, type LinesOverview, VERSION } from '@ticket-line/shared'
+import {
+  createLineRegistry,
+  errorSummary,
+  type LinesOverview,
+  parseRedisInfo,
+  VERSION,
+} from '@ticket-line/shared'
 import type { Context } from '../context.js'
 import { exitCodeOf } from '../failure.js'
 import { type ConnectedProcesses, countProcesses } from '../lines/clients.js'
@@ -16,22 +22,22 @@ interface RedisStatus {
   lines: LinesOverview
 }
 
-/** What of `INFO` an operator asks for first. */
+/** The parts of `INFO` that an operator needs first. */
 interface RedisInfo {
   version: string
   memoryBytes: number
-  /** 0: as much as there is. */
+  /** 0 means no bound. */
   memoryMaxBytes: number
   evictionPolicy: string
   appendOnly: boolean
 }
 
-/** A server that was asked: what it said, or why it did not. */
+/** The reply of a server, or why there is none. */
 type Asked<T> = { reachable: true; said: T } | { reachable: false; error: string }
 
 /**
- * Shows the installation in a few lines: versions, both servers, processes, what waits. Exit code 1 if something needs
- * attention, 3 if a server is out of reach; the other one is shown then all the same.
+ * Shows the installation in a few lines: versions, both servers, processes, undecided commands. Exit
+ * code 1 if something needs attention, 3 if a server cannot be reached; the other one is still shown.
  */
 export async function status(context: Context): Promise<Report> {
   const [database, redis] = await Promise.all([ask(() => askDatabase(context)), ask(() => askRedis(context))])
@@ -63,7 +69,7 @@ async function ask<T>(work: () => Promise<T>): Promise<Asked<T>> {
 
 async function askDatabase(context: Context): Promise<DatabaseStatus> {
   const pendingMigrations = await countPendingMigrations(context.pool(), context.databaseSchema)
-  // An empty database has no tables to be counted.
+  // A database that lacks migrations may have no tables.
   const overview = await readDatabaseOverview(context.pool(), { counted: pendingMigrations === 0 })
   return { ...overview, pendingMigrations }
 }
@@ -77,7 +83,8 @@ async function askRedis(context: Context): Promise<RedisStatus> {
 }
 
 function readInfo(text: string): RedisInfo {
-  const field = (name: string): string => new RegExp(`^${name}:(.*?)\r?$`, 'm').exec(text)?.[1] ?? ''
+  const fields = parseRedisInfo(text)
+  const field = (name: string): string => fields.get(name) ?? ''
   return {
     version: field('redis_version'),
     memoryBytes: Number(field('used_memory')),

@@ -8,7 +8,7 @@ import { EXIT, type Report, table } from '../report.js'
 const ROLES = ['user', 'organizer', 'admin'] as const satisfies AccountRole[]
 const ACTIONS = ['list', 'promote', 'role', 'reset-password', 'disable', 'enable'] as const
 
-/** Bytes of chance in a password that is made here. */
+/** Random bytes in a password that is made here. */
 const PASSWORD_BYTES = 18
 
 export type UserArguments =
@@ -82,7 +82,7 @@ async function listUsers(
     createdAt.toISOString(),
   ]
   const lines = users.length === 0 ? ['There is no such account.'] : table(users.map(row))
-  if (more) lines.push(`There are more than these ${limit}: see --limit, or name the beginning of the id.`)
+  if (more) lines.push(`There are more than these ${limit}: see --limit, or give the beginning of the id.`)
   return { exitCode: EXIT.fine, data: { ok: true, users, more }, lines }
 }
 
@@ -91,7 +91,7 @@ async function resetPassword(accounts: Accounts, userId: string): Promise<Report
   const account = await accounts.setPassword(userId, { passwordHash: await hashPassword(password) })
   if (account === undefined) return refused(userId, 'user_not_found')
   const report = done({ userId, password }, `The password of ${userId} is now ${password}`)
-  report.lines.push('All sign-ins of before have ended. The user changes it with PUT /me/password.')
+  report.lines.push('All earlier sign-ins have ended. The user can change it with PUT /me/password.')
   if (account.disabled) report.lines.push('The account is disabled: see "user enable".')
   return report
 }

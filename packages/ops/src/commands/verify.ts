@@ -10,7 +10,7 @@ export interface VerifyArguments {
   checkTimeoutMs: number
 }
 
-/** Holds every promise against the rows of PostgreSQL. Exit code 1 if one is broken, or an event does not exist. */
+/** Checks every promise against the rows of PostgreSQL. Exit code 1 if one is broken, or an event does not exist. */
 export async function verify(context: Context, args: VerifyArguments): Promise<Report> {
   const lines: string[] = []
   const show = (result: CheckResult): void => {
@@ -59,7 +59,7 @@ export async function verify(context: Context, args: VerifyArguments): Promise<R
   return { exitCode: ok ? EXIT.fine : EXIT.found, data: { ok, unknownEvents, checks }, lines }
 }
 
-/** Those of the events that do not exist: checks find nothing wrong with them, which is no answer. */
+/** Finds the events that do not exist. The checks would find nothing wrong with them. */
 async function findUnknown(context: Context, eventIds: number[]): Promise<number[]> {
   if (eventIds.length === 0) return []
   const known = await readEventStatuses(context.pool(), eventIds)

@@ -2,6 +2,7 @@ import type { CheckResult } from '@ticket-line/db'
 import {
   createRedisClaims,
   escapeGlob,
+  isLineName,
   type LineLayout,
   layoutDifference,
   linePrefix,
@@ -9,13 +10,13 @@ import {
 import type { Redis } from 'ioredis'
 import type { Context } from '../context.js'
 
-/** A list of jobs of a line, behind the braces of its shard: `<prefix>{s0}:event-7:wait`. */
+/** The key of a list of jobs, such as `<prefix>{s0}:event-7:wait`. */
 const LINE_LIST = /\{s\d+\}:((?:event|line)-\d+):(?:wait|active|paused|prioritized|delayed)$/
 
 /**
  * Checks that PostgreSQL, Redis, the settings and the keys belong together.
  *
- * @returns nothing if it is not said where Redis is, or no process has ever started
+ * @returns nothing if no setting says where Redis is, or if no process has ever started
  */
 export async function checkInstallation(context: Context, exampleLimit: number): Promise<CheckResult[]> {
   const redis = await context.anyRedis()
@@ -36,7 +37,7 @@ export async function checkInstallation(context: Context, exampleLimit: number):
   }
   await check('same_installation', 'Redis belongs to the installation of this database', async () => {
     const { installationId, redisId } = await createRedisClaims(redis, recorded).look()
-    // Nobody has claimed a Redis that is new; the next process does.
+    // The next process that starts claims a new Redis.
     if (installationId === undefined) return []
     if (installationId !== record.id) {
       return [`Redis belongs to ${installationId}, and the database is ${record.id}`]
@@ -56,7 +57,7 @@ export async function checkInstallation(context: Context, exampleLimit: number):
   return results
 }
 
-/** Lists of jobs in lines that no worker of this layout looks at, a sentence each. */
+/** Finds jobs in lines that the layout does not have. @returns a sentence about each list */
 export async function findUnknownLines(redis: Redis, layout: LineLayout): Promise<string[]> {
   const unknown = new Set<string>()
   const match = `${escapeGlob(layout.keyPrefix)}{s*}:*`
@@ -71,7 +72,5 @@ export async function findUnknownLines(redis: Redis, layout: LineLayout): Promis
 }
 
 function isKnown(key: string, lineName: string, layout: LineLayout): boolean {
-  const [kind, number] = lineName.split('-')
-  const exists = layout.lines === 0 ? kind === 'event' : kind === 'line' && Number(number) < layout.lines
-  return exists && key.startsWith(`${linePrefix(lineName, layout)}:`)
+  return isLineName(lineName, layout) && key.startsWith(`${linePrefix(lineName, layout)}:`)
 }

@@ -7,7 +7,7 @@ export interface ConnectedProcesses {
   apis: number
 }
 
-/** @returns undefined if the server does not tell, as managed services, poorer users and proxies do */
+/** @returns undefined if the answer is hidden, by a managed service, a proxy, or the rights of the user */
 export async function countProcesses(
   redis: Redis,
   layout: LineLayout,
@@ -19,7 +19,7 @@ export async function countProcesses(
     return undefined
   }
   const count = (name: string): number => text.split(` name=${name} `).length - 1
-  // A server that does not list the connection that asks does not list the others either.
+  // If the list does not contain our own connection, it is not complete.
   if (count(connectionName('ops', layout)) === 0) return undefined
   return {
     workers: count(connectionName('worker', layout)),

@@ -3,7 +3,7 @@ import type { Redis } from 'ioredis'
 
 /** Tells all workers that a line has work, as the API does with a job, and puts it where their sweepers look. */
 export async function noteLine(redis: Redis, lineName: string, layout: LineLayout): Promise<void> {
-  // By Redis's clock, as everybody who registers or forgets lines.
+  // All registrations of lines use Redis's clock.
   const [seconds] = await redis.time()
   await Promise.all([
     redis.zadd(linesKey(linePrefix(lineName, layout)), Number(seconds) * 1000, lineName),

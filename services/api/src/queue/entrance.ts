@@ -4,6 +4,7 @@ import {
   type LineLayout,
   linePrefix,
   linesKey,
+  REDIS_NOW,
   writeTogether,
 } from '@ticket-line/shared'
 import type { Redis } from 'ioredis'
@@ -24,18 +25,15 @@ export interface Entrance {
   leave(lineName: string, counts: Counts): void
 }
 
-// Unconditional if ARGV[1] is negative. The line is registered before the job is added: what the note behind the add
-// fails to tell, the workers' sweeper finds. A crash between a count and its add leaves a count that no answer takes
-// down. If that alone keeps everybody out of an empty line, it is forgotten; a job that was counted a moment ago may
-// still be on its way. Times are Redis's, since clocks of API processes differ; if it was set back, a registration lies
-// ahead of it.
-const ENTER = `local result = {}
+// There is no bound if ARGV[1] is negative. The line is registered before the job is added, so the workers'
+// sweeper finds the job if the wake-up after the add is lost. A crash between the count and the add leaves a
+// count that no answer reduces. If such a count alone fills an empty line, it is deleted, but not if the
+// line was registered a moment ago, because the job may still be on its way. All times are those of Redis,
+// because the clocks of API processes differ. If its clock was set back, a registration is in the future.
+const ENTER = `${REDIS_NOW}
+local result = {}
 local max = tonumber(ARGV[1])
 local entered = false
-local function now_ms()
-  local time = redis.call('TIME')
-  return time[1] * 1000 + math.floor(time[2] / 1000)
-end
 local function is_left_behind()
   local counted_at = tonumber(redis.call('ZSCORE', KEYS[2], ARGV[3]) or '0')
   return math.abs(now_ms() - counted_at) > tonumber(ARGV[4])
