@@ -20,7 +20,7 @@ const MAX_HELD_BYTES = 4 * 1024 * 1024
 const REQUEST_TIMEOUT_MS = 10_000
 const STALL_TIMEOUT_MS = 30_000
 
-/** Serves `/livez`, `/readyz` and `/metrics` to whoever watches the process. No one else can do anything here. */
+/** Serves `/livez`, `/readyz` and `/metrics`. Nothing else can be reached here. */
 export async function serveHealth(deps: HealthDeps): Promise<{ port: number; close: () => Promise<void> }> {
   const pipelining = createPipelining({
     perConnection: MAX_PIPELINED,

@@ -67,7 +67,7 @@ export function createMetrics(registry: Registry, lineCounts: Lines['counts']): 
   })
   const environmentFaults = new Counter({
     name: 'ticket_line_environment_faults_total',
-    help: 'Canaries that failed: PostgreSQL does not do what every command needs. Commands wait and are run again.',
+    help: 'Canaries that failed: PostgreSQL refuses what every command needs. Commands wait and are run again.',
     registers,
   })
   const setAside = new Counter({

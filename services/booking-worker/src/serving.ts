@@ -28,7 +28,7 @@ export interface ServingDeps {
   registry: LineRegistry
   apply: (job: JobToApply) => Promise<AppliedBatch>
   onStalled: (jobs: number) => void
-  /** Called with a job that is neither decided nor left in the line. */
+  /** Called with a job that is set aside: it is neither decided nor left in the line. */
   onSetAside?: (jobId: string, error: Error) => void
   log: Log
   /** Milliseconds of a clock that is never set back. */
@@ -38,7 +38,7 @@ export interface ServingDeps {
 /** A job spends about a third of its time in PostgreSQL, the rest on its way from and to Redis. */
 const LINES_PER_CONNECTION = 3
 
-/** How often all keys of Redis are walked through for lines that are not registered. */
+/** How often the sweeper walks through all keys of Redis to find lines that are not registered, ms. */
 const WALK_INTERVAL_MS = 60_000
 
 /** A Redis that answers on one connection answers on the other within this. */

@@ -29,9 +29,9 @@ import { createPruner } from './pruner.js'
 import { type Serving, startServing } from './serving.js'
 import { traceJob } from './trace-job.js'
 
-/** How often Redis is asked whether it takes writes: a worker without work would not see that its Redis was demoted. */
+/** How often Redis is asked whether it takes writes, ms. Without work a worker would not notice a failover. */
 const PROBE_INTERVAL_MS = 1000
-/** How long a server may take to answer `/readyz`. */
+/** How long `/readyz` waits for the answer of a server, ms. */
 const PROBE_TIMEOUT_MS = 1000
 
 /** How often the servers and all lines are looked at for metrics: more often than they are asked for. */
@@ -63,7 +63,7 @@ export async function startWorker(
     pipeline: true,
     sessionSettings: {
       ...KEYED_PLANS,
-      // Shorter than the timeout of statements, so that waiting for a lock is told from a statement that takes too long.
+      // Less than `statement_timeout`, so that a wait for a lock fails with an error of its own.
       lock_timeout: String(Math.ceil(config.statementTimeoutMs * 0.8)),
     },
     onIdleError: (error) => log.warn({ err: error }, 'an idle PostgreSQL connection broke'),

@@ -15,13 +15,13 @@ export interface Batch {
 
 export interface ApplyDeps {
   pool: Pool
-  /** For statements that must not wait for a connection until a locked event is free; `pool` if it is left out. */
+  /** For statements that must get a connection although events are locked; `pool` if it is left out. */
   sidePool?: Pool
   /** Called with every fault after which something is run again. */
   onRetry: (error: unknown, attempt: number) => void
-  /** Called when a canary failed: PostgreSQL does not do what the line needs of it, and everything is run again. */
+  /** Called when a canary failed: PostgreSQL refuses what every command needs, so batches are run again. */
   onEnvironmentFault?: (error: unknown) => void
-  /** Called with a command that is not started again: a bug, or a row that kills. */
+  /** Called with a command that was recorded as rejected. */
   onRejected?: (command: Command) => void
   /** True once the batch should be left to another worker instead of run again (shutdown, lock lost). */
   givenUp: () => boolean
@@ -38,18 +38,19 @@ export interface AppliedBatch {
   decidedCount: number
 }
 
-/** Runs of a race that is lost, after which it is none: the other side would have committed. */
+/** After this many lost races the failure is no race, because the other side would have committed. */
 const MAX_RACES = 20
 
 /**
  * Decides a batch and commits it: lock the events, load, decide, write, commit, in one transaction. Nothing is
  * remembered between runs, so it may run any number of times, here or in another process.
  *
- * A failure is followed by another run after a pause, for as long as it takes: a job that failed in BullMQ would lose its
- * place in the line. Only if canaries succeed between the failures are the commands themselves to blame.
+ * After a failure it pauses and runs the batch again, for as long as it takes: a job that failed in
+ * BullMQ would lose its place in the line. The commands themselves are to blame only if canaries succeed
+ * between the failures.
  *
- * @param canaries how many canaries in a row must succeed until the commands are to blame
- * @throws GivenUpError when told to stop between two runs
+ * @param canaries how many canaries in a row must succeed before the commands are to blame
+ * @throws GivenUpError if `deps.givenUp` is true after a failure
  * @throws CommandFault if the commands are to blame
  * @throws SetAsideError if one of the commands must not be decided
  */

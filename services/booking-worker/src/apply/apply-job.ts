@@ -3,6 +3,7 @@ import {
   findStoredCommands,
   forgetStarts,
   isBeforePruning,
+  isEventLocked,
   readStarts,
   recordRejected,
   retryRuleOf,
@@ -17,47 +18,49 @@ import {
   type RefusedOutcome,
 } from '@ticket-line/shared'
 import { type AppliedBatch, type ApplyDeps, applyBatch, type Batch } from './apply-batch.js'
-import { createBlame, isLocked, pauseAfter } from './blame.js'
+import { createBlame, pauseAfter } from './blame.js'
 import { CommandFault, GivenUpError, SetAsideError } from './errors.js'
 
-/** Starts of a command alone that its workers did not survive, after which it is recorded as rejected. */
+/** A command that killed its worker in this many starts alone is recorded as rejected. */
 const MAX_STARTS_ALONE = 2
 /** Canaries that must succeed between the failures of a command alone before it is recorded as rejected. */
 const CANARIES_BEFORE_REJECTION = 3
-/** How often a command that runs alone looks whether it was given up, or lost its lock. */
+/** How often a command that runs alone checks whether it was given up, or its lock was lost, ms. */
 const GIVEN_UP_LOOK_MS = 50
-/** A process that gives up is about to end: it does not wait for longer to take a start back. */
+/** A process that gives up is about to end. It waits at most this long to take a start back, ms. */
 const TAKE_BACK_WITHIN_MS = 200
 /**
- * How long workers that are alive have to take their starts back before a command is rejected for having killed them. They
- * learn that they lost a lock when they renew it, three times in the life of a lock.
+ * Before a command is rejected for killing its workers, workers that are still alive have this long to
+ * take their starts back, ms. A worker learns that it lost a lock when it renews the lock, which it does
+ * three times in the life of a lock.
  */
 const SURVIVORS_WITHIN_MS = 1500
 const SURVIVORS_LOOK_MS = 100
-/** How long a command waits for others that may have killed a worker. Whatever kills does so at once. */
+/** How long a command waits for others that may have killed a worker, ms. A command that kills does so at once. */
 const TURN_WITHIN_MS = 1000
-/** A job of this age is checked against what was pruned. Nothing is pruned that is younger than a day. */
+/** Older jobs are checked against what was pruned, ms. Outcomes of the last day are never pruned. */
 const OLD_JOB_MS = 3_600_000
 
 export interface JobToApply {
   jobId: string
   payload: JobPayload
-  /** True if the job was started before: whoever did so died, was frozen, or lost its lock. */
+  /** True if the job was started before, by a worker that died, was frozen, or lost its lock. */
   startedBefore: boolean
   /** True once another worker may have the job. */
   lockLost?: () => boolean
 }
 
 /**
- * Applies one job. The first start decides all its commands in one transaction. If that fails while canaries succeed, or the
- * job was started before and may kill its workers, it runs one command a transaction. Each start of a command alone is
- * counted in PostgreSQL before it runs. A command that fails for a reason of its own, or that killed its workers, is
- * recorded as `rejected`; its neighbors get their answers and the line goes on.
+ * Applies one job. The first start decides all its commands in one transaction. If that fails while
+ * canaries succeed, or if the job was started before and may kill its workers, each command runs in a
+ * transaction of its own. Each such start is counted in PostgreSQL before it runs. A command that fails
+ * for a reason of its own, or that killed its workers, is recorded as `rejected`. Its neighbors get their
+ * answers, and the line goes on.
  *
- * A worker that lives takes its start back, or a few orderly restarts while an event is locked would look like crashes, and
- * so would a Redis that froze for longer than a lock lasts.
+ * A worker that is still alive takes its start back. Otherwise a few orderly restarts while an event is
+ * locked would look like crashes, and so would a Redis that freezes for longer than a lock lasts.
  *
- * @throws GivenUpError when told to stop
+ * @throws GivenUpError if `deps.givenUp` is true before the job is decided
  * @throws SetAsideError if one of its commands must not be run, or cannot be answered
  */
 export async function applyJob(deps: ApplyDeps, job: JobToApply): Promise<AppliedBatch> {
@@ -91,9 +94,9 @@ export function isOldJob({ now = Date.now }: ApplyDeps, { jobId }: JobToApply): 
 }
 
 /**
- * Looks whether the outcomes of a job may have been pruned.
+ * Checks whether outcomes of a job may have been pruned.
  *
- * @returns undefined if not; otherwise its outcomes, if all of them are there
+ * @returns undefined if not; otherwise its outcomes, if all of them are still stored
  * @throws SetAsideError if a command may have been decided and its outcome was removed
  */
 async function findIfPruned(deps: ApplyDeps, { jobId, commands }: Batch): Promise<AppliedBatch | undefined> {
@@ -117,7 +120,7 @@ async function findKnown(
   return new Map(stored.map((row) => [row.command.commandId, row.outcome]))
 }
 
-/** The others are decided also if one cannot be answered. */
+/** Decides the commands of a batch one by one. If one cannot be answered, the others still are. */
 async function applyOneByOne(deps: ApplyDeps, job: JobToApply, batch: Batch): Promise<AppliedBatch> {
   const { jobId, acceptedAtMs, commands } = batch
   const known = await findKnown(deps, commands)
@@ -161,14 +164,15 @@ async function applyAlone(deps: ApplyDeps, job: JobToApply, batch: Alone): Promi
   }
 }
 
-/** Resolves once everybody who has taken a turn in this process has ended it. */
+/** For each pool, resolves once all commands that have taken a turn have ended it. */
 const turns = new WeakMap<object, Promise<unknown>>()
 
 /**
- * Waits until no other command that may have killed a worker runs in this process: if one of two kills it, nobody could tell
- * which. A command that only waits for the lock of its event keeps the others for a moment.
+ * Waits until no other command that may have killed a worker runs in this process. If two ran and one killed
+ * the process, nobody could tell which. A command that only waits for the lock of its event delays the others
+ * by at most `TURN_WITHIN_MS`.
  *
- * @returns ends the turn
+ * @returns a function that ends the turn
  */
 async function takeTurn({ pool, sleep }: ApplyDeps): Promise<() => void> {
   const before = turns.get(pool) ?? Promise.resolve()
@@ -182,8 +186,8 @@ async function takeTurn({ pool, sleep }: ApplyDeps): Promise<() => void> {
 }
 
 /**
- * Whether the counted starts of a command were the end of their workers. Its event is not loaded for that: whatever kills
- * may be in its rows.
+ * True if the counted starts of a command ended their workers. The event is not loaded to find out, because
+ * one of its rows may be what kills them.
  */
 async function killedItsWorkers(deps: ApplyDeps, command: Command): Promise<boolean> {
   for (let waitedMs = 0; waitedMs < SURVIVORS_WITHIN_MS; waitedMs += SURVIVORS_LOOK_MS) {
@@ -192,11 +196,11 @@ async function killedItsWorkers(deps: ApplyDeps, command: Command): Promise<bool
     if (starts <= MAX_STARTS_ALONE) return false
     await deps.sleep(SURVIVORS_LOOK_MS)
   }
-  // While somebody else holds the event, its commands only wait: their workers ended for another reason.
-  return !(await patiently(deps, () => isLocked(deps, command.eventId)))
+  // While another transaction locks the event, its commands only wait, so their workers ended for another reason.
+  return !(await patiently(deps, () => isEventLocked(deps.pool, command.eventId)))
 }
 
-/** Records a command as rejected. @throws SetAsideError if PostgreSQL takes other records, and not this one */
+/** Records a command as rejected. @throws SetAsideError if PostgreSQL refuses this record and no others */
 async function reject(deps: ApplyDeps, { acceptedAtMs, commands: [command] }: Alone): Promise<AppliedBatch> {
   const blame = createBlame(deps, command, CANARIES_BEFORE_REJECTION)
   for (;;) {
@@ -217,9 +221,10 @@ async function reject(deps: ApplyDeps, { acceptedAtMs, commands: [command] }: Al
 }
 
 /**
- * Applies a command without waiting for the end of a run once it is given up: whoever holds its event may do so for longer
- * than this process lives. If that run commits after all, the next worker finds its outcome. The start is taken back as
- * soon as another worker may have the job, since this one lives.
+ * Applies a command. If it is given up during a run, this does not wait for the end of the run: the event
+ * may stay locked for longer than this process lives. If the run commits after all, the next worker finds
+ * its outcome. If the lock of the job is lost, the start is taken back at once, because this worker is
+ * alive.
  */
 async function applyWatched(deps: ApplyDeps, job: JobToApply, batch: Alone): Promise<AppliedBatch> {
   const [{ commandId }] = batch.commands
@@ -245,7 +250,7 @@ async function applyWatched(deps: ApplyDeps, job: JobToApply, batch: Alone): Pro
   }
 }
 
-/** As well as it can be done in a moment: a start that stays counted is no worse than a crash. */
+/** Tries for a moment to take a start back. A start that stays counted is no worse than a crash. */
 async function takeBack(deps: ApplyDeps, commandId: string): Promise<void> {
   const taken = takeStartBack(deps.sidePool ?? deps.pool, commandId).catch((error: unknown) =>
     deps.onRetry(error, 1),
@@ -253,7 +258,7 @@ async function takeBack(deps: ApplyDeps, commandId: string): Promise<void> {
   await Promise.race([taken, deps.sleep(TAKE_BACK_WITHIN_MS)])
 }
 
-/** Runs a single statement until PostgreSQL carries it out. @throws GivenUpError when told to stop */
+/** Runs a single statement until it succeeds. @throws GivenUpError if `deps.givenUp` is true after a failure */
 async function patiently<T>(deps: ApplyDeps, run: () => Promise<T>): Promise<T> {
   for (let attempt = 1; ; attempt++) {
     try {

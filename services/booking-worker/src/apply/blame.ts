@@ -4,24 +4,25 @@ import type { ApplyDeps } from './apply-batch.js'
 import { runCanary } from './canary.js'
 import { CommandFault, GivenUpError } from './errors.js'
 
-/** How often a pause looks whether the work was given up. */
+/** How often a pause checks whether the work was given up, ms. */
 const GIVEN_UP_LOOK_MS = 50
 
-/** Finds out whether what fails time and again is itself to blame, or PostgreSQL is. */
+/** Finds out whether commands that fail repeatedly are to blame themselves, or PostgreSQL is. */
 export interface Blame {
   /**
-   * Pauses after a failure, as its kind demands.
+   * Pauses after a failure, for as long as its kind demands. If it returns, run the commands again.
    *
-   * @throws GivenUpError when told to stop
-   * @throws CommandFault if the work is to blame; otherwise it is to be run again
+   * @throws GivenUpError if `deps.givenUp` is true
+   * @throws CommandFault if the commands are to blame
    */
   afterFailure(error: unknown): Promise<void>
 }
 
 /**
- * A failure counts against a command only if a canary succeeds after it: the statements of the line work, and this command
- * does not. The SQLSTATE does not tell. A revoked right, a trigger of somebody else or a new CHECK fails every command,
- * and none of them may be answered for it. One canary that fails clears the command of everything before.
+ * A failure counts against a command only if a canary succeeds after it: then the statements of the line
+ * work, and only this command does not. The SQLSTATE cannot show that. A revoked right, a foreign trigger
+ * or a new CHECK makes every command fail, and none of them may be rejected for it. After a canary that
+ * fails, counting starts again.
  *
  * @param command the command, or the first of a batch
  * @param canaries how many canaries must succeed, each after another failure
@@ -39,9 +40,10 @@ export function createBlame(deps: ApplyDeps, command: Command, canaries: number)
       await pauseAfter(deps, rule, attempt, error)
       failures += 1
       if (failures < rule.suspectAfter) return
-      // Somebody who locks the event or its rows keeps the command waiting, and no canary waits with it.
+      // If another transaction locks the event or its rows, the command waits, but a canary does not.
       const isWaiting =
-        faultKindOf(error) === 'timeout' && (await isLocked(deps, command.eventId).catch(() => true))
+        faultKindOf(error) === 'timeout' &&
+        (await isEventLocked(deps.pool, command.eventId).catch(() => true))
       const fault = isWaiting ? undefined : await faultOf(runCanary(deps.pool, command.eventId))
       if (isWaiting || fault !== undefined) {
         failures = 0
@@ -56,7 +58,7 @@ export function createBlame(deps: ApplyDeps, command: Command, canaries: number)
   }
 }
 
-/** Pauses before the next run. @throws GivenUpError when told to stop */
+/** Pauses before the next run. @throws GivenUpError if `deps.givenUp` is true */
 export async function pauseAfter(
   deps: ApplyDeps,
   rule: RetryRule,
@@ -68,11 +70,6 @@ export async function pauseAfter(
     if (leftMs <= 0) return
     await deps.sleep(Math.min(leftMs, GIVEN_UP_LOOK_MS))
   }
-}
-
-/** Whether somebody else holds the event. */
-export function isLocked({ pool }: ApplyDeps, eventId: number): Promise<boolean> {
-  return isEventLocked(pool, eventId)
 }
 
 async function faultOf(work: Promise<unknown>): Promise<unknown> {

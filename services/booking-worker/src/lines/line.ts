@@ -24,7 +24,7 @@ export interface LineDeps {
   apply: (job: JobToApply) => Promise<AppliedBatch>
   /** Sends the answers to the API process that asked. Called after COMMIT, before the job completes. */
   answer: (lineName: string, payload: JobPayload, reply: JobReply | undefined) => void
-  /** Called with a job that is neither decided nor left in the line. */
+  /** Called with a job that is set aside: it is neither decided nor left in the line. */
   onSetAside?: (jobId: string, error: Error) => void
   /** True once no further job may be started here. */
   stopping: () => boolean
@@ -44,13 +44,14 @@ export interface Line {
   recoverStalled(): Promise<number>
 }
 
-/** Gives the locks of a line's active jobs no more time than a lock can have. `base` is what the keys of the line start with. */
+/** Shortens the locks of a line's active jobs to the longest time that a lock can have. `base` is the prefix of its keys. */
 export type ShortenLocks = (base: string) => Promise<unknown>
 
-// Redis keeps the moment at which a key expires by its own clock. If that is set back by an hour, the lock of a worker that
-// died before lives for an hour more, and so does BullMQ's mark that stalled jobs were looked for a moment ago.
-//   KEYS[1] active jobs; KEYS[2] BullMQ's mark; ARGV[1] what keys of the line start with; ARGV[2] longest lock, ms;
-//   ARGV[3] longest mark, ms
+// Redis keeps the moment at which a key expires by its own clock. If the clock is set back by an hour, the
+// lock of a worker that died before that lives for an hour more. So does BullMQ's mark that somebody looked
+// for stalled jobs a moment ago.
+//   KEYS[1] active jobs; KEYS[2] BullMQ's mark
+//   ARGV[1] prefix of the line's keys; ARGV[2] longest lock, ms; ARGV[3] longest mark, ms
 const SHORTEN_LOCKS = `local active, mark = KEYS[1], KEYS[2]
 local function shorten(key, longest)
   if redis.call('PTTL', key) > longest then redis.call('PEXPIRE', key, longest) end
@@ -60,7 +61,7 @@ for _, jobId in ipairs(redis.call('LRANGE', active, 0, -1)) do
   shorten(ARGV[1] .. jobId .. ':lock', tonumber(ARGV[2]))
 end`
 
-/** @param times what all workers of the installation use, ms */
+/** @param times those of all workers of the installation */
 export function createShortenLocks(
   redis: Redis,
   times: { lockDurationMs: number; stalledIntervalMs: number },
@@ -78,8 +79,9 @@ const STAND_BACK_MS = 5000
  * concurrency of 1, in the whole fleet, so that the order of the line is the order of decisions. A completion fetches
  * the next job with it.
  *
- * A job whose commands can be read never fails, unless it is set aside: BullMQ would put it at the tail. What this process gives up
- * (shutdown while PostgreSQL is away) stays active until its lock ends and then returns to the head.
+ * A job whose commands can be read never fails in BullMQ, which would put it at the tail of the line,
+ * unless it is set aside. A job that this process gives up (shutdown while PostgreSQL is away) stays
+ * active until its lock ends, and then returns to the head of the line.
  */
 export function createLine(deps: LineDeps, lineName: string, prefix: string): Line {
   const { redis, locks, log, monotonicMs } = deps
@@ -152,7 +154,7 @@ export function createLine(deps: LineDeps, lineName: string, prefix: string): Li
     }
   }
 
-  /** Moves a job to the failed ones, for an operator to look at (`ops reconcile`), and the line goes on. */
+  /** Moves a job to the failed ones, where an operator sees it (`ops reconcile`). The line goes on. */
   function setAside(
     job: Job<JobPayload, JobReply>,
     error: SetAsideError,
@@ -161,7 +163,7 @@ export function createLine(deps: LineDeps, lineName: string, prefix: string): Li
   ): Promise<unknown> {
     log.error({ lineName, jobId: job.id, err: error }, 'a job was set aside')
     deps.onSetAside?.(job.id as string, error)
-    // It stays until an operator removes it, however many follow.
+    // It stays until an operator removes it, however many other jobs fail later.
     job.opts.removeOnFail = false
     return job.moveToFailed(new UnrecoverableError(`${SET_ASIDE}${error.message}`), token, fetchNext)
   }

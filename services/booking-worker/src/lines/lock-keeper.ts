@@ -6,9 +6,9 @@ export interface LockKeeper {
   /**
    * Renews a job's lock until it is released.
    *
-   * @param extend gives 0 if the lock is somebody else's by now
-   * @param onLost called once, when another process may have the job: the lock is gone, or could not be renewed for as long
-   * as it lasts
+   * @param extend renews the lock; it resolves to 0 if another process has the lock by now
+   * @param onLost called once, when another process may have the job: the lock is gone, or it could not be
+   * renewed for as long as it lasts
    */
   hold(jobId: string, extend: () => Promise<number>, onLost?: () => void): void
   release(jobId: string): void
@@ -18,7 +18,7 @@ export interface LockKeeper {
 interface Held {
   extend: () => Promise<number>
   onLost: (() => void) | undefined
-  /** Renewals that were asked for since the last one that succeeded. */
+  /** Renewals that were sent since the last one that succeeded. */
   unanswered: number
 }
 
@@ -41,8 +41,8 @@ export function createLockKeeper(durationMs: number, log: Log): LockKeeper {
         (extended) => {
           if (extended) lock.unanswered = 0
           if (extended || held.get(jobId) !== lock) return
-          // Its completion is on its way, or a successor has it. The successor finds what was committed here, or this run
-          // finds what was committed there. There is nothing to undo.
+          // The completion of the job is on its way, or another worker has the job. That worker finds what
+          // was committed here, or this run finds what was committed there. There is nothing to undo.
           log.debug({ jobId }, 'the lock of a job is no longer held')
           lose(lock)
         },

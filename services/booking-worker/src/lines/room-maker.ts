@@ -1,10 +1,10 @@
 import { type LineRegistry, type Log, readFullness } from '@ticket-line/shared'
 import type { Redis } from 'ioredis'
 
-/** From this fullness of Redis on, finished jobs are removed at once. APIs refuse commands from 0.9 on. */
+/** From this fullness of Redis on, finished jobs are removed at once. APIs refuse commands from 0.9. */
 const SHORT_AT = 0.7
 const LOOK_EVERY_MS = 1000
-/** Pause between two removals: if they do not help, undecided commands fill Redis, and workers are busy with those. */
+/** Pause between two removals, ms. If one does not help, undecided commands fill Redis, and workers must decide those. */
 const REMOVE_EVERY_MS = 5000
 
 export interface RoomMakerDeps {
@@ -16,8 +16,10 @@ export interface RoomMakerDeps {
 }
 
 /**
- * Makes room in a Redis that fills up: removes the finished jobs of all lines, which are only there for whoever looks into
- * the dashboard. While there is room, those of a line are removed once it has been quiet for a while.
+ * Makes room in a Redis that fills up: removes the finished jobs of all lines, which only the dashboard
+ * shows. While there is enough room, the finished jobs of a line are removed once it has been quiet for
+ * a while.
+ *
  * @returns stops it
  */
 export function createRoomMaker({ redis, registry, log, monotonicMs }: RoomMakerDeps): () => void {
@@ -30,7 +32,7 @@ export function createRoomMaker({ redis, registry, log, monotonicMs }: RoomMaker
     if (fullness < SHORT_AT) return
     removedAtMs = monotonicMs()
     const jobs = await registry.removeFinished()
-    if (jobs > 0) log.info({ jobs, fullness }, 'finished jobs were removed, since Redis fills up')
+    if (jobs > 0) log.info({ jobs, fullness }, 'finished jobs were removed because Redis fills up')
   }
 
   const timer = setInterval(() => {
