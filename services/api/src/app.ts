@@ -33,7 +33,7 @@ export interface AppDeps {
   trustedProxies: TrustedProxies
   /** Bounds the requests under way in this process. */
   requests: ConcurrencyLimit
-  /** Bounds the clients that wait for a job; meanwhile they do not count as requests. */
+  /** Bounds the clients that wait for a job. While they wait, they do not count as requests. */
   longPolls: ConcurrencyLimit
   guards: Guards
   line: LineClient
@@ -46,9 +46,9 @@ export interface AppDeps {
   readTimeoutMs: number
   /** How long a client of an export may take nothing before it is cut, ms. */
   exportStallTimeoutMs: number
-  /** How long an export may take in all, ms. */
+  /** Longest duration of an export, ms. */
   exportTimeoutMs: number
-  /** Who may download a list now. */
+  /** Bounds the downloads of lists. */
   exports: ExportPlaces
   /** Registration, sign-in and roles; none where local accounts are off. */
   accountRoutes: readonly Route[]

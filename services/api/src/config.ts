@@ -19,7 +19,7 @@ export interface ApiConfig extends Basics {
   /** `SHARED_LINES`, `SHARDS` and `KEY_PREFIX`: the same for all processes, fixed at installation. */
   layout: LineLayout
   server: ServerConfig
-  /** `TRUST_PROXY_HOPS` and `TRUSTED_PROXIES`: which proxies may be believed about the client's address. */
+  /** `TRUST_PROXY_HOPS` and `TRUSTED_PROXIES`: the proxies whose word about the client's address counts. */
   trustedProxies: TrustedProxies
   /** `METRICS_TOKEN`: what a client has to send to read `/metrics`. */
   metricsToken: string | undefined
@@ -53,9 +53,9 @@ export interface ServerConfig {
   maxHeaderBytes: number
   /** `MAX_CONNECTIONS`: further ones are refused. */
   maxConnections: number
-  /** `MAX_REQUESTS`: requests under way at once, long polls not counted; further ones are answered 503 `busy`. */
+  /** `MAX_REQUESTS`: most requests at once, without long polls. Further ones are answered with 503 `busy`. */
   maxRequests: number
-  /** `MAX_LONG_POLLS`: clients that wait for a job at once; further ones are answered 503 `busy`. */
+  /** `MAX_LONG_POLLS`: most clients at once that wait for a job. Further ones are answered with 503 `busy`. */
   maxLongPolls: number
   /** `EXPORT_STALL_TIMEOUT_MS`: a client that takes nothing of its answer for this long is cut. */
   stallTimeoutMs: number
@@ -92,7 +92,7 @@ export interface PostgresConfig {
   readTimeoutMs: number
   /** `EXPORT_STALL_TIMEOUT_MS`: a download that takes nothing for this long is cut. */
   exportStallTimeoutMs: number
-  /** `EXPORT_TIMEOUT_MS`: a download that takes longer than this in all is cut. */
+  /** `EXPORT_TIMEOUT_MS`: a download that takes longer than this is cut. */
   exportTimeoutMs: number
   /** `KNOWN_EVENTS`: how many events are remembered to exist. */
   knownEvents: number

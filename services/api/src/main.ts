@@ -9,7 +9,7 @@ import {
 } from '@ticket-line/shared'
 import { type ApiConfig, readConfig } from './config.js'
 
-/** How long connections to servers may take to close, ms. */
+/** How long the remaining parts may take to close after the grace of the requests, ms. */
 const CLOSE_MS = 1000
 
 function configOrExit(): ApiConfig {
@@ -31,7 +31,7 @@ const closers = createClosers((name, error) =>
 
 async function stop(signal: string): Promise<void> {
   log.info({ signal }, 'stopping: finishing the requests at hand')
-  // Requests have the whole grace; what is closed after them must not keep the process from ending.
+  // Requests have the whole grace. The parts that close after them have `CLOSE_MS` more.
   const closed = await inTime(closers.closeAll(), config.shutdownGraceMs + CLOSE_MS)
   if (!closed) log.warn('the grace is over: what is still open is cut')
   log.info('stopped')
@@ -47,7 +47,7 @@ process.on('SIGTERM', (signal) => void stop(signal))
 process.on('SIGINT', (signal) => void stop(signal))
 
 try {
-  // Loaded now: a setting that cannot be used is told before a second goes into loading everything else.
+  // Loading everything takes a second, so it happens after the settings were found to be usable.
   const { startApi } = await import('./start-api.js')
   const { port } = await startApi(config, log, closers, (message) => void refuse(message))
   log.info({ port, lines: config.layout.lines }, 'listening')

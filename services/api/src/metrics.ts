@@ -73,7 +73,7 @@ export function createMetrics(): Metrics {
     watchRequests({ requests, longPolls }) {
       new Gauge({
         name: 'ticket_line_http_requests_under_way',
-        help: 'requests: requests that are not answered; long_polls: clients that wait for a job.',
+        help: 'requests: unanswered requests; long_polls: clients that wait for a job.',
         labelNames: ['what'],
         registers,
         collect() {

@@ -15,14 +15,14 @@ const LOOK_FOR_LATE_MS = 100
 
 /** Most requests of one connection that are not answered. The next ones are not read until an answer has left. */
 const MAX_PIPELINED = 8
-/** Bytes of unparsed requests that all connections together may leave in this process. */
+/** Most bytes of unparsed requests of all connections together. */
 const MAX_HELD_BYTES = 64 * 1024 * 1024
 
 /**
  * Opens the port.
  *
  * @returns the server and the port it listens on
- * @throws ConfigError if the address cannot be had
+ * @throws ConfigError if this process cannot listen there
  */
 export async function listen(
   app: Hono<AppEnv>,

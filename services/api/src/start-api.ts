@@ -44,7 +44,7 @@ const EXPORT_PORTION_ROWS = 1000
  *
  * It listens once its servers are found fit, so that a balancer that knows it already goes on to the next process; but
  * where PostgreSQL or Redis is away it waits for it listening, and says so at `/readyz` and with 503.
- * @param onRefused called if the process must end since its servers do not belong together any more
+ * @param onRefused called if the process must end because its servers no longer belong together
  * @returns the port; resolves once it is ready for requests
  * @throws ConfigError if a server is not fit to work with
  */

@@ -7,7 +7,7 @@ import { isPassword } from '../identity/password-rule.js'
 import type { Principal } from '../identity/principal.js'
 import type { SignIn } from '../identity/sign-in.js'
 import type { TokenVerifier } from '../identity/verify-token.js'
-import { refuse, showLimit } from '../limits/too-many.js'
+import { countOn, refuse, showLimit } from '../limits/too-many.js'
 import type { BoardSessions } from './board-session.js'
 
 export interface AuthorizeDeps {
@@ -27,8 +27,8 @@ export function createAuthorize(deps: AuthorizeDeps): MiddlewareHandler<AppEnv> 
   const { sessions, overrides } = deps
 
   /**
-   * Browsers have the form: challenged for Basic, one would open a window of its own over a page that
-   * polls. Over plain HTTP they send no `Sec-Fetch-Site`.
+   * Browsers get no challenge for Basic, because they have the form and would open a window of their own
+   * over a page that polls. Over plain HTTP they send no `Sec-Fetch-Site`.
    */
   function challengeFor(c: Context<AppEnv>): string {
     const isBrowser =
@@ -74,11 +74,8 @@ async function whoseHeader(
   }
   const credentials = scheme.toLowerCase() === 'basic' ? readBasic(value) : undefined
   if (credentials === undefined || signIn === undefined) return undefined
-  let within = false
-  const refusal = await limitSignIn(c, async () => {
-    within = true
-  })
-  if (!within) return refusal as Response
+  const refusal = await countOn(limitSignIn, c)
+  if (refusal !== undefined) return refusal
   const result = await signIn.signIn({ ...credentials, address: c.get('clientAddress') })
   if (result.kind === 'limited') return refuse(c, result.state)
   showLimit(c, result.state)

@@ -73,7 +73,7 @@ export function registerBoard(app: Hono<AppEnv>, { writable, log, ...lines }: Bo
     }
     if (MESSAGES.test(c.req.path) && c.res.status === 200) {
       c.res = new Response(explainEmptyBoard(await c.res.text()), c.res)
-      // Of the file; it may be in what the entry collected, too.
+      // The length is that of the file. The entry may have collected the header, too.
       c.res.headers.delete('content-length')
       delete c.get('headers')['content-length']
     }
@@ -91,10 +91,10 @@ export function registerBoard(app: Hono<AppEnv>, { writable, log, ...lines }: Bo
   app.route(BASE_PATH, serverAdapter.registerPlugin())
 }
 
-/** The page, and the calls, of one queue. */
+/** Path of the page of one queue, and of its calls. */
 const QUEUE_PATH = /^\/admin\/queues\/(?:queue|api\/queues)\/([\w-]+)/
 
-/** The line that a request of the board names: a quiet one must be on the board to be shown. */
+/** The line that a request of the board names. A quiet line must be put on the board to be shown. */
 function lineNamedBy(c: Context<AppEnv>): string | undefined {
   return QUEUE_PATH.exec(c.req.path)?.[1] ?? c.req.query('activeQueue')
 }
@@ -105,7 +105,7 @@ const EMPTY_BOARD =
   'No line has been used lately. A line appears here with the first command for its event, and stays among the 200 that were used last. "Open an event" in the menu shows any other.'
 const NO_SUCH_LINE = 'There is no such line. "Open an event" in the menu finds the line of an event.'
 
-/** @returns the texts as they were if they are not what they used to be */
+/** @returns the same texts if they no longer have the known form */
 function explainEmptyBoard(json: string): string {
   try {
     const messages = JSON.parse(json) as { DASHBOARD: { EMPTY_STATE: string }; QUEUE: { NOT_FOUND: string } }

@@ -66,7 +66,7 @@ ${alert}<form method="post" action="/admin/login">
   )
 }
 
-/** Shown instead of the form if a browser would not keep the session's cookie. */
+/** Shown instead of the form to a browser that would not keep the session's cookie. */
 export function insecurePage(): string {
   return page(
     'HTTPS is needed',
@@ -88,7 +88,7 @@ export function signOutPage(): string {
   )
 }
 
-/** Asks for the event whose line is to be shown. `problem` as in the sign-in form. */
+/** Asks for the event whose line to show. `problem` is shown as in the sign-in form. */
 export function openEventPage(problem?: string): string {
   const alert = problem === undefined ? '' : `<p class="bad" role="alert">${problem}</p>`
   return page(
@@ -108,7 +108,7 @@ export function showPage(c: Context<AppEnv>, status: number, html: string): Resp
   return replyText(c, status, html, 'text/html; charset=utf-8', {
     'content-security-policy': PAGE_CSP,
     // With `no-referrer` a browser sends `Origin: null` with the form. Over plain HTTP it sends no
-    // `Sec-Fetch-Site` either, and nothing would tell our form from another site's.
+    // `Sec-Fetch-Site` either, so we could not distinguish our form from that of another site.
     'referrer-policy': 'same-origin',
   })
 }

@@ -8,16 +8,16 @@ export const MAX_SHOWN_QUEUES = 200
 /** The set is looked up again when it is older than this and somebody looks. */
 const REFRESH_AFTER_MS = 2000
 const REFRESH_TIMEOUT_MS = 800
-/** Lines that were opened by their name stay on the board for this long after the last look, ms. */
+/** How long a line that was opened by name stays on the board after the last look, ms. */
 const OPENED_FOR_MS = 10 * 60_000
-/** Lines opened by name at the same time. */
+/** Most lines on the board that were opened by name. */
 const MAX_OPENED = 50
 
 /** Where the board learns which lines there are. */
 export interface LineSource {
   /** Names of the lines that were used last, the latest first. */
   recentLines(limit: number): Promise<string[]>
-  /** Whether a line of that name can exist. */
+  /** True if a line of that name can exist. */
   isLine(name: string): boolean
   /** The line in which commands of that event wait. */
   lineOf(eventId: number): string
@@ -33,9 +33,8 @@ export interface ShownQueuesDeps extends Omit<LineSource, 'lineOf'> {
 }
 
 /**
- * Keeps the queues of the lines that were used last on the board, and those that somebody opened by
- * name. Nothing runs by itself: a request of the board brings the set up to date, so lines come and go
- * while somebody looks and cost nothing while nobody does.
+ * Keeps the lines that were used last on the board, and those that somebody opened by name. Nothing runs
+ * by itself: a request of the board updates the set, so the board costs nothing while nobody looks at it.
  */
 export function createShownQueues({ recentLines, isLine, queueOf, writable, replace, log }: ShownQueuesDeps) {
   let recent: string[] = []
@@ -77,7 +76,7 @@ export function createShownQueues({ recentLines, isLine, queueOf, writable, repl
   /**
    * Resolves when the board is at most two seconds old, or could not be renewed.
    *
-   * @param asked the line that the request names, if any: it is on the board then, however quiet it is
+   * @param asked the line that the request names, if any. It is put on the board, however quiet it is
    */
   return async function refreshShownQueues(asked?: string): Promise<void> {
     if (asked !== undefined && isLine(asked)) open(asked)
@@ -92,5 +91,5 @@ export function createShownQueues({ recentLines, isLine, queueOf, writable, repl
 }
 
 function tooSlow(): Error {
-  return new Error('the recent lines were not told in time')
+  return new Error('Redis did not return the recent lines in time')
 }

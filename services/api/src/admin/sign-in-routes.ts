@@ -27,7 +27,7 @@ export function registerSignInRoutes(
   app: Hono<AppEnv>,
   { signIn, sessions, limitSignIn, isSecure }: SignInRouteDeps,
 ): void {
-  /** A browser would drop the session's cookie and show the form again and again. */
+  /** Without HTTPS a browser would drop the session's cookie and show the form again and again. */
   const keepsSession: MiddlewareHandler<AppEnv> = async function keepsSession(c, next) {
     return isSecure(c) && !keepsSecureCookies(c) ? showPage(c, 403, insecurePage()) : next()
   }

@@ -52,7 +52,7 @@ export function createBatchLoader<V, K = number>({
   }
 }
 
-/** The promise, or a rejection once the time is over; what it stood for goes on unseen. */
+/** The promise, or a rejection once the time is over. The work itself goes on. */
 export async function withDeadline<T>(
   work: Promise<T>,
   timeoutMs: number,
@@ -60,7 +60,7 @@ export async function withDeadline<T>(
 ): Promise<T> {
   let timer: NodeJS.Timeout | undefined
   const deadline = new Promise<never>((_, reject) => {
-    // If this process itself was held up, the answer may already be here and is taken in first.
+    // If the event loop was blocked, the answer may already be here: setImmediate lets it win.
     timer = setTimeout(() => setImmediate(() => reject(onTimeout())), timeoutMs)
   })
   try {

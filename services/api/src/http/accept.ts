@@ -21,15 +21,15 @@ function rate(accept: string, mediaType: string): Rating {
   return best
 }
 
-/** True if the client would rather have CSV than JSON. Without a word on either it gets JSON. */
+/** True if the client prefers CSV to JSON. A client that names neither gets JSON. */
 export function prefersCsv(accept: string | undefined): boolean {
   if (accept === undefined) return false
   return rate(accept, 'text/csv').quality > rate(accept, 'application/json').quality
 }
 
 /**
- * True if the client would rather have a page than JSON: it rates HTML higher, or the same and names it while it
- * accepts JSON only as one of anything, as some browsers do.
+ * True if the client prefers a page to JSON: it rates HTML higher, or it rates both the same and names
+ * HTML more specifically, as some browsers do.
  */
 export function prefersHtml(accept: string | undefined): boolean {
   if (accept === undefined) return false

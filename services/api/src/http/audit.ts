@@ -1,7 +1,7 @@
 import type { Context } from 'hono'
 import type { AppEnv } from './env.js'
 
-/** What people with power over others did, by name. */
+/** Names of the actions that are logged for audits. */
 export type AuditAction =
   | 'acted_for_other'
   | 'event_initialized'
@@ -11,8 +11,8 @@ export type AuditAction =
   | 'user_enabled'
 
 /**
- * Logs who did what to whom. `LOG_LEVEL` does not hide these lines: who may say what an admin did months
- * ago should not depend on how much else was logged. Call it once the action is known to have happened.
+ * Logs who did what to whom. `LOG_LEVEL` does not hide these lines (except `silent`), because an audit
+ * must not depend on how much else is logged. Call it after the action has happened.
  */
 export function audit(c: Context<AppEnv>, action: AuditAction, details: Record<string, unknown>): void {
   const log = c.get('log')

@@ -1,16 +1,16 @@
 /*
- * How a list is written, so that opening it in a spreadsheet runs nothing and changes no id
- * (docs/operations.md, "Downloads of lists"):
+ * Writes lists so that opening one in a spreadsheet runs nothing and changes no id (docs/operations.md,
+ * "Downloads of lists").
  *
  * Fields follow RFC 4180. An apostrophe is put in front of text that a spreadsheet could take for a
- * formula, a number or a date. A spreadsheet may also split fields at other separators than the comma
- * and does not heed our quotes then, so text after such a separator counts as a start as well. To read
- * the value back, remove one apostrophe at the start and after each separator.
+ * formula, a number or a date. A spreadsheet may also split fields at other separators than the comma,
+ * and then ignores our quotes, so text after such a separator is treated like the start of a field. To
+ * read the value back, remove one apostrophe at the start and after each separator.
  */
 
-/** What some spreadsheet, in some locale, splits a line at. */
+/** Characters at which some spreadsheet, in some locale, splits a line. */
 const SEPARATORS = ',;|\\t\\r\\n\\v\\f\\u0085\\u2028\\u2029'
-/** What a formula starts with: also in full width, which East Asian locales read alike, and U+2212. */
+/** Characters that start a formula, including full-width ones, which East Asian locales accept, and U+2212. */
 const FORMULA_STARTS = '=+\\-@\u2212\uFE62\uFE63\uFE66\uFE6B\uFF1D\uFF0B\uFF0D\uFF20'
 /**
  * Places that need an apostrophe. Blanks and quotes do not count as the start, since an importer may
@@ -69,11 +69,11 @@ export interface CsvSource<Row> {
   toFields: (row: Row) => readonly CsvValue[]
   /** A download whose client takes nothing for this long is cut, ms. */
   stallTimeoutMs: number
-  /** A download that takes longer than this in all is cut, ms: its snapshot keeps VACUUM from cleaning up. */
+  /** A download that takes longer than this is cut, ms. Its snapshot keeps VACUUM from cleaning up. */
   timeoutMs: number
   /** Called with the reason when a download breaks off; the client sees its connection end. */
   onError: (error: unknown) => void
-  /** Called once when the download ends in whatever way, before the client sees its end. */
+  /** Called once when the download ends for any reason, before the client sees the end. */
   onEnd: () => Promise<void>
 }
 
@@ -100,16 +100,16 @@ export function csvStream<Row>(source: CsvSource<Row>): ReadableStream<Uint8Arra
     if (ended) return
     onError(error)
     controller.error(new Error('The export ended early.'))
-    // A stream that failed is not canceled, and its source holds a connection to the database until it
-    // is ended. Only then is there room for another download.
+    // The stream does not cancel its source when it fails, so end the source here: it holds a connection
+    // to the database. Only then another download may take its place.
     rest.return(undefined).catch(onError).then(end)
     ended = true
   }
 
   function send(controller: ReadableStreamDefaultController, text: string): void {
     controller.enqueue(encoder.encode(text))
-    // A server that waits for its client to read asks for nothing and hears of nothing while the
-    // connection lives.
+    // While a client reads nothing but stays connected, the server asks for no more rows and gets no
+    // event, so only a timer notices.
     stall = setTimeout(
       () => fail(controller, new Error(`The client took nothing for ${stallTimeoutMs} ms.`)),
       stallTimeoutMs,
@@ -129,7 +129,7 @@ export function csvStream<Row>(source: CsvSource<Row>): ReadableStream<Uint8Arra
         clearTimeout(stall)
         try {
           const { done, value } = await rest.next()
-          // The client went away, or the time ran out, while the rows were fetched.
+          // The client left, or the time ran out, while the rows were fetched.
           if (ended) return
           if (!done) return send(controller, lines(value))
           await end()

@@ -14,7 +14,7 @@ export interface AppEnv {
     clientAddress: string
     /** Set by `authenticate` where a token was verified. */
     principal: Principal | undefined
-    /** What a limit counts this request on, if its handler decided that. */
+    /** The key on which a limit counts this request, if its handler chose one. */
     countedOn: string | undefined
     /** How long the count of this request took, ms. */
     countedForMs: number | undefined
@@ -27,7 +27,7 @@ export interface AppEnv {
     replied: Response | undefined
     /** Template of the matched route, the label of its metrics. */
     route: string | undefined
-    /** The method in its metrics, if that is not the request's own. */
+    /** The method label of its metrics, if that is not the request's method. */
     methodLabel: string | undefined
   }
 }

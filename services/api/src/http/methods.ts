@@ -1,4 +1,4 @@
-/** Methods that a route may have. Everything else a client sends is one label in metrics and traces. */
+/** Methods that a route may have. All others share one label in metrics and traces. */
 export const METHODS: ReadonlySet<string> = new Set([
   'GET',
   'HEAD',

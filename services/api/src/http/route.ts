@@ -11,11 +11,11 @@ import { reply, replyPlain } from './reply.js'
 import type { RouteDocs } from './route-docs.js'
 
 export type Method = 'GET' | 'POST' | 'PUT' | 'DELETE'
-/** `ifSent`: nobody needs a token, but one that is sent must be valid. With `optional`, a bad one counts as none. */
+/** `ifSent`: no token is needed, but one that is sent must be valid. `optional`: an invalid token counts as none. */
 export type AuthMode = 'none' | 'optional' | 'ifSent' | 'required'
 /**
- * Which limit counts a request; `none` for probes. `by-handler`: the handler counts it, since it has
- * to read the request first.
+ * Which limit counts a request; `none` for probes. `by-handler`: the handler counts it, because it must
+ * read the request first.
  */
 export type LimitName =
   | 'none'
@@ -48,7 +48,7 @@ export interface RouteSpec<P extends Schema, Q extends Schema, B extends Schema>
   role?: 'staff' | 'admin'
   params?: P
   query?: Q
-  /** For pages, probes and files: query parameters mean nothing to them and are not refused. */
+  /** For pages, probes and files, which ignore query parameters instead of refusing them. */
   ignoresQuery?: true
   /** A strict object; unknown members are refused. */
   body?: B

@@ -1,6 +1,7 @@
 import { AppError } from '@ticket-line/shared'
 import type { Context, MiddlewareHandler } from 'hono'
 import type { AppEnv } from '../http/env.js'
+import { countOn } from '../limits/too-many.js'
 import type { AccountOverrides } from './account-overrides.js'
 import type { TokenVerifier } from './verify-token.js'
 
@@ -14,16 +15,17 @@ export interface AuthenticateDeps {
   countRefused: MiddlewareHandler<AppEnv>
 }
 
-/** Both set `principal` where a token was verified and its account is not shut out. */
+/** All set `principal` if a token was verified and its account is not disabled. */
 export interface Authenticate {
-  /** Whoever else comes is served as nobody. */
+  /** Requests without a verified token are served without a principal. */
   optional: MiddlewareHandler<AppEnv>
   /**
-   * Whoever else comes is counted on his address and refused with `unauthorized`; with a token that failed and an
-   * address over its limit, with 429. A limit behind this one counts verified users alone.
+   * Requests without a verified token count on their address and are refused with `unauthorized`. If the
+   * token failed and the address is over its limit, the answer is 429. A limit after this handler counts
+   * only verified users.
    */
   required: MiddlewareHandler<AppEnv>
-  /** A request without a token is served as nobody's; one with a token that failed is refused as by `required`. */
+  /** Requests without a token are served without a principal. If a token failed, as `required`. */
   ifSent: MiddlewareHandler<AppEnv>
 }
 
@@ -42,7 +44,7 @@ export function createAuthenticate({ verifyToken, overrides, countRefused }: Aut
     if (claimed === undefined) return 'failed'
     const principal = await overrides.apply(claimed)
     if (principal === undefined) {
-      c.get('log').debug({ reason: 'its account is shut out' }, 'token refused')
+      c.get('log').debug({ reason: 'its account is disabled, or the token has ended' }, 'token refused')
       return 'failed'
     }
     c.set('principal', principal)
@@ -50,12 +52,9 @@ export function createAuthenticate({ verifyToken, overrides, countRefused }: Aut
   }
 
   async function refuse(c: Context<AppEnv>, identity: 'missing' | 'failed') {
-    let overLimit = true
-    const refusal = await countRefused(c, async () => {
-      overLimit = false
-    })
-    if (overLimit && identity === 'failed') return refusal
-    // A missing token is 401 whatever the count says: it has to go away and sign in, not to wait.
+    const refusal = await countOn(countRefused, c)
+    if (refusal !== undefined && identity === 'failed') return refusal
+    // A missing token is always 401: the client has to sign in, not to wait.
     c.header('Retry-After', undefined)
     throw unauthorized(identity)
   }

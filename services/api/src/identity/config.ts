@@ -9,15 +9,15 @@ import { guessesLog10 } from './strength.js'
 const MIN_SECRET_BYTES = 32
 /** Fewest different bytes: a pattern typed by hand has fewer. */
 const MIN_SECRET_VARIETY = 8
-/** Fewest guesses of a secret that can be tried offline, as a power of ten: 80 bits. */
+/** Fewest guesses for a secret, which can be guessed offline, as a power of ten. This is 80 bits. */
 const MIN_SECRET_GUESSES = 24
-/** Fewest guesses of a password that can only be tried at a door with a limit, as a power of ten. */
+/** Fewest guesses for a password, which can only be guessed through the limit of sign-ins, as a power of ten. */
 const MIN_PASSWORD_GUESSES = 8
 /** Secrets that were printed somewhere, and commands that were pasted instead of their output. */
 const EXAMPLE_SECRET =
   /change.?(?:me|this|it)|replace.?(?:me|this|with)|example|placeholder|your.?(?:own|very|super|jwt|256|secret)|string.?secret|keyboard.?cat|openssl/i
 
-/** Registered claims (RFC 7519, section 4.1) and those that our own tokens use for something else. */
+/** Registered claims (RFC 7519, section 4.1), and claims of our own tokens that have another meaning. */
 const RESERVED_CLAIMS = ['iss', 'sub', 'aud', 'exp', 'nbf', 'iat', 'jti', 'sid', 'gen']
 
 /** Who may make requests, and how they prove who they are. */
@@ -74,7 +74,7 @@ export function readIdentityConfig(env: EnvReader, production: boolean): Identit
   if (production && jwksUrl !== undefined) requireNames(config)
   const roleClaim = env.optional('JWT_ROLE_CLAIM')?.trim()
   if (roleClaim !== undefined && RESERVED_CLAIMS.includes(roleClaim)) {
-    throw new ConfigError(`JWT_ROLE_CLAIM must not be "${roleClaim}": that claim means something else`)
+    throw new ConfigError(`JWT_ROLE_CLAIM must not be "${roleClaim}": that claim has another meaning`)
   }
   if (roleClaim !== undefined && roleClaim !== 'role') config.roleClaim = roleClaim
   const maxTokenAgeS = env.integer('JWT_MAX_AGE', 0, { min: 0, max: 31_536_000 })
@@ -84,7 +84,7 @@ export function readIdentityConfig(env: EnvReader, production: boolean): Identit
     : config
 }
 
-/** An issuer signs tokens for many applications, and only these two names say which of them are meant for us. */
+/** An issuer signs tokens for many applications. Only these two names show which tokens are meant for us. */
 function requireNames({ issuer, audience }: Pick<IdentityConfig, 'issuer' | 'audience'>): void {
   const missing = [
     ...(issuer === undefined ? ['JWT_ISSUER'] : []),
@@ -149,7 +149,7 @@ function refuseWeakSecret(text: string, secret: Uint8Array): void {
   }
 }
 
-/** Whoever learns one of two equal secrets has both: a password is typed in, and a token is sent around. */
+/** A password is typed in and a token is sent around, so neither may reveal the secret. */
 function refuseSharedSecret(env: EnvReader, secret: string): void {
   for (const name of ['ADMIN_PASSWORD', 'METRICS_TOKEN']) {
     const other = env.optional(name)?.trim().toLowerCase()

@@ -7,7 +7,7 @@ export type CookieSecurity = (c: Context<AppEnv>) => boolean
 export interface CookieSecurityOptions {
   /** In production always. */
   always: boolean
-  /** Elsewhere, if a trusted proxy in front says that it was called over TLS. */
+  /** Elsewhere, if a trusted proxy in front says that the client used TLS. */
   trustProxy: boolean
 }
 
@@ -22,10 +22,10 @@ export function createCookieSecurity({ always, trustProxy }: CookieSecurityOptio
 const LOOPBACK_HOST = /^(?:localhost|[\w-]+\.localhost|127(?:\.\d{1,3}){3}|\[::1\])(?::\d+)?$/i
 
 /**
- * Whether a browser that sent this request keeps a `Secure` cookie: it uses HTTPS, or talks to its own
- * machine. Only such a browser sends `Sec-Fetch-Site`; older ones are known by what a proxy or their
- * `Origin` says. A client may pretend all of it and gains nothing, since this only chooses between the
- * sign-in form and a page that explains why signing in would fail.
+ * True if the browser that sent this request keeps a `Secure` cookie: it uses HTTPS, or talks to its own
+ * machine. Only such browsers send `Sec-Fetch-Site`; for older ones, the proxy or their `Origin` shows
+ * it. A client that fakes these headers gains nothing, because this only chooses between the sign-in form
+ * and a page that explains why signing in would fail.
  */
 export function keepsSecureCookies(c: Context<AppEnv>): boolean {
   return (
@@ -36,7 +36,7 @@ export function keepsSecureCookies(c: Context<AppEnv>): boolean {
   )
 }
 
-/** What the proxy next to us says; it writes the last entry. */
+/** The protocol that the nearest proxy reports. That proxy writes the last entry. */
 function forwardedProtocol(c: Context<AppEnv>): string | undefined {
   return c.req.header('x-forwarded-proto')?.split(',').at(-1)?.trim().toLowerCase()
 }

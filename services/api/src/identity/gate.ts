@@ -10,13 +10,13 @@ export interface GateOptions {
 }
 
 /**
- * Limits how many tasks run at once and how many wait, and shares both fairly between callers: turns
- * go round from caller to caller, and if all waiting places are taken, the newest of whoever holds
- * most of them gives way. A single caller may use everything that nobody else wants.
+ * Limits how many tasks run at once and how many wait, and shares both fairly between callers. Callers take
+ * turns. If all waiting places are taken, the caller that holds most of them loses its newest one. A
+ * single caller may use everything that no other caller needs.
  */
 export interface Gate {
   /**
-   * @param caller whom the place counts for: an address
+   * @param caller the address for which the place counts
    * @throws AppError `busy` if there is no place or the turn did not come in time; else what the task throws
    */
   run<T>(caller: string, task: () => Promise<T>): Promise<T>
@@ -28,7 +28,7 @@ interface Waiting {
 }
 
 export function createGate({ running, waiting, waitMs }: GateOptions): Gate {
-  /** Who waits, by caller. The caller whose turn is next comes first; nobody's queue is empty. */
+  /** Waiting tasks by caller. The caller whose turn is next comes first. No queue is empty. */
   const queues = new Map<string, Waiting[]>()
   let waitingNow = 0
   let free = running
@@ -62,7 +62,7 @@ export function createGate({ running, waiting, waitMs }: GateOptions): Gate {
     })
   }
 
-  /** @throws AppError `busy` if nobody else holds more waiting places than the caller would */
+  /** @throws AppError `busy` if no other caller holds more waiting places than this caller would */
   function makeRoom(caller: string): void {
     const own = queues.get(caller)?.length ?? 0
     let longest: Waiting[] = []
@@ -71,7 +71,7 @@ export function createGate({ running, waiting, waitMs }: GateOptions): Gate {
     longest.at(-1)?.refuse()
   }
 
-  /** Hands the place to the next caller's first; the place counts as taken all the while. */
+  /** Gives the place to the first task of the next caller, without counting it as free in between. */
   function leave(): void {
     const [next] = queues
     if (next === undefined) {

@@ -19,7 +19,7 @@ export interface Keyring {
   own: OwnKey[]
   /** Key for the dashboard's sessions, derived, so that neither kind of token passes for the other. */
   session?: CryptoKey
-  /** Marks refresh tokens as ours (see `createSessions`). */
+  /** Key that marks refresh tokens as ours (see `createSessions`). */
   refresh?: Uint8Array
 }
 
@@ -50,8 +50,8 @@ function importHmac(bytes: Uint8Array<ArrayBuffer> | Uint8Array): Promise<Crypto
 }
 
 /**
- * PEM blocks one after the other, one JWK, a list of JWKs or a JWK set. Each of them must be readable: a key that was
- * left out without a word would let another one sign, or none.
+ * Reads PEM blocks one after the other, one JWK, a list of JWKs or a JWK set. Each of them must be
+ * readable: if one was silently left out, another key would sign, or none.
  */
 function readPrivateJwks(text: string): JWK[] {
   try {
@@ -67,7 +67,7 @@ function readPemBlocks(text: string): JWK[] {
   // A PEM in one line of an .env file has its line breaks written out.
   const pem = text.replaceAll('\\n', '\n')
   const block = /-----BEGIN [^-]+-----[^-]+-----END [^-]+-----/g
-  // What is left of a block that was cut.
+  // Part of a block remains, so the block was cut.
   if (pem.replace(block, '').includes('-----')) throw unreadable()
   return (pem.match(block) ?? []).map((key) => createPrivateKey(key).export({ format: 'jwk' }) as JWK)
 }
@@ -94,7 +94,7 @@ async function importOwn(jwk: JWK): Promise<{ key: OwnKey; seed: Uint8Array }> {
   }
 }
 
-/** A JWK whose `x` is not that of its `d` would sign tokens that nobody can verify. */
+/** If the `x` of a JWK does not belong to its `d`, nobody can verify the tokens that it signs. */
 async function belongTogether(privateKey: CryptoKey, publicKey: CryptoKey): Promise<boolean> {
   const sample = new Uint8Array(32)
   const signature = await crypto.subtle.sign('Ed25519', privateKey, sample)

@@ -4,13 +4,13 @@ export type Role = 'user' | 'organizer' | 'admin'
 export interface Principal {
   userId: string
   role: Role
-  /** Set if another issuer signed the token. A local account of that name is then somebody else. */
+  /** Set if another issuer signed the token. A local account of that name belongs to somebody else. */
   external?: true
-  /** What a token of this installation says about where it comes from; absent if it says nothing. */
+  /** What a token of this installation says about its origin; absent if it says nothing. */
   origin?: TokenOrigin
 }
 
-/** What tells whether a token or cookie was given out before everything of its account ended. */
+/** Shows whether a token or cookie was given out before the account's earlier ones ended. */
 export interface TokenOrigin {
   /** Generation of the account at that time. */
   generation?: number

@@ -18,7 +18,7 @@ export interface Session {
 export interface Sessions {
   /**
    * @param account as it was when the password was checked
-   * @returns `undefined` if it was disabled or got another password since
+   * @returns `undefined` if the account was disabled or got another password since then
    */
   start(account: { userId: string; generation: number }): Promise<Session | undefined>
   /**
@@ -28,8 +28,8 @@ export interface Sessions {
    */
   exchange(refreshToken: string): Promise<{ principal: Principal; session: Session } | undefined>
   /**
-   * The family of a refresh token that this installation made, good or spent. It asks no server, so
-   * that made-up tokens can be told apart before anything is looked up for them.
+   * The family of a refresh token that this installation made, good or spent. It asks no server, so that
+   * made-up tokens are recognized before anything is looked up for them.
    * @returns `undefined` for other texts, and for tokens that were made before tokens had a mark
    */
   familyOf(refreshToken: string): string | undefined
@@ -39,7 +39,7 @@ export interface Sessions {
   endFamily(familyId: string): Promise<void>
 }
 
-/** What `sid` of a token must look like to be one of our sign-ins. */
+/** True if the `sid` of a token can be one of our sign-ins. */
 export function isFamilyId(text: string): boolean {
   return FAMILY_ID.test(text)
 }
@@ -52,11 +52,11 @@ function familyIdOf(refreshToken: string): string | undefined {
   return FAMILY_ID.test(familyId) && SECRET.test(secret) && rest.length === 0 ? familyId : undefined
 }
 
-/** Bytes of chance in a secret, and of the mark that follows them. */
+/** A secret consists of random bytes and a mark, which follows them. */
 const CHANCE_BYTES = 16
 const MARK_BYTES = 16
 
-/** @param markKey makes the mark that tells our refresh tokens from made-up ones */
+/** @param markKey key of the mark that distinguishes our refresh tokens from made-up ones */
 export function createSessions(refreshTokens: RefreshTokens, markKey: Uint8Array): Sessions {
   function markOf(familyId: string, chance: Uint8Array): Buffer {
     return createHmac('sha256', markKey).update(familyId).update(chance).digest().subarray(0, MARK_BYTES)

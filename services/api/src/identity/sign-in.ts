@@ -9,13 +9,13 @@ export interface Credentials extends Attempt {
 
 export interface PasswordChange extends Credentials {
   newPassword: string
-  /** The sign-in that stays; all others end. */
+  /** The sign-in that stays. All others end. */
   keptFamilyId?: string | undefined
 }
 
 /** The ways in that count against the limits: forms, `POST /login` and Basic all use the same. */
 export interface SignIn {
-  /** Unknown, disabled and wrong password fail alike, in the answer, in what is counted and in what it costs. */
+  /** An unknown user, a disabled account and a wrong password get the same answer, count the same and cost the same. */
   signIn(credentials: Credentials): Promise<AttemptResult<AccountPrivileges>>
   /** Fails if the name is taken. */
   register(credentials: Credentials): Promise<AttemptResult<{ userId: string }>>
@@ -51,7 +51,7 @@ export function createSignIn({ accounts, passwords, attempts }: SignInDeps): Sig
         const account = await findByPassword(attempt.userId, password)
         if (account === undefined) return undefined
         const passwordHash = await passwords.hash(newPassword)
-        // Of two changes at once the second one was sent with a password that is wrong by now.
+        // If two changes are sent at once, the password of the second one is wrong by now.
         const replaces = account.passwordHash
         return accounts.setPassword(attempt.userId, { passwordHash, replaces, keptFamilyId })
       }),

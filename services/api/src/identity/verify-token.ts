@@ -21,7 +21,7 @@ import type { KeySource } from './remote-keys.js'
 const REMOTE_ALGORITHMS = 'RS256 RS384 RS512 PS256 PS384 PS512 ES256 ES384 ES512 EdDSA Ed25519'.split(' ')
 /** RFC 7519, section 5.1, and RFC 9068, section 2.1. Media types ignore case. */
 const ACCEPTED_TYPES = /^(?:jwt|(?:application\/)?at\+jwt)$/i
-/** How far the clock of an issuer may be ahead of ours: counts for `nbf` and `iat`, not for `exp`. */
+/** How far the clock of an issuer may be ahead of ours, s. Applies to `nbf` and `iat`, not to `exp`. */
 const CLOCK_LEEWAY_S = 5
 /** Longest token that is looked at, in characters. */
 const MAX_TOKEN_LENGTH = 8192
@@ -178,7 +178,7 @@ function isOwn(header: JWSHeaderParameters, keyring: Keyring): boolean {
   return header.alg === 'HS256' || ownKeyOf(header, keyring) !== undefined
 }
 
-/** Another issuer's claims of these names mean something else. */
+/** Call it only for our own tokens: in those of other issuers these claims have other meanings. */
 function readOrigin({ gen, sid, iat }: JWTPayload, principal: Principal): void {
   if (gen === undefined && sid === undefined && iat === undefined) return
   const origin: TokenOrigin = {}
@@ -192,8 +192,8 @@ function readOrigin({ gen, sid, iat }: JWTPayload, principal: Principal): void {
  * The role that a token names; `user` if it names none that we know.
  *
  * @param claim the claim that the operator chose (`JWT_ROLE_CLAIM`): its exact name, or a path of
- * names with dots such as `realm_access.roles`. Issuers often send a list there; the highest role of
- * it counts. Without it, `role` is read, which is always one string.
+ * names with dots such as `realm_access.roles`. Issuers often send a list, of which the highest role
+ * counts. Without this parameter `role` is read, which must be one string.
  */
 function readRole(payload: JWTPayload, claim: string | undefined): Role {
   if (claim === undefined) return isRole(payload.role) ? payload.role : 'user'

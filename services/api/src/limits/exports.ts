@@ -12,7 +12,7 @@ return 0`
 
 /**
  * Bounds the downloads of lists: one per person over all API processes, and a number per process. A
- * download holds a connection and a snapshot of PostgreSQL for as long as its reader takes.
+ * download holds a connection and a snapshot of PostgreSQL until its client has read everything.
  */
 export interface ExportPlaces {
   /**
@@ -25,7 +25,7 @@ export interface ExportPlaces {
 export interface ExportPlacesDeps {
   /** Downloads of this process at once. */
   places: number
-  /** Without it only this process is looked at, as when Redis cannot be reached. */
+  /** Without it, and while Redis cannot be reached, only downloads of this process count. */
   redis?: Redis
   /** What the keys start with. */
   prefix: string

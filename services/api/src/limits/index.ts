@@ -8,7 +8,7 @@ import type { LimitsConfig } from './config.js'
 import { createSharedStore } from './shared-store.js'
 import type { SignInAttempts } from './sign-in-attempts.js'
 import { type CounterStore, createClosedStore, createFallbackStore, createLocalStore } from './stores.js'
-import { refuse, showLimit, tooManyRequests } from './too-many.js'
+import { countOn, refuse, showLimit, tooManyRequests } from './too-many.js'
 
 /**
  * The limits that routes choose from. Each stands behind `authenticate` (which sets `principal`) and before anything
@@ -29,21 +29,21 @@ export interface Limits {
   login: MiddlewareHandler<AppEnv>
   /** The same limit as `login`. */
   register: MiddlewareHandler<AppEnv>
-  /** `/token/refresh`: counts on the sign-in that a refresh token comes from, and closes without Redis. */
+  /** `/token/refresh`: counts on the sign-in of the refresh token. Without Redis it refuses with 503. */
   renewal: KeyedLimit
   /**
-   * Paths that do not exist and methods that a path does not have: they count on the address with `general`, and are
-   * refused over twice its limit.
+   * Paths that do not exist and methods that a path does not have. They count on the address with `general`
+   * and are refused over twice its limit.
    */
   unmatched: UnmatchedLimit
-  /** `/logout`, by itself: whoever is over another limit can still sign out. */
+  /** `/logout`, with a counter of its own: a client that is over another limit can still sign out. */
   signOut: KeyedLimit
 }
 
 /**
- * A limit for handlers that have to read the request before they know what it counts on.
+ * A limit for handlers that must read the request before they know on which key it counts.
  *
- * @param key what the request counts on; without one the user, or the address if there is no user
+ * @param key the key on which the request counts; by default the user, or the address if there is no user
  * @returns the 429 to answer, or `undefined` if the request is within the limit
  */
 export type KeyedLimit = (c: Context<AppEnv>, key?: string) => Promise<Response | undefined>
@@ -81,13 +81,9 @@ export function createLimits({ redis, prefix, config, attempts, log }: LimitsDep
   }
 
   function keyed(limit: MiddlewareHandler<AppEnv>): KeyedLimit {
-    return async function count(c, key) {
+    return (c, key) => {
       c.set('countedOn', key)
-      let within = false
-      const refusal = await limit(c, async () => {
-        within = true
-      })
-      return within ? undefined : (refusal as Response)
+      return countOn(limit, c)
     }
   }
 
@@ -147,7 +143,7 @@ export function createLimits({ redis, prefix, config, attempts, log }: LimitsDep
   }
 }
 
-/** What the handler named, else the verified user, else the address. */
+/** The key that the handler chose, else the verified user, else the address. */
 function whoAsks(c: Context<AppEnv>): string {
   const named = c.get('countedOn')
   if (named !== undefined) return named

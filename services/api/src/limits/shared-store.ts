@@ -8,7 +8,7 @@ const MAX_KEYS_A_RUN = 500
 /** Keeps what a script writes out of the append-only file, for which Redis waits before it answers; replicas get it. */
 const UNLOGGED = 'redis.set_repl(redis.REPL_REPLICA)'
 
-// A key that lives for longer than the window got its expiry before Redis's clock was set back.
+// If a key lives for longer than the window, its expiry was set before Redis's clock was set back.
 const COUNT = `local counted = {}
 local window = tonumber(ARGV[1])
 for i, key in ipairs(KEYS) do

@@ -10,7 +10,7 @@ import type { LimitState } from './too-many.js'
 
 /** How long an address stays known for having signed in to an account. */
 const KNOWN_ADDRESS_MS = 30 * 24 * 3_600_000
-/** The last so many addresses of an account stay known. */
+/** How many addresses of an account stay known, the latest ones. */
 const KNOWN_ADDRESSES = 20
 
 // KEYS[1] the account's addresses by the time of their last sign-in
@@ -80,7 +80,7 @@ export function createSignInAttempts({ redis, prefix, config, gate }: SignInAtte
       redis.get(failuresPrefix + key),
       redis.pttl(failuresPrefix + key),
     ])
-    // Redis's clock was set back since. Whoever is over the limit is only looked at, so nothing else would correct this.
+    // Redis's clock was set back since then. A key over the limit is only read, so nothing else corrects it.
     if (ttlMs > windowMs) await redis.pexpire(failuresPrefix + key, windowMs)
     return stateOf(Number(used ?? 0), ttlMs)
   }

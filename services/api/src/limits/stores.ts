@@ -21,7 +21,7 @@ export function createLocalStore(maxKeys = MAX_LOCAL_KEYS): CounterStore {
       windowMs = options.windowMs
     },
     increment(key) {
-      // Not by the wall clock: if that is set back, a window would last for as much longer.
+      // The monotonic clock: if the wall clock was set back, a window would last that much longer.
       const nowMs = performance.now()
       let counter = counters.get(key)
       if (counter === undefined || counter.endsAtMs <= nowMs) {

@@ -1,4 +1,4 @@
-import type { Context } from 'hono'
+import type { Context, MiddlewareHandler } from 'hono'
 import type { AppEnv } from '../http/env.js'
 import { reply } from '../http/reply.js'
 
@@ -29,6 +29,18 @@ export function refuse(c: Context<AppEnv>, state: LimitState): Response {
   showLimit(c, state)
   c.header('Retry-After', String(seconds(state.resetMs)))
   return tooManyRequests(c)
+}
+
+/** Counts a request on a limit from within a handler. @returns the 429 to answer if it is over the limit */
+export async function countOn(
+  limit: MiddlewareHandler<AppEnv>,
+  c: Context<AppEnv>,
+): Promise<Response | undefined> {
+  let within = false
+  const refusal = await limit(c, async () => {
+    within = true
+  })
+  return within ? undefined : (refusal as Response)
 }
 
 function seconds(ms: number): number {

@@ -1,6 +1,6 @@
 import { BlockList, isIP, isIPv4 } from 'node:net'
 
-/** Whose word about the client's address is taken. */
+/** The proxies whose word about the client's address counts. */
 export interface TrustedProxies {
   /** This many proxies in front, wherever they are. */
   hops: number
@@ -10,16 +10,16 @@ export interface TrustedProxies {
 
 export interface ClientAddressDeps {
   trust: TrustedProxies
-  /** Called with the first entry of `X-Forwarded-For` that is no address, and never again. */
+  /** Called once, with the first entry of `X-Forwarded-For` that is no address. */
   onUnknownForm: (entry: string) => void
 }
 
-/** Tells a client's address from the peer of its socket and from `X-Forwarded-For`. */
+/** Finds a client's address from the peer of its socket and from `X-Forwarded-For`. */
 export type ClientAddressOf = (remote: string, forwardedFor: string | undefined) => string
 
 /**
- * Each proxy adds the address that called it to the end of `X-Forwarded-For`. The chain is read from its end for as
- * long as the proxy that wrote an entry is trusted; what is further left, the client may have made up.
+ * Each proxy adds the address that called it to the end of `X-Forwarded-For`. The entries are read from
+ * the end, for as long as the proxy that wrote an entry is trusted. The client may have made up the rest.
  */
 export function createClientAddress({ trust, onUnknownForm }: ClientAddressDeps): ClientAddressOf {
   const { hops, networks } = trust
@@ -48,12 +48,12 @@ export function createClientAddress({ trust, onUnknownForm }: ClientAddressDeps)
   }
 }
 
-// Some proxies write the port, and IPv6 addresses in brackets, or all of it in quotes as RFC 7239 does.
+// Some proxies add the port, put IPv6 addresses into brackets, or quote the entry as in RFC 7239.
 const IPV4_WITH_PORT = /^([\d.]+):\d{1,5}$/
 const IPV6_IN_BRACKETS = /^\[([^\]]+)\](?::\d{1,5})?$/
 const QUOTED = /^"(.*)"$/
 
-/** An address in any form that proxies write it in, without port, brackets and quotes. */
+/** Reads an address in any form that proxies write. @returns it without port, brackets and quotes */
 export function parseAddress(entry: string): string | undefined {
   if (isIP(entry) !== 0) return unwrap(entry)
   const text = QUOTED.exec(entry)?.[1] ?? entry

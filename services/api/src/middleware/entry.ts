@@ -14,13 +14,13 @@ export interface EntryDeps {
   log: Log
   metrics: Pick<Metrics, 'requests' | 'rateLimited'>
   lifecycle: Lifecycle
-  /** Which proxies may be believed about the client's address. */
+  /** The proxies whose word about the client's address counts. */
   trustedProxies: TrustedProxies
   /** Bounds the requests under way in this process. */
   requests: ConcurrencyLimit
 }
 
-/** Answered however much is under way, since a process that is busy must not look dead. */
+/** Answered however many requests are under way, because a busy process must not look dead. */
 const PROBES = new Set(['/livez', '/readyz', '/metrics'])
 
 const BUSY = 'The service has as many requests under way as it takes. Nothing was changed, please try again.'
@@ -93,7 +93,7 @@ function routeOf(c: Context<AppEnv>): string {
   return c.get('route') ?? (c.req.path.startsWith('/admin') ? '/admin' : 'other')
 }
 
-/** A method that the route has, or `other`: whatever clients send, there is one series for it. */
+/** A method that the route has, or `other`, which bounds the number of series whatever clients send. */
 function methodOf(c: Context<AppEnv>): string {
   const { method } = c.req
   const label = c.get('route') === undefined ? OTHER_METHOD : c.get('methodLabel')

@@ -45,7 +45,7 @@ function operationOf(route: Route, docs: RouteDocs): ZodOpenApiOperationObject {
     tags: [docs.tag],
     summary: docs.summary,
     ...(docs.description !== undefined && { description: docs.description }),
-    // A call that needs no token has no lock, although it takes one.
+    // A call with an `optional` token is shown without a lock.
     ...(route.auth === 'required' && { security: [{ token: [] }] }),
     ...(route.auth === 'ifSent' && { security: [{}, { token: [] }] }),
     requestParams: {

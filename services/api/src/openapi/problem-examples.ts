@@ -4,7 +4,7 @@ import { MAX_BODY_BYTES } from '../http/body-bytes.js'
 import { problemResponse } from '../http/problem.js'
 import type { Route } from '../http/route.js'
 
-/** A sentence that each kind of problem comes with. */
+/** An example of a message for each code. */
 const MESSAGES: Record<ErrorCode, string> = {
   invalid_request: 'The request body is not valid.',
   unauthorized: 'Please sign in: this needs a token.',
@@ -33,7 +33,7 @@ const MESSAGES: Record<ErrorCode, string> = {
     'The service lost its servers in the middle of this request. Ask the job in Location, or send it again with the same Idempotency-Key.',
 }
 
-/** The bodies that a route answers for these codes, by code. */
+/** Example bodies of a route's answers with these codes, by code. */
 export function problemExamples(
   route: Route,
   codes: readonly ErrorCode[],

@@ -1,6 +1,7 @@
 import { assertWritable, type Pool } from '@ticket-line/db'
 import { createWriteProbe, wasRefused } from '@ticket-line/shared'
 import type { Redis } from 'ioredis'
+import { withDeadline } from '../events/batch-loader.js'
 import type { Availability } from './line-client.js'
 
 export interface AvailabilityDeps {
@@ -15,17 +16,18 @@ export interface AvailabilityDeps {
   onChange: (server: 'redis' | 'postgres', available: boolean) => void
 }
 
-/** A process whose event loop stood still for this long cannot tell a late answer from none, ms. */
+/** If the event loop was blocked for this long, a missing answer proves nothing, ms. */
 const HELD_UP_MS = 200
-/** For this long after its last answer such a process goes on counting on a server, ms. */
+/** For this long after its last answer a server then still counts as available, ms. */
 const DOUBT_MS = 5000
 
 /**
- * Asks both servers a few times a second whether they take writes, so that a request meets a quick 503 instead of a
- * time-out. What is stored in Redis at the moment PostgreSQL goes away still gets its 202.
+ * Asks both servers a few times a second whether they take writes, so that a request gets a quick 503
+ * instead of a time-out. A command that is already stored in Redis when PostgreSQL goes away still gets
+ * its 202.
  *
- * Time-outs of a process that was itself held up, as by thousands of clients that connect at once, say nothing about the
- * servers: what was known before counts.
+ * If the event loop of this process was blocked, for example by thousands of clients that connect at once,
+ * a time-out says nothing about the server, and the state stays as it was.
  */
 export function watchAvailability(deps: AvailabilityDeps): Availability & { stop: () => void } {
   const { redis, pool, probeMs, onChange } = deps
@@ -43,17 +45,11 @@ export function watchAvailability(deps: AvailabilityDeps): Availability & { stop
 
   async function probe(server: 'redis' | 'postgres', ask: () => Promise<unknown>): Promise<void> {
     const startedAtMs = performance.now()
-    let timer: NodeJS.Timeout | undefined
-    const late = new Promise<Answer>((resolve) => {
-      // If this process itself was held up, the reply may already be here and is taken in first.
-      timer = setTimeout(() => setImmediate(() => resolve('none')), deps.probeTimeoutMs)
-    })
     const asked = ask().then(
       (): Answer => 'works',
       (error: unknown): Answer => (wasRefused(error) ? 'refused' : 'none'),
     )
-    const answer = await Promise.race([asked, late])
-    clearTimeout(timer)
+    const answer = await withDeadline(asked, deps.probeTimeoutMs, late).catch((): Answer => 'none')
     const isDoubtful =
       answer === 'none' &&
       standstill.longestSince(startedAtMs) >= HELD_UP_MS &&
@@ -89,15 +85,19 @@ export function watchAvailability(deps: AvailabilityDeps): Availability & { stop
   }
 }
 
+function late(): Error {
+  return new Error('the server did not answer in time')
+}
+
 /** What a probe learned; `none` if there was no answer in time, or no connection. */
 type Answer = 'works' | 'refused' | 'none'
 
-/** How often the event loop shows that it runs. */
+/** How often a timer checks whether the event loop was blocked, ms. */
 const BEAT_MS = 50
-/** How long a standstill is remembered: longer than a probe takes. */
+/** How long a standstill is remembered, ms: longer than a probe takes. */
 const KEPT_MS = 120_000
 
-/** Tells how long the event loop stood still. */
+/** Measures standstills of the event loop: times in which it was blocked. */
 function watchStandstill(): { longestSince: (startedAtMs: number) => number; stop: () => void } {
   let beatAtMs = performance.now()
   let standstills: { endedAtMs: number; tookMs: number }[] = []
@@ -111,7 +111,7 @@ function watchStandstill(): { longestSince: (startedAtMs: number) => number; sto
   timer.unref()
   return {
     longestSince(startedAtMs) {
-      // One that has just ended may not have been seen by the timer yet.
+      // The timer may not have noticed a standstill that has just ended.
       beat()
       standstills = standstills.filter(({ endedAtMs }) => endedAtMs >= beatAtMs - KEPT_MS)
       const since = standstills.filter(({ endedAtMs }) => endedAtMs >= startedAtMs)

@@ -33,8 +33,8 @@ const JOBS_COUNTED = 500
 
 // The line is served from the right end of 'wait', then from 'prioritized'.
 //   KEYS[1] 'wait', KEYS[2] 'active', KEYS[3] 'prioritized'; ARGV[1] id of the job, ARGV[2] most ids to return
-//   Returns [0] active, or [jobs in front, ids of those next in front…] with 1 before it if the job waits, or -1 if it
-//   stands in neither list.
+//   Returns [0] if the job is active, [1, jobs ahead, ids of active jobs and of those next ahead…] if it
+//   waits, and [-1, waiting jobs] if it is in none of the lists.
 const PLACE = `local wait, active, prioritized, id, most = KEYS[1], KEYS[2], KEYS[3], ARGV[1], tonumber(ARGV[2])
 if redis.call('LPOS', active, id) then return {0} end
 local at = redis.call('LPOS', wait, id, 'RANK', -1)
@@ -60,7 +60,7 @@ export function createFinder(deps: FinderDeps) {
   const lookTogether = createSharedCalls(look)
   const watches = new Map<string, Watch>()
 
-  /** What stands in Redis, with its place in the line; `listed` is false if the job is in no list that is served. */
+  /** Finds a job in Redis, and where it is in its line. `listed` is false if no list that is served contains it. */
   async function findInLine(
     commandId: string,
   ): Promise<{ view: CommandView; jobId: string; lineName: string; listed: boolean } | undefined> {
@@ -74,7 +74,7 @@ export function createFinder(deps: FinderDeps) {
         (number | string)[]
       >,
     ])
-    // Decided, by a PostgreSQL that was restored from an older copy since. Nobody decides it again.
+    // The job was decided, and PostgreSQL was restored from an older copy since then. No worker runs it again.
     const isCompleted = job?.finishedOn !== undefined && !job.failedReason
     const payload = readJobPayload(job?.data)
     if (isCompleted || typeof payload === 'string') return undefined
@@ -96,8 +96,8 @@ export function createFinder(deps: FinderDeps) {
   }
 
   /**
-   * PostgreSQL, then Redis, then PostgreSQL again: between the first two the command may have been decided. A job that is
-   * there and undecided is queued, and made sure to stand in its line.
+   * Looks in PostgreSQL, then in Redis, then in PostgreSQL again, because the command may be decided between
+   * the first two looks. If Redis has an undecided job that is in no list, it is put back in its line.
    */
   async function look(commandId: string): Promise<CommandView | undefined> {
     try {
@@ -121,7 +121,7 @@ export function createFinder(deps: FinderDeps) {
     }
   }
 
-  /** Looks for the decision every now and then for as long as somebody waits for it. */
+  /** Looks for the decision every `LONG_POLL_STEP_MS` for as long as a client waits for it. */
   async function watch(commandId: string, own: Watch): Promise<void> {
     while (own.waiting > 0) {
       await sleep(LONG_POLL_STEP_MS)
@@ -167,7 +167,7 @@ export function createFinder(deps: FinderDeps) {
   }
 }
 
-/** Everybody who waits for one command shares its look-ups. */
+/** The look-ups of one command, which all clients that wait for it share. */
 interface Watch {
   waiting: number
   decided: Promise<StoredCommand>
@@ -183,8 +183,8 @@ function createWatch(): Watch {
 }
 
 /**
- * Shares calls for the same key. Who calls while one runs waits for the next one, which then serves all of them, so
- * nobody gets an answer that is older than their question.
+ * Shares calls for the same key. Callers that come while a call runs wait for the next one, which serves
+ * all of them. So no caller gets an answer from before its own call.
  */
 function createSharedCalls<T>(run: (key: string) => Promise<T>): (key: string) => Promise<T> {
   interface Call {
@@ -225,7 +225,7 @@ function commandsAhead(place: (number | string)[]): number {
   const counted = ids.reduce((sum, id) => sum + commandCountOf(id), 0)
   // The active job is among the ids, but not among the waiting jobs.
   const uncounted = Math.max(0, waitingJobs - ids.length)
-  // Of a job that is not in the wait list only the number of jobs in front is known.
+  // For a job that is not in the wait list, only the number of jobs ahead is known.
   if (ids.length === 0) return uncounted
   return uncounted === 0 ? counted : Math.round(counted + (uncounted * counted) / ids.length)
 }

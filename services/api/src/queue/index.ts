@@ -75,7 +75,7 @@ export function createLineClient(deps: LineClientDeps): LineService {
   const redis = createFailFastRedis(deps.redisUrl, deps.redisTimeoutMs, {
     connectionName: connectionName('api', layout),
   })
-  // BullMQ adds some listeners and counts them into the bound, so 0 (no bound) would become a bound of 3.
+  // BullMQ increases the bound for each listener that it adds, so 0 (no bound) would become a bound of 3.
   redis.setMaxListeners(100)
   redis.on('error', (error) => log.warn({ err: error }, 'Redis connection error'))
   const queues = createLineQueues(redis, layout)
@@ -155,7 +155,7 @@ export function createLineClient(deps: LineClientDeps): LineService {
       for (const list of lists) {
         for (let i = 0; i + 1 < list.length; i += 2) {
           const [name = '', at = 0] = [list[i], Number(list[i + 1])]
-          // A name from before the layout was changed leads nowhere.
+          // A line from before the layout was changed is not served.
           if (isLineName(name, layout)) usedAt.set(name, Math.max(at, usedAt.get(name) ?? 0))
         }
       }

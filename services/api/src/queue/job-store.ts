@@ -19,10 +19,10 @@ export type StoreResult =
   /** Neither Redis nor PostgreSQL answered: it may or may not take effect. */
   | { kind: 'unknown' }
 
-/** Adds a job; if the reply to the add was lost, looks for it until `lookUntilMs` (by the monotonic clock of the deps). */
+/** Adds a job. If the reply to the add was lost, looks for the job until `lookUntilMs`, by the monotonic clock. */
 export type StoreJob = (job: JobToStore, lookUntilMs: number) => Promise<StoreResult>
 
-/** Adds jobs to Redis so that their fate is known. */
+/** Adds jobs to Redis and finds out whether they are stored. */
 export interface JobStore {
   store: StoreJob
   /** Adds a job that Redis lost, under the same id. @returns whether it is known to be in Redis now */
@@ -78,8 +78,9 @@ export function createJobStore(deps: JobStoreDeps): JobStore {
 
   async function add(job: JobToStore): Promise<void> {
     const added = queues.queueOf(job.lineName).add('commands', job.payload, { jobId: job.jobId, attempts: 1 })
-    // Behind the add on the same connection, and so executed after it: BullMQ sends within this turn's microtasks, and a
-    // tick that is asked for in one of them comes after all of them.
+    // The wake-up is sent after the add on the same connection, so Redis executes it after the add: BullMQ
+    // sends within the microtasks of this turn, and a tick that is requested in one of them runs after all
+    // of them.
     queueMicrotask(() => process.nextTick(deps.note, job.lineName))
     await added
   }

@@ -2,14 +2,14 @@ import { defineScript, type LineLayout, linePrefix } from '@ticket-line/shared'
 import type { Redis } from 'ioredis'
 
 /**
- * Whether Redis has a job. A job that stands in none of the lists, since an operator deleted the list or a fault did, would
- * never be looked at again: it is put back at the end of its line, and workers are told.
+ * Resolves to whether Redis has a job. A job that is in none of the lists, because an operator or a fault
+ * deleted the list, would never be served. It is put back at the end of its line, with a wake-up.
  */
 export type KeepInLine = (lineName: string, jobId: string) => Promise<boolean>
 
 //   KEYS[1] 'wait', KEYS[2] 'active', KEYS[3] 'paused', KEYS[4] 'prioritized', KEYS[5] 'delayed',
 //   KEYS[6] 'waiting-children', KEYS[7] 'completed', KEYS[8] 'failed', KEYS[9] data of the job; ARGV[1] its id
-//   Returns 0: there is no such job, 1: it stands in a list, 2: it was put back.
+//   Returns 0: there is no such job, 1: it is in a list, 2: it was put back.
 const KEEP = `local wait, job, id = KEYS[1], KEYS[9], ARGV[1]
 if redis.call('EXISTS', job) == 0 then return 0 end
 for i = 1, 3 do

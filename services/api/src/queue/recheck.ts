@@ -21,9 +21,9 @@ const RECHECK_MS = 1000
 const JOBS_PER_TICK = 64
 
 /**
- * Looks after jobs whose reply is overdue: their outcomes may be stored and the reply lost, or Redis may have lost the
- * job. A *lost* job is added again under the same id, as often as it takes while its clients wait: on a busy machine an
- * add may seem unanswered for long.
+ * Looks after jobs whose reply is overdue: the outcomes may be stored and the reply lost, or Redis
+ * may have lost the job. A *lost* job is added again under the same id, as often as needed while
+ * its clients wait, because on a busy machine an add may seem unanswered for long.
  * @returns one round; call it a few times a second
  */
 export function createRecheck(deps: RecheckDeps): () => void {
@@ -36,7 +36,7 @@ export function createRecheck(deps: RecheckDeps): () => void {
     await lookAll()
     if (open().length === 0) return
     if (await deps.isInRedis(job.lineName, job.jobId)) return found(job)
-    // Completed and removed between the two looks, or lost.
+    // The job was completed and removed between the two looks, or is lost.
     await lookAll()
     if (open().length === 0) return
     if (job.state !== 'lost') {

@@ -37,7 +37,7 @@ export interface SubmitterDeps {
   findStored: FindStored
   holdMs: number
   log: Log
-  /** Milliseconds since 1970, for what others will read. */
+  /** Milliseconds since 1970, for times that other processes read. */
   now: () => number
   /** Milliseconds of a clock that is never set back, for intervals and deadlines. */
   monotonicMs: () => number

@@ -19,7 +19,7 @@ export const registerDocs: RouteDocs = {
   tag: 'Accounts',
   summary: 'Make an account',
   description:
-    'The 3,000 most common passwords are refused. So are user ids that look like others: those with invisible characters, white space at their ends, or not in NFC.',
+    'The 3,000 most common passwords are refused, and so are user ids that could look like others: with invisible characters, with white space at their ends, or not in NFC.',
   responses: { 201: { description: 'The account exists.', schema: registeredSchema } },
   problems: ['user_exists', 'busy', 'unavailable'],
 }

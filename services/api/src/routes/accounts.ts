@@ -108,13 +108,13 @@ async function login(c: Context<AppEnv>, body: Body, deps: AccountDeps): Promise
   showLimit(c, result.state)
   if (result.kind === 'failed') throw invalidCredentials('User id or password is wrong.')
   const session = await deps.sessions.start(result.value)
-  // Disabled, or given another password, in this moment.
+  // The account was disabled or got another password in this moment.
   if (session === undefined) throw invalidCredentials('User id or password is wrong.')
   return grant(c, result.value, session, deps)
 }
 
 function invalidCredentials(message: string): AppError {
-  // RFC 9110, section 15.5.2: a 401 says how to do better.
+  // RFC 9110, section 15.5.2: a 401 needs a challenge.
   return new AppError('invalid_credentials', message, { headers: { 'WWW-Authenticate': 'Bearer' } })
 }
 
@@ -126,7 +126,7 @@ async function changePassword(
 ): Promise<Response> {
   refuseCommonPassword(newPassword, '/newPassword')
   const { userId, external, origin } = principalOf(c)
-  // The local account of that name is somebody else's.
+  // The local account of that name belongs to somebody else.
   if (external) throw invalidCredentials('There is no local account of yours.')
   const familyId = origin?.familyId
   const keptFamilyId = familyId !== undefined && isFamilyId(familyId) ? familyId : undefined
@@ -172,8 +172,8 @@ async function logout(c: Context<AppEnv>, deps: AccountDeps): Promise<Response> 
 type Counted = { kind: 'limited'; refusal: Response } | { kind: 'within'; refreshToken: string | undefined }
 
 /**
- * Reads the refresh token and counts the request on its sign-in, so that other people at the address
- * cannot use up what it needs. A request without a token that we made counts on its user or address.
+ * Reads the refresh token and counts the request on its sign-in, so that other clients at the same address
+ * cannot use up its limit. A request without a token of ours counts on its user or address.
  */
 async function readCounted(
   c: Context<AppEnv>,
@@ -189,7 +189,7 @@ async function readCounted(
   }
   const familyId = refreshToken === undefined ? undefined : sessions.familyOf(refreshToken)
   const refusal = await limit(c, familyId === undefined ? undefined : `f:${familyId}`)
-  // 429 comes before what is wrong with the body.
+  // 429 comes before 400.
   if (refusal !== undefined) return { kind: 'limited', refusal }
   if (malformed !== undefined) throw malformed
   return { kind: 'within', refreshToken }
@@ -212,7 +212,7 @@ function hasBody(c: Context<AppEnv>): boolean {
 
 /**
  * The cookie is sent to `/token` only, so a browser signs out with its access token, which names its
- * sign-in. In a token of another issuer `sid` means something else.
+ * sign-in. In a token of another issuer `sid` has another meaning.
  */
 function familyOfVerifiedToken(c: Context<AppEnv>): string | undefined {
   return c.get('principal')?.origin?.familyId

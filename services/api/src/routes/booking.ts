@@ -81,7 +81,7 @@ async function submit(
   return replyPlain(c, submitResponse(request, result, preferences, staff))
 }
 
-/** Nothing was done for anybody if the command was not stored. */
+/** Logs that staff acted for another user, unless the command was not stored. */
 function auditForOther(c: Context<AppEnv>, request: CommandRequest, result: SubmitResult): void {
   if (result.kind === 'busy' || result.kind === 'unavailable') return
   const { type, eventId, userId } = request

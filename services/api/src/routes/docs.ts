@@ -31,8 +31,8 @@ const PAGE = `<!doctype html>
 </body>
 </html>
 `
-// Swagger UI shows an open lock at a call that needs a token, and a closed one once there is a token. Most people read
-// that the other way round.
+// Swagger UI shows an open lock at a call that needs a token, and a closed lock once there is one. Most
+// people expect the opposite.
 const START = `function locksAreClosedUntilSignIn() {
   const inverted = (Original, system) => (props) =>
     system.React.createElement(Original, { ...props, isAuthorized: !props.isAuthorized })
@@ -51,7 +51,7 @@ const PAGE_POLICY =
   "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self'; " +
   "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
-/** What programs read at `/`. */
+/** What programs get at `/`. */
 const ENTRANCE = {
   name: 'ticket-line',
   version: VERSION,

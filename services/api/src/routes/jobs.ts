@@ -17,7 +17,7 @@ export interface JobDeps extends PollDeps {
   longPolls: ConcurrencyLimit
 }
 
-/** What a long poll asks. */
+/** What a long poll uses. */
 export interface PollDeps {
   line: Pick<LineClient, 'find'>
   lifecycle: Lifecycle
@@ -72,7 +72,7 @@ export function jobRoutes(deps: JobDeps): Route[] {
         const headers: Record<string, string> = {}
         const form = { representation: wanted === 'representation', staff: isStaff(principal) }
         const answer = view.outcome === undefined ? undefined : outcomeResponse(view, view.outcome, form)
-        // A refusal is a problem document either way, so `return` was not applied to it.
+        // A refusal is always a problem document, so `return` was not applied to it.
         const applied = preferenceApplied({ waitSeconds, ...(answer?.status === 200 && { return: wanted }) })
         if (applied !== undefined) headers['preference-applied'] = applied
         if (view.outcome === undefined) headers['retry-after'] = String(pollAfterSeconds(view.ahead ?? 0))
@@ -82,7 +82,7 @@ export function jobRoutes(deps: JobDeps): Route[] {
   ]
 }
 
-/** While it waits, a long poll counts as one and not as a request. */
+/** Counts a poll that waits as a long poll instead of as a request. */
 async function asLongPoll<T>(
   { requests, longPolls }: JobDeps,
   waitMs: number,
@@ -105,8 +105,8 @@ async function asLongPoll<T>(
 
 /**
  * Looks for a job until it is done or the time is over.
- * @returns the job as it was seen last; undefined if there is none that the asker may read
- * @throws AppError `unavailable` if a server is away, or if nothing could be seen in all the time
+ * @returns the job as it was seen last; undefined if there is none that the caller may read
+ * @throws AppError `unavailable` if a server is away, or if no look succeeded in time
  */
 export async function poll(
   { line, lifecycle, availability, readTimeoutMs }: PollDeps,
@@ -123,7 +123,7 @@ export async function poll(
       known = await withDeadline(looked, pieceMs + readTimeoutMs, unavailable)
       if (known === undefined || known.state === 'done') return known
     } catch (error) {
-      // This process is busy if both servers are well: what was seen last is still true, as far as anybody knows.
+      // If both servers are well, only this process is busy, and the last known state may still be true.
       const areWell = availability.redis() && availability.postgres()
       if (!areWell || (isLast() && known === undefined)) throw error
     }

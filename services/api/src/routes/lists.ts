@@ -15,7 +15,7 @@ import { eventIdParams, pageQuery } from '../http/schemas.js'
 import type { ExportPlaces } from '../limits/exports.js'
 import { tooManyRequests } from '../limits/too-many.js'
 
-/** When a person whose download is under way may try again, in seconds. */
+/** `Retry-After` for a person whose download is under way, s. */
 const RETRY_EXPORT_AFTER_S = 5
 
 export interface ListDeps {
@@ -23,7 +23,7 @@ export interface ListDeps {
   exports: ExportPlaces
   /** How long a client of an export may take nothing before it is cut, ms. */
   exportStallTimeoutMs: number
-  /** How long an export may take in all, ms. */
+  /** Longest duration of an export, ms. */
   exportTimeoutMs: number
   log: Log
 }
@@ -122,7 +122,7 @@ async function replyCsv<Row extends { sequence: number }>(
     return tooManyRequests(c)
   }
   const rows = kind.stream(events, eventId)
-  // Taken before anything is sent: a database that cannot be reached is a 503, not a broken download.
+  // Read before anything is sent, so that a database that cannot be reached gives a 503 and no broken download.
   const first = await rows.next().catch(async (error: unknown) => {
     await giveBack()
     throw error

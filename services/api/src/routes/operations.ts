@@ -17,9 +17,9 @@ export interface OperationDeps {
 
 const readySchema = z.strictObject({ status: z.literal('ready') })
 
-/** Probes and numbers for operators, not limited. Probes are open to whoever reaches the port. */
+/** Probes and metrics for operators, not limited. Probes need no token. */
 export function operationRoutes({ availability, lifecycle, metrics, metricsToken }: OperationDeps): Route[] {
-  // The document of this API is made from routes without anything behind them.
+  // The OpenAPI document is made from routes without dependencies, so `metrics` may be missing.
   const page = metrics && createMetricsPage(metrics.registry)
   const mayRead = createMetricsGuard(metricsToken)
   const probe = { method: 'GET', auth: 'none', limit: 'none', ignoresQuery: true } as const
