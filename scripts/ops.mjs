@@ -9,7 +9,7 @@ import { namedServers, withDotEnv } from './lib/settings.mjs'
 import { runningStack } from './lib/stack.mjs'
 import { ensureToolchain } from './lib/toolchain.mjs'
 
-/** The exit code for a failure of the tool itself. 1 would mean that it found something. */
+/** The exit code if the tool itself failed. 1 would mean that it found something. */
 const failed = 4
 
 runMain(async () => {

@@ -13,7 +13,7 @@ import { Plain, runMain, say } from './lib/say.mjs'
 import { readText } from './lib/server.mjs'
 import { claimFolder, clearLeftovers } from './lib/stack.mjs'
 
-/** DATA_DIR may name a folder with other things in it, so only what `npm start` makes is deleted. */
+/** DATA_DIR may be a folder that contains other things, so only what `npm start` makes is deleted. */
 const ours = /^(postgres|redis|logs|stack\.json|[a-z-]+-(secret|password|key))$/
 
 runMain(async () => {
@@ -36,7 +36,7 @@ runMain(async () => {
   say('Deleted.')
 })
 
-/** A killed `npm start` may have left its servers running on the data. */
+/** Stops services and servers that a killed `npm start` left running on the data. */
 async function stopLeftovers() {
   await clearLeftovers()
   const postgres = path.join(dataDir, 'postgres')

@@ -8,7 +8,14 @@ import { startChild } from './lib/child.mjs'
 import { nextFreePort, requirePort } from './lib/net.mjs'
 import { stateOf } from './lib/processes.mjs'
 import { Plain, runMain, say } from './lib/say.mjs'
-import { namedServers, readPort, readSettings, serviceSettings, withDotEnv } from './lib/settings.mjs'
+import {
+  namedServers,
+  readHost,
+  readPort,
+  readSettings,
+  serviceSettings,
+  withDotEnv,
+} from './lib/settings.mjs'
 import { createShutdown } from './lib/shutdown.mjs'
 import { runningStack } from './lib/stack.mjs'
 import { serviceCommand } from './lib/supervise.mjs'
@@ -34,8 +41,7 @@ runMain(async () => {
     onLine: say,
   })
   shutdown.add(() => child.stop())
-  if (port !== undefined)
-    say(`API on ${shownUrlOf(settings['HOST']?.trim() || '127.0.0.1', port)}; Ctrl-C stops it.`)
+  if (port !== undefined) say(`API on ${shownUrlOf(readHost(settings), port)}; Ctrl-C stops it.`)
   if (joined !== undefined) stopWithStack(joined, shutdown)
 
   const { code } = await child.exited
@@ -46,7 +52,7 @@ runMain(async () => {
 })
 
 /**
- * The stack to join; none if both servers are named.
+ * Finds the stack to join. There is none if the settings name both servers.
  *
  * @returns {import('./lib/stack.mjs').Stack | undefined}
  * @throws {Plain} if nothing says where the servers are
@@ -67,11 +73,11 @@ async function chooseServers(stack) {
   return { DATABASE_URL: databaseUrl ?? stack?.databaseUrl, REDIS_URL: redisUrl ?? stack?.redisUrl }
 }
 
-/** PORT if it is set for this call, else the first free one after the API that `npm start` runs. */
+/** PORT if it is set for this call, else the first free port after that of the API of `npm start`. */
 async function choosePort() {
   if (process.env['PORT']?.trim()) {
     const port = readPort(process.env)
-    const host = withDotEnv(process.env)['HOST']?.trim() || '127.0.0.1'
+    const host = readHost(withDotEnv(process.env))
     await requirePort({ port, host, variable: 'PORT', command: 'npm run api' })
     return port
   }
@@ -82,7 +88,7 @@ async function choosePort() {
 }
 
 /**
- * The servers end with the stack, and the next one's are elsewhere.
+ * Stops this service when the stack ends: its servers end with it, and the next stack has others.
  *
  * @param {import('./lib/processes.mjs').Identity} stack
  * @param {import('./lib/shutdown.mjs').Shutdown} shutdown

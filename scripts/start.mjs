@@ -12,7 +12,14 @@ import { identify } from './lib/processes.mjs'
 import { run } from './lib/run.mjs'
 import { Plain, runMain, say, step } from './lib/say.mjs'
 import { fetchAhead, keepServing, startServers } from './lib/servers.mjs'
-import { readPort, readSettings, readWorkerPort, serviceSettings, withDotEnv } from './lib/settings.mjs'
+import {
+  readHost,
+  readPort,
+  readSettings,
+  readWorkerPort,
+  serviceSettings,
+  withDotEnv,
+} from './lib/settings.mjs'
 import { createShutdown } from './lib/shutdown.mjs'
 import { announceStack, claimFolder, clearLeftovers, withdrawStack } from './lib/stack.mjs'
 import { keepRunning, turnLog } from './lib/supervise.mjs'
@@ -36,8 +43,8 @@ runMain(async () => {
 async function start(shutdown) {
   const env = withDotEnv(process.env)
   const port = readPort(env)
-  const host = env['HOST']?.trim() || '127.0.0.1'
-  const worker = { port: readWorkerPort(env), host: env['WORKER_HOST']?.trim() || '127.0.0.1' }
+  const host = readHost(env)
+  const worker = { port: readWorkerPort(env), host: readHost(env, 'WORKER_HOST') }
   await refuseWhatCannotWork({ host, port }, worker)
   for (const name of ['api', 'booking-worker', 'postgres', 'redis']) turnLog(name)
 
@@ -149,7 +156,7 @@ function tellHowToUse({ url, demo, settings, passwordMadeUp }) {
   say(lines.join('\n'))
 }
 
-/** What meets everybody who tries the calls in a loop. @param {NodeJS.ProcessEnv} settings */
+/** The limit that everybody meets who runs the calls in a loop. @param {NodeJS.ProcessEnv} settings */
 function describeLimit(settings) {
   const requests = settings['RATE_LIMIT'] || '100'
   const seconds = Number(settings['RATE_WINDOW_MS'] || 900_000) / 1000

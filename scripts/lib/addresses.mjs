@@ -45,7 +45,7 @@ export const showTarget = (target) => ('path' in target ? target.path : `${targe
 /**
  * The URL at which a server that listens on this host answers this machine.
  *
- * @param {string} host 0.0.0.0 and :: stand for all addresses
+ * @param {string} host 0.0.0.0 and :: mean all addresses
  * @param {number} port
  */
 export function urlOf(host, port) {
@@ -54,7 +54,7 @@ export function urlOf(host, port) {
 }
 
 /**
- * The same for a person. "localhost" is easier to remember, and browsers trust it like HTTPS.
+ * The same URL for a person. "localhost" is easier to remember, and browsers trust it like HTTPS.
  *
  * @param {string} host
  * @param {number} port

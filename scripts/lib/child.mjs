@@ -73,7 +73,8 @@ export async function startChild(options) {
       ended = true
       unguard(pid)
       const tell = () => resolve({ code, signal })
-      // Its last lines, which tell why it ended, may still be in the pipes; a grandchild may keep those open.
+      // The pipes may still contain its last lines, which say why it ended. The time limit is for a
+      // grandchild that keeps the pipes open.
       child.once('close', tell)
       setTimeout(tell, 1_000).unref()
     })

@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto'
 import { isKept, keptSecret } from './settings.mjs'
 
-/** Its id leaves 1, 2, 3 … to whoever follows the examples of the documentation. */
+/** Its id leaves 1, 2, 3 … free for the examples of the documentation. */
 export const demoEvent = { eventId: 1001, totalTickets: 100 }
 
 /**
- * Makes what somebody needs to try the calls: an event, and a buyer with a password. Both may be there from an earlier run.
+ * The calls to try, for which there are an event and a buyer with a password.
  *
  * @typedef {object} Demo
  * @property {string[]} calls lines for a shell that work when they are pasted, again and again
@@ -13,11 +13,14 @@ export const demoEvent = { eventId: 1001, totalTickets: 100 }
  */
 
 /**
+ * Makes what somebody needs to try the calls: an event, and a buyer with a password. Both may exist from
+ * an earlier run.
+ *
  * @param {string} baseUrl where the API answers
  * @param {object} options
  * @param {NodeJS.ProcessEnv} options.settings with the admin's name and password
  * @param {string} options.shownUrl the address that the printed calls name
- * @param {boolean} options.ownDatabase false for a database that somebody else runs: if it holds events, nothing is made in it
+ * @param {boolean} options.ownDatabase false for a database that we did not start: if it contains events, nothing is made in it
  * @returns {Promise<Demo>}
  */
 export async function prepareDemo(baseUrl, { settings, shownUrl, ownDatabase }) {
@@ -62,8 +65,9 @@ async function holdsOtherEvents(baseUrl, token) {
 }
 
 /**
- * "demo", and the name to take if that is somebody else's, e.g. of a run with other data in `.data/`: the same again for the same
- * password, and hardly that of another folder's.
+ * "demo", and the name to take if that account belongs to somebody else, for example to a run with
+ * another `.data/`. The second name depends on the password, so it is the same for each run with this
+ * folder.
  *
  * @param {string} password
  */

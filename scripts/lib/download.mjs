@@ -2,9 +2,9 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { run, which } from './run.mjs'
 import { Plain, say } from './say.mjs'
 
-/** The first look is early enough for the hint to come after ten seconds. */
+/** How long the first check waits for an answer. The hint then comes about ten seconds after the start. */
 const firstAnswerMs = 5_000
-/** Later ones give a busy machine, or a line that the download itself fills, the time to answer. */
+/** Later checks wait longer, in case the machine is busy or the download fills the connection. */
 const answerMs = 20_000
 
 /**
@@ -65,7 +65,7 @@ async function watchRegistry(env, controller, watch) {
     }
     const registry = await registryOf(env)
     if (signal.aborted) return
-    // On a terminal, the step that waits has not ended its line.
+    // On a terminal, the step that runs has not ended its line yet.
     if (!hinted) say(`${process.stdout.isTTY ? '\n' : ''}  No answer from ${registry} yet. ${advice}`)
     hinted = true
     if (leftMs() > 0) continue
@@ -88,8 +88,8 @@ const advice =
   '`npm config set registry <url>`.'
 
 /**
- * Asks with npm itself, which knows about proxies, certificates and .npmrc. Any answer of HTTP counts: not
- * every registry knows this call.
+ * Asks with npm itself, which knows about proxies, certificates and .npmrc. Any HTTP answer counts,
+ * because not every registry knows this call.
  *
  * @param {NodeJS.ProcessEnv} env
  * @param {AbortSignal} signal

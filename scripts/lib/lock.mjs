@@ -6,11 +6,11 @@ import { which } from './run.mjs'
 /** @typedef {import('./processes.mjs').Identity} Identity */
 
 /**
- * Takes a lock that belongs to this process until it ends, however it ends. The file stays: whether the
- * lock is held does not depend on its existence.
+ * Takes a lock that belongs to this process until it ends, however it ends. The file stays, since its
+ * existence does not mean that the lock is held.
  *
- * The kernel holds the lock if it can (flock). If not, the file names its holder, and the holder's start
- * time tells it from a later process with the same id.
+ * The kernel holds the lock if it can (flock). If not, the file names the process that holds it, with its
+ * start time, which distinguishes it from a later process with the same id.
  *
  * @param {string} file
  * @returns {{ taken: true } | { taken: false, holder: Identity | undefined, certain: boolean }} `certain` is false if the
@@ -34,7 +34,7 @@ export function takeLock(file) {
   return { taken: true }
 }
 
-/** open(2) of macOS and the BSDs can lock; Node knows no name for it. */
+/** The flag with which open(2) of macOS and the BSDs locks. Node has no constant for it. */
 const O_EXLOCK = 0x20
 
 /**
@@ -54,7 +54,7 @@ function lockByKernel(file) {
   }
   const fd = openSync(file, flags, 0o600)
   const flock = which('flock') ?? which('flock', '/usr/bin:/bin:/usr/local/bin')
-  // The command locks the open file that it inherits, so the lock stays ours when it has ended.
+  // The command locks the open file that it inherits, so this process keeps the lock after it has ended.
   const locked =
     flock === undefined
       ? undefined

@@ -58,7 +58,7 @@ export async function nextFreePort(from) {
  * @throws {Plain} naming another port that works
  */
 export async function requirePort({ port, host, variable, command }) {
-  // Printed as "localhost", which may lead to another address of this machine first.
+  // We print "localhost", which may lead to another address of this machine first.
   const shownAsLocalhost = ['127.0.0.1', '0.0.0.0', '::', 'localhost'].includes(host)
   const trouble = (await portTrouble(port, host)) ?? (shownAsLocalhost ? await portTrouble(port) : undefined)
   if (trouble === undefined) return
@@ -72,7 +72,8 @@ export async function requirePort({ port, host, variable, command }) {
 }
 
 /**
- * Sends a text over TCP or a Unix socket and returns the first piece of the answer; '' when the text is empty and the connection came about.
+ * Sends a text over TCP or a Unix socket and returns the first piece of the answer. If the text is empty,
+ * it returns '' as soon as it is connected.
  *
  * @param {({ host: string, port: number } | { path: string }) & { text?: string, timeoutMs?: number }} options
  * @returns {Promise<string>} rejects when nothing answers

@@ -44,8 +44,8 @@ export async function embeddedPostgres() {
 }
 
 /**
- * npm packages cannot contain symbolic links, so this one lists its libraries' links in a file, and its
- * install script makes them. Install scripts may be turned off, so we make those that are missing.
+ * npm packages cannot contain symbolic links, so this package lists the links of its libraries in a file,
+ * and its install script makes them. Install scripts may be turned off, so we make the missing links.
  *
  * @param {string} home the folder of the package
  */
@@ -95,18 +95,18 @@ export function postgresRunner(data) {
   }
   if (process.getuid?.() !== 0) return hasName() ? asWeAre : (inNamespace(unprivilegedUser()) ?? asWeAre)
   const owner = statSync(data, { throwIfNoEntry: false })
-  // Data that a plain user made is served as that user: PostgreSQL starts on no data of others.
+  // PostgreSQL runs as the user who made the data, because it refuses data of another user.
   if (owner !== undefined && owner.uid !== 0) return asUser(owner)
   const user = unprivilegedUser()
   return inNamespace(user) ?? asUser(user)
 }
 
 /**
- * In a user namespace of its own the process sees itself as somebody else while its files keep their owner: no
- * folder changes hands, and nothing has to be readable for others.
+ * In a user namespace of its own the process sees itself as another user while its files keep their
+ * owner: no folder needs a new owner, and nothing has to be readable for others.
  *
  * @param {{ uid: number, gid: number }} user
- * @returns {Runner | undefined} undefined where such namespaces are denied
+ * @returns {Runner | undefined} undefined if such namespaces are denied
  */
 function inNamespace({ uid, gid }) {
   const mapped = ['--user', `--map-user=${uid}`, `--map-group=${gid}`]
@@ -129,7 +129,7 @@ function asUser({ uid, gid }) {
   }
 }
 
-/** initdb asks for the name of its user; containers are often given a user by number alone. */
+/** initdb needs the name of its user. Containers often run as a user who has only a number. */
 function hasName() {
   try {
     return userInfo().username !== ''

@@ -35,7 +35,7 @@ export async function createData({ folder, data, passwordFile, bin, runner }) {
         'Put back what is missing, or start afresh with `npm run reset`, which deletes the local data.',
     )
   }
-  // It gets its name when it is complete. What an interrupted start left was never used.
+  // The folder gets its name when it is complete. One that an interrupted start left was never used.
   const unfinished = `${data}.unfinished`
   rmSync(unfinished, { recursive: true, force: true })
   mkdirSync(unfinished, { recursive: true, mode: 0o700 })
@@ -71,8 +71,9 @@ export async function createData({ folder, data, passwordFile, bin, runner }) {
 }
 
 /**
- * initdb hands its own path to a shell within double quotes, so characters that a shell reads there would
- * break it or run as commands. It resolves symbolic links, so only a copy elsewhere helps (60 MB, once).
+ * initdb passes its own path to a shell within double quotes, so characters that have a meaning there
+ * would break it or run as commands. It resolves symbolic links, so only a copy elsewhere helps (60 MB,
+ * once).
  *
  * @template T
  * @param {string} bin
@@ -90,16 +91,16 @@ async function withPlainPath(bin, work) {
 }
 
 /**
- * A parent that was killed may have left its PostgreSQL running on this folder: it is stopped. A pid file
- * whose process id now belongs to another program would keep PostgreSQL from starting: it is removed, but
- * only if the process is certainly no PostgreSQL. In doubt it stays, and PostgreSQL itself decides.
+ * Stops a PostgreSQL that still runs on this folder because its parent was killed. Removes a pid file
+ * whose process id now belongs to another program, because it would keep PostgreSQL from starting, but
+ * only if the process is certainly no PostgreSQL. In doubt the file stays, and PostgreSQL itself decides.
  *
  * @param {string} data
  * @param {Identity | undefined} recorded the PostgreSQL that was started here last
  */
 export async function removeStalePostgres(data, recorded) {
   const pidFile = path.join(data, 'postmaster.pid')
-  // Single-user mode writes a negative one.
+  // Single-user mode writes a negative id.
   const pid = Math.abs(Number(readText(pidFile).split('\n')[0]))
   if (!(pid > 0) || !isAlive(pid)) return
   const whose = ownerOf(pid, data, recorded)
@@ -115,7 +116,7 @@ export async function removeStalePostgres(data, recorded) {
  */
 function ownerOf(pid, data, recorded) {
   if (recorded?.pid === pid && stateOf(recorded) === 'running') return 'ours'
-  // PostgreSQL works in its data folder.
+  // The working directory of PostgreSQL is its data folder.
   if (workingDirectory(pid) === realpathSync(data)) return 'ours'
   const line = commandLine(pid)
   if (line === undefined) return 'unknown'

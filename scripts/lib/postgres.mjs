@@ -41,7 +41,7 @@ export async function startPostgres({ folder, from = 'any', settings = [], logFi
 
   const port = await freePort()
   // "unix_socket_directories=" empty: reachable over 127.0.0.1 alone, and no socket path that could be too long.
-  // Terse: the DETAIL of an error quotes whole rows, password hashes included.
+  // Terse, because the DETAIL of an error quotes whole rows, including password hashes.
   const fixed = [
     'listen_addresses=127.0.0.1',
     'unix_socket_directories=',
@@ -169,7 +169,7 @@ export function explainEnd(said, data) {
   return new Plain(
     `PostgreSQL did not start: ${cause}\n` +
       `If its data in ${data} is damaged, put back a copy, or start afresh with \`npm run reset\`, which deletes the local data. ` +
-      `It said last:\n${lines}`,
+      `Its last lines:\n${lines}`,
   )
 }
 

@@ -5,11 +5,11 @@ import { which } from './run.mjs'
 import { readText } from './server.mjs'
 
 /**
- * A process that can be told from a later one with the same id.
+ * Identifies a process, even if a later one has the same id.
  *
  * @typedef {object} Identity
  * @property {number} pid
- * @property {string} [started] when it started, in the words of this platform; missing if that could not be learned
+ * @property {string} [started] when it started, in the format of this platform; missing if that is not known
  */
 
 /** @param {number} pid @returns {Identity} */
@@ -19,8 +19,8 @@ export function identify(pid) {
 }
 
 /**
- * Writes down which server runs on a data folder, for the next start. Servers end with their parent, unless
- * it is killed together with its watchdog.
+ * Records which server runs on a data folder, for the next start. Servers end with their parent, unless
+ * the parent is killed together with its watchdog.
  *
  * @param {string} file
  * @param {Identity & { port: number }} server
@@ -30,7 +30,7 @@ export function recordServer(file, server) {
 }
 
 /**
- * What recordServer() wrote.
+ * Reads what recordServer() wrote.
  *
  * @param {string} file
  * @returns {Identity & { port: number } | undefined}
@@ -48,8 +48,8 @@ export function recordedServer(file) {
 }
 
 /**
- * What became of a process. "unknown" means that a process with this id runs and may be it: nothing may be
- * deleted or killed on that answer.
+ * Tells whether a process still runs. "unknown" means that a process with this id runs and may be the same
+ * one: do not delete or kill anything because of that answer.
  *
  * @param {Identity} identity
  * @returns {'running' | 'gone' | 'unknown'}
@@ -62,8 +62,8 @@ export function stateOf({ pid, started }) {
 }
 
 /**
- * Whether a process has this id now, whoever it belongs to. One that has ended and waits for its parent to
- * notice does not count.
+ * True if a process of any user has this id now. One that has ended, but whose parent has not noticed yet,
+ * does not count.
  *
  * @param {number} pid
  */
@@ -93,14 +93,14 @@ export function signal(pid, what) {
 }
 
 /**
- * Ends a process that is no child of ours, gently if it lets itself.
+ * Ends a process that is not our child: with the gentle signal, and with SIGKILL if it has not ended after 8 s.
  *
  * @param {number} pid
  * @param {NodeJS.Signals} gentle
  */
 export async function endProcess(pid, gentle) {
   signal(pid, gentle)
-  // A stopped process (SIGSTOP) gets the signal once it goes on.
+  // A process that was stopped (SIGSTOP) handles the signal only when it continues.
   signal(pid, 'SIGCONT')
   const gone = () => !isAlive(pid)
   if (await until(gone, { timeoutMs: 8_000 })) return
@@ -121,7 +121,7 @@ export function commandLine(pid) {
   return readProc(`${pid}/cmdline`)?.replaceAll('\0', ' ').trim()
 }
 
-/** The working directory of a process, if the platform tells. @param {number} pid */
+/** The working directory of a process; undefined if the platform does not show it. @param {number} pid */
 export function workingDirectory(pid) {
   try {
     return readlinkSync(`/proc/${pid}/cwd`)
@@ -131,11 +131,11 @@ export function workingDirectory(pid) {
 }
 
 /**
- * Every process as [pid, parent, command line]. Only for looking around: a process that is missing in the
- * answer may still run, since systems can hide the processes of other users.
+ * Every process that can be seen, as [pid, parent, command line]. A process that is missing may still run,
+ * because systems can hide the processes of other users.
  *
  * @returns {[number, number, string][]}
- * @throws {Error} if the system does not tell
+ * @throws {Error} if neither /proc nor ps can be read
  */
 export function processes() {
   if (hasProc()) {
@@ -175,7 +175,7 @@ function readStat(pid) {
   return { state: fields[0] ?? '', parent: Number(fields[1]), startTicks: Number(fields[19]) }
 }
 
-/** Linux has it; macOS and the BSDs have a ps that can be relied on. */
+/** True on Linux. macOS and the BSDs have a reliable ps instead. */
 function hasProc() {
   return process.platform === 'linux' && readProc('self/stat') !== undefined
 }
@@ -191,13 +191,13 @@ function readProc(name) {
 
 /** @param {string[]} args @returns {string | undefined} */
 function askPs(args) {
-  // COLUMNS cuts the lines of some versions; language and time zone would change how a start time reads.
+  // With COLUMNS some versions cut their lines. Language and time zone would change the text of a start time.
   const env = { ...process.env, COLUMNS: '', LC_ALL: 'C', TZ: 'UTC' }
   const { status, stdout } = spawnSync(which('ps') ?? '/bin/ps', args, {
     encoding: 'utf8',
     env,
     timeout: 5_000,
   })
-  // The status is 1 as well if the process is gone, and then nothing is printed.
+  // If the process is gone, the status is 1 and the output is empty.
   return status === 0 && stdout.trim() !== '' ? stdout : undefined
 }

@@ -17,7 +17,7 @@ import { run, which } from './run.mjs'
  * cache of its own there, checks signatures as always, and `dpkg -x` only unpacks.
  */
 
-/** For each call of apt: without a network it would try every source in turn. */
+/** Longest time for each call of apt. Without a network it would try every source in turn. */
 const timeoutMs = 120_000
 
 const home = path.join(toolsDir, 'redis')
@@ -48,7 +48,7 @@ export function fetchRedis() {
 
 /** 1.4 MB, after 9 MB of package lists. @returns {Promise<PrivateRedis>} */
 async function download() {
-  // apt.conf has no way to quote a quote.
+  // In apt.conf a quote cannot be escaped.
   const work = makePlainFolder('apt')
   try {
     const env = await prepareApt(work)

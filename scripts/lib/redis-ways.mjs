@@ -68,7 +68,7 @@ export async function firstThatBoots(ways, boot) {
     failures.push(/** @type {Error} */ (error).message)
   }
   const hint = 'No Redis: install redis-server (or valkey-server), start Docker, or set REDIS_URL.'
-  // If a Redis is here, why it does not start matters more than where to get one.
+  // The failures come first: if there is a Redis, they matter more than where to get one.
   throw new Plain([...failures, hint].join('\n'))
 }
 

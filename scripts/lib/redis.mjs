@@ -28,7 +28,7 @@ import { readText } from './server.mjs'
 export async function startRedis({ folder, from = 'any', settings = [], logFile, env }) {
   mkdirSync(folder, { recursive: true, mode: 0o700 })
   const passwordFile = path.join(folder, 'password')
-  // The password is no part of the data: Redis gets it at every start.
+  // The data does not depend on the password: Redis gets it at every start.
   if (readText(passwordFile) === '')
     writeFileSync(passwordFile, randomBytes(18).toString('hex'), { mode: 0o600 })
   const password = readText(passwordFile)
@@ -139,12 +139,12 @@ async function answersTo(password, port) {
 }
 
 /**
- * A parent that was killed may have left its Redis running on this folder: it is stopped, since two of them
- * would ruin each other's append-only file.
+ * Stops a Redis that still runs on this folder because its parent was killed. Two of them would ruin each
+ * other's append-only file.
  *
  * @param {string} folder
  * @param {string} password
- * @throws {Plain} if a process may be that Redis, and there is no telling
+ * @throws {Plain} if a process may be that Redis, but this cannot be found out
  */
 export async function removeStale(folder, password) {
   const pidFile = pidFileOf(folder)

@@ -4,7 +4,7 @@ import { dirname } from 'node:path'
 /** An error whose message is meant for the person at the terminal: printed without a stack. */
 export class Plain extends Error {}
 
-/** Says that the data of a server cannot be used: starting it in another way would not help. */
+/** Thrown if the data of a server cannot be used: starting the server in another way would not help. */
 export class DamagedData extends Plain {}
 
 /** @param {string} line */
@@ -40,7 +40,7 @@ export async function step(what, work) {
   }
 }
 
-/** What to do about a failure of the file system, by its code. @type {Record<string, (path: string) => string>} */
+/** Messages about failures of the file system, by their codes. @type {Record<string, (path: string) => string>} */
 const fileTroubles = {
   EACCES: notAllowed,
   EPERM: notAllowed,
@@ -59,7 +59,7 @@ function notAllowed(path) {
   if (owner === undefined || owner.uid === me) return `Not allowed to use ${path}: look at its permissions.`
   return (
     `Not allowed to use ${path}: ${owner.path} belongs to user ${owner.uid}, and this runs as user ${me}. ` +
-    // A file of another user in a folder of ours is rarely the only one.
+    // A file of another user in one of our folders is rarely the only one, so take over the folder.
     takeOver(ownerOf(dirname(owner.path))?.uid === me ? dirname(owner.path) : owner.path)
   )
 }
@@ -72,7 +72,7 @@ export function takeOver(path) {
 /** @param {string} text */
 const shellQuoted = (text) => `'${text.replaceAll("'", "'\\''")}'`
 
-/** The owner of the path, or of the folder in which it cannot be looked up. @param {string} path */
+/** The owner of the path, or of the nearest folder above it that can be looked up. @param {string} path */
 function ownerOf(path) {
   for (let at = path; at !== dirname(at); at = dirname(at)) {
     try {
@@ -83,7 +83,7 @@ function ownerOf(path) {
 }
 
 /**
- * What a failure means to the person at the terminal.
+ * Describes a failure for the person at the terminal.
  *
  * @param {any} error
  * @returns {string} a sentence if we know one, else the error with its stack

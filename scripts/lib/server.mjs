@@ -55,7 +55,7 @@ export async function givenServer({ name, variable, url, defaultPort }) {
  * A file's text, or '' if there is no such file.
  *
  * @param {string} file
- * @throws {Error} if it is there and cannot be read: taking it for missing could lead to it being replaced
+ * @throws {Error} if the file exists and cannot be read: a caller that took it for missing might replace it
  */
 export function readText(file) {
   try {
@@ -63,7 +63,7 @@ export function readText(file) {
   } catch (error) {
     const failure = /** @type {NodeJS.ErrnoException} */ (error)
     if (failure.code === 'ENOENT' || failure.code === 'ENOTDIR') return ''
-    // Reading a folder fails without naming it.
+    // The error of reading a folder does not name it.
     failure.path ??= file
     throw failure
   }

@@ -15,15 +15,15 @@ export function withDotEnv(env) {
   return { ...parseDotEnv(readText(fromRoot('.env'))), ...env }
 }
 
-/** A name, and its value in quotes with at most a comment behind it, or else the rest of the line. */
+/** A name with its value: a text in quotes, which only a comment may follow, or else the rest of the line. */
 const assignment =
   /^[ \t]*(?:export[ \t]+)?([\w.-]+)(?:[ \t]*=|:[ \t])[ \t]*(?:(["'`])((?:\\[\s\S]|(?!\2)[^\\])*)\2[ \t]*(?:#.*)?|(.*))$/gm
 
 /**
  * Reads a file of settings as the dotenv package does: `NAME=value` or `export NAME=value`, where a value in quotes may
  * have several lines, and `\n` and `\r` in double quotes are line breaks. A comment begins with "#" at the start of a line,
- * after a quoted value, or after white space. (dotenv also cuts `a#b`, which would shorten a password without a word; like
- * Compose, which reads the same file, this does not.)
+ * after a quoted value, or after white space. (dotenv also cuts `a#b`, which would silently shorten a
+ * password. Compose, which reads the same file, does not, and neither does this.)
  *
  * @param {string} text
  * @returns {Record<string, string>}
@@ -37,7 +37,7 @@ export function parseDotEnv(text) {
     .matchAll(assignment)) {
     const [, name = '', quote, quoted, plain = ''] = match
     if (quoted === undefined) {
-      // A quote without its end is part of the value, unless the value ends with one, as in 'C:\'.
+      // A quote without its end is part of the value, unless the value ends with a quote, as in 'C:\'.
       const value = plain.replace(/(?:^|\s+)#.*$/, '').trim()
       values[name] = value.replace(/^(["'`])(.*)\1$/, '$2')
     } else {
@@ -48,7 +48,7 @@ export function parseDotEnv(text) {
 }
 
 /**
- * What the services' own readers make of the environment.
+ * The addresses of the servers, as the services read them.
  *
  * @typedef {object} Readings
  * @property {string | undefined} databaseUrl undefined if no PostgreSQL is named
@@ -56,7 +56,7 @@ export function parseDotEnv(text) {
  */
 
 /**
- * Reads NODE_ENV and where the servers are, with the readers of the services. Those are there once everything is built.
+ * Checks NODE_ENV and reads where the servers are, with the code of the services, which must be built.
  *
  * @param {NodeJS.ProcessEnv} env
  * @returns {Promise<Readings>}
@@ -87,6 +87,16 @@ export function namedServers(env) {
     database: ['DATABASE_URL', 'PG_URL', 'DATABASE_HOST'].find((name) => env[name]?.trim()),
     redis: ['REDIS_URL', 'REDIS_HOST'].find((name) => env[name]?.trim()),
   }
+}
+
+/**
+ * The address on which a service listens.
+ *
+ * @param {NodeJS.ProcessEnv} env
+ * @param {'HOST' | 'WORKER_HOST'} [name]
+ */
+export function readHost(env, name = 'HOST') {
+  return env[name]?.trim() || '127.0.0.1'
 }
 
 /**
@@ -121,9 +131,9 @@ function portIn(env, name) {
 }
 
 /**
- * What the services are started with: everything of the environment, and secrets made up if a developer set none. In development
- * `POST /initialize` needs no token, unless INITIALIZE_OPEN says otherwise. In production nothing is made up: the services then say
- * what is missing.
+ * The environment of the services: everything from our own, and secrets that are made up if none are set.
+ * In development `POST /initialize` needs no token, unless INITIALIZE_OPEN says otherwise. In production
+ * nothing is made up: the services then say what is missing.
  *
  * @param {NodeJS.ProcessEnv} env
  * @returns {NodeJS.ProcessEnv & { NODE_ENV: string }}
@@ -141,12 +151,12 @@ export function serviceSettings(env) {
   }
 }
 
-/** Whether such a secret was made up before. @param {string} name */
+/** True if keptSecret() has made up this secret before. @param {string} name */
 export const isKept = (name) => readText(path.join(dataDir, name)).trim() !== ''
 
 /**
- * A secret that is made up once and kept in `.data/`, readable for its owner alone. An empty file, as a full disk
- * leaves it, counts as none.
+ * A secret that is made up once and kept in `.data/`, readable only for its owner. An empty file, which a
+ * full disk leaves behind, counts as none.
  *
  * @param {string} name
  */

@@ -9,8 +9,8 @@ import { readText } from './server.mjs'
 /** @typedef {import('./processes.mjs').Identity} Identity */
 
 /**
- * What a running `npm start` writes down for others: `npm run api` and `npm run worker` join by it, and the
- * next start stops what a killed one left running.
+ * What a running `npm start` records for others: `npm run api` and `npm run worker` use it to join, and
+ * the next start uses it to stop what a killed one left running.
  *
  * @typedef {object} Stack
  * @property {number} pid of `npm start` itself
@@ -28,7 +28,7 @@ import { readText } from './server.mjs'
 export function claimFolder() {
   mkdirSync(dataDir, { recursive: true, mode: 0o700 })
   const lock = takeLock(lockFile)
-  // A stack of a release that knew no lock.
+  // An earlier release, which takes no lock, may run.
   const earlier = lock.taken ? runningStack() : undefined
   if (lock.taken && earlier === undefined) return
   const pid = earlier?.pid ?? (lock.taken ? undefined : lock.holder?.pid)
@@ -44,7 +44,7 @@ export function claimFolder() {
 }
 
 /**
- * The stack that runs in this folder now, or may run: without certainty it counts as running.
+ * The stack that runs in this folder now. If that is uncertain, it counts as running.
  *
  * @returns {Stack | undefined}
  */
@@ -70,7 +70,7 @@ export function withdrawStack() {
 }
 
 /**
- * Stops services whose `npm start` was killed together with its watchdog. Only for the holder of the lock.
+ * Stops services whose `npm start` was killed together with its watchdog. Call it only with the lock.
  */
 export async function clearLeftovers() {
   const ours = (readStack()?.services ?? []).filter(isOurs)
@@ -83,7 +83,7 @@ export async function clearLeftovers() {
   withdrawStack()
 }
 
-/** Process ids are used again, so a process is only ours if it can be proved. @param {Identity} service */
+/** Process ids are used again, so a process counts as ours only if that is certain. @param {Identity} service */
 function isOurs(service) {
   const state = stateOf(service)
   if (state !== 'unknown') return state === 'running'

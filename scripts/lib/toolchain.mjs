@@ -20,7 +20,7 @@ const nodePackages = {
 
 const pnpmPackage = 'pnpm@12.21.0'
 
-/** Written last into a folder of tools. */
+/** Name of the file that is written last into a folder of tools. */
 const stampName = 'ready'
 
 /** The services' Node. The scripts themselves run on 20 too. */
@@ -71,8 +71,8 @@ export async function ensureToolchain() {
 }
 
 /**
- * What a person's npm settings could say against this install: no scripts, no optional packages (pnpm's
- * executable is one), no links, another folder.
+ * Overrides npm settings of the user that would break this install, such as no optional packages (pnpm's
+ * executable is one), no links, or another folder.
  */
 const npmFlags = [
   '--no-save',
@@ -125,7 +125,7 @@ async function install(packages, home) {
     try {
       renameSync(unfinished, home)
     } catch (error) {
-      // Another process was faster.
+      // Another process has installed the same meanwhile.
       if (!isComplete(home)) throw error
     }
   } finally {
@@ -154,8 +154,8 @@ const reachSettings =
   /^npm_config_(registry|userconfig|globalconfig|proxy|https?_proxy|noproxy|ca|cafile|strict_ssl|cache|\/\/.*|@.*)$/i
 
 /**
- * `npm start` hands npm's own settings down as variables, and pnpm would take them for its own. Only those
- * that are needed to reach the registry are kept.
+ * `npm start` passes npm's settings on as variables, and pnpm would use them as its own. Only those that
+ * are needed to reach the registry are kept.
  *
  * @param {NodeJS.ProcessEnv} env
  * @returns {NodeJS.ProcessEnv}
@@ -166,8 +166,8 @@ export function withoutNpmVariables(env) {
 }
 
 /**
- * The environment for npm and pnpm. Both keep a cache in the home folder, which some users do not have, such as
- * those that a container is given by number: they get one in `.tools/`.
+ * The environment for npm and pnpm. Both keep a cache in the home folder. Users without one, such as those
+ * of a container that have only a number, get one in `.tools/`.
  *
  * @returns {NodeJS.ProcessEnv}
  */
@@ -176,13 +176,13 @@ function toolEnv() {
   if (canCreate(homedir())) return env
   const home = path.join(toolsDir, 'home')
   mkdirSync(home, { recursive: true })
-  // The npm that started us has told its cache, which is in the home folder as well.
+  // The npm that started us has set its cache, which is in the home folder, too.
   const kept = Object.entries(env).filter(([name]) => !/^npm_config_cache$/i.test(name))
   return { ...Object.fromEntries(kept), HOME: home }
 }
 
 /**
- * Whether this user can make files in the folder, or make it first.
+ * True if this user can create files in the folder, or can create the folder.
  *
  * @param {string} folder
  * @returns {boolean}
