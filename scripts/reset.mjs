@@ -1,6 +1,6 @@
 /**
- * `npm run reset`: deletes what `npm start` keeps in `.data/`, to start afresh. `npm run reset -- redis` deletes
- * the data of Redis alone. On a terminal it asks first, unless `--yes` is given.
+ * `npm run reset`: deletes what `npm start` keeps in `.data/`, to start afresh. `npm run reset --
+ * redis` deletes the data of Redis alone. On a terminal it asks first, unless `--yes` is given.
  */
 import { existsSync, readdirSync, rmSync } from 'node:fs'
 import path from 'node:path'
@@ -13,7 +13,9 @@ import { Plain, runMain, say } from './lib/say.mjs'
 import { readText } from './lib/server.mjs'
 import { claimFolder, clearLeftovers } from './lib/stack.mjs'
 
-/** DATA_DIR may be a folder that contains other things, so only what `npm start` makes is deleted. */
+/**
+ * DATA_DIR may be a folder that contains other things, so only what `npm start` makes is deleted.
+ */
 const ours = /^(postgres|redis|logs|stack\.json|[a-z-]+-(secret|password|key))$/
 
 runMain(async () => {

@@ -73,7 +73,9 @@ async function chooseServers(stack) {
   return { DATABASE_URL: databaseUrl ?? stack?.databaseUrl, REDIS_URL: redisUrl ?? stack?.redisUrl }
 }
 
-/** PORT if it is set for this call, else the first free port after that of the API of `npm start`. */
+/**
+ * PORT if it is set for this call, else the first free port after that of the API of `npm start`.
+ */
 async function choosePort() {
   if (process.env['PORT']?.trim()) {
     const port = readPort(process.env)

@@ -129,7 +129,10 @@ async function refuseWhatCannotWork({ host, port }, worker) {
   await requirePort({ ...worker, port: worker.port, variable: 'WORKER_PORT', command: 'npm start' })
 }
 
-/** @param {{ url: string, demo: import('./lib/demo.mjs').Demo, settings: NodeJS.ProcessEnv, passwordMadeUp: boolean }} what */
+/**
+ * @param {{ url: string, demo: import('./lib/demo.mjs').Demo, settings: NodeJS.ProcessEnv,
+ * passwordMadeUp: boolean }} what
+ */
 function tellHowToUse({ url, demo, settings, passwordMadeUp }) {
   const lines = [
     '',
@@ -156,7 +159,11 @@ function tellHowToUse({ url, demo, settings, passwordMadeUp }) {
   say(lines.join('\n'))
 }
 
-/** The limit that everybody meets who runs the calls in a loop. @param {NodeJS.ProcessEnv} settings */
+/**
+ * The limit that everybody meets who runs the calls in a loop.
+ *
+ * @param {NodeJS.ProcessEnv} settings
+ */
 function describeLimit(settings) {
   const requests = settings['RATE_LIMIT'] || '100'
   const seconds = Number(settings['RATE_WINDOW_MS'] || 900_000) / 1000

@@ -6,7 +6,8 @@ import path from 'node:path'
 /**
  * Where the server of a URL listens, as node-postgres and ioredis read it.
  *
- * @param {string} url e.g. "postgres://user@host/name"; PostgreSQL may also be named by the folder of its Unix socket, in
+ * @param {string} url e.g. "postgres://user@host/name"; PostgreSQL may also be named by the folder
+ * of its Unix socket, in
  *   "?host=/folder" or as the host "%2Ffolder"
  * @param {number} defaultPort
  * @returns {Target | undefined} undefined if it is no URL
@@ -63,7 +64,12 @@ export function shownUrlOf(host, port) {
   return ['127.0.0.1', '0.0.0.0', '::'].includes(host) ? `http://localhost:${port}` : urlOf(host, port)
 }
 
-/** Whether a process of this machine can listen on the host. @param {string} host @returns {Promise<boolean>} */
+/**
+ * Whether a process of this machine can listen on the host.
+ *
+ * @param {string} host
+ * @returns {Promise<boolean>}
+ */
 export function canListenOn(host) {
   return new Promise((resolve) => {
     const server = net.createServer()

@@ -25,7 +25,8 @@ import { guard, unguard } from './watchdog.mjs'
  * @typedef {object} Child
  * @property {string} name
  * @property {number} pid
- * @property {Promise<{ code: number | null, signal: NodeJS.Signals | null }>} exited never rejects; `tail` is complete then
+ * @property {Promise<{ code: number | null, signal: NodeJS.Signals | null }>} exited never rejects;
+ * `tail` is complete then
  * @property {() => boolean} running
  * @property {() => string[]} tail the last lines it printed, at most 200
  * @property {(signal: NodeJS.Signals) => void} signal does nothing once it has ended

@@ -13,14 +13,15 @@ export const demoEvent = { eventId: 1001, totalTickets: 100 }
  */
 
 /**
- * Makes what somebody needs to try the calls: an event, and a buyer with a password. Both may exist from
- * an earlier run.
+ * Makes what somebody needs to try the calls: an event, and a buyer with a password. Both may exist
+ * from an earlier run.
  *
  * @param {string} baseUrl where the API answers
  * @param {object} options
  * @param {NodeJS.ProcessEnv} options.settings with the admin's name and password
  * @param {string} options.shownUrl the address that the printed calls name
- * @param {boolean} options.ownDatabase false for a database that we did not start: if it contains events, nothing is made in it
+ * @param {boolean} options.ownDatabase false for a database that we did not start: if it contains
+ * events, nothing is made in it
  * @returns {Promise<Demo>}
  */
 export async function prepareDemo(baseUrl, { settings, shownUrl, ownDatabase }) {
@@ -66,8 +67,8 @@ async function holdsOtherEvents(baseUrl, token) {
 
 /**
  * "demo", and the name to take if that account belongs to somebody else, for example to a run with
- * another `.data/`. The second name depends on the password, so it is the same for each run with this
- * folder.
+ * another `.data/`. The second name depends on the password, so it is the same for each run with
+ * this folder.
  *
  * @param {string} password
  */

@@ -2,7 +2,10 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { run, which } from './run.mjs'
 import { Plain, say } from './say.mjs'
 
-/** How long the first check waits for an answer. The hint then comes about ten seconds after the start. */
+/**
+ * How long the first check waits for an answer. The hint then comes about ten seconds after the
+ * start.
+ */
 const firstAnswerMs = 5_000
 /** Later checks wait longer, in case the machine is busy or the download fills the connection. */
 const answerMs = 20_000
@@ -18,8 +21,9 @@ const answerMs = 20_000
  */
 
 /**
- * Runs a command that downloads packages, and ends it if the registry cannot be reached: with a hint after
- * ten seconds and an error after two minutes. A download that is only slow may take as long as it needs.
+ * Runs a command that downloads packages, and ends it if the registry cannot be reached: with a
+ * hint after ten seconds and an error after two minutes. A download that is only slow may take as
+ * long as it needs.
  *
  * @param {string} command
  * @param {string[]} args

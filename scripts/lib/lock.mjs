@@ -6,14 +6,15 @@ import { which } from './run.mjs'
 /** @typedef {import('./processes.mjs').Identity} Identity */
 
 /**
- * Takes a lock that belongs to this process until it ends, however it ends. The file stays, since its
- * existence does not mean that the lock is held.
+ * Takes a lock that belongs to this process until it ends, however it ends. The file stays, since
+ * its existence does not mean that the lock is held.
  *
- * The kernel holds the lock if it can (flock). If not, the file names the process that holds it, with its
- * start time, which distinguishes it from a later process with the same id.
+ * The kernel holds the lock if it can (flock). If not, the file names the process that holds it,
+ * with its start time, which distinguishes it from a later process with the same id.
  *
  * @param {string} file
- * @returns {{ taken: true } | { taken: false, holder: Identity | undefined, certain: boolean }} `certain` is false if the
+ * @returns {{ taken: true } | { taken: false, holder: Identity | undefined, certain: boolean }}
+ * `certain` is false if the
  *   holder may be another process that happens to have its id
  */
 export function takeLock(file) {
@@ -54,7 +55,8 @@ function lockByKernel(file) {
   }
   const fd = openSync(file, flags, 0o600)
   const flock = which('flock') ?? which('flock', '/usr/bin:/bin:/usr/local/bin')
-  // The command locks the open file that it inherits, so this process keeps the lock after it has ended.
+  // The command locks the open file that it inherits, so this process keeps the lock after it has
+  // ended.
   const locked =
     flock === undefined
       ? undefined

@@ -19,7 +19,8 @@ export function freePort() {
  *
  * @param {number} port
  * @param {string} [host] default: all addresses
- * @returns {Promise<undefined | 'in use' | 'not allowed'>} undefined if one can, or if only the host is wrong
+ * @returns {Promise<undefined | 'in use' | 'not allowed'>} undefined if one can, or if only the
+ * host is wrong
  */
 export function portTrouble(port, host) {
   return new Promise((resolve) => {
@@ -33,7 +34,12 @@ export function portTrouble(port, host) {
   })
 }
 
-/** Whether a process could listen on the port, on all addresses. @param {number} port @returns {Promise<boolean>} */
+/**
+ * Whether a process could listen on the port, on all addresses.
+ *
+ * @param {number} port
+ * @returns {Promise<boolean>}
+ */
 export async function portIsFree(port) {
   return (await portTrouble(port)) === undefined
 }
@@ -72,10 +78,11 @@ export async function requirePort({ port, host, variable, command }) {
 }
 
 /**
- * Sends a text over TCP or a Unix socket and returns the first piece of the answer. If the text is empty,
- * it returns '' as soon as it is connected.
+ * Sends a text over TCP or a Unix socket and returns the first piece of the answer. If the text is
+ * empty, it returns '' as soon as it is connected.
  *
- * @param {({ host: string, port: number } | { path: string }) & { text?: string, timeoutMs?: number }} options
+ * @param {({ host: string, port: number } | { path: string }) & { text?: string, timeoutMs?: number
+ * }} options
  * @returns {Promise<string>} rejects when nothing answers
  */
 export function talk({ text = '', timeoutMs = 1_000, ...target }) {

@@ -28,8 +28,8 @@ const plainPath = /^[\w./+-]+$/
 export const isPlainPath = (name) => plainPath.test(name)
 
 /**
- * Creates a folder whose path contains no space, quote or other character with a meaning, for programs that
- * put paths unquoted into a shell or a configuration. The caller removes it.
+ * Creates a folder whose path contains no space, quote or other character with a meaning, for
+ * programs that put paths unquoted into a shell or a configuration. The caller removes it.
  *
  * @param {string} purpose part of its name
  * @returns {string}

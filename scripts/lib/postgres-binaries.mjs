@@ -44,8 +44,9 @@ export async function embeddedPostgres() {
 }
 
 /**
- * npm packages cannot contain symbolic links, so this package lists the links of its libraries in a file,
- * and its install script makes them. Install scripts may be turned off, so we make the missing links.
+ * npm packages cannot contain symbolic links, so this package lists the links of its libraries in a
+ * file, and its install script makes them. Install scripts may be turned off, so we make the
+ * missing links.
  *
  * @param {string} home the folder of the package
  */

@@ -26,7 +26,8 @@ export const database = 'ticket_line'
  * Makes a new data folder with a superuser "postgres" and our database.
  *
  * @param {{ folder: string, data: string, passwordFile: string, bin: string, runner: import('./postgres-binaries.mjs').Runner }} options
- * @throws {Plain} if there are files already: they are somebody's data, whatever is missing among them
+ * @throws {Plain} if there are files already: they are somebody's data, whatever is missing among
+ * them
  */
 export async function createData({ folder, data, passwordFile, bin, runner }) {
   if (existsSync(data) && readdirSync(data).length > 0) {
@@ -35,7 +36,8 @@ export async function createData({ folder, data, passwordFile, bin, runner }) {
         'Put back what is missing, or start afresh with `npm run reset`, which deletes the local data.',
     )
   }
-  // The folder gets its name when it is complete. One that an interrupted start left was never used.
+  // The folder gets its name when it is complete. One that an interrupted start left was never
+  // used.
   const unfinished = `${data}.unfinished`
   rmSync(unfinished, { recursive: true, force: true })
   mkdirSync(unfinished, { recursive: true, mode: 0o700 })
@@ -71,9 +73,9 @@ export async function createData({ folder, data, passwordFile, bin, runner }) {
 }
 
 /**
- * initdb passes its own path to a shell within double quotes, so characters that have a meaning there
- * would break it or run as commands. It resolves symbolic links, so only a copy elsewhere helps (60 MB,
- * once).
+ * initdb passes its own path to a shell within double quotes, so characters that have a meaning
+ * there would break it or run as commands. It resolves symbolic links, so only a copy elsewhere
+ * helps (60 MB, once).
  *
  * @template T
  * @param {string} bin
@@ -91,9 +93,10 @@ async function withPlainPath(bin, work) {
 }
 
 /**
- * Stops a PostgreSQL that still runs on this folder because its parent was killed. Removes a pid file
- * whose process id now belongs to another program, because it would keep PostgreSQL from starting, but
- * only if the process is certainly no PostgreSQL. In doubt the file stays, and PostgreSQL itself decides.
+ * Stops a PostgreSQL that still runs on this folder because its parent was killed. Removes a pid
+ * file whose process id now belongs to another program, because it would keep PostgreSQL from
+ * starting, but only if the process is certainly no PostgreSQL. In doubt the file stays, and
+ * PostgreSQL itself decides.
  *
  * @param {string} data
  * @param {Identity | undefined} recorded the PostgreSQL that was started here last

@@ -119,7 +119,8 @@ async function chooseBinaries(folder, from) {
 /**
  * Starts the postmaster and waits until it says "ready" in its pid file, as pg_ctl does.
  *
- * @param {{ command: string, args: string[], uid?: number, gid?: number, env?: NodeJS.ProcessEnv, data: string, logFile?: string | undefined, onStarted: (pid: number) => void }} options
+ * @param {{ command: string, args: string[], uid?: number, gid?: number, env?: NodeJS.ProcessEnv,
+ * data: string, logFile?: string | undefined, onStarted: (pid: number) => void }} options
  */
 async function bootPostgres({ data, logFile, onStarted, ...call }) {
   for (let attempt = 1; ; attempt++) {

@@ -9,7 +9,8 @@ import { readText } from './server.mjs'
  *
  * @typedef {object} Identity
  * @property {number} pid
- * @property {string} [started] when it started, in the format of this platform; missing if that is not known
+ * @property {string} [started] when it started, in the format of this platform; missing if that is
+ * not known
  */
 
 /** @param {number} pid @returns {Identity} */
@@ -19,8 +20,8 @@ export function identify(pid) {
 }
 
 /**
- * Records which server runs on a data folder, for the next start. Servers end with their parent, unless
- * the parent is killed together with its watchdog.
+ * Records which server runs on a data folder, for the next start. Servers end with their parent,
+ * unless the parent is killed together with its watchdog.
  *
  * @param {string} file
  * @param {Identity & { port: number }} server
@@ -48,8 +49,8 @@ export function recordedServer(file) {
 }
 
 /**
- * Tells whether a process still runs. "unknown" means that a process with this id runs and may be the same
- * one: do not delete or kill anything because of that answer.
+ * Tells whether a process still runs. "unknown" means that a process with this id runs and may be
+ * the same one: do not delete or kill anything because of that answer.
  *
  * @param {Identity} identity
  * @returns {'running' | 'gone' | 'unknown'}
@@ -62,8 +63,8 @@ export function stateOf({ pid, started }) {
 }
 
 /**
- * True if a process of any user has this id now. One that has ended, but whose parent has not noticed yet,
- * does not count.
+ * True if a process of any user has this id now. One that has ended, but whose parent has not
+ * noticed yet, does not count.
  *
  * @param {number} pid
  */
@@ -93,7 +94,8 @@ export function signal(pid, what) {
 }
 
 /**
- * Ends a process that is not our child: with the gentle signal, and with SIGKILL if it has not ended after 8 s.
+ * Ends a process that is not our child: with the gentle signal, and with SIGKILL if it has not
+ * ended after 8 s.
  *
  * @param {number} pid
  * @param {NodeJS.Signals} gentle
@@ -112,7 +114,8 @@ export async function endProcess(pid, gentle) {
  * The command line of a process.
  *
  * @param {number} pid
- * @returns {string | undefined} undefined if the process is gone, or belongs to somebody else and is hidden
+ * @returns {string | undefined} undefined if the process is gone, or belongs to somebody else and
+ * is hidden
  */
 export function commandLine(pid) {
   if (!hasProc()) {
@@ -121,7 +124,11 @@ export function commandLine(pid) {
   return readProc(`${pid}/cmdline`)?.replaceAll('\0', ' ').trim()
 }
 
-/** The working directory of a process; undefined if the platform does not show it. @param {number} pid */
+/**
+ * The working directory of a process; undefined if the platform does not show it.
+ *
+ * @param {number} pid
+ */
 export function workingDirectory(pid) {
   try {
     return readlinkSync(`/proc/${pid}/cwd`)
@@ -131,8 +138,8 @@ export function workingDirectory(pid) {
 }
 
 /**
- * Every process that can be seen, as [pid, parent, command line]. A process that is missing may still run,
- * because systems can hide the processes of other users.
+ * Every process that can be seen, as [pid, parent, command line]. A process that is missing may
+ * still run, because systems can hide the processes of other users.
  *
  * @returns {[number, number, string][]}
  * @throws {Error} if neither /proc nor ps can be read
@@ -163,8 +170,8 @@ function startOf(pid) {
 }
 
 /**
- * See proc_pid_stat(5). The second field is the name in parentheses, which may itself contain parentheses
- * and spaces.
+ * See proc_pid_stat(5). The second field is the name in parentheses, which may itself contain
+ * parentheses and spaces.
  *
  * @param {number} pid
  */
@@ -191,7 +198,8 @@ function readProc(name) {
 
 /** @param {string[]} args @returns {string | undefined} */
 function askPs(args) {
-  // With COLUMNS some versions cut their lines. Language and time zone would change the text of a start time.
+  // With COLUMNS some versions cut their lines. Language and time zone would change the text of a
+  // start time.
   const env = { ...process.env, COLUMNS: '', LC_ALL: 'C', TZ: 'UTC' }
   const { status, stdout } = spawnSync(which('ps') ?? '/bin/ps', args, {
     encoding: 'utf8',

@@ -79,8 +79,8 @@ async function download() {
 }
 
 /**
- * Copies, because the unpacked files may be on another file system, then renames, so that no other process
- * sees half of them.
+ * Copies, because the unpacked files may be on another file system, then renames, so that no other
+ * process sees half of them.
  *
  * @param {string} unpacked
  */
@@ -129,8 +129,8 @@ async function prepareApt(work) {
 }
 
 /**
- * For a process whose working directory is `folder`: the paths are relative to it, since the loader would
- * split an absolute one at colons and semicolons.
+ * For a process whose working directory is `folder`: the paths are relative to it, since the loader
+ * would split an absolute one at colons and semicolons.
  *
  * @param {string} folder
  * @returns {NodeJS.ProcessEnv}

@@ -73,7 +73,10 @@ export function quoted(value) {
 /** @param {string} folder */
 const pidFileOf = (folder) => path.join(folder, 'server.pid')
 
-/** @param {{ way: Way, port: number, password: string, folder: string, settings: string[], logFile?: string | undefined, env?: Record<string, string> | undefined }} options */
+/**
+ * @param {{ way: Way, port: number, password: string, folder: string, settings: string[], logFile?:
+ * string | undefined, env?: Record<string, string> | undefined }} options
+ */
 async function bootRedis({ way, port, password, folder, settings, logFile, env: extra }) {
   const config = [
     `port ${way.inside.port}`,
@@ -111,7 +114,8 @@ async function bootRedis({ way, port, password, folder, settings, logFile, env: 
  * @returns {Plain} the cause first
  */
 export function explainEnd(lines, folder) {
-  // "#" marks warnings: "12:M 29 Nov 2026 16:00:00.000 # Bad file format reading the append only file …"
+  // "#" marks warnings: "12:M 29 Nov 2026 16:00:00.000 # Bad file format reading the append only
+  // file …"
   const warnings = lines.flatMap((line) => /^\d+:\w .*? # (.*)$/.exec(line)?.[1] ?? [])
   const damage = warnings.find(
     (line) =>
@@ -133,14 +137,18 @@ export function explainEnd(lines, folder) {
   return new Plain(`Redis did not start:\n${lines.slice(-10).join('\n')}`)
 }
 
-/** @param {string} password @param {number} port @returns {Promise<boolean>} rejects if nothing answers */
+/**
+ * @param {string} password
+ * @param {number} port
+ * @returns {Promise<boolean>} rejects if nothing answers
+ */
 async function answersTo(password, port) {
   return /PONG/.test(await talk({ host: '127.0.0.1', port, text: `AUTH ${password}\r\nPING\r\n` }))
 }
 
 /**
- * Stops a Redis that still runs on this folder because its parent was killed. Two of them would ruin each
- * other's append-only file.
+ * Stops a Redis that still runs on this folder because its parent was killed. Two of them would
+ * ruin each other's append-only file.
  *
  * @param {string} folder
  * @param {string} password
@@ -172,7 +180,8 @@ async function ownerOf(recorded, password) {
   if (await answersTo(password, recorded.port).catch(() => false)) return 'ours'
   const line = commandLine(recorded.pid)
   if (line === undefined) return 'unknown'
-  // redis-server writes its address into its process title; in a container, the process is the docker client.
+  // redis-server writes its address into its process title; in a container, the process is the
+  // docker client.
   const ours = /(redis|valkey)-server/.test(line) && line.includes(`:${recorded.port}`)
   return ours ? 'ours' : 'gone'
 }

@@ -4,7 +4,9 @@ import { dirname } from 'node:path'
 /** An error whose message is meant for the person at the terminal: printed without a stack. */
 export class Plain extends Error {}
 
-/** Thrown if the data of a server cannot be used: starting the server in another way would not help. */
+/**
+ * Thrown if the data of a server cannot be used: starting the server in another way would not help.
+ */
 export class DamagedData extends Plain {}
 
 /** @param {string} line */
@@ -40,7 +42,10 @@ export async function step(what, work) {
   }
 }
 
-/** Messages about failures of the file system, by their codes. @type {Record<string, (path: string) => string>} */
+/**
+ * Messages about failures of the file system, by their codes. @type {Record<string, (path: string)
+ * => string>}
+ */
 const fileTroubles = {
   EACCES: notAllowed,
   EPERM: notAllowed,
@@ -72,7 +77,11 @@ export function takeOver(path) {
 /** @param {string} text */
 const shellQuoted = (text) => `'${text.replaceAll("'", "'\\''")}'`
 
-/** The owner of the path, or of the nearest folder above it that can be looked up. @param {string} path */
+/**
+ * The owner of the path, or of the nearest folder above it that can be looked up.
+ *
+ * @param {string} path
+ */
 function ownerOf(path) {
   for (let at = path; at !== dirname(at); at = dirname(at)) {
     try {

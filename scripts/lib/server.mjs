@@ -55,7 +55,8 @@ export async function givenServer({ name, variable, url, defaultPort }) {
  * A file's text, or '' if there is no such file.
  *
  * @param {string} file
- * @throws {Error} if the file exists and cannot be read: a caller that took it for missing might replace it
+ * @throws {Error} if the file exists and cannot be read: a caller that took it for missing might
+ * replace it
  */
 export function readText(file) {
   try {

@@ -11,14 +11,15 @@ import { namedServers } from './settings.mjs'
 /** @typedef {import('./server.mjs').Server} Server */
 
 /**
- * Starts the two servers of the local stack, with their data in `folder`. A server that the settings name
- * is used instead.
+ * Starts the two servers of the local stack, with their data in `folder`. A server that the
+ * settings name is used instead.
  *
  * @param {object} options
  * @param {NodeJS.ProcessEnv} options.env
  * @param {import('./settings.mjs').Readings} options.readings
  * @param {string} options.folder
- * @param {(server: Server) => void} options.onStarted called with each server at once, so that it can be stopped even if the other
+ * @param {(server: Server) => void} options.onStarted called with each server at once, so that it
+ * can be stopped even if the other
  *   one fails
  */
 export async function startServers({ env, readings, folder, onStarted }) {

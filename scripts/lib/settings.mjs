@@ -15,15 +15,19 @@ export function withDotEnv(env) {
   return { ...parseDotEnv(readText(fromRoot('.env'))), ...env }
 }
 
-/** A name with its value: a text in quotes, which only a comment may follow, or else the rest of the line. */
+/**
+ * A name with its value: a text in quotes, which only a comment may follow, or else the rest of the
+ * line.
+ */
 const assignment =
   /^[ \t]*(?:export[ \t]+)?([\w.-]+)(?:[ \t]*=|:[ \t])[ \t]*(?:(["'`])((?:\\[\s\S]|(?!\2)[^\\])*)\2[ \t]*(?:#.*)?|(.*))$/gm
 
 /**
- * Reads a file of settings as the dotenv package does: `NAME=value` or `export NAME=value`, where a value in quotes may
- * have several lines, and `\n` and `\r` in double quotes are line breaks. A comment begins with "#" at the start of a line,
- * after a quoted value, or after white space. (dotenv also cuts `a#b`, which would silently shorten a
- * password. Compose, which reads the same file, does not, and neither does this.)
+ * Reads a file of settings as the dotenv package does: `NAME=value` or `export NAME=value`, where a
+ * value in quotes may have several lines, and `\n` and `\r` in double quotes are line breaks. A
+ * comment begins with "#" at the start of a line, after a quoted value, or after white space.
+ * (dotenv also cuts `a#b`, which would silently shorten a password. Compose, which reads the same
+ * file, does not, and neither does this.)
  *
  * @param {string} text
  * @returns {Record<string, string>}
@@ -37,7 +41,8 @@ export function parseDotEnv(text) {
     .matchAll(assignment)) {
     const [, name = '', quote, quoted, plain = ''] = match
     if (quoted === undefined) {
-      // A quote without its end is part of the value, unless the value ends with a quote, as in 'C:\'.
+      // A quote without its end is part of the value, unless the value ends with a quote, as in
+      // 'C:\'.
       const value = plain.replace(/(?:^|\s+)#.*$/, '').trim()
       values[name] = value.replace(/^(["'`])(.*)\1$/, '$2')
     } else {
@@ -56,7 +61,8 @@ export function parseDotEnv(text) {
  */
 
 /**
- * Checks NODE_ENV and reads where the servers are, with the code of the services, which must be built.
+ * Checks NODE_ENV and reads where the servers are, with the code of the services, which must be
+ * built.
  *
  * @param {NodeJS.ProcessEnv} env
  * @returns {Promise<Readings>}
@@ -131,9 +137,9 @@ function portIn(env, name) {
 }
 
 /**
- * The environment of the services: everything from our own, and secrets that are made up if none are set.
- * In development `POST /initialize` needs no token, unless INITIALIZE_OPEN says otherwise. In production
- * nothing is made up: the services then say what is missing.
+ * The environment of the services: everything from our own, and secrets that are made up if none
+ * are set. In development `POST /initialize` needs no token, unless INITIALIZE_OPEN says otherwise.
+ * In production nothing is made up: the services then say what is missing.
  *
  * @param {NodeJS.ProcessEnv} env
  * @returns {NodeJS.ProcessEnv & { NODE_ENV: string }}
@@ -155,8 +161,8 @@ export function serviceSettings(env) {
 export const isKept = (name) => readText(path.join(dataDir, name)).trim() !== ''
 
 /**
- * A secret that is made up once and kept in `.data/`, readable only for its owner. An empty file, which a
- * full disk leaves behind, counts as none.
+ * A secret that is made up once and kept in `.data/`, readable only for its owner. An empty file,
+ * which a full disk leaves behind, counts as none.
  *
  * @param {string} name
  */

@@ -9,8 +9,8 @@ import { readText } from './server.mjs'
 /** @typedef {import('./processes.mjs').Identity} Identity */
 
 /**
- * What a running `npm start` records for others: `npm run api` and `npm run worker` use it to join, and
- * the next start uses it to stop what a killed one left running.
+ * What a running `npm start` records for others: `npm run api` and `npm run worker` use it to join,
+ * and the next start uses it to stop what a killed one left running.
  *
  * @typedef {object} Stack
  * @property {number} pid of `npm start` itself
@@ -70,7 +70,8 @@ export function withdrawStack() {
 }
 
 /**
- * Stops services whose `npm start` was killed together with its watchdog. Call it only with the lock.
+ * Stops services whose `npm start` was killed together with its watchdog. Call it only with the
+ * lock.
  */
 export async function clearLeftovers() {
   const ours = (readStack()?.services ?? []).filter(isOurs)
@@ -83,7 +84,11 @@ export async function clearLeftovers() {
   withdrawStack()
 }
 
-/** Process ids are used again, so a process counts as ours only if that is certain. @param {Identity} service */
+/**
+ * Process ids are used again, so a process counts as ours only if that is certain.
+ *
+ * @param {Identity} service
+ */
 function isOurs(service) {
   const state = stateOf(service)
   if (state !== 'unknown') return state === 'running'

@@ -71,8 +71,8 @@ export async function ensureToolchain() {
 }
 
 /**
- * Overrides npm settings of the user that would break this install, such as no optional packages (pnpm's
- * executable is one), no links, or another folder.
+ * Overrides npm settings of the user that would break this install, such as no optional packages
+ * (pnpm's executable is one), no links, or another folder.
  */
 const npmFlags = [
   '--no-save',
@@ -93,8 +93,8 @@ const npmFlags = [
 const isComplete = (home) => existsSync(path.join(home, stampName))
 
 /**
- * A folder without the stamp comes from a release that left pnpm's placeholder in place. It may contain the
- * Node that runs this script, so it is completed rather than replaced.
+ * A folder without the stamp comes from a release that left pnpm's placeholder in place. It may
+ * contain the Node that runs this script, so it is completed rather than replaced.
  *
  * @param {string} home
  * @returns {Promise<boolean>} false if there is nothing to complete
@@ -134,9 +134,10 @@ async function install(packages, home) {
 }
 
 /**
- * The pnpm package carries a placeholder that its install script replaces with the executable. npm 12
- * runs no install scripts, and earlier versions run none with `ignore-scripts=true`. A shell can run the
- * placeholder, but turbo cannot ("Exec format error"), so we always run the script ourselves.
+ * The pnpm package carries a placeholder that its install script replaces with the executable. npm
+ * 12 runs no install scripts, and earlier versions run none with `ignore-scripts=true`. A shell can
+ * run the placeholder, but turbo cannot ("Exec format error"), so we always run the script
+ * ourselves.
  *
  * @param {string} folder
  */
@@ -154,8 +155,8 @@ const reachSettings =
   /^npm_config_(registry|userconfig|globalconfig|proxy|https?_proxy|noproxy|ca|cafile|strict_ssl|cache|\/\/.*|@.*)$/i
 
 /**
- * `npm start` passes npm's settings on as variables, and pnpm would use them as its own. Only those that
- * are needed to reach the registry are kept.
+ * `npm start` passes npm's settings on as variables, and pnpm would use them as its own. Only those
+ * that are needed to reach the registry are kept.
  *
  * @param {NodeJS.ProcessEnv} env
  * @returns {NodeJS.ProcessEnv}
@@ -166,8 +167,8 @@ export function withoutNpmVariables(env) {
 }
 
 /**
- * The environment for npm and pnpm. Both keep a cache in the home folder. Users without one, such as those
- * of a container that have only a number, get one in `.tools/`.
+ * The environment for npm and pnpm. Both keep a cache in the home folder. Users without one, such
+ * as those of a container that have only a number, get one in `.tools/`.
  *
  * @returns {NodeJS.ProcessEnv}
  */

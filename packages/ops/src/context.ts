@@ -38,13 +38,19 @@ export interface Context {
   /** @throws as `pool` */
   db(): Db
   /**
-   * @throws ConfigError if no setting says where Redis is, or if Redis or the layout is not that of the
-   * installation; rejects if Redis cannot be reached
+   * @throws ConfigError if no setting says where Redis is, or if Redis or the layout is not that of
+   * the installation; rejects if Redis cannot be reached
    */
   redis(): Promise<Redis>
-  /** The same without checking whether Redis belongs to this installation; undefined if no setting says where Redis is. */
+  /**
+   * The same without checking whether Redis belongs to this installation; undefined if no setting
+   * says where Redis is.
+   */
   anyRedis(): Promise<Redis | undefined>
-  /** What PostgreSQL records about the installation; undefined if no setting says where PostgreSQL is. */
+  /**
+   * What PostgreSQL records about the installation; undefined if no setting says where PostgreSQL
+   * is.
+   */
   installation(): InstallationStore | undefined
   now(): number
   sleep(ms: number): Promise<void>
@@ -91,7 +97,10 @@ export function createContext(environment: Env, closers: Closers, progress: Cont
     return database
   }
 
-  /** Undefined also if PostgreSQL is away, so that commands can still show what they know from Redis. */
+  /**
+   * Undefined also if PostgreSQL is away, so that commands can still show what they know from
+   * Redis.
+   */
   async function readInstallation(): Promise<InstallationRecord | undefined> {
     try {
       return await installation()?.read()

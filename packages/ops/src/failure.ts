@@ -11,7 +11,9 @@ export class Unreachable extends Error {
 /** Names of the errors that ioredis and its parser throw. */
 const REDIS_ERRORS = ['AbortError', 'MaxRetriesPerRequestError', 'ParserError', 'RedisError', 'ReplyError']
 
-/** Node's codes of failed system calls and of TLS, and not the other codes that begin with `ERR_`. */
+/**
+ * Node's codes of failed system calls and of TLS, and not the other codes that begin with `ERR_`.
+ */
 const SYSTEM_CODE =
   /^(E[A-Z0-9]+$|ERR_(SSL|TLS)_|CERT_|SELF_SIGNED_|DEPTH_ZERO_|UNABLE_TO_|HOSTNAME_MISMATCH)/
 
@@ -20,8 +22,8 @@ const DRIVER_MESSAGE =
   /^(Command timed out|Connection is closed|Socket timeout|Stream isn't writeable|The server does not support SSL)/
 
 /**
- * The exit code of a failed command. Only a failure that a server certainly caused is `unreachable`.
- * Probes and scripts then repeat the command, which does not help against a bug.
+ * The exit code of a failed command. Only a failure that a server certainly caused is
+ * `unreachable`. Probes and scripts then repeat the command, which does not help against a bug.
  */
 export function exitCodeOf(error: unknown): number {
   if (error instanceof UsageError || error instanceof ConfigError) return EXIT.usage

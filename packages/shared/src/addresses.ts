@@ -22,11 +22,12 @@ const REDIS: ServerSetting = {
 }
 
 /**
- * Reads where PostgreSQL is: `DATABASE_URL`, or else `DATABASE_HOST`, `DATABASE_PORT`, `DATABASE_USER`,
- * `DATABASE_PASSWORD` and `DATABASE_NAME`, which are taken as they are.
+ * Reads where PostgreSQL is: `DATABASE_URL`, or else `DATABASE_HOST`, `DATABASE_PORT`,
+ * `DATABASE_USER`, `DATABASE_PASSWORD` and `DATABASE_NAME`, which are taken as they are.
  *
  * @returns an address that node-postgres takes
- * @throws ConfigError naming the variable that is missing or cannot be used; it never repeats a password
+ * @throws ConfigError naming the variable that is missing or cannot be used; it never repeats a
+ * password
  */
 export function readDatabaseUrl(env: EnvReader): string {
   const url = env.optional('DATABASE_URL')
@@ -54,11 +55,12 @@ export function readDatabaseSchema(env: EnvReader): string {
 }
 
 /**
- * Reads where Redis is: `REDIS_URL`, or else `REDIS_HOST`, `REDIS_PORT`, `REDIS_USER` and `REDIS_PASSWORD`, which are
- * taken as they are.
+ * Reads where Redis is: `REDIS_URL`, or else `REDIS_HOST`, `REDIS_PORT`, `REDIS_USER` and
+ * `REDIS_PASSWORD`, which are taken as they are.
  *
  * @returns an address that ioredis takes
- * @throws ConfigError naming the variable that is missing or cannot be used; it never repeats a password
+ * @throws ConfigError naming the variable that is missing or cannot be used; it never repeats a
+ * password
  */
 export function readRedisUrl(env: EnvReader): string {
   const url = env.optional('REDIS_URL')
@@ -86,8 +88,8 @@ function hostAndPort(env: EnvReader, prefix: string, host: string, defaultPort: 
 }
 
 /**
- * Refuses an address that the driver would read differently from what its writer meant, which is what happens if a
- * password holds "/", "?", "#" or "%" as it is.
+ * Refuses an address that the driver would read differently from what its writer meant, which is
+ * what happens if a password holds "/", "?", "#" or "%" as it is.
  */
 function readAddress(value: string, { variable, schemes, parts }: ServerSetting): string {
   const address = value.trim()
@@ -95,7 +97,8 @@ function readAddress(value: string, { variable, schemes, parts }: ServerSetting)
     // The address may contain a password, so the message does not repeat it.
     throw new ConfigError(`${variable} must be an address that begins with ${schemes.join(':// or ')}://`)
   }
-  // libpq and node-postgres let the host be empty after a user, for a Unix socket that is named by ?host=; URL does not.
+  // libpq and node-postgres let the host be empty after a user, for a Unix socket that is named by
+  // ?host=; URL does not.
   const url = parse(address) ?? parse(address.replace('@/', '@localhost/'))
   if (url !== undefined && isWhole(url)) return address
   throw new ConfigError(

@@ -5,7 +5,10 @@ const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'
 
 /** Settings that both services read. */
 export interface Basics {
-  /** `NODE_ENV=production`: weak secrets, missing migrations and a Redis that may evict stop the start. */
+  /**
+   * `NODE_ENV=production`: weak secrets, missing migrations and a Redis that may evict stop the
+   * start.
+   */
   production: boolean
   databaseUrl: string
   databaseSchema: string

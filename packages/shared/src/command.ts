@@ -8,7 +8,10 @@ export const JOB_VERSION = 1
 /** What the reason of a failed job begins with if a worker set it aside instead of deciding it. */
 export const SET_ASIDE = 'set aside: '
 
-/** An idempotency key answers requests that are accepted within this time after the first one with it. */
+/**
+ * An idempotency key answers requests that are accepted within this time after the first one with
+ * it.
+ */
 export const KEY_LIFETIME_HOURS = 24
 
 export type CommandType = 'book' | 'cancel'

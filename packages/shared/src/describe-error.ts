@@ -1,8 +1,8 @@
 /**
- * What may be written about an error. Errors of drivers contain values: Drizzle puts a statement and its
- * values into the message, PostgreSQL quotes whole rows in `detail`, ioredis keeps the arguments of a
- * command (those of AUTH too), and `new URL` keeps its input. Without this, passwords, hashes and
- * connection strings would end up in logs and on terminals.
+ * What may be written about an error. Errors of drivers contain values: Drizzle puts a statement
+ * and its values into the message, PostgreSQL quotes whole rows in `detail`, ioredis keeps the
+ * arguments of a command (those of AUTH too), and `new URL` keeps its input. Without this,
+ * passwords, hashes and connection strings would end up in logs and on terminals.
  */
 export interface ErrorDescription {
   /** Class of the error. */
@@ -26,8 +26,9 @@ const SQLSTATE = /^[0-9A-Z]{5}$/
 type Fields = Record<string, unknown>
 
 /**
- * Describes an error for a log. Only members that are known to be harmless are copied, so a library that adds one
- * later adds nothing to the log. Anything that is not an `Error` is named by its type alone.
+ * Describes an error for a log. Only members that are known to be harmless are copied, so a library
+ * that adds one later adds nothing to the log. Anything that is not an `Error` is named by its type
+ * alone.
  */
 export function describeError(error: unknown): ErrorDescription {
   return describe(error, 0)
@@ -45,7 +46,8 @@ function describe(error: unknown, depth: number): ErrorDescription {
   if (!(error instanceof Error))
     return { type: typeof error, message: 'something other than an Error was thrown' }
   const fields = error as Error & Fields
-  // Drizzle's wrapper says nothing beyond the statement and its values; the cause is the driver's error.
+  // Drizzle's wrapper says nothing beyond the statement and its values; the cause is the driver's
+  // error.
   if (isStatementWrapper(fields)) {
     const cause = describe(fields.cause, depth)
     return withStack(

@@ -69,8 +69,8 @@ export type NodeEnv = (typeof NODE_ENVS)[number]
 const NODE_ENVS = ['production', 'development', 'test'] as const
 
 /**
- * Reads `NODE_ENV`; `development` if it is unset. Only these exact words are taken: a `Production` that counted as
- * development would let weak secrets pass.
+ * Reads `NODE_ENV`; `development` if it is unset. Only these exact words are taken: a `Production`
+ * that counted as development would let weak secrets pass.
  */
 export function readNodeEnv(env: EnvReader): NodeEnv {
   return env.oneOf('NODE_ENV', 'development', NODE_ENVS)

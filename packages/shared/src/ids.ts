@@ -22,17 +22,18 @@ export function isUserId(value: unknown): value is string {
   return !forbiddenInUserId.test(value)
 }
 
-// Invisible characters make an id look like another one, or reverse the order of its letters. A joiner
-// between two emoji is allowed: it makes them one picture, so its effect can be seen.
+// Invisible characters make an id look like another one, or reverse the order of its letters. A
+// joiner between two emoji is allowed: it makes them one picture, so its effect can be seen.
 const emojiJoiner =
   /(?<=\p{Extended_Pictographic}[\uFE0F\p{Emoji_Modifier}]*)\u200D(?=\p{Extended_Pictographic})/gu
 const invisible = /[\p{Cf}\p{Zl}\p{Zp}]/u
 const outerWhiteSpace = /^\p{White_Space}|\p{White_Space}$/u
 
 /**
- * True for a user id that somebody may choose for a new account: a user id in NFC, with nothing invisible in it and no
- * white space at its ends. `.` and `..` are not, because a client resolves them in `/users/:userId/…` and no admin
- * could disable the account. Issuers and staff may name any user id.
+ * True for a user id that somebody may choose for a new account: a user id in NFC, with nothing
+ * invisible in it and no white space at its ends. `.` and `..` are not, because a client resolves
+ * them in `/users/:userId/…` and no admin could disable the account. Issuers and staff may name any
+ * user id.
  */
 export function isRegistrableUserId(value: unknown): value is string {
   if (!isUserId(value) || value === '.' || value === '..') return false

@@ -6,19 +6,25 @@ import type { Log } from './log.js'
 import { defineScript, REDIS_NOW } from './redis.js'
 
 /**
- * An installation is one database with the Redis keys of one prefix. PostgreSQL records its id and the
- * layout of its lines; Redis has the same id. Every process compares the two when it starts, when it
- * reconnects to Redis, and every two seconds. A command in the line of another installation would be
- * decided on the wrong rows, and one in a line of another layout would never be served.
+ * An installation is one database with the Redis keys of one prefix. PostgreSQL records its id and
+ * the layout of its lines; Redis has the same id. Every process compares the two when it starts,
+ * when it reconnects to Redis, and every two seconds. A command in the line of another installation
+ * would be decided on the wrong rows, and one in a line of another layout would never be served.
  */
 export interface InstallationRecord {
   id: string
   keyPrefix: string
   sharedLines: number
   shards: number
-  /** True while all lines are known to be empty: the next process that starts may record another layout. */
+  /**
+   * True while all lines are known to be empty: the next process that starts may record another
+   * layout.
+   */
   drained: boolean
-  /** The Redis in use, by the random id that was stored in it; null before the first process started. */
+  /**
+   * The Redis in use, by the random id that was stored in it; null before the first process
+   * started.
+   */
   redisId: string | null
   /** When a process last used that Redis, as text to compare, and how long ago that was, ms. */
   redisSeenAt: string | null
@@ -29,7 +35,10 @@ export interface InstallationRecord {
 export interface InstallationStore {
   /** @returns undefined if no process has ever started, or the database is not migrated */
   read(): Promise<InstallationRecord | undefined>
-  /** Reads the record. If there is none, creates it with this layout and id (by default a random one). */
+  /**
+   * Reads the record. If there is none, creates it with this layout and id (by default a random
+   * one).
+   */
   readOrCreate(layout: LineLayout, id?: string): Promise<InstallationRecord>
   /** Records another layout if the lines are known to be empty. */
   recordLayout(layout: LineLayout): Promise<void>
@@ -74,8 +83,9 @@ const LOOK_AGAIN_MS = 250
 const DIFFERS_FOR_MS = 10_000
 
 // KEYS[1] claim, KEYS[2] processes
-// ARGV[1] installation id, ARGV[2] process id or '', ARGV[3] service, ARGV[4] database id, ARGV[5] ms alive
-// Output: installation id, Redis id, then process id and mark of each other process that is alive
+// ARGV[1] installation id, ARGV[2] process id or '', ARGV[3] service, ARGV[4] database id, ARGV[5]
+// ms alive Output: installation id, Redis id, then process id and mark of each other process that
+// is alive
 const LOOK = `${REDIS_NOW}
 local claim, processes, nowMs = KEYS[1], KEYS[2], now_ms()
 local owner = redis.call('HMGET', claim, 'installation', 'redis')
@@ -95,7 +105,8 @@ if ARGV[2] ~= '' and owner[1] == ARGV[1] then
 end
 return result`
 
-// KEYS[1] claim; ARGV[1] installation id, ARGV[2] Redis id. Does nothing if somebody has claimed it.
+// KEYS[1] claim; ARGV[1] installation id, ARGV[2] Redis id. Does nothing if somebody has claimed
+// it.
 const CLAIM = `if redis.call('HSETNX', KEYS[1], 'installation', ARGV[1]) == 1 then
   redis.call('HSET', KEYS[1], 'redis', ARGV[2])
 end`
@@ -108,7 +119,10 @@ export function createRedisClaims(redis: Redis, layout: Pick<LineLayout, 'keyPre
   const claim = defineScript(redis, 'installationClaim', 1, CLAIM)
 
   return {
-    /** Reads the claim and the processes that are alive. With `self`, marks that process as alive if the claim is ours. */
+    /**
+     * Reads the claim and the processes that are alive. With `self`, marks that process as alive if
+     * the claim is ours.
+     */
     async look(self?: {
       installationId: string
       processId: string
@@ -181,8 +195,8 @@ const OTHER_DATABASE =
   'give the copy a KEY_PREFIX of its own, and remove its row of "installation"'
 
 /**
- * Checks that a Redis and a layout are those of the installation, for a tool that only reads. It claims
- * and marks nothing.
+ * Checks that a Redis and a layout are those of the installation, for a tool that only reads. It
+ * claims and marks nothing.
  *
  * @param record what PostgreSQL records; undefined if no process has ever started
  * @throws ConfigError with one line for the operator
@@ -223,9 +237,11 @@ export interface InstallationDeps {
 /** Watches whether this process, its database and its Redis belong together. */
 export interface InstallationWatch {
   /**
-   * Called at the start, when both servers answer. Claims a new Redis, records the first layout, and begins to watch.
+   * Called at the start, when both servers answer. Claims a new Redis, records the first layout,
+   * and begins to watch.
    *
-   * @throws ConfigError with one line for the operator; the driver's error if a server does not answer
+   * @throws ConfigError with one line for the operator; the driver's error if a server does not
+   * answer
    */
   join(): Promise<void>
   /** False while it is uncertain whether Redis is the right one, for example after a reconnect. */
@@ -271,7 +287,8 @@ export function createInstallationWatch(deps: InstallationDeps): InstallationWat
       if (claim.installationId !== undefined && claim.installationId !== record.id) {
         throw new ConfigError(foreignRedis(layout.keyPrefix, claim.installationId, record.id))
       }
-      // Signs of life that contradict this process. One that no longer changes is of a process that ended.
+      // Signs of life that contradict this process. One that no longer changes is of a process that
+      // ended.
       const signs: [text: string, value: string, message: string][] = claim.others
         .filter((other) => other.databaseId !== undefined && databaseId !== undefined)
         .filter((other) => other.databaseId !== databaseId)
@@ -281,7 +298,8 @@ export function createInstallationWatch(deps: InstallationDeps): InstallationWat
         signs.push([redisId, redisSeenAt ?? '', OTHER_REDIS])
       }
       for (const [sign, value, message] of signs) {
-        // Not at once: after a flush, one more sign for the old Redis may arrive while the new one is claimed.
+        // Not at once: after a flush, one more sign for the old Redis may arrive while the new one
+        // is claimed.
         const isLate = nowMs() - startedAtMs > LOOK_EVERY_MS + 2 * LOOK_AGAIN_MS
         if (isLate && seenFirst.get(sign) !== value) throw new ConfigError(message)
         if (!seenFirst.has(sign)) seenFirst.set(sign, value)

@@ -32,9 +32,9 @@ export interface LinesOverview {
 }
 
 /**
- * Which lines there are, and which of them have work. The API registers a line before it adds a job, in
- * a sorted set, by the time of the last registration on Redis's clock. A line that has been empty for a
- * while is tidied and forgotten: all its finished jobs are removed with it.
+ * Which lines there are, and which of them have work. The API registers a line before it adds a
+ * job, in a sorted set, by the time of the last registration on Redis's clock. A line that has been
+ * empty for a while is tidied and forgotten: all its finished jobs are removed with it.
  */
 export interface LineRegistry {
   /** The lengths of these lines, in their order. */
@@ -51,12 +51,16 @@ export interface LineRegistry {
   note(lineNames: string[]): Promise<void>
   /** Tidies and forgets lines that are empty and were last registered more than `quietMs` ago. */
   forgetEmpty(quietMs: number): Promise<{ lines: number; jobs: number }>
-  /** Removes the finished jobs of all registered lines, busy ones included. @returns their number */
+  /**
+   * Removes the finished jobs of all registered lines, busy ones included.
+   *
+   * @returns their number
+   */
   removeFinished(): Promise<number>
   /**
-   * Walks through all keys. Registers lines that have jobs but are not registered, because of a fault or
-   * an older release. Also shortens the lives of reply streams to `REPLIES_TTL_MS`: if Redis's clock was
-   * set back, they would stay that much longer.
+   * Walks through all keys. Registers lines that have jobs but are not registered, because of a
+   * fault or an older release. Also shortens the lives of reply streams to `REPLIES_TTL_MS`: if
+   * Redis's clock was set back, they would stay that much longer.
    * @returns how many lines it registered
    */
   walkKeys(): Promise<number>
@@ -72,7 +76,10 @@ const WALK_PAUSE_MS = 5
 const RECENT_LINES = 200
 const RECENT_LINES_MS = 7 * 24 * 3_600_000
 
-/** Lists of a line in which BullMQ keeps jobs that are not finished. A list that is empty does not exist. */
+/**
+ * Lists of a line in which BullMQ keeps jobs that are not finished. A list that is empty does not
+ * exist.
+ */
 const UNFINISHED = ['wait', 'active', 'prioritized', 'delayed', 'paused', 'waiting-children']
 
 // `base` is the prefix of all keys of a line. Failed jobs stay, because `ops reconcile` shows them.
@@ -92,8 +99,8 @@ local function remove_rest(base)
 end`
 
 // One script, so that no job can be added between the look and the removal. A worker asserts the
-// settings in 'meta' before each first fetch, so removing them is safe. The dashboard still shows the
-// lines that were used last.
+// settings in 'meta' before each first fetch, so removing them is safe. The dashboard still shows
+// the lines that were used last.
 //   KEYS[1] registered lines; KEYS[2] recently forgotten lines
 //   ARGV[1] how long a line must be quiet, ms; ARGV[2] prefix; ARGV[3] most lines to look at
 //   Returns the numbers of lines forgotten, lines looked at, and jobs removed.

@@ -1,8 +1,8 @@
 /**
  * In which line a command waits. A *line* is one BullMQ queue. By default every event has its own
- * (`event-<id>`). With `SHARED_LINES=n` events share `line-0` … `line-<n-1>`. The number of lines and
- * that of shards are fixed at installation: another number would put commands of one event into two
- * lines.
+ * (`event-<id>`). With `SHARED_LINES=n` events share `line-0` … `line-<n-1>`. The number of lines
+ * and that of shards are fixed at installation: another number would put commands of one event into
+ * two lines.
  */
 export interface LineLayout {
   /** Number of shared lines; 0 gives every event a line of its own. */
@@ -58,15 +58,24 @@ export function isLineName(name: string, { lines }: LineLayout): boolean {
   return kind === 'event' && lines === 0 && number > 0 && Number.isSafeInteger(number)
 }
 
-/** The sorted set of a shard's recently forgotten lines, by the time of their last use. The dashboard shows them. */
+/**
+ * The sorted set of a shard's recently forgotten lines, by the time of their last use. The
+ * dashboard shows them.
+ */
 export function recentLinesKey(prefix: string): string {
   return `${prefix}:recent-lines`
 }
 
-/** How long replies are kept for an API process that does not read: its clients ask PostgreSQL after a second. */
+/**
+ * How long replies are kept for an API process that does not read: its clients ask PostgreSQL after
+ * a second.
+ */
 export const REPLIES_TTL_MS = 60_000
 
-/** The hash that says to which installation the keys of a prefix belong. It is always in the first shard. */
+/**
+ * The hash that says to which installation the keys of a prefix belong. It is always in the first
+ * shard.
+ */
 export function installationKey(prefix: string): string {
   return `${prefix}:installation`
 }

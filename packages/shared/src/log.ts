@@ -22,7 +22,10 @@ const REDACTED = [
   '*.headers["set-cookie"]',
 ]
 
-/** JSON lines on standard output: level by name, time in ISO 8601, secrets and the values of statements removed. */
+/**
+ * JSON lines on standard output: level by name, time in ISO 8601, secrets and the values of
+ * statements removed.
+ */
 export function createLog(service: string, level: string, destination?: DestinationStream): Log {
   const options: LoggerOptions = {
     level,
@@ -38,8 +41,8 @@ export function createLog(service: string, level: string, destination?: Destinat
 }
 
 /**
- * Logs what ends the process instead of letting Node print it, which shows every member of an error. A rejection that
- * nobody handles arrives here as well.
+ * Logs what ends the process instead of letting Node print it, which shows every member of an
+ * error. A rejection that nobody handles arrives here as well.
  */
 export function logCrashes(log: Log): void {
   process.on('uncaughtException', (err) => {

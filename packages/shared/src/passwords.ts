@@ -1,14 +1,20 @@
 /**
- * Hashes of passwords. Not part of the package's index, since it loads a native module that few processes need:
- * `@ticket-line/shared/passwords`.
+ * Hashes of passwords. Not part of the package's index, since it loads a native module that few
+ * processes need: `@ticket-line/shared/passwords`.
  */
 import { randomBytes } from 'node:crypto'
 import { hash, verify } from '@node-rs/argon2'
 
-/** OWASP's second choice for argon2id, which is the package's default algorithm: 19 MiB, two passes, one lane. */
+/**
+ * OWASP's second choice for argon2id, which is the package's default algorithm: 19 MiB, two passes,
+ * one lane.
+ */
 const COST = { memoryCost: 19_456, timeCost: 2, parallelism: 1 }
 
-/** argon2id. Each call occupies a thread of Node's pool for some 20 ms, so callers need a concurrency limit. */
+/**
+ * argon2id. Each call occupies a thread of Node's pool for some 20 ms, so callers need a
+ * concurrency limit.
+ */
 export interface Passwords {
   /** @returns a PHC string */
   hash(password: string): Promise<string>
@@ -21,7 +27,10 @@ export function hashPassword(password: string): Promise<string> {
   return hash(password, COST)
 }
 
-/** Takes the time of one hash: it makes the one that `verify` compares with if an account does not exist. */
+/**
+ * Takes the time of one hash: it makes the one that `verify` compares with if an account does not
+ * exist.
+ */
 export async function createPasswords(): Promise<Passwords> {
   const nobodys = await hash(randomBytes(32), COST)
   return {

@@ -11,8 +11,8 @@ type OnIncoming = (request: IncomingMessage, keepAlive: boolean) => number
 type Parsed = number | (Error & { code?: string; bytesParsed?: number })
 
 /**
- * The part of Node's parser that this file uses. Node has no public way to stop parsing in the middle of what it read,
- * so `pipelining.test.ts` holds these to what they do.
+ * The part of Node's parser that this file uses. Node has no public way to stop parsing in the
+ * middle of what it read, so `pipelining.test.ts` holds these to what they do.
  */
 interface Parser {
   onIncoming: OnIncoming
@@ -34,11 +34,19 @@ interface WatchedSocket extends Socket {
 const CONNECTION = Symbol('connection')
 
 export interface PipeliningOptions {
-  /** Most unanswered requests of one connection. A request counts until its answer has left this process. */
+  /**
+   * Most unanswered requests of one connection. A request counts until its answer has left this
+   * process.
+   */
   perConnection: number
-  /** From this many unanswered requests of all connections on, each connection gets one at a time. */
+  /**
+   * From this many unanswered requests of all connections on, each connection gets one at a time.
+   */
   crowdedAt: number
-  /** Most bytes of unparsed requests of all connections together. A connection that exceeds them is cut. */
+  /**
+   * Most bytes of unparsed requests of all connections together. A connection that exceeds them is
+   * cut.
+   */
   maxHeldBytes: number
   /** Longest time to receive a request whose parsing was put off, in ms. */
   requestTimeoutMs: number
@@ -47,7 +55,10 @@ export interface PipeliningOptions {
 }
 
 export interface Pipelining {
-  /** An option of `http.createServer`. It counts every answer, including those that Node sends by itself. */
+  /**
+   * An option of `http.createServer`. It counts every answer, including those that Node sends by
+   * itself.
+   */
   ServerResponse: typeof ServerResponse
   /** Watches the connections of a server that was made with that option. */
   watch(server: Server): void
@@ -58,11 +69,11 @@ export interface Pipelining {
 /**
  * Bounds what a client can have under way on one connection.
  *
- * Node parses everything that it reads, up to 64 KiB at once, and starts a request for each head in it:
- * thousands for a few packets of pipelined requests. This part *holds* a connection that has enough
- * unanswered requests: the parser stops after the next head, the rest of what was read is kept as bytes,
- * and nothing more is read from the socket. When an answer has left, the connection goes on where it
- * stopped.
+ * Node parses everything that it reads, up to 64 KiB at once, and starts a request for each head in
+ * it: thousands for a few packets of pipelined requests. This part *holds* a connection that has
+ * enough unanswered requests: the parser stops after the next head, the rest of what was read is
+ * kept as bytes, and nothing more is read from the socket. When an answer has left, the connection
+ * goes on where it stopped.
  */
 export function createPipelining(options: PipeliningOptions): Pipelining {
   const all: Totals = { unanswered: 0, heldBytes: 0, goOnLater: createTurns() }
@@ -127,9 +138,9 @@ interface Totals {
 const CONNECTIONS_A_TURN = 16
 
 /**
- * Lets held connections go on in the order in which they became ready, a few in each turn of the event
- * loop. Otherwise answers that are found at once would start the next requests of the same connections
- * before other clients are served.
+ * Lets held connections go on in the order in which they became ready, a few in each turn of the
+ * event loop. Otherwise answers that are found at once would start the next requests of the same
+ * connections before other clients are served.
  */
 function createTurns(): (connection: Connection) => void {
   const ready = new Set<Connection>()
@@ -147,8 +158,9 @@ function createTurns(): (connection: Connection) => void {
 }
 
 /**
- * `parsing`: Node parses what it reads. `held`: `request` was parsed but not started, the bytes of `rest`
- * follow it, and nothing is read. `closed`: the socket is gone, and its parser may serve another one.
+ * `parsing`: Node parses what it reads. `held`: `request` was parsed but not started, the bytes of
+ * `rest` follow it, and nothing is read. `closed`: the socket is gone, and its parser may serve
+ * another one.
  */
 type State = { kind: 'parsing' } | Held | { kind: 'closed' }
 
@@ -229,15 +241,18 @@ class Connection {
     this.#state = { kind: 'held', ...putOff, rest }
     this.all.heldBytes += rest.length
     this.socket.pause()
-    // Node resumes reading and parsing on its own when answers have left or a body is read. Bytes that arrived now would
-    // be parsed before the rest.
+    // Node resumes reading and parsing on its own when answers have left or a body is read. Bytes
+    // that arrived now would be parsed before the rest.
     this.socket._paused = true
     this.socket.resume = () => this.socket
     this.parser.resume = () => undefined
     this.#boundHeldBytes()
   }
 
-  /** Called if bytes were on their way when reading stopped. The parser is paused and took none of them. */
+  /**
+   * Called if bytes were on their way when reading stopped. The parser is paused and took none of
+   * them.
+   */
   #holdMore(state: Held, more: Buffer): void {
     state.rest = Buffer.concat([state.rest, more])
     this.all.heldBytes += more.length
@@ -301,7 +316,10 @@ class Connection {
   }
 }
 
-/** An empty buffer with an address: the parser would take a null pointer for the end of the connection. */
+/**
+ * An empty buffer with an address: the parser would take a null pointer for the end of the
+ * connection.
+ */
 const NOTHING = Buffer.from(' ').subarray(1)
 
 function bytesOf(parsed: Parsed): number {

@@ -4,7 +4,10 @@ import type { Log } from './log.js'
 import { createPatientRedis } from './redis.js'
 import { parseRedisInfo } from './redis-info.js'
 
-/** What a Redis says about itself. Parts are undefined if the user may not ask, or a managed service hides them. */
+/**
+ * What a Redis says about itself. Parts are undefined if the user may not ask, or a managed service
+ * hides them.
+ */
 export interface RedisServer {
   version: string | undefined
   /** `standalone`, `cluster` or `sentinel`. */
@@ -24,8 +27,8 @@ const ASK_AGAIN_MS = 100
 const OLDEST = [6, 2] as const
 
 /**
- * Reads what matters for the line. `INFO` contains most of it in every version, so it is asked first.
- * `CONFIG` is often forbidden, and before Redis 7 it reads one setting at a time.
+ * Reads what matters for the line. `INFO` contains most of it in every version, so it is asked
+ * first. `CONFIG` is often forbidden, and before Redis 7 it reads one setting at a time.
  */
 export async function readRedisServer(redis: Asked): Promise<RedisServer> {
   const info = parseRedisInfo((await answerOf(() => redis.info())) ?? '')
@@ -64,9 +67,11 @@ async function answerOf<T>(ask: () => Promise<T>): Promise<T | undefined> {
 }
 
 /**
- * Checks that a Redis supports the line and keeps its data. Logs settings that may lose accepted commands.
+ * Checks that a Redis supports the line and keeps its data. Logs settings that may lose accepted
+ * commands.
  *
- * @throws ConfigError if it is a kind or version that does not work, or, in production, if it may evict
+ * @throws ConfigError if it is a kind or version that does not work, or, in production, if it may
+ * evict
  */
 export async function checkRedisServer(
   redis: Asked,
@@ -99,8 +104,8 @@ export async function checkRedisServer(
 }
 
 /**
- * Waits for a Redis and checks it, on a connection of its own. The other connections are dropped again
- * and again while a server refuses writes, and this check must be able to say so.
+ * Waits for a Redis and checks it, on a connection of its own. The other connections are dropped
+ * again and again while a server refuses writes, and this check must be able to say so.
  *
  * @throws ConfigError as `checkRedisServer`
  */

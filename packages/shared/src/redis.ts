@@ -4,18 +4,23 @@ import { Redis, type RedisOptions } from 'ioredis'
 export type ConnectionExtras = Omit<RedisOptions, 'replyMapping'>
 
 /**
- * Replies by which a server says that it does not take writes, or no longer. After a planned failover
- * the old master keeps its connections open and only answers like this, while the address already
- * leads to the new master. Redis checks for all of them before it runs a command or the first write of
- * a script, so the command had no effect. In Redis 6, the error of a script contains the reply of the
- * command within it.
+ * Replies by which a server says that it does not take writes, or no longer. After a planned
+ * failover the old master keeps its connections open and only answers like this, while the address
+ * already leads to the new master. Redis checks for all of them before it runs a command or the
+ * first write of a script, so the command had no effect. In Redis 6, the error of a script contains
+ * the reply of the command within it.
  */
 const NOT_THE_MASTER =
   /(?:^|-)(?:READONLY|MASTERDOWN|LOADING|UNBLOCKED|MISCONF|NOREPLICAS|MOVED|ASK|CLUSTERDOWN|TRYAGAIN) /
-/** Redis is at its `maxmemory`, or the user may not use a command. Another connection would not help. */
+/**
+ * Redis is at its `maxmemory`, or the user may not use a command. Another connection would not
+ * help.
+ */
 const NOT_ALLOWED = /(?:^|-)(?:OOM|NOPERM|NOAUTH) /
 
-/** Longest pause before the next attempt to connect, ms: a Redis that comes back is found at once. */
+/**
+ * Longest pause before the next attempt to connect, ms: a Redis that comes back is found at once.
+ */
 const MAX_RECONNECT_PAUSE_MS = 1000
 /** After this long without a refusal, pauses start short again, ms. */
 const FINE_AFTER_MS = 10_000
@@ -27,9 +32,9 @@ export function wasRefused(error: unknown): boolean {
 }
 
 /**
- * Decides when a connection connects again: after it broke, and after a reply by which the server says
- * that it does not take writes. The first attempt follows after 50 ms. Pauses also grow while each new
- * connection is refused like the last one.
+ * Decides when a connection connects again: after it broke, and after a reply by which the server
+ * says that it does not take writes. The first attempt follows after 50 ms. Pauses also grow while
+ * each new connection is refused like the last one.
  *
  * @param resend whether a refused command is sent again on the next connection instead of failing
  */
@@ -89,9 +94,10 @@ export function createFailFastRedis(
 }
 
 /**
- * A connection that waits for Redis as long as it takes, for workers, whose fetches and completions must
- * not fail. Commands that were unanswered when it broke are sent again, so they may be carried out
- * twice. Commands that a replica refused are sent again to the server that the address leads to by then.
+ * A connection that waits for Redis as long as it takes, for workers, whose fetches and completions
+ * must not fail. Commands that were unanswered when it broke are sent again, so they may be carried
+ * out twice. Commands that a replica refused are sent again to the server that the address leads to
+ * by then.
  */
 export function createPatientRedis(url: string, extra: ConnectionExtras = {}): Redis {
   return new Redis(url, {
@@ -136,9 +142,10 @@ export function reconnectTogether(writer: Redis, reader: Redis): void {
 }
 
 /**
- * Asks whether Redis takes writes, without writing. Redis checks the command like any other write (a
- * replica, a full or broken disk, too few replicas, `maxmemory`), but it changes nothing, because it
- * only overwrites a key that never exists. Callers share a question that is still unanswered.
+ * Asks whether Redis takes writes, without writing. Redis checks the command like any other write
+ * (a replica, a full or broken disk, too few replicas, `maxmemory`), but it changes nothing,
+ * because it only overwrites a key that never exists. Callers share a question that is still
+ * unanswered.
  *
  * @param prefix a prefix of keys that this installation may use
  * @returns asks; rejects with the reply of Redis, or as the profile of the connection says

@@ -1,6 +1,8 @@
 import { ConfigError } from './env.js'
 
-/** The oldest Node that has everything this build uses; `engines` in the manifests says the same. */
+/**
+ * The oldest Node that has everything this build uses; `engines` in the manifests says the same.
+ */
 const OLDEST = [22, 22] as const
 
 /**

@@ -25,12 +25,13 @@ const LOOK_BACK_MS = 2000
 type ReadReply = [key: string, entries: [id: string, fields: string[]][]][] | null
 
 /**
- * Follows streams on one blocking connection until stopped. Unlike pub/sub, it goes on where it was after
- * a reconnect. It calls `onEntry`, which must not throw, with the entries in order.
+ * Follows streams on one blocking connection until stopped. Unlike pub/sub, it goes on where it was
+ * after a reconnect. It calls `onEntry`, which must not throw, with the entries in order.
  *
- * Ids of a stream are times of Redis's clock, and only grow while the stream exists. If the clock was
- * set back, a stream that expired, was flushed or was restored starts again with lower ids. The reader
- * notices this and reads such a stream from its beginning, so `onEntry` may get an entry twice.
+ * Ids of a stream are times of Redis's clock, and only grow while the stream exists. If the clock
+ * was set back, a stream that expired, was flushed or was restored starts again with lower ids. The
+ * reader notices this and reads such a stream from its beginning, so `onEntry` may get an entry
+ * twice.
  *
  * @returns stops the reader at once and closes its connection
  */

@@ -11,7 +11,9 @@ export interface MetricsPage {
   contentType: string
 }
 
-/** Renders metrics at most once a second, however many ask and whether or not they read the answer. */
+/**
+ * Renders metrics at most once a second, however many ask and whether or not they read the answer.
+ */
 export function createMetricsPage(
   registry: Registry,
   nowMs: () => number = () => performance.now(),
@@ -48,7 +50,9 @@ export function readMetricsToken(env: EnvReader): string | undefined {
   return token
 }
 
-/** Checks whether an `Authorization` header allows reading metrics. Without a token everybody may. */
+/**
+ * Checks whether an `Authorization` header allows reading metrics. Without a token everybody may.
+ */
 export function createMetricsGuard(
   token: string | undefined,
 ): (authorization: string | undefined) => boolean {

@@ -25,7 +25,10 @@ export interface Tracing {
   past(name: string, fromMs: number, toMs: number, options: SpanOptions): void
   /** `traceparent` of the span around the caller, for others to follow it; `undefined` where it is not recorded. */
   current(): string | undefined
-  /** Sends the remaining spans. Gives up after 1 s, or after a fifth of the process's grace if that is less. */
+  /**
+   * Sends the remaining spans. Gives up after 1 s, or after a fifth of the process's grace if that
+   * is less.
+   */
   close(graceMs: number): Promise<void>
 }
 

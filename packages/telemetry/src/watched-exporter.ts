@@ -9,7 +9,10 @@ export interface ExportWatch {
   onBack: (lostSpans: number) => void
 }
 
-/** An exporter whose failures are reported. The SDK itself silently drops spans that could not be sent. */
+/**
+ * An exporter whose failures are reported. The SDK itself silently drops spans that could not be
+ * sent.
+ */
 export interface WatchedExporter extends SpanExporter {
   /** Called when the process ends: reports that the remaining spans are lost. */
   giveUp(): void

@@ -16,10 +16,15 @@ import { parseNetworks, type TrustedProxies } from './middleware/client-address.
 
 /** Everything an API process is told from outside. `docs/configuration.md` lists the variables. */
 export interface ApiConfig extends Basics {
-  /** `SHARED_LINES`, `SHARDS` and `KEY_PREFIX`: the same for all processes, fixed at installation. */
+  /**
+   * `SHARED_LINES`, `SHARDS` and `KEY_PREFIX`: the same for all processes, fixed at installation.
+   */
   layout: LineLayout
   server: ServerConfig
-  /** `TRUST_PROXY_HOPS` and `TRUSTED_PROXIES`: the proxies whose word about the client's address counts. */
+  /**
+   * `TRUST_PROXY_HOPS` and `TRUSTED_PROXIES`: the proxies whose word about the client's address
+   * counts.
+   */
   trustedProxies: TrustedProxies
   /** `METRICS_TOKEN`: what a client has to send to read `/metrics`. */
   metricsToken: string | undefined
@@ -53,9 +58,15 @@ export interface ServerConfig {
   maxHeaderBytes: number
   /** `MAX_CONNECTIONS`: further ones are refused. */
   maxConnections: number
-  /** `MAX_REQUESTS`: most requests at once, without long polls. Further ones are answered with 503 `busy`. */
+  /**
+   * `MAX_REQUESTS`: most requests at once, without long polls. Further ones are answered with 503
+   * `busy`.
+   */
   maxRequests: number
-  /** `MAX_LONG_POLLS`: most clients at once that wait for a job. Further ones are answered with 503 `busy`. */
+  /**
+   * `MAX_LONG_POLLS`: most clients at once that wait for a job. Further ones are answered with 503
+   * `busy`.
+   */
   maxLongPolls: number
   /** `EXPORT_STALL_TIMEOUT_MS`: a client that takes nothing of its answer for this long is cut. */
   stallTimeoutMs: number

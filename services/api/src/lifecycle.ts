@@ -13,8 +13,8 @@ export interface Checked {
 }
 
 /**
- * A server counts as unavailable until it was checked once: PostgreSQL is migrated, Redis keeps its data.
- * So does a Redis while it is uncertain whether it belongs to this installation.
+ * A server counts as unavailable until it was checked once: PostgreSQL is migrated, Redis keeps its
+ * data. So does a Redis while it is uncertain whether it belongs to this installation.
  */
 export function onlyChecked(
   availability: Availability,

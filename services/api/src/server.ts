@@ -13,7 +13,10 @@ import type { AppEnv } from './http/env.js'
  */
 const LOOK_FOR_LATE_MS = 100
 
-/** Most requests of one connection that are not answered. The next ones are not read until an answer has left. */
+/**
+ * Most requests of one connection that are not answered. The next ones are not read until an answer
+ * has left.
+ */
 const MAX_PIPELINED = 8
 /** Most bytes of unparsed requests of all connections together. */
 const MAX_HELD_BYTES = 64 * 1024 * 1024

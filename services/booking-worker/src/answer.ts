@@ -15,8 +15,8 @@ import type { Redis } from 'ioredis'
 /** Replies kept for an API process that does not read. */
 const REPLIES_KEPT = 500
 
-// The answer also reduces the count of undecided commands. If the line is empty, its counts are deleted:
-// a crash between two steps may have left a wrong one.
+// The answer also reduces the count of undecided commands. If the line is empty, its counts are
+// deleted: a crash between two steps may have left a wrong one.
 const ANSWER = `if ARGV[1] ~= '' then
   redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[2], '*', 'reply', ARGV[1])
   redis.call('PEXPIRE', KEYS[1], ARGV[3])
@@ -29,7 +29,10 @@ else
   end
 end`
 
-/** @param reply undefined for a job that leaves its line without an answer; it only reduces the count */
+/**
+ * @param reply undefined for a job that leaves its line without an answer; it only reduces the
+ * count
+ */
 export type Answer = (lineName: string, payload: JobPayload, reply: JobReply | undefined) => void
 
 /**

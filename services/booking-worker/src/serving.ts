@@ -38,7 +38,9 @@ export interface ServingDeps {
 /** A job spends about a third of its time in PostgreSQL, the rest on its way from and to Redis. */
 const LINES_PER_CONNECTION = 3
 
-/** How often the sweeper walks through all keys of Redis to find lines that are not registered, ms. */
+/**
+ * How often the sweeper walks through all keys of Redis to find lines that are not registered, ms.
+ */
 const WALK_INTERVAL_MS = 60_000
 
 /** A Redis that answers on one connection answers on the other within this. */

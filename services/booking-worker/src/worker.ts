@@ -29,7 +29,10 @@ import { createPruner } from './pruner.js'
 import { type Serving, startServing } from './serving.js'
 import { traceJob } from './trace-job.js'
 
-/** How often Redis is asked whether it takes writes, ms. Without work a worker would not notice a failover. */
+/**
+ * How often Redis is asked whether it takes writes, ms. Without work a worker would not notice a
+ * failover.
+ */
 const PROBE_INTERVAL_MS = 1000
 /** How long `/readyz` waits for the answer of a server, ms. */
 const PROBE_TIMEOUT_MS = 1000

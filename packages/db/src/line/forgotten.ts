@@ -1,6 +1,8 @@
 import type pg from 'pg'
 
-/** How far the clock of an API process may be ahead of PostgreSQL's without effect on pruning, ms. */
+/**
+ * How far the clock of an API process may be ahead of PostgreSQL's without effect on pruning, ms.
+ */
 export const CLOCK_SLACK_MS = 3_600_000
 
 /**

@@ -2,8 +2,8 @@ import type pg from 'pg'
 import { retryRuleOf } from '../faults.js'
 
 /**
- * Lends a connection of the pool for one transaction, which `run` begins and ends. If `run` throws, the
- * transaction is rolled back, and the connection is closed if it may be broken.
+ * Lends a connection of the pool for one transaction, which `run` begins and ends. If `run` throws,
+ * the transaction is rolled back, and the connection is closed if it may be broken.
  *
  * @throws what `run` throws, or the driver's error if there is no connection
  */

@@ -13,7 +13,10 @@ export interface ClaimArguments {
 /** Keys that one Redis command deletes. */
 const KEYS_PER_STEP = 1000
 
-/** Shows to which installation the keys in Redis belong, or takes them over. Exit code 1 if they belong to another one. */
+/**
+ * Shows to which installation the keys in Redis belong, or takes them over. Exit code 1 if they
+ * belong to another one.
+ */
 export async function claim(context: Context, { adopt, discard }: ClaimArguments): Promise<Report> {
   if (adopt && discard) throw new ConfigError('choose one of --adopt and --discard')
   const redis = await context.anyRedis()

@@ -14,8 +14,8 @@ export interface DrainArguments {
 
 /**
  * Waits until all lines are empty. It does not stop intake: for that, stop the API processes, which
- * store the commands that they hold before they end. If no API process runs, the layout may be changed
- * afterwards. Exit code 1 if something is left when the time is over.
+ * store the commands that they hold before they end. If no API process runs, the layout may be
+ * changed afterwards. Exit code 1 if something is left when the time is over.
  */
 export async function drain(context: Context, args: DrainArguments): Promise<Report> {
   const redis = await context.redis()
@@ -63,7 +63,10 @@ async function countApis(context: Context): Promise<number> {
   }
 }
 
-/** Called when all lines are empty and no API runs: lets the next process that starts record another layout. */
+/**
+ * Called when all lines are empty and no API runs: lets the next process that starts record another
+ * layout.
+ */
 async function releaseLayout(context: Context): Promise<boolean> {
   const store = context.installation()
   if ((await store?.read()) === undefined) return false

@@ -36,8 +36,9 @@ interface RedisInfo {
 type Asked<T> = { reachable: true; said: T } | { reachable: false; error: string }
 
 /**
- * Shows the installation in a few lines: versions, both servers, processes, undecided commands. Exit
- * code 1 if something needs attention, 3 if a server cannot be reached; the other one is still shown.
+ * Shows the installation in a few lines: versions, both servers, processes, undecided commands.
+ * Exit code 1 if something needs attention, 3 if a server cannot be reached; the other one is still
+ * shown.
  */
 export async function status(context: Context): Promise<Report> {
   const [database, redis] = await Promise.all([ask(() => askDatabase(context)), ask(() => askRedis(context))])

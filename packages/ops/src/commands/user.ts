@@ -44,7 +44,9 @@ export function readUserArguments(args: ParsedArguments): UserArguments {
   }
 }
 
-/** Lists local accounts and changes them, for operators who cannot or need not sign in as an admin. */
+/**
+ * Lists local accounts and changes them, for operators who cannot or need not sign in as an admin.
+ */
 export async function manageUser(context: Context, args: UserArguments): Promise<Report> {
   const accounts = createAccounts(context.db())
   switch (args.action) {

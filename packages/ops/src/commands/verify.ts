@@ -10,7 +10,10 @@ export interface VerifyArguments {
   checkTimeoutMs: number
 }
 
-/** Checks every promise against the rows of PostgreSQL. Exit code 1 if one is broken, or an event does not exist. */
+/**
+ * Checks every promise against the rows of PostgreSQL. Exit code 1 if one is broken, or an event
+ * does not exist.
+ */
 export async function verify(context: Context, args: VerifyArguments): Promise<Report> {
   const lines: string[] = []
   const show = (result: CheckResult): void => {

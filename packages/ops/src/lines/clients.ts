@@ -7,7 +7,10 @@ export interface ConnectedProcesses {
   apis: number
 }
 
-/** @returns undefined if the answer is hidden, by a managed service, a proxy, or the rights of the user */
+/**
+ * @returns undefined if the answer is hidden, by a managed service, a proxy, or the rights of the
+ * user
+ */
 export async function countProcesses(
   redis: Redis,
   layout: LineLayout,

@@ -29,7 +29,10 @@ export const FINDINGS = {
   newer_job: { mendable: false },
   /** The data of a job is not what this product writes. */
   unreadable_job: { mendable: false },
-  /** A worker set a job aside: it must not be run, or cannot be answered. The operator decides about it. */
+  /**
+   * A worker set a job aside: it must not be run, or cannot be answered. The operator decides about
+   * it.
+   */
   set_aside: { mendable: false },
   /** Jobs wait and no worker process is connected at all. */
   no_worker: { mendable: false },

@@ -27,8 +27,8 @@ export function createAuthorize(deps: AuthorizeDeps): MiddlewareHandler<AppEnv> 
   const { sessions, overrides } = deps
 
   /**
-   * Browsers get no challenge for Basic, because they have the form and would open a window of their own
-   * over a page that polls. Over plain HTTP they send no `Sec-Fetch-Site`.
+   * Browsers get no challenge for Basic, because they have the form and would open a window of
+   * their own over a page that polls. Over plain HTTP they send no `Sec-Fetch-Site`.
    */
   function challengeFor(c: Context<AppEnv>): string {
     const isBrowser =

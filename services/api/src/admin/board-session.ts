@@ -18,7 +18,10 @@ const AUDIENCE = 'ticket-line-dashboard'
 export interface BoardSessions {
   /** @param account as it was when the password was checked */
   start(c: Context<AppEnv>, account: { userId: string; generation: number }): Promise<void>
-  /** @returns the session of the request, if it has one; rejects if Redis cannot tell whether it was ended */
+  /**
+   * @returns the session of the request, if it has one; rejects if Redis cannot tell whether it was
+   * ended
+   */
   read(c: Context<AppEnv>): Promise<{ userId: string; origin: TokenOrigin } | undefined>
   /** Ends it for whoever may have copied the cookie, too. */
   end(c: Context<AppEnv>): Promise<void>

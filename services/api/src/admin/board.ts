@@ -94,7 +94,9 @@ export function registerBoard(app: Hono<AppEnv>, { writable, log, ...lines }: Bo
 /** Path of the page of one queue, and of its calls. */
 const QUEUE_PATH = /^\/admin\/queues\/(?:queue|api\/queues)\/([\w-]+)/
 
-/** The line that a request of the board names. A quiet line must be put on the board to be shown. */
+/**
+ * The line that a request of the board names. A quiet line must be put on the board to be shown.
+ */
 function lineNamedBy(c: Context<AppEnv>): string | undefined {
   return QUEUE_PATH.exec(c.req.path)?.[1] ?? c.req.query('activeQueue')
 }

@@ -33,15 +33,18 @@ export interface ShownQueuesDeps extends Omit<LineSource, 'lineOf'> {
 }
 
 /**
- * Keeps the lines that were used last on the board, and those that somebody opened by name. Nothing runs
- * by itself: a request of the board updates the set, so the board costs nothing while nobody looks at it.
+ * Keeps the lines that were used last on the board, and those that somebody opened by name. Nothing
+ * runs by itself: a request of the board updates the set, so the board costs nothing while nobody
+ * looks at it.
  */
 export function createShownQueues({ recentLines, isLine, queueOf, writable, replace, log }: ShownQueuesDeps) {
   let recent: string[] = []
   let shown = new Map<string, BullMQAdapter>()
   let refreshedAt = Number.NEGATIVE_INFINITY
   let refreshing: Promise<void> | undefined
-  /** When somebody last looked at a line that was opened by name, ms; the latest look comes last. */
+  /**
+   * When somebody last looked at a line that was opened by name, ms; the latest look comes last.
+   */
   const opened = new Map<string, number>()
 
   function open(lineName: string): void {
@@ -76,7 +79,8 @@ export function createShownQueues({ recentLines, isLine, queueOf, writable, repl
   /**
    * Resolves when the board is at most two seconds old, or could not be renewed.
    *
-   * @param asked the line that the request names, if any. It is put on the board, however quiet it is
+   * @param asked the line that the request names, if any. It is put on the board, however quiet it
+   * is
    */
   return async function refreshShownQueues(asked?: string): Promise<void> {
     if (asked !== undefined && isLine(asked)) open(asked)

@@ -1,11 +1,17 @@
 interface Rating {
   /** From 0, not acceptable, to 1. */
   quality: number
-  /** 2 if the header names the media type itself, 1 for `type/*`, 0 for any type, -1 for none of them. */
+  /**
+   * 2 if the header names the media type itself, 1 for `type/*`, 0 for any type, -1 for none of
+   * them.
+   */
   specificity: number
 }
 
-/** How an `Accept` header rates a media type: the most specific range counts (RFC 9110, section 12.5.1). */
+/**
+ * How an `Accept` header rates a media type: the most specific range counts (RFC 9110, section
+ * 12.5.1).
+ */
 function rate(accept: string, mediaType: string): Rating {
   const [type] = mediaType.split('/')
   const ranges = ['*/*', `${type}/*`, mediaType]
@@ -28,8 +34,8 @@ export function prefersCsv(accept: string | undefined): boolean {
 }
 
 /**
- * True if the client prefers a page to JSON: it rates HTML higher, or it rates both the same and names
- * HTML more specifically, as some browsers do.
+ * True if the client prefers a page to JSON: it rates HTML higher, or it rates both the same and
+ * names HTML more specifically, as some browsers do.
  */
 export function prefersHtml(accept: string | undefined): boolean {
   if (accept === undefined) return false

@@ -27,8 +27,8 @@ export function checkInput<S extends z.ZodType>(schema: S, value: unknown, what:
 /**
  * Reads and checks the query. Without a schema no parameter is known.
  *
- * @throws AppError `invalid_request` if a parameter is unknown, repeated or not valid. If unknown ones were
- * ignored, `?limt=5` would list everything
+ * @throws AppError `invalid_request` if a parameter is unknown, repeated or not valid. If unknown
+ * ones were ignored, `?limt=5` would list everything
  */
 export function readQuery<S extends z.ZodType>(
   c: Context<AppEnv>,

@@ -1,20 +1,23 @@
 /*
- * Writes lists so that opening one in a spreadsheet runs nothing and changes no id (docs/operations.md,
- * "Downloads of lists").
+ * Writes lists so that opening one in a spreadsheet runs nothing and changes no id
+ * (docs/operations.md, "Downloads of lists").
  *
  * Fields follow RFC 4180. An apostrophe is put in front of text that a spreadsheet could take for a
- * formula, a number or a date. A spreadsheet may also split fields at other separators than the comma,
- * and then ignores our quotes, so text after such a separator is treated like the start of a field. To
- * read the value back, remove one apostrophe at the start and after each separator.
+ * formula, a number or a date. A spreadsheet may also split fields at other separators than the
+ * comma, and then ignores our quotes, so text after such a separator is treated like the start of a
+ * field. To read the value back, remove one apostrophe at the start and after each separator.
  */
 
 /** Characters at which some spreadsheet, in some locale, splits a line. */
 const SEPARATORS = ',;|\\t\\r\\n\\v\\f\\u0085\\u2028\\u2029'
-/** Characters that start a formula, including full-width ones, which East Asian locales accept, and U+2212. */
+/**
+ * Characters that start a formula, including full-width ones, which East Asian locales accept, and
+ * U+2212.
+ */
 const FORMULA_STARTS = '=+\\-@\u2212\uFE62\uFE63\uFE66\uFE6B\uFF1D\uFF0B\uFF0D\uFF20'
 /**
- * Places that need an apostrophe. Blanks and quotes do not count as the start, since an importer may
- * drop them. An apostrophe of the value itself gets another one, so that reading back is exact.
+ * Places that need an apostrophe. Blanks and quotes do not count as the start, since an importer
+ * may drop them. An apostrophe of the value itself gets another one, so that reading back is exact.
  */
 const RISKY_START = new RegExp(`(?<=^|[${SEPARATORS}])(?=[\\s"]*['${FORMULA_STARTS}]|[\\t\\r\\n])`, 'gu')
 
@@ -69,7 +72,9 @@ export interface CsvSource<Row> {
   toFields: (row: Row) => readonly CsvValue[]
   /** A download whose client takes nothing for this long is cut, ms. */
   stallTimeoutMs: number
-  /** A download that takes longer than this is cut, ms. Its snapshot keeps VACUUM from cleaning up. */
+  /**
+   * A download that takes longer than this is cut, ms. Its snapshot keeps VACUUM from cleaning up.
+   */
   timeoutMs: number
   /** Called with the reason when a download breaks off; the client sees its connection end. */
   onError: (error: unknown) => void
@@ -78,8 +83,8 @@ export interface CsvSource<Row> {
 }
 
 /**
- * A CSV stream that asks for rows only as fast as the client reads. It ends their source when the client
- * goes away, when the client takes nothing for `stallTimeoutMs`, and after `timeoutMs`.
+ * A CSV stream that asks for rows only as fast as the client reads. It ends their source when the
+ * client goes away, when the client takes nothing for `stallTimeoutMs`, and after `timeoutMs`.
  */
 export function csvStream<Row>(source: CsvSource<Row>): ReadableStream<Uint8Array> {
   const { rest, toFields, stallTimeoutMs, timeoutMs, onError, onEnd } = source
@@ -100,16 +105,16 @@ export function csvStream<Row>(source: CsvSource<Row>): ReadableStream<Uint8Arra
     if (ended) return
     onError(error)
     controller.error(new Error('The export ended early.'))
-    // The stream does not cancel its source when it fails, so end the source here: it holds a connection
-    // to the database. Only then another download may take its place.
+    // The stream does not cancel its source when it fails, so end the source here: it holds a
+    // connection to the database. Only then another download may take its place.
     rest.return(undefined).catch(onError).then(end)
     ended = true
   }
 
   function send(controller: ReadableStreamDefaultController, text: string): void {
     controller.enqueue(encoder.encode(text))
-    // While a client reads nothing but stays connected, the server asks for no more rows and gets no
-    // event, so only a timer notices.
+    // While a client reads nothing but stays connected, the server asks for no more rows and gets
+    // no event, so only a timer notices.
     stall = setTimeout(
       () => fail(controller, new Error(`The client took nothing for ${stallTimeoutMs} ms.`)),
       stallTimeoutMs,

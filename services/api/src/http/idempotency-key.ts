@@ -14,8 +14,8 @@ const NAME = 'idempotency-key'
 /**
  * Reads the one `Idempotency-Key` of a request.
  *
- * @throws AppError `invalid_request` if more than one was sent. Node joins them, so two bare keys `a` would
- * become the key `a, a`, which would book again
+ * @throws AppError `invalid_request` if more than one was sent. Node joins them, so two bare keys
+ * `a` would become the key `a, a`, which would book again
  */
 export function idempotencyKeyOf(c: Context<AppEnv>): string | undefined {
   const header = c.req.header(NAME)

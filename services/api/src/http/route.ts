@@ -11,11 +11,14 @@ import { reply, replyPlain } from './reply.js'
 import type { RouteDocs } from './route-docs.js'
 
 export type Method = 'GET' | 'POST' | 'PUT' | 'DELETE'
-/** `ifSent`: no token is needed, but one that is sent must be valid. `optional`: an invalid token counts as none. */
+/**
+ * `ifSent`: no token is needed, but one that is sent must be valid. `optional`: an invalid token
+ * counts as none.
+ */
 export type AuthMode = 'none' | 'optional' | 'ifSent' | 'required'
 /**
- * Which limit counts a request; `none` for probes. `by-handler`: the handler counts it, because it must
- * read the request first.
+ * Which limit counts a request; `none` for probes. `by-handler`: the handler counts it, because it
+ * must read the request first.
  */
 export type LimitName =
   | 'none'

@@ -13,28 +13,29 @@ const OVERLAP_MS = 10_000
 const STAFF_REUSE_MS = 400
 
 /**
- * What local accounts change about a verified token. The account's row decides its role, whether it is
- * disabled, and whether its earlier tokens have ended. A token of another issuer stays as it is, because
- * the local account of that name is not the issuer's.
+ * What local accounts change about a verified token. The account's row decides its role, whether it
+ * is disabled, and whether its earlier tokens have ended. A token of another issuer stays as it is,
+ * because the local account of that name is not the issuer's.
  *
- * Bookings must not ask PostgreSQL for that. A token with the role `user` is wrong only if the privileges
- * of the account ever changed. Those accounts are few: they are held in memory and read every 500 ms. A
- * token with a higher role is checked against the account's row, many of them in one query.
+ * Bookings must not ask PostgreSQL for that. A token with the role `user` is wrong only if the
+ * privileges of the account ever changed. Those accounts are few: they are held in memory and read
+ * every 500 ms. A token with a higher role is checked against the account's row, many of them in
+ * one query.
  */
 export interface AccountOverrides {
   /** Loads what is known and keeps it up to date. Where PostgreSQL is away it goes on trying. */
   start(): Promise<void>
   stop(): void
   /**
-   * @returns the principal as the account's row has it; the given one if there is no such account or
-   * the token is another issuer's; `undefined` if the account is disabled or the token has ended
+   * @returns the principal as the account's row has it; the given one if there is no such account
+   * or the token is another issuer's; `undefined` if the account is disabled or the token has ended
    * @throws AppError `unavailable` if that cannot be known
    */
   apply(principal: Principal): Principal | undefined | Promise<Principal | undefined>
   /**
    * Checks a credential that only a local account can have, such as a cookie of the dashboard.
-   * @returns the account with its present role, at most 0.5 s old; `undefined` if there is no such account,
-   * it is disabled, or the credential has ended
+   * @returns the account with its present role, at most 0.5 s old; `undefined` if there is no such
+   * account, it is disabled, or the credential has ended
    */
   current(userId: string, origin: TokenOrigin): Promise<Principal | undefined>
   /** Tells of a change made by this process, so that it is felt here at once. */
@@ -149,13 +150,15 @@ function withRow(principal: Principal, row: AccountPrivileges | undefined): Prin
   return row.role === principal.role ? principal : { ...principal, role: row.role }
 }
 
-/** True if the password was changed or the account disabled after a token or cookie was given out. */
+/**
+ * True if the password was changed or the account disabled after a token or cookie was given out.
+ */
 function hasEnded({ generation, familyId, issuedAtS }: TokenOrigin, account: AccountPrivileges): boolean {
   if (account.generation === 0) return false
   if (familyId !== undefined && familyId === account.keptFamilyId) return false
   if (generation !== undefined) return generation !== account.generation
-  // An earlier release made it, or somebody else who has the secret. Its time is in whole seconds, so a
-  // token of the same second counts as older.
+  // An earlier release made it, or somebody else who has the secret. Its time is in whole seconds,
+  // so a token of the same second counts as older.
   const since = account.generationSince?.getTime() ?? Number.POSITIVE_INFINITY
   return issuedAtS === undefined || issuedAtS * 1000 <= since
 }

@@ -20,9 +20,9 @@ export interface Authenticate {
   /** Requests without a verified token are served without a principal. */
   optional: MiddlewareHandler<AppEnv>
   /**
-   * Requests without a verified token count on their address and are refused with `unauthorized`. If the
-   * token failed and the address is over its limit, the answer is 429. A limit after this handler counts
-   * only verified users.
+   * Requests without a verified token count on their address and are refused with `unauthorized`.
+   * If the token failed and the address is over its limit, the answer is 429. A limit after this
+   * handler counts only verified users.
    */
   required: MiddlewareHandler<AppEnv>
   /** Requests without a token are served without a principal. If a token failed, as `required`. */

@@ -9,15 +9,23 @@ import { guessesLog10 } from './strength.js'
 const MIN_SECRET_BYTES = 32
 /** Fewest different bytes: a pattern typed by hand has fewer. */
 const MIN_SECRET_VARIETY = 8
-/** Fewest guesses for a secret, which can be guessed offline, as a power of ten. This is 80 bits. */
+/**
+ * Fewest guesses for a secret, which can be guessed offline, as a power of ten. This is 80 bits.
+ */
 const MIN_SECRET_GUESSES = 24
-/** Fewest guesses for a password, which can only be guessed through the limit of sign-ins, as a power of ten. */
+/**
+ * Fewest guesses for a password, which can only be guessed through the limit of sign-ins, as a
+ * power of ten.
+ */
 const MIN_PASSWORD_GUESSES = 8
 /** Secrets that were printed somewhere, and commands that were pasted instead of their output. */
 const EXAMPLE_SECRET =
   /change.?(?:me|this|it)|replace.?(?:me|this|with)|example|placeholder|your.?(?:own|very|super|jwt|256|secret)|string.?secret|keyboard.?cat|openssl/i
 
-/** Registered claims (RFC 7519, section 4.1), and claims of our own tokens that have another meaning. */
+/**
+ * Registered claims (RFC 7519, section 4.1), and claims of our own tokens that have another
+ * meaning.
+ */
 const RESERVED_CLAIMS = ['iss', 'sub', 'aud', 'exp', 'nbf', 'iat', 'jti', 'sid', 'gen']
 
 /** Who may make requests, and how they prove who they are. */
@@ -46,8 +54,9 @@ export interface IdentityConfig {
 }
 
 /**
- * Reads `JWT_SECRET`, `JWT_PRIVATE_KEYS`, `JWT_JWKS_URL`, `JWT_ISSUER`, `JWT_AUDIENCE`, `JWT_MAX_AGE`,
- * `JWT_ROLE_CLAIM`, `LOCAL_ACCOUNTS`, `ADMIN_USER`, `ADMIN_PASSWORD`, `HASH_CONCURRENCY` and `TRUST_PROXY_HOPS`.
+ * Reads `JWT_SECRET`, `JWT_PRIVATE_KEYS`, `JWT_JWKS_URL`, `JWT_ISSUER`, `JWT_AUDIENCE`,
+ * `JWT_MAX_AGE`, `JWT_ROLE_CLAIM`, `LOCAL_ACCOUNTS`, `ADMIN_USER`, `ADMIN_PASSWORD`,
+ * `HASH_CONCURRENCY` and `TRUST_PROXY_HOPS`.
  * @throws ConfigError, one line for the operator
  */
 export function readIdentityConfig(env: EnvReader, production: boolean): IdentityConfig {
@@ -84,7 +93,10 @@ export function readIdentityConfig(env: EnvReader, production: boolean): Identit
     : config
 }
 
-/** An issuer signs tokens for many applications. Only these two names show which tokens are meant for us. */
+/**
+ * An issuer signs tokens for many applications. Only these two names show which tokens are meant
+ * for us.
+ */
 function requireNames({ issuer, audience }: Pick<IdentityConfig, 'issuer' | 'audience'>): void {
   const missing = [
     ...(issuer === undefined ? ['JWT_ISSUER'] : []),

@@ -22,10 +22,10 @@ export function createCookieSecurity({ always, trustProxy }: CookieSecurityOptio
 const LOOPBACK_HOST = /^(?:localhost|[\w-]+\.localhost|127(?:\.\d{1,3}){3}|\[::1\])(?::\d+)?$/i
 
 /**
- * True if the browser that sent this request keeps a `Secure` cookie: it uses HTTPS, or talks to its own
- * machine. Only such browsers send `Sec-Fetch-Site`; for older ones, the proxy or their `Origin` shows
- * it. A client that fakes these headers gains nothing, because this only chooses between the sign-in form
- * and a page that explains why signing in would fail.
+ * True if the browser that sent this request keeps a `Secure` cookie: it uses HTTPS, or talks to
+ * its own machine. Only such browsers send `Sec-Fetch-Site`; for older ones, the proxy or their
+ * `Origin` shows it. A client that fakes these headers gains nothing, because this only chooses
+ * between the sign-in form and a page that explains why signing in would fail.
  */
 export function keepsSecureCookies(c: Context<AppEnv>): boolean {
   return (

@@ -9,10 +9,10 @@ export interface FirstAdminDeps {
 }
 
 /**
- * Makes the admin of `ADMIN_USER` if there is no such account. An admin of that name gets the password of
- * `ADMIN_PASSWORD`, which ends all earlier sign-ins. An account of that name that is no admin, or is
- * disabled, stays as it is: anybody may have registered the name, and an admin may have disabled it on
- * purpose.
+ * Makes the admin of `ADMIN_USER` if there is no such account. An admin of that name gets the
+ * password of `ADMIN_PASSWORD`, which ends all earlier sign-ins. An account of that name that is no
+ * admin, or is disabled, stays as it is: anybody may have registered the name, and an admin may
+ * have disabled it on purpose.
  */
 export async function ensureFirstAdmin(
   { accounts, passwords, log }: FirstAdminDeps,
@@ -32,8 +32,8 @@ export async function ensureFirstAdmin(
   }
   if (await passwords.verify(account.passwordHash, password)) return
   const passwordHash = await passwords.hash(password)
-  // Another process may have done the same meanwhile. Its change must not be repeated, which would end
-  // sign-ins since then.
+  // Another process may have done the same meanwhile. Its change must not be repeated, which would
+  // end sign-ins since then.
   const changed = await accounts.setPassword(userId, { passwordHash, replaces: account.passwordHash })
   if (changed === undefined) return
   log.info(

@@ -10,14 +10,15 @@ export interface GateOptions {
 }
 
 /**
- * Limits how many tasks run at once and how many wait, and shares both fairly between callers. Callers take
- * turns. If all waiting places are taken, the caller that holds most of them loses its newest one. A
- * single caller may use everything that no other caller needs.
+ * Limits how many tasks run at once and how many wait, and shares both fairly between callers.
+ * Callers take turns. If all waiting places are taken, the caller that holds most of them loses its
+ * newest one. A single caller may use everything that no other caller needs.
  */
 export interface Gate {
   /**
    * @param caller the address for which the place counts
-   * @throws AppError `busy` if there is no place or the turn did not come in time; else what the task throws
+   * @throws AppError `busy` if there is no place or the turn did not come in time; else what the
+   * task throws
    */
   run<T>(caller: string, task: () => Promise<T>): Promise<T>
 }
@@ -71,7 +72,9 @@ export function createGate({ running, waiting, waitMs }: GateOptions): Gate {
     longest.at(-1)?.refuse()
   }
 
-  /** Gives the place to the first task of the next caller, without counting it as free in between. */
+  /**
+   * Gives the place to the first task of the next caller, without counting it as free in between.
+   */
   function leave(): void {
     const [next] = queues
     if (next === undefined) {

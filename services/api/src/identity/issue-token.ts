@@ -7,9 +7,9 @@ import type { Principal } from './principal.js'
 export const ACCESS_TOKEN_LIFETIME_S = 900
 
 /**
- * Signs an access token with the first EdDSA key if there is one, else with HS256. The token contains the
- * sign-in that it comes from (`sid`), so that signing out needs only the token, and the account's
- * generation (`gen`), so that it ends when the password is changed.
+ * Signs an access token with the first EdDSA key if there is one, else with HS256. The token
+ * contains the sign-in that it comes from (`sid`), so that signing out needs only the token, and
+ * the account's generation (`gen`), so that it ends when the password is changed.
  */
 export type TokenIssuer = (
   principal: Pick<Principal, 'userId' | 'role'>,

@@ -1,10 +1,15 @@
 export type Role = 'user' | 'organizer' | 'admin'
 
-/** Who makes a request: the subject of a verified token, with the role of the local account if it has one. */
+/**
+ * Who makes a request: the subject of a verified token, with the role of the local account if it
+ * has one.
+ */
 export interface Principal {
   userId: string
   role: Role
-  /** Set if another issuer signed the token. A local account of that name belongs to somebody else. */
+  /**
+   * Set if another issuer signed the token. A local account of that name belongs to somebody else.
+   */
   external?: true
   /** What a token of this installation says about its origin; absent if it says nothing. */
   origin?: TokenOrigin

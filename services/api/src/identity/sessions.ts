@@ -28,8 +28,8 @@ export interface Sessions {
    */
   exchange(refreshToken: string): Promise<{ principal: Principal; session: Session } | undefined>
   /**
-   * The family of a refresh token that this installation made, good or spent. It asks no server, so that
-   * made-up tokens are recognized before anything is looked up for them.
+   * The family of a refresh token that this installation made, good or spent. It asks no server, so
+   * that made-up tokens are recognized before anything is looked up for them.
    * @returns `undefined` for other texts, and for tokens that were made before tokens had a mark
    */
   familyOf(refreshToken: string): string | undefined

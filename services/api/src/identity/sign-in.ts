@@ -15,7 +15,10 @@ export interface PasswordChange extends Credentials {
 
 /** The ways in that count against the limits: forms, `POST /login` and Basic all use the same. */
 export interface SignIn {
-  /** An unknown user, a disabled account and a wrong password get the same answer, count the same and cost the same. */
+  /**
+   * An unknown user, a disabled account and a wrong password get the same answer, count the same
+   * and cost the same.
+   */
   signIn(credentials: Credentials): Promise<AttemptResult<AccountPrivileges>>
   /** Fails if the name is taken. */
   register(credentials: Credentials): Promise<AttemptResult<{ userId: string }>>

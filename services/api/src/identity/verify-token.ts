@@ -15,13 +15,15 @@ import type { Principal, Role, TokenOrigin } from './principal.js'
 import type { KeySource } from './remote-keys.js'
 
 /**
- * What other issuers may sign with. Never a symmetric algorithm: its key would be one that everybody
- * can read.
+ * What other issuers may sign with. Never a symmetric algorithm: its key would be one that
+ * everybody can read.
  */
 const REMOTE_ALGORITHMS = 'RS256 RS384 RS512 PS256 PS384 PS512 ES256 ES384 ES512 EdDSA Ed25519'.split(' ')
 /** RFC 7519, section 5.1, and RFC 9068, section 2.1. Media types ignore case. */
 const ACCEPTED_TYPES = /^(?:jwt|(?:application\/)?at\+jwt)$/i
-/** How far the clock of an issuer may be ahead of ours, s. Applies to `nbf` and `iat`, not to `exp`. */
+/**
+ * How far the clock of an issuer may be ahead of ours, s. Applies to `nbf` and `iat`, not to `exp`.
+ */
 const CLOCK_LEEWAY_S = 5
 /** Longest token that is looked at, in characters. */
 const MAX_TOKEN_LENGTH = 8192
@@ -30,10 +32,11 @@ const CACHED_TOKENS = 5000
 const CACHED_MS = 30_000
 
 /**
- * Checks a token: signature, algorithm, `typ`, `iss`, `aud`, `exp`, `nbf`, `iat` and `sub`. Keys come
- * from the configuration alone; `jku`, `x5u` and `jwk` of a header are ignored.
+ * Checks a token: signature, algorithm, `typ`, `iss`, `aud`, `exp`, `nbf`, `iat` and `sub`. Keys
+ * come from the configuration alone; `jku`, `x5u` and `jwk` of a header are ignored.
  *
- * @returns whom the token speaks for, or `undefined` if it is refused; the reason is logged at debug
+ * @returns whom the token speaks for, or `undefined` if it is refused; the reason is logged at
+ * debug
  * @throws AppError `unavailable` if the issuer's keys cannot be reached
  */
 export type TokenVerifier = (token: string) => Promise<Principal | undefined>
@@ -111,8 +114,8 @@ export function createTokenVerifier({
   async function verifyAnew(token: string): Promise<Checked> {
     if (token.length > MAX_TOKEN_LENGTH) return refused(`longer than ${MAX_TOKEN_LENGTH} characters`)
     if (!isSpelledOnce(token)) return refused('the signature is not spelled in canonical base64url')
-    // Tokens checked together cost 0.4 of what they cost one by one: each signature is computed in a
-    // thread of Node's pool that must be woken and waited for.
+    // Tokens checked together cost 0.4 of what they cost one by one: each signature is computed in
+    // a thread of Node's pool that must be woken and waited for.
     await new Promise<void>(nextTurn)
     try {
       return await check(token)
@@ -143,8 +146,8 @@ function refused(reason: string): Checked {
 const CANONICAL = /^(?:[\w-]{4})*(?:[\w-][AQgw]|[\w-]{2}[AEIMQUYcgkosw048])?$/
 
 /**
- * Other bits in the last letter of a signature would make several texts one signature. The other two
- * parts are signed as they are spelled (RFC 7515, section 5.2).
+ * Other bits in the last letter of a signature would make several texts one signature. The other
+ * two parts are signed as they are spelled (RFC 7515, section 5.2).
  */
 function isSpelledOnce(token: string): boolean {
   return CANONICAL.test(token.slice(token.lastIndexOf('.') + 1))
@@ -192,8 +195,8 @@ function readOrigin({ gen, sid, iat }: JWTPayload, principal: Principal): void {
  * The role that a token names; `user` if it names none that we know.
  *
  * @param claim the claim that the operator chose (`JWT_ROLE_CLAIM`): its exact name, or a path of
- * names with dots such as `realm_access.roles`. Issuers often send a list, of which the highest role
- * counts. Without this parameter `role` is read, which must be one string.
+ * names with dots such as `realm_access.roles`. Issuers often send a list, of which the highest
+ * role counts. Without this parameter `role` is read, which must be one string.
  */
 function readRole(payload: JWTPayload, claim: string | undefined): Role {
   if (claim === undefined) return isRole(payload.role) ? payload.role : 'user'

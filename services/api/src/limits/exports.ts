@@ -16,7 +16,8 @@ return 0`
  */
 export interface ExportPlaces {
   /**
-   * @returns gives the place back, and never rejects; `undefined` if this person has a download already
+   * @returns gives the place back, and never rejects; `undefined` if this person has a download
+   * already
    * @throws AppError `busy` if this process has no place left
    */
   take(userId: string): Promise<(() => Promise<void>) | undefined>
@@ -40,7 +41,8 @@ export function createExportPlaces({ places, redis, prefix, log }: ExportPlacesD
   async function lease(key: string, holder: string): Promise<boolean> {
     try {
       if (redis === undefined || (await redis.set(key, holder, 'PX', LEASE_MS, 'NX')) !== null) return true
-      // If Redis's clock was set back, the lease of a process that died would last for as much longer.
+      // If Redis's clock was set back, the lease of a process that died would last for as much
+      // longer.
       if ((await redis.pttl(key)) > LEASE_MS) await redis.pexpire(key, LEASE_MS)
       return false
     } catch (err) {

@@ -29,21 +29,27 @@ export interface Limits {
   login: MiddlewareHandler<AppEnv>
   /** The same limit as `login`. */
   register: MiddlewareHandler<AppEnv>
-  /** `/token/refresh`: counts on the sign-in of the refresh token. Without Redis it refuses with 503. */
+  /**
+   * `/token/refresh`: counts on the sign-in of the refresh token. Without Redis it refuses with
+   * 503.
+   */
   renewal: KeyedLimit
   /**
-   * Paths that do not exist and methods that a path does not have. They count on the address with `general`
-   * and are refused over twice its limit.
+   * Paths that do not exist and methods that a path does not have. They count on the address with
+   * `general` and are refused over twice its limit.
    */
   unmatched: UnmatchedLimit
-  /** `/logout`, with a counter of its own: a client that is over another limit can still sign out. */
+  /**
+   * `/logout`, with a counter of its own: a client that is over another limit can still sign out.
+   */
   signOut: KeyedLimit
 }
 
 /**
  * A limit for handlers that must read the request before they know on which key it counts.
  *
- * @param key the key on which the request counts; by default the user, or the address if there is no user
+ * @param key the key on which the request counts; by default the user, or the address if there is
+ * no user
  * @returns the 429 to answer, or `undefined` if the request is within the limit
  */
 export type KeyedLimit = (c: Context<AppEnv>, key?: string) => Promise<Response | undefined>

@@ -80,7 +80,8 @@ export function createSignInAttempts({ redis, prefix, config, gate }: SignInAtte
       redis.get(failuresPrefix + key),
       redis.pttl(failuresPrefix + key),
     ])
-    // Redis's clock was set back since then. A key over the limit is only read, so nothing else corrects it.
+    // Redis's clock was set back since then. A key over the limit is only read, so nothing else
+    // corrects it.
     if (ttlMs > windowMs) await redis.pexpire(failuresPrefix + key, windowMs)
     return stateOf(Number(used ?? 0), ttlMs)
   }

@@ -31,7 +31,11 @@ export function refuse(c: Context<AppEnv>, state: LimitState): Response {
   return tooManyRequests(c)
 }
 
-/** Counts a request on a limit from within a handler. @returns the 429 to answer if it is over the limit */
+/**
+ * Counts a request on a limit from within a handler.
+ *
+ * @returns the 429 to answer if it is over the limit
+ */
 export async function countOn(
   limit: MiddlewareHandler<AppEnv>,
   c: Context<AppEnv>,

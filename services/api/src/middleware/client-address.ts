@@ -18,8 +18,9 @@ export interface ClientAddressDeps {
 export type ClientAddressOf = (remote: string, forwardedFor: string | undefined) => string
 
 /**
- * Each proxy adds the address that called it to the end of `X-Forwarded-For`. The entries are read from
- * the end, for as long as the proxy that wrote an entry is trusted. The client may have made up the rest.
+ * Each proxy adds the address that called it to the end of `X-Forwarded-For`. The entries are read
+ * from the end, for as long as the proxy that wrote an entry is trusted. The client may have made
+ * up the rest.
  */
 export function createClientAddress({ trust, onUnknownForm }: ClientAddressDeps): ClientAddressOf {
   const { hops, networks } = trust
@@ -53,7 +54,11 @@ const IPV4_WITH_PORT = /^([\d.]+):\d{1,5}$/
 const IPV6_IN_BRACKETS = /^\[([^\]]+)\](?::\d{1,5})?$/
 const QUOTED = /^"(.*)"$/
 
-/** Reads an address in any form that proxies write. @returns it without port, brackets and quotes */
+/**
+ * Reads an address in any form that proxies write.
+ *
+ * @returns it without port, brackets and quotes
+ */
 export function parseAddress(entry: string): string | undefined {
   if (isIP(entry) !== 0) return unwrap(entry)
   const text = QUOTED.exec(entry)?.[1] ?? entry

@@ -93,7 +93,9 @@ function routeOf(c: Context<AppEnv>): string {
   return c.get('route') ?? (c.req.path.startsWith('/admin') ? '/admin' : 'other')
 }
 
-/** A method that the route has, or `other`, which bounds the number of series whatever clients send. */
+/**
+ * A method that the route has, or `other`, which bounds the number of series whatever clients send.
+ */
 function methodOf(c: Context<AppEnv>): string {
   const { method } = c.req
   const label = c.get('route') === undefined ? OTHER_METHOD : c.get('methodLabel')

@@ -11,7 +11,8 @@ export function createTraceEntry(tracing: Tracing): MiddlewareHandler<AppEnv> {
   return async function traceEntry(c, next) {
     const { path } = c.req
     if (UNTRACED.has(path)) return next()
-    // OpenTelemetry's name for unknown methods. The method is part of the span's name, and names must be few.
+    // OpenTelemetry's name for unknown methods. The method is part of the span's name, and names
+    // must be few.
     const method = METHODS.has(c.req.method) ? c.req.method : '_OTHER'
     const options = { kind: 'server', parent: c.req.header('traceparent') } as const
     await tracing.span(method, options, async (span) => {

@@ -22,12 +22,12 @@ const HELD_UP_MS = 200
 const DOUBT_MS = 5000
 
 /**
- * Asks both servers a few times a second whether they take writes, so that a request gets a quick 503
- * instead of a time-out. A command that is already stored in Redis when PostgreSQL goes away still gets
- * its 202.
+ * Asks both servers a few times a second whether they take writes, so that a request gets a quick
+ * 503 instead of a time-out. A command that is already stored in Redis when PostgreSQL goes away
+ * still gets its 202.
  *
- * If the event loop of this process was blocked, for example by thousands of clients that connect at once,
- * a time-out says nothing about the server, and the state stays as it was.
+ * If the event loop of this process was blocked, for example by thousands of clients that connect
+ * at once, a time-out says nothing about the server, and the state stays as it was.
  */
 export function watchAvailability(deps: AvailabilityDeps): Availability & { stop: () => void } {
   const { redis, pool, probeMs, onChange } = deps

@@ -25,11 +25,12 @@ export interface Entrance {
   leave(lineName: string, counts: Counts): void
 }
 
-// There is no bound if ARGV[1] is negative. The line is registered before the job is added, so the workers'
-// sweeper finds the job if the wake-up after the add is lost. A crash between the count and the add leaves a
-// count that no answer reduces. If such a count alone fills an empty line, it is deleted, but not if the
-// line was registered a moment ago, because the job may still be on its way. All times are those of Redis,
-// because the clocks of API processes differ. If its clock was set back, a registration is in the future.
+// There is no bound if ARGV[1] is negative. The line is registered before the job is added, so the
+// workers' sweeper finds the job if the wake-up after the add is lost. A crash between the count
+// and the add leaves a count that no answer reduces. If such a count alone fills an empty line, it
+// is deleted, but not if the line was registered a moment ago, because the job may still be on its
+// way. All times are those of Redis, because the clocks of API processes differ. If its clock was
+// set back, a registration is in the future.
 const ENTER = `${REDIS_NOW}
 local result = {}
 local max = tonumber(ARGV[1])

@@ -60,7 +60,10 @@ export function createFinder(deps: FinderDeps) {
   const lookTogether = createSharedCalls(look)
   const watches = new Map<string, Watch>()
 
-  /** Finds a job in Redis, and where it is in its line. `listed` is false if no list that is served contains it. */
+  /**
+   * Finds a job in Redis, and where it is in its line. `listed` is false if no list that is served
+   * contains it.
+   */
   async function findInLine(
     commandId: string,
   ): Promise<{ view: CommandView; jobId: string; lineName: string; listed: boolean } | undefined> {
@@ -74,7 +77,8 @@ export function createFinder(deps: FinderDeps) {
         (number | string)[]
       >,
     ])
-    // The job was decided, and PostgreSQL was restored from an older copy since then. No worker runs it again.
+    // The job was decided, and PostgreSQL was restored from an older copy since then. No worker
+    // runs it again.
     const isCompleted = job?.finishedOn !== undefined && !job.failedReason
     const payload = readJobPayload(job?.data)
     if (isCompleted || typeof payload === 'string') return undefined
@@ -96,8 +100,9 @@ export function createFinder(deps: FinderDeps) {
   }
 
   /**
-   * Looks in PostgreSQL, then in Redis, then in PostgreSQL again, because the command may be decided between
-   * the first two looks. If Redis has an undecided job that is in no list, it is put back in its line.
+   * Looks in PostgreSQL, then in Redis, then in PostgreSQL again, because the command may be
+   * decided between the first two looks. If Redis has an undecided job that is in no list, it is
+   * put back in its line.
    */
   async function look(commandId: string): Promise<CommandView | undefined> {
     try {
@@ -183,8 +188,8 @@ function createWatch(): Watch {
 }
 
 /**
- * Shares calls for the same key. Callers that come while a call runs wait for the next one, which serves
- * all of them. So no caller gets an answer from before its own call.
+ * Shares calls for the same key. Callers that come while a call runs wait for the next one, which
+ * serves all of them. So no caller gets an answer from before its own call.
  */
 function createSharedCalls<T>(run: (key: string) => Promise<T>): (key: string) => Promise<T> {
   interface Call {

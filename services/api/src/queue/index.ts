@@ -55,7 +55,10 @@ export interface LineService extends LineClient {
   queues: LineQueues
   /** The fail-fast connection of the line, for those who read of it. */
   redis: Redis
-  /** Names of up to `limit` lines that were used last, the latest first: the busiest ones are among them. */
+  /**
+   * Names of up to `limit` lines that were used last, the latest first: the busiest ones are among
+   * them.
+   */
   recentLines(limit: number): Promise<string[]>
   counts(): { waiting: number; held: number; jobs: number }
   /** Stops waiting: everything held is stored, and waiters are answered with 202 as soon as it is. */
@@ -75,7 +78,8 @@ export function createLineClient(deps: LineClientDeps): LineService {
   const redis = createFailFastRedis(deps.redisUrl, deps.redisTimeoutMs, {
     connectionName: connectionName('api', layout),
   })
-  // BullMQ increases the bound for each listener that it adds, so 0 (no bound) would become a bound of 3.
+  // BullMQ increases the bound for each listener that it adds, so 0 (no bound) would become a bound
+  // of 3.
   redis.setMaxListeners(100)
   redis.on('error', (error) => log.warn({ err: error }, 'Redis connection error'))
   const queues = createLineQueues(redis, layout)

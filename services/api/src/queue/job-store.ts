@@ -19,13 +19,20 @@ export type StoreResult =
   /** Neither Redis nor PostgreSQL answered: it may or may not take effect. */
   | { kind: 'unknown' }
 
-/** Adds a job. If the reply to the add was lost, looks for the job until `lookUntilMs`, by the monotonic clock. */
+/**
+ * Adds a job. If the reply to the add was lost, looks for the job until `lookUntilMs`, by the
+ * monotonic clock.
+ */
 export type StoreJob = (job: JobToStore, lookUntilMs: number) => Promise<StoreResult>
 
 /** Adds jobs to Redis and finds out whether they are stored. */
 export interface JobStore {
   store: StoreJob
-  /** Adds a job that Redis lost, under the same id. @returns whether it is known to be in Redis now */
+  /**
+   * Adds a job that Redis lost, under the same id.
+   *
+   * @returns whether it is known to be in Redis now
+   */
   addAgain(job: JobToStore): Promise<boolean>
 }
 
@@ -78,9 +85,9 @@ export function createJobStore(deps: JobStoreDeps): JobStore {
 
   async function add(job: JobToStore): Promise<void> {
     const added = queues.queueOf(job.lineName).add('commands', job.payload, { jobId: job.jobId, attempts: 1 })
-    // The wake-up is sent after the add on the same connection, so Redis executes it after the add: BullMQ
-    // sends within the microtasks of this turn, and a tick that is requested in one of them runs after all
-    // of them.
+    // The wake-up is sent after the add on the same connection, so Redis executes it after the add:
+    // BullMQ sends within the microtasks of this turn, and a tick that is requested in one of them
+    // runs after all of them.
     queueMicrotask(() => process.nextTick(deps.note, job.lineName))
     await added
   }

@@ -2,8 +2,9 @@ import { defineScript, type LineLayout, linePrefix } from '@ticket-line/shared'
 import type { Redis } from 'ioredis'
 
 /**
- * Resolves to whether Redis has a job. A job that is in none of the lists, because an operator or a fault
- * deleted the list, would never be served. It is put back at the end of its line, with a wake-up.
+ * Resolves to whether Redis has a job. A job that is in none of the lists, because an operator or a
+ * fault deleted the list, would never be served. It is put back at the end of its line, with a
+ * wake-up.
  */
 export type KeepInLine = (lineName: string, jobId: string) => Promise<boolean>
 

@@ -172,8 +172,8 @@ async function logout(c: Context<AppEnv>, deps: AccountDeps): Promise<Response> 
 type Counted = { kind: 'limited'; refusal: Response } | { kind: 'within'; refreshToken: string | undefined }
 
 /**
- * Reads the refresh token and counts the request on its sign-in, so that other clients at the same address
- * cannot use up its limit. A request without a token of ours counts on its user or address.
+ * Reads the refresh token and counts the request on its sign-in, so that other clients at the same
+ * address cannot use up its limit. A request without a token of ours counts on its user or address.
  */
 async function readCounted(
   c: Context<AppEnv>,
@@ -211,8 +211,8 @@ function hasBody(c: Context<AppEnv>): boolean {
 }
 
 /**
- * The cookie is sent to `/token` only, so a browser signs out with its access token, which names its
- * sign-in. In a token of another issuer `sid` has another meaning.
+ * The cookie is sent to `/token` only, so a browser signs out with its access token, which names
+ * its sign-in. In a token of another issuer `sid` has another meaning.
  */
 function familyOfVerifiedToken(c: Context<AppEnv>): string | undefined {
   return c.get('principal')?.origin?.familyId

@@ -31,8 +31,8 @@ const PAGE = `<!doctype html>
 </body>
 </html>
 `
-// Swagger UI shows an open lock at a call that needs a token, and a closed lock once there is one. Most
-// people expect the opposite.
+// Swagger UI shows an open lock at a call that needs a token, and a closed lock once there is one.
+// Most people expect the opposite.
 const START = `function locksAreClosedUntilSignIn() {
   const inverted = (Original, system) => (props) =>
     system.React.createElement(Original, { ...props, isAuthorized: !props.isAuthorized })

@@ -17,7 +17,10 @@ import { eventIdParams, eventIdSchema, pageQuery, totalTicketsSchema } from '../
 
 export interface EventDeps {
   events: EventReads
-  /** `INITIALIZE_OPEN`: anybody may make an event, as in the original API that this service replaces. */
+  /**
+   * `INITIALIZE_OPEN`: anybody may make an event, as in the original API that this service
+   * replaces.
+   */
   initializeOpen: boolean
 }
 

@@ -123,7 +123,8 @@ export async function poll(
       known = await withDeadline(looked, pieceMs + readTimeoutMs, unavailable)
       if (known === undefined || known.state === 'done') return known
     } catch (error) {
-      // If both servers are well, only this process is busy, and the last known state may still be true.
+      // If both servers are well, only this process is busy, and the last known state may still be
+      // true.
       const areWell = availability.redis() && availability.postgres()
       if (!areWell || (isLast() && known === undefined)) throw error
     }

@@ -122,7 +122,8 @@ async function replyCsv<Row extends { sequence: number }>(
     return tooManyRequests(c)
   }
   const rows = kind.stream(events, eventId)
-  // Read before anything is sent, so that a database that cannot be reached gives a 503 and no broken download.
+  // Read before anything is sent, so that a database that cannot be reached gives a 503 and no
+  // broken download.
   const first = await rows.next().catch(async (error: unknown) => {
     await giveBack()
     throw error

@@ -13,7 +13,10 @@ export interface UserDeps {
   overrides: Pick<AccountOverrides, 'changed'>
 }
 
-/** Lets admins list and change local accounts: `GET /users`, `PUT /users/:userId/role` and `/disabled`. */
+/**
+ * Lets admins list and change local accounts: `GET /users`, `PUT /users/:userId/role` and
+ * `/disabled`.
+ */
 export function userRoutes({ accounts, overrides }: UserDeps): Route[] {
   /** Applies a change in this process at once; the others see it when they next look. */
   function applied(change: PrivilegeChange) {

@@ -15,11 +15,16 @@ export interface Batch {
 
 export interface ApplyDeps {
   pool: Pool
-  /** For statements that must get a connection although events are locked; `pool` if it is left out. */
+  /**
+   * For statements that must get a connection although events are locked; `pool` if it is left out.
+   */
   sidePool?: Pool
   /** Called with every fault after which something is run again. */
   onRetry: (error: unknown, attempt: number) => void
-  /** Called when a canary failed: PostgreSQL refuses what every command needs, so batches are run again. */
+  /**
+   * Called when a canary failed: PostgreSQL refuses what every command needs, so batches are run
+   * again.
+   */
   onEnvironmentFault?: (error: unknown) => void
   /** Called with a command that was recorded as rejected. */
   onRejected?: (command: Command) => void
@@ -38,7 +43,9 @@ export interface AppliedBatch {
   decidedCount: number
 }
 
-/** After this many lost races the failure is no race, because the other side would have committed. */
+/**
+ * After this many lost races the failure is no race, because the other side would have committed.
+ */
 const MAX_RACES = 20
 
 /**
@@ -46,8 +53,8 @@ const MAX_RACES = 20
  * remembered between runs, so it may run any number of times, here or in another process.
  *
  * After a failure it pauses and runs the batch again, for as long as it takes: a job that failed in
- * BullMQ would lose its place in the line. The commands themselves are to blame only if canaries succeed
- * between the failures.
+ * BullMQ would lose its place in the line. The commands themselves are to blame only if canaries
+ * succeed between the failures.
  *
  * @param canaries how many canaries in a row must succeed before the commands are to blame
  * @throws GivenUpError if `deps.givenUp` is true after a failure

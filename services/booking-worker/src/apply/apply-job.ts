@@ -23,22 +23,30 @@ import { CommandFault, GivenUpError, SetAsideError } from './errors.js'
 
 /** A command that killed its worker in this many starts alone is recorded as rejected. */
 const MAX_STARTS_ALONE = 2
-/** Canaries that must succeed between the failures of a command alone before it is recorded as rejected. */
+/**
+ * Canaries that must succeed between the failures of a command alone before it is recorded as
+ * rejected.
+ */
 const CANARIES_BEFORE_REJECTION = 3
 /** How often a command that runs alone checks whether it was given up, or its lock was lost, ms. */
 const GIVEN_UP_LOOK_MS = 50
 /** A process that gives up is about to end. It waits at most this long to take a start back, ms. */
 const TAKE_BACK_WITHIN_MS = 200
 /**
- * Before a command is rejected for killing its workers, workers that are still alive have this long to
- * take their starts back, ms. A worker learns that it lost a lock when it renews the lock, which it does
- * three times in the life of a lock.
+ * Before a command is rejected for killing its workers, workers that are still alive have this long
+ * to take their starts back, ms. A worker learns that it lost a lock when it renews the lock, which
+ * it does three times in the life of a lock.
  */
 const SURVIVORS_WITHIN_MS = 1500
 const SURVIVORS_LOOK_MS = 100
-/** How long a command waits for others that may have killed a worker, ms. A command that kills does so at once. */
+/**
+ * How long a command waits for others that may have killed a worker, ms. A command that kills does
+ * so at once.
+ */
 const TURN_WITHIN_MS = 1000
-/** Older jobs are checked against what was pruned, ms. Outcomes of the last day are never pruned. */
+/**
+ * Older jobs are checked against what was pruned, ms. Outcomes of the last day are never pruned.
+ */
 const OLD_JOB_MS = 3_600_000
 
 export interface JobToApply {
@@ -52,13 +60,14 @@ export interface JobToApply {
 
 /**
  * Applies one job. The first start decides all its commands in one transaction. If that fails while
- * canaries succeed, or if the job was started before and may kill its workers, each command runs in a
- * transaction of its own. Each such start is counted in PostgreSQL before it runs. A command that fails
- * for a reason of its own, or that killed its workers, is recorded as `rejected`. Its neighbors get their
- * answers, and the line goes on.
+ * canaries succeed, or if the job was started before and may kill its workers, each command runs in
+ * a transaction of its own. Each such start is counted in PostgreSQL before it runs. A command that
+ * fails for a reason of its own, or that killed its workers, is recorded as `rejected`. Its
+ * neighbors get their answers, and the line goes on.
  *
- * A worker that is still alive takes its start back. Otherwise a few orderly restarts while an event is
- * locked would look like crashes, and so would a Redis that freezes for longer than a lock lasts.
+ * A worker that is still alive takes its start back. Otherwise a few orderly restarts while an
+ * event is locked would look like crashes, and so would a Redis that freezes for longer than a lock
+ * lasts.
  *
  * @throws GivenUpError if `deps.givenUp` is true before the job is decided
  * @throws SetAsideError if one of its commands must not be run, or cannot be answered
@@ -168,9 +177,9 @@ async function applyAlone(deps: ApplyDeps, job: JobToApply, batch: Alone): Promi
 const turns = new WeakMap<object, Promise<unknown>>()
 
 /**
- * Waits until no other command that may have killed a worker runs in this process. If two ran and one killed
- * the process, nobody could tell which. A command that only waits for the lock of its event delays the others
- * by at most `TURN_WITHIN_MS`.
+ * Waits until no other command that may have killed a worker runs in this process. If two ran and
+ * one killed the process, nobody could tell which. A command that only waits for the lock of its
+ * event delays the others by at most `TURN_WITHIN_MS`.
  *
  * @returns a function that ends the turn
  */
@@ -186,8 +195,8 @@ async function takeTurn({ pool, sleep }: ApplyDeps): Promise<() => void> {
 }
 
 /**
- * True if the counted starts of a command ended their workers. The event is not loaded to find out, because
- * one of its rows may be what kills them.
+ * True if the counted starts of a command ended their workers. The event is not loaded to find out,
+ * because one of its rows may be what kills them.
  */
 async function killedItsWorkers(deps: ApplyDeps, command: Command): Promise<boolean> {
   for (let waitedMs = 0; waitedMs < SURVIVORS_WITHIN_MS; waitedMs += SURVIVORS_LOOK_MS) {
@@ -196,11 +205,16 @@ async function killedItsWorkers(deps: ApplyDeps, command: Command): Promise<bool
     if (starts <= MAX_STARTS_ALONE) return false
     await deps.sleep(SURVIVORS_LOOK_MS)
   }
-  // While another transaction locks the event, its commands only wait, so their workers ended for another reason.
+  // While another transaction locks the event, its commands only wait, so their workers ended for
+  // another reason.
   return !(await patiently(deps, () => isEventLocked(deps.pool, command.eventId)))
 }
 
-/** Records a command as rejected. @throws SetAsideError if PostgreSQL refuses this record and no others */
+/**
+ * Records a command as rejected.
+ *
+ * @throws SetAsideError if PostgreSQL refuses this record and no others
+ */
 async function reject(deps: ApplyDeps, { acceptedAtMs, commands: [command] }: Alone): Promise<AppliedBatch> {
   const blame = createBlame(deps, command, CANARIES_BEFORE_REJECTION)
   for (;;) {
@@ -221,10 +235,10 @@ async function reject(deps: ApplyDeps, { acceptedAtMs, commands: [command] }: Al
 }
 
 /**
- * Applies a command. If it is given up during a run, this does not wait for the end of the run: the event
- * may stay locked for longer than this process lives. If the run commits after all, the next worker finds
- * its outcome. If the lock of the job is lost, the start is taken back at once, because this worker is
- * alive.
+ * Applies a command. If it is given up during a run, this does not wait for the end of the run: the
+ * event may stay locked for longer than this process lives. If the run commits after all, the next
+ * worker finds its outcome. If the lock of the job is lost, the start is taken back at once,
+ * because this worker is alive.
  */
 async function applyWatched(deps: ApplyDeps, job: JobToApply, batch: Alone): Promise<AppliedBatch> {
   const [{ commandId }] = batch.commands
@@ -258,7 +272,11 @@ async function takeBack(deps: ApplyDeps, commandId: string): Promise<void> {
   await Promise.race([taken, deps.sleep(TAKE_BACK_WITHIN_MS)])
 }
 
-/** Runs a single statement until it succeeds. @throws GivenUpError if `deps.givenUp` is true after a failure */
+/**
+ * Runs a single statement until it succeeds.
+ *
+ * @throws GivenUpError if `deps.givenUp` is true after a failure
+ */
 async function patiently<T>(deps: ApplyDeps, run: () => Promise<T>): Promise<T> {
   for (let attempt = 1; ; attempt++) {
     try {

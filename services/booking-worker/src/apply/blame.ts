@@ -19,10 +19,10 @@ export interface Blame {
 }
 
 /**
- * A failure counts against a command only if a canary succeeds after it: then the statements of the line
- * work, and only this command does not. The SQLSTATE cannot show that. A revoked right, a foreign trigger
- * or a new CHECK makes every command fail, and none of them may be rejected for it. After a canary that
- * fails, counting starts again.
+ * A failure counts against a command only if a canary succeeds after it: then the statements of the
+ * line work, and only this command does not. The SQLSTATE cannot show that. A revoked right, a
+ * foreign trigger or a new CHECK makes every command fail, and none of them may be rejected for it.
+ * After a canary that fails, counting starts again.
  *
  * @param command the command, or the first of a batch
  * @param canaries how many canaries must succeed, each after another failure
@@ -40,7 +40,8 @@ export function createBlame(deps: ApplyDeps, command: Command, canaries: number)
       await pauseAfter(deps, rule, attempt, error)
       failures += 1
       if (failures < rule.suspectAfter) return
-      // If another transaction locks the event or its rows, the command waits, but a canary does not.
+      // If another transaction locks the event or its rows, the command waits, but a canary does
+      // not.
       const isWaiting =
         faultKindOf(error) === 'timeout' &&
         (await isEventLocked(deps.pool, command.eventId).catch(() => true))

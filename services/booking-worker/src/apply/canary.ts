@@ -9,10 +9,10 @@ import { writesOf } from './writes.js'
 const RESERVED_EVENT_IDS = 2 ** 20
 
 /**
- * Runs every statement that a command can need, on the fast path and in batches, in a transaction that is
- * rolled back. The event and its users exist only in that transaction. A booking takes a free ticket on
- * the fast path. Then users join the waiting list, leave it, cancel a booking, are promoted, and repeat
- * an idempotency key.
+ * Runs every statement that a command can need, on the fast path and in batches, in a transaction
+ * that is rolled back. The event and its users exist only in that transaction. A booking takes a
+ * free ticket on the fast path. Then users join the waiting list, leave it, cancel a booking, are
+ * promoted, and repeat an idempotency key.
  *
  * @param likeEventId an event whose size and last sequence number the canary's event gets
  * @throws the driver's error, if PostgreSQL refuses what every command needs

@@ -50,8 +50,8 @@ export function keyOf(caller: string, keyHash: string): string {
  *
  * Order of checks: an outcome that is stored already is repeated, then the idempotency key, then the state.
  *
- * @param acceptedAtMs gives the time when the request of a command was accepted, ms since 1970. It decides
- * whether the command is a repeat, however long the command then waited in the line
+ * @param acceptedAtMs gives the time when the request of a command was accepted, ms since 1970. It
+ * decides whether the command is a repeat, however long the command then waited in the line
  */
 export function decideBatch(
   batch: BatchState,

@@ -44,12 +44,15 @@ export interface Line {
   recoverStalled(): Promise<number>
 }
 
-/** Shortens the locks of a line's active jobs to the longest time that a lock can have. `base` is the prefix of its keys. */
+/**
+ * Shortens the locks of a line's active jobs to the longest time that a lock can have. `base` is
+ * the prefix of its keys.
+ */
 export type ShortenLocks = (base: string) => Promise<unknown>
 
-// Redis keeps the moment at which a key expires by its own clock. If the clock is set back by an hour, the
-// lock of a worker that died before that lives for an hour more. So does BullMQ's mark that somebody looked
-// for stalled jobs a moment ago.
+// Redis keeps the moment at which a key expires by its own clock. If the clock is set back by an
+// hour, the lock of a worker that died before that lives for an hour more. So does BullMQ's mark
+// that somebody looked for stalled jobs a moment ago.
 //   KEYS[1] active jobs; KEYS[2] BullMQ's mark
 //   ARGV[1] prefix of the line's keys; ARGV[2] longest lock, ms; ARGV[3] longest mark, ms
 const SHORTEN_LOCKS = `local active, mark = KEYS[1], KEYS[2]
@@ -79,9 +82,9 @@ const STAND_BACK_MS = 5000
  * concurrency of 1, in the whole fleet, so that the order of the line is the order of decisions. A completion fetches
  * the next job with it.
  *
- * A job whose commands can be read never fails in BullMQ, which would put it at the tail of the line,
- * unless it is set aside. A job that this process gives up (shutdown while PostgreSQL is away) stays
- * active until its lock ends, and then returns to the head of the line.
+ * A job whose commands can be read never fails in BullMQ, which would put it at the tail of the
+ * line, unless it is set aside. A job that this process gives up (shutdown while PostgreSQL is
+ * away) stays active until its lock ends, and then returns to the head of the line.
  */
 export function createLine(deps: LineDeps, lineName: string, prefix: string): Line {
   const { redis, locks, log, monotonicMs } = deps
@@ -154,7 +157,9 @@ export function createLine(deps: LineDeps, lineName: string, prefix: string): Li
     }
   }
 
-  /** Moves a job to the failed ones, where an operator sees it (`ops reconcile`). The line goes on. */
+  /**
+   * Moves a job to the failed ones, where an operator sees it (`ops reconcile`). The line goes on.
+   */
   function setAside(
     job: Job<JobPayload, JobReply>,
     error: SetAsideError,

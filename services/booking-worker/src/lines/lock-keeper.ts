@@ -7,8 +7,8 @@ export interface LockKeeper {
    * Renews a job's lock until it is released.
    *
    * @param extend renews the lock; it resolves to 0 if another process has the lock by now
-   * @param onLost called once, when another process may have the job: the lock is gone, or it could not be
-   * renewed for as long as it lasts
+   * @param onLost called once, when another process may have the job: the lock is gone, or it could
+   * not be renewed for as long as it lasts
    */
   hold(jobId: string, extend: () => Promise<number>, onLost?: () => void): void
   release(jobId: string): void
@@ -41,8 +41,9 @@ export function createLockKeeper(durationMs: number, log: Log): LockKeeper {
         (extended) => {
           if (extended) lock.unanswered = 0
           if (extended || held.get(jobId) !== lock) return
-          // The completion of the job is on its way, or another worker has the job. That worker finds what
-          // was committed here, or this run finds what was committed there. There is nothing to undo.
+          // The completion of the job is on its way, or another worker has the job. That worker
+          // finds what was committed here, or this run finds what was committed there. There is
+          // nothing to undo.
           log.debug({ jobId }, 'the lock of a job is no longer held')
           lose(lock)
         },

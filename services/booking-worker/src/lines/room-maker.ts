@@ -1,10 +1,15 @@
 import { type LineRegistry, type Log, readFullness } from '@ticket-line/shared'
 import type { Redis } from 'ioredis'
 
-/** From this fullness of Redis on, finished jobs are removed at once. APIs refuse commands from 0.9. */
+/**
+ * From this fullness of Redis on, finished jobs are removed at once. APIs refuse commands from 0.9.
+ */
 const SHORT_AT = 0.7
 const LOOK_EVERY_MS = 1000
-/** Pause between two removals, ms. If one does not help, undecided commands fill Redis, and workers must decide those. */
+/**
+ * Pause between two removals, ms. If one does not help, undecided commands fill Redis, and workers
+ * must decide those.
+ */
 const REMOVE_EVERY_MS = 5000
 
 export interface RoomMakerDeps {
@@ -16,9 +21,9 @@ export interface RoomMakerDeps {
 }
 
 /**
- * Makes room in a Redis that fills up: removes the finished jobs of all lines, which only the dashboard
- * shows. While there is enough room, the finished jobs of a line are removed once it has been quiet for
- * a while.
+ * Makes room in a Redis that fills up: removes the finished jobs of all lines, which only the
+ * dashboard shows. While there is enough room, the finished jobs of a line are removed once it has
+ * been quiet for a while.
  *
  * @returns stops it
  */

@@ -16,12 +16,12 @@ export interface SweeperDeps {
 }
 
 /**
- * Finds lines with jobs that no worker serves, because a wake-up was lost and the monitor did not see
- * them. It sweeps at once, then every `intervalMs`, and whenever asked. `stop` does not wait for a sweep
- * that is under way: that may wait for Redis, and then finds the lines closed.
+ * Finds lines with jobs that no worker serves, because a wake-up was lost and the monitor did not
+ * see them. It sweeps at once, then every `intervalMs`, and whenever asked. `stop` does not wait
+ * for a sweep that is under way: that may wait for Redis, and then finds the lines closed.
  *
- * A sweep looks through the registered lines. The first sweep, and then one every `walkIntervalMs`, also
- * walks through all keys of Redis, which finds lines whose registration was lost.
+ * A sweep looks through the registered lines. The first sweep, and then one every `walkIntervalMs`,
+ * also walks through all keys of Redis, which finds lines whose registration was lost.
  */
 export function createSweeper(deps: SweeperDeps): { sweep: () => Promise<void>; stop: () => void } {
   const { lines, registry, log, monotonicMs } = deps
