@@ -17,8 +17,8 @@ export interface Waiter {
 }
 
 /**
- * Where a job is: *entering* until its first add has ended, then *stored* in Redis. It is *lost* from the moment when
- * Redis is found not to have it any more until it was added again.
+ * Where a job is: *entering* until its first add has ended, then *stored* in Redis. It is *lost*
+ * from the moment when Redis turns out not to have it until it is added again.
  */
 export type JobState = 'entering' | 'stored' | 'lost'
 

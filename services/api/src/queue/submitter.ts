@@ -57,7 +57,9 @@ export interface Submitter {
   counts(): { waiting: number; held: number; jobs: number }
 }
 
-/** How long a waiter whose time is over may still be looked up, and a lost job added again for it. */
+/**
+ * How long a waiter whose time is over may still be looked up, and a lost job added again for it.
+ */
 const LAST_LOOK_MS = 100
 
 /**
@@ -156,9 +158,9 @@ export function createSubmitter(deps: SubmitterDeps): Submitter {
   }
 
   /**
-   * Answers a waiter whose time is over: with the decision if it is stored, else with 202. A job that Redis lost must not
-   * be promised, so its clients hear 202 only if it is added again within the last look. An add that is entering
-   * answers by itself when it ends.
+   * Answers a waiter whose time is over: with the decision if it is stored, else with 202. A 202 is
+   * a promise, so clients of a lost job get it only if the job is added again within
+   * `LAST_LOOK_MS`. If the job is still entering, its add answers the waiter when it ends.
    */
   function lookLast(waiter: Waiter, { job, commandId }: NonNullable<Waiter['place']>): void {
     if (job.state === 'entering') return
