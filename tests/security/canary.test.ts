@@ -18,8 +18,14 @@ const secrets: string[] = [CANARY, Buffer.from(`root:${password}`).toString('bas
 
 beforeAll(async () => {
   system = await startSystem({
-    // The most talkative logs there are, and an admin whose password stands in the environment.
-    env: { LOG_LEVEL: 'trace', ADMIN_USER: 'root', ADMIN_PASSWORD: password },
+    env: {
+      // The most detailed logs, and an admin whose password is in the environment.
+      LOG_LEVEL: 'trace',
+      ADMIN_USER: 'root',
+      ADMIN_PASSWORD: password,
+      // A probe that finds PostgreSQL read-only would keep the statements from being tried.
+      PROBE_INTERVAL_MS: '60000',
+    },
   })
 })
 afterAll(() => system?.stop())
