@@ -21,7 +21,7 @@ const ours = /^(postgres|redis|logs|stack\.json|[a-z-]+-(secret|password|key))$/
 runMain(async () => {
   const words = process.argv.slice(2).filter((word) => word !== '--yes')
   const unknown = words.find((word) => word !== 'redis')
-  if (unknown !== undefined) throw new Plain('Say `npm run reset`, or `npm run reset -- redis`.')
+  if (unknown !== undefined) throw new Plain('Use `npm run reset`, or `npm run reset -- redis`.')
   if (!existsSync(dataDir)) return say('There is nothing to delete.')
   const names = readdirSync(dataDir).filter((name) => (words.length > 0 ? name === 'redis' : ours.test(name)))
   if (names.length === 0) return say('There is nothing to delete.')

@@ -81,8 +81,7 @@ export async function requirePort({ port, host, variable, command }) {
  * Sends a text over TCP or a Unix socket and returns the first piece of the answer. If the text is
  * empty, it returns '' as soon as it is connected.
  *
- * @param {({ host: string, port: number } | { path: string }) & { text?: string, timeoutMs?: number
- * }} options
+ * @param {({ host: string, port: number } | { path: string }) & { text?: string, timeoutMs?: number }} options
  * @returns {Promise<string>} rejects when nothing answers
  */
 export function talk({ text = '', timeoutMs = 1_000, ...target }) {

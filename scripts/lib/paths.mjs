@@ -24,9 +24,6 @@ export const fromRoot = (...parts) => path.join(root, ...parts)
 /** A path that every shell and configuration language reads as it is. */
 const plainPath = /^[\w./+-]+$/
 
-/** @param {string} name */
-export const isPlainPath = (name) => plainPath.test(name)
-
 /**
  * Creates a folder whose path contains no space, quote or other character with a meaning, for
  * programs that put paths unquoted into a shell or a configuration. The caller removes it.
@@ -36,7 +33,7 @@ export const isPlainPath = (name) => plainPath.test(name)
  * @throws {Error} if none of the usual places can be written
  */
 export function makePlainFolder(purpose) {
-  const places = [toolsDir, tmpdir(), '/tmp', '/var/tmp'].filter(isPlainPath)
+  const places = [toolsDir, tmpdir(), '/tmp', '/var/tmp'].filter((place) => plainPath.test(place))
   let failure
   for (const place of places) {
     try {

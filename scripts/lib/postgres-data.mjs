@@ -26,8 +26,7 @@ export const database = 'ticket_line'
  * Makes a new data folder with a superuser "postgres" and our database.
  *
  * @param {{ folder: string, data: string, passwordFile: string, bin: string, runner: import('./postgres-binaries.mjs').Runner }} options
- * @throws {Plain} if there are files already: they are somebody's data, whatever is missing among
- * them
+ * @throws {Plain} if the folder already contains files, which may be somebody's data
  */
 export async function createData({ folder, data, passwordFile, bin, runner }) {
   if (existsSync(data) && readdirSync(data).length > 0) {

@@ -40,8 +40,9 @@ export async function startPostgres({ folder, from = 'any', settings = [], logFi
   await removeStalePostgres(data, recordedServer(pidFile))
 
   const port = await freePort()
-  // "unix_socket_directories=" empty: reachable over 127.0.0.1 alone, and no socket path that could be too long.
-  // Terse, because the DETAIL of an error quotes whole rows, including password hashes.
+  // Without "unix_socket_directories" PostgreSQL can only be reached over 127.0.0.1, and no socket
+  // path can be too long. Terse, because the DETAIL of an error quotes whole rows, including
+  // password hashes.
   const fixed = [
     'listen_addresses=127.0.0.1',
     'unix_socket_directories=',
@@ -119,8 +120,7 @@ async function chooseBinaries(folder, from) {
 /**
  * Starts the postmaster and waits until it says "ready" in its pid file, as pg_ctl does.
  *
- * @param {{ command: string, args: string[], uid?: number, gid?: number, env?: NodeJS.ProcessEnv,
- * data: string, logFile?: string | undefined, onStarted: (pid: number) => void }} options
+ * @param {{ command: string, args: string[], uid?: number, gid?: number, env?: NodeJS.ProcessEnv, data: string, logFile?: string | undefined, onStarted: (pid: number) => void }} options
  */
 async function bootPostgres({ data, logFile, onStarted, ...call }) {
   for (let attempt = 1; ; attempt++) {

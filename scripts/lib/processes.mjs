@@ -154,7 +154,7 @@ export function processes() {
       })
   }
   const listing = askPs(['-A', '-ww', '-o', 'pid=,ppid=,args='])
-  if (listing === undefined) throw new Error('Neither /proc nor ps tells which processes run.')
+  if (listing === undefined) throw new Error('Neither /proc nor ps shows which processes run.')
   return listing.split('\n').flatMap((line) => {
     const match = /^\s*(\d+)\s+(\d+)\s+(.*)$/.exec(line)
     return match === null ? [] : [[Number(match[1]), Number(match[2]), /** @type {string} */ (match[3])]]

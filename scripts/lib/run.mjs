@@ -18,8 +18,7 @@ process.on('exit', () => {
  *
  * @param {string} command
  * @param {string[]} args
- * @param {{ cwd?: string, env?: NodeJS.ProcessEnv, input?: string, uid?: number, gid?: number,
- * timeoutMs?: number, signal?: AbortSignal }} [options]
+ * @param {{ cwd?: string, env?: NodeJS.ProcessEnv, input?: string, uid?: number, gid?: number, timeoutMs?: number, signal?: AbortSignal }} [options]
  * @returns {Promise<string>}
  * @throws {Plain} naming the command and the last lines it printed, when it cannot start or ends with another code than 0
  */

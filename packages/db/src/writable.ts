@@ -13,7 +13,7 @@ export async function assertWritable(pool: Pool): Promise<void> {
     const { rows } = await client.query<{ readOnly: string }>(
       `SELECT current_setting('transaction_read_only') AS "readOnly"`,
     )
-    if (rows[0]?.readOnly === 'on') throw new Error('PostgreSQL is read-only here')
+    if (rows[0]?.readOnly === 'on') throw new Error('this connection to PostgreSQL is read-only')
     works = true
   } finally {
     client.release(!works)

@@ -1,6 +1,8 @@
 import { randomUUID } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Redis } from 'ioredis'
 import { ConfigError } from './env.js'
+import { inTime } from './in-time.js'
 import { installationKey, type LineLayout, processesKey, shardPrefix } from './line.js'
 import type { Log } from './log.js'
 import { defineScript, REDIS_NOW } from './redis.js'
@@ -81,6 +83,8 @@ const LOOK_EVERY_MS = 2000
 const LOOK_AGAIN_MS = 250
 /** A running process ends if its Redis has not been the one in use for this long, ms. */
 const DIFFERS_FOR_MS = 10_000
+/** How long a process that ends may take to remove its marks, ms. */
+const LEAVE_WITHIN_MS = 500
 
 // KEYS[1] claim, KEYS[2] processes
 // ARGV[1] installation id, ARGV[2] process id or '', ARGV[3] service, ARGV[4] database id, ARGV[5]
@@ -181,7 +185,7 @@ export function layoutDifference(
 }
 
 /** Describes in one line that a Redis belongs to another installation. */
-export function foreignRedis(keyPrefix: string, redisOwner: string, ours: string): string {
+function foreignRedis(keyPrefix: string, redisOwner: string, ours: string): string {
   return (
     `the keys "${keyPrefix}" in this Redis belong to another installation (${redisOwner}; this database is ${ours}): ` +
     'give each installation a KEY_PREFIX of its own. If the other one is gone, see "ops claim"'
@@ -214,7 +218,7 @@ export async function assertSameInstallation(
   const isInUse = (record.redisSeenMsAgo ?? ALIVE_MS + 1) <= ALIVE_MS
   for (let waitedMs = 0; isInUse && claim.installationId === undefined; waitedMs += LOOK_AGAIN_MS) {
     if (waitedMs > LOOK_EVERY_MS + 4 * LOOK_AGAIN_MS) throw new ConfigError(OTHER_REDIS)
-    await new Promise((resolve) => setTimeout(resolve, LOOK_AGAIN_MS))
+    await sleep(LOOK_AGAIN_MS)
     claim = await claims.look()
   }
   if (claim.installationId !== undefined && claim.installationId !== record.id) {
@@ -230,8 +234,6 @@ export interface InstallationDeps {
   log: Log
   /** Called once if this process must not go on: its servers do not belong together any more. */
   onRefused: (message: string) => void
-  nowMs?: () => number
-  sleep?: (ms: number) => Promise<void>
 }
 
 /** Watches whether this process, its database and its Redis belong together. */
@@ -252,8 +254,6 @@ export interface InstallationWatch {
 
 export function createInstallationWatch(deps: InstallationDeps): InstallationWatch {
   const { redis, store, layout, service, log } = deps
-  const nowMs = deps.nowMs ?? (() => performance.now())
-  const sleep = deps.sleep ?? ((ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms)))
   const claims = createRedisClaims(redis, layout)
   const processId = randomUUID()
   /** The installation and its Redis, once this process has joined. */
@@ -270,7 +270,7 @@ export function createInstallationWatch(deps: InstallationDeps): InstallationWat
   const lookAs = (installationId: string) => claims.look({ installationId, processId, service, databaseId })
 
   async function join(): Promise<void> {
-    const startedAtMs = nowMs()
+    const startedAtMs = performance.now()
     let record = await store.readOrCreate(layout)
     if (record.drained) {
       if (record.keyPrefix !== layout.keyPrefix) await forgetOldPrefix(record)
@@ -300,11 +300,11 @@ export function createInstallationWatch(deps: InstallationDeps): InstallationWat
       for (const [sign, value, message] of signs) {
         // Not at once: after a flush, one more sign for the old Redis may arrive while the new one
         // is claimed.
-        const isLate = nowMs() - startedAtMs > LOOK_EVERY_MS + 2 * LOOK_AGAIN_MS
+        const isLate = performance.now() - startedAtMs > LOOK_EVERY_MS + 2 * LOOK_AGAIN_MS
         if (isLate && seenFirst.get(sign) !== value) throw new ConfigError(message)
         if (!seenFirst.has(sign)) seenFirst.set(sign, value)
       }
-      if (signs.length === 0 || nowMs() - startedAtMs > ALIVE_MS) {
+      if (signs.length === 0 || performance.now() - startedAtMs > ALIVE_MS) {
         const { id } = record
         if (claim.redisId === undefined) await patiently(() => claims.claim(id, randomUUID()))
         claim = await patiently(() => lookAs(id))
@@ -419,8 +419,8 @@ export function createInstallationWatch(deps: InstallationDeps): InstallationWat
       await store.replaceRedis(record.redisId, redisId)
     } else {
       isSure = false
-      differsSinceMs ??= nowMs()
-      if (nowMs() - differsSinceMs > DIFFERS_FOR_MS) refuse(OTHER_REDIS)
+      differsSinceMs ??= performance.now()
+      if (performance.now() - differsSinceMs > DIFFERS_FOR_MS) refuse(OTHER_REDIS)
     }
   }
 
@@ -441,7 +441,7 @@ export function createInstallationWatch(deps: InstallationDeps): InstallationWat
       if (joined === undefined) return
       const { redisId } = joined
       const goodbyes = [claims.leave(processId), store.leaveRedis(redisId)]
-      await Promise.race([Promise.allSettled(goodbyes), sleep(500)])
+      await inTime(Promise.allSettled(goodbyes), LEAVE_WITHIN_MS)
     },
   }
 }

@@ -141,7 +141,9 @@ function readTrustedProxies(env: EnvReader): TrustedProxies {
   const list = env.optional('TRUSTED_PROXIES')
   const networks = list === undefined ? undefined : parseNetworks(list)
   if (list !== undefined && networks === undefined) {
-    throw new ConfigError(`TRUSTED_PROXIES must be networks, as 10.0.0.0/8, 2001:db8::/32, not "${list}"`)
+    throw new ConfigError(
+      `TRUSTED_PROXIES must be a list of networks such as "10.0.0.0/8, 2001:db8::/32", not "${list}"`,
+    )
   }
   return { hops, networks }
 }

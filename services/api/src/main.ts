@@ -33,7 +33,7 @@ async function stop(signal: string): Promise<void> {
   log.info({ signal }, 'stopping: finishing the requests at hand')
   // Requests have the whole grace. The parts that close after them have `CLOSE_MS` more.
   const closed = await inTime(closers.closeAll(), config.shutdownGraceMs + CLOSE_MS)
-  if (!closed) log.warn('the grace is over: what is still open is cut')
+  if (!closed) log.warn('the shutdown grace is over: open connections are cut')
   log.info('stopped')
   process.exit(0)
 }

@@ -40,13 +40,15 @@ const LOOK_INTERVAL_MS = 5000
 const EXPORT_PORTION_ROWS = 1000
 
 /**
- * Starts everything an API process is made of, each part registered with `closers` as it opens.
+ * Starts all parts of an API process. Each part is registered with `closers` when it opens.
  *
- * It listens once its servers are found fit, so that a balancer that knows it already goes on to the next process; but
- * where PostgreSQL or Redis is away it waits for it listening, and says so at `/readyz` and with 503.
+ * The process listens once both servers have passed their checks, so that until then a load
+ * balancer uses other processes. If PostgreSQL or Redis is away, it listens while it waits, and
+ * answers `/readyz` and commands with 503.
+ *
  * @param onRefused called if the process must end because its servers no longer belong together
  * @returns the port; resolves once it is ready for requests
- * @throws ConfigError if a server is not fit to work with
+ * @throws ConfigError if a server does not pass its checks
  */
 export async function startApi(
   config: ApiConfig,

@@ -65,7 +65,7 @@ function createListener({ registry, metricsToken, missing }: HealthDeps) {
       case '/metrics':
         if (!mayRead(request.headers.authorization)) {
           response.setHeader('WWW-Authenticate', 'Bearer')
-          return sayText(401, 'these numbers need a token')
+          return sayText(401, 'reading metrics needs a token')
         }
         return void page().then(({ body, contentType }) => send(200, contentType, body), fail)
       default:

@@ -31,7 +31,7 @@ async function stop(signal: string): Promise<void> {
   log.info({ signal }, 'stopping: finishing the jobs at hand')
   // A server that does not answer, or a statement that takes long, must not keep the process from ending.
   const closed = await inTime(closers.closeAll(), config.shutdownGraceMs)
-  if (!closed) log.warn('the grace is over: what is still open is cut')
+  if (!closed) log.warn('the shutdown grace is over: open connections are cut')
   log.info('stopped')
   process.exit(0)
 }

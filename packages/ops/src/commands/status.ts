@@ -123,11 +123,11 @@ function describeRedis({ info, processes, lines }: RedisStatus, nowMs: number): 
   const memory = (bytes: number) => `${Math.ceil(bytes / 1_048_576)} MiB`
   const redis =
     info === undefined
-      ? 'Redis, which does not tell this user more'
+      ? 'Redis, which shows this user nothing more'
       : `Redis ${info.version}: ${memory(info.memoryBytes)} of ${info.memoryMaxBytes === 0 ? 'all there is' : memory(info.memoryMaxBytes)} used`
   const connected =
     processes === undefined
-      ? 'Redis does not tell this user which processes are connected'
+      ? 'Redis does not show this user which processes are connected'
       : `${plural(processes.apis, 'API process')} and ${plural(processes.workers, 'worker process')} connected`
   const { linesWithWork, undecidedCommands, oldestJobAtMs } = lines
   const waits =

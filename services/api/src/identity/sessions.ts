@@ -22,8 +22,8 @@ export interface Sessions {
    */
   start(account: { userId: string; generation: number }): Promise<Session | undefined>
   /**
-   * Exchanges a refresh token, once. One that is no good ends its family: either the thief or the owner has used it
-   * before, and nobody can tell which.
+   * Exchanges a refresh token, once. A token that is not valid ends its family: either the owner or
+   * a thief has used it before, and we cannot know which.
    * @returns `undefined` if it is spent, unknown or too old, or the account is disabled
    */
   exchange(refreshToken: string): Promise<{ principal: Principal; session: Session } | undefined>

@@ -24,12 +24,12 @@ export type ClientAddressOf = (remote: string, forwardedFor: string | undefined)
  */
 export function createClientAddress({ trust, onUnknownForm }: ClientAddressDeps): ClientAddressOf {
   const { hops, networks } = trust
-  let told = false
+  let reported = false
 
   function parse(entry: string): string | undefined {
     const address = parseAddress(entry)
-    if (address === undefined && entry !== '' && !told) {
-      told = true
+    if (address === undefined && entry !== '' && !reported) {
+      reported = true
       onUnknownForm(entry.slice(0, 100))
     }
     return address
@@ -59,7 +59,7 @@ const QUOTED = /^"(.*)"$/
  *
  * @returns it without port, brackets and quotes
  */
-export function parseAddress(entry: string): string | undefined {
+function parseAddress(entry: string): string | undefined {
   if (isIP(entry) !== 0) return unwrap(entry)
   const text = QUOTED.exec(entry)?.[1] ?? entry
   const address = IPV4_WITH_PORT.exec(text)?.[1] ?? IPV6_IN_BRACKETS.exec(text)?.[1] ?? text

@@ -42,7 +42,10 @@ export function createEntry({
   const addressOf = createClientAddress({
     trust: trustedProxies,
     onUnknownForm: (entry) =>
-      log.warn({ entry }, 'X-Forwarded-For holds something that is no address; its clients share one limit'),
+      log.warn(
+        { entry },
+        'X-Forwarded-For contains an entry that is no address: its clients share one limit',
+      ),
   })
   return async function entry(c, next) {
     const startedAt = performance.now()

@@ -52,7 +52,7 @@ const PAGE_POLICY =
   "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 /** What programs get at `/`. */
-const ENTRANCE = {
+const ROOT = {
   name: 'ticket-line',
   version: VERSION,
   docs: '/docs',
@@ -61,7 +61,7 @@ const ENTRANCE = {
 }
 
 /** `GET /`: browsers are sent to the documentation, programs read where everything is. */
-function entrance(): Route {
+function rootRoute(): Route {
   return defineRoute({
     method: 'GET',
     path: '/',
@@ -75,7 +75,7 @@ function entrance(): Route {
       requestHeaders: { Accept: '`application/json` or `text/html`' },
       responses: {
         200: {
-          description: 'Names and places.',
+          description: 'Name, version and paths.',
           schema: z
             .strictObject({
               name: z.string(),
@@ -84,7 +84,7 @@ function entrance(): Route {
               openapi: z.string(),
               dashboard: z.string(),
             })
-            .meta({ example: ENTRANCE }),
+            .meta({ example: ROOT }),
         },
         302: { description: 'To `/docs`.', headers: { Location: '`/docs`' } },
       },
@@ -92,9 +92,9 @@ function entrance(): Route {
     handler(c) {
       const vary = { vary: 'Accept' }
       if (prefersHtml(c.req.header('accept'))) {
-        return reply(c, 302, null, { ...vary, location: ENTRANCE.docs })
+        return reply(c, 302, null, { ...vary, location: ROOT.docs })
       }
-      return reply(c, 200, ENTRANCE, vary)
+      return reply(c, 200, ROOT, vary)
     },
   })
 }
@@ -141,7 +141,7 @@ export function docsRoutes(documented: readonly Route[], readAsset: ReadAsset = 
     ),
   )
   const start = part('start.js', (c) => replyText(c, 200, START, 'text/javascript; charset=utf-8'))
-  return [entrance(), ...calls, ...assets, start]
+  return [rootRoute(), ...calls, ...assets, start]
 }
 
 function readFromSwaggerUi(name: string): Promise<Uint8Array<ArrayBuffer>> {

@@ -75,7 +75,7 @@ export function operationRoutes({ availability, lifecycle, metrics, metricsToken
       },
       async handler(c) {
         if (!mayRead(c.req.header('authorization'))) {
-          throw new AppError('unauthorized', 'These numbers need a token.', {
+          throw new AppError('unauthorized', 'Reading metrics needs a token.', {
             headers: { 'WWW-Authenticate': 'Bearer' },
           })
         }

@@ -49,8 +49,9 @@ export interface AppliedBatch {
 const MAX_RACES = 20
 
 /**
- * Decides a batch and commits it: lock the events, load, decide, write, commit, in one transaction. Nothing is
- * remembered between runs, so it may run any number of times, here or in another process.
+ * Decides a batch and commits it in one transaction: lock the events, load, decide, write, commit.
+ * Nothing is remembered between runs, so it may run any number of times, here or in another
+ * process.
  *
  * After a failure it pauses and runs the batch again, for as long as it takes: a job that failed in
  * BullMQ would lose its place in the line. The commands themselves are to blame only if canaries
@@ -89,11 +90,11 @@ function isRacing(error: unknown): boolean {
 }
 
 /**
- * One run: all of it is committed, or nothing. The batches must be of different lines.
+ * Decides batches of different lines once. All of them are committed, or none.
  *
- * @returns what became of each batch, in their order
+ * @returns the outcomes of each batch, in the order of the batches
  * @throws SetAsideError if one of the commands must not be decided
- * @throws the driver's error; run it again, whatever became of the commit
+ * @throws the driver's error. Run it again, even if the commit may have succeeded
  */
 export async function applyOnce(
   pool: Pool,

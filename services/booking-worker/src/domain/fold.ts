@@ -46,9 +46,11 @@ export function keyOf(caller: string, keyHash: string): string {
 }
 
 /**
- * Decides a batch in order. Moves the states it is given; otherwise pure.
+ * Decides the commands of a batch in order. It updates the states in `batch` and has no other
+ * effect.
  *
- * Order of checks: an outcome that is stored already is repeated, then the idempotency key, then the state.
+ * A command whose outcome is already stored gets that outcome. Then its idempotency key is checked,
+ * then the state of the event decides.
  *
  * @param acceptedAtMs gives the time when the request of a command was accepted, ms since 1970. It
  * decides whether the command is a repeat, however long the command then waited in the line

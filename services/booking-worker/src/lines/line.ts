@@ -78,9 +78,9 @@ export function createShortenLocks(
 const STAND_BACK_MS = 5000
 
 /**
- * Serves by BullMQ's manual fetching (`getNextJob`, `moveToCompleted`): one job at a time here and, by the queue's global
- * concurrency of 1, in the whole fleet, so that the order of the line is the order of decisions. A completion fetches
- * the next job with it.
+ * Serves a line by BullMQ's manual fetching (`getNextJob`, `moveToCompleted`): one job at a time in
+ * this process and, because of the queue's global concurrency of 1, in the whole fleet. So the
+ * order of the line is the order of decisions. Completing a job also fetches the next one.
  *
  * A job whose commands can be read never fails in BullMQ, which would put it at the tail of the
  * line, unless it is set aside. A job that this process gives up (shutdown while PostgreSQL is
