@@ -40,7 +40,7 @@ export async function claim(context: Context, { adopt, discard }: ClaimArguments
   ]
   if (others.length > 0) {
     lines.push(
-      `It still has ${plural(others.length, 'process')}: give this installation a KEY_PREFIX of its own.`,
+      `${plural(others.length, 'process')} of it still run: give this installation a KEY_PREFIX of its own.`,
     )
   } else if (adopt) {
     await store.takeId(owner)
