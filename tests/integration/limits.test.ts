@@ -23,7 +23,13 @@ function remainingOf({ headers }: Reply): number {
 describe('limits shared by all processes', () => {
   let system: System
   beforeAll(async () => {
-    const env = { RATE_LIMIT: '50', POLL_RATE_LIMIT: '60', LOGIN_RATE_LIMIT: '20', TRUST_PROXY_HOPS: '1' }
+    const env = {
+      RATE_LIMIT: '50',
+      POLL_RATE_LIMIT: '60',
+      LOGIN_RATE_LIMIT: '20',
+      TRUST_PROXY_HOPS: '1',
+      INITIALIZE_OPEN: 'true',
+    }
     system = await startSystem({ apis: 2, workers: 0, env })
   })
   afterAll(() => system?.stop())
@@ -64,6 +70,16 @@ describe('limits shared by all processes', () => {
     expect((await get('/events/7/me', { ...from(address), token: bob })).status).toBe(404)
     expect(remainingOf(await get('/events', from(address)))).toBe(49)
     expect(remainingOf(await get('/events', asAda(address)))).toBe(0)
+  })
+
+  it('counts calls that anybody may make to create events on the address, with a token or without', async () => {
+    const address = newAddress()
+    const [ada, bob] = [await system.token('maker-1'), await system.token('maker-2')]
+    const options = [from(address), { ...from(address), token: ada }, { ...from(address), token: bob }]
+    const event = { eventId: 71, totalTickets: 0 }
+    const answers = await many(60, (n) => system.client(n % 2).post('/initialize', event, options[n % 3]))
+    expect(count(answers, 429)).toBe(10)
+    expect(remainingOf(await get('/events', { ...from(address), token: ada }))).toBe(49)
   })
 
   it('polls have a limit of their own', async () => {
@@ -315,6 +331,14 @@ describe('limits shared by all processes', () => {
       expect(signedOut.status).toBe(204)
       expect((await refresh(bob.refreshToken, newAddress())).status).toBe(401)
       expect((await refresh(eve.refreshToken, newAddress())).status).toBe(401)
+    })
+
+    it('a renewal with an unknown query parameter counts as well, and 429 comes before 400', async () => {
+      const address = newAddress()
+      const ask = (n: number) =>
+        system.client(n % 2).request('POST', '/token/refresh?x=1', undefined, from(address))
+      const answers = await many(60, ask)
+      expect([count(answers, 400), count(answers, 429)]).toEqual([50, 10])
     })
 
     it('renewals count on their sign-in, from wherever, and on no other', async () => {

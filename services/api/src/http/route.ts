@@ -18,12 +18,13 @@ export type Method = 'GET' | 'POST' | 'PUT' | 'DELETE'
 export type AuthMode = 'none' | 'optional' | 'ifSent' | 'required'
 /**
  * Which limit counts a request; `none` for probes. `by-handler`: the handler counts it, because it
- * must read the request first.
+ * must read the request first. It checks the query, too, because 429 comes before 400.
  */
 export type LimitName =
   | 'none'
   | 'by-handler'
   | 'general'
+  | 'address'
   | 'poll'
   | 'administration'
   | 'login'
@@ -116,7 +117,7 @@ function chainOf(route: Route, { authenticate, limits }: Guards): MiddlewareHand
   const chain: MiddlewareHandler<AppEnv>[] = []
   if (route.auth !== 'none') chain.push(authenticate[route.auth])
   if (route.limit !== 'none' && route.limit !== 'by-handler') chain.push(limits[route.limit])
-  const { path, params, query, ignoresQuery, body, role, handler } = route
+  const { path, limit, params, query, ignoresQuery, body, role, handler } = route
   const mark: MiddlewareHandler<AppEnv> = (c, next) => {
     c.set('route', path)
     return next()
@@ -125,7 +126,7 @@ function chainOf(route: Route, { authenticate, limits }: Guards): MiddlewareHand
     const input = {
       body: body === undefined ? undefined : await readBody(c, body),
       params: params === undefined ? undefined : checkInput(params, c.req.param(), 'path'),
-      query: ignoresQuery ? undefined : readQuery(c, query),
+      query: ignoresQuery || limit === 'by-handler' ? undefined : readQuery(c, query),
     }
     if (role !== undefined) requireRole(c, role)
     return handler(c, input)

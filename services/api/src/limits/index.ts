@@ -19,6 +19,8 @@ import { countOn, refuse, showLimit, tooManyRequests } from './too-many.js'
  */
 export interface Limits {
   general: MiddlewareHandler<AppEnv>
+  /** Counts with `general`, on the address even if the user is known. */
+  address: MiddlewareHandler<AppEnv>
   /** `GET /jobs/:jobId`. */
   poll: MiddlewareHandler<AppEnv>
   /** `/docs` and `/admin`, out of reach of the dashboard's own polling. */
@@ -138,6 +140,10 @@ export function createLimits({ redis, prefix, config, attempts, log }: LimitsDep
 
   return {
     general: countGeneral,
+    address(c, next) {
+      c.set('countedOn', addressOf(c))
+      return countGeneral(c, next)
+    },
     poll: limiter(polls, orLocal('poll')),
     dashboard: limiter(dashboardLimit(windowMs), orLocal('dashboard')),
     administration: limiter(requests, createClosedStore(shared('general'))),

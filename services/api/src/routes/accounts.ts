@@ -1,7 +1,7 @@
 import { AppError } from '@ticket-line/shared'
 import type { Context } from 'hono'
 import { audit } from '../http/audit.js'
-import { invalidRequest, readBody } from '../http/body.js'
+import { invalidRequest, readBody, readQuery } from '../http/body.js'
 import type { AppEnv } from '../http/env.js'
 import { parsePrefer, preferenceApplied } from '../http/prefer.js'
 import { reply } from '../http/reply.js'
@@ -184,6 +184,7 @@ async function readCounted(
   let malformed: unknown
   try {
     refreshToken = await readRefreshToken(c, refreshCookie)
+    readQuery(c, undefined)
   } catch (error) {
     malformed = error
   }

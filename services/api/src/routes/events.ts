@@ -34,7 +34,7 @@ function initializeRoute({ events, initializeOpen }: EventDeps): Route {
     method: 'POST',
     path: '/initialize',
     ...(initializeOpen ? { auth: 'ifSent' } : { auth: 'required', role: 'staff' }),
-    limit: 'general',
+    limit: initializeOpen ? 'address' : 'general',
     body: z
       .strictObject({ eventId: eventIdSchema, totalTickets: totalTicketsSchema })
       .meta({ id: 'InitializeRequest', example: { eventId: 1, totalTickets: 500 } }),

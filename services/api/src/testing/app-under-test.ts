@@ -35,6 +35,7 @@ export const guards: Guards = {
   },
   limits: {
     general: limit,
+    address: limit,
     poll: limit,
     login: limit,
     register: limit,
