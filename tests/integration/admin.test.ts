@@ -204,6 +204,8 @@ describe('the sign-in page', () => {
     expect((await system.api.post('/admin/login', admin)).status).toBe(415)
     expect((await signIn({ ...admin, more: 'x'.repeat(17_000) })).status).toBe(413)
     expect((await system.api.request('DELETE', '/admin/login')).status).toBe(405)
+    const entrance = await system.api.request('POST', '/admin')
+    expect([entrance.status, entrance.headers.get('allow')]).toEqual([405, 'GET, HEAD, OPTIONS'])
   })
 
   it('takes no form from another site', async () => {

@@ -10,7 +10,7 @@ import { createBoardSessions } from './board-session.js'
 import type { AdminConfig } from './config.js'
 import { plainPathsOnly } from './plain-path.js'
 import type { LineSource } from './shown-queues.js'
-import { registerSignInRoutes } from './sign-in-routes.js'
+import { otherMethods, registerSignInRoutes } from './sign-in-routes.js'
 
 export interface AdminDeps extends LineSource {
   config: AdminConfig
@@ -39,6 +39,7 @@ export function registerAdminRoutes(app: Hono<AppEnv>, deps: AdminDeps): void {
 
   app.use('/admin/*', deps.limit, plainPathsOnly, needsRedis(redis))
   app.get('/admin', (c) => reply(c, 302, null, { location: '/admin/queues' }))
+  app.all('/admin', otherMethods('GET, HEAD, OPTIONS'))
   const { limitSignIn } = deps
   if (signIn !== undefined && sessions !== undefined) {
     registerSignInRoutes(app, { signIn, sessions, limitSignIn, isSecure })

@@ -12,8 +12,6 @@ import type { BoardSessions } from './board-session.js'
 import { insecurePage, showPage, signInPage, signOutPage } from './pages.js'
 import { isSameOrigin } from './same-origin.js'
 
-const ALLOW = 'GET, HEAD, POST, OPTIONS'
-
 export interface SignInRouteDeps {
   signIn: SignIn
   sessions: BoardSessions
@@ -52,7 +50,8 @@ export function registerSignInRoutes(
     await sessions.end(c)
     return reply(c, 303, null, { location: '/admin/login' })
   })
-  for (const path of ['/admin/login', '/admin/logout']) app.all(path, otherMethods)
+  for (const path of ['/admin/login', '/admin/logout'])
+    app.all(path, otherMethods('GET, HEAD, POST, OPTIONS'))
 }
 
 const ownFormsOnly: MiddlewareHandler<AppEnv> = async function ownFormsOnly(c, next) {
@@ -80,8 +79,11 @@ async function readForm(c: Context<AppEnv>): Promise<URLSearchParams> {
   return new URLSearchParams(Buffer.from(bytes).toString())
 }
 
-function otherMethods(c: Context<AppEnv>): Response {
-  if (c.req.method === 'OPTIONS') return reply(c, 204, null, { allow: ALLOW })
-  const message = `This path answers ${ALLOW}.`
-  return replyPlain(c, problemResponse('method_not_allowed', message, { headers: { allow: ALLOW } }))
+/** Answers the methods that a path does not have, and `OPTIONS`. */
+export function otherMethods(allow: string): (c: Context<AppEnv>) => Response {
+  return function answerOtherMethods(c) {
+    if (c.req.method === 'OPTIONS') return reply(c, 204, null, { allow })
+    const message = `This path answers ${allow}.`
+    return replyPlain(c, problemResponse('method_not_allowed', message, { headers: { allow } }))
+  }
 }
