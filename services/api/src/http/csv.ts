@@ -23,6 +23,8 @@ const RISKY_START = new RegExp(`(?<=^|[${SEPARATORS}])(?=[\\s"]*['${FORMULA_STAR
 
 /** `3-1`, `007`, `1e5`, `(5)`, `.5`, `$3`, in digits of any script. */
 const NUMBER_OR_DATE = /^[\s.,:(/%\p{Sc}]*\p{Nd}/u
+/** A booking id of an event with five digits or more. No spreadsheet has years that long. */
+const LONG_BOOKING_ID = /^\d{5,}-\d+$/
 /** `MAR1`, `Sept-2`, `mai 2026`. */
 const MONTH_AND_NUMBER = /^\s*(\p{L}{3,10})[\s./-]*\p{Nd}/u
 const MONTHS = new Set(
@@ -53,6 +55,7 @@ export function csvField(value: CsvValue): string {
 }
 
 function looksLikeNumberOrDate(text: string): boolean {
+  if (LONG_BOOKING_ID.test(text)) return false
   if (NUMBER_OR_DATE.test(text)) return true
   const month = MONTH_AND_NUMBER.exec(text)?.[1]
   return month !== undefined && MONTHS.has(month.toLowerCase())
