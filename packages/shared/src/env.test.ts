@@ -72,6 +72,13 @@ describe('NODE_ENV', () => {
   )
 })
 
+it('keeps a refusal on one line whatever the value holds', () => {
+  expect(() => readEnv({ RATE_LIMIT: '5\n6' }).integer('RATE_LIMIT', 1, { min: 1, max: 9 })).toThrow(
+    new ConfigError('RATE_LIMIT must be a whole number from 1 to 9, not "5\\n6"'),
+  )
+  expect(() => readNodeEnv(readEnv({ NODE_ENV: 'production\n' }))).toThrow(/not "production\\n"$/)
+})
+
 describe('where commands stand', () => {
   it('is a line per event on one shard, if nothing is said', () => {
     expect(readLineLayout(readEnv({}))).toEqual({ lines: 0, shards: 1, keyPrefix: 'tickets' })

@@ -42,14 +42,16 @@ export function readEnv(env: Env): EnvReader {
       const value = text(name, fallback)
       const word = words.find((candidate) => candidate === value)
       if (word !== undefined) return word
-      throw new ConfigError(`${name} must be one of ${words.join(', ')}, not "${value}"`)
+      throw new ConfigError(`${name} must be one of ${words.join(', ')}, not ${JSON.stringify(value)}`)
     },
     integer(name, fallback, { min, max }) {
       const value = optional(name)
       if (value === undefined) return fallback
       const number = /^\s*-?\d+\s*$/.test(value) ? Number(value) : Number.NaN
       if (!Number.isSafeInteger(number) || number < min || number > max) {
-        throw new ConfigError(`${name} must be a whole number from ${min} to ${max}, not "${value}"`)
+        throw new ConfigError(
+          `${name} must be a whole number from ${min} to ${max}, not ${JSON.stringify(value)}`,
+        )
       }
       return number
     },
@@ -58,7 +60,7 @@ export function readEnv(env: Env): EnvReader {
       if (value === undefined) return fallback
       if (['true', '1', 'yes'].includes(value)) return true
       if (['false', '0', 'no'].includes(value)) return false
-      throw new ConfigError(`${name} must be true or false, not "${value}"`)
+      throw new ConfigError(`${name} must be true or false, not ${JSON.stringify(value)}`)
     },
   }
 }
