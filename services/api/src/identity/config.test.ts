@@ -31,6 +31,16 @@ describe('in production', () => {
       /^JWT_SECRET looks like an example/,
     ],
     [
+      'its purpose',
+      { JWT_SECRET: 'my-super-secret-jwt-key-for-production' },
+      /^JWT_SECRET looks like an example/,
+    ],
+    [
+      'the name of the product',
+      { JWT_SECRET: 'ticket-line-production-2026-08-17-berlin' },
+      /^JWT_SECRET looks like an example/,
+    ],
+    [
       'a default password',
       { JWT_SECRET: secret, ADMIN_USER: 'a', ADMIN_PASSWORD: 'changeme-please' },
       /^ADMIN_PASSWORD is a default/,
@@ -50,6 +60,12 @@ describe('in production', () => {
       'one word repeated': 'Correct-Horse!Correct-Horse!Correct-Horse!',
       'a common password repeated': 'P@ssw0rd1P@ssw0rd1P@ssw0rd1P@ssw0rd1',
       'a long repetition': 'abcdefghij'.repeat(50),
+      'letters and digits in turn': 'a1b2c3d4e5f6g7h8i9j0k1l2m3n4o5p6',
+      'digits in order, in base64': 'MTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTI=',
+      'bytes in order, in base64': 'AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=',
+      'bytes in order, in hexadecimal digits':
+        '000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f',
+      'columns of the keyboard with Shift': '!QAZ@WSX#EDC$RFV%TGB^YHN&UJM*IK<',
     }).map(([name, weak]): [string, Record<string, string>, RegExp] => [
       name,
       { JWT_SECRET: weak.padEnd(32, '9') },
@@ -84,6 +100,8 @@ describe('in production', () => {
       'its user id with a year': ['rootroot2026', 'easy to guess'],
       'the name of the product': ['ticket-line', 'easy to guess'],
       'a season': ['Summer2026!', 'easy to guess'],
+      'a season with a symbol in it': ['Spring@2026', 'easy to guess'],
+      'a keyboard walk with Shift': ['1qaz@WSX3edc', 'easy to guess'],
       'one letter': ['aaaaaaaaaaaaaaaa', 'easy to guess'],
     }).map(([name, [password = '', reason]]): [string, Record<string, string>, RegExp] => [
       `for the admin ${name}`,

@@ -22,6 +22,9 @@ const MIN_PASSWORD_GUESSES = 8
 const EXAMPLE_SECRET =
   /change.?(?:me|this|it)|replace.?(?:me|this|with)|example|placeholder|your.?(?:own|very|super|jwt|256|secret)|string.?secret|keyboard.?cat|openssl/i
 
+/** What no random secret holds: words that say what it is for. */
+const SELF_NAMED_SECRET = /secret|pass.?word|jwt.?key|ticket.?line|should.?be.?(?:changed|replaced)/i
+
 /**
  * Registered claims (RFC 7519, section 4.1), and claims of our own tokens that have another
  * meaning.
@@ -151,7 +154,11 @@ function refuseWeakSecret(text: string, secret: Uint8Array): void {
       `JWT_SECRET is too short: ${secret.length} bytes, it must be ${MIN_SECRET_BYTES} or more`,
     )
   }
-  if (EXAMPLE_SECRET.test(text) || new Set(secret).size < MIN_SECRET_VARIETY) {
+  if (
+    EXAMPLE_SECRET.test(text) ||
+    SELF_NAMED_SECRET.test(text) ||
+    new Set(secret).size < MIN_SECRET_VARIETY
+  ) {
     throw new ConfigError('JWT_SECRET looks like an example: set random bytes of your own')
   }
   if (guessesLog10(text) < MIN_SECRET_GUESSES) {
