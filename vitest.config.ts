@@ -3,6 +3,7 @@ import { configDefaults, defineConfig } from 'vitest/config'
 /** Suites that hold figures of time or memory against a bound, or need both cores: no other may run beside them. */
 const ALONE = [
   'tests/faults/rig.test.ts',
+  'tests/faults/scenarios/dead-host.test.ts',
   'tests/security/dripping.test.ts',
   'tests/security/fuzz.test.ts',
   'tests/security/sign-in.test.ts',
