@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { unavailable } from '../http/refusals.js'
 import type { CommandView, LineClient } from '../queue/line-client.js'
 import { type PollDeps, poll } from './jobs.js'
 
@@ -58,7 +59,46 @@ describe('a long poll', () => {
     await expect(after(10_000, ask(3000))).rejects.toMatchObject({ code: 'unavailable' })
   })
 
+  it('uses all of its time although looks fail at once', async () => {
+    const startedAtMs = Date.now()
+    const find = async (): Promise<CommandView> => {
+      if (Date.now() - startedAtMs < 2500) throw new Error('no reply in time')
+      return done
+    }
+
+    expect(await after(10_000, given([], { line: { find } })(5000))).toBe(done)
+  })
+
+  it('goes on for a while after its deadline if it has seen nothing and both servers are well', async () => {
+    const startedAtMs = Date.now()
+    const find = async (): Promise<CommandView> => {
+      if (Date.now() - startedAtMs < 2500) throw new Error('no reply in time')
+      return queued
+    }
+
+    expect(await after(10_000, given([], { line: { find } })(1000))).toBe(queued)
+  })
+
+  it('does not go on after its deadline if the process is stopping', async () => {
+    const find = async (): Promise<never> => {
+      throw unavailable()
+    }
+    const ask = given([], { line: { find }, lifecycle: { draining: true } })
+
+    await expect(after(0, ask(5000))).rejects.toMatchObject({ code: 'unavailable' })
+  })
+
   it('is unavailable if nothing was seen in all its time', async () => {
     await expect(after(10_000, given([hangs])(3000))).rejects.toMatchObject({ code: 'unavailable' })
+  })
+})
+
+describe('a poll that does not wait', () => {
+  it('is unavailable as soon as its look fails', async () => {
+    const find = async (): Promise<never> => {
+      throw unavailable()
+    }
+
+    await expect(after(0, given([], { line: { find } })(0))).rejects.toMatchObject({ code: 'unavailable' })
   })
 })

@@ -28,6 +28,13 @@ export interface PollDeps {
 
 /** A long poll is cut into pieces of this length, so that a process that is asked to stop answers it soon. */
 const POLL_PIECE_MS = 1000
+/** Pause after a look that failed although both servers are well, ms. */
+const LOOK_AGAIN_MS = 100
+/**
+ * For this long after its deadline a long poll goes on looking if it has seen nothing although both
+ * servers are well, ms.
+ */
+const PATIENCE_MS = 3000
 
 /** `GET /jobs/:jobId`. */
 export function jobRoutes(deps: JobDeps): Route[] {
@@ -104,7 +111,9 @@ async function asLongPoll<T>(
 }
 
 /**
- * Looks for a job until it is done or the time is over.
+ * Looks for a job until it is done or the time is over. If looks fail while both servers are well,
+ * only this process is busy, as when thousands of clients connect at once. The last known state then
+ * still counts, and a long poll that has none yet goes on for `PATIENCE_MS`.
  * @returns the job as it was seen last; undefined if there is none that the caller may read
  * @throws AppError `unavailable` if a server is away, or if no look succeeded in time
  */
@@ -114,21 +123,22 @@ export async function poll(
   waitMs: number,
   mayRead: (view: CommandView) => boolean,
 ): Promise<CommandView | undefined> {
+  const untilMs = performance.now() + waitMs
+  const patientUntilMs = waitMs === 0 ? untilMs : untilMs + PATIENCE_MS
+  const isOver = (endMs: number): boolean => performance.now() >= endMs || lifecycle.draining
   let known: CommandView | undefined
-  for (let leftMs = waitMs; ; leftMs -= POLL_PIECE_MS) {
-    const pieceMs = Math.min(leftMs, POLL_PIECE_MS)
-    const isLast = (): boolean => leftMs <= POLL_PIECE_MS || lifecycle.draining
+  for (;;) {
+    const pieceMs = Math.min(Math.max(untilMs - performance.now(), 0), POLL_PIECE_MS)
     try {
       const looked = line.find(jobId, pieceMs, mayRead)
       known = await withDeadline(looked, pieceMs + readTimeoutMs, unavailable)
-      if (known === undefined || known.state === 'done') return known
+      if (known === undefined || known.state === 'done' || isOver(untilMs)) return known
     } catch (error) {
-      // If both servers are well, only this process is busy, and the last known state may still be
-      // true.
       const areWell = availability.redis() && availability.postgres()
-      if (!areWell || (isLast() && known === undefined)) throw error
+      if (!areWell || (known === undefined && isOver(patientUntilMs))) throw error
+      if (known !== undefined && isOver(untilMs)) return known
+      await new Promise((resolve) => setTimeout(resolve, LOOK_AGAIN_MS))
     }
-    if (isLast()) return known
   }
 }
 
