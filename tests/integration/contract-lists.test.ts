@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { request } from 'node:http'
 import { connect } from 'node:net'
+import { findBooking, findWaitingEntry, type Pool } from '@ticket-line/db'
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { until } from '../../scripts/lib/net.mjs'
@@ -177,6 +178,46 @@ describe('lists of an event', () => {
     ])
   })
 
+  it('finds one person with `userId`, who is in one list at most', async () => {
+    const ask = async (list: string, userId: string) => {
+      const path = `/events/40/${list}?userId=${encodeURIComponent(userId)}`
+      const { status, body } = await system.api.get(path, { token: organizer })
+      expect(status).toBe(200)
+      return body
+    }
+    const { items: booked } = await walk('/events/40/bookings?limit=10', 'bookings')
+    const { items: waits } = await walk('/events/40/waiting-list?limit=10', 'waiting')
+    for (const item of booked)
+      expect(await ask('bookings', item.userId)).toEqual({ bookings: [item], next: null })
+    for (const item of waits)
+      expect(await ask('waiting-list', item.userId)).toEqual({ waiting: [item], next: null })
+    // Canceled, promoted, still waiting, of another event, unknown.
+    for (const userId of ['ada', 'dora', 'buyer-1', 'nobody'])
+      expect(await ask('bookings', userId)).toEqual({ bookings: [], next: null })
+    for (const userId of ['ada', 'bob', 'cleo', 'nobody'])
+      expect(await ask('waiting-list', userId)).toEqual({ waiting: [], next: null })
+  })
+
+  it('downloads one person with `userId`', async () => {
+    const lines = async (list: string, userId: string) => {
+      const path = `/events/40/${list}?userId=${encodeURIComponent(userId)}`
+      const answer = await system.api.get(path, { token: organizer, headers: { accept: 'text/csv' } })
+      expect(answer.headers.get('content-type')).toMatch(/^text\/csv/)
+      return (answer.body as string).split('\r\n')
+    }
+    expect(await lines('bookings', 'cleo')).toEqual([
+      'bookingId,userId,bookedAt,promoted',
+      expect.stringMatching(/,cleo,.*,true$/),
+      '',
+    ])
+    expect(await lines('waiting-list', '=evil()')).toEqual([
+      'userId,position,since',
+      expect.stringMatching(/^"'=evil\(\)",2,/),
+      '',
+    ])
+    expect(await lines('waiting-list', 'nobody')).toEqual(['userId,position,since', ''])
+  })
+
   it('streams CSV that no spreadsheet runs', async () => {
     const headers = { accept: 'text/csv' }
     const { body, headers: sent } = await system.api.get('/events/40/waiting-list', {
@@ -228,8 +269,37 @@ describe('a long waiting list', () => {
       2045,
       length - 4,
     ])
+    for (const n of [3, 1025, length]) {
+      const path = `/events/50/waiting-list?userId=w${n}`
+      const { body } = await system.api.get(path, { token: organizer })
+      expect(body).toMatchObject({ waiting: [{ userId: `w${n}`, position: await positionOf(n) }] })
+    }
     const { items } = await walk('/events/50/waiting-list?limit=1000', 'waiting')
     expect(items.map((item) => item.position)).toEqual(Array.from({ length: length - 4 }, (_, n) => n + 1))
+  })
+
+  it.each([
+    ['booking', findBooking, 'bookings'],
+    ['waiting-list entry', findWaitingEntry, 'waitlist_entries entry'],
+  ] as const)('finds the %s of a user by primary keys', async (_what, find, table) => {
+    let sql = ''
+    const query = async ({ text }: { text: string }) => {
+      sql = text.replaceAll('$1', '50').replaceAll('$2', `'w30000'`)
+      return { rows: [] }
+    }
+    await find({ query } as unknown as Pool, 50, 'w30000')
+    // The other tables are tiny here: without this the planner rightly reads them whole.
+    await database.query('SET enable_seqscan = off')
+    onTestFinished(() => void database.query('RESET enable_seqscan'))
+    const { rows } = await database.query(`EXPLAIN ${sql}`)
+    const plan = rows.map((row) => row['QUERY PLAN']).join('\n')
+
+    // Not by the event alone, which PostgreSQL may choose while it has no statistics of a table.
+    const found = (name: string, columns: string) =>
+      new RegExp(`Index Scan using \\S+ on ${name} .*\\n\\s+Index Cond: ${columns}\\n`)
+    expect(plan).toMatch(found('claims', `\\(\\(event_id = .*\\(user_id = .*\\)`))
+    expect(plan).toMatch(found(table, '\\(\\(event_id = .*\\(sequence = \\S+\\)'))
+    expect(plan).not.toContain('Seq Scan')
   })
 
   it('streams as a whole, and stops when the client goes away', async () => {

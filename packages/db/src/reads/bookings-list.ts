@@ -48,6 +48,27 @@ export async function pageBookings(
   return rows.map((row) => toBooking(eventId, row))
 }
 
+/**
+ * The live booking that a user has for the event, found by the primary key of `claims`.
+ *
+ * The query has no name: PostgreSQL plans it for the present size of the tables. A cached plan could
+ * be one that was made while they were tiny, which reads them whole. A subquery instead of a join:
+ * PostgreSQL may join by the event alone if it knows nothing of the table yet.
+ */
+export async function findBooking(
+  pool: Pool,
+  eventId: number,
+  userId: string,
+): Promise<ListedBooking | undefined> {
+  const { rows } = await pool.query<BookingRow>({
+    text: `SELECT ${COLUMNS} FROM bookings WHERE event_id = $1 AND status = 'confirmed'
+           AND sequence = (SELECT sequence FROM claims
+                           WHERE event_id = $1 AND user_id = $2 AND kind = 'booking')`,
+    values: [eventId, userId],
+  })
+  return rows[0] && toBooking(eventId, rows[0])
+}
+
 /** All live bookings of the event as of one moment, in order of decision, in portions. */
 export async function* streamBookings(
   pool: Pool,

@@ -49,6 +49,27 @@ export async function pageWaitingList(
   return rows.map(toWaiting)
 }
 
+const ONE = `
+  SELECT sequence, user_id, since,
+    ${waitingUpTo('$1', '(SELECT waitlist_head_sequence FROM events WHERE event_id = $1)', 'entry.sequence')} AS position
+  FROM waitlist_entries entry
+  WHERE event_id = $1 AND status = 'waiting'
+    AND sequence = (SELECT sequence FROM claims
+                    WHERE event_id = $1 AND user_id = $2 AND kind = 'waiting')`
+
+/**
+ * The waiting-list entry that a user has for the event, found by the primary key of `claims`.
+ * Without a name or a join, like `findBooking`.
+ */
+export async function findWaitingEntry(
+  pool: Pool,
+  eventId: number,
+  userId: string,
+): Promise<ListedWaiting | undefined> {
+  const { rows } = await pool.query<WaitingRow>({ text: ONE, values: [eventId, userId] })
+  return rows[0] && toWaiting(rows[0])
+}
+
 const ALL = `
   SELECT sequence, user_id, since, (row_number() OVER (ORDER BY sequence))::integer AS position
   FROM waitlist_entries

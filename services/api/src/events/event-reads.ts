@@ -2,6 +2,8 @@ import {
   type CreatedEvent,
   createEvent,
   type EventStatus,
+  findBooking,
+  findWaitingEntry,
   type ListedBooking,
   type ListedWaiting,
   type Pool,
@@ -35,6 +37,10 @@ export interface EventReads {
   standing(eventId: number, userId: string): Promise<Standing | undefined>
   bookings(eventId: number, afterSequence: number, limit: number): Promise<ListedBooking[]>
   waitingList(eventId: number, afterSequence: number, limit: number): Promise<ListedWaiting[]>
+  /** The user's live booking. */
+  booking(eventId: number, userId: string): Promise<ListedBooking | undefined>
+  /** The user's waiting-list entry with its live position. */
+  waitingEntry(eventId: number, userId: string): Promise<ListedWaiting | undefined>
   exportBookings(eventId: number): AsyncGenerator<ListedBooking[]>
   exportWaitingList(eventId: number): AsyncGenerator<ListedWaiting[]>
 }
@@ -94,6 +100,8 @@ export function createEventReads(deps: EventReadsDeps): EventReads {
     standing: (eventId, userId) => read(() => readStanding(pool, eventId, userId)),
     bookings: (eventId, after, limit) => read(() => pageBookings(pool, eventId, after, limit)),
     waitingList: (eventId, after, limit) => read(() => pageWaitingList(pool, eventId, after, limit)),
+    booking: (eventId, userId) => read(() => findBooking(pool, eventId, userId)),
+    waitingEntry: (eventId, userId) => read(() => findWaitingEntry(pool, eventId, userId)),
     exportBookings: (eventId) => beginningInTime(streamBookings(exportPool, eventId, exports)),
     exportWaitingList: (eventId) => beginningInTime(streamWaitingList(exportPool, eventId, exports)),
   }

@@ -25,6 +25,8 @@ async function* portions<Row>(rows: Row[]): AsyncGenerator<Row[]> {
 const events = fakeEvents({
   bookings: async (_id, after, limit) => bookings.filter((row) => row.sequence > after).slice(0, limit),
   waitingList: async (_id, after, limit) => waiting.filter((row) => row.sequence > after).slice(0, limit),
+  booking: async (_id, userId) => bookings.find((row) => row.userId === userId),
+  waitingEntry: async (_id, userId) => waiting.find((row) => row.userId === userId),
   exportBookings: () => portions(bookings),
   exportWaitingList: () => portions(waiting),
 })
@@ -116,6 +118,47 @@ describe('GET /events/:eventId/bookings', () => {
     expect(started).not.toHaveBeenCalled()
   })
 
+  it('keeps nothing but the booking of the user that `userId` names', async () => {
+    const ask = async (query: string) =>
+      (await call(app, `GET /events/1/bookings?userId=user-5${query}`, { as })).json
+    const { next: cursor } = (await call(app, 'GET /events/1/bookings?limit=1', { as })).json
+    const { next: later } = (await call(app, 'GET /events/1/bookings?limit=2', { as })).json
+    const found = {
+      bookings: [{ bookingId: '1-5', userId: 'user-5', bookedAt: at.toISOString(), promoted: true }],
+      next: null,
+    }
+    expect(await ask('')).toEqual(found)
+    expect(await ask('&limit=1')).toEqual(found)
+    expect(await ask(`&after=${later}`)).toEqual(found)
+    const early = await call(app, `GET /events/1/bookings?userId=user-1&after=${cursor}`, { as })
+    expect(early.json).toEqual({ bookings: [], next: null })
+    const nobody = await call(app, 'GET /events/1/bookings?userId=nobody', { as })
+    expect([nobody.status, nobody.json]).toEqual([200, { bookings: [], next: null }])
+    const elsewhere = await call(app, 'GET /events/2/bookings?userId=user-1', { as })
+    expect(elsewhere.json.code).toBe('event_not_found')
+  })
+
+  it.each(['', '%00', 'a%0Ab', 'x'.repeat(129), encodeURIComponent('😀'.repeat(129))])(
+    'refuses the `userId` %j and points at it',
+    async (userId) => {
+      for (const accept of ['application/json', 'text/csv']) {
+        for (const list of ['bookings', 'waiting-list']) {
+          const path = `GET /events/1/${list}?userId=${userId}`
+          const refused = await call(app, path, { as, headers: { accept } })
+          expect(refused).toMatchObject({
+            status: 400,
+            json: { code: 'invalid_request', errors: [{ pointer: '/userId' }] },
+          })
+        }
+      }
+    },
+  )
+
+  it('takes a `userId` of 128 code points outside the basic plane', async () => {
+    const path = `GET /events/1/bookings?userId=${encodeURIComponent('😀'.repeat(128))}`
+    expect((await call(app, path, { as })).json).toEqual({ bookings: [], next: null })
+  })
+
   it('is for staff, of events that exist', async () => {
     expect((await call(app, 'GET /events/1/bookings', { as: 'ada' })).status).toBe(403)
     expect((await call(app, 'GET /events/2/bookings', { as })).json.code).toBe('event_not_found')
@@ -126,6 +169,24 @@ describe('GET /events/:eventId/waiting-list', () => {
   it('shows positions', async () => {
     const page = waitingPageSchema.parse((await call(app, 'GET /events/1/waiting-list', { as })).json)
     expect(page.waiting.map((entry) => entry.position)).toEqual([1, 2])
+  })
+
+  it('keeps nothing but the entry of the user that `userId` names, also as CSV', async () => {
+    const path = 'GET /events/1/waiting-list?userId=%3Dw9'
+    expect((await call(app, path, { as })).json).toEqual({
+      waiting: [{ userId: '=w9', position: 2, since: at.toISOString() }],
+      next: null,
+    })
+    const headers = { accept: 'text/csv' }
+    expect((await call(app, path, { as, headers })).text.split('\r\n')).toEqual([
+      'userId,position,since',
+      `"'=w9",2,1970-01-01T00:00:00.000Z`,
+      '',
+    ])
+    const nobody = await call(app, 'GET /events/1/waiting-list?userId=w9', { as, headers })
+    expect([nobody.status, nobody.text]).toEqual([200, 'userId,position,since\r\n'])
+    // Each download gave back its place.
+    expect((await call(app, path, { as, headers })).status).toBe(200)
   })
 
   it('writes no formula into a spreadsheet', async () => {

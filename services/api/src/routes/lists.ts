@@ -11,7 +11,7 @@ import { eventNotFound } from '../http/refusals.js'
 import { reply, replyText } from '../http/reply.js'
 import { bookingsPageSchema, waitingPageSchema } from '../http/response-schemas.js'
 import { defineRoute, principalOf, type Route } from '../http/route.js'
-import { eventIdParams, pageQuery } from '../http/schemas.js'
+import { eventIdParams, pageQuery, userIdSchema } from '../http/schemas.js'
 import type { ExportPlaces } from '../limits/exports.js'
 import { tooManyRequests } from '../limits/too-many.js'
 
@@ -36,6 +36,8 @@ interface ListKind<Row extends { sequence: number }> {
   summary: string
   page: z.ZodType
   read(events: EventReads, eventId: number, afterSequence: number, limit: number): Promise<Row[]>
+  /** The row of one user. */
+  find(events: EventReads, eventId: number, userId: string): Promise<Row | undefined>
   stream(events: EventReads, eventId: number): AsyncGenerator<Row[]>
   columns: readonly string[]
   /** Times are `Date`s: ISO 8601 in JSON and in CSV. */
@@ -48,6 +50,7 @@ const bookings: ListKind<ListedBooking> = {
   summary: 'Who holds a ticket, in order of decision',
   page: bookingsPageSchema,
   read: (events, eventId, after, limit) => events.bookings(eventId, after, limit),
+  find: (events, eventId, userId) => events.booking(eventId, userId),
   stream: (events, eventId) => events.exportBookings(eventId),
   columns: ['bookingId', 'userId', 'bookedAt', 'promoted'],
   toMembers: ({ bookingId, userId, bookedAt, promoted }) => ({ bookingId, userId, bookedAt, promoted }),
@@ -59,6 +62,7 @@ const waitingList: ListKind<ListedWaiting> = {
   summary: 'Who waits, in order',
   page: waitingPageSchema,
   read: (events, eventId, after, limit) => events.waitingList(eventId, after, limit),
+  find: (events, eventId, userId) => events.waitingEntry(eventId, userId),
   stream: (events, eventId) => events.exportWaitingList(eventId),
   columns: ['userId', 'position', 'since'],
   toMembers: ({ userId, position, since }) => ({ userId, position, since }),
@@ -78,7 +82,11 @@ function listRoute<Row extends { sequence: number }>(kind: ListKind<Row>, deps: 
     limit: 'general',
     role: 'staff',
     params: eventIdParams,
-    query: pageQuery(kind.member),
+    query: pageQuery(kind.member).extend({
+      userId: userIdSchema
+        .optional()
+        .meta({ description: 'Leaves out everybody except this user.', example: 'ada' }),
+    }),
     docs: {
       tag: 'Events',
       summary: kind.summary,
@@ -94,20 +102,41 @@ function listRoute<Row extends { sequence: number }>(kind: ListKind<Row>, deps: 
       },
       problems: ['event_not_found', 'busy', 'unavailable'],
     },
-    async handler(c, { params: { eventId }, query: { limit, after } }) {
+    async handler(c, { params: { eventId }, query: { limit, after, userId } }) {
       if (!events.knows(eventId) && !(await events.exists(eventId))) throw eventNotFound()
-      if (prefersCsv(c.req.header('accept'))) return replyCsv(c, kind, eventId, deps)
-      const rows = await kind.read(events, eventId, after, limit + 1)
+      if (prefersCsv(c.req.header('accept'))) return replyCsv(c, kind, eventId, userId, deps)
+      const rows =
+        userId === undefined
+          ? await kind.read(events, eventId, after, limit + 1)
+          : (await rowsOf(kind, events, eventId, userId)).filter((row) => row.sequence > after)
       const { page, next } = cutPage(kind.member, rows, limit, (row) => row.sequence)
       return reply(c, 200, { [kind.member]: page.map(kind.toMembers), next }, { vary: 'Accept' })
     },
   })
 }
 
+/** What the list holds of one user: one row or none. */
+async function rowsOf<Row extends { sequence: number }>(
+  kind: ListKind<Row>,
+  events: EventReads,
+  eventId: number,
+  userId: string,
+): Promise<Row[]> {
+  const row = await kind.find(events, eventId, userId)
+  return row === undefined ? [] : [row]
+}
+
+async function* streamRowsOf<Row extends { sequence: number }>(
+  ...of: Parameters<typeof rowsOf<Row>>
+): AsyncGenerator<Row[]> {
+  yield await rowsOf(...of)
+}
+
 async function replyCsv<Row extends { sequence: number }>(
   c: Context<AppEnv>,
   kind: ListKind<Row>,
   eventId: number,
+  userId: string | undefined,
   { events, exports, exportStallTimeoutMs, exportTimeoutMs, log }: ListDeps,
 ): Promise<Response> {
   const headers = {
@@ -121,7 +150,8 @@ async function replyCsv<Row extends { sequence: number }>(
     c.header('Retry-After', String(RETRY_EXPORT_AFTER_S))
     return tooManyRequests(c)
   }
-  const rows = kind.stream(events, eventId)
+  const rows =
+    userId === undefined ? kind.stream(events, eventId) : streamRowsOf(kind, events, eventId, userId)
   // Read before anything is sent, so that a database that cannot be reached gives a 503 and no
   // broken download.
   const first = await rows.next().catch(async (error: unknown) => {

@@ -68,6 +68,8 @@ export function fakeEvents(changes: Partial<EventReads> = {}): EventReads {
     standing: async () => ({ standing: 'none', position: null, bookingId: null }),
     bookings: async () => [],
     waitingList: async () => [],
+    booking: async () => undefined,
+    waitingEntry: async () => undefined,
     exportBookings: noRows,
     exportWaitingList: noRows,
     ...changes,
