@@ -1,3 +1,4 @@
+import { createRedisClaims } from '@ticket-line/shared'
 import { Redis } from 'ioredis'
 import pg from 'pg'
 import { expect, it, onTestFinished, vi } from 'vitest'
@@ -5,6 +6,7 @@ import { until } from '../../scripts/lib/net.mjs'
 import { runOps } from '../ops/run-ops.ts'
 import { createEmptyDatabase } from '../stack/databases.ts'
 import { type Env, type ServiceName, type ServiceProcess, startService } from '../stack/processes.ts'
+import { startServers } from '../stack/servers.ts'
 import { type System, startSystem } from '../stack/system.ts'
 
 // Each test starts several processes, which takes long on a busy machine.
@@ -74,6 +76,27 @@ async function flush(system: System): Promise<void> {
   const keys = await redis.keys(`${system.keyPrefix}*`)
   if (keys.length > 0) await redis.del(...keys)
 }
+
+it('writes no sign of life to the append-only file, which is flushed to disk each time', async () => {
+  // The servers of this test alone: nobody else may write meanwhile.
+  const servers = await startServers()
+  onTestFinished(() => servers.stop())
+  const redis = new Redis(servers.redis.url)
+  onTestFinished(() => redis.disconnect())
+  const written = async () => Number(/aof_current_size:(\d+)/.exec(await redis.info('persistence'))?.[1])
+  const claims = createRedisClaims(redis, { keyPrefix: 'test:' })
+  const look = (processId: string) =>
+    claims.look({ installationId: 'ours', processId, service: 'api', databaseId: '1' })
+  const empty = await written()
+  await claims.claim('ours', 'this')
+  const claimed = await written()
+  expect(claimed).toBeGreaterThan(empty)
+
+  await look('first')
+  expect((await look('second')).others).toMatchObject([{ processId: 'first', service: 'api' }])
+
+  expect(await written()).toBe(claimed)
+})
 
 it('keeps a second installation from the keys of another one, until that one is gone', async () => {
   const first = await start()

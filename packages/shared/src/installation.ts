@@ -5,7 +5,7 @@ import { ConfigError } from './env.js'
 import { inTime } from './in-time.js'
 import { installationKey, type LineLayout, processesKey, shardPrefix } from './line.js'
 import type { Log } from './log.js'
-import { defineScript, REDIS_NOW } from './redis.js'
+import { defineScript, REDIS_NOW, UNLOGGED } from './redis.js'
 
 /**
  * An installation is one database with the Redis keys of one prefix. PostgreSQL records its id and
@@ -87,10 +87,14 @@ const DIFFERS_FOR_MS = 10_000
 const LEAVE_WITHIN_MS = 500
 
 // KEYS[1] claim, KEYS[2] processes
-// ARGV[1] installation id, ARGV[2] process id or '', ARGV[3] service, ARGV[4] database id, ARGV[5]
-// ms alive Output: installation id, Redis id, then process id and mark of each other process that
-// is alive
-const LOOK = `${REDIS_NOW}
+// ARGV[1] installation id, ARGV[2] process id or '', ARGV[3] service, ARGV[4] database id,
+// ARGV[5] ms alive
+// Output: installation id, Redis id, then process id and mark of each other process that is alive
+//
+// Processes do this all the time, so it stays out of the append-only file. Signs of life need not
+// survive a restart of Redis: processes give one as soon as they reconnect.
+const LOOK = `${UNLOGGED}
+${REDIS_NOW}
 local claim, processes, nowMs = KEYS[1], KEYS[2], now_ms()
 local owner = redis.call('HMGET', claim, 'installation', 'redis')
 local result = { owner[1], owner[2] }

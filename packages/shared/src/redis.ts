@@ -170,6 +170,12 @@ export const REDIS_NOW = `local function now_ms()
 end`
 
 /**
+ * Lua: keeps what the script writes from here on out of the append-only file. Redis flushes that file
+ * to disk before it answers anybody. Replicas still get the writes.
+ */
+export const UNLOGGED = 'redis.set_repl(redis.REPL_REPLICA)'
+
+/**
  * Registers a Lua script on a connection. Where `numberOfKeys` is undefined, each run names it first.
  * @returns runs it: its keys, then its arguments
  */

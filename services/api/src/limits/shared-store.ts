@@ -1,12 +1,9 @@
-import { defineScript } from '@ticket-line/shared'
+import { defineScript, UNLOGGED } from '@ticket-line/shared'
 import type { Redis } from 'ioredis'
 import type { CounterStore } from './stores.js'
 
 /** Keys counted by one run of the script: Redis does nothing else meanwhile. */
 const MAX_KEYS_A_RUN = 500
-
-/** Keeps what a script writes out of the append-only file, for which Redis waits before it answers; replicas get it. */
-const UNLOGGED = 'redis.set_repl(redis.REPL_REPLICA)'
 
 // If a key lives for longer than the window, its expiry was set before Redis's clock was set back.
 const COUNT = `local counted = {}
