@@ -151,7 +151,7 @@ function collectLogs(): () => string {
       .join('\n')
 }
 
-/** Everything that the processes logged while PostgreSQL refused statements, up to this SQLSTATE at least. */
+/** What the processes logged while PostgreSQL refused statements, up to this SQLSTATE at least. */
 async function logsWhile(sqlState: string, work: (client: pg.Client) => Promise<void>): Promise<string> {
   const logs = collectLogs()
   const client = new pg.Client({ connectionString: system.databaseUrl })
@@ -178,8 +178,8 @@ async function refreshTokenOf(userId: string): Promise<string> {
 }
 
 /**
- * Waits until the API writes again after its sessions were ended. `/readyz` does not tell: it repeats
- * what the last probe found, which was before the sessions ended.
+ * Waits until the API writes again after its sessions were ended. `/readyz` does not tell: it
+ * repeats what the last probe found, which was before the sessions ended.
  */
 async function untilWritable(): Promise<void> {
   const signIn = async () => (await system.api.post('/login', { userId: 'root', password })).status

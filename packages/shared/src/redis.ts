@@ -170,8 +170,8 @@ export const REDIS_NOW = `local function now_ms()
 end`
 
 /**
- * Lua: keeps what the script writes from here on out of the append-only file. Redis flushes that file
- * to disk before it answers anybody. Replicas still get the writes.
+ * Lua: keeps what the script writes from here on out of the append-only file. Redis flushes that
+ * file to disk before it answers anybody. Replicas still get the writes.
  */
 export const UNLOGGED = 'redis.set_repl(redis.REPL_REPLICA)'
 

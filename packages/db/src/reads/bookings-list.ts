@@ -51,9 +51,9 @@ export async function pageBookings(
 /**
  * The live booking that a user has for the event, found by the primary key of `claims`.
  *
- * The query has no name: PostgreSQL plans it for the present size of the tables. A cached plan could
- * be one that was made while they were tiny, which reads them whole. A subquery instead of a join:
- * PostgreSQL may join by the event alone if it knows nothing of the table yet.
+ * The query has no name, so that PostgreSQL plans it for the present size of the tables. A cached
+ * plan that was made while they were tiny would read them whole. It has a subquery instead of a
+ * join, because PostgreSQL may join by the event alone while it has no statistics of a table.
  */
 export async function findBooking(
   pool: Pool,
