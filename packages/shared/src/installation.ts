@@ -219,7 +219,7 @@ export async function assertSameInstallation(
   if (difference !== undefined) throw new ConfigError(difference)
   let claim = await claims.look()
   // If Redis was flushed a moment ago, a running process claims it again at its next look.
-  const isInUse = (record.redisSeenMsAgo ?? ALIVE_MS + 1) <= ALIVE_MS
+  const isInUse = isRedisInUse(record)
   for (let waitedMs = 0; isInUse && claim.installationId === undefined; waitedMs += LOOK_AGAIN_MS) {
     if (waitedMs > LOOK_EVERY_MS + 4 * LOOK_AGAIN_MS) throw new ConfigError(OTHER_REDIS)
     await sleep(LOOK_AGAIN_MS)
@@ -228,6 +228,11 @@ export async function assertSameInstallation(
   if (claim.installationId !== undefined && claim.installationId !== record.id) {
     throw new ConfigError(foreignRedis(layout.keyPrefix, claim.installationId, record.id))
   }
+}
+
+/** True if a process used the recorded Redis a moment ago. */
+function isRedisInUse({ redisSeenMsAgo }: InstallationRecord): boolean {
+  return redisSeenMsAgo !== null && redisSeenMsAgo <= ALIVE_MS
 }
 
 export interface InstallationDeps {
@@ -297,8 +302,8 @@ export function createInstallationWatch(deps: InstallationDeps): InstallationWat
         .filter((other) => other.databaseId !== undefined && databaseId !== undefined)
         .filter((other) => other.databaseId !== databaseId)
         .map((other) => [other.processId, String(other.seenAtMs), OTHER_DATABASE])
-      const { redisId, redisSeenAt, redisSeenMsAgo } = record
-      if (redisId !== null && redisId !== claim.redisId && (redisSeenMsAgo ?? ALIVE_MS + 1) <= ALIVE_MS) {
+      const { redisId, redisSeenAt } = record
+      if (redisId !== null && redisId !== claim.redisId && isRedisInUse(record)) {
         signs.push([redisId, redisSeenAt ?? '', OTHER_REDIS])
       }
       for (const [sign, value, message] of signs) {
@@ -419,7 +424,7 @@ export function createInstallationWatch(deps: InstallationDeps): InstallationWat
       differsSinceMs = undefined
       isSure = true
       await store.renewRedis(redisId)
-    } else if ((record.redisSeenMsAgo ?? ALIVE_MS + 1) > ALIVE_MS) {
+    } else if (!isRedisInUse(record)) {
       await store.replaceRedis(record.redisId, redisId)
     } else {
       isSure = false
