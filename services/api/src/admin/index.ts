@@ -3,6 +3,7 @@ import type { Hono, MiddlewareHandler } from 'hono'
 import type { Redis } from 'ioredis'
 import type { AppEnv } from '../http/env.js'
 import { reply } from '../http/reply.js'
+import { answerOtherMethod } from '../http/route.js'
 import type { Identity } from '../identity/index.js'
 import { createAuthorize } from './authorize.js'
 import { registerBoard } from './board.js'
@@ -10,7 +11,7 @@ import { createBoardSessions } from './board-session.js'
 import type { AdminConfig } from './config.js'
 import { plainPathsOnly } from './plain-path.js'
 import type { LineSource } from './shown-queues.js'
-import { otherMethods, registerSignInRoutes } from './sign-in-routes.js'
+import { registerSignInRoutes } from './sign-in-routes.js'
 
 export interface AdminDeps extends LineSource {
   config: AdminConfig
@@ -39,7 +40,7 @@ export function registerAdminRoutes(app: Hono<AppEnv>, deps: AdminDeps): void {
 
   app.use('/admin/*', deps.limit, plainPathsOnly, needsRedis(redis))
   app.get('/admin', (c) => reply(c, 302, null, { location: '/admin/queues' }))
-  app.all('/admin', otherMethods('GET, HEAD, OPTIONS'))
+  app.all('/admin', (c) => answerOtherMethod(c, 'GET, HEAD, OPTIONS'))
   const { limitSignIn } = deps
   if (signIn !== undefined && sessions !== undefined) {
     registerSignInRoutes(app, { signIn, sessions, limitSignIn, isSecure })

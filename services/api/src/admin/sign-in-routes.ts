@@ -2,8 +2,8 @@ import { AppError, isUserId } from '@ticket-line/shared'
 import type { Context, Hono, MiddlewareHandler } from 'hono'
 import { readBytes } from '../http/body-bytes.js'
 import type { AppEnv } from '../http/env.js'
-import { problemResponse } from '../http/problem.js'
-import { reply, replyPlain } from '../http/reply.js'
+import { reply } from '../http/reply.js'
+import { answerOtherMethod } from '../http/route.js'
 import { type CookieSecurity, keepsSecureCookies } from '../identity/cookie-security.js'
 import { isPassword } from '../identity/password-rule.js'
 import type { SignIn } from '../identity/sign-in.js'
@@ -51,7 +51,7 @@ export function registerSignInRoutes(
     return reply(c, 303, null, { location: '/admin/login' })
   })
   for (const path of ['/admin/login', '/admin/logout'])
-    app.all(path, otherMethods('GET, HEAD, POST, OPTIONS'))
+    app.all(path, (c) => answerOtherMethod(c, 'GET, HEAD, POST, OPTIONS'))
 }
 
 const ownFormsOnly: MiddlewareHandler<AppEnv> = async function ownFormsOnly(c, next) {
@@ -77,13 +77,4 @@ async function readForm(c: Context<AppEnv>): Promise<URLSearchParams> {
     )
   }
   return new URLSearchParams(Buffer.from(bytes).toString())
-}
-
-/** Answers the methods that a path does not have, and `OPTIONS`. */
-export function otherMethods(allow: string): (c: Context<AppEnv>) => Response {
-  return function answerOtherMethods(c) {
-    if (c.req.method === 'OPTIONS') return reply(c, 204, null, { allow })
-    const message = `This path answers ${allow}.`
-    return replyPlain(c, problemResponse('method_not_allowed', message, { headers: { allow } }))
-  }
 }

@@ -145,9 +145,13 @@ function otherMethods(path: string, allow: string, limit?: UnmatchedLimit): Midd
     c.set('route', path)
     c.set('methodLabel', OTHER_METHOD)
     const refusal = await limit?.(c)
-    if (refusal !== undefined) return refusal
-    if (c.req.method === 'OPTIONS') return reply(c, 204, null, { allow })
-    const message = `This path answers ${allow}.`
-    return replyPlain(c, problemResponse('method_not_allowed', message, { headers: { allow } }))
+    return refusal ?? answerOtherMethod(c, allow)
   }
+}
+
+/** Answers a method that a path does not have, or `OPTIONS`. */
+export function answerOtherMethod(c: Context<AppEnv>, allow: string): Response {
+  if (c.req.method === 'OPTIONS') return reply(c, 204, null, { allow })
+  const message = `This path answers ${allow}.`
+  return replyPlain(c, problemResponse('method_not_allowed', message, { headers: { allow } }))
 }

@@ -22,7 +22,7 @@ const MIN_PASSWORD_GUESSES = 8
 const EXAMPLE_SECRET =
   /change.?(?:me|this|it)|replace.?(?:me|this|with)|example|placeholder|your.?(?:own|very|super|jwt|256|secret)|string.?secret|keyboard.?cat|openssl/i
 
-/** What no random secret holds: words that say what it is for. */
+/** Words that say what a secret is for. No random secret contains them. */
 const SELF_NAMED_SECRET = /secret|pass.?word|jwt.?key|ticket.?line|should.?be.?(?:changed|replaced)/i
 
 /**

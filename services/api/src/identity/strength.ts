@@ -6,7 +6,9 @@ import { adjacencyGraphs, dictionary } from '@zxcvbn-ts/language-common'
  */
 const LOOKED_AT = 64
 
-/** Fewest characters of two texts in turn: the halves of a short one are too short to tell. */
+/**
+ * Shortest text that is also read as two texts in turn. The halves of a shorter one say too little.
+ */
 const MIN_ALTERNATING = 16
 
 let estimator: ZxcvbnFactory | undefined
@@ -22,7 +24,10 @@ export function guessesLog10(text: string, hints: string[] = []): number {
   return Math.min(estimate(text, hints), ...disguises(text, hints))
 }
 
-/** What is behind disguises that the estimator does not know. Each costs a guesser what it adds. */
+/**
+ * Estimates for the text without disguises that the estimator does not know. Each includes what the
+ * disguise costs a guesser.
+ */
 function* disguises(text: string, hints: string[]): Generator<number> {
   const unshifted = withoutShift(text)
   if (unshifted !== text) yield estimate(unshifted, hints) + 1
@@ -44,8 +49,8 @@ function withoutShift(text: string): string {
 }
 
 /**
- * The text that hexadecimal digits or base64 stand for, or the digits of bytes that follow one another
- * in even steps. Bytes of chance are neither.
+ * The text that hexadecimal digits or base64 encode, or the first byte and the step if the bytes
+ * grow in equal steps. Random bytes are neither.
  */
 function decode(text: string): string | undefined {
   const encoding = /^(?:[\da-f]{2})+$/i.test(text)

@@ -112,8 +112,8 @@ async function asLongPoll<T>(
 
 /**
  * Looks for a job until it is done or the time is over. If looks fail while both servers are well,
- * only this process is busy, as when thousands of clients connect at once. The last known state then
- * still counts, and a long poll that has none yet goes on for `PATIENCE_MS`.
+ * only this process is busy, as when thousands of clients connect at once. The last known state
+ * then still counts, and a long poll that has none yet goes on for `PATIENCE_MS`.
  * @returns the job as it was seen last; undefined if there is none that the caller may read
  * @throws AppError `unavailable` if a server is away, or if no look succeeded in time
  */

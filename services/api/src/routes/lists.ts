@@ -115,7 +115,7 @@ function listRoute<Row extends { sequence: number }>(kind: ListKind<Row>, deps: 
   })
 }
 
-/** What the list holds of one user: one row or none. */
+/** The rows of one user: one or none. */
 async function rowsOf<Row extends { sequence: number }>(
   kind: ListKind<Row>,
   events: EventReads,
