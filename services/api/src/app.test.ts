@@ -84,7 +84,7 @@ describe('query parameters', () => {
   const app = appUnderTest()
 
   it.each([
-    ['GET /events/1/bookings?userId=p5', '/userId', 'is not a known parameter'],
+    ['GET /events/1/bookings?user=p5', '/user', 'is not a known parameter'],
     ['GET /events?limt=5', '/limt', 'is not a known parameter'],
     ['GET /status/1?x', '/x', 'is not a known parameter'],
     ['GET /events/1/me?a~b/c=1', '/a~0b~1c', 'is not a known parameter'],
