@@ -110,6 +110,27 @@ describe('a download of a process that died before Redis’s clock was set back'
   })
 })
 
+describe('a download of a process that stood still for longer than its lease', () => {
+  it('does not renew the lease of the download that came after it', async () => {
+    const kit = await createBullKit()
+    onTestFinished(() => kit.stop())
+    vi.useFakeTimers({ toFake: ['setInterval'] })
+    onTestFinished(() => void vi.useRealTimers())
+    const prefix = kit.key('event-1', '')
+    const key = `${prefix}export:u:ann`
+    const log = createLog('test', 'silent')
+    const give = await createExportPlaces({ places: 5, redis: kit.redis, prefix, log }).take('ann')
+    onTestFinished(() => give?.())
+
+    await kit.redis.set(key, 'another download', 'PX', 4000)
+    vi.advanceTimersByTime(5000)
+    await kit.redis.ping()
+
+    expect(await kit.redis.pttl(key)).toBeLessThanOrEqual(4000)
+    expect(await kit.redis.get(key)).toBe('another download')
+  })
+})
+
 describe('an API whose clock was set back by an hour', () => {
   let stack: LineStack
   beforeEach(async () => {

@@ -6,7 +6,10 @@ import type { Redis } from 'ioredis'
 const LEASE_MS = 15_000
 const RENEW_EVERY_MS = 5000
 
-// Only the download that took the place gives it back: the lease may have passed to another one.
+// Only the download that took the place renews it and gives it back: after a standstill of this
+// process the lease may have passed to another one.
+const RENEW = `if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
+return 0`
 const GIVE_BACK = `if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
 return 0`
 
@@ -35,6 +38,7 @@ export interface ExportPlacesDeps {
 
 export function createExportPlaces({ places, redis, prefix, log }: ExportPlacesDeps): ExportPlaces {
   const here = new Set<string>()
+  const renew = redis && defineScript(redis, 'limitsRenewExport', 1, RENEW)
   const giveBack = redis && defineScript(redis, 'limitsGiveBackExport', 1, GIVE_BACK)
 
   /** @returns false if another process has given the person a place */
@@ -67,7 +71,7 @@ export function createExportPlaces({ places, redis, prefix, log }: ExportPlacesD
         return undefined
       }
       const renewal = setInterval(() => {
-        redis?.pexpire(key, LEASE_MS).catch(() => undefined)
+        renew?.(key, holder, LEASE_MS).catch(() => undefined)
       }, RENEW_EVERY_MS)
       renewal.unref()
       let held = true
