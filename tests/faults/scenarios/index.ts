@@ -3,6 +3,7 @@ import { clockSteps } from './clock-steps.ts'
 import { cutReplies } from './cut-replies.ts'
 import { deadHost } from './dead-host.ts'
 import { failover } from './failover.ts'
+import { finishedJobs } from './finished-jobs.ts'
 import { flood } from './flood.ts'
 import { frozenTransaction } from './frozen-transaction.ts'
 import { million } from './million.ts'
@@ -36,4 +37,5 @@ export const SCENARIOS: Scenario[] = [
   sqlEnvironment,
   clockSteps,
   strangers,
+  finishedJobs,
 ]
