@@ -4,7 +4,7 @@ import path from 'node:path'
 /** @typedef {{ host: string, port: number } | { path: string }} Target what `net.connect` takes */
 
 /**
- * Where the server of a URL listens, as node-postgres and ioredis read it.
+ * The address that a URL names, as node-postgres and ioredis read it.
  *
  * @param {string} url e.g. "postgres://user@host/name"; PostgreSQL may also be named by the folder
  * of its Unix socket, in

@@ -88,7 +88,7 @@ all finished jobs, now instead of in the workers' own time.
   user disable <id>             end all sign-ins of an account, and refuse new ones
   user enable <id>              let it sign in again
 
-Needs only DATABASE_URL and no admin's password: whoever may write to the database can use it.
+Needs only DATABASE_URL and no admin's password: anybody who may write to the database can use it.
 Running processes notice a change within a second. Resetting a password ends all sign-ins of
 the account, like any change of password. The last admin can be neither demoted nor disabled.
 Put "--" before an id that begins with "-".

@@ -12,7 +12,7 @@ export interface ErrorDescription {
   code?: string
   /** The constraint that a statement broke. */
   constraint?: string
-  /** Where it happened; without the original message. */
+  /** The stack frames, without the message. */
   stack?: string
   cause?: ErrorDescription
   /** The parts of an `AggregateError`, the first few. */

@@ -1,7 +1,7 @@
 import type { AddressInfo, Server } from 'node:net'
 import { ConfigError } from './env.js'
 
-/** Where a process listens, and the names of the variables that say so. */
+/** The address on which a process listens, and the variables that set it. */
 export interface ListenAddress {
   host: string
   /** 0 picks a free one. */

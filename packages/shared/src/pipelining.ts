@@ -3,7 +3,7 @@ import type { Socket } from 'node:net'
 
 /** llhttp's code for a pause: a head callback that returns it stops the parser after that head. */
 const HPE_PAUSED = 21
-/** Where a parser keeps the callback that Node runs after it has parsed what it read. */
+/** Index in a parser of the callback that Node runs after it has parsed a chunk. */
 const ON_EXECUTE = 5
 
 /** What Node calls with each head that was parsed; the number tells llhttp how to go on. */
@@ -72,8 +72,8 @@ export interface Pipelining {
  * Node parses everything that it reads, up to 64 KiB at once, and starts a request for each head in
  * it: thousands for a few packets of pipelined requests. This part *holds* a connection that has
  * enough unanswered requests: the parser stops after the next head, the rest of what was read is
- * kept as bytes, and nothing more is read from the socket. When an answer has left, the connection
- * goes on where it stopped.
+ * kept as bytes, and nothing more is read from the socket. When an answer has left, parsing
+ * continues with the next byte.
  */
 export function createPipelining(options: PipeliningOptions): Pipelining {
   const all: Totals = { unanswered: 0, heldBytes: 0, goOnLater: createTurns() }

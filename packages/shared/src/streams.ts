@@ -25,8 +25,8 @@ const LOOK_BACK_MS = 2000
 type ReadReply = [key: string, entries: [id: string, fields: string[]][]][] | null
 
 /**
- * Follows streams on one blocking connection until stopped. Unlike pub/sub, it goes on where it was
- * after a reconnect. It calls `onEntry`, which must not throw, with the entries in order.
+ * Follows streams on one blocking connection until stopped. Unlike pub/sub, it misses nothing
+ * that was written while it reconnected. It calls `onEntry`, which must not throw, with the entries in order.
  *
  * Ids of a stream are times of Redis's clock, and only grow while the stream exists. If the clock
  * was set back, a stream that expired, was flushed or was restored starts again with lower ids. The
