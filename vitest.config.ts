@@ -21,7 +21,11 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'all',
-          include: ['packages/*/src/**/*.test.ts', 'services/*/src/**/*.test.ts', 'tests/**/*.test.ts'],
+          include: [
+            'packages/*/src/**/*.test.ts',
+            'services/*/src/**/*.test.ts',
+            'tests/**/*.test.ts',
+          ],
           exclude: [...configDefaults.exclude, '**/dist/**', 'tests/simulation/**', ...ALONE],
           // Suites that start whole systems keep a core busy each; more at once only makes timeouts fire.
           maxWorkers: 2,

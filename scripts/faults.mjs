@@ -9,5 +9,7 @@ runMain(async () => {
   // The child shares this terminal: Ctrl-C reaches it directly, and it ends by itself.
   process.on('SIGINT', () => {})
   const [script = 'main', ...args] = process.argv.slice(2)
-  process.exitCode = await runVisible(node, [fromRoot('tests/faults', `${script}.ts`), ...args], { env })
+  process.exitCode = await runVisible(node, [fromRoot('tests/faults', `${script}.ts`), ...args], {
+    env,
+  })
 })

@@ -9,5 +9,7 @@ runMain(async () => {
   // The child shares this terminal: Ctrl-C reaches it directly, and it ends by itself.
   process.on('SIGINT', () => {})
   const [program = 'main', ...args] = process.argv.slice(2)
-  process.exitCode = await runVisible(node, [fromRoot(`tests/herd/${program}.ts`), ...args], { env })
+  process.exitCode = await runVisible(node, [fromRoot(`tests/herd/${program}.ts`), ...args], {
+    env,
+  })
 })

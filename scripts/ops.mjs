@@ -1,5 +1,5 @@
 /**
- * `npm run ops -- <command>`: the operators' tool (packages/ops) from a clone. It looks at the stack that `npm start` runs in this folder,
+ * `npm run ops -- <command>`: the operators' tool (services/ops) from a clone. It looks at the stack that `npm start` runs in this folder,
  * or at DATABASE_URL and REDIS_URL.
  */
 import { spawnSync } from 'node:child_process'
@@ -14,7 +14,9 @@ const failed = 4
 
 runMain(async () => {
   // What it prints goes to stderr: stdout is for the report alone, which may be read by a program.
-  const ready = spawnSync(process.execPath, [fromRoot('scripts/bootstrap.mjs')], { stdio: ['ignore', 2, 2] })
+  const ready = spawnSync(process.execPath, [fromRoot('scripts/bootstrap.mjs')], {
+    stdio: ['ignore', 2, 2],
+  })
   if (ready.status !== 0) {
     process.stderr.write('The tool could not be built.\n')
     process.exitCode = failed
@@ -26,13 +28,14 @@ runMain(async () => {
   const stack = runningStack()
   const tool = spawnSync(
     toolchain.node,
-    ['--enable-source-maps', fromRoot('packages/ops/dist/main.js'), ...process.argv.slice(2)],
+    ['--enable-source-maps', fromRoot('services/ops/dist/main.js'), ...process.argv.slice(2)],
     {
       stdio: 'inherit',
       env: {
         ...env,
         PATH: toolchain.env['PATH'],
-        DATABASE_URL: env['DATABASE_URL'] || env['PG_URL'] || (named.database ? '' : stack?.databaseUrl),
+        DATABASE_URL:
+          env['DATABASE_URL'] || env['PG_URL'] || (named.database ? '' : stack?.databaseUrl),
         REDIS_URL: env['REDIS_URL'] || (named.redis ? '' : stack?.redisUrl),
       },
     },

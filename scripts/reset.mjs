@@ -23,7 +23,9 @@ runMain(async () => {
   const unknown = words.find((word) => word !== 'redis')
   if (unknown !== undefined) throw new Plain('Use `npm run reset`, or `npm run reset -- redis`.')
   if (!existsSync(dataDir)) return say('There is nothing to delete.')
-  const names = readdirSync(dataDir).filter((name) => (words.length > 0 ? name === 'redis' : ours.test(name)))
+  const names = readdirSync(dataDir).filter((name) =>
+    words.length > 0 ? name === 'redis' : ours.test(name),
+  )
   if (names.length === 0) return say('There is nothing to delete.')
   claimFolder()
   say(`In ${dataDir}: ${names.join(', ')}`)
@@ -44,6 +46,7 @@ async function stopLeftovers() {
   const postgres = path.join(dataDir, 'postgres')
   const redis = path.join(dataDir, 'redis')
   const data = path.join(postgres, 'data')
-  if (existsSync(data)) await removeStalePostgres(data, recordedServer(path.join(postgres, 'server.pid')))
+  if (existsSync(data))
+    await removeStalePostgres(data, recordedServer(path.join(postgres, 'server.pid')))
   await removeStale(redis, readText(path.join(redis, 'password')))
 }

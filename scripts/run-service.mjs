@@ -85,7 +85,8 @@ async function choosePort() {
   }
   const first = readPort(withDotEnv({})) + 1
   const port = await nextFreePort(first)
-  if (port === undefined) throw new Plain(`No free port from ${first} on. Choose one: PORT=… npm run api`)
+  if (port === undefined)
+    throw new Plain(`No free port from ${first} on. Choose one: PORT=… npm run api`)
   return port
 }
 

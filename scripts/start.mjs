@@ -53,7 +53,12 @@ async function start(shutdown) {
   if (shutdown.begun()) return
   const readings = await readSettings(env)
   const { postgres, redis } = await step('Starting PostgreSQL and Redis', () =>
-    startServers({ env, readings, folder: dataDir, onStarted: (server) => shutdown.add(server.stop) }),
+    startServers({
+      env,
+      readings,
+      folder: dataDir,
+      onStarted: (server) => shutdown.add(server.stop),
+    }),
   )
   say(`  ${postgres.source}, ${redis.source}`)
   if (postgres.ours) void keepServing('PostgreSQL', postgres, shutdown.begun)
@@ -125,7 +130,8 @@ async function refuseWhatCannotWork({ host, port }, worker) {
   }
   await requirePort({ port, host, variable: 'PORT', command: 'npm start' })
   if (worker.port === undefined) return
-  if (worker.port === port) throw new Plain(`PORT and WORKER_PORT are both ${port}. Leave WORKER_PORT out.`)
+  if (worker.port === port)
+    throw new Plain(`PORT and WORKER_PORT are both ${port}. Leave WORKER_PORT out.`)
   await requirePort({ ...worker, port: worker.port, variable: 'WORKER_PORT', command: 'npm start' })
 }
 
@@ -147,7 +153,9 @@ function tellHowToUse({ url, demo, settings, passwordMadeUp }) {
   const data = path.relative(process.cwd(), dataDir)
   lines.push(`  logs            ${data}/logs/`, `  limit           ${describeLimit(settings)}`)
   if (/^(true|1|yes)$/i.test(settings['INITIALIZE_OPEN'] ?? '')) {
-    lines.push('  open            POST /initialize needs no token here (INITIALIZE_OPEN; off in production)')
+    lines.push(
+      '  open            POST /initialize needs no token here (INITIALIZE_OPEN; off in production)',
+    )
   }
   if (demo.calls.length > 0) lines.push('', 'Try it, in another terminal:', '', ...demo.calls)
   else if (demo.why !== undefined) lines.push('', `There are no calls to paste: ${demo.why}.`)

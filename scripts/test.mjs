@@ -34,7 +34,11 @@ async function runChecks({ env }) {
     ['Types of tests and scripts', bin('tsc'), ['-p', 'tests/tsconfig.json']],
   ]
   if (readText(fromRoot('packages/db/package.json')).includes('"check:migrations"')) {
-    checks.push(['Migrations match the schema', 'pnpm', ['-C', 'packages/db', 'run', 'check:migrations']])
+    checks.push([
+      'Migrations match the schema',
+      'pnpm',
+      ['-C', 'packages/db', 'run', 'check:migrations'],
+    ])
   }
   const failed = []
   for (const [name, command, args] of checks) {

@@ -10,7 +10,8 @@ import { Plain, runMain } from './lib/say.mjs'
 
 runMain(async () => {
   const [command, ...args] = process.argv.slice(2)
-  if (command === undefined) throw new Plain('Say what to run: node scripts/with-tools.mjs pnpm --version')
+  if (command === undefined)
+    throw new Plain('Say what to run: node scripts/with-tools.mjs pnpm --version')
   const { env } = await bootstrap()
   process.exitCode = await runVisible(command, args, { cwd: root, env })
 })

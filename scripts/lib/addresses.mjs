@@ -41,7 +41,8 @@ function decode(text) {
 }
 
 /** @param {Target} target */
-export const showTarget = (target) => ('path' in target ? target.path : `${target.host}:${target.port}`)
+export const showTarget = (target) =>
+  'path' in target ? target.path : `${target.host}:${target.port}`
 
 /**
  * The URL at which a server that listens on this host answers this machine.
@@ -61,7 +62,9 @@ export function urlOf(host, port) {
  * @param {number} port
  */
 export function shownUrlOf(host, port) {
-  return ['127.0.0.1', '0.0.0.0', '::'].includes(host) ? `http://localhost:${port}` : urlOf(host, port)
+  return ['127.0.0.1', '0.0.0.0', '::'].includes(host)
+    ? `http://localhost:${port}`
+    : urlOf(host, port)
 }
 
 /**

@@ -33,12 +33,17 @@ export async function prepareDemo(baseUrl, { settings, shownUrl, ownDatabase }) 
   }
   if (admin.status !== 200) return none(`signing in as "${userId}" was answered ${admin.status}`)
   const { token } = admin.body
-  if (!ownDatabase && !(await isFromEarlierRun(baseUrl)) && (await holdsOtherEvents(baseUrl, token))) {
+  if (
+    !ownDatabase &&
+    !(await isFromEarlierRun(baseUrl)) &&
+    (await holdsOtherEvents(baseUrl, token))
+  ) {
     return none('this database holds events already, so no demo data was made in it')
   }
   const event = await call(baseUrl, 'POST /initialize', { body: demoEvent, token })
   if (event.status === 409) return none(`event ${demoEvent.eventId} exists with another size`)
-  if (![200, 201].includes(event.status)) return none(`making the demo event was answered ${event.status}`)
+  if (![200, 201].includes(event.status))
+    return none(`making the demo event was answered ${event.status}`)
   const password = keptSecret('demo-password')
   const buyer = await registerBuyer(baseUrl, password)
   if (buyer === undefined) return none('no account could be registered for them')
@@ -54,7 +59,8 @@ async function isFromEarlierRun(baseUrl) {
   const password = keptSecret('demo-password')
   for (const userId of buyerNames(password)) {
     const { status } = await call(baseUrl, 'POST /login', { body: { userId, password } })
-    if (status === 200) return (await call(baseUrl, `GET /status/${demoEvent.eventId}`)).status === 200
+    if (status === 200)
+      return (await call(baseUrl, `GET /status/${demoEvent.eventId}`)).status === 200
   }
   return false
 }
@@ -62,7 +68,10 @@ async function isFromEarlierRun(baseUrl) {
 /** @param {string} baseUrl @param {string} token */
 async function holdsOtherEvents(baseUrl, token) {
   const { status, body } = await call(baseUrl, 'GET /events?limit=2', { token })
-  return status !== 200 || body.events.some((/** @type {any} */ event) => event.eventId !== demoEvent.eventId)
+  return (
+    status !== 200 ||
+    body.events.some((/** @type {any} */ event) => event.eventId !== demoEvent.eventId)
+  )
 }
 
 /**
@@ -117,7 +126,10 @@ function curlLines(baseUrl, buyer, password) {
  */
 async function call(baseUrl, line, { body, token } = {}) {
   const [method = 'GET', path] = line.split(' ')
-  const headers = { 'content-type': 'application/json', ...(token && { authorization: `Bearer ${token}` }) }
+  const headers = {
+    'content-type': 'application/json',
+    ...(token && { authorization: `Bearer ${token}` }),
+  }
   const init = { method, headers, ...(body !== undefined && { body: JSON.stringify(body) }) }
   const response = await fetch(baseUrl + path, init)
   return { status: response.status, body: await response.json().catch(() => undefined) }

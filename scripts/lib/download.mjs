@@ -70,7 +70,8 @@ async function watchRegistry(env, controller, watch) {
     const registry = await registryOf(env)
     if (signal.aborted) return
     // On a terminal, the step that runs has not ended its line yet.
-    if (!hinted) say(`${process.stdout.isTTY ? '\n' : ''}  No answer from ${registry} yet. ${advice}`)
+    if (!hinted)
+      say(`${process.stdout.isTTY ? '\n' : ''}  No answer from ${registry} yet. ${advice}`)
     hinted = true
     if (leftMs() > 0) continue
     const minutes = Math.round(watch.giveUpAfterMs / 60_000)
@@ -115,6 +116,8 @@ export async function reachesRegistry(env, signal, timeoutMs) {
 
 /** @param {NodeJS.ProcessEnv} env */
 async function registryOf(env) {
-  const text = await run(which('npm') ?? 'npm', ['config', 'get', 'registry'], { env }).catch(() => '')
+  const text = await run(which('npm') ?? 'npm', ['config', 'get', 'registry'], { env }).catch(
+    () => '',
+  )
   return text.trim() || 'The npm registry'
 }

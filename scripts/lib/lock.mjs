@@ -46,7 +46,10 @@ function lockByKernel(file) {
   const flags = constants.O_RDWR | constants.O_CREAT
   if (['darwin', 'freebsd', 'openbsd', 'netbsd'].includes(process.platform)) {
     try {
-      return { fd: openSync(file, flags | O_EXLOCK | constants.O_NONBLOCK, 0o600), result: 'locked' }
+      return {
+        fd: openSync(file, flags | O_EXLOCK | constants.O_NONBLOCK, 0o600),
+        result: 'locked',
+      }
     } catch (error) {
       const { code } = /** @type {NodeJS.ErrnoException} */ (error)
       if (code === 'EAGAIN' || code === 'EWOULDBLOCK') return { fd: undefined, result: 'busy' }
@@ -60,7 +63,10 @@ function lockByKernel(file) {
   const locked =
     flock === undefined
       ? undefined
-      : spawnSync(flock, ['-n', '-x', '3'], { stdio: ['ignore', 'ignore', 'ignore', fd], timeout: 5_000 })
+      : spawnSync(flock, ['-n', '-x', '3'], {
+          stdio: ['ignore', 'ignore', 'ignore', fd],
+          timeout: 5_000,
+        })
   if (locked?.status === 0) return { fd, result: 'locked' }
   if (locked?.status === 1) {
     closeSync(fd)

@@ -27,7 +27,11 @@ export function portTrouble(port, host) {
     const server = net.createServer()
     server.once('error', (/** @type {NodeJS.ErrnoException} */ { code }) =>
       resolve(
-        code === 'EACCES' || code === 'EPERM' ? 'not allowed' : code === 'EADDRINUSE' ? 'in use' : undefined,
+        code === 'EACCES' || code === 'EPERM'
+          ? 'not allowed'
+          : code === 'EADDRINUSE'
+            ? 'in use'
+            : undefined,
       ),
     )
     server.listen(port, host, () => server.close(() => resolve(undefined)))
@@ -49,7 +53,8 @@ export async function portIsFree(port) {
  * @returns {Promise<number | undefined>} the first free port from this one on, among a hundred
  */
 export async function nextFreePort(from) {
-  for (let port = from; port < from + 100 && port < 65_536; port++) if (await portIsFree(port)) return port
+  for (let port = from; port < from + 100 && port < 65_536; port++)
+    if (await portIsFree(port)) return port
   return undefined
 }
 
@@ -66,7 +71,8 @@ export async function nextFreePort(from) {
 export async function requirePort({ port, host, variable, command }) {
   // We print "localhost", which may lead to another address of this machine first.
   const shownAsLocalhost = ['127.0.0.1', '0.0.0.0', '::', 'localhost'].includes(host)
-  const trouble = (await portTrouble(port, host)) ?? (shownAsLocalhost ? await portTrouble(port) : undefined)
+  const trouble =
+    (await portTrouble(port, host)) ?? (shownAsLocalhost ? await portTrouble(port) : undefined)
   if (trouble === undefined) return
   const other = (await nextFreePort(Math.max(port + 1, 1024))) ?? (await nextFreePort(3000))
   const choose =
@@ -74,7 +80,9 @@ export async function requirePort({ port, host, variable, command }) {
       ? `Set ${variable} to another one.`
       : `Choose another: ${variable}=${other} ${command}`
   if (trouble === 'in use') throw new Plain(`Port ${port} is in use. Stop what uses it. ${choose}`)
-  throw new Plain(`This user is not allowed to listen on port ${port}: low ports belong to root. ${choose}`)
+  throw new Plain(
+    `This user is not allowed to listen on port ${port}: low ports belong to root. ${choose}`,
+  )
 }
 
 /**

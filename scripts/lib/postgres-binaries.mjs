@@ -94,7 +94,8 @@ export function postgresRunner(data) {
     call: (/** @type {string} */ command, /** @type {string[]} */ args) => ({ command, args }),
     own: () => {},
   }
-  if (process.getuid?.() !== 0) return hasName() ? asWeAre : (inNamespace(unprivilegedUser()) ?? asWeAre)
+  if (process.getuid?.() !== 0)
+    return hasName() ? asWeAre : (inNamespace(unprivilegedUser()) ?? asWeAre)
   const owner = statSync(data, { throwIfNoEntry: false })
   // PostgreSQL runs as the user who made the data, because it refuses data of another user.
   if (owner !== undefined && owner.uid !== 0) return asUser(owner)
@@ -144,7 +145,8 @@ function unprivilegedUser() {
   const users = readText('/etc/passwd')
     .split('\n')
     .map((line) => line.split(':'))
-  const user = users.find(([name]) => name === 'postgres') ?? users.find(([name]) => name === 'nobody')
+  const user =
+    users.find(([name]) => name === 'postgres') ?? users.find(([name]) => name === 'nobody')
   if (user === undefined) {
     throw new Plain(
       'PostgreSQL does not run as root and /etc/passwd has no user to run it as. Start again as another user, or set DATABASE_URL.',

@@ -3,7 +3,12 @@ import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { startChild } from './child.mjs'
 import { freePort, until } from './net.mjs'
-import { embeddedPostgres, majorOfData, postgresOnPath, postgresRunner } from './postgres-binaries.mjs'
+import {
+  embeddedPostgres,
+  majorOfData,
+  postgresOnPath,
+  postgresRunner,
+} from './postgres-binaries.mjs'
 import { createData, database, removeStalePostgres } from './postgres-data.mjs'
 import { identify, processes, recordedServer, recordServer, signal } from './processes.mjs'
 import { Plain, takeOver } from './say.mjs'
@@ -126,7 +131,13 @@ async function bootPostgres({ data, logFile, onStarted, ...call }) {
   for (let attempt = 1; ; attempt++) {
     const log = logFile === undefined ? {} : { logFile }
     // SIGINT is PostgreSQL's fast shutdown; SIGTERM would wait for every client to leave.
-    const child = await startChild({ name: 'PostgreSQL', stopSignal: 'SIGINT', cwd: '/', ...log, ...call })
+    const child = await startChild({
+      name: 'PostgreSQL',
+      stopSignal: 'SIGINT',
+      cwd: '/',
+      ...log,
+      ...call,
+    })
     onStarted(child.pid)
     const ready = () => {
       const lines = readText(path.join(data, 'postmaster.pid')).split('\n')

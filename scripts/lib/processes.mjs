@@ -150,14 +150,18 @@ export function processes() {
       .filter((name) => /^\d+$/.test(name))
       .flatMap((name) => {
         const stat = readStat(Number(name))
-        return stat === undefined ? [] : [[Number(name), stat.parent, commandLine(Number(name)) ?? '']]
+        return stat === undefined
+          ? []
+          : [[Number(name), stat.parent, commandLine(Number(name)) ?? '']]
       })
   }
   const listing = askPs(['-A', '-ww', '-o', 'pid=,ppid=,args='])
   if (listing === undefined) throw new Error('Neither /proc nor ps shows which processes run.')
   return listing.split('\n').flatMap((line) => {
     const match = /^\s*(\d+)\s+(\d+)\s+(.*)$/.exec(line)
-    return match === null ? [] : [[Number(match[1]), Number(match[2]), /** @type {string} */ (match[3])]]
+    return match === null
+      ? []
+      : [[Number(match[1]), Number(match[2]), /** @type {string} */ (match[3])]]
   })
 }
 
@@ -166,7 +170,9 @@ function startOf(pid) {
   if (!hasProc()) return askPs(['-p', String(pid), '-o', 'lstart='])?.trim() || undefined
   const ticks = readStat(pid)?.startTicks
   // Ticks count from the start of the machine.
-  return ticks === undefined ? undefined : `${readProc('sys/kernel/random/boot_id')?.trim() ?? ''} ${ticks}`
+  return ticks === undefined
+    ? undefined
+    : `${readProc('sys/kernel/random/boot_id')?.trim() ?? ''} ${ticks}`
 }
 
 /**

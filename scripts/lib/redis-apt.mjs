@@ -97,12 +97,20 @@ function place(unpacked) {
 
 /** @param {string} work @returns {Promise<NodeJS.ProcessEnv>} an environment in which apt uses folders of its own */
 async function prepareApt(work) {
-  for (const folder of ['state/lists/partial', 'cache/archives/partial', 'sources', 'debs', 'unpacked']) {
+  for (const folder of [
+    'state/lists/partial',
+    'cache/archives/partial',
+    'sources',
+    'debs',
+    'unpacked',
+  ]) {
     mkdirSync(path.join(work, folder), { recursive: true })
   }
   // The distribution's own sources are enough, where they can be told from third parties' (each of which can be slow or gone).
   const parts = '/etc/apt/sources.list.d'
-  const own = ['debian.sources', 'ubuntu.sources'].filter((name) => existsSync(path.join(parts, name)))
+  const own = ['debian.sources', 'ubuntu.sources'].filter((name) =>
+    existsSync(path.join(parts, name)),
+  )
   for (const name of own) cpSync(path.join(parts, name), path.join(work, 'sources', name))
   // Of the system's settings only how to reach the sources (a proxy, say): its hooks would touch the system.
   const reach = await run('apt-config', ['dump', 'Acquire']).catch(() => '')
@@ -147,7 +155,9 @@ function libraryEnv(folder) {
 /** @param {string} folder */
 function subfolders(folder) {
   const entries = readdirSync(folder, { withFileTypes: true })
-  return entries.filter((entry) => entry.isDirectory()).map((entry) => path.join(folder, entry.name))
+  return entries
+    .filter((entry) => entry.isDirectory())
+    .map((entry) => path.join(folder, entry.name))
 }
 
 /** @param {string} unpacked */

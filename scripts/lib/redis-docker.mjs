@@ -18,7 +18,8 @@ const csvField = (text) => `"${text.replaceAll('"', '""')}"`
  * @param {{ folder: string, port: number, name: string }} options
  */
 export function redisInDocker({ folder, port, name }) {
-  const user = process.getuid === undefined ? [] : ['--user', `${process.getuid()}:${process.getgid?.()}`]
+  const user =
+    process.getuid === undefined ? [] : ['--user', `${process.getuid()}:${process.getgid?.()}`]
   const container = [
     '--rm',
     '-i',

@@ -41,8 +41,10 @@ export async function* waysToRun(folder, port, from) {
   }
   if (from !== 'path') {
     const fetched =
-      fetchedRedis() ?? (canFetchRedis() ? await step('Fetching Redis into .tools', fetchRedis) : undefined)
-    if (fetched !== undefined) yield { source: 'private Redis in .tools', ...fetched, args: ['-'], inside }
+      fetchedRedis() ??
+      (canFetchRedis() ? await step('Fetching Redis into .tools', fetchRedis) : undefined)
+    if (fetched !== undefined)
+      yield { source: 'private Redis in .tools', ...fetched, args: ['-'], inside }
   }
 }
 

@@ -3,7 +3,14 @@ import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { startChild } from './child.mjs'
 import { freePort, talk, until } from './net.mjs'
-import { commandLine, endProcess, identify, recordedServer, recordServer, stateOf } from './processes.mjs'
+import {
+  commandLine,
+  endProcess,
+  identify,
+  recordedServer,
+  recordServer,
+  stateOf,
+} from './processes.mjs'
 import { firstThatBoots, waysToRun } from './redis-ways.mjs'
 import { DamagedData, Plain, takeOver } from './say.mjs'
 import { readText } from './server.mjs'
@@ -34,7 +41,8 @@ export async function startRedis({ folder, from = 'any', settings = [], logFile,
   const password = readText(passwordFile)
   await removeStale(folder, password)
   const port = await freePort()
-  const boot = (/** @type {Way} */ way) => bootRedis({ way, port, password, folder, settings, logFile, env })
+  const boot = (/** @type {Way} */ way) =>
+    bootRedis({ way, port, password, folder, settings, logFile, env })
 
   const { way, child: first } = await firstThatBoots(waysToRun(folder, port, from), boot)
   let child = first
@@ -92,7 +100,9 @@ async function bootRedis({ way, port, password, folder, settings, logFile, env: 
   ].join('\n')
   const { command, args, env, cwd = '/' } = way
   const optional = {
-    ...(env === undefined && extra === undefined ? {} : { env: { ...(env ?? process.env), ...extra } }),
+    ...(env === undefined && extra === undefined
+      ? {}
+      : { env: { ...(env ?? process.env), ...extra } }),
     ...(logFile === undefined ? {} : { logFile }),
   }
   const child = await startChild({ name: 'Redis', command, args, input: config, cwd, ...optional })

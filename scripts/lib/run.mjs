@@ -24,7 +24,11 @@ process.on('exit', () => {
  */
 export function run(command, args, { input, timeoutMs, ...options } = {}) {
   return new Promise((resolve, reject) => {
-    const child = spawn(command, args, { ...options, timeout: timeoutMs, stdio: ['pipe', 'pipe', 'pipe'] })
+    const child = spawn(command, args, {
+      ...options,
+      timeout: timeoutMs,
+      stdio: ['pipe', 'pipe', 'pipe'],
+    })
     underWay.add(child)
     let stdout = ''
     let all = ''
@@ -60,7 +64,9 @@ export function run(command, args, { input, timeoutMs, ...options } = {}) {
 export function runVisible(command, args, options = {}) {
   return new Promise((resolve, reject) => {
     const child = spawn(command, args, { ...options, stdio: 'inherit' })
-    child.on('error', (error) => reject(new Plain(`Cannot run ${path.basename(command)}: ${error.message}`)))
+    child.on('error', (error) =>
+      reject(new Plain(`Cannot run ${path.basename(command)}: ${error.message}`)),
+    )
     child.on('close', (code, signal) => resolve(code ?? (signal ? 130 : 1)))
   })
 }
@@ -83,6 +89,10 @@ export function which(name, searchPath = process.env['PATH'] ?? '') {
 }
 
 /** Whether a command runs and ends with 0 within a short time: for probing, never for work. */
-export function works(/** @type {string} */ command, /** @type {string[]} */ args, timeoutMs = 5_000) {
+export function works(
+  /** @type {string} */ command,
+  /** @type {string[]} */ args,
+  timeoutMs = 5_000,
+) {
   return spawnSync(command, args, { stdio: 'ignore', timeout: timeoutMs }).status === 0
 }

@@ -50,18 +50,21 @@ const fileTroubles = {
   EACCES: notAllowed,
   EPERM: notAllowed,
   EEXIST: (path) => `${path} is a file, but a folder is needed there. Move it away.`,
-  ENOTDIR: (path) => `${path}: something on this path is a file, but a folder is needed. Move it away.`,
+  ENOTDIR: (path) =>
+    `${path}: something on this path is a file, but a folder is needed. Move it away.`,
   EISDIR: (path) => `${path} is a folder, but a file is needed there. Move it away.`,
   ENOSPC: (path) => `There is no space left on the disk for ${path}.`,
   EDQUOT: (path) => `Your disk quota has no room left for ${path}.`,
-  EROFS: (path) => `${path} is on a read-only file system. Use a clone that can be written, or set DATA_DIR.`,
+  EROFS: (path) =>
+    `${path} is on a read-only file system. Use a clone that can be written, or set DATA_DIR.`,
 }
 
 /** @param {string} path */
 function notAllowed(path) {
   const owner = ownerOf(path)
   const me = process.geteuid?.()
-  if (owner === undefined || owner.uid === me) return `Not allowed to use ${path}: look at its permissions.`
+  if (owner === undefined || owner.uid === me)
+    return `Not allowed to use ${path}: look at its permissions.`
   return (
     `Not allowed to use ${path}: ${owner.path} belongs to user ${owner.uid}, and this runs as user ${me}. ` +
     // A file of another user in one of our folders is rarely the only one, so take over the folder.

@@ -51,7 +51,10 @@ async function choosePostgres(variable, url, folder) {
 /** @param {string} variable @param {string | undefined} url @param {string} folder */
 async function chooseRedis(variable, url, folder) {
   if (url) return givenServer({ name: 'Redis', variable, url, defaultPort: 6379 })
-  return startRedis({ folder: path.join(folder, 'redis'), logFile: path.join(folder, 'logs/redis.log') })
+  return startRedis({
+    folder: path.join(folder, 'redis'),
+    logFile: path.join(folder, 'logs/redis.log'),
+  })
 }
 
 /**
@@ -60,7 +63,8 @@ async function chooseRedis(variable, url, folder) {
  * @param {NodeJS.ProcessEnv} env
  */
 export function fetchAhead(env) {
-  const have = namedServers(env).redis || which('redis-server') || which('valkey-server') || fetchedRedis()
+  const have =
+    namedServers(env).redis || which('redis-server') || which('valkey-server') || fetchedRedis()
   if (have || !canFetchRedis() || dockerAnswers()) return
   // Whoever needs it asks again and gets the failure then.
   fetchRedis().catch(() => {})

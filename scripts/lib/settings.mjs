@@ -150,7 +150,9 @@ export function serviceSettings(env) {
   return {
     ...env,
     NODE_ENV,
-    ...(NODE_ENV === 'development' && { INITIALIZE_OPEN: env['INITIALIZE_OPEN']?.trim() || 'true' }),
+    ...(NODE_ENV === 'development' && {
+      INITIALIZE_OPEN: env['INITIALIZE_OPEN']?.trim() || 'true',
+    }),
     JWT_SECRET: env['JWT_SECRET'] || keptSecret('jwt-secret'),
     ADMIN_USER: env['ADMIN_USER'] || 'admin',
     ADMIN_PASSWORD: env['ADMIN_PASSWORD'] || keptSecret('admin-password'),

@@ -60,9 +60,13 @@ export function runningStack() {
 /** @param {Stack} stack */
 export function announceStack(stack) {
   mkdirSync(dataDir, { recursive: true, mode: 0o700 })
-  writeFileSync(stackFile, `${JSON.stringify({ ...identify(stack.pid), ...stack }, undefined, 2)}\n`, {
-    mode: 0o600,
-  })
+  writeFileSync(
+    stackFile,
+    `${JSON.stringify({ ...identify(stack.pid), ...stack }, undefined, 2)}\n`,
+    {
+      mode: 0o600,
+    },
+  )
 }
 
 export function withdrawStack() {

@@ -35,10 +35,14 @@ const steadyMs = 60_000
  */
 export async function keepRunning({ ready, ...service }) {
   let child = await startService(service)
-  const up = await until(async () => !child.running() || (await ready()), { timeoutMs: startTimeoutMs })
+  const up = await until(async () => !child.running() || (await ready()), {
+    timeoutMs: startTimeoutMs,
+  })
   if (!up || !child.running()) {
     await child.kill()
-    throw new Plain(`${service.name} did not start. It said last:\n${child.tail().slice(-15).join('\n')}`)
+    throw new Plain(
+      `${service.name} did not start. It said last:\n${child.tail().slice(-15).join('\n')}`,
+    )
   }
 
   let wanted = true

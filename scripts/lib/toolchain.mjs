@@ -1,4 +1,12 @@
-import { accessSync, constants, existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  accessSync,
+  constants,
+  existsSync,
+  mkdirSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { homedir } from 'node:os'
 import path from 'node:path'
 import { runDownload } from './download.mjs'
@@ -54,7 +62,8 @@ export async function ensureToolchain() {
       `This needs Node ${nodeMajor} or newer; you have ${process.versions.node}. See https://nodejs.org.`,
     )
   }
-  const packages = systemNode || nodePackage === undefined ? [pnpmPackage] : [nodePackage, pnpmPackage]
+  const packages =
+    systemNode || nodePackage === undefined ? [pnpmPackage] : [nodePackage, pnpmPackage]
   const home = path.join(toolsDir, packages.join('+'))
   const nodeFolder = systemNode
     ? path.dirname(process.execPath)
@@ -112,7 +121,8 @@ async function completeEarlier(home) {
 /** @param {string[]} packages @param {string} home */
 async function install(packages, home) {
   const npm = which('npm')
-  if (npm === undefined) throw new Plain('npm is not on PATH. It comes with Node: see https://nodejs.org.')
+  if (npm === undefined)
+    throw new Plain('npm is not on PATH. It comes with Node: see https://nodejs.org.')
   const unfinished = `${home}.${process.pid}`
   mkdirSync(unfinished, { recursive: true })
   try {
@@ -162,7 +172,9 @@ const reachSettings =
  * @returns {NodeJS.ProcessEnv}
  */
 export function withoutNpmVariables(env) {
-  const kept = Object.entries(env).filter(([name]) => !/^npm_/i.test(name) || reachSettings.test(name))
+  const kept = Object.entries(env).filter(
+    ([name]) => !/^npm_/i.test(name) || reachSettings.test(name),
+  )
   return Object.fromEntries(kept)
 }
 

@@ -14,7 +14,11 @@ let dog
 function tell(line) {
   if (dog === undefined) {
     const script = fileURLToPath(new URL('./watchdog-process.mjs', import.meta.url))
-    dog = spawn(process.execPath, [script], { detached: true, stdio: ['pipe', 'ignore', 'ignore'], cwd: '/' })
+    dog = spawn(process.execPath, [script], {
+      detached: true,
+      stdio: ['pipe', 'ignore', 'ignore'],
+      cwd: '/',
+    })
     dog.on('error', () => {})
     dog.stdin?.on('error', () => {})
     // Neither the watchdog nor its pipe may keep this process alive.

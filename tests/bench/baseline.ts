@@ -43,16 +43,21 @@ const WORKLOADS: { name: string; settings: WorkloadSettings }[] = [
  *
  * @throws Error if the commit is unknown or does not build
  */
-export async function compareWithBaseline(baseline: string, options: BaselineOptions): Promise<void> {
+export async function compareWithBaseline(
+  baseline: string,
+  options: BaselineOptions,
+): Promise<void> {
   const { servers, say, rounds, settings } = options
   const commit = await findCommit(baseline)
-  if (commit === undefined) throw new Error(`--baseline: there is no commit "${baseline}" in this history`)
+  if (commit === undefined)
+    throw new Error(`--baseline: there is no commit "${baseline}" in this history`)
   const folder = mkdtempSync(path.join(tmpdir(), 'ticket-line-baseline-'))
   try {
     say(`Building the product of ${commit.slice(0, 7)} …`)
     const build = await buildCommit(commit, folder, ['api', 'booking-worker'])
     const system = createProduct('baseline', `ticket-line at ${commit.slice(0, 7)}`, build)
-    const chosen = options.workload === undefined ? WORKLOADS : [{ name: options.workload, settings: {} }]
+    const chosen =
+      options.workload === undefined ? WORKLOADS : [{ name: options.workload, settings: {} }]
     const comparisons: Comparison[] = []
     for (const { name, settings: own } of chosen) {
       const workload = comparedWorkload(name, { ...own, ...settings, baseline: system })
@@ -66,7 +71,8 @@ export async function compareWithBaseline(baseline: string, options: BaselineOpt
       comparisons.push(compare(result))
     }
     say(`\n${comparisonTable(comparisons, commit)}`)
-    if (options.out !== undefined) writeFileSync(options.out, JSON.stringify(comparisons, undefined, 2))
+    if (options.out !== undefined)
+      writeFileSync(options.out, JSON.stringify(comparisons, undefined, 2))
     if (options.json) say(JSON.stringify({ baseline: commit, comparisons }))
     if (comparisons.some(({ correct }) => !correct)) process.exitCode = 1
   } finally {
@@ -96,7 +102,9 @@ function compare(result: Result): Comparison {
 
 function comparisonTable(comparisons: Comparison[], commit: string): string {
   const cell = (ratio: MedianRatio | null): string =>
-    ratio === null ? '–' : `${ratio.median.toFixed(3)} (${ratio.low.toFixed(3)} to ${ratio.high.toFixed(3)})`
+    ratio === null
+      ? '–'
+      : `${ratio.median.toFixed(3)} (${ratio.low.toFixed(3)} to ${ratio.high.toFixed(3)})`
   const head = ['workload', 'rounds', 'bookings/s', 'CPU time per booking', 'correct']
   return [
     `This build against ${commit.slice(0, 7)}: median ratio and its 90 % interval.`,

@@ -32,7 +32,8 @@ async function main(): Promise<void> {
   const cores = pinToCores(2)
   const servers = await startServers()
   // Nobody else sends traces, and the port is one for all.
-  const traced = options.workload === 'tracing' || (options.workload ?? options.baseline) === undefined
+  const traced =
+    options.workload === 'tracing' || (options.workload ?? options.baseline) === undefined
   const stopSink = traced ? await startTraceSink() : undefined
   const stop = (): void => void servers.stop().finally(() => process.exit(130))
   process.once('SIGINT', stop)
@@ -60,7 +61,9 @@ async function benchAll(servers: Servers, options: BenchOptions, cores: string):
   })
   if (options.out !== undefined) writeFileSync(options.out, JSON.stringify(results, undefined, 2))
   say('Written to docs/benchmarks.md')
-  const measured = [...results.compared, ...results.growth].flatMap(({ result }) => result.contenders)
+  const measured = [...results.compared, ...results.growth].flatMap(
+    ({ result }) => result.contenders,
+  )
   const wrong = measured.some(({ figures }) => !figures.correct)
   if (wrong || results.failed.length > 0) process.exitCode = 1
 }
@@ -68,7 +71,9 @@ async function benchAll(servers: Servers, options: BenchOptions, cores: string):
 async function benchOne(servers: Servers, options: BenchOptions): Promise<void> {
   const name = options.workload as string
   if (name === BULLMQ_ALONE) return benchBullmqAlone(servers, options)
-  const profiles = options.cpuProf ? mkdtempSync(path.join(tmpdir(), 'ticket-line-profiles-')) : undefined
+  const profiles = options.cpuProf
+    ? mkdtempSync(path.join(tmpdir(), 'ticket-line-profiles-'))
+    : undefined
   const settings = { ...options.settings }
   if (profiles !== undefined) {
     settings.productEnv = { ...settings.productEnv, ...profiledEnv }
@@ -90,7 +95,10 @@ async function benchOne(servers: Servers, options: BenchOptions): Promise<void> 
   if (result.contenders.some(({ figures }) => !figures.correct)) process.exitCode = 1
 }
 
-async function benchBullmqAlone({ redis }: Servers, { rounds, settings }: BenchOptions): Promise<void> {
+async function benchBullmqAlone(
+  { redis }: Servers,
+  { rounds, settings }: BenchOptions,
+): Promise<void> {
   const rate = typeof settings.rate === 'number' ? settings.rate : 200
   say(`Jobs through BullMQ and nothing else, ${rate}/s:`)
   for (let round = 1; round <= rounds; round++) {

@@ -26,7 +26,11 @@ export async function measureBullmqAlone(
   // One for each job that is awaited.
   for (const emitter of [queue, events]) emitter.setMaxListeners(0)
   try {
-    await Promise.all([once(worker, 'message'), queue.setGlobalConcurrency(1), events.waitUntilReady()])
+    await Promise.all([
+      once(worker, 'message'),
+      queue.setGlobalConcurrency(1),
+      events.waitUntilReady(),
+    ])
     const tally = createTally()
     const random = seededRandom(1)
     const pending: Promise<unknown>[] = []

@@ -22,7 +22,13 @@ function given(): { state: StoredState; report: Parameters<typeof findFaults>[2]
       disorder: 0,
     },
     report: {
-      booked: Uint8Array.of(result.booked, result.booked, result.waiting, result.waiting, result.notSent),
+      booked: Uint8Array.of(
+        result.booked,
+        result.booked,
+        result.waiting,
+        result.waiting,
+        result.notSent,
+      ),
       canceled: Uint8Array.of(result.canceled, result.notSent),
       wrongAnswers: [],
     },
@@ -36,12 +42,19 @@ it('finds nothing in a correct run', () => {
 })
 
 it.each<[string, (run: ReturnType<typeof given>) => void]>([
-  ['an oversold event', ({ state }) => state.claims.push({ eventId: 1, userId: 'x', kind: 'booking' })],
+  [
+    'an oversold event',
+    ({ state }) => state.claims.push({ eventId: 1, userId: 'x', kind: 'booking' }),
+  ],
   ['a lost ticket', ({ state }) => void state.claims.shift()],
-  ['a wrong counter', ({ state }) => void Object.assign(state.events[0] ?? {}, { waitingCount: 2 })],
+  [
+    'a wrong counter',
+    ({ state }) => void Object.assign(state.events[0] ?? {}, { waitingCount: 2 }),
+  ],
   [
     'a free ticket while somebody waits',
-    ({ state }) => void Object.assign(state.events[0] ?? {}, { totalTickets: 3, availableTickets: 1 }),
+    ({ state }) =>
+      void Object.assign(state.events[0] ?? {}, { totalTickets: 3, availableTickets: 1 }),
   ],
   [
     'a claim of somebody who cancelled',
@@ -55,10 +68,19 @@ it.each<[string, (run: ReturnType<typeof given>) => void]>([
     'a booked answer that became a place in the list',
     ({ state }) => void Object.assign(state.claims[0] ?? {}, { kind: 'waiting' }),
   ],
-  ['a claim of another event', ({ state }) => void Object.assign(state.claims[0] ?? {}, { eventId: 2 })],
-  ['two claims of one user', ({ state }) => state.claims.push({ eventId: 1, userId: 'u3', kind: 'waiting' })],
+  [
+    'a claim of another event',
+    ({ state }) => void Object.assign(state.claims[0] ?? {}, { eventId: 2 }),
+  ],
+  [
+    'two claims of one user',
+    ({ state }) => state.claims.push({ eventId: 1, userId: 'u3', kind: 'waiting' }),
+  ],
   ['a promotion out of order', ({ state }) => void Object.assign(state, { disorder: 1 })],
-  ['an answer nobody expected', ({ report }) => void report.wrongAnswers.push({ status: 500, body: '' })],
+  [
+    'an answer nobody expected',
+    ({ report }) => void report.wrongAnswers.push({ status: 500, body: '' }),
+  ],
   ['a request without an answer', ({ report }) => report.booked.fill(result.unanswered, 4)],
 ])('finds %s', (_what, spoil) => {
   const run = given()

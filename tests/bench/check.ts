@@ -4,7 +4,12 @@ import type { Tables } from './systems/system.ts'
 
 /** What a database says after a run. */
 export interface StoredState {
-  events: { eventId: number; totalTickets: number; availableTickets: number; waitingCount: number }[]
+  events: {
+    eventId: number
+    totalTickets: number
+    availableTickets: number
+    waitingCount: number
+  }[]
   claims: { eventId: number; userId: string; kind: 'booking' | 'waiting' }[]
   disorder: number
 }
@@ -41,7 +46,8 @@ export function findFaults(
   const faults = wrongAnswers.map(({ status, body }) => `answered ${status} ${body}`)
   const unanswered = [...booked, ...canceled].filter((code) => code === result.unanswered).length
   if (unanswered > 0) faults.push(`${unanswered} requests were not answered`)
-  if (state.disorder > 0) faults.push(`${state.disorder} were promoted before somebody who came earlier`)
+  if (state.disorder > 0)
+    faults.push(`${state.disorder} were promoted before somebody who came earlier`)
   return [...faults, ...eventFaults(state), ...claimFaults(state, asks, booked, canceled)]
 }
 
@@ -56,7 +62,9 @@ function eventFaults({ events, claims }: StoredState): string[] {
   for (const { eventId, totalTickets, availableTickets, waitingCount } of events) {
     const { booking, waiting } = counts.get(eventId) ?? { booking: 0, waiting: 0 }
     if (availableTickets < 0 || booking + availableTickets !== totalTickets) {
-      faults.push(`event ${eventId}: ${booking} booked, ${availableTickets} free, of ${totalTickets}`)
+      faults.push(
+        `event ${eventId}: ${booking} booked, ${availableTickets} free, of ${totalTickets}`,
+      )
     }
     if (waiting !== waitingCount) {
       faults.push(`event ${eventId}: ${waiting} wait, ${waitingCount} are counted`)
@@ -82,17 +90,21 @@ function claimFaults(
   }
   const gone = new Set<string>()
   for (const [i, code] of canceled.entries()) {
-    if (code === result.canceled || code === result.withdrawn) gone.add(cancelerOf(i, asks.holders).user)
+    if (code === result.canceled || code === result.withdrawn)
+      gone.add(cancelerOf(i, asks.holders).user)
   }
-  for (const user of gone) if (held.has(user)) faults.push(`${user} cancelled and still holds a claim`)
+  for (const user of gone)
+    if (held.has(user)) faults.push(`${user} cancelled and still holds a claim`)
   for (const [i, code] of booked.entries()) {
     const user = `u${i}`
     const claim = held.get(user)
-    if (code === result.notSent && claim !== undefined) faults.push(`${user} never asked and holds a claim`)
+    if (code === result.notSent && claim !== undefined)
+      faults.push(`${user} never asked and holds a claim`)
     if ((code !== result.booked && code !== result.waiting) || gone.has(user)) continue
     if (claim === undefined) faults.push(`${user} was answered and holds nothing`)
     else if (claim.eventId !== eventOf(i, asks)) faults.push(`${user} holds another event`)
-    else if (code === result.booked && claim.kind !== 'booking') faults.push(`${user} lost a ticket`)
+    else if (code === result.booked && claim.kind !== 'booking')
+      faults.push(`${user} lost a ticket`)
   }
   return faults
 }

@@ -4,7 +4,11 @@ import type pg from 'pg'
  * Fills the product's tables as if `holders` had booked event 1 and `waiters` had joined its list, in order, so that a
  * long list need not be booked first: users h0, h1, … hold tickets, w0, w1, … wait.
  */
-export async function fillEvent(client: pg.ClientBase, holders: number, waiters: number): Promise<void> {
+export async function fillEvent(
+  client: pg.ClientBase,
+  holders: number,
+  waiters: number,
+): Promise<void> {
   const run = (text: string, ...values: number[]) => client.query(text, values)
   await client.query('BEGIN')
   await run(

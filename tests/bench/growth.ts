@@ -30,7 +30,9 @@ export const growths: Record<string, Growth> = {
       name: 'growth-open',
       title: 'a line per event, all of them open',
       contenders: [100, 1000].map((events) =>
-        productContender(`${events} events`, { events }, settings, { env: { MAX_OPEN_LINES: '1200' } }),
+        productContender(`${events} events`, { events }, settings, {
+          env: { MAX_OPEN_LINES: '1200' },
+        }),
       ),
     }),
   },
@@ -39,14 +41,16 @@ export const growths: Record<string, Growth> = {
     bound: '≥ 0.9 ×',
     read: (figures) => figures.bookingsPerSecond,
     kept: (values) => ratio(values) >= 0.9,
-    workload: (settings) => sharedLines('growth-lines', 'throughput with SHARED_LINES=16', settings),
+    workload: (settings) =>
+      sharedLines('growth-lines', 'throughput with SHARED_LINES=16', settings),
   },
   connections: {
     figure: 'Redis connections of a process',
     bound: '≤ 40 and flat',
     read: (figures) => figures.redisConnections,
     kept: ([few = 0, many = 0]) => many <= 40 && many <= few,
-    workload: (settings) => sharedLines('connections', 'connections with SHARED_LINES=16', settings),
+    workload: (settings) =>
+      sharedLines('connections', 'connections with SHARED_LINES=16', settings),
   },
   promotion: {
     figure: 'CPU ms per request',

@@ -71,12 +71,14 @@ export function readOptions(args: string[]): BenchOptions {
   const number = (name: string, text: string | undefined, min: number): number | undefined => {
     if (text === undefined) return undefined
     const value = Number(text)
-    if (!Number.isFinite(value) || value < min) throw new Error(`--${name} must be a number from ${min} on`)
+    if (!Number.isFinite(value) || value < min)
+      throw new Error(`--${name} must be a number from ${min} on`)
     return value
   }
   const only = values.only?.split(',') as SystemName[] | undefined
   const unknown = only?.find((name) => !systemNames.includes(name))
-  if (unknown !== undefined) throw new Error(`--only takes ${systemNames.join(', ')}, not "${unknown}"`)
+  if (unknown !== undefined)
+    throw new Error(`--only takes ${systemNames.join(', ')}, not "${unknown}"`)
   const settings: WorkloadSettings = defined({
     connections: number('connections', values.connections, 1),
     commitMs: number('commit-ms', values['commit-ms'], 0),
@@ -90,7 +92,8 @@ export function readOptions(args: string[]): BenchOptions {
     productEnv: values.env && Object.fromEntries(values.env.map(readPair)),
   })
   const { baseline } = values
-  const rounds = number('rounds', values.rounds, 1) ?? (baseline === undefined ? 3 : MIN_BASELINE_ROUNDS)
+  const rounds =
+    number('rounds', values.rounds, 1) ?? (baseline === undefined ? 3 : MIN_BASELINE_ROUNDS)
   if (baseline !== undefined && rounds < MIN_BASELINE_ROUNDS)
     throw new Error(`--baseline takes at least ${MIN_BASELINE_ROUNDS} rounds`)
   return defined({
@@ -115,5 +118,7 @@ type Defined<T> = { [K in keyof T]: Exclude<T[K], undefined> }
 
 /** Leaves out what is undefined, so that a default of its own is not overwritten. */
 function defined<T extends object>(values: T): Defined<T> {
-  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as Defined<T>
+  return Object.fromEntries(
+    Object.entries(values).filter(([, value]) => value !== undefined),
+  ) as Defined<T>
 }

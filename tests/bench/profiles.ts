@@ -43,7 +43,11 @@ function topFunctions({ nodes, samples, timeDeltas }: CpuProfile): string[] {
   ]
 }
 
-function nameOf({ functionName, url, lineNumber }: CpuProfile['nodes'][number]['callFrame']): string {
+function nameOf({
+  functionName,
+  url,
+  lineNumber,
+}: CpuProfile['nodes'][number]['callFrame']): string {
   const name = functionName === '' ? '(anonymous)' : functionName
   if (url === '') return name
   // From the package on: where it is installed says nothing.

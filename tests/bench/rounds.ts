@@ -55,7 +55,8 @@ export async function runWorkload(
   { servers, rounds, profileFolder, onRun }: RoundsOptions,
 ): Promise<Result> {
   const { url } = servers.postgres
-  const restore = workload.commitMs === undefined ? undefined : await slowCommits(url, workload.commitMs)
+  const restore =
+    workload.commitMs === undefined ? undefined : await slowCommits(url, workload.commitMs)
   try {
     const commitMs = await measureCommitMs(url)
     const runs = new Map<Contender, Run[]>(workload.contenders.map((contender) => [contender, []]))
@@ -102,7 +103,8 @@ function cpuMsPerBooking({ cpuMs }: Run['usage'], answered: number): number {
 export function figuresOf(runs: Run[]): Figures {
   const median = (value: (run: Run) => number) => medianOf(runs.map(value))
   const roles = rolesOf(runs)
-  const cpuOf = (role: Role) => median(({ usage, report }) => (usage.cpuMs[role] ?? 0) / report.answered)
+  const cpuOf = (role: Role) =>
+    median(({ usage, report }) => (usage.cpuMs[role] ?? 0) / report.answered)
   const commands = new Set(runs.flatMap(({ usage }) => [...usage.redisCommands.keys()]))
   const [first] = runs as [Run]
   return {
@@ -127,7 +129,9 @@ export function figuresOf(runs: Run[]): Figures {
     redisCommands: Object.fromEntries(
       [...commands].map((name) => {
         const per = (what: 'calls' | 'usec') =>
-          median(({ usage, report }) => (usage.redisCommands.get(name)?.[what] ?? 0) / report.answered)
+          median(
+            ({ usage, report }) => (usage.redisCommands.get(name)?.[what] ?? 0) / report.answered,
+          )
         return [name, { callsPerBooking: per('calls'), usecPerBooking: per('usec') }]
       }),
     ),

@@ -55,7 +55,9 @@ export async function runOnce(contender: Contender, options: RunOptions): Promis
       load: task.load,
     }
     const profiler =
-      profileFolder === undefined ? undefined : await createProfiler(deployment.processes, profileFolder)
+      profileFolder === undefined
+        ? undefined
+        : await createProfiler(deployment.processes, profileFolder)
     const { report, usage } = await drive(plan, meter, profiler)
     return {
       report,
@@ -70,7 +72,8 @@ export async function runOnce(contender: Contender, options: RunOptions): Promis
 }
 
 async function seed(client: pg.Client, { tables }: Deployment, task: Task): Promise<void> {
-  if (task.filled === undefined) await client.query(tables.insertEvents, [task.events, task.ticketsPerEvent])
+  if (task.filled === undefined)
+    await client.query(tables.insertEvents, [task.events, task.ticketsPerEvent])
   else await fillEvent(client, task.filled.holders, task.filled.waiters)
   await client.query('ANALYZE')
   // Pages that earlier runs left to write are not to be written in this one.
@@ -106,7 +109,8 @@ function preparedFor({ load }: Task, knownRate = PREPARED_PER_SECOND / 1.6): num
   const perSecond = knownRate * 1.6 + 500
   if (load.kind === 'closed') return Math.ceil((perSecond * (warmUpMs + measuredMs)) / 1000)
   // Looking for its capacity goes as fast as it can, which the rate of earlier rounds tells nothing about.
-  const openRate = load.ratePerSecond === 'half' ? PREPARED_PER_SECOND / 2 : load.ratePerSecond * 1.6 + 500
+  const openRate =
+    load.ratePerSecond === 'half' ? PREPARED_PER_SECOND / 2 : load.ratePerSecond * 1.6 + 500
   return Math.ceil(fastRequests(warmUpMs) + (openRate * (measuredMs + 1000)) / 1000)
 }
 
@@ -121,7 +125,9 @@ async function drive(
   meter: Meter,
   profiler?: Profiler,
 ): Promise<{ report: DriverReport; usage: Usage }> {
-  const child = fork(fileURLToPath(new URL('driver/main.ts', import.meta.url)), { serialization: 'advanced' })
+  const child = fork(fileURLToPath(new URL('driver/main.ts', import.meta.url)), {
+    serialization: 'advanced',
+  })
   let usage: Promise<Usage> | undefined
   try {
     const report = await new Promise<DriverReport>((resolve, reject) => {
@@ -156,5 +162,7 @@ async function check(client: pg.Client, { tables }: Deployment, asks: Asks, repo
   const wrong = [...report.booked].filter(
     (code) => code === result.wrong || code === result.unanswered,
   ).length
-  return wrong === 0 ? [] : [`${wrong} answers were wrong`, ...report.wrongAnswers.map(({ body }) => body)]
+  return wrong === 0
+    ? []
+    : [`${wrong} answers were wrong`, ...report.wrongAnswers.map(({ body }) => body)]
 }

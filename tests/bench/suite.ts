@@ -22,7 +22,10 @@ const entries: Entry[] = [
   {
     workload: 'hot',
     settings: { connections: 64 },
-    goals: { rowLock: { rate: 15, p99: 0.08, cpu: 0.1 }, singleStatement: { rate: 2.3, p99: 0.7, cpu: 0.5 } },
+    goals: {
+      rowLock: { rate: 15, p99: 0.08, cpu: 0.1 },
+      singleStatement: { rate: 2.3, p99: 0.7, cpu: 0.5 },
+    },
   },
   {
     workload: 'hot',

@@ -102,7 +102,12 @@ export function comparedWorkload(name: string, settings: WorkloadSettings): Work
   return {
     name,
     title: [base.title, ...notes].join(', '),
-    contenders: chosen.map((system) => ({ label: system.name, system, deploy: deployOf(settings), task })),
+    contenders: chosen.map((system) => ({
+      label: system.name,
+      system,
+      deploy: deployOf(settings),
+      task,
+    })),
     ...(commitMs !== undefined && { commitMs }),
   }
 }
@@ -113,7 +118,9 @@ function loadOf(base: Compared, settings: WorkloadSettings): Task['load'] {
     measuredMs: settings.measuredMs ?? base.measuredMs ?? MEASURED_MS,
   }
   const rate = settings.rate ?? base.rate
-  return rate === undefined ? { kind: 'closed', ...times } : { kind: 'open', ratePerSecond: rate, ...times }
+  return rate === undefined
+    ? { kind: 'closed', ...times }
+    : { kind: 'open', ratePerSecond: rate, ...times }
 }
 
 function deployOf({
@@ -141,6 +148,11 @@ export function productContender(
     label,
     system: product,
     deploy: { ...deploy, env: { ...deploy.env, ...settings.productEnv } },
-    task: { ...hot.task, connections: settings.connections ?? 64, load: loadOf(hot, settings), ...task },
+    task: {
+      ...hot.task,
+      connections: settings.connections ?? 64,
+      load: loadOf(hot, settings),
+      ...task,
+    },
   }
 }

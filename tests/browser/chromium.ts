@@ -8,7 +8,9 @@ const NAMES = ['chromium', 'chromium-browser', 'google-chrome', 'google-chrome-s
 export function findChromium(env: NodeJS.ProcessEnv = process.env): string | undefined {
   if (env['CHROMIUM_PATH']) return env['CHROMIUM_PATH']
   const folders = (env['PATH'] ?? '').split(path.delimiter)
-  return folders.flatMap((folder) => NAMES.map((name) => path.join(folder, name))).find(isExecutable)
+  return folders
+    .flatMap((folder) => NAMES.map((name) => path.join(folder, name)))
+    .find(isExecutable)
 }
 
 /** A name that browsers take for another machine; ours looks it up as loopback. */

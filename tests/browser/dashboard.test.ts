@@ -9,174 +9,185 @@ import { findChromium, LAN_HOST, startChromium } from './chromium.ts'
 
 const executable = findChromium()
 if (executable === undefined) {
-  console.log('The browser test is skipped: no Chromium on PATH. Install one, or name it in CHROMIUM_PATH.')
+  console.log(
+    'The browser test is skipped: no Chromium on PATH. Install one, or name it in CHROMIUM_PATH.',
+  )
 }
 const admin = { userId: 'root', password: 'a wall of wet slate' }
 /** Pictures for the documentation are taken where somebody asks for them, so that a test run changes no file. */
 const pictures = process.env['KEEP_SCREENSHOTS'] === 'true' ? fromRoot('docs/images') : undefined
 
-describe.skipIf(executable === undefined)('the dashboard in a browser', { timeout: 120_000 }, () => {
-  let system: System
-  let browser: Browser
-  let context: BrowserContext
-  let page: Page
-  const refused: string[] = []
+describe.skipIf(executable === undefined)(
+  'the dashboard in a browser',
+  { timeout: 120_000 },
+  () => {
+    let system: System
+    let browser: Browser
+    let context: BrowserContext
+    let page: Page
+    const refused: string[] = []
 
-  beforeAll(async () => {
-    system = await startSystem({
-      env: {
-        ADMIN_USER: admin.userId,
-        ADMIN_PASSWORD: admin.password,
-        LINE_IDLE_MS: '30000',
-        LINE_SWEEP_INTERVAL_MS: '1000',
-      },
+    beforeAll(async () => {
+      system = await startSystem({
+        env: {
+          ADMIN_USER: admin.userId,
+          ADMIN_PASSWORD: admin.password,
+          LINE_IDLE_MS: '30000',
+          LINE_SWEEP_INTERVAL_MS: '1000',
+        },
+      })
+      browser = await startChromium(executable as string)
+      context = await browser.newContext({ viewport: { width: 1280, height: 800 } })
+      page = await context.newPage()
+      page.on('console', (message) => {
+        if (message.type() === 'error') refused.push(message.text())
+      })
+    }, 180_000)
+    afterAll(async () => {
+      await browser?.close()
+      await system?.stop()
     })
-    browser = await startChromium(executable as string)
-    context = await browser.newContext({ viewport: { width: 1280, height: 800 } })
-    page = await context.newPage()
-    page.on('console', (message) => {
-      if (message.type() === 'error') refused.push(message.text())
-    })
-  }, 180_000)
-  afterAll(async () => {
-    await browser?.close()
-    await system?.stop()
-  })
 
-  const url = (path: string) => `${system.apis[0]?.url}${path}`
+    const url = (path: string) => `${system.apis[0]?.url}${path}`
 
-  async function keepPicture(name: string): Promise<void> {
-    if (pictures === undefined) return
-    mkdirSync(pictures, { recursive: true })
-    await page.screenshot({ path: `${pictures}/${name}.png` })
-  }
-
-  async function herd(eventId: number, buyers: number): Promise<void> {
-    const token = await system.token('olga', 'organizer')
-    await system.api.post('/initialize', { eventId, totalTickets: 20 }, { token })
-    await Promise.all(
-      Array.from({ length: buyers }, async (_, i) =>
-        system.api.post('/book', { eventId }, { token: await system.token(`buyer-${i}`) }),
-      ),
-    )
-  }
-
-  /** Names of the queues that the board shows after it was loaded anew. */
-  async function shownQueues(): Promise<string> {
-    await page.goto(url('/admin/queues'))
-    await page.waitForLoadState('networkidle')
-    return (await page.textContent('body')) ?? ''
-  }
-
-  it('asks who one is, and lets an admin in', async () => {
-    await page.goto(url('/admin/queues'))
-    expect(page.url()).toContain('/admin/login')
-    await keepPicture('dashboard-sign-in')
-    await page.fill('input[name=userId]', admin.userId)
-    await page.fill('input[name=password]', 'not this one at all')
-    await page.click('form button')
-    expect(page.url()).toContain('/admin/login')
-    await page.fill('input[name=userId]', admin.userId)
-    await page.fill('input[name=password]', admin.password)
-    await page.click('form button')
-    await page.waitForURL((there) => there.pathname.startsWith('/admin/queues'))
-    await page.waitForLoadState('networkidle')
-    expect(await page.title()).toContain('Ticket Line')
-  })
-
-  it('lets an admin in over plain HTTP on another host', async () => {
-    const lan = await browser.newContext()
-    const there = await lan.newPage()
-    await there.goto(url('/admin/queues').replace('127.0.0.1', LAN_HOST))
-    await there.fill('input[name=userId]', admin.userId)
-    await there.fill('input[name=password]', admin.password)
-    await there.click('form button')
-    await there.waitForURL((at) => at.hostname === LAN_HOST && at.pathname.startsWith('/admin/queues'))
-    await lan.close()
-  })
-
-  it('shows the lines of a herd, which come by themselves', async () => {
-    expect(await shownQueues()).toContain('No line has been used lately.')
-    await Promise.all([herd(501, 60), herd(502, 40), herd(503, 20)])
-    const came = async () => {
-      const text = await shownQueues()
-      return ['event-501', 'event-502', 'event-503'].every((name) => text.includes(name))
+    async function keepPicture(name: string): Promise<void> {
+      if (pictures === undefined) return
+      mkdirSync(pictures, { recursive: true })
+      await page.screenshot({ path: `${pictures}/${name}.png` })
     }
-    expect(await until(came, { timeoutMs: 30_000, everyMs: 500 })).toBe(true)
-    await keepPicture('dashboard-queues')
-  })
 
-  it('opens a job with its commands and their outcomes', async () => {
-    await page.goto(url('/admin/queues/queue/event-501?status=completed'))
-    await page.waitForLoadState('networkidle')
-    const job = page.getByText(/event-501\.[0-9a-z]{21}\.\d+/).first()
-    await job.waitFor()
-    const jobId = /event-501\.[0-9a-z]{21}\.\d+/.exec((await job.textContent()) ?? '')?.[0]
-    await page.goto(
-      url(`/admin/queues/queue/event-501/${encodeURIComponent(jobId as string)}?status=completed`),
-    )
-    await page.waitForLoadState('networkidle')
-    await page
-      .getByText(/"?commands"?/)
-      .first()
-      .waitFor()
-    const text = async () => (await page.textContent('body')) ?? ''
-    // The tree shows each command and each outcome folded; a fold opens by its sign.
-    const folded = page.locator('[role="button"][aria-label="expand JSON"]')
-    await folded.last().click()
-    await folded.first().click()
-    expect(await text()).toMatch(/buyer-\d+/)
-    expect(await text()).toMatch(/outcome:\s*"(booked|waiting)"/)
-    await keepPicture('dashboard-job')
-  })
-
-  it('offers nothing that changes a queue, and refuses what is sent all the same', async () => {
-    await page.goto(url('/admin/queues/queue/event-501?status=completed'))
-    await page.waitForLoadState('networkidle')
-    const buttons = await page.getByRole('button').allInnerTexts()
-    expect(buttons.join(' ')).not.toMatch(/pause|empty|obliterate|retry|clean|remove|promote/i)
-    const api = '/admin/queues/api/queues/event-501'
-    for (const [method, path] of [
-      ['PUT', `${api}/pause`],
-      ['PUT', `${api}/empty`],
-      ['PUT', `${api}/obliterate`],
-      ['PUT', `${api}/clean/completed`],
-      ['PUT', `${api}/concurrency`],
-      ['POST', `${api}/add`],
-    ] as const) {
-      const status = await page.evaluate(
-        ([verb, there]) => fetch(there as string, { method: verb as string }).then((answer) => answer.status),
-        [method, url(path)],
+    async function herd(eventId: number, buyers: number): Promise<void> {
+      const token = await system.token('olga', 'organizer')
+      await system.api.post('/initialize', { eventId, totalTickets: 20 }, { token })
+      await Promise.all(
+        Array.from({ length: buyers }, async (_, i) =>
+          system.api.post('/book', { eventId }, { token: await system.token(`buyer-${i}`) }),
+        ),
       )
-      expect([path, status]).toEqual([path, 403])
     }
-  })
 
-  it('keeps lines that were used lately, and opens any other by the id of its event', async () => {
-    const redis = new Redis(system.redisUrl)
-    const registered = () => redis.zcard(`${system.keyPrefix}{s0}:lines`)
-    expect(await until(async () => (await registered()) === 0, { timeoutMs: 100_000, everyMs: 1000 })).toBe(
-      true,
-    )
-    redis.disconnect()
-    expect(await shownQueues()).toContain('event-503')
+    /** Names of the queues that the board shows after it was loaded anew. */
+    async function shownQueues(): Promise<string> {
+      await page.goto(url('/admin/queues'))
+      await page.waitForLoadState('networkidle')
+      return (await page.textContent('body')) ?? ''
+    }
 
-    await page.goto(url('/admin/queues/open'))
-    await page.fill('input[name=eventId]', '777')
-    await page.click('form button')
-    await page.waitForURL((there) => there.pathname === '/admin/queues/queue/event-777')
-    await page.getByText('event-777').first().waitFor()
-  })
+    it('asks who one is, and lets an admin in', async () => {
+      await page.goto(url('/admin/queues'))
+      expect(page.url()).toContain('/admin/login')
+      await keepPicture('dashboard-sign-in')
+      await page.fill('input[name=userId]', admin.userId)
+      await page.fill('input[name=password]', 'not this one at all')
+      await page.click('form button')
+      expect(page.url()).toContain('/admin/login')
+      await page.fill('input[name=userId]', admin.userId)
+      await page.fill('input[name=password]', admin.password)
+      await page.click('form button')
+      await page.waitForURL((there) => there.pathname.startsWith('/admin/queues'))
+      await page.waitForLoadState('networkidle')
+      expect(await page.title()).toContain('Ticket Line')
+    })
 
-  it('loads nothing from elsewhere and breaks no rule of its own page', () => {
-    const ours = refused.filter((text) => !/401|403|net::ERR_ABORTED/.test(text))
-    expect(ours).toEqual([])
-  })
+    it('lets an admin in over plain HTTP on another host', async () => {
+      const lan = await browser.newContext()
+      const there = await lan.newPage()
+      await there.goto(url('/admin/queues').replace('127.0.0.1', LAN_HOST))
+      await there.fill('input[name=userId]', admin.userId)
+      await there.fill('input[name=password]', admin.password)
+      await there.click('form button')
+      await there.waitForURL(
+        (at) => at.hostname === LAN_HOST && at.pathname.startsWith('/admin/queues'),
+      )
+      await lan.close()
+    })
 
-  it('lets one out again', async () => {
-    await page.goto(url('/admin/logout'))
-    await page.click('form button')
-    await page.goto(url('/admin/queues'))
-    expect(page.url()).toContain('/admin/login')
-  })
-})
+    it('shows the lines of a herd, which come by themselves', async () => {
+      expect(await shownQueues()).toContain('No line has been used lately.')
+      await Promise.all([herd(501, 60), herd(502, 40), herd(503, 20)])
+      const came = async () => {
+        const text = await shownQueues()
+        return ['event-501', 'event-502', 'event-503'].every((name) => text.includes(name))
+      }
+      expect(await until(came, { timeoutMs: 30_000, everyMs: 500 })).toBe(true)
+      await keepPicture('dashboard-queues')
+    })
+
+    it('opens a job with its commands and their outcomes', async () => {
+      await page.goto(url('/admin/queues/queue/event-501?status=completed'))
+      await page.waitForLoadState('networkidle')
+      const job = page.getByText(/event-501\.[0-9a-z]{21}\.\d+/).first()
+      await job.waitFor()
+      const jobId = /event-501\.[0-9a-z]{21}\.\d+/.exec((await job.textContent()) ?? '')?.[0]
+      await page.goto(
+        url(
+          `/admin/queues/queue/event-501/${encodeURIComponent(jobId as string)}?status=completed`,
+        ),
+      )
+      await page.waitForLoadState('networkidle')
+      await page
+        .getByText(/"?commands"?/)
+        .first()
+        .waitFor()
+      const text = async () => (await page.textContent('body')) ?? ''
+      // The tree shows each command and each outcome folded; a fold opens by its sign.
+      const folded = page.locator('[role="button"][aria-label="expand JSON"]')
+      await folded.last().click()
+      await folded.first().click()
+      expect(await text()).toMatch(/buyer-\d+/)
+      expect(await text()).toMatch(/outcome:\s*"(booked|waiting)"/)
+      await keepPicture('dashboard-job')
+    })
+
+    it('offers nothing that changes a queue, and refuses what is sent all the same', async () => {
+      await page.goto(url('/admin/queues/queue/event-501?status=completed'))
+      await page.waitForLoadState('networkidle')
+      const buttons = await page.getByRole('button').allInnerTexts()
+      expect(buttons.join(' ')).not.toMatch(/pause|empty|obliterate|retry|clean|remove|promote/i)
+      const api = '/admin/queues/api/queues/event-501'
+      for (const [method, path] of [
+        ['PUT', `${api}/pause`],
+        ['PUT', `${api}/empty`],
+        ['PUT', `${api}/obliterate`],
+        ['PUT', `${api}/clean/completed`],
+        ['PUT', `${api}/concurrency`],
+        ['POST', `${api}/add`],
+      ] as const) {
+        const status = await page.evaluate(
+          ([verb, there]) =>
+            fetch(there as string, { method: verb as string }).then((answer) => answer.status),
+          [method, url(path)],
+        )
+        expect([path, status]).toEqual([path, 403])
+      }
+    })
+
+    it('keeps lines that were used lately, and opens any other by the id of its event', async () => {
+      const redis = new Redis(system.redisUrl)
+      const registered = () => redis.zcard(`${system.keyPrefix}{s0}:lines`)
+      expect(
+        await until(async () => (await registered()) === 0, { timeoutMs: 100_000, everyMs: 1000 }),
+      ).toBe(true)
+      redis.disconnect()
+      expect(await shownQueues()).toContain('event-503')
+
+      await page.goto(url('/admin/queues/open'))
+      await page.fill('input[name=eventId]', '777')
+      await page.click('form button')
+      await page.waitForURL((there) => there.pathname === '/admin/queues/queue/event-777')
+      await page.getByText('event-777').first().waitFor()
+    })
+
+    it('loads nothing from elsewhere and breaks no rule of its own page', () => {
+      const ours = refused.filter((text) => !/401|403|net::ERR_ABORTED/.test(text))
+      expect(ours).toEqual([])
+    })
+
+    it('lets one out again', async () => {
+      await page.goto(url('/admin/logout'))
+      await page.click('form button')
+      await page.goto(url('/admin/queues'))
+      expect(page.url()).toContain('/admin/login')
+    })
+  },
+)

@@ -28,14 +28,18 @@ describe('every metric that is asked for', () => {
   afterAll(() => system?.stop())
 
   it('is one that a service shows', () => {
-    const known = new Set([...shown.matchAll(/^# TYPE (\w+) /gm)].map((match) => match[1] as string))
+    const known = new Set(
+      [...shown.matchAll(/^# TYPE (\w+) /gm)].map((match) => match[1] as string),
+    )
     const asking = [
       'deploy/prometheus/alerts.yml',
       'deploy/grafana/dashboards/ticket-line.json',
       'deploy/keda/scaled-objects.yml',
     ]
     const asked = asking.flatMap((file) =>
-      [...read(file).matchAll(/\b(?:ticket_line|nodejs|process)_[a-z0-9_]+\b/g)].map(([name]) => name),
+      [...read(file).matchAll(/\b(?:ticket_line|nodejs|process)_[a-z0-9_]+\b/g)].map(
+        ([name]) => name,
+      ),
     )
     expect(asked.length).toBeGreaterThan(40)
     const unknown = asked.filter(
@@ -52,7 +56,9 @@ describe('every metric that is asked for', () => {
   })
 
   it('leaves out probes and scrapes by the routes under which they are counted', async () => {
-    const leftOut = [...rules.matchAll(/route!~"([^"]+)"/g)].flatMap(([, routes = '']) => routes.split('|'))
+    const leftOut = [...rules.matchAll(/route!~"([^"]+)"/g)].flatMap(([, routes = '']) =>
+      routes.split('|'),
+    )
     expect(new Set(leftOut)).toEqual(new Set(['/readyz', '/livez', '/metrics']))
     const url = system.apis[0]?.url
     for (const path of new Set(leftOut)) await fetch(`${url}${path}`)

@@ -74,7 +74,9 @@ describe('docker-compose.yml', () => {
     // Stands in for the server, and shows what it was given.
     const folder = await mkdtemp(path.join(tmpdir(), 'redis-stub-'))
     onTestFinished(() => rm(folder, { recursive: true }))
-    await writeFile(path.join(folder, 'redis-server'), '#!/bin/sh\necho "$@"\ncat\n', { mode: 0o755 })
+    await writeFile(path.join(folder, 'redis-server'), '#!/bin/sh\necho "$@"\ncat\n', {
+      mode: 0o755,
+    })
     const text = script.replace(/^ {8}/gm, '').replaceAll('$$', '$')
     const env = {
       PATH: `${folder}${path.delimiter}${process.env['PATH']}`,
@@ -167,7 +169,9 @@ describe('the roles of deploy/postgres/roles.sql', () => {
       expect((await client.post('/book', { eventId: 1 }, { token })).body).toEqual({
         message: 'Ticket booked',
       })
-      expect((await client.post('/login', { userId: 'root', password: env.ADMIN_PASSWORD })).status).toBe(200)
+      expect(
+        (await client.post('/login', { userId: 'root', password: env.ADMIN_PASSWORD })).status,
+      ).toBe(200)
 
       for (const forbidden of [
         'CREATE TABLE mine (n int)',

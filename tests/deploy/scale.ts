@@ -94,13 +94,23 @@ const scaled = new Map([
 async function scale(service: string, containers: number): Promise<void> {
   scaled.set(service, containers)
   const numbers = [...scaled].flatMap(([name, number]) => ['--scale', `${name}=${number}`])
-  const { code } = await run(['up', '--detach', '--no-recreate', ...numbers, 'api', 'booking-worker'])
+  const { code } = await run([
+    'up',
+    '--detach',
+    '--no-recreate',
+    ...numbers,
+    'api',
+    'booking-worker',
+  ])
   if (code !== 0) throw new Error(`scaling ${service} to ${containers} ended with ${code}`)
 }
 
 const organizer = await signToken('deploy-test', 'organizer', { secret })
 for (let i = 0; i < EVENTS; i++) {
-  const made = await ask('POST', '/initialize', organizer, { eventId: firstEvent + i, totalTickets: TICKETS })
+  const made = await ask('POST', '/initialize', organizer, {
+    eventId: firstEvent + i,
+    totalTickets: TICKETS,
+  })
   if (made?.status !== 201)
     throw new Error(`/initialize answered ${made?.status}: is the stack up at ${baseUrl}?`)
 }
@@ -123,5 +133,7 @@ console.log(Object.fromEntries([...statuses].sort()))
 console.log(
   `${slow.length} answers, p50 ${quantile(0.5)} ms, p99 ${quantile(0.99)} ms, slowest ${quantile(1)} ms`,
 )
-console.log(`${bad.length === 0 ? 'No' : 'SOME'} failures, promises ${report.ok ? 'kept' : 'BROKEN'}`)
+console.log(
+  `${bad.length === 0 ? 'No' : 'SOME'} failures, promises ${report.ok ? 'kept' : 'BROKEN'}`,
+)
 process.exit(bad.length === 0 && report.ok === true ? 0 : 1)

@@ -75,4 +75,10 @@ export interface History {
   lists: ListRead[]
 }
 
-export const createHistory = (): History => ({ events: [], commands: [], jobs: [], statuses: [], lists: [] })
+export const createHistory = (): History => ({
+  events: [],
+  commands: [],
+  jobs: [],
+  statuses: [],
+  lists: [],
+})

@@ -32,10 +32,16 @@ const good = values.scenario === undefined ? await faults() : await scenario(val
 process.exit(good ? 0 : 1)
 
 async function faults(): Promise<boolean> {
-  const result = await runRig({ seed, seconds: Number(values.seconds), clients: Number(values.clients), say })
+  const result = await runRig({
+    seed,
+    seconds: Number(values.seconds),
+    clients: Number(values.clients),
+    say,
+  })
   const { summary, findings, crashes, evidence } = result
   say(endingsOf(evidence.history))
-  for (const { name, at, lastLines } of crashes) say(`${name} ended by itself at ${at}: ${lastLines.at(-1)}`)
+  for (const { name, at, lastLines } of crashes)
+    say(`${name} ended by itself at ${at}: ${lastLines.at(-1)}`)
   tellFindings(findings)
   if (findings.length > 0) {
     say(`A promise was broken. What happened is in ${keepEvidence(result)}; the same plan again:`)

@@ -26,7 +26,12 @@ for (const guard of GUARDS.filter(({ name }) => name.includes(values.only))) {
 console.table(rows)
 process.exit(good ? 0 : 1)
 
-async function tryGuard({ name, alsoBroken, remove, proof }: Guard): Promise<{ row: Row; proven: boolean }> {
+async function tryGuard({
+  name,
+  alsoBroken,
+  remove,
+  proof,
+}: Guard): Promise<{ row: Row; proven: boolean }> {
   const broken = alsoBroken?.patches ?? []
   const withIt = await proof(broken)
   const withoutIt = await proof([...broken, ...remove])

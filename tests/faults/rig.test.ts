@@ -12,7 +12,10 @@ describe('the whole system under faults', () => {
       const { summary, findings, crashes } = await runRig({ seed, seconds })
 
       console.log(JSON.stringify(summary))
-      expect(findings, `repeat with: npm run faults -- --seed ${seed} --seconds ${seconds}`).toEqual([])
+      expect(
+        findings,
+        `repeat with: npm run faults -- --seed ${seed} --seconds ${seconds}`,
+      ).toEqual([])
       expect(crashes, 'no process ends by itself').toEqual([])
       expect(summary.acks).toBeGreaterThan(seconds)
       expect(summary.faults).toBeGreaterThan(seconds / 4)

@@ -47,7 +47,9 @@ export async function runRig(options: RigOptions): Promise<RigResult> {
     const faults: RigResult['faults'] = []
     const plan = options.plan ?? planFaults(random.fork('faults'), seconds * 1000)
     say(`seed ${seed}: ${plan.length} faults planned for ${seconds} s`)
-    const injector = startInjector(stage.fleet, ambush, plan, (fault, atMs) => faults.push({ atMs, fault }))
+    const injector = startInjector(stage.fleet, ambush, plan, (fault, atMs) =>
+      faults.push({ atMs, fault }),
+    )
     const crowd = startClients({
       ...stage,
       random: random.fork('clients'),
@@ -65,7 +67,13 @@ export async function runRig(options: RigOptions): Promise<RigResult> {
     const crashes = stage.fleet.slots.flatMap(({ name, crashes }) =>
       crashes().map((crash) => ({ name, ...crash })),
     )
-    const summary = summarize({ seed, seconds, faults: injector.count(), history: stage.history, findings })
+    const summary = summarize({
+      seed,
+      seconds,
+      faults: injector.count(),
+      history: stage.history,
+      findings,
+    })
     return { summary, findings, evidence, faults, crashes }
   } finally {
     await stage.close()

@@ -56,7 +56,8 @@ export async function openStage(options: FleetOptions): Promise<Stage> {
         body: { eventId, totalTickets },
         silentAfterMs: 10_000,
       })
-      if (answer?.status !== 201) throw new Error(`event ${eventId} was not made: ${JSON.stringify(answer)}`)
+      if (answer?.status !== 201)
+        throw new Error(`event ${eventId} was not made: ${JSON.stringify(answer)}`)
       history.events.push({ eventId, totalTickets })
     },
     async conclude(

@@ -21,7 +21,8 @@ export function summarize(run: {
 }): Summary {
   const { seed, seconds, faults, history, findings } = run
   const acked = history.commands.filter((call) => isAck(call.answer))
-  const count = (broken: Broken): number => findings.filter((finding) => finding.promise === broken).length
+  const count = (broken: Broken): number =>
+    findings.filter((finding) => finding.promise === broken).length
   return {
     seed,
     seconds,
@@ -33,7 +34,9 @@ export function summarize(run: {
     oversold: count('oversold'),
     reordered: count('reordered'),
     wrongAnswers: count('wrongAnswers'),
-    slowestAckMs: Math.round(acked.reduce((most, call) => Math.max(most, call.endedAtMs - call.sentAtMs), 0)),
+    slowestAckMs: Math.round(
+      acked.reduce((most, call) => Math.max(most, call.endedAtMs - call.sentAtMs), 0),
+    ),
   }
 }
 
@@ -42,7 +45,9 @@ export function endingsOf({ commands }: History): string {
   const counts = new Map<string, number>()
   for (const { answer, failure } of commands) {
     const name =
-      answer === undefined ? `${failure}` : `${answer.status} ${answer.body?.code ?? answer.body?.message}`
+      answer === undefined
+        ? `${failure}`
+        : `${answer.status} ${answer.body?.code ?? answer.body?.message}`
     counts.set(name, (counts.get(name) ?? 0) + 1)
   }
   const sorted = [...counts].sort(([, a], [, b]) => b - a)

@@ -22,7 +22,13 @@ export function createCrowd(baseUrls: string[], connections: number): Crowd {
   const pools = baseUrls.map((url) => new Pool(url, { connections: each, pipelining: 1 }))
   let turn = 0
 
-  async function send(method: 'GET' | 'POST', path: string, token: string, body?: unknown, prefer?: string) {
+  async function send(
+    method: 'GET' | 'POST',
+    path: string,
+    token: string,
+    body?: unknown,
+    prefer?: string,
+  ) {
     const pool = pools[turn++ % pools.length] as Pool
     const headers: Record<string, string> = { authorization: `Bearer ${token}` }
     if (body !== undefined) headers['content-type'] = 'application/json'
@@ -65,10 +71,14 @@ export async function buy(
     position: undefined,
   }
   try {
-    const answer = await askUntilAccepted(ask, () => crowd.post('/book', { eventId }, token, prefer))
+    const answer = await askUntilAccepted(ask, () =>
+      crowd.post('/book', { eventId }, token, prefer),
+    )
     ask.acceptedAt = performance.now()
     const final =
-      answer.status === 202 ? await poll(crowd, answer.location ?? answer.body.statusUrl, token) : answer.body
+      answer.status === 202
+        ? await poll(crowd, answer.location ?? answer.body.statusUrl, token)
+        : answer.body
     ask.answeredAt = performance.now()
     ask.outcome = final?.outcome
     ask.position = final?.position ?? final?.body?.position
@@ -84,7 +94,8 @@ async function askUntilAccepted(ask: Ask, send: () => Promise<Answer>): Promise<
   for (;;) {
     ask.sentAt = performance.now()
     const answer = await send()
-    if (answer.status !== 503 || answer.body.code === 'unknown' || performance.now() > deadline) return answer
+    if (answer.status !== 503 || answer.body.code === 'unknown' || performance.now() > deadline)
+      return answer
     await sleep(Math.min(answer.retryAfterMs, 5_000))
   }
 }
@@ -102,7 +113,11 @@ async function poll(crowd: Crowd, statusUrl: string, token: string) {
 }
 
 /** Reads both lists to their end, as staff. */
-export async function readStanding(crowd: Crowd, eventId: number, token: string): Promise<Standing> {
+export async function readStanding(
+  crowd: Crowd,
+  eventId: number,
+  token: string,
+): Promise<Standing> {
   const status = await crowd.get(`/status/${eventId}`, token)
   return {
     bookings: await readAll(crowd, `/events/${eventId}/bookings`, 'bookings', token),

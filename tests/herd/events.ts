@@ -23,7 +23,9 @@ try {
     await Promise.all(Array.from({ length: CLIENTS }, client))
   }
 
-  await forEachEvent((eventId) => system.api.post('/initialize', { eventId, totalTickets: 1 }, { token }))
+  await forEachEvent((eventId) =>
+    system.api.post('/initialize', { eventId, totalTickets: 1 }, { token }),
+  )
   const startedAt = performance.now()
   await forEachEvent(async (eventId) => {
     const sentAt = performance.now()
@@ -38,7 +40,8 @@ try {
   })
   const seconds = (performance.now() - startedAt) / 1000
   latenciesMs.sort((a, b) => a - b)
-  const at = (share: number): string => (latenciesMs[Math.floor(share * (events - 1))] ?? 0).toFixed(0)
+  const at = (share: number): string =>
+    (latenciesMs[Math.floor(share * (events - 1))] ?? 0).toFixed(0)
   console.log(
     `${served} of ${events} events served in ${seconds.toFixed(1)} s, p50 ${at(0.5)} ms, p99 ${at(0.99)} ms`,
   )

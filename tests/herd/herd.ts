@@ -30,7 +30,9 @@ export async function herd(
   const organizer = await signToken(`herd-${runId}-organizer`, 'organizer', { secret })
   const users = Array.from({ length: options.buyers }, (_, i) => `herd-${runId}-${i + 1}`)
   const tokens = new Map(
-    await Promise.all(users.map(async (user) => [user, await signToken(user, 'user', { secret })] as const)),
+    await Promise.all(
+      users.map(async (user) => [user, await signToken(user, 'user', { secret })] as const),
+    ),
   )
   const tokenOf = (userId: string) => tokens.get(userId) ?? ''
   const crowd = createCrowd(baseUrls, options.connections)
@@ -48,9 +50,12 @@ export async function herd(
 
     // Spread over the whole list, not just its head.
     const step = before.bookings.length / Math.max(1, options.cancel)
-    const canceled = Array.from({ length: Math.min(options.cancel, before.bookings.length) }, (_, i) => {
-      return before.bookings[Math.floor(i * step)]?.userId ?? ''
-    })
+    const canceled = Array.from(
+      { length: Math.min(options.cancel, before.bookings.length) },
+      (_, i) => {
+        return before.bookings[Math.floor(i * step)]?.userId ?? ''
+      },
+    )
     const canceling = createProgress('cancel', canceled.length, progressTo)
     const failures = await inParallel(canceled, options.connections, async (userId) => {
       const answer = await crowd.post('/cancel', { eventId }, tokenOf(userId))
@@ -77,10 +82,16 @@ export async function herd(
   }
 }
 
-async function initialize(crowd: Crowd, eventId: number, totalTickets: number, token: string): Promise<void> {
+async function initialize(
+  crowd: Crowd,
+  eventId: number,
+  totalTickets: number,
+  token: string,
+): Promise<void> {
   const { status, body } = await crowd.post('/initialize', { eventId, totalTickets }, token)
   if (status === 201) return
-  const hint = status === 401 ? ' The tokens are signed with JWT_SECRET: is it the one of that system?' : ''
+  const hint =
+    status === 401 ? ' The tokens are signed with JWT_SECRET: is it the one of that system?' : ''
   throw new Error(`The event could not be made: ${status} ${JSON.stringify(body)}.${hint}`)
 }
 

@@ -5,7 +5,11 @@ export interface Progress {
 
 const width = 32
 
-export function createProgress(what: string, total: number, out: NodeJS.WriteStream | undefined): Progress {
+export function createProgress(
+  what: string,
+  total: number,
+  out: NodeJS.WriteStream | undefined,
+): Progress {
   let done = 0
   let drawnAt = 0
   return {

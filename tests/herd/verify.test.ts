@@ -65,8 +65,16 @@ describe('verify', () => {
 
   it('sees somebody who asked later and was decided first', () => {
     const input = given()
-    input.before.waiting = ['d', 'f', 'e'].map((userId, i) => ({ userId, position: i + 1, since: at(4 + i) }))
-    input.after.waiting = ['f', 'e'].map((userId, i) => ({ userId, position: i + 1, since: at(5 + i) }))
+    input.before.waiting = ['d', 'f', 'e'].map((userId, i) => ({
+      userId,
+      position: i + 1,
+      since: at(4 + i),
+    }))
+    input.after.waiting = ['f', 'e'].map((userId, i) => ({
+      userId,
+      position: i + 1,
+      since: at(5 + i),
+    }))
     for (const ask of input.asks) ask.position = undefined
     const findings = verify(input)
     expect(findings.outOfOrder).toBe(1)
@@ -75,9 +83,18 @@ describe('verify', () => {
 
   it('lets those who asked at the same time be decided in any order', () => {
     const input = given()
-    for (const ask of input.asks) Object.assign(ask, { sentAt: 0, acceptedAt: 9, position: undefined })
-    input.before.waiting = ['d', 'f', 'e'].map((userId, i) => ({ userId, position: i + 1, since: at(4 + i) }))
-    input.after.waiting = ['f', 'e'].map((userId, i) => ({ userId, position: i + 1, since: at(5 + i) }))
+    for (const ask of input.asks)
+      Object.assign(ask, { sentAt: 0, acceptedAt: 9, position: undefined })
+    input.before.waiting = ['d', 'f', 'e'].map((userId, i) => ({
+      userId,
+      position: i + 1,
+      since: at(4 + i),
+    }))
+    input.after.waiting = ['f', 'e'].map((userId, i) => ({
+      userId,
+      position: i + 1,
+      since: at(5 + i),
+    }))
     expect(verify(input).outOfOrder).toBe(0)
   })
 

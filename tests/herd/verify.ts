@@ -52,14 +52,17 @@ export function verify(input: {
   if (booked !== Math.min(tickets, asks.length)) note(`${booked} booked of ${tickets} tickets`)
 
   const oversold = Math.max(
-    ...[booked, before.bookings.length, after.bookings.length].map((sold) => Math.max(0, sold - tickets)),
+    ...[booked, before.bookings.length, after.bookings.length].map((sold) =>
+      Math.max(0, sold - tickets),
+    ),
     Math.max(0, -before.availableTickets, -after.availableTickets),
   )
   if (oversold > 0) note(`${oversold} more booked than there are tickets`)
 
   const promoted = after.bookings.filter((booking) => booking.promoted)
   const expected = before.waiting.slice(0, canceled.length)
-  if (promoted.length !== expected.length) note(`${promoted.length} promoted instead of ${expected.length}`)
+  if (promoted.length !== expected.length)
+    note(`${promoted.length} promoted instead of ${expected.length}`)
 
   const outOfOrder =
     countListFaults(asks, before, note) +
@@ -79,7 +82,8 @@ function countListFaults(asks: Ask[], before: Standing, note: Note): number {
   }
   const outcomes = new Map(asks.map((ask) => [ask.userId, ask]))
   for (const { userId } of before.bookings) {
-    if (outcomes.get(userId)?.outcome !== 'booked') fault(`${userId} has a ticket but was told otherwise`)
+    if (outcomes.get(userId)?.outcome !== 'booked')
+      fault(`${userId} has a ticket but was told otherwise`)
   }
   before.waiting.forEach(({ userId, position }, index) => {
     const ask = outcomes.get(userId)
@@ -87,7 +91,8 @@ function countListFaults(asks: Ask[], before: Standing, note: Note): number {
     else if (ask.position !== undefined && ask.position !== index + 1) {
       fault(`${userId} was told position ${ask.position} and stands at ${index + 1}`)
     }
-    if (position !== index + 1) fault(`position ${position} stands at place ${index + 1} of the list`)
+    if (position !== index + 1)
+      fault(`position ${position} stands at place ${index + 1} of the list`)
   })
   const times = [
     ...before.bookings.map((booking) => booking.bookedAt),
@@ -97,7 +102,8 @@ function countListFaults(asks: Ask[], before: Standing, note: Note): number {
     if (index > 0 && Date.parse(time) < Date.parse(times[index - 1] as string))
       fault(`${time} stands behind a later time`)
   })
-  const distinct = new Set([...before.bookings, ...before.waiting].map((entry) => entry.userId)).size
+  const distinct = new Set([...before.bookings, ...before.waiting].map((entry) => entry.userId))
+    .size
   const listed = before.bookings.length + before.waiting.length
   if (distinct !== listed) fault(`${listed - distinct} buyers stand in the lists twice`)
   return faults
@@ -106,7 +112,9 @@ function countListFaults(asks: Ask[], before: Standing, note: Note): number {
 /** Who asked only after somebody else had been accepted must not have been decided before that other one. */
 function countOvertakings(asks: Ask[], before: Standing, note: Note): number {
   const byUser = new Map(asks.map((ask) => [ask.userId, ask]))
-  const decided = [...before.bookings, ...before.waiting].flatMap(({ userId }) => byUser.get(userId) ?? [])
+  const decided = [...before.bookings, ...before.waiting].flatMap(
+    ({ userId }) => byUser.get(userId) ?? [],
+  )
   let faults = 0
   let earliest: Ask | undefined
   for (const ask of decided.reverse()) {
@@ -120,9 +128,16 @@ function countOvertakings(asks: Ask[], before: Standing, note: Note): number {
 }
 
 /** Promotions take the head of the list, in its order, and leave the rest as it was. */
-function countPromotionFaults(before: Standing, after: Standing, canceled: string[], note: Note): number {
+function countPromotionFaults(
+  before: Standing,
+  after: Standing,
+  canceled: string[],
+  note: Note,
+): number {
   const order = before.waiting.map((entry) => entry.userId)
-  const promoted = after.bookings.filter((booking) => booking.promoted).map((booking) => booking.userId)
+  const promoted = after.bookings
+    .filter((booking) => booking.promoted)
+    .map((booking) => booking.userId)
   const left = after.waiting.map((entry) => entry.userId)
   const gone = new Set(canceled)
   const still = after.bookings.filter((booking) => gone.has(booking.userId))

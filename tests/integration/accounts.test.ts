@@ -54,7 +54,11 @@ describe('the last admin', () => {
     expect(await accounts.setRole('root', 'organizer')).toEqual({ kind: 'last_admin' })
     expect(await accounts.setRole('root', 'user')).toEqual({ kind: 'last_admin' })
     expect(await accounts.setDisabled('root', true)).toEqual({ kind: 'last_admin' })
-    expect(await accounts.find('root')).toMatchObject({ role: 'admin', disabled: false, generation: 0 })
+    expect(await accounts.find('root')).toMatchObject({
+      role: 'admin',
+      disabled: false,
+      generation: 0,
+    })
 
     // What takes nobody's rights is done.
     expect((await accounts.setRole('root', 'admin')).kind).toBe('changed')
@@ -73,11 +77,18 @@ describe('the last admin', () => {
 
       const changes = await Promise.all(
         admins.map((userId, n) =>
-          (n + round) % 2 === 0 ? accounts.setRole(userId, 'user') : accounts.setDisabled(userId, true),
+          (n + round) % 2 === 0
+            ? accounts.setRole(userId, 'user')
+            : accounts.setDisabled(userId, true),
         ),
       )
 
-      expect(changes.map(({ kind }) => kind).sort()).toEqual(['changed', 'changed', 'changed', 'last_admin'])
+      expect(changes.map(({ kind }) => kind).sort()).toEqual([
+        'changed',
+        'changed',
+        'changed',
+        'last_admin',
+      ])
       expect(await activeAdmins()).toHaveLength(1)
     }
   })
@@ -105,7 +116,9 @@ describe('sign-ins at the moment of a change', () => {
       await Promise.all([start(), start(), start(), change(), start(), start(), start()])
 
       expect(await start()).toBe(false)
-      const { rows } = await database.pool.query('SELECT count(*)::int AS families FROM refresh_tokens')
+      const { rows } = await database.pool.query(
+        'SELECT count(*)::int AS families FROM refresh_tokens',
+      )
       expect(rows).toEqual([{ families: 0 }])
     }
   })

@@ -27,9 +27,15 @@ beforeAll(async () => {
 })
 afterAll(() => system?.stop())
 
-function signIn(fields: Record<string, string>, headers: Record<string, string> = {}): Promise<Reply> {
+function signIn(
+  fields: Record<string, string>,
+  headers: Record<string, string> = {},
+): Promise<Reply> {
   const rawBody = new URLSearchParams(fields).toString()
-  return system.api.request('POST', '/admin/login', undefined, { rawBody, headers: { ...form, ...headers } })
+  return system.api.request('POST', '/admin/login', undefined, {
+    rawBody,
+    headers: { ...form, ...headers },
+  })
 }
 
 const cookieOf = (answer: Reply) => answer.headers.get('set-cookie')?.split(';')[0] ?? ''
@@ -93,7 +99,12 @@ describe('the dashboard', () => {
     for (const [, asset] of String(page.body).matchAll(/(?:src|href)="(static\/[^"]+)"/g)) {
       const file = await board(headers, `/admin/queues/${asset}`)
       expect(file.status, asset).toBe(200)
-      const type = { js: 'text/javascript', css: 'text/css', png: 'image/png', svg: 'image/svg+xml' }
+      const type = {
+        js: 'text/javascript',
+        css: 'text/css',
+        png: 'image/png',
+        svg: 'image/svg+xml',
+      }
       expect(file.headers.get('content-type'), asset).toContain(
         type[asset?.split('.').at(-1) as keyof typeof type],
       )
@@ -121,7 +132,8 @@ describe('the dashboard', () => {
     const eventId = 71
     await system.api.post('/initialize', { eventId, totalTickets: 3 }, { token })
     expect((await system.api.post('/book', { eventId }, { token })).status).toBe(200)
-    const names = async () => (await board(headers)).body.queues.map(({ name }: { name: string }) => name)
+    const names = async () =>
+      (await board(headers)).body.queues.map(({ name }: { name: string }) => name)
     await expect.poll(names, { timeout: 10_000 }).toContain(`event-${eventId}`)
     const { body } = await board(
       headers,
@@ -152,12 +164,14 @@ describe('a line that nobody used lately', () => {
       expect((await board(headers, `/admin/queues/open?eventId=${wrong}`)).status, wrong).toBe(400)
     }
     expect(await names('/admin/queues/api/queues')).not.toContain('event-123456')
-    expect(await names('/admin/queues/api/queues?activeQueue=event-123456&status=completed')).toContain(
-      'event-123456',
-    )
+    expect(
+      await names('/admin/queues/api/queues?activeQueue=event-123456&status=completed'),
+    ).toContain('event-123456')
     expect((await board(headers, '/admin/queues/queue/event-654321')).status).toBe(200)
     expect(await names('/admin/queues/api/queues')).toContain('event-654321')
-    expect(await names('/admin/queues/api/queues?activeQueue=constructor')).not.toContain('constructor')
+    expect(await names('/admin/queues/api/queues?activeQueue=constructor')).not.toContain(
+      'constructor',
+    )
   })
 
   it('is explained on an empty board', async () => {
@@ -176,7 +190,9 @@ describe('the sign-in page', () => {
   it('is a page without outside assets', async () => {
     const page = await system.api.get('/admin/login')
     expect(page.status).toBe(200)
-    expect(page.headers.get('content-security-policy')).toMatch(/^default-src 'none'; style-src 'sha256-/)
+    expect(page.headers.get('content-security-policy')).toMatch(
+      /^default-src 'none'; style-src 'sha256-/,
+    )
     expect(page.body).not.toMatch(/https?:\/\/(?!www\.w3\.org)|<script/)
     expect(page.body).toContain('<form method="post" action="/admin/login">')
   })
@@ -233,12 +249,18 @@ describe('over plain HTTP on a host that is not localhost', () => {
 
   /** `fetch` names the host that it connects to, whatever it is given. */
   function send(at: string, method: string, headers: Record<string, string>, body = '') {
-    return new Promise<{ status: number; headers: IncomingHttpHeaders; body: string }>((resolve, reject) => {
-      const sent = httpRequest(at, { method, headers }, async (answer) => {
-        resolve({ status: answer.statusCode ?? 0, headers: answer.headers, body: await text(answer) })
-      })
-      sent.on('error', reject).end(body)
-    })
+    return new Promise<{ status: number; headers: IncomingHttpHeaders; body: string }>(
+      (resolve, reject) => {
+        const sent = httpRequest(at, { method, headers }, async (answer) => {
+          resolve({
+            status: answer.statusCode ?? 0,
+            headers: answer.headers,
+            body: await text(answer),
+          })
+        })
+        sent.on('error', reject).end(body)
+      },
+    )
   }
 
   const fields = new URLSearchParams(admin).toString()
@@ -391,7 +413,8 @@ describe('changes', () => {
 
     it('they are taken from the same site alone', async () => {
       const put = async (more: Record<string, string>) =>
-        (await writable.request('PUT', `${queue}/pause`, {}, { headers: { ...headers, ...more } })).status
+        (await writable.request('PUT', `${queue}/pause`, {}, { headers: { ...headers, ...more } }))
+          .status
       expect(await put({ 'sec-fetch-site': 'cross-site' })).toBe(403)
       expect(await put({ origin: 'https://elsewhere.example' })).toBe(403)
       expect(await put({ 'sec-fetch-site': 'same-origin' })).toBe(200)
@@ -400,14 +423,21 @@ describe('changes', () => {
     })
 
     it('a line keeps its one job at a time', async () => {
-      const answer = await writable.request('PUT', `${queue}/concurrency`, { concurrency: 5 }, { headers })
+      const answer = await writable.request(
+        'PUT',
+        `${queue}/concurrency`,
+        { concurrency: 5 },
+        { headers },
+      )
       expect(answer.status).toBe(403)
     })
 
     it('they are for admins', async () => {
       expect((await writable.request('PUT', `${queue}/pause`, {})).status).toBe(401)
       const user = await bearer('user')
-      expect((await writable.request('PUT', `${queue}/pause`, {}, { headers: user })).status).toBe(403)
+      expect((await writable.request('PUT', `${queue}/pause`, {}, { headers: user })).status).toBe(
+        403,
+      )
     })
   })
 })

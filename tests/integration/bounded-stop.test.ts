@@ -180,7 +180,8 @@ describe('a stop takes no longer than its grace', () => {
     expect(code).toBe(0)
     expect(ms).toBeLessThan(GRACE_MS + ROOM_MS)
     const lost = () => traced.logs.filter(({ msg }) => msg?.startsWith('traces are lost'))
-    if (kind === 'api') expect(await until(() => lost().length === 1, { timeoutMs: 2000 })).toBe(true)
+    if (kind === 'api')
+      expect(await until(() => lost().length === 1, { timeoutMs: 2000 })).toBe(true)
   })
 
   it('of an API whose Redis went away for good', async () => {

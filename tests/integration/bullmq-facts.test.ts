@@ -25,7 +25,8 @@ let lineCount = 0
 const newLine = (): string => `event-${++lineCount}`
 
 /** BullMQ's `prefix` of that line. */
-const prefixOf = (lineName: string): string => kit.key(lineName, '').split(`:${lineName}:`)[0] as string
+const prefixOf = (lineName: string): string =>
+  kit.key(lineName, '').split(`:${lineName}:`)[0] as string
 
 const socketCount = (): number =>
   process.getActiveResourcesInfo().filter((resource) => resource === 'TCPSocketWrap').length
@@ -120,7 +121,9 @@ describe('a job whose worker died', () => {
     dead.die()
     const line = heir.line(lineName)
 
-    expect(await until(async () => (await line.recoverStalled()) === 1, { timeoutMs: 5000 })).toBe(true)
+    expect(await until(async () => (await line.recoverStalled()) === 1, { timeoutMs: 5000 })).toBe(
+      true,
+    )
 
     expect(await kit.waiting(lineName)).toEqual(jobIds)
     await line.serve(always)
@@ -143,7 +146,10 @@ describe('a job whose worker died', () => {
     const diedAt = performance.now()
     const line = heir.line(lineName)
 
-    await until(async () => (await line.recoverStalled()) === 1, { timeoutMs: 10_000, everyMs: 500 })
+    await until(async () => (await line.recoverStalled()) === 1, {
+      timeoutMs: 10_000,
+      everyMs: 500,
+    })
     const tookMs = performance.now() - diedAt
 
     expect(tookMs).toBeGreaterThan(900)
@@ -163,10 +169,17 @@ describe('a job whose worker died', () => {
     }
     const stallOnce = async (maxStalledCount: number): Promise<void> => {
       const backend = createRedisBackend(lineName, { ...settings, maxStalledCount } as never)
-      const worker = new Worker(lineName, null, { ...settings, autorun: false }, (() => backend) as never)
+      const worker = new Worker(
+        lineName,
+        null,
+        { ...settings, autorun: false },
+        (() => backend) as never,
+      )
       worker.on('error', () => undefined)
       await worker.getNextJob('dead', { block: false })
-      await until(async () => (await backend.moveStalledJobsToWait()).length > 0, { timeoutMs: 3000 })
+      await until(async () => (await backend.moveStalledJobsToWait()).length > 0, {
+        timeoutMs: 3000,
+      })
     }
 
     for (let crash = 0; crash < 3; crash++) await stallOnce(Number.MAX_SAFE_INTEGER)
@@ -232,7 +245,9 @@ describe('a job that fails', () => {
   it('because nobody can read it lets the line go on', async () => {
     const lineName = newLine()
     const bad = newJobId(lineName, 1, Date.now())
-    await kit.queues.queueOf(lineName).add('commands', { v: 1, nonsense: true }, { jobId: bad, attempts: 1 })
+    await kit.queues
+      .queueOf(lineName)
+      .add('commands', { v: 1, nonsense: true }, { jobId: bad, attempts: 1 })
     const [good] = await kit.add(lineName)
     const worker = await kit.process()
 
@@ -245,7 +260,9 @@ describe('a job that fails', () => {
   it('because it is of a newer version stays at the head for those who understand it', async () => {
     const lineName = newLine()
     const newer = newJobId(lineName, 1, Date.now())
-    await kit.queues.queueOf(lineName).add('commands', { ...payload, v: 99 }, { jobId: newer, attempts: 1 })
+    await kit.queues
+      .queueOf(lineName)
+      .add('commands', { ...payload, v: 99 }, { jobId: newer, attempts: 1 })
     const others = await kit.add(lineName, 2)
     const worker = await kit.process()
     const line = worker.line(lineName)
@@ -311,9 +328,14 @@ describe('connections', () => {
     await until(() => redis.status !== 'ready', { timeoutMs: 2000 })
 
     const startedAt = performance.now()
-    const add = queue.add('commands', payload, { jobId: newJobId(lineName, 1, Date.now()), attempts: 1 })
+    const add = queue.add('commands', payload, {
+      jobId: newJobId(lineName, 1, Date.now()),
+      attempts: 1,
+    })
     // The text by which an add is known not to have been sent.
-    await expect(add).rejects.toThrow("Stream isn't writeable and enableOfflineQueue options is false")
+    await expect(add).rejects.toThrow(
+      "Stream isn't writeable and enableOfflineQueue options is false",
+    )
     expect(performance.now() - startedAt).toBeLessThan(200)
 
     proxy.mend()
@@ -335,19 +357,27 @@ describe('connections', () => {
     await expect(redis.set(key, '1')).rejects.toThrow('Command timed out')
     proxy.mend()
 
-    expect(await until(async () => (await kit.redis.exists(key)) === 1, { timeoutMs: 5000 })).toBe(true)
+    expect(await until(async () => (await kit.redis.exists(key)) === 1, { timeoutMs: 5000 })).toBe(
+      true,
+    )
   })
 
   it('are shared by the queues of all lines, and no look creates a key', async () => {
     const redis = createFailFastRedis(kit.redisUrl, 1000)
     onTestFinished(() => redis.disconnect())
     await new Promise((resolve) => redis.once('ready', resolve))
-    const layout = { lines: 0, shards: 1, keyPrefix: kit.key('event-0', '').split('{')[0] as string }
+    const layout = {
+      lines: 0,
+      shards: 1,
+      keyPrefix: kit.key('event-0', '').split('{')[0] as string,
+    }
     const queues = createLineQueues(redis, layout)
     const before = socketCount()
     const lineNames = Array.from({ length: 200 }, (_, i) => `event-${900_000 + i}`)
 
-    await Promise.all(lineNames.map((lineName) => queues.queueOf(lineName).getJob(newJobId(lineName, 1, 1))))
+    await Promise.all(
+      lineNames.map((lineName) => queues.queueOf(lineName).getJob(newJobId(lineName, 1, 1))),
+    )
 
     // Connections of other tests come and go; one a line would be many more.
     expect(socketCount()).toBeLessThan(before + 10)
@@ -360,7 +390,9 @@ describe('connections', () => {
     await Promise.all(lineNames.map((lineName) => kit.add(lineName)))
     const before = socketCount()
 
-    const served = await Promise.all(lineNames.map((lineName) => worker.line(lineName).serve(always)))
+    const served = await Promise.all(
+      lineNames.map((lineName) => worker.line(lineName).serve(always)),
+    )
 
     expect(served).toEqual(lineNames.map(() => 1))
     // Connections of other tests come and go; one a line would be many more.
@@ -403,7 +435,8 @@ describe('a job id', () => {
   it('that is there already adds nothing, while it waits and after it was served', async () => {
     const lineName = newLine()
     const [jobId] = (await kit.add(lineName)) as [string]
-    const addAgain = () => kit.queues.queueOf(lineName).add('commands', payload, { jobId, attempts: 1 })
+    const addAgain = () =>
+      kit.queues.queueOf(lineName).add('commands', payload, { jobId, attempts: 1 })
     await addAgain()
     expect(await kit.waiting(lineName)).toEqual([jobId])
 
@@ -431,7 +464,9 @@ describe('a job id', () => {
   it.each(['12345', 'a:b'])('may not be "%s"', async (jobId) => {
     const queue = kit.queues.queueOf(newLine())
 
-    await expect(queue.add('commands', payload, { jobId, attempts: 1 })).rejects.toThrow(/[Cc]ustom Id/)
+    await expect(queue.add('commands', payload, { jobId, attempts: 1 })).rejects.toThrow(
+      /[Cc]ustom Id/,
+    )
   })
 
   it('is part of a name that may hold no colon', () => {

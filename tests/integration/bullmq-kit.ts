@@ -13,7 +13,11 @@ import { createRedisBackend } from 'bullmq'
 import type { Redis } from 'ioredis'
 import { createLineQueues, type LineQueues } from '../../services/api/src/queue/line-queues.js'
 import type { JobToApply } from '../../services/booking-worker/src/apply/index.js'
-import { createLine, createShortenLocks, type Line } from '../../services/booking-worker/src/lines/line.js'
+import {
+  createLine,
+  createShortenLocks,
+  type Line,
+} from '../../services/booking-worker/src/lines/line.js'
 import { createLockKeeper } from '../../services/booking-worker/src/lines/lock-keeper.js'
 import { sharedServers } from '../stack/shared-servers.ts'
 

@@ -1,4 +1,10 @@
-import { createLog, createReaderRedis, followStreams, linesKey, shardPrefix } from '@ticket-line/shared'
+import {
+  createLog,
+  createReaderRedis,
+  followStreams,
+  linesKey,
+  shardPrefix,
+} from '@ticket-line/shared'
 import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest'
 import { until } from '../../scripts/lib/net.mjs'
 import { createExportPlaces } from '../../services/api/src/limits/exports.js'
@@ -37,7 +43,9 @@ describe('a Redis whose clock was set back by an hour', () => {
 
     const line = (await kit.process()).line(lineName)
 
-    expect(await until(async () => (await line.recoverStalled()) === 1, { timeoutMs: 10_000 })).toBe(true)
+    expect(
+      await until(async () => (await line.recoverStalled()) === 1, { timeoutMs: 10_000 }),
+    ).toBe(true)
     expect(await line.serve(always)).toBe(1)
   })
 

@@ -25,7 +25,11 @@ interface As {
   body?: Record<string, unknown>
 }
 
-async function send(path: '/book' | '/cancel', eventId: number, { as, headers = {}, body = {} }: As) {
+async function send(
+  path: '/book' | '/cancel',
+  eventId: number,
+  { as, headers = {}, body = {} }: As,
+) {
   return system.api.post(path, { eventId, ...body }, { token: await system.token(as), headers })
 }
 
@@ -53,7 +57,10 @@ describe('booking and cancelling', () => {
     const canceled = await send('/cancel', eventId, { as: 'ada' })
     expect([canceled.status, canceled.body]).toEqual([200, { message: 'Booking canceled' }])
     const withdrawn = await send('/cancel', eventId, { as: 'cleo' })
-    expect([withdrawn.status, withdrawn.body]).toEqual([200, { message: 'Removed from waiting list' }])
+    expect([withdrawn.status, withdrawn.body]).toEqual([
+      200,
+      { message: 'Removed from waiting list' },
+    ])
     const me = await system.api.get(`/events/${eventId}/me`, { token: await system.token('bob') })
     expect(me.body).toEqual({
       eventId,
@@ -88,7 +95,11 @@ describe('booking and cancelling', () => {
     await send('/cancel', eventId, { as: 'ada' })
     await send('/book', eventId, { as: 'ada' })
     const list = await system.api.get(`/events/${eventId}/waiting-list`, { token: organizer })
-    expect(list.body.waiting.map((entry: { userId: string }) => entry.userId)).toEqual(['bob', 'cleo', 'ada'])
+    expect(list.body.waiting.map((entry: { userId: string }) => entry.userId)).toEqual([
+      'bob',
+      'cleo',
+      'ada',
+    ])
   })
 
   it('has nothing to cancel for who holds nothing', async () => {
@@ -150,10 +161,17 @@ describe('waiting and polling', () => {
   it('accepts at once with respond-async, and the job tells the rest', async () => {
     const eventId = await event(1)
     const token = await system.token('ada')
-    const accepted = await send('/book', eventId, { as: 'ada', headers: { prefer: 'respond-async' } })
+    const accepted = await send('/book', eventId, {
+      as: 'ada',
+      headers: { prefer: 'respond-async' },
+    })
     const jobId = accepted.body.jobId as string
     expect(accepted.status).toBe(202)
-    expect(accepted.body).toEqual({ message: 'Request accepted', jobId, statusUrl: `/jobs/${jobId}` })
+    expect(accepted.body).toEqual({
+      message: 'Request accepted',
+      jobId,
+      statusUrl: `/jobs/${jobId}`,
+    })
     expect(accepted.headers.get('location')).toBe(`/jobs/${jobId}`)
     expect(accepted.headers.get('retry-after')).toMatch(/^\d+$/)
     expect(accepted.headers.get('preference-applied')).toBe('respond-async')
@@ -174,10 +192,16 @@ describe('waiting and polling', () => {
 
   it('waits as preferred and shows what it used', async () => {
     const eventId = await event(1)
-    const both = await send('/book', eventId, { as: 'ada', headers: { prefer: 'respond-async, wait=60' } })
+    const both = await send('/book', eventId, {
+      as: 'ada',
+      headers: { prefer: 'respond-async, wait=60' },
+    })
     expect(both.status).toBe(200)
     expect(both.headers.get('preference-applied')).toBe('respond-async, wait=30')
-    const malformed = await send('/cancel', eventId, { as: 'ada', headers: { prefer: 'wait=soon' } })
+    const malformed = await send('/cancel', eventId, {
+      as: 'ada',
+      headers: { prefer: 'wait=soon' },
+    })
     expect([malformed.status, malformed.headers.get('preference-applied')]).toEqual([200, null])
   })
 
@@ -198,7 +222,11 @@ describe('waiting and polling', () => {
     await send('/book', eventId, { as: 'ada' })
     const waited = await send('/book', eventId, { as: 'ada' })
     const job = await settled(waited.headers.get('location') as string, await system.token('ada'))
-    expect(job).toMatchObject({ status: waited.status, body: waited.body, outcome: 'already_waiting' })
+    expect(job).toMatchObject({
+      status: waited.status,
+      body: waited.body,
+      outcome: 'already_waiting',
+    })
     expect(job.body).toEqual(waited.body)
   })
 })
@@ -231,7 +259,9 @@ describe('Idempotency-Key', () => {
     )
     expect(new Set(answers.map((answer) => answer.status))).toEqual(new Set([200]))
     expect(new Set(answers.map((answer) => answer.headers.get('location'))).size).toBe(1)
-    expect(answers.filter((answer) => answer.headers.get('idempotency-replayed') === null)).toHaveLength(1)
+    expect(
+      answers.filter((answer) => answer.headers.get('idempotency-replayed') === null),
+    ).toHaveLength(1)
     expect((await system.api.get(`/status/${eventId}`)).body.availableTickets).toBe(9)
   })
 
@@ -263,10 +293,16 @@ describe('Idempotency-Key', () => {
     expect(again.headers.get('idempotency-replayed')).toBe('true')
   })
 
-  it.each(['', ' ', '"', 'a\u00e9', 'x'.repeat(129)])('refuses the malformed key %j', async (key) => {
-    const answer = await send('/book', await event(1), { as: 'ada', headers: { 'idempotency-key': key } })
-    expect(answer).toMatchObject({ status: 400, body: { code: 'invalid_request' } })
-  })
+  it.each(['', ' ', '"', 'a\u00e9', 'x'.repeat(129)])(
+    'refuses the malformed key %j',
+    async (key) => {
+      const answer = await send('/book', await event(1), {
+        as: 'ada',
+        headers: { 'idempotency-key': key },
+      })
+      expect(answer).toMatchObject({ status: 400, body: { code: 'invalid_request' } })
+    },
+  )
 })
 
 describe('without any worker', () => {
@@ -317,7 +353,11 @@ describe('without any worker', () => {
         await full.api.post('/initialize', { eventId, totalTickets: 1 }, { token: staff })
       }
       const book = (eventId: number, userId: string) =>
-        full.api.post('/book', { eventId, userId }, { token: staff, headers: { prefer: 'respond-async' } })
+        full.api.post(
+          '/book',
+          { eventId, userId },
+          { token: staff, headers: { prefer: 'respond-async' } },
+        )
       const together = await Promise.all(['a', 'b', 'c', 'd', 'e'].map((userId) => book(1, userId)))
       expect(together.filter((answer) => answer.status === 202)).toHaveLength(3)
       const refused = await book(1, 'f')

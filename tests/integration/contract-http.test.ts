@@ -93,7 +93,9 @@ describe('bodies', () => {
       expect(answer).toMatchObject({ status: 415, body: problem(415, 'unsupported_media_type') })
     }
     const rawBody = new TextEncoder().encode('{"eventId":1}')
-    expect((await system.api.request('POST', '/book', undefined, { token: ada, rawBody })).status).toBe(415)
+    expect(
+      (await system.api.request('POST', '/book', undefined, { token: ada, rawBody })).status,
+    ).toBe(415)
   })
 
   it('over 16 KiB are 413, before the media type is looked at', async () => {
@@ -138,7 +140,10 @@ describe('an idempotency key', () => {
     ['an empty one and a bare', '', 'a'],
     ['three', 'a', 'b', 'c'],
   ])('is 400 if more than one is sent: %s', async (_name, ...keys) => {
-    expect(await sendKeys(...keys)).toMatchObject({ status: 400, body: problem(400, 'invalid_request') })
+    expect(await sendKeys(...keys)).toMatchObject({
+      status: 400,
+      body: problem(400, 'invalid_request'),
+    })
   })
 
   it('may hold a comma', async () => {
@@ -148,8 +153,19 @@ describe('an idempotency key', () => {
 
 describe('paths and methods', () => {
   it('answers 404 to unknown paths, also with a slash at the end', async () => {
-    for (const path of ['/nothing', '/book/', '/status', '/status/1/', '/events/1', '/jobs', '/BOOK']) {
-      expect(await system.api.post(path, {})).toMatchObject({ status: 404, body: problem(404, 'not_found') })
+    for (const path of [
+      '/nothing',
+      '/book/',
+      '/status',
+      '/status/1/',
+      '/events/1',
+      '/jobs',
+      '/BOOK',
+    ]) {
+      expect(await system.api.post(path, {})).toMatchObject({
+        status: 404,
+        body: problem(404, 'not_found'),
+      })
     }
   })
 
@@ -245,7 +261,10 @@ describe('every answer', () => {
 describe('for operators', () => {
   it('answers probes, numbers and its description', async () => {
     expect(await system.api.get('/livez')).toMatchObject({ status: 200 })
-    expect(await system.api.get('/readyz')).toMatchObject({ status: 200, body: { status: 'ready' } })
+    expect(await system.api.get('/readyz')).toMatchObject({
+      status: 200,
+      body: { status: 'ready' },
+    })
     const metrics = await system.api.get('/metrics')
     expect(metrics.headers.get('content-type')).toMatch(/^text\/plain/)
     expect(metrics.body).toContain('ticket_line_http_request_duration_seconds_count{route="/book"')

@@ -25,7 +25,8 @@ afterAll(async () => {
 
 async function event(eventId: number, totalTickets: number, buyers: string[]): Promise<void> {
   await system.api.post('/initialize', { eventId, totalTickets }, { token: organizer })
-  for (const userId of buyers) await system.api.post('/book', { eventId, userId }, { token: organizer })
+  for (const userId of buyers)
+    await system.api.post('/book', { eventId, userId }, { token: organizer })
 }
 
 /** A long list as many bookings would have left it, without asking for each. */
@@ -74,12 +75,19 @@ describe('POST /initialize', () => {
     const made = await system.api.post('/initialize', body, { token: organizer })
     expect([made.status, made.body]).toEqual([
       201,
-      { message: 'Event initialized', event: { eventId: 10, totalTickets: 2, availableTickets: 2 } },
+      {
+        message: 'Event initialized',
+        event: { eventId: 10, totalTickets: 2, availableTickets: 2 },
+      },
     ])
     await system.api.post('/book', { eventId: 10 }, { token: organizer })
     const again = await system.api.post('/initialize', body, { token: organizer })
     expect([again.status, again.body.event.availableTickets]).toEqual([200, 1])
-    const other = await system.api.post('/initialize', { ...body, totalTickets: 3 }, { token: organizer })
+    const other = await system.api.post(
+      '/initialize',
+      { ...body, totalTickets: 3 },
+      { token: organizer },
+    )
     expect(other).toMatchObject({ status: 409, body: { code: 'event_exists' } })
     const buyer = await system.api.post('/initialize', body, { token: await system.token('ada') })
     expect(buyer).toMatchObject({ status: 403, body: { code: 'forbidden' } })
@@ -90,8 +98,11 @@ describe('POST /initialize', () => {
       system.api.post('/initialize', { eventId, totalTickets }, { token: organizer })
     expect((await make(11, 0)).status).toBe(201)
     expect((await make(Number.MAX_SAFE_INTEGER, 1_000_000)).status).toBe(201)
-    for (const size of [-1, 1_000_001, 0.5, '1', null]) expect((await make(12, size)).status).toBe(400)
-    expect((await system.api.get(`/status/${Number.MAX_SAFE_INTEGER}`)).body.availableTickets).toBe(1_000_000)
+    for (const size of [-1, 1_000_001, 0.5, '1', null])
+      expect((await make(12, size)).status).toBe(400)
+    expect((await system.api.get(`/status/${Number.MAX_SAFE_INTEGER}`)).body.availableTickets).toBe(
+      1_000_000,
+    )
   })
 })
 
@@ -133,7 +144,12 @@ describe('GET /events', () => {
     expect(items.slice(0).map((item) => item.eventId)).toEqual(
       items.map((item) => item.eventId).sort((a, b) => a - b),
     )
-    expect(items).toContainEqual({ eventId: 32, totalTickets: 1, availableTickets: 0, waitingListCount: 1 })
+    expect(items).toContainEqual({
+      eventId: 32,
+      totalTickets: 1,
+      availableTickets: 0,
+      waitingListCount: 1,
+    })
     expect(Math.max(...sizes)).toBe(2)
     expect((await system.api.get('/events')).status).toBe(200)
     for (const query of ['limit=0', 'limit=1001', 'limit=x', 'after=%00'])
@@ -201,7 +217,10 @@ describe('lists of an event', () => {
   it('downloads one person with `userId`', async () => {
     const lines = async (list: string, userId: string) => {
       const path = `/events/40/${list}?userId=${encodeURIComponent(userId)}`
-      const answer = await system.api.get(path, { token: organizer, headers: { accept: 'text/csv' } })
+      const answer = await system.api.get(path, {
+        token: organizer,
+        headers: { accept: 'text/csv' },
+      })
       expect(answer.headers.get('content-type')).toMatch(/^text\/csv/)
       return (answer.body as string).split('\r\n')
     }
@@ -238,14 +257,16 @@ describe('lists of an event', () => {
   it('is for staff, of events that exist', async () => {
     for (const list of ['bookings', 'waiting-list']) {
       expect((await system.api.get(`/events/40/${list}`)).status).toBe(401)
-      expect((await system.api.get(`/events/40/${list}`, { token: await system.token('ada') })).status).toBe(
-        403,
-      )
+      expect(
+        (await system.api.get(`/events/40/${list}`, { token: await system.token('ada') })).status,
+      ).toBe(403)
       expect((await system.api.get(`/events/41/${list}`, { token: organizer })).body.code).toBe(
         'event_not_found',
       )
     }
-    expect((await system.api.get('/events/41/me', { token: organizer })).body.code).toBe('event_not_found')
+    expect((await system.api.get('/events/41/me', { token: organizer })).body.code).toBe(
+      'event_not_found',
+    )
   })
 })
 
@@ -275,7 +296,9 @@ describe('a long waiting list', () => {
       expect(body).toMatchObject({ waiting: [{ userId: `w${n}`, position: await positionOf(n) }] })
     }
     const { items } = await walk('/events/50/waiting-list?limit=1000', 'waiting')
-    expect(items.map((item) => item.position)).toEqual(Array.from({ length: length - 4 }, (_, n) => n + 1))
+    expect(items.map((item) => item.position)).toEqual(
+      Array.from({ length: length - 4 }, (_, n) => n + 1),
+    )
   })
 
   it.each([

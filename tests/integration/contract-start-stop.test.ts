@@ -58,7 +58,9 @@ describe('a start in production', () => {
     const redis = new Redis(servers.redis.url)
     await redis.config('SET', 'maxmemory-policy', 'allkeys-lru')
     redis.disconnect()
-    const { code, lines } = await refusedStart(await productionEnv({ REDIS_URL: servers.redis.url }))
+    const { code, lines } = await refusedStart(
+      await productionEnv({ REDIS_URL: servers.redis.url }),
+    )
     expect(code).toBe(1)
     expect(lines).toContainEqual(expect.stringMatching(/noeviction/))
   })
@@ -66,7 +68,10 @@ describe('a start in production', () => {
 
 describe('a start without its servers', () => {
   it('waits for them and says so', async () => {
-    const nowhere = { DATABASE_URL: 'postgres://nobody@127.0.0.1:1/none', REDIS_URL: 'redis://127.0.0.1:1' }
+    const nowhere = {
+      DATABASE_URL: 'postgres://nobody@127.0.0.1:1/none',
+      REDIS_URL: 'redis://127.0.0.1:1',
+    }
     const api = await startService('api', { ...nowhere, JWT_SECRET: goodSecret })
     onTestFinished(() => api.kill())
     await api.waitForLog((line) => line.msg === 'waiting for PostgreSQL', 25_000)

@@ -47,7 +47,8 @@ function expectUnavailable(reply: Reply & { ms: number }): void {
 const book = (userId: string, eventId = 1) =>
   timed(async () => system.api.post('/book', { eventId }, { token: await system.token(userId) }))
 
-const availableTickets = async () => (await system.api.get('/status/1')).body.availableTickets as number
+const availableTickets = async () =>
+  (await system.api.get('/status/1')).body.availableTickets as number
 
 describe('with a Redis that answers but takes no writes', () => {
   it('refuses bookings within a second and without a late effect, and no process is ready', async () => {
@@ -71,7 +72,9 @@ describe('with a Redis that answers but takes no writes', () => {
       redis.disconnect()
     }
     expect(await ready(200)).toBe(true)
-    expect(await until(async () => (await fetch(worker)).status === 200, { timeoutMs: 20_000 })).toBe(true)
+    expect(
+      await until(async () => (await fetch(worker)).status === 200, { timeoutMs: 20_000 }),
+    ).toBe(true)
     expect(await availableTickets()).toBe(before)
   })
 })
@@ -119,7 +122,8 @@ describe.each([
     await away()
     try {
       const reads = ['/status/1', '/events', '/events/1/me', `/jobs/event-1.${'0'.repeat(21)}.1.0`]
-      for (const path of reads) expectUnavailable(await timed(() => system.api.get(path, { token: ada })))
+      for (const path of reads)
+        expectUnavailable(await timed(() => system.api.get(path, { token: ada })))
       expect(await ready(503)).toBe(true)
       expect((await system.api.get('/readyz')).body).toEqual({
         status: 'unavailable',
@@ -127,12 +131,15 @@ describe.each([
       })
       expectUnavailable(await book('nobody'))
       expectUnavailable(await book('nobody', 2))
-      for (const path of reads) expectUnavailable(await timed(() => system.api.get(path, { token: ada })))
+      for (const path of reads)
+        expectUnavailable(await timed(() => system.api.get(path, { token: ada })))
     } finally {
       await back()
     }
     expect(await ready(200)).toBe(true)
-    const answer = await until(async () => (await book('again')).status === 200, { timeoutMs: 10_000 })
+    const answer = await until(async () => (await book('again')).status === 200, {
+      timeoutMs: 10_000,
+    })
     expect(answer).toBe(true)
     await system.api.post('/cancel', { eventId: 1 }, { token: await system.token('again') })
   })

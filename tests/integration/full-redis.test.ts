@@ -50,8 +50,12 @@ it('takes no more commands from a Redis that is nearly full, and workers empty i
   await system.addWorker()
   const token = await system.token('early')
   const job = () => system.api.get(`/jobs/${accepted.body.jobId}`, { token })
-  expect(await until(async () => (await job()).body.state === 'done', { timeoutMs: 10_000 })).toBe(true)
+  expect(await until(async () => (await job()).body.state === 'done', { timeoutMs: 10_000 })).toBe(
+    true,
+  )
 
   await redis.config('SET', 'maxmemory', 0)
-  expect(await until(async () => (await book('after')).status === 202, { timeoutMs: 5000 })).toBe(true)
+  expect(await until(async () => (await book('after')).status === 202, { timeoutMs: 5000 })).toBe(
+    true,
+  )
 })

@@ -84,7 +84,9 @@ describe('registration', () => {
     const first = await system.api.post('/register', { userId, password })
     expect(first).toMatchObject({ status: 201, body: { userId } })
     expect(Object.keys(first.body)).toEqual(['userId'])
-    const second = await system.client(1).post('/register', { userId, password: 'another long one' })
+    const second = await system
+      .client(1)
+      .post('/register', { userId, password: 'another long one' })
     expect(second).toMatchObject({ status: 409, body: { code: 'user_exists' } })
     expect((await login(userId)).status).toBe(200)
   })
@@ -100,7 +102,10 @@ describe('registration', () => {
   })
 
   it('refuses the most common passwords, pointing at them', async () => {
-    const answer = await system.api.post('/register', { userId: newUser(), password: 'password123' })
+    const answer = await system.api.post('/register', {
+      userId: newUser(),
+      password: 'password123',
+    })
     expect(answer).toMatchObject({ status: 400, body: { code: 'invalid_request' } })
     expect(answer.body.errors).toEqual([{ pointer: '/password', detail: expect.any(String) }])
   })
@@ -120,7 +125,9 @@ describe('registration', () => {
   )
 
   it('of an earlier release with such a user id can still sign in', async () => {
-    const { rows } = await query('SELECT password_hash FROM users WHERE user_id = $1', [await register()])
+    const { rows } = await query('SELECT password_hash FROM users WHERE user_id = $1', [
+      await register(),
+    ])
     for (const userId of ['..', ' old ada ', 'admin\u200b', 'e\u0301mile']) {
       await query('INSERT INTO users (user_id, password_hash) VALUES ($1, $2)', [
         userId,
@@ -141,7 +148,10 @@ describe('registration', () => {
   ])('refuses %j', async (body, pointer) => {
     for (const path of ['/register', '/login']) {
       const answer = await system.api.post(path, body)
-      expect(answer).toMatchObject({ status: 400, body: { code: 'invalid_request', errors: [{ pointer }] } })
+      expect(answer).toMatchObject({
+        status: 400,
+        body: { code: 'invalid_request', errors: [{ pointer }] },
+      })
     }
   })
 })
@@ -157,13 +167,20 @@ describe('sign-in', () => {
     expect((claims.exp ?? 0) - (claims.iat ?? 0)).toBe(900)
     expect(await statusOf(answer.body.token, 1)).toBe(404)
     const cookie = answer.headers.get('set-cookie')
-    expect(cookie).toMatch(/^refresh_token=[^;]+; Max-Age=\d+; Path=\/token; HttpOnly; SameSite=Strict$/)
+    expect(cookie).toMatch(
+      /^refresh_token=[^;]+; Max-Age=\d+; Path=\/token; HttpOnly; SameSite=Strict$/,
+    )
     expect(answer.headers.get('cache-control')).toBe('no-store')
   })
 
   it('puts the refresh token into the body where that is preferred', async () => {
     const answer = await login(await register())
-    expect(Object.keys(answer.body).sort()).toEqual(['expiresIn', 'refreshToken', 'token', 'tokenType'])
+    expect(Object.keys(answer.body).sort()).toEqual([
+      'expiresIn',
+      'refreshToken',
+      'token',
+      'tokenType',
+    ])
     expect(answer.headers.get('preference-applied')).toBe('return=representation')
   })
 
@@ -180,7 +197,9 @@ describe('sign-in', () => {
   it('takes nobody for an attacker where a hundred people of one address come at once', async () => {
     const userId = await register()
     const answers = await Promise.all(
-      Array.from({ length: 100 }, (_, n) => system.client(n % 2).post('/login', { userId, password })),
+      Array.from({ length: 100 }, (_, n) =>
+        system.client(n % 2).post('/login', { userId, password }),
+      ),
     )
     // Where the machine is too slow for them all, some are asked to come again: that is no 401 and no 429.
     const others = answers.filter(({ status }) => status !== 200)
@@ -203,14 +222,19 @@ describe('refresh tokens', () => {
     const { body } = await login(await register())
     const other = await login(decodeJwt(body.token).sub ?? '')
     const { body: next } = await refresh(body.refreshToken)
-    expect(await refresh(body.refreshToken)).toMatchObject({ status: 401, body: { code: 'unauthorized' } })
+    expect(await refresh(body.refreshToken)).toMatchObject({
+      status: 401,
+      body: { code: 'unauthorized' },
+    })
     expect((await refresh(next.refreshToken)).status).toBe(401)
     expect((await refresh(other.body.refreshToken)).status).toBe(200)
   })
 
   it('sent many times at once are exchanged once', async () => {
     const { body } = await login(await register())
-    const answers = await Promise.all(Array.from({ length: 10 }, (_, n) => refresh(body.refreshToken, n % 2)))
+    const answers = await Promise.all(
+      Array.from({ length: 10 }, (_, n) => refresh(body.refreshToken, n % 2)),
+    )
     expect(answers.filter(({ status }) => status === 200)).toHaveLength(1)
   })
 
@@ -223,7 +247,9 @@ describe('refresh tokens', () => {
     })
     expect(next.status).toBe(200)
     expect(Object.keys(next.body).sort()).toEqual(['expiresIn', 'token', 'tokenType'])
-    const again = await system.api.request('POST', '/token/refresh', undefined, { headers: { cookie } })
+    const again = await system.api.request('POST', '/token/refresh', undefined, {
+      headers: { cookie },
+    })
     expect(again.status).toBe(401)
     expect(again.headers.get('set-cookie')).toMatch(/^refresh_token=; Max-Age=0; Path=\/token/)
   })
@@ -253,7 +279,10 @@ describe('refresh tokens', () => {
     expect((await refresh(oldest.refreshToken)).status).toBe(401)
     expect((await refresh(second.refreshToken)).status).toBe(200)
     expect((await refresh(newest.refreshToken)).status).toBe(200)
-    const { rows } = await query('SELECT count(*)::int AS n FROM refresh_tokens WHERE user_id = $1', [userId])
+    const { rows } = await query(
+      'SELECT count(*)::int AS n FROM refresh_tokens WHERE user_id = $1',
+      [userId],
+    )
     expect(rows).toEqual([{ n: 50 }])
   })
 
@@ -324,10 +353,14 @@ describe('roles', () => {
     await system.api.put(`/users/${userId}/role`, { role: 'organizer' }, { token })
     const claims = (await login(userId)).body.token
     expect(decodeJwt(claims).role).toBe('organizer')
-    expect((await system.client(1).post('/initialize', event(), { token: claims })).status).toBe(201)
+    expect((await system.client(1).post('/initialize', event(), { token: claims })).status).toBe(
+      201,
+    )
     await system.api.put(`/users/${userId}/role`, { role: 'user' }, { token })
     await sleep(1000)
-    expect((await system.client(1).post('/initialize', event(), { token: claims })).status).toBe(403)
+    expect((await system.client(1).post('/initialize', event(), { token: claims })).status).toBe(
+      403,
+    )
   })
 
   it('claimed by a token count where there is no such account, and not where there is', async () => {
@@ -340,7 +373,11 @@ describe('roles', () => {
       ).status,
     ).toBe(201)
     expect(
-      (await system.api.post('/initialize', event(), { token: await system.token(userId, 'admin') })).status,
+      (
+        await system.api.post('/initialize', event(), {
+          token: await system.token(userId, 'admin'),
+        })
+      ).status,
     ).toBe(403)
   })
 
@@ -349,9 +386,13 @@ describe('roles', () => {
     const put = async (path: string, body: unknown, role: 'user' | 'organizer' | 'admin') =>
       (await system.api.put(path, body, { token: await system.token('boss', role) })).body.code
     expect(await put('/users/nobody%20here/role', { role: 'user' }, 'admin')).toBe('user_not_found')
-    expect(await put('/users/nobody%20here/disabled', { disabled: true }, 'admin')).toBe('user_not_found')
+    expect(await put('/users/nobody%20here/disabled', { disabled: true }, 'admin')).toBe(
+      'user_not_found',
+    )
     expect(await put(`/users/${userId}/role`, { role: 'root' }, 'admin')).toBe('invalid_request')
-    expect(await put(`/users/${userId}/disabled`, { disabled: 'yes' }, 'admin')).toBe('invalid_request')
+    expect(await put(`/users/${userId}/disabled`, { disabled: 'yes' }, 'admin')).toBe(
+      'invalid_request',
+    )
     expect(await put(`/users/${userId}/role`, { role: 'admin' }, 'organizer')).toBe('forbidden')
     expect(await put(`/users/${userId}/disabled`, { disabled: true }, 'user')).toBe('forbidden')
   })
@@ -396,20 +437,25 @@ describe('an account that is disabled', () => {
 
 describe('whoever may register', () => {
   // Whatever a path, a proxy or a URL parser treats in a special way; one by one in users.test.ts of the API.
-  it.each(['/\\%?#;:@&=+$,!*()[]{}|^`~<>"\' .-_', '%2e%2e', '...', 'a/../b', '//', '\\', '🎟'.repeat(128)])(
-    'can be disabled by an admin: %j',
-    async (userId) => {
-      await register(userId)
-      const path = `/users/${encodeURIComponent(userId)}`
-      const boss = { token: await system.token('another boss', 'admin') }
-      expect(await system.api.put(`${path}/disabled`, { disabled: true }, boss)).toMatchObject({
-        status: 200,
-        body: { userId, disabled: true },
-      })
-      const { rows } = await query('SELECT disabled FROM users WHERE user_id = $1', [userId])
-      expect(rows).toEqual([{ disabled: true }])
-    },
-  )
+  it.each([
+    '/\\%?#;:@&=+$,!*()[]{}|^`~<>"\' .-_',
+    '%2e%2e',
+    '...',
+    'a/../b',
+    '//',
+    '\\',
+    '🎟'.repeat(128),
+  ])('can be disabled by an admin: %j', async (userId) => {
+    await register(userId)
+    const path = `/users/${encodeURIComponent(userId)}`
+    const boss = { token: await system.token('another boss', 'admin') }
+    expect(await system.api.put(`${path}/disabled`, { disabled: true }, boss)).toMatchObject({
+      status: 200,
+      body: { userId, disabled: true },
+    })
+    const { rows } = await query('SELECT disabled FROM users WHERE user_id = $1', [userId])
+    expect(rows).toEqual([{ disabled: true }])
+  })
 })
 
 describe('a change of password', () => {
@@ -473,7 +519,9 @@ describe('a change of password', () => {
     expect((await login(userId)).status).toBe(200)
     const nobody = await change(await system.token('nobody here'), password)
     expect(nobody).toMatchObject({ status: 401, body: { code: 'invalid_credentials' } })
-    expect((await system.api.put('/me/password', { password, newPassword })).body.code).toBe('unauthorized')
+    expect((await system.api.put('/me/password', { password, newPassword })).body.code).toBe(
+      'unauthorized',
+    )
   })
 
   it('counts wrong passwords like failed sign-ins', async () => {
@@ -500,7 +548,10 @@ describe('a change of password', () => {
   ])('is refused as %j', async (body, pointer) => {
     const { token } = (await login(await register())).body
     const answer = await system.api.put('/me/password', body, { token })
-    expect(answer).toMatchObject({ status: 400, body: { code: 'invalid_request', errors: [{ pointer }] } })
+    expect(answer).toMatchObject({
+      status: 400,
+      body: { code: 'invalid_request', errors: [{ pointer }] },
+    })
   })
 
   it('sent many times at once happens once', async () => {
@@ -547,13 +598,18 @@ describe('the list of accounts', () => {
     expect(await idsOf('no such id')).toEqual([])
   })
 
-  it.each(['limit=0', 'limit=1001', 'limit=x', 'after=x', 'after=', `q=${'x'.repeat(129)}`, 'q=%00'])(
-    'refuses %s',
-    async (search) => {
-      const { status, body } = await system.api.get(`/users?${search}`, { token: await adminToken() })
-      expect({ status, code: body.code }).toEqual({ status: 400, code: 'invalid_request' })
-    },
-  )
+  it.each([
+    'limit=0',
+    'limit=1001',
+    'limit=x',
+    'after=x',
+    'after=',
+    `q=${'x'.repeat(129)}`,
+    'q=%00',
+  ])('refuses %s', async (search) => {
+    const { status, body } = await system.api.get(`/users?${search}`, { token: await adminToken() })
+    expect({ status, code: body.code }).toEqual({ status: 400, code: 'invalid_request' })
+  })
 })
 
 describe('the first admin', () => {
@@ -563,7 +619,9 @@ describe('the first admin', () => {
     const changed = { ...adminEnv, ADMIN_PASSWORD: 'a wall of dry slate' }
     const again = await system.addApi(changed)
     const client = createClient(again.url)
-    expect((await client.post('/login', { ...admin, password: changed.ADMIN_PASSWORD })).status).toBe(200)
+    expect(
+      (await client.post('/login', { ...admin, password: changed.ADMIN_PASSWORD })).status,
+    ).toBe(200)
     expect((await client.post('/login', admin)).status).toBe(401)
 
     // It counts as a change of password, on every process.
@@ -571,7 +629,9 @@ describe('the first admin', () => {
     expect(await statusOf(before.token)).toBe(401)
     expect((await refresh(before.refreshToken)).status).toBe(401)
     expect(await boardStatus(cookie)).toBe(401)
-    await again.waitForLog(({ audit, userId }) => audit === 'password_changed' && userId === admin.userId)
+    await again.waitForLog(
+      ({ audit, userId }) => audit === 'password_changed' && userId === admin.userId,
+    )
 
     await system.addApi(adminEnv)
 
@@ -585,8 +645,13 @@ describe('the first admin', () => {
 
 describe('with keys of its own and those of another issuer', () => {
   it('one installation signs, the other believes it and has no accounts', async () => {
-    const pem = generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' }).toString()
-    const issuer = await system.addApi({ JWT_PRIVATE_KEYS: pem, JWT_ISSUER: 'https://tickets.example' })
+    const pem = generateKeyPairSync('ed25519')
+      .privateKey.export({ type: 'pkcs8', format: 'pem' })
+      .toString()
+    const issuer = await system.addApi({
+      JWT_PRIVATE_KEYS: pem,
+      JWT_ISSUER: 'https://tickets.example',
+    })
     const at = createClient(issuer.url)
     const userId = await register()
     const { token } = (await at.post('/login', { userId, password })).body
@@ -603,12 +668,14 @@ describe('with keys of its own and those of another issuer', () => {
     for (const path of ['/register', '/login', '/token/refresh', '/logout']) {
       expect((await believer.post(path, { userId, password })).body.code).toBe('not_found')
     }
-    expect((await believer.put(`/users/${userId}/role`, { role: 'admin' }, { token })).body.code).toBe(
-      'not_found',
-    )
+    expect(
+      (await believer.put(`/users/${userId}/role`, { role: 'admin' }, { token })).body.code,
+    ).toBe('not_found')
     expect((await system.api.get('/.well-known/jwks.json')).status).toBe(404)
 
-    const both = createClient((await system.addApi({ JWT_JWKS_URL: jwksUrl, LOCAL_ACCOUNTS: 'true' })).url)
+    const both = createClient(
+      (await system.addApi({ JWT_JWKS_URL: jwksUrl, LOCAL_ACCOUNTS: 'true' })).url,
+    )
     expect((await both.get('/jobs/none', { token })).status).toBe(404)
     expect((await both.get('/jobs/none', { token: hs256 })).status).toBe(404)
     const signedIn = await both.post('/login', { userId, password })

@@ -5,7 +5,12 @@ import { expect, it, onTestFinished, vi } from 'vitest'
 import { until } from '../../scripts/lib/net.mjs'
 import { runOps } from '../ops/run-ops.ts'
 import { createEmptyDatabase } from '../stack/databases.ts'
-import { type Env, type ServiceName, type ServiceProcess, startService } from '../stack/processes.ts'
+import {
+  type Env,
+  type ServiceName,
+  type ServiceProcess,
+  startService,
+} from '../stack/processes.ts'
 import { startServers } from '../stack/servers.ts'
 import { type System, startSystem } from '../stack/system.ts'
 
@@ -48,7 +53,11 @@ async function query(url: string, sql: string) {
 }
 
 async function book(system: System, userId: string): Promise<string> {
-  const { body } = await system.api.post('/book', { eventId: 1 }, { token: await system.token(userId) })
+  const { body } = await system.api.post(
+    '/book',
+    { eventId: 1 },
+    { token: await system.token(userId) },
+  )
   return body.message
 }
 
@@ -83,7 +92,8 @@ it('writes no sign of life to the append-only file, which is flushed to disk eac
   onTestFinished(() => servers.stop())
   const redis = new Redis(servers.redis.url)
   onTestFinished(() => redis.disconnect())
-  const written = async () => Number(/aof_current_size:(\d+)/.exec(await redis.info('persistence'))?.[1])
+  const written = async () =>
+    Number(/aof_current_size:(\d+)/.exec(await redis.info('persistence'))?.[1])
   const claims = createRedisClaims(redis, { keyPrefix: 'test:' })
   const look = (processId: string) =>
     claims.look({ installationId: 'ours', processId, service: 'api', databaseId: '1' })
@@ -105,7 +115,10 @@ it('keeps a second installation from the keys of another one, until that one is 
   const env = { ...second.env, KEY_PREFIX: first.keyPrefix }
 
   const line = [expect.stringMatching(/belong to another installation/)]
-  expect(await Promise.all([refusal('api', env), refusal('booking-worker', env)])).toEqual([line, line])
+  expect(await Promise.all([refusal('api', env), refusal('booking-worker', env)])).toEqual([
+    line,
+    line,
+  ])
   const drained = await runOps(['drain'], env)
   expect(drained.exitCode).toBe(2)
   expect(drained.stderr).toMatch(/belong to another installation/)
@@ -169,8 +182,11 @@ it('takes another layout after a drain without API processes', async () => {
   expect(await released()).toBe(false)
   // An API process that goes on takes back what an operator released.
   await query(system.databaseUrl, 'UPDATE installation SET drained_at = now()')
-  const isReleased = () => query(system.databaseUrl, 'SELECT FROM installation WHERE drained_at IS NOT NULL')
-  expect(await until(async () => (await isReleased()).length === 0, { timeoutMs: 20_000 })).toBe(true)
+  const isReleased = () =>
+    query(system.databaseUrl, 'SELECT FROM installation WHERE drained_at IS NOT NULL')
+  expect(await until(async () => (await isReleased()).length === 0, { timeoutMs: 20_000 })).toBe(
+    true,
+  )
 
   await Promise.all(system.apis.splice(0).map((api) => api.stop()))
   expect(await released()).toBe(true)
@@ -183,7 +199,9 @@ it('takes another layout after a drain without API processes', async () => {
     expect.stringMatching(/SHARED_LINES is 0 here and 4 there/),
   ])
   expect(await book(system, 'ada')).toBe('Ticket booked')
-  expect(await refusal('api', system.env)).toEqual([expect.stringMatching(/SHARED_LINES is 0 here/)])
+  expect(await refusal('api', system.env)).toEqual([
+    expect.stringMatching(/SHARED_LINES is 0 here/),
+  ])
 })
 
 it('claims a Redis again that was flushed, and ends if another installation claimed it', async () => {
@@ -229,13 +247,18 @@ it('verifies that Redis, layout and lines are its own, and takes over its own ke
   const redis = redisOf(system)
   const unknown = [`${system.keyPrefix}{s3}:event-1:wait`, `${system.keyPrefix}{s0}:line-2:wait`]
   for (const key of unknown) await redis.lpush(key, 'job')
-  expect(await brokenOf({ ...system.env, SHARED_LINES: '4' })).toEqual(['same_layout', 'lines_known'])
+  expect(await brokenOf({ ...system.env, SHARED_LINES: '4' })).toEqual([
+    'same_layout',
+    'lines_known',
+  ])
   await redis.del(...unknown)
   await stopAll(system)
 
   // As if PostgreSQL was restored from a time before it had an id.
   await query(system.databaseUrl, 'DELETE FROM installation')
-  expect(await refusal('booking-worker', system.env)).toEqual([expect.stringMatching(/see "ops claim"/)])
+  expect(await refusal('booking-worker', system.env)).toEqual([
+    expect.stringMatching(/see "ops claim"/),
+  ])
   expect(await brokenOf(system.env)).toEqual(['same_installation'])
   expect((await runOps(['claim', '--adopt'], system.env)).exitCode).toBe(0)
   await Promise.all([system.addApi(), system.addWorker()])

@@ -96,7 +96,11 @@ describe('the lock of a data folder', () => {
     const file = path.join(folder, 'one.lock')
     const first = await take(file)
     expect(first.result).toEqual({ taken: true })
-    expect(takeLock(file)).toMatchObject({ taken: false, certain: true, holder: { pid: first.child.pid } })
+    expect(takeLock(file)).toMatchObject({
+      taken: false,
+      certain: true,
+      holder: { pid: first.child.pid },
+    })
 
     first.child.kill('SIGKILL')
     await once(first.child, 'exit')
@@ -134,7 +138,9 @@ describe('a data folder', () => {
     const child = spawn('sleep', ['600'], { argv0: 'postgres' })
     await once(child, 'spawn')
     onTestFinished(() => void child.kill('SIGKILL'))
-    await until(() => commandLine(child.pid ?? 0)?.startsWith('postgres') === true, { timeoutMs: 5_000 })
+    await until(() => commandLine(child.pid ?? 0)?.startsWith('postgres') === true, {
+      timeoutMs: 5_000,
+    })
     writeFileSync(pidFile, `${child.pid}\n${data}\n`)
 
     await removeStalePostgres(data, undefined)
@@ -169,7 +175,9 @@ describe('a data folder', () => {
 
     await Promise.all(first.map((server) => server.ended()))
     for (const server of second) {
-      expect(await Promise.race([server.ended().then(() => 'ended'), Promise.resolve('runs')])).toBe('runs')
+      expect(
+        await Promise.race([server.ended().then(() => 'ended'), Promise.resolve('runs')]),
+      ).toBe('runs')
     }
   })
 })
@@ -218,14 +226,21 @@ describe('npm run reset', () => {
     const data = path.join(folder, 'reset')
     for (const name of ['postgres/data', 'redis', 'mine'])
       mkdirSync(path.join(data, name), { recursive: true })
-    for (const name of ['jwt-secret', 'redis/password', 'notes']) writeFileSync(path.join(data, name), 'x')
+    for (const name of ['jwt-secret', 'redis/password', 'notes'])
+      writeFileSync(path.join(data, name), 'x')
     const reset = (...args: string[]) =>
       run(process.execPath, [fromRoot('scripts/reset.mjs'), ...args], {
         env: { ...process.env, DATA_DIR: data },
       })
 
     await reset('redis')
-    expect(readdirSync(data).sort()).toEqual(['jwt-secret', 'mine', 'notes', 'postgres', 'start.lock'])
+    expect(readdirSync(data).sort()).toEqual([
+      'jwt-secret',
+      'mine',
+      'notes',
+      'postgres',
+      'start.lock',
+    ])
     await reset()
     expect(readdirSync(data).sort()).toEqual(['mine', 'notes', 'start.lock'])
   })

@@ -34,7 +34,8 @@ describe('limits shared by all processes', () => {
   })
   afterAll(() => system?.stop())
 
-  const get = (path: string, options: RequestOptions, n = 0) => system.client(n % 2).get(path, options)
+  const get = (path: string, options: RequestOptions, n = 0) =>
+    system.client(n % 2).get(path, options)
   const many = (times: number, ask: (n: number) => Promise<Reply>) =>
     Promise.all(Array.from({ length: times }, (_, n) => ask(n)))
 
@@ -65,7 +66,9 @@ describe('limits shared by all processes', () => {
     const address = newAddress()
     const [ada, bob] = [await system.token('ada'), await system.token('bob')]
     const asAda = (at: string) => ({ ...from(at), token: ada })
-    const answers = await many(60, (n) => get('/events/7/me', asAda(n % 3 === 0 ? newAddress() : address), n))
+    const answers = await many(60, (n) =>
+      get('/events/7/me', asAda(n % 3 === 0 ? newAddress() : address), n),
+    )
     expect(count(answers, 429)).toBe(10)
     expect((await get('/events/7/me', { ...from(address), token: bob })).status).toBe(404)
     expect(remainingOf(await get('/events', from(address)))).toBe(49)
@@ -75,9 +78,15 @@ describe('limits shared by all processes', () => {
   it('counts calls that anybody may make to create events on the address, with a token or without', async () => {
     const address = newAddress()
     const [ada, bob] = [await system.token('maker-1'), await system.token('maker-2')]
-    const options = [from(address), { ...from(address), token: ada }, { ...from(address), token: bob }]
+    const options = [
+      from(address),
+      { ...from(address), token: ada },
+      { ...from(address), token: bob },
+    ]
     const event = { eventId: 71, totalTickets: 0 }
-    const answers = await many(60, (n) => system.client(n % 2).post('/initialize', event, options[n % 3]))
+    const answers = await many(60, (n) =>
+      system.client(n % 2).post('/initialize', event, options[n % 3]),
+    )
     expect(count(answers, 429)).toBe(10)
     expect(remainingOf(await get('/events', { ...from(address), token: ada }))).toBe(49)
   })
@@ -101,9 +110,13 @@ describe('limits shared by all processes', () => {
 
   it('counts a missing token on the address and always says 401', async () => {
     const options = from(newAddress())
-    const answers = await many(60, (n) => system.client(n % 2).post('/book', { eventId: 1 }, options))
+    const answers = await many(60, (n) =>
+      system.client(n % 2).post('/book', { eventId: 1 }, options),
+    )
     expect(count(answers, 401)).toBe(60)
-    expect(answers.every(({ headers }) => headers.has('ratelimit') && !headers.has('retry-after'))).toBe(true)
+    expect(
+      answers.every(({ headers }) => headers.has('ratelimit') && !headers.has('retry-after')),
+    ).toBe(true)
     expect((await get('/events', options)).status).toBe(429)
   })
 
@@ -173,7 +186,8 @@ describe('limits shared by all processes', () => {
       const userId = await register()
       expect((await login(userId, password, owner)).status).toBe(200)
       const guesses = []
-      for (let n = 0; n < 20; n++) guesses.push(await login(userId, `wrong guess ${n}`, newAddress(), n))
+      for (let n = 0; n < 20; n++)
+        guesses.push(await login(userId, `wrong guess ${n}`, newAddress(), n))
       expect(count(guesses, 401)).toBe(20)
       expect(guesses.map(remainingOf)).toEqual(Array.from({ length: 20 }, (_, n) => 19 - n))
       const refused = await login(userId, password, newAddress())
@@ -186,7 +200,8 @@ describe('limits shared by all processes', () => {
     it('remembers the last twenty addresses of an account, in one key', async () => {
       const userId = await register()
       const addresses = Array.from({ length: 22 }, newAddress)
-      for (const address of addresses) expect((await login(userId, password, address)).status).toBe(200)
+      for (const address of addresses)
+        expect((await login(userId, password, address)).status).toBe(200)
       const redis = new Redis(system.redisUrl)
       onTestFinished(() => redis.disconnect())
       const account = createHash('sha256').update(userId).digest('base64url')
@@ -198,7 +213,8 @@ describe('limits shared by all processes', () => {
       await many(20, (n) => login(userId, `wrong guess ${n}`, newAddress(), n))
       // Of the 22, and of registering before, the last twenty get in while strangers do not.
       const statuses = []
-      for (const address of addresses) statuses.push((await login(userId, password, address)).status)
+      for (const address of addresses)
+        statuses.push((await login(userId, password, address)).status)
       expect(statuses).toEqual([429, 429, ...Array<number>(20).fill(200)])
     })
 
@@ -240,7 +256,9 @@ describe('limits shared by all processes', () => {
       const address = newAddress()
       const userId = await register()
       const answers = await many(25, (n) =>
-        system.client(n % 2).post('/register', { userId, password: `${password} ${n}` }, from(address)),
+        system
+          .client(n % 2)
+          .post('/register', { userId, password: `${password} ${n}` }, from(address)),
       )
       expect(count(answers, 409)).toBe(20)
       expect(count(answers, 429)).toBe(5)
@@ -296,7 +314,10 @@ describe('limits shared by all processes', () => {
       const who = { userId: `renewal-${++nextUser}`, password }
       expect((await system.api.post('/register', who, from(newAddress()))).status).toBe(201)
       const options = { headers: { ...from(address).headers, prefer: 'return=representation' } }
-      return (await system.api.post('/login', who, options)).body as { token: string; refreshToken: string }
+      return (await system.api.post('/login', who, options)).body as {
+        token: string
+        refreshToken: string
+      }
     }
 
     async function refresh(refreshToken: string, address: string, n = 0): Promise<Reply> {
@@ -324,10 +345,13 @@ describe('limits shared by all processes', () => {
       expect(
         (await system.api.request('POST', '/token/refresh', undefined, { headers: cookie })).status,
       ).toBe(200)
-      expect((await system.api.post('/logout', { refreshToken: bob.refreshToken }, { headers })).status).toBe(
-        204,
-      )
-      const signedOut = await system.api.request('POST', '/logout', undefined, { headers, token: eve.token })
+      expect(
+        (await system.api.post('/logout', { refreshToken: bob.refreshToken }, { headers })).status,
+      ).toBe(204)
+      const signedOut = await system.api.request('POST', '/logout', undefined, {
+        headers,
+        token: eve.token,
+      })
       expect(signedOut.status).toBe(204)
       expect((await refresh(bob.refreshToken, newAddress())).status).toBe(401)
       expect((await refresh(eve.refreshToken, newAddress())).status).toBe(401)
@@ -353,7 +377,9 @@ describe('limits shared by all processes', () => {
       const refused = await refresh(refreshToken, newAddress())
       expect(refused).toMatchObject({ status: 429, body: JSON.parse(tooMany) })
       expect((await refresh(bob.refreshToken, newAddress())).status).toBe(200)
-      expect((await system.api.post('/logout', { refreshToken }, from(newAddress()))).status).toBe(204)
+      expect((await system.api.post('/logout', { refreshToken }, from(newAddress()))).status).toBe(
+        204,
+      )
     })
   })
 })
@@ -362,7 +388,8 @@ describe('without trusted proxies', () => {
   it('X-Forwarded-For changes nothing', async () => {
     const system = await startSystem({ workers: 0, env: { RATE_LIMIT: '3' } })
     onTestFinished(() => system.stop())
-    for (let n = 0; n < 3; n++) expect((await system.api.get('/events', from(newAddress()))).status).toBe(200)
+    for (let n = 0; n < 3; n++)
+      expect((await system.api.get('/events', from(newAddress()))).status).toBe(200)
     expect((await system.api.get('/events', from(newAddress()))).status).toBe(429)
   })
 })
@@ -415,7 +442,8 @@ describe('with a server out of reach', () => {
   it('counts of requests wait for no disk: none of them is written to the append-only file', async () => {
     const redis = new Redis(servers.redis.url)
     onTestFinished(() => redis.disconnect())
-    const logged = async () => Number(/aof_current_size:(\d+)/.exec(await redis.info('persistence'))?.[1])
+    const logged = async () =>
+      Number(/aof_current_size:(\d+)/.exec(await redis.info('persistence'))?.[1])
     const someone = from(newAddress())
     const before = await logged()
 
@@ -450,7 +478,9 @@ describe('with a server out of reach', () => {
           expect(answer.ms).toBeLessThan(1000)
         }
         const reader = from(newAddress())
-        const reads = await Promise.all(Array.from({ length: 60 }, () => system.api.get('/status/0', reader)))
+        const reads = await Promise.all(
+          Array.from({ length: 60 }, () => system.api.get('/status/0', reader)),
+        )
         expect(count(reads, 429)).toBe(30)
         expect(count(reads, 400)).toBe(30)
       } finally {
@@ -473,7 +503,9 @@ describe('with a server out of reach', () => {
       const user = await system.token('ada')
       await lose()
       try {
-        await expect.poll(async () => (await system.api.get('/readyz')).status, { timeout: 5000 }).toBe(503)
+        await expect
+          .poll(async () => (await system.api.get('/readyz')).status, { timeout: 5000 })
+          .toBe(503)
         const closed = [
           await timed(() => system.api.post('/login', admin)),
           await timed(() => system.api.post('/register', late)),

@@ -1,6 +1,13 @@
 import { recordRefused } from '@ticket-line/db'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { ask, createLineKit, expectRowsAgree, type KitJob, kindsOf, type LineKit } from './line-kit.ts'
+import {
+  ask,
+  createLineKit,
+  expectRowsAgree,
+  type KitJob,
+  kindsOf,
+  type LineKit,
+} from './line-kit.ts'
 
 let kit: LineKit
 beforeAll(async () => {
@@ -45,7 +52,15 @@ describe('a job that runs again', () => {
     const first = await kit.apply(job)
     const after = await standing(eventId)
     expect(kindsOf(first)).toEqual([
-      ...['booked', 'booked', 'waiting', 'canceled', 'booking_not_found', 'event_not_found', 'booked'],
+      ...[
+        'booked',
+        'booked',
+        'waiting',
+        'canceled',
+        'booking_not_found',
+        'event_not_found',
+        'booked',
+      ],
     ])
 
     const again = await kit.apply(job)
@@ -80,7 +95,9 @@ describe('a zombie and its successor', () => {
     const eventId = await newEvent(30)
     for (let round = 0; round < 15; round++) {
       const job = kit.job(
-        ...users(40).map((userId, i) => ask((i + round) % 3 === 0 ? 'cancel' : 'book', eventId, userId)),
+        ...users(40).map((userId, i) =>
+          ask((i + round) % 3 === 0 ? 'cancel' : 'book', eventId, userId),
+        ),
         // Nothing is locked for an event that does not exist.
         ask('book', 987_654_321, 'ann'),
       )
@@ -128,7 +145,10 @@ describe('jobs that name several events', () => {
 describe('a job that was refused', () => {
   it('and arrives late takes no effect', async () => {
     const eventId = await newEvent(5)
-    const job = kit.job(ask('book', eventId, 'ann', { keyHash: 'late' }), ask('book', eventId, 'bob'))
+    const job = kit.job(
+      ask('book', eventId, 'ann', { keyHash: 'late' }),
+      ask('book', eventId, 'bob'),
+    )
 
     const recorded = await refuse(job)
     expect([...recorded.keys()]).toEqual([job.id(0), job.id(1)])
@@ -154,7 +174,9 @@ describe('a job that was refused', () => {
     expect(await standing(eventId)).toMatchObject({ available: 4 })
   })
 
-  it('while it is decided is one of both, for the client and for the rows', { timeout: 60_000 }, async () => {
+  it('while it is decided is one of both, for the client and for the rows', {
+    timeout: 60_000,
+  }, async () => {
     const eventId = await newEvent(1000)
     let refusedCount = 0
     let bookedCount = 0
@@ -166,7 +188,9 @@ describe('a job that was refused', () => {
         wait(round % 4).then(() => kit.apply(job, round % 2 === 0)),
       ])
 
-      expect([...recorded].toSorted()).toEqual(applied.outcomes.map((outcome, i) => [job.id(i), outcome]))
+      expect([...recorded].toSorted()).toEqual(
+        applied.outcomes.map((outcome, i) => [job.id(i), outcome]),
+      )
       refusedCount += applied.outcomes.filter(({ outcome }) => outcome === 'refused').length
       bookedCount += applied.outcomes.filter(({ outcome }) => outcome === 'booked').length
     }
@@ -202,7 +226,11 @@ describe('a connection that is lost', () => {
 
     expect(kit.retries.length).toBeGreaterThan(before)
     const booked = rounds * 20
-    expect(await standing(eventId)).toEqual({ available: 200_000 - booked, waiting: 0, last: booked })
+    expect(await standing(eventId)).toEqual({
+      available: 200_000 - booked,
+      waiting: 0,
+      last: booked,
+    })
     await expectRowsAgree(kit)
   })
 })

@@ -41,7 +41,10 @@ describe('a small bound of undecided commands', () => {
   it('lets in as many, tells the others that it is busy, and is free again when they are decided', async () => {
     stack = await createLineStack()
     for (const eventId of [1, 2]) await stack.kit.createEvent(eventId, 3)
-    const apis = [await stack.api({ maxQueueDepth: 5 }), await stack.api({ maxQueueDepth: 5 })] as const
+    const apis = [
+      await stack.api({ maxQueueDepth: 5 }),
+      await stack.api({ maxQueueDepth: 5 }),
+    ] as const
 
     // All at once in one process, then one by one in another: the count is shared.
     expect(countOf(await submitAll(apis[0], 1, users(4)))).toEqual({ accepted: 4 })
@@ -66,7 +69,10 @@ describe('a small bound of undecided commands', () => {
     for (const eventId of [1, 2]) await stack.kit.createEvent(eventId, 3)
     const api = await stack.api({ maxQueueDepth: 5 })
 
-    const [first, second] = await Promise.all([submitAll(api, 1, users(8)), submitAll(api, 2, users(3))])
+    const [first, second] = await Promise.all([
+      submitAll(api, 1, users(8)),
+      submitAll(api, 2, users(3)),
+    ])
 
     expect(countOf(first ?? [])).toEqual({ accepted: 5, busy: 3 })
     expect(countOf(second ?? [])).toEqual({ accepted: 3 })

@@ -25,7 +25,9 @@ afterEach(async () => {
 async function createEvents(count: number, totalTickets: number): Promise<void> {
   const token = await system.token('olga', 'organizer')
   for (let eventId = 1; eventId <= count; eventId++)
-    expect((await system.api.post('/initialize', { eventId, totalTickets }, { token })).status).toBe(201)
+    expect(
+      (await system.api.post('/initialize', { eventId, totalTickets }, { token })).status,
+    ).toBe(201)
 }
 
 const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
@@ -72,7 +74,9 @@ describe('a busy system whose database changes under it', () => {
     }
     await database.query(`CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
       BEGIN RAISE EXCEPTION 'not today'; END $$`)
-    await database.query('CREATE TRIGGER t BEFORE INSERT ON commands FOR EACH ROW EXECUTE FUNCTION refuse()')
+    await database.query(
+      'CREATE TRIGGER t BEFORE INSERT ON commands FOR EACH ROW EXECUTE FUNCTION refuse()',
+    )
     const heldUp = await until(
       async () => {
         const texts = await Promise.all(
@@ -141,7 +145,9 @@ describe('a command whose event somebody else holds', () => {
       ).rows.length
 
     for (let freeze = 0; freeze <= 3; freeze++) {
-      expect(await until(async () => (await waitingBackends()) > freeze, { timeoutMs: 10_000 })).toBe(true)
+      expect(
+        await until(async () => (await waitingBackends()) > freeze, { timeoutMs: 10_000 }),
+      ).toBe(true)
       if (freeze < 3) await redis.client('PAUSE', 900, 'ALL')
     }
     await locker.query('ROLLBACK')

@@ -4,8 +4,19 @@ import pg from 'pg'
 import { afterAll, afterEach, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { until } from '../../scripts/lib/net.mjs'
 import { runCanary } from '../../services/booking-worker/src/apply/canary.js'
-import { applyJob, createApply, type JobToApply } from '../../services/booking-worker/src/apply/index.js'
-import { ask, createLineKit, expectRowsAgree, type KitJob, kindsOf, type LineKit } from './line-kit.ts'
+import {
+  applyJob,
+  createApply,
+  type JobToApply,
+} from '../../services/booking-worker/src/apply/index.js'
+import {
+  ask,
+  createLineKit,
+  expectRowsAgree,
+  type KitJob,
+  kindsOf,
+  type LineKit,
+} from './line-kit.ts'
 
 let kit: LineKit
 let faults: unknown[]
@@ -211,9 +222,10 @@ describe('a database that refuses what every command needs', () => {
 describe('a command whose job is started again and again', () => {
   const startsOf = async (job: KitJob): Promise<number> =>
     (
-      await kit.query<{ starts: number }>('SELECT starts FROM command_starts WHERE command_id = $1', [
-        job.id(0),
-      ])
+      await kit.query<{ starts: number }>(
+        'SELECT starts FROM command_starts WHERE command_id = $1',
+        [job.id(0)],
+      )
     )[0]?.starts ?? 0
 
   async function lockEvent(id: number): Promise<{ letGo: () => Promise<unknown> }> {
@@ -256,7 +268,9 @@ describe('a command whose job is started again and again', () => {
 
     const applying = kit.apply(job, true)
     await until(async () => (await startsOf(job)) === 3, { timeoutMs: 10_000, everyMs: 5 })
-    await kit.query('UPDATE command_starts SET starts = starts - 1 WHERE command_id = $1', [job.id(0)])
+    await kit.query('UPDATE command_starts SET starts = starts - 1 WHERE command_id = $1', [
+      job.id(0),
+    ])
 
     expect(kindsOf(await applying)).toEqual(['booked'])
   })

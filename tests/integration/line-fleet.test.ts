@@ -12,14 +12,18 @@ beforeEach(async () => {
 })
 afterEach(() => stack?.stop())
 
-const decisionOf = (result: SubmitResult) => (result.kind === 'decided' ? result.outcome : undefined)
+const decisionOf = (result: SubmitResult) =>
+  result.kind === 'decided' ? result.outcome : undefined
 const outcomesOf = (results: SubmitResult[]) => results.map((result) => decisionOf(result)?.outcome)
 const api = (n: number): LineService => apis[n % 2 === 0 ? 0 : 1]
 
-const book = (n: number, userId: string, waitMs = 20_000) => api(n).submit(ask('book', 1, userId), { waitMs })
+const book = (n: number, userId: string, waitMs = 20_000) =>
+  api(n).submit(ask('book', 1, userId), { waitMs })
 
 describe('two API processes and two workers', () => {
-  it('sell every ticket once, and seat everybody else in one list', { timeout: 60_000 }, async () => {
+  it('sell every ticket once, and seat everybody else in one list', {
+    timeout: 60_000,
+  }, async () => {
     await stack.kit.createEvent(1, 50)
     await Promise.all([stack.worker(), stack.worker()])
 
@@ -30,10 +34,14 @@ describe('two API processes and two workers', () => {
     const positions = results
       .map((result) => decisionOf(result)?.position)
       .filter((position) => position !== undefined)
-    expect(positions.toSorted((a, b) => a - b)).toEqual(Array.from({ length: 350 }, (_, i) => i + 1))
+    expect(positions.toSorted((a, b) => a - b)).toEqual(
+      Array.from({ length: 350 }, (_, i) => i + 1),
+    )
     // In each process, whoever asked first stands first.
     for (const first of [0, 1]) {
-      const own = results.filter((_, n) => n % 2 === first).map((result) => decisionOf(result)?.position ?? 0)
+      const own = results
+        .filter((_, n) => n % 2 === first)
+        .map((result) => decisionOf(result)?.position ?? 0)
       expect(own).toEqual(own.toSorted((a, b) => a - b))
     }
     await expectRowsAgree(stack.kit)
@@ -123,8 +131,11 @@ describe('a Redis that was flushed', () => {
     expect(walkedAway.kind).toBe('accepted')
     await new Promise((resolve) => setTimeout(resolve, 200))
 
-    for (const key of await stack.redis.keys(`${stack.layout.keyPrefix}*`)) await stack.redis.unlink(key)
-    await until(async () => (await stack.redis.exists(stack.key(1, 'wait'))) === 1, { timeoutMs: 5000 })
+    for (const key of await stack.redis.keys(`${stack.layout.keyPrefix}*`))
+      await stack.redis.unlink(key)
+    await until(async () => (await stack.redis.exists(stack.key(1, 'wait'))) === 1, {
+      timeoutMs: 5000,
+    })
     await stack.worker()
 
     const outcomes = outcomesOf(await Promise.all(waiting))

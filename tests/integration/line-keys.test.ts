@@ -1,6 +1,13 @@
 import { findStoredCommands } from '@ticket-line/db'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { ask, createLineKit, expectRowsAgree, type KitJob, kindsOf, type LineKit } from './line-kit.ts'
+import {
+  ask,
+  createLineKit,
+  expectRowsAgree,
+  type KitJob,
+  kindsOf,
+  type LineKit,
+} from './line-kit.ts'
 
 let kit: LineKit
 beforeAll(async () => {
@@ -10,7 +17,9 @@ beforeAll(async () => {
 afterAll(() => kit?.stop())
 
 const ownersOf = (keyHash: string) =>
-  kit.query<{ command_id: string }>('SELECT command_id FROM idempotency_keys WHERE key_hash = $1', [keyHash])
+  kit.query<{ command_id: string }>('SELECT command_id FROM idempotency_keys WHERE key_hash = $1', [
+    keyHash,
+  ])
 
 async function bookingsOf(userId: string): Promise<number> {
   const rows = await kit.query('SELECT FROM bookings WHERE user_id = $1', [userId])
@@ -44,7 +53,9 @@ describe('an idempotency key', () => {
     const keyHash = 'double-click'
     const jobs = Array.from({ length: 12 }, () => kit.job(ask('book', 1, 'clicker', { keyHash })))
 
-    const answers = (await Promise.all(jobs.map((job) => kit.apply(job)))).map(({ outcomes }) => outcomes[0])
+    const answers = (await Promise.all(jobs.map((job) => kit.apply(job)))).map(
+      ({ outcomes }) => outcomes[0],
+    )
 
     const first = answers.findIndex((outcome) => outcome !== undefined && !('replayOf' in outcome))
     const replay = { ...answers[first], replayOf: jobs[first]?.id(0) }
@@ -93,7 +104,9 @@ describe('an idempotency key', () => {
     const first = kit.job(ask('book', 1, 'old-timer', { keyHash }))
     await kit.apply(first)
     const almost = `now() - interval '23 hours 59 minutes'`
-    await kit.query(`UPDATE idempotency_keys SET created_at = ${almost} WHERE key_hash = $1`, [keyHash])
+    await kit.query(`UPDATE idempotency_keys SET created_at = ${almost} WHERE key_hash = $1`, [
+      keyHash,
+    ])
     const replayed = await kit.apply(kit.job(ask('book', 1, 'old-timer', { keyHash })))
     expect(replayed.outcomes[0]).toMatchObject({ outcome: 'booked', replayOf: first.id(0) })
 
@@ -127,7 +140,9 @@ describe('an idempotency key', () => {
     expect(inTime.outcomes).toEqual([{ ...outcomes[0], replayOf: first.id(0) }])
     // The canceled one.
     expect(await bookingsOf('patient')).toBe(1)
-    expect(kindsOf(await kit.apply({ ...tooLate, acceptedAtMs: first.acceptedAtMs }))).toEqual(['booked'])
+    expect(kindsOf(await kit.apply({ ...tooLate, acceptedAtMs: first.acceptedAtMs }))).toEqual([
+      'booked',
+    ])
     expect(await ownersOf(keyHash)).toEqual([{ command_id: tooLate.id(0) }])
   })
 

@@ -2,7 +2,11 @@ import { createDatabase, createEvent, type Database, KEYED_PLANS } from '@ticket
 import { type CommandRequest, commandIdOf, newJobId } from '@ticket-line/shared'
 import pg from 'pg'
 import { expect } from 'vitest'
-import { type AppliedBatch, type ApplyDeps, applyJob } from '../../services/booking-worker/src/apply/index.js'
+import {
+  type AppliedBatch,
+  type ApplyDeps,
+  applyJob,
+} from '../../services/booking-worker/src/apply/index.js'
 import { createBase } from '../stack/system.ts'
 
 type Base = Awaited<ReturnType<typeof createBase>>
@@ -60,7 +64,8 @@ export async function createLineKit(base?: Base): Promise<LineKit> {
     applyDeps,
     retries,
     query: async (sql, values) => (await plain.query(sql, values)).rows,
-    createEvent: async (eventId, totalTickets) => void (await createEvent(plain, eventId, totalTickets)),
+    createEvent: async (eventId, totalTickets) =>
+      void (await createEvent(plain, eventId, totalTickets)),
     job(...commands) {
       const acceptedAtMs = Date.now()
       const jobId = newJobId(`event-${commands[0]?.eventId}`, commands.length, acceptedAtMs)
@@ -89,7 +94,8 @@ export function ask(
   return { type, eventId, userId, caller: userId, ...more }
 }
 
-export const kindsOf = ({ outcomes }: AppliedBatch): string[] => outcomes.map(({ outcome }) => outcome)
+export const kindsOf = ({ outcomes }: AppliedBatch): string[] =>
+  outcomes.map(({ outcome }) => outcome)
 
 /** Every event's counters, claims and blocks against its rows. Names what is wrong. */
 export async function expectRowsAgree(kit: Pick<LineKit, 'query'>): Promise<void> {

@@ -6,7 +6,14 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createApply } from '../../services/booking-worker/src/apply/index.js'
 import { createRandom } from '../faults/random.ts'
 import { createNaiveModel } from '../model/naive-model.ts'
-import { ask, createLineKit, expectRowsAgree, type KitJob, kindsOf, type LineKit } from './line-kit.ts'
+import {
+  ask,
+  createLineKit,
+  expectRowsAgree,
+  type KitJob,
+  kindsOf,
+  type LineKit,
+} from './line-kit.ts'
 
 let kit: LineKit
 beforeAll(async () => {
@@ -37,21 +44,24 @@ const plain = (eventId: number, userId: string, keyHash?: string) => {
 /** A key that nobody else has. */
 const newKey = () => randomUUID()
 const ageOfKey = (keyHash: string, age: string) =>
-  kit.query('UPDATE idempotency_keys SET created_at = created_at - $2::interval WHERE key_hash = $1', [
-    keyHash,
-    age,
-  ])
-const book = (...bookings: ReturnType<typeof plain>[]) => bookFreeTickets(kit.database.pool, bookings)
+  kit.query(
+    'UPDATE idempotency_keys SET created_at = created_at - $2::interval WHERE key_hash = $1',
+    [keyHash, age],
+  )
+const book = (...bookings: ReturnType<typeof plain>[]) =>
+  bookFreeTickets(kit.database.pool, bookings)
 
 /** Everything that is stored about an event, without what differs between two of the same life. */
 async function rowsOf(eventId: number): Promise<unknown> {
   const tables = {
-    events: 'total_tickets, available_tickets, waiting_count, last_sequence, waitlist_head_sequence',
+    events:
+      'total_tickets, available_tickets, waiting_count, last_sequence, waitlist_head_sequence',
     claims: 'user_id, kind, sequence',
     bookings: 'sequence, user_id, status, promoted, canceled_at IS NULL AS held',
     commands:
       'type, user_id, caller, outcome, position, booking_sequence, promoted_user_id, replay_of, extract(epoch FROM accepted_at) * 1000 AS accepted',
-    'commands JOIN idempotency_keys USING (caller, command_id)': 'caller, key_hash, created_at = decided_at',
+    'commands JOIN idempotency_keys USING (caller, command_id)':
+      'caller, key_hash, created_at = decided_at',
   }
   const rows = Object.entries(tables).map(([table, columns]) =>
     kit.query(`SELECT ${columns} FROM ${table} WHERE event_id = $1 ORDER BY 1, 2`, [eventId]),
@@ -127,9 +137,10 @@ describe('a plain booking', () => {
     [
       'the user has a claim',
       async (eventId) => {
-        await kit.query('UPDATE events SET total_tickets = 2, available_tickets = 2 WHERE event_id = $1', [
-          eventId,
-        ])
+        await kit.query(
+          'UPDATE events SET total_tickets = 2, available_tickets = 2 WHERE event_id = $1',
+          [eventId],
+        )
         await book(plain(eventId, 'ada'))
         return plain(eventId, 'ada')
       },
@@ -280,7 +291,10 @@ describe('a random life, one command a job', () => {
       }
       const named =
         bookingId === undefined ? {} : { bookingId: `${first + event}-${bookingId.split('-')[1]}` }
-      expect(applied.outcomes[0], `seed ${seed}, command ${i}`).toMatchObject({ ...expected, ...named })
+      expect(applied.outcomes[0], `seed ${seed}, command ${i}`).toMatchObject({
+        ...expected,
+        ...named,
+      })
       // The same again, as after a crash between COMMIT and completion.
       if (random.chance(0.1)) expect(await apply(job)).toMatchObject({ outcomes: applied.outcomes })
     }

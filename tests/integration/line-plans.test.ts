@@ -41,7 +41,14 @@ const STATEMENTS = [
     'insert_entries',
     'leave_entries',
   ],
-  ...['book_free', 'grow_blocks', 'shrink_blocks', 'insert_commands', 'delete_expired_keys', 'insert_keys'],
+  ...[
+    'book_free',
+    'grow_blocks',
+    'shrink_blocks',
+    'insert_commands',
+    'delete_expired_keys',
+    'insert_keys',
+  ],
 ].map((name) => `line_${name}`)
 
 interface PlanNode {
@@ -117,7 +124,10 @@ async function applyOn(database: Database, job: ReturnType<LineKit['job']>): Pro
   const { applyJob } = await import('../../services/booking-worker/src/apply/index.js')
   const { jobId, acceptedAtMs, commands } = job
   const payload = { v: 1, replyTo: 'test', acceptedAtMs, commands }
-  await applyJob({ ...kit.applyDeps, pool: database.pool }, { jobId, startedBefore: false, payload })
+  await applyJob(
+    { ...kit.applyDeps, pool: database.pool },
+    { jobId, startedBefore: false, payload },
+  )
 }
 
 /** What is wrong with the plans that this connection has for the statements it was sent. */
@@ -125,15 +135,20 @@ async function badScans({ database, sent }: ReturnType<typeof watched>): Promise
   const bad: string[] = []
   for (const [name, values] of sent) {
     if (!name.startsWith('line_')) continue
-    const literals = values.map((value) => (value === null ? 'NULL' : pg.escapeLiteral(String(value))))
+    const literals = values.map((value) =>
+      value === null ? 'NULL' : pg.escapeLiteral(String(value)),
+    )
     const { rows } = await database.pool.query(
       `EXPLAIN (FORMAT JSON) EXECUTE ${name}(${literals.join(', ')})`,
     )
-    for (const node of nodesOf((rows[0] as { 'QUERY PLAN': [{ Plan: PlanNode }] })['QUERY PLAN'][0].Plan)) {
+    for (const node of nodesOf(
+      (rows[0] as { 'QUERY PLAN': [{ Plan: PlanNode }] })['QUERY PLAN'][0].Plan,
+    )) {
       const { 'Relation Name': table, 'Node Type': type, 'Index Cond': condition = '' } = node
       // A row that was found by its key is then taken from its place.
       if (table === undefined || type === 'ModifyTable' || node['TID Cond'] !== undefined) continue
-      const found = KEYS[table]?.every((column) => new RegExp(`\\b${column}\\b`).test(condition)) ?? false
+      const found =
+        KEYS[table]?.every((column) => new RegExp(`\\b${column}\\b`).test(condition)) ?? false
       if (!type.startsWith('Index') || !found)
         bad.push(`${name}: ${type} on ${table} by ${condition || 'nothing'}`)
     }
@@ -174,7 +189,9 @@ describe('the plans of the statements of a batch', () => {
     )
     await kit.query(`INSERT INTO waitlist_blocks SELECT 2, sequence >> 10, count(*) FROM waitlist_entries
       WHERE event_id = 2 GROUP BY 2`)
-    await kit.query('UPDATE events SET last_sequence = 50000, waiting_count = 50000 WHERE event_id = 2')
+    await kit.query(
+      'UPDATE events SET last_sequence = 50000, waiting_count = 50000 WHERE event_id = 2',
+    )
     await kit.query('ANALYZE')
 
     const connection = watched(KEYED_PLANS)
@@ -187,7 +204,9 @@ describe('the plans of the statements of a batch', () => {
   it('find those who wait without reading the many who left, whatever was known of the table', async () => {
     const [head, second, last] = [1, 300_002, 300_003]
     await kit.createEvent(6, 0)
-    await kit.query('UPDATE events SET last_sequence = $1, waiting_count = 3 WHERE event_id = 6', [last])
+    await kit.query('UPDATE events SET last_sequence = $1, waiting_count = 3 WHERE event_id = 6', [
+      last,
+    ])
     const insert = `INSERT INTO waitlist_entries SELECT 6, n, 'user-' || n, $1, now() FROM generate_series($2::int, $3) n`
     for (const place of [head, second, last]) await kit.query(insert, ['waiting', place, place])
     const read: unknown[] = []

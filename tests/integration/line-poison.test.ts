@@ -5,7 +5,14 @@ import { afterAll, afterEach, beforeAll, describe, expect, it, onTestFinished } 
 import { until } from '../../scripts/lib/net.mjs'
 import { applyJob } from '../../services/booking-worker/src/apply/index.js'
 import { type System, startSystem } from '../stack/system.ts'
-import { ask, createLineKit, expectRowsAgree, type KitJob, kindsOf, type LineKit } from './line-kit.ts'
+import {
+  ask,
+  createLineKit,
+  expectRowsAgree,
+  type KitJob,
+  kindsOf,
+  type LineKit,
+} from './line-kit.ts'
 
 /** Makes the booking of one user run `body`: what a row can do to the worker that touches it. */
 function poison(body: string): string {
@@ -78,9 +85,9 @@ describe('a command that cannot be decided', () => {
       poisoned.acceptedAtMs,
     )
 
-    expect(await kit.query(`SELECT command_id FROM idempotency_keys WHERE key_hash = 'held'`)).toEqual([
-      { command_id: first.id(0) },
-    ])
+    expect(
+      await kit.query(`SELECT command_id FROM idempotency_keys WHERE key_hash = 'held'`),
+    ).toEqual([{ command_id: first.id(0) }])
   })
 
   it('is counted before it runs alone, and rejected once it failed three times between canaries', async () => {
@@ -153,9 +160,10 @@ describe('a command that is given up', () => {
 
   const startsOf = async (job: KitJob): Promise<number | undefined> =>
     (
-      await kit.query<{ starts: number }>('SELECT starts FROM command_starts WHERE command_id = $1', [
-        job.id(0),
-      ])
+      await kit.query<{ starts: number }>(
+        'SELECT starts FROM command_starts WHERE command_id = $1',
+        [job.id(0)],
+      )
     )[0]?.starts
 
   /** Applies a job as a worker does that stops as soon as the start of its command has been counted. */
@@ -238,7 +246,10 @@ describe('a command that kills its workers', () => {
   let database: pg.Pool
   beforeAll(async () => {
     // Locks short enough to see three workers die, and room to start them.
-    system = await startSystem({ workers: 0, env: { LINE_LOCK_MS: '700', LINE_STALLED_INTERVAL_MS: '200' } })
+    system = await startSystem({
+      workers: 0,
+      env: { LINE_LOCK_MS: '700', LINE_STALLED_INTERVAL_MS: '200' },
+    })
     database = new pg.Pool({ connectionString: system.databaseUrl, max: 2 })
     database.on('error', () => undefined)
   })
@@ -256,7 +267,9 @@ describe('a command that kills its workers', () => {
     return rows.map((row) => row.pid)
   }
 
-  it('is rejected before its third start alone; the line goes on in order', { timeout: 90_000 }, async () => {
+  it('is rejected before its third start alone; the line goes on in order', {
+    timeout: 90_000,
+  }, async () => {
     const organizer = await system.token('olga', 'organizer')
     await system.api.post('/initialize', { eventId: 1, totalTickets: 2 }, { token: organizer })
     await database.query(poison('PERFORM pg_sleep(60);'))
@@ -274,11 +287,14 @@ describe('a command that kills its workers', () => {
     }
     while (!(await isDecided()) && deaths < 8) {
       const worker = await system.addWorker()
-      await until(async () => (await victims()).length > 0 || (await isDecided()), { timeoutMs: 15_000 })
+      await until(async () => (await victims()).length > 0 || (await isDecided()), {
+        timeoutMs: 15_000,
+      })
       if (await isDecided()) break
       await worker.kill()
       // PostgreSQL does not notice during a sleep that its client is gone.
-      for (const pid of await victims()) await database.query('SELECT pg_terminate_backend($1)', [pid])
+      for (const pid of await victims())
+        await database.query('SELECT pg_terminate_backend($1)', [pid])
       deaths += 1
     }
 
@@ -287,7 +303,12 @@ describe('a command that kills its workers', () => {
     const answers = await Promise.all(
       polls.map(async (path) => (await system.api.get(path, { token: organizer })).body),
     )
-    expect(answers.map(({ outcome }) => outcome)).toEqual(['booked', 'rejected', 'booked', 'waiting'])
+    expect(answers.map(({ outcome }) => outcome)).toEqual([
+      'booked',
+      'rejected',
+      'booked',
+      'waiting',
+    ])
     expect(answers[1]).toMatchObject({ status: 500, body: { code: 'rejected' } })
     expect((await database.query('SELECT FROM command_starts')).rows).toEqual([])
   })

@@ -63,7 +63,10 @@ function through(url: string, proxy: TcpProxy): string {
   return other.toString()
 }
 
-async function book(userId: string, waitMs: number): Promise<{ result: SubmitResult; tookMs: number }> {
+async function book(
+  userId: string,
+  waitMs: number,
+): Promise<{ result: SubmitResult; tookMs: number }> {
   const startedAt = performance.now()
   const result = await api.submit(ask('book', 1, userId), { waitMs })
   return { result, tookMs: performance.now() - startedAt }
@@ -82,7 +85,8 @@ const bookingsOf = async (userId: string): Promise<number> =>
 async function serveAll(): Promise<void> {
   await stack.worker()
   const left = async () =>
-    (await stack.redis.llen(stack.key(1, 'wait'))) + (await stack.redis.llen(stack.key(1, 'active')))
+    (await stack.redis.llen(stack.key(1, 'wait'))) +
+    (await stack.redis.llen(stack.key(1, 'active')))
   expect(await until(async () => (await left()) === 0, { timeoutMs: 10_000 })).toBe(true)
 }
 
@@ -119,7 +123,9 @@ describe('an add whose reply is lost', () => {
     expect(booked.tookMs).toBeLessThan(1000)
 
     expect(
-      await until(async () => (await stack.redis.llen(stack.key(1, 'wait'))) === 2, { timeoutMs: 5000 }),
+      await until(async () => (await stack.redis.llen(stack.key(1, 'wait'))) === 2, {
+        timeoutMs: 5000,
+      }),
     ).toBe(true)
     await serveAll()
     expect(await storedOutcome(booked)).toBe('refused')
@@ -143,7 +149,9 @@ describe('an add whose reply is lost', () => {
     expect(booked).toMatchObject({ result: { kind: 'unknown', commandId: expect.any(String) } })
     expect(booked.tookMs).toBeLessThan(1000)
     postgresProxy.mend()
-    await until(async () => (await stack.redis.llen(stack.key(1, 'wait'))) === 2, { timeoutMs: 5000 })
+    await until(async () => (await stack.redis.llen(stack.key(1, 'wait'))) === 2, {
+      timeoutMs: 5000,
+    })
     await serveAll()
     expect(await bookingsOf('ann')).toBe((await storedOutcome(booked)) === 'booked' ? 1 : 0)
   })
@@ -182,7 +190,9 @@ describe('a server that is away', () => {
 
   it('and is PostgreSQL alone leaves a 202 to what was stored in Redis, and 503 to what comes', async () => {
     const stored = book('ann', 2000)
-    await until(async () => (await stack.redis.llen(stack.key(1, 'wait'))) === 2, { timeoutMs: 2000 })
+    await until(async () => (await stack.redis.llen(stack.key(1, 'wait'))) === 2, {
+      timeoutMs: 2000,
+    })
     postgresProxy.hold()
     expect(await until(() => !api.availability.postgres(), { timeoutMs: 3000 })).toBe(true)
 

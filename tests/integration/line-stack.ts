@@ -84,7 +84,9 @@ export async function createLineStack(lines = 0): Promise<LineStack> {
         ...overrides,
       })
       closers.push(() => service.close())
-      await until(() => service.availability.redis() && service.availability.postgres(), { timeoutMs: 5000 })
+      await until(() => service.availability.redis() && service.availability.postgres(), {
+        timeoutMs: 5000,
+      })
       return service
     },
     async worker(overrides = {}) {

@@ -92,11 +92,13 @@ describe('the statements of the line', () => {
 
     const numbers = [1, 2, 1022, 1024, 1025, 2048, 3073, 4999]
     const waiting = numbers.filter((n) => n % 3 !== 0)
-    const { outcomes } = await kit.apply(kit.job(...waiting.map((n) => ask('book', 50, `user-${n}`))))
-
-    expect(outcomes.map((outcome) => ('position' in outcome ? outcome.position : undefined))).toEqual(
-      waiting.map((n) => n - Math.floor(n / 3)),
+    const { outcomes } = await kit.apply(
+      kit.job(...waiting.map((n) => ask('book', 50, `user-${n}`))),
     )
+
+    expect(
+      outcomes.map((outcome) => ('position' in outcome ? outcome.position : undefined)),
+    ).toEqual(waiting.map((n) => n - Math.floor(n / 3)))
   })
 
   it('take every user id as it is', async () => {
@@ -142,7 +144,9 @@ describe('the statements of the line', () => {
     const again = kit.job(...userIds.map((userId) => ask('book', 60, userId)))
 
     expect(new Set(kindsOf(await kit.apply(job)))).toEqual(new Set(['booked', 'waiting']))
-    expect(new Set(kindsOf(await kit.apply(again)))).toEqual(new Set(['already_booked', 'already_waiting']))
+    expect(new Set(kindsOf(await kit.apply(again)))).toEqual(
+      new Set(['already_booked', 'already_waiting']),
+    )
     const rows = await kit.query<{ user_id: string }>(
       `SELECT user_id FROM commands WHERE event_id = 60 AND outcome LIKE 'already%' ORDER BY command_id COLLATE "C"`,
     )

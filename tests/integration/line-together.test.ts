@@ -1,7 +1,14 @@
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createApply } from '../../services/booking-worker/src/apply/index.js'
-import { ask, createLineKit, expectRowsAgree, type KitJob, kindsOf, type LineKit } from './line-kit.ts'
+import {
+  ask,
+  createLineKit,
+  expectRowsAgree,
+  type KitJob,
+  kindsOf,
+  type LineKit,
+} from './line-kit.ts'
 
 let kit: LineKit
 beforeAll(async () => {
@@ -24,14 +31,19 @@ async function jobsOfNewEvents(count: number): Promise<KitJob[]> {
 
 /** Each job gets somebody who comes too late, and with him is not so plain that it needs no batch. */
 function addLatecomers(jobs: KitJob[]): void {
-  for (const { commands } of jobs) commands.push(ask('book', commands[0]?.eventId as number, 'late'))
+  for (const { commands } of jobs)
+    commands.push(ask('book', commands[0]?.eventId as number, 'late'))
 }
 
 /** Starts jobs as one worker process does. */
 function createStart() {
   const apply = createApply(kit.applyDeps)
   return ({ jobId, acceptedAtMs, commands }: KitJob) =>
-    apply({ jobId, startedBefore: false, payload: { v: 1, replyTo: 'test', acceptedAtMs, commands } })
+    apply({
+      jobId,
+      startedBefore: false,
+      payload: { v: 1, replyTo: 'test', acceptedAtMs, commands },
+    })
 }
 
 /** As a worker process applies what it fetched in one moment. */

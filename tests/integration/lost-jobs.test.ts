@@ -13,7 +13,8 @@ beforeEach(async () => {
 })
 afterEach(() => stack?.stop())
 
-const idOf = (result: SubmitResult): string => ('commandId' in result ? (result.commandId as string) : '')
+const idOf = (result: SubmitResult): string =>
+  'commandId' in result ? (result.commandId as string) : ''
 const anybody = (): boolean => true
 
 describe('a job whose data is in Redis and which stands in no list', () => {
@@ -31,7 +32,9 @@ describe('a job whose data is in Redis and which stands in no list', () => {
 
   it('is decided for those who wait for it, though nobody polls', async () => {
     const waiting = api.submit(ask('book', 1, 'ann'), { waitMs: 20_000 })
-    await until(async () => (await stack.redis.exists(stack.key(1, 'wait'))) === 1, { timeoutMs: 10_000 })
+    await until(async () => (await stack.redis.exists(stack.key(1, 'wait'))) === 1, {
+      timeoutMs: 10_000,
+    })
     await stack.redis.del(stack.key(1, 'wait'))
     await stack.worker()
 
@@ -56,13 +59,17 @@ describe('a Redis that loses keys one after the other while clients wait', () =>
     const waiting = ['ann', 'bob', 'eve'].map((userId) =>
       api.submit(ask('book', 1, userId), { waitMs: 30_000 }),
     )
-    await until(async () => (await stack.redis.exists(stack.key(1, 'wait'))) === 1, { timeoutMs: 10_000 })
+    await until(async () => (await stack.redis.exists(stack.key(1, 'wait'))) === 1, {
+      timeoutMs: 10_000,
+    })
     const [jobId] = (await stack.redis.lrange(stack.key(1, 'wait'), 0, 0)) as [string]
 
     // First its data: the API adds it again. Then the list, in which it stood twice by then.
     await stack.redis.del(stack.key(1, jobId))
     expect(
-      await until(async () => (await stack.redis.exists(stack.key(1, jobId))) === 1, { timeoutMs: 10_000 }),
+      await until(async () => (await stack.redis.exists(stack.key(1, jobId))) === 1, {
+        timeoutMs: 10_000,
+      }),
     ).toBe(true)
     await stack.redis.del(stack.key(1, 'wait'))
     await stack.worker()

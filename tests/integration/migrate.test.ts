@@ -48,7 +48,9 @@ describe('the migration', () => {
     const { env, admin } = await createPoorRole()
     const { code, said } = await migrate(env)
     expect(code).toBe(1)
-    expect(said).toMatch(/^The database could not be migrated: permission denied for database .*42501/)
+    expect(said).toMatch(
+      /^The database could not be migrated: permission denied for database .*42501/,
+    )
     expect(said).toContain('CREATE on the schema "public"')
     expect(said).not.toContain('Failed query')
     // Nothing is left half done.
@@ -58,7 +60,9 @@ describe('the migration', () => {
 
   it('needs no right on the database if its schema was made beforehand', async () => {
     const { env, role, admin } = await createPoorRole()
-    await admin.query(`CREATE SCHEMA drizzle; GRANT CREATE, USAGE ON SCHEMA drizzle, public TO ${role}`)
+    await admin.query(
+      `CREATE SCHEMA drizzle; GRANT CREATE, USAGE ON SCHEMA drizzle, public TO ${role}`,
+    )
     expect(await migrate(env)).toEqual({ code: 0, said: 'The database is up to date.' })
   })
 
@@ -118,7 +122,9 @@ it.each(['LATIN1', 'SQL_ASCII'])('refuses a database with the encoding %s', asyn
     postgresUrl,
     `CREATE DATABASE ${name} TEMPLATE template0 ENCODING '${encoding}' LC_COLLATE 'C' LC_CTYPE 'C'`,
   )
-  onTestFinished(() => queryOn(postgresUrl, `DROP DATABASE ${name} WITH (FORCE)`).then(() => undefined))
+  onTestFinished(() =>
+    queryOn(postgresUrl, `DROP DATABASE ${name} WITH (FORCE)`).then(() => undefined),
+  )
   const url = new URL(postgresUrl)
   url.pathname = `/${name}`
 
@@ -129,7 +135,9 @@ it.each(['LATIN1', 'SQL_ASCII'])('refuses a database with the encoding %s', asyn
     `The database could not be migrated: the database has the encoding ${encoding}, which cannot hold every ` +
       `name: create one with ENCODING 'UTF8'.`,
   )
-  expect(await queryOn(url.toString(), `SELECT 1 FROM pg_class WHERE relname = 'events'`)).toEqual([])
+  expect(await queryOn(url.toString(), `SELECT 1 FROM pg_class WHERE relname = 'events'`)).toEqual(
+    [],
+  )
 })
 
 it('puts the tables and the record of migrations into DATABASE_SCHEMA, beside another installation', async () => {
@@ -144,13 +152,21 @@ it('puts the tables and the record of migrations into DATABASE_SCHEMA, beside an
     ).then((rows) => rows.map(({ place }) => place))
 
   expect(await migrate({ DATABASE_URL: database.url })).toMatchObject({ code: 0 })
-  expect(await migrate({ DATABASE_URL: database.url, DATABASE_SCHEMA: 'Second-one' })).toMatchObject({
+  expect(
+    await migrate({ DATABASE_URL: database.url, DATABASE_SCHEMA: 'Second-one' }),
+  ).toMatchObject({
     code: 0,
   })
 
-  const both = ['Second-one.__drizzle_migrations', 'Second-one.events', 'drizzle.__drizzle_migrations']
+  const both = [
+    'Second-one.__drizzle_migrations',
+    'Second-one.events',
+    'drizzle.__drizzle_migrations',
+  ]
   expect(await places()).toEqual([...both, 'public.events'])
-  expect(await migrate({ DATABASE_URL: database.url, DATABASE_SCHEMA: 'Second-one' })).toMatchObject({
+  expect(
+    await migrate({ DATABASE_URL: database.url, DATABASE_SCHEMA: 'Second-one' }),
+  ).toMatchObject({
     code: 0,
   })
 })

@@ -12,7 +12,8 @@ import { createBase, startSystem } from '../stack/system.ts'
 vi.setConfig({ testTimeout: 180_000 })
 
 const pgbouncer = which('pgbouncer')
-if (pgbouncer === undefined) console.log('The tests behind PgBouncer are skipped: it is not on PATH.')
+if (pgbouncer === undefined)
+  console.log('The tests behind PgBouncer are skipped: it is not on PATH.')
 
 /** Starts a PgBouncer with its stock settings in front of a database, and gives the URL that leads through it. */
 async function throughPooler(databaseUrl: string, mode: 'session' | 'transaction' | 'statement') {
@@ -30,7 +31,9 @@ async function throughPooler(databaseUrl: string, mode: 'session' | 'transaction
   // It refuses to run as root; the file has to be readable for the one it becomes.
   const asRoot = process.getuid?.() === 0
   const child = asRoot
-    ? spawn('unshare', ['--user', '--map-user=65534', pgbouncer as string, file], { stdio: 'ignore' })
+    ? spawn('unshare', ['--user', '--map-user=65534', pgbouncer as string, file], {
+        stdio: 'ignore',
+      })
     : spawn(pgbouncer as string, [file], { stdio: 'ignore' })
   onTestFinished(() => {
     child.kill('SIGTERM')
@@ -81,20 +84,25 @@ it.skipIf(pgbouncer === undefined).each(['transaction', 'statement'] as const)(
   },
 )
 
-it.skipIf(pgbouncer === undefined)('says that the pooler refuses an option of the URL', async () => {
-  const base = await createBase()
-  onTestFinished(() => base.remove())
-  const url = new URL(await throughPooler(base.databaseUrl, 'session'))
-  url.searchParams.set('options', '-c work_mem=8MB')
-  const started = await startService('booking-worker', {
-    DATABASE_URL: url.toString(),
-    REDIS_URL: base.redisUrl,
-    KEY_PREFIX: base.keyPrefix,
-  })
-  onTestFinished(() => started.kill())
+it.skipIf(pgbouncer === undefined)(
+  'says that the pooler refuses an option of the URL',
+  async () => {
+    const base = await createBase()
+    onTestFinished(() => base.remove())
+    const url = new URL(await throughPooler(base.databaseUrl, 'session'))
+    url.searchParams.set('options', '-c work_mem=8MB')
+    const started = await startService('booking-worker', {
+      DATABASE_URL: url.toString(),
+      REDIS_URL: base.redisUrl,
+      KEY_PREFIX: base.keyPrefix,
+    })
+    onTestFinished(() => started.kill())
 
-  expect((await started.exited).code).toBe(1)
+    expect((await started.exited).code).toBe(1)
 
-  const fatal = started.logs.filter(({ level }) => level === 'fatal').map(({ msg }) => msg)
-  expect(fatal).toEqual([expect.stringMatching(/pooler refuses an option of DATABASE_URL or PGOPTIONS/)])
-})
+    const fatal = started.logs.filter(({ level }) => level === 'fatal').map(({ msg }) => msg)
+    expect(fatal).toEqual([
+      expect.stringMatching(/pooler refuses an option of DATABASE_URL or PGOPTIONS/),
+    ])
+  },
+)

@@ -41,7 +41,10 @@ describe('the port of a service', () => {
   })
 
   it('is refused as "not allowed" to a user who may not use low ports', async ({ skip }) => {
-    skip(process.getuid?.() !== 0 && (await portTrouble(81)) === undefined, 'anybody may use low ports here')
+    skip(
+      process.getuid?.() !== 0 && (await portTrouble(81)) === undefined,
+      'anybody may use low ports here',
+    )
     // Root may use them; user 65534 is nobody.
     if (process.getuid?.() === 0) {
       process.seteuid?.(65_534)
@@ -56,7 +59,9 @@ describe('the port of a service', () => {
   it('is checked by its variable', () => {
     expect(readPort({})).toBe(3000)
     expect(readPort({ PORT: ' 8080 ' })).toBe(8080)
-    expect(() => readPort({ PORT: '65536' })).toThrow('PORT must be a number from 1 to 65535, not "65536".')
+    expect(() => readPort({ PORT: '65536' })).toThrow(
+      'PORT must be a number from 1 to 65535, not "65536".',
+    )
     expect(readWorkerPort({})).toBeUndefined()
     expect(readWorkerPort({ WORKER_PORT: '0' })).toBeUndefined()
     expect(() => readWorkerPort({ WORKER_PORT: 'x' })).toThrow('WORKER_PORT must be a number')

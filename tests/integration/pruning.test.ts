@@ -1,4 +1,10 @@
-import { createDatabase, linesToKeep, type PruneDeps, type PrunedRows, pruneAll } from '@ticket-line/db'
+import {
+  createDatabase,
+  linesToKeep,
+  type PruneDeps,
+  type PrunedRows,
+  pruneAll,
+} from '@ticket-line/db'
 import { commandIdOf, newJobId } from '@ticket-line/shared'
 import pg from 'pg'
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
@@ -16,7 +22,9 @@ beforeAll(async () => {
 })
 afterAll(() => kit?.stop())
 beforeEach(() =>
-  kit.query('TRUNCATE commands, idempotency_keys, refresh_tokens, pruned_lines, forgotten_commands'),
+  kit.query(
+    'TRUNCATE commands, idempotency_keys, refresh_tokens, pruned_lines, forgotten_commands',
+  ),
 )
 
 interface Rows {
@@ -118,7 +126,10 @@ describe('pruning', () => {
     const pruned = await prune({ keptLines: ['event-1', 'event-2'] })
 
     expect(pruned.commands).toBe(20)
-    expect(await linesLeft()).toEqual({ 'event-1': 2 * MORE_THAN_A_STEP, 'event-2': 2 * MORE_THAN_A_STEP })
+    expect(await linesLeft()).toEqual({
+      'event-1': 2 * MORE_THAN_A_STEP,
+      'event-2': 2 * MORE_THAN_A_STEP,
+    })
   })
 
   it('by two processes at once removes every row once', async () => {
@@ -138,7 +149,9 @@ describe('pruning', () => {
       SELECT 'token-' || n, gen_random_uuid(), 'kim', now() + n * interval '1 hour' FROM generate_series(-3, 3) AS n WHERE n <> 0`)
 
     expect(await prune()).toEqual({ commands: 0, idempotencyKeys: 10, refreshTokens: 3 })
-    expect(await kit.query(`SELECT FROM idempotency_keys WHERE key_hash LIKE 'event-2-%'`)).toHaveLength(10)
+    expect(
+      await kit.query(`SELECT FROM idempotency_keys WHERE key_hash LIKE 'event-2-%'`),
+    ).toHaveLength(10)
   })
 })
 
@@ -155,7 +168,12 @@ describe('a job that is older than outcomes that were pruned', () => {
 
   it('is set aside if it has no outcome, whenever it comes', async () => {
     await kit.createEvent(7, 10)
-    const jobs = [60, 59, 30, 0].map((hoursAgo) => oldJob(7, hoursAgo)) as [KitJob, KitJob, KitJob, KitJob]
+    const jobs = [60, 59, 30, 0].map((hoursAgo) => oldJob(7, hoursAgo)) as [
+      KitJob,
+      KitJob,
+      KitJob,
+      KitJob,
+    ]
     const [first, second, kept, recent] = jobs
     await kit.apply(first)
     await kit.apply(second)
@@ -204,7 +222,9 @@ describe('keys of a line', () => {
     const removed = await prune({ linesKeepingKeys: ['event-1'] })
 
     expect(removed.idempotencyKeys).toBe(10)
-    expect(await kit.query(`SELECT FROM idempotency_keys WHERE key_hash LIKE 'event-1-%'`)).toHaveLength(10)
+    expect(
+      await kit.query(`SELECT FROM idempotency_keys WHERE key_hash LIKE 'event-1-%'`),
+    ).toHaveLength(10)
   })
 
   it('are asked for by the age of the jobs, with time to spare', async () => {
@@ -281,6 +301,8 @@ describe('a step of pruning that cannot go on', { timeout: 60_000 }, () => {
     expect(await prunedAtS()).toBe(0)
     const letGoAtS = Date.now() / 1000
     await letGo()
-    expect(await until(async () => (await prunedAtS()) >= letGoAtS, { timeoutMs: 15_000 })).toBe(true)
+    expect(await until(async () => (await prunedAtS()) >= letGoAtS, { timeoutMs: 15_000 })).toBe(
+      true,
+    )
   })
 })

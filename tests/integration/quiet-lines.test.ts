@@ -29,7 +29,8 @@ async function sell(events: number, each: number): Promise<void> {
   await Promise.all(
     Array.from({ length: events }, async (_, i) => {
       await stack.kit.createEvent(i + 1, 1000)
-      for (let n = 0; n < each; n++) await api.submit(ask('book', i + 1, `user-${n}`), { waitMs: 20_000 })
+      for (let n = 0; n < each; n++)
+        await api.submit(ask('book', i + 1, `user-${n}`), { waitMs: 20_000 })
       await until(async () => (await completedIn(i + 1)) === each, { timeoutMs: 20_000 })
     }),
   )
@@ -37,13 +38,17 @@ async function sell(events: number, each: number): Promise<void> {
 }
 
 describe('a line that is quiet', () => {
-  it('leaves nothing behind in Redis, by the work of the workers alone', { timeout: 60_000 }, async () => {
+  it('leaves nothing behind in Redis, by the work of the workers alone', {
+    timeout: 60_000,
+  }, async () => {
     await sell(20, 5)
     expect((await keysOf('event-*')).length).toBeGreaterThan(100)
 
     await stack.worker({ lineIdleMs: 1000, sweepIntervalMs: 200 })
 
-    expect(await until(async () => (await keysOf('event-*')).length === 0, { timeoutMs: 20_000 })).toBe(true)
+    expect(
+      await until(async () => (await keysOf('event-*')).length === 0, { timeoutMs: 20_000 }),
+    ).toBe(true)
     expect(await registered()).toEqual([])
     // The dashboard goes on showing it.
     const { recentLines, close } = await stack.api()
@@ -108,7 +113,9 @@ describe('a line with work', () => {
   it('is kept if its only job was given a priority, and served', async () => {
     await stack.kit.createEvent(1, 10)
     const api = await stack.api()
-    const accepted = (await api.submit(ask('book', 1, 'ann'), { waitMs: 0 })) as { commandId: string }
+    const accepted = (await api.submit(ask('book', 1, 'ann'), { waitMs: 0 })) as {
+      commandId: string
+    }
     const jobId = accepted.commandId.slice(0, accepted.commandId.lastIndexOf('.'))
     const job = await createLineQueues(stack.redis, stack.layout).queueOf('event-1').getJob(jobId)
     await job?.changePriority({ priority: 5 })

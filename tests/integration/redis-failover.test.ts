@@ -102,7 +102,9 @@ describe('a planned failover of Redis', () => {
 
     expect(openBefore).toBeGreaterThan(2)
     expect(await until(isDecided, { timeoutMs: 20_000 })).toBe(true)
-    const refused = meanwhile.filter(({ kind }) => kind === 'unavailable').map(({ userId }) => userId)
+    const refused = meanwhile
+      .filter(({ kind }) => kind === 'unavailable')
+      .map(({ userId }) => userId)
     expect(refused).not.toEqual([])
     expect(
       await stack.kit.query('SELECT FROM bookings WHERE user_id = ANY ($1)', [refused]),

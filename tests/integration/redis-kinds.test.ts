@@ -44,7 +44,12 @@ it('refuses to start on a node of a Redis Cluster, in one line', async () => {
   onTestFinished(() => base.remove())
   const REDIS_URL = await ownRedis(['cluster-enabled yes'])
   const refusalOf = async (service: ServiceName) => {
-    const env = { DATABASE_URL: base.databaseUrl, REDIS_URL, KEY_PREFIX: base.keyPrefix, JWT_SECRET: secret }
+    const env = {
+      DATABASE_URL: base.databaseUrl,
+      REDIS_URL,
+      KEY_PREFIX: base.keyPrefix,
+      JWT_SECRET: secret,
+    }
     const started = await startService(service, env)
     onTestFinished(() => started.kill())
     expect((await started.exited).code).toBe(1)
@@ -61,12 +66,16 @@ it('shows no number of Redis and counts no process if it may not ask for them', 
   await Promise.all([system.addApi(env), system.addWorker(env)])
   const token = await system.token('olga', 'organizer')
   await system.api.post('/initialize', { eventId: 1, totalTickets: 1 }, { token })
-  expect((await system.api.post('/book', { eventId: 1 }, { token })).body.message).toBe('Ticket booked')
+  expect((await system.api.post('/book', { eventId: 1 }, { token })).body.message).toBe(
+    'Ticket booked',
+  )
 
   for (const { url } of [...system.apis, ...system.workers]) {
     const metrics = async () => (await (await fetch(`${url}/metrics`)).text()).split('\n')
     const isReachable = 'ticket_line_server_reachable{server="redis"} 1'
-    expect(await until(async () => (await metrics()).includes(isReachable), { timeoutMs: 20_000 })).toBe(true)
+    expect(
+      await until(async () => (await metrics()).includes(isReachable), { timeoutMs: 20_000 }),
+    ).toBe(true)
     expect((await metrics()).filter((line) => line.startsWith('ticket_line_redis_'))).toEqual([])
   }
   const shown = await runOps(['event', '1'], { ...system.env, ...env })
@@ -88,5 +97,7 @@ it('refuses a Redis that may evict in production, also if CONFIG is forbidden', 
   onTestFinished(() => started.kill())
   expect((await started.exited).code).toBe(1)
   const fatal = started.logs.filter(({ level }) => level === 'fatal').map(({ msg }) => msg)
-  expect(fatal).toEqual([expect.stringMatching(/maxmemory-policy noeviction \(it is allkeys-lru\)/)])
+  expect(fatal).toEqual([
+    expect.stringMatching(/maxmemory-policy noeviction \(it is allkeys-lru\)/),
+  ])
 })

@@ -32,7 +32,8 @@ export function monitorRedis(
       }
       // +1795392201.999809 [0 127.0.0.1:45848] "xadd" "key"
       const [, source, quoted] = /^\+[\d.]+ \[\d+ ([^\]]+)\] "(.*)"$/.exec(line) ?? []
-      if (source === undefined || quoted === undefined) return reject(new Error(`Redis says: ${line}`))
+      if (source === undefined || quoted === undefined)
+        return reject(new Error(`Redis says: ${line}`))
       onCommand(quoted.split('" "'), source)
     })
   })

@@ -154,7 +154,8 @@ it('books, lists and verifies on a database, a URL and PGOPTIONS that set everyt
   await Promise.all([system.addApi(env), system.addWorker(env)])
   const organizer = await system.token('olga', 'organizer')
   const ask = async (call: '/book' | '/cancel', userId: string) =>
-    (await system.api.post(call, { eventId: 1 }, { token: await system.token(userId) })).body.message
+    (await system.api.post(call, { eventId: 1 }, { token: await system.token(userId) })).body
+      .message
 
   await system.api.post('/initialize', { eventId: 1, totalTickets: 1 }, { token: organizer })
   expect(await ask('/book', 'Łukasz')).toBe('Ticket booked')
@@ -183,7 +184,9 @@ it('serves an installation in a schema of its own, whatever search_path the URL 
 
   expect(body).toEqual({ message: 'Ticket booked' })
   expect((await plain.query('SELECT event_id FROM public.events')).rows).toEqual([])
-  expect((await plain.query('SELECT user_id FROM tickets.bookings')).rows).toEqual([{ user_id: 'olga' }])
+  expect((await plain.query('SELECT user_id FROM tickets.bookings')).rows).toEqual([
+    { user_id: 'olga' },
+  ])
   const shown = await runOps(['event', '1', '--json'], { ...system.env, ...env })
   expect(shown.data.event).toMatchObject({ eventId: 1, availableTickets: 0 })
 })

@@ -54,7 +54,9 @@ it.each([
   ['a byte order mark', `\uFEFFKEY=value`, 'value'],
   ['text that looks like a setting inside a value', `KEY="a\nOTHER=b"`, 'a\nOTHER=b'],
 ])('.env may hold %s', (_what, text, value) => {
-  expect(parseDotEnv(`BEFORE=1\n${text}\nAFTER=2\n`.replace(/^(BEFORE=1\n)(\uFEFF)/, '$2$1'))).toEqual({
+  expect(
+    parseDotEnv(`BEFORE=1\n${text}\nAFTER=2\n`.replace(/^(BEFORE=1\n)(\uFEFF)/, '$2$1')),
+  ).toEqual({
     BEFORE: '1',
     KEY: value,
     AFTER: '2',
@@ -67,7 +69,12 @@ describe('the servers that settings name', () => {
       databaseUrl: 'postgres://u@h/n',
       redisUrl: undefined,
     })
-    const parts = { DATABASE_HOST: 'h', DATABASE_USER: 'u', DATABASE_PASSWORD: 'a/b', DATABASE_NAME: 'n' }
+    const parts = {
+      DATABASE_HOST: 'h',
+      DATABASE_USER: 'u',
+      DATABASE_PASSWORD: 'a/b',
+      DATABASE_NAME: 'n',
+    }
     expect(await readSettings({ ...parts, REDIS_HOST: 'r', REDIS_PASSWORD: '#' })).toEqual({
       databaseUrl: 'postgres://u:a%2Fb@h:5432/n',
       redisUrl: 'redis://:%23@r:6379',
@@ -117,14 +124,28 @@ describe('the settings of the services', () => {
   })
 
   it('leave what a developer set as it is', () => {
-    const set = { JWT_SECRET: 'x'.repeat(32), ADMIN_USER: 'root', ADMIN_PASSWORD: 'a long password' }
-    expect(serviceSettings(set)).toEqual({ ...set, NODE_ENV: 'development', INITIALIZE_OPEN: 'true' })
+    const set = {
+      JWT_SECRET: 'x'.repeat(32),
+      ADMIN_USER: 'root',
+      ADMIN_PASSWORD: 'a long password',
+    }
+    expect(serviceSettings(set)).toEqual({
+      ...set,
+      NODE_ENV: 'development',
+      INITIALIZE_OPEN: 'true',
+    })
   })
 
   it('let anybody make events in development alone, and only if a developer did not say otherwise', () => {
-    const set = { JWT_SECRET: 'x'.repeat(32), ADMIN_USER: 'root', ADMIN_PASSWORD: 'a long password' }
+    const set = {
+      JWT_SECRET: 'x'.repeat(32),
+      ADMIN_USER: 'root',
+      ADMIN_PASSWORD: 'a long password',
+    }
     expect(serviceSettings({ ...set, INITIALIZE_OPEN: 'false' })['INITIALIZE_OPEN']).toBe('false')
     expect(serviceSettings({ ...set, NODE_ENV: 'test' })).not.toHaveProperty('INITIALIZE_OPEN')
-    expect(serviceSettings({ ...set, NODE_ENV: 'production' })).not.toHaveProperty('INITIALIZE_OPEN')
+    expect(serviceSettings({ ...set, NODE_ENV: 'production' })).not.toHaveProperty(
+      'INITIALIZE_OPEN',
+    )
   })
 })

@@ -37,7 +37,9 @@ describe('the base of a suite', () => {
     expect(one.databaseUrl).not.toBe(other.databaseUrl)
     expect(one.keyPrefix).not.toBe(other.keyPrefix)
     for (const { databaseUrl } of [one, other]) {
-      expect(await query(databaseUrl, 'SELECT count(*)::int AS count FROM events')).toEqual([{ count: 0 }])
+      expect(await query(databaseUrl, 'SELECT count(*)::int AS count FROM events')).toEqual([
+        { count: 0 },
+      ])
     }
   })
 
@@ -58,7 +60,9 @@ describe('servers of our own', () => {
   let servers: Servers | undefined
   afterAll(() => servers?.stop())
 
-  it('keep what they acknowledged through a kill -9 and come back at the same address', async ({ skip }) => {
+  it('keep what they acknowledged through a kill -9 and come back at the same address', async ({
+    skip,
+  }) => {
     servers = await startServers()
     const { postgres, redis } = servers
     skip(!postgres.ours || !redis.ours, 'servers that were given by URL are not ours to kill')
@@ -77,7 +81,9 @@ describe('servers of our own', () => {
     const after = new Redis(redis.url)
     onTestFinished(() => after.disconnect())
     expect(await after.get('kept')).toBe('7')
-    expect(Object.values(settings as object).flat()).toEqual(expect.arrayContaining(['always', 'noeviction']))
+    expect(Object.values(settings as object).flat()).toEqual(
+      expect.arrayContaining(['always', 'noeviction']),
+    )
   })
 
   it('go silent while paused and answer what was asked once they resume', async ({ skip }) => {
@@ -122,7 +128,9 @@ describe('a path with a space, quotes and a letter outside ASCII', () => {
 
   it('reaches Docker in one piece', () => {
     const { args } = redisInDocker({ folder: '/a "b", c:d', port: 1, name: 'n' })
-    expect(args[args.indexOf('--mount') + 1]).toBe('"type=bind","source=/a ""b"", c:d","target=/data"')
+    expect(args[args.indexOf('--mount') + 1]).toBe(
+      '"type=bind","source=/a ""b"", c:d","target=/data"',
+    )
   })
 })
 
@@ -133,7 +141,9 @@ describe('a process of a service', () => {
     await service.waitForLog((line) => line.msg === 'ready')
 
     service.pause()
-    await expect(fetch(service.url, { signal: AbortSignal.timeout(200) })).rejects.toThrow(/timeout/)
+    await expect(fetch(service.url, { signal: AbortSignal.timeout(200) })).rejects.toThrow(
+      /timeout/,
+    )
     service.resume()
     expect(await (await fetch(service.url)).text()).toBe('here')
 

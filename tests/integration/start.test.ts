@@ -1,5 +1,13 @@
 import { execFile } from 'node:child_process'
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, symlinkSync } from 'node:fs'
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  symlinkSync,
+} from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -90,7 +98,10 @@ describe('npm start', () => {
     })
     expect([answer.status, await answer.json()]).toEqual([
       201,
-      { message: 'Event initialized', event: { eventId: 1, totalTickets: 100, availableTickets: 100 } },
+      {
+        message: 'Event initialized',
+        event: { eventId: 1, totalTickets: 100, availableTickets: 100 },
+      },
     ])
     expect(said.filter((line) => line.includes('INITIALIZE_OPEN'))).toHaveLength(1)
   })
@@ -128,7 +139,9 @@ describe('npm start', () => {
   })
 
   it('starts a worker again that died', async () => {
-    const services: Identity[] = JSON.parse(readFileSync(path.join(folder, 'stack.json'), 'utf8')).services
+    const services: Identity[] = JSON.parse(
+      readFileSync(path.join(folder, 'stack.json'), 'utf8'),
+    ).services
     const isWorker = (id: number, line: string) =>
       services.some(({ pid }) => pid === id) && line.includes('booking-worker')
     const worker = processes().find(([pid, , line]) => isWorker(pid, line))
@@ -139,7 +152,8 @@ describe('npm start', () => {
         timeoutMs: 5_000,
       }),
     ).toBe(true)
-    const after = () => JSON.parse(readFileSync(path.join(folder, 'stack.json'), 'utf8')).services.length
+    const after = () =>
+      JSON.parse(readFileSync(path.join(folder, 'stack.json'), 'utf8')).services.length
     expect(await until(() => after() === services.length + 1, { timeoutMs: 10_000 })).toBe(true)
   })
 
@@ -169,7 +183,10 @@ describe('what cannot work', () => {
   })
 
   it('is said in one line: a server that does not answer', async () => {
-    const env = { PORT: String(await freePort()), REDIS_URL: `redis://127.0.0.1:${await freePort()}` }
+    const env = {
+      PORT: String(await freePort()),
+      REDIS_URL: `redis://127.0.0.1:${await freePort()}`,
+    }
     const { child, says } = await script('start', env)
     await says('REDIS_URL names a Redis at 127.0.0.1')
     expect((await child.exited).code).toBe(1)

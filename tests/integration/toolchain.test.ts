@@ -59,16 +59,21 @@ describe('the toolchain', () => {
     const script = `
       const { ensureToolchain } = await import(${JSON.stringify(path.join(clone, 'scripts/lib/toolchain.mjs'))})
       process.stdout.write(JSON.stringify((await ensureToolchain()).env.PATH.split(':').slice(0, 2)))`
-    const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '-e', script], {
-      cwd: clone,
-      env: {
-        ...withoutNpmVariables(process.env),
-        PATH: `${npm12}/node_modules/.bin:${process.env['PATH']}`,
-        NPM_CONFIG_USERCONFIG: settings,
+    const { stdout } = await promisify(execFile)(
+      process.execPath,
+      ['--input-type=module', '-e', script],
+      {
+        cwd: clone,
+        env: {
+          ...withoutNpmVariables(process.env),
+          PATH: `${npm12}/node_modules/.bin:${process.env['PATH']}`,
+          NPM_CONFIG_USERCONFIG: settings,
+        },
       },
-    })
+    )
     const folders: string[] = JSON.parse(stdout.split('\n').at(-1) ?? '')
-    const pnpm = folders.map((name) => path.join(name, 'pnpm')).find((file) => existsSync(file)) ?? ''
+    const pnpm =
+      folders.map((name) => path.join(name, 'pnpm')).find((file) => existsSync(file)) ?? ''
 
     expect(magicOf(pnpm)).not.toMatch(/^[\x20-\x7e\s]+$/)
     expect((await run(pnpm, ['--version'])).trim()).toMatch(/^\d+\.\d+\.\d+$/)
@@ -98,7 +103,10 @@ describe('a download of packages', () => {
   it('takes as long as it needs while the registry answers', async () => {
     let looks = 0
     const reaches = async () => ++looks > 0
-    const said = await runDownload('sh', ['-c', 'sleep 0.5; echo done'], askedOf(1), { ...often, reaches })
+    const said = await runDownload('sh', ['-c', 'sleep 0.5; echo done'], askedOf(1), {
+      ...often,
+      reaches,
+    })
     expect(said).toBe('done\n')
     expect(looks).toBeGreaterThan(1)
   })

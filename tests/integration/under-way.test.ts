@@ -7,7 +7,10 @@ let system: System
 let ada: string
 beforeAll(async () => {
   // Without a worker a booking waits for as long as its client does.
-  system = await startSystem({ workers: 0, env: { MAX_REQUESTS: '3', MAX_LONG_POLLS: '2', METRICS_TOKEN } })
+  system = await startSystem({
+    workers: 0,
+    env: { MAX_REQUESTS: '3', MAX_LONG_POLLS: '2', METRICS_TOKEN },
+  })
   ada = await system.token('ada')
   const token = await system.token('olga', 'organizer')
   await system.api.post('/initialize', { eventId: 1, totalTickets: 3 }, { token })
@@ -46,7 +49,8 @@ describe('a process that has as much under way as it takes', () => {
         headers: { prefer: 'respond-async' },
       },
     )
-    const poll = () => system.api.get(accepted.body.statusUrl, { token: ada, headers: { prefer: 'wait=5' } })
+    const poll = () =>
+      system.api.get(accepted.body.statusUrl, { token: ada, headers: { prefer: 'wait=5' } })
     const waiting = [poll(), poll()]
     await expect.poll(() => underWay('long_polls'), { timeout: 10_000 }).toBe(2)
     expect(await poll()).toMatchObject({ status: 503, body: { code: 'busy' } })
@@ -59,6 +63,9 @@ describe('a process that has as much under way as it takes', () => {
 })
 
 it('keeps its metrics for whoever has METRICS_TOKEN', async () => {
-  expect(await system.api.get('/metrics')).toMatchObject({ status: 401, body: { code: 'unauthorized' } })
+  expect(await system.api.get('/metrics')).toMatchObject({
+    status: 401,
+    body: { code: 'unauthorized' },
+  })
   expect((await system.api.get('/metrics', { token: METRICS_TOKEN })).status).toBe(200)
 })

@@ -16,7 +16,12 @@ describe('random lives of a line, against a list-based model', () => {
           answered += play(scenario)
         }),
         // Shrinking a life of thousands of commands is worth a moment, not a minute.
-        { seed: seed + round, numRuns: 10, interruptAfterTimeLimit: 60_000, markInterruptAsFailure: false },
+        {
+          seed: seed + round,
+          numRuns: 10,
+          interruptAfterTimeLimit: 60_000,
+          markInterruptAsFailure: false,
+        },
       )
     }
     expect(answered).toBeGreaterThanOrEqual(COMMANDS)

@@ -48,12 +48,16 @@ export function createNaiveModel(sizes: number[], givenOut: number): NaiveModel 
   function fresh(command: Command, decidedAtMs: number): Outcome {
     const event = events.get(command.eventId)
     if (event === undefined) return { outcome: 'event_not_found', decidedAtMs }
-    return command.type === 'book' ? book(event, command, decidedAtMs) : cancel(event, command, decidedAtMs)
+    return command.type === 'book'
+      ? book(event, command, decidedAtMs)
+      : cancel(event, command, decidedAtMs)
   }
 
   /** The last command to take the key, if the request was accepted while it held. */
   function firstUseOf({ caller, keyHash }: Command, acceptedAtMs: number) {
-    const last = firstUses.findLast(({ command }) => command.caller === caller && command.keyHash === keyHash)
+    const last = firstUses.findLast(
+      ({ command }) => command.caller === caller && command.keyHash === keyHash,
+    )
     return last !== undefined && acceptedAtMs - last.atMs < KEY_KEPT_MS ? last : undefined
   }
 
@@ -119,7 +123,11 @@ function cancel(event: NaiveEvent, { eventId, userId }: Command, decidedAtMs: nu
   const booked = event.booked.findIndex((holder) => holder.userId === userId)
   if (booked < 0) return { outcome: 'booking_not_found', decidedAtMs }
   const [given] = event.booked.splice(booked, 1)
-  const outcome: Outcome = { outcome: 'canceled', bookingId: `${eventId}-${given?.number}`, decidedAtMs }
+  const outcome: Outcome = {
+    outcome: 'canceled',
+    bookingId: `${eventId}-${given?.number}`,
+    decidedAtMs,
+  }
   const next = event.waiting.shift()
   if (next !== undefined) {
     event.givenOut += 1

@@ -112,7 +112,9 @@ function createJob(
   const commands = picks.map((pick, index): Command => {
     const commandId = `${jobId}.${index}`
     const before = pick.resent === undefined ? undefined : sent.at(-1 - pick.resent)
-    return before === undefined ? createCommand(model, scenario, pick, commandId) : { ...before, commandId }
+    return before === undefined
+      ? createCommand(model, scenario, pick, commandId)
+      : { ...before, commandId }
   })
   return { jobId, acceptedAtMs: nowMs, commands }
 }
@@ -126,7 +128,13 @@ function createCommand(
   const eventId = pick.event === 99 ? MISSING_EVENT : (pick.event % sizes.length) + 1
   const type = pick.dice < cancelShare ? 'cancel' : 'book'
   const userId = userOf(model, eventId, users, pick)
-  const command: Command = { commandId, type, eventId, userId, caller: pick.byStaff ? 'staff' : userId }
+  const command: Command = {
+    commandId,
+    type,
+    eventId,
+    userId,
+    caller: pick.byStaff ? 'staff' : userId,
+  }
   return pick.key === undefined ? command : { ...command, keyHash: `key-${pick.key}` }
 }
 

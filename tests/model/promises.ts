@@ -29,13 +29,15 @@ export function checkPromises(
 }
 
 function checkEvent(rows: EventRows, expected: NaiveEvent, givenOutBefore: number): void {
-  const { totalTickets, availableTickets, waitingCount, lastSequence, waitlistHeadSequence } = rows.row
+  const { totalTickets, availableTickets, waitingCount, lastSequence, waitlistHeadSequence } =
+    rows.row
   const booked: Holder[] = []
   const waiting: Holder[] = []
   const promoted: string[] = []
   const leftByPromotion: string[] = []
   for (const [number, row] of ascending(rows.bookings)) {
-    if (row.status === 'confirmed') booked.push({ userId: row.userId, number, promoted: row.promoted })
+    if (row.status === 'confirmed')
+      booked.push({ userId: row.userId, number, promoted: row.promoted })
     if (row.promoted) promoted.push(row.userId)
   }
   for (const [number, { userId, status }] of ascending(rows.entries)) {
@@ -44,9 +46,15 @@ function checkEvent(rows: EventRows, expected: NaiveEvent, givenOutBefore: numbe
   }
 
   must(booked.length <= totalTickets, 'it is oversold')
-  must(waiting.length === 0 || booked.length === totalTickets, 'a ticket is free while somebody waits')
+  must(
+    waiting.length === 0 || booked.length === totalTickets,
+    'a ticket is free while somebody waits',
+  )
   must(same(booked, expected.booked, isSameHolder), 'bookings stand in the order of decision')
-  must(same(waiting, expected.waiting, isSameHolder), 'the waiting list stands in the order of decision')
+  must(
+    same(waiting, expected.waiting, isSameHolder),
+    'the waiting list stands in the order of decision',
+  )
   must(
     same(promoted, leftByPromotion, (a, b) => a === b),
     'who came first was promoted first',
@@ -54,8 +62,14 @@ function checkEvent(rows: EventRows, expected: NaiveEvent, givenOutBefore: numbe
   must(availableTickets === totalTickets - booked.length, 'available tickets are those not booked')
   must(waitingCount === waiting.length, 'the waiting count is the number of rows')
   must(lastSequence === expected.givenOut, 'as many numbers were given out as bookings and places')
-  must(rows.bookings.size + rows.entries.size === lastSequence - givenOutBefore, 'no number is used twice')
-  must(waiting[0] === undefined || waiting[0].number >= waitlistHeadSequence, 'nobody waits before the head')
+  must(
+    rows.bookings.size + rows.entries.size === lastSequence - givenOutBefore,
+    'no number is used twice',
+  )
+  must(
+    waiting[0] === undefined || waiting[0].number >= waitlistHeadSequence,
+    'nobody waits before the head',
+  )
   checkClaims(rows, booked, waiting)
   checkBlocks(rows, waiting)
 }
@@ -66,7 +80,10 @@ function checkClaims({ claims }: EventRows, booked: Holder[], waiting: Holder[])
     const claim = claims.get(holder.userId)
     return claim?.kind === kind && claim.sequence === holder.number
   }
-  must(booked.every(holds('booking')) && waiting.every(holds('waiting')), 'claims name what is held')
+  must(
+    booked.every(holds('booking')) && waiting.every(holds('waiting')),
+    'claims name what is held',
+  )
 }
 
 function checkBlocks({ blocks }: EventRows, waiting: Holder[]): void {
@@ -76,7 +93,8 @@ function checkBlocks({ blocks }: EventRows, waiting: Holder[]): void {
     counted.set(block, (counted.get(block) ?? 0) + 1)
   }
   for (const [block, count] of counted) must(blocks.get(block) === count, 'blocks count the rows')
-  for (const [block, count] of blocks) must((counted.get(block) ?? 0) === count, 'blocks count the rows')
+  for (const [block, count] of blocks)
+    must((counted.get(block) ?? 0) === count, 'blocks count the rows')
 }
 
 /** Rows are written in the order of their numbers. */

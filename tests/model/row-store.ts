@@ -1,4 +1,10 @@
-import type { BatchWrites, BookedTicket, LoadedBatch, LoadRequest, PlainBooking } from '@ticket-line/db'
+import type {
+  BatchWrites,
+  BookedTicket,
+  LoadedBatch,
+  LoadRequest,
+  PlainBooking,
+} from '@ticket-line/db'
 import type { Command, Outcome, RefusedOutcome } from '@ticket-line/shared'
 
 /**
@@ -46,7 +52,9 @@ const BLOCK_SIZE = 1024
  * @param givenOut numbers that each event had given out before
  */
 export function createRowStore(sizes: number[], givenOut: number): RowStore {
-  const events = new Map(sizes.map((totalTickets, i) => [i + 1, emptyEvent(i + 1, totalTickets, givenOut)]))
+  const events = new Map(
+    sizes.map((totalTickets, i) => [i + 1, emptyEvent(i + 1, totalTickets, givenOut)]),
+  )
   const commands = new Map<string, CommandRow>()
   /** The commands of a job stand together, as they do in the primary key. */
   const commandsOfJob = new Map<string, Map<string, CommandRow>>()
@@ -96,7 +104,15 @@ export function createRowStore(sizes: number[], givenOut: number): RowStore {
       const { command, outcome } = commands.get(held.commandId) as CommandRow
       const { createdAtMs } = held
       const { commandId, type, eventId, userId } = command
-      loaded.keys.push({ ...key, createdAtMs, commandId, type, eventId, userId, outcome: outcome as Outcome })
+      loaded.keys.push({
+        ...key,
+        createdAtMs,
+        commandId,
+        type,
+        eventId,
+        userId,
+        outcome: outcome as Outcome,
+      })
     }
     return loaded
   }
@@ -110,17 +126,21 @@ export function createRowStore(sizes: number[], givenOut: number): RowStore {
       keys.set(name, { commandId: command.commandId, createdAtMs: acceptedAtMs })
     }
     for (const row of writes.events) eventOf(row).row = checked({ ...row })
-    for (const row of writes.claimsAdded) insert(eventOf(row).claims, row.userId, claimOf(row), 'claims')
-    for (const row of writes.claimsMoved) update(eventOf(row).claims, row.userId, claimOf(row), 'claims')
+    for (const row of writes.claimsAdded)
+      insert(eventOf(row).claims, row.userId, claimOf(row), 'claims')
+    for (const row of writes.claimsMoved)
+      update(eventOf(row).claims, row.userId, claimOf(row), 'claims')
     for (const row of writes.claimsRemoved)
-      if (!eventOf(row).claims.delete(row.userId)) throw new Error(`no claim of ${row.userId} to remove`)
+      if (!eventOf(row).claims.delete(row.userId))
+        throw new Error(`no claim of ${row.userId} to remove`)
     for (const { eventId, sequence, userId, promoted, canceled } of writes.bookingsAdded) {
       const status = canceled ? 'canceled' : 'confirmed'
       insert(eventOf({ eventId }).bookings, sequence, { userId, promoted, status }, 'bookings')
     }
     for (const row of writes.bookingsCanceled) {
       const booking = eventOf(row).bookings.get(row.sequence)
-      if (booking?.status !== 'confirmed') throw new Error(`booking ${row.sequence} is not confirmed`)
+      if (booking?.status !== 'confirmed')
+        throw new Error(`booking ${row.sequence} is not confirmed`)
       booking.status = 'canceled'
     }
     for (const { eventId, sequence, userId, status } of writes.entriesAdded)
@@ -153,7 +173,11 @@ export function createRowStore(sizes: number[], givenOut: number): RowStore {
       if (key !== undefined && keys.has(key)) continue
       const { row } = event
       const sequence = row.lastSequence + 1
-      event.row = checked({ ...row, availableTickets: row.availableTickets - 1, lastSequence: sequence })
+      event.row = checked({
+        ...row,
+        availableTickets: row.availableTickets - 1,
+        lastSequence: sequence,
+      })
       insert(event.claims, userId, { kind: 'booking', sequence }, 'claims')
       insert(event.bookings, sequence, { userId, promoted: false, status: 'confirmed' }, 'bookings')
       const bookingId = `${eventId}-${sequence}`
@@ -209,7 +233,8 @@ export function createRowStore(sizes: number[], givenOut: number): RowStore {
       const holder = name === undefined ? undefined : holderOf(name, acceptedAtMs)
       if (holder === undefined) {
         insertCommand({ command, outcome: { outcome: 'rejected', decidedAtMs: nowMs } })
-        if (name !== undefined) keys.set(name, { commandId: command.commandId, createdAtMs: acceptedAtMs })
+        if (name !== undefined)
+          keys.set(name, { commandId: command.commandId, createdAtMs: acceptedAtMs })
         return
       }
       const { type, eventId, userId, commandId } = holder.command
@@ -252,7 +277,11 @@ function rankOf(event: EventRows, sequence: number): number {
 function firstWaiting(event: EventRows, count: number): [sequence: number, userId: string][] {
   const found: [number, string][] = []
   const { waitlistHeadSequence, lastSequence } = event.row
-  for (let sequence = waitlistHeadSequence; sequence <= lastSequence && found.length < count; sequence++) {
+  for (
+    let sequence = waitlistHeadSequence;
+    sequence <= lastSequence && found.length < count;
+    sequence++
+  ) {
     const entry = event.entries.get(sequence)
     if (entry?.status === 'waiting') found.push([sequence, entry.userId])
   }
@@ -262,7 +291,8 @@ function firstWaiting(event: EventRows, count: number): [sequence: number, userI
 /** The CHECKs of `events`. */
 function checked(row: EventRows['row']): EventRows['row'] {
   const { eventId, availableTickets, totalTickets, waitingCount } = row
-  if (availableTickets < 0 || availableTickets > totalTickets) throw new Error(`event ${eventId} is oversold`)
+  if (availableTickets < 0 || availableTickets > totalTickets)
+    throw new Error(`event ${eventId} is oversold`)
   if (waitingCount < 0) throw new Error(`event ${eventId}: fewer than nobody wait`)
   if (waitingCount > 0 && availableTickets > 0)
     throw new Error(`event ${eventId}: a ticket is free while somebody waits`)

@@ -67,10 +67,16 @@ const pick: fc.Arbitrary<Pick> = fc.record({
 })
 
 const plan: fc.Arbitrary<Plan> = fc.record({
-  size: fc.oneof(fc.integer({ min: 1, max: 8 }), fc.integer({ min: 1, max: 256 }), fc.constant(256)),
+  size: fc.oneof(
+    fc.integer({ min: 1, max: 8 }),
+    fc.integer({ min: 1, max: 256 }),
+    fc.constant(256),
+  ),
   way: fc
     .nat({ max: 19 })
-    .map((dice) => (['alone', 'partly', 'twin', 'refused'] as const)[dice] ?? ('together' as const)),
+    .map(
+      (dice) => (['alone', 'partly', 'twin', 'refused'] as const)[dice] ?? ('together' as const),
+    ),
   again: sometimes(4, 20),
   dayAfter: fc.nat({ max: 19 }).map((dice) => dice === 19),
   dayInLine: fc.nat({ max: 29 }).map((dice) => dice === 29),
@@ -78,7 +84,11 @@ const plan: fc.Arbitrary<Plan> = fc.record({
 
 /** @param commands most commands of one scenario */
 export function scenarios(commands: number): fc.Arbitrary<Scenario> {
-  const size = fc.oneof(fc.constant(0), fc.integer({ min: 1, max: 5 }), fc.integer({ min: 1, max: 300 }))
+  const size = fc.oneof(
+    fc.constant(0),
+    fc.integer({ min: 1, max: 5 }),
+    fc.integer({ min: 1, max: 300 }),
+  )
   return fc.record({
     sizes: fc.array(size, { minLength: 1, maxLength: 5 }),
     givenOut: fc.constantFrom(0, 900, 1020, 1024 * 1024 - 5),

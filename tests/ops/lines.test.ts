@@ -52,7 +52,9 @@ async function book({ eventId }: Line, userId: string, prefer?: string) {
 }
 
 async function isWaiting({ queue }: Line): Promise<string> {
-  expect(await until(async () => (await queue.getWaitingCount()) === 1, { timeoutMs: 10_000 })).toBe(true)
+  expect(
+    await until(async () => (await queue.getWaitingCount()) === 1, { timeoutMs: 10_000 }),
+  ).toBe(true)
   return (await queue.getWaiting())[0]?.id as string
 }
 
@@ -99,12 +101,17 @@ describe('a system at work and at rest', SLOW, () => {
     const outcomes = data.lastDecisions.map((row: { outcome: string }) => row.outcome)
     expect(outcomes).toEqual(['already_booked', 'waiting', 'booked'])
     const shown = await runOps(['event', String(line.eventId), '--decisions', '1'], system.env)
-    expect(shown.stdout).toContain(`Event ${line.eventId}: 0 of 1 tickets free, 1 on the waiting list`)
+    expect(shown.stdout).toContain(
+      `Event ${line.eventId}: 0 of 1 tickets free, 1 on the waiting list`,
+    )
     expect(shown.stdout.match(/book {2}already_booked {2}ada/g)).toHaveLength(1)
   })
 
   it('ends with 1 for an event that there is not', async () => {
-    expect(await ops('event', '999999')).toMatchObject({ exitCode: 1, data: { error: 'event_not_found' } })
+    expect(await ops('event', '999999')).toMatchObject({
+      exitCode: 1,
+      data: { error: 'event_not_found' },
+    })
   })
 
   it('prunes old outcomes and finished jobs, and nothing that is still asked for', async () => {
@@ -115,9 +122,10 @@ describe('a system at work and at rest', SLOW, () => {
     const commandId = old.headers.get('location')?.split('/').at(-1) as string
     const client = new pg.Client({ connectionString: system.databaseUrl })
     await client.connect()
-    await client.query(`UPDATE commands SET decided_at = now() - interval '3 days' WHERE command_id = $1`, [
-      commandId,
-    ])
+    await client.query(
+      `UPDATE commands SET decided_at = now() - interval '3 days' WHERE command_id = $1`,
+      [commandId],
+    )
     await client.end()
     const run = await ops('prune')
 
@@ -171,7 +179,12 @@ describe('lines that were harmed while no worker ran', SLOW, () => {
       const line = await newLine()
       lines[name] = line
       if (name === 'failed') await book(line, 'ada', 'respond-async')
-      else await line.queue.add('commands', { v: 1 }, { jobId: newJobId(line.lineName, 1, Date.now()) })
+      else
+        await line.queue.add(
+          'commands',
+          { v: 1 },
+          { jobId: newJobId(line.lineName, 1, Date.now()) },
+        )
       const jobId = await isWaiting(line)
       jobs[name] = jobId
       await redis.del(`${line.base}wait`)
@@ -185,7 +198,12 @@ describe('lines that were harmed while no worker ran', SLOW, () => {
     lines.concurrent = await newLine()
     await book(lines.concurrent, 'ada', 'respond-async')
     await isWaiting(lines.concurrent)
-    await redis.lmove(`${lines.concurrent.base}wait`, `${lines.concurrent.base}active`, 'RIGHT', 'LEFT')
+    await redis.lmove(
+      `${lines.concurrent.base}wait`,
+      `${lines.concurrent.base}active`,
+      'RIGHT',
+      'LEFT',
+    )
 
     lines.paused = await newLine()
     await book(lines.paused, 'ada', 'respond-async')
@@ -193,7 +211,11 @@ describe('lines that were harmed while no worker ran', SLOW, () => {
 
     lines.newer = await newLine()
     jobs['newer'] = newJobId(lines.newer.lineName, 1, Date.now())
-    await lines.newer.queue.add('commands', { v: JOB_VERSION + 1, things: [] }, { jobId: jobs['newer'] })
+    await lines.newer.queue.add(
+      'commands',
+      { v: JOB_VERSION + 1, things: [] },
+      { jobId: jobs['newer'] },
+    )
 
     lines.unregistered = await newLine()
     await book(lines.unregistered, 'ada', 'respond-async')
@@ -205,7 +227,11 @@ describe('lines that were harmed while no worker ran', SLOW, () => {
 
   it('are found, each for what is wrong with it', async () => {
     const { exitCode, data } = await ops('reconcile', '--settle', '0.2')
-    const found = data.findings.map((f: Record<string, string>) => [f['lineName'], f['kind'], f['jobId']])
+    const found = data.findings.map((f: Record<string, string>) => [
+      f['lineName'],
+      f['kind'],
+      f['jobId'],
+    ])
     const standing = (line: Line) => [line.lineName, 'not_moving', expect.any(String)]
     const expected = [
       [lines.decided.lineName, 'decided_not_completed', jobs['decided']],
@@ -270,7 +296,13 @@ describe('lines that were harmed while no worker ran', SLOW, () => {
     expect(['unknown', 'completed']).toContain(
       await lines.decided.queue.getJobState(jobs['decided'] as string),
     )
-    for (const line of [lines.decided, lines.lost, lines.failed, lines.concurrent, lines.unregistered]) {
+    for (const line of [
+      lines.decided,
+      lines.lost,
+      lines.failed,
+      lines.concurrent,
+      lines.unregistered,
+    ]) {
       const { body } = await system.api.get(`/status/${line.eventId}`)
       expect(body).toEqual({ eventId: line.eventId, availableTickets: 4, waitingListCount: 0 })
     }

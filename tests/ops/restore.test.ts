@@ -50,7 +50,9 @@ async function stopWorkers(): Promise<void> {
 /** A copy of everything that is in Redis for this installation, as a snapshot on disk would hold it. */
 async function snapshotRedis(): Promise<Map<string, Buffer>> {
   const keys = await redis.keys(`${system.keyPrefix}*`)
-  const dumps = await Promise.all(keys.map(async (key) => [key, await redis.dumpBuffer(key)] as const))
+  const dumps = await Promise.all(
+    keys.map(async (key) => [key, await redis.dumpBuffer(key)] as const),
+  )
   return new Map(dumps.flatMap(([key, dump]) => (dump === null ? [] : [[key, dump] as const])))
 }
 
@@ -71,7 +73,8 @@ describe('a Redis of yesterday beside a newer PostgreSQL', SLOW, () => {
     await start()
     await stopWorkers()
     const waiting = new Map<string, string>()
-    for (let i = 0; i < 8; i++) waiting.set(`user-${i}`, await book(`user-${i}`, { prefer: 'respond-async' }))
+    for (let i = 0; i < 8; i++)
+      waiting.set(`user-${i}`, await book(`user-${i}`, { prefer: 'respond-async' }))
     const yesterday = await snapshotRedis()
     await system.addWorker()
     const first = new Map<string, string>()
@@ -121,11 +124,15 @@ describe('a Redis that is older than the outcomes that were kept', SLOW, () => {
       const { data } = await runOps(['reconcile', '--settle', '0.2', '--json'], system.env)
       return data.findings.filter(({ kind }: { kind: string }) => kind === 'set_aside')
     }
-    expect(await until(async () => (await setAside()).length === 3, { timeoutMs: 30_000 })).toBe(true)
+    expect(await until(async () => (await setAside()).length === 3, { timeoutMs: 30_000 })).toBe(
+      true,
+    )
 
     // The line goes on, and its count of undecided commands is right.
     expect(await outcomeOf(await book('late'), 'late')).toBe('booked')
-    expect((await system.api.get(`/status/${EVENT}`)).body).toMatchObject({ availableTickets: TICKETS - 1 })
+    expect((await system.api.get(`/status/${EVENT}`)).body).toMatchObject({
+      availableTickets: TICKETS - 1,
+    })
     const { rows } = await database.query(`SELECT user_id FROM bookings WHERE status = 'confirmed'`)
     await database.end()
     expect(rows).toEqual([{ user_id: 'late' }])
@@ -133,7 +140,11 @@ describe('a Redis that is older than the outcomes that were kept', SLOW, () => {
       (await runOps(['reconcile', '--apply', '--settle', '0.2', '--json'], system.env)).data,
     ).toMatchObject({
       ok: false,
-      findings: users.map(() => ({ kind: 'set_aside', mendable: false, jobId: expect.any(String) })),
+      findings: users.map(() => ({
+        kind: 'set_aside',
+        mendable: false,
+        jobId: expect.any(String),
+      })),
     })
   })
 })
@@ -167,7 +178,9 @@ describe('a PostgreSQL of yesterday beside a newer Redis', SLOW, () => {
       expect(outcomes).toEqual(['booked', 'booked', 'booked', 'waiting', 'waiting', 'waiting'])
       expect(await outcomeOf(lost, 'cleo')).toBe('job_not_found')
       // Whoever asks again with the same key is a new request, and gets an answer that holds.
-      expect(await outcomeOf(await book('cleo', { 'idempotency-key': 'k' }), 'cleo')).toBe('waiting')
+      expect(await outcomeOf(await book('cleo', { 'idempotency-key': 'k' }), 'cleo')).toBe(
+        'waiting',
+      )
       await drained({ ...system.env, ...env })
       expect((await system.api.get(`/status/${EVENT}`)).body).toEqual({
         eventId: EVENT,

@@ -13,8 +13,8 @@ export interface OpsRun {
 
 /** Runs the built operators' tool to its end. */
 export function runOps(args: string[], env: Record<string, string>): Promise<OpsRun> {
-  const script = fromRoot('packages/ops/dist/main.js')
-  if (!existsSync(script)) throw new Error('packages/ops is not built: run `npm run build` first')
+  const script = fromRoot('services/ops/dist/main.js')
+  if (!existsSync(script)) throw new Error('services/ops is not built: run `npm run build` first')
   return new Promise((resolve, reject) => {
     const child = spawn(process.execPath, [script, ...args], {
       env: { PATH: process.env['PATH'], ...env },

@@ -73,7 +73,10 @@ describe('traces', () => {
     expect(request).toMatchObject({ parentSpanId: '1111111111111111', service: 'ticket-line-api' })
     expect(named('wait in event-7').parentSpanId).toBe(request.spanId)
     const serve = named('serve event-7')
-    expect(serve).toMatchObject({ parentSpanId: request.spanId, service: 'ticket-line-booking-worker' })
+    expect(serve).toMatchObject({
+      parentSpanId: request.spanId,
+      service: 'ticket-line-booking-worker',
+    })
     const transaction = named('transaction')
     expect(transaction.parentSpanId).toBe(serve.spanId)
     expect(BigInt(transaction.endTimeUnixNano) <= BigInt(request.endTimeUnixNano)).toBe(true)
@@ -89,7 +92,8 @@ describe('traces', () => {
 
   it('start with a request that brings none, or one that cannot be read', async () => {
     await book('bob', { traceparent: 'this is no traceparent' })
-    const seen = () => collector.spans.filter((span) => span.name === 'POST /book' && !span.parentSpanId)
+    const seen = () =>
+      collector.spans.filter((span) => span.name === 'POST /book' && !span.parentSpanId)
     expect(await until(() => seen().length === 1, { timeoutMs: 20_000 })).toBe(true)
   })
 
@@ -105,7 +109,8 @@ describe('traces', () => {
 
 describe('metrics', () => {
   it('answer an operator’s questions', async () => {
-    const shown = async () => (await (await fetch(`${system.workers[0]?.url}/metrics`)).text()).split('\n')
+    const shown = async () =>
+      (await (await fetch(`${system.workers[0]?.url}/metrics`)).text()).split('\n')
     const value = (lines: string[], name: string) =>
       Number(lines.find((line) => line.startsWith(`${name} `))?.split(' ')[1] ?? Number.NaN)
     const api = await (await fetch(`${system.apis[0]?.url}/metrics`)).text()
@@ -119,7 +124,9 @@ describe('metrics', () => {
     expect(value(worker, 'ticket_line_server_reachable{server="postgres"}')).toBe(1)
     expect(value(worker, 'ticket_line_oldest_waiting_seconds')).toBe(0)
     for (const server of ['redis', 'postgres']) {
-      expect(value(worker, `ticket_line_round_trip_seconds_count{server="${server}"}`)).toBeGreaterThan(0)
+      expect(
+        value(worker, `ticket_line_round_trip_seconds_count{server="${server}"}`),
+      ).toBeGreaterThan(0)
       expect(api).toContain(`ticket_line_round_trip_seconds_count{server="${server}"}`)
     }
     expect(api).toContain('ticket_line_pg_connections_max{pool="line"}')

@@ -28,7 +28,8 @@ it.skipIf(from === undefined)(
     const token = await system.token('olga', 'organizer')
     await system.api.post('/initialize', { eventId: 1, totalTickets: 5 }, { token })
     const send = async (call: '/book' | '/cancel', userId: string) =>
-      (await system.api.post(call, { eventId: 1 }, { token: await system.token(userId) })).body.message
+      (await system.api.post(call, { eventId: 1 }, { token: await system.token(userId) })).body
+        .message
 
     for (let i = 0; i < 5; i++) expect(await send('/book', `user-${i}`)).toBe('Ticket booked')
     expect(await send('/book', 'late')).toBe('Added to waiting list')

@@ -1,9 +1,9 @@
 import { createAccounts, createDatabase, createRefreshTokens, type Database } from '@ticket-line/db'
 import { createPasswords } from '@ticket-line/shared/passwords'
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest'
-import { parseCommandLine } from '../../packages/ops/src/arguments.ts'
-import { manageUser, readUserArguments } from '../../packages/ops/src/commands/user.ts'
-import type { Context } from '../../packages/ops/src/context.ts'
+import { parseCommandLine } from '../../services/ops/src/arguments.ts'
+import { manageUser, readUserArguments } from '../../services/ops/src/commands/user.ts'
+import type { Context } from '../../services/ops/src/context.ts'
 import { createBase } from '../stack/system.ts'
 import { runOps } from './run-ops.ts'
 
@@ -61,7 +61,12 @@ const account = (userId: string) => createAccounts(database.db).find(userId)
 it('lists accounts by the beginning of their id and by role, without hashes', async () => {
   const all = await user('list')
   expect(all.exitCode).toBe(0)
-  expect(all.data.users.map((row: { userId: string }) => row.userId)).toEqual(['..', 'ada', 'olga', 'root'])
+  expect(all.data.users.map((row: { userId: string }) => row.userId)).toEqual([
+    '..',
+    'ada',
+    'olga',
+    'root',
+  ])
   expect(all.data.more).toBe(false)
   expect(JSON.stringify(all)).not.toContain('no hash')
 
@@ -85,7 +90,13 @@ it('promotes a user to admin and gives any role', async () => {
 it('sets a password that works and ends all sign-ins', async () => {
   const sessions = createRefreshTokens(database.db)
   const familyId = '00000000-0000-4000-8000-000000000000'
-  await sessions.start({ familyId, userId: 'ada', generation: 0, tokenHash: 'h', lifetimeMs: 60_000 })
+  await sessions.start({
+    familyId,
+    userId: 'ada',
+    generation: 0,
+    tokenHash: 'h',
+    lifetimeMs: 60_000,
+  })
 
   const { exitCode, data } = await user('reset-password', 'ada')
 
@@ -94,7 +105,9 @@ it('sets a password that works and ends all sign-ins', async () => {
   expect(await (await createPasswords()).verify(ada?.passwordHash, data.password)).toBe(true)
   expect(ada?.generation).toBe(1)
   expect((await database.pool.query('SELECT 1 FROM refresh_tokens')).rowCount).toBe(0)
-  expect((await user('reset-password', 'ada')).text).toMatch(/^The password of ada is now [\w-]{24}$/m)
+  expect((await user('reset-password', 'ada')).text).toMatch(
+    /^The password of ada is now [\w-]{24}$/m,
+  )
 })
 
 it('disables and enables an account, one that no path can name as well', async () => {
@@ -138,5 +151,8 @@ it('is a command of the tool', async () => {
   })
 
   expect(exitCode).toBe(0)
-  expect(data).toMatchObject({ ok: true, users: [{ userId: 'root', role: 'admin', disabled: false }] })
+  expect(data).toMatchObject({
+    ok: true,
+    users: [{ userId: 'root', role: 'admin', disabled: false }],
+  })
 })

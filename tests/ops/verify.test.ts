@@ -20,7 +20,9 @@ beforeAll(async () => {
     expect((await system.api.post('/initialize', body, { token: organizer })).status).toBe(201)
   const ask = async (path: '/book' | '/cancel', userId: string, eventId = 1, key = '') => {
     const headers: Record<string, string> = key === '' ? {} : { 'Idempotency-Key': key }
-    return (await system.api.post(path, { eventId }, { token: await system.token(userId), headers })).status
+    return (
+      await system.api.post(path, { eventId }, { token: await system.token(userId), headers })
+    ).status
   }
   // Numbers of event 1: ada 1, bob 2, cleo 3, dan 4, eve 5, fay 6, then cleo's promotion 7, ada again 8, dan's promotion 9.
   for (const userId of ['ada', 'bob', 'cleo', 'dan', 'eve', 'fay'])
@@ -44,7 +46,10 @@ afterAll(() => system?.stop())
 
 /** A clone of the database, after those statements. */
 async function harmed(...statements: string[]): Promise<string> {
-  const database = await createEmptyDatabase(system.databaseUrl.replace(template, 'postgres'), template)
+  const database = await createEmptyDatabase(
+    system.databaseUrl.replace(template, 'postgres'),
+    template,
+  )
   onTestFinished(() => database.drop())
   const client = new pg.Client({ connectionString: database.url })
   await client.connect()
@@ -90,8 +95,16 @@ const command = (id: string, type: string, userId: string, outcome: string, book
 const cases: [name: string, statements: string[], expected: string[]][] = [
   [
     'a booking too many, counted nowhere',
-    [`INSERT INTO bookings VALUES (1, 10, 'zoe', 'confirmed', false, now() - interval '2 days', NULL)`],
-    ['never_oversold', 'available_counted', 'claims_match_rows', 'numbers_given_once', 'nobody_passed_over'],
+    [
+      `INSERT INTO bookings VALUES (1, 10, 'zoe', 'confirmed', false, now() - interval '2 days', NULL)`,
+    ],
+    [
+      'never_oversold',
+      'available_counted',
+      'claims_match_rows',
+      'numbers_given_once',
+      'nobody_passed_over',
+    ],
   ],
   [
     'a free ticket while somebody waits',
@@ -119,7 +132,11 @@ const cases: [name: string, statements: string[], expected: string[]][] = [
     ['one_claim_each', 'claims_match_rows', 'waiting_means_waiting', 'nothing_without_command'],
   ],
   ['a claim that is missing', [`DELETE FROM claims WHERE user_id = 'cleo'`], ['claims_match_rows']],
-  ['a claim for nothing', [`INSERT INTO claims VALUES (1, 'zoe', 'booking', 1)`], ['claims_match_rows']],
+  [
+    'a claim for nothing',
+    [`INSERT INTO claims VALUES (1, 'zoe', 'booking', 1)`],
+    ['claims_match_rows'],
+  ],
   [
     'rows of no event',
     [`INSERT INTO claims VALUES (9, 'zoe', 'booking', 1)`],
@@ -220,7 +237,11 @@ const cases: [name: string, statements: string[], expected: string[]][] = [
     ],
     ['one_answer_per_key'],
   ],
-  ['a key that names nothing', [`UPDATE idempotency_keys SET command_id = 'none'`], ['keys_have_command']],
+  [
+    'a key that names nothing',
+    [`UPDATE idempotency_keys SET command_id = 'none'`],
+    ['keys_have_command'],
+  ],
 ]
 
 describe('verify', () => {
@@ -338,7 +359,10 @@ describe('the command line', () => {
       data: { ok: false, error: 'DATABASE_URL is not set' },
     })
     const nowhere = { DATABASE_URL: 'postgres://127.0.0.1:1/x', REDIS_URL: 'redis://127.0.0.1:1' }
-    expect(await runOps(['verify', '--json'], nowhere)).toMatchObject({ exitCode: 3, data: { ok: false } })
+    expect(await runOps(['verify', '--json'], nowhere)).toMatchObject({
+      exitCode: 3,
+      data: { ok: false },
+    })
     expect((await runOps(['drain'], nowhere)).exitCode).toBe(3)
   })
 })

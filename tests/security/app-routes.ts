@@ -17,7 +17,10 @@ export interface AppRoute {
  * application itself: what is added anywhere shows up here. Nothing stands behind the handlers.
  */
 export async function appRoutes(): Promise<AppRoute[]> {
-  const privateKeys = generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' })
+  const privateKeys = generateKeyPairSync('ed25519').privateKey.export({
+    type: 'pkcs8',
+    format: 'pem',
+  })
   const log = createLog('test', 'silent')
   // Never connects: nothing is asked of it.
   const redis = new Redis({ lazyConnect: true })

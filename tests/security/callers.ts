@@ -2,7 +2,15 @@ import { randomBytes } from 'node:crypto'
 import { signToken } from '../stack/client.ts'
 
 /** Who comes to a route. `user` owns what the route is asked about, `other` is a user like him who does not. */
-export const CALLERS = ['nobody', 'user', 'other', 'organizer', 'admin', 'expired', 'forged'] as const
+export const CALLERS = [
+  'nobody',
+  'user',
+  'other',
+  'organizer',
+  'admin',
+  'expired',
+  'forged',
+] as const
 export type Caller = (typeof CALLERS)[number]
 
 /** The token of each; the last two claim an admin, so that whoever believes them opens everything. */

@@ -36,7 +36,8 @@ async function allOfRedis(): Promise<string> {
   const texts: string[] = []
   try {
     for await (const keys of redis.scanStream({ match: `*${system.keyPrefix}*`, count: 1000 })) {
-      for (const key of keys as string[]) texts.push(key, JSON.stringify(await contentOf(redis, key)))
+      for (const key of keys as string[])
+        texts.push(key, JSON.stringify(await contentOf(redis, key)))
     }
   } finally {
     redis.disconnect()
@@ -80,7 +81,8 @@ async function useSecretsEverywhere(): Promise<void> {
 
   await api.post('/initialize', { eventId: 1, totalTickets: 1 }, { token: organizer })
   expect(
-    (await api.post('/book', { eventId: 1 }, { token, headers: { 'idempotency-key': 'k1' } })).status,
+    (await api.post('/book', { eventId: 1 }, { token, headers: { 'idempotency-key': 'k1' } }))
+      .status,
   ).toBe(200)
   expect((await api.post('/book', { eventId: 1 }, { token: organizer })).body.message).toBe(
     'Added to waiting list',
@@ -116,9 +118,13 @@ async function useSecretsEverywhere(): Promise<void> {
   expect((await api.get('/admin/queues/api/queues', { headers: { cookie } })).status).toBe(200)
   const basic = Buffer.from(`root:${password}`).toString('base64')
   expect(
-    (await api.get('/admin/queues/api/queues', { headers: { authorization: `Basic ${basic}` } })).status,
+    (await api.get('/admin/queues/api/queues', { headers: { authorization: `Basic ${basic}` } }))
+      .status,
   ).toBe(200)
-  await api.request('POST', '/admin/logout', undefined, { rawBody: '', headers: { ...form, cookie } })
+  await api.request('POST', '/admin/logout', undefined, {
+    rawBody: '',
+    headers: { ...form, cookie },
+  })
   await api.request('POST', '/logout', undefined, { token })
 }
 
@@ -152,7 +158,10 @@ function collectLogs(): () => string {
 }
 
 /** What the processes logged while PostgreSQL refused statements, up to this SQLSTATE at least. */
-async function logsWhile(sqlState: string, work: (client: pg.Client) => Promise<void>): Promise<string> {
+async function logsWhile(
+  sqlState: string,
+  work: (client: pg.Client) => Promise<void>,
+): Promise<string> {
   const logs = collectLogs()
   const client = new pg.Client({ connectionString: system.databaseUrl })
   client.on('error', () => undefined)
@@ -168,7 +177,8 @@ async function logsWhile(sqlState: string, work: (client: pg.Client) => Promise<
   return logs()
 }
 
-const hashOf = (refreshToken: string): string => createHash('sha256').update(refreshToken).digest('base64url')
+const hashOf = (refreshToken: string): string =>
+  createHash('sha256').update(refreshToken).digest('base64url')
 
 async function refreshTokenOf(userId: string): Promise<string> {
   expect((await system.api.post('/register', { userId, password })).status).toBe(201)
@@ -202,14 +212,17 @@ it('a database that became read-only leaves no hash and no value in a log', asyn
     const { rows } = await client.query('SELECT quote_ident(current_database()) AS name')
     const setReadOnly = async (value: 'on' | 'off'): Promise<void> => {
       await client.query('SET default_transaction_read_only = off')
-      await client.query(`ALTER DATABASE ${rows[0].name} SET default_transaction_read_only = ${value}`)
+      await client.query(
+        `ALTER DATABASE ${rows[0].name} SET default_transaction_read_only = ${value}`,
+      )
       await client.query(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity
         WHERE datname = current_database() AND pid <> pg_backend_pid()`)
     }
     await setReadOnly('on')
     try {
       // The sessions that were ended fail first, then those that may not write.
-      for (const _ of [1, 2]) expect(await failToWrite('rita', refreshToken)).toEqual([503, 503, 503])
+      for (const _ of [1, 2])
+        expect(await failToWrite('rita', refreshToken)).toEqual([503, 503, 503])
     } finally {
       await setReadOnly('off')
       await untilWritable()

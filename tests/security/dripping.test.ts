@@ -73,7 +73,8 @@ async function p99Ms(forMs: number): Promise<number> {
 function socketsHere(): number {
   const limit = execFileSync('sh', ['-c', 'ulimit -n'], { encoding: 'utf8' }).trim()
   const most = limit === 'unlimited' ? WANTED_SOCKETS : Number(limit) - OTHER_FILES
-  if (most < WANTED_SOCKETS) console.warn(`Only ${most} dripping sockets: \`ulimit -n\` is ${limit}`)
+  if (most < WANTED_SOCKETS)
+    console.warn(`Only ${most} dripping sockets: \`ulimit -n\` is ${limit}`)
   return Math.min(WANTED_SOCKETS, most)
 }
 

@@ -48,10 +48,16 @@ export function expectations({ booked, open, firstFree }: Scene): Record<string,
     'POST /token/refresh': { statuses: alike(401) },
     'POST /logout': { statuses: alike(204) },
     // None of the callers has an account whose password it could know.
-    'PUT /me/password': { statuses: alike(401), send: () => ({ body: { password, newPassword: password } }) },
+    'PUT /me/password': {
+      statuses: alike(401),
+      send: () => ({ body: { password, newPassword: password } }),
+    },
     'GET /users': { statuses: admins(200) },
     'PUT /users/:userId/role': { statuses: admins(200), send: () => ({ body: { role: 'user' } }) },
-    'PUT /users/:userId/disabled': { statuses: admins(200), send: () => ({ body: { disabled: false } }) },
+    'PUT /users/:userId/disabled': {
+      statuses: admins(200),
+      send: () => ({ body: { disabled: false } }),
+    },
     'GET /.well-known/jwks.json': open200,
     'POST /book': { statuses: signedIn(200, 403), send: claim(open) },
     'POST /cancel': { statuses: signedIn(200, 403), send: claim(booked) },
@@ -78,7 +84,10 @@ export function expectations({ booked, open, firstFree }: Scene): Record<string,
     'GET /admin': { statuses: alike(302) },
     'GET /admin/login': open200,
     // A form alone signs in here, whatever token comes along.
-    'POST /admin/login': { statuses: alike(401), send: () => ({ form: { userId: 'root', password } }) },
+    'POST /admin/login': {
+      statuses: alike(401),
+      send: () => ({ form: { userId: 'root', password } }),
+    },
     'GET /admin/logout': open200,
     'POST /admin/logout': { statuses: alike(303), send: () => ({ form: {} }) },
   }

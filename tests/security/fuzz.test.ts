@@ -45,7 +45,9 @@ it(
     }
     expect(isLevel(report.memoryMb), report.memoryMb.join(', ')).toBe(true)
     expect((await system.api.get('/readyz')).status).toBe(200)
-    const unforeseen = system.apis[0]?.logs.filter(({ level }) => level === 'error' || level === 'fatal')
+    const unforeseen = system.apis[0]?.logs.filter(
+      ({ level }) => level === 'error' || level === 'fatal',
+    )
     expect(unforeseen).toEqual([])
   },
   TIMEOUT_MS,

@@ -23,7 +23,9 @@ beforeAll(async () => {
   tokens = await tokensOf(system.jwtSecret)
   const { admin: token = '', user = '' } = tokens
   for (const eventId of [scene.booked, scene.open]) {
-    expect(await system.api.post('/initialize', { eventId, totalTickets: 100 }, { token })).toMatchObject({
+    expect(
+      await system.api.post('/initialize', { eventId, totalTickets: 100 }, { token }),
+    ).toMatchObject({
       status: 201,
     })
   }
@@ -57,7 +59,10 @@ function filled(path: string): string {
 }
 
 /** What each caller is answered, in the order of `CALLERS`. */
-async function statusesOf({ method, path }: AppRoute, send: Expectation['send']): Promise<number[]> {
+async function statusesOf(
+  { method, path }: AppRoute,
+  send: Expectation['send'],
+): Promise<number[]> {
   const statuses = []
   for (const caller of CALLERS) {
     const { body, form } = send?.(caller) ?? {}
@@ -80,28 +85,34 @@ it('knows every route there is, and no other', () => {
 it('knows every route that the running API describes', async () => {
   const { body } = await system.api.get('/openapi.json')
   const described = Object.entries(body.paths as Record<string, object>).flatMap(([path, calls]) =>
-    Object.keys(calls).map((method) => `${method.toUpperCase()} ${path.replaceAll(/\{(\w+)\}/g, ':$1')}`),
+    Object.keys(calls).map(
+      (method) => `${method.toUpperCase()} ${path.replaceAll(/\{(\w+)\}/g, ':$1')}`,
+    ),
   )
   expect(described.length).toBeGreaterThan(15)
   expect(Object.keys(listed)).toEqual(expect.arrayContaining(described))
 })
 
 describe(`nobody, user, other, organizer, admin, expired, forged at`, () => {
-  it.each(routes.filter((route) => !isBoard(route)).map((route) => [nameOf(route), route] as const))(
-    '%s',
-    async (name, route) => {
-      const expectation = listed[name]
-      expect(expectation, 'a route without an expectation').toBeDefined()
-      expect(await statusesOf(route, expectation?.send)).toEqual(expectation?.statuses)
-    },
-  )
+  it.each(
+    routes.filter((route) => !isBoard(route)).map((route) => [nameOf(route), route] as const),
+  )('%s', async (name, route) => {
+    const expectation = listed[name]
+    expect(expectation, 'a route without an expectation').toBeDefined()
+    expect(await statusesOf(route, expectation?.send)).toEqual(expectation?.statuses)
+  })
 
   // Whatever routes the board brings: an admin alone sees them, and nobody changes anything.
   const board = routes.filter(isBoard)
   it.each(board.map((route) => [nameOf(route), route] as const))('%s', async (_name, route) => {
     const body = route.method === 'GET' ? undefined : {}
-    const [nobody, user, other, organizer, admin, expired, forged] = await statusesOf(route, () => ({ body }))
-    expect([nobody, user, other, organizer, expired, forged]).toEqual([401, 403, 403, 403, 401, 401])
+    const [nobody, user, other, organizer, admin, expired, forged] = await statusesOf(
+      route,
+      () => ({ body }),
+    )
+    expect([nobody, user, other, organizer, expired, forged]).toEqual([
+      401, 403, 403, 403, 401, 401,
+    ])
     if (route.method !== 'GET') expect(admin).toBe(403)
     // 403: the list of workers (addresses of machines), which the board shows only where it is told to.
     else expect([200, 308, 400, 404, 403]).toContain(admin)

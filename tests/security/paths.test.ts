@@ -25,9 +25,16 @@ afterAll(async () => {
 })
 
 async function statusOf(path: string, token?: string): Promise<number | string> {
-  const headers: [string, string][] = token === undefined ? [] : [['Authorization', `Bearer ${token}`]]
+  const headers: [string, string][] =
+    token === undefined ? [] : [['Authorization', `Bearer ${token}`]]
   const bytes = write({ method: 'GET', path, headers })
-  const result = await lane.send({ kind: 'path', bytes, method: 'GET', whole: true, mustFail: true })
+  const result = await lane.send({
+    kind: 'path',
+    bytes,
+    method: 'GET',
+    whole: true,
+    mustFail: true,
+  })
   return result.kind === 'answered' ? (result.answers[0]?.status ?? 'nothing') : result.kind
 }
 
@@ -47,19 +54,22 @@ it('the paths themselves open to an admin', async () => {
   for (const path of TARGETS) expect(await statusOf(path, token)).toBe(200)
 })
 
-it.each(TARGETS)(`${EACH} other spellings of %s reach nothing, not even for an admin`, async (path) => {
-  const token = await system.token('root', 'admin')
-  const reached = []
-  let tried = 0
-  for (const spelled of strangePaths(path, EACH, createRandom(path.length))) {
-    if (isThePathItself(spelled, path) || leadsElsewhere(spelled)) continue
-    tried++
-    const [admin, nobody] = [await statusOf(spelled, token), await statusOf(spelled)]
-    // 401: spelled plainly, below the dashboard, and nothing there.
-    if (![400, 404].includes(admin as number) || ![400, 401, 404].includes(nobody as number)) {
-      reached.push(`${JSON.stringify(spelled)}: ${admin}, ${nobody}`)
+it.each(TARGETS)(
+  `${EACH} other spellings of %s reach nothing, not even for an admin`,
+  async (path) => {
+    const token = await system.token('root', 'admin')
+    const reached = []
+    let tried = 0
+    for (const spelled of strangePaths(path, EACH, createRandom(path.length))) {
+      if (isThePathItself(spelled, path) || leadsElsewhere(spelled)) continue
+      tried++
+      const [admin, nobody] = [await statusOf(spelled, token), await statusOf(spelled)]
+      // 401: spelled plainly, below the dashboard, and nothing there.
+      if (![400, 404].includes(admin as number) || ![400, 401, 404].includes(nobody as number)) {
+        reached.push(`${JSON.stringify(spelled)}: ${admin}, ${nobody}`)
+      }
     }
-  }
-  expect(reached).toEqual([])
-  expect(tried).toBeGreaterThan(EACH * 0.85)
-})
+    expect(reached).toEqual([])
+    expect(tried).toBeGreaterThan(EACH * 0.85)
+  },
+)

@@ -27,7 +27,8 @@ beforeAll(async () => {
 })
 afterAll(() => system?.stop())
 
-const login = (userId: string) => system.api.post('/login', { userId, password: 'wrong horse battery' })
+const login = (userId: string) =>
+  system.api.post('/login', { userId, password: 'wrong horse battery' })
 
 const quantile = (values: number[], q: number): number =>
   values.toSorted((a, b) => a - b)[Math.floor(values.length * q)] ?? Number.NaN
@@ -57,7 +58,12 @@ it('answers an unknown user and a wrong password alike and in the same time', {
     for (const kind of order) {
       const { value, ms } = await timed(() => login(kind === 'wrong' ? 'ann' : `nobody-${i}`))
       pair[kind] = ms
-      bodies.add(JSON.stringify([value.status, { ...value.body, requestId: undefined, instance: undefined }]))
+      bodies.add(
+        JSON.stringify([
+          value.status,
+          { ...value.body, requestId: undefined, instance: undefined },
+        ]),
+      )
     }
     ratios.push(pair.unknown / pair.wrong)
   }
@@ -70,7 +76,9 @@ it('answers an unknown user and a wrong password alike and in the same time', {
   expect(Math.abs(ratio - 1)).toBeLessThanOrEqual(0.05)
 })
 
-it('a flood of sign-ins is turned away, and /status keeps its pace', { timeout: 120_000 }, async () => {
+it('a flood of sign-ins is turned away, and /status keeps its pace', {
+  timeout: 120_000,
+}, async () => {
   async function pace(forMs: number): Promise<number[]> {
     const times: number[] = []
     const endsAt = performance.now() + forMs
@@ -91,7 +99,9 @@ it('a flood of sign-ins is turned away, and /status keeps its pace', { timeout: 
   const [[answers]] = await Promise.all([once(flood, 'message'), flood.send('stop')])
   const show = (times: number[]) =>
     `p50 ${middle(times).toFixed(1)} ms, p99 ${quantile(times, 0.99).toFixed(1)} ms, ${times.length} asked`
-  console.log(`/status: ${show(quiet)}; in the flood ${show(flooded)}; sign-ins ${JSON.stringify(answers)}`)
+  console.log(
+    `/status: ${show(quiet)}; in the flood ${show(flooded)}; sign-ins ${JSON.stringify(answers)}`,
+  )
   expect(Object.keys(answers)).toEqual(['401', '503'])
   expect(middle(flooded)).toBeLessThanOrEqual(SLOWER * Math.max(SHORTEST_MS, middle(quiet)))
 })

@@ -9,7 +9,9 @@ import { createBase } from '../stack/system.ts'
 const goodSecret = 'k7Qw2mZx9LrTb4VnHs6YpDcJfGaUeXiO'
 
 /** Starts an API in production that must not come up: how it ended, and what it complained of. */
-async function refusal(changes: Env): Promise<{ code: number | null; complaints: LogLine[]; said: string }> {
+async function refusal(
+  changes: Env,
+): Promise<{ code: number | null; complaints: LogLine[]; said: string }> {
   const base = await createBase()
   onTestFinished(() => base.remove())
   const api = await startService('api', {
@@ -32,13 +34,21 @@ async function refusal(changes: Env): Promise<{ code: number | null; complaints:
 describe('production is not started', () => {
   it.each<[string, Env, RegExp]>([
     ['without a secret', { JWT_SECRET: '' }, /^api cannot start: JWT_SECRET is not set/],
-    ['with a secret of 31 bytes', { JWT_SECRET: goodSecret.slice(1) }, /JWT_SECRET is too short: 31 bytes/],
+    [
+      'with a secret of 31 bytes',
+      { JWT_SECRET: goodSecret.slice(1) },
+      /JWT_SECRET is too short: 31 bytes/,
+    ],
     [
       'with the secret of an example',
       { JWT_SECRET: 'your-256-bit-secret-your-256-bit-secret' },
       /JWT_SECRET looks like an example/,
     ],
-    ['with one letter for a secret', { JWT_SECRET: 'x'.repeat(64) }, /JWT_SECRET looks like an example/],
+    [
+      'with one letter for a secret',
+      { JWT_SECRET: 'x'.repeat(64) },
+      /JWT_SECRET looks like an example/,
+    ],
     [
       'with a common password',
       { ADMIN_USER: 'boss', ADMIN_PASSWORD: 'password123' },
@@ -54,8 +64,16 @@ describe('production is not started', () => {
       { ADMIN_USER: 'administrator', ADMIN_PASSWORD: 'administrator' },
       /ADMIN_PASSWORD is a default/,
     ],
-    ['with events that anybody may make', { INITIALIZE_OPEN: 'true' }, /INITIALIZE_OPEN must not be true/],
-    ['under another name', { NODE_ENV: 'Production', JWT_SECRET: 'weak' }, /NODE_ENV must be one of/],
+    [
+      'with events that anybody may make',
+      { INITIALIZE_OPEN: 'true' },
+      /INITIALIZE_OPEN must not be true/,
+    ],
+    [
+      'under another name',
+      { NODE_ENV: 'Production', JWT_SECRET: 'weak' },
+      /NODE_ENV must be one of/,
+    ],
     [
       'with keys fetched in the clear',
       { JWT_JWKS_URL: 'http://issuer.example/keys' },
@@ -88,6 +106,8 @@ describe('production is not started', () => {
     redis.disconnect()
     const { code, complaints } = await refusal({ REDIS_URL: servers.redis.url })
     expect(code).toBe(1)
-    expect(complaints.map(({ msg }) => msg)).toEqual([expect.stringMatching(/maxmemory-policy noeviction/)])
+    expect(complaints.map(({ msg }) => msg)).toEqual([
+      expect.stringMatching(/maxmemory-policy noeviction/),
+    ])
   })
 })

@@ -1,8 +1,23 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type Installation, startInstallation } from './tokens/installation.ts'
-import { headerOf, type Json, jwkOf, newEc, newEd, newRsa, type Signer, seal } from './tokens/keys.ts'
+import {
+  headerOf,
+  type Json,
+  jwkOf,
+  newEc,
+  newEd,
+  newRsa,
+  type Signer,
+  seal,
+} from './tokens/keys.ts'
 import { altered, badClaims, badHeaders } from './tokens/with-keys.ts'
-import { broughtAlong, confusion, noAlgorithm, type Variant, wrongKeys } from './tokens/without-keys.ts'
+import {
+  broughtAlong,
+  confusion,
+  noAlgorithm,
+  type Variant,
+  wrongKeys,
+} from './tokens/without-keys.ts'
 
 const forgers = [newRsa('evil-rsa'), newEc('evil-ec'), newEd('evil-ed')]
 const forgerSecret: Signer = { alg: 'HS256', kid: 'evil-hs', key: Buffer.alloc(32, 7) }
@@ -72,11 +87,14 @@ describe('honest tokens', () => {
     },
   )
 
-  it.each(['jwt', 'at+jwt', 'AT+JWT', 'application/at+jwt'])('of typ %s are believed', async (typ) => {
-    const signer = place.signers.rs
-    const token = seal({ ...headerOf(signer), typ }, place.claims(), signer)
-    expect(await statusesOf(`Bearer ${token}`)).toEqual([404, 200])
-  })
+  it.each(['jwt', 'at+jwt', 'AT+JWT', 'application/at+jwt'])(
+    'of typ %s are believed',
+    async (typ) => {
+      const signer = place.signers.rs
+      const token = seal({ ...headerOf(signer), typ }, place.claims(), signer)
+      expect(await statusesOf(`Bearer ${token}`)).toEqual([404, 200])
+    },
+  )
 })
 
 describe('forged tokens are not believed', () => {
@@ -105,7 +123,9 @@ describe('forged tokens are not believed', () => {
     const { api } = place.system
     for (const name of ['access_token', 'token', 'authorization']) {
       expect((await api.get(`/jobs/none?${name}=${token}`)).status).toBe(401)
-      expect((await api.get('/jobs/none', { headers: { cookie: `${name}=${token}` } })).status).toBe(401)
+      expect(
+        (await api.get('/jobs/none', { headers: { cookie: `${name}=${token}` } })).status,
+      ).toBe(401)
       expect((await api.get('/jobs/none', { headers: { [`x-${name}`]: token } })).status).toBe(401)
     }
   })

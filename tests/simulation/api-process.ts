@@ -63,7 +63,8 @@ function submitterDeps(world: World, process: SimProcess, connection: Connection
     queues: {
       queueOf: (lineName: string) => createQueue(lineName, world, connection),
     } as unknown as LineQueues,
-    note: (lineName) => void connection.call(() => world.streams.note(lineName)).catch(() => undefined),
+    note: (lineName) =>
+      void connection.call(() => world.streams.note(lineName)).catch(() => undefined),
     pool,
     log: silent,
     monotonicMs: clock.now,
@@ -80,7 +81,8 @@ function submitterDeps(world: World, process: SimProcess, connection: Connection
         return broken.earlyAccept ? { kind: 'stored' } : stored
       },
     },
-    isInRedis: (lineName, jobId) => connection.call(() => data.getJob(lineName, jobId) !== undefined),
+    isInRedis: (lineName, jobId) =>
+      connection.call(() => data.getJob(lineName, jobId) !== undefined),
     findStored: createFindStored(pool),
     holdMs: HOLD_MS,
     log: silent,

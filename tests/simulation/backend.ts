@@ -21,7 +21,8 @@ export function createBackend(data: RedisData, connection: Connection): RedisQue
       token: string,
       next: boolean,
     ) {
-      const complete = (): ReturnType<RedisData['complete']> => data.complete(lineName, job.id, token, next)
+      const complete = (): ReturnType<RedisData['complete']> =>
+        data.complete(lineName, job.id, token, next)
       const result = await connection.call(complete, 'completion')
       if (typeof result === 'number')
         throw new Error(`Missing lock for job ${job.id}. moveToFinished (${result})`)
@@ -35,7 +36,9 @@ export function createBackend(data: RedisData, connection: Connection): RedisQue
 }
 
 /** A fetched job as BullMQ's script returns it. */
-function replyOf(fetched: FetchedJob | undefined): [object | null, string | undefined, number, number] {
+function replyOf(
+  fetched: FetchedJob | undefined,
+): [object | null, string | undefined, number, number] {
   if (fetched === undefined) return [null, undefined, 0, 0]
   const { jobId, payload, starts } = fetched
   const json = {

@@ -36,18 +36,25 @@ function checkTime({ clock }: World, one: Sent, troubles: Trouble[]): void {
   const troubled = isTroubled(ofRedis, sentAtMs, sentAtMs + waitMs + LATE_MS)
   const allowedMs = (troubled ? Math.max(waitMs, REFUSED_WITHIN_MS) : waitMs) + LATE_MS
   const refused = result?.kind === 'unavailable' || result?.kind === 'busy'
-  const waitedMs = Math.round((result === undefined ? clock.exactNow() : one.answeredAtMs) - sentAtMs)
+  const waitedMs = Math.round(
+    (result === undefined ? clock.exactNow() : one.answeredAtMs) - sentAtMs,
+  )
   if (waitedMs > (refused ? Math.min(allowedMs, REFUSED_WITHIN_MS + LATE_MS) : allowedMs))
-    throw new Error(`a client who waits ${waitMs} ms heard ${result?.kind ?? 'nothing'} after ${waitedMs} ms`)
+    throw new Error(
+      `a client who waits ${waitMs} ms heard ${result?.kind ?? 'nothing'} after ${waitedMs} ms`,
+    )
 }
 
 function checkTruth(world: World, one: Sent, decided: Set<number>, troubles: Trouble[]): void {
   const { result, request } = one
   if (result === undefined) return
   const commandId = 'commandId' in result ? result.commandId : undefined
-  const stored = commandId === undefined ? undefined : world.postgres.rows.commands.get(commandId)?.outcome
+  const stored =
+    commandId === undefined ? undefined : world.postgres.rows.commands.get(commandId)?.outcome
   const wrong = (what: string): never => {
-    throw new Error(`${JSON.stringify(request)} was answered ${JSON.stringify(result)}, but ${what}`)
+    throw new Error(
+      `${JSON.stringify(request)} was answered ${JSON.stringify(result)}, but ${what}`,
+    )
   }
   switch (result.kind) {
     case 'decided':
@@ -71,7 +78,8 @@ function checkTruth(world: World, one: Sent, decided: Set<number>, troubles: Tro
 function wasLost({ flushes }: World, one: Sent, commandId: string, troubles: Trouble[]): boolean {
   return flushes.some(
     ({ atMs, lost }) =>
-      lost.has(jobIdOf(commandId)) && longestCalmMs(troubles, atMs, one.answeredAtMs) < ADDED_AGAIN_WITHIN_MS,
+      lost.has(jobIdOf(commandId)) &&
+      longestCalmMs(troubles, atMs, one.answeredAtMs) < ADDED_AGAIN_WITHIN_MS,
   )
 }
 

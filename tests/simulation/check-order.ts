@@ -12,13 +12,17 @@ export function checkOrderOfLines({ arrivals, postgres, flushes }: World): void 
   const arrivalsOf = new Map<string, (Arrival & { place: number })[]>()
   for (const ofLine of arrivals.values())
     for (const [place, arrival] of ofLine.entries())
-      arrivalsOf.set(arrival.jobId, [...(arrivalsOf.get(arrival.jobId) ?? []), { ...arrival, place }])
+      arrivalsOf.set(arrival.jobId, [
+        ...(arrivalsOf.get(arrival.jobId) ?? []),
+        { ...arrival, place },
+      ])
   const last = new Map<string, number>()
   for (const { command, outcome, committedAtMs } of postgres.log) {
     if (outcome.outcome === 'refused') continue
     const jobId = jobIdOf(command.commandId)
     const stood = arrivalsOf.get(jobId)?.findLast(({ atMs }) => atMs <= committedAtMs)
-    if (stood === undefined) throw new Error(`${command.commandId} was decided and never stood in a line`)
+    if (stood === undefined)
+      throw new Error(`${command.commandId} was decided and never stood in a line`)
     const lostIn = flushes.filter(({ atMs, lost }) => atMs <= committedAtMs && lost.has(jobId))
     if (lostIn.some(({ inHand }) => inHand.has(jobId))) continue
     if (lostIn.some(({ atMs }) => atMs > stood.atMs))
@@ -44,7 +48,8 @@ export function checkOrderOfAnswers({ postgres, flushes }: World, sent: Sent[]):
     const found = placeOf.get(one.request.mark)
     return found === undefined ? [] : [{ ...one, ...found }]
   })
-  const wasLost = (commandId: string): boolean => flushes.some(({ lost }) => lost.has(jobIdOf(commandId)))
+  const wasLost = (commandId: string): boolean =>
+    flushes.some(({ lost }) => lost.has(jobIdOf(commandId)))
   const answered = decided
     .filter(({ result, committed }) => isPromise(result) && !wasLost(committed.command.commandId))
     .sort((a, b) => a.answeredAtMs - b.answeredAtMs)
@@ -57,7 +62,8 @@ export function checkOrderOfAnswers({ postgres, flushes }: World, sent: Sent[]):
       next !== undefined && next.answeredAtMs < one.sentAtMs;
       next = answered[++seen]
     )
-      if (next.place > (latest.get(next.request.eventId)?.place ?? -1)) latest.set(next.request.eventId, next)
+      if (next.place > (latest.get(next.request.eventId)?.place ?? -1))
+        latest.set(next.request.eventId, next)
     const before = latest.get(one.request.eventId)
     if (before !== undefined && before.place > one.place)
       throw new Error(

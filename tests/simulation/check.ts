@@ -8,7 +8,12 @@ import type { Marked, Sent } from './traffic.ts'
 import { POISON, type World } from './world.ts'
 
 /** Holds the end of a simulation against the promises. @throws Error naming the first that does not hold */
-export function check(world: World, sent: Sent[], sizes: number[], { faults, troubles }: Inflictions): void {
+export function check(
+  world: World,
+  sent: Sent[],
+  sizes: number[],
+  { faults, troubles }: Inflictions,
+): void {
   checkDecisions(world, sizes)
   checkRejections(world, faults)
   checkOneEffect(world)
@@ -22,7 +27,8 @@ function checkDecisions({ postgres }: World, sizes: number[]): void {
   const model = createNaiveModel(sizes, 0)
   for (const { command, outcome, nowMs } of postgres.log) {
     if (outcome.outcome === 'refused') model.refuse(command, nowMs)
-    else if (outcome.outcome === 'rejected' && outcome.replayOf === undefined) model.reject(command, nowMs)
+    else if (outcome.outcome === 'rejected' && outcome.replayOf === undefined)
+      model.reject(command, nowMs)
     else deepStrictEqual(outcome, model.answer(command, nowMs), `decision of ${command.commandId}`)
   }
   checkPromises(
@@ -56,7 +62,8 @@ function checkOneEffect({ postgres }: World): void {
     if (outcome.outcome === 'refused') continue
     const { mark } = command as unknown as Marked
     const other = decidedAs.get(mark)
-    if (other !== undefined) throw new Error(`a request was decided as ${other} and as ${command.commandId}`)
+    if (other !== undefined)
+      throw new Error(`a request was decided as ${other} and as ${command.commandId}`)
     decidedAs.set(mark, command.commandId)
   }
 }

@@ -79,7 +79,11 @@ export function createClock(): Clock {
     function step(): void {
       current = world
       try {
-        for (let next = heap.first(); next !== undefined && next.atMs <= untilMs; next = heap.first()) {
+        for (
+          let next = heap.first();
+          next !== undefined && next.atMs <= untilMs;
+          next = heap.first()
+        ) {
           heap.pop()
           nowMs = Math.max(nowMs, next.atMs)
           if (!handle(next)) continue

@@ -74,7 +74,11 @@ export function createConnection(
     }
   }
 
-  function answer(pending: Pending, result: { value?: unknown; error?: unknown }, sentIn: number): void {
+  function answer(
+    pending: Pending,
+    result: { value?: unknown; error?: unknown },
+    sentIn: number,
+  ): void {
     answeredAtMs = Math.max(clock.exactNow() + wire.latencyMs(), answeredAtMs)
     clock.after(answeredAtMs - clock.exactNow(), process, () => {
       if (sentIn !== generation || pending.settled) return
@@ -123,9 +127,17 @@ export function createConnection(
       if (!ready && !patient) return Promise.reject(new Error(NEVER_SENT))
       return new Promise<T>((resolve, reject) => {
         const settlers = { resolve: resolve as Pending['resolve'], reject }
-        const pending: Pending = { run, place, ...settlers, cancelTimeout: undefined, settled: false }
+        const pending: Pending = {
+          run,
+          place,
+          ...settlers,
+          cancelTimeout: undefined,
+          settled: false,
+        }
         if (timeoutMs !== undefined)
-          pending.cancelTimeout = clock.after(timeoutMs, process, () => fail(pending, 'Command timed out'))
+          pending.cancelTimeout = clock.after(timeoutMs, process, () =>
+            fail(pending, 'Command timed out'),
+          )
         if (ready) send(pending)
         else unsent.push(pending)
       })

@@ -38,8 +38,10 @@ export const simulatedDb = {
     bookings: readonly PlainBooking[],
   ): Promise<Map<string, BookedTicket>> => database.bookFreeTickets(bookings),
 
-  findStoredCommands: (database: SimulatedDatabase, commandIds: string[]): Promise<StoredCommand[]> =>
-    database.statement((rows) => find(rows, commandIds)),
+  findStoredCommands: (
+    database: SimulatedDatabase,
+    commandIds: string[],
+  ): Promise<StoredCommand[]> => database.statement((rows) => find(rows, commandIds)),
 
   recordRefused(
     database: SimulatedDatabase,
@@ -51,12 +53,15 @@ export const simulatedDb = {
         commandId: commandIdOf(job.jobId, i),
       }))
       const refused: RefusedOutcome = { outcome: 'refused', decidedAtMs: nowMs }
-      if (database.broken.refusal) return new Map(commands.map(({ commandId }) => [commandId, refused]))
+      if (database.broken.refusal)
+        return new Map(commands.map(({ commandId }) => [commandId, refused]))
       for (const command of commands)
         if (!rows.commands.has(command.commandId)) database.decided(command, refused)
       rows.refuse(commands, nowMs)
       const commandIds = commands.map(({ commandId }) => commandId)
-      return new Map(find(rows, commandIds).map(({ command, outcome }) => [command.commandId, outcome]))
+      return new Map(
+        find(rows, commandIds).map(({ command, outcome }) => [command.commandId, outcome]),
+      )
     })
   },
 
@@ -108,6 +113,8 @@ export const simulatedDb = {
 function find(rows: RowStore, commandIds: string[]): StoredCommand[] {
   return commandIds.flatMap((commandId) => {
     const row = rows.commands.get(commandId)
-    return row === undefined ? [] : [{ command: row.command, acceptedAtMs: 0, outcome: row.outcome }]
+    return row === undefined
+      ? []
+      : [{ command: row.command, acceptedAtMs: 0, outcome: row.outcome }]
   })
 }

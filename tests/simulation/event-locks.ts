@@ -35,7 +35,8 @@ export function createEventLocks(): EventLocks {
       take(holder, eventId)
       acquire(holder, others, done)
     }
-    if (holders.has(eventId)) queues.set(eventId, [...(queues.get(eventId) ?? []), { holder, grant }])
+    if (holders.has(eventId))
+      queues.set(eventId, [...(queues.get(eventId) ?? []), { holder, grant }])
     else grant()
   }
 

@@ -46,7 +46,11 @@ export function processFaults(world: World, fleet: Fleet, random: Random): Fault
 }
 
 /** Servers are cut off, hang, or are away. */
-export function serverFaults({ redis, postgres }: World, random: Random, troubled: Troubled): Fault[] {
+export function serverFaults(
+  { redis, postgres }: World,
+  random: Random,
+  troubled: Troubled,
+): Fault[] {
   const during = (server: ServerName, ms: number, inflict: (ms: number) => void) => {
     troubled(server, ms)
     inflict(ms)
@@ -81,10 +85,21 @@ export function streamFaults(
 ): Fault[] {
   function fail(part: Partial<Streams['troubles']>): void {
     Object.assign(streams.troubles, part)
-    later(() => Object.assign(streams.troubles, { lose: 0, delay: 0, repeat: 0 }), random.between(300, 4000))
+    later(
+      () => Object.assign(streams.troubles, { lose: 0, delay: 0, repeat: 0 }),
+      random.between(300, 4000),
+    )
   }
   return [
-    { kind: 'notes and replies lost', weight: 4, inflict: () => fail({ lose: random.pick([0.3, 1]) }) },
-    { kind: 'notes and replies late and twice', weight: 3, inflict: () => fail({ delay: 0.5, repeat: 0.5 }) },
+    {
+      kind: 'notes and replies lost',
+      weight: 4,
+      inflict: () => fail({ lose: random.pick([0.3, 1]) }),
+    },
+    {
+      kind: 'notes and replies late and twice',
+      weight: 3,
+      inflict: () => fail({ delay: 0.5, repeat: 0.5 }),
+    },
   ]
 }

@@ -1,5 +1,11 @@
 import { createProcess } from './clock.ts'
-import { type Fault, processFaults, type ServerName, serverFaults, streamFaults } from './fault-kinds.ts'
+import {
+  type Fault,
+  processFaults,
+  type ServerName,
+  serverFaults,
+  streamFaults,
+} from './fault-kinds.ts'
 import type { Fleet } from './fleet.ts'
 import { type Moment, PLACES, type Place } from './traps.ts'
 import type { World } from './world.ts'
@@ -47,7 +53,11 @@ export function inflictFaults(world: World, fleet: Fleet, plan: FaultPlan): Infl
   const happened = (kind: string): void => void inflictions.faults.push({ kind, atMs: clock.now() })
   function troubled(server: ServerName, ms: number): void {
     const nowMs = clock.now()
-    inflictions.troubles.push({ of: server, fromMs: nowMs - RECOVERY_MS, untilMs: nowMs + ms + RECOVERY_MS })
+    inflictions.troubles.push({
+      of: server,
+      fromMs: nowMs - RECOVERY_MS,
+      untilMs: nowMs + ms + RECOVERY_MS,
+    })
   }
 
   /** Tells of itself once it springs. */

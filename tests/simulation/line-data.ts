@@ -41,9 +41,14 @@ export interface Entering {
 }
 
 /** Counts commands in. @returns how many of each event may enter */
-export function enterLine(line: LineData, { counts, max, nowMs, forget }: Entering): Map<number, number> {
+export function enterLine(
+  line: LineData,
+  { counts, max, nowMs, forget }: Entering,
+): Map<number, number> {
   const isLeftBehind =
-    forget && nowMs - line.countedAtMs > LEFT_BEHIND_AFTER_MS && line.wait.length + line.active.length === 0
+    forget &&
+    nowMs - line.countedAtMs > LEFT_BEHIND_AFTER_MS &&
+    line.wait.length + line.active.length === 0
   const granted = new Map<number, number>()
   for (const [eventId, wanted] of counts) {
     const counted = Math.max(0, line.depth.get(eventId) ?? 0)

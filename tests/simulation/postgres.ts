@@ -1,4 +1,10 @@
-import type { BatchWrites, BookedTicket, LoadedBatch, LoadRequest, PlainBooking } from '@ticket-line/db'
+import type {
+  BatchWrites,
+  BookedTicket,
+  LoadedBatch,
+  LoadRequest,
+  PlainBooking,
+} from '@ticket-line/db'
 import type { Command, Outcome, RefusedOutcome } from '@ticket-line/shared'
 import type { Random } from '../faults/random.ts'
 import { createRowStore, type RowStore } from '../model/row-store.ts'
@@ -28,7 +34,10 @@ export interface Committed {
 
 /** What the product gets in place of its pool. */
 export interface SimPool {
-  runBatch(request: LoadRequest, decide: (loaded: LoadedBatch) => BatchWrites | undefined): Promise<void>
+  runBatch(
+    request: LoadRequest,
+    decide: (loaded: LoadedBatch) => BatchWrites | undefined,
+  ): Promise<void>
   bookFreeTickets(bookings: readonly PlainBooking[]): Promise<Map<string, BookedTicket>>
   /** Runs one statement in a transaction of its own. */
   statement<T>(run: (rows: RowStore, nowMs: number) => T): Promise<T>
@@ -43,7 +52,12 @@ export interface PostgresDeps {
   kills: (bookers: string[], process: SimProcess) => boolean
   /** Told of writes that contradict the rows. */
   onBug: (error: unknown) => void
-  broken: { storedOutcomes?: boolean; rowLock?: boolean; earlyCommit?: boolean; seenBefore?: boolean }
+  broken: {
+    storedOutcomes?: boolean
+    rowLock?: boolean
+    earlyCommit?: boolean
+    seenBefore?: boolean
+  }
 }
 
 const IDLE_IN_TRANSACTION_MS = 3000
@@ -51,13 +65,19 @@ const LOCK_WAIT_MS = 10_000
 
 export function createPostgres(deps: PostgresDeps): Postgres {
   const { clock, broken } = deps
-  const { server, locks, inSession, ask, end, troubles } = createSessions(clock, deps.random, deps.traps)
+  const { server, locks, inSession, ask, end, troubles } = createSessions(
+    clock,
+    deps.random,
+    deps.traps,
+  )
   const rows = createRowStore(deps.sizes, 0)
   const log: Committed[] = []
 
   function begin(session: Session, request: LoadRequest): Promise<LoadedBatch> {
     return ask(session, undefined, (reply, fail) => {
-      const locked = request.eventIds.filter((eventId) => rows.events.has(eventId) && !broken.rowLock)
+      const locked = request.eventIds.filter(
+        (eventId) => rows.events.has(eventId) && !broken.rowLock,
+      )
       if (request.whenLocked === 'fail' && !locks.areFree(locked)) {
         fail(failure('could not obtain lock on row in relation "events"', '55P03'))
         return
@@ -99,7 +119,10 @@ export function createPostgres(deps: PostgresDeps): Postgres {
       log.push({ command, outcome, nowMs: writes.nowMs, committedAtMs: clock.exactNow() })
   }
 
-  function bookFree(session: Session, bookings: readonly PlainBooking[]): Promise<Map<string, BookedTicket>> {
+  function bookFree(
+    session: Session,
+    bookings: readonly PlainBooking[],
+  ): Promise<Map<string, BookedTicket>> {
     return ask(session, 'COMMIT', (reply) => {
       const free = bookings.filter(({ eventId }) => locks.areFree([eventId]) || broken.rowLock)
       if (broken.seenBefore) for (const { commandId } of free) rows.commands.delete(commandId)
@@ -146,7 +169,9 @@ export function createPostgres(deps: PostgresDeps): Postgres {
           return bookFree(session, bookings)
         }),
       statement: (run) =>
-        inSession(process, (session) => ask(session, 'statement', (reply) => reply(run(rows, clock.now())))),
+        inSession(process, (session) =>
+          ask(session, 'statement', (reply) => reply(run(rows, clock.now()))),
+        ),
     }),
   }
 }
@@ -157,6 +182,7 @@ function bookersOf({ users }: LoadRequest): string[] {
 
 /** The unique constraint that the writes would violate. */
 function violationOf(rows: RowStore, writes: BatchWrites): string | undefined {
-  if (writes.decided.some(({ command }) => rows.commands.has(command.commandId))) return 'commands_pkey'
+  if (writes.decided.some(({ command }) => rows.commands.has(command.commandId)))
+    return 'commands_pkey'
   return rows.takenKeyOf(writes) === undefined ? undefined : 'idempotency_keys_caller_key_hash_pk'
 }

@@ -65,7 +65,8 @@ export function createRedisData(deps: RedisDataDeps): RedisData {
     return line
   }
 
-  const isLocked = (line: LineData, jobId: string): boolean => (line.locks.get(jobId)?.untilMs ?? 0) > now()
+  const isLocked = (line: LineData, jobId: string): boolean =>
+    (line.locks.get(jobId)?.untilMs ?? 0) > now()
 
   function fetch(lineName: string, token: string): FetchedJob | undefined {
     const line = lineOf(lineName)
@@ -123,7 +124,8 @@ export function createRedisData(deps: RedisDataDeps): RedisData {
       const line = lineOf(lineName)
       if (line.stalledCheckedUntilMs > now()) return []
       line.stalledCheckedUntilMs = now() + deps.stalledIntervalMs
-      const isStalled = (jobId: string): boolean => !isLocked(line, jobId) && line.active.includes(jobId)
+      const isStalled = (jobId: string): boolean =>
+        !isLocked(line, jobId) && line.active.includes(jobId)
       const stalled = [...line.maybeStalled].filter(isStalled)
       for (const jobId of stalled) {
         line.active.splice(line.active.indexOf(jobId), 1)

@@ -40,10 +40,12 @@ const KINDS_OF_FAULT = [
 export async function runSeeds(from: number, to: number): Promise<SeedsResult> {
   const total: SeedsResult = { heard: {}, faults: {}, decided: 0, seeds: to - from + 1 }
   for (let seed = from; seed <= to; seed++) {
-    const { heard, faults, log } = await simulate({ seed, commands: COMMANDS }).catch((cause: Error) => {
-      const repeat = `SIM_SEED=${seed} npm test -- tests/simulation/seeds-1`
-      throw new Error(`${cause.message}\nrepeats with: ${repeat}`, { cause })
-    })
+    const { heard, faults, log } = await simulate({ seed, commands: COMMANDS }).catch(
+      (cause: Error) => {
+        const repeat = `SIM_SEED=${seed} npm test -- tests/simulation/seeds-1`
+        throw new Error(`${cause.message}\nrepeats with: ${repeat}`, { cause })
+      },
+    )
     add(total.heard, heard)
     add(total.faults, faults)
     total.decided += log.filter(({ outcome }) => outcome.outcome !== 'refused').length

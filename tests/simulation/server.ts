@@ -1,6 +1,11 @@
 import type { Random } from '../faults/random.ts'
 import { type Clock, createProcess, type SimProcess } from './clock.ts'
-import { type Connection, type ConnectionOptions, createConnection, type Wire } from './connection.ts'
+import {
+  type Connection,
+  type ConnectionOptions,
+  createConnection,
+  type Wire,
+} from './connection.ts'
 import type { Traps } from './traps.ts'
 
 /** A server that processes talk to over connections that break. */

@@ -54,8 +54,10 @@ export function createSessions(clock: Clock, random: Random, traps: Traps): Sess
   function ask<T>(session: Session, place: Place | undefined, run: Run<T>): Promise<T> {
     return new Promise((resolve, reject) => {
       session.lose = reject
-      const reply = (value: T): void => void clock.after(latencyMs(), session.process, () => resolve(value))
-      const fail = (error: Error): void => void clock.after(latencyMs(), session.process, () => reject(error))
+      const reply = (value: T): void =>
+        void clock.after(latencyMs(), session.process, () => resolve(value))
+      const fail = (error: Error): void =>
+        void clock.after(latencyMs(), session.process, () => reject(error))
       clock.after(latencyMs(), server, () => {
         if (!isUp()) return
         if (session.state === 'ended') return fail(failure('terminating connection', '25P03'))
@@ -77,7 +79,10 @@ export function createSessions(clock: Clock, random: Random, traps: Traps): Sess
     return session
   }
 
-  async function inSession<T>(process: SimProcess, run: (session: Session) => Promise<T>): Promise<T> {
+  async function inSession<T>(
+    process: SimProcess,
+    run: (session: Session) => Promise<T>,
+  ): Promise<T> {
     const session = await connect(process)
     try {
       return await run(session)
@@ -93,7 +98,9 @@ export function createSessions(clock: Clock, random: Random, traps: Traps): Sess
 
   function lose(session: Session): void {
     end(session)
-    clock.after(0, session.process, () => session.lose?.(failure('Connection terminated unexpectedly')))
+    clock.after(0, session.process, () =>
+      session.lose?.(failure('Connection terminated unexpectedly')),
+    )
   }
 
   return {

@@ -25,7 +25,11 @@ const SEEDS = 100
 describe('the simulation goes red where', () => {
   const mutants: [what: string, broken: Broken, seen: RegExp][] = [
     ['stored outcomes are ignored', { storedOutcomes: true }, /decision of/],
-    ['plain bookings are made as often as they come', { seenBefore: true }, /decision of|answer to|decided/],
+    [
+      'plain bookings are made as often as they come',
+      { seenBefore: true },
+      /decision of|answer to|decided/,
+    ],
     [
       'events are not locked',
       { rowLock: true, globalConcurrency: true },
@@ -33,7 +37,11 @@ describe('the simulation goes red where', () => {
     ],
     ['a batch is answered before its COMMIT', { earlyCommit: true }, /answer to|never decided/],
     ['a refusal is not recorded', { refusal: true }, /"unavailable".*but it took effect/],
-    ['several jobs of a line may be active', { globalConcurrency: true }, /after one that stood behind it/],
+    [
+      'several jobs of a line may be active',
+      { globalConcurrency: true },
+      /after one that stood behind it/,
+    ],
     ['a stalled job goes to the tail', { stalledToTail: true }, /after one that stood behind it/],
     ['a waiter has no deadline', { deadline: true }, /a client who waits/],
     ['a command is accepted before it is stored', { earlyAccept: true }, /"accepted".*but it was/],

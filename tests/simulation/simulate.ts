@@ -43,7 +43,11 @@ export async function simulate({
   let inflictions: Inflictions = { faults: [], troubles: [] }
   try {
     const fleet = startFleet(world)
-    const traffic = letClientsSend(world, fleet.apis, { ...plan, commands, events: plan.sizes.length })
+    const traffic = letClientsSend(world, fleet.apis, {
+      ...plan,
+      commands,
+      events: plan.sizes.length,
+    })
     inflictions = inflictFaults(world, fleet, plan)
     await world.clock.run(plan.overMs)
     await untilSettled(world, traffic)
@@ -80,7 +84,10 @@ async function untilSettled({ clock, data }: World, { isDone }: Traffic): Promis
 /** What this seed is about. Small numbers that divide each other seldom give a mix of everything. */
 function planOf(seed: number) {
   return {
-    sizes: Array.from({ length: 1 + (seed % 5) }, (_, i) => [0, 1, 5, 40, 200][(seed + i * 3) % 5] as number),
+    sizes: Array.from(
+      { length: 1 + (seed % 5) },
+      (_, i) => [0, 1, 5, 40, 200][(seed + i * 3) % 5] as number,
+    ),
     lines: seed % 3 === 0 ? 1 + (seed % 2) : 0,
     maxQueueDepth: seed % 8 === 5 ? 30 : 20_000,
     users: [8, 60, 400][seed % 3] as number,

@@ -8,7 +8,12 @@ export function installTimers(clock: Clock): () => void {
     if (handle !== undefined) cancels.get(handle)?.()
   }
 
-  function start(every: boolean, run: (...args: unknown[]) => void, ms = 0, args: unknown[] = []): object {
+  function start(
+    every: boolean,
+    run: (...args: unknown[]) => void,
+    ms = 0,
+    args: unknown[] = [],
+  ): object {
     const handle = { unref: () => handle, ref: () => handle }
     const process = clock.current()
     const schedule = (): void => {

@@ -107,11 +107,13 @@ export function letClientsSend(world: World, apis: () => ApiProcess[], plan: Tra
   for (const size of burstsOf(random, plan.commands))
     later(random.next() * plan.overMs, () => {
       const waitMs = random.pick(WAITS_MS)
-      for (let i = 0; i < size; i++) send(anything(), random.chance(0.8) ? waitMs : random.pick(WAITS_MS))
+      for (let i = 0; i < size; i++)
+        send(anything(), random.chance(0.8) ? waitMs : random.pick(WAITS_MS))
     })
   return {
     sent,
-    isDone: () => toCome === 0 && sent.every(({ result, api }) => result !== undefined || !api.process.alive),
+    isDone: () =>
+      toCome === 0 && sent.every(({ result, api }) => result !== undefined || !api.process.alive),
   }
 }
 

@@ -41,7 +41,8 @@ export function startWorker(world: World, name: string): WorkerProcess {
       monotonicMs: clock.now,
     })
     const registry = {
-      allWithWork: () => (world.broken.sweep ? Promise.resolve([]) : connection.call(data.withWork)),
+      allWithWork: () =>
+        world.broken.sweep ? Promise.resolve([]) : connection.call(data.withWork),
       forgetEmpty: () => Promise.resolve(0),
       walkKeys: () => Promise.resolve(0),
     } as unknown as SweeperDeps['registry']
@@ -94,7 +95,8 @@ function lineDeps(
     apply: createApply(applyDeps),
     answer(lineName: string, payload: JobPayload, reply: JobReply | undefined) {
       const counts = new Map<number, number>()
-      for (const { eventId } of payload.commands) counts.set(eventId, (counts.get(eventId) ?? 0) + 1)
+      for (const { eventId } of payload.commands)
+        counts.set(eventId, (counts.get(eventId) ?? 0) + 1)
       const answered = connection.call(() => {
         data.leave(lineName, counts)
         if (reply !== undefined) streams.reply(payload.replyTo, reply)

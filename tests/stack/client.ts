@@ -27,18 +27,28 @@ export interface Client {
 
 /** A plain client of one API process: no retries, no redirects followed, every status is a reply. */
 export function createClient(baseUrl: string): Client {
-  async function request(method: string, path: string, body?: unknown, options: RequestOptions = {}) {
+  async function request(
+    method: string,
+    path: string,
+    body?: unknown,
+    options: RequestOptions = {},
+  ) {
     const headers = new Headers(options.headers)
     if (options.token !== undefined) headers.set('authorization', `Bearer ${options.token}`)
     const init: RequestInit = { method, headers, redirect: 'manual' }
     if (options.signal !== undefined) init.signal = options.signal
-    if (options.rawBody !== undefined) init.body = options.rawBody as NonNullable<RequestInit['body']>
+    if (options.rawBody !== undefined)
+      init.body = options.rawBody as NonNullable<RequestInit['body']>
     else if (body !== undefined) {
       init.body = JSON.stringify(body)
       if (!headers.has('content-type')) headers.set('content-type', 'application/json')
     }
     const response = await fetch(new URL(path, baseUrl), init)
-    return { status: response.status, headers: response.headers, body: parse(await response.text()) }
+    return {
+      status: response.status,
+      headers: response.headers,
+      body: parse(await response.text()),
+    }
   }
   return {
     request,

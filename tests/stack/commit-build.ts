@@ -4,7 +4,8 @@ import { fromRoot } from '../../scripts/lib/paths.mjs'
 import { run } from '../../scripts/lib/run.mjs'
 import type { Build, ServiceName } from './processes.ts'
 
-const git = async (...args: string[]): Promise<string> => (await run('git', args, { cwd: fromRoot() })).trim()
+const git = async (...args: string[]): Promise<string> =>
+  (await run('git', args, { cwd: fromRoot() })).trim()
 
 /** The full hash of a commit, or `undefined` if this history does not hold it (a shallow clone). */
 export function findCommit(name: string): Promise<string | undefined> {
@@ -17,13 +18,19 @@ export function findCommit(name: string): Promise<string | undefined> {
  * @param folder an empty folder; the caller removes it
  * @throws Error with the output of the step that failed
  */
-export async function buildCommit(commit: string, folder: string, services: ServiceName[]): Promise<Build> {
+export async function buildCommit(
+  commit: string,
+  folder: string,
+  services: ServiceName[],
+): Promise<Build> {
   mkdirSync(folder, { recursive: true })
   const archive = path.join(folder, 'source.tar')
   await run('git', ['archive', '--output', archive, commit], { cwd: fromRoot() })
   await run('tar', ['-xf', archive, '-C', folder])
   const filters = services.flatMap((service) => ['--filter', `@ticket-line/${service}...`])
-  await run('pnpm', ['install', '--frozen-lockfile', '--prefer-offline', ...filters], { cwd: folder })
+  await run('pnpm', ['install', '--frozen-lockfile', '--prefer-offline', ...filters], {
+    cwd: folder,
+  })
   await run('pnpm', [...filters, 'run', 'build'], { cwd: folder })
   return {
     script: (service) => path.join(folder, 'services', service, 'dist/main.js'),

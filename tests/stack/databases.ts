@@ -14,7 +14,10 @@ export interface TestDatabase {
 const prefix = 'ticket_line_test_'
 
 /** Creates an empty database on the server. */
-export async function createEmptyDatabase(serverUrl: string, template?: string): Promise<TestDatabase> {
+export async function createEmptyDatabase(
+  serverUrl: string,
+  template?: string,
+): Promise<TestDatabase> {
   const name = `${prefix}${randomBytes(6).toString('hex')}`
   await withAdmin(serverUrl, (admin) =>
     admin.query(`CREATE DATABASE ${name}${template === undefined ? '' : ` TEMPLATE ${template}`}`),
@@ -22,9 +25,9 @@ export async function createEmptyDatabase(serverUrl: string, template?: string):
   return {
     url: withDatabase(serverUrl, name),
     drop: () =>
-      withAdmin(serverUrl, (admin) => admin.query(`DROP DATABASE IF EXISTS ${name} WITH (FORCE)`)).then(
-        () => {},
-      ),
+      withAdmin(serverUrl, (admin) =>
+        admin.query(`DROP DATABASE IF EXISTS ${name} WITH (FORCE)`),
+      ).then(() => {}),
   }
 }
 
@@ -43,7 +46,9 @@ export async function migrate(
 ): Promise<void> {
   const script = build.migrateScript
   if (!existsSync(script)) throw new Error('packages/db is not built: run `npm run build` first')
-  await run(process.execPath, [script], { env: { ...process.env, ...env, DATABASE_URL: databaseUrl } })
+  await run(process.execPath, [script], {
+    env: { ...process.env, ...env, DATABASE_URL: databaseUrl },
+  })
 }
 
 /** The same server, another database. */

@@ -26,7 +26,8 @@ export default async function setup(project: TestProject): Promise<() => Promise
     shared ??= start()
     shared.then(
       (value) => response.end(JSON.stringify(value)),
-      (error: unknown) => response.writeHead(500).end(`The servers for the tests did not start: ${error}`),
+      (error: unknown) =>
+        response.writeHead(500).end(`The servers for the tests did not start: ${error}`),
     )
   })
   desk.listen(0, '127.0.0.1')

@@ -72,7 +72,8 @@ export async function startService(
   build = ownBuild,
 ): Promise<ServiceProcess> {
   const script = build.script(service)
-  if (!existsSync(script)) throw new Error(`services/${service} is not built: run \`npm run build\` first`)
+  if (!existsSync(script))
+    throw new Error(`services/${service} is not built: run \`npm run build\` first`)
   return startScript(service, script, env)
 }
 
@@ -85,7 +86,13 @@ export async function startScript(name: string, script: string, env: Env): Promi
     command: process.execPath,
     args: ['--enable-source-maps', script],
     // Nothing of the developer's own environment but what a process needs to run.
-    env: { PATH: process.env['PATH'], HOME: process.env['HOME'], ...env, PORT: port, WORKER_PORT: port },
+    env: {
+      PATH: process.env['PATH'],
+      HOME: process.env['HOME'],
+      ...env,
+      PORT: port,
+      WORKER_PORT: port,
+    },
     onLine: (line) => logs.push(parseLine(line)),
   })
   return {
@@ -109,7 +116,9 @@ export async function startScript(name: string, script: string, env: Env): Promi
 
 async function ready(service: ServiceProcess): Promise<void> {
   const answers = async () => (await fetch(`${service.url}/readyz`)).status === 200
-  const up = await until(async () => !service.running() || (await answers()), { timeoutMs: startTimeoutMs })
+  const up = await until(async () => !service.running() || (await answers()), {
+    timeoutMs: startTimeoutMs,
+  })
   if (up && service.running()) return
   await service.kill()
   throw new Error(`${service.name} did not become ready. ${lastLines(service.logs)}`)

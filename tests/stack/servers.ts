@@ -54,9 +54,13 @@ function readChoice(value: string | undefined): Choice | undefined {
 }
 
 /** Both start at once; where one fails, the other is stopped again. */
-async function bothOrNone(postgres: Promise<Server>, redis: Promise<Server>): Promise<[Server, Server]> {
+async function bothOrNone(
+  postgres: Promise<Server>,
+  redis: Promise<Server>,
+): Promise<[Server, Server]> {
   const [first, second] = await Promise.allSettled([postgres, redis])
-  if (first.status === 'fulfilled' && second.status === 'fulfilled') return [first.value, second.value]
+  if (first.status === 'fulfilled' && second.status === 'fulfilled')
+    return [first.value, second.value]
   for (const result of [first, second]) if (result.status === 'fulfilled') await result.value.stop()
   throw first.status === 'rejected' ? first.reason : (second as PromiseRejectedResult).reason
 }
@@ -86,7 +90,8 @@ async function chooseRedis(
   if (url && forced === undefined) {
     return givenServer({ name: 'Redis', variable: 'REDIS_URL', url, defaultPort: 6379 })
   }
-  const own = (from: 'any' | 'path' | 'private') => startRedis({ folder: path.join(folder, 'redis'), from })
+  const own = (from: 'any' | 'path' | 'private') =>
+    startRedis({ folder: path.join(folder, 'redis'), from })
   if (forced === 'local') return own('path')
   if (forced === 'embedded') return own('private')
   return fromDocker('redis', forced, () => own('any'))

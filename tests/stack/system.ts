@@ -2,7 +2,14 @@ import { randomBytes } from 'node:crypto'
 import { Redis } from 'ioredis'
 import { type Client, createClient, type Role, signToken } from './client.ts'
 import { createEmptyDatabase, createTemplate } from './databases.ts'
-import { type Build, type Env, ownBuild, type ServiceProcess, startApi, startWorker } from './processes.ts'
+import {
+  type Build,
+  type Env,
+  ownBuild,
+  type ServiceProcess,
+  startApi,
+  startWorker,
+} from './processes.ts'
 import type { Servers } from './servers.ts'
 import type { SharedServers } from './shared-servers.ts'
 
@@ -149,7 +156,11 @@ async function asShared(own: Servers, build: Build): Promise<SharedServers> {
   templates.set(own, ofServers)
   const template = ofServers.get(build) ?? createTemplate(own.postgres.url, build)
   ofServers.set(build, template)
-  return { postgresUrl: own.postgres.url, redisUrl: own.redis.url, templateDatabase: await template }
+  return {
+    postgresUrl: own.postgres.url,
+    redisUrl: own.redis.url,
+    templateDatabase: await template,
+  }
 }
 
 async function deleteKeys(redisUrl: string, keyPrefix: string): Promise<void> {

@@ -100,7 +100,9 @@ export async function start({ clone, temporary, env = {}, user }) {
   await until(() => ended || printed(), { timeoutMs: startTimeoutMs, everyMs: 100 })
   if (!printed()) {
     await end()
-    throw new Plain(`npm start ${ended ? 'ended' : 'did not get there in time'}. It said:\n${output()}`)
+    throw new Plain(
+      `npm start ${ended ? 'ended' : 'did not get there in time'}. It said:\n${output()}`,
+    )
   }
   const ports = [port, ...serverPorts(clone)]
 
@@ -116,15 +118,18 @@ export async function start({ clone, temporary, env = {}, user }) {
       const calls = output()
         .split('\n')
         .filter((line) => /^(TOKEN=|JOB=|curl )/.test(line))
-      if (calls.length !== 5) throw new Plain(`It printed ${calls.length} calls instead of 5:\n${output()}`)
+      if (calls.length !== 5)
+        throw new Plain(`It printed ${calls.length} calls instead of 5:\n${output()}`)
       const answers = await run('sh', ['-c', calls.join('\n')], { env: all })
       checkAnswers(answers)
     },
     async stop() {
       signal(-pid, 'SIGINT')
-      if (!(await until(() => ended, { timeoutMs: stopTimeoutMs }))) throw new Plain('It does not stop.')
+      if (!(await until(() => ended, { timeoutMs: stopTimeoutMs })))
+        throw new Plain('It does not stop.')
       const how = await exited
-      if (how !== 0 && how !== 'SIGINT' && how !== 130) throw new Plain(`It ended with ${how}:\n${output()}`)
+      if (how !== 0 && how !== 'SIGINT' && how !== 130)
+        throw new Plain(`It ended with ${how}:\n${output()}`)
       groups.delete(pid)
       await checkNothingLeft({ clone, temporary, ports })
     },
@@ -161,7 +166,9 @@ async function checkNothingLeft({ clone, temporary, ports }) {
   // npm keeps its own compiled code in node-compile-cache.
   for (const name of readdirSync(temporary).filter((file) => file !== 'node-compile-cache'))
     left.push(`${path.join(temporary, name)} in the temporary folder`)
-  const untracked = await run('git', ['-c', 'safe.directory=*', 'status', '--porcelain'], { cwd: clone })
+  const untracked = await run('git', ['-c', 'safe.directory=*', 'status', '--porcelain'], {
+    cwd: clone,
+  })
   if (untracked !== '') left.push(`changes in the clone:\n${untracked}`)
   if (left.length > 0) throw new Plain(`It left behind:\n${left.join('\n')}`)
 }
@@ -217,6 +224,9 @@ function pidOf(child) {
   })
 }
 
-if (process.argv[1] !== undefined && realpathSync(process.argv[1]) === fileURLToPath(import.meta.url)) {
+if (
+  process.argv[1] !== undefined &&
+  realpathSync(process.argv[1]) === fileURLToPath(import.meta.url)
+) {
   runMain(() => attemptStart(JSON.parse(process.argv[2] ?? '')))
 }

@@ -34,7 +34,8 @@ const cases = [
     (version) =>
       /** @type {[string, (place: Place) => Promise<void>]} */ ([
         `starts with npm ${version}`,
-        async (place) => attemptStart({ ...(await place.clone()), env: await withNpm(place, version) }),
+        async (place) =>
+          attemptStart({ ...(await place.clone()), env: await withNpm(place, version) }),
       ]),
   ),
   [
@@ -61,7 +62,9 @@ const cases = [
 
 runMain(async () => {
   const words = process.argv.slice(2)
-  const chosen = cases.filter(([name]) => words.length === 0 || words.some((word) => name.includes(word)))
+  const chosen = cases.filter(
+    ([name]) => words.length === 0 || words.some((word) => name.includes(word)),
+  )
   const work = mkdtempSync(path.join(tmpdir(), 'ticket-line-starts-'))
   chmodSync(work, 0o755)
   for (const name of /** @type {const} */ (['SIGINT', 'SIGTERM', 'SIGHUP'])) {
@@ -203,7 +206,12 @@ async function startWithoutNetwork(place) {
     return attemptStart({ ...attempt, env })
   }
   const script = fileURLToPath(new URL('./attempt.mjs', import.meta.url))
-  const code = await runVisible('unshare', [...possible, process.execPath, script, JSON.stringify(attempt)])
+  const code = await runVisible('unshare', [
+    ...possible,
+    process.execPath,
+    script,
+    JSON.stringify(attempt),
+  ])
   if (code !== 0) throw new Plain(`The start without a network ended with ${code}.`)
 }
 

@@ -38,7 +38,11 @@ export interface ListedAccount {
 
 /** What became of a change of role or of a disabling. */
 export type PrivilegeChange =
-  | { kind: 'changed'; account: AccountPrivileges; before: Pick<AccountPrivileges, 'role' | 'disabled'> }
+  | {
+      kind: 'changed'
+      account: AccountPrivileges
+      before: Pick<AccountPrivileges, 'role' | 'disabled'>
+    }
   | { kind: 'user_not_found' }
   /** The change would leave no admin who could undo it. */
   | { kind: 'last_admin' }
@@ -159,15 +163,25 @@ export function createAccounts(db: Db): Accounts {
         const isTheAccount = eq(users.userId, userId)
         const [account] = await tx
           .update(users)
-          .set({ passwordHash, ...nextGeneration(keptFamilyId ?? null), privilegesChangedAt: sql`now()` })
-          .where(replaces === undefined ? isTheAccount : and(isTheAccount, eq(users.passwordHash, replaces)))
+          .set({
+            passwordHash,
+            ...nextGeneration(keptFamilyId ?? null),
+            privilegesChangedAt: sql`now()`,
+          })
+          .where(
+            replaces === undefined
+              ? isTheAccount
+              : and(isTheAccount, eq(users.passwordHash, replaces)),
+          )
           .returning(privileges)
         if (account === undefined) return undefined
         const ofAccount = eq(refreshTokens.userId, userId)
         await tx
           .delete(refreshTokens)
           .where(
-            keptFamilyId === undefined ? ofAccount : and(ofAccount, ne(refreshTokens.familyId, keptFamilyId)),
+            keptFamilyId === undefined
+              ? ofAccount
+              : and(ofAccount, ne(refreshTokens.familyId, keptFamilyId)),
           )
         return account
       })

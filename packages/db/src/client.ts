@@ -62,7 +62,11 @@ export const KEYED_PLANS: Record<string, string> = {
  * @throws ConfigError if the URL cannot be read
  */
 export function createDatabase(options: DatabaseOptions): Database {
-  const { schema: schemaName = DEFAULT_SCHEMA, statementTimeoutMs, idleInTransactionTimeoutMs } = options
+  const {
+    schema: schemaName = DEFAULT_SCHEMA,
+    statementTimeoutMs,
+    idleInTransactionTimeoutMs,
+  } = options
   const setup = {
     text: sessionSetup({
       schema: schemaName,

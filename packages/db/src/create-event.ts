@@ -12,7 +12,11 @@ export interface CreatedEvent {
  * Makes an event with all its tickets free, unless it exists: then nothing changes and the event is given back as it
  * stands, whatever its size. The one write to `events` outside the lines: nothing can stand in a line before it.
  */
-export async function createEvent(pool: Pool, eventId: number, totalTickets: number): Promise<CreatedEvent> {
+export async function createEvent(
+  pool: Pool,
+  eventId: number,
+  totalTickets: number,
+): Promise<CreatedEvent> {
   const { rowCount } = await pool.query(
     `INSERT INTO events (event_id, total_tickets, available_tickets) VALUES ($1, $2, $2)
      ON CONFLICT (event_id) DO NOTHING`,
@@ -23,6 +27,7 @@ export async function createEvent(pool: Pool, eventId: number, totalTickets: num
     return { created: true, event }
   }
   const event = (await readEventStatuses(pool, [eventId])).get(eventId)
-  if (event === undefined) throw new Error(`event ${eventId} stood in the way of its creation and is gone`)
+  if (event === undefined)
+    throw new Error(`event ${eventId} stood in the way of its creation and is gone`)
   return { created: false, event }
 }

@@ -33,7 +33,9 @@ describe('faultKindOf', () => {
 
 describe('retryPauseMs', () => {
   it('doubles the pause up to its bound', () => {
-    const pauses = [1, 2, 3, 4, 5, 50].map((attempt) => retryPauseMs(RETRY_RULES.connection, attempt))
+    const pauses = [1, 2, 3, 4, 5, 50].map((attempt) =>
+      retryPauseMs(RETRY_RULES.connection, attempt),
+    )
 
     expect(pauses).toEqual([40, 80, 160, 320, 500, 500])
   })

@@ -12,7 +12,14 @@
  * - `unknown`: everything else, such as a bug, a row that breaks a rule, or a wrong setup of the
  *   database.
  */
-export type FaultKind = 'connection' | 'conflict' | 'lock' | 'timeout' | 'resources' | 'plan' | 'unknown'
+export type FaultKind =
+  | 'connection'
+  | 'conflict'
+  | 'lock'
+  | 'timeout'
+  | 'resources'
+  | 'plan'
+  | 'unknown'
 
 /** How a transaction that failed is run again. */
 export interface RetryRule {
@@ -97,26 +104,32 @@ function codeOf(error: unknown): string | undefined {
 /** The driver's error, which Drizzle wraps in one of its own. */
 function rootOf(error: unknown): unknown {
   let root = error
-  while (root instanceof Error && root.cause instanceof Error && codeOf(root) === undefined) root = root.cause
+  while (root instanceof Error && root.cause instanceof Error && codeOf(root) === undefined)
+    root = root.cause
   return root
 }
 
 /** SQLSTATE of a failed statement, if PostgreSQL gave one. */
 export function sqlStateOf(error: unknown): string | undefined {
   const code = codeOf(rootOf(error))
-  return code !== undefined && /^[0-9A-Z]{5}$/.test(code) && !NETWORK_CODES.has(code) ? code : undefined
+  return code !== undefined && /^[0-9A-Z]{5}$/.test(code) && !NETWORK_CODES.has(code)
+    ? code
+    : undefined
 }
 
 /** True if a unique constraint was hit; `constraint` narrows it to one. */
 export function isUniqueViolation(error: unknown, constraint?: string): boolean {
   const root = rootOf(error) as { constraint?: string } | undefined
-  return sqlStateOf(error) === '23505' && (constraint === undefined || root?.constraint === constraint)
+  return (
+    sqlStateOf(error) === '23505' && (constraint === undefined || root?.constraint === constraint)
+  )
 }
 
 /** Names what went wrong with a transaction. */
 export function faultKindOf(error: unknown): FaultKind {
   const root = rootOf(error)
-  if (root instanceof AggregateError) return root.errors.some(isConnectionFault) ? 'connection' : 'unknown'
+  if (root instanceof AggregateError)
+    return root.errors.some(isConnectionFault) ? 'connection' : 'unknown'
   const code = codeOf(root)
   if (code !== undefined && NETWORK_CODES.has(code)) return 'connection'
   const sqlState = sqlStateOf(error)

@@ -77,7 +77,9 @@ export function createInstallationStore(pool: pg.Pool): InstallationStore {
       )
     },
     async takeId(id) {
-      await pool.query('UPDATE installation SET id = $1, redis_id = NULL, redis_seen_at = NULL', [id])
+      await pool.query('UPDATE installation SET id = $1, redis_id = NULL, redis_seen_at = NULL', [
+        id,
+      ])
     },
     async readDatabaseId() {
       if (!mayReadSystemId) return undefined

@@ -39,7 +39,8 @@ export async function migrateDatabase(url: string, schema = DEFAULT_SCHEMA): Pro
   try {
     await assertUtf8(client)
     await assertOwnSessions(client, other)
-    if ((await countPendingMigrations(client, schema)) === 0) return await assertTables(client, schema)
+    if ((await countPendingMigrations(client, schema)) === 0)
+      return await assertTables(client, schema)
     await client.query('SELECT pg_advisory_lock($1)', [MIGRATION_LOCK])
     await client.query('BEGIN')
     await applyPending(client, schema)
@@ -68,7 +69,10 @@ async function applyPending(client: pg.Client, schema: string): Promise<void> {
   )
   for (const { sql, hash, folderMillis } of pending) {
     for (const statement of sql) await client.query(statement)
-    await client.query(`INSERT INTO ${record} (hash, created_at) VALUES ($1, $2)`, [hash, folderMillis])
+    await client.query(`INSERT INTO ${record} (hash, created_at) VALUES ($1, $2)`, [
+      hash,
+      folderMillis,
+    ])
   }
 }
 
@@ -89,7 +93,9 @@ async function createRecord(client: pg.Client, schema: string): Promise<Applied>
   if (applied !== undefined) return applied
   const record = ownRecord(schema)
   await createSchema(client, recordSchemaOf(schema))
-  await client.query(`CREATE TABLE ${record} (id SERIAL PRIMARY KEY, hash text NOT NULL, created_at bigint)`)
+  await client.query(
+    `CREATE TABLE ${record} (id SERIAL PRIMARY KEY, hash text NOT NULL, created_at bigint)`,
+  )
   return { record, last: 0 }
 }
 
@@ -102,15 +108,21 @@ async function readApplied(db: pg.Client | pg.Pool, schema: string): Promise<App
   if (!(await tableExists(db, record))) {
     // A release without `DATABASE_SCHEMA` put its tables where the role's search_path led, and its
     // record here.
-    if (!(await tableExists(db, 'events')) || !(await tableExists(db, DEFAULT_RECORD))) return undefined
+    if (!(await tableExists(db, 'events')) || !(await tableExists(db, DEFAULT_RECORD)))
+      return undefined
     record = DEFAULT_RECORD
   }
-  const { rows } = await db.query<{ last: string | null }>(`SELECT max(created_at) AS last FROM ${record}`)
+  const { rows } = await db.query<{ last: string | null }>(
+    `SELECT max(created_at) AS last FROM ${record}`,
+  )
   return { record, last: Number(rows[0]?.last ?? 0) }
 }
 
 async function tableExists(db: pg.Client | pg.Pool, name: string): Promise<boolean> {
-  const { rows } = await db.query<{ found: boolean }>('SELECT to_regclass($1) IS NOT NULL AS found', [name])
+  const { rows } = await db.query<{ found: boolean }>(
+    'SELECT to_regclass($1) IS NOT NULL AS found',
+    [name],
+  )
   return rows[0]?.found === true
 }
 
@@ -139,7 +151,9 @@ export async function countPendingMigrations(
   db: pg.Client | pg.Pool,
   schema = DEFAULT_SCHEMA,
 ): Promise<number> {
-  const journal = JSON.parse(readFileSync(`${MIGRATIONS_FOLDER}/meta/_journal.json`, 'utf8')) as Journal
+  const journal = JSON.parse(
+    readFileSync(`${MIGRATIONS_FOLDER}/meta/_journal.json`, 'utf8'),
+  ) as Journal
   const last = (await readApplied(db, schema))?.last ?? 0
   return journal.entries.filter((entry) => entry.when > last).length
 }

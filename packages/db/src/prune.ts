@@ -53,7 +53,9 @@ export async function linesToKeep(
   return {
     // With the slack, a job that has merely waited is never older than the outcomes that were
     // removed.
-    keptLines: await registry.linesWithJobsBefore(nowMs - retentionHours * 3_600_000 + CLOCK_SLACK_MS),
+    keptLines: await registry.linesWithJobsBefore(
+      nowMs - retentionHours * 3_600_000 + CLOCK_SLACK_MS,
+    ),
     linesKeepingKeys: await registry.linesWithJobsBefore(nowMs - KEY_SLACK_MS),
   }
 }
@@ -165,7 +167,9 @@ async function runStep(pool: Pool, text: string, values: unknown[]): Promise<Ste
   let failed = true
   try {
     // Statistics of before a rush tell of few old rows, and few are cheaper to sort than to read in order; a million are not.
-    await client.query(`BEGIN; SET LOCAL enable_sort = off; SET LOCAL statement_timeout = ${STEP_TIMEOUT_MS}`)
+    await client.query(
+      `BEGIN; SET LOCAL enable_sort = off; SET LOCAL statement_timeout = ${STEP_TIMEOUT_MS}`,
+    )
     const { rows } = await client.query<Step>(text, values)
     const [step] = rows as [Step]
     if (step.ids) await recordPruned(client, step.ids, step.decided_ms ?? [])

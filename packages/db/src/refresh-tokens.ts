@@ -75,7 +75,9 @@ export function createRefreshTokens(db: Db): RefreshTokens {
         .for('update', { skipLocked: true })
       await db
         .delete(refreshTokens)
-        .where(or(inArray(refreshTokens.tokenHash, outdated), inArray(refreshTokens.tokenHash, surplus)))
+        .where(
+          or(inArray(refreshTokens.tokenHash, outdated), inArray(refreshTokens.tokenHash, surplus)),
+        )
       return true
     },
     async exchange(tokenHash, successorHash) {

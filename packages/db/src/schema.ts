@@ -157,7 +157,10 @@ export const waitlistEntries = pgTable(
   },
   (table) => [
     primaryKey({ columns: [table.eventId, table.sequence] }),
-    check('waitlist_entries_status_known', sql`${table.status} IN ('waiting', 'promoted', 'withdrawn')`),
+    check(
+      'waitlist_entries_status_known',
+      sql`${table.status} IN ('waiting', 'promoted', 'withdrawn')`,
+    ),
     // Finds the head of a waiting list, even if thousands of entries before it have left the list.
     index('waitlist_entries_waiting')
       .on(table.eventId, table.sequence)

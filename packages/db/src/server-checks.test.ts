@@ -43,7 +43,9 @@ describe('sessions of connections', () => {
     const pids = [1, 2, 3]
     const one = { query: async () => ({ rows: [{ pid: pids[turn++] }] }) } as unknown as Queryable
     const two = {
-      query: async (text: string) => ({ rows: text.startsWith('SELECT') ? [{ pid: pids[turn++] }] : [] }),
+      query: async (text: string) => ({
+        rows: text.startsWith('SELECT') ? [{ pid: pids[turn++] }] : [],
+      }),
     } as unknown as Queryable
     await expect(assertOwnSessions(one, two)).rejects.toThrow(/pool_mode to session/)
   })

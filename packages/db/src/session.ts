@@ -76,7 +76,8 @@ export function sessionSetup(options: SessionOptions): string {
     idle_in_transaction_session_timeout: String(options.idleInTransactionTimeoutMs),
     ...options.settings,
   }
-  const set = (name: string, value: string) => `set_config(${literal(name)}, ${literal(value)}, false)`
+  const set = (name: string, value: string) =>
+    `set_config(${literal(name)}, ${literal(value)}, false)`
   const calls = [
     ...Object.entries(settings).map(([name, value]) => set(name, value)),
     ...Object.entries(SETTINGS_OF_NEWER_SERVERS).map(
@@ -117,11 +118,15 @@ export function readConnection(url: string): Connection {
     parsed = parseIntoClientConfig(url) as unknown as Record<string, unknown>
   } catch {
     // The driver's message may repeat the password.
-    throw new ConfigError('DATABASE_URL cannot be read: percent-encode special characters in its parts')
+    throw new ConfigError(
+      'DATABASE_URL cannot be read: percent-encode special characters in its parts',
+    )
   }
   const used = ['host', 'port', 'user', 'password', 'database', 'ssl', 'sslnegotiation', 'options']
   return {
-    ...Object.fromEntries(used.filter((key) => parsed[key] !== undefined).map((key) => [key, parsed[key]])),
+    ...Object.fromEntries(
+      used.filter((key) => parsed[key] !== undefined).map((key) => [key, parsed[key]]),
+    ),
     // Set here, so that neither `PGCLIENT_ENCODING` nor the URL sets another one.
     client_encoding: 'UTF8',
   }

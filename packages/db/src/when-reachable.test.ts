@@ -30,7 +30,9 @@ test('gives up at once what would fail again', async () => {
 })
 
 test('gives up at once if a pooler refuses an option of the address', async () => {
-  const refused = Object.assign(new Error('unsupported startup parameter: options'), { code: '08P01' })
+  const refused = Object.assign(new Error('unsupported startup parameter: options'), {
+    code: '08P01',
+  })
 
   await expect(whenReachable(failing(refused), () => undefined)).rejects.toThrow(
     /pooler refuses an option of DATABASE_URL or PGOPTIONS: .*unsupported startup parameter: options/,

@@ -90,10 +90,18 @@ describe('the parts of an address', () => {
     [{ DATABASE_HOST: 'db', DATABASE_USER: 'u' }, /^DATABASE_NAME is not set/],
     [{ DATABASE_HOST: 'db', DATABASE_NAME: 'n' }, /^DATABASE_USER is not set/],
     [{ DATABASE_HOST: 'db/x', DATABASE_USER: 'u', DATABASE_NAME: 'n' }, /^DATABASE_HOST must be/],
-    [{ DATABASE_HOST: 'db:5432', DATABASE_USER: 'u', DATABASE_NAME: 'n' }, /^DATABASE_HOST must be/],
+    [
+      { DATABASE_HOST: 'db:5432', DATABASE_USER: 'u', DATABASE_NAME: 'n' },
+      /^DATABASE_HOST must be/,
+    ],
     [{ DATABASE_HOST: 'db', DATABASE_USER: 'u', DATABASE_NAME: 'n#1' }, /^DATABASE_NAME must not/],
     [
-      { DATABASE_HOST: 'db', DATABASE_PORT: 'tcp://10.0.0.1:5432', DATABASE_USER: 'u', DATABASE_NAME: 'n' },
+      {
+        DATABASE_HOST: 'db',
+        DATABASE_PORT: 'tcp://10.0.0.1:5432',
+        DATABASE_USER: 'u',
+        DATABASE_NAME: 'n',
+      },
       /^DATABASE_PORT must be a whole number/,
     ],
   ])('are named if they are missing or cannot be used: %o', (env, message) => {

@@ -48,7 +48,8 @@ export function readDatabaseUrl(env: EnvReader): string {
  */
 export function readDatabaseSchema(env: EnvReader): string {
   const schema = env.text('DATABASE_SCHEMA', 'public')
-  if (/^[A-Za-z_][\w-]{0,62}$/.test(schema) && !/^(pg_|information_schema$)/i.test(schema)) return schema
+  if (/^[A-Za-z_][\w-]{0,62}$/.test(schema) && !/^(pg_|information_schema$)/i.test(schema))
+    return schema
   throw new ConfigError(
     'DATABASE_SCHEMA may have up to 63 letters, digits, dashes and underscores, and must not begin with "pg_"',
   )
@@ -81,7 +82,10 @@ function hostAndPort(env: EnvReader, prefix: string, host: string, defaultPort: 
   // PostgreSQL also listens on a Unix socket; the host is then the socket's folder.
   const isFolder = prefix === 'DATABASE' && host.startsWith('/')
   const text = isFolder ? encodeURIComponent(host) : host.includes(':') ? `[${host}]` : host
-  if ((!isFolder && /[\s/?#@%]/.test(host)) || !URL.canParse(`http://${isFolder ? 'folder' : text}`)) {
+  if (
+    (!isFolder && /[\s/?#@%]/.test(host)) ||
+    !URL.canParse(`http://${isFolder ? 'folder' : text}`)
+  ) {
     throw new ConfigError(`${prefix}_HOST must be a host name or an IP address, not "${host}"`)
   }
   return `${text}:${port}`
@@ -95,7 +99,9 @@ function readAddress(value: string, { variable, schemes, parts }: ServerSetting)
   const address = value.trim()
   if (!schemes.some((scheme) => address.startsWith(`${scheme}://`))) {
     // The address may contain a password, so the message does not repeat it.
-    throw new ConfigError(`${variable} must be an address that begins with ${schemes.join(':// or ')}://`)
+    throw new ConfigError(
+      `${variable} must be an address that begins with ${schemes.join(':// or ')}://`,
+    )
   }
   // libpq and node-postgres let the host be empty after a user, for a Unix socket that is named by
   // ?host=; URL does not.

@@ -2,7 +2,10 @@ import { describe, expect, it } from 'vitest'
 import { readBasics } from './basics.js'
 import { ConfigError, readEnv } from './env.js'
 
-const good = { DATABASE_URL: 'postgres://user:pass@host:5432/name', REDIS_URL: 'redis://:pass@host:6379/0' }
+const good = {
+  DATABASE_URL: 'postgres://user:pass@host:5432/name',
+  REDIS_URL: 'redis://:pass@host:6379/0',
+}
 
 describe('what both services need', () => {
   it('is read', () => {
@@ -25,7 +28,10 @@ describe('what both services need', () => {
       { DATABASE_SCHEMA: 'pg_catalog' },
       'DATABASE_SCHEMA may have up to 63 letters, digits, dashes and underscores, and must not begin with "pg_"',
     ],
-    [{ NODE_ENV: 'Production' }, 'NODE_ENV must be one of production, development, test, not "Production"'],
+    [
+      { NODE_ENV: 'Production' },
+      'NODE_ENV must be one of production, development, test, not "Production"',
+    ],
     [
       { LOG_LEVEL: 'loud' },
       'LOG_LEVEL must be one of trace, debug, info, warn, error, fatal, silent, not "loud"',

@@ -2,7 +2,12 @@ import { describe, expect, it } from 'vitest'
 import { JOB_VERSION, type JobPayload, readJobPayload } from './command.js'
 
 const command = { type: 'book', eventId: 7, userId: 'ann', caller: 'ann' } as const
-const payload: JobPayload = { v: 1, replyTo: 'api-1', acceptedAtMs: 1_785_000_000_000, commands: [command] }
+const payload: JobPayload = {
+  v: 1,
+  replyTo: 'api-1',
+  acceptedAtMs: 1_785_000_000_000,
+  commands: [command],
+}
 
 describe('the payload of a job', () => {
   it('is read as it was written', () => {
@@ -41,7 +46,10 @@ describe('the payload of a job', () => {
     ['a user that cannot exist', { ...payload, commands: [{ ...command, userId: 'a\nb' }] }],
     ['no caller', { ...payload, commands: [{ ...command, caller: undefined }] }],
     ['a key that is no text', { ...payload, commands: [{ ...command, keyHash: 5 }] }],
-    ['a bad command behind a good one', { ...payload, commands: [command, { ...command, userId: '' }] }],
+    [
+      'a bad command behind a good one',
+      { ...payload, commands: [command, { ...command, userId: '' }] },
+    ],
   ])('is malformed with %s', (_what, data) => {
     expect(readJobPayload(data)).toBe('malformed')
   })

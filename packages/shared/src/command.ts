@@ -66,7 +66,8 @@ export function readJobPayload(data: unknown): JobPayload | PayloadProblem {
   const { commands } = payload
   if (!Array.isArray(commands) || commands.length === 0 || commands.length > MAX_COMMANDS_PER_JOB)
     return 'malformed'
-  if (typeof payload.replyTo !== 'string' || typeof payload.acceptedAtMs !== 'number') return 'malformed'
+  if (typeof payload.replyTo !== 'string' || typeof payload.acceptedAtMs !== 'number')
+    return 'malformed'
   return commands.every(isCommandRequest) ? (payload as JobPayload) : 'malformed'
 }
 

@@ -103,9 +103,12 @@ describe('the description of any other error', () => {
     expect(JSON.stringify(describeError(error)).match(/round/g)?.length).toBeLessThan(20)
   })
 
-  it.each([[undefined], [null], [42], [{ password: 'hunter2' }]])('names %j by its type', (value) => {
-    expect(JSON.stringify(describeError(value))).not.toContain('hunter2')
-  })
+  it.each([[undefined], [null], [42], [{ password: 'hunter2' }]])(
+    'names %j by its type',
+    (value) => {
+      expect(JSON.stringify(describeError(value))).not.toContain('hunter2')
+    },
+  )
 })
 
 describe('one line for a terminal', () => {

@@ -61,7 +61,9 @@ function describe(error: unknown, depth: number): ErrorDescription {
   if (depth < MAX_DEPTH) {
     if (fields.cause !== undefined) description.cause = describe(fields.cause, depth + 1)
     if (fields instanceof AggregateError) {
-      description.errors = fields.errors.slice(0, MAX_PARTS).map((part) => describe(part, depth + 1))
+      description.errors = fields.errors
+        .slice(0, MAX_PARTS)
+        .map((part) => describe(part, depth + 1))
     }
   }
   return withStack(description, fields)

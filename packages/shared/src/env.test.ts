@@ -5,16 +5,16 @@ describe('a setting from the environment', () => {
   it('is its value, or the fallback where unset or empty', () => {
     const env = readEnv({ SET: 'value', EMPTY: '', BLANK: '  ' })
 
-    expect([env.text('SET', 'else'), env.text('EMPTY', 'else'), env.text('BLANK', 'else')]).toEqual([
-      'value',
-      'else',
-      'else',
-    ])
+    expect([env.text('SET', 'else'), env.text('EMPTY', 'else'), env.text('BLANK', 'else')]).toEqual(
+      ['value', 'else', 'else'],
+    )
     expect(env.optional('MISSING')).toBeUndefined()
   })
 
   it('that is needed and missing is named', () => {
-    expect(() => readEnv({}).text('DATABASE_URL')).toThrow(new ConfigError('DATABASE_URL is not set'))
+    expect(() => readEnv({}).text('DATABASE_URL')).toThrow(
+      new ConfigError('DATABASE_URL is not set'),
+    )
   })
 
   it.each(['7.5', '1e3', 'ten', '0x10', '-1', '101', '9007199254740993'])(
@@ -73,9 +73,9 @@ describe('NODE_ENV', () => {
 })
 
 it('keeps a refusal on one line whatever the value holds', () => {
-  expect(() => readEnv({ RATE_LIMIT: '5\n6' }).integer('RATE_LIMIT', 1, { min: 1, max: 9 })).toThrow(
-    new ConfigError('RATE_LIMIT must be a whole number from 1 to 9, not "5\\n6"'),
-  )
+  expect(() =>
+    readEnv({ RATE_LIMIT: '5\n6' }).integer('RATE_LIMIT', 1, { min: 1, max: 9 }),
+  ).toThrow(new ConfigError('RATE_LIMIT must be a whole number from 1 to 9, not "5\\n6"'))
   expect(() => readNodeEnv(readEnv({ NODE_ENV: 'production\n' }))).toThrow(/not "production\\n"$/)
 })
 
@@ -86,7 +86,9 @@ describe('where commands stand', () => {
 
   it('is not read from LINES, which many shells export as the height of the terminal', () => {
     expect(readLineLayout(readEnv({ LINES: '48', COLUMNS: '120' }))).toMatchObject({ lines: 0 })
-    expect(readLineLayout(readEnv({ LINES: '48', SHARED_LINES: '16' }))).toMatchObject({ lines: 16 })
+    expect(readLineLayout(readEnv({ LINES: '48', SHARED_LINES: '16' }))).toMatchObject({
+      lines: 16,
+    })
   })
 
   it.each(['a b', 'a:b', '{a}', 'x'.repeat(65)])(

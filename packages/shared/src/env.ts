@@ -42,7 +42,9 @@ export function readEnv(env: Env): EnvReader {
       const value = text(name, fallback)
       const word = words.find((candidate) => candidate === value)
       if (word !== undefined) return word
-      throw new ConfigError(`${name} must be one of ${words.join(', ')}, not ${JSON.stringify(value)}`)
+      throw new ConfigError(
+        `${name} must be one of ${words.join(', ')}, not ${JSON.stringify(value)}`,
+      )
     },
     integer(name, fallback, { min, max }) {
       const value = optional(name)
@@ -79,10 +81,16 @@ export function readNodeEnv(env: EnvReader): NodeEnv {
 }
 
 /** Reads what both services must agree on: where commands stand. Fixed at installation. */
-export function readLineLayout(env: EnvReader): { lines: number; shards: number; keyPrefix: string } {
+export function readLineLayout(env: EnvReader): {
+  lines: number
+  shards: number
+  keyPrefix: string
+} {
   const keyPrefix = env.text('KEY_PREFIX', 'tickets')
   if (!/^[\w.-]{1,64}$/.test(keyPrefix)) {
-    throw new ConfigError('KEY_PREFIX may hold 1 to 64 letters, digits, dots, dashes and underscores')
+    throw new ConfigError(
+      'KEY_PREFIX may hold 1 to 64 letters, digits, dots, dashes and underscores',
+    )
   }
   return {
     lines: env.integer('SHARED_LINES', 0, { min: 0, max: 1024 }),

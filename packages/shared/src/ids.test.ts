@@ -113,7 +113,11 @@ describe('a job id', () => {
   it('can be taken apart again, command by command', () => {
     const jobId = newJobId('event-42', 256, NOW)
 
-    expect(parseCommandId(commandIdOf(jobId, 255))).toEqual({ lineName: 'event-42', jobId, index: 255 })
+    expect(parseCommandId(commandIdOf(jobId, 255))).toEqual({
+      lineName: 'event-42',
+      jobId,
+      index: 255,
+    })
     expect(commandCountOf(jobId)).toBe(256)
     expect(jobCreatedAtMs(jobId)).toBe(NOW)
   })
@@ -147,7 +151,8 @@ describe('a job id', () => {
 
   it('keeps the ids of its commands between two bounds that hold no others', () => {
     const jobId = newJobId('event-1', 2, NOW)
-    const inside = (commandId: string): boolean => commandId > `${jobId}.` && commandId < `${jobId}/`
+    const inside = (commandId: string): boolean =>
+      commandId > `${jobId}.` && commandId < `${jobId}/`
 
     expect([0, 1].map((index) => inside(commandIdOf(jobId, index)))).toEqual([true, true])
     expect(inside(commandIdOf(`${jobId}5`, 0))).toBe(false)

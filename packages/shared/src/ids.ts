@@ -17,7 +17,8 @@ const forbiddenInUserId = /[\p{Cc}\p{Cs}]/u
 
 /** True for a string of 1 to 128 code points without control characters or lone surrogates. */
 export function isUserId(value: unknown): value is string {
-  if (typeof value !== 'string' || value.length === 0 || value.length > 2 * MAX_USER_ID_LENGTH) return false
+  if (typeof value !== 'string' || value.length === 0 || value.length > 2 * MAX_USER_ID_LENGTH)
+    return false
   if (value.length > MAX_USER_ID_LENGTH && [...value].length > MAX_USER_ID_LENGTH) return false
   return !forbiddenInUserId.test(value)
 }
@@ -85,7 +86,13 @@ const commandIdPattern =
 export function parseCommandId(commandId: string): CommandAddress | undefined {
   const match = commandIdPattern.exec(commandId)
   if (match === null) return undefined
-  const [, lineName, middle, count, index] = match as unknown as [string, string, string, string, string]
+  const [, lineName, middle, count, index] = match as unknown as [
+    string,
+    string,
+    string,
+    string,
+    string,
+  ]
   if (Number(index) >= Number(count)) return undefined
   return { lineName, jobId: `${lineName}.${middle}.${count}`, index: Number(index) }
 }

@@ -181,7 +181,9 @@ export function layoutDifference(
   ]
   const different = settings.filter(([, here, there]) => here !== there)
   if (different.length === 0) return undefined
-  const described = different.map(([name, here, there]) => `${name} is ${here} here and ${there} there`)
+  const described = different.map(
+    ([name, here, there]) => `${name} is ${here} here and ${there} there`,
+  )
   return (
     `this process would use other lines than its installation: ${described.join(', ')}. ` +
     'All processes need the same values; to change them, see "Changing the layout" in docs/operations.md'
@@ -276,7 +278,8 @@ export function createInstallationWatch(deps: InstallationDeps): InstallationWat
   /** Id of the database that answered last. */
   let databaseId: string | undefined
 
-  const lookAs = (installationId: string) => claims.look({ installationId, processId, service, databaseId })
+  const lookAs = (installationId: string) =>
+    claims.look({ installationId, processId, service, databaseId })
 
   async function join(): Promise<void> {
     const startedAtMs = performance.now()
@@ -347,7 +350,9 @@ export function createInstallationWatch(deps: InstallationDeps): InstallationWat
       } catch (error) {
         if (left) throw error
         if (/NOPERM /.test(String(error))) {
-          throw new ConfigError(`Redis refuses what this service needs: ${(error as Error).message}`)
+          throw new ConfigError(
+            `Redis refuses what this service needs: ${(error as Error).message}`,
+          )
         }
         log.debug({ err: error }, 'waiting for Redis')
         await sleep(LOOK_AGAIN_MS)
@@ -391,7 +396,9 @@ export function createInstallationWatch(deps: InstallationDeps): InstallationWat
       claim = await lookAs(known.installationId)
     }
     if (claim.installationId !== known.installationId || claim.redisId === undefined) {
-      refuse(foreignRedis(layout.keyPrefix, claim.installationId ?? 'unknown', known.installationId))
+      refuse(
+        foreignRedis(layout.keyPrefix, claim.installationId ?? 'unknown', known.installationId),
+      )
       return
     }
     if (claim.redisId === known.redisId) {

@@ -182,7 +182,9 @@ export function createLineRegistry(redis: Redis, layout: LineLayout): LineRegist
     for (let i = 0; i < lineNames.length; i += LINES_PER_STEP) {
       const some = lineNames.slice(i, i + LINES_PER_STEP)
       const lengths = (await inspectLines(...some.map(baseOf))) as number[]
-      states.push(...some.map((_, j) => ({ waiting: lengths[2 * j] ?? 0, active: lengths[2 * j + 1] ?? 0 })))
+      states.push(
+        ...some.map((_, j) => ({ waiting: lengths[2 * j] ?? 0, active: lengths[2 * j + 1] ?? 0 })),
+      )
     }
     return states
   }
@@ -239,7 +241,10 @@ export function createLineRegistry(redis: Redis, layout: LineLayout): LineRegist
       const old: string[] = []
       for (const lineName of await allWithWork()) {
         const base = `${linePrefix(lineName, layout)}:${lineName}:`
-        const first = [...(await redis.lrange(`${base}active`, 0, -1)), await redis.lindex(`${base}wait`, -1)]
+        const first = [
+          ...(await redis.lrange(`${base}active`, 0, -1)),
+          await redis.lindex(`${base}wait`, -1),
+        ]
         const jobIds = first.filter((jobId) => typeof jobId === 'string')
         // Jobs with a priority or a delay are in no order of age: such a line counts as old.
         if (jobIds.length === 0 || jobIds.some((jobId) => jobCreatedAtMs(jobId) < beforeMs))
@@ -303,10 +308,13 @@ export function createLineRegistry(redis: Redis, layout: LineLayout): LineRegist
         for (let cursor = '0', first = true; first || cursor !== '0'; first = false) {
           const match = `${escapeGlob(prefix)}:*`
           const [next, keys] = await redis.scan(cursor, 'MATCH', match, 'COUNT', KEYS_PER_STEP)
-          const lineNames = new Set(keys.flatMap((key) => lineWithJobs(key.slice(prefix.length + 1)) ?? []))
+          const lineNames = new Set(
+            keys.flatMap((key) => lineWithJobs(key.slice(prefix.length + 1)) ?? []),
+          )
           // NX: a line that is already registered keeps its time.
           const members = [...lineNames].flatMap((lineName) => [0, lineName])
-          if (members.length > 0) registered += Number(await redis.zadd(linesKey(prefix), 'NX', ...members))
+          if (members.length > 0)
+            registered += Number(await redis.zadd(linesKey(prefix), 'NX', ...members))
           await shortenReplies(keys.filter((key) => key.startsWith(replyKey(prefix, ''))))
           cursor = next
           if (cursor !== '0') await new Promise((resolve) => setTimeout(resolve, WALK_PAUSE_MS))

@@ -63,9 +63,16 @@ describe('the keys of a line', () => {
 
   it('are spread over all shards', () => {
     const sharded = { ...layout, shards: 4 }
-    const used = new Set(Array.from({ length: 200 }, (_, i) => linePrefix(`event-${i + 1}`, sharded)))
+    const used = new Set(
+      Array.from({ length: 200 }, (_, i) => linePrefix(`event-${i + 1}`, sharded)),
+    )
 
-    expect(shardPrefixes(sharded)).toEqual(['tickets{s0}', 'tickets{s1}', 'tickets{s2}', 'tickets{s3}'])
+    expect(shardPrefixes(sharded)).toEqual([
+      'tickets{s0}',
+      'tickets{s1}',
+      'tickets{s2}',
+      'tickets{s3}',
+    ])
     expect([...used].toSorted()).toEqual(shardPrefixes(sharded))
   })
 })

@@ -32,7 +32,10 @@ export function shardPrefix(shard: number, layout: Pick<LineLayout, 'keyPrefix'>
 /** BullMQ `prefix` of that line's queue. */
 export function linePrefix(lineName: string, layout: LineLayout): string {
   if (layout.shards === 1) return shardPrefix(0, layout)
-  return shardPrefix(spread(Number(lineName.slice(lineName.indexOf('-') + 1)) + 1, layout.shards), layout)
+  return shardPrefix(
+    spread(Number(lineName.slice(lineName.indexOf('-') + 1)) + 1, layout.shards),
+    layout,
+  )
 }
 
 /** All shard prefixes of the installation, in order. */

@@ -35,7 +35,9 @@ function unlistenable(error: NodeJS.ErrnoException, address: ListenAddress): Err
     case 'EADDRINUSE':
       return new ConfigError(`${portVariable} ${port} is in use on ${host}`, { cause: error })
     case 'EACCES':
-      return new ConfigError(`this user may not listen on ${portVariable} ${port}`, { cause: error })
+      return new ConfigError(`this user may not listen on ${portVariable} ${port}`, {
+        cause: error,
+      })
     case 'EADDRNOTAVAIL':
     case 'EAFNOSUPPORT':
     case 'EAI_AGAIN':

@@ -13,7 +13,10 @@ interface Started {
   open(): Promise<Socket>
 }
 
-async function start(listener: RequestListener, changes: Partial<PipeliningOptions> = {}): Promise<Started> {
+async function start(
+  listener: RequestListener,
+  changes: Partial<PipeliningOptions> = {},
+): Promise<Started> {
   const options = {
     perConnection: PER_CONNECTION,
     crowdedAt: 1000,
@@ -211,7 +214,8 @@ it('cuts a connection when all of them together leave more unparsed bytes than t
     socket.write(get('x').repeat(1500))
   }
   await Promise.race(sockets.map((socket) => once(socket, 'close')))
-  const count = () => new Promise((resolve) => server.getConnections((_error, open) => resolve(open)))
+  const count = () =>
+    new Promise((resolve) => server.getConnections((_error, open) => resolve(open)))
   await expect.poll(count, { timeout: 10_000 }).toBeLessThanOrEqual(1)
 })
 

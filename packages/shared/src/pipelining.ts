@@ -123,7 +123,9 @@ const STATUS_OF_ERROR: Record<string, string> = {
 function refuse(socket: WatchedSocket, code = ''): void {
   // In the middle of an answer the client would take this for a part of it.
   if (socket.writable && !socket._httpMessage?._headerSent) {
-    socket.write(`HTTP/1.1 ${STATUS_OF_ERROR[code] ?? '400 Bad Request'}\r\nConnection: close\r\n\r\n`)
+    socket.write(
+      `HTTP/1.1 ${STATUS_OF_ERROR[code] ?? '400 Bad Request'}\r\nConnection: close\r\n\r\n`,
+    )
   }
   socket.destroySoon()
 }
@@ -225,7 +227,8 @@ class Connection {
 
   /** Called in a turn of its own, some time after an answer has made room. */
   goOn(): void {
-    if (this.#state.kind === 'held' && this.#hasRoom() && !this.socket.destroyed) this.#goOn(this.#state)
+    if (this.#state.kind === 'held' && this.#hasRoom() && !this.socket.destroyed)
+      this.#goOn(this.#state)
   }
 
   #hasRoom(): boolean {

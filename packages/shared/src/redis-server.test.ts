@@ -21,7 +21,9 @@ function fakeRedis({
     config: (_get: string, ...names: string[]) => {
       const [name = ''] = names
       if (names.length > 1) return refused("ERR wrong number of arguments for 'config|get' command")
-      return config?.[name] === undefined ? refused('NOPERM') : Promise.resolve([name, config[name]])
+      return config?.[name] === undefined
+        ? refused('NOPERM')
+        : Promise.resolve([name, config[name]])
     },
     call: () => (hello === undefined ? refused('NOPERM') : Promise.resolve(hello)),
   } as unknown as Parameters<typeof checkRedisServer>[0]
@@ -48,7 +50,10 @@ const good = {
 }
 const withInfo = (...lines: string[]) => {
   const names = lines.map((line) => line.split(':')[0])
-  return { ...good, info: [...good.info.filter((line) => !names.includes(line.split(':')[0])), ...lines] }
+  return {
+    ...good,
+    info: [...good.info.filter((line) => !names.includes(line.split(':')[0])), ...lines],
+  }
 }
 
 describe('a Redis', () => {
@@ -69,7 +74,9 @@ describe('a Redis', () => {
       expect.stringMatching(/not append-only/),
     ])
     const everysec = { ...good, config: { appendfsync: 'everysec' } }
-    expect(await check(fakeRedis(everysec))).toEqual([expect.stringMatching(/appendfsync everysec/)])
+    expect(await check(fakeRedis(everysec))).toEqual([
+      expect.stringMatching(/appendfsync everysec/),
+    ])
   })
 
   it.each(['6.0.20', '5.0.14', '2.8.17'])('of version %s is refused', async (version) => {
@@ -84,8 +91,12 @@ describe('a Redis', () => {
   })
 
   it('that is a node of a cluster or a sentinel is refused', async () => {
-    await expect(check(fakeRedis(withInfo('cluster_enabled:1')))).rejects.toThrow(/node of a Redis Cluster/)
-    await expect(check(fakeRedis(withInfo('redis_mode:sentinel')))).rejects.toThrow(/Redis Sentinel/)
+    await expect(check(fakeRedis(withInfo('cluster_enabled:1')))).rejects.toThrow(
+      /node of a Redis Cluster/,
+    )
+    await expect(check(fakeRedis(withInfo('redis_mode:sentinel')))).rejects.toThrow(
+      /Redis Sentinel/,
+    )
   })
 
   it('that forbids INFO is asked by HELLO and CONFIG', async () => {
@@ -101,7 +112,9 @@ describe('a Redis', () => {
   })
 
   it('that tells nothing is warned about', async () => {
-    expect(await check(fakeRedis({}))).toEqual([expect.stringMatching(/does not tell its settings/)])
+    expect(await check(fakeRedis({}))).toEqual([
+      expect.stringMatching(/does not tell its settings/),
+    ])
   })
 
   it('that does not answer is asked again', async () => {

@@ -84,10 +84,14 @@ export async function checkRedisServer(
     )
   }
   if (mode === 'sentinel') {
-    throw new ConfigError('REDIS_URL leads to a Redis Sentinel: it must lead to the master that it watches')
+    throw new ConfigError(
+      'REDIS_URL leads to a Redis Sentinel: it must lead to the master that it watches',
+    )
   }
   if (version !== undefined && isTooOld(version)) {
-    throw new ConfigError(`Redis ${version} is too old: ${OLDEST.join('.')} or newer is needed, or Valkey`)
+    throw new ConfigError(
+      `Redis ${version} is too old: ${OLDEST.join('.')} or newer is needed, or Valkey`,
+    )
   }
   if (maxmemoryPolicy === undefined) {
     log.warn('Redis does not tell its settings: make sure that it never evicts')
@@ -99,7 +103,9 @@ export async function checkRedisServer(
   if (appendOnly === false) {
     log.warn('Redis is not append-only: a restart of it loses accepted commands')
   } else if (appendFsync !== undefined && appendFsync !== 'always') {
-    log.warn(`Redis has appendfsync ${appendFsync}: a crash of its machine loses the last accepted commands`)
+    log.warn(
+      `Redis has appendfsync ${appendFsync}: a crash of its machine loses the last accepted commands`,
+    )
   }
 }
 

@@ -29,13 +29,14 @@ describe('a reply that says that the server is not the one to write to', () => {
     expect(wasRefused(new Error(message))).toBe(true)
   })
 
-  it.each(['ERR wrong number of arguments', 'WRONGTYPE Operation against a key', 'Command timed out'])(
-    'is told from other failures: %s',
-    (message) => {
-      expect(reconnection(true).reconnectOnError(new Error(message))).toBe(false)
-      expect(wasRefused(new Error(message))).toBe(false)
-    },
-  )
+  it.each([
+    'ERR wrong number of arguments',
+    'WRONGTYPE Operation against a key',
+    'Command timed out',
+  ])('is told from other failures: %s', (message) => {
+    expect(reconnection(true).reconnectOnError(new Error(message))).toBe(false)
+    expect(wasRefused(new Error(message))).toBe(false)
+  })
 })
 
 describe('the pauses before a connection connects again', () => {

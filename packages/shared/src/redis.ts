@@ -41,7 +41,10 @@ export function wasRefused(error: unknown): boolean {
 export function reconnection(
   resend: boolean,
   nowMs: () => number = () => performance.now(),
-): { retryStrategy: (attempt: number) => number; reconnectOnError: (error: Error) => false | 1 | 2 } {
+): {
+  retryStrategy: (attempt: number) => number
+  reconnectOnError: (error: Error) => false | 1 | 2
+} {
   let refusedInARow = 0
   let lastRefusedAtMs = Number.NEGATIVE_INFINITY
   let isRefused = false
@@ -186,7 +189,9 @@ export function defineScript(
   lua: string,
 ): (...args: (string | number)[]) => Promise<unknown> {
   redis.defineCommand(name, numberOfKeys === undefined ? { lua } : { numberOfKeys, lua })
-  const run = (redis as unknown as Record<string, (...args: (string | number)[]) => Promise<unknown>>)[name]
+  const run = (
+    redis as unknown as Record<string, (...args: (string | number)[]) => Promise<unknown>>
+  )[name]
   return (run as (...args: (string | number)[]) => Promise<unknown>).bind(redis)
 }
 

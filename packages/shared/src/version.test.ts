@@ -10,7 +10,8 @@ it('the version is the same in every manifest, the OpenAPI document and the chan
     readdirSync(new URL(parent, root)).map((folder) => `${parent}/${folder}/`),
   )
   const manifests = ['', 'tests/', ...folders].map((folder) => `${folder}package.json`)
-  for (const manifest of manifests) expect(JSON.parse(read(manifest)).version, manifest).toBe(VERSION)
+  for (const manifest of manifests)
+    expect(JSON.parse(read(manifest)).version, manifest).toBe(VERSION)
   expect(JSON.parse(read('docs/openapi.json')).info.version).toBe(VERSION)
   expect(read('CHANGELOG.md')).toContain(VERSION)
 })

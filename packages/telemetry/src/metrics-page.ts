@@ -22,7 +22,10 @@ export function createMetricsPage(
   let renderedAtMs = Number.NEGATIVE_INFINITY
 
   async function render(): Promise<MetricsPage> {
-    return { body: new TextEncoder().encode(await registry.metrics()), contentType: registry.contentType }
+    return {
+      body: new TextEncoder().encode(await registry.metrics()),
+      contentType: registry.contentType,
+    }
   }
 
   return () => {

@@ -113,7 +113,12 @@ export function createTracing({ service, exporter, ratio }: TracingConfig, log: 
 /** Traces leave the machine, so they contain no more of an error than the log does. */
 function exceptionOf(error: unknown): Exception {
   const { type, message, code, stack } = describeError(error)
-  return { name: type, message, ...(code !== undefined && { code }), ...(stack !== undefined && { stack }) }
+  return {
+    name: type,
+    message,
+    ...(code !== undefined && { code }),
+    ...(stack !== undefined && { stack }),
+  }
 }
 
 function parentOf({ parent }: SpanOptions): Context {
@@ -131,5 +136,10 @@ function spanContextOf(traceparent: string) {
   const parsed = parseTraceparent(traceparent)
   if (parsed === undefined) return undefined
   const { traceId, spanId, sampled } = parsed
-  return { traceId, spanId, traceFlags: sampled ? TraceFlags.SAMPLED : TraceFlags.NONE, isRemote: true }
+  return {
+    traceId,
+    spanId,
+    traceFlags: sampled ? TraceFlags.SAMPLED : TraceFlags.NONE,
+    isRemote: true,
+  }
 }

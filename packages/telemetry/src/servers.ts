@@ -21,7 +21,12 @@ const ROUND_TRIP_SECONDS = [
  * when asked for numbers: those must come also while a server is away.
  * @returns stops it
  */
-export function watchServers({ registry, redis, askPostgres, intervalMs }: ServerWatchDeps): () => void {
+export function watchServers({
+  registry,
+  redis,
+  askPostgres,
+  intervalMs,
+}: ServerWatchDeps): () => void {
   const roundTrip = new Histogram({
     name: `${METRIC_PREFIX}round_trip_seconds`,
     help: 'Time to a server and back, measured with a command that does nothing.',
@@ -79,31 +84,42 @@ export function watchServers({ registry, redis, askPostgres, intervalMs }: Serve
 }
 
 /** What of `INFO` is shown, by metric: the field, and what its text means as a number. */
-const REDIS_GAUGES: [name: string, help: string, field: string, read: (text: string) => number][] = [
-  ['redis_append_only', '1 where every write goes to the append-only file.', 'aof_enabled', Number],
+const REDIS_GAUGES: [name: string, help: string, field: string, read: (text: string) => number][] =
   [
-    'redis_append_ok',
-    '1 where the last write to the append-only file went well.',
-    'aof_last_write_status',
-    (text) => (text === 'ok' ? 1 : 0),
-  ],
-  [
-    'redis_noeviction',
-    '1 where a full Redis refuses writes instead of dropping keys.',
-    'maxmemory_policy',
-    (text) => (text === 'noeviction' ? 1 : 0),
-  ],
-  [
-    'redis_evicted_keys',
-    'Keys that were dropped for want of memory since Redis started.',
-    'evicted_keys',
-    Number,
-  ],
-  ['redis_memory_bytes', 'Memory that Redis uses.', 'used_memory', Number],
-  ['redis_memory_max_bytes', 'Memory that Redis may use; 0: as much as there is.', 'maxmemory', Number],
-  ['redis_connected_clients', 'Connections to Redis, of everybody.', 'connected_clients', Number],
-  ['redis_connected_replicas', 'Replicas that follow this Redis.', 'connected_slaves', Number],
-]
+    [
+      'redis_append_only',
+      '1 where every write goes to the append-only file.',
+      'aof_enabled',
+      Number,
+    ],
+    [
+      'redis_append_ok',
+      '1 where the last write to the append-only file went well.',
+      'aof_last_write_status',
+      (text) => (text === 'ok' ? 1 : 0),
+    ],
+    [
+      'redis_noeviction',
+      '1 where a full Redis refuses writes instead of dropping keys.',
+      'maxmemory_policy',
+      (text) => (text === 'noeviction' ? 1 : 0),
+    ],
+    [
+      'redis_evicted_keys',
+      'Keys that were dropped for want of memory since Redis started.',
+      'evicted_keys',
+      Number,
+    ],
+    ['redis_memory_bytes', 'Memory that Redis uses.', 'used_memory', Number],
+    [
+      'redis_memory_max_bytes',
+      'Memory that Redis may use; 0: as much as there is.',
+      'maxmemory',
+      Number,
+    ],
+    ['redis_connected_clients', 'Connections to Redis, of everybody.', 'connected_clients', Number],
+    ['redis_connected_replicas', 'Replicas that follow this Redis.', 'connected_slaves', Number],
+  ]
 
 function createRedisGauges(registry: Registry): (info: string) => void {
   const gauges = REDIS_GAUGES.map(

@@ -3,11 +3,14 @@ import { describe, expect, it } from 'vitest'
 import { readTracingConfig } from './tracing.js'
 
 describe('the address of a collector', () => {
-  it.each(['http://otel-collector:4318', 'https://collector.test/otlp?tenant=1'])('may be %s', (address) => {
-    for (const name of ['OTEL_EXPORTER_OTLP_ENDPOINT', 'OTEL_EXPORTER_OTLP_TRACES_ENDPOINT']) {
-      expect(readTracingConfig({ [name]: address }, 'api')).toMatchObject({ exporter: 'otlp' })
-    }
-  })
+  it.each(['http://otel-collector:4318', 'https://collector.test/otlp?tenant=1'])(
+    'may be %s',
+    (address) => {
+      for (const name of ['OTEL_EXPORTER_OTLP_ENDPOINT', 'OTEL_EXPORTER_OTLP_TRACES_ENDPOINT']) {
+        expect(readTracingConfig({ [name]: address }, 'api')).toMatchObject({ exporter: 'otlp' })
+      }
+    },
+  )
 
   it.each([
     'otel-collector:4318',
@@ -18,7 +21,9 @@ describe('the address of a collector', () => {
   ])('is refused by name: %s', (address) => {
     for (const name of ['OTEL_EXPORTER_OTLP_ENDPOINT', 'OTEL_EXPORTER_OTLP_TRACES_ENDPOINT']) {
       expect(() => readTracingConfig({ [name]: address }, 'api')).toThrow(
-        new ConfigError(`${name} must be an http or https address, such as http://otel-collector:4318`),
+        new ConfigError(
+          `${name} must be an http or https address, such as http://otel-collector:4318`,
+        ),
       )
     }
   })

@@ -57,10 +57,13 @@ export function readTracingConfig(environment: Env, service: string): TracingCon
   if (exporter !== undefined && exporter !== 'otlp' && exporter !== 'console') {
     throw new ConfigError(`OTEL_TRACES_EXPORTER must be otlp, console or none, not "${exporter}"`)
   }
-  if (exporter !== 'console') for (const name of ENDPOINTS) refuseBadAddress(name, env.optional(name))
+  if (exporter !== 'console')
+    for (const name of ENDPOINTS) refuseBadAddress(name, env.optional(name))
   const ratio = Number(env.text('OTEL_TRACES_SAMPLER_ARG', '1'))
   if (!(ratio >= 0 && ratio <= 1)) {
-    throw new ConfigError('OTEL_TRACES_SAMPLER_ARG must be a share from 0 to 1 of the traces to record')
+    throw new ConfigError(
+      'OTEL_TRACES_SAMPLER_ARG must be a share from 0 to 1 of the traces to record',
+    )
   }
   return {
     service: env.text('OTEL_SERVICE_NAME', `ticket-line-${service}`),
@@ -74,7 +77,9 @@ function refuseBadAddress(name: string, value: string | undefined): void {
   if (value === undefined) return
   const url = URL.parse(value.trim())
   if (url !== null && ['http:', 'https:'].includes(url.protocol)) return
-  throw new ConfigError(`${name} must be an http or https address, such as http://otel-collector:4318`)
+  throw new ConfigError(
+    `${name} must be an http or https address, such as http://otel-collector:4318`,
+  )
 }
 
 /** Starts tracing if it is on. The SDK is loaded only then: it costs 100 ms and 15 MB. */

@@ -21,7 +21,10 @@ export interface WatchedExporter extends SpanExporter {
 // `ExportResultCode.SUCCESS` of @opentelemetry/core, which is no dependency of ours.
 const SUCCESS = 0
 
-export function watchExporter(exporter: SpanExporter, { onLost, onBack }: ExportWatch): WatchedExporter {
+export function watchExporter(
+  exporter: SpanExporter,
+  { onLost, onBack }: ExportWatch,
+): WatchedExporter {
   let failing = false
   let lostSpans = 0
 

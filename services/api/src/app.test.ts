@@ -22,7 +22,9 @@ describe('the order of refusals', () => {
       expect((await call(app, line, { headers: { 'x-far-over-limit': '1' } })).status).toBe(429)
     }
     // Balancers ask in any way they like.
-    expect((await call(app, 'OPTIONS /livez', { headers: { 'x-far-over-limit': '1' } })).status).toBe(204)
+    expect(
+      (await call(app, 'OPTIONS /livez', { headers: { 'x-far-over-limit': '1' } })).status,
+    ).toBe(204)
   })
 
   it('405 comes before 401', async () => {
@@ -38,9 +40,9 @@ describe('the order of refusals', () => {
   })
 
   it('429 comes before 413', async () => {
-    expect((await call(app, 'POST /book', { as: 'ada', headers: overLimit, rawBody: tooLarge })).status).toBe(
-      429,
-    )
+    expect(
+      (await call(app, 'POST /book', { as: 'ada', headers: overLimit, rawBody: tooLarge })).status,
+    ).toBe(429)
   })
 
   it('413 comes before 415', async () => {
@@ -56,7 +58,9 @@ describe('the order of refusals', () => {
     expect((await call(app, 'POST /book', { as: 'ada', body })).status).toBe(400)
     const badKey = { 'idempotency-key': '"' }
     const forBob = { eventId: 1, userId: 'bob' }
-    expect((await call(app, 'POST /book', { as: 'ada', body: forBob, headers: badKey })).status).toBe(400)
+    expect(
+      (await call(app, 'POST /book', { as: 'ada', body: forBob, headers: badKey })).status,
+    ).toBe(400)
     expect((await call(app, 'POST /initialize', { as: 'ada', body: {} })).status).toBe(400)
     expect((await call(app, 'GET /events/x/bookings', { as: 'ada' })).status).toBe(400)
     expect((await call(app, 'GET /events/1/bookings?after=x', { as: 'ada' })).status).toBe(400)
@@ -143,7 +147,9 @@ describe('every answer', () => {
   })
 
   it('is not stored by caches unless it says so itself', async () => {
-    expect((await call(app, 'GET /events/1/me', { as: 'ada' })).headers.get('cache-control')).toBe('no-store')
+    expect((await call(app, 'GET /events/1/me', { as: 'ada' })).headers.get('cache-control')).toBe(
+      'no-store',
+    )
     expect((await call(app, 'GET /status/1')).headers.get('cache-control')).toBe('no-cache')
   })
 })
@@ -183,8 +189,12 @@ describe('a failure nobody foresaw', () => {
   })
 
   it('is a 503 where a server was out of reach', async () => {
-    const refused = Object.assign(new Error('connect ECONNREFUSED 127.0.0.1:5432'), { code: 'ECONNREFUSED' })
-    const app = appUnderTest({ events: fakeEvents({ status: async () => Promise.reject(refused) }) })
+    const refused = Object.assign(new Error('connect ECONNREFUSED 127.0.0.1:5432'), {
+      code: 'ECONNREFUSED',
+    })
+    const app = appUnderTest({
+      events: fakeEvents({ status: async () => Promise.reject(refused) }),
+    })
     const answer = await call(app, 'GET /status/1')
     expect(answer).toMatchObject({ status: 503, json: { code: 'unavailable' } })
     expect(answer.headers.get('retry-after')).toBe('1')

@@ -13,7 +13,12 @@ describe('readConfig', () => {
     const config = readConfig(needed)
     expect(config.server.port).toBe(3000)
     expect(config.line).toMatchObject({ resultWaitMs: 10_000, maxQueueDepth: 20_000 })
-    expect(config.limits).toEqual({ windowMs: 900_000, requests: 100, polls: 1000, signInFailures: 20 })
+    expect(config.limits).toEqual({
+      windowMs: 900_000,
+      requests: 100,
+      polls: 1000,
+      signInFailures: 20,
+    })
     expect(config).toMatchObject({
       trustedProxies: { hops: 0 },
       production: false,

@@ -175,7 +175,8 @@ function readLine(env: EnvReader): LineConfig {
 }
 
 function readPostgres(env: EnvReader): PostgresConfig {
-  const ms = (name: string, fallback: number) => env.integer(name, fallback, { min: 50, max: 600_000 })
+  const ms = (name: string, fallback: number) =>
+    env.integer(name, fallback, { min: 50, max: 600_000 })
   return {
     poolSize: env.integer('API_PG_POOL', 8, { min: 1, max: 500 }),
     linePoolSize: env.integer('API_PG_LINE_POOL', 4, { min: 2, max: 500 }),

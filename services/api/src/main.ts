@@ -52,7 +52,10 @@ try {
   const { port } = await startApi(config, log, closers, (message) => void refuse(message))
   log.info({ port, lines: config.layout.lines }, 'listening')
 } catch (error) {
-  log.fatal({ err: error }, error instanceof ConfigError ? error.message : 'the api could not start')
+  log.fatal(
+    { err: error },
+    error instanceof ConfigError ? error.message : 'the api could not start',
+  )
   await closers.closeAll()
   process.exit(1)
 }

@@ -56,7 +56,10 @@ export async function listen(
   server.maxConnections = config.maxConnections
   pipelining.watch(server)
   const { host, port } = config
-  return { server, port: await listenOn(server, { host, port, hostVariable: 'HOST', portVariable: 'PORT' }) }
+  return {
+    server,
+    port: await listenOn(server, { host, port, hostVariable: 'HOST', portVariable: 'PORT' }),
+  }
 }
 
 export interface CloseOptions {

@@ -110,7 +110,10 @@ export async function startApi(
     availability,
     readTimeoutMs: config.postgres.readTimeoutMs,
     knownEvents: config.postgres.knownEvents,
-    exports: { portionRows: EXPORT_PORTION_ROWS, stallTimeoutMs: config.postgres.exportStallTimeoutMs },
+    exports: {
+      portionRows: EXPORT_PORTION_ROWS,
+      stallTimeoutMs: config.postgres.exportStallTimeoutMs,
+    },
   })
   const requests = createConcurrencyLimit(config.server.maxRequests)
   const longPolls = createConcurrencyLimit(config.server.maxLongPolls)

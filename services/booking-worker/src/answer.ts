@@ -44,7 +44,8 @@ export function createAnswer(redis: Redis, layout: LineLayout, log: Log): Answer
   return (lineName, payload, reply) => {
     const prefix = linePrefix(lineName, layout)
     const decided = new Map<number, number>()
-    for (const { eventId } of payload.commands) decided.set(eventId, (decided.get(eventId) ?? 0) + 1)
+    for (const { eventId } of payload.commands)
+      decided.set(eventId, (decided.get(eventId) ?? 0) + 1)
     // The completion of the job follows in the same moment.
     writeTogether(redis)
     answer(

@@ -12,16 +12,28 @@ export interface FleetMetricsDeps {
   monotonicMs: () => number
 }
 
-const GAUGES: [name: string, help: string, read: (overview: LinesOverview, nowMs: number) => number][] = [
+const GAUGES: [
+  name: string,
+  help: string,
+  read: (overview: LinesOverview, nowMs: number) => number,
+][] = [
   [
     'oldest_waiting_seconds',
     'How long the oldest undecided command of any line has been waiting.',
     ({ oldestJobAtMs }, nowMs) =>
       oldestJobAtMs === undefined ? 0 : Math.max(0, nowMs - oldestJobAtMs) / 1000,
   ],
-  ['lines_with_work', 'Lines that have waiting or active jobs.', ({ linesWithWork }) => linesWithWork],
+  [
+    'lines_with_work',
+    'Lines that have waiting or active jobs.',
+    ({ linesWithWork }) => linesWithWork,
+  ],
   ['waiting_jobs', 'Jobs that wait in any line.', ({ waitingJobs }) => waitingJobs],
-  ['undecided_commands', 'Undecided commands in all lines.', ({ undecidedCommands }) => undecidedCommands],
+  [
+    'undecided_commands',
+    'Undecided commands in all lines.',
+    ({ undecidedCommands }) => undecidedCommands,
+  ],
   [
     'deepest_line_commands',
     'Undecided commands of the line that has most.',
@@ -34,7 +46,13 @@ const GAUGES: [name: string, help: string, read: (overview: LinesOverview, nowMs
  * timer, since numbers must come also while Redis is away; they are then left out, as nobody knows them.
  * @returns stops it
  */
-export function watchFleet({ registry, lines, intervalMs, now, monotonicMs }: FleetMetricsDeps): () => void {
+export function watchFleet({
+  registry,
+  lines,
+  intervalMs,
+  now,
+  monotonicMs,
+}: FleetMetricsDeps): () => void {
   let latest: { overview: LinesOverview; atMs: number } | undefined
   for (const [name, help, read] of GAUGES) {
     new Gauge({

@@ -21,7 +21,9 @@ const REQUEST_TIMEOUT_MS = 10_000
 const STALL_TIMEOUT_MS = 30_000
 
 /** Serves `/livez`, `/readyz` and `/metrics`. Nothing else can be reached here. */
-export async function serveHealth(deps: HealthDeps): Promise<{ port: number; close: () => Promise<void> }> {
+export async function serveHealth(
+  deps: HealthDeps,
+): Promise<{ port: number; close: () => Promise<void> }> {
   const pipelining = createPipelining({
     perConnection: MAX_PIPELINED,
     crowdedAt: MAX_CONNECTIONS,
@@ -30,12 +32,20 @@ export async function serveHealth(deps: HealthDeps): Promise<{ port: number; clo
     stallTimeoutMs: STALL_TIMEOUT_MS,
   })
   const { ServerResponse } = pipelining
-  const server = createServer({ ServerResponse, requestTimeout: REQUEST_TIMEOUT_MS }, createListener(deps))
+  const server = createServer(
+    { ServerResponse, requestTimeout: REQUEST_TIMEOUT_MS },
+    createListener(deps),
+  )
   server.maxConnections = MAX_CONNECTIONS
   pipelining.watch(server)
   const { host, port } = deps
   return {
-    port: await listenOn(server, { host, port, hostVariable: 'WORKER_HOST', portVariable: 'WORKER_PORT' }),
+    port: await listenOn(server, {
+      host,
+      port,
+      hostVariable: 'WORKER_HOST',
+      portVariable: 'WORKER_PORT',
+    }),
     close: () =>
       new Promise((resolve) => {
         server.close(() => resolve())
@@ -59,7 +69,8 @@ function createListener({ registry, metricsToken, missing }: HealthDeps) {
         return send(200, 'application/json', '{"status":"alive"}')
       case '/readyz':
         return void missing().then((servers) => {
-          const body = servers.length === 0 ? { status: 'ready' } : { status: 'not ready', missing: servers }
+          const body =
+            servers.length === 0 ? { status: 'ready' } : { status: 'not ready', missing: servers }
           send(servers.length === 0 ? 200 : 503, 'application/json', JSON.stringify(body))
         }, fail)
       case '/metrics':

@@ -48,7 +48,10 @@ try {
   const { port } = await startWorker(config, log, closers, (message) => void refuse(message))
   log.info({ port, lines: config.layout.lines, maxOpenLines: config.maxOpenLines }, 'ready')
 } catch (error) {
-  log.fatal({ err: error }, error instanceof ConfigError ? error.message : 'the worker could not start')
+  log.fatal(
+    { err: error },
+    error instanceof ConfigError ? error.message : 'the worker could not start',
+  )
   await closers.closeAll()
   process.exit(1)
 }

@@ -27,7 +27,12 @@ export function traceJob(
     'messaging.batch.message_count': commands.length,
     'ticket_line.started_before': job.startedBefore,
   }
-  const options = { parent, links: others.slice(0, MAX_LINKS), kind: 'consumer', attributes } as const
+  const options = {
+    parent,
+    links: others.slice(0, MAX_LINKS),
+    kind: 'consumer',
+    attributes,
+  } as const
   return tracing.span(`serve ${lineName}`, options, async (span) => {
     const applied = await apply()
     span.set({ 'ticket_line.decided': applied.decidedCount })

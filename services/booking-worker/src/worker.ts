@@ -18,7 +18,12 @@ import {
   type Log,
   shardPrefix,
 } from '@ticket-line/shared'
-import { createPoolMetrics, createRegistry, startTracing, watchServers } from '@ticket-line/telemetry'
+import {
+  createPoolMetrics,
+  createRegistry,
+  startTracing,
+  watchServers,
+} from '@ticket-line/telemetry'
 import { type AppliedBatch, createApply } from './apply/index.js'
 import type { WorkerConfig } from './config.js'
 import { watchFleet } from './fleet-metrics.js'
@@ -89,7 +94,9 @@ export async function startWorker(
     (error) => log.warn({ err: error }, 'waiting for PostgreSQL'),
   )
 
-  const redis = createPatientRedis(config.redisUrl, { connectionName: connectionName('worker', layout) })
+  const redis = createPatientRedis(config.redisUrl, {
+    connectionName: connectionName('worker', layout),
+  })
   redis.on('error', (error) => log.warn({ err: error }, 'Redis connection error'))
   closers.push('redis', () => redis.disconnect())
   const askRedis = createWriteProbe(redis, shardPrefix(0, layout))
@@ -133,11 +140,13 @@ export async function startWorker(
         'PostgreSQL refuses what every command needs: commands wait and are run again',
       )
     },
-    onRejected: ({ eventId, commandId }) => log.error({ eventId, commandId }, 'a command was rejected'),
+    onRejected: ({ eventId, commandId }) =>
+      log.error({ eventId, commandId }, 'a command was rejected'),
     givenUp: () => givenUp,
     sleep: (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms)),
     ...(tracing !== undefined && {
-      traced: (run: () => Promise<AppliedBatch>) => tracing.span('transaction', { kind: 'client' }, run),
+      traced: (run: () => Promise<AppliedBatch>) =>
+        tracing.span('transaction', { kind: 'client' }, run),
     }),
   })
   serving = startServing({
@@ -195,12 +204,16 @@ export async function startWorker(
     registry: numbers,
     metricsToken: config.metricsToken,
     missing: async () => {
-      const works = (ask: () => Promise<unknown>) => inTime(ask(), PROBE_TIMEOUT_MS).catch(() => false)
+      const works = (ask: () => Promise<unknown>) =>
+        inTime(ask(), PROBE_TIMEOUT_MS).catch(() => false)
       const [postgres, redis] = await Promise.all([
         works(() => assertWritable(maintenance.pool)),
         works(askRedis),
       ])
-      return [...(redis && installation.isSure() ? [] : ['redis']), ...(postgres ? [] : ['postgres'])]
+      return [
+        ...(redis && installation.isSure() ? [] : ['redis']),
+        ...(postgres ? [] : ['postgres']),
+      ]
     },
   })
   closers.push('health', () => health.close())

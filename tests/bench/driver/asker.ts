@@ -1,5 +1,11 @@
 import { type Asks, cancelerOf, type DriverReport, eventOf, result, scatter } from './plan.ts'
-import { createSigner, getRequest, postRequest, type RequestBook, writeRequests } from './requests.ts'
+import {
+  createSigner,
+  getRequest,
+  postRequest,
+  type RequestBook,
+  writeRequests,
+} from './requests.ts'
 import type { Answer } from './response.ts'
 
 /** One request to send, and where its answer is noted. */
@@ -65,7 +71,12 @@ function bookings(asks: Asks & { kind: 'bookings' }, ...[sign, note, wrongAnswer
   let nextCancel = 0
   let asked = 0
 
-  function ask(book: RequestBook, results: Uint8Array, index: number, expected: readonly number[]): Ask {
+  function ask(
+    book: RequestBook,
+    results: Uint8Array,
+    index: number,
+    expected: readonly number[],
+  ): Ask {
     results[index] = result.unanswered
     return {
       request: book.at(index),
@@ -112,7 +123,9 @@ function positions(asks: Asks & { kind: 'positions' }, ...tools: Tools): Asker {
       prepared: asks.prepared,
       request: (i) => getRequest(`/events/${asks.eventId}/me`, sign(`w${waiterOf(i)}`, `p${i}`)),
       code: (i, { status, body }) =>
-        status === 200 && body.includes(`"position":${waiterOf(i) + 1},`) ? result.found : result.wrong,
+        status === 200 && body.includes(`"position":${waiterOf(i) + 1},`)
+          ? result.found
+          : result.wrong,
     },
     ...tools,
   )
@@ -123,7 +136,8 @@ function forbidden({ prepared, eventId }: Asks & { kind: 'forbidden' }, ...tools
   return oneOfAKind(
     {
       prepared,
-      request: (i) => postRequest('/book', sign(`u${i}`, `f${i}`), `{"eventId":${eventId},"userId":"other"}`),
+      request: (i) =>
+        postRequest('/book', sign(`u${i}`, `f${i}`), `{"eventId":${eventId},"userId":"other"}`),
       code: (_, { status }) => (status === 403 ? result.forbidden : result.wrong),
     },
     ...tools,

@@ -66,8 +66,14 @@ export function runClosedLoop(loop: ClosedLoop): Promise<Window> {
       // The time is over, or everything prepared was used: the window is then as long as it became.
       endWindow(performance.now())
       if (underWay > 0) return
-      if (windowStart === Number.POSITIVE_INFINITY) reject(new Error('the warm-up used everything prepared'))
-      else resolve({ tally, answeredInWindow: tally.count(), windowMs: (endedAtMs as number) - windowStart })
+      if (windowStart === Number.POSITIVE_INFINITY)
+        reject(new Error('the warm-up used everything prepared'))
+      else
+        resolve({
+          tally,
+          answeredInWindow: tally.count(),
+          windowMs: (endedAtMs as number) - windowStart,
+        })
     }
     for (const connection of connections) askOn(connection)
   })

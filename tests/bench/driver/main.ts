@@ -36,7 +36,11 @@ async function drive(plan: DriverPlan): Promise<void> {
   tell({ type: 'report', report })
 }
 
-async function run(plan: DriverPlan, asker: Asker, connections: Connection[]): Promise<DriverReport> {
+async function run(
+  plan: DriverPlan,
+  asker: Asker,
+  connections: Connection[],
+): Promise<DriverReport> {
   const { load } = plan
   const meter = createMeter()
   const common = { connections, asker, onWindow: meter.onWindow }
@@ -56,8 +60,19 @@ async function run(plan: DriverPlan, asker: Asker, connections: Connection[]): P
   const capacity = answeredInWindow / (windowMs / 1000)
   const ratePerSecond = load.ratePerSecond === 'half' ? capacity / 2 : load.ratePerSecond
   await runOpenLoop({ ...quietly, ratePerSecond, measuredMs: SETTLE_MS, random })
-  const { latenessP99Ms, ...window } = await runOpenLoop({ ...common, ratePerSecond, measuredMs, random })
-  return { ...figures(window), ratePerSecond, latenessP99Ms, cpuMs: meter.cpuMs(), ...asker.results() }
+  const { latenessP99Ms, ...window } = await runOpenLoop({
+    ...common,
+    ratePerSecond,
+    measuredMs,
+    random,
+  })
+  return {
+    ...figures(window),
+    ratePerSecond,
+    latenessP99Ms,
+    cpuMs: meter.cpuMs(),
+    ...asker.results(),
+  }
 }
 
 function figures({ tally, answeredInWindow, windowMs }: Window) {

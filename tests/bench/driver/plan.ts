@@ -78,7 +78,9 @@ export type DriverMessage =
 
 /** The event that a user books. */
 export function eventOf(user: number, asks: Asks & { kind: 'bookings' }): number {
-  return user < asks.onFirstEvent ? asks.firstEventId : asks.firstEventId + scatter(user, asks.events)
+  return user < asks.onFirstEvent
+    ? asks.firstEventId
+    : asks.firstEventId + scatter(user, asks.events)
 }
 
 /** Spreads numbers evenly over 0 to `buckets` - 1, without a pattern in time (the finalizer of MurmurHash3). */
@@ -90,7 +92,10 @@ export function scatter(value: number, buckets: number): number {
 }
 
 /** Who the n-th cancel is for: the holders first, then those who booked, in their order. */
-export function cancelerOf(cancel: number, holders: number): { user: string; booking: number | undefined } {
+export function cancelerOf(
+  cancel: number,
+  holders: number,
+): { user: string; booking: number | undefined } {
   if (cancel < holders) return { user: `h${cancel}`, booking: undefined }
   return { user: `u${cancel - holders}`, booking: cancel - holders }
 }

@@ -4,7 +4,10 @@ const JWT_HEADER = Buffer.from('{"alg":"HS256","typ":"JWT"}').toString('base64ur
 const LIFETIME_S = 3600
 
 /** Signs tokens as an issuer would, one for every request. */
-export function createSigner(secret: string, nowMs: number): (userId: string, tokenId: string) => string {
+export function createSigner(
+  secret: string,
+  nowMs: number,
+): (userId: string, tokenId: string) => string {
   const key = createSecretKey(secret, 'utf8')
   const issuedAt = Math.floor(nowMs / 1000)
   return (userId, tokenId) => {

@@ -7,7 +7,8 @@ it('reads an answer with a length', () => {
 })
 
 it('reads an answer in chunks', () => {
-  const text = 'HTTP/1.1 409 Conflict\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n'
+  const text =
+    'HTTP/1.1 409 Conflict\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n'
   expect(readAnswer(text)).toEqual({ status: 409, body: 'abcde' })
 })
 

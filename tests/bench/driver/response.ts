@@ -25,7 +25,9 @@ export function readAnswer(text: string): Answer | undefined {
     return text.length < bodyEnd ? undefined : { status, body: text.slice(bodyStart, bodyEnd) }
   }
   if (!CHUNKED.test(head)) return { status, body: '' }
-  return text.endsWith('0\r\n\r\n') ? { status, body: joinChunks(text.slice(bodyStart)) } : undefined
+  return text.endsWith('0\r\n\r\n')
+    ? { status, body: joinChunks(text.slice(bodyStart)) }
+    : undefined
 }
 
 function joinChunks(text: string): string {

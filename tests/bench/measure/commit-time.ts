@@ -17,7 +17,8 @@ export async function slowCommits(url: string, targetMs: number): Promise<() => 
     `ALTER SYSTEM SET commit_delay = ${delayUs}`,
     'ALTER SYSTEM SET commit_siblings = 0',
   ])
-  return () => alterSystem(url, ['ALTER SYSTEM RESET commit_delay', 'ALTER SYSTEM RESET commit_siblings'])
+  return () =>
+    alterSystem(url, ['ALTER SYSTEM RESET commit_delay', 'ALTER SYSTEM RESET commit_siblings'])
 }
 
 /** Median time of a commit that one client waits for, ms. */

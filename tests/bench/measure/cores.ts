@@ -10,6 +10,14 @@ export function pinToCores(wanted: number): string {
   const available = availableParallelism()
   if (available <= wanted) return `${available} cores`
   const list = `0-${wanted - 1}`
-  const { status } = spawnSync('taskset', ['--all-tasks', '--cpu-list', '--pid', list, String(process.pid)])
-  return status === 0 ? `${wanted} of ${available} cores` : `${available} cores (taskset is missing)`
+  const { status } = spawnSync('taskset', [
+    '--all-tasks',
+    '--cpu-list',
+    '--pid',
+    list,
+    String(process.pid),
+  ])
+  return status === 0
+    ? `${wanted} of ${available} cores`
+    : `${available} cores (taskset is missing)`
 }

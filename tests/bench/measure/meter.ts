@@ -11,7 +11,13 @@ import {
   memoryMbOfFamily,
   parentOf,
 } from './proc.ts'
-import { type CommandUse, commandsBetween, redisCommands, redisCpuMs, redisMemoryMb } from './redis-usage.ts'
+import {
+  type CommandUse,
+  commandsBetween,
+  redisCommands,
+  redisCpuMs,
+  redisMemoryMb,
+} from './redis-usage.ts'
 
 export type Role = 'api' | 'worker' | 'redis' | 'postgres'
 
@@ -61,7 +67,11 @@ export async function createMeter(servers: Servers, { processes }: Deployment): 
     | undefined
   return {
     async start() {
-      before = { atMs: performance.now(), cpuMs: await readCpu(), commands: await redisCommands(redis) }
+      before = {
+        atMs: performance.now(),
+        cpuMs: await readCpu(),
+        commands: await redisCommands(redis),
+      }
     },
     async stop() {
       if (before === undefined) throw new Error('the window never began')

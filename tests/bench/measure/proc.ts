@@ -57,7 +57,9 @@ export function cpuMsOfFamily(parent: number): number {
 
 function readKilobytes(file: string, name: string): number {
   try {
-    return Number(new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(readFileSync(file, 'latin1'))?.[1] ?? 0)
+    return Number(
+      new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(readFileSync(file, 'latin1'))?.[1] ?? 0,
+    )
   } catch {
     return 0
   }

@@ -15,7 +15,10 @@ export interface Profiler {
  * Profiles the window alone: `--cpu-prof` would show the loading of modules and the warm-up as well, which take more
  * time than a window does.
  */
-export async function createProfiler(processes: Deployment['processes'], folder: string): Promise<Profiler> {
+export async function createProfiler(
+  processes: Deployment['processes'],
+  folder: string,
+): Promise<Profiler> {
   const sessions = await Promise.all(
     processes
       .filter(({ inspectorUrl }) => inspectorUrl !== undefined)

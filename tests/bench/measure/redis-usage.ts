@@ -9,7 +9,12 @@ export interface CommandUse {
 /** Processor time of Redis so far, ms: its own figures, so that it may as well run in a container. */
 export async function redisCpuMs(redis: Redis): Promise<number> {
   const info = await redis.info('cpu')
-  const seconds = ['used_cpu_user', 'used_cpu_sys', 'used_cpu_user_children', 'used_cpu_sys_children']
+  const seconds = [
+    'used_cpu_user',
+    'used_cpu_sys',
+    'used_cpu_user_children',
+    'used_cpu_sys_children',
+  ]
     .map((name) => Number(new RegExp(`^${name}:(.*)$`, 'm').exec(info)?.[1] ?? 0))
     .reduce((sum, value) => sum + value, 0)
   return seconds * 1000

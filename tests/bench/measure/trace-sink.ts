@@ -12,7 +12,9 @@ export const tracedEnv = (share: number): Record<string, string> => ({
 /** Takes spans and forgets them, as a collector on another machine would. Returns its end. */
 export async function startTraceSink(): Promise<() => void> {
   const server = createServer((request, response) => {
-    request.resume().on('end', () => response.setHeader('content-type', 'application/json').end('{}'))
+    request
+      .resume()
+      .on('end', () => response.setHeader('content-type', 'application/json').end('{}'))
   })
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject).listen(PORT, '127.0.0.1', resolve)

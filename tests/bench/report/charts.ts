@@ -6,7 +6,9 @@ const ROLES = ['api', 'worker', 'redis', 'postgres'] as const
 
 /** The charts of docs/benchmarks.md by file name. */
 export function drawCharts(results: Result[]): Record<string, string> {
-  const closed = results.filter(({ contenders }) => contenders[0]?.contender.task.load.kind === 'closed')
+  const closed = results.filter(
+    ({ contenders }) => contenders[0]?.contender.task.load.kind === 'closed',
+  )
   return {
     'throughput.svg': drawBars({
       ...chartOf(closed, (figures) => ({
@@ -17,7 +19,10 @@ export function drawCharts(results: Result[]): Record<string, string> {
       logFrom: 50,
     }),
     'latency.svg': drawBars({
-      ...chartOf(results, (figures) => ({ parts: [figures.p99Ms], label: `${short(figures.p99Ms)} ms` })),
+      ...chartOf(results, (figures) => ({
+        parts: [figures.p99Ms],
+        label: `${short(figures.p99Ms)} ms`,
+      })),
       title: '99 of 100 answers came within … ms (logarithmic)',
       logFrom: 1,
     }),

@@ -10,16 +10,25 @@ const START = '<!-- measured: written by npm run bench -->'
 const END = '<!-- /measured -->'
 
 /** Puts tables and charts into docs/benchmarks.md between its two marks; what people wrote around them stays. */
-export function writeReport(results: SuiteResults, machine: { cores: string; servers: string }): void {
+export function writeReport(
+  results: SuiteResults,
+  machine: { cores: string; servers: string },
+): void {
   const file = fromRoot('docs/benchmarks.md')
   const page = readFileSync(file, 'utf8')
   const [from, to] = [page.indexOf(START), page.indexOf(END)]
-  if (from === -1 || to < from) throw new Error(`docs/benchmarks.md lost its marks "${START}" and "${END}"`)
-  writeFileSync(file, `${page.slice(0, from)}${START}\n\n${measured(results, machine)}\n\n${page.slice(to)}`)
+  if (from === -1 || to < from)
+    throw new Error(`docs/benchmarks.md lost its marks "${START}" and "${END}"`)
+  writeFileSync(
+    file,
+    `${page.slice(0, from)}${START}\n\n${measured(results, machine)}\n\n${page.slice(to)}`,
+  )
 
   const folder = fromRoot('docs/benchmarks')
   mkdirSync(folder, { recursive: true })
-  for (const [name, svg] of Object.entries(drawCharts(results.compared.map(({ result }) => result)))) {
+  for (const [name, svg] of Object.entries(
+    drawCharts(results.compared.map(({ result }) => result)),
+  )) {
     writeFileSync(`${folder}/${name}`, svg)
   }
 }

@@ -60,13 +60,19 @@ function scaleOf({ groups, logFrom }: BarChart): (value: number) => number {
   return (value) => Math.max(1, (Math.log10(Math.max(value, logFrom) / logFrom) / decades) * room)
 }
 
-function drawBar({ series, parts, label }: Bar, y: number, scale: (value: number) => number): string {
+function drawBar(
+  { series, parts, label }: Bar,
+  y: number,
+  scale: (value: number) => number,
+): string {
   const drawn: string[] = []
   let x = LABELS
   for (const [i, part] of parts.entries()) {
     const width = scale(part)
     const fill = `fill="${COLOURS[series]}" fill-opacity="${parts.length === 1 ? 1 : SHADES[i]}"`
-    drawn.push(`<rect x="${round(x)}" y="${y + 1}" width="${round(width)}" height="${BAR - 2}" ${fill}/>`)
+    drawn.push(
+      `<rect x="${round(x)}" y="${y + 1}" width="${round(width)}" height="${BAR - 2}" ${fill}/>`,
+    )
     x += width
   }
   return `${drawn.join('')}<text x="${round(x + 5)}" y="${y + 11}" font-size="11">${plain(label)}</text>`

@@ -13,7 +13,15 @@ export function table(head: string[], rows: string[][]): string {
 
 /** Every figure of every system. */
 export function figuresTable(results: Result[]): string {
-  const head = ['workload', 'system', 'bookings/s', 'p50 ms', 'p95 ms', 'p99 ms', 'CPU ms per booking']
+  const head = [
+    'workload',
+    'system',
+    'bookings/s',
+    'p50 ms',
+    'p95 ms',
+    'p99 ms',
+    'CPU ms per booking',
+  ]
   const parts = [
     'api',
     'worker',
@@ -48,7 +56,12 @@ export function figuresTable(results: Result[]): string {
 }
 
 const measures = [
-  { name: 'bookings/s', goal: 'rate', atLeast: true, read: (figures: Figures) => figures.bookingsPerSecond },
+  {
+    name: 'bookings/s',
+    goal: 'rate',
+    atLeast: true,
+    read: (figures: Figures) => figures.bookingsPerSecond,
+  },
   { name: 'p50', goal: 'p50', atLeast: false, read: (figures: Figures) => figures.p50Ms },
   { name: 'p99', goal: 'p99', atLeast: false, read: (figures: Figures) => figures.p99Ms },
   {
@@ -72,7 +85,8 @@ export function ratiosTable(compared: SuiteResults['compared']): string {
 }
 
 function ratiosOf({ contenders }: Result, peer: string, goals: Goals[keyof Goals] = {}): string {
-  const figuresBy = (label: string) => contenders.find(({ contender }) => contender.label === label)?.figures
+  const figuresBy = (label: string) =>
+    contenders.find(({ contender }) => contender.label === label)?.figures
   const [product, other] = [figuresBy('product'), figuresBy(peer)]
   if (product === undefined || other === undefined) return '–'
   const ratios = measures.map(({ name, goal, atLeast, read }) => {
@@ -94,7 +108,9 @@ export function growthTable(growth: SuiteResults['growth']): string {
       return [
         result.workload.title,
         figure,
-        result.contenders.map(({ contender }, i) => `${contender.label}: ${short(values[i])}`).join(', '),
+        result.contenders
+          .map(({ contender }, i) => `${contender.label}: ${short(values[i])}`)
+          .join(', '),
         second === undefined ? '' : `${short(second / first)} ×`,
         bound ?? '',
         kept === undefined ? '' : kept(values) ? 'reached' : 'not reached',

@@ -18,7 +18,11 @@ export function short(value: number | null | undefined): string {
 }
 
 /** One line about one run, as it is done. */
-export function describeRun(round: number, { label }: Contender, { report, usage, faults }: Run): string {
+export function describeRun(
+  round: number,
+  { label }: Contender,
+  { report, usage, faults }: Run,
+): string {
   const rate = report.answered / (report.windowMs / 1000)
   const cpu = Object.values(usage.cpuMs).reduce((sum, ms) => sum + ms, 0) / report.answered
   const right = faults.length === 0 ? 'correct' : `WRONG: ${faults.slice(0, 3).join('; ')}`
@@ -63,7 +67,8 @@ export function describeGrowth(growth: Growth, { contenders, workload }: Result)
   const [first = Number.NaN, second] = values
   const ratio = second === undefined ? '' : ` (${short(second / first)} ×)`
   const { bound, kept } = growth
-  const reached = kept === undefined ? '' : `, to reach ${bound}: ${kept(values) ? 'kept' : 'NOT kept'}`
+  const reached =
+    kept === undefined ? '' : `, to reach ${bound}: ${kept(values) ? 'kept' : 'NOT kept'}`
   return `${workload.title}, ${growth.figure}: ${each.join(', ')}${ratio}${reached}`
 }
 

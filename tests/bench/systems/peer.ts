@@ -21,7 +21,8 @@ export interface PeerOptions {
 /** A peer, started like the product's services: production settings, no log line a request. */
 export function createPeer(options: PeerOptions): BenchSystem {
   const { name, title, folder, tables } = options
-  const file = (path: string) => fileURLToPath(new URL(`../peers/${folder}/${path}`, import.meta.url))
+  const file = (path: string) =>
+    fileURLToPath(new URL(`../peers/${folder}/${path}`, import.meta.url))
   return {
     name,
     title,

@@ -24,7 +24,11 @@ export const product: BenchSystem = createProduct('product', 'ticket-line', ownB
  * A build of ticket-line with production settings: one API process and one worker unless the
  * workload asks for more.
  */
-export function createProduct(name: 'product' | 'baseline', title: string, build: Build): BenchSystem {
+export function createProduct(
+  name: 'product' | 'baseline',
+  title: string,
+  build: Build,
+): BenchSystem {
   return {
     name,
     title,
@@ -39,7 +43,10 @@ export function createProduct(name: 'product' | 'baseline', title: string, build
         build,
       })
       return {
-        targets: system.apis.map(({ url }) => ({ host: '127.0.0.1', port: Number(new URL(url).port) })),
+        targets: system.apis.map(({ url }) => ({
+          host: '127.0.0.1',
+          port: Number(new URL(url).port),
+        })),
         processes: [
           ...system.apis.map((api) => describe('api', api)),
           ...system.workers.map((worker) => describe('worker', worker)),
@@ -53,7 +60,10 @@ export function createProduct(name: 'product' | 'baseline', title: string, build
   }
 }
 
-function describe(role: 'api' | 'worker', { pid, logs }: ServiceProcess): Deployment['processes'][number] {
+function describe(
+  role: 'api' | 'worker',
+  { pid, logs }: ServiceProcess,
+): Deployment['processes'][number] {
   const listening = logs.find(({ msg }) => msg?.startsWith('Debugger listening on '))?.msg
   return { role, pid, ...(listening !== undefined && { inspectorUrl: listening.slice(22) }) }
 }

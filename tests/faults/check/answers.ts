@@ -26,7 +26,9 @@ export function checkAnswers(history: History, rows: Rows, report: Report): void
 }
 
 export const isFinal = (answer: Answer): boolean =>
-  answer.status === 200 || [404, 409, 422].includes(answer.status) || answer.body?.code === 'rejected'
+  answer.status === 200 ||
+  [404, 409, 422].includes(answer.status) ||
+  answer.body?.code === 'rejected'
 
 /** Answered with a promise: a decision, or a 202. */
 export const isAck = (answer: Answer | undefined): boolean =>
@@ -41,7 +43,10 @@ function checkCommand(call: CommandCall, stored: Map<string, CommandRow>, report
   }
   const { status, jobId } = answer
   if (status === 503) {
-    if (!['busy', 'unavailable', 'unknown'].includes(answer.body?.code) || answer.retryAfter === undefined)
+    if (
+      !['busy', 'unavailable', 'unknown'].includes(answer.body?.code) ||
+      answer.retryAfter === undefined
+    )
       report('wrongAnswers', `${name}: a 503 of another kind: ${JSON.stringify(answer.body)}`)
     const outcome = jobId === undefined ? undefined : stored.get(jobId)?.outcome
     if (answer.body?.code !== 'unknown' && outcome !== undefined && outcome !== 'refused')
@@ -61,12 +66,17 @@ function checkCommand(call: CommandCall, stored: Map<string, CommandRow>, report
     return
   }
   const reused = row.outcome === 'idempotency_key_reused'
-  if (row.eventId !== call.eventId || row.caller !== call.caller || (!reused && row.userId !== call.userId))
+  if (
+    row.eventId !== call.eventId ||
+    row.caller !== call.caller ||
+    (!reused && row.userId !== call.userId)
+  )
     report('wrongAnswers', `${name} was answered with a job of somebody else: ${jobId}`)
   if (status === 202) return
   const difference = differenceFrom(row, status, answer.body)
   if (difference !== undefined) report('wrongAnswers', `${name} (${jobId}): ${difference}`)
-  if (answer.replayed && call.key === undefined) report('wrongAnswers', `${name}: replayed without a key`)
+  if (answer.replayed && call.key === undefined)
+    report('wrongAnswers', `${name}: replayed without a key`)
 }
 
 /** Why a status and body do not say what is stored. */
@@ -107,7 +117,9 @@ function checkJob(call: JobCall, stored: Map<string, CommandRow>, report: Report
     return
   }
   const difference =
-    outcome === row.outcome ? differenceFrom(row, status, body) : `said ${outcome}, stored is ${row.outcome}`
+    outcome === row.outcome
+      ? differenceFrom(row, status, body)
+      : `said ${outcome}, stored is ${row.outcome}`
   if (difference !== undefined) report('wrongAnswers', `GET /jobs/${jobId}: ${difference}`)
 }
 
@@ -158,7 +170,10 @@ function checkStatuses(history: History, rows: Rows, report: Report): void {
       availableTickets < 0 ||
       availableTickets > row.totalTickets
     if (impossible || (availableTickets > 0 && waitingListCount > 0)) report('wrongAnswers', said)
-    else if (final && (availableTickets !== row.availableTickets || waitingListCount !== row.waitingCount))
+    else if (
+      final &&
+      (availableTickets !== row.availableTickets || waitingListCount !== row.waitingCount)
+    )
       report('wrongAnswers', `${said}, stored is ${JSON.stringify(row)}`)
   }
 }

@@ -24,10 +24,18 @@ function findings(spoil: Spoil, told = deeds): string[] {
   return [...new Set(check(evidence).map((finding) => finding.promise))].sort()
 }
 
-const call = ({ history }: Evidence, index: number): CommandCall => history.commands[index] as CommandCall
+const call = ({ history }: Evidence, index: number): CommandCall =>
+  history.commands[index] as CommandCall
 const answer = (evidence: Evidence, index: number): Answer => call(evidence, index).answer as Answer
-const line = ({ journal }: Evidence) => journal.get('event-1') as NonNullable<ReturnType<typeof journal.get>>
-const job = (evidence: Evidence, index: number, status: number, body: object, final = true): void => {
+const line = ({ journal }: Evidence) =>
+  journal.get('event-1') as NonNullable<ReturnType<typeof journal.get>>
+const job = (
+  evidence: Evidence,
+  index: number,
+  status: number,
+  body: object,
+  final = true,
+): void => {
   const jobId = answer(evidence, index).jobId as string
   const heard = { status, replayed: false, body }
   evidence.history.jobs.push({
@@ -51,7 +59,13 @@ describe('the checker', () => {
       'a booking more than tickets',
       ['doubled', 'oversold', 'reordered', 'wrongAnswers'],
       ({ rows }) => {
-        rows.bookings.push({ eventId: 1, sequence: 99, userId: 'bob', status: 'confirmed', promoted: false })
+        rows.bookings.push({
+          eventId: 1,
+          sequence: 99,
+          userId: 'bob',
+          status: 'confirmed',
+          promoted: false,
+        })
       },
     ],
     [
@@ -89,7 +103,8 @@ describe('the checker', () => {
       'a promotion of the second in the list',
       ['reordered'],
       ({ rows }) => {
-        for (const row of rows.commands) if (row.promotedUserId === 'cid') row.promotedUserId = 'dan'
+        for (const row of rows.commands)
+          if (row.promotedUserId === 'cid') row.promotedUserId = 'dan'
       },
     ],
     [
@@ -121,7 +136,11 @@ describe('the checker', () => {
         rows.commands.push({ ...(rows.commands[0] as (typeof rows.commands)[number]) })
       },
     ],
-    ['two effects for one request', ['doubled'], ({ history }) => void history.commands.splice(7, 1)],
+    [
+      'two effects for one request',
+      ['doubled'],
+      ({ history }) => void history.commands.splice(7, 1),
+    ],
     [
       'one job id for two requests',
       ['doubled', 'wrongAnswers'],
@@ -145,7 +164,11 @@ describe('the checker', () => {
       'an effect of a 503 that named its job',
       ['doubled', 'wrongAnswers'],
       (evidence) => {
-        Object.assign(answer(evidence, 0), { status: 503, retryAfter: '1', body: { code: 'unavailable' } })
+        Object.assign(answer(evidence, 0), {
+          status: 503,
+          retryAfter: '1',
+          body: { code: 'unavailable' },
+        })
       },
     ],
     [
@@ -213,7 +236,9 @@ describe('the checker', () => {
       'a command that stands in its line undecided',
       ['lost'],
       (evidence) => {
-        const last = line(evidence).commands.at(-1) as (typeof evidence.rows)['commands'][number] & {
+        const last = line(evidence).commands.at(
+          -1,
+        ) as (typeof evidence.rows)['commands'][number] & {
           jobId: string
         }
         line(evidence).leftJobs.push(last.jobId)
@@ -236,7 +261,11 @@ describe('the checker', () => {
       ['lost'],
       (evidence) => job(evidence, 0, 404, { code: 'job_not_found' }, false),
     ],
-    ['a job that is not done in the end', ['lost'], (evidence) => job(evidence, 0, 200, { state: 'queued' })],
+    [
+      'a job that is not done in the end',
+      ['lost'],
+      (evidence) => job(evidence, 0, 200, { state: 'queued' }),
+    ],
     [
       'a job that says something else',
       ['wrongAnswers'],
@@ -249,7 +278,11 @@ describe('the checker', () => {
       'a status that cannot be',
       ['wrongAnswers'],
       ({ history }) => {
-        const heard = { status: 200, replayed: false, body: { availableTickets: 1, waitingListCount: 1 } }
+        const heard = {
+          status: 200,
+          replayed: false,
+          body: { availableTickets: 1, waitingListCount: 1 },
+        }
         const times = { api: 'api-0', sentAtMs: 1, endedAtMs: 2 }
         history.statuses.push({ kind: 'status', eventId: 1, final: false, answer: heard, ...times })
       },
@@ -258,7 +291,11 @@ describe('the checker', () => {
       'a list that leaves somebody out',
       ['wrongAnswers'],
       ({ history }) => {
-        history.lists.push({ eventId: 1, list: 'waiting-list', items: [{ userId: 'ann', position: 1 }] })
+        history.lists.push({
+          eventId: 1,
+          list: 'waiting-list',
+          items: [{ userId: 'ann', position: 1 }],
+        })
       },
     ],
     [
@@ -277,11 +314,19 @@ describe('the checker', () => {
   })
 
   it('accepts what crashes may leave: unheard requests, refusals, rejections', () => {
-    const told: Deed[] = [...deeds, { type: 'cancel', userId: 'eve' }, { type: 'cancel', userId: 'fay' }]
+    const told: Deed[] = [
+      ...deeds,
+      { type: 'cancel', userId: 'eve' },
+      { type: 'cancel', userId: 'fay' },
+    ]
     const spoil: Spoil = (evidence) => {
       delete call(evidence, 0).answer
       call(evidence, 0).failure = 'broken'
-      Object.assign(answer(evidence, 9), { status: 503, retryAfter: '1', body: { code: 'unavailable' } })
+      Object.assign(answer(evidence, 9), {
+        status: 503,
+        retryAfter: '1',
+        body: { code: 'unavailable' },
+      })
       Object.assign(evidence.rows.commands[9] as object, { outcome: 'refused' })
       Object.assign(answer(evidence, 10), { status: 500, body: { code: 'rejected' } })
       Object.assign(evidence.rows.commands[10] as object, { outcome: 'rejected' })

@@ -44,7 +44,8 @@ export async function readJournal(redisFolder: string): Promise<Map<string, Line
     throw new Error(`the append-only file in ${folder} has ${files.length} parts instead of one`)
   const lines = new Map<string, LineState>()
   const payloads = new Map<string, string>()
-  for await (const words of readCommands(path.join(folder, files[0] as string))) note(words, lines, payloads)
+  for await (const words of readCommands(path.join(folder, files[0] as string)))
+    note(words, lines, payloads)
   for (const line of lines.values()) line.leftJobs = [...line.wait, ...line.active]
   return lines
 }
@@ -121,7 +122,9 @@ function enter(line: LineState, jobId: string, payloads: Map<string, string>): v
 /** The commands of an append-only file, one after the other. */
 async function* readCommands(file: string): AsyncGenerator<string[]> {
   let rest: Buffer = Buffer.alloc(0)
-  for await (const chunk of createReadStream(file, { highWaterMark: 1 << 20 }) as AsyncIterable<Buffer>) {
+  for await (const chunk of createReadStream(file, {
+    highWaterMark: 1 << 20,
+  }) as AsyncIterable<Buffer>) {
     rest = rest.length === 0 ? chunk : Buffer.concat([rest, chunk])
     let at = 0
     for (;;) {
@@ -139,7 +142,8 @@ function parseCommand(buffer: Buffer, start: number): { words: string[]; end: nu
   if (head === undefined) return undefined
   // `#TS:…` notes the time.
   if (buffer[start] === 0x23) return { words: [], end: head.end }
-  if (buffer[start] !== 0x2a) throw new Error(`the append-only file is broken at byte ${start} of a part`)
+  if (buffer[start] !== 0x2a)
+    throw new Error(`the append-only file is broken at byte ${start} of a part`)
   const words: string[] = []
   let at = head.end
   for (let left = head.value; left > 0; left--) {

@@ -19,14 +19,20 @@ export function checkLineOrder(
   for (const [commandId, copies] of stored) {
     if (copies.length > 1) report('doubled', `${commandId} has ${copies.length} stored outcomes`)
   }
-  const naive = new Map(events.map(({ eventId, totalTickets }) => [eventId, createNaiveEvent(totalTickets)]))
+  const naive = new Map(
+    events.map(({ eventId, totalTickets }) => [eventId, createNaiveEvent(totalTickets)]),
+  )
   const entered = new Set<string>()
   /** Events whose paper no longer agrees: what comes after says nothing more. */
   const spoiled = new Set<number>()
   for (const line of journal.values()) {
     for (const jobId of line.leftJobs) report('lost', `${jobId} still stands in its line`)
     for (const jobId of line.failedJobs) report('lost', `${jobId} was given up by the queue`)
-    replay(line, { naive, spoiled, rows, storedOf: (commandId) => stored.get(commandId)?.[0] }, report)
+    replay(
+      line,
+      { naive, spoiled, rows, storedOf: (commandId) => stored.get(commandId)?.[0] },
+      report,
+    )
     for (const command of line.commands) entered.add(command.commandId)
   }
   for (const row of rows.commands) {
@@ -49,7 +55,11 @@ interface FirstUse {
   row: CommandRow
 }
 
-function replay(line: LineJournal, { naive, spoiled, rows, storedOf }: Paper, report: Report): void {
+function replay(
+  line: LineJournal,
+  { naive, spoiled, rows, storedOf }: Paper,
+  report: Report,
+): void {
   const firstUses = new Map<string, FirstUse>()
   for (const command of line.commands) {
     const row = storedOf(command.commandId)
@@ -81,7 +91,9 @@ function replay(line: LineJournal, { naive, spoiled, rows, storedOf }: Paper, re
 /** The key's first use stood in another line; between lines there is no order. */
 function isUsedElsewhere(command: LineCommand, row: CommandRow, rows: Rows): boolean {
   if (row.outcome !== 'idempotency_key_reused') return false
-  return rows.commands.some((other) => other.caller === command.caller && other.eventId !== command.eventId)
+  return rows.commands.some(
+    (other) => other.caller === command.caller && other.eventId !== command.eventId,
+  )
 }
 
 function checkRepeat(command: LineCommand, row: CommandRow, first: FirstUse, report: Report): void {
@@ -104,7 +116,10 @@ function checkRepeat(command: LineCommand, row: CommandRow, first: FirstUse, rep
       `${commandId} repeats the key of ${first.row.commandId} and was decided by itself: ${row.outcome}`,
     )
   } else if (row.outcome !== first.row.outcome || row.position !== first.row.position) {
-    report('wrongAnswers', `${commandId} repeats ${first.row.commandId}, with another answer: ${row.outcome}`)
+    report(
+      'wrongAnswers',
+      `${commandId} repeats ${first.row.commandId}, with another answer: ${row.outcome}`,
+    )
   }
 }
 

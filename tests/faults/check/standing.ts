@@ -11,7 +11,10 @@ export function checkStanding(rows: Rows, report: Report): void {
     const live = (bookings.get(String(eventId)) ?? []).filter((row) => row.status === 'confirmed')
     const waiting = (entries.get(String(eventId)) ?? []).filter((row) => row.status === 'waiting')
     if (live.length > totalTickets) {
-      report('oversold', `event ${eventId}: ${live.length} live bookings of ${totalTickets} tickets`)
+      report(
+        'oversold',
+        `event ${eventId}: ${live.length} live bookings of ${totalTickets} tickets`,
+      )
     }
     if (availableTickets !== totalTickets - live.length) {
       report(
@@ -39,12 +42,15 @@ function checkClaims(
   report: Report,
 ): void {
   for (const [userId, rows] of groupBy(held, (row) => row.userId)) {
-    if (rows.length > 1) report('doubled', `event ${eventId}: ${userId} holds ${rows.length} live claims`)
+    if (rows.length > 1)
+      report('doubled', `event ${eventId}: ${userId} holds ${rows.length} live claims`)
   }
   const nameOf = (userId: string, kind: string, sequence: number): string =>
     `${kind} ${sequence} of ${userId}`
   const expected = new Set(
-    held.map((row) => nameOf(row.userId, row.status === 'waiting' ? 'waiting' : 'booking', row.sequence)),
+    held.map((row) =>
+      nameOf(row.userId, row.status === 'waiting' ? 'waiting' : 'booking', row.sequence),
+    ),
   )
   const found = new Set(claims.map((row) => nameOf(row.userId, row.kind, row.sequence)))
   for (const name of expected)

@@ -14,7 +14,11 @@ export interface Deed {
   endedAtMs?: number
 }
 
-const STATUS: Record<string, number> = { already_booked: 409, already_waiting: 409, booking_not_found: 404 }
+const STATUS: Record<string, number> = {
+  already_booked: 409,
+  already_waiting: 409,
+  booking_not_found: 404,
+}
 const MESSAGES: Record<string, string> = {
   booked: 'Ticket booked',
   waiting: 'Added to waiting list',
@@ -29,7 +33,14 @@ export function tellStory(totalTickets: number, deeds: Deed[]): Evidence {
   const history = createHistory()
   history.events.push({ eventId, totalTickets })
   const commands: LineCommand[] = []
-  const rows: Rows = { events: [], bookings: [], entries: [], claims: [], blockCounts: [], commands: [] }
+  const rows: Rows = {
+    events: [],
+    bookings: [],
+    entries: [],
+    claims: [],
+    blockCounts: [],
+    commands: [],
+  }
   const firstUses = new Map<string, Rows['commands'][number]>()
 
   deeds.forEach(({ type, userId, key, ...times }, index) => {

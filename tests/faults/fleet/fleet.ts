@@ -48,7 +48,11 @@ export interface Fleet {
   close(): Promise<void>
 }
 
-const ROOMY: Env = { RATE_LIMIT: '100000000', POLL_RATE_LIMIT: '100000000', LOGIN_RATE_LIMIT: '100000000' }
+const ROOMY: Env = {
+  RATE_LIMIT: '100000000',
+  POLL_RATE_LIMIT: '100000000',
+  LOGIN_RATE_LIMIT: '100000000',
+}
 
 export async function startFleet(options: FleetOptions = {}): Promise<Fleet> {
   const folder = mkdtempSync(path.join(tmpdir(), 'ticket-line-faults-'))
@@ -60,7 +64,12 @@ export async function startFleet(options: FleetOptions = {}): Promise<Fleet> {
     const build: BuildCopy = copyBuild(options.patches)
     closers.push(build.remove)
     const serverClocks = options.steppableServers ? await createServerClocks(folder) : undefined
-    const [postgres, redis] = await startServers(folder, options.keepJournal ?? true, closers, serverClocks)
+    const [postgres, redis] = await startServers(
+      folder,
+      options.keepJournal ?? true,
+      closers,
+      serverClocks,
+    )
     await run(process.execPath, [build.migrateScript], {
       env: { ...process.env, DATABASE_URL: postgres.url },
     })
@@ -84,7 +93,11 @@ export async function startFleet(options: FleetOptions = {}): Promise<Fleet> {
         treat: options.treat ?? (() => undefined),
       })
     const apis = await openAll(options.apis ?? 2, (index) => open('api', index), closers)
-    const workers = await openAll(options.workers ?? 3, (index) => open('booking-worker', index), closers)
+    const workers = await openAll(
+      options.workers ?? 3,
+      (index) => open('booking-worker', index),
+      closers,
+    )
     const slots = [...apis, ...workers]
     return {
       apis,
@@ -131,9 +144,13 @@ async function startServers(
     startPostgres({ folder: path.join(folder, 'postgres'), env: clocks?.env.postgres }),
     startRedis({ folder: path.join(folder, 'redis'), settings, env: clocks?.env.redis }),
   ])
-  for (const result of started) if (result.status === 'fulfilled') closers.push(() => result.value.stop())
+  for (const result of started)
+    if (result.status === 'fulfilled') closers.push(() => result.value.stop())
   for (const result of started) if (result.status === 'rejected') throw result.reason
-  return started.map((result) => (result as PromiseFulfilledResult<Server>).value) as [Server, Server]
+  return started.map((result) => (result as PromiseFulfilledResult<Server>).value) as [
+    Server,
+    Server,
+  ]
 }
 
 async function openAll(

@@ -4,7 +4,13 @@ import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Env, type ServiceProcess, startScript } from '../../stack/processes.ts'
 import type { Treatment } from '../proxy/link.ts'
-import { apiRedis, type Moment, plainPostgres, workerPostgres, workerRedis } from '../proxy/moments.ts'
+import {
+  apiRedis,
+  type Moment,
+  plainPostgres,
+  workerPostgres,
+  workerRedis,
+} from '../proxy/moments.ts'
 import { startProxy, type TcpProxy } from '../proxy/tcp-proxy.ts'
 
 export type ServiceKind = 'api' | 'booking-worker'
@@ -61,7 +67,11 @@ export async function openSlot(options: SlotOptions): Promise<Slot> {
   const postgres = new URL(options.databaseUrl)
   const [redisLink, postgresLink] = await Promise.all([
     startProxy({ target: addressOf(redis), wire: kind === 'api' ? apiRedis : workerRedis, treat }),
-    startProxy({ target: addressOf(postgres), wire: kind === 'api' ? plainPostgres : workerPostgres, treat }),
+    startProxy({
+      target: addressOf(postgres),
+      wire: kind === 'api' ? plainPostgres : workerPostgres,
+      treat,
+    }),
   ])
   redis.port = String(redisLink.port)
   postgres.port = String(postgresLink.port)

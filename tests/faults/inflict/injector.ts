@@ -142,7 +142,10 @@ export function startInjector(
     return server === 'redis' ? slot.redisLink : slot.postgresLink
   }
 
-  async function disturb(link: TcpProxy, { kind, ms }: { kind: string; ms: number }): Promise<void> {
+  async function disturb(
+    link: TcpProxy,
+    { kind, ms }: { kind: string; ms: number },
+  ): Promise<void> {
     count += 1
     if (kind === 'sever-link') link.sever()
     else link.hold()
@@ -180,7 +183,9 @@ async function killClient(redisUrl: string, index: number): Promise<void> {
   try {
     const clients = (await redis.client('LIST')) as string
     const own = `id=${await redis.client('ID')} `
-    const others = clients.split('\n').filter((line) => line.startsWith('id=') && !line.startsWith(own))
+    const others = clients
+      .split('\n')
+      .filter((line) => line.startsWith('id=') && !line.startsWith(own))
     const id = /^id=(\d+)/.exec(others[index % others.length] ?? '')?.[1]
     if (id !== undefined) await redis.client('KILL', 'ID', id)
   } finally {

@@ -57,10 +57,23 @@ function chooseFault(random: Random): Fault {
     [4, () => ({ kind: 'sever-link', index, server, ms: random.between(200, 3000) })],
     [4, () => ({ kind: 'hold-link', index, server, ms: random.between(200, 4000) })],
     [6, () => ({ kind: 'client-kill', index })],
-    [3, () => ({ kind: 'refuse-writes', refusal: random.pick(REFUSALS), ms: random.between(200, 4000) })],
-    [3, () => ({ kind: 'break-sql', fault: random.pick(SQL_FAULTS), ms: random.between(200, 3000) })],
+    [
+      3,
+      () => ({
+        kind: 'refuse-writes',
+        refusal: random.pick(REFUSALS),
+        ms: random.between(200, 4000),
+      }),
+    ],
+    [
+      3,
+      () => ({ kind: 'break-sql', fault: random.pick(SQL_FAULTS), ms: random.between(200, 3000) }),
+    ],
     [3, () => ({ kind: 'step-clock', index, offsetMs: random.between(-HOUR_MS, HOUR_MS) })],
-    [34, () => ({ kind: 'moment', moment: random.pick(MOMENTS), treatment: chooseTreatment(random) })],
+    [
+      34,
+      () => ({ kind: 'moment', moment: random.pick(MOMENTS), treatment: chooseTreatment(random) }),
+    ],
   ])()
 }
 

@@ -13,7 +13,10 @@ const NOBODY: [string, number] = ['127.0.0.1', 1]
  *
  * @returns a function that ends the refusal; it does nothing if Redis was restarted since
  */
-export async function refuseWrites(redisUrl: string, kind: RefusalKind): Promise<() => Promise<void>> {
+export async function refuseWrites(
+  redisUrl: string,
+  kind: RefusalKind,
+): Promise<() => Promise<void>> {
   await withRedis(redisUrl, async (redis) => {
     if (kind === 'readonly') await redis.replicaof(...NOBODY)
     if (kind === 'noreplicas') await redis.config('SET', 'min-replicas-to-write', 1)

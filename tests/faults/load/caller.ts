@@ -59,7 +59,8 @@ export function createCaller(jwtSecret: string, connectionsPerApi = 256): Caller
       body: body === undefined ? null : JSON.stringify(body),
     })
     const text = await response.body.text()
-    const header = (name: string): string | undefined => response.headers[name] as string | undefined
+    const header = (name: string): string | undefined =>
+      response.headers[name] as string | undefined
     const jobId = header('location')?.replace('/jobs/', '')
     const retryAfter = header('retry-after')
     return {

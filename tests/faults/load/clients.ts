@@ -87,7 +87,9 @@ export function startClients(options: ClientsOptions): Clients {
   async function poll(chance: Random): Promise<void> {
     if (promised.length === 0) return
     // Young ones are the interesting ones.
-    const jobId = promised[promised.length - 1 - Math.floor(chance.next() ** 3 * promised.length)] as string
+    const jobId = promised[
+      promised.length - 1 - Math.floor(chance.next() ** 3 * promised.length)
+    ] as string
     const entry = pickEntry(chance)
     const exchange = await caller.ask(entry.url, {
       method: 'GET',
@@ -103,7 +105,12 @@ export function startClients(options: ClientsOptions): Clients {
     const eventId = pickEvent(chance)
     const entry = pickEntry(chance)
     const token = await caller.token(STAFF, 'organizer')
-    const ask = { method: 'GET', path: `/status/${eventId}`, token, silentAfterMs: SILENT_AFTER_MS } as const
+    const ask = {
+      method: 'GET',
+      path: `/status/${eventId}`,
+      token,
+      silentAfterMs: SILENT_AFTER_MS,
+    } as const
     const exchange = await caller.ask(entry.url, ask)
     history.statuses.push({ kind: 'status', eventId, final: false, api: entry.name, ...exchange })
   }
@@ -124,7 +131,9 @@ export function startClients(options: ClientsOptions): Clients {
     }
   }
 
-  const lives = Array.from({ length: options.count }, (_, index) => live(random.fork(`client ${index}`)))
+  const lives = Array.from({ length: options.count }, (_, index) =>
+    live(random.fork(`client ${index}`)),
+  )
   return {
     async stop() {
       stopped = true

@@ -22,9 +22,14 @@ async function live(): Promise<void> {
     const type = order.cancels && turn % 2 === 1 ? 'cancel' : 'book'
     const user = order.cancels ? index % order.users : index
     const eventId = order.firstEvent + (index % order.events)
-    const call = await sendCommand({ caller, history }, entry, wishOf(type, eventId, `crowd-${user}`), {
-      ...(order.prefer !== undefined && { prefer: order.prefer }),
-    })
+    const call = await sendCommand(
+      { caller, history },
+      entry,
+      wishOf(type, eventId, `crowd-${user}`),
+      {
+        ...(order.prefer !== undefined && { prefer: order.prefer }),
+      },
+    )
     const report: CrowdReport = order.keepCalls ? { call } : { status: call.answer?.status ?? 0 }
     parentPort?.postMessage(report)
   }

@@ -31,7 +31,10 @@ export async function loadEvents(stage: Stage, events: number): Promise<EventLoa
       const served = (): number =>
         new Set(
           commands
-            .filter(({ sentAtMs, answer }) => sentAtMs > sinceMs && isAck(answer) && answer?.status !== 202)
+            .filter(
+              ({ sentAtMs, answer }) =>
+                sentAtMs > sinceMs && isAck(answer) && answer?.status !== 202,
+            )
             .map(({ eventId }) => eventId),
         ).size
       await until(() => served() === events, { timeoutMs, everyMs: 20 })

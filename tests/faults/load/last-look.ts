@@ -45,7 +45,10 @@ export async function lastLook(caller: Caller, entries: Entry[], history: Histor
   })
 }
 
-async function eachAtOnce<T>(items: T[], work: (item: T, index: number) => Promise<void>): Promise<void> {
+async function eachAtOnce<T>(
+  items: T[],
+  work: (item: T, index: number) => Promise<void>,
+): Promise<void> {
   let next = 0
   const worker = async (): Promise<void> => {
     while (next < items.length) {

@@ -24,7 +24,11 @@ const LOAD = 'packages/db/dist/line/load.js'
 const SCHEMA = 'packages/db/migrations/0000_init.sql'
 
 const noGlobalConcurrency: Patch[] = [
-  { file: LINE, find: "setQueueMeta({ concurrency: 1, 'opts.max", replace: "setQueueMeta({ 'opts.max" },
+  {
+    file: LINE,
+    find: "setQueueMeta({ concurrency: 1, 'opts.max",
+    replace: "setQueueMeta({ 'opts.max",
+  },
 ]
 
 export const GUARDS: Guard[] = [
@@ -76,7 +80,11 @@ export const GUARDS: Guard[] = [
     alsoBroken: {
       what: 'one ticket too many is given out, and the worker does not look at what it writes',
       patches: [
-        { file: DECIDE, find: 'state.availableTickets > 0', replace: 'state.availableTickets >= 0' },
+        {
+          file: DECIDE,
+          find: 'state.availableTickets > 0',
+          replace: 'state.availableTickets >= 0',
+        },
         {
           file: 'services/booking-worker/dist/domain/event-state.js',
           find: 'export function assertInvariants(state) {',

@@ -15,9 +15,13 @@ export type Proof = (patches: Patch[]) => Promise<string[]>
 const SEED = 11
 const RIG_SECONDS = 15
 
-const textsOf = (findings: Finding[]): string[] => findings.map(({ promise, text }) => `${promise}: ${text}`)
+const textsOf = (findings: Finding[]): string[] =>
+  findings.map(({ promise, text }) => `${promise}: ${text}`)
 
-async function onStage(patches: Patch[], play: (stage: Stage) => Promise<void>): Promise<Finding[]> {
+async function onStage(
+  patches: Patch[],
+  play: (stage: Stage) => Promise<void>,
+): Promise<Finding[]> {
   const stage = await openStage({ patches })
   try {
     await play(stage)
@@ -62,7 +66,10 @@ export const bookOutAndAgain: Proof = async (patches) =>
 export const afterLostCommits: Proof = async (patches) => {
   const plan: PlannedFault[] = []
   for (let atMs = 150; atMs < RIG_SECONDS * 1000; atMs += 150)
-    plan.push({ atMs, fault: { kind: 'moment', moment: 'commit', treatment: { kind: 'cut-after' } } })
+    plan.push({
+      atMs,
+      fault: { kind: 'moment', moment: 'commit', treatment: { kind: 'cut-after' } },
+    })
   return textsOf((await runRig({ seed: SEED, seconds: RIG_SECONDS, patches, plan })).findings)
 }
 
@@ -72,6 +79,11 @@ export const crowdAlone: Proof = async (patches) =>
 
 /** A worker freezes between lock and COMMIT. */
 export const frozenWorker: Proof = async (patches) => {
-  const { missed, findings } = await frozenTransaction.run({ seed: SEED, scale: 0.1, patches, say: () => {} })
+  const { missed, findings } = await frozenTransaction.run({
+    seed: SEED,
+    scale: 0.1,
+    patches,
+    say: () => {},
+  })
   return [...missed, ...textsOf(findings)]
 }

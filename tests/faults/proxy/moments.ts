@@ -27,7 +27,8 @@ export const apiRedis: Wire = {
   createFramer: createRespFramer,
   inCommand(frame) {
     if (frame.includes('"commands":[') && isScriptOn(frame, /:wait\r\n/)) return 'add'
-    return frame.includes(':replies:') && /^\*\d+\r\n\$5\r\nxread/i.test(frame.toString('latin1', 0, 20))
+    return frame.includes(':replies:') &&
+      /^\*\d+\r\n\$5\r\nxread/i.test(frame.toString('latin1', 0, 20))
       ? 'reply-read'
       : undefined
   },
@@ -38,7 +39,9 @@ export const apiRedis: Wire = {
 export const workerRedis: Wire = {
   createFramer: createRespFramer,
   inCommand: (frame) =>
-    frame.includes('"outcomes":[') && isScriptOn(frame, /:completed\r\n/) ? 'completion' : undefined,
+    frame.includes('"outcomes":[') && isScriptOn(frame, /:completed\r\n/)
+      ? 'completion'
+      : undefined,
   inReply: (chunk) => (chunk.includes('"commands":[') ? 'fetch' : undefined),
 }
 
@@ -48,7 +51,9 @@ export const workerPostgres: Wire = {
   inCommand(frame) {
     const text = frame.toString('latin1', 0, Math.min(frame.length, 128))
     // Query, Parse or Bind, its length, then its texts.
-    return /^[QPB][\s\S]{4}([^\0]*\0)?(commit\b|line_book_free\0)/i.test(text) ? 'commit' : undefined
+    return /^[QPB][\s\S]{4}([^\0]*\0)?(commit\b|line_book_free\0)/i.test(text)
+      ? 'commit'
+      : undefined
   },
   inReply: () => undefined,
 }

@@ -28,7 +28,14 @@ function startUp(): Buffer {
 
 const job = '{"v":1,"commands":[{"type":"book"}]}'
 const add = resp('evalsha', 'f00', '2', 'p:event-1:wait', 'p:event-1:paused', 'x', job)
-const completion = resp('evalsha', 'f01', '2', 'p:event-1:wait', 'p:event-1:completed', '{"outcomes":[]}')
+const completion = resp(
+  'evalsha',
+  'f01',
+  '2',
+  'p:event-1:wait',
+  'p:event-1:completed',
+  '{"outcomes":[]}',
+)
 
 describe('framers', () => {
   it.each([1, 2, 7, 64, 4096])('find the same commands in pieces of %i bytes', (size) => {
@@ -39,7 +46,9 @@ describe('framers', () => {
       resp('SET', 'k', 'line\r\nbreak'),
       completion,
     ]
-    const prepared = ['P', 'B', 'D', 'E', 'S'].map((type) => message(type, type === 'S' ? '' : '\0one\0'))
+    const prepared = ['P', 'B', 'D', 'E', 'S'].map((type) =>
+      message(type, type === 'S' ? '' : '\0one\0'),
+    )
     const postgres = [
       startUp(),
       message('p', 'secret\0'),

@@ -1,4 +1,10 @@
-import { type AddressInfo, createServer, type Server, type Socket, connect as tcpConnect } from 'node:net'
+import {
+  type AddressInfo,
+  createServer,
+  type Server,
+  type Socket,
+  connect as tcpConnect,
+} from 'node:net'
 import { createLink, type Link, type LinkRules } from './link.ts'
 import type { Moment } from './moments.ts'
 

@@ -5,7 +5,13 @@ import { check } from '../check/check.ts'
 import type { CommandCall } from '../history.ts'
 import { startSteady } from '../load/steady.ts'
 import { openStage } from '../stage.ts'
-import { atMost, type Scenario, type ScenarioOptions, type ScenarioResult, spreadOf } from './scenario.ts'
+import {
+  atMost,
+  type Scenario,
+  type ScenarioOptions,
+  type ScenarioResult,
+  spreadOf,
+} from './scenario.ts'
 
 const AWAY_FOR_MS = 60_000
 const EVENTS = 5
@@ -13,7 +19,10 @@ const EVENTS = 5
 const ANSWERED_WITHIN_MS = 1000
 const SERVED_WITHIN_MS = 5000
 
-async function away(which: 'redis' | 'postgres', options: ScenarioOptions): Promise<ScenarioResult> {
+async function away(
+  which: 'redis' | 'postgres',
+  options: ScenarioOptions,
+): Promise<ScenarioResult> {
   const { scale, patches = [], say } = options
   // Waiting for a decision is no part of the time that a refusal may take.
   const stage = await openStage({ patches, env: { RESULT_WAIT_MS: '500' } })

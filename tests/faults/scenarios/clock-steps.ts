@@ -41,7 +41,9 @@ export const clockSteps: Scenario = {
             await Promise.all(fleet.workers.map((slot) => slot.kill()))
             const servedMs = await loads.allServed(steppedAt)
             servedAfterMs.push(servedMs)
-            say(`${clock} off by ${offsetMs / HOUR_MS} h: all events served after ${Math.round(servedMs)} ms`)
+            say(
+              `${clock} off by ${offsetMs / HOUR_MS} h: all events served after ${Math.round(servedMs)} ms`,
+            )
           }
         }
       }

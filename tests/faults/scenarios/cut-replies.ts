@@ -21,7 +21,8 @@ export const cutReplies: Scenario = {
     const ambush = createAmbush()
     const stage = await openStage({ patches, treat: ambush.treat, env: { RESULT_WAIT_MS: '4000' } })
     try {
-      for (let eventId = 1; eventId <= EVENTS; eventId++) await stage.createEvent(eventId, (eventId * 7) % 41)
+      for (let eventId = 1; eventId <= EVENTS; eventId++)
+        await stage.createEvent(eventId, (eventId * 7) % 41)
       const crowd = startClients({
         ...stage,
         random: createRandom(seed),
@@ -36,7 +37,12 @@ export const cutReplies: Scenario = {
         const before = ambush.sprung()
         for (let cut = 1; cut <= cuts; cut++) {
           ambush.lay(moment, { kind: 'cut-after' })
-          if (!(await until(() => ambush.sprung() >= before + cut, { timeoutMs: CUT_WITHIN_MS, everyMs: 5 })))
+          if (
+            !(await until(() => ambush.sprung() >= before + cut, {
+              timeoutMs: CUT_WITHIN_MS,
+              everyMs: 5,
+            }))
+          )
             break
         }
         figures[moment] = ambush.sprung() - before

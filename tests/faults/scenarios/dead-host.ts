@@ -4,7 +4,13 @@ import { isAck } from '../check/answers.ts'
 import { check } from '../check/check.ts'
 import { startSteady } from '../load/steady.ts'
 import { openStage } from '../stage.ts'
-import { atMost, type Scenario, type ScenarioOptions, type ScenarioResult, spreadOf } from './scenario.ts'
+import {
+  atMost,
+  type Scenario,
+  type ScenarioOptions,
+  type ScenarioResult,
+  spreadOf,
+} from './scenario.ts'
 
 const ROUNDS = 20
 const EVENTS = 5
@@ -27,7 +33,8 @@ async function run(options: ScenarioOptions): Promise<ScenarioResult> {
     new Set(
       commands
         .filter(
-          ({ sentAtMs, answer }) => sentAtMs > sinceMs && isAck(answer) && statuses(answer?.status ?? 0),
+          ({ sentAtMs, answer }) =>
+            sentAtMs > sinceMs && isAck(answer) && statuses(answer?.status ?? 0),
         )
         .map(({ eventId }) => eventId),
     ).size
@@ -60,7 +67,9 @@ async function run(options: ScenarioOptions): Promise<ScenarioResult> {
     await sleep(1000)
     for (const load of loads) await load.stop()
 
-    const slow = commands.filter((call) => call.endedAtMs - call.sentAtMs > ANSWERED_WITHIN_MS).length
+    const slow = commands.filter(
+      (call) => call.endedAtMs - call.sentAtMs > ANSWERED_WITHIN_MS,
+    ).length
     const taken = spreadOf(takenAfterMs)
     const served = spreadOf(servedAfterMs)
     return {

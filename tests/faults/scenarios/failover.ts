@@ -31,7 +31,11 @@ export const failover: Scenario = {
     writeFileSync(path.join(folder, 'password'), password, { mode: 0o600 })
     const replica = await startRedis({
       folder,
-      settings: ['auto-aof-rewrite-percentage 0', `masterauth ${password}`, 'repl-diskless-sync-delay 0'],
+      settings: [
+        'auto-aof-rewrite-percentage 0',
+        `masterauth ${password}`,
+        'repl-diskless-sync-delay 0',
+      ],
     })
     const oldMaster = new Redis(stage.fleet.redis.url)
     const newMaster = new Redis(replica.url)
@@ -50,7 +54,8 @@ export const failover: Scenario = {
       const caughtUp = async (): Promise<boolean> =>
         offsetOf(await oldMaster.info('replication'), 'master_repl_offset') ===
         offsetOf(await newMaster.info('replication'), 'slave_repl_offset')
-      if (!(await until(caughtUp, { timeoutMs: 5000 }))) throw new Error('the replica did not catch up')
+      if (!(await until(caughtUp, { timeoutMs: 5000 })))
+        throw new Error('the replica did not catch up')
       await newMaster.replicaof('NO', 'ONE')
       const target = { host: '127.0.0.1', port: Number(new URL(replica.url).port) }
       for (const slot of stage.fleet.slots) slot.redisLink.retarget(target)
@@ -63,11 +68,17 @@ export const failover: Scenario = {
       await sleep(1000)
       await loads.stop()
       const { commands } = stage.history
-      const otherwise = commands.filter(({ answer }) => answer?.status !== 503 && !isAck(answer)).length
+      const otherwise = commands.filter(
+        ({ answer }) => answer?.status !== 503 && !isAck(answer),
+      ).length
       return {
         figures: { requests: commands.length, allServedAfterMs: Math.round(servedMs) },
         missed: [
-          ...atMost('time until every event is served again, ms', Math.round(servedMs), SERVED_WITHIN_MS),
+          ...atMost(
+            'time until every event is served again, ms',
+            Math.round(servedMs),
+            SERVED_WITHIN_MS,
+          ),
           ...atMost('answers that were neither 503 nor a promise', otherwise, 0),
         ],
         findings: check(await stage.conclude({ redisUrl: replica.url, redisFolder: folder })),

@@ -46,8 +46,11 @@ export const finishedJobs: Scenario = {
           }
         }),
       )
-      const keptBytes = async (): Promise<number> => Math.max(0, (await usedBytes()) - before) / events
-      await until(async () => (await keptBytes()) <= QUIET_EVENT_BYTES, { timeoutMs: TIDY_WITHIN_MS })
+      const keptBytes = async (): Promise<number> =>
+        Math.max(0, (await usedBytes()) - before) / events
+      await until(async () => (await keptBytes()) <= QUIET_EVENT_BYTES, {
+        timeoutMs: TIDY_WITHIN_MS,
+      })
       const kept = Math.round(await keptBytes())
       const booked = history.commands.filter(({ answer }) => answer?.status === 200).length
       await redis.config('SET', 'maxmemory', 0)

@@ -32,18 +32,30 @@ export const frozenTransaction: Scenario = {
       for (let round = 0; round < rounds; round++) {
         await stage.fleet.ready()
         const prefer = 'wait=30'
-        await sendCommand(stage, stage.entries[0], wishOf('book', EVENT, `first-${round}`), { prefer })
+        await sendCommand(stage, stage.entries[0], wishOf('book', EVENT, `first-${round}`), {
+          prefer,
+        })
         aim = true
         const startedAt = performance.now()
         // A cancel is always decided between two round trips, in which a worker can freeze.
-        const frozen = sendCommand(stage, stage.entries[0], wishOf('cancel', EVENT, `first-${round}`), {
-          prefer,
-          silentAfterMs: 40_000,
-        })
-        const behind = sendCommand(stage, stage.entries[0], wishOf('book', EVENT, `second-${round}`), {
-          prefer,
-          silentAfterMs: 40_000,
-        })
+        const frozen = sendCommand(
+          stage,
+          stage.entries[0],
+          wishOf('cancel', EVENT, `first-${round}`),
+          {
+            prefer,
+            silentAfterMs: 40_000,
+          },
+        )
+        const behind = sendCommand(
+          stage,
+          stage.entries[0],
+          wishOf('book', EVENT, `second-${round}`),
+          {
+            prefer,
+            silentAfterMs: 40_000,
+          },
+        )
         await Promise.all([frozen, behind])
         waits.push(performance.now() - startedAt)
         say(`round ${round + 1}: both answered after ${Math.round(waits.at(-1) as number)} ms`)

@@ -58,7 +58,8 @@ export const million: Scenario = {
         const early = mean(samples, name, count / 10, count / 5)
         const late = mean(samples, name, count * 0.9, count)
         const growth = late / early - 1
-        figures[name] = `${mb(early)} MB, in the end ${mb(late)} MB (${(growth * 100).toFixed(1)} %)`
+        figures[name] =
+          `${mb(early)} MB, in the end ${mb(late)} MB (${(growth * 100).toFixed(1)} %)`
         if (growth > GROWTH_ALLOWED) missed.push(`${name} grew by ${(growth * 100).toFixed(1)} %`)
       }
       return { figures, missed, findings: [] }
@@ -72,7 +73,9 @@ export const million: Scenario = {
 async function measure({ fleet }: Stage, redis: Redis): Promise<Map<string, number>> {
   const memory = new Map<string, number>()
   for (const slot of fleet.slots) {
-    const kilobytes = await run('ps', ['-o', 'rss=', '-p', String(slot.process().pid)]).catch(() => '0')
+    const kilobytes = await run('ps', ['-o', 'rss=', '-p', String(slot.process().pid)]).catch(
+      () => '0',
+    )
     memory.set(slot.name, Number(kilobytes) * 1024)
   }
   const info = await redis.info('memory')

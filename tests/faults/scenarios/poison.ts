@@ -51,7 +51,8 @@ export const poison: Scenario = {
           wishOf('book', EVENT, `poison-${round}`, `poison-${round}`),
           options,
         )
-        if (again.answer?.replayed !== true) missed.push('sent again with its key it was started again')
+        if (again.answer?.replayed !== true)
+          missed.push('sent again with its key it was started again')
         say(
           `round ${round + 1}: the neighbours were answered within ${Math.round(Math.max(...nexts.slice(-3)))} ms`,
         )

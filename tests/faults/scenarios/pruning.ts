@@ -14,7 +14,8 @@ const LONGEST_GAP_MS = 1000
 
 export const pruning: Scenario = {
   name: 'pruning',
-  shows: '300,000 outcomes and as many keys older than their retention are pruned without a pause in service',
+  shows:
+    '300,000 outcomes and as many keys older than their retention are pruned without a pause in service',
   async run({ scale, patches = [], say }) {
     const stage = await openStage({
       patches,

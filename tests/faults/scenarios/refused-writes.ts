@@ -64,7 +64,11 @@ export const refusedWrites: Scenario = {
       await loads.stop()
       const served = spreadOf(servedAfterMs)
       return {
-        figures: { requests: history.commands.length, refused503: refused, allServedMostMs: served.most },
+        figures: {
+          requests: history.commands.length,
+          refused503: refused,
+          allServedMostMs: served.most,
+        },
         missed: [
           ...missed,
           ...atMost('time until every event is served again, ms', served.most, SERVED_WITHIN_MS),

@@ -20,7 +20,9 @@ export const rollingRestarts: Scenario = {
       const loads = []
       for (let eventId = 1; eventId <= 4; eventId++) {
         await stage.createEvent(eventId, 5 * eventId)
-        loads.push(startSteady(stage, { eventId, clients: 4, pauseMs: 25, pickEntry: balancer.pick }))
+        loads.push(
+          startSteady(stage, { eventId, clients: 4, pauseMs: 25, pickEntry: balancer.pick }),
+        )
       }
       const restarts = Math.max(1, Math.round(RESTARTS * scale))
       for (let restart = 0; restart < restarts; restart++) {

@@ -43,13 +43,17 @@ export const strangers: Scenario = {
           const line = await lastLine(fleet.build.script(service), service, { ...own, ...env })
           say(`${what}, ${service}: ${line ?? 'it went on'}`)
           if (line === undefined) missed.push(`${what}: ${service} joined the lines`)
-          else if (!line.includes(names)) missed.push(`${what}: ${service} does not name ${names}: ${line}`)
+          else if (!line.includes(names))
+            missed.push(`${what}: ${service} does not name ${names}: ${line}`)
         }
       }
       await loads.allServed(performance.now())
       await loads.stop()
       return {
-        figures: { requests: history.commands.length, refusedStarts: cases.length * 2 - missed.length },
+        figures: {
+          requests: history.commands.length,
+          refusedStarts: cases.length * 2 - missed.length,
+        },
         missed,
         findings: check(await stage.conclude()),
       }
@@ -60,7 +64,11 @@ export const strangers: Scenario = {
 }
 
 /** @returns the last thing that a process logged before it ended with code 1; `undefined` if it did not end */
-async function lastLine(script: string, service: ServiceName, env: Env): Promise<string | undefined> {
+async function lastLine(
+  script: string,
+  service: ServiceName,
+  env: Env,
+): Promise<string | undefined> {
   const stranger = await startScript(`stranger ${service}`, script, env)
   const timer = setTimeout(() => void stranger.kill(), ENDS_WITHIN_MS)
   const { code } = await stranger.exited

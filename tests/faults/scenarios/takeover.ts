@@ -4,7 +4,13 @@ import { check } from '../check/check.ts'
 import type { Slot } from '../fleet/slot.ts'
 import { startSteady } from '../load/steady.ts'
 import { openStage } from '../stage.ts'
-import { atMost, type Scenario, type ScenarioOptions, type ScenarioResult, spreadOf } from './scenario.ts'
+import {
+  atMost,
+  type Scenario,
+  type ScenarioOptions,
+  type ScenarioResult,
+  spreadOf,
+} from './scenario.ts'
 
 const EVENT = 1
 /** Nothing took over: the round counts with this time. */
@@ -69,11 +75,13 @@ async function takeOver(options: ScenarioOptions, how: Takeover): Promise<Scenar
 export const killedWorker: Scenario = {
   name: 'killed-worker',
   shows: 'kill -9 of the worker that serves a hot event: the next commit comes within 3 s (p99)',
-  run: (options) => takeOver(options, { rounds: 100, end: (worker) => worker.kill(), boundMs: 3000 }),
+  run: (options) =>
+    takeOver(options, { rounds: 100, end: (worker) => worker.kill(), boundMs: 3000 }),
 }
 
 export const stoppedWorker: Scenario = {
   name: 'stopped-worker',
   shows: 'SIGTERM of the worker that serves a hot event: the next commit comes within 1 s (p99)',
-  run: (options) => takeOver(options, { rounds: 50, end: (worker) => worker.terminate(), boundMs: 1000 }),
+  run: (options) =>
+    takeOver(options, { rounds: 50, end: (worker) => worker.terminate(), boundMs: 1000 }),
 }

@@ -30,7 +30,11 @@ export const waits: Scenario = {
         while (started < total) {
           const index = started++
           const eventId = 1 + (index % EVENTS)
-          const wish = wishOf(index % (2 * EVENTS) < EVENTS ? 'book' : 'cancel', eventId, `waiter-${client}`)
+          const wish = wishOf(
+            index % (2 * EVENTS) < EVENTS ? 'book' : 'cancel',
+            eventId,
+            `waiter-${client}`,
+          )
           const entry = stage.entries[client % stage.entries.length] ?? stage.entries[0]
           await sendCommand(stage, entry, wish, { prefer: `wait=${WAIT_S}` })
           await sleep(5)

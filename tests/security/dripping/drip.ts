@@ -40,7 +40,8 @@ function open(port: number, index: number): void {
 }
 
 function start(port: number, sockets: number): void {
-  for (let index = 0; index < sockets; index++) setTimeout(() => open(port, index), (index / sockets) * 1000)
+  for (let index = 0; index < sockets; index++)
+    setTimeout(() => open(port, index), (index / sockets) * 1000)
   let group = 0
   timer = setInterval(() => {
     group = (group + 1) % GROUPS

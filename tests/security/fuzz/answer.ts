@@ -23,8 +23,10 @@ export function readAnswer(text: string, method: string): FuzzAnswer | undefined
     const next = readAnswer(text.slice(start), method)
     return next && { ...next, length: next.length + start }
   }
-  if (method === 'HEAD' || status === 204 || status === 304) return { status, head, body: '', length: start }
-  if (/\r\ntransfer-encoding: *chunked/i.test(head)) return readChunks(text, start, { status, head })
+  if (method === 'HEAD' || status === 204 || status === 304)
+    return { status, head, body: '', length: start }
+  if (/\r\ntransfer-encoding: *chunked/i.test(head))
+    return readChunks(text, start, { status, head })
   const length = Number(/\r\ncontent-length: *(\d+)/i.exec(head)?.[1] ?? 0)
   const end = start + length
   return text.length < end ? undefined : { status, head, body: text.slice(start, end), length: end }

@@ -63,7 +63,8 @@ const LEVEL_MB = 40
  */
 export function isLevel(memoryMb: number[]): boolean {
   const quarter = Math.floor(memoryMb.length / 4)
-  const middle = (part: number[]): number => part.toSorted((a, b) => a - b)[Math.floor(part.length / 2)] ?? 0
+  const middle = (part: number[]): number =>
+    part.toSorted((a, b) => a - b)[Math.floor(part.length / 2)] ?? 0
   return middle(memoryMb.slice(-quarter)) - middle(memoryMb.slice(quarter, 2 * quarter)) < LEVEL_MB
 }
 

@@ -58,14 +58,19 @@ export function createGenerator(random: Random, tokens: FuzzTokens): () => FuzzR
   function withHeaders(): FuzzRequest {
     const made = message(anyRoute(), random.chance(0.7) ? user() : undefined)
     const strange = strangeHeaders(random)
-    made.headers = random.chance(0.5) ? [...strange, ...made.headers] : [...made.headers, ...strange]
+    made.headers = random.chance(0.5)
+      ? [...strange, ...made.headers]
+      : [...made.headers, ...strange]
     return whole('headers', made)
   }
 
   function withPath(): FuzzRequest {
     const toAdmin = random.chance(0.5)
     const method = random.chance(0.7) ? 'GET' : random.pick(METHODS)
-    const path = strangePath(toAdmin ? '/admin/queues/api/queues' : fillPath(anyRoute().path, random), random)
+    const path = strangePath(
+      toAdmin ? '/admin/queues/api/queues' : fillPath(anyRoute().path, random),
+      random,
+    )
     const headers = random.chance(0.5) ? [bearer(user())] : []
     const mustFail = toAdmin && method !== 'OPTIONS' && !namesRoot(path)
     return { ...whole('path', { method, path, headers }), mustFail }
@@ -74,7 +79,10 @@ export function createGenerator(random: Random, tokens: FuzzTokens): () => FuzzR
   function asItShouldBe(): FuzzRequest {
     const made = message(anyRoute(), user())
     if (random.chance(0.003))
-      made.body = JSON.stringify({ userId: `u${random.between(1, 99)}`, password: 'tall ferns by the river' })
+      made.body = JSON.stringify({
+        userId: `u${random.between(1, 99)}`,
+        password: 'tall ferns by the river',
+      })
     return whole('ordinary', made)
   }
 
@@ -85,8 +93,15 @@ export function createGenerator(random: Random, tokens: FuzzTokens): () => FuzzR
     const spoilt = random.weighted<() => Buffer>([
       [5, () => withOddBytes(bytes, random, 8)],
       [2, () => bytes.subarray(0, random.between(0, bytes.length))],
-      [1, () => Buffer.from(Array.from({ length: random.between(1, 600) }, () => random.between(0, 255)))],
-      [2, () => Buffer.from(bytes.toString('latin1').replace('\r\n', random.pick(FRAMING)), 'latin1')],
+      [
+        1,
+        () =>
+          Buffer.from(Array.from({ length: random.between(1, 600) }, () => random.between(0, 255))),
+      ],
+      [
+        2,
+        () => Buffer.from(bytes.toString('latin1').replace('\r\n', random.pick(FRAMING)), 'latin1'),
+      ],
       [
         1,
         () =>
@@ -95,7 +110,14 @@ export function createGenerator(random: Random, tokens: FuzzTokens): () => FuzzR
             'latin1',
           ),
       ],
-      [1, () => Buffer.from(bytes.toString('latin1').replace('HTTP/1.1', random.pick(VERSIONS)), 'latin1')],
+      [
+        1,
+        () =>
+          Buffer.from(
+            bytes.toString('latin1').replace('HTTP/1.1', random.pick(VERSIONS)),
+            'latin1',
+          ),
+      ],
       [1, () => Buffer.concat([bytes, bytes.subarray(0, random.between(0, bytes.length))])],
     ])()
     return { ...ordinary, kind: 'bytes', bytes: spoilt, whole: false, mustFail: false }
@@ -112,7 +134,16 @@ export function createGenerator(random: Random, tokens: FuzzTokens): () => FuzzR
   return () => random.weighted(kinds)()
 }
 
-const VERSIONS = ['HTTP/1.0', 'HTTP/2.0', 'HTTP/0.9', 'HTTP/9.9', 'HTTP/1.', 'http/1.1', 'RTSP/1.0', '']
+const VERSIONS = [
+  'HTTP/1.0',
+  'HTTP/2.0',
+  'HTTP/0.9',
+  'HTTP/9.9',
+  'HTTP/1.',
+  'http/1.1',
+  'RTSP/1.0',
+  '',
+]
 // Two words about the length of a body, or none that is a number: what request smuggling is made of.
 const FRAMING = [
   '\r\nContent-Length: 5\r\nContent-Length: 6\r\n',

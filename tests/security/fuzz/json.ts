@@ -80,7 +80,11 @@ function value(random: Random): string {
     [1, () => '['.repeat(random.between(1, 8_000))],
     [1, () => nested(random.between(1, 4_000))],
     [2, () => String(random.between(-5, 50))],
-    [1, () => `"${String.fromCodePoint(random.between(0x80, 0xd7ff)).repeat(random.between(1, 200))}"`],
+    [
+      1,
+      () =>
+        `"${String.fromCodePoint(random.between(0x80, 0xd7ff)).repeat(random.between(1, 200))}"`,
+    ],
   ])()
 }
 
@@ -98,7 +102,14 @@ export function spoiltJson(good: Record<string, unknown>, random: Random): Buffe
     [14, () => bytes],
     [1, () => bytes.subarray(0, random.between(0, bytes.length))],
     [1, () => Buffer.concat([Buffer.from('\ufeff'), bytes])],
-    [1, () => Buffer.concat([bytes, Buffer.from(random.pick([' ', '\0', '}', ',', '{}', '/**/', '\n\n']))])],
+    [
+      1,
+      () =>
+        Buffer.concat([
+          bytes,
+          Buffer.from(random.pick([' ', '\0', '}', ',', '{}', '/**/', '\n\n'])),
+        ]),
+    ],
     [2, () => withOddBytes(bytes, random)],
     [1, () => Buffer.concat([bytes, Buffer.alloc(random.between(1, 40_000), ' ')])],
     [1, () => Buffer.from(text, 'utf16le')],

@@ -59,7 +59,11 @@ function exchange(socket: net.Socket, { bytes, method, whole }: FuzzRequest): Pr
     }
     const onData = (chunk: Buffer): void => {
       text += chunk.toString('latin1')
-      for (let answer = readAnswer(text, method); answer !== undefined; answer = readAnswer(text, method)) {
+      for (
+        let answer = readAnswer(text, method);
+        answer !== undefined;
+        answer = readAnswer(text, method)
+      ) {
         answers.push(answer)
         text = text.slice(answer.length)
         if (whole) {

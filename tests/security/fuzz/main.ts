@@ -12,7 +12,11 @@ const { values } = parseArgs({
   },
 })
 const options = { requests: Number(values.requests), seed: Number(values.seed) }
-if (!Number.isInteger(options.requests) || options.requests < 1 || !Number.isInteger(options.seed)) {
+if (
+  !Number.isInteger(options.requests) ||
+  options.requests < 1 ||
+  !Number.isInteger(options.seed)
+) {
   throw new Error('--requests and --seed are whole numbers')
 }
 
@@ -26,7 +30,8 @@ try {
     onProgress: (done, memoryMb) => console.log(`${done} sent, the API holds ${memoryMb} MB`),
   })
   const seconds = (performance.now() - startedAt) / 1000
-  const { requests, unexpected5xx, crashes, accepted, unanswered, statuses, findings, memoryMb } = report
+  const { requests, unexpected5xx, crashes, accepted, unanswered, statuses, findings, memoryMb } =
+    report
   for (const finding of findings) console.log(finding)
   const perSecond = Math.round(requests / seconds)
   console.log(

@@ -86,7 +86,8 @@ const WAYS: ((path: string, random: Random) => string)[] = [
   (path, random) => insert(path, random.pick(BETWEEN), random),
   (path, random) => random.pick(FRONTS) + path,
   (path, random) => path + random.pick(ENDS),
-  (path, random) => [...path].map((letter) => (random.chance(0.3) ? letter.toUpperCase() : letter)).join(''),
+  (path, random) =>
+    [...path].map((letter) => (random.chance(0.3) ? letter.toUpperCase() : letter)).join(''),
   (path, random) => escapeOne(path, random),
   (path, random) => escapeOne(path, random).replaceAll('%', '%25'),
 ]

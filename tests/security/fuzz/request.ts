@@ -21,7 +21,11 @@ export interface Message {
 
 /** Writes a request down without looking at any of it. */
 export function write({ method, path, headers, body }: Message): Buffer {
-  const lines = [`${method} ${path} HTTP/1.1`, 'Host: localhost', ...headers.map((pair) => pair.join(': '))]
+  const lines = [
+    `${method} ${path} HTTP/1.1`,
+    'Host: localhost',
+    ...headers.map((pair) => pair.join(': ')),
+  ]
   const bytes = body === undefined ? undefined : Buffer.from(body)
   const sized = headers.some(([name]) => /^(?:content-length|transfer-encoding)$/i.test(name))
   if (!sized && (bytes !== undefined || method === 'POST' || method === 'PUT')) {

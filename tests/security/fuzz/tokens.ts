@@ -28,7 +28,8 @@ const ALGS: unknown[] = [
 export function createFuzzTokens(secret: string, users: number): FuzzTokens {
   const signer = { alg: 'HS256', key: Buffer.from(secret) } as const
   const exp = Math.floor(Date.now() / 1000) + 24 * 3600
-  const sign = (claims: Json): string => seal({ alg: 'HS256', typ: 'JWT' }, { exp, ...claims }, signer)
+  const sign = (claims: Json): string =>
+    seal({ alg: 'HS256', typ: 'JWT' }, { exp, ...claims }, signer)
   const tokens = Array.from({ length: users }, (_, n) => sign({ sub: `fuzz-${n}`, role: 'user' }))
   const admin = { sub: 'root', role: 'admin', exp }
 
@@ -43,17 +44,8 @@ export function createFuzzTokens(secret: string, users: number): FuzzTokens {
   function sealedByStranger(random: Random): string {
     const header: Json = { alg: random.pick(ALGS) }
     if (random.chance(0.5))
-      header[random.pick(['kid', 'jku', 'jwk', 'x5u', 'crit', 'typ', 'b64', 'zip'])] = random.pick<unknown>([
-        'x',
-        1,
-        null,
-        {},
-        [],
-        'http://127.0.0.1:9/',
-        ['b64'],
-        '../x',
-        true,
-      ])
+      header[random.pick(['kid', 'jku', 'jwk', 'x5u', 'crit', 'typ', 'b64', 'zip'])] =
+        random.pick<unknown>(['x', 1, null, {}, [], 'http://127.0.0.1:9/', ['b64'], '../x', true])
     const key = Buffer.from(random.pick(['', 'secret', 'x'.repeat(32), '\0']))
     return seal(header, random.chance(0.9) ? admin : random.pick(['null', '[]', '', '{', '1']), {
       alg: 'HS256',
@@ -71,10 +63,15 @@ export function createFuzzTokens(secret: string, users: number): FuzzTokens {
       (random) =>
         `${encode('{"alg":"none"}')}.${encode(JSON.stringify(admin))}.${random.pick(['', 'AA', '.'])}`,
     ],
-    [1, (random) => `${random.pick(tokens)}${random.pick(['=', 'A', '.', '.e30', '/', '\t', ',', '"'])}x`],
     [
       1,
-      (random) => random.pick(['', '.', '..', 'null', 'e30.e30.', 'undefined', '\xff\xfe', 'a.b.c.d.e', '*']),
+      (random) =>
+        `${random.pick(tokens)}${random.pick(['=', 'A', '.', '.e30', '/', '\t', ',', '"'])}x`,
+    ],
+    [
+      1,
+      (random) =>
+        random.pick(['', '.', '..', 'null', 'e30.e30.', 'undefined', '\xff\xfe', 'a.b.c.d.e', '*']),
     ],
     [1, (random) => random.pick(LETTERS.split('')).repeat(random.between(1, 9000))],
     [1, () => expired],

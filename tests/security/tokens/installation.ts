@@ -76,4 +76,5 @@ async function serve(answer: (url: string) => Json): Promise<Server> {
   return server
 }
 
-const addressOf = (server: Server): string => `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+const addressOf = (server: Server): string =>
+  `http://127.0.0.1:${(server.address() as AddressInfo).port}`

@@ -21,13 +21,18 @@ export function signText(input: string, { alg, key }: Pick<Signer, 'alg' | 'key'
       .digest('base64url')
   const digest = alg === 'EdDSA' ? null : 'sha256'
   // JWS wants the two numbers of an ECDSA signature side by side (RFC 7518, section 3.4).
-  return sign(digest, Buffer.from(input), { key: key as KeyObject, dsaEncoding: 'ieee-p1363' }).toString(
-    'base64url',
-  )
+  return sign(digest, Buffer.from(input), {
+    key: key as KeyObject,
+    dsaEncoding: 'ieee-p1363',
+  }).toString('base64url')
 }
 
 /** A token put together by hand: nothing of it is checked. Parts that are text are taken as they are. */
-export function seal(header: Json | string, payload: Json | string, signer: Pick<Signer, 'alg' | 'key'>) {
+export function seal(
+  header: Json | string,
+  payload: Json | string,
+  signer: Pick<Signer, 'alg' | 'key'>,
+) {
   const text = (part: Json | string) => (typeof part === 'string' ? part : JSON.stringify(part))
   const input = `${encode(text(header))}.${encode(text(payload))}`
   return `${input}.${signText(input, signer)}`
@@ -55,4 +60,7 @@ export function newEd(kid: string): KeyPair {
   return { alg: 'EdDSA', kid, key: privateKey, publicKey }
 }
 
-export const jwkOf = ({ publicKey, kid }: KeyPair): Json => ({ ...publicKey.export({ format: 'jwk' }), kid })
+export const jwkOf = ({ publicKey, kid }: KeyPair): Json => ({
+  ...publicKey.export({ format: 'jwk' }),
+  kid,
+})

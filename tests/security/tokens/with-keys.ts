@@ -13,7 +13,10 @@ export function badClaims({ signers, claims }: Surroundings): Variant[] {
   const { iss: _iss, ...noIss } = claims()
   const { aud: _aud, ...noAud } = claims()
   const changed = (name: string, values: unknown[]): [string, Json][] =>
-    values.map((value) => [`${name} ${JSON.stringify(value)?.slice(0, 30)}`, { ...claims(), [name]: value }])
+    values.map((value) => [
+      `${name} ${JSON.stringify(value)?.slice(0, 30)}`,
+      { ...claims(), [name]: value },
+    ])
   const bad: [string, Json | string][] = [
     ['no sub', noSub],
     ['no exp', noExp],
@@ -22,7 +25,18 @@ export function badClaims({ signers, claims }: Surroundings): Variant[] {
     ...changed('exp', [0, -1, nowS() - 1, null, String(nowS() + 60), [nowS() + 60], {}, true]),
     ...changed('nbf', [nowS() + 300, String(nowS()), null, []]),
     ...changed('iat', ['now', null, {}, nowS() + 60]),
-    ...changed('sub', ['', null, 7, [], ['elsewhere'], {}, 'a\nb', 'a\0', '\ud800', 'x'.repeat(129)]),
+    ...changed('sub', [
+      '',
+      null,
+      7,
+      [],
+      ['elsewhere'],
+      {},
+      'a\nb',
+      'a\0',
+      '\ud800',
+      'x'.repeat(129),
+    ]),
     ...changed('iss', [
       '',
       null,
@@ -59,7 +73,9 @@ export function badHeaders({ signers, claims }: Surroundings): Variant[] {
       null,
       ['JWT'],
     ].map((typ) => ({ typ })),
-    ...[['exp'], ['b64'], [], 'exp', null, {}, [''], ['alg'], ['__proto__']].map((crit) => ({ crit })),
+    ...[['exp'], ['b64'], [], 'exp', null, {}, [''], ['alg'], ['__proto__']].map((crit) => ({
+      crit,
+    })),
     { crit: ['b64'], b64: false },
     { crit: ['b64'], b64: 'false' },
     { crit: ['http://example.com/x'], 'http://example.com/x': true },
@@ -88,7 +104,8 @@ function alteredOne(signer: Signer, claims: Json): Variant[] {
   const last = letters.indexOf(signature.at(-1) ?? '')
   const respelled = `${signature.slice(0, -1)}${letters[last ^ 1]}`
   const bits = Buffer.from(signature, 'base64url')
-  const flipped = (at: number) => encode(bits.map((byte, index) => (index === at ? byte ^ 1 : byte)))
+  const flipped = (at: number) =>
+    encode(bits.map((byte, index) => (index === at ? byte ^ 1 : byte)))
   const whole = Buffer.from(`${header}.${payload}`)
   const texts: [string, string][] = [
     ['another payload', `${header}.${admin}.${signature}`],

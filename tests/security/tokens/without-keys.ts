@@ -1,6 +1,16 @@
 import { createPublicKey, hkdfSync, type KeyObject, randomBytes } from 'node:crypto'
 import type { Installation } from './installation.ts'
-import { encode, headerOf, type Json, jwkOf, newEc, newEd, newRsa, type Signer, seal } from './keys.ts'
+import {
+  encode,
+  headerOf,
+  type Json,
+  jwkOf,
+  newEc,
+  newEd,
+  newRsa,
+  type Signer,
+  seal,
+} from './keys.ts'
 
 /** A forged token and what is forged about it. */
 export type Variant = [name: string, token: string]
@@ -10,7 +20,8 @@ type Surroundings = Pick<Installation, 'signers' | 'claims' | 'trapUrl'>
 /** Algorithms that mean "no signature" to somebody, or nothing at all. */
 export function noAlgorithm({ signers, claims }: Surroundings): Variant[] {
   const payload = encode(JSON.stringify(claims()))
-  const stolen = seal(headerOf(signers.hs), { ...claims(), role: 'user' }, signers.hs).split('.')[2] ?? ''
+  const stolen =
+    seal(headerOf(signers.hs), { ...claims(), role: 'user' }, signers.hs).split('.')[2] ?? ''
   const algs = [
     'none',
     'None',
@@ -101,10 +112,19 @@ export function wrongKeys({ signers, claims }: Surroundings): Variant[] {
     ['the key of dashboard sessions', Buffer.from(session)],
     ['random bytes', randomBytes(32)],
   ]
-  const strangers: Signer[] = [newRsa('rsa-1'), newEc('ec-1'), newEd('own-1'), newEd('rsa-1'), newEc('own-1')]
+  const strangers: Signer[] = [
+    newRsa('rsa-1'),
+    newEc('ec-1'),
+    newEd('own-1'),
+    newEd('rsa-1'),
+    newEc('own-1'),
+  ]
   return [
     ...guesses.map(
-      ([name, key]): Variant => [name, seal({ alg: 'HS256', typ: 'JWT' }, claims(), { alg: 'HS256', key })],
+      ([name, key]): Variant => [
+        name,
+        seal({ alg: 'HS256', typ: 'JWT' }, claims(), { alg: 'HS256', key }),
+      ],
     ),
     ...strangers.map(
       (signer): Variant => [
@@ -113,10 +133,12 @@ export function wrongKeys({ signers, claims }: Surroundings): Variant[] {
       ],
     ),
     ...Object.values(signers).flatMap((signer): Variant[] =>
-      ['RS384', 'RS512', 'PS256', 'ES384', 'ES512', 'ES256K', 'Ed448', 'HS384', 'RSA-OAEP'].map((alg) => [
-        `a good ${signer.alg} signature called ${alg}`,
-        seal({ ...headerOf(signer), alg }, claims(), signer),
-      ]),
+      ['RS384', 'RS512', 'PS256', 'ES384', 'ES512', 'ES256K', 'Ed448', 'HS384', 'RSA-OAEP'].map(
+        (alg) => [
+          `a good ${signer.alg} signature called ${alg}`,
+          seal({ ...headerOf(signer), alg }, claims(), signer),
+        ],
+      ),
     ),
   ]
 }
@@ -125,7 +147,9 @@ export function wrongKeys({ signers, claims }: Surroundings): Variant[] {
 export function broughtAlong({ signers, claims, trapUrl }: Surroundings, own: Signer[]): Variant[] {
   const hints = (signer: Signer): Json[] => {
     const jwk =
-      'publicKey' in signer ? jwkOf(signer as never) : { kty: 'oct', k: encode(signer.key as Uint8Array) }
+      'publicKey' in signer
+        ? jwkOf(signer as never)
+        : { kty: 'oct', k: encode(signer.key as Uint8Array) }
     const x5c = ['MIIB', encode(JSON.stringify(jwk))]
     return [
       { jwk },

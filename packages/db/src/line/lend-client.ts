@@ -7,7 +7,10 @@ import { retryRuleOf } from '../faults.js'
  *
  * @throws what `run` throws, or the driver's error if there is no connection
  */
-export async function lendClient<T>(pool: pg.Pool, run: (client: pg.PoolClient) => Promise<T>): Promise<T> {
+export async function lendClient<T>(
+  pool: pg.Pool,
+  run: (client: pg.PoolClient) => Promise<T>,
+): Promise<T> {
   const client = await pool.connect()
   let broken = false
   try {

@@ -80,7 +80,10 @@ const lockEvents: Statement = {
   text: `SELECT event_id, total_tickets, available_tickets, waiting_count, last_sequence, waitlist_head_sequence
     FROM events WHERE event_id = ANY($1::bigint[]) ORDER BY event_id FOR UPDATE`,
 }
-const lockFreeEvents: Statement = { name: 'line_lock_free_events', text: `${lockEvents.text} NOWAIT` }
+const lockFreeEvents: Statement = {
+  name: 'line_lock_free_events',
+  text: `${lockEvents.text} NOWAIT`,
+}
 
 const OF_JOBS = `unnest($1::text[], $2::text[]) AS j (after_id, before_id)`
 const OF_JOB = `command_id > j.after_id COLLATE "C" AND command_id < j.before_id COLLATE "C" LIMIT ${MAX_COMMANDS_PER_JOB}`
@@ -150,25 +153,29 @@ export async function beginBatch(
 ): Promise<LoadedBatch> {
   const { users, heads, keys } = request
   const none = Promise.resolve([])
-  const [, eventRows, storedRows, claimRows, headRows, keyRows] = await roundTrip(client, (trip) => [
-    begin ? trip.control('BEGIN') : none,
-    trip.rows<Record<string, string | number>>(request.whenLocked === 'wait' ? lockEvents : lockFreeEvents, [
-      arrayOf(request.eventIds),
-    ]),
-    trip.rows<StoredRow>(readStored, valuesOfJobs(request.jobIds)),
-    trip.rows<ClaimRow>(readClaims, [
-      arrayOf(users.map((user) => user.eventId)),
-      arrayOf(users.map((user) => user.userId)),
-      arrayOf(users.map((user) => user.wantRank)),
-    ]),
-    heads.length === 0
-      ? none
-      : trip.rows<Omit<ClaimRow, 'kind' | 'rank'>>(readHeads, [
-          arrayOf(heads.map((head) => head.eventId)),
-          arrayOf(heads.map((head) => head.count)),
-        ]),
-    keys.length === 0 ? none : trip.rows<KeyRow>(readKeys, valuesOfKeys(keys)),
-  ])
+  const [, eventRows, storedRows, claimRows, headRows, keyRows] = await roundTrip(
+    client,
+    (trip) => [
+      begin ? trip.control('BEGIN') : none,
+      trip.rows<Record<string, string | number>>(
+        request.whenLocked === 'wait' ? lockEvents : lockFreeEvents,
+        [arrayOf(request.eventIds)],
+      ),
+      trip.rows<StoredRow>(readStored, valuesOfJobs(request.jobIds)),
+      trip.rows<ClaimRow>(readClaims, [
+        arrayOf(users.map((user) => user.eventId)),
+        arrayOf(users.map((user) => user.userId)),
+        arrayOf(users.map((user) => user.wantRank)),
+      ]),
+      heads.length === 0
+        ? none
+        : trip.rows<Omit<ClaimRow, 'kind' | 'rank'>>(readHeads, [
+            arrayOf(heads.map((head) => head.eventId)),
+            arrayOf(heads.map((head) => head.count)),
+          ]),
+      keys.length === 0 ? none : trip.rows<KeyRow>(readKeys, valuesOfKeys(keys)),
+    ],
+  )
   return {
     nowMs: Math.floor(storedRows[0]?.now_ms ?? Number.NaN),
     events: eventRows.map(eventOfRow),

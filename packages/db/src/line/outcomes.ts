@@ -48,7 +48,10 @@ export function storedOfRow(row: CommandRow): StoredCommand {
 }
 
 /** The stored answers among those ids, in no order. Ids that are not decided (or pruned) are left out. */
-export async function findStoredCommands(pool: pg.Pool, commandIds: string[]): Promise<StoredCommand[]> {
+export async function findStoredCommands(
+  pool: pg.Pool,
+  commandIds: string[],
+): Promise<StoredCommand[]> {
   const { rows } = await pool.query<CommandRow>({
     name: 'outcomes_find',
     text: `SELECT ${columns} FROM commands c WHERE c.command_id = ANY($1::text[])`,
@@ -115,9 +118,12 @@ export async function recordRejected(
     }
     const nowMs = Math.floor(storedRows[0]?.now_ms ?? Number.NaN)
     const [key] =
-      keyHash === undefined ? [] : await rowsOf<KeyRow>(client, readKeys, valuesOfKeys([{ caller, keyHash }]))
+      keyHash === undefined
+        ? []
+        : await rowsOf<KeyRow>(client, readKeys, valuesOfKeys([{ caller, keyHash }]))
     const outcome = rejectionOf(command, acceptedAtMs, nowMs, key && keyOfRow(key))
-    const ownsKey = keyHash !== undefined && outcome.outcome === 'rejected' && outcome.replayOf === undefined
+    const ownsKey =
+      keyHash !== undefined && outcome.outcome === 'rejected' && outcome.replayOf === undefined
     await commitBatch(client, writesOfOne({ command, outcome, ownsKey, acceptedAtMs }, nowMs))
     return outcome
   })
@@ -134,7 +140,9 @@ function rejectionOf(
   if (first === undefined || acceptedAtMs - first.createdAtMs >= KEY_LIFETIME_HOURS * 3_600_000)
     return rejected
   const same =
-    first.type === command.type && first.eventId === command.eventId && first.userId === command.userId
+    first.type === command.type &&
+    first.eventId === command.eventId &&
+    first.userId === command.userId
   if (!same) return { ...rejected, outcome: 'idempotency_key_reused' }
   return { ...first.outcome, replayOf: first.commandId }
 }

@@ -25,8 +25,9 @@ export async function roundTrip<const T extends readonly Promise<unknown>[]>(
   client: pg.ClientBase,
   send: (trip: RoundTrip) => T,
 ): Promise<{ -readonly [K in keyof T]: Awaited<T[K]> }> {
-  const { stream } = (client as unknown as { connection: { stream: NodeJS.WritableStream & Corkable } })
-    .connection
+  const { stream } = (
+    client as unknown as { connection: { stream: NodeJS.WritableStream & Corkable } }
+  ).connection
   stream.cork()
   let sent: T
   try {

@@ -24,7 +24,13 @@ export interface BatchWrites {
   claimsAdded: ClaimWrite[]
   claimsMoved: ClaimWrite[]
   claimsRemoved: { eventId: number; userId: string }[]
-  bookingsAdded: { eventId: number; sequence: number; userId: string; promoted: boolean; canceled: boolean }[]
+  bookingsAdded: {
+    eventId: number
+    sequence: number
+    userId: string
+    promoted: boolean
+    canceled: boolean
+  }[]
   bookingsCanceled: RowKey[]
   entriesAdded: { eventId: number; sequence: number; userId: string; status: EntryStatus }[]
   entriesLeft: (RowKey & { status: EntryStatus })[]
@@ -56,7 +62,10 @@ export interface RowKey {
  * @throws division by zero (22012) where fewer rows were touched than decided on: rows and counters disagree
  */
 export async function commitBatch(client: pg.ClientBase, writes: BatchWrites): Promise<void> {
-  const results = await roundTrip(client, (trip) => [...sendWrites(trip, writes), trip.control('COMMIT')])
+  const results = await roundTrip(client, (trip) => [
+    ...sendWrites(trip, writes),
+    trip.control('COMMIT'),
+  ])
   if (results.at(-1) !== 'COMMIT') throw new Error(`the transaction ended with ${results.at(-1)}`)
 }
 
@@ -141,7 +150,11 @@ function sendClaims({ claimsAdded, claimsMoved, claimsRemoved }: BatchWrites, ru
   ])
 }
 
-function sendBookings({ bookingsAdded, bookingsCanceled }: BatchWrites, run: Run, now: string): void {
+function sendBookings(
+  { bookingsAdded, bookingsCanceled }: BatchWrites,
+  run: Run,
+  now: string,
+): void {
   run(insertBookings, bookingsAdded, () => [
     ...keysOf(bookingsAdded),
     arrayOf(bookingsAdded.map((row) => row.userId)),
@@ -149,7 +162,11 @@ function sendBookings({ bookingsAdded, bookingsCanceled }: BatchWrites, run: Run
     arrayOf(bookingsAdded.map((row) => row.canceled)),
     now,
   ])
-  run(cancelBookings, bookingsCanceled, () => [...keysOf(bookingsCanceled), now, bookingsCanceled.length])
+  run(cancelBookings, bookingsCanceled, () => [
+    ...keysOf(bookingsCanceled),
+    now,
+    bookingsCanceled.length,
+  ])
 }
 
 function sendEntries({ entriesAdded, entriesLeft }: BatchWrites, run: Run, now: string): void {

@@ -11,7 +11,8 @@ export interface PromiseCheck {
 }
 
 /** SQL: the row belongs to an event that is looked at. */
-export const wanted = (column: string): string => `($1::bigint[] IS NULL OR ${column} = ANY ($1::bigint[]))`
+export const wanted = (column: string): string =>
+  `($1::bigint[] IS NULL OR ${column} = ANY ($1::bigint[]))`
 
 /** SQL: everything that somebody holds now, a booking or a place in the list. */
 export const LIVE_ROWS = `

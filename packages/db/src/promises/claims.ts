@@ -10,7 +10,8 @@ export const claimChecks: PromiseCheck[] = [
   },
   {
     name: 'claims_match_rows',
-    promise: 'every claim stands for a live booking or place in the list, and each of those has its claim',
+    promise:
+      'every claim stands for a live booking or place in the list, and each of those has its claim',
     text: `SELECT event_id, format('%s of %s, number %s, has no %s', kind, user_id, sequence,
           CASE WHEN row_found THEN 'claim' ELSE 'live row' END) AS detail
       FROM (

@@ -45,7 +45,8 @@ export const commandChecks: PromiseCheck[] = [
   },
   {
     name: 'waiting_means_waiting',
-    promise: 'whoever was told of a place in the list, or of leaving it, had one for each such answer',
+    promise:
+      'whoever was told of a place in the list, or of leaving it, had one for each such answer',
     text: `SELECT c.event_id, format('%s: %s times %s, %s such places', c.user_id, c.answers, c.outcome,
           count(w.sequence)) AS detail
       FROM (
@@ -114,7 +115,8 @@ export const commandChecks: PromiseCheck[] = [
   },
   {
     name: 'one_answer_per_key',
-    promise: 'every idempotency key of the last 24 hours has one answer, which all its repeats were given',
+    promise:
+      'every idempotency key of the last 24 hours has one answer, which all its repeats were given',
     // A request does not repeat one that was accepted more than a day before it.
     text: `SELECT c.event_id, format('a key of %s: %s %s, and %s %s', k.caller, first.command_id, first.outcome,
           c.command_id, c.outcome) AS detail

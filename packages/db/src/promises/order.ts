@@ -17,7 +17,8 @@ const PAIRED = `
 export const orderChecks: PromiseCheck[] = [
   {
     name: 'numbers_given_once',
-    promise: 'every number of an event up to its last was given to one booking or place in the list',
+    promise:
+      'every number of an event up to its last was given to one booking or place in the list',
     text: `SELECT event_id, format('last number %s, %s rows, %s numbers from %s to %s', last_sequence, rows, numbers,
           lowest, highest) AS detail
       FROM (

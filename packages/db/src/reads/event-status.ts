@@ -25,7 +25,10 @@ function toStatus(row: StatusRow): EventStatus {
 }
 
 /** Counters of those of these events that exist, by id. */
-export async function readEventStatuses(pool: Pool, eventIds: number[]): Promise<Map<number, EventStatus>> {
+export async function readEventStatuses(
+  pool: Pool,
+  eventIds: number[],
+): Promise<Map<number, EventStatus>> {
   const { rows } = await pool.query<StatusRow>({
     name: 'event-statuses',
     text: `SELECT event_id, total_tickets, available_tickets, waiting_count

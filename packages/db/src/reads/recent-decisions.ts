@@ -28,7 +28,11 @@ export async function readRecentDecisions(
     .sort(
       (a, b) =>
         b.decided_at.getTime() - a.decided_at.getTime() ||
-        (jobOf(a) < jobOf(b) ? 1 : jobOf(a) > jobOf(b) ? -1 : place(b.command_id) - place(a.command_id)),
+        (jobOf(a) < jobOf(b)
+          ? 1
+          : jobOf(a) > jobOf(b)
+            ? -1
+            : place(b.command_id) - place(a.command_id)),
     )
     .slice(0, limit)
     .map(storedOfRow)

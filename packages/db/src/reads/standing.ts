@@ -35,7 +35,11 @@ export async function readStanding(
   const row = rows[0]
   if (row === undefined) return undefined
   if (row.kind === 'booking') {
-    return { standing: 'booked', position: null, bookingId: bookingIdOf(eventId, Number(row.sequence)) }
+    return {
+      standing: 'booked',
+      position: null,
+      bookingId: bookingIdOf(eventId, Number(row.sequence)),
+    }
   }
   if (row.kind === 'waiting')
     return { standing: 'waiting', position: row.position as number, bookingId: null }

@@ -22,10 +22,14 @@ export async function* streamRows<Row extends QueryResultRow>(
   try {
     await client.query('BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY')
     // A slow reader is no frozen process: the short limit of all other sessions would cut every slow download.
-    await client.query(`SET LOCAL idle_in_transaction_session_timeout = ${Math.trunc(stallTimeoutMs)}`)
+    await client.query(
+      `SET LOCAL idle_in_transaction_session_timeout = ${Math.trunc(stallTimeoutMs)}`,
+    )
     await client.query({ ...query, text: `DECLARE portions NO SCROLL CURSOR FOR ${query.text}` })
     for (;;) {
-      const { rows } = await client.query<Row>(`FETCH FORWARD ${Math.trunc(portionRows)} FROM portions`)
+      const { rows } = await client.query<Row>(
+        `FETCH FORWARD ${Math.trunc(portionRows)} FROM portions`,
+      )
       if (rows.length > 0) yield rows
       if (rows.length < portionRows) break
     }

@@ -20,7 +20,12 @@ interface WaitingRow {
 }
 
 function toWaiting(row: WaitingRow): ListedWaiting {
-  return { sequence: Number(row.sequence), userId: row.user_id, position: row.position, since: row.since }
+  return {
+    sequence: Number(row.sequence),
+    userId: row.user_id,
+    position: row.position,
+    since: row.since,
+  }
 }
 
 // The head bounds the search: entries before it are dead, and there may be a million of them. What comes before the
@@ -83,7 +88,11 @@ export async function* streamWaitingList(
   eventId: number,
   options: StreamOptions,
 ): AsyncGenerator<ListedWaiting[]> {
-  for await (const rows of streamRows<WaitingRow>(pool, { text: ALL, values: [eventId] }, options)) {
+  for await (const rows of streamRows<WaitingRow>(
+    pool,
+    { text: ALL, values: [eventId] },
+    options,
+  )) {
     yield rows.map(toWaiting)
   }
 }

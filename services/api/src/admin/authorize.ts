@@ -47,11 +47,14 @@ export function createAuthorize(deps: AuthorizeDeps): MiddlewareHandler<AppEnv> 
   return async function authorize(c, next) {
     const header = c.req.header('authorization')
     const found =
-      (await whoseSession(c)) ?? (header === undefined ? undefined : await whoseHeader(c, header, deps))
+      (await whoseSession(c)) ??
+      (header === undefined ? undefined : await whoseHeader(c, header, deps))
     if (found instanceof Response) return found
     if (found === undefined) {
-      const isBrowser = sessions !== undefined && (c.req.header('accept') ?? '').includes('text/html')
-      if (isBrowser && header === undefined) return reply(c, 303, null, { location: '/admin/login' })
+      const isBrowser =
+        sessions !== undefined && (c.req.header('accept') ?? '').includes('text/html')
+      if (isBrowser && header === undefined)
+        return reply(c, 303, null, { location: '/admin/login' })
       throw new AppError('unauthorized', 'The dashboard is for admins. Please sign in.', {
         headers: { 'WWW-Authenticate': challengeFor(c) },
       })

@@ -35,7 +35,12 @@ export interface BoardSessionDeps {
   isSecure: CookieSecurity
 }
 
-export function createBoardSessions({ key, redis, prefix, isSecure }: BoardSessionDeps): BoardSessions {
+export function createBoardSessions({
+  key,
+  redis,
+  prefix,
+  isSecure,
+}: BoardSessionDeps): BoardSessions {
   const options: CookieOptions = { path: '/admin', httpOnly: true, sameSite: 'Strict' }
   const endedKey = (sessionId: string): string => `${prefix}ended:${sessionId}`
 

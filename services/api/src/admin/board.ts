@@ -105,12 +105,16 @@ function lineNamedBy(c: Context<AppEnv>): string | undefined {
 const MESSAGES = /^\/admin\/queues\/static\/locales\/[\w-]+\/messages\.json$/
 const EMPTY_BOARD =
   'No line has been used lately. A line appears here with the first command for its event, and stays among the 200 that were used last. "Open an event" in the menu shows any other.'
-const NO_SUCH_LINE = 'There is no such line. "Open an event" in the menu finds the line of an event.'
+const NO_SUCH_LINE =
+  'There is no such line. "Open an event" in the menu finds the line of an event.'
 
 /** @returns the same texts if they no longer have the known form */
 function explainEmptyBoard(json: string): string {
   try {
-    const messages = JSON.parse(json) as { DASHBOARD: { EMPTY_STATE: string }; QUEUE: { NOT_FOUND: string } }
+    const messages = JSON.parse(json) as {
+      DASHBOARD: { EMPTY_STATE: string }
+      QUEUE: { NOT_FOUND: string }
+    }
     messages.DASHBOARD.EMPTY_STATE = EMPTY_BOARD
     messages.QUEUE.NOT_FOUND = NO_SUCH_LINE
     return JSON.stringify(messages)
@@ -128,7 +132,10 @@ function refuseChanges(writable: boolean): MiddlewareHandler<AppEnv> {
     if (isReading(c)) return next()
     if (!writable) throw new AppError('forbidden', 'The dashboard is read-only.')
     if (c.req.path.endsWith('/concurrency')) {
-      throw new AppError('forbidden', 'One job of a line at a time is what keeps the order of bookings.')
+      throw new AppError(
+        'forbidden',
+        'One job of a line at a time is what keeps the order of bookings.',
+      )
     }
     if (!isSameOrigin(c)) throw new AppError('forbidden', 'This was sent from another site.')
     return next()

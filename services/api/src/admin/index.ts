@@ -45,7 +45,10 @@ export function registerAdminRoutes(app: Hono<AppEnv>, deps: AdminDeps): void {
   if (signIn !== undefined && sessions !== undefined) {
     registerSignInRoutes(app, { signIn, sessions, limitSignIn, isSecure })
   }
-  const ways = { ...(signIn !== undefined && { signIn }), ...(sessions !== undefined && { sessions }) }
+  const ways = {
+    ...(signIn !== undefined && { signIn }),
+    ...(sessions !== undefined && { sessions }),
+  }
   app.use('/admin/queues/*', createAuthorize({ verifyToken, overrides, limitSignIn, ...ways }))
   registerBoard(app, { ...deps, writable: deps.config.writable })
 }

@@ -3,7 +3,8 @@ import type { Queue } from 'bullmq'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { createShownQueues, MAX_SHOWN_QUEUES } from './shown-queues.js'
 
-const queueOf = (name: string) => ({ name, metaValues: { version: 'bullmq:6' } }) as unknown as Queue
+const queueOf = (name: string) =>
+  ({ name, metaValues: { version: 'bullmq:6' } }) as unknown as Queue
 
 describe('the queues on the board', () => {
   let lines: string[]

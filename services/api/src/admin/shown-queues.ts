@@ -37,7 +37,14 @@ export interface ShownQueuesDeps extends Omit<LineSource, 'lineOf'> {
  * runs by itself: a request of the board updates the set, so the board costs nothing while nobody
  * looks at it.
  */
-export function createShownQueues({ recentLines, isLine, queueOf, writable, replace, log }: ShownQueuesDeps) {
+export function createShownQueues({
+  recentLines,
+  isLine,
+  queueOf,
+  writable,
+  replace,
+  log,
+}: ShownQueuesDeps) {
   let recent: string[] = []
   let shown = new Map<string, BullMQAdapter>()
   let refreshedAt = Number.NEGATIVE_INFINITY

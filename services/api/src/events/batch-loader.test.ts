@@ -5,7 +5,8 @@ const onTimeout = () => new Error('too late')
 
 /** A query whose answers the test gives by hand. */
 function manualQuery() {
-  const calls: { keys: number[]; answer: (value: string) => void; fail: (error: Error) => void }[] = []
+  const calls: { keys: number[]; answer: (value: string) => void; fail: (error: Error) => void }[] =
+    []
   const query = (keys: number[]) =>
     new Promise<Map<number, string>>((resolve, reject) => {
       const answer = (value: string) => resolve(new Map(keys.map((key) => [key, value])))

@@ -2,7 +2,10 @@ import type { Pool } from '@ticket-line/db'
 import { describe, expect, it, vi } from 'vitest'
 import { createEventReads } from './event-reads.js'
 
-function readsWith(query: (statement: { values: unknown[] }) => Promise<unknown>, postgres = () => true) {
+function readsWith(
+  query: (statement: { values: unknown[] }) => Promise<unknown>,
+  postgres = () => true,
+) {
   const asked = vi.fn(query)
   const pool = { query: asked, connect: asked } as unknown as Pool
   const reads = createEventReads({
@@ -19,13 +22,22 @@ function readsWith(query: (statement: { values: unknown[] }) => Promise<unknown>
 const rowsOf = async ({ values }: { values: unknown[] }) => ({
   rows: (values[0] as number[])
     .filter((id) => id < 100)
-    .map((id) => ({ event_id: String(id), total_tickets: 5, available_tickets: 5, waiting_count: 0 })),
+    .map((id) => ({
+      event_id: String(id),
+      total_tickets: 5,
+      available_tickets: 5,
+      waiting_count: 0,
+    })),
 })
 
 describe('createEventReads', () => {
   it('asks once about an event that exists, and each time about one that does not', async () => {
     const { reads, asked } = readsWith(rowsOf)
-    expect([await reads.exists(1), await reads.exists(1), reads.knows(1)]).toEqual([true, true, true])
+    expect([await reads.exists(1), await reads.exists(1), reads.knows(1)]).toEqual([
+      true,
+      true,
+      true,
+    ])
     expect(asked).toHaveBeenCalledTimes(1)
     expect([await reads.exists(100), await reads.exists(100), reads.knows(100)]).toEqual([
       false,
@@ -66,7 +78,9 @@ describe('createEventReads', () => {
     await new Promise((resolve) => setTimeout(resolve, 50))
     const startedAt = performance.now()
     const late = [reads.status(2), reads.exportBookings(1).next()]
-    await Promise.all(late.map((read) => expect(read).rejects.toMatchObject({ code: 'unavailable' })))
+    await Promise.all(
+      late.map((read) => expect(read).rejects.toMatchObject({ code: 'unavailable' })),
+    )
     expect(performance.now() - startedAt).toBeLessThan(150)
   })
 })

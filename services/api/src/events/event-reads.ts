@@ -99,10 +99,12 @@ export function createEventReads(deps: EventReadsDeps): EventReads {
     create: (eventId, totalTickets) => read(() => createEvent(pool, eventId, totalTickets)),
     standing: (eventId, userId) => read(() => readStanding(pool, eventId, userId)),
     bookings: (eventId, after, limit) => read(() => pageBookings(pool, eventId, after, limit)),
-    waitingList: (eventId, after, limit) => read(() => pageWaitingList(pool, eventId, after, limit)),
+    waitingList: (eventId, after, limit) =>
+      read(() => pageWaitingList(pool, eventId, after, limit)),
     booking: (eventId, userId) => read(() => findBooking(pool, eventId, userId)),
     waitingEntry: (eventId, userId) => read(() => findWaitingEntry(pool, eventId, userId)),
     exportBookings: (eventId) => beginningInTime(streamBookings(exportPool, eventId, exports)),
-    exportWaitingList: (eventId) => beginningInTime(streamWaitingList(exportPool, eventId, exports)),
+    exportWaitingList: (eventId) =>
+      beginningInTime(streamWaitingList(exportPool, eventId, exports)),
   }
 }

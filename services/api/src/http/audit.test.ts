@@ -1,13 +1,21 @@
 import { createLog } from '@ticket-line/shared'
 import { beforeEach, expect, it } from 'vitest'
-import { appUnderTest, booked, call, eventOne, fakeEvents, fakeLine } from '../testing/app-under-test.js'
+import {
+  appUnderTest,
+  booked,
+  call,
+  eventOne,
+  fakeEvents,
+  fakeLine,
+} from '../testing/app-under-test.js'
 
 let written: string[] = []
 beforeEach(() => {
   written = []
 })
 
-const audited = () => written.map((line) => JSON.parse(line)).filter((line) => line.audit !== undefined)
+const audited = () =>
+  written.map((line) => JSON.parse(line)).filter((line) => line.audit !== undefined)
 const log = createLog('test', 'info', { write: (line: string) => void written.push(line) })
 const olga = { as: 'olga organizer' }
 

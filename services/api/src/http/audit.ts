@@ -14,7 +14,11 @@ export type AuditAction =
  * Logs who did what to whom. `LOG_LEVEL` does not hide these lines (except `silent`), because an
  * audit must not depend on how much else is logged. Call it after the action has happened.
  */
-export function audit(c: Context<AppEnv>, action: AuditAction, details: Record<string, unknown>): void {
+export function audit(
+  c: Context<AppEnv>,
+  action: AuditAction,
+  details: Record<string, unknown>,
+): void {
   const log = c.get('log')
   if (log.level === 'silent') return
   const principal = c.get('principal')

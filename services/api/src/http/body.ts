@@ -18,7 +18,11 @@ export function invalidRequest(message: string, errors: FieldError[]): AppError 
 }
 
 /** Checks a value that is not a body (path parameters, query) against its schema. */
-export function checkInput<S extends z.ZodType>(schema: S, value: unknown, what: string): z.output<S> {
+export function checkInput<S extends z.ZodType>(
+  schema: S,
+  value: unknown,
+  what: string,
+): z.output<S> {
   const result = schema.safeParse(value)
   if (result.success) return result.data
   throw invalidRequest(`The ${what} is not valid.`, fieldErrors(result.error, value))
@@ -56,7 +60,10 @@ function refuseStrays(search: string, schema: z.ZodType | undefined): void {
  * Reads and checks a JSON body. Size is looked at before the media type, and that before the content.
  * @throws AppError `payload_too_large`, `unsupported_media_type`, `invalid_request` with `errors`
  */
-export async function readBody<S extends z.ZodType>(c: Context<AppEnv>, schema: S): Promise<z.output<S>> {
+export async function readBody<S extends z.ZodType>(
+  c: Context<AppEnv>,
+  schema: S,
+): Promise<z.output<S>> {
   const bytes = await readBytes(c)
   const mediaType = c.req.header('content-type') ?? ''
   const encoding = c.req.header('content-encoding')
@@ -64,7 +71,10 @@ export async function readBody<S extends z.ZodType>(c: Context<AppEnv>, schema: 
     throw new AppError('unsupported_media_type', 'The body must be sent as application/json.')
   }
   if (encoding !== undefined && encoding.toLowerCase() !== 'identity') {
-    throw new AppError('unsupported_media_type', 'The body must be sent without a content encoding.')
+    throw new AppError(
+      'unsupported_media_type',
+      'The body must be sent without a content encoding.',
+    )
   }
   const value = parseObject(bytes)
   const result = schema.safeParse(value)
@@ -94,6 +104,7 @@ function parseObject(bytes: Uint8Array): object {
   if (typeof value !== 'object' || value === null || Array.isArray(value))
     throw notAnObject('must be an object')
   // RFC 8259, section 4: what readers make of a repeated name differs, so one of them would be fooled.
-  if (countMembers(text) !== Object.keys(value).length) throw notAnObject('names a member more than once')
+  if (countMembers(text) !== Object.keys(value).length)
+    throw notAnObject('names a member more than once')
   return value
 }

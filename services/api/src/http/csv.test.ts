@@ -208,7 +208,9 @@ describe('csvStream', () => {
     expect(onSourceEnd).not.toHaveBeenCalled()
     await vi.advanceTimersByTimeAsync(1)
     expect(onSourceEnd).toHaveBeenCalledOnce()
-    expect(onError).toHaveBeenCalledExactlyOnceWith(new Error('The client took nothing for 1000 ms.'))
+    expect(onError).toHaveBeenCalledExactlyOnceWith(
+      new Error('The client took nothing for 1000 ms.'),
+    )
     await expect(reader.read()).rejects.toThrow('The export ended early.')
     await expect(reader.closed).rejects.toThrow('The export ended early.')
   })
@@ -281,7 +283,9 @@ describe('csvStream', () => {
     await reader.read()
     await vi.advanceTimersByTimeAsync(60)
     await expect(reader.read()).rejects.toThrow('The export ended early.')
-    expect(onError).toHaveBeenCalledExactlyOnceWith(new Error('The download took longer than 5000 ms.'))
+    expect(onError).toHaveBeenCalledExactlyOnceWith(
+      new Error('The download took longer than 5000 ms.'),
+    )
     expect(onSourceEnd).toHaveBeenCalledOnce()
     expect(onEnd).toHaveBeenCalledOnce()
     expect(vi.getTimerCount()).toBe(0)
@@ -293,7 +297,16 @@ describe('csvStream', () => {
   ])('says once that it ended when the reader %s', async (_name, leave) => {
     const rest = portions(() => undefined)
     const onError = vi.fn()
-    const source = { columns: ['n'], first: [], rest, toFields, stallTimeoutMs, timeoutMs, onError, onEnd }
+    const source = {
+      columns: ['n'],
+      first: [],
+      rest,
+      toFields,
+      stallTimeoutMs,
+      timeoutMs,
+      onError,
+      onEnd,
+    }
     const reader = csvStream(source).getReader()
     await reader.read()
     await reader.read()

@@ -19,7 +19,10 @@ const FORMULA_STARTS = '=+\\-@\u2212\uFE62\uFE63\uFE66\uFE6B\uFF1D\uFF0B\uFF0D\u
  * Places that need an apostrophe. Blanks and quotes do not count as the start, since an importer
  * may drop them. An apostrophe of the value itself gets another one, so that reading back is exact.
  */
-const RISKY_START = new RegExp(`(?<=^|[${SEPARATORS}])(?=[\\s"]*['${FORMULA_STARTS}]|[\\t\\r\\n])`, 'gu')
+const RISKY_START = new RegExp(
+  `(?<=^|[${SEPARATORS}])(?=[\\s"]*['${FORMULA_STARTS}]|[\\t\\r\\n])`,
+  'gu',
+)
 
 /** `3-1`, `007`, `1e5`, `(5)`, `.5`, `$3`, in digits of any script. */
 const NUMBER_OR_DATE = /^[\s.,:(/%\p{Sc}]*\p{Nd}/u
@@ -39,7 +42,9 @@ const MONTHS = new Set(
   sep sept september septembre septiembre settembre set setembro
   oct okt october oktober octobre octubre ottobre ott outubro out
   nov november novembre noviembre novembro
-  dec dez déc dic des december dezember décembre decembre diciembre dicembre dezembro desember`.split(/\s+/),
+  dec dez déc dic des december dezember décembre decembre diciembre dicembre dezembro desember`.split(
+    /\s+/,
+  ),
 )
 
 /** A text is an id and stays one in a spreadsheet; a `Date` may be read as the time it is. */

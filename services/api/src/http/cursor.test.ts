@@ -19,7 +19,10 @@ it.each([
 it('has a next page only where a row was left over', () => {
   const keyOf = (row: number) => row
   expect(cutPage('events', [1, 2], 2, keyOf)).toEqual({ page: [1, 2], next: null })
-  expect(cutPage('events', [1, 2, 3], 2, keyOf)).toEqual({ page: [1, 2], next: encodeCursor('events', 2) })
+  expect(cutPage('events', [1, 2, 3], 2, keyOf)).toEqual({
+    page: [1, 2],
+    next: encodeCursor('events', 2),
+  })
 })
 
 it('carries a text as the last key', () => {

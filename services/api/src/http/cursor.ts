@@ -10,7 +10,9 @@ export function encodeCursor(list: string, lastKey: number | string): string {
 export function decodeCursor(list: string, cursor: string): number | undefined {
   const text = Buffer.from(cursor, 'base64url').toString()
   const key = text.startsWith(`${list}:`) ? Number(text.slice(list.length + 1)) : Number.NaN
-  return Number.isSafeInteger(key) && key >= 1 && encodeCursor(list, key) === cursor ? key : undefined
+  return Number.isSafeInteger(key) && key >= 1 && encodeCursor(list, key) === cursor
+    ? key
+    : undefined
 }
 
 /** As {@link decodeCursor}, for a list whose keys are texts. */
@@ -33,5 +35,8 @@ export function cutPage<Row>(
 ): { page: Row[]; next: string | null } {
   const page = rows.slice(0, limit)
   const last = page.at(-1)
-  return { page, next: rows.length > limit && last !== undefined ? encodeCursor(list, keyOf(last)) : null }
+  return {
+    page,
+    next: rows.length > limit && last !== undefined ? encodeCursor(list, keyOf(last)) : null,
+  }
 }

@@ -18,10 +18,18 @@ describe('readKeyHash', () => {
     expect(readKeyHash('a b')).toMatch(/^[\w-]{43}$/)
   })
 
-  it.each(['', '""', '"', '"a', '"a"b', 'a\tb', 'é', '"a\\b"', '~'.repeat(129), `"${'~'.repeat(129)}"`])(
-    'refuses %j',
-    (header) => {
-      expect(() => readKeyHash(header)).toThrow(expect.objectContaining({ code: 'invalid_request' }))
-    },
-  )
+  it.each([
+    '',
+    '""',
+    '"',
+    '"a',
+    '"a"b',
+    'a\tb',
+    'é',
+    '"a\\b"',
+    '~'.repeat(129),
+    `"${'~'.repeat(129)}"`,
+  ])('refuses %j', (header) => {
+    expect(() => readKeyHash(header)).toThrow(expect.objectContaining({ code: 'invalid_request' }))
+  })
 })

@@ -14,8 +14,17 @@ describe('outcomeResponse', () => {
     ['canceled', 200, 'Booking canceled'],
     ['withdrawn', 200, 'Removed from waiting list'],
   ] as const)('answers %s with exactly its message', (outcome, status, message) => {
-    const response = outcomeResponse(command, { outcome, decidedAtMs, bookingId: '7-1', position: 3 })
-    expect(response).toEqual({ status, headers: { location: '/jobs/event-7.x.2.1' }, body: { message } })
+    const response = outcomeResponse(command, {
+      outcome,
+      decidedAtMs,
+      bookingId: '7-1',
+      position: 3,
+    })
+    expect(response).toEqual({
+      status,
+      headers: { location: '/jobs/event-7.x.2.1' },
+      body: { message },
+    })
   })
 
   it.each([
@@ -38,12 +47,21 @@ describe('outcomeResponse', () => {
   })
 
   it('tells the position of who waits already', () => {
-    const response = outcomeResponse(command, { outcome: 'already_waiting', position: 4, decidedAtMs })
+    const response = outcomeResponse(command, {
+      outcome: 'already_waiting',
+      position: 4,
+      decidedAtMs,
+    })
     expect(response.body).toMatchObject({ position: 4 })
   })
 
   it('says everything in a representation, and to staff alone who was promoted', () => {
-    const outcome: Outcome = { outcome: 'canceled', bookingId: '7-1', promotedUserId: 'bob', decidedAtMs }
+    const outcome: Outcome = {
+      outcome: 'canceled',
+      bookingId: '7-1',
+      promotedUserId: 'bob',
+      decidedAtMs,
+    }
     const { body } = outcomeResponse(command, outcome, { representation: true, staff: true })
     expect(representationSchema.parse(body)).toEqual({
       message: 'Booking canceled',
@@ -59,9 +77,17 @@ describe('outcomeResponse', () => {
   })
 
   it('names the first job in an answer given again', () => {
-    const outcome: Outcome = { outcome: 'waiting', position: 9, replayOf: 'event-7.w.1.0', decidedAtMs }
+    const outcome: Outcome = {
+      outcome: 'waiting',
+      position: 9,
+      replayOf: 'event-7.w.1.0',
+      decidedAtMs,
+    }
     const response = outcomeResponse(command, outcome, full)
-    expect(response.headers).toEqual({ location: '/jobs/event-7.w.1.0', 'idempotency-replayed': 'true' })
+    expect(response.headers).toEqual({
+      location: '/jobs/event-7.w.1.0',
+      'idempotency-replayed': 'true',
+    })
     expect(response.body).toMatchObject({ jobId: 'event-7.w.1.0', position: 9 })
   })
 })

@@ -57,7 +57,9 @@ export function outcomeResponse(
     case 'canceled':
     case 'withdrawn': {
       const message = SUCCESS[outcome.outcome]
-      const body = form.representation ? represent(command, outcome, jobId, message, form.staff) : { message }
+      const body = form.representation
+        ? represent(command, outcome, jobId, message, form.staff)
+        : { message }
       return { status: 200, headers, body }
     }
     default: {

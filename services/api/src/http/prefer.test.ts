@@ -41,7 +41,9 @@ describe('parsePrefer', () => {
   })
 
   it('ignores the malformed and keeps the rest', () => {
-    expect(parsePrefer('wait=x, (bad), return=representation')).toEqual({ return: 'representation' })
+    expect(parsePrefer('wait=x, (bad), return=representation')).toEqual({
+      return: 'representation',
+    })
   })
 
   it('takes the first of a repeated preference', () => {

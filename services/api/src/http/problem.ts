@@ -24,13 +24,18 @@ export function problemType(code: ErrorCode): string {
 }
 
 /** The answer to a refusal or failure, away from any request. */
-export function problemResponse(code: ErrorCode, message: string, extras: ProblemExtras = {}): PlainResponse {
+export function problemResponse(
+  code: ErrorCode,
+  message: string,
+  extras: ProblemExtras = {},
+): PlainResponse {
   const { status, title } = PROBLEMS[code]
   const body: Problem = { type: problemType(code), title, status, code, message, detail: message }
   if (extras.errors !== undefined) body.errors = extras.errors
   if (extras.position !== undefined) body.position = extras.position
   const headers: Record<string, string> = { 'content-type': 'application/problem+json' }
-  for (const [name, value] of Object.entries(extras.headers ?? {})) headers[name.toLowerCase()] = value
+  for (const [name, value] of Object.entries(extras.headers ?? {}))
+    headers[name.toLowerCase()] = value
   return { status, headers, body }
 }
 
@@ -41,7 +46,8 @@ const REDIS_OUT_OF_REACH =
 /** Turns whatever was thrown into what a client may read; `undefined` for what nobody foresaw. */
 function toAppError(error: unknown): AppError | undefined {
   if (error instanceof AppError) return error
-  const passing = isRetryable(error) || (error instanceof Error && REDIS_OUT_OF_REACH.test(error.message))
+  const passing =
+    isRetryable(error) || (error instanceof Error && REDIS_OUT_OF_REACH.test(error.message))
   if (!passing) return undefined
   const message = 'The service cannot reach a server it needs, please try again in a moment.'
   return new AppError('unavailable', message, { headers: { 'Retry-After': '1' }, cause: error })

@@ -36,7 +36,11 @@ export const problemSchema = z
 export const messageSchema = z.strictObject({ message: z.string() }).meta({ id: 'Message' })
 
 export const acceptedSchema = z
-  .strictObject({ message: z.literal('Request accepted'), jobId: z.string(), statusUrl: z.string() })
+  .strictObject({
+    message: z.literal('Request accepted'),
+    jobId: z.string(),
+    statusUrl: z.string(),
+  })
   .meta({ id: 'Accepted' })
 
 /** What `Prefer: return=representation` adds to `/book` and `/cancel`. */
@@ -49,7 +53,9 @@ export const representationSchema = z
     userId,
     bookingId: z.string().optional(),
     position: position.optional(),
-    promotedUserId: userId.optional().meta({ description: 'Who got the canceled ticket; for staff only.' }),
+    promotedUserId: userId
+      .optional()
+      .meta({ description: 'Who got the canceled ticket; for staff only.' }),
     decidedAt: at,
   })
   .meta({ id: 'Decision' })
@@ -68,7 +74,12 @@ export const statusSchema = z
 export const eventsPageSchema = z
   .strictObject({
     events: z.array(
-      z.strictObject({ eventId, totalTickets: count, availableTickets: count, waitingListCount: count }),
+      z.strictObject({
+        eventId,
+        totalTickets: count,
+        availableTickets: count,
+        waitingListCount: count,
+      }),
     ),
     next: nextSchema,
   })
@@ -86,7 +97,9 @@ export const standingSchema = z
 
 export const bookingsPageSchema = z
   .strictObject({
-    bookings: z.array(z.strictObject({ bookingId: z.string(), userId, bookedAt: at, promoted: z.boolean() })),
+    bookings: z.array(
+      z.strictObject({ bookingId: z.string(), userId, bookedAt: at, promoted: z.boolean() }),
+    ),
     next: nextSchema,
   })
   .meta({ id: 'BookingsPage' })
@@ -105,11 +118,16 @@ export const jobSchema = z
     userId,
     type: z.enum(['book', 'cancel']),
     state: z.enum(['queued', 'active', 'done']),
-    ahead: count.nullable().meta({ description: 'About how many commands stand in front; null once done.' }),
+    ahead: count
+      .nullable()
+      .meta({ description: 'About how many commands stand in front; null once done.' }),
     acceptedAt: at,
     decidedAt: at.nullable(),
     outcome: outcomeKindSchema.nullable(),
-    status: z.int().nullable().meta({ description: 'Status that a waiting client would have received.' }),
+    status: z
+      .int()
+      .nullable()
+      .meta({ description: 'Status that a waiting client would have received.' }),
     body: z
       .union([messageSchema, representationSchema, problemSchema])
       .nullable()

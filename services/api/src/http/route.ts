@@ -97,7 +97,10 @@ function requireRole(c: Context<AppEnv>, role: 'staff' | 'admin'): void {
   const principal = principalOf(c)
   const allowed = role === 'staff' ? isStaff(principal) : principal.role === 'admin'
   if (!allowed)
-    throw new AppError('forbidden', `This is for ${role === 'staff' ? 'organizers and admins' : 'admins'}.`)
+    throw new AppError(
+      'forbidden',
+      `This is for ${role === 'staff' ? 'organizers and admins' : 'admins'}.`,
+    )
 }
 
 /**
@@ -109,7 +112,10 @@ export function mountRoutes(app: Hono<AppEnv>, routes: readonly Route[], guards:
   for (const [path, siblings] of byPath) {
     for (const route of siblings) app.on(route.method, [path], ...chainOf(route, guards))
     const limited = siblings.some((route) => route.limit !== 'none')
-    app.all(path, otherMethods(path, allowOf(siblings), limited ? guards.limits.unmatched : undefined))
+    app.all(
+      path,
+      otherMethods(path, allowOf(siblings), limited ? guards.limits.unmatched : undefined),
+    )
   }
 }
 
@@ -140,7 +146,11 @@ function allowOf(routes: readonly Route[]): string {
   return [...methods, 'OPTIONS'].join(', ')
 }
 
-function otherMethods(path: string, allow: string, limit?: UnmatchedLimit): MiddlewareHandler<AppEnv> {
+function otherMethods(
+  path: string,
+  allow: string,
+  limit?: UnmatchedLimit,
+): MiddlewareHandler<AppEnv> {
   return async function otherMethods(c) {
     c.set('route', path)
     c.set('methodLabel', OTHER_METHOD)

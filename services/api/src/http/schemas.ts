@@ -1,4 +1,10 @@
-import { isEventId, isUserId, MAX_EVENT_ID, MAX_TOTAL_TICKETS, OUTCOME_KINDS } from '@ticket-line/shared'
+import {
+  isEventId,
+  isUserId,
+  MAX_EVENT_ID,
+  MAX_TOTAL_TICKETS,
+  OUTCOME_KINDS,
+} from '@ticket-line/shared'
 import { z } from 'zod'
 import { decodeCursor } from './cursor.js'
 
@@ -23,7 +29,9 @@ export const totalTicketsSchema = z
 /** A user id, compared as it is. */
 export const userIdSchema = z
   .string({ error: 'must be a string' })
-  .refine(isUserId, { error: 'must hold 1 to 128 characters, no control characters and no lone surrogates' })
+  .refine(isUserId, {
+    error: 'must hold 1 to 128 characters, no control characters and no lone surrogates',
+  })
   .meta({
     id: 'UserId',
     description: 'Names a user, compared as it is.',

@@ -22,7 +22,11 @@ export function submitResponse(
   switch (result.kind) {
     case 'decided': {
       const representation = preferences.return === 'representation'
-      const command = { commandId: result.commandId, eventId: request.eventId, userId: request.userId }
+      const command = {
+        commandId: result.commandId,
+        eventId: request.eventId,
+        userId: request.userId,
+      }
       const response = outcomeResponse(command, result.outcome, { representation, staff })
       // A refusal is a problem document either way: `return` was not used for it.
       return withApplied(
@@ -38,7 +42,9 @@ export function submitResponse(
     case 'unknown': {
       const headers: Record<string, string> = { 'retry-after': '1' }
       if (result.commandId !== undefined) headers['location'] = jobUrl(result.commandId)
-      return problemResponse(result.kind, result.kind === 'unknown' ? UNKNOWN : UNAVAILABLE, { headers })
+      return problemResponse(result.kind, result.kind === 'unknown' ? UNKNOWN : UNAVAILABLE, {
+        headers,
+      })
     }
   }
 }

@@ -132,13 +132,19 @@ describe('what accounts change about tokens', () => {
     away = true
     await vi.advanceTimersByTimeAsync(5000)
     expect(overrides.apply(ada)).toBeUndefined()
-    expect(overrides.apply({ userId: 'bob', role: 'user' })).toEqual({ userId: 'bob', role: 'user' })
+    expect(overrides.apply({ userId: 'bob', role: 'user' })).toEqual({
+      userId: 'bob',
+      role: 'user',
+    })
     await expect(overrides.apply({ userId: 'bob', role: 'admin' })).rejects.toMatchObject({
       code: 'unavailable',
     })
     away = false
     await vi.advanceTimersByTimeAsync(501)
-    expect(await overrides.apply({ userId: 'bob', role: 'admin' })).toEqual({ userId: 'bob', role: 'admin' })
+    expect(await overrides.apply({ userId: 'bob', role: 'admin' })).toEqual({
+      userId: 'bob',
+      role: 'admin',
+    })
   })
 
   test('before anything is known nobody can be checked', async () => {

@@ -153,7 +153,10 @@ function withRow(principal: Principal, row: AccountPrivileges | undefined): Prin
 /**
  * True if the password was changed or the account disabled after a token or cookie was given out.
  */
-function hasEnded({ generation, familyId, issuedAtS }: TokenOrigin, account: AccountPrivileges): boolean {
+function hasEnded(
+  { generation, familyId, issuedAtS }: TokenOrigin,
+  account: AccountPrivileges,
+): boolean {
   if (account.generation === 0) return false
   if (familyId !== undefined && familyId === account.keptFamilyId) return false
   if (generation !== undefined) return generation !== account.generation

@@ -31,7 +31,11 @@ export interface Authenticate {
 
 type Identity = 'missing' | 'failed' | 'verified'
 
-export function createAuthenticate({ verifyToken, overrides, countRefused }: AuthenticateDeps): Authenticate {
+export function createAuthenticate({
+  verifyToken,
+  overrides,
+  countRefused,
+}: AuthenticateDeps): Authenticate {
   async function identify(c: Context<AppEnv>): Promise<Identity> {
     const header = c.req.header('authorization')
     if (header === undefined) return 'missing'
@@ -44,7 +48,10 @@ export function createAuthenticate({ verifyToken, overrides, countRefused }: Aut
     if (claimed === undefined) return 'failed'
     const principal = await overrides.apply(claimed)
     if (principal === undefined) {
-      c.get('log').debug({ reason: 'its account is disabled, or the token has ended' }, 'token refused')
+      c.get('log').debug(
+        { reason: 'its account is disabled, or the token has ended' },
+        'token refused',
+      )
       return 'failed'
     }
     c.set('principal', principal)
@@ -81,7 +88,11 @@ function unauthorized(identity: Identity): AppError {
     ? new AppError('unauthorized', 'Please sign in: this needs a token.', {
         headers: { 'WWW-Authenticate': 'Bearer' },
       })
-    : new AppError('unauthorized', 'This token is not valid, or not any more. Please sign in again.', {
-        headers: { 'WWW-Authenticate': 'Bearer error="invalid_token"' },
-      })
+    : new AppError(
+        'unauthorized',
+        'This token is not valid, or not any more. Please sign in again.',
+        {
+          headers: { 'WWW-Authenticate': 'Bearer error="invalid_token"' },
+        },
+      )
 }

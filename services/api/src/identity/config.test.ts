@@ -3,11 +3,15 @@ import { describe, expect, test } from 'vitest'
 import { readIdentityConfig } from './config.js'
 
 const secret = 'b2f1c07d4e9a86531fd0c7ba29e48d65'
-const read = (env: Record<string, string>, production = true) => readIdentityConfig(readEnv(env), production)
+const read = (env: Record<string, string>, production = true) =>
+  readIdentityConfig(readEnv(env), production)
 
 describe('in production', () => {
   test('a secret of its own is enough', () => {
-    expect(read({ JWT_SECRET: secret })).toMatchObject({ localAccounts: true, cookies: { always: true } })
+    expect(read({ JWT_SECRET: secret })).toMatchObject({
+      localAccounts: true,
+      cookies: { always: true },
+    })
   })
 
   test.each([
@@ -128,8 +132,16 @@ describe('in production', () => {
       { JWT_JWKS_URL: 'https://issuer.test/jwks', LOCAL_ACCOUNTS: 'true', JWT_SECRET: secret },
       /^JWT_JWKS_URL needs/,
     ],
-    ['the subject as a role', { JWT_SECRET: secret, JWT_ROLE_CLAIM: 'sub' }, /^JWT_ROLE_CLAIM must not be/],
-    ['keys over plain http', { JWT_JWKS_URL: 'http://issuer.test/jwks' }, /^JWT_JWKS_URL must be https/],
+    [
+      'the subject as a role',
+      { JWT_SECRET: secret, JWT_ROLE_CLAIM: 'sub' },
+      /^JWT_ROLE_CLAIM must not be/,
+    ],
+    [
+      'keys over plain http',
+      { JWT_JWKS_URL: 'http://issuer.test/jwks' },
+      /^JWT_JWKS_URL must be https/,
+    ],
   ])('%s stops the start with one line', (_name, env, message) => {
     expect(() => read(env as Record<string, string>)).toThrow(message)
     expect(() => read(env as Record<string, string>)).toThrow(ConfigError)
@@ -138,7 +150,11 @@ describe('in production', () => {
 
 test.each([
   ['half an admin', { JWT_SECRET: secret, ADMIN_USER: 'root' }, /together/],
-  ['a short password', { JWT_SECRET: secret, ADMIN_USER: 'root', ADMIN_PASSWORD: 'short' }, /8 to 128/],
+  [
+    'a short password',
+    { JWT_SECRET: secret, ADMIN_USER: 'root', ADMIN_PASSWORD: 'short' },
+    /8 to 128/,
+  ],
   ['nobody to sign tokens', { JWT_SECRET: secret, LOCAL_ACCOUNTS: 'false' }, /JWT_JWKS_URL/],
   ['no address of keys', { JWT_JWKS_URL: 'issuer' }, /JWT_JWKS_URL/],
 ])('%s is refused everywhere', (_name, env, message) => {
@@ -169,9 +185,13 @@ test.each([
 })
 
 test('in development an issuer needs no name', () => {
-  expect(read({ JWT_JWKS_URL: 'http://issuer.test/jwks' }, false)).toMatchObject({ localAccounts: false })
+  expect(read({ JWT_JWKS_URL: 'http://issuer.test/jwks' }, false)).toMatchObject({
+    localAccounts: false,
+  })
 })
 
 test('in development a simple secret will do', () => {
-  expect(read({ JWT_SECRET: 'dev' }, false)).toMatchObject({ cookies: { always: false, trustProxy: false } })
+  expect(read({ JWT_SECRET: 'dev' }, false)).toMatchObject({
+    cookies: { always: false, trustProxy: false },
+  })
 })

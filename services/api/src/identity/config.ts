@@ -23,7 +23,8 @@ const EXAMPLE_SECRET =
   /change.?(?:me|this|it)|replace.?(?:me|this|with)|example|placeholder|your.?(?:own|very|super|jwt|256|secret)|string.?secret|keyboard.?cat|openssl/i
 
 /** Words that say what a secret is for. No random secret contains them. */
-const SELF_NAMED_SECRET = /secret|pass.?word|jwt.?key|ticket.?line|should.?be.?(?:changed|replaced)/i
+const SELF_NAMED_SECRET =
+  /secret|pass.?word|jwt.?key|ticket.?line|should.?be.?(?:changed|replaced)/i
 
 /**
  * Registered claims (RFC 7519, section 4.1), and claims of our own tokens that have another
@@ -86,7 +87,9 @@ export function readIdentityConfig(env: EnvReader, production: boolean): Identit
   if (production && jwksUrl !== undefined) requireNames(config)
   const roleClaim = env.optional('JWT_ROLE_CLAIM')?.trim()
   if (roleClaim !== undefined && RESERVED_CLAIMS.includes(roleClaim)) {
-    throw new ConfigError(`JWT_ROLE_CLAIM must not be "${roleClaim}": that claim has another meaning`)
+    throw new ConfigError(
+      `JWT_ROLE_CLAIM must not be "${roleClaim}": that claim has another meaning`,
+    )
   }
   if (roleClaim !== undefined && roleClaim !== 'role') config.roleClaim = roleClaim
   const maxTokenAgeS = env.integer('JWT_MAX_AGE', 0, { min: 0, max: 31_536_000 })
@@ -123,7 +126,11 @@ function readJwksUrl(env: EnvReader, production: boolean): URL | undefined {
   if (url === null || !['http:', 'https:'].includes(url.protocol)) {
     throw new ConfigError('JWT_JWKS_URL must be an http or https address')
   }
-  if (production && url.protocol === 'http:' && !['localhost', '127.0.0.1', '[::1]'].includes(url.hostname)) {
+  if (
+    production &&
+    url.protocol === 'http:' &&
+    !['localhost', '127.0.0.1', '[::1]'].includes(url.hostname)
+  ) {
     throw new ConfigError(
       'JWT_JWKS_URL must be https in production: who changes the keys on the way can sign tokens',
     )
@@ -131,12 +138,17 @@ function readJwksUrl(env: EnvReader, production: boolean): URL | undefined {
   return url
 }
 
-function readOwnKeys(env: EnvReader, production: boolean): Pick<IdentityConfig, 'secret' | 'privateKeys'> {
+function readOwnKeys(
+  env: EnvReader,
+  production: boolean,
+): Pick<IdentityConfig, 'secret' | 'privateKeys'> {
   const privateKeys = env.optional('JWT_PRIVATE_KEYS')
   const text = env.optional('JWT_SECRET')
   if (text === undefined) {
     if (privateKeys === undefined) {
-      throw new ConfigError(`JWT_SECRET is not set: it must be ${MIN_SECRET_BYTES} random bytes or more`)
+      throw new ConfigError(
+        `JWT_SECRET is not set: it must be ${MIN_SECRET_BYTES} random bytes or more`,
+      )
     }
     return { privateKeys }
   }
@@ -173,7 +185,9 @@ function refuseSharedSecret(env: EnvReader, secret: string): void {
   for (const name of ['ADMIN_PASSWORD', 'METRICS_TOKEN']) {
     const other = env.optional(name)?.trim().toLowerCase()
     if (other !== undefined && secret.toLowerCase().includes(other)) {
-      throw new ConfigError(`JWT_SECRET holds ${name}: set random bytes that are used for nothing else`)
+      throw new ConfigError(
+        `JWT_SECRET holds ${name}: set random bytes that are used for nothing else`,
+      )
     }
   }
 }

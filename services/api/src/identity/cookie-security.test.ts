@@ -18,13 +18,18 @@ test.each([
     { 'x-forwarded-proto': 'https, http' },
     false,
   ],
-  ['a client that pretends', { always: false, trustProxy: false }, { 'x-forwarded-proto': 'https' }, false],
+  [
+    'a client that pretends',
+    { always: false, trustProxy: false },
+    { 'x-forwarded-proto': 'https' },
+    false,
+  ],
 ])('%s', async (_name, options, headers, secure) => {
   const isSecure = createCookieSecurity(options)
   const app = new Hono<AppEnv>().get('/', (c) => c.text(String(isSecure(c))))
-  expect(await (await app.request('/', { headers: headers as Record<string, string> })).text()).toBe(
-    String(secure),
-  )
+  expect(
+    await (await app.request('/', { headers: headers as Record<string, string> })).text(),
+  ).toBe(String(secure))
 })
 
 test.each([
@@ -39,7 +44,11 @@ test.each([
   ['IPv6 loopback', { host: '[::1]:3000' }, true],
   ['a proxy with TLS', { host: 'tickets.example', 'x-forwarded-proto': 'HTTPS' }, true],
   ['a form over HTTPS', { host: 'tickets.example', origin: 'https://tickets.example' }, true],
-  ['a browser that trusts the connection', { host: 'tickets.example', 'sec-fetch-site': 'none' }, true],
+  [
+    'a browser that trusts the connection',
+    { host: 'tickets.example', 'sec-fetch-site': 'none' },
+    true,
+  ],
 ])('a browser keeps Secure cookies from %s: %j %s', async (_name, headers, kept) => {
   const app = new Hono<AppEnv>().get('/', (c) => c.text(String(keepsSecureCookies(c))))
   const answer = await app.request('/', { headers: headers as unknown as Record<string, string> })

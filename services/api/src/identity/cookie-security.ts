@@ -11,7 +11,10 @@ export interface CookieSecurityOptions {
   trustProxy: boolean
 }
 
-export function createCookieSecurity({ always, trustProxy }: CookieSecurityOptions): CookieSecurity {
+export function createCookieSecurity({
+  always,
+  trustProxy,
+}: CookieSecurityOptions): CookieSecurity {
   return function isSecure(c) {
     if (always) return true
     return trustProxy && forwardedProtocol(c) === 'https'

@@ -75,6 +75,8 @@ describe('ADMIN_PASSWORD at a start', () => {
 
     await start('the new one')
 
-    expect(created).toEqual([{ userId: 'root', passwordHash: 'hash of the new one', role: 'admin' }])
+    expect(created).toEqual([
+      { userId: 'root', passwordHash: 'hash of the new one', role: 'admin' },
+    ])
   })
 })

@@ -27,14 +27,20 @@ export async function ensureFirstAdmin(
     return
   }
   if (account.role !== 'admin' || account.disabled) {
-    log.warn({ userId }, 'ADMIN_USER names an account that is no admin or is disabled; it stays as it is')
+    log.warn(
+      { userId },
+      'ADMIN_USER names an account that is no admin or is disabled; it stays as it is',
+    )
     return
   }
   if (await passwords.verify(account.passwordHash, password)) return
   const passwordHash = await passwords.hash(password)
   // Another process may have done the same meanwhile. Its change must not be repeated, which would
   // end sign-ins since then.
-  const changed = await accounts.setPassword(userId, { passwordHash, replaces: account.passwordHash })
+  const changed = await accounts.setPassword(userId, {
+    passwordHash,
+    replaces: account.passwordHash,
+  })
   if (changed === undefined) return
   log.info(
     { audit: 'password_changed', actor: null, userId },

@@ -25,7 +25,10 @@ describe('the gate', () => {
     const gate = createGate({ running: 1, waiting: 1, waitMs: 1000 })
     const first = gate.run('a', () => sleep(20))
     const second = gate.run('a', () => sleep(1))
-    await expect(gate.run('a', async () => undefined)).rejects.toMatchObject({ code: 'busy', status: 503 })
+    await expect(gate.run('a', async () => undefined)).rejects.toMatchObject({
+      code: 'busy',
+      status: 503,
+    })
     await Promise.all([first, second])
     expect(await gate.run('a', async () => 'free again')).toBe('free again')
   })
@@ -35,7 +38,9 @@ describe('the gate', () => {
     const long = gate.run('a', () => sleep(60))
     await expect(gate.run('a', async () => undefined)).rejects.toMatchObject({ code: 'busy' })
     await long
-    expect(await Promise.all([gate.run('a', async () => 1), gate.run('a', async () => 2)])).toEqual([1, 2])
+    expect(await Promise.all([gate.run('a', async () => 1), gate.run('a', async () => 2)])).toEqual(
+      [1, 2],
+    )
   })
 
   test('a task that fails leaves its place', async () => {

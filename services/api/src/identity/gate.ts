@@ -104,7 +104,11 @@ export function createGate({ running, waiting, waitMs }: GateOptions): Gate {
 }
 
 function busy(): AppError {
-  return new AppError('busy', 'Too many people are signing in right now, please try again in a moment.', {
-    headers: { 'Retry-After': '2' },
-  })
+  return new AppError(
+    'busy',
+    'Too many people are signing in right now, please try again in a moment.',
+    {
+      headers: { 'Retry-After': '2' },
+    },
+  )
 }

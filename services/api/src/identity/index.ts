@@ -94,7 +94,11 @@ export async function createIdentity({
   })
   const attempts = createSignInAttempts({ redis, prefix, config: limits, gate })
   const allLimits = createLimits({ redis, prefix, config: limits, attempts, log })
-  const authenticate = createAuthenticate({ verifyToken, overrides, countRefused: allLimits.general })
+  const authenticate = createAuthenticate({
+    verifyToken,
+    overrides,
+    countRefused: allLimits.general,
+  })
   const isSecure = createCookieSecurity(config.cookies)
   const identity: Identity = {
     guards: { authenticate, limits: allLimits },
@@ -140,7 +144,8 @@ async function createLocal(
   reach: Reach,
   log: Log,
 ): Promise<LocalAccounts> {
-  if (refreshKey === undefined) throw new Error('Local accounts need JWT_SECRET or JWT_PRIVATE_KEYS')
+  if (refreshKey === undefined)
+    throw new Error('Local accounts need JWT_SECRET or JWT_PRIVATE_KEYS')
   const passwords = await createPasswords()
   return {
     accounts,

@@ -19,13 +19,18 @@ export type TokenIssuer = (
 /** @throws Error if the installation has no key of its own; then nobody can sign in here */
 export function createTokenIssuer(
   keyring: Keyring,
-  { issuer, audience, roleClaim = 'role' }: Pick<IdentityConfig, 'issuer' | 'audience' | 'roleClaim'>,
+  {
+    issuer,
+    audience,
+    roleClaim = 'role',
+  }: Pick<IdentityConfig, 'issuer' | 'audience' | 'roleClaim'>,
   nowMs: () => number = Date.now,
 ): TokenIssuer {
   const [own] = keyring.own
   const key = own?.privateKey ?? keyring.secret
   if (key === undefined) throw new Error('Local accounts need JWT_SECRET or JWT_PRIVATE_KEYS')
-  const header = own === undefined ? { alg: 'HS256', typ: 'JWT' } : { alg: 'EdDSA', typ: 'JWT', kid: own.kid }
+  const header =
+    own === undefined ? { alg: 'HS256', typ: 'JWT' } : { alg: 'EdDSA', typ: 'JWT', kid: own.kid }
 
   return function issueToken({ userId, role }, { familyId, generation }) {
     const nowS = Math.floor(nowMs() / 1000)

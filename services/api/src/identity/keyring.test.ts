@@ -8,9 +8,14 @@ const newKey = () => generateKeyPairSync('ed25519').privateKey
 const pemOf = (key = newKey()) => String(key.export({ format: 'pem', type: 'pkcs8' }))
 const jwkOf = (key = newKey()) => key.export({ format: 'jwk' })
 const ecPem = String(
-  generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey.export({ format: 'pem', type: 'pkcs8' }),
+  generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey.export({
+    format: 'pem',
+    type: 'pkcs8',
+  }),
 )
-const publicPem = String(generateKeyPairSync('ed25519').publicKey.export({ format: 'pem', type: 'spki' }))
+const publicPem = String(
+  generateKeyPairSync('ed25519').publicKey.export({ format: 'pem', type: 'spki' }),
+)
 
 describe('JWT_PRIVATE_KEYS', () => {
   it.each([

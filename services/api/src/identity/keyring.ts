@@ -28,7 +28,8 @@ export async function createKeyring({
   secret,
   privateKeys,
 }: Pick<IdentityConfig, 'secret' | 'privateKeys'>): Promise<Keyring> {
-  const own = privateKeys === undefined ? [] : await Promise.all(readPrivateJwks(privateKeys).map(importOwn))
+  const own =
+    privateKeys === undefined ? [] : await Promise.all(readPrivateJwks(privateKeys).map(importOwn))
   const ring: Keyring = { own: own.map(({ key }) => key) }
   if (secret !== undefined) ring.secret = await importHmac(secret)
   const seed = secret ?? own[0]?.seed
@@ -69,7 +70,9 @@ function readPemBlocks(text: string): JWK[] {
   const block = /-----BEGIN [^-]+-----[^-]+-----END [^-]+-----/g
   // Part of a block remains, so the block was cut.
   if (pem.replace(block, '').includes('-----')) throw unreadable()
-  return (pem.match(block) ?? []).map((key) => createPrivateKey(key).export({ format: 'jwk' }) as JWK)
+  return (pem.match(block) ?? []).map(
+    (key) => createPrivateKey(key).export({ format: 'jwk' }) as JWK,
+  )
 }
 
 function readJwks(value: unknown): JWK[] {
@@ -81,9 +84,11 @@ function readJwks(value: unknown): JWK[] {
 
 async function importOwn(jwk: JWK): Promise<{ key: OwnKey; seed: Uint8Array }> {
   const { kty, crv, x, d } = (jwk ?? {}) as JWK
-  if (kty !== 'OKP' || crv !== 'Ed25519' || typeof x !== 'string' || typeof d !== 'string') throw unreadable()
+  if (kty !== 'OKP' || crv !== 'Ed25519' || typeof x !== 'string' || typeof d !== 'string')
+    throw unreadable()
   try {
-    const kid = typeof jwk.kid === 'string' ? jwk.kid : await calculateJwkThumbprint({ kty, crv, x })
+    const kid =
+      typeof jwk.kid === 'string' ? jwk.kid : await calculateJwkThumbprint({ kty, crv, x })
     const publicJwk: JWK = { kty, crv, x, kid, alg: 'EdDSA', use: 'sig' }
     const privateKey = (await importJWK({ kty, crv, x, d }, 'EdDSA')) as CryptoKey
     const publicKey = (await importJWK(publicJwk, 'EdDSA')) as CryptoKey

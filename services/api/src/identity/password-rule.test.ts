@@ -29,10 +29,12 @@ describe('the rule', () => {
     expect(isCommonPassword(password)).toBe(true)
   })
 
-  test.each(['tall ferns by the river', 'correct horse battery staple', 'hunter2-hunter2', 'Secret-Pass-1'])(
-    '%s is not',
-    (password) => {
-      expect(isCommonPassword(password)).toBe(false)
-    },
-  )
+  test.each([
+    'tall ferns by the river',
+    'correct horse battery staple',
+    'hunter2-hunter2',
+    'Secret-Pass-1',
+  ])('%s is not', (password) => {
+    expect(isCommonPassword(password)).toBe(false)
+  })
 })

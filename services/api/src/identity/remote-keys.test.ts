@@ -40,7 +40,9 @@ describe('keys of another issuer', () => {
     fetches = 0
     server = createServer((_request, response) => {
       fetches++
-      response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify({ keys }))
+      response
+        .writeHead(status, { 'content-type': 'application/json' })
+        .end(JSON.stringify({ keys }))
     }).listen(0, '127.0.0.1')
     await once(server, 'listening')
     url = new URL(`http://127.0.0.1:${(server.address() as AddressInfo).port}/jwks.json`)

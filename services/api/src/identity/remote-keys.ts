@@ -17,7 +17,10 @@ const FETCH_SPACING_MS = 1000
 const FETCH_TIMEOUT_MS = 2000
 
 /** Finds the key that a token names. Rejects with jose's errors where there is none. */
-export type KeySource = (header: JWSHeaderParameters, token: FlattenedJWSInput) => Promise<CryptoKey>
+export type KeySource = (
+  header: JWSHeaderParameters,
+  token: FlattenedJWSInput,
+) => Promise<CryptoKey>
 
 export interface RemoteKeysOptions {
   url: URL
@@ -79,6 +82,7 @@ export function createRemoteKeys({ url, onError }: RemoteKeysOptions): KeySource
 }
 
 function unreachable(cause: unknown): never {
-  const message = 'The keys that sign-ins are checked with cannot be reached, please try again in a moment.'
+  const message =
+    'The keys that sign-ins are checked with cannot be reached, please try again in a moment.'
   throw new AppError('unavailable', message, { cause, headers: { 'Retry-After': '1' } })
 }

@@ -59,7 +59,11 @@ const MARK_BYTES = 16
 /** @param markKey key of the mark that distinguishes our refresh tokens from made-up ones */
 export function createSessions(refreshTokens: RefreshTokens, markKey: Uint8Array): Sessions {
   function markOf(familyId: string, chance: Uint8Array): Buffer {
-    return createHmac('sha256', markKey).update(familyId).update(chance).digest().subarray(0, MARK_BYTES)
+    return createHmac('sha256', markKey)
+      .update(familyId)
+      .update(chance)
+      .digest()
+      .subarray(0, MARK_BYTES)
   }
 
   function newRefreshToken(familyId: string): string {
@@ -87,7 +91,12 @@ export function createSessions(refreshTokens: RefreshTokens, markKey: Uint8Array
         lifetimeMs: SESSION_LIFETIME_MS,
       })
       if (!started) return undefined
-      return { familyId, generation, refreshToken, expiresAt: new Date(Date.now() + SESSION_LIFETIME_MS) }
+      return {
+        familyId,
+        generation,
+        refreshToken,
+        expiresAt: new Date(Date.now() + SESSION_LIFETIME_MS),
+      }
     },
     async exchange(spentToken) {
       const familyId = familyIdOf(spentToken)
@@ -99,7 +108,10 @@ export function createSessions(refreshTokens: RefreshTokens, markKey: Uint8Array
         return undefined
       }
       const { userId, role, generation, expiresAt } = family
-      return { principal: { userId, role }, session: { familyId, generation, refreshToken, expiresAt } }
+      return {
+        principal: { userId, role },
+        session: { familyId, generation, refreshToken, expiresAt },
+      }
     },
     async end(refreshToken) {
       const familyId = familyIdOf(refreshToken)

@@ -35,8 +35,11 @@ function* disguises(text: string, hints: string[]): Generator<number> {
   const words = text.replace(/[^\p{L}\p{N}]/gu, '')
   if (words !== '' && words !== text) yield estimate(words, hints) + text.length - words.length
   // `a1b2c3d4`: two texts whose characters alternate.
-  const [even, odd] = [0, 1].map((rest) => [...text].filter((_, index) => index % 2 === rest).join(''))
-  if (text.length >= MIN_ALTERNATING) yield estimate(even ?? '', hints) + estimate(odd ?? '', hints) + 1
+  const [even, odd] = [0, 1].map((rest) =>
+    [...text].filter((_, index) => index % 2 === rest).join(''),
+  )
+  if (text.length >= MIN_ALTERNATING)
+    yield estimate(even ?? '', hints) + estimate(odd ?? '', hints) + 1
   const decoded = decode(text)
   if (decoded !== undefined) yield estimate(decoded, hints)
 }
@@ -45,7 +48,9 @@ function* disguises(text: string, hints: string[]): Generator<number> {
 function withoutShift(text: string): string {
   const shifted = '!@#$%^&*()_+'
   const keys = '1234567890-='
-  return text.toLowerCase().replace(/[!@#$%^&*()_+]/g, (symbol) => keys[shifted.indexOf(symbol)] ?? symbol)
+  return text
+    .toLowerCase()
+    .replace(/[!@#$%^&*()_+]/g, (symbol) => keys[shifted.indexOf(symbol)] ?? symbol)
 }
 
 /**
@@ -73,6 +78,7 @@ function estimate(text: string, hints: string[]): number {
   // Made at the first call, because only production calls this and the dictionaries take a while to
   // load.
   estimator ??= new ZxcvbnFactory({ dictionary, graphs: adjacencyGraphs })
-  const parts = text.length <= LOOKED_AT ? [text] : [text.slice(0, LOOKED_AT), text.slice(-LOOKED_AT)]
+  const parts =
+    text.length <= LOOKED_AT ? [text] : [text.slice(0, LOOKED_AT), text.slice(-LOOKED_AT)]
   return Math.max(...parts.map((part) => estimator?.check(part, hints).guessesLog10 ?? 0))
 }

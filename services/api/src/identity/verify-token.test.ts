@@ -17,15 +17,24 @@ interface Sealed {
   header?: Record<string, unknown>
 }
 
-function seal(claims: Record<string, unknown>, { key = secret, header = {} }: Sealed = {}): Promise<string> {
+function seal(
+  claims: Record<string, unknown>,
+  { key = secret, header = {} }: Sealed = {},
+): Promise<string> {
   return new SignJWT(claims).setProtectedHeader({ alg: 'HS256', ...header }).sign(key)
 }
 
 /** A token whose parts are put together by hand, with a good signature where a key is given. */
-async function raw(header: string, payload: string, key?: Uint8Array<ArrayBuffer>): Promise<string> {
+async function raw(
+  header: string,
+  payload: string,
+  key?: Uint8Array<ArrayBuffer>,
+): Promise<string> {
   const input = `${base64url.encode(header)}.${base64url.encode(payload)}`
   if (key === undefined) return `${input}.`
-  const hmac = await crypto.subtle.importKey('raw', key, { name: 'HMAC', hash: 'SHA-256' }, false, ['sign'])
+  const hmac = await crypto.subtle.importKey('raw', key, { name: 'HMAC', hash: 'SHA-256' }, false, [
+    'sign',
+  ])
   const signature = await crypto.subtle.sign('HMAC', hmac, new TextEncoder().encode(input))
   return `${input}.${base64url.encode(new Uint8Array(signature))}`
 }
@@ -128,7 +137,11 @@ describe('tokens signed with the secret', () => {
     ['null as typ', { typ: null }],
     ['a critical extension', { crit: ['exp2'], exp2: 1 }],
   ])('refuses %s in the header', async (_name, header) => {
-    const token = await raw(JSON.stringify({ alg: 'HS256', ...header }), JSON.stringify(good), secret)
+    const token = await raw(
+      JSON.stringify({ alg: 'HS256', ...header }),
+      JSON.stringify(good),
+      secret,
+    )
     expect(await verify(token)).toBeUndefined()
   })
 
@@ -146,13 +159,16 @@ describe('tokens signed with the secret', () => {
   })
 
   test('refuses other algorithms, with the right secret or none at all', async () => {
-    const hs512 = await new SignJWT(good).setProtectedHeader({ alg: 'HS512' }).sign(new Uint8Array(64))
+    const hs512 = await new SignJWT(good)
+      .setProtectedHeader({ alg: 'HS512' })
+      .sign(new Uint8Array(64))
     const { privateKey } = generateKeyPairSync('ed25519')
     const eddsa = await new SignJWT(good).setProtectedHeader({ alg: 'EdDSA' }).sign(privateKey)
     const none = new UnsecuredJWT(good).encode()
     const noneByHand = await raw('{"alg":"None"}', JSON.stringify(good))
     const named = await raw('{"alg":"none"}', JSON.stringify(good), secret)
-    for (const token of [hs512, eddsa, none, noneByHand, named]) expect(await verify(token)).toBeUndefined()
+    for (const token of [hs512, eddsa, none, noneByHand, named])
+      expect(await verify(token)).toBeUndefined()
   })
 
   test('refuses a token with one character of it changed', async () => {
@@ -194,8 +210,18 @@ describe('tokens signed with the secret', () => {
     ['a list of roles', 'roles', { roles: ['offline', 'organizer', 'user'] }, 'organizer'],
     ['the highest of a list', 'roles', { roles: ['user', 'admin', 'organizer'] }, 'admin'],
     ['a list without a role of ours', 'roles', { roles: ['root'] }, 'user'],
-    ['a claim inside another', 'realm_access.roles', { realm_access: { roles: ['admin'] } }, 'admin'],
-    ['a claim with dots in its name', 'a.b', { 'a.b': 'organizer', a: { b: 'admin' } }, 'organizer'],
+    [
+      'a claim inside another',
+      'realm_access.roles',
+      { realm_access: { roles: ['admin'] } },
+      'admin',
+    ],
+    [
+      'a claim with dots in its name',
+      'a.b',
+      { 'a.b': 'organizer', a: { b: 'admin' } },
+      'organizer',
+    ],
     ['"role" is not read', 'roles', { role: 'admin' }, 'user'],
     ['inherited members are not read', '__proto__.constructor', {}, 'user'],
     ['text is no list', 'roles', { roles: 'user admin' }, 'user'],
@@ -208,7 +234,9 @@ describe('tokens signed with the secret', () => {
     const roleClaim = 'https://example.com/role'
     const boss = { userId: 'ada', role: 'admin' } as const
     const token = await createTokenIssuer(keyring, { roleClaim }, nowMs)(boss, origin)
-    expect(await createTokenVerifier({ config: { roleClaim }, keyring, log, nowMs })(token)).toEqual({
+    expect(
+      await createTokenVerifier({ config: { roleClaim }, keyring, log, nowMs })(token),
+    ).toEqual({
       ...boss,
       origin: { ...origin, issuedAtS: nowS },
     })
@@ -218,7 +246,12 @@ describe('tokens signed with the secret', () => {
     ['an unexpected typ', good, { typ: 'id+jwt' }, '"typ" is neither JWT nor at+jwt'],
     ['another issuer', { ...good, iss: 'them' }, {}, 'unexpected "iss" claim value'],
     ['an end in the past', { ...good, exp: nowS }, {}, 'the token has expired'],
-    ['a start in the future', { ...good, nbf: nowS + 60 }, {}, '"nbf" claim timestamp check failed'],
+    [
+      'a start in the future',
+      { ...good, nbf: nowS + 60 },
+      {},
+      '"nbf" claim timestamp check failed',
+    ],
     ['no user id', { ...good, iss: 'us', sub: '' }, {}, '"sub" is no user id'],
   ])('logs at debug why it refuses a token: %s', async (_name, claims, header, reason) => {
     const lines: Record<string, unknown>[] = []
@@ -234,7 +267,12 @@ describe('tokens signed with the secret', () => {
   })
 
   test('checks issuer and audience where they are set', async () => {
-    const strict = createTokenVerifier({ config: { issuer: 'us', audience: 'api' }, keyring, log, nowMs })
+    const strict = createTokenVerifier({
+      config: { issuer: 'us', audience: 'api' },
+      keyring,
+      log,
+      nowMs,
+    })
     expect(await strict(await seal({ ...good, iss: 'us', aud: ['web', 'api'] }))).toBeDefined()
     for (const claims of [
       {},
@@ -283,7 +321,14 @@ describe('own EdDSA keys', () => {
 
   test('publishes no private member', async () => {
     const { own } = await createKeyring({ privateKeys: pem() })
-    expect(Object.keys(own[0]?.publicJwk ?? {}).sort()).toEqual(['alg', 'crv', 'kid', 'kty', 'use', 'x'])
+    expect(Object.keys(own[0]?.publicJwk ?? {}).sort()).toEqual([
+      'alg',
+      'crv',
+      'kid',
+      'kty',
+      'use',
+      'x',
+    ])
   })
 
   test.each([

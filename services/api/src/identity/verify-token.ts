@@ -18,7 +18,8 @@ import type { KeySource } from './remote-keys.js'
  * What other issuers may sign with. Never a symmetric algorithm: its key would be one that
  * everybody can read.
  */
-const REMOTE_ALGORITHMS = 'RS256 RS384 RS512 PS256 PS384 PS512 ES256 ES384 ES512 EdDSA Ed25519'.split(' ')
+const REMOTE_ALGORITHMS =
+  'RS256 RS384 RS512 PS256 PS384 PS512 ES256 ES384 ES512 EdDSA Ed25519'.split(' ')
 /** RFC 7519, section 5.1, and RFC 9068, section 2.1. Media types ignore case. */
 const ACCEPTED_TYPES = /^(?:jwt|(?:application\/)?at\+jwt)$/i
 /**
@@ -97,9 +98,11 @@ export function createTokenVerifier({
     // 1e999 parses to Infinity, which would be later than everything.
     if (!Number.isFinite(exp)) return refused('"exp" is no time')
     // jose checks that `iat` is a number, but compares it only if `maxTokenAge` is set.
-    if (iat !== undefined && iat > nowMs() / 1000 + CLOCK_LEEWAY_S) return refused('"iat" is in the future')
+    if (iat !== undefined && iat > nowMs() / 1000 + CLOCK_LEEWAY_S)
+      return refused('"iat" is in the future')
     const { maxTokenAgeS } = config
-    const lastS = maxTokenAgeS === undefined ? Number.POSITIVE_INFINITY : (iat as number) + maxTokenAgeS
+    const lastS =
+      maxTokenAgeS === undefined ? Number.POSITIVE_INFINITY : (iat as number) + maxTokenAgeS
     const expiresAtMs = Math.min(exp as number, lastS) * 1000
     // The leeway that jose was given is for `nbf` and `iat`.
     if (expiresAtMs <= nowMs()) return refused('the token has expired')
@@ -112,7 +115,8 @@ export function createTokenVerifier({
   const nextTurn = createTurns()
 
   async function verifyAnew(token: string): Promise<Checked> {
-    if (token.length > MAX_TOKEN_LENGTH) return refused(`longer than ${MAX_TOKEN_LENGTH} characters`)
+    if (token.length > MAX_TOKEN_LENGTH)
+      return refused(`longer than ${MAX_TOKEN_LENGTH} characters`)
     if (!isSpelledOnce(token)) return refused('the signature is not spelled in canonical base64url')
     // Tokens checked together cost 0.4 of what they cost one by one: each signature is computed in
     // a thread of Node's pool that must be woken and waited for.
@@ -172,7 +176,10 @@ function keySourceOf(keyring: Keyring, remoteKeys: KeySource | undefined): KeySo
   }
 }
 
-function ownKeyOf({ alg, kid }: JWSHeaderParameters, { own }: Keyring): Keyring['own'][number] | undefined {
+function ownKeyOf(
+  { alg, kid }: JWSHeaderParameters,
+  { own }: Keyring,
+): Keyring['own'][number] | undefined {
   return alg === 'EdDSA' ? own.find((key) => key.kid === kid) : undefined
 }
 

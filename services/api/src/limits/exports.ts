@@ -44,7 +44,8 @@ export function createExportPlaces({ places, redis, prefix, log }: ExportPlacesD
   /** @returns false if another process has given the person a place */
   async function lease(key: string, holder: string): Promise<boolean> {
     try {
-      if (redis === undefined || (await redis.set(key, holder, 'PX', LEASE_MS, 'NX')) !== null) return true
+      if (redis === undefined || (await redis.set(key, holder, 'PX', LEASE_MS, 'NX')) !== null)
+        return true
       // If Redis's clock was set back, the lease of a process that died would last for as much
       // longer.
       if ((await redis.pttl(key)) > LEASE_MS) await redis.pexpire(key, LEASE_MS)
@@ -59,9 +60,13 @@ export function createExportPlaces({ places, redis, prefix, log }: ExportPlacesD
     async take(userId) {
       if (here.has(userId)) return undefined
       if (here.size >= places) {
-        throw new AppError('busy', 'Too many lists are being downloaded right now, please try again soon.', {
-          headers: { 'Retry-After': '5' },
-        })
+        throw new AppError(
+          'busy',
+          'Too many lists are being downloaded right now, please try again soon.',
+          {
+            headers: { 'Retry-After': '5' },
+          },
+        )
       }
       here.add(userId)
       const key = `${prefix}export:u:${userId}`

@@ -7,7 +7,12 @@ import { addressKey } from './address-key.js'
 import type { LimitsConfig } from './config.js'
 import { createSharedStore } from './shared-store.js'
 import type { SignInAttempts } from './sign-in-attempts.js'
-import { type CounterStore, createClosedStore, createFallbackStore, createLocalStore } from './stores.js'
+import {
+  type CounterStore,
+  createClosedStore,
+  createFallbackStore,
+  createLocalStore,
+} from './stores.js'
 import { countOn, refuse, showLimit, tooManyRequests } from './too-many.js'
 
 /**
@@ -132,7 +137,12 @@ export function createLimits({ redis, prefix, config, attempts, log }: LimitsDep
   async function unmatched(c: Context<AppEnv>): Promise<Response | undefined> {
     const { totalHits, resetTime } = await general.increment(addressOf(c))
     const resetMs = Number(resetTime) - Date.now()
-    const state = { limit: requests, remaining: Math.max(0, requests - totalHits), resetMs, windowMs }
+    const state = {
+      limit: requests,
+      remaining: Math.max(0, requests - totalHits),
+      resetMs,
+      windowMs,
+    }
     if (totalHits > 2 * requests) return refuse(c, state)
     showLimit(c, state)
     return undefined

@@ -59,7 +59,11 @@ export function createSharedStore(
 
   async function send(counts: Count[]): Promise<void> {
     try {
-      const replies = (await count(counts.length, ...counts.map(({ key }) => key), windowMs)) as number[]
+      const replies = (await count(
+        counts.length,
+        ...counts.map(({ key }) => key),
+        windowMs,
+      )) as number[]
       const now = Date.now()
       for (const [i, { resolve }] of counts.entries()) {
         const [totalHits = 0, leftMs = 0] = replies.slice(2 * i, 2 * i + 2)

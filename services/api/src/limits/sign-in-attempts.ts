@@ -58,7 +58,12 @@ export interface SignInAttemptsDeps {
   gate: Gate
 }
 
-export function createSignInAttempts({ redis, prefix, config, gate }: SignInAttemptsDeps): SignInAttempts {
+export function createSignInAttempts({
+  redis,
+  prefix,
+  config,
+  gate,
+}: SignInAttemptsDeps): SignInAttempts {
   const { signInFailures: limit, windowMs } = config
   const failuresPrefix = `${prefix}failures:`
   // Who guesses passwords is to gain nothing by a restart.
@@ -129,7 +134,8 @@ export function createSignInAttempts({ redis, prefix, config, gate }: SignInAtte
       // Hashed: what somebody types into the wrong field is not kept.
       const byAccount = `u:${createHash('sha256').update(userId).digest('base64url')}`
       const knownKey = `${prefix}known:${byAccount}`
-      const succeeded = () => remember(knownKey, Date.now(), byAddress, KNOWN_ADDRESSES, KNOWN_ADDRESS_MS)
+      const succeeded = () =>
+        remember(knownKey, Date.now(), byAddress, KNOWN_ADDRESSES, KNOWN_ADDRESS_MS)
       const [known, ofAddress, ofAccount] = await askTwice(() =>
         Promise.all([isKnown(knownKey, byAddress), lookAt(byAddress), lookAt(byAccount)]),
       ).catch(closed)
@@ -147,8 +153,12 @@ function tightest(states: LimitState[]): LimitState {
 }
 
 function closed(cause: unknown): never {
-  throw new AppError('unavailable', 'Signing in is not possible right now, please try again in a moment.', {
-    cause,
-    headers: { 'Retry-After': '1' },
-  })
+  throw new AppError(
+    'unavailable',
+    'Signing in is not possible right now, please try again in a moment.',
+    {
+      cause,
+      headers: { 'Retry-After': '1' },
+    },
+  )
 }

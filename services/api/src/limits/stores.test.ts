@@ -1,5 +1,10 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
-import { type CounterStore, createClosedStore, createFallbackStore, createLocalStore } from './stores.js'
+import {
+  type CounterStore,
+  createClosedStore,
+  createFallbackStore,
+  createLocalStore,
+} from './stores.js'
 
 type Options = Parameters<NonNullable<CounterStore['init']>>[0]
 const options = { windowMs: 1000 } as Options

@@ -96,10 +96,14 @@ export function createClosedStore(shared: CounterStore): CounterStore {
       try {
         return await askTwice(() => shared.increment(key))
       } catch (cause) {
-        throw new AppError('unavailable', 'This is not possible right now, please try again in a moment.', {
-          cause,
-          headers: { 'Retry-After': '1' },
-        })
+        throw new AppError(
+          'unavailable',
+          'This is not possible right now, please try again in a moment.',
+          {
+            cause,
+            headers: { 'Retry-After': '1' },
+          },
+        )
       }
     },
     decrement: (key) => shared.decrement(key),

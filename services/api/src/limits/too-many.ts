@@ -14,7 +14,10 @@ export interface LimitState {
 }
 
 /** Tells the client how much he has left (draft-ietf-httpapi-ratelimit-headers-07). */
-export function showLimit(c: Context<AppEnv>, { limit, remaining, resetMs, windowMs }: LimitState): void {
+export function showLimit(
+  c: Context<AppEnv>,
+  { limit, remaining, resetMs, windowMs }: LimitState,
+): void {
   c.header('RateLimit-Policy', `${limit};w=${seconds(windowMs)}`)
   c.header('RateLimit', `limit=${limit}, remaining=${remaining}, reset=${seconds(resetMs)}`)
 }

@@ -1,7 +1,12 @@
 import { describe, expect, it, vi } from 'vitest'
 import { createClientAddress, parseNetworks } from './client-address.js'
 
-function addressOf(remote: string, forwardedFor: string | undefined, hops: number, networks?: string) {
+function addressOf(
+  remote: string,
+  forwardedFor: string | undefined,
+  hops: number,
+  networks?: string,
+) {
   const trust = { hops, networks: networks === undefined ? undefined : parseNetworks(networks) }
   return createClientAddress({ trust, onUnknownForm: () => undefined })(remote, forwardedFor)
 }

@@ -88,7 +88,8 @@ export function parseNetworks(text: string): BlockList | undefined {
     const [address = '', prefix, ...more] = entry.split('/')
     const family = isIP(address)
     const bits = family === 4 ? 32 : 128
-    const length = prefix === undefined ? bits : /^\d{1,3}$/.test(prefix) ? Number(prefix) : Number.NaN
+    const length =
+      prefix === undefined ? bits : /^\d{1,3}$/.test(prefix) ? Number(prefix) : Number.NaN
     if (family === 0 || more.length > 0 || !(length <= bits)) return undefined
     networks.addSubnet(address, length, family === 4 ? 'ipv4' : 'ipv6')
   }

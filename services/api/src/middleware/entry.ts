@@ -23,7 +23,8 @@ export interface EntryDeps {
 /** Answered however many requests are under way, because a busy process must not look dead. */
 const PROBES = new Set(['/livez', '/readyz', '/metrics'])
 
-const BUSY = 'The service has as many requests under way as it takes. Nothing was changed, please try again.'
+const BUSY =
+  'The service has as many requests under way as it takes. Nothing was changed, please try again.'
 
 const SANE_REQUEST_ID = /^[\w.:+/=@-]{1,128}$/
 
@@ -86,7 +87,10 @@ export function createEntry({
     const level = status === 500 ? 'warn' : 'debug'
     if (log.isLevelEnabled(level)) {
       const { method, path } = c.req
-      log[level]({ requestId, method, path, status, ms: Math.round(seconds * 1e6) / 1e3 }, 'request')
+      log[level](
+        { requestId, method, path, status, ms: Math.round(seconds * 1e6) / 1e3 },
+        'request',
+      )
     }
   }
 }

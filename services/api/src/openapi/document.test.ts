@@ -6,7 +6,9 @@ import { documentedRoutes } from './documented-routes.js'
 
 it('stands in docs/openapi.json as the code describes itself (renew it with `pnpm --filter @ticket-line/api openapi`)', () => {
   const written = readFileSync(new URL('../../../../docs/openapi.json', import.meta.url), 'utf8')
-  expect(JSON.parse(written)).toEqual(JSON.parse(JSON.stringify(createOpenApiDocument(documentedRoutes()))))
+  expect(JSON.parse(written)).toEqual(
+    JSON.parse(JSON.stringify(createOpenApiDocument(documentedRoutes()))),
+  )
 })
 
 interface ShownResponse {
@@ -20,7 +22,9 @@ interface ShownDocument {
 it('shows the body of each problem that a call can answer', () => {
   const { paths } = createOpenApiDocument(documentedRoutes()) as ShownDocument
   let shown = 0
-  for (const { responses } of Object.values(paths).flatMap((operations) => Object.values(operations))) {
+  for (const { responses } of Object.values(paths).flatMap((operations) =>
+    Object.values(operations),
+  )) {
     for (const [status, { description, content }] of Object.entries(responses)) {
       const examples = content?.['application/problem+json']?.examples
       if (examples === undefined) continue

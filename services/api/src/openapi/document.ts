@@ -1,6 +1,10 @@
 import { type ErrorCode, PROBLEMS, VERSION } from '@ticket-line/shared'
 import { z } from 'zod'
-import { createDocument, type ZodOpenApiOperationObject, type ZodOpenApiResponsesObject } from 'zod-openapi'
+import {
+  createDocument,
+  type ZodOpenApiOperationObject,
+  type ZodOpenApiResponsesObject,
+} from 'zod-openapi'
 import { problemSchema } from '../http/response-schemas.js'
 import type { Route } from '../http/route.js'
 import type { ResponseDocs, RouteDocs } from '../http/route-docs.js'
@@ -32,7 +36,9 @@ export function createOpenApiDocument(routes: readonly Route[]): object {
     },
     servers: [{ url: '/' }],
     paths,
-    components: { securitySchemes: { token: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT' } } },
+    components: {
+      securitySchemes: { token: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT' } },
+    },
   })
 }
 
@@ -54,7 +60,10 @@ function operationOf(route: Route, docs: RouteDocs): ZodOpenApiOperationObject {
       ...(header !== undefined && { header }),
     },
     ...(content !== undefined && {
-      requestBody: { required: body !== undefined, content: { 'application/json': { schema: content } } },
+      requestBody: {
+        required: body !== undefined,
+        content: { 'application/json': { schema: content } },
+      },
     }),
     responses: responsesOf(route, docs),
   }
@@ -62,7 +71,10 @@ function operationOf(route: Route, docs: RouteDocs): ZodOpenApiOperationObject {
 
 function operationIdOf({ method, path }: Route): string {
   const words = path.split(/[/:.-]+/).filter((word) => word !== '')
-  return method.toLowerCase() + words.map((word) => word.charAt(0).toUpperCase() + word.slice(1)).join('')
+  return (
+    method.toLowerCase() +
+    words.map((word) => word.charAt(0).toUpperCase() + word.slice(1)).join('')
+  )
 }
 
 function headerSchema(headers: Record<string, string> | undefined): z.ZodObject | undefined {
@@ -85,13 +97,17 @@ function responsesOf(route: Route, docs: RouteDocs): ZodOpenApiResponsesObject {
     responses[status as '400'] = {
       description,
       content: {
-        'application/problem+json': { schema: problemSchema, examples: problemExamples(route, codes) },
+        'application/problem+json': {
+          schema: problemSchema,
+          examples: problemExamples(route, codes),
+        },
       },
     }
   }
   if (route.limit !== 'none') {
     responses['429'] = {
-      description: 'Over the rate limit; `Retry-After` and the `RateLimit` headers say when to come again.',
+      description:
+        'Over the rate limit; `Retry-After` and the `RateLimit` headers say when to come again.',
       content: { 'application/json': { schema: tooManySchema } },
     }
   }

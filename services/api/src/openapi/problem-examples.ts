@@ -38,7 +38,9 @@ export function problemExamples(
   route: Route,
   codes: readonly ErrorCode[],
 ): Record<string, { summary: string; value: object | null }> {
-  return Object.fromEntries(codes.map((code) => [code, { summary: code, value: exampleOf(route, code) }]))
+  return Object.fromEntries(
+    codes.map((code) => [code, { summary: code, value: exampleOf(route, code) }]),
+  )
 }
 
 function exampleOf({ body, role }: Route, code: ErrorCode): object | null {
@@ -46,13 +48,15 @@ function exampleOf({ body, role }: Route, code: ErrorCode): object | null {
   if (code === 'forbidden' && role === undefined) {
     return problemResponse(code, 'Only staff may act for somebody else.').body
   }
-  if (code === 'forbidden' && role === 'admin') return problemResponse(code, 'This is for admins.').body
+  if (code === 'forbidden' && role === 'admin')
+    return problemResponse(code, 'This is for admins.').body
   if (code !== 'invalid_request') return problemResponse(code, MESSAGES[code]).body
   const [member] = body instanceof z.ZodObject ? Object.keys(body.shape) : []
   return member === undefined
     ? problemResponse(code, 'The query is not valid.', {
         errors: [{ pointer: '/color', detail: 'is not a known parameter' }],
       }).body
-    : problemResponse(code, MESSAGES[code], { errors: [{ pointer: `/${member}`, detail: 'is required' }] })
-        .body
+    : problemResponse(code, MESSAGES[code], {
+        errors: [{ pointer: `/${member}`, detail: 'is required' }],
+      }).body
 }

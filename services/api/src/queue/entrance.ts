@@ -102,7 +102,8 @@ export function createEntrance(deps: EntranceDeps): Entrance {
   async function send(lineName: string, counts: Counts, max: number): Promise<Counts> {
     const prefix = linePrefix(lineName, layout)
     const atMs = monotonicMs()
-    const register = atMs - (registeredAt.get(lineName) ?? Number.NEGATIVE_INFINITY) >= REGISTER_INTERVAL_MS
+    const register =
+      atMs - (registeredAt.get(lineName) ?? Number.NEGATIVE_INFINITY) >= REGISTER_INTERVAL_MS
     if (register) registeredAt.set(lineName, atMs)
     const base = `${prefix}:${lineName}`
     const keys = [depthKey(prefix, lineName), linesKey(prefix), `${base}:wait`, `${base}:active`]
@@ -122,7 +123,8 @@ export function createEntrance(deps: EntranceDeps): Entrance {
         known.set(eventId, reply[i + 1] ?? 0)
         i += 2
       }
-      if (register && [...granted.values()].every((count) => count === 0)) registeredAt.delete(lineName)
+      if (register && [...granted.values()].every((count) => count === 0))
+        registeredAt.delete(lineName)
       return granted
     } catch (error) {
       registeredAt.delete(lineName)

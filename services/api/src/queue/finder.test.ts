@@ -42,17 +42,24 @@ function given(world: {
   const find = createFinder({
     redis: redis as unknown as Redis,
     queues: {
-      queueOf: () => ({ getJob: async () => ({ data: 'payload' in world ? world.payload : payload }) }),
+      queueOf: () => ({
+        getJob: async () => ({ data: 'payload' in world ? world.payload : payload }),
+      }),
     } as unknown as LineQueues,
     layout: { lines: 0, shards: 1, keyPrefix: 'test' },
     async findStored() {
       looks += 1
-      if (world.lookMs !== undefined) await new Promise((resolve) => setTimeout(resolve, world.lookMs))
+      if (world.lookMs !== undefined)
+        await new Promise((resolve) => setTimeout(resolve, world.lookMs))
       const outcome = answers.length > 1 ? answers.shift() : answers[0]
       if (outcome instanceof Error) throw outcome
       if (outcome === undefined) return undefined
       const { caller: _caller, ...asked } = commands[2] as CommandRequest
-      return { command: { ...asked, commandId, caller: 'eve' }, acceptedAtMs, outcome } as StoredCommand
+      return {
+        command: { ...asked, commandId, caller: 'eve' },
+        acceptedAtMs,
+        outcome,
+      } as StoredCommand
     },
     async keepInLine(_lineName, id) {
       kept.push(id)
@@ -137,7 +144,11 @@ describe('a command that is decided', () => {
   it('is done, whatever the queue says', async () => {
     const { find } = given({ stored: [booked], place: [0] })
 
-    expect(await find(commandId, 0, anybody)).toMatchObject({ state: 'done', ahead: null, outcome: booked })
+    expect(await find(commandId, 0, anybody)).toMatchObject({
+      state: 'done',
+      ahead: null,
+      outcome: booked,
+    })
   })
 
   it('between the look into PostgreSQL and that into Redis is found by a second look', async () => {
@@ -212,7 +223,9 @@ describe('a long poll', () => {
     const { find } = given({ place: [1, 0] })
 
     // No timer is turned: it would hang if it waited.
-    expect(await find(commandId, 10_000, ({ caller }) => caller === 'somebody else')).toBeUndefined()
+    expect(
+      await find(commandId, 10_000, ({ caller }) => caller === 'somebody else'),
+    ).toBeUndefined()
   })
 })
 

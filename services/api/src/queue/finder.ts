@@ -73,9 +73,13 @@ export function createFinder(deps: FinderDeps) {
     const base = `${linePrefix(lineName, layout)}:${lineName}:`
     const [job, place] = await Promise.all([
       queues.queueOf(lineName).getJob(jobId),
-      placeScript(`${base}wait`, `${base}active`, `${base}prioritized`, jobId, JOBS_COUNTED) as Promise<
-        (number | string)[]
-      >,
+      placeScript(
+        `${base}wait`,
+        `${base}active`,
+        `${base}prioritized`,
+        jobId,
+        JOBS_COUNTED,
+      ) as Promise<(number | string)[]>,
     ])
     // The job was decided, and PostgreSQL was restored from an older copy since then. No worker
     // runs it again.
@@ -139,7 +143,10 @@ export function createFinder(deps: FinderDeps) {
   }
 
   /** @returns the stored command, or undefined if it was not decided within this time */
-  async function waitForDecision(commandId: string, waitMs: number): Promise<StoredCommand | undefined> {
+  async function waitForDecision(
+    commandId: string,
+    waitMs: number,
+  ): Promise<StoredCommand | undefined> {
     let shared = watches.get(commandId)
     if (shared === undefined) {
       shared = createWatch()

@@ -7,7 +7,8 @@ import { createWaiter, type Waiter } from './jobs-in-flight.js'
 function given(counted?: Counts) {
   const jobs: string[] = []
   const answers: string[] = []
-  const asked: { counts: Counts; grant: (counts: Counts) => void; fail: (error: Error) => void }[] = []
+  const asked: { counts: Counts; grant: (counts: Counts) => void; fail: (error: Error) => void }[] =
+    []
   const onFailure = vi.fn()
   const gate = createGate({
     entrance: {

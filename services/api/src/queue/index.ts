@@ -30,7 +30,13 @@ import { createFindStored } from './outcome-watch.js'
 import { watchRedisRoom } from './redis-room.js'
 import { createSubmitter } from './submitter.js'
 
-export type { Availability, CommandView, LineClient, SubmitOptions, SubmitResult } from './line-client.js'
+export type {
+  Availability,
+  CommandView,
+  LineClient,
+  SubmitOptions,
+  SubmitResult,
+} from './line-client.js'
 export type { LineQueues } from './line-queues.js'
 
 export interface LineClientDeps {
@@ -106,7 +112,9 @@ export function createLineClient(deps: LineClientDeps): LineService {
     onChange: (hasRoom) =>
       hasRoom
         ? log.info('Redis has room for commands again')
-        : log.error('Redis is nearly full: commands are refused until the workers have emptied their lines'),
+        : log.error(
+            'Redis is nearly full: commands are refused until the workers have emptied their lines',
+          ),
   })
 
   const replyTo = randomUUID()
@@ -134,7 +142,10 @@ export function createLineClient(deps: LineClientDeps): LineService {
   reconnectTogether(redis, reader)
   const stopReading = followStreams({
     redis: reader,
-    streams: shardPrefixes(layout).map((prefix) => ({ key: replyKey(prefix, replyTo), lastId: '0-0' })),
+    streams: shardPrefixes(layout).map((prefix) => ({
+      key: replyKey(prefix, replyTo),
+      lastId: '0-0',
+    })),
     blockMs: 2000,
     count: 100,
     onEntry: ([, json]) => submitter.replied(JSON.parse(json as string) as JobReply),
@@ -153,8 +164,13 @@ export function createLineClient(deps: LineClientDeps): LineService {
       return submitter.submit(request, options)
     },
     recentLines: async (limit) => {
-      const keys = shardPrefixes(layout).flatMap((prefix) => [linesKey(prefix), recentLinesKey(prefix)])
-      const lists = await Promise.all(keys.map((key) => redis.zrevrange(key, 0, limit - 1, 'WITHSCORES')))
+      const keys = shardPrefixes(layout).flatMap((prefix) => [
+        linesKey(prefix),
+        recentLinesKey(prefix),
+      ])
+      const lists = await Promise.all(
+        keys.map((key) => redis.zrevrange(key, 0, limit - 1, 'WITHSCORES')),
+      )
       const usedAt = new Map<string, number>()
       for (const list of lists) {
         for (let i = 0; i + 1 < list.length; i += 2) {

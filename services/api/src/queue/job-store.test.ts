@@ -11,11 +11,18 @@ afterEach(() => void vi.useRealTimers())
 const REDIS_TIMEOUT_MS = 400
 
 const command = { type: 'book', eventId: 1, userId: 'ann', caller: 'ann' } as const
-const payload: JobPayload = { v: 1, replyTo: 'api-1', acceptedAtMs: Date.now(), commands: [command, command] }
+const payload: JobPayload = {
+  v: 1,
+  replyTo: 'api-1',
+  acceptedAtMs: Date.now(),
+  commands: [command, command],
+}
 const job = { lineName: 'event-1', jobId: 'event-1.x.2', payload }
 
 const timesOut = (): Promise<never> =>
-  new Promise((_, reject) => setTimeout(() => reject(new Error('Command timed out')), REDIS_TIMEOUT_MS))
+  new Promise((_, reject) =>
+    setTimeout(() => reject(new Error('Command timed out')), REDIS_TIMEOUT_MS),
+  )
 const hangs = (): Promise<never> => new Promise(() => undefined)
 const fails = (message: string) => (): Promise<never> => Promise.reject(new Error(message))
 
@@ -27,7 +34,9 @@ interface World {
 }
 
 /** Stores the job in such a world. @returns what became of it, after how long, and what was recorded */
-async function store(world: World): Promise<{ result: StoreResult; tookMs: number; recorded: unknown[] }> {
+async function store(
+  world: World,
+): Promise<{ result: StoreResult; tookMs: number; recorded: unknown[] }> {
   const recorded: unknown[] = []
   const queue = { add: world.add, getJob: world.getJob ?? fails('no look-up expected') }
   const pool = {
@@ -70,7 +79,10 @@ describe('an add', () => {
     const add = vi.fn(async () => undefined)
 
     expect(await store({ add })).toEqual({ result: { kind: 'stored' }, tookMs: 0, recorded: [] })
-    expect(add).toHaveBeenCalledExactlyOnceWith('commands', payload, { jobId: job.jobId, attempts: 1 })
+    expect(add).toHaveBeenCalledExactlyOnceWith('commands', payload, {
+      jobId: job.jobId,
+      attempts: 1,
+    })
   })
 
   it('that was never sent is refused, with nothing to record', async () => {
@@ -82,7 +94,10 @@ describe('an add', () => {
 
 describe('an add whose answer was lost', () => {
   it('is stored where the job is found', async () => {
-    const { result, recorded } = await store({ add: timesOut, getJob: async () => ({ id: job.jobId }) })
+    const { result, recorded } = await store({
+      add: timesOut,
+      getJob: async () => ({ id: job.jobId }),
+    })
 
     expect(result).toEqual({ kind: 'stored' })
     expect(recorded).toEqual([])
@@ -115,7 +130,11 @@ describe('an add whose answer was lost', () => {
   })
 
   it('is settled where some of it was decided first', async () => {
-    const { result } = await store({ add: timesOut, getJob: timesOut, stored: ['booked', 'refused'] })
+    const { result } = await store({
+      add: timesOut,
+      getJob: timesOut,
+      stored: ['booked', 'refused'],
+    })
 
     expect(result).toEqual({
       kind: 'settled',
@@ -135,7 +154,10 @@ describe('an add whose answer was lost', () => {
   it.each<[string, World]>([
     ['both servers hang', { add: timesOut, getJob: timesOut, stored: hangs }],
     ['Redis hangs', { add: timesOut, getJob: timesOut }],
-    ['Redis is gone', { add: fails('Connection is closed.'), getJob: fails('Connection is closed.') }],
+    [
+      'Redis is gone',
+      { add: fails('Connection is closed.'), getJob: fails('Connection is closed.') },
+    ],
   ])('is known within the second that a client is promised, where %s', async (_what, world) => {
     const { tookMs } = await store(world)
 

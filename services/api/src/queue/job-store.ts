@@ -84,7 +84,9 @@ export function createJobStore(deps: JobStoreDeps): JobStore {
   }
 
   async function add(job: JobToStore): Promise<void> {
-    const added = queues.queueOf(job.lineName).add('commands', job.payload, { jobId: job.jobId, attempts: 1 })
+    const added = queues
+      .queueOf(job.lineName)
+      .add('commands', job.payload, { jobId: job.jobId, attempts: 1 })
     // The wake-up is sent after the add on the same connection, so Redis executes it after the add:
     // BullMQ sends within the microtasks of this turn, and a tick that is requested in one of them
     // runs after all of them.

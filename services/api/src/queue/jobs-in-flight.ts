@@ -1,4 +1,9 @@
-import { type CommandRequest, commandIdOf, type Outcome, type RefusedOutcome } from '@ticket-line/shared'
+import {
+  type CommandRequest,
+  commandIdOf,
+  type Outcome,
+  type RefusedOutcome,
+} from '@ticket-line/shared'
 import type { JobToStore } from './job-store.js'
 import type { SubmitResult } from './line-client.js'
 
@@ -75,13 +80,15 @@ export function answerDecided(
 /** Answers those who only wait for the command to be stored. */
 export function answerStored(job: JobInFlight): void {
   for (const waiter of job.waiters) {
-    if (waiter.asynchronous) waiter.answer({ kind: 'accepted', commandId: waiter.place?.commandId as string })
+    if (waiter.asynchronous)
+      waiter.answer({ kind: 'accepted', commandId: waiter.place?.commandId as string })
   }
 }
 
 /** Answers everybody left with the same bad news. */
 export function answerLost(job: JobInFlight, kind: 'unavailable' | 'unknown'): void {
-  for (const waiter of job.waiters) waiter.answer({ kind, commandId: waiter.place?.commandId as string })
+  for (const waiter of job.waiters)
+    waiter.answer({ kind, commandId: waiter.place?.commandId as string })
 }
 
 export function isAnswered(job: JobInFlight): boolean {

@@ -21,7 +21,10 @@ const booked: Outcome = { outcome: 'booked', bookingId: '1-1', decidedAtMs: 1 }
 const refused: RefusedOutcome = { outcome: 'refused', decidedAtMs: 1 }
 
 /** A submitter before a Redis and a PostgreSQL that answer as the test says. */
-function given({ isAdded = () => true, ...deps }: Partial<SubmitterDeps> & { isAdded?: () => boolean } = {}) {
+function given({
+  isAdded = () => true,
+  ...deps
+}: Partial<SubmitterDeps> & { isAdded?: () => boolean } = {}) {
   const jobs: JobToStore[] = []
   const ends: ((result: StoreResult) => void)[] = []
   const stored = new Map<string, Outcome | RefusedOutcome>()
@@ -31,7 +34,10 @@ function given({ isAdded = () => true, ...deps }: Partial<SubmitterDeps> & { isA
   const submitter = createSubmitter({
     layout: { lines: 0, shards: 1, keyPrefix: 'test' },
     replyTo: 'api-1',
-    entrance: { enter: (_lineName, counts) => counts, leave: (_lineName, counts) => left.push(counts) },
+    entrance: {
+      enter: (_lineName, counts) => counts,
+      leave: (_lineName, counts) => left.push(counts),
+    },
     jobStore: {
       store: (job) => {
         jobs.push(job)
@@ -59,7 +65,11 @@ function given({ isAdded = () => true, ...deps }: Partial<SubmitterDeps> & { isA
     ...deps,
   })
   /** What a client hears, with the time it waited; `undefined` while it hears nothing. */
-  function submit(userId: string, waitMs = 10_000, eventId = 1): { result?: SubmitResult; afterMs?: number } {
+  function submit(
+    userId: string,
+    waitMs = 10_000,
+    eventId = 1,
+  ): { result?: SubmitResult; afterMs?: number } {
     const heard: { result?: SubmitResult; afterMs?: number } = {}
     const request: CommandRequest = { type: 'book', eventId, userId, caller: userId }
     const startedAt = Date.now()
@@ -70,7 +80,8 @@ function given({ isAdded = () => true, ...deps }: Partial<SubmitterDeps> & { isA
     return heard
   }
   const job = (index: number): JobToStore => jobs[index] as JobToStore
-  const end = (index: number, result: StoreResult = { kind: 'stored' }): void => ends[index]?.(result)
+  const end = (index: number, result: StoreResult = { kind: 'stored' }): void =>
+    ends[index]?.(result)
   const reply = (index: number, outcomes: JobReply['outcomes']): void =>
     submitter.replied({ jobId: job(index).jobId, outcomes })
   const idOf = (index: number, command: number): string => commandIdOf(job(index).jobId, command)
@@ -423,7 +434,8 @@ describe('a reply that does not come', () => {
     const deadline = Date.now() + 10_000
     const { submitter, ann } = await overdue({
       isAdded: () => false,
-      findStored: () => (Date.now() === deadline ? new Promise(() => undefined) : Promise.resolve(undefined)),
+      findStored: () =>
+        Date.now() === deadline ? new Promise(() => undefined) : Promise.resolve(undefined),
     })
     await pass(10_050)
     expect(ann.result).toBeUndefined()

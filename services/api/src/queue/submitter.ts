@@ -169,7 +169,10 @@ export function createSubmitter(deps: SubmitterDeps): Submitter {
       waiter.answer({ kind, commandId })
       forgetIfAnswered(job)
     }
-    const giveUp = deps.setTimer(() => endWith(job.state === 'stored' ? 'accepted' : 'unknown'), LAST_LOOK_MS)
+    const giveUp = deps.setTimer(
+      () => endWith(job.state === 'stored' ? 'accepted' : 'unknown'),
+      LAST_LOOK_MS,
+    )
     const acceptIfStored = (): void => {
       if (job.state === 'stored') endWith('accepted')
     }
@@ -183,7 +186,9 @@ export function createSubmitter(deps: SubmitterDeps): Submitter {
     if (stored === undefined) return
     const outcome = decidedOf(stored.outcome)
     waiter.answer(
-      outcome === undefined ? { kind: 'unavailable', commandId } : { kind: 'decided', commandId, outcome },
+      outcome === undefined
+        ? { kind: 'unavailable', commandId }
+        : { kind: 'decided', commandId, outcome },
     )
     forgetIfAnswered(job)
   }
@@ -193,11 +198,16 @@ export function createSubmitter(deps: SubmitterDeps): Submitter {
       return new Promise((resolve) => {
         const lineName = lineNameOf(request.eventId, deps.layout)
         waiting += 1
-        const waiter = createWaiter(request, monotonicMs() - spentMs, waitMs <= 0 || draining, (result) => {
-          waiting -= 1
-          timer?.cancel()
-          resolve(result)
-        })
+        const waiter = createWaiter(
+          request,
+          monotonicMs() - spentMs,
+          waitMs <= 0 || draining,
+          (result) => {
+            waiting -= 1
+            timer?.cancel()
+            resolve(result)
+          },
+        )
         const timer = waiter.asynchronous
           ? undefined
           : deps.setTimer(() => deadline(lineName, waiter), waitMs)

@@ -8,7 +8,9 @@ import {
   usersPageSchema,
 } from './account-schemas.js'
 
-const prefer = { Prefer: '`return=representation` puts the refresh token into the body as well (RFC 7240).' }
+const prefer = {
+  Prefer: '`return=representation` puts the refresh token into the body as well (RFC 7240).',
+}
 
 const grantHeaders = {
   'Set-Cookie': 'The refresh token: `HttpOnly`, `SameSite=Strict`, `Path=/token`.',
@@ -91,6 +93,7 @@ export const passwordDocs: RouteDocs = {
 export const keysDocs: RouteDocs = {
   tag: 'Accounts',
   summary: 'Public keys that tokens of this installation are signed with',
-  description: 'A JSON Web Key Set (RFC 7517); there while the installation has EdDSA keys of its own.',
+  description:
+    'A JSON Web Key Set (RFC 7517); there while the installation has EdDSA keys of its own.',
   responses: { 200: { description: 'The keys; two of them during a rotation.' } },
 }

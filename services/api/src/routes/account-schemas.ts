@@ -54,11 +54,14 @@ export const registeredSchema = z.object({ userId: userIdSchema })
 /** Answer of `POST /login` and `POST /token/refresh`. */
 export const tokenSchema = z
   .object({
-    token: z.string().meta({ description: 'Access token (JWT), to be sent as `Authorization: Bearer`.' }),
+    token: z
+      .string()
+      .meta({ description: 'Access token (JWT), to be sent as `Authorization: Bearer`.' }),
     tokenType: z.literal('Bearer'),
     expiresIn: z.int().meta({ description: 'Seconds for which the token is good.', example: 900 }),
     refreshToken: z.string().optional().meta({
-      description: 'Only with `Prefer: return=representation`; otherwise a cookie alone carries it.',
+      description:
+        'Only with `Prefer: return=representation`; otherwise a cookie alone carries it.',
     }),
   })
   .meta({ id: 'Token' })
@@ -73,7 +76,9 @@ export const roleSchema = z
   .meta({ id: 'Role' })
 
 export const userParams = z.object({ userId: userIdSchema })
-export const roleBody = z.strictObject({ role: roleSchema }).meta({ example: { role: 'organizer' } })
+export const roleBody = z
+  .strictObject({ role: roleSchema })
+  .meta({ example: { role: 'organizer' } })
 export const roleAnswer = z.object({ userId: userIdSchema, role: roleSchema })
 
 const disabledSchema = z.boolean({ error: 'must be true or false' })
@@ -97,7 +102,9 @@ export const usersQuery = pageQuery('users').extend({
     .meta({ description: '`next` of the page before.' }),
   q: z
     .string()
-    .refine((value) => value === '' || isUserId(value), { error: 'must be the beginning of a user id' })
+    .refine((value) => value === '' || isUserId(value), {
+      error: 'must be the beginning of a user id',
+    })
     .default('')
     .meta({ description: 'Only ids that begin with this, compared as they are.', example: 'ad' }),
 })

@@ -93,7 +93,11 @@ function refuseCommonPassword(password: string, pointer: string): void {
   ])
 }
 
-async function register(c: Context<AppEnv>, body: Body, { signIn }: AccountDeps): Promise<Response> {
+async function register(
+  c: Context<AppEnv>,
+  body: Body,
+  { signIn }: AccountDeps,
+): Promise<Response> {
   refuseCommonPassword(body.password, '/password')
   const result = await signIn.register({ ...body, address: c.get('clientAddress') })
   if (result.kind === 'limited') return refuse(c, result.state)
@@ -131,7 +135,13 @@ async function changePassword(
   const familyId = origin?.familyId
   const keptFamilyId = familyId !== undefined && isFamilyId(familyId) ? familyId : undefined
   const address = c.get('clientAddress')
-  const result = await signIn.changePassword({ userId, password, newPassword, address, keptFamilyId })
+  const result = await signIn.changePassword({
+    userId,
+    password,
+    newPassword,
+    address,
+    keptFamilyId,
+  })
   if (result.kind === 'limited') return refuse(c, result.state)
   showLimit(c, result.state)
   if (result.kind === 'failed') throw invalidCredentials('The password is wrong.')
@@ -144,12 +154,17 @@ async function refresh(c: Context<AppEnv>, deps: AccountDeps): Promise<Response>
   const counted = await readCounted(c, deps, deps.limits.renewal)
   if (counted.kind === 'limited') return counted.refusal
   const { refreshToken } = counted
-  const exchanged = refreshToken === undefined ? undefined : await deps.sessions.exchange(refreshToken)
+  const exchanged =
+    refreshToken === undefined ? undefined : await deps.sessions.exchange(refreshToken)
   if (exchanged === undefined) {
     deps.refreshCookie.clear(c)
-    throw new AppError('unauthorized', 'There is no good refresh token here. Please sign in again.', {
-      headers: { 'WWW-Authenticate': 'Bearer' },
-    })
+    throw new AppError(
+      'unauthorized',
+      'There is no good refresh token here. Please sign in again.',
+      {
+        headers: { 'WWW-Authenticate': 'Bearer' },
+      },
+    )
   }
   return grant(c, exchanged.principal, exchanged.session, deps)
 }
@@ -169,7 +184,9 @@ async function logout(c: Context<AppEnv>, deps: AccountDeps): Promise<Response> 
   return reply(c, 204, null)
 }
 
-type Counted = { kind: 'limited'; refusal: Response } | { kind: 'within'; refreshToken: string | undefined }
+type Counted =
+  | { kind: 'limited'; refusal: Response }
+  | { kind: 'within'; refreshToken: string | undefined }
 
 /**
  * Reads the refresh token and counts the request on its sign-in, so that other clients at the same
@@ -197,7 +214,10 @@ async function readCounted(
 }
 
 /** From the body if there is one (clients without cookies), else from the cookie. */
-async function readRefreshToken(c: Context<AppEnv>, cookie: RefreshCookie): Promise<string | undefined> {
+async function readRefreshToken(
+  c: Context<AppEnv>,
+  cookie: RefreshCookie,
+): Promise<string | undefined> {
   if (hasBody(c)) return (await readBody(c, refreshSchema)).refreshToken
   return cookie.read(c)
 }
@@ -234,5 +254,10 @@ async function grant(
   const { return: wanted } = parsePrefer(c.req.header('prefer'))
   if (wanted !== 'representation') return reply(c, 200, body)
   const applied = preferenceApplied({ return: wanted }) ?? ''
-  return reply(c, 200, { ...body, refreshToken: session.refreshToken }, { 'preference-applied': applied })
+  return reply(
+    c,
+    200,
+    { ...body, refreshToken: session.refreshToken },
+    { 'preference-applied': applied },
+  )
 }

@@ -35,7 +35,11 @@ describe('POST /book', () => {
     ['wait=soon', 10_000, null],
   ])('waits as preferred: %s', async (prefer, waitMs, applied) => {
     const { app, submit } = appWith({ kind: 'accepted', commandId })
-    const answer = await call(app, 'POST /book', { as: 'ada', body: { eventId: 1 }, headers: { prefer } })
+    const answer = await call(app, 'POST /book', {
+      as: 'ada',
+      body: { eventId: 1 },
+      headers: { prefer },
+    })
     expect(submit).toHaveBeenCalledWith(expect.anything(), { waitMs, spentMs: 0 })
     expect(answer.headers.get('preference-applied')).toBe(applied)
   })
@@ -59,7 +63,10 @@ describe('POST /book', () => {
     const { app } = appWith()
     const headers = { prefer: 'return=representation, wait=1' }
     const answer = await call(app, 'POST /book', { as: 'ada', body: { eventId: 1 }, headers })
-    expect(representationSchema.parse(answer.json)).toMatchObject({ outcome: 'booked', bookingId: '1-6' })
+    expect(representationSchema.parse(answer.json)).toMatchObject({
+      outcome: 'booked',
+      bookingId: '1-6',
+    })
     expect(answer.headers.get('preference-applied')).toBe('wait=1, return=representation')
   })
 
@@ -103,7 +110,11 @@ describe('POST /book', () => {
   it('hands on the hash of the key and never the key', async () => {
     const { app, submit } = appWith()
     for (const key of ['secret-key', '"secret-key"']) {
-      await call(app, 'POST /book', { as: 'ada', body: { eventId: 1 }, headers: { 'idempotency-key': key } })
+      await call(app, 'POST /book', {
+        as: 'ada',
+        body: { eventId: 1 },
+        headers: { 'idempotency-key': key },
+      })
     }
     const [first, second] = submit.mock.calls.map(([request]) => request.keyHash)
     expect(first).toMatch(/^[\w-]{43}$/)
@@ -124,11 +135,19 @@ describe('POST /cancel', () => {
     const { app, submit } = appWith({ kind: 'decided', commandId, outcome })
     const answer = await call(app, 'POST /cancel', { as: 'ada', body: { eventId: 1 } })
     expect(messageSchema.parse(answer.json)).toEqual({ message: 'Removed from waiting list' })
-    expect(submit).toHaveBeenCalledWith(expect.objectContaining({ type: 'cancel' }), expect.anything())
+    expect(submit).toHaveBeenCalledWith(
+      expect.objectContaining({ type: 'cancel' }),
+      expect.anything(),
+    )
   })
 
   it('tells staff alone who was promoted', async () => {
-    const outcome: Outcome = { outcome: 'canceled', promotedUserId: 'zoe', bookingId: '1-1', decidedAtMs: 0 }
+    const outcome: Outcome = {
+      outcome: 'canceled',
+      promotedUserId: 'zoe',
+      bookingId: '1-1',
+      decidedAtMs: 0,
+    }
     const { app } = appWith({ kind: 'decided', commandId, outcome })
     const headers = { prefer: 'return=representation' }
     const body = { eventId: 1 }

@@ -1,4 +1,9 @@
-import { AppError, type CommandRequest, type CommandType, commandCountOf } from '@ticket-line/shared'
+import {
+  AppError,
+  type CommandRequest,
+  type CommandType,
+  commandCountOf,
+} from '@ticket-line/shared'
 import type { Tracing } from '@ticket-line/telemetry'
 import type { Context } from 'hono'
 import { z } from 'zod'
@@ -59,7 +64,8 @@ async function submit(
   const caller = principal.userId
   const userId = wantedUserId ?? caller
   const staff = isStaff(principal)
-  if (userId !== caller && !staff) throw new AppError('forbidden', 'Only staff may act for somebody else.')
+  if (userId !== caller && !staff)
+    throw new AppError('forbidden', 'Only staff may act for somebody else.')
   if (!events.knows(eventId) && !(await events.exists(eventId))) throw eventNotFound()
   if (!availability.redis() || !availability.postgres()) throw unavailable()
 

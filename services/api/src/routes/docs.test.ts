@@ -26,7 +26,9 @@ describe('GET /docs', () => {
 
   it('reads a part once, and again where that failed', async () => {
     const readAsset = vi.fn(async (name: string) => new TextEncoder().encode(name))
-    readAsset.mockRejectedValueOnce(Object.assign(new Error('too many open files'), { code: 'EMFILE' }))
+    readAsset.mockRejectedValueOnce(
+      Object.assign(new Error('too many open files'), { code: 'EMFILE' }),
+    )
     const own = new Hono<AppEnv>().onError((_error, c) => c.body(null, 500))
     mountRoutes(own, docsRoutes([], readAsset), guards)
     const part = () => call(own, 'GET /docs/swagger-ui.css')

@@ -102,7 +102,10 @@ function rootRoute(): Route {
 type ReadAsset = (name: string) => Promise<Uint8Array<ArrayBuffer>>
 
 /** `/openapi.json`, and `/docs` to browse and try it; everything comes from this process. */
-export function docsRoutes(documented: readonly Route[], readAsset: ReadAsset = readFromSwaggerUi): Route[] {
+export function docsRoutes(
+  documented: readonly Route[],
+  readAsset: ReadAsset = readFromSwaggerUi,
+): Route[] {
   const shared = { method: 'GET', auth: 'none', limit: 'dashboard', ignoresQuery: true } as const
   const calls: Route[] = [
     defineRoute({
@@ -113,7 +116,8 @@ export function docsRoutes(documented: readonly Route[], readAsset: ReadAsset = 
         summary: 'This description',
         responses: { 200: { description: 'OpenAPI 3.1.', schema: z.looseObject({}) } },
       },
-      handler: (c) => replyText(c, 200, document(), 'application/json', { 'cache-control': 'no-cache' }),
+      handler: (c) =>
+        replyText(c, 200, document(), 'application/json', { 'cache-control': 'no-cache' }),
     }),
     defineRoute({
       ...shared,
@@ -121,10 +125,14 @@ export function docsRoutes(documented: readonly Route[], readAsset: ReadAsset = 
       docs: {
         tag: 'Operations',
         summary: 'This description, to browse and to try',
-        responses: { 200: { description: 'A page.', otherMediaTypes: { 'text/html': '<!doctype html>' } } },
+        responses: {
+          200: { description: 'A page.', otherMediaTypes: { 'text/html': '<!doctype html>' } },
+        },
       },
       handler: (c) =>
-        replyText(c, 200, PAGE, 'text/html; charset=utf-8', { 'content-security-policy': PAGE_POLICY }),
+        replyText(c, 200, PAGE, 'text/html; charset=utf-8', {
+          'content-security-policy': PAGE_POLICY,
+        }),
     }),
   ]
   let built: string | undefined
@@ -137,7 +145,9 @@ export function docsRoutes(documented: readonly Route[], readAsset: ReadAsset = 
   const assetOf = keepRead(readAsset)
   const assets = Object.entries(ASSETS).map(([name, mediaType]) =>
     part(name, async (c) =>
-      replyText(c, 200, await assetOf(name), mediaType, { 'cache-control': 'public, max-age=3600' }),
+      replyText(c, 200, await assetOf(name), mediaType, {
+        'cache-control': 'public, max-age=3600',
+      }),
     ),
   )
   const start = part('start.js', (c) => replyText(c, 200, START, 'text/javascript; charset=utf-8'))

@@ -28,7 +28,9 @@ describe('POST /initialize', () => {
       status: 200,
       json: { event: { availableTickets: 5 } },
     })
-    expect(await call(app, 'POST /initialize', { as, body: { ...body, totalTickets: 11 } })).toMatchObject({
+    expect(
+      await call(app, 'POST /initialize', { as, body: { ...body, totalTickets: 11 } }),
+    ).toMatchObject({
       status: 409,
       json: { code: 'event_exists' },
     })
@@ -51,12 +53,19 @@ describe('POST /initialize', () => {
 
   it.each([0, 1_000_000])('takes %i tickets', async (totalTickets) => {
     const event = { ...eventOne, totalTickets }
-    const app = appUnderTest({ events: fakeEvents({ create: async () => ({ created: true, event }) }) })
-    expect((await call(app, 'POST /initialize', { as, body: { eventId: 1, totalTickets } })).status).toBe(201)
+    const app = appUnderTest({
+      events: fakeEvents({ create: async () => ({ created: true, event }) }),
+    })
+    expect(
+      (await call(app, 'POST /initialize', { as, body: { eventId: 1, totalTickets } })).status,
+    ).toBe(201)
   })
 
   it.each([-1, 1_000_001, 1.5, '5', null])('refuses %j tickets', async (totalTickets) => {
-    const answer = await call(appUnderTest(), 'POST /initialize', { as, body: { eventId: 1, totalTickets } })
+    const answer = await call(appUnderTest(), 'POST /initialize', {
+      as,
+      body: { eventId: 1, totalTickets },
+    })
     expect(answer).toMatchObject({ status: 400, json: { errors: [{ pointer: '/totalTickets' }] } })
   })
 })
@@ -66,7 +75,11 @@ describe('GET /status/:eventId', () => {
 
   it('tells the counts to anybody', async () => {
     const answer = await call(app, 'GET /status/1')
-    expect(statusSchema.parse(answer.json)).toEqual({ eventId: 1, availableTickets: 5, waitingListCount: 0 })
+    expect(statusSchema.parse(answer.json)).toEqual({
+      eventId: 1,
+      availableTickets: 5,
+      waitingListCount: 0,
+    })
   })
 
   it('answers 304 to who has them already', async () => {
@@ -74,11 +87,16 @@ describe('GET /status/:eventId', () => {
     const answer = await call(app, 'GET /status/1', { headers })
     expect(answer).toMatchObject({ status: 304, text: '' })
     expect(answer.headers.get('etag')).toBe('"5-0"')
-    expect((await call(app, 'GET /status/1', { headers: { 'if-none-match': '"6-0"' } })).status).toBe(200)
+    expect(
+      (await call(app, 'GET /status/1', { headers: { 'if-none-match': '"6-0"' } })).status,
+    ).toBe(200)
   })
 
   it('knows no other event', async () => {
-    expect(await call(app, 'GET /status/2')).toMatchObject({ status: 404, json: { code: 'event_not_found' } })
+    expect(await call(app, 'GET /status/2')).toMatchObject({
+      status: 404,
+      json: { code: 'event_not_found' },
+    })
   })
 
   it.each(['0', '-1', '1.5', 'abc', '01', '1e3', '9007199254740992', '%31x', '１'])(
@@ -115,7 +133,15 @@ describe('GET /events', () => {
     const app = appUnderTest({ events: fakeEvents({ page }) })
     await call(app, 'GET /events')
     expect(page).toHaveBeenCalledWith(0, 51)
-    for (const query of ['limit=0', 'limit=1001', 'limit=x', 'limit=1.5', 'limit=', 'after=x', 'after=']) {
+    for (const query of [
+      'limit=0',
+      'limit=1001',
+      'limit=x',
+      'limit=1.5',
+      'limit=',
+      'after=x',
+      'after=',
+    ]) {
       expect((await call(app, `GET /events?${query}`)).status).toBe(400)
     }
   })

@@ -54,7 +54,10 @@ function initializeRoute({ events, initializeOpen }: EventDeps): Route {
       const { created, event } = await events.create(body.eventId, body.totalTickets)
       const { eventId, totalTickets, availableTickets } = event
       if (totalTickets !== body.totalTickets) {
-        throw new AppError('event_exists', 'There already is an event of that id with another size.')
+        throw new AppError(
+          'event_exists',
+          'There already is an event of that id with another size.',
+        )
       }
       const shown = { eventId, totalTickets, availableTickets }
       if (created) audit(c, 'event_initialized', { eventId, totalTickets })

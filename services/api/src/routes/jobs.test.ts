@@ -13,7 +13,9 @@ const hangs = (): Promise<never> => new Promise(() => undefined)
 /** A poll whose looks end as the test says, the last one for good; each takes as long as it may wait. */
 function given(looks: (() => Promise<CommandView | undefined>)[], deps: Partial<PollDeps> = {}) {
   const find: LineClient['find'] = async (_commandId, waitMs) => {
-    const look = (looks.length > 1 ? looks.shift() : looks[0]) as () => Promise<CommandView | undefined>
+    const look = (looks.length > 1 ? looks.shift() : looks[0]) as () => Promise<
+      CommandView | undefined
+    >
     await new Promise((resolve) => setTimeout(resolve, waitMs))
     return look()
   }
@@ -46,7 +48,11 @@ describe('a long poll', () => {
   })
 
   it('goes on after a look that failed, and ends with the decision', async () => {
-    const ask = given([async () => queued, () => Promise.reject(new Error('away')), async () => done])
+    const ask = given([
+      async () => queued,
+      () => Promise.reject(new Error('away')),
+      async () => done,
+    ])
 
     expect(await after(10_000, ask(5000))).toBe(done)
   })
@@ -99,6 +105,8 @@ describe('a poll that does not wait', () => {
       throw unavailable()
     }
 
-    await expect(after(0, given([], { line: { find } })(0))).rejects.toMatchObject({ code: 'unavailable' })
+    await expect(after(0, given([], { line: { find } })(0))).rejects.toMatchObject({
+      code: 'unavailable',
+    })
   })
 })

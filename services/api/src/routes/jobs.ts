@@ -68,7 +68,8 @@ export function jobRoutes(deps: JobDeps): Route[] {
       async handler(c, { params: { jobId } }) {
         const principal = principalOf(c)
         const { waitSeconds, return: wanted } = parsePrefer(c.req.header('prefer'))
-        const mayRead = (view: CommandView): boolean => view.userId === principal.userId || isStaff(principal)
+        const mayRead = (view: CommandView): boolean =>
+          view.userId === principal.userId || isStaff(principal)
         const waitMs = (waitSeconds ?? 0) * 1000
         const view =
           parseCommandId(jobId) === undefined
@@ -78,11 +79,16 @@ export function jobRoutes(deps: JobDeps): Route[] {
         if (view === undefined) throw new AppError('job_not_found', 'There is no such job.')
         const headers: Record<string, string> = {}
         const form = { representation: wanted === 'representation', staff: isStaff(principal) }
-        const answer = view.outcome === undefined ? undefined : outcomeResponse(view, view.outcome, form)
+        const answer =
+          view.outcome === undefined ? undefined : outcomeResponse(view, view.outcome, form)
         // A refusal is always a problem document, so `return` was not applied to it.
-        const applied = preferenceApplied({ waitSeconds, ...(answer?.status === 200 && { return: wanted }) })
+        const applied = preferenceApplied({
+          waitSeconds,
+          ...(answer?.status === 200 && { return: wanted }),
+        })
         if (applied !== undefined) headers['preference-applied'] = applied
-        if (view.outcome === undefined) headers['retry-after'] = String(pollAfterSeconds(view.ahead ?? 0))
+        if (view.outcome === undefined)
+          headers['retry-after'] = String(pollAfterSeconds(view.ahead ?? 0))
         return reply(c, 200, jobBody(view, answer), headers)
       },
     }),
@@ -97,9 +103,13 @@ async function asLongPoll<T>(
 ): Promise<T> {
   if (waitMs === 0) return look()
   if (!longPolls.enter()) {
-    throw new AppError('busy', 'Too many clients wait for a job. Please ask again without waiting.', {
-      headers: { 'Retry-After': '1' },
-    })
+    throw new AppError(
+      'busy',
+      'Too many clients wait for a job. Please ask again without waiting.',
+      {
+        headers: { 'Retry-After': '1' },
+      },
+    )
   }
   requests.leave()
   try {

@@ -23,8 +23,10 @@ async function* portions<Row>(rows: Row[]): AsyncGenerator<Row[]> {
 }
 
 const events = fakeEvents({
-  bookings: async (_id, after, limit) => bookings.filter((row) => row.sequence > after).slice(0, limit),
-  waitingList: async (_id, after, limit) => waiting.filter((row) => row.sequence > after).slice(0, limit),
+  bookings: async (_id, after, limit) =>
+    bookings.filter((row) => row.sequence > after).slice(0, limit),
+  waitingList: async (_id, after, limit) =>
+    waiting.filter((row) => row.sequence > after).slice(0, limit),
   booking: async (_id, userId) => bookings.find((row) => row.userId === userId),
   waitingEntry: async (_id, userId) => waiting.find((row) => row.userId === userId),
   exportBookings: () => portions(bookings),
@@ -35,7 +37,9 @@ const as = 'olga organizer'
 
 describe('GET /events/:eventId/bookings', () => {
   it('walks through all of them by next', async () => {
-    const first = bookingsPageSchema.parse((await call(app, 'GET /events/1/bookings?limit=2', { as })).json)
+    const first = bookingsPageSchema.parse(
+      (await call(app, 'GET /events/1/bookings?limit=2', { as })).json,
+    )
     expect(first.bookings).toEqual([
       { bookingId: '1-1', userId: 'user-1', bookedAt: at.toISOString(), promoted: false },
       { bookingId: '1-2', userId: 'user-2', bookedAt: at.toISOString(), promoted: false },
@@ -46,7 +50,10 @@ describe('GET /events/:eventId/bookings', () => {
   })
 
   it('streams all of it as CSV', async () => {
-    const answer = await call(app, 'GET /events/1/bookings', { as, headers: { accept: 'text/csv' } })
+    const answer = await call(app, 'GET /events/1/bookings', {
+      as,
+      headers: { accept: 'text/csv' },
+    })
     expect(answer.headers.get('content-type')).toMatch(/^text\/csv/)
     expect(answer.headers.get('vary')).toBe('Accept')
     expect(answer.text.split('\r\n')).toEqual([
@@ -66,7 +73,9 @@ describe('GET /events/:eventId/bookings', () => {
     }
     const busy = appUnderTest({ events: fakeEvents({ exportBookings: slow }) })
     const ask = (who: string, list: string) =>
-      busy.request(list, { headers: { accept: 'text/csv', authorization: `Test ${who} organizer` } })
+      busy.request(list, {
+        headers: { accept: 'text/csv', authorization: `Test ${who} organizer` },
+      })
     const first = await ask('olga', '/events/1/bookings')
     expect(first.status).toBe(200)
 
@@ -75,7 +84,9 @@ describe('GET /events/:eventId/bookings', () => {
     expect(second.headers.get('content-type')).toBe('application/json')
     expect(Number(second.headers.get('retry-after'))).toBeGreaterThan(0)
     expect(second.headers.get('ratelimit')).not.toBeNull()
-    expect(await second.text()).toBe('{"message":"Too many requests from this IP, please try again later."}')
+    expect(await second.text()).toBe(
+      '{"message":"Too many requests from this IP, please try again later."}',
+    )
 
     const other = await ask('oleg', '/events/1/bookings')
     expect(other.status).toBe(200)
@@ -98,7 +109,9 @@ describe('GET /events/:eventId/bookings', () => {
     const away = appUnderTest({ events: fakeEvents({ exportBookings: failing }) })
     const headers = { accept: 'text/csv' }
     for (let n = 0; n < 4; n++) {
-      expect((await call(away, 'GET /events/1/bookings', { as, headers })).json.code).toBe('unavailable')
+      expect((await call(away, 'GET /events/1/bookings', { as, headers })).json.code).toBe(
+        'unavailable',
+      )
     }
   })
 
@@ -113,7 +126,10 @@ describe('GET /events/:eventId/bookings', () => {
         },
       }),
     })
-    const answer = await call(watched, 'HEAD /events/1/bookings', { as, headers: { accept: 'text/csv' } })
+    const answer = await call(watched, 'HEAD /events/1/bookings', {
+      as,
+      headers: { accept: 'text/csv' },
+    })
     expect(answer).toMatchObject({ status: 200, text: '' })
     expect(started).not.toHaveBeenCalled()
   })
@@ -124,7 +140,9 @@ describe('GET /events/:eventId/bookings', () => {
     const { next: cursor } = (await call(app, 'GET /events/1/bookings?limit=1', { as })).json
     const { next: later } = (await call(app, 'GET /events/1/bookings?limit=2', { as })).json
     const found = {
-      bookings: [{ bookingId: '1-5', userId: 'user-5', bookedAt: at.toISOString(), promoted: true }],
+      bookings: [
+        { bookingId: '1-5', userId: 'user-5', bookedAt: at.toISOString(), promoted: true },
+      ],
       next: null,
     }
     expect(await ask('')).toEqual(found)
@@ -167,7 +185,9 @@ describe('GET /events/:eventId/bookings', () => {
 
 describe('GET /events/:eventId/waiting-list', () => {
   it('shows positions', async () => {
-    const page = waitingPageSchema.parse((await call(app, 'GET /events/1/waiting-list', { as })).json)
+    const page = waitingPageSchema.parse(
+      (await call(app, 'GET /events/1/waiting-list', { as })).json,
+    )
     expect(page.waiting.map((entry) => entry.position)).toEqual([1, 2])
   })
 
@@ -190,7 +210,10 @@ describe('GET /events/:eventId/waiting-list', () => {
   })
 
   it('writes no formula into a spreadsheet', async () => {
-    const answer = await call(app, 'GET /events/1/waiting-list', { as, headers: { accept: 'text/csv' } })
+    const answer = await call(app, 'GET /events/1/waiting-list', {
+      as,
+      headers: { accept: 'text/csv' },
+    })
     expect(answer.text.split('\r\n').slice(0, 2)).toEqual([
       'userId,position,since',
       `"'=w7",1,1970-01-01T00:00:00.000Z`,

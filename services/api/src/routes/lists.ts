@@ -53,7 +53,12 @@ const bookings: ListKind<ListedBooking> = {
   find: (events, eventId, userId) => events.booking(eventId, userId),
   stream: (events, eventId) => events.exportBookings(eventId),
   columns: ['bookingId', 'userId', 'bookedAt', 'promoted'],
-  toMembers: ({ bookingId, userId, bookedAt, promoted }) => ({ bookingId, userId, bookedAt, promoted }),
+  toMembers: ({ bookingId, userId, bookedAt, promoted }) => ({
+    bookingId,
+    userId,
+    bookedAt,
+    promoted,
+  }),
 }
 
 const waitingList: ListKind<ListedWaiting> = {
@@ -151,7 +156,9 @@ async function replyCsv<Row extends { sequence: number }>(
     return tooManyRequests(c)
   }
   const rows =
-    userId === undefined ? kind.stream(events, eventId) : streamRowsOf(kind, events, eventId, userId)
+    userId === undefined
+      ? kind.stream(events, eventId)
+      : streamRowsOf(kind, events, eventId, userId)
   // Read before anything is sent, so that a database that cannot be reached gives a 503 and no
   // broken download.
   const first = await rows.next().catch(async (error: unknown) => {

@@ -16,7 +16,10 @@ describe('probes', () => {
     })
     const app = appUnderTest({ availability: { redis: () => false, postgres: () => true } })
     const answer = await call(app, 'GET /readyz')
-    expect(answer).toMatchObject({ status: 503, json: { status: 'unavailable', unreachable: ['redis'] } })
+    expect(answer).toMatchObject({
+      status: 503,
+      json: { status: 'unavailable', unreachable: ['redis'] },
+    })
   })
 
   it('is not ready while it stops, and closes its connections', async () => {
@@ -51,7 +54,9 @@ describe('GET /metrics', () => {
 
   it('has one series for all methods that a path does not have', async () => {
     const app = appUnderTest()
-    const methods = METHODS.filter((method) => !['CONNECT', 'TRACE', 'TRACK', 'GET', 'HEAD'].includes(method))
+    const methods = METHODS.filter(
+      (method) => !['CONNECT', 'TRACE', 'TRACK', 'GET', 'HEAD'].includes(method),
+    )
     for (const method of methods) {
       for (const path of ['/status/1', '/nothing']) await app.request(path, { method })
     }

@@ -18,7 +18,12 @@ export interface OperationDeps {
 const readySchema = z.strictObject({ status: z.literal('ready') })
 
 /** Probes and metrics for operators, not limited. Probes need no token. */
-export function operationRoutes({ availability, lifecycle, metrics, metricsToken }: OperationDeps): Route[] {
+export function operationRoutes({
+  availability,
+  lifecycle,
+  metrics,
+  metricsToken,
+}: OperationDeps): Route[] {
   // The OpenAPI document is made from routes without dependencies, so `metrics` may be missing.
   const page = metrics && createMetricsPage(metrics.registry)
   const mayRead = createMetricsGuard(metricsToken)
@@ -30,7 +35,9 @@ export function operationRoutes({ availability, lifecycle, metrics, metricsToken
       docs: {
         tag: 'Operations',
         summary: 'Is the process alive',
-        responses: { 200: { description: 'It is.', schema: z.strictObject({ status: z.literal('alive') }) } },
+        responses: {
+          200: { description: 'It is.', schema: z.strictObject({ status: z.literal('alive') }) },
+        },
       },
       handler: (c) => reply(c, 200, { status: 'alive' }),
     }),
@@ -69,7 +76,10 @@ export function operationRoutes({ availability, lifecycle, metrics, metricsToken
         description:
           'At most a second old. With `METRICS_TOKEN` set, the token has to be sent as a bearer token.',
         responses: {
-          200: { description: 'Text exposition format.', otherMediaTypes: { 'text/plain': '# HELP …\n' } },
+          200: {
+            description: 'Text exposition format.',
+            otherMediaTypes: { 'text/plain': '# HELP …\n' },
+          },
         },
         problems: ['unauthorized'],
       },

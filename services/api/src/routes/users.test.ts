@@ -34,7 +34,8 @@ const appWith = (level: string) =>
   })
 const app = appWith('info')
 
-const audited = () => written.map((line) => JSON.parse(line)).filter((line) => line.audit !== undefined)
+const audited = () =>
+  written.map((line) => JSON.parse(line)).filter((line) => line.audit !== undefined)
 
 beforeEach(() => {
   written = []

@@ -24,7 +24,10 @@ export function userRoutes({ accounts, overrides }: UserDeps): Route[] {
       throw new AppError('user_not_found', 'There is no such local account.')
     }
     if (change.kind === 'last_admin') {
-      throw new AppError('last_admin', 'This is the last admin. Please make somebody else an admin first.')
+      throw new AppError(
+        'last_admin',
+        'This is the last admin. Please make somebody else an admin first.',
+      )
     }
     overrides.changed(change.account)
     return change
@@ -75,7 +78,8 @@ export function userRoutes({ accounts, overrides }: UserDeps): Route[] {
       docs: disabledDocs,
       async handler(c, { params: { userId }, body: { disabled } }) {
         const { before } = applied(await accounts.setDisabled(userId, disabled))
-        if (before.disabled !== disabled) audit(c, disabled ? 'user_disabled' : 'user_enabled', { userId })
+        if (before.disabled !== disabled)
+          audit(c, disabled ? 'user_disabled' : 'user_enabled', { userId })
         return reply(c, 200, { userId, disabled })
       },
     }),

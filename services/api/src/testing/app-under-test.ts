@@ -24,7 +24,9 @@ function authenticate(required: boolean): MiddlewareHandler<AppEnv> {
 /** Counts nothing; refuses who sends `X-Over-Limit`. */
 const limit: MiddlewareHandler<AppEnv> = async (c, next) => {
   c.header('RateLimit', 'limit=100, remaining=99, reset=900')
-  return c.req.header('x-over-limit') === undefined ? next() : c.json({ message: 'Too many requests' }, 429)
+  return c.req.header('x-over-limit') === undefined
+    ? next()
+    : c.json({ message: 'Too many requests' }, 429)
 }
 
 export const guards: Guards = {
@@ -77,7 +79,10 @@ export function fakeEvents(changes: Partial<EventReads> = {}): EventReads {
 }
 
 /** A line that gives every request the same result. */
-export function fakeLine(result: SubmitResult, find: LineClient['find'] = async () => undefined): LineClient {
+export function fakeLine(
+  result: SubmitResult,
+  find: LineClient['find'] = async () => undefined,
+): LineClient {
   return { submit: async () => result, find, close: async () => undefined } as LineClient
 }
 

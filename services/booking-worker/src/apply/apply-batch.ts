@@ -62,7 +62,11 @@ const MAX_RACES = 20
  * @throws CommandFault if the commands are to blame
  * @throws SetAsideError if one of the commands must not be decided
  */
-export async function applyBatch(deps: ApplyDeps, batch: Batch, canaries: number): Promise<AppliedBatch> {
+export async function applyBatch(
+  deps: ApplyDeps,
+  batch: Batch,
+  canaries: number,
+): Promise<AppliedBatch> {
   const blame = createBlame(deps, batch.commands[0] as Command, canaries)
   for (let races = 1; ; ) {
     try {
@@ -73,7 +77,8 @@ export async function applyBatch(deps: ApplyDeps, batch: Batch, canaries: number
       if (error instanceof SetAsideError) throw error
       if (isRacing(error) && races < MAX_RACES) {
         deps.onRetry(error, races)
-        if (deps.givenUp()) throw new GivenUpError('the batch is left to the next worker', { cause: error })
+        if (deps.givenUp())
+          throw new GivenUpError('the batch is left to the next worker', { cause: error })
         await deps.sleep(races)
         races += 1
       } else await blame.afterFailure(error)

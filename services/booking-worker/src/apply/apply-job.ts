@@ -108,9 +108,14 @@ export function isOldJob({ now = Date.now }: ApplyDeps, { jobId }: JobToApply): 
  * @returns undefined if not; otherwise its outcomes, if all of them are still stored
  * @throws SetAsideError if a command may have been decided and its outcome was removed
  */
-async function findIfPruned(deps: ApplyDeps, { jobId, commands }: Batch): Promise<AppliedBatch | undefined> {
+async function findIfPruned(
+  deps: ApplyDeps,
+  { jobId, commands }: Batch,
+): Promise<AppliedBatch | undefined> {
   const lineName = jobId.slice(0, jobId.indexOf('.'))
-  const before = await patiently(deps, () => isBeforePruning(deps.pool, lineName, jobCreatedAtMs(jobId)))
+  const before = await patiently(deps, () =>
+    isBeforePruning(deps.pool, lineName, jobCreatedAtMs(jobId)),
+  )
   if (!before) return undefined
   const known = await findKnown(deps, commands)
   const outcomes = commands.flatMap(({ commandId }) => known.get(commandId) ?? [])
@@ -130,7 +135,11 @@ async function findKnown(
 }
 
 /** Decides the commands of a batch one by one. If one cannot be answered, the others still are. */
-async function applyOneByOne(deps: ApplyDeps, job: JobToApply, batch: Batch): Promise<AppliedBatch> {
+async function applyOneByOne(
+  deps: ApplyDeps,
+  job: JobToApply,
+  batch: Batch,
+): Promise<AppliedBatch> {
   const { jobId, acceptedAtMs, commands } = batch
   const known = await findKnown(deps, commands)
   const result: AppliedBatch = { outcomes: [], decidedCount: 0 }
@@ -163,7 +172,8 @@ async function applyAlone(deps: ApplyDeps, job: JobToApply, batch: Alone): Promi
   const endTurn = startsBefore > 0 ? await takeTurn(deps) : () => undefined
   try {
     const starts = await patiently(deps, () => countStart(deps.pool, command.commandId))
-    if (starts > MAX_STARTS_ALONE && (await killedItsWorkers(deps, command))) return await reject(deps, batch)
+    if (starts > MAX_STARTS_ALONE && (await killedItsWorkers(deps, command)))
+      return await reject(deps, batch)
     return await applyWatched(deps, job, batch)
   } catch (error) {
     if (!(error instanceof CommandFault)) throw error
@@ -215,7 +225,10 @@ async function killedItsWorkers(deps: ApplyDeps, command: Command): Promise<bool
  *
  * @throws SetAsideError if PostgreSQL refuses this record and no others
  */
-async function reject(deps: ApplyDeps, { acceptedAtMs, commands: [command] }: Alone): Promise<AppliedBatch> {
+async function reject(
+  deps: ApplyDeps,
+  { acceptedAtMs, commands: [command] }: Alone,
+): Promise<AppliedBatch> {
   const blame = createBlame(deps, command, CANARIES_BEFORE_REJECTION)
   for (;;) {
     try {
@@ -226,9 +239,12 @@ async function reject(deps: ApplyDeps, { acceptedAtMs, commands: [command] }: Al
     } catch (error) {
       await blame.afterFailure(error).catch((verdict: unknown) => {
         if (!(verdict instanceof CommandFault)) throw verdict
-        throw new SetAsideError(`${command.commandId} can neither be decided nor recorded as rejected`, {
-          cause: error,
-        })
+        throw new SetAsideError(
+          `${command.commandId} can neither be decided nor recorded as rejected`,
+          {
+            cause: error,
+          },
+        )
       })
     }
   }
@@ -255,7 +271,9 @@ async function applyWatched(deps: ApplyDeps, job: JobToApply, batch: Alone): Pro
     if (applied !== undefined) return applied
     if (counted && job.lockLost?.() === true) {
       counted = false
-      void patiently(deps, () => takeStartBack(deps.sidePool ?? deps.pool, commandId)).catch(() => undefined)
+      void patiently(deps, () => takeStartBack(deps.sidePool ?? deps.pool, commandId)).catch(
+        () => undefined,
+      )
     }
     if (deps.givenUp()) {
       if (counted) await takeBack(deps, commandId)

@@ -1,4 +1,10 @@
-import { faultKindOf, isEventLocked, type RetryRule, retryPauseMs, retryRuleOf } from '@ticket-line/db'
+import {
+  faultKindOf,
+  isEventLocked,
+  type RetryRule,
+  retryPauseMs,
+  retryRuleOf,
+} from '@ticket-line/db'
 import type { Command } from '@ticket-line/shared'
 import type { ApplyDeps } from './apply-batch.js'
 import { runCanary } from './canary.js'

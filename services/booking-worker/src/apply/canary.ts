@@ -1,6 +1,12 @@
 import { randomBytes, randomInt } from 'node:crypto'
 import { type Pool, rehearse } from '@ticket-line/db'
-import { type Command, type CommandType, commandIdOf, MAX_EVENT_ID, newJobId } from '@ticket-line/shared'
+import {
+  type Command,
+  type CommandType,
+  commandIdOf,
+  MAX_EVENT_ID,
+  newJobId,
+} from '@ticket-line/shared'
 import { decideBatch } from '../domain/index.js'
 import { batchStateOf, loadRequestOf } from './load.js'
 import { writesOf } from './writes.js'
@@ -24,7 +30,13 @@ export async function runCanary(pool: Pool, likeEventId: number): Promise<void> 
   const nowMs = Date.now()
   const command = (type: CommandType, who: string, key?: string): Omit<Command, 'commandId'> => {
     const userId = `${name}-${who}`
-    return { type, eventId, userId, caller: userId, ...(key !== undefined && { keyHash: `${name}-${key}` }) }
+    return {
+      type,
+      eventId,
+      userId,
+      caller: userId,
+      ...(key !== undefined && { keyHash: `${name}-${key}` }),
+    }
   }
   const batch = (...wanted: Omit<Command, 'commandId'>[]) => {
     const jobId = newJobId(`event-${eventId}`, wanted.length, nowMs)

@@ -3,7 +3,12 @@ import type { Command } from '@ticket-line/shared'
 import { describe, expect, it } from 'vitest'
 import { batchStateOf, loadRequestOf } from './load.js'
 
-function command(type: Command['type'], eventId: number, userId: string, keyHash?: string): Command {
+function command(
+  type: Command['type'],
+  eventId: number,
+  userId: string,
+  keyHash?: string,
+): Command {
   const asked = { commandId: `${type}-${eventId}-${userId}`, type, eventId, userId, caller: userId }
   return keyHash === undefined ? asked : { ...asked, keyHash }
 }
@@ -82,10 +87,17 @@ describe('what a batch asks the database for', () => {
 
 describe('the state that is built from the rows', () => {
   it('knows that a list was read to its end when fewer came than were asked for', () => {
-    const request = loadRequestOf(['job'], [command('cancel', 1, 'ann'), command('cancel', 1, 'bob')])
+    const request = loadRequestOf(
+      ['job'],
+      [command('cancel', 1, 'ann'), command('cancel', 1, 'bob')],
+    )
     const head = { eventId: 1, sequence: 2, userId: 'eve' }
 
-    const short = batchStateOf(request, { ...nothing, events: [{ ...row, eventId: 1 }], heads: [head] })
+    const short = batchStateOf(request, {
+      ...nothing,
+      events: [{ ...row, eventId: 1 }],
+      heads: [head],
+    })
     const full = batchStateOf(request, {
       ...nothing,
       events: [{ ...row, eventId: 1 }],

@@ -29,13 +29,20 @@ function plainBookingsOf({ commands, acceptedAtMs }: Batch): PlainBooking[] {
   return commands.map((command) => ({ ...command, acceptedAtMs }))
 }
 
-function appliedOf(bookings: PlainBooking[], booked: Map<string, BookedTicket>): AppliedBatch | undefined {
+function appliedOf(
+  bookings: PlainBooking[],
+  booked: Map<string, BookedTicket>,
+): AppliedBatch | undefined {
   const applied: AppliedBatch = { outcomes: [], decidedCount: bookings.length }
   for (const { eventId, commandId } of bookings) {
     const ticket = booked.get(commandId)
     if (ticket === undefined) return undefined
     const { sequence, decidedAtMs } = ticket
-    applied.outcomes.push({ outcome: 'booked', bookingId: bookingIdOf(eventId, sequence), decidedAtMs })
+    applied.outcomes.push({
+      outcome: 'booked',
+      bookingId: bookingIdOf(eventId, sequence),
+      decidedAtMs,
+    })
   }
   return applied
 }

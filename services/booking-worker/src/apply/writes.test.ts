@@ -25,7 +25,13 @@ const nothing: LoadedBatch = {
 
 function writesAfter(loaded: Partial<LoadedBatch>, asks: [Command['type'], userId: string][]) {
   const commands = asks.map(
-    ([type, userId], i): Command => ({ commandId: `job.${i}`, type, eventId: 1, userId, caller: userId }),
+    ([type, userId], i): Command => ({
+      commandId: `job.${i}`,
+      type,
+      eventId: 1,
+      userId,
+      caller: userId,
+    }),
   )
   const request = loadRequestOf(['job'], commands)
   const rows = { ...nothing, ...loaded }
@@ -73,10 +79,14 @@ describe('the rows of a batch', () => {
       ['cancel', 'ann'],
     ])
 
-    expect(writes.entriesAdded).toEqual([{ eventId: 1, sequence: 2, userId: 'bob', status: 'promoted' }])
+    expect(writes.entriesAdded).toEqual([
+      { eventId: 1, sequence: 2, userId: 'bob', status: 'promoted' },
+    ])
     expect(writes.entriesLeft).toEqual([])
     expect(writes.blocks).toEqual([])
-    expect(writes.claimsAdded).toEqual([{ eventId: 1, userId: 'bob', kind: 'booking', sequence: 3 }])
+    expect(writes.claimsAdded).toEqual([
+      { eventId: 1, userId: 'bob', kind: 'booking', sequence: 3 },
+    ])
   })
 
   it('move the claim of somebody who was promoted without being named', () => {
@@ -94,7 +104,9 @@ describe('the rows of a batch', () => {
       claimsMoved: [{ eventId: 1, userId: 'bob', kind: 'booking', sequence: 1031 }],
       claimsRemoved: [{ eventId: 1, userId: 'ann' }],
       bookingsCanceled: [{ eventId: 1, sequence: 1 }],
-      bookingsAdded: [{ eventId: 1, sequence: 1031, userId: 'bob', promoted: true, canceled: false }],
+      bookingsAdded: [
+        { eventId: 1, sequence: 1031, userId: 'bob', promoted: true, canceled: false },
+      ],
       entriesLeft: [{ eventId: 1, sequence: 1025, status: 'promoted' }],
       blocks: [{ eventId: 1, block: 1, delta: -1 }],
     })
@@ -114,7 +126,9 @@ describe('the rows of a batch', () => {
       ],
     )
 
-    expect(writes.claimsMoved).toEqual([{ eventId: 1, userId: 'ann', kind: 'waiting', sequence: 1024 }])
+    expect(writes.claimsMoved).toEqual([
+      { eventId: 1, userId: 'ann', kind: 'waiting', sequence: 1024 },
+    ])
     expect(writes.blocks).toEqual([
       { eventId: 1, block: 0, delta: -1 },
       { eventId: 1, block: 1, delta: 1 },

@@ -33,7 +33,8 @@ export function writesOf(
   const held = new Set(loaded.claims.map((claim) => `${claim.eventId}\n${claim.userId}`))
   for (const [eventId, changes] of result.changes) {
     const state = events.get(eventId) as EventState
-    const { availableTickets, waitingCount, lastSequence, waitlistHeadSequence, totalTickets } = state
+    const { availableTickets, waitingCount, lastSequence, waitlistHeadSequence, totalTickets } =
+      state
     writes.events.push({
       eventId,
       totalTickets,
@@ -89,10 +90,16 @@ function addRows(writes: BatchWrites, eventId: number, changes: Change[]): void 
   }
   writes.bookingsAdded.push(...bookings.values())
   writes.entriesAdded.push(...entries.values())
-  for (const [block, delta] of blocks) if (delta !== 0) writes.blocks.push({ eventId, block, delta })
+  for (const [block, delta] of blocks)
+    if (delta !== 0) writes.blocks.push({ eventId, block, delta })
 }
 
-function addClaims(writes: BatchWrites, state: EventState, changes: Change[], held: Set<string>): void {
+function addClaims(
+  writes: BatchWrites,
+  state: EventState,
+  changes: Change[],
+  held: Set<string>,
+): void {
   const { eventId } = state
   // A promoted user's row exists: he waited, in this batch or before it.
   const joinedHere = new Set<string>()
@@ -102,7 +109,8 @@ function addClaims(writes: BatchWrites, state: EventState, changes: Change[], he
     if (!heldBefore.has(userId)) {
       heldBefore.set(
         userId,
-        held.has(`${eventId}\n${userId}`) || (change.type === 'promoted' && !joinedHere.has(userId)),
+        held.has(`${eventId}\n${userId}`) ||
+          (change.type === 'promoted' && !joinedHere.has(userId)),
       )
     }
     if (change.type === 'joined') joinedHere.add(userId)

@@ -21,14 +21,22 @@ function event(loaded: Partial<LoadedEvent>): EventState {
 
 describe('a booking', () => {
   it('takes a free ticket and the next number', () => {
-    const { outcome, changes } = decide(event({ availableTickets: 1 }), { type: 'book', userId: 'ann' }, NOW)
+    const { outcome, changes } = decide(
+      event({ availableTickets: 1 }),
+      { type: 'book', userId: 'ann' },
+      NOW,
+    )
 
     expect(outcome).toEqual({ outcome: 'booked', bookingId: '7-11', decidedAtMs: NOW })
     expect(changes).toEqual([{ type: 'booked', userId: 'ann', sequence: 11 }])
   })
 
   it('goes to the back of the list when all tickets are taken', () => {
-    const { outcome, changes } = decide(event({ waitingCount: 3 }), { type: 'book', userId: 'ann' }, NOW)
+    const { outcome, changes } = decide(
+      event({ waitingCount: 3 }),
+      { type: 'book', userId: 'ann' },
+      NOW,
+    )
 
     expect(outcome).toEqual({ outcome: 'waiting', position: 4, decidedAtMs: NOW })
     expect(changes).toEqual([{ type: 'joined', userId: 'ann', sequence: 11 }])
@@ -41,7 +49,10 @@ describe('a booking', () => {
   })
 
   it('of somebody who holds a ticket changes nothing, also while tickets are free', () => {
-    const state = event({ availableTickets: 1, claims: new Map([['ann', { kind: 'booking', sequence: 4 }]]) })
+    const state = event({
+      availableTickets: 1,
+      claims: new Map([['ann', { kind: 'booking', sequence: 4 }]]),
+    })
 
     const { outcome, changes } = decide(state, { type: 'book', userId: 'ann' }, NOW)
 
@@ -83,7 +94,11 @@ describe('a cancel', () => {
   })
 
   it('frees the ticket when nobody waits', () => {
-    const { outcome, changes } = decide(event({ claims: booked }), { type: 'cancel', userId: 'ann' }, NOW)
+    const { outcome, changes } = decide(
+      event({ claims: booked }),
+      { type: 'cancel', userId: 'ann' },
+      NOW,
+    )
 
     expect(outcome).toEqual({ outcome: 'canceled', bookingId: '7-4', decidedAtMs: NOW })
     expect(changes).toEqual([{ type: 'canceled', userId: 'ann', sequence: 4 }])

@@ -62,7 +62,8 @@ function decideBook(state: EventState, userId: string, decidedAtMs: number): Dec
 
 function decideCancel(state: EventState, userId: string, decidedAtMs: number): Decision {
   const claim = state.claims.get(userId)
-  if (claim === undefined) return { outcome: { outcome: 'booking_not_found', decidedAtMs }, changes: [] }
+  if (claim === undefined)
+    return { outcome: { outcome: 'booking_not_found', decidedAtMs }, changes: [] }
   if (claim.kind === 'waiting') {
     return {
       outcome: { outcome: 'withdrawn', decidedAtMs },

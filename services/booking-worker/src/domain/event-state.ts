@@ -56,7 +56,12 @@ export class InvariantError extends Error {
 
 /** @throws {@link InvariantError} where the loaded rows contradict each other */
 export function startBatch(loaded: LoadedEvent): EventState {
-  const state = { ...loaded, nextHead: 0, departed: new Set<number>(), joinedRank: loaded.waitingCount }
+  const state = {
+    ...loaded,
+    nextHead: 0,
+    departed: new Set<number>(),
+    joinedRank: loaded.waitingCount,
+  }
   assertInvariants(state)
   return state
 }
@@ -65,7 +70,9 @@ export function startBatch(loaded: LoadedEvent): EventState {
 export function assertInvariants(state: EventState): void {
   const { eventId, totalTickets, availableTickets, waitingCount } = state
   if (availableTickets < 0 || availableTickets > totalTickets) {
-    throw new InvariantError(`event ${eventId}: ${availableTickets} of ${totalTickets} tickets available`)
+    throw new InvariantError(
+      `event ${eventId}: ${availableTickets} of ${totalTickets} tickets available`,
+    )
   }
   if (waitingCount < 0 || (waitingCount > 0 && availableTickets > 0)) {
     throw new InvariantError(
@@ -90,5 +97,7 @@ export function headOfWaitingList(state: EventState): WaitingEntry | undefined {
     const entry = state.heads[i] as WaitingEntry
     if (!state.departed.has(entry.sequence)) return entry
   }
-  throw new InvariantError(`event ${state.eventId}: ${state.waitingCount} wait, but no head was loaded`)
+  throw new InvariantError(
+    `event ${state.eventId}: ${state.waitingCount} wait, but no head was loaded`,
+  )
 }

@@ -37,7 +37,11 @@ describe('what a change does to the working copy of an event', () => {
   })
 
   it('who joins a list that goes on behind what was loaded stands behind all of it', () => {
-    const state = event({ waitingCount: 9, heads: [{ sequence: 5, userId: 'bob' }], headsComplete: false })
+    const state = event({
+      waitingCount: 9,
+      heads: [{ sequence: 5, userId: 'bob' }],
+      headsComplete: false,
+    })
 
     evolve(state, { type: 'joined', userId: 'ann', sequence: 21 })
 

@@ -18,7 +18,8 @@ export function evolve(state: EventState, change: Change): void {
         sequence: change.sequence,
         loadedRank: state.joinedRank,
       })
-      if (state.headsComplete) state.heads.push({ sequence: change.sequence, userId: change.userId })
+      if (state.headsComplete)
+        state.heads.push({ sequence: change.sequence, userId: change.userId })
       return
     case 'canceled':
       state.availableTickets += 1
@@ -40,7 +41,11 @@ export function evolve(state: EventState, change: Change): void {
 function leave(state: EventState, sequence: number): void {
   state.waitingCount -= 1
   state.departed.add(sequence)
-  for (let head = state.heads[state.nextHead]; head !== undefined; head = state.heads[state.nextHead]) {
+  for (
+    let head = state.heads[state.nextHead];
+    head !== undefined;
+    head = state.heads[state.nextHead]
+  ) {
     if (!state.departed.has(head.sequence)) break
     state.nextHead += 1
     state.waitlistHeadSequence = head.sequence + 1

@@ -33,7 +33,8 @@ function command(type: Command['type'], userId: string, more: Partial<Command> =
   return { commandId: `c${commandCount}`, type, eventId: 1, userId, caller: userId, ...more }
 }
 
-const kindsOf = (outcomes: { outcome: string }[]): string[] => outcomes.map(({ outcome }) => outcome)
+const kindsOf = (outcomes: { outcome: string }[]): string[] =>
+  outcomes.map(({ outcome }) => outcome)
 
 const HOUR_MS = 3_600_000
 
@@ -63,7 +64,11 @@ describe('a batch', () => {
       { outcome: 'booking_not_found', decidedAtMs: NOW },
     ])
     expect(decided).toHaveLength(6)
-    expect(state.events.get(1)).toMatchObject({ availableTickets: 1, waitingCount: 0, lastSequence: 3 })
+    expect(state.events.get(1)).toMatchObject({
+      availableTickets: 1,
+      waitingCount: 0,
+      lastSequence: 3,
+    })
   })
 
   it('keeps the changes of its events apart', () => {
@@ -139,7 +144,13 @@ describe('an idempotency key', () => {
   it('repeats the first answer as it was then, naming the first command', () => {
     const first = command('book', 'bob', keyed)
     const again = command('book', 'bob', keyed)
-    const commands = [command('book', 'ann'), command('book', 'eve'), first, command('cancel', 'eve'), again]
+    const commands = [
+      command('book', 'ann'),
+      command('book', 'eve'),
+      first,
+      command('cancel', 'eve'),
+      again,
+    ]
 
     const { outcomes, decided } = decideBatch(batch({}), commands, NOW)
 

@@ -1,4 +1,9 @@
-import { type Command, KEY_LIFETIME_HOURS, type Outcome, type RefusedOutcome } from '@ticket-line/shared'
+import {
+  type Command,
+  KEY_LIFETIME_HOURS,
+  type Outcome,
+  type RefusedOutcome,
+} from '@ticket-line/shared'
 import { type Change, decide } from './decide.js'
 import { assertInvariants, type EventState } from './event-state.js'
 import { evolve } from './evolve.js'
@@ -68,12 +73,19 @@ export function decideBatch(
       result.outcomes.push(stored)
       continue
     }
-    const { outcome, ownsKey } = decideKeyed(batch, command, nowMs, acceptedAtMs(command), result.changes)
+    const { outcome, ownsKey } = decideKeyed(
+      batch,
+      command,
+      nowMs,
+      acceptedAtMs(command),
+      result.changes,
+    )
     result.outcomes.push(outcome)
     result.decided.push({ command, outcome, ownsKey })
     batch.stored.set(command.commandId, outcome)
   }
-  for (const eventId of result.changes.keys()) assertInvariants(batch.events.get(eventId) as EventState)
+  for (const eventId of result.changes.keys())
+    assertInvariants(batch.events.get(eventId) as EventState)
   return result
 }
 
@@ -96,8 +108,11 @@ function decideKeyed(
     return { outcome, ownsKey: true }
   }
   const same =
-    first.type === command.type && first.eventId === command.eventId && first.userId === command.userId
-  if (!same) return { outcome: { outcome: 'idempotency_key_reused', decidedAtMs: nowMs }, ownsKey: false }
+    first.type === command.type &&
+    first.eventId === command.eventId &&
+    first.userId === command.userId
+  if (!same)
+    return { outcome: { outcome: 'idempotency_key_reused', decidedAtMs: nowMs }, ownsKey: false }
   return { outcome: { ...first.outcome, replayOf: first.commandId }, ownsKey: false }
 }
 

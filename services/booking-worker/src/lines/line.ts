@@ -7,7 +7,13 @@ import {
   SET_ASIDE,
   writeTogether,
 } from '@ticket-line/shared'
-import { type BackendFactory, Job, type RedisQueueBackend, UnrecoverableError, Worker } from 'bullmq'
+import {
+  type BackendFactory,
+  Job,
+  type RedisQueueBackend,
+  UnrecoverableError,
+  Worker,
+} from 'bullmq'
 import type { Redis } from 'ioredis'
 import { type AppliedBatch, GivenUpError, type JobToApply, SetAsideError } from '../apply/index.js'
 import type { LockKeeper } from './lock-keeper.js'
@@ -71,7 +77,13 @@ export function createShortenLocks(
 ): ShortenLocks {
   const run = defineScript(redis, 'ticketsShortenLocks', 2, SHORTEN_LOCKS)
   return (base) =>
-    run(`${base}active`, `${base}stalled-check`, base, times.lockDurationMs, times.stalledIntervalMs)
+    run(
+      `${base}active`,
+      `${base}stalled-check`,
+      base,
+      times.lockDurationMs,
+      times.stalledIntervalMs,
+    )
 }
 
 /** How long a line is left to others after a job that this build does not understand. */
@@ -125,7 +137,10 @@ export function createLine(deps: LineDeps, lineName: string, prefix: string): Li
     const jobId = job.id as string
     const payload = readJobPayload(job.data)
     if (payload === 'newer') {
-      log.error({ lineName, jobId }, 'a job of a newer version is left to workers that understand it')
+      log.error(
+        { lineName, jobId },
+        'a job of a newer version is left to workers that understand it',
+      )
       standBackUntilMs = monotonicMs() + STAND_BACK_MS
       return void (await job.moveToWait(token))
     }
@@ -170,7 +185,11 @@ export function createLine(deps: LineDeps, lineName: string, prefix: string): Li
     deps.onSetAside?.(job.id as string, error)
     // It stays until an operator removes it, however many other jobs fail later.
     job.opts.removeOnFail = false
-    return job.moveToFailed(new UnrecoverableError(`${SET_ASIDE}${error.message}`), token, fetchNext)
+    return job.moveToFailed(
+      new UnrecoverableError(`${SET_ASIDE}${error.message}`),
+      token,
+      fetchNext,
+    )
   }
 
   return {

@@ -36,7 +36,10 @@ function world(overrides: Partial<LinesDeps> = {}) {
   const lines = createLines({
     create,
     inspect: async (names): Promise<LineState[]> =>
-      names.map((name) => ({ waiting: waiting.get(name) ?? 0, active: elsewhere.has(name) ? 1 : 0 })),
+      names.map((name) => ({
+        waiting: waiting.get(name) ?? 0,
+        active: elsewhere.has(name) ? 1 : 0,
+      })),
     servedAtOnce: 2,
     maxOpenLines: 100,
     idleMs: 60_000,
@@ -47,7 +50,15 @@ function world(overrides: Partial<LinesDeps> = {}) {
     monotonicMs: () => Date.now(),
     ...overrides,
   })
-  return { lines, waiting, elsewhere, stalled, serves, handedOver, slow: (ms: number) => (jobMs = ms) }
+  return {
+    lines,
+    waiting,
+    elsewhere,
+    stalled,
+    serves,
+    handedOver,
+    slow: (ms: number) => (jobMs = ms),
+  }
 }
 
 describe('the lines of a worker process', () => {
@@ -91,7 +102,8 @@ describe('the lines of a worker process', () => {
     expect(lines.counts()).toMatchObject({ serving: 2, queued: 1 })
     expect(waiting.get('event-3')).toBe(1000)
     await vi.advanceTimersByTimeAsync(1000)
-    for (const name of ['event-1', 'event-2', 'event-3']) expect(waiting.get(name)).toBeLessThan(970)
+    for (const name of ['event-1', 'event-2', 'event-3'])
+      expect(waiting.get(name)).toBeLessThan(970)
   })
 
   test('leave notes to the process that serves, for a moment', async () => {
@@ -203,7 +215,10 @@ describe('the lines of a worker process', () => {
   })
 
   test('hand over in bounded time also where the jobs at hand were finished early', async () => {
-    const { lines, waiting } = world({ servedAtOnce: 1, handOver: () => new Promise(() => undefined) })
+    const { lines, waiting } = world({
+      servedAtOnce: 1,
+      handOver: () => new Promise(() => undefined),
+    })
     waiting.set('event-1', 1)
     lines.wake('event-1')
     lines.wake('event-2')

@@ -99,7 +99,8 @@ export function createLines(deps: LinesDeps): Lines {
     const entry = entryOf(lineName)
     entry.watchedUntilMs = monotonicMs() + WATCH_MS
     const standby =
-      monotonicMs() - entry.foundEmptyAtMs < STANDBY_MS && monotonicMs() - entry.servedAtMs > WATCH_MS
+      monotonicMs() - entry.foundEmptyAtMs < STANDBY_MS &&
+      monotonicMs() - entry.servedAtMs > WATCH_MS
     if (!standby) enqueue(entry)
   }
 
@@ -139,7 +140,10 @@ export function createLines(deps: LinesDeps): Lines {
       if (served > 0) entry.servedAtMs = monotonicMs()
       else entry.foundEmptyAtMs = monotonicMs()
     } catch (error) {
-      log.warn({ lineName: entry.lineName, err: error }, 'a line was left and will be looked at again')
+      log.warn(
+        { lineName: entry.lineName, err: error },
+        'a line was left and will be looked at again',
+      )
       entry.watchedUntilMs = monotonicMs() + WATCH_MS
     } finally {
       entry.serving = false
@@ -150,7 +154,8 @@ export function createLines(deps: LinesDeps): Lines {
   async function watch(): Promise<void> {
     const watched: Entry[] = []
     for (const entry of entries.values()) {
-      if (!entry.serving && !entry.queued && entry.watchedUntilMs > monotonicMs()) watched.push(entry)
+      if (!entry.serving && !entry.queued && entry.watchedUntilMs > monotonicMs())
+        watched.push(entry)
     }
     const states = await deps.inspect(watched.map((entry) => entry.lineName))
     await Promise.all(watched.map((entry, i) => lookAfter(entry, states[i] as LineState)))
@@ -191,7 +196,8 @@ export function createLines(deps: LinesDeps): Lines {
       clearInterval(timer)
       const left = [...entries.values()].filter((entry) => entry.serving || entry.queued)
       await inTime(Promise.all(serving), finishMs)
-      if (left.length > 0) await inTime(deps.handOver(left.map((entry) => entry.lineName)), handOverMs)
+      if (left.length > 0)
+        await inTime(deps.handOver(left.map((entry) => entry.lineName)), handOverMs)
     },
   }
 }

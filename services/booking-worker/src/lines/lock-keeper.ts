@@ -47,7 +47,8 @@ export function createLockKeeper(durationMs: number, log: Log): LockKeeper {
           log.debug({ jobId }, 'the lock of a job is no longer held')
           lose(lock)
         },
-        (error: unknown) => log.warn({ jobId, err: error }, 'the lock of a job could not be renewed'),
+        (error: unknown) =>
+          log.warn({ jobId, err: error }, 'the lock of a job could not be renewed'),
       )
     }
   }, durationMs / RENEWALS)

@@ -7,7 +7,9 @@ afterEach(() => void vi.useRealTimers())
 function given(memory: { used: number; max: number }) {
   let removals = 0
   const stop = createRoomMaker({
-    redis: { info: (async () => `used_memory:${memory.used}\r\nmaxmemory:${memory.max}\r\n`) as never },
+    redis: {
+      info: (async () => `used_memory:${memory.used}\r\nmaxmemory:${memory.max}\r\n`) as never,
+    },
     registry: { removeFinished: async () => ++removals },
     log: { info: () => undefined, warn: () => undefined },
     monotonicMs: () => performance.now(),

@@ -6,7 +6,10 @@ export function createBooking({ sequelize, TicketedEvent, Booking, WaitingEntry 
   return {
     book: (eventId: number, userId: string): Promise<PeerOutcome> =>
       sequelize.transaction(async (transaction) => {
-        const event = await TicketedEvent.findByPk(eventId, { transaction, lock: transaction.LOCK.UPDATE })
+        const event = await TicketedEvent.findByPk(eventId, {
+          transaction,
+          lock: transaction.LOCK.UPDATE,
+        })
         if (event === null) return 'event_not_found'
         const where = { eventId, userId }
         if ((await Booking.findOne({ where, transaction })) !== null) return 'already_booked'
@@ -22,7 +25,10 @@ export function createBooking({ sequelize, TicketedEvent, Booking, WaitingEntry 
 
     cancel: (eventId: number, userId: string): Promise<PeerOutcome> =>
       sequelize.transaction(async (transaction) => {
-        const event = await TicketedEvent.findByPk(eventId, { transaction, lock: transaction.LOCK.UPDATE })
+        const event = await TicketedEvent.findByPk(eventId, {
+          transaction,
+          lock: transaction.LOCK.UPDATE,
+        })
         if (event === null) return 'event_not_found'
         const where = { eventId, userId }
         if ((await Booking.destroy({ where, transaction })) === 0) {
@@ -30,7 +36,11 @@ export function createBooking({ sequelize, TicketedEvent, Booking, WaitingEntry 
             ? 'booking_not_found'
             : 'withdrawn'
         }
-        const next = await WaitingEntry.findOne({ where: { eventId }, order: [['id', 'ASC']], transaction })
+        const next = await WaitingEntry.findOne({
+          where: { eventId },
+          order: [['id', 'ASC']],
+          transaction,
+        })
         if (next === null) {
           await event.update({ availableTickets: event.availableTickets + 1 }, { transaction })
         } else {

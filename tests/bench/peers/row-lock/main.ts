@@ -35,7 +35,8 @@ const limiter = rateLimit({
   keyGenerator: (_request, response) => response.locals['userId'],
   store: new RedisStore({
     prefix: `${settings.keyPrefix}:limit:`,
-    sendCommand: (command: string, ...args: string[]) => redis.call(command, ...args) as Promise<RedisReply>,
+    sendCommand: (command: string, ...args: string[]) =>
+      redis.call(command, ...args) as Promise<RedisReply>,
   }),
 })
 
@@ -47,9 +48,11 @@ function command(decide: (eventId: number, userId: string) => Promise<PeerOutcom
   return async (request: Request, response: Response): Promise<void> => {
     const parsed = body.safeParse(request.body)
     const caller = response.locals['userId'] as string
-    if (!parsed.success) return void response.status(400).json({ message: 'That is no such request' })
+    if (!parsed.success)
+      return void response.status(400).json({ message: 'That is no such request' })
     const { eventId, userId = caller } = parsed.data
-    if (userId !== caller) return void response.status(403).json({ message: 'That is somebody else' })
+    if (userId !== caller)
+      return void response.status(403).json({ message: 'That is somebody else' })
     const answer = answers[await decide(eventId, userId)]
     response.status(answer.status).json(answer.body)
   }

@@ -46,12 +46,23 @@ const schema = {
 }
 
 /** What the function raises instead of answering. */
-const raised: Record<string, PeerOutcome> = { '23505': 'already_booked', P0002: 'booking_not_found' }
+const raised: Record<string, PeerOutcome> = {
+  '23505': 'already_booked',
+  P0002: 'booking_not_found',
+}
 
-async function call(name: 'book' | 'cancel', eventId: number, userId: string): Promise<PeerOutcome> {
+async function call(
+  name: 'book' | 'cancel',
+  eventId: number,
+  userId: string,
+): Promise<PeerOutcome> {
   try {
     const text = `SELECT ${name}($1, $2) AS outcome`
-    const { rows } = await pool.query<{ outcome: PeerOutcome }>({ name, text, values: [eventId, userId] })
+    const { rows } = await pool.query<{ outcome: PeerOutcome }>({
+      name,
+      text,
+      values: [eventId, userId],
+    })
     return rows[0]?.outcome as PeerOutcome
   } catch (error) {
     const outcome = raised[(error as { code?: string }).code ?? '']
@@ -61,13 +72,17 @@ async function call(name: 'book' | 'cancel', eventId: number, userId: string): P
 }
 
 for (const name of ['book', 'cancel'] as const) {
-  app.post<{ Body: { eventId: number; userId?: string } }>(`/${name}`, { schema }, async (request, reply) => {
-    const caller = callerOf(request)
-    const { eventId, userId = caller } = request.body
-    if (userId !== caller) return reply.code(403).send({ message: 'That is somebody else' })
-    const answer = answers[await call(name, eventId, userId)]
-    return reply.code(answer.status).send(answer.body)
-  })
+  app.post<{ Body: { eventId: number; userId?: string } }>(
+    `/${name}`,
+    { schema },
+    async (request, reply) => {
+      const caller = callerOf(request)
+      const { eventId, userId = caller } = request.body
+      if (userId !== caller) return reply.code(403).send({ message: 'That is somebody else' })
+      const answer = answers[await call(name, eventId, userId)]
+      return reply.code(answer.status).send(answer.body)
+    },
+  )
 }
 
 await app.listen({ port: settings.port, host: '127.0.0.1', backlog: 4096 })

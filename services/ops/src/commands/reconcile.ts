@@ -31,7 +31,8 @@ export async function reconcile(context: Context, args: ReconcileArguments): Pro
       ...finding,
       mendable: FINDINGS[finding.kind].mendable,
     }))
-    if (args.apply && shown.some((finding) => finding.mendable)) await mendAll(deps, shown, args.settleMs)
+    if (args.apply && shown.some((finding) => finding.mendable))
+      await mendAll(deps, shown, args.settleMs)
     return describe(shown, args)
   } finally {
     await queues.close()
@@ -62,7 +63,9 @@ function describe(shown: Shown[], { apply }: ReconcileArguments): Report {
   const lines = shown.flatMap((finding) => {
     const where = [finding.lineName, finding.jobId].filter(Boolean).join(' ')
     const done =
-      finding.done === undefined ? [] : [`    ${finding.done}${finding.mended ? '' : '; no change yet'}`]
+      finding.done === undefined
+        ? []
+        : [`    ${finding.done}${finding.mended ? '' : '; no change yet'}`]
     return [`${finding.kind}  ${where}: ${finding.detail}`, ...done]
   })
   const mendable = open.filter((finding) => finding.mendable).length

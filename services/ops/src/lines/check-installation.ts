@@ -18,7 +18,10 @@ const LINE_LIST = /\{s\d+\}:((?:event|line)-\d+):(?:wait|active|paused|prioritiz
  *
  * @returns nothing if no setting says where Redis is, or if no process has ever started
  */
-export async function checkInstallation(context: Context, exampleLimit: number): Promise<CheckResult[]> {
+export async function checkInstallation(
+  context: Context,
+  exampleLimit: number,
+): Promise<CheckResult[]> {
   const redis = await context.anyRedis()
   const record = await context.installation()?.read()
   if (redis === undefined || record === undefined) return []
@@ -35,18 +38,22 @@ export async function checkInstallation(context: Context, exampleLimit: number):
       tookMs: context.now() - startedAtMs,
     })
   }
-  await check('same_installation', 'Redis belongs to the installation of this database', async () => {
-    const { installationId, redisId } = await createRedisClaims(redis, recorded).look()
-    // The next process that starts claims a new Redis.
-    if (installationId === undefined) return []
-    if (installationId !== record.id) {
-      return [`Redis belongs to ${installationId}, and the database is ${record.id}`]
-    }
-    if (redisId === record.redisId) return []
-    return [
-      `the processes use the Redis ${record.redisId ?? 'that nobody has named'}, and this is ${redisId}`,
-    ]
-  })
+  await check(
+    'same_installation',
+    'Redis belongs to the installation of this database',
+    async () => {
+      const { installationId, redisId } = await createRedisClaims(redis, recorded).look()
+      // The next process that starts claims a new Redis.
+      if (installationId === undefined) return []
+      if (installationId !== record.id) {
+        return [`Redis belongs to ${installationId}, and the database is ${record.id}`]
+      }
+      if (redisId === record.redisId) return []
+      return [
+        `the processes use the Redis ${record.redisId ?? 'that nobody has named'}, and this is ${redisId}`,
+      ]
+    },
+  )
   await check('same_layout', 'the settings of the lines are the recorded ones', () => {
     const difference = layoutDifference(context.layout, record)
     return difference === undefined ? [] : [difference]

@@ -2,7 +2,13 @@ import { readEventStatuses, readRecentDecisions } from '@ticket-line/db'
 import { commandCountOf, lineNameOf, linePrefix } from '@ticket-line/shared'
 import type { Context } from '../context.js'
 import { countProcesses } from '../lines/clients.js'
-import { type ActiveJob, commandsIn, lastProcessedBy, readLine, waitedMs } from '../lines/line-contents.js'
+import {
+  type ActiveJob,
+  commandsIn,
+  lastProcessedBy,
+  readLine,
+  waitedMs,
+} from '../lines/line-contents.js'
 import { EXIT, plural, type Report, seconds, table } from '../report.js'
 
 export interface EventArguments {
@@ -52,7 +58,12 @@ export async function showEvent(context: Context, args: EventArguments): Promise
 }
 
 type EventData = {
-  event: { eventId: number; totalTickets: number; availableTickets: number; waitingListCount: number }
+  event: {
+    eventId: number
+    totalTickets: number
+    availableTickets: number
+    waitingListCount: number
+  }
   line: {
     name: string
     prefix: string
@@ -67,13 +78,27 @@ type EventData = {
   servedBy: string | null
   lastServedBy: string | null
   workerProcesses: number | null
-  lastDecisions: { commandId: string; type: string; userId: string; outcome: string; decidedAtMs: number }[]
+  lastDecisions: {
+    commandId: string
+    type: string
+    userId: string
+    outcome: string
+    decidedAtMs: number
+  }[]
 }
 
-function describe({ event, line, lastServedBy, workerProcesses, lastDecisions }: EventData): string[] {
+function describe({
+  event,
+  line,
+  lastServedBy,
+  workerProcesses,
+  lastDecisions,
+}: EventData): string[] {
   const active = line.active.map((job) => {
     const lock =
-      job.lockLeftMs === null ? 'no lock: that worker died or froze' : `locked for ${job.lockLeftMs} ms more`
+      job.lockLeftMs === null
+        ? 'no lock: that worker died or froze'
+        : `locked for ${job.lockLeftMs} ms more`
     return `  ${job.jobId}, ${plural(job.commands, 'command')}, by ${job.processedBy ?? 'nobody known'}, ${lock}`
   })
   return [

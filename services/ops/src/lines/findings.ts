@@ -1,5 +1,11 @@
 import { findStoredCommands, type Pool } from '@ticket-line/db'
-import { commandCountOf, commandIdOf, JOB_VERSION, readJobPayload, SET_ASIDE } from '@ticket-line/shared'
+import {
+  commandCountOf,
+  commandIdOf,
+  JOB_VERSION,
+  readJobPayload,
+  SET_ASIDE,
+} from '@ticket-line/shared'
 import type { Job } from 'bullmq'
 import type { Redis } from 'ioredis'
 import type { Context } from '../context.js'
@@ -88,7 +94,11 @@ export async function lookForFindings(deps: LookDeps): Promise<Finding[]> {
   return findings
 }
 
-function findInLine(line: LineContents, processes: ConnectedProcesses | undefined, nowMs: number): Finding[] {
+function findInLine(
+  line: LineContents,
+  processes: ConnectedProcesses | undefined,
+  nowMs: number,
+): Finding[] {
   const { lineName } = line
   if (!hasWork(line)) {
     const count = [...line.undecided.values()].reduce((sum, value) => sum + value, 0)
@@ -106,7 +116,9 @@ function findInLine(line: LineContents, processes: ConnectedProcesses | undefine
     findings.push({ kind: 'paused', lineName, detail })
   } else if (line.active.every((job) => job.lockLeftMs === null)) {
     const who =
-      processes === undefined ? 'nobody' : `none of ${plural(processes.workers, 'connected worker')}`
+      processes === undefined
+        ? 'nobody'
+        : `none of ${plural(processes.workers, 'connected worker')}`
     const detail = `the first of ${plural(line.waiting.length + line.active.length, 'job')} waits ${seconds(waitedMs(line, nowMs))}; ${who} works on it`
     findings.push({ kind: 'not_moving', lineName, jobId: headOf(line) as string, detail })
   }
@@ -142,7 +154,12 @@ function describeFailed(lineName: string, jobId: string, job: Job | undefined): 
   const readable = typeof readJobPayload(job?.data) !== 'string'
   const setAside = job?.failedReason?.startsWith(SET_ASIDE) === true
   const kind = !readable ? 'unreadable_job' : setAside ? 'set_aside' : 'failed_undecided'
-  return { kind, lineName, jobId, detail: `failed: ${job?.failedReason ?? 'for a reason that was not kept'}` }
+  return {
+    kind,
+    lineName,
+    jobId,
+    detail: `failed: ${job?.failedReason ?? 'for a reason that was not kept'}`,
+  }
 }
 
 async function findLost(deps: LookDeps, line: LineContents, jobIds: string[]): Promise<Finding[]> {
@@ -177,7 +194,9 @@ export async function fullyDecided(pool: Pool, jobIds: string[]): Promise<string
   }
   const decided: string[] = []
   for (const jobId of begun) {
-    const ids = Array.from({ length: commandCountOf(jobId) }, (_, index) => commandIdOf(jobId, index))
+    const ids = Array.from({ length: commandCountOf(jobId) }, (_, index) =>
+      commandIdOf(jobId, index),
+    )
     if ((await findStoredCommands(pool, ids)).length === ids.length) decided.push(jobId)
   }
   return decided

@@ -9,7 +9,13 @@ export class Unreachable extends Error {
 }
 
 /** Names of the errors that ioredis and its parser throw. */
-const REDIS_ERRORS = ['AbortError', 'MaxRetriesPerRequestError', 'ParserError', 'RedisError', 'ReplyError']
+const REDIS_ERRORS = [
+  'AbortError',
+  'MaxRetriesPerRequestError',
+  'ParserError',
+  'RedisError',
+  'ReplyError',
+]
 
 /**
  * Node's codes of failed system calls and of TLS, and not the other codes that begin with `ERR_`.
@@ -32,7 +38,8 @@ export function exitCodeOf(error: unknown): number {
 
 function isServerFault(error: unknown): boolean {
   if (!(error instanceof Error)) return false
-  if (error instanceof Unreachable || sqlStateOf(error) !== undefined || isConnectionFault(error)) return true
+  if (error instanceof Unreachable || sqlStateOf(error) !== undefined || isConnectionFault(error))
+    return true
   const { code } = error as { code?: unknown }
   return (
     REDIS_ERRORS.includes(error.name) ||

@@ -1,4 +1,10 @@
-import { commandCountOf, defineScript, depthKey, linePrefix, readJobPayload } from '@ticket-line/shared'
+import {
+  commandCountOf,
+  defineScript,
+  depthKey,
+  linePrefix,
+  readJobPayload,
+} from '@ticket-line/shared'
 import type { Finding, LookDeps } from './findings.js'
 import { fullyDecided } from './findings.js'
 import { noteLine } from './note.js'
@@ -44,7 +50,10 @@ export async function mend(deps: LookDeps, finding: Finding): Promise<Mended | u
   }
 }
 
-async function mendCount({ redis, context }: LookDeps, lineName: string): Promise<Mended | undefined> {
+async function mendCount(
+  { redis, context }: LookDeps,
+  lineName: string,
+): Promise<Mended | undefined> {
   const prefix = linePrefix(lineName, context.layout)
   const base = `${prefix}:${lineName}:`
   const forget = defineScript(redis, 'ticketsForgetCount', 3, FORGET_COUNT)
@@ -56,7 +65,11 @@ async function mendCount({ redis, context }: LookDeps, lineName: string): Promis
  * Takes the job out of the line; who waits for it finds the answers in PostgreSQL. A job that a worker has just taken
  * stays with it: that one finds the answers as well.
  */
-async function mendDecided(deps: LookDeps, lineName: string, jobId: string): Promise<Mended | undefined> {
+async function mendDecided(
+  deps: LookDeps,
+  lineName: string,
+  jobId: string,
+): Promise<Mended | undefined> {
   if ((await fullyDecided(deps.pool, [jobId])).length === 0) return undefined
   const queue = deps.queues.queueOf(lineName)
   const job = await queue.getJob(jobId)
@@ -66,7 +79,11 @@ async function mendDecided(deps: LookDeps, lineName: string, jobId: string): Pro
   return 'it was taken out of the line: its answers are stored'
 }
 
-async function mendFailed(deps: LookDeps, lineName: string, jobId: string): Promise<Mended | undefined> {
+async function mendFailed(
+  deps: LookDeps,
+  lineName: string,
+  jobId: string,
+): Promise<Mended | undefined> {
   const job = await deps.queues.queueOf(lineName).getJob(jobId)
   if (job === undefined || !(await job.isFailed())) return undefined
   await job.retry()
@@ -74,7 +91,11 @@ async function mendFailed(deps: LookDeps, lineName: string, jobId: string): Prom
   return 'it was put back at the end of its line'
 }
 
-async function mendLost(deps: LookDeps, lineName: string, jobId: string): Promise<Mended | undefined> {
+async function mendLost(
+  deps: LookDeps,
+  lineName: string,
+  jobId: string,
+): Promise<Mended | undefined> {
   const queue = deps.queues.queueOf(lineName)
   const job = await queue.getJob(jobId)
   if (job === undefined || (await queue.getJobState(jobId)) !== 'unknown') return undefined

@@ -1,5 +1,10 @@
 import { randomBytes } from 'node:crypto'
-import { type AccountRole, type Accounts, createAccounts, type ListedAccount } from '@ticket-line/db'
+import {
+  type AccountRole,
+  type Accounts,
+  createAccounts,
+  type ListedAccount,
+} from '@ticket-line/db'
 import { hashPassword } from '@ticket-line/shared/passwords'
 import { type ParsedArguments, readUserId, readWord, UsageError } from '../arguments.js'
 import type { Context } from '../context.js'
@@ -56,7 +61,10 @@ export async function manageUser(context: Context, args: UserArguments): Promise
       const { userId, role } = args
       const change = await accounts.setRole(userId, role)
       if (change.kind !== 'changed') return refused(userId, change.kind)
-      return done({ userId, role }, `${userId} has the role ${role} now; it was ${change.before.role}.`)
+      return done(
+        { userId, role },
+        `${userId} has the role ${role} now; it was ${change.before.role}.`,
+      )
     }
     case 'disabled': {
       const { userId, disabled } = args
@@ -84,7 +92,8 @@ async function listUsers(
     createdAt.toISOString(),
   ]
   const lines = users.length === 0 ? ['There is no such account.'] : table(users.map(row))
-  if (more) lines.push(`There are more than these ${limit}: see --limit, or give the beginning of the id.`)
+  if (more)
+    lines.push(`There are more than these ${limit}: see --limit, or give the beginning of the id.`)
   return { exitCode: EXIT.fine, data: { ok: true, users, more }, lines }
 }
 
@@ -93,7 +102,9 @@ async function resetPassword(accounts: Accounts, userId: string): Promise<Report
   const account = await accounts.setPassword(userId, { passwordHash: await hashPassword(password) })
   if (account === undefined) return refused(userId, 'user_not_found')
   const report = done({ userId, password }, `The password of ${userId} is now ${password}`)
-  report.lines.push('All earlier sign-ins have ended. The user can change it with PUT /me/password.')
+  report.lines.push(
+    'All earlier sign-ins have ended. The user can change it with PUT /me/password.',
+  )
   if (account.disabled) report.lines.push('The account is disabled: see "user enable".')
   return report
 }

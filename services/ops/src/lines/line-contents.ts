@@ -1,4 +1,10 @@
-import { commandCountOf, depthKey, jobCreatedAtMs, type LineLayout, linePrefix } from '@ticket-line/shared'
+import {
+  commandCountOf,
+  depthKey,
+  jobCreatedAtMs,
+  type LineLayout,
+  linePrefix,
+} from '@ticket-line/shared'
 import type { Redis } from 'ioredis'
 
 /** A job that was started and not completed. */
@@ -41,7 +47,11 @@ export async function lastProcessedBy(
 }
 
 /** Reads a line whole, in one transaction: its jobs are each in exactly one of the lists. */
-export async function readLine(redis: Redis, lineName: string, layout: LineLayout): Promise<LineContents> {
+export async function readLine(
+  redis: Redis,
+  lineName: string,
+  layout: LineLayout,
+): Promise<LineContents> {
   const prefix = linePrefix(lineName, layout)
   const base = `${prefix}:${lineName}:`
   const replies = await redis
@@ -53,10 +63,12 @@ export async function readLine(redis: Redis, lineName: string, layout: LineLayou
     .hmget(`${base}meta`, 'concurrency', 'paused')
     .hgetall(depthKey(prefix, lineName))
     .exec()
-  const [waiting, active, completed, failed, meta, undecided] = (replies ?? []).map(([error, value]) => {
-    if (error) throw error
-    return value
-  }) as [string[], string[], string[], string[], (string | null)[], Record<string, string>]
+  const [waiting, active, completed, failed, meta, undecided] = (replies ?? []).map(
+    ([error, value]) => {
+      if (error) throw error
+      return value
+    },
+  ) as [string[], string[], string[], string[], (string | null)[], Record<string, string>]
   const described = active.map(async (jobId): Promise<ActiveJob> => {
     const [lockLeftMs, processedBy] = await Promise.all([
       redis.pttl(`${base}${jobId}:lock`),
@@ -73,7 +85,9 @@ export async function readLine(redis: Redis, lineName: string, layout: LineLayou
     failed,
     globalConcurrency: meta[0] == null ? null : Number(meta[0]),
     paused: meta[1] != null,
-    undecided: new Map(Object.entries(undecided).map(([eventId, count]) => [Number(eventId), Number(count)])),
+    undecided: new Map(
+      Object.entries(undecided).map(([eventId, count]) => [Number(eventId), Number(count)]),
+    ),
   }
 }
 

@@ -1,4 +1,10 @@
-import { createClosers, describeError, errorSummary, requireNode, VERSION } from '@ticket-line/shared'
+import {
+  createClosers,
+  describeError,
+  errorSummary,
+  requireNode,
+  VERSION,
+} from '@ticket-line/shared'
 import { type ParsedArguments, parseCommandLine, readEventId, UsageError } from './arguments.js'
 import { claim } from './commands/claim.js'
 import { drain } from './commands/drain.js'
@@ -36,7 +42,10 @@ function runCommand(context: Context, args: ParsedArguments): Promise<Report> {
         decisions: args.number('decisions', 10, { min: 0, max: 1000 }),
       })
     case 'drain':
-      return drain(context, { timeoutMs: 1000 * args.number('timeout', 300, SECONDS), intervalMs: 500 })
+      return drain(context, {
+        timeoutMs: 1000 * args.number('timeout', 300, SECONDS),
+        intervalMs: 500,
+      })
     case 'prune':
       return prune(context, {
         olderThanHours: args.number('older-than', context.retentionHours, { min: 24, max: 87_600 }),
@@ -88,7 +97,9 @@ async function main(argv: string[]): Promise<number> {
 }
 
 // Without this Node would exit with 1, which means that something was found.
-process.on('uncaughtException', (error) => process.exit(fail(error, process.argv.includes('--json'))))
+process.on('uncaughtException', (error) =>
+  process.exit(fail(error, process.argv.includes('--json'))),
+)
 
 // Not by itself: a command that a server never answered would keep the process until its time is over.
 process.exit(await main(process.argv.slice(2)))

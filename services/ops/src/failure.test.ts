@@ -15,7 +15,11 @@ it.each([
     3,
     new AggregateError([withFields(new Error(), { code: 'ECONNREFUSED' })]),
   ],
-  ['a certificate that is not trusted', 3, withFields(new Error('x'), { code: 'SELF_SIGNED_CERT_IN_CHAIN' })],
+  [
+    'a certificate that is not trusted',
+    3,
+    withFields(new Error('x'), { code: 'SELF_SIGNED_CERT_IN_CHAIN' }),
+  ],
   ['a failed statement', 3, withFields(new Error('x'), { code: '42501', severity: 'ERROR' })],
   [
     'a failed statement in a wrapper',

@@ -1,4 +1,8 @@
-import { countPendingMigrations, type DatabaseOverview, readDatabaseOverview } from '@ticket-line/db'
+import {
+  countPendingMigrations,
+  type DatabaseOverview,
+  readDatabaseOverview,
+} from '@ticket-line/db'
 import {
   createLineRegistry,
   errorSummary,
@@ -41,7 +45,10 @@ type Asked<T> = { reachable: true; said: T } | { reachable: false; error: string
  * shown.
  */
 export async function status(context: Context): Promise<Report> {
-  const [database, redis] = await Promise.all([ask(() => askDatabase(context)), ask(() => askRedis(context))])
+  const [database, redis] = await Promise.all([
+    ask(() => askDatabase(context)),
+    ask(() => askRedis(context)),
+  ])
   const attention = [
     ...(database.reachable ? attentionToDatabase(database.said) : []),
     ...(redis.reachable ? attentionToRedis(redis.said) : []),

@@ -62,7 +62,11 @@ export interface Context {
 const CONNECT_TIMEOUT_MS = 5000
 
 /** @throws ConfigError naming the variable that cannot be used */
-export function createContext(environment: Env, closers: Closers, progress: Context['progress']): Context {
+export function createContext(
+  environment: Env,
+  closers: Closers,
+  progress: Context['progress'],
+): Context {
   const env = readEnv(environment)
   // An unknown NODE_ENV stops this tool like every other process.
   readNodeEnv(env)
@@ -140,7 +144,11 @@ export function createContext(environment: Env, closers: Closers, progress: Cont
     async redis() {
       redis ??= await openRedis()
       if (!isChecked) {
-        await assertSameInstallation(await readInstallation(), layout, createRedisClaims(redis, layout))
+        await assertSameInstallation(
+          await readInstallation(),
+          layout,
+          createRedisClaims(redis, layout),
+        )
         isChecked = true
       }
       return redis

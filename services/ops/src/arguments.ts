@@ -30,7 +30,10 @@ const common = {
 } as const
 const text = { type: 'string' } as const
 
-const OPTIONS: Record<CommandName, Record<string, { type: 'string' | 'boolean'; multiple?: boolean }>> = {
+const OPTIONS: Record<
+  CommandName,
+  Record<string, { type: 'string' | 'boolean'; multiple?: boolean }>
+> = {
   status: {},
   verify: { event: { type: 'string', multiple: true }, examples: text, timeout: text },
   reconcile: { apply: { type: 'boolean' }, settle: text },
@@ -48,7 +51,10 @@ export function parseCommandLine(argv: string[]): ParsedArguments {
   if (command === undefined && first !== undefined && !first.startsWith('-')) {
     throw new UsageError(`there is no command "${first}"`)
   }
-  const { values, positionals } = parse(command === undefined ? {} : OPTIONS[command], command ? rest : argv)
+  const { values, positionals } = parse(
+    command === undefined ? {} : OPTIONS[command],
+    command ? rest : argv,
+  )
   if (command !== 'event' && command !== 'user' && positionals.length > 0)
     throw new UsageError(`"${positionals[0]}" is one word too many`)
   return {
@@ -80,9 +86,14 @@ export function readEventId(value: string | undefined): number {
 }
 
 /** @throws UsageError for anything but one of the words */
-export function readWord<Word extends string>(what: string, value: unknown, words: readonly Word[]): Word {
+export function readWord<Word extends string>(
+  what: string,
+  value: unknown,
+  words: readonly Word[],
+): Word {
   const word = words.find((candidate) => candidate === value)
-  if (word === undefined) throw new UsageError(`${what} must be ${words.join(', ')}, not "${value ?? ''}"`)
+  if (word === undefined)
+    throw new UsageError(`${what} must be ${words.join(', ')}, not "${value ?? ''}"`)
   return word
 }
 

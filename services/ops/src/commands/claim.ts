@@ -28,7 +28,8 @@ export async function claim(context: Context, { adopt, discard }: ClaimArguments
   const { installationId: owner, others } = await createRedisClaims(redis, context.layout).look()
   const data = { keyPrefix, ours, owner: owner ?? null, processes: others.length }
   if (owner === undefined || owner === ours) {
-    const whose = owner === undefined ? 'to nobody yet; the next process claims them' : 'to this installation'
+    const whose =
+      owner === undefined ? 'to nobody yet; the next process claims them' : 'to this installation'
     return {
       exitCode: EXIT.fine,
       data: { ok: true, ...data },
@@ -44,7 +45,9 @@ export async function claim(context: Context, { adopt, discard }: ClaimArguments
     )
   } else if (adopt) {
     await store.takeId(owner)
-    lines.push('This database has taken over the id, and its workers decide the commands in the lines.')
+    lines.push(
+      'This database has taken over the id, and its workers decide the commands in the lines.',
+    )
   } else if (discard) {
     lines.push(
       `${plural(await deleteKeys(redis, keyPrefix), 'key')} deleted. The next process claims this Redis.`,

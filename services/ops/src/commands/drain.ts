@@ -41,7 +41,14 @@ export async function drain(context: Context, args: DrainArguments): Promise<Rep
         ? await countApis(context)
         : ((await countProcesses(redis, layout))?.apis ?? null)
       const layoutReleased = ok && apiProcesses === 0 && (await releaseLayout(context))
-      return describe({ ok, tookMs, lineCount: lineNames.length, left, apiProcesses, layoutReleased })
+      return describe({
+        ok,
+        tookMs,
+        lineCount: lineNames.length,
+        left,
+        apiProcesses,
+        layoutReleased,
+      })
     }
     context.progress(
       `${plural(lineNames.length, 'line')} with ${plural(sum(left), 'command')}, ${seconds(tookMs)}`,
@@ -57,7 +64,8 @@ async function countApis(context: Context): Promise<number> {
   for (let waitedMs = 0; ; waitedMs += 500) {
     const connected = (await countProcesses(redis, context.layout))?.apis
     const alive = (await claims.look()).others.filter(({ service }) => service === 'api').length
-    if ((connected ?? 0) > 0 || alive === 0 || waitedMs > ALIVE_MS) return Math.max(connected ?? 0, alive)
+    if ((connected ?? 0) > 0 || alive === 0 || waitedMs > ALIVE_MS)
+      return Math.max(connected ?? 0, alive)
     // A process that was killed left its sign of life, which expires soon.
     await context.sleep(500)
   }
@@ -94,7 +102,9 @@ function describe(drained: Drained): Report {
     ? [`All lines are empty after ${seconds(tookMs)}.`]
     : [
         `After ${seconds(tookMs)} ${plural(lineCount, 'line')} still hold ${plural(sum(left), 'command')}:`,
-        ...left.slice(0, 20).map((line) => `  ${line.lineName}: ${plural(line.commands, 'command')}`),
+        ...left
+          .slice(0, 20)
+          .map((line) => `  ${line.lineName}: ${plural(line.commands, 'command')}`),
       ]
   if (apiProcesses !== null && apiProcesses > 0) {
     lines.push(`${plural(apiProcesses, 'API process')} may still take commands in.`)
