@@ -6,11 +6,11 @@
  */
 import { realpathSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
-import { ensureBuilt, ensureInstalled } from './lib/install.mjs'
-import { runMain } from './lib/say.mjs'
-import { ensureToolchain } from './lib/toolchain.mjs'
+import { ensureBuilt, ensureInstalled } from '../tools/dev-stack/install.mjs'
+import { runMain } from '../tools/dev-stack/say.mjs'
+import { ensureToolchain } from '../tools/dev-stack/toolchain.mjs'
 
-/** @returns {Promise<import('./lib/toolchain.mjs').Toolchain>} */
+/** @returns {Promise<import('../tools/dev-stack/toolchain.mjs').Toolchain>} */
 export async function bootstrap() {
   const toolchain = await ensureToolchain()
   await ensureInstalled(toolchain)

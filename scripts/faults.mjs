@@ -1,8 +1,9 @@
 /** `npm run faults` and `npm run faults:mutants`: see tests/faults. What stands behind `--` goes there. */
+
+import { fromRoot } from '../tools/dev-stack/paths.mjs'
+import { runVisible } from '../tools/dev-stack/run.mjs'
+import { runMain } from '../tools/dev-stack/say.mjs'
 import { bootstrap } from './bootstrap.mjs'
-import { fromRoot } from './lib/paths.mjs'
-import { runVisible } from './lib/run.mjs'
-import { runMain } from './lib/say.mjs'
 
 runMain(async () => {
   const { node, env } = await bootstrap()

@@ -1,8 +1,9 @@
 /** `npm run herd` and `npm run herd:events`: see tests/herd. What stands behind `--` goes to the program. */
+
+import { fromRoot } from '../tools/dev-stack/paths.mjs'
+import { runVisible } from '../tools/dev-stack/run.mjs'
+import { runMain } from '../tools/dev-stack/say.mjs'
 import { bootstrap } from './bootstrap.mjs'
-import { fromRoot } from './lib/paths.mjs'
-import { runVisible } from './lib/run.mjs'
-import { runMain } from './lib/say.mjs'
 
 runMain(async () => {
   const { node, env } = await bootstrap()

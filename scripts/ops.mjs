@@ -3,11 +3,11 @@
  * or at DATABASE_URL and REDIS_URL.
  */
 import { spawnSync } from 'node:child_process'
-import { fromRoot } from './lib/paths.mjs'
-import { runMain } from './lib/say.mjs'
-import { namedServers, withDotEnv } from './lib/settings.mjs'
-import { runningStack } from './lib/stack.mjs'
-import { ensureToolchain } from './lib/toolchain.mjs'
+import { fromRoot } from '../tools/dev-stack/paths.mjs'
+import { runMain } from '../tools/dev-stack/say.mjs'
+import { namedServers, withDotEnv } from '../tools/dev-stack/settings.mjs'
+import { runningStack } from '../tools/dev-stack/stack.mjs'
+import { ensureToolchain } from '../tools/dev-stack/toolchain.mjs'
 
 /** The exit code if the tool itself failed. 1 would mean that it found something. */
 const failed = 4

@@ -5,13 +5,13 @@
 import { existsSync, readdirSync, rmSync } from 'node:fs'
 import path from 'node:path'
 import { createInterface } from 'node:readline/promises'
-import { dataDir } from './lib/paths.mjs'
-import { removeStalePostgres } from './lib/postgres-data.mjs'
-import { recordedServer } from './lib/processes.mjs'
-import { removeStale } from './lib/redis.mjs'
-import { Plain, runMain, say } from './lib/say.mjs'
-import { readText } from './lib/server.mjs'
-import { claimFolder, clearLeftovers } from './lib/stack.mjs'
+import { dataDir } from '../tools/dev-stack/paths.mjs'
+import { removeStalePostgres } from '../tools/dev-stack/postgres-data.mjs'
+import { recordedServer } from '../tools/dev-stack/processes.mjs'
+import { removeStale } from '../tools/dev-stack/redis.mjs'
+import { Plain, runMain, say } from '../tools/dev-stack/say.mjs'
+import { readText } from '../tools/dev-stack/server.mjs'
+import { claimFolder, clearLeftovers } from '../tools/dev-stack/stack.mjs'
 
 /**
  * DATA_DIR may be a folder that contains other things, so only what `npm start` makes is deleted.

@@ -2,12 +2,12 @@
  * `npm run api` and `npm run worker`: one more process of a service, in this terminal. It joins the stack that `npm start` runs in this
  * folder, or uses DATABASE_URL and REDIS_URL.
  */
-import { bootstrap } from './bootstrap.mjs'
-import { shownUrlOf } from './lib/addresses.mjs'
-import { startChild } from './lib/child.mjs'
-import { nextFreePort, requirePort } from './lib/net.mjs'
-import { stateOf } from './lib/processes.mjs'
-import { Plain, runMain, say } from './lib/say.mjs'
+
+import { shownUrlOf } from '../tools/dev-stack/addresses.mjs'
+import { startChild } from '../tools/dev-stack/child.mjs'
+import { nextFreePort, requirePort } from '../tools/dev-stack/net.mjs'
+import { stateOf } from '../tools/dev-stack/processes.mjs'
+import { Plain, runMain, say } from '../tools/dev-stack/say.mjs'
 import {
   namedServers,
   readHost,
@@ -15,10 +15,11 @@ import {
   readSettings,
   serviceSettings,
   withDotEnv,
-} from './lib/settings.mjs'
-import { createShutdown } from './lib/shutdown.mjs'
-import { runningStack } from './lib/stack.mjs'
-import { serviceCommand } from './lib/supervise.mjs'
+} from '../tools/dev-stack/settings.mjs'
+import { createShutdown } from '../tools/dev-stack/shutdown.mjs'
+import { runningStack } from '../tools/dev-stack/stack.mjs'
+import { serviceCommand } from '../tools/dev-stack/supervise.mjs'
+import { bootstrap } from './bootstrap.mjs'
 
 const services = /** @type {Record<string, string>} */ ({ api: 'api', worker: 'booking-worker' })
 
@@ -54,7 +55,7 @@ runMain(async () => {
 /**
  * Finds the stack to join. There is none if the settings name both servers.
  *
- * @returns {import('./lib/stack.mjs').Stack | undefined}
+ * @returns {import('../tools/dev-stack/stack.mjs').Stack | undefined}
  * @throws {Plain} if nothing says where the servers are
  */
 function findStack() {
@@ -67,7 +68,7 @@ function findStack() {
   )
 }
 
-/** @param {import('./lib/stack.mjs').Stack | undefined} stack */
+/** @param {import('../tools/dev-stack/stack.mjs').Stack | undefined} stack */
 async function chooseServers(stack) {
   const { databaseUrl, redisUrl } = await readSettings(withDotEnv(process.env))
   return { DATABASE_URL: databaseUrl ?? stack?.databaseUrl, REDIS_URL: redisUrl ?? stack?.redisUrl }
@@ -93,8 +94,8 @@ async function choosePort() {
 /**
  * Stops this service when the stack ends: its servers end with it, and the next stack has others.
  *
- * @param {import('./lib/processes.mjs').Identity} stack
- * @param {import('./lib/shutdown.mjs').Shutdown} shutdown
+ * @param {import('../tools/dev-stack/processes.mjs').Identity} stack
+ * @param {import('../tools/dev-stack/shutdown.mjs').Shutdown} shutdown
  */
 function stopWithStack(stack, shutdown) {
   const timer = setInterval(() => {

@@ -3,15 +3,14 @@
  * DATABASE_URL and REDIS_URL), migrates, starts one API and one worker, and keeps them running until Ctrl-C. Data stays in `.data/`.
  */
 import path from 'node:path'
-import { bootstrap } from './bootstrap.mjs'
-import { canListenOn, shownUrlOf, urlOf } from './lib/addresses.mjs'
-import { prepareDemo } from './lib/demo.mjs'
-import { freePort, requirePort } from './lib/net.mjs'
-import { dataDir, fromRoot } from './lib/paths.mjs'
-import { identify } from './lib/processes.mjs'
-import { run } from './lib/run.mjs'
-import { Plain, runMain, say, step } from './lib/say.mjs'
-import { fetchAhead, keepServing, startServers } from './lib/servers.mjs'
+import { canListenOn, shownUrlOf, urlOf } from '../tools/dev-stack/addresses.mjs'
+import { prepareDemo } from '../tools/dev-stack/demo.mjs'
+import { freePort, requirePort } from '../tools/dev-stack/net.mjs'
+import { dataDir, fromRoot } from '../tools/dev-stack/paths.mjs'
+import { identify } from '../tools/dev-stack/processes.mjs'
+import { run } from '../tools/dev-stack/run.mjs'
+import { Plain, runMain, say, step } from '../tools/dev-stack/say.mjs'
+import { fetchAhead, keepServing, startServers } from '../tools/dev-stack/servers.mjs'
 import {
   readHost,
   readPort,
@@ -19,10 +18,16 @@ import {
   readWorkerPort,
   serviceSettings,
   withDotEnv,
-} from './lib/settings.mjs'
-import { createShutdown } from './lib/shutdown.mjs'
-import { announceStack, claimFolder, clearLeftovers, withdrawStack } from './lib/stack.mjs'
-import { keepRunning, turnLog } from './lib/supervise.mjs'
+} from '../tools/dev-stack/settings.mjs'
+import { createShutdown } from '../tools/dev-stack/shutdown.mjs'
+import {
+  announceStack,
+  claimFolder,
+  clearLeftovers,
+  withdrawStack,
+} from '../tools/dev-stack/stack.mjs'
+import { keepRunning, turnLog } from '../tools/dev-stack/supervise.mjs'
+import { bootstrap } from './bootstrap.mjs'
 
 /** Longer than the services' own grace, so that they end by themselves. */
 const stopGraceMs = 30_000
@@ -39,7 +44,7 @@ runMain(async () => {
   }
 })
 
-/** @param {import('./lib/shutdown.mjs').Shutdown} shutdown */
+/** @param {import('../tools/dev-stack/shutdown.mjs').Shutdown} shutdown */
 async function start(shutdown) {
   const env = withDotEnv(process.env)
   const port = readPort(env)
@@ -75,7 +80,7 @@ async function start(shutdown) {
   await step('Migrating the database', () =>
     run(toolchain.node, [fromRoot('packages/db/dist/migrate.js')], { env: settings }),
   )
-  /** @type {import('./lib/stack.mjs').Stack} */
+  /** @type {import('../tools/dev-stack/stack.mjs').Stack} */
   const stack = { pid: process.pid, databaseUrl: postgres.url, redisUrl: redis.url, services: [] }
   announceStack(stack)
   shutdown.add(async () => withdrawStack())
@@ -136,7 +141,7 @@ async function refuseWhatCannotWork({ host, port }, worker) {
 }
 
 /**
- * @param {{ url: string, demo: import('./lib/demo.mjs').Demo, settings: NodeJS.ProcessEnv,
+ * @param {{ url: string, demo: import('../tools/dev-stack/demo.mjs').Demo, settings: NodeJS.ProcessEnv,
  * passwordMadeUp: boolean }} what
  */
 function tellHowToUse({ url, demo, settings, passwordMadeUp }) {

@@ -5,11 +5,11 @@
 import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
+import { fromRoot, root } from '../tools/dev-stack/paths.mjs'
+import { run, runVisible } from '../tools/dev-stack/run.mjs'
+import { runMain, say, step } from '../tools/dev-stack/say.mjs'
+import { readText } from '../tools/dev-stack/server.mjs'
 import { bootstrap } from './bootstrap.mjs'
-import { fromRoot, root } from './lib/paths.mjs'
-import { run, runVisible } from './lib/run.mjs'
-import { runMain, say, step } from './lib/say.mjs'
-import { readText } from './lib/server.mjs'
 
 runMain(async () => {
   const toolchain = await bootstrap()
@@ -23,7 +23,7 @@ runMain(async () => {
 /**
  * The checks that are no tests. All are run, so that one look shows everything that is wrong.
  *
- * @param {import('./lib/toolchain.mjs').Toolchain} toolchain
+ * @param {import('../tools/dev-stack/toolchain.mjs').Toolchain} toolchain
  * @returns {Promise<string[]>} names of those that failed
  */
 async function runChecks({ env }) {
@@ -53,7 +53,7 @@ async function runChecks({ env }) {
 }
 
 /**
- * @param {import('./lib/toolchain.mjs').Toolchain} toolchain
+ * @param {import('../tools/dev-stack/toolchain.mjs').Toolchain} toolchain
  * @param {string[]} args
  * @returns {Promise<{ passed: number, failed: number }>} a run that did not get to its end counts as a failure more
  */

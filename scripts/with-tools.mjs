@@ -3,10 +3,11 @@
  *
  *     node scripts/with-tools.mjs pnpm -C packages/db run generate --name add-venues
  */
+
+import { root } from '../tools/dev-stack/paths.mjs'
+import { runVisible } from '../tools/dev-stack/run.mjs'
+import { Plain, runMain } from '../tools/dev-stack/say.mjs'
 import { bootstrap } from './bootstrap.mjs'
-import { root } from './lib/paths.mjs'
-import { runVisible } from './lib/run.mjs'
-import { Plain, runMain } from './lib/say.mjs'
 
 runMain(async () => {
   const [command, ...args] = process.argv.slice(2)

@@ -1,8 +1,8 @@
 /** `npm run bench`: brings Node, dependencies and build where they are missing, then measures. */
 import { fileURLToPath } from 'node:url'
 import { bootstrap } from '../../scripts/bootstrap.mjs'
-import { runVisible } from '../../scripts/lib/run.mjs'
-import { runMain } from '../../scripts/lib/say.mjs'
+import { runVisible } from '../../tools/dev-stack/run.mjs'
+import { runMain } from '../../tools/dev-stack/say.mjs'
 
 runMain(async () => {
   const { node, env } = await bootstrap()

@@ -1,5 +1,5 @@
 /** The program behind `npm run herd`; scripts/herd.mjs brings what it needs and calls it. */
-import { serviceSettings, withDotEnv } from '../../scripts/lib/settings.mjs'
+import { serviceSettings, withDotEnv } from '../../tools/dev-stack/settings.mjs'
 import { startServers } from '../stack/servers.ts'
 import { startSystem } from '../stack/system.ts'
 import { herd, type Report } from './herd.ts'

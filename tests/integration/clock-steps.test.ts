@@ -6,10 +6,10 @@ import {
   shardPrefix,
 } from '@ticket-line/shared'
 import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest'
-import { until } from '../../scripts/lib/net.mjs'
 import { createExportPlaces } from '../../services/api/src/limits/exports.js'
 import { createSharedStore } from '../../services/api/src/limits/shared-store.js'
 import type { CounterStore } from '../../services/api/src/limits/stores.js'
+import { until } from '../../tools/dev-stack/net.mjs'
 import { type BullKit, createBullKit, door } from './bullmq-kit.ts'
 import { ask } from './line-kit.ts'
 import { createLineStack, type LineStack } from './line-stack.ts'

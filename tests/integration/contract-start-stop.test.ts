@@ -1,6 +1,6 @@
 import { Redis } from 'ioredis'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { until } from '../../scripts/lib/net.mjs'
+import { until } from '../../tools/dev-stack/net.mjs'
 import { createEmptyDatabase } from '../stack/databases.ts'
 import { type Env, type ServiceProcess, startService } from '../stack/processes.ts'
 import { startServers } from '../stack/servers.ts'

@@ -1,7 +1,7 @@
 import { rmSync } from 'node:fs'
 import path from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
-import { prepareDemo } from '../../scripts/lib/demo.mjs'
+import { prepareDemo } from '../../tools/dev-stack/demo.mjs'
 import { type System, startSystem } from '../stack/system.ts'
 
 // Before the scripts are imported: they read DATA_DIR then.

@@ -14,17 +14,23 @@ import {
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { afterAll, describe, expect, it, onTestFinished } from 'vitest'
-import { takeLock } from '../../scripts/lib/lock.mjs'
-import { until } from '../../scripts/lib/net.mjs'
-import { dataDir, fromRoot } from '../../scripts/lib/paths.mjs'
-import { startPostgres } from '../../scripts/lib/postgres.mjs'
-import { removeStalePostgres } from '../../scripts/lib/postgres-data.mjs'
-import { commandLine, identify, isAlive, processes, stateOf } from '../../scripts/lib/processes.mjs'
-import { startRedis } from '../../scripts/lib/redis.mjs'
-import { run } from '../../scripts/lib/run.mjs'
-import { explain } from '../../scripts/lib/say.mjs'
-import { readText } from '../../scripts/lib/server.mjs'
-import { keptSecret } from '../../scripts/lib/settings.mjs'
+import { takeLock } from '../../tools/dev-stack/lock.mjs'
+import { until } from '../../tools/dev-stack/net.mjs'
+import { dataDir, fromRoot } from '../../tools/dev-stack/paths.mjs'
+import { startPostgres } from '../../tools/dev-stack/postgres.mjs'
+import { removeStalePostgres } from '../../tools/dev-stack/postgres-data.mjs'
+import {
+  commandLine,
+  identify,
+  isAlive,
+  processes,
+  stateOf,
+} from '../../tools/dev-stack/processes.mjs'
+import { startRedis } from '../../tools/dev-stack/redis.mjs'
+import { run } from '../../tools/dev-stack/run.mjs'
+import { explain } from '../../tools/dev-stack/say.mjs'
+import { readText } from '../../tools/dev-stack/server.mjs'
+import { keptSecret } from '../../tools/dev-stack/settings.mjs'
 
 const folder = mkdtempSync(path.join(tmpdir(), 'ticket-line-leftovers-'))
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
@@ -77,7 +83,7 @@ describe('the identity of a process', () => {
 
 describe('the lock of a data folder', () => {
   const holder = `
-    const { takeLock } = await import(${JSON.stringify(fromRoot('scripts/lib/lock.mjs'))})
+    const { takeLock } = await import(${JSON.stringify(fromRoot('tools/dev-stack/lock.mjs'))})
     console.log(JSON.stringify(takeLock(process.argv[1])))
     setInterval(() => {}, 1000)`
 

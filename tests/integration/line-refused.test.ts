@@ -1,7 +1,7 @@
 import { createDatabase, findStoredCommands } from '@ticket-line/db'
 import { afterEach, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
-import { until } from '../../scripts/lib/net.mjs'
 import type { LineService, SubmitResult } from '../../services/api/src/queue/index.js'
+import { until } from '../../tools/dev-stack/net.mjs'
 import type { Treatment } from '../faults/proxy/link.ts'
 import { apiRedis, plainPostgres } from '../faults/proxy/moments.ts'
 import { startProxy, type TcpProxy } from '../faults/proxy/tcp-proxy.ts'

@@ -9,7 +9,6 @@ import {
   linePrefix,
 } from '@ticket-line/shared'
 import { Redis } from 'ioredis'
-import { until } from '../../scripts/lib/net.mjs'
 import {
   createLineClient,
   type LineClientDeps,
@@ -18,6 +17,7 @@ import {
 import { createApply } from '../../services/booking-worker/src/apply/index.js'
 import type { WorkerConfig } from '../../services/booking-worker/src/config.js'
 import { startServing } from '../../services/booking-worker/src/serving.js'
+import { until } from '../../tools/dev-stack/net.mjs'
 import { createBase } from '../stack/system.ts'
 import { createLineKit, type LineKit } from './line-kit.ts'
 

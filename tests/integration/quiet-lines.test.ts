@@ -6,8 +6,8 @@ import {
   shardPrefix,
 } from '@ticket-line/shared'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { until } from '../../scripts/lib/net.mjs'
 import { createLineQueues } from '../../services/api/src/queue/line-queues.js'
+import { until } from '../../tools/dev-stack/net.mjs'
 import { ask } from './line-kit.ts'
 import { createLineStack, type LineStack } from './line-stack.ts'
 

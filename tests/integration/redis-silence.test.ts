@@ -10,8 +10,8 @@ import {
 } from '@ticket-line/shared'
 import type { Redis } from 'ioredis'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { startRedis } from '../../scripts/lib/redis.mjs'
-import type { Server } from '../../scripts/lib/server.mjs'
+import { startRedis } from '../../tools/dev-stack/redis.mjs'
+import type { Server } from '../../tools/dev-stack/server.mjs'
 import { apiRedis } from '../faults/proxy/moments.ts'
 import { startProxy, type TcpProxy } from '../faults/proxy/tcp-proxy.ts'
 

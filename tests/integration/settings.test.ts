@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { serverTarget, shownUrlOf, urlOf } from '../../scripts/lib/addresses.mjs'
-import { parseDotEnv, readSettings, serviceSettings } from '../../scripts/lib/settings.mjs'
+import { serverTarget, shownUrlOf, urlOf } from '../../tools/dev-stack/addresses.mjs'
+import { parseDotEnv, readSettings, serviceSettings } from '../../tools/dev-stack/settings.mjs'
 
 describe('.env', () => {
   it('is read with quotes, comments and export taken off', () => {

@@ -14,11 +14,11 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { type Child, startChild } from '../../scripts/lib/child.mjs'
-import { freePort, until } from '../../scripts/lib/net.mjs'
-import { root } from '../../scripts/lib/paths.mjs'
-import { type Identity, processes } from '../../scripts/lib/processes.mjs'
-import { which } from '../../scripts/lib/run.mjs'
+import { type Child, startChild } from '../../tools/dev-stack/child.mjs'
+import { freePort, until } from '../../tools/dev-stack/net.mjs'
+import { root } from '../../tools/dev-stack/paths.mjs'
+import { type Identity, processes } from '../../tools/dev-stack/processes.mjs'
+import { which } from '../../tools/dev-stack/run.mjs'
 
 const shell = promisify(execFile)
 const folder = mkdtempSync(path.join(tmpdir(), 'ticket-line-start-'))

@@ -16,11 +16,11 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest'
-import { reachesRegistry, runDownload } from '../../scripts/lib/download.mjs'
-import { freePort } from '../../scripts/lib/net.mjs'
-import { fromRoot } from '../../scripts/lib/paths.mjs'
-import { run } from '../../scripts/lib/run.mjs'
-import { withoutNpmVariables } from '../../scripts/lib/toolchain.mjs'
+import { reachesRegistry, runDownload } from '../../tools/dev-stack/download.mjs'
+import { freePort } from '../../tools/dev-stack/net.mjs'
+import { fromRoot } from '../../tools/dev-stack/paths.mjs'
+import { run } from '../../tools/dev-stack/run.mjs'
+import { withoutNpmVariables } from '../../tools/dev-stack/toolchain.mjs'
 
 const folder = mkdtempSync(path.join(tmpdir(), 'ticket-line-toolchain-'))
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
@@ -53,11 +53,11 @@ describe('the toolchain', () => {
   }) => {
     skip(!fetched, 'npm 12 cannot be fetched here')
     const clone = path.join(folder, 'clone')
-    cpSync(fromRoot('scripts'), path.join(clone, 'scripts'), { recursive: true })
+    cpSync(fromRoot('tools'), path.join(clone, 'tools'), { recursive: true })
     const settings = path.join(folder, 'npmrc')
     writeFileSync(settings, unwilling)
     const script = `
-      const { ensureToolchain } = await import(${JSON.stringify(path.join(clone, 'scripts/lib/toolchain.mjs'))})
+      const { ensureToolchain } = await import(${JSON.stringify(path.join(clone, 'tools/dev-stack/toolchain.mjs'))})
       process.stdout.write(JSON.stringify((await ensureToolchain()).env.PATH.split(':').slice(0, 2)))`
     const { stdout } = await promisify(execFile)(
       process.execPath,

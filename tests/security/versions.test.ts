@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { expect, it } from 'vitest'
-import { fromRoot } from '../../scripts/lib/paths.mjs'
+import { fromRoot } from '../../tools/dev-stack/paths.mjs'
 
 /** Below these stand published advisories. */
 const FLOORS: [name: string, floor: string][] = [

@@ -2,8 +2,8 @@ import { PostgreSqlContainer } from '@testcontainers/postgresql'
 import { RedisContainer } from '@testcontainers/redis'
 import pg from 'pg'
 import { getContainerRuntimeClient, type StartedTestContainer } from 'testcontainers'
-import { freePort, talk, until } from '../../scripts/lib/net.mjs'
-import type { Server } from '../../scripts/lib/server.mjs'
+import { freePort, talk, until } from '../../tools/dev-stack/net.mjs'
+import type { Server } from '../../tools/dev-stack/server.mjs'
 
 /** The same images as in docker-compose.yml. */
 const images = { postgres: 'postgres:17-alpine', redis: 'redis:7.4-alpine' }

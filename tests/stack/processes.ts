@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs'
-import { type Child, startChild } from '../../scripts/lib/child.mjs'
-import { freePort, until } from '../../scripts/lib/net.mjs'
-import { fromRoot } from '../../scripts/lib/paths.mjs'
+import { type Child, startChild } from '../../tools/dev-stack/child.mjs'
+import { freePort, until } from '../../tools/dev-stack/net.mjs'
+import { fromRoot } from '../../tools/dev-stack/paths.mjs'
 
 export type Env = Record<string, string>
 

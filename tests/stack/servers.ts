@@ -1,9 +1,9 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
-import { startPostgres } from '../../scripts/lib/postgres.mjs'
-import { startRedis } from '../../scripts/lib/redis.mjs'
-import { givenServer, type Server } from '../../scripts/lib/server.mjs'
+import { startPostgres } from '../../tools/dev-stack/postgres.mjs'
+import { startRedis } from '../../tools/dev-stack/redis.mjs'
+import { givenServer, type Server } from '../../tools/dev-stack/server.mjs'
 
 export type { Server }
 

@@ -9,10 +9,10 @@ import { spawn } from 'node:child_process'
 import { mkdirSync, readdirSync, readFileSync, readlinkSync, realpathSync } from 'node:fs'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { freePort, talk, until } from '../../scripts/lib/net.mjs'
-import { processes, signal } from '../../scripts/lib/processes.mjs'
-import { run } from '../../scripts/lib/run.mjs'
-import { Plain, runMain } from '../../scripts/lib/say.mjs'
+import { freePort, talk, until } from '../../tools/dev-stack/net.mjs'
+import { processes, signal } from '../../tools/dev-stack/processes.mjs'
+import { run } from '../../tools/dev-stack/run.mjs'
+import { Plain, runMain } from '../../tools/dev-stack/say.mjs'
 
 const startTimeoutMs = 300_000
 const stopTimeoutMs = 60_000

@@ -17,10 +17,10 @@ import {
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { freePort } from '../../scripts/lib/net.mjs'
-import { root } from '../../scripts/lib/paths.mjs'
-import { run, runVisible, which, works } from '../../scripts/lib/run.mjs'
-import { explain, Plain, runMain, say } from '../../scripts/lib/say.mjs'
+import { freePort } from '../../tools/dev-stack/net.mjs'
+import { root } from '../../tools/dev-stack/paths.mjs'
+import { run, runVisible, which, works } from '../../tools/dev-stack/run.mjs'
+import { explain, Plain, runMain, say } from '../../tools/dev-stack/say.mjs'
 import { attemptStart, endAll, start } from './attempt.mjs'
 
 /** @typedef {import('./attempt.mjs').Attempt} Attempt */

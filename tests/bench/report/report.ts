@@ -1,6 +1,6 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { cpus } from 'node:os'
-import { fromRoot } from '../../../scripts/lib/paths.mjs'
+import { fromRoot } from '../../../tools/dev-stack/paths.mjs'
 import type { SuiteResults } from '../suite.ts'
 import { drawCharts } from './charts.ts'
 import { figuresTable, growthTable, ratiosTable } from './tables.ts'

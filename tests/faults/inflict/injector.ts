@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Redis } from 'ioredis'
-import type { Server } from '../../../scripts/lib/server.mjs'
+import type { Server } from '../../../tools/dev-stack/server.mjs'
 import type { Fleet } from '../fleet/fleet.ts'
 import type { Slot, TreatMoment } from '../fleet/slot.ts'
 import type { Treatment } from '../proxy/link.ts'

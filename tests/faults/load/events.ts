@@ -1,4 +1,4 @@
-import { until } from '../../../scripts/lib/net.mjs'
+import { until } from '../../../tools/dev-stack/net.mjs'
 import { isAck } from '../check/answers.ts'
 import type { Stage } from '../stage.ts'
 import { startSteady } from './steady.ts'

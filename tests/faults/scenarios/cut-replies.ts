@@ -1,4 +1,4 @@
-import { until } from '../../../scripts/lib/net.mjs'
+import { until } from '../../../tools/dev-stack/net.mjs'
 import { check } from '../check/check.ts'
 import { createAmbush } from '../inflict/injector.ts'
 import { startClients } from '../load/clients.ts'

@@ -1,5 +1,5 @@
 import { Redis } from 'ioredis'
-import { run } from '../../../scripts/lib/run.mjs'
+import { run } from '../../../tools/dev-stack/run.mjs'
 import { startCrowd } from '../load/crowd.ts'
 import { openStage, type Stage } from '../stage.ts'
 import type { Scenario } from './scenario.ts'
