@@ -1,4 +1,4 @@
-/** `npm run bench`: see docs/benchmarks.md. */
+/** `npm run bench`: see docs/benchmarks/results.md. */
 import { mkdtempSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
@@ -60,7 +60,7 @@ async function benchAll(servers: Servers, options: BenchOptions, cores: string):
     onMeasured: (measured) => writeReport(measured, { cores, servers: servers.chosen }),
   })
   if (options.out !== undefined) writeFileSync(options.out, JSON.stringify(results, undefined, 2))
-  say('Written to docs/benchmarks.md')
+  say('Written to docs/benchmarks/results.md')
   const measured = [...results.compared, ...results.growth].flatMap(
     ({ result }) => result.contenders,
   )

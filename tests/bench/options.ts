@@ -3,7 +3,7 @@ import type { SystemName } from './systems/system.ts'
 import type { WorkloadSettings } from './workloads.ts'
 
 export interface BenchOptions {
-  /** One workload; without it all are run and docs/benchmarks.md is written. */
+  /** One workload; without it all are run and docs/benchmarks/results.md is written. */
   workload?: string
   rounds: number
   /** Print one JSON object as the last line. */
@@ -24,7 +24,7 @@ const MIN_BASELINE_ROUNDS = 9
 
 export const usage = `npm run bench -- [options]
 
-  --workload NAME      one of those below; without it all are run and docs/benchmarks.md is written
+  --workload NAME      one of those below; without it all are run and docs/benchmarks/results.md is written
   --connections N      keep-alive connections of the driver
   --rounds N           default 3
   --json               prints one object as the last line

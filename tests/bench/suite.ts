@@ -17,7 +17,7 @@ interface Entry {
   goals: Goals
 }
 
-/** All comparisons of docs/benchmarks.md, in its order, with what is to be reached. */
+/** All comparisons of docs/benchmarks/results.md, in its order, with what is to be reached. */
 const entries: Entry[] = [
   {
     workload: 'hot',

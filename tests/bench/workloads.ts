@@ -72,7 +72,7 @@ const compared: Record<string, Compared> = {
   },
 }
 
-/** The same for everybody; the product's figures improve until about then (docs/benchmarks.md). */
+/** The same for everybody; the product's figures improve until about then (docs/benchmarks/results.md). */
 const WARM_UP_MS = 10_000
 const MEASURED_MS = 5000
 

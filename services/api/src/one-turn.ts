@@ -1,6 +1,6 @@
 /**
  * Runs what was asked for in one turn of the event loop one after the other, once what has already arrived was read: what
- * all of it starts is worked off, or written, together (docs/decisions/work-by-the-turn.md).
+ * all of it starts is worked off, or written, together (docs/decisions/0009-work-per-event-loop-turn.md).
  *
  * @returns asks for one; it must not throw
  */

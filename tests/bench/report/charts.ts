@@ -4,7 +4,7 @@ import { short, whole } from './text.ts'
 
 const ROLES = ['api', 'worker', 'redis', 'postgres'] as const
 
-/** The charts of docs/benchmarks.md by file name. */
+/** The charts of docs/benchmarks/results.md by file name. */
 export function drawCharts(results: Result[]): Record<string, string> {
   const closed = results.filter(
     ({ contenders }) => contenders[0]?.contender.task.load.kind === 'closed',

@@ -9,16 +9,16 @@ import { short } from './text.ts'
 const START = '<!-- measured: written by npm run bench -->'
 const END = '<!-- /measured -->'
 
-/** Puts tables and charts into docs/benchmarks.md between its two marks; what people wrote around them stays. */
+/** Puts tables and charts into docs/benchmarks/results.md between its two marks; what people wrote around them stays. */
 export function writeReport(
   results: SuiteResults,
   machine: { cores: string; servers: string },
 ): void {
-  const file = fromRoot('docs/benchmarks.md')
+  const file = fromRoot('docs/benchmarks/results.md')
   const page = readFileSync(file, 'utf8')
   const [from, to] = [page.indexOf(START), page.indexOf(END)]
   if (from === -1 || to < from)
-    throw new Error(`docs/benchmarks.md lost its marks "${START}" and "${END}"`)
+    throw new Error(`docs/benchmarks/results.md lost its marks "${START}" and "${END}"`)
   writeFileSync(
     file,
     `${page.slice(0, from)}${START}\n\n${measured(results, machine)}\n\n${page.slice(to)}`,
@@ -48,9 +48,9 @@ function measured(
   ]
   return [
     `Measured ${where.join('; ')}.`,
-    '![Bookings a second](benchmarks/throughput.svg)',
-    '![Latency](benchmarks/latency.svg)',
-    '![Processor time](benchmarks/cpu.svg)',
+    '![Bookings a second](throughput.svg)',
+    '![Latency](latency.svg)',
+    '![Processor time](cpu.svg)',
     '### Ratios of ticket-line to the others',
     ratiosTable(compared),
     '### All figures',
