@@ -69,8 +69,12 @@ export function parseDotEnv(text) {
  * @throws {Plain} naming the variable that cannot be used
  */
 export async function readSettings(env) {
-  const { ConfigError, readEnv, readNodeEnv } = await import('../../packages/shared/dist/env.js')
-  const { readDatabaseUrl, readRedisUrl } = await import('../../packages/shared/dist/addresses.js')
+  const { ConfigError, readEnv, readNodeEnv } = await import(
+    '../../packages/shared/dist/runtime/env.js'
+  )
+  const { readDatabaseUrl, readRedisUrl } = await import(
+    '../../packages/shared/dist/runtime/settings.js'
+  )
   const { database, redis } = namedServers(env)
   try {
     const reader = readEnv({ ...env, DATABASE_URL: env['DATABASE_URL'] || env['PG_URL'] })

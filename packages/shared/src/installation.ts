@@ -1,11 +1,11 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Redis } from 'ioredis'
-import { ConfigError } from './env.js'
-import { inTime } from './in-time.js'
 import { installationKey, type LineLayout, processesKey, shardPrefix } from './line.js'
-import type { Log } from './log.js'
-import { defineScript, REDIS_NOW, UNLOGGED } from './redis.js'
+import { inTime } from './runtime/deadline.js'
+import { ConfigError } from './runtime/env.js'
+import type { Log } from './runtime/log.js'
+import { defineScript, REDIS_NOW, UNLOGGED } from './runtime/redis.js'
 
 /**
  * An installation is one database with the Redis keys of one prefix. PostgreSQL records its id and

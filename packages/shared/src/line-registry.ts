@@ -1,5 +1,5 @@
 import type { Redis } from 'ioredis'
-import { jobCreatedAtMs } from './ids.js'
+import { jobCreatedAtMs } from './contract/ids.js'
 import {
   activityKey,
   depthKey,
@@ -11,7 +11,7 @@ import {
   replyKey,
   shardPrefixes,
 } from './line.js'
-import { defineScript, REDIS_NOW } from './redis.js'
+import { defineScript, REDIS_NOW } from './runtime/redis.js'
 
 /** How many jobs of a line wait, and how many are being applied (one, unless Redis forgot the bound). */
 export interface LineState {

@@ -1,4 +1,15 @@
+import { readFileSync } from 'node:fs'
 import { ConfigError } from './env.js'
+
+/**
+ * Version of this build, from this package's manifest, which every image contains. A test compares
+ * the other manifests with it.
+ */
+export const VERSION: string = (
+  JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
+    version: string
+  }
+).version
 
 /**
  * The oldest Node that has everything this build uses; `engines` in the manifests says the same.

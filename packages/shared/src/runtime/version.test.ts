@@ -1,8 +1,9 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { expect, it } from 'vitest'
-import { VERSION } from './version.js'
+import { ConfigError } from './env.js'
+import { requireNode, VERSION } from './version.js'
 
-const root = new URL('../../../', import.meta.url)
+const root = new URL('../../../../', import.meta.url)
 const read = (path: string) => readFileSync(new URL(path, root), 'utf8')
 
 it('the version is the same in every manifest, the OpenAPI document and the changelog', () => {
@@ -14,4 +15,19 @@ it('the version is the same in every manifest, the OpenAPI document and the chan
     expect(JSON.parse(read(manifest)).version, manifest).toBe(VERSION)
   expect(JSON.parse(read('docs/openapi.json')).info.version).toBe(VERSION)
   expect(read('CHANGELOG.md')).toContain(VERSION)
+})
+
+it.each(['18.20.8', '20.20.2', '22.21.9'])('Node %s is refused with a sentence', (version) => {
+  expect(() => requireNode(version)).toThrow(
+    new ConfigError(`this needs Node 22.22 or newer, and runs on Node ${version}`),
+  )
+})
+
+it.each(['22.22.0', '24.1.0', '26.10.0'])('Node %s is taken', (version) => {
+  expect(() => requireNode(version)).not.toThrow()
+})
+
+it('the manifests name the same oldest Node', () => {
+  const manifest = JSON.parse(read('packages/shared/package.json'))
+  expect(manifest.engines.node).toBe('>=22.22')
 })

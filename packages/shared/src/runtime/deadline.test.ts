@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, it } from 'vitest'
-import { inTime } from './in-time.js'
+import { inTime } from './deadline.js'
 
 it('tells what came in time from what did not', async () => {
   expect(await inTime(sleep(1), 1000)).toBe(true)
