@@ -4,10 +4,10 @@ import { configDefaults, defineConfig } from 'vitest/config'
 const ALONE = [
   'tests/faults/rig.test.ts',
   'tests/faults/scenarios/dead-host.test.ts',
-  'tests/security/dripping.test.ts',
+  'tests/security/slow-clients.test.ts',
   'tests/security/fuzz.test.ts',
   'tests/security/sign-in.test.ts',
-  'tests/security/unread.test.ts',
+  'tests/security/unread-responses.test.ts',
 ]
 
 export default defineConfig({

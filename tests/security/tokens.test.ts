@@ -1,4 +1,11 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import {
+  broughtAlong,
+  confusion,
+  noAlgorithm,
+  type Variant,
+  wrongKeys,
+} from './tokens/forged-variants.ts'
 import { type Installation, startInstallation } from './tokens/installation.ts'
 import {
   headerOf,
@@ -10,14 +17,7 @@ import {
   type Signer,
   seal,
 } from './tokens/keys.ts'
-import { altered, badClaims, badHeaders } from './tokens/with-keys.ts'
-import {
-  broughtAlong,
-  confusion,
-  noAlgorithm,
-  type Variant,
-  wrongKeys,
-} from './tokens/without-keys.ts'
+import { altered, badClaims, badHeaders } from './tokens/signed-variants.ts'
 
 const forgers = [newRsa('evil-rsa'), newEc('evil-ec'), newEd('evil-ed')]
 const forgerSecret: Signer = { alg: 'HS256', kid: 'evil-hs', key: Buffer.alloc(32, 7) }

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { createRandom } from '../faults/random.ts'
 import { type System, startSystem } from '../stack/system.ts'
-import { createLane, type Lane } from './fuzz/lane.ts'
+import { createLane, type Lane } from './fuzz/connection.ts'
 import { strangePaths } from './fuzz/paths.ts'
 import { write } from './fuzz/request.ts'
 

@@ -24,7 +24,7 @@ const READERS = 8
 const SHORTEST_P99_MS = 5
 
 const request = Buffer.from('GET /status/1 HTTP/1.1\r\nHost: localhost\r\n\r\n')
-const dripper = fork(fromRoot('tests/security/dripping/drip.ts'), { execArgv: [] })
+const dripper = fork(fromRoot('tests/security/slow-clients/sender.ts'), { execArgv: [] })
 
 let system: System
 let port: number

@@ -1,6 +1,6 @@
+import type { Variant } from './forged-variants.ts'
 import type { Installation } from './installation.ts'
 import { encode, headerOf, type Json, type Signer, seal, signText } from './keys.ts'
-import type { Variant } from './without-keys.ts'
 
 type Surroundings = Pick<Installation, 'signers' | 'claims'>
 
