@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import type { JobToApply } from '@ticket-line/booking-worker/booking'
 import {
   type CommandRequest,
   createFailFastRedis,
@@ -12,7 +13,6 @@ import {
 import { createRedisBackend } from 'bullmq'
 import type { Redis } from 'ioredis'
 import { createLineQueues, type LineQueues } from '../../services/api/src/queue/line-queues.js'
-import type { JobToApply } from '../../services/booking-worker/src/apply/index.js'
 import {
   createLine,
   createShortenLocks,

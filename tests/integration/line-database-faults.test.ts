@@ -1,13 +1,13 @@
-import { createDatabase, KEYED_PLANS, recordRejected } from '@ticket-line/db'
-import type { Command } from '@ticket-line/shared'
-import pg from 'pg'
-import { afterAll, afterEach, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
-import { runCanary } from '../../services/booking-worker/src/apply/canary.js'
 import {
   applyJob,
   createApply,
   type JobToApply,
-} from '../../services/booking-worker/src/apply/index.js'
+  runCanary,
+} from '@ticket-line/booking-worker/booking'
+import { createDatabase, KEYED_PLANS, recordRejected } from '@ticket-line/db'
+import type { Command } from '@ticket-line/shared'
+import pg from 'pg'
+import { afterAll, afterEach, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { until } from '../../tools/dev-stack/net.mjs'
 import {
   ask,

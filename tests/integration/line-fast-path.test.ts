@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto'
+import { createApply } from '@ticket-line/booking-worker/booking'
 import { bookFreeTickets } from '@ticket-line/db'
 import { commandIdOf } from '@ticket-line/shared'
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { createApply } from '../../services/booking-worker/src/apply/index.js'
 import { createRandom } from '../faults/random.ts'
 import { createNaiveModel } from '../model/naive-model.ts'
 import {

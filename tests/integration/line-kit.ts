@@ -1,12 +1,8 @@
+import { type AppliedBatch, type ApplyDeps, applyJob } from '@ticket-line/booking-worker/booking'
 import { createDatabase, createEvent, type Database, KEYED_PLANS } from '@ticket-line/db'
 import { type CommandRequest, commandIdOf, newJobId } from '@ticket-line/shared'
 import pg from 'pg'
 import { expect } from 'vitest'
-import {
-  type AppliedBatch,
-  type ApplyDeps,
-  applyJob,
-} from '../../services/booking-worker/src/apply/index.js'
 import { createBase } from '../stack/system.ts'
 
 type Base = Awaited<ReturnType<typeof createBase>>

@@ -121,7 +121,7 @@ async function runEverything({ database }: { database: Database }, eventId: numb
 }
 
 async function applyOn(database: Database, job: ReturnType<LineKit['job']>): Promise<void> {
-  const { applyJob } = await import('../../services/booking-worker/src/apply/index.js')
+  const { applyJob } = await import('@ticket-line/booking-worker/booking')
   const { jobId, acceptedAtMs, commands } = job
   const payload = { v: 1, replyTo: 'test', acceptedAtMs, commands }
   await applyJob(

@@ -1,8 +1,8 @@
+import { applyJob } from '@ticket-line/booking-worker/booking'
 import { type Pool, recordRejected } from '@ticket-line/db'
 import type { Command } from '@ticket-line/shared'
 import pg from 'pg'
 import { afterAll, afterEach, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
-import { applyJob } from '../../services/booking-worker/src/apply/index.js'
 import { until } from '../../tools/dev-stack/net.mjs'
 import { type System, startSystem } from '../stack/system.ts'
 import {

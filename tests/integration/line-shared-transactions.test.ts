@@ -1,6 +1,6 @@
+import { createApply } from '@ticket-line/booking-worker/booking'
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { createApply } from '../../services/booking-worker/src/apply/index.js'
 import {
   ask,
   createLineKit,

@@ -14,7 +14,7 @@ import {
   type LineClientDeps,
   type LineService,
 } from '../../services/api/src/queue/index.js'
-import { createApply } from '../../services/booking-worker/src/apply/index.js'
+import { createApply } from '../../services/booking-worker/src/booking/index.js'
 import type { WorkerConfig } from '../../services/booking-worker/src/config.js'
 import { startServing } from '../../services/booking-worker/src/serving.js'
 import { until } from '../../tools/dev-stack/net.mjs'

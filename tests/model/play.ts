@@ -1,9 +1,13 @@
 import { deepStrictEqual } from 'node:assert'
+import {
+  type BatchResult,
+  batchStateOf,
+  decideBatch,
+  loadRequestOf,
+  writesOf,
+} from '@ticket-line/booking-worker/booking'
 import type { BatchWrites, LoadedBatch, LoadRequest } from '@ticket-line/db'
 import type { Command } from '@ticket-line/shared'
-import { batchStateOf, loadRequestOf } from '../../services/booking-worker/src/apply/load.js'
-import { writesOf } from '../../services/booking-worker/src/apply/writes.js'
-import { type BatchResult, decideBatch } from '../../services/booking-worker/src/domain/index.js'
 import { createNaiveModel, type NaiveModel } from './naive-model.ts'
 import { checkPromises } from './promises.ts'
 import { createRowStore, type RowStore } from './row-store.ts'

@@ -1,7 +1,7 @@
 import type { Pool } from '@ticket-line/db'
 import type { JobPayload, JobReply } from '@ticket-line/shared'
 import type { Redis } from 'ioredis'
-import { createApply } from '../../services/booking-worker/src/apply/index.js'
+import { createApply } from '../../services/booking-worker/src/booking/index.js'
 import { divideGrace } from '../../services/booking-worker/src/grace.js'
 import { createLine, type LineDeps } from '../../services/booking-worker/src/lines/line.js'
 import { createLines } from '../../services/booking-worker/src/lines/lines.js'

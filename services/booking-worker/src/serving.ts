@@ -13,7 +13,7 @@ import {
 import { createRedisBackend } from 'bullmq'
 import type { Redis } from 'ioredis'
 import { createAnswer } from './answer.js'
-import type { AppliedBatch, JobToApply } from './apply/index.js'
+import type { AppliedBatch, JobToApply } from './booking/index.js'
 import type { WorkerConfig } from './config.js'
 import { divideGrace } from './grace.js'
 import { createLine, createShortenLocks } from './lines/line.js'

@@ -1,5 +1,5 @@
 import type { Tracing } from '@ticket-line/telemetry'
-import type { AppliedBatch, JobToApply } from './apply/index.js'
+import type { AppliedBatch, JobToApply } from './booking/index.js'
 
 /** Further requests of a job that its span points at: a full job has 256, and each link costs. */
 const MAX_LINKS = 32

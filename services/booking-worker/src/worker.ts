@@ -24,7 +24,7 @@ import {
   startTracing,
   watchServers,
 } from '@ticket-line/telemetry'
-import { type AppliedBatch, createApply } from './apply/index.js'
+import { type AppliedBatch, createApply } from './booking/index.js'
 import type { WorkerConfig } from './config.js'
 import { watchFleet } from './fleet-metrics.js'
 import { divideGrace } from './grace.js'

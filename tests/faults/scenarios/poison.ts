@@ -13,7 +13,7 @@ export const poison: Scenario = {
     'a command that kills every worker ends as a recorded `rejected`; the next one is decided within 10 s, in order',
   async run({ scale, patches = [], say }) {
     const kills = {
-      file: 'services/booking-worker/dist/domain/decide.js',
+      file: 'services/booking-worker/dist/booking/decide.js',
       find: 'export function decide(state, ask, nowMs) {',
       replace: `export function decide(state, ask, nowMs) {
         if (ask.userId.startsWith('poison')) process.kill(process.pid, 'SIGKILL');`,

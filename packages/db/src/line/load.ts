@@ -6,7 +6,7 @@ import {
 } from '@ticket-line/shared'
 import type pg from 'pg'
 import { waitingUpTo } from '../reads/waitlist-rank.js'
-import { answerDecidedAt, type CommandRow, outcomeOfRow } from './command-row.js'
+import { answerDecidedAt, type CommandRow, outcomeOfRow } from './columns.js'
 import { arrayOf, roundTrip, type Statement } from './statement.js'
 
 /** What a batch wants to know. */

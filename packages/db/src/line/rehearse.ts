@@ -1,6 +1,6 @@
 import type pg from 'pg'
 import { faultKindOf } from '../faults.js'
-import { bookFreeTickets, type PlainBooking } from './book-free-tickets.js'
+import { bookFreeTickets, type PlainBooking } from './book-free.js'
 import { lendClient } from './lend-client.js'
 import { beginBatch, type LoadedBatch, type LoadRequest } from './load.js'
 import { type BatchWrites, writeBatch } from './write.js'

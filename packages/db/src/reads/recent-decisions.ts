@@ -1,6 +1,6 @@
 import type { Pool } from 'pg'
-import type { CommandRow } from '../line/command-row.js'
-import { type StoredCommand, storedOfRow } from '../line/outcomes.js'
+import type { CommandRow } from '../line/columns.js'
+import { type StoredCommand, storedOfRow } from '../line/stored-commands.js'
 
 /** Beyond the limit by as many commands as one job holds: within a job ids do not sort by index. */
 const MARGIN = 256

@@ -15,7 +15,12 @@ import {
   Worker,
 } from 'bullmq'
 import type { Redis } from 'ioredis'
-import { type AppliedBatch, GivenUpError, type JobToApply, SetAsideError } from '../apply/index.js'
+import {
+  type AppliedBatch,
+  GivenUpError,
+  type JobToApply,
+  SetAsideError,
+} from '../booking/index.js'
 import type { LockKeeper } from './lock-keeper.js'
 
 export interface LineDeps {

@@ -1,7 +1,7 @@
 import type { LoadedBatch } from '@ticket-line/db'
 import type { Command } from '@ticket-line/shared'
 import { describe, expect, it } from 'vitest'
-import { decideBatch } from '../domain/index.js'
+import { decideBatch } from './decide-batch.js'
 import { batchStateOf, loadRequestOf } from './load.js'
 import { writesOf } from './writes.js'
 

@@ -1,7 +1,7 @@
 import type { Command, Outcome } from '@ticket-line/shared'
 import { describe, expect, it } from 'vitest'
+import { type BatchState, decideBatch, keyOf } from './decide-batch.js'
 import { type LoadedEvent, startBatch } from './event-state.js'
-import { type BatchState, decideBatch, keyOf } from './fold.js'
 
 const NOW = 1_700_000_000_000
 

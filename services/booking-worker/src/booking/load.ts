@@ -1,13 +1,7 @@
 import type { LoadedBatch, LoadRequest } from '@ticket-line/db'
 import type { Command } from '@ticket-line/shared'
-import {
-  type BatchState,
-  type Claim,
-  type EventState,
-  type FirstAnswer,
-  keyOf,
-  startBatch,
-} from '../domain/index.js'
+import { type BatchState, type FirstAnswer, keyOf } from './decide-batch.js'
+import { type Claim, type EventState, startBatch } from './event-state.js'
 
 /** What has to be read to decide these commands of these jobs. */
 export function loadRequestOf(

@@ -1,7 +1,7 @@
 import { isUniqueViolation, type LoadRequest, type Pool, runBatch } from '@ticket-line/db'
 import type { Command, Outcome, RefusedOutcome } from '@ticket-line/shared'
-import { type BatchResult, decideBatch } from '../domain/index.js'
 import { createBlame } from './blame.js'
+import { type BatchResult, decideBatch } from './decide-batch.js'
 import { GivenUpError, SetAsideError } from './errors.js'
 import { batchStateOf, loadRequestOf } from './load.js'
 import { writesOf } from './writes.js'

@@ -1,8 +1,8 @@
 import type pg from 'pg'
-import { lendClient } from './line/lend-client.js'
-import { beginBatch, type LoadedBatch, type LoadRequest } from './line/load.js'
-import { roundTrip } from './line/statement.js'
-import { type BatchWrites, commitBatch } from './line/write.js'
+import { lendClient } from './lend-client.js'
+import { beginBatch, type LoadedBatch, type LoadRequest } from './load.js'
+import { roundTrip } from './statement.js'
+import { type BatchWrites, commitBatch } from './write.js'
 
 /**
  * Runs a batch in one transaction of two round trips: begin, lock and load; then write and commit. `decide` is called

@@ -7,7 +7,7 @@ import {
   type RefusedOutcome,
 } from '@ticket-line/shared'
 import type pg from 'pg'
-import { answerDecidedAt, type CommandRow, outcomeOfRow } from './command-row.js'
+import { answerDecidedAt, type CommandRow, outcomeOfRow } from './columns.js'
 import { lendClient } from './lend-client.js'
 import {
   type KeyRow,

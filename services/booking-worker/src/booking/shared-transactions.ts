@@ -1,7 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { type AppliedBatch, type ApplyDeps, applyOnce, type Batch } from './apply-batch.js'
 import { applyJob, batchOf, isOldJob, type JobToApply } from './apply-job.js'
-import { applyPlainBookings } from './plain-bookings.js'
+import { applyPlainBookings } from './fast-path.js'
 
 /** A job with more commands is worth a transaction of its own, and would keep the small ones waiting. */
 const MAX_COMMANDS_OF_A_JOB = 16

@@ -1,6 +1,8 @@
 import type { BatchWrites, LoadedBatch } from '@ticket-line/db'
 import type { Command } from '@ticket-line/shared'
-import type { BatchResult, Change, EventState } from '../domain/index.js'
+import type { Change } from './decide.js'
+import type { BatchResult } from './decide-batch.js'
+import type { EventState } from './event-state.js'
 
 /** Sequence numbers per row of `waitlist_blocks`, as a shift. */
 const BLOCK_BITS = 10n

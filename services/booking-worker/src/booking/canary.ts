@@ -7,7 +7,7 @@ import {
   MAX_EVENT_ID,
   newJobId,
 } from '@ticket-line/shared'
-import { decideBatch } from '../domain/index.js'
+import { decideBatch } from './decide-batch.js'
 import { batchStateOf, loadRequestOf } from './load.js'
 import { writesOf } from './writes.js'
 

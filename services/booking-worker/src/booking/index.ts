@@ -1,0 +1,8 @@
+export type { AppliedBatch, ApplyDeps } from './apply-batch.js'
+export { applyJob, type JobToApply } from './apply-job.js'
+export { runCanary } from './canary.js'
+export { type BatchResult, decideBatch } from './decide-batch.js'
+export { GivenUpError, SetAsideError } from './errors.js'
+export { batchStateOf, loadRequestOf } from './load.js'
+export { createApply } from './shared-transactions.js'
+export { writesOf } from './writes.js'

@@ -1,4 +1,0 @@
-export * from './decide.js'
-export * from './event-state.js'
-export * from './evolve.js'
-export * from './fold.js'
