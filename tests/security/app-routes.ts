@@ -1,9 +1,9 @@
 import { generateKeyPairSync } from 'node:crypto'
 import { createLog } from '@ticket-line/shared'
 import { Redis } from 'ioredis'
-import { registerAdminRoutes } from '../../services/api/src/admin/index.ts'
-import { createIdentity } from '../../services/api/src/identity/index.ts'
+import { registerAdminRoutes } from '../../services/api/src/dashboard/index.ts'
 import { appUnderTest } from '../../services/api/src/testing/app-under-test.ts'
+import { createIdentity } from '../../services/api/src/wire-identity.ts'
 
 /** One entry of the application's own routing table. */
 export interface AppRoute {

@@ -9,10 +9,10 @@ import {
   readLineLayout,
 } from '@ticket-line/shared'
 import { readMetricsToken, readTracingConfig, type TracingConfig } from '@ticket-line/telemetry'
-import { type AdminConfig, readAdminConfig } from './admin/config.js'
-import { type IdentityConfig, readIdentityConfig } from './identity/config.js'
+import { type IdentityConfig, readIdentityConfig } from './auth/config.js'
+import { type AdminConfig, readAdminConfig } from './dashboard/config.js'
+import { parseNetworks, type TrustedProxies } from './http/client-address.js'
 import { type LimitsConfig, readLimitsConfig } from './limits/config.js'
-import { parseNetworks, type TrustedProxies } from './middleware/client-address.js'
 
 /** Everything an API process is told from outside. `docs/configuration.md` lists the variables. */
 export interface ApiConfig extends Basics {

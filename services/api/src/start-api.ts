@@ -17,18 +17,18 @@ import {
   shardPrefix,
 } from '@ticket-line/shared'
 import { startTracing, watchServers } from '@ticket-line/telemetry'
-import { registerAdminRoutes } from './admin/index.js'
 import { createApp } from './app.js'
 import type { ApiConfig } from './config.js'
-import { createEventReads } from './events/event-reads.js'
-import { createIdentity } from './identity/index.js'
+import { registerAdminRoutes } from './dashboard/index.js'
+import { createEventReads } from './events/reads.js'
 import { onlyChecked } from './lifecycle.js'
 import { createConcurrencyLimit } from './limits/concurrency-limit.js'
 import { createExportPlaces } from './limits/exports.js'
 import { limitPrefix } from './limits/index.js'
-import { createMetrics, type Metrics } from './metrics.js'
+import { createMetrics, type Metrics } from './operations/metrics.js'
 import { createLineClient } from './queue/index.js'
 import { closeServer, listen } from './server.js'
+import { createIdentity } from './wire-identity.js'
 
 /** The longest that a starting process keeps its port shut for servers that do not answer. */
 const LISTEN_WITHIN_MS = 2000

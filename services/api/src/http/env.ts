@@ -1,6 +1,6 @@
 import type { HttpBindings } from '@hono/node-server'
 import type { Log } from '@ticket-line/shared'
-import type { Principal } from '../identity/principal.js'
+import type { Principal } from './principal.js'
 
 /** What middleware leaves for those behind it. */
 export interface AppEnv {

@@ -6,7 +6,7 @@ import {
   OUTCOME_KINDS,
 } from '@ticket-line/shared'
 import { z } from 'zod'
-import { decodeCursor } from './cursor.js'
+import { decodeCursor } from './paging.js'
 
 const eventIdError = { error: `must be an integer from 1 to ${MAX_EVENT_ID}` }
 

@@ -3,8 +3,9 @@ import type { Context, MiddlewareHandler, Next } from 'hono'
 import { rateLimiter } from 'hono-rate-limiter'
 import type { Redis } from 'ioredis'
 import type { AppEnv } from '../http/env.js'
-import { addressKey } from './address-key.js'
+import { addressKey } from './client-key.js'
 import type { LimitsConfig } from './config.js'
+import { countOn, refuse, showLimit, tooManyRequests } from './reply.js'
 import { createSharedStore } from './shared-store.js'
 import type { SignInAttempts } from './sign-in-attempts.js'
 import {
@@ -13,7 +14,6 @@ import {
   createFallbackStore,
   createLocalStore,
 } from './stores.js'
-import { countOn, refuse, showLimit, tooManyRequests } from './too-many.js'
 
 /**
  * The limits that routes choose from. Each stands behind `authenticate` (which sets `principal`) and before anything

@@ -1,12 +1,12 @@
 import { createHash } from 'node:crypto'
 import { AppError, defineScript } from '@ticket-line/shared'
 import type { Redis } from 'ioredis'
-import type { Gate } from '../identity/gate.js'
-import { addressKey } from './address-key.js'
+import { addressKey } from './client-key.js'
+import type { Gate } from './concurrency.js'
 import type { LimitsConfig } from './config.js'
+import type { LimitState } from './reply.js'
 import { createSharedStore } from './shared-store.js'
 import { askTwice } from './stores.js'
-import type { LimitState } from './too-many.js'
 
 /** How long an address stays known for having signed in to an account. */
 const KNOWN_ADDRESS_MS = 30 * 24 * 3_600_000

@@ -1,7 +1,7 @@
+import { accountRoutes } from '../accounts/routes.js'
+import { userRoutes } from '../accounts/user-routes.js'
 import { createRoutes } from '../app.js'
 import type { Route } from '../http/route.js'
-import { accountRoutes } from '../routes/accounts.js'
-import { userRoutes } from '../routes/users.js'
 
 /**
  * All routes of an installation with local accounts, for their words and schemas alone: nothing stands behind their

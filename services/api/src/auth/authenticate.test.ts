@@ -1,0 +1,116 @@
+import { AppError } from '@ticket-line/shared'
+import type { MiddlewareHandler } from 'hono'
+import { beforeEach, describe, expect, test } from 'vitest'
+import type { AppEnv } from '../http/env.js'
+import type { Principal } from '../http/principal.js'
+import { reply } from '../http/reply.js'
+import { appUnderTest, call, guards } from '../testing/app-under-test.js'
+import { noOverrides } from './account-overrides.js'
+import { createAuthenticate } from './authenticate.js'
+
+const ada: Principal = { userId: 'ada', role: 'user' }
+
+describe('who asks', () => {
+  let counted: number
+  let overLimit: boolean
+  let shutOut: boolean
+
+  const countRefused: MiddlewareHandler<AppEnv> = async (c, next) => {
+    counted++
+    c.header('RateLimit', 'limit=1, remaining=0, reset=9')
+    if (!overLimit) return next()
+    c.header('Retry-After', '9')
+    return reply(c, 429, { message: 'Too many' })
+  }
+  const authenticate = createAuthenticate({
+    async verifyToken(token) {
+      if (token === 'away') throw new AppError('unavailable', 'The issuer is away.')
+      return token === 'good' ? ada : undefined
+    },
+    overrides: { ...noOverrides, apply: (principal) => (shutOut ? undefined : principal) },
+    countRefused,
+  })
+  const app = appUnderTest({ guards: { ...guards, authenticate } })
+  const book = (authorization?: string) =>
+    call(app, 'POST /book', {
+      body: { eventId: 1 },
+      headers: authorization === undefined ? {} : { authorization },
+    })
+
+  beforeEach(() => {
+    counted = 0
+    overLimit = false
+    shutOut = false
+  })
+
+  test.each(['Bearer good', 'bearer good', 'BEARER   good', 'Bearer good '])(
+    '"%s" is believed',
+    async (header) => {
+      expect((await book(header)).status).toBe(200)
+      expect(counted).toBe(0)
+    },
+  )
+
+  test.each([
+    'Bearer',
+    'Bearer ',
+    'Bearer bad',
+    'Bearer good good',
+    'Basic good',
+    'good',
+    'Bearer good,good',
+    'Bearer "good"',
+  ])('"%s" is refused and counted', async (header) => {
+    const answer = await book(header)
+    expect(answer).toMatchObject({ status: 401, json: { code: 'unauthorized' } })
+    expect(answer.headers.get('www-authenticate')).toBe('Bearer error="invalid_token"')
+    expect(answer.headers.get('ratelimit')).toBe('limit=1, remaining=0, reset=9')
+    expect(counted).toBe(1)
+  })
+
+  test('nobody is told how to sign in', async () => {
+    const answer = await book()
+    expect(answer).toMatchObject({ status: 401, json: { code: 'unauthorized' } })
+    expect(answer.headers.get('www-authenticate')).toBe('Bearer')
+    expect(counted).toBe(1)
+  })
+
+  test('over the limit a failed token is 429, a missing one 401 still', async () => {
+    overLimit = true
+    const failed = await book('Bearer bad')
+    expect(failed.status).toBe(429)
+    expect(failed.headers.get('retry-after')).toBe('9')
+    const missing = await book()
+    expect(missing.status).toBe(401)
+    expect(missing.headers.get('retry-after')).toBeNull()
+    expect(missing.headers.get('content-type')).toBe('application/problem+json')
+  })
+
+  test('a call that needs no token refuses a bad one, like a call that needs one', async () => {
+    const open = appUnderTest({ guards: { ...guards, authenticate }, initializeOpen: true })
+    const initialize = (authorization?: string) =>
+      call(open, 'POST /initialize', {
+        body: { eventId: 1, totalTickets: 10 },
+        headers: authorization === undefined ? {} : { authorization },
+      })
+    expect((await initialize()).status).toBe(201)
+    expect((await initialize('Bearer good')).status).toBe(201)
+    expect(counted).toBe(0)
+    for (const bad of ['Bearer bad', 'Basic good']) {
+      expect(await initialize(bad)).toMatchObject({ status: 401, json: { code: 'unauthorized' } })
+    }
+    expect(counted).toBe(2)
+    overLimit = true
+    expect((await initialize('Bearer bad')).status).toBe(429)
+  })
+
+  test('an account that is shut out is refused, whatever its token says', async () => {
+    shutOut = true
+    expect((await book('Bearer good')).status).toBe(401)
+  })
+
+  test('an issuer that is away is 503 and no fault of the client', async () => {
+    expect(await book('Bearer away')).toMatchObject({ status: 503, json: { code: 'unavailable' } })
+    expect(counted).toBe(0)
+  })
+})

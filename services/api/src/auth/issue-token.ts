@@ -1,0 +1,46 @@
+import { SignJWT } from 'jose'
+import type { Principal } from '../http/principal.js'
+import type { IdentityConfig } from './config.js'
+import type { Keyring } from './keyring.js'
+
+/** Lifetime of an access token, in seconds. */
+export const ACCESS_TOKEN_LIFETIME_S = 900
+
+/**
+ * Signs an access token with the first EdDSA key if there is one, else with HS256. The token
+ * contains the sign-in that it comes from (`sid`), so that signing out needs only the token, and
+ * the account's generation (`gen`), so that it ends when the password is changed.
+ */
+export type TokenIssuer = (
+  principal: Pick<Principal, 'userId' | 'role'>,
+  origin: { familyId: string; generation: number },
+) => Promise<string>
+
+/** @throws Error if the installation has no key of its own; then nobody can sign in here */
+export function createTokenIssuer(
+  keyring: Keyring,
+  {
+    issuer,
+    audience,
+    roleClaim = 'role',
+  }: Pick<IdentityConfig, 'issuer' | 'audience' | 'roleClaim'>,
+  nowMs: () => number = Date.now,
+): TokenIssuer {
+  const [own] = keyring.own
+  const key = own?.privateKey ?? keyring.secret
+  if (key === undefined) throw new Error('Local accounts need JWT_SECRET or JWT_PRIVATE_KEYS')
+  const header =
+    own === undefined ? { alg: 'HS256', typ: 'JWT' } : { alg: 'EdDSA', typ: 'JWT', kid: own.kid }
+
+  return function issueToken({ userId, role }, { familyId, generation }) {
+    const nowS = Math.floor(nowMs() / 1000)
+    const token = new SignJWT({ [roleClaim]: role, sid: familyId, gen: generation })
+      .setProtectedHeader(header)
+      .setSubject(userId)
+      .setIssuedAt(nowS)
+      .setExpirationTime(nowS + ACCESS_TOKEN_LIFETIME_S)
+    if (issuer !== undefined) token.setIssuer(issuer)
+    if (audience !== undefined) token.setAudience(audience)
+    return token.sign(key)
+  }
+}

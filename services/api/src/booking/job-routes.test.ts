@@ -1,0 +1,112 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { unavailable } from '../http/refusals.js'
+import type { CommandView, LineClient } from '../queue/line-client.js'
+import { type PollDeps, poll } from './job-routes.js'
+
+beforeEach(() => void vi.useFakeTimers())
+afterEach(() => void vi.useRealTimers())
+
+const queued = { state: 'queued', ahead: 3 } as CommandView
+const done = { state: 'done', ahead: null } as CommandView
+const hangs = (): Promise<never> => new Promise(() => undefined)
+
+/** A poll whose looks end as the test says, the last one for good; each takes as long as it may wait. */
+function given(looks: (() => Promise<CommandView | undefined>)[], deps: Partial<PollDeps> = {}) {
+  const find: LineClient['find'] = async (_commandId, waitMs) => {
+    const look = (looks.length > 1 ? looks.shift() : looks[0]) as () => Promise<
+      CommandView | undefined
+    >
+    await new Promise((resolve) => setTimeout(resolve, waitMs))
+    return look()
+  }
+  return (waitMs: number) =>
+    poll(
+      {
+        line: { find },
+        lifecycle: { draining: false },
+        availability: { redis: () => true, postgres: () => true },
+        readTimeoutMs: 800,
+        ...deps,
+      },
+      'event-1.x.1.0',
+      waitMs,
+      () => true,
+    )
+}
+
+async function after<T>(ms: number, promise: Promise<T>): Promise<T> {
+  promise.catch(() => undefined)
+  await vi.advanceTimersByTimeAsync(ms)
+  return promise
+}
+
+describe('a long poll', () => {
+  it('ends with what was seen last if this process is too busy for another look', async () => {
+    const ask = given([async () => queued, hangs])
+
+    expect(await after(10_000, ask(3000))).toBe(queued)
+  })
+
+  it('goes on after a look that failed, and ends with the decision', async () => {
+    const ask = given([
+      async () => queued,
+      () => Promise.reject(new Error('away')),
+      async () => done,
+    ])
+
+    expect(await after(10_000, ask(5000))).toBe(done)
+  })
+
+  it('is unavailable if a server is away', async () => {
+    const ask = given([async () => queued, hangs], {
+      availability: { redis: () => true, postgres: () => false },
+    })
+
+    await expect(after(10_000, ask(3000))).rejects.toMatchObject({ code: 'unavailable' })
+  })
+
+  it('uses all of its time although looks fail at once', async () => {
+    const startedAtMs = Date.now()
+    const find = async (): Promise<CommandView> => {
+      if (Date.now() - startedAtMs < 2500) throw new Error('no reply in time')
+      return done
+    }
+
+    expect(await after(10_000, given([], { line: { find } })(5000))).toBe(done)
+  })
+
+  it('goes on for a while after its deadline if it has seen nothing and both servers are well', async () => {
+    const startedAtMs = Date.now()
+    const find = async (): Promise<CommandView> => {
+      if (Date.now() - startedAtMs < 2500) throw new Error('no reply in time')
+      return queued
+    }
+
+    expect(await after(10_000, given([], { line: { find } })(1000))).toBe(queued)
+  })
+
+  it('does not go on after its deadline if the process is stopping', async () => {
+    const find = async (): Promise<never> => {
+      throw unavailable()
+    }
+    const ask = given([], { line: { find }, lifecycle: { draining: true } })
+
+    await expect(after(0, ask(5000))).rejects.toMatchObject({ code: 'unavailable' })
+  })
+
+  it('is unavailable if nothing was seen in all its time', async () => {
+    await expect(after(10_000, given([hangs])(3000))).rejects.toMatchObject({ code: 'unavailable' })
+  })
+})
+
+describe('a poll that does not wait', () => {
+  it('is unavailable as soon as its look fails', async () => {
+    const find = async (): Promise<never> => {
+      throw unavailable()
+    }
+
+    await expect(after(0, given([], { line: { find } })(0))).rejects.toMatchObject({
+      code: 'unavailable',
+    })
+  })
+})

@@ -1,0 +1,93 @@
+import { OUTCOME_KINDS, type Outcome } from '@ticket-line/shared'
+import { describe, expect, it } from 'vitest'
+import { problemSchema, representationSchema } from '../http/response-schemas.js'
+import { outcomeResponse } from './responses.js'
+
+const command = { commandId: 'event-7.x.2.1', eventId: 7, userId: 'ada' }
+const decidedAtMs = Date.UTC(2030, 0, 31)
+const full = { representation: true, staff: false }
+
+describe('outcomeResponse', () => {
+  it.each([
+    ['booked', 200, 'Ticket booked'],
+    ['waiting', 200, 'Added to waiting list'],
+    ['canceled', 200, 'Booking canceled'],
+    ['withdrawn', 200, 'Removed from waiting list'],
+  ] as const)('answers %s with exactly its message', (outcome, status, message) => {
+    const response = outcomeResponse(command, {
+      outcome,
+      decidedAtMs,
+      bookingId: '7-1',
+      position: 3,
+    })
+    expect(response).toEqual({
+      status,
+      headers: { location: '/jobs/event-7.x.2.1' },
+      body: { message },
+    })
+  })
+
+  it.each([
+    ['already_booked', 409],
+    ['already_waiting', 409],
+    ['booking_not_found', 404],
+    ['event_not_found', 404],
+    ['idempotency_key_reused', 422],
+    ['rejected', 500],
+  ] as const)('answers %s as a problem that names the job', (outcome, status) => {
+    const response = outcomeResponse(command, { outcome, decidedAtMs }, full)
+    expect(response.status).toBe(status)
+    expect(response.headers).toMatchObject({ location: '/jobs/event-7.x.2.1' })
+    expect(problemSchema.parse(response.body)).toMatchObject({ code: outcome, status })
+  })
+
+  it('has an answer for every outcome', () => {
+    for (const outcome of OUTCOME_KINDS)
+      expect(outcomeResponse(command, { outcome, decidedAtMs }).body).not.toBeNull()
+  })
+
+  it('tells the position of who waits already', () => {
+    const response = outcomeResponse(command, {
+      outcome: 'already_waiting',
+      position: 4,
+      decidedAtMs,
+    })
+    expect(response.body).toMatchObject({ position: 4 })
+  })
+
+  it('says everything in a representation, and to staff alone who was promoted', () => {
+    const outcome: Outcome = {
+      outcome: 'canceled',
+      bookingId: '7-1',
+      promotedUserId: 'bob',
+      decidedAtMs,
+    }
+    const { body } = outcomeResponse(command, outcome, { representation: true, staff: true })
+    expect(representationSchema.parse(body)).toEqual({
+      message: 'Booking canceled',
+      outcome: 'canceled',
+      jobId: 'event-7.x.2.1',
+      eventId: 7,
+      userId: 'ada',
+      bookingId: '7-1',
+      promotedUserId: 'bob',
+      decidedAt: '2030-01-31T00:00:00.000Z',
+    })
+    expect(outcomeResponse(command, outcome, full).body).not.toHaveProperty('promotedUserId')
+  })
+
+  it('names the first job in an answer given again', () => {
+    const outcome: Outcome = {
+      outcome: 'waiting',
+      position: 9,
+      replayOf: 'event-7.w.1.0',
+      decidedAtMs,
+    }
+    const response = outcomeResponse(command, outcome, full)
+    expect(response.headers).toEqual({
+      location: '/jobs/event-7.w.1.0',
+      'idempotency-replayed': 'true',
+    })
+    expect(response.body).toMatchObject({ jobId: 'event-7.w.1.0', position: 9 })
+  })
+})

@@ -1,0 +1,102 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { describe, expect, test } from 'vitest'
+import { createGate } from './concurrency.js'
+
+describe('the gate', () => {
+  test('lets few run at once, in the order in which they came', async () => {
+    const gate = createGate({ running: 2, waiting: 10, waitMs: 1000 })
+    let running = 0
+    let most = 0
+    const order: number[] = []
+    const task = (n: number) => async () => {
+      order.push(n)
+      most = Math.max(most, ++running)
+      await sleep(5)
+      running--
+      return n
+    }
+    const results = await Promise.all([0, 1, 2, 3, 4, 5].map((n) => gate.run('a', task(n))))
+    expect(results).toEqual([0, 1, 2, 3, 4, 5])
+    expect(order).toEqual([0, 1, 2, 3, 4, 5])
+    expect(most).toBe(2)
+  })
+
+  test('turns away whoever finds the queue full, at once', async () => {
+    const gate = createGate({ running: 1, waiting: 1, waitMs: 1000 })
+    const first = gate.run('a', () => sleep(20))
+    const second = gate.run('a', () => sleep(1))
+    await expect(gate.run('a', async () => undefined)).rejects.toMatchObject({
+      code: 'busy',
+      status: 503,
+    })
+    await Promise.all([first, second])
+    expect(await gate.run('a', async () => 'free again')).toBe('free again')
+  })
+
+  test('turns away whoever waited too long, and keeps no place for him', async () => {
+    const gate = createGate({ running: 1, waiting: 1, waitMs: 20 })
+    const long = gate.run('a', () => sleep(60))
+    await expect(gate.run('a', async () => undefined)).rejects.toMatchObject({ code: 'busy' })
+    await long
+    expect(await Promise.all([gate.run('a', async () => 1), gate.run('a', async () => 2)])).toEqual(
+      [1, 2],
+    )
+  })
+
+  test('a task that fails leaves its place', async () => {
+    const gate = createGate({ running: 1, waiting: 0, waitMs: 10 })
+    await expect(gate.run('a', () => Promise.reject(new Error('no')))).rejects.toThrow('no')
+    expect(await gate.run('a', async () => 1)).toBe(1)
+  })
+
+  describe('shared by several addresses', () => {
+    /** Tasks that run until they are let go, and a note of which began. */
+    function tasks() {
+      const began: string[] = []
+      const open: (() => void)[] = []
+      const task = (name: string) => () => {
+        began.push(name)
+        return new Promise<void>((resolve) => open.push(resolve))
+      }
+      async function finishAll(): Promise<void> {
+        while (open.length > 0) {
+          for (const done of open.splice(0)) done()
+          await sleep(0)
+        }
+      }
+      return { began, task, finishAll }
+    }
+
+    test('gives turns to one address after the other', async () => {
+      const gate = createGate({ running: 1, waiting: 10, waitMs: 60_000 })
+      const { began, task, finishAll } = tasks()
+      const names = ['a0', 'a1', 'a2', 'a3', 'b1', 'b2', 'c1']
+      const all = names.map((name) => gate.run(name.slice(0, 1), task(name)))
+      await finishAll()
+      await Promise.all(all)
+      expect(began).toEqual(['a0', 'a1', 'b1', 'c1', 'a2', 'b2', 'a3'])
+    })
+
+    test('an address that fills all waiting places gives way to others, its newest first', async () => {
+      const gate = createGate({ running: 1, waiting: 4, waitMs: 60_000 })
+      const { began, task, finishAll } = tasks()
+      const many = ['a0', 'a1', 'a2', 'a3', 'a4'].map((name) => gate.run('a', task(name)))
+      const settled = Promise.allSettled(many)
+      await expect(gate.run('a', task('a5'))).rejects.toMatchObject({ code: 'busy' })
+      const others = [gate.run('b', task('b1')), gate.run('c', task('c1'))]
+      // Now a holds two of four places, and b would hold as many: nobody has to give way.
+      await expect(gate.run('b', task('b2'))).rejects.toMatchObject({ code: 'busy' })
+      await finishAll()
+      await Promise.all(others)
+      expect((await settled).map(({ status }) => status)).toEqual([
+        'fulfilled',
+        'fulfilled',
+        'fulfilled',
+        'rejected',
+        'rejected',
+      ])
+      expect(began).toEqual(['a0', 'a1', 'b1', 'c1', 'a2'])
+      expect(await gate.run('a', async () => 'free again')).toBe('free again')
+    })
+  })
+})

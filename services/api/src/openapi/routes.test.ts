@@ -1,0 +1,98 @@
+import { VERSION } from '@ticket-line/shared'
+import { Hono } from 'hono'
+import { describe, expect, it, vi } from 'vitest'
+import type { AppEnv } from '../http/env.js'
+import { mountRoutes } from '../http/route.js'
+import { appUnderTest, call, guards } from '../testing/app-under-test.js'
+import { docsRoutes } from './routes.js'
+
+describe('GET /docs', () => {
+  const app = appUnderTest()
+
+  it('serves the page and all it needs from here', async () => {
+    const page = await call(app, 'GET /docs')
+    expect(page.headers.get('content-type')).toMatch(/^text\/html/)
+    const parts = [...page.text.matchAll(/(?:src|href)="([^"]+)"/g)].map((match) => match[1])
+    expect(parts).toHaveLength(4)
+    for (const part of parts) expect((await call(app, `GET /${part}`)).status).toBe(200)
+    expect(page.text).not.toMatch(/https?:/)
+  })
+
+  it('lets the page run its own scripts alone', async () => {
+    const policy = (await call(app, 'GET /docs')).headers.get('content-security-policy')
+    expect(policy).toContain("script-src 'self';")
+    expect(policy).toContain("default-src 'none'")
+  })
+
+  it('reads a part once, and again where that failed', async () => {
+    const readAsset = vi.fn(async (name: string) => new TextEncoder().encode(name))
+    readAsset.mockRejectedValueOnce(
+      Object.assign(new Error('too many open files'), { code: 'EMFILE' }),
+    )
+    const own = new Hono<AppEnv>().onError((_error, c) => c.body(null, 500))
+    mountRoutes(own, docsRoutes([], readAsset), guards)
+    const part = () => call(own, 'GET /docs/swagger-ui.css')
+    expect((await part()).status).toBe(500)
+    expect(await part()).toMatchObject({ status: 200, text: 'swagger-ui.css' })
+    expect(await part()).toMatchObject({ status: 200, text: 'swagger-ui.css' })
+    expect(readAsset).toHaveBeenCalledTimes(2)
+  })
+})
+
+describe('GET /', () => {
+  const app = appUnderTest()
+
+  it('sends browsers to the documentation', async () => {
+    const accept = 'text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8'
+    const answer = await call(app, 'GET /', { headers: { accept } })
+    expect([answer.status, answer.headers.get('location')]).toEqual([302, '/docs'])
+    expect(answer.headers.get('vary')).toBe('Accept')
+  })
+
+  it('tells other clients where everything is', async () => {
+    const answer = await call(app, 'GET /?from=somewhere')
+    expect(answer.status).toBe(200)
+    expect(answer.json).toEqual({
+      name: 'ticket-line',
+      version: VERSION,
+      docs: '/docs',
+      openapi: '/openapi.json',
+      dashboard: '/admin/queues',
+    })
+    expect(answer.headers.get('vary')).toBe('Accept')
+  })
+})
+
+describe('GET /openapi.json', () => {
+  it('describes every call with its refusals', async () => {
+    const { json, status } = await call(appUnderTest(), 'GET /openapi.json')
+    expect(status).toBe(200)
+    expect(json.openapi).toBe('3.1.0')
+    expect(Object.keys(json.paths)).toEqual(
+      expect.arrayContaining([
+        '/book',
+        '/cancel',
+        '/initialize',
+        '/status/{eventId}',
+        '/jobs/{jobId}',
+        '/events',
+      ]),
+    )
+    expect(Object.keys(json.paths['/book'].post.responses)).toEqual(
+      expect.arrayContaining([
+        '200',
+        '202',
+        '400',
+        '401',
+        '403',
+        '404',
+        '409',
+        '413',
+        '415',
+        '422',
+        '429',
+        '503',
+      ]),
+    )
+  })
+})
