@@ -16,9 +16,9 @@ import { comparedWorkload, type WorkloadSettings } from './workloads.ts'
 export interface Comparison {
   workload: string
   rounds: number
-  /** Above 1: this build books more. */
+  /** Above 1 if this build makes more bookings per second. */
   bookingsPerSecond: MedianRatio
-  /** Below 1: this build needs less. Null if processor time cannot be measured here. */
+  /** Below 1 if this build needs less. Null if this platform does not report CPU time. */
   cpuMsPerBooking: MedianRatio | null
   correct: boolean
 }
@@ -28,7 +28,7 @@ export interface BaselineOptions extends Omit<BenchOptions, 'baseline'> {
   say: (text: string) => void
 }
 
-/** What is compared if no workload is named. */
+/** The workloads of a comparison that names none. */
 const WORKLOADS: { name: string; settings: WorkloadSettings }[] = [
   { name: 'hot', settings: { connections: 64 } },
   { name: 'hot', settings: { connections: 256 } },
@@ -50,7 +50,7 @@ export async function compareWithBaseline(
   const { servers, say, rounds, settings } = options
   const commit = await findCommit(baseline)
   if (commit === undefined)
-    throw new Error(`--baseline: there is no commit "${baseline}" in this history`)
+    throw new Error(`--baseline: this repository has no commit "${baseline}"`)
   const folder = mkdtempSync(path.join(tmpdir(), 'ticket-line-baseline-'))
   try {
     say(`Building the product of ${commit.slice(0, 7)} …`)
@@ -80,11 +80,11 @@ export async function compareWithBaseline(
   }
 }
 
-/** Ratios are taken within each round, since both builds then had about the same machine. */
+/** Takes the ratios within each round, because the speed of the machine changes between rounds. */
 function compare(result: Result): Comparison {
   const runsOf = (label: string): RunFigures[] => {
     const found = result.contenders.find(({ contender }) => contender.label === label)
-    if (found === undefined) throw new Error(`${label} did not take part`)
+    if (found === undefined) throw new Error(`${label} was not measured`)
     return found.runs
   }
   const [own, baseline] = [runsOf('product'), runsOf('baseline')]
@@ -107,7 +107,7 @@ function comparisonTable(comparisons: Comparison[], commit: string): string {
       : `${ratio.median.toFixed(3)} (${ratio.low.toFixed(3)} to ${ratio.high.toFixed(3)})`
   const head = ['workload', 'rounds', 'bookings/s', 'CPU time per booking', 'correct']
   return [
-    `This build against ${commit.slice(0, 7)}: median ratio and its 90 % interval.`,
+    `This build compared with ${commit.slice(0, 7)}: median ratio and its 90 % interval.`,
     '',
     table(
       head,
@@ -116,7 +116,7 @@ function comparisonTable(comparisons: Comparison[], commit: string): string {
         String(rounds),
         cell(bookingsPerSecond),
         cell(cpuMsPerBooking),
-        correct ? 'yes' : 'NO',
+        correct ? 'yes' : '**no**',
       ]),
     ),
   ].join('\n')

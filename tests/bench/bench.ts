@@ -1,4 +1,4 @@
-/** `npm run bench`: see docs/benchmarks/results.md. */
+/** `npm run bench`. See docs/benchmarks/results.md. */
 import { mkdtempSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
@@ -11,13 +11,13 @@ import { profiledEnv } from './measure/profiler.ts'
 import { startTraceSink } from './measure/trace-sink.ts'
 import { type BenchOptions, readOptions, usage } from './options.ts'
 import { summarizeProfiles } from './profiles.ts'
-import { writeReport } from './report/report.ts'
+import { RESULTS_PAGE, writeReport } from './report/report.ts'
 import { describeGrowth, describeResult, describeRun, redisLines, short } from './report/text.ts'
 import { type Result, runWorkload } from './rounds.ts'
 import { runSuite } from './suite.ts'
 import { comparedNames, comparedWorkload } from './workloads.ts'
 
-/** A workload that measures none of the systems. */
+/** This workload measures BullMQ without any of the systems. */
 const BULLMQ_ALONE = 'bullmq-alone'
 
 const say = (text: string): void => void process.stdout.write(`${text}\n`)
@@ -31,7 +31,7 @@ async function main(): Promise<void> {
   const options = readOptions(args)
   const cores = pinToCores(2)
   const servers = await startServers()
-  // Nobody else sends traces, and the port is one for all.
+  // The sink uses a fixed port, so it runs only for the workload that sends traces.
   const traced =
     options.workload === 'tracing' || (options.workload ?? options.baseline) === undefined
   const stopSink = traced ? await startTraceSink() : undefined
@@ -56,11 +56,11 @@ async function benchAll(servers: Servers, options: BenchOptions, cores: string):
     ...options,
     servers,
     say,
-    // After each, so that who stops it has what was measured until then.
+    // Write after each workload, so that an interrupted run keeps what it has measured.
     onMeasured: (measured) => writeReport(measured, { cores, servers: servers.chosen }),
   })
   if (options.out !== undefined) writeFileSync(options.out, JSON.stringify(results, undefined, 2))
-  say('Written to docs/benchmarks/results.md')
+  say(`Written to ${RESULTS_PAGE}`)
   const measured = [...results.compared, ...results.growth].flatMap(
     ({ result }) => result.contenders,
   )
@@ -100,14 +100,14 @@ async function benchBullmqAlone(
   { rounds, settings }: BenchOptions,
 ): Promise<void> {
   const rate = typeof settings.rate === 'number' ? settings.rate : 200
-  say(`Jobs through BullMQ and nothing else, ${rate}/s:`)
+  say(`Jobs through BullMQ alone, ${rate}/s:`)
   for (let round = 1; round <= rounds; round++) {
     const { p50Ms, p99Ms } = await measureBullmqAlone(redis.url, rate)
     say(`  ${round} p50 ${short(p50Ms)}  p99 ${short(p99Ms)} ms`)
   }
 }
 
-/** The figures that ratios are made of. */
+/** The object that `--json` prints. */
 function summary({ workload, contenders }: Result) {
   return {
     workload: workload.name,

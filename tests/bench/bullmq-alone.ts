@@ -1,6 +1,6 @@
 /**
- * A job through BullMQ and nothing else: added by one process, taken by a worker in another, which has nothing to do, and
- * awaited by the first, all in BullMQ's own way. No HTTP, no token, no count, no PostgreSQL.
+ * Measures a job through BullMQ alone: one process adds it and waits for it with
+ * `waitUntilFinished`, and a `Worker` in another process completes it without doing anything.
  */
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
@@ -14,7 +14,7 @@ const QUEUE = 'bullmq-alone'
 const WARM_UP_MS = 10_000
 const MEASURED_MS = 10_000
 
-/** @returns latencies from the moment each job was due, ms */
+/** @returns latencies in ms, counted from the time at which each job was due */
 export async function measureBullmqAlone(
   redisUrl: string,
   ratePerSecond: number,
@@ -23,7 +23,7 @@ export async function measureBullmqAlone(
   const connection = { url: redisUrl, maxRetriesPerRequest: null }
   const queue = new Queue(QUEUE, { connection })
   const events = new QueueEvents(QUEUE, { connection })
-  // One for each job that is awaited.
+  // BullMQ adds a listener for each job that is awaited.
   for (const emitter of [queue, events]) emitter.setMaxListeners(0)
   try {
     await Promise.all([

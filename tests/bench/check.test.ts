@@ -1,8 +1,8 @@
 import { expect, it } from 'vitest'
 import { findFaults, type StoredState } from './check.ts'
-import { type Asks, result } from './driver/plan.ts'
+import { result, type Traffic } from './driver/plan.ts'
 
-const asks: Asks & { kind: 'bookings' } = {
+const traffic: Traffic & { kind: 'bookings' } = {
   kind: 'bookings',
   firstEventId: 1,
   events: 1,
@@ -12,7 +12,10 @@ const asks: Asks & { kind: 'bookings' } = {
   onFirstEvent: 0,
 }
 
-/** Two tickets: u0 booked and cancelled, so that u2 was promoted; u1 holds the other, u3 waits. */
+/**
+ * An event of two tickets: u0 booked and canceled, so u2 was promoted; u1 booked; u3 is on the
+ * list.
+ */
 function given(): { state: StoredState; report: Parameters<typeof findFaults>[2] } {
   const claim = (userId: string, kind: 'booking' | 'waiting') => ({ eventId: 1, userId, kind })
   return {
@@ -35,9 +38,9 @@ function given(): { state: StoredState; report: Parameters<typeof findFaults>[2]
   }
 }
 
-const faultsOf = ({ state, report }: ReturnType<typeof given>) => findFaults(state, asks, report)
+const faultsOf = ({ state, report }: ReturnType<typeof given>) => findFaults(state, traffic, report)
 
-it('finds nothing in a correct run', () => {
+it('finds no faults in a correct run', () => {
   expect(faultsOf(given())).toEqual([])
 })
 
@@ -52,37 +55,37 @@ it.each<[string, (run: ReturnType<typeof given>) => void]>([
     ({ state }) => void Object.assign(state.events[0] ?? {}, { waitingCount: 2 }),
   ],
   [
-    'a free ticket while somebody waits',
+    'a free ticket while the waiting list is not empty',
     ({ state }) =>
       void Object.assign(state.events[0] ?? {}, { totalTickets: 3, availableTickets: 1 }),
   ],
   [
-    'a claim of somebody who cancelled',
+    'a claim of a user who canceled',
     ({ state }) => state.claims.push({ eventId: 1, userId: 'u0', kind: 'waiting' }),
   ],
   [
-    'a claim of somebody who never asked',
+    'a claim of a user who sent no request',
     ({ state }) => state.claims.push({ eventId: 1, userId: 'u4', kind: 'waiting' }),
   ],
   [
-    'a booked answer that became a place in the list',
+    'a booking that became a waiting-list entry',
     ({ state }) => void Object.assign(state.claims[0] ?? {}, { kind: 'waiting' }),
   ],
   [
-    'a claim of another event',
+    'a claim for another event',
     ({ state }) => void Object.assign(state.claims[0] ?? {}, { eventId: 2 }),
   ],
   [
-    'two claims of one user',
+    'a user with two claims',
     ({ state }) => state.claims.push({ eventId: 1, userId: 'u3', kind: 'waiting' }),
   ],
   ['a promotion out of order', ({ state }) => void Object.assign(state, { disorder: 1 })],
   [
-    'an answer nobody expected',
+    'an unexpected response',
     ({ report }) => void report.wrongAnswers.push({ status: 500, body: '' }),
   ],
-  ['a request without an answer', ({ report }) => report.booked.fill(result.unanswered, 4)],
-])('finds %s', (_what, spoil) => {
+  ['a request without a response', ({ report }) => report.booked.fill(result.unanswered, 4)],
+])('reports %s as a fault', (_what, spoil) => {
   const run = given()
   spoil(run)
   expect(faultsOf(run)).not.toEqual([])

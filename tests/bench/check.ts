@@ -1,8 +1,8 @@
 import type pg from 'pg'
-import { type Asks, cancelerOf, type DriverReport, eventOf, result } from './driver/plan.ts'
+import { cancelerOf, type DriverReport, eventOf, result, type Traffic } from './driver/plan.ts'
 import type { Tables } from './systems/system.ts'
 
-/** What a database says after a run. */
+/** What the database contains after a run. */
 export interface StoredState {
   events: {
     eventId: number
@@ -35,20 +35,21 @@ export async function readState(client: pg.ClientBase, tables: Tables): Promise<
 }
 
 /**
- * Holds the database against its own counters and against every answer that was given.
- * @returns what is wrong, in words; nothing where the run was correct
+ * Compares the claims in the database with its counters and with every response.
+ *
+ * @returns the contradictions in words; empty if the run was correct
  */
 export function findFaults(
   state: StoredState,
-  asks: Asks & { kind: 'bookings' },
+  traffic: Traffic & { kind: 'bookings' },
   { booked, canceled, wrongAnswers }: Pick<DriverReport, 'booked' | 'canceled' | 'wrongAnswers'>,
 ): string[] {
-  const faults = wrongAnswers.map(({ status, body }) => `answered ${status} ${body}`)
+  const faults = wrongAnswers.map(({ status, body }) => `unexpected response: ${status} ${body}`)
   const unanswered = [...booked, ...canceled].filter((code) => code === result.unanswered).length
-  if (unanswered > 0) faults.push(`${unanswered} requests were not answered`)
+  if (unanswered > 0) faults.push(`${unanswered} requests have no response`)
   if (state.disorder > 0)
-    faults.push(`${state.disorder} were promoted before somebody who came earlier`)
-  return [...faults, ...eventFaults(state), ...claimFaults(state, asks, booked, canceled)]
+    faults.push(`${state.disorder} users were promoted before somebody who joined the list earlier`)
+  return [...faults, ...eventFaults(state), ...claimFaults(state, traffic, booked, canceled)]
 }
 
 function eventFaults({ events, claims }: StoredState): string[] {
@@ -67,44 +68,49 @@ function eventFaults({ events, claims }: StoredState): string[] {
       )
     }
     if (waiting !== waitingCount) {
-      faults.push(`event ${eventId}: ${waiting} wait, ${waitingCount} are counted`)
+      faults.push(
+        `event ${eventId}: the list has ${waiting} entries, the counter says ${waitingCount}`,
+      )
     }
     if (waiting > 0 && availableTickets > 0)
-      faults.push(`event ${eventId}: somebody waits while tickets are free`)
+      faults.push(`event ${eventId}: tickets are free while the waiting list is not empty`)
   }
   return faults
 }
 
-/** Who booked and did not cancel holds exactly one claim, of the right event; who cancelled holds none. */
+/**
+ * Checks that every user who booked and did not cancel has exactly one claim, for the right event,
+ * and that every user who canceled has none.
+ */
 function claimFaults(
   { claims }: StoredState,
-  asks: Asks & { kind: 'bookings' },
+  traffic: Traffic & { kind: 'bookings' },
   booked: Uint8Array,
   canceled: Uint8Array,
 ): string[] {
   const faults: string[] = []
   const held = new Map<string, StoredState['claims'][number]>()
   for (const claim of claims) {
-    if (held.has(claim.userId)) faults.push(`${claim.userId} holds two claims`)
+    if (held.has(claim.userId)) faults.push(`${claim.userId} has two claims`)
     held.set(claim.userId, claim)
   }
   const gone = new Set<string>()
   for (const [i, code] of canceled.entries()) {
     if (code === result.canceled || code === result.withdrawn)
-      gone.add(cancelerOf(i, asks.holders).user)
+      gone.add(cancelerOf(i, traffic.holders).user)
   }
-  for (const user of gone)
-    if (held.has(user)) faults.push(`${user} cancelled and still holds a claim`)
+  for (const user of gone) if (held.has(user)) faults.push(`${user} canceled and still has a claim`)
   for (const [i, code] of booked.entries()) {
     const user = `u${i}`
     const claim = held.get(user)
     if (code === result.notSent && claim !== undefined)
-      faults.push(`${user} never asked and holds a claim`)
+      faults.push(`${user} sent no request and has a claim`)
     if ((code !== result.booked && code !== result.waiting) || gone.has(user)) continue
-    if (claim === undefined) faults.push(`${user} was answered and holds nothing`)
-    else if (claim.eventId !== eventOf(i, asks)) faults.push(`${user} holds another event`)
+    if (claim === undefined) faults.push(`${user} got a success response and has no claim`)
+    else if (claim.eventId !== eventOf(i, traffic))
+      faults.push(`${user} has a claim for another event`)
     else if (code === result.booked && claim.kind !== 'booking')
-      faults.push(`${user} lost a ticket`)
+      faults.push(`${user} lost their ticket`)
   }
   return faults
 }

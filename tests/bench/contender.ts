@@ -1,9 +1,9 @@
 import type { Load } from './driver/plan.ts'
 import type { BenchSystem, DeployOptions } from './systems/system.ts'
 
-/** One of those that a workload compares: a system, how it is started, and what is asked of it. */
+/** One side of a comparison: a system, how it is started, and its load. */
 export interface Contender {
-  /** Its name in results: that of the system, or what sets it apart from another of the same. */
+  /** Its name in the results: the system's, or what distinguishes two contenders of one system. */
   label: string
   system: BenchSystem
   deploy: Omit<DeployOptions, 'servers'>
@@ -16,21 +16,21 @@ export interface Task {
   connections: number
   cancelsInTen: number
   load: Load
-  /** Product, one event: so many hold tickets and so many wait before the start. */
+  /** Product only: event 1 starts with this many bookings and waiting-list entries. */
   filled?: { holders: number; waiters: number }
-  /** Asks for positions in the list instead of booking. */
+  /** Reads positions in the waiting list instead of booking. */
   positions?: boolean
-  /** Asks for what is forbidden, just before the line, instead of booking. */
+  /** Sends bookings that the API refuses with 403 just before the line. */
   forbidden?: boolean
-  /** Touches every event once, waits so long, and measures what the system uses while nobody asks anything. */
+  /** After the load, waits `settleMs`, and then measures `measuredMs` without requests. */
   idle?: { settleMs: number; measuredMs: number }
 }
 
-/** Several tasks side by side. */
+/** Contenders that are measured in turn. */
 export interface Workload {
   name: string
   title: string
   contenders: Contender[]
-  /** A commit takes about so long; absent: what the disk does. */
+  /** Time of a commit, made with `commit_delay`. If absent, the disk decides. */
   commitMs?: number
 }

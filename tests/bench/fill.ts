@@ -1,8 +1,8 @@
 import type pg from 'pg'
 
 /**
- * Fills the product's tables as if `holders` had booked event 1 and `waiters` had joined its list, in order, so that a
- * long list need not be booked first: users h0, h1, … hold tickets, w0, w1, … wait.
+ * Fills the product's tables as if users h0, h1, … had booked event 1 and users w0, w1, … had then
+ * joined its waiting list. Booking a million entries first would take minutes.
  */
 export async function fillEvent(
   client: pg.ClientBase,

@@ -3,17 +3,17 @@ import { tracedEnv } from './measure/trace-sink.ts'
 import type { Figures } from './rounds.ts'
 import { productContender, type WorkloadSettings } from './workloads.ts'
 
-/** The product against itself: what happens to one figure when something grows. */
+/** Compares the product with itself: how one figure changes when something grows. */
 export interface Growth {
-  /** How the figure is called in the table. */
+  /** Name of the figure in the table. */
   figure: string
-  /** Absent where there is nothing to reach. */
-  bound?: string
+  /** Absent if there is no aim. */
+  aim?: string
   workload(settings: WorkloadSettings): Workload
-  /** The figure of each contender, in order. */
+  /** Reads the figure of one contender. */
   read(figures: Figures): number
-  /** Whether the bound is kept, where there is one. */
-  kept?(values: number[]): boolean
+  /** Whether the values reach the aim. Absent if there is none. */
+  reaches?(values: number[]): boolean
 }
 
 const shared = { SHARED_LINES: '16' }
@@ -23,12 +23,12 @@ const ratio = ([first = 0, second = 0]: number[]) => second / first
 export const growths: Record<string, Growth> = {
   'growth-open': {
     figure: 'CPU ms per booking',
-    bound: '≤ 1.3 ×',
+    aim: '≤ 1.3 ×',
     read: cpu,
-    kept: (values) => ratio(values) <= 1.3,
+    reaches: (values) => ratio(values) <= 1.3,
     workload: (settings) => ({
       name: 'growth-open',
-      title: 'a line per event, all of them open',
+      title: 'one line per event, all of them open',
       contenders: [100, 1000].map((events) =>
         productContender(`${events} events`, { events }, settings, {
           env: { MAX_OPEN_LINES: '1200' },
@@ -38,28 +38,28 @@ export const growths: Record<string, Growth> = {
   },
   'growth-lines': {
     figure: 'bookings/s',
-    bound: '≥ 0.9 ×',
+    aim: '≥ 0.9 ×',
     read: (figures) => figures.bookingsPerSecond,
-    kept: (values) => ratio(values) >= 0.9,
+    reaches: (values) => ratio(values) >= 0.9,
     workload: (settings) =>
       sharedLines('growth-lines', 'throughput with SHARED_LINES=16', settings),
   },
   connections: {
     figure: 'Redis connections of a process',
-    bound: '≤ 40 and flat',
+    aim: '≤ 40 and flat',
     read: (figures) => figures.redisConnections,
-    kept: ([few = 0, many = 0]) => many <= 40 && many <= few,
+    reaches: ([few = 0, many = 0]) => many <= 40 && many <= few,
     workload: (settings) =>
       sharedLines('connections', 'connections with SHARED_LINES=16', settings),
   },
   promotion: {
     figure: 'CPU ms per request',
-    bound: 'the same (≤ 1.15 ×)',
+    aim: '≤ 1.15 ×',
     read: cpu,
-    kept: (values) => ratio(values) <= 1.15,
+    reaches: (values) => ratio(values) <= 1.15,
     workload: (settings) => ({
       name: 'promotion',
-      title: 'half cancel and promote, half join the list',
+      title: 'half of the requests cancel and so promote somebody, half join the waiting list',
       contenders: [10, 1_000_000].map((waiters) =>
         productContender(
           `${waiters} waiting`,
@@ -71,12 +71,12 @@ export const growths: Record<string, Growth> = {
   },
   position: {
     figure: 'p99 ms of GET /events/:id/me',
-    bound: '< 5 ms',
+    aim: '< 5 ms',
     read: (figures) => figures.p99Ms,
-    kept: (values) => values.every((ms) => ms < 5),
+    reaches: (values) => values.every((ms) => ms < 5),
     workload: (settings) => ({
       name: 'position',
-      title: 'position of a random waiter, one client',
+      title: 'position of a random user in the waiting list, one client',
       contenders: [
         productContender(
           '1000000 waiting',
@@ -92,9 +92,9 @@ export const growths: Record<string, Growth> = {
   },
   'two-workers': {
     figure: 'bookings/s',
-    bound: '≥ 1.6 × where cores allow',
+    aim: '≥ 1.6 × if there are cores for it',
     read: (figures) => figures.bookingsPerSecond,
-    kept: (values) => ratio(values) >= 1.6,
+    reaches: (values) => ratio(values) >= 1.6,
     workload: (settings) => ({
       name: 'two-workers',
       title: 'two hot events',
@@ -107,12 +107,12 @@ export const growths: Record<string, Growth> = {
   },
   tracing: {
     figure: 'CPU ms per booking',
-    bound: 'a tenth of the traces ≤ 1.25 ×',
+    aim: '≤ 1.25 × with a tenth of the traces',
     read: cpu,
-    kept: (values) => ratio(values) <= 1.25,
+    reaches: (values) => ratio(values) <= 1.25,
     workload: (settings) => ({
       name: 'tracing',
-      title: 'one hot event, traces off, a tenth of them recorded, all of them',
+      title: 'one hot event with traces off, with a tenth of them recorded, with all of them',
       contenders: [
         productContender('off', {}, settings),
         productContender('a tenth', {}, settings, { env: tracedEnv(0.1) }),
@@ -125,7 +125,7 @@ export const growths: Record<string, Growth> = {
     read: (figures) => figures.bookingsPerSecond,
     workload: (settings) => ({
       name: 'door',
-      title: 'bookings, and the same requests refused as the last thing before the line',
+      title: 'bookings, and requests that the API refuses just before the line',
       contenders: [
         productContender('booked', {}, settings),
         productContender('refused', { forbidden: true }, settings),
@@ -133,16 +133,16 @@ export const growths: Record<string, Growth> = {
     }),
   },
   idle: {
-    figure: '% of a core while nothing is asked',
-    bound: '< 2 %',
+    figure: '% of a core without requests',
+    aim: '< 2 %',
     read: (figures) => figures.coresUsed * 100,
-    kept: (values) => values.every((percent) => percent < 2),
+    reaches: (values) => values.every((percent) => percent < 2),
     workload: (settings) => ({
       name: 'idle',
-      title: '10,000 events that were booked once and are quiet since',
+      title: '10,000 events that were booked once and then are idle',
       contenders: [0, 16].map((lines) =>
         productContender(
-          lines === 0 ? 'a line per event' : `SHARED_LINES=${lines}`,
+          lines === 0 ? 'one line per event' : `SHARED_LINES=${lines}`,
           { events: 10_000, idle: { settleMs: 75_000, measuredMs: 15_000 } },
           settings,
           { env: { SHARED_LINES: String(lines) } },

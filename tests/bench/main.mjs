@@ -1,4 +1,4 @@
-/** `npm run bench`: brings Node, dependencies and build where they are missing, then measures. */
+/** `npm run bench`: installs Node, dependencies and the build if they are missing, then measures. */
 import { fileURLToPath } from 'node:url'
 import { bootstrap } from '../../scripts/bootstrap.mjs'
 import { runVisible } from '../../tools/dev-stack/run.mjs'

@@ -3,48 +3,51 @@ import type { SystemName } from './systems/system.ts'
 import type { WorkloadSettings } from './workloads.ts'
 
 export interface BenchOptions {
-  /** One workload; without it all are run and docs/benchmarks/results.md is written. */
+  /** If absent, all workloads run and docs/benchmarks/results.md is written. */
   workload?: string
   rounds: number
   /** Print one JSON object as the last line. */
   json: boolean
   /** Write CPU profiles of the product's processes. */
   cpuProf: boolean
-  /** Show what Redis did for a booking. */
+  /** Print the Redis commands of a booking. */
   redisStats: boolean
-  /** All figures as JSON, into this file. */
+  /** File for all figures as JSON. */
   out?: string
-  /** A commit; the product built from it takes part in each round. */
+  /** A commit. The product built from it is measured in each round, too. */
   baseline?: string
   settings: WorkloadSettings
 }
 
-/** With fewer rounds the interval of a median ratio says little. */
+/** With fewer rounds the interval of a median ratio is too wide to be useful. */
 const MIN_BASELINE_ROUNDS = 9
 
 export const usage = `npm run bench -- [options]
 
-  --workload NAME      one of those below; without it all are run and docs/benchmarks/results.md is written
+  --workload NAME      one of the workloads below; without it all of them run, and their results
+                       are written to docs/benchmarks/results.md
   --connections N      keep-alive connections of the driver
   --rounds N           default 3
-  --json               prints one object as the last line
-  --only NAMES         product,rowLock,singleStatement
-  --baseline COMMIT    compares this build with the product built from COMMIT, in ${MIN_BASELINE_ROUNDS} rounds or more, and
-                       prints the median ratio of each figure with its 90 % interval; without
-                       --workload on hot 64, hot 256, mixed, hundred 64 and quiet
-  --lines N            the product's SHARED_LINES
-  --commit-ms N        a commit takes about so long
-  --rate N|half        open loop at N requests a second, or at half of each one's capacity
-  --duration-ms N      measured window;  --warm-up-ms N before it
-  --cpu-prof           CPU profiles of the product's processes in the window, in a temporary folder
-  --redis-stats        what Redis did for a booking
-  --processes N        that serve HTTP;  --pool N  connections of each peer's process; for trying
-  --env NAME=VALUE     a setting of the product's processes, may be repeated
-  --out FILE           all figures as JSON`
+  --json               prints one JSON object as the last line
+  --only NAMES         systems to measure: product,rowLock,singleStatement
+  --baseline COMMIT    compares this build with the product built from COMMIT in at least ${MIN_BASELINE_ROUNDS} rounds,
+                       and prints the median ratio of each figure with its 90 % interval; without
+                       --workload it measures hot 64, hot 256, mixed, hundred 64 and quiet
+  --lines N            SHARED_LINES of the product
+  --commit-ms N        delays commits until one takes about N ms
+  --rate N|half        open loop with N requests per second, or with half of each system's capacity
+  --duration-ms N      length of the measured window
+  --warm-up-ms N       length of the warm-up
+  --cpu-prof           writes CPU profiles of the product's processes to a temporary folder
+  --redis-stats        prints the Redis commands of a booking
+  --processes N        processes that serve HTTP
+  --pool N             PostgreSQL connections of each process of a peer
+  --env NAME=VALUE     a setting of the product's processes; may be repeated
+  --out FILE           writes all figures as JSON`
 
 const systemNames: SystemName[] = ['product', 'rowLock', 'singleStatement']
 
-/** @throws with a message for the person at the terminal */
+/** @throws Error whose message tells the user which option is wrong */
 export function readOptions(args: string[]): BenchOptions {
   const { values } = parseArgs({
     args,
@@ -72,7 +75,7 @@ export function readOptions(args: string[]): BenchOptions {
     if (text === undefined) return undefined
     const value = Number(text)
     if (!Number.isFinite(value) || value < min)
-      throw new Error(`--${name} must be a number from ${min} on`)
+      throw new Error(`--${name} must be a number and at least ${min}`)
     return value
   }
   const only = values.only?.split(',') as SystemName[] | undefined
@@ -95,7 +98,7 @@ export function readOptions(args: string[]): BenchOptions {
   const rounds =
     number('rounds', values.rounds, 1) ?? (baseline === undefined ? 3 : MIN_BASELINE_ROUNDS)
   if (baseline !== undefined && rounds < MIN_BASELINE_ROUNDS)
-    throw new Error(`--baseline takes at least ${MIN_BASELINE_ROUNDS} rounds`)
+    throw new Error(`--baseline needs at least ${MIN_BASELINE_ROUNDS} rounds`)
   return defined({
     workload: values.workload,
     rounds,
@@ -116,7 +119,7 @@ function readPair(text: string): [string, string] {
 
 type Defined<T> = { [K in keyof T]: Exclude<T[K], undefined> }
 
-/** Leaves out what is undefined, so that a default of its own is not overwritten. */
+/** Removes undefined members, so that spreading the object does not overwrite defaults. */
 function defined<T extends object>(values: T): Defined<T> {
   return Object.fromEntries(
     Object.entries(values).filter(([, value]) => value !== undefined),

@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import path from 'node:path'
 
-/** The parts of a V8 CPU profile that are read here. */
+/** The parts of a V8 CPU profile that this file reads. */
 interface CpuProfile {
   nodes: { id: number; callFrame: { functionName: string; url: string; lineNumber: number } }[]
   samples: number[]
@@ -9,12 +9,17 @@ interface CpuProfile {
 }
 
 const FUNCTIONS_SHOWN = 25
-/** A sample that comes later than this was late because the process had no core; the profiler takes one a millisecond. */
+/**
+ * The profiler takes a sample every millisecond. A longer gap means that the process had no core,
+ * so only this much of it counts, µs.
+ */
 const LONGEST_SAMPLE_US = 2000
-/** What the profiler shows where nothing runs. */
+/** Name of the profiler's node for an idle process. */
 const IDLE = '(idle)'
 
-/** For each profile in a folder, the functions that took most time themselves, as shares of the time not idle. */
+/**
+ * Lists for each profile in a folder the functions with most self time, as shares of the busy time.
+ */
 export function summarizeProfiles(folder: string): string {
   return readdirSync(folder)
     .filter((name) => name.endsWith('.cpuprofile'))
@@ -50,7 +55,7 @@ function nameOf({
 }: CpuProfile['nodes'][number]['callFrame']): string {
   const name = functionName === '' ? '(anonymous)' : functionName
   if (url === '') return name
-  // From the package on: where it is installed says nothing.
+  // Leave out the path up to the package.
   const short = url.replace(/^.*\/node_modules\//, '').replace(/^.*\/(packages|services)\//, '$1/')
   return `${name} ${short}:${lineNumber + 1}`
 }

@@ -10,12 +10,15 @@ export interface Figures {
   p50Ms: number
   p95Ms: number
   p99Ms: number
-  /** All of the system's processes and both servers, without the driver; null where it cannot be measured. */
+  /**
+   * Of all processes of the system, PostgreSQL and Redis included, without the driver. Null if this
+   * platform does not report it.
+   */
   cpuMsPerBooking: number | null
   correct: boolean
   faults: string[]
   cpuMsPerBookingOf: Partial<Record<Role | 'driver', number>>
-  /** Processors kept busy by all of them, on average over the window. */
+  /** Average number of cores that they kept busy in the window. */
   coresUsed: number
   memoryMb: Partial<Record<Role, number>>
   redisConnections: number
@@ -26,16 +29,16 @@ export interface Figures {
 
 export interface Result {
   workload: Workload
-  /** Median time of a single commit while it ran. */
+  /** Median time of a single commit, measured before the rounds. */
   commitMs: number
   rounds: number
   contenders: { contender: Contender; figures: Figures; runs: RunFigures[] }[]
 }
 
-/** What one round of a contender measured, for ratios within a round. */
+/** The figures of one round of a contender, from which ratios within a round are computed. */
 export interface RunFigures {
   bookingsPerSecond: number
-  /** Null if it cannot be measured. */
+  /** Null if this platform does not report it. */
   cpuMsPerBooking: number | null
 }
 
@@ -47,8 +50,8 @@ export interface RoundsOptions {
 }
 
 /**
- * Runs the contenders of a workload in turn and in the opposite order in every second round
- * (A B C, C B A, …), so that a change of the machine's speed reaches all of them.
+ * Runs the contenders of a workload in turn, in the opposite order in every second round
+ * (A B C, C B A, …), so that a change in the machine's speed affects all of them.
  */
 export async function runWorkload(
   workload: Workload,

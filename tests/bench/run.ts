@@ -5,7 +5,7 @@ import pg from 'pg'
 import type { Servers } from '../stack/servers.ts'
 import { findFaults, readState } from './check.ts'
 import type { Contender, Task } from './contender.ts'
-import type { Asks, DriverMessage, DriverPlan, DriverReport } from './driver/plan.ts'
+import type { DriverMessage, DriverPlan, DriverReport, Traffic } from './driver/plan.ts'
 import { result } from './driver/plan.ts'
 import { fillEvent } from './fill.ts'
 import { createMeter, type Meter, type Usage } from './measure/meter.ts'
@@ -16,20 +16,20 @@ import type { Deployment } from './systems/system.ts'
 export interface Run {
   report: DriverReport
   usage: Usage
-  /** What is wrong in the database afterwards, in words. */
+  /** Broken promises found in the database after the run, in words. */
   faults: string[]
 }
 
-/** Requests to prepare for each second where nothing is known yet: more than two cores serve. */
+/** Requests prepared per second of a run without a known rate: more than two cores can serve. */
 const PREPARED_PER_SECOND = 20_000
-/** How long it looks for a system's capacity behind the warm-up, and a margin. */
-const CAPACITY_LOOK_MS = 2500
+/** How long the driver measures a system's capacity after the warm-up, with a margin. */
+const CAPACITY_MS = 2500
 
 export interface RunOptions {
   servers: Servers
-  /** Bookings a second of an earlier round, so that no more requests are signed than are needed. */
+  /** Bookings per second of earlier rounds. Limits the number of requests that are signed. */
   knownRate?: number
-  /** Where CPU profiles of the window are put; none are taken where absent. */
+  /** Folder for CPU profiles of the window. If absent, none are taken. */
   profileFolder?: string
 }
 
@@ -39,19 +39,20 @@ export async function runOnce(contender: Contender, options: RunOptions): Promis
   const { system, deploy, task } = contender
   const deployment = await system.deploy({ servers, ...deploy })
   const client = new pg.Client({ connectionString: deployment.databaseUrl })
-  // Whoever waits for an answer is told; a connection that breaks meanwhile (Ctrl-C stops the servers) is no news.
+  // A failed query rejects its own promise. Without a listener, a connection that breaks between
+  // queries (Ctrl-C stops the servers) would end this process.
   client.on('error', () => undefined)
   let meter: Meter | undefined
   try {
     await client.connect()
     await seed(client, deployment, task)
     meter = await createMeter(servers, deployment)
-    const asks = asksOf(task, knownRate)
+    const traffic = trafficOf(task, knownRate)
     const plan: DriverPlan = {
       targets: deployment.targets,
       connections: task.connections,
       jwtSecret: deployment.jwtSecret,
-      asks,
+      traffic,
       load: task.load,
     }
     const profiler =
@@ -62,7 +63,7 @@ export async function runOnce(contender: Contender, options: RunOptions): Promis
     return {
       report,
       usage: await idleUsage(task, meter, usage),
-      faults: await check(client, deployment, asks, report),
+      faults: await check(client, deployment, traffic, report),
     }
   } finally {
     await meter?.close()
@@ -76,11 +77,11 @@ async function seed(client: pg.Client, { tables }: Deployment, task: Task): Prom
     await client.query(tables.insertEvents, [task.events, task.ticketsPerEvent])
   else await fillEvent(client, task.filled.holders, task.filled.waiters)
   await client.query('ANALYZE')
-  // Pages that earlier runs left to write are not to be written in this one.
+  // Write the pages that earlier runs left dirty now, not during this run.
   await client.query('CHECKPOINT')
 }
 
-function asksOf(task: Task, knownRate?: number): Asks {
+function trafficOf(task: Task, knownRate?: number): Traffic {
   const { load, positions, forbidden, filled, events, cancelsInTen } = task
   if (forbidden) return { kind: 'forbidden', eventId: 1, prepared: preparedFor(task, knownRate) }
   if (positions) {
@@ -103,23 +104,23 @@ function asksOf(task: Task, knownRate?: number): Asks {
   }
 }
 
-/** Enough for the fastest: what is not used costs a little memory. */
+/** @returns enough requests for the fastest system; unused ones only cost a little memory */
 function preparedFor({ load }: Task, knownRate = PREPARED_PER_SECOND / 1.6): number {
   const { warmUpMs, measuredMs } = load
   const perSecond = knownRate * 1.6 + 500
   if (load.kind === 'closed') return Math.ceil((perSecond * (warmUpMs + measuredMs)) / 1000)
-  // Looking for its capacity goes as fast as it can, which the rate of earlier rounds tells nothing about.
+  // The capacity is measured in a closed loop, whose rate earlier rounds do not show.
   const openRate =
     load.ratePerSecond === 'half' ? PREPARED_PER_SECOND / 2 : load.ratePerSecond * 1.6 + 500
   return Math.ceil(fastRequests(warmUpMs) + (openRate * (measuredMs + 1000)) / 1000)
 }
 
-/** What an open loop asks before it is one. */
+/** @returns requests of the closed loop that runs before an open loop */
 function fastRequests(warmUpMs: number): number {
-  return (PREPARED_PER_SECOND * (warmUpMs + CAPACITY_LOOK_MS)) / 1000
+  return (PREPARED_PER_SECOND * (warmUpMs + CAPACITY_MS)) / 1000
 }
 
-/** Runs the driver and reads the meter when it says that the window begins and ends. */
+/** Runs the driver, and reads the meter when the driver reports the edges of the window. */
 async function drive(
   plan: DriverPlan,
   meter: Meter,
@@ -138,7 +139,7 @@ async function drive(
         if (message.edge === 'start') Promise.all([meter.start(), profiler?.start()]).catch(reject)
         else usage = Promise.all([meter.stop(), profiler?.stop()]).then(([used]) => used)
       })
-      child.on('exit', (code) => reject(new Error(`the driver ended with code ${code}`)))
+      child.on('exit', (code) => reject(new Error(`the driver exited with code ${code}`)))
       child.send(plan)
     })
     if (usage === undefined) throw new Error('the driver measured nothing')
@@ -148,7 +149,9 @@ async function drive(
   }
 }
 
-/** For tasks that are about idleness, what was used while nothing was asked; else what was measured under load. */
+/**
+ * @returns for an idle task what the system uses without requests, otherwise the usage under load
+ */
 async function idleUsage({ idle }: Task, meter: Meter, loaded: Usage): Promise<Usage> {
   if (idle === undefined) return loaded
   await sleep(idle.settleMs)
@@ -157,8 +160,14 @@ async function idleUsage({ idle }: Task, meter: Meter, loaded: Usage): Promise<U
   return meter.stop()
 }
 
-async function check(client: pg.Client, { tables }: Deployment, asks: Asks, report: DriverReport) {
-  if (asks.kind === 'bookings') return findFaults(await readState(client, tables), asks, report)
+async function check(
+  client: pg.Client,
+  { tables }: Deployment,
+  traffic: Traffic,
+  report: DriverReport,
+) {
+  if (traffic.kind === 'bookings')
+    return findFaults(await readState(client, tables), traffic, report)
   const wrong = [...report.booked].filter(
     (code) => code === result.wrong || code === result.unanswered,
   ).length

@@ -5,8 +5,8 @@ import { describeGrowth, describeResult, describeRun } from './report/text.ts'
 import { type Result, runWorkload } from './rounds.ts'
 import { comparedWorkload, type WorkloadSettings } from './workloads.ts'
 
-/** What a ratio to a peer has to be. */
-export interface Goals {
+/** Aims for the ratios to a peer: at least for `rate`, at most for the others. */
+export interface Aims {
   rowLock?: { rate?: number; p99?: number; cpu?: number }
   singleStatement?: { rate?: number; p50?: number; p99?: number; cpu?: number }
 }
@@ -14,15 +14,15 @@ export interface Goals {
 interface Entry {
   workload: string
   settings: WorkloadSettings
-  goals: Goals
+  aims: Aims
 }
 
-/** All comparisons of docs/benchmarks/results.md, in its order, with what is to be reached. */
+/** The comparisons of docs/benchmarks/results.md, in its order. */
 const entries: Entry[] = [
   {
     workload: 'hot',
     settings: { connections: 64 },
-    goals: {
+    aims: {
       rowLock: { rate: 15, p99: 0.08, cpu: 0.1 },
       singleStatement: { rate: 2.3, p99: 0.7, cpu: 0.5 },
     },
@@ -30,39 +30,39 @@ const entries: Entry[] = [
   {
     workload: 'hot',
     settings: { connections: 256 },
-    goals: { rowLock: { rate: 28, p99: 0.05 }, singleStatement: { rate: 3.6 } },
+    aims: { rowLock: { rate: 28, p99: 0.05 }, singleStatement: { rate: 3.6 } },
   },
-  { workload: 'hot', settings: { connections: 1000 }, goals: {} },
+  { workload: 'hot', settings: { connections: 1000 }, aims: {} },
   {
     workload: 'mixed',
     settings: { connections: 64 },
-    goals: { rowLock: { rate: 11 }, singleStatement: { rate: 2 } },
+    aims: { rowLock: { rate: 11 }, singleStatement: { rate: 2 } },
   },
   {
     workload: 'hundred',
     settings: { connections: 64 },
-    goals: { rowLock: { rate: 4 }, singleStatement: { rate: 0.5 } },
+    aims: { rowLock: { rate: 4 }, singleStatement: { rate: 0.5 } },
   },
   {
     workload: 'hundred',
     settings: { connections: 64, lines: 16 },
-    goals: { rowLock: { rate: 12 }, singleStatement: { rate: 1.5 } },
+    aims: { rowLock: { rate: 12 }, singleStatement: { rate: 1.5 } },
   },
   {
     workload: 'hot',
     settings: { connections: 64, commitMs: 1 },
-    goals: { rowLock: { rate: 22 }, singleStatement: { rate: 7 } },
+    aims: { rowLock: { rate: 22 }, singleStatement: { rate: 7 } },
   },
-  { workload: 'open', settings: {}, goals: {} },
-  { workload: 'open-200', settings: {}, goals: { singleStatement: { p50: 1.5, p99: 1.5 } } },
-  { workload: 'quiet', settings: {}, goals: {} },
-  { workload: 'quiet', settings: { lines: 16 }, goals: {} },
+  { workload: 'open', settings: {}, aims: {} },
+  { workload: 'open-200', settings: {}, aims: { singleStatement: { p50: 1.5, p99: 1.5 } } },
+  { workload: 'quiet', settings: {}, aims: {} },
+  { workload: 'quiet', settings: { lines: 16 }, aims: {} },
 ]
 
 export interface SuiteResults {
-  compared: { result: Result; goals: Goals }[]
+  compared: { result: Result; aims: Aims }[]
   growth: { result: Result; growth: Growth }[]
-  /** Workloads that could not be measured, and why: the others are worth their time all the same. */
+  /** Workloads that failed to run. They do not stop the others. */
   failed: { title: string; message: string }[]
 }
 
@@ -71,11 +71,11 @@ export interface SuiteOptions {
   rounds: number
   settings: WorkloadSettings
   say: (text: string) => void
-  /** Told what there is after each workload. */
+  /** Called after each workload with all results so far. */
   onMeasured: (results: SuiteResults) => void
 }
 
-/** Runs everything, an hour with three rounds. */
+/** Runs every workload. With three rounds this takes about an hour. */
 export async function runSuite({
   servers,
   rounds,
@@ -100,16 +100,16 @@ export async function runSuite({
       return undefined
     }
   }
-  for (const { workload, settings: own, goals } of entries) {
+  for (const { workload, settings: own, aims } of entries) {
     const result = await run(comparedWorkload(workload, { ...settings, ...own }), rounds)
     if (result === undefined) continue
     say(describeResult(result))
-    results.compared.push({ result, goals })
+    results.compared.push({ result, aims })
     onMeasured(results)
   }
   for (const growth of Object.values(growths)) {
     const workload = growth.workload(settings)
-    // Minutes of waiting tell no more the third time.
+    // An idle system behaves the same in every round, and each round takes minutes.
     const times = workload.contenders.some(({ task }) => task.idle !== undefined) ? 1 : rounds
     const result = await run(workload, times)
     if (result === undefined) continue

@@ -3,26 +3,27 @@ import { rowLock, singleStatement } from './systems/peers.ts'
 import { product } from './systems/product.ts'
 import type { BenchSystem, DeployOptions, SystemName } from './systems/system.ts'
 
-/** What may be set from outside, next to the name of a workload. */
+/** Settings of a workload that the command line can change. */
 export interface WorkloadSettings {
   connections?: number
   commitMs?: number
-  /** The product's `SHARED_LINES`; 0 is a line per event. */
+  /** `SHARED_LINES` of the product; 0 means one line per event. */
   lines?: number
-  /** Open loops: requests a second, or half of each one's capacity. */
+  /** Rate of an open loop, requests per second; `half` means half of each system's capacity. */
   rate?: number | 'half'
   warmUpMs?: number
   measuredMs?: number
   only?: SystemName[]
-  /** The product built from another commit, which then takes part; peers only take part if `only` names them. */
+  /** The product built from another commit. With it, peers run only if `only` names them. */
   baseline?: BenchSystem
-  /** Overrides for trying: processes that serve HTTP, and connections of each of the peers. */
+  /** Number of processes that serve HTTP. */
   processes?: number
+  /** PostgreSQL connections of each process of a peer. */
   poolSize?: number
   productEnv?: Record<string, string>
 }
 
-/** An event that never sells out in a run. */
+/** More tickets than a run can sell. */
 const PLENTY = 1_000_000
 
 interface Compared {
@@ -33,7 +34,7 @@ interface Compared {
   measuredMs?: number
 }
 
-/** Product and peers side by side. */
+/** Workloads that compare the product with its peers. */
 const compared: Record<string, Compared> = {
   hot: {
     title: 'one hot event',
@@ -41,7 +42,7 @@ const compared: Record<string, Compared> = {
     connections: 64,
   },
   mixed: {
-    title: 'one sold-out event, 70 % book and 30 % cancel',
+    title: 'one sold-out event, 70 % bookings and 30 % cancellations',
     task: { events: 1, ticketsPerEvent: 1000, cancelsInTen: 3 },
     connections: 64,
   },
@@ -58,7 +59,7 @@ const compared: Record<string, Compared> = {
     measuredMs: 10_000,
   },
   open: {
-    title: 'one hot event, open loop at half of the capacity',
+    title: 'one hot event, open loop at half of each capacity',
     task: { events: 1, ticketsPerEvent: PLENTY, cancelsInTen: 0 },
     connections: 256,
     rate: 'half',
@@ -72,7 +73,9 @@ const compared: Record<string, Compared> = {
   },
 }
 
-/** The same for everybody; the product's figures improve until about then (docs/benchmarks/results.md). */
+/**
+ * All systems get the same. The product stops getting faster after it (docs/benchmarks/results.md).
+ */
 const WARM_UP_MS = 10_000
 const MEASURED_MS = 5000
 
@@ -80,7 +83,7 @@ const everyone: SystemName[] = ['product', 'rowLock', 'singleStatement']
 
 export const comparedNames = Object.keys(compared)
 
-/** @throws where there is no such workload */
+/** @throws Error if there is no workload of that name */
 export function comparedWorkload(name: string, settings: WorkloadSettings): Workload {
   const base = compared[name]
   if (base === undefined) throw new Error(`There is no workload "${name}"`)
@@ -136,7 +139,7 @@ function deployOf({
   }
 }
 
-/** A contender of the product alone, for workloads that compare it with itself. */
+/** A contender for workloads that compare the product with itself. */
 export function productContender(
   label: string,
   task: Partial<Task>,

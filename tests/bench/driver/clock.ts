@@ -1,4 +1,4 @@
-/** The clock that the driver's threads share, ms; `performance.now()` counts from another start in each. */
+/** Clock of all threads of the driver, ms. `performance.now()` starts from zero in each thread. */
 export function monotonicMs(): number {
   return Number(process.hrtime.bigint()) / 1e6
 }

@@ -1,9 +1,9 @@
-import type { Asker } from './asker.ts'
 import type { Connection } from './connection.ts'
+import type { RequestSource } from './request-source.ts'
 import { createTally, type Tally } from './tally.ts'
 
 export interface Window {
-  /** Latencies. */
+  /** Latencies in the window, ms. */
   tally: Tally
   answeredInWindow: number
   windowMs: number
@@ -11,25 +11,27 @@ export interface Window {
 
 export interface ClosedLoop {
   connections: readonly Connection[]
-  asker: Asker
+  source: RequestSource
   warmUpMs: number
   measuredMs: number
-  /** Told when the measured window begins and when it ends. */
+  /** Called when the measured window begins and when it ends. */
   onWindow: (edge: 'start' | 'end') => void
 }
 
 /**
- * Each connection asks again as soon as it was answered. What is answered in the window counts; the window follows the
- * warm-up without a gap, so that it begins with as many requests under way as it goes on with.
- * @returns when everything that was asked is answered
+ * Each connection sends its next request as soon as it has a response. Responses that arrive in the
+ * window count. The window follows the warm-up without a gap, so that the number of requests in
+ * flight does not change.
+ *
+ * @returns when every request has its response
  */
 export function runClosedLoop(loop: ClosedLoop): Promise<Window> {
-  const { connections, asker, warmUpMs, measuredMs, onWindow } = loop
+  const { connections, source, warmUpMs, measuredMs, onWindow } = loop
   const tally = createTally()
   const startedAtMs = performance.now()
   let windowStart = Number.POSITIVE_INFINITY
   let endedAtMs: number | undefined
-  let underWay = 0
+  let inFlight = 0
 
   function startWindow(nowMs: number): void {
     windowStart = nowMs
@@ -50,24 +52,24 @@ export function runClosedLoop(loop: ClosedLoop): Promise<Window> {
   }
 
   return new Promise((resolve, reject) => {
-    function askOn(connection: Connection): void {
-      const ask = endedAtMs === undefined ? asker.next() : undefined
-      if (ask !== undefined) {
-        underWay++
+    function sendOn(connection: Connection): void {
+      const request = endedAtMs === undefined ? source.next() : undefined
+      if (request !== undefined) {
+        inFlight++
         const sentAtMs = performance.now()
-        connection.send(ask.request, (answer) => {
-          underWay--
-          ask.take(answer)
+        connection.send(request.bytes, (answer) => {
+          inFlight--
+          request.take(answer)
           count(sentAtMs, performance.now())
-          askOn(connection)
+          sendOn(connection)
         })
         return
       }
-      // The time is over, or everything prepared was used: the window is then as long as it became.
+      // The time is over or all requests are used up. In that case the window is shorter.
       endWindow(performance.now())
-      if (underWay > 0) return
+      if (inFlight > 0) return
       if (windowStart === Number.POSITIVE_INFINITY)
-        reject(new Error('the warm-up used everything prepared'))
+        reject(new Error('the warm-up used up all prepared requests'))
       else
         resolve({
           tally,
@@ -75,6 +77,6 @@ export function runClosedLoop(loop: ClosedLoop): Promise<Window> {
           windowMs: (endedAtMs as number) - windowStart,
         })
     }
-    for (const connection of connections) askOn(connection)
+    for (const connection of connections) sendOn(connection)
   })
 }

@@ -1,33 +1,34 @@
 import net from 'node:net'
 import { type Answer, readAnswer } from './response.ts'
 
-/** One keep-alive connection with at most one request on its way. */
+/** A keep-alive connection with at most one request in flight. */
 export interface Connection {
   send(request: Uint8Array, onAnswer: (answer: Answer) => void): void
   close(): void
 }
 
 /**
- * A client with nothing in it but what a benchmark needs: it shares the cores with what it measures.
+ * Opens a minimal HTTP/1.1 connection. The driver shares its cores with the measured system, so it
+ * must use as little of them as possible.
  *
- * @param onBroken told once if the connection ends before `close`
+ * @param onBroken called once if the connection ends before `close`
  */
 export function openConnection(
   target: { host: string; port: number },
   onBroken: (error: Error) => void,
 ): Promise<Connection> {
-  let pending = ''
-  let waiting: ((answer: Answer) => void) | undefined
+  let received = ''
+  let onAnswered: ((answer: Answer) => void) | undefined
   let closed = false
 
   function take(text: string): void {
-    pending = pending === '' ? text : pending + text
-    const answer = readAnswer(pending)
+    received = received === '' ? text : received + text
+    const answer = readAnswer(received)
     if (answer === undefined) return
-    pending = ''
-    const answered = waiting
-    waiting = undefined
-    answered?.(answer)
+    received = ''
+    const callback = onAnswered
+    onAnswered = undefined
+    callback?.(answer)
   }
 
   return new Promise((resolve, reject) => {
@@ -35,7 +36,7 @@ export function openConnection(
     const socket = net.connect({
       ...target,
       noDelay: true,
-      // One buffer for the whole life of the connection instead of a new one for every read.
+      // Reuse one buffer instead of allocating one for every read.
       onread: {
         buffer,
         callback: (length) => {
@@ -53,7 +54,7 @@ export function openConnection(
       })
       resolve({
         send(request, onAnswer) {
-          waiting = onAnswer
+          onAnswered = onAnswer
           socket.write(request)
         },
         close() {

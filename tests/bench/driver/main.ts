@@ -1,14 +1,15 @@
-/** The driver: a process of its own, so that its share of the processors can be told from that of what it measures. */
-import { type Asker, createAsker } from './asker.ts'
+/** The driver. It is a process of its own, so that its CPU time can be told from the system's. */
+
 import { runClosedLoop, type Window } from './closed-loop.ts'
 import { type Connection, openConnection } from './connection.ts'
 import { runOpenLoop, seededRandom } from './open-loop.ts'
 import type { DriverMessage, DriverPlan, DriverReport } from './plan.ts'
+import { createRequestSource, type RequestSource } from './request-source.ts'
 
 const SEED = 20_260_101
-/** Long enough to tell how fast a closed loop goes once everything is warm. */
+/** Length of the closed loop that measures a system's capacity after the warm-up. */
 const CAPACITY_MS = 2000
-/** An open loop's own warm-up at its rate. */
+/** Length of the open loop that runs before the measured one, at the same rate. */
 const SETTLE_MS = 1000
 
 function tell(message: DriverMessage): void {
@@ -24,42 +25,42 @@ process.once('disconnect', () => process.exit(0))
 process.once('message', (plan: DriverPlan) => void drive(plan).catch(fail))
 
 async function drive(plan: DriverPlan): Promise<void> {
-  const asker = createAsker(plan.asks, plan.jwtSecret, Date.now())
+  const source = createRequestSource(plan.traffic, plan.jwtSecret, Date.now())
   const connections = await Promise.all(
     Array.from({ length: plan.connections }, (_, i) => {
       const target = plan.targets[i % plan.targets.length] as DriverPlan['targets'][number]
       return openConnection(target, fail)
     }),
   )
-  const report = await run(plan, asker, connections)
+  const report = await run(plan, source, connections)
   for (const connection of connections) connection.close()
   tell({ type: 'report', report })
 }
 
 async function run(
   plan: DriverPlan,
-  asker: Asker,
+  source: RequestSource,
   connections: Connection[],
 ): Promise<DriverReport> {
   const { load } = plan
   const meter = createMeter()
-  const common = { connections, asker, onWindow: meter.onWindow }
+  const common = { connections, source, onWindow: meter.onWindow }
   if (load.kind === 'closed') {
     const window = await runClosedLoop({ ...common, ...load })
-    return { ...figures(window), cpuMs: meter.cpuMs(), ...asker.results() }
+    return { ...figures(window), cpuMs: meter.cpuMs(), ...source.results() }
   }
   const { warmUpMs, measuredMs } = load
   const random = seededRandom(SEED)
-  const quietly = { ...common, onWindow: () => undefined }
+  const unmeasured = { ...common, onWindow: () => undefined }
   const { answeredInWindow, windowMs } = await runClosedLoop({
-    ...quietly,
+    ...unmeasured,
     warmUpMs,
     measuredMs: CAPACITY_MS,
   })
-  asker.leaveFirstEvent()
+  source.skipFirstEvent()
   const capacity = answeredInWindow / (windowMs / 1000)
   const ratePerSecond = load.ratePerSecond === 'half' ? capacity / 2 : load.ratePerSecond
-  await runOpenLoop({ ...quietly, ratePerSecond, measuredMs: SETTLE_MS, random })
+  await runOpenLoop({ ...unmeasured, ratePerSecond, measuredMs: SETTLE_MS, random })
   const { latenessP99Ms, ...window } = await runOpenLoop({
     ...common,
     ratePerSecond,
@@ -71,7 +72,7 @@ async function run(
     ratePerSecond,
     latenessP99Ms,
     cpuMs: meter.cpuMs(),
-    ...asker.results(),
+    ...source.results(),
   }
 }
 
@@ -86,7 +87,7 @@ function figures({ tally, answeredInWindow, windowMs }: Window) {
   }
 }
 
-/** Passes the edges of the window on, and takes the driver's own processor time between them. */
+/** Reports the edges of the window, and measures the driver's own CPU time between them. */
 function createMeter() {
   let before = process.cpuUsage()
   let used = { user: 0, system: 0 }

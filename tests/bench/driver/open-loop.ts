@@ -1,31 +1,33 @@
 import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Worker } from 'node:worker_threads'
-import type { Asker } from './asker.ts'
 import { monotonicMs } from './clock.ts'
 import type { Window } from './closed-loop.ts'
 import type { Connection } from './connection.ts'
 import type { PacerMessage } from './pacer.ts'
+import type { RequestSource } from './request-source.ts'
 import { createTally } from './tally.ts'
 
 export interface OpenLoop {
   connections: readonly Connection[]
-  asker: Asker
+  source: RequestSource
   ratePerSecond: number
   measuredMs: number
-  /** Uniform in [0, 1): the same numbers for everybody who is compared. */
+  /** Returns uniform numbers in [0, 1), the same sequence for every system. */
   random: () => number
   onWindow: (edge: 'start' | 'end') => void
 }
 
 /**
- * Requests come when they are due, at random times as independent people make them (a Poisson process), and wait in the
- * driver where all connections are taken. Latency counts from the due time, so nothing hides behind a slow answer, and
- * for all that were due in the window, also where they were answered after it.
- * @returns when everything that was asked is answered
+ * Sends requests at random times, as independent people do (a Poisson process). If all connections
+ * are busy, a due request waits in the driver. Latency counts from the due time, so that a slow
+ * response does not hide the delay of the requests behind it. All requests that are due in the
+ * window count, even if their responses arrive after it.
+ *
+ * @returns when every request has its response
  */
 export async function runOpenLoop(loop: OpenLoop): Promise<Window & { latenessP99Ms: number }> {
-  const { asker, ratePerSecond, measuredMs, random, onWindow } = loop
+  const { source, ratePerSecond, measuredMs, random, onWindow } = loop
   const offsetsMs = dueTimes(measuredMs, ratePerSecond, random)
   const tally = createTally()
   const lateness = createTally()
@@ -40,17 +42,17 @@ export async function runOpenLoop(loop: OpenLoop): Promise<Window & { latenessP9
   const allAnswered = new Promise<void>((resolve, reject) => {
     function sendDue(): void {
       while (nextDue < dueCount && idle.length > 0) {
-        const ask = asker.next()
-        if (ask === undefined) {
-          reject(new Error('too few requests were prepared'))
+        const request = source.next()
+        if (request === undefined) {
+          reject(new Error('all prepared requests are used up'))
           return
         }
         const dueMs = startMs + (offsetsMs[nextDue++] as number)
         const connection = idle.pop() as Connection
         lateness.add(monotonicMs() - dueMs)
-        connection.send(ask.request, (answer) => {
+        connection.send(request.bytes, (answer) => {
           const nowMs = monotonicMs()
-          ask.take(answer)
+          request.take(answer)
           tally.add(nowMs - dueMs)
           if (nowMs <= startMs + measuredMs) answeredInWindow++
           idle.push(connection)
@@ -80,7 +82,7 @@ export async function runOpenLoop(loop: OpenLoop): Promise<Window & { latenessP9
   return { tally, answeredInWindow, windowMs: measuredMs, latenessP99Ms: lateness.percentile(0.99) }
 }
 
-/** When requests are due, ms from the start; one at least. */
+/** @returns the due times of the requests, ms from the start; the first is 0 */
 function dueTimes(lengthMs: number, ratePerSecond: number, random: () => number): Float64Array {
   const times = [0]
   const meanGapMs = 1000 / ratePerSecond
@@ -91,7 +93,7 @@ function dueTimes(lengthMs: number, ratePerSecond: number, random: () => number)
   }
 }
 
-/** A small seeded generator (mulberry32): the same arrivals in every run. */
+/** A seeded generator of random numbers (mulberry32), so that every run has the same arrivals. */
 export function seededRandom(seed: number): () => number {
   let state = seed >>> 0
   return () => {

@@ -1,21 +1,22 @@
 /**
- * Runs in a thread of its own and tells when requests are due. A timer of the event loop would be up to a millisecond
- * late, which is as long as some answers take, and a loop that looks at the clock would cost a core.
+ * Tells the driver when requests are due. It runs in a thread of its own, because a timer of the
+ * event loop fires up to a millisecond late, which is as long as some responses take, and a loop
+ * that polls the clock would need a core.
  */
 import { parentPort, workerData } from 'node:worker_threads'
 import { monotonicMs } from './clock.ts'
 
-/** `startMs`, by {@link monotonicMs}, comes first; then, again and again, how many are due. */
+/** The first message has `startMs`, by {@link monotonicMs}. The others count the due requests. */
 export type PacerMessage = { startMs: number } | { due: number }
 
 const START_DELAY_MS = 50
 
-/** Ascending, from the start. */
+/** Due times from the start, ascending. */
 const { offsetsMs } = workerData as { offsetsMs: Float64Array }
 const tell = (message: PacerMessage): void => parentPort?.postMessage(message)
 const never = new Int32Array(new SharedArrayBuffer(4))
 
-// Chosen here, so that the time this thread took to start makes nothing late.
+// Set in this thread, so that the time it takes to start delays no request.
 const startMs = monotonicMs() + START_DELAY_MS
 tell({ startMs })
 for (let due = 0; due < offsetsMs.length; ) {

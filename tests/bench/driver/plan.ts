@@ -1,43 +1,50 @@
-/** What the driver process is asked to do, and what it tells; both cross a process border. */
+/** The driver's instructions, sent to its process. */
 export interface DriverPlan {
   targets: { host: string; port: number }[]
   /** Keep-alive connections, spread evenly over the targets. */
   connections: number
   jwtSecret: string
-  asks: Asks
+  traffic: Traffic
   load: Load
 }
 
-/** What is asked. Users `u0`, `u1`, … book once each; the event of a user is {@link eventOf}. */
-export type Asks =
+/** The requests of a run. */
+export type Traffic =
+  /** Users `u0`, `u1`, … book once each. {@link eventOf} is the event of a user. */
   | {
       kind: 'bookings'
       firstEventId: number
       events: number
-      /** How many of ten requests cancel, oldest claim first. */
+      /** How many of ten requests cancel. They cancel the oldest claims first. */
       cancelsInTen: number
-      /** Users `h0`, `h1`, … who hold tickets from the start and cancel before the others. */
+      /** Number of users `h0`, `h1`, … who hold tickets at the start and cancel first. */
       holders: number
-      /** Requests made and signed before the start; the run ends early when they are used up. */
+      /** Number of requests signed before the start. The run ends early if they are used up. */
       prepared: number
-      /** So many of the first bookings are all of the first event: a warm-up that opens nothing else. */
+      /**
+       * This many of the first bookings are for the first event, so that the warm-up opens no
+       * other.
+       */
       onFirstEvent: number
     }
-  /** `GET /events/1/me` of random ones of the users `w0`, `w1`, … who wait in that order. */
+  /**
+   * `GET /events/:eventId/me` of random users among `w0`, `w1`, …, the waiting list in its order.
+   */
   | { kind: 'positions'; eventId: number; waiters: number; prepared: number }
-  /** Bookings for somebody else, which only staff may make: refused as the last thing before the line. */
+  /** Bookings for another user. The API refuses them with 403 just before the line. */
   | { kind: 'forbidden'; eventId: number; prepared: number }
 
 /**
- * Closed: each connection asks again when it was answered. Open: requests come when they are due, whatever was answered.
- * Both begin with a closed loop that is not measured, until compilers have done most of their work.
+ * In a closed loop each connection sends its next request when it has a response. In an open loop
+ * requests are sent when they are due. Both start with a closed loop that is not measured, in which
+ * the JIT compilers do most of their work.
  */
 export type Load =
   | { kind: 'closed'; warmUpMs: number; measuredMs: number }
-  /** `half`: half of what a closed loop reached at the end of the warm-up. */
+  /** `half` means half of the rate that a closed loop reached after the warm-up. */
   | { kind: 'open'; ratePerSecond: number | 'half'; warmUpMs: number; measuredMs: number }
 
-/** Result codes of single requests; 0 was never sent. */
+/** Result codes of single requests. */
 export const result = {
   notSent: 0,
   booked: 1,
@@ -51,22 +58,24 @@ export const result = {
 } as const
 
 export interface DriverReport {
-  /** Requests answered in the window, and its length. */
+  /** Responses in the window. */
   answered: number
   windowMs: number
   p50Ms: number
   p95Ms: number
   p99Ms: number
   maxMs: number
-  /** Open loop only: the rate that was asked for, and how late after the due times requests were begun. */
+  /** Open loop only: the planned rate. */
   ratePerSecond?: number
+  /** Open loop only: 99th percentile of the time from due to sent. */
   latenessP99Ms?: number
-  /** Processor time of the driver itself in the window. */
+  /** CPU time of the driver itself in the window. */
   cpuMs: number
-  /** By number of the user or of the cancel, for all requests from the first of the warm-up on. */
+  /** Result codes by number of the user, warm-up included. */
   booked: Uint8Array
+  /** Result codes by number of the cancellation, warm-up included. */
   canceled: Uint8Array
-  /** Some of the answers that nobody expected. */
+  /** The first few unexpected responses. */
   wrongAnswers: { status: number; body: string }[]
 }
 
@@ -77,13 +86,16 @@ export type DriverMessage =
   | { type: 'failed'; message: string }
 
 /** The event that a user books. */
-export function eventOf(user: number, asks: Asks & { kind: 'bookings' }): number {
-  return user < asks.onFirstEvent
-    ? asks.firstEventId
-    : asks.firstEventId + scatter(user, asks.events)
+export function eventOf(user: number, traffic: Traffic & { kind: 'bookings' }): number {
+  return user < traffic.onFirstEvent
+    ? traffic.firstEventId
+    : traffic.firstEventId + scatter(user, traffic.events)
 }
 
-/** Spreads numbers evenly over 0 to `buckets` - 1, without a pattern in time (the finalizer of MurmurHash3). */
+/**
+ * Spreads consecutive numbers evenly over 0 to `buckets` - 1 without a pattern, with the finalizer
+ * of MurmurHash3.
+ */
 export function scatter(value: number, buckets: number): number {
   let hash = value + 1
   hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b)
@@ -91,7 +103,9 @@ export function scatter(value: number, buckets: number): number {
   return ((hash ^ (hash >>> 16)) >>> 0) % buckets
 }
 
-/** Who the n-th cancel is for: the holders first, then those who booked, in their order. */
+/**
+ * @returns the user of the n-th cancellation: first the holders, then those who booked, in order
+ */
 export function cancelerOf(
   cancel: number,
   holders: number,

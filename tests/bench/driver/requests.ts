@@ -3,7 +3,7 @@ import { createHmac, createSecretKey } from 'node:crypto'
 const JWT_HEADER = Buffer.from('{"alg":"HS256","typ":"JWT"}').toString('base64url')
 const LIFETIME_S = 3600
 
-/** Signs tokens as an issuer would, one for every request. */
+/** Returns a function that signs a token. */
 export function createSigner(
   secret: string,
   nowMs: number,
@@ -23,7 +23,7 @@ export function createSigner(
   }
 }
 
-/** A POST with a JSON body, as bytes of HTTP/1.1. */
+/** A POST request with a JSON body as HTTP/1.1 text. */
 export function postRequest(path: string, token: string, body: string): string {
   return (
     `POST ${path} HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Bearer ${token}\r\n` +
@@ -35,13 +35,13 @@ export function getRequest(path: string, token: string): string {
   return `GET ${path} HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Bearer ${token}\r\n\r\n`
 }
 
-/** Many requests in one stretch of memory, so that sending one costs the driver no more than a view of it. */
+/** Many requests in one buffer, so that sending one costs only a view of it. */
 export interface RequestBook {
   count: number
   at(index: number): Uint8Array
 }
 
-/** Writes all requests out before the run: making and signing them is not what is measured. */
+/** Writes all requests before the run, so that building and signing them is not measured. */
 export function writeRequests(count: number, text: (index: number) => string): RequestBook {
   let bytes = Buffer.allocUnsafe(Math.max(count, 1) * 512)
   const ends = new Float64Array(count)

@@ -1,4 +1,4 @@
-/** One answer, taken apart as far as a benchmark needs. */
+/** An HTTP response. */
 export interface Answer {
   status: number
   body: string
@@ -9,8 +9,9 @@ const CHUNKED = /\r\ntransfer-encoding: *chunked/i
 const HEAD_END = '\r\n\r\n'
 
 /**
- * Reads one HTTP/1.1 answer from the text that came so far (latin1, as the bytes came).
- * @returns undefined where more has to come
+ * Parses one HTTP/1.1 response from what was received so far, decoded as latin1.
+ *
+ * @returns undefined if it is incomplete
  */
 export function readAnswer(text: string): Answer | undefined {
   const headEnd = text.indexOf(HEAD_END)

@@ -1,8 +1,11 @@
-/** Latencies of one window. */
+/** Collects latencies and computes their percentiles. */
 export interface Tally {
   add(latencyMs: number): void
   count(): number
-  /** @param share 0.99 for p99; NaN where nothing was counted */
+  /**
+   * @param share 0.99 for the 99th percentile
+   * @returns NaN if nothing was added
+   */
   percentile(share: number): number
 }
 
@@ -17,7 +20,7 @@ export function createTally(): Tally {
     count: () => values.length,
     percentile(share) {
       sorted ??= Float64Array.from(values).sort()
-      // Nearest rank: the smallest value that at least this share does not exceed.
+      // Nearest rank: the smallest value that is not below this share of all values.
       return sorted[Math.max(0, Math.ceil(share * sorted.length) - 1)] ?? Number.NaN
     },
   }

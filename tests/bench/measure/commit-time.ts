@@ -5,11 +5,14 @@ import { createTally } from '../driver/tally.ts'
 const COMMITS = 60
 
 /**
- * Makes every flush of PostgreSQL's log take longer, as on an ordinary disk, until a commit takes about `targetMs`.
+ * Delays every flush of PostgreSQL's WAL until a commit takes about `targetMs`, as on a slower
+ * disk.
  *
- * `commit_delay` makes the process that flushes wait while it holds the log's write lock. Commits that arrive meanwhile
- * go with it, which is kinder to many small transactions than a slow disk, where they would wait for the next flush.
- * @returns takes it back
+ * With `commit_delay` the flushing process waits while it holds the WAL write lock. Commits that
+ * arrive in that time join its flush. On a slow disk they would have to wait for the next one, so
+ * this favors systems with many small transactions.
+ *
+ * @returns a function that restores the settings
  */
 export async function slowCommits(url: string, targetMs: number): Promise<() => Promise<void>> {
   const delayUs = Math.max(0, Math.round((targetMs - (await measureCommitMs(url))) * 1000))
@@ -21,7 +24,7 @@ export async function slowCommits(url: string, targetMs: number): Promise<() => 
     alterSystem(url, ['ALTER SYSTEM RESET commit_delay', 'ALTER SYSTEM RESET commit_siblings'])
 }
 
-/** Median time of a commit that one client waits for, ms. */
+/** @returns the median time of a commit of a single client, ms */
 export async function measureCommitMs(url: string): Promise<number> {
   return withClient(url, async (client) => {
     const tally = createTally()
@@ -43,7 +46,7 @@ async function alterSystem(url: string, statements: string[]): Promise<void> {
     for (const statement of statements) await client.query(statement)
     await client.query('SELECT pg_reload_conf()')
   })
-  // Running sessions notice a moment later.
+  // Running sessions reload their settings a moment later.
   await sleep(200)
 }
 

@@ -2,9 +2,10 @@ import { spawnSync } from 'node:child_process'
 import { availableParallelism } from 'node:os'
 
 /**
- * Keeps this process, and so all it starts, on the first cores: the figures are those of a small machine wherever they
- * are taken.
- * @returns what was done, in words
+ * Pins this process, and so all that it starts, to the first cores, so that results of different
+ * machines can be compared.
+ *
+ * @returns what it did, in words
  */
 export function pinToCores(wanted: number): string {
   const available = availableParallelism()

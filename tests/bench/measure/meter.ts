@@ -21,26 +21,26 @@ import {
 
 export type Role = 'api' | 'worker' | 'redis' | 'postgres'
 
-/** What a system used between two moments, and what it holds at the second. */
+/** CPU time that a system used in a window, and its memory and connections at the end of it. */
 export interface Usage {
-  /** Time between the two. */
+  /** Length of the window. */
   windowMs: number
-  /** Processor time, ms; roles that could not be measured are absent. */
+  /** CPU time, ms. Roles that could not be measured are absent. */
   cpuMs: Partial<Record<Role, number>>
   memoryMb: Partial<Record<Role, number>>
-  /** Most connections to Redis that any one of the processes holds. */
+  /** Redis connections of the process that has most of them. */
   redisConnections: number
   redisCommands: Map<string, CommandUse>
 }
 
 export interface Meter {
   start(): Promise<void>
-  /** @throws where `start` was not called before */
+  /** @throws Error if `start` was not called */
   stop(): Promise<Usage>
   close(): Promise<void>
 }
 
-/** Measures a deployment and its two servers from outside. */
+/** Measures a deployment, PostgreSQL and Redis from outside. */
 export async function createMeter(servers: Servers, { processes }: Deployment): Promise<Meter> {
   const redis = new Redis(servers.redis.url)
   const redisPort = Number(new URL(servers.redis.url).port || 6379)
@@ -74,7 +74,7 @@ export async function createMeter(servers: Servers, { processes }: Deployment): 
       }
     },
     async stop() {
-      if (before === undefined) throw new Error('the window never began')
+      if (before === undefined) throw new Error('start() was not called')
       const { atMs, cpuMs: cpuBefore, commands } = before
       const windowMs = performance.now() - atMs
       const cpuAfter = await readCpu()
@@ -93,7 +93,10 @@ export async function createMeter(servers: Servers, { processes }: Deployment): 
   }
 }
 
-/** The parent of a connection's backend; undefined where PostgreSQL runs elsewhere, such as in a container. */
+/**
+ * @returns the pid of PostgreSQL's main process; undefined if it runs elsewhere, e.g. in a
+ * container
+ */
 async function findPostmaster(url: string): Promise<number | undefined> {
   const client = new pg.Client({ connectionString: url })
   await client.connect()
@@ -103,7 +106,8 @@ async function findPostmaster(url: string): Promise<number | undefined> {
     )
     const [backend] = rows
     if (!canMeasureProcesses || backend === undefined) return undefined
-    // The same number may be another process here: it is PostgreSQL's only if it holds the connection's other end.
+    // If PostgreSQL runs elsewhere, its pid may be that of another process here. It is the backend
+    // only if it holds the other end of this connection.
     if (connectionsTo(backend.pid, backend.port) === 0) return undefined
     return parentOf(backend.pid)
   } finally {

@@ -1,20 +1,21 @@
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
 
-/** Linux counts processor time for /proc in hundredths of a second on every platform Node runs on (USER_HZ). */
+/** Unit of CPU times in /proc: USER_HZ is 100 on every Linux platform that Node supports. */
 const TICK_MS = 10
 
 interface Stat {
   parent: number
-  /** Own time, all threads, also those that ended. */
+  /** CPU time of all its threads, ended ones included. */
   ownMs: number
-  /** Time of children that ended and were waited for. */
+  /** CPU time of its children that ended and were reaped. */
   endedChildrenMs: number
 }
 
 function readStat(pid: number): Stat | undefined {
   try {
     const text = readFileSync(`/proc/${pid}/stat`, 'latin1')
-    // The name in parentheses may hold anything; fields are counted behind it (proc_pid_stat(5): ppid is the 4th).
+    // The process name in parentheses may contain spaces and parentheses, so count the fields after
+    // the last one (proc_pid_stat(5): ppid is field 4).
     const fields = text.slice(text.lastIndexOf(')') + 2).split(' ')
     const field = (n: number) => Number(fields[n - 3])
     return {
@@ -27,27 +28,27 @@ function readStat(pid: number): Stat | undefined {
   }
 }
 
-/** Whether this platform tells what processes use. */
+/** Whether this platform has /proc/<pid>/stat. */
 export const canMeasureProcesses = readStat(process.pid) !== undefined
 
-/** The process that started this one. */
+/** @returns the pid of a process's parent; undefined if the process has ended */
 export function parentOf(pid: number): number | undefined {
   return readStat(pid)?.parent
 }
 
-/** Processor time of one process so far, ms; 0 where it is gone. */
+/** @returns CPU time of a process in ms; 0 if it has ended */
 export function cpuMsOf(pid: number): number {
   return readStat(pid)?.ownMs ?? 0
 }
 
-/** Children of a process that are alive. */
+/** @returns the pids of a process's live children */
 export function childrenOf(parent: number): number[] {
   return readdirSync('/proc')
     .map(Number)
     .filter((pid) => pid > 0 && readStat(pid)?.parent === parent)
 }
 
-/** Processor time of a server and all processes it started, those that ended included, ms. */
+/** @returns CPU time of a process and all its children, ended ones included, ms */
 export function cpuMsOfFamily(parent: number): number {
   const stat = readStat(parent)
   if (stat === undefined) return 0
@@ -70,7 +71,7 @@ export function memoryMbOf(pid: number): number {
   return readKilobytes(`/proc/${pid}/status`, 'VmRSS') / 1024
 }
 
-/** Memory of a server's processes, MB, with what they share counted once. */
+/** Memory of a process and its children, MB, with shared pages counted once. */
 export function memoryMbOfFamily(parent: number): number {
   const sizes = [parent, ...childrenOf(parent)].map((pid) =>
     readKilobytes(`/proc/${pid}/smaps_rollup`, 'Pss'),

@@ -2,18 +2,18 @@ import { writeFileSync } from 'node:fs'
 import path from 'node:path'
 import type { Deployment } from '../systems/system.ts'
 
-/** Starts a process so that {@link createProfiler} can reach it. */
+/** Environment of a process that {@link createProfiler} can attach to. */
 export const profiledEnv = { NODE_OPTIONS: '--inspect=127.0.0.1:0' }
 
 export interface Profiler {
   start(): Promise<void>
-  /** Writes a `.cpuprofile` of every process into the folder. */
+  /** Writes one `.cpuprofile` per process into the folder. */
   stop(): Promise<void>
 }
 
 /**
- * Profiles the window alone: `--cpu-prof` would show the loading of modules and the warm-up as well, which take more
- * time than a window does.
+ * Profiles the measured window only. `--cpu-prof` would include loading modules and the warm-up,
+ * which take longer than the window.
  */
 export async function createProfiler(
   processes: Deployment['processes'],
@@ -44,16 +44,16 @@ export async function createProfiler(
   }
 }
 
-/** Opens a session of the inspector protocol; it ends with the process. */
+/** Opens an inspector session, which ends with the process. */
 async function connect(url: string): Promise<(method: string) => Promise<unknown>> {
   const socket = new WebSocket(url)
-  const waiting = new Map<number, (result: unknown) => void>()
+  const pending = new Map<number, (result: unknown) => void>()
   let lastId = 0
   socket.addEventListener('message', ({ data }) => {
     const { id, result } = JSON.parse(String(data)) as { id?: number; result?: unknown }
     if (id === undefined) return
-    waiting.get(id)?.(result)
-    waiting.delete(id)
+    pending.get(id)?.(result)
+    pending.delete(id)
   })
   await new Promise((resolve, reject) => {
     socket.addEventListener('open', resolve, { once: true })
@@ -64,7 +64,7 @@ async function connect(url: string): Promise<(method: string) => Promise<unknown
   return (method) =>
     new Promise((resolve) => {
       const id = ++lastId
-      waiting.set(id, resolve)
+      pending.set(id, resolve)
       socket.send(JSON.stringify({ id, method }))
     })
 }

@@ -1,12 +1,12 @@
 import type { Redis } from 'ioredis'
 
-/** What Redis spent on one kind of command. */
+/** Calls of one Redis command and the time it took. */
 export interface CommandUse {
   calls: number
   usec: number
 }
 
-/** Processor time of Redis so far, ms: its own figures, so that it may as well run in a container. */
+/** CPU time of Redis so far, ms, from INFO, so that it works for a Redis in a container, too. */
 export async function redisCpuMs(redis: Redis): Promise<number> {
   const info = await redis.info('cpu')
   const seconds = [
@@ -24,7 +24,7 @@ export async function redisMemoryMb(redis: Redis): Promise<number> {
   return Number(/^used_memory_rss:(\d+)/m.exec(await redis.info('memory'))?.[1] ?? 0) / 2 ** 20
 }
 
-/** Commands since the server started or the figures were last reset, those inside of scripts included. */
+/** Commands since the server started or its statistics were reset, those of scripts included. */
 export async function redisCommands(redis: Redis): Promise<Map<string, CommandUse>> {
   const info = await redis.info('commandstats')
   const uses = new Map<string, CommandUse>()
@@ -34,7 +34,7 @@ export async function redisCommands(redis: Redis): Promise<Map<string, CommandUs
   return uses
 }
 
-/** What was spent between two readings. */
+/** The difference between two readings. */
 export function commandsBetween(
   before: Map<string, CommandUse>,
   after: Map<string, CommandUse>,

@@ -1,15 +1,19 @@
 import { createServer } from 'node:http'
 
-/** The port that traced processes are told; workloads are put together before anything listens. */
+/** Fixed, because the settings of a workload are made before the sink listens. */
 const PORT = 43_180
 
-/** Settings of a process that sends that share of its traces to the sink. */
+/** Environment of a process that sends a share (0 to 1) of its traces to the sink. */
 export const tracedEnv = (share: number): Record<string, string> => ({
   OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${PORT}`,
   OTEL_TRACES_SAMPLER_ARG: String(share),
 })
 
-/** Takes spans and forgets them, as a collector on another machine would. Returns its end. */
+/**
+ * Starts a collector that discards all spans.
+ *
+ * @returns a function that stops it
+ */
 export async function startTraceSink(): Promise<() => void> {
   const server = createServer((request, response) => {
     request

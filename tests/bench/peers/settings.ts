@@ -1,19 +1,19 @@
-/** What a peer is told from outside: the same as the product, and its pool. */
+/** Settings of a peer. */
 export interface PeerSettings {
   port: number
   databaseUrl: string
   redisUrl: string
   jwtSecret: string
-  /** What its Redis keys start with. */
+  /** Prefix of its Redis keys. */
   keyPrefix: string
-  /** Requests of one user in the window: high, but counted. */
+  /** Requests per user and window. High enough never to be reached, but counted. */
   rateLimit: number
   rateWindowMs: number
-  /** Most connections to PostgreSQL. */
+  /** Maximum number of PostgreSQL connections. */
   poolSize: number
 }
 
-/** Reads what the benchmark starts a peer with. */
+/** Reads the settings from the environment that the benchmark sets. */
 export function readSettings(env: NodeJS.ProcessEnv): PeerSettings {
   const text = (name: string): string => {
     const value = env[name]
@@ -32,7 +32,7 @@ export function readSettings(env: NodeJS.ProcessEnv): PeerSettings {
   }
 }
 
-/** The business answers that both peers give. */
+/** The outcomes of both peers. */
 export type PeerOutcome =
   | 'booked'
   | 'waiting'
@@ -43,7 +43,7 @@ export type PeerOutcome =
   | 'booking_not_found'
   | 'event_not_found'
 
-/** Status and body of each, the same for both peers and, where it succeeds, the same as the product's. */
+/** Response of each outcome. Those of successes are the same as the product's. */
 export const answers: Record<PeerOutcome, { status: number; body: { message: string } }> = {
   booked: { status: 200, body: { message: 'Ticket booked' } },
   waiting: { status: 200, body: { message: 'Added to waiting list' } },

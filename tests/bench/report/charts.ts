@@ -1,64 +1,64 @@
 import type { Figures, Result } from '../rounds.ts'
-import { type BarChart, drawBars } from './svg.ts'
+import { type BarGroup, drawBars } from './svg.ts'
 import { short, whole } from './text.ts'
 
 const ROLES = ['api', 'worker', 'redis', 'postgres'] as const
 
-/** The charts of docs/benchmarks/results.md by file name. */
+/** The charts of docs/benchmarks/results.md, by file name. */
 export function drawCharts(results: Result[]): Record<string, string> {
-  const closed = results.filter(
+  const closedLoops = results.filter(
     ({ contenders }) => contenders[0]?.contender.task.load.kind === 'closed',
   )
   return {
     'throughput.svg': drawBars({
-      ...chartOf(closed, (figures) => ({
-        parts: [figures.bookingsPerSecond],
-        label: `${whole(figures.bookingsPerSecond)}/s`,
+      title: 'Bookings per second',
+      subtitle: 'more is better',
+      scale: 'chart',
+      groups: groupsOf(closedLoops, ({ bookingsPerSecond }) => ({
+        parts: [bookingsPerSecond],
+        value: whole(bookingsPerSecond),
       })),
-      title: 'Bookings a second (logarithmic)',
-      logFrom: 50,
     }),
     'latency.svg': drawBars({
-      ...chartOf(results, (figures) => ({
-        parts: [figures.p99Ms],
-        label: `${short(figures.p99Ms)} ms`,
-      })),
-      title: '99 of 100 answers came within … ms (logarithmic)',
-      logFrom: 1,
+      title: 'Response time, 99th percentile',
+      subtitle: 'less is better; each workload has its own scale',
+      scale: 'group',
+      groups: groupsOf(results, ({ p99Ms }) => ({ parts: [p99Ms], value: `${short(p99Ms)} ms` })),
     }),
     'cpu.svg': drawBars({
-      ...chartOf(closed, (figures) => ({
-        parts: ROLES.map((role) => figures.cpuMsPerBookingOf[role] ?? 0),
-        label: `${short(figures.cpuMsPerBooking)} ms`,
-      })),
-      title: 'Processor time of a booking, ms',
+      title: 'CPU time per booking',
+      subtitle: 'less is better; all processes of the system, PostgreSQL and Redis included',
+      scale: 'chart',
       parts: [...ROLES],
+      groups: groupsOf(closedLoops, ({ cpuMsPerBookingOf, cpuMsPerBooking }) => ({
+        parts: ROLES.map((role) => cpuMsPerBookingOf[role] ?? 0),
+        value: `${short(cpuMsPerBooking)} ms`,
+      })),
     }),
   }
 }
 
-function chartOf(
+function groupsOf(
   results: Result[],
-  bar: (figures: Figures) => { parts: number[]; label: string },
-): Pick<BarChart, 'series' | 'groups'> {
-  const series = results[0]?.contenders.map(({ contender }) => contender.system.title) ?? []
-  return {
-    series,
-    groups: results.map(({ workload, contenders }) => ({
-      title: nameOf({ workload, contenders }),
-      bars: contenders.map(({ figures }, i) => ({ series: i, ...bar(figures) })),
+  bar: (figures: Figures) => { parts: number[]; value: string },
+): BarGroup[] {
+  return results.map((result) => ({
+    title: nameOf(result),
+    bars: result.contenders.map(({ contender, figures }) => ({
+      label: contender.system.title,
+      ...bar(figures),
     })),
-  }
+  }))
 }
 
-/** A workload in few words. */
+/** A workload with the settings that tell it from others of its name. */
 export function nameOf({ workload, contenders }: Pick<Result, 'workload' | 'contenders'>): string {
   const task = contenders[0]?.contender.task
   const lines = contenders[0]?.contender.deploy.env?.['SHARED_LINES']
-  const extras = [
+  const settings = [
     task?.load.kind === 'closed' ? `${task.connections} connections` : undefined,
     lines === undefined ? undefined : `SHARED_LINES=${lines}`,
     workload.commitMs === undefined ? undefined : `commit ${workload.commitMs} ms`,
   ]
-  return [workload.name, ...extras.filter((extra) => extra !== undefined)].join(', ')
+  return [workload.name, ...settings.filter((setting) => setting !== undefined)].join(', ')
 }

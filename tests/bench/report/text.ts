@@ -10,14 +10,14 @@ export function whole(value: number): string {
   return numbers.format(value)
 }
 
-/** Three digits, whatever the size: 0.012, 1.23, 45.6, 789. */
+/** About three significant digits: 0.012, 1.23, 45.6, 789. */
 export function short(value: number | null | undefined): string {
   if (value === null || value === undefined || Number.isNaN(value)) return '–'
   if (value >= 100) return whole(value)
   return value >= 10 ? value.toFixed(1) : value >= 1 ? value.toFixed(2) : value.toFixed(3)
 }
 
-/** One line about one run, as it is done. */
+/** One line about a run. */
 export function describeRun(
   round: number,
   { label }: Contender,
@@ -32,7 +32,7 @@ export function describeRun(
   )
 }
 
-/** Medians of all contenders, and the product's ratios to the others. */
+/** The medians of all contenders, and the product's ratios to the others. */
 export function describeResult({ contenders, commitMs, workload }: Result): string {
   const lines = [`${workload.title}; a commit takes ${short(commitMs)} ms`]
   for (const { contender, figures } of contenders)
@@ -66,13 +66,13 @@ export function describeGrowth(growth: Growth, { contenders, workload }: Result)
   const each = contenders.map(({ contender }, i) => `${contender.label}: ${short(values[i])}`)
   const [first = Number.NaN, second] = values
   const ratio = second === undefined ? '' : ` (${short(second / first)} ×)`
-  const { bound, kept } = growth
+  const { aim, reaches } = growth
   const reached =
-    kept === undefined ? '' : `, to reach ${bound}: ${kept(values) ? 'kept' : 'NOT kept'}`
+    reaches === undefined ? '' : `, aim ${aim}: ${reaches(values) ? 'reached' : 'NOT reached'}`
   return `${workload.title}, ${growth.figure}: ${each.join(', ')}${ratio}${reached}`
 }
 
-/** What Redis did for a booking, most time first. */
+/** The Redis commands of a booking, those that take most time first. */
 export function redisLines({ contenders }: Result): string {
   return contenders
     .map(({ contender, figures }) => {
@@ -85,7 +85,7 @@ export function redisLines({ contenders }: Result): string {
           ([name, { callsPerBooking, usecPerBooking }]) =>
             `    ${name.padEnd(16)} ${callsPerBooking.toFixed(4)} calls  ${usecPerBooking.toFixed(3)} µs`,
         )
-      return [`  Redis for a booking of ${contender.label}:`, ...lines].join('\n')
+      return [`  Redis commands per booking of ${contender.label}:`, ...lines].join('\n')
     })
     .join('\n')
 }

@@ -1,6 +1,6 @@
 import { Redis } from 'ioredis'
 
-/** Removes what a run left in Redis. */
+/** Deletes all keys of a run. */
 export async function deleteKeys(redisUrl: string, keyPrefix: string): Promise<void> {
   const redis = new Redis(redisUrl)
   try {

@@ -10,15 +10,15 @@ import type { BenchSystem, Deployment, SystemName, Tables } from './system.ts'
 export interface PeerOptions {
   name: SystemName
   title: string
-  /** Folder under peers/ with its main.ts and schema.sql. */
+  /** Folder under peers/ that contains main.ts and schema.sql. */
   folder: string
   tables: Tables
-  /** What served it best where nothing else is asked for. */
+  /** Defaults: the values with which the peer was fastest. */
   processes: number
   poolSize: number
 }
 
-/** A peer, started like the product's services: production settings, no log line a request. */
+/** A peer. Like the product's services it runs in production mode without request logs. */
 export function createPeer(options: PeerOptions): BenchSystem {
   const { name, title, folder, tables } = options
   const file = (path: string) =>

@@ -1,7 +1,7 @@
 import { createPeer } from './peer.ts'
 import type { BenchSystem } from './system.ts'
 
-/** Express, Sequelize and a row lock: how such a service is usually written. */
+/** Express, Sequelize and a row lock: the usual way to write such a service. */
 export const rowLock: BenchSystem = createPeer({
   name: 'rowLock',
   title: 'row lock',
@@ -15,12 +15,12 @@ export const rowLock: BenchSystem = createPeer({
       (SELECT count(*) FROM waiting_entries w WHERE w.event_id = e.event_id) AS waiting_count FROM events e`,
     readClaims: `SELECT event_id, user_id, 'booking' AS kind FROM bookings
       UNION ALL SELECT event_id, user_id, 'waiting' FROM waiting_entries`,
-    // Who left the list leaves no trace here. Its first is taken under the event's lock, which is all that can be said.
+    // This schema keeps no promoted entries, so their order cannot be checked afterwards.
     readDisorder: 'SELECT 0 AS disorder',
   },
 })
 
-/** Fastify and one call of a database function: the best that can be had without a queue. */
+/** Fastify and one call of a database function: the fastest way without a queue. */
 export const singleStatement: BenchSystem = createPeer({
   name: 'singleStatement',
   title: 'single statement',

@@ -6,10 +6,11 @@ const tables: Tables = {
   insertEvents: `INSERT INTO events (event_id, total_tickets, available_tickets)
     SELECT id, $2::int, $2::int FROM generate_series(1, $1::int) AS id`,
   readEvents: 'SELECT event_id, total_tickets, available_tickets, waiting_count FROM events',
-  // From the rows that lists and answers are made of, not from the guard beside them.
+  // Read from the rows that the API lists, not from `claims`, which guards them.
   readClaims: `SELECT event_id, user_id, 'booking' AS kind FROM bookings WHERE status = 'confirmed'
     UNION ALL SELECT event_id, user_id, 'waiting' FROM waitlist_entries WHERE status = 'waiting'`,
-  // Worked out once: planned while nobody was promoted, a join would read the whole list again for each who was.
+  // MATERIALIZED: with a plan made while nobody was promoted, a join would read the whole list once
+  // for each promoted entry.
   readDisorder: `WITH w AS MATERIALIZED (
       SELECT event_id, min(sequence) AS first FROM waitlist_entries WHERE status = 'waiting' GROUP BY 1
     )

@@ -3,21 +3,21 @@ import type { Servers } from '../../stack/servers.ts'
 
 export type SystemName = 'product' | 'baseline' | 'rowLock' | 'singleStatement'
 
-/** One way to serve bookings, as the benchmark handles it. */
+/** A system that serves bookings and can be measured. */
 export interface BenchSystem {
   name: SystemName
   title: string
-  /** Starts it on an empty database. */
+  /** Starts the system with an empty database. */
   deploy(options: DeployOptions): Promise<Deployment>
 }
 
 export interface DeployOptions {
   servers: Servers
-  /** Processes that serve HTTP. */
+  /** Number of processes that serve HTTP. */
   processes?: number
-  /** Peers: connections to PostgreSQL of each process. */
+  /** Peers only: PostgreSQL connections of each process. */
   poolSize?: number
-  /** Product: worker processes, default 1. */
+  /** Product only: number of worker processes, default 1. */
   workers?: number
   /** Added to the environment of every process. */
   env?: Env
@@ -25,13 +25,13 @@ export interface DeployOptions {
 
 export interface Deployment {
   targets: { host: string; port: number }[]
-  /** Those whose processor time counts for bookings, next to PostgreSQL and Redis. */
+  /** The processes whose CPU time is measured, besides PostgreSQL and Redis. */
   processes: { role: 'api' | 'worker'; pid: number; inspectorUrl?: string }[]
   databaseUrl: string
   jwtSecret: string
-  /** What its tables hold, in SQL of its own. */
+  /** SQL statements for this system's tables. */
   tables: Tables
-  /** Stops it and removes its data. */
+  /** Stops the system and deletes its data. */
   stop(): Promise<void>
 }
 
@@ -39,10 +39,12 @@ export interface Deployment {
 export interface Tables {
   /** Creates events 1 to $1 with $2 tickets each. */
   insertEvents: string
-  /** event_id, total_tickets, available_tickets, waiting_count as the system itself counts them. */
+  /**
+   * Selects event_id, total_tickets, available_tickets, waiting_count from the system's counters.
+   */
   readEvents: string
-  /** event_id, user_id, kind ('booking' or 'waiting') of every live claim. */
+  /** Selects event_id, user_id, kind ('booking' or 'waiting') of every live claim. */
   readClaims: string
-  /** One row `disorder`: how many were promoted though somebody who came before them still waits. */
+  /** Selects `disorder`: how many were promoted although an earlier entry is still on the list. */
   readDisorder: string
 }

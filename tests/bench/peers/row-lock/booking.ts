@@ -1,7 +1,7 @@
 import type { PeerOutcome } from '../settings.ts'
 import type { Models } from './models.ts'
 
-/** Books and cancels, each in a transaction of its own that holds its event's row. */
+/** Books and cancels. Each call is a transaction that locks the event's row. */
 export function createBooking({ sequelize, TicketedEvent, Booking, WaitingEntry }: Models) {
   return {
     book: (eventId: number, userId: string): Promise<PeerOutcome> =>

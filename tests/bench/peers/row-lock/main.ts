@@ -1,4 +1,4 @@
-/** How such a service is usually written: Express, an ORM, a transaction with a row lock for each booking. */
+/** The usual way to write such a service: Express, an ORM, and a row lock for each booking. */
 import { createSecretKey } from 'node:crypto'
 import express, { type NextFunction, type Request, type Response } from 'express'
 import { rateLimit } from 'express-rate-limit'
@@ -60,7 +60,7 @@ function command(decide: (eventId: number, userId: string) => Promise<PeerOutcom
 
 const app = express()
 app.disable('x-powered-by')
-// A hash of every answer that no client asks for.
+// Express would hash every response, and no client here uses the ETag.
 app.disable('etag')
 app.use(authenticate, limiter, express.json({ limit: '16kb' }))
 app.post('/book', command(booking.book))

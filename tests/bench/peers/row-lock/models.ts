@@ -27,7 +27,7 @@ export interface Models {
   WaitingEntry: ModelStatic<ClaimRow>
 }
 
-/** The tables of schema.sql, behind a pool that keeps its connections. */
+/** Models of the tables in schema.sql, with a pool that keeps its connections open. */
 export function createModels(databaseUrl: string, poolSize: number): Models {
   const sequelize = new Sequelize(databaseUrl, {
     logging: false,

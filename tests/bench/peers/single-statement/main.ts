@@ -1,4 +1,6 @@
-/** The best that can be had without a queue: Fastify, and one call of a function in the database for each booking. */
+/**
+ * The fastest way without a queue: Fastify, and one call of a database function for each booking.
+ */
 import fastifyJwt from '@fastify/jwt'
 import fastifyRateLimit from '@fastify/rate-limit'
 import fastify, { type FastifyRequest } from 'fastify'
@@ -45,7 +47,7 @@ const schema = {
   response: { 200: { type: 'object', properties: { message: { type: 'string' } } } },
 }
 
-/** What the function raises instead of answering. */
+/** Outcomes that the function raises as errors. */
 const raised: Record<string, PeerOutcome> = {
   '23505': 'already_booked',
   P0002: 'booking_not_found',

@@ -1,7 +1,7 @@
 CREATE TABLE events (
   event_id bigint PRIMARY KEY,
   total_tickets integer NOT NULL,
-  -- Tickets left; below zero, so many wait. One number, so that one update decides.
+  -- Free tickets, or if negative, the length of the waiting list. With one number, one UPDATE decides.
   balance integer NOT NULL,
   last_sequence bigint NOT NULL DEFAULT 0
 ) WITH (fillfactor = 50);
@@ -16,7 +16,7 @@ CREATE TABLE claims (
 );
 CREATE INDEX claims_waiting ON claims (event_id, sequence) WHERE waiting;
 
--- The event's row is taken first everywhere: two calls wait for each other and never die in a deadlock.
+-- Both functions lock the event's row first, so that they cannot deadlock.
 CREATE FUNCTION book(wanted_event bigint, wanted_user text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
   left_over integer;

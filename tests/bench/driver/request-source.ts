@@ -1,4 +1,4 @@
-import { type Asks, cancelerOf, type DriverReport, eventOf, result, scatter } from './plan.ts'
+import { cancelerOf, type DriverReport, eventOf, result, scatter, type Traffic } from './plan.ts'
 import {
   createSigner,
   getRequest,
@@ -8,18 +8,19 @@ import {
 } from './requests.ts'
 import type { Answer } from './response.ts'
 
-/** One request to send, and where its answer is noted. */
-export interface Ask {
-  request: Uint8Array
+/** One request, and what to do with its response. */
+export interface PreparedRequest {
+  bytes: Uint8Array
+  /** Called with the response. */
   take(answer: Answer): void
 }
 
-/** Says what is asked next, and keeps what was answered. */
-export interface Asker {
-  /** undefined once everything prepared was used */
-  next(): Ask | undefined
-  /** Leaves out what is left of the bookings that are all of the first event. */
-  leaveFirstEvent(): void
+/** Hands out the prepared requests in order and records the responses. */
+export interface RequestSource {
+  /** @returns undefined when all prepared requests are used up */
+  next(): PreparedRequest | undefined
+  /** Skips the rest of the warm-up bookings of the first event. */
+  skipFirstEvent(): void
   results(): Pick<DriverReport, 'booked' | 'canceled' | 'wrongAnswers'>
 }
 
@@ -32,32 +33,39 @@ const meanings: Record<string, number> = {
   '{"message":"Removed from waiting list"}': result.withdrawn,
 }
 
-export function createAsker(asks: Asks, jwtSecret: string, nowMs: number): Asker {
+export function createRequestSource(
+  traffic: Traffic,
+  jwtSecret: string,
+  nowMs: number,
+): RequestSource {
   const sign = createSigner(jwtSecret, nowMs)
   const wrongAnswers: Answer[] = []
-  function note(results: Uint8Array, index: number, code: number, answer: Answer): void {
+  function record(results: Uint8Array, index: number, code: number, answer: Answer): void {
     results[index] = code
     if (code === result.wrong && wrongAnswers.length < WRONG_KEPT) wrongAnswers.push(answer)
   }
-  switch (asks.kind) {
+  switch (traffic.kind) {
     case 'bookings':
-      return bookings(asks, sign, note, wrongAnswers)
+      return bookings(traffic, sign, record, wrongAnswers)
     case 'positions':
-      return positions(asks, sign, note, wrongAnswers)
+      return positions(traffic, sign, record, wrongAnswers)
     case 'forbidden':
-      return forbidden(asks, sign, note, wrongAnswers)
+      return forbidden(traffic, sign, record, wrongAnswers)
   }
 }
 
 type Sign = ReturnType<typeof createSigner>
-type Note = (results: Uint8Array, index: number, code: number, answer: Answer) => void
+type RecordResult = (results: Uint8Array, index: number, code: number, answer: Answer) => void
 
-type Tools = [sign: Sign, note: Note, wrongAnswers: Answer[]]
+type Tools = [sign: Sign, record: RecordResult, wrongAnswers: Answer[]]
 
-function bookings(asks: Asks & { kind: 'bookings' }, ...[sign, note, wrongAnswers]: Tools): Asker {
-  const { cancelsInTen, holders, prepared, onFirstEvent } = asks
+function bookings(
+  traffic: Traffic & { kind: 'bookings' },
+  ...[sign, record, wrongAnswers]: Tools
+): RequestSource {
+  const { cancelsInTen, holders, prepared, onFirstEvent } = traffic
   const cancels = Math.ceil((prepared * cancelsInTen) / 10)
-  const body = (booking: number) => `{"eventId":${eventOf(booking, asks)}}`
+  const body = (booking: number) => `{"eventId":${eventOf(booking, traffic)}}`
   const bookRequests = writeRequests(prepared - cancels, (i) =>
     postRequest('/book', sign(`u${i}`, `b${i}`), body(i)),
   )
@@ -69,25 +77,28 @@ function bookings(asks: Asks & { kind: 'bookings' }, ...[sign, note, wrongAnswer
   const canceled = new Uint8Array(cancels)
   let nextBooking = 0
   let nextCancel = 0
-  let asked = 0
+  let handedOut = 0
 
-  function ask(
+  function requestAt(
     book: RequestBook,
     results: Uint8Array,
     index: number,
     expected: readonly number[],
-  ): Ask {
+  ): PreparedRequest {
     results[index] = result.unanswered
     return {
-      request: book.at(index),
+      bytes: book.at(index),
       take(answer) {
         const code = answer.status === 200 ? (meanings[answer.body] ?? result.wrong) : result.wrong
-        note(results, index, expected.includes(code) ? code : result.wrong, answer)
+        record(results, index, expected.includes(code) ? code : result.wrong, answer)
       },
     }
   }
 
-  /** The oldest claim that is known to stand; one whose booking is still on its way is not overtaken. */
+  /**
+   * Moves `nextCancel` to the oldest claim that can be canceled. Cancellations go in order of the
+   * bookings, so this waits for a booking that has no response yet.
+   */
   function mayCancel(): boolean {
     for (; nextCancel < cancels; nextCancel++) {
       const { booking } = cancelerOf(nextCancel, holders)
@@ -101,27 +112,30 @@ function bookings(asks: Asks & { kind: 'bookings' }, ...[sign, note, wrongAnswer
 
   return {
     next() {
-      const turn = (asked++ * cancelsInTen) % 10
+      const turn = (handedOut++ * cancelsInTen) % 10
       if (turn < cancelsInTen && mayCancel()) {
-        return ask(cancelRequests, canceled, nextCancel++, [result.canceled, result.withdrawn])
+        return requestAt(cancelRequests, canceled, nextCancel++, [
+          result.canceled,
+          result.withdrawn,
+        ])
       }
       if (nextBooking === bookRequests.count) return undefined
-      return ask(bookRequests, booked, nextBooking++, [result.booked, result.waiting])
+      return requestAt(bookRequests, booked, nextBooking++, [result.booked, result.waiting])
     },
-    leaveFirstEvent() {
+    skipFirstEvent() {
       nextBooking = Math.max(nextBooking, onFirstEvent)
     },
     results: () => ({ booked, canceled, wrongAnswers }),
   }
 }
 
-function positions(asks: Asks & { kind: 'positions' }, ...tools: Tools): Asker {
+function positions(traffic: Traffic & { kind: 'positions' }, ...tools: Tools): RequestSource {
   const [sign] = tools
-  const waiterOf = (i: number) => scatter(i, asks.waiters)
-  return oneOfAKind(
+  const waiterOf = (i: number) => scatter(i, traffic.waiters)
+  return uniformRequests(
     {
-      prepared: asks.prepared,
-      request: (i) => getRequest(`/events/${asks.eventId}/me`, sign(`w${waiterOf(i)}`, `p${i}`)),
+      prepared: traffic.prepared,
+      request: (i) => getRequest(`/events/${traffic.eventId}/me`, sign(`w${waiterOf(i)}`, `p${i}`)),
       code: (i, { status, body }) =>
         status === 200 && body.includes(`"position":${waiterOf(i) + 1},`)
           ? result.found
@@ -131,9 +145,12 @@ function positions(asks: Asks & { kind: 'positions' }, ...tools: Tools): Asker {
   )
 }
 
-function forbidden({ prepared, eventId }: Asks & { kind: 'forbidden' }, ...tools: Tools): Asker {
+function forbidden(
+  { prepared, eventId }: Traffic & { kind: 'forbidden' },
+  ...tools: Tools
+): RequestSource {
   const [sign] = tools
-  return oneOfAKind(
+  return uniformRequests(
     {
       prepared,
       request: (i) =>
@@ -144,14 +161,17 @@ function forbidden({ prepared, eventId }: Asks & { kind: 'forbidden' }, ...tools
   )
 }
 
-interface Kind {
+interface UniformRequests {
   prepared: number
   request: (index: number) => string
-  /** What an answer means. */
+  /** @returns the result code of a response */
   code: (index: number, answer: Answer) => number
 }
 
-function oneOfAKind({ prepared, request, code }: Kind, ...[, note, wrongAnswers]: Tools): Asker {
+function uniformRequests(
+  { prepared, request, code }: UniformRequests,
+  ...[, record, wrongAnswers]: Tools
+): RequestSource {
   const requests = writeRequests(prepared, request)
   const results = new Uint8Array(prepared)
   let next = 0
@@ -160,11 +180,11 @@ function oneOfAKind({ prepared, request, code }: Kind, ...[, note, wrongAnswers]
       if (next === prepared) return undefined
       const index = next++
       return {
-        request: requests.at(index),
-        take: (answer) => note(results, index, code(index, answer), answer),
+        bytes: requests.at(index),
+        take: (answer) => record(results, index, code(index, answer), answer),
       }
     },
-    leaveFirstEvent: () => undefined,
+    skipFirstEvent: () => undefined,
     results: () => ({ booked: results, canceled: new Uint8Array(0), wrongAnswers }),
   }
 }
