@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Pool } from 'undici'
-import type { Ask, Standing } from './verify.ts'
+import type { EventLists, Purchase } from './verify.ts'
 
 /** One way to the system under load: connections that stay open, spread over its API processes. */
 export interface Crowd {
@@ -60,39 +60,39 @@ export async function buy(
   userId: string,
   token: string,
   async: boolean,
-): Promise<Ask> {
+): Promise<Purchase> {
   const prefer = async ? 'respond-async, return=representation' : 'return=representation'
-  const ask: Ask = {
+  const purchase: Purchase = {
     userId,
-    sentAt: performance.now(),
-    acceptedAt: Number.POSITIVE_INFINITY,
-    answeredAt: Number.POSITIVE_INFINITY,
+    sentAtMs: performance.now(),
+    acceptedAtMs: Number.POSITIVE_INFINITY,
+    answeredAtMs: Number.POSITIVE_INFINITY,
     outcome: undefined,
     position: undefined,
   }
   try {
-    const answer = await askUntilAccepted(ask, () =>
+    const answer = await sendUntilAccepted(purchase, () =>
       crowd.post('/book', { eventId }, token, prefer),
     )
-    ask.acceptedAt = performance.now()
+    purchase.acceptedAtMs = performance.now()
     const final =
       answer.status === 202
         ? await poll(crowd, answer.location ?? answer.body.statusUrl, token)
         : answer.body
-    ask.answeredAt = performance.now()
-    ask.outcome = final?.outcome
-    ask.position = final?.position ?? final?.body?.position
+    purchase.answeredAtMs = performance.now()
+    purchase.outcome = final?.outcome
+    purchase.position = final?.position ?? final?.body?.position
   } catch {
     // A connection that broke: the buyer is counted as unanswered.
   }
-  return ask
+  return purchase
 }
 
 /** 503 says "nothing happened, come again": so does this, and the buyer's place in time begins anew. */
-async function askUntilAccepted(ask: Ask, send: () => Promise<Answer>): Promise<Answer> {
+async function sendUntilAccepted(purchase: Purchase, send: () => Promise<Answer>): Promise<Answer> {
   const deadline = performance.now() + patienceMs
   for (;;) {
-    ask.sentAt = performance.now()
+    purchase.sentAtMs = performance.now()
     const answer = await send()
     if (answer.status !== 503 || answer.body.code === 'unknown' || performance.now() > deadline)
       return answer
@@ -113,11 +113,7 @@ async function poll(crowd: Crowd, statusUrl: string, token: string) {
 }
 
 /** Reads both lists to their end, as staff. */
-export async function readStanding(
-  crowd: Crowd,
-  eventId: number,
-  token: string,
-): Promise<Standing> {
+export async function readLists(crowd: Crowd, eventId: number, token: string): Promise<EventLists> {
   const status = await crowd.get(`/status/${eventId}`, token)
   return {
     bookings: await readAll(crowd, `/events/${eventId}/bookings`, 'bookings', token),

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { signToken } from '../stack/client.ts'
-import { buy, type Crowd, createCrowd, inParallel, readStanding } from './crowd.ts'
+import { buy, type Crowd, createCrowd, inParallel, readLists } from './crowd.ts'
 import type { HerdOptions } from './options.ts'
 import { createProgress } from './progress.ts'
 import { type Findings, verify } from './verify.ts'
@@ -40,13 +40,13 @@ export async function herd(
     await initialize(crowd, eventId, options.tickets, organizer)
     const booking = createProgress('booking', users.length, progressTo)
     const startedAt = performance.now()
-    const asks = await inParallel(users, options.connections, async (userId) => {
-      const ask = await buy(crowd, eventId, userId, tokenOf(userId), options.async)
+    const purchases = await inParallel(users, options.connections, async (userId) => {
+      const purchase = await buy(crowd, eventId, userId, tokenOf(userId), options.async)
       booking.tick()
-      return ask
+      return purchase
     })
     const seconds = (performance.now() - startedAt) / 1000
-    const before = await readStanding(crowd, eventId, organizer)
+    const before = await readLists(crowd, eventId, organizer)
 
     // Spread over the whole list, not just its head.
     const step = before.bookings.length / Math.max(1, options.cancel)
@@ -62,17 +62,19 @@ export async function herd(
       canceling.tick()
       return answer.status === 200 ? [] : [`${userId} could not cancel: ${answer.status}`]
     })
-    const after = await readStanding(crowd, eventId, organizer)
+    const after = await readLists(crowd, eventId, organizer)
 
-    const findings = verify({ tickets: options.tickets, asks, canceled, before, after })
+    const findings = verify({ tickets: options.tickets, purchases, canceled, before, after })
     findings.problems.push(...failures.flat())
-    const latencies = asks.map((ask) => ask.answeredAt - ask.sentAt).sort((a, b) => a - b)
+    const latencies = purchases
+      .map((purchase) => purchase.answeredAtMs - purchase.sentAtMs)
+      .sort((a, b) => a - b)
     return {
       buyers: options.buyers,
       tickets: options.tickets,
       canceled: canceled.length,
       ...findings,
-      bookingsPerSecond: Math.round(asks.length / seconds),
+      bookingsPerSecond: Math.round(purchases.length / seconds),
       seconds: round(seconds),
       p50Ms: round(percentile(latencies, 0.5)),
       p99Ms: round(percentile(latencies, 0.99)),

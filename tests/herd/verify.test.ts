@@ -1,16 +1,16 @@
 import { describe, expect, it } from 'vitest'
-import { type Ask, type Standing, verify } from './verify.ts'
+import { type EventLists, type Purchase, verify } from './verify.ts'
 
 const at = (second: number) => new Date(second * 1000).toISOString()
 
 /** Six buyers, asking one after the other, for three tickets; the second one cancels. */
 function given() {
   const users = ['a', 'b', 'c', 'd', 'e', 'f']
-  const asks: Ask[] = users.map((userId, i) => ({
+  const purchases: Purchase[] = users.map((userId, i) => ({
     userId,
-    sentAt: i * 10,
-    acceptedAt: i * 10 + 5,
-    answeredAt: i * 10 + 6,
+    sentAtMs: i * 10,
+    acceptedAtMs: i * 10 + 5,
+    answeredAtMs: i * 10 + 6,
     outcome: i < 3 ? 'booked' : 'waiting',
     position: i < 3 ? undefined : i - 2,
   }))
@@ -24,17 +24,17 @@ function given() {
     position,
     since: at(second),
   })
-  const before: Standing = {
+  const before: EventLists = {
     bookings: [booking('a', 1), booking('b', 2), booking('c', 3)],
     waiting: [entry('d', 1, 4), entry('e', 2, 5), entry('f', 3, 6)],
     availableTickets: 0,
   }
-  const after: Standing = {
+  const after: EventLists = {
     bookings: [booking('a', 1), booking('c', 3), booking('d', 7, true)],
     waiting: [entry('e', 1, 5), entry('f', 2, 6)],
     availableTickets: 0,
   }
-  return { tickets: 3, asks, canceled: ['b'], before, after }
+  return { tickets: 3, purchases, canceled: ['b'], before, after }
 }
 
 describe('verify', () => {
@@ -75,7 +75,7 @@ describe('verify', () => {
       position: i + 1,
       since: at(5 + i),
     }))
-    for (const ask of input.asks) ask.position = undefined
+    for (const purchase of input.purchases) purchase.position = undefined
     const findings = verify(input)
     expect(findings.outOfOrder).toBe(1)
     expect(findings.problems[0]).toMatch(/^f asked after e had been accepted/)
@@ -83,8 +83,8 @@ describe('verify', () => {
 
   it('lets those who asked at the same time be decided in any order', () => {
     const input = given()
-    for (const ask of input.asks)
-      Object.assign(ask, { sentAt: 0, acceptedAt: 9, position: undefined })
+    for (const purchase of input.purchases)
+      Object.assign(purchase, { sentAtMs: 0, acceptedAtMs: 9, position: undefined })
     input.before.waiting = ['d', 'f', 'e'].map((userId, i) => ({
       userId,
       position: i + 1,
@@ -100,7 +100,7 @@ describe('verify', () => {
 
   it('sees an answer that the lists contradict', () => {
     const input = given()
-    const [, , , d, e] = input.asks as [Ask, Ask, Ask, Ask, Ask]
+    const [, , , d, e] = input.purchases as [Purchase, Purchase, Purchase, Purchase, Purchase]
     d.position = 2
     e.outcome = 'booked'
     const findings = verify(input)
@@ -110,7 +110,7 @@ describe('verify', () => {
 
   it('counts who was left without an answer', () => {
     const input = given()
-    ;(input.asks[5] as Ask).outcome = undefined
+    ;(input.purchases[5] as Purchase).outcome = undefined
     expect(verify(input).unanswered).toBe(1)
   })
 })

@@ -1,19 +1,22 @@
-/** What one buyer asked and got. Times are of one clock, in ms. */
-export interface Ask {
+import { createNaiveEvent } from '../model/naive-model.ts'
+import { findOvertaken } from '../model/real-time-order.ts'
+
+/** What one buyer sent and received. Times are milliseconds of one clock. */
+export interface Purchase {
   userId: string
-  sentAt: number
-  /** The first answer: final, or the 202 that promises one. Its place in the line was fixed by then. */
-  acceptedAt: number
-  /** The final answer. */
-  answeredAt: number
-  /** Undefined where none came. */
+  sentAtMs: number
+  /** First answer, with an outcome or a 202: the booking's place in the line is fixed by then. */
+  acceptedAtMs: number
+  /** The answer with the outcome. */
+  answeredAtMs: number
+  /** Undefined if no outcome was received. */
   outcome: string | undefined
-  /** Its rank in the waiting list at the decision, where the answer told. */
+  /** Position in the waiting list at the decision, if the answer named it. */
   position: number | undefined
 }
 
 /** The lists of an event as staff read them, in their order. */
-export interface Standing {
+export interface EventLists {
   bookings: { userId: string; promoted: boolean; bookedAt: string }[]
   waiting: { userId: string; position: number; since: string }[]
   availableTickets: number
@@ -25,136 +28,144 @@ export interface Findings {
   promoted: number
   oversold: number
   outOfOrder: number
-  /** Buyers without a final answer, or with one that no promise allows. */
+  /** Buyers who received no outcome, or one other than `booked` and `waiting`. */
   unanswered: number
-  /** Everything wrong, in words, at most a handful of each kind. */
+  /** What is wrong, in words: the first 20. */
   problems: string[]
 }
 
-/**
- * Holds the answers against the lists before and after the cancellations. Pure: what it says follows from what it was given.
- */
-export function verify(input: {
-  tickets: number
-  asks: Ask[]
-  canceled: string[]
-  before: Standing
-  after: Standing
-}): Findings {
-  const { tickets, asks, canceled, before, after } = input
-  const problems: string[] = []
-  const note = (problem: string) => void (problems.length < 20 && problems.push(problem))
+const MAX_PROBLEMS = 20
 
-  const booked = asks.filter((ask) => ask.outcome === 'booked').length
-  const waiting = asks.filter((ask) => ask.outcome === 'waiting').length
-  const unanswered = asks.length - booked - waiting
-  if (unanswered > 0) note(`${unanswered} buyers were not answered with "booked" or "waiting"`)
-  if (booked !== Math.min(tickets, asks.length)) note(`${booked} booked of ${tickets} tickets`)
+/** Compares the answers with the lists before and after the cancellations. Pure. */
+export function verify(run: {
+  tickets: number
+  purchases: Purchase[]
+  /** Users with a ticket who then canceled it. */
+  canceled: string[]
+  before: EventLists
+  after: EventLists
+}): Findings {
+  const { tickets, purchases, before, after } = run
+  const problems: string[] = []
+  const report = (problem: string): void => {
+    if (problems.length < MAX_PROBLEMS) problems.push(problem)
+  }
+
+  const booked = purchases.filter(({ outcome }) => outcome === 'booked').length
+  const waiting = purchases.filter(({ outcome }) => outcome === 'waiting').length
+  const unanswered = purchases.length - booked - waiting
+  if (unanswered > 0) report(`${unanswered} buyers did not get the answer "booked" or "waiting"`)
+  if (booked !== Math.min(tickets, purchases.length))
+    report(`${booked} buyers were told "booked", for ${tickets} tickets`)
 
   const oversold = Math.max(
-    ...[booked, before.bookings.length, after.bookings.length].map((sold) =>
-      Math.max(0, sold - tickets),
-    ),
-    Math.max(0, -before.availableTickets, -after.availableTickets),
+    0,
+    ...[booked, before.bookings.length, after.bookings.length].map((sold) => sold - tickets),
+    -before.availableTickets,
+    -after.availableTickets,
   )
-  if (oversold > 0) note(`${oversold} more booked than there are tickets`)
+  if (oversold > 0) report(`${oversold} more bookings than tickets`)
 
-  const promoted = after.bookings.filter((booking) => booking.promoted)
-  const expected = before.waiting.slice(0, canceled.length)
-  if (promoted.length !== expected.length)
-    note(`${promoted.length} promoted instead of ${expected.length}`)
-
-  const outOfOrder =
-    countListFaults(asks, before, note) +
-    countOvertakings(asks, before, note) +
-    countPromotionFaults(before, after, canceled, note)
-  return { booked, waiting, promoted: promoted.length, oversold, outOfOrder, unanswered, problems }
-}
-
-type Note = (problem: string) => void
-
-/** Lists that contradict the answers, or themselves. */
-function countListFaults(asks: Ask[], before: Standing, note: Note): number {
-  let faults = 0
-  const fault = (problem: string) => {
-    faults++
-    note(problem)
-  }
-  const outcomes = new Map(asks.map((ask) => [ask.userId, ask]))
-  for (const { userId } of before.bookings) {
-    if (outcomes.get(userId)?.outcome !== 'booked')
-      fault(`${userId} has a ticket but was told otherwise`)
-  }
-  before.waiting.forEach(({ userId, position }, index) => {
-    const ask = outcomes.get(userId)
-    if (ask?.outcome !== 'waiting') fault(`${userId} waits but was told otherwise`)
-    else if (ask.position !== undefined && ask.position !== index + 1) {
-      fault(`${userId} was told position ${ask.position} and stands at ${index + 1}`)
-    }
-    if (position !== index + 1)
-      fault(`position ${position} stands at place ${index + 1} of the list`)
-  })
-  const times = [
-    ...before.bookings.map((booking) => booking.bookedAt),
-    ...before.waiting.map((entry) => entry.since),
+  const faults = [
+    ...findWrongDecisions(run),
+    ...findWrongTimes(before),
+    ...findWrongRealTimeOrder(purchases, before),
   ]
-  times.forEach((time, index) => {
-    if (index > 0 && Date.parse(time) < Date.parse(times[index - 1] as string))
-      fault(`${time} stands behind a later time`)
-  })
-  const distinct = new Set([...before.bookings, ...before.waiting].map((entry) => entry.userId))
-    .size
-  const listed = before.bookings.length + before.waiting.length
-  if (distinct !== listed) fault(`${listed - distinct} buyers stand in the lists twice`)
-  return faults
-}
-
-/** Who asked only after somebody else had been accepted must not have been decided before that other one. */
-function countOvertakings(asks: Ask[], before: Standing, note: Note): number {
-  const byUser = new Map(asks.map((ask) => [ask.userId, ask]))
-  const decided = [...before.bookings, ...before.waiting].flatMap(
-    ({ userId }) => byUser.get(userId) ?? [],
-  )
-  let faults = 0
-  let earliest: Ask | undefined
-  for (const ask of decided.reverse()) {
-    if (earliest !== undefined && ask.sentAt > earliest.acceptedAt) {
-      faults++
-      note(`${ask.userId} asked after ${earliest.userId} had been accepted, and was decided first`)
-    }
-    if (earliest === undefined || ask.acceptedAt < earliest.acceptedAt) earliest = ask
+  for (const fault of faults) report(fault)
+  return {
+    booked,
+    waiting,
+    promoted: after.bookings.filter((booking) => booking.promoted).length,
+    oversold,
+    outOfOrder: faults.length,
+    unanswered,
+    problems,
   }
+}
+
+/**
+ * Decides everything again with the naive model, in the order in which the lists show the
+ * decisions. The order of the cancellations is not known and does not matter: each of them gives
+ * up a ticket of the first decision, and all of them together promote the head of the list.
+ */
+function findWrongDecisions({
+  tickets,
+  purchases,
+  canceled,
+  before,
+  after,
+}: Parameters<typeof verify>[0]): string[] {
+  const faults: string[] = []
+  const purchaseOf = new Map(purchases.map((purchase) => [purchase.userId, purchase]))
+  const model = createNaiveEvent(0, tickets)
+  for (const { userId } of [...before.bookings, ...before.waiting]) {
+    const { outcome, position } = model.decide('book', userId)
+    const told = purchaseOf.get(userId)
+    if (told?.outcome !== outcome)
+      faults.push(`${userId} was told ${told?.outcome ?? 'nothing'} instead of ${outcome}`)
+    else if (told.position !== undefined && told.position !== position)
+      faults.push(`${userId} was told position ${told.position} instead of ${position}`)
+  }
+  faults.push(...differencesOf('before the cancellations', before, model))
+  for (const userId of canceled) model.decide('cancel', userId)
+  faults.push(...differencesOf('after the cancellations', after, model))
   return faults
 }
 
-/** Promotions take the head of the list, in its order, and leave the rest as it was. */
-function countPromotionFaults(
-  before: Standing,
-  after: Standing,
-  canceled: string[],
-  note: Note,
-): number {
-  const order = before.waiting.map((entry) => entry.userId)
-  const promoted = after.bookings
-    .filter((booking) => booking.promoted)
-    .map((booking) => booking.userId)
-  const left = after.waiting.map((entry) => entry.userId)
-  const gone = new Set(canceled)
-  const still = after.bookings.filter((booking) => gone.has(booking.userId))
-  for (const { userId } of still) note(`${userId} canceled and still has a ticket`)
-  return (
-    still.length +
-    countDifferences('promoted', promoted, order.slice(0, canceled.length), note) +
-    countDifferences('left waiting', left, order.slice(canceled.length), note)
-  )
+function differencesOf(
+  when: string,
+  { bookings, waiting }: EventLists,
+  model: ReturnType<typeof createNaiveEvent>,
+): string[] {
+  const describeBooking = (one: { userId: string; promoted: boolean }): string =>
+    `${one.userId}${one.promoted ? ' (promoted)' : ''}`
+  const describeEntry = ({ userId }: { userId: string }, position: number): string =>
+    `${userId} at position ${position}`
+  return [
+    ...differencesOfLists(
+      `booking ${when}`,
+      bookings.map(describeBooking),
+      model.booked.map(describeBooking),
+    ),
+    ...differencesOfLists(
+      `waiting-list entry ${when}`,
+      waiting.map((entry) => describeEntry(entry, entry.position)),
+      model.waiting.map((entry, index) => describeEntry(entry, index + 1)),
+    ),
+  ]
 }
 
-function countDifferences(what: string, found: string[], expected: string[], note: Note): number {
-  let faults = 0
+function differencesOfLists(what: string, found: string[], expected: string[]): string[] {
+  const differences: string[] = []
   for (let i = 0; i < Math.max(found.length, expected.length); i++) {
-    if (found[i] === expected[i]) continue
-    faults++
-    note(`${what} ${i + 1}: ${found[i] ?? 'nobody'} instead of ${expected[i] ?? 'nobody'}`)
+    if (found[i] !== expected[i])
+      differences.push(`${what}, number ${i + 1}: ${found[i]} instead of ${expected[i]}`)
   }
-  return faults
+  return differences
+}
+
+function findWrongTimes({ bookings, waiting }: EventLists): string[] {
+  const times = [...bookings.map(({ bookedAt }) => bookedAt), ...waiting.map(({ since }) => since)]
+  return times.flatMap((time, index) => {
+    const previous = times[index - 1]
+    return previous !== undefined && Date.parse(time) < Date.parse(previous)
+      ? [`${time} is listed after the later time ${previous}`]
+      : []
+  })
+}
+
+function findWrongRealTimeOrder(
+  purchases: Purchase[],
+  { bookings, waiting }: EventLists,
+): string[] {
+  const purchaseOf = new Map(purchases.map((purchase) => [purchase.userId, purchase]))
+  const decided = [...bookings, ...waiting].flatMap(({ userId }, place) => {
+    const purchase = purchaseOf.get(userId)
+    if (purchase === undefined) return []
+    return { userId, place, sentAtMs: purchase.sentAtMs, answeredAtMs: purchase.acceptedAtMs }
+  })
+  return findOvertaken(decided).map(
+    ({ overtaken, by }) =>
+      `${by.userId} asked after ${overtaken.userId} had been accepted, and was decided first`,
+  )
 }

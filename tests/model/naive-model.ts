@@ -1,138 +1,184 @@
-import type { Command, Outcome, RefusedOutcome } from '@ticket-line/shared'
+import type { Command, CommandType, Outcome, RefusedOutcome } from '@ticket-line/shared'
 
 /**
- * The rules of the contract as somebody would write them on a napkin: two lists an event, one command after the other,
- * nothing loaded, nothing batched. Shares no code with the product.
+ * The booking rules in their plainest form: two lists for each event, one command after the other,
+ * nothing loaded and nothing batched. This is the second opinion of the model tests, the
+ * simulation, the fault rig and the herd, so it shares no code with the product.
  */
-export interface NaiveModel {
-  events: Map<number, NaiveEvent>
-  /** The answer to every command so far. */
-  answers: Map<string, Outcome | RefusedOutcome>
-  /** @param acceptedAtMs when its request was accepted, `nowMs` if left out */
-  answer(command: Command, nowMs: number, acceptedAtMs?: number): Outcome | RefusedOutcome
-  refuse(command: Command, nowMs: number): void
-  /** It killed too many workers: an answer for it and its key, and no effect. */
-  reject(command: Command, nowMs: number): void
-}
-
 export interface NaiveEvent {
   totalTickets: number
-  /** Who holds a ticket, in the order in which they got it. */
-  booked: Holder[]
-  /** Who waits, in the order in which they came. */
-  waiting: Holder[]
-  /** How many tickets and places were given out so far. */
-  givenOut: number
+  /** Live bookings, in the order in which they were made. */
+  booked: NaiveClaim[]
+  /** Live waiting-list entries, the head first. */
+  waiting: NaiveClaim[]
+  /** Every booking and waiting-list entry that was ever made, in order of `sequence`. */
+  made: NaiveClaim[]
+  decide(type: CommandType, userId: string): Decision
 }
 
-export interface Holder {
+export interface NaiveClaim {
   userId: string
-  /** Place in the order of everything given out. */
-  number: number
+  kind: 'booking' | 'waiting'
+  /** Number of the claim in its event. Bookings and waiting-list entries share one sequence. */
+  sequence: number
+  /** True for a booking that came from the waiting list. */
   promoted: boolean
 }
 
-const KEY_KEPT_MS = 24 * 60 * 60 * 1000
+/** An outcome without its time and without a reference to an earlier command. */
+export type Decision = Omit<Outcome, 'decidedAtMs' | 'replayOf'>
 
-/**
- * @param sizes tickets of event 1, 2, …
- * @param givenOut numbers that each event had given out before
- */
-export function createNaiveModel(sizes: number[], givenOut: number): NaiveModel {
-  const events = new Map<number, NaiveEvent>()
-  for (const [i, totalTickets] of sizes.entries())
-    events.set(i + 1, { totalTickets, booked: [], waiting: [], givenOut })
-  const answers: NaiveModel['answers'] = new Map()
-  const firstUses: { command: Command; outcome: Outcome; atMs: number }[] = []
+/** @param lastSequence the last number that the event has used before */
+export function createNaiveEvent(
+  eventId: number,
+  totalTickets: number,
+  lastSequence = 0,
+): NaiveEvent {
+  const claims = new Map<string, NaiveClaim>()
+  const booked: NaiveClaim[] = []
+  const waiting: NaiveClaim[] = []
+  const made: NaiveClaim[] = []
 
-  function fresh(command: Command, decidedAtMs: number): Outcome {
-    const event = events.get(command.eventId)
+  function add(userId: string, kind: NaiveClaim['kind'], promoted: boolean): NaiveClaim {
+    const claim = { userId, kind, promoted, sequence: lastSequence + made.length + 1 }
+    made.push(claim)
+    claims.set(userId, claim)
+    if (kind === 'booking') booked.push(claim)
+    else waiting.push(claim)
+    return claim
+  }
+
+  function remove(claim: NaiveClaim): void {
+    const list = claim.kind === 'booking' ? booked : waiting
+    list.splice(list.indexOf(claim), 1)
+    claims.delete(claim.userId)
+  }
+
+  const bookingIdOf = ({ sequence }: NaiveClaim): string => `${eventId}-${sequence}`
+
+  function book(userId: string): Decision {
+    const claim = claims.get(userId)
+    if (claim?.kind === 'booking')
+      return { outcome: 'already_booked', bookingId: bookingIdOf(claim) }
+    if (claim?.kind === 'waiting')
+      return { outcome: 'already_waiting', position: waiting.indexOf(claim) + 1 }
+    if (booked.length < totalTickets)
+      return { outcome: 'booked', bookingId: bookingIdOf(add(userId, 'booking', false)) }
+    add(userId, 'waiting', false)
+    return { outcome: 'waiting', position: waiting.length }
+  }
+
+  function cancel(userId: string): Decision {
+    const claim = claims.get(userId)
+    if (claim === undefined) return { outcome: 'booking_not_found' }
+    remove(claim)
+    if (claim.kind === 'waiting') return { outcome: 'withdrawn' }
+    const canceled: Decision = { outcome: 'canceled', bookingId: bookingIdOf(claim) }
+    const head = waiting[0]
+    if (head === undefined) return canceled
+    remove(head)
+    add(head.userId, 'booking', true)
+    return { ...canceled, promotedUserId: head.userId }
+  }
+
+  return {
+    totalTickets,
+    booked,
+    waiting,
+    made,
+    decide: (type, userId) => (type === 'book' ? book(userId) : cancel(userId)),
+  }
+}
+
+/** Several events, with the rules about idempotency keys and about commands that are sent twice. */
+export interface NaiveModel {
+  events: ReadonlyMap<number, NaiveEvent>
+  /** The outcome of every command so far, by command id. */
+  outcomes: Map<string, Outcome | RefusedOutcome>
+  /**
+   * Decides a command. A command that has an outcome keeps it.
+   * @param acceptedAtMs when the API accepted the request; a key's 24 hours are counted by this time
+   */
+  decide(command: NaiveCommand, nowMs: number, acceptedAtMs?: number): Outcome | RefusedOutcome
+  /** Records a command that the API refused before it was decided. It has no effect. */
+  refuse(command: NaiveCommand, nowMs: number): void
+  /** Records a command that killed its workers. It has no effect, but it takes its key. */
+  reject(command: NaiveCommand, nowMs: number): void
+}
+
+export type NaiveCommand = Pick<
+  Command,
+  'commandId' | 'type' | 'eventId' | 'userId' | 'caller' | 'keyHash'
+>
+
+const KEY_LIFETIME_MS = 24 * 60 * 60 * 1000
+
+export function createNaiveModel(events: ReadonlyMap<number, NaiveEvent>): NaiveModel {
+  const outcomes: NaiveModel['outcomes'] = new Map()
+  /** The command that took a key last. */
+  const owners = new Map<
+    string,
+    { command: NaiveCommand; outcome: Outcome; acceptedAtMs: number }
+  >()
+
+  const nameOf = ({ caller, keyHash }: NaiveCommand): string => JSON.stringify([caller, keyHash])
+
+  function decideNew({ type, eventId, userId }: NaiveCommand, decidedAtMs: number): Outcome {
+    const event = events.get(eventId)
     if (event === undefined) return { outcome: 'event_not_found', decidedAtMs }
-    return command.type === 'book'
-      ? book(event, command, decidedAtMs)
-      : cancel(event, command, decidedAtMs)
+    return { ...event.decide(type, userId), decidedAtMs }
   }
 
-  /** The last command to take the key, if the request was accepted while it held. */
-  function firstUseOf({ caller, keyHash }: Command, acceptedAtMs: number) {
-    const last = firstUses.findLast(
-      ({ command }) => command.caller === caller && command.keyHash === keyHash,
-    )
-    return last !== undefined && acceptedAtMs - last.atMs < KEY_KEPT_MS ? last : undefined
+  /** The command that owns the key at the time when this one was accepted. */
+  function ownerOf(command: NaiveCommand, acceptedAtMs: number) {
+    const owner = owners.get(nameOf(command))
+    return owner !== undefined && acceptedAtMs - owner.acceptedAtMs < KEY_LIFETIME_MS
+      ? owner
+      : undefined
   }
 
-  function keyed(command: Command, nowMs: number, acceptedAtMs: number): Outcome {
-    const first = firstUseOf(command, acceptedAtMs)
-    if (first === undefined) {
-      const outcome = fresh(command, nowMs)
-      firstUses.push({ command, outcome, atMs: acceptedAtMs })
+  function decideWithKey(command: NaiveCommand, nowMs: number, acceptedAtMs: number): Outcome {
+    const owner = ownerOf(command, acceptedAtMs)
+    if (owner === undefined) {
+      const outcome = decideNew(command, nowMs)
+      owners.set(nameOf(command), { command, outcome, acceptedAtMs })
       return outcome
     }
-    const { type, eventId, userId, commandId } = first.command
+    const { type, eventId, userId, commandId } = owner.command
     if (type === command.type && eventId === command.eventId && userId === command.userId)
-      return { ...first.outcome, replayOf: commandId }
+      return { ...owner.outcome, replayOf: commandId }
     return { outcome: 'idempotency_key_reused', decidedAtMs: nowMs }
   }
 
   return {
     events,
-    answers,
-    answer(command, nowMs, acceptedAtMs = nowMs) {
-      const known = answers.get(command.commandId)
+    outcomes,
+    decide(command, nowMs, acceptedAtMs = nowMs) {
+      const known = outcomes.get(command.commandId)
       if (known !== undefined) return known
       const outcome =
-        command.keyHash === undefined ? fresh(command, nowMs) : keyed(command, nowMs, acceptedAtMs)
-      answers.set(command.commandId, outcome)
+        command.keyHash === undefined
+          ? decideNew(command, nowMs)
+          : decideWithKey(command, nowMs, acceptedAtMs)
+      outcomes.set(command.commandId, outcome)
       return outcome
     },
     refuse(command, nowMs) {
-      if (!answers.has(command.commandId))
-        answers.set(command.commandId, { outcome: 'refused', decidedAtMs: nowMs })
+      if (!outcomes.has(command.commandId))
+        outcomes.set(command.commandId, { outcome: 'refused', decidedAtMs: nowMs })
     },
     reject(command, nowMs) {
       const outcome: Outcome = { outcome: 'rejected', decidedAtMs: nowMs }
-      answers.set(command.commandId, outcome)
-      if (command.keyHash !== undefined && firstUseOf(command, nowMs) === undefined)
-        firstUses.push({ command, outcome, atMs: nowMs })
+      outcomes.set(command.commandId, outcome)
+      if (command.keyHash !== undefined && ownerOf(command, nowMs) === undefined)
+        owners.set(nameOf(command), { command, outcome, acceptedAtMs: nowMs })
     },
   }
 }
 
-function book(event: NaiveEvent, { eventId, userId }: Command, decidedAtMs: number): Outcome {
-  const booking = event.booked.find((holder) => holder.userId === userId)
-  if (booking !== undefined)
-    return { outcome: 'already_booked', bookingId: `${eventId}-${booking.number}`, decidedAtMs }
-  const place = event.waiting.findIndex((holder) => holder.userId === userId)
-  if (place >= 0) return { outcome: 'already_waiting', position: place + 1, decidedAtMs }
-  event.givenOut += 1
-  const holder = { userId, number: event.givenOut, promoted: false }
-  if (event.booked.length < event.totalTickets) {
-    event.booked.push(holder)
-    return { outcome: 'booked', bookingId: `${eventId}-${holder.number}`, decidedAtMs }
-  }
-  event.waiting.push(holder)
-  return { outcome: 'waiting', position: event.waiting.length, decidedAtMs }
-}
-
-function cancel(event: NaiveEvent, { eventId, userId }: Command, decidedAtMs: number): Outcome {
-  const place = event.waiting.findIndex((holder) => holder.userId === userId)
-  if (place >= 0) {
-    event.waiting.splice(place, 1)
-    return { outcome: 'withdrawn', decidedAtMs }
-  }
-  const booked = event.booked.findIndex((holder) => holder.userId === userId)
-  if (booked < 0) return { outcome: 'booking_not_found', decidedAtMs }
-  const [given] = event.booked.splice(booked, 1)
-  const outcome: Outcome = {
-    outcome: 'canceled',
-    bookingId: `${eventId}-${given?.number}`,
-    decidedAtMs,
-  }
-  const next = event.waiting.shift()
-  if (next !== undefined) {
-    event.givenOut += 1
-    event.booked.push({ userId: next.userId, number: event.givenOut, promoted: true })
-    outcome.promotedUserId = next.userId
-  }
-  return outcome
+/** Events 1, 2, … with as many tickets as `sizes` says. */
+export function createNaiveEvents(sizes: number[], lastSequence = 0): Map<number, NaiveEvent> {
+  return new Map(
+    sizes.map((totalTickets, i) => [i + 1, createNaiveEvent(i + 1, totalTickets, lastSequence)]),
+  )
 }

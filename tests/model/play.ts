@@ -8,7 +8,7 @@ import {
 } from '@ticket-line/booking-worker/booking'
 import type { BatchWrites, LoadedBatch, LoadRequest } from '@ticket-line/db'
 import type { Command } from '@ticket-line/shared'
-import { createNaiveModel, type NaiveModel } from './naive-model.ts'
+import { createNaiveEvents, createNaiveModel, type NaiveModel } from './naive-model.ts'
 import { checkPromises } from './promises.ts'
 import { createRowStore, type RowStore } from './row-store.ts'
 import type { Pick, Scenario } from './scenario.ts'
@@ -46,7 +46,7 @@ interface World {
 export function play(scenario: Scenario, tap: Tap = {}, startMs = 1e12): number {
   const { sizes, givenOut, picks, plans } = scenario
   const store = createRowStore(sizes, givenOut)
-  const model = createNaiveModel(sizes, givenOut)
+  const model = createNaiveModel(createNaiveEvents(sizes, givenOut))
   const world: World = { store, model, nowMs: startMs, tap, givenOutBefore: givenOut }
   const sent: Command[] = []
   const jobs: Job[] = []
@@ -88,7 +88,7 @@ function run(world: World, { jobId, acceptedAtMs, commands }: Job): number {
   }
   deepStrictEqual(
     result.outcomes,
-    commands.map((command) => model.answer(command, world.nowMs, acceptedAtMs)),
+    commands.map((command) => model.decide(command, world.nowMs, acceptedAtMs)),
     'answers in order',
   )
   checkPromises(store, model, request.eventIds, world.givenOutBefore)

@@ -1,4 +1,4 @@
-import type { Holder, NaiveEvent, NaiveModel } from './naive-model.ts'
+import type { NaiveClaim, NaiveEvent, NaiveModel } from './naive-model.ts'
 import type { EventRows, RowStore } from './row-store.ts'
 
 /** A promise that does not hold. */
@@ -16,7 +16,7 @@ export function checkPromises(
   eventIds: Iterable<number>,
   givenOutBefore: number,
 ): void {
-  must(store.commands.size === model.answers.size, 'one stored answer per command')
+  must(store.commands.size === model.outcomes.size, 'one stored answer per command')
   for (const eventId of eventIds) {
     const rows = store.events.get(eventId)
     if (rows === undefined) continue
@@ -31,17 +31,17 @@ export function checkPromises(
 function checkEvent(rows: EventRows, expected: NaiveEvent, givenOutBefore: number): void {
   const { totalTickets, availableTickets, waitingCount, lastSequence, waitlistHeadSequence } =
     rows.row
-  const booked: Holder[] = []
-  const waiting: Holder[] = []
+  const booked: NaiveClaim[] = []
+  const waiting: NaiveClaim[] = []
   const promoted: string[] = []
   const leftByPromotion: string[] = []
-  for (const [number, row] of ascending(rows.bookings)) {
-    if (row.status === 'confirmed')
-      booked.push({ userId: row.userId, number, promoted: row.promoted })
-    if (row.promoted) promoted.push(row.userId)
+  for (const [sequence, { userId, promoted: isPromoted, status }] of ascending(rows.bookings)) {
+    if (status === 'confirmed')
+      booked.push({ userId, kind: 'booking', sequence, promoted: isPromoted })
+    if (isPromoted) promoted.push(userId)
   }
-  for (const [number, { userId, status }] of ascending(rows.entries)) {
-    if (status === 'waiting') waiting.push({ userId, number, promoted: false })
+  for (const [sequence, { userId, status }] of ascending(rows.entries)) {
+    if (status === 'waiting') waiting.push({ userId, kind: 'waiting', sequence, promoted: false })
     if (status === 'promoted') leftByPromotion.push(userId)
   }
 
@@ -50,9 +50,9 @@ function checkEvent(rows: EventRows, expected: NaiveEvent, givenOutBefore: numbe
     waiting.length === 0 || booked.length === totalTickets,
     'a ticket is free while somebody waits',
   )
-  must(same(booked, expected.booked, isSameHolder), 'bookings stand in the order of decision')
+  must(same(booked, expected.booked, isSameClaim), 'bookings stand in the order of decision')
   must(
-    same(waiting, expected.waiting, isSameHolder),
+    same(waiting, expected.waiting, isSameClaim),
     'the waiting list stands in the order of decision',
   )
   must(
@@ -61,24 +61,27 @@ function checkEvent(rows: EventRows, expected: NaiveEvent, givenOutBefore: numbe
   )
   must(availableTickets === totalTickets - booked.length, 'available tickets are those not booked')
   must(waitingCount === waiting.length, 'the waiting count is the number of rows')
-  must(lastSequence === expected.givenOut, 'as many numbers were given out as bookings and places')
+  must(
+    lastSequence === givenOutBefore + expected.made.length,
+    'as many numbers were given out as bookings and places',
+  )
   must(
     rows.bookings.size + rows.entries.size === lastSequence - givenOutBefore,
     'no number is used twice',
   )
   must(
-    waiting[0] === undefined || waiting[0].number >= waitlistHeadSequence,
+    waiting[0] === undefined || waiting[0].sequence >= waitlistHeadSequence,
     'nobody waits before the head',
   )
   checkClaims(rows, booked, waiting)
   checkBlocks(rows, waiting)
 }
 
-function checkClaims({ claims }: EventRows, booked: Holder[], waiting: Holder[]): void {
+function checkClaims({ claims }: EventRows, booked: NaiveClaim[], waiting: NaiveClaim[]): void {
   must(claims.size === booked.length + waiting.length, 'everybody holds one claim')
-  const holds = (kind: string) => (holder: Holder) => {
+  const holds = (kind: string) => (holder: NaiveClaim) => {
     const claim = claims.get(holder.userId)
-    return claim?.kind === kind && claim.sequence === holder.number
+    return claim?.kind === kind && claim.sequence === holder.sequence
   }
   must(
     booked.every(holds('booking')) && waiting.every(holds('waiting')),
@@ -86,10 +89,10 @@ function checkClaims({ claims }: EventRows, booked: Holder[], waiting: Holder[])
   )
 }
 
-function checkBlocks({ blocks }: EventRows, waiting: Holder[]): void {
+function checkBlocks({ blocks }: EventRows, waiting: NaiveClaim[]): void {
   const counted = new Map<number, number>()
-  for (const { number } of waiting) {
-    const block = Math.floor(number / 1024)
+  for (const { sequence } of waiting) {
+    const block = Math.floor(sequence / 1024)
     counted.set(block, (counted.get(block) ?? 0) + 1)
   }
   for (const [block, count] of counted) must(blocks.get(block) === count, 'blocks count the rows')
@@ -107,8 +110,8 @@ function* ascending<V>(table: Map<number, V>): Iterable<[number, V]> {
   }
 }
 
-function isSameHolder(a: Holder, b: Holder): boolean {
-  return a.userId === b.userId && a.number === b.number && a.promoted === b.promoted
+function isSameClaim(a: NaiveClaim, b: NaiveClaim): boolean {
+  return a.userId === b.userId && a.sequence === b.sequence && a.promoted === b.promoted
 }
 
 function same<T>(a: T[], b: T[], isSame: (a: T, b: T) => boolean): boolean {

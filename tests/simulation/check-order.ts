@@ -1,4 +1,4 @@
-import type { Committed } from './postgres.ts'
+import { findOvertaken } from '../model/real-time-order.ts'
 import type { Marked, Sent } from './traffic.ts'
 import type { Arrival, World } from './world.ts'
 
@@ -35,47 +35,37 @@ export function checkOrderOfLines({ arrivals, postgres, flushes }: World): void 
 }
 
 /**
- * Who was answered before another sent was decided before him, on every event: an order that clients can see. What was
- * accepted and then lost with Redis's memory has no place to keep.
- * @throws Error naming the two
+ * Checks the order that clients can see: a command that was answered before another was sent was
+ * also decided before it, on every event. A command that was accepted and then lost with Redis's
+ * memory may be decided later.
+ * @throws Error that names the first two commands out of order
  */
 export function checkOrderOfAnswers({ postgres, flushes }: World, sent: Sent[]): void {
-  const placeOf = new Map<number, { place: number; committed: Committed }>()
-  for (const [place, committed] of postgres.log.entries())
-    if (committed.outcome.outcome !== 'refused')
-      placeOf.set((committed.command as unknown as Marked).mark, { place, committed })
-  const decided = sent.flatMap((one) => {
-    const found = placeOf.get(one.request.mark)
-    return found === undefined ? [] : [{ ...one, ...found }]
-  })
+  const placeOf = new Map<number, { place: number; commandId: string }>()
+  for (const [place, { command, outcome }] of postgres.log.entries())
+    if (outcome.outcome !== 'refused')
+      placeOf.set((command as unknown as Marked).mark, { place, commandId: command.commandId })
   const wasLost = (commandId: string): boolean =>
     flushes.some(({ lost }) => lost.has(jobIdOf(commandId)))
-  const answered = decided
-    .filter(({ result, committed }) => isPromise(result) && !wasLost(committed.command.commandId))
-    .sort((a, b) => a.answeredAtMs - b.answeredAtMs)
-  const latest = new Map<number, (typeof answered)[number]>()
-  let seen = 0
-  // They stand in the order in which they were sent.
-  for (const one of decided) {
-    for (
-      let next = answered[seen];
-      next !== undefined && next.answeredAtMs < one.sentAtMs;
-      next = answered[++seen]
-    )
-      if (next.place > (latest.get(next.request.eventId)?.place ?? -1))
-        latest.set(next.request.eventId, next)
-    const before = latest.get(one.request.eventId)
-    if (before !== undefined && before.place > one.place)
+  const decided = sent.flatMap(({ request, result, sentAtMs, answeredAtMs }) => {
+    const found = placeOf.get(request.mark)
+    if (found === undefined) return []
+    const isFixed =
+      (result?.kind === 'decided' || result?.kind === 'accepted') && !wasLost(found.commandId)
+    return {
+      ...found,
+      eventId: request.eventId,
+      sentAtMs,
+      answeredAtMs: isFixed ? answeredAtMs : Number.POSITIVE_INFINITY,
+    }
+  })
+  for (const ofEvent of Map.groupBy(decided, ({ eventId }) => eventId).values())
+    for (const { overtaken, by } of findOvertaken(ofEvent))
       throw new Error(
-        `${before.committed.command.commandId} was answered before ${one.committed.command.commandId} was sent, and decided after it`,
+        `${overtaken.commandId} was answered before ${by.commandId} was sent, and decided after it`,
       )
-  }
 }
 
 export function jobIdOf(commandId: string): string {
   return commandId.slice(0, commandId.lastIndexOf('.'))
-}
-
-function isPromise(result: Sent['result']): boolean {
-  return result?.kind === 'decided' || result?.kind === 'accepted'
 }

@@ -1,5 +1,5 @@
 import { deepStrictEqual } from 'node:assert'
-import { createNaiveModel } from '../model/naive-model.ts'
+import { createNaiveEvents, createNaiveModel } from '../model/naive-model.ts'
 import { checkPromises } from '../model/promises.ts'
 import { checkAnswers } from './check-answers.ts'
 import { checkOrderOfAnswers, checkOrderOfLines } from './check-order.ts'
@@ -24,12 +24,12 @@ export function check(
 
 /** Every decision is the one that two plain lists give, taken in the order of commits; and so are the rows. */
 function checkDecisions({ postgres }: World, sizes: number[]): void {
-  const model = createNaiveModel(sizes, 0)
+  const model = createNaiveModel(createNaiveEvents(sizes))
   for (const { command, outcome, nowMs } of postgres.log) {
     if (outcome.outcome === 'refused') model.refuse(command, nowMs)
     else if (outcome.outcome === 'rejected' && outcome.replayOf === undefined)
       model.reject(command, nowMs)
-    else deepStrictEqual(outcome, model.answer(command, nowMs), `decision of ${command.commandId}`)
+    else deepStrictEqual(outcome, model.decide(command, nowMs), `decision of ${command.commandId}`)
   }
   checkPromises(
     postgres.rows,

@@ -1,5 +1,5 @@
 import type { Answer, CommandCall, History, JobCall } from '../history.ts'
-import { groupBy, type Report } from './finding.ts'
+import type { Report } from './finding.ts'
 import type { CommandRow, Rows } from './rows.ts'
 
 /** The status and the words that the contract gives to an outcome. */
@@ -130,8 +130,8 @@ function checkJob(call: JobCall, stored: Map<string, CommandRow>, report: Report
 function checkEffects(calls: CommandCall[], rows: Rows, report: Report): void {
   const keyOf = (of: { type: string; eventId: number; userId: string; caller: string }): string =>
     `${of.type} ${of.userId} by ${of.caller} on event ${of.eventId}`
-  const callsOf = groupBy(calls, keyOf)
-  for (const [key, decided] of groupBy(rows.commands, keyOf)) {
+  const callsOf = Map.groupBy(calls, keyOf)
+  for (const [key, decided] of Map.groupBy(rows.commands, keyOf)) {
     const asked = callsOf.get(key) ?? []
     const named = new Set<string>()
     let unheard = 0

@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest'
 import type { Answer, CommandCall } from '../history.ts'
 import { check, type Evidence } from './check.ts'
-import { type Deed, tellStory } from './story.ts'
+import { createSampleRun, type SampleRequest } from './sample-run.ts'
 
 /** Two tickets; a third who waits and is promoted, a fourth who waits, a repeat, somebody who asks twice. */
-const deeds: Deed[] = [
+const deeds: SampleRequest[] = [
   { type: 'book', userId: 'ann' },
   { type: 'book', userId: 'bob', key: 'k' },
   { type: 'book', userId: 'cid' },
@@ -19,7 +19,7 @@ const deeds: Deed[] = [
 type Spoil = (evidence: Evidence) => void
 
 function findings(spoil: Spoil, told = deeds): string[] {
-  const evidence = tellStory(2, told)
+  const evidence = createSampleRun(2, told)
   spoil(evidence)
   return [...new Set(check(evidence).map((finding) => finding.promise))].sort()
 }
@@ -314,7 +314,7 @@ describe('the checker', () => {
   })
 
   it('accepts what crashes may leave: unheard requests, refusals, rejections', () => {
-    const told: Deed[] = [
+    const told: SampleRequest[] = [
       ...deeds,
       { type: 'cancel', userId: 'eve' },
       { type: 'cancel', userId: 'fay' },

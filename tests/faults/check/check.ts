@@ -1,12 +1,12 @@
 import type { History } from '../history.ts'
 import { checkAnswers } from './answers.ts'
+import { checkFinalState } from './final-state.ts'
 import type { Finding, Report } from './finding.ts'
 import type { LineJournal } from './journal.ts'
 import { checkLineOrder } from './line-order.ts'
 import { checkLists } from './lists.ts'
 import { checkRealTime } from './real-time.ts'
 import type { Rows } from './rows.ts'
-import { checkStanding } from './standing.ts'
 
 /** Everything that is known about a run once it is over. */
 export interface Evidence {
@@ -15,11 +15,11 @@ export interface Evidence {
   rows: Rows
 }
 
-/** Holds a run against the promises. Shares no code with the product. */
+/** Holds a run against the promises. It shares no code with the product. */
 export function check({ history, journal, rows }: Evidence): Finding[] {
   const findings: Finding[] = []
   const report: Report = (promise, text) => findings.push({ promise, text })
-  checkStanding(rows, report)
+  checkFinalState(rows, report)
   checkLineOrder(history.events, journal, rows, report)
   checkAnswers(history, rows, report)
   checkLists(history.lists, rows, report)

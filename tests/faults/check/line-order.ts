@@ -1,13 +1,19 @@
+import type { Outcome } from '@ticket-line/shared'
+import {
+  createNaiveEvent,
+  createNaiveModel,
+  type NaiveClaim,
+  type NaiveEvent,
+} from '../../model/naive-model.ts'
 import type { HistoryEvent } from '../history.ts'
-import { groupBy, type Report } from './finding.ts'
+import type { Report } from './finding.ts'
 import type { LineCommand, LineJournal } from './journal.ts'
-import { createNaiveEvent, type NaiveEvent } from './naive-event.ts'
-import type { CommandRow, Rows } from './rows.ts'
+import type { BookingRow, CommandRow, EntryRow, Rows } from './rows.ts'
 
 /**
- * Decides every command again, one after the other in the order of its line, on paper; what is stored must be the same:
- * every outcome, every position, every promotion, and in the end the same bookings and waiters in the same order. A
- * command that was refused or rejected must have changed nothing, and so is passed over.
+ * Decides every command again with the naive model, in the order of its line. PostgreSQL must hold
+ * the same: every outcome, every position, every promotion, and the same bookings and waiting-list
+ * entries in the same order. Commands that were refused or rejected must have changed nothing.
  */
 export function checkLineOrder(
   events: HistoryEvent[],
@@ -15,156 +21,141 @@ export function checkLineOrder(
   rows: Rows,
   report: Report,
 ): void {
-  const stored = groupBy(rows.commands, (row) => row.commandId)
+  const stored = Map.groupBy(rows.commands, (row) => row.commandId)
   for (const [commandId, copies] of stored) {
     if (copies.length > 1) report('doubled', `${commandId} has ${copies.length} stored outcomes`)
   }
-  const naive = new Map(
-    events.map(({ eventId, totalTickets }) => [eventId, createNaiveEvent(totalTickets)]),
-  )
+  const replay: Replay = {
+    events: new Map(
+      events.map(({ eventId, totalTickets }) => [eventId, createNaiveEvent(eventId, totalTickets)]),
+    ),
+    diverged: new Set(),
+    rows,
+    storedOf: (commandId) => stored.get(commandId)?.[0],
+  }
   const entered = new Set<string>()
-  /** Events whose paper no longer agrees: what comes after says nothing more. */
-  const spoiled = new Set<number>()
   for (const line of journal.values()) {
-    for (const jobId of line.leftJobs) report('lost', `${jobId} still stands in its line`)
-    for (const jobId of line.failedJobs) report('lost', `${jobId} was given up by the queue`)
-    replay(
-      line,
-      { naive, spoiled, rows, storedOf: (commandId) => stored.get(commandId)?.[0] },
-      report,
-    )
+    for (const jobId of line.leftJobs) report('lost', `${jobId} is still in its line`)
+    for (const jobId of line.failedJobs) report('lost', `BullMQ moved ${jobId} to the failed jobs`)
+    replayLine(line, replay, report)
     for (const command of line.commands) entered.add(command.commandId)
   }
   for (const row of rows.commands) {
     if (row.outcome !== 'refused' && row.outcome !== 'rejected' && !entered.has(row.commandId))
-      report('wrongAnswers', `${row.commandId} was decided and never stood in a line`)
+      report('wrongAnswers', `${row.commandId} was decided but never entered a line`)
   }
-  for (const eventId of spoiled) naive.delete(eventId)
-  checkGiven(naive, rows, report)
+  const bookings = Map.groupBy(rows.bookings, (row) => row.eventId)
+  const entries = Map.groupBy(rows.entries, (row) => row.eventId)
+  for (const [eventId, { made }] of replay.events) {
+    if (replay.diverged.has(eventId)) continue
+    const difference = differenceOfClaims(
+      made,
+      bookings.get(eventId) ?? [],
+      entries.get(eventId) ?? [],
+    )
+    if (difference !== undefined) report('reordered', `event ${eventId}: ${difference}`)
+  }
 }
 
-interface Paper {
-  naive: Map<number, NaiveEvent>
-  spoiled: Set<number>
+interface Replay {
+  events: Map<number, NaiveEvent>
+  /** Events for which the model no longer agrees with the database: later differences say nothing. */
+  diverged: Set<number>
   rows: Rows
   storedOf: (commandId: string) => CommandRow | undefined
 }
 
-interface FirstUse {
-  command: LineCommand
-  row: CommandRow
-}
-
-function replay(
+/** The model is one per line, because the order of commands that share a key is known only there. */
+function replayLine(
   line: LineJournal,
-  { naive, spoiled, rows, storedOf }: Paper,
+  { events, diverged, rows, storedOf }: Replay,
   report: Report,
 ): void {
-  const firstUses = new Map<string, FirstUse>()
+  const model = createNaiveModel(events)
+  const usedKeys = new Set<string>()
   for (const command of line.commands) {
-    const row = storedOf(command.commandId)
+    const { commandId, eventId } = command
+    const row = storedOf(commandId)
     if (row === undefined) {
-      report('lost', `${command.commandId} stood in its line and has no outcome`)
-      spoiled.add(command.eventId)
+      report('lost', `${commandId} entered its line and has no outcome`)
+      diverged.add(eventId)
       continue
     }
-    if (row.outcome === 'refused' || spoiled.has(command.eventId)) continue
-    const key = command.keyHash === undefined ? undefined : `${command.caller}\n${command.keyHash}`
-    const first = key === undefined ? undefined : firstUses.get(key)
-    if (first !== undefined) {
-      checkRepeat(command, row, first, report)
+    if (row.outcome === 'refused' || diverged.has(eventId)) continue
+    const key = JSON.stringify([command.caller, command.keyHash])
+    const isFirstUse = !usedKeys.has(key)
+    if (command.keyHash !== undefined) {
+      if (isFirstUse && isKeyOfOtherLine(command, row, rows)) continue
+      usedKeys.add(key)
+    }
+    if (row.outcome === 'rejected' && isFirstUse) {
+      model.reject(command, 0)
       continue
     }
-    if (key !== undefined && isUsedElsewhere(command, row, rows)) continue
-    if (key !== undefined) firstUses.set(key, { command, row })
-    if (row.outcome === 'rejected') continue
-    const event = naive.get(command.eventId)
-    const expected =
-      event === undefined ? { outcome: 'event_not_found' } : event.ask(command.type, command.userId)
+    const expected = model.decide(command, 0) as Outcome
     const difference = differenceOf(expected, row)
     if (difference === undefined) continue
-    report('reordered', `${command.commandId} (${command.type} ${command.userId}): ${difference}`)
-    spoiled.add(command.eventId)
+    const isRepeat =
+      expected.replayOf !== undefined || expected.outcome === 'idempotency_key_reused'
+    const sameReplay = (expected.replayOf ?? null) === row.replayOf
+    const broken = !isRepeat
+      ? 'reordered'
+      : expected.replayOf !== undefined && sameReplay
+        ? 'wrongAnswers'
+        : 'doubled'
+    report(broken, `${commandId} (${command.type} ${command.userId}): ${difference}`)
+    if (!isRepeat) diverged.add(eventId)
   }
 }
 
-/** The key's first use stood in another line; between lines there is no order. */
-function isUsedElsewhere(command: LineCommand, row: CommandRow, rows: Rows): boolean {
+/** True if the key was first used in another line. There is no order between lines. */
+function isKeyOfOtherLine(command: LineCommand, row: CommandRow, rows: Rows): boolean {
   if (row.outcome !== 'idempotency_key_reused') return false
   return rows.commands.some(
     (other) => other.caller === command.caller && other.eventId !== command.eventId,
   )
 }
 
-function checkRepeat(command: LineCommand, row: CommandRow, first: FirstUse, report: Report): void {
-  const { commandId } = command
-  const same =
-    command.type === first.command.type &&
-    command.eventId === first.command.eventId &&
-    command.userId === first.command.userId
-  if (!same) {
-    if (row.outcome !== 'idempotency_key_reused')
-      report(
-        'doubled',
-        `${commandId} used the key of ${first.row.commandId} for something else: ${row.outcome}`,
-      )
-    return
-  }
-  if (row.replayOf !== first.row.commandId) {
-    report(
-      'doubled',
-      `${commandId} repeats the key of ${first.row.commandId} and was decided by itself: ${row.outcome}`,
-    )
-  } else if (row.outcome !== first.row.outcome || row.position !== first.row.position) {
-    report(
-      'wrongAnswers',
-      `${commandId} repeats ${first.row.commandId}, with another answer: ${row.outcome}`,
-    )
-  }
-}
-
-function differenceOf(
-  expected: { outcome: string; position?: number; promotedUserId?: string },
-  row: CommandRow,
-): string | undefined {
+function differenceOf(expected: Outcome, row: CommandRow): string | undefined {
+  const bookingSequence = expected.bookingId?.split('-')[1]
   for (const [name, wanted, found] of [
     ['outcome', expected.outcome, row.outcome],
     ['position', expected.position ?? null, row.position],
-    ['promoted', expected.promotedUserId ?? null, row.promotedUserId],
-    ['replay of', null, row.replayOf],
+    [
+      'booking',
+      bookingSequence === undefined ? null : Number(bookingSequence),
+      row.bookingSequence,
+    ],
+    ['promoted user', expected.promotedUserId ?? null, row.promotedUserId],
+    ['replay of', expected.replayOf ?? null, row.replayOf],
   ] as const) {
-    if (wanted !== found) return `by the order of the line ${name} is ${wanted}, stored is ${found}`
+    if (wanted !== found)
+      return `by the order of the line, ${name} is ${wanted}; PostgreSQL has ${found}`
   }
   return undefined
 }
 
-/** Bookings and places in the list, all that ever were, stand in the database in the order of the decisions. */
-function checkGiven(naive: Map<number, NaiveEvent>, rows: Rows, report: Report): void {
-  const bookings = groupBy(rows.bookings, (row) => String(row.eventId))
-  const entries = groupBy(rows.entries, (row) => String(row.eventId))
-  for (const [eventId, event] of naive) {
-    const found = [
-      ...(bookings.get(String(eventId)) ?? []).map((row) => ({
-        sequence: row.sequence,
-        name: `${row.userId} ${row.promoted ? 'promoted' : 'booked'}`,
-      })),
-      ...(entries.get(String(eventId)) ?? []).map((row) => ({
-        sequence: row.sequence,
-        name: `${row.userId} waits`,
-      })),
-    ].sort((a, b) => a.sequence - b.sequence)
-    const expected = event.given.map(
-      ({ userId, kind, promoted }) =>
-        `${userId} ${kind === 'waiting' ? 'waits' : promoted ? 'promoted' : 'booked'}`,
-    )
-    const at = Array.from({ length: Math.max(found.length, expected.length) }).findIndex(
-      (_, index) => found[index]?.name !== expected[index],
-    )
-    if (at >= 0) {
-      report(
-        'reordered',
-        `event ${eventId}: ${expected.length} things were given out and ${found.length} are stored; the ${at + 1}th should be "${expected[at]}", stored is "${found[at]?.name}"`,
-      )
-    }
-  }
+/** All bookings and waiting-list entries that were ever made are stored in the order of decision. */
+function differenceOfClaims(
+  made: NaiveClaim[],
+  bookings: BookingRow[],
+  entries: EntryRow[],
+): string | undefined {
+  const expected = made.map(describe)
+  const found = [
+    ...bookings.map((row) => ({ ...row, kind: 'booking' as const })),
+    ...entries.map((row) => ({ ...row, kind: 'waiting' as const, promoted: false })),
+  ]
+    .sort((a, b) => a.sequence - b.sequence)
+    .map(describe)
+  const length = Math.max(found.length, expected.length)
+  const at = Array.from({ length }).findIndex((_, index) => found[index] !== expected[index])
+  return at === -1
+    ? undefined
+    : `${expected.length} claims were made and ${found.length} are stored; claim ${at + 1} should be "${expected[at]}" and is "${found[at]}"`
+}
+
+function describe({ userId, kind, promoted }: Omit<NaiveClaim, 'sequence'>): string {
+  if (kind === 'waiting') return `${userId} waits`
+  return promoted ? `${userId} is promoted` : `${userId} books`
 }

@@ -1,11 +1,13 @@
+import { findOvertaken } from '../../model/real-time-order.ts'
 import type { CommandCall } from '../history.ts'
 import { isAck } from './answers.ts'
-import { groupBy, type Report } from './finding.ts'
+import type { Report } from './finding.ts'
 import type { LineJournal } from './journal.ts'
 
 /**
- * A request that was answered before another of the same event was sent stands before it in the line. The order of the
- * decisions is the order of the line (checked elsewhere), so places are enough.
+ * Checks that a request which was answered before another of the same event was sent has the
+ * earlier place in the line. The order of the decisions is the order of the line
+ * (`checkLineOrder`), so places are enough.
  */
 export function checkRealTime(
   calls: CommandCall[],
@@ -17,30 +19,18 @@ export function checkRealTime(
     for (const command of line.commands)
       if (!places.has(command.commandId)) places.set(command.commandId, places.size)
   }
-  const known = calls.flatMap((call) => {
-    const { answer } = call
-    const place = answer?.jobId === undefined ? undefined : places.get(answer.jobId)
-    return place === undefined || !isAck(answer)
-      ? []
-      : [{ call, place, repeated: answer?.replayed === true }]
+  const observed = calls.flatMap(({ answer, eventId, sentAtMs, endedAtMs }) => {
+    const commandId = answer?.jobId
+    const place = commandId === undefined ? undefined : places.get(commandId)
+    if (commandId === undefined || place === undefined || !isAck(answer)) return []
+    // The answer to a repeat names the first command, which may be older than this request.
+    const sentAt = answer?.replayed ? Number.NEGATIVE_INFINITY : sentAtMs
+    return { commandId, eventId, place, sentAtMs: sentAt, answeredAtMs: endedAtMs }
   })
-  for (const ofEvent of groupBy(known, ({ call }) => String(call.eventId)).values()) {
-    ofEvent.sort((a, b) => a.place - b.place)
-    let lastSent: { call: CommandCall; place: number } | undefined
-    for (const { call, place, repeated } of ofEvent) {
-      if (
-        lastSent !== undefined &&
-        lastSent.place < place &&
-        call.endedAtMs < lastSent.call.sentAtMs
-      ) {
-        report(
-          'reordered',
-          `${call.answer?.jobId} was answered before ${lastSent.call.answer?.jobId} was sent, and stands behind it`,
-        )
-      }
-      // The answer to a repeat names the first command, which may be older than this request.
-      if (!repeated && (lastSent === undefined || call.sentAtMs > lastSent.call.sentAtMs))
-        lastSent = { call, place }
-    }
-  }
+  for (const ofEvent of Map.groupBy(observed, ({ eventId }) => eventId).values())
+    for (const { overtaken, by } of findOvertaken(ofEvent))
+      report(
+        'reordered',
+        `${overtaken.commandId} was answered before ${by.commandId} was sent, and has a later place in the line`,
+      )
 }

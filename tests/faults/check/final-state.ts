@@ -1,15 +1,15 @@
-import { groupBy, type Report } from './finding.ts'
+import type { Report } from './finding.ts'
 import type { Rows } from './rows.ts'
 
 /** No oversell, one live claim a user, and counters and ranks that agree with the rows. */
-export function checkStanding(rows: Rows, report: Report): void {
-  const bookings = groupBy(rows.bookings, (row) => String(row.eventId))
-  const entries = groupBy(rows.entries, (row) => String(row.eventId))
-  const claims = groupBy(rows.claims, (row) => String(row.eventId))
+export function checkFinalState(rows: Rows, report: Report): void {
+  const bookings = Map.groupBy(rows.bookings, (row) => row.eventId)
+  const entries = Map.groupBy(rows.entries, (row) => row.eventId)
+  const claims = Map.groupBy(rows.claims, (row) => row.eventId)
   const blocks = new Map(rows.blockCounts.map((row) => [row.eventId, row.waiting]))
   for (const { eventId, totalTickets, availableTickets, waitingCount } of rows.events) {
-    const live = (bookings.get(String(eventId)) ?? []).filter((row) => row.status === 'confirmed')
-    const waiting = (entries.get(String(eventId)) ?? []).filter((row) => row.status === 'waiting')
+    const live = (bookings.get(eventId) ?? []).filter((row) => row.status === 'confirmed')
+    const waiting = (entries.get(eventId) ?? []).filter((row) => row.status === 'waiting')
     if (live.length > totalTickets) {
       report(
         'oversold',
@@ -31,7 +31,7 @@ export function checkStanding(rows: Rows, report: Report): void {
     if (waiting.length > 0 && live.length < totalTickets) {
       report('wrongAnswers', `event ${eventId}: ${waiting.length} wait while a ticket is free`)
     }
-    checkClaims(eventId, [...live, ...waiting], claims.get(String(eventId)) ?? [], report)
+    checkClaims(eventId, [...live, ...waiting], claims.get(eventId) ?? [], report)
   }
 }
 
@@ -41,7 +41,7 @@ function checkClaims(
   claims: { userId: string; kind: string; sequence: number }[],
   report: Report,
 ): void {
-  for (const [userId, rows] of groupBy(held, (row) => row.userId)) {
+  for (const [userId, rows] of Map.groupBy(held, (row) => row.userId)) {
     if (rows.length > 1)
       report('doubled', `event ${eventId}: ${userId} holds ${rows.length} live claims`)
   }
