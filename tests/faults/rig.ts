@@ -1,14 +1,14 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import { createRandom } from '../random.ts'
 import { isAck } from './check/answers.ts'
 import { check, type Evidence } from './check/check.ts'
 import type { Finding } from './check/finding.ts'
 import type { Patch } from './fleet/build-copy.ts'
-import { createAmbush, startInjector } from './inflict/injector.ts'
-import { type Fault, type PlannedFault, planFaults } from './inflict/plan.ts'
-import { startClients } from './load/clients.ts'
-import { createRandom } from './random.ts'
-import { openStage, type Stage } from './stage.ts'
+import { createAmbush, startInjector } from './injection/injector.ts'
+import { type Fault, type PlannedFault, planFaults } from './injection/plan.ts'
+import { startClients } from './load/random-clients.ts'
 import { type Summary, summarize } from './summary.ts'
+import { openStage, type Stage } from './testbed.ts'
 
 export interface RigOptions {
   seed: number

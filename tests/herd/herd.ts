@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { signToken } from '../stack/client.ts'
-import { buy, type Crowd, createCrowd, inParallel, readLists } from './crowd.ts'
+import { buy, type Crowd, createCrowd, inParallel, readLists } from './buyers.ts'
 import type { HerdOptions } from './options.ts'
 import { createProgress } from './progress.ts'
 import { type Findings, verify } from './verify.ts'

@@ -6,8 +6,8 @@ import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vites
 import { createJobStore } from '../../services/api/src/queue/job-store.js'
 import { createLineQueues } from '../../services/api/src/queue/line-queues.js'
 import { until } from '../../tools/dev-stack/net.mjs'
-import { workerRedis } from '../faults/proxy/moments.ts'
-import { startProxy, type TcpProxy } from '../faults/proxy/tcp-proxy.ts'
+import { workerRedis } from '../proxy/moments.ts'
+import { startProxy, type TcpProxy } from '../proxy/tcp-proxy.ts'
 import { type BullKit, createBullKit, door, payload } from './bullmq-kit.ts'
 import { monitorRedis } from './redis-monitor.ts'
 

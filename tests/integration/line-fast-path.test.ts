@@ -4,8 +4,8 @@ import { bookFreeTickets } from '@ticket-line/db'
 import { commandIdOf } from '@ticket-line/shared'
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { createRandom } from '../faults/random.ts'
 import { createNaiveEvent, createNaiveModel } from '../model/naive-model.ts'
+import { createRandom } from '../random.ts'
 import {
   ask,
   createLineKit,

@@ -7,8 +7,8 @@ import type { LineService, SubmitResult } from '../../services/api/src/queue/ind
 import { until } from '../../tools/dev-stack/net.mjs'
 import { startRedis } from '../../tools/dev-stack/redis.mjs'
 import type { Server } from '../../tools/dev-stack/server.mjs'
-import { apiRedis } from '../faults/proxy/moments.ts'
-import { startProxy, type TcpProxy } from '../faults/proxy/tcp-proxy.ts'
+import { apiRedis } from '../proxy/moments.ts'
+import { startProxy, type TcpProxy } from '../proxy/tcp-proxy.ts'
 import { ask } from './line-kit.ts'
 import { createLineStack, type LineStack } from './line-stack.ts'
 

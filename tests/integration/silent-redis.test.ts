@@ -12,8 +12,8 @@ import type { Redis } from 'ioredis'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { startRedis } from '../../tools/dev-stack/redis.mjs'
 import type { Server } from '../../tools/dev-stack/server.mjs'
-import { apiRedis } from '../faults/proxy/moments.ts'
-import { startProxy, type TcpProxy } from '../faults/proxy/tcp-proxy.ts'
+import { apiRedis } from '../proxy/moments.ts'
+import { startProxy, type TcpProxy } from '../proxy/tcp-proxy.ts'
 
 let server: Server
 let proxy: TcpProxy

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { createRandom } from '../faults/random.ts'
+import { createRandom } from '../random.ts'
 import { type System, startSystem } from '../stack/system.ts'
 import { FUZZ_ENV, fuzz, isLevel, prepare } from './fuzz/fuzz.ts'
 import { createGenerator } from './fuzz/generate.ts'

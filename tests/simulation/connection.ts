@@ -1,4 +1,4 @@
-import type { Random } from '../faults/random.ts'
+import type { Random } from '../random.ts'
 import type { Clock, SimProcess } from './clock.ts'
 import type { Place, Traps } from './traps.ts'
 

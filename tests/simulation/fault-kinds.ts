@@ -1,4 +1,4 @@
-import type { Random } from '../faults/random.ts'
+import type { Random } from '../random.ts'
 import type { Fleet } from './fleet.ts'
 import type { Streams } from './streams.ts'
 import type { World } from './world.ts'

@@ -6,8 +6,8 @@ import type {
   PlainBooking,
 } from '@ticket-line/db'
 import type { Command, Outcome, RefusedOutcome } from '@ticket-line/shared'
-import type { Random } from '../faults/random.ts'
 import { createRowStore, type RowStore } from '../model/row-store.ts'
+import type { Random } from '../random.ts'
 import type { Clock, SimProcess } from './clock.ts'
 import { createSessions, failure, type Session, type Troubles } from './sessions.ts'
 import type { Traps } from './traps.ts'

@@ -1,5 +1,5 @@
 import type { CommandRequest } from '@ticket-line/shared'
-import type { Random } from '../faults/random.ts'
+import type { Random } from '../random.ts'
 import { POISON } from './world.ts'
 
 export interface RequestPlan {

@@ -1,4 +1,4 @@
-import type { Random } from '../faults/random.ts'
+import type { Random } from '../random.ts'
 import { type Clock, createProcess, type SimProcess } from './clock.ts'
 import { createEventLocks, type EventLocks, type LockHolder } from './event-locks.ts'
 import type { Place, Traps } from './traps.ts'

@@ -1,5 +1,5 @@
 import type { JobReply } from '@ticket-line/shared'
-import type { Random } from '../faults/random.ts'
+import type { Random } from '../random.ts'
 import type { Clock, SimProcess } from './clock.ts'
 
 /** What processes tell each other through Redis: notes of activity to all workers, replies to one API process. */

@@ -1,5 +1,5 @@
 import { createLog, type LineLayout } from '@ticket-line/shared'
-import { createRandom, type Random } from '../faults/random.ts'
+import { createRandom, type Random } from '../random.ts'
 import { type Clock, createClock, type SimProcess } from './clock.ts'
 import type { SimulatedDatabase } from './database-mock.ts'
 import { createPostgres, type Postgres } from './postgres.ts'

@@ -2,16 +2,16 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type Env, type ServiceProcess, startScript } from '../../stack/processes.ts'
-import type { Treatment } from '../proxy/link.ts'
+import type { Treatment } from '../../proxy/link.ts'
 import {
   apiRedis,
   type Moment,
   plainPostgres,
   workerPostgres,
   workerRedis,
-} from '../proxy/moments.ts'
-import { startProxy, type TcpProxy } from '../proxy/tcp-proxy.ts'
+} from '../../proxy/moments.ts'
+import { startProxy, type TcpProxy } from '../../proxy/tcp-proxy.ts'
+import { type Env, type ServiceProcess, startScript } from '../../stack/processes.ts'
 
 export type ServiceKind = 'api' | 'booking-worker'
 

@@ -2,12 +2,12 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { check } from '../check/check.ts'
 import type { Finding } from '../check/finding.ts'
 import type { Patch } from '../fleet/build-copy.ts'
-import type { PlannedFault } from '../inflict/plan.ts'
-import { sendCommand, wishOf } from '../load/send.ts'
-import { startSteady } from '../load/steady.ts'
+import type { PlannedFault } from '../injection/plan.ts'
+import { sendCommand, wishOf } from '../load/send-command.ts'
+import { startSteady } from '../load/steady-load.ts'
 import { runRig } from '../rig.ts'
 import { frozenTransaction } from '../scenarios/frozen-transaction.ts'
-import { openStage, type Stage } from '../stage.ts'
+import { openStage, type Stage } from '../testbed.ts'
 
 /** Runs a build and tells what is wrong with it; empty when every promise was kept. */
 export type Proof = (patches: Patch[]) => Promise<string[]>

@@ -3,8 +3,8 @@ import { until } from '../../../tools/dev-stack/net.mjs'
 import { isAck } from '../check/answers.ts'
 import { check } from '../check/check.ts'
 import type { CommandCall } from '../history.ts'
-import { startSteady } from '../load/steady.ts'
-import { openStage } from '../stage.ts'
+import { startSteady } from '../load/steady-load.ts'
+import { openStage } from '../testbed.ts'
 import {
   atMost,
   type Scenario,

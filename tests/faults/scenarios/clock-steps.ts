@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { check } from '../check/check.ts'
-import { loadEvents } from '../load/events.ts'
-import { openStage } from '../stage.ts'
+import { loadEvents } from '../load/event-loads.ts'
+import { openStage } from '../testbed.ts'
 import { atMost, type Scenario, spreadOf } from './scenario.ts'
 
 const EVENTS = 3

@@ -1,11 +1,11 @@
 import { until } from '../../../tools/dev-stack/net.mjs'
+import { MOMENTS } from '../../proxy/moments.ts'
+import { createRandom } from '../../random.ts'
 import { check } from '../check/check.ts'
-import { createAmbush } from '../inflict/injector.ts'
-import { startClients } from '../load/clients.ts'
-import { MOMENTS } from '../proxy/moments.ts'
-import { createRandom } from '../random.ts'
-import { openStage } from '../stage.ts'
+import { createAmbush } from '../injection/injector.ts'
+import { startClients } from '../load/random-clients.ts'
 import { endingsOf } from '../summary.ts'
+import { openStage } from '../testbed.ts'
 import type { Scenario } from './scenario.ts'
 
 const CUTS_PER_MOMENT = 200

@@ -7,8 +7,8 @@ import { until } from '../../../tools/dev-stack/net.mjs'
 import { startRedis } from '../../../tools/dev-stack/redis.mjs'
 import { isAck } from '../check/answers.ts'
 import { check } from '../check/check.ts'
-import { loadEvents } from '../load/events.ts'
-import { openStage } from '../stage.ts'
+import { loadEvents } from '../load/event-loads.ts'
+import { openStage } from '../testbed.ts'
 import { atMost, type Scenario } from './scenario.ts'
 
 const EVENTS = 3

@@ -2,8 +2,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { Redis } from 'ioredis'
 import { until } from '../../../tools/dev-stack/net.mjs'
 import { check } from '../check/check.ts'
-import { sendCommand, wishOf } from '../load/send.ts'
-import { openStage } from '../stage.ts'
+import { sendCommand, wishOf } from '../load/send-command.ts'
+import { openStage } from '../testbed.ts'
 import { atMost, type Scenario } from './scenario.ts'
 
 const EVENTS = 4000

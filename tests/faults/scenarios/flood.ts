@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
 import { check } from '../check/check.ts'
-import { startCrowd } from '../load/crowd.ts'
-import { startSteady } from '../load/steady.ts'
-import { openStage, type Stage } from '../stage.ts'
+import { startCrowd } from '../load/bulk-load.ts'
+import { startSteady } from '../load/steady-load.ts'
+import { openStage, type Stage } from '../testbed.ts'
 import { atMost, type Scenario, spreadOf } from './scenario.ts'
 
 const FLOODED = 1

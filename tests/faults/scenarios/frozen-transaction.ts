@@ -1,6 +1,6 @@
 import { check } from '../check/check.ts'
-import { sendCommand, wishOf } from '../load/send.ts'
-import { openStage } from '../stage.ts'
+import { sendCommand, wishOf } from '../load/send-command.ts'
+import { openStage } from '../testbed.ts'
 import { atMost, type Scenario, spreadOf } from './scenario.ts'
 
 const EVENT = 1

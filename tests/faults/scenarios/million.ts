@@ -1,7 +1,7 @@
 import { Redis } from 'ioredis'
 import { run } from '../../../tools/dev-stack/run.mjs'
-import { startCrowd } from '../load/crowd.ts'
-import { openStage, type Stage } from '../stage.ts'
+import { startCrowd } from '../load/bulk-load.ts'
+import { openStage, type Stage } from '../testbed.ts'
 import type { Scenario } from './scenario.ts'
 
 const COMMANDS = 1_000_000

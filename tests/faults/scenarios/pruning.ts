@@ -2,8 +2,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
 import { until } from '../../../tools/dev-stack/net.mjs'
 import { check } from '../check/check.ts'
-import { startSteady } from '../load/steady.ts'
-import { openStage, type Stage } from '../stage.ts'
+import { startSteady } from '../load/steady-load.ts'
+import { openStage, type Stage } from '../testbed.ts'
 import { atMost, type Scenario, spreadOf } from './scenario.ts'
 
 const OLD_ROWS = 300_000

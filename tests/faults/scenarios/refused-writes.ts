@@ -2,9 +2,9 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { until } from '../../../tools/dev-stack/net.mjs'
 import { isAck } from '../check/answers.ts'
 import { check } from '../check/check.ts'
-import { REFUSALS, refuseWrites } from '../inflict/redis-refusals.ts'
-import { loadEvents } from '../load/events.ts'
-import { openStage } from '../stage.ts'
+import { REFUSALS, refuseWrites } from '../injection/redis-refusals.ts'
+import { loadEvents } from '../load/event-loads.ts'
+import { openStage } from '../testbed.ts'
 import { atMost, type Scenario, spreadOf } from './scenario.ts'
 
 const EVENTS = 3

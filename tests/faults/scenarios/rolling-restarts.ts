@@ -2,9 +2,9 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { until } from '../../../tools/dev-stack/net.mjs'
 import { check } from '../check/check.ts'
 import type { Slot } from '../fleet/slot.ts'
-import type { Entry } from '../load/send.ts'
-import { startSteady } from '../load/steady.ts'
-import { openStage } from '../stage.ts'
+import type { Entry } from '../load/send-command.ts'
+import { startSteady } from '../load/steady-load.ts'
+import { openStage } from '../testbed.ts'
 import { atMost, type Scenario } from './scenario.ts'
 
 const RESTARTS = 50

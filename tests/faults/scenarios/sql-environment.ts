@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { check } from '../check/check.ts'
-import { breakSql, SQL_FAULTS } from '../inflict/sql-faults.ts'
-import { loadEvents } from '../load/events.ts'
-import { openStage } from '../stage.ts'
+import { breakSql, SQL_FAULTS } from '../injection/sql-faults.ts'
+import { loadEvents } from '../load/event-loads.ts'
+import { openStage } from '../testbed.ts'
 import { atMost, type Scenario, spreadOf } from './scenario.ts'
 
 const EVENTS = 3

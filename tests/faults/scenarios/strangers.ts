@@ -3,8 +3,8 @@ import { run } from '../../../tools/dev-stack/run.mjs'
 import { withDatabase } from '../../stack/databases.ts'
 import { type Env, type ServiceName, startScript } from '../../stack/processes.ts'
 import { check } from '../check/check.ts'
-import { loadEvents } from '../load/events.ts'
-import { openStage } from '../stage.ts'
+import { loadEvents } from '../load/event-loads.ts'
+import { openStage } from '../testbed.ts'
 import type { Scenario } from './scenario.ts'
 
 const EVENTS = 3

@@ -2,8 +2,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { until } from '../../../tools/dev-stack/net.mjs'
 import { check } from '../check/check.ts'
 import type { Slot } from '../fleet/slot.ts'
-import { startSteady } from '../load/steady.ts'
-import { openStage } from '../stage.ts'
+import { startSteady } from '../load/steady-load.ts'
+import { openStage } from '../testbed.ts'
 import {
   atMost,
   type Scenario,

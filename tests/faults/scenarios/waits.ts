@@ -2,9 +2,9 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { isAck } from '../check/answers.ts'
 import { check } from '../check/check.ts'
 import type { Slot } from '../fleet/slot.ts'
-import { sendCommand, wishOf } from '../load/send.ts'
-import { openStage } from '../stage.ts'
+import { sendCommand, wishOf } from '../load/send-command.ts'
 import { endingsOf } from '../summary.ts'
+import { openStage } from '../testbed.ts'
 import { atMost, percentile, type Scenario } from './scenario.ts'
 
 const WAITS = 10_000

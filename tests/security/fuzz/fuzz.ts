@@ -1,5 +1,5 @@
 import { memoryMbOf } from '../../bench/measure/proc.ts'
-import { createRandom } from '../../faults/random.ts'
+import { createRandom } from '../../random.ts'
 import type { System } from '../../stack/system.ts'
 import type { FuzzAnswer } from './answer.ts'
 import { createLane, type Result } from './connection.ts'

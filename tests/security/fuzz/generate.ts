@@ -1,4 +1,4 @@
-import type { Random } from '../../faults/random.ts'
+import type { Random } from '../../random.ts'
 import { strangeHeaders } from './headers.ts'
 import { spoiltJson, withOddBytes } from './json.ts'
 import { strangePath } from './paths.ts'

@@ -1,4 +1,4 @@
-import type { Random } from '../../faults/random.ts'
+import type { Random } from '../../random.ts'
 
 /** Headers that the API reads, each with what nobody should send. */
 const HEADERS: Record<string, readonly string[]> = {

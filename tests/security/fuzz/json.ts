@@ -1,4 +1,4 @@
-import type { Random } from '../../faults/random.ts'
+import type { Random } from '../../random.ts'
 
 // JSON texts, since most of them are nothing that JSON.stringify would write.
 const LITERALS = [

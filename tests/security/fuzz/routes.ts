@@ -1,4 +1,4 @@
-import type { Random } from '../../faults/random.ts'
+import type { Random } from '../../random.ts'
 
 /** A call, the least a caller must be, and what its body is made of where it has one. */
 export interface FuzzRoute {

@@ -1,4 +1,4 @@
-import type { Random } from '../../faults/random.ts'
+import type { Random } from '../../random.ts'
 import { encode, type Json, seal } from '../tokens/keys.ts'
 
 /** Good tokens of users without any other right, and the means to make bad ones. */

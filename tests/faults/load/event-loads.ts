@@ -1,7 +1,7 @@
 import { until } from '../../../tools/dev-stack/net.mjs'
 import { isAck } from '../check/answers.ts'
-import type { Stage } from '../stage.ts'
-import { startSteady } from './steady.ts'
+import type { Stage } from '../testbed.ts'
+import { startSteady } from './steady-load.ts'
 
 /** A steady load on several small events. */
 export interface EventLoads {

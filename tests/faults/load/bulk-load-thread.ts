@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parentPort, workerData } from 'node:worker_threads'
 import { createHistory } from '../history.ts'
-import { createCaller } from './caller.ts'
-import type { CrowdOrder, CrowdReport } from './crowd.ts'
-import { sendCommand, wishOf } from './send.ts'
+import type { CrowdOrder, CrowdReport } from './bulk-load.ts'
+import { createCaller } from './http-client.ts'
+import { sendCommand, wishOf } from './send-command.ts'
 
 /** The thread behind `startCrowd`: sends in a closed loop of its own, so that nobody else's clock is disturbed. */
 const order = workerData as CrowdOrder

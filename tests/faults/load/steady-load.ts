@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { CommandCall } from '../history.ts'
-import type { Stage } from '../stage.ts'
-import { type Entry, type SendOptions, sendCommand, wishOf } from './send.ts'
+import type { Stage } from '../testbed.ts'
+import { type Entry, type SendOptions, sendCommand, wishOf } from './send-command.ts'
 
 export interface SteadyOptions extends SendOptions {
   eventId: number

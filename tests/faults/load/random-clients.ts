@@ -1,9 +1,16 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { Random } from '../../random.ts'
 import { isAck } from '../check/answers.ts'
 import type { History } from '../history.ts'
-import type { Random } from '../random.ts'
-import type { Caller } from './caller.ts'
-import { type Entry, SILENT_AFTER_MS, STAFF, sendCommand, type Wish, wishOf } from './send.ts'
+import type { Caller } from './http-client.ts'
+import {
+  type Entry,
+  SILENT_AFTER_MS,
+  STAFF,
+  sendCommand,
+  type Wish,
+  wishOf,
+} from './send-command.ts'
 
 export interface ClientsOptions {
   caller: Caller

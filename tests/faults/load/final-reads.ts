@@ -1,7 +1,7 @@
 import { isAck } from '../check/answers.ts'
 import type { History, ListRead } from '../history.ts'
-import type { Caller } from './caller.ts'
-import { type Entry, SILENT_AFTER_MS, STAFF } from './send.ts'
+import type { Caller } from './http-client.ts'
+import { type Entry, SILENT_AFTER_MS, STAFF } from './send-command.ts'
 
 const AT_ONCE = 32
 

@@ -5,9 +5,9 @@ import { readJournal } from './check/journal.ts'
 import { readRows } from './check/rows.ts'
 import { type Fleet, type FleetOptions, startFleet } from './fleet/fleet.ts'
 import { createHistory, type History } from './history.ts'
-import { type Caller, createCaller } from './load/caller.ts'
-import { lastLook } from './load/last-look.ts'
-import { type Entry, STAFF } from './load/send.ts'
+import { lastLook } from './load/final-reads.ts'
+import { type Caller, createCaller } from './load/http-client.ts'
+import { type Entry, STAFF } from './load/send-command.ts'
 
 /** A running system with clients' means and a history: what every run and scenario plays on. */
 export interface Stage {

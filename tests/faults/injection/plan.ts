@@ -1,6 +1,6 @@
-import type { Treatment } from '../proxy/link.ts'
-import { MOMENTS, type Moment } from '../proxy/moments.ts'
-import type { Random } from '../random.ts'
+import type { Treatment } from '../../proxy/link.ts'
+import { MOMENTS, type Moment } from '../../proxy/moments.ts'
+import type { Random } from '../../random.ts'
 import { REFUSALS, type RefusalKind } from './redis-refusals.ts'
 import { SQL_FAULTS, type SqlFault } from './sql-faults.ts'
 

@@ -1,6 +1,6 @@
 import { Worker } from 'node:worker_threads'
 import type { CommandCall } from '../history.ts'
-import type { Entry } from './send.ts'
+import type { Entry } from './send-command.ts'
 
 /** Very many requests from a thread of their own. */
 export interface CrowdOrder {
@@ -33,7 +33,9 @@ export interface Crowd {
 }
 
 export function startCrowd(order: CrowdOrder): Crowd {
-  const thread = new Worker(new URL('./crowd-thread.ts', import.meta.url), { workerData: order })
+  const thread = new Worker(new URL('./bulk-load-thread.ts', import.meta.url), {
+    workerData: order,
+  })
   const statuses = new Map<number, number>()
   const calls: CommandCall[] = []
   let sent = 0

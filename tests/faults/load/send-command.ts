@@ -1,5 +1,5 @@
 import type { CommandCall, CommandType, History } from '../history.ts'
-import type { Caller } from './caller.ts'
+import type { Caller } from './http-client.ts'
 
 /** Where a client may send its requests. */
 export interface Entry {
