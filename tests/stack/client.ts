@@ -1,6 +1,5 @@
+import type { Role } from '@ticket-line/shared'
 import { SignJWT } from 'jose'
-
-export type Role = 'user' | 'organizer' | 'admin'
 
 export interface Reply {
   status: number

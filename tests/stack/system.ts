@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
+import type { Role } from '@ticket-line/shared'
 import { Redis } from 'ioredis'
-import { type Client, createClient, type Role, signToken } from './client.ts'
+import { type Client, createClient, signToken } from './client.ts'
 import { createEmptyDatabase, createTemplate } from './databases.ts'
 import {
   type Build,

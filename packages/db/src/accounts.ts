@@ -1,13 +1,12 @@
+import type { Role } from '@ticket-line/shared'
 import { and, asc, eq, gt, isNotNull, ne, sql } from 'drizzle-orm'
 import type { Db } from './client.js'
 import { refreshTokens, users } from './schema.js'
 
-export type AccountRole = (typeof users.$inferSelect)['role']
-
 /** What a local account may do, and which of its tokens and cookies are still valid. */
 export interface AccountPrivileges {
   userId: string
-  role: AccountRole
+  role: Role
   disabled: boolean
   /** Increased by each password change and each disabling. Earlier tokens and cookies are void. */
   generation: number
@@ -31,7 +30,7 @@ export interface ChangedPrivileges extends AccountPrivileges {
 /** An account as admins see it. */
 export interface ListedAccount {
   userId: string
-  role: AccountRole
+  role: Role
   disabled: boolean
   createdAt: Date
 }
@@ -51,7 +50,7 @@ export interface AccountPage {
   prefix: string
   after: string
   /** Only accounts of this role. */
-  role?: AccountRole | undefined
+  role?: Role | undefined
   limit: number
 }
 
@@ -66,7 +65,7 @@ export interface NewPassword {
 /** Local accounts in PostgreSQL. Every call throws the driver's error if the database fails. */
 export interface Accounts {
   /** @returns false if the id is taken */
-  create(account: { userId: string; passwordHash: string; role: AccountRole }): Promise<boolean>
+  create(account: { userId: string; passwordHash: string; role: Role }): Promise<boolean>
   find(userId: string): Promise<Account | undefined>
   /**
    * Ends every other sign-in of the account.
@@ -74,7 +73,7 @@ export interface Accounts {
    * now
    */
   setPassword(userId: string, password: NewPassword): Promise<AccountPrivileges | undefined>
-  setRole(userId: string, role: AccountRole): Promise<PrivilegeChange>
+  setRole(userId: string, role: Role): Promise<PrivilegeChange>
   /** Disabling an account ends all its sign-ins. Enabling it again revives none of them. */
   setDisabled(userId: string, disabled: boolean): Promise<PrivilegeChange>
   /** Privileges of those of the ids that are local accounts. */
@@ -102,7 +101,7 @@ function nextGeneration(keptFamilyId: string | null) {
   return { generation: sql`${users.generation} + 1`, generationSince: sql`now()`, keptFamilyId }
 }
 
-type Change = { role: AccountRole } | { disabled: boolean }
+type Change = { role: Role } | { disabled: boolean }
 
 export function createAccounts(db: Db): Accounts {
   /**

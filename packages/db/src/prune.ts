@@ -1,4 +1,4 @@
-import { jobCreatedAtMs, KEY_LIFETIME_HOURS } from '@ticket-line/shared'
+import { IDEMPOTENCY_KEY_HOURS, jobCreatedAtMs } from '@ticket-line/shared'
 import type { PoolClient } from 'pg'
 import type { Pool } from './client.js'
 import { CLOCK_SLACK_MS } from './line/forgotten.js'
@@ -111,7 +111,7 @@ const REMOVALS: Removal[] = [
       `split_part(command_id, '.', 1) <> ALL ($4::text[])`,
     ),
     values: ({ linesKeepingKeys = [] }) => [
-      KEY_LIFETIME_HOURS * 3600 + KEY_SLACK_MS / 1000,
+      IDEMPOTENCY_KEY_HOURS * 3600 + KEY_SLACK_MS / 1000,
       linesKeepingKeys,
     ],
   },

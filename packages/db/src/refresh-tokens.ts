@@ -1,5 +1,5 @@
+import type { Role } from '@ticket-line/shared'
 import { and, eq, gt, inArray, or, sql } from 'drizzle-orm'
-import type { AccountRole } from './accounts.js'
 import type { Db } from './client.js'
 import { refreshTokens, users } from './schema.js'
 
@@ -11,7 +11,7 @@ export const MAX_FAMILIES = 50
 /** The account of a family as it is now, and until when the family's token may be exchanged. */
 export interface RefreshFamily {
   userId: string
-  role: AccountRole
+  role: Role
   generation: number
   expiresAt: Date
 }

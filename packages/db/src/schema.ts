@@ -1,3 +1,4 @@
+import { ROLES, WAITLIST_BLOCK_SIZE } from '@ticket-line/shared'
 import { sql } from 'drizzle-orm'
 import {
   bigint,
@@ -26,9 +27,7 @@ export const users = pgTable(
     userId: id('user_id').primaryKey(),
     /** argon2id, PHC string. */
     passwordHash: text('password_hash').notNull(),
-    role: text('role', { enum: ['user', 'organizer', 'admin'] })
-      .notNull()
-      .default('user'),
+    role: text('role', { enum: ROLES }).notNull().default('user'),
     disabled: boolean('disabled').notNull().default(false),
     /**
      * Increased by a change of password and by disabling. Tokens and cookies carry the generation
@@ -46,7 +45,10 @@ export const users = pgTable(
     createdAt: at('created_at').notNull().defaultNow(),
   },
   (table) => [
-    check('users_role_known', sql`${table.role} IN ('user', 'organizer', 'admin')`),
+    check(
+      'users_role_known',
+      sql`${table.role} IN (${sql.raw(ROLES.map((role) => `'${role}'`).join(', '))})`,
+    ),
     index('users_privileges_changed_at')
       .on(table.privilegesChangedAt)
       .where(sql`${table.privilegesChangedAt} IS NOT NULL`),
@@ -181,7 +183,10 @@ export const waitlistBlocks = pgTable(
   },
   (table) => [
     primaryKey({ columns: [table.eventId, table.block] }),
-    check('waitlist_blocks_count_in_range', sql`${table.waitingCount} BETWEEN 0 AND 1024`),
+    check(
+      'waitlist_blocks_count_in_range',
+      sql`${table.waitingCount} BETWEEN 0 AND ${sql.raw(String(WAITLIST_BLOCK_SIZE))}`,
+    ),
   ],
 )
 

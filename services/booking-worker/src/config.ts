@@ -6,6 +6,7 @@ import {
   readBasics,
   readEnv,
   readLineLayout,
+  readRetentionHours,
 } from '@ticket-line/shared'
 import { readMetricsToken, readTracingConfig, type TracingConfig } from '@ticket-line/telemetry'
 
@@ -69,7 +70,7 @@ export function readConfig(environment: Env): WorkerConfig {
     statementTimeoutMs: ms('WORKER_PG_STATEMENT_TIMEOUT_MS', 10_000, 600_000, 100),
     idleInTransactionTimeoutMs,
     shutdownGraceMs: ms('SHUTDOWN_GRACE_MS', 5000, 600_000, 0),
-    outcomeRetentionHours: env.integer('OUTCOME_RETENTION_HOURS', 48, { min: 24, max: 87_600 }),
+    outcomeRetentionHours: readRetentionHours(env),
     tracing: readTracingConfig(environment, 'booking-worker'),
     pruneIntervalMs: ms('PRUNE_INTERVAL_MS', 60_000, 86_400_000, 100),
   }

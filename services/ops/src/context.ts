@@ -23,6 +23,7 @@ import {
   readLineLayout,
   readNodeEnv,
   readRedisUrl,
+  readRetentionHours,
 } from '@ticket-line/shared'
 import type { Redis } from 'ioredis'
 import { Unreachable } from './failure.js'
@@ -137,7 +138,7 @@ export function createContext(
   return {
     layout,
     databaseSchema,
-    retentionHours: env.integer('OUTCOME_RETENTION_HOURS', 48, { min: 24, max: 87_600 }),
+    retentionHours: readRetentionHours(env),
     pool: () => openOnce().pool,
     db: () => openOnce().db,
     installation,

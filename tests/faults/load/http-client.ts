@@ -1,5 +1,6 @@
+import type { Role } from '@ticket-line/shared'
 import { Agent, request } from 'undici'
-import { type Role, signToken } from '../../stack/client.ts'
+import { signToken } from '../../stack/client.ts'
 import type { Answer, Failure } from '../history.ts'
 
 export interface AskOptions {

@@ -2,7 +2,7 @@ import {
   type Command,
   type CommandRequest,
   commandIdOf,
-  KEY_LIFETIME_HOURS,
+  IDEMPOTENCY_KEY_MS,
   type Outcome,
   type RefusedOutcome,
 } from '@ticket-line/shared'
@@ -137,8 +137,7 @@ function rejectionOf(
   first: LoadedBatch['keys'][number] | undefined,
 ): Outcome {
   const rejected: Outcome = { outcome: 'rejected', decidedAtMs: nowMs }
-  if (first === undefined || acceptedAtMs - first.createdAtMs >= KEY_LIFETIME_HOURS * 3_600_000)
-    return rejected
+  if (first === undefined || acceptedAtMs - first.createdAtMs >= IDEMPOTENCY_KEY_MS) return rejected
   const same =
     first.type === command.type &&
     first.eventId === command.eventId &&

@@ -1,4 +1,4 @@
-import { KEY_LIFETIME_HOURS } from '@ticket-line/shared'
+import { IDEMPOTENCY_KEY_HOURS } from '@ticket-line/shared'
 import type { Statement } from './statement.js'
 
 // Arrays come in, one column each, and leave as rows (`unnest`): one statement for any number of rows of a kind.
@@ -140,7 +140,7 @@ export const deleteExpiredKeys: Statement = {
     'caller = n.caller COLLATE "C" AND key_hash = n.key_hash COLLATE "C"',
     'unnest($1::text[], $2::text[], $3::float8[]) AS n (caller, key_hash, accepted_ms)',
   )} WHERE k.ctid = n.place AND (
-      to_timestamp(n.accepted_ms / 1000) - date_trunc('milliseconds', k.created_at) >= interval '${KEY_LIFETIME_HOURS} hours'
+      to_timestamp(n.accepted_ms / 1000) - date_trunc('milliseconds', k.created_at) >= interval '${IDEMPOTENCY_KEY_HOURS} hours'
       OR (SELECT command_id FROM commands WHERE command_id = k.command_id LIMIT 1) IS NULL)`,
 }
 export const insertKeys: Statement = {

@@ -1,4 +1,4 @@
-import { OUTCOME_KINDS } from '@ticket-line/shared'
+import { IDEMPOTENCY_KEY_HOURS, OUTCOME_KINDS } from '@ticket-line/shared'
 import { type PromiseCheck, wanted } from './check.js'
 
 /** Decisions that had an effect, or found one: answers given again for a key are left out. */
@@ -106,27 +106,26 @@ export const commandChecks: PromiseCheck[] = [
   },
   {
     name: 'keys_have_command',
-    promise: 'every idempotency key of the last 24 hours names an answer given to its caller',
+    promise: `every idempotency key of the last ${IDEMPOTENCY_KEY_HOURS} hours names an answer given to its caller`,
     text: `SELECT coalesce(c.event_id, 0) AS event_id,
         format('a key of %s names %s', k.caller, coalesce(c.command_id || ' of ' || c.caller, 'no command')) AS detail
       FROM idempotency_keys k LEFT JOIN commands c USING (command_id)
-      WHERE k.created_at > now() - interval '24 hours' AND c.caller IS DISTINCT FROM k.caller
+      WHERE k.created_at > now() - interval '${IDEMPOTENCY_KEY_HOURS} hours' AND c.caller IS DISTINCT FROM k.caller
         AND ($1::bigint[] IS NULL OR c.event_id = ANY ($1::bigint[]))`,
   },
   {
     name: 'one_answer_per_key',
-    promise:
-      'every idempotency key of the last 24 hours has one answer, which all its repeats were given',
+    promise: `every idempotency key of the last ${IDEMPOTENCY_KEY_HOURS} hours has one answer, which all its repeats were given`,
     // A request does not repeat one that was accepted more than a day before it.
     text: `SELECT c.event_id, format('a key of %s: %s %s, and %s %s', k.caller, first.command_id, first.outcome,
           c.command_id, c.outcome) AS detail
       FROM idempotency_keys k
       JOIN commands first ON first.command_id = k.command_id
       JOIN commands c ON c.caller = k.caller AND c.idempotency_key = k.key_hash AND c.command_id <> k.command_id
-      WHERE k.created_at > now() - interval '24 hours' AND ${wanted('c.event_id')}
+      WHERE k.created_at > now() - interval '${IDEMPOTENCY_KEY_HOURS} hours' AND ${wanted('c.event_id')}
         AND c.outcome NOT IN ('refused', 'idempotency_key_reused')
-        AND (c.replay_of IS NULL AND abs(extract(epoch FROM c.accepted_at - first.accepted_at)) < 24 * 3600
+        AND (c.replay_of IS NULL AND abs(extract(epoch FROM c.accepted_at - first.accepted_at)) < ${IDEMPOTENCY_KEY_HOURS} * 3600
           OR c.replay_of IS NOT NULL AND c.replay_of <> k.command_id
-            AND extract(epoch FROM c.accepted_at - first.accepted_at) BETWEEN 0 AND 24 * 3600 - 1)`,
+            AND extract(epoch FROM c.accepted_at - first.accepted_at) BETWEEN 0 AND ${IDEMPOTENCY_KEY_HOURS} * 3600 - 1)`,
   },
 ]

@@ -1,3 +1,4 @@
+import { WAITLIST_BLOCK_SIZE } from '@ticket-line/shared'
 import { type PromiseCheck, wanted } from './check.js'
 
 const COUNTED = `
@@ -47,7 +48,7 @@ export const counterChecks: PromiseCheck[] = [
         SELECT event_id, block, coalesce(b.waiting_count, 0) AS counted, coalesce(w.waiting, 0) AS waiting
         FROM waitlist_blocks b
         FULL JOIN (
-          SELECT event_id, sequence >> 10 AS block, count(*) AS waiting
+          SELECT event_id, sequence / ${WAITLIST_BLOCK_SIZE} AS block, count(*) AS waiting
           FROM waitlist_entries WHERE status = 'waiting' GROUP BY 1, 2
         ) w USING (event_id, block)
       ) c WHERE counted <> waiting AND ${wanted('event_id')}`,

@@ -1,3 +1,5 @@
+import { WAITLIST_BLOCK_SIZE } from '@ticket-line/shared'
+
 /**
  * SQL for "how many of an event wait up to and with this sequence number".
  *
@@ -12,11 +14,11 @@ export function waitingUpTo(eventId: string, head: string, sequence: string): st
   return `(
     coalesce((
       SELECT sum(b.waiting_count) FROM waitlist_blocks b
-      WHERE b.event_id = ${eventId} AND b.block >= (${head}) / 1024 AND b.block < (${sequence}) / 1024
+      WHERE b.event_id = ${eventId} AND b.block >= (${head}) / ${WAITLIST_BLOCK_SIZE} AND b.block < (${sequence}) / ${WAITLIST_BLOCK_SIZE}
     ), 0)
     + (
       SELECT count(*) FROM waitlist_entries w
-      WHERE w.event_id = ${eventId} AND w.sequence >= (${sequence}) / 1024 * 1024 AND w.sequence <= (${sequence})
+      WHERE w.event_id = ${eventId} AND w.sequence >= (${sequence}) / ${WAITLIST_BLOCK_SIZE} * ${WAITLIST_BLOCK_SIZE} AND w.sequence <= (${sequence})
         AND w.status = 'waiting'
     )
   )::integer`

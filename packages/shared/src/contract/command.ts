@@ -1,18 +1,11 @@
 import { isEventId, isUserId } from './ids.js'
+import { MAX_COMMANDS_PER_JOB } from './limits.js'
 
-/** Most commands that one job carries. */
-export const MAX_COMMANDS_PER_JOB = 256
 /** Version of the job payload that this build writes, and the highest it understands. */
 export const JOB_VERSION = 1
 
 /** What the reason of a failed job begins with if a worker set it aside instead of deciding it. */
 export const SET_ASIDE = 'set aside: '
-
-/**
- * An idempotency key answers requests that are accepted within this time after the first one with
- * it.
- */
-export const KEY_LIFETIME_HOURS = 24
 
 export type CommandType = 'book' | 'cancel'
 

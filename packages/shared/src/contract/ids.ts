@@ -1,11 +1,5 @@
 import { randomFillSync } from 'node:crypto'
-
-/** Largest event id: what a JSON number carries exactly. */
-export const MAX_EVENT_ID = Number.MAX_SAFE_INTEGER
-/** Largest size of an event, in tickets. */
-export const MAX_TOTAL_TICKETS = 1_000_000
-/** Longest user id, in code points. */
-export const MAX_USER_ID_LENGTH = 128
+import { MAX_USER_ID_LENGTH } from './limits.js'
 
 /** True for an integer from 1 to 2^53-1, the only numbers that may name an event (and so a queue). */
 export function isEventId(value: unknown): value is number {

@@ -1,16 +1,63 @@
 /**
- * Waits for something for `ms` at most; it goes on unheeded where that was too short.
- * @returns whether it came in time
- * @throws what it throws, while it is waited for
+ * Waits for a promise for at most `ms`. The work itself goes on, and a later failure of it is
+ * ignored.
+ *
+ * Timers are global so that a test or a simulation can replace the clock.
+ *
+ * @param onLate Called when the time is over. Its value becomes the result, or it throws.
+ * @returns the value of `work`, or that of `onLate`
+ * @throws whatever `work` or `onLate` throws
  */
-export async function inTime(work: Promise<unknown>, ms: number): Promise<boolean> {
+export async function withDeadline<T, Late>(
+  work: Promise<T>,
+  ms: number,
+  onLate: () => Late,
+): Promise<T | Late> {
   let timer: NodeJS.Timeout | undefined
-  const late = new Promise<boolean>((resolve) => {
-    timer = setTimeout(() => resolve(false), ms)
+  const late = new Promise<Late>((resolve, reject) => {
+    function end(): void {
+      try {
+        resolve(onLate())
+      } catch (error) {
+        reject(error)
+      }
+    }
+    // If the event loop was blocked, the value may already be here. setImmediate lets it win.
+    timer = setTimeout(() => setImmediate(end), ms)
   })
   try {
-    return await Promise.race([work.then(() => true), late])
+    return await Promise.race([work, late])
   } finally {
     clearTimeout(timer)
   }
+}
+
+/**
+ * Pauses for `ms`, or until `signal` is aborted.
+ *
+ * `setTimeout` of `node:timers/promises` does not do: replaced clocks do not reach it.
+ */
+export function sleep(ms: number, signal?: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal?.aborted) {
+      resolve()
+      return
+    }
+    function end(): void {
+      clearTimeout(timer)
+      signal?.removeEventListener('abort', end)
+      resolve()
+    }
+    const timer = setTimeout(end, ms)
+    signal?.addEventListener('abort', end)
+  })
+}
+
+/** Like `withDeadline`: resolves to whether the work ended in time. */
+export function inTime(work: Promise<unknown>, ms: number): Promise<boolean> {
+  return withDeadline(
+    work.then(() => true),
+    ms,
+    () => false,
+  )
 }

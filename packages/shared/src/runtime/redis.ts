@@ -144,28 +144,6 @@ export function reconnectTogether(writer: Redis, reader: Redis): void {
   })
 }
 
-/**
- * Asks whether Redis takes writes, without writing. Redis checks the command like any other write
- * (a replica, a full or broken disk, too few replicas, `maxmemory`), but it changes nothing,
- * because it only overwrites a key that never exists. Callers share a question that is still
- * unanswered.
- *
- * @param prefix a prefix of keys that this installation may use
- * @returns asks; rejects with the reply of Redis, or as the profile of the connection says
- */
-export function createWriteProbe(redis: Redis, prefix: string): () => Promise<void> {
-  let asked: Promise<void> | undefined
-  return () => {
-    asked ??= redis
-      .set(`${prefix}:probe`, '', 'XX')
-      .then(() => undefined)
-      .finally(() => {
-        asked = undefined
-      })
-    return asked
-  }
-}
-
 /** Lua: defines `now_ms()`, milliseconds since 1970 on Redis's clock, which all processes share. */
 export const REDIS_NOW = `local function now_ms()
   local time = redis.call('TIME')

@@ -1,3 +1,4 @@
+import { DEFAULT_RETENTION_HOURS, MIN_RETENTION_HOURS } from '../contract/limits.js'
 import { ConfigError, type EnvReader, readNodeEnv } from './env.js'
 
 const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const
@@ -158,4 +159,16 @@ function isWhole({ username, password, hostname, pathname, search, hash }: URL):
   } catch {
     return false
   }
+}
+
+/**
+ * Reads `OUTCOME_RETENTION_HOURS`, how long outcomes are kept, in hours.
+ *
+ * @throws ConfigError if it is less than the lifetime of an idempotency key, or above ten years
+ */
+export function readRetentionHours(env: EnvReader): number {
+  return env.integer('OUTCOME_RETENTION_HOURS', DEFAULT_RETENTION_HOURS, {
+    min: MIN_RETENTION_HOURS,
+    max: 87_600,
+  })
 }

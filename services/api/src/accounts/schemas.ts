@@ -1,4 +1,4 @@
-import { isRegistrableUserId, isUserId } from '@ticket-line/shared'
+import { isRegistrableUserId, isUserId, ROLES } from '@ticket-line/shared'
 import { z } from 'zod'
 import { decodeTextCursor } from '../http/paging.js'
 import { nextSchema, pageQuery, userIdSchema } from '../http/schemas.js'
@@ -72,7 +72,7 @@ export const refreshSchema = z
   .meta({ id: 'RefreshRequest' })
 
 export const roleSchema = z
-  .enum(['user', 'organizer', 'admin'], { error: 'must be user, organizer or admin' })
+  .enum(ROLES, { error: 'must be user, organizer or admin' })
   .meta({ id: 'Role' })
 
 export const userParams = z.object({ userId: userIdSchema })

@@ -1,4 +1,4 @@
-import { AppError, isUserId, type Log } from '@ticket-line/shared'
+import { AppError, isUserId, type Log, ROLES, type Role } from '@ticket-line/shared'
 import {
   type CryptoKey,
   errors,
@@ -8,7 +8,7 @@ import {
   jwtVerify,
 } from 'jose'
 import { LRUCache } from 'lru-cache'
-import type { Principal, Role, TokenOrigin } from '../http/principal.js'
+import type { Principal, TokenOrigin } from '../http/principal.js'
 import { createTurns } from '../one-turn.js'
 import type { IdentityConfig } from './config.js'
 import type { Keyring } from './keyring.js'
@@ -209,7 +209,7 @@ function readRole(payload: JWTPayload, claim: string | undefined): Role {
   if (claim === undefined) return isRole(payload.role) ? payload.role : 'user'
   const value = claimAt(payload, claim)
   const roles: unknown[] = Array.isArray(value) ? value : [value]
-  return ROLES_BY_RANK.find((role) => roles.includes(role)) ?? 'user'
+  return ROLES.findLast((role) => roles.includes(role)) ?? 'user'
 }
 
 function claimAt(payload: JWTPayload, claim: string): unknown {
@@ -222,8 +222,6 @@ function claimAt(payload: JWTPayload, claim: string): unknown {
   return value
 }
 
-const ROLES_BY_RANK: readonly Role[] = ['admin', 'organizer', 'user']
-
 function isRole(value: unknown): value is Role {
-  return ROLES_BY_RANK.includes(value as Role)
+  return ROLES.includes(value as Role)
 }

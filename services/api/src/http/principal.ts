@@ -1,4 +1,4 @@
-export type Role = 'user' | 'organizer' | 'admin'
+import type { Role } from '@ticket-line/shared'
 
 /**
  * Who makes a request: the subject of a verified token, with the role of the local account if it

@@ -1,6 +1,6 @@
 import {
   type Command,
-  KEY_LIFETIME_HOURS,
+  IDEMPOTENCY_KEY_MS,
   type Outcome,
   type RefusedOutcome,
 } from '@ticket-line/shared'
@@ -42,8 +42,6 @@ export interface BatchResult {
   decided: Decided[]
   changes: Map<number, Change[]>
 }
-
-const KEY_LIFETIME_MS = KEY_LIFETIME_HOURS * 3_600_000
 
 /** Names a caller's key in {@link BatchState.keys}. A user id holds no control characters, so nothing collides. */
 export function keyOf(caller: string, keyHash: string): string {
@@ -101,7 +99,7 @@ function decideKeyed(
   }
   const key = keyOf(command.caller, command.keyHash)
   const first = batch.keys.get(key)
-  if (first === undefined || acceptedAtMs - first.acceptedAtMs >= KEY_LIFETIME_MS) {
+  if (first === undefined || acceptedAtMs - first.acceptedAtMs >= IDEMPOTENCY_KEY_MS) {
     const outcome = decideFresh(batch, command, nowMs, changes)
     const { commandId, type, eventId, userId } = command
     batch.keys.set(key, { acceptedAtMs, commandId, type, eventId, userId, outcome })

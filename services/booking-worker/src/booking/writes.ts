@@ -1,11 +1,8 @@
 import type { BatchWrites, LoadedBatch } from '@ticket-line/db'
-import type { Command } from '@ticket-line/shared'
+import { type Command, WAITLIST_BLOCK_SIZE } from '@ticket-line/shared'
 import type { Change } from './decide.js'
 import type { BatchResult } from './decide-batch.js'
 import type { EventState } from './event-state.js'
-
-/** Sequence numbers per row of `waitlist_blocks`, as a shift. */
-const BLOCK_BITS = 10n
 
 /**
  * Turns the changes of a batch into rows, each row written once whatever happened to it within the batch.
@@ -56,7 +53,7 @@ function addRows(writes: BatchWrites, eventId: number, changes: Change[]): void 
   const entries = new Map<number, BatchWrites['entriesAdded'][number]>()
   const blocks = new Map<number, number>()
   const count = (sequence: number, delta: number): void => {
-    const block = Number(BigInt(sequence) >> BLOCK_BITS)
+    const block = Math.floor(sequence / WAITLIST_BLOCK_SIZE)
     blocks.set(block, (blocks.get(block) ?? 0) + delta)
   }
   const leave = (sequence: number, status: 'promoted' | 'withdrawn'): void => {

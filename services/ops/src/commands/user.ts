@@ -1,24 +1,19 @@
 import { randomBytes } from 'node:crypto'
-import {
-  type AccountRole,
-  type Accounts,
-  createAccounts,
-  type ListedAccount,
-} from '@ticket-line/db'
+import { type Accounts, createAccounts, type ListedAccount } from '@ticket-line/db'
+import { ROLES, type Role } from '@ticket-line/shared'
 import { hashPassword } from '@ticket-line/shared/passwords'
 import { type ParsedArguments, readUserId, readWord, UsageError } from '../arguments.js'
 import type { Context } from '../context.js'
 import { EXIT, type Report, table } from '../report.js'
 
-const ROLES = ['user', 'organizer', 'admin'] as const satisfies AccountRole[]
 const ACTIONS = ['list', 'promote', 'role', 'reset-password', 'disable', 'enable'] as const
 
 /** Random bytes in a password that is made here. */
 const PASSWORD_BYTES = 18
 
 export type UserArguments =
-  | { action: 'list'; prefix: string; role: AccountRole | undefined; limit: number }
-  | { action: 'role'; userId: string; role: AccountRole }
+  | { action: 'list'; prefix: string; role: Role | undefined; limit: number }
+  | { action: 'role'; userId: string; role: Role }
   | { action: 'disabled'; userId: string; disabled: boolean }
   | { action: 'reset-password'; userId: string }
 

@@ -1,0 +1,32 @@
+/** Largest event id: what a JSON number carries exactly. */
+export const MAX_EVENT_ID = Number.MAX_SAFE_INTEGER
+
+/** Largest size of an event, in tickets. */
+export const MAX_TOTAL_TICKETS = 1_000_000
+
+/** Longest user id, in code points. */
+export const MAX_USER_ID_LENGTH = 128
+
+/** Most commands that one job carries. */
+export const MAX_COMMANDS_PER_JOB = 256
+
+/**
+ * An idempotency key answers requests that are accepted within this time after the first one with
+ * it.
+ */
+export const IDEMPOTENCY_KEY_HOURS = 24
+export const IDEMPOTENCY_KEY_MS = IDEMPOTENCY_KEY_HOURS * 3_600_000
+
+/**
+ * Outcomes are kept for at least this long, in hours, and by default for so long. A repeat of a
+ * request must find the outcome that its key names.
+ */
+export const MIN_RETENTION_HOURS = IDEMPOTENCY_KEY_HOURS
+export const DEFAULT_RETENTION_HOURS = 48
+
+/**
+ * Sequence numbers of one block of a waiting list. `waitlist_blocks` counts the entries that still
+ * wait in each block, so that a position is the sum of some hundred small rows and a short scan.
+ * The number is part of the stored data: `waitlist_blocks.block` is `sequence / 1024`.
+ */
+export const WAITLIST_BLOCK_SIZE = 1024

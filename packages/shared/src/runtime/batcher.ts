@@ -1,0 +1,150 @@
+import { withDeadline } from './deadline.js'
+
+export interface BatcherOptions<Item, Result> {
+  /**
+   * Handles the items of one batch.
+   *
+   * @returns one result for each item, in the order of the items. If it rejects, all calls of the
+   * batch reject with the same error
+   */
+  run: (items: Item[]) => Promise<readonly Result[]>
+  /**
+   * Decides how long a batch gathers items: it is called when a batch can start and has its first
+   * item, and calls `start` later. `setImmediate` gathers everything that arrives in this turn of
+   * the event loop, `queueMicrotask` everything that the current callback adds.
+   */
+  schedule: (start: () => void) => void
+  /** Largest size of a batch. An item that is larger gets a batch of its own. */
+  maxSize: number
+  /** The size of an item; 1 if it is left out. */
+  sizeOf?: (item: Item) => number
+  /** Most batches at a time. While they run, further items gather for the next one. */
+  maxRunning: number
+}
+
+interface Waiting<Item, Result> {
+  item: Item
+  resolve: (result: Result) => void
+  reject: (error: unknown) => void
+}
+
+/**
+ * Handles items of many callers together, as `dataloader` does: one round trip instead of one for
+ * each caller. A batch contains only items that were passed in before it started, so no caller gets
+ * a result that is older than its call.
+ *
+ * @returns a function that adds an item, and returns its result
+ */
+export function createBatcher<Item, Result>({
+  run,
+  schedule,
+  maxSize,
+  sizeOf = () => 1,
+  maxRunning,
+}: BatcherOptions<Item, Result>): (item: Item) => Promise<Result> {
+  const waiting: Waiting<Item, Result>[] = []
+  let isScheduled = false
+  let running = 0
+
+  function scheduleStart(): void {
+    if (isScheduled || running >= maxRunning || waiting.length === 0) return
+    isScheduled = true
+    schedule(start)
+  }
+
+  function start(): void {
+    isScheduled = false
+    while (waiting.length > 0 && running < maxRunning) {
+      running += 1
+      void runBatch(takeBatch())
+    }
+  }
+
+  function takeBatch(): Waiting<Item, Result>[] {
+    let size = 0
+    const end = waiting.findIndex(({ item }, i) => {
+      size += sizeOf(item)
+      return size > maxSize && i > 0
+    })
+    return waiting.splice(0, end < 0 ? waiting.length : end)
+  }
+
+  async function runBatch(batch: Waiting<Item, Result>[]): Promise<void> {
+    try {
+      const results = await run(batch.map(({ item }) => item))
+      batch.forEach(({ resolve }, i) => {
+        resolve(results[i] as Result)
+      })
+    } catch (error) {
+      for (const { reject } of batch) reject(error)
+    } finally {
+      running -= 1
+      scheduleStart()
+    }
+  }
+
+  return (item) =>
+    new Promise((resolve, reject) => {
+      waiting.push({ item, resolve, reject })
+      scheduleStart()
+    })
+}
+
+/** Turns a query that finds values by key into the `run` of a batcher whose items are keys. */
+export function byKey<Key, Value>(
+  query: (keys: Key[]) => Promise<ReadonlyMap<Key, Value>>,
+): (keys: Key[]) => Promise<(Value | undefined)[]> {
+  return async (keys) => {
+    const found = await query([...new Set(keys)])
+    return keys.map((key) => found.get(key))
+  }
+}
+
+export interface LoaderOptions<Key, Value> {
+  /** Finds the values of all keys that exist. Called for one batch at a time. */
+  query: (keys: Key[]) => Promise<ReadonlyMap<Key, Value>>
+  /** Longest that a query may take, and that a caller waits for its own and the one before, ms. */
+  timeoutMs: number
+  /** Called when that time is over; it throws what the caller gets. */
+  onTimeout: () => never
+}
+
+/**
+ * Looks up values by key, many callers in one query. While a query runs, further keys gather for
+ * the next one, so that a thousand callers at once cost two queries.
+ *
+ * @returns a function that looks up one key; its result is `undefined` if there is no such key
+ */
+export function createLoader<Key, Value>({
+  query,
+  timeoutMs,
+  onTimeout,
+}: LoaderOptions<Key, Value>): (key: Key) => Promise<Value | undefined> {
+  const load = createBatcher({
+    run: byKey((keys: Key[]) => withDeadline(query(keys), timeoutMs, onTimeout)),
+    schedule: queueMicrotask,
+    maxSize: Number.POSITIVE_INFINITY,
+    maxRunning: 1,
+  })
+  return (key) => withDeadline(load(key), timeoutMs, onTimeout)
+}
+
+/**
+ * Gathers callbacks and calls them one after the other in one `setImmediate`, once everything that
+ * has already arrived was read. What they start is then handled, and written to sockets, together
+ * (docs/decisions/0009-work-per-event-loop-turn.md).
+ *
+ * @returns adds a callback, which must not throw
+ */
+export function createTurns(): (run: () => void) => void {
+  let gathered: (() => void)[] = []
+  function runAll(): void {
+    const runs = gathered
+    gathered = []
+    for (const run of runs) run()
+  }
+  return (run) => {
+    if (gathered.length === 0) setImmediate(runAll)
+    gathered.push(run)
+  }
+}

@@ -1,0 +1,49 @@
+import type { Redis } from 'ioredis'
+import { withDeadline } from './deadline.js'
+import { wasRefused } from './redis.js'
+
+/**
+ * What a probe learned about a server:
+ *
+ * - `works`: it did what it was asked, after `tookMs`.
+ * - `refused`: it replied that it does not take writes, or that this user may not write.
+ * - `silent`: it did not reply in time, or could not be reached.
+ */
+export type ProbeResult = { kind: 'works'; tookMs: number } | { kind: 'refused' | 'silent' }
+
+/**
+ * Asks a server whether it works.
+ *
+ * @param ask sends a request that changes nothing
+ * @param timeoutMs how long to wait for the reply, ms. The request itself goes on
+ */
+export async function probe(ask: () => Promise<unknown>, timeoutMs: number): Promise<ProbeResult> {
+  const startedAtMs = performance.now()
+  const asked = ask().then(
+    (): ProbeResult => ({ kind: 'works', tookMs: performance.now() - startedAtMs }),
+    (error: unknown): ProbeResult => ({ kind: wasRefused(error) ? 'refused' : 'silent' }),
+  )
+  return withDeadline(asked, timeoutMs, () => ({ kind: 'silent' }))
+}
+
+/**
+ * Asks whether Redis takes writes, without writing. Redis checks the command like any other write
+ * (a replica, a full or broken disk, too few replicas, `maxmemory`), but it changes nothing,
+ * because it only overwrites a key that never exists. Callers share a question that is still
+ * unanswered.
+ *
+ * @param prefix a prefix of keys that this installation may use
+ * @returns asks; rejects with the reply of Redis, or as the profile of the connection says
+ */
+export function createWriteProbe(redis: Redis, prefix: string): () => Promise<void> {
+  let asked: Promise<void> | undefined
+  return () => {
+    asked ??= redis
+      .set(`${prefix}:probe`, '', 'XX')
+      .then(() => undefined)
+      .finally(() => {
+        asked = undefined
+      })
+    return asked
+  }
+}
