@@ -40,7 +40,11 @@ export async function runRig(options: RigOptions): Promise<RigResult> {
   const { seed, seconds, clients = 24, patches = [], say = () => {} } = options
   const random = createRandom(seed)
   const ambush = createAmbush()
-  const stage = await openStage({ patches, treat: ambush.treat, env: { RESULT_WAIT_MS: '4000' } })
+  const stage = await openStage({
+    patches,
+    intervene: ambush.intervene,
+    env: { RESULT_WAIT_MS: '4000' },
+  })
   try {
     for (let eventId = 1; eventId <= EVENTS; eventId++)
       await stage.createEvent(eventId, SIZES[eventId - 1] ?? random.between(0, 60))

@@ -78,8 +78,8 @@ export async function openStage(options: FleetOptions): Promise<Stage> {
 /** A line that never empties is for the checker to find. */
 async function settle(fleet: Fleet, redisUrl: string): Promise<void> {
   for (const slot of fleet.slots) {
-    slot.redisLink.mend()
-    slot.postgresLink.mend()
+    slot.redisLink.restore()
+    slot.postgresLink.restore()
     slot.stepClock(0)
   }
   await fleet.ready(SETTLE_WITHIN_MS)

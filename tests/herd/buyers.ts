@@ -53,7 +53,10 @@ export function createCrowd(baseUrls: string[], connections: number): Crowd {
 
 const patienceMs = 60_000
 
-/** Books for one buyer and waits for the final answer, however it comes. Never throws: no answer is an answer here. */
+/**
+ * Books for one buyer and waits for the final answer, however it comes. Never throws: no answer is
+ * an answer here.
+ */
 export async function buy(
   crowd: Crowd,
   eventId: number,
@@ -88,7 +91,9 @@ export async function buy(
   return purchase
 }
 
-/** 503 says "nothing happened, come again": so does this, and the buyer's place in time begins anew. */
+/**
+ * 503 says "nothing happened, come again": so does this, and the buyer's place in time begins anew.
+ */
 async function sendUntilAccepted(purchase: Purchase, send: () => Promise<Answer>): Promise<Answer> {
   const deadline = performance.now() + patienceMs
   for (;;) {

@@ -1,4 +1,7 @@
-/** The program behind `npm run herd:events -- [events] [lines]`: one booking on each of many events, all at once. */
+/**
+ * The program behind `npm run herd:events -- [events] [lines]`: one booking on each of many events,
+ * all at once.
+ */
 import { Redis } from 'ioredis'
 import { startServers } from '../stack/servers.ts'
 import { startSystem } from '../stack/system.ts'

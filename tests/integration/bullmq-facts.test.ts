@@ -39,7 +39,7 @@ async function proxyTo(
   const proxy = await startProxy({
     target: { host: target.hostname, port: Number(target.port) },
     wire: workerRedis,
-    treat: () => undefined,
+
     ...rules,
   })
   onTestFinished(() => proxy.close())
@@ -305,7 +305,7 @@ describe('connections', () => {
       lockMs: 5000,
       async apply() {
         proxy.sever()
-        setTimeout(() => proxy.mend(), 300)
+        setTimeout(() => proxy.restore(), 300)
       },
     })
     const [jobId] = await kit.add(lineName)
@@ -338,7 +338,7 @@ describe('connections', () => {
     )
     expect(performance.now() - startedAt).toBeLessThan(200)
 
-    proxy.mend()
+    proxy.restore()
     await until(() => redis.status === 'ready', { timeoutMs: 5000 })
     await sleep(100)
     expect(await redis.exists(`unused{s0}:${lineName}:wait`)).toBe(0)
@@ -355,7 +355,7 @@ describe('connections', () => {
     await until(() => redis.status !== 'ready', { timeoutMs: 2000 })
 
     await expect(redis.set(key, '1')).rejects.toThrow('Command timed out')
-    proxy.mend()
+    proxy.restore()
 
     expect(await until(async () => (await kit.redis.exists(key)) === 1, { timeoutMs: 5000 })).toBe(
       true,
@@ -406,7 +406,7 @@ describe('a completion whose reply is lost', () => {
     let cuts = 0
     let armed = false
     const proxy = await proxyTo(kit.redisUrl, {
-      treat: (moment) =>
+      intervene: (moment) =>
         armed && moment === 'completion' && cuts++ === 0 ? { kind: 'cut-after' } : undefined,
     })
     const worker = await kit.process({ redisUrl: proxy.url })

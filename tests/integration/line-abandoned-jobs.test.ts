@@ -2,7 +2,7 @@ import { createDatabase, findStoredCommands } from '@ticket-line/db'
 import { afterEach, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import type { LineService, SubmitResult } from '../../services/api/src/queue/index.js'
 import { until } from '../../tools/dev-stack/net.mjs'
-import type { Treatment } from '../proxy/link.ts'
+import type { Intervention } from '../proxy/link.ts'
 import { apiRedis, plainPostgres } from '../proxy/moments.ts'
 import { startProxy, type TcpProxy } from '../proxy/tcp-proxy.ts'
 import { ask, expectRowsAgree } from './line-kit.ts'
@@ -12,7 +12,7 @@ let stack: LineStack
 let redisProxy: TcpProxy
 let postgresProxy: TcpProxy
 /** What is done to the next add. */
-let nextAdd: Treatment | undefined
+let nextAdd: Intervention | undefined
 let api: LineService
 
 beforeEach(async () => {
@@ -21,9 +21,9 @@ beforeEach(async () => {
   nextAdd = undefined
   redisProxy = await proxyTo(stack.redisUrl, (moment) => {
     if (moment !== 'add') return undefined
-    const treatment = nextAdd
+    const intervention = nextAdd
     nextAdd = undefined
-    return treatment
+    return intervention
   })
   postgresProxy = await proxyTo(stack.databaseUrl)
   const database = createDatabase({
@@ -41,19 +41,19 @@ beforeEach(async () => {
   await api.submit(ask('book', 1, 'warm-up'), { waitMs: 0 })
 })
 afterEach(async () => {
-  redisProxy?.mend()
-  postgresProxy?.mend()
+  redisProxy?.restore()
+  postgresProxy?.restore()
   await stack?.stop()
   await Promise.all([redisProxy?.close(), postgresProxy?.close()])
 })
 
 function proxyTo(
   url: string,
-  treat: Parameters<typeof startProxy>[0]['treat'] = () => undefined,
+  intervene: Parameters<typeof startProxy>[0]['intervene'] = () => undefined,
 ): Promise<TcpProxy> {
   const { hostname, port, protocol } = new URL(url)
   const wire = protocol === 'redis:' ? apiRedis : plainPostgres
-  return startProxy({ target: { host: hostname, port: Number(port) }, wire, treat })
+  return startProxy({ target: { host: hostname, port: Number(port) }, wire, intervene })
 }
 
 function through(url: string, proxy: TcpProxy): string {
@@ -148,7 +148,7 @@ describe('an add whose reply is lost', () => {
 
     expect(booked).toMatchObject({ result: { kind: 'unknown', commandId: expect.any(String) } })
     expect(booked.tookMs).toBeLessThan(1000)
-    postgresProxy.mend()
+    postgresProxy.restore()
     await until(async () => (await stack.redis.llen(stack.key(1, 'wait'))) === 2, {
       timeoutMs: 5000,
     })
@@ -166,7 +166,7 @@ describe('a server that is away', () => {
 
     expect(booked).toMatchObject({ result: { kind: 'unavailable' } })
     expect(booked.tookMs).toBeLessThan(200)
-    redisProxy.mend()
+    redisProxy.restore()
     expect(await until(() => api.availability.redis(), { timeoutMs: 5000 })).toBe(true)
     await serveAll()
     expect(await bookingsOf('ann')).toBe(0)
@@ -182,7 +182,7 @@ describe('a server that is away', () => {
       expect(result.kind).toBe('unavailable')
       expect(tookMs).toBeLessThan(1000)
     }
-    redisProxy.mend()
+    redisProxy.restore()
     await until(() => api.availability.redis(), { timeoutMs: 5000 })
     await serveAll()
     expect([await bookingsOf('ann'), await bookingsOf('bob')]).toEqual([0, 0])
@@ -203,7 +203,7 @@ describe('a server that is away', () => {
     expect(accepted.result.kind).toBe('accepted')
     expect(accepted.tookMs).toBeLessThan(2250)
 
-    postgresProxy.mend()
+    postgresProxy.restore()
     await serveAll()
     expect(await storedOutcome(accepted)).toBe('booked')
     expect(await bookingsOf('bob')).toBe(0)

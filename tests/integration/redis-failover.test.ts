@@ -33,7 +33,7 @@ beforeAll(async () => {
   servers = [await start('first'), await start('second')]
   first = new Redis(servers[0].url)
   target = { host: '127.0.0.1', port: portOf(servers[0]) }
-  proxy = await startProxy({ target, wire: apiRedis, treat: () => undefined })
+  proxy = await startProxy({ target, wire: apiRedis })
   const address = new URL(servers[0].url)
   address.port = String(proxy.port)
   stack = await createLineStack()

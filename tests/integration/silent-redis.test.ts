@@ -25,7 +25,7 @@ beforeEach(async () => {
   server = await startRedis({ folder })
   const { hostname, port } = new URL(server.url)
   const target = { host: hostname, port: Number(port) }
-  proxy = await startProxy({ target, wire: apiRedis, treat: () => undefined })
+  proxy = await startProxy({ target, wire: apiRedis })
 })
 afterEach(async () => {
   for (const redis of opened.splice(0)) redis.disconnect()

@@ -34,7 +34,7 @@ afterAll(async () => {
 async function wayToRedis() {
   const url = new URL(system.redisUrl)
   const target = { host: url.hostname, port: Number(url.port) }
-  const proxy = await startProxy({ target, wire: workerRedis, treat: () => undefined })
+  const proxy = await startProxy({ target, wire: workerRedis })
   onTestFinished(() => proxy.close())
   url.port = String(proxy.port)
   return { proxy, env: { REDIS_URL: url.toString() } }
@@ -153,7 +153,7 @@ describe('a stop takes no longer than its grace', () => {
   it('where PostgreSQL no longer answers', async () => {
     const url = new URL(system.databaseUrl)
     const target = { host: url.hostname, port: Number(url.port) }
-    const proxy = await startProxy({ target, wire: plainPostgres, treat: () => undefined })
+    const proxy = await startProxy({ target, wire: plainPostgres })
     onTestFinished(() => proxy.close())
     url.port = String(proxy.port)
     const worker = await system.addWorker({ DATABASE_URL: url.toString() })

@@ -97,7 +97,8 @@ export interface NaiveModel {
   outcomes: Map<string, Outcome | RefusedOutcome>
   /**
    * Decides a command. A command that has an outcome keeps it.
-   * @param acceptedAtMs when the API accepted the request; a key's 24 hours are counted by this time
+   * @param acceptedAtMs when the API accepted the request; a key's 24 hours are counted by this
+   * time
    */
   decide(command: NaiveCommand, nowMs: number, acceptedAtMs?: number): Outcome | RefusedOutcome
   /** Records a command that the API refused before it was decided. It has no effect. */

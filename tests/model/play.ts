@@ -13,7 +13,10 @@ import { checkPromises } from './promises.ts'
 import { createRowStore, type RowStore } from './row-store.ts'
 import type { Pick, Scenario } from './scenario.ts'
 
-/** Shown what goes between the steps of a batch; what it changes is taken as it is, to see that the checks notice. */
+/**
+ * Shown what goes between the steps of a batch; what it changes is taken as it is, to see that the
+ * checks notice.
+ */
 export interface Tap {
   loaded?: (loaded: LoadedBatch, request: LoadRequest) => void
   result?: (result: BatchResult) => void
@@ -38,8 +41,8 @@ interface World {
 }
 
 /**
- * Plays a scenario through the product's loading, deciding and writing and through the model, and checks every answer
- * and every promise after each batch.
+ * Plays a scenario through the product's loading, deciding and writing and through the model, and
+ * checks every answer and every promise after each batch.
  * @returns how many commands were answered, repeats included
  * @throws AssertionError at a wrong answer, Error at a promise that does not hold
  */

@@ -8,9 +8,10 @@ import type {
 import type { Command, Outcome, RefusedOutcome } from '@ticket-line/shared'
 
 /**
- * The tables of the line in memory, read and written with the meaning of the statements in `packages/db/src/line`:
- * the same ranges, the same refusals (a row that is there already, a row that is missing, a broken CHECK). What a batch
- * loads comes from rows alone, so a wrong row shows in the next decision or in the next check of the promises.
+ * The tables of the line in memory, read and written with the meaning of the statements in
+ * `packages/db/src/line`: the same ranges, the same refusals (a row that is there already, a row
+ * that is missing, a broken CHECK). What a batch loads comes from rows alone, so a wrong row shows
+ * in the next decision or in the next check of the promises.
  */
 export interface RowStore {
   events: Map<number, EventRows>
@@ -25,8 +26,8 @@ export interface RowStore {
   /** What the API records about a job whose add was lost. */
   refuse(commands: readonly Command[], nowMs: number): void
   /**
-   * What a worker records about a command that killed too many of them: the first answer of its key if it has one, and
-   * nothing if it was decided before.
+   * What a worker records about a command that killed too many of them: the first answer of its key
+   * if it has one, and nothing if it was decided before.
    */
   reject(command: Command, nowMs: number, acceptedAtMs: number): void
 }
@@ -264,7 +265,10 @@ function emptyEvent(eventId: number, totalTickets: number, lastSequence: number)
   }
 }
 
-/** As the statement counts: whole blocks before the entry's own, then the rows of its own block up to it. */
+/**
+ * As the statement counts: whole blocks before the entry's own, then the rows of its own block up
+ * to it.
+ */
 function rankOf(event: EventRows, sequence: number): number {
   const ownBlock = Math.floor(sequence / BLOCK_SIZE)
   let rank = 0

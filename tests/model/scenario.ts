@@ -1,9 +1,14 @@
 import fc from 'fast-check'
 
-/** A random life of a line: how its events are sized, what is asked of them, and how that travels. */
+/**
+ * A random life of a line: how its events are sized, what is asked of them, and how that travels.
+ */
 export interface Scenario {
   sizes: number[]
-  /** How many numbers each event had given out before: lists are counted in stretches of 1,024 of them. */
+  /**
+   * How many numbers each event had given out before: lists are counted in stretches of 1,024 of
+   * them.
+   */
   givenOut: number
   users: number
   /** Of a hundred commands, how many cancel. */
@@ -37,8 +42,9 @@ export interface Plan {
   /** Commands in the job. */
   size: number
   /**
-   * `together`: one batch. `alone`: a batch a command, as after a crash. `partly`: some alone, then the job again from
-   * its start. `twin`: with its first command in it twice. `refused`: the API had it recorded as refused before it came.
+   * `together`: one batch. `alone`: a batch a command, as after a crash. `partly`: some alone, then
+   * the job again from its start. `twin`: with its first command in it twice. `refused`: the API
+   * had it recorded as refused before it came.
    */
   way: 'together' | 'alone' | 'partly' | 'twin' | 'refused'
   /** Afterwards a job from before runs again: a frozen worker woke up. */

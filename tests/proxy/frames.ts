@@ -1,13 +1,13 @@
 /**
- * Cuts a client's byte stream into the commands it consists of. Pure bookkeeping over buffers: what cannot be told
- * apart yet is kept until more has come.
+ * Splits the byte stream of a client into commands. It keeps an incomplete command until the rest
+ * arrives.
  */
 export interface Framer {
-  /** @returns the commands that are complete now, in order, every byte of the stream in exactly one of them */
+  /** @returns the commands that are complete now, in order. Every byte belongs to exactly one. */
   push(chunk: Buffer): Buffer[]
 }
 
-/** Length of the first frame in the buffer, or undefined where it is not complete. */
+/** @returns the length of the first frame in the buffer, or undefined if it is incomplete */
 type Measure = (buffer: Buffer) => number | undefined
 
 function createFramer(measure: () => Measure): Framer {
@@ -26,7 +26,7 @@ function createFramer(measure: () => Measure): Framer {
   }
 }
 
-/** Commands of the Redis protocol as every client library sends them: arrays of bulk strings. */
+/** Frames commands of the Redis protocol: arrays of bulk strings, as client libraries send them. */
 export function createRespFramer(): Framer {
   return createFramer(() => measureResp)
 }
@@ -34,7 +34,7 @@ export function createRespFramer(): Framer {
 function measureResp(buffer: Buffer): number | undefined {
   const head = readCount(buffer, 0)
   if (head === undefined) return undefined
-  // Anything but an array is an inline command: one line.
+  // Anything else than an array is an inline command, which is one line.
   if (buffer[0] !== 0x2a) return head.end
   let at = head.end
   for (let left = head.count; left > 0; left--) {
@@ -46,7 +46,7 @@ function measureResp(buffer: Buffer): number | undefined {
   return at
 }
 
-/** Reads `*3\r\n` or `$17\r\n` at a place: its number, and where it ends. */
+/** Reads `*3\r\n` or `$17\r\n`. @returns its number and the index behind it */
 function readCount(buffer: Buffer, at: number): { count: number; end: number } | undefined {
   const lineEnd = buffer.indexOf('\r\n', at, 'latin1')
   if (lineEnd === -1) return undefined
@@ -56,12 +56,12 @@ function readCount(buffer: Buffer, at: number): { count: number; end: number } |
 const SSL_REQUEST = 80877103
 const GSS_REQUEST = 80877104
 
-/** Parse, Bind, Describe, Execute, Close, Flush: carried out once the Sync behind them has come. */
+/** Parse, Bind, Describe, Execute, Close and Flush. The server runs them when it gets a Sync. */
 const PARTS_OF_A_STATEMENT = Buffer.from('PBDECH')
 
 /**
- * Commands of the PostgreSQL protocol, version 3: the start-up packet has no type byte, all other messages have. A prepared
- * statement is several messages and one command.
+ * Frames commands of the PostgreSQL protocol, version 3. The start-up packet has no type byte; all
+ * other messages have one. The messages of a prepared statement count as one command.
  */
 export function createPostgresFramer(): Framer {
   return createFramer(() => {
@@ -89,7 +89,7 @@ function measureStatement(buffer: Buffer): number | undefined {
   return undefined
 }
 
-/** @param lengthAt where its length stands, which counts from there */
+/** @param lengthAt index of the length field, which includes itself */
 function measureMessage(buffer: Buffer, lengthAt: 0 | 1): number | undefined {
   if (buffer.length < lengthAt + 4) return undefined
   const length = lengthAt + buffer.readUInt32BE(lengthAt)

@@ -2,16 +2,18 @@ import type { Socket } from 'node:net'
 import type { Moment, Wire } from './moments.ts'
 
 /**
- * What is done at a moment.
- * - `cut-before`: the connection is reset and the server never sees the command.
- * - `cut-after`: the server carries it out; the reply is swallowed and the connection reset.
- * - `delay`: the reply, and all behind it, comes `ms` later.
- * - `late`: the connection is reset at once and the server gets the command `ms` later, when nobody waits any more.
- * - `stall`: the command, and all behind it, reaches the server `ms` later; the connection stays.
+ * What the proxy does at a moment:
+ * - `cut-before` resets the connection. The server never gets the command.
+ * - `cut-after` lets the server run the command, discards the reply and resets the connection.
+ * - `delay` delivers the reply, and all replies after it, `ms` later.
+ * - `late` resets the connection at once. The server gets the command `ms` later, when no client
+ *   waits for it any more.
+ * - `stall` delivers the command, and all commands after it, `ms` later. The connection stays open.
  *
- * At moments that show in a reply the command is done already: all but `delay` then swallow it and reset.
+ * At a moment that is recognized in a reply, the command has run already. Everything except `delay`
+ * then discards the reply and resets the connection.
  */
-export type Treatment =
+export type Intervention =
   | { kind: 'cut-before' }
   | { kind: 'cut-after' }
   | { kind: 'delay'; ms: number }
@@ -20,33 +22,37 @@ export type Treatment =
 
 export interface LinkRules {
   wire: Wire
-  /** Asked at every moment; `undefined` lets it pass. */
-  treat: (moment: Moment) => Treatment | undefined
+  /** Called at every moment. If it returns `undefined`, or is absent, the data passes. */
+  intervene?: (moment: Moment) => Intervention | undefined
 }
 
 /** One connection through the proxy. */
 export interface Link {
-  /** Moments that were seen in its commands so far. */
+  /** Moments recognized in its commands so far. */
   seen: ReadonlySet<Moment>
+  /** Resets the connection to the client. */
   cut(): void
+  /** Stops forwarding in both directions until `release`. */
   hold(): void
   release(): void
   closed: Promise<void>
 }
 
-/** A reply is swallowed when its first bytes come; where none come the connection is cut after this. */
-const SWALLOW_WITHIN_MS = 1000
-/** How long the server's side stays open to finish what it was sent. */
+/** `cut-after` cuts when the reply begins, or after this time if there is no reply. */
+const DISCARD_WITHIN_MS = 1000
+/**
+ * How long the connection to the server stays open, so that the server can run what it was sent.
+ */
 const LINGER_MS = 5000
 
-/** Couples two sockets. Both are read and written here alone. */
-export function createLink(client: Socket, upstream: Socket, { wire, treat }: LinkRules): Link {
+/** Connects two sockets. Nothing else may read or write them. */
+export function createLink(client: Socket, upstream: Socket, { wire, intervene }: LinkRules): Link {
   const framer = wire.createFramer()
-  /** Set while replies are kept back: what has come meanwhile. */
-  let keptBack: Buffer[] | undefined
-  /** Set while commands are kept from the server. */
+  /** Replies received during a `delay`. */
+  let delayed: Buffer[] | undefined
+  /** Commands received during a `stall`. */
   let stalled: Buffer[] | undefined
-  let swallowing = false
+  let discarding = false
   let done = false
   let held = false
   const heldBack: Buffer[] = []
@@ -58,9 +64,9 @@ export function createLink(client: Socket, upstream: Socket, { wire, treat }: Li
     client.once('close', resolve)
   })
 
-  /** An end lets the server carry out what it has received; a reset could discard it unread. */
-  function leaveServer(lastWords?: Buffer): void {
-    if (lastWords !== undefined) upstream.write(lastWords)
+  /** Ends the connection: after a reset, the server could discard commands that it has not read. */
+  function endUpstream(lastCommand?: Buffer): void {
+    if (lastCommand !== undefined) upstream.write(lastCommand)
     upstream.end()
     upstream.resume()
     setTimeout(() => upstream.destroy(), LINGER_MS).unref()
@@ -70,14 +76,14 @@ export function createLink(client: Socket, upstream: Socket, { wire, treat }: Li
     if (done) return
     done = true
     client.resetAndDestroy()
-    leaveServer()
+    endUpstream()
   }
 
-  function keepRepliesBack(ms: number, first: Buffer[] = []): void {
-    keptBack ??= first
+  function delayReplies(ms: number, first: Buffer[] = []): void {
+    delayed ??= first
     setTimeout(() => {
-      const replies = keptBack ?? []
-      keptBack = undefined
+      const replies = delayed ?? []
+      delayed = undefined
       if (!done) for (const chunk of replies) client.write(chunk)
     }, ms)
   }
@@ -89,8 +95,8 @@ export function createLink(client: Socket, upstream: Socket, { wire, treat }: Li
     }
     const moment = wire.inCommand(frame)
     if (moment !== undefined) seen.add(moment)
-    const treatment = moment === undefined ? undefined : treat(moment)
-    switch (treatment?.kind) {
+    const intervention = moment === undefined ? undefined : intervene?.(moment)
+    switch (intervention?.kind) {
       case undefined:
         upstream.write(frame)
         return
@@ -98,43 +104,43 @@ export function createLink(client: Socket, upstream: Socket, { wire, treat }: Li
         cut()
         return
       case 'cut-after':
-        swallowing = true
+        discarding = true
         upstream.write(frame)
-        setTimeout(cut, SWALLOW_WITHIN_MS).unref()
+        setTimeout(cut, DISCARD_WITHIN_MS).unref()
         return
       case 'delay':
         upstream.write(frame)
-        keepRepliesBack(treatment.ms)
+        delayReplies(intervention.ms)
         return
       case 'late':
         done = true
         client.resetAndDestroy()
-        setTimeout(() => leaveServer(frame), treatment.ms)
+        setTimeout(() => endUpstream(frame), intervention.ms)
         return
       case 'stall':
         stalled = [frame]
         setTimeout(() => {
           for (const late of stalled?.splice(0) ?? []) upstream.write(late)
           stalled = undefined
-        }, treatment.ms)
+        }, intervention.ms)
         return
     }
   }
 
   function reply(chunk: Buffer): void {
-    if (keptBack !== undefined) {
-      keptBack.push(chunk)
+    if (delayed !== undefined) {
+      delayed.push(chunk)
       return
     }
-    const moment = swallowing ? undefined : wire.inReply(chunk)
-    const treatment = moment === undefined ? undefined : treat(moment)
-    if (treatment?.kind === 'delay') keepRepliesBack(treatment.ms, [chunk])
-    else if (swallowing || treatment !== undefined) cut()
+    const moment = discarding ? undefined : wire.inReply(chunk)
+    const intervention = moment === undefined ? undefined : intervene?.(moment)
+    if (intervention?.kind === 'delay') delayReplies(intervention.ms, [chunk])
+    else if (discarding || intervention !== undefined) cut()
     else if (!client.write(chunk)) upstream.pause()
   }
 
   function take(chunk: Buffer): void {
-    for (const frame of framer.push(chunk)) if (!done && !swallowing) command(frame)
+    for (const frame of framer.push(chunk)) if (!done && !discarding) command(frame)
   }
 
   client.on('data', (chunk: Buffer) => {
@@ -152,9 +158,9 @@ export function createLink(client: Socket, upstream: Socket, { wire, treat }: Li
   client.on('close', () => {
     if (done) return
     done = true
-    leaveServer()
+    endUpstream()
   })
-  // A server that is gone is gone for the client as well, in the way the kernel would say it.
+  // The client sees what the kernel would show it if the server had closed the connection.
   upstream.on('close', () => client.resetAndDestroy())
 
   return {

@@ -1,20 +1,25 @@
 import { createPostgresFramer, createRespFramer, type Framer } from './frames.ts'
 
-/** Moments in the life of a job at which a lost or late reply hurts most. */
+/** The moments in the life of a job at which a lost or late reply does the most harm. */
 export const MOMENTS = ['add', 'fetch', 'completion', 'commit', 'reply-stream'] as const
-/** `reply-read` is the question behind `reply-stream`: nothing is lost with it, but it tells the connection. */
+/**
+ * `reply-read` is the XREAD on the reply stream. It identifies the connection that reads replies.
+ */
 export type Moment = (typeof MOMENTS)[number] | 'reply-read'
 
-/** How the moments of one kind of connection are told, by what stands in the bytes: digests of scripts change. */
+/**
+ * Recognizes moments on one kind of connection. It looks at keys and payloads, because the digests
+ * of scripts change from one version of BullMQ to the next.
+ */
 export interface Wire {
   createFramer: () => Framer
-  /** Moments at which a command leaves the client. */
+  /** The moment of a command from the client. */
   inCommand: (frame: Buffer) => Moment | undefined
-  /** Moments at which a reply comes that matters, whatever it answers. */
+  /** The moment of a reply, whichever command it answers. */
   inReply: (chunk: Buffer) => Moment | undefined
 }
 
-/** The part of a frame in which command name and keys stand. A script that is sent whole comes before its keys. */
+/** Length of the part of a frame that holds the command, the script of an EVAL and the keys. */
 const HEAD_BYTES = 32_768
 
 function isScriptOn(frame: Buffer, key: RegExp): boolean {
@@ -22,7 +27,7 @@ function isScriptOn(frame: Buffer, key: RegExp): boolean {
   return /^\*\d+\r\n\$(7\r\nevalsha|4\r\neval)\r\n/i.test(text) && key.test(text)
 }
 
-/** API and Redis: jobs go in, answers come out of the reply stream. */
+/** Between API and Redis: the API adds jobs and reads outcomes from its reply stream. */
 export const apiRedis: Wire = {
   createFramer: createRespFramer,
   inCommand(frame) {
@@ -35,7 +40,10 @@ export const apiRedis: Wire = {
   inReply: (chunk) => (chunk.includes('"outcomes":[') ? 'reply-stream' : undefined),
 }
 
-/** Worker and Redis: jobs come out (as the reply to a fetch, or to a completion that fetches the next), results go in. */
+/**
+ * Between worker and Redis: the worker receives a job as the reply to a fetch, or to a completion
+ * that fetches the next job, and completes it with the outcomes.
+ */
 export const workerRedis: Wire = {
   createFramer: createRespFramer,
   inCommand: (frame) =>
@@ -45,12 +53,14 @@ export const workerRedis: Wire = {
   inReply: (chunk) => (chunk.includes('"commands":[') ? 'fetch' : undefined),
 }
 
-/** `COMMIT`, as a simple query or as a prepared one, and the statement that is a transaction by itself. */
+/**
+ * `COMMIT`, as a simple or a prepared query, and the fast path, which is a transaction by itself.
+ */
 export const workerPostgres: Wire = {
   createFramer: createPostgresFramer,
   inCommand(frame) {
     const text = frame.toString('latin1', 0, Math.min(frame.length, 128))
-    // Query, Parse or Bind, its length, then its texts.
+    // Query, Parse or Bind, then the length, then texts.
     return /^[QPB][\s\S]{4}([^\0]*\0)?(commit\b|line_book_free\0)/i.test(text)
       ? 'commit'
       : undefined
@@ -58,7 +68,7 @@ export const workerPostgres: Wire = {
   inReply: () => undefined,
 }
 
-/** Nothing on it is told apart; it is only cut, held and severed. */
+/** A connection without moments. */
 export const plainPostgres: Wire = {
   createFramer: () => ({ push: (chunk) => [chunk] }),
   inCommand: () => undefined,

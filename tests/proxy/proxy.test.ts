@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net'
 import { afterEach, describe, expect, it } from 'vitest'
 import { createPostgresFramer, createRespFramer } from './frames.ts'
-import type { Treatment } from './link.ts'
+import type { Intervention } from './link.ts'
 import { apiRedis, workerPostgres, workerRedis } from './moments.ts'
 import { startProxy } from './tcp-proxy.ts'
 
@@ -37,8 +37,8 @@ const completion = resp(
   '{"outcomes":[]}',
 )
 
-describe('framers', () => {
-  it.each([1, 2, 7, 64, 4096])('find the same commands in pieces of %i bytes', (size) => {
+describe('createRespFramer and createPostgresFramer', () => {
+  it.each([1, 2, 7, 64, 4096])('find the same commands in chunks of %i bytes', (size) => {
     const redis = [
       resp('PING'),
       add,
@@ -70,8 +70,8 @@ describe('framers', () => {
   })
 })
 
-describe('moments', () => {
-  it('are told by what a command is about', () => {
+describe('inCommand and inReply', () => {
+  it('recognize a moment by the keys and the payload of a command', () => {
     expect(apiRedis.inCommand(add)).toBe('add')
     expect(apiRedis.inCommand(resp('hmset', 'p:event-1:wait', job))).toBeUndefined()
     expect(workerRedis.inCommand(completion)).toBe('completion')
@@ -88,14 +88,17 @@ describe('moments', () => {
   })
 })
 
-describe('the proxy', () => {
+describe('startProxy', () => {
   const closers: (() => unknown)[] = []
   afterEach(async () => {
     for (const close of closers.splice(0).reverse()) await close()
   })
 
-  /** A server that answers every add with "+OK" and remembers it, behind a proxy that treats the adds in turn. */
-  async function given(...treatments: (Treatment | undefined)[]) {
+  /**
+   * Starts a server that answers every command with "+OK", behind a proxy.
+   * @param interventions one for each command, in order
+   */
+  async function startServerBehindProxy(...interventions: (Intervention | undefined)[]) {
     const seen: number[] = []
     const sockets = new Set<Socket>()
     const server: Server = createServer((socket) => {
@@ -114,7 +117,7 @@ describe('the proxy', () => {
     const proxy = await startProxy({
       target: { host: '127.0.0.1', port },
       wire: apiRedis,
-      treat: () => treatments.shift(),
+      intervene: () => interventions.shift(),
     })
     closers.push(
       () => server.close(),
@@ -138,64 +141,64 @@ describe('the proxy', () => {
 
   const settled = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 50))
 
-  it('forwards what it is not told to treat', async () => {
-    const { seen, send } = await given()
+  it('forwards a command without an intervention', async () => {
+    const { seen, send } = await startServerBehindProxy()
     expect(await send()).toBe('+OK\r\n')
     expect(seen).toHaveLength(1)
   })
 
-  it('cuts before: the server never sees it', async () => {
-    const { seen, send } = await given({ kind: 'cut-before' })
+  it('resets the connection before the server gets the command on cut-before', async () => {
+    const { seen, send } = await startServerBehindProxy({ kind: 'cut-before' })
     expect(await send()).toBe('ECONNRESET')
     await settled()
     expect(seen).toHaveLength(0)
   })
 
-  it('cuts after: the server carries it out and nobody hears of it', async () => {
-    const { seen, send } = await given({ kind: 'cut-after' })
+  it('lets the server run the command and discards the reply on cut-after', async () => {
+    const { seen, send } = await startServerBehindProxy({ kind: 'cut-after' })
     expect(await send()).toBe('ECONNRESET')
     await settled()
     expect(seen).toHaveLength(1)
   })
 
-  it('delays a reply', async () => {
-    const { send } = await given({ kind: 'delay', ms: 120 })
+  it('delivers the reply later on delay', async () => {
+    const { send } = await startServerBehindProxy({ kind: 'delay', ms: 120 })
     const sentAt = performance.now()
     expect(await send()).toBe('+OK\r\n')
     expect(performance.now() - sentAt).toBeGreaterThanOrEqual(115)
   })
 
-  it('delivers late: after the client was told of the cut', async () => {
-    const { seen, send } = await given({ kind: 'late', ms: 100 })
+  it('delivers the command after it reset the connection on late', async () => {
+    const { seen, send } = await startServerBehindProxy({ kind: 'late', ms: 100 })
     expect(await send()).toBe('ECONNRESET')
-    const toldAt = performance.now()
+    const resetAt = performance.now()
     expect(seen).toHaveLength(0)
     await new Promise((resolve) => setTimeout(resolve, 200))
-    expect((seen[0] as number) - toldAt).toBeGreaterThan(80)
+    expect((seen[0] as number) - resetAt).toBeGreaterThan(80)
   })
 
-  it('stalls a command and keeps the connection', async () => {
-    const { seen, send } = await given({ kind: 'stall', ms: 100 })
+  it('delivers the command later and keeps the connection on stall', async () => {
+    const { seen, send } = await startServerBehindProxy({ kind: 'stall', ms: 100 })
     const sentAt = performance.now()
     expect(await send()).toBe('+OK\r\n')
     expect((seen[0] as number) - sentAt).toBeGreaterThanOrEqual(95)
   })
 
-  it('severs, holds and mends', async () => {
-    const { proxy, send } = await given()
+  it('works again when sever and hold are undone by restore', async () => {
+    const { proxy, send } = await startServerBehindProxy()
     proxy.sever()
     expect(await send()).toBe('ECONNRESET')
-    proxy.mend()
+    proxy.restore()
     expect(await send()).toBe('+OK\r\n')
     proxy.hold()
     const reply = send()
     expect(await Promise.race([reply, settled()])).toBeUndefined()
-    proxy.mend()
+    proxy.restore()
     expect(await reply).toBe('+OK\r\n')
   })
 
-  it('strands the connections that are open, and lets new ones through', async () => {
-    const { proxy, seen, send } = await given()
+  it('abandons open connections and accepts new ones after strand', async () => {
+    const { proxy, seen, send } = await startServerBehindProxy()
     const old = connect(proxy.port, '127.0.0.1')
     closers.push(() => old.destroy())
     old.write(add)
@@ -206,7 +209,7 @@ describe('the proxy', () => {
     proxy.strand()
     old.write(add)
     expect(await send()).toBe('+OK\r\n')
-    proxy.mend()
+    proxy.restore()
     await settled()
 
     expect(seen).toHaveLength(2)

@@ -12,25 +12,28 @@ export interface ProxyOptions extends LinkRules {
   target: { host: string; port: number }
 }
 
-/** Stands between one process and one server, and breaks the way between them when told to. */
+/** Forwards connections from one process to one server, and breaks them on request. */
 export interface TcpProxy {
   port: number
-  /** Connections that are open now. */
+  /** Number of open connections. */
   openCount(): number
-  /** Resets every connection, or those on which a moment was seen, and gives their number. */
+  /**
+   * Resets every connection, or only those on which a moment was recognized.
+   * @returns how many
+   */
   cutAll(seen?: Moment): number
-  /** Resets every connection and refuses new ones until `mend`. */
+  /** Resets every connection, and new ones until `restore`. */
   sever(): void
-  /** Forwards nothing in either direction and closes nothing, until `mend`. */
+  /** Forwards nothing in either direction, and closes nothing, until `restore`. */
   hold(): void
   /**
-   * Leaves the open connections hanging for ever, as a server's host does that died without a word: what is sent on them
-   * is swallowed, in both directions, and nothing is closed. New ones go through; `mend` changes nothing about it.
+   * Abandons the open connections for good, as if the host of the server had lost power: data sent
+   * on them is lost, and nothing is closed. New connections work. `restore` does not undo this.
    */
   strand(): void
-  /** New connections go to another server; open ones stay where they are. */
+  /** Sends new connections to another server. Open ones are not affected. */
   retarget(target: ProxyOptions['target']): void
-  mend(): void
+  restore(): void
   close(): Promise<void>
 }
 
@@ -84,7 +87,7 @@ export async function startProxy(options: ProxyOptions): Promise<TcpProxy> {
     retarget(next) {
       target = next
     },
-    mend() {
+    restore() {
       severed = false
       held = false
       for (const link of links) link.release()

@@ -10,7 +10,7 @@ import type { Server } from '../../../tools/dev-stack/server.mjs'
 import type { Build, Env } from '../../stack/processes.ts'
 import { type BuildCopy, copyBuild, type Patch } from './build-copy.ts'
 import { createServerClocks, type ServerClocks } from './server-clocks.ts'
-import { openSlot, type Slot, type TreatMoment } from './slot.ts'
+import { type Intervene, openSlot, type Slot } from './slot.ts'
 
 export interface FleetOptions {
   apis?: number
@@ -20,7 +20,7 @@ export interface FleetOptions {
   /** Changes to the copy of the build that the fleet runs. */
   patches?: Patch[]
   /** Asked at every moment that a proxy recognises. */
-  treat?: TreatMoment
+  intervene?: Intervene
   /** False for runs of millions of commands: the record of every write is then compacted as in production. */
   keepJournal?: boolean
   /** Gives both servers clocks that can be set, if this machine can build them. */
@@ -90,7 +90,7 @@ export async function startFleet(options: FleetOptions = {}): Promise<Fleet> {
         env,
         redisUrl: redis.url,
         databaseUrl: postgres.url,
-        treat: options.treat ?? (() => undefined),
+        intervene: options.intervene ?? (() => undefined),
       })
     const apis = await openAll(options.apis ?? 2, (index) => open('api', index), closers)
     const workers = await openAll(

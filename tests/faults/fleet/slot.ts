@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Treatment } from '../../proxy/link.ts'
+import type { Intervention } from '../../proxy/link.ts'
 import {
   apiRedis,
   type Moment,
@@ -16,7 +16,7 @@ import { type Env, type ServiceProcess, startScript } from '../../stack/processe
 export type ServiceKind = 'api' | 'booking-worker'
 
 /** Decides what happens to a command of a slot at its moment. */
-export type TreatMoment = (slot: Slot, moment: Moment) => Treatment | undefined
+export type Intervene = (slot: Slot, moment: Moment) => Intervention | undefined
 
 /**
  * The place of one process of the fleet: its port and its own ways to Redis and PostgreSQL stay, the process in it is
@@ -53,7 +53,7 @@ export interface SlotOptions {
   env: Env
   redisUrl: string
   databaseUrl: string
-  treat: TreatMoment
+  intervene: Intervene
 }
 
 const STEPPED_CLOCK = new URL('stepped-clock.mjs', import.meta.url).href
@@ -62,15 +62,19 @@ const RESTART_AFTER_MS = 50
 
 export async function openSlot(options: SlotOptions): Promise<Slot> {
   const { name, kind } = options
-  const treat = (moment: Moment): Treatment | undefined => options.treat(slot, moment)
+  const intervene = (moment: Moment): Intervention | undefined => options.intervene(slot, moment)
   const redis = new URL(options.redisUrl)
   const postgres = new URL(options.databaseUrl)
   const [redisLink, postgresLink] = await Promise.all([
-    startProxy({ target: addressOf(redis), wire: kind === 'api' ? apiRedis : workerRedis, treat }),
+    startProxy({
+      target: addressOf(redis),
+      wire: kind === 'api' ? apiRedis : workerRedis,
+      intervene,
+    }),
     startProxy({
       target: addressOf(postgres),
       wire: kind === 'api' ? plainPostgres : workerPostgres,
-      treat,
+      intervene,
     }),
   ])
   redis.port = String(redisLink.port)

@@ -1,19 +1,19 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Redis } from 'ioredis'
 import type { Server } from '../../../tools/dev-stack/server.mjs'
-import type { Treatment } from '../../proxy/link.ts'
+import type { Intervention } from '../../proxy/link.ts'
 import type { Moment } from '../../proxy/moments.ts'
 import type { TcpProxy } from '../../proxy/tcp-proxy.ts'
 import type { Fleet } from '../fleet/fleet.ts'
-import type { Slot, TreatMoment } from '../fleet/slot.ts'
+import type { Intervene, Slot } from '../fleet/slot.ts'
 import type { Fault, PlannedFault } from './plan.ts'
 import { refuseWrites } from './redis-refusals.ts'
 import { breakSql } from './sql-faults.ts'
 
 /** Faults that wait for their moment to come. */
 export interface Ambush {
-  treat: TreatMoment
-  lay(moment: Moment, treatment: Treatment): void
+  intervene: Intervene
+  lay(moment: Moment, intervention: Intervention): void
   /** How many found their moment. */
   sprung(): number
   /** No more of them. */
@@ -21,16 +21,16 @@ export interface Ambush {
 }
 
 export function createAmbush(): Ambush {
-  const laid = new Map<Moment, Treatment[]>()
+  const laid = new Map<Moment, Intervention[]>()
   let sprung = 0
   return {
-    treat(_slot, moment) {
-      const treatment = laid.get(moment)?.shift()
-      if (treatment !== undefined) sprung += 1
-      return treatment
+    intervene(_slot, moment) {
+      const intervention = laid.get(moment)?.shift()
+      if (intervention !== undefined) sprung += 1
+      return intervention
     },
-    lay(moment, treatment) {
-      laid.set(moment, [...(laid.get(moment) ?? []), treatment])
+    lay(moment, intervention) {
+      laid.set(moment, [...(laid.get(moment) ?? []), intervention])
     },
     sprung: () => sprung,
     lift: () => laid.clear(),
@@ -68,7 +68,7 @@ export function startInjector(
   async function inflict(fault: Fault): Promise<void> {
     switch (fault.kind) {
       case 'moment':
-        ambush.lay(fault.moment, fault.treatment)
+        ambush.lay(fault.moment, fault.intervention)
         return
       case 'kill-redis':
         return crash(fleet.redis)
@@ -150,7 +150,7 @@ export function startInjector(
     if (kind === 'sever-link') link.sever()
     else link.hold()
     await sleep(ms)
-    link.mend()
+    link.restore()
   }
 
   return {

@@ -1,4 +1,4 @@
-import type { Treatment } from '../../proxy/link.ts'
+import type { Intervention } from '../../proxy/link.ts'
 import { MOMENTS, type Moment } from '../../proxy/moments.ts'
 import type { Random } from '../../random.ts'
 import { REFUSALS, type RefusalKind } from './redis-refusals.ts'
@@ -15,7 +15,7 @@ export type Fault =
   | { kind: 'refuse-writes'; refusal: RefusalKind; ms: number }
   | { kind: 'break-sql'; fault: SqlFault; ms: number }
   | { kind: 'step-clock'; index: number; offsetMs: number }
-  | { kind: 'moment'; moment: Moment; treatment: Treatment }
+  | { kind: 'moment'; moment: Moment; intervention: Intervention }
 
 export interface PlannedFault {
   /** Since the first request, ms. */
@@ -72,13 +72,17 @@ function chooseFault(random: Random): Fault {
     [3, () => ({ kind: 'step-clock', index, offsetMs: random.between(-HOUR_MS, HOUR_MS) })],
     [
       34,
-      () => ({ kind: 'moment', moment: random.pick(MOMENTS), treatment: chooseTreatment(random) }),
+      () => ({
+        kind: 'moment',
+        moment: random.pick(MOMENTS),
+        intervention: chooseTreatment(random),
+      }),
     ],
   ])()
 }
 
-function chooseTreatment(random: Random): Treatment {
-  return random.weighted<Treatment>([
+function chooseTreatment(random: Random): Intervention {
+  return random.weighted<Intervention>([
     [2, { kind: 'cut-before' }],
     [5, { kind: 'cut-after' }],
     [3, { kind: 'delay', ms: random.between(100, 3000) }],

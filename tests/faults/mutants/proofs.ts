@@ -68,7 +68,7 @@ export const afterLostCommits: Proof = async (patches) => {
   for (let atMs = 150; atMs < RIG_SECONDS * 1000; atMs += 150)
     plan.push({
       atMs,
-      fault: { kind: 'moment', moment: 'commit', treatment: { kind: 'cut-after' } },
+      fault: { kind: 'moment', moment: 'commit', intervention: { kind: 'cut-after' } },
     })
   return textsOf((await runRig({ seed: SEED, seconds: RIG_SECONDS, patches, plan })).findings)
 }

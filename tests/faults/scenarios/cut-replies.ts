@@ -19,7 +19,11 @@ export const cutReplies: Scenario = {
     '200 cut replies at each of add, fetch, completion, COMMIT and the reply stream: one effect, the right answer',
   async run({ seed, scale, patches = [], say }) {
     const ambush = createAmbush()
-    const stage = await openStage({ patches, treat: ambush.treat, env: { RESULT_WAIT_MS: '4000' } })
+    const stage = await openStage({
+      patches,
+      intervene: ambush.intervene,
+      env: { RESULT_WAIT_MS: '4000' },
+    })
     try {
       for (let eventId = 1; eventId <= EVENTS; eventId++)
         await stage.createEvent(eventId, (eventId * 7) % 41)

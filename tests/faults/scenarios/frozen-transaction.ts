@@ -17,7 +17,7 @@ export const frozenTransaction: Scenario = {
     let aim = false
     const stage = await openStage({
       patches,
-      treat(slot, moment) {
+      intervene(slot, moment) {
         if (!aim || moment !== 'commit') return undefined
         aim = false
         void slot.freeze(FROZEN_FOR_MS)

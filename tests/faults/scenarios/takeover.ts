@@ -31,7 +31,7 @@ async function takeOver(options: ScenarioOptions, how: Takeover): Promise<Scenar
   const gaps: number[] = []
   const stage = await openStage({
     ...(options.patches !== undefined && { patches: options.patches }),
-    treat(slot, moment) {
+    intervene(slot, moment) {
       // A completion follows its commit: so late, and no earlier, is the next commit known to be there.
       // Started again, the one that was ended may be the one that takes over.
       if (moment === 'completion' && victimPid !== undefined && slot.process().pid !== victimPid) {

@@ -46,7 +46,7 @@ export const waits: Scenario = {
           await sleep(2000)
           for (const worker of stage.fleet.workers) worker.redisLink.hold()
           await sleep(1600)
-          for (const worker of stage.fleet.workers) worker.redisLink.mend()
+          for (const worker of stage.fleet.workers) worker.redisLink.restore()
         }
       }
       const tide = tides()
