@@ -8,7 +8,7 @@ import { type Expectation, expectations } from './expectations.ts'
 
 const BOARD = '/admin/queues'
 const scene = { booked: 11, open: 12, firstFree: 13 }
-const listed = expectations(scene)
+const expected = expectations(scene)
 const routes = await appRoutes()
 const nameOf = ({ method, path }: AppRoute): string => `${method} ${path}`
 const isBoard = ({ path }: AppRoute): boolean => path === BOARD || path.startsWith(`${BOARD}/`)
@@ -41,8 +41,8 @@ beforeAll(async () => {
 }, 120_000)
 afterAll(() => system?.stop())
 
-/** The path with something that exists in each of its places. */
-function filled(path: string): string {
+/** The path with each parameter replaced by the id of something that exists. */
+function fillPath(path: string): string {
   const values: Record<string, string> = {
     ':eventId': String(scene.booked),
     ':jobId': jobId,
@@ -58,7 +58,7 @@ function filled(path: string): string {
     .join('/')
 }
 
-/** What each caller is answered, in the order of `CALLERS`. */
+/** The status each caller gets, in the order of `CALLERS`. */
 async function statusesOf(
   { method, path }: AppRoute,
   send: Expectation['send'],
@@ -72,17 +72,17 @@ async function statusesOf(
       options.rawBody = new URLSearchParams(form).toString()
       options.headers = { 'content-type': 'application/x-www-form-urlencoded' }
     }
-    statuses.push((await system.api.request(method, filled(path), body, options)).status)
+    statuses.push((await system.api.request(method, fillPath(path), body, options)).status)
   }
   return statuses
 }
 
-it('knows every route there is, and no other', () => {
+it('has an expectation for every route of the application and for no other', () => {
   const own = routes.filter((route) => !isBoard(route)).map(nameOf)
-  expect(own.toSorted()).toEqual(Object.keys(listed).toSorted())
+  expect(own.toSorted()).toEqual(Object.keys(expected).toSorted())
 })
 
-it('knows every route that the running API describes', async () => {
+it('has an expectation for every route in the OpenAPI document', async () => {
   const { body } = await system.api.get('/openapi.json')
   const described = Object.entries(body.paths as Record<string, object>).flatMap(([path, calls]) =>
     Object.keys(calls).map(
@@ -90,35 +90,38 @@ it('knows every route that the running API describes', async () => {
     ),
   )
   expect(described.length).toBeGreaterThan(15)
-  expect(Object.keys(listed)).toEqual(expect.arrayContaining(described))
+  expect(Object.keys(expected)).toEqual(expect.arrayContaining(described))
 })
 
-describe(`nobody, user, other, organizer, admin, expired, forged at`, () => {
+describe('access by role and token', () => {
   it.each(
     routes.filter((route) => !isBoard(route)).map((route) => [nameOf(route), route] as const),
-  )('%s', async (name, route) => {
-    const expectation = listed[name]
+  )('%s gives each of the seven callers the expected status', async (name, route) => {
+    const expectation = expected[name]
     expect(expectation, 'a route without an expectation').toBeDefined()
     expect(await statusesOf(route, expectation?.send)).toEqual(expectation?.statuses)
   })
 
-  // Whatever routes the board brings: an admin alone sees them, and nobody changes anything.
+  // Rules for every route the board brings: only admins may read, and nobody may write.
   const board = routes.filter(isBoard)
-  it.each(board.map((route) => [nameOf(route), route] as const))('%s', async (_name, route) => {
-    const body = route.method === 'GET' ? undefined : {}
-    const [nobody, user, other, organizer, admin, expired, forged] = await statusesOf(
-      route,
-      () => ({ body }),
-    )
-    expect([nobody, user, other, organizer, expired, forged]).toEqual([
-      401, 403, 403, 403, 401, 401,
-    ])
-    if (route.method !== 'GET') expect(admin).toBe(403)
-    // 403: the list of workers (addresses of machines), which the board shows only where it is told to.
-    else expect([200, 308, 400, 404, 403]).toContain(admin)
-  })
+  it.each(board.map((route) => [nameOf(route), route] as const))(
+    '%s on the board is readable by admins only and never writable',
+    async (_name, route) => {
+      const body = route.method === 'GET' ? undefined : {}
+      const [nobody, user, other, organizer, admin, expired, forged] = await statusesOf(
+        route,
+        () => ({ body }),
+      )
+      expect([nobody, user, other, organizer, expired, forged]).toEqual([
+        401, 403, 403, 403, 401, 401,
+      ])
+      if (route.method !== 'GET') expect(admin).toBe(403)
+      // 403: the list of workers shows addresses of machines, so the board hides it by default.
+      else expect([200, 308, 400, 404, 403]).toContain(admin)
+    },
+  )
 
-  it('includes the board', () => {
+  it('covers the write routes of the dashboard board', () => {
     expect(board.filter(({ method }) => method !== 'GET').length).toBeGreaterThan(15)
   })
 })

@@ -8,13 +8,14 @@ import { createIdentity } from '../../services/api/src/wire-identity.ts'
 /** One entry of the application's own routing table. */
 export interface AppRoute {
   method: string
-  /** As it is registered, `/status/:eventId`. */
+  /** The pattern it is registered with, such as `/status/:eventId`. */
   path: string
 }
 
 /**
- * Every route that an installation with local accounts, keys of its own and the dashboard answers, read out of the
- * application itself: what is added anywhere shows up here. Nothing stands behind the handlers.
+ * Every route of an installation with local accounts, its own signing keys and the dashboard. The
+ * list is read from the application, so a new route appears here by itself. The handlers have no
+ * servers behind them and are never called.
  */
 export async function appRoutes(): Promise<AppRoute[]> {
   const privateKeys = generateKeyPairSync('ed25519').privateKey.export({
@@ -22,7 +23,7 @@ export async function appRoutes(): Promise<AppRoute[]> {
     format: 'pem',
   })
   const log = createLog('test', 'silent')
-  // Never connects: nothing is asked of it.
+  // Never connects, because no command is sent to it.
   const redis = new Redis({ lazyConnect: true })
   const identity = await createIdentity({
     config: {
@@ -59,7 +60,7 @@ export async function appRoutes(): Promise<AppRoute[]> {
   })
   const seen = new Map<string, AppRoute>()
   for (const { method, path } of app.routes) {
-    // `ALL` is what stands around routes: middleware, and the 405 behind them.
+    // `ALL` entries are no routes: they are middleware and the 405 handlers.
     if (method !== 'ALL') seen.set(`${method} ${path}`, { method, path })
   }
   return [...seen.values()]

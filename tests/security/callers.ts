@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { signToken } from '../stack/client.ts'
 
-/** Who comes to a route. `user` owns what the route is asked about, `other` is a user like him who does not. */
+/** Who calls a route. `user` owns the data that the call names; `other` is a user who does not. */
 export const CALLERS = [
   'nobody',
   'user',
@@ -13,7 +13,7 @@ export const CALLERS = [
 ] as const
 export type Caller = (typeof CALLERS)[number]
 
-/** The token of each; the last two claim an admin, so that whoever believes them opens everything. */
+/** Their tokens. The last two claim to be an admin: a route that accepts one is wide open. */
 export async function tokensOf(secret: string): Promise<Record<Caller, string | undefined>> {
   const [user, other, organizer, admin, expired, forged] = await Promise.all([
     signToken('ada', 'user', { secret }),

@@ -1,55 +1,58 @@
 import type { Caller } from './callers.ts'
 
-/** What a caller sends; made for each, since some things can be done once. */
 interface Sent {
   body?: unknown
-  /** Members of a form. */
+  /** Members of an HTML form. */
   form?: Record<string, string>
 }
 
 export interface Expectation {
   /** Statuses in the order of `CALLERS`: nobody, user, other, organizer, admin, expired, forged. */
   statuses: number[]
+  /** Makes the request of a caller. Each gets its own, since some calls succeed only once. */
   send?: (caller: Caller) => Sent
 }
 
-/** Things made before the matrix is walked through. */
+/** What exists before the calls are made. */
 export interface Scene {
-  /** An event in which `ada`, `olga` and `root` hold a ticket. */
+  /** An event for which `ada`, `olga` and `root` have a booking. */
   booked: number
-  /** An event in which nobody does. */
+  /** An event without bookings. */
   open: number
-  /** Not yet initialized; one more for each caller. */
+  /** The first id that is not initialized yet. Each caller takes the next one. */
   firstFree: number
 }
 
-const alike = (status: number): number[] => Array<number>(7).fill(status)
+const everyone = (status: number): number[] => Array<number>(7).fill(status)
 const signedIn = (ok: number, other = ok): number[] => [401, ok, other, ok, ok, 401, 401]
 const staff = (ok: number): number[] => [401, 403, 403, ok, ok, 401, 401]
 const admins = (ok: number): number[] => [401, 403, 403, 403, ok, 401, 401]
 
-/** For himself; the other user tries it in the name of the first. */
+/** A command of each caller for themselves, but `other` tries to act for `ada`. */
 const claim = (eventId: number) => (caller: Caller) => ({
   body: { eventId, ...(caller === 'other' && { userId: 'ada' }) },
 })
 
-/** Every route of the application but those of the dashboard's board, which have rules instead, see the test. */
+/** Every route but those of the dashboard's board, for which the test has rules instead. */
 export function expectations({ booked, open, firstFree }: Scene): Record<string, Expectation> {
   let free = firstFree
   const password = 'tall ferns by the river'
-  const open200: Expectation = { statuses: alike(200) }
+  const open200: Expectation = { statuses: everyone(200) }
   return {
     'POST /register': {
-      statuses: alike(201),
+      statuses: everyone(201),
       send: (caller) => ({ body: { userId: `new-${caller}`, password } }),
     },
-    'POST /login': { statuses: alike(200), send: () => ({ body: { userId: 'victim', password } }) },
-    // No access token is worth anything here: only a refresh token is.
-    'POST /token/refresh': { statuses: alike(401) },
-    'POST /logout': { statuses: alike(204) },
-    // None of the callers has an account whose password it could know.
+    'POST /login': {
+      statuses: everyone(200),
+      send: () => ({ body: { userId: 'victim', password } }),
+    },
+    // Only a refresh token counts here, whatever access token is sent.
+    'POST /token/refresh': { statuses: everyone(401) },
+    'POST /logout': { statuses: everyone(204) },
+    // None of the callers has an account, so every password is wrong.
     'PUT /me/password': {
-      statuses: alike(401),
+      statuses: everyone(401),
       send: () => ({ body: { password, newPassword: password } }),
     },
     'GET /users': { statuses: admins(200) },
@@ -81,14 +84,14 @@ export function expectations({ booked, open, firstFree }: Scene): Record<string,
     'GET /docs/swagger-ui-bundle.js': open200,
     'GET /docs/favicon-32x32.png': open200,
     'GET /docs/start.js': open200,
-    'GET /admin': { statuses: alike(302) },
+    'GET /admin': { statuses: everyone(302) },
     'GET /admin/login': open200,
-    // A form alone signs in here, whatever token comes along.
+    // Only the form counts here, whatever access token is sent.
     'POST /admin/login': {
-      statuses: alike(401),
+      statuses: everyone(401),
       send: () => ({ form: { userId: 'root', password } }),
     },
     'GET /admin/logout': open200,
-    'POST /admin/logout': { statuses: alike(303), send: () => ({ form: {} }) },
+    'POST /admin/logout': { statuses: everyone(303), send: () => ({ form: {} }) },
   }
 }

@@ -6,31 +6,31 @@ import { until } from '../../tools/dev-stack/net.mjs'
 import { startService } from '../stack/processes.ts'
 import { type System, startSystem } from '../stack/system.ts'
 
-/** Stands in every password and token below, and nowhere else. */
+/** Part of every password and made-up token below, and of nothing else. */
 const CANARY = 'kanarienvogel-3kq'
 const password = `${CANARY}-and a wall of slate`
 const form = { 'content-type': 'application/x-www-form-urlencoded' }
 const representation = { headers: { prefer: 'return=representation' } }
 
 let system: System
-/** What must not be found: the canary, and the secrets that the API made itself. */
+/** Texts that must not be found: the canary, and the tokens that the API issued. */
 const secrets: string[] = [CANARY, Buffer.from(`root:${password}`).toString('base64')]
 
 beforeAll(async () => {
   system = await startSystem({
     env: {
-      // The most detailed logs, and an admin whose password is in the environment.
+      // The most detailed logs, and an admin whose password comes from the environment.
       LOG_LEVEL: 'trace',
       ADMIN_USER: 'root',
       ADMIN_PASSWORD: password,
-      // A probe that finds PostgreSQL read-only would keep the statements from being tried.
+      // If a probe found PostgreSQL read-only, the API would refuse requests before any statement.
       PROBE_INTERVAL_MS: '60000',
     },
   })
 })
 afterAll(() => system?.stop())
 
-/** Every key of the test's own part of Redis with all it holds, as text. */
+/** All keys of this test in Redis with their contents, as text. */
 async function allOfRedis(): Promise<string> {
   const redis = new Redis(system.redisUrl)
   const texts: string[] = []
@@ -89,7 +89,7 @@ async function useSecretsEverywhere(): Promise<void> {
   )
   expect((await api.post('/cancel', { eventId: 1 }, { token })).status).toBe(200)
 
-  // Wrong ones, in the places where somebody might put them into a message or a key.
+  // Wrong secrets, in places from which they might end up in a message or a Redis key.
   await api.post('/register', ada)
   await api.post('/login', { userId: 'ada', password: `${password}-wrong` })
   await api.post('/login', { userId: 'nobody-here', password })
@@ -128,7 +128,7 @@ async function useSecretsEverywhere(): Promise<void> {
   await api.request('POST', '/logout', undefined, { token })
 }
 
-it('passwords and tokens stand in no log and nowhere in Redis', async () => {
+it('writes no password and no token to a log or to Redis', async () => {
   await useSecretsEverywhere()
 
   const logs = allLogs()
@@ -138,16 +138,16 @@ it('passwords and tokens stand in no log and nowhere in Redis', async () => {
     expect(logs).not.toContain(secret)
     expect(redis).not.toContain(secret)
   }
-  // Where the search looked there was something to find.
+  // The search covered real content.
   expect(logs).toContain('/login')
   expect(redis).toContain('event-1')
   expect(redis).toContain('ada')
 })
 
-/** What PostgreSQL, Drizzle and argon2 put around the values of a statement. */
+/** Texts that PostgreSQL, Drizzle and argon2 print next to the values of a statement. */
 const VALUES_OF_A_STATEMENT = /argon2|Failing row|params:|insert into|"detail"/i
 
-/** Starts to collect what the processes log or print from now on; the function gives it as text. */
+/** Returns a function that gives, as text, everything the processes have logged since this call. */
 function collectLogs(): () => string {
   const begun = [...system.apis, ...system.workers].map(({ logs }) => ({ logs, from: logs.length }))
   return () =>
@@ -157,7 +157,7 @@ function collectLogs(): () => string {
       .join('\n')
 }
 
-/** What the processes logged while PostgreSQL refused statements, up to this SQLSTATE at least. */
+/** Runs `work`, waits for a log line with `sqlState`, and returns all that was logged meanwhile. */
 async function logsWhile(
   sqlState: string,
   work: (client: pg.Client) => Promise<void>,
@@ -171,7 +171,7 @@ async function logsWhile(
   } finally {
     await client.end()
   }
-  // An answer can arrive before the line that the process logged about it.
+  // A response can arrive before the log line about it.
   await until(() => logs().includes(sqlState), { timeoutMs: 20_000 })
   expect(logs()).toContain(sqlState)
   return logs()
@@ -188,15 +188,15 @@ async function refreshTokenOf(userId: string): Promise<string> {
 }
 
 /**
- * Waits until the API writes again after its sessions were ended. `/readyz` does not tell: it
- * repeats what the last probe found, which was before the sessions ended.
+ * Waits until the API can write again after its database sessions were terminated. `/readyz` cannot
+ * tell: it repeats the result of the last probe, which ran before that.
  */
 async function untilWritable(): Promise<void> {
   const signIn = async () => (await system.api.post('/login', { userId: 'root', password })).status
   await expect.poll(signIn, { timeout: 20_000 }).toBe(200)
 }
 
-/** Each call that writes a hash, so that a statement with a hash in it fails. */
+/** Makes every call whose statement contains a hash. @returns their statuses */
 async function failToWrite(userId: string, refreshToken: string): Promise<number[]> {
   const { api } = system
   return [
@@ -206,7 +206,7 @@ async function failToWrite(userId: string, refreshToken: string): Promise<number
   ]
 }
 
-it('a database that became read-only leaves no hash and no value in a log', async () => {
+it('logs no hash and no statement value when the database becomes read-only', async () => {
   const refreshToken = await refreshTokenOf('rita')
   const logs = await logsWhile('25006', async (client) => {
     const { rows } = await client.query('SELECT quote_ident(current_database()) AS name')
@@ -220,7 +220,7 @@ it('a database that became read-only leaves no hash and no value in a log', asyn
     }
     await setReadOnly('on')
     try {
-      // The sessions that were ended fail first, then those that may not write.
+      // The first round meets terminated sessions, the second one new sessions that cannot write.
       for (const _ of [1, 2])
         expect(await failToWrite('rita', refreshToken)).toEqual([503, 503, 503])
     } finally {
@@ -232,14 +232,14 @@ it('a database that became read-only leaves no hash and no value in a log', asyn
   expect(logs).not.toContain(hashOf(refreshToken))
 })
 
-it('a statement that breaks a constraint leaves no hash and no value in a log', async () => {
+it('logs no hash and no statement value when a statement violates a constraint', async () => {
   const refreshToken = await refreshTokenOf('carla')
   const logs = await logsWhile('23514', async (client) => {
-    // PostgreSQL quotes the whole failing row in the error's `detail`.
+    // The error's `detail` quotes the whole failing row.
     await client.query(`ALTER TABLE users ADD CONSTRAINT canary CHECK (false) NOT VALID`)
     await client.query(`ALTER TABLE refresh_tokens ADD CONSTRAINT canary CHECK (false) NOT VALID`)
     try {
-      // Under load a call may be given up with 503 before PostgreSQL has answered.
+      // Under load a call may end with 503 before PostgreSQL answers.
       await expect
         .poll(() => failToWrite('carla', refreshToken), { timeout: 20_000 })
         .toEqual([500, 500, 500])

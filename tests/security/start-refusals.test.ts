@@ -8,10 +8,10 @@ import { createBase } from '../stack/system.ts'
 
 const goodSecret = 'k7Qw2mZx9LrTb4VnHs6YpDcJfGaUeXiO'
 
-/** Starts an API in production that must not come up: how it ended, and what it complained of. */
-async function refusal(
+/** Starts a production API that must refuse to start. @returns how it ended and what it logged */
+async function startRefused(
   changes: Env,
-): Promise<{ code: number | null; complaints: LogLine[]; said: string }> {
+): Promise<{ code: number | null; complaints: LogLine[]; logged: string }> {
   const base = await createBase()
   onTestFinished(() => base.remove())
   const api = await startService('api', {
@@ -24,14 +24,14 @@ async function refusal(
   })
   onTestFinished(() => api.kill())
   const { code } = await api.exited
-  // A line without a level comes from before there was a log.
+  // A line without a level was printed before the logger existed.
   const complaints = api.logs.filter(
     ({ level }) => level === undefined || level === 'fatal' || level === 'error',
   )
-  return { code, complaints, said: JSON.stringify(api.logs) }
+  return { code, complaints, logged: JSON.stringify(api.logs) }
 }
 
-describe('production is not started', () => {
+describe('a start in production', () => {
   it.each<[string, Env, RegExp]>([
     ['without a secret', { JWT_SECRET: '' }, /^api cannot start: JWT_SECRET is not set/],
     [
@@ -45,7 +45,7 @@ describe('production is not started', () => {
       /JWT_SECRET looks like an example/,
     ],
     [
-      'with one letter for a secret',
+      'with a secret of one repeated letter',
       { JWT_SECRET: 'x'.repeat(64) },
       /JWT_SECRET looks like an example/,
     ],
@@ -55,56 +55,52 @@ describe('production is not started', () => {
       /ADMIN_PASSWORD is a default or common password/,
     ],
     [
-      'with a password to be changed',
+      'with a placeholder password',
       { ADMIN_USER: 'boss', ADMIN_PASSWORD: 'changeme-please' },
       /ADMIN_PASSWORD is a default or common password/,
     ],
     [
-      'with the name for a password',
+      'with a password equal to the user id',
       { ADMIN_USER: 'administrator', ADMIN_PASSWORD: 'administrator' },
       /ADMIN_PASSWORD is a default/,
     ],
+    ['with INITIALIZE_OPEN', { INITIALIZE_OPEN: 'true' }, /INITIALIZE_OPEN must not be true/],
     [
-      'with events that anybody may make',
-      { INITIALIZE_OPEN: 'true' },
-      /INITIALIZE_OPEN must not be true/,
-    ],
-    [
-      'under another name',
+      'with a misspelled NODE_ENV',
       { NODE_ENV: 'Production', JWT_SECRET: 'weak' },
       /NODE_ENV must be one of/,
     ],
     [
-      'with keys fetched in the clear',
+      'with a key URL over plain HTTP',
       { JWT_JWKS_URL: 'http://issuer.example/keys' },
       /JWT_JWKS_URL must be https/,
     ],
-  ])('%s, and says so in one line that does not tell the secret', async (_name, changes, line) => {
-    const { code, complaints, said } = await refusal(changes)
+  ])('%s is refused in one line that does not contain the secret', async (_name, changes, line) => {
+    const { code, complaints, logged } = await startRefused(changes)
     expect(code).toBe(1)
     expect(complaints.map(({ msg }) => msg)).toEqual([expect.stringMatching(line)])
     for (const name of ['JWT_SECRET', 'ADMIN_PASSWORD'] as const) {
       const secret = changes[name]
-      if (secret && secret !== changes['ADMIN_USER']) expect(said).not.toContain(secret)
+      if (secret && secret !== changes['ADMIN_USER']) expect(logged).not.toContain(secret)
     }
   })
 
-  it('on a database without migrations', async () => {
+  it('is refused on a database without migrations', async () => {
     const { postgresUrl } = await sharedServers()
     const empty = await createEmptyDatabase(postgresUrl)
     onTestFinished(() => empty.drop())
-    const { code, complaints } = await refusal({ DATABASE_URL: empty.url })
+    const { code, complaints } = await startRefused({ DATABASE_URL: empty.url })
     expect(code).toBe(1)
     expect(complaints.map(({ msg }) => msg)).toEqual([expect.stringMatching(/migrat/)])
   })
 
-  it('on a Redis that may evict', async () => {
+  it('is refused on a Redis that may evict keys', async () => {
     const servers = await startServers()
     onTestFinished(() => servers.stop())
     const redis = new Redis(servers.redis.url)
     await redis.config('SET', 'maxmemory-policy', 'allkeys-lru')
     redis.disconnect()
-    const { code, complaints } = await refusal({ REDIS_URL: servers.redis.url })
+    const { code, complaints } = await startRefused({ REDIS_URL: servers.redis.url })
     expect(code).toBe(1)
     expect(complaints.map(({ msg }) => msg)).toEqual([
       expect.stringMatching(/maxmemory-policy noeviction/),

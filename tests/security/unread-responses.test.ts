@@ -7,7 +7,7 @@ import { type System, startSystem } from '../stack/system.ts'
 
 const CONNECTIONS = 250
 const REQUESTS_EACH = 1800
-/** Idle, the process has about 150 MB; unbounded, it passes 2 GB and ends. */
+/** An idle process uses about 150 MB. Without limits it would pass 2 GB and end. */
 const MAX_MB = 600
 
 let system: System
@@ -16,7 +16,7 @@ beforeAll(async () => {
 })
 afterAll(() => system?.stop())
 
-/** The most memory that the API process ever had, in MB. */
+/** Peak memory of the API process in MB. */
 function peakMb(): number {
   const status = readFileSync(`/proc/${system.apis[0]?.pid}/status`, 'utf8')
   return Number(/VmHWM:\s+(\d+) kB/.exec(status)?.[1]) / 1024
@@ -31,21 +31,24 @@ async function open(): Promise<Socket> {
 }
 
 it.each([
-  ['a path that does not exist', 'GET / HTTP/1.1\r\nHost:x\r\n\r\n'],
-  ['requests that Node refuses itself', 'GET /status/1 HTTP/1.1\r\nHost:x\r\nExpect:x\r\n\r\n'],
-  ['numbers for operators', 'GET /metrics HTTP/1.1\r\nHost:x\r\n\r\n'],
-  ['the largest file', 'GET /docs/swagger-ui-bundle.js HTTP/1.1\r\nHost:x\r\n\r\n'],
+  ['requests for an unknown path', 'GET / HTTP/1.1\r\nHost:x\r\n\r\n'],
+  ['requests that Node itself refuses', 'GET /status/1 HTTP/1.1\r\nHost:x\r\nExpect:x\r\n\r\n'],
+  ['requests for the metrics page', 'GET /metrics HTTP/1.1\r\nHost:x\r\n\r\n'],
+  [
+    'requests for the largest static file',
+    'GET /docs/swagger-ui-bundle.js HTTP/1.1\r\nHost:x\r\n\r\n',
+  ],
 ])(
-  'keeps its memory and its health when 250 clients pipeline %s and read nothing',
+  'stays healthy in bounded memory when 250 clients pipeline %s and read nothing',
   async (_name, request) => {
     const sockets = await Promise.all(Array.from({ length: CONNECTIONS }, open))
     for (const socket of sockets) {
       socket.pause()
       socket.write(request.repeat(REQUESTS_EACH))
     }
-    const until = Date.now() + 1500
+    const endsAt = Date.now() + 1500
     let healthy = 0
-    while (Date.now() < until) {
+    while (Date.now() < endsAt) {
       const alive = await system.api.get('/livez', { signal: AbortSignal.timeout(20_000) })
       if (alive.status === 200) healthy++
       await sleep(50)

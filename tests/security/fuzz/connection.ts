@@ -1,56 +1,57 @@
 import net from 'node:net'
-import { type FuzzAnswer, readAnswer } from './answer.ts'
 import type { FuzzRequest } from './request.ts'
+import { type FuzzResponse, readResponse } from './response.ts'
 
-/** What came back: answers, or that none did. */
+/** How a request ended. */
 export type Result =
-  | { kind: 'answered'; answers: FuzzAnswer[] }
-  /** The connection ended without an answer, or could not be had. */
+  | { kind: 'answered'; responses: FuzzResponse[] }
+  /** The connection could not be opened, or ended without a response. */
   | { kind: 'cut' }
-  /** Nothing happened for too long. */
+  /** No response came within HUNG_AFTER_MS. */
   | { kind: 'hung' }
 
-/** Longer than anything the API waits for by itself. */
+/** Longer than any wait of the API. */
 const HUNG_AFTER_MS = 25_000
 
-/** One connection after the other, each kept as long as the server keeps it. */
-export interface Lane {
+/** Sends requests one after another and reuses the socket as long as the server keeps it open. */
+export interface FuzzConnection {
   send(request: FuzzRequest): Promise<Result>
   close(): void
 }
 
-export function createLane(port: number): Lane {
-  let kept: net.Socket | undefined
+export function createFuzzConnection(port: number): FuzzConnection {
+  let keptSocket: net.Socket | undefined
 
   async function open(): Promise<net.Socket | undefined> {
     return new Promise((resolve) => {
       const socket = net.connect({ host: '127.0.0.1', port, noDelay: true })
       socket.once('connect', () => resolve(socket)).once('error', () => resolve(undefined))
-      // What ends a connection shows as `close`; the reason does not matter here.
+      // `close` reports the end of the connection; the reason does not matter.
       socket.on('error', () => undefined)
     })
   }
 
   async function send(request: FuzzRequest): Promise<Result> {
-    const old = request.whole ? kept : undefined
-    if (request.whole) kept = undefined
+    const old = request.whole ? keptSocket : undefined
+    if (request.whole) keptSocket = undefined
     const reused = old !== undefined && !old.destroyed && !old.readableEnded
     const socket = reused ? old : await open()
     if (socket === undefined) return { kind: 'cut' }
     const result = await exchange(socket, request)
-    if (request.whole && !socket.destroyed && result.kind === 'answered') kept = socket
+    if (request.whole && !socket.destroyed && result.kind === 'answered') keptSocket = socket
     else socket.destroy()
-    // RFC 9112, section 9.3.1: a kept connection may be closed just as a request leaves; then it is sent again.
+    // RFC 9112, section 9.3.1: the server may close a kept connection just as a request is sent.
+    // The client then sends it again.
     return reused && result.kind === 'cut' ? send(request) : result
   }
 
-  return { send, close: () => kept?.destroy() }
+  return { send, close: () => keptSocket?.destroy() }
 }
 
 function exchange(socket: net.Socket, { bytes, method, whole }: FuzzRequest): Promise<Result> {
   return new Promise((resolve) => {
     let text = ''
-    const answers: FuzzAnswer[] = []
+    const responses: FuzzResponse[] = []
     const timer = setTimeout(() => finish({ kind: 'hung' }), HUNG_AFTER_MS)
     const finish = (result: Result): void => {
       clearTimeout(timer)
@@ -60,21 +61,21 @@ function exchange(socket: net.Socket, { bytes, method, whole }: FuzzRequest): Pr
     const onData = (chunk: Buffer): void => {
       text += chunk.toString('latin1')
       for (
-        let answer = readAnswer(text, method);
-        answer !== undefined;
-        answer = readAnswer(text, method)
+        let response = readResponse(text, method);
+        response !== undefined;
+        response = readResponse(text, method)
       ) {
-        answers.push(answer)
-        text = text.slice(answer.length)
+        responses.push(response)
+        text = text.slice(response.length)
         if (whole) {
-          finish({ kind: 'answered', answers })
+          finish({ kind: 'answered', responses })
           return
         }
       }
     }
-    // What is no HTTP may be answered several times, or not at all.
+    // Bytes that are not HTTP may get several responses, or none.
     const onClose = (): void =>
-      finish(whole && answers.length === 0 ? { kind: 'cut' } : { kind: 'answered', answers })
+      finish(whole && responses.length === 0 ? { kind: 'cut' } : { kind: 'answered', responses })
     socket.on('data', onData).once('close', onClose).once('end', onClose)
     if (whole) socket.write(bytes)
     else socket.end(bytes)

@@ -1,7 +1,7 @@
 import type { Random } from '../../random.ts'
-import { strangeHeaders } from './headers.ts'
-import { spoiltJson, withOddBytes } from './json.ts'
-import { strangePath } from './paths.ts'
+import { unusualHeaders } from './headers.ts'
+import { malformedJson, withOddBytes } from './json.ts'
+import { unusualPath } from './paths.ts'
 import { type FuzzRequest, type Message, write } from './request.ts'
 import { FUZZ_ROUTES, type FuzzRoute, fillPath } from './routes.ts'
 import type { FuzzTokens } from './tokens.ts'
@@ -10,7 +10,7 @@ const METHODS = ['GET', 'POST', 'PUT', 'DELETE', 'PATCH', 'HEAD', 'OPTIONS', 'QU
 const JSON_TYPE: [string, string] = ['Content-Type', 'application/json']
 const bearer = (token: string): [string, string] => ['Authorization', `Bearer ${token}`]
 
-/** Requests of every kind, the same ones for the same source of chance. */
+/** Returns a function that makes the next request. The requests depend only on `random`. */
 export function createGenerator(random: Random, tokens: FuzzTokens): () => FuzzRequest {
   const forged = (): string => tokens.forged(random)
   const user = (): string => random.pick(tokens.users)
@@ -26,11 +26,11 @@ export function createGenerator(random: Random, tokens: FuzzTokens): () => FuzzR
     return made
   }
 
-  /** Of a token that is worth nothing, or not enough. */
+  /** A request whose token is missing, forged, or of a user without the required role. */
   function withToken(): FuzzRequest {
     const route = random.pick(FUZZ_ROUTES.filter(({ needs }) => needs !== 'nothing'))
-    const isTooLittle = (route.needs === 'staff' || route.needs === 'admin') && random.chance(0.3)
-    const token = isTooLittle ? user() : random.chance(0.05) ? undefined : forged()
+    const lacksRole = (route.needs === 'staff' || route.needs === 'admin') && random.chance(0.3)
+    const token = lacksRole ? user() : random.chance(0.05) ? undefined : forged()
     const made = message(route, token)
     return { ...whole('token', made), mustFail: !namesRoot(made.path) }
   }
@@ -38,7 +38,7 @@ export function createGenerator(random: Random, tokens: FuzzTokens): () => FuzzR
   function withJson(): FuzzRequest {
     const route = random.pick(FUZZ_ROUTES.filter(({ body }) => body !== undefined))
     const made = message(route, route.needs === 'staff' ? tokens.organizer : user())
-    made.body = spoiltJson(route.body ?? {}, random)
+    made.body = malformedJson(route.body ?? {}, random)
     if (random.chance(0.1)) inChunks(made)
     return whole('json', made)
   }
@@ -57,7 +57,7 @@ export function createGenerator(random: Random, tokens: FuzzTokens): () => FuzzR
 
   function withHeaders(): FuzzRequest {
     const made = message(anyRoute(), random.chance(0.7) ? user() : undefined)
-    const strange = strangeHeaders(random)
+    const strange = unusualHeaders(random)
     made.headers = random.chance(0.5)
       ? [...strange, ...made.headers]
       : [...made.headers, ...strange]
@@ -67,7 +67,7 @@ export function createGenerator(random: Random, tokens: FuzzTokens): () => FuzzR
   function withPath(): FuzzRequest {
     const toAdmin = random.chance(0.5)
     const method = random.chance(0.7) ? 'GET' : random.pick(METHODS)
-    const path = strangePath(
+    const path = unusualPath(
       toAdmin ? '/admin/queues/api/queues' : fillPath(anyRoute().path, random),
       random,
     )
@@ -76,7 +76,7 @@ export function createGenerator(random: Random, tokens: FuzzTokens): () => FuzzR
     return { ...whole('path', { method, path, headers }), mustFail }
   }
 
-  function asItShouldBe(): FuzzRequest {
+  function valid(): FuzzRequest {
     const made = message(anyRoute(), user())
     if (random.chance(0.003))
       made.body = JSON.stringify({
@@ -86,11 +86,11 @@ export function createGenerator(random: Random, tokens: FuzzTokens): () => FuzzR
     return whole('ordinary', made)
   }
 
-  /** No HTTP any more, or nearly none: sent alone, with the end of the connection behind it. */
+  /** Hardly HTTP any more. The client sends it alone and then ends its side of the connection. */
   function withBytes(): FuzzRequest {
-    const ordinary = random.pick([withJson, withHeaders, withPath, asItShouldBe])()
+    const ordinary = random.pick([withJson, withHeaders, withPath, valid])()
     const { bytes } = ordinary
-    const spoilt = random.weighted<() => Buffer>([
+    const malformed = random.weighted<() => Buffer>([
       [5, () => withOddBytes(bytes, random, 8)],
       [2, () => bytes.subarray(0, random.between(0, bytes.length))],
       [
@@ -120,7 +120,7 @@ export function createGenerator(random: Random, tokens: FuzzTokens): () => FuzzR
       ],
       [1, () => Buffer.concat([bytes, bytes.subarray(0, random.between(0, bytes.length))])],
     ])()
-    return { ...ordinary, kind: 'bytes', bytes: spoilt, whole: false, mustFail: false }
+    return { ...ordinary, kind: 'bytes', bytes: malformed, whole: false, mustFail: false }
   }
 
   const kinds: [number, () => FuzzRequest][] = [
@@ -129,7 +129,7 @@ export function createGenerator(random: Random, tokens: FuzzTokens): () => FuzzR
     [20, withHeaders],
     [18, withPath],
     [10, withBytes],
-    [8, asItShouldBe],
+    [8, valid],
   ]
   return () => random.weighted(kinds)()
 }
@@ -144,7 +144,7 @@ const VERSIONS = [
   'RTSP/1.0',
   '',
 ]
-// Two words about the length of a body, or none that is a number: what request smuggling is made of.
+// Contradictory or malformed statements about the length of a body, as request smuggling uses them.
 const FRAMING = [
   '\r\nContent-Length: 5\r\nContent-Length: 6\r\n',
   '\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n',
@@ -164,7 +164,7 @@ function whole(kind: string, made: Message): FuzzRequest {
   return { kind, bytes: write(made), method: made.method, whole: true, mustFail: false }
 }
 
-/** `/jobs/..` is `/`, which is open to everybody. */
+/** Whether the path resolves to `/`, which is open to everybody. `/jobs/..` does. */
 function namesRoot(path: string): boolean {
   const address = `http://localhost${path}`
   return URL.canParse(address) && new URL(address).pathname === '/'

@@ -1,6 +1,6 @@
 import type { Random } from '../../random.ts'
 
-/** Headers that the API reads, each with what nobody should send. */
+/** Headers that the API reads, each with unusual and malformed values. */
 const HEADERS: Record<string, readonly string[]> = {
   Prefer: [
     'wait=1',
@@ -106,8 +106,8 @@ const HEADERS: Record<string, readonly string[]> = {
 }
 const NAMES = Object.keys(HEADERS)
 
-/** Some strange headers; none of them says where the body ends. */
-export function strangeHeaders(random: Random): [string, string][] {
+/** Some unusual headers. None of them states the length of the body. */
+export function unusualHeaders(random: Random): [string, string][] {
   const headers: [string, string][] = []
   do {
     const name = random.pick(NAMES)

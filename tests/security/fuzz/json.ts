@@ -1,6 +1,6 @@
 import type { Random } from '../../random.ts'
 
-// JSON texts, since most of them are nothing that JSON.stringify would write.
+// JSON source texts, since JSON.stringify would not write most of them.
 const LITERALS = [
   'null',
   'true',
@@ -90,8 +90,10 @@ function value(random: Random): string {
 
 const nested = (depth: number): string => '{"a":'.repeat(depth) + 1 + '}'.repeat(depth)
 
-/** A body that began as a good one: members changed, added, named twice, or the text itself cut and spoilt. */
-export function spoiltJson(good: Record<string, unknown>, random: Random): Buffer {
+/**
+ * Derives a body from a valid one: changes, adds or repeats members, or cuts or corrupts the text.
+ */
+export function malformedJson(good: Record<string, unknown>, random: Random): Buffer {
   const members = Object.entries(good).map(([name, given]) =>
     random.chance(0.4) ? `"${name}":${value(random)}` : `"${name}":${JSON.stringify(given)}`,
   )
@@ -116,7 +118,7 @@ export function spoiltJson(good: Record<string, unknown>, random: Random): Buffe
   ])()
 }
 
-/** A few bytes replaced by any others, UTF-8 or not. */
+/** Replaces up to `most` bytes by random ones, which may not be UTF-8. */
 export function withOddBytes(bytes: Buffer, random: Random, most = 4): Buffer {
   const changed = Buffer.from(bytes)
   for (let left = random.between(1, most); left > 0 && changed.length > 0; left--) {

@@ -1,8 +1,11 @@
-/** The program behind `npm run fuzz -- [--requests 100000] [--seed 7] [--json]`; its last line is the result. */
+/**
+ * The program behind `npm run fuzz -- [--requests 100000] [--seed 7] [--json]`. Its last output
+ * line is the result.
+ */
 import { parseArgs } from 'node:util'
 import { startServers } from '../../stack/servers.ts'
 import { startSystem } from '../../stack/system.ts'
-import { FUZZ_ENV, fuzz, isLevel, prepare } from './fuzz.ts'
+import { createEvents, FUZZ_ENV, fuzz, isMemoryLevel } from './fuzz.ts'
 
 const { values } = parseArgs({
   options: {
@@ -17,17 +20,17 @@ if (
   options.requests < 1 ||
   !Number.isInteger(options.seed)
 ) {
-  throw new Error('--requests and --seed are whole numbers')
+  throw new Error('--requests and --seed must be whole numbers')
 }
 
 const servers = await startServers()
 const system = await startSystem({ servers, env: FUZZ_ENV })
 try {
-  await prepare(system)
+  await createEvents(system)
   const startedAt = performance.now()
   const report = await fuzz(system, {
     ...options,
-    onProgress: (done, memoryMb) => console.log(`${done} sent, the API holds ${memoryMb} MB`),
+    onProgress: (done, memoryMb) => console.log(`${done} sent, the API uses ${memoryMb} MB`),
   })
   const seconds = (performance.now() - startedAt) / 1000
   const { requests, unexpected5xx, crashes, accepted, unanswered, statuses, findings, memoryMb } =
@@ -37,12 +40,12 @@ try {
   console.log(
     `seed ${options.seed}: ${perSecond} requests/s, ${unanswered} unanswered, by status ${JSON.stringify(statuses)}`,
   )
-  if (!isLevel(memoryMb)) console.log(`memory grew: ${memoryMb.join(', ')} MB`)
+  if (!isMemoryLevel(memoryMb)) console.log(`memory grew: ${memoryMb.join(', ')} MB`)
   const last = { requests, unexpected5xx, crashes, accepted }
-  const words = Object.entries(last).map(([name, value]) => `${name} ${value}`)
-  console.log(values.json ? JSON.stringify(last) : words.join(', '))
-  const isGood = findings.length === 0 && crashes === 0 && isLevel(memoryMb)
-  process.exitCode = isGood ? 0 : 1
+  const parts = Object.entries(last).map(([name, value]) => `${name} ${value}`)
+  console.log(values.json ? JSON.stringify(last) : parts.join(', '))
+  const passed = findings.length === 0 && crashes === 0 && isMemoryLevel(memoryMb)
+  process.exitCode = passed ? 0 : 1
 } finally {
   await system.stop()
   await servers.stop()

@@ -73,8 +73,8 @@ const ENDS = [
   '/index',
 ]
 
-/** Another way to spell a path; it never is the path itself. */
-export function strangePath(path: string, random: Random): string {
+/** Another spelling of a path, never the path itself. */
+export function unusualPath(path: string, random: Random): string {
   let spelled = path
   do spelled = random.pick(WAYS)(spelled, random)
   while (spelled === path || random.chance(0.35))
@@ -92,10 +92,10 @@ const WAYS: ((path: string, random: Random) => string)[] = [
   (path, random) => escapeOne(path, random).replaceAll('%', '%25'),
 ]
 
-/** Spellings that differ from each other. */
-export function strangePaths(path: string, count: number, random: Random): string[] {
+/** `count` distinct spellings. */
+export function unusualPaths(path: string, count: number, random: Random): string[] {
   const found = new Set<string>()
-  while (found.size < count) found.add(strangePath(path, random))
+  while (found.size < count) found.add(unusualPath(path, random))
   return [...found]
 }
 

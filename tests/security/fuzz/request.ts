@@ -1,25 +1,25 @@
-/** One thing to send. */
+/** Bytes to send, and what the fuzzer needs to know to check the response. */
 export interface FuzzRequest {
-  /** What kind of nonsense it is, for whoever reads a finding. */
+  /** The kind of malformation, for the reader of a finding. */
   kind: string
   bytes: Buffer
-  /** `HEAD` is answered without the body that its headers announce. */
+  /** Needed to read the response: one to `HEAD` has no body, whatever its headers say. */
   method: string
-  /** The bytes are one whole request: an answer comes, and the connection may be used again. */
+  /** The bytes are one complete request: a response follows, and the connection can be reused. */
   whole: boolean
-  /** It carries no right to what it asks for: any success is a hole. */
+  /** The request is not authorized: a success would be a security hole. */
   mustFail: boolean
 }
 
 export interface Message {
   method: string
   path: string
-  /** Pairs, since a name may come twice. Text is sent byte by byte (latin1). */
+  /** Pairs, since a name may occur twice. The text is sent as latin1. */
   headers: [string, string][]
   body?: string | Buffer
 }
 
-/** Writes a request down without looking at any of it. */
+/** Serializes a request without validating any part of it. */
 export function write({ method, path, headers, body }: Message): Buffer {
   const lines = [
     `${method} ${path} HTTP/1.1`,
@@ -27,8 +27,8 @@ export function write({ method, path, headers, body }: Message): Buffer {
     ...headers.map((pair) => pair.join(': ')),
   ]
   const bytes = body === undefined ? undefined : Buffer.from(body)
-  const sized = headers.some(([name]) => /^(?:content-length|transfer-encoding)$/i.test(name))
-  if (!sized && (bytes !== undefined || method === 'POST' || method === 'PUT')) {
+  const hasLength = headers.some(([name]) => /^(?:content-length|transfer-encoding)$/i.test(name))
+  if (!hasLength && (bytes !== undefined || method === 'POST' || method === 'PUT')) {
     lines.push(`Content-Length: ${bytes?.length ?? 0}`)
   }
   const head = Buffer.from(`${lines.join('\r\n')}\r\n\r\n`, 'latin1')

@@ -1,6 +1,6 @@
 import type { Random } from '../../random.ts'
 
-/** A call, the least a caller must be, and what its body is made of where it has one. */
+/** A call, the least that its caller needs, and a valid body if it has one. */
 export interface FuzzRoute {
   method: string
   path: string
@@ -8,7 +8,8 @@ export interface FuzzRoute {
   body?: Record<string, unknown>
 }
 
-// Too short to be anybody's: what passes would cost a hash each time, and the hashes are few by design.
+// Too short to be valid. A password of valid length would cost a hash on every call, and the API
+// computes only a few at a time.
 const password = 'short'
 
 export const FUZZ_ROUTES: readonly FuzzRoute[] = [
@@ -83,7 +84,7 @@ const IDS = [
   '%F0%9F%8E%9F',
 ]
 
-/** The path with an id in it, mostly a strange one, and perhaps a query. */
+/** Fills in an id, usually an unusual one, and sometimes adds a query. */
 export function fillPath(path: string, random: Random): string {
   const filled = path.replace(':id', () =>
     random.chance(0.3) ? String(random.between(1, 3)) : random.pick(IDS),

@@ -1,8 +1,11 @@
-/** A process that floods sign-ins from when it is told where until it is told to stop, and reports what was answered. */
+/**
+ * A process that floods an API with sign-ins. It starts when it receives the base URL and ends on
+ * `'stop'`, when it reports the number of responses by status.
+ */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createClient } from '../../stack/client.ts'
 
-/** Far more than hash at once and wait for it. */
+/** Far more than the API hashes at once and lets wait for a hash. */
 const FLOODERS = 400
 
 const answers: Record<number, number> = {}
@@ -24,7 +27,7 @@ process.on('message', (message: string) => {
   if (message !== 'stop') {
     for (let i = 0; i < FLOODERS; i++) {
       flood(message).catch((error) => {
-        // The API may be gone before the last requests of a flood that was stopped are answered.
+        // After a stop, the API may end before it answers the last requests.
         if (flooding) throw error
       })
     }

@@ -5,23 +5,23 @@ import {
   headerOf,
   type Json,
   jwkOf,
+  makeToken,
   newEc,
   newEd,
   newRsa,
   type Signer,
-  seal,
 } from './keys.ts'
 
-/** A forged token and what is forged about it. */
+/** A forged token and a description of the forgery. */
 export type Variant = [name: string, token: string]
 
-type Surroundings = Pick<Installation, 'signers' | 'claims' | 'trapUrl'>
+type Forgery = Pick<Installation, 'signers' | 'claims' | 'trapUrl'>
 
-/** Algorithms that mean "no signature" to somebody, or nothing at all. */
-export function noAlgorithm({ signers, claims }: Surroundings): Variant[] {
+/** Algorithms that some libraries read as "no signature", and invalid ones. */
+export function noAlgorithm({ signers, claims }: Forgery): Variant[] {
   const payload = encode(JSON.stringify(claims()))
   const stolen =
-    seal(headerOf(signers.hs), { ...claims(), role: 'user' }, signers.hs).split('.')[2] ?? ''
+    makeToken(headerOf(signers.hs), { ...claims(), role: 'user' }, signers.hs).split('.')[2] ?? ''
   const algs = [
     'none',
     'None',
@@ -60,8 +60,8 @@ export function noAlgorithm({ signers, claims }: Surroundings): Variant[] {
   })
 }
 
-/** Keys that everybody can read, taken for an HMAC secret. */
-export function confusion({ signers, claims }: Surroundings): Variant[] {
+/** Public keys used as HMAC secrets. */
+export function confusion({ signers, claims }: Forgery): Variant[] {
   const { rs, es, ed } = signers
   const forms = (publicKey: KeyObject): [string, Uint8Array][] => {
     const pem = String(publicKey.export({ type: 'spki', format: 'pem' }))
@@ -84,18 +84,24 @@ export function confusion({ signers, claims }: Surroundings): Variant[] {
   pairs.push({ pair: rs, form: 'PKCS#1 PEM', key: pkcs1 })
   return pairs.flatMap(({ pair, form, key }) =>
     (['HS256', 'HS384', 'HS512'] as const).flatMap((alg): Variant[] => [
-      [`${alg} with the ${form} of ${pair.alg}`, seal({ alg, typ: 'JWT' }, claims(), { alg, key })],
+      [
+        `${alg} with the ${form} of ${pair.alg}`,
+        makeToken({ alg, typ: 'JWT' }, claims(), { alg, key }),
+      ],
       [
         `${alg} with the ${form} of ${pair.alg} and its kid`,
-        seal({ alg, kid: pair.kid }, claims(), { alg, key }),
+        makeToken({ alg, kid: pair.kid }, claims(), { alg, key }),
       ],
-      [`${alg} with the ${form}, called ${pair.alg}`, seal(headerOf(pair), claims(), { alg, key })],
+      [
+        `${alg} with the ${form}, labeled ${pair.alg}`,
+        makeToken(headerOf(pair), claims(), { alg, key }),
+      ],
     ]),
   )
 }
 
-/** Secrets somebody might guess, and strangers' keys under known names. */
-export function wrongKeys({ signers, claims }: Surroundings): Variant[] {
+/** Guessable secrets, and foreign keys under known key ids. */
+export function wrongKeys({ signers, claims }: Forgery): Variant[] {
   const secret = Buffer.from(signers.hs.key as Uint8Array)
   const session = hkdfSync('sha256', secret, '', 'ticket-line dashboard session', 32)
   const guesses: [string, Uint8Array][] = [
@@ -103,12 +109,12 @@ export function wrongKeys({ signers, claims }: Surroundings): Variant[] {
     ['zero bytes', Buffer.alloc(32)],
     ['"secret"', Buffer.from('secret')],
     ['the example of jwt.io', Buffer.from('your-256-bit-secret')],
-    ['all but the last byte', secret.subarray(0, -1)],
-    ['a line break behind it', Buffer.concat([secret, Buffer.from('\n')])],
-    ['a zero byte in front', Buffer.concat([Buffer.from('\0'), secret])],
-    ['capital letters', Buffer.from(secret.toString().toUpperCase())],
-    ['the bytes it spells in hex', Buffer.from(secret.toString(), 'hex')],
-    ['itself in base64', Buffer.from(secret.toString('base64'))],
+    ['the secret without its last byte', secret.subarray(0, -1)],
+    ['the secret and a line break', Buffer.concat([secret, Buffer.from('\n')])],
+    ['a zero byte and the secret', Buffer.concat([Buffer.from('\0'), secret])],
+    ['the secret in capital letters', Buffer.from(secret.toString().toUpperCase())],
+    ['the secret decoded from hex', Buffer.from(secret.toString(), 'hex')],
+    ['the secret in base64', Buffer.from(secret.toString('base64'))],
     ['the key of dashboard sessions', Buffer.from(session)],
     ['random bytes', randomBytes(32)],
   ]
@@ -123,28 +129,28 @@ export function wrongKeys({ signers, claims }: Surroundings): Variant[] {
     ...guesses.map(
       ([name, key]): Variant => [
         name,
-        seal({ alg: 'HS256', typ: 'JWT' }, claims(), { alg: 'HS256', key }),
+        makeToken({ alg: 'HS256', typ: 'JWT' }, claims(), { alg: 'HS256', key }),
       ],
     ),
     ...strangers.map(
       (signer): Variant => [
         `a stranger's ${signer.alg} key as ${signer.kid}`,
-        seal(headerOf(signer), claims(), signer),
+        makeToken(headerOf(signer), claims(), signer),
       ],
     ),
     ...Object.values(signers).flatMap((signer): Variant[] =>
       ['RS384', 'RS512', 'PS256', 'ES384', 'ES512', 'ES256K', 'Ed448', 'HS384', 'RSA-OAEP'].map(
         (alg) => [
-          `a good ${signer.alg} signature called ${alg}`,
-          seal({ ...headerOf(signer), alg }, claims(), signer),
+          `a valid ${signer.alg} signature labeled ${alg}`,
+          makeToken({ ...headerOf(signer), alg }, claims(), signer),
         ],
       ),
     ),
   ]
 }
 
-/** Keys that the token itself brings or points to; and names of keys that would lead somewhere. */
-export function broughtAlong({ signers, claims, trapUrl }: Surroundings, own: Signer[]): Variant[] {
+/** Keys that the token carries or links to, and key ids that might be read as paths or queries. */
+export function bringingKeys({ signers, claims, trapUrl }: Forgery, own: Signer[]): Variant[] {
   const hints = (signer: Signer): Json[] => {
     const jwk =
       'publicKey' in signer
@@ -159,12 +165,16 @@ export function broughtAlong({ signers, claims, trapUrl }: Surroundings, own: Si
       { jwk, jku: `${trapUrl}/jku`, x5u: `${trapUrl}/x5u` },
     ]
   }
-  const brought = own.flatMap((signer) =>
+  const withOwnKey = own.flatMap((signer) =>
     hints(signer).flatMap((hint) =>
       [undefined, signer.kid, signers.rs.kid, signers.ed.kid].map(
         (kid): Variant => [
           `${signer.alg} with ${Object.keys(hint).join(' and ')}, kid ${kid}`,
-          seal({ alg: signer.alg, typ: 'JWT', ...hint, ...(kid && { kid }) }, claims(), signer),
+          makeToken(
+            { alg: signer.alg, typ: 'JWT', ...hint, ...(kid && { kid }) },
+            claims(),
+            signer,
+          ),
         ],
       ),
     ),
@@ -192,9 +202,9 @@ export function broughtAlong({ signers, claims, trapUrl }: Surroundings, own: Si
     [empty, ...own].map(
       (signer): Variant => [
         `${signer.alg} with kid ${JSON.stringify(kid).slice(0, 40)}`,
-        seal({ alg: signer.alg, typ: 'JWT', kid }, claims(), signer),
+        makeToken({ alg: signer.alg, typ: 'JWT', kid }, claims(), signer),
       ],
     ),
   )
-  return [...brought, ...named]
+  return [...withOwnKey, ...named]
 }

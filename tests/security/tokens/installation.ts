@@ -5,17 +5,17 @@ import type { AddressInfo } from 'node:net'
 import { type System, startSystem } from '../../stack/system.ts'
 import { type Json, jwkOf, type KeyPair, newEc, newEd, newRsa, type Signer } from './keys.ts'
 
-/** An API that believes every kind of key there is: the widest door. */
+/** An API that accepts every supported kind of key. */
 export interface Installation {
   system: System
-  /** HS256 with the secret, EdDSA of its own, RS256 and ES256 of another issuer. */
+  /** HS256 with JWT_SECRET, EdDSA with its own key, RS256 and ES256 of another issuer. */
   signers: { hs: Signer; ed: KeyPair; rs: KeyPair; es: KeyPair }
-  /** Claims of a good token, an admin's. */
+  /** Claims of a valid admin token. */
   claims: () => Json
-  /** Where `jku` and `x5u` of forged tokens point to; serves the forger's keys. */
+  /** The server that `jku` and `x5u` of forged tokens point to. It serves the forger's keys. */
   trapUrl: string
-  /** What was asked of it. */
-  trapped: string[]
+  /** Paths that were requested from it. */
+  requestedTrapUrls: string[]
   stop(): Promise<void>
 }
 
@@ -27,10 +27,10 @@ export async function startInstallation(trapKeys: () => Json[]): Promise<Install
   const rs = newRsa('rsa-1')
   const es = newEc('ec-1')
   const secret = randomBytes(32).toString('hex')
-  const trapped: string[] = []
+  const requestedTrapUrls: string[] = []
   const jwks = await serve(() => ({ keys: [jwkOf(rs), jwkOf(es)] }))
   const trap = await serve((url) => {
-    trapped.push(url)
+    requestedTrapUrls.push(url)
     return { keys: trapKeys() }
   })
   const system = await startSystem({
@@ -58,7 +58,7 @@ export async function startInstallation(trapKeys: () => Json[]): Promise<Install
       exp: Math.floor(Date.now() / 1000) + 600,
     }),
     trapUrl: addressOf(trap),
-    trapped,
+    requestedTrapUrls,
     async stop() {
       await system.stop()
       for (const server of [jwks, trap]) server.close().closeAllConnections()

@@ -2,7 +2,7 @@ import { createHmac, generateKeyPairSync, type KeyObject, sign } from 'node:cryp
 
 export type Algorithm = 'HS256' | 'HS384' | 'HS512' | 'RS256' | 'ES256' | 'EdDSA'
 
-/** One who signs. `kid` is what verifiers know his key as. */
+/** A signing key. Verifiers know it as `kid`. */
 export interface Signer {
   alg: Algorithm
   kid?: string
@@ -13,22 +13,22 @@ export type Json = Record<string, unknown>
 
 export const encode = (part: string | Uint8Array): string => Buffer.from(part).toString('base64url')
 
-/** Signs whatever text it is given; the header says what it likes. */
+/** Signs any text, whatever its header says. */
 export function signText(input: string, { alg, key }: Pick<Signer, 'alg' | 'key'>): string {
   if (alg.startsWith('HS'))
     return createHmac(`sha${alg.slice(2)}`, key)
       .update(input)
       .digest('base64url')
   const digest = alg === 'EdDSA' ? null : 'sha256'
-  // JWS wants the two numbers of an ECDSA signature side by side (RFC 7518, section 3.4).
+  // JWS concatenates the two numbers of an ECDSA signature (RFC 7518, section 3.4).
   return sign(digest, Buffer.from(input), {
     key: key as KeyObject,
     dsaEncoding: 'ieee-p1363',
   }).toString('base64url')
 }
 
-/** A token put together by hand: nothing of it is checked. Parts that are text are taken as they are. */
-export function seal(
+/** Assembles a token without checking it. Parts that are strings are used as they are. */
+export function makeToken(
   header: Json | string,
   payload: Json | string,
   signer: Pick<Signer, 'alg' | 'key'>,
@@ -38,7 +38,7 @@ export function seal(
   return `${input}.${signText(input, signer)}`
 }
 
-/** The header that an honest signer writes. */
+/** The header of a valid token. */
 export const headerOf = ({ alg, kid }: Signer): Json => ({ alg, typ: 'JWT', ...(kid && { kid }) })
 
 export interface KeyPair extends Signer {

@@ -1,13 +1,13 @@
 import type { Variant } from './forged-variants.ts'
 import type { Installation } from './installation.ts'
-import { encode, headerOf, type Json, type Signer, seal, signText } from './keys.ts'
+import { encode, headerOf, type Json, makeToken, type Signer, signText } from './keys.ts'
 
-type Surroundings = Pick<Installation, 'signers' | 'claims'>
+type Forgery = Pick<Installation, 'signers' | 'claims'>
 
 const nowS = (): number => Math.floor(Date.now() / 1000)
 
-/** Well signed, and still not good: by each kind of key. */
-export function badClaims({ signers, claims }: Surroundings): Variant[] {
+/** Tokens with a valid signature and unacceptable claims, for each kind of key. */
+export function badClaims({ signers, claims }: Forgery): Variant[] {
   const { sub: _sub, ...noSub } = claims()
   const { exp: _exp, ...noExp } = claims()
   const { iss: _iss, ...noIss } = claims()
@@ -53,13 +53,13 @@ export function badClaims({ signers, claims }: Surroundings): Variant[] {
   ]
   return bad.flatMap(([name, payload]) =>
     [signers.hs, signers.ed, signers.rs].map(
-      (signer): Variant => [`${signer.alg}, ${name}`, seal(headerOf(signer), payload, signer)],
+      (signer): Variant => [`${signer.alg}, ${name}`, makeToken(headerOf(signer), payload, signer)],
     ),
   )
 }
 
-/** Well signed, under a header that says something we must not accept. */
-export function badHeaders({ signers, claims }: Surroundings): Variant[] {
+/** Tokens with a valid signature and a header that must not be accepted. */
+export function badHeaders({ signers, claims }: Forgery): Variant[] {
   const headers: Json[] = [
     ...[
       'at+jwt ',
@@ -84,19 +84,19 @@ export function badHeaders({ signers, claims }: Surroundings): Variant[] {
     headers.map(
       (header): Variant => [
         `${signer.alg} with ${JSON.stringify(header)}`,
-        seal({ ...headerOf(signer), ...header }, claims(), signer),
+        makeToken({ ...headerOf(signer), ...header }, claims(), signer),
       ],
     ),
   )
 }
 
-/** Texts made of a good token of a user, by somebody who has no key. */
-export function altered({ signers, claims }: Surroundings): Variant[] {
+/** Texts that somebody without a key can make from a valid token of a user. */
+export function altered({ signers, claims }: Forgery): Variant[] {
   return Object.values(signers).flatMap((signer) => alteredOne(signer, claims()))
 }
 
 function alteredOne(signer: Signer, claims: Json): Variant[] {
-  const token = seal(headerOf(signer), { ...claims, role: 'user' }, signer)
+  const token = makeToken(headerOf(signer), { ...claims, role: 'user' }, signer)
   const [header = '', payload = '', signature = ''] = token.split('.')
   const admin = encode(JSON.stringify(claims))
   const twice = encode(JSON.stringify({ ...claims, role: 'user' }).replace('{', '{"role":"admin",'))
@@ -111,7 +111,7 @@ function alteredOne(signer: Signer, claims: Json): Variant[] {
     ['another payload', `${header}.${admin}.${signature}`],
     ['a member named twice', `${header}.${twice}.${signature}`],
     ['another header', `${encode('{"alg":"HS256","alg":"none"}')}.${payload}.${signature}`],
-    ['header and payload changed over', `${payload}.${header}.${signature}`],
+    ['header and payload swapped', `${payload}.${header}.${signature}`],
     ['no signature', `${header}.${payload}.`],
     ['no third part', `${header}.${payload}`],
     ['a fourth part', `${token}.${signature}`],
@@ -125,12 +125,12 @@ function alteredOne(signer: Signer, claims: Json): Variant[] {
     ['a letter behind', `${token}A`],
     ['padding', `${token}=`],
     ['more padding', `${token}==`],
-    ['the last letter spelled otherwise', `${header}.${payload}.${respelled}`],
-    ['the first bit turned', `${header}.${payload}.${flipped(0)}`],
-    ['the last bit turned', `${header}.${payload}.${flipped(bits.length - 1)}`],
+    ['another encoding of the last letter', `${header}.${payload}.${respelled}`],
+    ['the first bit flipped', `${header}.${payload}.${flipped(0)}`],
+    ['the last bit flipped', `${header}.${payload}.${flipped(bits.length - 1)}`],
     ['a signature of zeros', `${header}.${payload}.${encode(Buffer.alloc(bits.length))}`],
     ['a signature of ones', `${header}.${payload}.${encode(Buffer.alloc(bits.length, 1))}`],
-    ['an empty signature repeated', `${header}.${payload}.${signature}${signature}`],
+    ['the signature repeated', `${header}.${payload}.${signature}${signature}`],
     ['a padded payload', `${header}.${payload}=.${signature}`],
     ['a header in plain base64', `${encode(' {"alg":"HS256"}')}+/.${payload}.${signature}`],
     ['parts encoded twice', `${encode(header)}.${encode(payload)}.${encode(signature)}`],
@@ -140,11 +140,11 @@ function alteredOne(signer: Signer, claims: Json): Variant[] {
     ['an escaped dot', token.replaceAll('.', '%2e')],
     ['10,000 letters', `${header}.${encode('x'.repeat(7500))}.${signature}`],
     [
-      'a megabyte it promises to unpack',
+      'a compressed payload',
       `${encode(`{"alg":"${signer.alg}","zip":"DEF"}`)}.${admin}.${signature}`,
     ],
     [
-      'a hash for a signature',
+      'an HMAC keyed with its own text',
       `${header}.${admin}.${signText(whole.toString(), { alg: 'HS256', key: whole })}`,
     ],
   ]

@@ -1,26 +1,26 @@
-/** An answer as far as a judge of it needs. */
-export interface FuzzAnswer {
+/** The parts of a response that the fuzzer checks. */
+export interface FuzzResponse {
   status: number
   /** Status line and headers. */
   head: string
   body: string
-  /** How many characters of the text it took. */
+  /** Number of characters that the response takes in the text. */
   length: number
 }
 
 /**
- * Reads one answer from the text that came so far (latin1).
- * @returns undefined where more has to come
+ * Reads the first response from the text received so far (latin1).
+ * @returns undefined if the response is not complete yet
  */
-export function readAnswer(text: string, method: string): FuzzAnswer | undefined {
+export function readResponse(text: string, method: string): FuzzResponse | undefined {
   const headEnd = text.indexOf('\r\n\r\n')
   if (headEnd === -1) return undefined
   const head = text.slice(0, headEnd)
   const start = headEnd + 4
   const status = Number(text.slice(9, 12))
-  // RFC 9110, section 15.2: before the answer there may be others that only say it will come.
+  // RFC 9110, section 15.2: interim responses may precede the final one.
   if (status < 200) {
-    const next = readAnswer(text.slice(start), method)
+    const next = readResponse(text.slice(start), method)
     return next && { ...next, length: next.length + start }
   }
   if (method === 'HEAD' || status === 204 || status === 304)
@@ -35,8 +35,8 @@ export function readAnswer(text: string, method: string): FuzzAnswer | undefined
 function readChunks(
   text: string,
   start: number,
-  begun: Pick<FuzzAnswer, 'status' | 'head'>,
-): FuzzAnswer | undefined {
+  begun: Pick<FuzzResponse, 'status' | 'head'>,
+): FuzzResponse | undefined {
   let body = ''
   for (let at = start; ; ) {
     const lineEnd = text.indexOf('\r\n', at)
