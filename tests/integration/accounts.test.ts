@@ -34,7 +34,7 @@ beforeEach(async () => {
   await database.pool.query('TRUNCATE users')
 })
 
-const make = (userId: string, role: 'user' | 'organizer' | 'admin') =>
+const createAccount = (userId: string, role: 'user' | 'organizer' | 'admin') =>
   accounts.create({ userId, passwordHash: 'no hash', role })
 
 async function activeAdmins(): Promise<string[]> {
@@ -45,10 +45,10 @@ async function activeAdmins(): Promise<string[]> {
 }
 
 describe('the last admin', () => {
-  it('can be neither demoted nor disabled, as long as nobody else is an admin who is not disabled', async () => {
-    await make('root', 'admin')
-    await make('disabled-root', 'admin')
-    await make('olga', 'organizer')
+  it('can be neither demoted nor disabled while every other admin is disabled', async () => {
+    await createAccount('root', 'admin')
+    await createAccount('disabled-root', 'admin')
+    await createAccount('olga', 'organizer')
     expect((await accounts.setDisabled('disabled-root', true)).kind).toBe('changed')
 
     expect(await accounts.setRole('root', 'organizer')).toEqual({ kind: 'last_admin' })
@@ -60,7 +60,7 @@ describe('the last admin', () => {
       generation: 0,
     })
 
-    // What takes nobody's rights is done.
+    // Changes that do not remove the last active admin are applied.
     expect((await accounts.setRole('root', 'admin')).kind).toBe('changed')
     expect((await accounts.setDisabled('root', false)).kind).toBe('changed')
     expect((await accounts.setRole('disabled-root', 'user')).kind).toBe('changed')
@@ -69,11 +69,11 @@ describe('the last admin', () => {
     expect(await activeAdmins()).toEqual(['root'])
   })
 
-  it('is left when all admins demote or disable each other at the same time', async () => {
+  it('remains when all admins demote or disable each other at the same time', async () => {
     for (let round = 0; round < 10; round++) {
       await database.pool.query('TRUNCATE users')
       const admins = ['ada', 'bob', 'cyd', 'dan']
-      for (const userId of admins) await make(userId, 'admin')
+      for (const userId of admins) await createAccount(userId, 'admin')
 
       const changes = await Promise.all(
         admins.map((userId, n) =>
@@ -94,16 +94,16 @@ describe('the last admin', () => {
   })
 })
 
-describe('sign-ins at the moment of a change', () => {
+describe('sign-ins during a change of the account', () => {
   it.each([
-    ['a change of password', () => accounts.setPassword('ada', { passwordHash: 'another hash' })],
-    ['a disabling', () => accounts.setDisabled('ada', true)],
+    ['a password change', () => accounts.setPassword('ada', { passwordHash: 'another hash' })],
+    ['the disabling of the account', () => accounts.setDisabled('ada', true)],
   ])('do not outlive %s', async (_what, change) => {
     const refreshTokens = createRefreshTokens(database.db)
     for (let round = 0; round < 10; round++) {
       await database.pool.query('TRUNCATE users, refresh_tokens')
-      await make('ada', 'user')
-      // Each had its password checked before, and starts now.
+      await createAccount('ada', 'user')
+      // A sign-in whose password was verified before the change.
       const start = () =>
         refreshTokens.start({
           familyId: randomUUID(),
@@ -124,8 +124,8 @@ describe('sign-ins at the moment of a change', () => {
   })
 })
 
-describe('a prefix of ids', () => {
-  it('is looked up in the index of ids, however many accounts there are', async () => {
+describe('a search by user id prefix', () => {
+  it('uses the index of user ids instead of reading all accounts', async () => {
     await database.pool.query(
       `INSERT INTO users (user_id, password_hash) SELECT 'user-' || n, 'no hash' FROM generate_series(1, 20000) AS n`,
     )

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import {
   createLog,
   createReaderRedis,
@@ -17,8 +18,8 @@ import { createLineStack, type LineStack } from './line-stack.ts'
 const HOUR_MS = 3_600_000
 const always = (): boolean => true
 
-// What Redis has stored looks like this after its clock was set back by an hour: keys expire an hour later, and the ids of
-// streams lie an hour ahead.
+// After Redis's clock is set back by an hour, stored keys expire an hour late and stream ids lie an
+// hour ahead. These tests produce that state directly.
 describe('a Redis whose clock was set back by an hour', () => {
   let kit: BullKit
   beforeEach(async () => {
@@ -26,10 +27,10 @@ describe('a Redis whose clock was set back by an hour', () => {
   })
   afterEach(() => kit?.stop())
 
-  it('does not keep the line of a worker that died from the next worker', async () => {
+  it('lets the next worker take over the line of a worker that died', async () => {
     const lineName = 'event-1'
-    const shut = door()
-    const dead = await kit.process({ apply: () => shut.opened })
+    const gate = door()
+    const dead = await kit.process({ apply: () => gate.opened })
     const [jobId] = (await kit.add(lineName)) as [string]
     void dead
       .line(lineName)
@@ -49,10 +50,10 @@ describe('a Redis whose clock was set back by an hour', () => {
     expect(await line.serve(always)).toBe(1)
   })
 
-  it('leaves locks that are held as they are', async () => {
+  it('leaves the lock of a running job alone', async () => {
     const lineName = 'event-1'
-    const shut = door()
-    const busy = await kit.process({ apply: () => shut.opened })
+    const gate = door()
+    const busy = await kit.process({ apply: () => gate.opened })
     await kit.add(lineName)
     const serving = busy.line(lineName).serve(always)
     await until(() => busy.applied.length === 1, { timeoutMs: 10_000 })
@@ -60,14 +61,14 @@ describe('a Redis whose clock was set back by an hour', () => {
     const line = (await kit.process()).line(lineName)
     for (let i = 0; i < 10; i++) {
       expect(await line.recoverStalled()).toBe(0)
-      await new Promise((resolve) => setTimeout(resolve, 50))
+      await sleep(50)
     }
 
-    shut.open()
+    gate.open()
     expect(await serving).toBe(1)
   })
 
-  it('is still heard by a reader when its stream starts again', async () => {
+  it('still delivers entries to a reader after its stream restarts with lower ids', async () => {
     const key = kit.key('event-1', 'stream')
     const read: string[] = []
     const stop = followStreams({
@@ -89,7 +90,7 @@ describe('a Redis whose clock was set back by an hour', () => {
     expect(read).toEqual(['before', 'after', 'and after'])
   })
 
-  it('limits nobody for longer than a window', async () => {
+  it('limits nobody for longer than one rate window', async () => {
     const windowMs = 1000
     const store = createSharedStore(kit.redis, kit.key('event-1', 'limit:'), { durable: true })
     store.init?.({ windowMs } as Parameters<NonNullable<CounterStore['init']>>[0])
@@ -102,14 +103,14 @@ describe('a Redis whose clock was set back by an hour', () => {
   })
 })
 
-describe('a download of a process that died before Redis’s clock was set back', () => {
-  it('keeps the person from another one for no longer than its lease', async () => {
+describe('an export of a process that died before Redis’s clock was set back', () => {
+  it('blocks the next export of that person for no longer than its lease', async () => {
     const kit = await createBullKit()
     onTestFinished(() => kit.stop())
     const prefix = kit.key('event-1', '')
     const deps = { places: 5, redis: kit.redis, prefix, log: createLog('test', 'silent') }
-    const give = await createExportPlaces(deps).take('ann')
-    onTestFinished(() => give?.())
+    const release = await createExportPlaces(deps).take('ann')
+    onTestFinished(() => release?.())
     await kit.redis.pexpire(`${prefix}export:u:ann`, HOUR_MS)
 
     expect(await createExportPlaces(deps).take('ann')).toBeUndefined()
@@ -118,8 +119,8 @@ describe('a download of a process that died before Redis’s clock was set back'
   })
 })
 
-describe('a download of a process that stood still for longer than its lease', () => {
-  it('does not renew the lease of the download that came after it', async () => {
+describe('an export of a process that froze for longer than its lease', () => {
+  it('does not renew the lease of the export that followed it', async () => {
     const kit = await createBullKit()
     onTestFinished(() => kit.stop())
     vi.useFakeTimers({ toFake: ['setInterval'] })
@@ -127,15 +128,17 @@ describe('a download of a process that stood still for longer than its lease', (
     const prefix = kit.key('event-1', '')
     const key = `${prefix}export:u:ann`
     const log = createLog('test', 'silent')
-    const give = await createExportPlaces({ places: 5, redis: kit.redis, prefix, log }).take('ann')
-    onTestFinished(() => give?.())
+    const release = await createExportPlaces({ places: 5, redis: kit.redis, prefix, log }).take(
+      'ann',
+    )
+    onTestFinished(() => release?.())
 
-    await kit.redis.set(key, 'another download', 'PX', 4000)
+    await kit.redis.set(key, 'another export', 'PX', 4000)
     vi.advanceTimersByTime(5000)
     await kit.redis.ping()
 
     expect(await kit.redis.pttl(key)).toBeLessThanOrEqual(4000)
-    expect(await kit.redis.get(key)).toBe('another download')
+    expect(await kit.redis.get(key)).toBe('another export')
   })
 })
 
@@ -151,20 +154,20 @@ describe('an API whose clock was set back by an hour', () => {
   })
 
   const registered = () => stack.redis.zrange(linesKey(shardPrefix(0, stack.layout)), '0', '-1')
-  const setBack = (): void => {
+  const setClockBack = (): void => {
     vi.useFakeTimers({ toFake: ['Date'], now: Date.now() - HOUR_MS })
   }
   const decided = async (): Promise<boolean> =>
     (await stack.kit.query('SELECT FROM commands WHERE user_id = $1', ['late'])).length === 1
 
-  it('still registers lines, so a worker that starts later finds what was accepted', async () => {
+  it('still registers lines, so a worker that starts later finds the accepted commands', async () => {
     const api = await stack.api()
     const line = { wait: stack.key(1, 'wait'), registry: linesKey(shardPrefix(0, stack.layout)) }
     await api.submit(ask('book', 1, 'early'), { waitMs: 0 })
     await stack.redis.del(line.registry)
-    setBack()
+    setClockBack()
 
-    // One registration each half a second, by a clock that was not set back.
+    // The API registers a line at most every 500 ms, by a clock that cannot be set back.
     await until(
       async () => {
         await api.submit(ask('book', 1, 'late'), { waitMs: 0 })
@@ -176,19 +179,19 @@ describe('an API whose clock was set back by an hour', () => {
     expect(await registered()).toEqual(['event-1'])
   })
 
-  it('has its long polls answered in time', async () => {
+  it('answers its long polls in time', async () => {
     const api = await stack.api()
     const accepted = await api.submit(ask('book', 1, 'early'), { waitMs: 0 })
     const { commandId } = accepted as { commandId: string }
     const startedAtMs = performance.now()
     const polling = api.find(commandId, 500, () => true)
-    setBack()
+    setClockBack()
 
     expect(await polling).toMatchObject({ state: 'queued' })
     expect(performance.now() - startedAtMs).toBeLessThan(5000)
   })
 
-  it('loses nothing even if a line was never registered and nobody was told of it', async () => {
+  it('loses no command even if its line was never registered and its wake-up was lost', async () => {
     const api = await stack.api()
     await api.submit(ask('book', 1, 'late'), { waitMs: 0 })
     await stack.redis.del(linesKey(shardPrefix(0, stack.layout)))

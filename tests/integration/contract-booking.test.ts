@@ -12,7 +12,7 @@ beforeAll(async () => {
 })
 afterAll(() => system?.stop())
 
-async function event(totalTickets: number): Promise<number> {
+async function createEvent(totalTickets: number): Promise<number> {
   const eventId = nextEventId++
   const body = { eventId, totalTickets }
   expect((await system.api.post('/initialize', body, { token: organizer })).status).toBe(201)
@@ -34,19 +34,19 @@ async function send(
 }
 
 /** Polls until the job is done. */
-async function settled(location: string, token: string) {
+async function waitUntilDone(location: string, token: string) {
   const answer = await system.api.get(location, { token, headers: { prefer: 'wait=10' } })
   expect(answer.body.state).toBe('done')
   return answer.body
 }
 
-describe('booking and cancelling', () => {
-  it('books, puts on the list, cancels and promotes with exactly those bodies', async () => {
-    const eventId = await event(1)
+describe('booking and canceling', () => {
+  it('books, fills the waiting list, cancels and promotes with the exact documented bodies', async () => {
+    const eventId = await createEvent(1)
     const booked = await send('/book', eventId, { as: 'ada' })
     expect([booked.status, booked.body]).toEqual([200, { message: 'Ticket booked' }])
-    const waits = await send('/book', eventId, { as: 'bob' })
-    expect([waits.status, waits.body]).toEqual([200, { message: 'Added to waiting list' }])
+    const queued = await send('/book', eventId, { as: 'bob' })
+    expect([queued.status, queued.body]).toEqual([200, { message: 'Added to waiting list' }])
     await send('/book', eventId, { as: 'cleo' })
     expect((await system.api.get(`/status/${eventId}`)).body).toEqual({
       eventId,
@@ -76,8 +76,8 @@ describe('booking and cancelling', () => {
     })
   })
 
-  it('allows one live claim, and tells the position of who waits already', async () => {
-    const eventId = await event(1)
+  it('refuses a second claim, with the position if the user is on the waiting list', async () => {
+    const eventId = await createEvent(1)
     await send('/book', eventId, { as: 'ada' })
     await send('/book', eventId, { as: 'bob' })
     await send('/book', eventId, { as: 'cleo' })
@@ -89,8 +89,8 @@ describe('booking and cancelling', () => {
     expect(waiting.headers.get('location')).toMatch(/^\/jobs\//)
   })
 
-  it('puts who cancelled and comes again at the back', async () => {
-    const eventId = await event(0)
+  it('puts a user who canceled and books again at the back of the waiting list', async () => {
+    const eventId = await createEvent(0)
     for (const as of ['ada', 'bob', 'cleo']) await send('/book', eventId, { as })
     await send('/cancel', eventId, { as: 'ada' })
     await send('/book', eventId, { as: 'ada' })
@@ -102,21 +102,21 @@ describe('booking and cancelling', () => {
     ])
   })
 
-  it('has nothing to cancel for who holds nothing', async () => {
-    const answer = await send('/cancel', await event(1), { as: 'ada' })
+  it('refuses to cancel for a user without a claim', async () => {
+    const answer = await send('/cancel', await createEvent(1), { as: 'ada' })
     expect(answer).toMatchObject({ status: 404, body: { code: 'booking_not_found' } })
     expect(answer.headers.get('location')).toMatch(/^\/jobs\//)
   })
 
-  it('knows no event that was not made', async () => {
+  it('refuses commands for an event that does not exist', async () => {
     for (const path of ['/book', '/cancel'] as const) {
       const answer = await send(path, 999_999, { as: 'ada' })
       expect(answer).toMatchObject({ status: 404, body: { code: 'event_not_found' } })
     }
   })
 
-  it('lets staff alone act for others', async () => {
-    const eventId = await event(5)
+  it('lets only staff act for other users', async () => {
+    const eventId = await createEvent(5)
     expect(await send('/book', eventId, { as: 'ada', body: { userId: 'bob' } })).toMatchObject({
       status: 403,
       body: { code: 'forbidden' },
@@ -124,12 +124,15 @@ describe('booking and cancelling', () => {
     expect((await send('/book', eventId, { as: 'ada', body: { userId: 'ada' } })).status).toBe(200)
     const forBob = await system.api.post('/book', { eventId, userId: 'bob' }, { token: organizer })
     expect(forBob.body).toEqual({ message: 'Ticket booked' })
-    const job = await settled(forBob.headers.get('location') as string, await system.token('bob'))
+    const job = await waitUntilDone(
+      forBob.headers.get('location') as string,
+      await system.token('bob'),
+    )
     expect(job).toMatchObject({ userId: 'bob', outcome: 'booked' })
   })
 
-  it('says more with return=representation', async () => {
-    const eventId = await event(1)
+  it('returns the full representation with Prefer: return=representation', async () => {
+    const eventId = await createEvent(1)
     const headers = { prefer: 'return=representation' }
     const booked = await send('/book', eventId, { as: 'ada', headers })
     expect(booked.headers.get('preference-applied')).toBe('return=representation')
@@ -142,8 +145,8 @@ describe('booking and cancelling', () => {
       bookingId: expect.any(String),
       decidedAt: expect.stringMatching(/^\d{4}-\d\d-\d\dT.*Z$/),
     })
-    const waits = await send('/book', eventId, { as: 'bob', headers })
-    expect(waits.body).toMatchObject({ outcome: 'waiting', position: 1 })
+    const queued = await send('/book', eventId, { as: 'bob', headers })
+    expect(queued.body).toMatchObject({ outcome: 'waiting', position: 1 })
     const asStaff = await system.api.post(
       '/cancel',
       { eventId, userId: 'ada' },
@@ -157,9 +160,9 @@ describe('booking and cancelling', () => {
   })
 })
 
-describe('waiting and polling', () => {
-  it('accepts at once with respond-async, and the job tells the rest', async () => {
-    const eventId = await event(1)
+describe('awaiting and polling a job', () => {
+  it('answers 202 at once with respond-async and shows the outcome in the job', async () => {
+    const eventId = await createEvent(1)
     const token = await system.token('ada')
     const accepted = await send('/book', eventId, {
       as: 'ada',
@@ -175,7 +178,7 @@ describe('waiting and polling', () => {
     expect(accepted.headers.get('location')).toBe(`/jobs/${jobId}`)
     expect(accepted.headers.get('retry-after')).toMatch(/^\d+$/)
     expect(accepted.headers.get('preference-applied')).toBe('respond-async')
-    expect(await settled(`/jobs/${jobId}`, token)).toEqual({
+    expect(await waitUntilDone(`/jobs/${jobId}`, token)).toEqual({
       jobId,
       eventId,
       userId: 'ada',
@@ -190,8 +193,8 @@ describe('waiting and polling', () => {
     })
   })
 
-  it('waits as preferred and shows what it used', async () => {
-    const eventId = await event(1)
+  it('waits as long as preferred and names the applied preferences', async () => {
+    const eventId = await createEvent(1)
     const both = await send('/book', eventId, {
       as: 'ada',
       headers: { prefer: 'respond-async, wait=60' },
@@ -205,23 +208,26 @@ describe('waiting and polling', () => {
     expect([malformed.status, malformed.headers.get('preference-applied')]).toEqual([200, null])
   })
 
-  it('shows a job to its owner and staff, to others like one that never was', async () => {
-    const booked = await send('/book', await event(1), { as: 'ada' })
+  it('shows a job to its user and to staff, and 404 to others as if it did not exist', async () => {
+    const booked = await send('/book', await createEvent(1), { as: 'ada' })
     const location = booked.headers.get('location') as string
     expect((await system.api.get(location, { token: organizer })).status).toBe(200)
     expect((await system.api.get(location)).status).toBe(401)
     const stranger = await system.api.get(location, { token: await system.token('eve') })
-    const never = location.replace(/\.[0-9a-z]{21}\./, `.${'0'.repeat(21)}.`)
-    const nobody = await system.api.get(never, { token: await system.token('eve') })
+    const unknown = location.replace(/\.[0-9a-z]{21}\./, `.${'0'.repeat(21)}.`)
+    const nobody = await system.api.get(unknown, { token: await system.token('eve') })
     expect(stranger.status).toBe(404)
     expect(stranger.body).toEqual(nobody.body)
   })
 
-  it('gives a poll exactly what a waiting client receives, refusals too', async () => {
-    const eventId = await event(0)
+  it('gives a poll the exact response of a client that stayed connected, also for refusals', async () => {
+    const eventId = await createEvent(0)
     await send('/book', eventId, { as: 'ada' })
     const waited = await send('/book', eventId, { as: 'ada' })
-    const job = await settled(waited.headers.get('location') as string, await system.token('ada'))
+    const job = await waitUntilDone(
+      waited.headers.get('location') as string,
+      await system.token('ada'),
+    )
     expect(job).toMatchObject({
       status: waited.status,
       body: waited.body,
@@ -232,8 +238,8 @@ describe('waiting and polling', () => {
 })
 
 describe('Idempotency-Key', () => {
-  it('gives the first answer again, with its place and its job, quoted or bare', async () => {
-    const eventId = await event(0)
+  it('repeats the first response with its position and job, whether the key is quoted or bare', async () => {
+    const eventId = await createEvent(0)
     await send('/book', eventId, { as: 'zoe' })
     const headers = { 'idempotency-key': 'k-1', prefer: 'return=representation' }
     const first = await send('/book', eventId, { as: 'ada', headers })
@@ -251,8 +257,8 @@ describe('Idempotency-Key', () => {
     expect(spelledOut.headers.get('idempotency-replayed')).toBe('true')
   })
 
-  it('has one effect however concurrently it is sent', async () => {
-    const eventId = await event(10)
+  it('has one effect when it is sent many times at once', async () => {
+    const eventId = await createEvent(10)
     const headers = { 'idempotency-key': 'k-2' }
     const answers = await Promise.all(
       Array.from({ length: 20 }, () => send('/book', eventId, { as: 'ada', headers })),
@@ -265,8 +271,8 @@ describe('Idempotency-Key', () => {
     expect((await system.api.get(`/status/${eventId}`)).body.availableTickets).toBe(9)
   })
 
-  it('is refused with another body or path, and belongs to its caller', async () => {
-    const [one, other] = [await event(5), await event(5)]
+  it('is refused with another body or path but can be used by another caller', async () => {
+    const [one, other] = [await createEvent(5), await createEvent(5)]
     const headers = { 'idempotency-key': 'k-3' }
     await send('/book', one, { as: 'ada', headers })
     for (const [path, eventId] of [
@@ -282,8 +288,8 @@ describe('Idempotency-Key', () => {
     expect([bobs.status, bobs.headers.get('idempotency-replayed')]).toEqual([200, null])
   })
 
-  it('keeps refusals too', async () => {
-    const eventId = await event(1)
+  it('repeats refusals as well', async () => {
+    const eventId = await createEvent(1)
     const headers = { 'idempotency-key': 'k-4' }
     const first = await send('/cancel', eventId, { as: 'ada', headers })
     expect(first.status).toBe(404)
@@ -294,9 +300,9 @@ describe('Idempotency-Key', () => {
   })
 
   it.each(['', ' ', '"', 'a\u00e9', 'x'.repeat(129)])(
-    'refuses the malformed key %j',
+    'is refused if it is malformed: %j',
     async (key) => {
-      const answer = await send('/book', await event(1), {
+      const answer = await send('/book', await createEvent(1), {
         as: 'ada',
         headers: { 'idempotency-key': key },
       })
@@ -305,8 +311,8 @@ describe('Idempotency-Key', () => {
   )
 })
 
-describe('without any worker', () => {
-  it('accepts and shows the line, and answers once one comes', async () => {
+describe('the API without workers', () => {
+  it('accepts commands, shows their state, and answers once a worker starts', async () => {
     const idle = await startSystem({ workers: 0, env: { RESULT_WAIT_MS: '300' } })
     try {
       const staff = await idle.token('olga', 'organizer')
@@ -345,7 +351,7 @@ describe('without any worker', () => {
     }
   })
 
-  it('takes no more than MAX_QUEUE_DEPTH commands of an event', async () => {
+  it('admits at most MAX_QUEUE_DEPTH undecided commands of an event', async () => {
     const full = await startSystem({ workers: 0, env: { MAX_QUEUE_DEPTH: '3' } })
     try {
       const staff = await full.token('olga', 'organizer')

@@ -26,7 +26,10 @@ const problem = (status: number, code: string) => ({
   detail: expect.any(String),
 })
 
-/** Sends a body in pieces without announcing its length; the answer, and how much was sent until it came. */
+/**
+ * Sends a body in pieces without announcing its length.
+ * @returns the response, and how many pieces were sent before it arrived
+ */
 async function sendChunked(piece: Buffer, pieces: number) {
   const outgoing = request(`${system.apis[0]?.url}/book`, {
     method: 'POST',
@@ -50,7 +53,7 @@ async function sendChunked(piece: Buffer, pieces: number) {
   return { status: response.statusCode as number, text, sent }
 }
 
-it('answers a probe of HTTP/1.0 that names no host', async () => {
+it('answers an HTTP/1.0 probe without a Host header', async () => {
   const { hostname, port } = new URL(system.apis[0]?.url as string)
   const socket = connect(Number(port), hostname)
   socket.end('GET /livez HTTP/1.0\r\n\r\n')
@@ -59,7 +62,7 @@ it('answers a probe of HTTP/1.0 that names no host', async () => {
   expect(answer).toMatch(/^HTTP\/1\.[01] 200 /)
 })
 
-describe('bodies', () => {
+describe('request bodies', () => {
   const post = (rawBody: string | Uint8Array, headers: Record<string, string> = {}) =>
     system.api.request('POST', '/book', undefined, {
       token: ada,
@@ -79,7 +82,7 @@ describe('bodies', () => {
     ['{"eventId":1,"userId":"\\udc00"}', '/userId'],
     ['{"eventId":1,"__proto__":{}}', '/__proto__'],
     ['{"eventId":1,"extra":true}', '/extra'],
-  ])('%s is 400 and names the place', async (body, pointer) => {
+  ])('that are invalid get 400 with a pointer to the member: %s', async (body, pointer) => {
     const answer = await post(body)
     expect(answer.status).toBe(400)
     expect(answer.headers.get('content-type')).toBe('application/problem+json')
@@ -87,7 +90,7 @@ describe('bodies', () => {
     expect(answer.body.errors).toContainEqual({ pointer, detail: expect.any(String) })
   })
 
-  it('of another media type are 415', async () => {
+  it('of another media type get 415', async () => {
     for (const type of ['text/plain', 'application/xml', 'multipart/form-data; boundary=x']) {
       const answer = await post('{"eventId":1}', { 'content-type': type })
       expect(answer).toMatchObject({ status: 415, body: problem(415, 'unsupported_media_type') })
@@ -98,26 +101,26 @@ describe('bodies', () => {
     ).toBe(415)
   })
 
-  it('over 16 KiB are 413, before the media type is looked at', async () => {
+  it('over 16 KiB get 413, even with a wrong media type', async () => {
     const answer = await post('x'.repeat(16_385), { 'content-type': 'text/plain' })
     expect(answer).toMatchObject({ status: 413, body: problem(413, 'payload_too_large') })
     expect((await post(`{"eventId":1}${' '.repeat(16_384 - 13)}`)).status).toBe(200)
   })
 
-  it('without a length are cut off early', async () => {
+  it('without a length get 413 soon after they pass the limit', async () => {
     const answer = await sendChunked(Buffer.alloc(4096, ' '), 2000)
     expect(answer.status).toBe(413)
     expect(JSON.parse(answer.text)).toMatchObject({ code: 'payload_too_large' })
     expect(answer.sent).toBeLessThan(200)
   })
 
-  it('without a length are read when they fit', async () => {
+  it('without a length are accepted within the limit', async () => {
     const answer = await sendChunked(Buffer.from('{"eventId":1}   '), 1)
     expect([200, 409]).toContain(answer.status)
   })
 })
 
-describe('an idempotency key', () => {
+describe('the Idempotency-Key header', () => {
   const sendKeys = async (...keys: string[]) => {
     const outgoing = request(`${system.apis[0]?.url}/book`, {
       method: 'POST',
@@ -135,24 +138,24 @@ describe('an idempotency key', () => {
   }
 
   it.each([
-    ['bare', 'a', 'a'],
-    ['quoted', '"a"', '"a"'],
-    ['an empty one and a bare', '', 'a'],
-    ['three', 'a', 'b', 'c'],
-  ])('is 400 if more than one is sent: %s', async (_name, ...keys) => {
+    ['two bare keys', 'a', 'a'],
+    ['two quoted keys', '"a"', '"a"'],
+    ['an empty and a bare key', '', 'a'],
+    ['three keys', 'a', 'b', 'c'],
+  ])('gets 400 if it is sent more than once: %s', async (_name, ...keys) => {
     expect(await sendKeys(...keys)).toMatchObject({
       status: 400,
       body: problem(400, 'invalid_request'),
     })
   })
 
-  it('may hold a comma', async () => {
+  it('accepts a key that contains a comma', async () => {
     expect([200, 409]).toContain((await sendKeys('a, a')).status)
   })
 })
 
 describe('paths and methods', () => {
-  it('answers 404 to unknown paths, also with a slash at the end', async () => {
+  it('answers 404 to unknown paths and to paths with a trailing slash', async () => {
     for (const path of [
       '/nothing',
       '/book/',
@@ -169,7 +172,7 @@ describe('paths and methods', () => {
     }
   })
 
-  it('answers 405 with Allow to known paths with another method, token or not', async () => {
+  it('answers 405 with Allow to another method of a known path, even without a token', async () => {
     for (const [path, method, allow] of [
       ['/', 'POST', 'GET, HEAD, OPTIONS'],
       ['/book', 'GET', 'POST, OPTIONS'],
@@ -185,7 +188,7 @@ describe('paths and methods', () => {
     }
   })
 
-  it('answers HEAD like GET', async () => {
+  it('answers HEAD like GET, without a body', async () => {
     const head = await system.api.request('HEAD', '/status/1')
     const get = await system.api.get('/status/1')
     expect([head.status, head.body]).toEqual([200, undefined])
@@ -193,7 +196,7 @@ describe('paths and methods', () => {
     expect((await system.api.request('HEAD', '/nothing')).status).toBe(404)
   })
 
-  it('answers 400 to an event id that is none', async () => {
+  it('answers 400 to a malformed event id', async () => {
     for (const id of ['0', '-1', 'abc', '1.5', '9007199254740992', '%20']) {
       for (const path of [`/status/${id}`, `/events/${id}/me`, `/events/${id}/bookings`]) {
         const answer = await system.api.get(path, { token: ada })
@@ -204,7 +207,7 @@ describe('paths and methods', () => {
 })
 
 describe('connections', () => {
-  it('survives what is no HTTP, and cuts it', async () => {
+  it('answers 4xx to bytes that are not HTTP, closes the connection and stays healthy', async () => {
     const url = new URL(system.apis[0]?.url as string)
     for (const garbage of [
       'nonsense\r\n\r\n',
@@ -226,9 +229,9 @@ describe('connections', () => {
     expect((await system.api.get('/livez')).status).toBe(200)
   })
 
-  it('cuts a request whose head or body does not come', async () => {
+  it('closes a connection whose request head or body never completes', async () => {
     const url = new URL(system.apis[0]?.url as string)
-    const sockets = ['GET /livez HTTP/1.1\r\nHost: x\r\n', bodyThatStops(ada)].map((start) => {
+    const sockets = ['GET /livez HTTP/1.1\r\nHost: x\r\n', incompleteRequest(ada)].map((start) => {
       const socket = connect(Number(url.port), url.hostname)
       socket.on('error', () => undefined)
       socket.resume()
@@ -241,13 +244,13 @@ describe('connections', () => {
   })
 })
 
-function bodyThatStops(token: string): string {
+function incompleteRequest(token: string): string {
   const head = `POST /book HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${token}\r\nContent-Type: application/json`
   return `${head}\r\nContent-Length: 13\r\n\r\n{"eve`
 }
 
-describe('every answer', () => {
-  it('carries a request id and the headers that keep browsers out of trouble', async () => {
+describe('every response', () => {
+  it('carries the request id and the security headers for browsers', async () => {
     for (const path of ['/status/1', '/nothing', '/book', '/livez', '/docs', '/openapi.json']) {
       const { headers } = await system.api.get(path, { headers: { 'x-request-id': 'r-1' } })
       expect(headers.get('x-request-id')).toBe('r-1')
@@ -258,8 +261,8 @@ describe('every answer', () => {
   })
 })
 
-describe('for operators', () => {
-  it('answers probes, numbers and its description', async () => {
+describe('the routes for operators', () => {
+  it('serve probes, metrics, the OpenAPI document and its page', async () => {
     expect(await system.api.get('/livez')).toMatchObject({ status: 200 })
     expect(await system.api.get('/readyz')).toMatchObject({
       status: 200,

@@ -23,13 +23,13 @@ afterAll(async () => {
   await system?.stop()
 })
 
-async function event(eventId: number, totalTickets: number, buyers: string[]): Promise<void> {
+async function createEvent(eventId: number, totalTickets: number, buyers: string[]): Promise<void> {
   await system.api.post('/initialize', { eventId, totalTickets }, { token: organizer })
   for (const userId of buyers)
     await system.api.post('/book', { eventId, userId }, { token: organizer })
 }
 
-/** A long list as many bookings would have left it, without asking for each. */
+/** Inserts the rows that many bookings of a sold-out event would have left. */
 async function longWaitingList(eventId: number, length: number, prefix = 'w'): Promise<void> {
   await database.query(
     'INSERT INTO events (event_id, total_tickets, available_tickets, waiting_count, last_sequence) VALUES ($1, 0, 0, $2::int, $2::int)',
@@ -52,9 +52,9 @@ async function longWaitingList(eventId: number, length: number, prefix = 'w'): P
   )
 }
 
-/** All pages of a list, and how many items each had. */
-async function walk(path: string, member: string) {
-  // biome-ignore lint/suspicious/noExplicitAny: lists of every kind
+/** Reads all pages of a list. @returns all items, and how many each page had */
+async function readPages(path: string, member: string) {
+  // biome-ignore lint/suspicious/noExplicitAny: the items of every list
   const items: any[] = []
   const sizes: number[] = []
   let after = ''
@@ -70,19 +70,19 @@ async function walk(path: string, member: string) {
 }
 
 describe('POST /initialize', () => {
-  it('makes an event once, and tells how it stands the second time', async () => {
+  it('creates an event once and answers a repeat with its current state', async () => {
     const body = { eventId: 10, totalTickets: 2 }
-    const made = await system.api.post('/initialize', body, { token: organizer })
-    expect([made.status, made.body]).toEqual([
+    const created = await system.api.post('/initialize', body, { token: organizer })
+    expect([created.status, created.body]).toEqual([
       201,
       {
         message: 'Event initialized',
-        event: { eventId: 10, totalTickets: 2, availableTickets: 2 },
+        createEvent: { eventId: 10, totalTickets: 2, availableTickets: 2 },
       },
     ])
     await system.api.post('/book', { eventId: 10 }, { token: organizer })
     const again = await system.api.post('/initialize', body, { token: organizer })
-    expect([again.status, again.body.event.availableTickets]).toEqual([200, 1])
+    expect([again.status, again.body.createEvent.availableTickets]).toEqual([200, 1])
     const other = await system.api.post(
       '/initialize',
       { ...body, totalTickets: 3 },
@@ -93,13 +93,13 @@ describe('POST /initialize', () => {
     expect(buyer).toMatchObject({ status: 403, body: { code: 'forbidden' } })
   })
 
-  it('takes sizes from 0 to 1,000,000', async () => {
-    const make = (eventId: number, totalTickets: unknown) =>
+  it('accepts 0 to 1,000,000 tickets', async () => {
+    const initialize = (eventId: number, totalTickets: unknown) =>
       system.api.post('/initialize', { eventId, totalTickets }, { token: organizer })
-    expect((await make(11, 0)).status).toBe(201)
-    expect((await make(Number.MAX_SAFE_INTEGER, 1_000_000)).status).toBe(201)
+    expect((await initialize(11, 0)).status).toBe(201)
+    expect((await initialize(Number.MAX_SAFE_INTEGER, 1_000_000)).status).toBe(201)
     for (const size of [-1, 1_000_001, 0.5, '1', null])
-      expect((await make(12, size)).status).toBe(400)
+      expect((await initialize(12, size)).status).toBe(400)
     expect((await system.api.get(`/status/${Number.MAX_SAFE_INTEGER}`)).body.availableTickets).toBe(
       1_000_000,
     )
@@ -107,8 +107,8 @@ describe('POST /initialize', () => {
 })
 
 describe('GET /status/:eventId', () => {
-  it('names its counts with an ETag that changes with them', async () => {
-    await event(20, 2, [])
+  it('has an ETag that changes with its counts', async () => {
+    await createEvent(20, 2, [])
     const before = await system.api.get('/status/20')
     const etag = before.headers.get('etag') as string
     const same = await system.api.get('/status/20', { headers: { 'if-none-match': etag } })
@@ -122,8 +122,8 @@ describe('GET /status/:eventId', () => {
     })
   })
 
-  it('never tells a count older than the own booking', async () => {
-    await event(22, 100, [])
+  it('never shows a client a count from before its own booking', async () => {
+    await createEvent(22, 100, [])
     const buyers = Array.from({ length: 40 }, (_, n) => `buyer-${n}`)
     await Promise.all(
       buyers.map(async (userId) => {
@@ -138,9 +138,9 @@ describe('GET /status/:eventId', () => {
 })
 
 describe('GET /events', () => {
-  it('shows all events in pages, to anybody', async () => {
-    for (const eventId of [31, 32, 33]) await event(eventId, 1, ['ada', 'bob'])
-    const { items, sizes } = await walk('/events?limit=2', 'events')
+  it('lists all events in pages without a token', async () => {
+    for (const eventId of [31, 32, 33]) await createEvent(eventId, 1, ['ada', 'bob'])
+    const { items, sizes } = await readPages('/events?limit=2', 'events')
     expect(items.slice(0).map((item) => item.eventId)).toEqual(
       items.map((item) => item.eventId).sort((a, b) => a - b),
     )
@@ -157,16 +157,16 @@ describe('GET /events', () => {
   })
 })
 
-describe('lists of an event', () => {
+describe('the lists of an event', () => {
   const buyers = ['ada', 'bob', 'cleo', 'dora', '=evil()', 'a "quoted", name']
 
   beforeAll(async () => {
-    await event(40, 2, buyers)
+    await createEvent(40, 2, buyers)
     await system.api.post('/cancel', { eventId: 40, userId: 'ada' }, { token: organizer })
   })
 
-  it('shows bookings in order of decision, promotions behind those before', async () => {
-    const { items } = await walk('/events/40/bookings?limit=1', 'bookings')
+  it('show bookings in order of decision, promoted ones included', async () => {
+    const { items } = await readPages('/events/40/bookings?limit=1', 'bookings')
     expect(items).toEqual([
       {
         bookingId: expect.any(String),
@@ -185,8 +185,8 @@ describe('lists of an event', () => {
     expect(me.body.bookingId).toBe(items[1].bookingId)
   })
 
-  it('shows who waits with live positions', async () => {
-    const { items } = await walk('/events/40/waiting-list?limit=2', 'waiting')
+  it('show the waiting list with live positions', async () => {
+    const { items } = await readPages('/events/40/waiting-list?limit=2', 'waiting')
     expect(items.map(({ userId, position }) => [userId, position])).toEqual([
       ['dora', 1],
       ['=evil()', 2],
@@ -194,27 +194,27 @@ describe('lists of an event', () => {
     ])
   })
 
-  it('finds one person with `userId`, who is in one list at most', async () => {
-    const ask = async (list: string, userId: string) => {
+  it('are filtered by `userId`, and a user is in one of them at most', async () => {
+    const listOf = async (list: string, userId: string) => {
       const path = `/events/40/${list}?userId=${encodeURIComponent(userId)}`
       const { status, body } = await system.api.get(path, { token: organizer })
       expect(status).toBe(200)
       return body
     }
-    const { items: booked } = await walk('/events/40/bookings?limit=10', 'bookings')
-    const { items: waits } = await walk('/events/40/waiting-list?limit=10', 'waiting')
+    const { items: booked } = await readPages('/events/40/bookings?limit=10', 'bookings')
+    const { items: waits } = await readPages('/events/40/waiting-list?limit=10', 'waiting')
     for (const item of booked)
-      expect(await ask('bookings', item.userId)).toEqual({ bookings: [item], next: null })
+      expect(await listOf('bookings', item.userId)).toEqual({ bookings: [item], next: null })
     for (const item of waits)
-      expect(await ask('waiting-list', item.userId)).toEqual({ waiting: [item], next: null })
-    // Canceled, promoted, still waiting, of another event, unknown.
+      expect(await listOf('waiting-list', item.userId)).toEqual({ waiting: [item], next: null })
+    // Canceled, on the waiting list, a buyer of another event, unknown.
     for (const userId of ['ada', 'dora', 'buyer-1', 'nobody'])
-      expect(await ask('bookings', userId)).toEqual({ bookings: [], next: null })
+      expect(await listOf('bookings', userId)).toEqual({ bookings: [], next: null })
     for (const userId of ['ada', 'bob', 'cleo', 'nobody'])
-      expect(await ask('waiting-list', userId)).toEqual({ waiting: [], next: null })
+      expect(await listOf('waiting-list', userId)).toEqual({ waiting: [], next: null })
   })
 
-  it('downloads one person with `userId`', async () => {
+  it('are filtered by `userId` in CSV too', async () => {
     const lines = async (list: string, userId: string) => {
       const path = `/events/40/${list}?userId=${encodeURIComponent(userId)}`
       const answer = await system.api.get(path, {
@@ -237,7 +237,7 @@ describe('lists of an event', () => {
     expect(await lines('waiting-list', 'nobody')).toEqual(['userId,position,since', ''])
   })
 
-  it('streams CSV that no spreadsheet runs', async () => {
+  it('are exported as CSV in which no cell is a formula', async () => {
     const headers = { accept: 'text/csv' }
     const { body, headers: sent } = await system.api.get('/events/40/waiting-list', {
       token: organizer,
@@ -254,7 +254,7 @@ describe('lists of an event', () => {
     expect(lines[4]).toBe('')
   })
 
-  it('is for staff, of events that exist', async () => {
+  it('are open to staff only and 404 for unknown events', async () => {
     for (const list of ['bookings', 'waiting-list']) {
       expect((await system.api.get(`/events/40/${list}`)).status).toBe(401)
       expect(
@@ -275,7 +275,7 @@ describe('a long waiting list', () => {
 
   beforeAll(() => longWaitingList(50, length))
 
-  it('tells the live rank of everybody, also after others left', async () => {
+  it('shows every live position, also after others left', async () => {
     const positionOf = async (n: number) => {
       const me = await system.api.get('/events/50/me', { token: await system.token(`w${n}`) })
       return me.body.position
@@ -295,7 +295,7 @@ describe('a long waiting list', () => {
       const { body } = await system.api.get(path, { token: organizer })
       expect(body).toMatchObject({ waiting: [{ userId: `w${n}`, position: await positionOf(n) }] })
     }
-    const { items } = await walk('/events/50/waiting-list?limit=1000', 'waiting')
+    const { items } = await readPages('/events/50/waiting-list?limit=1000', 'waiting')
     expect(items.map((item) => item.position)).toEqual(
       Array.from({ length: length - 4 }, (_, n) => n + 1),
     )
@@ -311,13 +311,13 @@ describe('a long waiting list', () => {
       return { rows: [] }
     }
     await find({ query } as unknown as Pool, 50, 'w30000')
-    // The other tables are tiny here: without this the planner rightly reads them whole.
+    // The other tables are tiny here, so the planner would rightly read them whole.
     await database.query('SET enable_seqscan = off')
     onTestFinished(() => void database.query('RESET enable_seqscan'))
     const { rows } = await database.query(`EXPLAIN ${sql}`)
     const plan = rows.map((row) => row['QUERY PLAN']).join('\n')
 
-    // Not by the event alone, which PostgreSQL may choose while it has no statistics of a table.
+    // Without statistics PostgreSQL may choose an index on the event alone.
     const found = (name: string, columns: string) =>
       new RegExp(`Index Scan using \\S+ on ${name} .*\\n\\s+Index Cond: ${columns}\\n`)
     expect(plan).toMatch(found('claims', `\\(\\(event_id = .*\\(user_id = .*\\)`))
@@ -325,7 +325,7 @@ describe('a long waiting list', () => {
     expect(plan).not.toContain('Seq Scan')
   })
 
-  it('streams as a whole, and stops when the client goes away', async () => {
+  it('exports completely, and frees its connection when the client disconnects', async () => {
     const headers = { accept: 'text/csv' }
     const whole = await system.api.get('/events/50/waiting-list', { token: organizer, headers })
     expect((whole.body as string).split('\r\n')).toHaveLength(length - 4 + 2)
@@ -351,8 +351,8 @@ describe('a long waiting list', () => {
     expect(await until(again, { timeoutMs: 5000 })).toBe(true)
   })
 
-  it('ends for a client that stops reading and keeps its connection', async () => {
-    // More than the buffers at both ends of a connection take in.
+  it('aborts the export of a client that stops reading but stays connected', async () => {
+    // More than the buffers at both ends of a connection hold.
     await longWaitingList(51, 100_000, 'w'.repeat(120))
     const api = await system.addApi({ API_PG_EXPORT_POOL: '1', EXPORT_STALL_TIMEOUT_MS: '1000' })
     const busy = async (connections: number) =>
@@ -376,7 +376,7 @@ describe('a long waiting list', () => {
     await once(stalled, 'close')
     expect(rest).toContain(',1000,')
     expect(rest).not.toContain(',100000,')
-    // No last chunk: the client can tell that something is missing.
+    // The final chunk is missing, so the client can tell that the export is incomplete.
     expect(rest.endsWith('\r\n0\r\n\r\n')).toBe(false)
     expect(rest).not.toContain('Error')
   })

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { Redis } from 'ioredis'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { until } from '../../tools/dev-stack/net.mjs'
@@ -9,7 +10,7 @@ import { createBase, startSystem } from '../stack/system.ts'
 
 const goodSecret = 'k7Qw2mZx9LrTb4VnHs6YpDcJfGaUeXiO'
 
-/** Starts an API that must not come up; what it said. */
+/** Starts an API that must refuse to start. @returns its exit code and log messages */
 async function refusedStart(env: Env): Promise<{ code: number | null; lines: string[] }> {
   const api: ServiceProcess = await startService('api', env)
   onTestFinished(() => api.kill())
@@ -36,14 +37,14 @@ describe('a start in production', () => {
     ['a short secret', { JWT_SECRET: 'k7Qw2mZx9LrTb4VnHs6YpDcJfGaUeXi' }, /JWT_SECRET/],
     ['an example secret', { JWT_SECRET: 'change-me-change-me-change-me-change-me' }, /JWT_SECRET/],
     ['a default password', { ADMIN_USER: 'admin', ADMIN_PASSWORD: 'password' }, /ADMIN_PASSWORD/],
-    ['a number that is none', { RATE_LIMIT: 'many' }, /RATE_LIMIT/],
-  ])('with %s stops with one clear line', async (_what, changes, names) => {
+    ['a malformed number', { RATE_LIMIT: 'many' }, /RATE_LIMIT/],
+  ])('with %s ends with one line that names the variable', async (_what, changes, names) => {
     const { code, lines } = await refusedStart(await productionEnv(changes))
     expect(code).toBe(1)
     expect(lines).toEqual([expect.stringMatching(names)])
   })
 
-  it('on a database without migrations says what to do', async () => {
+  it('on a database without migrations ends with a hint to migrate', async () => {
     const { postgresUrl } = await sharedServers()
     const empty = await createEmptyDatabase(postgresUrl)
     onTestFinished(() => empty.drop())
@@ -52,7 +53,7 @@ describe('a start in production', () => {
     expect(lines).toContainEqual(expect.stringMatching(/migrate/))
   })
 
-  it('on a Redis that may evict stops', async () => {
+  it('on a Redis that may evict keys ends with a hint to noeviction', async () => {
     const servers = await startServers()
     onTestFinished(() => servers.stop())
     const redis = new Redis(servers.redis.url)
@@ -66,8 +67,8 @@ describe('a start in production', () => {
   })
 })
 
-describe('a start without its servers', () => {
-  it('waits for them and says so', async () => {
+describe('a start without PostgreSQL and Redis', () => {
+  it('waits for them, logs that, and answers 503 meanwhile', async () => {
     const nowhere = {
       DATABASE_URL: 'postgres://nobody@127.0.0.1:1/none',
       REDIS_URL: 'redis://127.0.0.1:1',
@@ -75,7 +76,7 @@ describe('a start without its servers', () => {
     const api = await startService('api', { ...nowhere, JWT_SECRET: goodSecret })
     onTestFinished(() => api.kill())
     await api.waitForLog((line) => line.msg === 'waiting for PostgreSQL', 25_000)
-    // It gives them a moment before it opens its port.
+    // The API waits a little for its servers before it opens its port.
     const listens = () => fetch(`${api.url}/livez`).then(({ ok }) => ok)
     expect(await until(listens, { timeoutMs: 10_000 })).toBe(true)
     const ready = await fetch(`${api.url}/readyz`)
@@ -88,19 +89,19 @@ describe('a start without its servers', () => {
   })
 })
 
-describe('a stop', () => {
-  it('answers those who wait with what is stored, and loses none of it', async () => {
+describe('a stop of the API', () => {
+  it('answers pending commands with 202 and loses none of them', async () => {
     const system = await startSystem({ workers: 0, env: { SHUTDOWN_GRACE_MS: '2000' } })
     onTestFinished(() => system.stop())
     const organizer = await system.token('olga', 'organizer')
     const ada = await system.token('ada')
     await system.api.post('/initialize', { eventId: 1, totalTickets: 1 }, { token: organizer })
-    const waiting = system.api.post('/book', { eventId: 1 }, { token: ada })
-    await new Promise((resolve) => setTimeout(resolve, 300))
+    const pending = system.api.post('/book', { eventId: 1 }, { token: ada })
+    await sleep(300)
     const startedAt = Date.now()
     await system.apis[0]?.stop()
     expect(Date.now() - startedAt).toBeLessThan(4000)
-    const answer = await waiting
+    const answer = await pending
     expect(answer.status).toBe(202)
     expect(answer.headers.get('connection')).toBe('close')
     expect(await system.apis[0]?.exited).toMatchObject({ code: 0 })
@@ -112,7 +113,7 @@ describe('a stop', () => {
     expect(job.body).toMatchObject({ state: 'done', outcome: 'booked' })
   })
 
-  it('waits for decisions that are on their way', async () => {
+  it('waits for outcomes that workers are about to send', async () => {
     const system = await startSystem({ workers: 0, env: { SHUTDOWN_GRACE_MS: '20000' } })
     onTestFinished(() => system.stop())
     const organizer = await system.token('olga', 'organizer')
@@ -120,9 +121,9 @@ describe('a stop', () => {
     const answers = Array.from({ length: 50 }, (_, n) =>
       system.api.post('/book', { eventId: 1, userId: `u${n}` }, { token: organizer }),
     )
-    const allWait = async () =>
+    const allPending = async () =>
       (await system.api.get('/metrics')).body.includes('ticket_line_in_line{what="waiting"} 50')
-    expect(await until(allWait, { timeoutMs: 9000 })).toBe(true)
+    expect(await until(allPending, { timeoutMs: 9000 })).toBe(true)
     await Promise.all([system.addWorker(), system.apis[0]?.stop(30_000)])
     const decided = (await Promise.all(answers)).filter((answer) => answer.status === 200)
     expect(decided).toHaveLength(50)

@@ -5,8 +5,8 @@ import type { Reply } from '../stack/client.ts'
 import { type Servers, startServers } from '../stack/servers.ts'
 import { type System, startSystem } from '../stack/system.ts'
 
-/** The promise is a second, and its parts add up to 0.8; the rest is for the other suites on the machine. */
-const aSecondMs = 1300
+/** The promise is one second, and its parts add up to 0.8 s. The rest allows for a busy machine. */
+const MAX_MS = 1300
 
 let servers: Servers
 let system: System
@@ -20,7 +20,7 @@ beforeAll(async () => {
   for (const eventId of [1, 2]) {
     await system.api.post('/initialize', { eventId, totalTickets: 1000 }, { token: organizer })
   }
-  // Event 1 is known to the process from now on, event 2 is not.
+  // From now on the process knows that event 1 exists; it does not know event 2.
   await system.api.post('/book', { eventId: 1 }, { token: ada })
 })
 afterAll(async () => {
@@ -28,7 +28,7 @@ afterAll(async () => {
   await servers?.stop()
 })
 
-const ready = async (status: number) =>
+const waitForReadyz = async (status: number) =>
   until(async () => (await system.api.get('/readyz')).status === status, { timeoutMs: 20_000 })
 
 async function timed(call: () => Promise<Reply>) {
@@ -41,7 +41,7 @@ function expectUnavailable(reply: Reply & { ms: number }): void {
   expect(reply).toMatchObject({ status: 503, body: { status: 503, code: 'unavailable' } })
   expect(reply.headers.get('content-type')).toBe('application/problem+json')
   expect(reply.headers.get('retry-after')).toMatch(/^\d+$/)
-  expect(reply.ms).toBeLessThan(aSecondMs)
+  expect(reply.ms).toBeLessThan(MAX_MS)
 }
 
 const book = (userId: string, eventId = 1) =>
@@ -51,7 +51,7 @@ const availableTickets = async () =>
   (await system.api.get('/status/1')).body.availableTickets as number
 
 describe('with a Redis that answers but takes no writes', () => {
-  it('refuses bookings within a second and without a late effect, and no process is ready', async () => {
+  it('refuses bookings within a second without a late effect, and no process is ready', async () => {
     const before = await availableTickets()
     const redis = new Redis(servers.redis.url)
     const worker = `${system.workers[0]?.url}/readyz`
@@ -59,8 +59,8 @@ describe('with a Redis that answers but takes no writes', () => {
     try {
       const first = await book('unwritable-1')
       expect(first.status).toBe(503)
-      expect(first.ms).toBeLessThan(aSecondMs)
-      expect(await ready(503)).toBe(true)
+      expect(first.ms).toBeLessThan(MAX_MS)
+      expect(await waitForReadyz(503)).toBe(true)
       expect((await system.api.get('/readyz')).body).toEqual({
         status: 'unavailable',
         unreachable: ['redis'],
@@ -71,7 +71,7 @@ describe('with a Redis that answers but takes no writes', () => {
       await redis.config('SET', 'min-replicas-to-write', '0')
       redis.disconnect()
     }
-    expect(await ready(200)).toBe(true)
+    expect(await waitForReadyz(200)).toBe(true)
     expect(
       await until(async () => (await fetch(worker)).status === 200, { timeoutMs: 20_000 }),
     ).toBe(true)
@@ -82,19 +82,19 @@ describe('with a Redis that answers but takes no writes', () => {
 describe.each([
   ['dead', () => servers.redis.kill(), () => servers.redis.restart()],
   ['frozen', async () => servers.redis.pause(), async () => servers.redis.resume()],
-])('with a %s Redis', (_how, away, back) => {
-  it('refuses bookings within a second and without a late effect, and names what is away', async () => {
+])('with a %s Redis', (_how, takeDown, bringBack) => {
+  it('refuses bookings within a second without a late effect, and /readyz names Redis', async () => {
     const before = await availableTickets()
-    await away()
+    await takeDown()
     try {
-      // Whoever comes in the first moment, before anybody has noticed, and those after it.
+      // These requests arrive before the API has noticed the outage.
       const first = await Promise.all([book('first-1'), book('first-2')])
       for (const reply of first) {
         expect(reply.status).toBe(503)
         expect(['unavailable', 'unknown']).toContain(reply.body.code)
-        expect(reply.ms).toBeLessThan(aSecondMs)
+        expect(reply.ms).toBeLessThan(MAX_MS)
       }
-      expect(await ready(503)).toBe(true)
+      expect(await waitForReadyz(503)).toBe(true)
       expect((await system.api.get('/readyz')).body).toEqual({
         status: 'unavailable',
         unreachable: ['redis'],
@@ -105,9 +105,9 @@ describe.each([
       expect((await system.api.get('/livez')).status).toBe(200)
       expect((await system.api.get('/status/1')).status).toBe(200)
     } finally {
-      await back()
+      await bringBack()
     }
-    expect(await ready(200)).toBe(true)
+    expect(await waitForReadyz(200)).toBe(true)
     expect((await book('back')).status).toBe(200)
     expect(await availableTickets()).toBe(before - 1)
     await system.api.post('/cancel', { eventId: 1 }, { token: await system.token('back') })
@@ -117,14 +117,14 @@ describe.each([
 describe.each([
   ['dead', () => servers.postgres.kill(), () => servers.postgres.restart()],
   ['frozen', async () => servers.postgres.pause(), async () => servers.postgres.resume()],
-])('with a %s PostgreSQL', (_how, away, back) => {
-  it('refuses what needs it within a second, and names it', async () => {
-    await away()
+])('with a %s PostgreSQL', (_how, takeDown, bringBack) => {
+  it('refuses requests that need it within a second, and /readyz names it', async () => {
+    await takeDown()
     try {
       const reads = ['/status/1', '/events', '/events/1/me', `/jobs/event-1.${'0'.repeat(21)}.1.0`]
       for (const path of reads)
         expectUnavailable(await timed(() => system.api.get(path, { token: ada })))
-      expect(await ready(503)).toBe(true)
+      expect(await waitForReadyz(503)).toBe(true)
       expect((await system.api.get('/readyz')).body).toEqual({
         status: 'unavailable',
         unreachable: ['postgres'],
@@ -134,9 +134,9 @@ describe.each([
       for (const path of reads)
         expectUnavailable(await timed(() => system.api.get(path, { token: ada })))
     } finally {
-      await back()
+      await bringBack()
     }
-    expect(await ready(200)).toBe(true)
+    expect(await waitForReadyz(200)).toBe(true)
     const answer = await until(async () => (await book('again')).status === 200, {
       timeoutMs: 10_000,
     })

@@ -16,7 +16,7 @@ const basic = (userId: string, secret: string) => ({
   authorization: `Basic ${Buffer.from(`${userId}:${secret}`).toString('base64')}`,
 })
 
-/** Production takes no other kind. */
+/** Strong enough for production. */
 const PRODUCTION_SECRET = 'vR8mW1qZ5tK9xB3nL7cD2fH6jP0sG4yA'
 
 let system: System
@@ -38,12 +38,12 @@ function signIn(
   })
 }
 
-const cookieOf = (answer: Reply) => answer.headers.get('set-cookie')?.split(';')[0] ?? ''
+const cookieOf = (response: Reply) => response.headers.get('set-cookie')?.split(';')[0] ?? ''
 
-async function session(who = admin): Promise<{ headers: { cookie: string } }> {
-  const answer = await signIn(who)
-  expect(answer).toMatchObject({ status: 303 })
-  return { headers: { cookie: cookieOf(answer) } }
+async function session(account = admin): Promise<{ headers: { cookie: string } }> {
+  const response = await signIn(account)
+  expect(response).toMatchObject({ status: 303 })
+  return { headers: { cookie: cookieOf(response) } }
 }
 
 const board = (headers: Record<string, string> = {}, path = '/admin/queues/api/queues') =>
@@ -54,10 +54,10 @@ const bearer = async (role: 'user' | 'organizer' | 'admin', userId = `${role}-el
 })
 
 async function newAdmin(): Promise<typeof admin> {
-  const who = { userId: `admin-${++nextUser}`, password }
-  await system.api.post('/register', who)
-  await setRole(who.userId, 'admin')
-  return who
+  const account = { userId: `admin-${++nextUser}`, password }
+  await system.api.post('/register', account)
+  await setRole(account.userId, 'admin')
+  return account
 }
 
 async function setRole(userId: string, role: string): Promise<void> {
@@ -66,7 +66,7 @@ async function setRole(userId: string, role: string): Promise<void> {
 }
 
 describe('the dashboard', () => {
-  it('is for admins, and sends a browser to the sign-in page', async () => {
+  it('is open to admins only and redirects a browser to the sign-in page', async () => {
     for (const path of [
       '/admin/queues',
       '/admin/queues/api/queues',
@@ -77,14 +77,14 @@ describe('the dashboard', () => {
       expect((await board(await bearer('user'), path)).status).toBe(403)
       expect((await board(await bearer('organizer'), path)).status).toBe(403)
     }
-    const answer = await board({ accept: 'text/html' }, '/admin/queues')
-    expect(answer.status).toBe(303)
-    expect(answer.headers.get('location')).toBe('/admin/login')
+    const response = await board({ accept: 'text/html' }, '/admin/queues')
+    expect(response.status).toBe(303)
+    expect(response.headers.get('location')).toBe('/admin/login')
     expect((await board()).headers.get('www-authenticate')).toMatch(/^Basic .*, Bearer$/)
     expect((await board({ authorization: 'Bearer forged' })).status).toBe(401)
   })
 
-  it('opens to the token of an admin', async () => {
+  it('accepts the token of an admin', async () => {
     const headers = await bearer('admin')
     expect(await board(headers)).toMatchObject({ status: 200 })
     const page = await board(headers, '/admin/queues')
@@ -113,10 +113,10 @@ describe('the dashboard', () => {
     expect((await system.api.get('/admin')).headers.get('location')).toBe('/admin/queues')
   })
 
-  it('opens to user id and password, and spares the next hash', async () => {
-    const answer = await board(basic(admin.userId, admin.password))
-    expect(answer.status).toBe(200)
-    expect((await board({ cookie: cookieOf(answer) })).status).toBe(200)
+  it('accepts Basic credentials and answers with a session cookie that saves the next hash', async () => {
+    const response = await board(basic(admin.userId, admin.password))
+    expect(response.status).toBe(200)
+    expect((await board({ cookie: cookieOf(response) })).status).toBe(200)
     expect((await board(basic(admin.userId, 'wrong password'))).status).toBe(401)
     expect((await board(basic(admin.userId, ''))).status).toBe(401)
     expect((await board({ authorization: 'Basic !' })).status).toBe(401)
@@ -126,7 +126,7 @@ describe('the dashboard', () => {
     expect(plain.headers.get('set-cookie')).toBeNull()
   })
 
-  it('shows the lines that have work, as they come', async () => {
+  it('shows a line as soon as it has work', async () => {
     const headers = await bearer('admin')
     const token = await system.token('boss', 'organizer')
     const eventId = 71
@@ -146,13 +146,13 @@ describe('the dashboard', () => {
   })
 })
 
-describe('a line that nobody used lately', () => {
+describe('a line without recent commands', () => {
   const names = async (path: string) => {
     const { body } = await board(await bearer('admin'), path)
     return body.queues.map(({ name }: { name: string }) => name) as string[]
   }
 
-  it('is shown to whoever opens its event by the id', async () => {
+  it('is shown when its event is opened by id', async () => {
     const headers = await bearer('admin')
     const page = await board(headers, '/admin/queues/open')
     expect(page.status).toBe(200)
@@ -174,7 +174,7 @@ describe('a line that nobody used lately', () => {
     )
   })
 
-  it('is explained on an empty board', async () => {
+  it('is explained on an empty dashboard', async () => {
     const headers = await bearer('admin')
     for (const language of ['en-US', 'de-DE']) {
       const path = `/admin/queues/static/locales/${language}/messages.json`
@@ -187,7 +187,7 @@ describe('a line that nobody used lately', () => {
 })
 
 describe('the sign-in page', () => {
-  it('is a page without outside assets', async () => {
+  it('loads no assets from other hosts', async () => {
     const page = await system.api.get('/admin/login')
     expect(page.status).toBe(200)
     expect(page.headers.get('content-security-policy')).toMatch(
@@ -198,33 +198,40 @@ describe('the sign-in page', () => {
   })
 
   it('signs an admin in with a cookie for /admin', async () => {
-    const answer = await signIn(admin, { 'sec-fetch-site': 'same-origin' })
-    expect(answer.status).toBe(303)
-    expect(answer.headers.get('location')).toBe('/admin/queues')
-    expect(answer.headers.get('set-cookie')).toMatch(
+    const response = await signIn(admin, { 'sec-fetch-site': 'same-origin' })
+    expect(response.status).toBe(303)
+    expect(response.headers.get('location')).toBe('/admin/queues')
+    expect(response.headers.get('set-cookie')).toMatch(
       /^ticket_line_admin=[\w.-]+; Max-Age=28800; Path=\/admin; HttpOnly; SameSite=Strict$/,
     )
-    expect((await board({ cookie: cookieOf(answer) })).status).toBe(200)
+    expect((await board({ cookie: cookieOf(response) })).status).toBe(200)
   })
 
-  it('lets nobody else in', async () => {
+  it('refuses everybody who is not an admin', async () => {
     await system.api.post('/register', { userId: 'plain-2', password })
     const wrong = await signIn({ ...admin, password: 'wrong password' })
     expect(wrong.status).toBe(401)
     expect(wrong.body).toContain('User id or password is wrong.')
     expect((await signIn({ userId: '<script>', password: 'x' })).body).not.toContain('<script')
     expect((await signIn({ userId: 'plain-2', password })).status).toBe(403)
-    for (const answer of [wrong, await signIn({}), await signIn({ userId: 'plain-2', password })]) {
-      expect(answer.headers.get('set-cookie')).toBeNull()
+    for (const response of [
+      wrong,
+      await signIn({}),
+      await signIn({ userId: 'plain-2', password }),
+    ]) {
+      expect(response.headers.get('set-cookie')).toBeNull()
     }
     expect((await system.api.post('/admin/login', admin)).status).toBe(415)
     expect((await signIn({ ...admin, more: 'x'.repeat(17_000) })).status).toBe(413)
     expect((await system.api.request('DELETE', '/admin/login')).status).toBe(405)
-    const entrance = await system.api.request('POST', '/admin')
-    expect([entrance.status, entrance.headers.get('allow')]).toEqual([405, 'GET, HEAD, OPTIONS'])
+    const adminIndex = await system.api.request('POST', '/admin')
+    expect([adminIndex.status, adminIndex.headers.get('allow')]).toEqual([
+      405,
+      'GET, HEAD, OPTIONS',
+    ])
   })
 
-  it('takes no form from another site', async () => {
+  it('refuses a form from another site', async () => {
     for (const headers of [
       { 'sec-fetch-site': 'cross-site' },
       { 'sec-fetch-site': 'same-site' },
@@ -238,24 +245,26 @@ describe('the sign-in page', () => {
   })
 })
 
-describe('over plain HTTP on a host that is not localhost', () => {
+describe('the dashboard over plain HTTP on a host other than localhost', () => {
   const lan = {
     host: 'tickets.lan:3000',
     accept: 'text/html',
     'user-agent': 'Mozilla/5.0 (X11; Linux x86_64)',
   }
-  /** What a browser sends with the form: no Sec-Fetch-Site, and the Origin that our referrer policy allows. */
+  /**
+   * Headers of a browser's form: no Sec-Fetch-Site, and the Origin that our referrer policy allows.
+   */
   const lanForm = { ...lan, ...form, origin: `http://${lan.host}` }
 
-  /** `fetch` names the host that it connects to, whatever it is given. */
+  /** `fetch` would replace the Host header by the host that it connects to. */
   function send(at: string, method: string, headers: Record<string, string>, body = '') {
     return new Promise<{ status: number; headers: IncomingHttpHeaders; body: string }>(
       (resolve, reject) => {
-        const sent = httpRequest(at, { method, headers }, async (answer) => {
+        const sent = httpRequest(at, { method, headers }, async (response) => {
           resolve({
-            status: answer.statusCode ?? 0,
-            headers: answer.headers,
-            body: await text(answer),
+            status: response.statusCode ?? 0,
+            headers: response.headers,
+            body: await text(response),
           })
         })
         sent.on('error', reject).end(body)
@@ -265,14 +274,14 @@ describe('over plain HTTP on a host that is not localhost', () => {
 
   const fields = new URLSearchParams(admin).toString()
 
-  it('the form works in development', async () => {
+  it('signs in by the form in development', async () => {
     const url = `${system.apis[0]?.url}`
     const page = await send(`${url}/admin/login`, 'GET', lan)
     expect(page.status).toBe(200)
     expect(page.headers['referrer-policy']).toBe('same-origin')
-    const answer = await send(`${url}/admin/login`, 'POST', lanForm, fields)
-    expect(answer.status).toBe(303)
-    const cookie = answer.headers['set-cookie']?.[0] ?? ''
+    const response = await send(`${url}/admin/login`, 'POST', lanForm, fields)
+    expect(response.status).toBe(303)
+    const cookie = response.headers['set-cookie']?.[0] ?? ''
     expect(cookie).toMatch(/^ticket_line_admin=/)
     expect(cookie).not.toMatch(/secure/i)
     const session = { ...lan, cookie: cookie.split(';')[0] ?? '' }
@@ -281,28 +290,28 @@ describe('over plain HTTP on a host that is not localhost', () => {
     expect([polled.status, polled.headers['www-authenticate']]).toEqual([401, 'Bearer'])
   })
 
-  it('a form from another site is answered with a page', async () => {
-    const answer = await signIn(admin, { accept: 'text/html', origin: 'http://elsewhere.lan' })
-    expect(answer.status).toBe(403)
-    expect(answer.headers.get('content-type')).toMatch(/^text\/html/)
-    expect(answer.headers.get('set-cookie')).toBeNull()
-    expect(answer.body).toContain('sent from another site')
+  it('answers a form from another site with an HTML page', async () => {
+    const response = await signIn(admin, { accept: 'text/html', origin: 'http://elsewhere.lan' })
+    expect(response.status).toBe(403)
+    expect(response.headers.get('content-type')).toMatch(/^text\/html/)
+    expect(response.headers.get('set-cookie')).toBeNull()
+    expect(response.body).toContain('sent from another site')
   })
 
-  it('production says that HTTPS or localhost is needed', async () => {
+  it('says in production that it needs HTTPS or localhost', async () => {
     const { url } = await system.addApi({
       ...adminEnv,
       NODE_ENV: 'production',
       JWT_SECRET: PRODUCTION_SECRET,
     })
-    for (const answer of [
+    for (const response of [
       await send(`${url}/admin/login`, 'GET', lan),
       await send(`${url}/admin/login`, 'POST', lanForm, fields),
     ]) {
-      expect(answer.status).toBe(403)
-      expect(answer.headers['content-type']).toMatch(/^text\/html/)
-      expect(answer.body).toMatch(/HTTPS.*localhost/s)
-      expect(answer.headers['set-cookie']).toBeUndefined()
+      expect(response.status).toBe(403)
+      expect(response.headers['content-type']).toMatch(/^text\/html/)
+      expect(response.body).toMatch(/HTTPS.*localhost/s)
+      expect(response.headers['set-cookie']).toBeUndefined()
     }
     const { host, origin } = new URL(url)
     for (const trusted of [
@@ -310,15 +319,15 @@ describe('over plain HTTP on a host that is not localhost', () => {
       { ...form, host: 'tickets.example', origin: 'https://tickets.example' },
       { ...lanForm, 'x-forwarded-proto': 'https' },
     ]) {
-      const answer = await send(`${url}/admin/login`, 'POST', trusted, fields)
-      expect(answer.status).toBe(303)
-      expect(answer.headers['set-cookie']?.[0]).toMatch(/; Secure/)
+      const response = await send(`${url}/admin/login`, 'POST', trusted, fields)
+      expect(response.status).toBe(303)
+      expect(response.headers['set-cookie']?.[0]).toMatch(/; Secure/)
     }
   })
 })
 
-describe('a session', () => {
-  it('is no API token, and an API token is no session', async () => {
+describe('a dashboard session', () => {
+  it('does not work as an API token, nor an API token as a session', async () => {
     const { cookie } = (await session()).headers
     const value = cookie.slice(cookie.indexOf('=') + 1)
     expect((await system.api.get('/jobs/none', { token: value })).status).toBe(401)
@@ -327,31 +336,33 @@ describe('a session', () => {
     expect((await board({ cookie: `ticket_line_admin=${token}` })).status).toBe(401)
   })
 
-  it('ends with signing out, for copies of the cookie as well', async () => {
+  it('ends at sign-out, for copies of its cookie too', async () => {
     const { headers } = await session()
     expect((await board(headers)).status).toBe(200)
     expect((await system.api.get('/admin/logout', { headers })).status).toBe(200)
     expect((await board(headers)).status).toBe(200)
-    const answer = await system.api.request('POST', '/admin/logout', undefined, { headers })
-    expect(answer.status).toBe(303)
-    expect(answer.headers.get('set-cookie')).toMatch(/^ticket_line_admin=; Max-Age=0; Path=\/admin/)
+    const response = await system.api.request('POST', '/admin/logout', undefined, { headers })
+    expect(response.status).toBe(303)
+    expect(response.headers.get('set-cookie')).toMatch(
+      /^ticket_line_admin=; Max-Age=0; Path=\/admin/,
+    )
     expect((await board(headers)).status).toBe(401)
   })
 
   it.each([
-    ['made a user', async (userId: string) => setRole(userId, 'user')],
+    ['demoted to a user', async (userId: string) => setRole(userId, 'user')],
     [
-      'shut out',
+      'disabled',
       async (userId: string) => {
         const token = await system.token('boss', 'admin')
         await system.api.put(`/users/${userId}/disabled`, { disabled: true }, { token })
       },
     ],
   ])('of an admin who is %s ends within a second', async (_name, change) => {
-    const who = await newAdmin()
-    const { headers } = await session(who)
+    const account = await newAdmin()
+    const { headers } = await session(account)
     expect((await board(headers)).status).toBe(200)
-    await change(who.userId)
+    await change(account.userId)
     await sleep(1000)
     expect((await board(headers)).status).toBe(401)
   })
@@ -385,14 +396,14 @@ const WRITES: [string, string][] = [
   ['POST', ''],
 ]
 
-describe('changes', () => {
-  it.each(WRITES)('%s %s is refused', async (method, path) => {
+describe('changes through the dashboard', () => {
+  it.each(WRITES)('are refused by default: %s %s', async (method, path) => {
     const headers = { ...(await bearer('admin')), 'sec-fetch-site': 'same-origin' }
-    const answer = await system.api.request(method, `/admin/queues${path}`, {}, { headers })
-    expect(answer).toMatchObject({ status: 403, body: { code: 'forbidden' } })
+    const response = await system.api.request(method, `/admin/queues${path}`, {}, { headers })
+    expect(response).toMatchObject({ status: 403, body: { code: 'forbidden' } })
   })
 
-  describe('where they are allowed', () => {
+  describe('with QUEUE_BOARD_WRITABLE', () => {
     let writable: Client
     const eventId = 72
     const queue = `/admin/queues/api/queues/event-${eventId}`
@@ -411,7 +422,7 @@ describe('changes', () => {
       expect(await until(isShown, { timeoutMs: 10_000 })).toBe(true)
     })
 
-    it('they are taken from the same site alone', async () => {
+    it('are accepted from the same site only', async () => {
       const put = async (more: Record<string, string>) =>
         (await writable.request('PUT', `${queue}/pause`, {}, { headers: { ...headers, ...more } }))
           .status
@@ -422,17 +433,17 @@ describe('changes', () => {
       expect(resumed.status).toBe(200)
     })
 
-    it('a line keeps its one job at a time', async () => {
-      const answer = await writable.request(
+    it('cannot raise the concurrency of a line', async () => {
+      const response = await writable.request(
         'PUT',
         `${queue}/concurrency`,
         { concurrency: 5 },
         { headers },
       )
-      expect(answer.status).toBe(403)
+      expect(response.status).toBe(403)
     })
 
-    it('they are for admins', async () => {
+    it('are accepted from admins only', async () => {
       expect((await writable.request('PUT', `${queue}/pause`, {})).status).toBe(401)
       const user = await bearer('user')
       expect((await writable.request('PUT', `${queue}/pause`, {}, { headers: user })).status).toBe(
@@ -442,7 +453,7 @@ describe('changes', () => {
   })
 })
 
-/** Sends a request target as it is, which no HTTP client would. */
+/** Sends a request target unchanged. HTTP clients would normalize it. */
 async function rawGet(target: string, headers: Record<string, string> = {}): Promise<string> {
   const { hostname, port, host } = new URL(system.apis[0]?.url ?? '')
   const socket = connect(Number(port), hostname)
@@ -458,7 +469,7 @@ async function rawGet(target: string, headers: Record<string, string> = {}): Pro
   return text
 }
 
-describe('other spellings of the path', () => {
+describe('other spellings of a dashboard path', () => {
   const spellings = [
     '//admin/queues',
     '/admin//queues',
@@ -493,7 +504,7 @@ describe('other spellings of the path', () => {
     '/admin/queues?x=%2541',
   ]
 
-  it.each(spellings)('%s reaches nothing, not even for an admin', async (target) => {
+  it.each(spellings)('are refused even to an admin: %s', async (target) => {
     expect(await rawGet(target)).toMatch(/^HTTP\/1\.1 (?:404|400|401) /)
     expect(await rawGet(target, await bearer('admin'))).toMatch(/^HTTP\/1\.1 40[04] /)
   })

@@ -32,11 +32,11 @@ import { explain } from '../../tools/dev-stack/say.mjs'
 import { readText } from '../../tools/dev-stack/server.mjs'
 import { keptSecret } from '../../tools/dev-stack/settings.mjs'
 
-const folder = mkdtempSync(path.join(tmpdir(), 'ticket-line-leftovers-'))
+const folder = mkdtempSync(path.join(tmpdir(), 'ticket-line-data-folder-'))
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
-/** A process that has nothing to do with us, as the next owner of a process id would be. */
-async function stranger() {
+/** An unrelated process, such as a later owner of a process id. */
+async function startUnrelatedProcess() {
   const child = spawn('sleep', ['600'])
   await once(child, 'spawn')
   onTestFinished(() => void child.kill('SIGKILL'))
@@ -44,13 +44,13 @@ async function stranger() {
 }
 
 describe('the identity of a process', () => {
-  it('tells a process from a later one with the same id', () => {
+  it('distinguishes a process from a later one with the same id', () => {
     const me = identify(process.pid)
     expect(stateOf(me)).toBe('running')
     expect(stateOf({ ...me, started: 'earlier' })).toBe('gone')
   })
 
-  it('says "unknown" for a running process whose start nobody recorded', () => {
+  it('is "unknown" for a running process whose start time was not recorded', () => {
     expect(stateOf({ pid: process.pid })).toBe('unknown')
   })
 
@@ -61,21 +61,21 @@ describe('the identity of a process', () => {
     expect(isAlive(1)).toBe(true)
   })
 
-  it('notices the end of a process before its parent does', async () => {
-    const { pid, end } = await stranger()
+  it('reports a process as gone before its parent has reaped it', async () => {
+    const { pid, end } = await startUnrelatedProcess()
     const known = identify(pid)
     end()
     expect(await until(() => stateOf(known) === 'gone', { timeoutMs: 5_000 })).toBe(true)
   })
 
-  it('finds parents and whole command lines, however narrow the terminal', async () => {
+  it('includes the parent and the whole command line even in a narrow terminal', async () => {
     const before = process.env['COLUMNS']
     process.env['COLUMNS'] = '20'
     onTestFinished(() => {
       if (before === undefined) delete process.env['COLUMNS']
       else process.env['COLUMNS'] = before
     })
-    const { pid } = await stranger()
+    const { pid } = await startUnrelatedProcess()
     expect(await until(() => commandLine(pid) === 'sleep 600', { timeoutMs: 5_000 })).toBe(true)
     expect(processes()).toContainEqual([pid, process.pid, 'sleep 600'])
   })
@@ -87,7 +87,9 @@ describe('the lock of a data folder', () => {
     console.log(JSON.stringify(takeLock(process.argv[1])))
     setInterval(() => {}, 1000)`
 
-  /** Takes the lock in a process of its own, by the kernel or, with `PATH` alone, by the file. */
+  /**
+   * Takes the lock in a process of its own: a kernel lock or, if `PATH` hides `flock`, a lock file.
+   */
   async function take(file: string, env: NodeJS.ProcessEnv = {}) {
     const child = spawn(process.execPath, ['--input-type=module', '-e', holder, file], {
       stdio: ['ignore', 'pipe', 'inherit'],
@@ -98,7 +100,7 @@ describe('the lock of a data folder', () => {
     return { child, result: JSON.parse(output.toString()) }
   }
 
-  it('is held by one process, and free again when that is killed', async () => {
+  it('is held by one process and released when that process is killed', async () => {
     const file = path.join(folder, 'one.lock')
     const first = await take(file)
     expect(first.result).toEqual({ taken: true })
@@ -114,18 +116,18 @@ describe('the lock of a data folder', () => {
     expect((await take(file)).result).toEqual({ taken: true })
   })
 
-  it('is not taken from a holder whose start is unknown', async () => {
+  it('is not taken from a holder whose start time is unknown', async () => {
     const file = path.join(folder, 'unknown.lock')
-    const { pid } = await stranger()
+    const { pid } = await startUnrelatedProcess()
     writeFileSync(file, JSON.stringify({ pid }))
     const result = takeLock(file)
-    // If the kernel locks, it knows that nobody holds it.
+    // A kernel lock is taken, because the kernel knows that nobody holds it.
     if (!result.taken) expect(result).toEqual({ taken: false, holder: { pid }, certain: false })
   })
 })
 
 describe('a data folder', () => {
-  it('of PostgreSQL is refused and left as it is if it has files but no PG_VERSION', async () => {
+  it('of PostgreSQL is refused unchanged if it has files but no PG_VERSION', async () => {
     const data = path.join(folder, 'no-version/data')
     mkdirSync(data, { recursive: true })
     writeFileSync(path.join(data, 'precious'), 'rows')
@@ -137,7 +139,7 @@ describe('a data folder', () => {
     expect(readFileSync(path.join(data, 'precious'), 'utf8')).toBe('rows')
   })
 
-  it('keeps the pid file of a PostgreSQL that cannot be told from ours', async () => {
+  it('keeps the pid file of a process that may be our PostgreSQL', async () => {
     const data = path.join(folder, 'doubt')
     mkdirSync(data)
     const pidFile = path.join(data, 'postmaster.pid')
@@ -155,11 +157,11 @@ describe('a data folder', () => {
     expect(isAlive(child.pid ?? 0)).toBe(true)
   })
 
-  it('loses the pid file of a PostgreSQL whose id belongs to another program now', async () => {
+  it('loses the pid file of a PostgreSQL whose process id belongs to another program now', async () => {
     const data = path.join(folder, 'reused')
     mkdirSync(data)
     const pidFile = path.join(data, 'postmaster.pid')
-    const { pid } = await stranger()
+    const { pid } = await startUnrelatedProcess()
     await until(() => commandLine(pid) === 'sleep 600', { timeoutMs: 5_000 })
     writeFileSync(pidFile, `${pid}\n${data}\n`)
 
@@ -169,7 +171,7 @@ describe('a data folder', () => {
     expect(isAlive(pid)).toBe(true)
   })
 
-  it('gets one server at a time: the next start ends those that a killed one left', async () => {
+  it('has one server at a time: the next start ends the servers of the previous one', async () => {
     const paths = { postgres: path.join(folder, 'pg'), redis: path.join(folder, 'redis') }
     const start = () =>
       Promise.all([startPostgres({ folder: paths.postgres }), startRedis({ folder: paths.redis })])
@@ -189,7 +191,7 @@ describe('a data folder', () => {
 })
 
 describe('damaged data', () => {
-  it('of Redis is told with its cause and a way out, without looking for another Redis', async () => {
+  it('of Redis is reported with cause and remedy, and no other Redis is tried', async () => {
     const damaged = path.join(folder, 'damaged-redis')
     await (await startRedis({ folder: damaged })).stop()
     const manifest = path.join(damaged, 'appendonlydir/appendonly.aof.manifest')
@@ -206,7 +208,7 @@ describe('damaged data', () => {
     await expect(start).rejects.not.toThrow('install redis-server')
   })
 
-  it('of PostgreSQL is told with its cause and a way out', async () => {
+  it('of PostgreSQL is reported with cause and remedy', async () => {
     const damaged = path.join(folder, 'damaged-postgres')
     await (await startPostgres({ folder: damaged })).stop()
     truncateSync(path.join(damaged, 'data/global/pg_control'), 100)
@@ -216,7 +218,7 @@ describe('damaged data', () => {
     )
   })
 
-  it('is no data at all: an empty secret is made up again', () => {
+  it('of a secret is replaced: an empty secret file gets a new secret', () => {
     const name = `empty-${process.pid}-secret`
     const file = path.join(dataDir, name)
     mkdirSync(dataDir, { recursive: true })
@@ -252,11 +254,11 @@ describe('npm run reset', () => {
   })
 })
 
-describe('a failure of the file system', () => {
-  it('is told in one sentence that names the path, without a stack', () => {
+describe('a file system error', () => {
+  it('is explained in one sentence that names the path, without a stack', () => {
     const file = path.join(folder, 'a-file')
     writeFileSync(file, '')
-    const trouble = (work: () => unknown) => {
+    const explanationOf = (work: () => unknown) => {
       try {
         work()
       } catch (error) {
@@ -264,26 +266,26 @@ describe('a failure of the file system', () => {
       }
       return undefined
     }
-    expect(trouble(() => mkdirSync(file))).toBe(
+    expect(explanationOf(() => mkdirSync(file))).toBe(
       `${file} is a file, but a folder is needed there. Move it away.`,
     )
-    expect(trouble(() => readFileSync(folder))).toMatch(/is a folder|^Error/)
+    expect(explanationOf(() => readFileSync(folder))).toMatch(/is a folder|^Error/)
   })
 
-  it('names the owner of what may not be used', ({ skip }) => {
+  it('is explained with the owner of a file without permission', ({ skip }) => {
     skip(process.getuid?.() !== 0, 'only root can become another user')
     const theirs = path.join(folder, 'theirs')
     mkdirSync(theirs, { mode: 0o700 })
     chmodSync(folder, 0o755)
     process.seteuid?.(65_534)
     onTestFinished(() => process.seteuid?.(0))
-    let said = ''
+    let explanation = ''
     try {
       readText(path.join(theirs, 'PG_VERSION'))
     } catch (error) {
-      said = explain(error)
+      explanation = explain(error)
     }
-    expect(said).toContain(`${theirs} belongs to user 0, and this runs as user 65534`)
-    expect(said).toContain(`sudo chown -R 65534 '${theirs}'`)
+    expect(explanation).toContain(`${theirs} belongs to user 0, and this runs as user 65534`)
+    expect(explanation).toContain(`sudo chown -R 65534 '${theirs}'`)
   })
 })

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vites
 import { prepareDemo } from '../../tools/dev-stack/demo.mjs'
 import { type System, startSystem } from '../stack/system.ts'
 
-// Before the scripts are imported: they read DATA_DIR then.
+// Runs before the imports, because the imported modules read DATA_DIR when they load.
 const folder = await vi.hoisted(async () => {
   const { mkdtempSync } = await import('node:fs')
   const { tmpdir } = await import('node:os')
@@ -15,10 +15,10 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
 const admin = { ADMIN_USER: 'admin', ADMIN_PASSWORD: 'demo-admin-password' }
 let system: System
-/** Prepares the demo as `npm start` does on a database that somebody else runs. */
+/** Prepares the demo data as `npm start` does on a database that it did not start. */
 let prepare: (settings?: object) => Promise<{ calls: string[]; why?: string }>
 
-describe('the demo data in a database that was given', () => {
+describe('the demo data in a database given by DATABASE_URL', () => {
   beforeAll(async () => {
     system = await startSystem({ workers: 0, env: admin })
     const url = system.apis[0]?.url as string
@@ -28,28 +28,28 @@ describe('the demo data in a database that was given', () => {
   afterAll(() => system?.stop())
   beforeEach(() => rmSync(path.join(folder, 'demo-password'), { force: true }))
 
-  /** Whether the first of the printed calls signs somebody in. */
-  async function works([first = '']: string[]): Promise<boolean> {
+  /** Whether the first printed call, a sign-in, succeeds. */
+  async function signsIn([first = '']: string[]): Promise<boolean> {
     const body = /-d '([^']+)'/.exec(first)?.[1] ?? ''
     const headers = { 'content-type': 'application/json' }
     const answer = await fetch(`${system.apis[0]?.url}/login`, { method: 'POST', headers, body })
     return answer.status === 200
   }
 
-  it('is made if there are no other events, also if its account belongs to other data', async () => {
+  it('is created if there are no other events, even if the demo account exists already', async () => {
     const first = await prepare()
-    expect(await works(first.calls)).toBe(true)
-    // The password is still kept.
+    expect(await signsIn(first.calls)).toBe(true)
+    // The password was kept in the data folder.
     expect((await prepare()).calls).toEqual(first.calls)
 
     rmSync(path.join(folder, 'demo-password'))
     const second = await prepare()
     expect(second.calls).not.toEqual(first.calls)
-    expect(await works(second.calls)).toBe(true)
+    expect(await signsIn(second.calls)).toBe(true)
     expect((await prepare()).calls).toEqual(second.calls)
   })
 
-  it('is not made beside other events, but found again if it is there', async () => {
+  it('is not created next to other events but is found if it exists', async () => {
     const before = await prepare()
     const organizer = await system.token('olga', 'organizer')
     await system.api.post('/initialize', { eventId: 7, totalTickets: 5 }, { token: organizer })
@@ -62,7 +62,7 @@ describe('the demo data in a database that was given', () => {
     })
   })
 
-  it('says why there are no calls if the admin has another password', async () => {
+  it('prints a reason instead of calls if the admin has another password', async () => {
     expect(await prepare({ ...admin, ADMIN_PASSWORD: 'another-password' })).toEqual({
       calls: [],
       why: 'the account "admin" in this database has another password than ADMIN_PASSWORD',

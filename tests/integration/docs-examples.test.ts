@@ -9,24 +9,24 @@ interface Example {
   body: unknown
 }
 
-/** They need something that only the answer of another call names. */
-const NEEDS_ANOTHER_ANSWER = ['GET /jobs/{jobId}', 'POST /token/refresh', 'POST /logout']
+/** These need an id or a token from the response of another call. */
+const NEEDS_ANOTHER_RESPONSE = ['GET /jobs/{jobId}', 'POST /token/refresh', 'POST /logout']
 
 let system: System
 let examples: Example[]
 beforeAll(async () => {
   system = await startSystem()
   const token = await system.token('olga', 'organizer')
-  // The event that `npm start` makes.
+  // The event that `npm start` creates.
   await system.api.post('/initialize', { eventId: 1001, totalTickets: 100 }, { token })
   examples = await readExamples()
 })
 afterAll(() => system?.stop())
 
-// biome-ignore lint/suspicious/noExplicitAny: a document of many shapes
+// biome-ignore lint/suspicious/noExplicitAny: an OpenAPI document has many shapes
 type Json = any
 
-/** Calls as Swagger UI proposes them: each parameter and body filled with its example. */
+/** The calls as Swagger UI fills them in: each parameter and body with its example. */
 async function readExamples(): Promise<Example[]> {
   const { paths, components }: Json = (await system.api.get('/openapi.json')).body
   const resolve = (schema: Json) =>
@@ -63,12 +63,12 @@ async function readExamples(): Promise<Example[]> {
 }
 
 describe('the examples of /docs', () => {
-  it('work with the demo event, one after the other, as they are proposed', async () => {
+  it('succeed in order with the demo event as Swagger UI fills them in', async () => {
     const admin = await system.token('root', 'admin')
     const statuses: Record<string, number> = {}
     let token: string | undefined
     for (const { name, method, path, body } of examples) {
-      if (NEEDS_ANOTHER_ANSWER.includes(name)) continue
+      if (NEEDS_ANOTHER_RESPONSE.includes(name)) continue
       const isForStaff = /^\/users|^\/initialize|\/bookings|\/waiting-list/.test(path)
       const options: RequestOptions = {}
       if (isForStaff) options.token = admin

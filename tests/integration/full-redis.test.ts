@@ -12,7 +12,8 @@ beforeAll(async () => {
   servers = await startServers()
   system = await startSystem({ servers, workers: 0 })
   redis = new Redis(servers.redis.url)
-  // So that a share of it is more than what a connection takes; in pieces, since Redis keeps room for what it was sent last.
+  // A percent of this is more than a connection uses. It is written in pieces, because Redis keeps
+  // buffers of the size of the last command.
   for (let i = 0; i < 500; i++) await redis.set(`ballast-${i}`, 'x'.repeat(100_000))
   const token = await system.token('olga', 'organizer')
   await system.api.post('/initialize', { eventId: 1, totalTickets: 10 }, { token })
@@ -23,7 +24,7 @@ afterAll(async () => {
   await servers?.stop()
 })
 
-/** Gives Redis so much memory that what it uses now is this share of it. */
+/** Sets `maxmemory` so that the memory in use is this share of it. */
 async function fillTo(share: number): Promise<void> {
   const used = Number(/^used_memory:(\d+)/m.exec(await redis.info('memory'))?.[1])
   await redis.config('SET', 'maxmemory', Math.round(used / share))
@@ -36,7 +37,7 @@ const book = async (userId: string) =>
     { token: await system.token(userId), headers: { prefer: 'respond-async' } },
   )
 
-it('takes no more commands from a Redis that is nearly full, and workers empty it', async () => {
+it('refuses commands while Redis is nearly full, and workers still empty the lines', async () => {
   const accepted = await book('early')
   expect(accepted.status).toBe(202)
 

@@ -17,7 +17,8 @@ let nextUser = 0
 const newUser = () => `user-${++nextUser}`
 
 beforeAll(async () => {
-  // Fewer than sign in at once below: they would shut each other out if attempts counted before they failed.
+  // Lower than the number of concurrent sign-ins below, so that those would be refused if attempts
+  // counted before they fail.
   system = await startSystem({ apis: 2, workers: 0, env: { ...adminEnv, LOGIN_RATE_LIMIT: '60' } })
 })
 afterAll(() => system?.stop())
@@ -35,12 +36,12 @@ async function adminToken(): Promise<string> {
   return (await login(admin.userId, admin.password)).body.token
 }
 
-/** Whether a token is believed: a made-up job is then 404, else 401. */
+/** 404 (an unknown job) if the token is accepted, else 401. */
 async function statusOf(token: string, process = 0): Promise<number> {
   return (await system.client(process).get('/jobs/none', { token })).status
 }
 
-// biome-ignore lint/suspicious/noExplicitAny: rows of every shape
+// biome-ignore lint/suspicious/noExplicitAny: rows have many shapes
 async function query(text: string, values: unknown[] = []): Promise<pg.QueryResult<any>> {
   const client = new pg.Client({ connectionString: system.databaseUrl })
   await client.connect()
@@ -51,7 +52,7 @@ async function query(text: string, values: unknown[] = []): Promise<pg.QueryResu
   }
 }
 
-/** Signs in to the dashboard as a browser does. */
+/** Signs in to the dashboard by its form. */
 async function boardCookie(userId: string, secret: string): Promise<string> {
   const answer = await system.api.request('POST', '/admin/login', undefined, {
     rawBody: new URLSearchParams({ userId, password: secret }).toString(),
@@ -64,7 +65,7 @@ async function boardCookie(userId: string, secret: string): Promise<string> {
 const boardStatus = async (cookie: string): Promise<number> =>
   (await system.api.get('/admin/queues/api/queues', { headers: { cookie } })).status
 
-/** Failures of this address, which all tests share. */
+/** Deletes the failed sign-ins that are counted, since all tests share one address. */
 async function forgetFailures(): Promise<void> {
   const redis = new Redis(system.redisUrl)
   try {
@@ -79,7 +80,7 @@ const refresh = (refreshToken: string, process = 0) =>
   system.client(process).post('/token/refresh', { refreshToken }, representation)
 
 describe('registration', () => {
-  it('answers with the user id alone, once', async () => {
+  it('answers 201 with the user id only, and 409 if the user exists', async () => {
     const userId = newUser()
     const first = await system.api.post('/register', { userId, password })
     expect(first).toMatchObject({ status: 201, body: { userId } })
@@ -91,7 +92,7 @@ describe('registration', () => {
     expect((await login(userId)).status).toBe(200)
   })
 
-  it('of one name by many at once makes one account', async () => {
+  it('creates one account when many clients register one user id at once', async () => {
     const userId = newUser()
     const answers = await Promise.all(
       Array.from({ length: 12 }, (_, n) =>
@@ -101,7 +102,7 @@ describe('registration', () => {
     expect(answers.map(({ status }) => status).sort()).toEqual([201, ...Array(11).fill(409)])
   })
 
-  it('refuses the most common passwords, pointing at them', async () => {
+  it('refuses the most common passwords with a pointer to the member', async () => {
     const answer = await system.api.post('/register', {
       userId: newUser(),
       password: 'password123',
@@ -110,13 +111,13 @@ describe('registration', () => {
     expect(answer.body.errors).toEqual([{ pointer: '/password', detail: expect.any(String) }])
   })
 
-  it('compares user ids as they are', async () => {
+  it('distinguishes user ids that differ in case or accents', async () => {
     const base = newUser()
     for (const userId of [base, base.toUpperCase(), `${base}é`, `${base}e`]) await register(userId)
   })
 
   it.each(['.', '..', ' ada', 'ada ', 'admin\u200b', 'e\u0301mile', '\u202enimda', 'a\u2028b'])(
-    'refuses the user id %j, which looks like another one or cannot stand in a path',
+    'refuses the user id %j, which looks like another one or cannot be part of a path',
     async (userId) => {
       const answer = await system.api.post('/register', { userId, password })
       expect(answer).toMatchObject({ status: 400, body: { code: 'invalid_request' } })
@@ -124,7 +125,7 @@ describe('registration', () => {
     },
   )
 
-  it('of an earlier release with such a user id can still sign in', async () => {
+  it('does not lock out accounts of an earlier release with such a user id', async () => {
     const { rows } = await query('SELECT password_hash FROM users WHERE user_id = $1', [
       await register(),
     ])
@@ -145,7 +146,7 @@ describe('registration', () => {
     [{ userId: '', password }, '/userId'],
     [{ userId: 'a\u0007', password }, '/userId'],
     [{ userId: 'x', password, role: 'admin' }, '/role'],
-  ])('refuses %j', async (body, pointer) => {
+  ])('refuses the body %j, as sign-in does', async (body, pointer) => {
     for (const path of ['/register', '/login']) {
       const answer = await system.api.post(path, body)
       expect(answer).toMatchObject({
@@ -157,7 +158,7 @@ describe('registration', () => {
 })
 
 describe('sign-in', () => {
-  it('answers with a token of 15 minutes and a cookie for /token', async () => {
+  it('answers with a token that lasts 15 minutes and a cookie for /token', async () => {
     const userId = await register()
     const answer = await system.api.post('/login', { userId, password })
     expect(answer.status).toBe(200)
@@ -173,7 +174,7 @@ describe('sign-in', () => {
     expect(answer.headers.get('cache-control')).toBe('no-store')
   })
 
-  it('puts the refresh token into the body where that is preferred', async () => {
+  it('includes the refresh token in the body with Prefer: return=representation', async () => {
     const answer = await login(await register())
     expect(Object.keys(answer.body).sort()).toEqual([
       'expiresIn',
@@ -184,7 +185,7 @@ describe('sign-in', () => {
     expect(answer.headers.get('preference-applied')).toBe('return=representation')
   })
 
-  it('says the same of an unknown user and a wrong password', async () => {
+  it('gives the same response to an unknown user and a wrong password', async () => {
     const userId = await register()
     const wrong = await login(userId, 'not the password')
     const unknown = await login(newUser(), 'not the password')
@@ -194,14 +195,14 @@ describe('sign-in', () => {
     expect(namesOf(unknown)).toEqual(namesOf(wrong))
   })
 
-  it('takes nobody for an attacker where a hundred people of one address come at once', async () => {
+  it('limits none of a hundred successful sign-ins that arrive from one address at once', async () => {
     const userId = await register()
     const answers = await Promise.all(
       Array.from({ length: 100 }, (_, n) =>
         system.client(n % 2).post('/login', { userId, password }),
       ),
     )
-    // Where the machine is too slow for them all, some are asked to come again: that is no 401 and no 429.
+    // A slow machine may answer some of them 503, but never 401 or 429.
     const others = answers.filter(({ status }) => status !== 200)
     expect(others.length).toBeLessThan(90)
     expect(others.filter(({ body }) => !['busy', 'unavailable'].includes(body.code))).toEqual([])
@@ -209,7 +210,7 @@ describe('sign-in', () => {
 })
 
 describe('refresh tokens', () => {
-  it('are exchanged once, for a new pair', async () => {
+  it('are exchanged once for a new pair of tokens', async () => {
     const { body } = await login(await register())
     const first = await refresh(body.refreshToken, 1)
     expect(first).toMatchObject({ status: 200, body: { tokenType: 'Bearer', expiresIn: 900 } })
@@ -218,7 +219,7 @@ describe('refresh tokens', () => {
     expect((await refresh(first.body.refreshToken)).status).toBe(200)
   })
 
-  it('end their family when one of them comes again', async () => {
+  it('are all revoked for a sign-in if one of them is used twice', async () => {
     const { body } = await login(await register())
     const other = await login(decodeJwt(body.token).sub ?? '')
     const { body: next } = await refresh(body.refreshToken)
@@ -230,7 +231,7 @@ describe('refresh tokens', () => {
     expect((await refresh(other.body.refreshToken)).status).toBe(200)
   })
 
-  it('sent many times at once are exchanged once', async () => {
+  it('are exchanged once when they are sent many times at once', async () => {
     const { body } = await login(await register())
     const answers = await Promise.all(
       Array.from({ length: 10 }, (_, n) => refresh(body.refreshToken, n % 2)),
@@ -238,7 +239,7 @@ describe('refresh tokens', () => {
     expect(answers.filter(({ status }) => status === 200)).toHaveLength(1)
   })
 
-  it('come in their cookie as well', async () => {
+  it('can be sent in their cookie', async () => {
     const answer = await system.api.post('/login', { userId: await register(), password })
     const cookie = answer.headers.get('set-cookie')?.split(';')[0] ?? ''
     // Many clients send the media type with every POST.
@@ -261,15 +262,15 @@ describe('refresh tokens', () => {
     'a'.repeat(5000),
     `00000000-0000-0000-0000-000000000000.${'A'.repeat(43)}`,
     "'; --",
-  ])('made up as %.60s are refused', async (refreshToken) => {
+  ])('are refused if they are invalid: %.60s', async (refreshToken) => {
     expect((await refresh(refreshToken)).status).toBe(401)
   })
 
-  it('are of at most fifty sign-ins of an account: one more ends the oldest', async () => {
+  it('belong to at most fifty sign-ins of an account, and one more ends the oldest', async () => {
     const userId = await register()
     const signIn = async () => (await login(userId)).body
     const [oldest, second] = [await signIn(), await signIn()]
-    // The rows of 48 more sign-ins, which differ in nothing but their tokens.
+    // The rows of 48 more sign-ins.
     await query(
       `INSERT INTO refresh_tokens (token_hash, family_id, user_id, expires_at)
        SELECT 'copy-' || n || $1, gen_random_uuid(), $1, now() + interval '1 day' FROM generate_series(1, 48) AS n`,
@@ -295,7 +296,7 @@ describe('refresh tokens', () => {
 })
 
 describe('signing out', () => {
-  it('ends the sign-in of the access token and no other', async () => {
+  it('ends the sign-in of the access token only', async () => {
     const { body } = await login(await register())
     const other = await login(decodeJwt(body.token).sub ?? '')
     const answer = await system.api.request('POST', '/logout', undefined, { token: body.token })
@@ -305,7 +306,7 @@ describe('signing out', () => {
     expect((await refresh(other.body.refreshToken)).status).toBe(200)
   })
 
-  it('ends the sign-in of the refresh token, from body or cookie', async () => {
+  it('ends the sign-in of a refresh token from the body or the cookie', async () => {
     for (const asCookie of [true, false]) {
       const { refreshToken } = (await login(await register())).body
       const cookie = { headers: { cookie: `refresh_token=${refreshToken}` } }
@@ -317,7 +318,7 @@ describe('signing out', () => {
     }
   })
 
-  it('is no error for who is signed out, nor with a token of somebody else that names nothing', async () => {
+  it('answers 204 without a sign-in and to a token whose sign-in is unknown', async () => {
     expect((await system.api.request('POST', '/logout')).status).toBe(204)
     const secret = new TextEncoder().encode(system.jwtSecret)
     for (const sid of ['x', "' OR 1=1", 7]) {
@@ -330,58 +331,58 @@ describe('signing out', () => {
 })
 
 describe('roles', () => {
-  const event = () => ({ eventId: 1_000_000 + ++nextUser, totalTickets: 1 })
+  const newEvent = () => ({ eventId: 1_000_000 + ++nextUser, totalTickets: 1 })
 
-  it('are given by an admin and count for tokens given out before, on every process within a second', async () => {
+  it('that an admin gives apply to earlier tokens on every process within a second', async () => {
     const userId = await register()
     const { token } = (await login(userId)).body
-    expect((await system.client(1).post('/initialize', event(), { token })).status).toBe(403)
+    expect((await system.client(1).post('/initialize', newEvent(), { token })).status).toBe(403)
     const given = await system.api.put(
       `/users/${userId}/role`,
       { role: 'organizer' },
       { token: await adminToken() },
     )
     expect(given).toMatchObject({ status: 200, body: { userId, role: 'organizer' } })
-    expect((await system.api.post('/initialize', event(), { token })).status).toBe(201)
+    expect((await system.api.post('/initialize', newEvent(), { token })).status).toBe(201)
     await sleep(1000)
-    expect((await system.client(1).post('/initialize', event(), { token })).status).toBe(201)
+    expect((await system.client(1).post('/initialize', newEvent(), { token })).status).toBe(201)
   })
 
-  it('taken away are gone within a second, also from tokens that claim them', async () => {
+  it('that an admin takes away are gone within a second, even from tokens that claim them', async () => {
     const userId = await register()
     const token = await adminToken()
     await system.api.put(`/users/${userId}/role`, { role: 'organizer' }, { token })
     const claims = (await login(userId)).body.token
     expect(decodeJwt(claims).role).toBe('organizer')
-    expect((await system.client(1).post('/initialize', event(), { token: claims })).status).toBe(
+    expect((await system.client(1).post('/initialize', newEvent(), { token: claims })).status).toBe(
       201,
     )
     await system.api.put(`/users/${userId}/role`, { role: 'user' }, { token })
     await sleep(1000)
-    expect((await system.client(1).post('/initialize', event(), { token: claims })).status).toBe(
+    expect((await system.client(1).post('/initialize', newEvent(), { token: claims })).status).toBe(
       403,
     )
   })
 
-  it('claimed by a token count where there is no such account, and not where there is', async () => {
+  it('in a token count only if its subject has no account', async () => {
     const userId = await register()
     expect(
       (
-        await system.api.post('/initialize', event(), {
+        await system.api.post('/initialize', newEvent(), {
           token: await system.token('nobody here', 'organizer'),
         })
       ).status,
     ).toBe(201)
     expect(
       (
-        await system.api.post('/initialize', event(), {
+        await system.api.post('/initialize', newEvent(), {
           token: await system.token(userId, 'admin'),
         })
       ).status,
     ).toBe(403)
   })
 
-  it('of unknown users, unknown roles and by others than admins are refused', async () => {
+  it('cannot be set for unknown users, to unknown values, or by anybody but an admin', async () => {
     const userId = await register()
     const put = async (path: string, body: unknown, role: 'user' | 'organizer' | 'admin') =>
       (await system.api.put(path, body, { token: await system.token('boss', role) })).body.code
@@ -398,8 +399,8 @@ describe('roles', () => {
   })
 })
 
-describe('an account that is disabled', () => {
-  it('is refused everywhere within a second, and enabling it revives nothing', async () => {
+describe('a disabled account', () => {
+  it('is refused everywhere within a second, and enabling it revives no earlier token', async () => {
     const userId = await register()
     const { token, refreshToken } = (await login(userId)).body
     const boss = { token: await adminToken() }
@@ -435,8 +436,9 @@ describe('an account that is disabled', () => {
   })
 })
 
-describe('whoever may register', () => {
-  // Whatever a path, a proxy or a URL parser treats in a special way; one by one in users.test.ts of the API.
+describe('a user id that may register', () => {
+  // Characters that paths, proxies or URL parsers treat specially. The API's users.test.ts has each
+  // one alone.
   it.each([
     '/\\%?#;:@&=+$,!*()[]{}|^`~<>"\' .-_',
     '%2e%2e',
@@ -445,7 +447,7 @@ describe('whoever may register', () => {
     '//',
     '\\',
     '🎟'.repeat(128),
-  ])('can be disabled by an admin: %j', async (userId) => {
+  ])('can be disabled by an admin, whatever its characters: %j', async (userId) => {
     await register(userId)
     const path = `/users/${encodeURIComponent(userId)}`
     const boss = { token: await system.token('another boss', 'admin') }
@@ -458,12 +460,12 @@ describe('whoever may register', () => {
   })
 })
 
-describe('a change of password', () => {
+describe('a password change', () => {
   const newPassword = 'short ferns by the lake'
   const change = (token: string, secret = password, wanted = newPassword) =>
     system.api.put('/me/password', { password: secret, newPassword: wanted }, { token })
 
-  it('ends all other sign-ins within a second and leaves the one that sent it', async () => {
+  it('ends all sign-ins within a second except the one that made it', async () => {
     const userId = await register()
     const [mine, other] = [(await login(userId)).body, (await login(userId)).body]
     const answer = await change(mine.token)
@@ -483,7 +485,7 @@ describe('a change of password', () => {
     expect((await login(userId)).status).toBe(401)
     expect((await login(userId, newPassword)).status).toBe(200)
 
-    // The next change, by a sign-in of now, ends the one that was left.
+    // A second change by a new sign-in ends the one that survived.
     const third = (await login(userId, newPassword)).body
     expect((await change(third.token, newPassword, password)).status).toBe(204)
     expect(await statusOf(third.token)).toBe(404)
@@ -501,7 +503,7 @@ describe('a change of password', () => {
     expect(await boardStatus(cookie)).toBe(401)
   })
 
-  it('ends tokens that somebody else signed with the secret before', async () => {
+  it('ends earlier tokens that were signed elsewhere with the same secret', async () => {
     const userId = await register()
     const foreign = await system.token(userId)
     expect(await statusOf(foreign)).toBe(404)
@@ -509,7 +511,7 @@ describe('a change of password', () => {
     expect(await statusOf(foreign)).toBe(401)
   })
 
-  it('with a wrong password is refused like a failed sign-in and changes nothing', async () => {
+  it('with a wrong password gets 401 invalid_credentials and changes nothing', async () => {
     const userId = await register()
     const [mine, other] = [(await login(userId)).body, (await login(userId)).body]
     const answer = await change(mine.token, 'not the password')
@@ -524,7 +526,7 @@ describe('a change of password', () => {
     )
   })
 
-  it('counts wrong passwords like failed sign-ins', async () => {
+  it('counts a wrong password as a failed sign-in', async () => {
     await forgetFailures()
     const strict = createClient((await system.addApi({ LOGIN_RATE_LIMIT: '3' })).url)
     const userId = await register()
@@ -545,7 +547,7 @@ describe('a change of password', () => {
     [{ password, newPassword: 'short' }, '/newPassword'],
     [{ password, newPassword: 'password123' }, '/newPassword'],
     [{ password, newPassword, userId: 'ada' }, '/userId'],
-  ])('is refused as %j', async (body, pointer) => {
+  ])('is refused with the body %j', async (body, pointer) => {
     const { token } = (await login(await register())).body
     const answer = await system.api.put('/me/password', body, { token })
     expect(answer).toMatchObject({
@@ -554,7 +556,7 @@ describe('a change of password', () => {
     })
   })
 
-  it('sent many times at once happens once', async () => {
+  it('takes effect once when it is sent many times at once', async () => {
     const userId = await register()
     const { token } = (await login(userId)).body
     const answers = await Promise.all(
@@ -565,7 +567,7 @@ describe('a change of password', () => {
 })
 
 describe('the list of accounts', () => {
-  it('has every account once, in order of id, without hashes', async () => {
+  it('contains every account once, in order of user id, without password hashes', async () => {
     const token = await adminToken()
     const seen = []
     let after = ''
@@ -585,7 +587,7 @@ describe('the list of accounts', () => {
     expect(JSON.stringify(seen)).not.toContain('argon2')
   })
 
-  it('can be narrowed to ids with a beginning, compared as it is', async () => {
+  it('is filtered by a case-sensitive prefix of the user id', async () => {
     const token = await adminToken()
     for (const userId of ['Zed%_1', 'Zed%_2', 'Zedx', 'zed%_3']) await register(userId)
     const idsOf = async (q: string, rest = '') => {
@@ -606,14 +608,14 @@ describe('the list of accounts', () => {
     'after=',
     `q=${'x'.repeat(129)}`,
     'q=%00',
-  ])('refuses %s', async (search) => {
+  ])('refuses the query %s', async (search) => {
     const { status, body } = await system.api.get(`/users?${search}`, { token: await adminToken() })
     expect({ status, code: body.code }).toEqual({ status: 400, code: 'invalid_request' })
   })
 })
 
 describe('the first admin', () => {
-  it('gets the password of the environment, and a name taken by somebody else gets nothing', async () => {
+  it('gets the password in the environment, but an existing user of that name becomes no admin', async () => {
     const before = (await login(admin.userId, admin.password)).body
     const cookie = await boardCookie(admin.userId, admin.password)
     const changed = { ...adminEnv, ADMIN_PASSWORD: 'a wall of dry slate' }
@@ -624,7 +626,7 @@ describe('the first admin', () => {
     ).toBe(200)
     expect((await client.post('/login', admin)).status).toBe(401)
 
-    // It counts as a change of password, on every process.
+    // It counts as a password change on every process.
     await sleep(1000)
     expect(await statusOf(before.token)).toBe(401)
     expect((await refresh(before.refreshToken)).status).toBe(401)
@@ -643,8 +645,8 @@ describe('the first admin', () => {
   })
 })
 
-describe('with keys of its own and those of another issuer', () => {
-  it('one installation signs, the other believes it and has no accounts', async () => {
+describe('an installation with JWT_JWKS_URL', () => {
+  it('accepts the tokens of the issuer and has no accounts unless LOCAL_ACCOUNTS is set', async () => {
     const pem = generateKeyPairSync('ed25519')
       .privateKey.export({ type: 'pkcs8', format: 'pem' })
       .toString()
@@ -661,15 +663,15 @@ describe('with keys of its own and those of another issuer', () => {
     expect(published.body.keys[0].d).toBeUndefined()
 
     const jwksUrl = `${issuer.url}/.well-known/jwks.json`
-    const believer = createClient((await system.addApi({ JWT_JWKS_URL: jwksUrl })).url)
-    expect((await believer.get('/jobs/none', { token })).status).toBe(404)
+    const verifier = createClient((await system.addApi({ JWT_JWKS_URL: jwksUrl })).url)
+    expect((await verifier.get('/jobs/none', { token })).status).toBe(404)
     const hs256 = await system.token('ada')
-    expect((await believer.get('/jobs/none', { token: hs256 })).status).toBe(401)
+    expect((await verifier.get('/jobs/none', { token: hs256 })).status).toBe(401)
     for (const path of ['/register', '/login', '/token/refresh', '/logout']) {
-      expect((await believer.post(path, { userId, password })).body.code).toBe('not_found')
+      expect((await verifier.post(path, { userId, password })).body.code).toBe('not_found')
     }
     expect(
-      (await believer.put(`/users/${userId}/role`, { role: 'admin' }, { token })).body.code,
+      (await verifier.put(`/users/${userId}/role`, { role: 'admin' }, { token })).body.code,
     ).toBe('not_found')
     expect((await system.api.get('/.well-known/jwks.json')).status).toBe(404)
 
@@ -681,7 +683,8 @@ describe('with keys of its own and those of another issuer', () => {
     const signedIn = await both.post('/login', { userId, password })
     expect(signedIn.status).toBe(200)
 
-    // The issuer's user of that name is somebody else, whatever becomes of the local account.
+    // The issuer's user of that name is another person, so disabling the local account changes
+    // nothing.
     const boss = await system.token('boss', 'admin')
     const shutOut = await both.put(`/users/${userId}/disabled`, { disabled: true }, { token: boss })
     expect(shutOut.status).toBe(200)

@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { until } from '../../tools/dev-stack/net.mjs'
@@ -10,13 +11,13 @@ import type { ServiceProcess } from '../stack/processes.ts'
 import { type System, startSystem } from '../stack/system.ts'
 
 const GRACE_MS = 2000
-/** Ending and being noticed take a moment, on a busy machine above all. */
-const ROOM_MS = 700
+/** Time for the process to exit and for the test to notice, on a busy machine. */
+const TOLERANCE_MS = 700
 
 let system: System
 let database: pg.Pool
 beforeAll(async () => {
-  // So often that one of each is under way whenever Redis goes away.
+  // So often that a sweep and a pruning step run whenever Redis disconnects.
   const often = { LINE_SWEEP_INTERVAL_MS: '100', PRUNE_INTERVAL_MS: '100' }
   system = await startSystem({ workers: 0, env: { ...often, SHUTDOWN_GRACE_MS: String(GRACE_MS) } })
   database = new pg.Pool({ connectionString: system.databaseUrl, max: 3 })
@@ -30,8 +31,8 @@ afterAll(async () => {
   await system?.stop()
 })
 
-/** A way to Redis that can be taken away for good. */
-async function wayToRedis() {
+/** A proxy to Redis that a test can disconnect for good or silence. */
+async function redisProxy() {
   const url = new URL(system.redisUrl)
   const target = { host: url.hostname, port: Number(url.port) }
   const proxy = await startProxy({ target, wire: workerRedis })
@@ -40,16 +41,16 @@ async function wayToRedis() {
   return { proxy, env: { REDIS_URL: url.toString() } }
 }
 
-/** Sends SIGTERM; how the process ended, and after how long. */
-async function stopped({ pid, exited }: ServiceProcess) {
+/** Sends SIGTERM. @returns the exit code and how long the process took to exit */
+async function stop({ pid, exited }: ServiceProcess) {
   const startedAt = performance.now()
   process.kill(pid, 'SIGTERM')
   const { code } = await exited
   return { code, ms: performance.now() - startedAt }
 }
 
-/** Holds what a statement locks, until released. */
-async function hold(sql: string): Promise<() => Promise<void>> {
+/** Runs a statement in an open transaction. @returns a function that releases its locks */
+async function holdLock(sql: string): Promise<() => Promise<void>> {
   const client = await database.connect()
   await client.query('BEGIN')
   await client.query(sql)
@@ -80,43 +81,43 @@ async function bookLater(userId: string, eventId: number): Promise<string> {
   return (await system.api.post('/book', { eventId }, options)).body.statusUrl
 }
 
-describe('a stop takes no longer than its grace', () => {
-  it('where Redis went away for good', async () => {
-    const { proxy, env } = await wayToRedis()
+describe('a stop within SHUTDOWN_GRACE_MS', () => {
+  it('ends a worker whose Redis disconnected for good', async () => {
+    const { proxy, env } = await redisProxy()
     const worker = await system.addWorker(env)
     proxy.sever()
-    await new Promise((resolve) => setTimeout(resolve, 500))
+    await sleep(500)
 
-    const { code, ms } = await stopped(worker)
+    const { code, ms } = await stop(worker)
 
     expect(code).toBe(0)
-    expect(ms).toBeLessThan(GRACE_MS + ROOM_MS)
+    expect(ms).toBeLessThan(GRACE_MS + TOLERANCE_MS)
   })
 
-  it('where Redis no longer answers', async () => {
-    const { proxy, env } = await wayToRedis()
+  it('ends a worker whose Redis no longer answers', async () => {
+    const { proxy, env } = await redisProxy()
     const worker = await system.addWorker(env)
     proxy.hold()
-    await new Promise((resolve) => setTimeout(resolve, 500))
+    await sleep(500)
 
-    const { code, ms } = await stopped(worker)
+    const { code, ms } = await stop(worker)
 
     expect(code).toBe(0)
-    expect(ms).toBeLessThan(GRACE_MS + ROOM_MS)
+    expect(ms).toBeLessThan(GRACE_MS + TOLERANCE_MS)
   })
 
-  it('where Redis went away for good with a job at hand, which is decided elsewhere', async () => {
-    const { proxy, env } = await wayToRedis()
+  it('ends a worker whose Redis disconnected during a job, and another worker decides the job', async () => {
+    const { proxy, env } = await redisProxy()
     const worker = await system.addWorker(env)
-    const release = await hold('SELECT FROM events WHERE event_id = 1 FOR UPDATE')
+    const release = await holdLock('SELECT FROM events WHERE event_id = 1 FOR UPDATE')
     const poll = await bookLater('ann', 1)
     await waitForLocks(1)
     proxy.sever()
 
-    const { code, ms } = await stopped(worker)
+    const { code, ms } = await stop(worker)
 
     expect(code).toBe(0)
-    expect(ms).toBeLessThan(GRACE_MS + ROOM_MS)
+    expect(ms).toBeLessThan(GRACE_MS + TOLERANCE_MS)
     await release()
     const other = await system.addWorker()
     const { body } = await system.api.get(poll, {
@@ -127,30 +128,30 @@ describe('a stop takes no longer than its grace', () => {
     await other.stop()
   })
 
-  it('where old rows take long to be pruned, and lines are handed over before', async () => {
+  it('hands lines over and ends while pruning is blocked', async () => {
     const worker = await system.addWorker()
-    await hold('LOCK TABLE refresh_tokens IN ACCESS EXCLUSIVE MODE')
+    await holdLock('LOCK TABLE refresh_tokens IN ACCESS EXCLUSIVE MODE')
     await waitForLocks(1)
-    const releaseEvent = await hold('SELECT FROM events WHERE event_id = 2 FOR UPDATE')
+    const releaseEvent = await holdLock('SELECT FROM events WHERE event_id = 2 FOR UPDATE')
     const poll = await bookLater('ann', 2)
     await waitForLocks(2)
     const other = await system.addWorker({ PRUNE_INTERVAL_MS: '3600000' })
     setTimeout(releaseEvent, 300)
 
-    const ending = stopped(worker)
+    const stopping = stop(worker)
     const { body } = await system.api.get(poll, {
       token: await system.token('ann'),
       headers: { prefer: 'wait=20' },
     })
-    const { code, ms } = await ending
+    const { code, ms } = await stopping
 
     expect(body).toMatchObject({ state: 'done', outcome: 'booked' })
     expect(code).toBe(0)
-    expect(ms).toBeLessThan(GRACE_MS + ROOM_MS)
+    expect(ms).toBeLessThan(GRACE_MS + TOLERANCE_MS)
     await other.stop()
   })
 
-  it('where PostgreSQL no longer answers', async () => {
+  it('ends a worker whose PostgreSQL no longer answers', async () => {
     const url = new URL(system.databaseUrl)
     const target = { host: url.hostname, port: Number(url.port) }
     const proxy = await startProxy({ target, wire: plainPostgres })
@@ -158,15 +159,15 @@ describe('a stop takes no longer than its grace', () => {
     url.port = String(proxy.port)
     const worker = await system.addWorker({ DATABASE_URL: url.toString() })
     proxy.hold()
-    await new Promise((resolve) => setTimeout(resolve, 500))
+    await sleep(500)
 
-    const { code, ms } = await stopped(worker)
+    const { code, ms } = await stop(worker)
 
     expect(code).toBe(0)
-    expect(ms).toBeLessThan(GRACE_MS + ROOM_MS)
+    expect(ms).toBeLessThan(GRACE_MS + TOLERANCE_MS)
   })
 
-  it.each(['api', 'worker'])('if the collector of traces does not answer (%s)', async (kind) => {
+  it.each(['api', 'worker'])('ends the %s if the trace collector does not answer', async (kind) => {
     const collector = createServer().listen(0, '127.0.0.1')
     await once(collector, 'listening')
     onTestFinished(() => collector.closeAllConnections())
@@ -175,24 +176,24 @@ describe('a stop takes no longer than its grace', () => {
     const traced = kind === 'api' ? await system.addApi(env) : await system.addWorker(env)
     if (kind === 'api') await fetch(`${traced.url}/status/1`)
 
-    const { code, ms } = await stopped(traced)
+    const { code, ms } = await stop(traced)
 
     expect(code).toBe(0)
-    expect(ms).toBeLessThan(GRACE_MS + ROOM_MS)
+    expect(ms).toBeLessThan(GRACE_MS + TOLERANCE_MS)
     const lost = () => traced.logs.filter(({ msg }) => msg?.startsWith('traces are lost'))
     if (kind === 'api')
       expect(await until(() => lost().length === 1, { timeoutMs: 2000 })).toBe(true)
   })
 
-  it('of an API whose Redis went away for good', async () => {
-    const { proxy, env } = await wayToRedis()
+  it('ends an API whose Redis disconnected for good', async () => {
+    const { proxy, env } = await redisProxy()
     const api = await system.addApi(env)
     proxy.sever()
-    await new Promise((resolve) => setTimeout(resolve, 500))
+    await sleep(500)
 
-    const { code, ms } = await stopped(api)
+    const { code, ms } = await stop(api)
 
     expect(code).toBe(0)
-    expect(ms).toBeLessThan(GRACE_MS + ROOM_MS)
+    expect(ms).toBeLessThan(GRACE_MS + TOLERANCE_MS)
   })
 })
