@@ -1,7 +1,6 @@
 import { createServer, type Server } from 'node:http'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { createAdaptorServer } from '@hono/node-server'
-import { createPipelining, listenOn } from '@ticket-line/shared'
+import { createPipelining, listenOn, sleep } from '@ticket-line/shared'
 import type { Hono } from 'hono'
 import type { ServerConfig } from './config.js'
 import type { AppEnv } from './http/env.js'

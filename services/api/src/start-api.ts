@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import {
   checkDatabase,
   createDatabase,
@@ -15,6 +14,7 @@ import {
   type Log,
   lineNameOf,
   shardPrefix,
+  withDeadline,
 } from '@ticket-line/shared'
 import { startTracing, watchServers } from '@ticket-line/telemetry'
 import { createApp } from './app.js'
@@ -168,7 +168,7 @@ export async function startApi(
   })
   // It may fail while the port is being opened.
   fit.catch(() => undefined)
-  await Promise.race([fit, sleep(LISTEN_WITHIN_MS)])
+  await withDeadline(fit, LISTEN_WITHIN_MS, () => undefined)
   const { server, port } = await listen(app, config.server)
   closers.push('http', () => {
     lifecycle.draining = true

@@ -1,7 +1,6 @@
 import type { AccountPrivileges, Accounts } from '@ticket-line/db'
-import { AppError, type Log } from '@ticket-line/shared'
+import { AppError, createLoader, every, type Log, type Loop } from '@ticket-line/shared'
 import { LRUCache } from 'lru-cache'
-import { createBatchLoader } from '../events/batch-loader.js'
 import type { Principal, TokenOrigin } from '../http/principal.js'
 import type { Reach } from '../http/within-reach.js'
 
@@ -68,12 +67,11 @@ export function createAccountOverrides({
   const answers = new LRUCache<string, { row: AccountPrivileges | undefined; goodUntil: number }>({
     max: 1000,
   })
-  let timer: NodeJS.Timeout | undefined
-  let stopped = false
+  let polling: Loop | undefined
   let newest: Date | undefined
   let failing = false
-  const rows = createBatchLoader<AccountPrivileges, string>({
-    query: async (userIds) =>
+  const loadRow = createLoader({
+    query: async (userIds: string[]) =>
       new Map((await accounts.findPrivileges(userIds)).map((row) => [row.userId, row])),
     timeoutMs: reach.timeoutMs,
     onTimeout: tooSlow,
@@ -86,41 +84,30 @@ export function createAccountOverrides({
       if (newest === undefined || changedAt > newest) newest = changedAt
     }
     newest ??= new Date(0)
+    if (failing) log.info('account changes are seen again')
+    failing = false
   }
 
-  async function tryToLook(): Promise<void> {
-    try {
-      await look()
-      if (failing) log.info('account changes are seen again')
-      failing = false
-    } catch (err) {
-      if (!failing) log.warn({ err }, 'account changes cannot be seen, the last known ones count')
-      failing = true
-    }
-  }
-
-  async function poll(): Promise<void> {
-    await tryToLook()
-    if (stopped) return
-    timer = setTimeout(poll, POLL_EVERY_MS)
-    timer.unref()
+  function onError(err: unknown): void {
+    if (!failing) log.warn({ err }, 'account changes cannot be seen, the last known ones count')
+    failing = true
   }
 
   async function rowOf(userId: string): Promise<AccountPrivileges | undefined> {
     const known = answers.get(userId)
     if (known !== undefined && nowMs() < known.goodUntil) return known.row
     if (!reach.availability.postgres()) return cannotCheck()
-    const row = await rows.load(userId).catch(cannotCheck)
+    const row = await loadRow(userId).catch(cannotCheck)
     answers.set(userId, { row, goodUntil: nowMs() + STAFF_REUSE_MS })
     return row
   }
 
   return {
-    start: poll,
-    stop() {
-      stopped = true
-      clearTimeout(timer)
+    start() {
+      polling ??= every(POLL_EVERY_MS, look, { onError })
+      return polling.runNow()
     },
+    stop: () => void polling?.stop(),
     apply(principal) {
       if (principal.external) return principal
       if (principal.role === 'user') {
@@ -140,8 +127,8 @@ export function createAccountOverrides({
   }
 }
 
-function tooSlow(): Error {
-  return new Error('looking up accounts took too long')
+function tooSlow(): never {
+  throw new Error('looking up accounts took too long')
 }
 
 function withRow(principal: Principal, row: AccountPrivileges | undefined): Principal | undefined {

@@ -1,5 +1,4 @@
-import { setTimeout as sleep } from 'node:timers/promises'
-import { AppError } from '@ticket-line/shared'
+import { AppError, sleep } from '@ticket-line/shared'
 import {
   type CryptoKey,
   createRemoteJWKSet,

@@ -1,4 +1,4 @@
-import { AppError, isUserId, type Log, ROLES, type Role } from '@ticket-line/shared'
+import { AppError, createTurns, isUserId, type Log, ROLES, type Role } from '@ticket-line/shared'
 import {
   type CryptoKey,
   errors,
@@ -9,7 +9,6 @@ import {
 } from 'jose'
 import { LRUCache } from 'lru-cache'
 import type { Principal, TokenOrigin } from '../http/principal.js'
-import { createTurns } from '../one-turn.js'
 import type { IdentityConfig } from './config.js'
 import type { Keyring } from './keyring.js'
 import type { KeySource } from './remote-keys.js'

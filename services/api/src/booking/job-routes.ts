@@ -1,9 +1,8 @@
-import { AppError, parseCommandId } from '@ticket-line/shared'
+import { AppError, parseCommandId, sleep, withDeadline } from '@ticket-line/shared'
 import { z } from 'zod'
-import { withDeadline } from '../events/batch-loader.js'
 import { parsePrefer, preferenceApplied } from '../http/prefer.js'
 import { isStaff } from '../http/principal.js'
-import { unavailable } from '../http/refusals.js'
+import { throwUnavailable } from '../http/refusals.js'
 import { type PlainResponse, reply } from '../http/reply.js'
 import { jobSchema } from '../http/response-schemas.js'
 import { defineRoute, principalOf, type Route } from '../http/route.js'
@@ -141,13 +140,13 @@ export async function poll(
     const pieceMs = Math.min(Math.max(untilMs - performance.now(), 0), POLL_PIECE_MS)
     try {
       const looked = line.find(jobId, pieceMs, mayRead)
-      known = await withDeadline(looked, pieceMs + readTimeoutMs, unavailable)
+      known = await withDeadline(looked, pieceMs + readTimeoutMs, throwUnavailable)
       if (known === undefined || known.state === 'done' || isOver(untilMs)) return known
     } catch (error) {
       const areWell = availability.redis() && availability.postgres()
       if (!areWell || (known === undefined && isOver(patientUntilMs))) throw error
       if (known !== undefined && isOver(untilMs)) return known
-      await new Promise((resolve) => setTimeout(resolve, LOOK_AGAIN_MS))
+      await sleep(LOOK_AGAIN_MS)
     }
   }
 }

@@ -1,7 +1,6 @@
 import { BullMQAdapter } from '@bull-board/api/bullMQAdapter'
-import type { Log } from '@ticket-line/shared'
+import { type Log, withDeadline } from '@ticket-line/shared'
 import type { Queue } from 'bullmq'
-import { withDeadline } from '../events/batch-loader.js'
 
 /** Most queues on the board. */
 export const MAX_SHOWN_QUEUES = 200
@@ -101,6 +100,6 @@ export function createShownQueues({
   }
 }
 
-function tooSlow(): Error {
-  return new Error('Redis did not return the recent lines in time')
+function tooSlow(): never {
+  throw new Error('Redis did not return the recent lines in time')
 }

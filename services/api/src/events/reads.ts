@@ -17,10 +17,10 @@ import {
   streamBookings,
   streamWaitingList,
 } from '@ticket-line/db'
+import { createLoader, withDeadline } from '@ticket-line/shared'
 import { LRUCache } from 'lru-cache'
-import { unavailable } from '../http/refusals.js'
+import { throwUnavailable, unavailable } from '../http/refusals.js'
 import type { Availability } from '../queue/line-client.js'
-import { createBatchLoader, withDeadline } from './batch-loader.js'
 
 /**
  * What routes ask PostgreSQL about events. All fail with `unavailable` within the read timeout where it is out of reach; an
@@ -60,20 +60,20 @@ export function createEventReads(deps: EventReadsDeps): EventReads {
   const { pool, exportPool, availability, readTimeoutMs, exports } = deps
   // Events never vanish, so one seen once exists for good. Ids that do not exist are not remembered: they may tomorrow.
   const known = new LRUCache<number, true>({ max: deps.knownEvents })
-  const statuses = createBatchLoader({
-    query: (eventIds) => readEventStatuses(pool, eventIds),
+  const loadStatus = createLoader({
+    query: (eventIds: number[]) => readEventStatuses(pool, eventIds),
     timeoutMs: readTimeoutMs,
-    onTimeout: unavailable,
+    onTimeout: throwUnavailable,
   })
 
   async function read<T>(work: () => Promise<T>): Promise<T> {
     if (!availability.postgres()) throw unavailable()
-    return withDeadline(work(), readTimeoutMs, unavailable)
+    return withDeadline(work(), readTimeoutMs, throwUnavailable)
   }
 
   async function status(eventId: number): Promise<EventStatus | undefined> {
     if (!availability.postgres()) throw unavailable()
-    const found = await statuses.load(eventId)
+    const found = await loadStatus(eventId)
     if (found !== undefined) known.set(eventId, true)
     return found
   }
@@ -81,7 +81,7 @@ export function createEventReads(deps: EventReadsDeps): EventReads {
   async function* beginningInTime<T>(rows: AsyncGenerator<T>): AsyncGenerator<T> {
     if (!availability.postgres()) throw unavailable()
     try {
-      const first = await withDeadline(rows.next(), readTimeoutMs, unavailable)
+      const first = await withDeadline(rows.next(), readTimeoutMs, throwUnavailable)
       if (first.done) return
       yield first.value
       yield* rows

@@ -7,6 +7,11 @@ export function unavailable(cause?: unknown): AppError {
   return new AppError('unavailable', message, { headers: { 'retry-after': '1' }, cause })
 }
 
+/** Throws `unavailable()`, for a server that did not answer in time. */
+export function throwUnavailable(): never {
+  throw unavailable()
+}
+
 /** There is no event of that id. */
 export function eventNotFound(): AppError {
   return new AppError('event_not_found', 'There is no such event.')

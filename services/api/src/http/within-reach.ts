@@ -1,6 +1,6 @@
-import { withDeadline } from '../events/batch-loader.js'
+import { withDeadline } from '@ticket-line/shared'
 import type { Availability } from '../queue/line-client.js'
-import { unavailable } from './refusals.js'
+import { throwUnavailable, unavailable } from './refusals.js'
 
 /** Whether PostgreSQL is there, and how long a request may wait for it. */
 export interface Reach {
@@ -21,7 +21,7 @@ export function withinReach<T extends object>(verbs: T, { availability, timeoutM
     name,
     async (...args: unknown[]) => {
       if (!availability.postgres()) throw unavailable()
-      return withDeadline(verb(...args), timeoutMs, unavailable)
+      return withDeadline(verb(...args), timeoutMs, throwUnavailable)
     },
   ])
   return Object.fromEntries(guarded) as T

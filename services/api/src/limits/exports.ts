@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { AppError, defineScript, type Log } from '@ticket-line/shared'
+import { AppError, defineScript, every, type Log } from '@ticket-line/shared'
 import type { Redis } from 'ioredis'
 
 /** How long a place in Redis outlives a process that died with it, ms. */
@@ -75,15 +75,15 @@ export function createExportPlaces({ places, redis, prefix, log }: ExportPlacesD
         here.delete(userId)
         return undefined
       }
-      const renewal = setInterval(() => {
-        renew?.(key, holder, LEASE_MS).catch(() => undefined)
-      }, RENEW_EVERY_MS)
-      renewal.unref()
+      const renewal = every(RENEW_EVERY_MS, () => renew?.(key, holder, LEASE_MS), {
+        // While Redis is away, the lease of this download may end.
+        onError: () => undefined,
+      })
       let held = true
       return async function give() {
         if (!held) return
         held = false
-        clearInterval(renewal)
+        void renewal.stop()
         await giveBack?.(key, holder).catch(() => undefined)
         here.delete(userId)
       }

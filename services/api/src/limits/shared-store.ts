@@ -1,4 +1,4 @@
-import { defineScript, UNLOGGED } from '@ticket-line/shared'
+import { createBatcher, defineScript, UNLOGGED } from '@ticket-line/shared'
 import type { Redis } from 'ioredis'
 import type { CounterStore } from './stores.js'
 
@@ -22,12 +22,6 @@ return counted`
 
 // A window may have ended meanwhile: a key made by this would never expire, and start the next one below zero.
 const TAKE_BACK = `if tonumber(redis.call('GET', KEYS[1]) or '0') > 0 then redis.call('DECR', KEYS[1]) end`
-
-interface Count {
-  key: string
-  resolve: (info: { totalHits: number; resetTime: Date }) => void
-  reject: (error: unknown) => void
-}
 
 export interface SharedStoreOptions {
   /**
@@ -55,40 +49,26 @@ export function createSharedStore(
   const count = define('limitsCount', undefined, COUNT)
   const takeBack = define('limitsTakeBack', 1, TAKE_BACK)
   let windowMs = 0
-  let gathered: Count[] = []
 
-  async function send(counts: Count[]): Promise<void> {
-    try {
-      const replies = (await count(
-        counts.length,
-        ...counts.map(({ key }) => key),
-        windowMs,
-      )) as number[]
+  const increment = createBatcher({
+    async run(keys: string[]) {
+      const replies = (await count(keys.length, ...keys, windowMs)) as number[]
       const now = Date.now()
-      for (const [i, { resolve }] of counts.entries()) {
+      return keys.map((_, i) => {
         const [totalHits = 0, leftMs = 0] = replies.slice(2 * i, 2 * i + 2)
-        resolve({ totalHits, resetTime: new Date(now + leftMs) })
-      }
-    } catch (error) {
-      for (const { reject } of counts) reject(error)
-    }
-  }
-
-  function sendGathered(): void {
-    const all = gathered
-    gathered = []
-    for (let i = 0; i < all.length; i += MAX_KEYS_A_RUN) void send(all.slice(i, i + MAX_KEYS_A_RUN))
-  }
+        return { totalHits, resetTime: new Date(now + leftMs) }
+      })
+    },
+    schedule: setImmediate,
+    maxSize: MAX_KEYS_A_RUN,
+    maxRunning: Number.POSITIVE_INFINITY,
+  })
 
   return {
     init: (options) => {
       windowMs = options.windowMs
     },
-    increment: (key) =>
-      new Promise((resolve, reject) => {
-        if (gathered.length === 0) setImmediate(sendGathered)
-        gathered.push({ key: prefix + key, resolve, reject })
-      }),
+    increment: (key) => increment(prefix + key),
     decrement: async (key) => void (await takeBack(prefix + key)),
     resetKey: async (key) => void (await redis.del(prefix + key)),
   }

@@ -1,7 +1,6 @@
 import { assertWritable, type Pool } from '@ticket-line/db'
-import { createWriteProbe, wasRefused } from '@ticket-line/shared'
+import { createWriteProbe, wasRefused, withDeadline } from '@ticket-line/shared'
 import type { Redis } from 'ioredis'
-import { withDeadline } from '../events/batch-loader.js'
 import type { Availability } from './line-client.js'
 
 export interface AvailabilityDeps {
@@ -49,7 +48,7 @@ export function watchAvailability(deps: AvailabilityDeps): Availability & { stop
       (): Answer => 'works',
       (error: unknown): Answer => (wasRefused(error) ? 'refused' : 'none'),
     )
-    const answer = await withDeadline(asked, deps.probeTimeoutMs, late).catch((): Answer => 'none')
+    const answer = await withDeadline(asked, deps.probeTimeoutMs, (): Answer => 'none')
     const isDoubtful =
       answer === 'none' &&
       standstill.longestSince(startedAtMs) >= HELD_UP_MS &&
@@ -83,10 +82,6 @@ export function watchAvailability(deps: AvailabilityDeps): Availability & { stop
       standstill.stop()
     },
   }
-}
-
-function late(): Error {
-  return new Error('the server did not answer in time')
 }
 
 /** What a probe learned; `none` if there was no answer in time, or no connection. */

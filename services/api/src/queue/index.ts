@@ -4,6 +4,7 @@ import {
   connectionName,
   createFailFastRedis,
   createReaderRedis,
+  createTurns,
   followStreams,
   isLineName,
   type JobReply,
@@ -18,7 +19,6 @@ import {
   shardPrefixes,
 } from '@ticket-line/shared'
 import type { Redis } from 'ioredis'
-import { createTurns } from '../one-turn.js'
 import { watchAvailability } from './availability.js'
 import { createEntrance } from './entrance.js'
 import { createFinder } from './finder.js'
