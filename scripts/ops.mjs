@@ -1,23 +1,23 @@
 /**
- * `npm run ops -- <command>`: the operators' tool (services/ops) from a clone. It looks at the stack that `npm start` runs in this folder,
- * or at DATABASE_URL and REDIS_URL.
+ * `npm run ops -- <command>`: runs the operators' tool (services/ops) in a clone. It uses the stack
+ * that `npm start` runs in this folder, or DATABASE_URL and REDIS_URL.
  */
 import { spawnSync } from 'node:child_process'
-import { fromRoot } from '../tools/dev-stack/paths.mjs'
-import { runMain } from '../tools/dev-stack/say.mjs'
+import { fromRoot } from '../tools/dev-stack/files.mjs'
 import { namedServers, withDotEnv } from '../tools/dev-stack/settings.mjs'
 import { runningStack } from '../tools/dev-stack/stack.mjs'
+import { runMain } from '../tools/dev-stack/terminal.mjs'
 import { ensureToolchain } from '../tools/dev-stack/toolchain.mjs'
 
-/** The exit code if the tool itself failed. 1 would mean that it found something. */
+/** The exit code if the tool itself fails. 1 would mean that it found something. */
 const failed = 4
 
 runMain(async () => {
-  // What it prints goes to stderr: stdout is for the report alone, which may be read by a program.
-  const ready = spawnSync(process.execPath, [fromRoot('scripts/bootstrap.mjs')], {
+  // The bootstrap's output goes to stderr: stdout is for the report, which a program may read.
+  const bootstrap = spawnSync(process.execPath, [fromRoot('scripts/bootstrap.mjs')], {
     stdio: ['ignore', 2, 2],
   })
-  if (ready.status !== 0) {
+  if (bootstrap.status !== 0) {
     process.stderr.write('The tool could not be built.\n')
     process.exitCode = failed
     return

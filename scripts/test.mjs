@@ -1,15 +1,15 @@
 /**
- * `npm test`: everything that proves the system, from a bare clone: build, lint, type check of tests and scripts, migrations against the
- * schema, then all tests. What stands behind `--` goes to vitest: `npm test -- tests/model`. The last line is `N passed, N failed`.
+ * `npm test`: builds, lints, checks types and migrations, and runs all tests, from a bare clone.
+ * Arguments after `--` go to vitest: `npm test -- tests/model`. The last line printed is `N passed,
+ * N failed`.
  */
 import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
-import { fromRoot, root } from '../tools/dev-stack/paths.mjs'
-import { run, runVisible } from '../tools/dev-stack/run.mjs'
-import { runMain, say, step } from '../tools/dev-stack/say.mjs'
-import { readText } from '../tools/dev-stack/server.mjs'
-import { bootstrap } from './bootstrap.mjs'
+import { bootstrap } from '../tools/dev-stack/bootstrap.mjs'
+import { run, runVisible } from '../tools/dev-stack/commands.mjs'
+import { fromRoot, readText, root } from '../tools/dev-stack/files.mjs'
+import { runMain, say, step } from '../tools/dev-stack/terminal.mjs'
 
 runMain(async () => {
   const toolchain = await bootstrap()
@@ -21,10 +21,10 @@ runMain(async () => {
 })
 
 /**
- * The checks that are no tests. All are run, so that one look shows everything that is wrong.
+ * Runs all checks that are not tests, even if one fails, so that one run shows everything.
  *
  * @param {import('../tools/dev-stack/toolchain.mjs').Toolchain} toolchain
- * @returns {Promise<string[]>} names of those that failed
+ * @returns {Promise<string[]>} names of the checks that failed
  */
 async function runChecks({ env }) {
   const bin = (/** @type {string} */ name) => fromRoot('node_modules/.bin', name)
@@ -55,7 +55,8 @@ async function runChecks({ env }) {
 /**
  * @param {import('../tools/dev-stack/toolchain.mjs').Toolchain} toolchain
  * @param {string[]} args
- * @returns {Promise<{ passed: number, failed: number }>} a run that did not get to its end counts as a failure more
+ * @returns {Promise<{ passed: number, failed: number }>} a run that ends without results counts as
+ * one failure
  */
 async function runTests({ node, env }, args) {
   const folder = mkdtempSync(path.join(tmpdir(), 'ticket-line-report-'))
@@ -66,7 +67,8 @@ async function runTests({ node, env }, args) {
     const code = await runVisible(node, [vitest, 'run', ...reporters, ...args], { cwd: root, env })
     if (!existsSync(report)) return { passed: 0, failed: 1 }
     const { numPassedTests, numFailedTests, numFailedTestSuites } = JSON.parse(readText(report))
-    // A file that cannot even be loaded has no tests to fail; an error outside of tests only shows in the exit code.
+    // A file that cannot be loaded has no tests that fail. An error outside of tests only shows in the
+    // exit code.
     const failed = numFailedTests || numFailedTestSuites || (code === 0 ? 0 : 1)
     return { passed: numPassedTests, failed }
   } finally {

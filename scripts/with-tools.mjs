@@ -1,18 +1,17 @@
 /**
- * Runs a command with the toolchain on PATH: pnpm, which turbo asks for, may stand in `.tools/` alone.
+ * Runs a command with the toolchain on PATH, since Node and pnpm may be installed in `.tools/` only.
  *
  *     node scripts/with-tools.mjs pnpm -C packages/db run generate --name add-venues
  */
-
-import { root } from '../tools/dev-stack/paths.mjs'
-import { runVisible } from '../tools/dev-stack/run.mjs'
-import { Plain, runMain } from '../tools/dev-stack/say.mjs'
-import { bootstrap } from './bootstrap.mjs'
+import { bootstrap } from '../tools/dev-stack/bootstrap.mjs'
+import { runVisible } from '../tools/dev-stack/commands.mjs'
+import { root } from '../tools/dev-stack/files.mjs'
+import { runMain, UserError } from '../tools/dev-stack/terminal.mjs'
 
 runMain(async () => {
   const [command, ...args] = process.argv.slice(2)
   if (command === undefined)
-    throw new Plain('Say what to run: node scripts/with-tools.mjs pnpm --version')
+    throw new UserError('Usage: node scripts/with-tools.mjs <command> [arguments]')
   const { env } = await bootstrap()
   process.exitCode = await runVisible(command, args, { cwd: root, env })
 })

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { fromRoot } from '../../tools/dev-stack/paths.mjs'
+import { fromRoot } from '../../tools/dev-stack/files.mjs'
 import { type System, startSystem } from '../stack/system.ts'
 
 const read = (...parts: string[]): string => readFileSync(fromRoot(...parts), 'utf8')

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
-import { fromRoot } from '../../tools/dev-stack/paths.mjs'
+import { fromRoot } from '../../tools/dev-stack/files.mjs'
 
 const directives = readFileSync(fromRoot('deploy/nginx/nginx.conf'), 'utf8')
   .split('\n')

@@ -1,7 +1,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { parseArgs } from 'node:util'
-import { dataDir } from '../../tools/dev-stack/paths.mjs'
+import { dataDir } from '../../tools/dev-stack/files.mjs'
 import type { Finding } from './check/finding.ts'
 import { type RigResult, runRig } from './rig.ts'
 import { SCENARIOS } from './scenarios/index.ts'

@@ -1,5 +1,5 @@
 import { Redis } from 'ioredis'
-import { until } from '../../tools/dev-stack/net.mjs'
+import { until } from '../../tools/dev-stack/wait.mjs'
 import type { Evidence } from './check/check.ts'
 import { readJournal } from './check/journal.ts'
 import { readRows } from './check/rows.ts'

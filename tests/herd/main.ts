@@ -1,4 +1,4 @@
-/** The program behind `npm run herd`; scripts/herd.mjs brings what it needs and calls it. */
+/** The program behind `npm run herd`; scripts/run.mjs builds what it needs and calls it. */
 import { serviceSettings, withDotEnv } from '../../tools/dev-stack/settings.mjs'
 import { startServers } from '../stack/servers.ts'
 import { startSystem } from '../stack/system.ts'

@@ -10,7 +10,7 @@ import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 
 import { createExportPlaces } from '../../services/api/src/limits/exports.js'
 import { createSharedStore } from '../../services/api/src/limits/shared-store.js'
 import type { CounterStore } from '../../services/api/src/limits/stores.js'
-import { until } from '../../tools/dev-stack/net.mjs'
+import { until } from '../../tools/dev-stack/wait.mjs'
 import { type BullKit, createBullKit, door } from './bullmq-kit.ts'
 import { ask } from './line-kit.ts'
 import { createLineStack, type LineStack } from './line-stack.ts'

@@ -4,7 +4,7 @@ import { connect } from 'node:net'
 import { findBooking, findWaitingEntry, type Pool } from '@ticket-line/db'
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
-import { until } from '../../tools/dev-stack/net.mjs'
+import { until } from '../../tools/dev-stack/wait.mjs'
 import { createClient } from '../stack/client.ts'
 import { type System, startSystem } from '../stack/system.ts'
 

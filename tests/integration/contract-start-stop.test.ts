@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Redis } from 'ioredis'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { until } from '../../tools/dev-stack/net.mjs'
+import { until } from '../../tools/dev-stack/wait.mjs'
 import { createEmptyDatabase } from '../stack/databases.ts'
 import { type Env, type ServiceProcess, startService } from '../stack/processes.ts'
 import { startServers } from '../stack/servers.ts'

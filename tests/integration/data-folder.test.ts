@@ -14,9 +14,9 @@ import {
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { afterAll, describe, expect, it, onTestFinished } from 'vitest'
+import { run } from '../../tools/dev-stack/commands.mjs'
+import { dataDir, fromRoot, readText } from '../../tools/dev-stack/files.mjs'
 import { takeLock } from '../../tools/dev-stack/lock.mjs'
-import { until } from '../../tools/dev-stack/net.mjs'
-import { dataDir, fromRoot } from '../../tools/dev-stack/paths.mjs'
 import { startPostgres } from '../../tools/dev-stack/postgres.mjs'
 import { removeStalePostgres } from '../../tools/dev-stack/postgres-data.mjs'
 import {
@@ -27,10 +27,9 @@ import {
   stateOf,
 } from '../../tools/dev-stack/processes.mjs'
 import { startRedis } from '../../tools/dev-stack/redis.mjs'
-import { run } from '../../tools/dev-stack/run.mjs'
-import { explain } from '../../tools/dev-stack/say.mjs'
-import { readText } from '../../tools/dev-stack/server.mjs'
 import { keptSecret } from '../../tools/dev-stack/settings.mjs'
+import { explain } from '../../tools/dev-stack/terminal.mjs'
+import { until } from '../../tools/dev-stack/wait.mjs'
 
 const folder = mkdtempSync(path.join(tmpdir(), 'ticket-line-data-folder-'))
 afterAll(() => rmSync(folder, { recursive: true, force: true }))

@@ -58,7 +58,7 @@ describe('the demo data in a database given by DATABASE_URL', () => {
     rmSync(path.join(folder, 'demo-password'))
     expect(await prepare()).toEqual({
       calls: [],
-      why: 'this database holds events already, so no demo data was made in it',
+      why: 'this database already contains events, so no demo data was created in it',
     })
   })
 

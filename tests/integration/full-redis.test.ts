@@ -1,6 +1,6 @@
 import { Redis } from 'ioredis'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { until } from '../../tools/dev-stack/net.mjs'
+import { until } from '../../tools/dev-stack/wait.mjs'
 import { type Servers, startServers } from '../stack/servers.ts'
 import { type System, startSystem } from '../stack/system.ts'
 

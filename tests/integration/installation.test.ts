@@ -2,7 +2,7 @@ import { createRedisClaims } from '@ticket-line/shared'
 import { Redis } from 'ioredis'
 import pg from 'pg'
 import { expect, it, onTestFinished, vi } from 'vitest'
-import { until } from '../../tools/dev-stack/net.mjs'
+import { until } from '../../tools/dev-stack/wait.mjs'
 import { runOps } from '../ops/run-ops.ts'
 import { createEmptyDatabase } from '../stack/databases.ts'
 import {

@@ -1,7 +1,7 @@
 import { createDatabase, findStoredCommands } from '@ticket-line/db'
 import { afterEach, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import type { LineService, SubmitResult } from '../../services/api/src/queue/index.js'
-import { until } from '../../tools/dev-stack/net.mjs'
+import { until } from '../../tools/dev-stack/wait.mjs'
 import type { Intervention } from '../proxy/link.ts'
 import { apiRedis, plainPostgres } from '../proxy/moments.ts'
 import { startProxy, type TcpProxy } from '../proxy/tcp-proxy.ts'

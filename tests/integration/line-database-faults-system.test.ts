@@ -5,8 +5,8 @@ import { verifyPromises } from '@ticket-line/db'
 import { Redis } from 'ioredis'
 import pg from 'pg'
 import { afterEach, describe, expect, it, onTestFinished } from 'vitest'
-import { until } from '../../tools/dev-stack/net.mjs'
 import { startRedis } from '../../tools/dev-stack/redis.mjs'
+import { until } from '../../tools/dev-stack/wait.mjs'
 import { type System, startSystem } from '../stack/system.ts'
 
 let system: System

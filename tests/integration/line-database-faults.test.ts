@@ -8,7 +8,7 @@ import { createDatabase, KEYED_PLANS, recordRejected } from '@ticket-line/db'
 import type { Command } from '@ticket-line/shared'
 import pg from 'pg'
 import { afterAll, afterEach, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
-import { until } from '../../tools/dev-stack/net.mjs'
+import { until } from '../../tools/dev-stack/wait.mjs'
 import {
   ask,
   createLineKit,

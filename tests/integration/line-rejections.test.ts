@@ -3,7 +3,7 @@ import { type Pool, recordRejected } from '@ticket-line/db'
 import type { Command } from '@ticket-line/shared'
 import pg from 'pg'
 import { afterAll, afterEach, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
-import { until } from '../../tools/dev-stack/net.mjs'
+import { until } from '../../tools/dev-stack/wait.mjs'
 import { type System, startSystem } from '../stack/system.ts'
 import {
   ask,

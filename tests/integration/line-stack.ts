@@ -17,7 +17,7 @@ import {
 import { createApply } from '../../services/booking-worker/src/booking/index.js'
 import type { WorkerConfig } from '../../services/booking-worker/src/config.js'
 import { startServing } from '../../services/booking-worker/src/serving.js'
-import { until } from '../../tools/dev-stack/net.mjs'
+import { until } from '../../tools/dev-stack/wait.mjs'
 import { createBase } from '../stack/system.ts'
 import { createLineKit, type LineKit } from './line-kit.ts'
 

@@ -1,6 +1,6 @@
 import { createServer } from 'node:http'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { freePort, portTrouble, requirePort } from '../../tools/dev-stack/net.mjs'
+import { freePort, portTrouble, requirePort } from '../../tools/dev-stack/ports.mjs'
 import { readPort, readWorkerPort } from '../../tools/dev-stack/settings.mjs'
 
 const start = { host: '127.0.0.1', variable: 'PORT', command: 'npm start' }

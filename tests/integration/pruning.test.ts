@@ -8,7 +8,7 @@ import {
 import { commandIdOf, newJobId } from '@ticket-line/shared'
 import pg from 'pg'
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
-import { until } from '../../tools/dev-stack/net.mjs'
+import { until } from '../../tools/dev-stack/wait.mjs'
 import { startSystem } from '../stack/system.ts'
 import { ask, createLineKit, type KitJob, kindsOf, type LineKit } from './line-kit.ts'
 

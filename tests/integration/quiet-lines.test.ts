@@ -7,7 +7,7 @@ import {
 } from '@ticket-line/shared'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { createLineQueues } from '../../services/api/src/queue/line-queues.js'
-import { until } from '../../tools/dev-stack/net.mjs'
+import { until } from '../../tools/dev-stack/wait.mjs'
 import { ask } from './line-kit.ts'
 import { createLineStack, type LineStack } from './line-stack.ts'
 

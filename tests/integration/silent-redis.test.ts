@@ -11,7 +11,7 @@ import {
 import type { Redis } from 'ioredis'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { startRedis } from '../../tools/dev-stack/redis.mjs'
-import type { Server } from '../../tools/dev-stack/server.mjs'
+import type { Server } from '../../tools/dev-stack/servers.mjs'
 import { apiRedis } from '../proxy/moments.ts'
 import { startProxy, type TcpProxy } from '../proxy/tcp-proxy.ts'
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { serverTarget, shownUrlOf, urlOf } from '../../tools/dev-stack/addresses.mjs'
-import { parseDotEnv, readSettings, serviceSettings } from '../../tools/dev-stack/settings.mjs'
+import { parseDotEnv, readServerUrls, serviceSettings } from '../../tools/dev-stack/settings.mjs'
 
 describe('.env', () => {
   it('is read with quotes, comments and export taken off', () => {
@@ -65,7 +65,7 @@ it.each([
 
 describe('the servers that settings name', () => {
   it('are read from a URL, or from its parts', async () => {
-    expect(await readSettings({ PG_URL: 'postgres://u@h/n' })).toEqual({
+    expect(await readServerUrls({ PG_URL: 'postgres://u@h/n' })).toEqual({
       databaseUrl: 'postgres://u@h/n',
       redisUrl: undefined,
     })
@@ -75,7 +75,7 @@ describe('the servers that settings name', () => {
       DATABASE_PASSWORD: 'a/b',
       DATABASE_NAME: 'n',
     }
-    expect(await readSettings({ ...parts, REDIS_HOST: 'r', REDIS_PASSWORD: '#' })).toEqual({
+    expect(await readServerUrls({ ...parts, REDIS_HOST: 'r', REDIS_PASSWORD: '#' })).toEqual({
       databaseUrl: 'postgres://u:a%2Fb@h:5432/n',
       redisUrl: 'redis://:%23@r:6379',
     })
@@ -85,7 +85,7 @@ describe('the servers that settings name', () => {
     [{ PG_URL: 'postgres://u:a/b@h/n' }, /^PG_URL cannot be read: percent-encode/],
     [{ NODE_ENV: 'Production' }, /^NODE_ENV must be one of/],
   ])('are refused as the services would refuse them: %o', async (env, message) => {
-    await expect(readSettings(env)).rejects.toThrow(message)
+    await expect(readServerUrls(env)).rejects.toThrow(message)
   })
 })
 

@@ -15,10 +15,11 @@ import path from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type Child, startChild } from '../../tools/dev-stack/child.mjs'
-import { freePort, until } from '../../tools/dev-stack/net.mjs'
-import { root } from '../../tools/dev-stack/paths.mjs'
+import { which } from '../../tools/dev-stack/commands.mjs'
+import { root } from '../../tools/dev-stack/files.mjs'
+import { freePort } from '../../tools/dev-stack/ports.mjs'
 import { type Identity, processes } from '../../tools/dev-stack/processes.mjs'
-import { which } from '../../tools/dev-stack/run.mjs'
+import { until } from '../../tools/dev-stack/wait.mjs'
 
 const shell = promisify(execFile)
 const folder = mkdtempSync(path.join(tmpdir(), 'ticket-line-start-'))

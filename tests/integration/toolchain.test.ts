@@ -16,10 +16,10 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest'
+import { run } from '../../tools/dev-stack/commands.mjs'
 import { reachesRegistry, runDownload } from '../../tools/dev-stack/download.mjs'
-import { freePort } from '../../tools/dev-stack/net.mjs'
-import { fromRoot } from '../../tools/dev-stack/paths.mjs'
-import { run } from '../../tools/dev-stack/run.mjs'
+import { fromRoot } from '../../tools/dev-stack/files.mjs'
+import { freePort } from '../../tools/dev-stack/ports.mjs'
 import { withoutNpmVariables } from '../../tools/dev-stack/toolchain.mjs'
 
 const folder = mkdtempSync(path.join(tmpdir(), 'ticket-line-toolchain-'))
@@ -81,7 +81,7 @@ describe('the toolchain', () => {
 })
 
 describe('a download of packages', () => {
-  const often = { firstLookMs: 1, lookEveryMs: 1, giveUpAfterMs: 100 }
+  const often = { firstAfterMs: 1, everyMs: 1, giveUpAfterMs: 100 }
   const askedOf = (port: number) => ({
     env: { ...withoutNpmVariables(process.env), npm_config_registry: `http://127.0.0.1:${port}/` },
   })

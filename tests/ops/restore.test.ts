@@ -1,7 +1,7 @@
 import { Redis } from 'ioredis'
 import pg from 'pg'
 import { afterEach, describe, expect, it } from 'vitest'
-import { until } from '../../tools/dev-stack/net.mjs'
+import { until } from '../../tools/dev-stack/wait.mjs'
 import { createEmptyDatabase } from '../stack/databases.ts'
 import { type System, startSystem } from '../stack/system.ts'
 import { runOps } from './run-ops.ts'

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
-import { fromRoot } from '../../tools/dev-stack/paths.mjs'
+import { fromRoot } from '../../tools/dev-stack/files.mjs'
 
 export interface OpsRun {
   exitCode: number | null

@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net'
 import { Queue } from 'bullmq'
 import { Redis } from 'ioredis'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
-import { until } from '../../tools/dev-stack/net.mjs'
+import { until } from '../../tools/dev-stack/wait.mjs'
 import { type System, startSystem } from '../stack/system.ts'
 
 interface ReceivedSpan {

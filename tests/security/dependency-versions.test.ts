@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { expect, it } from 'vitest'
-import { fromRoot } from '../../tools/dev-stack/paths.mjs'
+import { fromRoot } from '../../tools/dev-stack/files.mjs'
 
 /** Versions below these have published advisories. */
 const FLOORS: [name: string, floor: string][] = [

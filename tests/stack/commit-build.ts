@@ -1,7 +1,7 @@
 import { mkdirSync } from 'node:fs'
 import path from 'node:path'
-import { fromRoot } from '../../tools/dev-stack/paths.mjs'
-import { run } from '../../tools/dev-stack/run.mjs'
+import { run } from '../../tools/dev-stack/commands.mjs'
+import { fromRoot } from '../../tools/dev-stack/files.mjs'
 import type { Build, ServiceName } from './processes.ts'
 
 const git = async (...args: string[]): Promise<string> =>

@@ -2,8 +2,10 @@ import { PostgreSqlContainer } from '@testcontainers/postgresql'
 import { RedisContainer } from '@testcontainers/redis'
 import pg from 'pg'
 import { getContainerRuntimeClient, type StartedTestContainer } from 'testcontainers'
-import { freePort, talk, until } from '../../tools/dev-stack/net.mjs'
-import type { Server } from '../../tools/dev-stack/server.mjs'
+import { talk } from '../../tools/dev-stack/addresses.mjs'
+import { freePort } from '../../tools/dev-stack/ports.mjs'
+import type { Server } from '../../tools/dev-stack/servers.mjs'
+import { until } from '../../tools/dev-stack/wait.mjs'
 
 /** The same images as in docker-compose.yml. */
 const images = { postgres: 'postgres:17-alpine', redis: 'redis:7.4-alpine' }

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import pg from 'pg'
-import { run } from '../../tools/dev-stack/run.mjs'
+import { run } from '../../tools/dev-stack/commands.mjs'
 import { ownBuild } from './processes.ts'
 
 export interface TestDatabase {

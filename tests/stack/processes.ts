@@ -1,7 +1,8 @@
 import { existsSync } from 'node:fs'
 import { type Child, startChild } from '../../tools/dev-stack/child.mjs'
-import { freePort, until } from '../../tools/dev-stack/net.mjs'
-import { fromRoot } from '../../tools/dev-stack/paths.mjs'
+import { fromRoot } from '../../tools/dev-stack/files.mjs'
+import { freePort } from '../../tools/dev-stack/ports.mjs'
+import { until } from '../../tools/dev-stack/wait.mjs'
 
 export type Env = Record<string, string>
 

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { startPostgres } from '../../tools/dev-stack/postgres.mjs'
 import { startRedis } from '../../tools/dev-stack/redis.mjs'
-import { givenServer, type Server } from '../../tools/dev-stack/server.mjs'
+import { givenServer, type Server } from '../../tools/dev-stack/servers.mjs'
 
 export type { Server }
 

@@ -9,10 +9,12 @@ import { spawn } from 'node:child_process'
 import { mkdirSync, readdirSync, readFileSync, readlinkSync, realpathSync } from 'node:fs'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { freePort, talk, until } from '../../tools/dev-stack/net.mjs'
+import { talk } from '../../tools/dev-stack/addresses.mjs'
+import { run } from '../../tools/dev-stack/commands.mjs'
+import { freePort } from '../../tools/dev-stack/ports.mjs'
 import { processes, signal } from '../../tools/dev-stack/processes.mjs'
-import { run } from '../../tools/dev-stack/run.mjs'
-import { Plain, runMain } from '../../tools/dev-stack/say.mjs'
+import { runMain, UserError } from '../../tools/dev-stack/terminal.mjs'
+import { until } from '../../tools/dev-stack/wait.mjs'
 
 const startTimeoutMs = 300_000
 const stopTimeoutMs = 60_000
@@ -100,7 +102,7 @@ export async function start({ clone, temporary, env = {}, user }) {
   await until(() => ended || printed(), { timeoutMs: startTimeoutMs, everyMs: 100 })
   if (!printed()) {
     await end()
-    throw new Plain(
+    throw new UserError(
       `npm start ${ended ? 'ended' : 'did not get there in time'}. It said:\n${output()}`,
     )
   }
@@ -119,17 +121,17 @@ export async function start({ clone, temporary, env = {}, user }) {
         .split('\n')
         .filter((line) => /^(TOKEN=|JOB=|curl )/.test(line))
       if (calls.length !== 5)
-        throw new Plain(`It printed ${calls.length} calls instead of 5:\n${output()}`)
+        throw new UserError(`It printed ${calls.length} calls instead of 5:\n${output()}`)
       const answers = await run('sh', ['-c', calls.join('\n')], { env: all })
       checkAnswers(answers)
     },
     async stop() {
       signal(-pid, 'SIGINT')
       if (!(await until(() => ended, { timeoutMs: stopTimeoutMs })))
-        throw new Plain('It does not stop.')
+        throw new UserError('It does not stop.')
       const how = await exited
       if (how !== 0 && how !== 'SIGINT' && how !== 130)
-        throw new Plain(`It ended with ${how}:\n${output()}`)
+        throw new UserError(`It ended with ${how}:\n${output()}`)
       groups.delete(pid)
       await checkNothingLeft({ clone, temporary, ports })
     },
@@ -148,7 +150,7 @@ function checkAnswers(answers) {
     status.availableTickets === 99 &&
     job.state === 'done' &&
     job.body.message === 'Booking canceled'
-  if (!good) throw new Plain(`The calls were answered:\n${answers}`)
+  if (!good) throw new UserError(`The calls were answered:\n${answers}`)
 }
 
 /** @param {{ clone: string, temporary: string, ports: number[] }} where */
@@ -170,7 +172,7 @@ async function checkNothingLeft({ clone, temporary, ports }) {
     cwd: clone,
   })
   if (untracked !== '') left.push(`changes in the clone:\n${untracked}`)
-  if (left.length > 0) throw new Plain(`It left behind:\n${left.join('\n')}`)
+  if (left.length > 0) throw new UserError(`It left behind:\n${left.join('\n')}`)
 }
 
 /** The processes that run a program of the folder, or work in it. @param {string} where */

@@ -17,10 +17,10 @@ import {
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { freePort } from '../../tools/dev-stack/net.mjs'
-import { root } from '../../tools/dev-stack/paths.mjs'
-import { run, runVisible, which, works } from '../../tools/dev-stack/run.mjs'
-import { explain, Plain, runMain, say } from '../../tools/dev-stack/say.mjs'
+import { run, runVisible, which, works } from '../../tools/dev-stack/commands.mjs'
+import { root } from '../../tools/dev-stack/files.mjs'
+import { freePort } from '../../tools/dev-stack/ports.mjs'
+import { explain, runMain, say, UserError } from '../../tools/dev-stack/terminal.mjs'
 import { attemptStart, endAll, start } from './attempt.mjs'
 
 /** @typedef {import('./attempt.mjs').Attempt} Attempt */
@@ -151,7 +151,7 @@ async function startWithoutPs(place) {
   await attemptStart({ ...(await place.clone()), env }, async ({ npm, book }) => {
     const second = await npm(['start'], { PORT: String(await freePort()) })
     if (second.code === 0 || !second.output.includes('already runs')) {
-      throw new Plain(`A second npm start ended with ${second.code}:\n${second.output}`)
+      throw new UserError(`A second npm start ended with ${second.code}:\n${second.output}`)
     }
     await book()
   })
@@ -212,7 +212,7 @@ async function startWithoutNetwork(place) {
     script,
     JSON.stringify(attempt),
   ])
-  if (code !== 0) throw new Plain(`The start without a network ended with ${code}.`)
+  if (code !== 0) throw new UserError(`The start without a network ended with ${code}.`)
 }
 
 /** @param {Place} place */

@@ -1,19 +1,19 @@
 import net from 'node:net'
 import path from 'node:path'
 
-/** @typedef {{ host: string, port: number } | { path: string }} Target what `net.connect` takes */
+/** @typedef {{ host: string, port: number } | { path: string }} Target an argument of `net.connect` */
 
 /**
- * The address that a URL names, as node-postgres and ioredis read it.
+ * Reads the address in a URL in the same way as node-postgres and ioredis do.
  *
- * @param {string} url e.g. "postgres://user@host/name"; PostgreSQL may also be named by the folder
- * of its Unix socket, in
- *   "?host=/folder" or as the host "%2Ffolder"
+ * @param {string} url e.g. "postgres://user@host/name". PostgreSQL may also be named by the folder
+ * of its Unix socket: "?host=/folder", or the host "%2Ffolder"
  * @param {number} defaultPort
- * @returns {Target | undefined} undefined if it is no URL
+ * @returns {Target | undefined} undefined if it is not a URL
  */
 export function serverTarget(url, defaultPort) {
-  // As in libpq, the host may be empty after a user if "?host=" names it.
+  // As in libpq, the host after "user@" may be empty if "?host=" names it. The URL class refuses
+  // that, so the second attempt inserts a host.
   const parsed = parse(url) ?? parse(url.replace('@/', '@localhost/'))
   if (parsed === undefined) return undefined
   const { hostname, searchParams } = parsed
@@ -45,7 +45,7 @@ export const showTarget = (target) =>
   'path' in target ? target.path : `${target.host}:${target.port}`
 
 /**
- * The URL at which a server that listens on this host answers this machine.
+ * The URL at which this machine can reach a server that listens on the host.
  *
  * @param {string} host 0.0.0.0 and :: mean all addresses
  * @param {number} port
@@ -56,7 +56,7 @@ export function urlOf(host, port) {
 }
 
 /**
- * The same URL for a person. "localhost" is easier to remember, and browsers trust it like HTTPS.
+ * The same URL as we print it. "localhost" is easier to remember, and browsers trust it like HTTPS.
  *
  * @param {string} host
  * @param {number} port
@@ -68,15 +68,22 @@ export function shownUrlOf(host, port) {
 }
 
 /**
- * Whether a process of this machine can listen on the host.
+ * Sends a text over TCP or a Unix socket and returns the first piece of the reply. If the text is
+ * empty, it returns '' as soon as the connection is open.
  *
- * @param {string} host
- * @returns {Promise<boolean>}
+ * @param {Target & { text?: string, timeoutMs?: number }} options
+ * @returns {Promise<string>} rejects if nothing replies in time
  */
-export function canListenOn(host) {
-  return new Promise((resolve) => {
-    const server = net.createServer()
-    server.once('error', () => resolve(false))
-    server.listen(0, host, () => server.close(() => resolve(true)))
+export function talk({ text = '', timeoutMs = 1_000, ...target }) {
+  return new Promise((resolve, reject) => {
+    const socket = net.connect(target)
+    const end = (/** @type {() => void} */ how) => {
+      socket.destroy()
+      how()
+    }
+    socket.setTimeout(timeoutMs, () => end(() => reject(new Error('no reply in time'))))
+    socket.once('error', (error) => end(() => reject(error)))
+    socket.once('connect', () => (text === '' ? end(() => resolve('')) : socket.write(text)))
+    socket.once('data', (data) => end(() => resolve(data.toString())))
   })
 }

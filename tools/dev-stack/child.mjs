@@ -2,11 +2,11 @@ import { spawn } from 'node:child_process'
 import { createWriteStream, mkdirSync } from 'node:fs'
 import path from 'node:path'
 import { createInterface } from 'node:readline'
-import { guard, unguard } from './watchdog.mjs'
+import { fileURLToPath } from 'node:url'
 
 /**
  * @typedef {object} ChildOptions
- * @property {string} name what messages call it
+ * @property {string} name its name in messages
  * @property {string} command
  * @property {string[]} args
  * @property {string} [cwd]
@@ -15,8 +15,8 @@ import { guard, unguard } from './watchdog.mjs'
  * @property {number} [gid]
  * @property {string} [input] written to its stdin, which is then closed
  * @property {NodeJS.Signals} [stopSignal] default SIGTERM
- * @property {string} [logFile] everything it prints is appended there
- * @property {(line: string) => void} [onLine] sees every line it prints
+ * @property {string} [logFile] everything it prints is appended to this file
+ * @property {(line: string) => void} [onLine] called with every line it prints
  */
 
 /**
@@ -26,22 +26,26 @@ import { guard, unguard } from './watchdog.mjs'
  * @property {string} name
  * @property {number} pid
  * @property {Promise<{ code: number | null, signal: NodeJS.Signals | null }>} exited never rejects;
- * `tail` is complete then
+ * `tail` is complete when it resolves
  * @property {() => boolean} running
  * @property {() => string[]} tail the last lines it printed, at most 200
- * @property {(signal: NodeJS.Signals) => void} signal does nothing once it has ended
- * @property {(graceMs?: number) => Promise<void>} stop its stop signal, then SIGKILL when the grace is over
- * @property {() => Promise<void>} kill SIGKILL
+ * @property {(signal: NodeJS.Signals) => void} signal does nothing after the process has ended
+ * @property {(graceMs?: number) => Promise<void>} stop sends its stop signal, and SIGKILL if it
+ * still runs after the grace period
+ * @property {() => Promise<void>} kill sends SIGKILL
  */
 
 const keptLines = 200
 
 /**
- * Starts a process in a session of its own and puts it under the watchdog.
+ * Starts a process that is stopped when this one ends, even if this one is killed.
+ *
+ * The child runs in a session of its own, so Ctrl-C reaches only this process, which then stops its
+ * children in order. The watchdog stops them if this process dies without being able to.
  *
  * @param {ChildOptions} options
  * @returns {Promise<Child>}
- * @throws {Error} when the command cannot be started
+ * @throws {Error} if the command cannot be started
  */
 export async function startChild(options) {
   const { name, command, args, input, stopSignal = 'SIGTERM', logFile, onLine, ...rest } = options
@@ -51,7 +55,7 @@ export async function startChild(options) {
     child.once('error', (error) => reject(new Error(`Cannot start ${name}: ${error.message}`)))
   })
   const pid = /** @type {number} */ (child.pid)
-  guard(pid, stopSignal)
+  tellWatchdog(`+ ${pid} ${stopSignal}`)
   child.stdin.on('error', () => {})
   child.stdin.end(input ?? '')
 
@@ -72,15 +76,15 @@ export async function startChild(options) {
   const exited = new Promise((resolve) => {
     child.once('exit', (code, signal) => {
       ended = true
-      unguard(pid)
-      const tell = () => resolve({ code, signal })
-      // The pipes may still contain its last lines, which say why it ended. The time limit is for a
-      // grandchild that keeps the pipes open.
-      child.once('close', tell)
-      setTimeout(tell, 1_000).unref()
+      // The system may give the process id to another program.
+      tellWatchdog(`- ${pid}`)
+      const settle = () => resolve({ code, signal })
+      // The pipes may still contain its last lines, which say why it ended. A grandchild can keep
+      // the pipes open, so the wait is limited.
+      child.once('close', settle)
+      setTimeout(settle, 1_000).unref()
     })
   })
-  // Lines may still be in the pipes when the process has ended.
   child.once('close', () => log?.end())
   const signal = (/** @type {NodeJS.Signals} */ what) => void (ended || child.kill(what))
 
@@ -109,7 +113,33 @@ export async function startChild(options) {
 function openLog(file) {
   mkdirSync(path.dirname(file), { recursive: true })
   const log = createWriteStream(file, { flags: 'a' })
-  // A full disk costs the log, not the process.
+  // If the disk is full, the log is lost, but the process goes on.
   log.on('error', () => {})
   return log
+}
+
+/** @type {import('node:child_process').ChildProcess | undefined} */
+let watchdog
+
+/**
+ * Tells the watchdog which processes to stop when this one dies. It is started with the first child.
+ *
+ * @param {string} line see watchdog.mjs
+ */
+function tellWatchdog(line) {
+  if (watchdog === undefined) {
+    const script = fileURLToPath(new URL('./watchdog.mjs', import.meta.url))
+    watchdog = spawn(process.execPath, [script], {
+      detached: true,
+      stdio: ['pipe', 'ignore', 'ignore'],
+      cwd: '/',
+    })
+    watchdog.on('error', () => {})
+    watchdog.stdin?.on('error', () => {})
+    // Neither the watchdog nor the pipe to it may keep this process alive.
+    watchdog.unref()
+    const pipe = /** @type {import('node:net').Socket | null} */ (watchdog.stdin)
+    pipe?.unref()
+  }
+  watchdog.stdin?.write(`${line}\n`)
 }

@@ -1,27 +1,25 @@
 import { createHash } from 'node:crypto'
 import { isKept, keptSecret } from './settings.mjs'
 
-/** Its id leaves 1, 2, 3 … free for the examples of the documentation. */
+/** The ids 1, 2, 3 … are left to the examples of the documentation. */
 export const demoEvent = { eventId: 1001, totalTickets: 100 }
 
 /**
- * The calls to try, for which there are an event and a buyer with a password.
- *
  * @typedef {object} Demo
- * @property {string[]} calls lines for a shell that work when they are pasted, again and again
- * @property {string} [why] why there are none
+ * @property {string[]} calls shell commands to paste; they work any number of times
+ * @property {string} [why] the reason if there are none
  */
 
 /**
- * Makes what somebody needs to try the calls: an event, and a buyer with a password. Both may exist
- * from an earlier run.
+ * Creates an event and a buyer with a password, so that the printed calls work. Both may exist from
+ * an earlier run.
  *
- * @param {string} baseUrl where the API answers
+ * @param {string} baseUrl of the API
  * @param {object} options
  * @param {NodeJS.ProcessEnv} options.settings with the admin's name and password
- * @param {string} options.shownUrl the address that the printed calls name
- * @param {boolean} options.ownDatabase false for a database that we did not start: if it contains
- * events, nothing is made in it
+ * @param {string} options.shownUrl the URL for the printed calls
+ * @param {boolean} options.ownDatabase false for a database that we did not start; if it contains
+ * events, nothing is created in it
  * @returns {Promise<Demo>}
  */
 export async function prepareDemo(baseUrl, { settings, shownUrl, ownDatabase }) {
@@ -31,29 +29,29 @@ export async function prepareDemo(baseUrl, { settings, shownUrl, ownDatabase }) 
   if (admin.status === 401) {
     return none(`the account "${userId}" in this database has another password than ADMIN_PASSWORD`)
   }
-  if (admin.status !== 200) return none(`signing in as "${userId}" was answered ${admin.status}`)
+  if (admin.status !== 200) return none(`POST /login of "${userId}" answered ${admin.status}`)
   const { token } = admin.body
   if (
     !ownDatabase &&
     !(await isFromEarlierRun(baseUrl)) &&
     (await holdsOtherEvents(baseUrl, token))
   ) {
-    return none('this database holds events already, so no demo data was made in it')
+    return none('this database already contains events, so no demo data was created in it')
   }
   const event = await call(baseUrl, 'POST /initialize', { body: demoEvent, token })
   if (event.status === 409) return none(`event ${demoEvent.eventId} exists with another size`)
   if (![200, 201].includes(event.status))
-    return none(`making the demo event was answered ${event.status}`)
+    return none(`POST /initialize of the demo event answered ${event.status}`)
   const password = keptSecret('demo-password')
   const buyer = await registerBuyer(baseUrl, password)
-  if (buyer === undefined) return none('no account could be registered for them')
+  if (buyer === undefined) return none('no account could be registered for the buyer')
   return { calls: curlLines(shownUrl, buyer, password) }
 }
 
 /** @param {string} why @returns {Demo} */
 const none = (why) => ({ calls: [], why })
 
-/** Whether an earlier run with the same `.data/` made the demo data. @param {string} baseUrl */
+/** True if an earlier run with the same `.data/` created the demo data. @param {string} baseUrl */
 async function isFromEarlierRun(baseUrl) {
   if (!isKept('demo-password')) return false
   const password = keptSecret('demo-password')
@@ -75,9 +73,9 @@ async function holdsOtherEvents(baseUrl, token) {
 }
 
 /**
- * "demo", and the name to take if that account belongs to somebody else, for example to a run with
- * another `.data/`. The second name depends on the password, so it is the same for each run with
- * this folder.
+ * The names to try: "demo", and one for the case that this account belongs to somebody else, for
+ * example to a run with another `.data/`. The second name depends on the password, so each run with
+ * this folder uses the same one.
  *
  * @param {string} password
  */
@@ -86,11 +84,11 @@ function buyerNames(password) {
 }
 
 /**
- * A buyer with this password.
+ * Registers a buyer, or finds the one of an earlier run.
  *
  * @param {string} baseUrl
  * @param {string} password
- * @returns {Promise<string | undefined>}
+ * @returns {Promise<string | undefined>} the buyer's name
  */
 async function registerBuyer(baseUrl, password) {
   for (const userId of buyerNames(password)) {

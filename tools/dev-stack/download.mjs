@@ -1,45 +1,41 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { run, which } from './run.mjs'
-import { Plain, say } from './say.mjs'
+import { run, which } from './commands.mjs'
+import { say, UserError } from './terminal.mjs'
 
-/**
- * How long the first check waits for an answer. The hint then comes about ten seconds after the
- * start.
- */
-const firstAnswerMs = 5_000
+/** Timeout of the first check, so that the hint appears about ten seconds after the start. */
+const firstCheckMs = 5_000
 /** Later checks wait longer, in case the machine is busy or the download fills the connection. */
-const answerMs = 20_000
+const laterChecksMs = 20_000
 
 /**
- * How the registry is watched.
+ * How the registry is checked during a download.
  *
- * @typedef {object} Watch
- * @property {number} firstLookMs
- * @property {number} lookEveryMs
+ * @typedef {object} RegistryChecks
+ * @property {number} firstAfterMs
+ * @property {number} everyMs
  * @property {number} giveUpAfterMs
  * @property {typeof reachesRegistry} reaches
  */
 
 /**
- * Runs a command that downloads packages, and ends it if the registry cannot be reached: with a
- * hint after ten seconds and an error after two minutes. A download that is only slow may take as
- * long as it needs.
+ * Runs a command that downloads packages. If the registry cannot be reached, it prints a hint after
+ * ten seconds and ends the command after two minutes. A slow download may take as long as it needs.
  *
  * @param {string} command
  * @param {string[]} args
  * @param {{ cwd?: string, env: NodeJS.ProcessEnv }} options
- * @param {Partial<Watch>} [watch] for tests
+ * @param {Partial<RegistryChecks>} [checks] for tests
  * @returns {Promise<string>} what it printed
- * @throws {Plain} naming the registry and the settings that lead to it
+ * @throws {UserError} naming the registry and the settings that lead to it
  */
-export async function runDownload(command, args, options, watch = {}) {
+export async function runDownload(command, args, options, checks = {}) {
   const controller = new AbortController()
-  const watching = watchRegistry(options.env, controller, { ...usually, ...watch })
+  const watching = watchRegistry(options.env, controller, { ...defaultChecks, ...checks })
   try {
     return await run(command, args, { ...options, signal: controller.signal })
   } catch (error) {
     const { reason } = controller.signal
-    if (reason instanceof Plain) throw reason
+    if (reason instanceof UserError) throw reason
     throw error
   } finally {
     controller.abort()
@@ -50,18 +46,18 @@ export async function runDownload(command, args, options, watch = {}) {
 /**
  * @param {NodeJS.ProcessEnv} env
  * @param {AbortController} controller
- * @param {Watch} watch
+ * @param {RegistryChecks} checks
  */
-async function watchRegistry(env, controller, watch) {
+async function watchRegistry(env, controller, checks) {
   const { signal } = controller
   let reachedAt = performance.now()
   let hinted = false
-  const leftMs = () => reachedAt + watch.giveUpAfterMs - performance.now()
-  for (let pauseMs = watch.firstLookMs; ; pauseMs = watch.lookEveryMs) {
+  const leftMs = () => reachedAt + checks.giveUpAfterMs - performance.now()
+  for (let pauseMs = checks.firstAfterMs; ; pauseMs = checks.everyMs) {
     await sleep(pauseMs, undefined, { signal, ref: false }).catch(() => {})
     if (signal.aborted) return
-    const timeoutMs = Math.max(1_000, Math.min(hinted ? answerMs : firstAnswerMs, leftMs()))
-    const reached = await watch.reaches(env, signal, timeoutMs)
+    const timeoutMs = Math.max(1_000, Math.min(hinted ? laterChecksMs : firstCheckMs, leftMs()))
+    const reached = await checks.reaches(env, signal, timeoutMs)
     if (signal.aborted) return
     if (reached) {
       reachedAt = performance.now()
@@ -69,21 +65,23 @@ async function watchRegistry(env, controller, watch) {
     }
     const registry = await registryOf(env)
     if (signal.aborted) return
-    // On a terminal, the step that runs has not ended its line yet.
+    // On a terminal, the line of the current step is not complete yet.
     if (!hinted)
       say(`${process.stdout.isTTY ? '\n' : ''}  No answer from ${registry} yet. ${advice}`)
     hinted = true
     if (leftMs() > 0) continue
-    const minutes = Math.round(watch.giveUpAfterMs / 60_000)
-    controller.abort(new Plain(`${registry} has not answered for ${minutes} minutes. ${advice}`))
+    const minutes = Math.round(checks.giveUpAfterMs / 60_000)
+    controller.abort(
+      new UserError(`${registry} has not answered for ${minutes} minutes. ${advice}`),
+    )
     return
   }
 }
 
-/** npm itself would try for up to 20 minutes. @type {Watch} */
-const usually = {
-  firstLookMs: 4_000,
-  lookEveryMs: 10_000,
+/** npm itself would try for up to 20 minutes. @type {RegistryChecks} */
+const defaultChecks = {
+  firstAfterMs: 4_000,
+  everyMs: 10_000,
   giveUpAfterMs: 120_000,
   reaches: reachesRegistry,
 }
@@ -93,8 +91,8 @@ const advice =
   '`npm config set registry <url>`.'
 
 /**
- * Asks with npm itself, which knows about proxies, certificates and .npmrc. Any HTTP answer counts,
- * because not every registry knows this call.
+ * Pings the registry with npm, which handles proxies, certificates and .npmrc. Any HTTP response
+ * counts, because not every registry knows this call.
  *
  * @param {NodeJS.ProcessEnv} env
  * @param {AbortSignal} signal

@@ -1,21 +1,20 @@
 import { spawnSync } from 'node:child_process'
 import { closeSync, constants, ftruncateSync, openSync, readFileSync, writeSync } from 'node:fs'
+import { which } from './commands.mjs'
 import { identify, stateOf } from './processes.mjs'
-import { which } from './run.mjs'
 
 /** @typedef {import('./processes.mjs').Identity} Identity */
 
 /**
- * Takes a lock that belongs to this process until it ends, however it ends. The file stays, since
- * its existence does not mean that the lock is held.
+ * Takes a lock that this process holds until it ends, however it ends. The file stays; that it
+ * exists does not mean that the lock is held.
  *
- * The kernel holds the lock if it can (flock). If not, the file names the process that holds it,
+ * The kernel keeps the lock if it can (flock). Otherwise the file names the process that holds it,
  * with its start time, which distinguishes it from a later process with the same id.
  *
  * @param {string} file
  * @returns {{ taken: true } | { taken: false, holder: Identity | undefined, certain: boolean }}
- * `certain` is false if the
- *   holder may be another process that happens to have its id
+ * `certain` is false if the process in the file may be another one that got the same id
  */
 export function takeLock(file) {
   const holder = readHolder(file)
@@ -58,8 +57,8 @@ function lockByKernel(file) {
   }
   const fd = openSync(file, flags, 0o600)
   const flock = which('flock') ?? which('flock', '/usr/bin:/bin:/usr/local/bin')
-  // The command locks the open file that it inherits, so this process keeps the lock after it has
-  // ended.
+  // The command locks the open file that it inherits, so the lock stays with this process when the
+  // command has ended.
   const locked =
     flock === undefined
       ? undefined

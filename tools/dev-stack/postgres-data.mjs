@@ -11,36 +11,37 @@ import {
   writeFileSync,
 } from 'node:fs'
 import path from 'node:path'
-import { makePlainFolder } from './paths.mjs'
+import { run } from './commands.mjs'
+import { makePlainFolder, readText } from './files.mjs'
 import { commandLine, endProcess, isAlive, stateOf, workingDirectory } from './processes.mjs'
-import { run } from './run.mjs'
-import { Plain } from './say.mjs'
-import { readText } from './server.mjs'
+import { UserError } from './terminal.mjs'
 
 /** @typedef {import('./processes.mjs').Identity} Identity */
 
-/** The database that the services use. */
+/** The name of the services' database. */
 export const database = 'ticket_line'
 
 /**
- * Makes a new data folder with a superuser "postgres" and our database.
+ * Creates a data folder with the superuser "postgres" and our database.
  *
- * @param {{ folder: string, data: string, passwordFile: string, bin: string, runner: import('./postgres-binaries.mjs').Runner }} options
- * @throws {Plain} if the folder already contains files, which may be somebody's data
+ * @param {{ folder: string, data: string, passwordFile: string, bin: string,
+ *   runner: import('./postgres-binaries.mjs').Runner }} options
+ * @throws {UserError} if the folder already contains files, which may be somebody's data
  */
 export async function createData({ folder, data, passwordFile, bin, runner }) {
   if (existsSync(data) && readdirSync(data).length > 0) {
-    throw new Plain(
-      `${data} is not empty, but has no PG_VERSION: it is no complete PostgreSQL data folder. Nothing was changed.\n` +
-        'Put back what is missing, or start afresh with `npm run reset`, which deletes the local data.',
+    throw new UserError(
+      `${data} is not empty and has no PG_VERSION, so it is not a complete PostgreSQL data folder. Nothing was changed.\n` +
+        'Restore what is missing, or start over with `npm run reset`, which deletes the local data.',
     )
   }
-  // The folder gets its name when it is complete. One that an interrupted start left was never
-  // used.
+  // The folder gets its final name when it is complete. One that an interrupted start left behind
+  // was never used.
   const unfinished = `${data}.unfinished`
   rmSync(unfinished, { recursive: true, force: true })
   mkdirSync(unfinished, { recursive: true, mode: 0o700 })
-  // A superuser without a password could be used by everybody on this machine to run programs as us.
+  // Without a password, every user of this machine could connect as superuser and run programs as
+  // us.
   writeFileSync(passwordFile, randomBytes(18).toString('hex'), { mode: 0o600 })
   runner.own(folder, [unfinished, passwordFile])
   const call = (/** @type {string} */ program, /** @type {string[]} */ args, input = '') => {
@@ -61,7 +62,7 @@ export async function createData({ folder, data, passwordFile, bin, runner }) {
   ]
   try {
     await withPlainPath(bin, (plain) => call(path.join(plain, 'initdb'), init))
-    // Without a client at hand the single-user mode makes the database.
+    // There may be no client program, so the single-user mode creates the database.
     const single = ['--single', '-D', unfinished, 'postgres']
     await call(path.join(bin, 'postgres'), single, `CREATE DATABASE ${database};\n`)
     renameSync(unfinished, data)
@@ -72,9 +73,9 @@ export async function createData({ folder, data, passwordFile, bin, runner }) {
 }
 
 /**
- * initdb passes its own path to a shell within double quotes, so characters that have a meaning
- * there would break it or run as commands. It resolves symbolic links, so only a copy elsewhere
- * helps (60 MB, once).
+ * initdb passes its own path to a shell within double quotes, where some characters have a meaning
+ * and could even run as commands. It resolves symbolic links, so a path with such a character is
+ * avoided with a temporary copy of the binaries (60 MB).
  *
  * @template T
  * @param {string} bin
@@ -92,9 +93,10 @@ async function withPlainPath(bin, work) {
 }
 
 /**
- * Stops a PostgreSQL that still runs on this folder because its parent was killed. Removes a pid
- * file whose process id now belongs to another program, because it would keep PostgreSQL from
- * starting, but only if the process is certainly no PostgreSQL. In doubt the file stays, and
+ * Stops a PostgreSQL that still runs on this folder because its parent was killed.
+ *
+ * PostgreSQL does not start if its pid file names a running process. If that process is certainly
+ * another program that got the same id, the file is removed. If in doubt, the file stays, and
  * PostgreSQL itself decides.
  *
  * @param {string} data

@@ -2,7 +2,8 @@ import { rmSync } from 'node:fs'
 import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { startChild } from './child.mjs'
-import { freePort, until } from './net.mjs'
+import { readText } from './files.mjs'
+import { freePort } from './ports.mjs'
 import {
   embeddedPostgres,
   majorOfData,
@@ -11,13 +12,14 @@ import {
 } from './postgres-binaries.mjs'
 import { createData, database, removeStalePostgres } from './postgres-data.mjs'
 import { identify, processes, recordedServer, recordServer, signal } from './processes.mjs'
-import { Plain, takeOver } from './say.mjs'
-import { readText } from './server.mjs'
+import { takeOverHint, UserError } from './terminal.mjs'
+import { until } from './wait.mjs'
 
-/** @typedef {import('./server.mjs').Server} Server */
+/** @typedef {import('./servers.mjs').Server} Server */
 
 /**
- * Starts a PostgreSQL of our own on 127.0.0.1, on a free port, with its data in `folder` (kept when it is there already).
+ * Starts a PostgreSQL of our own on a free port of 127.0.0.1, with its data in `folder`. Existing
+ * data is used.
  *
  * @param {object} options
  * @param {string} options.folder
@@ -26,7 +28,7 @@ import { readText } from './server.mjs'
  * @param {string} [options.logFile]
  * @param {Record<string, string> | undefined} [options.env] added to its environment
  * @returns {Promise<Server>}
- * @throws {Plain} when there are no binaries, or it does not come up
+ * @throws {UserError} if no binaries are available, or if it does not start
  */
 export async function startPostgres({ folder, from = 'any', settings = [], logFile, env }) {
   const binaries = await chooseBinaries(folder, from)
@@ -36,18 +38,18 @@ export async function startPostgres({ folder, from = 'any', settings = [], logFi
   if (majorOfData(data) === undefined)
     await createData({ folder, data, passwordFile, bin: binaries.bin, runner })
   if (readText(passwordFile).trim() === '') {
-    throw new Plain(
+    throw new UserError(
       `${passwordFile} is missing or empty, so nobody can sign in to the PostgreSQL in ${folder}. ` +
-        'Put it back, or start afresh with `npm run reset`, which deletes the local data.',
+        'Restore it, or start over with `npm run reset`, which deletes the local data.',
     )
   }
   const pidFile = path.join(folder, 'server.pid')
   await removeStalePostgres(data, recordedServer(pidFile))
 
   const port = await freePort()
-  // Without "unix_socket_directories" PostgreSQL can only be reached over 127.0.0.1, and no socket
-  // path can be too long. Terse, because the DETAIL of an error quotes whole rows, including
-  // password hashes.
+  // Without a Unix socket, PostgreSQL can only be reached over 127.0.0.1, and no socket path can be
+  // too long. The log is terse, because the DETAIL of an error quotes whole rows, including password
+  // hashes.
   const fixed = [
     'listen_addresses=127.0.0.1',
     'unix_socket_directories=',
@@ -82,7 +84,7 @@ export async function startPostgres({ folder, from = 'any', settings = [], logFi
       rmSync(pidFile, { force: true })
     },
     async kill() {
-      // The server processes would outlive their postmaster by a moment and hold its shared memory.
+      // The server processes outlive their postmaster for a moment and hold its shared memory.
       const family = [child.pid, ...childrenOf(child.pid)]
       for (const pid of family) signal(pid, 'SIGKILL')
       await child.exited
@@ -113,24 +115,25 @@ async function chooseBinaries(folder, from) {
     if (found !== undefined && (needed === undefined || needed === found.major)) return found
   }
   if (needed !== undefined) {
-    throw new Plain(
-      `${folder} was made by PostgreSQL ${needed}, which is no longer here. Install it, or delete the folder to start afresh.`,
+    throw new UserError(
+      `${folder} was made by PostgreSQL ${needed}, which is no longer installed. Install it, or delete the folder to start over.`,
     )
   }
-  throw new Plain(
-    'No PostgreSQL: none on PATH, and the embedded one does not know this platform. Install PostgreSQL or set DATABASE_URL.',
+  throw new UserError(
+    'No PostgreSQL: none is on PATH, and the embedded one does not support this platform. Install PostgreSQL or set DATABASE_URL.',
   )
 }
 
 /**
- * Starts the postmaster and waits until it says "ready" in its pid file, as pg_ctl does.
+ * Starts the postmaster and, like pg_ctl, waits until its pid file says "ready".
  *
- * @param {{ command: string, args: string[], uid?: number, gid?: number, env?: NodeJS.ProcessEnv, data: string, logFile?: string | undefined, onStarted: (pid: number) => void }} options
+ * @param {{ command: string, args: string[], uid?: number, gid?: number, env?: NodeJS.ProcessEnv,
+ *   data: string, logFile?: string | undefined, onStarted: (pid: number) => void }} options
  */
 async function bootPostgres({ data, logFile, onStarted, ...call }) {
   for (let attempt = 1; ; attempt++) {
     const log = logFile === undefined ? {} : { logFile }
-    // SIGINT is PostgreSQL's fast shutdown; SIGTERM would wait for every client to leave.
+    // SIGINT is PostgreSQL's fast shutdown. SIGTERM would wait until every client has disconnected.
     const child = await startChild({
       name: 'PostgreSQL',
       stopSignal: 'SIGINT',
@@ -147,7 +150,7 @@ async function bootPostgres({ data, logFile, onStarted, ...call }) {
     if (up && child.running()) return child
     await child.stop()
     const said = child.tail().join('\n')
-    // After a crash the last server processes need a moment to notice that their postmaster is gone.
+    // After a crash, the server processes need a moment to notice that their postmaster is gone.
     if (attempt < 20 && /still in use|is another postmaster/.test(said)) {
       await sleep(250)
       continue
@@ -159,29 +162,29 @@ async function bootPostgres({ data, logFile, onStarted, ...call }) {
 /**
  * @param {string} said what PostgreSQL printed
  * @param {string} data
- * @returns {Plain} the cause first
+ * @returns {UserError} with the cause first
  */
 export function explainEnd(said, data) {
   const cause = /^.*?\b(?:FATAL|PANIC): +(.*)$/m.exec(said)?.[1]
   const lines = said.split('\n').slice(-10).join('\n')
-  if (cause === undefined) return new Plain(`PostgreSQL did not start:\n${lines}`)
+  if (cause === undefined) return new UserError(`PostgreSQL did not start:\n${lines}`)
   if (/Permission denied|wrong ownership/i.test(cause)) {
-    return new Plain(
-      `PostgreSQL did not start: ${cause}\nThe files in ${data} were made by another user. ${takeOver(data)}`,
+    return new UserError(
+      `PostgreSQL did not start: ${cause}\nThe files in ${data} were made by another user. ${takeOverHint(data)}`,
     )
   }
   if (/postmaster\.pid/.test(cause)) {
     const pidFile = path.join(data, 'postmaster.pid')
     const pid = readText(pidFile).split('\n')[0]
-    return new Plain(
+    return new UserError(
       `PostgreSQL did not start: ${cause}\n` +
         `Process ${pid} may be a PostgreSQL that still uses the data. Stop it; if it is something else, delete ${pidFile}.`,
     )
   }
-  return new Plain(
+  return new UserError(
     `PostgreSQL did not start: ${cause}\n` +
-      `If its data in ${data} is damaged, put back a copy, or start afresh with \`npm run reset\`, which deletes the local data. ` +
-      `Its last lines:\n${lines}`,
+      `If its data in ${data} is damaged, restore a copy, or start over with \`npm run reset\`, which deletes the local data. ` +
+      `Its last output:\n${lines}`,
   )
 }
 

@@ -1,16 +1,15 @@
 import { spawnSync } from 'node:child_process'
 import { readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs'
-import { until } from './net.mjs'
-import { which } from './run.mjs'
-import { readText } from './server.mjs'
+import { which } from './commands.mjs'
+import { readText } from './files.mjs'
+import { until } from './wait.mjs'
 
 /**
- * Identifies a process, even if a later one has the same id.
+ * Identifies a process, even if a later one gets the same id.
  *
  * @typedef {object} Identity
  * @property {number} pid
- * @property {string} [started] when it started, in the format of this platform; missing if that is
- * not known
+ * @property {string} [started] when it started, in the format of this platform; missing if unknown
  */
 
 /** @param {number} pid @returns {Identity} */
@@ -20,8 +19,8 @@ export function identify(pid) {
 }
 
 /**
- * Records which server runs on a data folder, for the next start. Servers end with their parent,
- * unless the parent is killed together with its watchdog.
+ * Records which server runs on a data folder. The next start needs this if the parent was killed
+ * together with its watchdog, so that the server is still running.
  *
  * @param {string} file
  * @param {Identity & { port: number }} server
@@ -38,7 +37,7 @@ export function recordServer(file, server) {
  */
 export function recordedServer(file) {
   const text = readText(file)
-  // Older releases wrote "pid port".
+  // An older release wrote "pid port".
   const [pid, port] = text.split(' ').map(Number)
   if (pid !== undefined && pid > 0 && port !== undefined) return { pid, port }
   try {
@@ -49,8 +48,8 @@ export function recordedServer(file) {
 }
 
 /**
- * Tells whether a process still runs. "unknown" means that a process with this id runs and may be
- * the same one: do not delete or kill anything because of that answer.
+ * Tells whether a process still runs. "unknown" means that a process with this id runs and may or
+ * may not be the same one, so nothing may be deleted or killed because of it.
  *
  * @param {Identity} identity
  * @returns {'running' | 'gone' | 'unknown'}
@@ -63,8 +62,7 @@ export function stateOf({ pid, started }) {
 }
 
 /**
- * True if a process of any user has this id now. One that has ended, but whose parent has not
- * noticed yet, does not count.
+ * True if a process of any user has this id now. A zombie does not count.
  *
  * @param {number} pid
  */
@@ -79,11 +77,9 @@ export function isAlive(pid) {
 }
 
 /**
- * Sends a signal.
- *
  * @param {number} pid
  * @param {NodeJS.Signals} what
- * @returns {boolean} whether it was delivered
+ * @returns {boolean} whether the signal was delivered
  */
 export function signal(pid, what) {
   try {
@@ -94,8 +90,7 @@ export function signal(pid, what) {
 }
 
 /**
- * Ends a process that is not our child: with the gentle signal, and with SIGKILL if it has not
- * ended after 8 s.
+ * Ends a process that is not our child: first with the gentle signal, and after 8 s with SIGKILL.
  *
  * @param {number} pid
  * @param {NodeJS.Signals} gentle
@@ -111,11 +106,9 @@ export async function endProcess(pid, gentle) {
 }
 
 /**
- * The command line of a process.
- *
  * @param {number} pid
- * @returns {string | undefined} undefined if the process is gone, or belongs to somebody else and
- * is hidden
+ * @returns {string | undefined} undefined if the process has ended, or if the system hides it
+ * because it belongs to another user
  */
 export function commandLine(pid) {
   if (!hasProc()) {
@@ -125,9 +118,8 @@ export function commandLine(pid) {
 }
 
 /**
- * The working directory of a process; undefined if the platform does not show it.
- *
  * @param {number} pid
+ * @returns {string | undefined} undefined if the platform does not show it
  */
 export function workingDirectory(pid) {
   try {
@@ -138,8 +130,8 @@ export function workingDirectory(pid) {
 }
 
 /**
- * Every process that can be seen, as [pid, parent, command line]. A process that is missing may
- * still run, because systems can hide the processes of other users.
+ * Lists the visible processes as [pid, parent, command line]. A process that is not listed may still
+ * run, because systems can hide the processes of other users.
  *
  * @returns {[number, number, string][]}
  * @throws {Error} if neither /proc nor ps can be read
@@ -169,15 +161,15 @@ export function processes() {
 function startOf(pid) {
   if (!hasProc()) return askPs(['-p', String(pid), '-o', 'lstart='])?.trim() || undefined
   const ticks = readStat(pid)?.startTicks
-  // Ticks count from the start of the machine.
+  // The ticks count from the boot of the machine.
   return ticks === undefined
     ? undefined
     : `${readProc('sys/kernel/random/boot_id')?.trim() ?? ''} ${ticks}`
 }
 
 /**
- * See proc_pid_stat(5). The second field is the name in parentheses, which may itself contain
- * parentheses and spaces.
+ * Reads a process's status as described in proc_pid_stat(5). The second field is the name in
+ * parentheses, which may itself contain parentheses and spaces.
  *
  * @param {number} pid
  */
@@ -204,14 +196,14 @@ function readProc(name) {
 
 /** @param {string[]} args @returns {string | undefined} */
 function askPs(args) {
-  // With COLUMNS some versions cut their lines. Language and time zone would change the text of a
-  // start time.
+  // Some versions cut their lines at COLUMNS. Language and time zone would change the text of a start
+  // time.
   const env = { ...process.env, COLUMNS: '', LC_ALL: 'C', TZ: 'UTC' }
   const { status, stdout } = spawnSync(which('ps') ?? '/bin/ps', args, {
     encoding: 'utf8',
     env,
     timeout: 5_000,
   })
-  // If the process is gone, the status is 1 and the output is empty.
+  // If the process has ended, the status is 1 and the output is empty.
   return status === 0 && stdout.trim() !== '' ? stdout : undefined
 }

@@ -9,15 +9,14 @@ import {
   writeFileSync,
 } from 'node:fs'
 import path from 'node:path'
-import { makePlainFolder, toolsDir } from './paths.mjs'
-import { run, which } from './run.mjs'
+import { run, which } from './commands.mjs'
+import { makePlainFolder, toolsDir } from './files.mjs'
 
-/**
- * Debian's and Ubuntu's own Redis, unpacked into `.tools/redis` without root and without touching the system: apt works on lists and a
- * cache of its own there, checks signatures as always, and `dpkg -x` only unpacks.
- */
+// Unpacks the Redis of Debian or Ubuntu into `.tools/redis`. This needs no root and changes nothing
+// on the system: apt uses its own lists and cache there and checks signatures as always, and
+// `dpkg -x` only unpacks.
 
-/** Longest time for each call of apt. Without a network it would try every source in turn. */
+/** The longest time for each call of apt. Without a network it would try every source in turn. */
 const timeoutMs = 120_000
 
 const home = path.join(toolsDir, 'redis')
@@ -25,7 +24,7 @@ const server = path.join(home, 'usr/bin/redis-server')
 
 /** @typedef {{ command: string, cwd: string, env: NodeJS.ProcessEnv }} PrivateRedis */
 
-/** The one fetched earlier. @returns {PrivateRedis | undefined} */
+/** @returns {PrivateRedis | undefined} the one that was fetched earlier */
 export function fetchedRedis() {
   return existsSync(server) ? privateRedis() : undefined
 }
@@ -40,24 +39,24 @@ export function canFetchRedis() {
 /** @type {Promise<PrivateRedis> | undefined} */
 let fetching
 
-/** Downloads and unpacks it, once however often it is asked for meanwhile. @returns {Promise<PrivateRedis>} */
+/** Downloads and unpacks Redis. Several calls share one download. @returns {Promise<PrivateRedis>} */
 export function fetchRedis() {
   fetching ??= download()
   return fetching
 }
 
-/** 1.4 MB, after 9 MB of package lists. @returns {Promise<PrivateRedis>} */
+/** Downloads 9 MB of package lists and 1.4 MB of packages. @returns {Promise<PrivateRedis>} */
 async function download() {
-  // In apt.conf a quote cannot be escaped.
+  // A quote in a path could not be escaped in apt.conf.
   const work = makePlainFolder('apt')
   try {
     const env = await prepareApt(work)
     const unpacked = path.join(work, 'unpacked')
     const debs = path.join(work, 'debs')
-    // Sources that cannot be reached only make the update complain; what matters is whether the download works.
+    // The update fails if any source is out of reach. Only the download below has to succeed.
     await run('apt-get', ['update'], { env, timeoutMs }).catch(() => {})
     let wanted = ['redis-tools']
-    // The libraries it needs may need others; two rounds have always been enough.
+    // Libraries may depend on other libraries. Two rounds have always been enough.
     for (let round = 0; round < 4; round++) {
       await run('apt-get', ['download', ...wanted], { env, cwd: debs, timeoutMs })
       for (const deb of readdirSync(debs)) {
@@ -67,7 +66,8 @@ async function download() {
       if (!(await lacksLibraries(unpacked))) break
       wanted = await missingPackages(wanted, env)
     }
-    // The server is in redis-tools under this name; it looks at the name it is called by.
+    // redis-tools contains the server as redis-check-rdb. The name it is called by decides what it
+    // does.
     if (!existsSync(path.join(unpacked, 'usr/bin/redis-server'))) {
       symlinkSync('redis-check-rdb', path.join(unpacked, 'usr/bin/redis-server'))
     }
@@ -79,8 +79,8 @@ async function download() {
 }
 
 /**
- * Copies, because the unpacked files may be on another file system, then renames, so that no other
- * process sees half of them.
+ * Moves the unpacked files to `.tools/redis`. They may be on another file system, so they are copied
+ * first. The rename then makes all of them visible at once to other processes.
  *
  * @param {string} unpacked
  */
@@ -95,7 +95,10 @@ function place(unpacked) {
   }
 }
 
-/** @param {string} work @returns {Promise<NodeJS.ProcessEnv>} an environment in which apt uses folders of its own */
+/**
+ * @param {string} work
+ * @returns {Promise<NodeJS.ProcessEnv>} an environment in which apt uses only folders in `work`
+ */
 async function prepareApt(work) {
   for (const folder of [
     'state/lists/partial',
@@ -106,13 +109,15 @@ async function prepareApt(work) {
   ]) {
     mkdirSync(path.join(work, folder), { recursive: true })
   }
-  // The distribution's own sources are enough, where they can be told from third parties' (each of which can be slow or gone).
+  // Only the distribution's own sources are used if they are in files of their own, since any third
+  // party's can be slow or gone.
   const parts = '/etc/apt/sources.list.d'
   const own = ['debian.sources', 'ubuntu.sources'].filter((name) =>
     existsSync(path.join(parts, name)),
   )
   for (const name of own) cpSync(path.join(parts, name), path.join(work, 'sources', name))
-  // Of the system's settings only how to reach the sources (a proxy, say): its hooks would touch the system.
+  // Of the system's settings, only those that say how to reach the sources (a proxy, for example)
+  // are used. Its hooks would change the system.
   const reach = await run('apt-config', ['dump', 'Acquire']).catch(() => '')
   const config = path.join(work, 'apt.conf')
   writeFileSync(
@@ -137,8 +142,9 @@ async function prepareApt(work) {
 }
 
 /**
- * For a process whose working directory is `folder`: the paths are relative to it, since the loader
- * would split an absolute one at colons and semicolons.
+ * The environment in which a program in `folder` finds its libraries. Its working directory must be
+ * `folder`: the paths are relative, since the loader would split an absolute path at colons and
+ * semicolons.
  *
  * @param {string} folder
  * @returns {NodeJS.ProcessEnv}
@@ -169,7 +175,12 @@ async function lacksLibraries(unpacked) {
   return listing.includes('not found')
 }
 
-/** What the packages depend on and this system does not have. @param {string[]} packages @param {NodeJS.ProcessEnv} env */
+/**
+ * The packages that these packages depend on and that are not installed on this system.
+ *
+ * @param {string[]} packages
+ * @param {NodeJS.ProcessEnv} env
+ */
 async function missingPackages(packages, env) {
   const listing = await run('apt-cache', ['depends', '--important', ...packages], { env })
   const named = [...listing.matchAll(/^\s+(?:Pre)?Depends: ([a-z0-9][\w.+-]*)$/gm)].map((match) =>

@@ -1,8 +1,10 @@
 import { randomBytes } from 'node:crypto'
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
+import { talk } from './addresses.mjs'
 import { startChild } from './child.mjs'
-import { freePort, talk, until } from './net.mjs'
+import { readText } from './files.mjs'
+import { freePort } from './ports.mjs'
 import {
   commandLine,
   endProcess,
@@ -11,26 +13,27 @@ import {
   recordServer,
   stateOf,
 } from './processes.mjs'
-import { firstThatBoots, waysToRun } from './redis-ways.mjs'
-import { DamagedData, Plain, takeOver } from './say.mjs'
-import { readText } from './server.mjs'
+import { bootFirstWorking, redisSources } from './redis-sources.mjs'
+import { DamagedData, takeOverHint, UserError } from './terminal.mjs'
+import { until } from './wait.mjs'
 
-/** @typedef {import('./server.mjs').Server} Server */
+/** @typedef {import('./servers.mjs').Server} Server */
 
-/** @typedef {import('./redis-ways.mjs').Way} Way */
+/** @typedef {import('./redis-sources.mjs').RedisSource} RedisSource */
 
 /**
- * Starts a Redis of our own on 127.0.0.1, on a free port, with its data in `folder`. It keeps what it has acknowledged
- * (`appendfsync always`) and evicts nothing.
+ * Starts a Redis of our own on a free port of 127.0.0.1, with its data in `folder`. It keeps what it
+ * has acknowledged (`appendfsync always`) and evicts nothing.
  *
  * @param {object} options
  * @param {string} options.folder
- * @param {'any' | 'path' | 'private'} [options.from] "any": PATH, then a Docker engine, then a private one
- * @param {string[]} [options.settings] lines of redis.conf, the last one of a kind wins
+ * @param {'any' | 'path' | 'private'} [options.from] "any": the one on PATH, else one in Docker, else
+ * a private one
+ * @param {string[]} [options.settings] lines of redis.conf; the last line of a kind wins
  * @param {string} [options.logFile]
  * @param {Record<string, string> | undefined} [options.env] added to its environment
  * @returns {Promise<Server>}
- * @throws {Plain} when there is none to be had, or it does not come up
+ * @throws {UserError} if no Redis is available, or if it does not start
  */
 export async function startRedis({ folder, from = 'any', settings = [], logFile, env }) {
   mkdirSync(folder, { recursive: true, mode: 0o700 })
@@ -39,16 +42,16 @@ export async function startRedis({ folder, from = 'any', settings = [], logFile,
   if (readText(passwordFile) === '')
     writeFileSync(passwordFile, randomBytes(18).toString('hex'), { mode: 0o600 })
   const password = readText(passwordFile)
-  await removeStale(folder, password)
+  await removeStaleRedis(folder, password)
   const port = await freePort()
-  const boot = (/** @type {Way} */ way) =>
-    bootRedis({ way, port, password, folder, settings, logFile, env })
+  const boot = (/** @type {RedisSource} */ source) =>
+    bootRedis({ source, port, password, folder, settings, logFile, env })
 
-  const { way, child: first } = await firstThatBoots(waysToRun(folder, port, from), boot)
+  const { source, child: first } = await bootFirstWorking(redisSources(folder, port, from), boot)
   let child = first
   return {
     url: `redis://:${password}@127.0.0.1:${port}`,
-    source: way.source,
+    source: source.source,
     ours: true,
     ended: () => child.exited.then(() => {}),
     async stop() {
@@ -56,20 +59,20 @@ export async function startRedis({ folder, from = 'any', settings = [], logFile,
       rmSync(pidFileOf(folder), { force: true })
     },
     async kill() {
-      await way.kill?.()
+      await source.kill?.()
       await child.kill()
     },
     async restart() {
       if (child.running()) throw new Error('Redis is still running: stop or kill it first')
-      child = await boot(way)
+      child = await boot(source)
     },
-    pause: async () => void (way.pause ? await way.pause() : child.signal('SIGSTOP')),
-    resume: async () => void (way.resume ? await way.resume() : child.signal('SIGCONT')),
+    pause: async () => void (source.pause ? await source.pause() : child.signal('SIGSTOP')),
+    resume: async () => void (source.resume ? await source.resume() : child.signal('SIGCONT')),
   }
 }
 
 /**
- * A value of redis.conf that may contain any character. Redis reads escapes within double quotes.
+ * Quotes a value for redis.conf. Redis reads escapes within double quotes.
  *
  * @param {string} value
  */
@@ -82,15 +85,15 @@ export function quoted(value) {
 const pidFileOf = (folder) => path.join(folder, 'server.pid')
 
 /**
- * @param {{ way: Way, port: number, password: string, folder: string, settings: string[], logFile?:
- * string | undefined, env?: Record<string, string> | undefined }} options
+ * @param {{ source: RedisSource, port: number, password: string, folder: string, settings: string[],
+ *   logFile?: string | undefined, env?: Record<string, string> | undefined }} options
  */
-async function bootRedis({ way, port, password, folder, settings, logFile, env: extra }) {
+async function bootRedis({ source, port, password, folder, settings, logFile, env: extra }) {
   const config = [
-    `port ${way.inside.port}`,
-    `bind ${way.inside.bind}`,
-    `dir ${quoted(way.inside.dir)}`,
-    // On stdin, not among the arguments: those are visible to everybody on the machine.
+    `port ${source.inside.port}`,
+    `bind ${source.inside.bind}`,
+    `dir ${quoted(source.inside.dir)}`,
+    // Redis reads this on stdin: every user of the machine can see a process's arguments.
     `requirepass ${password}`,
     'appendonly yes',
     'appendfsync always',
@@ -98,7 +101,7 @@ async function bootRedis({ way, port, password, folder, settings, logFile, env: 
     'save ""',
     ...settings,
   ].join('\n')
-  const { command, args, env, cwd = '/' } = way
+  const { command, args, env, cwd = '/' } = source
   const optional = {
     ...(env === undefined && extra === undefined
       ? {}
@@ -109,7 +112,7 @@ async function bootRedis({ way, port, password, folder, settings, logFile, env: 
   recordServer(pidFileOf(folder), { ...identify(child.pid), port })
 
   const ready = () => answersTo(password, port)
-  // An image may have to be pulled first.
+  // Docker may have to pull the image first.
   const up = await until(async () => !child.running() || (await ready()), {
     timeoutMs: command === 'docker' ? 180_000 : 30_000,
   })
@@ -121,7 +124,7 @@ async function bootRedis({ way, port, password, folder, settings, logFile, env: 
 /**
  * @param {string[]} lines what Redis printed last
  * @param {string} folder
- * @returns {Plain} the cause first
+ * @returns {UserError} with the cause first
  */
 export function explainEnd(lines, folder) {
   // "#" marks warnings: "12:M 29 Nov 2026 16:00:00.000 # Bad file format reading the append only
@@ -134,43 +137,44 @@ export function explainEnd(lines, folder) {
   )
   if (damage !== undefined && /Permission denied/i.test(damage)) {
     return new DamagedData(
-      `Redis cannot use its data: ${damage}\nThe files in ${folder} were made by another user. ${takeOver(folder)}`,
+      `Redis cannot use its data: ${damage}\nThe files in ${folder} were made by another user. ${takeOverHint(folder)}`,
     )
   }
   if (damage !== undefined) {
     return new DamagedData(
       `Redis cannot read its data: ${damage}\n` +
-        `The data is in ${folder}. Repair it with redis-check-aof, put back a copy, or run \`npm run reset -- redis\`, ` +
-        'which deletes it: commands that were accepted and not yet decided are lost then, bookings are not.',
+        `The data is in ${folder}. Repair it with redis-check-aof, restore a copy, or delete it with ` +
+        '`npm run reset -- redis`. Deleting it loses commands that were accepted and not yet decided, ' +
+        'but no bookings.',
     )
   }
-  return new Plain(`Redis did not start:\n${lines.slice(-10).join('\n')}`)
+  return new UserError(`Redis did not start:\n${lines.slice(-10).join('\n')}`)
 }
 
 /**
  * @param {string} password
  * @param {number} port
- * @returns {Promise<boolean>} rejects if nothing answers
+ * @returns {Promise<boolean>} rejects if nothing replies
  */
 async function answersTo(password, port) {
   return /PONG/.test(await talk({ host: '127.0.0.1', port, text: `AUTH ${password}\r\nPING\r\n` }))
 }
 
 /**
- * Stops a Redis that still runs on this folder because its parent was killed. Two of them would
- * ruin each other's append-only file.
+ * Stops a Redis that still runs on this folder because its parent was killed. Two servers on one
+ * append-only file would damage it.
  *
  * @param {string} folder
  * @param {string} password
- * @throws {Plain} if a process may be that Redis, but this cannot be found out
+ * @throws {UserError} if a process may be that Redis, and there is no way to find out
  */
-export async function removeStale(folder, password) {
+export async function removeStaleRedis(folder, password) {
   const pidFile = pidFileOf(folder)
   const recorded = recordedServer(pidFile)
   if (recorded !== undefined) {
     const whose = await ownerOf(recorded, password)
     if (whose === 'unknown') {
-      throw new Plain(
+      throw new UserError(
         `Process ${recorded.pid} may be a Redis that still uses ${folder}. Stop it; if it is something else, delete ${pidFile}.`,
       )
     }
@@ -190,8 +194,8 @@ async function ownerOf(recorded, password) {
   if (await answersTo(password, recorded.port).catch(() => false)) return 'ours'
   const line = commandLine(recorded.pid)
   if (line === undefined) return 'unknown'
-  // redis-server writes its address into its process title; in a container, the process is the
-  // docker client.
+  // redis-server shows its address in its process title. If it runs in a container, the process is
+  // the Docker client.
   const ours = /(redis|valkey)-server/.test(line) && line.includes(`:${recorded.port}`)
   return ours ? 'ours' : 'gone'
 }

@@ -1,36 +1,83 @@
 import path from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { serverTarget, showTarget, talk } from './addresses.mjs'
+import { which } from './commands.mjs'
 import { startPostgres } from './postgres.mjs'
 import { startRedis } from './redis.mjs'
 import { canFetchRedis, fetchedRedis, fetchRedis } from './redis-apt.mjs'
-import { dockerAnswers } from './redis-docker.mjs'
-import { which } from './run.mjs'
-import { say } from './say.mjs'
-import { givenServer } from './server.mjs'
+import { dockerAnswers } from './redis-sources.mjs'
 import { namedServers } from './settings.mjs'
-
-/** @typedef {import('./server.mjs').Server} Server */
+import { say, UserError } from './terminal.mjs'
 
 /**
- * Starts the two servers of the local stack, with their data in `folder`. A server that the
- * settings name is used instead.
+ * A PostgreSQL or Redis that `npm start` or a test uses.
+ *
+ * @typedef {object} Server
+ * @property {string} url
+ * @property {string} source where it comes from, as printed at the start
+ * @property {boolean} ours false for a server that was given by URL. It is never stopped, and its
+ * `kill`, `restart`, `pause` and `resume` throw
+ * @property {() => Promise<void>} stop stops it gracefully; no process of it is left
+ * @property {() => Promise<void>} kill ends it like a power cut: SIGKILL, without a chance to write
+ * @property {() => Promise<void>} restart after stop or kill, starts it on the same port and data
+ * @property {() => Promise<void>} pause SIGSTOP: connections stay open, and nothing is answered
+ * @property {() => Promise<void>} resume
+ * @property {() => Promise<void>} ended resolves when it has ended, for whatever reason; never for
+ * a server that was given by URL
+ */
+
+/**
+ * Uses a server that somebody else runs.
+ *
+ * @param {{ name: string, variable: string, url: string, defaultPort: number }} given
+ * @returns {Promise<Server>}
+ * @throws {UserError} if nothing answers there
+ */
+export async function givenServer({ name, variable, url, defaultPort }) {
+  const target = serverTarget(url, defaultPort)
+  if (target === undefined) throw new UserError(`${variable} is not a URL.`)
+  await talk({ ...target, timeoutMs: 3_000 }).catch(() => {
+    throw new UserError(
+      `${variable} names a ${name} at ${showTarget(target)}, but nothing answers there. ` +
+        `Start it, correct ${variable}, or unset it to have a server started for you.`,
+    )
+  })
+  const refuse = async () => {
+    throw new Error(`${name} was given by ${variable}; it is not ours to kill or restart`)
+  }
+  return {
+    url,
+    source: `${name} of ${variable}`,
+    ours: false,
+    ended: () => new Promise(() => {}),
+    stop: async () => {},
+    kill: refuse,
+    restart: refuse,
+    pause: refuse,
+    resume: refuse,
+  }
+}
+
+/**
+ * Starts PostgreSQL and Redis for the local stack, with their data in `folder`. If the settings name
+ * a server, that one is used instead.
  *
  * @param {object} options
  * @param {NodeJS.ProcessEnv} options.env
- * @param {import('./settings.mjs').Readings} options.readings
+ * @param {import('./settings.mjs').ServerUrls} options.urls
  * @param {string} options.folder
- * @param {(server: Server) => void} options.onStarted called with each server at once, so that it
- * can be stopped even if the other
- *   one fails
+ * @param {(server: Server) => void} options.onStarted called with each server as soon as it runs, so
+ * that the caller can stop it even if the other server fails
  */
-export async function startServers({ env, readings, folder, onStarted }) {
+export async function startServers({ env, urls, folder, onStarted }) {
   const started = (/** @type {Server} */ server) => {
     onStarted(server)
     return server
   }
   const named = namedServers(env)
   const results = await Promise.allSettled([
-    choosePostgres(named.database ?? 'DATABASE_URL', readings.databaseUrl, folder).then(started),
-    chooseRedis(named.redis ?? 'REDIS_URL', readings.redisUrl, folder).then(started),
+    choosePostgres(named.database ?? 'DATABASE_URL', urls.databaseUrl, folder).then(started),
+    chooseRedis(named.redis ?? 'REDIS_URL', urls.redisUrl, folder).then(started),
   ])
   const [postgres, redis] = results.map((result) => {
     if (result.status === 'rejected') throw result.reason
@@ -58,32 +105,33 @@ async function chooseRedis(variable, url, folder) {
 }
 
 /**
- * Where Redis will have to be fetched, begins with it now: it takes some seconds, in which the dependencies install.
+ * If Redis will have to be downloaded, starts the download now. It takes a few seconds, during which
+ * the dependencies install.
  *
  * @param {NodeJS.ProcessEnv} env
  */
-export function fetchAhead(env) {
+export function fetchRedisEarly(env) {
   const have =
     namedServers(env).redis || which('redis-server') || which('valkey-server') || fetchedRedis()
   if (have || !canFetchRedis() || dockerAnswers()) return
-  // Whoever needs it asks again and gets the failure then.
+  // startRedis() awaits the same download and reports its failure.
   fetchRedis().catch(() => {})
 }
 
 /**
- * Starts a server of ours again when it ends by itself.
+ * Starts a server of ours again whenever it ends by itself.
  *
  * @param {string} name
  * @param {Server} server
  * @param {() => boolean} stopping
  */
-export async function keepServing(name, server, stopping) {
+export async function keepServerRunning(name, server, stopping) {
   for (;;) {
     await server.ended()
     if (stopping()) return
     say(`${name} ended by itself; starting it again.`)
     await server.restart().catch((error) => say(`${name} does not start again: ${error.message}`))
-    await new Promise((resolve) => setTimeout(resolve, 1_000))
+    await sleep(1_000)
     if (stopping()) return server.stop()
   }
 }

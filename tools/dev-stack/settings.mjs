@@ -1,12 +1,11 @@
 import { randomBytes } from 'node:crypto'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
-import { dataDir, fromRoot } from './paths.mjs'
-import { Plain } from './say.mjs'
-import { readText } from './server.mjs'
+import { dataDir, fromRoot, readText } from './files.mjs'
+import { UserError } from './terminal.mjs'
 
 /**
- * The environment with what `.env` adds to it; what is set already wins.
+ * Adds the settings in `.env` to the environment. Variables of the environment take precedence.
  *
  * @param {NodeJS.ProcessEnv} env
  * @returns {NodeJS.ProcessEnv}
@@ -16,18 +15,17 @@ export function withDotEnv(env) {
 }
 
 /**
- * A name with its value: a text in quotes, which only a comment may follow, or else the rest of the
- * line.
+ * A name with its value. The value is a quoted text, which only a comment may follow, or else the
+ * rest of the line.
  */
 const assignment =
   /^[ \t]*(?:export[ \t]+)?([\w.-]+)(?:[ \t]*=|:[ \t])[ \t]*(?:(["'`])((?:\\[\s\S]|(?!\2)[^\\])*)\2[ \t]*(?:#.*)?|(.*))$/gm
 
 /**
- * Reads a file of settings as the dotenv package does: `NAME=value` or `export NAME=value`, where a
- * value in quotes may have several lines, and `\n` and `\r` in double quotes are line breaks. A
- * comment begins with "#" at the start of a line, after a quoted value, or after white space.
- * (dotenv also cuts `a#b`, which would silently shorten a password. Compose, which reads the same
- * file, does not, and neither does this.)
+ * Parses a file of settings like the dotenv package does: `NAME=value` or `export NAME=value`. A
+ * quoted value may have several lines, and in double quotes `\n` and `\r` are line breaks. A comment
+ * begins with "#" at the start of a line, after a quoted value, or after white space. Unlike dotenv,
+ * and like Compose, which reads the same file, it keeps `a#b` whole: a password must not be cut.
  *
  * @param {string} text
  * @returns {Record<string, string>}
@@ -41,7 +39,7 @@ export function parseDotEnv(text) {
     .matchAll(assignment)) {
     const [, name = '', quote, quoted, plain = ''] = match
     if (quoted === undefined) {
-      // A quote without its end is part of the value, unless the value ends with a quote, as in
+      // A quote that is not closed is part of the value, unless the value ends with a quote, as in
       // 'C:\'.
       const value = plain.replace(/(?:^|\s+)#.*$/, '').trim()
       values[name] = value.replace(/^(["'`])(.*)\1$/, '$2')
@@ -53,22 +51,20 @@ export function parseDotEnv(text) {
 }
 
 /**
- * The addresses of the servers, as the services read them.
- *
- * @typedef {object} Readings
- * @property {string | undefined} databaseUrl undefined if no PostgreSQL is named
- * @property {string | undefined} redisUrl undefined if no Redis is named
+ * @typedef {object} ServerUrls
+ * @property {string | undefined} databaseUrl undefined if the settings name no PostgreSQL
+ * @property {string | undefined} redisUrl undefined if the settings name no Redis
  */
 
 /**
- * Checks NODE_ENV and reads where the servers are, with the code of the services, which must be
- * built.
+ * Reads the addresses of the servers, and checks NODE_ENV, with the code of the services. The
+ * packages must be built.
  *
  * @param {NodeJS.ProcessEnv} env
- * @returns {Promise<Readings>}
- * @throws {Plain} naming the variable that cannot be used
+ * @returns {Promise<ServerUrls>}
+ * @throws {UserError} naming the variable that cannot be used
  */
-export async function readSettings(env) {
+export async function readServerUrls(env) {
   const { ConfigError, readEnv, readNodeEnv } = await import(
     '../../packages/shared/dist/runtime/env.js'
   )
@@ -85,13 +81,13 @@ export async function readSettings(env) {
     }
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error
-    throw new Plain(
+    throw new UserError(
       `${database === 'PG_URL' ? error.message.replace('DATABASE_URL', database) : error.message}.`,
     )
   }
 }
 
-/** The variables that name the servers, if any do. @param {NodeJS.ProcessEnv} env */
+/** The name of the variable that says where each server is, if any does. @param {NodeJS.ProcessEnv} env */
 export function namedServers(env) {
   return {
     database: ['DATABASE_URL', 'PG_URL', 'DATABASE_HOST'].find((name) => env[name]?.trim()),
@@ -114,7 +110,7 @@ export function readHost(env, name = 'HOST') {
  *
  * @param {NodeJS.ProcessEnv} env
  * @returns {number} 3000 if `PORT` is not set
- * @throws {Plain} if it is no port
+ * @throws {UserError} if it is no port
  */
 export function readPort(env) {
   return portIn(env, 'PORT') ?? 3000
@@ -124,8 +120,8 @@ export function readPort(env) {
  * The worker's port.
  *
  * @param {NodeJS.ProcessEnv} env
- * @returns {number | undefined} undefined if any free one will do
- * @throws {Plain} if it is no port
+ * @returns {number | undefined} undefined if any free port will do
+ * @throws {UserError} if it is no port
  */
 export function readWorkerPort(env) {
   return env['WORKER_PORT']?.trim() === '0' ? undefined : portIn(env, 'WORKER_PORT')
@@ -137,13 +133,13 @@ function portIn(env, name) {
   if (!text) return undefined
   const port = Number(text)
   if (Number.isInteger(port) && port > 0 && port < 65_536) return port
-  throw new Plain(`${name} must be a number from 1 to 65535, not "${text}".`)
+  throw new UserError(`${name} must be a number from 1 to 65535, not "${text}".`)
 }
 
 /**
- * The environment of the services: everything from our own, and secrets that are made up if none
- * are set. In development `POST /initialize` needs no token, unless INITIALIZE_OPEN says otherwise.
- * In production nothing is made up: the services then say what is missing.
+ * The environment of the services: our own, plus generated secrets if none are set. In development
+ * `POST /initialize` needs no token, unless INITIALIZE_OPEN says otherwise. In production nothing is
+ * generated: the services refuse to start and name what is missing.
  *
  * @param {NodeJS.ProcessEnv} env
  * @returns {NodeJS.ProcessEnv & { NODE_ENV: string }}
@@ -163,12 +159,12 @@ export function serviceSettings(env) {
   }
 }
 
-/** True if keptSecret() has made up this secret before. @param {string} name */
+/** True if keptSecret() has generated this secret before. @param {string} name */
 export const isKept = (name) => readText(path.join(dataDir, name)).trim() !== ''
 
 /**
- * A secret that is made up once and kept in `.data/`, readable only for its owner. An empty file,
- * which a full disk leaves behind, counts as none.
+ * A secret that is generated once and kept in `.data/`, readable only for its owner. An empty file
+ * counts as missing, since a full disk leaves one behind.
  *
  * @param {string} name
  */

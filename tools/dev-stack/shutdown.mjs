@@ -1,11 +1,14 @@
-import { say } from './say.mjs'
+import { say } from './terminal.mjs'
+import { until } from './wait.mjs'
 
 /**
- * What was opened is closed in the opposite order, once, whatever ends the program: Ctrl-C, SIGTERM, a closed terminal, an error.
+ * Closes what a program has opened, in reverse order and once, when the program ends: after Ctrl-C,
+ * SIGTERM, a closed terminal or an error.
  *
  * @typedef {object} Shutdown
  * @property {(close: () => Promise<unknown>) => void} add
- * @property {(reason?: string) => Promise<void>} run closes everything; a second call waits for the first
+ * @property {(reason?: string) => Promise<void>} run closes everything; a second call waits for the
+ * first
  * @property {() => boolean} begun
  */
 
@@ -30,16 +33,16 @@ export function createShutdown() {
 
   for (const signal of /** @type {const} */ (['SIGINT', 'SIGTERM', 'SIGHUP'])) {
     process.on(signal, () => {
-      // npm and the terminal may both pass the same Ctrl-C on: more of them change nothing.
+      // The terminal and npm may both deliver the same Ctrl-C. A second one changes nothing.
       run('\nStopping …').then(() => process.exit(0))
     })
   }
-  // Under npm, a killed npm leaves us behind without a signal: then our parent changes.
+  // If npm is killed, it sends us no signal, but our parent process changes.
   const parent = process.ppid
   if (process.env['npm_lifecycle_event'] !== undefined) {
-    setInterval(() => {
-      if (process.ppid !== parent) run('\nnpm has gone; stopping …').then(() => process.exit(0))
-    }, 1_000).unref()
+    until(() => process.ppid !== parent, { timeoutMs: Infinity, everyMs: 1_000, keepAlive: false })
+      .then(() => run('\nnpm has ended; stopping …'))
+      .then(() => process.exit(0))
   }
   return { add: (close) => void closers.push(close), run, begun: () => closing !== undefined }
 }

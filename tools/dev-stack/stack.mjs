@@ -1,50 +1,56 @@
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import path from 'node:path'
+import { dataDir, readText, root } from './files.mjs'
 import { takeLock } from './lock.mjs'
-import { until } from './net.mjs'
-import { dataDir, lockFile, root, stackFile } from './paths.mjs'
 import { commandLine, identify, isAlive, signal, stateOf } from './processes.mjs'
-import { Plain } from './say.mjs'
-import { readText } from './server.mjs'
+import { UserError } from './terminal.mjs'
+import { until } from './wait.mjs'
 
 /** @typedef {import('./processes.mjs').Identity} Identity */
 
 /**
- * What a running `npm start` records for others: `npm run api` and `npm run worker` use it to join,
- * and the next start uses it to stop what a killed one left running.
+ * What a running `npm start` records in `.data/stack.json`. `npm run api` and `npm run worker` use it
+ * to join, and the next start uses it to stop what a killed one left running.
  *
  * @typedef {object} Stack
  * @property {number} pid of `npm start` itself
- * @property {string} [started] see Identity; missing in the file of an older release
+ * @property {string} [started] see Identity; an older release does not write it
  * @property {string} databaseUrl
  * @property {string} redisUrl
- * @property {Identity[]} services its API and worker, and those they replaced
+ * @property {Identity[]} services every API and worker that it has started
  */
 
+const stackFile = path.join(dataDir, 'stack.json')
+
+/** The one `npm start` of this data folder holds a lock on this file. */
+const lockFile = path.join(dataDir, 'start.lock')
+
 /**
- * Makes this process the only `npm start` on this data folder, until it ends.
+ * Makes this process the only `npm start` on this data folder until it ends.
  *
- * @throws {Plain} if another one runs, or may run
+ * @throws {UserError} if another one runs, or may run
  */
 export function claimFolder() {
   mkdirSync(dataDir, { recursive: true, mode: 0o700 })
   const lock = takeLock(lockFile)
-  // An earlier release, which takes no lock, may run.
+  // An older release, which takes no lock, may be running.
   const earlier = lock.taken ? runningStack() : undefined
   if (lock.taken && earlier === undefined) return
   const pid = earlier?.pid ?? (lock.taken ? undefined : lock.holder?.pid)
   const process = pid === undefined ? '' : ` (process ${pid})`
   if (!lock.taken && !lock.certain) {
-    throw new Plain(
+    throw new UserError(
       `\`npm start\` may already run in this folder${process}. If that process is something else, delete ${lockFile}.`,
     )
   }
-  throw new Plain(
+  throw new UserError(
     `\`npm start\` already runs in this folder${process}. \`npm run api\` and \`npm run worker\` join it.`,
   )
 }
 
 /**
- * The stack that runs in this folder now. If that is uncertain, it counts as running.
+ * The stack that runs on this data folder now. If it is uncertain whether it runs, it counts as
+ * running.
  *
  * @returns {Stack | undefined}
  */
@@ -74,8 +80,8 @@ export function withdrawStack() {
 }
 
 /**
- * Stops services whose `npm start` was killed together with its watchdog. Call it only with the
- * lock.
+ * Stops the services of an `npm start` that was killed together with its watchdog. The caller must
+ * hold the lock.
  */
 export async function clearLeftovers() {
   const ours = (readStack()?.services ?? []).filter(isOurs)
@@ -89,7 +95,7 @@ export async function clearLeftovers() {
 }
 
 /**
- * Process ids are used again, so a process counts as ours only if that is certain.
+ * Systems reuse process ids, so a process counts as ours only if that is certain.
  *
  * @param {Identity} service
  */
@@ -104,7 +110,7 @@ function readStack() {
   const text = readText(stackFile)
   try {
     const stack = JSON.parse(text)
-    // An older release wrote the services as bare numbers.
+    // An older release wrote only the process ids of the services.
     const services = stack.services.map((/** @type {unknown} */ service) =>
       typeof service === 'number' ? { pid: service } : service,
     )

@@ -9,13 +9,13 @@ import {
 } from 'node:fs'
 import { homedir } from 'node:os'
 import path from 'node:path'
+import { run, which } from './commands.mjs'
 import { runDownload } from './download.mjs'
-import { toolsDir } from './paths.mjs'
-import { run, which } from './run.mjs'
-import { Plain, step } from './say.mjs'
+import { toolsDir } from './files.mjs'
+import { step, UserError } from './terminal.mjs'
 
 /**
- * The npm packages that carry Node itself. Not every platform has every version there; each names the one to take.
+ * The npm packages that contain Node. Not every version exists for every platform.
  *
  * @type {Record<string, string>}
  */
@@ -28,37 +28,37 @@ const nodePackages = {
 
 const pnpmPackage = 'pnpm@12.21.0'
 
-/** Name of the file that is written last into a folder of tools. */
+/** The file that is written last into a folder of tools. */
 const stampName = 'ready'
 
-/** The services' Node. The scripts themselves run on 20 too. */
+/** The Node that the services need. The scripts also run on Node 20. */
 const nodeMajor = 24
 
 /**
  * @typedef {object} Toolchain
- * @property {string} node the Node that everything but these scripts runs on
- * @property {NodeJS.ProcessEnv} env the environment with it and pnpm first on PATH
+ * @property {string} node the Node for everything but these scripts
+ * @property {NodeJS.ProcessEnv} env the environment with this Node and pnpm first on PATH
  */
 
 /**
- * Node 24 and the pinned pnpm: the system's Node where it is new enough, else one installed into `.tools/`, which touches nothing outside
- * of this folder.
+ * Provides Node 24 and the pinned pnpm. The system's Node is used if it is new enough, otherwise one
+ * is installed into `.tools/`. Nothing outside of the clone changes.
  *
  * @returns {Promise<Toolchain>}
- * @throws {Plain} when npm is missing, cannot install, or knows no Node for this platform
+ * @throws {UserError} if npm is missing, cannot install, or has no Node for this platform
  */
 export async function ensureToolchain() {
   if (toolsDir.includes(path.delimiter)) {
-    throw new Plain(
+    throw new UserError(
       `The path of this folder contains "${path.delimiter}", at which PATH is split: ${toolsDir}. Move the clone elsewhere.`,
     )
   }
-  // A script started by one that runs on our own Node finds that one on PATH: it is the same toolchain, not the system's.
+  // One of our scripts may start another on the Node in `.tools/`, which then is not the system's.
   const ownNode = process.execPath.startsWith(toolsDir + path.sep)
   const systemNode = !ownNode && Number(process.versions.node.split('.')[0]) >= nodeMajor
   const nodePackage = nodePackages[`${process.platform}-${process.arch}`]
   if (!systemNode && nodePackage === undefined) {
-    throw new Plain(
+    throw new UserError(
       `This needs Node ${nodeMajor} or newer; you have ${process.versions.node}. See https://nodejs.org.`,
     )
   }
@@ -102,8 +102,8 @@ const npmFlags = [
 const isComplete = (home) => existsSync(path.join(home, stampName))
 
 /**
- * A folder without the stamp comes from a release that left pnpm's placeholder in place. It may
- * contain the Node that runs this script, so it is completed rather than replaced.
+ * A folder without the stamp was made by a release that left pnpm's placeholder in place. It may
+ * contain the Node that runs this script, so it is completed, not replaced.
  *
  * @param {string} home
  * @returns {Promise<boolean>} false if there is nothing to complete
@@ -122,7 +122,7 @@ async function completeEarlier(home) {
 async function install(packages, home) {
   const npm = which('npm')
   if (npm === undefined)
-    throw new Plain('npm is not on PATH. It comes with Node: see https://nodejs.org.')
+    throw new UserError('npm is not on PATH. It comes with Node: see https://nodejs.org.')
   const unfinished = `${home}.${process.pid}`
   mkdirSync(unfinished, { recursive: true })
   try {
@@ -135,7 +135,7 @@ async function install(packages, home) {
     try {
       renameSync(unfinished, home)
     } catch (error) {
-      // Another process has installed the same meanwhile.
+      // Another process may have installed the same in the meantime.
       if (!isComplete(home)) throw error
     }
   } finally {
@@ -144,7 +144,7 @@ async function install(packages, home) {
 }
 
 /**
- * The pnpm package carries a placeholder that its install script replaces with the executable. npm
+ * The pnpm package contains a placeholder that its install script replaces with the executable. npm
  * 12 runs no install scripts, and earlier versions run none with `ignore-scripts=true`. A shell can
  * run the placeholder, but turbo cannot ("Exec format error"), so we always run the script
  * ourselves.
@@ -165,8 +165,8 @@ const reachSettings =
   /^npm_config_(registry|userconfig|globalconfig|proxy|https?_proxy|noproxy|ca|cafile|strict_ssl|cache|\/\/.*|@.*)$/i
 
 /**
- * `npm start` passes npm's settings on as variables, and pnpm would use them as its own. Only those
- * that are needed to reach the registry are kept.
+ * `npm start` passes npm's settings on as variables, and pnpm would apply them. Only those that are
+ * needed to reach the registry are kept.
  *
  * @param {NodeJS.ProcessEnv} env
  * @returns {NodeJS.ProcessEnv}
@@ -189,7 +189,7 @@ function toolEnv() {
   if (canCreate(homedir())) return env
   const home = path.join(toolsDir, 'home')
   mkdirSync(home, { recursive: true })
-  // The npm that started us has set its cache, which is in the home folder, too.
+  // The npm that started us has set its cache folder, which is in the home folder as well.
   const kept = Object.entries(env).filter(([name]) => !/^npm_config_cache$/i.test(name))
   return { ...Object.fromEntries(kept), HOME: home }
 }

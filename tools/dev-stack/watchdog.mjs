@@ -1,46 +1,44 @@
-import { spawn } from 'node:child_process'
-import { fileURLToPath } from 'node:url'
-
 /**
- * The children of this process run in sessions of their own, so that Ctrl-C reaches us alone and we stop them in order. The price:
- * when we die without a chance to act (kill -9, a crash) they would live on. So a small process, the watchdog, holds the other end
- * of a pipe; when the pipe closes, it stops every process it was told of and ends.
+ * Stops the children of a process that was killed (SIGKILL, a crash) and could not stop them itself.
  *
- * @type {import('node:child_process').ChildProcess | undefined}
+ * The parent writes `+ <pid> <stop signal>` for each child that it starts and `- <pid>` for each that
+ * has ended. When the parent dies, the system closes the pipe, and the children on the list are
+ * stopped.
  */
-let dog
+import { createInterface } from 'node:readline'
 
-/** @param {string} line */
-function tell(line) {
-  if (dog === undefined) {
-    const script = fileURLToPath(new URL('./watchdog-process.mjs', import.meta.url))
-    dog = spawn(process.execPath, [script], {
-      detached: true,
-      stdio: ['pipe', 'ignore', 'ignore'],
-      cwd: '/',
-    })
-    dog.on('error', () => {})
-    dog.stdin?.on('error', () => {})
-    // Neither the watchdog nor its pipe may keep this process alive.
-    dog.unref()
-    /** @type {import('node:net').Socket | null} */
-    const pipe = /** @type {any} */ (dog.stdin)
-    pipe?.unref()
+const graceMs = 8_000
+/** @type {Map<number, NodeJS.Signals>} */
+const children = new Map()
+
+/** @param {number} pid @param {NodeJS.Signals | 0} signal @returns {boolean} whether it exists */
+function send(pid, signal) {
+  try {
+    process.kill(pid, signal)
+    return true
+  } catch {
+    return false
   }
-  dog.stdin?.write(`${line}\n`)
 }
 
-/**
- * From now on the process is stopped when this one dies.
- *
- * @param {number} pid
- * @param {NodeJS.Signals} signal the one that stops it gracefully; SIGKILL follows
- */
-export function guard(pid, signal) {
-  tell(`+ ${pid} ${signal}`)
+for await (const line of createInterface({ input: process.stdin })) {
+  const [sign, pid, signal] = line.split(' ')
+  if (sign === '+') children.set(Number(pid), /** @type {NodeJS.Signals} */ (signal))
+  else children.delete(Number(pid))
 }
 
-/** The process has ended; its id may belong to somebody else soon. @param {number} pid */
-export function unguard(pid) {
-  tell(`- ${pid}`)
+for (const [pid, signal] of children) {
+  send(pid, signal)
+  // A process that was stopped with SIGSTOP handles the signal only when it continues.
+  send(pid, 'SIGCONT')
+}
+const deadline = Date.now() + graceMs
+let left = [...children.keys()]
+while (left.length > 0 && Date.now() < deadline) {
+  await new Promise((resolve) => setTimeout(resolve, 50))
+  left = left.filter((pid) => send(pid, 0))
+}
+for (const pid of left) {
+  send(-pid, 'SIGKILL')
+  send(pid, 'SIGKILL')
 }

@@ -1,6 +1,6 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { cpus } from 'node:os'
-import { fromRoot } from '../../../tools/dev-stack/paths.mjs'
+import { fromRoot } from '../../../tools/dev-stack/files.mjs'
 import type { SuiteResults } from '../suite.ts'
 import { drawCharts } from './charts.ts'
 import { figuresTable, growthTable, ratiosTable, resourcesTable } from './tables.ts'

@@ -12,7 +12,7 @@ import {
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
-import { fromRoot } from '../../../tools/dev-stack/paths.mjs'
+import { fromRoot } from '../../../tools/dev-stack/files.mjs'
 import type { Build } from '../../stack/processes.ts'
 
 /** One change to a text of the copy. */

@@ -1,7 +1,7 @@
 import { closeSync, openSync, writeFileSync, writeSync } from 'node:fs'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { run, which } from '../../../tools/dev-stack/run.mjs'
+import { run, which } from '../../../tools/dev-stack/commands.mjs'
 
 type ServerName = 'redis' | 'postgres'
 

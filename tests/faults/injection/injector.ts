@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Redis } from 'ioredis'
-import type { Server } from '../../../tools/dev-stack/server.mjs'
+import type { Server } from '../../../tools/dev-stack/servers.mjs'
 import type { Intervention } from '../../proxy/link.ts'
 import type { Moment } from '../../proxy/moments.ts'
 import type { TcpProxy } from '../../proxy/tcp-proxy.ts'

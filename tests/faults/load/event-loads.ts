@@ -1,4 +1,4 @@
-import { until } from '../../../tools/dev-stack/net.mjs'
+import { until } from '../../../tools/dev-stack/wait.mjs'
 import { isAck } from '../check/answers.ts'
 import type { Stage } from '../testbed.ts'
 import { startSteady } from './steady-load.ts'

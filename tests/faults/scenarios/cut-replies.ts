@@ -1,4 +1,4 @@
-import { until } from '../../../tools/dev-stack/net.mjs'
+import { until } from '../../../tools/dev-stack/wait.mjs'
 import { MOMENTS } from '../../proxy/moments.ts'
 import { createRandom } from '../../random.ts'
 import { check } from '../check/check.ts'

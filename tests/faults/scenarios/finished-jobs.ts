@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Redis } from 'ioredis'
-import { until } from '../../../tools/dev-stack/net.mjs'
+import { until } from '../../../tools/dev-stack/wait.mjs'
 import { check } from '../check/check.ts'
 import { sendCommand, wishOf } from '../load/send-command.ts'
 import { openStage } from '../testbed.ts'

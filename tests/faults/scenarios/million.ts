@@ -1,5 +1,5 @@
 import { Redis } from 'ioredis'
-import { run } from '../../../tools/dev-stack/run.mjs'
+import { run } from '../../../tools/dev-stack/commands.mjs'
 import { startCrowd } from '../load/bulk-load.ts'
 import { openStage, type Stage } from '../testbed.ts'
 import type { Scenario } from './scenario.ts'

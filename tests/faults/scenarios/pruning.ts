@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
-import { until } from '../../../tools/dev-stack/net.mjs'
+import { until } from '../../../tools/dev-stack/wait.mjs'
 import { check } from '../check/check.ts'
 import { startSteady } from '../load/steady-load.ts'
 import { openStage, type Stage } from '../testbed.ts'

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { until } from '../../../tools/dev-stack/net.mjs'
+import { until } from '../../../tools/dev-stack/wait.mjs'
 import { isAck } from '../check/answers.ts'
 import { check } from '../check/check.ts'
 import { REFUSALS, refuseWrites } from '../injection/redis-refusals.ts'

@@ -1,5 +1,5 @@
 import pg from 'pg'
-import { run } from '../../../tools/dev-stack/run.mjs'
+import { run } from '../../../tools/dev-stack/commands.mjs'
 import { withDatabase } from '../../stack/databases.ts'
 import { type Env, type ServiceName, startScript } from '../../stack/processes.ts'
 import { check } from '../check/check.ts'

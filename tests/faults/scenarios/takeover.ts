@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { until } from '../../../tools/dev-stack/net.mjs'
+import { until } from '../../../tools/dev-stack/wait.mjs'
 import { check } from '../check/check.ts'
 import type { Slot } from '../fleet/slot.ts'
 import { startSteady } from '../load/steady-load.ts'

@@ -2,7 +2,7 @@ import { EventEmitter } from 'node:events'
 import type { Pool } from '@ticket-line/db'
 import type { Redis } from 'ioredis'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
-import { until } from '../../../../tools/dev-stack/net.mjs'
+import { until } from '../../../../tools/dev-stack/wait.mjs'
 import { watchAvailability } from './availability.js'
 
 /** Servers whose answers the test decides. */

@@ -1,26 +1,41 @@
 import { createHash } from 'node:crypto'
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
+import { run } from './commands.mjs'
 import { runDownload } from './download.mjs'
-import { fromRoot, root } from './paths.mjs'
-import { run } from './run.mjs'
-import { step } from './say.mjs'
-import { readText } from './server.mjs'
+import { fromRoot, readText, root } from './files.mjs'
+import { step } from './terminal.mjs'
+import { ensureToolchain } from './toolchain.mjs'
 
 /** @typedef {import('./toolchain.mjs').Toolchain} Toolchain */
 
+/**
+ * Prepares a bare clone: Node 24 and pnpm (in `.tools/` if the system lacks them), the dependencies,
+ * the build. If all of that is up to date, it takes a fraction of a second.
+ *
+ * @returns {Promise<Toolchain>}
+ */
+export async function bootstrap() {
+  const toolchain = await ensureToolchain()
+  await ensureInstalled(toolchain)
+  await ensureBuilt(toolchain)
+  return toolchain
+}
+
+/** Contains the fingerprint of the last install. */
 const stampFile = fromRoot('node_modules/.ticket-line-installed')
 
 /**
- * Installs the dependencies exactly as locked, unless the last install was of the same lockfile and packages.
+ * Installs exactly what the lockfile says, unless the last install was of the same lockfile and
+ * packages.
  *
  * @param {Toolchain} toolchain
  */
-export async function ensureInstalled({ env }) {
+async function ensureInstalled({ env }) {
   const stamp = fingerprint()
-  if (modulesThere() && readText(stampFile) === stamp) return
+  if (modulesExist() && readText(stampFile) === stamp) return
   await step('Installing the dependencies', () =>
-    // Without a terminal pnpm would refuse to replace a node_modules of another layout instead of asking.
+    // To replace a node_modules of another layout pnpm would ask, and without a terminal it refuses.
     runDownload('pnpm', ['install', '--frozen-lockfile', '--config.confirm-modules-purge=false'], {
       cwd: root,
       env,
@@ -30,11 +45,11 @@ export async function ensureInstalled({ env }) {
 }
 
 /**
- * Builds what changed. Turbo knows what that is, and answers from its cache in a fraction of a second.
+ * Builds what has changed. Turbo finds that out, and restores the rest from its cache.
  *
  * @param {Toolchain} toolchain
  */
-export async function ensureBuilt({ env }) {
+async function ensureBuilt({ env }) {
   const quiet = { TURBO_TELEMETRY_DISABLED: '1', DO_NOT_TRACK: '1', TURBO_NO_UPDATE_NOTIFIER: '1' }
   const flags = ['--output-logs=errors-only', '--log-order=grouped', '--ui=stream', '--no-color']
   await step('Building', () =>
@@ -52,12 +67,12 @@ function members() {
   )
 }
 
-/** A folder of modules that somebody deleted by hand has to come back. */
-function modulesThere() {
+/** False if somebody deleted a node_modules by hand. */
+function modulesExist() {
   return members().every((member) => existsSync(fromRoot(member, 'node_modules')))
 }
 
-/** Everything that decides what an install puts where, in one hash. */
+/** A hash of everything that determines what an install does. */
 function fingerprint() {
   const manifests = ['.', 'tests', ...members()].map((folder) => path.join(folder, 'package.json'))
   const hash = createHash('sha256').update(`${process.platform} ${process.arch}\n`)

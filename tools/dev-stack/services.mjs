@@ -2,13 +2,13 @@ import { existsSync, renameSync } from 'node:fs'
 import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { startChild } from './child.mjs'
-import { until } from './net.mjs'
-import { dataDir, fromRoot } from './paths.mjs'
-import { Plain, say } from './say.mjs'
+import { dataDir, fromRoot } from './files.mjs'
+import { say, UserError } from './terminal.mjs'
+import { until } from './wait.mjs'
 
 const startTimeoutMs = 60_000
 const longestPauseMs = 30_000
-/** A process that ran this long has recovered: its next failure is a first one again. */
+/** A process that ran this long counts as recovered: the pause after its next failure is short. */
 const steadyMs = 60_000
 
 /**
@@ -16,32 +16,29 @@ const steadyMs = 60_000
  * @property {string} name "api" or "booking-worker"
  * @property {string} node
  * @property {NodeJS.ProcessEnv} env
- * @property {(pid: number) => void} onStart told of every process, the first and those after a failure
+ * @property {(pid: number) => void} onStart called with every process: the first, and each that
+ * replaces a failed one
  */
 
-/**
- * A service kept running: when it dies it is started again, after a pause that doubles up to half a minute.
- *
- * @typedef {object} Kept
- * @property {(graceMs?: number) => Promise<void>} stop
- */
+/** @typedef {{ stop: (graceMs?: number) => Promise<void> }} RunningService */
 
 /**
- * Starts a service, waits until it is ready, and keeps it running.
+ * Starts a service, waits until it is ready, and starts it again whenever it ends. The pause before
+ * a restart doubles up to half a minute.
  *
  * @param {Service & { ready: () => Promise<boolean> }} service
- * @returns {Promise<Kept>}
- * @throws {Plain} when its first start fails, with what it said last
+ * @returns {Promise<RunningService>}
+ * @throws {UserError} with its last output, if the first start fails
  */
-export async function keepRunning({ ready, ...service }) {
+export async function keepServiceRunning({ ready, ...service }) {
   let child = await startService(service)
   const up = await until(async () => !child.running() || (await ready()), {
     timeoutMs: startTimeoutMs,
   })
   if (!up || !child.running()) {
     await child.kill()
-    throw new Plain(
-      `${service.name} did not start. It said last:\n${child.tail().slice(-15).join('\n')}`,
+    throw new UserError(
+      `${service.name} did not start. Its last output:\n${child.tail().slice(-15).join('\n')}`,
     )
   }
 
@@ -55,7 +52,7 @@ export async function keepRunning({ ready, ...service }) {
       if (performance.now() - startedAt > steadyMs) failures = 0
       const pauseMs = Math.min(1_000 * 2 ** failures, longestPauseMs)
       say(
-        `${service.name} ended with ${signal ?? `code ${code}`}; it starts again in ${pauseMs / 1_000} s. It said last:`,
+        `${service.name} ended with ${signal ?? `code ${code}`} and starts again in ${pauseMs / 1_000} s. Its last output:`,
       )
       for (const line of child.tail().slice(-3)) say(`  ${line.slice(0, 400)}`)
       await sleep(pauseMs, undefined, { signal: pause.signal }).catch(() => {})
@@ -74,14 +71,20 @@ export async function keepRunning({ ready, ...service }) {
 }
 
 /**
- * One process of a service. Its log goes to `.data/logs/`, warnings and errors to the terminal as well.
+ * Starts one process of a service. Its log goes to `.data/logs/`; warnings and errors are printed as
+ * well.
  *
  * @param {Service} service
  */
 async function startService({ name, node, env, onStart }) {
   const logFile = path.join(dataDir, 'logs', `${name}.log`)
-  const options = { name, ...serviceCommand(name, node), env, logFile, onLine: showTrouble }
-  const child = await startChild(options)
+  const child = await startChild({
+    name,
+    ...serviceCommand(name, node),
+    env,
+    logFile,
+    onLine: printTrouble,
+  })
   onStart(child.pid)
   return child
 }
@@ -89,25 +92,30 @@ async function startService({ name, node, env, onStart }) {
 /** @param {string} name @param {string} node */
 export function serviceCommand(name, node) {
   const script = fromRoot('services', name, 'dist/main.js')
-  if (!existsSync(script)) throw new Plain(`services/${name} is not built: ${script} is missing.`)
+  if (!existsSync(script))
+    throw new UserError(`services/${name} is not built: ${script} is missing.`)
   return { command: node, args: ['--enable-source-maps', script] }
 }
 
-/** Keeps the logs of the run before, and no more. @param {string} name */
-export function turnLog(name) {
+/**
+ * Keeps the log of the previous run as `.log.old` and lets the new run begin an empty one.
+ *
+ * @param {string} name
+ */
+export function rotateLog(name) {
   const logFile = path.join(dataDir, 'logs', `${name}.log`)
   if (existsSync(logFile)) renameSync(logFile, `${logFile}.old`)
 }
 
 /** @param {string} line a line of a service's log */
-function showTrouble(line) {
+function printTrouble(line) {
   try {
     const { level, service, msg, err } = JSON.parse(line)
-    // A refused request is the client's business; the log has it.
+    // A refused request concerns only its client, and it is in the log.
     if (!['warn', 'error', 'fatal'].includes(level) || msg === 'request') return
     say(`[${service}] ${level}: ${msg}${err?.message === undefined ? '' : ` (${err.message})`}`)
   } catch {
-    // Not a log line of ours: what a crashing Node prints, say.
+    // Not a line of our log, for example what Node prints when it crashes.
     say(line)
   }
 }

@@ -1,13 +1,11 @@
 import { statSync } from 'node:fs'
 import { dirname } from 'node:path'
 
-/** An error whose message is meant for the person at the terminal: printed without a stack. */
-export class Plain extends Error {}
+/** An error whose message tells the user what to do. It is printed without a stack. */
+export class UserError extends Error {}
 
-/**
- * Thrown if the data of a server cannot be used: starting the server in another way would not help.
- */
-export class DamagedData extends Plain {}
+/** A server cannot use its data. Starting the server in another way would not help. */
+export class DamagedData extends UserError {}
 
 /** @param {string} line */
 export function say(line) {
@@ -15,7 +13,8 @@ export function say(line) {
 }
 
 /**
- * Announces a step before it begins, so that somebody who waits knows for what, and says how long it took.
+ * Runs a step of the work and prints its name and how long it took. The name is printed first, so
+ * that the user knows what is going on.
  *
  * @template T
  * @param {string} what e.g. "Installing the dependencies"
@@ -26,7 +25,7 @@ export async function step(what, work) {
   const startedAt = performance.now()
   const { isTTY } = process.stdout
   if (isTTY) process.stdout.write(`• ${what} …`)
-  // Where lines cannot be completed later, only what takes long is announced.
+  // In a log file a line cannot be completed later, so only a step that takes long is announced.
   const announcement = isTTY ? undefined : setTimeout(() => say(`• ${what} …`), 3_000)
   const end = (/** @type {string} */ how) => {
     clearTimeout(announcement)
@@ -43,10 +42,35 @@ export async function step(what, work) {
 }
 
 /**
- * Messages about failures of the file system, by their codes. @type {Record<string, (path: string)
- * => string>}
+ * Runs the main function of a script. If it fails, prints one message and sets exit code 1.
+ *
+ * @param {() => Promise<unknown>} main
  */
-const fileTroubles = {
+export function runMain(main) {
+  main().catch((error) => {
+    process.stderr.write(`\n${explain(error)}\n`)
+    process.exitCode = 1
+  })
+}
+
+/**
+ * Describes a failure to the user.
+ *
+ * @param {any} error
+ * @returns {string} a sentence if we know one, else the error with its stack
+ */
+export function explain(error) {
+  if (error instanceof UserError) return error.message
+  const describe = typeof error?.path === 'string' ? fileErrors[error.code] : undefined
+  return describe?.(error.path) ?? error?.stack ?? String(error)
+}
+
+/**
+ * Messages for errors of the file system, by code.
+ *
+ * @type {Record<string, (path: string) => string>}
+ */
+const fileErrors = {
   EACCES: notAllowed,
   EPERM: notAllowed,
   EEXIST: (path) => `${path} is a file, but a folder is needed there. Move it away.`,
@@ -67,13 +91,13 @@ function notAllowed(path) {
     return `Not allowed to use ${path}: look at its permissions.`
   return (
     `Not allowed to use ${path}: ${owner.path} belongs to user ${owner.uid}, and this runs as user ${me}. ` +
-    // A file of another user in one of our folders is rarely the only one, so take over the folder.
-    takeOver(ownerOf(dirname(owner.path))?.uid === me ? dirname(owner.path) : owner.path)
+    // If one file in our folder belongs to another user, others usually do too: suggest the folder.
+    takeOverHint(ownerOf(dirname(owner.path))?.uid === me ? dirname(owner.path) : owner.path)
   )
 }
 
 /** What to do about files of another user. @param {string} path */
-export function takeOver(path) {
+export function takeOverHint(path) {
   return `Start as that user, or take them over: sudo chown -R ${process.geteuid?.()} ${shellQuoted(path)}`
 }
 
@@ -92,28 +116,4 @@ function ownerOf(path) {
     } catch {}
   }
   return undefined
-}
-
-/**
- * Describes a failure for the person at the terminal.
- *
- * @param {any} error
- * @returns {string} a sentence if we know one, else the error with its stack
- */
-export function explain(error) {
-  if (error instanceof Plain) return error.message
-  const trouble = typeof error?.path === 'string' ? fileTroubles[error.code] : undefined
-  return trouble?.(error.path) ?? error?.stack ?? String(error)
-}
-
-/**
- * Runs the main function of a script; a failure becomes one clear message and exit code 1.
- *
- * @param {() => Promise<unknown>} main
- */
-export function runMain(main) {
-  main().catch((error) => {
-    process.stderr.write(`\n${explain(error)}\n`)
-    process.exitCode = 1
-  })
 }

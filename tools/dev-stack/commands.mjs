@@ -1,26 +1,28 @@
 import { spawn, spawnSync } from 'node:child_process'
 import { accessSync, constants } from 'node:fs'
 import path from 'node:path'
-import { Plain } from './say.mjs'
+import { UserError } from './terminal.mjs'
 
 /**
- * Commands under way: when this process exits before them, they end with it.
+ * The commands that run now. If this process exits, they are ended.
  *
  * @type {Set<import('node:child_process').ChildProcess>}
  */
-const underWay = new Set()
+const running = new Set()
 process.on('exit', () => {
-  for (const child of underWay) child.kill()
+  for (const child of running) child.kill()
 })
 
 /**
- * Runs a command to its end and returns what it printed on stdout.
+ * Runs a command until it ends and returns what it printed on stdout.
  *
  * @param {string} command
  * @param {string[]} args
- * @param {{ cwd?: string, env?: NodeJS.ProcessEnv, input?: string, uid?: number, gid?: number, timeoutMs?: number, signal?: AbortSignal }} [options]
+ * @param {{ cwd?: string, env?: NodeJS.ProcessEnv, input?: string, uid?: number, gid?: number,
+ *   timeoutMs?: number, signal?: AbortSignal }} [options]
  * @returns {Promise<string>}
- * @throws {Plain} naming the command and the last lines it printed, when it cannot start or ends with another code than 0
+ * @throws {UserError} with the command and its last output, if it cannot start or does not end with
+ * code 0
  */
 export function run(command, args, { input, timeoutMs, ...options } = {}) {
   return new Promise((resolve, reject) => {
@@ -29,7 +31,7 @@ export function run(command, args, { input, timeoutMs, ...options } = {}) {
       timeout: timeoutMs,
       stdio: ['pipe', 'pipe', 'pipe'],
     })
-    underWay.add(child)
+    running.add(child)
     let stdout = ''
     let all = ''
     child.stdout.setEncoding('utf8').on('data', (text) => {
@@ -39,22 +41,24 @@ export function run(command, args, { input, timeoutMs, ...options } = {}) {
     child.stderr.setEncoding('utf8').on('data', (text) => {
       all += text
     })
-    // A command that ends without reading its input closes the pipe under us; its exit code tells the story.
+    // A command that ends without reading its input closes the pipe. Its exit code says what matters.
     child.stdin.on('error', () => {})
     child.stdin.end(input ?? '')
     const called = [path.basename(command), ...args].join(' ').slice(0, 200)
-    child.on('error', (error) => reject(new Plain(`Cannot run \`${called}\`: ${error.message}`)))
+    child.on('error', (error) =>
+      reject(new UserError(`Cannot run \`${called}\`: ${error.message}`)),
+    )
     child.on('close', (code, signal) => {
-      underWay.delete(child)
+      running.delete(child)
       if (code === 0) return resolve(stdout)
       const tail = all.trimEnd().split('\n').slice(-25).join('\n')
-      reject(new Plain(`\`${called}\` ended with ${signal ?? `code ${code}`}:\n${tail}`))
+      reject(new UserError(`\`${called}\` ended with ${signal ?? `code ${code}`}:\n${tail}`))
     })
   })
 }
 
 /**
- * Runs a command with this terminal as its own and returns its exit code (130 after an interrupt).
+ * Runs a command in this terminal and returns its exit code (130 after an interrupt).
  *
  * @param {string} command
  * @param {string[]} args
@@ -65,17 +69,18 @@ export function runVisible(command, args, options = {}) {
   return new Promise((resolve, reject) => {
     const child = spawn(command, args, { ...options, stdio: 'inherit' })
     child.on('error', (error) =>
-      reject(new Plain(`Cannot run ${path.basename(command)}: ${error.message}`)),
+      reject(new UserError(`Cannot run ${path.basename(command)}: ${error.message}`)),
     )
     child.on('close', (code, signal) => resolve(code ?? (signal ? 130 : 1)))
   })
 }
 
 /**
- * Where an executable stands on PATH, or undefined.
+ * Finds an executable.
  *
  * @param {string} name
- * @param {string} [searchPath]
+ * @param {string} [searchPath] default: PATH
+ * @returns {string | undefined} its path
  */
 export function which(name, searchPath = process.env['PATH'] ?? '') {
   for (const folder of searchPath.split(path.delimiter)) {
@@ -88,7 +93,7 @@ export function which(name, searchPath = process.env['PATH'] ?? '') {
   return undefined
 }
 
-/** Whether a command runs and ends with 0 within a short time: for probing, never for work. */
+/** Probes whether a command can be run: true if it ends with code 0 in time. */
 export function works(
   /** @type {string} */ command,
   /** @type {string[]} */ args,

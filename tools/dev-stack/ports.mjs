@@ -1,0 +1,95 @@
+import net from 'node:net'
+import { UserError } from './terminal.mjs'
+
+/** Finds a port of 127.0.0.1 that is free now. @returns {Promise<number>} */
+export function freePort() {
+  return new Promise((resolve, reject) => {
+    const server = net.createServer()
+    server.once('error', reject)
+    server.listen(0, '127.0.0.1', () => {
+      const { port } = /** @type {net.AddressInfo} */ (server.address())
+      server.close(() => resolve(port))
+    })
+  })
+}
+
+/**
+ * Finds out why this user cannot listen on a port.
+ *
+ * @param {number} port
+ * @param {string} [host] default: all addresses
+ * @returns {Promise<undefined | 'in use' | 'not allowed'>} undefined if the port can be used, or if
+ * only the host is wrong
+ */
+export function portTrouble(port, host) {
+  return new Promise((resolve) => {
+    const server = net.createServer()
+    server.once('error', (/** @type {NodeJS.ErrnoException} */ { code }) => {
+      if (code === 'EACCES' || code === 'EPERM') resolve('not allowed')
+      else resolve(code === 'EADDRINUSE' ? 'in use' : undefined)
+    })
+    server.listen(port, host, () => server.close(() => resolve(undefined)))
+  })
+}
+
+/**
+ * Tells whether a process can listen on the port, on all addresses.
+ *
+ * @param {number} port
+ * @returns {Promise<boolean>}
+ */
+export async function portIsFree(port) {
+  return (await portTrouble(port)) === undefined
+}
+
+/**
+ * @param {number} from
+ * @returns {Promise<number | undefined>} the first free port of the hundred that start here
+ */
+export async function nextFreePort(from) {
+  for (let port = from; port < from + 100 && port < 65_536; port++)
+    if (await portIsFree(port)) return port
+  return undefined
+}
+
+/**
+ * Checks that a service can listen on its port.
+ *
+ * @param {object} wanted
+ * @param {number} wanted.port
+ * @param {string} wanted.host
+ * @param {string} wanted.variable the variable that sets the port, e.g. "PORT"
+ * @param {string} wanted.command what the user typed, e.g. "npm start"
+ * @throws {UserError} if it cannot; the message suggests a port that works
+ */
+export async function requirePort({ port, host, variable, command }) {
+  // We print "localhost", and a browser may try another address of this machine first.
+  const shownAsLocalhost = ['127.0.0.1', '0.0.0.0', '::', 'localhost'].includes(host)
+  const trouble =
+    (await portTrouble(port, host)) ?? (shownAsLocalhost ? await portTrouble(port) : undefined)
+  if (trouble === undefined) return
+  const other = (await nextFreePort(Math.max(port + 1, 1024))) ?? (await nextFreePort(3000))
+  const choose =
+    other === undefined
+      ? `Set ${variable} to another one.`
+      : `Choose another: ${variable}=${other} ${command}`
+  if (trouble === 'in use')
+    throw new UserError(`Port ${port} is in use. Stop what uses it. ${choose}`)
+  throw new UserError(
+    `This user is not allowed to listen on port ${port}: low ports belong to root. ${choose}`,
+  )
+}
+
+/**
+ * Tells whether a process of this machine can listen on the host.
+ *
+ * @param {string} host
+ * @returns {Promise<boolean>}
+ */
+export function canListenOn(host) {
+  return new Promise((resolve) => {
+    const server = net.createServer()
+    server.once('error', () => resolve(false))
+    server.listen(0, host, () => server.close(() => resolve(true)))
+  })
+}

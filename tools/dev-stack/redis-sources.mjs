@@ -1,0 +1,131 @@
+import { createHash } from 'node:crypto'
+import path from 'node:path'
+import { run, which, works } from './commands.mjs'
+import { canFetchRedis, fetchedRedis, fetchRedis } from './redis-apt.mjs'
+import { DamagedData, step, UserError } from './terminal.mjs'
+
+/** The image that docker-compose.yml uses. */
+const redisImage = 'redis:7.4-alpine'
+
+/**
+ * One way to run redis-server.
+ *
+ * @typedef {object} RedisSource
+ * @property {string} source as printed at the start
+ * @property {string} command
+ * @property {string[]} args
+ * @property {NodeJS.ProcessEnv} [env]
+ * @property {string} [cwd] default `/`
+ * @property {{ port: number, dir: string, bind: string }} inside its port, data folder and address
+ * as redis-server sees them, for redis.conf
+ * @property {() => Promise<unknown>} [kill] present if a signal to the started process is not enough
+ * @property {() => Promise<unknown>} [pause]
+ * @property {() => Promise<unknown>} [resume]
+ */
+
+/**
+ * The ways to run a Redis on this machine, best first. Each is prepared only if the ones before it
+ * failed.
+ *
+ * @param {string} folder
+ * @param {number} port
+ * @param {'any' | 'path' | 'private'} from
+ * @returns {AsyncGenerator<RedisSource>}
+ */
+export async function* redisSources(folder, port, from) {
+  const inside = { port, dir: folder, bind: '127.0.0.1' }
+  const local = which('redis-server') ?? which('valkey-server')
+  if (from !== 'private' && local !== undefined) {
+    yield { source: `${path.basename(local)} on PATH`, command: local, args: ['-'], inside }
+  }
+  if (from === 'any' && dockerAnswers()) {
+    const docker = redisInDocker({ folder, port, name: containerName(folder) })
+    await docker.removeStale()
+    yield { source: 'Redis in Docker', ...docker }
+  }
+  if (from !== 'path') {
+    const fetched =
+      fetchedRedis() ??
+      (canFetchRedis() ? await step('Fetching Redis into .tools', fetchRedis) : undefined)
+    if (fetched !== undefined)
+      yield { source: 'private Redis in .tools', ...fetched, args: ['-'], inside }
+  }
+}
+
+/**
+ * Starts Redis from the first source that works. A Docker engine that answers may still be unable to
+ * get the image, for example.
+ *
+ * @param {AsyncGenerator<RedisSource>} sources
+ * @param {(source: RedisSource) => Promise<import('./child.mjs').Child>} boot
+ * @throws {UserError} if none works
+ * @throws {DamagedData} at once, since another source would meet the same data
+ */
+export async function bootFirstWorking(sources, boot) {
+  const failures = []
+  try {
+    for await (const source of sources) {
+      try {
+        return { source, child: await boot(source) }
+      } catch (error) {
+        if (error instanceof DamagedData) throw error
+        failures.push(`${source.source}: ${/** @type {Error} */ (error).message}`)
+      }
+    }
+  } catch (error) {
+    if (error instanceof DamagedData) throw error
+    failures.push(/** @type {Error} */ (error).message)
+  }
+  const hint = 'No Redis: install redis-server (or valkey-server), start Docker, or set REDIS_URL.'
+  // If there is a Redis that fails, that matters more than how to get one.
+  throw new UserError([...failures, hint].join('\n'))
+}
+
+/** Tells whether a Docker engine answers. The command is often installed without one. */
+export function dockerAnswers() {
+  return works('docker', ['version', '--format', '{{.Server.Version}}'])
+}
+
+/**
+ * A redis-server in a container, with its data in `folder`. The started process is the Docker
+ * client, which passes SIGTERM on to the container.
+ *
+ * @param {{ folder: string, port: number, name: string }} options
+ */
+export function redisInDocker({ folder, port, name }) {
+  const user =
+    process.getuid === undefined ? [] : ['--user', `${process.getuid()}:${process.getgid?.()}`]
+  const container = [
+    '--rm',
+    '-i',
+    '--name',
+    name,
+    '-p',
+    `127.0.0.1:${port}:6379`,
+    // --mount reads CSV and so takes any path. -v would split the path at colons.
+    '--mount',
+    ['type=bind', `source=${folder}`, 'target=/data'].map(csvField).join(','),
+    ...user,
+  ]
+  return {
+    command: 'docker',
+    args: ['run', ...container, redisImage, 'redis-server', '-'],
+    inside: { port: 6379, dir: '/data', bind: '0.0.0.0' },
+    kill: () => run('docker', ['kill', name]),
+    pause: () => run('docker', ['pause', name]),
+    resume: () => run('docker', ['unpause', name]),
+    removeStale: () => run('docker', ['rm', '-f', name]).catch(() => ''),
+  }
+}
+
+/** @param {string} text */
+const csvField = (text) => `"${text.replaceAll('"', '""')}"`
+
+/**
+ * The name depends on the folder, so that a container left over from a crash is found again.
+ *
+ * @param {string} folder
+ */
+function containerName(folder) {
+  return `ticket-line-redis-${createHash('sha256').update(folder).digest('hex').slice(0, 12)}`
+}
