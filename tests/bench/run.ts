@@ -5,8 +5,13 @@ import pg from 'pg'
 import type { Servers } from '../stack/servers.ts'
 import { findFaults, readState } from './check.ts'
 import type { Contender, Task } from './contender.ts'
-import type { DriverMessage, DriverPlan, DriverReport, Traffic } from './driver/plan.ts'
-import { result } from './driver/plan.ts'
+import {
+  type DriverMessage,
+  type DriverPlan,
+  type DriverReport,
+  result,
+  type Traffic,
+} from './driver/plan.ts'
 import { fillEvent } from './fill.ts'
 import { createMeter, type Meter, type Usage } from './measure/meter.ts'
 import { createProfiler, type Profiler } from './measure/profiler.ts'

@@ -1,5 +1,13 @@
 import { randomBytes } from 'node:crypto'
-import type { JobToApply } from '@ticket-line/booking-worker/booking'
+import { createLineQueues, type LineQueues, linePrefix } from '@ticket-line/line'
+import {
+  createLine,
+  createLockRenewer,
+  createShortenLocks,
+  type JobResult,
+  type JobToDecide,
+  type Line,
+} from '@ticket-line/line/server'
 import {
   type CommandRequest,
   createFailFastRedis,
@@ -7,18 +15,10 @@ import {
   createPatientRedis,
   type JobPayload,
   type LineLayout,
-  linePrefix,
   newJobId,
 } from '@ticket-line/shared'
 import { createRedisBackend } from 'bullmq'
 import type { Redis } from 'ioredis'
-import { createLineQueues, type LineQueues } from '../../services/api/src/queue/line-queues.js'
-import {
-  createLine,
-  createShortenLocks,
-  type Line,
-} from '../../services/booking-worker/src/lines/line.js'
-import { createLockKeeper } from '../../services/booking-worker/src/lines/lock-keeper.js'
 import { sharedServers } from '../stack/shared-servers.ts'
 
 /** Lines on a real Redis, served by the worker's own code, with the decision left to the test. */
@@ -46,7 +46,7 @@ export interface ProcessOptions {
   lockMs?: number
   stalledIntervalMs?: number
   /** What is done with a job; default is nothing. */
-  apply?: (job: JobToApply) => Promise<unknown>
+  apply?: (job: JobToDecide) => Promise<unknown>
   redisUrl?: string
 }
 
@@ -81,7 +81,7 @@ export async function createBullKit(): Promise<BullKit> {
     const { lockMs = 400, stalledIntervalMs = 100 } = options
     const connection = createPatientRedis(options.redisUrl ?? redisUrl)
     connection.on('error', () => undefined)
-    const locks = createLockKeeper(lockMs, silent)
+    const locks = createLockRenewer(lockMs, silent)
     const root = createRedisBackend('root', {
       connection,
       skipVersionCheck: true,
@@ -106,10 +106,10 @@ export async function createBullKit(): Promise<BullKit> {
       locks,
       shortenLocks: createShortenLocks(connection, { lockDurationMs: lockMs, stalledIntervalMs }),
       log: silent,
-      async apply(job: JobToApply) {
+      async onJob(job: JobToDecide): Promise<JobResult> {
         applied.push(job.jobId)
         await options.apply?.(job)
-        return { outcomes: [], decidedCount: 0 }
+        return { kind: 'decided', outcomes: [] }
       },
       answer: () => undefined,
       stopping: () => stopping,

@@ -1,11 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import {
-  createLog,
-  createReaderRedis,
-  followStreams,
-  linesKey,
-  shardPrefix,
-} from '@ticket-line/shared'
+import { followStreams, linesKey, shardPrefix } from '@ticket-line/line'
+import { createLog, createReaderRedis } from '@ticket-line/shared'
 import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest'
 import { createExportPlaces } from '../../services/api/src/limits/exports.js'
 import { createSharedStore } from '../../services/api/src/limits/shared-store.js'

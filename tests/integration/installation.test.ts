@@ -1,4 +1,4 @@
-import { createRedisClaims } from '@ticket-line/shared'
+import { createRedisClaims } from '@ticket-line/line'
 import { Redis } from 'ioredis'
 import pg from 'pg'
 import { expect, it, onTestFinished, vi } from 'vitest'

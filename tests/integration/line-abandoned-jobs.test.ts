@@ -1,6 +1,6 @@
 import { createDatabase, findStoredCommands } from '@ticket-line/db'
+import type { LineService, SubmitResult } from '@ticket-line/line/client'
 import { afterEach, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
-import type { LineService, SubmitResult } from '../../services/api/src/queue/index.js'
 import { until } from '../../tools/dev-stack/wait.mjs'
 import type { Intervention } from '../proxy/link.ts'
 import { apiRedis, plainPostgres } from '../proxy/moments.ts'

@@ -1,6 +1,6 @@
-import { linePrefix, linesKey } from '@ticket-line/shared'
+import { linePrefix, linesKey } from '@ticket-line/line'
+import type { LineService, SubmitResult } from '@ticket-line/line/client'
 import { afterEach, describe, expect, it } from 'vitest'
-import type { LineService, SubmitResult } from '../../services/api/src/queue/index.js'
 import { until } from '../../tools/dev-stack/wait.mjs'
 import { ask, expectRowsAgree } from './line-kit.ts'
 import { createLineStack, type LineStack } from './line-stack.ts'

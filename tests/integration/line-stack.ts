@@ -1,22 +1,10 @@
 import { createDatabase, type Pool } from '@ticket-line/db'
-import {
-  createLineRegistry,
-  createLog,
-  createPatientRedis,
-  depthKey,
-  type LineLayout,
-  lineNameOf,
-  linePrefix,
-} from '@ticket-line/shared'
+import { createLineRegistry, depthKey, lineNameOf, linePrefix } from '@ticket-line/line'
+import { createLineClient, type LineClientDeps, type LineService } from '@ticket-line/line/client'
+import { type ServerOptions, startServing } from '@ticket-line/line/server'
+import { createLog, createPatientRedis, type LineLayout } from '@ticket-line/shared'
 import { Redis } from 'ioredis'
-import {
-  createLineClient,
-  type LineClientDeps,
-  type LineService,
-} from '../../services/api/src/queue/index.js'
-import { createApply } from '../../services/booking-worker/src/booking/index.js'
-import type { WorkerConfig } from '../../services/booking-worker/src/config.js'
-import { startServing } from '../../services/booking-worker/src/serving.js'
+import { createApply, jobResult } from '../../services/booking-worker/src/booking/index.js'
 import { until } from '../../tools/dev-stack/wait.mjs'
 import { createBase } from '../stack/system.ts'
 import { createLineKit, type LineKit } from './line-kit.ts'
@@ -31,7 +19,7 @@ export interface LineStack {
   /** One more API process, as far as lines are concerned. */
   api(overrides?: Partial<LineClientDeps>): Promise<LineService>
   /** One more worker process. */
-  worker(overrides?: Partial<WorkerConfig>): Promise<{ stop: () => Promise<void> }>
+  worker(overrides?: Partial<ServerOptions>): Promise<{ stop: () => Promise<void> }>
   /** How many undecided commands are counted for an event; null where nothing is. */
   depth(eventId: number): Promise<string | null>
   /** Keys of the line itself. */
@@ -92,7 +80,7 @@ export async function createLineStack(lines = 0): Promise<LineStack> {
     async worker(overrides = {}) {
       const connection = createPatientRedis(overrides.redisUrl ?? redisUrl)
       connection.on('error', () => undefined)
-      const config = {
+      const options: ServerOptions = {
         redisUrl,
         layout,
         times: { lockDurationMs: 1500, stalledIntervalMs: 500 },
@@ -102,12 +90,13 @@ export async function createLineStack(lines = 0): Promise<LineStack> {
         poolSize: 4,
         shutdownGraceMs: 5000,
         ...overrides,
-      } as WorkerConfig
+      }
+      const apply = createApply(kit.applyDeps)
       const serving = startServing({
-        config,
+        options,
         redis: connection,
         registry: createLineRegistry(connection, layout),
-        apply: createApply(kit.applyDeps),
+        onJob: (job) => jobResult(apply(job)),
         onStalled: () => undefined,
         log: silent,
         monotonicMs: () => performance.now(),

@@ -1,5 +1,5 @@
+import type { LineService, SubmitResult } from '@ticket-line/line/client'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import type { LineService, SubmitResult } from '../../services/api/src/queue/index.js'
 import { until } from '../../tools/dev-stack/wait.mjs'
 import { ask } from './line-kit.ts'
 import { createLineStack, type LineStack } from './line-stack.ts'

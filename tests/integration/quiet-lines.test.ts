@@ -1,12 +1,12 @@
 import {
+  createLineQueues,
   createLineRegistry,
   type LineRegistry,
   linesKey,
   recentLinesKey,
   shardPrefix,
-} from '@ticket-line/shared'
+} from '@ticket-line/line'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { createLineQueues } from '../../services/api/src/queue/line-queues.js'
 import { until } from '../../tools/dev-stack/wait.mjs'
 import { ask } from './line-kit.ts'
 import { createLineStack, type LineStack } from './line-stack.ts'

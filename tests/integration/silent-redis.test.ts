@@ -2,12 +2,8 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import {
-  createFailFastRedis,
-  createPatientRedis,
-  createReaderRedis,
-  followStreams,
-} from '@ticket-line/shared'
+import { followStreams } from '@ticket-line/line'
+import { createFailFastRedis, createPatientRedis, createReaderRedis } from '@ticket-line/shared'
 import type { Redis } from 'ioredis'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { startRedis } from '../../tools/dev-stack/redis.mjs'

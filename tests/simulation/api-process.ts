@@ -1,11 +1,15 @@
 import type { Pool } from '@ticket-line/db'
+import type { LineQueues } from '@ticket-line/line'
+import {
+  type Counts,
+  createFindStored,
+  createJobStore,
+  createSubmitter,
+  type Entrance,
+  type SubmitResult,
+  type SubmitterDeps,
+} from '@ticket-line/line/client'
 import type { CommandRequest, JobPayload } from '@ticket-line/shared'
-import type { Counts, Entrance } from '../../services/api/src/queue/entrance.js'
-import { createJobStore } from '../../services/api/src/queue/job-store.js'
-import type { SubmitResult } from '../../services/api/src/queue/line-client.js'
-import type { LineQueues } from '../../services/api/src/queue/line-queues.js'
-import { createFindStored } from '../../services/api/src/queue/outcome-watch.js'
-import { createSubmitter, type SubmitterDeps } from '../../services/api/src/queue/submitter.js'
 import { createProcess, type SimProcess } from './clock.ts'
 import type { Connection } from './connection.ts'
 import { silent, type World } from './world.ts'

@@ -1,5 +1,5 @@
+import type { SubmitResult } from '@ticket-line/line/client'
 import type { CommandRequest } from '@ticket-line/shared'
-import type { SubmitResult } from '../../services/api/src/queue/line-client.js'
 import type { ApiProcess } from './api-process.ts'
 import { createProcess } from './clock.ts'
 import { burstsOf, chooseRequests, type RequestPlan } from './requests.ts'

@@ -1,12 +1,16 @@
 import type { Pool } from '@ticket-line/db'
+import {
+  createLine,
+  createLines,
+  createLockRenewer,
+  createSweeper,
+  divideGrace,
+  type LineDeps,
+  type SweeperDeps,
+} from '@ticket-line/line/server'
 import type { JobPayload, JobReply } from '@ticket-line/shared'
 import type { Redis } from 'ioredis'
-import { createApply } from '../../services/booking-worker/src/booking/index.js'
-import { divideGrace } from '../../services/booking-worker/src/grace.js'
-import { createLine, type LineDeps } from '../../services/booking-worker/src/lines/line.js'
-import { createLines } from '../../services/booking-worker/src/lines/lines.js'
-import { createLockKeeper } from '../../services/booking-worker/src/lines/lock-keeper.js'
-import { createSweeper, type SweeperDeps } from '../../services/booking-worker/src/lines/sweeper.js'
+import { createApply, jobResult } from '../../services/booking-worker/src/booking/index.js'
 import { createBackend } from './backend.ts'
 import { createProcess, type SimProcess } from './clock.ts'
 import type { Connection } from './connection.ts'
@@ -85,14 +89,15 @@ function lineDeps(
     now: clock.now,
     sleep: (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms)),
   }
+  const apply = createApply(applyDeps)
   return {
     redis: {} as Redis,
     root: createBackend(data, connection),
     processName: process.name,
-    locks: createLockKeeper(LOCK_MS, silent),
+    locks: createLockRenewer(LOCK_MS, silent),
     shortenLocks: () => Promise.resolve(),
     log: silent,
-    apply: createApply(applyDeps),
+    onJob: (job) => jobResult(apply(job)),
     answer(lineName: string, payload: JobPayload, reply: JobReply | undefined) {
       const counts = new Map<number, number>()
       for (const { eventId } of payload.commands)

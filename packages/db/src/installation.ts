@@ -1,7 +1,57 @@
 import { randomUUID } from 'node:crypto'
-import type { InstallationRecord, InstallationStore, LineLayout } from '@ticket-line/shared'
+import type { LineLayout } from '@ticket-line/shared'
 import type pg from 'pg'
 import { sqlStateOf } from './faults.js'
+
+/**
+ * An installation is one database with the Redis keys of one prefix. PostgreSQL records its id and
+ * the layout of its lines; Redis has the same id. Every process compares the two when it starts,
+ * when it reconnects to Redis, and every two seconds. A command in the line of another installation
+ * would be decided on the wrong rows, and one in a line of another layout would never be served.
+ */
+export interface InstallationRecord {
+  id: string
+  keyPrefix: string
+  sharedLines: number
+  shards: number
+  /**
+   * True while all lines are known to be empty: the next process that starts may record another
+   * layout.
+   */
+  drained: boolean
+  /**
+   * The Redis in use, by the random id that was stored in it; null before the first process
+   * started.
+   */
+  redisId: string | null
+  /** When a process last used that Redis, as text to compare, and how long ago that was, ms. */
+  redisSeenAt: string | null
+  redisSeenMsAgo: number | null
+}
+
+/** The record in PostgreSQL. All methods reject if PostgreSQL is out of reach. */
+export interface InstallationStore {
+  /** @returns undefined if no process has ever started, or the database is not migrated */
+  read(): Promise<InstallationRecord | undefined>
+  /**
+   * Reads the record. If there is none, creates it with this layout and id (by default a random
+   * one).
+   */
+  readOrCreate(layout: LineLayout, id?: string): Promise<InstallationRecord>
+  /** Records another layout if the lines are known to be empty. */
+  recordLayout(layout: LineLayout): Promise<void>
+  markDrained(): Promise<void>
+  /** @returns false if another process replaced the id first */
+  replaceRedis(oldId: string | null, newId: string): Promise<boolean>
+  /** Records that this Redis is in use now. */
+  renewRedis(redisId: string): Promise<void>
+  /** Records that a process has stopped using this Redis. */
+  leaveRedis(redisId: string): Promise<void>
+  /** Gives this installation the id that its Redis keys have, after the database was restored. */
+  takeId(id: string): Promise<void>
+  /** An id that a copy of this database does not have; undefined if the role may not read it. */
+  readDatabaseId(): Promise<string | undefined>
+}
 
 /**
  * All processes renew the time. Once it is renewed, further writes within this time are skipped.

@@ -1,3 +1,4 @@
+import type { Availability, LineClient } from '@ticket-line/line/client'
 import type { Log } from '@ticket-line/shared'
 import type { Tracing } from '@ticket-line/telemetry'
 import { Hono } from 'hono'
@@ -19,7 +20,6 @@ import type { ExportPlaces } from './limits/exports.js'
 import { docsRoutes } from './openapi/routes.js'
 import type { Metrics } from './operations/metrics.js'
 import { operationRoutes } from './operations/routes.js'
-import type { Availability, LineClient } from './queue/line-client.js'
 
 /** What the whole HTTP side is made of. */
 export interface AppDeps {

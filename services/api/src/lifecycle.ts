@@ -1,4 +1,4 @@
-import type { Availability } from './queue/line-client.js'
+import type { Availability } from '@ticket-line/line/client'
 
 /** Whether this process takes work. */
 export interface Lifecycle {

@@ -5,15 +5,13 @@ import {
   type Database,
   whenReachable,
 } from '@ticket-line/db'
+import { createInstallationWatch, isLineName, lineNameOf, shardPrefix } from '@ticket-line/line'
+import { createLineClient } from '@ticket-line/line/client'
 import {
   type Closers,
   checkRedisAt,
   createFailFastRedis,
-  createInstallationWatch,
-  isLineName,
   type Log,
-  lineNameOf,
-  shardPrefix,
   withDeadline,
 } from '@ticket-line/shared'
 import { startTracing, watchServers } from '@ticket-line/telemetry'
@@ -26,7 +24,6 @@ import { createConcurrencyLimit } from './limits/concurrency-limit.js'
 import { createExportPlaces } from './limits/exports.js'
 import { limitPrefix } from './limits/index.js'
 import { createMetrics, type Metrics } from './operations/metrics.js'
-import { createLineClient } from './queue/index.js'
 import { closeServer, listen } from './server.js'
 import { createIdentity } from './wire-identity.js'
 

@@ -1,3 +1,4 @@
+import type { LineTimes } from '@ticket-line/line/server'
 import {
   type Basics,
   ConfigError,
@@ -9,14 +10,6 @@ import {
   readRetentionHours,
 } from '@ticket-line/shared'
 import { readMetricsToken, readTracingConfig, type TracingConfig } from '@ticket-line/telemetry'
-
-/** Times that decide how fast a dead worker's line goes on. */
-export interface LineTimes {
-  /** How long a job stays locked without renewal, ms. */
-  lockDurationMs: number
-  /** How often lines with work are looked at for jobs whose lock ended and for lines that nobody serves, ms. */
-  stalledIntervalMs: number
-}
 
 /** Everything a worker process is told from outside. `docs/configuration.md` lists the variables. */
 export interface WorkerConfig extends Basics {

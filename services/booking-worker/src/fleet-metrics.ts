@@ -1,4 +1,4 @@
-import type { LineRegistry, LinesOverview } from '@ticket-line/shared'
+import type { LineRegistry, LinesOverview } from '@ticket-line/line'
 import { Gauge, type Registry } from 'prom-client'
 
 export interface FleetMetricsDeps {

@@ -1,6 +1,6 @@
+import type { Lines } from '@ticket-line/line/server'
 import { OUTCOME_KINDS, type Outcome, type RefusedOutcome } from '@ticket-line/shared'
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client'
-import type { Lines } from './lines/lines.js'
 
 /** What one worker process counts. Names and meanings are listed in `docs/operations.md`. */
 export interface WorkerMetrics {

@@ -1,5 +1,6 @@
 import { linesToKeep, type Pool, pruneAll } from '@ticket-line/db'
-import type { LineRegistry, Log } from '@ticket-line/shared'
+import type { LineRegistry } from '@ticket-line/line'
+import type { Log } from '@ticket-line/shared'
 
 export interface PrunerDeps {
   pool: Pool

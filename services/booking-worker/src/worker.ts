@@ -7,16 +7,19 @@ import {
   whenReachable,
 } from '@ticket-line/db'
 import {
-  type Closers,
-  checkRedisAt,
   connectionName,
   createInstallationWatch,
   createLineRegistry,
+  shardPrefix,
+} from '@ticket-line/line'
+import { divideGrace, type Serving, startServing } from '@ticket-line/line/server'
+import {
+  type Closers,
+  checkRedisAt,
   createPatientRedis,
   createWriteProbe,
   inTime,
   type Log,
-  shardPrefix,
 } from '@ticket-line/shared'
 import {
   createPoolMetrics,
@@ -24,14 +27,12 @@ import {
   startTracing,
   watchServers,
 } from '@ticket-line/telemetry'
-import { type AppliedBatch, createApply } from './booking/index.js'
+import { type AppliedBatch, createApply, jobResult } from './booking/index.js'
 import type { WorkerConfig } from './config.js'
 import { watchFleet } from './fleet-metrics.js'
-import { divideGrace } from './grace.js'
 import { serveHealth } from './health.js'
 import { createMetrics } from './metrics.js'
 import { createPruner } from './pruner.js'
-import { type Serving, startServing } from './serving.js'
 import { traceJob } from './trace-job.js'
 
 /**
@@ -150,26 +151,27 @@ export async function startWorker(
     }),
   })
   serving = startServing({
-    config,
+    options: config,
     redis,
     registry,
     log,
     monotonicMs,
     onStalled: (jobs) => metrics.stalled(jobs),
     onSetAside: () => metrics.setAside(),
-    async apply(job) {
+    async onJob(job) {
       const startedAtMs = now()
       const beganAtMs = monotonicMs()
-      const applied = await traceJob(tracing, job, startedAtMs, () => apply(job))
+      const result = await jobResult(traceJob(tracing, job, startedAtMs, () => apply(job)))
+      if (result.kind !== 'decided') return result
       const { startedBefore, payload } = job
       const waitedMs = startedAtMs - payload.acceptedAtMs
       metrics.jobApplied({
-        outcomes: applied.outcomes,
+        outcomes: result.outcomes,
         waitedMs,
         tookMs: monotonicMs() - beganAtMs,
         startedBefore,
       })
-      return applied
+      return result
     },
   })
   closers.push('lines', async () => {

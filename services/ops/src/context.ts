@@ -3,19 +3,17 @@ import {
   createInstallationStore,
   type Database,
   type Db,
+  type InstallationRecord,
+  type InstallationStore,
   isConnectionFault,
   type Pool,
 } from '@ticket-line/db'
+import { assertSameInstallation, connectionName, createRedisClaims } from '@ticket-line/line'
 import {
-  assertSameInstallation,
   type Closers,
-  connectionName,
   createPatientRedis,
-  createRedisClaims,
   type Env,
   errorSummary,
-  type InstallationRecord,
-  type InstallationStore,
   type LineLayout,
   readDatabaseSchema,
   readDatabaseUrl,

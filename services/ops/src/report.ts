@@ -1,3 +1,5 @@
+export { plural, seconds } from '@ticket-line/shared'
+
 /** What a command ends with; scripts and probes may rely on the numbers. */
 export const EXIT = {
   /** Everything is as it should be. */
@@ -34,14 +36,4 @@ export function table(rows: string[][]): string[] {
       .join('  ')
       .trimEnd(),
   )
-}
-
-/** `1 line`, `2 lines`, `2 processes`. */
-export function plural(count: number, noun: string): string {
-  return `${count} ${noun}${count === 1 ? '' : noun.endsWith('s') ? 'es' : 's'}`
-}
-
-/** A duration for a person. */
-export function seconds(ms: number): string {
-  return ms < 10_000 ? `${(ms / 1000).toFixed(1)} s` : `${Math.round(ms / 1000)} s`
 }

@@ -80,12 +80,23 @@ export function readNodeEnv(env: EnvReader): NodeEnv {
   return env.oneOf('NODE_ENV', 'development', NODE_ENVS)
 }
 
-/** Reads what both services must agree on: where commands stand. Fixed at installation. */
-export function readLineLayout(env: EnvReader): {
+/**
+ * In which line a command waits. A *line* is one BullMQ queue. By default every event has its own
+ * (`event-<id>`). With `SHARED_LINES=n` events share `line-0` … `line-<n-1>`. The number of lines
+ * and that of shards are fixed at installation: another number would put commands of one event into
+ * two lines.
+ */
+export interface LineLayout {
+  /** Number of shared lines; 0 gives every event a line of its own. */
   lines: number
+  /** Number of key shards (Redis hash tags) the lines are spread over. */
   shards: number
+  /** What every key starts with, so that installations can share a Redis. */
   keyPrefix: string
-} {
+}
+
+/** Reads what both services must agree on: where commands stand. Fixed at installation. */
+export function readLineLayout(env: EnvReader): LineLayout {
   const keyPrefix = env.text('KEY_PREFIX', 'tickets')
   if (!/^[\w.-]{1,64}$/.test(keyPrefix)) {
     throw new ConfigError(

@@ -1,3 +1,4 @@
+import type { Availability, CommandView, LineClient } from '@ticket-line/line/client'
 import { AppError, parseCommandId, sleep, withDeadline } from '@ticket-line/shared'
 import { z } from 'zod'
 import { parsePrefer, preferenceApplied } from '../http/prefer.js'
@@ -8,7 +9,6 @@ import { jobSchema } from '../http/response-schemas.js'
 import { defineRoute, principalOf, type Route } from '../http/route.js'
 import type { Lifecycle } from '../lifecycle.js'
 import type { ConcurrencyLimit } from '../limits/concurrency-limit.js'
-import type { Availability, CommandView, LineClient } from '../queue/line-client.js'
 import { outcomeResponse } from './responses.js'
 
 export interface JobDeps extends PollDeps {

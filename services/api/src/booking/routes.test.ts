@@ -1,7 +1,7 @@
+import type { SubmitResult } from '@ticket-line/line/client'
 import type { Outcome } from '@ticket-line/shared'
 import { describe, expect, it, vi } from 'vitest'
 import { acceptedSchema, messageSchema, representationSchema } from '../http/response-schemas.js'
-import type { SubmitResult } from '../queue/line-client.js'
 import { appUnderTest, booked, call, fakeEvents, fakeLine } from '../testing/app-under-test.js'
 
 const commandId = 'event-1.000000000aaaaaaaaaaaa.1.0'

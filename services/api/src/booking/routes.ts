@@ -1,3 +1,4 @@
+import type { Availability, LineClient, SubmitResult } from '@ticket-line/line/client'
 import {
   AppError,
   type CommandRequest,
@@ -19,7 +20,6 @@ import { defineRoute, principalOf, type Route } from '../http/route.js'
 import type { RouteDocs } from '../http/route-docs.js'
 import { eventIdSchema, userIdSchema } from '../http/schemas.js'
 import type { Metrics } from '../operations/metrics.js'
-import type { Availability, LineClient, SubmitResult } from '../queue/line-client.js'
 import { idempotencyKeyOf, readKeyHash } from './idempotency-key.js'
 import { submitResponse } from './submit-response.js'
 

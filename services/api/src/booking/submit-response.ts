@@ -1,8 +1,8 @@
+import type { SubmitResult } from '@ticket-line/line/client'
 import type { CommandRequest } from '@ticket-line/shared'
 import { type Preferences, preferenceApplied } from '../http/prefer.js'
 import { problemResponse } from '../http/problem.js'
 import type { PlainResponse } from '../http/reply.js'
-import type { SubmitResult } from '../queue/line-client.js'
 import { jobUrl, outcomeResponse } from './responses.js'
 
 const BUSY =

@@ -17,10 +17,10 @@ import {
   streamBookings,
   streamWaitingList,
 } from '@ticket-line/db'
+import type { Availability } from '@ticket-line/line/client'
 import { createLoader, withDeadline } from '@ticket-line/shared'
 import { LRUCache } from 'lru-cache'
 import { throwUnavailable, unavailable } from '../http/refusals.js'
-import type { Availability } from '../queue/line-client.js'
 
 /**
  * What routes ask PostgreSQL about events. All fail with `unavailable` within the read timeout where it is out of reach; an

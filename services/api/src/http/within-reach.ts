@@ -1,5 +1,5 @@
+import type { Availability } from '@ticket-line/line/client'
 import { withDeadline } from '@ticket-line/shared'
-import type { Availability } from '../queue/line-client.js'
 import { throwUnavailable, unavailable } from './refusals.js'
 
 /** Whether PostgreSQL is there, and how long a request may wait for it. */

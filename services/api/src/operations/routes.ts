@@ -1,10 +1,10 @@
+import type { Availability } from '@ticket-line/line/client'
 import { AppError } from '@ticket-line/shared'
 import { createMetricsGuard, createMetricsPage } from '@ticket-line/telemetry'
 import { z } from 'zod'
 import { reply, replyText } from '../http/reply.js'
 import { defineRoute, type Route } from '../http/route.js'
 import type { Lifecycle } from '../lifecycle.js'
-import type { Availability } from '../queue/line-client.js'
 import type { Metrics } from './metrics.js'
 
 export interface OperationDeps {

@@ -1,4 +1,5 @@
 import type { EventStatus } from '@ticket-line/db'
+import type { LineClient, SubmitResult } from '@ticket-line/line/client'
 import { AppError, createLog, type Role } from '@ticket-line/shared'
 import type { MiddlewareHandler } from 'hono'
 import { type AppDeps, createApp } from '../app.js'
@@ -8,7 +9,6 @@ import type { Guards } from '../http/route.js'
 import { createConcurrencyLimit } from '../limits/concurrency-limit.js'
 import { createExportPlaces } from '../limits/exports.js'
 import { createMetrics } from '../operations/metrics.js'
-import type { LineClient, SubmitResult } from '../queue/line-client.js'
 
 /** Believes `Authorization: Test <userId> <role>`. */
 function authenticate(required: boolean): MiddlewareHandler<AppEnv> {

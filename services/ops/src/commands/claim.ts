@@ -1,4 +1,5 @@
-import { ConfigError, createRedisClaims, escapeGlob } from '@ticket-line/shared'
+import { createRedisClaims, escapeGlob } from '@ticket-line/line'
+import { ConfigError } from '@ticket-line/shared'
 import type { Redis } from 'ioredis'
 import type { Context } from '../context.js'
 import { EXIT, plural, type Report } from '../report.js'

@@ -1,9 +1,7 @@
-import { ALIVE_MS, createLineRegistry, createRedisClaims } from '@ticket-line/shared'
+import { ALIVE_MS, createLineRegistry, createRedisClaims } from '@ticket-line/line'
+import { commandsIn, countProcesses, readLine, scanKeys } from '@ticket-line/line/inspect'
+import { findUnknownLines } from '../check-installation.js'
 import type { Context } from '../context.js'
-import { findUnknownLines } from '../lines/check-installation.js'
-import { countProcesses } from '../lines/clients.js'
-import { commandsIn, readLine } from '../lines/line-contents.js'
-import { scanKeys } from '../lines/scan.js'
 import { EXIT, plural, type Report, seconds } from '../report.js'
 
 export interface DrainArguments {

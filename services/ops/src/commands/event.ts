@@ -1,14 +1,15 @@
 import { readEventStatuses, readRecentDecisions } from '@ticket-line/db'
-import { commandCountOf, lineNameOf, linePrefix } from '@ticket-line/shared'
-import type { Context } from '../context.js'
-import { countProcesses } from '../lines/clients.js'
+import { lineNameOf, linePrefix } from '@ticket-line/line'
 import {
   type ActiveJob,
   commandsIn,
+  countProcesses,
   lastProcessedBy,
   readLine,
   waitedMs,
-} from '../lines/line-contents.js'
+} from '@ticket-line/line/inspect'
+import { commandCountOf } from '@ticket-line/shared'
+import type { Context } from '../context.js'
 import { EXIT, plural, type Report, seconds, table } from '../report.js'
 
 export interface EventArguments {

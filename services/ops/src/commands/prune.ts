@@ -1,5 +1,5 @@
 import { linesToKeep, pruneAll } from '@ticket-line/db'
-import { createLineRegistry } from '@ticket-line/shared'
+import { createLineRegistry } from '@ticket-line/line'
 import type { Context } from '../context.js'
 import { EXIT, plural, type Report } from '../report.js'
 

@@ -1,7 +1,13 @@
+import { createLineQueues } from '@ticket-line/line'
+import {
+  FINDINGS,
+  type Finding,
+  keyOf,
+  type LookDeps,
+  lookForFindings,
+  mend,
+} from '@ticket-line/line/inspect'
 import type { Context } from '../context.js'
-import { FINDINGS, type Finding, keyOf, type LookDeps, lookForFindings } from '../lines/findings.js'
-import { mend } from '../lines/mend.js'
-import { createLineQueues } from '../lines/queues.js'
 import { EXIT, plural, type Report, seconds } from '../report.js'
 
 export interface ReconcileArguments {
@@ -25,35 +31,36 @@ interface Shown extends Finding {
 export async function reconcile(context: Context, args: ReconcileArguments): Promise<Report> {
   const redis = await context.redis()
   const queues = createLineQueues(redis, context.layout)
-  const deps: LookDeps = { context, redis, pool: context.pool(), queues }
-  try {
-    const shown: Shown[] = (await lookTwice(deps, args.settleMs)).map((finding) => ({
-      ...finding,
-      mendable: FINDINGS[finding.kind].mendable,
-    }))
-    if (args.apply && shown.some((finding) => finding.mendable))
-      await mendAll(deps, shown, args.settleMs)
-    return describe(shown, args)
-  } finally {
-    await queues.close()
-  }
+  const { layout, now, progress } = context
+  const deps: LookDeps = { redis, pool: context.pool(), queues, layout, now, progress }
+  const settle = () => context.sleep(args.settleMs)
+  const shown: Shown[] = (await lookTwice(deps, args.settleMs, settle)).map((finding) => ({
+    ...finding,
+    mendable: FINDINGS[finding.kind].mendable,
+  }))
+  if (args.apply && shown.some((finding) => finding.mendable)) await mendAll(deps, shown, settle)
+  return describe(shown, args)
 }
 
-async function lookTwice(deps: LookDeps, settleMs: number): Promise<Finding[]> {
+async function lookTwice(
+  deps: LookDeps,
+  settleMs: number,
+  settle: () => Promise<void>,
+): Promise<Finding[]> {
   const first = await lookForFindings(deps)
   if (first.length === 0) return []
-  deps.context.progress(`looking again in ${seconds(settleMs)}`)
-  await deps.context.sleep(settleMs)
+  deps.progress(`looking again in ${seconds(settleMs)}`)
+  await settle()
   const before = new Set(first.map(keyOf))
   return (await lookForFindings(deps)).filter((finding) => before.has(keyOf(finding)))
 }
 
-async function mendAll(deps: LookDeps, shown: Shown[], settleMs: number): Promise<void> {
+async function mendAll(deps: LookDeps, shown: Shown[], settle: () => Promise<void>): Promise<void> {
   for (const finding of shown) {
     const done = await mend(deps, finding)
     if (done !== undefined) finding.done = done
   }
-  await deps.context.sleep(settleMs)
+  await settle()
   const left = new Set((await lookForFindings(deps)).map(keyOf))
   for (const finding of shown) finding.mended = !left.has(keyOf(finding))
 }

@@ -3,16 +3,11 @@ import {
   type DatabaseOverview,
   readDatabaseOverview,
 } from '@ticket-line/db'
-import {
-  createLineRegistry,
-  errorSummary,
-  type LinesOverview,
-  parseRedisInfo,
-  VERSION,
-} from '@ticket-line/shared'
+import { createLineRegistry, type LinesOverview } from '@ticket-line/line'
+import { type ConnectedProcesses, countProcesses } from '@ticket-line/line/inspect'
+import { errorSummary, parseRedisInfo, VERSION } from '@ticket-line/shared'
 import type { Context } from '../context.js'
 import { exitCodeOf } from '../failure.js'
-import { type ConnectedProcesses, countProcesses } from '../lines/clients.js'
 import { EXIT, plural, type Report, seconds } from '../report.js'
 
 interface DatabaseStatus extends DatabaseOverview {

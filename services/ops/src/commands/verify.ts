@@ -1,7 +1,7 @@
 import { type CheckResult, readEventStatuses, verifyPromises } from '@ticket-line/db'
 import { ConfigError, errorSummary } from '@ticket-line/shared'
+import { checkInstallation } from '../check-installation.js'
 import type { Context } from '../context.js'
-import { checkInstallation } from '../lines/check-installation.js'
 import { EXIT, plural, type Report } from '../report.js'
 
 export interface VerifyArguments {

@@ -1,0 +1,5 @@
+export * from './installation.js'
+export * from './keys.js'
+export * from './queues.js'
+export * from './registry.js'
+export * from './streams.js'

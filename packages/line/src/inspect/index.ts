@@ -1,0 +1,6 @@
+export * from './findings.js'
+export * from './note.js'
+export * from './processes.js'
+export * from './read-line.js'
+export * from './repair.js'
+export * from './scan.js'

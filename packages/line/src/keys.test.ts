@@ -1,0 +1,96 @@
+import type { LineLayout } from '@ticket-line/shared'
+import { describe, expect, it } from 'vitest'
+import {
+  activityKey,
+  depthKey,
+  isLineName,
+  lineNameOf,
+  linePrefix,
+  linesKey,
+  replyKey,
+  shardPrefixes,
+} from './keys.js'
+
+const layout: LineLayout = { lines: 0, shards: 1, keyPrefix: 'tickets' }
+
+describe('the line of an event', () => {
+  it('is its own by default', () => {
+    expect(lineNameOf(42, layout)).toBe('event-42')
+    expect(lineNameOf(Number.MAX_SAFE_INTEGER, layout)).toBe('event-9007199254740991')
+  })
+
+  it('is always the same of the shared ones, and every one of them is used', () => {
+    const shared = { ...layout, lines: 16 }
+    const names = Array.from({ length: 2000 }, (_, i) => lineNameOf(i + 1, shared))
+
+    expect(names).toEqual(Array.from({ length: 2000 }, (_, i) => lineNameOf(i + 1, shared)))
+    expect(new Set(names)).toEqual(new Set(Array.from({ length: 16 }, (_, i) => `line-${i}`)))
+  })
+
+  it.each([
+    ['one after the other', (i: number) => i + 1],
+    ['that are multiples of the number of lines', (i: number) => (i + 1) * 16],
+    ['near the largest', (i: number) => Number.MAX_SAFE_INTEGER - i],
+  ])('spreads events %s evenly', (_what, eventIdOf) => {
+    const counts = new Map<string, number>()
+    for (let i = 0; i < 16_000; i++) {
+      const name = lineNameOf(eventIdOf(i), { ...layout, lines: 16 })
+      counts.set(name, (counts.get(name) ?? 0) + 1)
+    }
+
+    expect(Math.min(...counts.values())).toBeGreaterThan(700)
+    expect(Math.max(...counts.values())).toBeLessThan(1300)
+  })
+})
+
+describe('the keys of a line', () => {
+  it('stand under the prefix of the installation and one hash tag', () => {
+    const prefix = linePrefix('event-42', layout)
+
+    expect(prefix).toBe('tickets{s0}')
+    expect([
+      activityKey(prefix),
+      linesKey(prefix),
+      replyKey(prefix, 'api-1'),
+      depthKey(prefix, 'event-42'),
+    ]).toEqual([
+      'tickets{s0}:activity',
+      'tickets{s0}:lines',
+      'tickets{s0}:replies:api-1',
+      'tickets{s0}:event-42:depth',
+    ])
+  })
+
+  it('are spread over all shards', () => {
+    const sharded = { ...layout, shards: 4 }
+    const used = new Set(
+      Array.from({ length: 200 }, (_, i) => linePrefix(`event-${i + 1}`, sharded)),
+    )
+
+    expect(shardPrefixes(sharded)).toEqual([
+      'tickets{s0}',
+      'tickets{s1}',
+      'tickets{s2}',
+      'tickets{s3}',
+    ])
+    expect([...used].toSorted()).toEqual(shardPrefixes(sharded))
+  })
+})
+
+it.each<[string, number, boolean]>([
+  ['event-1', 0, true],
+  ['event-9007199254740991', 0, true],
+  ['event-9007199254740992', 0, false],
+  ['event-0', 0, false],
+  ['event-01', 0, false],
+  ['event-1', 4, false],
+  ['line-0', 4, true],
+  ['line-3', 4, true],
+  ['line-4', 4, false],
+  ['line-0', 0, false],
+  ['event-', 0, false],
+  ['constructor', 0, false],
+  ['event-1:wait', 0, false],
+])('knows whether %s can be a line if events share %i of them: %s', (name, lines, expected) => {
+  expect(isLineName(name, { ...layout, lines })).toBe(expected)
+})
