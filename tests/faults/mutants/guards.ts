@@ -18,7 +18,7 @@ export interface Guard {
   proof: Proof
 }
 
-const LINE = 'services/booking-worker/dist/lines/line.js'
+const LINE = 'packages/line/dist/server/line.js'
 const DECIDE = 'services/booking-worker/dist/booking/decide.js'
 const LOAD = 'packages/db/dist/line/load.js'
 const SCHEMA = 'packages/db/migrations/0000_init.sql'
