@@ -56,7 +56,6 @@ function prune(deps: Partial<PruneDeps> = {}): Promise<PrunedRows> {
     pool: kit.database.pool,
     retentionHours: RETENTION_HOURS,
     keptLines: [],
-    sleep: async () => undefined,
     ...deps,
   })
 }
@@ -108,7 +107,7 @@ describe('pruning', () => {
     await insert({ lineName: 'event-3', hoursAgo: 47, count: 10 })
     await kit.query('TRUNCATE idempotency_keys')
 
-    await prune({ stopped: () => true })
+    await prune({ signal: AbortSignal.abort() })
     const afterOneStep = await linesLeft()
     await prune()
 

@@ -1,5 +1,6 @@
+import { backoffMs } from '@ticket-line/shared'
 import { describe, expect, it } from 'vitest'
-import { faultKindOf, isRetryable, RETRY_RULES, retryPauseMs, retryRuleOf } from './faults.js'
+import { faultKindOf, isRetryable, retryRuleOf } from './faults.js'
 
 const failure = (code?: string, message = 'failed') => Object.assign(new Error(message), { code })
 
@@ -31,11 +32,10 @@ describe('faultKindOf', () => {
   })
 })
 
-describe('retryPauseMs', () => {
-  it('doubles the pause up to its bound', () => {
-    const pauses = [1, 2, 3, 4, 5, 50].map((attempt) =>
-      retryPauseMs(RETRY_RULES.connection, attempt),
-    )
+describe('retryRuleOf', () => {
+  it('doubles the pause after a lost connection, up to half a second', () => {
+    const rule = retryRuleOf(failure('08006'))
+    const pauses = [1, 2, 3, 4, 5, 50].map((attempt) => backoffMs(rule, attempt))
 
     expect(pauses).toEqual([40, 80, 160, 320, 500, 500])
   })

@@ -1,3 +1,5 @@
+import type { Backoff } from '@ticket-line/shared'
+
 /**
  * What went wrong with a transaction. The kind decides how the transaction is run again.
  *
@@ -22,11 +24,7 @@ export type FaultKind =
   | 'unknown'
 
 /** How a transaction that failed is run again. */
-export interface RetryRule {
-  /** Pause before the second run, ms. It doubles with each further run. */
-  firstPauseMs: number
-  /** Longest pause, ms. */
-  longestPauseMs: number
+export interface RetryRule extends Backoff {
   /**
    * After this many failures in a row the transaction itself is suspected. The number is high for
    * kinds that pass by themselves, and infinite for `lock`, because a lock may be held for hours.
@@ -140,15 +138,6 @@ export function faultKindOf(error: unknown): FaultKind {
 /** How a transaction that failed with this error is run again. */
 export function retryRuleOf(error: unknown): RetryRule {
   return RETRY_RULES[faultKindOf(error)]
-}
-
-/**
- * The pause before the next run, ms.
- *
- * @param attempt how often it has failed in a row, from 1
- */
-export function retryPauseMs({ firstPauseMs, longestPauseMs }: RetryRule, attempt: number): number {
-  return Math.min(firstPauseMs * 2 ** Math.min(attempt - 1, 20), longestPauseMs)
 }
 
 /** True if PostgreSQL could not be reached, or the connection was lost in the middle. */

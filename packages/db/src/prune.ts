@@ -1,4 +1,4 @@
-import { IDEMPOTENCY_KEY_HOURS, jobCreatedAtMs } from '@ticket-line/shared'
+import { IDEMPOTENCY_KEY_HOURS, jobCreatedAtMs, sleep } from '@ticket-line/shared'
 import type { PoolClient } from 'pg'
 import type { Pool } from './client.js'
 import { CLOCK_SLACK_MS } from './line/forgotten.js'
@@ -37,11 +37,10 @@ export interface PruneDeps {
    * accepted.
    */
   linesKeepingKeys?: string[]
-  sleep: (ms: number) => Promise<void>
-  /** Told what was removed so far, after each step that another one follows. */
+  /** Called after each step that is followed by another one, with what was removed so far. */
   onProgress?: (removed: PrunedRows) => void
-  /** True ends it after the step at hand. */
-  stopped?: () => boolean
+  /** When it is aborted, pruning ends after the step under way. */
+  signal?: AbortSignal
 }
 
 /** Finds the lines whose outcomes or keys must stay, by the age of their jobs. */
@@ -73,10 +72,10 @@ export async function pruneAll(deps: PruneDeps): Promise<PrunedRows> {
       const step = await runStep(deps.pool, text, [from, ROWS_PER_STEP, ...values(deps)])
       removed[kind] += step.removed
       if (step.read < ROWS_PER_STEP) break
-      if (deps.stopped?.() === true) return removed
+      if (deps.signal?.aborted) return removed
       from = step.reached
       deps.onProgress?.(removed)
-      await deps.sleep(STEP_PAUSE_MS)
+      await sleep(STEP_PAUSE_MS, deps.signal)
     }
   }
   return removed

@@ -1,4 +1,4 @@
-import { ConfigError, errorSummary } from '@ticket-line/shared'
+import { backoffMs, ConfigError, errorSummary, sleep, withRetries } from '@ticket-line/shared'
 import { isRetryable, sqlStateOf } from './faults.js'
 
 /**
@@ -7,6 +7,9 @@ import { isRetryable, sqlStateOf } from './faults.js'
  */
 const PROTOCOL_VIOLATION = '08P01'
 const REFUSED_FOR_GOOD = /unsupported startup parameter/
+
+/** Nobody waits for an answer, and each failure is logged, so the pause grows to a second. */
+const PAUSE = { firstPauseMs: 100, longestPauseMs: 1000 }
 
 /**
  * Runs a step of a start that needs PostgreSQL until it succeeds, however long PostgreSQL is away.
@@ -21,18 +24,14 @@ export async function whenReachable<T>(
   work: () => Promise<T>,
   onWaiting: (error: unknown) => void,
 ): Promise<T> {
-  for (let attempt = 1; ; attempt++) {
-    try {
-      return await work()
-    } catch (error) {
-      if (!isRetryable(error)) throw error
-      if (sqlStateOf(error) === PROTOCOL_VIOLATION && REFUSED_FOR_GOOD.test(errorSummary(error))) {
-        throw new ConfigError(
-          `the connection pooler refuses an option of DATABASE_URL or PGOPTIONS: ${errorSummary(error)}`,
-        )
-      }
-      onWaiting(error)
-      await new Promise((resolve) => setTimeout(resolve, Math.min(100 * attempt, 1000)))
+  return withRetries(work, async (error, attempt) => {
+    if (!isRetryable(error)) throw error
+    if (sqlStateOf(error) === PROTOCOL_VIOLATION && REFUSED_FOR_GOOD.test(errorSummary(error))) {
+      throw new ConfigError(
+        `the connection pooler refuses an option of DATABASE_URL or PGOPTIONS: ${errorSummary(error)}`,
+      )
     }
-  }
+    onWaiting(error)
+    await sleep(backoffMs(PAUSE, attempt))
+  })
 }

@@ -20,7 +20,7 @@ import {
   TraceIdRatioBasedSampler,
   TracerProvider,
 } from '@opentelemetry/sdk-trace'
-import { describeError, inTime, type Log, VERSION } from '@ticket-line/shared'
+import { describeError, type Log, VERSION, withDeadline } from '@ticket-line/shared'
 import { formatTraceparent, parseTraceparent } from './trace-context.js'
 import type { SpanOptions, Tracing, TracingConfig } from './tracing.js'
 import { watchExporter } from './watched-exporter.js'
@@ -105,7 +105,7 @@ export function createTracing({ service, exporter, ratio }: TracingConfig, log: 
     async close(graceMs) {
       // It rejects if the last spans could not be sent. The exporter has reported that.
       const closed = provider.shutdown().catch(() => undefined)
-      if (!(await inTime(closed, Math.min(MAX_CLOSE_MS, graceMs / 5)))) watched.giveUp()
+      await withDeadline(closed, Math.min(MAX_CLOSE_MS, graceMs / 5), () => watched.giveUp())
     },
   }
 }

@@ -1,4 +1,4 @@
-import { parseRedisInfo } from '@ticket-line/shared'
+import { every, type Loop, parseRedisInfo, watchServer } from '@ticket-line/shared'
 import type { Redis } from 'ioredis'
 import { Gauge, Histogram, type Registry } from 'prom-client'
 import { METRIC_PREFIX } from './registry.js'
@@ -42,45 +42,33 @@ export function watchServers({
   })
   const showRedis = createRedisGauges(registry)
 
-  async function look(server: string, ask: () => Promise<unknown>): Promise<void> {
-    const startedAt = performance.now()
-    try {
-      await ask()
-      roundTrip.observe({ server }, (performance.now() - startedAt) / 1000)
-      reachable.set({ server }, 1)
-    } catch {
-      reachable.set({ server }, 0)
-    }
+  const loops = [
+    watch('redis', () =>
+      redis.status === 'ready' ? redis.ping() : Promise.reject(new Error('not connected')),
+    ),
+    watch('postgres', askPostgres),
+    every(
+      intervalMs,
+      async () => showRedis(redis.status === 'ready' ? await redis.info() : ''),
+      // If the user may not ask, the earlier numbers may be wrong by now.
+      { immediately: true, onError: () => showRedis('') },
+    ),
+  ]
+  return () => {
+    for (const loop of loops) void loop.stop()
   }
 
-  const awaited = new Set<string>()
-  function lookUnlessAwaited(server: string, ask: () => Promise<unknown>): void {
-    // One that does not answer is asked once, not once more a look.
-    if (awaited.has(server)) {
-      reachable.set({ server }, 0)
-    } else {
-      awaited.add(server)
-      void look(server, ask).finally(() => awaited.delete(server))
-    }
+  function watch(server: string, ask: () => Promise<unknown>): Loop {
+    return watchServer({
+      ask,
+      intervalMs,
+      timeoutMs: intervalMs,
+      onResult(result) {
+        if (result.kind === 'works') roundTrip.observe({ server }, result.tookMs / 1000)
+        reachable.set({ server }, result.kind === 'works' ? 1 : 0)
+      },
+    })
   }
-
-  async function askRedis(): Promise<void> {
-    if (redis.status !== 'ready') throw new Error('not connected')
-    await redis.ping()
-  }
-
-  function lookAtAll(): void {
-    lookUnlessAwaited('redis', askRedis)
-    lookUnlessAwaited('postgres', askPostgres)
-    // If the user may not ask, or Redis is away, the earlier numbers may be wrong by now.
-    if (redis.status === 'ready') redis.info().then(showRedis, () => showRedis(''))
-    else showRedis('')
-  }
-
-  lookAtAll()
-  const timer = setInterval(lookAtAll, intervalMs)
-  timer.unref()
-  return () => clearInterval(timer)
 }
 
 /** What of `INFO` is shown, by metric: the field, and what its text means as a number. */

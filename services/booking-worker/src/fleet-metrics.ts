@@ -1,4 +1,5 @@
 import type { LineRegistry, LinesOverview } from '@ticket-line/line'
+import { every, type Loop } from '@ticket-line/shared'
 import { Gauge, type Registry } from 'prom-client'
 
 export interface FleetMetricsDeps {
@@ -44,7 +45,6 @@ const GAUGES: [
 /**
  * Shows the lines of the whole installation, not of this process: every worker shows the same, so take the maximum. By a
  * timer, since numbers must come also while Redis is away; they are then left out, as nobody knows them.
- * @returns stops it
  */
 export function watchFleet({
   registry,
@@ -52,7 +52,7 @@ export function watchFleet({
   intervalMs,
   now,
   monotonicMs,
-}: FleetMetricsDeps): () => void {
+}: FleetMetricsDeps): Loop {
   let latest: { overview: LinesOverview; atMs: number } | undefined
   for (const [name, help, read] of GAUGES) {
     new Gauge({
@@ -67,24 +67,9 @@ export function watchFleet({
     })
   }
 
-  let looking = false
-  function look(): void {
-    if (looking) return
-    looking = true
-    lines
-      .overview()
-      .then(
-        (overview) => {
-          latest = { overview, atMs: monotonicMs() }
-        },
-        () => undefined,
-      )
-      .finally(() => {
-        looking = false
-      })
+  async function look(): Promise<void> {
+    latest = { overview: await lines.overview(), atMs: monotonicMs() }
   }
-  look()
-  const timer = setInterval(look, intervalMs)
-  timer.unref()
-  return () => clearInterval(timer)
+  // While Redis is away, other parts report it.
+  return every(intervalMs, look, { immediately: true, onError: () => undefined })
 }

@@ -1,54 +1,39 @@
 import { linesToKeep, type Pool, pruneAll } from '@ticket-line/db'
 import type { LineRegistry } from '@ticket-line/line'
-import type { Log } from '@ticket-line/shared'
+import { every, type Log, type Loop } from '@ticket-line/shared'
 
 export interface PrunerDeps {
   pool: Pool
   registry: LineRegistry
   retentionHours: number
   intervalMs: number
-  /** Told each time that nothing old was left. */
+  /** Called each time that no row is left that may be removed. */
   onPruned: () => void
   log: Log
+  /** Milliseconds since 1970. */
   now: () => number
 }
 
 /**
- * Removes old outcomes, keys and tokens time and again. Any number of processes may do so at once. A step under way when it is
- * stopped is the last, and not waited for: it may be cut, or still wait for Redis.
+ * Removes outcomes, idempotency keys and refresh tokens that are no longer needed, again and again.
+ * Any number of processes may do so at the same time. When it is stopped, it ends after the step
+ * under way.
  */
-export function createPruner(deps: PrunerDeps): { stop: () => void } {
+export function createPruner(deps: PrunerDeps): Loop {
   const { log } = deps
-  let stopped = false
-  let running = false
 
-  async function run(): Promise<void> {
-    const pruned = await pruneAll({
+  async function prune(signal: AbortSignal): Promise<void> {
+    const removed = await pruneAll({
       pool: deps.pool,
       retentionHours: deps.retentionHours,
       ...(await linesToKeep(deps.registry, deps.retentionHours, deps.now())),
-      sleep: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
-      stopped: () => stopped,
+      signal,
     })
-    if (!stopped) deps.onPruned()
-    if (Object.values(pruned).some((count) => count > 0)) log.info(pruned, 'old rows were pruned')
+    if (!signal.aborted) deps.onPruned()
+    if (Object.values(removed).some((count) => count > 0)) log.info(removed, 'old rows were pruned')
   }
 
-  const timer = setInterval(() => {
-    if (running) return
-    running = true
-    run()
-      .catch((error: unknown) => {
-        if (!stopped) log.warn({ err: error }, 'old rows could not be pruned')
-      })
-      .finally(() => {
-        running = false
-      })
-  }, deps.intervalMs)
-  return {
-    stop() {
-      stopped = true
-      clearInterval(timer)
-    },
-  }
+  return every(deps.intervalMs, prune, {
+    onError: (err) => log.warn({ err }, 'old rows could not be pruned'),
+  })
 }

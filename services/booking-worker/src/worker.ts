@@ -18,8 +18,9 @@ import {
   checkRedisAt,
   createPatientRedis,
   createWriteProbe,
-  inTime,
+  every,
   type Log,
+  probe,
 } from '@ticket-line/shared'
 import {
   createPoolMetrics,
@@ -101,8 +102,9 @@ export async function startWorker(
   redis.on('error', (error) => log.warn({ err: error }, 'Redis connection error'))
   closers.push('redis', () => redis.disconnect())
   const askRedis = createWriteProbe(redis, shardPrefix(0, layout))
-  const probing = setInterval(() => askRedis().catch(() => undefined), PROBE_INTERVAL_MS)
-  closers.push('redis probe', () => clearInterval(probing))
+  // A reply that refuses the write makes the connection reconnect (`reconnection`).
+  const probing = every(PROBE_INTERVAL_MS, askRedis, { onError: () => undefined })
+  closers.push('redis probe', () => void probing.stop())
   await checkRedisAt(config.redisUrl, { production: config.production, log })
   const installation = createInstallationWatch({
     redis,
@@ -191,14 +193,14 @@ export async function startWorker(
     log,
     now,
   })
-  closers.push('pruner', () => pruner.stop())
+  // A step may be waiting for a server that does not answer.
+  closers.push('pruner', () => void pruner.stop())
 
   const looking = { registry: numbers, intervalMs: LOOK_INTERVAL_MS }
-  closers.push(
-    'server metrics',
-    watchServers({ ...looking, redis, askPostgres: () => maintenance.pool.query('SELECT 1') }),
-  )
-  closers.push('fleet metrics', watchFleet({ ...looking, lines: registry, now, monotonicMs }))
+  const askPostgres = () => maintenance.pool.query('SELECT 1')
+  closers.push('server metrics', watchServers({ ...looking, redis, askPostgres }))
+  const fleet = watchFleet({ ...looking, lines: registry, now, monotonicMs })
+  closers.push('fleet metrics', () => void fleet.stop())
 
   const health = await serveHealth({
     host: config.host,
@@ -206,15 +208,13 @@ export async function startWorker(
     registry: numbers,
     metricsToken: config.metricsToken,
     missing: async () => {
-      const works = (ask: () => Promise<unknown>) =>
-        inTime(ask(), PROBE_TIMEOUT_MS).catch(() => false)
-      const [postgres, redis] = await Promise.all([
-        works(() => assertWritable(maintenance.pool)),
-        works(askRedis),
+      const [redis, postgres] = await Promise.all([
+        probe(askRedis, PROBE_TIMEOUT_MS),
+        probe(() => assertWritable(maintenance.pool), PROBE_TIMEOUT_MS),
       ])
       return [
-        ...(redis && installation.isSure() ? [] : ['redis']),
-        ...(postgres ? [] : ['postgres']),
+        ...(redis.kind === 'works' && installation.isSure() ? [] : ['redis']),
+        ...(postgres.kind === 'works' ? [] : ['postgres']),
       ]
     },
   })

@@ -22,6 +22,8 @@ import {
   readNodeEnv,
   readRedisUrl,
   readRetentionHours,
+  sleep,
+  withDeadline,
 } from '@ticket-line/shared'
 import type { Redis } from 'ioredis'
 import { Unreachable } from './failure.js'
@@ -124,11 +126,9 @@ export function createContext(
     opened.on('error', (error) => {
       lastError = error
     })
-    let timer: NodeJS.Timeout | undefined
-    const late = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => reject(new Unreachable(errorSummary(lastError))), CONNECT_TIMEOUT_MS)
+    await withDeadline(opened.ping(), CONNECT_TIMEOUT_MS, () => {
+      throw new Unreachable(errorSummary(lastError))
     })
-    await Promise.race([opened.ping(), late]).finally(() => clearTimeout(timer))
     return opened
   }
 
@@ -158,7 +158,7 @@ export function createContext(
       return redis
     },
     now: () => Date.now(),
-    sleep: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
+    sleep,
     progress,
   }
 }

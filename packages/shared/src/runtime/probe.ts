@@ -1,5 +1,6 @@
 import type { Redis } from 'ioredis'
 import { withDeadline } from './deadline.js'
+import { every, type Loop } from './every.js'
 import { wasRefused } from './redis.js'
 
 /**
@@ -46,4 +47,30 @@ export function createWriteProbe(redis: Redis, prefix: string): () => Promise<vo
       })
     return asked
   }
+}
+
+export interface ServerWatch {
+  /** Sends a request that changes nothing. */
+  ask: () => Promise<unknown>
+  /** Pause between two probes, ms. */
+  intervalMs: number
+  /** How long a reply is waited for, ms. */
+  timeoutMs: number
+  /** Called after each probe, with the time at which it began, by the monotonic clock. */
+  onResult: (result: ProbeResult, startedAtMs: number) => void
+}
+
+/**
+ * Probes a server at once, and then again and again. A request that hangs ends before the next one
+ * is sent, otherwise they would take up all connections.
+ */
+export function watchServer({ ask, intervalMs, timeoutMs, onResult }: ServerWatch): Loop {
+  async function run(): Promise<void> {
+    const startedAtMs = performance.now()
+    const asked = ask()
+    onResult(await probe(() => asked, timeoutMs), startedAtMs)
+    await asked
+  }
+  // The result of the probe says the same.
+  return every(intervalMs, run, { immediately: true, onError: () => undefined })
 }

@@ -1,11 +1,5 @@
-import {
-  faultKindOf,
-  isEventLocked,
-  type RetryRule,
-  retryPauseMs,
-  retryRuleOf,
-} from '@ticket-line/db'
-import type { Command } from '@ticket-line/shared'
+import { faultKindOf, isEventLocked, type RetryRule, retryRuleOf } from '@ticket-line/db'
+import { backoffMs, type Command } from '@ticket-line/shared'
 import type { ApplyDeps } from './apply-batch.js'
 import { runCanary } from './canary.js'
 import { CommandFault, GivenUpError } from './errors.js'
@@ -72,7 +66,7 @@ export async function pauseAfter(
   attempt: number,
   cause: unknown,
 ): Promise<void> {
-  for (let leftMs = retryPauseMs(rule, attempt); ; leftMs -= GIVEN_UP_LOOK_MS) {
+  for (let leftMs = backoffMs(rule, attempt); ; leftMs -= GIVEN_UP_LOOK_MS) {
     if (deps.givenUp()) throw new GivenUpError('the job is left to the next worker', { cause })
     if (leftMs <= 0) return
     await deps.sleep(Math.min(leftMs, GIVEN_UP_LOOK_MS))

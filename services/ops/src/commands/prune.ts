@@ -17,7 +17,6 @@ export async function prune(context: Context, { olderThanHours }: PruneArguments
     pool: context.pool(),
     retentionHours: olderThanHours,
     ...kept,
-    sleep: context.sleep,
     onProgress: ({ commands, idempotencyKeys }) =>
       context.progress(`${plural(commands, 'outcome')}, ${plural(idempotencyKeys, 'key')}`),
   })
