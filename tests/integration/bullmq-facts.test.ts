@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Pool } from '@ticket-line/db'
 import { createLineQueues, noteActivity } from '@ticket-line/line'
 import { createJobStore } from '@ticket-line/line/client'
@@ -18,8 +19,6 @@ beforeAll(async () => {
 afterAll(() => kit?.stop())
 
 const always = (): boolean => true
-const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
-
 let lineCount = 0
 /** A line of its own for each test. */
 const newLine = (): string => `event-${++lineCount}`
@@ -410,7 +409,8 @@ describe('a completion whose reply is lost', () => {
         armed && moment === 'completion' && cuts++ === 0 ? { kind: 'cut-after' } : undefined,
     })
     const worker = await kit.process({ redisUrl: proxy.url })
-    // The first completion of a connection brings its script along, and so does not look like the others.
+    // The first completion of a connection brings its script along, and so does not look like the
+    // others.
     const [warmUp] = await kit.add(lineName)
     await worker.line(lineName).serve(always)
     armed = true
@@ -503,8 +503,9 @@ describe('adds', () => {
     const storeIn = (name: string) =>
       store({ lineName: name, jobId: newJobId(name, 1, Date.now()), payload }, Date.now() + 700)
     const storeOne = () => storeIn(lineName)
-    // A Redis that does not know the script yet asks for its text, and the first add comes behind its note: the watch
-    // of the workers looks at a noted line for some seconds, so nothing is lost by it.
+    // A Redis that does not know the script yet asks for its text, and the first add comes behind
+    // its note: the watch of the workers looks at a noted line for some seconds, so nothing is lost
+    // by it.
     await storeIn(newLine())
 
     // As the coalescer calls it, from a turn of its own, and as the gate does, from a promise.

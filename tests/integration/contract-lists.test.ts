@@ -77,12 +77,12 @@ describe('POST /initialize', () => {
       201,
       {
         message: 'Event initialized',
-        createEvent: { eventId: 10, totalTickets: 2, availableTickets: 2 },
+        event: { eventId: 10, totalTickets: 2, availableTickets: 2 },
       },
     ])
     await system.api.post('/book', { eventId: 10 }, { token: organizer })
     const again = await system.api.post('/initialize', body, { token: organizer })
-    expect([again.status, again.body.createEvent.availableTickets]).toEqual([200, 1])
+    expect([again.status, again.body.event.availableTickets]).toEqual([200, 1])
     const other = await system.api.post(
       '/initialize',
       { ...body, totalTickets: 3 },

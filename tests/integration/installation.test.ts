@@ -23,20 +23,20 @@ async function start(): Promise<System> {
   return system
 }
 
-/** Starts a process that must end by itself, and gives the lines in which it says why. */
-async function refusal(service: ServiceName, env: Env): Promise<string[]> {
+/** Starts a process that must refuse to start. @returns its fatal log messages */
+async function startRefused(service: ServiceName, env: Env): Promise<string[]> {
   const started = await startService(service, env)
   onTestFinished(() => started.kill())
-  return reasonOf(started)
+  return fatalMessagesOf(started)
 }
 
-async function reasonOf(ended: ServiceProcess): Promise<string[]> {
+async function fatalMessagesOf(ended: ServiceProcess): Promise<string[]> {
   expect((await ended.exited).code).toBe(1)
   return ended.logs.filter(({ level }) => level === 'fatal').map(({ msg }) => msg as string)
 }
 
 /** Another database on the same server; `template` makes it a copy. */
-async function otherDatabase(system: System, template: string): Promise<string> {
+async function copyDatabase(system: System, template: string): Promise<string> {
   const database = await createEmptyDatabase(system.databaseUrl, template)
   onTestFinished(() => database.drop())
   return database.url
@@ -71,7 +71,7 @@ async function stopAll(system: System): Promise<void> {
   await Promise.all(running.map((process) => process.stop()))
 }
 
-const claimOf = (system: System) => `${system.keyPrefix}{s0}:installation`
+const claimKey = (system: System) => `${system.keyPrefix}{s0}:installation`
 
 function redisOf(system: System): Redis {
   const redis = new Redis(system.redisUrl)
@@ -79,46 +79,45 @@ function redisOf(system: System): Redis {
   return redis
 }
 
-/** Deletes everything that the installation has in Redis. */
+/** Deletes all keys of the installation in Redis. */
 async function flush(system: System): Promise<void> {
   const redis = redisOf(system)
   const keys = await redis.keys(`${system.keyPrefix}*`)
   if (keys.length > 0) await redis.del(...keys)
 }
 
-it('writes no sign of life to the append-only file, which is flushed to disk each time', async () => {
-  // The servers of this test alone: nobody else may write meanwhile.
+it('writes no heartbeat to the append-only file, whose every write is flushed to disk', async () => {
+  // This test has its own servers, since any other write would grow the file.
   const servers = await startServers()
   onTestFinished(() => servers.stop())
   const redis = new Redis(servers.redis.url)
   onTestFinished(() => redis.disconnect())
-  const written = async () =>
+  const aofBytes = async () =>
     Number(/aof_current_size:(\d+)/.exec(await redis.info('persistence'))?.[1])
   const claims = createRedisClaims(redis, { keyPrefix: 'test:' })
-  const look = (processId: string) =>
+  const inspect = (processId: string) =>
     claims.look({ installationId: 'ours', processId, service: 'api', databaseId: '1' })
-  const empty = await written()
+  const empty = await aofBytes()
   await claims.claim('ours', 'this')
-  const claimed = await written()
+  const claimed = await aofBytes()
   expect(claimed).toBeGreaterThan(empty)
 
-  await look('first')
-  expect((await look('second')).others).toMatchObject([{ processId: 'first', service: 'api' }])
+  await inspect('first')
+  expect((await inspect('second')).others).toMatchObject([{ processId: 'first', service: 'api' }])
 
-  expect(await written()).toBe(claimed)
+  expect(await aofBytes()).toBe(claimed)
 })
 
-it('keeps a second installation from the keys of another one, until that one is gone', async () => {
+it('refuses a second installation the keys of the first until the first has stopped', async () => {
   const first = await start()
   const second = await startSystem({ apis: 0, workers: 0 })
   onTestFinished(() => second.stop())
   const env = { ...second.env, KEY_PREFIX: first.keyPrefix }
 
   const line = [expect.stringMatching(/belong to another installation/)]
-  expect(await Promise.all([refusal('api', env), refusal('booking-worker', env)])).toEqual([
-    line,
-    line,
-  ])
+  expect(
+    await Promise.all([startRefused('api', env), startRefused('booking-worker', env)]),
+  ).toEqual([line, line])
   const drained = await runOps(['drain'], env)
   expect(drained.exitCode).toBe(2)
   expect(drained.stderr).toMatch(/belong to another installation/)
@@ -134,23 +133,23 @@ it('keeps a second installation from the keys of another one, until that one is 
   expect((await runOps(['claim', '--json'], env)).data).toMatchObject({ ok: true, processes: 1 })
 })
 
-it('refuses to start on a copy of the database while the original is in use, and only then', async () => {
+it('refuses to start on a copy of the database only while the original is in use', async () => {
   const system = await startSystem({ apis: 0 })
   onTestFinished(() => system.stop())
   await stopAll(system)
-  const copy = await otherDatabase(system, new URL(system.databaseUrl).pathname.slice(1))
+  const copy = await copyDatabase(system, new URL(system.databaseUrl).pathname.slice(1))
   await system.addWorker()
 
-  expect(await refusal('booking-worker', { ...system.env, DATABASE_URL: copy })).toEqual([
+  expect(await startRefused('booking-worker', { ...system.env, DATABASE_URL: copy })).toEqual([
     expect.stringMatching(/another database of the same installation/),
   ])
 
-  // A backup that takes the place of the original is the same installation.
+  // A backup that replaces the original is the same installation.
   await stopAll(system)
   await system.addWorker({ DATABASE_URL: copy })
 })
 
-it('refuses to start with another layout or on another Redis, in one line that says what differs', async () => {
+it('refuses to start with another layout or Redis, in one line that names the difference', async () => {
   const system = await start()
   await createEvent(system)
   const elsewhere = new URL(system.redisUrl)
@@ -165,22 +164,25 @@ it('refuses to start with another layout or on another Redis, in one line that s
   ]
   await Promise.all(
     wrong.map(async ([env, line], i) => {
-      const said = await refusal(i % 2 === 0 ? 'api' : 'booking-worker', { ...system.env, ...env })
-      expect(said).toEqual([expect.stringMatching(line)])
+      const messages = await startRefused(i % 2 === 0 ? 'api' : 'booking-worker', {
+        ...system.env,
+        ...env,
+      })
+      expect(messages).toEqual([expect.stringMatching(line)])
     }),
   )
-  expect(await other.exists(claimOf(system))).toBe(0)
+  expect(await other.exists(claimKey(system))).toBe(0)
   const shown = await runOps(['event', '1'], { ...system.env, SHARED_LINES: '4' })
   expect(shown.exitCode).toBe(2)
   expect(shown.stderr).toMatch(/SHARED_LINES is 4 here and 0 there/)
 })
 
-it('takes another layout after a drain without API processes', async () => {
+it('accepts another layout after a drain without API processes', async () => {
   const system = await start()
   await createEvent(system)
   const released = async () => (await runOps(['drain', '--json'], system.env)).data.layoutReleased
   expect(await released()).toBe(false)
-  // An API process that goes on takes back what an operator released.
+  // An API process that still runs takes the released layout back.
   await query(system.databaseUrl, 'UPDATE installation SET drained_at = now()')
   const isReleased = () =>
     query(system.databaseUrl, 'SELECT FROM installation WHERE drained_at IS NOT NULL')
@@ -194,26 +196,26 @@ it('takes another layout after a drain without API processes', async () => {
   const changed = { SHARED_LINES: '4', KEY_PREFIX: `${system.keyPrefix}-new` }
   await Promise.all([system.addApi(changed), system.addWorker(changed)])
 
-  // One that was forgotten stops by itself.
-  expect(await reasonOf(worker as ServiceProcess)).toEqual([
+  // A worker that was left running stops by itself.
+  expect(await fatalMessagesOf(worker as ServiceProcess)).toEqual([
     expect.stringMatching(/SHARED_LINES is 0 here and 4 there/),
   ])
   expect(await book(system, 'ada')).toBe('Ticket booked')
-  expect(await refusal('api', system.env)).toEqual([
+  expect(await startRefused('api', system.env)).toEqual([
     expect.stringMatching(/SHARED_LINES is 0 here/),
   ])
 })
 
-it('claims a Redis again that was flushed, and ends if another installation claimed it', async () => {
+it('claims a flushed Redis again, and ends if another installation has claimed it', async () => {
   const system = await start()
   await createEvent(system)
   const redis = redisOf(system)
-  const before = await redis.hgetall(claimOf(system))
+  const before = await redis.hgetall(claimKey(system))
 
   await flush(system)
-  const isClaimed = async () => (await redis.exists(claimOf(system))) === 1
+  const isClaimed = async () => (await redis.exists(claimKey(system))) === 1
   expect(await until(isClaimed, { timeoutMs: 20_000 })).toBe(true)
-  const after = await redis.hgetall(claimOf(system))
+  const after = await redis.hgetall(claimKey(system))
   expect(after['installation']).toBe(before['installation'])
   expect(after['redis']).not.toBe(before['redis'])
   await system.addWorker()
@@ -225,15 +227,15 @@ it('claims a Redis again that was flushed, and ends if another installation clai
   await Promise.all([system.addApi(), system.addWorker()])
   expect(await book(system, 'bob')).toBe('Ticket booked')
 
-  await redis.hset(claimOf(system), 'installation', 'another')
+  await redis.hset(claimKey(system), 'installation', 'another')
   for (const ended of [...system.apis.splice(0), ...system.workers.splice(0)]) {
-    expect(await reasonOf(ended)).toEqual([
+    expect(await fatalMessagesOf(ended)).toEqual([
       expect.stringMatching(/belong to another installation \(another;/),
     ])
   }
 })
 
-it('verifies that Redis, layout and lines are its own, and takes over its own keys after a restore', async () => {
+it('verifies its Redis, layout and lines, and adopts its own keys after a restore', async () => {
   const system = await start()
   await createEvent(system)
   expect(await book(system, 'ada')).toBe('Ticket booked')
@@ -254,9 +256,9 @@ it('verifies that Redis, layout and lines are its own, and takes over its own ke
   await redis.del(...unknown)
   await stopAll(system)
 
-  // As if PostgreSQL was restored from a time before it had an id.
+  // As after a restore of PostgreSQL to a time before it had an installation id.
   await query(system.databaseUrl, 'DELETE FROM installation')
-  expect(await refusal('booking-worker', system.env)).toEqual([
+  expect(await startRefused('booking-worker', system.env)).toEqual([
     expect.stringMatching(/see "ops claim"/),
   ])
   expect(await brokenOf(system.env)).toEqual(['same_installation'])
@@ -265,12 +267,12 @@ it('verifies that Redis, layout and lines are its own, and takes over its own ke
   expect(await book(system, 'bob')).toBe('Ticket booked')
 })
 
-it('does not start a worker before the migration, and says so in one line', async () => {
+it('refuses to start a worker before the migration, in one line', async () => {
   const system = await startSystem({ apis: 0, workers: 0 })
   onTestFinished(() => system.stop())
   const empty = await createEmptyDatabase(system.databaseUrl)
   onTestFinished(() => empty.drop())
-  expect(await refusal('booking-worker', { ...system.env, DATABASE_URL: empty.url })).toEqual([
+  expect(await startRefused('booking-worker', { ...system.env, DATABASE_URL: empty.url })).toEqual([
     expect.stringMatching(/^the database lacks \d+ migration\(s\): run /),
   ])
 })

@@ -6,10 +6,10 @@ import { type Servers, startServers } from '../stack/servers.ts'
 import { type System, startSystem } from '../stack/system.ts'
 
 const password = 'tall ferns by the river'
-const tooMany = '{"message":"Too many requests from this IP, please try again later."}'
+const tooManyRequests = '{"message":"Too many requests from this IP, please try again later."}'
 
 let nextAddress = 0
-/** An address that nothing was counted on yet. */
+/** A client address without any counted request. */
 const newAddress = () => `198.51.${++nextAddress >> 8}.${nextAddress & 255}`
 const from = (address: string): RequestOptions => ({ headers: { 'x-forwarded-for': address } })
 
@@ -36,16 +36,16 @@ describe('limits shared by all processes', () => {
 
   const get = (path: string, options: RequestOptions, n = 0) =>
     system.client(n % 2).get(path, options)
-  const many = (times: number, ask: (n: number) => Promise<Reply>) =>
-    Promise.all(Array.from({ length: times }, (_, n) => ask(n)))
+  const times = (count: number, send: (n: number) => Promise<Reply>) =>
+    Promise.all(Array.from({ length: count }, (_, n) => send(n)))
 
-  it('of 200 requests at once exactly as many get through as are allowed', async () => {
+  it('admit exactly the allowed number of 200 concurrent requests', async () => {
     const options = from(newAddress())
-    const answers = await many(200, (n) => get('/events', options, n))
+    const answers = await times(200, (n) => get('/events', options, n))
     expect(count(answers, 429)).toBe(150)
   })
 
-  it('shows what is left on every answer, and what to do on a refusal', async () => {
+  it('send RateLimit headers with every response and Retry-After with a refusal', async () => {
     const options = from(newAddress())
     const first = await get('/events', options)
     expect(first.headers.get('ratelimit-policy')).toBe('50;w=900')
@@ -53,20 +53,20 @@ describe('limits shared by all processes', () => {
     expect(first.headers.get('retry-after')).toBeNull()
     expect(remainingOf(await get('/status/0', options))).toBe(48)
     expect(remainingOf(await get('/status/1', options))).toBe(47)
-    await many(47, () => get('/events', options))
+    await times(47, () => get('/events', options))
     const refused = await fetch(`${system.apis[0]?.url}/events`, { headers: options.headers ?? {} })
     expect(refused.status).toBe(429)
-    expect(await refused.text()).toBe(tooMany)
+    expect(await refused.text()).toBe(tooManyRequests)
     expect(refused.headers.get('content-type')).toBe('application/json')
     expect(refused.headers.get('ratelimit')).toMatch(/^limit=50, remaining=0, reset=\d+$/)
     expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(800)
   })
 
-  it('counts a verified user as such, wherever he comes from, and nobody else on him', async () => {
+  it('count a verified user by user id, whatever the address', async () => {
     const address = newAddress()
     const [ada, bob] = [await system.token('ada'), await system.token('bob')]
     const asAda = (at: string) => ({ ...from(at), token: ada })
-    const answers = await many(60, (n) =>
+    const answers = await times(60, (n) =>
       get('/events/7/me', asAda(n % 3 === 0 ? newAddress() : address), n),
     )
     expect(count(answers, 429)).toBe(10)
@@ -75,7 +75,7 @@ describe('limits shared by all processes', () => {
     expect(remainingOf(await get('/events', asAda(address)))).toBe(0)
   })
 
-  it('counts calls that anybody may make to create events on the address, with a token or without', async () => {
+  it('count /initialize with INITIALIZE_OPEN by address, with or without a token', async () => {
     const address = newAddress()
     const [ada, bob] = [await system.token('maker-1'), await system.token('maker-2')]
     const options = [
@@ -84,33 +84,33 @@ describe('limits shared by all processes', () => {
       { ...from(address), token: bob },
     ]
     const event = { eventId: 71, totalTickets: 0 }
-    const answers = await many(60, (n) =>
+    const answers = await times(60, (n) =>
       system.client(n % 2).post('/initialize', event, options[n % 3]),
     )
     expect(count(answers, 429)).toBe(10)
     expect(remainingOf(await get('/events', { ...from(address), token: ada }))).toBe(49)
   })
 
-  it('polls have a limit of their own', async () => {
+  it('count job polls separately', async () => {
     const options = { ...from(newAddress()), token: await system.token('polly') }
-    const answers = await many(70, (n) => get('/jobs/none', options, n))
+    const answers = await times(70, (n) => get('/jobs/none', options, n))
     expect(count(answers, 404)).toBe(60)
     expect(answers[0]?.headers.get('ratelimit-policy')).toBe('60;w=900')
     expect(remainingOf(await get('/events', options))).toBe(49)
   })
 
-  it('counts a failed token on the address and says 401 until that is over its limit', async () => {
+  it('count a failed token by address, with 401 within the limit and 429 over it', async () => {
     const address = newAddress()
     const options = { ...from(address), token: 'forged' }
-    const answers = await many(60, (n) => get('/jobs/none', options, n))
+    const answers = await times(60, (n) => get('/jobs/none', options, n))
     expect(count(answers, 401)).toBe(50)
     expect(count(answers, 429)).toBe(10)
     expect((await get('/events', from(address))).status).toBe(429)
   })
 
-  it('counts a missing token on the address and always says 401', async () => {
+  it('count a missing token by address and always answer 401', async () => {
     const options = from(newAddress())
-    const answers = await many(60, (n) =>
+    const answers = await times(60, (n) =>
       system.client(n % 2).post('/book', { eventId: 1 }, options),
     )
     expect(count(answers, 401)).toBe(60)
@@ -120,26 +120,26 @@ describe('limits shared by all processes', () => {
     expect((await get('/events', options)).status).toBe(429)
   })
 
-  it('serves a failed token as nobody where none is needed', async () => {
+  it('treat a failed token as anonymous on a public route', async () => {
     const options = { ...from(newAddress()), token: 'forged' }
     expect(await get('/events', options)).toMatchObject({ status: 200 })
     expect(remainingOf(await get('/events', options))).toBe(48)
   })
 
-  it('counts an IPv6 client by its /64', async () => {
+  it('count an IPv6 client by its /64', async () => {
     const net = `2001:db8:0:${(++nextAddress).toString(16)}`
-    await many(50, (n) => get('/events', from(`${net}::${n + 1}`), n))
+    await times(50, (n) => get('/events', from(`${net}::${n + 1}`), n))
     expect((await get('/events', from(`${net}:ffff::1`))).status).toBe(429)
     expect((await get('/events', from('2001:db8:1::1'))).status).toBe(200)
   })
 
-  it('believes as many proxies as it was told of', async () => {
+  it('trust as many proxies as TRUST_PROXY_HOPS says', async () => {
     const address = newAddress()
     expect(remainingOf(await get('/events', from(`10.9.9.9, ${address}`)))).toBe(49)
     expect(remainingOf(await get('/events', from(`10.8.8.8, ${address}`)))).toBe(48)
   })
 
-  it('counts unknown paths and methods on the address, and refuses them over twice the limit', async () => {
+  it('count unknown paths and methods by address and refuse them over twice the limit', async () => {
     const options = from(newAddress())
     const ask = (n: number) =>
       n % 2 === 0
@@ -147,19 +147,19 @@ describe('limits shared by all processes', () => {
         : system.client((n % 3) & 1).request('PUT', '/book', {}, options)
     const first = await get('/nothing', options)
     expect(first.headers.get('ratelimit')).toMatch(/^limit=50, remaining=49, reset=\d+$/)
-    const answers = await many(119, ask)
+    const answers = await times(119, ask)
     expect(count(answers, 404) + count(answers, 405)).toBe(99)
     expect(count(answers, 429)).toBe(20)
     const refused = await system.api.request('OPTIONS', '/book', undefined, options)
-    expect(refused).toMatchObject({ status: 429, body: JSON.parse(tooMany) })
+    expect(refused).toMatchObject({ status: 429, body: JSON.parse(tooManyRequests) })
     expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(800)
     expect((await get('/events', options)).status).toBe(429)
     expect((await get('/livez', options)).status).toBe(200)
   })
 
-  it('leaves probes, metrics and the dashboard out', async () => {
+  it('do not apply to probes, metrics, the dashboard and /docs', async () => {
     const address = newAddress()
-    await many(50, () => get('/events', from(address)))
+    await times(50, () => get('/events', from(address)))
     for (const path of ['/livez', '/readyz', '/metrics']) {
       const answer = await get(path, from(address))
       expect(answer).toMatchObject({ status: 200 })
@@ -169,7 +169,7 @@ describe('limits shared by all processes', () => {
     expect((await get('/docs', from(address))).status).toBe(200)
   })
 
-  describe('of sign-ins', () => {
+  describe('for sign-ins', () => {
     let nextUser = 0
     const login = (userId: string, secret: string, address: string, n = 0) =>
       system.client(n % 2).post('/login', { userId, password: secret }, from(address))
@@ -181,7 +181,7 @@ describe('limits shared by all processes', () => {
       return userId
     }
 
-    it('twenty failures on an account, from wherever, shut it to strangers', async () => {
+    it('lock an account after twenty failures, but not for an address that signed in before', async () => {
       const owner = newAddress()
       const userId = await register()
       expect((await login(userId, password, owner)).status).toBe(200)
@@ -191,13 +191,13 @@ describe('limits shared by all processes', () => {
       expect(count(guesses, 401)).toBe(20)
       expect(guesses.map(remainingOf)).toEqual(Array.from({ length: 20 }, (_, n) => 19 - n))
       const refused = await login(userId, password, newAddress())
-      expect(refused).toMatchObject({ status: 429, body: JSON.parse(tooMany) })
+      expect(refused).toMatchObject({ status: 429, body: JSON.parse(tooManyRequests) })
       expect(refused.headers.get('ratelimit-policy')).toBe('20;w=900')
       expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(0)
       expect((await login(userId, password, owner)).status).toBe(200)
     })
 
-    it('remembers the last twenty addresses of an account, in one key', async () => {
+    it('remember the last twenty addresses of an account in one key', async () => {
       const userId = await register()
       const addresses = Array.from({ length: 22 }, newAddress)
       for (const address of addresses)
@@ -210,27 +210,27 @@ describe('limits shared by all processes', () => {
       expect(await redis.zcard(keys[0] ?? '')).toBe(20)
       expect(await redis.pttl(keys[0] ?? '')).toBeGreaterThan(29 * 24 * 3_600_000)
 
-      await many(20, (n) => login(userId, `wrong guess ${n}`, newAddress(), n))
-      // Of the 22, and of registering before, the last twenty get in while strangers do not.
+      await times(20, (n) => login(userId, `wrong guess ${n}`, newAddress(), n))
+      // Registration counts as an address too. The last twenty of all are let in.
       const statuses = []
       for (const address of addresses)
         statuses.push((await login(userId, password, address)).status)
       expect(statuses).toEqual([429, 429, ...Array<number>(20).fill(200)])
     })
 
-    it('guesses sent at once are no more than guesses sent one by one', async () => {
+    it('allow no more concurrent guesses than sequential ones', async () => {
       const userId = await register()
-      const answers = await many(100, (n) => login(userId, `wrong guess ${n}`, newAddress(), n))
+      const answers = await times(100, (n) => login(userId, `wrong guess ${n}`, newAddress(), n))
       expect(count(answers, 401)).toBe(20)
       expect(count(answers, 200)).toBe(0)
       expect((await login(userId, password, newAddress())).status).toBe(429)
     })
 
-    it('twenty failures of an address shut all accounts to it, its own as well', async () => {
+    it('lock all accounts for an address with twenty failures, even one it signed in to', async () => {
       const address = newAddress()
       const userId = await register()
       expect((await login(userId, password, address)).status).toBe(200)
-      const answers = await many(30, (n) => login(`nobody-${n}`, password, address, n))
+      const answers = await times(30, (n) => login(`nobody-${n}`, password, address, n))
       expect(count(answers, 401)).toBe(20)
       expect((await login(userId, password, address)).status).toBe(429)
       const taken = await system.api.post(
@@ -242,20 +242,20 @@ describe('limits shared by all processes', () => {
       expect((await login(userId, password, newAddress())).status).toBe(200)
     })
 
-    it('what succeeds, and what is no attempt at all, does not count', async () => {
+    it('do not count successes and malformed requests', async () => {
       const address = newAddress()
       const userId = await register()
-      const good = await many(25, (n) => login(userId, password, address, n))
+      const good = await times(25, (n) => login(userId, password, address, n))
       expect(count(good, 200)).toBe(25)
-      const malformed = await many(20, () => system.api.post('/login', { userId }, from(address)))
+      const malformed = await times(20, () => system.api.post('/login', { userId }, from(address)))
       expect(count(malformed, 400)).toBe(20)
       expect(remainingOf(await login(userId, 'wrong password', address))).toBe(19)
     })
 
-    it('registering taken names counts as failing', async () => {
+    it('count the registration of an existing user id as a failure', async () => {
       const address = newAddress()
       const userId = await register()
-      const answers = await many(25, (n) =>
+      const answers = await times(25, (n) =>
         system
           .client(n % 2)
           .post('/register', { userId, password: `${password} ${n}` }, from(address)),
@@ -264,9 +264,9 @@ describe('limits shared by all processes', () => {
       expect(count(answers, 429)).toBe(5)
     })
 
-    it('one limit of requests of an address counts at every door', async () => {
+    it('count failures at /login, /register, the dashboard form and Basic together', async () => {
       const address = newAddress()
-      const atForm = () =>
+      const byForm = () =>
         system.api.request('POST', '/admin/login', undefined, {
           rawBody: 'userId=&password=',
           headers: {
@@ -274,31 +274,31 @@ describe('limits shared by all processes', () => {
             'content-type': 'application/x-www-form-urlencoded',
           },
         })
-      const withBasic = (secret: string) =>
+      const byBasic = (secret: string) =>
         system.api.get('/admin/queues', {
           headers: {
             'x-forwarded-for': address,
             authorization: `Basic ${Buffer.from(`nobody:${secret}`).toString('base64')}`,
           },
         })
-      expect((await withBasic('a wrong password')).status).toBe(401)
-      const forms = await many(49, atForm)
+      expect((await byBasic('a wrong password')).status).toBe(401)
+      const forms = await times(49, byForm)
       expect(count(forms, 401)).toBe(49)
       for (const answer of [
-        await atForm(),
-        await withBasic('another wrong one'),
+        await byForm(),
+        await byBasic('another wrong one'),
         await login('nobody', password, address),
         await system.api.post('/register', { userId: `late-${address}`, password }, from(address)),
       ]) {
-        expect(answer).toMatchObject({ status: 429, body: JSON.parse(tooMany) })
+        expect(answer).toMatchObject({ status: 429, body: JSON.parse(tooManyRequests) })
         expect(Number(answer.headers.get('retry-after'))).toBeGreaterThan(0)
       }
       expect((await login('nobody', password, newAddress())).status).toBe(401)
     })
 
-    it('an address over its limit is refused before its body is read', async () => {
+    it('refuse an address over its limit before its body is read', async () => {
       const address = newAddress()
-      await many(20, (n) => login(`nobody-${n}`, password, address, n))
+      await times(20, (n) => login(`nobody-${n}`, password, address, n))
       const answer = await system.api.request('POST', '/login', undefined, {
         ...from(address),
         rawBody: 'x'.repeat(20_000),
@@ -307,7 +307,7 @@ describe('limits shared by all processes', () => {
     })
   })
 
-  describe('of those who are signed in', () => {
+  describe('for renewals and sign-outs', () => {
     let nextUser = 0
 
     async function signIn(address: string) {
@@ -325,14 +325,14 @@ describe('limits shared by all processes', () => {
       return system.client(n % 2).post('/token/refresh', { refreshToken }, options)
     }
 
-    it('an address whose limits are used up keeps nobody from renewing or signing out', async () => {
+    it('let signed-in users renew and sign out from an address that is over its limits', async () => {
       const address = newAddress()
       const [ada, bob, eve] = [await signIn(address), await signIn(address), await signIn(address)]
-      await many(50, (n) => get('/events', from(address), n))
-      const madeUp = `${crypto.randomUUID()}.${'A'.repeat(43)}`
-      const renewals = await many(60, (n) => refresh(madeUp, address, n))
+      await times(50, (n) => get('/events', from(address), n))
+      const unknownToken = `${crypto.randomUUID()}.${'A'.repeat(43)}`
+      const renewals = await times(60, (n) => refresh(unknownToken, address, n))
       expect([count(renewals, 401), count(renewals, 429)]).toEqual([50, 10])
-      const signOuts = await many(60, (n) =>
+      const signOuts = await times(60, (n) =>
         system.client(n % 2).request('POST', '/logout', undefined, from(address)),
       )
       expect([count(signOuts, 204), count(signOuts, 429)]).toEqual([50, 10])
@@ -357,15 +357,15 @@ describe('limits shared by all processes', () => {
       expect((await refresh(eve.refreshToken, newAddress())).status).toBe(401)
     })
 
-    it('a renewal with an unknown query parameter counts as well, and 429 comes before 400', async () => {
+    it('count a renewal with an unknown query parameter and answer 429 before 400', async () => {
       const address = newAddress()
       const ask = (n: number) =>
         system.client(n % 2).request('POST', '/token/refresh?x=1', undefined, from(address))
-      const answers = await many(60, ask)
+      const answers = await times(60, ask)
       expect([count(answers, 400), count(answers, 429)]).toEqual([50, 10])
     })
 
-    it('renewals count on their sign-in, from wherever, and on no other', async () => {
+    it('count renewals by sign-in, whatever the address', async () => {
       const [ada, bob] = [await signIn(newAddress()), await signIn(newAddress())]
       let { refreshToken } = ada
       for (let n = 0; n < 50; n++) {
@@ -375,7 +375,7 @@ describe('limits shared by all processes', () => {
         refreshToken = answer.body.refreshToken
       }
       const refused = await refresh(refreshToken, newAddress())
-      expect(refused).toMatchObject({ status: 429, body: JSON.parse(tooMany) })
+      expect(refused).toMatchObject({ status: 429, body: JSON.parse(tooManyRequests) })
       expect((await refresh(bob.refreshToken, newAddress())).status).toBe(200)
       expect((await system.api.post('/logout', { refreshToken }, from(newAddress()))).status).toBe(
         204,
@@ -384,8 +384,8 @@ describe('limits shared by all processes', () => {
   })
 })
 
-describe('without trusted proxies', () => {
-  it('X-Forwarded-For changes nothing', async () => {
+describe('limits without trusted proxies', () => {
+  it('ignore X-Forwarded-For', async () => {
     const system = await startSystem({ workers: 0, env: { RATE_LIMIT: '3' } })
     onTestFinished(() => system.stop())
     for (let n = 0; n < 3; n++)
@@ -394,7 +394,7 @@ describe('without trusted proxies', () => {
   })
 })
 
-describe('with a server out of reach', () => {
+describe('limits during an outage', () => {
   let servers: Servers
   let system: System
   const admin = { userId: 'root', password: 'a wall of wet slate' }
@@ -422,7 +422,7 @@ describe('with a server out of reach', () => {
     return { ...answer, ms: performance.now() - startedAt }
   }
 
-  it('a restart of Redis makes nobody forget failed sign-ins, and lets requests count anew', async () => {
+  it('keep failed sign-ins through a restart of Redis but restart the request counts', async () => {
     const someone = from(newAddress())
     const fail = () => system.api.post('/login', { userId: 'nobody', password }, someone)
     const ask = () => system.api.get('/events', someone)
@@ -439,7 +439,7 @@ describe('with a server out of reach', () => {
     expect(remainingOf(await ask())).toBe(29)
   })
 
-  it('counts of requests wait for no disk: none of them is written to the append-only file', async () => {
+  it('write failed sign-ins to the append-only file but no request counts', async () => {
     const redis = new Redis(servers.redis.url)
     onTestFinished(() => redis.disconnect())
     const logged = async () =>
@@ -456,14 +456,14 @@ describe('with a server out of reach', () => {
   })
 
   it.each([
-    ['gone', () => servers.redis.kill(), () => servers.redis.restart()],
-    ['silent', () => servers.redis.pause(), () => servers.redis.resume()],
+    ['dead', () => servers.redis.kill(), () => servers.redis.restart()],
+    ['frozen', () => servers.redis.pause(), () => servers.redis.resume()],
   ])(
-    'Redis %s: sign-in, registration and administration close within a second, reads are limited locally',
-    async (_name, lose, bring) => {
+    'refuse sign-in, registration and administration within a second and limit reads locally while Redis is %s',
+    async (_name, takeDown, bringBack) => {
       const { token } = (await system.api.post('/login', admin)).body
       await system.api.get('/events')
-      await lose()
+      await takeDown()
       try {
         const closed = [
           await timed(() => system.api.post('/login', admin)),
@@ -484,7 +484,7 @@ describe('with a server out of reach', () => {
         expect(count(reads, 429)).toBe(30)
         expect(count(reads, 400)).toBe(30)
       } finally {
-        await bring()
+        await bringBack()
       }
       await expect
         .poll(async () => (await system.api.post('/login', admin)).status, { timeout: 10_000 })
@@ -493,15 +493,15 @@ describe('with a server out of reach', () => {
   )
 
   it.each([
-    ['gone', () => servers.postgres.kill(), () => servers.postgres.restart()],
-    ['silent', () => servers.postgres.pause(), () => servers.postgres.resume()],
+    ['dead', () => servers.postgres.kill(), () => servers.postgres.restart()],
+    ['frozen', () => servers.postgres.pause(), () => servers.postgres.resume()],
   ])(
-    'PostgreSQL %s: accounts close within a second, users stay who they are, nothing happens late',
-    async (name, lose, bring) => {
+    'refuse account calls within a second without a late effect and accept tokens while PostgreSQL is %s',
+    async (name, takeDown, bringBack) => {
       const { token } = (await system.api.post('/login', admin)).body
       const late = { userId: `late-${name}`, password }
       const user = await system.token('ada')
-      await lose()
+      await takeDown()
       try {
         await expect
           .poll(async () => (await system.api.get('/readyz')).status, { timeout: 5000 })
@@ -518,7 +518,7 @@ describe('with a server out of reach', () => {
         }
         expect((await system.api.post('/book', {}, { token: user })).status).toBe(400)
       } finally {
-        await bring()
+        await bringBack()
       }
       await expect
         .poll(async () => (await system.api.post('/login', admin)).status, { timeout: 10_000 })

@@ -11,7 +11,7 @@ import { createLineStack, type LineStack } from './line-stack.ts'
 let stack: LineStack
 let redisProxy: TcpProxy
 let postgresProxy: TcpProxy
-/** What is done to the next add. */
+/** What the proxy does to the next add. */
 let nextAdd: Intervention | undefined
 let api: LineService
 
@@ -37,7 +37,7 @@ beforeEach(async () => {
   })
   onTestFinished(() => database.close().catch(() => undefined))
   api = await stack.api({ redisUrl: through(stack.redisUrl, redisProxy), pool: database.pool })
-  // The first add of a connection brings its script along, and so does not look like the others.
+  // The first add of a connection also sends the script, which the proxy would not recognize.
   await api.submit(ask('book', 1, 'warm-up'), { waitMs: 0 })
 })
 afterEach(async () => {
@@ -81,7 +81,7 @@ async function storedOutcome({ result }: { result: SubmitResult }): Promise<stri
 const bookingsOf = async (userId: string): Promise<number> =>
   (await stack.kit.query('SELECT FROM bookings WHERE user_id = $1', [userId])).length
 
-/** Everything that stands in the line is decided. */
+/** Starts a worker and waits until the line is empty. */
 async function serveAll(): Promise<void> {
   await stack.worker()
   const left = async () =>
@@ -91,7 +91,7 @@ async function serveAll(): Promise<void> {
 }
 
 describe('an add whose reply is lost', () => {
-  it('but which arrived is accepted, and has one effect', async () => {
+  it('is accepted and takes effect once if it reached Redis', async () => {
     nextAdd = { kind: 'cut-after' }
 
     const booked = await book('ann', 0)
@@ -103,7 +103,7 @@ describe('an add whose reply is lost', () => {
     expect(await bookingsOf('ann')).toBe(1)
   })
 
-  it('and which never arrived is refused within a second, for good', async () => {
+  it('is abandoned within a second if it never reached Redis', async () => {
     nextAdd = { kind: 'cut-before' }
 
     const booked = await book('ann', 5000)
@@ -115,7 +115,7 @@ describe('an add whose reply is lost', () => {
     expect(await bookingsOf('ann')).toBe(0)
   })
 
-  it('and which arrives when the client has heard 503 takes no effect', async () => {
+  it('takes no effect if it reaches Redis after the client got 503', async () => {
     nextAdd = { kind: 'late', ms: 1500 }
 
     const booked = await book('ann', 5000)
@@ -130,7 +130,7 @@ describe('an add whose reply is lost', () => {
     await serveAll()
     expect(await storedOutcome(booked)).toBe('refused')
     expect(await bookingsOf('ann')).toBe(0)
-    // The same person, asking again, is somebody like any other.
+    // The same user can book normally afterwards.
     expect((await book('ann', 5000)).result).toMatchObject({
       kind: 'decided',
       outcome: { outcome: 'booked' },
@@ -138,7 +138,7 @@ describe('an add whose reply is lost', () => {
     await expectRowsAgree(stack.kit)
   })
 
-  it('is unknown where PostgreSQL does not answer either, and its id tells later', async () => {
+  it('is unknown if PostgreSQL is silent too, and its command id finds the outcome later', async () => {
     nextAdd = { kind: 'late', ms: 1500 }
     const pending = book('ann', 5000)
     await until(() => nextAdd === undefined, { timeoutMs: 1000 })
@@ -157,8 +157,8 @@ describe('an add whose reply is lost', () => {
   })
 })
 
-describe('a server that is away', () => {
-  it('is told at once when it is Redis, and nothing comes later', async () => {
+describe('an outage', () => {
+  it('of Redis is reported at once without a late effect', async () => {
     redisProxy.sever()
     expect(await until(() => !api.availability.redis(), { timeoutMs: 3000 })).toBe(true)
 
@@ -173,7 +173,7 @@ describe('a server that is away', () => {
     expect((await book('ann', 5000)).result.kind).toBe('decided')
   })
 
-  it('is told within a second when it is a Redis that froze', async () => {
+  it('of a frozen Redis is reported within a second', async () => {
     redisProxy.hold()
 
     const booked = await Promise.all([book('ann', 5000), book('bob', 0)])
@@ -188,7 +188,7 @@ describe('a server that is away', () => {
     expect([await bookingsOf('ann'), await bookingsOf('bob')]).toEqual([0, 0])
   })
 
-  it('and is PostgreSQL alone leaves a 202 to what was stored in Redis, and 503 to what comes', async () => {
+  it('of PostgreSQL alone gives 202 to commands stored in Redis and 503 to new ones', async () => {
     const stored = book('ann', 2000)
     await until(async () => (await stack.redis.llen(stack.key(1, 'wait'))) === 2, {
       timeoutMs: 2000,

@@ -1,5 +1,6 @@
 import { linePrefix, linesKey } from '@ticket-line/line'
 import type { LineService, SubmitResult } from '@ticket-line/line/client'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, describe, expect, it } from 'vitest'
 import { until } from '../../tools/dev-stack/wait.mjs'
 import { ask, expectRowsAgree } from './line-kit.ts'
@@ -37,8 +38,8 @@ async function decidedCount(eventId: number): Promise<number> {
 const decided = (eventId: number, count: number) =>
   until(async () => (await decidedCount(eventId)) === count, { timeoutMs: 20_000 })
 
-describe('a small bound of undecided commands', () => {
-  it('lets in as many, tells the others that it is busy, and is free again when they are decided', async () => {
+describe('a small depth limit', () => {
+  it('admits that many commands, refuses others as busy, and admits more once those are decided', async () => {
     stack = await createLineStack()
     for (const eventId of [1, 2]) await stack.kit.createEvent(eventId, 3)
     const apis = [
@@ -46,7 +47,7 @@ describe('a small bound of undecided commands', () => {
       await stack.api({ maxQueueDepth: 5 }),
     ] as const
 
-    // All at once in one process, then one by one in another: the count is shared.
+    // All at once in one process, then one by one in another, since processes share the count.
     expect(countOf(await submitAll(apis[0], 1, users(4)))).toEqual({ accepted: 4 })
     const results: SubmitResult[] = []
     for (const userId of users(4, 10)) results.push(...(await submitAll(apis[1], 1, [userId])))
@@ -64,7 +65,7 @@ describe('a small bound of undecided commands', () => {
     await expectRowsAgree(stack.kit)
   })
 
-  it('is each event’s own also where events share a line', async () => {
+  it('counts each event separately if events share a line', async () => {
     stack = await createLineStack(1)
     for (const eventId of [1, 2]) await stack.kit.createEvent(eventId, 3)
     const api = await stack.api({ maxQueueDepth: 5 })
@@ -85,7 +86,7 @@ describe('a small bound of undecided commands', () => {
     expect(await stack.depth(1)).toBeNull()
   })
 
-  it('of none at all lets nobody in, and nothing is stored', async () => {
+  it('of zero admits and stores no command', async () => {
     stack = await createLineStack()
     await stack.kit.createEvent(1, 3)
     const api = await stack.api({ maxQueueDepth: 0 })
@@ -96,8 +97,8 @@ describe('a small bound of undecided commands', () => {
   })
 })
 
-describe('a large bound', () => {
-  it('costs nothing far from it, and the counts return to zero', async () => {
+describe('a large depth limit', () => {
+  it('admits everything far from it, and the counts return to zero', async () => {
     stack = await createLineStack()
     await stack.kit.createEvent(1, 100)
     const apis = [await stack.api(), await stack.api()] as const
@@ -114,23 +115,23 @@ describe('a large bound', () => {
     await expectRowsAgree(stack.kit)
   })
 
-  it('is kept to the command once it is near', async () => {
+  it('is exact to the command once the line is nearly full', async () => {
     stack = await createLineStack()
     await stack.kit.createEvent(1, 100)
     const api = await stack.api({ maxQueueDepth: 5000 })
     await stack.redis.hset(stack.key(1, 'depth'), '1', 4990)
-    // The first command tells this process how full the line is.
+    // With its first command the process learns how full the line is.
     expect(countOf(await submitAll(api, 1, users(1)))).toEqual({ accepted: 1 })
 
     expect(countOf(await submitAll(api, 1, users(20, 1)))).toEqual({ accepted: 9, busy: 11 })
     expect(await stack.depth(1)).toBe('5000')
 
-    // Also for those who come seldom.
-    await new Promise((resolve) => setTimeout(resolve, 1500))
+    // The limit also holds for a process that sends commands rarely.
+    await sleep(1500)
     expect(countOf(await submitAll(api, 1, users(1, 30)))).toEqual({ busy: 1 })
   })
 
-  it('that was counted wrong by a crash is set straight when the line is empty', async () => {
+  it('resets a count that a crash left too high once the line is empty', async () => {
     stack = await createLineStack()
     await stack.kit.createEvent(1, 100)
     const api = await stack.api({ maxQueueDepth: 50 })
@@ -143,7 +144,7 @@ describe('a large bound', () => {
     expect(countOf(await submitAll(api, 1, users(30, 1), 5000))).toEqual({ decided: 30 })
   })
 
-  it('that a crash left full keeps nobody out of an empty line for long', async () => {
+  it('admits commands again seconds after a crash left an empty line counted as full', async () => {
     stack = await createLineStack()
     await stack.kit.createEvent(1, 100)
     const api = await stack.api({ maxQueueDepth: 50 })
@@ -151,16 +152,16 @@ describe('a large bound', () => {
       stack.redis.zadd(linesKey(linePrefix('event-1', stack.layout)), atMs, 'event-1')
     await stack.redis.hset(stack.key(1, 'depth'), '1', 50)
 
-    // Counted a moment ago: its job may be on its way.
+    // The line was counted just now, so its job may still arrive.
     await countedAt(Date.now())
     expect(countOf(await submitAll(api, 1, users(3)))).toEqual({ busy: 3 })
 
-    // Those who were refused do not keep it alive.
+    // Refused commands do not extend the time of the count.
     await countedAt(Date.now() - 10_000)
     expect(countOf(await submitAll(api, 1, users(1)))).toEqual({ accepted: 1 })
     expect(await stack.depth(1)).toBe('1')
 
-    // A full line that holds jobs stays full, however long ago they came.
+    // A full line that has jobs stays full, however old they are.
     await stack.redis.hset(stack.key(1, 'depth'), '1', 50)
     await countedAt(Date.now() - 10_000)
     expect(countOf(await submitAll(api, 1, users(2, 1)))).toEqual({ busy: 2 })

@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { verifyPromises } from '@ticket-line/db'
 import { Redis } from 'ioredis'
 import pg from 'pg'
@@ -30,10 +31,8 @@ async function createEvents(count: number, totalTickets: number): Promise<void> 
     ).toBe(201)
 }
 
-const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
-
-describe('a busy system whose database changes under it', () => {
-  it('rejects nobody, fails no request, and gives repeats of a key its first answer', async () => {
+describe('a busy system during database changes', () => {
+  it('rejects no command, fails no request, and repeats the first response of a key', async () => {
     await start({ workers: 2 })
     await createEvents(5, 3)
     let ended = false
@@ -67,7 +66,7 @@ describe('a busy system whose database changes under it', () => {
 
     const served = (): number => statuses.get(200) ?? 0
     for (const type of ['bigint', 'integer', 'bigint', 'integer']) {
-      // Each change meets connections whose plans were used since the one before.
+      // Each change meets connections that used their plans since the previous change.
       const before = served()
       expect(await until(() => served() >= before + 10, { timeoutMs: 30_000 })).toBe(true)
       await database.query(`ALTER TABLE events ALTER COLUMN waiting_count TYPE ${type}`)
@@ -77,7 +76,7 @@ describe('a busy system whose database changes under it', () => {
     await database.query(
       'CREATE TRIGGER t BEFORE INSERT ON commands FOR EACH ROW EXECUTE FUNCTION refuse()',
     )
-    const heldUp = await until(
+    const isBlocked = await until(
       async () => {
         const texts = await Promise.all(
           system.workers.map(async ({ url }) => (await fetch(`${url}/metrics`)).text()),
@@ -86,12 +85,12 @@ describe('a busy system whose database changes under it', () => {
       },
       { timeoutMs: 15_000 },
     )
-    const waiting = await system.api.post(
+    const late = await system.api.post(
       '/book',
       { eventId: 1 },
       { token: await system.token('late'), headers: { prefer: 'respond-async' } },
     )
-    const { body: meanwhile } = await system.api.get(waiting.body.statusUrl, {
+    const { body: duringFault } = await system.api.get(late.body.statusUrl, {
       token: await system.token('late'),
     })
     await sleep(1000)
@@ -99,8 +98,8 @@ describe('a busy system whose database changes under it', () => {
     ended = true
     await Promise.all(clients)
 
-    expect(heldUp).toBe(true)
-    expect(['queued', 'active']).toContain(meanwhile.state)
+    expect(isBlocked).toBe(true)
+    expect(['queued', 'active']).toContain(duringFault.state)
     expect(wrong).toEqual([])
     for (const { path: jobPath, token } of accepted) {
       const { body } = await system.api.get(jobPath, { token, headers: { prefer: 'wait=20' } })
@@ -117,8 +116,8 @@ describe('a busy system whose database changes under it', () => {
   })
 })
 
-describe('a command whose event somebody else holds', () => {
-  it('is not rejected when Redis freezes three times for longer than a lock lasts', async () => {
+describe('a command whose event row is locked', () => {
+  it('is not rejected when Redis freezes three times for longer than a job lock lasts', async () => {
     const folder = mkdtempSync(path.join(tmpdir(), 'ticket-line-freeze-'))
     const server = await startRedis({ folder })
     onTestFinished(async () => {
@@ -136,7 +135,7 @@ describe('a command whose event somebody else holds', () => {
     const token = await system.token('ann')
     const options = { token, headers: { prefer: 'respond-async' } }
     const { statusUrl } = (await system.api.post('/book', { eventId: 1 }, options)).body
-    const waitingBackends = async (): Promise<number> =>
+    const blockedBackends = async (): Promise<number> =>
       (
         await database.query(
           `SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'
@@ -146,7 +145,7 @@ describe('a command whose event somebody else holds', () => {
 
     for (let freeze = 0; freeze <= 3; freeze++) {
       expect(
-        await until(async () => (await waitingBackends()) > freeze, { timeoutMs: 10_000 }),
+        await until(async () => (await blockedBackends()) > freeze, { timeoutMs: 10_000 }),
       ).toBe(true)
       if (freeze < 3) await redis.client('PAUSE', 900, 'ALL')
     }

@@ -46,11 +46,11 @@ const jobToApply = (
   ...more,
 })
 
-/** As a worker process applies a job that it starts for the first time: on the fast path, if it can. */
+/** Applies a job as a worker does on its first start: on the fast path if possible. */
 const apply = (job: KitJob) => createApply(kit.applyDeps)(jobToApply(job))
 
-describe('a canary', () => {
-  it('leaves no row and waits for nobody who holds the event that it resembles', async () => {
+describe('the canary', () => {
+  it('leaves no row and does not wait for a lock on the event that it resembles', async () => {
     const id = await newEvent(3)
     const count = async () =>
       kit.query(`SELECT (SELECT count(*) FROM events) AS events, (SELECT count(*) FROM claims) AS claims,
@@ -84,7 +84,7 @@ describe('a canary', () => {
               sent.add((args[0] as { name?: string }).name ?? '')
               return query(...args)
             },
-            // Closed: it keeps the changed method.
+            // The client is closed, because it has a patched method.
             release: () => release(true),
           })
         }
@@ -117,10 +117,10 @@ describe('a canary', () => {
   })
 })
 
-describe('a database that refuses what every command needs', () => {
+describe('a database fault that affects every command', () => {
   it.each([
     [
-      'a trigger of somebody else',
+      'a foreign trigger',
       'CREATE TRIGGER t BEFORE INSERT ON bookings FOR EACH ROW EXECUTE FUNCTION refuse()',
       'DROP TRIGGER t ON bookings',
     ],
@@ -136,7 +136,7 @@ describe('a database that refuses what every command needs', () => {
       'ALTER TABLE claims DROP CONSTRAINT c',
     ],
     [
-      'a CHECK that only large numbers break',
+      'a CHECK that only large numbers violate',
       'ALTER TABLE bookings ADD CONSTRAINT c CHECK (sequence < 5000) NOT VALID',
       'ALTER TABLE bookings DROP CONSTRAINT c',
     ],
@@ -146,7 +146,7 @@ describe('a database that refuses what every command needs', () => {
       'ALTER TABLE waitlist_entries RENAME COLUMN began TO since',
     ],
     ['a missing table', 'ALTER TABLE commands RENAME TO c', 'ALTER TABLE c RENAME TO commands'],
-  ])('keeps its commands waiting for %s, and rejects none', async (_what, breakIt, mendIt) => {
+  ])('delays the commands instead of rejecting them: %s', async (_what, breakIt, repairIt) => {
     const id = await newEvent(1)
     await kit.query('UPDATE events SET last_sequence = 5000 WHERE event_id = $1', [id])
     const jobs = [
@@ -161,13 +161,13 @@ describe('a database that refuses what every command needs', () => {
       for (const job of jobs) decided.push(kindsOf(await apply(job)))
     })()
     expect(await until(() => faults.length >= 3, { timeoutMs: 20_000 })).toBe(true)
-    await kit.query(mendIt)
+    await kit.query(repairIt)
     await applying
 
     expect(decided).toEqual([['booked'], ['waiting'], ['canceled', 'canceled']])
   })
 
-  it('keeps its commands waiting while the role of the workers lacks a right', async () => {
+  it('delays the commands while the role of the workers lacks a right', async () => {
     const id = await newEvent(2)
     await kit.query(`CREATE ROLE clerk_${id}`)
     onTestFinished(async () => {
@@ -199,7 +199,7 @@ describe('a database that refuses what every command needs', () => {
     expect(faults[0]).toMatchObject({ code: '42501' })
   })
 
-  it('rejects nobody while a table is changed under load and all kept plans are outdated', async () => {
+  it('rejects no command when a table change under load invalidates all prepared plans', async () => {
     const ids = await Promise.all(Array.from({ length: 24 }, () => newEvent(1)))
     const applyAll = () =>
       Promise.all(
@@ -219,7 +219,7 @@ describe('a database that refuses what every command needs', () => {
   })
 })
 
-describe('a command whose job is started again and again', () => {
+describe('a command whose job is started repeatedly', () => {
   const startsOf = async (job: KitJob): Promise<number> =>
     (
       await kit.query<{ starts: number }>(
@@ -228,19 +228,19 @@ describe('a command whose job is started again and again', () => {
       )
     )[0]?.starts ?? 0
 
-  async function lockEvent(id: number): Promise<{ letGo: () => Promise<unknown> }> {
+  async function lockEvent(id: number): Promise<{ release: () => Promise<unknown> }> {
     const locker = new pg.Client({ connectionString: kit.databaseUrl })
     await locker.connect()
     onTestFinished(() => locker.end())
     await locker.query('BEGIN')
     await locker.query('SELECT FROM events WHERE event_id = $1 FOR UPDATE', [id])
-    return { letGo: () => locker.query('ROLLBACK') }
+    return { release: () => locker.query('ROLLBACK') }
   }
 
   it('is not rejected while the workers that lost its lock are alive', async () => {
     const id = await newEvent(5)
     const job = kit.job(ask('book', id, 'ann'))
-    const { letGo } = await lockEvent(id)
+    const { release } = await lockEvent(id)
     let lost = false
     const start = () =>
       applyJob(kit.applyDeps, jobToApply(job, { startedBefore: true, lockLost: () => lost }))
@@ -250,18 +250,19 @@ describe('a command whose job is started again and again', () => {
       lost = false
       applying.push(start())
       await until(async () => (await startsOf(job)) === 1, { timeoutMs: 10_000, everyMs: 5 })
-      // Redis froze for longer than the lock lasts: the next worker gets the job while this one waits for the event.
+      // Redis froze for longer than the job lock lasts. The next worker gets the job while this one
+      // waits for the event row.
       lost = true
       await until(async () => (await startsOf(job)) === 0, { timeoutMs: 10_000, everyMs: 5 })
     }
-    await letGo()
+    await release()
 
     const applied = await Promise.all(applying)
     expect(applied.map(kindsOf)).toEqual([['booked'], ['booked'], ['booked'], ['booked']])
     expect(applied.map(({ decidedCount }) => decidedCount).toSorted()).toEqual([0, 0, 0, 1])
   })
 
-  it('is not rejected if a survivor takes its start back late', async () => {
+  it('is not rejected if a worker that survived uncounts its start late', async () => {
     const id = await newEvent(5)
     const job = kit.job(ask('book', id, 'ann'))
     await kit.query('INSERT INTO command_starts VALUES ($1, 2, now())', [job.id(0)])
@@ -275,11 +276,11 @@ describe('a command whose job is started again and again', () => {
     expect(kindsOf(await applying)).toEqual(['booked'])
   })
 
-  it('is not rejected while somebody else holds its event, however many workers ended meanwhile', async () => {
+  it('is not rejected while another session locks its event, however many workers end', async () => {
     const id = await newEvent(5)
     const job = kit.job(ask('book', id, 'ann'))
     await kit.query('INSERT INTO command_starts VALUES ($1, 7, now())', [job.id(0)])
-    const { letGo } = await lockEvent(id)
+    const { release } = await lockEvent(id)
 
     const applying = kit.apply(job, true)
     const waits = async (): Promise<boolean> => {
@@ -289,16 +290,16 @@ describe('a command whose job is started again and again', () => {
       return length > 0
     }
     expect(await until(waits, { timeoutMs: 20_000 })).toBe(true)
-    await letGo()
+    await release()
 
     expect(kindsOf(await applying)).toEqual(['booked'])
   })
 })
 
-describe('a rejection', () => {
+describe('recording a rejection', () => {
   const asCommand = (job: KitJob) => ({ ...job.commands[0], commandId: job.id(0) }) as Command
 
-  it('is not recorded for a repeat whose key has an answer: that answer is given again', async () => {
+  it('returns the stored outcome instead if the key of the command already has one', async () => {
     const id = await newEvent(0)
     const first = kit.job(ask('book', id, 'ann', { keyHash: `first-${id}` }))
     const { outcomes } = await apply(first)
@@ -314,7 +315,7 @@ describe('a rejection', () => {
     expect((await kit.apply(other)).outcomes).toEqual([ofOther])
   })
 
-  it('that PostgreSQL does not record either sets the job aside, after its neighbors were decided', async () => {
+  it('sets the job aside after its other commands if PostgreSQL refuses to record it', async () => {
     const id = await newEvent(5)
     await kit.query(`CREATE FUNCTION refuse_poison() RETURNS trigger LANGUAGE plpgsql AS $$
       BEGIN IF NEW.user_id = 'poison' THEN RAISE EXCEPTION 'no such text'; END IF; RETURN NEW; END $$`)

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { createApply } from '@ticket-line/booking-worker/booking'
 import { bookFreeTickets } from '@ticket-line/db'
 import { commandIdOf } from '@ticket-line/shared'
@@ -27,7 +28,7 @@ async function newEvent(totalTickets: number): Promise<number> {
   return lastEventId
 }
 
-/** As a worker process applies a job that it starts for the first time. */
+/** Applies a job as a worker does on its first start. */
 const apply = ({ jobId, acceptedAtMs, commands }: KitJob) =>
   createApply(kit.applyDeps)({
     jobId,
@@ -35,23 +36,23 @@ const apply = ({ jobId, acceptedAtMs, commands }: KitJob) =>
     payload: { v: 1, replyTo: 'test', acceptedAtMs, commands },
   })
 
-const plain = (eventId: number, userId: string, keyHash?: string) => {
+const booking = (eventId: number, userId: string, keyHash?: string) => {
   const job = kit.job(ask('book', eventId, userId))
   const { acceptedAtMs } = job
-  const asked = { commandId: job.id(0), eventId, userId, caller: userId, acceptedAtMs }
-  return keyHash === undefined ? asked : { ...asked, keyHash }
+  const command = { commandId: job.id(0), eventId, userId, caller: userId, acceptedAtMs }
+  return keyHash === undefined ? command : { ...command, keyHash }
 }
-/** A key that nobody else has. */
+/** A key that no other test uses. */
 const newKey = () => randomUUID()
-const ageOfKey = (keyHash: string, age: string) =>
+const makeKeyOlder = (keyHash: string, age: string) =>
   kit.query(
     'UPDATE idempotency_keys SET created_at = created_at - $2::interval WHERE key_hash = $1',
     [keyHash, age],
   )
-const book = (...bookings: ReturnType<typeof plain>[]) =>
+const book = (...bookings: ReturnType<typeof booking>[]) =>
   bookFreeTickets(kit.database.pool, bookings)
 
-/** Everything that is stored about an event, without what differs between two of the same life. */
+/** All rows of an event, without the columns that differ between two identical runs. */
 async function rowsOf(eventId: number): Promise<unknown> {
   const tables = {
     events:
@@ -69,50 +70,53 @@ async function rowsOf(eventId: number): Promise<unknown> {
   return Promise.all(rows)
 }
 
-describe('a plain booking', () => {
+describe('the fast path', () => {
   it.each([
-    ['', {}],
-    [' with a key', { keyHash: 'a key of hers' }],
+    ['without a key', {}],
+    ['with a key', { keyHash: 'her key' }],
   ])(
-    'leaves the same rows and the same answer by the short way as by the long one%s',
+    'writes the same rows and gives the same outcome as the normal path for a booking %s',
     async (_with, more) => {
       const [one, other] = [await newEvent(2), await newEvent(2)]
       const acceptedAtMs = 1_700_000_000_123
-      const short = await apply({ ...kit.job(ask('book', one, 'ada', more)), acceptedAtMs })
-      const rowsOfShort = await rowsOf(one)
+      const fast = await apply({ ...kit.job(ask('book', one, 'ada', more)), acceptedAtMs })
+      const rowsOfFast = await rowsOf(one)
       await kit.query('DELETE FROM idempotency_keys')
-      const long = await kit.apply({ ...kit.job(ask('book', other, 'ada', more)), acceptedAtMs })
+      const normal = await kit.apply({ ...kit.job(ask('book', other, 'ada', more)), acceptedAtMs })
 
-      const withoutEvent = ({ outcomes: [outcome] }: typeof short) => ({
+      const withoutEvent = ({ outcomes: [outcome] }: typeof fast) => ({
         ...outcome,
         bookingId: outcome?.outcome === 'refused' ? undefined : outcome?.bookingId?.split('-')[1],
         decidedAtMs: Number.isInteger(outcome?.decidedAtMs),
       })
-      expect(withoutEvent(short)).toEqual(withoutEvent(long))
-      expect(short.decidedCount).toBe(1)
-      expect(rowsOfShort).toEqual(await rowsOf(other))
+      expect(withoutEvent(fast)).toEqual(withoutEvent(normal))
+      expect(fast.decidedCount).toBe(1)
+      expect(rowsOfFast).toEqual(await rowsOf(other))
       const [stored] = await kit.query<{ same: boolean }>(
         `SELECT b.booked_at = c.decided_at AND extract(epoch FROM c.decided_at) * 1000 = $2 AS same
         FROM bookings b JOIN commands c USING (event_id) WHERE event_id = $1`,
-        [one, short.outcomes[0]?.decidedAtMs],
+        [one, fast.outcomes[0]?.decidedAtMs],
       )
       expect(stored?.same).toBe(true)
     },
   )
 
-  it('is one statement where it can be, also beside one with a key', async () => {
+  it('books several events in one statement, with and without a key', async () => {
     const [one, other] = [await newEvent(1), await newEvent(1)]
-    const asked = [plain(one, 'ada'), plain(other, 'ada', newKey())]
+    const commands = [booking(one, 'ada'), booking(other, 'ada', newKey())]
 
-    const booked = await book(...asked)
+    const booked = await book(...commands)
 
     expect([...booked]).toEqual(
-      asked.map(({ commandId }) => [commandId, { sequence: 1, decidedAtMs: expect.any(Number) }]),
+      commands.map(({ commandId }) => [
+        commandId,
+        { sequence: 1, decidedAtMs: expect.any(Number) },
+      ]),
     )
     await expectRowsAgree(kit)
   })
 
-  it('with a key is repeated to who sends it again, and is another for another', async () => {
+  it('replays a booking to the caller that repeats its key and books for another caller', async () => {
     const [eventId, keyHash] = [await newEvent(2), newKey()]
     const first = await apply(kit.job(ask('book', eventId, 'ada', { keyHash })))
 
@@ -126,12 +130,12 @@ describe('a plain booking', () => {
     await expectRowsAgree(kit)
   })
 
-  it.each<[string, (eventId: number) => Promise<ReturnType<typeof plain>>]>([
+  it.each<[string, (eventId: number) => Promise<ReturnType<typeof booking>>]>([
     [
-      'no ticket is free',
+      'the event is sold out',
       async (eventId) => {
-        await book(plain(eventId, 'first'))
-        return plain(eventId, 'ada')
+        await book(booking(eventId, 'first'))
+        return booking(eventId, 'ada')
       },
     ],
     [
@@ -141,90 +145,90 @@ describe('a plain booking', () => {
           'UPDATE events SET total_tickets = 2, available_tickets = 2 WHERE event_id = $1',
           [eventId],
         )
-        await book(plain(eventId, 'ada'))
-        return plain(eventId, 'ada')
+        await book(booking(eventId, 'ada'))
+        return booking(eventId, 'ada')
       },
     ],
     [
-      'the command was decided',
+      'the command was decided before',
       async (eventId) => {
-        const asked = plain(eventId, 'ada')
-        await book(asked)
+        const command = booking(eventId, 'ada')
+        await book(command)
         await kit.apply(kit.job(ask('cancel', eventId, 'ada')))
-        return asked
+        return command
       },
     ],
-    ['there is no such event', async () => plain(999_999, 'ada')],
+    ['the event does not exist', async () => booking(999_999, 'ada')],
     [
       'the key was used',
       async (eventId) => {
         const [elsewhere, keyHash] = [await newEvent(1), newKey()]
-        await book(plain(elsewhere, 'ada', keyHash))
-        return plain(eventId, 'ada', keyHash)
+        await book(booking(elsewhere, 'ada', keyHash))
+        return booking(eventId, 'ada', keyHash)
       },
     ],
     [
-      'the key was used so long ago that it is free again',
+      'the key was used more than 24 hours ago',
       async (eventId) => {
         const [elsewhere, keyHash] = [await newEvent(1), newKey()]
-        await book(plain(elsewhere, 'ada', keyHash))
-        await ageOfKey(keyHash, '25 hours')
-        return plain(eventId, 'ada', keyHash)
+        await book(booking(elsewhere, 'ada', keyHash))
+        await makeKeyOlder(keyHash, '25 hours')
+        return booking(eventId, 'ada', keyHash)
       },
     ],
-  ])('is left to the long way, and nothing is changed, where %s', async (_why, prepare) => {
+  ])('leaves a command to the normal path and changes nothing if %s', async (_why, prepare) => {
     const eventId = await newEvent(1)
-    const asked = await prepare(eventId)
+    const command = await prepare(eventId)
     const before = await rowsOf(eventId)
 
-    expect((await book(asked)).size).toBe(0)
+    expect((await book(command)).size).toBe(0)
     expect(await rowsOf(eventId)).toEqual(before)
   })
 
-  it('is left to the long way where somebody holds the lock of the event, without waiting', async () => {
+  it('leaves a booking to the normal path without waiting if its event row is locked', async () => {
     const [locked, free] = [await newEvent(1), await newEvent(1)]
     const holder = new pg.Client({ connectionString: kit.databaseUrl })
     await holder.connect()
     await holder.query('BEGIN')
     await holder.query('SELECT FROM events WHERE event_id = $1 FOR UPDATE', [locked])
-    const [waits, goes] = [plain(locked, 'ada'), plain(free, 'ada')]
+    const [blocked, possible] = [booking(locked, 'ada'), booking(free, 'ada')]
 
-    const booked = await book(waits, goes)
+    const booked = await book(blocked, possible)
 
-    expect([...booked.keys()]).toEqual([goes.commandId])
+    expect([...booked.keys()]).toEqual([possible.commandId])
     await holder.end()
   })
 
-  it('that another run commits meanwhile is left to the long way', async () => {
+  it('leaves a command to the normal path if another transaction stores it meanwhile', async () => {
     const eventId = await newEvent(2)
-    const asked = plain(eventId, 'ada')
+    const command = booking(eventId, 'ada')
     const other = new pg.Client({ connectionString: kit.databaseUrl })
     await other.connect()
     await other.query('BEGIN')
-    // As a refusal is recorded: without the lock of the event.
+    // An abandoned command is recorded this way, without locking the event row.
     await other.query(
       `INSERT INTO commands (command_id, type, event_id, user_id, caller, outcome, accepted_at, decided_at)
         VALUES ($1, 'book', $2, 'ada', 'ada', 'refused', now(), now())`,
-      [asked.commandId, eventId],
+      [command.commandId, eventId],
     )
 
-    const booking = book(asked)
-    await new Promise((resolve) => setTimeout(resolve, 100))
+    const pending = book(command)
+    await sleep(100)
     await other.query('COMMIT')
 
-    expect((await booking).size).toBe(0)
+    expect((await pending).size).toBe(0)
     await other.end()
     await expectRowsAgree(kit)
   })
 
-  it('is left to the long way where two come with one key', async () => {
+  it('leaves two bookings with the same key to the normal path', async () => {
     const [one, other, keyHash] = [await newEvent(1), await newEvent(1), newKey()]
 
-    expect((await book(plain(one, 'ada', keyHash), plain(other, 'ada', keyHash))).size).toBe(0)
+    expect((await book(booking(one, 'ada', keyHash), booking(other, 'ada', keyHash))).size).toBe(0)
     await expectRowsAgree(kit)
   })
 
-  it('of one who clicks twice with one key is one booking, whatever comes first', async () => {
+  it('makes one booking of two concurrent jobs with the same key', async () => {
     for (let round = 0; round < 20; round++) {
       const [eventId, keyHash] = [await newEvent(2), newKey()]
       const jobs = [1, 2].map(() => kit.job(ask('book', eventId, 'ada', { keyHash })))
@@ -236,7 +240,7 @@ describe('a plain booking', () => {
     await expectRowsAgree(kit)
   })
 
-  it('of a crowd that comes at once on many connections never oversells', async () => {
+  it('never oversells to concurrent jobs on many connections', async () => {
     const eventId = await newEvent(20)
     const jobs = Array.from({ length: 60 }, (_, i) => kit.job(ask('book', eventId, `user-${i}`)))
 
@@ -247,14 +251,14 @@ describe('a plain booking', () => {
     await expectRowsAgree(kit)
   })
 
-  it('in a job with one that is none is decided with it, in their order', async () => {
+  it('is not used for a job that also cancels, and its commands are decided in order', async () => {
     const eventId = await newEvent(1)
     const job = kit.job(ask('book', eventId, 'ada'), ask('cancel', eventId, 'ada'))
 
     expect(kindsOf(await apply(job))).toEqual(['booked', 'canceled'])
   })
 
-  it('of a job whose other event is sold out is not made again', async () => {
+  it('does not book twice when a job whose other event is sold out runs again', async () => {
     const [free, soldOut] = [await newEvent(1), await newEvent(0)]
     const job = kit.job(ask('book', free, 'ada'), ask('book', soldOut, 'ada'))
 
@@ -264,8 +268,8 @@ describe('a plain booking', () => {
   })
 })
 
-describe('a random life, one command a job', () => {
-  it('is answered as the model answers it', { timeout: 30_000 }, async () => {
+describe('random commands, one in each job', () => {
+  it('have the outcomes of the naive model', { timeout: 30_000 }, async () => {
     const seed = Number(process.env['MODEL_SEED'] ?? Date.now() % 2 ** 31)
     const random = createRandom(seed)
     const events = new Map<number, ReturnType<typeof createNaiveEvent>>()
@@ -279,7 +283,7 @@ describe('a random life, one command a job', () => {
 
     for (let i = 0; i < 600; i++) {
       const userId = `user-${random.between(1, 8)}`
-      // So few keys that some come again, with the same request and with others.
+      // So few keys that some are repeated, with the same request and with others.
       const key = random.chance(0.5) ? { keyHash: `key-${random.between(1, 60)}-${seed}` } : {}
       const type = random.chance(0.6) ? 'book' : 'cancel'
       const request = ask(type, random.pick(eventIds), userId, key)
@@ -290,7 +294,7 @@ describe('a random life, one command a job', () => {
         0,
       )
       expect(applied.outcomes[0], `seed ${seed}, command ${i}`).toMatchObject(expected)
-      // The same again, as after a crash between COMMIT and completion.
+      // The job runs again, as after a crash between COMMIT and its completion.
       if (random.chance(0.1)) expect(await apply(job)).toMatchObject({ outcomes: applied.outcomes })
     }
     await expectRowsAgree(kit)

@@ -1,4 +1,5 @@
 import type { LineService, SubmitResult } from '@ticket-line/line/client'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { until } from '../../tools/dev-stack/wait.mjs'
 import { ask, expectRowsAgree } from './line-kit.ts'
@@ -21,7 +22,7 @@ const book = (n: number, userId: string, waitMs = 20_000) =>
   api(n).submit(ask('book', 1, userId), { waitMs })
 
 describe('two API processes and two workers', () => {
-  it('sell every ticket once, and seat everybody else in one list', {
+  it('sell every ticket once and put everybody else in one waiting list', {
     timeout: 60_000,
   }, async () => {
     await stack.kit.createEvent(1, 50)
@@ -37,7 +38,7 @@ describe('two API processes and two workers', () => {
     expect(positions.toSorted((a, b) => a - b)).toEqual(
       Array.from({ length: 350 }, (_, i) => i + 1),
     )
-    // In each process, whoever asked first stands first.
+    // Within one process, positions follow the order of the requests.
     for (const first of [0, 1]) {
       const own = results
         .filter((_, n) => n % 2 === first)
@@ -47,7 +48,7 @@ describe('two API processes and two workers', () => {
     await expectRowsAgree(stack.kit)
   })
 
-  it('decide in the order of the answers, whichever process is asked', async () => {
+  it('decide sequential requests in order, whichever process receives them', async () => {
     await stack.kit.createEvent(1, 2)
     await Promise.all([stack.worker(), stack.worker()])
     const results: SubmitResult[] = []
@@ -60,7 +61,7 @@ describe('two API processes and two workers', () => {
     ])
   })
 
-  it('keep the order of what was accepted while no worker ran', async () => {
+  it('keep the order of commands that were accepted while no worker ran', async () => {
     await stack.kit.createEvent(1, 0)
     const accepted: string[] = []
     for (let n = 0; n < 20; n++) {
@@ -80,15 +81,15 @@ describe('two API processes and two workers', () => {
     expect(list.map((row) => row.user_id)).toEqual(accepted)
   })
 
-  it('hand a line over when a worker stops in the middle', { timeout: 60_000 }, async () => {
+  it('hand a line over when a worker stops under load', { timeout: 60_000 }, async () => {
     await stack.kit.createEvent(1, 1000)
-    const leaving = await stack.worker()
+    const stopping = await stack.worker()
     await stack.worker()
     const results: Promise<SubmitResult>[] = []
     for (let n = 0; n < 200; n++) {
       results.push(book(n, `user-${n}`))
-      if (n === 100) void leaving.stop()
-      await new Promise((resolve) => setTimeout(resolve, 3))
+      if (n === 100) void stopping.stop()
+      await sleep(3)
     }
 
     expect(new Set(outcomesOf(await Promise.all(results)))).toEqual(new Set(['booked']))
@@ -96,11 +97,11 @@ describe('two API processes and two workers', () => {
   })
 })
 
-describe('replies that are lost', () => {
-  it('leave nobody without his answer', { timeout: 60_000 }, async () => {
+describe('lost replies', () => {
+  it('are rescued, so every client gets its outcome', { timeout: 60_000 }, async () => {
     await stack.kit.createEvent(1, 40)
     await stack.worker()
-    const lost = setInterval(async () => {
+    const deleteReplies = setInterval(async () => {
       const keys = await stack.redis.keys(`${stack.layout.keyPrefix}*:replies:*`)
       if (keys.length > 0) await stack.redis.unlink(...keys)
     }, 2)
@@ -108,28 +109,28 @@ describe('replies that are lost', () => {
     const results: Promise<SubmitResult>[] = []
     for (let n = 0; n < 80; n++) {
       results.push(book(n, `user-${n}`, 6000))
-      await new Promise((resolve) => setTimeout(resolve, 5))
+      await sleep(5)
     }
 
     const outcomes = outcomesOf(await Promise.all(results))
-    clearInterval(lost)
+    clearInterval(deleteReplies)
 
     expect(outcomes.filter((outcome) => outcome === 'booked')).toHaveLength(40)
     expect(outcomes.filter((outcome) => outcome === 'waiting')).toHaveLength(40)
-    // The recheck after a second found them, not the deadline.
+    // The rescue after a second found the outcomes, not the deadline.
     expect(performance.now() - startedAt).toBeLessThan(5500)
   })
 })
 
-describe('a Redis that was flushed', () => {
-  it('loses what was accepted, and those who still wait stand in line again, once', {
+describe('a flushed Redis', () => {
+  it('loses accepted commands, and pending ones enter the line again once', {
     timeout: 60_000,
   }, async () => {
     await stack.kit.createEvent(1, 5)
-    const waiting = Array.from({ length: 12 }, (_, n) => book(n, `user-${n}`, 15_000))
-    const walkedAway = await book(0, 'walked-away', 0)
-    expect(walkedAway.kind).toBe('accepted')
-    await new Promise((resolve) => setTimeout(resolve, 200))
+    const pending = Array.from({ length: 12 }, (_, n) => book(n, `user-${n}`, 15_000))
+    const accepted = await book(0, 'walked-away', 0)
+    expect(accepted.kind).toBe('accepted')
+    await sleep(200)
 
     for (const key of await stack.redis.keys(`${stack.layout.keyPrefix}*`))
       await stack.redis.unlink(key)
@@ -138,7 +139,7 @@ describe('a Redis that was flushed', () => {
     })
     await stack.worker()
 
-    const outcomes = outcomesOf(await Promise.all(waiting))
+    const outcomes = outcomesOf(await Promise.all(pending))
     expect(outcomes.filter((outcome) => outcome === 'booked').length).toBeGreaterThanOrEqual(4)
     expect(outcomes.every((outcome) => outcome === 'booked' || outcome === 'waiting')).toBe(true)
     const commands = await stack.kit.query<{ user_id: string }>('SELECT user_id FROM commands')

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { findStoredCommands } from '@ticket-line/db'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import {
@@ -27,7 +28,7 @@ async function bookingsOf(userId: string): Promise<number> {
 }
 
 describe('an idempotency key', () => {
-  it('used in two lines at the same time belongs to one of them, and the other books nothing', async () => {
+  it('that is used in two lines at once belongs to one of them, and the other books nothing', async () => {
     for (let round = 0; round < 30; round++) {
       const [userId, keyHash] = [`racer-${round}`, `race-${round}`]
       const jobs = [1, 2].map((eventId) =>
@@ -49,7 +50,7 @@ describe('an idempotency key', () => {
     await expectRowsAgree(kit)
   })
 
-  it('sent many times at once has one effect and one answer', async () => {
+  it('that is sent many times at once has one effect and one outcome', async () => {
     const keyHash = 'double-click'
     const jobs = Array.from({ length: 12 }, () => kit.job(ask('book', 1, 'clicker', { keyHash })))
 
@@ -63,11 +64,11 @@ describe('an idempotency key', () => {
     expect(await bookingsOf('clicker')).toBe(1)
   })
 
-  it('repeats the first answer whole, however the repeat itself is asked for later', async () => {
+  it('repeats the complete first outcome, also when the repeated job runs again', async () => {
     const keyHash = 'whole'
     const [first, again] = [1, 2].map(() => kit.job(ask('book', 1, 'whole', { keyHash })))
     const { outcomes } = await kit.apply(first as KitJob)
-    await new Promise((resolve) => setTimeout(resolve, 20))
+    await sleep(20)
     const replay = { ...outcomes[0], replayOf: first?.id(0) }
 
     expect((await kit.apply(again as KitJob)).outcomes).toEqual([replay])
@@ -78,7 +79,7 @@ describe('an idempotency key', () => {
     expect(stored?.outcome).toEqual(replay)
   })
 
-  it('many of them in two lines, in opposite orders, end in one owner each', {
+  it('has one owner when two lines use many keys in opposite orders', {
     timeout: 60_000,
   }, async () => {
     for (let round = 0; round < 10; round++) {
@@ -99,7 +100,7 @@ describe('an idempotency key', () => {
     await expectRowsAgree(kit)
   })
 
-  it('of a day ago is free again, and then belongs to its new command', async () => {
+  it('is freed after 24 hours and then belongs to its new command', async () => {
     const keyHash = 'old'
     const first = kit.job(ask('book', 1, 'old-timer', { keyHash }))
     await kit.apply(first)
@@ -119,7 +120,7 @@ describe('an idempotency key', () => {
     expect(await ownersOf(keyHash)).toEqual([{ command_id: fresh.id(0) }])
   })
 
-  it('repeats its answer to a request that was accepted in time, a day before a worker decided it', async () => {
+  it('repeats its outcome to a request that was accepted within 24 hours and decided later', async () => {
     const keyHash = 'accepted in time'
     const first = kit.job(ask('book', 1, 'patient', { keyHash }))
     const { outcomes } = await kit.apply(first)
@@ -138,7 +139,7 @@ describe('an idempotency key', () => {
     })
 
     expect(inTime.outcomes).toEqual([{ ...outcomes[0], replayOf: first.id(0) }])
-    // The canceled one.
+    // The only booking is the canceled one.
     expect(await bookingsOf('patient')).toBe(1)
     expect(kindsOf(await kit.apply({ ...tooLate, acceptedAtMs: first.acceptedAtMs }))).toEqual([
       'booked',
@@ -146,7 +147,7 @@ describe('an idempotency key', () => {
     expect(await ownersOf(keyHash)).toEqual([{ command_id: tooLate.id(0) }])
   })
 
-  it('of a day ago, taken by two lines at the same time, belongs to one', async () => {
+  it('belongs to one command when two lines take it at once after 24 hours', async () => {
     for (let round = 0; round < 15; round++) {
       const [userId, keyHash] = [`heir-${round}`, `old-race-${round}`]
       await kit.apply(kit.job(ask('cancel', 1, userId, { keyHash })))
@@ -164,7 +165,7 @@ describe('an idempotency key', () => {
     }
   })
 
-  it('is one caller’s own, and compared byte by byte', async () => {
+  it('is separate for each caller and compared byte by byte', async () => {
     const { outcomes } = await kit.apply(
       kit.job(
         ask('book', 1, 'Kim', { keyHash: 'own' }),

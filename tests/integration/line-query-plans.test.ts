@@ -10,7 +10,7 @@ import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { ask, createLineKit, type LineKit } from './line-kit.ts'
 
-/** The columns by which rows of each table are found: anything less reads rows of others. */
+/** The columns that must find the rows of each table. Fewer columns would read other rows too. */
 const KEYS: Record<string, string[]> = {
   events: ['event_id'],
   claims: ['event_id', 'user_id'],
@@ -22,7 +22,7 @@ const KEYS: Record<string, string[]> = {
   idempotency_keys: ['caller', 'key_hash'],
 }
 
-/** Everything a batch can send, told by the names that statements are prepared under. */
+/** The names of all prepared statements that a batch can send. */
 const STATEMENTS = [
   ...[
     'lock_events',
@@ -68,8 +68,8 @@ beforeAll(async () => {
 })
 afterAll(() => kit?.stop())
 
-/** One connection, and the values that each prepared statement was last run with. */
-function watched(sessionSettings: Record<string, string>): {
+/** Opens one connection and records the last values of each prepared statement on it. */
+function recordedConnection(sessionSettings: Record<string, string>): {
   database: Database
   sent: Map<string, unknown[]>
 } {
@@ -98,7 +98,7 @@ function watched(sessionSettings: Record<string, string>): {
   return { database, sent }
 }
 
-/** Sends each statement of a batch at least once. */
+/** Sends every statement of a batch at least once. */
 async function runEverything({ database }: { database: Database }, eventId: number): Promise<void> {
   await createEvent(database.pool, eventId, 2)
   const apply = (...commands: Parameters<LineKit['job']>) => applyOn(database, kit.job(...commands))
@@ -111,7 +111,7 @@ async function runEverything({ database }: { database: Database }, eventId: numb
   }
   await bookFreeTickets(database.pool, [alone])
   await apply(ask('cancel', eventId, 'h'))
-  // Five waiting people behind two tickets; then everybody leaves in every way.
+  // Two bookings and five waiting-list entries, and then every kind of cancellation.
   await apply(
     ...['a', 'b', 'c', 'd', 'e', 'f', 'g'].map((userId) =>
       ask('book', eventId, userId, { keyHash: `k${eventId}` }),
@@ -130,8 +130,11 @@ async function applyOn(database: Database, job: ReturnType<LineKit['job']>): Pro
   )
 }
 
-/** What is wrong with the plans that this connection has for the statements it was sent. */
-async function badScans({ database, sent }: ReturnType<typeof watched>): Promise<string[]> {
+/** Describes the scans in this connection's plans that do not find rows by their key. */
+async function badScans({
+  database,
+  sent,
+}: ReturnType<typeof recordedConnection>): Promise<string[]> {
   const bad: string[] = []
   for (const [name, values] of sent) {
     if (!name.startsWith('line_')) continue
@@ -145,7 +148,7 @@ async function badScans({ database, sent }: ReturnType<typeof watched>): Promise
       (rows[0] as { 'QUERY PLAN': [{ Plan: PlanNode }] })['QUERY PLAN'][0].Plan,
     )) {
       const { 'Relation Name': table, 'Node Type': type, 'Index Cond': condition = '' } = node
-      // A row that was found by its key is then taken from its place.
+      // A TID scan fetches a row that was found by its key before.
       if (table === undefined || type === 'ModifyTable' || node['TID Cond'] !== undefined) continue
       const found =
         KEYS[table]?.every((column) => new RegExp(`\\b${column}\\b`).test(condition)) ?? false
@@ -160,9 +163,9 @@ function nodesOf(plan: PlanNode): PlanNode[] {
   return [plan, ...(plan.Plans ?? []).flatMap(nodesOf)]
 }
 
-describe('the plans of the statements of a batch', () => {
-  it('find every row by its key while the tables are young', async () => {
-    const connection = watched(KEYED_PLANS)
+describe('the query plans of a batch', () => {
+  it('find every row by its key while the tables have no statistics', async () => {
+    const connection = recordedConnection(KEYED_PLANS)
     await runEverything(connection, 1)
 
     expect([...connection.sent.keys()]).toEqual(expect.arrayContaining(STATEMENTS))
@@ -170,16 +173,16 @@ describe('the plans of the statements of a batch', () => {
     await connection.database.close()
   })
 
-  it('find every row by its key also where the tables were tiny when they were looked over', async () => {
+  it('find every row by its key when ANALYZE ran on tiny tables', async () => {
     await kit.query('ANALYZE')
-    const connection = watched(KEYED_PLANS)
+    const connection = recordedConnection(KEYED_PLANS)
     await runEverything(connection, 5)
 
     expect(await badScans(connection)).toEqual([])
     await connection.database.close()
   })
 
-  it('find every row by its key after the tables grew and were looked over', async () => {
+  it('find every row by its key when ANALYZE ran on large tables', async () => {
     await kit.createEvent(2, 0)
     await kit.query(
       `INSERT INTO waitlist_entries SELECT 2, n, 'user-' || n, 'waiting', now() FROM generate_series(1, 50000) n`,
@@ -194,14 +197,14 @@ describe('the plans of the statements of a batch', () => {
     )
     await kit.query('ANALYZE')
 
-    const connection = watched(KEYED_PLANS)
+    const connection = recordedConnection(KEYED_PLANS)
     await runEverything(connection, 3)
 
     expect(await badScans(connection)).toEqual([])
     await connection.database.close()
   })
 
-  it('find those who wait without reading the many who left, whatever was known of the table', async () => {
+  it('find the head of the waiting list without reading ended entries, with any statistics', async () => {
     const [head, second, last] = [1, 300_002, 300_003]
     await kit.createEvent(6, 0)
     await kit.query('UPDATE events SET last_sequence = $1, waiting_count = 3 WHERE event_id = 6', [
@@ -211,14 +214,14 @@ describe('the plans of the statements of a batch', () => {
     for (const place of [head, second, last]) await kit.query(insert, ['waiting', place, place])
     const read: unknown[] = []
     for (const prepare of [
-      // Statistics of a table in which everybody waits, and then of what has become of it.
+      // First statistics of a table in which every entry waits, then current ones, then none.
       ['ANALYZE waitlist_entries', insert],
       ['ANALYZE waitlist_entries'],
       [`DELETE FROM pg_statistic WHERE starelid = 'waitlist_entries'::regclass`],
     ]) {
       for (const sql of prepare)
         await kit.query(sql, sql === insert ? ['withdrawn', head + 1, second - 1] : [])
-      const connection = watched(KEYED_PLANS)
+      const connection = recordedConnection(KEYED_PLANS)
       await connection.database.pool.query({
         name: 'line_read_heads',
         text: readHeads.text,
@@ -236,8 +239,8 @@ describe('the plans of the statements of a batch', () => {
     expect(read).toEqual(Array.from({ length: 3 }, () => ['waitlist_entries_waiting', 3, true]))
   })
 
-  it('would read tables whole without the settings of the line: this test can fail', async () => {
-    const connection = watched({ plan_cache_mode: 'force_generic_plan' })
+  it('would read whole tables without the planner settings of the line', async () => {
+    const connection = recordedConnection({ plan_cache_mode: 'force_generic_plan' })
     await runEverything(connection, 4)
 
     expect(await badScans(connection)).not.toEqual([])

@@ -14,7 +14,7 @@ import {
   type LineKit,
 } from './line-kit.ts'
 
-/** Makes the booking of one user run `body`: what a row can do to the worker that touches it. */
+/** SQL that makes every booking of the user `poison` run `body`. */
 function poison(body: string): string {
   return `CREATE OR REPLACE FUNCTION poison() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN IF NEW.user_id = 'poison' THEN ${body} END IF; RETURN NEW; END $$;
@@ -30,7 +30,7 @@ describe('a command that cannot be decided', () => {
   })
   afterAll(() => kit?.stop())
 
-  it('is rejected, its neighbours get their answers, and nothing of it is left', async () => {
+  it('is rejected without a trace while the other commands of its job are decided', async () => {
     const job = kit.job(
       ask('book', 1, 'ann'),
       ask('book', 1, 'poison', { keyHash: 'k' }),
@@ -46,7 +46,7 @@ describe('a command that cannot be decided', () => {
     await expectRowsAgree(kit)
   })
 
-  it('stays rejected: its job, or its key sent again, starts nothing', async () => {
+  it('stays rejected without another start when its job or its key is repeated', async () => {
     const before = kit.retries.length
     const job = kit.job(ask('book', 1, 'poison', { keyHash: 'k' }))
 
@@ -57,7 +57,7 @@ describe('a command that cannot be decided', () => {
     expect(kit.retries).toHaveLength(before)
   })
 
-  it('takes over its key from a command of a day ago, and so stays rejected under it', async () => {
+  it('takes over a key that was used 24 hours ago and stays rejected under it', async () => {
     const first = kit.job(ask('cancel', 1, 'poison', { keyHash: 'old' }))
     expect(kindsOf(await kit.apply(first))).toEqual(['booking_not_found'])
     await kit.query(
@@ -73,7 +73,7 @@ describe('a command that cannot be decided', () => {
     expect(kit.retries).toHaveLength(before)
   })
 
-  it('leaves its key to a command that holds it', async () => {
+  it('does not take over a key that another command still holds', async () => {
     const first = kit.job(ask('book', 1, 'holder', { keyHash: 'held' }))
     await kit.apply(first)
     const poisoned = kit.job(ask('book', 1, 'holder', { keyHash: 'held' }))
@@ -90,11 +90,11 @@ describe('a command that cannot be decided', () => {
     ).toEqual([{ command_id: first.id(0) }])
   })
 
-  it('is counted before it runs alone, and rejected once it failed three times between canaries', async () => {
+  it('is counted before it runs alone and rejected after three failures between canaries', async () => {
     const job = kit.job(ask('book', 1, 'poison'))
     const counted: unknown[] = []
     const pool = kit.database.pool
-    const watched = new Proxy(pool, {
+    const recorded = new Proxy(pool, {
       get(target, name) {
         const value = Reflect.get(target, name)
         if (name !== 'connect') return typeof value === 'function' ? value.bind(target) : value
@@ -108,7 +108,7 @@ describe('a command that cannot be decided', () => {
 
     const rejected: string[] = []
     const { outcomes } = await applyJob(
-      { ...kit.applyDeps, pool: watched, onRejected: ({ commandId }) => rejected.push(commandId) },
+      { ...kit.applyDeps, pool: recorded, onRejected: ({ commandId }) => rejected.push(commandId) },
       {
         jobId: job.jobId,
         startedBefore: false,
@@ -119,11 +119,12 @@ describe('a command that cannot be decided', () => {
     expect(outcomes[0]).toMatchObject({ outcome: 'rejected' })
     expect(rejected).toEqual([job.id(0)])
     const run = (starts: number[]) => [starts, starts]
-    // Each run is followed by its canary: one together with the others, three alone. Then the answer is recorded.
+    // A canary follows each run: one of the whole job, then three of the command alone. Then the
+    // rejection is recorded.
     expect(counted).toEqual([...run([]), ...run([1]), ...run([1]), ...run([1]), [1]])
   })
 
-  it('that was counted by workers that died before is not started a third time', async () => {
+  it('is not started a third time if two workers that counted it have died', async () => {
     const job = kit.job(ask('book', 1, 'starter'), ask('book', 1, 'innocent'))
     await kit.query(`INSERT INTO command_starts VALUES ($1, 2, now()), ($2, 1, now())`, [
       job.id(0),
@@ -137,7 +138,7 @@ describe('a command that cannot be decided', () => {
   })
 })
 
-describe('a command that is given up', () => {
+describe('a command that a stopping worker gives up', () => {
   let kit: LineKit
   beforeAll(async () => {
     kit = await createLineKit()
@@ -145,7 +146,7 @@ describe('a command that is given up', () => {
   })
   afterAll(() => kit?.stop())
 
-  /** Keeps the event's row locked while `run` does something. */
+  /** Locks the event row while `run` runs. */
   async function withLockedEvent<T>(run: () => Promise<T>): Promise<T> {
     const locker = new pg.Client({ connectionString: kit.databaseUrl })
     await locker.connect()
@@ -166,7 +167,9 @@ describe('a command that is given up', () => {
       )
     )[0]?.starts
 
-  /** Applies a job as a worker does that stops as soon as the start of its command has been counted. */
+  /**
+   * Applies a job as a worker that is told to stop once it has counted the start of its command.
+   */
   async function giveUp(
     job: KitJob,
     pool: Pool = kit.database.pool,
@@ -189,8 +192,8 @@ describe('a command that is given up', () => {
     return { error, tookMs: performance.now() - givenUpAt }
   }
 
-  /** The pool, with something else done when a start is to be taken back. */
-  function whereTakingBack(answer: () => Promise<unknown>): Pool {
+  /** The pool with `answer` in place of the statement that uncounts a start. */
+  function withUncountAnswer(answer: () => Promise<unknown>): Pool {
     return new Proxy(kit.database.pool, {
       get(target, name) {
         if (name === 'query')
@@ -202,13 +205,13 @@ describe('a command that is given up', () => {
     })
   }
 
-  it('by workers that were told to stop is not rejected for it, however often', async () => {
+  it('is not rejected, however many workers give it up', async () => {
     const job = kit.job(ask('book', 1, 'ann'))
     await withLockedEvent(async () => {
       for (let restart = 0; restart < 4; restart++) {
         const { error, tookMs } = await giveUp(job)
         expect(error).toMatchObject({ name: 'GivenUpError' })
-        // The lock may be held for longer than the process lives: it is not waited for.
+        // The worker does not wait for the lock, which may be held for longer than it lives.
         expect(tookMs).toBeLessThan(1000)
         expect(await startsOf(job)).toBe(0)
       }
@@ -218,7 +221,7 @@ describe('a command that is given up', () => {
     expect(await kit.query('SELECT FROM command_starts')).toEqual([])
   })
 
-  it('keeps the starts of workers that died', async () => {
+  it('keeps the counted starts of workers that died', async () => {
     const job = kit.job(ask('book', 1, 'bob'))
     await kit.query(`INSERT INTO command_starts VALUES ($1, 1, now())`, [job.id(0)])
 
@@ -230,10 +233,10 @@ describe('a command that is given up', () => {
   it.each([
     ['fails', () => Promise.reject(new Error('PostgreSQL went away'))],
     ['hangs', () => new Promise(() => undefined)],
-  ])('is given up also where taking its start back %s', async (_how, answer) => {
+  ])('is given up even if the statement that uncounts its start %s', async (_how, answer) => {
     const job = kit.job(ask('book', 1, 'eve'))
 
-    const { error, tookMs } = await withLockedEvent(() => giveUp(job, whereTakingBack(answer)))
+    const { error, tookMs } = await withLockedEvent(() => giveUp(job, withUncountAnswer(answer)))
 
     expect(error).toMatchObject({ name: 'GivenUpError' })
     expect(tookMs).toBeLessThan(1500)
@@ -245,7 +248,7 @@ describe('a command that kills its workers', () => {
   let system: System
   let database: pg.Pool
   beforeAll(async () => {
-    // Locks short enough to see three workers die, and room to start them.
+    // Short job locks, so that the test can wait for the death of three workers.
     system = await startSystem({
       workers: 0,
       env: { LINE_LOCK_MS: '700', LINE_STALLED_INTERVAL_MS: '200' },
@@ -259,15 +262,15 @@ describe('a command that kills its workers', () => {
     await system?.stop()
   })
 
-  /** Backends that are at the poisoned command now. */
-  const victims = async (): Promise<number[]> => {
+  /** Backends that run the poisoned command now. */
+  const poisonedBackends = async (): Promise<number[]> => {
     const { rows } = await database.query<{ pid: number }>(
       `SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'`,
     )
     return rows.map((row) => row.pid)
   }
 
-  it('is rejected before its third start alone; the line goes on in order', {
+  it('is rejected before its third start alone, and the line continues in order', {
     timeout: 90_000,
   }, async () => {
     const organizer = await system.token('olga', 'organizer')
@@ -287,18 +290,18 @@ describe('a command that kills its workers', () => {
     }
     while (!(await isDecided()) && deaths < 8) {
       const worker = await system.addWorker()
-      await until(async () => (await victims()).length > 0 || (await isDecided()), {
+      await until(async () => (await poisonedBackends()).length > 0 || (await isDecided()), {
         timeoutMs: 15_000,
       })
       if (await isDecided()) break
       await worker.kill()
-      // PostgreSQL does not notice during a sleep that its client is gone.
-      for (const pid of await victims())
+      // During a sleep PostgreSQL does not notice that its client is gone.
+      for (const pid of await poisonedBackends())
         await database.query('SELECT pg_terminate_backend($1)', [pid])
       deaths += 1
     }
 
-    // Once in its job, and twice alone.
+    // One death with the whole job and two with the command alone.
     expect(deaths).toBe(3)
     const answers = await Promise.all(
       polls.map(async (path) => (await system.api.get(path, { token: organizer })).body),
@@ -313,7 +316,7 @@ describe('a command that kills its workers', () => {
     expect((await database.query('SELECT FROM command_starts')).rows).toEqual([])
   })
 
-  it('is told from one whose workers were stopped while its event was locked', {
+  it('differs from one whose workers were stopped while its event row was locked', {
     timeout: 90_000,
   }, async () => {
     const organizer = await system.token('olga', 'organizer')
@@ -332,7 +335,7 @@ describe('a command that kills its workers', () => {
         (row) => row.starts,
       )
 
-    // In its job first, and then alone.
+    // First with the whole job, then alone.
     for (let restart = 0; restart < 4; restart++) {
       const worker = await system.addWorker({ SHUTDOWN_GRACE_MS: '1500' })
       const waits = async (): Promise<boolean> => {

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { recordRefused } from '@ticket-line/db'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import {
@@ -16,7 +17,7 @@ beforeAll(async () => {
 afterAll(() => kit?.stop())
 
 let lastEventId = 0
-/** An event of its own for each test. */
+/** Creates a new event, so that tests do not share one. */
 async function newEvent(totalTickets: number): Promise<number> {
   lastEventId += 1
   await kit.createEvent(lastEventId, totalTickets)
@@ -25,7 +26,7 @@ async function newEvent(totalTickets: number): Promise<number> {
 
 const users = (count: number): string[] => Array.from({ length: count }, (_, i) => `user-${i}`)
 
-async function standing(eventId: number) {
+async function countersOf(eventId: number) {
   const [row] = await kit.query<{ available: number; waiting: number; last: number }>(
     `SELECT available_tickets AS available, waiting_count AS waiting, last_sequence::int AS last
       FROM events WHERE event_id = $1`,
@@ -34,11 +35,11 @@ async function standing(eventId: number) {
   return row
 }
 
-const refuse = ({ jobId, acceptedAtMs, commands }: KitJob) =>
+const abandon = ({ jobId, acceptedAtMs, commands }: KitJob) =>
   recordRefused(kit.database.pool, { jobId, acceptedAtMs, commands })
 
 describe('a job that runs again', () => {
-  it('repeats the answers it gave and changes nothing', async () => {
+  it('returns its stored outcomes and changes nothing', async () => {
     const eventId = await newEvent(2)
     const job = kit.job(
       ask('book', eventId, 'ann', { keyHash: 'k' }),
@@ -50,7 +51,7 @@ describe('a job that runs again', () => {
       ask('book', eventId, 'ann', { keyHash: 'k' }),
     )
     const first = await kit.apply(job)
-    const after = await standing(eventId)
+    const after = await countersOf(eventId)
     expect(kindsOf(first)).toEqual([
       ...[
         'booked',
@@ -68,14 +69,14 @@ describe('a job that runs again', () => {
 
     expect(again).toEqual({ outcomes: first.outcomes, decidedCount: 0 })
     expect(alone).toEqual({ outcomes: first.outcomes, decidedCount: 0 })
-    expect(await standing(eventId)).toEqual(after)
+    expect(await countersOf(eventId)).toEqual(after)
     await expectRowsAgree(kit)
   })
 
-  it('after half of it was decided goes on where it stopped', async () => {
+  it('decides only the rest if a worker died after half of its commands', async () => {
     const eventId = await newEvent(3)
     const job = kit.job(...users(5).map((userId) => ask('book', eventId, userId)))
-    // What a worker leaves behind that died between two commands of a job that it ran one by one.
+    // The state after a worker died while it ran the commands of the job one by one.
     const half = { ...job, commands: job.commands.slice(0, 2) }
     const first = await kit.apply(half)
 
@@ -90,25 +91,27 @@ describe('a job that runs again', () => {
   })
 })
 
-describe('a zombie and its successor', () => {
-  it('run the same job at the same time: one effect, one answer', { timeout: 60_000 }, async () => {
+describe('a job that two workers run at the same time', () => {
+  it('takes effect once and gives both workers the same outcomes', {
+    timeout: 60_000,
+  }, async () => {
     const eventId = await newEvent(30)
     for (let round = 0; round < 15; round++) {
       const job = kit.job(
         ...users(40).map((userId, i) =>
           ask((i + round) % 3 === 0 ? 'cancel' : 'book', eventId, userId),
         ),
-        // Nothing is locked for an event that does not exist.
+        // An event that does not exist has no row to lock.
         ask('book', 987_654_321, 'ann'),
       )
-      const [zombie, successor, third] = await Promise.all([
+      const [first, second, third] = await Promise.all([
         kit.apply(job),
         kit.apply(job, true),
         kit.apply(job),
       ])
 
-      expect(successor?.outcomes).toEqual(zombie?.outcomes)
-      expect(third?.outcomes).toEqual(zombie?.outcomes)
+      expect(second?.outcomes).toEqual(first?.outcomes)
+      expect(third?.outcomes).toEqual(first?.outcomes)
       await expectRowsAgree(kit)
     }
     const [{ commands }] = (await kit.query(
@@ -120,7 +123,7 @@ describe('a zombie and its successor', () => {
 })
 
 describe('jobs that name several events', () => {
-  it('in opposite orders, at the same time, get all done', { timeout: 60_000 }, async () => {
+  it('in opposite orders do not deadlock', { timeout: 60_000 }, async () => {
     const eventIds = [await newEvent(20), await newEvent(20), await newEvent(20)]
     const jobs = Array.from({ length: 24 }, (_, n) =>
       kit.job(
@@ -135,22 +138,22 @@ describe('jobs that name several events', () => {
     const applied = await Promise.all(jobs.map((job) => kit.apply(job)))
 
     expect(applied.every(({ decidedCount }) => decidedCount === 18)).toBe(true)
-    // A key is one user's for the first of his three commands; the others ask for another event.
+    // Of the three commands of a user, the first takes the key; the others name another event.
     const kinds = applied.flatMap(kindsOf)
     expect(kinds.filter((kind) => kind === 'idempotency_key_reused')).toHaveLength(24 * 12)
     await expectRowsAgree(kit)
   })
 })
 
-describe('a job that was refused', () => {
-  it('and arrives late takes no effect', async () => {
+describe('an abandoned job', () => {
+  it('takes no effect if it arrives later', async () => {
     const eventId = await newEvent(5)
     const job = kit.job(
       ask('book', eventId, 'ann', { keyHash: 'late' }),
       ask('book', eventId, 'bob'),
     )
 
-    const recorded = await refuse(job)
+    const recorded = await abandon(job)
     expect([...recorded.keys()]).toEqual([job.id(0), job.id(1)])
 
     for (const startedBefore of [false, true]) {
@@ -158,75 +161,75 @@ describe('a job that was refused', () => {
       expect(outcomes.map(({ outcome }) => outcome)).toEqual(['refused', 'refused'])
       expect(decidedCount).toBe(0)
     }
-    expect(await standing(eventId)).toEqual({ available: 5, waiting: 0, last: 0 })
-    // Its key is free: nothing was answered for it.
+    expect(await countersOf(eventId)).toEqual({ available: 5, waiting: 0, last: 0 })
+    // Its key is still free, because no outcome was stored under it.
     const sentAgain = await kit.apply(kit.job(ask('book', eventId, 'ann', { keyHash: 'late' })))
     expect(sentAgain.outcomes[0]).toMatchObject({ outcome: 'booked' })
     expect(sentAgain.outcomes[0]).not.toHaveProperty('replayOf')
   })
 
-  it('after it was decided keeps its outcome', async () => {
+  it('keeps its outcome if it was decided before', async () => {
     const eventId = await newEvent(5)
     const job = kit.job(ask('book', eventId, 'ann'))
     const { outcomes } = await kit.apply(job)
 
-    expect(await refuse(job)).toEqual(new Map([[job.id(0), outcomes[0]]]))
-    expect(await standing(eventId)).toMatchObject({ available: 4 })
+    expect(await abandon(job)).toEqual(new Map([[job.id(0), outcomes[0]]]))
+    expect(await countersOf(eventId)).toMatchObject({ available: 4 })
   })
 
-  it('while it is decided is one of both, for the client and for the rows', {
+  it('is either abandoned or decided if both happen at once, for client and rows alike', {
     timeout: 60_000,
   }, async () => {
     const eventId = await newEvent(1000)
-    let refusedCount = 0
+    let abandonedCount = 0
     let bookedCount = 0
     for (let round = 0; round < 60; round++) {
       const job = kit.job(...users(5).map((userId) => ask('book', eventId, `${userId}-${round}`)))
-      const wait = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
+
       const [recorded, applied] = await Promise.all([
-        wait(round % 6).then(() => refuse(job)),
-        wait(round % 4).then(() => kit.apply(job, round % 2 === 0)),
+        sleep(round % 6).then(() => abandon(job)),
+        sleep(round % 4).then(() => kit.apply(job, round % 2 === 0)),
       ])
 
       expect([...recorded].toSorted()).toEqual(
         applied.outcomes.map((outcome, i) => [job.id(i), outcome]),
       )
-      refusedCount += applied.outcomes.filter(({ outcome }) => outcome === 'refused').length
+      abandonedCount += applied.outcomes.filter(({ outcome }) => outcome === 'refused').length
       bookedCount += applied.outcomes.filter(({ outcome }) => outcome === 'booked').length
     }
-    expect(refusedCount + bookedCount).toBe(300)
-    // Refused first by a wide margin in some rounds, decided first in others.
-    expect(Math.min(refusedCount, bookedCount)).toBeGreaterThan(0)
-    expect(await standing(eventId)).toMatchObject({ available: 1000 - bookedCount })
+    expect(abandonedCount + bookedCount).toBe(300)
+    // Both cases occurred.
+    expect(Math.min(abandonedCount, bookedCount)).toBeGreaterThan(0)
+    expect(await countersOf(eventId)).toMatchObject({ available: 1000 - bookedCount })
     await expectRowsAgree(kit)
   })
 })
 
-describe('a connection that is lost', () => {
-  it('in the middle of a batch has it run again, to one effect', { timeout: 60_000 }, async () => {
+describe('a batch whose connection is lost', () => {
+  it('runs again and takes effect once', { timeout: 60_000 }, async () => {
     const eventId = await newEvent(200_000)
     const before = kit.retries.length
     let running = true
-    const cutter = (async () => {
+    const terminator = (async () => {
       while (running) {
         await kit.query(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity
           WHERE application_name = 'line test' AND datname = current_database() AND random() < 0.5`)
-        await new Promise((resolve) => setTimeout(resolve, 15))
+        await sleep(15)
       }
     })()
     let rounds = 0
-    // A fast machine may be through with 40 before a batch was hit.
+    // A fast machine may finish 40 rounds before a batch is hit.
     for (; rounds < 40 || kit.retries.length === before; rounds++) {
       const job = kit.job(...users(20).map((userId) => ask('book', eventId, `${userId}-${rounds}`)))
       const { outcomes } = await kit.apply(job)
       expect(outcomes.every(({ outcome }) => outcome === 'booked')).toBe(true)
     }
     running = false
-    await cutter
+    await terminator
 
     expect(kit.retries.length).toBeGreaterThan(before)
     const booked = rounds * 20
-    expect(await standing(eventId)).toEqual({
+    expect(await countersOf(eventId)).toEqual({
       available: 200_000 - booked,
       waiting: 0,
       last: booked,

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { createApply } from '@ticket-line/booking-worker/booking'
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -29,7 +30,9 @@ async function jobsOfNewEvents(count: number): Promise<KitJob[]> {
   return jobs
 }
 
-/** Each job gets somebody who comes too late, and with him is not so plain that it needs no batch. */
+/**
+ * Each job gets somebody who comes too late, and with him is not so plain that it needs no batch.
+ */
 function addLatecomers(jobs: KitJob[]): void {
   for (const { commands } of jobs)
     commands.push(ask('book', commands[0]?.eventId as number, 'late'))
@@ -150,9 +153,9 @@ describe('jobs of several lines', () => {
     const start = createStart()
 
     const waiting = [start(one)]
-    await new Promise((resolve) => setTimeout(resolve, 100))
+    await sleep(100)
     waiting.push(start(two))
-    await new Promise((resolve) => setTimeout(resolve, 100))
+    await sleep(100)
 
     expect(kindsOf(await start(free))).toEqual(['booked'])
     await letGo()
@@ -162,7 +165,8 @@ describe('jobs of several lines', () => {
   it('are not held up or undone by one that cannot be applied', async () => {
     const jobs = await jobsOfNewEvents(4)
     const eventId = jobs[1]?.commands[0]?.eventId as number
-    // A row that contradicts the counters: the booking to be written has the number of one that is there.
+    // A row that contradicts the counters: the booking to be written has the number of one that is
+    // there.
     await kit.query(
       `INSERT INTO bookings (event_id, sequence, user_id, status, promoted, booked_at)
         VALUES ($1, 1, 'nobody', 'confirmed', false, now())`,

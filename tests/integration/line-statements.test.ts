@@ -11,7 +11,7 @@ beforeAll(async () => {
 })
 afterAll(() => kit?.stop())
 
-/** `MODEL_SEED=<seed printed by a failure>` repeats it. */
+/** Set MODEL_SEED to the seed that a failure prints to repeat it. */
 const seed = Number(process.env['MODEL_SEED'] ?? Date.now() % 2 ** 31)
 
 interface Step {
@@ -20,7 +20,7 @@ interface Step {
   writes?: BatchWrites
 }
 
-/** Plays a scenario on the tables of the model test and writes down what each batch read and wrote there. */
+/** Plays a scenario on the tables of the model test and records what each batch read and wrote. */
 function record(scenario: Scenario): Step[] {
   const steps: Step[] = []
   play(
@@ -34,7 +34,7 @@ function record(scenario: Scenario): Step[] {
   return steps
 }
 
-/** The rows alone, in one order; the clock is the database's own. */
+/** The rows in a fixed order, without the time, which differs. */
 function rowsOf({ events, claims, heads, stored, keys }: LoadedBatch) {
   const by = <Row>(name: (row: Row) => string, rows: Row[]): Row[] =>
     rows.toSorted((a, b) => (name(a) < name(b) ? -1 : 1))
@@ -47,8 +47,8 @@ function rowsOf({ events, claims, heads, stored, keys }: LoadedBatch) {
   }
 }
 
-describe('the statements of the line', () => {
-  // What only the clock or the API does is left out: it has tests of its own.
+describe('the SQL statements of a batch', () => {
+  // Steps of the clock and of the API are left out; other tests cover them.
   const lives = scenarios(300).map((scenario) => ({
     ...scenario,
     plans: scenario.plans.map((plan) => ({
@@ -58,7 +58,7 @@ describe('the statements of the line', () => {
     })),
   }))
 
-  it('read and write what the tables of the model test do', { timeout: 120_000 }, async () => {
+  it('read and write the same rows as the model tables', { timeout: 120_000 }, async () => {
     for (const [number, scenario] of fc.sample(lives, { seed, numRuns: 12 }).entries()) {
       await kit.query(
         'TRUNCATE events, claims, bookings, waitlist_entries, waitlist_blocks, commands, idempotency_keys',
@@ -76,7 +76,7 @@ describe('the statements of the line', () => {
     }
   })
 
-  it('tell ranks in a list of several stretches, holes included', async () => {
+  it('compute positions across several blocks of a waiting list with gaps', async () => {
     await kit.createEvent(50, 0)
     await kit.query(`
       INSERT INTO waitlist_entries (event_id, sequence, user_id, status, since)
@@ -101,7 +101,7 @@ describe('the statements of the line', () => {
     ).toEqual(waiting.map((n) => n - Math.floor(n / 3)))
   })
 
-  it('take every user id as it is', async () => {
+  it('store every user id unchanged', async () => {
     const userIds = [
       ...[
         '"',

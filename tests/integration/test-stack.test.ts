@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { Redis } from 'ioredis'
 import pg from 'pg'
@@ -98,7 +99,7 @@ describe('servers of our own', () => {
     const answer = client.ping().finally(() => {
       answered = true
     })
-    await new Promise((resolve) => setTimeout(resolve, 200))
+    await sleep(200)
     expect(answered).toBe(false)
     await redis.resume()
 
