@@ -1,6 +1,6 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { linePrefix, linesKey } from '@ticket-line/line'
 import type { LineService, SubmitResult } from '@ticket-line/line/client'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, describe, expect, it } from 'vitest'
 import { until } from '../../tools/dev-stack/wait.mjs'
 import { ask, expectRowsAgree } from './line-kit.ts'

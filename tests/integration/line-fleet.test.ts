@@ -1,5 +1,5 @@
-import type { LineService, SubmitResult } from '@ticket-line/line/client'
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { LineService, SubmitResult } from '@ticket-line/line/client'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { until } from '../../tools/dev-stack/wait.mjs'
 import { ask, expectRowsAgree } from './line-kit.ts'
