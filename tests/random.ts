@@ -1,18 +1,19 @@
-/** A source of chance that repeats itself for the same seed. */
+/** Random numbers that are the same for the same seed. */
 export interface Random {
-  /** A number from 0 to below 1. */
+  /** A number from 0 up to, but not including, 1. */
   next(): number
   /** A whole number from `min` to `max`, both included. */
   between(min: number, max: number): number
+  /** True with this probability. */
   chance(probability: number): boolean
   pick<T>(items: readonly T[]): T
-  /** Picks by weight. */
+  /** Picks an item with a probability proportional to its weight. */
   weighted<T>(items: readonly (readonly [weight: number, item: T])[]): T
-  /** Another source, which does not move this one: so that clients and faults do not disturb each other. */
+  /** An independent source. Drawing from it does not change what this one returns next. */
   fork(name: string): Random
 }
 
-/** mulberry32: 32 bits of state, good enough to choose what to break next. */
+/** mulberry32, which has 32 bits of state. It must not be used for secrets. */
 export function createRandom(seed: number): Random {
   let state = seed >>> 0
   const next = (): number => {
@@ -39,7 +40,7 @@ export function createRandom(seed: number): Random {
   return random
 }
 
-/** FNV-1a. */
+/** FNV-1a hash, 32 bits. */
 function hash(text: string): number {
   let value = 0x811c9dc5
   for (const char of text) value = Math.imul(value ^ (char.codePointAt(0) as number), 0x01000193)

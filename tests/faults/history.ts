@@ -1,28 +1,29 @@
 export type CommandType = 'book' | 'cancel'
 
-/** What a client heard. */
+/** A response as the client received it. */
 export interface Answer {
   status: number
-  /** The job that the answer names, where it names one. */
+  /** The job that the answer names, if it names one. */
   jobId?: string
   /** `Idempotency-Replayed: true`. */
   replayed: boolean
   retryAfter?: string
-  // biome-ignore lint/suspicious/noExplicitAny: bodies of every shape are looked into
+  // biome-ignore lint/suspicious/noExplicitAny: the checker reads bodies of every shape
   body: any
 }
 
 /**
- * Why a client heard nothing: it never got through (`refused`), it walked away (`left`), the connection broke after
- * something was sent (`broken`), or nobody answered in time (`silence`).
+ * Why a client received no answer: the connection was refused (`refused`), the client hung up
+ * (`left`), the connection broke after something was sent (`broken`), or no answer arrived in time
+ * (`silence`).
  */
 export type Failure = 'refused' | 'left' | 'broken' | 'silence'
 
 interface Call {
-  /** Ms on the rig's one monotonic clock. */
+  /** Milliseconds of the monotonic clock of the rig. */
   sentAtMs: number
   endedAtMs: number
-  /** Name of the API process that was asked. */
+  /** Name of the API process. */
   api: string
   answer?: Answer
   failure?: Failure
@@ -33,8 +34,8 @@ export interface CommandCall extends Call {
   kind: 'command'
   type: CommandType
   eventId: number
-  /** Whom it is for, and who asked. */
   userId: string
+  /** The user, or the member of staff who sent the command for the user. */
   caller: string
   key?: string
 }
@@ -43,7 +44,7 @@ export interface CommandCall extends Call {
 export interface JobCall extends Call {
   kind: 'job'
   jobId: string
-  /** True for those after the last fault, when every promise must be kept. */
+  /** True if it was sent after the last fault, when every promise must be kept. */
   final: boolean
 }
 
@@ -54,7 +55,7 @@ export interface StatusCall extends Call {
   final: boolean
 }
 
-/** A whole list of an event as staff read it in the end, page after page. */
+/** A whole list of an event, read by staff page by page after the last fault. */
 export interface ListRead {
   eventId: number
   list: 'bookings' | 'waiting-list'
@@ -66,7 +67,7 @@ export interface HistoryEvent {
   totalTickets: number
 }
 
-/** Every request, answer and time of a run. */
+/** Every request of a run, with its answer and its times. */
 export interface History {
   events: HistoryEvent[]
   commands: CommandCall[]

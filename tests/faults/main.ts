@@ -6,13 +6,23 @@ import type { Finding } from './check/finding.ts'
 import { type RigResult, runRig } from './rig.ts'
 import { SCENARIOS } from './scenarios/index.ts'
 import { isGood } from './scenarios/scenario.ts'
-import { endingsOf } from './summary.ts'
+import { describeEndings } from './summary.ts'
 
-/**
- * `npm run faults -- [--seconds 60] [--seed 7] [--clients 24] [--json]`: random faults, chosen by the seed.
- * `npm run faults -- --scenario <name> [--scale 1] [--json]`: one kind of fault, with figures.
- * `--json` prints one object, last.
- */
+const USAGE = `npm run faults -- [--seconds 60] [--seed N] [--clients 24] [--json]
+npm run faults -- --scenario NAME [--scale 1] [--seed N] [--json]
+
+The first form runs the whole system for some seconds while faults are injected at random, chosen by
+the seed. The second form injects one kind of fault and measures how the system copes with it. Both
+then check every promise. The exit code is 1 if a promise was broken or a bound was exceeded.
+
+  --seconds N      default 60        --clients N  default 24
+  --seed N         repeats the faults of an earlier run
+  --scale N        1 runs as much as docs/reliability.md reports; less is quicker and proves less
+  --json           print the figures as one JSON object, on the last line
+
+Scenarios:
+${SCENARIOS.map(({ name, proves }) => `  ${name}: ${proves}`).join('\n')}`
+
 const { values } = parseArgs({
   options: {
     seconds: { type: 'string', default: '60' },
@@ -21,13 +31,18 @@ const { values } = parseArgs({
     scenario: { type: 'string' },
     scale: { type: 'string', default: '1' },
     json: { type: 'boolean', default: false },
+    help: { type: 'boolean', short: 'h', default: false },
   },
 })
 
-const FINDINGS_SHOWN = 20
-const say = (line: string): void => console.log(line)
+const MAX_FINDINGS = 20
+const log = (line: string): void => console.log(line)
 const seed = Number(values.seed)
 
+if (values.help) {
+  log(USAGE)
+  process.exit(0)
+}
 const good = values.scenario === undefined ? await faults() : await scenario(values.scenario)
 process.exit(good ? 0 : 1)
 
@@ -36,33 +51,33 @@ async function faults(): Promise<boolean> {
     seed,
     seconds: Number(values.seconds),
     clients: Number(values.clients),
-    say,
+    log,
   })
   const { summary, findings, crashes, evidence } = result
-  say(endingsOf(evidence.history))
+  log(describeEndings(evidence.history))
   for (const { name, at, lastLines } of crashes)
-    say(`${name} ended by itself at ${at}: ${lastLines.at(-1)}`)
-  tellFindings(findings)
+    log(`${name} ended without being told to at ${at}: ${lastLines.at(-1)}`)
+  printFindings(findings)
   if (findings.length > 0) {
-    say(`A promise was broken. What happened is in ${keepEvidence(result)}; the same plan again:`)
-    say(`npm run faults -- --seed ${seed} --seconds ${summary.seconds}`)
+    log(`A promise was broken. The evidence is in ${keepEvidence(result)}. To repeat the faults:`)
+    log(`npm run faults -- --seed ${seed} --seconds ${summary.seconds}`)
   }
-  tellLast(summary)
+  printSummary(summary)
   return findings.length === 0
 }
 
 async function scenario(name: string): Promise<boolean> {
   const wanted = SCENARIOS.find((one) => one.name === name)
   if (wanted === undefined) {
-    for (const { name, shows } of SCENARIOS) say(`${name}: ${shows}`)
-    throw new Error(`there is no scenario "${name}"`)
+    log(USAGE)
+    throw new Error(`unknown scenario "${name}"`)
   }
-  say(wanted.shows)
-  const result = await wanted.run({ seed, scale: Number(values.scale), say })
-  for (const text of result.missed) say(`not reached: ${text}`)
-  tellFindings(result.findings)
-  if (!isGood(result)) say(`The same again: npm run faults -- --scenario ${name} --seed ${seed}`)
-  tellLast({
+  log(wanted.proves)
+  const result = await wanted.run({ seed, scale: Number(values.scale), log })
+  for (const text of result.missed) log(`bound exceeded: ${text}`)
+  printFindings(result.findings)
+  if (!isGood(result)) log(`To repeat it: npm run faults -- --scenario ${name} --seed ${seed}`)
+  printSummary({
     scenario: name,
     seed,
     ...result.figures,
@@ -72,14 +87,14 @@ async function scenario(name: string): Promise<boolean> {
   return isGood(result)
 }
 
-function tellFindings(findings: Finding[]): void {
-  for (const { promise, text } of findings.slice(0, FINDINGS_SHOWN)) say(`${promise}: ${text}`)
-  if (findings.length > FINDINGS_SHOWN) say(`… and ${findings.length - FINDINGS_SHOWN} more`)
+function printFindings(findings: Finding[]): void {
+  for (const { promise, text } of findings.slice(0, MAX_FINDINGS)) log(`${promise}: ${text}`)
+  if (findings.length > MAX_FINDINGS) log(`… and ${findings.length - MAX_FINDINGS} more`)
 }
 
-function tellLast(object: object): void {
+function printSummary(object: object): void {
   const words = Object.entries(object).map(([name, value]) => `${name} ${value}`)
-  say(values.json ? JSON.stringify(object) : words.join(', '))
+  log(values.json ? JSON.stringify(object) : words.join(', '))
 }
 
 function keepEvidence({ evidence, ...rest }: RigResult): string {

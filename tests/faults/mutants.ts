@@ -2,52 +2,53 @@ import { parseArgs } from 'node:util'
 import { GUARDS, type Guard } from './mutants/guards.ts'
 
 /**
- * `npm run faults:mutants [-- --only <part of a guard's name>]`: takes every guard out of a copy of the build, one after
- * the other, and shows that the rig notices. Each is run with the guard as well, so that it is the guard that decides.
+ * `npm run faults:mutants [-- --only <part of a guard's name>]`: removes one guard after the other
+ * from a copy of the build and shows that the fault rig notices. Each proof also runs with the
+ * guard in place, which shows that the guard makes the difference.
  */
 const { values } = parseArgs({ options: { only: { type: 'string', default: '' } } })
 
 interface Row {
   guard: string
   'also broken in both': string
-  'with it': string
-  'without it': string
-  'what the rig saw': string
+  'with guard': string
+  'without guard': string
+  'first finding': string
 }
 
 const rows: Row[] = []
-let good = true
+let allProved = true
 for (const guard of GUARDS.filter(({ name }) => name.includes(values.only))) {
-  const { row, proven } = await tryGuard(guard)
+  const { row, proved } = await proveGuard(guard)
   rows.push(row)
-  good &&= proven
-  console.log(`${row.guard}: with it ${row['with it']}, without it ${row['without it']}`)
+  allProved &&= proved
+  console.log(`${row.guard}: with it ${row['with guard']}, without it ${row['without guard']}`)
 }
 console.table(rows)
-process.exit(good ? 0 : 1)
+process.exit(allProved ? 0 : 1)
 
-async function tryGuard({
+async function proveGuard({
   name,
   alsoBroken,
   remove,
   proof,
-}: Guard): Promise<{ row: Row; proven: boolean }> {
+}: Guard): Promise<{ row: Row; proved: boolean }> {
   const broken = alsoBroken?.patches ?? []
-  const withIt = await proof(broken)
-  const withoutIt = await proof([...broken, ...remove])
-  for (const text of withIt) console.log(`${name}, although it is there: ${text}`)
+  const withGuard = await proof(broken)
+  const withoutGuard = await proof([...broken, ...remove])
+  for (const text of withGuard) console.log(`${name}, with the guard in place: ${text}`)
   return {
-    proven: withIt.length === 0 && withoutIt.length > 0,
+    proved: withGuard.length === 0 && withoutGuard.length > 0,
     row: {
       guard: name,
       'also broken in both': alsoBroken?.what ?? '',
-      'with it': colour(withIt),
-      'without it': colour(withoutIt),
-      'what the rig saw': (withoutIt[0] ?? 'nothing').slice(0, 120),
+      'with guard': color(withGuard),
+      'without guard': color(withoutGuard),
+      'first finding': (withoutGuard[0] ?? 'nothing').slice(0, 120),
     },
   }
 }
 
-function colour(texts: string[]): string {
+function color(texts: string[]): string {
   return texts.length === 0 ? 'green' : `RED (${texts.length})`
 }

@@ -1,90 +1,94 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import { every } from '@ticket-line/shared'
 import { createRandom } from '../random.ts'
-import { isAck } from './check/answers.ts'
+import { isAcknowledged } from './check/answers.ts'
 import { check, type Evidence } from './check/check.ts'
 import type { Finding } from './check/finding.ts'
 import type { Patch } from './fleet/build-copy.ts'
-import { createAmbush, startInjector } from './injection/injector.ts'
+import { createArmedFaults, startInjector } from './injection/injector.ts'
 import { type Fault, type PlannedFault, planFaults } from './injection/plan.ts'
-import { startClients } from './load/random-clients.ts'
+import { startRandomClients } from './load/random-clients.ts'
 import { type Summary, summarize } from './summary.ts'
-import { openStage, type Stage } from './testbed.ts'
+import { openTestbed, type Testbed } from './testbed.ts'
 
 export interface RigOptions {
   seed: number
-  /** How long clients act and things break. */
+  /** How long requests are sent and faults are injected. */
   seconds: number
-  /** Clients that act at once. */
+  /** Number of clients. */
   clients?: number
   patches?: Patch[]
-  /** What breaks when; default chosen by the seed. */
+  /** The faults and their times. Default: chosen at random, by the seed. */
   plan?: PlannedFault[]
-  /** Told what is going on, a line at a time. */
-  say?: (line: string) => void
+  /** Called with each line of progress. */
+  log?: (line: string) => void
 }
 
 export interface RigResult {
   summary: Summary
   findings: Finding[]
   evidence: Evidence
-  /** Faults with their times, and processes that ended by themselves with what they said last. */
+  /** The faults that were injected. */
   faults: { atMs: number; fault: Fault }[]
+  /** Processes that ended without being told to, with the last lines of their logs. */
   crashes: { name: string; at: string; lastLines: string[] }[]
 }
 
 const EVENTS = 20
 const SIZES = [40, 5, 0, 15, 1, 100, 3, 8]
 
-/** Runs the system under clients and faults, and holds what happened against the promises. */
+/** Runs the system under load and faults, and checks every promise afterwards. */
 export async function runRig(options: RigOptions): Promise<RigResult> {
-  const { seed, seconds, clients = 24, patches = [], say = () => {} } = options
+  const { seed, seconds, clients = 24, patches = [], log = () => {} } = options
   const random = createRandom(seed)
-  const ambush = createAmbush()
-  const stage = await openStage({
+  const armedFaults = createArmedFaults()
+  const testbed = await openTestbed({
     patches,
-    intervene: ambush.intervene,
+    intervene: armedFaults.intervene,
     env: { RESULT_WAIT_MS: '4000' },
   })
   try {
     for (let eventId = 1; eventId <= EVENTS; eventId++)
-      await stage.createEvent(eventId, SIZES[eventId - 1] ?? random.between(0, 60))
+      await testbed.createEvent(eventId, SIZES[eventId - 1] ?? random.between(0, 60))
     const faults: RigResult['faults'] = []
     const plan = options.plan ?? planFaults(random.fork('faults'), seconds * 1000)
-    say(`seed ${seed}: ${plan.length} faults planned for ${seconds} s`)
-    const injector = startInjector(stage.fleet, ambush, plan, (fault, atMs) =>
+    log(`seed ${seed}: ${plan.length} faults planned for ${seconds} s`)
+    const injector = startInjector(testbed.fleet, armedFaults, plan, (fault, atMs) =>
       faults.push({ atMs, fault }),
     )
-    const crowd = startClients({
-      ...stage,
+    const load = startRandomClients({
+      ...testbed,
       random: random.fork('clients'),
       count: clients,
       usersPerEvent: 60,
       maxPauseMs: 200,
     })
-    const ticker = setInterval(() => say(progress(stage, injector.count())), 10_000)
+    const ticker = every(10_000, () => log(progress(testbed, injector.count())), {
+      onError: () => undefined,
+    })
     await sleep(seconds * 1000)
     await injector.stop()
-    await crowd.stop()
-    clearInterval(ticker)
-    const evidence = await stage.conclude()
+    await load.stop()
+    await ticker.stop()
+    const evidence = await testbed.collectEvidence()
     const findings = check(evidence)
-    const crashes = stage.fleet.slots.flatMap(({ name, crashes }) =>
+    const crashes = testbed.fleet.slots.flatMap(({ name, crashes }) =>
       crashes().map((crash) => ({ name, ...crash })),
     )
     const summary = summarize({
       seed,
       seconds,
       faults: injector.count(),
-      history: stage.history,
+      history: testbed.history,
       findings,
     })
     return { summary, findings, evidence, faults, crashes }
   } finally {
-    await stage.close()
+    await testbed.close()
   }
 }
 
-function progress({ history: { commands } }: Stage, faults: number): string {
-  const acks = commands.filter((call) => isAck(call.answer)).length
+function progress({ history: { commands } }: Testbed, faults: number): string {
+  const acks = commands.filter((call) => isAcknowledged(call.answer)).length
   return `${faults} faults, ${commands.length} requests, ${acks} acknowledged`
 }

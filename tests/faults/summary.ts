@@ -1,8 +1,8 @@
-import { isAck } from './check/answers.ts'
+import { isAcknowledged } from './check/answers.ts'
 import type { Broken, Finding } from './check/finding.ts'
 import type { History } from './history.ts'
 
-/** What a run prints last. */
+/** The last line that a run prints. */
 export interface Summary extends Record<Broken, number> {
   seed: number
   seconds: number
@@ -20,7 +20,7 @@ export function summarize(run: {
   findings: Finding[]
 }): Summary {
   const { seed, seconds, faults, history, findings } = run
-  const acked = history.commands.filter((call) => isAck(call.answer))
+  const acked = history.commands.filter((call) => isAcknowledged(call.answer))
   const count = (broken: Broken): number =>
     findings.filter((finding) => finding.promise === broken).length
   return {
@@ -40,8 +40,8 @@ export function summarize(run: {
   }
 }
 
-/** How the requests ended, by status and code or by what went wrong. */
-export function endingsOf({ commands }: History): string {
+/** Counts how the requests ended: by status and code, or by the kind of failure. */
+export function describeEndings({ commands }: History): string {
   const counts = new Map<string, number>()
   for (const { answer, failure } of commands) {
     const name =

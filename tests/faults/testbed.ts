@@ -5,36 +5,37 @@ import { readJournal } from './check/journal.ts'
 import { readRows } from './check/rows.ts'
 import { type Fleet, type FleetOptions, startFleet } from './fleet/fleet.ts'
 import { createHistory, type History } from './history.ts'
-import { lastLook } from './load/final-reads.ts'
-import { type Caller, createCaller } from './load/http-client.ts'
-import { type Entry, STAFF } from './load/send-command.ts'
+import { readFinalState } from './load/final-reads.ts'
+import { createHttpClient, type HttpClient } from './load/http-client.ts'
+import { type Endpoint, STAFF } from './load/send-command.ts'
 
-/** A running system with clients' means and a history: what every run and scenario plays on. */
-export interface Stage {
+/** A running system, a client for it and a history of requests. Every run and scenario uses one. */
+export interface Testbed {
   fleet: Fleet
-  caller: Caller
+  client: HttpClient
   history: History
-  /** The API processes, as clients know them. */
-  entries: [Entry, ...Entry[]]
+  /** The API processes. */
+  endpoints: [Endpoint, ...Endpoint[]]
   createEvent(eventId: number, totalTickets: number): Promise<void>
   /**
-   * Waits until every process is ready and no line holds a job, asks for everything that was promised, and collects.
-   * `moved` names the Redis that serves now if it is another one than at the start.
+   * Waits until every process is ready and every line is empty, reads everything that was promised,
+   * and collects the evidence for the checker.
+   * @param moved the Redis that is in use now, if it is another one than at the start
    */
-  conclude(moved?: { redisUrl: string; redisFolder: string }): Promise<Evidence>
+  collectEvidence(moved?: { redisUrl: string; redisFolder: string }): Promise<Evidence>
   close(): Promise<void>
 }
 
-/** How long a mended system may take to decide everything that it accepted. */
+/** How long the system may take to decide everything that it accepted, once all faults are over. */
 const SETTLE_WITHIN_MS = 60_000
 
-export async function openStage(options: FleetOptions): Promise<Stage> {
+export async function openTestbed(options: FleetOptions): Promise<Testbed> {
   const fleet = await startFleet(options)
-  const caller = createCaller(fleet.jwtSecret)
+  const client = createHttpClient(fleet.jwtSecret)
   const history = createHistory()
-  const entries = fleet.apis.map(({ name, url }) => ({ name, url })) as [Entry, ...Entry[]]
+  const endpoints = fleet.apis.map(({ name, url }) => ({ name, url })) as [Endpoint, ...Endpoint[]]
   const close = async (): Promise<void> => {
-    await caller.close()
+    await client.close()
     await fleet.close()
   }
   try {
@@ -45,26 +46,26 @@ export async function openStage(options: FleetOptions): Promise<Stage> {
   }
   return {
     fleet,
-    caller,
+    client,
     history,
-    entries,
+    endpoints,
     async createEvent(eventId, totalTickets) {
-      const { answer } = await caller.ask(entries[0].url, {
+      const { answer } = await client.send(endpoints[0].url, {
         method: 'POST',
         path: '/initialize',
-        token: await caller.token(STAFF, 'organizer'),
+        token: await client.token(STAFF, 'organizer'),
         body: { eventId, totalTickets },
-        silentAfterMs: 10_000,
+        timeoutMs: 10_000,
       })
       if (answer?.status !== 201)
-        throw new Error(`event ${eventId} was not made: ${JSON.stringify(answer)}`)
+        throw new Error(`event ${eventId} was not created: ${JSON.stringify(answer)}`)
       history.events.push({ eventId, totalTickets })
     },
-    async conclude(
+    async collectEvidence(
       { redisUrl, redisFolder } = { redisUrl: fleet.redis.url, redisFolder: fleet.redisFolder },
     ) {
       await settle(fleet, redisUrl)
-      await lastLook(caller, entries, history)
+      await readFinalState(client, endpoints, history)
       return {
         history,
         journal: await readJournal(redisFolder),
@@ -75,7 +76,7 @@ export async function openStage(options: FleetOptions): Promise<Stage> {
   }
 }
 
-/** A line that never empties is for the checker to find. */
+/** Does not fail if a line stays full: the checker reports that. */
 async function settle(fleet: Fleet, redisUrl: string): Promise<void> {
   for (const slot of fleet.slots) {
     slot.redisLink.restore()

@@ -17,7 +17,10 @@ import { silent, type World } from './world.ts'
 export interface ApiProcess {
   process: SimProcess
   submit(request: CommandRequest, waitMs: number): Promise<SubmitResult>
-  /** SIGTERM: everything held is stored, everybody who waits hears 202 once his command is stored; then it ends. */
+  /**
+   * SIGTERM: everything held is stored, everybody who waits hears 202 once his command is stored;
+   * then it ends.
+   */
   stop(): void
 }
 
@@ -29,7 +32,10 @@ const PROBE_MS = 250
 /** From this bound on the count need not be awaited while the line is short. */
 const FAR_BOUND = 4096
 
-/** An API process as far as lines are concerned: the product's own code, over the simulated Redis and PostgreSQL. */
+/**
+ * An API process as far as lines are concerned: the product's own code, over the simulated Redis
+ * and PostgreSQL.
+ */
 export function startApi(world: World, name: string): ApiProcess {
   const { clock } = world
   const process = createProcess(name, true)
@@ -109,7 +115,10 @@ function createQueue(lineName: string, { data }: World, connection: Connection):
   }
 }
 
-/** The rule of the real entrance: far from a large bound the count travels along, else it is awaited. */
+/**
+ * The rule of the real entrance: far from a large bound the count travels along, else it is
+ * awaited.
+ */
 function createEntrance({ data, maxQueueDepth }: World, connection: Connection): Entrance {
   const count = (lineName: string, counts: Counts, max: number): Promise<Counts> =>
     connection.call(() => data.enter(lineName, counts, max), 'count')

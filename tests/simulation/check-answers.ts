@@ -8,7 +8,10 @@ import type { World } from './world.ts'
 const LATE_MS = 250
 /** A command that cannot be stored is refused within this. */
 const REFUSED_WITHIN_MS = 1000
-/** A job that Redis forgot while somebody waited for it is added again within this, once both servers are well. */
+/**
+ * A job that Redis forgot while somebody waited for it is added again within this, once both
+ * servers are well.
+ */
 const ADDED_AGAIN_WITHIN_MS = 2000
 
 /**

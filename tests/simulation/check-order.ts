@@ -3,9 +3,10 @@ import type { Marked, Sent } from './traffic.ts'
 import type { Arrival, World } from './world.ts'
 
 /**
- * Decided in the order in which the jobs stood in their line. A job that is added again after a flush stands where it
- * came to then. Only the job that a worker had in its hands when Redis was flushed may be decided without a place: nothing
- * tells that worker, and its successors know nothing of it.
+ * Decided in the order in which the jobs stood in their line. A job that is added again after a
+ * flush stands where it came to then. Only the job that a worker had in its hands when Redis was
+ * flushed may be decided without a place: nothing tells that worker, and its successors know
+ * nothing of it.
  * @throws Error naming the command that was decided out of order, or that no line held any more
  */
 export function checkOrderOfLines({ arrivals, postgres, flushes }: World): void {

@@ -7,7 +7,10 @@ import type { Inflicted, Inflictions } from './faults.ts'
 import type { Marked, Sent } from './traffic.ts'
 import { POISON, type World } from './world.ts'
 
-/** Holds the end of a simulation against the promises. @throws Error naming the first that does not hold */
+/**
+ * Holds the end of a simulation against the promises. @throws Error naming the first that does not
+ * hold
+ */
 export function check(
   world: World,
   sent: Sent[],
@@ -22,7 +25,10 @@ export function check(
   checkAnswers(world, sent, troubles)
 }
 
-/** Every decision is the one that two plain lists give, taken in the order of commits; and so are the rows. */
+/**
+ * Every decision is the one that two plain lists give, taken in the order of commits; and so are
+ * the rows.
+ */
 function checkDecisions({ postgres }: World, sizes: number[]): void {
   const model = createNaiveModel(createNaiveEvents(sizes))
   for (const { command, outcome, nowMs } of postgres.log) {
@@ -39,12 +45,14 @@ function checkDecisions({ postgres }: World, sizes: number[]): void {
   )
 }
 
-/** Workers that end while they run one command alone, after which it is taken for what ended them. */
+/**
+ * Workers that end while they run one command alone, after which it is taken for what ended them.
+ */
 const ENDED_WORKERS = 3
 
 /**
- * Nobody pays for what happened to servers and networks: only what kills every worker is rejected. (A command whose workers
- * are ended from outside, time and again, cannot be told from it.)
+ * Nobody pays for what happened to servers and networks: only what kills every worker is rejected.
+ * (A command whose workers are ended from outside, time and again, cannot be told from it.)
  * @throws Error naming the first that was rejected
  */
 function checkRejections({ postgres }: World, faults: Inflicted[]): void {

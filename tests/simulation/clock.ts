@@ -1,9 +1,9 @@
 import { createEventHeap } from './event-heap.ts'
 
 /**
- * Time of a simulation: a heap of events. Everything that happens is an event of some process; events of a dead process
- * are passed over, those of a frozen one wait until it wakes up. Between two events all promises settle, so that a run
- * depends on its seed alone.
+ * Time of a simulation: a heap of events. Everything that happens is an event of some process;
+ * events of a dead process are passed over, those of a frozen one wait until it wakes up. Between
+ * two events all promises settle, so that a run depends on its seed alone.
  */
 export interface Clock {
   /** Whole milliseconds, as product code wants them. */
@@ -44,9 +44,10 @@ export const START_MS = 1_785_000_000_000
 const { nextTick } = process
 
 /**
- * Runs something once all promises of product code have settled: microtasks all run before the next tick does, and a tick
- * that is asked for in one of them comes behind them. What product code itself puts off to a tick (the note behind an add)
- * runs about then. A turn of the event loop would do as well and takes several times as long.
+ * Runs something once all promises of product code have settled: microtasks all run before the next
+ * tick does, and a tick that is asked for in one of them comes behind them. What product code
+ * itself puts off to a tick (the note behind an add) runs about then. A turn of the event loop
+ * would do as well and takes several times as long.
  */
 function whenSettled(run: () => void): void {
   queueMicrotask(() => nextTick(run))

@@ -5,12 +5,18 @@ import type { Place, Traps } from './traps.ts'
 /** Ordered, like one TCP connection: what is sent first arrives first and is answered first. */
 export interface Connection {
   isReady(): boolean
-  /** Sends a command. `run` is carried out at the server when it arrives, atomically; `place` is where a trap may stand. */
+  /**
+   * Sends a command. `run` is carried out at the server when it arrives, atomically; `place` is
+   * where a trap may stand.
+   */
   call<T>(run: () => T, place?: Place): Promise<T>
 }
 
 export interface ConnectionOptions {
-  /** Waits for the server and sends again what was not answered; else fails at once while it is away. */
+  /**
+   * Waits for the server and sends again what was not answered; else fails at once while it is
+   * away.
+   */
   patient: boolean
   /** After this long a command counts as unanswered; it may be carried out all the same. */
   timeoutMs?: number
@@ -39,7 +45,10 @@ interface Pending {
 const NEVER_SENT = "Stream isn't writeable and enableOfflineQueue options is false"
 const CUT = 'Connection is closed.'
 const RECONNECT_MS = 50
-/** How often a command that was under way when its connection broke is lost with it; else it arrives late. */
+/**
+ * How often a command that was under way when its connection broke is lost with it; else it arrives
+ * late.
+ */
 const LOST_WITH_ITS_CONNECTION = 0.7
 
 /** @returns the connection, and how to break it */

@@ -48,7 +48,10 @@ export interface PostgresDeps {
   random: Random
   traps: Traps
   sizes: number[]
-  /** Asked before anything is decided, with the users who book; true where deciding it kills the process. */
+  /**
+   * Asked before anything is decided, with the users who book; true where deciding it kills the
+   * process.
+   */
   kills: (bookers: string[], process: SimProcess) => boolean
   /** Told of writes that contradict the rows. */
   onBug: (error: unknown) => void

@@ -1,8 +1,9 @@
 import { emptyLine, enterLine, type LineData, leaveLine } from './line-data.ts'
 
 /**
- * What Redis does for the lines, as BullMQ's scripts and ours do it (`tests/integration/bullmq-facts.test.ts` shows each
- * of these on a real one). Every function is one command: atomic, in the order of arrival.
+ * What Redis does for the lines, as BullMQ's scripts and ours do it
+ * (`tests/integration/bullmq-facts.test.ts` shows each of these on a real one). Every function is
+ * one command: atomic, in the order of arrival.
  */
 export interface RedisData {
   add(lineName: string, jobId: string, payload: string): void

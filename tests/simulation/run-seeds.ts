@@ -53,7 +53,10 @@ export async function runSeeds(from: number, to: number): Promise<SeedsResult> {
   return total
 }
 
-/** Everything that a client can hear was heard, and every kind of fault was inflicted: nothing is left unproved. */
+/**
+ * Everything that a client can hear was heard, and every kind of fault was inflicted: nothing is
+ * left unproved.
+ */
 export function expectEverythingHappened({ heard, faults, decided, seeds }: SeedsResult): void {
   // Some are lost with Redis's memory, or with an API process.
   expect(decided).toBeGreaterThan(0.98 * seeds * COMMANDS)

@@ -10,7 +10,10 @@ export interface Sessions {
   locks: EventLocks
   /** Runs something on a connection of its own. */
   inSession<T>(process: SimProcess, run: (session: Session) => Promise<T>): Promise<T>
-  /** One round trip: `run` is carried out at the server and answers through one of its two arguments. */
+  /**
+   * One round trip: `run` is carried out at the server and answers through one of its two
+   * arguments.
+   */
   ask<T>(session: Session, place: Place | undefined, run: Run<T>): Promise<T>
   /** Rolls back what the session has open. */
   end(session: Session): void

@@ -23,12 +23,15 @@ export interface SimulationResult {
   log: Committed[]
 }
 
-/** Longest that anything may take after the last fault: locks, watch, sweep, poison, and the longest wait of a client. */
+/**
+ * Longest that anything may take after the last fault: locks, watch, sweep, poison, and the longest
+ * wait of a client.
+ */
 const SETTLE_MS = 120_000
 
 /**
- * Runs the line in one process against simulated servers, networks and time, with faults, and checks every promise.
- * The same seed gives the same run.
+ * Runs the line in one process against simulated servers, networks and time, with faults, and
+ * checks every promise. The same seed gives the same run.
  * @throws Error that names the seed, the promise that was broken and the faults before it
  */
 export async function simulate({
@@ -66,7 +69,9 @@ export async function simulate({
   }
 }
 
-/** @throws Error where it takes too long: whatever was broken, the system must come back by itself */
+/**
+ * @throws Error where it takes too long: whatever was broken, the system must come back by itself
+ */
 async function untilSettled({ clock, data }: World, { isDone }: Traffic): Promise<void> {
   const isSettled = (): boolean => isDone() && data.withWork().length === 0
   let wasSettled = false
@@ -81,7 +86,9 @@ async function untilSettled({ clock, data }: World, { isDone }: Traffic): Promis
   )
 }
 
-/** What this seed is about. Small numbers that divide each other seldom give a mix of everything. */
+/**
+ * What this seed is about. Small numbers that divide each other seldom give a mix of everything.
+ */
 function planOf(seed: number) {
   return {
     sizes: Array.from(

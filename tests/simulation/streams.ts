@@ -2,7 +2,10 @@ import type { JobReply } from '@ticket-line/shared'
 import type { Random } from '../random.ts'
 import type { Clock, SimProcess } from './clock.ts'
 
-/** What processes tell each other through Redis: notes of activity to all workers, replies to one API process. */
+/**
+ * What processes tell each other through Redis: notes of activity to all workers, replies to one
+ * API process.
+ */
 export interface Streams {
   /** Chances that an entry is lost, late or read twice, while the faults say so. */
   troubles: { lose: number; delay: number; repeat: number }

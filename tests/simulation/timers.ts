@@ -1,6 +1,9 @@
 import type { Clock } from './clock.ts'
 
-/** Replaces the global timers by those of the clock, for product code that takes them from there. @returns puts them back */
+/**
+ * Replaces the global timers by those of the clock, for product code that takes them from there.
+ * @returns puts them back
+ */
 export function installTimers(clock: Clock): () => void {
   const real = { setTimeout, setInterval, setImmediate, clearTimeout, clearInterval }
   const cancels = new WeakMap<object, () => void>()

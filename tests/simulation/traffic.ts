@@ -35,8 +35,9 @@ export interface Traffic {
 const WAITS_MS = [0, 0, 30, 200, 1000, 3000, 10_000, 10_000] as const
 
 /**
- * Lets clients send their commands: alone and in bursts, to either API process, waiting or not. Some carry keys; who was
- * refused comes again, and who does not know what became of it sends it again where he has a key.
+ * Lets clients send their commands: alone and in bursts, to either API process, waiting or not.
+ * Some carry keys; who was refused comes again, and who does not know what became of it sends it
+ * again where he has a key.
  */
 export function letClientsSend(world: World, apis: () => ApiProcess[], plan: TrafficPlan): Traffic {
   const { clock } = world

@@ -24,7 +24,9 @@ export interface WorkerProcess {
 
 const GRACE = divideGrace(2000)
 
-/** A worker process: the product's own serving of lines, over the simulated Redis and PostgreSQL. */
+/**
+ * A worker process: the product's own serving of lines, over the simulated Redis and PostgreSQL.
+ */
 export function startWorker(world: World, name: string): WorkerProcess {
   const { clock, data, streams } = world
   const process = createProcess(name, true)

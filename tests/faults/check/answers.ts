@@ -2,8 +2,8 @@ import type { Answer, CommandCall, History, JobCall } from '../history.ts'
 import type { Report } from './finding.ts'
 import type { CommandRow, Rows } from './rows.ts'
 
-/** The status and the words that the contract gives to an outcome. */
-const WORDS: Record<string, { status: number; message?: string; code?: string }> = {
+/** The response that the contract defines for each outcome. */
+const RESPONSES: Record<string, { status: number; message?: string; code?: string }> = {
   booked: { status: 200, message: 'Ticket booked' },
   waiting: { status: 200, message: 'Added to waiting list' },
   canceled: { status: 200, message: 'Booking canceled' },
@@ -16,7 +16,9 @@ const WORDS: Record<string, { status: number; message?: string; code?: string }>
   rejected: { status: 500, code: 'rejected' },
 }
 
-/** Every answer that was given is what PostgreSQL holds, and what was refused never took effect. */
+/**
+ * Checks that every answer agrees with PostgreSQL, and that a refused command never took effect.
+ */
 export function checkAnswers(history: History, rows: Rows, report: Report): void {
   const stored = new Map(rows.commands.map((row) => [row.commandId, row]))
   for (const call of history.commands) checkCommand(call, stored, report)
@@ -30,15 +32,15 @@ export const isFinal = (answer: Answer): boolean =>
   [404, 409, 422].includes(answer.status) ||
   answer.body?.code === 'rejected'
 
-/** Answered with a promise: a decision, or a 202. */
-export const isAck = (answer: Answer | undefined): boolean =>
+/** True for an outcome or a 202: the command must take effect exactly once. */
+export const isAcknowledged = (answer: Answer | undefined): boolean =>
   answer !== undefined && (answer.status === 202 || isFinal(answer))
 
 function checkCommand(call: CommandCall, stored: Map<string, CommandRow>, report: Report): void {
   const { answer } = call
   const name = `${call.type} ${call.userId} on event ${call.eventId}`
   if (answer === undefined) {
-    if (call.failure === 'silence') report('wrongAnswers', `${name} was never answered`)
+    if (call.failure === 'silence') report('wrongAnswers', `${name}: no answer`)
     return
   }
   const { status, jobId } = answer
@@ -47,22 +49,28 @@ function checkCommand(call: CommandCall, stored: Map<string, CommandRow>, report
       !['busy', 'unavailable', 'unknown'].includes(answer.body?.code) ||
       answer.retryAfter === undefined
     )
-      report('wrongAnswers', `${name}: a 503 of another kind: ${JSON.stringify(answer.body)}`)
+      report(
+        'wrongAnswers',
+        `${name}: 503 with an unknown code or without Retry-After: ${JSON.stringify(answer.body)}`,
+      )
     const outcome = jobId === undefined ? undefined : stored.get(jobId)?.outcome
     if (answer.body?.code !== 'unknown' && outcome !== undefined && outcome !== 'refused')
       report(
         'wrongAnswers',
-        `${name} was answered 503 ${answer.body?.code} and took effect: ${jobId} ${outcome}`,
+        `${name}: the answer was 503 ${answer.body?.code}, but ${jobId} is ${outcome}`,
       )
     return
   }
-  if (!isAck(answer)) {
+  if (!isAcknowledged(answer)) {
     report('wrongAnswers', `${name}: ${status} ${JSON.stringify(answer.body)}`)
     return
   }
   const row = jobId === undefined ? undefined : stored.get(jobId)
   if (row === undefined || row.outcome === 'refused') {
-    report('lost', `${name} was answered ${status}, and ${jobId} is ${row?.outcome ?? 'nowhere'}`)
+    report(
+      'lost',
+      `${name}: the answer was ${status}, but ${jobId} is ${row?.outcome ?? 'not stored'}`,
+    )
     return
   }
   const reused = row.outcome === 'idempotency_key_reused'
@@ -71,61 +79,62 @@ function checkCommand(call: CommandCall, stored: Map<string, CommandRow>, report
     row.caller !== call.caller ||
     (!reused && row.userId !== call.userId)
   )
-    report('wrongAnswers', `${name} was answered with a job of somebody else: ${jobId}`)
+    report('wrongAnswers', `${name}: the answer names ${jobId}, which belongs to another request`)
   if (status === 202) return
   const difference = differenceFrom(row, status, answer.body)
   if (difference !== undefined) report('wrongAnswers', `${name} (${jobId}): ${difference}`)
   if (answer.replayed && call.key === undefined)
-    report('wrongAnswers', `${name}: replayed without a key`)
+    report('wrongAnswers', `${name}: Idempotency-Replayed without a key`)
 }
 
-/** Why a status and body do not say what is stored. */
+/** @returns how a response differs from what is stored, or undefined */
 function differenceFrom(row: CommandRow, status: number, body: Answer['body']): string | undefined {
-  const words = WORDS[row.outcome]
-  if (words === undefined) return `stored is an unknown outcome ${row.outcome}`
-  const said = `answered ${status} ${JSON.stringify(body)}, stored is ${row.outcome}`
-  if (status !== words.status) return said
-  if (words.message !== undefined && body?.message !== words.message) return said
-  if (words.code !== undefined && body?.code !== words.code) return said
+  const response = RESPONSES[row.outcome]
+  if (response === undefined) return `PostgreSQL has the unknown outcome ${row.outcome}`
+  const difference = `the answer was ${status} ${JSON.stringify(body)}, but PostgreSQL has ${row.outcome}`
+  if (status !== response.status) return difference
+  if (response.message !== undefined && body?.message !== response.message) return difference
+  if (response.code !== undefined && body?.code !== response.code) return difference
   if (row.outcome === 'already_waiting' && body?.position !== row.position)
-    return `${said} at ${row.position}`
+    return `${difference} at position ${row.position}`
   return undefined
 }
 
 function checkJob(call: JobCall, stored: Map<string, CommandRow>, report: Report): void {
   const { answer, jobId } = call
-  const say = (text: string): void =>
+  const reportJob = (text: string): void =>
     report(call.final ? 'lost' : 'wrongAnswers', `GET /jobs/${jobId}: ${text}`)
   if (answer === undefined) {
-    if (call.final) say(`no answer (${call.failure})`)
+    if (call.final) reportJob(`no answer (${call.failure})`)
     return
   }
   if (answer.status === 503 && !call.final) return
-  // Only ids that were promised (by a 202 or an answer) are asked for.
+  // Clients read only jobs that an outcome or a 202 has named.
   if (answer.status !== 200) {
     report('lost', `GET /jobs/${jobId}: ${answer.status}`)
     return
   }
   const { state, outcome, status, body } = answer.body
   if (state !== 'done') {
-    if (call.final) say(`still ${state}`)
+    if (call.final) reportJob(`still ${state}`)
     return
   }
   const row = stored.get(jobId)
   if (row === undefined) {
-    report('lost', `GET /jobs/${jobId}: said ${outcome}, stored is nothing`)
+    report('lost', `GET /jobs/${jobId}: the answer was ${outcome}, but nothing is stored`)
     return
   }
   const difference =
     outcome === row.outcome
       ? differenceFrom(row, status, body)
-      : `said ${outcome}, stored is ${row.outcome}`
+      : `the answer was ${outcome}, but PostgreSQL has ${row.outcome}`
   if (difference !== undefined) report('wrongAnswers', `GET /jobs/${jobId}: ${difference}`)
 }
 
 /**
- * Whatever took effect was asked for: each decided command is named by an answer, or is one whose client never heard
- * (or heard that it is unknown). One more is an effect of something that was answered 503, or an effect twice.
+ * Checks that no request took effect twice, and none without being sent. Each decided command is
+ * named by an answer, or belongs to a request whose client received no answer or 503 `unknown`. Any
+ * further command is a second effect, or an effect of a request that was answered with another 503.
  */
 function checkEffects(calls: CommandCall[], rows: Rows, report: Report): void {
   const keyOf = (of: { type: string; eventId: number; userId: string; caller: string }): string =>
@@ -134,21 +143,21 @@ function checkEffects(calls: CommandCall[], rows: Rows, report: Report): void {
   for (const [key, decided] of Map.groupBy(rows.commands, keyOf)) {
     const asked = callsOf.get(key) ?? []
     const named = new Set<string>()
-    let unheard = 0
+    let unanswered = 0
     for (const { answer, failure } of asked) {
-      if (answer === undefined) unheard += failure === 'refused' ? 0 : 1
-      else if (answer.status === 503) unheard += answer.body?.code === 'unknown' ? 1 : 0
-      else if (answer.replayed || answer.jobId === undefined) unheard += 1
+      if (answer === undefined) unanswered += failure === 'refused' ? 0 : 1
+      else if (answer.status === 503) unanswered += answer.body?.code === 'unknown' ? 1 : 0
+      else if (answer.replayed || answer.jobId === undefined) unanswered += 1
       else if (named.has(answer.jobId))
-        report('doubled', `${key}: two requests were answered with ${answer.jobId}`)
+        report('doubled', `${key}: two answers name ${answer.jobId}`)
       else named.add(answer.jobId)
     }
     const unnamed = decided.filter((row) => row.outcome !== 'refused' && !named.has(row.commandId))
-    if (unnamed.length > unheard) {
+    if (unnamed.length > unanswered) {
       const ids = unnamed.map((row) => `${row.commandId} ${row.outcome}`).join(', ')
       report(
         'doubled',
-        `${key}: ${unheard} requests may have had an unseen effect, ${unnamed.length} have one: ${ids}`,
+        `${key}: ${unanswered} requests have an unknown effect, but ${unnamed.length} commands are named by no answer: ${ids}`,
       )
     }
   }
@@ -158,22 +167,22 @@ function checkStatuses(history: History, rows: Rows, report: Report): void {
   const events = new Map(rows.events.map((row) => [row.eventId, row]))
   for (const { answer, eventId, final } of history.statuses) {
     if (answer === undefined || answer.status === 503) {
-      if (final) report('wrongAnswers', `GET /status/${eventId} was not answered`)
+      if (final) report('wrongAnswers', `GET /status/${eventId}: no answer`)
       continue
     }
     const row = events.get(eventId)
     const { availableTickets, waitingListCount } = answer.body
-    const said = `GET /status/${eventId}: ${answer.status} ${JSON.stringify(answer.body)}`
+    const text = `GET /status/${eventId}: ${answer.status} ${JSON.stringify(answer.body)}`
     const impossible =
       answer.status !== 200 ||
       row === undefined ||
       availableTickets < 0 ||
       availableTickets > row.totalTickets
-    if (impossible || (availableTickets > 0 && waitingListCount > 0)) report('wrongAnswers', said)
+    if (impossible || (availableTickets > 0 && waitingListCount > 0)) report('wrongAnswers', text)
     else if (
       final &&
       (availableTickets !== row.availableTickets || waitingListCount !== row.waitingCount)
     )
-      report('wrongAnswers', `${said}, stored is ${JSON.stringify(row)}`)
+      report('wrongAnswers', `${text}, but PostgreSQL has ${JSON.stringify(row)}`)
   }
 }

@@ -3,7 +3,10 @@ import type { Answer, CommandCall } from '../history.ts'
 import { check, type Evidence } from './check.ts'
 import { createSampleRun, type SampleRequest } from './sample-run.ts'
 
-/** Two tickets; a third who waits and is promoted, a fourth who waits, a repeat, somebody who asks twice. */
+/**
+ * Two tickets; a third who waits and is promoted, a fourth who waits, a repeat, somebody who asks
+ * twice.
+ */
 const deeds: SampleRequest[] = [
   { type: 'book', userId: 'ann' },
   { type: 'book', userId: 'bob', key: 'k' },

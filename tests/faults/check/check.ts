@@ -8,14 +8,17 @@ import { checkLists } from './lists.ts'
 import { checkRealTime } from './real-time.ts'
 import type { Rows } from './rows.ts'
 
-/** Everything that is known about a run once it is over. */
+/** What is known about a run after its end. */
 export interface Evidence {
+  /** What clients sent and received. */
   history: History
+  /** What Redis wrote about each line, by line name. */
   journal: Map<string, LineJournal>
+  /** What PostgreSQL holds. */
   rows: Rows
 }
 
-/** Holds a run against the promises. It shares no code with the product. */
+/** Checks every promise. It shares no code with the product except types. */
 export function check({ history, journal, rows }: Evidence): Finding[] {
   const findings: Finding[] = []
   const report: Report = (promise, text) => findings.push({ promise, text })

@@ -1,7 +1,10 @@
 import type { Report } from './finding.ts'
 import type { Rows } from './rows.ts'
 
-/** No oversell, one live claim a user, and counters and ranks that agree with the rows. */
+/**
+ * Checks that no event is oversold, that each user has at most one live claim, and that counters
+ * and claims agree with the rows of bookings and waiting-list entries.
+ */
 export function checkFinalState(rows: Rows, report: Report): void {
   const bookings = Map.groupBy(rows.bookings, (row) => row.eventId)
   const entries = Map.groupBy(rows.entries, (row) => row.eventId)
@@ -13,23 +16,26 @@ export function checkFinalState(rows: Rows, report: Report): void {
     if (live.length > totalTickets) {
       report(
         'oversold',
-        `event ${eventId}: ${live.length} live bookings of ${totalTickets} tickets`,
+        `event ${eventId}: ${live.length} live bookings for ${totalTickets} tickets`,
       )
     }
     if (availableTickets !== totalTickets - live.length) {
       report(
         'wrongAnswers',
-        `event ${eventId}: ${availableTickets} available, ${live.length} of ${totalTickets} booked`,
+        `event ${eventId}: ${availableTickets} tickets are available, but ${live.length} of ${totalTickets} are booked`,
       )
     }
     if (waitingCount !== waiting.length || (blocks.get(eventId) ?? 0) !== waiting.length) {
       report(
         'wrongAnswers',
-        `event ${eventId}: ${waiting.length} wait, the event counts ${waitingCount}, the ranks ${blocks.get(eventId) ?? 0}`,
+        `event ${eventId}: ${waiting.length} entries wait, but the event counts ${waitingCount} and the blocks count ${blocks.get(eventId) ?? 0}`,
       )
     }
     if (waiting.length > 0 && live.length < totalTickets) {
-      report('wrongAnswers', `event ${eventId}: ${waiting.length} wait while a ticket is free`)
+      report(
+        'wrongAnswers',
+        `event ${eventId}: a ticket is free while ${waiting.length} entries wait`,
+      )
     }
     checkClaims(eventId, [...live, ...waiting], claims.get(eventId) ?? [], report)
   }
@@ -43,7 +49,7 @@ function checkClaims(
 ): void {
   for (const [userId, rows] of Map.groupBy(held, (row) => row.userId)) {
     if (rows.length > 1)
-      report('doubled', `event ${eventId}: ${userId} holds ${rows.length} live claims`)
+      report('doubled', `event ${eventId}: ${userId} has ${rows.length} live claims`)
   }
   const nameOf = (userId: string, kind: string, sequence: number): string =>
     `${kind} ${sequence} of ${userId}`
@@ -56,5 +62,6 @@ function checkClaims(
   for (const name of expected)
     if (!found.has(name)) report('wrongAnswers', `event ${eventId}: no claim for ${name}`)
   for (const name of found)
-    if (!expected.has(name)) report('wrongAnswers', `event ${eventId}: a claim without ${name}`)
+    if (!expected.has(name))
+      report('wrongAnswers', `event ${eventId}: a claim for ${name}, which is not live`)
 }

@@ -1,7 +1,7 @@
-/** The ways to break a promise, as the last line of a run counts them. */
+/** The ways to break a promise, as the summary of a run counts them. */
 export type Broken = 'lost' | 'doubled' | 'oversold' | 'reordered' | 'wrongAnswers'
 
-/** One broken promise, with what shows it. */
+/** A broken promise, with the evidence in words. */
 export interface Finding {
   promise: Broken
   text: string

@@ -1,7 +1,7 @@
 import { createReadStream, readdirSync } from 'node:fs'
 import path from 'node:path'
 
-/** A command as it stood in a job. */
+/** A command as its job contained it. */
 export interface LineCommand {
   commandId: string
   jobId: string
@@ -12,14 +12,14 @@ export interface LineCommand {
   keyHash?: string
 }
 
-/** What Redis wrote down about one line. */
+/** What the append-only file of Redis tells about one line. */
 export interface LineJournal {
   lineName: string
-  /** All commands that ever stood in the line, in the order in which they entered it. */
+  /** All commands that ever entered the line, in order. */
   commands: LineCommand[]
-  /** Jobs that stand in it still. */
+  /** Jobs that are still queued or active. */
   leftJobs: string[]
-  /** Jobs that BullMQ gave up. */
+  /** Jobs that BullMQ moved to its failed jobs. */
   failedJobs: string[]
 }
 
@@ -30,10 +30,11 @@ interface LineState extends LineJournal {
 }
 
 /**
- * Reads the order of the lines out of Redis's append-only file: every write, in the order in which it was carried out,
- * through all crashes. Nothing else knows it that closely once jobs are done and gone.
+ * Reads the order of the lines from the append-only file of Redis. It holds every write in the
+ * order of execution, across crashes, and is the only record of the order once jobs have been
+ * removed.
  *
- * @throws Error where there is no such file, or its history was compacted away
+ * @throws Error if there is no such file, or if Redis has rewritten it
  */
 export async function readJournal(redisFolder: string): Promise<Map<string, LineJournal>> {
   const folder = path.join(redisFolder, 'appendonlydir')
@@ -41,19 +42,25 @@ export async function readJournal(redisFolder: string): Promise<Map<string, Line
     .filter((name) => name.endsWith('.incr.aof'))
     .sort()
   if (files.length !== 1)
-    throw new Error(`the append-only file in ${folder} has ${files.length} parts instead of one`)
+    throw new Error(
+      `the append-only file in ${folder} consists of ${files.length} parts instead of 1`,
+    )
   const lines = new Map<string, LineState>()
   const payloads = new Map<string, string>()
   for await (const words of readCommands(path.join(folder, files[0] as string)))
-    note(words, lines, payloads)
+    apply(words, lines, payloads)
   for (const line of lines.values()) line.leftJobs = [...line.wait, ...line.active]
   return lines
 }
 
-/** `<prefix>:<line>:<rest>`; a job id holds no colon, a line's name is `event-…` or `line-…`. */
+/** `<prefix>:<line>:<rest>`. Job ids contain no colon, and line names are `event-…` or `line-…`. */
 const keyPattern = /^([^:]*):((?:event|line)-\d+):(.+)$/
 
-function note(words: string[], lines: Map<string, LineState>, payloads: Map<string, string>): void {
+function apply(
+  words: string[],
+  lines: Map<string, LineState>,
+  payloads: Map<string, string>,
+): void {
   const [verb, key, ...args] = words as [string, string, ...string[]]
   const match = key === undefined ? null : keyPattern.exec(key)
   if (match === null) return
@@ -85,7 +92,7 @@ function note(words: string[], lines: Map<string, LineState>, payloads: Map<stri
       return
     case 'RPOPLPUSH':
     case 'LMOVE': {
-      // Written with its source and target alone: the last in the line becomes the first that is active.
+      // The file names only the two lists: the oldest queued job becomes active.
       const moved = [...line.wait][0]
       if (rest !== 'wait' || moved === undefined) return
       line.wait.delete(moved)
@@ -102,7 +109,7 @@ function note(words: string[], lines: Map<string, LineState>, payloads: Map<stri
   }
 }
 
-/** A job that comes back to the head (it was stalled) has its place already. */
+/** A stalled job that returns to the head of the line keeps the place that it has. */
 function enter(line: LineState, jobId: string, payloads: Map<string, string>): void {
   if (line.entered.has(jobId)) {
     line.wait = new Set([jobId, ...line.wait])
@@ -119,7 +126,7 @@ function enter(line: LineState, jobId: string, payloads: Map<string, string>): v
   })
 }
 
-/** The commands of an append-only file, one after the other. */
+/** Reads the commands of an append-only file. */
 async function* readCommands(file: string): AsyncGenerator<string[]> {
   let rest: Buffer = Buffer.alloc(0)
   for await (const chunk of createReadStream(file, {
@@ -140,10 +147,10 @@ async function* readCommands(file: string): AsyncGenerator<string[]> {
 function parseCommand(buffer: Buffer, start: number): { words: string[]; end: number } | undefined {
   const head = parseNumber(buffer, start)
   if (head === undefined) return undefined
-  // `#TS:…` notes the time.
+  // `#TS:…` is a timestamp.
   if (buffer[start] === 0x23) return { words: [], end: head.end }
   if (buffer[start] !== 0x2a)
-    throw new Error(`the append-only file is broken at byte ${start} of a part`)
+    throw new Error(`the append-only file is malformed at byte ${start} of a chunk`)
   const words: string[] = []
   let at = head.end
   for (let left = head.value; left > 0; left--) {

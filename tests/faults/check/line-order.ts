@@ -59,13 +59,17 @@ export function checkLineOrder(
 
 interface Replay {
   events: Map<number, NaiveEvent>
-  /** Events for which the model no longer agrees with the database: later differences say nothing. */
+  /**
+   * Events for which the model no longer agrees with the database: later differences say nothing.
+   */
   diverged: Set<number>
   rows: Rows
   storedOf: (commandId: string) => CommandRow | undefined
 }
 
-/** The model is one per line, because the order of commands that share a key is known only there. */
+/**
+ * The model is one per line, because the order of commands that share a key is known only there.
+ */
 function replayLine(
   line: LineJournal,
   { events, diverged, rows, storedOf }: Replay,
@@ -135,7 +139,9 @@ function differenceOf(expected: Outcome, row: CommandRow): string | undefined {
   return undefined
 }
 
-/** All bookings and waiting-list entries that were ever made are stored in the order of decision. */
+/**
+ * All bookings and waiting-list entries that were ever made are stored in the order of decision.
+ */
 function differenceOfClaims(
   made: NaiveClaim[],
   bookings: BookingRow[],

@@ -2,17 +2,20 @@ import type { ListRead } from '../history.ts'
 import type { Report } from './finding.ts'
 import type { Rows } from './rows.ts'
 
-/** The lists that staff read are the live rows, in the order of the decisions, with ranks from 1 on. */
+/**
+ * Checks that the lists read by staff are the live rows in order of decision, with positions from
+ * 1.
+ */
 export function checkLists(lists: ListRead[], rows: Rows, report: Report): void {
   for (const { eventId, list, items } of lists) {
-    const expected = list === 'bookings' ? bookingsOf(eventId, rows) : waitersOf(eventId, rows)
+    const expected = list === 'bookings' ? bookingsOf(eventId, rows) : entriesOf(eventId, rows)
     const found = items.map(({ userId, promoted, position }) => `${userId} ${promoted ?? position}`)
     const at = expected.findIndex((name, index) => name !== found[index])
     if (expected.length === found.length && at === -1) continue
     const where = at === -1 ? expected.length : at
     report(
       'wrongAnswers',
-      `GET /events/${eventId}/${list}: ${found.length} entries, stored are ${expected.length}; the ${where + 1}th is "${found[where]}" instead of "${expected[where]}"`,
+      `GET /events/${eventId}/${list}: ${found.length} items for ${expected.length} rows; item ${where + 1} is "${found[where]}" instead of "${expected[where]}"`,
     )
   }
 }
@@ -24,7 +27,7 @@ function bookingsOf(eventId: number, rows: Rows): string[] {
     .map((row) => `${row.userId} ${row.promoted}`)
 }
 
-function waitersOf(eventId: number, rows: Rows): string[] {
+function entriesOf(eventId: number, rows: Rows): string[] {
   return rows.entries
     .filter((row) => row.eventId === eventId && row.status === 'waiting')
     .sort((a, b) => a.sequence - b.sequence)

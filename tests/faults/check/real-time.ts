@@ -1,6 +1,6 @@
 import { findOvertaken } from '../../model/real-time-order.ts'
 import type { CommandCall } from '../history.ts'
-import { isAck } from './answers.ts'
+import { isAcknowledged } from './answers.ts'
 import type { Report } from './finding.ts'
 import type { LineJournal } from './journal.ts'
 
@@ -22,7 +22,7 @@ export function checkRealTime(
   const observed = calls.flatMap(({ answer, eventId, sentAtMs, endedAtMs }) => {
     const commandId = answer?.jobId
     const place = commandId === undefined ? undefined : places.get(commandId)
-    if (commandId === undefined || place === undefined || !isAck(answer)) return []
+    if (commandId === undefined || place === undefined || !isAcknowledged(answer)) return []
     // The answer to a repeat names the first command, which may be older than this request.
     const sentAt = answer?.replayed ? Number.NEGATIVE_INFINITY : sentAtMs
     return { commandId, eventId, place, sentAtMs: sentAt, answeredAtMs: endedAtMs }

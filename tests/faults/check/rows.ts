@@ -1,12 +1,12 @@
 import pg from 'pg'
 
-/** What PostgreSQL holds in the end, read with statements of the checker's own. */
+/** What PostgreSQL holds after a run, read with the checker's own statements. */
 export interface Rows {
   events: EventRow[]
   bookings: BookingRow[]
   entries: EntryRow[]
   claims: ClaimRow[]
-  /** How many wait, by what the rank counters say. */
+  /** Sum of the counters in `waitlist_blocks`. */
   blockCounts: { eventId: number; waiting: number }[]
   commands: CommandRow[]
 }

@@ -15,16 +15,16 @@ import path from 'node:path'
 import { fromRoot } from '../../../tools/dev-stack/files.mjs'
 import type { Build } from '../../stack/processes.ts'
 
-/** One change to a text of the copy. */
+/** A change to one file of the copy. */
 export interface Patch {
   /** Path from the root of the repository, such as `packages/db/dist/line/load.js`. */
   file: string
-  /** Stands in the file exactly once. */
+  /** Text that occurs in the file exactly once. */
   find: string
   replace: string
 }
 
-/** A copy of the build that nobody else changes. */
+/** A copy of the build that no other process changes. */
 export interface BuildCopy extends Build {
   remove(): void
 }
@@ -33,9 +33,9 @@ const SERVICES = ['services/api', 'services/booking-worker']
 const OWN_SCOPE = '@ticket-line'
 
 /**
- * Copies what the services run, dependencies linked, so that a build under way cannot change a run, and so that guards
- * can be taken out.
- * @throws Error where a patch does not find its place: a mutant that changes nothing would prove nothing
+ * Copies the build of the services and links their dependencies, so that a concurrent build cannot
+ * affect a run, and so that guards can be removed.
+ * @throws Error if a patch does not apply, because a mutant without a change would prove nothing
  */
 export function copyBuild(patches: Patch[] = []): BuildCopy {
   const root = mkdtempSync(path.join(realpathSync(tmpdir()), 'ticket-line-build-'))
@@ -73,7 +73,10 @@ function copyPackage(folder: string, root: string): void {
   }
 }
 
-/** The compiler leaves behind what it built from sources that are gone; a patch of such a file would change nothing. */
+/**
+ * False for output of the compiler whose source is gone. A patch of such a file would have no
+ * effect.
+ */
 function hasSource(file: string): boolean {
   const source = file.replace(/\/dist\/(.*)\.js$/, '/src/$1.ts')
   return source === file || existsSync(source)

@@ -19,15 +19,23 @@ export interface FleetOptions {
   env?: Env
   /** Changes to the copy of the build that the fleet runs. */
   patches?: Patch[]
-  /** Asked at every moment that a proxy recognises. */
+  /** Called at every moment that a proxy recognizes. */
   intervene?: Intervene
-  /** False for runs of millions of commands: the record of every write is then compacted as in production. */
+  /**
+   * Whether Redis keeps every write in its append-only file, which the checker needs. False for
+   * runs of millions of commands: Redis then rewrites the file as in production.
+   */
   keepJournal?: boolean
-  /** Gives both servers clocks that can be set, if this machine can build them. */
+  /**
+   * Whether the clocks of both servers can be set, if this machine can build the library for it.
+   */
   steppableServers?: boolean
 }
 
-/** A whole system of real processes, each with its own way to the servers, all on servers of its own. */
+/**
+ * A whole system of real processes with its own servers. Each process connects through its own
+ * proxies.
+ */
 export interface Fleet {
   apis: Slot[]
   workers: Slot[]
@@ -38,17 +46,17 @@ export interface Fleet {
   redisFolder: string
   keyPrefix: string
   jwtSecret: string
-  /** What every process is started with, apart from its ways to the servers. */
+  /** Environment of every process, without the addresses of the servers. */
   env: Env
   build: Build
-  /** Absent unless `steppableServers` was asked for and could be had. */
+  /** Absent unless `steppableServers` was set and the library could be built. */
   serverClocks?: ServerClocks
-  /** Resolves once every process answers as ready. */
+  /** Resolves when every process is ready. */
   ready(timeoutMs?: number): Promise<void>
   close(): Promise<void>
 }
 
-const ROOMY: Env = {
+const NO_RATE_LIMITS: Env = {
   RATE_LIMIT: '100000000',
   POLL_RATE_LIMIT: '100000000',
   LOGIN_RATE_LIMIT: '100000000',
@@ -76,7 +84,7 @@ export async function startFleet(options: FleetOptions = {}): Promise<Fleet> {
     const keyPrefix = `faults-${randomBytes(4).toString('hex')}`
     const jwtSecret = randomBytes(32).toString('hex')
     const env: Env = {
-      ...ROOMY,
+      ...NO_RATE_LIMITS,
       NODE_ENV: 'test',
       KEY_PREFIX: keyPrefix,
       JWT_SECRET: jwtSecret,
@@ -120,8 +128,8 @@ export async function startFleet(options: FleetOptions = {}): Promise<Fleet> {
             .process()
             .logs.slice(-5)
             .map((line) => JSON.stringify(line))
-          const said = [...(slot.crashes().at(-1)?.lastLines ?? []), ...now]
-          throw new Error(`${slot.name} is not ready. It said last:\n${said.join('\n')}`)
+          const lines = [...(slot.crashes().at(-1)?.lastLines ?? []), ...now]
+          throw new Error(`${slot.name} is not ready. Its last log lines:\n${lines.join('\n')}`)
         }
       },
       close,
@@ -138,7 +146,7 @@ async function startServers(
   closers: (() => unknown)[],
   clocks: ServerClocks | undefined,
 ): Promise<[Server, Server]> {
-  // The checker reads the order of the line out of the append-only file: a rewrite would throw it away.
+  // The checker reads the order of the lines from the append-only file. A rewrite would remove it.
   const settings = keepJournal ? ['auto-aof-rewrite-percentage 0'] : []
   const started = await Promise.allSettled([
     startPostgres({ folder: path.join(folder, 'postgres'), env: clocks?.env.postgres }),

@@ -5,17 +5,17 @@ import { run, which } from '../../../tools/dev-stack/commands.mjs'
 
 type ServerName = 'redis' | 'postgres'
 
-/** The wall clocks of a Redis and a PostgreSQL. */
+/** The wall clocks of a Redis and of a PostgreSQL. */
 export interface ServerClocks {
   /** Added to the environment of each server before it starts. */
   env: Record<ServerName, Record<string, string>>
-  /** Sets the clock of a running server off by so many milliseconds. */
+  /** Sets the clock of a running server to the real time plus an offset. */
   step(server: ServerName, offsetMs: number): void
 }
 
 const SOURCE = fileURLToPath(new URL('stepped-clock.c', import.meta.url))
 
-/** @returns `undefined` if this is not Linux, or there is no C compiler to build the preloaded clock with */
+/** @returns `undefined` if this is not Linux or has no C compiler to build the preloaded library */
 export async function createServerClocks(folder: string): Promise<ServerClocks | undefined> {
   if (process.platform !== 'linux' || which('cc') === undefined) return undefined
   const library = path.join(folder, 'stepped-clock.so')
@@ -30,7 +30,7 @@ export async function createServerClocks(folder: string): Promise<ServerClocks |
     step(server, offsetMs) {
       const offset = Buffer.alloc(8)
       offset.writeBigInt64LE(BigInt(offsetMs) * 1_000_000n)
-      // In place: the server has the file mapped, and a truncated mapping would end it.
+      // Written in place. The server has the file mapped, and truncating it would crash the server.
       const file = openSync(fileOf(server), 'r+')
       writeSync(file, offset)
       closeSync(file)

@@ -15,34 +15,35 @@ import { type Env, type ServiceProcess, startScript } from '../../stack/processe
 
 export type ServiceKind = 'api' | 'booking-worker'
 
-/** Decides what happens to a command of a slot at its moment. */
+/** Decides what happens at a moment on a connection of a slot. */
 export type Intervene = (slot: Slot, moment: Moment) => Intervention | undefined
 
 /**
- * The place of one process of the fleet: its port and its own ways to Redis and PostgreSQL stay, the process in it is
- * started again whenever it ends.
+ * The slot of one process of the fleet, with a fixed port and its own proxies to Redis and
+ * PostgreSQL. When the process ends, another is started in its slot.
  */
 export interface Slot {
   readonly name: string
   readonly kind: ServiceKind
   readonly redisLink: TcpProxy
   readonly postgresLink: TcpProxy
-  /** Where the process serves HTTP. */
+  /** Address at which the process serves HTTP. */
   readonly url: string
-  /** The process now; one that has ended stays until the next is started. */
+  /** The current process, or the last one until the next is started. */
   process(): ServiceProcess
-  /** True while it is stopped by SIGSTOP. */
+  /** True while the process is stopped by SIGSTOP. */
   frozen(): boolean
-  /** How often it ended without anybody here having asked for it. */
+  /** The times at which a process ended without being told to. */
   crashes(): { at: string; lastLines: string[] }[]
-  /** SIGKILL. */
+  /** Sends SIGKILL. */
   kill(): Promise<void>
-  /** SIGTERM; resolves when it has ended. */
+  /** Sends SIGTERM. Resolves when the process has ended. */
   terminate(): Promise<void>
+  /** Sends SIGSTOP, and SIGCONT `ms` later. */
   freeze(ms: number): Promise<void>
-  /** Sets the wall clock of the process, and of those started here later, off by so many milliseconds. */
+  /** Sets the wall clock of this process and of later ones to the real time plus an offset. */
   stepClock(offsetMs: number): void
-  /** Ends the process and the proxies; nothing is started again. */
+  /** Ends the process and the proxies for good. */
   close(): Promise<void>
 }
 
@@ -57,7 +58,7 @@ export interface SlotOptions {
 }
 
 const STEPPED_CLOCK = new URL('stepped-clock.mjs', import.meta.url).href
-/** An ended process is started again after this. */
+/** Time from the end of a process to the start of the next. */
 const RESTART_AFTER_MS = 50
 
 export async function openSlot(options: SlotOptions): Promise<Slot> {
@@ -92,7 +93,7 @@ export async function openSlot(options: SlotOptions): Promise<Slot> {
 
   let closed = false
   let frozen = false
-  let wanted = false
+  let endRequested = false
   const crashes: { at: string; lastLines: string[] }[] = []
   let current = await start()
 
@@ -104,18 +105,18 @@ export async function openSlot(options: SlotOptions): Promise<Slot> {
   }
 
   async function ended(service: ServiceProcess): Promise<void> {
-    if (!wanted && !closed) {
+    if (!endRequested && !closed) {
       const lastLines = service.logs.slice(-5).map((line) => JSON.stringify(line))
       crashes.push({ at: new Date().toISOString(), lastLines })
     }
-    wanted = false
+    endRequested = false
     frozen = false
     await sleep(RESTART_AFTER_MS)
     if (!closed) current = await start()
   }
 
   async function end(how: () => Promise<void>): Promise<void> {
-    wanted = true
+    endRequested = true
     await how()
   }
 

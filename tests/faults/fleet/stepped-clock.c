@@ -1,8 +1,8 @@
 /*
- * Preloaded into a server (LD_PRELOAD): its wall clock is off by the 64-bit number of nanoseconds in
- * the file that CLOCK_OFFSET_FILE names, and follows the file. The monotonic clock stays right, as
- * when somebody sets the clock of a machine. Nothing here allocates, because the allocator of Redis
- * asks for the time before it is ready.
+ * Preloaded into a server with LD_PRELOAD. It adds the 64-bit number of nanoseconds in the file
+ * CLOCK_OFFSET_FILE to the wall clock of the server; the file is mapped, so a change takes effect at
+ * once. The monotonic clock is not affected, as when an operator sets the clock of a machine.
+ * Nothing here allocates memory, because the allocator of Redis reads the time while it starts.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>

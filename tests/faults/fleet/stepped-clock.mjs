@@ -1,8 +1,8 @@
 /**
- * Loaded before a service (`node --import`). The wall clock of the service is off by the number of
- * milliseconds in the file that `CLOCK_OFFSET_FILE` names, and follows the file while the service
- * runs. Timers and `performance.now()` stay as they are, as when NTP or an operator sets the clock of
- * a machine.
+ * Preloaded into a service with `node --import`. It adds the number of milliseconds in the file
+ * `CLOCK_OFFSET_FILE` to the wall clock of the service, and rereads the file while the service runs.
+ * Timers and `performance.now()` are not affected, as when NTP or an operator sets the clock of a
+ * machine.
  */
 import { readFileSync } from 'node:fs'
 
@@ -12,8 +12,9 @@ const RealDate = Date
 const file = /** @type {string} */ (process.env['CLOCK_OFFSET_FILE'])
 let offsetMs = 0
 
-function readOffset() {
+function followFile() {
   offsetMs = Number(readFileSync(file, 'utf8'))
+  setTimeout(followFile, READ_EVERY_MS).unref()
 }
 
 class SteppedDate extends RealDate {
@@ -28,6 +29,5 @@ class SteppedDate extends RealDate {
   }
 }
 
-readOffset()
-setInterval(readOffset, READ_EVERY_MS).unref()
+followFile()
 globalThis.Date = /** @type {DateConstructor} */ (/** @type {unknown} */ (SteppedDate))

@@ -10,65 +10,67 @@ import type { Fault, PlannedFault } from './plan.ts'
 import { refuseWrites } from './redis-refusals.ts'
 import { breakSql } from './sql-faults.ts'
 
-/** Faults that wait for their moment to come. */
-export interface Ambush {
+/** Faults that happen when a command reaches a certain moment. */
+export interface ArmedFaults {
+  /** Given to the proxies of the fleet. */
   intervene: Intervene
-  lay(moment: Moment, intervention: Intervention): void
-  /** How many found their moment. */
-  sprung(): number
-  /** No more of them. */
-  lift(): void
+  /** Intervenes once, the next time that this moment occurs on any connection. */
+  arm(moment: Moment, intervention: Intervention): void
+  /** Number of interventions so far. */
+  triggered(): number
+  /** Discards the interventions that have not happened yet. */
+  disarm(): void
 }
 
-export function createAmbush(): Ambush {
-  const laid = new Map<Moment, Intervention[]>()
-  let sprung = 0
+export function createArmedFaults(): ArmedFaults {
+  const armed = new Map<Moment, Intervention[]>()
+  let triggered = 0
   return {
     intervene(_slot, moment) {
-      const intervention = laid.get(moment)?.shift()
-      if (intervention !== undefined) sprung += 1
+      const intervention = armed.get(moment)?.shift()
+      if (intervention !== undefined) triggered += 1
       return intervention
     },
-    lay(moment, intervention) {
-      laid.set(moment, [...(laid.get(moment) ?? []), intervention])
+    arm(moment, intervention) {
+      armed.set(moment, [...(armed.get(moment) ?? []), intervention])
     },
-    sprung: () => sprung,
-    lift: () => laid.clear(),
+    triggered: () => triggered,
+    disarm: () => armed.clear(),
   }
 }
 
-/** Breaks what a plan says when it says so. */
+/** Injects faults at the times of a plan. */
 export interface Injector {
-  /** Faults that happened so far. */
+  /** Number of faults so far. */
   count(): number
-  /** Calls off what is left of the plan, waits for what is under way and mends everything. */
+  /** Cancels the faults that have not started, and resolves when the others have ended. */
   stop(): Promise<void>
 }
 
 export function startInjector(
   fleet: Fleet,
-  ambush: Ambush,
+  armedFaults: ArmedFaults,
   plan: PlannedFault[],
   onFault: (fault: Fault, sinceMs: number) => void,
 ): Injector {
   const startedAt = performance.now()
-  const underWay = new Set<Promise<void>>()
-  /** Servers that are down this moment: nothing can be done to them twice at once. */
-  const down = new Set<Server>()
+  const running = new Set<Promise<void>>()
+  /** Servers with a fault that has not ended. A server gets one fault at a time. */
+  const busy = new Set<Server>()
   let count = 0
   const timers = plan.map(({ atMs, fault }) => setTimeout(() => start(fault), atMs))
 
   function start(fault: Fault): void {
     onFault(fault, performance.now() - startedAt)
-    const done = inflict(fault).catch(() => undefined)
-    underWay.add(done)
-    void done.then(() => underWay.delete(done))
+    const done = inject(fault).catch(() => undefined)
+    running.add(done)
+    void done.then(() => running.delete(done))
   }
 
-  async function inflict(fault: Fault): Promise<void> {
+  async function inject(fault: Fault): Promise<void> {
     switch (fault.kind) {
       case 'moment':
-        ambush.lay(fault.moment, fault.intervention)
+        armedFaults.arm(fault.moment, fault.intervention)
         return
       case 'kill-redis':
         return crash(fleet.redis)
@@ -78,26 +80,30 @@ export function startInjector(
         count += 1
         return killClient(fleet.redis.url, fault.index)
       case 'refuse-writes':
-        return endured(fleet.redis, fault.ms, () => refuseWrites(fleet.redis.url, fault.refusal))
+        return disturbServer(fleet.redis, fault.ms, () =>
+          refuseWrites(fleet.redis.url, fault.refusal),
+        )
       case 'break-sql':
-        return endured(fleet.postgres, fault.ms, () => breakSql(fleet.postgres.url, fault.fault))
+        return disturbServer(fleet.postgres, fault.ms, () =>
+          breakSql(fleet.postgres.url, fault.fault),
+        )
       case 'step-clock':
         count += 1
         fleet.slots[fault.index % fleet.slots.length]?.stepClock(fault.offsetMs)
         return
       case 'cut-link':
         count += 1
-        linkOf(fault).cutAll()
+        proxyOf(fault).cutAll()
         return
       case 'sever-link':
       case 'hold-link':
-        return disturb(linkOf(fault), fault)
+        return disturbProxy(proxyOf(fault), fault)
       default:
-        return inflictProcess(fault)
+        return injectIntoProcess(fault)
     }
   }
 
-  async function inflictProcess(fault: Fault & { index: number; ms?: number }): Promise<void> {
+  async function injectIntoProcess(fault: Fault & { index: number; ms?: number }): Promise<void> {
     const slots = fault.kind.endsWith('api') ? fleet.apis : fleet.workers
     const slot = slots[fault.index % slots.length] as Slot
     if (!slot.process().running() || slot.frozen()) return
@@ -108,63 +114,69 @@ export function startInjector(
   }
 
   async function crash(server: Server): Promise<void> {
-    if (down.has(server)) return
+    if (busy.has(server)) return
     count += 1
-    down.add(server)
+    busy.add(server)
     try {
       await server.kill()
       await server.restart()
     } finally {
-      down.delete(server)
+      busy.delete(server)
     }
   }
 
-  /** Disturbs a server for a while; nothing else is done to it meanwhile, so that the end is reached. */
-  async function endured(
+  /**
+   * Disturbs a server for a while. No other fault hits it meanwhile, so that the end can be
+   * reached.
+   */
+  async function disturbServer(
     server: Server,
     ms: number,
     disturb: () => Promise<() => Promise<void>>,
   ): Promise<void> {
-    if (down.has(server)) return
+    if (busy.has(server)) return
     count += 1
-    down.add(server)
+    busy.add(server)
     try {
       const end = await disturb()
       await sleep(ms)
-      await persist(end)
+      await retry(end)
     } finally {
-      down.delete(server)
+      busy.delete(server)
     }
   }
 
-  function linkOf({ index, server }: { index: number; server: 'redis' | 'postgres' }): TcpProxy {
+  function proxyOf({ index, server }: { index: number; server: 'redis' | 'postgres' }): TcpProxy {
     const slot = fleet.slots[index % fleet.slots.length] as Slot
     return server === 'redis' ? slot.redisLink : slot.postgresLink
   }
 
-  async function disturb(
-    link: TcpProxy,
+  async function disturbProxy(
+    proxy: TcpProxy,
     { kind, ms }: { kind: string; ms: number },
   ): Promise<void> {
     count += 1
-    if (kind === 'sever-link') link.sever()
-    else link.hold()
+    if (kind === 'sever-link') proxy.sever()
+    else proxy.hold()
     await sleep(ms)
-    link.restore()
+    proxy.restore()
   }
 
   return {
-    count: () => count + ambush.sprung(),
+    count: () => count + armedFaults.triggered(),
     async stop() {
       for (const timer of timers) clearTimeout(timer)
-      ambush.lift()
-      await Promise.all(underWay)
+      armedFaults.disarm()
+      await Promise.all(running)
     },
   }
 }
 
-/** A fault that did not end would be there for the rest of the run. */
-async function persist(work: () => Promise<void>): Promise<void> {
+/**
+ * Repeats the end of a fault that fails, because otherwise the fault would last until the end of
+ * the run.
+ */
+async function retry(work: () => Promise<void>): Promise<void> {
   const tries = 5
   for (let attempt = 1; attempt < tries; attempt++) {
     try {
@@ -176,7 +188,7 @@ async function persist(work: () => Promise<void>): Promise<void> {
   return work()
 }
 
-/** `CLIENT KILL` of some connection of a service. */
+/** `CLIENT KILL` of one connection of a service. */
 async function killClient(redisUrl: string, index: number): Promise<void> {
   const redis = new Redis(redisUrl, { maxRetriesPerRequest: 0, retryStrategy: () => null })
   redis.on('error', () => undefined)

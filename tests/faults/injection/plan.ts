@@ -4,7 +4,7 @@ import type { Random } from '../../random.ts'
 import { REFUSALS, type RefusalKind } from './redis-refusals.ts'
 import { SQL_FAULTS, type SqlFault } from './sql-faults.ts'
 
-/** One thing to break. `index` chooses a process among those of its kind. */
+/** A fault. `index` chooses a process among those of its kind. */
 export type Fault =
   | { kind: 'kill-api' | 'kill-worker' | 'terminate-api' | 'terminate-worker'; index: number }
   | { kind: 'freeze-api' | 'freeze-worker'; index: number; ms: number }
@@ -18,25 +18,25 @@ export type Fault =
   | { kind: 'moment'; moment: Moment; intervention: Intervention }
 
 export interface PlannedFault {
-  /** Since the first request, ms. */
+  /** Milliseconds after the first request. */
   atMs: number
   fault: Fault
 }
 
 const HOUR_MS = 3_600_000
-/** Some find nothing to break: 1,000 in 15 minutes are left. */
+/** Some faults have no effect, for example on a process that is frozen. 15 minutes leave 1,000. */
 const MEAN_GAP_MS = 800
 
-/** Chooses what breaks when. The same seed plans the same. */
+/** Chooses faults and their times. The same seed gives the same plan. */
 export function planFaults(random: Random, forMs: number): PlannedFault[] {
   const plan: PlannedFault[] = []
-  for (let atMs = gap(random); atMs < forMs; atMs += gap(random))
+  for (let atMs = gapMs(random); atMs < forMs; atMs += gapMs(random))
     plan.push({ atMs, fault: chooseFault(random) })
   return plan
 }
 
-/** Exponential gaps: now and then several come at once, now and then there is peace. */
-function gap(random: Random): number {
+/** Exponentially distributed, so that some faults overlap and some pauses are long. */
+function gapMs(random: Random): number {
   return Math.round(-Math.log(1 - random.next()) * MEAN_GAP_MS)
 }
 
@@ -48,7 +48,8 @@ function chooseFault(random: Random): Fault {
     [10, () => ({ kind: 'kill-worker', index })],
     [3, () => ({ kind: 'terminate-api', index })],
     [5, () => ({ kind: 'terminate-worker', index })],
-    // Locks last 1.5 s and sessions in a transaction 3 s: some freezes end before, between and after.
+    // A job lock lasts 1.5 s and an idle transaction 3 s. Some freezes are shorter than both, some
+    // lie between the two, and some are longer than both.
     [4, () => ({ kind: 'freeze-api', index, ms: random.between(500, 4000) })],
     [9, () => ({ kind: 'freeze-worker', index, ms: random.between(1000, 6000) })],
     [4, () => ({ kind: 'kill-redis' })],
@@ -75,13 +76,13 @@ function chooseFault(random: Random): Fault {
       () => ({
         kind: 'moment',
         moment: random.pick(MOMENTS),
-        intervention: chooseTreatment(random),
+        intervention: chooseIntervention(random),
       }),
     ],
   ])()
 }
 
-function chooseTreatment(random: Random): Intervention {
+function chooseIntervention(random: Random): Intervention {
   return random.weighted<Intervention>([
     [2, { kind: 'cut-before' }],
     [5, { kind: 'cut-after' }],

@@ -1,12 +1,12 @@
 import { Redis } from 'ioredis'
 
-/** A way in which a running Redis answers every write with an error while reads still work. */
+/** A reason for which a running Redis answers writes with an error, while reads still work. */
 export type RefusalKind = 'readonly' | 'noreplicas' | 'oom'
 
 export const REFUSALS: readonly RefusalKind[] = ['readonly', 'noreplicas', 'oom']
 
-/** Nothing listens there: a replica of it keeps its data and waits. */
-const NOBODY: [string, number] = ['127.0.0.1', 1]
+/** Nothing listens at this address. A replica of it keeps its data and is read-only. */
+const NO_MASTER: [string, number] = ['127.0.0.1', 1]
 
 /**
  * Makes a Redis refuse writes. Connections stay open, as after a planned failover.
@@ -18,9 +18,9 @@ export async function refuseWrites(
   kind: RefusalKind,
 ): Promise<() => Promise<void>> {
   await withRedis(redisUrl, async (redis) => {
-    if (kind === 'readonly') await redis.replicaof(...NOBODY)
+    if (kind === 'readonly') await redis.replicaof(...NO_MASTER)
     if (kind === 'noreplicas') await redis.config('SET', 'min-replicas-to-write', 1)
-    // Below what an empty Redis needs: `noeviction` then refuses whatever may allocate.
+    // Less than an empty Redis uses. With `noeviction`, it then refuses commands that may allocate.
     if (kind === 'oom') await redis.config('SET', 'maxmemory', 1024)
   })
   return () =>

@@ -1,9 +1,9 @@
 import pg from 'pg'
 
 /**
- * What the environment of a database can do to healthy statements: a migration under way leaves
- * plans stale (0A000) or grants wrong (42501), a pooler forgets prepared statements (26000), a
- * trigger or a CHECK of somebody else raises (P0001, 23514).
+ * SQLSTATEs with which correct statements fail because of their environment: a migration makes
+ * plans stale (0A000) or changes grants (42501), a pooler loses prepared statements (26000), a
+ * trigger or a CHECK that an operator added raises an error (P0001, 23514).
  */
 export type SqlFault = '0A000' | '26000' | '42501' | 'P0001' | '23514'
 
@@ -12,10 +12,12 @@ export const SQL_FAULTS: readonly SqlFault[] = ['0A000', '26000', '42501', 'P000
 /**
  * Makes every statement that stores outcomes fail.
  *
- * 0A000 is real: a changed column type invalidates the plans that open connections keep. The others
- * come from a trigger that raises the SQLSTATE, so that the statements fail whoever owns the tables.
+ * 0A000 is raised by PostgreSQL itself: a changed column type invalidates the plans of open
+ * connections. The other SQLSTATEs are raised by a trigger, which works for every owner of the
+ * tables.
  *
- * @returns a function that ends the fault; stale plans stay stale until somebody closes their connections
+ * @returns a function that ends the fault. Stale plans stay stale until their connections are
+ * closed
  */
 export async function breakSql(databaseUrl: string, fault: SqlFault): Promise<() => Promise<void>> {
   if (fault === '0A000') {
@@ -37,7 +39,8 @@ async function runSql(url: string, sql: string): Promise<void> {
   client.on('error', () => undefined)
   await client.connect()
   try {
-    // Workers hold locks on these tables for milliseconds; a frozen one for as long as its session lives.
+    // Workers lock these tables for milliseconds, but a frozen worker locks them until its session
+    // ends.
     await client.query(`SET lock_timeout = '5s'`)
     await client.query(sql)
   } finally {

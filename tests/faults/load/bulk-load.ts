@@ -1,49 +1,51 @@
 import { Worker } from 'node:worker_threads'
 import type { CommandCall } from '../history.ts'
-import type { Entry } from './send-command.ts'
+import type { Endpoint } from './send-command.ts'
 
-/** Very many requests from a thread of their own. */
-export interface CrowdOrder {
+/** A very large number of requests, sent by a thread of its own. */
+export interface BulkLoadOptions {
   jwtSecret: string
-  entries: Entry[]
+  endpoints: Endpoint[]
   count: number
   clients: number
-  /** Requests begun in a second at most; infinite sends as fast as answers come. */
+  /** Most requests started in a second. If it is infinite, each client waits for answers only. */
   perSecond: number
-  /** Requests go to this event and the `events - 1` behind it in turn. */
+  /** Requests go in turn to this event and the `events - 1` events after it. */
   firstEvent: number
   events: number
-  /** Everybody books once; or this many users book and cancel in turn. */
+  /**
+   * If `cancels` is set, this many users book and cancel in turn; else each request has a new user.
+   */
   users: number
   cancels: boolean
   prefer?: string
-  /** Reports every exchange instead of its status alone. */
+  /** Whether to collect whole calls instead of statuses only. */
   keepCalls: boolean
 }
 
-export type CrowdReport = { call: CommandCall } | { status: number }
+export type BulkLoadMessage = { call: CommandCall } | { status: number }
 
-export interface Crowd {
+export interface BulkLoad {
   sent(): number
-  /** How often each status came; 0 stands for no answer. */
+  /** Number of answers by status. 0 counts requests without an answer. */
   statuses: Map<number, number>
-  /** Every exchange, where the order was to keep them. */
+  /** All calls, if `keepCalls` is set. */
   calls: CommandCall[]
   done: Promise<void>
 }
 
-export function startCrowd(order: CrowdOrder): Crowd {
+export function startBulkLoad(options: BulkLoadOptions): BulkLoad {
   const thread = new Worker(new URL('./bulk-load-thread.ts', import.meta.url), {
-    workerData: order,
+    workerData: options,
   })
   const statuses = new Map<number, number>()
   const calls: CommandCall[] = []
   let sent = 0
-  thread.on('message', (report: CrowdReport) => {
+  thread.on('message', (message: BulkLoadMessage) => {
     sent += 1
-    const status = 'call' in report ? (report.call.answer?.status ?? 0) : report.status
+    const status = 'call' in message ? (message.call.answer?.status ?? 0) : message.status
     statuses.set(status, (statuses.get(status) ?? 0) + 1)
-    if ('call' in report) calls.push(report.call)
+    if ('call' in message) calls.push(message.call)
   })
   const done = new Promise<void>((resolve, reject) => {
     thread.once('error', reject)

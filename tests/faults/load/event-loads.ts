@@ -1,14 +1,13 @@
 import { until } from '../../../tools/dev-stack/wait.mjs'
-import { isAck } from '../check/answers.ts'
-import type { Stage } from '../testbed.ts'
-import { startSteady } from './steady-load.ts'
+import { isAcknowledged } from '../check/answers.ts'
+import type { Testbed } from '../testbed.ts'
+import { startSteadyLoad } from './steady-load.ts'
 
-/** A steady load on several small events. */
+/** Steady loads on several small events. */
 export interface EventLoads {
   /**
-   * Waits until a request of each event that was sent after `sinceMs` was decided.
-   *
-   * @returns the milliseconds since `sinceMs`, or the timeout if some event was not served
+   * Waits until every event has decided a request that was sent after `sinceMs`.
+   * @returns the milliseconds since `sinceMs`, or about `timeoutMs` if an event was not served
    */
   allServed(sinceMs: number, timeoutMs?: number): Promise<number>
   stop(): Promise<void>
@@ -18,14 +17,14 @@ const TICKETS = 3
 const CLIENTS = 3
 const PAUSE_MS = 50
 
-/** Creates the events 1 to `events`; clients book and cancel on each of them. */
-export async function loadEvents(stage: Stage, events: number): Promise<EventLoads> {
+/** Creates events 1 to `events`. Clients book and cancel on each of them. */
+export async function loadEvents(testbed: Testbed, events: number): Promise<EventLoads> {
   const loads: { stop(): Promise<void> }[] = []
   for (let eventId = 1; eventId <= events; eventId++) {
-    await stage.createEvent(eventId, TICKETS)
-    loads.push(startSteady(stage, { eventId, clients: CLIENTS, pauseMs: PAUSE_MS }))
+    await testbed.createEvent(eventId, TICKETS)
+    loads.push(startSteadyLoad(testbed, { eventId, clients: CLIENTS, pauseMs: PAUSE_MS }))
   }
-  const { commands } = stage.history
+  const { commands } = testbed.history
   return {
     async allServed(sinceMs, timeoutMs = 60_000) {
       const served = (): number =>
@@ -33,7 +32,7 @@ export async function loadEvents(stage: Stage, events: number): Promise<EventLoa
           commands
             .filter(
               ({ sentAtMs, answer }) =>
-                sentAtMs > sinceMs && isAck(answer) && answer?.status !== 202,
+                sentAtMs > sinceMs && isAcknowledged(answer) && answer?.status !== 202,
             )
             .map(({ eventId }) => eventId),
         ).size

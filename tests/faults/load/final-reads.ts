@@ -1,40 +1,44 @@
-import { isAck } from '../check/answers.ts'
+import { isAcknowledged } from '../check/answers.ts'
 import type { History, ListRead } from '../history.ts'
-import type { Caller } from './http-client.ts'
-import { type Entry, SILENT_AFTER_MS, STAFF } from './send-command.ts'
+import type { HttpClient } from './http-client.ts'
+import { type Endpoint, STAFF, TIMEOUT_MS } from './send-command.ts'
 
-const AT_ONCE = 32
+const CONCURRENCY = 32
 
-/** After the last fault: asks for every job that was promised, for every event's standing and for its lists. */
-export async function lastLook(caller: Caller, entries: Entry[], history: History): Promise<void> {
-  const token = await caller.token(STAFF, 'organizer')
-  const ask = (entry: Entry, path: string) =>
-    caller.ask(entry.url, { method: 'GET', path, token, silentAfterMs: SILENT_AFTER_MS })
-  const entryOf = (index: number): Entry => entries[index % entries.length] as Entry
+/** Reads every promised job, and the status and the lists of every event, after the last fault. */
+export async function readFinalState(
+  client: HttpClient,
+  endpoints: Endpoint[],
+  history: History,
+): Promise<void> {
+  const token = await client.token(STAFF, 'organizer')
+  const get = (endpoint: Endpoint, path: string) =>
+    client.send(endpoint.url, { method: 'GET', path, token, timeoutMs: TIMEOUT_MS })
+  const endpointOf = (index: number): Endpoint => endpoints[index % endpoints.length] as Endpoint
 
   const promised = new Set<string>()
   for (const { answer } of history.commands) {
-    if (isAck(answer) && answer?.jobId !== undefined) promised.add(answer.jobId)
+    if (isAcknowledged(answer) && answer?.jobId !== undefined) promised.add(answer.jobId)
   }
-  await eachAtOnce([...promised], async (jobId, index) => {
-    const entry = entryOf(index)
+  await forEachConcurrently([...promised], async (jobId, index) => {
+    const endpoint = endpointOf(index)
     history.jobs.push({
       kind: 'job',
       jobId,
       final: true,
-      api: entry.name,
-      ...(await ask(entry, `/jobs/${jobId}`)),
+      api: endpoint.name,
+      ...(await get(endpoint, `/jobs/${jobId}`)),
     })
   })
-  await eachAtOnce(history.events, async ({ eventId }, index) => {
-    const entry = entryOf(index)
-    const exchange = await ask(entry, `/status/${eventId}`)
-    history.statuses.push({ kind: 'status', eventId, final: true, api: entry.name, ...exchange })
+  await forEachConcurrently(history.events, async ({ eventId }, index) => {
+    const endpoint = endpointOf(index)
+    const exchange = await get(endpoint, `/status/${eventId}`)
+    history.statuses.push({ kind: 'status', eventId, final: true, api: endpoint.name, ...exchange })
     for (const list of ['bookings', 'waiting-list'] as const) {
       const items: ListRead['items'] = []
       for (let after: string | null = ''; after !== null; ) {
-        const page = await ask(
-          entry,
+        const page = await get(
+          endpoint,
           `/events/${eventId}/${list}?limit=100${after === '' ? '' : `&after=${after}`}`,
         )
         items.push(...(page.answer?.body?.[list === 'bookings' ? 'bookings' : 'waiting'] ?? []))
@@ -45,7 +49,7 @@ export async function lastLook(caller: Caller, entries: Entry[], history: Histor
   })
 }
 
-async function eachAtOnce<T>(
+async function forEachConcurrently<T>(
   items: T[],
   work: (item: T, index: number) => Promise<void>,
 ): Promise<void> {
@@ -56,5 +60,5 @@ async function eachAtOnce<T>(
       await work(items[index] as T, index)
     }
   }
-  await Promise.all(Array.from({ length: AT_ONCE }, worker))
+  await Promise.all(Array.from({ length: CONCURRENCY }, worker))
 }

@@ -3,19 +3,19 @@ import { Agent, request } from 'undici'
 import { signToken } from '../../stack/client.ts'
 import type { Answer, Failure } from '../history.ts'
 
-export interface AskOptions {
+export interface RequestOptions {
   method: 'GET' | 'POST'
   path: string
   token: string
   headers?: Record<string, string>
   body?: object
-  /** The client hangs up after this. */
-  leaveAfterMs?: number
-  /** The client counts as unanswered after this. */
-  silentAfterMs: number
+  /** The client closes the connection after this time. */
+  hangUpAfterMs?: number
+  /** The request counts as unanswered after this time. */
+  timeoutMs: number
 }
 
-/** One exchange as the client saw it. */
+/** One request as the client saw it: it ended with an answer or with a failure. */
 export interface Exchange {
   sentAtMs: number
   endedAtMs: number
@@ -23,19 +23,19 @@ export interface Exchange {
   failure?: Failure
 }
 
-/** Sends requests and notes what comes of them; never throws, never sends anything twice. */
-export interface Caller {
-  ask(baseUrl: string, options: AskOptions): Promise<Exchange>
-  /** A bearer token, signed once a user. */
+/** Sends requests and records how they end. It never throws and never repeats a request. */
+export interface HttpClient {
+  send(baseUrl: string, options: RequestOptions): Promise<Exchange>
+  /** A bearer token; it is signed once for each user and role. */
   token(userId: string, role?: Role): Promise<string>
   close(): Promise<void>
 }
 
-/** Valid on a process whose clock is off by an hour or two, in either direction. */
+/** The token is valid for a process whose clock is wrong by up to two hours. */
 const TOKEN_LIFE_S = 6 * 3600
 const TOKEN_AGE_S = 3 * 3600
 
-export function createCaller(jwtSecret: string, connectionsPerApi = 256): Caller {
+export function createHttpClient(jwtSecret: string, connectionsPerApi = 256): HttpClient {
   const dispatcher = new Agent({
     connections: connectionsPerApi,
     pipelining: 1,
@@ -46,7 +46,11 @@ export function createCaller(jwtSecret: string, connectionsPerApi = 256): Caller
   })
   const tokens = new Map<string, Promise<string>>()
 
-  async function send(baseUrl: string, options: AskOptions, signal: AbortSignal): Promise<Answer> {
+  async function exchange(
+    baseUrl: string,
+    options: RequestOptions,
+    signal: AbortSignal,
+  ): Promise<Answer> {
     const { method, path, token, body } = options
     const response = await request(new URL(path, baseUrl), {
       method,
@@ -74,17 +78,17 @@ export function createCaller(jwtSecret: string, connectionsPerApi = 256): Caller
   }
 
   return {
-    async ask(baseUrl, options) {
-      const { leaveAfterMs = Number.POSITIVE_INFINITY, silentAfterMs } = options
-      const leaves = leaveAfterMs < silentAfterMs
+    async send(baseUrl, options) {
+      const { hangUpAfterMs = Number.POSITIVE_INFINITY, timeoutMs } = options
+      const hangsUp = hangUpAfterMs < timeoutMs
       const abort = new AbortController()
-      const timer = setTimeout(() => abort.abort(), Math.min(leaveAfterMs, silentAfterMs))
+      const timer = setTimeout(() => abort.abort(), Math.min(hangUpAfterMs, timeoutMs))
       const sentAtMs = performance.now()
       try {
-        const answer = await send(baseUrl, options, abort.signal)
+        const answer = await exchange(baseUrl, options, abort.signal)
         return { sentAtMs, endedAtMs: performance.now(), answer }
       } catch (error) {
-        const failure = abort.signal.aborted ? (leaves ? 'left' : 'silence') : failureOf(error)
+        const failure = abort.signal.aborted ? (hangsUp ? 'left' : 'silence') : failureOf(error)
         return { sentAtMs, endedAtMs: performance.now(), failure }
       } finally {
         clearTimeout(timer)
@@ -106,7 +110,7 @@ export function createCaller(jwtSecret: string, connectionsPerApi = 256): Caller
   }
 }
 
-/** What never got through cannot take effect; everything else may have. */
+/** A request that was never sent cannot take effect. Every other request may have. */
 function failureOf(error: unknown): Failure {
   const code = (error as { code?: string }).code
   return code === 'ECONNREFUSED' || code === 'UND_ERR_CONNECT_TIMEOUT' ? 'refused' : 'broken'

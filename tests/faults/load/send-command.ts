@@ -1,60 +1,65 @@
 import type { CommandCall, CommandType, History } from '../history.ts'
-import type { Caller } from './http-client.ts'
+import type { HttpClient } from './http-client.ts'
 
-/** Where a client may send its requests. */
-export interface Entry {
+/** An API process as clients know it. */
+export interface Endpoint {
   name: string
   url: string
 }
 
-/** What a client wants, so that it can ask for it again. */
-export interface Wish {
+/** A command to send, possibly more than once. */
+export interface CommandInput {
   type: CommandType
   eventId: number
-  /** Whom it is for, and who asks: that user, or staff. */
   userId: string
+  /** `userId`, or `STAFF`. */
   caller: string
   key?: string
 }
 
 export interface SendOptions {
   prefer?: string
-  leaveAfterMs?: number
-  silentAfterMs?: number
+  hangUpAfterMs?: number
+  timeoutMs?: number
 }
 
-/** The one member of staff; acts for others and reads every job. */
+/** The only member of staff. It books and cancels for users, and reads every job. */
 export const STAFF = 'staff'
-/** Longer than any promised answer, with every freeze of a process on top. */
-export const SILENT_AFTER_MS = 20_000
+/** Longer than any answer may take, even if a process is frozen meanwhile. */
+export const TIMEOUT_MS = 20_000
 
-/** Sends one command and writes it into the history once it is over. */
+/** Sends one command and adds it to the history when it has ended. */
 export async function sendCommand(
-  { caller, history }: { caller: Caller; history: History },
-  entry: Entry,
-  wish: Wish,
-  { prefer, silentAfterMs = SILENT_AFTER_MS, ...rest }: SendOptions = {},
+  { client, history }: { client: HttpClient; history: History },
+  endpoint: Endpoint,
+  command: CommandInput,
+  { prefer, timeoutMs = TIMEOUT_MS, ...rest }: SendOptions = {},
 ): Promise<CommandCall> {
-  const { type, eventId, userId, key } = wish
-  const exchange = await caller.ask(entry.url, {
+  const { type, eventId, userId, key } = command
+  const exchange = await client.send(endpoint.url, {
     method: 'POST',
     path: `/${type}`,
-    token: await caller.token(wish.caller, wish.caller === STAFF ? 'organizer' : 'user'),
+    token: await client.token(command.caller, command.caller === STAFF ? 'organizer' : 'user'),
     headers: {
       ...(prefer !== undefined && { prefer }),
       ...(key !== undefined && { 'idempotency-key': key }),
     },
     body: { eventId, userId },
-    silentAfterMs,
+    timeoutMs,
     ...rest,
   })
-  const call: CommandCall = { kind: 'command', ...wish, api: entry.name, ...exchange }
+  const call: CommandCall = { kind: 'command', ...command, api: endpoint.name, ...exchange }
   history.commands.push(call)
   return call
 }
 
-/** A wish of a user for himself. */
-export const wishOf = (type: CommandType, eventId: number, userId: string, key?: string): Wish => ({
+/** A command that users send for themselves. */
+export const commandOf = (
+  type: CommandType,
+  eventId: number,
+  userId: string,
+  key?: string,
+): CommandInput => ({
   type,
   eventId,
   userId,

@@ -1,44 +1,52 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { CommandCall } from '../history.ts'
-import type { Stage } from '../testbed.ts'
-import { type Entry, type SendOptions, sendCommand, wishOf } from './send-command.ts'
+import type { Testbed } from '../testbed.ts'
+import { commandOf, type Endpoint, type SendOptions, sendCommand } from './send-command.ts'
 
-export interface SteadyOptions extends SendOptions {
+export interface SteadyLoadOptions extends SendOptions {
   eventId: number
-  /** Clients that each book and cancel in turn, one request after the other. */
+  /** Number of clients. Each books and cancels in turn, one request after the other. */
   clients: number
-  /** Pause of a client between two requests. */
+  /** Pause of a client between two requests, in milliseconds. */
   pauseMs: number
-  /** False for users that only book and cancel without a key; default true, every second request has one. */
+  /** Whether every second request has an idempotency key. Default: true. */
   keys?: boolean
+  /** Called when a request has ended. */
   onCall?: (call: CommandCall) => void
-  /** Where the next request goes; default the API processes in turn. */
-  pickEntry?: () => Entry
+  /** Chooses the API process for the next request. Default: the API processes in turn. */
+  pickEndpoint?: () => Endpoint
 }
 
-/** A steady load on one event. Resolves `stop` once the last answers are in. */
-export function startSteady(stage: Stage, options: SteadyOptions): { stop: () => Promise<void> } {
-  const { eventId, keys = true, onCall, pickEntry, pauseMs, ...sendOptions } = options
+/**
+ * Starts a steady load on one event.
+ * @returns `stop`, which resolves when every client has received its last answer
+ */
+export function startSteadyLoad(
+  testbed: Testbed,
+  options: SteadyLoadOptions,
+): { stop: () => Promise<void> } {
+  const { eventId, keys = true, onCall, pickEndpoint, pauseMs, ...sendOptions } = options
   let stopped = false
   let turn = 0
-  const nextEntry = pickEntry ?? (() => stage.entries[turn++ % stage.entries.length] as Entry)
+  const nextEndpoint =
+    pickEndpoint ?? (() => testbed.endpoints[turn++ % testbed.endpoints.length] as Endpoint)
 
-  async function live(client: number): Promise<void> {
+  async function runClient(client: number): Promise<void> {
     for (let count = 0; !stopped; count++) {
       const type = count % 2 === 0 ? 'book' : 'cancel'
       const key = keys && count % 4 < 2 ? `steady-${eventId}-${client}-${count}` : undefined
-      const wish = wishOf(type, eventId, `steady-${eventId}-${client}`, key)
-      const call = await sendCommand(stage, nextEntry(), wish, sendOptions)
+      const command = commandOf(type, eventId, `steady-${eventId}-${client}`, key)
+      const call = await sendCommand(testbed, nextEndpoint(), command, sendOptions)
       onCall?.(call)
       await sleep(call.failure === 'refused' ? Math.max(pauseMs, 20) : pauseMs)
     }
   }
 
-  const lives = Array.from({ length: options.clients }, (_, client) => live(client))
+  const running = Array.from({ length: options.clients }, (_, client) => runClient(client))
   return {
     async stop() {
       stopped = true
-      await Promise.all(lives)
+      await Promise.all(running)
     },
   }
 }

@@ -1,12 +1,12 @@
 import type { Patch } from '../fleet/build-copy.ts'
 import {
-  afterLostCommits,
-  atOnceOnOneEvent,
-  bookOutAndAgain,
+  bookMoreThanAll,
   bookTwice,
-  crowdAlone,
   frozenWorker,
+  loseCommitReplies,
+  manyClientsOnOneEvent,
   type Proof,
+  randomClients,
 } from './proofs.ts'
 
 /** A guard, how to take it out of a build, and a run that it decides. */
@@ -40,7 +40,7 @@ export const GUARDS: Guard[] = [
       // biome-ignore lint/suspicious/noTemplateCurlyInString: it is what stands in the build
       { file: LOAD, find: '${lockEvents.text} NOWAIT', replace: '${lockEvents.text}' },
     ],
-    proof: atOnceOnOneEvent,
+    proof: manyClientsOnOneEvent,
   },
   {
     name: 'unique claim',
@@ -73,7 +73,7 @@ export const GUARDS: Guard[] = [
         replace: 'CREATE TABLE "commands" (\n\t"command_id" text collate "C" NOT NULL',
       },
     ],
-    proof: afterLostCommits,
+    proof: loseCommitReplies,
   },
   {
     name: 'CHECK of the counters',
@@ -99,9 +99,9 @@ export const GUARDS: Guard[] = [
         replace: 'CHECK (true)',
       },
     ],
-    proof: bookOutAndAgain,
+    proof: bookMoreThanAll,
   },
-  { name: 'one active job a line', remove: noGlobalConcurrency, proof: crowdAlone },
+  { name: 'one active job a line', remove: noGlobalConcurrency, proof: randomClients },
   {
     name: 'idle-in-transaction timeout',
     remove: [

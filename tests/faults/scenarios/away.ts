@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { until } from '../../../tools/dev-stack/wait.mjs'
-import { isAck } from '../check/answers.ts'
+import { isAcknowledged } from '../check/answers.ts'
 import { check } from '../check/check.ts'
 import type { CommandCall } from '../history.ts'
-import { startSteady } from '../load/steady-load.ts'
-import { openStage } from '../testbed.ts'
+import { startSteadyLoad } from '../load/steady-load.ts'
+import { openTestbed } from '../testbed.ts'
 import {
   atMost,
   type Scenario,
@@ -15,7 +15,7 @@ import {
 
 const AWAY_FOR_MS = 60_000
 const EVENTS = 5
-/** The first requests of an outage, on their way when it begins, count as well. */
+/** Also holds for requests that are being handled when the outage begins. */
 const ANSWERED_WITHIN_MS = 1000
 const SERVED_WITHIN_MS = 5000
 
@@ -23,25 +23,25 @@ async function away(
   which: 'redis' | 'postgres',
   options: ScenarioOptions,
 ): Promise<ScenarioResult> {
-  const { scale, patches = [], say } = options
-  // Waiting for a decision is no part of the time that a refusal may take.
-  const stage = await openStage({ patches, env: { RESULT_WAIT_MS: '500' } })
+  const { scale, patches = [], log } = options
+  // A short wait for outcomes, because the bound is for refusals.
+  const testbed = await openTestbed({ patches, env: { RESULT_WAIT_MS: '500' } })
   try {
     const loads = []
     for (let eventId = 1; eventId <= EVENTS; eventId++) {
-      await stage.createEvent(eventId, 3)
-      loads.push(startSteady(stage, { eventId, clients: 3, pauseMs: 50 }))
+      await testbed.createEvent(eventId, 3)
+      loads.push(startSteadyLoad(testbed, { eventId, clients: 3, pauseMs: 50 }))
     }
     await sleep(2000)
-    const server = stage.fleet[which]
+    const server = testbed.fleet[which]
     const awayAt = performance.now()
     await server.kill()
     await sleep(Math.max(3000, AWAY_FOR_MS * scale))
     await server.restart()
     const backAt = performance.now()
-    say(`${which} was away for ${Math.round((backAt - awayAt) / 1000)} s`)
+    log(`${which} was away for ${Math.round((backAt - awayAt) / 1000)} s`)
 
-    const { commands } = stage.history
+    const { commands } = testbed.history
     const served = (): Set<number> =>
       new Set(commands.filter((call) => isServed(call, backAt)).map((call) => call.eventId))
     await until(() => served().size === EVENTS, { timeoutMs: 30_000 })
@@ -53,7 +53,7 @@ async function away(
     const refused = during.filter(
       (call) => call.answer?.status === 503 && call.answer.retryAfter !== undefined,
     )
-    const promised = during.filter((call) => isAck(call.answer))
+    const promised = during.filter((call) => isAcknowledged(call.answer))
     const others = during.length - refused.length - promised.length
     const times = spreadOf(during.map((call) => call.endedAtMs - call.sentAtMs))
     const slow = during.filter((call) => call.endedAtMs - call.sentAtMs > ANSWERED_WITHIN_MS).length
@@ -69,33 +69,33 @@ async function away(
         allServedAfterMs: servedAfterMs,
       },
       missed: [
-        ...atMost('answers that were neither 503 with Retry-After nor a promise', others, 0),
+        ...atMost('answers other than an outcome, 202 or 503 with Retry-After', others, 0),
         ...atMost(`answers later than ${ANSWERED_WITHIN_MS} ms`, slow, 0),
         ...atMost('time until every event is served again, ms', servedAfterMs, SERVED_WITHIN_MS),
       ],
-      findings: check(await stage.conclude()),
+      findings: check(await testbed.collectEvidence()),
     }
   } finally {
-    await stage.close()
+    await testbed.close()
   }
 }
 
-/** Sent after the return and decided. */
+/** True if the request was sent after the return of the server, and was decided. */
 function isServed({ sentAtMs, answer }: CommandCall, backAt: number): boolean {
-  return sentAtMs > backAt && isAck(answer) && answer?.status !== 202
+  return sentAtMs > backAt && isAcknowledged(answer) && answer?.status !== 202
 }
 
-const shows = (name: string): string =>
-  `${name} away for 60 s: writes get 503 and Retry-After within 1 s, nothing of them takes effect later, all is served within 5 s of the return`
+const proves = (name: string): string =>
+  `While ${name} is away for 60 s, writes get 503 with Retry-After within 1 s and never take effect. Every event is served within 5 s of its return.`
 
 export const redisAway: Scenario = {
   name: 'redis-away',
-  shows: shows('Redis'),
+  proves: proves('Redis'),
   run: (options) => away('redis', options),
 }
 
 export const postgresAway: Scenario = {
   name: 'postgres-away',
-  shows: shows('PostgreSQL'),
+  proves: proves('PostgreSQL'),
   run: (options) => away('postgres', options),
 }

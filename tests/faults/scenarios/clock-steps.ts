@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { check } from '../check/check.ts'
 import { loadEvents } from '../load/event-loads.ts'
-import { openStage } from '../testbed.ts'
+import { openTestbed } from '../testbed.ts'
 import { atMost, type Scenario, spreadOf } from './scenario.ts'
 
 const EVENTS = 3
@@ -9,19 +9,19 @@ const HOUR_MS = 3_600_000
 const ROUNDS = 8
 const SERVED_WITHIN_MS = 8000
 
-/** Who loses the right time in a round. Servers take part if their clocks can be set here. */
+/** The clocks that are set in a round. Those of the servers need a C compiler. */
 type Clock = 'apis' | 'workers' | 'redis' | 'postgres'
 
 export const clockSteps: Scenario = {
   name: 'clock-steps',
-  shows:
-    'the clock of an API, a worker, Redis or PostgreSQL steps by an hour while commands wait and a worker is killed: all events are served within 8 s',
-  async run({ scale, patches = [], say }) {
-    const stage = await openStage({ patches, steppableServers: true })
-    const { fleet, history } = stage
+  proves:
+    'When the clock of an API, a worker, Redis or PostgreSQL steps by an hour and all workers are killed, every event is served within 8 s.',
+  async run({ scale, patches = [], log }) {
+    const testbed = await openTestbed({ patches, steppableServers: true })
+    const { fleet, history } = testbed
     const steppable: Clock[] = ['apis', 'workers']
     if (fleet.serverClocks !== undefined) steppable.push('redis', 'postgres')
-    else say('there is no C compiler here: the clocks of the servers stay right')
+    else log('There is no C compiler: the clocks of Redis and PostgreSQL are not set.')
     const servedAfterMs: number[] = []
     const step = (clock: Clock, offsetMs: number): void => {
       if (clock === 'apis') for (const slot of fleet.apis) slot.stepClock(offsetMs)
@@ -29,7 +29,7 @@ export const clockSteps: Scenario = {
       else fleet.serverClocks?.step(clock, offsetMs)
     }
     try {
-      const loads = await loadEvents(stage, EVENTS)
+      const loads = await loadEvents(testbed, EVENTS)
       const rounds = Math.max(1, Math.round(ROUNDS * scale))
       for (let round = 0; round < rounds; round++) {
         for (const clock of steppable) {
@@ -37,11 +37,11 @@ export const clockSteps: Scenario = {
             await sleep(1500)
             step(clock, offsetMs)
             const steppedAt = performance.now()
-            // What a killed worker leaves behind (locks, jobs) was written by the clock of before.
+            // The locks and jobs of killed workers carry times of the clock before the step.
             await Promise.all(fleet.workers.map((slot) => slot.kill()))
             const servedMs = await loads.allServed(steppedAt)
             servedAfterMs.push(servedMs)
-            say(
+            log(
               `${clock} off by ${offsetMs / HOUR_MS} h: all events served after ${Math.round(servedMs)} ms`,
             )
           }
@@ -58,10 +58,10 @@ export const clockSteps: Scenario = {
           allServedMostMs: served.most,
         },
         missed: atMost('time until every event is served again, ms', served.most, SERVED_WITHIN_MS),
-        findings: check(await stage.conclude()),
+        findings: check(await testbed.collectEvidence()),
       }
     } finally {
-      await stage.close()
+      await testbed.close()
     }
   },
 }

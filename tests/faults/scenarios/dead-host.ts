@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { until } from '../../../tools/dev-stack/wait.mjs'
-import { isAck } from '../check/answers.ts'
+import { isAcknowledged } from '../check/answers.ts'
 import { check } from '../check/check.ts'
-import { startSteady } from '../load/steady-load.ts'
-import { openStage } from '../testbed.ts'
+import { startSteadyLoad } from '../load/steady-load.ts'
+import { openTestbed } from '../testbed.ts'
 import {
   atMost,
   type Scenario,
@@ -15,52 +15,55 @@ import {
 const ROUNDS = 20
 const EVENTS = 5
 const RESULT_WAIT_MS = 500
-/** A request meets the silence with its count and its job, and then waits for the decision. */
+/** A request may time out at its admission and its job, and then waits for an outcome. */
 const ANSWERED_WITHIN_MS = 1000 + RESULT_WAIT_MS
 const TAKEN_WITHIN_MS = 4000
 const SERVED_WITHIN_MS = 8000
 
 /**
- * Strands every connection to Redis at once, again and again, and measures until each event takes requests and until
- * each is served. What was under way is lost with the connections, or arrived and was never answered.
+ * Abandons every connection to Redis at once, in several rounds. Measures the time until every
+ * event accepts requests and until every event is served. Commands that were being sent are lost
+ * with their connections, or arrive and are never answered.
  */
 async function run(options: ScenarioOptions): Promise<ScenarioResult> {
-  const { scale, patches = [], say } = options
-  const stage = await openStage({ patches, env: { RESULT_WAIT_MS: String(RESULT_WAIT_MS) } })
-  const { commands } = stage.history
-  /** Events of which a request that was sent since then was answered like this. */
+  const { scale, patches = [], log } = options
+  const testbed = await openTestbed({ patches, env: { RESULT_WAIT_MS: String(RESULT_WAIT_MS) } })
+  const { commands } = testbed.history
+  /**
+   * Number of events with a request that was sent after `sinceMs` and got one of these statuses.
+   */
   const eventsWith = (sinceMs: number, statuses: (status: number) => boolean): number =>
     new Set(
       commands
         .filter(
           ({ sentAtMs, answer }) =>
-            sentAtMs > sinceMs && isAck(answer) && statuses(answer?.status ?? 0),
+            sentAtMs > sinceMs && isAcknowledged(answer) && statuses(answer?.status ?? 0),
         )
         .map(({ eventId }) => eventId),
     ).size
   try {
     const loads = []
     for (let eventId = 1; eventId <= EVENTS; eventId++) {
-      await stage.createEvent(eventId, 3)
-      loads.push(startSteady(stage, { eventId, clients: 3, pauseMs: 50 }))
+      await testbed.createEvent(eventId, 3)
+      loads.push(startSteadyLoad(testbed, { eventId, clients: 3, pauseMs: 50 }))
     }
     const takenAfterMs: number[] = []
     const servedAfterMs: number[] = []
     const rounds = Math.max(2, Math.round(ROUNDS * scale))
     for (let round = 0; round < rounds; round++) {
-      await stage.fleet.ready()
-      // At another moment of the reads, which block for 2 s, each time.
+      await testbed.fleet.ready()
+      // Reads of the streams block for 2 s. Each round starts at another point of them.
       await sleep(2000 + ((round * 730) % 2000))
       const strandedAt = performance.now()
-      for (const slot of stage.fleet.slots) slot.redisLink.strand()
-      // What is answered in the first moment may have been decided before.
+      for (const slot of testbed.fleet.slots) slot.redisLink.strand()
+      // Answers in the first 100 ms may have been decided before.
       const since = strandedAt + 100
       const within = { timeoutMs: 60_000, everyMs: 20 }
       await until(() => eventsWith(since, () => true) === EVENTS, within)
       takenAfterMs.push(performance.now() - strandedAt)
       await until(() => eventsWith(since, (status) => status !== 202) === EVENTS, within)
       servedAfterMs.push(performance.now() - strandedAt)
-      say(
+      log(
         `round ${round + 1}: all events served again after ${Math.round(servedAfterMs.at(-1) as number)} ms`,
       )
     }
@@ -83,19 +86,19 @@ async function run(options: ScenarioOptions): Promise<ScenarioResult> {
       },
       missed: [
         ...atMost(`answers later than ${ANSWERED_WITHIN_MS} ms`, slow, 0),
-        ...atMost('time until every event takes requests again, ms', taken.most, TAKEN_WITHIN_MS),
+        ...atMost('time until every event accepts requests again, ms', taken.most, TAKEN_WITHIN_MS),
         ...atMost('time until every event is served again, ms', served.most, SERVED_WITHIN_MS),
       ],
-      findings: check(await stage.conclude()),
+      findings: check(await testbed.collectEvidence()),
     }
   } finally {
-    await stage.close()
+    await testbed.close()
   }
 }
 
 export const deadHost: Scenario = {
   name: 'dead-host',
-  shows:
-    "Redis's host dies without a word and another stands behind its name: requests are taken again within 4 s, decided within 8 s",
+  proves:
+    'When the host of Redis dies without closing connections and another takes its name, requests are accepted within 4 s and decided within 8 s.',
   run,
 }

@@ -2,12 +2,12 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { Redis } from 'ioredis'
 import { until } from '../../../tools/dev-stack/wait.mjs'
 import { check } from '../check/check.ts'
-import { sendCommand, wishOf } from '../load/send-command.ts'
-import { openStage } from '../testbed.ts'
+import { commandOf, sendCommand } from '../load/send-command.ts'
+import { openTestbed } from '../testbed.ts'
 import { atMost, type Scenario } from './scenario.ts'
 
 const EVENTS = 4000
-/** With fewer events their finished jobs, 6.5 KB each, would fit into the room. */
+/** The finished jobs of fewer events, at 6.5 KB each, would fit into `ROOM_BYTES`. */
 const MIN_EVENTS = 2000
 const ROOM_BYTES = 8_000_000
 const BOOKINGS_PER_SECOND = 100
@@ -18,17 +18,17 @@ const TIDY_WITHIN_MS = 60_000
 
 export const finishedJobs: Scenario = {
   name: 'finished-jobs',
-  shows:
-    'the finished jobs of quiet events do not fit into Redis: workers remove them before anything is refused, and a quiet event keeps at most 8 KB',
-  async run({ scale, patches = [], say }) {
+  proves:
+    'When the finished jobs of quiet events do not fit into Redis, workers remove them before anything is refused, and a quiet event keeps at most 8 KB.',
+  async run({ scale, patches = [], log }) {
     const events = Math.max(MIN_EVENTS, Math.round(EVENTS * scale))
-    const stage = await openStage({ patches, env: { LINE_IDLE_MS: String(LINE_IDLE_MS) } })
-    const { fleet, history, entries } = stage
+    const testbed = await openTestbed({ patches, env: { LINE_IDLE_MS: String(LINE_IDLE_MS) } })
+    const { fleet, history, endpoints } = testbed
     const redis = new Redis(fleet.redis.url)
     const usedBytes = async (): Promise<number> =>
       Number(/^used_memory:(\d+)/m.exec(await redis.info('memory'))?.[1])
     try {
-      for (let eventId = 1; eventId <= events; eventId++) await stage.createEvent(eventId, 1)
+      for (let eventId = 1; eventId <= events; eventId++) await testbed.createEvent(eventId, 1)
       const before = await usedBytes()
       await redis.config('SET', 'maxmemory', before + ROOM_BYTES)
       let most = before
@@ -39,10 +39,10 @@ export const finishedJobs: Scenario = {
           for (let eventId = next++; eventId <= events; eventId = next++) {
             const dueAt = startedAt + (eventId * 1000) / BOOKINGS_PER_SECOND
             await sleep(Math.max(0, dueAt - performance.now()))
-            const entry = entries[eventId % entries.length] ?? entries[0]
-            await sendCommand(stage, entry, wishOf('book', eventId, `user-${eventId}`))
+            const endpoint = endpoints[eventId % endpoints.length] ?? endpoints[0]
+            await sendCommand(testbed, endpoint, commandOf('book', eventId, `user-${eventId}`))
             if (eventId % 50 === 0) most = Math.max(most, await usedBytes())
-            if (eventId % 1000 === 0) say(`${eventId} events booked`)
+            if (eventId % 1000 === 0) log(`${eventId} events booked`)
           }
         }),
       )
@@ -65,11 +65,11 @@ export const finishedJobs: Scenario = {
           ...atMost('bookings that were refused', events - booked, 0),
           ...atMost('bytes that a quiet event keeps in Redis', kept, QUIET_EVENT_BYTES),
         ],
-        findings: check(await stage.conclude()),
+        findings: check(await testbed.collectEvidence()),
       }
     } finally {
       redis.disconnect()
-      await stage.close()
+      await testbed.close()
     }
   },
 }

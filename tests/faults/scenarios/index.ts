@@ -17,7 +17,7 @@ import { strangers } from './strangers.ts'
 import { killedWorker, stoppedWorker } from './takeover.ts'
 import { waits } from './waits.ts'
 
-/** Every scenario that `npm run faults -- --scenario <name>` knows. */
+/** The scenarios of `npm run faults -- --scenario <name>`. */
 export const SCENARIOS: Scenario[] = [
   killedWorker,
   stoppedWorker,

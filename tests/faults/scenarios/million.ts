@@ -1,7 +1,8 @@
+import { every } from '@ticket-line/shared'
 import { Redis } from 'ioredis'
 import { run } from '../../../tools/dev-stack/commands.mjs'
-import { startCrowd } from '../load/bulk-load.ts'
-import { openStage, type Stage } from '../testbed.ts'
+import { startBulkLoad } from '../load/bulk-load.ts'
+import { openTestbed, type Testbed } from '../testbed.ts'
 import type { Scenario } from './scenario.ts'
 
 const COMMANDS = 1_000_000
@@ -12,24 +13,24 @@ const SAMPLE_EVERY_MS = 1000
 
 interface Sample {
   sent: number
-  /** Bytes by process name; `redis` as Redis counts what it uses. */
+  /** Bytes by process name. `redis` is `used_memory`, the others are resident memory. */
   memory: Map<string, number>
 }
 
 export const million: Scenario = {
   name: 'million',
-  shows:
-    '1,000,000 commands: the memory of every process and of Redis grows by 5 % at most after the first 100,000',
-  async run({ scale, patches = [], say }) {
+  proves:
+    'During 1,000,000 commands, the memory of every process and of Redis grows by at most 5 % after the first 100,000.',
+  async run({ scale, patches = [], log }) {
     const count = Math.round(COMMANDS * scale)
-    const stage = await openStage({ patches, keepJournal: false })
-    const redis = new Redis(stage.fleet.redis.url)
+    const testbed = await openTestbed({ patches, keepJournal: false })
+    const redis = new Redis(testbed.fleet.redis.url)
     try {
-      for (let eventId = 1; eventId <= EVENTS; eventId++) await stage.createEvent(eventId, 60)
+      for (let eventId = 1; eventId <= EVENTS; eventId++) await testbed.createEvent(eventId, 60)
       const startedAt = performance.now()
-      const crowd = startCrowd({
-        jwtSecret: stage.fleet.jwtSecret,
-        entries: stage.entries,
+      const load = startBulkLoad({
+        jwtSecret: testbed.fleet.jwtSecret,
+        endpoints: testbed.endpoints,
         count,
         clients: 192,
         perSecond: Number.POSITIVE_INFINITY,
@@ -40,18 +41,22 @@ export const million: Scenario = {
         keepCalls: false,
       })
       const samples: Sample[] = []
-      const sampler = setInterval(async () => {
-        const sent = crowd.sent()
-        samples.push({ sent, memory: await measure(stage, redis) })
-        if (samples.length % 20 === 0) say(`${sent} sent, ${describe(samples.at(-1) as Sample)}`)
-      }, SAMPLE_EVERY_MS)
-      await crowd.done
-      clearInterval(sampler)
+      const sampler = every(
+        SAMPLE_EVERY_MS,
+        async () => {
+          const sent = load.sent()
+          samples.push({ sent, memory: await measure(testbed, redis) })
+          if (samples.length % 20 === 0) log(`${sent} sent, ${describe(samples.at(-1) as Sample)}`)
+        },
+        { onError: (error) => log(`no sample: ${error}`) },
+      )
+      await load.done
+      await sampler.stop()
       const seconds = (performance.now() - startedAt) / 1000
       const figures: Record<string, number | string> = {
-        commands: crowd.sent(),
-        perSecond: Math.round(crowd.sent() / seconds),
-        answers: [...crowd.statuses].map(([status, times]) => `${times} × ${status}`).join(' '),
+        commands: load.sent(),
+        perSecond: Math.round(load.sent() / seconds),
+        answers: [...load.statuses].map(([status, times]) => `${times} × ${status}`).join(' '),
       }
       const missed: string[] = []
       for (const name of samples[0]?.memory.keys() ?? []) {
@@ -65,12 +70,12 @@ export const million: Scenario = {
       return { figures, missed, findings: [] }
     } finally {
       redis.disconnect()
-      await stage.close()
+      await testbed.close()
     }
   },
 }
 
-async function measure({ fleet }: Stage, redis: Redis): Promise<Map<string, number>> {
+async function measure({ fleet }: Testbed, redis: Redis): Promise<Map<string, number>> {
   const memory = new Map<string, number>()
   for (const slot of fleet.slots) {
     const kilobytes = await run('ps', ['-o', 'rss=', '-p', String(slot.process().pid)]).catch(

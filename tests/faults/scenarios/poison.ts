@@ -1,6 +1,6 @@
 import { check } from '../check/check.ts'
-import { sendCommand, wishOf } from '../load/send-command.ts'
-import { openStage } from '../testbed.ts'
+import { commandOf, sendCommand } from '../load/send-command.ts'
+import { openTestbed } from '../testbed.ts'
 import { atMost, type Scenario, spreadOf } from './scenario.ts'
 
 const ROUNDS = 5
@@ -9,62 +9,62 @@ const NEXT_WITHIN_MS = 10_000
 
 export const poison: Scenario = {
   name: 'poison',
-  shows:
-    'a command that kills every worker ends as a recorded `rejected`; the next one is decided within 10 s, in order',
-  async run({ scale, patches = [], say }) {
+  proves:
+    'A command that kills every worker is recorded as `rejected`, and the next one is decided within 10 s, in order.',
+  async run({ scale, patches = [], log }) {
     const kills = {
       file: 'services/booking-worker/dist/booking/decide.js',
       find: 'export function decide(state, ask, nowMs) {',
       replace: `export function decide(state, ask, nowMs) {
         if (ask.userId.startsWith('poison')) process.kill(process.pid, 'SIGKILL');`,
     }
-    const stage = await openStage({ patches: [...patches, kills] })
+    const testbed = await openTestbed({ patches: [...patches, kills] })
     try {
-      await stage.createEvent(EVENT, 3)
+      await testbed.createEvent(EVENT, 3)
       const rounds = Math.max(1, Math.round(ROUNDS * scale))
       const nexts: number[] = []
       const missed: string[] = []
       for (let round = 0; round < rounds; round++) {
-        await stage.fleet.ready()
-        const options = { prefer: 'wait=30', silentAfterMs: 40_000 }
-        const [entry] = stage.entries
-        const killer = sendCommand(
-          stage,
-          entry,
-          wishOf('book', EVENT, `poison-${round}`, `poison-${round}`),
+        await testbed.fleet.ready()
+        const options = { prefer: 'wait=30', timeoutMs: 40_000 }
+        const [endpoint] = testbed.endpoints
+        const poisoned = sendCommand(
+          testbed,
+          endpoint,
+          commandOf('book', EVENT, `poison-${round}`, `poison-${round}`),
           options,
         )
-        // In jobs behind it, or beside it in the same one.
+        // They are in the same job or in a later one.
         const others = ['a', 'b', 'c'].map((name) =>
-          sendCommand(stage, entry, wishOf('book', EVENT, `${name}-${round}`), options),
+          sendCommand(testbed, endpoint, commandOf('book', EVENT, `${name}-${round}`), options),
         )
-        const { answer } = await killer
+        const { answer } = await poisoned
         if (answer?.body?.code !== 'rejected')
-          missed.push(`the poisonous command got ${JSON.stringify(answer)}`)
+          missed.push(`the poisoned command got ${JSON.stringify(answer)}`)
         const answered = await Promise.all(others)
         for (const call of answered) nexts.push(call.endedAtMs - call.sentAtMs)
         for (const call of answered)
-          if (call.answer?.status !== 200) missed.push(`a neighbour got ${call.answer?.status}`)
+          if (call.answer?.status !== 200) missed.push(`another command got ${call.answer?.status}`)
         const again = await sendCommand(
-          stage,
-          entry,
-          wishOf('book', EVENT, `poison-${round}`, `poison-${round}`),
+          testbed,
+          endpoint,
+          commandOf('book', EVENT, `poison-${round}`, `poison-${round}`),
           options,
         )
         if (again.answer?.replayed !== true)
-          missed.push('sent again with its key it was started again')
-        say(
-          `round ${round + 1}: the neighbours were answered within ${Math.round(Math.max(...nexts.slice(-3)))} ms`,
+          missed.push('the poisoned command was started again when it was repeated with its key')
+        log(
+          `round ${round + 1}: the other commands were answered within ${Math.round(Math.max(...nexts.slice(-3)))} ms`,
         )
       }
       const { p50, most } = spreadOf(nexts)
       return {
         figures: { rounds, nextDecidedP50Ms: p50, nextDecidedMostMs: most },
         missed: [...missed, ...atMost('time to the next decision, ms', most, NEXT_WITHIN_MS)],
-        findings: check(await stage.conclude()),
+        findings: check(await testbed.collectEvidence()),
       }
     } finally {
-      await stage.close()
+      await testbed.close()
     }
   },
 }

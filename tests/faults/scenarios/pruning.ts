@@ -2,30 +2,30 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
 import { until } from '../../../tools/dev-stack/wait.mjs'
 import { check } from '../check/check.ts'
-import { startSteady } from '../load/steady-load.ts'
-import { openStage, type Stage } from '../testbed.ts'
+import { startSteadyLoad } from '../load/steady-load.ts'
+import { openTestbed, type Testbed } from '../testbed.ts'
 import { atMost, type Scenario, spreadOf } from './scenario.ts'
 
 const OLD_ROWS = 300_000
 const BASELINE_MS = 10_000
 const PRUNED_WITHIN_MS = 300_000
-/** Longest time without a single answer, with four clients that ask without a pause. */
+/** Longest time without any answer, with four clients and pauses of 10 ms. */
 const LONGEST_GAP_MS = 1000
 
 export const pruning: Scenario = {
   name: 'pruning',
-  shows:
-    '300,000 outcomes and as many keys older than their retention are pruned without a pause in service',
-  async run({ scale, patches = [], say }) {
-    const stage = await openStage({
+  proves:
+    'While 300,000 outcomes and as many keys are pruned, requests are answered without a gap of more than 1 s.',
+  async run({ scale, patches = [], log }) {
+    const testbed = await openTestbed({
       patches,
       env: { OUTCOME_RETENTION_HOURS: '24', PRUNE_INTERVAL_MS: '1000' },
     })
-    const database = new pg.Client({ connectionString: stage.fleet.postgres.url })
+    const database = new pg.Client({ connectionString: testbed.fleet.postgres.url })
     try {
       await database.connect()
-      await stage.createEvent(1, 10)
-      const load = startSteady(stage, { eventId: 1, clients: 4, pauseMs: 10 })
+      await testbed.createEvent(1, 10)
+      const load = startSteadyLoad(testbed, { eventId: 1, clients: 4, pauseMs: 10 })
       await sleep(2000)
       const beforeAt = performance.now()
       await sleep(BASELINE_MS)
@@ -41,10 +41,10 @@ export const pruning: Scenario = {
       await until(async () => (await left()) === 0, { timeoutMs: PRUNED_WITHIN_MS, everyMs: 500 })
       const prunedAt = performance.now()
       const stillThere = await left()
-      say(`${oldRows} outcomes and keys pruned in ${Math.round((prunedAt - pruningAt) / 1000)} s`)
+      log(`${oldRows} outcomes and keys pruned in ${Math.round((prunedAt - pruningAt) / 1000)} s`)
       await load.stop()
-      const before = timesOf(stage, beforeAt, pruningAt)
-      const during = timesOf(stage, pruningAt, prunedAt)
+      const before = timesOf(testbed, beforeAt, pruningAt)
+      const during = timesOf(testbed, pruningAt, prunedAt)
       return {
         figures: {
           oldRows: 2 * oldRows,
@@ -56,20 +56,20 @@ export const pruning: Scenario = {
           serverErrors: during.errors,
         },
         missed: [
-          ...atMost('old rows that are still there', stillThere, 0),
+          ...atMost('old rows that were not pruned', stillThere, 0),
           ...atMost('longest time without an answer, ms', during.longestGap, LONGEST_GAP_MS),
           ...atMost('answers with 5xx', during.errors, 0),
         ],
-        findings: check(await stage.conclude()),
+        findings: check(await testbed.collectEvidence()),
       }
     } finally {
       await database.end()
-      await stage.close()
+      await testbed.close()
     }
   },
 }
 
-/** What a busy day would have left: outcomes and keys of a day and a half ago. */
+/** Inserts outcomes and keys that are 36 hours old. */
 async function insertOld(database: pg.Client, count: number): Promise<void> {
   await database.query(
     `INSERT INTO commands (command_id, type, event_id, user_id, caller, outcome, accepted_at, decided_at)
@@ -85,7 +85,7 @@ async function insertOld(database: pg.Client, count: number): Promise<void> {
   )
 }
 
-function timesOf({ history }: Stage, fromMs: number, toMs: number) {
+function timesOf({ history }: Testbed, fromMs: number, toMs: number) {
   const calls = history.commands.filter((call) => call.endedAtMs >= fromMs && call.endedAtMs < toMs)
   const ends = [fromMs, ...calls.map((call) => call.endedAtMs).sort((a, b) => a - b), toMs]
   const gaps = ends.slice(1).map((end, index) => end - (ends[index] as number))

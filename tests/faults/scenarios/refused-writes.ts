@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { until } from '../../../tools/dev-stack/wait.mjs'
-import { isAck } from '../check/answers.ts'
+import { isAcknowledged } from '../check/answers.ts'
 import { check } from '../check/check.ts'
 import { REFUSALS, refuseWrites } from '../injection/redis-refusals.ts'
 import { loadEvents } from '../load/event-loads.ts'
-import { openStage } from '../testbed.ts'
+import { openTestbed } from '../testbed.ts'
 import { atMost, type Scenario, spreadOf } from './scenario.ts'
 
 const EVENTS = 3
@@ -16,16 +16,16 @@ const SERVED_WITHIN_MS = 5000
 
 export const refusedWrites: Scenario = {
   name: 'refused-writes',
-  shows:
-    'a Redis that still answers reads refuses writes (demoted, without replicas, out of memory): 503 within 1 s, /readyz says so, all is served within 5 s of the end',
-  async run({ scale, patches = [], say }) {
-    const stage = await openStage({ patches, env: { RESULT_WAIT_MS: String(RESULT_WAIT_MS) } })
-    const { fleet, history } = stage
+  proves:
+    'While Redis refuses writes but answers reads (demoted, without replicas, out of memory), writes get 503 within 1 s and /readyz fails. Every event is served within 5 s of its end.',
+  async run({ scale, patches = [], log }) {
+    const testbed = await openTestbed({ patches, env: { RESULT_WAIT_MS: String(RESULT_WAIT_MS) } })
+    const { fleet, history } = testbed
     const missed: string[] = []
     const servedAfterMs: number[] = []
     let refused = 0
     try {
-      const loads = await loadEvents(stage, EVENTS)
+      const loads = await loadEvents(testbed, EVENTS)
       for (const kind of REFUSALS) {
         await fleet.ready()
         await sleep(1000)
@@ -35,7 +35,7 @@ export const refusedWrites: Scenario = {
           (await Promise.all(fleet.apis.map(({ url }) => fetch(`${url}/readyz`)))).every(
             ({ status }) => status === 503,
           )
-        // A full Redis still takes what makes room for more, so a process may go on calling it ready.
+        // A full Redis accepts commands that free memory, so a process may still find it writable.
         if (kind !== 'oom' && !(await until(notReady, { timeoutMs: NOT_READY_WITHIN_MS })))
           missed.push(`${kind}: /readyz still answers 200 after ${NOT_READY_WITHIN_MS} ms`)
         await sleep(Math.max(2000, REFUSES_FOR_MS * scale))
@@ -43,15 +43,17 @@ export const refusedWrites: Scenario = {
         const endedAt = performance.now()
         const servedMs = await loads.allServed(endedAt)
         servedAfterMs.push(servedMs)
-        say(`${kind}: all events served ${Math.round(servedMs)} ms after its end`)
+        log(`${kind}: all events served ${Math.round(servedMs)} ms after its end`)
         const during = history.commands.filter(
           (call) => call.sentAtMs >= startedAt && call.endedAtMs < endedAt,
         )
         const refusals = during.filter(({ answer }) => answer?.status === 503)
         refused += refusals.length
-        const others = during.filter((call) => call.answer?.status !== 503 && !isAck(call.answer))
+        const others = during.filter(
+          (call) => call.answer?.status !== 503 && !isAcknowledged(call.answer),
+        )
         missed.push(
-          ...atMost(`${kind}: answers that were neither 503 nor a promise`, others.length, 0),
+          ...atMost(`${kind}: answers other than an outcome, 202 or 503`, others.length, 0),
           ...atMost(`${kind}: 503 without Retry-After`, withoutRetryAfter(refusals), 0),
           ...atMost(
             `${kind}: answers later than ${ANSWERED_WITHIN_MS} ms`,
@@ -73,10 +75,10 @@ export const refusedWrites: Scenario = {
           ...missed,
           ...atMost('time until every event is served again, ms', served.most, SERVED_WITHIN_MS),
         ],
-        findings: check(await stage.conclude()),
+        findings: check(await testbed.collectEvidence()),
       }
     } finally {
-      await stage.close()
+      await testbed.close()
     }
   },
 }

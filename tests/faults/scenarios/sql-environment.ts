@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { check } from '../check/check.ts'
 import { breakSql, SQL_FAULTS } from '../injection/sql-faults.ts'
 import { loadEvents } from '../load/event-loads.ts'
-import { openStage } from '../testbed.ts'
+import { openTestbed } from '../testbed.ts'
 import { atMost, type Scenario, spreadOf } from './scenario.ts'
 
 const EVENTS = 3
@@ -11,14 +11,14 @@ const SERVED_WITHIN_MS = 8000
 
 export const sqlEnvironment: Scenario = {
   name: 'sql-environment',
-  shows:
-    'statements fail for reasons that lie in the database, not in a command (stale plans, grants, a pooler, a foreign trigger): no command is rejected, all are decided within 8 s of the end',
-  async run({ scale, patches = [], say }) {
-    const stage = await openStage({ patches, env: { RESULT_WAIT_MS: '500' } })
-    const { fleet, history } = stage
+  proves:
+    'While correct statements fail because of their environment (stale plans, grants, a pooler, a trigger of somebody else), no command is rejected. All are decided within 8 s of its end.',
+  async run({ scale, patches = [], log }) {
+    const testbed = await openTestbed({ patches, env: { RESULT_WAIT_MS: '500' } })
+    const { fleet, history } = testbed
     const servedAfterMs: number[] = []
     try {
-      const loads = await loadEvents(stage, EVENTS)
+      const loads = await loadEvents(testbed, EVENTS)
       for (const fault of SQL_FAULTS) {
         await sleep(1000)
         const end = await breakSql(fleet.postgres.url, fault)
@@ -26,10 +26,10 @@ export const sqlEnvironment: Scenario = {
         await end()
         const servedMs = await loads.allServed(performance.now())
         servedAfterMs.push(servedMs)
-        say(`${fault}: all events served ${Math.round(servedMs)} ms after its end`)
+        log(`${fault}: all events served ${Math.round(servedMs)} ms after its end`)
       }
       await loads.stop()
-      const evidence = await stage.conclude()
+      const evidence = await testbed.collectEvidence()
       const rejected = evidence.rows.commands.filter(({ outcome }) => outcome === 'rejected').length
       const served = spreadOf(servedAfterMs)
       return {
@@ -41,7 +41,7 @@ export const sqlEnvironment: Scenario = {
         findings: check(evidence),
       }
     } finally {
-      await stage.close()
+      await testbed.close()
     }
   },
 }

@@ -2,8 +2,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { until } from '../../../tools/dev-stack/wait.mjs'
 import { check } from '../check/check.ts'
 import type { Slot } from '../fleet/slot.ts'
-import { startSteady } from '../load/steady-load.ts'
-import { openStage } from '../testbed.ts'
+import { startSteadyLoad } from '../load/steady-load.ts'
+import { openTestbed } from '../testbed.ts'
 import {
   atMost,
   type Scenario,
@@ -13,32 +13,35 @@ import {
 } from './scenario.ts'
 
 const EVENT = 1
-/** Nothing took over: the round counts with this time. */
+/** The time of a round in which no worker took over. */
 const GIVE_UP_MS = 30_000
 
 interface Takeover {
   rounds: number
-  /** Ends the worker that serves the event, in the middle of a job. */
+  /** Ends the worker that serves the event, during a job. */
   end: (worker: Slot) => Promise<void>
   boundMs: number
 }
 
-/** Ends the worker that serves a hot event, again and again, and measures the time to the next commit of another. */
+/**
+ * Ends the worker that serves a hot event, in rounds, and measures the time to the next COMMIT of
+ * another.
+ */
 async function takeOver(options: ScenarioOptions, how: Takeover): Promise<ScenarioResult> {
-  let aim = false
+  let armed = false
   let endedAt = 0
   let victimPid: number | undefined
   const gaps: number[] = []
-  const stage = await openStage({
+  const testbed = await openTestbed({
     ...(options.patches !== undefined && { patches: options.patches }),
     intervene(slot, moment) {
-      // A completion follows its commit: so late, and no earlier, is the next commit known to be there.
-      // Started again, the one that was ended may be the one that takes over.
+      // A completion proves that its COMMIT succeeded. The next worker may run in the same slot, so
+      // processes are told apart by their pid.
       if (moment === 'completion' && victimPid !== undefined && slot.process().pid !== victimPid) {
         gaps.push(performance.now() - endedAt)
         victimPid = undefined
-      } else if (moment === 'commit' && aim) {
-        aim = false
+      } else if (moment === 'commit' && armed) {
+        armed = false
         victimPid = slot.process().pid
         endedAt = performance.now()
         void how.end(slot)
@@ -47,41 +50,43 @@ async function takeOver(options: ScenarioOptions, how: Takeover): Promise<Scenar
     },
   })
   try {
-    await stage.createEvent(EVENT, 50)
-    const load = startSteady(stage, { eventId: EVENT, clients: 8, pauseMs: 40 })
+    await testbed.createEvent(EVENT, 50)
+    const load = startSteadyLoad(testbed, { eventId: EVENT, clients: 8, pauseMs: 40 })
     const rounds = Math.max(1, Math.round(how.rounds * options.scale))
     for (let round = 0; round < rounds; round++) {
-      await stage.fleet.ready()
+      await testbed.fleet.ready()
       await sleep(300 + ((round * 137) % 400))
-      aim = true
+      armed = true
       await until(() => gaps.length > round, { timeoutMs: GIVE_UP_MS, everyMs: 5 })
       if (gaps.length === round) gaps.push(GIVE_UP_MS)
       if (round % 10 === 9)
-        options.say(`${round + 1} rounds, the last took ${Math.round(gaps.at(-1) as number)} ms`)
+        options.log(`${round + 1} rounds, the last took ${Math.round(gaps.at(-1) as number)} ms`)
     }
     await load.stop()
-    const findings = check(await stage.conclude())
+    const findings = check(await testbed.collectEvidence())
     const { p50, p99, most } = spreadOf(gaps)
     return {
       figures: { rounds, nextCommitP50Ms: p50, nextCommitP99Ms: p99, nextCommitMostMs: most },
-      missed: atMost('p99 to the next commit, ms', p99, how.boundMs),
+      missed: atMost('p99 to the next COMMIT, ms', p99, how.boundMs),
       findings,
     }
   } finally {
-    await stage.close()
+    await testbed.close()
   }
 }
 
 export const killedWorker: Scenario = {
   name: 'killed-worker',
-  shows: 'kill -9 of the worker that serves a hot event: the next commit comes within 3 s (p99)',
+  proves:
+    'After SIGKILL of the worker that serves a hot event, the next COMMIT follows within 3 s (p99).',
   run: (options) =>
     takeOver(options, { rounds: 100, end: (worker) => worker.kill(), boundMs: 3000 }),
 }
 
 export const stoppedWorker: Scenario = {
   name: 'stopped-worker',
-  shows: 'SIGTERM of the worker that serves a hot event: the next commit comes within 1 s (p99)',
+  proves:
+    'After SIGTERM of the worker that serves a hot event, the next COMMIT follows within 1 s (p99).',
   run: (options) =>
     takeOver(options, { rounds: 50, end: (worker) => worker.terminate(), boundMs: 1000 }),
 }

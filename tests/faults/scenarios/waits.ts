@@ -1,10 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { isAck } from '../check/answers.ts'
+import { every } from '@ticket-line/shared'
+import { isAcknowledged } from '../check/answers.ts'
 import { check } from '../check/check.ts'
 import type { Slot } from '../fleet/slot.ts'
-import { sendCommand, wishOf } from '../load/send-command.ts'
-import { endingsOf } from '../summary.ts'
-import { openStage } from '../testbed.ts'
+import { commandOf, sendCommand } from '../load/send-command.ts'
+import { describeEndings } from '../summary.ts'
+import { openTestbed } from '../testbed.ts'
 import { atMost, percentile, type Scenario } from './scenario.ts'
 
 const WAITS = 10_000
@@ -16,49 +17,50 @@ const EVENTS = 10
 
 export const waits: Scenario = {
   name: 'waits',
-  shows:
-    '10,000 waits while the reply connections are killed every 200 ms and the workers come and go: each answered by its deadline + 250 ms',
-  async run({ scale, patches = [], say }) {
-    const stage = await openStage({ patches })
-    const killer = startKilling(stage.fleet.apis)
+  proves:
+    'While connections to the reply streams are killed every 200 ms and workers lose Redis for seconds, each of 10,000 requests is answered at most 250 ms after its deadline.',
+  async run({ scale, patches = [], log }) {
+    const testbed = await openTestbed({ patches })
+    const killer = startKilling(testbed.fleet.apis)
     let done = false
     try {
-      for (let eventId = 1; eventId <= EVENTS; eventId++) await stage.createEvent(eventId, 20)
+      for (let eventId = 1; eventId <= EVENTS; eventId++) await testbed.createEvent(eventId, 20)
       const total = Math.max(CLIENTS, Math.round(WAITS * scale))
       let started = 0
-      const live = async (client: number): Promise<void> => {
+      const runClient = async (client: number): Promise<void> => {
         while (started < total) {
           const index = started++
           const eventId = 1 + (index % EVENTS)
-          const wish = wishOf(
+          const command = commandOf(
             index % (2 * EVENTS) < EVENTS ? 'book' : 'cancel',
             eventId,
-            `waiter-${client}`,
+            `user-${client}`,
           )
-          const entry = stage.entries[client % stage.entries.length] ?? stage.entries[0]
-          await sendCommand(stage, entry, wish, { prefer: `wait=${WAIT_S}` })
+          const endpoint =
+            testbed.endpoints[client % testbed.endpoints.length] ?? testbed.endpoints[0]
+          await sendCommand(testbed, endpoint, command, { prefer: `wait=${WAIT_S}` })
           await sleep(5)
         }
       }
-      // Every other two seconds no worker gets through to Redis: those who wait then wait until their deadline.
-      const tides = async (): Promise<void> => {
+      // In turn, workers reach Redis for 2 s and lose it for 1.6 s, in which deadlines pass.
+      const holdInTurns = async (): Promise<void> => {
         while (!done) {
           await sleep(2000)
-          for (const worker of stage.fleet.workers) worker.redisLink.hold()
+          for (const worker of testbed.fleet.workers) worker.redisLink.hold()
           await sleep(1600)
-          for (const worker of stage.fleet.workers) worker.redisLink.restore()
+          for (const worker of testbed.fleet.workers) worker.redisLink.restore()
         }
       }
-      const tide = tides()
-      await Promise.all(Array.from({ length: CLIENTS }, (_, client) => live(client)))
+      const turns = holdInTurns()
+      await Promise.all(Array.from({ length: CLIENTS }, (_, client) => runClient(client)))
       done = true
-      await tide
-      const { commands } = stage.history
+      await turns
+      const { commands } = testbed.history
       const lateBy = commands.map((call) => call.endedAtMs - call.sentAtMs - WAIT_S * 1000)
       const late = lateBy.filter((ms) => ms > LATE_BY_MS).length
       const atDeadline = commands.filter((call) => call.answer?.status === 202).length
-      const unanswered = commands.filter((call) => !isAck(call.answer)).length
-      say(endingsOf(stage.history))
+      const unanswered = commands.filter((call) => !isAcknowledged(call.answer)).length
+      log(describeEndings(testbed.history))
       return {
         figures: {
           waits: commands.length,
@@ -71,23 +73,27 @@ export const waits: Scenario = {
         },
         missed: [
           ...atMost(`answers later than the deadline + ${LATE_BY_MS} ms`, late, 0),
-          ...atMost('waits without an answer', unanswered, 0),
+          ...atMost('requests without an outcome or 202', unanswered, 0),
         ],
-        findings: check(await stage.conclude()),
+        findings: check(await testbed.collectEvidence()),
       }
     } finally {
       done = true
-      killer.stop()
-      await stage.close()
+      await killer.stop()
+      await testbed.close()
     }
   },
 }
 
-/** Kills every connection that reads a reply stream, again and again. */
-function startKilling(apis: Slot[]): { count: () => number; stop: () => void } {
+/** Kills every connection that reads a reply stream, every 200 ms. */
+function startKilling(apis: Slot[]): { count: () => number; stop: () => Promise<void> } {
   let count = 0
-  const timer = setInterval(() => {
-    for (const api of apis) count += api.redisLink.cutAll('reply-read')
-  }, KILL_EVERY_MS)
-  return { count: () => count, stop: () => clearInterval(timer) }
+  const killing = every(
+    KILL_EVERY_MS,
+    () => {
+      for (const api of apis) count += api.redisLink.cutAll('reply-read')
+    },
+    { onError: () => undefined },
+  )
+  return { count: () => count, stop: killing.stop }
 }
