@@ -1,83 +1,86 @@
 import { parseArgs } from 'node:util'
 import { isEventId, isUserId } from '@ticket-line/shared'
-import { type CommandName, USAGE } from './usage.js'
+import type { Command } from './command.js'
 
-/** A command line that cannot be used; its message is for the person who typed it. */
+/** A command line that cannot be used. The message is for the person who typed it. */
 export class UsageError extends Error {
   override name = 'UsageError'
 }
 
-export interface ParsedArguments {
-  /** `undefined` if only help or the version was asked for. */
-  command: CommandName | undefined
-  help: boolean
-  version: boolean
-  json: boolean
-  positionals: string[]
-  /** Value of a numeric option, or its fallback. */
-  number(name: string, fallback: number, range: { min: number; max: number }): number
+/** Options by name, in the format of `parseArgs`. */
+export type OptionSpecs = Record<string, { type: 'string' | 'boolean'; multiple?: boolean }>
+
+/** The arguments of a command. */
+export interface Arguments {
+  /** Words that are not options. */
+  words: string[]
   flag(name: string): boolean
-  /** Value of an option that is one of these words; `undefined` if it was not given. */
+  /** @returns the value of a numeric option, or `fallback` if it is not given */
+  number(name: string, fallback: number, range: { min: number; max: number }): number
+  /** @returns the value of an option in seconds, converted to milliseconds */
+  durationMs(name: string, fallbackSeconds: number): number
+  /** @returns `undefined` if the option is not given */
   oneOf<Word extends string>(name: string, words: readonly Word[]): Word | undefined
-  /** Values of an option that may be given several times. */
+  /** @returns the values of an option that may be given several times */
   all(name: string): string[]
 }
 
-const common = {
+export interface CommandLine {
+  /** `undefined` if no command is named. */
+  command: Command | undefined
+  help: boolean
+  version: boolean
+  json: boolean
+  args: Arguments
+}
+
+const COMMON_OPTIONS = {
   json: { type: 'boolean' },
   help: { type: 'boolean', short: 'h' },
   version: { type: 'boolean' },
 } as const
-const text = { type: 'string' } as const
-
-const OPTIONS: Record<
-  CommandName,
-  Record<string, { type: 'string' | 'boolean'; multiple?: boolean }>
-> = {
-  status: {},
-  verify: { event: { type: 'string', multiple: true }, examples: text, timeout: text },
-  reconcile: { apply: { type: 'boolean' }, settle: text },
-  event: { decisions: text },
-  drain: { timeout: text },
-  prune: { 'older-than': text },
-  user: { role: text, limit: text },
-  claim: { adopt: { type: 'boolean' }, discard: { type: 'boolean' } },
-}
 
 /** @throws UsageError naming what is wrong */
-export function parseCommandLine(argv: string[]): ParsedArguments {
+export function parseCommandLine(argv: string[], commands: readonly Command[]): CommandLine {
   const [first, ...rest] = argv
-  const command = first !== undefined && isCommand(first) ? first : undefined
+  const command = commands.find(({ name }) => name === first)
   if (command === undefined && first !== undefined && !first.startsWith('-')) {
     throw new UsageError(`there is no command "${first}"`)
   }
-  const { values, positionals } = parse(
-    command === undefined ? {} : OPTIONS[command],
-    command ? rest : argv,
-  )
-  if (command !== 'event' && command !== 'user' && positionals.length > 0)
+  const { values, positionals } =
+    command === undefined ? parse({}, argv) : parse(command.options, rest)
+  if (command?.takesWords !== true && positionals.length > 0)
     throw new UsageError(`"${positionals[0]}" is one word too many`)
   return {
     command,
     help: values['help'] === true,
     version: values['version'] === true,
     json: values['json'] === true,
-    positionals,
-    flag: (name) => values[name] === true,
-    oneOf: (name, words) =>
-      values[name] === undefined ? undefined : readWord(`--${name}`, values[name], words),
-    all: (name) => (values[name] as string[] | undefined) ?? [],
-    number(name, fallback, { min, max }) {
-      const value = values[name]
-      if (value === undefined) return fallback
-      const number = Number(value)
-      if (String(value).trim() !== '' && number >= min && number <= max) return number
-      throw new UsageError(`--${name} must be a number from ${min} to ${max}, not "${value}"`)
-    },
+    args: createArguments(values, positionals),
   }
 }
 
-/** @throws UsageError for anything that is no event id */
+function createArguments(values: Record<string, unknown>, words: string[]): Arguments {
+  function number(name: string, fallback: number, { min, max }: { min: number; max: number }) {
+    const value = values[name]
+    if (value === undefined) return fallback
+    const parsed = Number(value)
+    if (String(value).trim() !== '' && parsed >= min && parsed <= max) return parsed
+    throw new UsageError(`--${name} must be a number from ${min} to ${max}, not "${value}"`)
+  }
+  return {
+    words,
+    number,
+    durationMs: (name, fallbackSeconds) =>
+      1000 * number(name, fallbackSeconds, { min: 0, max: 86_400 }),
+    flag: (name) => values[name] === true,
+    oneOf: (name, allowed) =>
+      values[name] === undefined ? undefined : readWord(`--${name}`, values[name], allowed),
+    all: (name) => (values[name] as string[] | undefined) ?? [],
+  }
+}
+
+/** @throws UsageError if it is not an event id */
 export function readEventId(value: string | undefined): number {
   const eventId = value !== undefined && /^\d+$/.test(value) ? Number(value) : Number.NaN
   if (!isEventId(eventId))
@@ -85,34 +88,30 @@ export function readEventId(value: string | undefined): number {
   return eventId
 }
 
-/** @throws UsageError for anything but one of the words */
+/** @throws UsageError if it is none of the allowed words */
 export function readWord<Word extends string>(
   what: string,
   value: unknown,
-  words: readonly Word[],
+  allowed: readonly Word[],
 ): Word {
-  const word = words.find((candidate) => candidate === value)
+  const word = allowed.find((candidate) => candidate === value)
   if (word === undefined)
-    throw new UsageError(`${what} must be ${words.join(', ')}, not "${value ?? ''}"`)
+    throw new UsageError(`${what} must be ${allowed.join(', ')}, not "${value ?? ''}"`)
   return word
 }
 
-/** @throws UsageError for anything that is no user id */
+/** @throws UsageError if it is not a user id */
 export function readUserId(value: string | undefined): string {
-  if (!isUserId(value)) throw new UsageError('say which user: an id of 1 to 128 characters')
+  if (!isUserId(value)) throw new UsageError('a user id has 1 to 128 characters')
   return value
 }
 
-function isCommand(word: string): word is CommandName {
-  return word !== '' && Object.hasOwn(USAGE, word)
-}
-
 function parse(
-  options: Record<string, { type: 'string' | 'boolean'; multiple?: boolean }>,
+  options: OptionSpecs,
   args: string[],
 ): { values: Record<string, unknown>; positionals: string[] } {
   try {
-    return parseArgs({ args, options: { ...options, ...common }, allowPositionals: true })
+    return parseArgs({ args, options: { ...options, ...COMMON_OPTIONS }, allowPositionals: true })
   } catch (error) {
     throw new UsageError(error instanceof Error ? error.message : String(error))
   }

@@ -28,7 +28,7 @@ import {
 import type { Redis } from 'ioredis'
 import { Unreachable } from './failure.js'
 
-/** What commands work with. Each server is connected to when it is first asked for. */
+/** What commands work with. A server is connected to when it is first needed. */
 export interface Context {
   layout: LineLayout
   retentionHours: number
@@ -36,16 +36,17 @@ export interface Context {
   databaseSchema: string
   /** @throws ConfigError if no setting says where PostgreSQL is */
   pool(): Pool
-  /** @throws as `pool` */
+  /** @throws ConfigError like `pool` */
   db(): Db
   /**
-   * @throws ConfigError if no setting says where Redis is, or if Redis or the layout is not that of
-   * the installation; rejects if Redis cannot be reached
+   * @throws ConfigError if no setting says where Redis is, or if Redis or the layout is not the
+   * installation's
+   * @throws Unreachable if Redis cannot be reached
    */
   redis(): Promise<Redis>
   /**
-   * The same without checking whether Redis belongs to this installation; undefined if no setting
-   * says where Redis is.
+   * Like `redis`, but does not check whether Redis belongs to this installation. Undefined if no
+   * setting says where Redis is.
    */
   anyRedis(): Promise<Redis | undefined>
   /**
@@ -55,11 +56,11 @@ export interface Context {
   installation(): InstallationStore | undefined
   now(): number
   sleep(ms: number): Promise<void>
-  /** Shows how far a long command is, to a person alone. */
+  /** Shows the progress of a long command. Prints nothing if the output is not a terminal. */
   progress(line: string): void
 }
 
-/** How long a server may take to be reached: an operator waits for the answer. */
+/** The longest time to connect to a server, while an operator waits for the answer. */
 const CONNECT_TIMEOUT_MS = 5000
 
 /** @throws ConfigError naming the variable that cannot be used */
@@ -69,7 +70,7 @@ export function createContext(
   progress: Context['progress'],
 ): Context {
   const env = readEnv(environment)
-  // An unknown NODE_ENV stops this tool like every other process.
+  // Like every other process, this tool refuses an unknown NODE_ENV.
   readNodeEnv(env)
   const databaseSchema = readDatabaseSchema(env)
   const layout = readLineLayout(env)
@@ -83,7 +84,7 @@ export function createContext(
       poolSize: 2,
       applicationName: 'ticket-line ops',
       connectTimeoutMs: CONNECT_TIMEOUT_MS,
-      // Each command that takes longer says so itself; this is the bound for those that do not.
+      // Some commands set a shorter limit for their statements.
       statementTimeoutMs: 3_600_000,
       idleInTransactionTimeoutMs: 10_000,
       onIdleError: () => undefined,
@@ -103,8 +104,7 @@ export function createContext(
   }
 
   /**
-   * Undefined also if PostgreSQL is away, so that commands can still show what they know from
-   * Redis.
+   * Also undefined if PostgreSQL is out of reach, so that a command can still show what is in Redis.
    */
   async function readInstallation(): Promise<InstallationRecord | undefined> {
     try {

@@ -1,14 +1,12 @@
-export { plural, seconds } from '@ticket-line/shared'
-
-/** What a command ends with; scripts and probes may rely on the numbers. */
+/** The exit codes of the tool. Scripts and probes may rely on the numbers. */
 export const EXIT = {
   /** Everything is as it should be. */
   fine: 0,
-  /** Something was found, or did not come in time: the report says what. */
+  /** Something was found, or did not come in time. The report says what. */
   found: 1,
   /** The command line or a setting cannot be used. */
   usage: 2,
-  /** A server is out of reach, or failed. */
+  /** A server is out of reach, or it failed. */
   unreachable: 3,
   /** The tool itself failed. */
   bug: 4,
@@ -19,8 +17,8 @@ export interface Report {
   exitCode: number
   /** Printed with `--json`, on one line. */
   data: Record<string, unknown>
-  /** Printed otherwise. */
-  lines: string[]
+  /** The lines that are printed without `--json`. */
+  text: string[]
 }
 
 /** Pads the columns of a small table. */

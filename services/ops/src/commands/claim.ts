@@ -1,24 +1,36 @@
 import { createRedisClaims, escapeGlob } from '@ticket-line/line'
-import { ConfigError } from '@ticket-line/shared'
+import { ConfigError, plural } from '@ticket-line/shared'
 import type { Redis } from 'ioredis'
+import type { Arguments } from '../arguments.js'
+import type { Command } from '../command.js'
 import type { Context } from '../context.js'
-import { EXIT, plural, type Report } from '../report.js'
+import { EXIT, type Report } from '../report.js'
 
-export interface ClaimArguments {
-  /** This database takes over the id of the keys, and the commands in them. */
-  adopt: boolean
-  /** Deletes the keys. */
-  discard: boolean
+export const claim: Command = {
+  name: 'claim',
+  summary: 'show to which installation the keys in Redis belong, or take them over',
+  usage: `claim [--adopt | --discard] [--json]
+
+Shows to which installation the keys with KEY_PREFIX in Redis belong. The two options are
+needed only if that is another installation than this database's. A Redis without keys is
+claimed by the next process that starts.
+
+  --adopt          take the keys over: this database was restored from a backup that is
+                   older than its installation id. Its workers then decide the commands.
+  --discard        delete the keys and with them the undecided commands: the other
+                   installation no longer exists
+
+Exit code 1: the keys belong to another installation, or its processes still run.`,
+  options: { adopt: { type: 'boolean' }, discard: { type: 'boolean' } },
+  run: showClaim,
 }
 
-/** Keys that one Redis command deletes. */
+/** How many keys one Redis command deletes. */
 const KEYS_PER_STEP = 1000
 
-/**
- * Shows to which installation the keys in Redis belong, or takes them over. Exit code 1 if they
- * belong to another one.
- */
-export async function claim(context: Context, { adopt, discard }: ClaimArguments): Promise<Report> {
+async function showClaim(context: Context, args: Arguments): Promise<Report> {
+  const adopt = args.flag('adopt')
+  const discard = args.flag('discard')
   if (adopt && discard) throw new ConfigError('choose one of --adopt and --discard')
   const redis = await context.anyRedis()
   const store = context.installation()
@@ -30,34 +42,33 @@ export async function claim(context: Context, { adopt, discard }: ClaimArguments
   const data = { keyPrefix, ours, owner: owner ?? null, processes: others.length }
   if (owner === undefined || owner === ours) {
     const whose =
-      owner === undefined ? 'to nobody yet; the next process claims them' : 'to this installation'
+      owner === undefined
+        ? 'are not claimed yet; the next process that starts claims them'
+        : 'belong to this installation'
     return {
       exitCode: EXIT.fine,
       data: { ok: true, ...data },
-      lines: [`The keys "${keyPrefix}" belong ${whose}.`],
+      text: [`The keys "${keyPrefix}" ${whose}.`],
     }
   }
-  const lines = [
+  const text = [
     `The keys "${keyPrefix}" belong to another installation: ${owner}. This database is ${ours}.`,
   ]
   if (others.length > 0) {
-    lines.push(
-      `${plural(others.length, 'process')} of it still run: give this installation a KEY_PREFIX of its own.`,
+    text.push(
+      `${plural(others.length, 'process')} of it still run. Give this installation its own KEY_PREFIX.`,
     )
   } else if (adopt) {
     await store.takeId(owner)
-    lines.push(
-      'This database has taken over the id, and its workers decide the commands in the lines.',
-    )
+    text.push('This database has taken over the id. Its workers decide the commands in the lines.')
   } else if (discard) {
-    lines.push(
-      `${plural(await deleteKeys(redis, keyPrefix), 'key')} deleted. The next process claims this Redis.`,
-    )
+    const deleted = plural(await deleteKeys(redis, keyPrefix), 'key')
+    text.push(`${deleted} deleted. The next process that starts claims this Redis.`)
   } else {
-    lines.push('See "ops claim --help" for the two ways to take them over.')
+    text.push('"npm run ops -- claim --help" explains the two ways to take them over.')
   }
   const ok = others.length === 0 && (adopt || discard)
-  return { exitCode: ok ? EXIT.fine : EXIT.found, data: { ok, ...data }, lines }
+  return { exitCode: ok ? EXIT.fine : EXIT.found, data: { ok, ...data }, text }
 }
 
 async function deleteKeys(redis: Redis, keyPrefix: string): Promise<number> {

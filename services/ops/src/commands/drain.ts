@@ -1,27 +1,41 @@
 import { ALIVE_MS, createLineRegistry, createRedisClaims } from '@ticket-line/line'
 import { commandsIn, countProcesses, readLine, scanKeys } from '@ticket-line/line/inspect'
+import { plural, seconds } from '@ticket-line/shared'
+import type { Arguments } from '../arguments.js'
 import { findUnknownLines } from '../check-installation.js'
+import type { Command } from '../command.js'
 import type { Context } from '../context.js'
-import { EXIT, plural, type Report, seconds } from '../report.js'
+import { EXIT, type Report } from '../report.js'
 
-export interface DrainArguments {
-  timeoutMs: number
-  /** Pause between two looks. */
-  intervalMs: number
+export const drain: Command = {
+  name: 'drain',
+  summary: 'wait until all lines are empty',
+  usage: `drain [--timeout <s>] [--json]
+
+Waits until all lines are empty. Running API processes keep adding commands, so stop them
+first; before they end, they store the commands that they hold. Leave the workers running.
+
+If all lines are empty and no API process runs, SHARED_LINES, SHARDS and KEY_PREFIX may be
+changed. The next process that starts records its values, and all others must use the same.
+
+  --timeout <s>    give up after this many seconds (default 300)
+
+Exit code 1: the time is over and some lines are not empty.`,
+  options: { timeout: { type: 'string' } },
+  run: waitUntilEmpty,
 }
 
-/**
- * Waits until all lines are empty. It does not stop intake: for that, stop the API processes, which
- * store the commands that they hold before they end. If no API process runs, the layout may be
- * changed afterwards. Exit code 1 if something is left when the time is over.
- */
-export async function drain(context: Context, args: DrainArguments): Promise<Report> {
+/** The pause between two counts. */
+const INTERVAL_MS = 500
+
+async function waitUntilEmpty(context: Context, args: Arguments): Promise<Report> {
+  const timeoutMs = args.durationMs('timeout', 300)
   const redis = await context.redis()
   const { layout } = context
   const registry = createLineRegistry(redis, layout)
   const startedAtMs = context.now()
   for (;;) {
-    // The registry is quick; before an end is announced all keys are gone through.
+    // The registry is quick, but it may lack lines. If it has none left, all keys are scanned.
     let lineNames = await registry.allWithWork()
     if (lineNames.length === 0) {
       lineNames = await registry.withWork([...(await scanKeys(redis, layout)).lineNames])
@@ -33,7 +47,7 @@ export async function drain(context: Context, args: DrainArguments): Promise<Rep
         commands: commandsIn(await readLine(redis, lineName, layout)),
       })),
     )
-    if (lineNames.length === 0 || tookMs >= args.timeoutMs) {
+    if (lineNames.length === 0 || tookMs >= timeoutMs) {
       const ok = lineNames.length === 0
       const apiProcesses = ok
         ? await countApis(context)
@@ -51,27 +65,29 @@ export async function drain(context: Context, args: DrainArguments): Promise<Rep
     context.progress(
       `${plural(lineNames.length, 'line')} with ${plural(sum(left), 'command')}, ${seconds(tookMs)}`,
     )
-    await context.sleep(args.intervalMs)
+    await context.sleep(INTERVAL_MS)
   }
 }
 
-/** Counts API processes that may add commands, by their connections and by their signs of life. */
+/** Counts the API processes that may add commands, by their connections and their signs of life. */
 async function countApis(context: Context): Promise<number> {
   const redis = await context.redis()
   const claims = createRedisClaims(redis, context.layout)
-  for (let waitedMs = 0; ; waitedMs += 500) {
+  for (let waitedMs = 0; ; waitedMs += INTERVAL_MS) {
     const connected = (await countProcesses(redis, context.layout))?.apis
     const alive = (await claims.look()).others.filter(({ service }) => service === 'api').length
     if ((connected ?? 0) > 0 || alive === 0 || waitedMs > ALIVE_MS)
       return Math.max(connected ?? 0, alive)
-    // A process that was killed left its sign of life, which expires soon.
-    await context.sleep(500)
+    // The sign of life of a process that was killed expires soon.
+    await context.sleep(INTERVAL_MS)
   }
 }
 
 /**
- * Called when all lines are empty and no API runs: lets the next process that starts record another
- * layout.
+ * Allows the next process that starts to record another layout. Called when all lines are empty and
+ * no API process runs.
+ *
+ * @returns false if no process has ever started, or if jobs are in lines outside of the layout
  */
 async function releaseLayout(context: Context): Promise<boolean> {
   const store = context.installation()
@@ -96,17 +112,17 @@ function sum(left: Drained['left']): number {
 
 function describe(drained: Drained): Report {
   const { ok, left, lineCount, apiProcesses, tookMs, layoutReleased } = drained
-  const lines = ok
+  const text = ok
     ? [`All lines are empty after ${seconds(tookMs)}.`]
     : [
-        `After ${seconds(tookMs)} ${plural(lineCount, 'line')} still hold ${plural(sum(left), 'command')}:`,
+        `After ${seconds(tookMs)} ${plural(lineCount, 'line')} still contain ${plural(sum(left), 'command')}:`,
         ...left
           .slice(0, 20)
           .map((line) => `  ${line.lineName}: ${plural(line.commands, 'command')}`),
       ]
   if (apiProcesses !== null && apiProcesses > 0) {
-    lines.push(`${plural(apiProcesses, 'API process')} may still take commands in.`)
+    text.push(`${plural(apiProcesses, 'API process')} may still add commands.`)
   }
-  if (layoutReleased) lines.push('SHARED_LINES, SHARDS and KEY_PREFIX may be changed now.')
-  return { exitCode: ok ? EXIT.fine : EXIT.found, data: { ...drained }, lines }
+  if (layoutReleased) text.push('SHARED_LINES, SHARDS and KEY_PREFIX may be changed now.')
+  return { exitCode: ok ? EXIT.fine : EXIT.found, data: { ...drained }, text }
 }

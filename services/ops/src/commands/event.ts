@@ -8,25 +8,37 @@ import {
   readLine,
   waitedMs,
 } from '@ticket-line/line/inspect'
-import { commandCountOf } from '@ticket-line/shared'
+import { commandCountOf, plural, seconds } from '@ticket-line/shared'
+import { type Arguments, readEventId } from '../arguments.js'
+import type { Command } from '../command.js'
 import type { Context } from '../context.js'
-import { EXIT, plural, type Report, seconds, table } from '../report.js'
+import { EXIT, type Report, table } from '../report.js'
 
-export interface EventArguments {
-  eventId: number
-  /** How many of the last decisions to show. */
-  decisions: number
+export const event: Command = {
+  name: 'event',
+  summary: 'show an event: its line, its worker, its last decisions',
+  usage: `event <id> [--decisions <n>] [--json]
+
+Shows an event's counters, the jobs in its line, the active job with its lock and its worker,
+the worker that served the line last, and the last decisions.
+
+  --decisions <n>  how many decisions to show (default 10)
+
+Exit code 1: the event does not exist.`,
+  options: { decisions: { type: 'string' } },
+  takesWords: true,
+  run: showEvent,
 }
 
-/** Shows one event: its counters, its line, who serves it, what waits, what was decided last. */
-export async function showEvent(context: Context, args: EventArguments): Promise<Report> {
-  const { eventId } = args
+async function showEvent(context: Context, args: Arguments): Promise<Report> {
+  const eventId = readEventId(args.words[0])
+  const decisionCount = args.number('decisions', 10, { min: 0, max: 1000 })
   const { layout } = context
   const pool = context.pool()
   const event = (await readEventStatuses(pool, [eventId])).get(eventId)
   if (event === undefined) {
     const data = { ok: false, eventId, error: 'event_not_found' }
-    return { exitCode: EXIT.found, data, lines: [`There is no event ${eventId}.`] }
+    return { exitCode: EXIT.found, data, text: [`There is no event ${eventId}.`] }
   }
   const lineName = lineNameOf(eventId, layout)
   const redis = await context.redis()
@@ -34,7 +46,7 @@ export async function showEvent(context: Context, args: EventArguments): Promise
     readLine(redis, lineName, layout),
     countProcesses(redis, layout),
   ])
-  const decisions = await readRecentDecisions(pool, lineName, eventId, args.decisions)
+  const decisions = await readRecentDecisions(pool, lineName, eventId, decisionCount)
   const data = {
     ok: true,
     event,
@@ -55,7 +67,7 @@ export async function showEvent(context: Context, args: EventArguments): Promise
     workerProcesses: processes?.workers ?? null,
     lastDecisions: decisions.map(({ command, outcome }) => ({ ...command, ...outcome })),
   }
-  return { exitCode: EXIT.fine, data, lines: describe(data) }
+  return { exitCode: EXIT.fine, data, text: describe(data) }
 }
 
 type EventData = {
@@ -98,19 +110,22 @@ function describe({
   const active = line.active.map((job) => {
     const lock =
       job.lockLeftMs === null
-        ? 'no lock: that worker died or froze'
-        : `locked for ${job.lockLeftMs} ms more`
-    return `  ${job.jobId}, ${plural(job.commands, 'command')}, by ${job.processedBy ?? 'nobody known'}, ${lock}`
+        ? 'no lock: that worker has died or hangs'
+        : `its lock expires in ${job.lockLeftMs} ms`
+    return `  ${job.jobId}, ${plural(job.commands, 'command')}, by ${job.processedBy ?? 'an unknown worker'}, ${lock}`
   })
   return [
     `Event ${event.eventId}: ${event.availableTickets} of ${event.totalTickets} tickets free, ${event.waitingListCount} on the waiting list`,
     `Line ${line.name} (keys ${line.prefix}:${line.name}:*)${line.paused ? ', PAUSED' : ''}`,
-    `  ${plural(line.waitingJobs, 'job')} waiting, ${plural(line.commandsInLine, 'command')} in the line, ${line.undecidedOfEvent} of this event; the first waits ${seconds(line.oldestWaitedMs)}`,
+    `  ${plural(line.waitingJobs, 'queued job')}, ${plural(line.commandsInLine, 'command')} in the line, ${line.undecidedOfEvent} of this event; the oldest job is ${seconds(line.oldestWaitedMs)} old`,
     `  global concurrency ${line.globalConcurrency ?? 'not set (a worker sets it when it opens the line)'}`,
     line.active.length === 0 ? 'No job is active.' : 'Active:',
     ...active,
-    `Last served by ${lastServedBy ?? 'nobody known'}; ${workerProcesses === null ? 'Redis does not tell how many worker processes are' : plural(workerProcesses, 'worker process')} connected.`,
-    lastDecisions.length === 0 ? 'Nothing was decided yet.' : 'Last decisions:',
+    `Last served by ${lastServedBy ?? 'an unknown worker'}.`,
+    workerProcesses === null
+      ? 'Redis does not show this user how many worker processes are connected.'
+      : `${plural(workerProcesses, 'worker process')} connected.`,
+    lastDecisions.length === 0 ? 'No decisions yet.' : 'Last decisions:',
     ...table(
       lastDecisions.map((row) => [
         `  ${new Date(row.decidedAtMs).toISOString()}`,

@@ -1,15 +1,30 @@
 import { linesToKeep, pruneAll } from '@ticket-line/db'
 import { createLineRegistry } from '@ticket-line/line'
+import { plural } from '@ticket-line/shared'
+import type { Arguments } from '../arguments.js'
+import type { Command } from '../command.js'
 import type { Context } from '../context.js'
-import { EXIT, plural, type Report } from '../report.js'
+import { EXIT, type Report } from '../report.js'
 
-export interface PruneArguments {
-  /** Outcomes older than this go; never less than the 24 h of the contract. */
-  olderThanHours: number
+export const prune: Command = {
+  name: 'prune',
+  summary: 'remove expired outcomes, keys, sessions and finished jobs now',
+  usage: `prune [--older-than <hours>] [--json]
+
+Removes outcomes, idempotency keys and refresh tokens that have expired, and all finished
+jobs. The workers do the same in the background.
+
+  --older-than <hours>   remove outcomes of this age (default OUTCOME_RETENTION_HOURS or 48,
+                         at least 24)`,
+  options: { 'older-than': { type: 'string' } },
+  run: pruneNow,
 }
 
-/** Removes what nobody can ask for any more: old rows in PostgreSQL, finished jobs in Redis. */
-export async function prune(context: Context, { olderThanHours }: PruneArguments): Promise<Report> {
+async function pruneNow(context: Context, args: Arguments): Promise<Report> {
+  const olderThanHours = args.number('older-than', context.retentionHours, {
+    min: 24,
+    max: 87_600,
+  })
   const redis = await context.redis()
   const registry = createLineRegistry(redis, context.layout)
   const kept = await linesToKeep(registry, olderThanHours, context.now())
@@ -20,17 +35,17 @@ export async function prune(context: Context, { olderThanHours }: PruneArguments
     onProgress: ({ commands, idempotencyKeys }) =>
       context.progress(`${plural(commands, 'outcome')}, ${plural(idempotencyKeys, 'key')}`),
   })
-  // The walk finds lines that are no longer registered.
+  // The walk also finds lines that are not in the registry.
   await registry.walkKeys()
   const jobs = await registry.removeFinished()
   return {
     exitCode: EXIT.fine,
     data: { ok: true, olderThanHours, rows, jobs, keptLines: kept.keptLines },
-    lines: [
+    text: [
       `PostgreSQL: ${plural(rows.commands, 'outcome')}, ${plural(rows.idempotencyKeys, 'idempotency key')}, ${plural(rows.refreshTokens, 'refresh token')}`,
       `Redis: ${plural(jobs, 'finished job')}`,
       ...kept.keptLines.map(
-        (lineName) => `Outcomes of ${lineName} were kept: a job of that age still stands in it`,
+        (lineName) => `Outcomes of ${lineName} were kept: a job in that line is as old as they are`,
       ),
     ],
   }

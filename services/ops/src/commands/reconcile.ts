@@ -7,55 +7,74 @@ import {
   lookForFindings,
   mend,
 } from '@ticket-line/line/inspect'
+import { plural, seconds } from '@ticket-line/shared'
+import type { Arguments } from '../arguments.js'
+import type { Command } from '../command.js'
 import type { Context } from '../context.js'
-import { EXIT, plural, type Report, seconds } from '../report.js'
+import { EXIT, type Report } from '../report.js'
 
-export interface ReconcileArguments {
-  apply: boolean
-  /** Pause between two looks: what is there twice is no passing state. */
-  settleMs: number
+export const reconcile: Command = {
+  name: 'reconcile',
+  summary: 'find lines and jobs that are stuck; repair them with --apply',
+  usage: `reconcile [--apply] [--settle <s>] [--json]
+
+Compares the lines in Redis with the decisions in PostgreSQL. It does so twice and shows what
+was wrong both times: lines with jobs that no worker serves, decided jobs that never
+completed, failed jobs that are undecided, jobs that are in no list, counts of commands that
+no longer exist, and jobs that a worker set aside.
+
+  --apply          repair what can be repaired, and check again. This decides no command and
+                   is safe to repeat.
+  --settle <s>     seconds between two checks (default 3)
+
+Exit code 1: something is wrong, or still wrong after --apply.`,
+  options: { apply: { type: 'boolean' }, settle: { type: 'string' } },
+  run: findAndRepair,
 }
 
+/** A finding with what `--json` adds to it. */
 interface Shown extends Finding {
+  /** True if `--apply` can repair it. */
   mendable: boolean
-  /** What was done about it. */
+  /** What `--apply` did. */
   done?: string
-  /** True where it is gone since. */
+  /** After `--apply`: true if it is no longer found. */
   mended?: boolean
 }
 
-/**
- * Compares the lines in Redis with what is decided in PostgreSQL. Shows what is wrong; with `apply` mends it and looks
- * again. Exit code 1 where something is (still) wrong.
- */
-export async function reconcile(context: Context, args: ReconcileArguments): Promise<Report> {
+async function findAndRepair(context: Context, args: Arguments): Promise<Report> {
+  const apply = args.flag('apply')
+  const settleMs = args.durationMs('settle', 3)
   const redis = await context.redis()
   const queues = createLineQueues(redis, context.layout)
   const { layout, now, progress } = context
   const deps: LookDeps = { redis, pool: context.pool(), queues, layout, now, progress }
-  const settle = () => context.sleep(args.settleMs)
-  const shown: Shown[] = (await lookTwice(deps, args.settleMs, settle)).map((finding) => ({
+  async function settle(): Promise<void> {
+    progress(`checking again in ${seconds(settleMs)}`)
+    await context.sleep(settleMs)
+  }
+  const shown: Shown[] = (await findTwice(deps, settle)).map((finding) => ({
     ...finding,
     mendable: FINDINGS[finding.kind].mendable,
   }))
-  if (args.apply && shown.some((finding) => finding.mendable)) await mendAll(deps, shown, settle)
-  return describe(shown, args)
+  if (apply && shown.some((finding) => finding.mendable)) await repairAll(deps, shown, settle)
+  return describe(shown, apply)
 }
 
-async function lookTwice(
-  deps: LookDeps,
-  settleMs: number,
-  settle: () => Promise<void>,
-): Promise<Finding[]> {
+/** What is found twice is not a passing state. */
+async function findTwice(deps: LookDeps, settle: () => Promise<void>): Promise<Finding[]> {
   const first = await lookForFindings(deps)
   if (first.length === 0) return []
-  deps.progress(`looking again in ${seconds(settleMs)}`)
   await settle()
   const before = new Set(first.map(keyOf))
   return (await lookForFindings(deps)).filter((finding) => before.has(keyOf(finding)))
 }
 
-async function mendAll(deps: LookDeps, shown: Shown[], settle: () => Promise<void>): Promise<void> {
+async function repairAll(
+  deps: LookDeps,
+  shown: Shown[],
+  settle: () => Promise<void>,
+): Promise<void> {
   for (const finding of shown) {
     const done = await mend(deps, finding)
     if (done !== undefined) finding.done = done
@@ -65,23 +84,27 @@ async function mendAll(deps: LookDeps, shown: Shown[], settle: () => Promise<voi
   for (const finding of shown) finding.mended = !left.has(keyOf(finding))
 }
 
-function describe(shown: Shown[], { apply }: ReconcileArguments): Report {
+function describe(shown: Shown[], apply: boolean): Report {
   const open = shown.filter((finding) => finding.mended !== true)
-  const lines = shown.flatMap((finding) => {
+  const text = shown.flatMap((finding) => {
     const where = [finding.lineName, finding.jobId].filter(Boolean).join(' ')
     const done =
       finding.done === undefined
         ? []
-        : [`    ${finding.done}${finding.mended ? '' : '; no change yet'}`]
+        : [`    ${finding.done}${finding.mended ? '' : '; it is still found'}`]
     return [`${finding.kind}  ${where}: ${finding.detail}`, ...done]
   })
-  const mendable = open.filter((finding) => finding.mendable).length
-  if (shown.length === 0) lines.push('Nothing to reconcile.')
-  else if (apply) lines.push('', `${shown.length - open.length} mended, ${open.length} left.`)
-  else lines.push('', `${plural(shown.length, 'finding')}, ${mendable} to be mended with --apply.`)
+  const repairable = open.filter((finding) => finding.mendable).length
+  if (shown.length === 0) text.push('Nothing to reconcile.')
+  else if (apply) text.push('', `${shown.length - open.length} repaired, ${open.length} left.`)
+  else
+    text.push(
+      '',
+      `${plural(shown.length, 'finding')}, ${repairable} of them can be repaired with --apply.`,
+    )
   return {
     exitCode: open.length === 0 ? EXIT.fine : EXIT.found,
     data: { ok: open.length === 0, applied: apply, findings: shown },
-    lines,
+    text,
   }
 }

@@ -5,41 +5,51 @@ import {
 } from '@ticket-line/db'
 import { createLineRegistry, type LinesOverview } from '@ticket-line/line'
 import { type ConnectedProcesses, countProcesses } from '@ticket-line/line/inspect'
-import { errorSummary, parseRedisInfo, VERSION } from '@ticket-line/shared'
+import { errorSummary, parseRedisInfo, plural, seconds, VERSION } from '@ticket-line/shared'
+import type { Command } from '../command.js'
 import type { Context } from '../context.js'
 import { exitCodeOf } from '../failure.js'
-import { EXIT, plural, type Report, seconds } from '../report.js'
+import { EXIT, type Report } from '../report.js'
+
+export const status: Command = {
+  name: 'status',
+  summary: 'show versions, both servers, processes and undecided commands',
+  usage: `status [--json]
+
+Shows the versions, PostgreSQL and Redis, how many processes are connected, and how many
+commands are undecided in all lines. If one server is out of reach, the other one is still
+shown. It changes nothing.
+
+Exit code 1: something needs attention. Exit code 3: a server is out of reach.`,
+  options: {},
+  run: showStatus,
+}
 
 interface DatabaseStatus extends DatabaseOverview {
   pendingMigrations: number
 }
 
 interface RedisStatus {
-  /** Undefined if this user may not ask for it. */
+  /** Undefined if Redis does not allow this user to read it. */
   info: RedisInfo | undefined
   processes: ConnectedProcesses | undefined
   lines: LinesOverview
 }
 
-/** The parts of `INFO` that an operator needs first. */
+/** The parts of Redis's `INFO` that an operator needs first. */
 interface RedisInfo {
   version: string
   memoryBytes: number
-  /** 0 means no bound. */
+  /** 0 means no limit. */
   memoryMaxBytes: number
   evictionPolicy: string
   appendOnly: boolean
 }
 
-/** The reply of a server, or why there is none. */
+/** The answer of a server, or why there is none. */
 type Asked<T> = { reachable: true; said: T } | { reachable: false; error: string }
 
-/**
- * Shows the installation in a few lines: versions, both servers, processes, undecided commands.
- * Exit code 1 if something needs attention, 3 if a server cannot be reached; the other one is still
- * shown.
- */
-export async function status(context: Context): Promise<Report> {
+async function showStatus(context: Context): Promise<Report> {
   const [database, redis] = await Promise.all([
     ask(() => askDatabase(context)),
     ask(() => askRedis(context)),
@@ -52,7 +62,7 @@ export async function status(context: Context): Promise<Report> {
   return {
     exitCode: !reachable ? EXIT.unreachable : attention.length > 0 ? EXIT.found : EXIT.fine,
     data: { ok: reachable && attention.length === 0, version: VERSION, database, redis, attention },
-    lines: [
+    text: [
       `ticket-line ${VERSION}`,
       database.reachable ? describeDatabase(database.said) : `PostgreSQL: ${database.error}`,
       ...(redis.reachable ? describeRedis(redis.said, context.now()) : [`Redis: ${redis.error}`]),
@@ -108,10 +118,10 @@ function attentionToRedis({ info, processes, lines }: RedisStatus): string[] {
     attention.push(`Redis may evict accepted commands: maxmemory-policy is ${info.evictionPolicy}`)
   }
   if (info !== undefined && !info.appendOnly) {
-    attention.push('Redis is not append-only: a restart of it loses accepted commands')
+    attention.push('Redis has no append-only file: if it restarts, accepted commands are lost')
   }
   if (processes?.workers === 0 && lines.linesWithWork > 0) {
-    attention.push('commands wait, and no worker is connected')
+    attention.push('there are undecided commands and no worker is connected')
   }
   return attention
 }
@@ -125,16 +135,16 @@ function describeRedis({ info, processes, lines }: RedisStatus, nowMs: number): 
   const memory = (bytes: number) => `${Math.ceil(bytes / 1_048_576)} MiB`
   const redis =
     info === undefined
-      ? 'Redis, which shows this user nothing more'
-      : `Redis ${info.version}: ${memory(info.memoryBytes)} of ${info.memoryMaxBytes === 0 ? 'all there is' : memory(info.memoryMaxBytes)} used`
+      ? 'Redis (this user may not read more)'
+      : `Redis ${info.version}: ${memory(info.memoryBytes)} used, ${info.memoryMaxBytes === 0 ? 'no limit' : `limit ${memory(info.memoryMaxBytes)}`}`
   const connected =
     processes === undefined
       ? 'Redis does not show this user which processes are connected'
       : `${plural(processes.apis, 'API process')} and ${plural(processes.workers, 'worker process')} connected`
   const { linesWithWork, undecidedCommands, oldestJobAtMs } = lines
-  const waits =
+  const undecided =
     oldestJobAtMs === undefined
-      ? 'no command waits'
-      : `${plural(undecidedCommands, 'undecided command')} in ${plural(linesWithWork, 'line')}, the oldest for ${seconds(Math.max(0, nowMs - oldestJobAtMs))}`
-  return [redis, connected, `Lines: ${waits}`]
+      ? 'no undecided commands'
+      : `${plural(undecidedCommands, 'undecided command')} in ${plural(linesWithWork, 'line')}, the oldest ${seconds(Math.max(0, nowMs - oldestJobAtMs))} old`
+  return [redis, connected, `Lines: ${undecided}`]
 }

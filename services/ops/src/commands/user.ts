@@ -2,27 +2,53 @@ import { randomBytes } from 'node:crypto'
 import { type Accounts, createAccounts, type ListedAccount } from '@ticket-line/db'
 import { ROLES, type Role } from '@ticket-line/shared'
 import { hashPassword } from '@ticket-line/shared/passwords'
-import { type ParsedArguments, readUserId, readWord, UsageError } from '../arguments.js'
+import { type Arguments, readUserId, readWord, UsageError } from '../arguments.js'
+import type { Command } from '../command.js'
 import type { Context } from '../context.js'
 import { EXIT, type Report, table } from '../report.js'
 
 const ACTIONS = ['list', 'promote', 'role', 'reset-password', 'disable', 'enable'] as const
 
-/** Random bytes in a password that is made here. */
+export const user: Command = {
+  name: 'user',
+  summary: 'list accounts, change roles, reset passwords, disable and enable',
+  usage: `user <action> [options] [--json]
+
+  user list [<prefix>]          list accounts, or only those whose id starts with this
+    --role <role>               only accounts with this role
+    --limit <n>                 at most n accounts (default 100)
+  user promote <id>             make a user an admin
+  user role <id> <role>         give a user a role: user, organizer or admin
+  user reset-password <id>      set a random password and print it
+  user disable <id>             end all sign-ins of an account and refuse new ones
+  user enable <id>              let the account sign in again
+
+Needs only DATABASE_URL and no admin's password: whoever may write to the database may use
+it. Running processes apply a change within a second. Like any change of a password,
+resetting one ends all sign-ins of the account. The last admin can be neither demoted nor
+disabled. Put "--" before an id that starts with "-".
+
+Exit code 1: the account does not exist, or it is the last admin.`,
+  options: { role: { type: 'string' }, limit: { type: 'string' } },
+  takesWords: true,
+  run: (context, args) => manageUser(context, readUserArguments(args)),
+}
+
+/** Random bytes in a generated password. */
 const PASSWORD_BYTES = 18
 
-export type UserArguments =
+type UserArguments =
   | { action: 'list'; prefix: string; role: Role | undefined; limit: number }
   | { action: 'role'; userId: string; role: Role }
   | { action: 'disabled'; userId: string; disabled: boolean }
   | { action: 'reset-password'; userId: string }
 
 /** @throws UsageError naming what is wrong */
-export function readUserArguments(args: ParsedArguments): UserArguments {
-  const [word, first, second] = args.positionals
+function readUserArguments(args: Arguments): UserArguments {
+  const [word, first, second] = args.words
   const action = readWord('the action', word, ACTIONS)
-  if (args.positionals.length > (action === 'role' ? 3 : 2)) {
-    throw new UsageError(`"${args.positionals.at(-1)}" is one word too many`)
+  if (args.words.length > (action === 'role' ? 3 : 2)) {
+    throw new UsageError(`"${args.words.at(-1)}" is one word too many`)
   }
   switch (action) {
     case 'list':
@@ -44,10 +70,7 @@ export function readUserArguments(args: ParsedArguments): UserArguments {
   }
 }
 
-/**
- * Lists local accounts and changes them, for operators who cannot or need not sign in as an admin.
- */
-export async function manageUser(context: Context, args: UserArguments): Promise<Report> {
+async function manageUser(context: Context, args: UserArguments): Promise<Report> {
   const accounts = createAccounts(context.db())
   switch (args.action) {
     case 'list':
@@ -86,10 +109,10 @@ async function listUsers(
     disabled ? 'disabled' : '',
     createdAt.toISOString(),
   ]
-  const lines = users.length === 0 ? ['There is no such account.'] : table(users.map(row))
+  const text = users.length === 0 ? ['There is no such account.'] : table(users.map(row))
   if (more)
-    lines.push(`There are more than these ${limit}: see --limit, or give the beginning of the id.`)
-  return { exitCode: EXIT.fine, data: { ok: true, users, more }, lines }
+    text.push(`There are more than these ${limit}: raise --limit, or give the start of the id.`)
+  return { exitCode: EXIT.fine, data: { ok: true, users, more }, text }
 }
 
 async function resetPassword(accounts: Accounts, userId: string): Promise<Report> {
@@ -97,21 +120,19 @@ async function resetPassword(accounts: Accounts, userId: string): Promise<Report
   const account = await accounts.setPassword(userId, { passwordHash: await hashPassword(password) })
   if (account === undefined) return refused(userId, 'user_not_found')
   const report = done({ userId, password }, `The password of ${userId} is now ${password}`)
-  report.lines.push(
-    'All earlier sign-ins have ended. The user can change it with PUT /me/password.',
-  )
-  if (account.disabled) report.lines.push('The account is disabled: see "user enable".')
+  report.text.push('All earlier sign-ins have ended. The user can change it with PUT /me/password.')
+  if (account.disabled) report.text.push('The account is disabled: see "user enable".')
   return report
 }
 
 function done(data: Record<string, unknown>, line: string): Report {
-  return { exitCode: EXIT.fine, data: { ok: true, ...data }, lines: [line] }
+  return { exitCode: EXIT.fine, data: { ok: true, ...data }, text: [line] }
 }
 
 function refused(userId: string, error: 'user_not_found' | 'last_admin'): Report {
   const line =
     error === 'last_admin'
-      ? `${userId} is the last admin and stays one: make somebody else an admin first.`
+      ? `${userId} is the last admin. Make somebody else an admin first.`
       : `There is no local account ${userId}.`
-  return { exitCode: EXIT.found, data: { ok: false, userId, error }, lines: [line] }
+  return { exitCode: EXIT.found, data: { ok: false, userId, error }, text: [line] }
 }

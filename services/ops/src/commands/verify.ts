@@ -1,68 +1,85 @@
 import { type CheckResult, readEventStatuses, verifyPromises } from '@ticket-line/db'
-import { ConfigError, errorSummary } from '@ticket-line/shared'
+import { ConfigError, errorSummary, plural } from '@ticket-line/shared'
+import { type Arguments, readEventId } from '../arguments.js'
 import { checkInstallation } from '../check-installation.js'
+import type { Command } from '../command.js'
 import type { Context } from '../context.js'
-import { EXIT, plural, type Report } from '../report.js'
+import { EXIT, type Report } from '../report.js'
 
-export interface VerifyArguments {
-  eventIds: number[]
-  exampleLimit: number
-  checkTimeoutMs: number
+export const verify: Command = {
+  name: 'verify',
+  summary: 'check every promise against the rows in PostgreSQL',
+  usage: `verify [--event <id>]... [--examples <n>] [--timeout <s>] [--json]
+
+Checks every promise against the rows in PostgreSQL, in one read-only snapshot. It is safe on
+a live system and on a standby. If a setting says where Redis is, it also checks that Redis,
+the layout of the lines and the database belong to one installation. Needs only DATABASE_URL.
+
+  --event <id>     check only this event; may be given several times
+  --examples <n>   show at most n cases of each broken promise (default 5)
+  --timeout <s>    the longest time for one check, in seconds (default 600)
+
+Exit code 1: a promise is broken, or an event does not exist.`,
+  options: {
+    event: { type: 'string', multiple: true },
+    examples: { type: 'string' },
+    timeout: { type: 'string' },
+  },
+  run: checkPromises,
 }
 
-/**
- * Checks every promise against the rows of PostgreSQL. Exit code 1 if one is broken, or an event
- * does not exist.
- */
-export async function verify(context: Context, args: VerifyArguments): Promise<Report> {
-  const lines: string[] = []
+async function checkPromises(context: Context, args: Arguments): Promise<Report> {
+  const wantedEvents = args.all('event').map(readEventId)
+  const exampleLimit = args.number('examples', 5, { min: 1, max: 1000 })
+  const checkTimeoutMs = args.durationMs('timeout', 600)
+  const text: string[] = []
   const show = (result: CheckResult): void => {
     const sign = result.broken === 0 ? 'ok     ' : 'BROKEN '
     const count = result.broken === 0 ? '' : ` — ${plural(result.broken, 'case')}`
-    lines.push(`${sign} ${result.promise}${count}  (${result.name}, ${result.tookMs} ms)`)
+    text.push(`${sign} ${result.promise}${count}  (${result.name}, ${result.tookMs} ms)`)
     for (const { eventId, detail } of result.examples)
-      lines.push(`          ${eventId === 0 ? '' : `event ${eventId}: `}${detail}`)
+      text.push(`          ${eventId === 0 ? '' : `event ${eventId}: `}${detail}`)
     context.progress(`${result.name}: ${result.broken === 0 ? 'ok' : 'broken'}`)
   }
-  const unknownEvents = await findUnknown(context, args.eventIds)
-  const eventIds = args.eventIds.filter((eventId) => !unknownEvents.includes(eventId))
+  const unknownEvents = await findUnknown(context, wantedEvents)
+  const eventIds = wantedEvents.filter((eventId) => !unknownEvents.includes(eventId))
   if (unknownEvents.length > 0 && eventIds.length === 0) {
     return {
       exitCode: EXIT.found,
       data: { ok: false, unknownEvents, checks: [] },
-      lines: describeUnknown(unknownEvents),
+      text: describeUnknown(unknownEvents),
     }
   }
   const checks = await verifyPromises(context.pool(), {
     ...(eventIds.length > 0 ? { eventIds } : {}),
-    exampleLimit: args.exampleLimit,
-    checkTimeoutMs: args.checkTimeoutMs,
+    exampleLimit,
+    checkTimeoutMs,
     onResult: show,
     now: context.now,
   })
-  if (args.eventIds.length === 0) {
+  if (wantedEvents.length === 0) {
     try {
-      const found = await checkInstallation(context, args.exampleLimit)
+      const found = await checkInstallation(context, exampleLimit)
       found.forEach(show)
       checks.push(...found)
     } catch (error) {
       if (error instanceof ConfigError) throw error
-      lines.push(`Redis was not looked at: ${errorSummary(error)}`)
+      text.push(`Redis was not checked: ${errorSummary(error)}`)
     }
   }
   const broken = checks.filter((check) => check.broken > 0)
-  lines.push(
+  text.push(
     '',
     broken.length === 0
       ? `All ${checks.length} promises hold.`
       : `${plural(broken.length, 'promise')} of ${checks.length} broken: ${broken.map((check) => check.name).join(', ')}`,
   )
-  lines.push(...describeUnknown(unknownEvents))
+  text.push(...describeUnknown(unknownEvents))
   const ok = broken.length === 0 && unknownEvents.length === 0
-  return { exitCode: ok ? EXIT.fine : EXIT.found, data: { ok, unknownEvents, checks }, lines }
+  return { exitCode: ok ? EXIT.fine : EXIT.found, data: { ok, unknownEvents, checks }, text }
 }
 
-/** Finds the events that do not exist. The checks would find nothing wrong with them. */
+/** Finds the events that do not exist, with which the checks would find nothing wrong. */
 async function findUnknown(context: Context, eventIds: number[]): Promise<number[]> {
   if (eventIds.length === 0) return []
   const known = await readEventStatuses(context.pool(), eventIds)
