@@ -19,7 +19,7 @@ afterAll(() => kit?.stop())
 
 let lastEventId = 0
 
-/** A job of one command for each of so many new events. */
+/** Creates `count` events with one ticket, and a job with one booking for each. */
 async function jobsOfNewEvents(count: number): Promise<KitJob[]> {
   const jobs: KitJob[] = []
   for (let i = 0; i < count; i++) {
@@ -30,15 +30,13 @@ async function jobsOfNewEvents(count: number): Promise<KitJob[]> {
   return jobs
 }
 
-/**
- * Each job gets somebody who comes too late, and with him is not so plain that it needs no batch.
- */
+/** Adds a booking that cannot succeed to each job, so that the fast path does not apply. */
 function addLatecomers(jobs: KitJob[]): void {
   for (const { commands } of jobs)
     commands.push(ask('book', commands[0]?.eventId as number, 'late'))
 }
 
-/** Starts jobs as one worker process does. */
+/** Returns a function that starts jobs as one worker process does. */
 function createStart() {
   const apply = createApply(kit.applyDeps)
   return ({ jobId, acceptedAtMs, commands }: KitJob) =>
@@ -49,10 +47,10 @@ function createStart() {
     })
 }
 
-/** As a worker process applies what it fetched in one moment. */
+/** Applies jobs as a worker process that fetched them all at once. */
 const applyAtOnce = (jobs: KitJob[]) => jobs.map(createStart())
 
-/** Locks the events of jobs as somebody else. @returns lets go */
+/** Locks the event rows of jobs in another session. @returns a function that releases them */
 async function lockEventsOf(...jobs: KitJob[]): Promise<() => Promise<void>> {
   const holder = new pg.Client({ connectionString: kit.databaseUrl })
   await holder.connect()
@@ -72,7 +70,7 @@ async function transactionsOf(jobs: KitJob[]): Promise<number> {
 }
 
 describe('jobs of several lines', () => {
-  it('are decided in one transaction, each with its own answers', async () => {
+  it('are decided in one transaction, each with its own outcomes', async () => {
     const jobs = await jobsOfNewEvents(8)
     addLatecomers(jobs)
     const [first] = jobs as [KitJob]
@@ -93,21 +91,21 @@ describe('jobs of several lines', () => {
     await expectRowsAgree(kit)
   })
 
-  it('are plain bookings in one statement, beside those that are not in one transaction', async () => {
+  it('share one fast-path statement, and the others share one transaction', async () => {
     const jobs = await jobsOfNewEvents(8)
     addLatecomers(jobs.slice(5))
 
     const applied = await Promise.all(applyAtOnce(jobs))
 
-    const [plain, others] = [applied.slice(0, 5), applied.slice(5)]
-    expect(plain.map(kindsOf)).toEqual(Array(5).fill(['booked']))
+    const [fast, others] = [applied.slice(0, 5), applied.slice(5)]
+    expect(fast.map(kindsOf)).toEqual(Array(5).fill(['booked']))
     expect(others.map(kindsOf)).toEqual(Array(3).fill(['booked', 'waiting']))
     expect(await transactionsOf(jobs.slice(0, 5))).toBe(1)
     expect(await transactionsOf(jobs.slice(5))).toBe(1)
     await expectRowsAgree(kit)
   })
 
-  it('that were decided before are answered the same beside new ones', async () => {
+  it('that were decided before return their stored outcomes next to new jobs', async () => {
     const jobs = await jobsOfNewEvents(4)
     const before = await Promise.all(applyAtOnce(jobs.slice(0, 2)))
 
@@ -119,7 +117,7 @@ describe('jobs of several lines', () => {
     expect(applied.map(({ decidedCount }) => decidedCount)).toEqual([0, 0, 1, 1])
   })
 
-  it('share a key as if one had come after the other', async () => {
+  it('with the same key have the outcomes of sequential jobs', async () => {
     const jobs = await jobsOfNewEvents(2)
     for (const { commands } of jobs)
       Object.assign(commands[0] as object, { caller: 'staff', keyHash: 'one key' })
@@ -129,10 +127,10 @@ describe('jobs of several lines', () => {
     expect(applied.map(kindsOf)).toEqual([['booked'], ['idempotency_key_reused']])
   })
 
-  it('do not wait with one whose event somebody else has locked', async () => {
+  it('do not wait for a job whose event row is locked', async () => {
     const jobs = await jobsOfNewEvents(4)
     const [locked, ...others] = jobs as [KitJob, ...KitJob[]]
-    const letGo = await lockEventsOf(locked)
+    const release = await lockEventsOf(locked)
 
     const [lockedApplied, ...othersApplied] = applyAtOnce([locked, ...others])
     let lockedIsDone = false
@@ -142,31 +140,30 @@ describe('jobs of several lines', () => {
 
     expect((await Promise.all(othersApplied)).map(kindsOf)).toEqual(others.map(() => ['booked']))
     expect(lockedIsDone).toBe(false)
-    await letGo()
+    await release()
     expect(kindsOf((await lockedApplied) as never)).toEqual(['booked'])
   })
 
-  it('are applied while two others wait for locks, one after the other', async () => {
+  it('are applied while two earlier jobs wait for locks', async () => {
     const jobs = await jobsOfNewEvents(3)
     const [one, two, free] = jobs as [KitJob, KitJob, KitJob]
-    const letGo = await lockEventsOf(one, two)
+    const release = await lockEventsOf(one, two)
     const start = createStart()
 
-    const waiting = [start(one)]
+    const blocked = [start(one)]
     await sleep(100)
-    waiting.push(start(two))
+    blocked.push(start(two))
     await sleep(100)
 
     expect(kindsOf(await start(free))).toEqual(['booked'])
-    await letGo()
-    expect((await Promise.all(waiting)).map(kindsOf)).toEqual([['booked'], ['booked']])
+    await release()
+    expect((await Promise.all(blocked)).map(kindsOf)).toEqual([['booked'], ['booked']])
   })
 
-  it('are not held up or undone by one that cannot be applied', async () => {
+  it('are neither delayed nor undone by a job that cannot be applied', async () => {
     const jobs = await jobsOfNewEvents(4)
     const eventId = jobs[1]?.commands[0]?.eventId as number
-    // A row that contradicts the counters: the booking to be written has the number of one that is
-    // there.
+    // This row contradicts the counters, so the new booking violates the primary key.
     await kit.query(
       `INSERT INTO bookings (event_id, sequence, user_id, status, promoted, booked_at)
         VALUES ($1, 1, 'nobody', 'confirmed', false, now())`,
@@ -178,7 +175,7 @@ describe('jobs of several lines', () => {
     expect(applied.map(kindsOf)).toEqual([['booked'], ['rejected'], ['booked'], ['booked']])
   })
 
-  it('fill a transaction up to a bound, and a large job has one of its own', async () => {
+  it('share a transaction up to its limit, and a large job has its own', async () => {
     const jobs = await jobsOfNewEvents(70)
     const [large] = jobs as [KitJob]
     for (let i = 0; i < 16; i++)

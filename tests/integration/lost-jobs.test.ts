@@ -15,33 +15,33 @@ afterEach(() => stack?.stop())
 
 const idOf = (result: SubmitResult): string =>
   'commandId' in result ? (result.commandId as string) : ''
-const anybody = (): boolean => true
+const mayRead = (): boolean => true
 
-describe('a job whose data is in Redis and which stands in no list', () => {
-  it('is queued for whoever polls it, and goes back into its line', async () => {
+describe('a job whose data is in Redis but which is in no list', () => {
+  it('is shown as queued to a poll and put back into its line', async () => {
     const commandId = idOf(await api.submit(ask('book', 1, 'ann'), { waitMs: 0 }))
     await stack.redis.del(stack.key(1, 'wait'))
 
-    expect(await api.find(commandId, 0, anybody)).toMatchObject({ state: 'queued', ahead: 0 })
+    expect(await api.find(commandId, 0, mayRead)).toMatchObject({ state: 'queued', ahead: 0 })
     expect(await stack.redis.llen(stack.key(1, 'wait'))).toBe(1)
 
     await stack.worker()
-    const isDone = async () => (await api.find(commandId, 0, anybody))?.state === 'done'
+    const isDone = async () => (await api.find(commandId, 0, mayRead))?.state === 'done'
     expect(await until(isDone, { timeoutMs: 20_000 })).toBe(true)
   })
 
-  it('is decided for those who wait for it, though nobody polls', async () => {
-    const waiting = api.submit(ask('book', 1, 'ann'), { waitMs: 20_000 })
+  it('is decided for its pending commands without a poll', async () => {
+    const pending = api.submit(ask('book', 1, 'ann'), { waitMs: 20_000 })
     await until(async () => (await stack.redis.exists(stack.key(1, 'wait'))) === 1, {
       timeoutMs: 10_000,
     })
     await stack.redis.del(stack.key(1, 'wait'))
     await stack.worker()
 
-    expect(await waiting).toMatchObject({ kind: 'decided', outcome: { outcome: 'booked' } })
+    expect(await pending).toMatchObject({ kind: 'decided', outcome: { outcome: 'booked' } })
   })
 
-  it('is not put back a second time while it is in the line, active or finished', async () => {
+  it('is not put back once it is finished', async () => {
     await stack.worker()
     const commandId = idOf(await api.submit(ask('book', 1, 'ann'), { waitMs: 20_000 }))
     const jobId = commandId.slice(0, commandId.lastIndexOf('.'))
@@ -49,14 +49,16 @@ describe('a job whose data is in Redis and which stands in no list', () => {
       timeoutMs: 10_000,
     })
 
-    expect(await api.find(commandId, 0, anybody)).toMatchObject({ state: 'done' })
+    expect(await api.find(commandId, 0, mayRead)).toMatchObject({ state: 'done' })
     expect(await stack.redis.exists(stack.key(1, 'wait'))).toBe(0)
   })
 })
 
-describe('a Redis that loses keys one after the other while clients wait', () => {
-  it('keeps nobody from being decided once', { timeout: 60_000 }, async () => {
-    const waiting = ['ann', 'bob', 'eve'].map((userId) =>
+describe('a Redis that loses keys one after another', () => {
+  it('does not keep pending commands from being decided exactly once', {
+    timeout: 60_000,
+  }, async () => {
+    const pending = ['ann', 'bob', 'eve'].map((userId) =>
       api.submit(ask('book', 1, userId), { waitMs: 30_000 }),
     )
     await until(async () => (await stack.redis.exists(stack.key(1, 'wait'))) === 1, {
@@ -64,7 +66,8 @@ describe('a Redis that loses keys one after the other while clients wait', () =>
     })
     const [jobId] = (await stack.redis.lrange(stack.key(1, 'wait'), 0, 0)) as [string]
 
-    // First its data: the API adds it again. Then the list, in which it stood twice by then.
+    // First the job's data, so that the API adds it again. Then the list, which has it twice by
+    // then.
     await stack.redis.del(stack.key(1, jobId))
     expect(
       await until(async () => (await stack.redis.exists(stack.key(1, jobId))) === 1, {
@@ -74,7 +77,7 @@ describe('a Redis that loses keys one after the other while clients wait', () =>
     await stack.redis.del(stack.key(1, 'wait'))
     await stack.worker()
 
-    const outcomes = (await Promise.all(waiting)).map((result) =>
+    const outcomes = (await Promise.all(pending)).map((result) =>
       result.kind === 'decided' ? result.outcome.outcome : result.kind,
     )
     expect(outcomes).toEqual(['booked', 'booked', 'booked'])

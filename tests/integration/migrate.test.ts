@@ -6,18 +6,18 @@ import { fromRoot } from '../../tools/dev-stack/files.mjs'
 import { createEmptyDatabase } from '../stack/databases.ts'
 import { sharedServers } from '../stack/shared-servers.ts'
 
-/** Runs the migration as an operator does. */
-async function migrate(env: Record<string, string>): Promise<{ code: number; said: string }> {
+/** Runs the migration program. @returns its exit code and output */
+async function migrate(env: Record<string, string>): Promise<{ code: number; output: string }> {
   const script = fromRoot('packages/db/dist/migrate.js')
   return new Promise((resolve) => {
     execFile(process.execPath, [script], { env }, (error, stdout, stderr) =>
-      resolve({ code: error === null ? 0 : Number(error.code), said: (stdout + stderr).trim() }),
+      resolve({ code: error === null ? 0 : Number(error.code), output: (stdout + stderr).trim() }),
     )
   })
 }
 
-/** An empty database and a role that may only connect to it, whose password means something in an address. */
-async function createPoorRole() {
+/** An empty database and a role that may only connect to it. Its password has URL characters. */
+async function createRoleWithoutRights() {
   const { postgresUrl } = await sharedServers()
   const database = await createEmptyDatabase(postgresUrl)
   onTestFinished(() => database.drop())
@@ -44,60 +44,60 @@ async function createPoorRole() {
 }
 
 describe('the migration', () => {
-  it('says why it failed and which rights it needs', async () => {
-    const { env, admin } = await createPoorRole()
-    const { code, said } = await migrate(env)
+  it('reports why it failed and which rights it needs', async () => {
+    const { env, admin } = await createRoleWithoutRights()
+    const { code, output } = await migrate(env)
     expect(code).toBe(1)
-    expect(said).toMatch(
+    expect(output).toMatch(
       /^The database could not be migrated: permission denied for database .*42501/,
     )
-    expect(said).toContain('CREATE on the schema "public"')
-    expect(said).not.toContain('Failed query')
-    // Nothing is left half done.
+    expect(output).toContain('CREATE on the schema "public"')
+    expect(output).not.toContain('Failed query')
+    // The failed migration left nothing behind.
     const { rows } = await admin.query(`SELECT 1 FROM pg_namespace WHERE nspname = 'drizzle'`)
     expect(rows).toEqual([])
   })
 
-  it('needs no right on the database if its schema was made beforehand', async () => {
-    const { env, role, admin } = await createPoorRole()
+  it('needs no right on the database if its schema exists', async () => {
+    const { env, role, admin } = await createRoleWithoutRights()
     await admin.query(
       `CREATE SCHEMA drizzle; GRANT CREATE, USAGE ON SCHEMA drizzle, public TO ${role}`,
     )
-    expect(await migrate(env)).toEqual({ code: 0, said: 'The database is up to date.' })
+    expect(await migrate(env)).toEqual({ code: 0, output: 'The database is up to date.' })
   })
 
-  it('reads nothing but its own record if the database is up to date', async () => {
-    const { env, role, admin, url } = await createPoorRole()
+  it('reads only its own record if the database is up to date', async () => {
+    const { env, role, admin, url } = await createRoleWithoutRights()
     expect((await migrate({ DATABASE_URL: url })).code).toBe(0)
     await admin.query(`GRANT USAGE ON SCHEMA drizzle TO ${role}`)
     await admin.query(`GRANT SELECT ON drizzle.__drizzle_migrations TO ${role}`)
     await admin.query(`ALTER ROLE ${role} SET default_transaction_read_only = on`)
-    expect(await migrate(env)).toEqual({ code: 0, said: 'The database is up to date.' })
+    expect(await migrate(env)).toEqual({ code: 0, output: 'The database is up to date.' })
   })
 
-  it('says that the database is read-only', async () => {
-    const { env, role, admin } = await createPoorRole()
+  it('reports a read-only database', async () => {
+    const { env, role, admin } = await createRoleWithoutRights()
     await admin.query(`GRANT CREATE ON DATABASE ${env.DATABASE_NAME} TO ${role}`)
     await admin.query(`ALTER ROLE ${role} SET default_transaction_read_only = on`)
     expect(await migrate(env)).toEqual({
       code: 1,
-      said: expect.stringMatching(
+      output: expect.stringMatching(
         /cannot execute CREATE SCHEMA in a read-only transaction \(SQLSTATE 25006\)/,
       ),
     })
   })
 
-  it('says that nothing answers', async () => {
+  it('reports a server that cannot be reached', async () => {
     expect(await migrate({ DATABASE_URL: 'postgres://nobody@127.0.0.1:1/none' })).toEqual({
       code: 1,
-      said: 'The database could not be migrated: connect ECONNREFUSED 127.0.0.1:1.',
+      output: 'The database could not be migrated: connect ECONNREFUSED 127.0.0.1:1.',
     })
   })
 
-  it('names the variable that cannot be read', async () => {
+  it('names a variable that cannot be parsed', async () => {
     expect(await migrate({ DATABASE_URL: 'postgres://user:pa#ss@127.0.0.1/none' })).toEqual({
       code: 1,
-      said: expect.stringMatching(
+      output: expect.stringMatching(
         /^The database could not be migrated: DATABASE_URL cannot be read: percent-encode/,
       ),
     })
@@ -128,10 +128,10 @@ it.each(['LATIN1', 'SQL_ASCII'])('refuses a database with the encoding %s', asyn
   const url = new URL(postgresUrl)
   url.pathname = `/${name}`
 
-  const { code, said } = await migrate({ DATABASE_URL: url.toString() })
+  const { code, output } = await migrate({ DATABASE_URL: url.toString() })
 
   expect(code).toBe(1)
-  expect(said).toBe(
+  expect(output).toBe(
     `The database could not be migrated: the database has the encoding ${encoding}, which cannot hold every ` +
       `name: create one with ENCODING 'UTF8'.`,
   )
@@ -140,11 +140,11 @@ it.each(['LATIN1', 'SQL_ASCII'])('refuses a database with the encoding %s', asyn
   )
 })
 
-it('puts the tables and the record of migrations into DATABASE_SCHEMA, beside another installation', async () => {
+it('creates all tables in DATABASE_SCHEMA next to another installation', async () => {
   const { postgresUrl } = await sharedServers()
   const database = await createEmptyDatabase(postgresUrl)
   onTestFinished(() => database.drop())
-  const places = () =>
+  const tables = () =>
     queryOn(
       database.url,
       `SELECT nspname || '.' || relname AS place FROM pg_class JOIN pg_namespace n ON n.oid = relnamespace
@@ -163,7 +163,7 @@ it('puts the tables and the record of migrations into DATABASE_SCHEMA, beside an
     'Second-one.events',
     'drizzle.__drizzle_migrations',
   ]
-  expect(await places()).toEqual([...both, 'public.events'])
+  expect(await tables()).toEqual([...both, 'public.events'])
   expect(
     await migrate({ DATABASE_URL: database.url, DATABASE_SCHEMA: 'Second-one' }),
   ).toMatchObject({
@@ -171,22 +171,22 @@ it('puts the tables and the record of migrations into DATABASE_SCHEMA, beside an
   })
 })
 
-it('names the schema of tables that a search_path led elsewhere, and goes on there', async () => {
+it('names the other schema if the tables are there, and migrates them if that is set', async () => {
   const { postgresUrl } = await sharedServers()
   const database = await createEmptyDatabase(postgresUrl)
   onTestFinished(() => database.drop())
   expect(await migrate({ DATABASE_URL: database.url })).toMatchObject({ code: 0 })
-  // As the release before this one did it with a search_path of the role.
+  // The previous release created the tables elsewhere if the role had a search_path.
   await queryOn(database.url, 'ALTER SCHEMA public RENAME TO elsewhere; CREATE SCHEMA public')
 
   expect(await migrate({ DATABASE_URL: database.url })).toEqual({
     code: 1,
-    said:
+    output:
       'The database could not be migrated: the tables are not in the schema "public": set ' +
       'DATABASE_SCHEMA=elsewhere, where they are.',
   })
   expect(await migrate({ DATABASE_URL: database.url, DATABASE_SCHEMA: 'elsewhere' })).toEqual({
     code: 0,
-    said: 'The database is up to date.',
+    output: 'The database is up to date.',
   })
 })

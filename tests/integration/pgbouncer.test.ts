@@ -14,9 +14,9 @@ vi.setConfig({ testTimeout: 180_000 })
 
 const pgbouncer = which('pgbouncer')
 if (pgbouncer === undefined)
-  console.log('The tests behind PgBouncer are skipped: it is not on PATH.')
+  console.log('The PgBouncer tests are skipped, because pgbouncer is not on PATH.')
 
-/** Starts a PgBouncer with its stock settings in front of a database, and gives the URL that leads through it. */
+/** Starts a PgBouncer with default settings in front of a database. @returns the URL through it */
 async function throughPooler(databaseUrl: string, mode: 'session' | 'transaction' | 'statement') {
   const url = new URL(databaseUrl)
   const folder = mkdtempSync(path.join(tmpdir(), 'ticket-line-pgbouncer-'))
@@ -29,7 +29,8 @@ async function throughPooler(databaseUrl: string, mode: 'session' | 'transaction
   ]
   const file = path.join(folder, 'pgbouncer.ini')
   writeFileSync(file, lines.flat().join('\n'), { mode: 0o644 })
-  // It refuses to run as root; the file has to be readable for the one it becomes.
+  // PgBouncer refuses to run as root, so it runs as another user, who must be able to read the
+  // file.
   const asRoot = process.getuid?.() === 0
   const child = asRoot
     ? spawn('unshare', ['--user', '--map-user=65534', pgbouncer as string, file], {
@@ -46,7 +47,7 @@ async function throughPooler(databaseUrl: string, mode: 'session' | 'transaction
 }
 
 it.skipIf(pgbouncer === undefined)(
-  'books behind a PgBouncer in session mode with stock settings',
+  'books through a PgBouncer in session mode with default settings',
   async () => {
     const system = await startSystem({ apis: 0, workers: 0 })
     onTestFinished(() => system.stop())
@@ -66,7 +67,7 @@ it.skipIf(pgbouncer === undefined)(
 )
 
 it.skipIf(pgbouncer === undefined).each(['transaction', 'statement'] as const)(
-  'refuses to start behind a PgBouncer in %s mode, in one line',
+  'refuses in one line to start behind a PgBouncer in %s mode',
   async (mode) => {
     const base = await createBase()
     onTestFinished(() => base.remove())
@@ -86,7 +87,7 @@ it.skipIf(pgbouncer === undefined).each(['transaction', 'statement'] as const)(
 )
 
 it.skipIf(pgbouncer === undefined)(
-  'says that the pooler refuses an option of the URL',
+  'reports that the pooler refuses an option of the URL',
   async () => {
     const base = await createBase()
     onTestFinished(() => base.remove())

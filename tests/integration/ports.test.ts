@@ -5,7 +5,7 @@ import { readPort, readWorkerPort } from '../../tools/dev-stack/settings.mjs'
 
 const start = { host: '127.0.0.1', variable: 'PORT', command: 'npm start' }
 
-/** Keeps a port in use during the test. */
+/** Listens on a port during the test. @returns false if that failed */
 async function occupy(port: number): Promise<boolean> {
   const server = createServer()
   onTestFinished(() => void server.close())
@@ -15,7 +15,7 @@ async function occupy(port: number): Promise<boolean> {
   })
 }
 
-/** The port that the message proposes. */
+/** The port that the error message proposes. */
 async function proposalFor(port: number): Promise<number> {
   const error = await requirePort({ ...start, port }).then(
     () => undefined,
@@ -25,7 +25,7 @@ async function proposalFor(port: number): Promise<number> {
 }
 
 describe('the port of a service', () => {
-  it('is replaced by a free one in the message if it is in use', async () => {
+  it('is reported as in use with a proposal for a free one', async () => {
     const port = await freePort()
     await occupy(port)
     await expect(requirePort({ ...start, port })).rejects.toThrow(`Port ${port} is in use`)
@@ -33,19 +33,19 @@ describe('the port of a service', () => {
     expect(await portTrouble(proposed)).toBeUndefined()
   })
 
-  it('is never replaced by a number that is no port', async ({ skip }) => {
+  it('is never above 65535 in a proposal', async ({ skip }) => {
     skip(!(await occupy(65_535)), 'another program uses port 65535')
     const proposed = await proposalFor(65_535)
     expect(proposed).toBeLessThan(65_535)
     expect(await portTrouble(proposed)).toBeUndefined()
   })
 
-  it('is refused as "not allowed" to a user who may not use low ports', async ({ skip }) => {
+  it('is reported as "not allowed" if the user may not listen on low ports', async ({ skip }) => {
     skip(
       process.getuid?.() !== 0 && (await portTrouble(81)) === undefined,
       'anybody may use low ports here',
     )
-    // Root may use them; user 65534 is nobody.
+    // Root may use low ports, so the test becomes the user nobody (65534).
     if (process.getuid?.() === 0) {
       process.seteuid?.(65_534)
       onTestFinished(() => process.seteuid?.(0))
@@ -56,7 +56,7 @@ describe('the port of a service', () => {
     )
   })
 
-  it('is checked by its variable', () => {
+  it('is read from PORT or WORKER_PORT and validated', () => {
     expect(readPort({})).toBe(3000)
     expect(readPort({ PORT: ' 8080 ' })).toBe(8080)
     expect(() => readPort({ PORT: '65536' })).toThrow(

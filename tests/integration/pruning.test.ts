@@ -13,7 +13,7 @@ import { startSystem } from '../stack/system.ts'
 import { ask, createLineKit, type KitJob, kindsOf, type LineKit } from './line-kit.ts'
 
 const RETENTION_HOURS = 48
-/** More than a step removes at once. */
+/** More rows than one step removes. */
 const MORE_THAN_A_STEP = 6000
 
 let kit: LineKit
@@ -31,11 +31,11 @@ interface Rows {
   lineName?: string
   hoursAgo: number
   count: number
-  /** Time from one row to the next, default 1. */
+  /** Time in ms between two rows; the default is 1. */
   stepMs?: number
 }
 
-/** Outcomes and keys as lines leave them behind: in order of time. */
+/** Inserts commands and keys in order of time, as a line leaves them. */
 async function insert({ lineName = 'event-1', hoursAgo, count, stepMs = 1 }: Rows): Promise<void> {
   await kit.query(
     `WITH n AS (
@@ -68,8 +68,8 @@ async function linesLeft(): Promise<Record<string, number>> {
 }
 
 describe('pruning', () => {
-  it('reads next to nothing where nothing is due, however often the space was used before', async () => {
-    const watched = createDatabase({
+  it('reads almost no pages if nothing is due, even where space was reused', async () => {
+    const separate = createDatabase({
       url: kit.databaseUrl,
       poolSize: 1,
       applicationName: 'pruning test',
@@ -79,8 +79,8 @@ describe('pruning', () => {
       onIdleError: () => undefined,
     })
     const pagesRead = async (): Promise<number> => {
-      await watched.pool.query('SELECT pg_stat_force_next_flush()')
-      const { rows } = await watched.pool.query<{ pages: number }>(
+      await separate.pool.query('SELECT pg_stat_force_next_flush()')
+      const { rows } = await separate.pool.query<{ pages: number }>(
         `SELECT sum(heap_blks_hit + heap_blks_read + idx_blks_hit + idx_blks_read)::int AS pages
          FROM pg_statio_user_tables WHERE relname IN ('commands', 'idempotency_keys')`,
       )
@@ -93,15 +93,15 @@ describe('pruning', () => {
     await insert({ lineName: 'event-3', hoursAgo: 0.5, count: 20_000 })
 
     const before = await pagesRead()
-    const pruned = await prune({ pool: watched.pool })
+    const pruned = await prune({ pool: separate.pool })
     const read = (await pagesRead()) - before
 
     expect(pruned).toEqual({ commands: 0, idempotencyKeys: 0, refreshTokens: 0 })
     expect(read).toBeLessThan(50)
-    await watched.close()
+    await separate.close()
   })
 
-  it('takes the oldest first, and what is left when it is stopped is taken the next time', async () => {
+  it('removes the oldest rows first and continues after a stop', async () => {
     await insert({ lineName: 'event-2', hoursAgo: 50, count: MORE_THAN_A_STEP })
     await insert({ lineName: 'event-1', hoursAgo: 60, count: 1000 })
     await insert({ lineName: 'event-3', hoursAgo: 47, count: 10 })
@@ -115,10 +115,10 @@ describe('pruning', () => {
     expect(await linesLeft()).toEqual({ 'event-3': 10 })
   })
 
-  it('leaves the outcomes of a kept line, and finds those behind them', async () => {
+  it('keeps the outcomes of a kept line and removes newer ones of other lines', async () => {
     await insert({ lineName: 'event-1', hoursAgo: 60, count: 2 * MORE_THAN_A_STEP })
     await insert({ lineName: 'event-11', hoursAgo: 59, count: 10 })
-    // All of one time, as no line would write them: this too must come to an end.
+    // All rows have the same time. No line writes such rows, but pruning must still end.
     await insert({ lineName: 'event-2', hoursAgo: 55, count: 2 * MORE_THAN_A_STEP, stepMs: 0 })
     await insert({ lineName: 'event-3', hoursAgo: 50, count: 10 })
 
@@ -131,7 +131,7 @@ describe('pruning', () => {
     })
   })
 
-  it('by two processes at once removes every row once', async () => {
+  it('removes every row once when two processes prune at once', async () => {
     await insert({ hoursAgo: 60, count: 4 * MORE_THAN_A_STEP })
 
     const pruned = await Promise.all([prune(), prune()])
@@ -141,7 +141,7 @@ describe('pruning', () => {
     expect(await linesLeft()).toEqual({})
   })
 
-  it('takes keys of a day ago and tokens that ended, and none that is good', async () => {
+  it('removes keys after 24 hours and expired tokens, and no others', async () => {
     await insert({ lineName: 'event-1', hoursAgo: 25, count: 10 })
     await insert({ lineName: 'event-2', hoursAgo: 23, count: 10 })
     await kit.query(`INSERT INTO refresh_tokens (token_hash, family_id, user_id, expires_at)
@@ -154,7 +154,7 @@ describe('pruning', () => {
   })
 })
 
-describe('a job that is older than outcomes that were pruned', () => {
+describe('a job that is older than pruned outcomes of its line', () => {
   const HOUR_MS = 3_600_000
   const oldJob = (eventId: number, hoursAgo: number): KitJob => {
     const acceptedAtMs = Date.now() - hoursAgo * HOUR_MS
@@ -165,7 +165,7 @@ describe('a job that is older than outcomes that were pruned', () => {
   const age = (hours: number) =>
     kit.query('UPDATE commands SET decided_at = decided_at - make_interval(hours => $1)', [hours])
 
-  it('is set aside if it has no outcome, whenever it comes', async () => {
+  it('is set aside if it has no outcome', async () => {
     await kit.createEvent(7, 10)
     const jobs = [60, 59, 30, 0].map((hoursAgo) => oldJob(7, hoursAgo)) as [
       KitJob,
@@ -188,7 +188,7 @@ describe('a job that is older than outcomes that were pruned', () => {
     expect(await kit.query('SELECT FROM bookings WHERE event_id = 7')).toHaveLength(4)
   })
 
-  it('is set aside also if the clock of the API that made it was far ahead', async () => {
+  it('is set aside even if the clock of its API was far ahead', async () => {
     await kit.createEvent(8, 10)
     const job = oldJob(8, 0)
     await kit.apply(job)
@@ -197,11 +197,11 @@ describe('a job that is older than outcomes that were pruned', () => {
 
     await expect(kit.apply(job)).rejects.toMatchObject({ name: 'SetAsideError' })
     await expect(kit.apply(job, true)).rejects.toMatchObject({ name: 'SetAsideError' })
-    // Its clock says nothing about the jobs of others.
+    // That clock does not affect jobs of other APIs.
     expect(kindsOf(await kit.apply(oldJob(8, 1)))).toEqual(['booked'])
   })
 
-  it('runs normally if jobs of its line only waited, or were pruned before it was made', async () => {
+  it('runs normally if only outcomes of earlier jobs of its line were pruned', async () => {
     await kit.createEvent(9, 10)
     expect(kindsOf(await kit.apply(oldJob(9, 100)))).toEqual(['booked'])
     await kit.createEvent(10, 10)
@@ -213,8 +213,8 @@ describe('a job that is older than outcomes that were pruned', () => {
   })
 })
 
-describe('keys of a line', () => {
-  it('stay while a job that waits in it may repeat them, however old they are', async () => {
+describe('the idempotency keys of a line', () => {
+  it('are kept at any age while a queued job of the line may repeat them', async () => {
     await insert({ lineName: 'event-1', hoursAgo: 40, count: 10 })
     await insert({ lineName: 'event-2', hoursAgo: 40, count: 10 })
 
@@ -226,7 +226,7 @@ describe('keys of a line', () => {
     ).toHaveLength(10)
   })
 
-  it('are asked for by the age of the jobs, with time to spare', async () => {
+  it('are kept by the age of the queued jobs, with a margin', async () => {
     const nowMs = 1e12
     const asked: number[] = []
     const registry = {
@@ -244,33 +244,33 @@ describe('keys of a line', () => {
   })
 })
 
-describe('a step of pruning that cannot go on', { timeout: 60_000 }, () => {
-  /** Holds the lock of an outdated token, as nobody should for long. */
-  async function holdOldToken(databaseUrl: string): Promise<{ letGo: () => Promise<void> }> {
+describe('a pruning step that is blocked', { timeout: 60_000 }, () => {
+  /** Inserts an expired token and locks its row. */
+  async function lockExpiredToken(databaseUrl: string): Promise<{ release: () => Promise<void> }> {
     const holder = new pg.Client({ connectionString: databaseUrl })
     await holder.connect()
     onTestFinished(() => holder.end())
     await holder.query(`INSERT INTO refresh_tokens (token_hash, family_id, user_id, expires_at)
       VALUES ('old', gen_random_uuid(), 'kim', now() - interval '1 hour')`)
     await holder.query(`BEGIN; SELECT FROM refresh_tokens WHERE token_hash = 'old' FOR UPDATE`)
-    return { letGo: async () => void (await holder.query('COMMIT')) }
+    return { release: async () => void (await holder.query('COMMIT')) }
   }
 
-  it('ends after five seconds, and the next one removes what it could not', async () => {
-    const { letGo } = await holdOldToken(kit.databaseUrl)
+  it('ends after five seconds, and the next step removes its rows', async () => {
+    const { release } = await lockExpiredToken(kit.databaseUrl)
     const startedAt = performance.now()
 
     await expect(prune()).rejects.toMatchObject({ code: '57014' })
 
     expect(performance.now() - startedAt).toBeLessThan(8000)
-    await letGo()
+    await release()
     expect(await prune()).toEqual({ commands: 0, idempotencyKeys: 0, refreshTokens: 1 })
   })
 
-  it('leaves its worker ready, and shows in the time of the last success', async () => {
+  it('does not make its worker unready, and shows in the metric of the last success', async () => {
     const system = await startSystem({ apis: 0, workers: 0, env: { PRUNE_INTERVAL_MS: '100' } })
     onTestFinished(() => system.stop())
-    const { letGo } = await holdOldToken(system.databaseUrl)
+    const { release } = await lockExpiredToken(system.databaseUrl)
     const { url } = await system.addWorker()
     const stuck = new pg.Client({ connectionString: system.databaseUrl })
     await stuck.connect()
@@ -298,9 +298,9 @@ describe('a step of pruning that cannot go on', { timeout: 60_000 }, () => {
 
     expect([ready.status, await isStuck()]).toEqual([200, true])
     expect(await prunedAtS()).toBe(0)
-    const letGoAtS = Date.now() / 1000
-    await letGo()
-    expect(await until(async () => (await prunedAtS()) >= letGoAtS, { timeoutMs: 15_000 })).toBe(
+    const releasedAtS = Date.now() / 1000
+    await release()
+    expect(await until(async () => (await prunedAtS()) >= releasedAtS, { timeoutMs: 15_000 })).toBe(
       true,
     )
   })

@@ -23,7 +23,7 @@ const keysOf = (pattern: string) => stack.redis.keys(`${stack.layout.keyPrefix}*
 const registered = () => stack.redis.zrange(linesKey(shardPrefix(0, stack.layout)), '0', '-1')
 const completedIn = (eventId: number) => stack.redis.zcard(stack.key(eventId, 'completed'))
 
-/** Books on events 1 to `events`, `each` one after the other, with a worker that is stopped afterwards. */
+/** Makes `each` bookings for each of the events 1 to `events`, and then stops the worker. */
 async function sell(events: number, each: number): Promise<void> {
   const [api, worker] = [await stack.api(), await stack.worker()]
   await Promise.all(
@@ -37,8 +37,8 @@ async function sell(events: number, each: number): Promise<void> {
   await worker.stop()
 }
 
-describe('a line that is quiet', () => {
-  it('leaves nothing behind in Redis, by the work of the workers alone', {
+describe('a quiet line', () => {
+  it('is removed from Redis completely by the workers', {
     timeout: 60_000,
   }, async () => {
     await sell(20, 5)
@@ -50,7 +50,7 @@ describe('a line that is quiet', () => {
       await until(async () => (await keysOf('event-*')).length === 0, { timeoutMs: 20_000 }),
     ).toBe(true)
     expect(await registered()).toEqual([])
-    // The dashboard goes on showing it.
+    // The dashboard still shows it.
     const { recentLines, close } = await stack.api()
     expect((await recentLines(200)).toSorted()).toEqual(
       Array.from({ length: 20 }, (_, i) => `event-${i + 1}`).toSorted(),
@@ -60,7 +60,7 @@ describe('a line that is quiet', () => {
     expect(await stack.redis.pttl(recentLinesKey(shardPrefix(0, stack.layout)))).toBeGreaterThan(0)
   })
 
-  it('is tidied as well if an older release forgot it without doing so', async () => {
+  it('is removed even if an older release left its keys without registering it', async () => {
     await sell(2, 3)
     await stack.redis.del(linesKey(shardPrefix(0, stack.layout)))
 
@@ -82,7 +82,7 @@ describe('a line that is quiet', () => {
     expect(await completedIn(1)).toBe(0)
   })
 
-  it('serves its next command like the first one', async () => {
+  it('serves its next command normally after it was removed', async () => {
     await sell(1, 3)
     await registry.forgetEmpty(0)
 
@@ -95,10 +95,10 @@ describe('a line that is quiet', () => {
 })
 
 describe('a line with work', () => {
-  it('is kept, and so is everything in it that is not finished', async () => {
+  it('is kept with all its unfinished jobs', async () => {
     await sell(1, 2)
     const api = await stack.api()
-    await api.submit(ask('book', 1, 'waits'), { waitMs: 0 })
+    await api.submit(ask('book', 1, 'queued'), { waitMs: 0 })
 
     expect(await registry.forgetEmpty(0)).toEqual({ lines: 0, jobs: 0 })
     expect(await registry.removeFinished()).toBe(2)
@@ -106,11 +106,11 @@ describe('a line with work', () => {
     expect(await completedIn(1)).toBe(0)
     await stack.worker()
     const decided = async () =>
-      (await stack.kit.query(`SELECT FROM commands WHERE user_id = 'waits'`)).length === 1
+      (await stack.kit.query(`SELECT FROM commands WHERE user_id = 'queued'`)).length === 1
     expect(await until(decided, { timeoutMs: 20_000 })).toBe(true)
   })
 
-  it('is kept if its only job was given a priority, and served', async () => {
+  it('is kept and served if its only job was given a priority', async () => {
     await stack.kit.createEvent(1, 10)
     const api = await stack.api()
     const accepted = (await api.submit(ask('book', 1, 'ann'), { waitMs: 0 })) as {

@@ -25,7 +25,7 @@ const portOf = ({ url }: Server): number => Number(new URL(url).port)
 beforeAll(async () => {
   folder = mkdtempSync(path.join(tmpdir(), 'ticket-line-failover-'))
   const start = (name: string): Promise<Server> => {
-    // Both have the same password, as servers of one installation do.
+    // Both servers have the same password, as the servers of one installation do.
     mkdirSync(path.join(folder, name))
     writeFileSync(path.join(folder, name, 'password'), 'the-same-password')
     return startRedis({ folder: path.join(folder, name) })
@@ -49,7 +49,7 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true })
 })
 
-/** Its master cannot be reached, but that makes no difference to who writes to it. */
+/** Makes a replica. Its master cannot be reached, but writes are refused all the same. */
 const demote = (redis: Redis): Promise<unknown> => redis.call('REPLICAOF', '127.0.0.1', '1')
 
 let buyers = 0
@@ -59,7 +59,7 @@ const book = async (): Promise<SubmitResult & { userId: string }> => {
 }
 const isDecided = async (): Promise<boolean> => (await book()).kind === 'decided'
 
-describe('a Redis that answers and takes no writes', () => {
+describe('a Redis that answers but refuses writes', () => {
   const setting =
     (name: string, value: string) =>
     (redis: Redis): Promise<unknown> =>
@@ -68,29 +68,32 @@ describe('a Redis that answers and takes no writes', () => {
   it.each([
     ['a replica', demote, (redis: Redis) => redis.call('REPLICAOF', 'NO', 'ONE')],
     [
-      'a master that misses its replicas',
+      'a master without enough replicas',
       setting('min-replicas-to-write', '1'),
       setting('min-replicas-to-write', '0'),
     ],
     ['a Redis at its maxmemory', setting('maxmemory', '1'), setting('maxmemory', '0')],
-  ])('is out of reach until it does: %s', async (_what, stopWrites, takeWrites) => {
-    expect(await until(isDecided, { timeoutMs: 20_000 })).toBe(true)
+  ])(
+    'counts as unavailable until it accepts writes again: %s',
+    async (_what, stopWrites, allowWrites) => {
+      expect(await until(isDecided, { timeoutMs: 20_000 })).toBe(true)
 
-    await stopWrites(first)
-    expect(await until(() => !api.availability.redis(), { timeoutMs: 10_000 })).toBe(true)
-    const startedAtMs = performance.now()
-    const result = await book()
+      await stopWrites(first)
+      expect(await until(() => !api.availability.redis(), { timeoutMs: 10_000 })).toBe(true)
+      const startedAtMs = performance.now()
+      const result = await book()
 
-    expect(result.kind).toBe('unavailable')
-    expect(performance.now() - startedAtMs).toBeLessThan(1000)
+      expect(result.kind).toBe('unavailable')
+      expect(performance.now() - startedAtMs).toBeLessThan(1000)
 
-    await takeWrites(first)
-    expect(await until(isDecided, { timeoutMs: 20_000 })).toBe(true)
-  })
+      await allowWrites(first)
+      expect(await until(isDecided, { timeoutMs: 20_000 })).toBe(true)
+    },
+  )
 })
 
 describe('a planned failover of Redis', () => {
-  it('ends when the address leads to the new master, though the old one keeps its connections open', {
+  it('ends once the address leads to the new master, even if the old one keeps connections open', {
     timeout: 60_000,
   }, async () => {
     expect(await isDecided()).toBe(true)
@@ -108,7 +111,7 @@ describe('a planned failover of Redis', () => {
     expect(refused).not.toEqual([])
     expect(
       await stack.kit.query('SELECT FROM bookings WHERE user_id = ANY ($1)', [refused]),
-      'what was refused took effect later',
+      'refused bookings took effect later',
     ).toEqual([])
   })
 })

@@ -24,10 +24,10 @@ async function ownRedis(settings: string[]): Promise<string> {
   return redis.url
 }
 
-/** A user of a Redis who may do everything but what an administrator forbids. */
-async function poorUser(redisUrl: string, ...forbidden: string[]): Promise<string> {
+/** Creates a Redis user that may run every command but the forbidden ones. */
+async function restrictedUser(redisUrl: string, ...forbidden: string[]): Promise<string> {
   const redis = new Redis(redisUrl)
-  const name = `poor-${Date.now()}`
+  const name = `restricted-${Date.now()}`
   await redis.call('ACL', 'SETUSER', name, 'on', '>secret', '~*', '&*', '+@all', ...forbidden)
   onTestFinished(async () => {
     await redis.call('ACL', 'DELUSER', name)
@@ -39,7 +39,7 @@ async function poorUser(redisUrl: string, ...forbidden: string[]): Promise<strin
   return url.toString()
 }
 
-it('refuses to start on a node of a Redis Cluster, in one line', async () => {
+it('refuses in one line to start on a node of a Redis Cluster', async () => {
   const base = await createBase()
   onTestFinished(() => base.remove())
   const REDIS_URL = await ownRedis(['cluster-enabled yes'])
@@ -59,10 +59,12 @@ it('refuses to start on a node of a Redis Cluster, in one line', async () => {
   expect(await Promise.all([refusalOf('api'), refusalOf('booking-worker')])).toEqual([line, line])
 })
 
-it('shows no number of Redis and counts no process if it may not ask for them', async () => {
+it('exports no Redis metrics if INFO and CLIENT LIST are forbidden', async () => {
   const system = await startSystem({ apis: 0, workers: 0 })
   onTestFinished(() => system.stop())
-  const env = { REDIS_URL: await poorUser(system.redisUrl, '-info', '-config', '-client|list') }
+  const env = {
+    REDIS_URL: await restrictedUser(system.redisUrl, '-info', '-config', '-client|list'),
+  }
   await Promise.all([system.addApi(env), system.addWorker(env)])
   const token = await system.token('olga', 'organizer')
   await system.api.post('/initialize', { eventId: 1, totalTickets: 1 }, { token })
@@ -84,10 +86,13 @@ it('shows no number of Redis and counts no process if it may not ask for them', 
   expect(shown.stdout).not.toContain('0 worker processes')
 })
 
-it('refuses a Redis that may evict in production, also if CONFIG is forbidden', async () => {
+it('refuses a Redis that may evict keys in production, even if CONFIG is forbidden', async () => {
   const base = await createBase()
   onTestFinished(() => base.remove())
-  const REDIS_URL = await poorUser(await ownRedis(['maxmemory-policy allkeys-lru']), '-config')
+  const REDIS_URL = await restrictedUser(
+    await ownRedis(['maxmemory-policy allkeys-lru']),
+    '-config',
+  )
   const started = await startService('booking-worker', {
     NODE_ENV: 'production',
     DATABASE_URL: base.databaseUrl,

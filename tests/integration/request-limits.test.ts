@@ -24,10 +24,10 @@ async function underWay(what: string): Promise<number> {
   return Number(line.exec(body)?.[1])
 }
 
-describe('a process that has as much under way as it takes', () => {
-  it('answers 503 busy to further requests, and still its probes', async () => {
+describe('an API process at its limit of concurrent requests', () => {
+  it('answers 503 busy to further requests but still answers probes', async () => {
     const headers = { prefer: 'wait=5' }
-    const waiting = Array.from({ length: 3 }, () =>
+    const pending = Array.from({ length: 3 }, () =>
       system.api.post('/book', { eventId: 1 }, { token: ada, headers }),
     )
     await expect.poll(() => underWay('requests'), { timeout: 10_000 }).toBe(3)
@@ -36,11 +36,11 @@ describe('a process that has as much under way as it takes', () => {
     expect(refused.body.detail).toBe(refused.body.message)
     expect(refused.headers.get('retry-after')).toBe('1')
     expect((await system.api.get('/readyz')).status).toBe(200)
-    for (const { status } of await Promise.all(waiting)) expect(status).toBe(202)
+    for (const { status } of await Promise.all(pending)) expect(status).toBe(202)
     expect((await system.api.get('/events')).status).toBe(200)
   })
 
-  it('bounds long polls by themselves, which leave room for other requests', async () => {
+  it('limits long polls separately, so they do not block other requests', async () => {
     const accepted = await system.api.post(
       '/book',
       { eventId: 1 },
@@ -51,18 +51,18 @@ describe('a process that has as much under way as it takes', () => {
     )
     const poll = () =>
       system.api.get(accepted.body.statusUrl, { token: ada, headers: { prefer: 'wait=5' } })
-    const waiting = [poll(), poll()]
+    const polls = [poll(), poll()]
     await expect.poll(() => underWay('long_polls'), { timeout: 10_000 }).toBe(2)
     expect(await poll()).toMatchObject({ status: 503, body: { code: 'busy' } })
     expect(await underWay('requests')).toBe(0)
     expect((await system.api.get('/events')).status).toBe(200)
-    for (const answer of await Promise.all(waiting)) {
+    for (const answer of await Promise.all(polls)) {
       expect(answer).toMatchObject({ status: 200, body: { state: 'queued' } })
     }
   })
 })
 
-it('keeps its metrics for whoever has METRICS_TOKEN', async () => {
+it('serves its metrics only to requests with METRICS_TOKEN', async () => {
   expect(await system.api.get('/metrics')).toMatchObject({
     status: 401,
     body: { code: 'unauthorized' },

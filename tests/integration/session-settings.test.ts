@@ -8,7 +8,7 @@ import { createBase, type System, startSystem } from '../stack/system.ts'
 // Each test starts several processes, which takes long on a busy machine.
 vi.setConfig({ testTimeout: 180_000 })
 
-/** Settings under which statements fail, find other tables, or answers cannot be read. */
+/** Settings that make statements fail, find other tables, or return unreadable values. */
 const HOSTILE: Record<string, string> = {
   datestyle: 'German, DMY',
   intervalstyle: 'sql_standard',
@@ -61,7 +61,7 @@ function withOptions(url: string): string {
   return changed.toString()
 }
 
-/** Shows settings of a session that the product opens. */
+/** The settings of a session that the product opens. */
 async function settingsOf(url: string, sessionSettings?: Record<string, string>) {
   const database = createDatabase({
     url,
@@ -81,7 +81,7 @@ async function settingsOf(url: string, sessionSettings?: Record<string, string>)
   return rows[0]
 }
 
-const OURS = {
+const EXPECTED = {
   datestyle: 'ISO, MDY',
   intervalstyle: 'postgres',
   timezone: 'UTC',
@@ -114,53 +114,53 @@ beforeAll(async () => {
 })
 afterAll(() => base?.remove())
 
-it('keeps its session settings whatever the database sets', async () => {
-  expect(await settingsOf(base.databaseUrl)).toMatchObject(OURS)
+it('keeps its session settings on a database with other defaults', async () => {
+  expect(await settingsOf(base.databaseUrl)).toMatchObject(EXPECTED)
 })
 
-it('keeps its session settings whatever the URL sets', async () => {
-  expect(await settingsOf(withOptions(base.databaseUrl))).toMatchObject(OURS)
+it('keeps its session settings against options in the URL', async () => {
+  expect(await settingsOf(withOptions(base.databaseUrl))).toMatchObject(EXPECTED)
 })
 
-it('keeps its session settings whatever PGOPTIONS and PGCLIENTENCODING set', async () => {
+it('keeps its session settings against PGOPTIONS and PGCLIENTENCODING', async () => {
   const before = { ...process.env }
   onTestFinished(() => {
     process.env = before
   })
   process.env['PGOPTIONS'] = asOptions
   process.env['PGCLIENT_ENCODING'] = 'LATIN1'
-  expect(await settingsOf(base.databaseUrl)).toMatchObject(OURS)
+  expect(await settingsOf(base.databaseUrl)).toMatchObject(EXPECTED)
 })
 
-it('keeps the planner settings of batches beside options of the URL', async () => {
+it('keeps the planner settings of batches against options in the URL', async () => {
   expect(await settingsOf(withOptions(base.databaseUrl), KEYED_PLANS)).toMatchObject({
-    ...OURS,
+    ...EXPECTED,
     plan_cache_mode: 'force_generic_plan',
     enable_seqscan: 'off',
   })
 })
 
-it('keeps a stronger synchronous_commit that an operator chose', async () => {
+it('accepts a stronger synchronous_commit from the URL', async () => {
   const url = new URL(base.databaseUrl)
   url.searchParams.set('options', '-c synchronous_commit=remote_apply')
   expect(await settingsOf(url.toString())).toMatchObject({ synchronous_commit: 'remote_apply' })
 })
 
-it('books, lists and verifies on a database, a URL and PGOPTIONS that set everything else', async () => {
+it('books, lists and verifies with hostile settings in database, URL and PGOPTIONS', async () => {
   const system: System = await startSystem({ apis: 0, workers: 0 })
   onTestFinished(() => system.stop())
   await alterDatabase(system.databaseUrl)
   const env = { DATABASE_URL: withOptions(system.databaseUrl), PGOPTIONS: asOptions }
   await Promise.all([system.addApi(env), system.addWorker(env)])
   const organizer = await system.token('olga', 'organizer')
-  const ask = async (call: '/book' | '/cancel', userId: string) =>
+  const send = async (call: '/book' | '/cancel', userId: string) =>
     (await system.api.post(call, { eventId: 1 }, { token: await system.token(userId) })).body
       .message
 
   await system.api.post('/initialize', { eventId: 1, totalTickets: 1 }, { token: organizer })
-  expect(await ask('/book', 'Łukasz')).toBe('Ticket booked')
-  expect(await ask('/book', 'ada')).toBe('Added to waiting list')
-  expect(await ask('/cancel', 'Łukasz')).toBe('Booking canceled')
+  expect(await send('/book', 'Łukasz')).toBe('Ticket booked')
+  expect(await send('/book', 'ada')).toBe('Added to waiting list')
+  expect(await send('/cancel', 'Łukasz')).toBe('Booking canceled')
 
   const { body } = await system.api.get('/events/1/bookings', { token: organizer })
   expect(body.bookings).toMatchObject([{ userId: 'ada', promoted: true }])
@@ -168,7 +168,7 @@ it('books, lists and verifies on a database, a URL and PGOPTIONS that set everyt
   expect((await runOps(['verify', '--json'], { ...system.env, ...env })).data.ok).toBe(true)
 })
 
-it('serves an installation in a schema of its own, whatever search_path the URL sets', async () => {
+it('serves an installation in its own schema against a search_path in the URL', async () => {
   const system: System = await startSystem({ apis: 0, workers: 0 })
   onTestFinished(() => system.stop())
   const plain = new pg.Client({ connectionString: system.databaseUrl })

@@ -46,7 +46,7 @@ const openAll = async () => ({
   reader: await open(createReaderRedis),
 })
 
-/** How often a connection was closed from now on. */
+/** Returns a function that counts how often the connection has closed since this call. */
 function countCloses(redis: Redis): () => number {
   let closes = 0
   redis.on('close', () => {
@@ -56,7 +56,7 @@ function countCloses(redis: Redis): () => number {
 }
 
 describe('a connection to Redis', () => {
-  it('is kept while there is nothing to say', async () => {
+  it('is kept while it is idle', async () => {
     const { failFast, patient, reader } = await openAll()
     const closes = [failFast, patient, reader].map(countCloses)
     const streams = [{ key: 'nothing', lastId: '$' }]
@@ -75,7 +75,7 @@ describe('a connection to Redis', () => {
     stop()
   })
 
-  it('of a worker is kept while Redis stands still for six seconds', async () => {
+  it('of a worker is kept while Redis freezes for six seconds', async () => {
     const { patient } = await openAll()
     const closes = countCloses(patient)
     server.pause()
@@ -87,7 +87,7 @@ describe('a connection to Redis', () => {
     expect(closes()).toBe(0)
   })
 
-  it('that leads nowhere is left: what fails fast has failed, what is patient is sent again', async () => {
+  it('that is dead is replaced, after which patient commands are sent again', async () => {
     const { failFast, patient, reader } = await openAll()
     proxy.strand()
     const startedAt = performance.now()
@@ -100,7 +100,7 @@ describe('a connection to Redis', () => {
     expect(performance.now() - startedAt).toBeLessThan(4000)
     expect(await read).toBeLessThan(6000)
     expect(await counted).toBeLessThan(15_000)
-    // Nothing got there before it was sent again.
+    // No command took effect on the dead connection.
     expect(await failFast.mget('failed', 'counted', 'read')).toEqual([null, '1', '1'])
   })
 })

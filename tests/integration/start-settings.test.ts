@@ -3,7 +3,7 @@ import { serverTarget, shownUrlOf, urlOf } from '../../tools/dev-stack/addresses
 import { parseDotEnv, readServerUrls, serviceSettings } from '../../tools/dev-stack/settings.mjs'
 
 describe('.env', () => {
-  it('is read with quotes, comments and export taken off', () => {
+  it('is parsed without quotes, comments and export', () => {
     const text = [
       '# a comment',
       'PLAIN=value',
@@ -38,22 +38,22 @@ describe('.env', () => {
 const pem = '-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIA==\n-----END PRIVATE KEY-----'
 
 it.each([
-  ['a value of several lines', `KEY="${pem}"`, pem],
-  ['a value of several lines in single quotes', `export KEY='${pem}' # a comment`, pem],
-  ['a value of several lines in backquotes', `KEY=\`${pem}\``, pem],
-  ['a value of several lines that end as on Windows', `KEY="${pem.replaceAll('\n', '\r\n')}"`, pem],
-  ['line breaks written out in double quotes', `KEY="${pem.replaceAll('\n', '\\n')}"`, pem],
-  ['what is written out in single quotes', String.raw`KEY='a\nb'`, String.raw`a\nb`],
-  ['a quote of the other kind', `KEY="it's"`, "it's"],
+  ['a multi-line value', `KEY="${pem}"`, pem],
+  ['a multi-line value in single quotes', `export KEY='${pem}' # a comment`, pem],
+  ['a multi-line value in backquotes', `KEY=\`${pem}\``, pem],
+  ['a multi-line value with Windows line ends', `KEY="${pem.replaceAll('\n', '\r\n')}"`, pem],
+  ['escaped line breaks in double quotes', `KEY="${pem.replaceAll('\n', '\\n')}"`, pem],
+  ['a literal backslash in single quotes', String.raw`KEY='a\nb'`, String.raw`a\nb`],
+  ['the other kind of quote in quotes', `KEY="it's"`, "it's"],
   ['a quote in the middle', `KEY=it's`, "it's"],
-  ['a quote without its end', `KEY="open`, '"open'],
-  ['a backslash before the last quote', "KEY='C:\\'", 'C:\\'],
+  ['an unclosed quote', `KEY="open`, '"open'],
+  ['a backslash before the closing quote', "KEY='C:\\'", 'C:\\'],
   ['a comment in quotes', `KEY="#"`, '#'],
   ['a comment instead of a value', `KEY= # none`, ''],
   ['a colon', `KEY: value`, 'value'],
   ['a byte order mark', `\uFEFFKEY=value`, 'value'],
   ['text that looks like a setting inside a value', `KEY="a\nOTHER=b"`, 'a\nOTHER=b'],
-])('.env may hold %s', (_what, text, value) => {
+])('parses %s in .env', (_what, text, value) => {
   expect(
     parseDotEnv(`BEFORE=1\n${text}\nAFTER=2\n`.replace(/^(BEFORE=1\n)(\uFEFF)/, '$2$1')),
   ).toEqual({
@@ -63,8 +63,8 @@ it.each([
   })
 })
 
-describe('the servers that settings name', () => {
-  it('are read from a URL, or from its parts', async () => {
+describe('the URLs of the servers', () => {
+  it('are read from a URL variable or from its parts', async () => {
     expect(await readServerUrls({ PG_URL: 'postgres://u@h/n' })).toEqual({
       databaseUrl: 'postgres://u@h/n',
       redisUrl: undefined,
@@ -84,12 +84,12 @@ describe('the servers that settings name', () => {
   it.each([
     [{ PG_URL: 'postgres://u:a/b@h/n' }, /^PG_URL cannot be read: percent-encode/],
     [{ NODE_ENV: 'Production' }, /^NODE_ENV must be one of/],
-  ])('are refused as the services would refuse them: %o', async (env, message) => {
+  ])('are refused with the message of the services: %o', async (env, message) => {
     await expect(readServerUrls(env)).rejects.toThrow(message)
   })
 })
 
-describe('where the server of a URL listens', () => {
+describe('the address in a server URL', () => {
   it.each([
     ['postgres://u:p@db.internal:6543/n', { host: 'db.internal', port: 6543 }],
     ['postgres://u:p@[::1]/n', { host: '::1', port: 5432 }],
@@ -99,7 +99,7 @@ describe('where the server of a URL listens', () => {
     ['postgres://u@localhost/n?host=/run/pg&port=6543', { path: '/run/pg/.s.PGSQL.6543' }],
     ['postgres:///n', { host: 'localhost', port: 5432 }],
     ['no URL', undefined],
-  ])('%s', (url, target) => {
+  ])('is read from %s', (url, target) => {
     expect(serverTarget(url, 5432)).toEqual(target)
   })
 })
@@ -111,19 +111,19 @@ it.each([
   ['::1', 'http://[::1]:3000', 'http://[::1]:3000'],
   ['127.0.0.2', 'http://127.0.0.2:3000', 'http://127.0.0.2:3000'],
   ['box.lan', 'http://box.lan:3000', 'http://box.lan:3000'],
-])('an API that listens on %s is asked at %s and shown as %s', (host, asked, shown) => {
-  expect([urlOf(host, 3000), shownUrlOf(host, 3000)]).toEqual([asked, shown])
+])('reaches an API that listens on %s at %s and shows it as %s', (host, reached, shown) => {
+  expect([urlOf(host, 3000), shownUrlOf(host, 3000)]).toEqual([reached, shown])
 })
 
 describe('the settings of the services', () => {
-  it('make nothing up in production', () => {
+  it('get no defaults in production', () => {
     expect(serviceSettings({ NODE_ENV: 'production', PORT: '1' })).toEqual({
       NODE_ENV: 'production',
       PORT: '1',
     })
   })
 
-  it('leave what a developer set as it is', () => {
+  it('keep the values that a developer set', () => {
     const set = {
       JWT_SECRET: 'x'.repeat(32),
       ADMIN_USER: 'root',
@@ -136,7 +136,7 @@ describe('the settings of the services', () => {
     })
   })
 
-  it('let anybody make events in development alone, and only if a developer did not say otherwise', () => {
+  it('set INITIALIZE_OPEN in development only, unless a developer set it', () => {
     const set = {
       JWT_SECRET: 'x'.repeat(32),
       ADMIN_USER: 'root',

@@ -25,8 +25,10 @@ const shell = promisify(execFile)
 const folder = mkdtempSync(path.join(tmpdir(), 'ticket-line-start-'))
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
-/** Whatever servers the tests were given: these start their own. An empty variable counts as unset. */
-const bare = {
+/**
+ * Unsets the servers that other tests use, so that `npm start` starts its own. Empty means unset.
+ */
+const unsetServers = {
   NODE_ENV: 'development',
   HOST: '',
   INITIALIZE_OPEN: '',
@@ -37,7 +39,10 @@ const bare = {
   ADMIN_PASSWORD: '',
 }
 
-/** A script as somebody runs it, with its data in a folder of this suite's. Signals reach npm alone, which must pass them on. */
+/**
+ * Runs an npm script with this suite's data folder. Signals go to npm only, which must pass them
+ * on.
+ */
 async function script(name: string, env: Record<string, string> = {}) {
   const lines: string[] = []
   const child = await startChild({
@@ -45,38 +50,40 @@ async function script(name: string, env: Record<string, string> = {}) {
     command: 'npm',
     args: ['run', '--silent', name],
     cwd: root,
-    env: { ...process.env, ...bare, DATA_DIR: folder, ...env },
+    env: { ...process.env, ...unsetServers, DATA_DIR: folder, ...env },
     stopSignal: 'SIGINT',
     onLine: (line) => lines.push(line),
   })
-  const says = async (text: string) => {
-    const said = () => lines.some((line) => line.includes(text))
-    await until(() => said() || !child.running(), { timeoutMs: 90_000 })
-    expect(said(), `${name} says "${text}"; it said:\n${lines.join('\n')}`).toBe(true)
+  const waitForOutput = async (text: string) => {
+    const isPrinted = () => lines.some((line) => line.includes(text))
+    await until(() => isPrinted() || !child.running(), { timeoutMs: 90_000 })
+    expect(isPrinted(), `${name} prints "${text}"; it printed:\n${lines.join('\n')}`).toBe(true)
   }
-  return { child, lines, says }
+  return { child, lines, waitForOutput }
 }
 
-/** The address that `npm start` printed. */
-function urlOf(said: string[]): string {
-  return /listens on (\S+)/.exec(said.join('\n'))?.[1] ?? ''
+/** The URL that `npm start` printed. */
+function urlOf(output: string[]): string {
+  return /listens on (\S+)/.exec(output.join('\n'))?.[1] ?? ''
 }
 
 describe('npm start', () => {
   let start: Child
-  let said: string[] = []
+  let output: string[] = []
 
   beforeAll(async () => {
-    const { child, lines, says } = await script('start', { PORT: String(await freePort()) })
+    const { child, lines, waitForOutput } = await script('start', {
+      PORT: String(await freePort()),
+    })
     start = child
-    said = lines
-    await says('Ctrl-C stops everything')
+    output = lines
+    await waitForOutput('Ctrl-C stops everything')
   }, 120_000)
   afterAll(() => start.stop(30_000))
 
-  it('prints calls that work when they are pasted, and work again', async ({ skip }) => {
-    skip(which('curl') === undefined, 'there is no curl here')
-    const calls = said.filter((line) => /^(TOKEN=|JOB=|curl )/.test(line))
+  it('prints calls that work when pasted into a shell, repeatedly', async ({ skip }) => {
+    skip(which('curl') === undefined, 'curl is not installed')
+    const calls = output.filter((line) => /^(TOKEN=|JOB=|curl )/.test(line))
     expect(calls).toHaveLength(5)
 
     for (let round = 0; round < 2; round++) {
@@ -91,8 +98,8 @@ describe('npm start', () => {
     }
   })
 
-  it('lets the examples of the original API work unchanged, and says so', async () => {
-    const answer = await fetch(`${urlOf(said)}/initialize`, {
+  it('accepts the examples of the original API unchanged and says so', async () => {
+    const answer = await fetch(`${urlOf(output)}/initialize`, {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
       body: '{"eventId":1,"totalTickets":100}',
@@ -104,42 +111,42 @@ describe('npm start', () => {
         event: { eventId: 1, totalTickets: 100, availableTickets: 100 },
       },
     ])
-    expect(said.filter((line) => line.includes('INITIALIZE_OPEN'))).toHaveLength(1)
+    expect(output.filter((line) => line.includes('INITIALIZE_OPEN'))).toHaveLength(1)
   })
 
-  it('says which limit everybody meets, and how to raise it', () => {
-    const [line, ...more] = said.filter((text) => text.includes('RATE_LIMIT'))
+  it('names the rate limit and how to raise it', () => {
+    const [line, ...more] = output.filter((text) => text.includes('RATE_LIMIT'))
     expect(more).toEqual([])
     expect(line).toContain('100 requests in 15 minutes')
     expect(line).toContain('RATE_LIMIT=10000 npm start')
   })
 
-  it('refuses to start twice on the same data, and says what joins instead', async () => {
+  it('refuses to start twice on the same data', async () => {
     const second = await script('start', { PORT: String(await freePort()) })
-    await second.says('already runs')
+    await second.waitForOutput('already runs')
     expect((await second.child.exited).code).toBe(1)
   })
 
-  it('is refused and joined as well without ps and with narrow lines, and leaves the first one its files', async () => {
-    const few = path.join(folder, 'few-commands')
-    mkdirSync(few)
+  it('refuses a second start and accepts a worker without ps in a narrow terminal', async () => {
+    const fewCommands = path.join(folder, 'few-commands')
+    mkdirSync(fewCommands)
     for (const name of ['node', 'npm', 'sh'])
-      symlinkSync(realpathSync(which(name) ?? ''), path.join(few, name))
-    const poor = { PATH: few, COLUMNS: '30' }
+      symlinkSync(realpathSync(which(name) ?? ''), path.join(fewCommands, name))
+    const limited = { PATH: fewCommands, COLUMNS: '30' }
 
-    const second = await script('start', { ...poor, PORT: String(await freePort()) })
-    await second.says('already runs')
-    const worker = await script('worker', { ...poor, WORKER_PORT: String(await freePort()) })
-    await worker.says('"msg":"ready"')
+    const second = await script('start', { ...limited, PORT: String(await freePort()) })
+    await second.waitForOutput('already runs')
+    const worker = await script('worker', { ...limited, WORKER_PORT: String(await freePort()) })
+    await worker.waitForOutput('"msg":"ready"')
     await worker.child.stop()
 
     expect((await second.child.exited).code).toBe(1)
     expect(existsSync(path.join(folder, 'postgres/data/postmaster.pid'))).toBe(true)
     expect(start.running()).toBe(true)
-    expect(said.filter((line) => line.includes('ended by itself'))).toEqual([])
+    expect(output.filter((line) => line.includes('ended by itself'))).toEqual([])
   })
 
-  it('starts a worker again that died', async () => {
+  it('restarts a worker that died', async () => {
     const services: Identity[] = JSON.parse(
       readFileSync(path.join(folder, 'stack.json'), 'utf8'),
     ).services
@@ -149,7 +156,7 @@ describe('npm start', () => {
     process.kill(worker?.[0] ?? Number.NaN, 'SIGKILL')
 
     expect(
-      await until(() => said.some((line) => /booking-worker ended.*starts again/.test(line)), {
+      await until(() => output.some((line) => /booking-worker ended.*starts again/.test(line)), {
         timeoutMs: 5_000,
       }),
     ).toBe(true)
@@ -158,10 +165,13 @@ describe('npm start', () => {
     expect(await until(() => after() === services.length + 1, { timeoutMs: 10_000 })).toBe(true)
   })
 
-  it('is joined by more processes, and leaves none behind when it ends', async () => {
+  it('accepts further processes and leaves none running when it ends', async () => {
     const worker = await script('worker')
     const api = await script('api', { PORT: String(await freePort()) })
-    await Promise.all([worker.says('"msg":"ready"'), api.says('"msg":"listening"')])
+    await Promise.all([
+      worker.waitForOutput('"msg":"ready"'),
+      api.waitForOutput('"msg":"listening"'),
+    ])
 
     await start.stop(30_000)
 
@@ -173,43 +183,43 @@ describe('npm start', () => {
   })
 })
 
-describe('what cannot work', () => {
-  it('is said in one line: a port in use', async () => {
+describe('an impossible start', () => {
+  it('is explained in one line if the port is in use', async () => {
     const other = createServer().listen(0)
     const { port } = other.address() as AddressInfo
-    const { child, says } = await script('start', { PORT: String(port) })
-    await says(`Port ${port} is in use`)
+    const { child, waitForOutput } = await script('start', { PORT: String(port) })
+    await waitForOutput(`Port ${port} is in use`)
     expect((await child.exited).code).toBe(1)
     other.close()
   })
 
-  it('is said in one line: a server that does not answer', async () => {
+  it('is explained in one line if a server does not answer', async () => {
     const env = {
       PORT: String(await freePort()),
       REDIS_URL: `redis://127.0.0.1:${await freePort()}`,
     }
-    const { child, says } = await script('start', env)
-    await says('REDIS_URL names a Redis at 127.0.0.1')
+    const { child, waitForOutput } = await script('start', env)
+    await waitForOutput('REDIS_URL names a Redis at 127.0.0.1')
     expect((await child.exited).code).toBe(1)
   })
 
-  it('is said in one line: a HOST that this machine does not have', async () => {
+  it('is explained in one line if this machine has no address HOST', async () => {
     const env = { PORT: String(await freePort()), HOST: 'x86_64-conda-linux-gnu' }
-    const { child, says } = await script('start', env)
-    await says('HOST must be an address of this machine')
+    const { child, waitForOutput } = await script('start', env)
+    await waitForOutput('HOST must be an address of this machine')
     expect((await child.exited).code).toBe(1)
   })
 
-  it('is said in one line: an unknown NODE_ENV', async () => {
+  it('is explained in one line if NODE_ENV is unknown', async () => {
     const env = { PORT: String(await freePort()), NODE_ENV: 'prod' }
-    const { child, says } = await script('start', env)
-    await says('NODE_ENV must be one of production, development, test, not "prod"')
+    const { child, waitForOutput } = await script('start', env)
+    await waitForOutput('NODE_ENV must be one of production, development, test, not "prod"')
     expect((await child.exited).code).toBe(1)
   })
 
-  it('is said in one line: nothing to join', async () => {
-    const { child, says } = await script('worker')
-    await says('There is nothing to join')
+  it('is explained in one line if a worker finds nothing to join', async () => {
+    const { child, waitForOutput } = await script('worker')
+    await waitForOutput('There is nothing to join')
     expect((await child.exited).code).toBe(1)
   })
 })

@@ -29,7 +29,7 @@ async function query(url: string, sql: string): Promise<Record<string, unknown>[
 }
 
 describe('the base of a suite', () => {
-  it('is a migrated database and a key prefix of its own', async () => {
+  it('is a new migrated database and a new key prefix', async () => {
     const [one, other] = await Promise.all([createBase(), createBase()])
     onTestFinished(async () => {
       await Promise.all([one.remove(), other.remove()])
@@ -44,7 +44,7 @@ describe('the base of a suite', () => {
     }
   })
 
-  it('leaves neither keys nor the database behind', async () => {
+  it('removes its keys and its database', async () => {
     const base = await createBase()
     const redis = new Redis(base.redisUrl)
     onTestFinished(() => redis.disconnect())
@@ -57,16 +57,16 @@ describe('the base of a suite', () => {
   })
 })
 
-describe('servers of our own', () => {
+describe('servers that a test starts', () => {
   let servers: Servers | undefined
   afterAll(() => servers?.stop())
 
-  it('keep what they acknowledged through a kill -9 and come back at the same address', async ({
+  it('keep acknowledged writes through kill -9 and restart at the same address', async ({
     skip,
   }) => {
     servers = await startServers()
     const { postgres, redis } = servers
-    skip(!postgres.ours || !redis.ours, 'servers that were given by URL are not ours to kill')
+    skip(!postgres.ours || !redis.ours, 'servers given by URL must not be killed')
     await query(postgres.url, 'CREATE TABLE kept (id int); INSERT INTO kept VALUES (7)')
     const before = new Redis(redis.url)
     before.on('error', () => undefined)
@@ -87,9 +87,9 @@ describe('servers of our own', () => {
     )
   })
 
-  it('go silent while paused and answer what was asked once they resume', async ({ skip }) => {
+  it('are silent while paused and answer after they resume', async ({ skip }) => {
     const { redis } = servers as Servers
-    skip(!redis.ours, 'a Redis that was given by URL is not ours to freeze')
+    skip(!redis.ours, 'a Redis given by URL must not be frozen')
     const client = new Redis(redis.url)
     onTestFinished(() => client.disconnect())
     await client.ping()
@@ -107,11 +107,11 @@ describe('servers of our own', () => {
   })
 })
 
-describe('a path with a space, quotes and a letter outside ASCII', () => {
+describe('a path with a space, quotes and a non-ASCII letter', () => {
   const folder = mkdtempSync(path.join(tmpdir(), `ticket-line it's a "naïve" \\ path `))
   afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
-  it('can hold the data of PostgreSQL and Redis', async () => {
+  it('can contain the data of PostgreSQL and Redis', async () => {
     const [postgres, redis] = await Promise.all([
       startPostgres({ folder: path.join(folder, 'postgres') }),
       startRedis({ folder: path.join(folder, 'redis') }),
@@ -127,7 +127,7 @@ describe('a path with a space, quotes and a letter outside ASCII', () => {
     expect(readdirSync(path.join(folder, 'redis')).join()).toContain('appendonly')
   })
 
-  it('reaches Docker in one piece', () => {
+  it('is quoted for Docker', () => {
     const { args } = redisInDocker({ folder: '/a "b", c:d', port: 1, name: 'n' })
     expect(args[args.indexOf('--mount') + 1]).toBe(
       '"type=bind","source=/a ""b"", c:d","target=/data"',
@@ -135,8 +135,8 @@ describe('a path with a space, quotes and a letter outside ASCII', () => {
   })
 })
 
-describe('a process of a service', () => {
-  it('tells what it logs, can be frozen, and ends by SIGTERM or by force', async () => {
+describe('a service process', () => {
+  it('exposes its logs, can be frozen, and stops on SIGTERM', async () => {
     const service = await startScript('fake', fixture('fake-service.mjs'), {})
     onTestFinished(() => service.kill())
     await service.waitForLog((line) => line.msg === 'ready')
@@ -153,7 +153,7 @@ describe('a process of a service', () => {
     expect(service.logs.at(-1)?.msg).toBe('stopping')
   })
 
-  it('does not outlive a parent that was killed', async () => {
+  it('ends when its parent is killed', async () => {
     const parent = spawn(process.execPath, [fixture('careless-parent.mjs')], {
       stdio: ['ignore', 'pipe', 'inherit'],
     })

@@ -25,10 +25,11 @@ import { withoutNpmVariables } from '../../tools/dev-stack/toolchain.mjs'
 const folder = mkdtempSync(path.join(tmpdir(), 'ticket-line-toolchain-'))
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
-/** Settings that a person may have in their npm configuration, all of them against us. */
-const unwilling = 'ignore-scripts=true\nomit[]=optional\nbin-links=false\npackage-lock-only=false\n'
+/** npm settings of a user that would break an ordinary installation. */
+const hostileSettings =
+  'ignore-scripts=true\nomit[]=optional\nbin-links=false\npackage-lock-only=false\n'
 
-/** The first bytes of what `name` on the toolchain's PATH really is. */
+/** The first four bytes of a file, after its symlinks. */
 function magicOf(file: string): string {
   const bytes = Buffer.alloc(4)
   readSync(openSync(realpathSync(file), 'r'), bytes, 0, 4, 0)
@@ -48,14 +49,14 @@ describe('the toolchain', () => {
     })
   }, 120_000)
 
-  it('brings a pnpm that needs no shell, with npm 12 and with npm settings that forbid install scripts', async ({
+  it('installs a native pnpm with npm 12 and npm settings that forbid install scripts', async ({
     skip,
   }) => {
-    skip(!fetched, 'npm 12 cannot be fetched here')
+    skip(!fetched, 'npm 12 cannot be downloaded here')
     const clone = path.join(folder, 'clone')
     cpSync(fromRoot('tools'), path.join(clone, 'tools'), { recursive: true })
     const settings = path.join(folder, 'npmrc')
-    writeFileSync(settings, unwilling)
+    writeFileSync(settings, hostileSettings)
     const script = `
       const { ensureToolchain } = await import(${JSON.stringify(path.join(clone, 'tools/dev-stack/toolchain.mjs'))})
       process.stdout.write(JSON.stringify((await ensureToolchain()).env.PATH.split(':').slice(0, 2)))`
@@ -81,17 +82,17 @@ describe('the toolchain', () => {
 })
 
 describe('a download of packages', () => {
-  const often = { firstAfterMs: 1, everyMs: 1, giveUpAfterMs: 100 }
-  const askedOf = (port: number) => ({
+  const shortTimes = { firstAfterMs: 1, everyMs: 1, giveUpAfterMs: 100 }
+  const withRegistry = (port: number) => ({
     env: { ...withoutNpmVariables(process.env), npm_config_registry: `http://127.0.0.1:${port}/` },
   })
 
-  it('is given up if the registry does not answer, with a hint that names registry and proxy settings', async () => {
+  it('ends if the registry does not answer, with a hint to registry and proxy settings', async () => {
     const write = vi.spyOn(process.stdout, 'write')
     onTestFinished(() => write.mockRestore())
     const port = await freePort()
 
-    const download = runDownload('sleep', ['600'], askedOf(port), often)
+    const download = runDownload('sleep', ['600'], withRegistry(port), shortTimes)
 
     await expect(download).rejects.toThrow(
       `http://127.0.0.1:${port}/ has not answered for 0 minutes. The first start needs a network. Behind a proxy, set HTTPS_PROXY`,
@@ -100,18 +101,18 @@ describe('a download of packages', () => {
     expect(hints).toHaveLength(1)
   })
 
-  it('takes as long as it needs while the registry answers', async () => {
-    let looks = 0
-    const reaches = async () => ++looks > 0
-    const said = await runDownload('sh', ['-c', 'sleep 0.5; echo done'], askedOf(1), {
-      ...often,
+  it('continues for as long as the registry answers', async () => {
+    let checks = 0
+    const reaches = async () => ++checks > 0
+    const output = await runDownload('sh', ['-c', 'sleep 0.5; echo done'], withRegistry(1), {
+      ...shortTimes,
       reaches,
     })
-    expect(said).toBe('done\n')
-    expect(looks).toBeGreaterThan(1)
+    expect(output).toBe('done\n')
+    expect(checks).toBeGreaterThan(1)
   })
 
-  it('counts an HTTP error as an answer, since not every registry can be pinged', async () => {
+  it('counts an HTTP error as an answer, since not every registry supports pings', async () => {
     const registry = createServer((_request, response) => response.writeHead(404).end('{}'))
     registry.listen(0, '127.0.0.1')
     await once(registry, 'listening')
@@ -119,7 +120,7 @@ describe('a download of packages', () => {
     const { port } = registry.address() as AddressInfo
     const { signal } = new AbortController()
 
-    expect(await reachesRegistry(askedOf(port).env, signal, 30_000)).toBe(true)
-    expect(await reachesRegistry(askedOf(await freePort()).env, signal, 30_000)).toBe(false)
+    expect(await reachesRegistry(withRegistry(port).env, signal, 30_000)).toBe(true)
+    expect(await reachesRegistry(withRegistry(await freePort()).env, signal, 30_000)).toBe(false)
   })
 })
