@@ -2,8 +2,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { Pool } from 'undici'
 import type { EventLists, Purchase } from './verify.ts'
 
-/** One way to the system under load: connections that stay open, spread over its API processes. */
-export interface Crowd {
+/** Keep-alive connections to the API processes under load, which get requests in turn. */
+export interface ApiClient {
   post(path: string, body: unknown, token: string, prefer?: string): Promise<Answer>
   get(path: string, token: string, prefer?: string): Promise<Answer>
   close(): Promise<void>
@@ -17,7 +17,7 @@ export interface Answer {
   body: any
 }
 
-export function createCrowd(baseUrls: string[], connections: number): Crowd {
+export function createApiClient(baseUrls: string[], connections: number): ApiClient {
   const each = Math.ceil(connections / baseUrls.length)
   const pools = baseUrls.map((url) => new Pool(url, { connections: each, pipelining: 1 }))
   let turn = 0
@@ -51,14 +51,14 @@ export function createCrowd(baseUrls: string[], connections: number): Crowd {
   }
 }
 
-const patienceMs = 60_000
+const GIVE_UP_AFTER_MS = 60_000
 
 /**
- * Books for one buyer and waits for the final answer, however it comes. Never throws: no answer is
- * an answer here.
+ * Books for one buyer and waits for the outcome, in the response or from the job. Never throws:
+ * a purchase without an outcome is a result, too.
  */
 export async function buy(
-  crowd: Crowd,
+  client: ApiClient,
   eventId: number,
   userId: string,
   token: string,
@@ -75,27 +75,27 @@ export async function buy(
   }
   try {
     const answer = await sendUntilAccepted(purchase, () =>
-      crowd.post('/book', { eventId }, token, prefer),
+      client.post('/book', { eventId }, token, prefer),
     )
     purchase.acceptedAtMs = performance.now()
     const final =
       answer.status === 202
-        ? await poll(crowd, answer.location ?? answer.body.statusUrl, token)
+        ? await poll(client, answer.location ?? answer.body.statusUrl, token)
         : answer.body
     purchase.answeredAtMs = performance.now()
     purchase.outcome = final?.outcome
     purchase.position = final?.position ?? final?.body?.position
   } catch {
-    // A connection that broke: the buyer is counted as unanswered.
+    // The connection broke. The buyer counts as unanswered.
   }
   return purchase
 }
 
 /**
- * 503 says "nothing happened, come again": so does this, and the buyer's place in time begins anew.
+ * Repeats a request that got 503, which then had no effect. `sentAtMs` is the time of the last try.
  */
 async function sendUntilAccepted(purchase: Purchase, send: () => Promise<Answer>): Promise<Answer> {
-  const deadline = performance.now() + patienceMs
+  const deadline = performance.now() + GIVE_UP_AFTER_MS
   for (;;) {
     purchase.sentAtMs = performance.now()
     const answer = await send()
@@ -105,11 +105,11 @@ async function sendUntilAccepted(purchase: Purchase, send: () => Promise<Answer>
   }
 }
 
-/** Long-polls a job until it is done; its view then holds outcome, status and body. */
-async function poll(crowd: Crowd, statusUrl: string, token: string) {
-  const deadline = performance.now() + patienceMs
+/** Polls a job until it is done. @returns its outcome, status and body */
+async function poll(client: ApiClient, statusUrl: string, token: string) {
+  const deadline = performance.now() + GIVE_UP_AFTER_MS
   while (performance.now() < deadline) {
-    const { status, body } = await crowd.get(statusUrl, token, 'wait=10')
+    const { status, body } = await client.get(statusUrl, token, 'wait=10')
     if (status === 200 && body.state === 'done') return body
     if (status !== 200 && status !== 503) return undefined
     if (status === 503) await sleep(500)
@@ -117,21 +117,30 @@ async function poll(crowd: Crowd, statusUrl: string, token: string) {
   return undefined
 }
 
-/** Reads both lists to their end, as staff. */
-export async function readLists(crowd: Crowd, eventId: number, token: string): Promise<EventLists> {
-  const status = await crowd.get(`/status/${eventId}`, token)
+/** Reads both lists completely, as staff. */
+export async function readLists(
+  client: ApiClient,
+  eventId: number,
+  token: string,
+): Promise<EventLists> {
+  const status = await client.get(`/status/${eventId}`, token)
   return {
-    bookings: await readAll(crowd, `/events/${eventId}/bookings`, 'bookings', token),
-    waiting: await readAll(crowd, `/events/${eventId}/waiting-list`, 'waiting', token),
+    bookings: await readAll(client, `/events/${eventId}/bookings`, 'bookings', token),
+    waiting: await readAll(client, `/events/${eventId}/waiting-list`, 'waiting', token),
     availableTickets: status.body.availableTickets,
   }
 }
 
-async function readAll<T>(crowd: Crowd, path: string, member: string, token: string): Promise<T[]> {
+async function readAll<T>(
+  client: ApiClient,
+  path: string,
+  member: string,
+  token: string,
+): Promise<T[]> {
   const all: T[] = []
   let after = ''
   do {
-    const { status, body } = await crowd.get(
+    const { status, body } = await client.get(
       `${path}?limit=1000${after && `&after=${encodeURIComponent(after)}`}`,
       token,
     )
@@ -142,17 +151,17 @@ async function readAll<T>(crowd: Crowd, path: string, member: string, token: str
   return all
 }
 
-/** Runs the work for each item, so many at once. */
+/** Runs `work` for each item, at most `concurrency` at a time. */
 export async function inParallel<T, R>(
   items: T[],
-  atOnce: number,
+  concurrency: number,
   work: (item: T) => Promise<R>,
 ): Promise<R[]> {
   const results: R[] = new Array(items.length)
   let next = 0
-  const lane = async () => {
+  const worker = async () => {
     for (let i = next++; i < items.length; i = next++) results[i] = await work(items[i] as T)
   }
-  await Promise.all(Array.from({ length: Math.min(atOnce, items.length) }, lane))
+  await Promise.all(Array.from({ length: Math.min(concurrency, items.length) }, worker))
   return results
 }

@@ -1,6 +1,6 @@
 /**
- * The program behind `npm run herd:events -- [events] [lines]`: one booking on each of many events,
- * all at once.
+ * The program of `npm run herd:events -- [events] [lines]`: 64 clients make one booking for each of
+ * many events.
  */
 import { Redis } from 'ioredis'
 import { startServers } from '../stack/servers.ts'
@@ -37,7 +37,7 @@ try {
     if (status === 200) served++
     if (eventId % 500 === 0) {
       const clients = String(await redis.client('LIST'))
-      // Without this one, that looks.
+      // Without the connection that runs CLIENT LIST.
       connections = Math.max(connections, clients.trim().split('\n').length - 1)
     }
   })
@@ -48,7 +48,7 @@ try {
   console.log(
     `${served} of ${events} events served in ${seconds.toFixed(1)} s, p50 ${at(0.5)} ms, p99 ${at(0.99)} ms`,
   )
-  console.log(`connections to Redis of one API and one worker: ${connections} at most`)
+  console.log(`one API and one worker had at most ${connections} connections to Redis`)
   process.exitCode = served === events ? 0 : 1
 } finally {
   redis.disconnect()

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { signToken } from '../stack/client.ts'
-import { buy, type Crowd, createCrowd, inParallel, readLists } from './buyers.ts'
+import { type ApiClient, buy, createApiClient, inParallel, readLists } from './buyers.ts'
 import type { HerdOptions } from './options.ts'
 import { createProgress } from './progress.ts'
 import { type Findings, verify } from './verify.ts'
@@ -15,7 +15,10 @@ export interface Report extends Findings {
   p99Ms: number
 }
 
-/** One run against a running system: book, look, cancel, look again, compare. */
+/**
+ * Runs the herd against a running system: books, reads the lists, cancels, reads the lists again,
+ * and compares them with the answers.
+ */
 export async function herd(
   options: HerdOptions & {
     baseUrls: string[]
@@ -25,7 +28,7 @@ export async function herd(
 ): Promise<Report> {
   const { baseUrls, jwtSecret: secret, progressTo } = options
   const runId = randomBytes(4).toString('hex')
-  // Fresh: as good as certainly nobody had this event before.
+  // An id that is very unlikely to exist.
   const eventId = Date.now() * 1000 + Math.floor(Math.random() * 1000)
   const organizer = await signToken(`herd-${runId}-organizer`, 'organizer', { secret })
   const users = Array.from({ length: options.buyers }, (_, i) => `herd-${runId}-${i + 1}`)
@@ -35,20 +38,20 @@ export async function herd(
     ),
   )
   const tokenOf = (userId: string) => tokens.get(userId) ?? ''
-  const crowd = createCrowd(baseUrls, options.connections)
+  const client = createApiClient(baseUrls, options.connections)
   try {
-    await initialize(crowd, eventId, options.tickets, organizer)
+    await initialize(client, eventId, options.tickets, organizer)
     const booking = createProgress('booking', users.length, progressTo)
     const startedAt = performance.now()
     const purchases = await inParallel(users, options.connections, async (userId) => {
-      const purchase = await buy(crowd, eventId, userId, tokenOf(userId), options.async)
+      const purchase = await buy(client, eventId, userId, tokenOf(userId), options.async)
       booking.tick()
       return purchase
     })
     const seconds = (performance.now() - startedAt) / 1000
-    const before = await readLists(crowd, eventId, organizer)
+    const before = await readLists(client, eventId, organizer)
 
-    // Spread over the whole list, not just its head.
+    // Canceled bookings are spread over the whole list.
     const step = before.bookings.length / Math.max(1, options.cancel)
     const canceled = Array.from(
       { length: Math.min(options.cancel, before.bookings.length) },
@@ -58,11 +61,11 @@ export async function herd(
     )
     const canceling = createProgress('cancel', canceled.length, progressTo)
     const failures = await inParallel(canceled, options.connections, async (userId) => {
-      const answer = await crowd.post('/cancel', { eventId }, tokenOf(userId))
+      const answer = await client.post('/cancel', { eventId }, tokenOf(userId))
       canceling.tick()
-      return answer.status === 200 ? [] : [`${userId} could not cancel: ${answer.status}`]
+      return answer.status === 200 ? [] : [`${userId} got ${answer.status} for the cancellation`]
     })
-    const after = await readLists(crowd, eventId, organizer)
+    const after = await readLists(client, eventId, organizer)
 
     const findings = verify({ tickets: options.tickets, purchases, canceled, before, after })
     findings.problems.push(...failures.flat())
@@ -80,24 +83,24 @@ export async function herd(
       p99Ms: round(percentile(latencies, 0.99)),
     }
   } finally {
-    await crowd.close()
+    await client.close()
   }
 }
 
 async function initialize(
-  crowd: Crowd,
+  client: ApiClient,
   eventId: number,
   totalTickets: number,
   token: string,
 ): Promise<void> {
-  const { status, body } = await crowd.post('/initialize', { eventId, totalTickets }, token)
+  const { status, body } = await client.post('/initialize', { eventId, totalTickets }, token)
   if (status === 201) return
   const hint =
-    status === 401 ? ' The tokens are signed with JWT_SECRET: is it the one of that system?' : ''
-  throw new Error(`The event could not be made: ${status} ${JSON.stringify(body)}.${hint}`)
+    status === 401 ? ' Tokens are signed with JWT_SECRET. Is it the secret of that system?' : ''
+  throw new Error(`The event could not be created: ${status} ${JSON.stringify(body)}.${hint}`)
 }
 
-/** Nearest rank. */
+/** Percentile by nearest rank. */
 function percentile(sorted: number[], share: number): number {
   return sorted[Math.max(0, Math.ceil(sorted.length * share) - 1)] ?? 0
 }

@@ -1,4 +1,4 @@
-/** The program behind `npm run herd`; scripts/run.mjs builds what it needs and calls it. */
+/** The program of `npm run herd`. `scripts/run.mjs` builds the system and starts it. */
 import { serviceSettings, withDotEnv } from '../../tools/dev-stack/settings.mjs'
 import { startServers } from '../stack/servers.ts'
 import { startSystem } from '../stack/system.ts'
@@ -14,9 +14,9 @@ interface Target {
 async function main(): Promise<void> {
   const options = readOptions(process.argv.slice(2))
   if (options === 'help') return console.log(usage)
-  const say = options.json ? () => undefined : console.log
+  const log = options.json ? () => undefined : console.log
   const given = process.env['BASE_URL']
-  const target = given ? takeTarget(given) : await startTarget(options, say)
+  const target = given ? useRunningSystem(given) : await startOwnSystem(options, log)
   try {
     const progressTo = options.json ? undefined : process.stdout
     const report = await herd({ ...options, ...target, progressTo })
@@ -27,14 +27,14 @@ async function main(): Promise<void> {
   }
 }
 
-function takeTarget(addresses: string): Target {
+function useRunningSystem(addresses: string): Target {
   const baseUrls = addresses.split(',').map((address) => address.trim())
   const jwtSecret = serviceSettings(withDotEnv(process.env))['JWT_SECRET']
-  if (!jwtSecret) throw new Error('JWT_SECRET is not set: buyers are signed in with it')
+  if (!jwtSecret) throw new Error('JWT_SECRET is not set. It signs the tokens of the buyers.')
   return { baseUrls, jwtSecret, stop: async () => {} }
 }
 
-async function startTarget(options: HerdOptions, say: (line: string) => void): Promise<Target> {
+async function startOwnSystem(options: HerdOptions, log: (line: string) => void): Promise<Target> {
   const servers = await startServers()
   const stopOnSignal = (stop: () => Promise<void>) => {
     for (const signal of ['SIGINT', 'SIGTERM'] as const)
@@ -42,7 +42,7 @@ async function startTarget(options: HerdOptions, say: (line: string) => void): P
   }
   try {
     const { apis, workers } = options
-    say(`Starting ${apis} API and ${workers} worker processes on ${servers.chosen}`)
+    log(`Starting ${apis} API and ${workers} worker processes on ${servers.chosen}`)
     const env = { NODE_ENV: 'production' }
     const system = await startSystem({ servers, apis, workers, env })
     const stop = async () => {

@@ -4,30 +4,33 @@ export interface HerdOptions {
   buyers: number
   tickets: number
   connections: number
-  /** How many booked tickets are cancelled afterwards. */
+  /** Number of bookings to cancel afterwards. */
   cancel: number
-  /** Ask with `Prefer: respond-async` and poll the jobs. */
+  /** Send `Prefer: respond-async` and poll the jobs. */
   async: boolean
   /** Print the report as JSON and nothing else. */
   json: boolean
-  /** Processes to start; of no effect with BASE_URL. */
+  /** Processes to start. Ignored if BASE_URL is set. */
   apis: number
   workers: number
 }
 
 export const usage = `npm run herd -- [options]
 
-Sends a crowd of buyers at one fresh event and checks every promise that its answers and lists can show.
-Starts a system of its own, or takes the one at BASE_URL (several addresses, separated by commas, share the crowd);
-tokens are signed with JWT_SECRET, or the secret that npm start keeps in .data/.
+The load test: many buyers book tickets of one new event at the same time, and some cancel. Checks
+every promise that shows in the answers and in the lists of the event.
+
+It starts its own system, or uses the one at BASE_URL. If BASE_URL has several addresses, separated by
+commas, they get requests in turn. Tokens are signed with JWT_SECRET, or with the secret that npm start
+keeps in .data/.
 
   --buyers N       default 5000        --connections N  default 128
-  --tickets N      default 500         --cancel N       booked tickets to cancel, default 50
-  --async          respond-async and polling instead of waiting for each answer
-  --apis N         --workers N         processes of the system it starts, default 1 each
-  --json           the report as JSON`
+  --tickets N      default 500         --cancel N       bookings to cancel, default 50
+  --async          send respond-async and poll instead of waiting for each answer
+  --apis N         --workers N         processes to start, default 1 each
+  --json           print the report as JSON`
 
-/** @throws with a sentence for the person who typed it */
+/** @throws Error with a message for the terminal */
 export function readOptions(args: string[]): HerdOptions | 'help' {
   const number = { type: 'string' } as const
   const flag = { type: 'boolean', default: false } as const
@@ -64,5 +67,5 @@ function whole(name: string, text: string | undefined, fallback: number, min: nu
   if (text === undefined) return fallback
   const value = Number(text)
   if (Number.isSafeInteger(value) && value >= min) return value
-  throw new Error(`--${name} must be a whole number from ${min} on, not "${text}"`)
+  throw new Error(`--${name} must be a whole number of at least ${min}, not "${text}"`)
 }

@@ -1,5 +1,6 @@
-/** Draws a bar on a terminal; elsewhere says each quarter on a line of its own. */
+/** Shows progress as a bar on a terminal, otherwise as one line for each quarter. */
 export interface Progress {
+  /** Called when one more is done. */
   tick(): void
 }
 

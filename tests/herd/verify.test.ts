@@ -3,8 +3,8 @@ import { type EventLists, type Purchase, verify } from './verify.ts'
 
 const at = (second: number) => new Date(second * 1000).toISOString()
 
-/** Six buyers, asking one after the other, for three tickets; the second one cancels. */
-function given() {
+/** Six buyers ask for three tickets, one after the other, and the second one cancels. */
+function createRun() {
   const users = ['a', 'b', 'c', 'd', 'e', 'f']
   const purchases: Purchase[] = users.map((userId, i) => ({
     userId,
@@ -38,8 +38,8 @@ function given() {
 }
 
 describe('verify', () => {
-  it('finds nothing wrong where everything is in order', () => {
-    expect(verify(given())).toEqual({
+  it('reports nothing if every promise was kept', () => {
+    expect(verify(createRun())).toEqual({
       booked: 3,
       waiting: 3,
       promoted: 1,
@@ -50,67 +50,67 @@ describe('verify', () => {
     })
   })
 
-  it('counts tickets sold beyond the last', () => {
-    const input = given()
-    input.after.bookings.push({ userId: 'e', bookedAt: at(8), promoted: false })
-    expect(verify(input).oversold).toBe(1)
+  it('counts bookings beyond the number of tickets', () => {
+    const run = createRun()
+    run.after.bookings.push({ userId: 'e', bookedAt: at(8), promoted: false })
+    expect(verify(run).oversold).toBe(1)
   })
 
-  it('sees a promotion that passed the head of the list over', () => {
-    const input = given()
-    input.after.bookings[2] = { userId: 'e', bookedAt: at(7), promoted: true }
-    input.after.waiting[0] = { userId: 'd', position: 1, since: at(4) }
-    expect(verify(input).outOfOrder).toBe(2)
+  it('reports a promotion that skips the head of the waiting list', () => {
+    const run = createRun()
+    run.after.bookings[2] = { userId: 'e', bookedAt: at(7), promoted: true }
+    run.after.waiting[0] = { userId: 'd', position: 1, since: at(4) }
+    expect(verify(run).outOfOrder).toBe(2)
   })
 
-  it('sees somebody who asked later and was decided first', () => {
-    const input = given()
-    input.before.waiting = ['d', 'f', 'e'].map((userId, i) => ({
+  it('reports a buyer who asked after another was accepted, and was decided first', () => {
+    const run = createRun()
+    run.before.waiting = ['d', 'f', 'e'].map((userId, i) => ({
       userId,
       position: i + 1,
       since: at(4 + i),
     }))
-    input.after.waiting = ['f', 'e'].map((userId, i) => ({
+    run.after.waiting = ['f', 'e'].map((userId, i) => ({
       userId,
       position: i + 1,
       since: at(5 + i),
     }))
-    for (const purchase of input.purchases) purchase.position = undefined
-    const findings = verify(input)
+    for (const purchase of run.purchases) purchase.position = undefined
+    const findings = verify(run)
     expect(findings.outOfOrder).toBe(1)
     expect(findings.problems[0]).toMatch(/^f asked after e had been accepted/)
   })
 
-  it('lets those who asked at the same time be decided in any order', () => {
-    const input = given()
-    for (const purchase of input.purchases)
+  it('accepts any order of buyers who asked at the same time', () => {
+    const run = createRun()
+    for (const purchase of run.purchases)
       Object.assign(purchase, { sentAtMs: 0, acceptedAtMs: 9, position: undefined })
-    input.before.waiting = ['d', 'f', 'e'].map((userId, i) => ({
+    run.before.waiting = ['d', 'f', 'e'].map((userId, i) => ({
       userId,
       position: i + 1,
       since: at(4 + i),
     }))
-    input.after.waiting = ['f', 'e'].map((userId, i) => ({
+    run.after.waiting = ['f', 'e'].map((userId, i) => ({
       userId,
       position: i + 1,
       since: at(5 + i),
     }))
-    expect(verify(input).outOfOrder).toBe(0)
+    expect(verify(run).outOfOrder).toBe(0)
   })
 
-  it('sees an answer that the lists contradict', () => {
-    const input = given()
-    const [, , , d, e] = input.purchases as [Purchase, Purchase, Purchase, Purchase, Purchase]
+  it('reports answers that contradict the lists', () => {
+    const run = createRun()
+    const [, , , d, e] = run.purchases as [Purchase, Purchase, Purchase, Purchase, Purchase]
     d.position = 2
     e.outcome = 'booked'
-    const findings = verify(input)
+    const findings = verify(run)
     expect(findings.outOfOrder).toBe(2)
     expect(findings.oversold).toBe(1)
   })
 
-  it('counts who was left without an answer', () => {
-    const input = given()
-    ;(input.purchases[5] as Purchase).outcome = undefined
-    expect(verify(input).unanswered).toBe(1)
+  it('counts buyers without an outcome', () => {
+    const run = createRun()
+    ;(run.purchases[5] as Purchase).outcome = undefined
+    expect(verify(run).unanswered).toBe(1)
   })
 })

@@ -3,11 +3,8 @@ import type { Answer, CommandCall } from '../history.ts'
 import { check, type Evidence } from './check.ts'
 import { createSampleRun, type SampleRequest } from './sample-run.ts'
 
-/**
- * Two tickets; a third who waits and is promoted, a fourth who waits, a repeat, somebody who asks
- * twice.
- */
-const deeds: SampleRequest[] = [
+/** Two tickets and four users: two wait, one of them is promoted, one repeats a key. */
+const requests: SampleRequest[] = [
   { type: 'book', userId: 'ann' },
   { type: 'book', userId: 'bob', key: 'k' },
   { type: 'book', userId: 'cid' },
@@ -19,11 +16,11 @@ const deeds: SampleRequest[] = [
   { type: 'book', userId: 'ann' },
 ]
 
-type Spoil = (evidence: Evidence) => void
+type Falsify = (evidence: Evidence) => void
 
-function findings(spoil: Spoil, told = deeds): string[] {
-  const evidence = createSampleRun(2, told)
-  spoil(evidence)
+function findings(falsify: Falsify, sent = requests): string[] {
+  const evidence = createSampleRun(2, sent)
+  falsify(evidence)
   return [...new Set(check(evidence).map((finding) => finding.promise))].sort()
 }
 
@@ -52,14 +49,14 @@ const job = (
   })
 }
 
-describe('the checker', () => {
-  it('finds nothing in a run where everything went well', () => {
+describe('check', () => {
+  it('reports nothing for a run in which every promise was kept', () => {
     expect(findings(() => undefined)).toEqual([])
   })
 
-  it.each<[string, string[], Spoil]>([
+  it.each<[string, string[], Falsify]>([
     [
-      'a booking more than tickets',
+      'more bookings than tickets',
       ['doubled', 'oversold', 'reordered', 'wrongAnswers'],
       ({ rows }) => {
         rows.bookings.push({
@@ -72,7 +69,7 @@ describe('the checker', () => {
       },
     ],
     [
-      'a ticket that is free while somebody waits',
+      'a ticket that is free while somebody is on the waiting list',
       ['wrongAnswers'],
       ({ rows }) => {
         const row = rows.bookings.find((booking) => booking.userId === 'bob')
@@ -80,22 +77,22 @@ describe('the checker', () => {
       },
     ],
     [
-      'a counter that does not agree with the rows',
+      'a waiting count that differs from the rows',
       ['wrongAnswers'],
       ({ rows }) => {
         Object.assign(rows.events[0] as object, { waitingCount: 7 })
       },
     ],
     [
-      'a rank counter that does not agree with the rows',
+      'a block counter that differs from the rows',
       ['wrongAnswers'],
       ({ rows }) => {
         Object.assign(rows.blockCounts[0] as object, { waiting: 0 })
       },
     ],
-    ['a claim that is missing', ['wrongAnswers'], ({ rows }) => void rows.claims.pop()],
+    ['a missing claim', ['wrongAnswers'], ({ rows }) => void rows.claims.pop()],
     [
-      'a line in another order than the decisions',
+      'decisions in another order than the line',
       ['reordered'],
       (evidence) => {
         const { commands } = line(evidence)
@@ -103,7 +100,7 @@ describe('the checker', () => {
       },
     ],
     [
-      'a promotion of the second in the list',
+      'a promotion that skips the head of the waiting list',
       ['reordered'],
       ({ rows }) => {
         for (const row of rows.commands)
@@ -111,7 +108,7 @@ describe('the checker', () => {
       },
     ],
     [
-      'bookings numbered in another order',
+      'bookings numbered in another order than the decisions',
       ['reordered'],
       ({ rows }) => {
         for (const row of rows.bookings) row.sequence = 10 - row.sequence
@@ -119,14 +116,14 @@ describe('the checker', () => {
       },
     ],
     [
-      'a request that overtook one answered before it was sent',
+      'a request decided before one that was answered earlier',
       ['reordered'],
       (evidence) => {
         Object.assign(call(evidence, 2), { sentAtMs: -20, endedAtMs: -10 })
       },
     ],
     [
-      'a repeat that was decided by itself',
+      'a repeat of an idempotency key that was decided anew',
       ['doubled'],
       ({ rows }) => {
         for (const row of rows.commands) if (row.replayOf !== null) row.replayOf = null
@@ -140,19 +137,19 @@ describe('the checker', () => {
       },
     ],
     [
-      'two effects for one request',
+      'two effects of one request',
       ['doubled'],
       ({ history }) => void history.commands.splice(7, 1),
     ],
     [
-      'one job id for two requests',
+      'two answers with the same job id',
       ['doubled', 'wrongAnswers'],
       (evidence) => {
         answer(evidence, 7).jobId = answer(evidence, 6).jobId as string
       },
     ],
     [
-      'an effect of a request answered 503',
+      'an effect of a request that was answered 503 without a job id',
       ['doubled'],
       (evidence) => {
         call(evidence, 0).answer = {
@@ -164,7 +161,7 @@ describe('the checker', () => {
       },
     ],
     [
-      'an effect of a 503 that named its job',
+      'an effect of a request that was answered 503 with its job id',
       ['doubled', 'wrongAnswers'],
       (evidence) => {
         Object.assign(answer(evidence, 0), {
@@ -186,28 +183,28 @@ describe('the checker', () => {
       },
     ],
     [
-      'an answer that is not what is stored',
+      'an answer that differs from the stored outcome',
       ['wrongAnswers'],
       (evidence) => {
         answer(evidence, 2).body = { message: 'Ticket booked' }
       },
     ],
     [
-      'a position that is not what is stored',
+      'a position that differs from the stored outcome',
       ['wrongAnswers'],
       (evidence) => {
         answer(evidence, 5).body.position = 1
       },
     ],
     [
-      'a status of another kind',
+      'a status that the contract does not allow',
       ['wrongAnswers'],
       (evidence) => {
         Object.assign(answer(evidence, 0), { status: 500, body: { code: 'internal' } })
       },
     ],
     [
-      'a request that nobody answered',
+      'a request without an answer',
       ['wrongAnswers'],
       (evidence) => {
         delete call(evidence, 0).answer
@@ -215,7 +212,7 @@ describe('the checker', () => {
       },
     ],
     [
-      'an acknowledged command that has no outcome',
+      'a 202 for a command without an outcome',
       ['lost'],
       (evidence) => {
         answer(evidence, 8).status = 202
@@ -228,7 +225,7 @@ describe('the checker', () => {
       },
     ],
     [
-      'an acknowledged command that was recorded as refused',
+      'a 202 for a command that was recorded as refused',
       ['lost'],
       (evidence) => {
         answer(evidence, 7).status = 202
@@ -236,7 +233,7 @@ describe('the checker', () => {
       },
     ],
     [
-      'a command that stands in its line undecided',
+      'a job that is still in its line',
       ['lost'],
       (evidence) => {
         const last = line(evidence).commands.at(
@@ -248,29 +245,29 @@ describe('the checker', () => {
       },
     ],
     [
-      'a job that the queue gave up',
+      'a job that BullMQ moved to the failed jobs',
       ['lost'],
       (evidence) => void line(evidence).failedJobs.push('event-1.job0.1'),
     ],
     [
-      'a decision that never stood in a line',
+      'a decided command that never entered a line',
       ['wrongAnswers'],
       (evidence) => {
         line(evidence).commands.splice(7, 1)
       },
     ],
     [
-      'a promised job that is not found',
+      'a promised job that GET /jobs does not find',
       ['lost'],
       (evidence) => job(evidence, 0, 404, { code: 'job_not_found' }, false),
     ],
     [
-      'a job that is not done in the end',
+      'a job that is not done after the last fault',
       ['lost'],
       (evidence) => job(evidence, 0, 200, { state: 'queued' }),
     ],
     [
-      'a job that says something else',
+      'a GET /jobs answer that differs from the stored outcome',
       ['wrongAnswers'],
       (evidence) => {
         const body = { message: 'Added to waiting list' }
@@ -278,7 +275,7 @@ describe('the checker', () => {
       },
     ],
     [
-      'a status that cannot be',
+      'a GET /status answer that is impossible',
       ['wrongAnswers'],
       ({ history }) => {
         const heard = {
@@ -291,7 +288,7 @@ describe('the checker', () => {
       },
     ],
     [
-      'a list that leaves somebody out',
+      'a list that omits an entry',
       ['wrongAnswers'],
       ({ history }) => {
         history.lists.push({
@@ -302,7 +299,7 @@ describe('the checker', () => {
       },
     ],
     [
-      'a list in another order',
+      'a list in another order than the decisions',
       ['wrongAnswers'],
       ({ history }) => {
         const items = [
@@ -312,17 +309,17 @@ describe('the checker', () => {
         history.lists.push({ eventId: 1, list: 'bookings', items })
       },
     ],
-  ])('finds %s', (_, promises, spoil) => {
-    expect(findings(spoil)).toEqual(promises)
+  ])('reports %s', (_, promises, falsify) => {
+    expect(findings(falsify)).toEqual(promises)
   })
 
-  it('accepts what crashes may leave: unheard requests, refusals, rejections', () => {
-    const told: SampleRequest[] = [
-      ...deeds,
+  it('accepts requests without an answer, refused commands and rejected commands', () => {
+    const sent: SampleRequest[] = [
+      ...requests,
       { type: 'cancel', userId: 'eve' },
       { type: 'cancel', userId: 'fay' },
     ]
-    const spoil: Spoil = (evidence) => {
+    const falsify: Falsify = (evidence) => {
       delete call(evidence, 0).answer
       call(evidence, 0).failure = 'broken'
       Object.assign(answer(evidence, 9), {
@@ -340,10 +337,10 @@ describe('the checker', () => {
         body: { message: 'Ticket booked' },
       })
     }
-    expect(findings(spoil, told)).toEqual([])
+    expect(findings(falsify, sent)).toEqual([])
   })
 
-  it('accepts lists that are the rows', () => {
+  it('accepts lists that agree with the rows', () => {
     const bookings = [
       { userId: 'bob', promoted: false },
       { userId: 'cid', promoted: true },
@@ -352,10 +349,10 @@ describe('the checker', () => {
       { userId: 'dan', position: 1 },
       { userId: 'ann', position: 2 },
     ]
-    const spoil: Spoil = ({ history }) => {
+    const falsify: Falsify = ({ history }) => {
       history.lists.push({ eventId: 1, list: 'bookings', items: bookings })
       history.lists.push({ eventId: 1, list: 'waiting-list', items: waiting })
     }
-    expect(findings(spoil)).toEqual([])
+    expect(findings(falsify)).toEqual([])
   })
 })

@@ -27,7 +27,7 @@ async function runClient(): Promise<void> {
     const call = await sendCommand(
       { client, history },
       endpoint,
-      commandOf(type, eventId, `crowd-${user}`),
+      commandOf(type, eventId, `user-${user}`),
       {
         ...(options.prefer !== undefined && { prefer: options.prefer }),
       },
