@@ -59,7 +59,6 @@ export function startWorker(world: World, name: string): WorkerProcess {
       walkIntervalMs: 60_000,
       forgetAfterMs: 60_000,
       log: silent,
-      monotonicMs: clock.now,
     })
     streams.onNotes(process, lines.wake)
 

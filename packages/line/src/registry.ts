@@ -1,4 +1,10 @@
-import { defineScript, jobCreatedAtMs, type LineLayout, REDIS_NOW } from '@ticket-line/shared'
+import {
+  defineScript,
+  jobCreatedAtMs,
+  type LineLayout,
+  REDIS_NOW,
+  sleep,
+} from '@ticket-line/shared'
 import type { Redis } from 'ioredis'
 import {
   activityKey,
@@ -315,7 +321,7 @@ export function createLineRegistry(redis: Redis, layout: LineLayout): LineRegist
             registered += Number(await redis.zadd(linesKey(prefix), 'NX', ...members))
           await shortenReplies(keys.filter((key) => key.startsWith(replyKey(prefix, ''))))
           cursor = next
-          if (cursor !== '0') await new Promise((resolve) => setTimeout(resolve, WALK_PAUSE_MS))
+          if (cursor !== '0') await sleep(WALK_PAUSE_MS)
         }
       }
       return registered

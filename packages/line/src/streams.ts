@@ -1,3 +1,4 @@
+import { sleep } from '@ticket-line/shared'
 import type { Redis } from 'ioredis'
 
 /** One stream to follow, and the last entry that was read of it. */
@@ -19,6 +20,8 @@ export interface FollowDeps {
   onError: (error: unknown) => void
 }
 
+/** Pause after a failed read, ms. */
+const RETRY_PAUSE_MS = 100
 /** How often the reader checks whether the ids of a stream went back, ms. */
 const LOOK_BACK_MS = 2000
 
@@ -91,7 +94,7 @@ export function followStreams(deps: FollowDeps): () => void {
       } catch (error) {
         if (stopped) return
         onError(error)
-        await new Promise((resolve) => setTimeout(resolve, 100))
+        await sleep(RETRY_PAUSE_MS)
       }
     }
   }

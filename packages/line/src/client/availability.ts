@@ -1,5 +1,5 @@
 import { assertWritable, type Pool } from '@ticket-line/db'
-import { createWriteProbe, wasRefused, withDeadline } from '@ticket-line/shared'
+import { createWriteProbe, every, type ProbeResult, watchServer } from '@ticket-line/shared'
 import type { Redis } from 'ioredis'
 import type { Availability } from './line-client.js'
 
@@ -42,50 +42,39 @@ export function watchAvailability(deps: AvailabilityDeps): Availability & { stop
     onChange(server, available)
   }
 
-  async function probe(server: 'redis' | 'postgres', ask: () => Promise<unknown>): Promise<void> {
-    const startedAtMs = performance.now()
-    const asked = ask().then(
-      (): Answer => 'works',
-      (error: unknown): Answer => (wasRefused(error) ? 'refused' : 'none'),
-    )
-    const answer = await withDeadline(asked, deps.probeTimeoutMs, (): Answer => 'none')
+  function learn(server: 'redis' | 'postgres', result: ProbeResult, startedAtMs: number): void {
     const isDoubtful =
-      answer === 'none' &&
+      result.kind === 'silent' &&
       standstill.longestSince(startedAtMs) >= HELD_UP_MS &&
       performance.now() - answeredAtMs[server] < DOUBT_MS
-    if (!isDoubtful) set(server, answer === 'works')
-    // A probe that hangs must end before the next one starts, or they would take up all connections.
-    await asked
+    if (!isDoubtful) set(server, result.kind === 'works')
   }
 
+  const intervals = { intervalMs: probeMs, timeoutMs: deps.probeTimeoutMs }
+  const watchedRedis = watchServer({
+    ...intervals,
+    ask: () => (redis.status === 'ready' ? askRedis() : Promise.reject(new Error('not connected'))),
+    onResult: (result, startedAtMs) => learn('redis', result, startedAtMs),
+  })
+  const watchedPostgres = watchServer({
+    ...intervals,
+    ask: () => assertWritable(pool),
+    onResult: (result, startedAtMs) => learn('postgres', result, startedAtMs),
+  })
   // A connection alone says nothing about writing, so the next probe comes at once.
-  redis.on('ready', () => void probe('redis', askRedis))
+  redis.on('ready', () => void watchedRedis.runNow())
   redis.on('close', () => set('redis', false))
-
-  let stopped = false
-  async function watch(server: 'redis' | 'postgres', ask: () => Promise<unknown>): Promise<void> {
-    while (!stopped) {
-      await probe(server, ask)
-      await new Promise((resolve) => setTimeout(resolve, probeMs).unref())
-    }
-  }
-  void watch('redis', () =>
-    redis.status === 'ready' ? askRedis() : Promise.reject(new Error('not connected')),
-  )
-  void watch('postgres', () => assertWritable(pool))
 
   return {
     redis: () => state.redis && redis.status === 'ready',
     postgres: () => state.postgres,
     stop() {
-      stopped = true
+      void watchedRedis.stop()
+      void watchedPostgres.stop()
       standstill.stop()
     },
   }
 }
-
-/** What a probe learned; `none` if there was no answer in time, or no connection. */
-type Answer = 'works' | 'refused' | 'none'
 
 /** How often a timer checks whether the event loop was blocked, ms. */
 const BEAT_MS = 50
@@ -102,8 +91,7 @@ function watchStandstill(): { longestSince: (startedAtMs: number) => number; sto
     beatAtMs = nowMs
     if (tookMs > BEAT_MS) standstills = [...standstills.slice(-100), { endedAtMs: nowMs, tookMs }]
   }
-  const timer = setInterval(beat, BEAT_MS)
-  timer.unref()
+  const beating = every(BEAT_MS, beat, { onError: () => undefined })
   return {
     longestSince(startedAtMs) {
       // The timer may not have noticed a standstill that has just ended.
@@ -112,6 +100,6 @@ function watchStandstill(): { longestSince: (startedAtMs: number) => number; sto
       const since = standstills.filter(({ endedAtMs }) => endedAtMs >= startedAtMs)
       return since.reduce((longest, { tookMs }) => Math.max(longest, tookMs), 0)
     },
-    stop: () => clearInterval(timer),
+    stop: () => void beating.stop(),
   }
 }

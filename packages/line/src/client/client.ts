@@ -4,10 +4,12 @@ import {
   createFailFastRedis,
   createReaderRedis,
   createTurns,
+  every,
   type JobReply,
   type LineLayout,
   type Log,
   reconnectTogether,
+  sleep,
 } from '@ticket-line/shared'
 import type { Redis } from 'ioredis'
 import {
@@ -72,7 +74,6 @@ export function createLineClient(deps: LineClientDeps): LineService {
   const { pool, layout, log } = deps
   const now = (): number => Date.now()
   const monotonicMs = (): number => performance.now()
-  const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
 
   const redis = createFailFastRedis(deps.redisUrl, deps.redisTimeoutMs, {
     connectionName: connectionName('api', layout),
@@ -144,7 +145,9 @@ export function createLineClient(deps: LineClientDeps): LineService {
     onEntry: ([, json]) => submitter.replied(JSON.parse(json as string) as JobReply),
     onError: (error) => log.warn({ err: error }, 'replies could not be read'),
   })
-  const ticker = setInterval(() => submitter.tick(), TICK_MS)
+  const ticker = every(TICK_MS, () => submitter.tick(), {
+    onError: (err) => log.error({ err }, 'overdue commands could not be looked over'),
+  })
 
   return {
     availability,
@@ -178,7 +181,7 @@ export function createLineClient(deps: LineClientDeps): LineService {
     counts: submitter.counts,
     drain: submitter.drain,
     async close() {
-      clearInterval(ticker)
+      void ticker.stop()
       availability.stop()
       room.stop()
       stopReading()

@@ -1,4 +1,5 @@
 import { findStoredCommands, type Pool, type StoredCommand } from '@ticket-line/db'
+import { byKey, createBatcher } from '@ticket-line/shared'
 
 /**
  * Looks up stored commands, many callers in one statement: those who ask while a look-up runs share the next one.
@@ -9,36 +10,15 @@ export type FindStored = (commandId: string) => Promise<StoredCommand | undefine
 /** Ids in one statement: enough to serve a crowd, small enough for everybody else. */
 const IDS_PER_STATEMENT = 1000
 
-interface Ask {
-  commandId: string
-  resolve: (found: StoredCommand | undefined) => void
-  reject: (error: unknown) => void
-}
-
 export function createFindStored(pool: Pool): FindStored {
-  const asked: Ask[] = []
-  let running = false
-
-  async function run(): Promise<void> {
-    running = true
-    // What has arrived in this moment goes together.
-    await new Promise((resolve) => setImmediate(resolve))
-    while (asked.length > 0) {
-      const batch = asked.splice(0, IDS_PER_STATEMENT)
-      try {
-        const rows = await findStoredCommands(pool, [...new Set(batch.map((ask) => ask.commandId))])
-        const byId = new Map(rows.map((row) => [row.command.commandId, row]))
-        for (const ask of batch) ask.resolve(byId.get(ask.commandId))
-      } catch (error) {
-        for (const ask of batch) ask.reject(error)
-      }
-    }
-    running = false
+  async function find(commandIds: string[]): Promise<Map<string, StoredCommand>> {
+    const rows = await findStoredCommands(pool, commandIds)
+    return new Map(rows.map((row) => [row.command.commandId, row]))
   }
-
-  return (commandId) =>
-    new Promise((resolve, reject) => {
-      asked.push({ commandId, resolve, reject })
-      if (!running) void run()
-    })
+  return createBatcher({
+    run: byKey(find),
+    schedule: setImmediate,
+    maxSize: IDS_PER_STATEMENT,
+    maxRunning: 1,
+  })
 }

@@ -1,4 +1,4 @@
-import { readFullness } from '@ticket-line/shared'
+import { every, readFullness } from '@ticket-line/shared'
 import type { Redis } from 'ioredis'
 
 /** Fullness of Redis from which on no more commands are taken. What is left is for the workers: they must write to empty it. */
@@ -22,24 +22,15 @@ export function watchRedisRoom({ redis, onChange }: RedisRoomDeps): {
   stop: () => void
 } {
   let hasRoom = true
-  let looking = false
 
   async function look(): Promise<void> {
+    if (redis.status !== 'ready') return
     const now = (await readFullness(redis)) < FULL_AT
     if (now !== hasRoom) onChange(now)
     hasRoom = now
   }
 
-  const timer = setInterval(() => {
-    if (looking || redis.status !== 'ready') return
-    looking = true
-    look()
-      // What is told last counts; whether it answers at all is watched elsewhere.
-      .catch(() => undefined)
-      .finally(() => {
-        looking = false
-      })
-  }, LOOK_EVERY_MS)
-  timer.unref()
-  return { hasRoom: () => hasRoom, stop: () => clearInterval(timer) }
+  // Without an answer, the last one counts. Availability is watched elsewhere.
+  const loop = every(LOOK_EVERY_MS, look, { onError: () => undefined })
+  return { hasRoom: () => hasRoom, stop: () => void loop.stop() }
 }

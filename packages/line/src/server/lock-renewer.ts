@@ -1,4 +1,4 @@
-import type { Log } from '@ticket-line/shared'
+import { every, type Log } from '@ticket-line/shared'
 
 /** Keeps the locks of the jobs that this process serves, all on one timer. */
 export interface LockRenewer {
@@ -33,7 +33,7 @@ export function createLockRenewer(durationMs: number, log: Log): LockRenewer {
     lock.onLost = undefined
   }
 
-  const timer = setInterval(() => {
+  function renewAll(): void {
     for (const [jobId, lock] of held) {
       if (lock.unanswered >= RENEWALS) lose(lock)
       lock.unanswered += 1
@@ -51,11 +51,15 @@ export function createLockRenewer(durationMs: number, log: Log): LockRenewer {
           log.warn({ jobId, err: error }, 'the lock of a job could not be renewed'),
       )
     }
-  }, durationMs / RENEWALS)
+  }
+
+  const renewing = every(durationMs / RENEWALS, renewAll, {
+    onError: (err) => log.warn({ err }, 'the locks could not be renewed'),
+  })
   return {
     durationMs,
     hold: (jobId, extend, onLost) => held.set(jobId, { extend, onLost, unanswered: 0 }),
     release: (jobId) => held.delete(jobId),
-    stop: () => clearInterval(timer),
+    stop: () => void renewing.stop(),
   }
 }

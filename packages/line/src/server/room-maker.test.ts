@@ -6,7 +6,7 @@ afterEach(() => void vi.useRealTimers())
 
 function given(memory: { used: number; max: number }) {
   let removals = 0
-  const stop = createRoomMaker({
+  const { stop } = createRoomMaker({
     redis: {
       info: (async () => `used_memory:${memory.used}\r\nmaxmemory:${memory.max}\r\n`) as never,
     },
@@ -25,7 +25,7 @@ describe('the room maker', () => {
 
     memory.used = 70
     await vi.advanceTimersByTimeAsync(1000)
-    stop()
+    await stop()
 
     expect(removals()).toBe(1)
   })
@@ -34,7 +34,7 @@ describe('the room maker', () => {
     const { stop, removals } = given({ used: 95, max: 100 })
 
     await vi.advanceTimersByTimeAsync(11_000)
-    stop()
+    await stop()
 
     expect(removals()).toBe(3)
   })
@@ -43,7 +43,7 @@ describe('the room maker', () => {
     const { stop, removals } = given({ used: 95, max: 0 })
 
     await vi.advanceTimersByTimeAsync(5000)
-    stop()
+    await stop()
 
     expect(removals()).toBe(0)
   })

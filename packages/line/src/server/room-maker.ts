@@ -1,4 +1,4 @@
-import { type Log, readFullness } from '@ticket-line/shared'
+import { every, type Log, type Loop, readFullness } from '@ticket-line/shared'
 import type { Redis } from 'ioredis'
 import type { LineRegistry } from '../registry.js'
 
@@ -25,11 +25,8 @@ export interface RoomMakerDeps {
  * Makes room in a Redis that fills up: removes the finished jobs of all lines, which only the
  * dashboard shows. While there is enough room, the finished jobs of a line are removed once it has
  * been quiet for a while.
- *
- * @returns stops it
  */
-export function createRoomMaker({ redis, registry, log, monotonicMs }: RoomMakerDeps): () => void {
-  let looking = false
+export function createRoomMaker({ redis, registry, log, monotonicMs }: RoomMakerDeps): Loop {
   let removedAtMs = Number.NEGATIVE_INFINITY
 
   async function look(): Promise<void> {
@@ -41,15 +38,7 @@ export function createRoomMaker({ redis, registry, log, monotonicMs }: RoomMaker
     if (jobs > 0) log.info({ jobs, fullness }, 'finished jobs were removed because Redis fills up')
   }
 
-  const timer = setInterval(() => {
-    if (looking) return
-    looking = true
-    look()
-      .catch((error: unknown) => log.warn({ err: error }, 'finished jobs could not be removed'))
-      .finally(() => {
-        looking = false
-      })
-  }, LOOK_EVERY_MS)
-  timer.unref()
-  return () => clearInterval(timer)
+  return every(LOOK_EVERY_MS, look, {
+    onError: (err) => log.warn({ err }, 'finished jobs could not be removed'),
+  })
 }

@@ -1,4 +1,4 @@
-import { inTime, type Log } from '@ticket-line/shared'
+import { every, type Log, withDeadline } from '@ticket-line/shared'
 import type { LineState } from '../registry.js'
 import type { Grace } from './grace.js'
 import type { Line } from './line.js'
@@ -178,27 +178,21 @@ export function createLines(deps: LinesDeps): Lines {
     enqueue(entry)
   }
 
-  let watching = false
-  const timer = setInterval(() => {
-    if (watching) return
-    watching = true
-    watch()
-      .catch((error: unknown) => log.warn({ err: error }, 'the lines could not be watched'))
-      .finally(() => {
-        watching = false
-      })
-  }, deps.watchIntervalMs)
+  const watching = every(deps.watchIntervalMs, watch, {
+    onError: (err) => log.warn({ err }, 'the lines could not be watched'),
+  })
 
   return {
     wake,
     counts: () => ({ open: entries.size, serving: serving.size, queued: queue.length }),
     async close({ finishMs, handOverMs }) {
       stopped = true
-      clearInterval(timer)
+      void watching.stop()
       const left = [...entries.values()].filter((entry) => entry.serving || entry.queued)
-      await inTime(Promise.all(serving), finishMs)
-      if (left.length > 0)
-        await inTime(deps.handOver(left.map((entry) => entry.lineName)), handOverMs)
+      await withDeadline(Promise.all(serving), finishMs, () => undefined)
+      if (left.length === 0) return
+      const handedOver = deps.handOver(left.map((entry) => entry.lineName))
+      await withDeadline(handedOver, handOverMs, () => undefined)
     },
   }
 }

@@ -143,11 +143,10 @@ export function startServing(deps: ServingDeps): Serving {
     walkIntervalMs: WALK_INTERVAL_MS,
     forgetAfterMs: options.lineIdleMs,
     log,
-    monotonicMs,
   })
-  const stopMakingRoom = createRoomMaker({ redis, registry, log, monotonicMs })
+  const roomMaker = createRoomMaker({ redis, registry, log, monotonicMs })
   // What happened while the connection was away may have gone unnoted.
-  redis.on('ready', () => void sweeper.sweep())
+  redis.on('ready', () => sweeper.sweepNow())
 
   return {
     counts: lines.counts,
@@ -155,7 +154,7 @@ export function startServing(deps: ServingDeps): Serving {
       stopping = true
       stopReading()
       sweeper.stop()
-      stopMakingRoom()
+      void roomMaker.stop()
       await lines.close(divideGrace(options.shutdownGraceMs))
       locks.stop()
     },

@@ -27,7 +27,6 @@ function given() {
     walkIntervalMs: 60_000,
     forgetAfterMs: 60_000,
     log: { warn: () => undefined } as unknown as Log,
-    monotonicMs: () => performance.now(),
   })
   return { sweeper, woken, walks: () => walks }
 }

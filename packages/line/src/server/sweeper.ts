@@ -1,4 +1,4 @@
-import type { Log } from '@ticket-line/shared'
+import { type EveryOptions, every, type Log } from '@ticket-line/shared'
 import type { LineRegistry } from '../registry.js'
 import type { Lines } from './scheduler.js'
 
@@ -12,68 +12,52 @@ export interface SweeperDeps {
   /** Lines that were empty for this long are tidied and forgotten. */
   forgetAfterMs: number
   log: Log
-  /** Milliseconds of a clock that is never set back. */
-  monotonicMs: () => number
+}
+
+/** The loops of the sweeper. */
+export interface Sweeper {
+  /** Sweeps as soon as possible instead of at the next interval. */
+  sweepNow(): void
+  /**
+   * Starts no further sweeps. It does not wait for one that is under way: that may wait for Redis,
+   * and finds the lines closed.
+   */
+  stop(): void
 }
 
 /**
  * Finds lines with jobs that no worker serves, because a wake-up was lost and the monitor did not
- * see them. It sweeps at once, then every `intervalMs`, and whenever asked. `stop` does not wait
- * for a sweep that is under way: that may wait for Redis, and then finds the lines closed.
- *
- * A sweep looks through the registered lines. The first sweep, and then one every `walkIntervalMs`,
- * also walks through all keys of Redis, which finds lines whose registration was lost.
+ * see them. A sweep checks the registered lines. In a loop of its own, which takes longer, the
+ * sweeper also walks through all keys of Redis and finds lines whose registration was lost. Both
+ * loops begin at once.
  */
-export function createSweeper(deps: SweeperDeps): { sweep: () => Promise<void>; stop: () => void } {
-  const { lines, registry, log, monotonicMs } = deps
-  let stopped = false
-  let sweeping: Promise<void> | undefined
-  let walking = false
-  let walkedAtMs = Number.NEGATIVE_INFINITY
+export function createSweeper(deps: SweeperDeps): Sweeper {
+  const { lines, registry, log } = deps
 
   async function wakeAll(): Promise<void> {
     for (const lineName of await registry.allWithWork()) lines.wake(lineName)
   }
 
-  async function run(): Promise<void> {
+  async function sweep(): Promise<void> {
     await wakeAll()
-    // Sweeps go on meanwhile.
-    if (!walking && monotonicMs() - walkedAtMs >= deps.walkIntervalMs) void walk()
     await registry.forgetEmpty(deps.forgetAfterMs)
   }
 
   async function walk(): Promise<void> {
-    walking = true
-    walkedAtMs = monotonicMs()
-    try {
-      if ((await registry.walkKeys()) > 0) await wakeAll()
-    } catch (error) {
-      onError(error)
-    } finally {
-      walking = false
-    }
+    if ((await registry.walkKeys()) > 0) await wakeAll()
   }
 
-  function sweep(): Promise<void> {
-    sweeping ??= run()
-      .catch(onError)
-      .finally(() => {
-        sweeping = undefined
-      })
-    return sweeping
+  const options: EveryOptions = {
+    immediately: true,
+    onError: (err) => log.warn({ err }, 'the lines could not be swept'),
   }
-
-  function onError(error: unknown): void {
-    if (!stopped) log.warn({ err: error }, 'the lines could not be swept')
-  }
-
-  void sweep()
-  const timer = setInterval(() => void sweep(), deps.intervalMs)
+  const sweeping = every(deps.intervalMs, sweep, options)
+  const walking = every(deps.walkIntervalMs, walk, options)
   return {
-    sweep,
+    sweepNow: () => void sweeping.runNow(),
     stop() {
-      stopped = true
-      clearInterval(timer)
+      void sweeping.stop()
+      void walking.stop()
     },
   }
 }
