@@ -9,8 +9,32 @@ import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vites
 import { until } from '../../tools/dev-stack/wait.mjs'
 import { workerRedis } from '../proxy/moments.ts'
 import { startProxy, type TcpProxy } from '../proxy/tcp-proxy.ts'
-import { type BullKit, createBullKit, door, payload } from './bullmq-kit.ts'
+import { type BullKit, createBullKit, createLatch, payload } from './bullmq-kit.ts'
 import { monitorRedis } from './redis-monitor.ts'
+
+/**
+ * The facts about BullMQ and ioredis that the code depends on. Comments refer to them by number:
+ *
+ *  1. The global concurrency in a queue's `meta` key keeps all but one job of a line from being
+ *     active. Without it BullMQ hands out the next job at once. A flush removes it.
+ *  2. A job whose worker died (a stalled job) returns to the head of its line after its lock ends.
+ *  3. By default a job fails at its second stall. With the largest `maxStalledCount` it never does.
+ *  4. A worker that lost a job's lock cannot complete the job.
+ *  5. A failed job with attempts left goes to the tail of its line, so jobs have one attempt.
+ *  6. A failed job does not stop its line.
+ *  7. A worker connection that waits for Redis completes its job after an interruption.
+ *  8. A fail-fast connection rejects an add at once while Redis is away and never sends it later.
+ *  9. A default ioredis connection reports a timeout and still sends the command later.
+ * 10. Queues and workers of any number of lines share one connection, and reads create no keys.
+ * 11. Completing a job fetches the next one. If the reply is lost, that job stays active and
+ *     unserved until its lock ends.
+ * 12. Adding a job with an existing id does nothing, even if the job has finished. Once the job is
+ *     removed, its id is added again.
+ * 13. A job id is not an integer and has no colon; a queue name has no colon.
+ * 14. Adds of one process arrive in the order in which they were called.
+ * 15. An add arrives before the wake-up sent after it, unless Redis does not have the script yet.
+ * 16. BullMQ trims its event streams and finished jobs to the configured counts.
+ */
 
 let kit: BullKit
 beforeAll(async () => {
@@ -20,10 +44,10 @@ afterAll(() => kit?.stop())
 
 const always = (): boolean => true
 let lineCount = 0
-/** A line of its own for each test. */
+/** The name of a line that no other test uses. */
 const newLine = (): string => `event-${++lineCount}`
 
-/** BullMQ's `prefix` of that line. */
+/** The BullMQ `prefix` of a line. */
 const prefixOf = (lineName: string): string =>
   kit.key(lineName, '').split(`:${lineName}:`)[0] as string
 
@@ -46,23 +70,23 @@ async function proxyTo(
   return { ...proxy, url: target.toString() }
 }
 
-describe('global concurrency', () => {
-  it('lets one job of a line be active in the whole fleet', async () => {
+describe('the global concurrency of a queue', () => {
+  it('allows one active job of a line among all workers (fact 1)', async () => {
     const lineName = newLine()
-    const gate = door()
-    const [one, other] = [await kit.process({ apply: () => gate.opened }), await kit.process()]
+    const latch = createLatch()
+    const [one, other] = [await kit.process({ apply: () => latch.opened }), await kit.process()]
     const jobIds = await kit.add(lineName, 3)
 
     const serving = one.line(lineName).serve(always)
     await until(() => one.applied.length === 1, { timeoutMs: 5000 })
 
     expect(await other.line(lineName).serve(always)).toBe(0)
-    gate.open()
+    latch.open()
     expect(await serving).toBe(3)
     expect(one.applied).toEqual(jobIds)
   })
 
-  it('is what does so: a plain worker is given the next job while the first is active', async () => {
+  it('is needed: without it a worker gets the next job while the first is active (fact 1)', async () => {
     const lineName = newLine()
     await kit.add(lineName, 2)
     const prefix = prefixOf(lineName)
@@ -83,10 +107,10 @@ describe('global concurrency', () => {
     expect(jobs.every((job) => job !== undefined)).toBe(true)
   })
 
-  it('is gone after a flush, and set again before anybody fetches', async () => {
+  it('is removed by a flush and set again before the next fetch (fact 1)', async () => {
     const lineName = newLine()
-    const gate = door()
-    const [one, other] = [await kit.process({ apply: () => gate.opened }), await kit.process()]
+    const latch = createLatch()
+    const [one, other] = [await kit.process({ apply: () => latch.opened }), await kit.process()]
     const lines = [one.line(lineName), other.line(lineName)] as const
     await Promise.all(lines.map((line) => line.serve(always)))
     const concurrency = () => kit.redis.hget(kit.key(lineName, 'meta'), 'concurrency')
@@ -99,18 +123,20 @@ describe('global concurrency', () => {
     await until(() => one.applied.length === 1, { timeoutMs: 5000 })
 
     expect(await lines[1].serve(always)).toBe(0)
-    gate.open()
+    latch.open()
     await serving
     expect(one.applied).toEqual(jobIds)
   })
 })
 
 describe('a job whose worker died', () => {
-  it('returns to the head of its line, counted as started twice', async () => {
+  it('returns to the head of its line, marked as started before (fact 2)', async () => {
     const lineName = newLine()
     const starts: boolean[] = []
     const dead = await kit.process({ apply: () => new Promise(() => undefined) })
-    const heir = await kit.process({ apply: async (job) => void starts.push(job.startedBefore) })
+    const successor = await kit.process({
+      apply: async (job) => void starts.push(job.startedBefore),
+    })
     const jobIds = await kit.add(lineName, 3)
     void dead
       .line(lineName)
@@ -118,23 +144,23 @@ describe('a job whose worker died', () => {
       .catch(() => undefined)
     await until(() => dead.applied.length === 1, { timeoutMs: 5000 })
     dead.die()
-    const line = heir.line(lineName)
+    const line = successor.line(lineName)
 
     expect(await until(async () => (await line.recoverStalled()) === 1, { timeoutMs: 5000 })).toBe(
       true,
     )
 
-    expect(await kit.waiting(lineName)).toEqual(jobIds)
+    expect(await kit.queuedJobs(lineName)).toEqual(jobIds)
     await line.serve(always)
-    expect(heir.applied).toEqual(jobIds)
+    expect(successor.applied).toEqual(jobIds)
     expect(starts).toEqual([true, false, false])
   })
 
-  it('is taken over soon after its lock ended, and not before, with the times that the worker uses', async () => {
+  it('is taken over soon after its lock ends and not before, with the times of the worker (fact 2)', async () => {
     const lineName = newLine()
     const times = { lockMs: 1500, stalledIntervalMs: 500 }
     const dead = await kit.process({ ...times, apply: () => new Promise(() => undefined) })
-    const heir = await kit.process(times)
+    const successor = await kit.process(times)
     await kit.add(lineName)
     void dead
       .line(lineName)
@@ -143,7 +169,7 @@ describe('a job whose worker died', () => {
     await until(() => dead.applied.length === 1, { timeoutMs: 5000 })
     dead.die()
     const diedAt = performance.now()
-    const line = heir.line(lineName)
+    const line = successor.line(lineName)
 
     await until(async () => (await line.recoverStalled()) === 1, {
       timeoutMs: 10_000,
@@ -155,7 +181,7 @@ describe('a job whose worker died', () => {
     expect(tookMs).toBeLessThan(1500 + 2 * 500 + 500)
   })
 
-  it('is failed at its second stall by default, and never by us', async () => {
+  it('fails at its second stall by default and never with our settings (fact 3)', async () => {
     const lineName = newLine()
     const [jobId] = (await kit.add(lineName)) as [string]
     const prefix = prefixOf(lineName)
@@ -182,10 +208,10 @@ describe('a job whose worker died', () => {
     }
 
     for (let crash = 0; crash < 3; crash++) await stallOnce(Number.MAX_SAFE_INTEGER)
-    expect(await kit.waiting(lineName)).toEqual([jobId])
+    expect(await kit.queuedJobs(lineName)).toEqual([jobId])
     expect((await kit.queues.queueOf(lineName).getJob(jobId))?.deferredFailure).toBeUndefined()
 
-    // Whoever fetches it next is to fail it, whatever it has done already.
+    // BullMQ tells the worker that fetches the job next to fail it.
     await stallOnce(1)
     const worker = new Worker(lineName, null, { ...settings, autorun: false })
     worker.on('error', () => undefined)
@@ -194,33 +220,33 @@ describe('a job whose worker died', () => {
     expect(job?.deferredFailure).toBe('job stalled more than allowable limit')
   })
 
-  it('cannot be completed by him when he wakes up and another has it', async () => {
+  it('cannot be completed by a frozen worker that lost its lock (fact 4)', async () => {
     const lineName = newLine()
-    const [frozen, heirAtWork] = [door(), door()]
-    const zombie = await kit.process({ apply: () => frozen.opened })
-    const heir = await kit.process({ apply: () => heirAtWork.opened })
+    const [frozenWork, successorWork] = [createLatch(), createLatch()]
+    const frozenWorker = await kit.process({ apply: () => frozenWork.opened })
+    const successor = await kit.process({ apply: () => successorWork.opened })
     const [jobId] = await kit.add(lineName)
-    const zombieServes = zombie.line(lineName).serve(always)
-    await until(() => zombie.applied.length === 1, { timeoutMs: 5000 })
-    // Frozen: what keeps its lock does not run either.
+    const frozenServes = frozenWorker.line(lineName).serve(always)
+    await until(() => frozenWorker.applied.length === 1, { timeoutMs: 5000 })
+    // In a frozen process nothing renews the lock.
     await kit.redis.unlink(kit.key(lineName, `${jobId}:lock`))
-    const line = heir.line(lineName)
+    const line = successor.line(lineName)
     await until(async () => (await line.recoverStalled()) === 1, { timeoutMs: 5000 })
-    const heirServes = line.serve(always)
-    await until(() => heir.applied.length === 1, { timeoutMs: 5000 })
+    const successorServes = line.serve(always)
+    await until(() => successor.applied.length === 1, { timeoutMs: 5000 })
 
-    frozen.open()
-    await expect(zombieServes).rejects.toThrow(/lock/i)
+    frozenWork.open()
+    await expect(frozenServes).rejects.toThrow(/lock/i)
     expect(await kit.active(lineName)).toEqual([jobId])
 
-    heirAtWork.open()
-    expect(await heirServes).toBe(1)
+    successorWork.open()
+    expect(await successorServes).toBe(1)
     expect(await kit.queues.queueOf(lineName).getJobState(jobId as string)).toBe('completed')
   })
 })
 
 describe('a job that fails', () => {
-  it('would go to the tail of the line if it were tried again: jobs have one attempt', async () => {
+  it('goes to the tail of its line if it has attempts left (fact 5)', async () => {
     const lineName = newLine()
     const prefix = prefixOf(lineName)
     const jobId = newJobId(lineName, 1, Date.now())
@@ -238,10 +264,10 @@ describe('a job that fails', () => {
 
     await job.moveToFailed(new Error('passing'), 't', false)
 
-    expect(await kit.waiting(lineName)).toEqual([...others, jobId])
+    expect(await kit.queuedJobs(lineName)).toEqual([...others, jobId])
   })
 
-  it('because nobody can read it lets the line go on', async () => {
+  it('because its payload is unreadable does not stop its line (fact 6)', async () => {
     const lineName = newLine()
     const bad = newJobId(lineName, 1, Date.now())
     await kit.queues
@@ -256,7 +282,7 @@ describe('a job that fails', () => {
     expect(await kit.queues.queueOf(lineName).getJobState(bad)).toBe('failed')
   })
 
-  it('because it is of a newer version stays at the head for those who understand it', async () => {
+  it('stays at the head of its line instead if its version is newer than the worker', async () => {
     const lineName = newLine()
     const newer = newJobId(lineName, 1, Date.now())
     await kit.queues
@@ -270,33 +296,33 @@ describe('a job that fails', () => {
     await line.serve(always)
 
     expect(worker.applied).toEqual([])
-    expect(await kit.waiting(lineName)).toEqual([newer, ...others])
+    expect(await kit.queuedJobs(lineName)).toEqual([newer, ...others])
   })
 })
 
-describe('a worker that leaves a line', () => {
-  it('finishes its job, fetches no further one, and the next worker has it at once', async () => {
+describe('a worker that stops', () => {
+  it('finishes its job, fetches no other, and the next worker continues at once', async () => {
     const lineName = newLine()
-    const gate = door()
-    const leaving = await kit.process({ apply: () => gate.opened })
+    const latch = createLatch()
+    const stopping = await kit.process({ apply: () => latch.opened })
     const next = await kit.process()
     const jobIds = await kit.add(lineName, 3)
-    const serving = leaving.line(lineName).serve(always)
-    await until(() => leaving.applied.length === 1, { timeoutMs: 5000 })
+    const serving = stopping.line(lineName).serve(always)
+    await until(() => stopping.applied.length === 1, { timeoutMs: 5000 })
 
-    leaving.stopping()
-    gate.open()
+    stopping.stopping()
+    latch.open()
     expect(await serving).toBe(1)
     const leftAt = performance.now()
     expect(await next.line(lineName).serve(always)).toBe(2)
 
     expect(performance.now() - leftAt).toBeLessThan(500)
-    expect([...leaving.applied, ...next.applied]).toEqual(jobIds)
+    expect([...stopping.applied, ...next.applied]).toEqual(jobIds)
   })
 })
 
-describe('connections', () => {
-  it('of the worker wait for Redis: a job is completed across a cut', async () => {
+describe('a Redis connection', () => {
+  it('of a worker completes its job after an interruption (fact 7)', async () => {
     const lineName = newLine()
     const proxy = await proxyTo(kit.redisUrl)
     const worker = await kit.process({
@@ -314,7 +340,7 @@ describe('connections', () => {
     expect(await kit.queues.queueOf(lineName).getJobState(jobId as string)).toBe('completed')
   })
 
-  it('of the API fail at once while Redis is away, and nothing of it comes later', async () => {
+  it('of an API rejects an add at once while Redis is away and never sends it later (fact 8)', async () => {
     const lineName = newLine()
     const proxy = await proxyTo(kit.redisUrl)
     const redis = createFailFastRedis(proxy.url, 400)
@@ -331,7 +357,7 @@ describe('connections', () => {
       jobId: newJobId(lineName, 1, Date.now()),
       attempts: 1,
     })
-    // The text by which an add is known not to have been sent.
+    // The API recognizes by this text that the add was not sent.
     await expect(add).rejects.toThrow(
       "Stream isn't writeable and enableOfflineQueue options is false",
     )
@@ -343,7 +369,7 @@ describe('connections', () => {
     expect(await redis.exists(`unused{s0}:${lineName}:wait`)).toBe(0)
   })
 
-  it('of ioredis as they come would have added it later, after the client was told it failed', async () => {
+  it('with the defaults of ioredis sends a command after its timeout was reported (fact 9)', async () => {
     const proxy = await proxyTo(kit.redisUrl)
     const redis = new Redis(proxy.url, { commandTimeout: 200 })
     redis.on('error', () => undefined)
@@ -361,7 +387,7 @@ describe('connections', () => {
     )
   })
 
-  it('are shared by the queues of all lines, and no look creates a key', async () => {
+  it('is shared by the queues of all lines, and reads create no keys (fact 10)', async () => {
     const redis = createFailFastRedis(kit.redisUrl, 1000)
     onTestFinished(() => redis.disconnect())
     await new Promise((resolve) => redis.once('ready', resolve))
@@ -378,12 +404,12 @@ describe('connections', () => {
       lineNames.map((lineName) => queues.queueOf(lineName).getJob(newJobId(lineName, 1, 1))),
     )
 
-    // Connections of other tests come and go; one a line would be many more.
+    // Connections of other tests open and close meanwhile. One for each line would be many more.
     expect(socketCount()).toBeLessThan(before + 10)
     expect(await redis.keys(`${layout.keyPrefix}*:event-9000*`)).toEqual([])
   })
 
-  it('are one for any number of lines that a worker serves', async () => {
+  it('is shared by all lines that a worker serves (fact 10)', async () => {
     const worker = await kit.process()
     const lineNames = Array.from({ length: 50 }, newLine)
     await Promise.all(lineNames.map((lineName) => kit.add(lineName)))
@@ -394,13 +420,13 @@ describe('connections', () => {
     )
 
     expect(served).toEqual(lineNames.map(() => 1))
-    // Connections of other tests come and go; one a line would be many more.
+    // Connections of other tests open and close meanwhile. One for each line would be many more.
     expect(socketCount()).toBeLessThan(before + 10)
   })
 })
 
 describe('a completion whose reply is lost', () => {
-  it('leaves the job that it fetched active and unserved until its lock ends', async () => {
+  it('leaves the job that it fetched active and unserved until its lock ends (fact 11)', async () => {
     const lineName = newLine()
     let cuts = 0
     let armed = false
@@ -409,12 +435,12 @@ describe('a completion whose reply is lost', () => {
         armed && moment === 'completion' && cuts++ === 0 ? { kind: 'cut-after' } : undefined,
     })
     const worker = await kit.process({ redisUrl: proxy.url })
-    // The first completion of a connection brings its script along, and so does not look like the
-    // others.
+    // The first completion of a connection also sends the script, which the proxy would not
+    // recognize.
     const [warmUp] = await kit.add(lineName)
     await worker.line(lineName).serve(always)
     armed = true
-    const heir = await kit.process()
+    const successor = await kit.process()
     const jobIds = await kit.add(lineName, 2)
 
     await expect(worker.line(lineName).serve(always)).rejects.toThrow(/lock/i)
@@ -423,32 +449,32 @@ describe('a completion whose reply is lost', () => {
     expect(worker.applied).toEqual([warmUp, jobIds[0]])
     expect(await kit.queues.queueOf(lineName).getJobState(jobIds[0] as string)).toBe('completed')
     expect(await kit.active(lineName)).toEqual([jobIds[1]])
-    const line = heir.line(lineName)
+    const line = successor.line(lineName)
     expect(await line.serve(always)).toBe(0)
     await until(async () => (await line.recoverStalled()) === 1, { timeoutMs: 5000 })
     expect(await line.serve(always)).toBe(1)
-    expect(heir.applied).toEqual([jobIds[1]])
+    expect(successor.applied).toEqual([jobIds[1]])
   })
 })
 
 describe('a job id', () => {
-  it('that is there already adds nothing, while it waits and after it was served', async () => {
+  it('that exists adds no job, whether that job is queued or finished (fact 12)', async () => {
     const lineName = newLine()
     const [jobId] = (await kit.add(lineName)) as [string]
     const addAgain = () =>
       kit.queues.queueOf(lineName).add('commands', payload, { jobId, attempts: 1 })
     await addAgain()
-    expect(await kit.waiting(lineName)).toEqual([jobId])
+    expect(await kit.queuedJobs(lineName)).toEqual([jobId])
 
     const worker = await kit.process()
     await worker.line(lineName).serve(always)
     await addAgain()
 
-    expect(await kit.waiting(lineName)).toEqual([])
+    expect(await kit.queuedJobs(lineName)).toEqual([])
     expect(worker.applied).toEqual([jobId])
   })
 
-  it('that was removed is added again: its second run must do no harm', async () => {
+  it('whose job was removed is added again (fact 12)', async () => {
     const lineName = newLine()
     const [first] = (await kit.add(lineName)) as [string]
     const worker = await kit.process()
@@ -458,10 +484,10 @@ describe('a job id', () => {
 
     await kit.queues.queueOf(lineName).add('commands', payload, { jobId: first, attempts: 1 })
 
-    expect(await kit.waiting(lineName)).toEqual([first])
+    expect(await kit.queuedJobs(lineName)).toEqual([first])
   })
 
-  it.each(['12345', 'a:b'])('may not be "%s"', async (jobId) => {
+  it.each(['12345', 'a:b'])('cannot be "%s" (fact 13)', async (jobId) => {
     const queue = kit.queues.queueOf(newLine())
 
     await expect(queue.add('commands', payload, { jobId, attempts: 1 })).rejects.toThrow(
@@ -469,27 +495,27 @@ describe('a job id', () => {
     )
   })
 
-  it('is part of a name that may hold no colon', () => {
+  it('has no colon, like the name of a queue (fact 13)', () => {
     expect(() => new Queue('event:1', { connection: kit.redis })).toThrow(/cannot contain/)
   })
 })
 
-describe('adds', () => {
-  it('of one process arrive in the order in which they were called, on a line that is new to it too', async () => {
+describe('adds of jobs', () => {
+  it('of one process arrive in the order of their calls, even on a new line (fact 14)', async () => {
     for (let round = 0; round < 5; round++) {
       const lineName = newLine()
       const jobIds = await kit.add(lineName, 20)
-      expect(await kit.waiting(lineName)).toEqual(jobIds)
+      expect(await kit.queuedJobs(lineName)).toEqual(jobIds)
     }
   })
 
-  it('come before the note that tells workers of them', async () => {
+  it('arrive before the wake-up sent after them (fact 15)', async () => {
     const lineName = newLine()
     const seen: string[] = []
     const monitor = await monitorRedis(kit.redisUrl, (args, source) => {
       if (source === 'lua') return
       if (args.includes(kit.key(lineName, 'wait'))) seen.push('add')
-      if (args[0] === 'xadd' && args.includes(lineName)) seen.push('note')
+      if (args[0] === 'xadd' && args.includes(lineName)) seen.push('wake-up')
     })
     onTestFinished(() => monitor.close())
     const { store } = createJobStore({
@@ -503,27 +529,27 @@ describe('adds', () => {
     const storeIn = (name: string) =>
       store({ lineName: name, jobId: newJobId(name, 1, Date.now()), payload }, Date.now() + 700)
     const storeOne = () => storeIn(lineName)
-    // A Redis that does not know the script yet asks for its text, and the first add comes behind
-    // its note: the watch of the workers looks at a noted line for some seconds, so nothing is lost
-    // by it.
+    // A Redis that does not have the script yet asks for it, so the first add arrives after its
+    // wake-up. Nothing is lost: the monitor of the workers checks the line for some seconds after a
+    // wake-up.
     await storeIn(newLine())
 
-    // As the coalescer calls it, from a turn of its own, and as the gate does, from a promise.
+    // The client stores jobs both from a macrotask and from a promise.
     await new Promise<void>((resolve) => setImmediate(() => void storeOne().then(() => resolve())))
     await Promise.resolve().then(storeOne)
 
     expect(await until(() => seen.length === 4, { timeoutMs: 2000 })).toBe(true)
-    expect(seen).toEqual(['add', 'note', 'add', 'note'])
+    expect(seen).toEqual(['add', 'wake-up', 'add', 'wake-up'])
   })
 
-  it('leave short event streams and few finished jobs behind', async () => {
+  it('leave short event streams and few finished jobs (fact 16)', async () => {
     const lineName = newLine()
     const worker = await kit.process()
     await worker.line(lineName).serve(always)
     await kit.add(lineName, 300)
     await worker.line(lineName).serve(always)
 
-    // Trimmed by whole nodes of a hundred entries.
+    // Redis trims streams by whole nodes of a hundred entries.
     expect(await kit.redis.xlen(kit.key(lineName, 'events'))).toBeLessThanOrEqual(300)
     expect(await kit.redis.zcard(kit.key(lineName, 'completed'))).toBe(20)
   })

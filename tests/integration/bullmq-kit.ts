@@ -21,23 +21,23 @@ import { createRedisBackend } from 'bullmq'
 import type { Redis } from 'ioredis'
 import { sharedServers } from '../stack/shared-servers.ts'
 
-/** Lines on a real Redis, served by the worker's own code, with the decision left to the test. */
+/** Lines on a real Redis, served by the worker's code. The test supplies the decisions. */
 export interface BullKit {
   redisUrl: string
-  /** A plain look into Redis. */
+  /** A direct connection to Redis. */
   redis: Redis
   queues: LineQueues
   layout: LineLayout
-  /** Adds jobs of one command in order; gives their ids. */
+  /** Adds `count` jobs of one command in order. @returns their ids */
   add(lineName: string, count?: number): Promise<string[]>
-  /** The ids that wait, next first. */
-  waiting(lineName: string): Promise<string[]>
+  /** Ids of the queued jobs, the next one first. */
+  queuedJobs(lineName: string): Promise<string[]>
   active(lineName: string): Promise<string[]>
-  /** The key of something of a line. */
+  /** The Redis key `name` of a line. */
   key(lineName: string, name: string): string
-  /** Deletes everything of this kit, as a flush does. */
+  /** Deletes all keys of this kit, as FLUSHALL would. */
   flush(): Promise<void>
-  /** One more worker process, as far as lines are concerned. */
+  /** Starts the line part of another worker process. */
   process(options?: ProcessOptions): Promise<Process>
   stop(): Promise<void>
 }
@@ -45,18 +45,18 @@ export interface BullKit {
 export interface ProcessOptions {
   lockMs?: number
   stalledIntervalMs?: number
-  /** What is done with a job; default is nothing. */
+  /** Decides a job. By default it does nothing. */
   apply?: (job: JobToDecide) => Promise<unknown>
   redisUrl?: string
 }
 
 export interface Process {
   line(lineName: string): Line
-  /** Ids of the jobs that were handed to `apply`, in order. */
+  /** Ids of the jobs passed to `apply`, in order. */
   applied: string[]
-  /** From now on it starts no further job. */
+  /** Tells the process to start no more jobs. */
   stopping(): void
-  /** It is gone at once: locks are not renewed any more. */
+  /** Ends the process at once: it disconnects and renews no locks. */
   die(): void
 }
 
@@ -138,7 +138,7 @@ export async function createBullKit(): Promise<BullKit> {
       await Promise.all(adds)
       return jobIds
     },
-    waiting: async (lineName) => (await redis.lrange(key(lineName, 'wait'), 0, -1)).reverse(),
+    queuedJobs: async (lineName) => (await redis.lrange(key(lineName, 'wait'), 0, -1)).reverse(),
     active: (lineName) => redis.lrange(key(lineName, 'active'), 0, -1),
     key,
     flush,
@@ -152,11 +152,11 @@ export async function createBullKit(): Promise<BullKit> {
 }
 
 const command: CommandRequest = { type: 'book', eventId: 1, userId: 'ann', caller: 'ann' }
-/** What a job carries; what it says does not matter here. */
+/** The payload of every job. Its content does not matter here. */
 export const payload: JobPayload = { v: 1, replyTo: 'test', acceptedAtMs: 1, commands: [command] }
 
-/** A door that stays shut until the test opens it. */
-export function door(): { open: () => void; opened: Promise<void> } {
+/** A promise that resolves when the test opens the latch. */
+export function createLatch(): { open: () => void; opened: Promise<void> } {
   let open = (): void => undefined
   const opened = new Promise<void>((resolve) => {
     open = resolve

@@ -6,7 +6,7 @@ import { createExportPlaces } from '../../services/api/src/limits/exports.js'
 import { createSharedStore } from '../../services/api/src/limits/shared-store.js'
 import type { CounterStore } from '../../services/api/src/limits/stores.js'
 import { until } from '../../tools/dev-stack/wait.mjs'
-import { type BullKit, createBullKit, door } from './bullmq-kit.ts'
+import { type BullKit, createBullKit, createLatch } from './bullmq-kit.ts'
 import { ask } from './line-kit.ts'
 import { createLineStack, type LineStack } from './line-stack.ts'
 
@@ -24,8 +24,8 @@ describe('a Redis whose clock was set back by an hour', () => {
 
   it('lets the next worker take over the line of a worker that died', async () => {
     const lineName = 'event-1'
-    const gate = door()
-    const dead = await kit.process({ apply: () => gate.opened })
+    const latch = createLatch()
+    const dead = await kit.process({ apply: () => latch.opened })
     const [jobId] = (await kit.add(lineName)) as [string]
     void dead
       .line(lineName)
@@ -47,8 +47,8 @@ describe('a Redis whose clock was set back by an hour', () => {
 
   it('leaves the lock of a running job alone', async () => {
     const lineName = 'event-1'
-    const gate = door()
-    const busy = await kit.process({ apply: () => gate.opened })
+    const latch = createLatch()
+    const busy = await kit.process({ apply: () => latch.opened })
     await kit.add(lineName)
     const serving = busy.line(lineName).serve(always)
     await until(() => busy.applied.length === 1, { timeoutMs: 10_000 })
@@ -59,7 +59,7 @@ describe('a Redis whose clock was set back by an hour', () => {
       await sleep(50)
     }
 
-    gate.open()
+    latch.open()
     expect(await serving).toBe(1)
   })
 

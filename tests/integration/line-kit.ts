@@ -7,17 +7,17 @@ import { createBase } from '../stack/system.ts'
 
 type Base = Awaited<ReturnType<typeof createBase>>
 
-/** A database with the worker's own way to decide jobs on it: no process, no Redis. */
+/** A database on which the worker's code decides jobs, without processes and Redis. */
 export interface LineKit {
   databaseUrl: string
-  /** As a worker process connects. */
+  /** Connected as a worker process connects. */
   database: Database
   applyDeps: ApplyDeps
-  /** Faults after which a batch was run again, since the kit was made. */
+  /** Errors after which a batch was retried, since the kit was created. */
   retries: unknown[]
   query<Row extends Record<string, unknown>>(sql: string, values?: unknown[]): Promise<Row[]>
   createEvent(eventId: number, totalTickets: number): Promise<void>
-  /** A job with an id of its own. */
+  /** Makes a job with a new id. */
   job(...commands: CommandRequest[]): KitJob
   apply(job: KitJob, startedBefore?: boolean): Promise<AppliedBatch>
   stop(): Promise<void>
@@ -31,7 +31,7 @@ export interface KitJob {
   id(index: number): string
 }
 
-/** @param base taken over: it is removed with the kit */
+/** @param base the database to use; `stop` removes it */
 export async function createLineKit(base?: Base): Promise<LineKit> {
   const { databaseUrl, remove } = base ?? (await createBase())
   const database = createDatabase({
@@ -80,7 +80,7 @@ export async function createLineKit(base?: Base): Promise<LineKit> {
   }
 }
 
-/** What somebody asks, by himself unless `more` says otherwise. */
+/** A command of a user for themselves, unless `more` says otherwise. */
 export function ask(
   type: CommandRequest['type'],
   eventId: number,
@@ -93,7 +93,7 @@ export function ask(
 export const kindsOf = ({ outcomes }: AppliedBatch): string[] =>
   outcomes.map(({ outcome }) => outcome)
 
-/** Every event's counters, claims and blocks against its rows. Names what is wrong. */
+/** Asserts that the counters, claims and blocks of every event agree with its rows. */
 export async function expectRowsAgree(kit: Pick<LineKit, 'query'>): Promise<void> {
   const wrong = await kit.query(`
     WITH live AS (

@@ -9,20 +9,20 @@ import { until } from '../../tools/dev-stack/wait.mjs'
 import { createBase } from '../stack/system.ts'
 import { createLineKit, type LineKit } from './line-kit.ts'
 
-/** The line with everything of it from the API's side to the worker's, without HTTP, in one process. */
+/** Both ends of a line, API and worker, in one process and without HTTP. */
 export interface LineStack {
   kit: LineKit
   layout: LineLayout
   redisUrl: string
   databaseUrl: string
   redis: Redis
-  /** One more API process, as far as lines are concerned. */
+  /** Starts the line part of another API process. */
   api(overrides?: Partial<LineClientDeps>): Promise<LineService>
-  /** One more worker process. */
+  /** Starts the line part of another worker process. */
   worker(overrides?: Partial<ServerOptions>): Promise<{ stop: () => Promise<void> }>
-  /** How many undecided commands are counted for an event; null where nothing is. */
+  /** The number of undecided commands that are counted for an event; null if none is. */
   depth(eventId: number): Promise<string | null>
-  /** Keys of the line itself. */
+  /** The Redis key `name` of the event's line. */
   key(eventId: number, name: string): string
   stop(): Promise<void>
 }

@@ -6,11 +6,12 @@ export interface RedisMonitor {
 }
 
 /**
- * Hands each command that this Redis carries out to `onCommand`, in order: its name and arguments as Redis quotes
- * them, and who sent it (an address, or `lua` within a script). Resolves when Redis watches.
+ * Calls `onCommand` for each command that Redis runs, in order, with its name and arguments as
+ * Redis quotes them and its source (an address, or `lua` in a script). Resolves once MONITOR is
+ * active.
  *
- * Speaks to Redis itself, since ioredis takes the first line for an answer to a command that it never sent, and fails,
- * where that line comes in one packet with the `OK` to MONITOR.
+ * It uses a socket of its own, because ioredis fails if the first command arrives in one packet
+ * with the `OK` to MONITOR: it takes that line for the reply to a command that it never sent.
  * {@link https://redis.io/docs/latest/commands/monitor/}
  */
 export function monitorRedis(
@@ -24,16 +25,16 @@ export function monitorRedis(
   return new Promise((resolve, reject) => {
     socket.once('error', reject)
     socket.once('connect', () => socket.write(requests.map((request) => `${request}\r\n`).join('')))
-    let agreed = 0
+    let acknowledged = 0
     createInterface({ input: socket }).on('line', (line) => {
       if (line === '+OK') {
-        if (++agreed === requests.length) resolve({ close: () => socket.destroy() })
+        if (++acknowledged === requests.length) resolve({ close: () => socket.destroy() })
         return
       }
       // +1795392201.999809 [0 127.0.0.1:45848] "xadd" "key"
       const [, source, quoted] = /^\+[\d.]+ \[\d+ ([^\]]+)\] "(.*)"$/.exec(line) ?? []
       if (source === undefined || quoted === undefined)
-        return reject(new Error(`Redis says: ${line}`))
+        return reject(new Error(`unexpected line from MONITOR: ${line}`))
       onCommand(quoted.split('" "'), source)
     })
   })

@@ -76,7 +76,7 @@ const READER_SILENCE_MS = 4000
 /**
  * A connection that answers or fails at once: commands are refused while it is down and given up after
  * `commandTimeoutMs`. What it gave up may still have been carried out: ask before telling anybody it was not.
- * For everything a client waits for (BullMQ facts 5 and 8).
+ * For everything a client waits for (facts 8 and 9 in `bullmq-facts.test.ts`).
  */
 export function createFailFastRedis(
   url: string,
