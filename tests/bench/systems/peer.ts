@@ -13,7 +13,7 @@ export interface PeerOptions {
   /** Folder under peers/ that contains main.ts and schema.sql. */
   folder: string
   tables: Tables
-  /** Defaults: the values with which the peer was fastest. */
+  /** Defaults. No other values that were tried are clearly faster (docs/benchmarks/results.md). */
   processes: number
   poolSize: number
 }
