@@ -7,7 +7,7 @@ import { createSharedStore } from '../../services/api/src/limits/shared-store.js
 import type { CounterStore } from '../../services/api/src/limits/stores.js'
 import { until } from '../../tools/dev-stack/wait.mjs'
 import { type BullKit, createBullKit, createLatch } from './bullmq-kit.ts'
-import { ask } from './line-kit.ts'
+import { command } from './line-kit.ts'
 import { createLineStack, type LineStack } from './line-stack.ts'
 
 const HOUR_MS = 3_600_000
@@ -158,14 +158,14 @@ describe('an API whose clock was set back by an hour', () => {
   it('still registers lines, so a worker that starts later finds the accepted commands', async () => {
     const api = await stack.api()
     const line = { wait: stack.key(1, 'wait'), registry: linesKey(shardPrefix(0, stack.layout)) }
-    await api.submit(ask('book', 1, 'early'), { waitMs: 0 })
+    await api.submit(command('book', 1, 'early'), { waitMs: 0 })
     await stack.redis.del(line.registry)
     setClockBack()
 
     // The API registers a line at most every 500 ms, by a clock that cannot be set back.
     await until(
       async () => {
-        await api.submit(ask('book', 1, 'late'), { waitMs: 0 })
+        await api.submit(command('book', 1, 'late'), { waitMs: 0 })
         return (await registered()).length === 1
       },
       { timeoutMs: 10_000 },
@@ -176,7 +176,7 @@ describe('an API whose clock was set back by an hour', () => {
 
   it('answers its long polls in time', async () => {
     const api = await stack.api()
-    const accepted = await api.submit(ask('book', 1, 'early'), { waitMs: 0 })
+    const accepted = await api.submit(command('book', 1, 'early'), { waitMs: 0 })
     const { commandId } = accepted as { commandId: string }
     const startedAtMs = performance.now()
     const polling = api.find(commandId, 500, () => true)
@@ -188,7 +188,7 @@ describe('an API whose clock was set back by an hour', () => {
 
   it('loses no command even if its line was never registered and its wake-up was lost', async () => {
     const api = await stack.api()
-    await api.submit(ask('book', 1, 'late'), { waitMs: 0 })
+    await api.submit(command('book', 1, 'late'), { waitMs: 0 })
     await stack.redis.del(linesKey(shardPrefix(0, stack.layout)))
 
     await stack.worker()

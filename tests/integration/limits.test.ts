@@ -141,13 +141,13 @@ describe('limits shared by all processes', () => {
 
   it('count unknown paths and methods by address and refuse them over twice the limit', async () => {
     const options = from(newAddress())
-    const ask = (n: number) =>
+    const send = (n: number) =>
       n % 2 === 0
         ? get('/nothing', options, n)
         : system.client((n % 3) & 1).request('PUT', '/book', {}, options)
     const first = await get('/nothing', options)
     expect(first.headers.get('ratelimit')).toMatch(/^limit=50, remaining=49, reset=\d+$/)
-    const answers = await times(119, ask)
+    const answers = await times(119, send)
     expect(count(answers, 404) + count(answers, 405)).toBe(99)
     expect(count(answers, 429)).toBe(20)
     const refused = await system.api.request('OPTIONS', '/book', undefined, options)
@@ -359,9 +359,9 @@ describe('limits shared by all processes', () => {
 
     it('count a renewal with an unknown query parameter and answer 429 before 400', async () => {
       const address = newAddress()
-      const ask = (n: number) =>
+      const send = (n: number) =>
         system.client(n % 2).request('POST', '/token/refresh?x=1', undefined, from(address))
-      const answers = await times(60, ask)
+      const answers = await times(60, send)
       expect([count(answers, 400), count(answers, 429)]).toEqual([50, 10])
     })
 
@@ -416,18 +416,18 @@ describe('limits during an outage', () => {
     await servers?.stop()
   })
 
-  async function timed(ask: () => Promise<Reply>): Promise<Reply & { ms: number }> {
+  async function timed(send: () => Promise<Reply>): Promise<Reply & { ms: number }> {
     const startedAt = performance.now()
-    const answer = await ask()
+    const answer = await send()
     return { ...answer, ms: performance.now() - startedAt }
   }
 
   it('keep failed sign-ins through a restart of Redis but restart the request counts', async () => {
     const someone = from(newAddress())
     const fail = () => system.api.post('/login', { userId: 'nobody', password }, someone)
-    const ask = () => system.api.get('/events', someone)
+    const send = () => system.api.get('/events', someone)
     for (let n = 0; n < 3; n++) expect(remainingOf(await fail())).toBe(19 - n)
-    for (let n = 0; n < 3; n++) expect(remainingOf(await ask())).toBe(29 - n)
+    for (let n = 0; n < 3; n++) expect(remainingOf(await send())).toBe(29 - n)
 
     await servers.redis.kill()
     await servers.redis.restart()
@@ -436,7 +436,7 @@ describe('limits during an outage', () => {
       .toBe(200)
 
     expect(remainingOf(await fail())).toBe(16)
-    expect(remainingOf(await ask())).toBe(29)
+    expect(remainingOf(await send())).toBe(29)
   })
 
   it('write failed sign-ins to the append-only file but no request counts', async () => {

@@ -5,7 +5,7 @@ import { until } from '../../tools/dev-stack/wait.mjs'
 import type { Intervention } from '../proxy/link.ts'
 import { apiRedis, plainPostgres } from '../proxy/moments.ts'
 import { startProxy, type TcpProxy } from '../proxy/tcp-proxy.ts'
-import { ask, expectRowsAgree } from './line-kit.ts'
+import { command, expectRowsAgree } from './line-kit.ts'
 import { createLineStack, type LineStack } from './line-stack.ts'
 
 let stack: LineStack
@@ -38,7 +38,7 @@ beforeEach(async () => {
   onTestFinished(() => database.close().catch(() => undefined))
   api = await stack.api({ redisUrl: through(stack.redisUrl, redisProxy), pool: database.pool })
   // The first add of a connection also sends the script, which the proxy would not recognize.
-  await api.submit(ask('book', 1, 'warm-up'), { waitMs: 0 })
+  await api.submit(command('book', 1, 'warm-up'), { waitMs: 0 })
 })
 afterEach(async () => {
   redisProxy?.restore()
@@ -68,7 +68,7 @@ async function book(
   waitMs: number,
 ): Promise<{ result: SubmitResult; tookMs: number }> {
   const startedAt = performance.now()
-  const result = await api.submit(ask('book', 1, userId), { waitMs })
+  const result = await api.submit(command('book', 1, userId), { waitMs })
   return { result, tookMs: performance.now() - startedAt }
 }
 

@@ -3,7 +3,7 @@ import { linePrefix, linesKey } from '@ticket-line/line'
 import type { LineService, SubmitResult } from '@ticket-line/line/client'
 import { afterEach, describe, expect, it } from 'vitest'
 import { until } from '../../tools/dev-stack/wait.mjs'
-import { ask, expectRowsAgree } from './line-kit.ts'
+import { command, expectRowsAgree } from './line-kit.ts'
 import { createLineStack, type LineStack } from './line-stack.ts'
 
 let stack: LineStack
@@ -18,7 +18,9 @@ function submitAll(
   userIds: string[],
   waitMs = 0,
 ): Promise<SubmitResult[]> {
-  return Promise.all(userIds.map((userId) => api.submit(ask('book', eventId, userId), { waitMs })))
+  return Promise.all(
+    userIds.map((userId) => api.submit(command('book', eventId, userId), { waitMs })),
+  )
 }
 
 function countOf(results: SubmitResult[]): Record<string, number> {

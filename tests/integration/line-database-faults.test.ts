@@ -10,7 +10,7 @@ import pg from 'pg'
 import { afterAll, afterEach, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { until } from '../../tools/dev-stack/wait.mjs'
 import {
-  ask,
+  command,
   createLineKit,
   expectRowsAgree,
   type KitJob,
@@ -150,9 +150,9 @@ describe('a database fault that affects every command', () => {
     const id = await newEvent(1)
     await kit.query('UPDATE events SET last_sequence = 5000 WHERE event_id = $1', [id])
     const jobs = [
-      kit.job(ask('book', id, 'ann', { keyHash: `${id}` })),
-      kit.job(ask('book', id, 'bob')),
-      kit.job(ask('cancel', id, 'ann'), ask('cancel', id, 'bob')),
+      kit.job(command('book', id, 'ann', { keyHash: `${id}` })),
+      kit.job(command('book', id, 'bob')),
+      kit.job(command('cancel', id, 'ann'), command('cancel', id, 'bob')),
     ]
     await kit.query(breakIt)
 
@@ -190,7 +190,7 @@ describe('a database fault that affects every command', () => {
     await kit.query(`REVOKE INSERT ON bookings FROM clerk_${id}`)
 
     const applying = createApply({ ...kit.applyDeps, pool: clerk.pool })(
-      jobToApply(kit.job(ask('book', id, 'ann'))),
+      jobToApply(kit.job(command('book', id, 'ann'))),
     )
     await until(() => faults.length >= 3, { timeoutMs: 20_000 })
     await kit.query(`GRANT INSERT ON bookings TO clerk_${id}`)
@@ -204,7 +204,13 @@ describe('a database fault that affects every command', () => {
     const applyAll = () =>
       Promise.all(
         ids.map((id) =>
-          apply(kit.job(ask('book', id, 'ann'), ask('book', id, 'bob'), ask('cancel', id, 'bob'))),
+          apply(
+            kit.job(
+              command('book', id, 'ann'),
+              command('book', id, 'bob'),
+              command('cancel', id, 'bob'),
+            ),
+          ),
         ),
       )
     await applyAll()
@@ -239,7 +245,7 @@ describe('a command whose job is started repeatedly', () => {
 
   it('is not rejected while the workers that lost its lock are alive', async () => {
     const id = await newEvent(5)
-    const job = kit.job(ask('book', id, 'ann'))
+    const job = kit.job(command('book', id, 'ann'))
     const { release } = await lockEvent(id)
     let lost = false
     const start = () =>
@@ -264,7 +270,7 @@ describe('a command whose job is started repeatedly', () => {
 
   it('is not rejected if a worker that survived uncounts its start late', async () => {
     const id = await newEvent(5)
-    const job = kit.job(ask('book', id, 'ann'))
+    const job = kit.job(command('book', id, 'ann'))
     await kit.query('INSERT INTO command_starts VALUES ($1, 2, now())', [job.id(0)])
 
     const applying = kit.apply(job, true)
@@ -278,7 +284,7 @@ describe('a command whose job is started repeatedly', () => {
 
   it('is not rejected while another session locks its event, however many workers end', async () => {
     const id = await newEvent(5)
-    const job = kit.job(ask('book', id, 'ann'))
+    const job = kit.job(command('book', id, 'ann'))
     await kit.query('INSERT INTO command_starts VALUES ($1, 7, now())', [job.id(0)])
     const { release } = await lockEvent(id)
 
@@ -301,10 +307,10 @@ describe('recording a rejection', () => {
 
   it('returns the stored outcome instead if the key of the command already has one', async () => {
     const id = await newEvent(0)
-    const first = kit.job(ask('book', id, 'ann', { keyHash: `first-${id}` }))
+    const first = kit.job(command('book', id, 'ann', { keyHash: `first-${id}` }))
     const { outcomes } = await apply(first)
-    const repeat = kit.job(ask('book', id, 'ann', { keyHash: `first-${id}` }))
-    const other = kit.job(ask('cancel', id, 'ann', { keyHash: `first-${id}` }))
+    const repeat = kit.job(command('book', id, 'ann', { keyHash: `first-${id}` }))
+    const other = kit.job(command('cancel', id, 'ann', { keyHash: `first-${id}` }))
 
     const ofRepeat = await recordRejected(kit.database.pool, asCommand(repeat), repeat.acceptedAtMs)
     const ofOther = await recordRejected(kit.database.pool, asCommand(other), other.acceptedAtMs)
@@ -323,7 +329,11 @@ describe('recording a rejection', () => {
       'CREATE TRIGGER t BEFORE INSERT ON commands FOR EACH ROW EXECUTE FUNCTION refuse_poison()',
     )
     onTestFinished(() => kit.query('DROP FUNCTION refuse_poison CASCADE').then(() => undefined))
-    const job = kit.job(ask('book', id, 'ann'), ask('book', id, 'poison'), ask('book', id, 'bob'))
+    const job = kit.job(
+      command('book', id, 'ann'),
+      command('book', id, 'poison'),
+      command('book', id, 'bob'),
+    )
 
     await expect(kit.apply(job)).rejects.toMatchObject({
       name: 'SetAsideError',

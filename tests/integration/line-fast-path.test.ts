@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createNaiveEvent, createNaiveModel } from '../model/naive-model.ts'
 import { createRandom } from '../random.ts'
 import {
-  ask,
+  command,
   createLineKit,
   expectRowsAgree,
   type KitJob,
@@ -37,10 +37,10 @@ const apply = ({ jobId, acceptedAtMs, commands }: KitJob) =>
   })
 
 const booking = (eventId: number, userId: string, keyHash?: string) => {
-  const job = kit.job(ask('book', eventId, userId))
+  const job = kit.job(command('book', eventId, userId))
   const { acceptedAtMs } = job
-  const command = { commandId: job.id(0), eventId, userId, caller: userId, acceptedAtMs }
-  return keyHash === undefined ? command : { ...command, keyHash }
+  const candidate = { commandId: job.id(0), eventId, userId, caller: userId, acceptedAtMs }
+  return keyHash === undefined ? candidate : { ...candidate, keyHash }
 }
 /** A key that no other test uses. */
 const newKey = () => randomUUID()
@@ -79,10 +79,13 @@ describe('the fast path', () => {
     async (_with, more) => {
       const [one, other] = [await newEvent(2), await newEvent(2)]
       const acceptedAtMs = 1_700_000_000_123
-      const fast = await apply({ ...kit.job(ask('book', one, 'ada', more)), acceptedAtMs })
+      const fast = await apply({ ...kit.job(command('book', one, 'ada', more)), acceptedAtMs })
       const rowsOfFast = await rowsOf(one)
       await kit.query('DELETE FROM idempotency_keys')
-      const normal = await kit.apply({ ...kit.job(ask('book', other, 'ada', more)), acceptedAtMs })
+      const normal = await kit.apply({
+        ...kit.job(command('book', other, 'ada', more)),
+        acceptedAtMs,
+      })
 
       const withoutEvent = ({ outcomes: [outcome] }: typeof fast) => ({
         ...outcome,
@@ -118,10 +121,10 @@ describe('the fast path', () => {
 
   it('replays a booking to the caller that repeats its key and books for another caller', async () => {
     const [eventId, keyHash] = [await newEvent(2), newKey()]
-    const first = await apply(kit.job(ask('book', eventId, 'ada', { keyHash })))
+    const first = await apply(kit.job(command('book', eventId, 'ada', { keyHash })))
 
-    const again = await apply(kit.job(ask('book', eventId, 'ada', { keyHash })))
-    const other = await apply(kit.job(ask('book', eventId, 'bob', { keyHash })))
+    const again = await apply(kit.job(command('book', eventId, 'ada', { keyHash })))
+    const other = await apply(kit.job(command('book', eventId, 'bob', { keyHash })))
 
     expect(again.outcomes[0]).toMatchObject({ outcome: 'booked', bookingId: `${eventId}-1` })
     expect(again.outcomes[0]?.outcome === 'booked' && again.outcomes[0].replayOf).toBeTruthy()
@@ -152,10 +155,10 @@ describe('the fast path', () => {
     [
       'the command was decided before',
       async (eventId) => {
-        const command = booking(eventId, 'ada')
-        await book(command)
-        await kit.apply(kit.job(ask('cancel', eventId, 'ada')))
-        return command
+        const candidate = booking(eventId, 'ada')
+        await book(candidate)
+        await kit.apply(kit.job(command('cancel', eventId, 'ada')))
+        return candidate
       },
     ],
     ['the event does not exist', async () => booking(999_999, 'ada')],
@@ -178,10 +181,10 @@ describe('the fast path', () => {
     ],
   ])('leaves a command to the normal path and changes nothing if %s', async (_why, prepare) => {
     const eventId = await newEvent(1)
-    const command = await prepare(eventId)
+    const candidate = await prepare(eventId)
     const before = await rowsOf(eventId)
 
-    expect((await book(command)).size).toBe(0)
+    expect((await book(candidate)).size).toBe(0)
     expect(await rowsOf(eventId)).toEqual(before)
   })
 
@@ -201,7 +204,7 @@ describe('the fast path', () => {
 
   it('leaves a command to the normal path if another transaction stores it meanwhile', async () => {
     const eventId = await newEvent(2)
-    const command = booking(eventId, 'ada')
+    const candidate = booking(eventId, 'ada')
     const other = new pg.Client({ connectionString: kit.databaseUrl })
     await other.connect()
     await other.query('BEGIN')
@@ -209,10 +212,10 @@ describe('the fast path', () => {
     await other.query(
       `INSERT INTO commands (command_id, type, event_id, user_id, caller, outcome, accepted_at, decided_at)
         VALUES ($1, 'book', $2, 'ada', 'ada', 'refused', now(), now())`,
-      [command.commandId, eventId],
+      [candidate.commandId, eventId],
     )
 
-    const pending = book(command)
+    const pending = book(candidate)
     await sleep(100)
     await other.query('COMMIT')
 
@@ -231,7 +234,7 @@ describe('the fast path', () => {
   it('makes one booking of two concurrent jobs with the same key', async () => {
     for (let round = 0; round < 20; round++) {
       const [eventId, keyHash] = [await newEvent(2), newKey()]
-      const jobs = [1, 2].map(() => kit.job(ask('book', eventId, 'ada', { keyHash })))
+      const jobs = [1, 2].map(() => kit.job(command('book', eventId, 'ada', { keyHash })))
 
       const kinds = (await Promise.all(jobs.map(apply))).flatMap(kindsOf)
 
@@ -242,7 +245,9 @@ describe('the fast path', () => {
 
   it('never oversells to concurrent jobs on many connections', async () => {
     const eventId = await newEvent(20)
-    const jobs = Array.from({ length: 60 }, (_, i) => kit.job(ask('book', eventId, `user-${i}`)))
+    const jobs = Array.from({ length: 60 }, (_, i) =>
+      kit.job(command('book', eventId, `user-${i}`)),
+    )
 
     const kinds = (await Promise.all(jobs.map(apply))).flatMap(kindsOf)
 
@@ -253,14 +258,14 @@ describe('the fast path', () => {
 
   it('is not used for a job that also cancels, and its commands are decided in order', async () => {
     const eventId = await newEvent(1)
-    const job = kit.job(ask('book', eventId, 'ada'), ask('cancel', eventId, 'ada'))
+    const job = kit.job(command('book', eventId, 'ada'), command('cancel', eventId, 'ada'))
 
     expect(kindsOf(await apply(job))).toEqual(['booked', 'canceled'])
   })
 
   it('does not book twice when a job whose other event is sold out runs again', async () => {
     const [free, soldOut] = [await newEvent(1), await newEvent(0)]
-    const job = kit.job(ask('book', free, 'ada'), ask('book', soldOut, 'ada'))
+    const job = kit.job(command('book', free, 'ada'), command('book', soldOut, 'ada'))
 
     expect(kindsOf(await apply(job))).toEqual(['booked', 'waiting'])
     expect(kindsOf(await apply(job))).toEqual(['booked', 'waiting'])
@@ -286,14 +291,14 @@ describe('random commands, one in each job', () => {
       // So few keys that some are repeated, with the same request and with others.
       const key = random.chance(0.5) ? { keyHash: `key-${random.between(1, 60)}-${seed}` } : {}
       const type = random.chance(0.6) ? 'book' : 'cancel'
-      const request = ask(type, random.pick(eventIds), userId, key)
+      const request = command(type, random.pick(eventIds), userId, key)
       const job = kit.job(request)
       const applied = await apply(job)
       const { decidedAtMs: _, ...expected } = model.decide(
         { ...request, commandId: commandIdOf(job.jobId, 0) },
         0,
       )
-      expect(applied.outcomes[0], `seed ${seed}, command ${i}`).toMatchObject(expected)
+      expect(applied.outcomes[0], `seed ${seed}, candidate ${i}`).toMatchObject(expected)
       // The job runs again, as after a crash between COMMIT and its completion.
       if (random.chance(0.1)) expect(await apply(job)).toMatchObject({ outcomes: applied.outcomes })
     }

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { LineService, SubmitResult } from '@ticket-line/line/client'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { until } from '../../tools/dev-stack/wait.mjs'
-import { ask, expectRowsAgree } from './line-kit.ts'
+import { command, expectRowsAgree } from './line-kit.ts'
 import { createLineStack, type LineStack } from './line-stack.ts'
 
 let stack: LineStack
@@ -19,7 +19,7 @@ const outcomesOf = (results: SubmitResult[]) => results.map((result) => decision
 const api = (n: number): LineService => apis[n % 2 === 0 ? 0 : 1]
 
 const book = (n: number, userId: string, waitMs = 20_000) =>
-  api(n).submit(ask('book', 1, userId), { waitMs })
+  api(n).submit(command('book', 1, userId), { waitMs })
 
 describe('two API processes and two workers', () => {
   it('sell every ticket once and put everybody else in one waiting list', {

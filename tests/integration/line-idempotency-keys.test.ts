@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { findStoredCommands } from '@ticket-line/db'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import {
-  ask,
+  command,
   createLineKit,
   expectRowsAgree,
   type KitJob,
@@ -33,9 +33,9 @@ describe('an idempotency key', () => {
       const [userId, keyHash] = [`racer-${round}`, `race-${round}`]
       const jobs = [1, 2].map((eventId) =>
         kit.job(
-          ask('book', eventId, `${userId}-before`),
-          ask('book', eventId, userId, { keyHash }),
-          ask('book', eventId, `${userId}-behind`),
+          command('book', eventId, `${userId}-before`),
+          command('book', eventId, userId, { keyHash }),
+          command('book', eventId, `${userId}-behind`),
         ),
       )
 
@@ -52,7 +52,9 @@ describe('an idempotency key', () => {
 
   it('that is sent many times at once has one effect and one outcome', async () => {
     const keyHash = 'double-click'
-    const jobs = Array.from({ length: 12 }, () => kit.job(ask('book', 1, 'clicker', { keyHash })))
+    const jobs = Array.from({ length: 12 }, () =>
+      kit.job(command('book', 1, 'clicker', { keyHash })),
+    )
 
     const answers = (await Promise.all(jobs.map((job) => kit.apply(job)))).map(
       ({ outcomes }) => outcomes[0],
@@ -66,7 +68,7 @@ describe('an idempotency key', () => {
 
   it('repeats the complete first outcome, also when the repeated job runs again', async () => {
     const keyHash = 'whole'
-    const [first, again] = [1, 2].map(() => kit.job(ask('book', 1, 'whole', { keyHash })))
+    const [first, again] = [1, 2].map(() => kit.job(command('book', 1, 'whole', { keyHash })))
     const { outcomes } = await kit.apply(first as KitJob)
     await sleep(20)
     const replay = { ...outcomes[0], replayOf: first?.id(0) }
@@ -85,7 +87,9 @@ describe('an idempotency key', () => {
     for (let round = 0; round < 10; round++) {
       const hashes = Array.from({ length: 40 }, (_, i) => `many-${round}-${i}`)
       const job = (eventId: number, keyHashes: string[]) =>
-        kit.job(...keyHashes.map((keyHash) => ask('book', eventId, `user-${keyHash}`, { keyHash })))
+        kit.job(
+          ...keyHashes.map((keyHash) => command('book', eventId, `user-${keyHash}`, { keyHash })),
+        )
 
       const [one, two] = await Promise.all([
         kit.apply(job(1, hashes)),
@@ -102,31 +106,31 @@ describe('an idempotency key', () => {
 
   it('is freed after 24 hours and then belongs to its new command', async () => {
     const keyHash = 'old'
-    const first = kit.job(ask('book', 1, 'old-timer', { keyHash }))
+    const first = kit.job(command('book', 1, 'old-timer', { keyHash }))
     await kit.apply(first)
     const almost = `now() - interval '23 hours 59 minutes'`
     await kit.query(`UPDATE idempotency_keys SET created_at = ${almost} WHERE key_hash = $1`, [
       keyHash,
     ])
-    const replayed = await kit.apply(kit.job(ask('book', 1, 'old-timer', { keyHash })))
+    const replayed = await kit.apply(kit.job(command('book', 1, 'old-timer', { keyHash })))
     expect(replayed.outcomes[0]).toMatchObject({ outcome: 'booked', replayOf: first.id(0) })
 
     await kit.query(
       `UPDATE idempotency_keys SET created_at = now() - interval '24 hours' WHERE key_hash = $1`,
       [keyHash],
     )
-    const fresh = kit.job(ask('cancel', 1, 'old-timer', { keyHash }))
+    const fresh = kit.job(command('cancel', 1, 'old-timer', { keyHash }))
     expect(kindsOf(await kit.apply(fresh))).toEqual(['canceled'])
     expect(await ownersOf(keyHash)).toEqual([{ command_id: fresh.id(0) }])
   })
 
   it('repeats its outcome to a request that was accepted within 24 hours and decided later', async () => {
     const keyHash = 'accepted in time'
-    const first = kit.job(ask('book', 1, 'patient', { keyHash }))
+    const first = kit.job(command('book', 1, 'patient', { keyHash }))
     const { outcomes } = await kit.apply(first)
-    await kit.apply(kit.job(ask('cancel', 1, 'patient')))
-    const anHourLater = kit.job(ask('book', 1, 'patient', { keyHash }))
-    const tooLate = kit.job(ask('book', 1, 'patient', { keyHash }))
+    await kit.apply(kit.job(command('cancel', 1, 'patient')))
+    const anHourLater = kit.job(command('book', 1, 'patient', { keyHash }))
+    const tooLate = kit.job(command('book', 1, 'patient', { keyHash }))
     const dayMs = 24 * 3_600_000
     await kit.query(
       `UPDATE idempotency_keys SET created_at = created_at - interval '1 day' WHERE key_hash = $1`,
@@ -150,14 +154,14 @@ describe('an idempotency key', () => {
   it('belongs to one command when two lines take it at once after 24 hours', async () => {
     for (let round = 0; round < 15; round++) {
       const [userId, keyHash] = [`heir-${round}`, `old-race-${round}`]
-      await kit.apply(kit.job(ask('cancel', 1, userId, { keyHash })))
+      await kit.apply(kit.job(command('cancel', 1, userId, { keyHash })))
       await kit.query(
         `UPDATE idempotency_keys SET created_at = now() - interval '2 days' WHERE key_hash = $1`,
         [keyHash],
       )
 
       const applied = await Promise.all(
-        [1, 2].map((eventId) => kit.apply(kit.job(ask('book', eventId, userId, { keyHash })))),
+        [1, 2].map((eventId) => kit.apply(kit.job(command('book', eventId, userId, { keyHash })))),
       )
 
       expect(applied.flatMap(kindsOf).toSorted()).toEqual(['booked', 'idempotency_key_reused'])
@@ -168,9 +172,9 @@ describe('an idempotency key', () => {
   it('is separate for each caller and compared byte by byte', async () => {
     const { outcomes } = await kit.apply(
       kit.job(
-        ask('book', 1, 'Kim', { keyHash: 'own' }),
-        ask('book', 1, 'kim', { keyHash: 'own' }),
-        ask('book', 1, 'kim', { keyHash: 'OWN' }),
+        command('book', 1, 'Kim', { keyHash: 'own' }),
+        command('book', 1, 'kim', { keyHash: 'own' }),
+        command('book', 1, 'kim', { keyHash: 'OWN' }),
       ),
     )
 

@@ -81,7 +81,7 @@ export async function createLineKit(base?: Base): Promise<LineKit> {
 }
 
 /** A command of a user for themselves, unless `more` says otherwise. */
-export function ask(
+export function command(
   type: CommandRequest['type'],
   eventId: number,
   userId: string,

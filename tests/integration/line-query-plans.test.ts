@@ -8,7 +8,7 @@ import {
 } from '@ticket-line/db'
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { ask, createLineKit, type LineKit } from './line-kit.ts'
+import { command, createLineKit, type LineKit } from './line-kit.ts'
 
 /** The columns that must find the rows of each table. Fewer columns would read other rows too. */
 const KEYS: Record<string, string[]> = {
@@ -110,14 +110,18 @@ async function runEverything({ database }: { database: Database }, eventId: numb
     acceptedAtMs: 0,
   }
   await bookFreeTickets(database.pool, [alone])
-  await apply(ask('cancel', eventId, 'h'))
+  await apply(command('cancel', eventId, 'h'))
   // Two bookings and five waiting-list entries, and then every kind of cancellation.
   await apply(
     ...['a', 'b', 'c', 'd', 'e', 'f', 'g'].map((userId) =>
-      ask('book', eventId, userId, { keyHash: `k${eventId}` }),
+      command('book', eventId, userId, { keyHash: `k${eventId}` }),
     ),
   )
-  await apply(ask('book', eventId, 'e'), ask('cancel', eventId, 'a'), ask('cancel', eventId, 'd'))
+  await apply(
+    command('book', eventId, 'e'),
+    command('cancel', eventId, 'a'),
+    command('cancel', eventId, 'd'),
+  )
 }
 
 async function applyOn(database: Database, job: ReturnType<LineKit['job']>): Promise<void> {

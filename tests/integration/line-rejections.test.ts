@@ -6,7 +6,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it, onTestFinished } 
 import { until } from '../../tools/dev-stack/wait.mjs'
 import { type System, startSystem } from '../stack/system.ts'
 import {
-  ask,
+  command,
   createLineKit,
   expectRowsAgree,
   type KitJob,
@@ -32,9 +32,9 @@ describe('a command that cannot be decided', () => {
 
   it('is rejected without a trace while the other commands of its job are decided', async () => {
     const job = kit.job(
-      ask('book', 1, 'ann'),
-      ask('book', 1, 'poison', { keyHash: 'k' }),
-      ask('book', 1, 'bob'),
+      command('book', 1, 'ann'),
+      command('book', 1, 'poison', { keyHash: 'k' }),
+      command('book', 1, 'bob'),
     )
 
     const applied = await kit.apply(job)
@@ -48,7 +48,7 @@ describe('a command that cannot be decided', () => {
 
   it('stays rejected without another start when its job or its key is repeated', async () => {
     const before = kit.retries.length
-    const job = kit.job(ask('book', 1, 'poison', { keyHash: 'k' }))
+    const job = kit.job(command('book', 1, 'poison', { keyHash: 'k' }))
 
     const { outcomes } = await kit.apply(job)
 
@@ -58,30 +58,30 @@ describe('a command that cannot be decided', () => {
   })
 
   it('takes over a key that was used 24 hours ago and stays rejected under it', async () => {
-    const first = kit.job(ask('cancel', 1, 'poison', { keyHash: 'old' }))
+    const first = kit.job(command('cancel', 1, 'poison', { keyHash: 'old' }))
     expect(kindsOf(await kit.apply(first))).toEqual(['booking_not_found'])
     await kit.query(
       `UPDATE idempotency_keys SET created_at = now() - interval '24 hours' WHERE key_hash = 'old'`,
     )
-    const job = kit.job(ask('book', 1, 'poison', { keyHash: 'old' }))
+    const job = kit.job(command('book', 1, 'poison', { keyHash: 'old' }))
     expect(kindsOf(await kit.apply(job))).toEqual(['rejected'])
     const before = kit.retries.length
 
-    const { outcomes } = await kit.apply(kit.job(ask('book', 1, 'poison', { keyHash: 'old' })))
+    const { outcomes } = await kit.apply(kit.job(command('book', 1, 'poison', { keyHash: 'old' })))
 
     expect(outcomes[0]).toMatchObject({ outcome: 'rejected', replayOf: job.id(0) })
     expect(kit.retries).toHaveLength(before)
   })
 
   it('does not take over a key that another command still holds', async () => {
-    const first = kit.job(ask('book', 1, 'holder', { keyHash: 'held' }))
+    const first = kit.job(command('book', 1, 'holder', { keyHash: 'held' }))
     await kit.apply(first)
-    const poisoned = kit.job(ask('book', 1, 'holder', { keyHash: 'held' }))
-    const [command] = poisoned.commands
+    const poisoned = kit.job(command('book', 1, 'holder', { keyHash: 'held' }))
+    const [poisonedCommand] = poisoned.commands
 
     await recordRejected(
       kit.database.pool,
-      { ...command, commandId: poisoned.id(0) } as Command,
+      { ...poisonedCommand, commandId: poisoned.id(0) } as Command,
       poisoned.acceptedAtMs,
     )
 
@@ -91,7 +91,7 @@ describe('a command that cannot be decided', () => {
   })
 
   it('is counted before it runs alone and rejected after three failures between canaries', async () => {
-    const job = kit.job(ask('book', 1, 'poison'))
+    const job = kit.job(command('book', 1, 'poison'))
     const counted: unknown[] = []
     const pool = kit.database.pool
     const recorded = new Proxy(pool, {
@@ -125,7 +125,7 @@ describe('a command that cannot be decided', () => {
   })
 
   it('is not started a third time if two workers that counted it have died', async () => {
-    const job = kit.job(ask('book', 1, 'starter'), ask('book', 1, 'innocent'))
+    const job = kit.job(command('book', 1, 'starter'), command('book', 1, 'innocent'))
     await kit.query(`INSERT INTO command_starts VALUES ($1, 2, now()), ($2, 1, now())`, [
       job.id(0),
       job.id(1),
@@ -206,7 +206,7 @@ describe('a command that a stopping worker gives up', () => {
   }
 
   it('is not rejected, however many workers give it up', async () => {
-    const job = kit.job(ask('book', 1, 'ann'))
+    const job = kit.job(command('book', 1, 'ann'))
     await withLockedEvent(async () => {
       for (let restart = 0; restart < 4; restart++) {
         const { error, tookMs } = await giveUp(job)
@@ -222,7 +222,7 @@ describe('a command that a stopping worker gives up', () => {
   })
 
   it('keeps the counted starts of workers that died', async () => {
-    const job = kit.job(ask('book', 1, 'bob'))
+    const job = kit.job(command('book', 1, 'bob'))
     await kit.query(`INSERT INTO command_starts VALUES ($1, 1, now())`, [job.id(0)])
 
     await withLockedEvent(() => giveUp(job))
@@ -234,7 +234,7 @@ describe('a command that a stopping worker gives up', () => {
     ['fails', () => Promise.reject(new Error('PostgreSQL went away'))],
     ['hangs', () => new Promise(() => undefined)],
   ])('is given up even if the statement that uncounts its start %s', async (_how, answer) => {
-    const job = kit.job(ask('book', 1, 'eve'))
+    const job = kit.job(command('book', 1, 'eve'))
 
     const { error, tookMs } = await withLockedEvent(() => giveUp(job, withUncountAnswer(answer)))
 

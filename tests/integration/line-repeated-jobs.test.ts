@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { recordRefused } from '@ticket-line/db'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import {
-  ask,
+  command,
   createLineKit,
   expectRowsAgree,
   type KitJob,
@@ -42,13 +42,13 @@ describe('a job that runs again', () => {
   it('returns its stored outcomes and changes nothing', async () => {
     const eventId = await newEvent(2)
     const job = kit.job(
-      ask('book', eventId, 'ann', { keyHash: 'k' }),
-      ask('book', eventId, 'bob'),
-      ask('book', eventId, 'eve'),
-      ask('cancel', eventId, 'ann'),
-      ask('cancel', eventId, 'nobody'),
-      ask('book', 987_654_321, 'ann'),
-      ask('book', eventId, 'ann', { keyHash: 'k' }),
+      command('book', eventId, 'ann', { keyHash: 'k' }),
+      command('book', eventId, 'bob'),
+      command('book', eventId, 'eve'),
+      command('cancel', eventId, 'ann'),
+      command('cancel', eventId, 'nobody'),
+      command('book', 987_654_321, 'ann'),
+      command('book', eventId, 'ann', { keyHash: 'k' }),
     )
     const first = await kit.apply(job)
     const after = await countersOf(eventId)
@@ -75,7 +75,7 @@ describe('a job that runs again', () => {
 
   it('decides only the rest if a worker died after half of its commands', async () => {
     const eventId = await newEvent(3)
-    const job = kit.job(...users(5).map((userId) => ask('book', eventId, userId)))
+    const job = kit.job(...users(5).map((userId) => command('book', eventId, userId)))
     // The state after a worker died while it ran the commands of the job one by one.
     const half = { ...job, commands: job.commands.slice(0, 2) }
     const first = await kit.apply(half)
@@ -99,10 +99,10 @@ describe('a job that two workers run at the same time', () => {
     for (let round = 0; round < 15; round++) {
       const job = kit.job(
         ...users(40).map((userId, i) =>
-          ask((i + round) % 3 === 0 ? 'cancel' : 'book', eventId, userId),
+          command((i + round) % 3 === 0 ? 'cancel' : 'book', eventId, userId),
         ),
         // An event that does not exist has no row to lock.
-        ask('book', 987_654_321, 'ann'),
+        command('book', 987_654_321, 'ann'),
       )
       const [first, second, third] = await Promise.all([
         kit.apply(job),
@@ -129,7 +129,7 @@ describe('jobs that name several events', () => {
       kit.job(
         ...users(6).flatMap((userId) =>
           (n % 2 === 0 ? eventIds : eventIds.toReversed()).map((eventId) =>
-            ask('book', eventId, `${userId}-${n}`, { keyHash: `k-${userId}` }),
+            command('book', eventId, `${userId}-${n}`, { keyHash: `k-${userId}` }),
           ),
         ),
       ),
@@ -149,8 +149,8 @@ describe('an abandoned job', () => {
   it('takes no effect if it arrives later', async () => {
     const eventId = await newEvent(5)
     const job = kit.job(
-      ask('book', eventId, 'ann', { keyHash: 'late' }),
-      ask('book', eventId, 'bob'),
+      command('book', eventId, 'ann', { keyHash: 'late' }),
+      command('book', eventId, 'bob'),
     )
 
     const recorded = await abandon(job)
@@ -163,14 +163,14 @@ describe('an abandoned job', () => {
     }
     expect(await countersOf(eventId)).toEqual({ available: 5, waiting: 0, last: 0 })
     // Its key is still free, because no outcome was stored under it.
-    const sentAgain = await kit.apply(kit.job(ask('book', eventId, 'ann', { keyHash: 'late' })))
+    const sentAgain = await kit.apply(kit.job(command('book', eventId, 'ann', { keyHash: 'late' })))
     expect(sentAgain.outcomes[0]).toMatchObject({ outcome: 'booked' })
     expect(sentAgain.outcomes[0]).not.toHaveProperty('replayOf')
   })
 
   it('keeps its outcome if it was decided before', async () => {
     const eventId = await newEvent(5)
-    const job = kit.job(ask('book', eventId, 'ann'))
+    const job = kit.job(command('book', eventId, 'ann'))
     const { outcomes } = await kit.apply(job)
 
     expect(await abandon(job)).toEqual(new Map([[job.id(0), outcomes[0]]]))
@@ -184,7 +184,9 @@ describe('an abandoned job', () => {
     let abandonedCount = 0
     let bookedCount = 0
     for (let round = 0; round < 60; round++) {
-      const job = kit.job(...users(5).map((userId) => ask('book', eventId, `${userId}-${round}`)))
+      const job = kit.job(
+        ...users(5).map((userId) => command('book', eventId, `${userId}-${round}`)),
+      )
 
       const [recorded, applied] = await Promise.all([
         sleep(round % 6).then(() => abandon(job)),
@@ -220,7 +222,9 @@ describe('a batch whose connection is lost', () => {
     let rounds = 0
     // A fast machine may finish 40 rounds before a batch is hit.
     for (; rounds < 40 || kit.retries.length === before; rounds++) {
-      const job = kit.job(...users(20).map((userId) => ask('book', eventId, `${userId}-${rounds}`)))
+      const job = kit.job(
+        ...users(20).map((userId) => command('book', eventId, `${userId}-${rounds}`)),
+      )
       const { outcomes } = await kit.apply(job)
       expect(outcomes.every(({ outcome }) => outcome === 'booked')).toBe(true)
     }

@@ -3,7 +3,7 @@ import { createApply } from '@ticket-line/booking-worker/booking'
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import {
-  ask,
+  command,
   createLineKit,
   expectRowsAgree,
   type KitJob,
@@ -25,7 +25,7 @@ async function jobsOfNewEvents(count: number): Promise<KitJob[]> {
   for (let i = 0; i < count; i++) {
     const eventId = ++lastEventId
     await kit.createEvent(eventId, 1)
-    jobs.push(kit.job(ask('book', eventId, `user-${i}`)))
+    jobs.push(kit.job(command('book', eventId, `user-${i}`)))
   }
   return jobs
 }
@@ -33,7 +33,7 @@ async function jobsOfNewEvents(count: number): Promise<KitJob[]> {
 /** Adds a booking that cannot succeed to each job, so that the fast path does not apply. */
 function addLatecomers(jobs: KitJob[]): void {
   for (const { commands } of jobs)
-    commands.push(ask('book', commands[0]?.eventId as number, 'late'))
+    commands.push(command('book', commands[0]?.eventId as number, 'late'))
 }
 
 /** Returns a function that starts jobs as one worker process does. */
@@ -74,7 +74,7 @@ describe('jobs of several lines', () => {
     const jobs = await jobsOfNewEvents(8)
     addLatecomers(jobs)
     const [first] = jobs as [KitJob]
-    first.commands.push(ask('cancel', first.commands[0]?.eventId as number, 'late'))
+    first.commands.push(command('cancel', first.commands[0]?.eventId as number, 'late'))
 
     const applied = await Promise.all(applyAtOnce(jobs))
 
@@ -179,7 +179,7 @@ describe('jobs of several lines', () => {
     const jobs = await jobsOfNewEvents(70)
     const [large] = jobs as [KitJob]
     for (let i = 0; i < 16; i++)
-      large.commands.push(ask('book', large.commands[0]?.eventId as number, `more-${i}`))
+      large.commands.push(command('book', large.commands[0]?.eventId as number, `more-${i}`))
 
     const applied = await Promise.all(applyAtOnce(jobs))
 

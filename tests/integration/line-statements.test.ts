@@ -3,7 +3,7 @@ import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { play } from '../model/play.ts'
 import { type Scenario, scenarios } from '../model/scenario.ts'
-import { ask, createLineKit, expectRowsAgree, kindsOf, type LineKit } from './line-kit.ts'
+import { command, createLineKit, expectRowsAgree, kindsOf, type LineKit } from './line-kit.ts'
 
 let kit: LineKit
 beforeAll(async () => {
@@ -93,7 +93,7 @@ describe('the SQL statements of a batch', () => {
     const numbers = [1, 2, 1022, 1024, 1025, 2048, 3073, 4999]
     const waiting = numbers.filter((n) => n % 3 !== 0)
     const { outcomes } = await kit.apply(
-      kit.job(...waiting.map((n) => ask('book', 50, `user-${n}`))),
+      kit.job(...waiting.map((n) => command('book', 50, `user-${n}`))),
     )
 
     expect(
@@ -140,8 +140,8 @@ describe('the SQL statements of a batch', () => {
     ].filter((userId) => userId !== '')
     await kit.createEvent(60, userIds.length - 2)
 
-    const job = kit.job(...userIds.map((userId) => ask('book', 60, userId)))
-    const again = kit.job(...userIds.map((userId) => ask('book', 60, userId)))
+    const job = kit.job(...userIds.map((userId) => command('book', 60, userId)))
+    const again = kit.job(...userIds.map((userId) => command('book', 60, userId)))
 
     expect(new Set(kindsOf(await kit.apply(job)))).toEqual(new Set(['booked', 'waiting']))
     expect(new Set(kindsOf(await kit.apply(again)))).toEqual(
@@ -155,7 +155,7 @@ describe('the SQL statements of a batch', () => {
       'SELECT user_id FROM claims WHERE event_id = 60 AND kind = $1 ORDER BY sequence LIMIT 1',
       ['waiting'],
     )
-    const { outcomes } = await kit.apply(kit.job(ask('cancel', 60, userIds[0] as string)))
+    const { outcomes } = await kit.apply(kit.job(command('cancel', 60, userIds[0] as string)))
     expect(outcomes[0]).toMatchObject({ outcome: 'canceled', promotedUserId: head?.user_id })
     await expectRowsAgree(kit)
   })

@@ -1,7 +1,7 @@
 import type { LineService, SubmitResult } from '@ticket-line/line/client'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { until } from '../../tools/dev-stack/wait.mjs'
-import { ask } from './line-kit.ts'
+import { command } from './line-kit.ts'
 import { createLineStack, type LineStack } from './line-stack.ts'
 
 let stack: LineStack
@@ -19,7 +19,7 @@ const mayRead = (): boolean => true
 
 describe('a job whose data is in Redis but which is in no list', () => {
   it('is shown as queued to a poll and put back into its line', async () => {
-    const commandId = idOf(await api.submit(ask('book', 1, 'ann'), { waitMs: 0 }))
+    const commandId = idOf(await api.submit(command('book', 1, 'ann'), { waitMs: 0 }))
     await stack.redis.del(stack.key(1, 'wait'))
 
     expect(await api.find(commandId, 0, mayRead)).toMatchObject({ state: 'queued', ahead: 0 })
@@ -31,7 +31,7 @@ describe('a job whose data is in Redis but which is in no list', () => {
   })
 
   it('is decided for its pending commands without a poll', async () => {
-    const pending = api.submit(ask('book', 1, 'ann'), { waitMs: 20_000 })
+    const pending = api.submit(command('book', 1, 'ann'), { waitMs: 20_000 })
     await until(async () => (await stack.redis.exists(stack.key(1, 'wait'))) === 1, {
       timeoutMs: 10_000,
     })
@@ -43,7 +43,7 @@ describe('a job whose data is in Redis but which is in no list', () => {
 
   it('is not put back once it is finished', async () => {
     await stack.worker()
-    const commandId = idOf(await api.submit(ask('book', 1, 'ann'), { waitMs: 20_000 }))
+    const commandId = idOf(await api.submit(command('book', 1, 'ann'), { waitMs: 20_000 }))
     const jobId = commandId.slice(0, commandId.lastIndexOf('.'))
     await until(async () => (await stack.redis.zscore(stack.key(1, 'completed'), jobId)) !== null, {
       timeoutMs: 10_000,
@@ -59,7 +59,7 @@ describe('a Redis that loses keys one after another', () => {
     timeout: 60_000,
   }, async () => {
     const pending = ['ann', 'bob', 'eve'].map((userId) =>
-      api.submit(ask('book', 1, userId), { waitMs: 30_000 }),
+      api.submit(command('book', 1, userId), { waitMs: 30_000 }),
     )
     await until(async () => (await stack.redis.exists(stack.key(1, 'wait'))) === 1, {
       timeoutMs: 10_000,

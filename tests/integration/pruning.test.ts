@@ -10,7 +10,7 @@ import pg from 'pg'
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import { until } from '../../tools/dev-stack/wait.mjs'
 import { startSystem } from '../stack/system.ts'
-import { ask, createLineKit, type KitJob, kindsOf, type LineKit } from './line-kit.ts'
+import { command, createLineKit, type KitJob, kindsOf, type LineKit } from './line-kit.ts'
 
 const RETENTION_HOURS = 48
 /** More rows than one step removes. */
@@ -159,7 +159,7 @@ describe('a job that is older than pruned outcomes of its line', () => {
   const oldJob = (eventId: number, hoursAgo: number): KitJob => {
     const acceptedAtMs = Date.now() - hoursAgo * HOUR_MS
     const jobId = newJobId(`event-${eventId}`, 1, acceptedAtMs)
-    const commands = [ask('book', eventId, `user-${hoursAgo}`)]
+    const commands = [command('book', eventId, `user-${hoursAgo}`)]
     return { jobId, acceptedAtMs, commands, id: (index) => commandIdOf(jobId, index) }
   }
   const age = (hours: number) =>

@@ -8,7 +8,7 @@ import {
 } from '@ticket-line/line'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { until } from '../../tools/dev-stack/wait.mjs'
-import { ask } from './line-kit.ts'
+import { command } from './line-kit.ts'
 import { createLineStack, type LineStack } from './line-stack.ts'
 
 let stack: LineStack
@@ -30,7 +30,7 @@ async function sell(events: number, each: number): Promise<void> {
     Array.from({ length: events }, async (_, i) => {
       await stack.kit.createEvent(i + 1, 1000)
       for (let n = 0; n < each; n++)
-        await api.submit(ask('book', i + 1, `user-${n}`), { waitMs: 20_000 })
+        await api.submit(command('book', i + 1, `user-${n}`), { waitMs: 20_000 })
       await until(async () => (await completedIn(i + 1)) === each, { timeoutMs: 20_000 })
     }),
   )
@@ -87,7 +87,7 @@ describe('a quiet line', () => {
     await registry.forgetEmpty(0)
 
     const [api] = [await stack.api(), await stack.worker()]
-    const next = await api.submit(ask('book', 1, 'late'), { waitMs: 20_000 })
+    const next = await api.submit(command('book', 1, 'late'), { waitMs: 20_000 })
 
     expect(next).toMatchObject({ kind: 'decided', outcome: { outcome: 'booked' } })
     expect(await stack.redis.hget(stack.key(1, 'meta'), 'concurrency')).toBe('1')
@@ -98,7 +98,7 @@ describe('a line with work', () => {
   it('is kept with all its unfinished jobs', async () => {
     await sell(1, 2)
     const api = await stack.api()
-    await api.submit(ask('book', 1, 'queued'), { waitMs: 0 })
+    await api.submit(command('book', 1, 'queued'), { waitMs: 0 })
 
     expect(await registry.forgetEmpty(0)).toEqual({ lines: 0, jobs: 0 })
     expect(await registry.removeFinished()).toBe(2)
@@ -113,7 +113,7 @@ describe('a line with work', () => {
   it('is kept and served if its only job was given a priority', async () => {
     await stack.kit.createEvent(1, 10)
     const api = await stack.api()
-    const accepted = (await api.submit(ask('book', 1, 'ann'), { waitMs: 0 })) as {
+    const accepted = (await api.submit(command('book', 1, 'ann'), { waitMs: 0 })) as {
       commandId: string
     }
     const jobId = accepted.commandId.slice(0, accepted.commandId.lastIndexOf('.'))

@@ -9,7 +9,7 @@ import type { Server } from '../../tools/dev-stack/servers.mjs'
 import { until } from '../../tools/dev-stack/wait.mjs'
 import { apiRedis } from '../proxy/moments.ts'
 import { startProxy, type TcpProxy } from '../proxy/tcp-proxy.ts'
-import { ask } from './line-kit.ts'
+import { command } from './line-kit.ts'
 import { createLineStack, type LineStack } from './line-stack.ts'
 
 let folder: string
@@ -55,7 +55,7 @@ const demote = (redis: Redis): Promise<unknown> => redis.call('REPLICAOF', '127.
 let buyers = 0
 const book = async (): Promise<SubmitResult & { userId: string }> => {
   const userId = `user-${buyers++}`
-  return { userId, ...(await api.submit(ask('book', 1, userId), { waitMs: 10_000 })) }
+  return { userId, ...(await api.submit(command('book', 1, userId), { waitMs: 10_000 })) }
 }
 const isDecided = async (): Promise<boolean> => (await book()).kind === 'decided'
 
