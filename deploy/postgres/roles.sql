@@ -1,16 +1,16 @@
--- Makes the two roles that work with the database, each with no more rights than it needs, and gives
--- them their passwords. The superuser runs this at each start (docker-compose.yml), so that a changed
--- password counts and a database from before these roles is handed over:
+-- Creates the two roles that use the database, each with no more rights than it needs, and sets their
+-- passwords. The superuser runs this at each start (docker-compose.yml), so that changed passwords
+-- take effect and tables that another role owns are handed over.
 --   ticket_line_migration  owns the tables and changes them when a release is installed
 --   ticket_line_service    reads and writes rows: the API, the workers and the operators' tool
 
 \getenv migration_password MIGRATION_PASSWORD
 \getenv service_password DATABASE_PASSWORD
 
--- PostgreSQL would write a statement that fails, password included, to its log.
+-- If a statement fails, PostgreSQL would write it to its log, and with it the password.
 SET log_min_error_statement = panic;
 BEGIN;
--- A list without columns, so that psql prints no password.
+-- Without columns in the result, psql prints no password.
 SELECT FROM set_config('roles.migration_password', :'migration_password', true);
 SELECT FROM set_config('roles.service_password', :'service_password', true);
 
@@ -33,7 +33,7 @@ BEGIN
   EXECUTE format('GRANT CONNECT ON DATABASE %I TO ticket_line_service', current_database());
   REVOKE CREATE ON SCHEMA public FROM PUBLIC;
 
-  -- Tables of a release in which the superuser did all of it. Their sequences go with them.
+  -- In an older release the superuser owned the tables. A table's sequences change owner with it.
   FOR relation IN
     SELECT nspname AS schema, relname AS name
     FROM pg_class JOIN pg_namespace n ON n.oid = relnamespace
@@ -56,7 +56,7 @@ BEGIN
 END
 $$;
 
--- What later migrations make.
+-- The same rights on what later migrations create.
 ALTER DEFAULT PRIVILEGES FOR ROLE ticket_line_migration GRANT USAGE ON SCHEMAS TO ticket_line_service;
 ALTER DEFAULT PRIVILEGES FOR ROLE ticket_line_migration
   GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO ticket_line_service;

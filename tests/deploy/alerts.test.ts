@@ -8,54 +8,54 @@ const rules = read('deploy/prometheus/alerts.yml')
 const runbook = read('docs/operations.md')
 const alerts = [...rules.matchAll(/- alert: (\w+)/g)].map((match) => match[1] as string)
 
-describe('every alert', () => {
-  it.each(alerts)('%s has its page in the runbook, and points at it', (alert) => {
+describe('alerts', () => {
+  it.each(alerts)('has a section in the runbook for the alert %s, which links to it', (alert) => {
     expect(runbook).toContain(`### ${alert}\n`)
     expect(rules).toContain(`docs/operations.md#${alert.toLowerCase()}`)
   })
 })
 
-describe('every metric that is asked for', () => {
+describe('metrics in alerts, dashboard and autoscaling', () => {
   let system: System
-  let shown: string
+  let exported: string
   beforeAll(async () => {
     system = await startSystem()
     const texts = [...system.apis, ...system.workers].map(async ({ url }) =>
       (await fetch(`${url}/metrics`)).text(),
     )
-    shown = (await Promise.all(texts)).join('\n')
+    exported = (await Promise.all(texts)).join('\n')
   }, 120_000)
   afterAll(() => system?.stop())
 
-  it('is one that a service shows', () => {
+  it('uses only metrics that a service exports', () => {
     const known = new Set(
-      [...shown.matchAll(/^# TYPE (\w+) /gm)].map((match) => match[1] as string),
+      [...exported.matchAll(/^# TYPE (\w+) /gm)].map((match) => match[1] as string),
     )
-    const asking = [
+    const files = [
       'deploy/prometheus/alerts.yml',
       'deploy/grafana/dashboards/ticket-line.json',
       'deploy/keda/scaled-objects.yml',
     ]
-    const asked = asking.flatMap((file) =>
+    const used = files.flatMap((file) =>
       [...read(file).matchAll(/\b(?:ticket_line|nodejs|process)_[a-z0-9_]+\b/g)].map(
         ([name]) => name,
       ),
     )
-    expect(asked.length).toBeGreaterThan(40)
-    const unknown = asked.filter(
+    expect(used.length).toBeGreaterThan(40)
+    const unknown = used.filter(
       (name) => !known.has(name) && !known.has(name.replace(/_(bucket|count|sum)$/, '')),
     )
     expect([...new Set(unknown)]).toEqual([])
   })
 
-  it('is there from the start where its increase is asked for', () => {
+  it('exports a counter from the start if an alert uses its increase', () => {
     const increases = [...rules.matchAll(/increase\(([^[]+)\[/g)].map((match) => match[1] as string)
     expect(increases.length).toBeGreaterThan(1)
-    const lines = shown.split('\n')
+    const lines = exported.split('\n')
     expect(increases.filter((series) => !lines.includes(`${series} 0`))).toEqual([])
   })
 
-  it('leaves out probes and scrapes by the routes under which they are counted', async () => {
+  it('leaves probes and scrapes out of the error rate by the routes that count them', async () => {
     const leftOut = [...rules.matchAll(/route!~"([^"]+)"/g)].flatMap(([, routes = '']) =>
       routes.split('|'),
     )
@@ -66,7 +66,7 @@ describe('every metric that is asked for', () => {
       const counted = await (await fetch(`${url}/metrics`)).text()
       return leftOut.filter((route) => !counted.includes(`_count{route="${route}",`))
     }
-    // What it shows may be a second old.
+    // The exported numbers may be a second old.
     await expect.poll(missing, { timeout: 10_000 }).toEqual([])
   })
 })

@@ -14,7 +14,7 @@ import { sharedServers } from '../stack/shared-servers.ts'
 import { createBase } from '../stack/system.ts'
 
 const compose = readFileSync(fromRoot('docker-compose.yml'), 'utf8')
-/** The text of each service. */
+/** The services by name, each with its text. */
 const services = new Map(
   (compose.split(/^services:\n/m)[1]?.split(/^networks:\n/m)[0] ?? '')
     .split(/^ {2}(?=[\w-]+:\n)/m)
@@ -28,11 +28,11 @@ const secretsOf = (text: string): string[] =>
   [...text.matchAll(/\$\{(\w*(?:PASSWORD|SECRET|TOKEN)\w*)/g)].map(([, name = '']) => name)
 
 describe('docker-compose.yml', () => {
-  it('passes a password as it is, never inside an address', () => {
+  it('never puts a password into a URL', () => {
     expect(compose.match(/^.*:\/\/[^\s]*\$\{[A-Z_]*(PASSWORD|SECRET).*$/gm)).toBeNull()
   })
 
-  it('runs every service without root, capabilities and a file system to write to', () => {
+  it('runs every service without root, without capabilities and on a read-only file system', () => {
     expect(services.size).toBeGreaterThan(9)
     for (const [name, text] of services) expect(text, name).toContain('    <<: *service\n')
     const shared = compose.slice(compose.indexOf('x-service:'), compose.indexOf('x-settings:'))
@@ -45,7 +45,7 @@ describe('docker-compose.yml', () => {
     }
   })
 
-  it('gives each program its own secrets', () => {
+  it('gives each program only the secrets that it needs', () => {
     expect(secretsOf(textOf('grafana'))).toEqual(['GRAFANA_PASSWORD'])
     expect(new Set(secretsOf(textOf('postgres')))).toEqual(new Set(['POSTGRES_PASSWORD']))
     expect(new Set(secretsOf(textOf('redis')))).toEqual(new Set(['REDIS_PASSWORD']))
@@ -60,18 +60,18 @@ describe('docker-compose.yml', () => {
     expect(users).not.toContain(superuser)
   })
 
-  it('has no default for a secret, and its first lines make all of them', () => {
+  it('has no default for a secret, and its first lines generate all of them', () => {
     const required = new Set(compose.match(/(?<=\$\{)\w+(?=:\?)/g))
-    const made = compose.match(/^# +for name in ([\w ]+);/m)?.[1]?.split(' ')
-    expect(made?.toSorted()).toEqual([...required].toSorted())
+    const loop = /^# +for name in ([\w\s\\#]+);/m.exec(compose)?.[1] ?? ''
+    expect(loop.match(/\w+/g)?.toSorted()).toEqual([...required].toSorted())
     expect(compose).not.toMatch(/\$\{\w*(?:PASSWORD|SECRET)\w*:-[^}]/)
   })
 
-  it('keeps the password of Redis out of its arguments, whatever characters it has', async () => {
+  it('keeps the password of Redis out of its arguments, whatever characters it contains', async () => {
     const script = /- \|\n((?: {8}.*\n)+)/.exec(textOf('redis'))?.[1] ?? ''
     expect(script).toContain('exec redis-server -')
     const password = `a"b\\c #$d 'e/%\``
-    // Stands in for the server, and shows what it was given.
+    // Replaces redis-server and prints its arguments and its input.
     const folder = await mkdtemp(path.join(tmpdir(), 'redis-stub-'))
     onTestFinished(() => rm(folder, { recursive: true }))
     await writeFile(path.join(folder, 'redis-server'), '#!/bin/sh\necho "$@"\ncat\n', {
@@ -109,13 +109,13 @@ async function outputOf(child: ChildProcess): Promise<string> {
 
 describe('the roles of deploy/postgres/roles.sql', () => {
   const passwords = { migration_password: `m'"\\ $1 %I`, service_password: `s'"\\ $2 %L` }
-  /** What psql makes of the file. */
+  /** The file with its variables replaced, as psql does it. */
   const script = Object.entries(passwords).reduce(
     (text, [name, value]) => text.replaceAll(`:'${name}'`, () => pg.escapeLiteral(value)),
     readFileSync(fromRoot('deploy/postgres/roles.sql'), 'utf8').replace(/^\\.*\n/gm, ''),
   )
 
-  async function asked(url: string, text: string): Promise<pg.QueryResult> {
+  async function query(url: string, text: string): Promise<pg.QueryResult> {
     const client = new pg.Client({ connectionString: url })
     await client.connect()
     try {
@@ -133,10 +133,10 @@ describe('the roles of deploy/postgres/roles.sql', () => {
   }
 
   it.each([
-    ['a new database', false],
-    ['a database that the superuser migrated before there were roles', true],
+    ['on a new database', false],
+    ['on a database that the superuser migrated before these roles existed', true],
   ])(
-    'are enough to migrate, sell and watch, and for nothing else: %s',
+    'allow migrating, selling and monitoring and nothing else, %s',
     { timeout: 180_000 },
     async (_name, migratedBefore) => {
       const { postgresUrl } = await sharedServers()
@@ -145,9 +145,9 @@ describe('the roles of deploy/postgres/roles.sql', () => {
       const base = await createBase()
       onTestFinished(() => base.remove())
       if (migratedBefore) await migrate(database.url)
-      await asked(database.url, script)
-      // As at each `up`.
-      await asked(database.url, script)
+      await query(database.url, script)
+      // Every `docker compose up` runs it again.
+      await query(database.url, script)
       await migrate(urlOf(database.url, 'migration'))
 
       const service = urlOf(database.url, 'service')
@@ -184,9 +184,9 @@ describe('the roles of deploy/postgres/roles.sql', () => {
         "SELECT pg_read_file('/etc/passwd')",
         "COPY events TO PROGRAM 'true'",
       ]) {
-        await expect(asked(service, forbidden), forbidden).rejects.toMatchObject({ code: '42501' })
+        await expect(query(service, forbidden), forbidden).rejects.toMatchObject({ code: '42501' })
       }
-      const { rows } = await asked(
+      const { rows } = await query(
         service,
         `SELECT rolname FROM pg_roles WHERE rolname LIKE 'ticket_line_%' AND (rolsuper OR rolcreaterole OR rolcreatedb)`,
       )

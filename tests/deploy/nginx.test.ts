@@ -6,21 +6,21 @@ const directives = readFileSync(fromRoot('deploy/nginx/nginx.conf'), 'utf8')
   .split('\n')
   .map((line) => line.trim())
 
-describe('the proxy', () => {
-  it('speaks HTTP/1.1 to the API, where an answer that was cut does not look whole', () => {
+describe('deploy/nginx/nginx.conf', () => {
+  it('uses HTTP/1.1 to the API, so that an interrupted answer does not look complete', () => {
     expect(directives).toContain('proxy_http_version 1.1;')
   })
 
-  it('adds the address that called it to the chain, and lets trusted proxies name the client', () => {
+  it('appends the caller to X-Forwarded-For and lets trusted proxies name the client', () => {
     expect(directives).toContain('proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;')
     expect(directives).toContain('include /etc/ticket-line/trusted-proxies.conf;')
     const trusted = readFileSync(fromRoot('deploy/nginx/trusted-proxies.conf'), 'utf8')
     expect(trusted).toMatch(/^real_ip_recursive on;$/m)
-    // Whoever trusts no network trusts nobody.
+    // By default no network is trusted.
     expect(trusted).not.toMatch(/^set_real_ip_from/m)
   })
 
-  it('bounds what one client can take: body, time and connections, and writes no body to /tmp', () => {
+  it('limits body, time and connections of one client and writes no body to /tmp', () => {
     for (const directive of [
       'client_max_body_size 64k;',
       'client_header_timeout 5s;',
@@ -37,7 +37,7 @@ describe('the proxy', () => {
   it.each([
     ['@too_large', 413, 'payload_too_large'],
     ['@busy', 503, 'busy'],
-  ])('refuses by itself as the API does: %s', (location, status, code) => {
+  ])('refuses in the same format as the API in %s', (location, status, code) => {
     const start = directives.indexOf(`location ${location} {`)
     const answer = directives.slice(start).find((line) => line.startsWith('return ')) ?? ''
     const [, returned, body] = /^return (\d+) '(.*)';$/.exec(answer) ?? []
@@ -47,7 +47,7 @@ describe('the proxy', () => {
     expect(problem.detail).toBe(problem.message)
   })
 
-  it('uses its connections to the API once', () => {
+  it('uses each connection to the API for one request', () => {
     expect(directives).toContain('proxy_set_header Connection close;')
     expect(directives.filter((line) => /^(upstream|keepalive) /.test(line))).toEqual([])
   })

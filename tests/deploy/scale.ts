@@ -1,10 +1,11 @@
 /**
- * Scales a running Compose stack up and down under load and holds it to its word: no 5xx, no refused connection, every
- * promise kept. `docker compose up` first; then
+ * Scales a running Compose stack up and down under load and checks that no request is answered 5xx,
+ * no connection is refused and no promise is broken. Start the stack with `docker compose up` and a
+ * high RATE_LIMIT, then run
  *
  *     BASE_URL=http://127.0.0.1:8080 JWT_SECRET=… node tests/deploy/scale.ts
  *
- * `COMPOSE` names the command with its options (default `docker compose`). RATE_LIMIT of the stack has to be roomy.
+ * `COMPOSE` is the command with its options (default `docker compose`).
  */
 import { spawn } from 'node:child_process'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -17,7 +18,7 @@ const compose = (process.env['COMPOSE'] ?? 'docker compose').split(' ')
 const CLIENTS = Number(process.env['CLIENTS'] ?? 24)
 const EVENTS = 8
 const TICKETS = 100
-/** Pause of a client between two requests: the load is there to be hurt, not to measure. */
+/** The pause of a client between two requests. The load is not for measuring. */
 const PAUSE_MS = 20
 const STEPS: [service: string, containers: number][] = [
   ['booking-worker', 4],
@@ -25,7 +26,7 @@ const STEPS: [service: string, containers: number][] = [
   ['booking-worker', 1],
   ['api', 1],
 ]
-/** How long the load goes on after each step. */
+/** How long the load continues after each step. */
 const SETTLE_MS = 8000
 
 const firstEvent = 1 + Math.floor(Math.random() * 1_000_000_000)
@@ -90,7 +91,7 @@ const scaled = new Map([
   ['api', 1],
 ])
 
-/** Compose forgets a number that is not said again. */
+/** Compose resets every number that is not given again, so all of them are given each time. */
 async function scale(service: string, containers: number): Promise<void> {
   scaled.set(service, containers)
   const numbers = [...scaled].flatMap(([name, number]) => ['--scale', `${name}=${number}`])
