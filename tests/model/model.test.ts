@@ -3,19 +3,21 @@ import { describe, expect, it } from 'vitest'
 import { play, type Tap } from './play.ts'
 import { scenarios } from './scenario.ts'
 
-/** `MODEL_SEED=<seed printed by a failure>` repeats it. */
+/** To repeat a failure, set `MODEL_SEED` to the seed that it printed. */
 const seed = Number(process.env['MODEL_SEED'] ?? Date.now() % 2 ** 31)
 const COMMANDS = 100_000
 
-describe('random lives of a line, against a list-based model', () => {
-  it(`keeps every promise after each batch of ${COMMANDS} commands`, { timeout: 120_000 }, () => {
+describe('decideBatch', () => {
+  it(`agrees with the naive model and keeps every promise for ${COMMANDS} random commands`, {
+    timeout: 120_000,
+  }, () => {
     let answered = 0
     for (let round = 0; answered < COMMANDS; round++) {
       fc.assert(
         fc.property(scenarios(2500), (scenario) => {
           answered += play(scenario)
         }),
-        // Shrinking a life of thousands of commands is worth a moment, not a minute.
+        // Shrinking thousands of commands may take a minute, but no longer.
         {
           seed: seed + round,
           numRuns: 10,
@@ -28,42 +30,42 @@ describe('random lives of a line, against a list-based model', () => {
   })
 })
 
-describe('the checks of the model test', () => {
+describe('runScenario', () => {
   const sabotages: Record<string, Tap> = {
-    'the waiting list read backwards': { loaded: (loaded) => loaded.heads.reverse() },
-    'a stored outcome overlooked': { loaded: (loaded) => loaded.stored.pop() },
-    'an idempotency key overlooked': { loaded: (loaded) => loaded.keys.pop() },
-    'a rank off by one': {
+    'a waiting list that is loaded in reverse': { loaded: (loaded) => loaded.heads.reverse() },
+    'a stored outcome that is not loaded': { loaded: (loaded) => loaded.stored.pop() },
+    'an idempotency key that is not loaded': { loaded: (loaded) => loaded.keys.pop() },
+    'a rank that is off by one': {
       loaded: ({ claims }) => {
         for (const claim of claims) if (claim.rank !== null) claim.rank += 1
       },
     },
-    'a claim not read': { loaded: (loaded) => loaded.claims.pop() },
-    'a ticket too many': {
+    'a claim that is not loaded': { loaded: (loaded) => loaded.claims.pop() },
+    'an available ticket too many': {
       loaded: ({ events }) => {
         for (const event of events)
           if (event.waitingCount === 0 && event.availableTickets < event.totalTickets)
             event.availableTickets += 1
       },
     },
-    'an answer swapped with its neighbour': {
+    'outcomes in the wrong order': {
       result: ({ outcomes }) => {
         outcomes.push(...outcomes.splice(0, 1))
       },
     },
-    'a claim left behind': { writes: (writes) => writes.claimsRemoved.pop() },
-    'a block not counted': { writes: (writes) => writes.blocks.pop() },
-    'an entry not left': { writes: (writes) => writes.entriesLeft.pop() },
-    'a booking not written': { writes: (writes) => writes.bookingsAdded.pop() },
-    'a head moved too far': {
+    'a claim that is not removed': { writes: (writes) => writes.claimsRemoved.pop() },
+    'a block that is not counted': { writes: (writes) => writes.blocks.pop() },
+    'an entry that stays on the waiting list': { writes: (writes) => writes.entriesLeft.pop() },
+    'a booking that is not written': { writes: (writes) => writes.bookingsAdded.pop() },
+    'a head of the waiting list that moves too far': {
       writes: ({ events }) => {
         for (const event of events) event.waitlistHeadSequence += 1
       },
     },
-    'an outcome not stored': { writes: (writes) => writes.decided.pop() },
+    'an outcome that is not stored': { writes: (writes) => writes.decided.pop() },
   }
 
-  it.each(Object.entries(sabotages))('notice %s', (_name, sabotage) => {
+  it.each(Object.entries(sabotages))('fails for %s', (_name, sabotage) => {
     const found = fc.check(
       fc.property(scenarios(300), (scenario) => {
         play(scenario, sabotage)

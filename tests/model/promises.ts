@@ -1,34 +1,35 @@
 import type { NaiveClaim, NaiveEvent, NaiveModel } from './naive-model.ts'
 import type { EventRows, RowStore } from './row-store.ts'
 
-/** A promise that does not hold. */
+/** A promise does not hold. */
 export class BrokenPromiseError extends Error {
   override name = 'BrokenPromiseError'
 }
 
 /**
- * Holds the rows of some events against the promises, and against the model.
- * @throws BrokenPromiseError at the first that does not hold
+ * Checks the rows of some events against the promises and against the naive model.
+ * @param lastSequenceBefore the last sequence number that each event had used before
+ * @throws BrokenPromiseError for the first broken promise
  */
 export function checkPromises(
   store: RowStore,
   model: NaiveModel,
   eventIds: Iterable<number>,
-  givenOutBefore: number,
+  lastSequenceBefore: number,
 ): void {
-  must(store.commands.size === model.outcomes.size, 'one stored answer per command')
+  must(store.commands.size === model.outcomes.size, 'each command has one stored outcome')
   for (const eventId of eventIds) {
     const rows = store.events.get(eventId)
     if (rows === undefined) continue
     try {
-      checkEvent(rows, model.events.get(eventId) as NaiveEvent, givenOutBefore)
+      checkEvent(rows, model.events.get(eventId) as NaiveEvent, lastSequenceBefore)
     } catch (error) {
       throw new BrokenPromiseError(`event ${eventId}: ${(error as Error).message}`)
     }
   }
 }
 
-function checkEvent(rows: EventRows, expected: NaiveEvent, givenOutBefore: number): void {
+function checkEvent(rows: EventRows, expected: NaiveEvent, lastSequenceBefore: number): void {
   const { totalTickets, availableTickets, waitingCount, lastSequence, waitlistHeadSequence } =
     rows.row
   const booked: NaiveClaim[] = []
@@ -45,47 +46,47 @@ function checkEvent(rows: EventRows, expected: NaiveEvent, givenOutBefore: numbe
     if (status === 'promoted') leftByPromotion.push(userId)
   }
 
-  must(booked.length <= totalTickets, 'it is oversold')
+  must(booked.length <= totalTickets, 'there are at most as many bookings as tickets')
   must(
     waiting.length === 0 || booked.length === totalTickets,
-    'a ticket is free while somebody waits',
+    'no ticket is free while the waiting list has entries',
   )
-  must(same(booked, expected.booked, isSameClaim), 'bookings stand in the order of decision')
-  must(
-    same(waiting, expected.waiting, isSameClaim),
-    'the waiting list stands in the order of decision',
-  )
+  must(same(booked, expected.booked, isSameClaim), 'bookings are in the order of decision')
+  must(same(waiting, expected.waiting, isSameClaim), 'the waiting list is in the order of decision')
   must(
     same(promoted, leftByPromotion, (a, b) => a === b),
-    'who came first was promoted first',
+    'entries are promoted in order',
   )
-  must(availableTickets === totalTickets - booked.length, 'available tickets are those not booked')
+  must(
+    availableTickets === totalTickets - booked.length,
+    'available tickets are those that are not booked',
+  )
   must(waitingCount === waiting.length, 'the waiting count is the number of rows')
   must(
-    lastSequence === givenOutBefore + expected.made.length,
-    'as many numbers were given out as bookings and places',
+    lastSequence === lastSequenceBefore + expected.made.length,
+    'each booking and each entry used one sequence number',
   )
   must(
-    rows.bookings.size + rows.entries.size === lastSequence - givenOutBefore,
-    'no number is used twice',
+    rows.bookings.size + rows.entries.size === lastSequence - lastSequenceBefore,
+    'no sequence number is used twice',
   )
   must(
     waiting[0] === undefined || waiting[0].sequence >= waitlistHeadSequence,
-    'nobody waits before the head',
+    'no entry waits before the head',
   )
   checkClaims(rows, booked, waiting)
   checkBlocks(rows, waiting)
 }
 
 function checkClaims({ claims }: EventRows, booked: NaiveClaim[], waiting: NaiveClaim[]): void {
-  must(claims.size === booked.length + waiting.length, 'everybody holds one claim')
+  must(claims.size === booked.length + waiting.length, 'each user has one claim')
   const holds = (kind: string) => (holder: NaiveClaim) => {
     const claim = claims.get(holder.userId)
     return claim?.kind === kind && claim.sequence === holder.sequence
   }
   must(
     booked.every(holds('booking')) && waiting.every(holds('waiting')),
-    'claims name what is held',
+    'claims refer to bookings and entries',
   )
 }
 
@@ -95,16 +96,16 @@ function checkBlocks({ blocks }: EventRows, waiting: NaiveClaim[]): void {
     const block = Math.floor(sequence / 1024)
     counted.set(block, (counted.get(block) ?? 0) + 1)
   }
-  for (const [block, count] of counted) must(blocks.get(block) === count, 'blocks count the rows')
+  for (const [block, count] of counted) must(blocks.get(block) === count, 'blocks count their rows')
   for (const [block, count] of blocks)
-    must((counted.get(block) ?? 0) === count, 'blocks count the rows')
+    must((counted.get(block) ?? 0) === count, 'blocks count their rows')
 }
 
-/** Rows are written in the order of their numbers. */
+/** Iterates over rows, which must be in the order of their sequence numbers. */
 function* ascending<V>(table: Map<number, V>): Iterable<[number, V]> {
   let last = Number.NEGATIVE_INFINITY
   for (const row of table) {
-    must(row[0] > last, 'rows were written in order')
+    must(row[0] > last, 'rows are written in order')
     last = row[0]
     yield row
   }
@@ -119,5 +120,5 @@ function same<T>(a: T[], b: T[], isSame: (a: T, b: T) => boolean): boolean {
 }
 
 function must(holds: boolean, promise: string): void {
-  if (!holds) throw new BrokenPromiseError(`does not hold: ${promise}`)
+  if (!holds) throw new BrokenPromiseError(`broken promise: ${promise}`)
 }

@@ -4,19 +4,19 @@ import type { Trouble } from './faults.ts'
 import type { Marked, Sent } from './traffic.ts'
 import type { World } from './world.ts'
 
-/** How late an answer may be after the client's own deadline. */
+/** An answer may be this late after the deadline of its client, in milliseconds. */
 const LATE_MS = 250
-/** A command that cannot be stored is refused within this. */
+/** A command that cannot be stored is refused within this time. */
 const REFUSED_WITHIN_MS = 1000
 /**
- * A job that Redis forgot while somebody waited for it is added again within this, once both
- * servers are well.
+ * A job that a flush removed is added again within this time if its client still waits and both
+ * servers work.
  */
 const ADDED_AGAIN_WITHIN_MS = 2000
 
 /**
- * Every client heard the truth in time.
- * @throws Error naming the first who did not
+ * Checks that every client received a true answer in time.
+ * @throws Error that names the first one who did not
  */
 export function checkAnswers(world: World, sent: Sent[], troubles: Trouble[]): void {
   const { log } = world.postgres
@@ -33,7 +33,7 @@ export function checkAnswers(world: World, sent: Sent[], troubles: Trouble[]): v
 
 function checkTime({ clock }: World, one: Sent, troubles: Trouble[]): void {
   const { result, waitMs, sentAtMs } = one
-  // The client of a process that died heard of it from its network.
+  // The client saw its connection break.
   if (!one.api.process.alive && result === undefined) return
   const ofRedis = troubles.filter((trouble) => trouble.of === 'Redis')
   const troubled = isTroubled(ofRedis, sentAtMs, sentAtMs + waitMs + LATE_MS)
@@ -77,7 +77,10 @@ function checkTruth(world: World, one: Sent, decided: Set<number>, troubles: Tro
   }
 }
 
-/** Lost with Redis's memory, and there was no time to add it again while somebody waited for it. */
+/**
+ * True if the command was lost in a flush, and there was not enough time to add it again while its
+ * client waited.
+ */
 function wasLost({ flushes }: World, one: Sent, commandId: string, troubles: Trouble[]): boolean {
   return flushes.some(
     ({ atMs, lost }) =>
@@ -86,7 +89,7 @@ function wasLost({ flushes }: World, one: Sent, commandId: string, troubles: Tro
   )
 }
 
-/** The longest stretch of time without any trouble. */
+/** The longest time without a disturbance, in milliseconds. */
 function longestCalmMs(troubles: Trouble[], fromMs: number, untilMs: number): number {
   let calmFromMs = fromMs
   let longestMs = 0

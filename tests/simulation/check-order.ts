@@ -3,11 +3,11 @@ import type { Marked, Sent } from './traffic.ts'
 import type { Arrival, World } from './world.ts'
 
 /**
- * Decided in the order in which the jobs stood in their line. A job that is added again after a
- * flush stands where it came to then. Only the job that a worker had in its hands when Redis was
- * flushed may be decided without a place: nothing tells that worker, and its successors know
- * nothing of it.
- * @throws Error naming the command that was decided out of order, or that no line held any more
+ * Checks that commands are decided in the order in which their jobs entered the line. A job that is
+ * added again after a flush has its place from then on. Only a job that a worker had fetched before
+ * the flush may be decided without a place in a line, because the worker does not learn of the
+ * flush.
+ * @throws Error that names a command that was decided out of order, or that was in no line any more
  */
 export function checkOrderOfLines({ arrivals, postgres, flushes }: World): void {
   const arrivalsOf = new Map<string, (Arrival & { place: number })[]>()
@@ -21,17 +21,17 @@ export function checkOrderOfLines({ arrivals, postgres, flushes }: World): void 
   for (const { command, outcome, committedAtMs } of postgres.log) {
     if (outcome.outcome === 'refused') continue
     const jobId = jobIdOf(command.commandId)
-    const stood = arrivalsOf.get(jobId)?.findLast(({ atMs }) => atMs <= committedAtMs)
-    if (stood === undefined)
-      throw new Error(`${command.commandId} was decided and never stood in a line`)
+    const entered = arrivalsOf.get(jobId)?.findLast(({ atMs }) => atMs <= committedAtMs)
+    if (entered === undefined)
+      throw new Error(`${command.commandId} was decided but never entered a line`)
     const lostIn = flushes.filter(({ atMs, lost }) => atMs <= committedAtMs && lost.has(jobId))
     if (lostIn.some(({ inHand }) => inHand.has(jobId))) continue
-    if (lostIn.some(({ atMs }) => atMs > stood.atMs))
-      throw new Error(`${command.commandId} was decided though no line held it any more`)
+    if (lostIn.some(({ atMs }) => atMs > entered.atMs))
+      throw new Error(`${command.commandId} was decided although a flush had removed it`)
     const lineName = jobId.slice(0, jobId.indexOf('.'))
-    if (stood.place < (last.get(lineName) ?? -1))
-      throw new Error(`${command.commandId} was decided after one that stood behind it`)
-    last.set(lineName, stood.place)
+    if (entered.place < (last.get(lineName) ?? -1))
+      throw new Error(`${command.commandId} was decided after a job behind it`)
+    last.set(lineName, entered.place)
   }
 }
 

@@ -8,8 +8,8 @@ import type { Marked, Sent } from './traffic.ts'
 import { POISON, type World } from './world.ts'
 
 /**
- * Holds the end of a simulation against the promises. @throws Error naming the first that does not
- * hold
+ * Checks every promise at the end of a simulation.
+ * @throws Error that names the first one that was broken
  */
 export function check(
   world: World,
@@ -26,8 +26,8 @@ export function check(
 }
 
 /**
- * Every decision is the one that two plain lists give, taken in the order of commits; and so are
- * the rows.
+ * Checks that the naive model, in the order of the commits, makes the same decisions and ends with
+ * the same rows.
  */
 function checkDecisions({ postgres }: World, sizes: number[]): void {
   const model = createNaiveModel(createNaiveEvents(sizes))
@@ -45,15 +45,13 @@ function checkDecisions({ postgres }: World, sizes: number[]): void {
   )
 }
 
-/**
- * Workers that end while they run one command alone, after which it is taken for what ended them.
- */
+/** A command is rejected after it was running alone when this many workers ended. */
 const ENDED_WORKERS = 3
 
 /**
- * Nobody pays for what happened to servers and networks: only what kills every worker is rejected.
- * (A command whose workers are ended from outside, time and again, cannot be told from it.)
- * @throws Error naming the first that was rejected
+ * Checks that only commands that kill their workers are rejected. If that many workers are ended by
+ * injected faults, a healthy command cannot be told from such a command.
+ * @throws Error that names the first one
  */
 function checkRejections({ postgres }: World, faults: Inflicted[]): void {
   const ended = faults.filter(({ kind }) => /^worker (killed|stopped|frozen)$/.test(kind)).length
@@ -63,7 +61,7 @@ function checkRejections({ postgres }: World, faults: Inflicted[]): void {
       throw new Error(`${command.commandId} of ${command.userId} was rejected`)
 }
 
-/** Whatever happened to a request, it was decided under one id at most. */
+/** Checks that each request was decided under one command id at most. */
 function checkOneEffect({ postgres }: World): void {
   const decidedAs = new Map<number, string>()
   for (const { command, outcome } of postgres.log) {

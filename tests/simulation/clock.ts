@@ -1,22 +1,25 @@
 import { createEventHeap } from './event-heap.ts'
 
 /**
- * Time of a simulation: a heap of events. Everything that happens is an event of some process;
- * events of a dead process are passed over, those of a frozen one wait until it wakes up. Between
- * two events all promises settle, so that a run depends on its seed alone.
+ * Time of a simulation: a heap of events, each of which belongs to a process. Events of a dead
+ * process are skipped, and those of a frozen process wait until it resumes. All promises settle
+ * between two events, so that a run depends on its seed only.
  */
 export interface Clock {
-  /** Whole milliseconds, as product code wants them. */
+  /** In whole milliseconds, as the product expects. */
   now(): number
-  /** The time with its fraction, for what must keep an order. */
+  /** With the fraction, for times that must keep an order. */
   exactNow(): number
-  /** Runs something in a process after a delay. @returns takes it back */
+  /**
+   * Runs something in a process after a delay, in milliseconds.
+   * @returns a function that cancels it
+   */
   after(delayMs: number, process: SimProcess, run: () => void): () => void
-  /** Runs something now as that process: timers that it starts are the process's own. */
+  /** Runs something now. Timers that it starts belong to the process. */
   as<T>(process: SimProcess, run: () => T): T
-  /** The process whose event is being handled. */
+  /** The process whose event is running. */
   current(): SimProcess
-  /** Lets time pass. */
+  /** Runs all events of the next `forMs` milliseconds. */
   run(forMs: number): Promise<void>
 }
 
@@ -24,7 +27,7 @@ export interface SimProcess {
   name: string
   alive: boolean
   frozenUntilMs: number
-  /** It runs product code, whose promises must settle before anything else happens. */
+  /** True if it runs code of the product, whose promises must settle before the next event. */
   product: boolean
 }
 
@@ -39,15 +42,15 @@ interface Event {
   run: (() => void) | undefined
 }
 
-/** When every simulation begins. */
+/** The time at which every simulation starts, ms since 1970. */
 export const START_MS = 1_785_000_000_000
 const { nextTick } = process
 
 /**
- * Runs something once all promises of product code have settled: microtasks all run before the next
- * tick does, and a tick that is asked for in one of them comes behind them. What product code
- * itself puts off to a tick (the note behind an add) runs about then. A turn of the event loop
- * would do as well and takes several times as long.
+ * Runs something when all promises of the product have settled: all microtasks run before the next
+ * tick, and a tick that is requested in a microtask comes after them. What the product itself
+ * defers to the next tick, such as the wake-up after an add, runs at about the same time. A turn of
+ * the event loop would work as well, but takes several times as long.
  */
 function whenSettled(run: () => void): void {
   queueMicrotask(() => nextTick(run))
@@ -60,12 +63,12 @@ export function createClock(): Clock {
   let order = 0
   let current = world
 
-  /** Handles an event. @returns whether something has to settle before the next */
+  /** @returns whether promises must settle before the next event */
   function handle(event: Event): boolean {
     const { process, run } = event
     if (run === undefined || !process.alive) return false
     if (process.frozenUntilMs > nowMs) {
-      // The order number is kept: it wakes up to its events in the order in which they came.
+      // The order number stays: a resumed process handles its events in the order of their arrival.
       event.atMs = process.frozenUntilMs
       heap.push(event)
       return false

@@ -2,27 +2,28 @@ import type { Random } from '../random.ts'
 import type { Clock, SimProcess } from './clock.ts'
 import type { Place, Traps } from './traps.ts'
 
-/** Ordered, like one TCP connection: what is sent first arrives first and is answered first. */
+/** A connection to a server. Like TCP, it keeps the order of commands and of replies. */
 export interface Connection {
   isReady(): boolean
   /**
-   * Sends a command. `run` is carried out at the server when it arrives, atomically; `place` is
-   * where a trap may stand.
+   * Sends a command.
+   * @param run executed atomically at the server when the command arrives
+   * @param place the kind of command, at which a cut may be armed
    */
   call<T>(run: () => T, place?: Place): Promise<T>
 }
 
 export interface ConnectionOptions {
   /**
-   * Waits for the server and sends again what was not answered; else fails at once while it is
-   * away.
+   * True if commands wait while the server is away, and are sent again if they were not answered.
+   * False if they fail at once.
    */
   patient: boolean
-  /** After this long a command counts as unanswered; it may be carried out all the same. */
+  /** A command fails after this many milliseconds. The server may execute it nevertheless. */
   timeoutMs?: number
 }
 
-/** What lies between a process and its server. */
+/** The network between a process and its server. */
 export interface Wire {
   clock: Clock
   random: Random
@@ -41,17 +42,17 @@ interface Pending {
   settled: boolean
 }
 
-/** What ioredis says of a command that it did not send. */
+/** The error of ioredis for a command that it did not send. */
 const NEVER_SENT = "Stream isn't writeable and enableOfflineQueue options is false"
 const CUT = 'Connection is closed.'
 const RECONNECT_MS = 50
 /**
- * How often a command that was under way when its connection broke is lost with it; else it arrives
- * late.
+ * Probability that a command which was being sent when its connection broke is lost. Otherwise it
+ * arrives late.
  */
 const LOST_WITH_ITS_CONNECTION = 0.7
 
-/** @returns the connection, and how to break it */
+/** @returns the connection, and a function that breaks it */
 export function createConnection(
   wire: Wire,
   process: SimProcess,

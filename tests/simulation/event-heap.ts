@@ -1,4 +1,4 @@
-/** Things to come, the next of them first. */
+/** Future events, ordered by time. */
 export interface EventHeap<E extends HeapEvent> {
   push(event: E): void
   pop(): E | undefined
@@ -7,14 +7,14 @@ export interface EventHeap<E extends HeapEvent> {
 
 export interface HeapEvent {
   atMs: number
-  /** Decides between events of the same moment. */
+  /** The order of events with the same time. */
   order: number
 }
 
 export function createEventHeap<E extends HeapEvent>(): EventHeap<E> {
   const heap: E[] = []
 
-  /** Moves the event up from a free place until its parent comes before it. */
+  /** Moves an event up from a free index until its parent is earlier. */
   function rise(event: E, from: number): void {
     let at = from
     while (at > 0) {
@@ -26,7 +26,7 @@ export function createEventHeap<E extends HeapEvent>(): EventHeap<E> {
     heap[at] = event
   }
 
-  /** Moves the event down from the top until it comes before its children. */
+  /** Moves an event down from the top until its children are later. */
   function sink(event: E): void {
     let at = 0
     for (let child = 1; child < heap.length; child = 2 * at + 1) {

@@ -1,9 +1,9 @@
-/** Row locks of events, granted in the order in which they were asked for. */
+/** Row locks of events, granted in the order of the requests. */
 export interface EventLocks {
-  /** Locks the events one after the other; `done` is called once all are held. */
+  /** Locks the events one after the other. `done` is called when all are locked. */
   acquire(holder: LockHolder, eventIds: number[], done: () => void): void
   release(holder: LockHolder): void
-  /** Whether nobody holds any of them. */
+  /** Whether none of the events is locked. */
   areFree(eventIds: number[]): boolean
 }
 
@@ -50,7 +50,7 @@ export function createEventLocks(): EventLocks {
         holders.delete(eventId)
         const queue = queues.get(eventId) ?? []
         let next = queue.shift()
-        // Who gave up or was cut off meanwhile has no use for it.
+        // A session that has ended does not need the lock any more.
         while (next !== undefined && next.holder.state !== 'open') next = queue.shift()
         next?.grant()
       }

@@ -3,10 +3,7 @@ import { createProcess, type SimProcess } from './clock.ts'
 import { startWorker, type WorkerProcess } from './worker-process.ts'
 import type { World } from './world.ts'
 
-/**
- * The processes that run. Whichever ends, by whatever cause, is started again, as an orchestrator
- * does.
- */
+/** The running processes. Each process that ends is replaced, as an orchestrator does. */
 export interface Fleet {
   apis(): ApiProcess[]
   workers(): WorkerProcess[]

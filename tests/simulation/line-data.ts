@@ -1,4 +1,4 @@
-/** What Redis holds of one line. */
+/** The keys of one line in Redis. */
 export interface LineData {
   wait: string[]
   active: string[]
@@ -9,11 +9,11 @@ export interface LineData {
   stalledCheckedUntilMs: number
   oneActive: boolean
   depth: Map<number, number>
-  /** When commands were last counted in. */
+  /** Time of the last admission. */
   countedAtMs: number
 }
 
-/** How long after a count its job may still be on its way. */
+/** After this time without a job, a count must be left over from a crash. */
 const LEFT_BEHIND_AFTER_MS = 5000
 
 export function emptyLine(): LineData {
@@ -32,15 +32,18 @@ export function emptyLine(): LineData {
 }
 
 export interface Entering {
-  /** How many commands of each event want to enter. */
+  /** Number of commands to admit, by event. */
   counts: Map<number, number>
   max: number
   nowMs: number
-  /** Whether a count that a crash left behind is forgotten where it keeps everybody out. */
+  /** Whether a count that a crash left over is reset if it would refuse commands. */
   forget: boolean
 }
 
-/** Counts commands in. @returns how many of each event may enter */
+/**
+ * Admits commands.
+ * @returns how many of each event are admitted
+ */
 export function enterLine(
   line: LineData,
   { counts, max, nowMs, forget }: Entering,
@@ -61,7 +64,7 @@ export function enterLine(
   return granted
 }
 
-/** Counts commands out. */
+/** Removes commands from the depth. */
 export function leaveLine({ wait, depth }: LineData, counts: Map<number, number>): void {
   if (wait.length === 0) depth.clear()
   else for (const [eventId, count] of counts) depth.set(eventId, (depth.get(eventId) ?? 0) - count)

@@ -1,16 +1,16 @@
 import { emptyLine, enterLine, type LineData, leaveLine } from './line-data.ts'
 
 /**
- * What Redis does for the lines, as BullMQ's scripts and ours do it
- * (`tests/integration/bullmq-facts.test.ts` shows each of these on a real one). Every function is
- * one command: atomic, in the order of arrival.
+ * What Redis does for the lines, as the scripts of BullMQ and of the product do it;
+ * `tests/integration/bullmq-facts.test.ts` shows the same behavior on a real Redis. Each function
+ * is one command, and so atomic.
  */
 export interface RedisData {
   add(lineName: string, jobId: string, payload: string): void
   getJob(lineName: string, jobId: string): string | undefined
   setConcurrency(lineName: string): void
   fetch(lineName: string, token: string): FetchedJob | undefined
-  /** @returns the next job where one was asked for, or the error code of BullMQ */
+  /** @returns the next job if one was requested, or an error code of BullMQ */
   complete(
     lineName: string,
     jobId: string,
@@ -21,7 +21,10 @@ export interface RedisData {
   recoverStalled(lineName: string): string[]
   inspect(lineName: string): { waiting: number; active: number }
   withWork(): string[]
-  /** Counts commands in, up to a bound. @returns how many of each event may enter */
+  /**
+   * Admits commands, up to a limit.
+   * @returns how many of each event are admitted
+   */
   enter(lineName: string, counts: Map<number, number>, max: number): Map<number, number>
   leave(lineName: string, counts: Map<number, number>): void
   flush(): Flushed
@@ -30,15 +33,15 @@ export interface RedisData {
 export interface FetchedJob {
   jobId: string
   payload: string
-  /** How often it was started, this time included. */
+  /** Number of starts, including this one. */
   starts: number
 }
 
-/** What a flush takes away. */
+/** What a flush has removed. */
 export interface Flushed {
-  /** Jobs that stood in a line. */
+  /** Jobs that were queued or active. */
   lost: Set<string>
-  /** Those among them that a worker has, or had, in its hands: it may finish them all the same. */
+  /** Those that a worker may have fetched, and may therefore still decide. */
   inHand: Set<string>
 }
 
@@ -46,9 +49,9 @@ export interface RedisDataDeps {
   now: () => number
   lockMs: number
   stalledIntervalMs: number
-  /** Told of every job that takes a place in a line. */
+  /** Called when a job enters a line. */
   onArrival: (lineName: string, jobId: string) => void
-  /** Broken on purpose, to see that the checks notice. */
+  /** Guards to leave out, so that the checks can be tested. */
   broken: { globalConcurrency?: boolean; stalledToTail?: boolean; leftBehind?: boolean }
 }
 

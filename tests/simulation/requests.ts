@@ -5,11 +5,11 @@ import { POISON } from './world.ts'
 export interface RequestPlan {
   events: number
   users: number
-  /** Some kill whoever applies them. */
+  /** Whether some commands kill the workers that decide them. */
   poison: boolean
 }
 
-/** How many requests come together, each time, until all have come. */
+/** Sizes of the bursts in which the requests arrive. */
 export function burstsOf(random: Random, commands: number): number[] {
   const bursts: number[] = []
   for (let planned = 0; planned < commands; planned += bursts.at(-1) as number)
@@ -23,7 +23,7 @@ export function burstsOf(random: Random, commands: number): number[] {
   return bursts
 }
 
-/** @returns what somebody asks, another time something else */
+/** @returns a function that returns a new random request on each call */
 export function chooseRequests(random: Random, plan: RequestPlan): () => CommandRequest {
   let poisonLeft = plan.poison ? 2 : 0
   return () => {

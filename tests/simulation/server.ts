@@ -8,19 +8,19 @@ import {
 } from './connection.ts'
 import type { Traps } from './traps.ts'
 
-/** A server that processes talk to over connections that break. */
+/** A server with connections that can break. */
 export interface Server {
-  /** Opens a connection for a process; gone with it. */
+  /** Opens a connection. It ends with its process. */
   connect(process: SimProcess, options: ConnectionOptions): Connection
-  /** Breaks some of the connections, each with that chance. */
+  /** Breaks each connection with this probability. */
   cut(chance: number): void
-  /** Answers nobody for a while; nothing breaks. */
+  /** Stops answering for a time. No connection breaks. */
   freeze(ms: number): void
-  /** Breaks all connections and takes none for a while. */
+  /** Breaks all connections and accepts none for a time. */
   goDown(ms: number): void
 }
 
-/** @param latencyMs bounds of the time that one way takes */
+/** @param latencyMs bounds of the latency in one direction, in milliseconds */
 export function createServer(
   clock: Clock,
   random: Random,

@@ -2,12 +2,9 @@ import type { JobReply } from '@ticket-line/shared'
 import type { Random } from '../random.ts'
 import type { Clock, SimProcess } from './clock.ts'
 
-/**
- * What processes tell each other through Redis: notes of activity to all workers, replies to one
- * API process.
- */
+/** The streams of Redis: wake-ups for all workers, and replies for one API process. */
 export interface Streams {
-  /** Chances that an entry is lost, late or read twice, while the faults say so. */
+  /** Probabilities that an entry is lost, late or delivered twice. */
   troubles: { lose: number; delay: number; repeat: number }
   onNotes(process: SimProcess, onNote: (lineName: string) => void): void
   note(lineName: string): void

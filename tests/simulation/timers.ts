@@ -1,8 +1,8 @@
 import type { Clock } from './clock.ts'
 
 /**
- * Replaces the global timers by those of the clock, for product code that takes them from there.
- * @returns puts them back
+ * Replaces the global timers by timers of the simulated clock.
+ * @returns a function that restores them
  */
 export function installTimers(clock: Clock): () => void {
   const real = { setTimeout, setInterval, setImmediate, clearTimeout, clearInterval }
