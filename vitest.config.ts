@@ -1,6 +1,6 @@
 import { configDefaults, defineConfig } from 'vitest/config'
 
-/** Suites that hold figures of time or memory against a bound, or need both cores: no other may run beside them. */
+/** Suites that measure time or memory or need both cores, so no other suite may run beside them. */
 const ALONE = [
   'tests/faults/rig.test.ts',
   'tests/faults/scenarios/dead-host.test.ts',
@@ -27,7 +27,7 @@ export default defineConfig({
             'tests/**/*.test.ts',
           ],
           exclude: [...configDefaults.exclude, '**/dist/**', 'tests/simulation/**', ...ALONE],
-          // Suites that start whole systems keep a core busy each; more at once only makes timeouts fire.
+          // A suite that starts a whole system uses a core. More of them at once would time out.
           maxWorkers: 2,
           sequence: { groupOrder: 0 },
         },
@@ -38,7 +38,7 @@ export default defineConfig({
           name: 'simulation',
           include: ['tests/simulation/**/*.test.ts'],
           setupFiles: ['tests/simulation/setup.ts'],
-          // After the others: it keeps two cores busy for half a minute.
+          // Runs after the others, because it keeps two cores busy for half a minute.
           maxWorkers: 2,
           sequence: { groupOrder: 2 },
         },

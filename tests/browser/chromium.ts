@@ -4,7 +4,7 @@ import { type Browser, chromium } from 'playwright-core'
 
 const NAMES = ['chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable']
 
-/** A Chromium of this machine: `CHROMIUM_PATH`, or the first on PATH; undefined where there is none. */
+/** Finds Chromium: `CHROMIUM_PATH`, or the first one on PATH. @returns undefined if there is none */
 export function findChromium(env: NodeJS.ProcessEnv = process.env): string | undefined {
   if (env['CHROMIUM_PATH']) return env['CHROMIUM_PATH']
   const folders = (env['PATH'] ?? '').split(path.delimiter)
@@ -13,10 +13,10 @@ export function findChromium(env: NodeJS.ProcessEnv = process.env): string | und
     .find(isExecutable)
 }
 
-/** A name that browsers take for another machine; ours looks it up as loopback. */
+/** A name that browsers take for another machine. Our browser resolves it to loopback. */
 export const LAN_HOST = 'tickets.lan'
 
-/** Starts it without a window. In a container its own sandbox has no namespaces to live in. */
+/** Starts Chromium without a window and without its sandbox, which does not work in a container. */
 export function startChromium(executablePath: string): Promise<Browser> {
   const lan = `--host-resolver-rules=MAP ${LAN_HOST} 127.0.0.1`
   return chromium.launch({ executablePath, args: ['--no-sandbox', '--disable-dev-shm-usage', lan] })

@@ -10,11 +10,11 @@ import { findChromium, LAN_HOST, startChromium } from './chromium.ts'
 const executable = findChromium()
 if (executable === undefined) {
   console.log(
-    'The browser test is skipped: no Chromium on PATH. Install one, or name it in CHROMIUM_PATH.',
+    'The browser tests are skipped: Chromium is not on PATH. Install it, or set CHROMIUM_PATH.',
   )
 }
 const admin = { userId: 'root', password: 'a wall of wet slate' }
-/** Pictures for the documentation are taken where somebody asks for them, so that a test run changes no file. */
+/** Only with this setting the test updates the pictures of the documentation. */
 const pictures = process.env['KEEP_SCREENSHOTS'] === 'true' ? fromRoot('docs/images') : undefined
 
 describe.skipIf(executable === undefined)(
@@ -25,7 +25,7 @@ describe.skipIf(executable === undefined)(
     let browser: Browser
     let context: BrowserContext
     let page: Page
-    const refused: string[] = []
+    const consoleErrors: string[] = []
 
     beforeAll(async () => {
       system = await startSystem({
@@ -40,7 +40,7 @@ describe.skipIf(executable === undefined)(
       context = await browser.newContext({ viewport: { width: 1280, height: 800 } })
       page = await context.newPage()
       page.on('console', (message) => {
-        if (message.type() === 'error') refused.push(message.text())
+        if (message.type() === 'error') consoleErrors.push(message.text())
       })
     }, 180_000)
     afterAll(async () => {
@@ -66,14 +66,14 @@ describe.skipIf(executable === undefined)(
       )
     }
 
-    /** Names of the queues that the board shows after it was loaded anew. */
-    async function shownQueues(): Promise<string> {
+    /** Reloads the list of lines. @returns the text of the page */
+    async function reloadLines(): Promise<string> {
       await page.goto(url('/admin/queues'))
       await page.waitForLoadState('networkidle')
       return (await page.textContent('body')) ?? ''
     }
 
-    it('asks who one is, and lets an admin in', async () => {
+    it('asks for a sign-in and lets an admin in', async () => {
       await page.goto(url('/admin/queues'))
       expect(page.url()).toContain('/admin/login')
       await keepPicture('dashboard-sign-in')
@@ -89,7 +89,7 @@ describe.skipIf(executable === undefined)(
       expect(await page.title()).toContain('Ticket Line')
     })
 
-    it('lets an admin in over plain HTTP on another host', async () => {
+    it('lets an admin sign in over plain HTTP at another host name', async () => {
       const lan = await browser.newContext()
       const there = await lan.newPage()
       await there.goto(url('/admin/queues').replace('127.0.0.1', LAN_HOST))
@@ -102,18 +102,18 @@ describe.skipIf(executable === undefined)(
       await lan.close()
     })
 
-    it('shows the lines of a herd, which come by themselves', async () => {
-      expect(await shownQueues()).toContain('No line has been used lately.')
+    it('shows lines as soon as they have work', async () => {
+      expect(await reloadLines()).toContain('No line has been used lately.')
       await Promise.all([herd(501, 60), herd(502, 40), herd(503, 20)])
-      const came = async () => {
-        const text = await shownQueues()
+      const allShown = async () => {
+        const text = await reloadLines()
         return ['event-501', 'event-502', 'event-503'].every((name) => text.includes(name))
       }
-      expect(await until(came, { timeoutMs: 30_000, everyMs: 500 })).toBe(true)
+      expect(await until(allShown, { timeoutMs: 30_000, everyMs: 500 })).toBe(true)
       await keepPicture('dashboard-queues')
     })
 
-    it('opens a job with its commands and their outcomes', async () => {
+    it('shows the commands of a job and their outcomes', async () => {
       await page.goto(url('/admin/queues/queue/event-501?status=completed'))
       await page.waitForLoadState('networkidle')
       const job = page.getByText(/event-501\.[0-9a-z]{21}\.\d+/).first()
@@ -130,7 +130,7 @@ describe.skipIf(executable === undefined)(
         .first()
         .waitFor()
       const text = async () => (await page.textContent('body')) ?? ''
-      // The tree shows each command and each outcome folded; a fold opens by its sign.
+      // The tree shows commands and outcomes collapsed.
       const folded = page.locator('[role="button"][aria-label="expand JSON"]')
       await folded.last().click()
       await folded.first().click()
@@ -139,7 +139,7 @@ describe.skipIf(executable === undefined)(
       await keepPicture('dashboard-job')
     })
 
-    it('offers nothing that changes a queue, and refuses what is sent all the same', async () => {
+    it('has no buttons that change a line and refuses such requests', async () => {
       await page.goto(url('/admin/queues/queue/event-501?status=completed'))
       await page.waitForLoadState('networkidle')
       const buttons = await page.getByRole('button').allInnerTexts()
@@ -162,14 +162,14 @@ describe.skipIf(executable === undefined)(
       }
     })
 
-    it('keeps lines that were used lately, and opens any other by the id of its event', async () => {
+    it('lists recently used lines and opens any other by its event id', async () => {
       const redis = new Redis(system.redisUrl)
       const registered = () => redis.zcard(`${system.keyPrefix}{s0}:lines`)
       expect(
         await until(async () => (await registered()) === 0, { timeoutMs: 100_000, everyMs: 1000 }),
       ).toBe(true)
       redis.disconnect()
-      expect(await shownQueues()).toContain('event-503')
+      expect(await reloadLines()).toContain('event-503')
 
       await page.goto(url('/admin/queues/open'))
       await page.fill('input[name=eventId]', '777')
@@ -178,12 +178,12 @@ describe.skipIf(executable === undefined)(
       await page.getByText('event-777').first().waitFor()
     })
 
-    it('loads nothing from elsewhere and breaks no rule of its own page', () => {
-      const ours = refused.filter((text) => !/401|403|net::ERR_ABORTED/.test(text))
-      expect(ours).toEqual([])
+    it('loads nothing from other hosts and violates no content security policy', () => {
+      const unexpected = consoleErrors.filter((text) => !/401|403|net::ERR_ABORTED/.test(text))
+      expect(unexpected).toEqual([])
     })
 
-    it('lets one out again', async () => {
+    it('signs the admin out', async () => {
       await page.goto(url('/admin/logout'))
       await page.click('form button')
       await page.goto(url('/admin/queues'))

@@ -4,7 +4,7 @@ import { type System, startSystem } from '../stack/system.ts'
 import { findChromium, startChromium } from './chromium.ts'
 
 const executable = findChromium()
-/** What tells the two drawings apart: the shackle of a closed lock reaches the body on both sides. */
+/** Matches the drawing of a closed lock: its shackle reaches the body on both sides. */
 const CLOSED = /5\.6V8H4c/
 
 describe.skipIf(executable === undefined)(
@@ -27,7 +27,7 @@ describe.skipIf(executable === undefined)(
     const lockOf = (operation: string) =>
       page.locator(`#operations-${operation} .authorization__btn path`)
 
-    it('shows a closed lock at calls that need a token until there is one, and none at the others', async () => {
+    it('shows a lock at calls that need a token, closed until a token is entered', async () => {
       await page.goto(`${system.apis[0]?.url}/`)
       expect(new URL(page.url()).pathname).toBe('/docs')
       const lock = lockOf('Booking-postBook')

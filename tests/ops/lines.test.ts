@@ -8,7 +8,7 @@ import { until } from '../../tools/dev-stack/wait.mjs'
 import { type System, startSystem } from '../stack/system.ts'
 import { type OpsRun, runOps } from './run-ops.ts'
 
-// Each run of the tool is a process; on a busy machine its start alone takes seconds.
+// Each run of the tool is a process, which takes seconds to start on a busy machine.
 const SLOW = { timeout: 120_000 }
 
 let system: System
@@ -28,7 +28,7 @@ async function stop(): Promise<void> {
 interface Line {
   eventId: number
   lineName: string
-  /** What the line's keys begin with. */
+  /** The line's keys start with this. */
   base: string
   queue: Queue
 }
@@ -51,7 +51,7 @@ async function book({ eventId }: Line, userId: string, prefer?: string) {
   return system.api.post('/book', { eventId }, { token: await system.token(userId), headers })
 }
 
-async function isWaiting({ queue }: Line): Promise<string> {
+async function queuedJobId({ queue }: Line): Promise<string> {
   expect(
     await until(async () => (await queue.getWaitingCount()) === 1, { timeoutMs: 10_000 }),
   ).toBe(true)
@@ -60,11 +60,11 @@ async function isWaiting({ queue }: Line): Promise<string> {
 
 const ops = (...args: string[]): Promise<OpsRun> => runOps([...args, '--json'], system.env)
 
-describe('a system at work and at rest', SLOW, () => {
+describe('the operators’ tool on a healthy system', SLOW, () => {
   beforeAll(start, 120_000)
   afterAll(stop)
 
-  it('has nothing to reconcile and breaks no promise, whenever it is looked at', async () => {
+  it('finds nothing to reconcile and no broken promise under load, and then drains the lines', async () => {
     const line = await newLine(50)
     const herd = Promise.all(Array.from({ length: 600 }, (_, i) => book(line, `user-${i % 400}`)))
     const [verified, reconciled] = await Promise.all([
@@ -77,7 +77,7 @@ describe('a system at work and at rest', SLOW, () => {
     expect(await ops('drain', '--timeout', '20')).toMatchObject({ exitCode: 0, data: { ok: true } })
   })
 
-  it('shows an event: counters, line, who serves it, what was decided last', async () => {
+  it('shows an event with its counters, its line, its worker and its last decisions', async () => {
     const line = await newLine(1)
     for (const userId of ['ada', 'bob', 'ada']) await book(line, userId)
 
@@ -107,14 +107,14 @@ describe('a system at work and at rest', SLOW, () => {
     expect(shown.stdout.match(/book {2}already_booked {2}ada/g)).toHaveLength(1)
   })
 
-  it('ends with 1 for an event that there is not', async () => {
+  it('ends with exit code 1 for an event that does not exist', async () => {
     expect(await ops('event', '999999')).toMatchObject({
       exitCode: 1,
       data: { error: 'event_not_found' },
     })
   })
 
-  it('prunes old outcomes and finished jobs, and nothing that is still asked for', async () => {
+  it('prunes old outcomes and finished jobs and keeps newer outcomes', async () => {
     const line = await newLine()
     const [old, young] = [await book(line, 'ada'), await book(line, 'bob')]
     const finished = async () => (await line.queue.getCompletedCount()) === 2
@@ -131,7 +131,7 @@ describe('a system at work and at rest', SLOW, () => {
 
     expect(run).toMatchObject({ exitCode: 0, data: { ok: true, rows: { commands: 1 } } })
     expect(run.data.jobs).toBeGreaterThanOrEqual(2)
-    // However young they are, and nothing of them is left.
+    // All finished jobs are removed, even new ones.
     expect(await redis.keys(`${line.base}*.*`)).toEqual([])
     const poll = async (location: string | null, userId: string) =>
       (await system.api.get(location as string, { token: await system.token(userId) })).status
@@ -141,7 +141,7 @@ describe('a system at work and at rest', SLOW, () => {
   })
 })
 
-describe('lines that were harmed while no worker ran', SLOW, () => {
+describe('the operators’ tool on lines that were damaged while no worker ran', SLOW, () => {
   const lines = {} as Record<
     | 'unregistered'
     | 'decided'
@@ -172,7 +172,7 @@ describe('lines that were harmed while no worker ran', SLOW, () => {
 
     lines.lost = await newLine()
     lostStatusUrl = (await book(lines.lost, 'ada', 'respond-async')).body.statusUrl
-    jobs['lost'] = await isWaiting(lines.lost)
+    jobs['lost'] = await queuedJobId(lines.lost)
     await redis.del(`${lines.lost.base}wait`)
 
     for (const name of ['failed', 'unreadable'] as const) {
@@ -185,7 +185,7 @@ describe('lines that were harmed while no worker ran', SLOW, () => {
           { v: 1 },
           { jobId: newJobId(line.lineName, 1, Date.now()) },
         )
-      const jobId = await isWaiting(line)
+      const jobId = await queuedJobId(line)
       jobs[name] = jobId
       await redis.del(`${line.base}wait`)
       await redis.zadd(`${line.base}failed`, Date.now(), jobId)
@@ -197,7 +197,7 @@ describe('lines that were harmed while no worker ran', SLOW, () => {
 
     lines.concurrent = await newLine()
     await book(lines.concurrent, 'ada', 'respond-async')
-    await isWaiting(lines.concurrent)
+    await queuedJobId(lines.concurrent)
     await redis.lmove(
       `${lines.concurrent.base}wait`,
       `${lines.concurrent.base}active`,
@@ -219,20 +219,20 @@ describe('lines that were harmed while no worker ran', SLOW, () => {
 
     lines.unregistered = await newLine()
     await book(lines.unregistered, 'ada', 'respond-async')
-    await isWaiting(lines.unregistered)
-    // With it every note that the API left of any of these lines.
+    await queuedJobId(lines.unregistered)
+    // This also removes the wake-ups and registrations of all other lines.
     await redis.del(`${system.keyPrefix}{s0}:lines`, `${system.keyPrefix}{s0}:activity`)
   }, 120_000)
   afterAll(stop)
 
-  it('are found, each for what is wrong with it', async () => {
+  it('finds each damaged line and says what is wrong with it', async () => {
     const { exitCode, data } = await ops('reconcile', '--settle', '0.2')
     const found = data.findings.map((f: Record<string, string>) => [
       f['lineName'],
       f['kind'],
       f['jobId'],
     ])
-    const standing = (line: Line) => [line.lineName, 'not_moving', expect.any(String)]
+    const notMoving = (line: Line) => [line.lineName, 'not_moving', expect.any(String)]
     const expected = [
       [lines.decided.lineName, 'decided_not_completed', jobs['decided']],
       [lines.lost.lineName, 'lost_from_lists', jobs['lost']],
@@ -244,7 +244,7 @@ describe('lines that were harmed while no worker ran', SLOW, () => {
       [lines.concurrent.lineName, 'no_global_concurrency', undefined],
       [lines.paused.lineName, 'paused', undefined],
       [lines.newer.lineName, 'newer_job', jobs['newer']],
-      ...[lines.decided, lines.concurrent, lines.newer, lines.unregistered].map(standing),
+      ...[lines.decided, lines.concurrent, lines.newer, lines.unregistered].map(notMoving),
       ['', 'no_worker', undefined],
     ]
     expect(found).toHaveLength(expected.length)
@@ -252,7 +252,7 @@ describe('lines that were harmed while no worker ran', SLOW, () => {
     expect(exitCode).toBe(1)
   })
 
-  it('keep a drain from ending, which names them and who still takes commands in', async () => {
+  it('does not end a drain, and names the lines with commands and the API processes', async () => {
     const { exitCode, data } = await ops('drain', '--timeout', '0')
     expect([exitCode, data.ok, data.apiProcesses]).toEqual([1, false, 1])
     const left = data.left.map((line: { lineName: string }) => line.lineName)
@@ -260,7 +260,7 @@ describe('lines that were harmed while no worker ran', SLOW, () => {
     expect(left.sort()).toEqual(holding.map((line) => line.lineName).sort())
   })
 
-  it('show what waits in them', async () => {
+  it('shows the undecided commands of a damaged line', async () => {
     const { data } = await ops('event', String(lines.unregistered.eventId))
     expect(data).toMatchObject({
       workerProcesses: 0,
@@ -270,8 +270,8 @@ describe('lines that were harmed while no worker ran', SLOW, () => {
     expect(data.line.oldestWaitedMs).toBeGreaterThan(0)
   })
 
-  it('are mended, but for what only people can decide', async () => {
-    // Its first sweep finds an empty registry, and there will be no other while the test runs.
+  it('repairs with reconcile --apply all that does not need a person to decide', async () => {
+    // The worker's first sweep finds an empty registry, and no other sweep runs during the test.
     await system.addWorker({ LINE_SWEEP_INTERVAL_MS: '600000' })
 
     const { exitCode, data } = await ops('reconcile', '--apply', '--settle', '3')
@@ -288,11 +288,11 @@ describe('lines that were harmed while no worker ran', SLOW, () => {
     expect(exitCode).toBe(1)
   })
 
-  it('go on where they were, with nothing lost and nothing done twice', async () => {
+  it('loses no command and applies none twice when the lines continue after the repair', async () => {
     const token = await system.token('ada')
     const answer = await system.api.get(lostStatusUrl, { token, headers: { prefer: 'wait=10' } })
     expect(answer.body).toMatchObject({ state: 'done', outcome: 'booked' })
-    // Taken out, or met by a worker that found its answer stored.
+    // The job was removed, or a worker found its outcomes stored and completed it.
     expect(['unknown', 'completed']).toContain(
       await lines.decided.queue.getJobState(jobs['decided'] as string),
     )
@@ -310,11 +310,11 @@ describe('lines that were harmed while no worker ran', SLOW, () => {
     expect((await ops('verify')).exitCode).toBe(0)
   })
 
-  it('are empty once people have decided, and a drain says so', async () => {
+  it('drains the lines after an operator has dealt with the remaining findings', async () => {
     await lines.paused.queue.resume()
     await lines.newer.queue.obliterate({ force: true })
     await (await lines.unreadable.queue.getJob(jobs['unreadable'] as string))?.remove()
-    // Nobody noted the paused line when it was resumed.
+    // Resuming a line sends no wake-up.
     expect((await ops('reconcile', '--apply', '--settle', '3')).data.ok).toBe(true)
     const run = await ops('drain', '--timeout', '20')
     expect(run).toMatchObject({ exitCode: 0, data: { ok: true, left: [] } })

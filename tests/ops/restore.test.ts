@@ -24,7 +24,7 @@ async function start(): Promise<void> {
   await system.api.post('/initialize', { eventId: EVENT, totalTickets: TICKETS }, { token })
 }
 
-/** Books and gives the public id of the command. */
+/** Books. @returns the path of the job */
 async function book(userId: string, headers: Record<string, string> = {}): Promise<string> {
   const token = await system.token(userId)
   const answer = await system.api.post('/book', { eventId: EVENT }, { token, headers })
@@ -47,7 +47,7 @@ async function stopWorkers(): Promise<void> {
   await Promise.all(system.workers.splice(0).map((worker) => worker.stop()))
 }
 
-/** A copy of everything that is in Redis for this installation, as a snapshot on disk would hold it. */
+/** Copies all keys of this installation, like a snapshot on disk. */
 async function snapshotRedis(): Promise<Map<string, Buffer>> {
   const keys = await redis.keys(`${system.keyPrefix}*`)
   const dumps = await Promise.all(
@@ -62,46 +62,46 @@ async function restoreRedis(snapshot: Map<string, Buffer>): Promise<void> {
   for (const [key, dump] of snapshot) await redis.restore(key, 0, dump)
 }
 
-async function drained(env: Record<string, string>): Promise<void> {
+async function expectDrained(env: Record<string, string>): Promise<void> {
   expect((await runOps(['drain', '--timeout', '60', '--json'], env)).data.ok).toBe(true)
   const verified = await runOps(['verify', '--json'], env)
   expect(verified.data.checks.filter((check: { broken: number }) => check.broken > 0)).toEqual([])
 }
 
-describe('a Redis of yesterday beside a newer PostgreSQL', SLOW, () => {
-  it('decides nothing a second time, and gives the answers that were given', async () => {
+describe('a Redis that was restored from an older copy', SLOW, () => {
+  it('decides no command a second time and repeats the outcomes that were answered', async () => {
     await start()
     await stopWorkers()
-    const waiting = new Map<string, string>()
+    const queued = new Map<string, string>()
     for (let i = 0; i < 8; i++)
-      waiting.set(`user-${i}`, await book(`user-${i}`, { prefer: 'respond-async' }))
-    const yesterday = await snapshotRedis()
+      queued.set(`user-${i}`, await book(`user-${i}`, { prefer: 'respond-async' }))
+    const olderCopy = await snapshotRedis()
     await system.addWorker()
     const first = new Map<string, string>()
-    for (const [userId, location] of waiting) first.set(userId, await outcomeOf(location, userId))
+    for (const [userId, location] of queued) first.set(userId, await outcomeOf(location, userId))
     await book('late')
     const before = (await system.api.get(`/status/${EVENT}`)).body
 
     await stopServices()
-    await restoreRedis(yesterday)
+    await restoreRedis(olderCopy)
     await system.addWorker()
     await system.addApi()
-    await drained(system.env)
+    await expectDrained(system.env)
 
     expect((await system.api.get(`/status/${EVENT}`)).body).toEqual(before)
     expect(before).toEqual({ eventId: EVENT, availableTickets: 0, waitingListCount: 4 })
-    for (const [userId, location] of waiting)
+    for (const [userId, location] of queued)
       expect(await outcomeOf(location, userId)).toBe(first.get(userId))
   })
 })
 
-describe('a Redis that is older than the outcomes that were kept', SLOW, () => {
-  it('books nobody again who has canceled since: its jobs are set aside, and reconcile shows them', async () => {
+describe('a Redis that was restored from a copy older than the stored outcomes', SLOW, () => {
+  it('does not repeat a canceled booking: the jobs are set aside and reconcile shows them', async () => {
     await start()
     await stopWorkers()
     const users = Array.from({ length: 3 }, (_, i) => `user-${i}`)
     for (const userId of users) await book(userId, { prefer: 'respond-async' })
-    const lastWeek = await snapshotRedis()
+    const olderCopy = await snapshotRedis()
     await system.addWorker()
     for (const userId of users) {
       const token = await system.token(userId)
@@ -117,7 +117,7 @@ describe('a Redis that is older than the outcomes that were kept', SLOW, () => {
     const pruned = await runOps(['prune', '--json'], system.env)
     expect(pruned.data.rows.commands).toBeGreaterThanOrEqual(6)
 
-    await restoreRedis(lastWeek)
+    await restoreRedis(olderCopy)
     await system.addWorker()
     await system.addApi()
     const setAside = async () => {
@@ -128,7 +128,7 @@ describe('a Redis that is older than the outcomes that were kept', SLOW, () => {
       true,
     )
 
-    // The line goes on, and its count of undecided commands is right.
+    // The line continues, and its count of undecided commands is right.
     expect(await outcomeOf(await book('late'), 'late')).toBe('booked')
     expect((await system.api.get(`/status/${EVENT}`)).body).toMatchObject({
       availableTickets: TICKETS - 1,
@@ -149,8 +149,8 @@ describe('a Redis that is older than the outcomes that were kept', SLOW, () => {
   })
 })
 
-describe('a PostgreSQL of yesterday beside a newer Redis', SLOW, () => {
-  it('loses what was decided since, and decides each waiting command once', async () => {
+describe('a PostgreSQL that was restored from an older copy', SLOW, () => {
+  it('loses the decisions made since the copy and decides each queued command once', async () => {
     await start()
     for (const userId of ['ada', 'bob']) await book(userId)
     await stopServices()
@@ -163,25 +163,25 @@ describe('a PostgreSQL of yesterday beside a newer Redis', SLOW, () => {
       await system.addWorker()
       const lost = await book('cleo', { 'idempotency-key': 'k' })
       await stopWorkers()
-      const waiting = new Map<string, string>()
+      const queued = new Map<string, string>()
       for (let i = 0; i < 6; i++)
-        waiting.set(`user-${i}`, await book(`user-${i}`, { prefer: 'respond-async' }))
+        queued.set(`user-${i}`, await book(`user-${i}`, { prefer: 'respond-async' }))
       await stopServices()
 
       const env = { DATABASE_URL: backup.url }
       await system.addWorker(env)
       await system.addApi(env)
-      await drained({ ...system.env, ...env })
+      await expectDrained({ ...system.env, ...env })
 
       const outcomes = []
-      for (const [userId, location] of waiting) outcomes.push(await outcomeOf(location, userId))
+      for (const [userId, location] of queued) outcomes.push(await outcomeOf(location, userId))
       expect(outcomes).toEqual(['booked', 'booked', 'booked', 'waiting', 'waiting', 'waiting'])
       expect(await outcomeOf(lost, 'cleo')).toBe('job_not_found')
-      // Whoever asks again with the same key is a new request, and gets an answer that holds.
+      // A repeat with the same key is a new command, and its outcome stays.
       expect(await outcomeOf(await book('cleo', { 'idempotency-key': 'k' }), 'cleo')).toBe(
         'waiting',
       )
-      await drained({ ...system.env, ...env })
+      await expectDrained({ ...system.env, ...env })
       expect((await system.api.get(`/status/${EVENT}`)).body).toEqual({
         eventId: EVENT,
         availableTickets: 0,

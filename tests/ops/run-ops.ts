@@ -6,12 +6,12 @@ export interface OpsRun {
   exitCode: number | null
   stdout: string
   stderr: string
-  /** The report, where `--json` was given. */
-  // biome-ignore lint/suspicious/noExplicitAny: tests look into reports of every shape
+  /** The report, if `--json` was given. */
+  // biome-ignore lint/suspicious/noExplicitAny: reports have many shapes
   data: any
 }
 
-/** Runs the built operators' tool to its end. */
+/** Runs the operators' tool and waits until it ends. */
 export function runOps(args: string[], env: Record<string, string>): Promise<OpsRun> {
   const script = fromRoot('services/ops/dist/main.js')
   if (!existsSync(script)) throw new Error('services/ops is not built: run `npm run build` first')

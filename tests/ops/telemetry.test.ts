@@ -19,7 +19,7 @@ interface ReceivedSpan {
   service: string
 }
 
-/** A collector that keeps what it is sent (OTLP over HTTP, JSON). */
+/** Starts a collector that keeps the spans that it receives (OTLP over HTTP, JSON). */
 async function startCollector(): Promise<{ url: string; spans: ReceivedSpan[]; server: Server }> {
   const spans: ReceivedSpan[] = []
   const server = createServer((request, response) => {
@@ -62,7 +62,7 @@ async function book(userId: string, headers: Record<string, string> = {}) {
 }
 
 describe('traces', () => {
-  it('follow a request over its job and its line to the transaction', async () => {
+  it('follow a request through its job and its line to the transaction', async () => {
     const traceparent = `00-${traceId}-1111111111111111-01`
     expect((await book('lovelace', { traceparent })).status).toBe(200)
 
@@ -82,22 +82,22 @@ describe('traces', () => {
     expect(BigInt(transaction.endTimeUnixNano) <= BigInt(request.endTimeUnixNano)).toBe(true)
   })
 
-  it('name requests by their route and hold nothing about people', async () => {
+  it('name requests by their route and contain no personal data', async () => {
     await system.api.get('/events/7/me', { token: await system.token('lovelace') })
     const seen = () => collector.spans.some((span) => span.name === 'GET /events/:eventId/me')
     expect(await until(seen, { timeoutMs: 20_000 })).toBe(true)
-    // A name that no id in hexadecimal digits can hold.
+    // This name cannot be part of a hexadecimal id.
     expect(JSON.stringify(collector.spans)).not.toMatch(/lovelace|Bearer|eyJ/)
   })
 
-  it('start with a request that brings none, or one that cannot be read', async () => {
+  it('start with the request if its traceparent is missing or invalid', async () => {
     await book('bob', { traceparent: 'this is no traceparent' })
     const seen = () =>
       collector.spans.filter((span) => span.name === 'POST /book' && !span.parentSpanId)
     expect(await until(() => seen().length === 1, { timeoutMs: 20_000 })).toBe(true)
   })
 
-  it('leave probes out', async () => {
+  it('contain no probes', async () => {
     await system.api.get('/readyz')
     await book('cleo')
     await until(() => collector.spans.filter((span) => span.name === 'POST /book').length === 3, {
@@ -108,7 +108,7 @@ describe('traces', () => {
 })
 
 describe('metrics', () => {
-  it('answer an operator’s questions', async () => {
+  it('report decisions, servers and pools of the API and the worker', async () => {
     const shown = async () =>
       (await (await fetch(`${system.workers[0]?.url}/metrics`)).text()).split('\n')
     const value = (lines: string[], name: string) =>
@@ -133,7 +133,7 @@ describe('metrics', () => {
     expect(api).toMatch(/nodejs_eventloop_lag_p99_seconds \d/)
   })
 
-  it('show what waits in any line while nobody serves it', async () => {
+  it('show the undecided commands of a line that no worker serves', async () => {
     const redis = new Redis(system.redisUrl, { maxRetriesPerRequest: null })
     const queue = new Queue('event-7', { connection: redis, prefix: `${system.keyPrefix}{s0}` })
     onTestFinished(async () => {

@@ -14,17 +14,21 @@ if (from === undefined) {
 }
 
 it.skipIf(from === undefined)(
-  'the worker of the release before serves on the schema of this one, beside the new one',
+  'lets the worker of the previous release serve on the new schema beside the new worker',
   { timeout: 300_000 },
   async () => {
     const folder = mkdtempSync(path.join(tmpdir(), 'ticket-line-previous-'))
     onTestFinished(() => rmSync(folder, { recursive: true, force: true }))
     const build = await buildCommit(from as string, folder, ['booking-worker'])
-    // This API, on this schema, and at first nobody but the worker of before.
+    // The new API on the new schema, at first with the previous worker only.
     const system = await startSystem({ workers: 0 })
     onTestFinished(() => system.stop())
-    const old = await startScript('previous worker', build.script('booking-worker'), system.env)
-    onTestFinished(() => old.stop())
+    const previous = await startScript(
+      'previous worker',
+      build.script('booking-worker'),
+      system.env,
+    )
+    onTestFinished(() => previous.stop())
     const token = await system.token('olga', 'organizer')
     await system.api.post('/initialize', { eventId: 1, totalTickets: 5 }, { token })
     const send = async (call: '/book' | '/cancel', userId: string) =>
@@ -35,11 +39,11 @@ it.skipIf(from === undefined)(
     expect(await send('/book', 'late')).toBe('Added to waiting list')
     expect(await send('/cancel', 'user-0')).toBe('Booking canceled')
 
-    const now = await system.addWorker()
+    const current = await system.addWorker()
     await Promise.all(Array.from({ length: 30 }, (_, i) => send('/book', `more-${i}`)))
-    await old.stop()
+    await previous.stop()
     expect(await send('/cancel', 'user-1')).toBe('Booking canceled')
-    expect(now.running()).toBe(true)
+    expect(current.running()).toBe(true)
     expect((await system.api.get('/status/1')).body).toEqual({
       eventId: 1,
       availableTickets: 0,

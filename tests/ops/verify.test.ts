@@ -6,7 +6,7 @@ import { createEmptyDatabase } from '../stack/databases.ts'
 import { type System, startSystem } from '../stack/system.ts'
 import { runOps } from './run-ops.ts'
 
-/** A system that has seen everything there is, stopped, so that its database can be cloned and each clone be harmed. */
+/** A stopped system that has applied every kind of command. Tests damage clones of its database. */
 let system: System
 let template: string
 
@@ -24,7 +24,8 @@ beforeAll(async () => {
       await system.api.post(path, { eventId }, { token: await system.token(userId), headers })
     ).status
   }
-  // Numbers of event 1: ada 1, bob 2, cleo 3, dan 4, eve 5, fay 6, then cleo's promotion 7, ada again 8, dan's promotion 9.
+  // The sequence numbers of event 1: ada 1, bob 2, cleo 3, dan 4, eve 5, fay 6, then cleo's promotion
+  // 7, ada again 8, dan's promotion 9.
   for (const userId of ['ada', 'bob', 'cleo', 'dan', 'eve', 'fay'])
     expect(await ask('/book', userId)).toBe(200)
   expect(await ask('/cancel', 'ada')).toBe(200)
@@ -34,7 +35,7 @@ beforeAll(async () => {
   expect(await ask('/book', 'cleo')).toBe(409)
   expect(await ask('/book', 'ada')).toBe(409)
   expect(await ask('/cancel', 'bob')).toBe(404)
-  // Event 2 has tickets left, an ended booking, and a key that was used twice.
+  // Event 2 has free tickets, a canceled booking, and a key that was used twice.
   for (let i = 0; i < 2; i++) expect(await ask('/book', 'gus', 2, 'k1')).toBe(200)
   expect(await ask('/book', 'gus', 2, 'k2')).toBe(409)
   expect(await ask('/book', 'hal', 2)).toBe(200)
@@ -44,8 +45,8 @@ beforeAll(async () => {
 })
 afterAll(() => system?.stop())
 
-/** A clone of the database, after those statements. */
-async function harmed(...statements: string[]): Promise<string> {
+/** Clones the database and runs the statements. @returns the URL of the clone */
+async function damaged(...statements: string[]): Promise<string> {
   const database = await createEmptyDatabase(
     system.databaseUrl.replace(template, 'postgres'),
     template,
@@ -53,13 +54,13 @@ async function harmed(...statements: string[]): Promise<string> {
   onTestFinished(() => database.drop())
   const client = new pg.Client({ connectionString: database.url })
   await client.connect()
-  // Guards of the schema are taken away where a case is about what stands behind them.
+  // A case drops the constraints of the schema that would prevent the damage.
   for (const statement of statements) await client.query(statement)
   await client.end()
   return database.url
 }
 
-/** Names of the promises that do not hold. */
+/** @returns the names of the broken promises */
 async function broken(url: string, eventIds?: number[]): Promise<string[]> {
   const database = createDatabase({
     url,
@@ -91,10 +92,10 @@ const command = (id: string, type: string, userId: string, outcome: string, book
    VALUES ('event-1.${id}.1.0', '${type}', 1, '${userId}', '${userId}', '${outcome}',
      ${outcome === 'waiting' ? 1 : 'NULL'}, ${booking}, now(), now())`
 
-/** What is done to the rows, and everything that verify must say about it. */
+/** The damage, and all promises that verify must then report as broken. */
 const cases: [name: string, statements: string[], expected: string[]][] = [
   [
-    'a booking too many, counted nowhere',
+    'a booking that no counter includes',
     [
       `INSERT INTO bookings VALUES (1, 10, 'zoe', 'confirmed', false, now() - interval '2 days', NULL)`,
     ],
@@ -107,48 +108,52 @@ const cases: [name: string, statements: string[], expected: string[]][] = [
     ],
   ],
   [
-    'a free ticket while somebody waits',
+    'a free ticket while somebody is on the waiting list',
     [uncounted, 'UPDATE events SET total_tickets = 3, available_tickets = 1 WHERE event_id = 1'],
     ['no_free_ticket_while_waiting'],
   ],
   [
-    'a counter of free tickets that is wrong',
+    'a wrong counter of free tickets',
     ['UPDATE events SET available_tickets = 1 WHERE event_id = 2'],
     ['available_counted'],
   ],
   [
-    'a length of the list that is wrong',
+    'a wrong length of the waiting list',
     ['UPDATE events SET waiting_count = 5 WHERE event_id = 1'],
     ['waiting_counted'],
   ],
-  ['a block that is wrong', ['UPDATE waitlist_blocks SET waiting_count = 7'], ['blocks_counted']],
-  ['a block that is missing', ['DELETE FROM waitlist_blocks'], ['blocks_counted']],
   [
-    'two places of one user',
+    'a wrong counter of a waiting-list block',
+    ['UPDATE waitlist_blocks SET waiting_count = 7'],
+    ['blocks_counted'],
+  ],
+  ['a missing waiting-list block', ['DELETE FROM waitlist_blocks'], ['blocks_counted']],
+  [
+    'two claims of one user',
     [
       `UPDATE waitlist_entries SET user_id = 'ada' WHERE event_id = 1 AND sequence = 6`,
       `UPDATE claims SET user_id = 'nobody' WHERE user_id = 'fay'`,
     ],
     ['one_claim_each', 'claims_match_rows', 'waiting_means_waiting', 'nothing_without_command'],
   ],
-  ['a claim that is missing', [`DELETE FROM claims WHERE user_id = 'cleo'`], ['claims_match_rows']],
+  ['a missing claim', [`DELETE FROM claims WHERE user_id = 'cleo'`], ['claims_match_rows']],
   [
-    'a claim for nothing',
+    'a claim without a booking or entry',
     [`INSERT INTO claims VALUES (1, 'zoe', 'booking', 1)`],
     ['claims_match_rows'],
   ],
   [
-    'rows of no event',
+    'rows without an event',
     [`INSERT INTO claims VALUES (9, 'zoe', 'booking', 1)`],
     ['claims_match_rows', 'events_known'],
   ],
   [
-    'a number that was skipped',
+    'a skipped sequence number',
     ['UPDATE events SET last_sequence = 12 WHERE event_id = 1'],
     ['numbers_given_once'],
   ],
   [
-    'promotions in another order',
+    'promotions in the wrong order',
     [
       `UPDATE bookings SET user_id = CASE user_id WHEN 'cleo' THEN 'dan' ELSE 'cleo' END WHERE promoted`,
       `UPDATE claims SET sequence = CASE user_id WHEN 'cleo' THEN 9 ELSE 7 END WHERE user_id IN ('cleo', 'dan')`,
@@ -157,7 +162,7 @@ const cases: [name: string, statements: string[], expected: string[]][] = [
     ['promoted_in_order'],
   ],
   [
-    'somebody promoted before one who came earlier',
+    'a promotion that passed over an earlier entry',
     [
       `UPDATE waitlist_entries SET user_id = CASE sequence WHEN 4 THEN 'fay' ELSE 'dan' END WHERE sequence IN (4, 6)`,
       `UPDATE waitlist_entries SET status = 'waiting', left_at = NULL WHERE sequence = 4`,
@@ -168,9 +173,9 @@ const cases: [name: string, statements: string[], expected: string[]][] = [
     ['nobody_passed_over'],
   ],
   [
-    'a ticket sold past somebody who was promoted later',
+    'a ticket sold to somebody who came later than a waiting user',
     [
-      // dan waited from 4 to 9; number 6 becomes a ticket that was sold straight away.
+      // dan was on the list from 4 to 9. Number 6 becomes a ticket that was sold at once.
       `DELETE FROM waitlist_entries WHERE sequence = 6`,
       `UPDATE commands SET outcome = 'booked', position = NULL, booking_sequence = 6 WHERE user_id = 'fay'`,
       `INSERT INTO bookings VALUES (1, 6, 'fay', 'confirmed', false, now(), NULL)`,
@@ -181,86 +186,86 @@ const cases: [name: string, statements: string[], expected: string[]][] = [
     ['nobody_overtaken'],
   ],
   [
-    'a search for the next one that begins too late',
+    'a waiting-list head that is past the first entry',
     ['UPDATE events SET waitlist_head_sequence = 7 WHERE event_id = 1'],
     ['head_not_too_far'],
   ],
   [
-    'an ended booking without its end',
+    'a canceled booking without a time of cancellation',
     [`UPDATE bookings SET canceled_at = NULL WHERE event_id = 1 AND sequence = 1`],
     ['times_complete'],
   ],
   [
-    'an answer of no known kind',
+    'an outcome of an unknown kind',
     [command('aaaaaaaaaaaaaaaaaaaaa', 'book', 'zoe', 'perhaps')],
     ['outcomes_known'],
   ],
   [
-    'an answer to another question',
+    'an outcome that its command cannot have',
     [command('aaaaaaaaaaaaaaaaaaaaa', 'cancel', 'zoe', 'already_waiting')],
     ['outcomes_known'],
   ],
   [
-    'a promise of somebody else’s ticket',
+    'an outcome that names somebody else’s booking',
     [command('aaaaaaaaaaaaaaaaaaaaa', 'book', 'zoe', 'already_booked', '7')],
     ['booked_means_booked'],
   ],
   [
-    'a ticket promised twice',
+    'two outcomes for one booking',
     [command('aaaaaaaaaaaaaaaaaaaaa', 'book', 'bob', 'booked', '2')],
     ['one_effect_each'],
   ],
   [
-    'a place in the list promised and not given',
+    'an outcome waiting without an entry in the waiting list',
     [command('aaaaaaaaaaaaaaaaaaaaa', 'book', 'zoe', 'waiting')],
     ['waiting_means_waiting'],
   ],
   [
-    'a promotion that was told and did not happen',
+    'an outcome with a promotion that did not happen',
     [`UPDATE commands SET promoted_user_id = 'zoe' WHERE promoted_user_id = 'dan'`],
     ['promoted_means_booked', 'nothing_without_command'],
   ],
   [
-    'a ticket that nobody asked for',
+    'a booking without a command',
     [`DELETE FROM commands WHERE event_id = 2 AND user_id = 'hal' AND type = 'book'`],
     ['nothing_without_command'],
   ],
   [
-    'a repeated answer that is not the first',
+    'a replayed outcome that differs from the first',
     [`UPDATE commands SET outcome = 'already_booked' WHERE replay_of IS NOT NULL`],
     ['replays_repeat'],
   ],
   [
-    'two answers for one key',
+    'two outcomes for one idempotency key',
     [
       `UPDATE commands SET outcome = 'rejected', booking_sequence = NULL, replay_of = NULL WHERE replay_of IS NOT NULL`,
     ],
     ['one_answer_per_key'],
   ],
   [
-    'a key that names nothing',
+    'an idempotency key without a command',
     [`UPDATE idempotency_keys SET command_id = 'none'`],
     ['keys_have_command'],
   ],
 ]
 
-describe('verify', () => {
-  it('finds nothing in rows that the system wrote', async () => {
+describe('ops verify', () => {
+  it('finds no broken promise in rows that the system wrote', async () => {
     expect(await broken(system.databaseUrl)).toEqual([])
   })
 
   it.each(cases)('finds %s', async (_, statements, expected) => {
-    expect(await broken(await harmed(...statements))).toEqual(expected)
+    expect(await broken(await damaged(...statements))).toEqual(expected)
   })
 
-  it('looks at the events it was asked for', async () => {
-    const url = await harmed('UPDATE events SET available_tickets = 1 WHERE event_id = 2')
+  it('checks only the events that --event names', async () => {
+    const url = await damaged('UPDATE events SET available_tickets = 1 WHERE event_id = 2')
     expect(await broken(url, [1])).toEqual([])
     expect(await broken(url, [2])).toEqual(['available_counted'])
   })
 
-  it('forgives effects whose commands were pruned', async () => {
-    const url = await harmed(
+  it('accepts bookings and entries whose commands were pruned', async () => {
+    const url = await damaged(
       `UPDATE bookings SET booked_at = booked_at - interval '3 days', canceled_at = canceled_at - interval '3 days'`,
       `UPDATE waitlist_entries SET since = since - interval '3 days', left_at = left_at - interval '3 days'`,
       'DELETE FROM commands',
@@ -269,7 +274,7 @@ describe('verify', () => {
     expect(await broken(url)).toEqual([])
   })
 
-  it('ends with 1 for an event that does not exist, instead of finding nothing wrong with it', async () => {
+  it('ends with exit code 1 if an event does not exist', async () => {
     const env = { DATABASE_URL: system.databaseUrl }
     const unknown = await runOps(['verify', '--event', '404'], env)
     expect(unknown).toMatchObject({ exitCode: 1, stdout: 'There is no event 404.\n' })
@@ -278,20 +283,20 @@ describe('verify', () => {
     expect(both.data.checks.length).toBeGreaterThanOrEqual(20)
   })
 
-  it('tells programs and people, and ends with a code of its own', async () => {
+  it('reports broken promises as text and as JSON and ends with exit code 1', async () => {
     const fine = await runOps(['verify', '--json'], { DATABASE_URL: system.databaseUrl })
     expect(fine).toMatchObject({ exitCode: 0, data: { ok: true } })
     expect(fine.data.checks.length).toBeGreaterThanOrEqual(20)
 
-    const url = await harmed('UPDATE waitlist_blocks SET waiting_count = 7')
+    const url = await damaged('UPDATE waitlist_blocks SET waiting_count = 7')
     const found = await runOps(['verify'], { DATABASE_URL: url })
     expect(found.exitCode).toBe(1)
     expect(found.stdout).toMatch(/BROKEN {2}each block .*\n {10}event 1: block 0 counts 7, 2 wait/)
     expect(found.stdout).toMatch(/1 promise of \d+ broken: blocks_counted/)
   })
 
-  it('waits for nobody who decides', async () => {
-    const url = await harmed()
+  it('does not wait for a transaction that has locked an event', async () => {
+    const url = await damaged()
     const deciding = new pg.Client({ connectionString: url })
     await deciding.connect()
     onTestFinished(() => deciding.end())
@@ -302,8 +307,8 @@ describe('verify', () => {
   })
 })
 
-describe('the command line', () => {
-  it('explains itself', async () => {
+describe('the command line of ops', () => {
+  it('prints a usage text for --help', async () => {
     for (const args of [
       ['--help'],
       ['verify', '--help'],
@@ -326,7 +331,7 @@ describe('the command line', () => {
     [['drain', 'now']],
     [['--loud']],
     [[]],
-  ])('ends with 2 for %j', async (args) => {
+  ])('ends with exit code 2 for the arguments %j', async (args) => {
     expect((await runOps(args, { DATABASE_URL: 'postgres://127.0.0.1:1/x' })).exitCode).toBe(2)
   })
 
@@ -334,7 +339,7 @@ describe('the command line', () => {
     expect(await runOps(['--version'], {})).toMatchObject({ exitCode: 0, stdout: `${VERSION}\n` })
   })
 
-  it('shows what there is, and what is out of reach', async () => {
+  it('shows the status of both servers, even if one is out of reach', async () => {
     const { env } = system
     const fine = await runOps(['status'], env)
     expect(fine.exitCode).toBe(0)
@@ -353,7 +358,7 @@ describe('the command line', () => {
     expect(unmigrated.stdout).toMatch(/ATTENTION: the database lacks \d+ migration/)
   })
 
-  it('ends with 2 where a setting is missing and with 3 where a server is out of reach', async () => {
+  it('ends with exit code 2 if a setting is missing and with 3 if a server is out of reach', async () => {
     expect(await runOps(['verify', '--json'], {})).toMatchObject({
       exitCode: 2,
       data: { ok: false, error: 'DATABASE_URL is not set' },

@@ -4,15 +4,15 @@ import { SignJWT } from 'jose'
 export interface Reply {
   status: number
   headers: Headers
-  /** Parsed JSON; the text itself where it is something else; undefined where there is none. */
-  // biome-ignore lint/suspicious/noExplicitAny: tests look into bodies of every shape
+  /** The parsed JSON, or the text if it is not JSON. Undefined if there is no body. */
+  // biome-ignore lint/suspicious/noExplicitAny: bodies have many shapes
   body: any
 }
 
 export interface RequestOptions {
   token?: string
   headers?: Record<string, string>
-  /** Sent as it is, with no content type of ours: for bodies that are wrong on purpose. */
+  /** Sent unchanged and without a content type, for bodies that are wrong on purpose. */
   rawBody?: string | Uint8Array
   signal?: AbortSignal
 }
@@ -24,7 +24,7 @@ export interface Client {
   put(path: string, body: unknown, options?: RequestOptions): Promise<Reply>
 }
 
-/** A plain client of one API process: no retries, no redirects followed, every status is a reply. */
+/** A client of one API process. It neither retries nor follows redirects. No status is an error. */
 export function createClient(baseUrl: string): Client {
   async function request(
     method: string,
@@ -68,13 +68,13 @@ function parse(text: string): unknown {
 
 export interface TokenOptions {
   secret: string
-  /** Seconds from now; negative for one that has expired. Default an hour. */
+  /** Seconds until the token expires. A negative number makes an expired token. Default: 3,600. */
   expiresInS?: number
-  /** The token says that it was issued so many seconds ago. Default 0. */
+  /** How many seconds ago the token was issued, according to its claims. Default: 0. */
   issuedAgoS?: number
 }
 
-/** A token as the API itself signs them: HS256 with `sub`, `role` and `exp`. */
+/** Signs a token like the API does: HS256 with `sub`, `role` and `exp`. */
 export function signToken(
   userId: string,
   role: Role,

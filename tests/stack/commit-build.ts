@@ -7,13 +7,13 @@ import type { Build, ServiceName } from './processes.ts'
 const git = async (...args: string[]): Promise<string> =>
   (await run('git', args, { cwd: fromRoot() })).trim()
 
-/** The full hash of a commit, or `undefined` if this history does not hold it (a shallow clone). */
+/** @returns the full hash of a commit, or `undefined` if the history lacks it (a shallow clone) */
 export function findCommit(name: string): Promise<string | undefined> {
   return git('rev-parse', '--verify', '--quiet', `${name}^{commit}`).catch(() => undefined)
 }
 
 /**
- * Builds services as they were at a commit, with the dependencies of that commit.
+ * Builds services as they were at a commit, with that commit's dependencies.
  *
  * @param folder an empty folder; the caller removes it
  * @throws Error with the output of the step that failed

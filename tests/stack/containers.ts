@@ -7,10 +7,10 @@ import { freePort } from '../../tools/dev-stack/ports.mjs'
 import type { Server } from '../../tools/dev-stack/servers.mjs'
 import { until } from '../../tools/dev-stack/wait.mjs'
 
-/** The same images as in docker-compose.yml. */
+/** The images that docker-compose.yml uses. */
 const images = { postgres: 'postgres:17-alpine', redis: 'redis:7.4-alpine' }
 
-/** @throws when no Docker engine answers or the image cannot be had */
+/** @throws if no Docker engine answers or the image is not available */
 export async function startPostgresContainer(): Promise<Server> {
   const port = await hostPort()
   const container = await new PostgreSqlContainer(images.postgres)
@@ -21,7 +21,7 @@ export async function startPostgresContainer(): Promise<Server> {
   return asServer(container, container.getConnectionUri(), images.postgres, port, answersSql)
 }
 
-/** @throws when no Docker engine answers or the image cannot be had */
+/** @throws if no Docker engine answers or the image is not available */
 export async function startRedisContainer(): Promise<Server> {
   const port = await hostPort()
   const durable = [
@@ -31,7 +31,8 @@ export async function startRedisContainer(): Promise<Server> {
     'always',
     '--maxmemory-policy',
     'noeviction',
-    // The server sees a stranger's address, and would turn it away without a password.
+    // In protected mode, a Redis without a password refuses clients that are not on loopback, and
+    // the server sees the address of Docker's network.
     '--protected-mode',
     'no',
     '--save',
@@ -44,7 +45,10 @@ export async function startRedisContainer(): Promise<Server> {
   return asServer(container, container.getConnectionUrl(), images.redis, port, answersPing)
 }
 
-/** A port fixed by us: one chosen by Docker changes with every restart, and the services under test know but one. */
+/**
+ * Chooses the port on the host. A port chosen by Docker would change with every restart, and the
+ * services under test know only one.
+ */
 async function hostPort(): Promise<number> {
   await getContainerRuntimeClient()
   return freePort()
@@ -57,7 +61,7 @@ async function asServer(
   port: number,
   answers: (url: string) => Promise<boolean>,
 ): Promise<Server> {
-  // The module publishes a port of Docker's choice beside ours, and may name that one.
+  // The module also publishes a port chosen by Docker, and may return that one.
   const url = new URL(connectionUrl)
   url.port = String(port)
   const { container: engine } = await getContainerRuntimeClient()
@@ -66,13 +70,13 @@ async function asServer(
     url: url.toString(),
     source: `${image} in Docker`,
     ours: true,
-    // Only a supervisor asks for this; tests know what they did to it.
+    // Only `npm start` uses this. Tests know when they stop a server.
     ended: () => new Promise(() => {}),
     stop: async () => void (await container.stop()),
     kill: async () => void (await handle.kill()),
     async restart() {
       await handle.start()
-      // Docker takes connections before the server does: only an answer counts.
+      // Docker accepts connections before the server does, so only an answer counts.
       await until(() => answers(url.toString()), { timeoutMs: 60_000, everyMs: 100 })
     },
     pause: async () => void (await handle.pause()),

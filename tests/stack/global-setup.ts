@@ -7,8 +7,8 @@ import { type Servers, startServers } from './servers.ts'
 import type { SharedServers } from './shared-servers.ts'
 
 /**
- * One PostgreSQL and one Redis for the whole run, started when the first suite asks: a run of unit tests alone starts nothing. Test files
- * run in other processes than this, so they ask over HTTP.
+ * Provides one PostgreSQL and one Redis for the whole run. They start when the first suite asks for
+ * them, so a run of unit tests starts none. Test files run in other processes and ask over HTTP.
  */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   let servers: Promise<Servers> | undefined
@@ -22,7 +22,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
     return { postgresUrl: postgres.url, redisUrl: redis.url, templateDatabase }
   }
 
-  const desk = createServer((_request, response) => {
+  const server = createServer((_request, response) => {
     shared ??= start()
     shared.then(
       (value) => response.end(JSON.stringify(value)),
@@ -30,12 +30,12 @@ export default async function setup(project: TestProject): Promise<() => Promise
         response.writeHead(500).end(`The servers for the tests did not start: ${error}`),
     )
   })
-  desk.listen(0, '127.0.0.1')
-  await once(desk, 'listening')
-  project.provide('serversAt', `http://127.0.0.1:${(desk.address() as AddressInfo).port}`)
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  project.provide('serversUrl', `http://127.0.0.1:${(server.address() as AddressInfo).port}`)
 
   return async () => {
-    desk.close()
+    server.close()
     await shared?.catch(() => undefined)
     await (await servers?.catch(() => undefined))?.stop()
   }

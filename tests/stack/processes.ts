@@ -6,7 +6,7 @@ import { until } from '../../tools/dev-stack/wait.mjs'
 
 export type Env = Record<string, string>
 
-/** A line that a service logged, parsed where it is JSON; `{ msg }` alone where it is not. */
+/** A line that a service logged. If it is not JSON, only `msg` is set. */
 export interface LogLine {
   level?: string
   msg?: string
@@ -17,28 +17,28 @@ export interface LogLine {
 export interface ServiceProcess {
   name: string
   pid: number
-  /** The environment it was started with, to start another like it. */
+  /** The environment it was started with, for starting another process like it. */
   env: Env
-  /** Where it serves HTTP: the API its calls, the worker its health and metrics. */
+  /** Where it serves HTTP: the API its routes, the worker its health checks and metrics. */
   url: string
-  /** Everything it logged so far. */
+  /** Everything that it has logged so far. */
   logs: LogLine[]
   exited: Child['exited']
   running(): boolean
-  /** SIGTERM, and SIGKILL after the grace; resolves when it has ended. */
+  /** Sends SIGTERM, and SIGKILL after the grace period. Resolves when the process has ended. */
   stop(graceMs?: number): Promise<void>
-  /** SIGKILL: no chance to finish anything. */
+  /** Sends SIGKILL. */
   kill(): Promise<void>
-  /** SIGSTOP: it holds its connections and locks and does nothing. */
+  /** Sends SIGSTOP: the process keeps its connections and locks and does nothing. */
   pause(): void
   resume(): void
-  /** Resolves with the first line, past or to come, that fits; rejects when none came in time. */
+  /** Resolves with the first line that fits, old or new. Rejects if there is none in time. */
   waitForLog(fits: (line: LogLine) => boolean, timeoutMs?: number): Promise<LogLine>
 }
 
 export type ServiceName = 'api' | 'booking-worker'
 
-/** Where a build of the product keeps what is run. */
+/** The programs of a build. */
 export interface Build {
   script(service: ServiceName): string
   migrateScript: string
@@ -52,21 +52,24 @@ export const ownBuild: Build = {
 
 const startTimeoutMs = 40_000
 
-/** Starts a built API and waits until `/readyz` says 200. `PORT` in `env` fixes its port (to start it again in the same place). */
+/**
+ * Starts an API and waits until `/readyz` answers 200. `PORT` in `env` fixes its port, for example to
+ * start it again at the same address.
+ */
 export async function startApi(env: Env, build = ownBuild): Promise<ServiceProcess> {
   const api = await startService('api', env, build)
   await ready(api)
   return api
 }
 
-/** Starts a built worker and waits until its `/readyz` says 200. */
+/** Starts a worker and waits until its `/readyz` answers 200. */
 export async function startWorker(env: Env, build = ownBuild): Promise<ServiceProcess> {
   const worker = await startService('booking-worker', env, build)
   await ready(worker)
   return worker
 }
 
-/** Starts a service without waiting for anything: for tests of a start that must fail, or must wait. */
+/** Starts a service without waiting until it is ready, for tests of starts that fail or wait. */
 export async function startService(
   service: ServiceName,
   env: Env,
@@ -78,7 +81,7 @@ export async function startService(
   return startScript(service, script, env)
 }
 
-/** Starts any script in the way of a service. */
+/** Starts any script like a service. */
 export async function startScript(name: string, script: string, env: Env): Promise<ServiceProcess> {
   const port = env['PORT'] || String(await freePort())
   const logs: LogLine[] = []
@@ -86,7 +89,7 @@ export async function startScript(name: string, script: string, env: Env): Promi
     name,
     command: process.execPath,
     args: ['--enable-source-maps', script],
-    // Nothing of the developer's own environment but what a process needs to run.
+    // Of the developer's environment, only what a process needs.
     env: {
       PATH: process.env['PATH'],
       HOME: process.env['HOME'],
@@ -134,7 +137,7 @@ function parseLine(text: string): LogLine {
 }
 
 function lastLines(logs: LogLine[]): string {
-  return `It said last:\n${logs
+  return `Its last log lines:\n${logs
     .slice(-15)
     .map((line) => JSON.stringify(line))
     .join('\n')}`

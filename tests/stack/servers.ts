@@ -7,10 +7,10 @@ import { givenServer, type Server } from '../../tools/dev-stack/servers.mjs'
 
 export type { Server }
 
-/** A PostgreSQL and a Redis, with what was chosen in words. */
 export interface Servers {
   postgres: Server
   redis: Server
+  /** Says where the two come from. */
   chosen: string
   /** Stops both and deletes their data. */
   stop(): Promise<void>
@@ -19,10 +19,11 @@ export interface Servers {
 type Choice = 'docker' | 'local' | 'embedded'
 
 /**
- * Starts the servers that tests run on: those named by URL, else Docker through testcontainers, else binaries on PATH, else the private
- * ones; each of the two for itself. `TEST_SERVERS=docker|local|embedded` forces one kind, and then nothing is tried in its place.
+ * Starts the servers for the tests. For each of the two it uses the first that is available: the one
+ * named by URL, a container (testcontainers), binaries on PATH, private binaries.
+ * `TEST_SERVERS=docker|local|embedded` forces one kind.
  *
- * @throws when a forced kind cannot be had, or nothing can
+ * @throws if the forced kind, or every kind, is unavailable
  */
 export async function startServers(env: NodeJS.ProcessEnv = process.env): Promise<Servers> {
   const forced = readChoice(env['TEST_SERVERS'])
@@ -50,10 +51,10 @@ export async function startServers(env: NodeJS.ProcessEnv = process.env): Promis
 function readChoice(value: string | undefined): Choice | undefined {
   if (value === undefined || value === '') return undefined
   if (value === 'docker' || value === 'local' || value === 'embedded') return value
-  throw new Error(`TEST_SERVERS is docker, local or embedded, not "${value}"`)
+  throw new Error(`TEST_SERVERS must be docker, local or embedded, not "${value}"`)
 }
 
-/** Both start at once; where one fails, the other is stopped again. */
+/** Waits for both servers. If one fails, the other is stopped. */
 async function bothOrNone(
   postgres: Promise<Server>,
   redis: Promise<Server>,
@@ -97,7 +98,10 @@ async function chooseRedis(
   return fromDocker('redis', forced, () => own('any'))
 }
 
-/** Loads testcontainers only here: it costs most of a second. Without an engine it gives up within milliseconds. */
+/**
+ * Starts a container, or without Docker something else. testcontainers is loaded only here, which
+ * takes most of a second. Without an engine it fails within milliseconds.
+ */
 async function fromDocker(
   kind: 'postgres' | 'redis',
   forced: Choice | undefined,

@@ -2,21 +2,21 @@ import { inject } from 'vitest'
 
 declare module 'vitest' {
   interface ProvidedContext {
-    /** Where the run's servers can be asked for, see global-setup.ts. */
-    serversAt: string
+    /** The URL that returns the run's servers, see global-setup.ts. */
+    serversUrl: string
   }
 }
 
-/** What every suite of a run shares: one PostgreSQL with a migrated template database, one Redis. */
+/** What all suites of a run share: a PostgreSQL with a migrated template database, and a Redis. */
 export interface SharedServers {
   postgresUrl: string
   redisUrl: string
   templateDatabase: string
 }
 
-/** Asks for the servers of this run; the first who asks has them started. */
+/** Returns the servers of this run. The first call starts them. */
 export async function sharedServers(): Promise<SharedServers> {
-  const answer = await fetch(inject('serversAt'))
+  const answer = await fetch(inject('serversUrl'))
   if (!answer.ok) throw new Error(await answer.text())
   return (await answer.json()) as SharedServers
 }

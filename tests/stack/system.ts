@@ -15,27 +15,27 @@ import type { Servers } from './servers.ts'
 import type { SharedServers } from './shared-servers.ts'
 
 export interface SystemOptions {
-  /** API processes at the start, default 1. */
+  /** Number of API processes at the start. Default: 1. */
   apis?: number
-  /** Worker processes at the start, default 1. */
+  /** Number of worker processes at the start. Default: 1. */
   workers?: number
   /** Added to the environment of every process. */
   env?: Env
-  /** Servers of the suite's own, for tests that kill them; default those shared by the whole run. */
+  /** The suite's own servers, for tests that kill them. Default: the servers of the run. */
   servers?: Servers
-  /** What is run, default the build of this checkout. Another build needs servers of the suite's own. */
+  /** Default: the build of this checkout. Another build needs the suite's own servers. */
   build?: Build
 }
 
-/** A whole system with a database and a key prefix of its own. */
+/** A running system with its own database and key prefix. */
 export interface System {
   apis: ServiceProcess[]
   workers: ServiceProcess[]
   /** A client of the first API process. */
   api: Client
-  /** A client of the n-th API process. */
+  /** A client of the API process with this index. */
   client(index: number): Client
-  /** One more process like the others; stopped with them. */
+  /** Starts one more process like the others. It is stopped with them. */
   addApi(env?: Env): Promise<ServiceProcess>
   addWorker(env?: Env): Promise<ServiceProcess>
   token(userId: string, role?: Role, expiresInS?: number): Promise<string>
@@ -43,14 +43,14 @@ export interface System {
   redisUrl: string
   keyPrefix: string
   jwtSecret: string
-  /** What every process was started with. */
+  /** The environment of every process. */
   env: Env
   /** Stops the processes, drops the database, deletes the keys. */
   stop(): Promise<void>
 }
 
-/** Out of the way of tests; one that is about a limit sets its own. */
-const roomyLimits: Env = {
+/** Limits that no test reaches. A test of a limit sets its own. */
+const highLimits: Env = {
   RATE_LIMIT: '1000000',
   POLL_RATE_LIMIT: '1000000',
   LOGIN_RATE_LIMIT: '1000000',
@@ -62,7 +62,7 @@ export async function startSystem(options: SystemOptions = {}): Promise<System> 
   const jwtSecret = randomBytes(32).toString('hex')
   const { databaseUrl, redisUrl, keyPrefix } = base
   const env: Env = {
-    ...roomyLimits,
+    ...highLimits,
     NODE_ENV: 'test',
     LOG_LEVEL: 'info',
     DATABASE_URL: databaseUrl,
@@ -123,7 +123,10 @@ export async function startSystem(options: SystemOptions = {}): Promise<System> 
   }
 }
 
-/** A database and a key prefix on shared servers or on the suite's own: for tests that start their processes themselves. */
+/**
+ * Creates a database and a key prefix on the servers of the run or on the suite's own, for tests that
+ * start their processes themselves.
+ */
 export async function createBase(
   own?: Servers,
   build: Build = ownBuild,
@@ -133,7 +136,7 @@ export async function createBase(
   keyPrefix: string
   remove(): Promise<void>
 }> {
-  // Loaded only where it is used: it needs vitest around it, and the herd runs without.
+  // Loaded only if needed, because it runs only within vitest and the herd runs without.
   const shared = () => import('./shared-servers.ts').then((module) => module.sharedServers())
   const servers = own === undefined ? await shared() : await asShared(own, build)
   const database = await createEmptyDatabase(servers.postgresUrl, servers.templateDatabase)
@@ -143,7 +146,7 @@ export async function createBase(
     redisUrl: servers.redisUrl,
     keyPrefix,
     async remove() {
-      // A test may have left its own servers dead; then there is nothing to clean.
+      // If a test has killed its own servers, there is nothing to clean up.
       const cleaned = Promise.all([database.drop(), deleteKeys(servers.redisUrl, keyPrefix)])
       await (own === undefined ? cleaned : cleaned.catch(() => undefined))
     },

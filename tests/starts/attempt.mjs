@@ -1,9 +1,9 @@
 /**
- * One `npm start` as somebody meets it: it prints the five calls, books with them, stops, and leaves
- * nothing behind.
+ * Runs `npm start` like a user: it must print the five calls, book with them, stop, and leave nothing
+ * behind.
  *
- * `node tests/starts/attempt.mjs <attempt as JSON>` does the same in a process of its own, for attempts
- * in another network namespace.
+ * `node tests/starts/attempt.mjs <attempt as JSON>` does this in a process of its own, for attempts in
+ * another network namespace.
  */
 import { spawn } from 'node:child_process'
 import { mkdirSync, readdirSync, readFileSync, readlinkSync, realpathSync } from 'node:fs'
@@ -22,19 +22,19 @@ const stopTimeoutMs = 60_000
 /**
  * @typedef {object} Attempt
  * @property {string} clone folder of the clone
- * @property {string} temporary folder for TMPDIR; must be empty afterwards
- * @property {Record<string, string>} [env] in addition to the environment of this process
+ * @property {string} temporary folder for TMPDIR; it must be empty afterwards
+ * @property {Record<string, string>} [env] added to the environment of this process
  * @property {number} [user] id of the user and group to start as
  */
 
 /**
- * A start that runs.
+ * A running `npm start`.
  *
  * @typedef {object} Started
- * @property {(args: string[], env?: Record<string, string>) => Promise<{ code: number | null, output: string }>} npm runs
- *   npm in the same clone, as the same user
- * @property {() => Promise<void>} book pastes the printed calls into a shell and looks at the answers
- * @property {() => Promise<void>} stop like Ctrl-C; throws if something is left
+ * @property {(args: string[], env?: Record<string, string>) =>
+ *   Promise<{ code: number | null, output: string }>} npm runs npm in the same clone, as the same user
+ * @property {() => Promise<void>} book runs the printed calls in a shell and checks the answers
+ * @property {() => Promise<void>} stop stops it like Ctrl-C; throws if something is left behind
  * @property {() => Promise<void>} end ends everything by force, for a start that failed
  */
 
@@ -45,7 +45,7 @@ process.on('exit', () => {
 })
 
 /**
- * Ends everything that was started, for an interrupt.
+ * Ends everything that was started, after an interrupt.
  *
  * @param {string} folder that contains the clones
  */
@@ -55,7 +55,7 @@ export async function endAll(folder) {
 }
 
 /**
- * Starts, books, stops.
+ * Starts, books and stops.
  *
  * @param {Attempt} attempt
  * @param {(started: Started) => Promise<void>} [meanwhile] called while it runs
@@ -103,7 +103,7 @@ export async function start({ clone, temporary, env = {}, user }) {
   if (!printed()) {
     await end()
     throw new UserError(
-      `npm start ${ended ? 'ended' : 'did not get there in time'}. It said:\n${output()}`,
+      `npm start ${ended ? 'ended' : 'was not ready in time'}. Its output:\n${output()}`,
     )
   }
   const ports = [port, ...serverPorts(clone)]
@@ -138,7 +138,7 @@ export async function start({ clone, temporary, env = {}, user }) {
   }
 }
 
-/** @param {string} answers one JSON text a line */
+/** @param {string} answers one JSON text per line */
 function checkAnswers(answers) {
   const [booked, status, job, ...more] = answers
     .trim()
@@ -155,7 +155,7 @@ function checkAnswers(answers) {
 
 /** @param {{ clone: string, temporary: string, ports: number[] }} where */
 async function checkNothingLeft({ clone, temporary, ports }) {
-  // The watchdog ends a moment after its parent.
+  // The watchdog ends shortly after its parent.
   await until(() => leftOver(clone).length === 0, { timeoutMs: 10_000 })
   const left = leftOver(clone).map(({ pid, line }) => `process ${pid}: ${line}`)
   for (const port of ports) {
@@ -165,7 +165,7 @@ async function checkNothingLeft({ clone, temporary, ports }) {
     )
     if (answers) left.push(`port ${port} still answers`)
   }
-  // npm keeps its own compiled code in node-compile-cache.
+  // npm keeps its compiled code in node-compile-cache.
   for (const name of readdirSync(temporary).filter((file) => file !== 'node-compile-cache'))
     left.push(`${path.join(temporary, name)} in the temporary folder`)
   const untracked = await run('git', ['-c', 'safe.directory=*', 'status', '--porcelain'], {
@@ -175,7 +175,7 @@ async function checkNothingLeft({ clone, temporary, ports }) {
   if (left.length > 0) throw new UserError(`It left behind:\n${left.join('\n')}`)
 }
 
-/** The processes that run a program of the folder, or work in it. @param {string} where */
+/** Finds the processes that run a program in the folder or work in it. @param {string} where */
 function leftOver(where) {
   const folder = realpathSync(where)
   const isInside = (/** @type {string | undefined} */ text) => text?.includes(folder) === true
@@ -200,7 +200,7 @@ function serverPorts(clone) {
   return [stack.databaseUrl, stack.redisUrl].map((url) => Number(new URL(url).port))
 }
 
-/** Nothing of the npm that runs this program, and no servers or settings that somebody exported. */
+/** The environment without the variables of npm and without exported servers and settings. */
 function cleanEnvironment() {
   const foreign =
     /^(npm_.*|INIT_CWD|NODE_ENV|(DATABASE|PG|REDIS)_URL|REDIS_HOST|DATABASE_HOST|HOST|DATA_DIR)$/i

@@ -1,7 +1,7 @@
 /**
- * `npm run test:starts`: `npm start` from fresh clones of the committed HEAD, in the surroundings that people
- * have. Words behind `--` choose cases: `npm run test:starts -- "npm 12" quote`. The last line is
- * `N passed, N failed`.
+ * `npm run test:starts`: runs `npm start` in fresh clones of HEAD, in different environments. Words
+ * after `--` select cases: `npm run test:starts -- "npm 12" quote`. The last line printed is `N passed,
+ * N failed`.
  */
 import {
   chmodSync,
@@ -41,7 +41,7 @@ const cases = [
   [
     'starts in a folder whose path has a space, quotes and a letter outside ASCII',
     async (place) => {
-      // The servers that are brought along get the path in more places than those on PATH.
+      // The path is used in more places by downloaded servers than by those on PATH.
       const env = { PATH: pathWithout(place, ['postgres', 'redis-server', 'valkey-server']) }
       await attemptStart({ ...(await place.clone(`it's a "naïve" clone`)), env })
     },
@@ -102,11 +102,11 @@ runMain(async () => {
 })
 
 /**
- * Where a case works.
+ * The folders of a case.
  *
  * @typedef {object} Place
- * @property {string} folder of the case alone, removed after it
- * @property {string} shared of all cases
+ * @property {string} folder for this case only; it is removed afterwards
+ * @property {string} shared by all cases
  * @property {(name?: string) => Promise<Pick<Attempt, 'clone' | 'temporary'>>} clone makes a fresh clone
  */
 
@@ -118,7 +118,7 @@ function createPlace(folder, shared) {
     shared,
     async clone(name = 'clone') {
       const clone = path.join(folder, name)
-      // Hard links would let a change of owner reach the files of this repository.
+      // With hard links, a change of owner would change the files of this repository.
       await run('git', ['clone', '--quiet', '--no-hardlinks', root, clone])
       return { clone, temporary: path.join(folder, `${name} tmp`) }
     },
@@ -158,7 +158,7 @@ async function startWithoutPs(place) {
 }
 
 /**
- * A PATH of one folder, with links to all commands but some.
+ * @returns {string} a PATH of one folder, with links to all commands except the missing ones
  *
  * @param {Place} place
  * @param {string[]} missing
@@ -195,7 +195,7 @@ async function startWithoutNetwork(place) {
   ]
   const possible = namespaces.find((args) => works('unshare', [...args, 'true']))
   if (which('ip') === undefined || possible === undefined) {
-    // Whoever looks for a registry or a mirror finds a closed port.
+    // Requests to a registry or a mirror reach a closed port.
     const closed = `http://127.0.0.1:${await freePort()}`
     const env = {
       npm_config_registry: closed,
