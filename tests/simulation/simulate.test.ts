@@ -40,9 +40,9 @@ describe('the simulation goes red where', () => {
     [
       'several jobs of a line may be active',
       { globalConcurrency: true },
-      /after one that stood behind it/,
+      /decided after a job behind it/,
     ],
-    ['a stalled job goes to the tail', { stalledToTail: true }, /after one that stood behind it/],
+    ['a stalled job goes to the tail', { stalledToTail: true }, /decided after a job behind it/],
     ['a waiter has no deadline', { deadline: true }, /a client who waits/],
     ['a command is accepted before it is stored', { earlyAccept: true }, /"accepted".*but it was/],
     ['nobody looks after lost jobs', { recheck: true }, /never decided/],
