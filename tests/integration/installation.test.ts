@@ -96,7 +96,7 @@ it('writes no heartbeat to the append-only file, whose every write is flushed to
     Number(/aof_current_size:(\d+)/.exec(await redis.info('persistence'))?.[1])
   const claims = createRedisClaims(redis, { keyPrefix: 'test:' })
   const inspect = (processId: string) =>
-    claims.look({ installationId: 'ours', processId, service: 'api', databaseId: '1' })
+    claims.renew({ installationId: 'ours', processId, service: 'api', databaseId: '1' })
   const empty = await aofBytes()
   await claims.claim('ours', 'this')
   const claimed = await aofBytes()

@@ -1,4 +1,6 @@
-export * from './installation.js'
+export { assertSameInstallation, layoutDifference } from './installation/check.js'
+export { ALIVE_MS, createRedisClaims, type RedisClaims } from './installation/claims.js'
+export * from './installation/watch.js'
 export * from './keys.js'
 export * from './queues.js'
 export * from './registry.js'

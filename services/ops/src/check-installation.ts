@@ -42,7 +42,7 @@ export async function checkInstallation(
     'same_installation',
     'Redis belongs to the installation of this database',
     async () => {
-      const { installationId, redisId } = await createRedisClaims(redis, recorded).look()
+      const { installationId, redisId } = await createRedisClaims(redis, recorded).read()
       // The next process that starts claims a new Redis.
       if (installationId === undefined) return []
       if (installationId !== record.id) {

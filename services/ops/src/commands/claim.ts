@@ -38,7 +38,7 @@ async function showClaim(context: Context, args: Arguments): Promise<Report> {
     throw new ConfigError('DATABASE_URL and REDIS_URL are needed')
   const { keyPrefix } = context.layout
   const ours = (await store.readOrCreate(context.layout)).id
-  const { installationId: owner, others } = await createRedisClaims(redis, context.layout).look()
+  const { installationId: owner, others } = await createRedisClaims(redis, context.layout).read()
   const data = { keyPrefix, ours, owner: owner ?? null, processes: others.length }
   if (owner === undefined || owner === ours) {
     const whose =

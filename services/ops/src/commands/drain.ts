@@ -75,7 +75,7 @@ async function countApis(context: Context): Promise<number> {
   const claims = createRedisClaims(redis, context.layout)
   for (let waitedMs = 0; ; waitedMs += INTERVAL_MS) {
     const connected = (await countProcesses(redis, context.layout))?.apis
-    const alive = (await claims.look()).others.filter(({ service }) => service === 'api').length
+    const alive = (await claims.read()).others.filter(({ service }) => service === 'api').length
     if ((connected ?? 0) > 0 || alive === 0 || waitedMs > ALIVE_MS)
       return Math.max(connected ?? 0, alive)
     // The sign of life of a process that was killed expires soon.

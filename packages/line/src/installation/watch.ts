@@ -1,0 +1,309 @@
+import { randomUUID } from 'node:crypto'
+import type { InstallationRecord, InstallationStore } from '@ticket-line/db'
+import {
+  ConfigError,
+  every,
+  type LineLayout,
+  type Log,
+  type Loop,
+  sleep,
+  withDeadline,
+  withRetries,
+} from '@ticket-line/shared'
+import type { Redis } from 'ioredis'
+import {
+  foreignRedis,
+  isRedisInUse,
+  layoutDifference,
+  OTHER_DATABASE,
+  OTHER_REDIS,
+} from './check.js'
+import {
+  ALIVE_MS,
+  CHECK_EVERY_MS,
+  type ClaimReply,
+  createRedisClaims,
+  READ_AGAIN_MS,
+} from './claims.js'
+
+/** A running process ends if another Redis has been the one in use for this long, ms. */
+const DIFFERS_FOR_MS = 10_000
+/** How long a process that ends may take to remove its marks, ms. */
+const LEAVE_WITHIN_MS = 500
+/**
+ * A process that starts overlooks contradictions for this long, ms: after a flush, one more sign of
+ * life for the old Redis may arrive while the new one is claimed.
+ */
+const OVERLOOKED_MS = CHECK_EVERY_MS + 2 * READ_AGAIN_MS
+
+export interface InstallationDeps {
+  redis: Redis
+  store: InstallationStore
+  layout: LineLayout
+  service: 'api' | 'worker'
+  log: Log
+  /** Called once if this process must not go on: its servers do not belong together any more. */
+  onRefused: (message: string) => void
+}
+
+/** Watches whether this process, its database and its Redis belong together. */
+export interface InstallationWatch {
+  /**
+   * Called at the start, when both servers answer. Claims a new Redis, records the first layout,
+   * and begins to watch.
+   *
+   * @throws ConfigError with one line for the operator; the driver's error if a server does not
+   * answer
+   */
+  join(): Promise<void>
+  /** False while it is uncertain whether Redis is the right one, for example after a reconnect. */
+  isSure(): boolean
+  /** Stops watching and tells the other processes that this one has ended. */
+  leave(): Promise<void>
+}
+
+/** The installation that this process belongs to, and the Redis that it uses. */
+interface Membership {
+  installationId: string
+  redisId: string
+}
+
+/**
+ * The states of a process:
+ *
+ * - `joining`: it has not claimed or marked anything. `join` waits until nothing contradicts that
+ *   its servers belong together.
+ * - `sure`: at the last check Redis had the claim of this installation, and PostgreSQL named this
+ *   Redis as the one in use. Only now does the process accept commands.
+ * - `unsure`: the connection to Redis was lost. The address may lead to another server by now.
+ * - `differing`: PostgreSQL has named another Redis that is in use, since `sinceMs` of the
+ *   monotonic clock. Two groups of processes with different `REDIS_URL`s come here.
+ * - `refused`: the servers do not belong together. `onRefused` was called and ends the process.
+ * - `left`: the process ends.
+ *
+ * A check reads Redis first. If Redis has our claim, `unsure` becomes `sure`. If Redis was flushed,
+ * the process claims it again; if its random id changed, PostgreSQL is told the new one. The check
+ * then reads the record in PostgreSQL: if it names our Redis, `differing` becomes `sure`; if it
+ * names another one that is in use, the process is `differing`, and after ten seconds `refused`.
+ * A Redis that no process has used for six seconds is replaced in the record instead.
+ *
+ * Checks run every two seconds and after each reconnect, one at a time. A check that is under way
+ * when the process is refused or left has no effect on its state.
+ */
+type State =
+  | { kind: 'joining' }
+  | { kind: 'sure' | 'unsure'; member: Membership }
+  | { kind: 'differing'; member: Membership; sinceMs: number }
+  | { kind: 'refused'; member: Membership }
+  | { kind: 'left' }
+
+/** Which states may follow a state. */
+const MAY_FOLLOW: Record<State['kind'], readonly State['kind'][]> = {
+  joining: ['sure', 'left'],
+  sure: ['sure', 'unsure', 'differing', 'refused', 'left'],
+  unsure: ['sure', 'unsure', 'differing', 'refused', 'left'],
+  differing: ['sure', 'differing', 'refused', 'left'],
+  refused: ['left'],
+  left: [],
+}
+
+export function createInstallationWatch(deps: InstallationDeps): InstallationWatch {
+  const { redis, store, layout, service, log } = deps
+  const claims = createRedisClaims(redis, layout)
+  const processId = randomUUID()
+  let state: State = { kind: 'joining' }
+  let checking: Loop | undefined
+  /** Id of the database that answered last; undefined if the role may not read it. */
+  let databaseId: string | undefined
+
+  /** @returns false if `next` may not follow the present state, which then stays as it is */
+  function become(next: State): boolean {
+    if (!MAY_FOLLOW[state.kind].includes(next.kind)) return false
+    state = next
+    if (next.kind === 'refused' || next.kind === 'left') void checking?.stop()
+    return true
+  }
+
+  const isJoining = (): boolean => state.kind === 'joining'
+  const isOver = (): boolean => state.kind === 'refused' || state.kind === 'left'
+
+  function refuse(member: Membership, message: string): void {
+    if (become({ kind: 'refused', member })) deps.onRefused(message)
+  }
+
+  const renew = (installationId: string): Promise<ClaimReply> =>
+    claims.renew({ installationId, processId, service, databaseId })
+
+  async function join(): Promise<void> {
+    let record = await readRecord()
+    const startedAtMs = performance.now()
+    /** The first sign of life of each contradiction. */
+    const firstSigns = new Map<string, string>()
+    while (isJoining()) {
+      const contradictions = await findContradictions(record)
+      const waitedMs = performance.now() - startedAtMs
+      for (const { source, sign, message } of contradictions) {
+        // A sign that no longer changes is of a process that has ended.
+        if (waitedMs > OVERLOOKED_MS && firstSigns.get(source) !== sign)
+          throw new ConfigError(message)
+        if (firstSigns.size === 0) log.warn(`waiting for this to pass: ${message}`)
+        if (!firstSigns.has(source)) firstSigns.set(source, sign)
+      }
+      if (contradictions.length === 0 || waitedMs > ALIVE_MS) await tryToJoin(record)
+      if (!isJoining()) break
+      await sleep(READ_AGAIN_MS)
+      record = await store.readOrCreate(layout)
+    }
+    if (isOver()) return
+    redis.on('close', () => {
+      if (state.kind === 'sure') become({ kind: 'unsure', member: state.member })
+    })
+    checking = every(CHECK_EVERY_MS, check, {
+      // A server cannot be reached. Other parts watch for that and report it.
+      onError: (err) => log.debug({ err }, 'the installation could not be checked'),
+    })
+    redis.on('ready', () => void checking?.runNow())
+  }
+
+  /** Reads the record, and writes this layout into it if all lines are known to be empty. */
+  async function readRecord(): Promise<InstallationRecord> {
+    const record = await store.readOrCreate(layout)
+    if (!record.drained) return record
+    if (record.keyPrefix !== layout.keyPrefix) await forgetOldPrefix(record)
+    await store.recordLayout(layout)
+    return store.readOrCreate(layout)
+  }
+
+  /** Releases the keys of the earlier prefix, whose lines are empty, for other installations. */
+  async function forgetOldPrefix({ id, keyPrefix }: InstallationRecord): Promise<void> {
+    const old = createRedisClaims(redis, { keyPrefix })
+    const claim = await untilAnswered(() => old.read())
+    if (claim.installationId === id) await untilAnswered(() => old.forget())
+  }
+
+  /**
+   * Finds signs of life of processes that contradict this one.
+   *
+   * @throws ConfigError if this process contradicts the record, or Redis has another owner
+   */
+  async function findContradictions(record: InstallationRecord): Promise<Contradiction[]> {
+    const difference = layoutDifference(layout, record)
+    if (difference !== undefined) throw new ConfigError(difference)
+    databaseId = await store.readDatabaseId()
+    const claim = await untilAnswered(() => claims.read())
+    if (claim.installationId !== undefined && claim.installationId !== record.id)
+      throw new ConfigError(foreignRedis(layout.keyPrefix, claim.installationId, record.id))
+    const contradictions: Contradiction[] = []
+    for (const other of claim.others) {
+      if (other.databaseId === undefined || databaseId === undefined) continue
+      if (other.databaseId === databaseId) continue
+      const sign = String(other.seenAtMs)
+      contradictions.push({ source: other.processId, sign, message: OTHER_DATABASE })
+    }
+    const { redisId, redisSeenAt } = record
+    if (redisId !== null && redisId !== claim.redisId && isRedisInUse(record))
+      contradictions.push({ source: redisId, sign: redisSeenAt ?? '', message: OTHER_REDIS })
+    return contradictions
+  }
+
+  /** joining → sure, unless another process changed the claim meanwhile */
+  async function tryToJoin({ id, redisId }: InstallationRecord): Promise<void> {
+    await untilAnswered(() => claims.claim(id, randomUUID()))
+    const claim = await untilAnswered(() => renew(id))
+    if (claim.installationId !== id || claim.redisId === undefined) return
+    if (claim.redisId !== redisId) await store.replaceRedis(redisId, claim.redisId)
+    await store.renewRedis(claim.redisId)
+    become({ kind: 'sure', member: { installationId: id, redisId: claim.redisId } })
+  }
+
+  /** Asks Redis until it answers. */
+  function untilAnswered<T>(ask: () => Promise<T>): Promise<T> {
+    return withRetries(ask, async (err) => {
+      if (state.kind === 'left') throw err
+      if (/NOPERM /.test(String(err)))
+        throw new ConfigError(`Redis refuses what this service needs: ${(err as Error).message}`)
+      log.debug({ err }, 'waiting for Redis')
+      await sleep(READ_AGAIN_MS)
+    })
+  }
+
+  async function check(): Promise<void> {
+    if (redis.status !== 'ready') return
+    await checkRedis()
+    if (state.kind === 'sure' || state.kind === 'differing') await checkRecord(state.member)
+  }
+
+  async function checkRedis(): Promise<void> {
+    if (!('member' in state)) return
+    const { member } = state
+    const { installationId } = member
+    let claim = await renew(installationId)
+    if (isOver()) return
+    if (claim.installationId === undefined) {
+      log.warn('Redis came back without its data: it is claimed again')
+      await claims.claim(installationId, randomUUID())
+      claim = await renew(installationId)
+    }
+    if (claim.installationId !== installationId || claim.redisId === undefined) {
+      const owner = claim.installationId ?? 'unknown'
+      refuse(member, foreignRedis(layout.keyPrefix, owner, installationId))
+      return
+    }
+    const present = { installationId, redisId: claim.redisId }
+    if (present.redisId !== member.redisId) {
+      // Redis was flushed or restored. The record shows whether the others agree.
+      if ('member' in state) become({ ...state, member: present })
+      await store.replaceRedis(member.redisId, present.redisId)
+    }
+    if (state.kind === 'unsure') become({ kind: 'sure', member: present })
+  }
+
+  async function checkRecord(member: Membership): Promise<void> {
+    const { installationId, redisId } = member
+    const record = await store.readOrCreate(layout, installationId)
+    databaseId = await store.readDatabaseId()
+    if (isOver()) return
+    const difference = layoutDifference(layout, record)
+    if (record.drained && service === 'api') {
+      // This process puts commands into lines of this layout for as long as it runs.
+      await store.recordLayout(layout)
+    } else if (difference !== undefined && !record.drained) {
+      refuse(member, difference)
+      return
+    }
+    if (record.id !== installationId) {
+      refuse(member, foreignRedis(layout.keyPrefix, installationId, record.id))
+    } else if (record.redisId === redisId) {
+      if (state.kind === 'differing') become({ kind: 'sure', member })
+      await store.renewRedis(redisId)
+    } else if (!isRedisInUse(record)) {
+      await store.replaceRedis(record.redisId, redisId)
+    } else {
+      const nowMs = performance.now()
+      const sinceMs = state.kind === 'differing' ? state.sinceMs : nowMs
+      become({ kind: 'differing', member, sinceMs })
+      if (nowMs - sinceMs > DIFFERS_FOR_MS) refuse(member, OTHER_REDIS)
+    }
+  }
+
+  return {
+    join,
+    isSure: () => state.kind === 'sure',
+    async leave() {
+      const member = 'member' in state ? state.member : undefined
+      become({ kind: 'left' })
+      if (member === undefined) return
+      const goodbyes = [claims.leave(processId), store.leaveRedis(member.redisId)]
+      await withDeadline(Promise.allSettled(goodbyes), LEAVE_WITHIN_MS, () => undefined)
+    },
+  }
+}
+
+/** A sign that another process uses a server that this one does not use. */
+interface Contradiction {
+  /** The process, or the Redis that it uses. */
+  source: string
+  /** Changes for as long as that process is alive. */
+  sign: string
+  message: string
+}
