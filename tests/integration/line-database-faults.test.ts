@@ -1,9 +1,4 @@
-import {
-  applyJob,
-  createApply,
-  type JobToApply,
-  runCanary,
-} from '@ticket-line/booking-worker/booking'
+import { applyJob, createApply, runCanary } from '@ticket-line/booking-worker/booking'
 import { createDatabase, KEYED_PLANS, recordRejected } from '@ticket-line/db'
 import type { Command } from '@ticket-line/shared'
 import pg from 'pg'
@@ -13,6 +8,7 @@ import {
   command,
   createLineKit,
   expectRowsAgree,
+  jobToApply,
   type KitJob,
   kindsOf,
   type LineKit,
@@ -20,7 +16,7 @@ import {
 
 let kit: LineKit
 let faults: unknown[]
-let eventId = 100
+
 beforeAll(async () => {
   kit = await createLineKit()
   Object.assign(kit.applyDeps, { onEnvironmentFault: (error: unknown) => faults.push(error) })
@@ -32,19 +28,8 @@ afterEach(() => expectRowsAgree(kit))
 
 async function newEvent(totalTickets: number): Promise<number> {
   faults = []
-  await kit.createEvent(++eventId, totalTickets)
-  return eventId
+  return kit.newEvent(totalTickets)
 }
-
-const jobToApply = (
-  { jobId, acceptedAtMs, commands }: KitJob,
-  more: Partial<JobToApply> = {},
-): JobToApply => ({
-  jobId,
-  startedBefore: false,
-  payload: { v: 1, replyTo: 'test', acceptedAtMs, commands },
-  ...more,
-})
 
 /** Applies a job as a worker does on its first start: on the fast path if possible. */
 const apply = (job: KitJob) => createApply(kit.applyDeps)(jobToApply(job))

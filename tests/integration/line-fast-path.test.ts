@@ -11,6 +11,7 @@ import {
   command,
   createLineKit,
   expectRowsAgree,
+  jobToApply,
   type KitJob,
   kindsOf,
   type LineKit,
@@ -22,19 +23,10 @@ beforeAll(async () => {
 })
 afterAll(() => kit?.stop())
 
-let lastEventId = 0
-async function newEvent(totalTickets: number): Promise<number> {
-  await kit.createEvent(++lastEventId, totalTickets)
-  return lastEventId
-}
+const newEvent = (totalTickets: number) => kit.newEvent(totalTickets)
 
 /** Applies a job as a worker does on its first start. */
-const apply = ({ jobId, acceptedAtMs, commands }: KitJob) =>
-  createApply(kit.applyDeps)({
-    jobId,
-    startedBefore: false,
-    payload: { v: 1, replyTo: 'test', acceptedAtMs, commands },
-  })
+const apply = (job: KitJob) => createApply(kit.applyDeps)(jobToApply(job))
 
 const booking = (eventId: number, userId: string, keyHash?: string) => {
   const job = kit.job(command('book', eventId, userId))
@@ -283,7 +275,7 @@ describe('random commands, one in each job', () => {
       events.set(eventId, createNaiveEvent(eventId, tickets))
     }
     const model = createNaiveModel(events)
-    const missingEvent = lastEventId + 1
+    const missingEvent = Math.max(...events.keys()) + 1
     const eventIds = [...events.keys(), missingEvent]
 
     for (let i = 0; i < 600; i++) {

@@ -1,4 +1,9 @@
-import { type AppliedBatch, type ApplyDeps, applyJob } from '@ticket-line/booking-worker/booking'
+import {
+  type AppliedBatch,
+  type ApplyDeps,
+  applyJob,
+  type JobToApply,
+} from '@ticket-line/booking-worker/booking'
 import { createDatabase, createEvent, type Database, KEYED_PLANS } from '@ticket-line/db'
 import { type CommandRequest, commandIdOf, newJobId } from '@ticket-line/shared'
 import pg from 'pg'
@@ -17,6 +22,8 @@ export interface LineKit {
   retries: unknown[]
   query<Row extends Record<string, unknown>>(sql: string, values?: unknown[]): Promise<Row[]>
   createEvent(eventId: number, totalTickets: number): Promise<void>
+  /** Creates an event with the next id of this kit. @returns its id */
+  newEvent(totalTickets: number): Promise<number>
   /** Makes a job with a new id. */
   job(...commands: CommandRequest[]): KitJob
   apply(job: KitJob, startedBefore?: boolean): Promise<AppliedBatch>
@@ -48,6 +55,7 @@ export async function createLineKit(base?: Base): Promise<LineKit> {
   const plain = new pg.Pool({ connectionString: databaseUrl, max: 3 })
   plain.on('error', () => undefined)
   const retries: unknown[] = []
+  let lastEventId = 0
   const applyDeps: ApplyDeps = {
     pool: database.pool,
     onRetry: (error) => retries.push(error),
@@ -62,23 +70,33 @@ export async function createLineKit(base?: Base): Promise<LineKit> {
     query: async (sql, values) => (await plain.query(sql, values)).rows,
     createEvent: async (eventId, totalTickets) =>
       void (await createEvent(plain, eventId, totalTickets)),
+    async newEvent(totalTickets) {
+      await createEvent(plain, ++lastEventId, totalTickets)
+      return lastEventId
+    },
     job(...commands) {
       const acceptedAtMs = Date.now()
       const jobId = newJobId(`event-${commands[0]?.eventId}`, commands.length, acceptedAtMs)
       return { jobId, acceptedAtMs, commands, id: (index) => commandIdOf(jobId, index) }
     },
-    apply: ({ jobId, acceptedAtMs, commands }, startedBefore = false) =>
-      applyJob(applyDeps, {
-        jobId,
-        startedBefore,
-        payload: { v: 1, replyTo: 'test', acceptedAtMs, commands },
-      }),
+    apply: (job, startedBefore = false) => applyJob(applyDeps, jobToApply(job, { startedBefore })),
     async stop() {
       await Promise.all([database.close(), plain.end()])
       await remove()
     },
   }
 }
+
+/** A job as a worker receives it when it starts the job for the first time. */
+export const jobToApply = (
+  { jobId, acceptedAtMs, commands }: KitJob,
+  more: Partial<JobToApply> = {},
+): JobToApply => ({
+  jobId,
+  startedBefore: false,
+  payload: { v: 1, replyTo: 'test', acceptedAtMs, commands },
+  ...more,
+})
 
 /** A command of a user for themselves, unless `more` says otherwise. */
 export function command(

@@ -1,3 +1,4 @@
+import { applyJob } from '@ticket-line/booking-worker/booking'
 import {
   bookFreeTickets,
   createDatabase,
@@ -8,7 +9,7 @@ import {
 } from '@ticket-line/db'
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { command, createLineKit, type LineKit } from './line-kit.ts'
+import { command, createLineKit, jobToApply, type LineKit } from './line-kit.ts'
 
 /** The columns that must find the rows of each table. Fewer columns would read other rows too. */
 const KEYS: Record<string, string[]> = {
@@ -101,7 +102,8 @@ function recordedConnection(sessionSettings: Record<string, string>): {
 /** Sends every statement of a batch at least once. */
 async function runEverything({ database }: { database: Database }, eventId: number): Promise<void> {
   await createEvent(database.pool, eventId, 2)
-  const apply = (...commands: Parameters<LineKit['job']>) => applyOn(database, kit.job(...commands))
+  const apply = (...commands: Parameters<LineKit['job']>) =>
+    applyJob({ ...kit.applyDeps, pool: database.pool }, jobToApply(kit.job(...commands)))
   const alone = {
     commandId: `event-${eventId}.alone.1.0`,
     eventId,
@@ -121,16 +123,6 @@ async function runEverything({ database }: { database: Database }, eventId: numb
     command('book', eventId, 'e'),
     command('cancel', eventId, 'a'),
     command('cancel', eventId, 'd'),
-  )
-}
-
-async function applyOn(database: Database, job: ReturnType<LineKit['job']>): Promise<void> {
-  const { applyJob } = await import('@ticket-line/booking-worker/booking')
-  const { jobId, acceptedAtMs, commands } = job
-  const payload = { v: 1, replyTo: 'test', acceptedAtMs, commands }
-  await applyJob(
-    { ...kit.applyDeps, pool: database.pool },
-    { jobId, startedBefore: false, payload },
   )
 }
 

@@ -9,6 +9,7 @@ import {
   command,
   createLineKit,
   expectRowsAgree,
+  jobToApply,
   type KitJob,
   kindsOf,
   type LineKit,
@@ -109,11 +110,7 @@ describe('a command that cannot be decided', () => {
     const rejected: string[] = []
     const { outcomes } = await applyJob(
       { ...kit.applyDeps, pool: recorded, onRejected: ({ commandId }) => rejected.push(commandId) },
-      {
-        jobId: job.jobId,
-        startedBefore: false,
-        payload: { v: 1, replyTo: 'test', acceptedAtMs: job.acceptedAtMs, commands: job.commands },
-      },
+      jobToApply(job),
     )
 
     expect(outcomes[0]).toMatchObject({ outcome: 'rejected' })
@@ -176,10 +173,9 @@ describe('a command that a stopping worker gives up', () => {
   ): Promise<{ error: Error; tookMs: number }> {
     let givenUp = false
     const before = (await startsOf(job)) ?? 0
-    const { jobId, acceptedAtMs, commands } = job
     const applied = applyJob(
       { ...kit.applyDeps, pool, givenUp: () => givenUp },
-      { jobId, startedBefore: true, payload: { v: 1, replyTo: 'test', acceptedAtMs, commands } },
+      jobToApply(job, { startedBefore: true }),
     )
     applied.catch(() => undefined)
     await until(async () => ((await startsOf(job)) ?? 0) > before, { timeoutMs: 5000, everyMs: 5 })

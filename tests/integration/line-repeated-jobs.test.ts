@@ -16,13 +16,7 @@ beforeAll(async () => {
 })
 afterAll(() => kit?.stop())
 
-let lastEventId = 0
-/** Creates a new event, so that tests do not share one. */
-async function newEvent(totalTickets: number): Promise<number> {
-  lastEventId += 1
-  await kit.createEvent(lastEventId, totalTickets)
-  return lastEventId
-}
+const newEvent = (totalTickets: number) => kit.newEvent(totalTickets)
 
 const users = (count: number): string[] => Array.from({ length: count }, (_, i) => `user-${i}`)
 

@@ -6,6 +6,7 @@ import {
   command,
   createLineKit,
   expectRowsAgree,
+  jobToApply,
   type KitJob,
   kindsOf,
   type LineKit,
@@ -17,14 +18,11 @@ beforeAll(async () => {
 })
 afterAll(() => kit?.stop())
 
-let lastEventId = 0
-
 /** Creates `count` events with one ticket, and a job with one booking for each. */
 async function jobsOfNewEvents(count: number): Promise<KitJob[]> {
   const jobs: KitJob[] = []
   for (let i = 0; i < count; i++) {
-    const eventId = ++lastEventId
-    await kit.createEvent(eventId, 1)
+    const eventId = await kit.newEvent(1)
     jobs.push(kit.job(command('book', eventId, `user-${i}`)))
   }
   return jobs
@@ -39,12 +37,7 @@ function addLatecomers(jobs: KitJob[]): void {
 /** Returns a function that starts jobs as one worker process does. */
 function createStart() {
   const apply = createApply(kit.applyDeps)
-  return ({ jobId, acceptedAtMs, commands }: KitJob) =>
-    apply({
-      jobId,
-      startedBefore: false,
-      payload: { v: 1, replyTo: 'test', acceptedAtMs, commands },
-    })
+  return (job: KitJob) => apply(jobToApply(job))
 }
 
 /** Applies jobs as a worker process that fetched them all at once. */

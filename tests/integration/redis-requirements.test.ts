@@ -82,7 +82,9 @@ it('exports no Redis metrics if INFO and CLIENT LIST are forbidden', async () =>
   }
   const shown = await runOps(['event', '1'], { ...system.env, ...env })
   expect(shown.exitCode).toBe(0)
-  expect(shown.stdout).toContain('Redis does not tell how many worker processes are connected')
+  expect(shown.stdout).toContain(
+    'Redis does not show this user how many worker processes are connected',
+  )
   expect(shown.stdout).not.toContain('0 worker processes')
 })
 

@@ -168,10 +168,7 @@ describe('npm start', () => {
   it('accepts further processes and leaves none running when it ends', async () => {
     const worker = await script('worker')
     const api = await script('api', { PORT: String(await freePort()) })
-    await Promise.all([
-      worker.waitForOutput('"msg":"ready"'),
-      api.waitForOutput('"msg":"listening"'),
-    ])
+    await Promise.all([worker.waitForOutput('"msg":"ready"'), api.waitForOutput('"msg":"ready"')])
 
     await start.stop(30_000)
 
