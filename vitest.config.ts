@@ -37,7 +37,6 @@ export default defineConfig({
         test: {
           name: 'simulation',
           include: ['tests/simulation/**/*.test.ts'],
-          setupFiles: ['tests/simulation/setup.ts'],
           // Runs after the others, because it keeps two cores busy for half a minute.
           maxWorkers: 2,
           sequence: { groupOrder: 2 },

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Pool } from '@ticket-line/db'
+import { createCommandStore, type Pool } from '@ticket-line/db'
 import { createLineQueues, noteActivity } from '@ticket-line/line'
 import { createJobStore } from '@ticket-line/line/client'
 import { createFailFastRedis, createLog, newJobId } from '@ticket-line/shared'
@@ -521,7 +521,7 @@ describe('adds of jobs', () => {
     const { store } = createJobStore({
       queues: kit.queues,
       note: (name) => void noteActivity(kit.redis, kit.layout, name),
-      pool: {} as Pool,
+      store: createCommandStore({} as Pool),
       log: createLog('test', 'silent'),
       monotonicMs: () => performance.now(),
       sleep,

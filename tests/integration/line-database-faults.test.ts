@@ -1,10 +1,15 @@
-import { applyJob, createApply, runCanary } from '@ticket-line/booking-worker/booking'
-import { createDatabase, KEYED_PLANS, recordRejected } from '@ticket-line/db'
-import type { Command } from '@ticket-line/shared'
+import {
+  applyJob,
+  createApply,
+  recordPoisoned,
+  runCanary,
+} from '@ticket-line/booking-worker/booking'
+import { createDatabase, createLineStore, KEYED_PLANS } from '@ticket-line/db'
 import pg from 'pg'
 import { afterAll, afterEach, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { until } from '../../tools/dev-stack/wait.mjs'
 import {
+  acceptedCommand,
   command,
   createLineKit,
   expectRowsAgree,
@@ -48,7 +53,9 @@ describe('the canary', () => {
     await locker.query('BEGIN')
     await locker.query('SELECT FROM events FOR UPDATE')
 
-    await Promise.all(Array.from({ length: 5 }, () => runCanary(kit.database.pool, id)))
+    await Promise.all(
+      Array.from({ length: 5 }, () => runCanary(kit.applyDeps.store, id, Date.now())),
+    )
 
     expect(await count()).toEqual(before)
   })
@@ -76,7 +83,7 @@ describe('the canary', () => {
       },
     })
 
-    await runCanary(watched, await newEvent(1))
+    await runCanary(createLineStore(watched), await newEvent(1), Date.now())
 
     expect([...sent].filter((name) => name.startsWith('line_')).toSorted()).toEqual([
       'line_book_free',
@@ -174,7 +181,7 @@ describe('a database fault that affects every command', () => {
     onTestFinished(() => clerk.close())
     await kit.query(`REVOKE INSERT ON bookings FROM clerk_${id}`)
 
-    const applying = createApply({ ...kit.applyDeps, pool: clerk.pool })(
+    const applying = createApply({ ...kit.applyDeps, store: createLineStore(clerk.pool) })(
       jobToApply(kit.job(command('book', id, 'ann'))),
     )
     await until(() => faults.length >= 3, { timeoutMs: 20_000 })
@@ -250,7 +257,7 @@ describe('a command whose job is started repeatedly', () => {
 
     const applied = await Promise.all(applying)
     expect(applied.map(kindsOf)).toEqual([['booked'], ['booked'], ['booked'], ['booked']])
-    expect(applied.map(({ decidedCount }) => decidedCount).toSorted()).toEqual([0, 0, 0, 1])
+    expect(applied.map(({ changes }) => changes.length).toSorted()).toEqual([0, 0, 0, 1])
   })
 
   it('is not rejected if a worker that survived uncounts its start late', async () => {
@@ -288,7 +295,8 @@ describe('a command whose job is started repeatedly', () => {
 })
 
 describe('recording a rejection', () => {
-  const asCommand = (job: KitJob) => ({ ...job.commands[0], commandId: job.id(0) }) as Command
+  const record = async (job: KitJob) =>
+    (await recordPoisoned(kit.applyDeps, acceptedCommand(job))).outcomes[0]
 
   it('returns the stored outcome instead if the key of the command already has one', async () => {
     const id = await newEvent(0)
@@ -297,8 +305,8 @@ describe('recording a rejection', () => {
     const repeat = kit.job(command('book', id, 'ann', { keyHash: `first-${id}` }))
     const other = kit.job(command('cancel', id, 'ann', { keyHash: `first-${id}` }))
 
-    const ofRepeat = await recordRejected(kit.database.pool, asCommand(repeat), repeat.acceptedAtMs)
-    const ofOther = await recordRejected(kit.database.pool, asCommand(other), other.acceptedAtMs)
+    const ofRepeat = await record(repeat)
+    const ofOther = await record(other)
 
     expect(ofRepeat).toEqual({ ...outcomes[0], outcome: 'waiting', replayOf: first.id(0) })
     expect(ofOther).toMatchObject({ outcome: 'idempotency_key_reused' })

@@ -1,11 +1,18 @@
+import { type AppliedBatch, type ApplyDeps, applyJob } from '@ticket-line/booking-worker/booking'
 import {
-  type AppliedBatch,
-  type ApplyDeps,
-  applyJob,
-  type JobToApply,
-} from '@ticket-line/booking-worker/booking'
-import { createDatabase, createEvent, type Database, KEYED_PLANS } from '@ticket-line/db'
-import { type CommandRequest, commandIdOf, newJobId } from '@ticket-line/shared'
+  createDatabase,
+  createEvent,
+  createLineStore,
+  type Database,
+  KEYED_PLANS,
+} from '@ticket-line/db'
+import type { JobToDecide } from '@ticket-line/line/server'
+import {
+  type AcceptedCommand,
+  type CommandRequest,
+  commandIdOf,
+  newJobId,
+} from '@ticket-line/shared'
 import pg from 'pg'
 import { expect } from 'vitest'
 import { createBase } from '../stack/system.ts'
@@ -57,7 +64,8 @@ export async function createLineKit(base?: Base): Promise<LineKit> {
   const retries: unknown[] = []
   let lastEventId = 0
   const applyDeps: ApplyDeps = {
-    pool: database.pool,
+    store: createLineStore(database.pool),
+    now: Date.now,
     onRetry: (error) => retries.push(error),
     givenUp: () => false,
     sleep: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
@@ -90,13 +98,19 @@ export async function createLineKit(base?: Base): Promise<LineKit> {
 /** A job as a worker receives it when it starts the job for the first time. */
 export const jobToApply = (
   { jobId, acceptedAtMs, commands }: KitJob,
-  more: Partial<JobToApply> = {},
-): JobToApply => ({
+  more: Partial<JobToDecide> = {},
+): JobToDecide => ({
   jobId,
   startedBefore: false,
+  lockLost: () => false,
   payload: { v: 1, replyTo: 'test', acceptedAtMs, commands },
   ...more,
 })
+
+/** The first command of a job, with its id. */
+export function acceptedCommand({ acceptedAtMs, commands, id }: KitJob): AcceptedCommand {
+  return { ...(commands[0] as CommandRequest), commandId: id(0), acceptedAtMs }
+}
 
 /** A command of a user for themselves, unless `more` says otherwise. */
 export function command(

@@ -1,11 +1,10 @@
 import { applyJob } from '@ticket-line/booking-worker/booking'
 import {
-  bookFreeTickets,
   createDatabase,
   createEvent,
+  createLineStore,
   type Database,
   KEYED_PLANS,
-  readHeads,
 } from '@ticket-line/db'
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -103,15 +102,19 @@ function recordedConnection(sessionSettings: Record<string, string>): {
 async function runEverything({ database }: { database: Database }, eventId: number): Promise<void> {
   await createEvent(database.pool, eventId, 2)
   const apply = (...commands: Parameters<LineKit['job']>) =>
-    applyJob({ ...kit.applyDeps, pool: database.pool }, jobToApply(kit.job(...commands)))
+    applyJob(
+      { ...kit.applyDeps, store: createLineStore(database.pool) },
+      jobToApply(kit.job(...commands)),
+    )
   const alone = {
     commandId: `event-${eventId}.alone.1.0`,
+    type: 'book' as const,
     eventId,
     userId: 'h',
     caller: 'h',
     acceptedAtMs: 0,
   }
-  await bookFreeTickets(database.pool, [alone])
+  await createLineStore(database.pool).bookFree([alone])
   await apply(command('cancel', eventId, 'h'))
   // Two bookings and five waiting-list entries, and then every kind of cancellation.
   await apply(
@@ -218,11 +221,16 @@ describe('the query plans of a batch', () => {
       for (const sql of prepare)
         await kit.query(sql, sql === insert ? ['withdrawn', head + 1, second - 1] : [])
       const connection = recordedConnection(KEYED_PLANS)
-      await connection.database.pool.query({
-        name: 'line_read_heads',
-        text: readHeads.text,
-        values: ['{6}', '{3}'],
+      const tx = await createLineStore(connection.database.pool).begin({
+        eventIds: [],
+        whenLocked: 'wait',
+        jobIds: [],
+        users: [],
+        heads: [{ eventId: 6, count: 3 }],
+        keys: [],
       })
+      expect(tx.loaded.heads).toHaveLength(3)
+      await tx[Symbol.asyncDispose]()
       const { rows } = await connection.database.pool.query(
         `EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE line_read_heads('{6}', '{3}')`,
       )

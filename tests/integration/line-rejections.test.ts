@@ -1,11 +1,11 @@
-import { applyJob } from '@ticket-line/booking-worker/booking'
-import { type Pool, recordRejected } from '@ticket-line/db'
-import type { Command } from '@ticket-line/shared'
+import { applyJob, recordPoisoned } from '@ticket-line/booking-worker/booking'
+import { createLineStore, type Pool } from '@ticket-line/db'
 import pg from 'pg'
 import { afterAll, afterEach, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { until } from '../../tools/dev-stack/wait.mjs'
 import { type System, startSystem } from '../stack/system.ts'
 import {
+  acceptedCommand,
   command,
   createLineKit,
   expectRowsAgree,
@@ -41,7 +41,7 @@ describe('a command that cannot be decided', () => {
     const applied = await kit.apply(job)
 
     expect(kindsOf(applied)).toEqual(['booked', 'rejected', 'booked'])
-    expect(applied.decidedCount).toBe(3)
+    expect(applied.changes.map(({ userId }) => userId)).toEqual(['ann', 'bob'])
     expect(await kit.query('SELECT FROM command_starts')).toEqual([])
     expect(await kit.query(`SELECT FROM claims WHERE user_id = 'poison'`)).toEqual([])
     await expectRowsAgree(kit)
@@ -54,7 +54,7 @@ describe('a command that cannot be decided', () => {
     const { outcomes } = await kit.apply(job)
 
     expect(outcomes[0]).toMatchObject({ outcome: 'rejected', replayOf: expect.any(String) })
-    expect(await kit.apply(job, true)).toEqual({ outcomes, decidedCount: 0 })
+    expect(await kit.apply(job, true)).toEqual({ outcomes, changes: [] })
     expect(kit.retries).toHaveLength(before)
   })
 
@@ -78,13 +78,8 @@ describe('a command that cannot be decided', () => {
     const first = kit.job(command('book', 1, 'holder', { keyHash: 'held' }))
     await kit.apply(first)
     const poisoned = kit.job(command('book', 1, 'holder', { keyHash: 'held' }))
-    const [poisonedCommand] = poisoned.commands
 
-    await recordRejected(
-      kit.database.pool,
-      { ...poisonedCommand, commandId: poisoned.id(0) } as Command,
-      poisoned.acceptedAtMs,
-    )
+    await recordPoisoned(kit.applyDeps, acceptedCommand(poisoned))
 
     expect(
       await kit.query(`SELECT command_id FROM idempotency_keys WHERE key_hash = 'held'`),
@@ -109,7 +104,11 @@ describe('a command that cannot be decided', () => {
 
     const rejected: string[] = []
     const { outcomes } = await applyJob(
-      { ...kit.applyDeps, pool: recorded, onRejected: ({ commandId }) => rejected.push(commandId) },
+      {
+        ...kit.applyDeps,
+        store: createLineStore(recorded),
+        onPoisoned: ({ commandId }) => rejected.push(commandId),
+      },
       jobToApply(job),
     )
 
@@ -174,7 +173,7 @@ describe('a command that a stopping worker gives up', () => {
     let givenUp = false
     const before = (await startsOf(job)) ?? 0
     const applied = applyJob(
-      { ...kit.applyDeps, pool, givenUp: () => givenUp },
+      { ...kit.applyDeps, store: createLineStore(pool), givenUp: () => givenUp },
       jobToApply(job, { startedBefore: true }),
     )
     applied.catch(() => undefined)

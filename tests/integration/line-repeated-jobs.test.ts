@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { recordRefused } from '@ticket-line/db'
+import { createCommandStore } from '@ticket-line/db'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import {
   command,
@@ -30,7 +30,7 @@ async function countersOf(eventId: number) {
 }
 
 const abandon = ({ jobId, acceptedAtMs, commands }: KitJob) =>
-  recordRefused(kit.database.pool, { jobId, acceptedAtMs, commands })
+  createCommandStore(kit.database.pool).recordAbandoned({ jobId, acceptedAtMs, commands })
 
 describe('a job that runs again', () => {
   it('returns its stored outcomes and changes nothing', async () => {
@@ -61,8 +61,8 @@ describe('a job that runs again', () => {
     const again = await kit.apply(job)
     const alone = await kit.apply(job, true)
 
-    expect(again).toEqual({ outcomes: first.outcomes, decidedCount: 0 })
-    expect(alone).toEqual({ outcomes: first.outcomes, decidedCount: 0 })
+    expect(again).toEqual({ outcomes: first.outcomes, changes: [] })
+    expect(alone).toEqual({ outcomes: first.outcomes, changes: [] })
     expect(await countersOf(eventId)).toEqual(after)
     await expectRowsAgree(kit)
   })
@@ -74,13 +74,13 @@ describe('a job that runs again', () => {
     const half = { ...job, commands: job.commands.slice(0, 2) }
     const first = await kit.apply(half)
 
-    const { outcomes, decidedCount } = await kit.apply(job, true)
+    const { outcomes, changes } = await kit.apply(job, true)
 
     expect(outcomes.slice(0, 2)).toEqual(first.outcomes)
     expect(outcomes.map(({ outcome }) => outcome)).toEqual([
       ...['booked', 'booked', 'booked', 'waiting', 'waiting'],
     ])
-    expect(decidedCount).toBe(3)
+    expect(changes.map(({ type }) => type)).toEqual(['booked', 'joined', 'joined'])
     expect(await kit.query('SELECT FROM command_starts')).toEqual([])
   })
 })
@@ -131,7 +131,14 @@ describe('jobs that name several events', () => {
 
     const applied = await Promise.all(jobs.map((job) => kit.apply(job)))
 
-    expect(applied.every(({ decidedCount }) => decidedCount === 18)).toBe(true)
+    // Each of the six users changes one event; the other two commands find the key taken.
+    expect(applied.every(({ changes }) => changes.length === 6)).toBe(true)
+    expect(applied.every(({ outcomes }) => outcomes.length === 18)).toBe(true)
+    const [stored] = await kit.query(
+      'SELECT count(*)::int FROM commands WHERE event_id = ANY($1)',
+      [eventIds],
+    )
+    expect(stored).toEqual({ count: 24 * 18 })
     // Of the three commands of a user, the first takes the key; the others name another event.
     const kinds = applied.flatMap(kindsOf)
     expect(kinds.filter((kind) => kind === 'idempotency_key_reused')).toHaveLength(24 * 12)
@@ -151,9 +158,9 @@ describe('an abandoned job', () => {
     expect([...recorded.keys()]).toEqual([job.id(0), job.id(1)])
 
     for (const startedBefore of [false, true]) {
-      const { outcomes, decidedCount } = await kit.apply(job, startedBefore)
+      const { outcomes, changes } = await kit.apply(job, startedBefore)
       expect(outcomes.map(({ outcome }) => outcome)).toEqual(['refused', 'refused'])
-      expect(decidedCount).toBe(0)
+      expect(changes).toEqual([])
     }
     expect(await countersOf(eventId)).toEqual({ available: 5, waiting: 0, last: 0 })
     // Its key is still free, because no outcome was stored under it.

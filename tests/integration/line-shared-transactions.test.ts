@@ -74,7 +74,7 @@ describe('jobs of several lines', () => {
     const [withdrawn, ...others] = applied.map(kindsOf)
     expect(withdrawn).toEqual(['booked', 'waiting', 'withdrawn'])
     expect(others).toEqual(Array(7).fill(['booked', 'waiting']))
-    expect(applied.map(({ decidedCount }) => decidedCount)).toEqual([3, ...Array(7).fill(2)])
+    expect(applied.map(({ changes }) => changes.length)).toEqual([3, ...Array(7).fill(2)])
     expect(await transactionsOf(jobs)).toBe(1)
     const rows = await kit.query<{ at: string }>(
       'SELECT extract(epoch FROM accepted_at) * 1000 AS at FROM commands WHERE command_id = $1',
@@ -107,7 +107,7 @@ describe('jobs of several lines', () => {
     expect(applied.slice(0, 2).map(({ outcomes }) => outcomes)).toEqual(
       before.map(({ outcomes }) => outcomes),
     )
-    expect(applied.map(({ decidedCount }) => decidedCount)).toEqual([0, 0, 1, 1])
+    expect(applied.map(({ changes }) => changes.length)).toEqual([0, 0, 1, 1])
   })
 
   it('with the same key have the outcomes of sequential jobs', async () => {

@@ -1,10 +1,10 @@
+import { createApply, jobResultOf } from '@ticket-line/booking-worker/booking'
 import { createDatabase, type Pool } from '@ticket-line/db'
 import { createLineRegistry, depthKey, lineNameOf, linePrefix } from '@ticket-line/line'
 import { createLineClient, type LineClientDeps, type LineService } from '@ticket-line/line/client'
 import { type ServerOptions, startServing } from '@ticket-line/line/server'
 import { createLog, createPatientRedis, type LineLayout } from '@ticket-line/shared'
 import { Redis } from 'ioredis'
-import { createApply, jobResult } from '../../services/booking-worker/src/booking/index.js'
 import { until } from '../../tools/dev-stack/wait.mjs'
 import { createBase } from '../stack/system.ts'
 import { createLineKit, type LineKit } from './line-kit.ts'
@@ -96,7 +96,7 @@ export async function createLineStack(lines = 0): Promise<LineStack> {
         options,
         redis: connection,
         registry: createLineRegistry(connection, layout),
-        onJob: (job) => jobResult(apply(job)),
+        onJob: (job) => jobResultOf(apply(job)),
         onStalled: () => undefined,
         log: silent,
         monotonicMs: () => performance.now(),

@@ -1,4 +1,4 @@
-import { type BatchWrites, type LoadedBatch, type LoadRequest, runBatch } from '@ticket-line/db'
+import type { BatchWrites, LoadedBatch, LoadRequest } from '@ticket-line/db'
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { play } from '../model/play.ts'
@@ -67,10 +67,9 @@ describe('the SQL statements of a batch', () => {
       await kit.query('UPDATE events SET last_sequence = $1', [scenario.givenOut])
 
       for (const { request, loaded, writes } of record(scenario)) {
-        await runBatch(kit.database.pool, request, (read) => {
-          expect(rowsOf(read), `MODEL_SEED=${seed}, life ${number}`).toEqual(rowsOf(loaded))
-          return writes
-        })
+        await using tx = await kit.applyDeps.store.begin(request)
+        expect(rowsOf(tx.loaded), `MODEL_SEED=${seed}, life ${number}`).toEqual(rowsOf(loaded))
+        if (writes !== undefined) await tx.commit(writes)
       }
       await expectRowsAgree(kit)
     }

@@ -1,13 +1,13 @@
 import { deepStrictEqual } from 'node:assert'
 import {
   type BatchResult,
-  batchStateOf,
   decideBatch,
   loadRequestOf,
+  stateOf,
   writesOf,
 } from '@ticket-line/booking-worker/booking'
 import type { BatchWrites, LoadedBatch, LoadRequest } from '@ticket-line/db'
-import type { Command } from '@ticket-line/shared'
+import type { AcceptedCommand, Command } from '@ticket-line/shared'
 import { createNaiveEvents, createNaiveModel, type NaiveModel } from './naive-model.ts'
 import { checkPromises } from './promises.ts'
 import { createRowStore, type RowStore } from './row-store.ts'
@@ -29,7 +29,7 @@ const MISSING_EVENT = 99
 interface Job {
   jobId: string
   acceptedAtMs: number
-  commands: Command[]
+  commands: AcceptedCommand[]
 }
 
 interface World {
@@ -66,7 +66,7 @@ export function play(scenario: Scenario, tap: Tap = {}, startMs = 1e12): number 
     if (plan.way === 'partly') answered += runAlone(world, job, Math.ceil(commands.length / 2))
     if (plan.way === 'alone') answered += runAlone(world, job, commands.length)
     else if (plan.way === 'twin')
-      answered += run(world, { ...job, commands: [...commands, commands[0] as Command] })
+      answered += run(world, { ...job, commands: [...commands, commands[0] as AcceptedCommand] })
     else answered += run(world, job)
     const earlier = plan.again === undefined ? undefined : jobs.at(-1 - plan.again)
     if (earlier !== undefined) answered += run(world, earlier)
@@ -78,14 +78,14 @@ export function play(scenario: Scenario, tap: Tap = {}, startMs = 1e12): number 
 function run(world: World, { jobId, acceptedAtMs, commands }: Job): number {
   const { store, model, tap } = world
   world.nowMs += 7
-  const request = loadRequestOf([jobId], commands)
+  const request = loadRequestOf([jobId], commands, 'wait')
   const loaded = store.load(request, world.nowMs)
   tap.loaded?.(loaded, request)
-  const state = batchStateOf(request, loaded)
-  const result = decideBatch(state, commands, loaded.nowMs, () => acceptedAtMs)
+  const state = stateOf(request, loaded)
+  const result = decideBatch(state, commands, loaded.nowMs)
   tap.result?.(result)
   if (result.decided.length > 0) {
-    const writes = writesOf(state.events, loaded, result, () => acceptedAtMs)
+    const writes = writesOf(state.events, loaded, result)
     tap.writes?.(writes)
     store.apply(writes)
   }
@@ -116,12 +116,11 @@ function createJob(
   sent: Command[],
 ): Job {
   const jobId = `line-0.${String(number).padStart(21, '0')}.${picks.length}`
-  const commands = picks.map((pick, index): Command => {
+  const commands = picks.map((pick, index): AcceptedCommand => {
     const commandId = `${jobId}.${index}`
     const before = pick.resent === undefined ? undefined : sent.at(-1 - pick.resent)
-    return before === undefined
-      ? createCommand(model, scenario, pick, commandId)
-      : { ...before, commandId }
+    const command = before ?? createCommand(model, scenario, pick, commandId)
+    return { ...command, commandId, acceptedAtMs: nowMs }
   })
   return { jobId, acceptedAtMs: nowMs, commands }
 }

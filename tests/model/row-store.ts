@@ -1,11 +1,5 @@
-import type {
-  BatchWrites,
-  BookedTicket,
-  LoadedBatch,
-  LoadRequest,
-  PlainBooking,
-} from '@ticket-line/db'
-import type { Command, Outcome, RefusedOutcome } from '@ticket-line/shared'
+import type { BatchWrites, BookedTicket, EventRow, LoadedBatch, LoadRequest } from '@ticket-line/db'
+import type { AcceptedCommand, Command, Outcome, RefusedOutcome } from '@ticket-line/shared'
 
 /**
  * The tables of the line in memory, read and written with the meaning of the statements in
@@ -16,24 +10,19 @@ import type { Command, Outcome, RefusedOutcome } from '@ticket-line/shared'
 export interface RowStore {
   events: Map<number, EventRows>
   commands: Map<string, CommandRow>
-  keys: Map<string, { commandId: string; createdAtMs: number }>
+  keys: Map<string, { commandId: string; acceptedAtMs: number }>
   load(request: LoadRequest, nowMs: number): LoadedBatch
   /** The first idempotency key that the writes want to own and somebody else holds. */
   takenKeyOf(writes: BatchWrites): string | undefined
   apply(writes: BatchWrites): void
-  /** What `bookFreeTickets` does, where nobody holds the events. */
-  bookFree(bookings: readonly PlainBooking[], nowMs: number): Map<string, BookedTicket>
+  /** What `LineStore.bookFree` does, where nobody holds the events. */
+  bookFree(bookings: readonly AcceptedCommand[], nowMs: number): Map<string, BookedTicket>
   /** What the API records about a job whose add was lost. */
   refuse(commands: readonly Command[], nowMs: number): void
-  /**
-   * What a worker records about a command that killed too many of them: the first answer of its key
-   * if it has one, and nothing if it was decided before.
-   */
-  reject(command: Command, nowMs: number, acceptedAtMs: number): void
 }
 
 export interface EventRows {
-  row: LoadedBatch['events'][number]
+  row: EventRow
   claims: Map<string, { kind: 'booking' | 'waiting'; sequence: number }>
   bookings: Map<number, { userId: string; promoted: boolean; status: 'confirmed' | 'canceled' }>
   entries: Map<number, { userId: string; status: 'waiting' | 'promoted' | 'withdrawn' }>
@@ -103,11 +92,11 @@ export function createRowStore(sizes: number[], givenOut: number): RowStore {
       const held = keys.get(nameOf(key))
       if (held === undefined) continue
       const { command, outcome } = commands.get(held.commandId) as CommandRow
-      const { createdAtMs } = held
+      const { acceptedAtMs } = held
       const { commandId, type, eventId, userId } = command
       loaded.keys.push({
         ...key,
-        createdAtMs,
+        acceptedAtMs,
         commandId,
         type,
         eventId,
@@ -121,12 +110,13 @@ export function createRowStore(sizes: number[], givenOut: number): RowStore {
   function apply(writes: BatchWrites): void {
     const taken = takenKeyOf(writes)
     if (taken !== undefined) throw new Error(`the key ${taken} is held`)
-    for (const { command, ownsKey, acceptedAtMs } of writes.decided) {
+    for (const { command, ownsKey } of writes.decided) {
       if (!ownsKey) continue
+      const { commandId, acceptedAtMs } = command
       const name = nameOf({ caller: command.caller, keyHash: command.keyHash as string })
-      keys.set(name, { commandId: command.commandId, createdAtMs: acceptedAtMs })
+      keys.set(name, { commandId, acceptedAtMs })
     }
-    for (const row of writes.events) eventOf(row).row = checked({ ...row })
+    for (const row of writes.events) eventOf(row).row = checked(rowOf(row))
     for (const row of writes.claimsAdded)
       insert(eventOf(row).claims, row.userId, claimOf(row), 'claims')
     for (const row of writes.claimsMoved)
@@ -161,12 +151,15 @@ export function createRowStore(sizes: number[], givenOut: number): RowStore {
     for (const { command, outcome } of writes.decided) insertCommand({ command, outcome })
   }
 
-  function bookFree(bookings: readonly PlainBooking[], nowMs: number): Map<string, BookedTicket> {
+  function bookFree(
+    bookings: readonly AcceptedCommand[],
+    nowMs: number,
+  ): Map<string, BookedTicket> {
     const booked = new Map<string, BookedTicket>()
     const named = bookings.flatMap((booking) => keyNameOf(booking) ?? [])
     if (new Set(named).size < named.length) return booked
-    for (const { acceptedAtMs, ...booking } of bookings) {
-      const { eventId, userId, commandId } = booking
+    for (const booking of bookings) {
+      const { eventId, userId, commandId, acceptedAtMs } = booking
       const event = events.get(eventId)
       if (event === undefined || event.row.availableTickets === 0) continue
       if (event.claims.has(userId) || commands.has(commandId)) continue
@@ -183,20 +176,20 @@ export function createRowStore(sizes: number[], givenOut: number): RowStore {
       insert(event.bookings, sequence, { userId, promoted: false, status: 'confirmed' }, 'bookings')
       const bookingId = `${eventId}-${sequence}`
       insertCommand({
-        command: { type: 'book', ...booking },
+        command: booking,
         outcome: { outcome: 'booked', bookingId, decidedAtMs: nowMs },
       })
-      if (key !== undefined) keys.set(key, { commandId, createdAtMs: acceptedAtMs })
+      if (key !== undefined) keys.set(key, { commandId, acceptedAtMs })
       booked.set(commandId, { sequence, decidedAtMs: nowMs })
     }
     return booked
   }
 
   function takenKeyOf(writes: BatchWrites): string | undefined {
-    for (const { command, ownsKey, acceptedAtMs } of writes.decided) {
+    for (const { command, ownsKey } of writes.decided) {
       if (!ownsKey) continue
       const name = nameOf({ caller: command.caller, keyHash: command.keyHash as string })
-      if (holderOf(name, acceptedAtMs) !== undefined) return name
+      if (holderOf(name, command.acceptedAtMs) !== undefined) return name
     }
     return undefined
   }
@@ -204,7 +197,7 @@ export function createRowStore(sizes: number[], givenOut: number): RowStore {
   /** The command that holds a key for a request that was accepted at this time. */
   function holderOf(name: string, acceptedAtMs: number): CommandRow | undefined {
     const key = keys.get(name)
-    return key === undefined || acceptedAtMs - key.createdAtMs >= DAY_MS
+    return key === undefined || acceptedAtMs - key.acceptedAtMs >= DAY_MS
       ? undefined
       : commands.get(key.commandId)
   }
@@ -227,23 +220,6 @@ export function createRowStore(sizes: number[], givenOut: number): RowStore {
       for (const command of refused)
         if (!commands.has(command.commandId))
           insertCommand({ command, outcome: { outcome: 'refused', decidedAtMs: nowMs } })
-    },
-    reject(command, nowMs, acceptedAtMs) {
-      if (commands.has(command.commandId)) return
-      const name = keyNameOf(command)
-      const holder = name === undefined ? undefined : holderOf(name, acceptedAtMs)
-      if (holder === undefined) {
-        insertCommand({ command, outcome: { outcome: 'rejected', decidedAtMs: nowMs } })
-        if (name !== undefined)
-          keys.set(name, { commandId: command.commandId, createdAtMs: acceptedAtMs })
-        return
-      }
-      const { type, eventId, userId, commandId } = holder.command
-      const same = type === command.type && eventId === command.eventId && userId === command.userId
-      const outcome: Outcome = same
-        ? { ...(holder.outcome as Outcome), replayOf: commandId }
-        : { outcome: 'idempotency_key_reused', decidedAtMs: nowMs }
-      insertCommand({ command, outcome })
     },
   }
 }
@@ -290,6 +266,20 @@ function firstWaiting(event: EventRows, count: number): [sequence: number, userI
     if (entry?.status === 'waiting') found.push([sequence, entry.userId])
   }
   return found
+}
+
+/** The columns of a row alone: what is written may be a whole state. */
+function rowOf(row: EventRow): EventRow {
+  const { eventId, totalTickets, availableTickets, waitingCount } = row
+  const { lastSequence, waitlistHeadSequence } = row
+  return {
+    eventId,
+    totalTickets,
+    availableTickets,
+    waitingCount,
+    lastSequence,
+    waitlistHeadSequence,
+  }
 }
 
 /** The CHECKs of `events`. */

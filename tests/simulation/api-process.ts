@@ -1,4 +1,3 @@
-import type { Pool } from '@ticket-line/db'
 import type { LineQueues } from '@ticket-line/line'
 import {
   type Counts,
@@ -68,14 +67,14 @@ export function startApi(world: World, name: string): ApiProcess {
 
 function submitterDeps(world: World, process: SimProcess, connection: Connection): SubmitterDeps {
   const { clock, data, broken } = world
-  const pool = world.database(process) as unknown as Pool
+  const store = world.storeOf(process)
   const jobStore = createJobStore({
     queues: {
       queueOf: (lineName: string) => createQueue(lineName, world, connection),
     } as unknown as LineQueues,
     note: (lineName) =>
       void connection.call(() => world.streams.note(lineName)).catch(() => undefined),
-    pool,
+    store,
     log: silent,
     monotonicMs: clock.now,
     sleep: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
@@ -83,6 +82,7 @@ function submitterDeps(world: World, process: SimProcess, connection: Connection
   return {
     layout: world.layout,
     replyTo: process.name,
+    newJobId: world.newJobId,
     entrance: createEntrance(world, connection),
     jobStore: {
       ...jobStore,
@@ -93,7 +93,7 @@ function submitterDeps(world: World, process: SimProcess, connection: Connection
     },
     isInRedis: (lineName, jobId) =>
       connection.call(() => data.getJob(lineName, jobId) !== undefined),
-    findStored: createFindStored(pool),
+    findStored: createFindStored(store),
     holdMs: HOLD_MS,
     log: silent,
     now: clock.now,

@@ -1,11 +1,11 @@
 import type {
   BatchWrites,
   BookedTicket,
+  LineStore,
   LoadedBatch,
   LoadRequest,
-  PlainBooking,
 } from '@ticket-line/db'
-import type { Command, Outcome, RefusedOutcome } from '@ticket-line/shared'
+import type { AcceptedCommand, Command, Outcome, RefusedOutcome } from '@ticket-line/shared'
 import { createRowStore, type RowStore } from '../model/row-store.ts'
 import type { Random } from '../random.ts'
 import type { Clock, SimProcess } from './clock.ts'
@@ -21,7 +21,7 @@ export interface Postgres extends Troubles {
   decided(command: Command, outcome: Outcome | RefusedOutcome): void
   /** Whether a session holds the lock of an event. */
   isLocked(eventId: number): boolean
-  pool(process: SimProcess): SimPool
+  pool(process: SimProcess): SimulatedPool
 }
 
 export interface Committed {
@@ -32,13 +32,8 @@ export interface Committed {
   committedAtMs: number
 }
 
-/** What the product gets in place of its pool. */
-export interface SimPool {
-  runBatch(
-    request: LoadRequest,
-    decide: (loaded: LoadedBatch) => BatchWrites | undefined,
-  ): Promise<void>
-  bookFreeTickets(bookings: readonly PlainBooking[]): Promise<Map<string, BookedTicket>>
+/** The connections of one process. */
+export interface SimulatedPool extends Pick<LineStore, 'begin' | 'bookFree'> {
   /** Runs one statement in a transaction of its own. */
   statement<T>(run: (rows: RowStore, nowMs: number) => T): Promise<T>
 }
@@ -68,7 +63,7 @@ const LOCK_WAIT_MS = 10_000
 
 export function createPostgres(deps: PostgresDeps): Postgres {
   const { clock, broken } = deps
-  const { server, locks, inSession, ask, end, troubles } = createSessions(
+  const { server, locks, connect, close, inSession, ask, end, troubles } = createSessions(
     clock,
     deps.random,
     deps.traps,
@@ -76,7 +71,7 @@ export function createPostgres(deps: PostgresDeps): Postgres {
   const rows = createRowStore(deps.sizes, 0)
   const log: Committed[] = []
 
-  function begin(session: Session, request: LoadRequest): Promise<LoadedBatch> {
+  function load(session: Session, request: LoadRequest): Promise<LoadedBatch> {
     return ask(session, undefined, (reply, fail) => {
       const locked = request.eventIds.filter(
         (eventId) => rows.events.has(eventId) && !broken.rowLock,
@@ -124,7 +119,7 @@ export function createPostgres(deps: PostgresDeps): Postgres {
 
   function bookFree(
     session: Session,
-    bookings: readonly PlainBooking[],
+    bookings: readonly AcceptedCommand[],
   ): Promise<Map<string, BookedTicket>> {
     return ask(session, 'COMMIT', (reply) => {
       const free = bookings.filter(({ eventId }) => locks.areFree([eventId]) || broken.rowLock)
@@ -153,17 +148,28 @@ export function createPostgres(deps: PostgresDeps): Postgres {
     },
     isLocked: (eventId) => !locks.areFree([eventId]),
     pool: (process) => ({
-      runBatch: (request, decide) =>
-        inSession(process, async (session) => {
-          const loaded = await begin(session, request)
+      async begin(request) {
+        const session = await connect(process)
+        try {
+          const loaded = await load(session, request)
           await unlessKilled(bookersOf(request), process)
-          const writes = decide(loaded)
-          if (writes === undefined) return
-          const committed = commit(session, writes)
-          if (broken.earlyCommit) committed.catch(() => undefined)
-          else await committed
-        }),
-      bookFreeTickets: (bookings) =>
+          return {
+            loaded,
+            async commit(writes) {
+              const committed = commit(session, writes)
+              if (broken.earlyCommit) committed.catch(() => undefined)
+              else await committed
+            },
+            async [Symbol.asyncDispose]() {
+              close(session)
+            },
+          }
+        } catch (error) {
+          close(session)
+          throw error
+        }
+      },
+      bookFree: (bookings) =>
         inSession(process, async (session) => {
           await unlessKilled(
             bookings.map(({ userId }) => userId),

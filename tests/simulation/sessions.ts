@@ -8,6 +8,9 @@ export interface Sessions {
   /** Where what the server does by itself happens. */
   server: SimProcess
   locks: EventLocks
+  connect(process: SimProcess): Promise<Session>
+  /** Closes a connection; what it has open is rolled back. */
+  close(session: Session): void
   /** Runs something on a connection of its own. */
   inSession<T>(process: SimProcess, run: (session: Session) => Promise<T>): Promise<T>
   /**
@@ -109,6 +112,8 @@ export function createSessions(clock: Clock, random: Random, traps: Traps): Sess
   return {
     server,
     locks,
+    connect,
+    close,
     inSession,
     ask,
     end,

@@ -2,7 +2,6 @@ import { check } from './check.ts'
 import { START_MS } from './clock.ts'
 import { type Inflictions, inflictFaults } from './faults.ts'
 import { startFleet } from './fleet.ts'
-import { resetJobIds } from './job-ids.ts'
 import type { Committed } from './postgres.ts'
 import { installTimers } from './timers.ts'
 import { letClientsSend, type Sent, type Traffic } from './traffic.ts'
@@ -42,7 +41,6 @@ export async function simulate({
   const plan = planOf(seed)
   const world = createWorld({ ...plan, seed, broken })
   const removeTimers = installTimers(world.clock)
-  resetJobIds()
   let inflictions: Inflictions = { faults: [], troubles: [] }
   try {
     const fleet = startFleet(world)

@@ -1,4 +1,4 @@
-import type { Pool } from '@ticket-line/db'
+import { createApply, jobResultOf } from '@ticket-line/booking-worker/booking'
 import {
   createLine,
   createLines,
@@ -10,7 +10,6 @@ import {
 } from '@ticket-line/line/server'
 import type { JobPayload, JobReply } from '@ticket-line/shared'
 import type { Redis } from 'ioredis'
-import { createApply, jobResult } from '../../services/booking-worker/src/booking/index.js'
 import { createBackend } from './backend.ts'
 import { createProcess, type SimProcess } from './clock.ts'
 import type { Connection } from './connection.ts'
@@ -84,7 +83,7 @@ function lineDeps(
 ): LineDeps {
   const { clock, data, streams } = world
   const applyDeps = {
-    pool: world.database(process) as unknown as Pool,
+    store: world.storeOf(process),
     onRetry: () => undefined,
     givenUp: () => ending.givenUp,
     now: clock.now,
@@ -98,7 +97,7 @@ function lineDeps(
     locks: createLockRenewer(LOCK_MS, silent),
     shortenLocks: () => Promise.resolve(),
     log: silent,
-    onJob: (job) => jobResult(apply(job)),
+    onJob: (job) => jobResultOf(apply(job)),
     answer(lineName: string, payload: JobPayload, reply: JobReply | undefined) {
       const counts = new Map<number, number>()
       for (const { eventId } of payload.commands)

@@ -1,7 +1,8 @@
+import type { CommandStore, LineStore } from '@ticket-line/db'
 import { createLog, type LineLayout } from '@ticket-line/shared'
 import { createRandom, type Random } from '../random.ts'
 import { type Clock, createClock, type SimProcess } from './clock.ts'
-import type { SimulatedDatabase } from './database-mock.ts'
+import { createSimulatedStore } from './line-store.ts'
 import { createPostgres, type Postgres } from './postgres.ts'
 import { createRedisData, type Flushed, type RedisData } from './redis-data.ts'
 import { createServer, type Server } from './server.ts'
@@ -54,7 +55,10 @@ export interface World {
   flushes: (Flushed & { atMs: number })[]
   /** Writes that contradicted the rows. */
   bugs: unknown[]
-  database(process: SimProcess): SimulatedDatabase
+  /** The stores of a process. */
+  storeOf(process: SimProcess): LineStore & CommandStore
+  /** Makes ids of jobs: the same seed gives the same ids. */
+  newJobId: (lineName: string, commandCount: number, nowMs: number) => string
   /** Ends a process at once. */
   kill(process: SimProcess): void
   /** Calls `listener` with every process that ends, however it came to it. */
@@ -86,7 +90,7 @@ export function createWorld({ seed, sizes, lines, maxQueueDepth, broken }: World
   const random = createRandom(seed)
   const traps = createTraps()
   const streams = createStreams(clock, random.fork('network'))
-  const starts = new Map<string, number>()
+  const startCounts = new Map<string, number>()
   const bugs: unknown[] = []
   const endListeners: ((process: SimProcess) => void)[] = []
 
@@ -138,14 +142,19 @@ export function createWorld({ seed, sizes, lines, maxQueueDepth, broken }: World
     arrivals,
     flushes: [],
     bugs,
-    database: (process) => ({
-      ...postgres.pool(process),
-      decided: postgres.decided,
-      isLocked: postgres.isLocked,
-      starts,
-      broken,
-    }),
+    storeOf: (process) =>
+      createSimulatedStore({ postgres, pool: postgres.pool(process), startCounts, broken }),
+    newJobId: createJobIds(),
     kill,
     onEnd: (listener) => void endListeners.push(listener),
+  }
+}
+
+/** Ids like those of the product, with a number in place of the random part. */
+function createJobIds(): World['newJobId'] {
+  let made = 0
+  return (lineName, commandCount, nowMs) => {
+    const time = nowMs.toString(36).padStart(9, '0')
+    return `${lineName}.${time}${(made++).toString(36).padStart(12, '0')}.${commandCount}`
   }
 }

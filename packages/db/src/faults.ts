@@ -5,6 +5,8 @@ import type { Backoff } from '@ticket-line/shared'
  *
  * - `connection`: PostgreSQL could not be reached, or the connection was lost in the middle.
  * - `conflict`: a concurrent transaction won.
+ * - `race`: a concurrent transaction stored the same command or idempotency key first. The next run
+ *   finds it.
  * - `lock`: another transaction held a lock for longer than `lock_timeout`, or NOWAIT found it
  *   held.
  * - `timeout`: the statement took longer than `statement_timeout`.
@@ -17,6 +19,7 @@ import type { Backoff } from '@ticket-line/shared'
 export type FaultKind =
   | 'connection'
   | 'conflict'
+  | 'race'
   | 'lock'
   | 'timeout'
   | 'resources'
@@ -38,6 +41,8 @@ export interface RetryRule extends Backoff {
 export const RETRY_RULES: Record<FaultKind, RetryRule> = {
   connection: { firstPauseMs: 40, longestPauseMs: 500, suspectAfter: 20, closesConnection: true },
   conflict: { firstPauseMs: 40, longestPauseMs: 500, suspectAfter: 20, closesConnection: false },
+  // After 20 failures it is no race, because the other transaction would have committed.
+  race: { firstPauseMs: 1, longestPauseMs: 20, suspectAfter: 20, closesConnection: false },
   lock: {
     firstPauseMs: 40,
     longestPauseMs: 500,
@@ -76,6 +81,9 @@ const KINDS: Record<string, FaultKind> = {
   '26000': 'plan', // the prepared statement does not exist
   '42P05': 'plan', // the prepared statement exists already
 }
+
+/** Unique constraints that only a concurrent transaction can violate. */
+const RACES = ['commands_pkey', 'idempotency_keys_caller_key_hash_pk']
 
 const NETWORK_CODES = new Set([
   'ECONNREFUSED',
@@ -131,6 +139,7 @@ export function faultKindOf(error: unknown): FaultKind {
   const code = codeOf(root)
   if (code !== undefined && NETWORK_CODES.has(code)) return 'connection'
   const sqlState = sqlStateOf(error)
+  if (RACES.some((constraint) => isUniqueViolation(error, constraint))) return 'race'
   if (sqlState !== undefined) return KINDS[sqlState] ?? KINDS[sqlState.slice(0, 2)] ?? 'unknown'
   return root instanceof Error && CONNECTION_MESSAGES.test(root.message) ? 'connection' : 'unknown'
 }

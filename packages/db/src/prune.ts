@@ -1,7 +1,7 @@
 import { IDEMPOTENCY_KEY_HOURS, jobCreatedAtMs, sleep } from '@ticket-line/shared'
 import type { PoolClient } from 'pg'
 import type { Pool } from './client.js'
-import { CLOCK_SLACK_MS } from './line/forgotten.js'
+import { CLOCK_SLACK_MS } from './line/stored-commands.js'
 
 /** How many rows of each kind were removed. */
 export interface PrunedRows {

@@ -1,5 +1,6 @@
+import type { JobToDecide } from '@ticket-line/line/server'
 import type { Tracing } from '@ticket-line/telemetry'
-import type { AppliedBatch, JobToApply } from './booking/index.js'
+import type { AppliedBatch } from './booking/index.js'
 
 /** Further requests of a job that its span points at: a full job has 256, and each link costs. */
 const MAX_LINKS = 32
@@ -10,7 +11,7 @@ const MAX_LINKS = 32
  */
 export function traceJob(
   tracing: Tracing | undefined,
-  job: JobToApply,
+  job: JobToDecide,
   nowMs: number,
   apply: () => Promise<AppliedBatch>,
 ): Promise<AppliedBatch> {
@@ -35,7 +36,7 @@ export function traceJob(
   } as const
   return tracing.span(`serve ${lineName}`, options, async (span) => {
     const applied = await apply()
-    span.set({ 'ticket_line.decided': applied.decidedCount })
+    span.set({ 'ticket_line.changes': applied.changes.length })
     return applied
   })
 }

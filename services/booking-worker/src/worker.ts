@@ -3,6 +3,7 @@ import {
   checkDatabase,
   createDatabase,
   createInstallationStore,
+  createLineStore,
   KEYED_PLANS,
   whenReachable,
 } from '@ticket-line/db'
@@ -28,7 +29,7 @@ import {
   startTracing,
   watchServers,
 } from '@ticket-line/telemetry'
-import { type AppliedBatch, createApply, jobResult } from './booking/index.js'
+import { type AppliedBatch, createApply, jobResultOf } from './booking/index.js'
 import type { WorkerConfig } from './config.js'
 import { watchFleet } from './fleet-metrics.js'
 import { serveHealth } from './health.js'
@@ -130,8 +131,8 @@ export async function startWorker(
   const tracing = await startTracing(config.tracing, log)
   if (tracing !== undefined) closers.push('tracing', () => tracing.close(config.shutdownGraceMs))
   const apply = createApply({
-    pool: database.pool,
-    sidePool: maintenance.pool,
+    store: createLineStore(database.pool, maintenance.pool),
+    now,
     onRetry: (error: unknown, attempt: number) => {
       metrics.retried()
       log.warn({ err: error, attempt }, 'a batch is run again')
@@ -143,8 +144,8 @@ export async function startWorker(
         'PostgreSQL refuses what every command needs: commands wait and are run again',
       )
     },
-    onRejected: ({ eventId, commandId }) =>
-      log.error({ eventId, commandId }, 'a command was rejected'),
+    onPoisoned: ({ eventId, commandId }) =>
+      log.error({ eventId, commandId }, 'a command was recorded as rejected'),
     givenUp: () => givenUp,
     sleep: (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms)),
     ...(tracing !== undefined && {
@@ -163,7 +164,7 @@ export async function startWorker(
     async onJob(job) {
       const startedAtMs = now()
       const beganAtMs = monotonicMs()
-      const result = await jobResult(traceJob(tracing, job, startedAtMs, () => apply(job)))
+      const result = await jobResultOf(traceJob(tracing, job, startedAtMs, () => apply(job)))
       if (result.kind !== 'decided') return result
       const { startedBefore, payload } = job
       const waitedMs = startedAtMs - payload.acceptedAtMs

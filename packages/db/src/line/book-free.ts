@@ -1,34 +1,30 @@
-import type { Command } from '@ticket-line/shared'
+import type { AcceptedCommand } from '@ticket-line/shared'
 import type pg from 'pg'
 import { isUniqueViolation } from '../faults.js'
-import { arrayOf, type Statement } from './statement.js'
+import { COMMAND_COLUMNS } from './columns.js'
+import { arrayOf, type Statement } from './transaction.js'
 
-/** A `book` that is hoped to find a free ticket. */
-export interface PlainBooking extends Omit<Command, 'type'> {
-  /** When its job was put together, ms since 1970. */
-  acceptedAtMs: number
-}
-
-/** A ticket that was booked by {@link bookFreeTickets}. */
+/** A ticket that was booked by {@link bookFree}. */
 export interface BookedTicket {
   /** Number of the booking in the order of its event's decisions. */
   sequence: number
-  /** By the database's clock once the event was locked, ms since 1970. */
+  /** The database's clock when the event was locked, ms since 1970. */
   decidedAtMs: number
 }
 
-// What is not found free is left out, and nothing of it is changed: all other parts take their rows from the first. That
-// one looks at claims, commands and keys as they were when the statement began; what was committed since then is met by
-// their primary keys, and an event's row that was changed is no longer at the place where it was found. Rows are searched
-// one by one, as in `load.ts`. A key of any age is left to the batch, which knows how long it holds; new ones are written in
-// one order, as everywhere.
-const bookFree: Statement = {
+// `free` picks the bookings that can be made; every later CTE reads only from it. It looks each row
+// up by its key, as in `load.ts`. `free` sees the snapshot taken at the start of the statement.
+// Claims, commands and keys that were committed since then raise a unique violation. An event row
+// that was updated since then has a new `ctid`, so the UPDATE skips it. An idempotency key of any
+// age leaves the booking to a batch, which knows how long a key holds. Keys are inserted in the order
+// in which all batches insert them.
+const bookFreeTickets: Statement = {
   name: 'line_book_free',
   text: `WITH free AS (
-      SELECT w.*, e.place FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::float8[])
+      SELECT w.*, e.found FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::float8[])
         AS w (event_id, user_id, command_id, caller, key_hash, accepted_ms)
       CROSS JOIN LATERAL (
-        SELECT ctid AS place FROM events WHERE event_id = w.event_id AND available_tickets > 0
+        SELECT ctid AS found FROM events WHERE event_id = w.event_id AND available_tickets > 0
           AND NOT EXISTS (SELECT FROM claims WHERE event_id = w.event_id AND user_id = w.user_id COLLATE "C")
           AND NOT EXISTS (SELECT FROM commands WHERE command_id = w.command_id COLLATE "C")
           AND NOT EXISTS (SELECT FROM forgotten_commands WHERE command_id = w.command_id COLLATE "C")
@@ -38,7 +34,7 @@ const bookFree: Statement = {
       ) AS e
     ), booked AS (
       UPDATE events e SET available_tickets = available_tickets - 1, last_sequence = last_sequence + 1
-      FROM free AS w WHERE e.ctid = w.place
+      FROM free AS w WHERE e.ctid = w.found
       RETURNING w.*, e.last_sequence AS sequence, date_trunc('milliseconds', clock_timestamp()) AS at
     ), claimed AS (
       INSERT INTO claims (event_id, user_id, kind, sequence)
@@ -51,30 +47,32 @@ const bookFree: Statement = {
       SELECT caller, key_hash, command_id, to_timestamp(accepted_ms / 1000) FROM booked WHERE key_hash IS NOT NULL
       ORDER BY caller COLLATE "C", key_hash COLLATE "C"
     )
-    INSERT INTO commands (command_id, type, event_id, user_id, caller, idempotency_key, outcome, booking_sequence,
-      accepted_at, decided_at)
-    SELECT command_id, 'book', event_id, user_id, caller, key_hash, 'booked', sequence, to_timestamp(accepted_ms / 1000), at
+    INSERT INTO commands (${COMMAND_COLUMNS})
+    SELECT command_id, 'book', event_id, user_id, caller, key_hash, 'booked', NULL, sequence, NULL, NULL,
+      to_timestamp(accepted_ms / 1000), at
     FROM booked RETURNING command_id, booking_sequence, decided_at`,
 }
 
-/** Hit where a user, a command or a key came first by another run that has committed meanwhile. */
+/** Violated if a concurrent run has committed the same user, command or key. */
 const RACES = ['claims_event_id_user_id_pk', 'commands_pkey', 'idempotency_keys_caller_key_hash_pk']
 
 /**
- * Books tickets in one statement that is its own transaction, at a third of the price of a batch. Only where there is nothing
- * to decide: a ticket is free, the user has no claim, command and key were not seen before, nobody holds the event's lock.
- * It waits for nothing but another run that is about to commit the same.
+ * Books free tickets in one statement that is its own transaction, at a third of the cost of a
+ * batch. It books only if there is nothing to decide: a ticket is free, the user has no claim, the
+ * command and its key are new, and nobody locks the event. It waits for nothing but a concurrent
+ * run that is about to commit the same.
  *
- * @param bookings each of another event. Where two have the same key, nothing is booked
- * @returns what was booked, by command id; decide as a batch what is missing, nothing was changed by it
- * @throws the driver's error. After a lost connection nobody knows what was kept: decide all of it as a batch, the
- * stored outcomes tell
+ * @param bookings of the type `book`, each for another event. If two have the same key, none is
+ * booked
+ * @returns what was booked, by command id. Nothing was changed by the others: decide them as a batch
+ * @throws the driver's error. After a lost connection PostgreSQL may have committed. Decide all of
+ * them as a batch, which finds stored outcomes
  */
-export async function bookFreeTickets(
-  pool: pg.Pool | pg.ClientBase,
-  bookings: readonly PlainBooking[],
+export async function bookFree(
+  queryable: Pick<pg.Pool, 'query'>,
+  bookings: readonly AcceptedCommand[],
 ): Promise<Map<string, BookedTicket>> {
-  const { name, text } = bookFree
+  const { name, text } = bookFreeTickets
   const values = [
     arrayOf(bookings.map(({ eventId }) => eventId)),
     arrayOf(bookings.map(({ userId }) => userId)),
@@ -84,7 +82,7 @@ export async function bookFreeTickets(
     arrayOf(bookings.map(({ acceptedAtMs }) => acceptedAtMs)),
   ]
   try {
-    const { rows } = await pool.query<BookedRow>({ name, text, values })
+    const { rows } = await queryable.query<BookedRow>({ name, text, values })
     return new Map(
       rows.map(({ command_id, booking_sequence, decided_at }) => [
         command_id,

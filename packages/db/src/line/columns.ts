@@ -22,12 +22,36 @@ export interface CommandRow {
   decided_at: Date
 }
 
+const COLUMNS = [
+  'command_id',
+  'type',
+  'event_id',
+  'user_id',
+  'caller',
+  'idempotency_key',
+  'outcome',
+  'position',
+  'booking_sequence',
+  'promoted_user_id',
+  'replay_of',
+  'accepted_at',
+  'decided_at',
+] as const
+
+/** The columns of `commands`, in the order in which every INSERT gives them. */
+export const COMMAND_COLUMNS = COLUMNS.join(', ')
+
 /**
- * When the answer of row `c` was decided. One that was given again for its idempotency key is the first one whole, its
- * time included; the row's own time stays for retention, and for where the first is gone.
+ * The columns of row `c` of `commands`, for a {@link CommandRow}. A command that repeated an
+ * idempotency key has the answer of the first command with the key, including its time. Its own
+ * time stays in the row for retention, and for when the first command has been pruned.
  */
-export const answerDecidedAt = `coalesce((SELECT first.decided_at FROM commands first
-  WHERE first.command_id = c.replay_of), c.decided_at) AS decided_at`
+export const SELECT_COMMAND = COLUMNS.map((column) =>
+  column === 'decided_at'
+    ? `coalesce((SELECT first.decided_at FROM commands first
+        WHERE first.command_id = c.replay_of), c.decided_at) AS decided_at`
+    : `c.${column}`,
+).join(', ')
 
 /** The stored answer, in the words of the wire. */
 export function outcomeOfRow(row: CommandRow): Outcome | RefusedOutcome {

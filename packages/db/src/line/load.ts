@@ -4,32 +4,32 @@ import {
   type Outcome,
   type RefusedOutcome,
 } from '@ticket-line/shared'
-import type pg from 'pg'
 import { waitingUpTo } from '../reads/waitlist-rank.js'
-import { answerDecidedAt, type CommandRow, outcomeOfRow } from './columns.js'
-import { arrayOf, roundTrip, type Statement } from './statement.js'
+import { type CommandRow, outcomeOfRow, SELECT_COMMAND } from './columns.js'
+import { arrayOf, type LineConnection, NOT_SENT, type Statement } from './transaction.js'
 
-/** What a batch wants to know. */
+/** What the decision of a batch needs to know. */
 export interface LoadRequest {
-  /** Events named in the batch, ascending: locks are taken in this order by everybody. */
+  /** Events named in the batch, ascending. Everybody locks events in this order. */
   eventIds: number[]
   /**
-   * What to do where somebody else holds the lock of an event: wait for it, or fail at once with 55P03, so that events
-   * of other lines in the same batch need not wait with it.
+   * What to do if another transaction holds the lock of an event. `fail` gives an error at once
+   * (55P03), so that the events of other lines in the batch do not wait with it.
    */
   whenLocked: 'wait' | 'fail'
-  /** The jobs whose commands are decided: the stored outcomes of each are one stretch of the primary key. */
+  /** The jobs of the commands. Stored outcomes of a job are one range of the primary key. */
   jobIds: string[]
-  /** Users named in the batch; `wantRank` where a rank may be part of the answer. */
+  /** Users named in the batch. `wantRank` is true if the answer may contain a rank. */
   users: { eventId: number; userId: string; wantRank: boolean }[]
-  /** How many entries of the waiting list the batch can take away, for events where that is not zero. */
+  /** How many entries of each waiting list the batch can take away, if any. */
   heads: { eventId: number; count: number }[]
-  /** Idempotency keys carried by the batch. */
+  /** Idempotency keys in the batch. */
   keys: { caller: string; keyHash: string }[]
 }
 
+/** The rows that a batch is decided from. */
 export interface LoadedBatch {
-  /** The database's clock once all locks were held, ms since 1970. */
+  /** The database's clock when all locks were held, ms since 1970. */
   nowMs: number
   events: EventRow[]
   claims: {
@@ -49,31 +49,35 @@ export interface LoadedBatch {
   /**
    * Keys of any age. Whether a key still holds depends on when the repeating request was accepted.
    */
-  keys: {
-    caller: string
-    keyHash: string
-    /** When the first request with the key was accepted, ms since 1970. */
-    createdAtMs: number
-    commandId: string
-    type: CommandType
-    eventId: number
-    userId: string
-    outcome: Outcome
-  }[]
+  keys: (FirstAnswer & { caller: string; keyHash: string })[]
 }
 
+/** A row of `events`. */
 export interface EventRow {
   eventId: number
   totalTickets: number
   availableTickets: number
   waitingCount: number
+  /** Last number given out, in the order of decisions, to bookings and waiting-list entries. */
   lastSequence: number
+  /** No entry with a lower sequence is on the waiting list. */
   waitlistHeadSequence: number
 }
 
-// Rows are looked up in subqueries that PostgreSQL cannot dissolve (LATERAL with a LIMIT), one search of an index for
-// each row that comes in. A plain join may be turned round: planned while a table held three rows, it read all of it
-// for the life of the connection, however large the table had become.
+/** The first command with an idempotency key, and its answer. */
+export interface FirstAnswer {
+  /** When its request was accepted, ms since 1970. */
+  acceptedAtMs: number
+  commandId: string
+  type: CommandType
+  eventId: number
+  userId: string
+  outcome: Outcome
+}
+
+// Each subquery is a LATERAL with a LIMIT, which PostgreSQL cannot flatten into a join: one index
+// search for each row that comes in. PostgreSQL may reverse a plain join. Planned while a table had
+// three rows, it would read the whole table for the life of the connection, however large it grew.
 
 const lockEvents: Statement = {
   name: 'line_lock_events',
@@ -90,10 +94,9 @@ const OF_JOB = `command_id > j.after_id COLLATE "C" AND command_id < j.before_id
 
 // The outer join gives one row even if nothing is stored, because this statement also reads the
 // clock, which must happen after the locks were taken.
-export const readStored: Statement = {
+const readStored: Statement = {
   name: 'line_read_stored',
-  text: `SELECT (extract(epoch FROM clock_timestamp()) * 1000)::float8 AS now_ms, c.command_id, c.event_id, c.outcome,
-      c.position, c.booking_sequence, c.promoted_user_id, c.replay_of, ${answerDecidedAt},
+  text: `SELECT (extract(epoch FROM clock_timestamp()) * 1000)::float8 AS now_ms, ${SELECT_COMMAND},
       ARRAY(SELECT f.command_id FROM ${OF_JOBS}
         CROSS JOIN LATERAL (SELECT command_id FROM forgotten_commands WHERE ${OF_JOB}) AS f) AS forgotten
     FROM (VALUES (1)) AS one LEFT JOIN (
@@ -112,8 +115,8 @@ const readClaims: Statement = {
     ) AS c`,
 }
 
-/** Finds the heads of waiting lists by the index that holds only entries that are still waiting. */
-export const readHeads: Statement = {
+// Uses the index that holds only entries that are still on the list.
+const readHeads: Statement = {
   name: 'line_read_heads',
   text: `SELECT h.event_id, w.sequence, w.user_id
     FROM unnest($1::bigint[], $2::int[]) AS h (event_id, entries)
@@ -127,10 +130,9 @@ export const readHeads: Statement = {
     ) AS w ORDER BY h.event_id, w.sequence`,
 }
 
-export const readKeys: Statement = {
+const readKeys: Statement = {
   name: 'line_read_keys',
-  text: `SELECT wanted.caller, wanted.key_hash, c.command_id, c.type, c.event_id, c.user_id, c.outcome, c.position,
-      c.booking_sequence, c.promoted_user_id, c.replay_of, c.decided_at, k.created_at
+  text: `SELECT ${SELECT_COMMAND}, wanted.key_hash, k.created_at
     FROM unnest($1::text[], $2::text[]) AS wanted (caller, key_hash)
     CROSS JOIN LATERAL (
       SELECT command_id, created_at FROM idempotency_keys
@@ -140,93 +142,78 @@ export const readKeys: Statement = {
 }
 
 /**
- * Begins a transaction, locks the events of a batch and reads what its decision needs, in one round
- * trip. The reads are separate statements after the lock: under READ COMMITTED, each of them sees
- * what was committed when the lock was granted.
- *
- * @param begin false if the transaction has begun already
+ * Locks the events of a batch and reads what its decision needs, in one round trip. The reads are
+ * separate statements after the lock: under READ COMMITTED, each of them sees what was committed
+ * when the lock was granted.
  */
-export async function beginBatch(
-  client: pg.ClientBase,
-  request: LoadRequest,
-  begin = true,
-): Promise<LoadedBatch> {
-  const { users, heads, keys } = request
-  const none = Promise.resolve([])
-  const [, eventRows, storedRows, claimRows, headRows, keyRows] = await roundTrip(
-    client,
-    (trip) => [
-      begin ? trip.control('BEGIN') : none,
-      trip.rows<Record<string, string | number>>(
-        request.whenLocked === 'wait' ? lockEvents : lockFreeEvents,
-        [arrayOf(request.eventIds)],
-      ),
-      trip.rows<StoredRow>(readStored, valuesOfJobs(request.jobIds)),
-      trip.rows<ClaimRow>(readClaims, [
-        arrayOf(users.map((user) => user.eventId)),
-        arrayOf(users.map((user) => user.userId)),
-        arrayOf(users.map((user) => user.wantRank)),
+export async function load(connection: LineConnection, request: LoadRequest): Promise<LoadedBatch> {
+  const { eventIds, jobIds, users, heads, keys } = request
+  const lock = request.whenLocked === 'wait' ? lockEvents : lockFreeEvents
+  const [eventRows, storedRows, claimRows, headRows, keyRows] = await connection.roundTrip(
+    (send) => [
+      eventIds.length === 0 ? NOT_SENT : send<EventColumns>(lock, [arrayOf(eventIds)]),
+      // '.' separates the index from the job id and '/' follows it in ASCII.
+      send<StoredRow>(readStored, [
+        arrayOf(jobIds.map((jobId) => `${jobId}.`)),
+        arrayOf(jobIds.map((jobId) => `${jobId}/`)),
       ]),
+      users.length === 0
+        ? NOT_SENT
+        : send<ClaimRow>(readClaims, [
+            arrayOf(users.map((user) => user.eventId)),
+            arrayOf(users.map((user) => user.userId)),
+            arrayOf(users.map((user) => user.wantRank)),
+          ]),
       heads.length === 0
-        ? none
-        : trip.rows<Omit<ClaimRow, 'kind' | 'rank'>>(readHeads, [
+        ? NOT_SENT
+        : send<HeadRow>(readHeads, [
             arrayOf(heads.map((head) => head.eventId)),
             arrayOf(heads.map((head) => head.count)),
           ]),
-      keys.length === 0 ? none : trip.rows<KeyRow>(readKeys, valuesOfKeys(keys)),
+      keys.length === 0
+        ? NOT_SENT
+        : send<KeyRow>(readKeys, [
+            arrayOf(keys.map((key) => key.caller)),
+            arrayOf(keys.map((key) => key.keyHash)),
+          ]),
     ],
   )
+  const [first] = storedRows.rows
   return {
-    nowMs: Math.floor(storedRows[0]?.now_ms ?? Number.NaN),
-    events: eventRows.map(eventOfRow),
-    claims: claimRows.map((row) => ({
+    nowMs: Math.floor(first?.now_ms ?? Number.NaN),
+    events: eventRows.rows.map(eventOfRow),
+    claims: claimRows.rows.map((row) => ({
       eventId: Number(row.event_id),
       userId: row.user_id,
       kind: row.kind,
       sequence: Number(row.sequence),
       rank: row.rank === null ? null : Number(row.rank),
     })),
-    heads: headRows.map((row) => ({
+    heads: headRows.rows.map((row) => ({
       eventId: Number(row.event_id),
       sequence: Number(row.sequence),
       userId: row.user_id,
     })),
-    stored: storedRows
+    stored: storedRows.rows
       .filter((row) => row.command_id !== null)
       .map((row) => ({ commandId: row.command_id, outcome: outcomeOfRow(row) })),
-    forgotten: storedRows[0]?.forgotten ?? [],
-    keys: keyRows.map(keyOfRow),
+    forgotten: first?.forgotten ?? [],
+    keys: keyRows.rows.map(keyOfRow),
   }
 }
 
-/** Values of `readStored`. '.' separates the index from the job id and '/' follows it in ASCII. */
-export function valuesOfJobs(jobIds: readonly string[]): [string, string] {
-  return [arrayOf(jobIds.map((jobId) => `${jobId}.`)), arrayOf(jobIds.map((jobId) => `${jobId}/`))]
-}
+type EventColumns = Record<
+  | 'event_id'
+  | 'total_tickets'
+  | 'available_tickets'
+  | 'waiting_count'
+  | 'last_sequence'
+  | 'waitlist_head_sequence',
+  string | number
+>
 
-/** Values of `readKeys`. */
-export function valuesOfKeys(keys: LoadRequest['keys']): [string, string] {
-  return [arrayOf(keys.map((key) => key.caller)), arrayOf(keys.map((key) => key.keyHash))]
-}
-
-/** A row of `readStored`. The columns of the command are null if nothing is stored. */
-export type StoredRow = CommandRow & { now_ms: number; forgotten: string[] }
-
-/** A row of `readKeys`. */
-export type KeyRow = CommandRow & { caller: string; key_hash: string; created_at: Date }
-
-export function keyOfRow(row: KeyRow): LoadedBatch['keys'][number] {
-  return {
-    caller: row.caller,
-    keyHash: row.key_hash,
-    createdAtMs: row.created_at.getTime(),
-    commandId: row.command_id,
-    type: row.type,
-    eventId: Number(row.event_id),
-    userId: row.user_id,
-    outcome: outcomeOfRow(row) as Outcome,
-  }
-}
+/** The columns of the command are null if nothing is stored. */
+type StoredRow = CommandRow & { now_ms: number; forgotten: string[] }
 
 interface ClaimRow {
   event_id: string
@@ -236,7 +223,11 @@ interface ClaimRow {
   rank: string | null
 }
 
-function eventOfRow(row: Record<string, string | number>): EventRow {
+type HeadRow = Pick<ClaimRow, 'event_id' | 'sequence' | 'user_id'>
+
+type KeyRow = CommandRow & { key_hash: string; created_at: Date }
+
+function eventOfRow(row: EventColumns): EventRow {
   return {
     eventId: Number(row.event_id),
     totalTickets: Number(row.total_tickets),
@@ -244,5 +235,18 @@ function eventOfRow(row: Record<string, string | number>): EventRow {
     waitingCount: Number(row.waiting_count),
     lastSequence: Number(row.last_sequence),
     waitlistHeadSequence: Number(row.waitlist_head_sequence),
+  }
+}
+
+function keyOfRow(row: KeyRow): LoadedBatch['keys'][number] {
+  return {
+    caller: row.caller,
+    keyHash: row.key_hash,
+    acceptedAtMs: row.created_at.getTime(),
+    commandId: row.command_id,
+    type: row.type,
+    eventId: Number(row.event_id),
+    userId: row.user_id,
+    outcome: outcomeOfRow(row) as Outcome,
   }
 }

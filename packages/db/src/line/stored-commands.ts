@@ -2,35 +2,19 @@ import {
   type Command,
   type CommandRequest,
   commandIdOf,
-  IDEMPOTENCY_KEY_MS,
   type Outcome,
   type RefusedOutcome,
 } from '@ticket-line/shared'
 import type pg from 'pg'
-import { answerDecidedAt, type CommandRow, outcomeOfRow } from './columns.js'
-import { lendClient } from './lend-client.js'
-import {
-  type KeyRow,
-  keyOfRow,
-  type LoadedBatch,
-  readKeys,
-  readStored,
-  type StoredRow,
-  valuesOfJobs,
-  valuesOfKeys,
-} from './load.js'
-import type { Statement } from './statement.js'
-import { type BatchWrites, commitBatch } from './write.js'
+import { COMMAND_COLUMNS, type CommandRow, outcomeOfRow, SELECT_COMMAND } from './columns.js'
 
 /** A decided command as a poll reads it. */
 export interface StoredCommand {
   command: Omit<Command, 'keyHash'>
+  /** When its request was accepted, ms since 1970. */
   acceptedAtMs: number
   outcome: Outcome | RefusedOutcome
 }
-
-const columns = `c.command_id, c.type, c.event_id, c.user_id, c.caller, c.outcome, c.position, c.booking_sequence,
-  c.promoted_user_id, c.replay_of, c.accepted_at, ${answerDecidedAt}`
 
 /** The decided command that a row of `commands` holds. */
 export function storedOfRow(row: CommandRow): StoredCommand {
@@ -47,25 +31,31 @@ export function storedOfRow(row: CommandRow): StoredCommand {
   }
 }
 
-/** The stored answers among those ids, in no order. Ids that are not decided (or pruned) are left out. */
+/**
+ * Finds decided commands by their ids.
+ *
+ * @returns them in no order. Commands that are not decided, or were pruned, are left out
+ */
 export async function findStoredCommands(
   pool: pg.Pool,
   commandIds: string[],
 ): Promise<StoredCommand[]> {
   const { rows } = await pool.query<CommandRow>({
     name: 'outcomes_find',
-    text: `SELECT ${columns} FROM commands c WHERE c.command_id = ANY($1::text[])`,
+    text: `SELECT ${SELECT_COMMAND} FROM commands c WHERE c.command_id = ANY($1::text[])`,
     values: [commandIds],
   })
   return rows.map(storedOfRow)
 }
 
 /**
- * Records that a job's commands were refused, so that the job changes nothing should it still arrive. A command that
- * was decided in the meantime keeps its outcome.
- * @returns the stored answer of every command, by id: `refused`, or what was decided first
+ * Records that the commands of a job were abandoned: the API answered that they were not accepted.
+ * If the job arrives after all, it changes nothing. A command that was decided in the meantime
+ * keeps its outcome.
+ *
+ * @returns the stored outcome of every command, by id: `refused`, or what was decided first
  */
-export async function recordRefused(
+export async function recordAbandoned(
   pool: pg.Pool,
   job: { jobId: string; acceptedAtMs: number; commands: CommandRequest[] },
 ): Promise<Map<string, Outcome | RefusedOutcome>> {
@@ -73,9 +63,11 @@ export async function recordRefused(
   const commandIds = commands.map((_, index) => commandIdOf(job.jobId, index))
   await pool.query({
     name: 'outcomes_refuse',
-    text: `INSERT INTO commands (command_id, type, event_id, user_id, caller, outcome, accepted_at, decided_at)
-      SELECT n.*, 'refused', $6, clock_timestamp()
-      FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::text[]) AS n
+    text: `INSERT INTO commands (${COMMAND_COLUMNS})
+      SELECT command_id, type, event_id, user_id, caller, NULL, 'refused', NULL, NULL, NULL, NULL, $6,
+        clock_timestamp()
+      FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::text[])
+        AS n (command_id, type, event_id, user_id, caller)
       ON CONFLICT (command_id) DO NOTHING`,
     values: [
       commandIds,
@@ -91,81 +83,27 @@ export async function recordRefused(
 }
 
 /**
- * Records a command as `rejected` because it repeatedly failed or killed its workers. Its event
- * does not change and is not even read, because one of its rows may be the cause. The command keeps
- * its idempotency key, so that a repeat of it is answered and not started. If the key already has
- * an answer, that answer is recorded instead, as for any other repeat.
- *
- * @returns the stored answer: `rejected`, the first answer of its key, or what was decided in the
- * meantime
- * @throws the driver's error. After a unique violation call it again: a concurrent command took the
- * key
+ * How far the clock of an API process may be ahead of PostgreSQL's without effect on pruning, ms.
  */
-export async function recordRejected(
+export const CLOCK_SLACK_MS = 3_600_000
+
+/**
+ * True if a job is older than outcomes of its line that pruning removed. If such a job has no
+ * outcome, it may have been decided long ago: it then comes from a Redis that was restored from an
+ * old copy.
+ *
+ * @param createdAtMs when the job was made, by the clock of an API process, ms since 1970
+ */
+export async function isBeforePruning(
   pool: pg.Pool,
-  command: Command,
-  acceptedAtMs: number,
-): Promise<Outcome | RefusedOutcome> {
-  return lendClient(pool, async (client) => {
-    await client.query('BEGIN')
-    const { commandId, caller, keyHash } = command
-    const jobId = commandId.slice(0, commandId.lastIndexOf('.'))
-    const storedRows = await rowsOf<StoredRow>(client, readStored, valuesOfJobs([jobId]))
-    const stored = storedRows.find((row) => row.command_id === commandId)
-    if (stored !== undefined) {
-      await client.query('ROLLBACK')
-      return outcomeOfRow(stored)
-    }
-    const nowMs = Math.floor(storedRows[0]?.now_ms ?? Number.NaN)
-    const [key] =
-      keyHash === undefined
-        ? []
-        : await rowsOf<KeyRow>(client, readKeys, valuesOfKeys([{ caller, keyHash }]))
-    const outcome = rejectionOf(command, acceptedAtMs, nowMs, key && keyOfRow(key))
-    const ownsKey =
-      keyHash !== undefined && outcome.outcome === 'rejected' && outcome.replayOf === undefined
-    await commitBatch(client, writesOfOne({ command, outcome, ownsKey, acceptedAtMs }, nowMs))
-    return outcome
+  lineName: string,
+  createdAtMs: number,
+): Promise<boolean> {
+  const { rows } = await pool.query<{ before: boolean }>({
+    name: 'line_is_before_pruning',
+    text: `SELECT to_timestamp($2::float8 / 1000) <= decided_before AS before
+      FROM pruned_lines WHERE line_name = $1`,
+    values: [lineName, createdAtMs - CLOCK_SLACK_MS],
   })
-}
-
-/** The answer to a command that cannot be decided: `rejected`, unless its key has an answer. */
-function rejectionOf(
-  command: Command,
-  acceptedAtMs: number,
-  nowMs: number,
-  first: LoadedBatch['keys'][number] | undefined,
-): Outcome {
-  const rejected: Outcome = { outcome: 'rejected', decidedAtMs: nowMs }
-  if (first === undefined || acceptedAtMs - first.createdAtMs >= IDEMPOTENCY_KEY_MS) return rejected
-  const same =
-    first.type === command.type &&
-    first.eventId === command.eventId &&
-    first.userId === command.userId
-  if (!same) return { ...rejected, outcome: 'idempotency_key_reused' }
-  return { ...first.outcome, replayOf: first.commandId }
-}
-
-function writesOfOne(decided: BatchWrites['decided'][number], nowMs: number): BatchWrites {
-  return {
-    events: [],
-    claimsAdded: [],
-    claimsMoved: [],
-    claimsRemoved: [],
-    bookingsAdded: [],
-    bookingsCanceled: [],
-    entriesAdded: [],
-    entriesLeft: [],
-    blocks: [],
-    decided: [decided],
-    nowMs,
-  }
-}
-
-async function rowsOf<Row extends pg.QueryResultRow>(
-  client: pg.ClientBase,
-  { name, text }: Statement,
-  values: unknown[],
-): Promise<Row[]> {
-  return (await client.query<Row>({ name, text, values })).rows
+  return rows[0]?.before === true
 }

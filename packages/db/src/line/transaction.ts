@@ -1,26 +1,152 @@
+import { TransactionRollbackError } from 'drizzle-orm'
+import { drizzle, type NodePgDatabase } from 'drizzle-orm/node-postgres'
 import type pg from 'pg'
-import { lendClient } from './lend-client.js'
-import { beginBatch, type LoadedBatch, type LoadRequest } from './load.js'
-import { roundTrip } from './statement.js'
-import { type BatchWrites, commitBatch } from './write.js'
+import { retryRuleOf } from '../faults.js'
+
+/** A statement that PostgreSQL parses and plans once per connection. */
+export interface Statement {
+  name: string
+  text: string
+}
+
+/** Sends a statement without waiting for replies to those before it. */
+export type Send = <Row extends pg.QueryResultRow>(
+  statement: Statement,
+  values: unknown[],
+) => Promise<pg.QueryResult<Row>>
+
+type Sent = Promise<Pick<pg.QueryResult, 'rows' | 'rowCount'>>
+
+/** In place of a statement of a round trip that has nothing to do. */
+export const NOT_SENT: Promise<{ rows: never[]; rowCount: 0 }> = Promise.resolve({
+  rows: [],
+  rowCount: 0,
+})
 
 /**
- * Runs a batch in one transaction of two round trips: begin, lock and load; then write and commit. `decide` is called
- * between the two, while the events are locked, and returns what to write, or nothing where all was decided before.
+ * A connection of the pool, with a Drizzle instance of its own.
  *
- * The pool's connections must be pipelined and have the settings of `KEYED_PLANS`.
+ * Drizzle frames the transaction: it sends BEGIN, COMMIT and, after an error, ROLLBACK. Between
+ * them, the statements go past Drizzle to the driver, because Drizzle awaits each statement and
+ * cannot name a raw one. Several statements then share a round trip, which needs a pool with
+ * `pipeline: true`, and PostgreSQL plans each of them once per connection.
  *
- * @throws the driver's error. After a lost connection nobody knows whether the commit was kept: run the whole again,
- * the stored outcomes tell.
+ * Drizzle takes this object for its driver. Its BEGIN is sent but not awaited, so that it shares a
+ * round trip with the statements that follow. That round trip fails if BEGIN failed.
  */
-export async function runBatch(
+export class LineConnection {
+  readonly client: pg.PoolClient
+  readonly drizzle: NodePgDatabase
+  /** Resolves when PostgreSQL has begun the transaction. */
+  begun: Promise<unknown> = Promise.resolve()
+  readonly #stream: Corkable
+
+  constructor(client: pg.PoolClient) {
+    this.client = client
+    this.#stream = (client as unknown as { connection: { stream: Corkable } }).connection.stream
+    this.drizzle = drizzle(this as unknown as pg.PoolClient)
+  }
+
+  /** Called by Drizzle with BEGIN, COMMIT and ROLLBACK. */
+  async query({ text }: pg.QueryConfig): Promise<unknown> {
+    if (text === 'begin') {
+      // The first round trip follows before the next tick and leaves in the same packet.
+      this.#stream.cork()
+      process.nextTick(() => this.#stream.uncork())
+      this.begun = this.client.query(text)
+      this.begun.catch(() => undefined)
+      return NOT_SENT
+    }
+    const result = await this.client.query(text)
+    // PostgreSQL answers COMMIT with ROLLBACK, and no error, if a statement had failed before.
+    if (text === 'commit' && result.command !== 'COMMIT')
+      throw new Error(`the transaction ended with ${result.command}`)
+    return result
+  }
+
+  /**
+   * Sends statements together, in one write to the socket, and awaits all their replies.
+   *
+   * @returns the results, in the order of the statements
+   * @throws the driver's error for the first statement that failed; those after it failed only
+   * because the transaction was aborted
+   */
+  async roundTrip<const T extends readonly Sent[]>(
+    send: (send: Send) => T,
+  ): Promise<{ -readonly [K in keyof T]: Awaited<T[K]> }> {
+    this.#stream.cork()
+    let sent: T
+    try {
+      sent = send(this.#send)
+    } finally {
+      this.#stream.uncork()
+    }
+    const [begun, ...results] = await Promise.allSettled([this.begun, ...sent])
+    for (const result of [begun, ...results]) if (result.status === 'rejected') throw result.reason
+    return results.map((result) => (result as PromiseFulfilledResult<unknown>).value) as never
+  }
+
+  readonly #send: Send = ({ name, text }, values) => this.client.query({ name, text, values })
+}
+
+interface Corkable {
+  cork(): void
+  uncork(): void
+}
+
+const connections = new WeakMap<pg.PoolClient, LineConnection>()
+
+function connectionOf(client: pg.PoolClient): LineConnection {
+  let connection = connections.get(client)
+  if (connection === undefined) {
+    connection = new LineConnection(client)
+    connections.set(client, connection)
+  }
+  return connection
+}
+
+/**
+ * Runs a Drizzle transaction on a connection of the pool, and closes the connection afterwards if
+ * it may be broken. If `run` throws, the transaction is rolled back. `TransactionRollbackError`
+ * rolls back a transaction in which nothing failed.
+ *
+ * @throws what `run` throws, or the driver's error. If COMMIT fails because the connection is lost,
+ * PostgreSQL may have committed
+ */
+export async function inTransaction<T>(
   pool: pg.Pool,
-  request: LoadRequest,
-  decide: (loaded: LoadedBatch) => BatchWrites | undefined,
-): Promise<void> {
-  await lendClient(pool, async (client) => {
-    const writes = decide(await beginBatch(client, request))
-    if (writes === undefined) await roundTrip(client, (trip) => [trip.control('ROLLBACK')])
-    else await commitBatch(client, writes)
-  })
+  run: (connection: LineConnection) => Promise<T>,
+): Promise<T> {
+  const client = await pool.connect()
+  let failed: { error: unknown } | undefined
+  let closes = false
+  try {
+    const connection = connectionOf(client)
+    return await connection.drizzle.transaction(async () => {
+      try {
+        return await run(connection)
+      } catch (error) {
+        failed = { error }
+        throw error
+      }
+    })
+  } catch (error) {
+    // If ROLLBACK fails as well, Drizzle throws only the error of the ROLLBACK.
+    const first = failed === undefined ? error : failed.error
+    closes =
+      error !== first ||
+      (!(error instanceof TransactionRollbackError) && retryRuleOf(error).closesConnection)
+    throw first
+  } finally {
+    client.release(closes)
+  }
+}
+
+/**
+ * A PostgreSQL array literal of numbers, booleans, nulls and strings. JSON differs from it in the
+ * brackets alone as long as no string holds a control character, which ids never do. The driver's
+ * own escaping takes a tenth of the worker's time.
+ */
+export function arrayOf(values: readonly (string | number | boolean | null)[]): string {
+  return `{${JSON.stringify(values).slice(1, -1)}}`
 }

@@ -1,37 +1,29 @@
 import { IDEMPOTENCY_KEY_HOURS } from '@ticket-line/shared'
-import type { Statement } from './statement.js'
+import { COMMAND_COLUMNS } from './columns.js'
+import type { Statement } from './transaction.js'
 
-// Arrays come in, one column each, and leave as rows (`unnest`): one statement for any number of rows of a kind.
-
-/**
- * Makes a statement fail (division by zero) unless it touches as many rows as the given parameter says: the batch was
- * decided on rows that must be there, and COMMIT is already on its way behind it.
- */
-function touching(expected: string, text: string): string {
-  return `WITH touched AS (${text} RETURNING 1) SELECT 1 / (count(*) = ${expected}::int)::int FROM touched`
-}
+// Each statement takes one array per column and turns them into rows with `unnest`, so one statement
+// writes any number of rows of a kind. It must write all of them: `write.ts` compares the row counts.
 
 /**
- * Rows to change with the place (`ctid`) of each in its table, found one by one by its key. The OFFSET keeps PostgreSQL from
- * turning the search into a join, which it may plan as reading the whole table (see `load.ts`).
+ * The given rows, each with the `ctid` of the row of `table` that has its key. Each key is searched
+ * in the index by itself: without the OFFSET, PostgreSQL would turn the search into a join, which it
+ * may plan as reading the whole table (see `load.ts`).
  */
-function located(table: string, key: string, rows: string): string {
-  return `(SELECT n.*, (SELECT ctid FROM ${table} WHERE ${key}) AS place FROM ${rows} OFFSET 0) AS n`
+function withCtid(table: string, key: string, rows: string): string {
+  return `(SELECT n.*, (SELECT ctid FROM ${table} WHERE ${key}) AS found FROM ${rows} OFFSET 0) AS n`
 }
 
 export const updateEvents: Statement = {
   name: 'line_update_events',
-  text: touching(
-    '$6',
-    `UPDATE events e SET available_tickets = n.available, waiting_count = n.waiting, last_sequence = n.last,
+  text: `UPDATE events e SET available_tickets = n.available, waiting_count = n.waiting, last_sequence = n.last,
       waitlist_head_sequence = n.head
-    FROM ${located(
+    FROM ${withCtid(
       'events',
       'event_id = n.event_id',
       `unnest($1::bigint[], $2::int[], $3::int[], $4::bigint[], $5::bigint[])
         AS n (event_id, available, waiting, last, head)`,
-    )} WHERE e.ctid = n.place`,
-  ),
+    )} WHERE e.ctid = n.found`,
 }
 export const insertClaims: Statement = {
   name: 'line_insert_claims',
@@ -40,26 +32,20 @@ export const insertClaims: Statement = {
 }
 export const moveClaims: Statement = {
   name: 'line_move_claims',
-  text: touching(
-    '$5',
-    `UPDATE claims c SET kind = n.kind, sequence = n.sequence
-    FROM ${located(
+  text: `UPDATE claims c SET kind = n.kind, sequence = n.sequence
+    FROM ${withCtid(
       'claims',
       'event_id = n.event_id AND user_id = n.user_id COLLATE "C"',
       'unnest($1::bigint[], $2::text[], $3::text[], $4::bigint[]) AS n (event_id, user_id, kind, sequence)',
-    )} WHERE c.ctid = n.place`,
-  ),
+    )} WHERE c.ctid = n.found`,
 }
 export const deleteClaims: Statement = {
   name: 'line_delete_claims',
-  text: touching(
-    '$3',
-    `DELETE FROM claims c USING ${located(
-      'claims',
-      'event_id = n.event_id AND user_id = n.user_id COLLATE "C"',
-      'unnest($1::bigint[], $2::text[]) AS n (event_id, user_id)',
-    )} WHERE c.ctid = n.place`,
-  ),
+  text: `DELETE FROM claims c USING ${withCtid(
+    'claims',
+    'event_id = n.event_id AND user_id = n.user_id COLLATE "C"',
+    'unnest($1::bigint[], $2::text[]) AS n (event_id, user_id)',
+  )} WHERE c.ctid = n.found`,
 }
 export const insertBookings: Statement = {
   name: 'line_insert_bookings',
@@ -71,15 +57,12 @@ export const insertBookings: Statement = {
 }
 export const cancelBookings: Statement = {
   name: 'line_cancel_bookings',
-  text: touching(
-    '$4',
-    `UPDATE bookings b SET status = 'canceled', canceled_at = $3
-    FROM ${located(
+  text: `UPDATE bookings b SET status = 'canceled', canceled_at = $3
+    FROM ${withCtid(
       'bookings',
       'event_id = n.event_id AND sequence = n.sequence',
       'unnest($1::bigint[], $2::bigint[]) AS n (event_id, sequence)',
-    )} WHERE b.ctid = n.place AND b.status = 'confirmed'`,
-  ),
+    )} WHERE b.ctid = n.found AND b.status = 'confirmed'`,
 }
 export const insertEntries: Statement = {
   name: 'line_insert_entries',
@@ -91,17 +74,15 @@ export const insertEntries: Statement = {
 // and read all of them.
 export const leaveEntries: Statement = {
   name: 'line_leave_entries',
-  text: touching(
-    '$5',
-    `UPDATE waitlist_entries w SET status = n.status, left_at = $4
-    FROM ${located(
+  text: `UPDATE waitlist_entries w SET status = n.status, left_at = $4
+    FROM ${withCtid(
       'waitlist_entries',
       'event_id = n.event_id AND sequence = n.sequence',
       'unnest($1::bigint[], $2::bigint[], $3::text[]) AS n (event_id, sequence, status)',
-    )} WHERE w.ctid = n.place AND w.status NOT IN ('promoted', 'withdrawn')`,
-  ),
+    )} WHERE w.ctid = n.found AND w.status NOT IN ('promoted', 'withdrawn')`,
 }
-// Two statements: a row that is proposed with a negative count would fail its CHECK before the conflict is seen.
+// Growing and shrinking are two statements. PostgreSQL checks a proposed row before it looks for a
+// conflict, so an upsert with a negative count would break the CHECK.
 export const growBlocks: Statement = {
   name: 'line_grow_blocks',
   text: `INSERT INTO waitlist_blocks AS b (event_id, block, waiting_count)
@@ -110,36 +91,32 @@ export const growBlocks: Statement = {
 }
 export const shrinkBlocks: Statement = {
   name: 'line_shrink_blocks',
-  text: touching(
-    '$4',
-    `UPDATE waitlist_blocks b SET waiting_count = b.waiting_count + n.delta
-    FROM ${located(
+  text: `UPDATE waitlist_blocks b SET waiting_count = b.waiting_count + n.delta
+    FROM ${withCtid(
       'waitlist_blocks',
       'event_id = n.event_id AND block = n.block',
       'unnest($1::bigint[], $2::bigint[], $3::int[]) AS n (event_id, block, delta)',
-    )} WHERE b.ctid = n.place`,
-  ),
+    )} WHERE b.ctid = n.found`,
 }
 export const insertCommands: Statement = {
   name: 'line_insert_commands',
-  text: `INSERT INTO commands (command_id, type, event_id, user_id, caller, outcome, position, booking_sequence,
-      promoted_user_id, replay_of, accepted_at, idempotency_key, decided_at)
-    SELECT command_id, type, event_id, user_id, caller, outcome, position, booking_sequence, promoted_user_id, replay_of,
-      to_timestamp(accepted_ms / 1000), key_hash, $13
-    FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::int[], $8::bigint[],
-      $9::text[], $10::text[], $11::float8[], $12::text[]) AS n (command_id, type, event_id, user_id, caller, outcome,
-      position, booking_sequence, promoted_user_id, replay_of, accepted_ms, key_hash)`,
+  text: `INSERT INTO commands (${COMMAND_COLUMNS})
+    SELECT command_id, type, event_id, user_id, caller, key_hash, outcome, position, booking_sequence,
+      promoted_user_id, replay_of, to_timestamp(accepted_ms / 1000), $13
+    FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[], $8::int[],
+      $9::bigint[], $10::text[], $11::text[], $12::float8[]) AS n (command_id, type, event_id, user_id, caller,
+      key_hash, outcome, position, booking_sequence, promoted_user_id, replay_of, accepted_ms)`,
 }
 // Removes expired keys that get new owners, by the rule of `decideBatch` in whole milliseconds. It
 // compares the age, not the time: with the index on the time PostgreSQL would read all old keys. A
 // key whose command was pruned has expired, too.
 export const deleteExpiredKeys: Statement = {
   name: 'line_delete_expired_keys',
-  text: `DELETE FROM idempotency_keys k USING ${located(
+  text: `DELETE FROM idempotency_keys k USING ${withCtid(
     'idempotency_keys',
     'caller = n.caller COLLATE "C" AND key_hash = n.key_hash COLLATE "C"',
     'unnest($1::text[], $2::text[], $3::float8[]) AS n (caller, key_hash, accepted_ms)',
-  )} WHERE k.ctid = n.place AND (
+  )} WHERE k.ctid = n.found AND (
       to_timestamp(n.accepted_ms / 1000) - date_trunc('milliseconds', k.created_at) >= interval '${IDEMPOTENCY_KEY_HOURS} hours'
       OR (SELECT command_id FROM commands WHERE command_id = k.command_id LIMIT 1) IS NULL)`,
 }

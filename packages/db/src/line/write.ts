@@ -1,7 +1,6 @@
-import type { Command, Outcome } from '@ticket-line/shared'
-import type pg from 'pg'
+import type { AcceptedCommand, Outcome } from '@ticket-line/shared'
 import type { EventRow } from './load.js'
-import { arrayOf, type RoundTrip, roundTrip, type Statement } from './statement.js'
+import { arrayOf, type LineConnection, type Statement } from './transaction.js'
 import {
   cancelBookings,
   deleteClaims,
@@ -18,7 +17,7 @@ import {
   updateEvents,
 } from './write-statements.js'
 
-/** Everything a decided batch changes. Rows of one kind are written by one statement. */
+/** Everything a decided batch changes. One statement writes all rows of a kind. */
 export interface BatchWrites {
   events: EventRow[]
   claimsAdded: ClaimWrite[]
@@ -34,9 +33,10 @@ export interface BatchWrites {
   bookingsCanceled: RowKey[]
   entriesAdded: { eventId: number; sequence: number; userId: string; status: EntryStatus }[]
   entriesLeft: (RowKey & { status: EntryStatus })[]
-  /** Net change of the number that waits in each stretch of 1,024 sequence numbers. */
+  /** By how much the number of waiting entries changes in each block of 1,024 sequence numbers. */
   blocks: { eventId: number; block: number; delta: number }[]
-  decided: { command: Command; outcome: Outcome; ownsKey: boolean; acceptedAtMs: number }[]
+  decided: { command: AcceptedCommand; outcome: Outcome; ownsKey: boolean }[]
+  /** When the batch was decided, ms since 1970. */
   nowMs: number
 }
 
@@ -54,152 +54,174 @@ export interface RowKey {
   sequence: number
 }
 
+/** Thrown if a statement wrote fewer rows than were decided on: rows and counters disagree. */
+export class RowCountError extends Error {
+  override name = 'RowCountError'
+}
+
+/** A statement of a batch, and the rows it writes. */
+interface Write {
+  statement: Statement
+  /** One value per parameter. */
+  values: unknown[]
+  /** How many rows it must write; undefined if any number is right. */
+  rowCount: number | undefined
+}
+
 /**
- * Writes a decided batch and commits it, in one round trip. Nothing is left to be looked at between the two: a row that is
- * missing, taken or out of bounds fails its statement, and PostgreSQL then rolls back instead of committing.
+ * Writes a decided batch in one round trip.
  *
- * @throws unique violation where a concurrent batch of another line holds one of the idempotency keys: decide again
- * @throws division by zero (22012) where fewer rows were touched than decided on: rows and counters disagree
+ * @throws RowCountError if a row to change is missing
+ * @throws unique violation if a concurrent batch of another line holds one of the idempotency keys:
+ * decide again
  */
-export async function commitBatch(client: pg.ClientBase, writes: BatchWrites): Promise<void> {
-  const results = await roundTrip(client, (trip) => [
-    ...sendWrites(trip, writes),
-    trip.control('COMMIT'),
-  ])
-  if (results.at(-1) !== 'COMMIT') throw new Error(`the transaction ended with ${results.at(-1)}`)
+export async function write(connection: LineConnection, writes: BatchWrites): Promise<void> {
+  const all = writesOf(writes)
+  const results = await connection.roundTrip((send) =>
+    all.map(({ statement, values }) => send(statement, values)),
+  )
+  for (const [i, { statement, rowCount }] of all.entries())
+    if (rowCount !== undefined) requireRowCount(statement, results[i]?.rowCount, rowCount)
 }
 
-/** Writes a decided batch and leaves its transaction open. @throws as {@link commitBatch} does */
-export async function writeBatch(client: pg.ClientBase, writes: BatchWrites): Promise<void> {
-  await roundTrip(client, (trip) => sendWrites(trip, writes))
+function requireRowCount(
+  { name }: Statement,
+  actual: number | null | undefined,
+  expected: number,
+): void {
+  if (actual !== expected)
+    throw new RowCountError(`${name} wrote ${actual} rows and should have written ${expected}`)
 }
 
-function sendWrites(trip: RoundTrip, writes: BatchWrites): Promise<unknown>[] {
-  const pending: Promise<unknown>[] = []
-  const run: Run = (statement, rows, columns) => {
-    if (rows.length > 0) pending.push(trip.rows(statement, columns()))
+type Add = <Row>(statement: Statement, rows: Row[], columns: (rows: Row[]) => unknown[]) => void
+
+function writesOf(writes: BatchWrites): Write[] {
+  const all: Write[] = []
+  const add: Add = (statement, rows, columns) => {
+    if (rows.length === 0) return
+    const rowCount = statement === deleteExpiredKeys ? undefined : rows.length
+    all.push({ statement, values: columns(rows), rowCount })
   }
   const now = new Date(writes.nowMs).toISOString()
-  sendKeys(writes, run)
-  sendEvents(writes, run)
-  sendClaims(writes, run)
-  sendBookings(writes, run, now)
-  sendEntries(writes, run, now)
-  sendCommands(writes, run, now)
-  return pending
+  addKeys(writes, add)
+  addEvents(writes, add)
+  addClaims(writes, add)
+  addBookings(writes, add, now)
+  addEntries(writes, add, now)
+  addCommands(writes, add, now)
+  return all
 }
 
-type Run = (statement: Statement, rows: readonly unknown[], columns: () => unknown[]) => void
-
-function sendKeys(writes: BatchWrites, run: Run): void {
-  // In one order for everybody, so that two batches wait for each other instead of dying in a deadlock.
-  const owners = writes.decided
+function addKeys({ decided }: BatchWrites, add: Add): void {
+  // All batches write keys in the same order, so that two with the same keys wait for each other
+  // instead of failing with a deadlock.
+  const owners = decided
     .filter((row) => row.ownsKey)
-    .map(({ command, acceptedAtMs }) => ({
-      caller: command.caller,
-      keyHash: command.keyHash as string,
-      commandId: command.commandId,
-      acceptedAtMs,
-    }))
-    .sort((a, b) => compare(a.caller, b.caller) || compare(a.keyHash, b.keyHash))
-  const callers = () => arrayOf(owners.map((row) => row.caller))
-  const hashes = () => arrayOf(owners.map((row) => row.keyHash))
-  const accepted = () => arrayOf(owners.map((row) => row.acceptedAtMs))
-  run(deleteExpiredKeys, owners, () => [callers(), hashes(), accepted()])
-  run(insertKeys, owners, () => [
-    callers(),
-    hashes(),
-    arrayOf(owners.map((row) => row.commandId)),
-    accepted(),
+    .map((row) => row.command)
+    .sort((a, b) => compare(a.caller, b.caller) || compare(keyHashOf(a), keyHashOf(b)))
+  add(deleteExpiredKeys, owners, (rows) => [
+    arrayOf(rows.map((row) => row.caller)),
+    arrayOf(rows.map(keyHashOf)),
+    arrayOf(rows.map((row) => row.acceptedAtMs)),
+  ])
+  add(insertKeys, owners, (rows) => [
+    arrayOf(rows.map((row) => row.caller)),
+    arrayOf(rows.map(keyHashOf)),
+    arrayOf(rows.map((row) => row.commandId)),
+    arrayOf(rows.map((row) => row.acceptedAtMs)),
   ])
 }
 
-function sendEvents({ events, blocks }: BatchWrites, run: Run): void {
-  run(updateEvents, events, () => [
-    arrayOf(events.map((row) => row.eventId)),
-    arrayOf(events.map((row) => row.availableTickets)),
-    arrayOf(events.map((row) => row.waitingCount)),
-    arrayOf(events.map((row) => row.lastSequence)),
-    arrayOf(events.map((row) => row.waitlistHeadSequence)),
-    events.length,
+function addEvents({ events, blocks }: BatchWrites, add: Add): void {
+  add(updateEvents, events, (rows) => [
+    arrayOf(rows.map((row) => row.eventId)),
+    arrayOf(rows.map((row) => row.availableTickets)),
+    arrayOf(rows.map((row) => row.waitingCount)),
+    arrayOf(rows.map((row) => row.lastSequence)),
+    arrayOf(rows.map((row) => row.waitlistHeadSequence)),
   ])
-  const grown = blocks.filter((row) => row.delta > 0)
-  const shrunk = blocks.filter((row) => row.delta < 0)
   const columns = (rows: typeof blocks): string[] => [
     arrayOf(rows.map((row) => row.eventId)),
     arrayOf(rows.map((row) => row.block)),
     arrayOf(rows.map((row) => row.delta)),
   ]
-  run(growBlocks, grown, () => columns(grown))
-  run(shrinkBlocks, shrunk, () => [...columns(shrunk), shrunk.length])
+  add(
+    growBlocks,
+    blocks.filter((row) => row.delta > 0),
+    columns,
+  )
+  add(
+    shrinkBlocks,
+    blocks.filter((row) => row.delta < 0),
+    columns,
+  )
 }
 
-function sendClaims({ claimsAdded, claimsMoved, claimsRemoved }: BatchWrites, run: Run): void {
+function addClaims({ claimsAdded, claimsMoved, claimsRemoved }: BatchWrites, add: Add): void {
   const columns = (rows: ClaimWrite[]): string[] => [
     arrayOf(rows.map((row) => row.eventId)),
     arrayOf(rows.map((row) => row.userId)),
     arrayOf(rows.map((row) => row.kind)),
     arrayOf(rows.map((row) => row.sequence)),
   ]
-  run(insertClaims, claimsAdded, () => columns(claimsAdded))
-  run(moveClaims, claimsMoved, () => [...columns(claimsMoved), claimsMoved.length])
-  run(deleteClaims, claimsRemoved, () => [
-    arrayOf(claimsRemoved.map((row) => row.eventId)),
-    arrayOf(claimsRemoved.map((row) => row.userId)),
-    claimsRemoved.length,
+  add(insertClaims, claimsAdded, columns)
+  add(moveClaims, claimsMoved, columns)
+  add(deleteClaims, claimsRemoved, (rows) => [
+    arrayOf(rows.map((row) => row.eventId)),
+    arrayOf(rows.map((row) => row.userId)),
   ])
 }
 
-function sendBookings(
+function addBookings(
   { bookingsAdded, bookingsCanceled }: BatchWrites,
-  run: Run,
+  add: Add,
   now: string,
 ): void {
-  run(insertBookings, bookingsAdded, () => [
-    ...keysOf(bookingsAdded),
-    arrayOf(bookingsAdded.map((row) => row.userId)),
-    arrayOf(bookingsAdded.map((row) => row.promoted)),
-    arrayOf(bookingsAdded.map((row) => row.canceled)),
+  add(insertBookings, bookingsAdded, (rows) => [
+    ...keysOf(rows),
+    arrayOf(rows.map((row) => row.userId)),
+    arrayOf(rows.map((row) => row.promoted)),
+    arrayOf(rows.map((row) => row.canceled)),
     now,
   ])
-  run(cancelBookings, bookingsCanceled, () => [
-    ...keysOf(bookingsCanceled),
+  add(cancelBookings, bookingsCanceled, (rows) => [...keysOf(rows), now])
+}
+
+function addEntries({ entriesAdded, entriesLeft }: BatchWrites, add: Add, now: string): void {
+  add(insertEntries, entriesAdded, (rows) => [
+    ...keysOf(rows),
+    arrayOf(rows.map((row) => row.userId)),
+    arrayOf(rows.map((row) => row.status)),
     now,
-    bookingsCanceled.length,
+  ])
+  add(leaveEntries, entriesLeft, (rows) => [
+    ...keysOf(rows),
+    arrayOf(rows.map((row) => row.status)),
+    now,
   ])
 }
 
-function sendEntries({ entriesAdded, entriesLeft }: BatchWrites, run: Run, now: string): void {
-  run(insertEntries, entriesAdded, () => [
-    ...keysOf(entriesAdded),
-    arrayOf(entriesAdded.map((row) => row.userId)),
-    arrayOf(entriesAdded.map((row) => row.status)),
+function addCommands({ decided }: BatchWrites, add: Add, now: string): void {
+  add(insertCommands, decided, (rows) => [
+    arrayOf(rows.map((row) => row.command.commandId)),
+    arrayOf(rows.map((row) => row.command.type)),
+    arrayOf(rows.map((row) => row.command.eventId)),
+    arrayOf(rows.map((row) => row.command.userId)),
+    arrayOf(rows.map((row) => row.command.caller)),
+    arrayOf(rows.map((row) => row.command.keyHash ?? null)),
+    arrayOf(rows.map((row) => row.outcome.outcome)),
+    arrayOf(rows.map((row) => row.outcome.position ?? null)),
+    arrayOf(rows.map((row) => sequenceOf(row.outcome.bookingId))),
+    arrayOf(rows.map((row) => row.outcome.promotedUserId ?? null)),
+    arrayOf(rows.map((row) => row.outcome.replayOf ?? null)),
+    arrayOf(rows.map((row) => row.command.acceptedAtMs)),
     now,
-  ])
-  run(leaveEntries, entriesLeft, () => [
-    ...keysOf(entriesLeft),
-    arrayOf(entriesLeft.map((row) => row.status)),
-    now,
-    entriesLeft.length,
   ])
 }
 
-function sendCommands({ decided }: BatchWrites, run: Run, now: string): void {
-  run(insertCommands, decided, () => [
-    arrayOf(decided.map((row) => row.command.commandId)),
-    arrayOf(decided.map((row) => row.command.type)),
-    arrayOf(decided.map((row) => row.command.eventId)),
-    arrayOf(decided.map((row) => row.command.userId)),
-    arrayOf(decided.map((row) => row.command.caller)),
-    arrayOf(decided.map((row) => row.outcome.outcome)),
-    arrayOf(decided.map((row) => row.outcome.position ?? null)),
-    arrayOf(decided.map((row) => sequenceOf(row.outcome.bookingId))),
-    arrayOf(decided.map((row) => row.outcome.promotedUserId ?? null)),
-    arrayOf(decided.map((row) => row.outcome.replayOf ?? null)),
-    arrayOf(decided.map((row) => row.acceptedAtMs)),
-    arrayOf(decided.map((row) => row.command.keyHash ?? null)),
-    now,
-  ])
+/** Of a command that owns a key. */
+function keyHashOf({ keyHash }: AcceptedCommand): string {
+  return keyHash as string
 }
 
 function keysOf(rows: RowKey[]): [string, string] {

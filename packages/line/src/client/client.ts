@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import type { Pool } from '@ticket-line/db'
+import { createCommandStore, type Pool } from '@ticket-line/db'
 import {
   createFailFastRedis,
   createReaderRedis,
@@ -8,6 +8,7 @@ import {
   type JobReply,
   type LineLayout,
   type Log,
+  newJobId,
   reconnectTogether,
   sleep,
 } from '@ticket-line/shared'
@@ -87,7 +88,8 @@ export function createLineClient(deps: LineClientDeps): LineService {
     // A lost note is no lost command: the workers' sweeper finds the line.
     noteActivity(redis, layout, lineName).catch(() => undefined)
   }
-  const findStored = createFindStored(pool)
+  const commandStore = createCommandStore(pool)
+  const findStored = createFindStored(commandStore)
   const keepInLine = createKeepInLine(redis, layout, note)
   const availability = watchAvailability({
     redis,
@@ -116,7 +118,8 @@ export function createLineClient(deps: LineClientDeps): LineService {
     layout,
     replyTo,
     entrance: createEntrance({ redis, layout, maxQueueDepth: deps.maxQueueDepth, monotonicMs }),
-    jobStore: createJobStore({ queues, note, pool, log, monotonicMs, sleep }),
+    jobStore: createJobStore({ queues, note, store: commandStore, log, monotonicMs, sleep }),
+    newJobId,
     isInRedis: keepInLine,
     findStored,
     holdMs: deps.holdMs,

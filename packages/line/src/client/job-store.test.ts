@@ -1,5 +1,5 @@
-import type { Pool } from '@ticket-line/db'
-import { createLog, type JobPayload } from '@ticket-line/shared'
+import type { CommandStore } from '@ticket-line/db'
+import { commandIdOf, createLog, type JobPayload, type Outcome } from '@ticket-line/shared'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { LineQueues } from '../queues.js'
 import { createJobStore, LOOK_FOR_MS, type StoreResult } from './job-store.js'
@@ -39,29 +39,23 @@ async function store(
 ): Promise<{ result: StoreResult; tookMs: number; recorded: unknown[] }> {
   const recorded: unknown[] = []
   const queue = { add: world.add, getJob: world.getJob ?? fails('no look-up expected') }
-  const pool = {
-    async query({ name, values }: { name: string; values: unknown[] }) {
+  const commandStore: Pick<CommandStore, 'recordAbandoned'> = {
+    async recordAbandoned({ jobId, commands }) {
       if (typeof world.stored === 'function') return world.stored()
-      if (name === 'outcomes_refuse') recorded.push(values[0])
-      const rows = (world.stored ?? ['refused', 'refused']).map((outcome, index) => ({
-        command_id: `${job.jobId}.${index}`,
-        event_id: '1',
-        outcome,
-        position: null,
-        booking_sequence: null,
-        promoted_user_id: null,
-        replay_of: null,
-        accepted_at: new Date(),
-        decided_at: new Date(5000),
-      }))
-      return { rows }
+      recorded.push(commands.map((_, index) => commandIdOf(jobId, index)))
+      return new Map(
+        (world.stored ?? ['refused', 'refused']).map((outcome, index) => [
+          commandIdOf(jobId, index),
+          { outcome, decidedAtMs: 5000 } as Outcome,
+        ]),
+      )
     },
   }
   const startedAt = Date.now()
   const stored = createJobStore({
     queues: { queueOf: () => queue } as unknown as LineQueues,
     note: () => undefined,
-    pool: pool as unknown as Pool,
+    store: commandStore,
     log: createLog('test', 'silent'),
     monotonicMs: () => Date.now(),
     sleep: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),

@@ -1,4 +1,4 @@
-import { type Pool, recordRefused } from '@ticket-line/db'
+import type { CommandStore } from '@ticket-line/db'
 import { type JobPayload, type Log, type Outcome, wasRefused } from '@ticket-line/shared'
 import type { LineQueues } from '../queues.js'
 
@@ -40,7 +40,7 @@ export interface JobStoreDeps {
   queues: LineQueues
   /** Tells the workers that a line has work. */
   note: (lineName: string) => void
-  pool: Pool
+  store: Pick<CommandStore, 'recordAbandoned'>
   log: Log
   /** Milliseconds of a clock that is never set back. */
   monotonicMs: () => number
@@ -63,7 +63,7 @@ const NEVER_SENT = /isn't writeable and enableOfflineQueue options is false/
  * still arrive.
  */
 export function createJobStore(deps: JobStoreDeps): JobStore {
-  const { queues, pool, log, monotonicMs, sleep } = deps
+  const { queues, log, monotonicMs, sleep } = deps
 
   async function store(job: JobToStore, lookUntilMs: number): Promise<StoreResult> {
     try {
@@ -111,7 +111,7 @@ export function createJobStore(deps: JobStoreDeps): JobStore {
 
   async function refuse(job: JobToStore): Promise<StoreResult> {
     const { jobId, payload } = job
-    const recorded = recordRefused(pool, {
+    const recorded = deps.store.recordAbandoned({
       jobId,
       acceptedAtMs: payload.acceptedAtMs,
       commands: payload.commands,

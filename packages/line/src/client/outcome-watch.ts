@@ -1,4 +1,4 @@
-import { findStoredCommands, type Pool, type StoredCommand } from '@ticket-line/db'
+import type { CommandStore, StoredCommand } from '@ticket-line/db'
 import { byKey, createBatcher } from '@ticket-line/shared'
 
 /**
@@ -10,9 +10,9 @@ export type FindStored = (commandId: string) => Promise<StoredCommand | undefine
 /** Ids in one statement: enough to serve a crowd, small enough for everybody else. */
 const IDS_PER_STATEMENT = 1000
 
-export function createFindStored(pool: Pool): FindStored {
+export function createFindStored(store: Pick<CommandStore, 'findStored'>): FindStored {
   async function find(commandIds: string[]): Promise<Map<string, StoredCommand>> {
-    const rows = await findStoredCommands(pool, commandIds)
+    const rows = await store.findStored(commandIds)
     return new Map(rows.map((row) => [row.command.commandId, row]))
   }
   return createBatcher({

@@ -4,6 +4,7 @@ import {
   commandIdOf,
   createLog,
   type JobReply,
+  newJobId,
   type Outcome,
   type RefusedOutcome,
 } from '@ticket-line/shared'
@@ -34,6 +35,7 @@ function given({
   const submitter = createSubmitter({
     layout: { lines: 0, shards: 1, keyPrefix: 'test' },
     replyTo: 'api-1',
+    newJobId,
     entrance: {
       enter: (_lineName, counts) => counts,
       leave: (_lineName, counts) => left.push(counts),

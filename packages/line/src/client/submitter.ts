@@ -4,7 +4,6 @@ import {
   type JobReply,
   type LineLayout,
   type Log,
-  newJobId,
 } from '@ticket-line/shared'
 import { lineNameOf } from '../keys.js'
 import { type CoalescerDeps, createCoalescer } from './coalescer.js'
@@ -28,6 +27,8 @@ import type { FindStored } from './outcome-watch.js'
 import { createRecheck } from './recheck.js'
 
 export interface SubmitterDeps {
+  /** Makes the id of a job. */
+  newJobId: (lineName: string, commandCount: number, nowMs: number) => string
   layout: LineLayout
   /** Name of this process's reply stream. */
   replyTo: string
@@ -98,7 +99,7 @@ export function createSubmitter(deps: SubmitterDeps): Submitter {
     const startedAtMs = monotonicMs()
     const job: JobInFlight = {
       lineName,
-      jobId: newJobId(lineName, waiters.length, acceptedAtMs),
+      jobId: deps.newJobId(lineName, waiters.length, acceptedAtMs),
       payload: {
         v: JOB_VERSION,
         replyTo: deps.replyTo,

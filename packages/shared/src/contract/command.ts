@@ -34,6 +34,12 @@ export interface Command extends CommandRequest {
   commandId: string
 }
 
+/** A command with the time when its request was accepted. */
+export interface AcceptedCommand extends Command {
+  /** Ms since 1970, by the clock of an API process. */
+  acceptedAtMs: number
+}
+
 /** What stands in BullMQ: 1 to 256 commands of one line. Ids alone: never a token, a password or an address. */
 export interface JobPayload {
   v: number

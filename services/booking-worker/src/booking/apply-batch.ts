@@ -1,24 +1,38 @@
-import { isUniqueViolation, type LoadRequest, type Pool, runBatch } from '@ticket-line/db'
-import type { Command, Outcome, RefusedOutcome } from '@ticket-line/shared'
+import type { LineStore, LoadedBatch, LoadRequest } from '@ticket-line/db'
+import {
+  type AcceptedCommand,
+  type Command,
+  type Outcome,
+  type RefusedOutcome,
+  withRetries,
+} from '@ticket-line/shared'
 import { createBlame } from './blame.js'
+import type { Change } from './decide.js'
 import { type BatchResult, decideBatch } from './decide-batch.js'
-import { GivenUpError, SetAsideError } from './errors.js'
-import { batchStateOf, loadRequestOf } from './load.js'
-import { writesOf } from './writes.js'
+import { SetAsideError } from './errors.js'
+import { loadRequestOf, stateOf, writesOf } from './rows.js'
 
 /** Some commands of one job, to be decided together. */
 export interface Batch {
   jobId: string
-  acceptedAtMs: number
-  commands: readonly Command[]
+  commands: readonly AcceptedCommand[]
+}
+
+/** What became of a batch. */
+export interface AppliedBatch {
+  /** One for every command, in order. */
+  outcomes: (Outcome | RefusedOutcome)[]
+  /** What this run changed, in order. Commands that were decided before change nothing. */
+  changes: Change[]
 }
 
 export interface ApplyDeps {
-  pool: Pool
-  /**
-   * For statements that must get a connection although events are locked; `pool` if it is left out.
-   */
-  sidePool?: Pool
+  store: LineStore
+  /** Ms since 1970. */
+  now: () => number
+  sleep: (ms: number) => Promise<void>
+  /** True once batches should be left to another worker instead of run again (shutdown). */
+  givenUp: () => boolean
   /** Called with every fault after which something is run again. */
   onRetry: (error: unknown, attempt: number) => void
   /**
@@ -26,32 +40,15 @@ export interface ApplyDeps {
    * again.
    */
   onEnvironmentFault?: (error: unknown) => void
-  /** Called with a command that was recorded as rejected. */
-  onRejected?: (command: Command) => void
-  /** True once the batch should be left to another worker instead of run again (shutdown, lock lost). */
-  givenUp: () => boolean
-  sleep: (ms: number) => Promise<void>
-  /** Ms since 1970; `Date.now` if it is left out. */
-  now?: () => number
-  /** Runs a transaction and measures how long it took, if somebody wants to know. */
+  /** Called with a command that was recorded as poisoned. */
+  onPoisoned?: (command: Command) => void
+  /** Runs a transaction in a span of the trace. */
   traced?: (run: () => Promise<AppliedBatch>) => Promise<AppliedBatch>
 }
 
-export interface AppliedBatch {
-  outcomes: (Outcome | RefusedOutcome)[]
-  /** How many were decided now; the others were found decided. */
-  decidedCount: number
-}
-
 /**
- * After this many lost races the failure is no race, because the other side would have committed.
- */
-const MAX_RACES = 20
-
-/**
- * Decides a batch and commits it in one transaction: lock the events, load, decide, write, commit.
- * Nothing is remembered between runs, so it may run any number of times, here or in another
- * process.
+ * Decides a batch and commits it in one transaction. Nothing is remembered between runs, so it may
+ * run any number of times, here or in another process.
  *
  * After a failure it pauses and runs the batch again, for as long as it takes: a job that failed in
  * BullMQ would lose its place in the line. The commands themselves are to blame only if canaries
@@ -67,78 +64,61 @@ export async function applyBatch(
   batch: Batch,
   canaries: number,
 ): Promise<AppliedBatch> {
+  const { store, traced } = deps
+  const run = async (): Promise<AppliedBatch> =>
+    (await applyOnce(store, [batch], 'wait'))[0] as AppliedBatch
   const blame = createBlame(deps, batch.commands[0] as Command, canaries)
-  for (let races = 1; ; ) {
-    try {
-      const run = async (): Promise<AppliedBatch> =>
-        (await applyOnce(deps.pool, [batch], 'wait'))[0] as AppliedBatch
-      return await (deps.traced?.(run) ?? run())
-    } catch (error) {
-      if (error instanceof SetAsideError) throw error
-      if (isRacing(error) && races < MAX_RACES) {
-        deps.onRetry(error, races)
-        if (deps.givenUp())
-          throw new GivenUpError('the batch is left to the next worker', { cause: error })
-        await deps.sleep(races)
-        races += 1
-      } else await blame.afterFailure(error)
-    }
-  }
-}
-
-/** A concurrent run, refusal or key was stored first: the next run will see it. */
-function isRacing(error: unknown): boolean {
-  return (
-    isUniqueViolation(error, 'commands_pkey') ||
-    isUniqueViolation(error, 'idempotency_keys_caller_key_hash_pk')
-  )
+  return withRetries(() => traced?.(run) ?? run(), blame.afterFailure)
 }
 
 /**
- * Decides batches of different lines once. All of them are committed, or none.
+ * Decides batches of different lines once: begin, decide, commit. All of them are committed, or
+ * none.
  *
- * @returns the outcomes of each batch, in the order of the batches
+ * @param whenLocked what to do if another transaction holds the lock of an event
+ * @returns what became of each batch, in the order of the batches
  * @throws SetAsideError if one of the commands must not be decided
  * @throws the driver's error. Run it again, even if the commit may have succeeded
  */
 export async function applyOnce(
-  pool: Pool,
+  store: LineStore,
   batches: readonly Batch[],
   whenLocked: LoadRequest['whenLocked'],
 ): Promise<AppliedBatch[]> {
+  const jobIds = batches.map(({ jobId }) => jobId)
   const commands = batches.flatMap((batch) => batch.commands)
-  const request = loadRequestOf(
-    batches.map((batch) => batch.jobId),
-    commands,
-    whenLocked,
-  )
-  const accepted = new Map(
-    batches.flatMap((batch) => batch.commands.map((command) => [command, batch.acceptedAtMs])),
-  )
-  const acceptedAtMs = (command: Command): number => accepted.get(command) as number
-  let applied: AppliedBatch[] = []
-  await runBatch(pool, request, (loaded) => {
-    const [forgotten] = loaded.forgotten
-    if (forgotten !== undefined)
-      throw new SetAsideError(
-        `the outcome of ${forgotten} was pruned: its job comes from an old copy of Redis`,
-      )
-    const state = batchStateOf(request, loaded)
-    const result = decideBatch(state, commands, loaded.nowMs, acceptedAtMs)
-    applied = shareOut(batches, result)
-    if (result.decided.length === 0) return undefined
-    return writesOf(state.events, loaded, result, acceptedAtMs)
-  })
-  return applied
+  const request = loadRequestOf(jobIds, commands, whenLocked)
+  await using tx = await store.begin(request)
+  assertNotForgotten(tx.loaded)
+  const state = stateOf(request, tx.loaded)
+  const result = decideBatch(state, commands, tx.loaded.nowMs)
+  if (result.decided.length > 0) await tx.commit(writesOf(state.events, tx.loaded, result))
+  return shareOut(batches, result)
+}
+
+/** @throws SetAsideError if a command was decided and its outcome is gone */
+export function assertNotForgotten({ forgotten: [commandId] }: LoadedBatch): void {
+  if (commandId !== undefined)
+    throw new SetAsideError(
+      `the outcome of ${commandId} was pruned: its job comes from an old copy of Redis`,
+    )
 }
 
 /** Gives each batch its own part of what was decided for all. */
-function shareOut(batches: readonly Batch[], result: BatchResult): AppliedBatch[] {
-  const decided = new Set(result.decided.map(({ command }) => command))
+function shareOut(batches: readonly Batch[], { outcomes, decided }: BatchResult): AppliedBatch[] {
   let first = 0
+  let next = 0
   return batches.map(({ commands }) => {
-    const outcomes = result.outcomes.slice(first, first + commands.length)
+    const applied: AppliedBatch = {
+      outcomes: outcomes.slice(first, first + commands.length),
+      changes: [],
+    }
     first += commands.length
-    return { outcomes, decidedCount: commands.filter((command) => decided.has(command)).length }
+    for (const command of commands) {
+      if (decided[next]?.command !== command) continue
+      applied.changes.push(...(decided[next] as BatchResult['decided'][number]).changes)
+      next += 1
+    }
+    return applied
   })
 }

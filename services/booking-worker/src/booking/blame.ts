@@ -1,21 +1,23 @@
-import { faultKindOf, isEventLocked, type RetryRule, retryRuleOf } from '@ticket-line/db'
+import { faultKindOf, type RetryRule, retryRuleOf } from '@ticket-line/db'
 import { backoffMs, type Command } from '@ticket-line/shared'
 import type { ApplyDeps } from './apply-batch.js'
 import { runCanary } from './canary.js'
-import { CommandFault, GivenUpError } from './errors.js'
+import { CommandFault, GivenUpError, SetAsideError } from './errors.js'
 
-/** How often a pause checks whether the work was given up, ms. */
-const GIVEN_UP_LOOK_MS = 50
+/** How often a pause, or a command that runs alone, checks `givenUp`, ms. */
+export const GIVEN_UP_CHECK_MS = 50
 
 /** Finds out whether commands that fail repeatedly are to blame themselves, or PostgreSQL is. */
 export interface Blame {
   /**
    * Pauses after a failure, for as long as its kind demands. If it returns, run the commands again.
    *
+   * @param attempt number of failures so far
    * @throws GivenUpError if `deps.givenUp` is true
    * @throws CommandFault if the commands are to blame
+   * @throws SetAsideError if that is the failure: running again would not help
    */
-  afterFailure(error: unknown): Promise<void>
+  afterFailure(error: unknown, attempt: number): Promise<void>
 }
 
 /**
@@ -28,14 +30,24 @@ export interface Blame {
  * @param canaries how many canaries must succeed, each after another failure
  */
 export function createBlame(deps: ApplyDeps, command: Command, canaries: number): Blame {
-  let attempt = 0
+  const { store } = deps
   let failures = 0
   let succeeded = 0
 
+  /** The fault that the canary met. */
+  async function faultOfCanary(): Promise<unknown> {
+    try {
+      await runCanary(store, command.eventId, deps.now())
+      return undefined
+    } catch (error) {
+      return error ?? new Error('a canary failed without an error')
+    }
+  }
+
   return {
-    async afterFailure(error) {
+    async afterFailure(error, attempt) {
+      if (error instanceof SetAsideError) throw error
       const rule = retryRuleOf(error)
-      attempt += 1
       deps.onRetry(error, attempt)
       await pauseAfter(deps, rule, attempt, error)
       failures += 1
@@ -44,8 +56,8 @@ export function createBlame(deps: ApplyDeps, command: Command, canaries: number)
       // not.
       const isWaiting =
         faultKindOf(error) === 'timeout' &&
-        (await isEventLocked(deps.pool, command.eventId).catch(() => true))
-      const fault = isWaiting ? undefined : await faultOf(runCanary(deps.pool, command.eventId))
+        (await store.isEventLocked(command.eventId).catch(() => true))
+      const fault = isWaiting ? undefined : await faultOfCanary()
       if (isWaiting || fault !== undefined) {
         failures = 0
         succeeded = 0
@@ -66,18 +78,9 @@ export async function pauseAfter(
   attempt: number,
   cause: unknown,
 ): Promise<void> {
-  for (let leftMs = backoffMs(rule, attempt); ; leftMs -= GIVEN_UP_LOOK_MS) {
+  for (let leftMs = backoffMs(rule, attempt); ; leftMs -= GIVEN_UP_CHECK_MS) {
     if (deps.givenUp()) throw new GivenUpError('the job is left to the next worker', { cause })
     if (leftMs <= 0) return
-    await deps.sleep(Math.min(leftMs, GIVEN_UP_LOOK_MS))
-  }
-}
-
-async function faultOf(work: Promise<unknown>): Promise<unknown> {
-  try {
-    await work
-    return undefined
-  } catch (error) {
-    return error ?? new Error('a canary failed without saying why')
+    await deps.sleep(Math.min(leftMs, GIVEN_UP_CHECK_MS))
   }
 }

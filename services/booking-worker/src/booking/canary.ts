@@ -1,15 +1,14 @@
 import { randomBytes, randomInt } from 'node:crypto'
-import { type Pool, rehearse } from '@ticket-line/db'
+import type { LineStore, Rehearsal } from '@ticket-line/db'
 import {
-  type Command,
+  type AcceptedCommand,
   type CommandType,
   commandIdOf,
   MAX_EVENT_ID,
   newJobId,
 } from '@ticket-line/shared'
 import { decideBatch } from './decide-batch.js'
-import { batchStateOf, loadRequestOf } from './load.js'
-import { writesOf } from './writes.js'
+import { loadRequestOf, stateOf, writesOf } from './rows.js'
 
 /** Canaries take the ids of their events from this many highest ids. */
 const RESERVED_EVENT_IDS = 2 ** 20
@@ -21,53 +20,61 @@ const RESERVED_EVENT_IDS = 2 ** 20
  * promoted, and repeat an idempotency key.
  *
  * @param likeEventId an event whose size and last sequence number the canary's event gets
+ * @param nowMs ms since 1970
  * @throws the driver's error, if PostgreSQL refuses what every command needs
  */
-export async function runCanary(pool: Pool, likeEventId: number): Promise<void> {
+export async function runCanary(
+  store: LineStore,
+  likeEventId: number,
+  nowMs: number,
+): Promise<void> {
   const eventId = MAX_EVENT_ID - randomInt(RESERVED_EVENT_IDS)
   // No two canaries share a row, so they never wait for each other.
   const name = `canary-${randomBytes(9).toString('base64url')}`
-  const nowMs = Date.now()
-  const command = (type: CommandType, who: string, key?: string): Omit<Command, 'commandId'> => {
-    const userId = `${name}-${who}`
+
+  /** The commands of one job, each given as its type, its user and its idempotency key. */
+  const jobOf = (...commands: [type: CommandType, who: string, key?: string][]) => {
+    const jobId = newJobId(`event-${eventId}`, commands.length, nowMs)
     return {
-      type,
-      eventId,
-      userId,
-      caller: userId,
-      ...(key !== undefined && { keyHash: `${name}-${key}` }),
+      jobId,
+      commands: commands.map(([type, who, key], index): AcceptedCommand => {
+        const userId = `${name}-${who}`
+        return {
+          commandId: commandIdOf(jobId, index),
+          type,
+          eventId,
+          userId,
+          caller: userId,
+          acceptedAtMs: nowMs,
+          ...(key !== undefined && { keyHash: `${name}-${key}` }),
+        }
+      }),
     }
   }
-  const batch = (...wanted: Omit<Command, 'commandId'>[]) => {
-    const jobId = newJobId(`event-${eventId}`, wanted.length, nowMs)
-    const commands = wanted.map((one, index) => ({ ...one, commandId: commandIdOf(jobId, index) }))
-    return { commands, request: loadRequestOf([jobId], commands) }
-  }
-  const [plain] = batch(command('book', 'holder', 'first')).commands as [Command]
-  const joining = batch(
-    command('book', 'next', 'second'),
-    command('book', 'other'),
-    command('book', 'third'),
-    command('cancel', 'third'),
-  )
-  const leaving = batch(
-    command('cancel', 'other'),
-    command('cancel', 'holder'),
-    command('book', 'next', 'second'),
-    command('book', 'fourth'),
-    command('book', 'fourth'),
-  )
-  await rehearse(pool, {
-    eventId,
-    likeEventId,
-    plain: { ...plain, acceptedAtMs: nowMs },
-    batches: [joining, leaving].map(({ commands, request }) => ({
+  const batchOf = ({ jobId, commands }: ReturnType<typeof jobOf>): Rehearsal['batches'][number] => {
+    const request = loadRequestOf([jobId], commands, 'wait')
+    return {
       request,
       decide(loaded) {
-        const state = batchStateOf(request, loaded)
-        const result = decideBatch(state, commands, loaded.nowMs, () => nowMs)
-        return writesOf(state.events, loaded, result, () => nowMs)
+        const state = stateOf(request, loaded)
+        return writesOf(state.events, loaded, decideBatch(state, commands, loaded.nowMs))
       },
-    })),
-  })
+    }
+  }
+  const booking = jobOf(['book', 'holder', 'first']).commands[0] as AcceptedCommand
+  const joining = jobOf(
+    ['book', 'next', 'second'],
+    ['book', 'other'],
+    ['book', 'third'],
+    ['cancel', 'third'],
+  )
+  const leaving = jobOf(
+    ['cancel', 'other'],
+    ['cancel', 'holder'],
+    ['book', 'next', 'second'],
+    ['book', 'fourth'],
+    ['book', 'fourth'],
+  )
+  const batches = [batchOf(joining), batchOf(leaving)]
+  await store.rehearse({ eventId, likeEventId, booking, batches })
 }

@@ -1,11 +1,18 @@
-import type { Command, Outcome } from '@ticket-line/shared'
+import type { AcceptedCommand, Outcome } from '@ticket-line/shared'
 import { describe, expect, it } from 'vitest'
-import { type BatchState, decideBatch, keyOf } from './decide-batch.js'
-import { type LoadedEvent, startBatch } from './event-state.js'
+import type { Change } from './decide.js'
+import {
+  type BatchResult,
+  type BatchState,
+  decideBatch,
+  decidePoisoned,
+  keyOf,
+} from './decide-batch.js'
+import { type EventState, startBatch } from './event-state.js'
 
 const NOW = 1_700_000_000_000
 
-function batch(...events: Partial<LoadedEvent>[]): BatchState {
+function batch(...events: Partial<EventState>[]): BatchState {
   const states = events.map((loaded) =>
     startBatch({
       eventId: 1,
@@ -28,10 +35,24 @@ function batch(...events: Partial<LoadedEvent>[]): BatchState {
 }
 
 let commandCount = 0
-function command(type: Command['type'], userId: string, more: Partial<Command> = {}): Command {
+function command(
+  type: AcceptedCommand['type'],
+  userId: string,
+  more: Partial<AcceptedCommand> = {},
+): AcceptedCommand {
   commandCount += 1
-  return { commandId: `c${commandCount}`, type, eventId: 1, userId, caller: userId, ...more }
+  return {
+    commandId: `c${commandCount}`,
+    type,
+    eventId: 1,
+    userId,
+    caller: userId,
+    acceptedAtMs: NOW,
+    ...more,
+  }
 }
+
+const changesOf = ({ decided }: BatchResult): Change[] => decided.flatMap(({ changes }) => changes)
 
 const kindsOf = (outcomes: { outcome: string }[]): string[] =>
   outcomes.map(({ outcome }) => outcome)
@@ -74,7 +95,7 @@ describe('a batch', () => {
   it('keeps the changes of its events apart', () => {
     const state = batch({ eventId: 1 }, { eventId: 2 })
 
-    const { changes } = decideBatch(
+    const { decided } = decideBatch(
       state,
       [
         command('book', 'ann', { eventId: 2 }),
@@ -84,10 +105,10 @@ describe('a batch', () => {
       NOW,
     )
 
-    expect(changes.get(1)).toEqual([{ type: 'booked', userId: 'ann', sequence: 1 }])
-    expect(changes.get(2)).toEqual([
-      { type: 'booked', userId: 'ann', sequence: 1 },
-      { type: 'joined', userId: 'bob', sequence: 2 },
+    expect(decided.map(({ changes }) => changes)).toEqual([
+      [{ type: 'booked', eventId: 2, userId: 'ann', sequence: 1 }],
+      [{ type: 'booked', eventId: 1, userId: 'ann', sequence: 1 }],
+      [{ type: 'joined', eventId: 2, userId: 'bob', sequence: 2 }],
     ])
   })
 
@@ -110,11 +131,10 @@ describe('a command that was decided before', () => {
     const outcome: Outcome = { outcome: 'waiting', position: 12, decidedAtMs: NOW - 5000 }
     state.stored.set(first.commandId, outcome)
 
-    const { outcomes, decided, changes } = decideBatch(state, [first], NOW)
+    const { outcomes, decided } = decideBatch(state, [first], NOW)
 
     expect(outcomes).toEqual([outcome])
     expect(decided).toEqual([])
-    expect(changes.size).toBe(0)
   })
 
   it('and refused stays refused', () => {
@@ -201,10 +221,10 @@ describe('an idempotency key', () => {
       outcome,
     })
 
-    const { outcomes, changes } = decideBatch(state, [command('book', 'ann', keyed)], NOW)
+    const result = decideBatch(state, [command('book', 'ann', keyed)], NOW)
 
-    expect(outcomes).toEqual([{ ...outcome, replayOf: 'first' }])
-    expect(changes.size).toBe(0)
+    expect(result.outcomes).toEqual([{ ...outcome, replayOf: 'first' }])
+    expect(changesOf(result)).toEqual([])
   })
 
   it('is looked at after the stored outcome: the same command again is no repeat of itself', () => {
@@ -219,25 +239,63 @@ describe('an idempotency key', () => {
 
   it('holds for requests that are accepted within 24 hours, however late they are decided', () => {
     const state = batch({ totalTickets: 2, availableTickets: 2 })
-    const first = command('book', 'ann', keyed)
-    const inTime = command('book', 'ann', keyed)
-    const tooLate = command('book', 'ann', keyed)
-    const acceptedAtMs = new Map([
-      [first, NOW - 40 * HOUR_MS],
-      [inTime, NOW - 16 * HOUR_MS - 1],
-      [tooLate, NOW - 16 * HOUR_MS],
-    ])
+    const accepted = (acceptedAtMs: number) => command('book', 'ann', { ...keyed, acceptedAtMs })
+    const first = accepted(NOW - 40 * HOUR_MS)
+    const inTime = accepted(NOW - 16 * HOUR_MS - 1)
+    const tooLate = accepted(NOW - 16 * HOUR_MS)
 
     const { outcomes, decided } = decideBatch(
       state,
       [first, command('cancel', 'ann'), inTime, tooLate],
       NOW,
-      (one) => acceptedAtMs.get(one) ?? NOW,
     )
 
     expect(kindsOf(outcomes)).toEqual(['booked', 'canceled', 'booked', 'booked'])
     expect(outcomes[2]).toMatchObject({ bookingId: '1-1', replayOf: first.commandId })
     expect(outcomes[3]).toMatchObject({ bookingId: '1-2' })
     expect(decided.map(({ ownsKey }) => ownsKey)).toEqual([true, false, false, true])
+  })
+})
+
+describe('decidePoisoned', () => {
+  it('answers rejected and changes nothing', () => {
+    const state = batch({})
+    const poisoned = command('book', 'ann', { keyHash: 'hash' })
+
+    const { outcomes, decided } = decidePoisoned(state, [poisoned], NOW)
+
+    expect(outcomes).toEqual([{ outcome: 'rejected', decidedAtMs: NOW }])
+    expect(decided).toEqual([
+      { command: poisoned, outcome: outcomes[0], changes: [], ownsKey: true },
+    ])
+    expect(state.events.get(1)?.availableTickets).toBe(1)
+  })
+
+  it('gives the answer of an idempotency key that has one', () => {
+    const state = batch({})
+    const first = command('book', 'ann', { keyHash: 'hash' })
+    decideBatch(state, [first], NOW)
+
+    const { outcomes, decided } = decidePoisoned(
+      state,
+      [command('book', 'ann', { keyHash: 'hash' }), command('cancel', 'ann', { keyHash: 'hash' })],
+      NOW,
+    )
+
+    expect(outcomes).toMatchObject([
+      { outcome: 'booked', bookingId: '1-1', replayOf: first.commandId },
+      { outcome: 'idempotency_key_reused' },
+    ])
+    expect(decided.map(({ ownsKey }) => ownsKey)).toEqual([false, false])
+  })
+
+  it('gives the outcome of a command that was decided in the meantime', () => {
+    const state = batch({})
+    const first = command('book', 'ann')
+    const { outcomes } = decideBatch(state, [first], NOW)
+
+    const again = decidePoisoned(state, [first], NOW + 1)
+
+    expect(again).toEqual({ outcomes, decided: [] })
   })
 })

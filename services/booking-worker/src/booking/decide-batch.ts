@@ -1,133 +1,143 @@
+import type { FirstAnswer } from '@ticket-line/db'
 import {
-  type Command,
+  type AcceptedCommand,
   IDEMPOTENCY_KEY_MS,
   type Outcome,
   type RefusedOutcome,
 } from '@ticket-line/shared'
-import { type Change, decide } from './decide.js'
+import { type Change, type Decision, decide } from './decide.js'
 import { assertInvariants, type EventState } from './event-state.js'
 import { evolve } from './evolve.js'
 
-/** The first command with an idempotency key, and what was answered. */
-export interface FirstAnswer {
-  /** When the request was accepted, ms since 1970. */
-  acceptedAtMs: number
-  commandId: string
-  type: Command['type']
-  eventId: number
-  userId: string
-  outcome: Outcome
-}
-
-/** Everything a batch is decided from. */
+/** Everything a batch is decided from. Deciding updates it. */
 export interface BatchState {
   events: Map<number, EventState>
-  /** Outcomes already stored for commands of this batch, by command id. */
+  /** Stored outcomes of commands of this batch, by command id. */
   stored: Map<string, Outcome | RefusedOutcome>
   /** First answers by {@link keyOf}. */
   keys: Map<string, FirstAnswer>
 }
 
-/** One newly decided command, to be stored. */
+/** A command that was decided now, to be stored. */
 export interface Decided {
-  command: Command
+  command: AcceptedCommand
   outcome: Outcome
-  /** True where it is the first to use its key. */
+  /** In order. */
+  changes: readonly Change[]
+  /** True if the command is the first to use its idempotency key. */
   ownsKey: boolean
 }
 
 export interface BatchResult {
-  /** An answer for every command, in order. */
+  /** One for every command, in order. */
   outcomes: (Outcome | RefusedOutcome)[]
+  /** The commands that had no stored outcome, in order. */
   decided: Decided[]
-  changes: Map<number, Change[]>
 }
 
-/** Names a caller's key in {@link BatchState.keys}. A user id holds no control characters, so nothing collides. */
+/**
+ * Names a caller's key in {@link BatchState.keys}. No two keys get the same name, because a caller
+ * contains no control characters.
+ */
 export function keyOf(caller: string, keyHash: string): string {
   return `${caller}\n${keyHash}`
 }
+
+/** Decides a command that has no stored outcome and repeats no idempotency key. */
+type DecideNew = (batch: BatchState, command: AcceptedCommand, nowMs: number) => Decision
 
 /**
  * Decides the commands of a batch in order. It updates the states in `batch` and has no other
  * effect.
  *
- * A command whose outcome is already stored gets that outcome. Then its idempotency key is checked,
- * then the state of the event decides.
+ * A command with a stored outcome gets that outcome. Then its idempotency key is checked, then the
+ * state of its event decides. Whether a key still holds depends on when the request was accepted,
+ * however long the command then waited in the line.
  *
- * @param acceptedAtMs gives the time when the request of a command was accepted, ms since 1970. It
- * decides whether the command is a repeat, however long the command then waited in the line
+ * @param nowMs ms since 1970
  */
 export function decideBatch(
   batch: BatchState,
-  commands: readonly Command[],
+  commands: readonly AcceptedCommand[],
   nowMs: number,
-  acceptedAtMs: (command: Command) => number = () => nowMs,
 ): BatchResult {
-  const result: BatchResult = { outcomes: [], decided: [], changes: new Map() }
+  const result = decideEach(batch, commands, nowMs, decideByEvent)
+  const changed = new Set<number>()
+  for (const { command, changes } of result.decided)
+    if (changes.length > 0) changed.add(command.eventId)
+  for (const eventId of changed) assertInvariants(batch.events.get(eventId) as EventState)
+  return result
+}
+
+/**
+ * Decides poisoned commands, which failed or killed their workers each time they ran. They get the
+ * outcome `rejected` and change nothing. A stored outcome or an idempotency key still comes first.
+ *
+ * @param nowMs ms since 1970
+ */
+export function decidePoisoned(
+  batch: BatchState,
+  commands: readonly AcceptedCommand[],
+  nowMs: number,
+): BatchResult {
+  return decideEach(batch, commands, nowMs, () => ({
+    outcome: { outcome: 'rejected', decidedAtMs: nowMs },
+    changes: [],
+  }))
+}
+
+function decideEach(
+  batch: BatchState,
+  commands: readonly AcceptedCommand[],
+  nowMs: number,
+  decideNew: DecideNew,
+): BatchResult {
+  const result: BatchResult = { outcomes: [], decided: [] }
   for (const command of commands) {
     const stored = batch.stored.get(command.commandId)
     if (stored !== undefined) {
       result.outcomes.push(stored)
       continue
     }
-    const { outcome, ownsKey } = decideKeyed(
-      batch,
-      command,
-      nowMs,
-      acceptedAtMs(command),
-      result.changes,
-    )
-    result.outcomes.push(outcome)
-    result.decided.push({ command, outcome, ownsKey })
-    batch.stored.set(command.commandId, outcome)
+    const decided = decideKeyed(batch, command, nowMs, decideNew)
+    result.outcomes.push(decided.outcome)
+    result.decided.push(decided)
+    batch.stored.set(command.commandId, decided.outcome)
   }
-  for (const eventId of result.changes.keys())
-    assertInvariants(batch.events.get(eventId) as EventState)
   return result
 }
 
+/** The rule of idempotency keys. */
 function decideKeyed(
   batch: BatchState,
-  command: Command,
+  command: AcceptedCommand,
   nowMs: number,
-  acceptedAtMs: number,
-  changes: Map<number, Change[]>,
-): { outcome: Outcome; ownsKey: boolean } {
-  if (command.keyHash === undefined) {
-    return { outcome: decideFresh(batch, command, nowMs, changes), ownsKey: false }
+  decideNew: DecideNew,
+): Decided {
+  const { keyHash, commandId, type, eventId, userId, caller, acceptedAtMs } = command
+  if (keyHash === undefined) {
+    const { outcome, changes } = decideNew(batch, command, nowMs)
+    return { command, outcome, changes, ownsKey: false }
   }
-  const key = keyOf(command.caller, command.keyHash)
+  const key = keyOf(caller, keyHash)
   const first = batch.keys.get(key)
   if (first === undefined || acceptedAtMs - first.acceptedAtMs >= IDEMPOTENCY_KEY_MS) {
-    const outcome = decideFresh(batch, command, nowMs, changes)
-    const { commandId, type, eventId, userId } = command
+    const { outcome, changes } = decideNew(batch, command, nowMs)
     batch.keys.set(key, { acceptedAtMs, commandId, type, eventId, userId, outcome })
-    return { outcome, ownsKey: true }
+    return { command, outcome, changes, ownsKey: true }
   }
-  const same =
-    first.type === command.type &&
-    first.eventId === command.eventId &&
-    first.userId === command.userId
-  if (!same)
-    return { outcome: { outcome: 'idempotency_key_reused', decidedAtMs: nowMs }, ownsKey: false }
-  return { outcome: { ...first.outcome, replayOf: first.commandId }, ownsKey: false }
+  const isRepeat = first.type === type && first.eventId === eventId && first.userId === userId
+  const outcome: Outcome = isRepeat
+    ? { ...first.outcome, replayOf: first.commandId }
+    : { outcome: 'idempotency_key_reused', decidedAtMs: nowMs }
+  return { command, outcome, changes: [], ownsKey: false }
 }
 
-function decideFresh(
-  batch: BatchState,
-  command: Command,
-  nowMs: number,
-  changes: Map<number, Change[]>,
-): Outcome {
+function decideByEvent(batch: BatchState, command: AcceptedCommand, nowMs: number): Decision {
   const state = batch.events.get(command.eventId)
-  if (state === undefined) return { outcome: 'event_not_found', decidedAtMs: nowMs }
+  if (state === undefined)
+    return { outcome: { outcome: 'event_not_found', decidedAtMs: nowMs }, changes: [] }
   const decision = decide(state, command, nowMs)
-  if (decision.changes.length > 0) {
-    for (const change of decision.changes) evolve(state, change)
-    const ofEvent = changes.get(command.eventId)
-    if (ofEvent === undefined) changes.set(command.eventId, decision.changes)
-    else ofEvent.push(...decision.changes)
-  }
-  return decision.outcome
+  for (const change of decision.changes) evolve(state, change)
+  return decision
 }

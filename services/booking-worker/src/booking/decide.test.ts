@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest'
 import { decide } from './decide.js'
-import { type EventState, InvariantError, type LoadedEvent, startBatch } from './event-state.js'
+import { type EventState, InvariantError, startBatch } from './event-state.js'
 
 const NOW = 1_700_000_000_000
 
-function event(loaded: Partial<LoadedEvent>): EventState {
+function event(loaded: Partial<EventState>): EventState {
   return startBatch({
     eventId: 7,
     totalTickets: 2,
@@ -28,7 +28,7 @@ describe('a booking', () => {
     )
 
     expect(outcome).toEqual({ outcome: 'booked', bookingId: '7-11', decidedAtMs: NOW })
-    expect(changes).toEqual([{ type: 'booked', userId: 'ann', sequence: 11 }])
+    expect(changes).toEqual([{ type: 'booked', eventId: 7, userId: 'ann', sequence: 11 }])
   })
 
   it('goes to the back of the list when all tickets are taken', () => {
@@ -39,7 +39,7 @@ describe('a booking', () => {
     )
 
     expect(outcome).toEqual({ outcome: 'waiting', position: 4, decidedAtMs: NOW })
-    expect(changes).toEqual([{ type: 'joined', userId: 'ann', sequence: 11 }])
+    expect(changes).toEqual([{ type: 'joined', eventId: 7, userId: 'ann', sequence: 11 }])
   })
 
   it('of an event without tickets waits as the first', () => {
@@ -101,7 +101,7 @@ describe('a cancel', () => {
     )
 
     expect(outcome).toEqual({ outcome: 'canceled', bookingId: '7-4', decidedAtMs: NOW })
-    expect(changes).toEqual([{ type: 'canceled', userId: 'ann', sequence: 4 }])
+    expect(changes).toEqual([{ type: 'canceled', eventId: 7, userId: 'ann', sequence: 4 }])
   })
 
   it('hands the ticket to the head of the list at once', () => {
@@ -120,8 +120,8 @@ describe('a cancel', () => {
       decidedAtMs: NOW,
     })
     expect(changes).toEqual([
-      { type: 'canceled', userId: 'ann', sequence: 4 },
-      { type: 'promoted', userId: 'bob', entrySequence: 6, sequence: 11 },
+      { type: 'canceled', eventId: 7, userId: 'ann', sequence: 4 },
+      { type: 'promoted', eventId: 7, userId: 'bob', entrySequence: 6, sequence: 11 },
     ])
   })
 
@@ -147,7 +147,7 @@ describe('a cancel', () => {
     const { outcome, changes } = decide(state, { type: 'cancel', userId: 'ann' }, NOW)
 
     expect(outcome).toEqual({ outcome: 'withdrawn', decidedAtMs: NOW })
-    expect(changes).toEqual([{ type: 'withdrawn', userId: 'ann', sequence: 9 }])
+    expect(changes).toEqual([{ type: 'withdrawn', eventId: 7, userId: 'ann', sequence: 9 }])
   })
 
   it('stops where people wait and no head was loaded: skipping them would break the order', () => {

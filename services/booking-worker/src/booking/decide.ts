@@ -1,36 +1,41 @@
-import { bookingIdOf, type CommandType, type Outcome } from '@ticket-line/shared'
+import { bookingIdOf, type CommandRequest, type Outcome } from '@ticket-line/shared'
 import { type EventState, headOfWaitingList, positionOf } from './event-state.js'
 
-/** What a decision does to an event. Applied in order by `evolve`, written by the shell. */
-export type Change =
-  | { type: 'booked'; userId: string; sequence: number }
-  | { type: 'joined'; userId: string; sequence: number }
-  | { type: 'canceled'; userId: string; sequence: number }
-  | { type: 'withdrawn'; userId: string; sequence: number }
-  | { type: 'promoted'; userId: string; entrySequence: number; sequence: number }
+/** What a decision does to an event. `evolve` applies changes in order; `rows.ts` makes rows of them. */
+export type Change = { eventId: number; userId: string } & (
+  | { type: 'booked'; sequence: number }
+  | { type: 'joined'; sequence: number }
+  | { type: 'canceled'; sequence: number }
+  | { type: 'withdrawn'; sequence: number }
+  | { type: 'promoted'; entrySequence: number; sequence: number }
+)
 
 export interface Decision {
   outcome: Outcome
-  changes: Change[]
+  changes: readonly Change[]
 }
 
-/** The part of a command that is decided on. */
-export interface Ask {
-  type: CommandType
-  userId: string
-}
+const NO_CHANGES: readonly Change[] = []
 
 /**
- * Decides one command against the state of its event. Pure: time comes in, changes come out, nothing is touched.
+ * Decides one command against the state of its event. Pure: it gets the time, returns the changes,
+ * and modifies nothing.
  *
- * Precedence: what the user already holds comes before what is free, so that asking twice never costs a second ticket.
+ * What the user already has is looked at before what is free, so that a repeated request never
+ * costs a second ticket.
+ *
+ * @param nowMs ms since 1970
  */
-export function decide(state: EventState, ask: Ask, nowMs: number): Decision {
-  switch (ask.type) {
+export function decide(
+  state: EventState,
+  command: Pick<CommandRequest, 'type' | 'userId'>,
+  nowMs: number,
+): Decision {
+  switch (command.type) {
     case 'book':
-      return decideBook(state, ask.userId, nowMs)
+      return decideBook(state, command.userId, nowMs)
     case 'cancel':
-      return decideCancel(state, ask.userId, nowMs)
+      return decideCancel(state, command.userId, nowMs)
   }
 }
 
@@ -39,44 +44,45 @@ function decideBook(state: EventState, userId: string, decidedAtMs: number): Dec
   const claim = state.claims.get(userId)
   if (claim?.kind === 'booking') {
     const bookingId = bookingIdOf(eventId, claim.sequence)
-    return { outcome: { outcome: 'already_booked', bookingId, decidedAtMs }, changes: [] }
+    return { outcome: { outcome: 'already_booked', bookingId, decidedAtMs }, changes: NO_CHANGES }
   }
   if (claim?.kind === 'waiting') {
-    return {
-      outcome: { outcome: 'already_waiting', position: positionOf(state, claim), decidedAtMs },
-      changes: [],
-    }
+    const position = positionOf(state, claim)
+    return { outcome: { outcome: 'already_waiting', position, decidedAtMs }, changes: NO_CHANGES }
   }
   const sequence = state.lastSequence + 1
   if (state.availableTickets > 0) {
     return {
       outcome: { outcome: 'booked', bookingId: bookingIdOf(eventId, sequence), decidedAtMs },
-      changes: [{ type: 'booked', userId, sequence }],
+      changes: [{ type: 'booked', eventId, userId, sequence }],
     }
   }
   return {
     outcome: { outcome: 'waiting', position: state.waitingCount + 1, decidedAtMs },
-    changes: [{ type: 'joined', userId, sequence }],
+    changes: [{ type: 'joined', eventId, userId, sequence }],
   }
 }
 
 function decideCancel(state: EventState, userId: string, decidedAtMs: number): Decision {
+  const { eventId } = state
   const claim = state.claims.get(userId)
   if (claim === undefined)
-    return { outcome: { outcome: 'booking_not_found', decidedAtMs }, changes: [] }
+    return { outcome: { outcome: 'booking_not_found', decidedAtMs }, changes: NO_CHANGES }
+  const { sequence } = claim
   if (claim.kind === 'waiting') {
     return {
       outcome: { outcome: 'withdrawn', decidedAtMs },
-      changes: [{ type: 'withdrawn', userId, sequence: claim.sequence }],
+      changes: [{ type: 'withdrawn', eventId, userId, sequence }],
     }
   }
-  const bookingId = bookingIdOf(state.eventId, claim.sequence)
-  const canceled: Change = { type: 'canceled', userId, sequence: claim.sequence }
+  const bookingId = bookingIdOf(eventId, sequence)
+  const canceled: Change = { type: 'canceled', eventId, userId, sequence }
   const head = headOfWaitingList(state)
   if (head === undefined)
     return { outcome: { outcome: 'canceled', bookingId, decidedAtMs }, changes: [canceled] }
   const promoted: Change = {
     type: 'promoted',
+    eventId,
     userId: head.userId,
     entrySequence: head.sequence,
     sequence: state.lastSequence + 1,

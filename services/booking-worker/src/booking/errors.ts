@@ -1,3 +1,6 @@
+import type { JobResult } from '@ticket-line/line/server'
+import type { AppliedBatch } from './apply-batch.js'
+
 /**
  * Thrown if a batch was given up between two runs. Its job stays in the line for the next worker.
  */
@@ -19,4 +22,20 @@ export class CommandFault extends Error {
  */
 export class SetAsideError extends Error {
   override name = 'SetAsideError'
+}
+
+/**
+ * What the line does with a job, by how its application ended.
+ *
+ * @throws every error that says neither that the job was given up nor that it must be set aside
+ */
+export async function jobResultOf(applying: Promise<AppliedBatch>): Promise<JobResult> {
+  try {
+    const { outcomes } = await applying
+    return { kind: 'decided', outcomes }
+  } catch (error) {
+    if (error instanceof GivenUpError) return { kind: 'given_up' }
+    if (error instanceof SetAsideError) return { kind: 'set_aside', error }
+    throw error
+  }
 }

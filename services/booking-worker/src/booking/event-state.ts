@@ -1,34 +1,40 @@
+import type { EventRow } from '@ticket-line/db'
+
 /**
- * One event as a batch sees it: the row under whose lock it is decided, the live claims of the users that the batch
- * names, and as much of the head of the waiting list as the batch can reach. Pure data; only `evolve` changes it.
+ * One event as a batch sees it: its row, which the transaction has locked, and the rows around it
+ * that the batch can touch. Pure data; only `evolve` changes it.
  */
-export interface EventState {
-  readonly eventId: number
-  readonly totalTickets: number
-  availableTickets: number
-  waitingCount: number
-  /** Last number given out in the order of decisions, to bookings and places in the list alike. */
-  lastSequence: number
-  /** No entry with a lower sequence waits. */
-  waitlistHeadSequence: number
-  /** Live claims of the users named in the batch, and of those promoted in it. */
+export type EventState = EventRow & Surroundings
+
+/** The rows around an event that a batch can touch, and what the batch did to them so far. */
+export interface Surroundings {
+  /** Claims of the users that the batch names or promotes. */
   readonly claims: Map<string, Claim>
-  /** First waiting entries in order, those that join in the batch included once the list is loaded to its end. */
+  /**
+   * First entries of the waiting list, in order. If `headsComplete`, entries that join in the batch
+   * are added.
+   */
   readonly heads: WaitingEntry[]
-  /** True where `heads` reaches the end of the list. */
+  /** True if `heads` reaches the end of the list. */
   readonly headsComplete: boolean
-  /** First of `heads` that may still wait. */
+  /** Index of the first of `heads` that may still be on the list. */
   nextHead: number
-  /** Sequences of entries that left the list in this batch. */
+  /** Sequence numbers of entries that left the list in this batch. */
   readonly departed: Set<number>
-  /** How many would wait if nobody had left in this batch: the rank, before departures, of who joined last. */
+  /**
+   * Length of the list if nobody had left it in this batch: the rank, before departures, of the
+   * entry that joined last.
+   */
   joinedRank: number
 }
 
-/** What a user holds in an event. At most one at any time. */
+/** What a user has for an event. A user has at most one. */
 export type Claim =
   | { kind: 'booking'; sequence: number }
-  /** `loadedRank` is the rank if nobody had left in this batch; undefined where the batch never asks for it. */
+  /**
+   * `loadedRank` is the rank if nobody had left the list in this batch. It is undefined if the batch
+   * never needs it.
+   */
   | { kind: 'waiting'; sequence: number; loadedRank: number | undefined }
 
 export interface WaitingEntry {
@@ -36,26 +42,19 @@ export interface WaitingEntry {
   userId: string
 }
 
-/** What the database knows of an event at the start of a batch. */
-export interface LoadedEvent {
-  eventId: number
-  totalTickets: number
-  availableTickets: number
-  waitingCount: number
-  lastSequence: number
-  waitlistHeadSequence: number
-  claims: Map<string, Claim>
-  heads: WaitingEntry[]
-  headsComplete: boolean
-}
-
-/** A rule of the house that does not hold: a bug or a hand-edited row. Nothing is written after it. */
+/** A rule that must always hold does not: a bug, or rows edited by hand. Nothing is written after it. */
 export class InvariantError extends Error {
   override name = 'InvariantError'
 }
 
-/** @throws {@link InvariantError} where the loaded rows contradict each other */
-export function startBatch(loaded: LoadedEvent): EventState {
+/**
+ * The state of an event at the start of a batch.
+ *
+ * @throws InvariantError if the loaded rows contradict each other
+ */
+export function startBatch(
+  loaded: Omit<EventState, 'nextHead' | 'departed' | 'joinedRank'>,
+): EventState {
   const state = {
     ...loaded,
     nextHead: 0,
@@ -66,7 +65,7 @@ export function startBatch(loaded: LoadedEvent): EventState {
   return state
 }
 
-/** Checked on load and before write: the schema's CHECKs stand behind it. */
+/** Called after loading and before writing. The CHECKs of the schema enforce the same rules. */
 export function assertInvariants(state: EventState): void {
   const { eventId, totalTickets, availableTickets, waitingCount } = state
   if (availableTickets < 0 || availableTickets > totalTickets) {
@@ -76,21 +75,21 @@ export function assertInvariants(state: EventState): void {
   }
   if (waitingCount < 0 || (waitingCount > 0 && availableTickets > 0)) {
     throw new InvariantError(
-      `event ${eventId}: ${waitingCount} wait while ${availableTickets} tickets are free`,
+      `event ${eventId}: ${waitingCount} on the waiting list and ${availableTickets} tickets free`,
     )
   }
 }
 
-/** Live rank of a waiting claim, 1 = next. */
+/** Position of a waiting-list entry, from 1. */
 export function positionOf(state: EventState, claim: Claim & { kind: 'waiting' }): number {
   if (claim.loadedRank === undefined)
-    throw new InvariantError(`event ${state.eventId}: a rank was not loaded`)
+    throw new InvariantError(`event ${state.eventId}: a position was not loaded`)
   let position = claim.loadedRank
   for (const sequence of state.departed) if (sequence < claim.sequence) position--
   return position
 }
 
-/** The entry that the next free ticket goes to; `undefined` when nobody waits. */
+/** The entry that gets the next free ticket, or undefined if the list is empty. */
 export function headOfWaitingList(state: EventState): WaitingEntry | undefined {
   if (state.waitingCount === 0) return undefined
   for (let i = state.nextHead; i < state.heads.length; i++) {
@@ -98,6 +97,6 @@ export function headOfWaitingList(state: EventState): WaitingEntry | undefined {
     if (!state.departed.has(entry.sequence)) return entry
   }
   throw new InvariantError(
-    `event ${state.eventId}: ${state.waitingCount} wait, but no head was loaded`,
+    `event ${state.eventId}: ${state.waitingCount} on the waiting list, but no entry was loaded`,
   )
 }

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest'
-import { type EventState, type LoadedEvent, startBatch } from './event-state.js'
+import { type EventState, startBatch } from './event-state.js'
 import { evolve } from './evolve.js'
 
-function event(loaded: Partial<LoadedEvent> = {}): EventState {
+function event(loaded: Partial<EventState> = {}): EventState {
   return startBatch({
     eventId: 1,
     totalTickets: 3,
@@ -21,7 +21,7 @@ describe('what a change does to the working copy of an event', () => {
   it('a booking takes a ticket and a number', () => {
     const state = event({ availableTickets: 2 })
 
-    evolve(state, { type: 'booked', userId: 'ann', sequence: 21 })
+    evolve(state, { type: 'booked', eventId: 1, userId: 'ann', sequence: 21 })
 
     expect(state).toMatchObject({ availableTickets: 1, lastSequence: 21 })
     expect(state.claims.get('ann')).toEqual({ kind: 'booking', sequence: 21 })
@@ -30,7 +30,7 @@ describe('what a change does to the working copy of an event', () => {
   it('who joins a list that is loaded to its end can be promoted in the same batch', () => {
     const state = event()
 
-    evolve(state, { type: 'joined', userId: 'ann', sequence: 21 })
+    evolve(state, { type: 'joined', eventId: 1, userId: 'ann', sequence: 21 })
 
     expect(state.heads).toEqual([{ sequence: 21, userId: 'ann' }])
     expect(state).toMatchObject({ waitingCount: 1, lastSequence: 21 })
@@ -43,7 +43,7 @@ describe('what a change does to the working copy of an event', () => {
       headsComplete: false,
     })
 
-    evolve(state, { type: 'joined', userId: 'ann', sequence: 21 })
+    evolve(state, { type: 'joined', eventId: 1, userId: 'ann', sequence: 21 })
 
     expect(state.heads).toHaveLength(1)
     expect(state.claims.get('ann')).toEqual({ kind: 'waiting', sequence: 21, loadedRank: 10 })
@@ -56,8 +56,8 @@ describe('what a change does to the working copy of an event', () => {
       claims: new Map([['bob', { kind: 'waiting', sequence: 5, loadedRank: undefined }]]),
     })
 
-    evolve(state, { type: 'withdrawn', userId: 'bob', sequence: 5 })
-    evolve(state, { type: 'joined', userId: 'ann', sequence: 21 })
+    evolve(state, { type: 'withdrawn', eventId: 1, userId: 'bob', sequence: 5 })
+    evolve(state, { type: 'joined', eventId: 1, userId: 'ann', sequence: 21 })
 
     expect(state.claims.get('ann')).toMatchObject({ loadedRank: 2 })
     expect(state.departed).toEqual(new Set([5]))
@@ -68,10 +68,16 @@ describe('what a change does to the working copy of an event', () => {
     const heads = [5, 6, 8].map((sequence) => ({ sequence, userId: `user-${sequence}` }))
     const state = event({ waitingCount: 4, heads, headsComplete: false })
 
-    evolve(state, { type: 'withdrawn', userId: 'user-6', sequence: 6 })
+    evolve(state, { type: 'withdrawn', eventId: 1, userId: 'user-6', sequence: 6 })
     expect(state).toMatchObject({ nextHead: 0, waitlistHeadSequence: 4 })
 
-    evolve(state, { type: 'promoted', userId: 'user-5', entrySequence: 5, sequence: 21 })
+    evolve(state, {
+      type: 'promoted',
+      eventId: 1,
+      userId: 'user-5',
+      entrySequence: 5,
+      sequence: 21,
+    })
     expect(state).toMatchObject({ nextHead: 2, waitlistHeadSequence: 7, waitingCount: 2 })
   })
 
@@ -79,7 +85,7 @@ describe('what a change does to the working copy of an event', () => {
     const heads = [{ sequence: 5, userId: 'bob' }]
     const state = event({ waitingCount: 1, heads, headsComplete: false })
 
-    evolve(state, { type: 'withdrawn', userId: 'bob', sequence: 5 })
+    evolve(state, { type: 'withdrawn', eventId: 1, userId: 'bob', sequence: 5 })
 
     expect(state).toMatchObject({ waitingCount: 0, waitlistHeadSequence: 21 })
   })
@@ -92,8 +98,8 @@ describe('what a change does to the working copy of an event', () => {
       claims: new Map([['ann', { kind: 'booking', sequence: 2 }]]),
     })
 
-    evolve(state, { type: 'canceled', userId: 'ann', sequence: 2 })
-    evolve(state, { type: 'promoted', userId: 'bob', entrySequence: 5, sequence: 21 })
+    evolve(state, { type: 'canceled', eventId: 1, userId: 'ann', sequence: 2 })
+    evolve(state, { type: 'promoted', eventId: 1, userId: 'bob', entrySequence: 5, sequence: 21 })
 
     expect(state).toMatchObject({ availableTickets: 0, waitingCount: 0, lastSequence: 21 })
     expect(state.claims).toEqual(new Map([['bob', { kind: 'booking', sequence: 21 }]]))

@@ -1,7 +1,7 @@
 import type { Change } from './decide.js'
 import type { EventState } from './event-state.js'
 
-/** Applies one change to the working copy of an event. The only place where a state moves. */
+/** Applies one change to the state of its event. Nothing else changes a state. */
 export function evolve(state: EventState, change: Change): void {
   switch (change.type) {
     case 'booked':
@@ -50,6 +50,6 @@ function leave(state: EventState, sequence: number): void {
     state.nextHead += 1
     state.waitlistHeadSequence = head.sequence + 1
   }
-  // Nobody is left to be searched for, also not among those who left before their turn, however many they are.
+  // On an empty list nothing is left to search, however many entries withdrew behind the head.
   if (state.waitingCount === 0) state.waitlistHeadSequence = state.lastSequence + 1
 }

@@ -1,48 +1,47 @@
-import { type BookedTicket, bookFreeTickets, type PlainBooking, type Pool } from '@ticket-line/db'
-import { bookingIdOf } from '@ticket-line/shared'
+import type { BookedTicket, LineStore } from '@ticket-line/db'
+import { type AcceptedCommand, bookingIdOf } from '@ticket-line/shared'
 import type { AppliedBatch, Batch } from './apply-batch.js'
 
 /**
- * Applies, of several batches of different lines, those that are nothing but bookings of free tickets, each of another
- * event: the outcome of `decide` is known before, and one statement does for the nine of a batch.
+ * Applies batches that only book free tickets, each for another event. What `decide` would answer
+ * is known beforehand, so one statement replaces the nine of a batch.
  *
- * @returns what became of each batch, in their order; undefined for those that are to be applied as any other, of which
- * single commands may have been decided
- * @throws the driver's error; apply all of them as any other, whatever became of the statement
+ * @param batches of different lines
+ * @returns what became of each batch, in their order. If it is undefined, decide the batch in a
+ * transaction; some of its commands may have been decided here
+ * @throws the driver's error. Decide all batches in a transaction, even if the statement may have
+ * succeeded
  */
-export async function applyPlainBookings(
-  pool: Pool,
+export async function applyFastPath(
+  store: LineStore,
   batches: readonly Batch[],
 ): Promise<(AppliedBatch | undefined)[]> {
-  const plain = batches.map(plainBookingsOf)
-  const bookings = plain.flat()
-  if (bookings.length === 0) return batches.map(() => undefined)
-  const booked = await bookFreeTickets(pool, bookings)
-  return plain.map((ofBatch) => (ofBatch.length === 0 ? undefined : appliedOf(ofBatch, booked)))
+  const bookings = batches.map(bookingsOf)
+  const all = bookings.flat()
+  if (all.length === 0) return batches.map(() => undefined)
+  const booked = await store.bookFree(all)
+  return bookings.map((ofBatch) => (ofBatch.length === 0 ? undefined : appliedOf(ofBatch, booked)))
 }
 
-/** The commands of a batch where all are plain bookings of different events; none otherwise. */
-function plainBookingsOf({ commands, acceptedAtMs }: Batch): PlainBooking[] {
-  const plain = commands.every(({ type }) => type === 'book')
+/** The commands of a batch, if all of them book and each names another event; otherwise none. */
+function bookingsOf({ commands }: Batch): readonly AcceptedCommand[] {
+  if (!commands.every(({ type }) => type === 'book')) return []
   const eventIds = new Set(commands.map(({ eventId }) => eventId))
-  if (!plain || eventIds.size < commands.length) return []
-  return commands.map((command) => ({ ...command, acceptedAtMs }))
+  return eventIds.size < commands.length ? [] : commands
 }
 
 function appliedOf(
-  bookings: PlainBooking[],
+  bookings: readonly AcceptedCommand[],
   booked: Map<string, BookedTicket>,
 ): AppliedBatch | undefined {
-  const applied: AppliedBatch = { outcomes: [], decidedCount: bookings.length }
-  for (const { eventId, commandId } of bookings) {
+  const applied: AppliedBatch = { outcomes: [], changes: [] }
+  for (const { eventId, userId, commandId } of bookings) {
     const ticket = booked.get(commandId)
     if (ticket === undefined) return undefined
     const { sequence, decidedAtMs } = ticket
-    applied.outcomes.push({
-      outcome: 'booked',
-      bookingId: bookingIdOf(eventId, sequence),
-      decidedAtMs,
-    })
+    const bookingId = bookingIdOf(eventId, sequence)
+    applied.outcomes.push({ outcome: 'booked', bookingId, decidedAtMs })
+    applied.changes.push({ type: 'booked', eventId, userId, sequence })
   }
   return applied
 }

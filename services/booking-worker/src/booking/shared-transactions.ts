@@ -1,45 +1,59 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
+import type { JobToDecide } from '@ticket-line/line/server'
 import { type AppliedBatch, type ApplyDeps, applyOnce, type Batch } from './apply-batch.js'
-import { applyJob, batchOf, isOldJob, type JobToApply } from './apply-job.js'
-import { applyPlainBookings } from './fast-path.js'
+import { applyJob, batchOf, isOldJob } from './apply-job.js'
+import { applyFastPath } from './fast-path.js'
 
-/** A job with more commands is worth a transaction of its own, and would keep the small ones waiting. */
+/** Larger jobs get a transaction of their own: they would delay the small ones. */
 const MAX_COMMANDS_OF_A_JOB = 16
-/** Commands of one transaction for several jobs: it takes about as long as one for a single command does. */
-const MAX_COMMANDS_TOGETHER = 64
-/** Such transactions at the same time; while they run, what arrives goes together in the next. */
+/** Most commands in a shared transaction. It takes about as long as one for a single command. */
+const MAX_COMMANDS_SHARED = 64
+/** Most shared transactions at once. Jobs that arrive while they run share the next one. */
 const RUNS_AT_ONCE = 2
 
-interface Pending {
-  job: JobToApply
+interface PendingJob {
+  job: JobToDecide
   resolve: (applied: Promise<AppliedBatch>) => void
-  /** Runs something as part of the job's own trace. */
+  /** Runs a function in the job's own trace. */
   inTrace: <T>(run: () => T) => T
 }
 
 /**
- * Applies jobs, small ones of several lines in one transaction: with a thousand lines each job is of a single command, and
- * what a transaction costs is the same for one and for twenty. Each line still has one job at work, so their events
- * differ.
+ * Applies jobs; small jobs of several lines share a transaction.
  *
- * It is only tried: where one of the jobs makes the transaction fail, or the row of its event is locked, each is applied
- * by itself, with everything that `applyJob` does about faults and for as long as it takes. That is not counted as a
- * run: two events that somebody has locked would keep all others waiting.
+ * With a thousand busy lines, each job carries a single command, and a transaction costs about the
+ * same for one command as for twenty. A job passes through these states:
+ *
+ * - `pending`: it waits for a shared transaction. A job that has many commands, was started before
+ *   or is old is never pending; `applyJob` runs it at once.
+ * - `shared`: `run` has taken it, with the jobs that were pending before it and after it, up to
+ *   `MAX_COMMANDS_SHARED` commands. First the fast path books what only takes free tickets. One
+ *   transaction decides the rest, without waiting for locked events.
+ * - `alone`: the shared attempt failed, because of this job or of another one in it. `applyJob` runs
+ *   each of its jobs in a transaction of its own, for as long as it takes. Commands that the fast
+ *   path has booked get their stored outcomes.
+ *
+ * Each line has at most one job at work, so the jobs of a shared transaction name different events,
+ * and none of them has to come before another one.
+ *
+ * `RUNS_AT_ONCE` limits the jobs that are `shared`, not those that are `alone`. Otherwise two locked
+ * events would delay all other lines. A stopping worker fetches no more jobs, so `pending` runs
+ * empty.
  */
-export function createApply(deps: ApplyDeps): (job: JobToApply) => Promise<AppliedBatch> {
-  const pending: Pending[] = []
+export function createApply(deps: ApplyDeps): (job: JobToDecide) => Promise<AppliedBatch> {
+  const pending: PendingJob[] = []
   let scheduled = false
   let running = 0
 
   function schedule(): void {
     if (scheduled || running >= RUNS_AT_ONCE || pending.length === 0) return
     scheduled = true
-    // What was fetched in the same moment is taken in first.
+    // Jobs whose replies from Redis arrived together become pending first.
     setImmediate(() => {
       scheduled = false
-      const together = take()
+      const jobs = take()
       running += 1
-      void run(together).finally(() => {
+      void run(jobs).finally(() => {
         running -= 1
         schedule()
       })
@@ -47,29 +61,28 @@ export function createApply(deps: ApplyDeps): (job: JobToApply) => Promise<Appli
     })
   }
 
-  /** The first that wait, as many as one transaction takes. */
-  function take(): Pending[] {
+  /** Takes the longest-pending jobs, as many as one transaction holds. */
+  function take(): PendingJob[] {
     let count = 0
     const end = pending.findIndex(({ job }) => {
       count += job.payload.commands.length
-      return count > MAX_COMMANDS_TOGETHER
+      return count > MAX_COMMANDS_SHARED
     })
     return pending.splice(0, end < 0 ? pending.length : end)
   }
 
-  /** Plain bookings by the short way, what else there is in one transaction. */
-  async function attempt(batches: Batch[]): Promise<AppliedBatch[]> {
-    const short = await applyPlainBookings(deps.pool, batches)
-    const others = batches.filter((_, i) => short[i] === undefined)
-    const applied = others.length === 0 ? [] : await applyOnce(deps.pool, others, 'fail')
-    return short.map((done) => done ?? (applied.shift() as AppliedBatch))
+  async function applyShared(batches: Batch[]): Promise<AppliedBatch[]> {
+    const booked = await applyFastPath(deps.store, batches)
+    const others = batches.filter((_, i) => booked[i] === undefined)
+    const applied = others.length === 0 ? [] : await applyOnce(deps.store, others, 'fail')
+    return booked.map((done) => done ?? (applied.shift() as AppliedBatch))
   }
 
-  /** Tries jobs in one transaction; the promise resolves when it is over, whatever has to be done after it. */
-  async function run(together: Pending[]): Promise<void> {
-    const shared = attempt(together.map(({ job }) => batchOf(job)))
+  /** Resolves when the shared attempt is over. Jobs that then run alone go on. */
+  async function run(jobs: PendingJob[]): Promise<void> {
+    const shared = applyShared(jobs.map(({ job }) => batchOf(job)))
     shared.catch((error: unknown) => deps.onRetry(error, 1))
-    for (const [i, { job, inTrace, resolve }] of together.entries()) {
+    for (const [i, { job, inTrace, resolve }] of jobs.entries()) {
       const part = (): Promise<AppliedBatch> => shared.then((applied) => applied[i] as AppliedBatch)
       const traced = inTrace(() => deps.traced?.(part) ?? part())
       resolve(traced.catch(() => inTrace(() => applyJob(deps, job))))

@@ -1,0 +1,77 @@
+import type { CommandStore, LineStore, StoredCommand } from '@ticket-line/db'
+import { commandIdOf, type RefusedOutcome } from '@ticket-line/shared'
+import type { RowStore } from '../model/row-store.ts'
+import type { Postgres, SimulatedPool } from './postgres.ts'
+
+export interface SimulatedStoreDeps {
+  postgres: Postgres
+  /** The connections of one process. */
+  pool: SimulatedPool
+  /** How often each command was started alone. */
+  startCounts: Map<string, number>
+  broken: { refusal?: boolean }
+}
+
+/** The stores of one process on the simulated PostgreSQL. */
+export function createSimulatedStore({
+  postgres,
+  pool,
+  startCounts,
+  broken,
+}: SimulatedStoreDeps): LineStore & CommandStore {
+  return {
+    begin: pool.begin,
+    bookFree: pool.bookFree,
+    findStored: (commandIds) => pool.statement((rows) => find(rows, commandIds)),
+    isEventLocked: (eventId) => pool.statement(() => postgres.isLocked(eventId)),
+    isBeforePruning: () => Promise.resolve(false),
+    // The simulated PostgreSQL refuses no statement: it answers, or it is away.
+    rehearse: () => pool.statement(() => undefined),
+
+    recordAbandoned: (job) =>
+      pool.statement((rows, nowMs) => {
+        const commands = job.commands.map((command, i) => ({
+          ...command,
+          commandId: commandIdOf(job.jobId, i),
+        }))
+        const abandoned: RefusedOutcome = { outcome: 'refused', decidedAtMs: nowMs }
+        if (broken.refusal) return new Map(commands.map(({ commandId }) => [commandId, abandoned]))
+        for (const command of commands)
+          if (!rows.commands.has(command.commandId)) postgres.decided(command, abandoned)
+        rows.refuse(commands, nowMs)
+        const commandIds = commands.map(({ commandId }) => commandId)
+        return new Map(
+          find(rows, commandIds).map(({ command, outcome }) => [command.commandId, outcome]),
+        )
+      }),
+
+    starts: {
+      read: (commandId) => pool.statement(() => startCounts.get(commandId) ?? 0),
+      count: (commandId) =>
+        pool.statement(() => {
+          const starts = (startCounts.get(commandId) ?? 0) + 1
+          startCounts.set(commandId, starts)
+          return starts
+        }),
+      takeBack: (commandId) =>
+        pool.statement(() => {
+          const starts = startCounts.get(commandId) ?? 0
+          if (starts > 0) startCounts.set(commandId, starts - 1)
+        }),
+      forget: (jobId) =>
+        pool.statement(() => {
+          for (const commandId of startCounts.keys())
+            if (commandId.startsWith(`${jobId}.`)) startCounts.delete(commandId)
+        }),
+    },
+  }
+}
+
+function find(rows: RowStore, commandIds: string[]): StoredCommand[] {
+  return commandIds.flatMap((commandId) => {
+    const row = rows.commands.get(commandId)
+    return row === undefined
+      ? []
+      : [{ command: row.command, acceptedAtMs: 0, outcome: row.outcome }]
+  })
+}
