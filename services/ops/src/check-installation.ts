@@ -43,28 +43,28 @@ export async function checkInstallation(
     'Redis belongs to the installation of this database',
     async () => {
       const { installationId, redisId } = await createRedisClaims(redis, recorded).read()
-      // The next process that starts claims a new Redis.
+      // A Redis without keys is claimed by the next process that starts.
       if (installationId === undefined) return []
       if (installationId !== record.id) {
         return [`Redis belongs to ${installationId}, and the database is ${record.id}`]
       }
       if (redisId === record.redisId) return []
       return [
-        `the processes use the Redis ${record.redisId ?? 'that nobody has named'}, and this is ${redisId}`,
+        `the processes use the Redis ${record.redisId ?? 'without an id'}, and this one is ${redisId}`,
       ]
     },
   )
-  await check('same_layout', 'the settings of the lines are the recorded ones', () => {
+  await check('same_layout', 'the settings give the recorded layout of the lines', () => {
     const difference = layoutDifference(context.layout, record)
     return difference === undefined ? [] : [difference]
   })
-  await check('lines_known', 'no command is in a line that the layout does not have', () =>
+  await check('lines_known', 'no command is in a line outside of the layout', () =>
     findUnknownLines(redis, recorded),
   )
   return results
 }
 
-/** Finds jobs in lines that the layout does not have. @returns a sentence about each list */
+/** Finds jobs in lines that are not part of the layout. @returns a sentence about each list */
 export async function findUnknownLines(redis: Redis, layout: LineLayout): Promise<string[]> {
   const unknown = new Set<string>()
   const match = `${escapeGlob(layout.keyPrefix)}{s*}:*`
@@ -72,7 +72,7 @@ export async function findUnknownLines(redis: Redis, layout: LineLayout): Promis
     for (const key of keys as string[]) {
       const lineName = LINE_LIST.exec(key)?.[1]
       if (lineName === undefined || isKnown(key, lineName, layout)) continue
-      unknown.add(`${key} holds jobs, and no process serves that line`)
+      unknown.add(`${key} contains jobs, and no process serves that line`)
     }
   }
   return [...unknown]

@@ -1,7 +1,6 @@
 import { readEventStatuses, readRecentDecisions } from '@ticket-line/db'
 import { lineNameOf, linePrefix } from '@ticket-line/line'
 import {
-  type ActiveJob,
   commandsIn,
   countProcesses,
   lastProcessedBy,
@@ -32,14 +31,26 @@ Exit code 1: the event does not exist.`,
 
 async function showEvent(context: Context, args: Arguments): Promise<Report> {
   const eventId = readEventId(args.words[0])
-  const decisionCount = args.number('decisions', 10, { min: 0, max: 1000 })
+  const data = await readEvent(
+    context,
+    eventId,
+    args.number('decisions', 10, { min: 0, max: 1000 }),
+  )
+  if (data === undefined) {
+    return {
+      exitCode: EXIT.found,
+      data: { ok: false, eventId, error: 'event_not_found' },
+      text: [`There is no event ${eventId}.`],
+    }
+  }
+  return { exitCode: EXIT.fine, data, text: describe(data) }
+}
+
+async function readEvent(context: Context, eventId: number, decisionCount: number) {
   const { layout } = context
   const pool = context.pool()
-  const event = (await readEventStatuses(pool, [eventId])).get(eventId)
-  if (event === undefined) {
-    const data = { ok: false, eventId, error: 'event_not_found' }
-    return { exitCode: EXIT.found, data, text: [`There is no event ${eventId}.`] }
-  }
+  const status = (await readEventStatuses(pool, [eventId])).get(eventId)
+  if (status === undefined) return undefined
   const lineName = lineNameOf(eventId, layout)
   const redis = await context.redis()
   const [line, processes] = await Promise.all([
@@ -47,9 +58,9 @@ async function showEvent(context: Context, args: Arguments): Promise<Report> {
     countProcesses(redis, layout),
   ])
   const decisions = await readRecentDecisions(pool, lineName, eventId, decisionCount)
-  const data = {
+  return {
     ok: true,
-    event,
+    event: status,
     line: {
       name: lineName,
       prefix: linePrefix(lineName, layout),
@@ -67,41 +78,12 @@ async function showEvent(context: Context, args: Arguments): Promise<Report> {
     workerProcesses: processes?.workers ?? null,
     lastDecisions: decisions.map(({ command, outcome }) => ({ ...command, ...outcome })),
   }
-  return { exitCode: EXIT.fine, data, text: describe(data) }
 }
 
-type EventData = {
-  event: {
-    eventId: number
-    totalTickets: number
-    availableTickets: number
-    waitingListCount: number
-  }
-  line: {
-    name: string
-    prefix: string
-    waitingJobs: number
-    commandsInLine: number
-    undecidedOfEvent: number
-    oldestWaitedMs: number
-    globalConcurrency: number | null
-    paused: boolean
-    active: (ActiveJob & { commands: number })[]
-  }
-  servedBy: string | null
-  lastServedBy: string | null
-  workerProcesses: number | null
-  lastDecisions: {
-    commandId: string
-    type: string
-    userId: string
-    outcome: string
-    decidedAtMs: number
-  }[]
-}
+type EventData = NonNullable<Awaited<ReturnType<typeof readEvent>>>
 
 function describe({
-  event,
+  event: status,
   line,
   lastServedBy,
   workerProcesses,
@@ -115,7 +97,7 @@ function describe({
     return `  ${job.jobId}, ${plural(job.commands, 'command')}, by ${job.processedBy ?? 'an unknown worker'}, ${lock}`
   })
   return [
-    `Event ${event.eventId}: ${event.availableTickets} of ${event.totalTickets} tickets free, ${event.waitingListCount} on the waiting list`,
+    `Event ${status.eventId}: ${status.availableTickets} of ${status.totalTickets} tickets free, ${status.waitingListCount} on the waiting list`,
     `Line ${line.name} (keys ${line.prefix}:${line.name}:*)${line.paused ? ', PAUSED' : ''}`,
     `  ${plural(line.waitingJobs, 'queued job')}, ${plural(line.commandsInLine, 'command')} in the line, ${line.undecidedOfEvent} of this event; the oldest job is ${seconds(line.oldestWaitedMs)} old`,
     `  global concurrency ${line.globalConcurrency ?? 'not set (a worker sets it when it opens the line)'}`,
