@@ -1,60 +1,72 @@
 import { isEventId, isUserId } from './ids.js'
 import { MAX_COMMANDS_PER_JOB } from './limits.js'
 
-/** Version of the job payload that this build writes, and the highest it understands. */
+/** The version of the job payload that this build writes, and the highest that it reads. */
 export const JOB_VERSION = 1
 
-/** What the reason of a failed job begins with if a worker set it aside instead of deciding it. */
+/** Prefix of the failure reason of a job that a worker set aside instead of deciding it. */
 export const SET_ASIDE = 'set aside: '
 
 export type CommandType = 'book' | 'cancel'
 
-/** An `Idempotency-Key` as it travels: whose it is, and its SHA-256 (a client may put anything into a key). */
+/**
+ * An `Idempotency-Key` without its text: a client may put anything into a key, so only its hash
+ * leaves the API.
+ */
 export interface IdempotencyKey {
+  /** Who sent it. */
   caller: string
+  /** SHA-256 of the key, base64url. */
   keyHash: string
 }
 
-/** What a client asks, before it has a place in a line. */
+/** A request to change an event, before it enters a line. */
 export interface CommandRequest {
   type: CommandType
   eventId: number
-  /** Whom it is for. */
+  /** The user that the command is for. */
   userId: string
-  /** Who asks; differs from `userId` only for staff. */
+  /** The user that sent the request. It differs from `userId` only for staff. */
   caller: string
-  /** SHA-256 (base64url) of the caller's `Idempotency-Key`, where one was sent. */
+  /** SHA-256 of the caller's `Idempotency-Key`, base64url; absent if none was sent. */
   keyHash?: string
-  /** W3C `traceparent` of the request, where it is traced. Nothing is decided on it. */
+  /** W3C `traceparent` of the request; absent if it is not traced. No decision depends on it. */
   trace?: string
 }
 
-/** A request that has its place in a line. */
+/** A request that has entered a line. */
 export interface Command extends CommandRequest {
   commandId: string
 }
 
 /** A command with the time when its request was accepted. */
 export interface AcceptedCommand extends Command {
-  /** Ms since 1970, by the clock of an API process. */
+  /** Milliseconds since 1970, by the clock of the API process. */
   acceptedAtMs: number
 }
 
-/** What stands in BullMQ: 1 to 256 commands of one line. Ids alone: never a token, a password or an address. */
+/**
+ * The data of a BullMQ job: 1 to 256 commands of one line. It contains ids only, never a token, a
+ * password or an address.
+ */
 export interface JobPayload {
   v: number
-  /** Reply stream of the API process that asked. */
+  /** Id of the API process that gets the reply; it names its reply stream. */
   replyTo: string
-  /** When the job was put together, ms since 1970, by the API's clock (shown to clients, never used to decide). */
+  /**
+   * When the job was created, ms since 1970, by the API's clock. Clients see it, and the lifetime
+   * of idempotency keys counts from it.
+   */
   acceptedAtMs: number
   commands: CommandRequest[]
 }
 
-/** A payload that this build cannot read; a newer one is left to those who can. */
+/** Why this build cannot read a payload. A `newer` job is left to workers of a newer release. */
 export type PayloadProblem = 'newer' | 'malformed'
 
 /**
- * Reads a payload that came out of Redis, where anybody with access may have changed it.
+ * Checks the data of a job, because everybody with access to Redis can change it.
+ *
  * @returns the payload, or why it cannot be used
  */
 export function readJobPayload(data: unknown): JobPayload | PayloadProblem {

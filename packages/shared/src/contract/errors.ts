@@ -1,4 +1,4 @@
-/** Every `code` that a client can meet in a problem document, with its status and title. */
+/** Every `code` of a problem document (RFC 9457), with its status and title. */
 export const PROBLEMS = {
   invalid_request: { status: 400, title: 'Bad Request' },
   unauthorized: { status: 401, title: 'Unauthorized' },
@@ -27,13 +27,15 @@ export const PROBLEMS = {
 
 export type ErrorCode = keyof typeof PROBLEMS
 
-/** One fault of a request body: where (RFC 6901) and what. */
+/** One fault of a request body. */
 export interface FieldError {
+  /** JSON Pointer (RFC 6901) to the member. */
   pointer: string
+  /** What is wrong with it. */
   detail: string
 }
 
-/** Members and headers that some problems carry beside the code. */
+/** What some problems have beside the code: further members, headers, and a cause for the log. */
 export interface ProblemExtras {
   errors?: FieldError[]
   position?: number
@@ -41,12 +43,15 @@ export interface ProblemExtras {
   cause?: unknown
 }
 
-/** An unexpected failure or a refusal, with the code that the client will read. Expected results of a line are values. */
+/**
+ * A fault or a refusal, with the code that the client reads. It is thrown. Outcomes of a line are
+ * values instead.
+ */
 export class AppError extends Error {
   readonly code: ErrorCode
   readonly extras: ProblemExtras
 
-  /** @param message a sentence for a person; it leaves the process, so it names nothing internal */
+  /** @param message a sentence for the client, so it names nothing internal */
   constructor(code: ErrorCode, message: string, extras: ProblemExtras = {}) {
     super(message, extras.cause === undefined ? undefined : { cause: extras.cause })
     this.name = 'AppError'

@@ -12,8 +12,8 @@ import {
 
 const NOW = 1_785_000_000_000
 
-describe('an event id', () => {
-  it.each([1, 42, Number.MAX_SAFE_INTEGER])('is an integer from 1 to 2^53-1: %s', (value) => {
+describe('isEventId', () => {
+  it.each([1, 42, Number.MAX_SAFE_INTEGER])('accepts %s', (value) => {
     expect(isEventId(value)).toBe(true)
   })
 
@@ -28,24 +28,24 @@ describe('an event id', () => {
     null,
     undefined,
     1n,
-  ])('is nothing else: %s', (value) => {
+  ])('refuses %s', (value) => {
     expect(isEventId(value)).toBe(false)
   })
 })
 
-describe('a user id', () => {
+describe('isUserId', () => {
   it.each([
     ['a letter', 'a'],
-    ['spaces, kept as they are', ' ann '],
+    ['leading and trailing spaces', ' ann '],
     ['128 characters', 'x'.repeat(128)],
     ['128 code points of two units each', '😀'.repeat(128)],
-    ['what looks like a number', '42'],
-  ])('may be %s', (_what, value) => {
+    ['digits', '42'],
+  ])('accepts %s', (_what, value) => {
     expect(isUserId(value)).toBe(true)
   })
 
   it.each([
-    ['nothing', ''],
+    ['an empty string', ''],
     ['129 characters', 'x'.repeat(129)],
     ['129 code points', '😀'.repeat(129)],
     ['a line break', 'a\nb'],
@@ -54,25 +54,25 @@ describe('a user id', () => {
     ['a lone surrogate', 'a\ud800'],
     ['a number', 42],
     ['an object', {}],
-  ])('may not be %s', (_what, value) => {
+  ])('refuses %s', (_what, value) => {
     expect(isUserId(value)).toBe(false)
   })
 })
 
-describe('a user id that somebody may register', () => {
+describe('isRegistrableUserId', () => {
   it.each([
     ['letters of any script', 'Žofie Łukaszówna'],
-    ['Hebrew, which runs from right to left by itself', 'דנה'],
+    ['Hebrew, which is written from right to left', 'דנה'],
     ['composed letters', 'Ame\u0301lie'.normalize('NFC')],
     ['inner spaces', 'ada  lovelace'],
-    ['white space inside that is no line break', 'ada\u00a0lovelace'],
+    ['a no-break space between letters', 'ada\u00a0lovelace'],
     ['three dots', '...'],
     ['dots among letters', 'ada.lovelace'],
     ['a family of emoji', '👨‍👩‍👧'],
     ['emoji with skin tones, joined', '👩🏽‍🚀'],
     ['an emoji with a variation selector, joined', '🏳️‍🌈'],
-    ['what paths escape', 'a/b?c#d%2e;&=+\\'],
-  ])('may have %s', (_what, value) => {
+    ['characters that are escaped in paths', 'a/b?c#d%2e;&=+\\'],
+  ])('accepts %s', (_what, value) => {
     expect(isRegistrableUserId(value)).toBe(true)
   })
 
@@ -93,24 +93,24 @@ describe('a user id that somebody may register', () => {
     ['an isolate', 'ad\u2066min'],
     ['a soft hyphen', 'ad\u00admin'],
     ['a byte order mark', '\ufeffadmin'],
-    ['tags', 'admin\u{e0041}'],
+    ['invisible tag characters', 'admin\u{e0041}'],
     ['an Arabic letter mark', 'admin\u061c'],
     ['a line separator', 'a\u2028b'],
     ['a paragraph separator', 'a\u2029b'],
-    ['a space first', ' ada'],
-    ['a space last', 'ada '],
-    ['an ideographic space last', 'ada\u3000'],
-    ['a no-break space first', '\u00a0ada'],
-    ['a space alone', ' '],
-    ['what no user id may have', 'a\nb'],
-    ['nothing', ''],
-  ])('may not be, or have, %s', (_what, value) => {
+    ['a leading space', ' ada'],
+    ['a trailing space', 'ada '],
+    ['a trailing ideographic space', 'ada\u3000'],
+    ['a leading no-break space', '\u00a0ada'],
+    ['a single space', ' '],
+    ['a line break', 'a\nb'],
+    ['an empty string', ''],
+  ])('refuses %s', (_what, value) => {
     expect(isRegistrableUserId(value)).toBe(false)
   })
 })
 
-describe('a job id', () => {
-  it('can be taken apart again, command by command', () => {
+describe('newJobId', () => {
+  it('creates ids whose command ids can be parsed', () => {
     const jobId = newJobId('event-42', 256, NOW)
 
     expect(parseCommandId(commandIdOf(jobId, 255))).toEqual({
@@ -123,7 +123,7 @@ describe('a job id', () => {
   })
 
   it.each(['event-1', `event-${Number.MAX_SAFE_INTEGER}`, 'line-0', 'line-1023'])(
-    'names its line: %s',
+    'puts the line %s into the id',
     (lineName) => {
       const jobId = newJobId(lineName, 1, NOW)
 
@@ -131,17 +131,17 @@ describe('a job id', () => {
     },
   )
 
-  it('is one that BullMQ accepts', () => {
+  it('creates ids that BullMQ accepts', () => {
     expect(newJobId('event-1', 1, NOW)).not.toMatch(/:|^\d+$/)
   })
 
-  it('is made once', () => {
+  it('creates a different id each time', () => {
     const jobIds = new Set(Array.from({ length: 5000 }, () => newJobId('event-1', 1, NOW)))
 
     expect(jobIds.size).toBe(5000)
   })
 
-  it('sorts by the time it was made, so that the index of commands grows at its end', () => {
+  it('creates ids that sort by time, so that the index of commands grows at its end', () => {
     const times = [NOW, NOW + 1, NOW + 35, NOW + 36, NOW + 86_400_000]
 
     const jobIds = times.map((time) => newJobId('event-1', 1, time))
@@ -149,7 +149,7 @@ describe('a job id', () => {
     expect(jobIds.toSorted()).toEqual(jobIds)
   })
 
-  it('keeps the ids of its commands between two bounds that hold no others', () => {
+  it('creates ids whose command ids lie between two bounds, without those of other jobs', () => {
     const jobId = newJobId('event-1', 2, NOW)
     const inside = (commandId: string): boolean =>
       commandId > `${jobId}.` && commandId < `${jobId}/`
@@ -159,23 +159,23 @@ describe('a job id', () => {
   })
 })
 
-describe('what is no command id of this product', () => {
+describe('parseCommandId', () => {
   const middle = 'a'.repeat(21)
 
   it.each([
-    ['nothing', ''],
+    ['an empty string', ''],
     ['a job id', `event-1.${middle}.2`],
-    ['an index behind the last command', `event-1.${middle}.2.2`],
-    ['no commands', `event-1.${middle}.0.0`],
+    ['an index after the last command', `event-1.${middle}.2.2`],
+    ['a job without commands', `event-1.${middle}.0.0`],
     ['an index with a leading zero', `event-1.${middle}.20.01`],
-    ['another queue', `emails-1.${middle}.1.0`],
+    ['a queue of another kind', `emails-1.${middle}.1.0`],
     ['an event with a leading zero', `event-01.${middle}.1.0`],
     ['a short middle', 'event-1.abc.1.0'],
     ['capital letters', `event-1.${middle.toUpperCase()}.1.0`],
     ['a colon', `event:1.${middle}.1.0`],
-    ['something behind it', `event-1.${middle}.1.0\n`],
-    ['something before it', ` event-1.${middle}.1.0`],
-  ])('is told: %s', (_what, commandId) => {
+    ['trailing characters', `event-1.${middle}.1.0\n`],
+    ['leading characters', ` event-1.${middle}.1.0`],
+  ])('refuses %s', (_what, commandId) => {
     expect(parseCommandId(commandId)).toBeUndefined()
   })
 })

@@ -1,7 +1,7 @@
 import { randomFillSync } from 'node:crypto'
 import { MAX_USER_ID_LENGTH } from './limits.js'
 
-/** True for an integer from 1 to 2^53-1, the only numbers that may name an event (and so a queue). */
+/** True for an integer from 1 to 2^53-1. Only such a number can be the id of an event. */
 export function isEventId(value: unknown): value is number {
   return Number.isSafeInteger(value) && (value as number) >= 1
 }
@@ -18,17 +18,17 @@ export function isUserId(value: unknown): value is string {
 }
 
 // Invisible characters make an id look like another one, or reverse the order of its letters. A
-// joiner between two emoji is allowed: it makes them one picture, so its effect can be seen.
+// joiner between two emoji is allowed, because its effect is visible: it makes them one picture.
 const emojiJoiner =
   /(?<=\p{Extended_Pictographic}[\uFE0F\p{Emoji_Modifier}]*)\u200D(?=\p{Extended_Pictographic})/gu
 const invisible = /[\p{Cf}\p{Zl}\p{Zp}]/u
 const outerWhiteSpace = /^\p{White_Space}|\p{White_Space}$/u
 
 /**
- * True for a user id that somebody may choose for a new account: a user id in NFC, with nothing
- * invisible in it and no white space at its ends. `.` and `..` are not, because a client resolves
- * them in `/users/:userId/…` and no admin could disable the account. Issuers and staff may name any
- * user id.
+ * True for a user id that can be chosen for a new account: in NFC, without invisible characters, and
+ * without white space at its ends. `.` and `..` are refused because clients resolve them in
+ * `/users/:userId/…`, so no admin could disable such an account. Tokens of other issuers and
+ * requests of staff may name any user id.
  */
 export function isRegistrableUserId(value: unknown): value is string {
   if (!isUserId(value) || value === '.' || value === '..') return false
@@ -39,7 +39,10 @@ export function isRegistrableUserId(value: unknown): value is string {
 const randomPool = Buffer.allocUnsafe(4096)
 let randomOffset = randomPool.length
 
-/** 60 random bits in base 36. Drawn from a pool, since one call to the kernel a job is most of its cost. */
+/**
+ * 60 random bits in base 36. They come from a pool, because a call to the kernel for each job would
+ * be most of the cost.
+ */
 function randomPart(): string {
   if (randomOffset + 8 > randomPool.length) {
     randomFillSync(randomPool)
@@ -51,22 +54,22 @@ function randomPart(): string {
 }
 
 /**
- * A new BullMQ job id: `<line>.<time and randomness>.<number of commands>`.
+ * Creates a BullMQ job id: `<line>.<time and randomness>.<number of commands>`.
  *
- * The line stands in it so that a poll finds its queue, the number of commands so that the length of a line can be
- * counted from ids alone, and time comes first in the middle part so that the index of `commands` grows at its end.
- * Never all digits and without `:`, which BullMQ refuses.
+ * A poll finds the queue of a command by the line in the id. The number of commands lets the length
+ * of a line be counted from ids alone. Time comes first in the middle part, so that the index of
+ * `commands` grows at its end. BullMQ refuses ids of digits only and ids with `:`; these are neither.
  */
 export function newJobId(lineName: string, commandCount: number, nowMs: number): string {
   return `${lineName}.${nowMs.toString(36).padStart(9, '0')}${randomPart()}.${commandCount}`
 }
 
-/** The id of one command, what clients know as `jobId`. Index starts at 0. */
+/** The id of one command, which clients know as `jobId`. The index starts at 0. */
 export function commandIdOf(jobId: string, index: number): string {
   return `${jobId}.${index}`
 }
 
-/** A command id taken apart. */
+/** The parts of a command id. */
 export interface CommandAddress {
   lineName: string
   jobId: string
@@ -76,7 +79,7 @@ export interface CommandAddress {
 const commandIdPattern =
   /^((?:event|line)-(?:0|[1-9]\d{0,15}))\.([0-9a-z]{21})\.([1-9]\d{0,2})\.(0|[1-9]\d{0,2})$/
 
-/** Takes a command id apart; `undefined` for anything that this product cannot have given out. */
+/** Splits a command id into its parts; `undefined` if `newJobId` cannot have created it. */
 export function parseCommandId(commandId: string): CommandAddress | undefined {
   const match = commandIdPattern.exec(commandId)
   if (match === null) return undefined
@@ -91,12 +94,12 @@ export function parseCommandId(commandId: string): CommandAddress | undefined {
   return { lineName, jobId: `${lineName}.${middle}.${count}`, index: Number(index) }
 }
 
-/** How many commands the job of that id carries. */
+/** How many commands the job with this id carries. */
 export function commandCountOf(jobId: string): number {
   return Number(jobId.slice(jobId.lastIndexOf('.') + 1))
 }
 
-/** When a job id was made, ms since 1970, by the clock of the API process that made it. */
+/** When a job id was created, ms since 1970, by the clock of the API process that created it. */
 export function jobCreatedAtMs(jobId: string): number {
   const middle = jobId.split('.')[1] ?? ''
   return Number.parseInt(middle.slice(0, 9), 36)

@@ -1,4 +1,4 @@
-/** Every answer the line can give, in the words of the wire. */
+/** Every outcome of a command, as the API spells it. */
 export const OUTCOME_KINDS = [
   'booked',
   'waiting',
@@ -15,38 +15,42 @@ export const OUTCOME_KINDS = [
 export type OutcomeKind = (typeof OUTCOME_KINDS)[number]
 
 /**
- * The stored answer to one command. It crosses the queue as data; only faults are thrown.
+ * The business answer to a command. Workers store it and send it to the API as data; only faults
+ * are thrown.
  */
 export interface Outcome {
   outcome: OutcomeKind
-  /** Live rank at the moment of the decision, 1 = next (`waiting`, `already_waiting`). */
+  /** 1-based rank in the waiting list when it was decided (`waiting`, `already_waiting`). */
   position?: number
-  /** `<eventId>-<sequence>` of the booking that was made, given back or found. */
+  /** `<eventId>-<sequence>` of the booking that was made, canceled or found. */
   bookingId?: string
-  /** Who got the cancelled ticket (`canceled`). */
+  /** The user who got the canceled ticket (`canceled`). */
   promotedUserId?: string
   /** When it was decided, ms since 1970, by the database's clock. */
   decidedAtMs: number
-  /** The first command that carried the same idempotency key; this outcome is its, given again. */
+  /** Id of the first command with the same idempotency key, whose outcome this one repeats. */
   replayOf?: string
 }
 
-/** What a worker sends to the API process that asked, and what the job returns: outcomes in the order of the commands. */
+/**
+ * What a worker sends to the API process that created the job. The outcomes are in the order of the
+ * commands.
+ */
 export interface JobReply {
   jobId: string
   outcomes: (Outcome | RefusedOutcome)[]
 }
 
 /**
- * The API told the client that this command was not accepted, after its fate in Redis was unknown: it is recorded so
- * that a late arrival changes nothing. Never shown to clients, who got a 503.
+ * The API answered 503 because it could not find out whether Redis had stored the command. This
+ * record keeps the command from taking effect if it arrives later. Clients never see it.
  */
 export interface RefusedOutcome {
   outcome: 'refused'
   decidedAtMs: number
 }
 
-/** The public name of a booking: its event and its place in the order of decisions. */
+/** The public id of a booking: its event, and its number in the order of decisions. */
 export function bookingIdOf(eventId: number, sequence: number): string {
   return `${eventId}-${sequence}`
 }

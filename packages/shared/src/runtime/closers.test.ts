@@ -1,7 +1,7 @@
 import { expect, it, vi } from 'vitest'
 import { createClosers } from './closers.js'
 
-it('closes in reverse order, each once, also where two ask', async () => {
+it('closes everything once and in reverse order, even if two callers close at the same time', async () => {
   const closed: string[] = []
   const closers = createClosers(() => undefined)
   for (const name of ['database', 'redis', 'server']) closers.push(name, () => closed.push(name))
@@ -11,7 +11,7 @@ it('closes in reverse order, each once, also where two ask', async () => {
   expect(closed).toEqual(['server', 'redis', 'database'])
 })
 
-it('goes on where one fails, and says which', async () => {
+it('continues after a closer that fails, and reports its name', async () => {
   const onError = vi.fn()
   const first = vi.fn()
   const closers = createClosers(onError)

@@ -1,11 +1,12 @@
-/** Closes what was opened, in reverse order, each once, whatever the others do. */
+/** Closes what a process has opened: in reverse order, each part once. */
 export interface Closers {
-  /** Registers how to close something that has just been opened. */
+  /** Registers how to close a part that has just been opened. */
   push(name: string, close: () => Promise<unknown> | unknown): void
-  /** Runs all closers; a second call waits for the first. Failures go to `onError` and stop nothing. */
+  /** Runs all closers, even if some of them fail. A second call waits for the first. */
   closeAll(): Promise<void>
 }
 
+/** @param onError Called with the name and the error of a closer that failed. */
 export function createClosers(onError: (name: string, error: unknown) => void): Closers {
   const closers: { name: string; close: () => Promise<unknown> | unknown }[] = []
   let closing: Promise<void> | undefined

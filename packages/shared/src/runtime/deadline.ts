@@ -52,12 +52,3 @@ export function sleep(ms: number, signal?: AbortSignal): Promise<void> {
     signal?.addEventListener('abort', end)
   })
 }
-
-/** Like `withDeadline`: resolves to whether the work ended in time. */
-export function inTime(work: Promise<unknown>, ms: number): Promise<boolean> {
-  return withDeadline(
-    work.then(() => true),
-    ms,
-    () => false,
-  )
-}

@@ -4,12 +4,12 @@ import { createLog, type Log } from './log.js'
 
 const HASH = '$argon2id$v=19$m=19456,t=2,p=1$c2VjcmV0$c2VjcmV0'
 
-/** As node-postgres makes them. */
+/** An error as node-postgres creates it. */
 function databaseError(fields: Record<string, unknown>, message: string): Error {
   return Object.assign(new Error(message), { name: 'error', severity: 'ERROR', ...fields })
 }
 
-/** As Drizzle wraps them: statement and values are in the message, and in members of their own. */
+/** An error as Drizzle wraps it: the message and two members contain statement and values. */
 function failedStatement(cause: Error): Error {
   const query = 'insert into "users" ("user_id", "password_hash") values ($1, $2)'
   const params = ['ada', HASH]
@@ -28,8 +28,8 @@ const checkViolation = databaseError(
   'new row for relation "users" violates check constraint "users_role_known"',
 )
 
-describe('the description of a failed statement', () => {
-  it('has the SQLSTATE, the constraint and the message of PostgreSQL, but no values', () => {
+describe('describeError of a failed statement', () => {
+  it('copies the SQLSTATE, the constraint and the message of PostgreSQL, but no values', () => {
     const described = describeError(failedStatement(checkViolation))
 
     expect(described).toMatchObject({
@@ -42,7 +42,7 @@ describe('the description of a failed statement', () => {
     expect(JSON.stringify(described)).not.toMatch(/argon2|Failing row|insert into|params/)
   })
 
-  it('has no values either if the failure is the cause of another error', () => {
+  it('copies no values if the failure is the cause of another error', () => {
     const outer = new AggregateError([failedStatement(checkViolation)], 'both ways failed', {
       cause: failedStatement(checkViolation),
     })
@@ -54,7 +54,7 @@ describe('the description of a failed statement', () => {
     expect(JSON.stringify(described)).not.toMatch(/argon2|Failing row|insert into/)
   })
 
-  it('leaves out the value that a data exception quotes', () => {
+  it('removes the value that a data exception quotes', () => {
     const error = databaseError(
       { code: '22P02' },
       `invalid input syntax for type uuid: "${HASH} and "quotes" in it"`,
@@ -63,7 +63,7 @@ describe('the description of a failed statement', () => {
     expect(describeError(error).message).toBe('invalid input syntax for type uuid: …')
   })
 
-  it('survives a wrapper without a driver error', () => {
+  it('describes a wrapper without a driver error', () => {
     const wrapper = Object.assign(new Error(`Failed query: x\nparams: ${HASH}`), {
       query: 'x',
       params: [HASH],
@@ -73,8 +73,8 @@ describe('the description of a failed statement', () => {
   })
 })
 
-describe('the description of any other error', () => {
-  it('leaves out the arguments of a Redis command, which may be a password', () => {
+describe('describeError of any other error', () => {
+  it('removes the arguments of a Redis command, which may be a password', () => {
     const error = Object.assign(
       new Error(`ERR unknown command 'AUTH', with args beginning with: 'app' 'hunter2-hunter2'`),
       { name: 'ReplyError', command: { name: 'auth', args: ['app', 'hunter2-hunter2'] } },
@@ -84,7 +84,7 @@ describe('the description of any other error', () => {
     expect(JSON.stringify(describeError(error))).not.toContain('hunter2')
   })
 
-  it('leaves out the input of an address that cannot be parsed', () => {
+  it('leaves out the address that could not be parsed', () => {
     let error: unknown
     try {
       new URL('postgres//app:hunter2-hunter2@db/tickets')
@@ -96,7 +96,7 @@ describe('the description of any other error', () => {
     expect(JSON.stringify(describeError(error))).not.toContain('hunter2')
   })
 
-  it('follows a chain of causes that bites its own tail only so far', () => {
+  it('stops in a chain of causes that is a circle', () => {
     const error = new Error('round')
     error.cause = error
 
@@ -104,15 +104,15 @@ describe('the description of any other error', () => {
   })
 
   it.each([[undefined], [null], [42], [{ password: 'hunter2' }]])(
-    'names %j by its type',
+    'describes %j by its type',
     (value) => {
       expect(JSON.stringify(describeError(value))).not.toContain('hunter2')
     },
   )
 })
 
-describe('one line for a terminal', () => {
-  it('says the message of PostgreSQL and the SQLSTATE', () => {
+describe('errorSummary', () => {
+  it('contains the message of PostgreSQL and the SQLSTATE', () => {
     const denied = databaseError({ code: '42501' }, 'permission denied for database tickets')
 
     expect(errorSummary(failedStatement(denied))).toBe(
@@ -129,7 +129,7 @@ describe('one line for a terminal', () => {
   })
 })
 
-describe('a log', () => {
+describe('createLog', () => {
   const written: string[] = []
   const log = createLog('test', 'trace', { write: (line: string) => void written.push(line) })
 
@@ -139,7 +139,7 @@ describe('a log', () => {
     ['alone', (err) => log.error(err)],
     ['under another name', (error) => log.error({ error, part: 'x' }, 'failed')],
     ['in a child', (err) => (log.child({ part: 'x' }) as Log).error({ err }, 'failed')],
-  ])('holds no value of a statement whose error is logged %s', (_how, write) => {
+  ])('writes no value of a failed statement whose error is logged %s', (_how, write) => {
     written.length = 0
 
     write(failedStatement(checkViolation))

@@ -1,21 +1,21 @@
 /**
- * What may be written about an error. Errors of drivers contain values: Drizzle puts a statement
- * and its values into the message, PostgreSQL quotes whole rows in `detail`, ioredis keeps the
- * arguments of a command (those of AUTH too), and `new URL` keeps its input. Without this,
- * passwords, hashes and connection strings would end up in logs and on terminals.
+ * The parts of an error that may be logged. Errors of drivers contain values: Drizzle puts the
+ * statement and its values into the message, PostgreSQL quotes whole rows in `detail`, ioredis keeps
+ * the arguments of a command, including AUTH, and `new URL` keeps its input. They would put
+ * passwords, hashes and connection strings into logs and terminals.
  */
 export interface ErrorDescription {
-  /** Class of the error. */
+  /** The class of the error. */
   type: string
   message: string
-  /** SQLSTATE, or the code of Node or Redis. */
+  /** The SQLSTATE, or the code of Node or Redis. */
   code?: string
-  /** The constraint that a statement broke. */
+  /** The constraint that a statement violated. */
   constraint?: string
   /** The stack frames, without the message. */
   stack?: string
   cause?: ErrorDescription
-  /** The parts of an `AggregateError`, the first few. */
+  /** The first errors of an `AggregateError`. */
   errors?: ErrorDescription[]
 }
 
@@ -26,15 +26,15 @@ const SQLSTATE = /^[0-9A-Z]{5}$/
 type Fields = Record<string, unknown>
 
 /**
- * Describes an error for a log. Only members that are known to be harmless are copied, so a library
- * that adds one later adds nothing to the log. Anything that is not an `Error` is named by its type
- * alone.
+ * Describes an error for a log. It copies only members that are known to be harmless, so a member
+ * that a library adds later is not logged. For a value that is not an `Error` it gives the type
+ * only.
  */
 export function describeError(error: unknown): ErrorDescription {
   return describe(error, 0)
 }
 
-/** One line about an error for a terminal: the message, and the SQLSTATE if there is one. */
+/** Describes an error in one line for a terminal: the message, and the SQLSTATE if any. */
 export function errorSummary(error: unknown): string {
   const { message, code, type } = describeError(error)
   const text = message === '' ? (code ?? type) : message
@@ -46,8 +46,7 @@ function describe(error: unknown, depth: number): ErrorDescription {
   if (!(error instanceof Error))
     return { type: typeof error, message: 'something other than an Error was thrown' }
   const fields = error as Error & Fields
-  // Drizzle's wrapper says nothing beyond the statement and its values; the cause is the driver's
-  // error.
+  // Drizzle's wrapper adds only the statement and its values. The cause is the driver's error.
   if (isStatementWrapper(fields)) {
     const cause = describe(fields.cause, depth)
     return withStack(
@@ -78,7 +77,7 @@ function isDatabaseError({ code, severity }: Fields): boolean {
 }
 
 function safeMessage(error: Error & Fields): string {
-  // Class 22, data exception: `invalid input syntax for type uuid: "…"` quotes the value.
+  // Class 22, data exception: `invalid input syntax for type uuid: "…"` quotes a value.
   if (isDatabaseError(error) && String(error['code']).startsWith('22')) {
     return error.message.replace(/".*"|0x.*/s, '…')
   }
@@ -86,7 +85,7 @@ function safeMessage(error: Error & Fields): string {
   return error.message.replace(/,? with args beginning with:.*/s, '')
 }
 
-/** Replaces the head of the stack, which repeats the original message with all its values. */
+/** Replaces the head of the stack, which contains the original message with all its values. */
 function withStack(description: ErrorDescription, { stack, message }: Error): ErrorDescription {
   const head = stack?.indexOf(message) ?? -1
   if (stack === undefined || head < 0) return description

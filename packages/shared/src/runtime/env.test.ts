@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest'
-import { ConfigError, readEnv, readLineLayout, readNodeEnv } from './env.js'
+import { ConfigError, readEnv, readNodeEnv } from './env.js'
 
-describe('a setting from the environment', () => {
-  it('is its value, or the fallback where unset or empty', () => {
+describe('readEnv', () => {
+  it('returns the value of a variable, or the fallback if it is unset or blank', () => {
     const env = readEnv({ SET: 'value', EMPTY: '', BLANK: '  ' })
 
     expect([env.text('SET', 'else'), env.text('EMPTY', 'else'), env.text('BLANK', 'else')]).toEqual(
@@ -11,14 +11,14 @@ describe('a setting from the environment', () => {
     expect(env.optional('MISSING')).toBeUndefined()
   })
 
-  it('that is needed and missing is named', () => {
+  it('names a required variable that is missing', () => {
     expect(() => readEnv({}).text('DATABASE_URL')).toThrow(
       new ConfigError('DATABASE_URL is not set'),
     )
   })
 
   it.each(['7.5', '1e3', 'ten', '0x10', '-1', '101', '9007199254740993'])(
-    'is no whole number in range: %s',
+    'refuses %s as a whole number from 0 to 100',
     (value) => {
       expect(() => readEnv({ COUNT: value }).integer('COUNT', 5, { min: 0, max: 100 })).toThrow(
         /^COUNT must be/,
@@ -26,7 +26,7 @@ describe('a setting from the environment', () => {
     },
   )
 
-  it('may be a whole number at either end of its range', () => {
+  it('accepts whole numbers at both ends of their range', () => {
     const range = { min: 0, max: 100 }
 
     expect(readEnv({ COUNT: '0' }).integer('COUNT', 5, range)).toBe(0)
@@ -41,21 +41,21 @@ describe('a setting from the environment', () => {
     ['false', false],
     ['No', false],
     ['0', false],
-  ])('may be a flag: %s', (value, flag) => {
+  ])('reads %s as a flag', (value, flag) => {
     expect(readEnv({ FLAG: value }).flag('FLAG', !flag)).toBe(flag)
   })
 
-  it('that is half a flag is none', () => {
+  it('refuses a flag that is neither true nor false', () => {
     expect(() => readEnv({ FLAG: 'maybe' }).flag('FLAG', false)).toThrow(ConfigError)
   })
 })
 
-describe('NODE_ENV', () => {
-  it.each(['production', 'development', 'test'])('may be %s', (value) => {
+describe('readNodeEnv', () => {
+  it.each(['production', 'development', 'test'])('accepts %s', (value) => {
     expect(readNodeEnv(readEnv({ NODE_ENV: value }))).toBe(value)
   })
 
-  it('means development if it is unset or empty', () => {
+  it('returns development if NODE_ENV is unset or empty', () => {
     expect([readNodeEnv(readEnv({})), readNodeEnv(readEnv({ NODE_ENV: '' }))]).toEqual([
       'development',
       'development',
@@ -63,7 +63,7 @@ describe('NODE_ENV', () => {
   })
 
   it.each(['Production', 'PRODUCTION', 'prod', 'production ', ' production', 'staging', 'dev'])(
-    'stops the process if it is "%s"',
+    'refuses NODE_ENV "%s"',
     (value) => {
       expect(() => readNodeEnv(readEnv({ NODE_ENV: value }))).toThrow(
         new ConfigError(`NODE_ENV must be one of production, development, test, not "${value}"`),
@@ -72,29 +72,9 @@ describe('NODE_ENV', () => {
   )
 })
 
-it('keeps a refusal on one line whatever the value holds', () => {
+it('keeps the message of a refused setting on one line, whatever the value contains', () => {
   expect(() =>
     readEnv({ RATE_LIMIT: '5\n6' }).integer('RATE_LIMIT', 1, { min: 1, max: 9 }),
   ).toThrow(new ConfigError('RATE_LIMIT must be a whole number from 1 to 9, not "5\\n6"'))
   expect(() => readNodeEnv(readEnv({ NODE_ENV: 'production\n' }))).toThrow(/not "production\\n"$/)
-})
-
-describe('where commands stand', () => {
-  it('is a line per event on one shard, if nothing is said', () => {
-    expect(readLineLayout(readEnv({}))).toEqual({ lines: 0, shards: 1, keyPrefix: 'tickets' })
-  })
-
-  it('is not read from LINES, which many shells export as the height of the terminal', () => {
-    expect(readLineLayout(readEnv({ LINES: '48', COLUMNS: '120' }))).toMatchObject({ lines: 0 })
-    expect(readLineLayout(readEnv({ LINES: '48', SHARED_LINES: '16' }))).toMatchObject({
-      lines: 16,
-    })
-  })
-
-  it.each(['a b', 'a:b', '{a}', 'x'.repeat(65)])(
-    'may not stand under a prefix that breaks keys: %s',
-    (KEY_PREFIX) => {
-      expect(() => readLineLayout(readEnv({ KEY_PREFIX }))).toThrow(ConfigError)
-    },
-  )
 })

@@ -9,12 +9,12 @@ function listen(host: string, port: number): Promise<number> {
   return listenOn(server, { host, port, hostVariable: 'HOST', portVariable: 'PORT' })
 }
 
-it('a server listens on a free port if none is named', async () => {
+it('listens on a free port if the port is 0', async () => {
   expect(await listen('127.0.0.1', 0)).toBeGreaterThan(0)
 })
 
 it.each(['x86_64-conda-linux-gnu', '192.0.2.1', 'not a host'])(
-  'a host that this machine does not have is refused with the name of the variable: %s',
+  'names the variable if this machine does not have the host %s',
   async (host) => {
     await expect(listen(host, 0)).rejects.toThrow(
       new ConfigError(`HOST must be an address of this machine, or a name of one, not "${host}"`),
@@ -22,7 +22,7 @@ it.each(['x86_64-conda-linux-gnu', '192.0.2.1', 'not a host'])(
   },
 )
 
-it('a port that is in use is refused with the name of the variable', async () => {
+it('names the variable if the port is in use', async () => {
   const port = await listen('127.0.0.1', 0)
   await expect(listen('127.0.0.1', port)).rejects.toThrow(
     new ConfigError(`PORT ${port} is in use on 127.0.0.1`),

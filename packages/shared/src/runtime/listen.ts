@@ -1,20 +1,20 @@
 import type { AddressInfo, Server } from 'node:net'
 import { ConfigError } from './env.js'
 
-/** The address on which a process listens, and the variables that set it. */
+/** The address on which a process listens, and the environment variables that set it. */
 export interface ListenAddress {
   host: string
-  /** 0 picks a free one. */
+  /** 0 picks a free port. */
   port: number
   hostVariable: string
   portVariable: string
 }
 
 /**
- * Opens a port.
+ * Starts to listen.
  *
  * @returns the port
- * @throws ConfigError naming the variable if this process cannot listen there
+ * @throws ConfigError naming the variable if this process cannot listen on the address
  */
 export async function listenOn(server: Server, address: ListenAddress): Promise<number> {
   const { host, port } = address
@@ -35,7 +35,7 @@ function unlistenable(error: NodeJS.ErrnoException, address: ListenAddress): Err
     case 'EADDRINUSE':
       return new ConfigError(`${portVariable} ${port} is in use on ${host}`, { cause: error })
     case 'EACCES':
-      return new ConfigError(`this user may not listen on ${portVariable} ${port}`, {
+      return new ConfigError(`this user is not allowed to listen on ${portVariable} ${port}`, {
         cause: error,
       })
     case 'EADDRNOTAVAIL':

@@ -3,7 +3,7 @@ import { describeError } from './describe-error.js'
 
 export type Log = Logger
 
-/** Where secrets would be if somebody logged a request, a configuration or a connection whole. */
+/** Where secrets would be if a whole request, configuration or connection were logged. */
 const REDACTED = [
   'authorization',
   'cookie',
@@ -23,8 +23,8 @@ const REDACTED = [
 ]
 
 /**
- * JSON lines on standard output: level by name, time in ISO 8601, secrets and the values of
- * statements removed.
+ * Creates a log of JSON lines on standard output: levels by name, times in ISO 8601, without secrets
+ * and without the values of SQL statements.
  */
 export function createLog(service: string, level: string, destination?: DestinationStream): Log {
   const options: LoggerOptions = {
@@ -32,7 +32,7 @@ export function createLog(service: string, level: string, destination?: Destinat
     base: { service, pid: process.pid },
     timestamp: pino.stdTimeFunctions.isoTime,
     formatters: { level: (label) => ({ level: label }), log: withDescribedErrors },
-    // Pino's own serializer copies every member of an error.
+    // Pino's serializer would copy all members of an error.
     serializers: { err: (value) => value },
     hooks: { logMethod: withMessage },
     redact: { paths: REDACTED, censor: '[redacted]' },
@@ -41,12 +41,12 @@ export function createLog(service: string, level: string, destination?: Destinat
 }
 
 /**
- * Logs what ends the process instead of letting Node print it, which shows every member of an
- * error. A rejection that nobody handles arrives here as well.
+ * Logs an error that nothing handles, and ends the process with exit code 1. Node itself would print
+ * all members of the error. Unhandled rejections arrive here as well.
  */
 export function logCrashes(log: Log): void {
   process.on('uncaughtException', (err) => {
-    log.fatal({ err }, 'the process ends: nothing handled this error')
+    log.fatal({ err }, 'the process ends: this error was not handled')
     process.exit(1)
   })
 }
@@ -64,7 +64,7 @@ function describeAll(fields: Record<string, unknown>): Record<string, unknown> {
   return Object.fromEntries(described)
 }
 
-/** Without a message pino takes that of the error, which may contain a whole statement. */
+/** If there is no message, pino takes that of the error, which may contain a whole statement. */
 function withMessage(this: Log, args: unknown[], write: (...args: unknown[]) => void): void {
   const [fields, message] = args
   const error = fields instanceof Error ? fields : (fields as { err?: unknown } | undefined)?.err

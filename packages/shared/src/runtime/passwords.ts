@@ -1,42 +1,46 @@
 /**
- * Hashes of passwords. Not part of the package's index, since it loads a native module that few
- * processes need: `@ticket-line/shared/passwords`.
+ * Password hashes. Import them from `@ticket-line/shared/passwords`: the index leaves them out,
+ * because they load a native module that few processes need.
  */
 import { randomBytes } from 'node:crypto'
 import { hash, verify } from '@node-rs/argon2'
 
 /**
- * OWASP's second choice for argon2id, which is the package's default algorithm: 19 MiB, two passes,
- * one lane.
+ * Parameters that OWASP recommends for argon2id, the default algorithm of the package: 19 MiB, two
+ * passes, one lane.
  */
 const COST = { memoryCost: 19_456, timeCost: 2, parallelism: 1 }
 
 /**
- * argon2id. Each call occupies a thread of Node's pool for some 20 ms, so callers need a
- * concurrency limit.
+ * Hashes and verifies passwords with argon2id. Each call occupies a thread of Node's pool for about
+ * 20 ms, so callers need a concurrency limit.
  */
 export interface Passwords {
   /** @returns a PHC string */
   hash(password: string): Promise<string>
-  /** Costs the same whether there is a hash to compare with or not. */
+  /**
+   * Takes the same time without a hash, so that the time does not show whether an account exists.
+   *
+   * @param passwordHash undefined if the account does not exist
+   */
   verify(passwordHash: string | undefined, password: string): Promise<boolean>
 }
 
-/** Hashes a password, for callers that never verify one. @returns a PHC string */
+/** Hashes a password, for callers that verify none. @returns a PHC string */
 export function hashPassword(password: string): Promise<string> {
   return hash(password, COST)
 }
 
 /**
- * Takes the time of one hash: it makes the one that `verify` compares with if an account does not
+ * Computes one dummy hash first, with which `verify` compares the password if the account does not
  * exist.
  */
 export async function createPasswords(): Promise<Passwords> {
-  const nobodys = await hash(randomBytes(32), COST)
+  const dummyHash = await hash(randomBytes(32), COST)
   return {
     hash: hashPassword,
     async verify(passwordHash, password) {
-      const matches = await verify(passwordHash ?? nobodys, password)
+      const matches = await verify(passwordHash ?? dummyHash, password)
       return matches && passwordHash !== undefined
     },
   }

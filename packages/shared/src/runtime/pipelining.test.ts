@@ -32,7 +32,7 @@ async function start(
     { ServerResponse, requestTimeout: timeoutMs, headersTimeout: timeoutMs },
     listener,
   )
-  // Node looks every 30 s otherwise; it reads this when it starts to listen.
+  // Node reads this when it starts to listen. By default it checks every 30 s.
   Object.assign(server, { connectionsCheckingInterval: 20 })
   pipelining.watch(server)
   server.listen(0, '127.0.0.1')
@@ -60,7 +60,7 @@ async function bodyOf(request: IncomingMessage): Promise<string> {
   return text
 }
 
-/** The bodies of `count` answers, which have no line feeds of their own. */
+/** Reads the bodies of `count` responses. The bodies contain no line feeds. */
 async function readBodies(socket: Socket, count: number): Promise<string[]> {
   let text = ''
   for await (const chunk of socket) {
@@ -71,7 +71,7 @@ async function readBodies(socket: Socket, count: number): Promise<string[]> {
   throw new Error(`the connection ended after ${text.length} bytes: ${text.slice(-300)}`)
 }
 
-/** Answers in its own time, in the order in which requests came, and notes how many were under way. */
+/** Answers requests in their order when the test says so, and records how many were under way. */
 function slowly(): { listener: RequestListener; most: () => number; started: () => number } {
   let underWay = 0
   let most = 0
@@ -82,7 +82,7 @@ function slowly(): { listener: RequestListener; most: () => number; started: () 
     listener: async (request, response) => {
       started++
       most = Math.max(most, ++underWay)
-      // Tests cut connections in the middle of a body.
+      // A test may cut the connection in the middle of a body.
       const body = await bodyOf(request).catch(() => undefined)
       await sleep(1)
       underWay--
@@ -91,7 +91,7 @@ function slowly(): { listener: RequestListener; most: () => number; started: () 
   }
 }
 
-it('answers all pipelined requests of a connection in order, with at most eight of them under way', async () => {
+it('answers all pipelined requests of a connection in order, at most eight at a time', async () => {
   const { listener, most } = slowly()
   const { open, pipelining } = await start(listener)
   const socket = await open()
@@ -102,7 +102,7 @@ it('answers all pipelined requests of a connection in order, with at most eight 
   await expect.poll(() => pipelining.unanswered(), { timeout: 10_000 }).toBe(0)
 })
 
-it('reads the bodies of pipelined requests whole, however the bytes are cut', async () => {
+it('reads the whole bodies of pipelined requests, however the bytes are split', async () => {
   const { listener, most } = slowly()
   const { open } = await start(listener)
   const requests = Array.from({ length: 60 }, (_, n) => {
@@ -133,7 +133,7 @@ it('starts the last request of a packet without waiting for more bytes', async (
   expect((await readBodies(socket, PER_CONNECTION + 1)).at(-1)).toBe('/last')
 })
 
-it('counts answers that the client does not read', async () => {
+it('counts responses that the client does not read', async () => {
   let started = 0
   const { open } = await start((_request, response) => {
     started++
@@ -147,7 +147,7 @@ it('counts answers that the client does not read', async () => {
   expect(started).toBeLessThanOrEqual(PER_CONNECTION)
 })
 
-it('cuts a connection whose client takes nothing of its answer, and no other', async () => {
+it('cuts only the connection whose client reads nothing of its response', async () => {
   let answerSlow: () => void = () => undefined
   let started = 0
   const listener: RequestListener = (request, response) => {
@@ -166,7 +166,7 @@ it('cuts a connection whose client takes nothing of its answer, and no other', a
   expect(await readBodies(reader, 1)).toEqual(['slow'])
 })
 
-it('counts requests that Node refuses by itself', async () => {
+it('counts requests that Node itself refuses', async () => {
   const { open, pipelining } = await start((_request, response) => response.end('ok\n'))
   const socket = await open()
   socket.pause()
@@ -206,7 +206,7 @@ it('gives each connection one request at a time while the process is crowded', a
   expect(await readBodies(other, 3)).toHaveLength(3)
 })
 
-it('cuts a connection when all of them together leave more unparsed bytes than the process keeps', async () => {
+it('cuts a connection if all connections together have too many unparsed bytes', async () => {
   const { open, server } = await start(() => undefined, { maxHeldBytes: 60_000 })
   const sockets = await Promise.all([open(), open()])
   for (const socket of sockets) {
@@ -219,7 +219,7 @@ it('cuts a connection when all of them together leave more unparsed bytes than t
   await expect.poll(count, { timeout: 10_000 }).toBeLessThanOrEqual(1)
 })
 
-it('does not count the wait for earlier answers as time that a request takes to arrive', async () => {
+it('does not count the wait for earlier responses as time that a request takes to arrive', async () => {
   const listener: RequestListener = async (request, response) => {
     await sleep(request.url === '/slow' ? 1000 : 0)
     response.end(`${request.url}\n`)
@@ -230,7 +230,7 @@ it('does not count the wait for earlier answers as time that a request takes to 
   expect(await readBodies(socket, PER_CONNECTION + 1)).toContain('/next')
 })
 
-it('cuts a body that stops coming, also if its request was put off', async () => {
+it('cuts a connection whose body stops arriving, even if the request was put off', async () => {
   const { listener } = slowly()
   const { open } = await start(listener, { requestTimeoutMs: 200 })
   const socket = await open()
@@ -240,7 +240,7 @@ it('cuts a body that stops coming, also if its request was put off', async () =>
   await once(socket, 'close')
 })
 
-it('forgets a connection that goes away while it is held', async () => {
+it('forgets a connection that closes while it is held', async () => {
   const waiting: (() => void)[] = []
   const { open, pipelining, server } = await start((_request, response) => {
     waiting.push(() => response.end('late\n'))

@@ -6,13 +6,13 @@ const HPE_PAUSED = 21
 /** Index in a parser of the callback that Node runs after it has parsed a chunk. */
 const ON_EXECUTE = 5
 
-/** What Node calls with each head that was parsed; the number tells llhttp how to go on. */
+/** Node calls it with each parsed head. The result tells llhttp how to continue. */
 type OnIncoming = (request: IncomingMessage, keepAlive: boolean) => number
 type Parsed = number | (Error & { code?: string; bytesParsed?: number })
 
 /**
  * The part of Node's parser that this file uses. Node has no public way to stop parsing in the
- * middle of what it read, so `pipelining.test.ts` holds these to what they do.
+ * middle of a chunk. `pipelining.test.ts` fails if a new Node changes these members.
  */
 interface Parser {
   onIncoming: OnIncoming
@@ -24,9 +24,9 @@ interface Parser {
 
 interface WatchedSocket extends Socket {
   parser?: Parser | null
-  /** While it is true, Node does not start to read when a stream of it is resumed. */
+  /** While it is true, Node does not start to read when the socket is resumed. */
   _paused?: boolean
-  /** The answer that Node is sending. */
+  /** The response that Node is sending. */
   _httpMessage?: { _headerSent: boolean } | null
   [CONNECTION]?: Connection
 }
@@ -35,44 +35,45 @@ const CONNECTION = Symbol('connection')
 
 export interface PipeliningOptions {
   /**
-   * Most unanswered requests of one connection. A request counts until its answer has left this
+   * Most unanswered requests of one connection. A request counts until its response has left this
    * process.
    */
   perConnection: number
   /**
-   * From this many unanswered requests of all connections on, each connection gets one at a time.
+   * From this many unanswered requests of all connections on, each connection has one request at a
+   * time.
    */
   crowdedAt: number
   /**
    * Most bytes of unparsed requests of all connections together. A connection that exceeds them is
-   * cut.
+   * destroyed.
    */
   maxHeldBytes: number
-  /** Longest time to receive a request whose parsing was put off, in ms. */
+  /** Longest time to receive a request whose parsing was put off, ms. */
   requestTimeoutMs: number
-  /** A connection whose client takes nothing of an answer for this long is cut, in ms. */
+  /** A connection whose client reads nothing of a response for this long is destroyed, ms. */
   stallTimeoutMs: number
 }
 
 export interface Pipelining {
   /**
-   * An option of `http.createServer`. It counts every answer, including those that Node sends by
-   * itself.
+   * An option of `http.createServer`. It counts all responses, including those that Node itself
+   * sends.
    */
   ServerResponse: typeof ServerResponse
-  /** Watches the connections of a server that was made with that option. */
+  /** Watches the connections of a server that was created with that option. */
   watch(server: Server): void
-  /** Requests whose answers have not left this process. */
+  /** How many requests have a response that has not left this process. */
   unanswered(): number
 }
 
 /**
- * Bounds what a client can have under way on one connection.
+ * Limits the requests that are under way on one connection.
  *
  * Node parses everything that it reads, up to 64 KiB at once, and starts a request for each head in
- * it: thousands for a few packets of pipelined requests. This part *holds* a connection that has
- * enough unanswered requests: the parser stops after the next head, the rest of what was read is
- * kept as bytes, and nothing more is read from the socket. When an answer has left, parsing
+ * it: a few packets of pipelined requests start thousands. This part *holds* a connection that has
+ * enough unanswered requests. The parser then stops after the next head, the remaining bytes of the
+ * chunk are kept, and nothing more is read from the socket. When a response has left, parsing
  * continues with the next byte.
  */
 export function createPipelining(options: PipeliningOptions): Pipelining {
@@ -102,7 +103,7 @@ export function createPipelining(options: PipeliningOptions): Pipelining {
       })
       server.on('clientError', (error: Error & { code?: string }, socket) => {
         const watched = socket as WatchedSocket
-        // Node counts the wait for earlier answers as time that the request takes to arrive.
+        // Node counts the wait for earlier responses as time that the request takes to arrive.
         if (error.code === REQUEST_TIMEOUT && watched[CONNECTION]?.timesItsRequest()) return
         refuse(watched, error.code)
       })
@@ -119,9 +120,9 @@ const STATUS_OF_ERROR: Record<string, string> = {
   [REQUEST_TIMEOUT]: '408 Request Timeout',
 }
 
-/** Answers an unreadable request as Node does if nobody listens for `clientError`. */
+/** Answers an unreadable request as Node does without a listener for `clientError`. */
 function refuse(socket: WatchedSocket, code = ''): void {
-  // In the middle of an answer the client would take this for a part of it.
+  // In the middle of a response the client would take this for a part of it.
   if (socket.writable && !socket._httpMessage?._headerSent) {
     socket.write(
       `HTTP/1.1 ${STATUS_OF_ERROR[code] ?? '400 Bad Request'}\r\nConnection: close\r\n\r\n`,
@@ -136,12 +137,12 @@ interface Totals {
   goOnLater(connection: Connection): void
 }
 
-/** Held connections that go on in one turn of the event loop. */
+/** Most held connections that continue in one turn of the event loop. */
 const CONNECTIONS_A_TURN = 16
 
 /**
- * Lets held connections go on in the order in which they became ready, a few in each turn of the
- * event loop. Otherwise answers that are found at once would start the next requests of the same
+ * Continues held connections in the order in which they became ready, a few in each turn of the
+ * event loop. Otherwise responses that need no waiting would start the next requests of the same
  * connections before other clients are served.
  */
 function createTurns(): (connection: Connection) => void {
@@ -160,9 +161,9 @@ function createTurns(): (connection: Connection) => void {
 }
 
 /**
- * `parsing`: Node parses what it reads. `held`: `request` was parsed but not started, the bytes of
- * `rest` follow it, and nothing is read. `closed`: the socket is gone, and its parser may serve
- * another one.
+ * - `parsing`: Node parses what it reads.
+ * - `held`: `request` was parsed but not started, the bytes in `rest` follow it, and nothing is read.
+ * - `closed`: the socket is gone, and its parser may serve another socket.
  */
 type State = { kind: 'parsing' } | Held | { kind: 'closed' }
 
@@ -178,7 +179,7 @@ class Connection {
   #unanswered = 0
   /** Set between the head at which the parser stopped and the end of that run of the parser. */
   #putOff: { request: IncomingMessage; keepAlive: boolean } | undefined
-  /** Runs out if the body of a request that was put off does not arrive. */
+  /** Destroys the connection if the body of a request that was put off does not arrive. */
   #late: NodeJS.Timeout | undefined
   readonly #resumeSocket: () => WatchedSocket
   readonly #resumeParser: () => void
@@ -201,7 +202,7 @@ class Connection {
       return HPE_PAUSED
     }
     parser[ON_EXECUTE] = (parsed) => {
-      // Copies the rest, because the buffer that contains it may be a hundred times as large.
+      // The buffer that contains the rest may be a hundred times as large, so copy the rest.
       if (this.#putOff !== undefined)
         this.#hold(Buffer.from(parser.getCurrentBuffer().subarray(bytesOf(parsed))))
       else if (this.#state.kind === 'held') this.#holdMore(this.#state, parser.getCurrentBuffer())
@@ -210,14 +211,14 @@ class Connection {
     socket.once('close', () => this.#close())
   }
 
-  /** Called when a request was started. */
+  /** Called when a request has started. */
   started(): void {
     if (this.#state.kind === 'closed') return
     this.#unanswered++
     this.all.unanswered++
   }
 
-  /** Called when an answer has left, or cannot leave any more. */
+  /** Called when a response has left, or can no longer leave. */
   readonly answered = (): void => {
     if (this.#state.kind === 'closed') return
     this.#unanswered--
@@ -225,7 +226,7 @@ class Connection {
     if (this.#state.kind === 'held' && this.#hasRoom()) this.all.goOnLater(this)
   }
 
-  /** Called in a turn of its own, some time after an answer has made room. */
+  /** Called in a later turn of the event loop, after a response has made room. */
   goOn(): void {
     if (this.#state.kind === 'held' && this.#hasRoom() && !this.socket.destroyed)
       this.#goOn(this.#state)
@@ -244,8 +245,8 @@ class Connection {
     this.#state = { kind: 'held', ...putOff, rest }
     this.all.heldBytes += rest.length
     this.socket.pause()
-    // Node resumes reading and parsing on its own when answers have left or a body is read. Bytes
-    // that arrived now would be parsed before the rest.
+    // Node resumes reading and parsing when responses have left or a body is read. Bytes that
+    // arrive now would then be parsed before the rest.
     this.socket._paused = true
     this.socket.resume = () => this.socket
     this.parser.resume = () => undefined
@@ -253,7 +254,7 @@ class Connection {
   }
 
   /**
-   * Called if bytes were on their way when reading stopped. The parser is paused and took none of
+   * Called if bytes were on their way when reading stopped. The paused parser has parsed none of
    * them.
    */
   #holdMore(state: Held, more: Buffer): void {
@@ -270,7 +271,7 @@ class Connection {
   #goOn({ request, keepAlive, rest }: Held): void {
     this.#release(rest)
     this.#state = { kind: 'parsing' }
-    // Other results are CONNECT and protocol upgrades, which this product does not have.
+    // Other results mean CONNECT or a protocol upgrade, which this product does not support.
     if (this.#start(request, keepAlive) !== 0) {
       this.socket.destroy()
       return
@@ -320,7 +321,7 @@ class Connection {
 }
 
 /**
- * An empty buffer with an address: the parser would take a null pointer for the end of the
+ * An empty buffer that has an address. The parser takes a null pointer for the end of the
  * connection.
  */
 const NOTHING = Buffer.from(' ').subarray(1)

@@ -6,7 +6,7 @@ function refused(message: string): Promise<never> {
   return Promise.reject(Object.assign(new Error(message), { name: 'ReplyError' }))
 }
 
-/** A Redis with these lines of INFO and these settings; what is left out is forbidden. */
+/** A Redis with these lines of INFO and these settings. It refuses commands that are left out. */
 function fakeRedis({
   info,
   config,
@@ -56,12 +56,12 @@ const withInfo = (...lines: string[]) => {
   }
 }
 
-describe('a Redis', () => {
-  it('that keeps what it is given passes without a warning', async () => {
+describe('checkRedisServer', () => {
+  it('accepts a Redis that keeps its data, without a warning', async () => {
     expect(await check(fakeRedis(good))).toEqual([])
   })
 
-  it('that may evict is refused in production, also if CONFIG is forbidden', async () => {
+  it('refuses a Redis that may evict keys in production, even if CONFIG is forbidden', async () => {
     const { info } = withInfo('maxmemory_policy:allkeys-lru')
     await expect(check(fakeRedis({ info }))).rejects.toThrow(
       /maxmemory-policy noeviction \(it is allkeys-lru\)/,
@@ -69,7 +69,7 @@ describe('a Redis', () => {
     expect(await check(fakeRedis({ info }), false)).toEqual([expect.stringMatching(/may evict/)])
   })
 
-  it('that is not append-only, or syncs once a second, is warned about', async () => {
+  it('warns of a Redis that is not append-only, or that syncs once a second', async () => {
     expect(await check(fakeRedis(withInfo('aof_enabled:0')))).toEqual([
       expect.stringMatching(/not append-only/),
     ])
@@ -79,18 +79,18 @@ describe('a Redis', () => {
     ])
   })
 
-  it.each(['6.0.20', '5.0.14', '2.8.17'])('of version %s is refused', async (version) => {
+  it.each(['6.0.20', '5.0.14', '2.8.17'])('refuses Redis %s', async (version) => {
     const old = withInfo(`redis_version:${version}`)
     await expect(check(fakeRedis(old))).rejects.toThrow(
       new ConfigError(`Redis ${version} is too old: 6.2 or newer is needed, or Valkey`),
     )
   })
 
-  it.each(['6.2.0', '7.0.15', '8.2.1'])('of version %s is accepted', async (version) => {
+  it.each(['6.2.0', '7.0.15', '8.2.1'])('accepts Redis %s', async (version) => {
     expect(await check(fakeRedis(withInfo(`redis_version:${version}`)))).toEqual([])
   })
 
-  it('that is a node of a cluster or a sentinel is refused', async () => {
+  it('refuses a node of a cluster, and a sentinel', async () => {
     await expect(check(fakeRedis(withInfo('cluster_enabled:1')))).rejects.toThrow(
       /node of a Redis Cluster/,
     )
@@ -99,7 +99,7 @@ describe('a Redis', () => {
     )
   })
 
-  it('that forbids INFO is asked by HELLO and CONFIG', async () => {
+  it('asks by HELLO and CONFIG if INFO is forbidden', async () => {
     const hello = ['server', 'redis', 'version', '6.0.9', 'proto', 2, 'mode', 'cluster']
     const config = { 'maxmemory-policy': 'allkeys-lru', appendonly: 'yes', appendfsync: 'always' }
     expect(await readRedisServer(fakeRedis({ hello, config }))).toEqual({
@@ -111,13 +111,13 @@ describe('a Redis', () => {
     })
   })
 
-  it('that tells nothing is warned about', async () => {
+  it('warns of a Redis that hides its settings', async () => {
     expect(await check(fakeRedis({}))).toEqual([
-      expect.stringMatching(/does not tell its settings/),
+      expect.stringMatching(/hides its settings/),
     ])
   })
 
-  it('that does not answer is asked again', async () => {
+  it('asks a Redis that does not answer again', async () => {
     let asked = 0
     const redis = fakeRedis(good)
     const slow = {

@@ -1,17 +1,18 @@
 import type { Redis } from 'ioredis'
+import { sleep } from './deadline.js'
 import { ConfigError } from './env.js'
 import type { Log } from './log.js'
 import { createPatientRedis } from './redis.js'
 
 /**
- * What a Redis says about itself. Parts are undefined if the user may not ask, or a managed service
- * hides them.
+ * What a Redis reports about itself. A part is undefined if the user may not read it, or a managed
+ * service hides it.
  */
 export interface RedisServer {
   version: string | undefined
   /** `standalone`, `cluster` or `sentinel`. */
   mode: string | undefined
-  /** Only with `noeviction` can no accepted command vanish. */
+  /** Only `noeviction` guarantees that no accepted command is dropped. */
   maxmemoryPolicy: string | undefined
   appendOnly: boolean | undefined
   appendFsync: string | undefined
@@ -19,21 +20,21 @@ export interface RedisServer {
 
 type Asked = Pick<Redis, 'info' | 'config' | 'call'>
 
-/** Pause before a Redis that did not answer is asked again, ms. */
+/** Pause before a Redis that did not reply is asked again, ms. */
 const ASK_AGAIN_MS = 100
 
-/** BullMQ and our scripts need commands of this version. */
+/** The oldest version that has all commands which BullMQ and our scripts use. */
 const OLDEST = [6, 2] as const
 
 /**
- * Reads what matters for the line. `INFO` contains most of it in every version, so it is asked
- * first. `CONFIG` is often forbidden, and before Redis 7 it reads one setting at a time.
+ * Reads what matters for the lines. It asks `INFO` first, which contains most of it in all versions.
+ * `CONFIG` is often forbidden, and before Redis 7 it reads only one setting at a time.
  */
 export async function readRedisServer(redis: Asked): Promise<RedisServer> {
   const info = parseRedisInfo((await answerOf(() => redis.info())) ?? '')
   const setting = async (name: string): Promise<string | undefined> =>
     ((await answerOf(() => redis.config('GET', name))) as string[] | undefined)?.[1]
-  // A user who may not ask for INFO may still say HELLO: every client does.
+  // A user who may not run INFO may still run HELLO, which all clients need.
   const hello = info.size > 0 ? new Map<string, string>() : await readHello(redis)
   const appendOnly = info.get('aof_enabled') ?? (await setting('appendonly'))
   const isCluster = info.get('cluster_enabled') === '1'
@@ -53,24 +54,24 @@ async function readHello(redis: Asked): Promise<Map<string, string>> {
   return fields
 }
 
-/** @returns undefined if Redis refuses the command; asks again if Redis does not answer */
+/** @returns the reply, or undefined if Redis refuses the command; retries until Redis replies */
 async function answerOf<T>(ask: () => Promise<T>): Promise<T | undefined> {
   for (;;) {
     try {
       return await ask()
     } catch (error) {
       if ((error as Error).name === 'ReplyError') return undefined
-      await new Promise((resolve) => setTimeout(resolve, ASK_AGAIN_MS))
+      await sleep(ASK_AGAIN_MS)
     }
   }
 }
 
 /**
- * Checks that a Redis supports the line and keeps its data. Logs settings that may lose accepted
+ * Checks that a Redis supports the lines and keeps its data. It logs settings that may lose accepted
  * commands.
  *
- * @throws ConfigError if it is a kind or version that does not work, or, in production, if it may
- * evict
+ * @throws ConfigError if the kind or version of Redis is not supported; in production also if Redis
+ * may evict keys
  */
 export async function checkRedisServer(
   redis: Asked,
@@ -93,7 +94,7 @@ export async function checkRedisServer(
     )
   }
   if (maxmemoryPolicy === undefined) {
-    log.warn('Redis does not tell its settings: make sure that it never evicts')
+    log.warn('Redis hides its settings: make sure that it never evicts keys')
   } else if (maxmemoryPolicy !== 'noeviction') {
     const message = `Redis may evict accepted commands: set maxmemory-policy noeviction (it is ${maxmemoryPolicy})`
     if (production) throw new ConfigError(message)
@@ -109,8 +110,8 @@ export async function checkRedisServer(
 }
 
 /**
- * Waits for a Redis and checks it, on a connection of its own. The other connections are dropped
- * again and again while a server refuses writes, and this check must be able to say so.
+ * Waits for a Redis and checks it with `checkRedisServer`. It opens a connection of its own, because
+ * other connections are dropped while a server refuses writes, and this check has to report that.
  *
  * @throws ConfigError as `checkRedisServer`
  */
@@ -119,7 +120,7 @@ export async function checkRedisAt(
   settings: { production: boolean; log: Pick<Log, 'warn'> },
 ): Promise<void> {
   const redis = createPatientRedis(url)
-  // The other connections log the same errors.
+  // Other connections log the same errors.
   redis.on('error', () => undefined)
   try {
     await checkRedisServer(redis, settings)
@@ -133,7 +134,7 @@ function isTooOld(version: string): boolean {
   return major < OLDEST[0] || (major === OLDEST[0] && minor < OLDEST[1])
 }
 
-/** Reads the reply of `INFO`: values by the names of their fields. */
+/** Parses the reply of `INFO` into values by field. */
 export function parseRedisInfo(text: string): Map<string, string> {
   const lines = text.split(/\r?\n/).filter((line) => /^\w+:/.test(line))
   return new Map(
@@ -141,7 +142,9 @@ export function parseRedisInfo(text: string): Map<string, string> {
   )
 }
 
-/** How full Redis is: 1 is its `maxmemory`. 0 if Redis has no bound or does not show it. */
+/**
+ * Reads how full Redis is, as a share of its `maxmemory`. 0 if there is no bound, or Redis hides it.
+ */
 export async function readFullness(redis: Pick<Redis, 'info'>): Promise<number> {
   const info = parseRedisInfo(await redis.info('memory'))
   const max = Number(info.get('maxmemory') ?? 0)

@@ -3,10 +3,10 @@ import { reconnection, wasRefused } from './redis.js'
 
 const readOnly = new Error("READONLY You can't write against a read only replica.")
 
-describe('a reply that says that the server is not the one to write to', () => {
+describe('reconnection and wasRefused', () => {
   it.each([
     "READONLY You can't write against a read only replica. script: 5a1b, on @user_script:1.",
-    // Redis 6 puts the script's own error before it.
+    // Redis 6 puts the error of the script before the reply.
     "ERR Error running script (call to f_5a1b): @user_script:1: @user_script: 1: -READONLY You can't write against a read only replica.",
     "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.",
     'LOADING Redis is loading the dataset in memory',
@@ -15,7 +15,7 @@ describe('a reply that says that the server is not the one to write to', () => {
     'NOREPLICAS Not enough good replicas to write.',
     'MOVED 3999 127.0.0.1:6381',
     'CLUSTERDOWN The cluster is down',
-  ])('makes the connection connect again: %s', (message) => {
+  ])('reconnect after a reply of a server that takes no writes: %s', (message) => {
     expect(reconnection(false).reconnectOnError(new Error(message))).toBe(1)
     expect(reconnection(true).reconnectOnError(new Error(message))).toBe(2)
     expect(wasRefused(new Error(message))).toBe(true)
@@ -24,7 +24,7 @@ describe('a reply that says that the server is not the one to write to', () => {
   it.each([
     "OOM command not allowed when used memory > 'maxmemory'.",
     'NOPERM this user has no permissions to run the command',
-  ])('is not one that every connection would get: %s', (message) => {
+  ])('do not reconnect after a refusal that every connection would get: %s', (message) => {
     expect(reconnection(true).reconnectOnError(new Error(message))).toBe(false)
     expect(wasRefused(new Error(message))).toBe(true)
   })
@@ -33,14 +33,14 @@ describe('a reply that says that the server is not the one to write to', () => {
     'ERR wrong number of arguments',
     'WRONGTYPE Operation against a key',
     'Command timed out',
-  ])('is told from other failures: %s', (message) => {
+  ])('do not take another failure for a refusal: %s', (message) => {
     expect(reconnection(true).reconnectOnError(new Error(message))).toBe(false)
     expect(wasRefused(new Error(message))).toBe(false)
   })
 })
 
-describe('the pauses before a connection connects again', () => {
-  it('grow while every new connection is refused, and not with the number of refused commands', () => {
+describe('reconnection', () => {
+  it('pauses longer after each refused connection, however many commands each one refused', () => {
     const { reconnectOnError, retryStrategy } = reconnection(true, () => 0)
     const pauses = [1, 2, 3].map(() => {
       for (let i = 0; i < 5; i++) reconnectOnError(readOnly)
@@ -50,7 +50,7 @@ describe('the pauses before a connection connects again', () => {
     expect(pauses).toEqual([50, 100, 150])
   })
 
-  it('stay below a second', () => {
+  it('pauses for at most a second', () => {
     const { reconnectOnError, retryStrategy } = reconnection(true, () => 0)
     for (let i = 0; i < 100; i++) {
       reconnectOnError(readOnly)
@@ -61,7 +61,7 @@ describe('the pauses before a connection connects again', () => {
     expect(retryStrategy(500)).toBe(1000)
   })
 
-  it('are short again after a connection that was fine for a while', () => {
+  it('pauses briefly again after ten seconds without a refusal', () => {
     let nowMs = 0
     const { reconnectOnError, retryStrategy } = reconnection(true, () => nowMs)
     for (let i = 0; i < 10; i++) {

@@ -1,42 +1,37 @@
 import { Redis, type RedisOptions } from 'ioredis'
 
-/** What a caller may add to a profile. */
+/** Options that a caller may add to a profile. */
 export type ConnectionExtras = Omit<RedisOptions, 'replyMapping'>
 
 /**
- * Replies by which a server says that it does not take writes, or no longer. After a planned
- * failover the old master keeps its connections open and only answers like this, while the address
- * already leads to the new master. Redis checks for all of them before it runs a command or the
- * first write of a script, so the command had no effect. In Redis 6, the error of a script contains
- * the reply of the command within it.
+ * Replies of a server that takes no writes, or no longer does. After a planned failover the old
+ * master keeps its connections open and only gives these replies, while the address already leads to
+ * the new master. Redis checks for all of them before it runs a command or the first write of a
+ * script, so the command had no effect. In Redis 6, the error of a script contains the reply of the
+ * command in it.
  */
 const NOT_THE_MASTER =
   /(?:^|-)(?:READONLY|MASTERDOWN|LOADING|UNBLOCKED|MISCONF|NOREPLICAS|MOVED|ASK|CLUSTERDOWN|TRYAGAIN) /
-/**
- * Redis is at its `maxmemory`, or the user may not use a command. Another connection would not
- * help.
- */
+/** Redis is at its `maxmemory`, or the user may not run the command. Reconnecting does not help. */
 const NOT_ALLOWED = /(?:^|-)(?:OOM|NOPERM|NOAUTH) /
 
-/**
- * Longest pause before the next attempt to connect, ms: a Redis that comes back is found at once.
- */
+/** Longest pause before the next attempt to connect, ms. */
 const MAX_RECONNECT_PAUSE_MS = 1000
-/** After this long without a refusal, pauses start short again, ms. */
+/** After this long without a refusal, the next pause is short again, ms. */
 const FINE_AFTER_MS = 10_000
 
-/** True if this error is a reply which says that the command was certainly not carried out. */
+/** True if the error is a reply that proves that the command had no effect. */
 export function wasRefused(error: unknown): boolean {
   const message = error instanceof Error ? error.message : ''
   return NOT_THE_MASTER.test(message) || NOT_ALLOWED.test(message)
 }
 
 /**
- * Decides when a connection connects again: after it broke, and after a reply by which the server
- * says that it does not take writes. The first attempt follows after 50 ms. Pauses also grow while
+ * Decides when a connection reconnects: after it broke, and after a reply of a server that takes no
+ * writes. The first attempt follows after 50 ms. Pauses grow with each failed attempt, and while
  * each new connection is refused like the last one.
  *
- * @param resend whether a refused command is sent again on the next connection instead of failing
+ * @param resend true to send a refused command again on the next connection, false to let it fail
  */
 export function reconnection(
   resend: boolean,
@@ -55,7 +50,7 @@ export function reconnection(
     },
     reconnectOnError({ message }) {
       if (!NOT_THE_MASTER.test(message)) return false
-      // Everything that was sent on this connection is refused, and counts as one refusal.
+      // All commands that were sent on this connection are refused. They count as one refusal.
       if (!isRefused) {
         isRefused = true
         refusedInARow = nowMs() - lastRefusedAtMs > FINE_AFTER_MS ? 1 : refusedInARow + 1
@@ -66,17 +61,19 @@ export function reconnection(
   }
 }
 
-// A host that dies sends no FIN, and the kernel takes a quarter of an hour to give up connections to it. So a connection is
-// dropped where commands are pending and nothing at all was received for so long (ioredis' `socketTimeout`). Shorter
-// where little is lost with a Redis that only stood still for a while, longest where commands are sent twice then.
+// A host that dies sends no FIN, and the kernel takes a quarter of an hour to give up a connection to
+// it. ioredis therefore drops a connection with unanswered commands on which nothing was received
+// for this long (`socketTimeout`, ms). The time is longest for connections that then send commands
+// twice, since Redis may only have been frozen for a while.
 const FAIL_FAST_SILENCE_MS = 2500
 const PATIENT_SILENCE_MS = 12_000
 const READER_SILENCE_MS = 4000
 
 /**
- * A connection that answers or fails at once: commands are refused while it is down and given up after
- * `commandTimeoutMs`. What it gave up may still have been carried out: ask before telling anybody it was not.
- * For everything a client waits for (facts 8 and 9 in `bullmq-facts.test.ts`).
+ * Creates a connection for requests of clients, which must be answered or fail at once. Commands
+ * fail while it is down, and after `commandTimeoutMs`. A command that timed out may still take
+ * effect, so find out before you tell a client that it did not (facts 8 and 9 in
+ * `bullmq-facts.test.ts`).
  */
 export function createFailFastRedis(
   url: string,
@@ -89,7 +86,7 @@ export function createFailFastRedis(
     autoResendUnfulfilledCommands: false,
     commandTimeout: commandTimeoutMs,
     connectTimeout: 2000,
-    // A command is given up before its connection is.
+    // Commands time out before their connection is dropped.
     socketTimeout: Math.max(FAIL_FAST_SILENCE_MS, 2 * commandTimeoutMs),
     ...reconnection(false),
     ...extra,
@@ -97,10 +94,10 @@ export function createFailFastRedis(
 }
 
 /**
- * A connection that waits for Redis as long as it takes, for workers, whose fetches and completions
- * must not fail. Commands that were unanswered when it broke are sent again, so they may be carried
- * out twice. Commands that a replica refused are sent again to the server that the address leads to
- * by then.
+ * Creates a connection that waits for Redis as long as it takes, for workers, whose fetches and
+ * completions must not fail. Commands that were unanswered when the connection broke are sent again,
+ * so they may run twice. Commands that a replica refused are sent again to the server that the
+ * address then leads to.
  */
 export function createPatientRedis(url: string, extra: ConnectionExtras = {}): Redis {
   return new Redis(url, {
@@ -112,21 +109,25 @@ export function createPatientRedis(url: string, extra: ConnectionExtras = {}): R
   })
 }
 
-/** A patient connection for `followStreams`, whose reads are answered within 2 s and may be sent twice. */
+/**
+ * Creates a patient connection for `followStreams`. Its reads are answered within 2 s, and may run
+ * twice.
+ */
 export function createReaderRedis(url: string): Redis {
   return createPatientRedis(url, { socketTimeout: READER_SILENCE_MS })
 }
 
 /**
- * Drops a connection that does not answer within `withinMs`; it connects anew and does as its profile says with what was
- * unanswered. For those who know that Redis answers others.
+ * Destroys the socket if Redis does not reply to PING within `withinMs`. ioredis then reconnects,
+ * and handles unanswered commands by the profile of the connection. Call it only when another
+ * connection has just proved that Redis is up.
  */
 export async function dropIfSilent(redis: Redis, withinMs: number): Promise<void> {
   const { stream } = redis
   if (redis.status !== 'ready') return
   let answered = false
   const timer = setTimeout(() => {
-    // Where this process itself was held up, the reply may already be here and is taken in first.
+    // If the event loop was blocked, the reply may already be here. setImmediate lets it win.
     setImmediate(() => answered || stream.destroy())
   }, withinMs)
   await redis.ping().catch(() => undefined)
@@ -135,8 +136,8 @@ export async function dropIfSilent(redis: Redis, withinMs: number): Promise<void
 }
 
 /**
- * Reconnects a reader each time the connection that writes closes. Reading works on a replica, so a
- * reader would otherwise stay connected to the old master after a failover.
+ * Reconnects the reader each time the connection that writes closes. A replica answers reads, so
+ * after a failover the reader would stay connected to the old master.
  */
 export function reconnectTogether(writer: Redis, reader: Redis): void {
   writer.on('close', () => {
@@ -144,21 +145,23 @@ export function reconnectTogether(writer: Redis, reader: Redis): void {
   })
 }
 
-/** Lua: defines `now_ms()`, milliseconds since 1970 on Redis's clock, which all processes share. */
+/** Lua: defines `now_ms()`, milliseconds since 1970 by Redis's clock, which all processes share. */
 export const REDIS_NOW = `local function now_ms()
   local time = redis.call('TIME')
   return time[1] * 1000 + math.floor(time[2] / 1000)
 end`
 
 /**
- * Lua: keeps what the script writes from here on out of the append-only file. Redis flushes that
- * file to disk before it answers anybody. Replicas still get the writes.
+ * Lua: keeps the further writes of a script out of the append-only file, which Redis flushes to disk
+ * before it answers any client. Replicas still get the writes.
  */
 export const UNLOGGED = 'redis.set_repl(redis.REPL_REPLICA)'
 
 /**
- * Registers a Lua script on a connection. Where `numberOfKeys` is undefined, each run names it first.
- * @returns runs it: its keys, then its arguments
+ * Registers a Lua script on a connection.
+ *
+ * @param numberOfKeys if it is undefined, each call passes the number of its keys first
+ * @returns a function that runs the script with its keys and then its arguments
  */
 export function defineScript(
   redis: Redis,
@@ -174,14 +177,14 @@ export function defineScript(
 }
 
 /**
- * Gathers what is sent on a connection in this moment, up to the end of the promise callbacks at hand, into one write to
- * the socket: a write costs as much as most commands.
+ * Gathers the commands that are sent on a connection until the pending promise callbacks have run
+ * into one write to the socket. A write costs as much as most commands.
  */
 export function writeTogether(redis: Redis): void {
   const { stream } = redis
   if (stream === undefined || stream.writableCorked > 0) return
   stream.cork()
-  // A tick asked for in a promise callback runs once none is left, so behind everything that they send; the second tick,
-  // behind what others have put off in the same way.
+  // A tick that is requested in a promise callback runs after all promise callbacks, and so after
+  // the commands that they send. The second tick runs after those who wait in the same way.
   queueMicrotask(() => process.nextTick(() => process.nextTick(() => stream.uncork())))
 }

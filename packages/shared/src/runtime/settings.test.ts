@@ -1,14 +1,14 @@
 import { describe, expect, it } from 'vitest'
 import { ConfigError, readEnv } from './env.js'
-import { readBasics, readDatabaseUrl, readRedisUrl } from './settings.js'
+import { readBasics, readDatabaseUrl, readLineLayout, readRedisUrl } from './settings.js'
 
 const database = (env: Record<string, string>) => readDatabaseUrl(readEnv(env))
 const redis = (env: Record<string, string>) => readRedisUrl(readEnv(env))
 
-/** Every character that means something in an address. */
+/** Contains every character that has a meaning in an address. */
 const PASSWORD = 'a/b#c?d%e@f:g+h i&j=k%2Fl[m]"n\\o'
 
-describe('the address of a server', () => {
+describe('readDatabaseUrl and readRedisUrl', () => {
   it.each([
     'postgres://user:pass@host:5432/name',
     'postgresql://user@host/name?sslmode=verify-full',
@@ -17,7 +17,7 @@ describe('the address of a server', () => {
     'postgres://user:pass@%2Fvar%2Frun%2Fpostgresql/name',
     'postgres://user:pass@localhost/name?host=/var/run/postgresql',
     'postgres://user:pass@/name?host=/var/run/postgresql&user=bob@corp',
-  ])('is taken as it is: %s', (address) => {
+  ])('accept the address %s unchanged', (address) => {
     expect(database({ DATABASE_URL: address, DATABASE_HOST: 'elsewhere' })).toBe(address)
   })
 
@@ -25,30 +25,33 @@ describe('the address of a server', () => {
     ['DATABASE_URL', 'mysql://host/name', 'postgres:// or postgresql://'],
     ['DATABASE_URL', 'host', 'postgres:// or postgresql://'],
     ['REDIS_URL', 'http://host', 'redis:// or rediss://'],
-  ])('must begin with a known scheme: %s=%s', (name, address, schemes) => {
+  ])('refuse an unknown scheme in %s=%s', (name, address, schemes) => {
     expect(() => (name === 'REDIS_URL' ? redis : database)({ [name]: address })).toThrow(
       new ConfigError(`${name} must be an address that begins with ${schemes}`),
     )
   })
 
-  it.each(['/', '#', '?', '%'])('is refused if its password holds "%s" as it is', (character) => {
-    for (const password of [`s3cret${character}key`, `12${character}key`, `key${character}`]) {
-      for (const [read, name, rest] of [
-        [database, 'DATABASE_URL', 'host:5432/name'],
-        [redis, 'REDIS_URL', 'host:6379/0'],
-      ] as const) {
-        const scheme = name === 'REDIS_URL' ? 'redis' : 'postgres'
-        const attempt = () => read({ [name]: `${scheme}://user:${password}@${rest}` })
-        expect(attempt).toThrow(ConfigError)
-        expect(attempt).toThrow(new RegExp(`^${name} cannot be read: percent-encode`))
-        expect(attempt).not.toThrow(/key/)
+  it.each(['/', '#', '?', '%'])(
+    'refuse an address whose password contains "%s" without encoding',
+    (character) => {
+      for (const password of [`s3cret${character}key`, `12${character}key`, `key${character}`]) {
+        for (const [read, name, rest] of [
+          [database, 'DATABASE_URL', 'host:5432/name'],
+          [redis, 'REDIS_URL', 'host:6379/0'],
+        ] as const) {
+          const scheme = name === 'REDIS_URL' ? 'redis' : 'postgres'
+          const attempt = () => read({ [name]: `${scheme}://user:${password}@${rest}` })
+          expect(attempt).toThrow(ConfigError)
+          expect(attempt).toThrow(new RegExp(`^${name} cannot be read: percent-encode`))
+          expect(attempt).not.toThrow(/key/)
+        }
       }
-    }
-  })
+    },
+  )
 })
 
-describe('the parts of an address', () => {
-  it('take a password as it is', () => {
+describe('readDatabaseUrl and readRedisUrl, from parts', () => {
+  it('accept a password without encoding', () => {
     const postgres = new URL(
       database({
         DATABASE_HOST: 'db.internal',
@@ -72,7 +75,7 @@ describe('the parts of an address', () => {
     ])
   })
 
-  it('may leave out the user and password of Redis', () => {
+  it('need no user and password for Redis', () => {
     expect(redis({ REDIS_HOST: 'cache' })).toBe('redis://cache:6379')
   })
 
@@ -80,7 +83,7 @@ describe('the parts of an address', () => {
     ['::1', '[::1]:5432'],
     ['10.0.0.7', '10.0.0.7:5432'],
     ['/var/run/postgresql', '%2Fvar%2Frun%2Fpostgresql:5432'],
-  ])('take the host %s', (DATABASE_HOST, authority) => {
+  ])('accept the host %s', (DATABASE_HOST, authority) => {
     expect(database({ DATABASE_HOST, DATABASE_USER: 'u', DATABASE_NAME: 'n' })).toBe(
       `postgres://u:@${authority}/n`,
     )
@@ -104,14 +107,14 @@ describe('the parts of an address', () => {
       },
       /^DATABASE_PORT must be a whole number/,
     ],
-  ])('are named if they are missing or cannot be used: %o', (env, message) => {
+  ])('name a part that is missing or cannot be used: %o', (env, message) => {
     expect(() => database(env as unknown as Record<string, string>)).toThrow(message)
   })
 
   it.each([
     ['DATABASE_URL', database],
     ['REDIS_URL', redis],
-  ] as const)('are needed if %s is not set', (name, read) => {
+  ] as const)('name %s if neither the address nor its parts are set', (name, read) => {
     expect(() => read({})).toThrow(new ConfigError(`${name} is not set`))
   })
 })
@@ -121,8 +124,8 @@ const good = {
   REDIS_URL: 'redis://:pass@host:6379/0',
 }
 
-describe('what both services need', () => {
-  it('is read', () => {
+describe('readBasics', () => {
+  it('reads the settings that all services have', () => {
     expect(readBasics(readEnv(good))).toEqual({
       production: false,
       databaseUrl: good.DATABASE_URL,
@@ -132,7 +135,7 @@ describe('what both services need', () => {
     })
   })
 
-  it('takes the schema of the tables from DATABASE_SCHEMA', () => {
+  it('reads the schema of the tables from DATABASE_SCHEMA', () => {
     const env = readEnv({ ...good, DATABASE_SCHEMA: 'tickets' })
     expect(readBasics(env).databaseSchema).toBe('tickets')
   })
@@ -150,7 +153,24 @@ describe('what both services need', () => {
       { LOG_LEVEL: 'loud' },
       'LOG_LEVEL must be one of trace, debug, info, warn, error, fatal, silent, not "loud"',
     ],
-  ])('is refused in one line: %o', (wrong, message) => {
+  ])('refuses %o in one line', (wrong, message) => {
     expect(() => readBasics(readEnv({ ...good, ...wrong }))).toThrow(new ConfigError(message))
+  })
+})
+
+describe('readLineLayout', () => {
+  it('gives each event a line of its own on one shard by default', () => {
+    expect(readLineLayout(readEnv({}))).toEqual({ lines: 0, shards: 1, keyPrefix: 'tickets' })
+  })
+
+  it('ignores LINES, which many shells export as the height of the terminal', () => {
+    expect(readLineLayout(readEnv({ LINES: '48', COLUMNS: '120' }))).toMatchObject({ lines: 0 })
+    expect(readLineLayout(readEnv({ LINES: '48', SHARED_LINES: '16' }))).toMatchObject({
+      lines: 16,
+    })
+  })
+
+  it.each(['a b', 'a:b', '{a}', 'x'.repeat(65)])('refuses the key prefix %s', (KEY_PREFIX) => {
+    expect(() => readLineLayout(readEnv({ KEY_PREFIX }))).toThrow(ConfigError)
   })
 })

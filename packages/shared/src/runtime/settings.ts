@@ -3,11 +3,11 @@ import { ConfigError, type EnvReader, readNodeEnv } from './env.js'
 
 const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const
 
-/** Settings that both services read. */
+/** The settings that all services have. */
 export interface Basics {
   /**
-   * `NODE_ENV=production`: weak secrets, missing migrations and a Redis that may evict stop the
-   * start.
+   * True if `NODE_ENV` is `production`. The process then refuses to start with weak secrets, missing
+   * migrations, or a Redis that may evict keys.
    */
   production: boolean
   databaseUrl: string
@@ -27,12 +27,12 @@ export function readBasics(env: EnvReader): Basics {
   }
 }
 
-/** A server that a setting can name: by one address, or by its parts. */
+/** A server whose address is set as one variable, or as several parts. */
 interface ServerSetting {
-  /** The variable with the whole address; the names of the parts share its first word. */
+  /** The variable with the whole address. The names of the parts begin with the same word. */
   variable: string
   schemes: readonly string[]
-  /** What to set instead of an address that cannot be read. */
+  /** What to set instead of an address that cannot be parsed. */
   parts: string
 }
 
@@ -49,11 +49,11 @@ const REDIS: ServerSetting = {
 }
 
 /**
- * Reads where PostgreSQL is: `DATABASE_URL`, or else `DATABASE_HOST`, `DATABASE_PORT`,
- * `DATABASE_USER`, `DATABASE_PASSWORD` and `DATABASE_NAME`, which are taken as they are.
+ * Reads the address of PostgreSQL: `DATABASE_URL`, or `DATABASE_HOST`, `DATABASE_PORT`,
+ * `DATABASE_USER`, `DATABASE_PASSWORD` and `DATABASE_NAME`, which need no encoding.
  *
- * @returns an address that node-postgres takes
- * @throws ConfigError naming the variable that is missing or cannot be used; it never repeats a
+ * @returns an address for node-postgres
+ * @throws ConfigError naming the variable that is missing or cannot be used; it never contains a
  * password
  */
 export function readDatabaseUrl(env: EnvReader): string {
@@ -62,7 +62,7 @@ export function readDatabaseUrl(env: EnvReader): string {
   const host = env.optional('DATABASE_HOST')
   if (host === undefined) throw new ConfigError('DATABASE_URL is not set')
   const name = env.text('DATABASE_NAME')
-  // node-postgres does not decode these in a path.
+  // node-postgres does not decode these characters in a path.
   if (/[/?#]/.test(name)) throw new ConfigError('DATABASE_NAME must not contain "/", "?" or "#"')
   const user = credentials(env.text('DATABASE_USER'), env.optional('DATABASE_PASSWORD'))
   return `postgres://${user}${hostAndPort(env, 'DATABASE', host, 5432)}/${encodeURI(name)}`
@@ -83,11 +83,11 @@ export function readDatabaseSchema(env: EnvReader): string {
 }
 
 /**
- * Reads where Redis is: `REDIS_URL`, or else `REDIS_HOST`, `REDIS_PORT`, `REDIS_USER` and
- * `REDIS_PASSWORD`, which are taken as they are.
+ * Reads the address of Redis: `REDIS_URL`, or `REDIS_HOST`, `REDIS_PORT`, `REDIS_USER` and
+ * `REDIS_PASSWORD`, which need no encoding.
  *
- * @returns an address that ioredis takes
- * @throws ConfigError naming the variable that is missing or cannot be used; it never repeats a
+ * @returns an address for ioredis
+ * @throws ConfigError naming the variable that is missing or cannot be used; it never contains a
  * password
  */
 export function readRedisUrl(env: EnvReader): string {
@@ -119,19 +119,19 @@ function hostAndPort(env: EnvReader, prefix: string, host: string, defaultPort: 
 }
 
 /**
- * Refuses an address that the driver would read differently from what its writer meant, which is
- * what happens if a password holds "/", "?", "#" or "%" as it is.
+ * Refuses an address that the driver would parse differently from what the operator meant: one with
+ * a password that contains "/", "?", "#" or "%" without encoding.
  */
 function readAddress(value: string, { variable, schemes, parts }: ServerSetting): string {
   const address = value.trim()
   if (!schemes.some((scheme) => address.startsWith(`${scheme}://`))) {
-    // The address may contain a password, so the message does not repeat it.
+    // The address may contain a password, so it is not part of the message.
     throw new ConfigError(
       `${variable} must be an address that begins with ${schemes.join(':// or ')}://`,
     )
   }
-  // libpq and node-postgres let the host be empty after a user, for a Unix socket that is named by
-  // ?host=; URL does not.
+  // After a user, libpq and node-postgres accept an empty host, for a Unix socket that is named by
+  // ?host=. URL does not.
   const url = parse(address) ?? parse(address.replace('@/', '@localhost/'))
   if (url !== undefined && isWhole(url)) return address
   throw new ConfigError(
@@ -140,7 +140,7 @@ function readAddress(value: string, { variable, schemes, parts }: ServerSetting)
   )
 }
 
-// `npm start` reads this on Node 20, which has no URL.parse.
+// `npm start` runs this on Node 20, which has no URL.parse.
 function parse(address: string): URL | undefined {
   try {
     return new URL(address)
@@ -149,7 +149,7 @@ function parse(address: string): URL | undefined {
   }
 }
 
-/** True if no part of the credentials became the path, the query or the fragment of the address. */
+/** True if no part of the credentials was parsed as path, query or fragment. */
 function isWhole({ username, password, hostname, pathname, search, hash }: URL): boolean {
   if (hash !== '' || pathname.includes('@')) return false
   if (username === '' && password === '' && search.includes('@')) return false
@@ -171,4 +171,33 @@ export function readRetentionHours(env: EnvReader): number {
     min: MIN_RETENTION_HOURS,
     max: 87_600,
   })
+}
+
+/**
+ * Which lines there are. A *line* is one BullMQ queue. By default each event has its own line,
+ * `event-<id>`. With `SHARED_LINES=n` the events share `line-0` to `line-<n-1>`. All processes of an
+ * installation need the same layout, otherwise the commands of one event would enter two lines.
+ */
+export interface LineLayout {
+  /** Number of shared lines; 0 gives every event a line of its own. */
+  lines: number
+  /** Number of shards (Redis hash tags) over which the keys of the lines are spread. */
+  shards: number
+  /** Prefix of all keys, so that installations can share a Redis. */
+  keyPrefix: string
+}
+
+/** @throws ConfigError naming the variable that cannot be used */
+export function readLineLayout(env: EnvReader): LineLayout {
+  const keyPrefix = env.text('KEY_PREFIX', 'tickets')
+  if (!/^[\w.-]{1,64}$/.test(keyPrefix)) {
+    throw new ConfigError(
+      'KEY_PREFIX may hold 1 to 64 letters, digits, dots, dashes and underscores',
+    )
+  }
+  return {
+    lines: env.integer('SHARED_LINES', 0, { min: 0, max: 1024 }),
+    shards: env.integer('SHARDS', 1, { min: 1, max: 64 }),
+    keyPrefix,
+  }
 }

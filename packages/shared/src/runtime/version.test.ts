@@ -6,7 +6,7 @@ import { requireNode, VERSION } from './version.js'
 const root = new URL('../../../../', import.meta.url)
 const read = (path: string) => readFileSync(new URL(path, root), 'utf8')
 
-it('the version is the same in every manifest, the OpenAPI document and the changelog', () => {
+it('has the same version in all manifests, the OpenAPI document and the changelog', () => {
   const folders = ['packages', 'services'].flatMap((parent) =>
     readdirSync(new URL(parent, root)).map((folder) => `${parent}/${folder}/`),
   )
@@ -17,17 +17,17 @@ it('the version is the same in every manifest, the OpenAPI document and the chan
   expect(read('CHANGELOG.md')).toContain(VERSION)
 })
 
-it.each(['18.20.8', '20.20.2', '22.21.9'])('Node %s is refused with a sentence', (version) => {
+it.each(['18.20.8', '20.20.2', '22.21.9'])('refuses Node %s and names both versions', (version) => {
   expect(() => requireNode(version)).toThrow(
     new ConfigError(`this needs Node 22.22 or newer, and runs on Node ${version}`),
   )
 })
 
-it.each(['22.22.0', '24.1.0', '26.10.0'])('Node %s is taken', (version) => {
+it.each(['22.22.0', '24.1.0', '26.10.0'])('accepts Node %s', (version) => {
   expect(() => requireNode(version)).not.toThrow()
 })
 
-it('the manifests name the same oldest Node', () => {
+it('requires the same oldest Node as the manifest', () => {
   const manifest = JSON.parse(read('packages/shared/package.json'))
   expect(manifest.engines.node).toBe('>=22.22')
 })

@@ -2,8 +2,8 @@ import { readFileSync } from 'node:fs'
 import { ConfigError } from './env.js'
 
 /**
- * Version of this build, from this package's manifest, which every image contains. A test compares
- * the other manifests with it.
+ * The version of this build, from the manifest of this package, which is part of each image. A test
+ * compares the other manifests with it.
  */
 export const VERSION: string = (
   JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
@@ -11,15 +11,13 @@ export const VERSION: string = (
   }
 ).version
 
-/**
- * The oldest Node that has everything this build uses; `engines` in the manifests says the same.
- */
+/** The oldest Node that this build runs on. `engines` in the manifests has the same version. */
 const OLDEST = [22, 22] as const
 
 /**
- * Refuses a Node that is too old, before something that it lacks fails in the middle of the work.
+ * Refuses a Node that is too old at the start, instead of failing later.
  *
- * @param version default that of this process
+ * @param version defaults to the version of this process
  * @throws ConfigError naming both versions
  */
 export function requireNode(version: string = process.versions.node): void {
