@@ -2,9 +2,9 @@ import { generateKeyPairSync } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Redis } from 'ioredis'
 import { decodeJwt, decodeProtectedHeader, SignJWT } from 'jose'
-import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createClient, type Reply } from '../stack/client.ts'
+import { queryOnce } from '../stack/databases.ts'
 import { type System, startSystem } from '../stack/system.ts'
 
 const password = 'tall ferns by the river'
@@ -41,16 +41,7 @@ async function statusOf(token: string, process = 0): Promise<number> {
   return (await system.client(process).get('/jobs/none', { token })).status
 }
 
-// biome-ignore lint/suspicious/noExplicitAny: rows have many shapes
-async function query(text: string, values: unknown[] = []): Promise<pg.QueryResult<any>> {
-  const client = new pg.Client({ connectionString: system.databaseUrl })
-  await client.connect()
-  try {
-    return await client.query(text, values)
-  } finally {
-    await client.end()
-  }
-}
+const query = (sql: string, values: unknown[] = []) => queryOnce(system.databaseUrl, sql, values)
 
 /** Signs in to the dashboard by its form. */
 async function boardCookie(userId: string, secret: string): Promise<string> {
@@ -126,7 +117,7 @@ describe('registration', () => {
   )
 
   it('does not lock out accounts of an earlier release with such a user id', async () => {
-    const { rows } = await query('SELECT password_hash FROM users WHERE user_id = $1', [
+    const rows = await query('SELECT password_hash FROM users WHERE user_id = $1', [
       await register(),
     ])
     for (const userId of ['..', ' old ada ', 'admin\u200b', 'e\u0301mile']) {
@@ -280,16 +271,15 @@ describe('refresh tokens', () => {
     expect((await refresh(oldest.refreshToken)).status).toBe(401)
     expect((await refresh(second.refreshToken)).status).toBe(200)
     expect((await refresh(newest.refreshToken)).status).toBe(200)
-    const { rows } = await query(
-      'SELECT count(*)::int AS n FROM refresh_tokens WHERE user_id = $1',
-      [userId],
-    )
+    const rows = await query('SELECT count(*)::int AS n FROM refresh_tokens WHERE user_id = $1', [
+      userId,
+    ])
     expect(rows).toEqual([{ n: 50 }])
   })
 
   it('are stored as hashes', async () => {
     const { body } = await login(await register())
-    const { rows } = await query('SELECT * FROM refresh_tokens')
+    const rows = await query('SELECT * FROM refresh_tokens')
     expect(rows.length).toBeGreaterThan(0)
     expect(JSON.stringify(rows)).not.toContain(body.refreshToken.split('.')[1])
   })
@@ -455,7 +445,7 @@ describe('a user id that may register', () => {
       status: 200,
       body: { userId, disabled: true },
     })
-    const { rows } = await query('SELECT disabled FROM users WHERE user_id = $1', [userId])
+    const rows = await query('SELECT disabled FROM users WHERE user_id = $1', [userId])
     expect(rows).toEqual([{ disabled: true }])
   })
 })
@@ -580,7 +570,7 @@ describe('the list of accounts', () => {
       expect(body.users).toHaveLength(7)
       after = `&after=${encodeURIComponent(body.next)}`
     }
-    const { rows } = await query(
+    const rows = await query(
       'SELECT user_id AS "userId", role, disabled, created_at AS "createdAt" FROM users ORDER BY user_id',
     )
     expect(seen).toEqual(rows.map((row) => ({ ...row, createdAt: row.createdAt.toISOString() })))

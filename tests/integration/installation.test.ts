@@ -1,16 +1,11 @@
 import { createRedisClaims } from '@ticket-line/line'
 import { Redis } from 'ioredis'
-import pg from 'pg'
 import { expect, it, onTestFinished, vi } from 'vitest'
 import { until } from '../../tools/dev-stack/wait.mjs'
 import { runOps } from '../ops/run-ops.ts'
-import { createEmptyDatabase } from '../stack/databases.ts'
-import {
-  type Env,
-  type ServiceName,
-  type ServiceProcess,
-  startService,
-} from '../stack/processes.ts'
+import { createEmptyDatabase, queryOnce } from '../stack/databases.ts'
+import type { Env, ServiceProcess } from '../stack/processes.ts'
+import { fatalMessagesOf, startRefused } from '../stack/refused-start.ts'
 import { startServers } from '../stack/servers.ts'
 import { type System, startSystem } from '../stack/system.ts'
 
@@ -23,33 +18,11 @@ async function start(): Promise<System> {
   return system
 }
 
-/** Starts a process that must refuse to start. @returns its fatal log messages */
-async function startRefused(service: ServiceName, env: Env): Promise<string[]> {
-  const started = await startService(service, env)
-  onTestFinished(() => started.kill())
-  return fatalMessagesOf(started)
-}
-
-async function fatalMessagesOf(ended: ServiceProcess): Promise<string[]> {
-  expect((await ended.exited).code).toBe(1)
-  return ended.logs.filter(({ level }) => level === 'fatal').map(({ msg }) => msg as string)
-}
-
 /** Another database on the same server; `template` makes it a copy. */
 async function copyDatabase(system: System, template: string): Promise<string> {
   const database = await createEmptyDatabase(system.databaseUrl, template)
   onTestFinished(() => database.drop())
   return database.url
-}
-
-async function query(url: string, sql: string) {
-  const client = new pg.Client({ connectionString: url })
-  await client.connect()
-  try {
-    return (await client.query(sql)).rows
-  } finally {
-    await client.end()
-  }
 }
 
 async function book(system: System, userId: string): Promise<string> {
@@ -183,9 +156,9 @@ it('accepts another layout after a drain without API processes', async () => {
   const released = async () => (await runOps(['drain', '--json'], system.env)).data.layoutReleased
   expect(await released()).toBe(false)
   // An API process that still runs takes the released layout back.
-  await query(system.databaseUrl, 'UPDATE installation SET drained_at = now()')
+  await queryOnce(system.databaseUrl, 'UPDATE installation SET drained_at = now()')
   const isReleased = () =>
-    query(system.databaseUrl, 'SELECT FROM installation WHERE drained_at IS NOT NULL')
+    queryOnce(system.databaseUrl, 'SELECT FROM installation WHERE drained_at IS NOT NULL')
   expect(await until(async () => (await isReleased()).length === 0, { timeoutMs: 20_000 })).toBe(
     true,
   )
@@ -257,7 +230,7 @@ it('verifies its Redis, layout and lines, and adopts its own keys after a restor
   await stopAll(system)
 
   // As after a restore of PostgreSQL to a time before it had an installation id.
-  await query(system.databaseUrl, 'DELETE FROM installation')
+  await queryOnce(system.databaseUrl, 'DELETE FROM installation')
   expect(await startRefused('booking-worker', system.env)).toEqual([
     expect.stringMatching(/see "ops claim"/),
   ])

@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto'
 import pg from 'pg'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { fromRoot } from '../../tools/dev-stack/files.mjs'
-import { createEmptyDatabase } from '../stack/databases.ts'
+import { createEmptyDatabase, queryOnce } from '../stack/databases.ts'
 import { sharedServers } from '../stack/shared-servers.ts'
 
 /** Runs the migration program. @returns its exit code and output */
@@ -104,26 +104,15 @@ describe('the migration', () => {
   })
 })
 
-/** Runs a query on a database. */
-async function queryOn(url: string, sql: string) {
-  const client = new pg.Client({ connectionString: url })
-  await client.connect()
-  try {
-    return (await client.query(sql)).rows
-  } finally {
-    await client.end()
-  }
-}
-
 it.each(['LATIN1', 'SQL_ASCII'])('refuses a database with the encoding %s', async (encoding) => {
   const { postgresUrl } = await sharedServers()
   const name = `ticket_line_test_${randomBytes(6).toString('hex')}`
-  await queryOn(
+  await queryOnce(
     postgresUrl,
     `CREATE DATABASE ${name} TEMPLATE template0 ENCODING '${encoding}' LC_COLLATE 'C' LC_CTYPE 'C'`,
   )
   onTestFinished(() =>
-    queryOn(postgresUrl, `DROP DATABASE ${name} WITH (FORCE)`).then(() => undefined),
+    queryOnce(postgresUrl, `DROP DATABASE ${name} WITH (FORCE)`).then(() => undefined),
   )
   const url = new URL(postgresUrl)
   url.pathname = `/${name}`
@@ -135,9 +124,9 @@ it.each(['LATIN1', 'SQL_ASCII'])('refuses a database with the encoding %s', asyn
     `The database could not be migrated: the database has the encoding ${encoding}, which cannot hold every ` +
       `name: create one with ENCODING 'UTF8'.`,
   )
-  expect(await queryOn(url.toString(), `SELECT 1 FROM pg_class WHERE relname = 'events'`)).toEqual(
-    [],
-  )
+  expect(
+    await queryOnce(url.toString(), `SELECT 1 FROM pg_class WHERE relname = 'events'`),
+  ).toEqual([])
 })
 
 it('creates all tables in DATABASE_SCHEMA next to another installation', async () => {
@@ -145,7 +134,7 @@ it('creates all tables in DATABASE_SCHEMA next to another installation', async (
   const database = await createEmptyDatabase(postgresUrl)
   onTestFinished(() => database.drop())
   const tables = () =>
-    queryOn(
+    queryOnce(
       database.url,
       `SELECT nspname || '.' || relname AS place FROM pg_class JOIN pg_namespace n ON n.oid = relnamespace
         WHERE relname IN ('events', '__drizzle_migrations') AND relkind = 'r' ORDER BY 1`,
@@ -177,7 +166,7 @@ it('names the other schema if the tables are there, and migrates them if that is
   onTestFinished(() => database.drop())
   expect(await migrate({ DATABASE_URL: database.url })).toMatchObject({ code: 0 })
   // The previous release created the tables elsewhere if the role had a search_path.
-  await queryOn(database.url, 'ALTER SCHEMA public RENAME TO elsewhere; CREATE SCHEMA public')
+  await queryOnce(database.url, 'ALTER SCHEMA public RENAME TO elsewhere; CREATE SCHEMA public')
 
   expect(await migrate({ DATABASE_URL: database.url })).toEqual({
     code: 1,

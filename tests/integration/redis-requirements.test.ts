@@ -6,7 +6,7 @@ import { expect, it, onTestFinished, vi } from 'vitest'
 import { startRedis } from '../../tools/dev-stack/redis.mjs'
 import { until } from '../../tools/dev-stack/wait.mjs'
 import { runOps } from '../ops/run-ops.ts'
-import { type ServiceName, startService } from '../stack/processes.ts'
+import { startRefused } from '../stack/refused-start.ts'
 import { createBase, startSystem } from '../stack/system.ts'
 
 // Each test starts several processes, which takes long on a busy machine.
@@ -43,20 +43,16 @@ it('refuses in one line to start on a node of a Redis Cluster', async () => {
   const base = await createBase()
   onTestFinished(() => base.remove())
   const REDIS_URL = await ownRedis(['cluster-enabled yes'])
-  const refusalOf = async (service: ServiceName) => {
-    const env = {
-      DATABASE_URL: base.databaseUrl,
-      REDIS_URL,
-      KEY_PREFIX: base.keyPrefix,
-      JWT_SECRET: secret,
-    }
-    const started = await startService(service, env)
-    onTestFinished(() => started.kill())
-    expect((await started.exited).code).toBe(1)
-    return started.logs.filter(({ level }) => level === 'fatal').map(({ msg }) => msg)
+  const env = {
+    DATABASE_URL: base.databaseUrl,
+    REDIS_URL,
+    KEY_PREFIX: base.keyPrefix,
+    JWT_SECRET: secret,
   }
   const line = [expect.stringMatching(/^REDIS_URL leads to a node of a Redis Cluster/)]
-  expect(await Promise.all([refusalOf('api'), refusalOf('booking-worker')])).toEqual([line, line])
+  expect(
+    await Promise.all([startRefused('api', env), startRefused('booking-worker', env)]),
+  ).toEqual([line, line])
 })
 
 it('exports no Redis metrics if INFO and CLIENT LIST are forbidden', async () => {
@@ -95,15 +91,12 @@ it('refuses a Redis that may evict keys in production, even if CONFIG is forbidd
     await ownRedis(['maxmemory-policy allkeys-lru']),
     '-config',
   )
-  const started = await startService('booking-worker', {
+  const fatal = await startRefused('booking-worker', {
     NODE_ENV: 'production',
     DATABASE_URL: base.databaseUrl,
     REDIS_URL,
     KEY_PREFIX: base.keyPrefix,
   })
-  onTestFinished(() => started.kill())
-  expect((await started.exited).code).toBe(1)
-  const fatal = started.logs.filter(({ level }) => level === 'fatal').map(({ msg }) => msg)
   expect(fatal).toEqual([
     expect.stringMatching(/maxmemory-policy noeviction \(it is allkeys-lru\)/),
   ])

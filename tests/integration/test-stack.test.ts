@@ -6,27 +6,17 @@ import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { Redis } from 'ioredis'
-import pg from 'pg'
 import { afterAll, describe, expect, it, onTestFinished } from 'vitest'
 import { startPostgres } from '../../tools/dev-stack/postgres.mjs'
 import { startRedis } from '../../tools/dev-stack/redis.mjs'
 import { redisInDocker } from '../../tools/dev-stack/redis-sources.mjs'
 import { until } from '../../tools/dev-stack/wait.mjs'
+import { queryOnce } from '../stack/databases.ts'
 import { startScript } from '../stack/processes.ts'
 import { type Servers, startServers } from '../stack/servers.ts'
 import { createBase } from '../stack/system.ts'
 
 const fixture = (name: string) => fileURLToPath(new URL(`./fixtures/${name}`, import.meta.url))
-
-async function query(url: string, sql: string): Promise<Record<string, unknown>[]> {
-  const client = new pg.Client({ connectionString: url })
-  await client.connect()
-  try {
-    return (await client.query(sql)).rows
-  } finally {
-    await client.end()
-  }
-}
 
 describe('the base of a suite', () => {
   it('is a new migrated database and a new key prefix', async () => {
@@ -38,7 +28,7 @@ describe('the base of a suite', () => {
     expect(one.databaseUrl).not.toBe(other.databaseUrl)
     expect(one.keyPrefix).not.toBe(other.keyPrefix)
     for (const { databaseUrl } of [one, other]) {
-      expect(await query(databaseUrl, 'SELECT count(*)::int AS count FROM events')).toEqual([
+      expect(await queryOnce(databaseUrl, 'SELECT count(*)::int AS count FROM events')).toEqual([
         { count: 0 },
       ])
     }
@@ -53,7 +43,7 @@ describe('the base of a suite', () => {
     await base.remove()
 
     expect(await redis.keys(`*${base.keyPrefix}*`)).toEqual([])
-    await expect(query(base.databaseUrl, 'SELECT 1')).rejects.toThrow(/does not exist/)
+    await expect(queryOnce(base.databaseUrl, 'SELECT 1')).rejects.toThrow(/does not exist/)
   })
 })
 
@@ -67,7 +57,7 @@ describe('servers that a test starts', () => {
     servers = await startServers()
     const { postgres, redis } = servers
     skip(!postgres.ours || !redis.ours, 'servers given by URL must not be killed')
-    await query(postgres.url, 'CREATE TABLE kept (id int); INSERT INTO kept VALUES (7)')
+    await queryOnce(postgres.url, 'CREATE TABLE kept (id int); INSERT INTO kept VALUES (7)')
     const before = new Redis(redis.url)
     before.on('error', () => undefined)
     await before.set('kept', '7')
@@ -75,10 +65,10 @@ describe('servers that a test starts', () => {
     before.disconnect()
 
     await Promise.all([postgres.kill(), redis.kill()])
-    await expect(query(postgres.url, 'SELECT 1')).rejects.toThrow()
+    await expect(queryOnce(postgres.url, 'SELECT 1')).rejects.toThrow()
     await Promise.all([postgres.restart(), redis.restart()])
 
-    expect(await query(postgres.url, 'SELECT id FROM kept')).toEqual([{ id: 7 }])
+    expect(await queryOnce(postgres.url, 'SELECT id FROM kept')).toEqual([{ id: 7 }])
     const after = new Redis(redis.url)
     onTestFinished(() => after.disconnect())
     expect(await after.get('kept')).toBe('7')
@@ -120,7 +110,7 @@ describe('a path with a space, quotes and a non-ASCII letter', () => {
       await Promise.all([postgres.stop(), redis.stop()])
     })
 
-    expect(await query(postgres.url, 'SELECT 1 AS one')).toEqual([{ one: 1 }])
+    expect(await queryOnce(postgres.url, 'SELECT 1 AS one')).toEqual([{ one: 1 }])
     const client = new Redis(redis.url)
     onTestFinished(() => client.disconnect())
     await client.set('kept', '7')

@@ -62,6 +62,16 @@ export function withDatabase(serverUrl: string, name: string): string {
   return url.toString()
 }
 
+/** Runs one statement on a connection of its own. @returns its rows */
+export async function queryOnce(
+  databaseUrl: string,
+  sql: string,
+  values: unknown[] = [],
+  // biome-ignore lint/suspicious/noExplicitAny: rows have many shapes
+): Promise<any[]> {
+  return withAdmin(databaseUrl, async (client) => (await client.query(sql, values)).rows)
+}
+
 function databaseOf(url: string): string {
   return new URL(url).pathname.slice(1)
 }
