@@ -45,7 +45,7 @@ async function activeAdmins(): Promise<string[]> {
 }
 
 describe('the last admin', () => {
-  it('can be neither demoted nor disabled while every other admin is disabled', async () => {
+  it('refuses to demote or disable the last admin that is not disabled', async () => {
     await createAccount('root', 'admin')
     await createAccount('disabled-root', 'admin')
     await createAccount('olga', 'organizer')
@@ -69,7 +69,7 @@ describe('the last admin', () => {
     expect(await activeAdmins()).toEqual(['root'])
   })
 
-  it('remains when all admins demote or disable each other at the same time', async () => {
+  it('keeps one admin when all admins demote or disable each other at the same time', async () => {
     for (let round = 0; round < 10; round++) {
       await database.pool.query('TRUNCATE users')
       const admins = ['ada', 'bob', 'cyd', 'dan']
@@ -98,7 +98,7 @@ describe('sign-ins during a change of the account', () => {
   it.each([
     ['a password change', () => accounts.setPassword('ada', { passwordHash: 'another hash' })],
     ['the disabling of the account', () => accounts.setDisabled('ada', true)],
-  ])('do not outlive %s', async (_what, change) => {
+  ])('ends sign-ins that start during %s', async (_what, change) => {
     const refreshTokens = createRefreshTokens(database.db)
     for (let round = 0; round < 10; round++) {
       await database.pool.query('TRUNCATE users, refresh_tokens')
@@ -125,7 +125,7 @@ describe('sign-ins during a change of the account', () => {
 })
 
 describe('a search by user id prefix', () => {
-  it('uses the index of user ids instead of reading all accounts', async () => {
+  it('searches accounts by user id prefix through the index', async () => {
     await database.pool.query(
       `INSERT INTO users (user_id, password_hash) SELECT 'user-' || n, 'no hash' FROM generate_series(1, 20000) AS n`,
     )

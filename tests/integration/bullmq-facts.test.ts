@@ -86,7 +86,7 @@ describe('the global concurrency of a queue', () => {
     expect(one.applied).toEqual(jobIds)
   })
 
-  it('is needed: without it a worker gets the next job while the first is active (fact 1)', async () => {
+  it('hands out the next job while the first is active without a global concurrency (fact 1)', async () => {
     const lineName = newLine()
     await kit.add(lineName, 2)
     const prefix = prefixOf(lineName)
@@ -107,7 +107,7 @@ describe('the global concurrency of a queue', () => {
     expect(jobs.every((job) => job !== undefined)).toBe(true)
   })
 
-  it('is removed by a flush and set again before the next fetch (fact 1)', async () => {
+  it('sets the global concurrency again before the first fetch after a flush (fact 1)', async () => {
     const lineName = newLine()
     const latch = createLatch()
     const [one, other] = [await kit.process({ apply: () => latch.opened }), await kit.process()]
@@ -130,7 +130,7 @@ describe('the global concurrency of a queue', () => {
 })
 
 describe('a job whose worker died', () => {
-  it('returns to the head of its line, marked as started before (fact 2)', async () => {
+  it('returns the job of a dead worker to the head of its line (fact 2)', async () => {
     const lineName = newLine()
     const starts: boolean[] = []
     const dead = await kit.process({ apply: () => new Promise(() => undefined) })
@@ -156,7 +156,7 @@ describe('a job whose worker died', () => {
     expect(starts).toEqual([true, false, false])
   })
 
-  it('is taken over soon after its lock ends and not before, with the times of the worker (fact 2)', async () => {
+  it('takes over the job of a dead worker soon after its lock ends and not before (fact 2)', async () => {
     const lineName = newLine()
     const times = { lockMs: 1500, stalledIntervalMs: 500 }
     const dead = await kit.process({ ...times, apply: () => new Promise(() => undefined) })
@@ -181,7 +181,7 @@ describe('a job whose worker died', () => {
     expect(tookMs).toBeLessThan(1500 + 2 * 500 + 500)
   })
 
-  it('fails at its second stall by default and never with our settings (fact 3)', async () => {
+  it('fails a job at its second stall by default and never with our settings (fact 3)', async () => {
     const lineName = newLine()
     const [jobId] = (await kit.add(lineName)) as [string]
     const prefix = prefixOf(lineName)
@@ -220,7 +220,7 @@ describe('a job whose worker died', () => {
     expect(job?.deferredFailure).toBe('job stalled more than allowable limit')
   })
 
-  it('cannot be completed by a frozen worker that lost its lock (fact 4)', async () => {
+  it('rejects completion from a worker that lost its lock (fact 4)', async () => {
     const lineName = newLine()
     const [frozenWork, successorWork] = [createLatch(), createLatch()]
     const frozenWorker = await kit.process({ apply: () => frozenWork.opened })
@@ -246,7 +246,7 @@ describe('a job whose worker died', () => {
 })
 
 describe('a job that fails', () => {
-  it('goes to the tail of its line if it has attempts left (fact 5)', async () => {
+  it('moves a failed job with attempts left to the tail of its line (fact 5)', async () => {
     const lineName = newLine()
     const prefix = prefixOf(lineName)
     const jobId = newJobId(lineName, 1, Date.now())
@@ -267,7 +267,7 @@ describe('a job that fails', () => {
     expect(await kit.queuedJobs(lineName)).toEqual([...others, jobId])
   })
 
-  it('because its payload is unreadable does not stop its line (fact 6)', async () => {
+  it('continues a line after a job with an unreadable payload has failed (fact 6)', async () => {
     const lineName = newLine()
     const bad = newJobId(lineName, 1, Date.now())
     await kit.queues
@@ -282,7 +282,7 @@ describe('a job that fails', () => {
     expect(await kit.queues.queueOf(lineName).getJobState(bad)).toBe('failed')
   })
 
-  it('stays at the head of its line instead if its version is newer than the worker', async () => {
+  it('leaves a job of a newer version at the head of its line', async () => {
     const lineName = newLine()
     const newer = newJobId(lineName, 1, Date.now())
     await kit.queues
@@ -301,7 +301,7 @@ describe('a job that fails', () => {
 })
 
 describe('a worker that stops', () => {
-  it('finishes its job, fetches no other, and the next worker continues at once', async () => {
+  it('lets a stopping worker finish its job and the next worker continue at once', async () => {
     const lineName = newLine()
     const latch = createLatch()
     const stopping = await kit.process({ apply: () => latch.opened })
@@ -322,7 +322,7 @@ describe('a worker that stops', () => {
 })
 
 describe('a Redis connection', () => {
-  it('of a worker completes its job after an interruption (fact 7)', async () => {
+  it('completes a job after an interrupted connection (fact 7)', async () => {
     const lineName = newLine()
     const proxy = await proxyTo(kit.redisUrl)
     const worker = await kit.process({
@@ -340,7 +340,7 @@ describe('a Redis connection', () => {
     expect(await kit.queues.queueOf(lineName).getJobState(jobId as string)).toBe('completed')
   })
 
-  it('of an API rejects an add at once while Redis is away and never sends it later (fact 8)', async () => {
+  it('rejects an add at once while Redis is away and never sends it later (fact 8)', async () => {
     const lineName = newLine()
     const proxy = await proxyTo(kit.redisUrl)
     const redis = createFailFastRedis(proxy.url, 400)
@@ -369,7 +369,7 @@ describe('a Redis connection', () => {
     expect(await redis.exists(`unused{s0}:${lineName}:wait`)).toBe(0)
   })
 
-  it('with the defaults of ioredis sends a command after its timeout was reported (fact 9)', async () => {
+  it('sends a command after reporting its timeout with the defaults of ioredis (fact 9)', async () => {
     const proxy = await proxyTo(kit.redisUrl)
     const redis = new Redis(proxy.url, { commandTimeout: 200 })
     redis.on('error', () => undefined)
@@ -387,7 +387,7 @@ describe('a Redis connection', () => {
     )
   })
 
-  it('is shared by the queues of all lines, and reads create no keys (fact 10)', async () => {
+  it('shares one connection among the queues of all lines and creates no keys by reads (fact 10)', async () => {
     const redis = createFailFastRedis(kit.redisUrl, 1000)
     onTestFinished(() => redis.disconnect())
     await new Promise((resolve) => redis.once('ready', resolve))
@@ -409,7 +409,7 @@ describe('a Redis connection', () => {
     expect(await redis.keys(`${layout.keyPrefix}*:event-9000*`)).toEqual([])
   })
 
-  it('is shared by all lines that a worker serves (fact 10)', async () => {
+  it('shares one connection among all lines that a worker serves (fact 10)', async () => {
     const worker = await kit.process()
     const lineNames = Array.from({ length: 50 }, newLine)
     await Promise.all(lineNames.map((lineName) => kit.add(lineName)))
@@ -426,7 +426,7 @@ describe('a Redis connection', () => {
 })
 
 describe('a completion whose reply is lost', () => {
-  it('leaves the job that it fetched active and unserved until its lock ends (fact 11)', async () => {
+  it('leaves the next job active and unserved if the reply to a completion is lost (fact 11)', async () => {
     const lineName = newLine()
     let cuts = 0
     let armed = false
@@ -458,7 +458,7 @@ describe('a completion whose reply is lost', () => {
 })
 
 describe('a job id', () => {
-  it('that exists adds no job, whether that job is queued or finished (fact 12)', async () => {
+  it('adds no job with an id that exists, queued or finished (fact 12)', async () => {
     const lineName = newLine()
     const [jobId] = (await kit.add(lineName)) as [string]
     const addAgain = () =>
@@ -474,7 +474,7 @@ describe('a job id', () => {
     expect(worker.applied).toEqual([jobId])
   })
 
-  it('whose job was removed is added again (fact 12)', async () => {
+  it('adds a job with the id of a removed job again (fact 12)', async () => {
     const lineName = newLine()
     const [first] = (await kit.add(lineName)) as [string]
     const worker = await kit.process()
@@ -487,7 +487,7 @@ describe('a job id', () => {
     expect(await kit.queuedJobs(lineName)).toEqual([first])
   })
 
-  it.each(['12345', 'a:b'])('cannot be "%s" (fact 13)', async (jobId) => {
+  it.each(['12345', 'a:b'])('rejects "%s" as a job id (fact 13)', async (jobId) => {
     const queue = kit.queues.queueOf(newLine())
 
     await expect(queue.add('commands', payload, { jobId, attempts: 1 })).rejects.toThrow(
@@ -495,13 +495,13 @@ describe('a job id', () => {
     )
   })
 
-  it('has no colon, like the name of a queue (fact 13)', () => {
+  it('rejects a colon in the name of a queue (fact 13)', () => {
     expect(() => new Queue('event:1', { connection: kit.redis })).toThrow(/cannot contain/)
   })
 })
 
 describe('adds of jobs', () => {
-  it('of one process arrive in the order of their calls, even on a new line (fact 14)', async () => {
+  it('adds jobs of one process in the order of the calls, even on a new line (fact 14)', async () => {
     for (let round = 0; round < 5; round++) {
       const lineName = newLine()
       const jobIds = await kit.add(lineName, 20)
@@ -509,7 +509,7 @@ describe('adds of jobs', () => {
     }
   })
 
-  it('arrive before the wake-up sent after them (fact 15)', async () => {
+  it('adds a job before the wake-up sent after it (fact 15)', async () => {
     const lineName = newLine()
     const seen: string[] = []
     const monitor = await monitorRedis(kit.redisUrl, (args, source) => {
@@ -542,7 +542,7 @@ describe('adds of jobs', () => {
     expect(seen).toEqual(['add', 'wake-up', 'add', 'wake-up'])
   })
 
-  it('leave short event streams and few finished jobs (fact 16)', async () => {
+  it('keeps short event streams and few finished jobs (fact 16)', async () => {
     const lineName = newLine()
     const worker = await kit.process()
     await worker.line(lineName).serve(always)

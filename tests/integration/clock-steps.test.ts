@@ -22,7 +22,7 @@ describe('a Redis whose clock was set back by an hour', () => {
   })
   afterEach(() => kit?.stop())
 
-  it('lets the next worker take over the line of a worker that died', async () => {
+  it('takes over the line of a dead worker after the clock was set back', async () => {
     const lineName = 'event-1'
     const latch = createLatch()
     const dead = await kit.process({ apply: () => latch.opened })
@@ -63,7 +63,7 @@ describe('a Redis whose clock was set back by an hour', () => {
     expect(await serving).toBe(1)
   })
 
-  it('still delivers entries to a reader after its stream restarts with lower ids', async () => {
+  it('delivers stream entries after the stream restarts with lower ids', async () => {
     const key = kit.key('event-1', 'stream')
     const read: string[] = []
     const stop = followStreams({
@@ -85,7 +85,7 @@ describe('a Redis whose clock was set back by an hour', () => {
     expect(read).toEqual(['before', 'after', 'and after'])
   })
 
-  it('limits nobody for longer than one rate window', async () => {
+  it('limits nobody for longer than one window after the clock was set back', async () => {
     const windowMs = 1000
     const store = createSharedStore(kit.redis, kit.key('event-1', 'limit:'), { durable: true })
     store.init?.({ windowMs } as Parameters<NonNullable<CounterStore['init']>>[0])
@@ -99,7 +99,7 @@ describe('a Redis whose clock was set back by an hour', () => {
 })
 
 describe('an export of a process that died before Redis’s clock was set back', () => {
-  it('blocks the next export of that person for no longer than its lease', async () => {
+  it('blocks the next export of a person for no longer than a lease after the clock was set back', async () => {
     const kit = await createBullKit()
     onTestFinished(() => kit.stop())
     const prefix = kit.key('event-1', '')
@@ -115,7 +115,7 @@ describe('an export of a process that died before Redis’s clock was set back',
 })
 
 describe('an export of a process that froze for longer than its lease', () => {
-  it('does not renew the lease of the export that followed it', async () => {
+  it('does not renew the lease of the export that followed an expired one', async () => {
     const kit = await createBullKit()
     onTestFinished(() => kit.stop())
     vi.useFakeTimers({ toFake: ['setInterval'] })
@@ -155,7 +155,7 @@ describe('an API whose clock was set back by an hour', () => {
   const decided = async (): Promise<boolean> =>
     (await stack.kit.query('SELECT FROM commands WHERE user_id = $1', ['late'])).length === 1
 
-  it('still registers lines, so a worker that starts later finds the accepted commands', async () => {
+  it('registers lines by a clock that cannot be set back', async () => {
     const api = await stack.api()
     const line = { wait: stack.key(1, 'wait'), registry: linesKey(shardPrefix(0, stack.layout)) }
     await api.submit(command('book', 1, 'early'), { waitMs: 0 })
@@ -174,7 +174,7 @@ describe('an API whose clock was set back by an hour', () => {
     expect(await registered()).toEqual(['event-1'])
   })
 
-  it('answers its long polls in time', async () => {
+  it('answers long polls in time after the clock was set back', async () => {
     const api = await stack.api()
     const accepted = await api.submit(command('book', 1, 'early'), { waitMs: 0 })
     const { commandId } = accepted as { commandId: string }
@@ -186,7 +186,7 @@ describe('an API whose clock was set back by an hour', () => {
     expect(performance.now() - startedAtMs).toBeLessThan(5000)
   })
 
-  it('loses no command even if its line was never registered and its wake-up was lost', async () => {
+  it('finds commands of a line that was never registered and whose wake-up was lost', async () => {
     const api = await stack.api()
     await api.submit(command('book', 1, 'late'), { waitMs: 0 })
     await stack.redis.del(linesKey(shardPrefix(0, stack.layout)))

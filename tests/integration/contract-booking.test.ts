@@ -41,7 +41,7 @@ async function waitUntilDone(location: string, token: string) {
 }
 
 describe('booking and canceling', () => {
-  it('books, fills the waiting list, cancels and promotes with the exact documented bodies', async () => {
+  it('books, waitlists, cancels and promotes with the exact documented bodies', async () => {
     const eventId = await createEvent(1)
     const booked = await send('/book', eventId, { as: 'ada' })
     expect([booked.status, booked.body]).toEqual([200, { message: 'Ticket booked' }])
@@ -220,7 +220,7 @@ describe('awaiting and polling a job', () => {
     expect(stranger.body).toEqual(nobody.body)
   })
 
-  it('gives a poll the exact response of a client that stayed connected, also for refusals', async () => {
+  it('shows in a job the exact response that a connected client gets, refusals included', async () => {
     const eventId = await createEvent(0)
     await send('/book', eventId, { as: 'ada' })
     const waited = await send('/book', eventId, { as: 'ada' })
@@ -238,7 +238,7 @@ describe('awaiting and polling a job', () => {
 })
 
 describe('Idempotency-Key', () => {
-  it('repeats the first response with its position and job, whether the key is quoted or bare', async () => {
+  it('repeats the first response of a key with its position and job, quoted or bare', async () => {
     const eventId = await createEvent(0)
     await send('/book', eventId, { as: 'zoe' })
     const headers = { 'idempotency-key': 'k-1', prefer: 'return=representation' }
@@ -257,7 +257,7 @@ describe('Idempotency-Key', () => {
     expect(spelledOut.headers.get('idempotency-replayed')).toBe('true')
   })
 
-  it('has one effect when it is sent many times at once', async () => {
+  it('has one effect when a key is sent many times at once', async () => {
     const eventId = await createEvent(10)
     const headers = { 'idempotency-key': 'k-2' }
     const answers = await Promise.all(
@@ -271,7 +271,7 @@ describe('Idempotency-Key', () => {
     expect((await system.api.get(`/status/${eventId}`)).body.availableTickets).toBe(9)
   })
 
-  it('is refused with another body or path but can be used by another caller', async () => {
+  it('refuses a key with another body or path but accepts it from another caller', async () => {
     const [one, other] = [await createEvent(5), await createEvent(5)]
     const headers = { 'idempotency-key': 'k-3' }
     await send('/book', one, { as: 'ada', headers })
@@ -288,7 +288,7 @@ describe('Idempotency-Key', () => {
     expect([bobs.status, bobs.headers.get('idempotency-replayed')]).toEqual([200, null])
   })
 
-  it('repeats refusals as well', async () => {
+  it('repeats a refusal for its key', async () => {
     const eventId = await createEvent(1)
     const headers = { 'idempotency-key': 'k-4' }
     const first = await send('/cancel', eventId, { as: 'ada', headers })
@@ -300,7 +300,7 @@ describe('Idempotency-Key', () => {
   })
 
   it.each(['', ' ', '"', 'a\u00e9', 'x'.repeat(129)])(
-    'is refused if it is malformed: %j',
+    'refuses the malformed key %j',
     async (key) => {
       const answer = await send('/book', await createEvent(1), {
         as: 'ada',
@@ -312,7 +312,7 @@ describe('Idempotency-Key', () => {
 })
 
 describe('the API without workers', () => {
-  it('accepts commands, shows their state, and answers once a worker starts', async () => {
+  it('accepts commands without a worker and answers them once one starts', async () => {
     const idle = await startSystem({ workers: 0, env: { RESULT_WAIT_MS: '300' } })
     try {
       const staff = await idle.token('olga', 'organizer')

@@ -82,7 +82,7 @@ describe('request bodies', () => {
     ['{"eventId":1,"userId":"\\udc00"}', '/userId'],
     ['{"eventId":1,"__proto__":{}}', '/__proto__'],
     ['{"eventId":1,"extra":true}', '/extra'],
-  ])('that are invalid get 400 with a pointer to the member: %s', async (body, pointer) => {
+  ])('answers 400 with a pointer to the invalid member in %s', async (body, pointer) => {
     const answer = await post(body)
     expect(answer.status).toBe(400)
     expect(answer.headers.get('content-type')).toBe('application/problem+json')
@@ -90,7 +90,7 @@ describe('request bodies', () => {
     expect(answer.body.errors).toContainEqual({ pointer, detail: expect.any(String) })
   })
 
-  it('of another media type get 415', async () => {
+  it('answers 415 to a body of another media type', async () => {
     for (const type of ['text/plain', 'application/xml', 'multipart/form-data; boundary=x']) {
       const answer = await post('{"eventId":1}', { 'content-type': type })
       expect(answer).toMatchObject({ status: 415, body: problem(415, 'unsupported_media_type') })
@@ -101,20 +101,20 @@ describe('request bodies', () => {
     ).toBe(415)
   })
 
-  it('over 16 KiB get 413, even with a wrong media type', async () => {
+  it('answers 413 to a body over 16 KiB, even with a wrong media type', async () => {
     const answer = await post('x'.repeat(16_385), { 'content-type': 'text/plain' })
     expect(answer).toMatchObject({ status: 413, body: problem(413, 'payload_too_large') })
     expect((await post(`{"eventId":1}${' '.repeat(16_384 - 13)}`)).status).toBe(200)
   })
 
-  it('without a length get 413 soon after they pass the limit', async () => {
+  it('answers 413 to a chunked body soon after it passes the limit', async () => {
     const answer = await sendChunked(Buffer.alloc(4096, ' '), 2000)
     expect(answer.status).toBe(413)
     expect(JSON.parse(answer.text)).toMatchObject({ code: 'payload_too_large' })
     expect(answer.sent).toBeLessThan(200)
   })
 
-  it('without a length are accepted within the limit', async () => {
+  it('accepts a chunked body within the limit', async () => {
     const answer = await sendChunked(Buffer.from('{"eventId":1}   '), 1)
     expect([200, 409]).toContain(answer.status)
   })
@@ -142,14 +142,14 @@ describe('the Idempotency-Key header', () => {
     ['two quoted keys', '"a"', '"a"'],
     ['an empty and a bare key', '', 'a'],
     ['three keys', 'a', 'b', 'c'],
-  ])('gets 400 if it is sent more than once: %s', async (_name, ...keys) => {
+  ])('answers 400 to more than one Idempotency-Key: %s', async (_name, ...keys) => {
     expect(await sendKeys(...keys)).toMatchObject({
       status: 400,
       body: problem(400, 'invalid_request'),
     })
   })
 
-  it('accepts a key that contains a comma', async () => {
+  it('accepts an Idempotency-Key that contains a comma', async () => {
     expect([200, 409]).toContain((await sendKeys('a, a')).status)
   })
 })
@@ -207,7 +207,7 @@ describe('paths and methods', () => {
 })
 
 describe('connections', () => {
-  it('answers 4xx to bytes that are not HTTP, closes the connection and stays healthy', async () => {
+  it('answers 4xx to bytes that are not HTTP and closes the connection', async () => {
     const url = new URL(system.apis[0]?.url as string)
     for (const garbage of [
       'nonsense\r\n\r\n',
@@ -250,7 +250,7 @@ function incompleteRequest(token: string): string {
 }
 
 describe('every response', () => {
-  it('carries the request id and the security headers for browsers', async () => {
+  it('sends the request id and the security headers with every response', async () => {
     for (const path of ['/status/1', '/nothing', '/book', '/livez', '/docs', '/openapi.json']) {
       const { headers } = await system.api.get(path, { headers: { 'x-request-id': 'r-1' } })
       expect(headers.get('x-request-id')).toBe('r-1')
@@ -262,7 +262,7 @@ describe('every response', () => {
 })
 
 describe('the routes for operators', () => {
-  it('serve probes, metrics, the OpenAPI document and its page', async () => {
+  it('serves probes, metrics, the OpenAPI document and its page', async () => {
     expect(await system.api.get('/livez')).toMatchObject({ status: 200 })
     expect(await system.api.get('/readyz')).toMatchObject({
       status: 200,

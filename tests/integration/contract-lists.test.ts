@@ -93,7 +93,7 @@ describe('POST /initialize', () => {
     expect(buyer).toMatchObject({ status: 403, body: { code: 'forbidden' } })
   })
 
-  it('accepts 0 to 1,000,000 tickets', async () => {
+  it('accepts 0 to 1,000,000 tickets for an event', async () => {
     const initialize = (eventId: number, totalTickets: unknown) =>
       system.api.post('/initialize', { eventId, totalTickets }, { token: organizer })
     expect((await initialize(11, 0)).status).toBe(201)
@@ -107,7 +107,7 @@ describe('POST /initialize', () => {
 })
 
 describe('GET /status/:eventId', () => {
-  it('has an ETag that changes with its counts', async () => {
+  it('changes the ETag of a status with its counts', async () => {
     await createEvent(20, 2, [])
     const before = await system.api.get('/status/20')
     const etag = before.headers.get('etag') as string
@@ -165,7 +165,7 @@ describe('the lists of an event', () => {
     await system.api.post('/cancel', { eventId: 40, userId: 'ada' }, { token: organizer })
   })
 
-  it('show bookings in order of decision, promoted ones included', async () => {
+  it('lists bookings in order of decision, promoted ones included', async () => {
     const { items } = await readPages('/events/40/bookings?limit=1', 'bookings')
     expect(items).toEqual([
       {
@@ -185,7 +185,7 @@ describe('the lists of an event', () => {
     expect(me.body.bookingId).toBe(items[1].bookingId)
   })
 
-  it('show the waiting list with live positions', async () => {
+  it('lists the waiting list with live positions', async () => {
     const { items } = await readPages('/events/40/waiting-list?limit=2', 'waiting')
     expect(items.map(({ userId, position }) => [userId, position])).toEqual([
       ['dora', 1],
@@ -194,7 +194,7 @@ describe('the lists of an event', () => {
     ])
   })
 
-  it('are filtered by `userId`, and a user is in one of them at most', async () => {
+  it('filters lists by `userId` and has a user in one list at most', async () => {
     const listOf = async (list: string, userId: string) => {
       const path = `/events/40/${list}?userId=${encodeURIComponent(userId)}`
       const { status, body } = await system.api.get(path, { token: organizer })
@@ -214,7 +214,7 @@ describe('the lists of an event', () => {
       expect(await listOf('waiting-list', userId)).toEqual({ waiting: [], next: null })
   })
 
-  it('are filtered by `userId` in CSV too', async () => {
+  it('filters CSV exports by `userId`', async () => {
     const lines = async (list: string, userId: string) => {
       const path = `/events/40/${list}?userId=${encodeURIComponent(userId)}`
       const answer = await system.api.get(path, {
@@ -237,7 +237,7 @@ describe('the lists of an event', () => {
     expect(await lines('waiting-list', 'nobody')).toEqual(['userId,position,since', ''])
   })
 
-  it('are exported as CSV in which no cell is a formula', async () => {
+  it('exports CSV in which no cell is a formula', async () => {
     const headers = { accept: 'text/csv' }
     const { body, headers: sent } = await system.api.get('/events/40/waiting-list', {
       token: organizer,
@@ -254,7 +254,7 @@ describe('the lists of an event', () => {
     expect(lines[4]).toBe('')
   })
 
-  it('are open to staff only and 404 for unknown events', async () => {
+  it('opens lists to staff only and answers 404 for unknown events', async () => {
     for (const list of ['bookings', 'waiting-list']) {
       expect((await system.api.get(`/events/40/${list}`)).status).toBe(401)
       expect(
@@ -275,7 +275,7 @@ describe('a long waiting list', () => {
 
   beforeAll(() => longWaitingList(50, length))
 
-  it('shows every live position, also after others left', async () => {
+  it('shows every live position in a long list, also after others left', async () => {
     const positionOf = async (n: number) => {
       const me = await system.api.get('/events/50/me', { token: await system.token(`w${n}`) })
       return me.body.position
@@ -325,7 +325,7 @@ describe('a long waiting list', () => {
     expect(plan).not.toContain('Seq Scan')
   })
 
-  it('exports completely, and frees its connection when the client disconnects', async () => {
+  it('exports a long list completely and stops when the client disconnects', async () => {
     const headers = { accept: 'text/csv' }
     const whole = await system.api.get('/events/50/waiting-list', { token: organizer, headers })
     expect((whole.body as string).split('\r\n')).toHaveLength(length - 4 + 2)

@@ -38,13 +38,13 @@ describe('a start in production', () => {
     ['an example secret', { JWT_SECRET: 'change-me-change-me-change-me-change-me' }, /JWT_SECRET/],
     ['a default password', { ADMIN_USER: 'admin', ADMIN_PASSWORD: 'password' }, /ADMIN_PASSWORD/],
     ['a malformed number', { RATE_LIMIT: 'many' }, /RATE_LIMIT/],
-  ])('with %s ends with one line that names the variable', async (_what, changes, names) => {
+  ])('refuses to start in production with %s, in one line', async (_what, changes, names) => {
     const { code, lines } = await refusedStart(await productionEnv(changes))
     expect(code).toBe(1)
     expect(lines).toEqual([expect.stringMatching(names)])
   })
 
-  it('on a database without migrations ends with a hint to migrate', async () => {
+  it('refuses to start on a database without migrations', async () => {
     const { postgresUrl } = await sharedServers()
     const empty = await createEmptyDatabase(postgresUrl)
     onTestFinished(() => empty.drop())
@@ -53,7 +53,7 @@ describe('a start in production', () => {
     expect(lines).toContainEqual(expect.stringMatching(/migrate/))
   })
 
-  it('on a Redis that may evict keys ends with a hint to noeviction', async () => {
+  it('refuses to start in production on a Redis that may evict keys', async () => {
     const servers = await startServers()
     onTestFinished(() => servers.stop())
     const redis = new Redis(servers.redis.url)
@@ -68,7 +68,7 @@ describe('a start in production', () => {
 })
 
 describe('a start without PostgreSQL and Redis', () => {
-  it('waits for them, logs that, and answers 503 meanwhile', async () => {
+  it('waits for PostgreSQL and Redis at start and answers 503 meanwhile', async () => {
     const nowhere = {
       DATABASE_URL: 'postgres://nobody@127.0.0.1:1/none',
       REDIS_URL: 'redis://127.0.0.1:1',
@@ -90,7 +90,7 @@ describe('a start without PostgreSQL and Redis', () => {
 })
 
 describe('a stop of the API', () => {
-  it('answers pending commands with 202 and loses none of them', async () => {
+  it('answers pending commands with 202 at a stop and loses none of them', async () => {
     const system = await startSystem({ workers: 0, env: { SHUTDOWN_GRACE_MS: '2000' } })
     onTestFinished(() => system.stop())
     const organizer = await system.token('olga', 'organizer')
@@ -113,7 +113,7 @@ describe('a stop of the API', () => {
     expect(job.body).toMatchObject({ state: 'done', outcome: 'booked' })
   })
 
-  it('waits for outcomes that workers are about to send', async () => {
+  it('waits at a stop for outcomes that workers are about to send', async () => {
     const system = await startSystem({ workers: 0, env: { SHUTDOWN_GRACE_MS: '20000' } })
     onTestFinished(() => system.stop())
     const organizer = await system.token('olga', 'organizer')

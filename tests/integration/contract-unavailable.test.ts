@@ -51,7 +51,7 @@ const availableTickets = async () =>
   (await system.api.get('/status/1')).body.availableTickets as number
 
 describe('with a Redis that answers but takes no writes', () => {
-  it('refuses bookings within a second without a late effect, and no process is ready', async () => {
+  it('refuses bookings within a second while Redis refuses writes, and no process is ready', async () => {
     const before = await availableTickets()
     const redis = new Redis(servers.redis.url)
     const worker = `${system.workers[0]?.url}/readyz`
@@ -83,7 +83,7 @@ describe.each([
   ['dead', () => servers.redis.kill(), () => servers.redis.restart()],
   ['frozen', async () => servers.redis.pause(), async () => servers.redis.resume()],
 ])('with a %s Redis', (_how, takeDown, bringBack) => {
-  it('refuses bookings within a second without a late effect, and /readyz names Redis', async () => {
+  it('refuses bookings within a second without Redis and without a late effect', async () => {
     const before = await availableTickets()
     await takeDown()
     try {
@@ -118,7 +118,7 @@ describe.each([
   ['dead', () => servers.postgres.kill(), () => servers.postgres.restart()],
   ['frozen', async () => servers.postgres.pause(), async () => servers.postgres.resume()],
 ])('with a %s PostgreSQL', (_how, takeDown, bringBack) => {
-  it('refuses requests that need it within a second, and /readyz names it', async () => {
+  it('refuses requests that need PostgreSQL within a second', async () => {
     await takeDown()
     try {
       const reads = ['/status/1', '/events', '/events/1/me', `/jobs/event-1.${'0'.repeat(21)}.1.0`]

@@ -66,7 +66,7 @@ async function setRole(userId: string, role: string): Promise<void> {
 }
 
 describe('the dashboard', () => {
-  it('is open to admins only and redirects a browser to the sign-in page', async () => {
+  it('opens the dashboard to admins only and sends browsers to the sign-in page', async () => {
     for (const path of [
       '/admin/queues',
       '/admin/queues/api/queues',
@@ -84,7 +84,7 @@ describe('the dashboard', () => {
     expect((await board({ authorization: 'Bearer forged' })).status).toBe(401)
   })
 
-  it('accepts the token of an admin', async () => {
+  it('opens the dashboard to the token of an admin', async () => {
     const headers = await bearer('admin')
     expect(await board(headers)).toMatchObject({ status: 200 })
     const page = await board(headers, '/admin/queues')
@@ -113,7 +113,7 @@ describe('the dashboard', () => {
     expect((await system.api.get('/admin')).headers.get('location')).toBe('/admin/queues')
   })
 
-  it('accepts Basic credentials and answers with a session cookie that saves the next hash', async () => {
+  it('opens the dashboard to Basic credentials and sets a session cookie', async () => {
     const response = await board(basic(admin.userId, admin.password))
     expect(response.status).toBe(200)
     expect((await board({ cookie: cookieOf(response) })).status).toBe(200)
@@ -126,7 +126,7 @@ describe('the dashboard', () => {
     expect(plain.headers.get('set-cookie')).toBeNull()
   })
 
-  it('shows a line as soon as it has work', async () => {
+  it('shows a line on the dashboard as soon as it has work', async () => {
     const headers = await bearer('admin')
     const token = await system.token('boss', 'organizer')
     const eventId = 71
@@ -152,7 +152,7 @@ describe('a line without recent commands', () => {
     return body.queues.map(({ name }: { name: string }) => name) as string[]
   }
 
-  it('is shown when its event is opened by id', async () => {
+  it('shows a line without recent commands when its event is opened by id', async () => {
     const headers = await bearer('admin')
     const page = await board(headers, '/admin/queues/open')
     expect(page.status).toBe(200)
@@ -174,7 +174,7 @@ describe('a line without recent commands', () => {
     )
   })
 
-  it('is explained on an empty dashboard', async () => {
+  it('explains on an empty dashboard when a line appears', async () => {
     const headers = await bearer('admin')
     for (const language of ['en-US', 'de-DE']) {
       const path = `/admin/queues/static/locales/${language}/messages.json`
@@ -187,7 +187,7 @@ describe('a line without recent commands', () => {
 })
 
 describe('the sign-in page', () => {
-  it('loads no assets from other hosts', async () => {
+  it('loads no assets from other hosts on the sign-in page', async () => {
     const page = await system.api.get('/admin/login')
     expect(page.status).toBe(200)
     expect(page.headers.get('content-security-policy')).toMatch(
@@ -207,7 +207,7 @@ describe('the sign-in page', () => {
     expect((await board({ cookie: cookieOf(response) })).status).toBe(200)
   })
 
-  it('refuses everybody who is not an admin', async () => {
+  it('refuses sign-in to everybody who is not an admin', async () => {
     await system.api.post('/register', { userId: 'plain-2', password })
     const wrong = await signIn({ ...admin, password: 'wrong password' })
     expect(wrong.status).toBe(401)
@@ -231,7 +231,7 @@ describe('the sign-in page', () => {
     ])
   })
 
-  it('refuses a form from another site', async () => {
+  it('refuses a sign-in form from another site', async () => {
     for (const headers of [
       { 'sec-fetch-site': 'cross-site' },
       { 'sec-fetch-site': 'same-site' },
@@ -274,7 +274,7 @@ describe('the dashboard over plain HTTP on a host other than localhost', () => {
 
   const fields = new URLSearchParams(admin).toString()
 
-  it('signs in by the form in development', async () => {
+  it('signs in over plain HTTP in development', async () => {
     const url = `${system.apis[0]?.url}`
     const page = await send(`${url}/admin/login`, 'GET', lan)
     expect(page.status).toBe(200)
@@ -298,7 +298,7 @@ describe('the dashboard over plain HTTP on a host other than localhost', () => {
     expect(response.body).toContain('sent from another site')
   })
 
-  it('says in production that it needs HTTPS or localhost', async () => {
+  it('refuses plain HTTP in production except on localhost', async () => {
     const { url } = await system.addApi({
       ...adminEnv,
       NODE_ENV: 'production',
@@ -327,7 +327,7 @@ describe('the dashboard over plain HTTP on a host other than localhost', () => {
 })
 
 describe('a dashboard session', () => {
-  it('does not work as an API token, nor an API token as a session', async () => {
+  it('accepts no session as an API token and no API token as a session', async () => {
     const { cookie } = (await session()).headers
     const value = cookie.slice(cookie.indexOf('=') + 1)
     expect((await system.api.get('/jobs/none', { token: value })).status).toBe(401)
@@ -336,7 +336,7 @@ describe('a dashboard session', () => {
     expect((await board({ cookie: `ticket_line_admin=${token}` })).status).toBe(401)
   })
 
-  it('ends at sign-out, for copies of its cookie too', async () => {
+  it('ends a session at sign-out, for copies of its cookie too', async () => {
     const { headers } = await session()
     expect((await board(headers)).status).toBe(200)
     expect((await system.api.get('/admin/logout', { headers })).status).toBe(200)
@@ -358,7 +358,7 @@ describe('a dashboard session', () => {
         await system.api.put(`/users/${userId}/disabled`, { disabled: true }, { token })
       },
     ],
-  ])('of an admin who is %s ends within a second', async (_name, change) => {
+  ])('ends the session of an admin who is %s within a second', async (_name, change) => {
     const account = await newAdmin()
     const { headers } = await session(account)
     expect((await board(headers)).status).toBe(200)
@@ -397,11 +397,14 @@ const WRITES: [string, string][] = [
 ]
 
 describe('changes through the dashboard', () => {
-  it.each(WRITES)('are refused by default: %s %s', async (method, path) => {
-    const headers = { ...(await bearer('admin')), 'sec-fetch-site': 'same-origin' }
-    const response = await system.api.request(method, `/admin/queues${path}`, {}, { headers })
-    expect(response).toMatchObject({ status: 403, body: { code: 'forbidden' } })
-  })
+  it.each(WRITES)(
+    'refuses changes through the dashboard by default: %s %s',
+    async (method, path) => {
+      const headers = { ...(await bearer('admin')), 'sec-fetch-site': 'same-origin' }
+      const response = await system.api.request(method, `/admin/queues${path}`, {}, { headers })
+      expect(response).toMatchObject({ status: 403, body: { code: 'forbidden' } })
+    },
+  )
 
   describe('with QUEUE_BOARD_WRITABLE', () => {
     let writable: Client
@@ -422,7 +425,7 @@ describe('changes through the dashboard', () => {
       expect(await until(isShown, { timeoutMs: 10_000 })).toBe(true)
     })
 
-    it('are accepted from the same site only', async () => {
+    it('accepts changes from the same site only', async () => {
       const put = async (more: Record<string, string>) =>
         (await writable.request('PUT', `${queue}/pause`, {}, { headers: { ...headers, ...more } }))
           .status
@@ -433,7 +436,7 @@ describe('changes through the dashboard', () => {
       expect(resumed.status).toBe(200)
     })
 
-    it('cannot raise the concurrency of a line', async () => {
+    it('refuses to change the concurrency of a line', async () => {
       const response = await writable.request(
         'PUT',
         `${queue}/concurrency`,
@@ -443,7 +446,7 @@ describe('changes through the dashboard', () => {
       expect(response.status).toBe(403)
     })
 
-    it('are accepted from admins only', async () => {
+    it('accepts changes from admins only', async () => {
       expect((await writable.request('PUT', `${queue}/pause`, {})).status).toBe(401)
       const user = await bearer('user')
       expect((await writable.request('PUT', `${queue}/pause`, {}, { headers: user })).status).toBe(
@@ -504,8 +507,11 @@ describe('other spellings of a dashboard path', () => {
     '/admin/queues?x=%2541',
   ]
 
-  it.each(spellings)('are refused even to an admin: %s', async (target) => {
-    expect(await rawGet(target)).toMatch(/^HTTP\/1\.1 (?:404|400|401) /)
-    expect(await rawGet(target, await bearer('admin'))).toMatch(/^HTTP\/1\.1 40[04] /)
-  })
+  it.each(spellings)(
+    'refuses another spelling of a dashboard path even to an admin: %s',
+    async (target) => {
+      expect(await rawGet(target)).toMatch(/^HTTP\/1\.1 (?:404|400|401) /)
+      expect(await rawGet(target, await bearer('admin'))).toMatch(/^HTTP\/1\.1 40[04] /)
+    },
+  )
 })

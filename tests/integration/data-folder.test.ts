@@ -49,7 +49,7 @@ describe('the identity of a process', () => {
     expect(stateOf({ ...me, started: 'earlier' })).toBe('gone')
   })
 
-  it('is "unknown" for a running process whose start time was not recorded', () => {
+  it('calls a running process "unknown" if its start time was not recorded', () => {
     expect(stateOf({ pid: process.pid })).toBe('unknown')
   })
 
@@ -67,7 +67,7 @@ describe('the identity of a process', () => {
     expect(await until(() => stateOf(known) === 'gone', { timeoutMs: 5_000 })).toBe(true)
   })
 
-  it('includes the parent and the whole command line even in a narrow terminal', async () => {
+  it('finds the parent and the whole command line even in a narrow terminal', async () => {
     const before = process.env['COLUMNS']
     process.env['COLUMNS'] = '20'
     onTestFinished(() => {
@@ -99,7 +99,7 @@ describe('the lock of a data folder', () => {
     return { child, result: JSON.parse(output.toString()) }
   }
 
-  it('is held by one process and released when that process is killed', async () => {
+  it('gives the lock to one process and releases it when that process is killed', async () => {
     const file = path.join(folder, 'one.lock')
     const first = await take(file)
     expect(first.result).toEqual({ taken: true })
@@ -115,7 +115,7 @@ describe('the lock of a data folder', () => {
     expect((await take(file)).result).toEqual({ taken: true })
   })
 
-  it('is not taken from a holder whose start time is unknown', async () => {
+  it('does not take the lock from a holder whose start time is unknown', async () => {
     const file = path.join(folder, 'unknown.lock')
     const { pid } = await startUnrelatedProcess()
     writeFileSync(file, JSON.stringify({ pid }))
@@ -126,7 +126,7 @@ describe('the lock of a data folder', () => {
 })
 
 describe('a data folder', () => {
-  it('of PostgreSQL is refused unchanged if it has files but no PG_VERSION', async () => {
+  it('refuses a PostgreSQL folder without PG_VERSION and leaves its files alone', async () => {
     const data = path.join(folder, 'no-version/data')
     mkdirSync(data, { recursive: true })
     writeFileSync(path.join(data, 'precious'), 'rows')
@@ -156,7 +156,7 @@ describe('a data folder', () => {
     expect(isAlive(child.pid ?? 0)).toBe(true)
   })
 
-  it('loses the pid file of a PostgreSQL whose process id belongs to another program now', async () => {
+  it('removes the pid file of a PostgreSQL whose id belongs to another program now', async () => {
     const data = path.join(folder, 'reused')
     mkdirSync(data)
     const pidFile = path.join(data, 'postmaster.pid')
@@ -170,7 +170,7 @@ describe('a data folder', () => {
     expect(isAlive(pid)).toBe(true)
   })
 
-  it('has one server at a time: the next start ends the servers of the previous one', async () => {
+  it('ends the servers of the previous start in the same data folder', async () => {
     const paths = { postgres: path.join(folder, 'pg'), redis: path.join(folder, 'redis') }
     const start = () =>
       Promise.all([startPostgres({ folder: paths.postgres }), startRedis({ folder: paths.redis })])
@@ -190,7 +190,7 @@ describe('a data folder', () => {
 })
 
 describe('damaged data', () => {
-  it('of Redis is reported with cause and remedy, and no other Redis is tried', async () => {
+  it('reports damaged Redis data with cause and remedy and tries no other Redis', async () => {
     const damaged = path.join(folder, 'damaged-redis')
     await (await startRedis({ folder: damaged })).stop()
     const manifest = path.join(damaged, 'appendonlydir/appendonly.aof.manifest')
@@ -207,7 +207,7 @@ describe('damaged data', () => {
     await expect(start).rejects.not.toThrow('install redis-server')
   })
 
-  it('of PostgreSQL is reported with cause and remedy', async () => {
+  it('reports damaged PostgreSQL data with cause and remedy', async () => {
     const damaged = path.join(folder, 'damaged-postgres')
     await (await startPostgres({ folder: damaged })).stop()
     truncateSync(path.join(damaged, 'data/global/pg_control'), 100)
@@ -217,7 +217,7 @@ describe('damaged data', () => {
     )
   })
 
-  it('of a secret is replaced: an empty secret file gets a new secret', () => {
+  it('writes a new secret into an empty secret file', () => {
     const name = `empty-${process.pid}-secret`
     const file = path.join(dataDir, name)
     mkdirSync(dataDir, { recursive: true })
@@ -254,7 +254,7 @@ describe('npm run reset', () => {
 })
 
 describe('a file system error', () => {
-  it('is explained in one sentence that names the path, without a stack', () => {
+  it('explains a file system error in one sentence that names the path', () => {
     const file = path.join(folder, 'a-file')
     writeFileSync(file, '')
     const explanationOf = (work: () => unknown) => {
@@ -271,7 +271,7 @@ describe('a file system error', () => {
     expect(explanationOf(() => readFileSync(folder))).toMatch(/is a folder|^Error/)
   })
 
-  it('is explained with the owner of a file without permission', ({ skip }) => {
+  it('names the owner of a file that cannot be read', ({ skip }) => {
     skip(process.getuid?.() !== 0, 'only root can become another user')
     const theirs = path.join(folder, 'theirs')
     mkdirSync(theirs, { mode: 0o700 })

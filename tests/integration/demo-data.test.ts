@@ -36,7 +36,7 @@ describe('the demo data in a database given by DATABASE_URL', () => {
     return answer.status === 200
   }
 
-  it('is created if there are no other events, even if the demo account exists already', async () => {
+  it('creates demo data if there are no other events, even if its account exists', async () => {
     const first = await prepare()
     expect(await signsIn(first.calls)).toBe(true)
     // The password was kept in the data folder.
@@ -49,7 +49,7 @@ describe('the demo data in a database given by DATABASE_URL', () => {
     expect((await prepare()).calls).toEqual(second.calls)
   })
 
-  it('is not created next to other events but is found if it exists', async () => {
+  it('creates no demo data next to other events but finds existing demo data', async () => {
     const before = await prepare()
     const organizer = await system.token('olga', 'organizer')
     await system.api.post('/initialize', { eventId: 7, totalTickets: 5 }, { token: organizer })
@@ -62,7 +62,7 @@ describe('the demo data in a database given by DATABASE_URL', () => {
     })
   })
 
-  it('prints a reason instead of calls if the admin has another password', async () => {
+  it('gives a reason instead of calls if the admin has another password', async () => {
     expect(await prepare({ ...admin, ADMIN_PASSWORD: 'another-password' })).toEqual({
       calls: [],
       why: 'the account "admin" in this database has another password than ADMIN_PASSWORD',

@@ -63,7 +63,7 @@ async function readExamples(): Promise<Example[]> {
 }
 
 describe('the examples of /docs', () => {
-  it('succeed in order with the demo event as Swagger UI fills them in', async () => {
+  it('accepts the examples of /docs in order with the demo event', async () => {
     const admin = await system.token('root', 'admin')
     const statuses: Record<string, number> = {}
     let token: string | undefined

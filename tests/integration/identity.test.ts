@@ -71,7 +71,7 @@ const refresh = (refreshToken: string, process = 0) =>
   system.client(process).post('/token/refresh', { refreshToken }, representation)
 
 describe('registration', () => {
-  it('answers 201 with the user id only, and 409 if the user exists', async () => {
+  it('registers a user with the user id as response, and answers 409 if it exists', async () => {
     const userId = newUser()
     const first = await system.api.post('/register', { userId, password })
     expect(first).toMatchObject({ status: 201, body: { userId } })
@@ -93,7 +93,7 @@ describe('registration', () => {
     expect(answers.map(({ status }) => status).sort()).toEqual([201, ...Array(11).fill(409)])
   })
 
-  it('refuses the most common passwords with a pointer to the member', async () => {
+  it('refuses the most common passwords at registration', async () => {
     const answer = await system.api.post('/register', {
       userId: newUser(),
       password: 'password123',
@@ -116,7 +116,7 @@ describe('registration', () => {
     },
   )
 
-  it('does not lock out accounts of an earlier release with such a user id', async () => {
+  it('signs in accounts of an earlier release whose user id is refused now', async () => {
     const rows = await query('SELECT password_hash FROM users WHERE user_id = $1', [
       await register(),
     ])
@@ -137,7 +137,7 @@ describe('registration', () => {
     [{ userId: '', password }, '/userId'],
     [{ userId: 'a\u0007', password }, '/userId'],
     [{ userId: 'x', password, role: 'admin' }, '/role'],
-  ])('refuses the body %j, as sign-in does', async (body, pointer) => {
+  ])('refuses the body %j at registration and sign-in', async (body, pointer) => {
     for (const path of ['/register', '/login']) {
       const answer = await system.api.post(path, body)
       expect(answer).toMatchObject({
@@ -149,7 +149,7 @@ describe('registration', () => {
 })
 
 describe('sign-in', () => {
-  it('answers with a token that lasts 15 minutes and a cookie for /token', async () => {
+  it('signs in with a token that lasts 15 minutes and a cookie for /token', async () => {
     const userId = await register()
     const answer = await system.api.post('/login', { userId, password })
     expect(answer.status).toBe(200)
@@ -186,7 +186,7 @@ describe('sign-in', () => {
     expect(namesOf(unknown)).toEqual(namesOf(wrong))
   })
 
-  it('limits none of a hundred successful sign-ins that arrive from one address at once', async () => {
+  it('limits none of a hundred successful sign-ins from one address at once', async () => {
     const userId = await register()
     const answers = await Promise.all(
       Array.from({ length: 100 }, (_, n) =>
@@ -201,7 +201,7 @@ describe('sign-in', () => {
 })
 
 describe('refresh tokens', () => {
-  it('are exchanged once for a new pair of tokens', async () => {
+  it('exchanges a refresh token once for a new pair of tokens', async () => {
     const { body } = await login(await register())
     const first = await refresh(body.refreshToken, 1)
     expect(first).toMatchObject({ status: 200, body: { tokenType: 'Bearer', expiresIn: 900 } })
@@ -210,7 +210,7 @@ describe('refresh tokens', () => {
     expect((await refresh(first.body.refreshToken)).status).toBe(200)
   })
 
-  it('are all revoked for a sign-in if one of them is used twice', async () => {
+  it('revokes all refresh tokens of a sign-in if one is used twice', async () => {
     const { body } = await login(await register())
     const other = await login(decodeJwt(body.token).sub ?? '')
     const { body: next } = await refresh(body.refreshToken)
@@ -222,7 +222,7 @@ describe('refresh tokens', () => {
     expect((await refresh(other.body.refreshToken)).status).toBe(200)
   })
 
-  it('are exchanged once when they are sent many times at once', async () => {
+  it('exchanges a refresh token once when it is sent many times at once', async () => {
     const { body } = await login(await register())
     const answers = await Promise.all(
       Array.from({ length: 10 }, (_, n) => refresh(body.refreshToken, n % 2)),
@@ -230,7 +230,7 @@ describe('refresh tokens', () => {
     expect(answers.filter(({ status }) => status === 200)).toHaveLength(1)
   })
 
-  it('can be sent in their cookie', async () => {
+  it('accepts a refresh token in its cookie', async () => {
     const answer = await system.api.post('/login', { userId: await register(), password })
     const cookie = answer.headers.get('set-cookie')?.split(';')[0] ?? ''
     // Many clients send the media type with every POST.
@@ -253,11 +253,11 @@ describe('refresh tokens', () => {
     'a'.repeat(5000),
     `00000000-0000-0000-0000-000000000000.${'A'.repeat(43)}`,
     "'; --",
-  ])('are refused if they are invalid: %.60s', async (refreshToken) => {
+  ])('refuses the invalid refresh token %.60s', async (refreshToken) => {
     expect((await refresh(refreshToken)).status).toBe(401)
   })
 
-  it('belong to at most fifty sign-ins of an account, and one more ends the oldest', async () => {
+  it('ends the oldest sign-in of an account after fifty', async () => {
     const userId = await register()
     const signIn = async () => (await login(userId)).body
     const [oldest, second] = [await signIn(), await signIn()]
@@ -277,7 +277,7 @@ describe('refresh tokens', () => {
     expect(rows).toEqual([{ n: 50 }])
   })
 
-  it('are stored as hashes', async () => {
+  it('stores refresh tokens as hashes', async () => {
     const { body } = await login(await register())
     const rows = await query('SELECT * FROM refresh_tokens')
     expect(rows.length).toBeGreaterThan(0)
@@ -308,7 +308,7 @@ describe('signing out', () => {
     }
   })
 
-  it('answers 204 without a sign-in and to a token whose sign-in is unknown', async () => {
+  it('answers 204 to a sign-out without a sign-in or with an unknown one', async () => {
     expect((await system.api.request('POST', '/logout')).status).toBe(204)
     const secret = new TextEncoder().encode(system.jwtSecret)
     for (const sid of ['x', "' OR 1=1", 7]) {
@@ -323,7 +323,7 @@ describe('signing out', () => {
 describe('roles', () => {
   const newEvent = () => ({ eventId: 1_000_000 + ++nextUser, totalTickets: 1 })
 
-  it('that an admin gives apply to earlier tokens on every process within a second', async () => {
+  it('applies a new role to earlier tokens on every process within a second', async () => {
     const userId = await register()
     const { token } = (await login(userId)).body
     expect((await system.client(1).post('/initialize', newEvent(), { token })).status).toBe(403)
@@ -338,7 +338,7 @@ describe('roles', () => {
     expect((await system.client(1).post('/initialize', newEvent(), { token })).status).toBe(201)
   })
 
-  it('that an admin takes away are gone within a second, even from tokens that claim them', async () => {
+  it('removes a role within a second, even from tokens that claim it', async () => {
     const userId = await register()
     const token = await adminToken()
     await system.api.put(`/users/${userId}/role`, { role: 'organizer' }, { token })
@@ -354,7 +354,7 @@ describe('roles', () => {
     )
   })
 
-  it('in a token count only if its subject has no account', async () => {
+  it('honors the role in a token only if its subject has no account', async () => {
     const userId = await register()
     expect(
       (
@@ -372,7 +372,7 @@ describe('roles', () => {
     ).toBe(403)
   })
 
-  it('cannot be set for unknown users, to unknown values, or by anybody but an admin', async () => {
+  it('refuses to set roles for unknown users, to unknown values, or for anybody but an admin', async () => {
     const userId = await register()
     const put = async (path: string, body: unknown, role: 'user' | 'organizer' | 'admin') =>
       (await system.api.put(path, body, { token: await system.token('boss', role) })).body.code
@@ -390,7 +390,7 @@ describe('roles', () => {
 })
 
 describe('a disabled account', () => {
-  it('is refused everywhere within a second, and enabling it revives no earlier token', async () => {
+  it('refuses a disabled account within a second and revives no token when it is enabled', async () => {
     const userId = await register()
     const { token, refreshToken } = (await login(userId)).body
     const boss = { token: await adminToken() }
@@ -412,7 +412,7 @@ describe('a disabled account', () => {
     expect((await refresh(again.body.refreshToken)).status).toBe(200)
   })
 
-  it('loses its dashboard session for good', async () => {
+  it('ends the dashboard session of a disabled account for good', async () => {
     const userId = await register()
     const boss = { token: await adminToken() }
     await system.api.put(`/users/${userId}/role`, { role: 'admin' }, boss)
@@ -437,7 +437,7 @@ describe('a user id that may register', () => {
     '//',
     '\\',
     '🎟'.repeat(128),
-  ])('can be disabled by an admin, whatever its characters: %j', async (userId) => {
+  ])('disables an account whatever the characters of its user id: %j', async (userId) => {
     await register(userId)
     const path = `/users/${encodeURIComponent(userId)}`
     const boss = { token: await system.token('another boss', 'admin') }
@@ -455,7 +455,7 @@ describe('a password change', () => {
   const change = (token: string, secret = password, wanted = newPassword) =>
     system.api.put('/me/password', { password: secret, newPassword: wanted }, { token })
 
-  it('ends all sign-ins within a second except the one that made it', async () => {
+  it('ends all other sign-ins within a second of a password change', async () => {
     const userId = await register()
     const [mine, other] = [(await login(userId)).body, (await login(userId)).body]
     const answer = await change(mine.token)
@@ -484,7 +484,7 @@ describe('a password change', () => {
     expect((await refresh(next.body.refreshToken)).status).toBe(401)
   })
 
-  it('ends the dashboard session of the account', async () => {
+  it('ends the dashboard session at a password change', async () => {
     const userId = await register()
     await system.api.put(`/users/${userId}/role`, { role: 'admin' }, { token: await adminToken() })
     const cookie = await boardCookie(userId, password)
@@ -493,7 +493,7 @@ describe('a password change', () => {
     expect(await boardStatus(cookie)).toBe(401)
   })
 
-  it('ends earlier tokens that were signed elsewhere with the same secret', async () => {
+  it('refuses tokens signed elsewhere with the same secret before a password change', async () => {
     const userId = await register()
     const foreign = await system.token(userId)
     expect(await statusOf(foreign)).toBe(404)
@@ -501,7 +501,7 @@ describe('a password change', () => {
     expect(await statusOf(foreign)).toBe(401)
   })
 
-  it('with a wrong password gets 401 invalid_credentials and changes nothing', async () => {
+  it('answers 401 to a password change with a wrong password and changes nothing', async () => {
     const userId = await register()
     const [mine, other] = [(await login(userId)).body, (await login(userId)).body]
     const answer = await change(mine.token, 'not the password')
@@ -516,7 +516,7 @@ describe('a password change', () => {
     )
   })
 
-  it('counts a wrong password as a failed sign-in', async () => {
+  it('counts a wrong password at a password change as a failed sign-in', async () => {
     await forgetFailures()
     const strict = createClient((await system.addApi({ LOGIN_RATE_LIMIT: '3' })).url)
     const userId = await register()
@@ -537,7 +537,7 @@ describe('a password change', () => {
     [{ password, newPassword: 'short' }, '/newPassword'],
     [{ password, newPassword: 'password123' }, '/newPassword'],
     [{ password, newPassword, userId: 'ada' }, '/userId'],
-  ])('is refused with the body %j', async (body, pointer) => {
+  ])('refuses a password change with the body %j', async (body, pointer) => {
     const { token } = (await login(await register())).body
     const answer = await system.api.put('/me/password', body, { token })
     expect(answer).toMatchObject({
@@ -546,7 +546,7 @@ describe('a password change', () => {
     })
   })
 
-  it('takes effect once when it is sent many times at once', async () => {
+  it('changes a password once when the request is sent many times at once', async () => {
     const userId = await register()
     const { token } = (await login(userId)).body
     const answers = await Promise.all(
@@ -557,7 +557,7 @@ describe('a password change', () => {
 })
 
 describe('the list of accounts', () => {
-  it('contains every account once, in order of user id, without password hashes', async () => {
+  it('lists every account once, in order of user id, without password hashes', async () => {
     const token = await adminToken()
     const seen = []
     let after = ''
@@ -577,7 +577,7 @@ describe('the list of accounts', () => {
     expect(JSON.stringify(seen)).not.toContain('argon2')
   })
 
-  it('is filtered by a case-sensitive prefix of the user id', async () => {
+  it('filters accounts by a case-sensitive prefix of the user id', async () => {
     const token = await adminToken()
     for (const userId of ['Zed%_1', 'Zed%_2', 'Zedx', 'zed%_3']) await register(userId)
     const idsOf = async (q: string, rest = '') => {
@@ -598,14 +598,14 @@ describe('the list of accounts', () => {
     'after=',
     `q=${'x'.repeat(129)}`,
     'q=%00',
-  ])('refuses the query %s', async (search) => {
+  ])('refuses the query %s for the list of accounts', async (search) => {
     const { status, body } = await system.api.get(`/users?${search}`, { token: await adminToken() })
     expect({ status, code: body.code }).toEqual({ status: 400, code: 'invalid_request' })
   })
 })
 
 describe('the first admin', () => {
-  it('gets the password in the environment, but an existing user of that name becomes no admin', async () => {
+  it("sets the first admin's password from the environment but promotes no existing user", async () => {
     const before = (await login(admin.userId, admin.password)).body
     const cookie = await boardCookie(admin.userId, admin.password)
     const changed = { ...adminEnv, ADMIN_PASSWORD: 'a wall of dry slate' }
@@ -636,7 +636,7 @@ describe('the first admin', () => {
 })
 
 describe('an installation with JWT_JWKS_URL', () => {
-  it('accepts the tokens of the issuer and has no accounts unless LOCAL_ACCOUNTS is set', async () => {
+  it('accepts the tokens of an issuer and has no accounts without LOCAL_ACCOUNTS', async () => {
     const pem = generateKeyPairSync('ed25519')
       .privateKey.export({ type: 'pkcs8', format: 'pem' })
       .toString()

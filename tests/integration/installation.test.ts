@@ -59,7 +59,7 @@ async function flush(system: System): Promise<void> {
   if (keys.length > 0) await redis.del(...keys)
 }
 
-it('writes no heartbeat to the append-only file, whose every write is flushed to disk', async () => {
+it("writes no heartbeat to Redis's append-only file", async () => {
   // This test has its own servers, since any other write would grow the file.
   const servers = await startServers()
   onTestFinished(() => servers.stop())
@@ -81,7 +81,7 @@ it('writes no heartbeat to the append-only file, whose every write is flushed to
   expect(await aofBytes()).toBe(claimed)
 })
 
-it('refuses a second installation the keys of the first until the first has stopped', async () => {
+it('keeps a second installation from the keys of the first until the first has stopped', async () => {
   const first = await start()
   const second = await startSystem({ apis: 0, workers: 0 })
   onTestFinished(() => second.stop())
@@ -122,7 +122,7 @@ it('refuses to start on a copy of the database only while the original is in use
   await system.addWorker({ DATABASE_URL: copy })
 })
 
-it('refuses to start with another layout or Redis, in one line that names the difference', async () => {
+it('refuses to start with another layout or Redis and names the difference', async () => {
   const system = await start()
   await createEvent(system)
   const elsewhere = new URL(system.redisUrl)
@@ -208,7 +208,7 @@ it('claims a flushed Redis again, and ends if another installation has claimed i
   }
 })
 
-it('verifies its Redis, layout and lines, and adopts its own keys after a restore', async () => {
+it('verifies Redis, layout and lines, and adopts its own keys after a restore', async () => {
   const system = await start()
   await createEvent(system)
   expect(await book(system, 'ada')).toBe('Ticket booked')

@@ -39,13 +39,13 @@ describe('limits shared by all processes', () => {
   const times = (count: number, send: (n: number) => Promise<Reply>) =>
     Promise.all(Array.from({ length: count }, (_, n) => send(n)))
 
-  it('admit exactly the allowed number of 200 concurrent requests', async () => {
+  it('admits exactly the allowed number of 200 concurrent requests', async () => {
     const options = from(newAddress())
     const answers = await times(200, (n) => get('/events', options, n))
     expect(count(answers, 429)).toBe(150)
   })
 
-  it('send RateLimit headers with every response and Retry-After with a refusal', async () => {
+  it('sends RateLimit headers with every response and Retry-After with a refusal', async () => {
     const options = from(newAddress())
     const first = await get('/events', options)
     expect(first.headers.get('ratelimit-policy')).toBe('50;w=900')
@@ -62,7 +62,7 @@ describe('limits shared by all processes', () => {
     expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(800)
   })
 
-  it('count a verified user by user id, whatever the address', async () => {
+  it('counts a verified user by user id, whatever the address', async () => {
     const address = newAddress()
     const [ada, bob] = [await system.token('ada'), await system.token('bob')]
     const asAda = (at: string) => ({ ...from(at), token: ada })
@@ -75,7 +75,7 @@ describe('limits shared by all processes', () => {
     expect(remainingOf(await get('/events', asAda(address)))).toBe(0)
   })
 
-  it('count /initialize with INITIALIZE_OPEN by address, with or without a token', async () => {
+  it('counts /initialize with INITIALIZE_OPEN by address, with or without a token', async () => {
     const address = newAddress()
     const [ada, bob] = [await system.token('maker-1'), await system.token('maker-2')]
     const options = [
@@ -91,7 +91,7 @@ describe('limits shared by all processes', () => {
     expect(remainingOf(await get('/events', { ...from(address), token: ada }))).toBe(49)
   })
 
-  it('count job polls separately', async () => {
+  it('counts job polls separately', async () => {
     const options = { ...from(newAddress()), token: await system.token('polly') }
     const answers = await times(70, (n) => get('/jobs/none', options, n))
     expect(count(answers, 404)).toBe(60)
@@ -99,7 +99,7 @@ describe('limits shared by all processes', () => {
     expect(remainingOf(await get('/events', options))).toBe(49)
   })
 
-  it('count a failed token by address, with 401 within the limit and 429 over it', async () => {
+  it('counts a failed token by address, with 401 within the limit and 429 over it', async () => {
     const address = newAddress()
     const options = { ...from(address), token: 'forged' }
     const answers = await times(60, (n) => get('/jobs/none', options, n))
@@ -108,7 +108,7 @@ describe('limits shared by all processes', () => {
     expect((await get('/events', from(address))).status).toBe(429)
   })
 
-  it('count a missing token by address and always answer 401', async () => {
+  it('counts a missing token by address and always answers 401', async () => {
     const options = from(newAddress())
     const answers = await times(60, (n) =>
       system.client(n % 2).post('/book', { eventId: 1 }, options),
@@ -120,26 +120,26 @@ describe('limits shared by all processes', () => {
     expect((await get('/events', options)).status).toBe(429)
   })
 
-  it('treat a failed token as anonymous on a public route', async () => {
+  it('treats a failed token as anonymous on a public route', async () => {
     const options = { ...from(newAddress()), token: 'forged' }
     expect(await get('/events', options)).toMatchObject({ status: 200 })
     expect(remainingOf(await get('/events', options))).toBe(48)
   })
 
-  it('count an IPv6 client by its /64', async () => {
+  it('counts an IPv6 client by its /64', async () => {
     const net = `2001:db8:0:${(++nextAddress).toString(16)}`
     await times(50, (n) => get('/events', from(`${net}::${n + 1}`), n))
     expect((await get('/events', from(`${net}:ffff::1`))).status).toBe(429)
     expect((await get('/events', from('2001:db8:1::1'))).status).toBe(200)
   })
 
-  it('trust as many proxies as TRUST_PROXY_HOPS says', async () => {
+  it('trusts as many proxies as TRUST_PROXY_HOPS says', async () => {
     const address = newAddress()
     expect(remainingOf(await get('/events', from(`10.9.9.9, ${address}`)))).toBe(49)
     expect(remainingOf(await get('/events', from(`10.8.8.8, ${address}`)))).toBe(48)
   })
 
-  it('count unknown paths and methods by address and refuse them over twice the limit', async () => {
+  it('counts unknown paths and methods by address and limits them at twice the limit', async () => {
     const options = from(newAddress())
     const send = (n: number) =>
       n % 2 === 0
@@ -157,7 +157,7 @@ describe('limits shared by all processes', () => {
     expect((await get('/livez', options)).status).toBe(200)
   })
 
-  it('do not apply to probes, metrics, the dashboard and /docs', async () => {
+  it('does not limit probes, metrics, the dashboard and /docs', async () => {
     const address = newAddress()
     await times(50, () => get('/events', from(address)))
     for (const path of ['/livez', '/readyz', '/metrics']) {
@@ -181,7 +181,7 @@ describe('limits shared by all processes', () => {
       return userId
     }
 
-    it('lock an account after twenty failures, but not for an address that signed in before', async () => {
+    it('locks an account after twenty failures except for addresses that signed in before', async () => {
       const owner = newAddress()
       const userId = await register()
       expect((await login(userId, password, owner)).status).toBe(200)
@@ -197,7 +197,7 @@ describe('limits shared by all processes', () => {
       expect((await login(userId, password, owner)).status).toBe(200)
     })
 
-    it('remember the last twenty addresses of an account in one key', async () => {
+    it('remembers the last twenty addresses of an account in one key', async () => {
       const userId = await register()
       const addresses = Array.from({ length: 22 }, newAddress)
       for (const address of addresses)
@@ -218,7 +218,7 @@ describe('limits shared by all processes', () => {
       expect(statuses).toEqual([429, 429, ...Array<number>(20).fill(200)])
     })
 
-    it('allow no more concurrent guesses than sequential ones', async () => {
+    it('allows no more concurrent guesses than sequential ones', async () => {
       const userId = await register()
       const answers = await times(100, (n) => login(userId, `wrong guess ${n}`, newAddress(), n))
       expect(count(answers, 401)).toBe(20)
@@ -226,7 +226,7 @@ describe('limits shared by all processes', () => {
       expect((await login(userId, password, newAddress())).status).toBe(429)
     })
 
-    it('lock all accounts for an address with twenty failures, even one it signed in to', async () => {
+    it('locks all accounts for an address after twenty failures', async () => {
       const address = newAddress()
       const userId = await register()
       expect((await login(userId, password, address)).status).toBe(200)
@@ -242,7 +242,7 @@ describe('limits shared by all processes', () => {
       expect((await login(userId, password, newAddress())).status).toBe(200)
     })
 
-    it('do not count successes and malformed requests', async () => {
+    it('does not count successful sign-ins and malformed requests', async () => {
       const address = newAddress()
       const userId = await register()
       const good = await times(25, (n) => login(userId, password, address, n))
@@ -252,7 +252,7 @@ describe('limits shared by all processes', () => {
       expect(remainingOf(await login(userId, 'wrong password', address))).toBe(19)
     })
 
-    it('count the registration of an existing user id as a failure', async () => {
+    it('counts the registration of an existing user id as a failure', async () => {
       const address = newAddress()
       const userId = await register()
       const answers = await times(25, (n) =>
@@ -264,7 +264,7 @@ describe('limits shared by all processes', () => {
       expect(count(answers, 429)).toBe(5)
     })
 
-    it('count failures at /login, /register, the dashboard form and Basic together', async () => {
+    it('counts failures at /login, /register, the dashboard form and Basic together', async () => {
       const address = newAddress()
       const byForm = () =>
         system.api.request('POST', '/admin/login', undefined, {
@@ -296,7 +296,7 @@ describe('limits shared by all processes', () => {
       expect((await login('nobody', password, newAddress())).status).toBe(401)
     })
 
-    it('refuse an address over its limit before its body is read', async () => {
+    it('refuses a sign-in over the limit before its body is read', async () => {
       const address = newAddress()
       await times(20, (n) => login(`nobody-${n}`, password, address, n))
       const answer = await system.api.request('POST', '/login', undefined, {
@@ -325,7 +325,7 @@ describe('limits shared by all processes', () => {
       return system.client(n % 2).post('/token/refresh', { refreshToken }, options)
     }
 
-    it('let signed-in users renew and sign out from an address that is over its limits', async () => {
+    it('renews and signs out users from an address that is over its limits', async () => {
       const address = newAddress()
       const [ada, bob, eve] = [await signIn(address), await signIn(address), await signIn(address)]
       await times(50, (n) => get('/events', from(address), n))
@@ -357,7 +357,7 @@ describe('limits shared by all processes', () => {
       expect((await refresh(eve.refreshToken, newAddress())).status).toBe(401)
     })
 
-    it('count a renewal with an unknown query parameter and answer 429 before 400', async () => {
+    it('counts a renewal with an unknown query parameter and answers 429 before 400', async () => {
       const address = newAddress()
       const send = (n: number) =>
         system.client(n % 2).request('POST', '/token/refresh?x=1', undefined, from(address))
@@ -365,7 +365,7 @@ describe('limits shared by all processes', () => {
       expect([count(answers, 400), count(answers, 429)]).toEqual([50, 10])
     })
 
-    it('count renewals by sign-in, whatever the address', async () => {
+    it('counts renewals by sign-in, whatever the address', async () => {
       const [ada, bob] = [await signIn(newAddress()), await signIn(newAddress())]
       let { refreshToken } = ada
       for (let n = 0; n < 50; n++) {
@@ -385,7 +385,7 @@ describe('limits shared by all processes', () => {
 })
 
 describe('limits without trusted proxies', () => {
-  it('ignore X-Forwarded-For', async () => {
+  it('ignores X-Forwarded-For without trusted proxies', async () => {
     const system = await startSystem({ workers: 0, env: { RATE_LIMIT: '3' } })
     onTestFinished(() => system.stop())
     for (let n = 0; n < 3; n++)
@@ -422,7 +422,7 @@ describe('limits during an outage', () => {
     return { ...answer, ms: performance.now() - startedAt }
   }
 
-  it('keep failed sign-ins through a restart of Redis but restart the request counts', async () => {
+  it('keeps failed sign-ins but no request counts through a restart of Redis', async () => {
     const someone = from(newAddress())
     const fail = () => system.api.post('/login', { userId: 'nobody', password }, someone)
     const send = () => system.api.get('/events', someone)
@@ -439,7 +439,7 @@ describe('limits during an outage', () => {
     expect(remainingOf(await send())).toBe(29)
   })
 
-  it('write failed sign-ins to the append-only file but no request counts', async () => {
+  it('writes failed sign-ins but no request counts to the append-only file', async () => {
     const redis = new Redis(servers.redis.url)
     onTestFinished(() => redis.disconnect())
     const logged = async () =>
@@ -459,7 +459,7 @@ describe('limits during an outage', () => {
     ['dead', () => servers.redis.kill(), () => servers.redis.restart()],
     ['frozen', () => servers.redis.pause(), () => servers.redis.resume()],
   ])(
-    'refuse sign-in, registration and administration within a second and limit reads locally while Redis is %s',
+    'closes sign-in and administration and limits reads locally while Redis is %s',
     async (_name, takeDown, bringBack) => {
       const { token } = (await system.api.post('/login', admin)).body
       await system.api.get('/events')
@@ -496,7 +496,7 @@ describe('limits during an outage', () => {
     ['dead', () => servers.postgres.kill(), () => servers.postgres.restart()],
     ['frozen', () => servers.postgres.pause(), () => servers.postgres.resume()],
   ])(
-    'refuse account calls within a second without a late effect and accept tokens while PostgreSQL is %s',
+    'closes account calls within a second and accepts tokens while PostgreSQL is %s',
     async (name, takeDown, bringBack) => {
       const { token } = (await system.api.post('/login', admin)).body
       const late = { userId: `late-${name}`, password }

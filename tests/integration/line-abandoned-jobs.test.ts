@@ -91,7 +91,7 @@ async function serveAll(): Promise<void> {
 }
 
 describe('an add whose reply is lost', () => {
-  it('is accepted and takes effect once if it reached Redis', async () => {
+  it('accepts a command whose add reached Redis although its reply was lost', async () => {
     nextAdd = { kind: 'cut-after' }
 
     const booked = await book('ann', 0)
@@ -103,7 +103,7 @@ describe('an add whose reply is lost', () => {
     expect(await bookingsOf('ann')).toBe(1)
   })
 
-  it('is abandoned within a second if it never reached Redis', async () => {
+  it('abandons a command within a second if its add never reached Redis', async () => {
     nextAdd = { kind: 'cut-before' }
 
     const booked = await book('ann', 5000)
@@ -115,7 +115,7 @@ describe('an add whose reply is lost', () => {
     expect(await bookingsOf('ann')).toBe(0)
   })
 
-  it('takes no effect if it reaches Redis after the client got 503', async () => {
+  it('ignores an add that reaches Redis after the client got 503', async () => {
     nextAdd = { kind: 'late', ms: 1500 }
 
     const booked = await book('ann', 5000)
@@ -138,7 +138,7 @@ describe('an add whose reply is lost', () => {
     await expectRowsAgree(stack.kit)
   })
 
-  it('is unknown if PostgreSQL is silent too, and its command id finds the outcome later', async () => {
+  it('answers unknown if PostgreSQL is silent too, and finds the outcome later', async () => {
     nextAdd = { kind: 'late', ms: 1500 }
     const pending = book('ann', 5000)
     await until(() => nextAdd === undefined, { timeoutMs: 1000 })
@@ -158,7 +158,7 @@ describe('an add whose reply is lost', () => {
 })
 
 describe('an outage', () => {
-  it('of Redis is reported at once without a late effect', async () => {
+  it('refuses commands at once without Redis and without a late effect', async () => {
     redisProxy.sever()
     expect(await until(() => !api.availability.redis(), { timeoutMs: 3000 })).toBe(true)
 
@@ -173,7 +173,7 @@ describe('an outage', () => {
     expect((await book('ann', 5000)).result.kind).toBe('decided')
   })
 
-  it('of a frozen Redis is reported within a second', async () => {
+  it('refuses commands within a second while Redis is frozen', async () => {
     redisProxy.hold()
 
     const booked = await Promise.all([book('ann', 5000), book('bob', 0)])
@@ -188,7 +188,7 @@ describe('an outage', () => {
     expect([await bookingsOf('ann'), await bookingsOf('bob')]).toEqual([0, 0])
   })
 
-  it('of PostgreSQL alone gives 202 to commands stored in Redis and 503 to new ones', async () => {
+  it('answers 202 to stored commands and 503 to new ones without PostgreSQL', async () => {
     const stored = book('ann', 2000)
     await until(async () => (await stack.redis.llen(stack.key(1, 'wait'))) === 2, {
       timeoutMs: 2000,

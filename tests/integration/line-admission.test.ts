@@ -41,7 +41,7 @@ const decided = (eventId: number, count: number) =>
   until(async () => (await decidedCount(eventId)) === count, { timeoutMs: 20_000 })
 
 describe('a small depth limit', () => {
-  it('admits that many commands, refuses others as busy, and admits more once those are decided', async () => {
+  it('admits commands up to the depth limit and more once those are decided', async () => {
     stack = await createLineStack()
     for (const eventId of [1, 2]) await stack.kit.createEvent(eventId, 3)
     const apis = [
@@ -67,7 +67,7 @@ describe('a small depth limit', () => {
     await expectRowsAgree(stack.kit)
   })
 
-  it('counts each event separately if events share a line', async () => {
+  it('counts the depth of each event separately if events share a line', async () => {
     stack = await createLineStack(1)
     for (const eventId of [1, 2]) await stack.kit.createEvent(eventId, 3)
     const api = await stack.api({ maxQueueDepth: 5 })
@@ -88,7 +88,7 @@ describe('a small depth limit', () => {
     expect(await stack.depth(1)).toBeNull()
   })
 
-  it('of zero admits and stores no command', async () => {
+  it('admits and stores no command with a depth limit of zero', async () => {
     stack = await createLineStack()
     await stack.kit.createEvent(1, 3)
     const api = await stack.api({ maxQueueDepth: 0 })
@@ -100,7 +100,7 @@ describe('a small depth limit', () => {
 })
 
 describe('a large depth limit', () => {
-  it('admits everything far from it, and the counts return to zero', async () => {
+  it('admits everything far from the depth limit and returns its counts to zero', async () => {
     stack = await createLineStack()
     await stack.kit.createEvent(1, 100)
     const apis = [await stack.api(), await stack.api()] as const
@@ -117,7 +117,7 @@ describe('a large depth limit', () => {
     await expectRowsAgree(stack.kit)
   })
 
-  it('is exact to the command once the line is nearly full', async () => {
+  it('keeps the depth limit to the command once the line is nearly full', async () => {
     stack = await createLineStack()
     await stack.kit.createEvent(1, 100)
     const api = await stack.api({ maxQueueDepth: 5000 })
@@ -133,7 +133,7 @@ describe('a large depth limit', () => {
     expect(countOf(await submitAll(api, 1, users(1, 30)))).toEqual({ busy: 1 })
   })
 
-  it('resets a count that a crash left too high once the line is empty', async () => {
+  it('resets a depth that a crash left too high once the line is empty', async () => {
     stack = await createLineStack()
     await stack.kit.createEvent(1, 100)
     const api = await stack.api({ maxQueueDepth: 50 })

@@ -32,7 +32,7 @@ async function createEvents(count: number, totalTickets: number): Promise<void> 
 }
 
 describe('a busy system during database changes', () => {
-  it('rejects no command, fails no request, and repeats the first response of a key', async () => {
+  it('rejects no command and fails no request while the database changes under load', async () => {
     await start({ workers: 2 })
     await createEvents(5, 3)
     let ended = false
@@ -117,7 +117,7 @@ describe('a busy system during database changes', () => {
 })
 
 describe('a command whose event row is locked', () => {
-  it('is not rejected when Redis freezes three times for longer than a job lock lasts', async () => {
+  it('does not reject a command when Redis freezes three times for longer than a lock', async () => {
     const folder = mkdtempSync(path.join(tmpdir(), 'ticket-line-freeze-'))
     const server = await startRedis({ folder })
     onTestFinished(async () => {

@@ -40,7 +40,7 @@ async function newEvent(totalTickets: number): Promise<number> {
 const apply = (job: KitJob) => createApply(kit.applyDeps)(jobToApply(job))
 
 describe('the canary', () => {
-  it('leaves no row and does not wait for a lock on the event that it resembles', async () => {
+  it('runs a canary without leaving a row or waiting for locked events', async () => {
     const id = await newEvent(3)
     const count = async () =>
       kit.query(`SELECT (SELECT count(*) FROM events) AS events, (SELECT count(*) FROM claims) AS claims,
@@ -60,7 +60,7 @@ describe('the canary', () => {
     expect(await count()).toEqual(before)
   })
 
-  it('runs every statement that decides commands', async () => {
+  it('runs every statement that decides commands in a canary', async () => {
     const sent = new Set<string>()
     const { pool } = kit.database
     const watched = new Proxy(pool, {
@@ -138,7 +138,7 @@ describe('a database fault that affects every command', () => {
       'ALTER TABLE waitlist_entries RENAME COLUMN began TO since',
     ],
     ['a missing table', 'ALTER TABLE commands RENAME TO c', 'ALTER TABLE c RENAME TO commands'],
-  ])('delays the commands instead of rejecting them: %s', async (_what, breakIt, repairIt) => {
+  ])('delays commands instead of rejecting them with %s', async (_what, breakIt, repairIt) => {
     const id = await newEvent(1)
     await kit.query('UPDATE events SET last_sequence = 5000 WHERE event_id = $1', [id])
     const jobs = [
@@ -159,7 +159,7 @@ describe('a database fault that affects every command', () => {
     expect(decided).toEqual([['booked'], ['waiting'], ['canceled', 'canceled']])
   })
 
-  it('delays the commands while the role of the workers lacks a right', async () => {
+  it('delays commands while the role of the workers lacks a right', async () => {
     const id = await newEvent(2)
     await kit.query(`CREATE ROLE clerk_${id}`)
     onTestFinished(async () => {
@@ -235,7 +235,7 @@ describe('a command whose job is started repeatedly', () => {
     return { release: () => locker.query('ROLLBACK') }
   }
 
-  it('is not rejected while the workers that lost its lock are alive', async () => {
+  it('does not reject a command while the workers that lost its lock are alive', async () => {
     const id = await newEvent(5)
     const job = kit.job(command('book', id, 'ann'))
     const { release } = await lockEvent(id)
@@ -260,7 +260,7 @@ describe('a command whose job is started repeatedly', () => {
     expect(applied.map(({ changes }) => changes.length).toSorted()).toEqual([0, 0, 0, 1])
   })
 
-  it('is not rejected if a worker that survived uncounts its start late', async () => {
+  it('does not reject a command if a surviving worker uncounts its start late', async () => {
     const id = await newEvent(5)
     const job = kit.job(command('book', id, 'ann'))
     await kit.query('INSERT INTO command_starts VALUES ($1, 2, now())', [job.id(0)])
@@ -274,7 +274,7 @@ describe('a command whose job is started repeatedly', () => {
     expect(kindsOf(await applying)).toEqual(['booked'])
   })
 
-  it('is not rejected while another session locks its event, however many workers end', async () => {
+  it('does not reject a command while its event row is locked, however many workers end', async () => {
     const id = await newEvent(5)
     const job = kit.job(command('book', id, 'ann'))
     await kit.query('INSERT INTO command_starts VALUES ($1, 7, now())', [job.id(0)])
@@ -298,7 +298,7 @@ describe('recording a rejection', () => {
   const record = async (job: KitJob) =>
     (await recordPoisoned(kit.applyDeps, acceptedCommand(job))).outcomes[0]
 
-  it('returns the stored outcome instead if the key of the command already has one', async () => {
+  it('returns the stored outcome instead of a rejection if the key has one', async () => {
     const id = await newEvent(0)
     const first = kit.job(command('book', id, 'ann', { keyHash: `first-${id}` }))
     const { outcomes } = await apply(first)
@@ -314,7 +314,7 @@ describe('recording a rejection', () => {
     expect((await kit.apply(other)).outcomes).toEqual([ofOther])
   })
 
-  it('sets the job aside after its other commands if PostgreSQL refuses to record it', async () => {
+  it('sets a job aside after its other commands if a rejection cannot be recorded', async () => {
     const id = await newEvent(5)
     await kit.query(`CREATE FUNCTION refuse_poison() RETURNS trigger LANGUAGE plpgsql AS $$
       BEGIN IF NEW.user_id = 'poison' THEN RAISE EXCEPTION 'no such text'; END IF; RETURN NEW; END $$`)

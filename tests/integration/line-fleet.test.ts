@@ -22,7 +22,7 @@ const book = (n: number, userId: string, waitMs = 20_000) =>
   api(n).submit(command('book', 1, userId), { waitMs })
 
 describe('two API processes and two workers', () => {
-  it('sell every ticket once and put everybody else in one waiting list', {
+  it('sells every ticket once and puts everybody else in one waiting list', {
     timeout: 60_000,
   }, async () => {
     await stack.kit.createEvent(1, 50)
@@ -48,7 +48,7 @@ describe('two API processes and two workers', () => {
     await expectRowsAgree(stack.kit)
   })
 
-  it('decide sequential requests in order, whichever process receives them', async () => {
+  it('decides sequential requests in order, whichever process receives them', async () => {
     await stack.kit.createEvent(1, 2)
     await Promise.all([stack.worker(), stack.worker()])
     const results: SubmitResult[] = []
@@ -61,7 +61,7 @@ describe('two API processes and two workers', () => {
     ])
   })
 
-  it('keep the order of commands that were accepted while no worker ran', async () => {
+  it('keeps the order of commands that were accepted while no worker ran', async () => {
     await stack.kit.createEvent(1, 0)
     const accepted: string[] = []
     for (let n = 0; n < 20; n++) {
@@ -81,7 +81,7 @@ describe('two API processes and two workers', () => {
     expect(list.map((row) => row.user_id)).toEqual(accepted)
   })
 
-  it('hand a line over when a worker stops under load', { timeout: 60_000 }, async () => {
+  it('hands a line over when a worker stops under load', { timeout: 60_000 }, async () => {
     await stack.kit.createEvent(1, 1000)
     const stopping = await stack.worker()
     await stack.worker()
@@ -98,7 +98,9 @@ describe('two API processes and two workers', () => {
 })
 
 describe('lost replies', () => {
-  it('are rescued, so every client gets its outcome', { timeout: 60_000 }, async () => {
+  it('rescues lost replies, so that every client gets its outcome', {
+    timeout: 60_000,
+  }, async () => {
     await stack.kit.createEvent(1, 40)
     await stack.worker()
     const deleteReplies = setInterval(async () => {
@@ -123,7 +125,7 @@ describe('lost replies', () => {
 })
 
 describe('a flushed Redis', () => {
-  it('loses accepted commands, and pending ones enter the line again once', {
+  it('enters pending commands into the line again once after a flush', {
     timeout: 60_000,
   }, async () => {
     await stack.kit.createEvent(1, 5)

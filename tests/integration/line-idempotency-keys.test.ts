@@ -28,7 +28,7 @@ async function bookingsOf(userId: string): Promise<number> {
 }
 
 describe('an idempotency key', () => {
-  it('that is used in two lines at once belongs to one of them, and the other books nothing', async () => {
+  it('gives a key that two lines use at once to one, and the other books nothing', async () => {
     for (let round = 0; round < 30; round++) {
       const [userId, keyHash] = [`racer-${round}`, `race-${round}`]
       const jobs = [1, 2].map((eventId) =>
@@ -50,7 +50,7 @@ describe('an idempotency key', () => {
     await expectRowsAgree(kit)
   })
 
-  it('that is sent many times at once has one effect and one outcome', async () => {
+  it('has one effect and one outcome when a key is sent many times at once', async () => {
     const keyHash = 'double-click'
     const jobs = Array.from({ length: 12 }, () =>
       kit.job(command('book', 1, 'clicker', { keyHash })),
@@ -66,7 +66,7 @@ describe('an idempotency key', () => {
     expect(await bookingsOf('clicker')).toBe(1)
   })
 
-  it('repeats the complete first outcome, also when the repeated job runs again', async () => {
+  it('repeats the complete first outcome of a key, also when the repeat runs again', async () => {
     const keyHash = 'whole'
     const [first, again] = [1, 2].map(() => kit.job(command('book', 1, 'whole', { keyHash })))
     const { outcomes } = await kit.apply(first as KitJob)
@@ -81,7 +81,7 @@ describe('an idempotency key', () => {
     expect(stored?.outcome).toEqual(replay)
   })
 
-  it('has one owner when two lines use many keys in opposite orders', {
+  it('gives each key one owner when two lines use many keys in opposite orders', {
     timeout: 60_000,
   }, async () => {
     for (let round = 0; round < 10; round++) {
@@ -104,7 +104,7 @@ describe('an idempotency key', () => {
     await expectRowsAgree(kit)
   })
 
-  it('is freed after 24 hours and then belongs to its new command', async () => {
+  it('frees an idempotency key after 24 hours', async () => {
     const keyHash = 'old'
     const first = kit.job(command('book', 1, 'old-timer', { keyHash }))
     await kit.apply(first)
@@ -124,7 +124,7 @@ describe('an idempotency key', () => {
     expect(await ownersOf(keyHash)).toEqual([{ command_id: fresh.id(0) }])
   })
 
-  it('repeats its outcome to a request that was accepted within 24 hours and decided later', async () => {
+  it('repeats the outcome to a request accepted within 24 hours and decided later', async () => {
     const keyHash = 'accepted in time'
     const first = kit.job(command('book', 1, 'patient', { keyHash }))
     const { outcomes } = await kit.apply(first)
@@ -151,7 +151,7 @@ describe('an idempotency key', () => {
     expect(await ownersOf(keyHash)).toEqual([{ command_id: tooLate.id(0) }])
   })
 
-  it('belongs to one command when two lines take it at once after 24 hours', async () => {
+  it('gives a key that two lines take at once after 24 hours to one of them', async () => {
     for (let round = 0; round < 15; round++) {
       const [userId, keyHash] = [`heir-${round}`, `old-race-${round}`]
       await kit.apply(kit.job(command('cancel', 1, userId, { keyHash })))
@@ -169,7 +169,7 @@ describe('an idempotency key', () => {
     }
   })
 
-  it('is separate for each caller and compared byte by byte', async () => {
+  it('separates keys by caller and compares them byte by byte', async () => {
     const { outcomes } = await kit.apply(
       kit.job(
         command('book', 1, 'Kim', { keyHash: 'own' }),

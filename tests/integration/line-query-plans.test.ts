@@ -163,7 +163,7 @@ function nodesOf(plan: PlanNode): PlanNode[] {
 }
 
 describe('the query plans of a batch', () => {
-  it('find every row by its key while the tables have no statistics', async () => {
+  it('finds every row by its key while the tables have no statistics', async () => {
     const connection = recordedConnection(KEYED_PLANS)
     await runEverything(connection, 1)
 
@@ -172,7 +172,7 @@ describe('the query plans of a batch', () => {
     await connection.database.close()
   })
 
-  it('find every row by its key when ANALYZE ran on tiny tables', async () => {
+  it('finds every row by its key when ANALYZE ran on tiny tables', async () => {
     await kit.query('ANALYZE')
     const connection = recordedConnection(KEYED_PLANS)
     await runEverything(connection, 5)
@@ -181,7 +181,7 @@ describe('the query plans of a batch', () => {
     await connection.database.close()
   })
 
-  it('find every row by its key when ANALYZE ran on large tables', async () => {
+  it('finds every row by its key when ANALYZE ran on large tables', async () => {
     await kit.createEvent(2, 0)
     await kit.query(
       `INSERT INTO waitlist_entries SELECT 2, n, 'user-' || n, 'waiting', now() FROM generate_series(1, 50000) n`,
@@ -203,7 +203,7 @@ describe('the query plans of a batch', () => {
     await connection.database.close()
   })
 
-  it('find the head of the waiting list without reading ended entries, with any statistics', async () => {
+  it('finds the head of the waiting list without reading ended entries', async () => {
     const [head, second, last] = [1, 300_002, 300_003]
     await kit.createEvent(6, 0)
     await kit.query('UPDATE events SET last_sequence = $1, waiting_count = 3 WHERE event_id = 6', [
@@ -243,7 +243,7 @@ describe('the query plans of a batch', () => {
     expect(read).toEqual(Array.from({ length: 3 }, () => ['waitlist_entries_waiting', 3, true]))
   })
 
-  it('would read whole tables without the planner settings of the line', async () => {
+  it('reads whole tables without the planner settings of the line', async () => {
     const connection = recordedConnection({ plan_cache_mode: 'force_generic_plan' })
     await runEverything(connection, 4)
 

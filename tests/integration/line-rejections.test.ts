@@ -31,7 +31,7 @@ describe('a command that cannot be decided', () => {
   })
   afterAll(() => kit?.stop())
 
-  it('is rejected without a trace while the other commands of its job are decided', async () => {
+  it('rejects a command that fails and decides the others of its job', async () => {
     const job = kit.job(
       command('book', 1, 'ann'),
       command('book', 1, 'poison', { keyHash: 'k' }),
@@ -47,7 +47,7 @@ describe('a command that cannot be decided', () => {
     await expectRowsAgree(kit)
   })
 
-  it('stays rejected without another start when its job or its key is repeated', async () => {
+  it('repeats a rejection without another start of the command', async () => {
     const before = kit.retries.length
     const job = kit.job(command('book', 1, 'poison', { keyHash: 'k' }))
 
@@ -58,7 +58,7 @@ describe('a command that cannot be decided', () => {
     expect(kit.retries).toHaveLength(before)
   })
 
-  it('takes over a key that was used 24 hours ago and stays rejected under it', async () => {
+  it('records a rejection under a key that was used 24 hours ago', async () => {
     const first = kit.job(command('cancel', 1, 'poison', { keyHash: 'old' }))
     expect(kindsOf(await kit.apply(first))).toEqual(['booking_not_found'])
     await kit.query(
@@ -74,7 +74,7 @@ describe('a command that cannot be decided', () => {
     expect(kit.retries).toHaveLength(before)
   })
 
-  it('does not take over a key that another command still holds', async () => {
+  it('leaves a key to the command that holds it when a repeat is rejected', async () => {
     const first = kit.job(command('book', 1, 'holder', { keyHash: 'held' }))
     await kit.apply(first)
     const poisoned = kit.job(command('book', 1, 'holder', { keyHash: 'held' }))
@@ -86,7 +86,7 @@ describe('a command that cannot be decided', () => {
     ).toEqual([{ command_id: first.id(0) }])
   })
 
-  it('is counted before it runs alone and rejected after three failures between canaries', async () => {
+  it('counts the starts of a command and rejects it after three failures between canaries', async () => {
     const job = kit.job(command('book', 1, 'poison'))
     const counted: unknown[] = []
     const pool = kit.database.pool
@@ -120,7 +120,7 @@ describe('a command that cannot be decided', () => {
     expect(counted).toEqual([...run([]), ...run([1]), ...run([1]), ...run([1]), [1]])
   })
 
-  it('is not started a third time if two workers that counted it have died', async () => {
+  it('does not start a command a third time if two workers that counted it have died', async () => {
     const job = kit.job(command('book', 1, 'starter'), command('book', 1, 'innocent'))
     await kit.query(`INSERT INTO command_starts VALUES ($1, 2, now()), ($2, 1, now())`, [
       job.id(0),
@@ -200,7 +200,7 @@ describe('a command that a stopping worker gives up', () => {
     })
   }
 
-  it('is not rejected, however many workers give it up', async () => {
+  it('does not reject a command, however many stopping workers give it up', async () => {
     const job = kit.job(command('book', 1, 'ann'))
     await withLockedEvent(async () => {
       for (let restart = 0; restart < 4; restart++) {
@@ -216,7 +216,7 @@ describe('a command that a stopping worker gives up', () => {
     expect(await kit.query('SELECT FROM command_starts')).toEqual([])
   })
 
-  it('keeps the counted starts of workers that died', async () => {
+  it('keeps the counted starts of dead workers when a stopping worker gives up', async () => {
     const job = kit.job(command('book', 1, 'bob'))
     await kit.query(`INSERT INTO command_starts VALUES ($1, 1, now())`, [job.id(0)])
 
@@ -228,15 +228,18 @@ describe('a command that a stopping worker gives up', () => {
   it.each([
     ['fails', () => Promise.reject(new Error('PostgreSQL went away'))],
     ['hangs', () => new Promise(() => undefined)],
-  ])('is given up even if the statement that uncounts its start %s', async (_how, answer) => {
-    const job = kit.job(command('book', 1, 'eve'))
+  ])(
+    'gives up a command even if the statement that uncounts its start %s',
+    async (_how, answer) => {
+      const job = kit.job(command('book', 1, 'eve'))
 
-    const { error, tookMs } = await withLockedEvent(() => giveUp(job, withUncountAnswer(answer)))
+      const { error, tookMs } = await withLockedEvent(() => giveUp(job, withUncountAnswer(answer)))
 
-    expect(error).toMatchObject({ name: 'GivenUpError' })
-    expect(tookMs).toBeLessThan(1500)
-    expect(await startsOf(job)).toBe(1)
-  })
+      expect(error).toMatchObject({ name: 'GivenUpError' })
+      expect(tookMs).toBeLessThan(1500)
+      expect(await startsOf(job)).toBe(1)
+    },
+  )
 })
 
 describe('a command that kills its workers', () => {
@@ -265,7 +268,7 @@ describe('a command that kills its workers', () => {
     return rows.map((row) => row.pid)
   }
 
-  it('is rejected before its third start alone, and the line continues in order', {
+  it('rejects a command that kills its workers before its third start alone', {
     timeout: 90_000,
   }, async () => {
     const organizer = await system.token('olga', 'organizer')
@@ -311,7 +314,7 @@ describe('a command that kills its workers', () => {
     expect((await database.query('SELECT FROM command_starts')).rows).toEqual([])
   })
 
-  it('differs from one whose workers were stopped while its event row was locked', {
+  it('does not reject a command whose workers were stopped while its event was locked', {
     timeout: 90_000,
   }, async () => {
     const organizer = await system.token('olga', 'organizer')

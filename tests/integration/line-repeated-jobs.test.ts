@@ -33,7 +33,7 @@ const abandon = ({ jobId, acceptedAtMs, commands }: KitJob) =>
   createCommandStore(kit.database.pool).recordAbandoned({ jobId, acceptedAtMs, commands })
 
 describe('a job that runs again', () => {
-  it('returns its stored outcomes and changes nothing', async () => {
+  it('returns the stored outcomes of a job that runs again and changes nothing', async () => {
     const eventId = await newEvent(2)
     const job = kit.job(
       command('book', eventId, 'ann', { keyHash: 'k' }),
@@ -67,7 +67,7 @@ describe('a job that runs again', () => {
     await expectRowsAgree(kit)
   })
 
-  it('decides only the rest if a worker died after half of its commands', async () => {
+  it('decides only the rest of a job whose worker died halfway', async () => {
     const eventId = await newEvent(3)
     const job = kit.job(...users(5).map((userId) => command('book', eventId, userId)))
     // The state after a worker died while it ran the commands of the job one by one.
@@ -86,7 +86,7 @@ describe('a job that runs again', () => {
 })
 
 describe('a job that two workers run at the same time', () => {
-  it('takes effect once and gives both workers the same outcomes', {
+  it('applies a job once when several workers run it at the same time', {
     timeout: 60_000,
   }, async () => {
     const eventId = await newEvent(30)
@@ -117,7 +117,9 @@ describe('a job that two workers run at the same time', () => {
 })
 
 describe('jobs that name several events', () => {
-  it('in opposite orders do not deadlock', { timeout: 60_000 }, async () => {
+  it('applies jobs that name events in opposite orders without a deadlock', {
+    timeout: 60_000,
+  }, async () => {
     const eventIds = [await newEvent(20), await newEvent(20), await newEvent(20)]
     const jobs = Array.from({ length: 24 }, (_, n) =>
       kit.job(
@@ -147,7 +149,7 @@ describe('jobs that name several events', () => {
 })
 
 describe('an abandoned job', () => {
-  it('takes no effect if it arrives later', async () => {
+  it('ignores an abandoned job that arrives later', async () => {
     const eventId = await newEvent(5)
     const job = kit.job(
       command('book', eventId, 'ann', { keyHash: 'late' }),
@@ -169,7 +171,7 @@ describe('an abandoned job', () => {
     expect(sentAgain.outcomes[0]).not.toHaveProperty('replayOf')
   })
 
-  it('keeps its outcome if it was decided before', async () => {
+  it('keeps the outcome of a job that was decided before it was abandoned', async () => {
     const eventId = await newEvent(5)
     const job = kit.job(command('book', eventId, 'ann'))
     const { outcomes } = await kit.apply(job)
@@ -178,7 +180,7 @@ describe('an abandoned job', () => {
     expect(await countersOf(eventId)).toMatchObject({ available: 4 })
   })
 
-  it('is either abandoned or decided if both happen at once, for client and rows alike', {
+  it('either abandons or decides a job if both happen at once', {
     timeout: 60_000,
   }, async () => {
     const eventId = await newEvent(1000)
@@ -209,7 +211,9 @@ describe('an abandoned job', () => {
 })
 
 describe('a batch whose connection is lost', () => {
-  it('runs again and takes effect once', { timeout: 60_000 }, async () => {
+  it('runs a batch again after a lost connection and applies it once', {
+    timeout: 60_000,
+  }, async () => {
     const eventId = await newEvent(200_000)
     const before = kit.retries.length
     let running = true

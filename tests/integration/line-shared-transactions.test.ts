@@ -63,7 +63,7 @@ async function transactionsOf(jobs: KitJob[]): Promise<number> {
 }
 
 describe('jobs of several lines', () => {
-  it('are decided in one transaction, each with its own outcomes', async () => {
+  it('decides jobs of several lines in one transaction', async () => {
     const jobs = await jobsOfNewEvents(8)
     addLatecomers(jobs)
     const [first] = jobs as [KitJob]
@@ -84,7 +84,7 @@ describe('jobs of several lines', () => {
     await expectRowsAgree(kit)
   })
 
-  it('share one fast-path statement, and the others share one transaction', async () => {
+  it('books jobs on the fast path in one statement and decides the others in one transaction', async () => {
     const jobs = await jobsOfNewEvents(8)
     addLatecomers(jobs.slice(5))
 
@@ -98,7 +98,7 @@ describe('jobs of several lines', () => {
     await expectRowsAgree(kit)
   })
 
-  it('that were decided before return their stored outcomes next to new jobs', async () => {
+  it('returns the stored outcomes of decided jobs next to new jobs', async () => {
     const jobs = await jobsOfNewEvents(4)
     const before = await Promise.all(applyAtOnce(jobs.slice(0, 2)))
 
@@ -110,7 +110,7 @@ describe('jobs of several lines', () => {
     expect(applied.map(({ changes }) => changes.length)).toEqual([0, 0, 1, 1])
   })
 
-  it('with the same key have the outcomes of sequential jobs', async () => {
+  it('decides jobs with the same key as if they ran one after another', async () => {
     const jobs = await jobsOfNewEvents(2)
     for (const { commands } of jobs)
       Object.assign(commands[0] as object, { caller: 'staff', keyHash: 'one key' })
@@ -120,7 +120,7 @@ describe('jobs of several lines', () => {
     expect(applied.map(kindsOf)).toEqual([['booked'], ['idempotency_key_reused']])
   })
 
-  it('do not wait for a job whose event row is locked', async () => {
+  it('does not let jobs wait for another whose event row is locked', async () => {
     const jobs = await jobsOfNewEvents(4)
     const [locked, ...others] = jobs as [KitJob, ...KitJob[]]
     const release = await lockEventsOf(locked)
@@ -137,7 +137,7 @@ describe('jobs of several lines', () => {
     expect(kindsOf((await lockedApplied) as never)).toEqual(['booked'])
   })
 
-  it('are applied while two earlier jobs wait for locks', async () => {
+  it('applies a job while two earlier jobs wait for locks', async () => {
     const jobs = await jobsOfNewEvents(3)
     const [one, two, free] = jobs as [KitJob, KitJob, KitJob]
     const release = await lockEventsOf(one, two)
@@ -153,7 +153,7 @@ describe('jobs of several lines', () => {
     expect((await Promise.all(blocked)).map(kindsOf)).toEqual([['booked'], ['booked']])
   })
 
-  it('are neither delayed nor undone by a job that cannot be applied', async () => {
+  it('neither delays nor undoes jobs next to one that cannot be applied', async () => {
     const jobs = await jobsOfNewEvents(4)
     const eventId = jobs[1]?.commands[0]?.eventId as number
     // This row contradicts the counters, so the new booking violates the primary key.
@@ -168,7 +168,7 @@ describe('jobs of several lines', () => {
     expect(applied.map(kindsOf)).toEqual([['booked'], ['rejected'], ['booked'], ['booked']])
   })
 
-  it('share a transaction up to its limit, and a large job has its own', async () => {
+  it('fills a transaction up to its limit and gives a large job its own', async () => {
     const jobs = await jobsOfNewEvents(70)
     const [large] = jobs as [KitJob]
     for (let i = 0; i < 16; i++)

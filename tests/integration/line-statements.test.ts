@@ -58,7 +58,7 @@ describe('the SQL statements of a batch', () => {
     })),
   }))
 
-  it('read and write the same rows as the model tables', { timeout: 120_000 }, async () => {
+  it('reads and writes the same rows as the model tables', { timeout: 120_000 }, async () => {
     for (const [number, scenario] of fc.sample(lives, { seed, numRuns: 12 }).entries()) {
       await kit.query(
         'TRUNCATE events, claims, bookings, waitlist_entries, waitlist_blocks, commands, idempotency_keys',
@@ -75,7 +75,7 @@ describe('the SQL statements of a batch', () => {
     }
   })
 
-  it('compute positions across several blocks of a waiting list with gaps', async () => {
+  it('computes positions across several blocks of a waiting list with gaps', async () => {
     await kit.createEvent(50, 0)
     await kit.query(`
       INSERT INTO waitlist_entries (event_id, sequence, user_id, status, since)
@@ -100,7 +100,7 @@ describe('the SQL statements of a batch', () => {
     ).toEqual(waiting.map((n) => n - Math.floor(n / 3)))
   })
 
-  it('store every user id unchanged', async () => {
+  it('stores every user id unchanged', async () => {
     const userIds = [
       ...[
         '"',

@@ -18,7 +18,7 @@ const idOf = (result: SubmitResult): string =>
 const mayRead = (): boolean => true
 
 describe('a job whose data is in Redis but which is in no list', () => {
-  it('is shown as queued to a poll and put back into its line', async () => {
+  it('puts a job that is in no list back into its line on a poll', async () => {
     const commandId = idOf(await api.submit(command('book', 1, 'ann'), { waitMs: 0 }))
     await stack.redis.del(stack.key(1, 'wait'))
 
@@ -30,7 +30,7 @@ describe('a job whose data is in Redis but which is in no list', () => {
     expect(await until(isDone, { timeoutMs: 20_000 })).toBe(true)
   })
 
-  it('is decided for its pending commands without a poll', async () => {
+  it('puts a job that is in no list back for its pending commands', async () => {
     const pending = api.submit(command('book', 1, 'ann'), { waitMs: 20_000 })
     await until(async () => (await stack.redis.exists(stack.key(1, 'wait'))) === 1, {
       timeoutMs: 10_000,
@@ -41,7 +41,7 @@ describe('a job whose data is in Redis but which is in no list', () => {
     expect(await pending).toMatchObject({ kind: 'decided', outcome: { outcome: 'booked' } })
   })
 
-  it('is not put back once it is finished', async () => {
+  it('does not put a finished job back into its line', async () => {
     await stack.worker()
     const commandId = idOf(await api.submit(command('book', 1, 'ann'), { waitMs: 20_000 }))
     const jobId = commandId.slice(0, commandId.lastIndexOf('.'))
@@ -55,7 +55,7 @@ describe('a job whose data is in Redis but which is in no list', () => {
 })
 
 describe('a Redis that loses keys one after another', () => {
-  it('does not keep pending commands from being decided exactly once', {
+  it('decides pending commands exactly once while Redis loses keys one after another', {
     timeout: 60_000,
   }, async () => {
     const pending = ['ann', 'bob', 'eve'].map((userId) =>

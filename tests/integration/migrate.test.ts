@@ -44,7 +44,7 @@ async function createRoleWithoutRights() {
 }
 
 describe('the migration', () => {
-  it('reports why it failed and which rights it needs', async () => {
+  it('reports why a migration failed and which rights it needs', async () => {
     const { env, admin } = await createRoleWithoutRights()
     const { code, output } = await migrate(env)
     expect(code).toBe(1)
@@ -58,7 +58,7 @@ describe('the migration', () => {
     expect(rows).toEqual([])
   })
 
-  it('needs no right on the database if its schema exists', async () => {
+  it('migrates without rights on the database if the schema exists', async () => {
     const { env, role, admin } = await createRoleWithoutRights()
     await admin.query(
       `CREATE SCHEMA drizzle; GRANT CREATE, USAGE ON SCHEMA drizzle, public TO ${role}`,
@@ -66,7 +66,7 @@ describe('the migration', () => {
     expect(await migrate(env)).toEqual({ code: 0, output: 'The database is up to date.' })
   })
 
-  it('reads only its own record if the database is up to date', async () => {
+  it('reads only the migration record if the database is up to date', async () => {
     const { env, role, admin, url } = await createRoleWithoutRights()
     expect((await migrate({ DATABASE_URL: url })).code).toBe(0)
     await admin.query(`GRANT USAGE ON SCHEMA drizzle TO ${role}`)
@@ -160,7 +160,7 @@ it('creates all tables in DATABASE_SCHEMA next to another installation', async (
   })
 })
 
-it('names the other schema if the tables are there, and migrates them if that is set', async () => {
+it('names the other schema if the tables are in it, and migrates them there if told to', async () => {
   const { postgresUrl } = await sharedServers()
   const database = await createEmptyDatabase(postgresUrl)
   onTestFinished(() => database.drop())

@@ -25,7 +25,7 @@ async function proposalFor(port: number): Promise<number> {
 }
 
 describe('the port of a service', () => {
-  it('is reported as in use with a proposal for a free one', async () => {
+  it('reports a port in use and proposes a free one', async () => {
     const port = await freePort()
     await occupy(port)
     await expect(requirePort({ ...start, port })).rejects.toThrow(`Port ${port} is in use`)
@@ -33,14 +33,14 @@ describe('the port of a service', () => {
     expect(await portTrouble(proposed)).toBeUndefined()
   })
 
-  it('is never above 65535 in a proposal', async ({ skip }) => {
+  it('proposes no port above 65535', async ({ skip }) => {
     skip(!(await occupy(65_535)), 'another program uses port 65535')
     const proposed = await proposalFor(65_535)
     expect(proposed).toBeLessThan(65_535)
     expect(await portTrouble(proposed)).toBeUndefined()
   })
 
-  it('is reported as "not allowed" if the user may not listen on low ports', async ({ skip }) => {
+  it('reports "not allowed" if the user may not listen on a low port', async ({ skip }) => {
     skip(
       process.getuid?.() !== 0 && (await portTrouble(81)) === undefined,
       'anybody may use low ports here',
@@ -56,7 +56,7 @@ describe('the port of a service', () => {
     )
   })
 
-  it('is read from PORT or WORKER_PORT and validated', () => {
+  it('reads and validates PORT and WORKER_PORT', () => {
     expect(readPort({})).toBe(3000)
     expect(readPort({ PORT: ' 8080 ' })).toBe(8080)
     expect(() => readPort({ PORT: '65536' })).toThrow(

@@ -68,7 +68,7 @@ async function linesLeft(): Promise<Record<string, number>> {
 }
 
 describe('pruning', () => {
-  it('reads almost no pages if nothing is due, even where space was reused', async () => {
+  it('reads almost no pages if nothing is old enough to prune', async () => {
     const separate = createDatabase({
       url: kit.databaseUrl,
       poolSize: 1,
@@ -141,7 +141,7 @@ describe('pruning', () => {
     expect(await linesLeft()).toEqual({})
   })
 
-  it('removes keys after 24 hours and expired tokens, and no others', async () => {
+  it('removes keys after 24 hours and expired tokens', async () => {
     await insert({ lineName: 'event-1', hoursAgo: 25, count: 10 })
     await insert({ lineName: 'event-2', hoursAgo: 23, count: 10 })
     await kit.query(`INSERT INTO refresh_tokens (token_hash, family_id, user_id, expires_at)
@@ -165,7 +165,7 @@ describe('a job that is older than pruned outcomes of its line', () => {
   const age = (hours: number) =>
     kit.query('UPDATE commands SET decided_at = decided_at - make_interval(hours => $1)', [hours])
 
-  it('is set aside if it has no outcome', async () => {
+  it('sets a job aside that is older than pruned outcomes of its line', async () => {
     await kit.createEvent(7, 10)
     const jobs = [60, 59, 30, 0].map((hoursAgo) => oldJob(7, hoursAgo)) as [
       KitJob,
@@ -188,7 +188,7 @@ describe('a job that is older than pruned outcomes of its line', () => {
     expect(await kit.query('SELECT FROM bookings WHERE event_id = 7')).toHaveLength(4)
   })
 
-  it('is set aside even if the clock of its API was far ahead', async () => {
+  it('sets such a job aside even if the clock of its API was far ahead', async () => {
     await kit.createEvent(8, 10)
     const job = oldJob(8, 0)
     await kit.apply(job)
@@ -201,7 +201,7 @@ describe('a job that is older than pruned outcomes of its line', () => {
     expect(kindsOf(await kit.apply(oldJob(8, 1)))).toEqual(['booked'])
   })
 
-  it('runs normally if only outcomes of earlier jobs of its line were pruned', async () => {
+  it('runs a job normally if only outcomes of earlier jobs were pruned', async () => {
     await kit.createEvent(9, 10)
     expect(kindsOf(await kit.apply(oldJob(9, 100)))).toEqual(['booked'])
     await kit.createEvent(10, 10)
@@ -214,7 +214,7 @@ describe('a job that is older than pruned outcomes of its line', () => {
 })
 
 describe('the idempotency keys of a line', () => {
-  it('are kept at any age while a queued job of the line may repeat them', async () => {
+  it('keeps keys while a queued job of their line may repeat them', async () => {
     await insert({ lineName: 'event-1', hoursAgo: 40, count: 10 })
     await insert({ lineName: 'event-2', hoursAgo: 40, count: 10 })
 
@@ -226,7 +226,7 @@ describe('the idempotency keys of a line', () => {
     ).toHaveLength(10)
   })
 
-  it('are kept by the age of the queued jobs, with a margin', async () => {
+  it('chooses the lines whose keys and outcomes are kept by the age of their queued jobs', async () => {
     const nowMs = 1e12
     const asked: number[] = []
     const registry = {
@@ -256,7 +256,7 @@ describe('a pruning step that is blocked', { timeout: 60_000 }, () => {
     return { release: async () => void (await holder.query('COMMIT')) }
   }
 
-  it('ends after five seconds, and the next step removes its rows', async () => {
+  it('ends a blocked pruning step after five seconds and removes its rows in the next', async () => {
     const { release } = await lockExpiredToken(kit.databaseUrl)
     const startedAt = performance.now()
 
@@ -267,7 +267,7 @@ describe('a pruning step that is blocked', { timeout: 60_000 }, () => {
     expect(await prune()).toEqual({ commands: 0, idempotencyKeys: 0, refreshTokens: 1 })
   })
 
-  it('does not make its worker unready, and shows in the metric of the last success', async () => {
+  it('keeps a worker ready during a blocked pruning step and shows it in a metric', async () => {
     const system = await startSystem({ apis: 0, workers: 0, env: { PRUNE_INTERVAL_MS: '100' } })
     onTestFinished(() => system.stop())
     const { release } = await lockExpiredToken(system.databaseUrl)

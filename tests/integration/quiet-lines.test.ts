@@ -38,7 +38,7 @@ async function sell(events: number, each: number): Promise<void> {
 }
 
 describe('a quiet line', () => {
-  it('is removed from Redis completely by the workers', {
+  it('removes a quiet line from Redis completely', {
     timeout: 60_000,
   }, async () => {
     await sell(20, 5)
@@ -60,7 +60,7 @@ describe('a quiet line', () => {
     expect(await stack.redis.pttl(recentLinesKey(shardPrefix(0, stack.layout)))).toBeGreaterThan(0)
   })
 
-  it('is removed even if an older release left its keys without registering it', async () => {
+  it('removes a quiet line that an older release left unregistered', async () => {
     await sell(2, 3)
     await stack.redis.del(linesKey(shardPrefix(0, stack.layout)))
 
@@ -71,7 +71,7 @@ describe('a quiet line', () => {
     expect(await keysOf('event-*')).toEqual([])
   })
 
-  it('stays paused if an operator paused it', async () => {
+  it('keeps a quiet line paused if an operator paused it', async () => {
     await sell(1, 1)
     const queue = createLineQueues(stack.redis, stack.layout).queueOf('event-1')
     await queue.pause()
@@ -82,7 +82,7 @@ describe('a quiet line', () => {
     expect(await completedIn(1)).toBe(0)
   })
 
-  it('serves its next command normally after it was removed', async () => {
+  it('serves the next command of a removed line normally', async () => {
     await sell(1, 3)
     await registry.forgetEmpty(0)
 
@@ -95,7 +95,7 @@ describe('a quiet line', () => {
 })
 
 describe('a line with work', () => {
-  it('is kept with all its unfinished jobs', async () => {
+  it('keeps a line with all its unfinished jobs', async () => {
     await sell(1, 2)
     const api = await stack.api()
     await api.submit(command('book', 1, 'queued'), { waitMs: 0 })
@@ -110,7 +110,7 @@ describe('a line with work', () => {
     expect(await until(decided, { timeoutMs: 20_000 })).toBe(true)
   })
 
-  it('is kept and served if its only job was given a priority', async () => {
+  it('keeps and serves a line whose only job was given a priority', async () => {
     await stack.kit.createEvent(1, 10)
     const api = await stack.api()
     const accepted = (await api.submit(command('book', 1, 'ann'), { waitMs: 0 })) as {

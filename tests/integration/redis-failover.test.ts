@@ -74,7 +74,7 @@ describe('a Redis that answers but refuses writes', () => {
     ],
     ['a Redis at its maxmemory', setting('maxmemory', '1'), setting('maxmemory', '0')],
   ])(
-    'counts as unavailable until it accepts writes again: %s',
+    'counts %s as unavailable until it accepts writes again',
     async (_what, stopWrites, allowWrites) => {
       expect(await until(isDecided, { timeoutMs: 20_000 })).toBe(true)
 
@@ -93,7 +93,7 @@ describe('a Redis that answers but refuses writes', () => {
 })
 
 describe('a planned failover of Redis', () => {
-  it('ends once the address leads to the new master, even if the old one keeps connections open', {
+  it('moves to the new master even if the old one keeps connections open', {
     timeout: 60_000,
   }, async () => {
     expect(await isDecided()).toBe(true)

@@ -25,7 +25,7 @@ async function underWay(what: string): Promise<number> {
 }
 
 describe('an API process at its limit of concurrent requests', () => {
-  it('answers 503 busy to further requests but still answers probes', async () => {
+  it('answers 503 busy over the limit of concurrent requests but still answers probes', async () => {
     const headers = { prefer: 'wait=5' }
     const pending = Array.from({ length: 3 }, () =>
       system.api.post('/book', { eventId: 1 }, { token: ada, headers }),
@@ -40,7 +40,7 @@ describe('an API process at its limit of concurrent requests', () => {
     expect((await system.api.get('/events')).status).toBe(200)
   })
 
-  it('limits long polls separately, so they do not block other requests', async () => {
+  it('limits long polls separately, so that they do not block other requests', async () => {
     const accepted = await system.api.post(
       '/book',
       { eventId: 1 },

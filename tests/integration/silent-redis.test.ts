@@ -56,7 +56,7 @@ function countCloses(redis: Redis): () => number {
 }
 
 describe('a connection to Redis', () => {
-  it('is kept while it is idle', async () => {
+  it('keeps idle Redis connections open', async () => {
     const { failFast, patient, reader } = await openAll()
     const closes = [failFast, patient, reader].map(countCloses)
     const streams = [{ key: 'nothing', lastId: '$' }]
@@ -75,7 +75,7 @@ describe('a connection to Redis', () => {
     stop()
   })
 
-  it('of a worker is kept while Redis freezes for six seconds', async () => {
+  it('keeps the Redis connection of a worker while Redis freezes for six seconds', async () => {
     const { patient } = await openAll()
     const closes = countCloses(patient)
     server.pause()
@@ -87,7 +87,7 @@ describe('a connection to Redis', () => {
     expect(closes()).toBe(0)
   })
 
-  it('that is dead is replaced, after which patient commands are sent again', async () => {
+  it('replaces a dead Redis connection and sends patient commands again', async () => {
     const { failFast, patient, reader } = await openAll()
     proxy.strand()
     const startedAt = performance.now()

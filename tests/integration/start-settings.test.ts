@@ -3,7 +3,7 @@ import { serverTarget, shownUrlOf, urlOf } from '../../tools/dev-stack/addresses
 import { parseDotEnv, readServerUrls, serviceSettings } from '../../tools/dev-stack/settings.mjs'
 
 describe('.env', () => {
-  it('is parsed without quotes, comments and export', () => {
+  it('parses .env without quotes, comments and export', () => {
     const text = [
       '# a comment',
       'PLAIN=value',
@@ -64,7 +64,7 @@ it.each([
 })
 
 describe('the URLs of the servers', () => {
-  it('are read from a URL variable or from its parts', async () => {
+  it('reads server URLs from one variable or from its parts', async () => {
     expect(await readServerUrls({ PG_URL: 'postgres://u@h/n' })).toEqual({
       databaseUrl: 'postgres://u@h/n',
       redisUrl: undefined,
@@ -84,7 +84,7 @@ describe('the URLs of the servers', () => {
   it.each([
     [{ PG_URL: 'postgres://u:a/b@h/n' }, /^PG_URL cannot be read: percent-encode/],
     [{ NODE_ENV: 'Production' }, /^NODE_ENV must be one of/],
-  ])('are refused with the message of the services: %o', async (env, message) => {
+  ])('refuses %o with the message of the services', async (env, message) => {
     await expect(readServerUrls(env)).rejects.toThrow(message)
   })
 })
@@ -99,7 +99,7 @@ describe('the address in a server URL', () => {
     ['postgres://u@localhost/n?host=/run/pg&port=6543', { path: '/run/pg/.s.PGSQL.6543' }],
     ['postgres:///n', { host: 'localhost', port: 5432 }],
     ['no URL', undefined],
-  ])('is read from %s', (url, target) => {
+  ])('reads the server address from %s', (url, target) => {
     expect(serverTarget(url, 5432)).toEqual(target)
   })
 })
@@ -116,14 +116,14 @@ it.each([
 })
 
 describe('the settings of the services', () => {
-  it('get no defaults in production', () => {
+  it('sets no defaults for services in production', () => {
     expect(serviceSettings({ NODE_ENV: 'production', PORT: '1' })).toEqual({
       NODE_ENV: 'production',
       PORT: '1',
     })
   })
 
-  it('keep the values that a developer set', () => {
+  it('keeps the values that a developer set', () => {
     const set = {
       JWT_SECRET: 'x'.repeat(32),
       ADMIN_USER: 'root',
@@ -136,7 +136,7 @@ describe('the settings of the services', () => {
     })
   })
 
-  it('set INITIALIZE_OPEN in development only, unless a developer set it', () => {
+  it('sets INITIALIZE_OPEN in development only, unless a developer set it', () => {
     const set = {
       JWT_SECRET: 'x'.repeat(32),
       ADMIN_USER: 'root',

@@ -114,7 +114,7 @@ describe('npm start', () => {
     expect(output.filter((line) => line.includes('INITIALIZE_OPEN'))).toHaveLength(1)
   })
 
-  it('names the rate limit and how to raise it', () => {
+  it('prints the rate limit and how to raise it', () => {
     const [line, ...more] = output.filter((text) => text.includes('RATE_LIMIT'))
     expect(more).toEqual([])
     expect(line).toContain('100 requests in 15 minutes')
@@ -181,7 +181,7 @@ describe('npm start', () => {
 })
 
 describe('an impossible start', () => {
-  it('is explained in one line if the port is in use', async () => {
+  it('explains in one line that the port is in use', async () => {
     const other = createServer().listen(0)
     const { port } = other.address() as AddressInfo
     const { child, waitForOutput } = await script('start', { PORT: String(port) })
@@ -190,7 +190,7 @@ describe('an impossible start', () => {
     other.close()
   })
 
-  it('is explained in one line if a server does not answer', async () => {
+  it('explains in one line that a server does not answer', async () => {
     const env = {
       PORT: String(await freePort()),
       REDIS_URL: `redis://127.0.0.1:${await freePort()}`,
@@ -200,21 +200,21 @@ describe('an impossible start', () => {
     expect((await child.exited).code).toBe(1)
   })
 
-  it('is explained in one line if this machine has no address HOST', async () => {
+  it('explains in one line that this machine has no such HOST', async () => {
     const env = { PORT: String(await freePort()), HOST: 'x86_64-conda-linux-gnu' }
     const { child, waitForOutput } = await script('start', env)
     await waitForOutput('HOST must be an address of this machine')
     expect((await child.exited).code).toBe(1)
   })
 
-  it('is explained in one line if NODE_ENV is unknown', async () => {
+  it('explains in one line that NODE_ENV is unknown', async () => {
     const env = { PORT: String(await freePort()), NODE_ENV: 'prod' }
     const { child, waitForOutput } = await script('start', env)
     await waitForOutput('NODE_ENV must be one of production, development, test, not "prod"')
     expect((await child.exited).code).toBe(1)
   })
 
-  it('is explained in one line if a worker finds nothing to join', async () => {
+  it('explains in one line that a worker finds nothing to join', async () => {
     const { child, waitForOutput } = await script('worker')
     await waitForOutput('There is nothing to join')
     expect((await child.exited).code).toBe(1)

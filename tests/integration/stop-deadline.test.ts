@@ -82,7 +82,7 @@ async function bookLater(userId: string, eventId: number): Promise<string> {
 }
 
 describe('a stop within SHUTDOWN_GRACE_MS', () => {
-  it('ends a worker whose Redis disconnected for good', async () => {
+  it('stops a worker in time after Redis disconnected for good', async () => {
     const { proxy, env } = await redisProxy()
     const worker = await system.addWorker(env)
     proxy.sever()
@@ -94,7 +94,7 @@ describe('a stop within SHUTDOWN_GRACE_MS', () => {
     expect(ms).toBeLessThan(GRACE_MS + TOLERANCE_MS)
   })
 
-  it('ends a worker whose Redis no longer answers', async () => {
+  it('stops a worker in time while Redis does not answer', async () => {
     const { proxy, env } = await redisProxy()
     const worker = await system.addWorker(env)
     proxy.hold()
@@ -106,7 +106,7 @@ describe('a stop within SHUTDOWN_GRACE_MS', () => {
     expect(ms).toBeLessThan(GRACE_MS + TOLERANCE_MS)
   })
 
-  it('ends a worker whose Redis disconnected during a job, and another worker decides the job', async () => {
+  it('stops a worker in time whose Redis disconnected during a job', async () => {
     const { proxy, env } = await redisProxy()
     const worker = await system.addWorker(env)
     const release = await holdLock('SELECT FROM events WHERE event_id = 1 FOR UPDATE')
@@ -128,7 +128,7 @@ describe('a stop within SHUTDOWN_GRACE_MS', () => {
     await other.stop()
   })
 
-  it('hands lines over and ends while pruning is blocked', async () => {
+  it('stops a worker in time while pruning is blocked and hands its lines over', async () => {
     const worker = await system.addWorker()
     await holdLock('LOCK TABLE refresh_tokens IN ACCESS EXCLUSIVE MODE')
     await waitForLocks(1)
@@ -151,7 +151,7 @@ describe('a stop within SHUTDOWN_GRACE_MS', () => {
     await other.stop()
   })
 
-  it('ends a worker whose PostgreSQL no longer answers', async () => {
+  it('stops a worker in time while PostgreSQL does not answer', async () => {
     const url = new URL(system.databaseUrl)
     const target = { host: url.hostname, port: Number(url.port) }
     const proxy = await startProxy({ target, wire: plainPostgres })
@@ -167,25 +167,28 @@ describe('a stop within SHUTDOWN_GRACE_MS', () => {
     expect(ms).toBeLessThan(GRACE_MS + TOLERANCE_MS)
   })
 
-  it.each(['api', 'worker'])('ends the %s if the trace collector does not answer', async (kind) => {
-    const collector = createServer().listen(0, '127.0.0.1')
-    await once(collector, 'listening')
-    onTestFinished(() => collector.closeAllConnections())
-    const { port } = collector.address() as AddressInfo
-    const env = { OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${port}` }
-    const traced = kind === 'api' ? await system.addApi(env) : await system.addWorker(env)
-    if (kind === 'api') await fetch(`${traced.url}/status/1`)
+  it.each(['api', 'worker'])(
+    'stops the %s in time if the trace collector does not answer',
+    async (kind) => {
+      const collector = createServer().listen(0, '127.0.0.1')
+      await once(collector, 'listening')
+      onTestFinished(() => collector.closeAllConnections())
+      const { port } = collector.address() as AddressInfo
+      const env = { OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${port}` }
+      const traced = kind === 'api' ? await system.addApi(env) : await system.addWorker(env)
+      if (kind === 'api') await fetch(`${traced.url}/status/1`)
 
-    const { code, ms } = await stop(traced)
+      const { code, ms } = await stop(traced)
 
-    expect(code).toBe(0)
-    expect(ms).toBeLessThan(GRACE_MS + TOLERANCE_MS)
-    const lost = () => traced.logs.filter(({ msg }) => msg?.startsWith('traces are lost'))
-    if (kind === 'api')
-      expect(await until(() => lost().length === 1, { timeoutMs: 2000 })).toBe(true)
-  })
+      expect(code).toBe(0)
+      expect(ms).toBeLessThan(GRACE_MS + TOLERANCE_MS)
+      const lost = () => traced.logs.filter(({ msg }) => msg?.startsWith('traces are lost'))
+      if (kind === 'api')
+        expect(await until(() => lost().length === 1, { timeoutMs: 2000 })).toBe(true)
+    },
+  )
 
-  it('ends an API whose Redis disconnected for good', async () => {
+  it('stops an API in time after Redis disconnected for good', async () => {
     const { proxy, env } = await redisProxy()
     const api = await system.addApi(env)
     proxy.sever()

@@ -19,7 +19,7 @@ import { createBase } from '../stack/system.ts'
 const fixture = (name: string) => fileURLToPath(new URL(`./fixtures/${name}`, import.meta.url))
 
 describe('the base of a suite', () => {
-  it('is a new migrated database and a new key prefix', async () => {
+  it('gives each suite a new migrated database and key prefix', async () => {
     const [one, other] = await Promise.all([createBase(), createBase()])
     onTestFinished(async () => {
       await Promise.all([one.remove(), other.remove()])
@@ -34,7 +34,7 @@ describe('the base of a suite', () => {
     }
   })
 
-  it('removes its keys and its database', async () => {
+  it('removes the keys and the database of a suite', async () => {
     const base = await createBase()
     const redis = new Redis(base.redisUrl)
     onTestFinished(() => redis.disconnect())
@@ -51,9 +51,7 @@ describe('servers that a test starts', () => {
   let servers: Servers | undefined
   afterAll(() => servers?.stop())
 
-  it('keep acknowledged writes through kill -9 and restart at the same address', async ({
-    skip,
-  }) => {
+  it('keeps acknowledged writes of servers through kill -9', async ({ skip }) => {
     servers = await startServers()
     const { postgres, redis } = servers
     skip(!postgres.ours || !redis.ours, 'servers given by URL must not be killed')
@@ -77,7 +75,7 @@ describe('servers that a test starts', () => {
     )
   })
 
-  it('are silent while paused and answer after they resume', async ({ skip }) => {
+  it('silences a paused server until it resumes', async ({ skip }) => {
     const { redis } = servers as Servers
     skip(!redis.ours, 'a Redis given by URL must not be frozen')
     const client = new Redis(redis.url)
@@ -101,7 +99,7 @@ describe('a path with a space, quotes and a non-ASCII letter', () => {
   const folder = mkdtempSync(path.join(tmpdir(), `ticket-line it's a "naïve" \\ path `))
   afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
-  it('can contain the data of PostgreSQL and Redis', async () => {
+  it('runs PostgreSQL and Redis in a path with a space, quotes and a non-ASCII letter', async () => {
     const [postgres, redis] = await Promise.all([
       startPostgres({ folder: path.join(folder, 'postgres') }),
       startRedis({ folder: path.join(folder, 'redis') }),
@@ -117,7 +115,7 @@ describe('a path with a space, quotes and a non-ASCII letter', () => {
     expect(readdirSync(path.join(folder, 'redis')).join()).toContain('appendonly')
   })
 
-  it('is quoted for Docker', () => {
+  it('quotes a path with a space, quotes and a comma for Docker', () => {
     const { args } = redisInDocker({ folder: '/a "b", c:d', port: 1, name: 'n' })
     expect(args[args.indexOf('--mount') + 1]).toBe(
       '"type=bind","source=/a ""b"", c:d","target=/data"',
@@ -126,7 +124,7 @@ describe('a path with a space, quotes and a non-ASCII letter', () => {
 })
 
 describe('a service process', () => {
-  it('exposes its logs, can be frozen, and stops on SIGTERM', async () => {
+  it('reads the logs of a service process, freezes it and stops it', async () => {
     const service = await startScript('fake', fixture('fake-service.mjs'), {})
     onTestFinished(() => service.kill())
     await service.waitForLog((line) => line.msg === 'ready')
@@ -143,7 +141,7 @@ describe('a service process', () => {
     expect(service.logs.at(-1)?.msg).toBe('stopping')
   })
 
-  it('ends when its parent is killed', async () => {
+  it('ends a process when its parent is killed', async () => {
     const parent = spawn(process.execPath, [fixture('careless-parent.mjs')], {
       stdio: ['ignore', 'pipe', 'inherit'],
     })

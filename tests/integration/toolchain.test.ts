@@ -87,7 +87,7 @@ describe('a download of packages', () => {
     env: { ...withoutNpmVariables(process.env), npm_config_registry: `http://127.0.0.1:${port}/` },
   })
 
-  it('ends if the registry does not answer, with a hint to registry and proxy settings', async () => {
+  it('ends a download with a hint if the registry does not answer', async () => {
     const write = vi.spyOn(process.stdout, 'write')
     onTestFinished(() => write.mockRestore())
     const port = await freePort()
@@ -101,7 +101,7 @@ describe('a download of packages', () => {
     expect(hints).toHaveLength(1)
   })
 
-  it('continues for as long as the registry answers', async () => {
+  it('continues a download for as long as the registry answers', async () => {
     let checks = 0
     const reaches = async () => ++checks > 0
     const output = await runDownload('sh', ['-c', 'sleep 0.5; echo done'], withRegistry(1), {
@@ -112,7 +112,7 @@ describe('a download of packages', () => {
     expect(checks).toBeGreaterThan(1)
   })
 
-  it('counts an HTTP error as an answer, since not every registry supports pings', async () => {
+  it('counts an HTTP error of the registry as an answer', async () => {
     const registry = createServer((_request, response) => response.writeHead(404).end('{}'))
     registry.listen(0, '127.0.0.1')
     await once(registry, 'listening')

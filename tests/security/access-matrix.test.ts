@@ -96,7 +96,7 @@ it('has an expectation for every route in the OpenAPI document', async () => {
 describe('access by role and token', () => {
   it.each(
     routes.filter((route) => !isBoard(route)).map((route) => [nameOf(route), route] as const),
-  )('%s gives each of the seven callers the expected status', async (name, route) => {
+  )('gives each of the seven callers the expected status at %s', async (name, route) => {
     const expectation = expected[name]
     expect(expectation, 'a route without an expectation').toBeDefined()
     expect(await statusesOf(route, expectation?.send)).toEqual(expectation?.statuses)
@@ -105,7 +105,7 @@ describe('access by role and token', () => {
   // Rules for every route the board brings: only admins may read, and nobody may write.
   const board = routes.filter(isBoard)
   it.each(board.map((route) => [nameOf(route), route] as const))(
-    '%s on the board is readable by admins only and never writable',
+    'lets only admins read and nobody write on the board at %s',
     async (_name, route) => {
       const body = route.method === 'GET' ? undefined : {}
       const [nobody, user, other, organizer, admin, expired, forged] = await statusesOf(
@@ -121,7 +121,7 @@ describe('access by role and token', () => {
     },
   )
 
-  it('covers the write routes of the dashboard board', () => {
+  it('checks the write routes of the board', () => {
     expect(board.filter(({ method }) => method !== 'GET').length).toBeGreaterThan(15)
   })
 })

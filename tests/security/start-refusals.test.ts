@@ -75,17 +75,20 @@ describe('a start in production', () => {
       { JWT_JWKS_URL: 'http://issuer.example/keys' },
       /JWT_JWKS_URL must be https/,
     ],
-  ])('%s is refused in one line that does not contain the secret', async (_name, changes, line) => {
-    const { code, complaints, logged } = await startRefused(changes)
-    expect(code).toBe(1)
-    expect(complaints.map(({ msg }) => msg)).toEqual([expect.stringMatching(line)])
-    for (const name of ['JWT_SECRET', 'ADMIN_PASSWORD'] as const) {
-      const secret = changes[name]
-      if (secret && secret !== changes['ADMIN_USER']) expect(logged).not.toContain(secret)
-    }
-  })
+  ])(
+    'refuses to start in production %s and prints no secret',
+    async (_name, changes, line) => {
+      const { code, complaints, logged } = await startRefused(changes)
+      expect(code).toBe(1)
+      expect(complaints.map(({ msg }) => msg)).toEqual([expect.stringMatching(line)])
+      for (const name of ['JWT_SECRET', 'ADMIN_PASSWORD'] as const) {
+        const secret = changes[name]
+        if (secret && secret !== changes['ADMIN_USER']) expect(logged).not.toContain(secret)
+      }
+    },
+  )
 
-  it('is refused on a database without migrations', async () => {
+  it('refuses to start in production on a database without migrations', async () => {
     const { postgresUrl } = await sharedServers()
     const empty = await createEmptyDatabase(postgresUrl)
     onTestFinished(() => empty.drop())
@@ -94,7 +97,7 @@ describe('a start in production', () => {
     expect(complaints.map(({ msg }) => msg)).toEqual([expect.stringMatching(/migrat/)])
   })
 
-  it('is refused on a Redis that may evict keys', async () => {
+  it('refuses to start in production on a Redis that may evict keys', async () => {
     const servers = await startServers()
     onTestFinished(() => servers.stop())
     const redis = new Redis(servers.redis.url)

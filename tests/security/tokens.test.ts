@@ -58,7 +58,7 @@ async function notRefused(variants: Variant[]): Promise<string[]> {
 }
 
 describe('valid tokens', () => {
-  it.each(['hs', 'ed', 'rs', 'es'] as const)('signed with key %s are accepted', async (name) => {
+  it.each(['hs', 'ed', 'rs', 'es'] as const)('accepts tokens signed with key %s', async (name) => {
     const signer = installation.signers[name]
     const token = makeToken(headerOf(signer), installation.claims(), signer)
     expect(await statusesOf(`Bearer ${token}`)).toEqual([404, 200])
@@ -71,7 +71,7 @@ describe('valid tokens', () => {
   })
 
   it.each(['hs', 'ed', 'rs', 'es'] as const)(
-    'signed with key %s give an unknown role the rights of a user',
+    'gives an unknown role in a token signed with key %s the rights of a user',
     async (name) => {
       const signer = installation.signers[name]
       for (const role of [
@@ -96,7 +96,7 @@ describe('valid tokens', () => {
   )
 
   it.each(['jwt', 'at+jwt', 'AT+JWT', 'application/at+jwt'])(
-    'with typ %s are accepted',
+    'accepts tokens with typ %s',
     async (typ) => {
       const signer = installation.signers.rs
       const token = makeToken({ ...headerOf(signer), typ }, installation.claims(), signer)
@@ -114,16 +114,16 @@ describe('forged tokens', () => {
     ['with missing or malformed claims', badClaims],
     ['with unacceptable headers', badHeaders],
     ['altered from a valid one', altered],
-  ])('%s are refused', async (_name, variantsOf) => {
+  ])('refuses forged tokens %s', async (_name, variantsOf) => {
     expect(await notRefused(variantsOf(installation))).toEqual([])
   })
 
-  it('number at least 300, and the API requests none of the URLs in them', () => {
+  it('requests none of the URLs in at least 300 forged tokens', () => {
     expect(variantsSent).toBeGreaterThanOrEqual(300)
     expect(installation.requestedTrapUrls).toEqual([])
   })
 
-  it('stay refused when a valid token is sent anywhere but in the Authorization header', async () => {
+  it('refuses a valid token outside the Authorization header', async () => {
     const token = makeToken(
       headerOf(installation.signers.hs),
       installation.claims(),
