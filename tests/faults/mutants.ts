@@ -33,7 +33,7 @@ async function proveGuard({
   remove,
   proof,
 }: Guard): Promise<{ row: Row; proved: boolean }> {
-  const broken = alsoBroken?.patches ?? []
+  const broken = alsoBroken?.mutations ?? []
   const withGuard = await proof(broken)
   const withoutGuard = await proof([...broken, ...remove])
   for (const text of withGuard) console.log(`${name}, with the guard in place: ${text}`)

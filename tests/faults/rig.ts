@@ -4,7 +4,7 @@ import { createRandom } from '../random.ts'
 import { isAcknowledged } from './check/answers.ts'
 import { check, type Evidence } from './check/check.ts'
 import type { Finding } from './check/finding.ts'
-import type { Patch } from './fleet/build-copy.ts'
+import type { Mutation } from './fleet/mutation.ts'
 import { createArmedFaults, startInjector } from './injection/injector.ts'
 import { type Fault, type PlannedFault, planFaults } from './injection/plan.ts'
 import { startRandomClients } from './load/random-clients.ts'
@@ -17,7 +17,7 @@ export interface RigOptions {
   seconds: number
   /** Number of clients. */
   clients?: number
-  patches?: Patch[]
+  mutations?: Mutation[]
   /** The faults and their times. Default: chosen at random, by the seed. */
   plan?: PlannedFault[]
   /** Called with each line of progress. */
@@ -39,11 +39,11 @@ const SIZES = [40, 5, 0, 15, 1, 100, 3, 8]
 
 /** Runs the system under load and faults, and checks every promise afterwards. */
 export async function runRig(options: RigOptions): Promise<RigResult> {
-  const { seed, seconds, clients = 24, patches = [], log = () => {} } = options
+  const { seed, seconds, clients = 24, mutations = [], log = () => {} } = options
   const random = createRandom(seed)
   const armedFaults = createArmedFaults()
   const testbed = await openTestbed({
-    patches,
+    mutations,
     intervene: armedFaults.intervene,
     env: { RESULT_WAIT_MS: '4000' },
   })

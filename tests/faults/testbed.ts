@@ -29,7 +29,7 @@ export interface Testbed {
 /** How long the system may take to decide everything that it accepted, once all faults are over. */
 const SETTLE_WITHIN_MS = 60_000
 
-export async function openTestbed(options: FleetOptions): Promise<Testbed> {
+export async function openTestbed(options: FleetOptions = {}): Promise<Testbed> {
   const fleet = await startFleet(options)
   const client = createHttpClient(fleet.jwtSecret)
   const history = createHistory()

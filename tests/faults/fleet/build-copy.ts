@@ -4,28 +4,19 @@ import {
   mkdirSync,
   mkdtempSync,
   readdirSync,
-  readFileSync,
   realpathSync,
   rmSync,
   symlinkSync,
-  writeFileSync,
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { fromRoot } from '../../../tools/dev-stack/files.mjs'
 import type { Build } from '../../stack/processes.ts'
-
-/** A change to one file of the copy. */
-export interface Patch {
-  /** Path from the root of the repository, such as `packages/db/dist/line/load.js`. */
-  file: string
-  /** Text that occurs in the file exactly once. */
-  find: string
-  replace: string
-}
+import { type Mutation, mutateBuild } from './mutation.ts'
 
 /** A copy of the build that no other process changes. */
 export interface BuildCopy extends Build {
+  root: string
   remove(): void
 }
 
@@ -34,20 +25,21 @@ const OWN_SCOPE = '@ticket-line'
 
 /**
  * Copies the build of the services and links their dependencies, so that a concurrent build cannot
- * affect a run, and so that guards can be removed.
- * @throws Error if a patch does not apply, because a mutant without a change would prove nothing
+ * affect a run, and so that the copy can be mutated.
+ * @throws Error if a mutation does not apply
  */
-export function copyBuild(patches: Patch[] = []): BuildCopy {
+export function copyBuild(mutations: Mutation[] = []): BuildCopy {
   const root = mkdtempSync(path.join(realpathSync(tmpdir()), 'ticket-line-build-'))
   try {
     const packages = readdirSync(fromRoot('packages')).map((name) => `packages/${name}`)
     for (const folder of [...packages, ...SERVICES]) copyPackage(folder, root)
-    for (const patch of patches) applyPatch(path.join(root, patch.file), patch)
+    mutateBuild(root, mutations)
   } catch (error) {
     rmSync(root, { recursive: true, force: true })
     throw error
   }
   return {
+    root,
     script: (service) => path.join(root, 'services', service, 'dist/main.js'),
     migrateScript: path.join(root, 'packages/db/dist/migrate.js'),
     remove: () => rmSync(root, { recursive: true, force: true }),
@@ -80,15 +72,4 @@ function copyPackage(folder: string, root: string): void {
 function hasSource(file: string): boolean {
   const source = file.replace(/\/dist\/(.*)\.js$/, '/src/$1.ts')
   return source === file || existsSync(source)
-}
-
-function applyPatch(file: string, { find, replace }: Patch): void {
-  const text = readFileSync(file, 'utf8')
-  const places = text.split(find).length - 1
-  if (places !== 1)
-    throw new Error(`the patch of ${file} finds its place ${places} times instead of once: ${find}`)
-  writeFileSync(
-    file,
-    text.replace(find, () => replace),
-  )
 }

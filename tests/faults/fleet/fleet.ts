@@ -2,13 +2,15 @@ import { randomBytes } from 'node:crypto'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
+import pg from 'pg'
 import { run } from '../../../tools/dev-stack/commands.mjs'
 import { startPostgres } from '../../../tools/dev-stack/postgres.mjs'
 import { startRedis } from '../../../tools/dev-stack/redis.mjs'
 import type { Server } from '../../../tools/dev-stack/servers.mjs'
 import { until } from '../../../tools/dev-stack/wait.mjs'
 import type { Build, Env } from '../../stack/processes.ts'
-import { type BuildCopy, copyBuild, type Patch } from './build-copy.ts'
+import { type BuildCopy, copyBuild } from './build-copy.ts'
+import type { Mutation } from './mutation.ts'
 import { createServerClocks, type ServerClocks } from './server-clocks.ts'
 import { type Intervene, openSlot, type Slot } from './slot.ts'
 
@@ -17,8 +19,8 @@ export interface FleetOptions {
   workers?: number
   /** Added to the environment of every process. */
   env?: Env
-  /** Changes to the copy of the build that the fleet runs. */
-  patches?: Patch[]
+  /** Defects of the system. */
+  mutations?: Mutation[]
   /** Called at every moment that a proxy recognizes. */
   intervene?: Intervene
   /**
@@ -69,7 +71,8 @@ export async function startFleet(options: FleetOptions = {}): Promise<Fleet> {
     for (let step = closers.pop(); step !== undefined; step = closers.pop()) await step()
   }
   try {
-    const build: BuildCopy = copyBuild(options.patches)
+    const { mutations = [] } = options
+    const build: BuildCopy = copyBuild(mutations)
     closers.push(build.remove)
     const serverClocks = options.steppableServers ? await createServerClocks(folder) : undefined
     const [postgres, redis] = await startServers(
@@ -90,6 +93,9 @@ export async function startFleet(options: FleetOptions = {}): Promise<Fleet> {
       JWT_SECRET: jwtSecret,
       ...options.env,
     }
+    await mutateDatabase(postgres.url, mutations)
+    for (const mutation of mutations)
+      if (mutation.kind === 'env') env[mutation.name] = mutation.value
     const open = (kind: Slot['kind'], index: number): Promise<Slot> =>
       openSlot({
         name: `${kind === 'api' ? 'api' : 'worker'}-${index}`,
@@ -137,6 +143,17 @@ export async function startFleet(options: FleetOptions = {}): Promise<Fleet> {
   } catch (error) {
     await close()
     throw error
+  }
+}
+
+async function mutateDatabase(url: string, mutations: Mutation[]): Promise<void> {
+  const client = new pg.Client({ connectionString: url })
+  await client.connect()
+  try {
+    for (const mutation of mutations)
+      if (mutation.kind === 'sql') await client.query(mutation.statement)
+  } finally {
+    await client.end()
   }
 }
 

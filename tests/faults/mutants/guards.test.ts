@@ -1,8 +1,40 @@
-import { it } from 'vitest'
+import pg from 'pg'
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import { createBase } from '../../stack/system.ts'
 import { copyBuild } from '../fleet/build-copy.ts'
+import { marksOf } from '../fleet/mutation.ts'
 import { GUARDS } from './guards.ts'
 
-// What `npm run faults:mutants` shows takes minutes; that it can still be shown is seen at once.
-it.each(GUARDS)('the $name can still be taken out of the build', ({ alsoBroken, remove }) => {
-  copyBuild([...(alsoBroken?.patches ?? []), ...remove]).remove()
+// `npm run faults:mutants` takes minutes. These tests show that its mutations still apply.
+
+let base: Awaited<ReturnType<typeof createBase>>
+beforeAll(async () => {
+  base = await createBase()
+})
+afterAll(() => base.remove())
+
+it.each(GUARDS)('can remove the $name', async ({ alsoBroken, remove }) => {
+  const mutations = [...(alsoBroken?.mutations ?? []), ...remove]
+  copyBuild(mutations).remove()
+  const client = new pg.Client({ connectionString: base.databaseUrl })
+  await client.connect()
+  try {
+    await client.query('BEGIN')
+    for (const mutation of mutations)
+      if (mutation.kind === 'sql') await client.query(mutation.statement)
+  } finally {
+    await client.end()
+  }
+})
+
+it('finds each mark in the build once, and a guard for each', () => {
+  const build = copyBuild()
+  try {
+    const removed = GUARDS.flatMap(({ remove }) =>
+      remove.flatMap((mutation) => (mutation.kind === 'remove-marked' ? mutation.mark : [])),
+    )
+    expect(marksOf(build.root).sort()).toEqual(removed.sort())
+  } finally {
+    build.remove()
+  }
 })

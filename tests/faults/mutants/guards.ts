@@ -1,4 +1,4 @@
-import type { Patch } from '../fleet/build-copy.ts'
+import type { Mutation } from '../fleet/mutation.ts'
 import {
   bookMoreThanAll,
   bookTwice,
@@ -9,108 +9,81 @@ import {
   randomClients,
 } from './proofs.ts'
 
-/** A guard, how to take it out of a build, and a run that it decides. */
+/** A guard of the design, how to remove it, and a run that fails without it. */
 export interface Guard {
   name: string
-  /** What else is broken in both runs, so that it is this guard that everything hangs on. */
-  alsoBroken?: { what: string; patches: Patch[] }
-  remove: Patch[]
+  /** A defect of both runs, without which another guard would keep the promise. */
+  alsoBroken?: { what: string; mutations: Mutation[] }
+  remove: Mutation[]
   proof: Proof
 }
 
-const LINE = 'packages/line/dist/server/line.js'
-const DECIDE = 'services/booking-worker/dist/booking/decide.js'
-const LOAD = 'packages/db/dist/line/load.js'
-const SCHEMA = 'packages/db/migrations/0000_init.sql'
+const noGlobalConcurrency: Mutation = {
+  kind: 'wrap',
+  package: 'packages/line',
+  function: 'createLine',
+  wrapper: 'withoutGlobalConcurrency',
+}
 
-const noGlobalConcurrency: Patch[] = [
-  {
-    file: LINE,
-    find: "setQueueMeta({ concurrency: 1, 'opts.max",
-    replace: "setQueueMeta({ 'opts.max",
-  },
-]
+const changeStore = (wrapper: 'withoutClaims' | 'withoutStoredOutcomes'): Mutation => ({
+  kind: 'wrap',
+  package: 'packages/db',
+  function: 'createLineStore',
+  wrapper,
+})
+
+const dropConstraint = (table: string, name: string): Mutation => ({
+  kind: 'sql',
+  statement: `ALTER TABLE ${table} DROP CONSTRAINT ${name}`,
+})
 
 export const GUARDS: Guard[] = [
   {
     name: 'row lock of the event',
-    alsoBroken: { what: 'several jobs of a line at once', patches: noGlobalConcurrency },
+    alsoBroken: { what: 'several jobs of a line at once', mutations: [noGlobalConcurrency] },
     remove: [
-      { file: LOAD, find: 'ORDER BY event_id FOR UPDATE', replace: 'ORDER BY event_id' },
-      // biome-ignore lint/suspicious/noTemplateCurlyInString: it is what stands in the build
-      { file: LOAD, find: '${lockEvents.text} NOWAIT', replace: '${lockEvents.text}' },
+      { kind: 'remove-marked', mark: 'row-lock' },
+      { kind: 'remove-marked', mark: 'row-lock-nowait' },
     ],
     proof: manyClientsOnOneEvent,
   },
   {
     name: 'unique claim',
-    alsoBroken: {
-      what: 'claims are not found',
-      patches: [
-        {
-          file: LOAD,
-          find: 'FROM claims WHERE event_id = u.event_id',
-          replace: 'FROM claims WHERE false AND event_id = u.event_id',
-        },
-      ],
-    },
-    remove: [
-      {
-        file: SCHEMA,
-        find: '\tCONSTRAINT "claims_event_id_user_id_pk" PRIMARY KEY("event_id","user_id"),\n',
-        replace: '',
-      },
-    ],
+    alsoBroken: { what: 'claims are not found', mutations: [changeStore('withoutClaims')] },
+    remove: [dropConstraint('claims', 'claims_event_id_user_id_pk')],
     proof: bookTwice,
   },
   {
     name: 'stored outcome',
-    remove: [
-      { file: LOAD, find: ') ON true', replace: ') ON false' },
-      {
-        file: SCHEMA,
-        find: 'CREATE TABLE "commands" (\n\t"command_id" text collate "C" PRIMARY KEY NOT NULL',
-        replace: 'CREATE TABLE "commands" (\n\t"command_id" text collate "C" NOT NULL',
-      },
-    ],
+    remove: [changeStore('withoutStoredOutcomes'), dropConstraint('commands', 'commands_pkey')],
     proof: loseCommitReplies,
   },
   {
     name: 'CHECK of the counters',
     alsoBroken: {
-      what: 'one ticket too many is given out, and the worker does not look at what it writes',
-      patches: [
+      what: 'one ticket too many is booked, and the worker does not check its state',
+      mutations: [
         {
-          file: DECIDE,
-          find: 'state.availableTickets > 0',
-          replace: 'state.availableTickets >= 0',
+          kind: 'wrap',
+          package: 'services/booking-worker',
+          function: 'decide',
+          wrapper: 'withOneTicketTooMany',
         },
         {
-          file: 'services/booking-worker/dist/booking/event-state.js',
-          find: 'export function assertInvariants(state) {',
-          replace: 'export function assertInvariants(state) { return;',
+          kind: 'wrap',
+          package: 'services/booking-worker',
+          function: 'assertInvariants',
+          wrapper: 'withoutInvariants',
         },
       ],
     },
-    remove: [
-      {
-        file: SCHEMA,
-        find: 'CHECK (0 <= "events"."available_tickets" AND "events"."available_tickets" <= "events"."total_tickets")',
-        replace: 'CHECK (true)',
-      },
-    ],
+    remove: [dropConstraint('events', 'events_never_oversold')],
     proof: bookMoreThanAll,
   },
-  { name: 'one active job a line', remove: noGlobalConcurrency, proof: randomClients },
+  { name: 'one active job per line', remove: [noGlobalConcurrency], proof: randomClients },
   {
     name: 'idle-in-transaction timeout',
-    remove: [
-      {
-        file: 'packages/db/dist/session.js',
-        find: 'idle_in_transaction_session_timeout: String(options.idleInTransactionTimeoutMs)',
-        replace: "idle_in_transaction_session_timeout: '0'",
-      },
-    ],
+    remove: [{ kind: 'env', name: 'PG_IDLE_IN_TRANSACTION_TIMEOUT_MS', value: '600000' }],
     proof: frozenWorker,
   },
 ]

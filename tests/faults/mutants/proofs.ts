@@ -1,16 +1,16 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { check } from '../check/check.ts'
 import type { Finding } from '../check/finding.ts'
-import type { Patch } from '../fleet/build-copy.ts'
+import type { Mutation } from '../fleet/mutation.ts'
 import type { PlannedFault } from '../injection/plan.ts'
 import { commandOf, sendCommand } from '../load/send-command.ts'
 import { startSteadyLoad } from '../load/steady-load.ts'
 import { runRig } from '../rig.ts'
-import { frozenTransaction } from '../scenarios/frozen-transaction.ts'
+import { freezeInTransaction } from '../scenarios/frozen-transaction.ts'
 import { openTestbed, type Testbed } from '../testbed.ts'
 
-/** Runs a patched build. @returns what the rig found; empty if every promise was kept */
-export type Proof = (patches: Patch[]) => Promise<string[]>
+/** Runs a mutated system. @returns what the rig found; empty if every promise was kept */
+export type Proof = (mutations: Mutation[]) => Promise<string[]>
 
 const SEED = 11
 const RIG_SECONDS = 15
@@ -19,10 +19,10 @@ const textsOf = (findings: Finding[]): string[] =>
   findings.map(({ promise, text }) => `${promise}: ${text}`)
 
 async function onTestbed(
-  patches: Patch[],
+  mutations: Mutation[],
   play: (testbed: Testbed) => Promise<void>,
 ): Promise<Finding[]> {
-  const testbed = await openTestbed({ patches })
+  const testbed = await openTestbed({ mutations })
   try {
     await play(testbed)
     return check(await testbed.collectEvidence())
@@ -32,8 +32,8 @@ async function onTestbed(
 }
 
 /** Many clients on one event. Findings about the order are ignored, as several jobs run at once. */
-export const manyClientsOnOneEvent: Proof = async (patches) => {
-  const findings = await onTestbed(patches, async (testbed) => {
+export const manyClientsOnOneEvent: Proof = async (mutations) => {
+  const findings = await onTestbed(mutations, async (testbed) => {
     await testbed.createEvent(1, 1000)
     const load = startSteadyLoad(testbed, { eventId: 1, clients: 48, pauseMs: 0, keys: false })
     await sleep(8000)
@@ -43,9 +43,9 @@ export const manyClientsOnOneEvent: Proof = async (patches) => {
 }
 
 /** Two users book twice. */
-export const bookTwice: Proof = async (patches) =>
+export const bookTwice: Proof = async (mutations) =>
   textsOf(
-    await onTestbed(patches, async (testbed) => {
+    await onTestbed(mutations, async (testbed) => {
       await testbed.createEvent(1, 10)
       for (const userId of ['ann', 'bob', 'ann', 'bob'])
         await sendCommand(testbed, testbed.endpoints[0], commandOf('book', 1, userId))
@@ -53,9 +53,9 @@ export const bookTwice: Proof = async (patches) =>
   )
 
 /** Eight users book three tickets. */
-export const bookMoreThanAll: Proof = async (patches) =>
+export const bookMoreThanAll: Proof = async (mutations) =>
   textsOf(
-    await onTestbed(patches, async (testbed) => {
+    await onTestbed(mutations, async (testbed) => {
       await testbed.createEvent(1, 3)
       for (let user = 0; user < 8; user++)
         await sendCommand(testbed, testbed.endpoints[0], commandOf('book', 1, `user-${user}`))
@@ -63,27 +63,28 @@ export const bookMoreThanAll: Proof = async (patches) =>
   )
 
 /** The random clients of the rig, while a reply to COMMIT is lost every 150 ms. */
-export const loseCommitReplies: Proof = async (patches) => {
+export const loseCommitReplies: Proof = async (mutations) => {
   const plan: PlannedFault[] = []
   for (let atMs = 150; atMs < RIG_SECONDS * 1000; atMs += 150)
     plan.push({
       atMs,
       fault: { kind: 'moment', moment: 'commit', intervention: { kind: 'cut-after' } },
     })
-  return textsOf((await runRig({ seed: SEED, seconds: RIG_SECONDS, patches, plan })).findings)
+  return textsOf((await runRig({ seed: SEED, seconds: RIG_SECONDS, mutations, plan })).findings)
 }
 
 /** The random clients of the rig, without faults. */
-export const randomClients: Proof = async (patches) =>
-  textsOf((await runRig({ seed: SEED, seconds: RIG_SECONDS, patches, plan: [] })).findings)
+export const randomClients: Proof = async (mutations) =>
+  textsOf((await runRig({ seed: SEED, seconds: RIG_SECONDS, mutations, plan: [] })).findings)
 
 /** A worker freezes between its row lock and COMMIT. */
-export const frozenWorker: Proof = async (patches) => {
-  const { missed, findings } = await frozenTransaction.run({
-    seed: SEED,
-    scale: 0.1,
-    patches,
-    log: () => {},
-  })
+export const frozenWorker: Proof = async (mutations) => {
+  const { missed, findings } = await freezeInTransaction(
+    {
+      scale: 0.1,
+      log: () => {},
+    },
+    mutations,
+  )
   return [...missed, ...textsOf(findings)]
 }

@@ -23,9 +23,9 @@ async function away(
   which: 'redis' | 'postgres',
   options: ScenarioOptions,
 ): Promise<ScenarioResult> {
-  const { scale, patches = [], log } = options
+  const { scale, log } = options
   // A short wait for outcomes, because the bound is for refusals.
-  const testbed = await openTestbed({ patches, env: { RESULT_WAIT_MS: '500' } })
+  const testbed = await openTestbed({ env: { RESULT_WAIT_MS: '500' } })
   try {
     const loads = []
     for (let eventId = 1; eventId <= EVENTS; eventId++) {

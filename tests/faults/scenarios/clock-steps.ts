@@ -16,8 +16,8 @@ export const clockSteps: Scenario = {
   name: 'clock-steps',
   proves:
     'When the clock of an API, a worker, Redis or PostgreSQL steps by an hour and all workers are killed, every event is served within 8 s.',
-  async run({ scale, patches = [], log }) {
-    const testbed = await openTestbed({ patches, steppableServers: true })
+  async run({ scale, log }) {
+    const testbed = await openTestbed({ steppableServers: true })
     const { fleet, history } = testbed
     const steppable: Clock[] = ['apis', 'workers']
     if (fleet.serverClocks !== undefined) steppable.push('redis', 'postgres')

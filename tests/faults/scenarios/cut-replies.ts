@@ -19,10 +19,9 @@ export const cutReplies: Scenario = {
   name: 'cut-replies',
   proves:
     'After 200 lost replies to each of add, fetch, completion, COMMIT and reads of the reply stream, every command has had one effect and the right answer.',
-  async run({ seed, scale, patches = [], log }) {
+  async run({ seed, scale, log }) {
     const armedFaults = createArmedFaults()
     const testbed = await openTestbed({
-      patches,
       intervene: armedFaults.intervene,
       env: { RESULT_WAIT_MS: '4000' },
     })

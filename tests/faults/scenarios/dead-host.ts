@@ -26,8 +26,8 @@ const SERVED_WITHIN_MS = 8000
  * with their connections, or arrive and are never answered.
  */
 async function run(options: ScenarioOptions): Promise<ScenarioResult> {
-  const { scale, patches = [], log } = options
-  const testbed = await openTestbed({ patches, env: { RESULT_WAIT_MS: String(RESULT_WAIT_MS) } })
+  const { scale, log } = options
+  const testbed = await openTestbed({ env: { RESULT_WAIT_MS: String(RESULT_WAIT_MS) } })
   const { commands } = testbed.history
   /**
    * Number of events with a request that was sent after `sinceMs` and got one of these statuses.

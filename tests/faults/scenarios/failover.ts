@@ -23,9 +23,9 @@ export const failover: Scenario = {
   name: 'failover',
   proves:
     'After a planned failover of Redis that leaves connections to the demoted master open, the new master serves every event within 5 s, and nothing is lost.',
-  async run({ patches = [], log }) {
+  async run({ log }) {
     const folder = mkdtempSync(path.join(tmpdir(), 'ticket-line-replica-'))
-    const testbed = await openTestbed({ patches, env: { RESULT_WAIT_MS: '500' } })
+    const testbed = await openTestbed({ env: { RESULT_WAIT_MS: '500' } })
     const { password } = new URL(testbed.fleet.redis.url)
     // The replica gets the password of the master, so that clients can use it after the failover.
     writeFileSync(path.join(folder, 'password'), password, { mode: 0o600 })

@@ -20,9 +20,9 @@ export const finishedJobs: Scenario = {
   name: 'finished-jobs',
   proves:
     'When the finished jobs of quiet events do not fit into Redis, workers remove them before anything is refused, and a quiet event keeps at most 8 KB.',
-  async run({ scale, patches = [], log }) {
+  async run({ scale, log }) {
     const events = Math.max(MIN_EVENTS, Math.round(EVENTS * scale))
-    const testbed = await openTestbed({ patches, env: { LINE_IDLE_MS: String(LINE_IDLE_MS) } })
+    const testbed = await openTestbed({ env: { LINE_IDLE_MS: String(LINE_IDLE_MS) } })
     const { fleet, history, endpoints } = testbed
     const redis = new Redis(fleet.redis.url)
     const usedBytes = async (): Promise<number> =>

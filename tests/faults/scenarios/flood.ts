@@ -22,9 +22,9 @@ export const flood: Scenario = {
   name: 'flood',
   proves:
     'Of 50,000 requests for an event whose line is blocked, those beyond MAX_QUEUE_DEPTH get 503, and the p99 of another event at most doubles.',
-  async run({ scale, patches = [], log }) {
+  async run({ scale, log }) {
     const depth = Math.round(MAX_QUEUE_DEPTH * scale)
-    const testbed = await openTestbed({ patches, env: { MAX_QUEUE_DEPTH: String(depth) } })
+    const testbed = await openTestbed({ env: { MAX_QUEUE_DEPTH: String(depth) } })
     try {
       await testbed.createEvent(FLOODED, 100)
       await testbed.createEvent(OTHER, 10)

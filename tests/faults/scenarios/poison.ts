@@ -1,4 +1,5 @@
 import { check } from '../check/check.ts'
+import type { Mutation } from '../fleet/mutation.ts'
 import { commandOf, sendCommand } from '../load/send-command.ts'
 import { openTestbed } from '../testbed.ts'
 import { atMost, type Scenario, spreadOf } from './scenario.ts'
@@ -6,19 +7,19 @@ import { atMost, type Scenario, spreadOf } from './scenario.ts'
 const ROUNDS = 5
 const EVENT = 1
 const NEXT_WITHIN_MS = 10_000
+const POISON: Mutation = {
+  kind: 'wrap',
+  package: 'services/booking-worker',
+  function: 'decide',
+  wrapper: 'withPoison',
+}
 
 export const poison: Scenario = {
   name: 'poison',
   proves:
     'A command that kills every worker is recorded as `rejected`, and the next one is decided within 10 s, in order.',
-  async run({ scale, patches = [], log }) {
-    const kills = {
-      file: 'services/booking-worker/dist/booking/decide.js',
-      find: 'export function decide(state, ask, nowMs) {',
-      replace: `export function decide(state, ask, nowMs) {
-        if (ask.userId.startsWith('poison')) process.kill(process.pid, 'SIGKILL');`,
-    }
-    const testbed = await openTestbed({ patches: [...patches, kills] })
+  async run({ scale, log }) {
+    const testbed = await openTestbed({ mutations: [POISON] })
     try {
       await testbed.createEvent(EVENT, 3)
       const rounds = Math.max(1, Math.round(ROUNDS * scale))

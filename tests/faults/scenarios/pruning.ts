@@ -16,9 +16,8 @@ export const pruning: Scenario = {
   name: 'pruning',
   proves:
     'While 300,000 outcomes and as many keys are pruned, requests are answered without a gap of more than 1 s.',
-  async run({ scale, patches = [], log }) {
+  async run({ scale, log }) {
     const testbed = await openTestbed({
-      patches,
       env: { OUTCOME_RETENTION_HOURS: '24', PRUNE_INTERVAL_MS: '1000' },
     })
     const database = new pg.Client({ connectionString: testbed.fleet.postgres.url })

@@ -14,8 +14,8 @@ export const rollingRestarts: Scenario = {
   name: 'rolling-restarts',
   proves:
     'During 50 rolling restarts of API and worker processes under load, no request gets 5xx and no request breaks.',
-  async run({ scale, patches = [], log }) {
-    const testbed = await openTestbed({ patches, env: { RESULT_WAIT_MS: '4000' } })
+  async run({ scale, log }) {
+    const testbed = await openTestbed({ env: { RESULT_WAIT_MS: '4000' } })
     const balancer = startBalancer(testbed.fleet.apis)
     try {
       const loads = []

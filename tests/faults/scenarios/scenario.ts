@@ -1,12 +1,9 @@
 import type { Finding } from '../check/finding.ts'
-import type { Patch } from '../fleet/build-copy.ts'
 
 export interface ScenarioOptions {
   seed: number
   /** 1 runs as much as the documentation reports; less is quicker and proves less. */
   scale: number
-  /** Changes to the build. */
-  patches?: Patch[]
   /** Called with each line of progress. */
   log: (line: string) => void
 }

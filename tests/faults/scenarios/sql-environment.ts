@@ -13,8 +13,8 @@ export const sqlEnvironment: Scenario = {
   name: 'sql-environment',
   proves:
     'While correct statements fail because of their environment (stale plans, grants, a pooler, a trigger of somebody else), no command is rejected. All are decided within 8 s of its end.',
-  async run({ scale, patches = [], log }) {
-    const testbed = await openTestbed({ patches, env: { RESULT_WAIT_MS: '500' } })
+  async run({ scale, log }) {
+    const testbed = await openTestbed({ env: { RESULT_WAIT_MS: '500' } })
     const { fleet, history } = testbed
     const servedAfterMs: number[] = []
     try {

@@ -22,8 +22,8 @@ export const strangers: Scenario = {
   name: 'strangers',
   proves:
     'A process of another installation, or with another layout of the lines, ends at start with one error line, and the fleet is not disturbed.',
-  async run({ patches = [], log }) {
-    const testbed = await openTestbed({ patches })
+  async run({ log }) {
+    const testbed = await openTestbed()
     const { fleet, history } = testbed
     const missed: string[] = []
     try {

@@ -33,7 +33,6 @@ async function takeOver(options: ScenarioOptions, how: Takeover): Promise<Scenar
   let victimPid: number | undefined
   const gaps: number[] = []
   const testbed = await openTestbed({
-    ...(options.patches !== undefined && { patches: options.patches }),
     intervene(slot, moment) {
       // A completion proves that its COMMIT succeeded. The next worker may run in the same slot, so
       // processes are told apart by their pid.

@@ -19,8 +19,8 @@ export const waits: Scenario = {
   name: 'waits',
   proves:
     'While connections to the reply streams are killed every 200 ms and workers lose Redis for seconds, each of 10,000 requests is answered at most 250 ms after its deadline.',
-  async run({ scale, patches = [], log }) {
-    const testbed = await openTestbed({ patches })
+  async run({ scale, log }) {
+    const testbed = await openTestbed()
     const killer = startKilling(testbed.fleet.apis)
     let done = false
     try {

@@ -79,14 +79,16 @@ export interface FirstAnswer {
 // search for each row that comes in. PostgreSQL may reverse a plain join. Planned while a table had
 // three rows, it would read the whole table for the life of the connection, however large it grew.
 
+const SELECT_EVENTS = `SELECT event_id, total_tickets, available_tickets, waiting_count, last_sequence,
+    waitlist_head_sequence FROM events WHERE event_id = ANY($1::bigint[]) ORDER BY event_id`
+// `npm run faults:mutants` removes the text between the marks and must notice that it is missing.
 const lockEvents: Statement = {
   name: 'line_lock_events',
-  text: `SELECT event_id, total_tickets, available_tickets, waiting_count, last_sequence, waitlist_head_sequence
-    FROM events WHERE event_id = ANY($1::bigint[]) ORDER BY event_id FOR UPDATE`,
+  text: `${SELECT_EVENTS} /* guard:row-lock */ FOR UPDATE /* end guard */`,
 }
 const lockFreeEvents: Statement = {
   name: 'line_lock_free_events',
-  text: `${lockEvents.text} NOWAIT`,
+  text: `${SELECT_EVENTS} /* guard:row-lock-nowait */ FOR UPDATE NOWAIT /* end guard */`,
 }
 
 const OF_JOBS = `unnest($1::text[], $2::text[]) AS j (after_id, before_id)`

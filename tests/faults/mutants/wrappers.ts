@@ -1,0 +1,63 @@
+import type { decide } from '@ticket-line/booking-worker/booking'
+import type { createLineStore, LineStore, LoadedBatch } from '@ticket-line/db'
+import type { createLine } from '@ticket-line/line/server'
+
+// Each wrapper gets a function of the build and returns the one that replaces it. The processes of
+// the mutant import this file, so it may only import types.
+
+/** Stored outcomes are not found, so a repeated job decides its commands anew. */
+export const withoutStoredOutcomes = (create: typeof createLineStore): typeof createLineStore =>
+  changeLoaded(create, (loaded) => {
+    loaded.stored.length = 0
+  })
+
+/** Claims are not found, so every user seems to have none. */
+export const withoutClaims = (create: typeof createLineStore): typeof createLineStore =>
+  changeLoaded(create, (loaded) => {
+    loaded.claims.length = 0
+  })
+
+function changeLoaded(
+  create: typeof createLineStore,
+  change: (loaded: LoadedBatch) => void,
+): typeof createLineStore {
+  return (...args) => {
+    const store = create(...args)
+    const begin: LineStore['begin'] = async (request) => {
+      const transaction = await store.begin(request)
+      change(transaction.loaded)
+      return transaction
+    }
+    return { ...store, begin }
+  }
+}
+
+/** One ticket more than there is seems to be free. */
+export const withOneTicketTooMany =
+  (original: typeof decide): typeof decide =>
+  (state, command, nowMs) =>
+    original({ ...state, availableTickets: state.availableTickets + 1 }, command, nowMs)
+
+/** The worker does not check the state that it decided. */
+export const withoutInvariants = () => (): void => undefined
+
+/** The queue of a line has no global concurrency of 1. */
+export const withoutGlobalConcurrency =
+  (original: typeof createLine): typeof createLine =>
+  (deps, ...rest) => {
+    const forQueue: typeof deps.root.forQueue = (...args) => {
+      const backend = deps.root.forQueue(...args)
+      const setQueueMeta = backend.setQueueMeta.bind(backend)
+      backend.setQueueMeta = ({ concurrency: _, ...meta }) => setQueueMeta(meta)
+      return backend
+    }
+    return original({ ...deps, root: { forQueue } as typeof deps.root }, ...rest)
+  }
+
+/** A booking for a user whose name begins with `poison` kills the worker. */
+export const withPoison =
+  (original: typeof decide): typeof decide =>
+  (state, command, nowMs) => {
+    if (command.userId.startsWith('poison')) process.kill(process.pid, 'SIGKILL')
+    return original(state, command, nowMs)
+  }
