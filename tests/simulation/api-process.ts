@@ -17,8 +17,8 @@ export interface ApiProcess {
   process: SimProcess
   submit(request: CommandRequest, waitMs: number): Promise<SubmitResult>
   /**
-   * SIGTERM: everything held is stored, everybody who waits hears 202 once his command is stored;
-   * then it ends.
+   * SIGTERM: the process stores everything that it holds, answers pending commands with 202 once
+   * their job is stored, and ends.
    */
   stop(): void
 }
@@ -26,15 +26,12 @@ export interface ApiProcess {
 const REDIS_TIMEOUT_MS = 400
 const HOLD_MS = 100
 const TICK_MS = 250
-/** How long PostgreSQL is away before the probes say so. */
+/** How long PostgreSQL is away before the probes notice. */
 const PROBE_MS = 250
-/** From this bound on the count need not be awaited while the line is short. */
+/** From this depth limit on, short lines do not await their admission. */
 const FAR_BOUND = 4096
 
-/**
- * An API process as far as lines are concerned: the product's own code, over the simulated Redis
- * and PostgreSQL.
- */
+/** The code of an API process that handles lines, on the simulated Redis and PostgreSQL. */
 export function startApi(world: World, name: string): ApiProcess {
   const { clock } = world
   const process = createProcess(name, true)
@@ -42,7 +39,7 @@ export function startApi(world: World, name: string): ApiProcess {
     const connection = world.redis.connect(process, { patient: false, timeoutMs: REDIS_TIMEOUT_MS })
     const submitter = createSubmitter(submitterDeps(world, process, connection))
     world.streams.onReplies(name, process, submitter.replied)
-    if (!world.broken.recheck) setInterval(submitter.tick, TICK_MS)
+    if (!world.without.rescue) setInterval(submitter.tick, TICK_MS)
 
     return {
       process,
@@ -66,14 +63,14 @@ export function startApi(world: World, name: string): ApiProcess {
 }
 
 function submitterDeps(world: World, process: SimProcess, connection: Connection): SubmitterDeps {
-  const { clock, data, broken } = world
+  const { clock, data, without } = world
   const store = world.storeOf(process)
   const jobStore = createJobStore({
     queues: {
       queueOf: (lineName: string) => createQueue(lineName, world, connection),
     } as unknown as LineQueues,
     note: (lineName) =>
-      void connection.call(() => world.streams.note(lineName)).catch(() => undefined),
+      void connection.call(() => world.streams.wakeUp(lineName)).catch(() => undefined),
     store,
     log: silent,
     monotonicMs: clock.now,
@@ -88,7 +85,7 @@ function submitterDeps(world: World, process: SimProcess, connection: Connection
       ...jobStore,
       async store(job, lookUntilMs) {
         const stored = jobStore.store(job, lookUntilMs)
-        return broken.earlyAccept ? { kind: 'stored' } : stored
+        return without.acceptAfterStore ? { kind: 'stored' } : stored
       },
     },
     isInRedis: (lineName, jobId) =>
@@ -99,7 +96,7 @@ function submitterDeps(world: World, process: SimProcess, connection: Connection
     now: clock.now,
     monotonicMs: clock.now,
     setTimer: (run, ms) => ({
-      cancel: broken.deadline && ms > HOLD_MS ? () => undefined : clock.after(ms, process, run),
+      cancel: without.deadline && ms > HOLD_MS ? () => undefined : clock.after(ms, process, run),
     }),
     soon: setImmediate,
   }
@@ -116,8 +113,8 @@ function createQueue(lineName: string, { data }: World, connection: Connection):
 }
 
 /**
- * The rule of the real entrance: far from a large bound the count travels along, else it is
- * awaited.
+ * Follows the real admission: far from a large limit, the count is sent with the add; otherwise it
+ * is awaited first.
  */
 function createEntrance({ data, maxQueueDepth }: World, connection: Connection): Entrance {
   const count = (lineName: string, counts: Counts, max: number): Promise<Counts> =>

@@ -2,7 +2,7 @@ import type { RedisQueueBackend } from 'bullmq'
 import type { Connection } from './connection.ts'
 import type { FetchedJob, RedisData } from './redis-data.ts'
 
-/** What the serving of a line asks of BullMQ's backend, carried out on the simulated Redis. */
+/** The part of BullMQ's backend that the worker uses, on the simulated Redis. */
 export function createBackend(data: RedisData, connection: Connection): RedisQueueBackend {
   const forQueue = (lineName: string): object => ({
     qualifiedName: `sim:${lineName}`,
@@ -35,7 +35,7 @@ export function createBackend(data: RedisData, connection: Connection): RedisQue
   return { forQueue } as unknown as RedisQueueBackend
 }
 
-/** A fetched job as BullMQ's script returns it. */
+/** A fetched job in the form in which BullMQ's script returns it. */
 function replyOf(
   fetched: FetchedJob | undefined,
 ): [object | null, string | undefined, number, number] {

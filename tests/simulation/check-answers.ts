@@ -1,7 +1,7 @@
 import { deepStrictEqual } from 'node:assert'
 import { jobIdOf } from './check-order.ts'
-import type { Trouble } from './faults.ts'
-import type { Marked, Sent } from './traffic.ts'
+import type { Disturbance } from './fault-injection.ts'
+import type { NumberedRequest, Sent } from './traffic.ts'
 import type { World } from './world.ts'
 
 /** An answer may be this late after the deadline of its client, in milliseconds. */
@@ -18,37 +18,42 @@ const ADDED_AGAIN_WITHIN_MS = 2000
  * Checks that every client received a true answer in time.
  * @throws Error that names the first one who did not
  */
-export function checkAnswers(world: World, sent: Sent[], troubles: Trouble[]): void {
+export function checkAnswers(world: World, sent: Sent[], disturbances: Disturbance[]): void {
   const { log } = world.postgres
   const decided = new Set(
     log.flatMap(({ command, outcome }) =>
-      outcome.outcome === 'refused' ? [] : [(command as unknown as Marked).mark],
+      outcome.outcome === 'refused' ? [] : [(command as unknown as NumberedRequest).number],
     ),
   )
   for (const one of sent) {
-    checkTime(world, one, troubles)
-    checkTruth(world, one, decided, troubles)
+    checkTime(world, one, disturbances)
+    checkTruth(world, one, decided, disturbances)
   }
 }
 
-function checkTime({ clock }: World, one: Sent, troubles: Trouble[]): void {
+function checkTime({ clock }: World, one: Sent, disturbances: Disturbance[]): void {
   const { result, waitMs, sentAtMs } = one
   // The client saw its connection break.
   if (!one.api.process.alive && result === undefined) return
-  const ofRedis = troubles.filter((trouble) => trouble.of === 'Redis')
-  const troubled = isTroubled(ofRedis, sentAtMs, sentAtMs + waitMs + LATE_MS)
-  const allowedMs = (troubled ? Math.max(waitMs, REFUSED_WITHIN_MS) : waitMs) + LATE_MS
+  const ofRedis = disturbances.filter((disturbance) => disturbance.server === 'Redis')
+  const disturbed = isDisturbed(ofRedis, sentAtMs, sentAtMs + waitMs + LATE_MS)
+  const allowedMs = (disturbed ? Math.max(waitMs, REFUSED_WITHIN_MS) : waitMs) + LATE_MS
   const refused = result?.kind === 'unavailable' || result?.kind === 'busy'
   const waitedMs = Math.round(
     (result === undefined ? clock.exactNow() : one.answeredAtMs) - sentAtMs,
   )
   if (waitedMs > (refused ? Math.min(allowedMs, REFUSED_WITHIN_MS + LATE_MS) : allowedMs))
     throw new Error(
-      `a client who waits ${waitMs} ms heard ${result?.kind ?? 'nothing'} after ${waitedMs} ms`,
+      `a client that waits ${waitMs} ms got ${result?.kind ?? 'no answer'} after ${waitedMs} ms`,
     )
 }
 
-function checkTruth(world: World, one: Sent, decided: Set<number>, troubles: Trouble[]): void {
+function checkTruth(
+  world: World,
+  one: Sent,
+  decided: Set<number>,
+  disturbances: Disturbance[],
+): void {
   const { result, request } = one
   if (result === undefined) return
   const commandId = 'commandId' in result ? result.commandId : undefined
@@ -64,13 +69,13 @@ function checkTruth(world: World, one: Sent, decided: Set<number>, troubles: Tro
       deepStrictEqual(stored, result.outcome, `answer to ${commandId}`)
       return
     case 'accepted':
-      if (stored === undefined && !wasLost(world, one, result.commandId, troubles))
+      if (stored === undefined && !wasLost(world, one, result.commandId, disturbances))
         wrong('it was never decided')
-      if (stored?.outcome === 'refused') wrong('it was refused')
+      if (stored?.outcome === 'refused') wrong('it was recorded as refused')
       return
     case 'busy':
     case 'unavailable':
-      if (decided.has(request.mark)) wrong('it took effect')
+      if (decided.has(request.number)) wrong('it took effect')
       return
     case 'unknown':
       return
@@ -81,25 +86,32 @@ function checkTruth(world: World, one: Sent, decided: Set<number>, troubles: Tro
  * True if the command was lost in a flush, and there was not enough time to add it again while its
  * client waited.
  */
-function wasLost({ flushes }: World, one: Sent, commandId: string, troubles: Trouble[]): boolean {
+function wasLost(
+  { flushes }: World,
+  one: Sent,
+  commandId: string,
+  disturbances: Disturbance[],
+): boolean {
   return flushes.some(
     ({ atMs, lost }) =>
       lost.has(jobIdOf(commandId)) &&
-      longestCalmMs(troubles, atMs, one.answeredAtMs) < ADDED_AGAIN_WITHIN_MS,
+      longestCalmMs(disturbances, atMs, one.answeredAtMs) < ADDED_AGAIN_WITHIN_MS,
   )
 }
 
 /** The longest time without a disturbance, in milliseconds. */
-function longestCalmMs(troubles: Trouble[], fromMs: number, untilMs: number): number {
+function longestCalmMs(disturbances: Disturbance[], fromMs: number, untilMs: number): number {
   let calmFromMs = fromMs
   let longestMs = 0
-  for (const trouble of troubles.toSorted((a, b) => a.fromMs - b.fromMs)) {
-    longestMs = Math.max(longestMs, Math.min(trouble.fromMs, untilMs) - calmFromMs)
-    calmFromMs = Math.max(calmFromMs, trouble.untilMs)
+  for (const disturbance of disturbances.toSorted((a, b) => a.fromMs - b.fromMs)) {
+    longestMs = Math.max(longestMs, Math.min(disturbance.fromMs, untilMs) - calmFromMs)
+    calmFromMs = Math.max(calmFromMs, disturbance.untilMs)
   }
   return Math.max(longestMs, untilMs - calmFromMs)
 }
 
-function isTroubled(troubles: Trouble[], fromMs: number, untilMs: number): boolean {
-  return troubles.some((trouble) => trouble.fromMs <= untilMs && trouble.untilMs >= fromMs)
+function isDisturbed(disturbances: Disturbance[], fromMs: number, untilMs: number): boolean {
+  return disturbances.some(
+    (disturbance) => disturbance.fromMs <= untilMs && disturbance.untilMs >= fromMs,
+  )
 }

@@ -1,5 +1,5 @@
 import { findOvertaken } from '../model/real-time-order.ts'
-import type { Marked, Sent } from './traffic.ts'
+import type { NumberedRequest, Sent } from './traffic.ts'
 import type { Arrival, World } from './world.ts'
 
 /**
@@ -45,11 +45,14 @@ export function checkOrderOfAnswers({ postgres, flushes }: World, sent: Sent[]):
   const placeOf = new Map<number, { place: number; commandId: string }>()
   for (const [place, { command, outcome }] of postgres.log.entries())
     if (outcome.outcome !== 'refused')
-      placeOf.set((command as unknown as Marked).mark, { place, commandId: command.commandId })
+      placeOf.set((command as unknown as NumberedRequest).number, {
+        place,
+        commandId: command.commandId,
+      })
   const wasLost = (commandId: string): boolean =>
     flushes.some(({ lost }) => lost.has(jobIdOf(commandId)))
   const decided = sent.flatMap(({ request, result, sentAtMs, answeredAtMs }) => {
-    const found = placeOf.get(request.mark)
+    const found = placeOf.get(request.number)
     if (found === undefined) return []
     const isFixed =
       (result?.kind === 'decided' || result?.kind === 'accepted') && !wasLost(found.commandId)

@@ -3,8 +3,8 @@ import { createNaiveEvents, createNaiveModel } from '../model/naive-model.ts'
 import { checkPromises } from '../model/promises.ts'
 import { checkAnswers } from './check-answers.ts'
 import { checkOrderOfAnswers, checkOrderOfLines } from './check-order.ts'
-import type { Inflicted, Inflictions } from './faults.ts'
-import type { Marked, Sent } from './traffic.ts'
+import type { InjectedFault, Injections } from './fault-injection.ts'
+import type { NumberedRequest, Sent } from './traffic.ts'
 import { POISON, type World } from './world.ts'
 
 /**
@@ -15,14 +15,14 @@ export function check(
   world: World,
   sent: Sent[],
   sizes: number[],
-  { faults, troubles }: Inflictions,
+  { faults, disturbances }: Injections,
 ): void {
   checkDecisions(world, sizes)
   checkRejections(world, faults)
   checkOneEffect(world)
   checkOrderOfLines(world)
   checkOrderOfAnswers(world, sent)
-  checkAnswers(world, sent, troubles)
+  checkAnswers(world, sent, disturbances)
 }
 
 /**
@@ -53,7 +53,7 @@ const ENDED_WORKERS = 3
  * injected faults, a healthy command cannot be told from such a command.
  * @throws Error that names the first one
  */
-function checkRejections({ postgres }: World, faults: Inflicted[]): void {
+function checkRejections({ postgres }: World, faults: InjectedFault[]): void {
   const ended = faults.filter(({ kind }) => /^worker (killed|stopped|frozen)$/.test(kind)).length
   if (ended >= ENDED_WORKERS) return
   for (const { command, outcome } of postgres.log)
@@ -66,10 +66,10 @@ function checkOneEffect({ postgres }: World): void {
   const decidedAs = new Map<number, string>()
   for (const { command, outcome } of postgres.log) {
     if (outcome.outcome === 'refused') continue
-    const { mark } = command as unknown as Marked
-    const other = decidedAs.get(mark)
+    const { number } = command as unknown as NumberedRequest
+    const other = decidedAs.get(number)
     if (other !== undefined)
       throw new Error(`a request was decided as ${other} and as ${command.commandId}`)
-    decidedAs.set(mark, command.commandId)
+    decidedAs.set(number, command.commandId)
   }
 }

@@ -1,6 +1,6 @@
 import type { Random } from '../random.ts'
+import type { ArmedCuts, CutPoint } from './armed-cuts.ts'
 import type { Clock, SimProcess } from './clock.ts'
-import type { Place, Traps } from './traps.ts'
 
 /** A connection to a server. Like TCP, it keeps the order of commands and of replies. */
 export interface Connection {
@@ -8,9 +8,9 @@ export interface Connection {
   /**
    * Sends a command.
    * @param run executed atomically at the server when the command arrives
-   * @param place the kind of command, at which a cut may be armed
+   * @param point the kind of command, at which a cut may be armed
    */
-  call<T>(run: () => T, place?: Place): Promise<T>
+  call<T>(run: () => T, point?: CutPoint): Promise<T>
 }
 
 export interface ConnectionOptions {
@@ -27,7 +27,7 @@ export interface ConnectionOptions {
 export interface Wire {
   clock: Clock
   random: Random
-  traps: Traps
+  armedCuts: ArmedCuts
   server: SimProcess
   isUp(): boolean
   latencyMs(): number
@@ -35,7 +35,7 @@ export interface Wire {
 
 interface Pending {
   run: () => unknown
-  place: Place | undefined
+  point: CutPoint | undefined
   resolve: (value: unknown) => void
   reject: (error: unknown) => void
   cancelTimeout: (() => void) | undefined
@@ -74,7 +74,7 @@ export function createConnection(
   }
 
   function arrive(pending: Pending, sentIn: number): void {
-    const moment = sentIn === generation ? wire.traps.spring(pending.place) : undefined
+    const moment = sentIn === generation ? wire.armedCuts.reach(pending.point) : undefined
     if (moment === 'before') cut()
     if (sentIn === generation) {
       answer(pending, carryOut(pending), sentIn)
@@ -133,13 +133,13 @@ export function createConnection(
   if (!ready) clock.after(RECONNECT_MS, process, reconnect)
   const connection: Connection = {
     isReady: () => ready,
-    call<T>(run: () => T, place?: Place) {
+    call<T>(run: () => T, point?: CutPoint) {
       if (!ready && !patient) return Promise.reject(new Error(NEVER_SENT))
       return new Promise<T>((resolve, reject) => {
         const settlers = { resolve: resolve as Pending['resolve'], reject }
         const pending: Pending = {
           run,
-          place,
+          point,
           ...settlers,
           cancelTimeout: undefined,
           settled: false,

@@ -6,18 +6,21 @@ import type { World } from './world.ts'
 export interface Fault {
   kind: string
   weight: number
-  /** @returns false where there was nothing to break, or it tells of itself later */
-  inflict: () => unknown
+  /**
+   * Called when the fault is due.
+   * @returns false if nothing happened, or if the fault records itself later
+   */
+  inject: () => unknown
 }
 
 export type ServerName = 'Redis' | 'PostgreSQL'
 
-/** Told that a server is in trouble from now on, for so long. */
-type Troubled = (server: ServerName, ms: number) => void
+/** Called when a server is disturbed for `ms` milliseconds from now on. */
+type OnDisturbance = (server: ServerName, ms: number) => void
 
-/** Processes end, or stand still for longer than their locks. */
+/** Faults of processes: they end, or freeze for longer than their locks. */
 export function processFaults(world: World, fleet: Fleet, random: Random): Fault[] {
-  /** Those that stop already are not stopped again. */
+  /** Processes that are stopping. They are not stopped again. */
   const stopped = new Set<object>()
   function pickRunning<T extends object>(processes: T[]): T | undefined {
     return random.pick(processes.filter((one) => !stopped.has(one)))
@@ -37,23 +40,23 @@ export function processFaults(world: World, fleet: Fleet, random: Random): Fault
     return true
   }
   return [
-    { kind: 'worker killed', weight: 4, inflict: () => kill(random.pick(fleet.workers())) },
-    { kind: 'worker frozen', weight: 3, inflict: freezeWorker },
-    { kind: 'worker stopped', weight: 2, inflict: () => stop(pickRunning(fleet.workers())) },
-    { kind: 'API killed', weight: 1, inflict: () => kill(random.pick(fleet.apis())) },
-    { kind: 'API stopped', weight: 1, inflict: () => stop(pickRunning(fleet.apis())) },
+    { kind: 'worker killed', weight: 4, inject: () => kill(random.pick(fleet.workers())) },
+    { kind: 'worker frozen', weight: 3, inject: freezeWorker },
+    { kind: 'worker stopped', weight: 2, inject: () => stop(pickRunning(fleet.workers())) },
+    { kind: 'API killed', weight: 1, inject: () => kill(random.pick(fleet.apis())) },
+    { kind: 'API stopped', weight: 1, inject: () => stop(pickRunning(fleet.apis())) },
   ]
 }
 
-/** Servers are cut off, hang, or are away. */
+/** Faults of servers: their connections are cut, they freeze, or they are away. */
 export function serverFaults(
   { redis, postgres }: World,
   random: Random,
-  troubled: Troubled,
+  onDisturbance: OnDisturbance,
 ): Fault[] {
-  const during = (server: ServerName, ms: number, inflict: (ms: number) => void) => {
-    troubled(server, ms)
-    inflict(ms)
+  const during = (server: ServerName, ms: number, inject: (ms: number) => void) => {
+    onDisturbance(server, ms)
+    inject(ms)
   }
   const cutRedis = (): void => redis.cut(random.pick([0.3, 1]))
   const cutPostgres = (): void => postgres.cut(random.pick([0.2, 0.6, 1]))
@@ -73,33 +76,33 @@ export function serverFaults(
   return faults.map(([kind, weight, server, plan]) => ({
     kind,
     weight,
-    inflict: () => during(server, ...plan()),
+    inject: () => during(server, ...plan()),
   }))
 }
 
-/** What Redis sends by itself is lost, late or read twice. */
+/** Faults of the streams: entries are lost, late or delivered twice. */
 export function streamFaults(
   { streams }: World,
   random: Random,
   later: (run: () => void, afterMs: number) => unknown,
 ): Fault[] {
-  function fail(part: Partial<Streams['troubles']>): void {
-    Object.assign(streams.troubles, part)
+  function disturb(part: Partial<Streams['faults']>): void {
+    Object.assign(streams.faults, part)
     later(
-      () => Object.assign(streams.troubles, { lose: 0, delay: 0, repeat: 0 }),
+      () => Object.assign(streams.faults, { lose: 0, delay: 0, repeat: 0 }),
       random.between(300, 4000),
     )
   }
   return [
     {
-      kind: 'notes and replies lost',
+      kind: 'wake-ups and replies lost',
       weight: 4,
-      inflict: () => fail({ lose: random.pick([0.3, 1]) }),
+      inject: () => disturb({ lose: random.pick([0.3, 1]) }),
     },
     {
-      kind: 'notes and replies late and twice',
+      kind: 'wake-ups and replies late and twice',
       weight: 3,
-      inflict: () => fail({ delay: 0.5, repeat: 0.5 }),
+      inject: () => disturb({ delay: 0.5, repeat: 0.5 }),
     },
   ]
 }

@@ -9,7 +9,7 @@ export interface SimulatedStoreDeps {
   pool: SimulatedPool
   /** How often each command was started alone. */
   startCounts: Map<string, number>
-  broken: { refusal?: boolean }
+  without: { abandonedRecord?: boolean }
 }
 
 /** The stores of one process on the simulated PostgreSQL. */
@@ -17,7 +17,7 @@ export function createSimulatedStore({
   postgres,
   pool,
   startCounts,
-  broken,
+  without,
 }: SimulatedStoreDeps): LineStore & CommandStore {
   return {
     begin: pool.begin,
@@ -35,7 +35,8 @@ export function createSimulatedStore({
           commandId: commandIdOf(job.jobId, i),
         }))
         const abandoned: RefusedOutcome = { outcome: 'refused', decidedAtMs: nowMs }
-        if (broken.refusal) return new Map(commands.map(({ commandId }) => [commandId, abandoned]))
+        if (without.abandonedRecord)
+          return new Map(commands.map(({ commandId }) => [commandId, abandoned]))
         for (const command of commands)
           if (!rows.commands.has(command.commandId)) postgres.decided(command, abandoned)
         rows.refuse(commands, nowMs)

@@ -8,16 +8,16 @@ import type {
 import type { AcceptedCommand, Command, Outcome, RefusedOutcome } from '@ticket-line/shared'
 import { createRowStore, type RowStore } from '../model/row-store.ts'
 import type { Random } from '../random.ts'
+import type { ArmedCuts } from './armed-cuts.ts'
 import type { Clock, SimProcess } from './clock.ts'
 import { createSessions, failure, type Session, type Troubles } from './sessions.ts'
-import type { Traps } from './traps.ts'
 
-/** A PostgreSQL that keeps rows, locks events, and loses connections. */
+/** A simulated PostgreSQL. It keeps rows, locks events, and loses connections. */
 export interface Postgres extends Troubles {
   rows: RowStore
-  /** Everything that was committed, in that order. */
+  /** All commands in the order of their commits. */
   log: Committed[]
-  /** Notes that a command was decided outside of a batch, in the transaction that runs now. */
+  /** Records that the current statement decided a command outside of a batch. */
   decided(command: Command, outcome: Outcome | RefusedOutcome): void
   /** Whether a session holds the lock of an event. */
   isLocked(eventId: number): boolean
@@ -27,7 +27,7 @@ export interface Postgres extends Troubles {
 export interface Committed {
   command: Command
   outcome: Outcome | RefusedOutcome
-  /** The time by which it was decided, read under the locks. */
+  /** The time of the decision, read under the locks. */
   nowMs: number
   committedAtMs: number
 }
@@ -41,20 +41,20 @@ export interface SimulatedPool extends Pick<LineStore, 'begin' | 'bookFree'> {
 export interface PostgresDeps {
   clock: Clock
   random: Random
-  traps: Traps
+  armedCuts: ArmedCuts
   sizes: number[]
   /**
-   * Asked before anything is decided, with the users who book; true where deciding it kills the
-   * process.
+   * Called with the users who book, before a batch is decided. If it returns true, the process has
+   * died.
    */
   kills: (bookers: string[], process: SimProcess) => boolean
-  /** Told of writes that contradict the rows. */
+  /** Called when writes contradict the rows. */
   onBug: (error: unknown) => void
-  broken: {
+  without: {
     storedOutcomes?: boolean
     rowLock?: boolean
-    earlyCommit?: boolean
-    seenBefore?: boolean
+    answerAfterCommit?: boolean
+    fastPathCheck?: boolean
   }
 }
 
@@ -62,11 +62,11 @@ const IDLE_IN_TRANSACTION_MS = 3000
 const LOCK_WAIT_MS = 10_000
 
 export function createPostgres(deps: PostgresDeps): Postgres {
-  const { clock, broken } = deps
+  const { clock, without } = deps
   const { server, locks, connect, close, inSession, ask, end, troubles } = createSessions(
     clock,
     deps.random,
-    deps.traps,
+    deps.armedCuts,
   )
   const rows = createRowStore(deps.sizes, 0)
   const log: Committed[] = []
@@ -74,7 +74,7 @@ export function createPostgres(deps: PostgresDeps): Postgres {
   function load(session: Session, request: LoadRequest): Promise<LoadedBatch> {
     return ask(session, undefined, (reply, fail) => {
       const locked = request.eventIds.filter(
-        (eventId) => rows.events.has(eventId) && !broken.rowLock,
+        (eventId) => rows.events.has(eventId) && !without.rowLock,
       )
       if (request.whenLocked === 'fail' && !locks.areFree(locked)) {
         fail(failure('could not obtain lock on row in relation "events"', '55P03'))
@@ -87,7 +87,7 @@ export function createPostgres(deps: PostgresDeps): Postgres {
       locks.acquire(session, locked, () => {
         tooLong()
         const loaded = rows.load(request, clock.now())
-        if (broken.storedOutcomes) loaded.stored = []
+        if (without.storedOutcomes) loaded.stored = []
         clock.after(IDLE_IN_TRANSACTION_MS, server, () => end(session))
         reply(loaded)
       })
@@ -96,7 +96,7 @@ export function createPostgres(deps: PostgresDeps): Postgres {
 
   function commit(session: Session, writes: BatchWrites): Promise<void> {
     return ask(session, 'COMMIT', (reply, fail) => {
-      if (broken.storedOutcomes)
+      if (without.storedOutcomes)
         for (const { command } of writes.decided) rows.commands.delete(command.commandId)
       const taken = violationOf(rows, writes)
       if (taken === undefined) write(writes)
@@ -122,8 +122,8 @@ export function createPostgres(deps: PostgresDeps): Postgres {
     bookings: readonly AcceptedCommand[],
   ): Promise<Map<string, BookedTicket>> {
     return ask(session, 'COMMIT', (reply) => {
-      const free = bookings.filter(({ eventId }) => locks.areFree([eventId]) || broken.rowLock)
-      if (broken.seenBefore) for (const { commandId } of free) rows.commands.delete(commandId)
+      const free = bookings.filter(({ eventId }) => locks.areFree([eventId]) || without.rowLock)
+      if (without.fastPathCheck) for (const { commandId } of free) rows.commands.delete(commandId)
       const booked = rows.bookFree(free, clock.now())
       for (const { commandId } of free) {
         const row = rows.commands.get(commandId)
@@ -135,7 +135,7 @@ export function createPostgres(deps: PostgresDeps): Postgres {
   }
 
   async function unlessKilled(bookers: string[], process: SimProcess): Promise<void> {
-    // It is dead: nothing of it goes on.
+    // The process is dead and must not continue.
     if (deps.kills(bookers, process)) await new Promise(() => undefined)
   }
 
@@ -157,7 +157,7 @@ export function createPostgres(deps: PostgresDeps): Postgres {
             loaded,
             async commit(writes) {
               const committed = commit(session, writes)
-              if (broken.earlyCommit) committed.catch(() => undefined)
+              if (without.answerAfterCommit) committed.catch(() => undefined)
               else await committed
             },
             async [Symbol.asyncDispose]() {

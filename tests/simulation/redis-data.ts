@@ -52,13 +52,13 @@ export interface RedisDataDeps {
   /** Called when a job enters a line. */
   onArrival: (lineName: string, jobId: string) => void
   /** Guards to leave out, so that the checks can be tested. */
-  broken: { globalConcurrency?: boolean; stalledToTail?: boolean; leftBehind?: boolean }
+  without: { oneActiveJob?: boolean; stalledJobToHead?: boolean; depthReset?: boolean }
 }
 
 const COMPLETED_KEPT = 20
 
 export function createRedisData(deps: RedisDataDeps): RedisData {
-  const { now, broken } = deps
+  const { now, without } = deps
   const lines = new Map<string, LineData>()
 
   function lineOf(lineName: string): LineData {
@@ -74,7 +74,7 @@ export function createRedisData(deps: RedisDataDeps): RedisData {
 
   function fetch(lineName: string, token: string): FetchedJob | undefined {
     const line = lineOf(lineName)
-    if (line.oneActive && line.active.length > 0 && !broken.globalConcurrency) return undefined
+    if (line.oneActive && line.active.length > 0 && !without.oneActiveJob) return undefined
     const jobId = line.wait.shift()
     if (jobId === undefined) return undefined
     const job = line.jobs.get(jobId) as { payload: string; starts: number }
@@ -133,7 +133,7 @@ export function createRedisData(deps: RedisDataDeps): RedisData {
       const stalled = [...line.maybeStalled].filter(isStalled)
       for (const jobId of stalled) {
         line.active.splice(line.active.indexOf(jobId), 1)
-        if (broken.stalledToTail) line.wait.push(jobId)
+        if (without.stalledJobToHead) line.wait.push(jobId)
         else line.wait.unshift(jobId)
       }
       line.maybeStalled = new Set(line.active)
@@ -146,7 +146,7 @@ export function createRedisData(deps: RedisDataDeps): RedisData {
       })
     },
     enter: (lineName, counts, max) =>
-      enterLine(lineOf(lineName), { counts, max, nowMs: now(), forget: !broken.leftBehind }),
+      enterLine(lineOf(lineName), { counts, max, nowMs: now(), forget: !without.depthReset }),
     leave: (lineName, counts) => leaveLine(lineOf(lineName), counts),
     flush() {
       const all = [...lines.values()]

@@ -1,21 +1,21 @@
 import { expect } from 'vitest'
+import { CUT_POINTS } from './armed-cuts.ts'
 import { simulate } from './simulate.ts'
-import { PLACES } from './traps.ts'
 
 export interface SeedsResult {
-  /** What clients heard in all of them, by kind. */
-  heard: Record<string, number>
-  /** What was broken in all of them, by kind. */
+  /** Results of all requests of all seeds, by kind. */
+  results: Record<string, number>
+  /** Faults of all seeds, by kind. */
   faults: Record<string, number>
-  /** Commands with an answer for good. */
+  /** Number of decided commands. */
   decided: number
   seeds: number
 }
 
-/** Commands of one simulation. */
+/** Number of commands in a simulation. */
 const COMMANDS = 1000
 
-const KINDS_OF_FAULT = [
+const FAULT_KINDS = [
   'worker killed',
   'worker frozen',
   'worker stopped',
@@ -28,44 +28,41 @@ const KINDS_OF_FAULT = [
   'PostgreSQL connections cut',
   'PostgreSQL frozen',
   'PostgreSQL away',
-  'notes and replies lost',
-  'notes and replies late and twice',
-  ...PLACES.flatMap((place) => [`cut before ${place}`, `reply to ${place} cut`]),
+  'wake-ups and replies lost',
+  'wake-ups and replies late and twice',
+  ...CUT_POINTS.flatMap((point) => [`cut before ${point}`, `reply to ${point} cut`]),
 ]
 
 /**
- * Runs the simulations of these seeds.
- * @throws Error that names the seed, and how to run it alone
+ * Runs the simulations of the seeds `from` to `to`.
+ * @throws Error that names the failed seed and the command that repeats it
  */
 export async function runSeeds(from: number, to: number): Promise<SeedsResult> {
-  const total: SeedsResult = { heard: {}, faults: {}, decided: 0, seeds: to - from + 1 }
+  const total: SeedsResult = { results: {}, faults: {}, decided: 0, seeds: to - from + 1 }
   for (let seed = from; seed <= to; seed++) {
-    const { heard, faults, log } = await simulate({ seed, commands: COMMANDS }).catch(
+    const { results, faults, log } = await simulate({ seed, commands: COMMANDS }).catch(
       (cause: Error) => {
         const repeat = `SIM_SEED=${seed} npm test -- tests/simulation/seeds-1`
-        throw new Error(`${cause.message}\nrepeats with: ${repeat}`, { cause })
+        throw new Error(`${cause.message}\nTo repeat it: ${repeat}`, { cause })
       },
     )
-    add(total.heard, heard)
+    add(total.results, results)
     add(total.faults, faults)
     total.decided += log.filter(({ outcome }) => outcome.outcome !== 'refused').length
   }
   return total
 }
 
-/**
- * Everything that a client can hear was heard, and every kind of fault was inflicted: nothing is
- * left unproved.
- */
-export function expectEverythingHappened({ heard, faults, decided, seeds }: SeedsResult): void {
-  // Some are lost with Redis's memory, or with an API process.
+/** Checks that every kind of result and of fault has occurred, so that all of them were tested. */
+export function expectEverythingHappened({ results, faults, decided, seeds }: SeedsResult): void {
+  // Some commands are lost with the memory of Redis, or with an API process.
   expect(decided).toBeGreaterThan(0.98 * seeds * COMMANDS)
   for (const kind of ['decided', 'accepted', 'busy', 'unavailable', 'unknown'])
-    expect(heard).toHaveProperty(kind)
-  expect(Object.keys(faults).sort()).toEqual([...KINDS_OF_FAULT].sort())
+    expect(results).toHaveProperty(kind)
+  expect(Object.keys(faults).sort()).toEqual([...FAULT_KINDS].sort())
 }
 
-/** The seed to run alone, where somebody named one. */
+/** The only seed to run, if `SIM_SEED` is set. */
 export function onlySeed(): number | undefined {
   const named = process.env['SIM_SEED']
   return named === undefined ? undefined : Number(named)

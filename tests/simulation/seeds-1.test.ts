@@ -1,7 +1,8 @@
 import { it } from 'vitest'
 import { expectEverythingHappened, onlySeed, runSeeds } from './run-seeds.ts'
 
-// The seeds stand in two files, so that two cores share them; `SIM_SEED` runs one alone, here.
+// Two files share the seeds, so that they run on two cores. `SIM_SEED` runs a single seed, in this
+// file.
 it('keeps every promise through the faults of seeds 1 to 500', { timeout: 180_000 }, async () => {
   const seed = onlySeed()
   const result = await runSeeds(seed ?? 1, seed ?? 500)

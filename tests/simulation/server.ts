@@ -1,4 +1,5 @@
 import type { Random } from '../random.ts'
+import type { ArmedCuts } from './armed-cuts.ts'
 import { type Clock, createProcess, type SimProcess } from './clock.ts'
 import {
   type Connection,
@@ -6,7 +7,6 @@ import {
   createConnection,
   type Wire,
 } from './connection.ts'
-import type { Traps } from './traps.ts'
 
 /** A server with connections that can break. */
 export interface Server {
@@ -24,7 +24,7 @@ export interface Server {
 export function createServer(
   clock: Clock,
   random: Random,
-  traps: Traps,
+  armedCuts: ArmedCuts,
   latencyMs: [number, number],
 ): Server {
   const self = createProcess('server')
@@ -33,7 +33,7 @@ export function createServer(
   const wire: Wire = {
     clock,
     random,
-    traps,
+    armedCuts,
     server: self,
     isUp: () => clock.now() >= downUntilMs,
     latencyMs: () => latencyMs[0] + random.next() * (latencyMs[1] - latencyMs[0]),

@@ -1,11 +1,11 @@
 import type { Random } from '../random.ts'
+import type { ArmedCuts, CutPoint } from './armed-cuts.ts'
 import { type Clock, createProcess, type SimProcess } from './clock.ts'
 import { createEventLocks, type EventLocks, type LockHolder } from './event-locks.ts'
-import type { Place, Traps } from './traps.ts'
 
 /** The connections of a simulated PostgreSQL, and what breaks them. */
 export interface Sessions {
-  /** Where what the server does by itself happens. */
+  /** The process in which the server runs its own timers. */
   server: SimProcess
   locks: EventLocks
   connect(process: SimProcess): Promise<Session>
@@ -13,19 +13,16 @@ export interface Sessions {
   close(session: Session): void
   /** Runs something on a connection of its own. */
   inSession<T>(process: SimProcess, run: (session: Session) => Promise<T>): Promise<T>
-  /**
-   * One round trip: `run` is carried out at the server and answers through one of its two
-   * arguments.
-   */
-  ask<T>(session: Session, place: Place | undefined, run: Run<T>): Promise<T>
+  /** One round trip: `run` runs at the server and answers through one of its arguments. */
+  ask<T>(session: Session, point: CutPoint | undefined, run: Run<T>): Promise<T>
   /** Rolls back what the session has open. */
   end(session: Session): void
   troubles: Troubles
 }
 
-/** What can happen to the server. */
+/** The faults of the server. */
 export interface Troubles {
-  /** For how long it has been away; 0 while it is there. */
+  /** How long the server has been away, in milliseconds; 0 if it works. */
   awayForMs(): number
   /** Ends all sessions of a process that died. */
   forget(process: SimProcess): void
@@ -36,13 +33,13 @@ export interface Troubles {
 
 export interface Session extends LockHolder {
   process: SimProcess
-  /** Rejects what the client waits for. */
+  /** Rejects the call that waits for a reply. */
   lose: ((error: Error) => void) | undefined
 }
 
 export type Run<T> = (reply: (value: T) => void, fail: (error: Error) => void) => void
 
-export function createSessions(clock: Clock, random: Random, traps: Traps): Sessions {
+export function createSessions(clock: Clock, random: Random, armedCuts: ArmedCuts): Sessions {
   const server = createProcess('postgres')
   const locks = createEventLocks()
   const sessions = new Set<Session>()
@@ -57,7 +54,7 @@ export function createSessions(clock: Clock, random: Random, traps: Traps): Sess
     locks.release(session)
   }
 
-  function ask<T>(session: Session, place: Place | undefined, run: Run<T>): Promise<T> {
+  function ask<T>(session: Session, point: CutPoint | undefined, run: Run<T>): Promise<T> {
     return new Promise((resolve, reject) => {
       session.lose = reject
       const reply = (value: T): void =>
@@ -67,7 +64,7 @@ export function createSessions(clock: Clock, random: Random, traps: Traps): Sess
       clock.after(latencyMs(), server, () => {
         if (!isUp()) return
         if (session.state === 'ended') return fail(failure('terminating connection', '25P03'))
-        const moment = traps.spring(place)
+        const moment = armedCuts.reach(point)
         if (moment === 'before') return lose(session)
         run(reply, fail)
         if (moment === 'after') lose(session)
@@ -120,7 +117,7 @@ export function createSessions(clock: Clock, random: Random, traps: Traps): Sess
     troubles: {
       awayForMs: () => (isUp() ? 0 : clock.now() - downSinceMs),
       forget(process) {
-        // What was sent before it died still arrives.
+        // Commands that were sent before its death still arrive.
         clock.after(latencyMs() * 2, server, () => {
           for (const session of [...sessions]) if (session.process === process) close(session)
         })
@@ -140,7 +137,7 @@ export function createSessions(clock: Clock, random: Random, traps: Traps): Sess
   }
 }
 
-/** An error as node-postgres gives it. */
+/** An error in the form of node-postgres. */
 export function failure(message: string, code?: string, constraint?: string): Error {
   return Object.assign(new Error(message), code === undefined ? {} : { code, constraint })
 }

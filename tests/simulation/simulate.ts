@@ -1,92 +1,91 @@
 import { check } from './check.ts'
 import { START_MS } from './clock.ts'
-import { type Inflictions, inflictFaults } from './faults.ts'
+import { type Injections, injectFaults } from './fault-injection.ts'
 import { startFleet } from './fleet.ts'
 import type { Committed } from './postgres.ts'
 import { installTimers } from './timers.ts'
-import { letClientsSend, type Sent, type Traffic } from './traffic.ts'
-import { type Broken, createWorld, type World } from './world.ts'
+import { type Sent, startTraffic, type Traffic } from './traffic.ts'
+import { createWorld, type RemovedGuards, type World } from './world.ts'
 
 export interface SimulationOptions {
   seed: number
   commands: number
-  broken?: Broken
+  without?: RemovedGuards
 }
 
 export interface SimulationResult {
-  /** What clients heard, by kind; `nothing` where their API process died. */
-  heard: Record<string, number>
-  /** What was broken, by kind. */
+  /** Results of all requests, by kind; `nothing` if the API process died. */
+  results: Record<string, number>
+  /** Injected faults, by kind. */
   faults: Record<string, number>
-  /** Everything that was committed, in that order. */
+  /** All commands in the order of their commits. */
   log: Committed[]
 }
 
 /**
- * Longest that anything may take after the last fault: locks, watch, sweep, poison, and the longest
- * wait of a client.
+ * Longest time until everything has settled after the last fault: it includes locks, the monitor,
+ * the sweep, poisoned commands and the longest wait of a client.
  */
 const SETTLE_MS = 120_000
 
 /**
- * Runs the line in one process against simulated servers, networks and time, with faults, and
- * checks every promise. The same seed gives the same run.
- * @throws Error that names the seed, the promise that was broken and the faults before it
+ * Runs the line in one process, with faults, on simulated servers, networks and time, and checks
+ * every promise. The same seed gives the same run.
+ * @throws Error that names the seed, the broken promise and the faults
  */
 export async function simulate({
   seed,
   commands,
-  broken = {},
+  without = {},
 }: SimulationOptions): Promise<SimulationResult> {
   const plan = planOf(seed)
-  const world = createWorld({ ...plan, seed, broken })
+  const world = createWorld({ ...plan, seed, without })
   const removeTimers = installTimers(world.clock)
-  let inflictions: Inflictions = { faults: [], troubles: [] }
+  let injections: Injections = { faults: [], disturbances: [] }
   try {
     const fleet = startFleet(world)
-    const traffic = letClientsSend(world, fleet.apis, {
+    const traffic = startTraffic(world, fleet.apis, {
       ...plan,
       commands,
       events: plan.sizes.length,
     })
-    inflictions = inflictFaults(world, fleet, plan)
+    injections = injectFaults(world, fleet, plan)
     await world.clock.run(plan.overMs)
     await untilSettled(world, traffic)
     if (world.bugs.length > 0) throw world.bugs[0]
-    check(world, traffic.sent, plan.sizes, inflictions)
+    check(world, traffic.sent, plan.sizes, injections)
     return {
-      heard: countBy(traffic.sent, ({ result }: Sent) => result?.kind ?? 'nothing'),
-      faults: countBy(inflictions.faults, ({ kind }) => kind),
+      results: countBy(traffic.sent, ({ result }: Sent) => result?.kind ?? 'nothing'),
+      faults: countBy(injections.faults, ({ kind }) => kind),
       log: world.postgres.log,
     }
   } catch (error) {
     const cause = (world.bugs[0] ?? error) as Error
-    throw new Error(`seed ${seed}: ${cause.message}\n${tell(inflictions)}`, { cause })
+    throw new Error(`seed ${seed}: ${cause.message}\n${describeFaults(injections)}`, { cause })
   } finally {
     removeTimers()
   }
 }
 
 /**
- * @throws Error where it takes too long: whatever was broken, the system must come back by itself
+ * Waits until every client has its answer and every line is empty.
+ * @throws Error if that takes too long, because the system must recover by itself from every fault
  */
 async function untilSettled({ clock, data }: World, { isDone }: Traffic): Promise<void> {
   const isSettled = (): boolean => isDone() && data.withWork().length === 0
   let wasSettled = false
   for (let settledMs = 0; settledMs < SETTLE_MS; settledMs += 1000) {
     await clock.run(1000)
-    // Twice in a row: what was in flight has arrived.
+    // Settled twice in a row, so nothing is in flight either.
     if (wasSettled && isSettled()) return
     wasSettled = isSettled()
   }
   throw new Error(
-    `${SETTLE_MS} ms after the last fault clients still wait or are refused, or these lines have work: ${data.withWork()}`,
+    `${SETTLE_MS} ms after the last fault, clients still wait or are refused, or these lines have work: ${data.withWork()}`,
   )
 }
 
-/**
- * What this seed is about. Small numbers that divide each other seldom give a mix of everything.
- */
+/** The parameters of a seed. Moduli that rarely share factors give many combinations. */
 function planOf(seed: number) {
   return {
     sizes: Array.from(
@@ -103,7 +102,7 @@ function planOf(seed: number) {
   }
 }
 
-function tell({ faults }: Inflictions): string {
+function describeFaults({ faults }: Injections): string {
   return faults.map(({ kind, atMs }) => `  after ${atMs - START_MS} ms: ${kind}`).join('\n')
 }
 

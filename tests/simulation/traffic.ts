@@ -5,14 +5,14 @@ import { createProcess } from './clock.ts'
 import { burstsOf, chooseRequests, type RequestPlan } from './requests.ts'
 import type { World } from './world.ts'
 
-/** A request with a mark of its own, by which its effect is found wherever it shows. */
-export interface Marked extends CommandRequest {
-  mark: number
+/** A request with a number, by which its effect is found everywhere. */
+export interface NumberedRequest extends CommandRequest {
+  number: number
 }
 
-/** One request of a client, and what came of it. */
+/** A request of a client, and its result. */
 export interface Sent {
-  request: Marked
+  request: NumberedRequest
   waitMs: number
   sentAtMs: number
   api: ApiProcess
@@ -21,65 +21,65 @@ export interface Sent {
 }
 
 export interface TrafficPlan extends RequestPlan {
-  /** Commands that get into a line; those that are refused are sent again and do not count. */
+  /** Number of commands that enter a line. Refused requests are sent again and do not count. */
   commands: number
   overMs: number
 }
 
 export interface Traffic {
   sent: Sent[]
-  /** True once nothing is left to send and nobody waits. */
+  /** True when everything was sent and every client has its answer. */
   isDone(): boolean
 }
 
 const WAITS_MS = [0, 0, 30, 200, 1000, 3000, 10_000, 10_000] as const
 
 /**
- * Lets clients send their commands: alone and in bursts, to either API process, waiting or not.
- * Some carry keys; who was refused comes again, and who does not know what became of it sends it
- * again where he has a key.
+ * Starts clients. They send commands one by one and in bursts, to either API process, with and
+ * without waiting, and some with idempotency keys. A refused request is sent again. A request with
+ * an unknown result is sent again if it has a key.
  */
-export function letClientsSend(world: World, apis: () => ApiProcess[], plan: TrafficPlan): Traffic {
+export function startTraffic(world: World, apis: () => ApiProcess[], plan: TrafficPlan): Traffic {
   const { clock } = world
   const random = world.random.fork('traffic')
-  const anything = chooseRequests(random, plan)
+  const nextRequest = chooseRequests(random, plan)
   const clients = createProcess('clients')
   const sent: Sent[] = []
   const arriving = new Map<ApiProcess, Sent[]>()
   let left = plan.commands
-  let toCome = 0
+  let scheduled = 0
 
   function later(afterMs: number, run: () => void): void {
-    toCome += 1
+    scheduled += 1
     clock.after(afterMs, clients, () => {
-      toCome -= 1
+      scheduled -= 1
       run()
     })
   }
 
-  function send(like: CommandRequest, waitMs: number): void {
+  function send(command: CommandRequest, waitMs: number): void {
     if (left === 0) return
     const running = apis()
     if (running.length === 0) {
-      // Nobody listens.
-      sendAgain(like, waitMs)
+      // No API process is running.
+      sendAgain(command, waitMs)
       return
     }
     left -= 1
     const api = random.pick(running)
-    const request: Marked = { ...like, mark: sent.length }
+    const request: NumberedRequest = { ...command, number: sent.length }
     const sentAtMs = clock.exactNow()
-    const one: Sent = { request, waitMs, sentAtMs, api, result: undefined, answeredAtMs: 0 }
-    sent.push(one)
-    arrive(one)
+    const entry: Sent = { request, waitMs, sentAtMs, api, result: undefined, answeredAtMs: 0 }
+    sent.push(entry)
+    arrive(entry)
   }
 
-  function sendAgain(like: CommandRequest, waitMs: number): void {
-    // Those who were refused together come again in a few groups.
-    later(random.pick([1000, 1500, 2500, 4000]), () => send(like, waitMs))
+  function sendAgain(command: CommandRequest, waitMs: number): void {
+    // Requests that were refused together come back in a few groups.
+    later(random.pick([1000, 1500, 2500, 4000]), () => send(command, waitMs))
   }
 
-  /** What is sent to one process at one moment arrives there together. */
+  /** Requests that are sent to a process at the same time arrive together. */
   function arrive(one: Sent): void {
     const { api } = one
     const together = arriving.get(api) ?? []
@@ -88,11 +88,11 @@ export function letClientsSend(world: World, apis: () => ApiProcess[], plan: Tra
     clock.after(0, api.process, () => {
       arriving.delete(api)
       for (const each of together)
-        void api.submit(each.request, each.waitMs).then((result) => hear(each, result))
+        void api.submit(each.request, each.waitMs).then((result) => receive(each, result))
     })
   }
 
-  function hear(one: Sent, result: SubmitResult): void {
+  function receive(one: Sent, result: SubmitResult): void {
     one.result = result
     one.answeredAtMs = clock.exactNow()
     const refused = result.kind === 'unavailable' || result.kind === 'busy'
@@ -109,12 +109,13 @@ export function letClientsSend(world: World, apis: () => ApiProcess[], plan: Tra
     later(random.next() * plan.overMs, () => {
       const waitMs = random.pick(WAITS_MS)
       for (let i = 0; i < size; i++)
-        send(anything(), random.chance(0.8) ? waitMs : random.pick(WAITS_MS))
+        send(nextRequest(), random.chance(0.8) ? waitMs : random.pick(WAITS_MS))
     })
   return {
     sent,
     isDone: () =>
-      toCome === 0 && sent.every(({ result, api }) => result !== undefined || !api.process.alive),
+      scheduled === 0 &&
+      sent.every(({ result, api }) => result !== undefined || !api.process.alive),
   }
 }
 

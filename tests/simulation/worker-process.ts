@@ -17,15 +17,13 @@ import { LOCK_MS, STALLED_INTERVAL_MS, silent, type World } from './world.ts'
 
 export interface WorkerProcess {
   process: SimProcess
-  /** SIGTERM: it finishes its jobs, hands its lines over, and ends. */
+  /** SIGTERM: the process finishes its jobs, hands its lines over, and ends. */
   stop(): void
 }
 
 const GRACE = divideGrace(2000)
 
-/**
- * A worker process: the product's own serving of lines, over the simulated Redis and PostgreSQL.
- */
+/** A worker process: the code of the product, on the simulated Redis and PostgreSQL. */
 export function startWorker(world: World, name: string): WorkerProcess {
   const { clock, data, streams } = world
   const process = createProcess(name, true)
@@ -40,14 +38,14 @@ export function startWorker(world: World, name: string): WorkerProcess {
       maxOpenLines: 100,
       idleMs: 60_000,
       watchIntervalMs: STALLED_INTERVAL_MS,
-      handOver: (lineNames) => connection.call(() => lineNames.forEach(streams.note)),
+      handOver: (lineNames) => connection.call(() => lineNames.forEach(streams.wakeUp)),
       onStalled: () => undefined,
       log: silent,
       monotonicMs: clock.now,
     })
     const registry = {
       allWithWork: () =>
-        world.broken.sweep ? Promise.resolve([]) : connection.call(data.withWork),
+        world.without.sweep ? Promise.resolve([]) : connection.call(data.withWork),
       forgetEmpty: () => Promise.resolve(0),
       walkKeys: () => Promise.resolve(0),
     } as unknown as SweeperDeps['registry']
@@ -59,7 +57,7 @@ export function startWorker(world: World, name: string): WorkerProcess {
       forgetAfterMs: 60_000,
       log: silent,
     })
-    streams.onNotes(process, lines.wake)
+    streams.onWakeUps(process, lines.wake)
 
     return {
       process,

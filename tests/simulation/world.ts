@@ -1,43 +1,43 @@
 import type { CommandStore, LineStore } from '@ticket-line/db'
 import { createLog, type LineLayout } from '@ticket-line/shared'
 import { createRandom, type Random } from '../random.ts'
+import { type ArmedCuts, createArmedCuts } from './armed-cuts.ts'
 import { type Clock, createClock, type SimProcess } from './clock.ts'
 import { createSimulatedStore } from './line-store.ts'
 import { createPostgres, type Postgres } from './postgres.ts'
 import { createRedisData, type Flushed, type RedisData } from './redis-data.ts'
 import { createServer, type Server } from './server.ts'
 import { createStreams, type Streams } from './streams.ts'
-import { createTraps, type Traps } from './traps.ts'
 
-/** Parts that can be broken on purpose, each a guard of the design. */
-export interface Broken {
-  /** Outcomes that are stored already are not looked at. */
+/** Guards of the design that are left out, to show that the checks notice. */
+export interface RemovedGuards {
+  /** Stored outcomes are looked up. */
   storedOutcomes?: boolean
-  /** The short way of plain bookings does not look whether a command was decided before. */
-  seenBefore?: boolean
-  /** A batch does not lock its events. */
+  /** The fast path looks up stored outcomes. */
+  fastPathCheck?: boolean
+  /** A batch locks its events. */
   rowLock?: boolean
-  /** A batch counts as committed as soon as its COMMIT is sent. */
-  earlyCommit?: boolean
-  /** Nothing is recorded about a job whose add was lost. */
-  refusal?: boolean
-  /** Several jobs of a line may be active. */
-  globalConcurrency?: boolean
-  /** A job whose worker is gone goes to the tail of its line. */
-  stalledToTail?: boolean
-  /** The API forgets to set the timer of a waiter's deadline. */
+  /** A batch is answered after its COMMIT has returned. */
+  answerAfterCommit?: boolean
+  /** Commands are recorded as abandoned if the add of their job may have been lost. */
+  abandonedRecord?: boolean
+  /** A line has one active job. */
+  oneActiveJob?: boolean
+  /** A stalled job returns to the head of its line. */
+  stalledJobToHead?: boolean
+  /** The API sets a timer for the deadline of a pending command. */
   deadline?: boolean
-  /** The API takes an add for stored as soon as it is sent. */
-  earlyAccept?: boolean
-  /** Nobody looks after a reply that does not come. */
-  recheck?: boolean
-  /** A count that a crash left behind is not forgotten. */
-  leftBehind?: boolean
-  /** Nobody looks for lines with work that nobody serves. */
+  /** The API accepts a command when its job is stored. */
+  acceptAfterStore?: boolean
+  /** The API rescues jobs whose reply does not arrive. */
+  rescue?: boolean
+  /** A depth that a crash left over is reset. */
+  depthReset?: boolean
+  /** Workers look for lines with work that no worker serves. */
   sweep?: boolean
 }
 
-/** Everything a simulation is made of beside the processes. */
+/** The parts of a simulation apart from its processes. */
 export interface World {
   clock: Clock
   random: Random
@@ -47,11 +47,11 @@ export interface World {
   data: RedisData
   postgres: Postgres
   streams: Streams
-  traps: Traps
-  broken: Broken
-  /** Every arrival of a job in a line, by line: a job may arrive again after a flush. */
+  armedCuts: ArmedCuts
+  without: RemovedGuards
+  /** Every arrival of a job in a line, by line. A job may arrive again after a flush. */
   arrivals: Map<string, Arrival[]>
-  /** When Redis forgot everything, and what. */
+  /** The times at which Redis was flushed, and what it lost. */
   flushes: (Flushed & { atMs: number })[]
   /** Writes that contradicted the rows. */
   bugs: unknown[]
@@ -61,7 +61,7 @@ export interface World {
   newJobId: (lineName: string, commandCount: number, nowMs: number) => string
   /** Ends a process at once. */
   kill(process: SimProcess): void
-  /** Calls `listener` with every process that ends, however it came to it. */
+  /** Calls the listener with every process that ends, for whatever reason. */
   onEnd(listener: (process: SimProcess) => void): void
 }
 
@@ -73,22 +73,22 @@ export interface Arrival {
 export const silent = createLog('simulation', 'silent')
 export const LOCK_MS = 1500
 export const STALLED_INTERVAL_MS = 500
-/** Booking for this user kills whoever tries. */
+/** A booking for this user kills the process that decides it. */
 export const POISON = 'poison'
 
 export interface WorldOptions {
   seed: number
   sizes: number[]
-  /** Lines that all events share; 0: each has its own. */
+  /** Number of shared lines; 0 gives each event its own line. */
   lines: number
   maxQueueDepth: number
-  broken: Broken
+  without: RemovedGuards
 }
 
-export function createWorld({ seed, sizes, lines, maxQueueDepth, broken }: WorldOptions): World {
+export function createWorld({ seed, sizes, lines, maxQueueDepth, without }: WorldOptions): World {
   const clock = createClock()
   const random = createRandom(seed)
-  const traps = createTraps()
+  const armedCuts = createArmedCuts()
   const streams = createStreams(clock, random.fork('network'))
   const startCounts = new Map<string, number>()
   const bugs: unknown[] = []
@@ -104,12 +104,12 @@ export function createWorld({ seed, sizes, lines, maxQueueDepth, broken }: World
       ofLine.push({ jobId, atMs: clock.exactNow() })
       arrivals.set(lineName, ofLine)
     },
-    broken,
+    without,
   })
   const postgres = createPostgres({
     clock,
     random: random.fork('postgres'),
-    traps,
+    armedCuts,
     sizes,
     kills(bookers, process) {
       const deadly = bookers.includes(POISON)
@@ -117,7 +117,7 @@ export function createWorld({ seed, sizes, lines, maxQueueDepth, broken }: World
       return deadly
     },
     onBug: (error) => bugs.push(error),
-    broken,
+    without,
   })
 
   function kill(process: SimProcess): void {
@@ -133,17 +133,17 @@ export function createWorld({ seed, sizes, lines, maxQueueDepth, broken }: World
     random,
     layout: { lines, shards: 1, keyPrefix: 'sim' },
     maxQueueDepth,
-    redis: createServer(clock, random.fork('redis'), traps, [0.1, 1.5]),
+    redis: createServer(clock, random.fork('redis'), armedCuts, [0.1, 1.5]),
     data,
     postgres,
     streams,
-    traps,
-    broken,
+    armedCuts,
+    without,
     arrivals,
     flushes: [],
     bugs,
     storeOf: (process) =>
-      createSimulatedStore({ postgres, pool: postgres.pool(process), startCounts, broken }),
+      createSimulatedStore({ postgres, pool: postgres.pool(process), startCounts, without }),
     newJobId: createJobIds(),
     kill,
     onEnd: (listener) => void endListeners.push(listener),
