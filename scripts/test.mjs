@@ -32,14 +32,8 @@ async function runChecks({ env }) {
   const checks = [
     ['Lint and format', bin('biome'), ['check', '--error-on-warnings', '--colors=off', '.']],
     ['Types of tests and scripts', bin('tsc'), ['-p', 'tests/tsconfig.json']],
+    ['Migrations match the schema', 'pnpm', ['-C', 'packages/db', 'run', 'check:migrations']],
   ]
-  if (readText(fromRoot('packages/db/package.json')).includes('"check:migrations"')) {
-    checks.push([
-      'Migrations match the schema',
-      'pnpm',
-      ['-C', 'packages/db', 'run', 'check:migrations'],
-    ])
-  }
   const failed = []
   for (const [name, command, args] of checks) {
     try {
