@@ -1,10 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import { createExportLimit } from '@ticket-line/api/limits/export-limit'
+import { type CounterStore, createSharedStore } from '@ticket-line/api/limits/shared-store'
 import { followStreams, linesKey, shardPrefix } from '@ticket-line/line'
 import { createLog, createReaderRedis } from '@ticket-line/shared'
 import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest'
-import { createExportPlaces } from '../../services/api/src/limits/exports.js'
-import { createSharedStore } from '../../services/api/src/limits/shared-store.js'
-import type { CounterStore } from '../../services/api/src/limits/stores.js'
 import { until } from '../../tools/dev-stack/wait.mjs'
 import { type BullKit, createBullKit, createLatch } from './bullmq-kit.ts'
 import { command } from './line-kit.ts'
@@ -103,12 +102,12 @@ describe('an export of a process that died before Redis’s clock was set back',
     const kit = await createBullKit()
     onTestFinished(() => kit.stop())
     const prefix = kit.key('event-1', '')
-    const deps = { places: 5, redis: kit.redis, prefix, log: createLog('test', 'silent') }
-    const release = await createExportPlaces(deps).take('ann')
+    const deps = { max: 5, redis: kit.redis, prefix, log: createLog('test', 'silent') }
+    const release = await createExportLimit(deps).enter('ann')
     onTestFinished(() => release?.())
     await kit.redis.pexpire(`${prefix}export:u:ann`, HOUR_MS)
 
-    expect(await createExportPlaces(deps).take('ann')).toBeUndefined()
+    expect(await createExportLimit(deps).enter('ann')).toBeUndefined()
 
     expect(await kit.redis.pttl(`${prefix}export:u:ann`)).toBeLessThan(HOUR_MS / 10)
   })
@@ -123,9 +122,7 @@ describe('an export of a process that froze for longer than its lease', () => {
     const prefix = kit.key('event-1', '')
     const key = `${prefix}export:u:ann`
     const log = createLog('test', 'silent')
-    const release = await createExportPlaces({ places: 5, redis: kit.redis, prefix, log }).take(
-      'ann',
-    )
+    const release = await createExportLimit({ max: 5, redis: kit.redis, prefix, log }).enter('ann')
     onTestFinished(() => release?.())
 
     await kit.redis.set(key, 'another export', 'PX', 4000)

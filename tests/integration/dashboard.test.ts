@@ -211,7 +211,7 @@ describe('the sign-in page', () => {
     await system.api.post('/register', { userId: 'plain-2', password })
     const wrong = await signIn({ ...admin, password: 'wrong password' })
     expect(wrong.status).toBe(401)
-    expect(wrong.body).toContain('User id or password is wrong.')
+    expect(wrong.body).toContain('The user id or password is wrong.')
     expect((await signIn({ userId: '<script>', password: 'x' })).body).not.toContain('<script')
     expect((await signIn({ userId: 'plain-2', password })).status).toBe(403)
     for (const response of [

@@ -1,6 +1,6 @@
 import { describe, expect, it, vi } from 'vitest'
-import { MAX_BODY_BYTES } from './http/body-bytes.js'
-import { problemSchema } from './http/response-schemas.js'
+import { MAX_BODY_BYTES } from './http/body.js'
+import { problemSchema } from './http/problem.js'
 import { appUnderTest, call, fakeEvents } from './testing/app-under-test.js'
 
 describe('the order of refusals', () => {

@@ -2,84 +2,102 @@ import type { Availability, LineClient } from '@ticket-line/line/client'
 import type { Log } from '@ticket-line/shared'
 import type { Tracing } from '@ticket-line/telemetry'
 import { Hono } from 'hono'
-import { jobRoutes } from './booking/job-routes.js'
+import { type AccountDeps, accountRoutes } from './accounts/routes.js'
+import { type UserDeps, userRoutes } from './accounts/user-routes.js'
+import { jwksRoute } from './auth/jwks-route.js'
+import type { Keyring } from './auth/keyring.js'
+import { jobRoute } from './booking/job-routes.js'
 import { bookingRoutes } from './booking/routes.js'
+import type { Dashboard } from './dashboard/index.js'
 import { listRoutes } from './events/list-routes.js'
 import type { EventReads } from './events/reads.js'
 import { eventRoutes } from './events/routes.js'
 import type { TrustedProxies } from './http/client-address.js'
 import type { AppEnv } from './http/env.js'
 import { problemResponse, respondError } from './http/problem.js'
-import { replyPlain } from './http/reply.js'
-import { createEntry } from './http/request-context.js'
-import { createTraceEntry } from './http/request-trace.js'
+import { sendPlain } from './http/reply.js'
+import { createRequestContext, createRequestTrace, type Lifecycle } from './http/request-context.js'
 import { type Guards, mountRoutes, type Route } from './http/route.js'
-import type { Lifecycle } from './lifecycle.js'
-import type { ConcurrencyLimit } from './limits/concurrency-limit.js'
-import type { ExportPlaces } from './limits/exports.js'
+import type { ConcurrencyLimit } from './limits/concurrency.js'
+import type { ExportLimit } from './limits/export-limit.js'
 import { docsRoutes } from './openapi/routes.js'
 import type { Metrics } from './operations/metrics.js'
 import { operationRoutes } from './operations/routes.js'
 
-/** What the whole HTTP side is made of. */
+/** What the routes and middleware need. */
 export interface AppDeps {
   log: Log
   metrics: Metrics
-  /** Traces of requests, where they are on. */
+  /** Records a span for each request; absent if tracing is off. */
   tracing?: Tracing | undefined
   lifecycle: Lifecycle
-  /** What a client has to send to read `/metrics`; everybody may if it is absent. */
+  /** The token that `/metrics` requires; if absent, everybody may read it. */
   metricsToken?: string | undefined
   trustedProxies: TrustedProxies
-  /** Bounds the requests under way in this process. */
+  /** Limits the concurrent requests of this process. */
   requests: ConcurrencyLimit
-  /** Bounds the clients that wait for a job. While they wait, they do not count as requests. */
+  /** Limits the clients that wait for a job. While they wait, they do not count as requests. */
   longPolls: ConcurrencyLimit
   guards: Guards
   line: LineClient
   availability: Availability
   events: EventReads
   initializeOpen: boolean
-  /** How long `/book` and `/cancel` await their answer without a preference, ms. */
+  /** How long `/book` and `/cancel` without a preference wait for the decision, ms. */
   resultWaitMs: number
-  /** How long a read may take before it is answered 503, ms. */
+  /** How long a request waits for a read, ms. */
   readTimeoutMs: number
-  /** How long a client of an export may take nothing before it is cut, ms. */
+  /** An export ends if its client reads nothing for this long, ms. */
   exportStallTimeoutMs: number
-  /** Longest duration of an export, ms. */
+  /** Maximum duration of an export, ms. */
   exportTimeoutMs: number
-  /** Bounds the downloads of lists. */
-  exports: ExportPlaces
-  /** Registration, sign-in and roles; none where local accounts are off. */
-  accountRoutes: readonly Route[]
-  /** Puts the dashboard at its place. */
-  registerAdmin?: (app: Hono<AppEnv>) => void
+  /** Limits the downloads of lists. */
+  exports: ExportLimit
+  /** Absent without local accounts. */
+  accounts?: (AccountDeps & UserDeps) | undefined
+  /** Absent if the installation has no EdDSA keys of its own. */
+  publicKeys?: Pick<Keyring, 'own'> | undefined
+  dashboard?: Dashboard | undefined
 }
 
-/** All routes of the contract, in the order in which they are documented. */
+/** All routes of the API, in the order of the documentation. */
 export function createRoutes(deps: AppDeps): Route[] {
+  const { accounts, publicKeys, dashboard } = deps
   const routes = [
-    ...deps.accountRoutes,
+    ...(accounts === undefined ? [] : [...accountRoutes(accounts), ...userRoutes(accounts)]),
+    ...(publicKeys === undefined ? [] : [jwksRoute(publicKeys)]),
     ...bookingRoutes(deps),
-    ...jobRoutes(deps),
+    jobRoute(deps),
     ...eventRoutes(deps),
     ...listRoutes(deps),
     ...operationRoutes(deps),
+    ...(dashboard?.routes ?? []),
   ]
   return [...routes, ...docsRoutes(routes)]
 }
 
-/** The application: request in, response out. It opens nothing and listens nowhere. */
+/**
+ * The routes of an installation with all features, for `docs/openapi.json`. Routes use what they
+ * need only when a request arrives, so nothing has to be started for them.
+ */
+export function documentedRoutes(): Route[] {
+  const unused = {} as never
+  return createRoutes({ ...({} as AppDeps), accounts: unused, publicKeys: unused })
+}
+
+/** Creates the app. It opens no connection and does not listen. */
 export function createApp(deps: AppDeps): Hono<AppEnv> {
+  const { tracing, dashboard, guards } = deps
   const app = new Hono<AppEnv>()
-  if (deps.tracing !== undefined) app.use(createTraceEntry(deps.tracing))
-  app.use(createEntry(deps))
+  if (tracing !== undefined) app.use(createRequestTrace(tracing))
+  app.use(createRequestContext(deps))
   app.onError((error, c) => respondError(c, error))
   app.notFound(async (c) => {
-    const refusal = await deps.guards.limits.unmatched(c)
-    return refusal ?? replyPlain(c, problemResponse('not_found', 'There is nothing at this path.'))
+    const refusal = await guards.limits.unmatched(c)
+    return refusal ?? sendPlain(c, problemResponse('not_found', 'There is nothing at this path.'))
   })
-  mountRoutes(app, createRoutes(deps), deps.guards)
-  deps.registerAdmin?.(app)
+  if (dashboard !== undefined) app.use('/admin/*', ...dashboard.guards)
+  mountRoutes(app, createRoutes(deps), guards)
+  dashboard?.mountBoard(app)
   return app
 }

@@ -22,7 +22,7 @@ describe('readConfig', () => {
     expect(config).toMatchObject({
       trustedProxies: { hops: 0 },
       production: false,
-      admin: { writable: false },
+      dashboardWritable: false,
     })
   })
 
@@ -32,7 +32,9 @@ describe('readConfig', () => {
     const production = { ...needed, NODE_ENV: 'production' }
     expect(readConfig({ ...production, INITIALIZE_OPEN: 'false' }).initializeOpen).toBe(false)
     expect(() => readConfig({ ...production, INITIALIZE_OPEN: 'true' })).toThrow(
-      new ConfigError('INITIALIZE_OPEN must not be true in production: anybody could make events'),
+      new ConfigError(
+        'INITIALIZE_OPEN must not be true in production: anybody could create events',
+      ),
     )
   })
 

@@ -9,79 +9,76 @@ import {
   readLineLayout,
 } from '@ticket-line/shared'
 import { readMetricsToken, readTracingConfig, type TracingConfig } from '@ticket-line/telemetry'
-import { type IdentityConfig, readIdentityConfig } from './auth/config.js'
-import { type AdminConfig, readAdminConfig } from './dashboard/config.js'
+import { type AccountsConfig, readAccountsConfig } from './accounts/config.js'
+import { type AuthConfig, readAuthConfig } from './auth/config.js'
+import type { CookieSecurityOptions } from './http/browser.js'
 import { parseNetworks, type TrustedProxies } from './http/client-address.js'
 import { type LimitsConfig, readLimitsConfig } from './limits/config.js'
 
-/** Everything an API process is told from outside. `docs/configuration.md` lists the variables. */
+/** The settings of an API process. `docs/configuration.md` lists the variables. */
 export interface ApiConfig extends Basics {
-  /**
-   * `SHARED_LINES`, `SHARDS` and `KEY_PREFIX`: the same for all processes, fixed at installation.
-   */
+  /** `SHARED_LINES`, `SHARDS` and `KEY_PREFIX`: equal in all processes, fixed at installation. */
   layout: LineLayout
   server: ServerConfig
-  /**
-   * `TRUST_PROXY_HOPS` and `TRUSTED_PROXIES`: the proxies whose word about the client's address
-   * counts.
-   */
+  /** `TRUST_PROXY_HOPS` and `TRUSTED_PROXIES`: the proxies whose `X-Forwarded-For` is trusted. */
   trustedProxies: TrustedProxies
-  /** `METRICS_TOKEN`: what a client has to send to read `/metrics`. */
+  /** When cookies are marked `Secure`. */
+  cookies: CookieSecurityOptions
+  /** `METRICS_TOKEN`: the token that `/metrics` requires. */
   metricsToken: string | undefined
   line: LineConfig
   postgres: PostgresConfig
   limits: LimitsConfig
-  identity: IdentityConfig
-  admin: AdminConfig
-  /** `INITIALIZE_OPEN`: `POST /initialize` needs no token; never in production. */
+  auth: AuthConfig
+  accounts: AccountsConfig
+  /** `QUEUE_BOARD_WRITABLE`: whether the dashboard may change queues and jobs. */
+  dashboardWritable: boolean
+  /** `INITIALIZE_OPEN`: `POST /initialize` needs no token. Not allowed in production. */
   initializeOpen: boolean
-  /** Where traces go; undefined where they are off. */
+  /** Where traces are sent; undefined if tracing is off. */
   tracing: TracingConfig | undefined
   /**
-   * `SHUTDOWN_GRACE_MS`: how long a stopping process finishes the requests at hand. After half of it those who still
-   * wait for a decision are answered 202.
+   * `SHUTDOWN_GRACE_MS`: how long a stopping process finishes its requests. After half of it, clients
+   * that still wait for a decision are answered 202.
    */
   shutdownGraceMs: number
 }
 
 export interface ServerConfig {
-  /** `HOST`; 0.0.0.0 in a container. */
+  /** `HOST`: the address to listen on; 0.0.0.0 in a container. */
   host: string
-  /** `PORT`; 0 picks a free one. */
+  /** `PORT`: 0 selects a free one. */
   port: number
-  /** `HEADERS_TIMEOUT_MS`, `REQUEST_TIMEOUT_MS`: longest time to receive a request's head, and all of it. */
+  /** `HEADERS_TIMEOUT_MS`, `REQUEST_TIMEOUT_MS`: how long receiving the headers, and the whole request, may take. */
   headersTimeoutMs: number
   requestTimeoutMs: number
-  /** `KEEP_ALIVE_TIMEOUT_MS`: an idle connection is closed after this; longer than a proxy keeps one. */
+  /**
+   * `KEEP_ALIVE_TIMEOUT_MS`: an idle connection is closed after this time. It must be longer than
+   * that of a proxy.
+   */
   keepAliveTimeoutMs: number
-  /** `MAX_HEADER_BYTES`. */
+  /** `MAX_HEADER_BYTES`: maximum size of the headers of a request. */
   maxHeaderBytes: number
-  /** `MAX_CONNECTIONS`: further ones are refused. */
+  /** `MAX_CONNECTIONS`: further connections are refused. */
   maxConnections: number
-  /**
-   * `MAX_REQUESTS`: most requests at once, without long polls. Further ones are answered with 503
-   * `busy`.
-   */
+  /** `MAX_REQUESTS`: concurrent requests without long polls. Further ones get 503 `busy`. */
   maxRequests: number
-  /**
-   * `MAX_LONG_POLLS`: most clients at once that wait for a job. Further ones are answered with 503
-   * `busy`.
-   */
+  /** `MAX_LONG_POLLS`: clients that wait for a job. Further ones get 503 `busy`. */
   maxLongPolls: number
-  /** `EXPORT_STALL_TIMEOUT_MS`: a client that takes nothing of its answer for this long is cut. */
+  /** `EXPORT_STALL_TIMEOUT_MS`: a connection whose client reads nothing for this long is closed. */
   stallTimeoutMs: number
 }
 
 export interface LineConfig {
-  /** `RESULT_WAIT_MS`: how long an answer is awaited without a preference. */
+  /** `RESULT_WAIT_MS`: how long a request without a preference waits for the decision. */
   resultWaitMs: number
-  /** `MAX_QUEUE_DEPTH`: most undecided commands of one event. */
+  /** `MAX_QUEUE_DEPTH`: maximum number of undecided commands of one event. */
   maxQueueDepth: number
-  /** `COALESCE_HOLD_MS`: longest time that commands of a busy line are held back to travel together. */
+  /** `COALESCE_HOLD_MS`: how long commands of a busy line may wait for their job. */
   holdMs: number
-  /** `REDIS_TIMEOUT_MS`: after this long a Redis command counts as unanswered. */
+  /** `REDIS_TIMEOUT_MS`: how long a call to Redis may take. */
   redisTimeoutMs: number
-  /** `PROBE_INTERVAL_MS`, `PROBE_TIMEOUT_MS`: pause between two probes of each server, longest that one may take. */
+  /** `PROBE_INTERVAL_MS`, `PROBE_TIMEOUT_MS`: pause between two probes of a server, and how long one may take. */
   probeMs: number
   probeTimeoutMs: number
 }
@@ -89,9 +86,9 @@ export interface LineConfig {
 export interface PostgresConfig {
   /** `API_PG_POOL`: connections for reads and accounts. */
   poolSize: number
-  /** `API_PG_LINE_POOL`: connections of the line: outcomes, refusals, probes. */
+  /** `API_PG_LINE_POOL`: connections of the line client. */
   linePoolSize: number
-  /** `API_PG_EXPORT_POOL`: connections for CSV exports, each held for as long as somebody downloads. */
+  /** `API_PG_EXPORT_POOL`: connections for CSV exports. Each one is held for a whole download. */
   exportPoolSize: number
   /** `API_PG_CONNECT_TIMEOUT_MS`: how long a caller waits for a connection. */
   connectTimeoutMs: number
@@ -101,30 +98,38 @@ export interface PostgresConfig {
   idleInTransactionTimeoutMs: number
   /** `READ_TIMEOUT_MS`: a read that takes longer is answered 503. */
   readTimeoutMs: number
-  /** `EXPORT_STALL_TIMEOUT_MS`: a download that takes nothing for this long is cut. */
+  /** `EXPORT_STALL_TIMEOUT_MS`: a download ends if its client reads nothing for this long. */
   exportStallTimeoutMs: number
-  /** `EXPORT_TIMEOUT_MS`: a download that takes longer than this is cut. */
+  /** `EXPORT_TIMEOUT_MS`: maximum duration of a download. */
   exportTimeoutMs: number
-  /** `KNOWN_EVENTS`: how many events are remembered to exist. */
+  /** `KNOWN_EVENTS`: number of events that a process remembers to exist. */
   knownEvents: number
 }
 
-/** @throws ConfigError naming the variable that cannot be used */
+/** @throws ConfigError that names the variable that is not valid */
 export function readConfig(environment: Env): ApiConfig {
   const env = readEnv(environment)
   const basics = readBasics(env)
+  const { production } = basics
+  const trustedProxies = readTrustedProxies(env)
+  const auth = readAuthConfig(env, production)
   return {
     ...basics,
     layout: readLineLayout(env),
     server: readServer(env),
-    trustedProxies: readTrustedProxies(env),
+    trustedProxies,
+    cookies: {
+      always: production,
+      trustProxy: trustedProxies.hops > 0 || trustedProxies.networks !== undefined,
+    },
     metricsToken: readMetricsToken(env),
     line: readLine(env),
     postgres: readPostgres(env),
     limits: readLimitsConfig(env),
-    identity: readIdentityConfig(env, basics.production),
-    admin: readAdminConfig(env),
-    initializeOpen: readInitializeOpen(env, basics.production),
+    auth,
+    accounts: readAccountsConfig(env, { production, localAccounts: auth.localAccounts }),
+    dashboardWritable: env.flag('QUEUE_BOARD_WRITABLE', false),
+    initializeOpen: readInitializeOpen(env, production),
     tracing: readTracingConfig(environment, 'api'),
     shutdownGraceMs: env.integer('SHUTDOWN_GRACE_MS', 5000, { min: 0, max: 600_000 }),
   }
@@ -133,7 +138,9 @@ export function readConfig(environment: Env): ApiConfig {
 function readInitializeOpen(env: EnvReader, production: boolean): boolean {
   const open = env.flag('INITIALIZE_OPEN', false)
   if (!open || !production) return open
-  throw new ConfigError('INITIALIZE_OPEN must not be true in production: anybody could make events')
+  throw new ConfigError(
+    'INITIALIZE_OPEN must not be true in production: anybody could create events',
+  )
 }
 
 function readTrustedProxies(env: EnvReader): TrustedProxies {

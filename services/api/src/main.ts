@@ -1,7 +1,7 @@
 import { runService } from '@ticket-line/shared'
 import { readConfig } from './config.js'
 
-/** How long the remaining parts may take to close after the grace of the requests, ms. */
+/** How long the other parts may take to close after the grace period of the requests, ms. */
 const CLOSE_MS = 1000
 
 await runService({
@@ -9,7 +9,7 @@ await runService({
   env: process.env,
   readConfig,
   async start(config, log, closers, onRefused) {
-    // Loading everything takes a second, so it happens after the settings were found to be usable.
+    // Loading all modules takes a second, so the settings are checked first.
     const { startApi } = await import('./start-api.js')
     const { port } = await startApi(config, log, closers, onRefused)
     return { port, lines: config.layout.lines }

@@ -6,25 +6,21 @@ import type { ServerConfig } from './config.js'
 import type { AppEnv } from './http/env.js'
 
 /**
- * Node looks for requests that take too long this often. Its default of 30 s would make 5 s of them 35; and all that are
- * found are answered and closed at once, while everybody else waits: found more often they are fewer. But each look
- * wakes a process that may have nothing else to do.
+ * How often Node checks for requests whose headers or body are late, ms. With its default of 30 s, a
+ * timeout of 5 s could take 35 s. Node answers and closes all late requests of a check at once, which
+ * delays other requests, so frequent checks find fewer of them each. But each check wakes the process.
  */
-const LOOK_FOR_LATE_MS = 100
+const LATE_CHECK_INTERVAL_MS = 100
 
-/**
- * Most requests of one connection that are not answered. The next ones are not read until an answer
- * has left.
- */
+/** Maximum number of unanswered requests of a connection. Further ones are read after a response. */
 const MAX_PIPELINED = 8
-/** Most bytes of unparsed requests of all connections together. */
+/** Maximum size of the unparsed requests of all connections together, bytes. */
 const MAX_HELD_BYTES = 64 * 1024 * 1024
 
 /**
  * Opens the port.
  *
- * @returns the server and the port it listens on
- * @throws ConfigError if this process cannot listen there
+ * @throws ConfigError if this process cannot listen on it
  */
 export async function listen(
   app: Hono<AppEnv>,
@@ -39,17 +35,17 @@ export async function listen(
   })
   const server = createAdaptorServer({
     fetch: app.fetch,
-    // Of requests that name no host, as HTTP/1.0 allows and probes of balancers do.
+    // Used for requests without a host, which HTTP/1.0 allows and probes of load balancers send.
     hostname: 'localhost',
     createServer,
     serverOptions: {
       ServerResponse: pipelining.ServerResponse,
       headersTimeout: config.headersTimeoutMs,
-      // Counts until the request has been received: an answer may take as long as it takes.
+      // The time until the whole request is received. Responses have no timeout.
       requestTimeout: config.requestTimeoutMs,
       keepAliveTimeout: config.keepAliveTimeoutMs,
       maxHeaderSize: config.maxHeaderBytes,
-      connectionsCheckingInterval: LOOK_FOR_LATE_MS,
+      connectionsCheckingInterval: LATE_CHECK_INTERVAL_MS,
     },
   }) as Server
   server.maxConnections = config.maxConnections
@@ -62,24 +58,24 @@ export async function listen(
 }
 
 export interface CloseOptions {
-  /** How long all of it may take; then what is left is cut. */
+  /** How long closing may take, ms. After that, all connections are closed. */
   graceMs: number
-  /** Called after half of it: those who wait for something should be answered with what there is. */
+  /** Called after half of that time. It should answer clients that still wait for a decision. */
   hurry: () => void
 }
 
-/** How long connections are still taken: those on their way, and those of balancers that have not yet asked `/readyz`. */
+/** How long new connections are still accepted, until load balancers have read `/readyz`, ms. */
 const LINGER_MS = 500
 
 /**
- * Takes no more connections after a moment, and resolves when the requests at hand are answered or their time is over.
- * Answers given meanwhile should say `Connection: close`.
+ * Stops accepting connections after a moment. Resolves when all requests are answered or the time is
+ * over. Responses sent meanwhile should contain `Connection: close`.
  */
 export async function closeServer(server: Server, { graceMs, hurry }: CloseOptions): Promise<void> {
-  const hurrying = setTimeout(hurry, graceMs / 2)
-  const cutting = setTimeout(() => server.closeAllConnections(), graceMs)
+  const hurryTimer = setTimeout(hurry, graceMs / 2)
+  const closeTimer = setTimeout(() => server.closeAllConnections(), graceMs)
   await sleep(Math.min(LINGER_MS, graceMs / 4))
   await new Promise((resolve) => server.close(resolve))
-  clearTimeout(hurrying)
-  clearTimeout(cutting)
+  clearTimeout(hurryTimer)
+  clearTimeout(closeTimer)
 }

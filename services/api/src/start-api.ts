@@ -6,7 +6,7 @@ import {
   whenReachable,
 } from '@ticket-line/db'
 import { createInstallationWatch, isLineName, lineNameOf, shardPrefix } from '@ticket-line/line'
-import { createLineClient } from '@ticket-line/line/client'
+import { type Availability, createLineClient } from '@ticket-line/line/client'
 import {
   type Closers,
   checkRedisAt,
@@ -17,34 +17,36 @@ import {
 import { startTracing, watchServers } from '@ticket-line/telemetry'
 import { createApp } from './app.js'
 import type { ApiConfig } from './config.js'
-import { registerAdminRoutes } from './dashboard/index.js'
+import { createDashboard } from './dashboard/index.js'
 import { createEventReads } from './events/reads.js'
-import { onlyChecked } from './lifecycle.js'
-import { createConcurrencyLimit } from './limits/concurrency-limit.js'
-import { createExportPlaces } from './limits/exports.js'
+import { createConcurrencyLimit } from './limits/concurrency.js'
+import { createExportLimit } from './limits/export-limit.js'
 import { limitPrefix } from './limits/index.js'
 import { createMetrics, type Metrics } from './operations/metrics.js'
 import { closeServer, listen } from './server.js'
-import { createIdentity } from './wire-identity.js'
+import { wireIdentity } from './wire-identity.js'
 
-/** The longest that a starting process keeps its port shut for servers that do not answer. */
+/** How long a starting process waits for its servers before it listens anyway, ms. */
 const LISTEN_WITHIN_MS = 2000
-/** A request is counted and then stored: with a Redis that does not answer, both must have failed within a second. */
+/**
+ * Maximum timeout of the rate limits, ms. A request is counted and then stored. If Redis does not
+ * respond, both must fail within one second.
+ */
 const MAX_LIMIT_TIMEOUT_MS = 250
-/** How often the servers are looked at for metrics: more often than they are asked for. */
-const LOOK_INTERVAL_MS = 5000
-/** Rows of an export that stand in memory at once. */
+/** How often the servers are probed for metrics, ms. Prometheus reads them less often. */
+const SERVER_METRICS_INTERVAL_MS = 5000
+/** Rows of an export that are in memory at once. */
 const EXPORT_PORTION_ROWS = 1000
 
 /**
  * Starts all parts of an API process. Each part is registered with `closers` when it opens.
  *
  * The process listens once both servers have passed their checks, so that until then a load
- * balancer uses other processes. If PostgreSQL or Redis is away, it listens while it waits, and
- * answers `/readyz` and commands with 503.
+ * balancer uses other processes. If PostgreSQL or Redis is unavailable, it listens while it waits,
+ * and answers `/readyz` and commands with 503.
  *
- * @param onRefused called if the process must end because its servers no longer belong together
- * @returns the port; resolves once it is ready for requests
+ * @param onRefused Called if the process must stop because its servers no longer belong together.
+ * @returns the port, once the process is ready for requests
  * @throws ConfigError if a server does not pass its checks
  */
 export async function startApi(
@@ -59,8 +61,8 @@ export async function startApi(
   const redis = createFailFastRedis(config.redisUrl, limitTimeoutMs, {
     enableAutoPipelining: true,
   })
-  redis.on('error', (err) => log.debug({ err }, 'connection of the limits'))
-  closers.push('redis of limits', () => redis.disconnect())
+  redis.on('error', (err) => log.debug({ err }, 'the Redis connection of the rate limits failed'))
+  closers.push('redis of rate limits', () => redis.disconnect())
 
   const { resultWaitMs, ...lineConfig } = config.line
   const line = createLineClient({
@@ -74,7 +76,10 @@ export async function startApi(
   metrics.watchLine(line)
   const askPostgres = () => databases.line.pool.query('SELECT 1')
   const watched = { registry: metrics.registry, redis: line.redis, askPostgres }
-  closers.push('server metrics', watchServers({ ...watched, intervalMs: LOOK_INTERVAL_MS }))
+  closers.push(
+    'server metrics',
+    watchServers({ ...watched, intervalMs: SERVER_METRICS_INTERVAL_MS }),
+  )
   const tracing = await startTracing(config.tracing, log)
   if (tracing !== undefined) closers.push('tracing', () => tracing.close(config.shutdownGraceMs))
 
@@ -89,23 +94,22 @@ export async function startApi(
     onRefused,
   })
   closers.push('installation', () => installation.leave())
-  const availability = onlyChecked(line.availability, checked, installation.isSure)
+  const availability = checkedAvailability(line.availability, checked, installation.isSure)
   const prefix = limitPrefix(shardPrefix(0, config.layout))
-  const identity = await createIdentity({
-    config: config.identity,
-    limits: config.limits,
+  const postgres = { availability, timeoutMs: config.postgres.readTimeoutMs }
+  const identity = await wireIdentity({
+    config,
     db: databases.main.db,
     redis,
     prefix,
-    reach: { availability, timeoutMs: config.postgres.readTimeoutMs },
+    postgres,
     log,
   })
   closers.push('identity', () => identity.stop())
   const events = createEventReads({
     pool: databases.main.pool,
     exportPool: databases.exports.pool,
-    availability,
-    readTimeoutMs: config.postgres.readTimeoutMs,
+    postgres,
     knownEvents: config.postgres.knownEvents,
     exports: {
       portionRows: EXPORT_PORTION_ROWS,
@@ -133,49 +137,53 @@ export async function startApi(
     readTimeoutMs: config.postgres.readTimeoutMs,
     exportStallTimeoutMs: config.postgres.exportStallTimeoutMs,
     exportTimeoutMs: config.postgres.exportTimeoutMs,
-    exports: createExportPlaces({ places: config.postgres.exportPoolSize, redis, prefix, log }),
-    accountRoutes: identity.routes,
-    registerAdmin: (hono) =>
-      registerAdminRoutes(hono, {
-        config: config.admin,
-        identity,
-        limit: identity.guards.limits.dashboard,
-        limitSignIn: identity.guards.limits.login,
-        redis,
-        prefix,
-        log,
-        recentLines: (limit) => line.recentLines(limit),
-        isLine: (name) => isLineName(name, config.layout),
-        lineOf: (eventId) => lineNameOf(eventId, config.layout),
-        queueOf: (lineName) => line.queues.queueOf(lineName),
-      }),
+    exports: createExportLimit({ max: config.postgres.exportPoolSize, redis, prefix, log }),
+    accounts: identity.accounts,
+    publicKeys: identity.keyring.own.length > 0 ? identity.keyring : undefined,
+    dashboard: createDashboard({
+      writable: config.dashboardWritable,
+      verifyToken: identity.verifyToken,
+      overrides: identity.overrides,
+      isSecure: identity.isSecure,
+      signIn: identity.accounts?.signIn,
+      sessionKey: identity.keyring.session,
+      limit: identity.guards.limits.dashboard,
+      limitSignIn: identity.guards.limits.login,
+      redis,
+      prefix,
+      log,
+      recentLines: (limit) => line.recentLines(limit),
+      isLine: (name) => isLineName(name, config.layout),
+      lineOf: (eventId) => lineNameOf(eventId, config.layout),
+      queueOf: (lineName) => line.queues.queueOf(lineName),
+    }),
   })
-  const waiting = (err: unknown) => log.warn({ err }, 'waiting for PostgreSQL')
-  const fit = Promise.all([
+  const onUnreachable = (err: unknown) => log.warn({ err }, 'waiting for PostgreSQL')
+  const checks = Promise.all([
     whenReachable(async () => {
       await checkDatabase(databases.line.pool, config.databaseSchema)
       await identity.start()
-    }, waiting).then(() => {
+    }, onUnreachable).then(() => {
       checked.postgres = true
     }),
     checkRedisAt(config.redisUrl, { production: config.production, log }),
   ]).then(async () => {
-    await whenReachable(() => installation.join(), waiting)
+    await whenReachable(() => installation.join(), onUnreachable)
     checked.redis = true
   })
-  // It may fail while the port is being opened.
-  fit.catch(() => undefined)
-  await withDeadline(fit, LISTEN_WITHIN_MS, () => undefined)
+  // The checks may fail while the port is being opened.
+  checks.catch(() => undefined)
+  await withDeadline(checks, LISTEN_WITHIN_MS, () => undefined)
   const { server, port } = await listen(app, config.server)
   closers.push('http', () => {
     lifecycle.draining = true
     return closeServer(server, { graceMs: config.shutdownGraceMs, hurry: () => line.drain() })
   })
-  await fit
+  await checks
   return { port }
 }
 
-/** Three pools, so that neither reads nor downloads keep the line from recording what it promised. */
+/** Opens a pool for the line of its own, so that reads and downloads cannot delay it. */
 function openDatabases(config: ApiConfig, log: Log, metrics: Metrics, closers: Closers) {
   const { postgres, databaseUrl: url, databaseSchema: schema } = config
   const open = (name: string, poolSize: number): Database => {
@@ -187,7 +195,7 @@ function openDatabases(config: ApiConfig, log: Log, metrics: Metrics, closers: C
       connectTimeoutMs: postgres.connectTimeoutMs,
       statementTimeoutMs: postgres.statementTimeoutMs,
       idleInTransactionTimeoutMs: postgres.idleInTransactionTimeoutMs,
-      onIdleError: (err) => log.warn({ err, pool: name }, 'an idle PostgreSQL connection broke'),
+      onIdleError: (err) => log.warn({ err, pool: name }, 'an idle PostgreSQL connection failed'),
     })
     metrics.watchPool(name, database.pool)
     closers.push(`postgres ${name}`, () => database.close())
@@ -197,5 +205,20 @@ function openDatabases(config: ApiConfig, log: Log, metrics: Metrics, closers: C
     main: open('main', postgres.poolSize),
     line: open('line', postgres.linePoolSize),
     exports: open('exports', postgres.exportPoolSize),
+  }
+}
+
+/**
+ * A server counts as unavailable until it has passed its checks once, and Redis also while it is
+ * uncertain whether it belongs to this installation.
+ */
+function checkedAvailability(
+  availability: Availability,
+  checked: { redis: boolean; postgres: boolean },
+  isOurRedis: () => boolean,
+): Availability {
+  return {
+    redis: () => checked.redis && isOurRedis() && availability.redis(),
+    postgres: () => checked.postgres && availability.postgres(),
   }
 }

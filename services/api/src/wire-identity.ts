@@ -4,160 +4,151 @@ import { createPasswords, type Passwords } from '@ticket-line/shared/passwords'
 import type { Redis } from 'ioredis'
 import { ensureFirstAdmin } from './accounts/first-admin.js'
 import { createRefreshCookie } from './accounts/refresh-cookie.js'
-import { accountRoutes } from './accounts/routes.js'
+import type { AccountDeps } from './accounts/routes.js'
 import { createSessions } from './accounts/sessions.js'
-import { createSignIn, type SignIn } from './accounts/sign-in.js'
-import { userRoutes } from './accounts/user-routes.js'
+import { createSignIn } from './accounts/sign-in.js'
+import type { UserDeps } from './accounts/user-routes.js'
 import {
   type AccountOverrides,
   createAccountOverrides,
   noOverrides,
 } from './auth/account-overrides.js'
 import { createAuthenticate } from './auth/authenticate.js'
-import type { IdentityConfig } from './auth/config.js'
 import { createTokenIssuer } from './auth/issue-token.js'
-import { keyRoutes } from './auth/jwks-route.js'
 import { createKeyring, type Keyring } from './auth/keyring.js'
 import { createRemoteKeys } from './auth/remote-keys.js'
 import { createTokenVerifier, type TokenVerifier } from './auth/verify-token.js'
+import type { ApiConfig } from './config.js'
 import { type CookieSecurity, createCookieSecurity } from './http/browser.js'
-import type { Guards, Route } from './http/route.js'
-import { type Reach, withinReach } from './http/within-reach.js'
-import { createGate } from './limits/concurrency.js'
-import type { LimitsConfig } from './limits/config.js'
+import { limitCalls, type PostgresAccess } from './http/postgres-access.js'
+import { busy } from './http/problem.js'
+import type { Guards } from './http/route.js'
+import { createFairLimit } from './limits/concurrency.js'
 import { createLimits } from './limits/index.js'
 import { createSignInAttempts } from './limits/sign-in-attempts.js'
 
-/** Sign-ins that may wait for a hash, and for how long: beyond that it is a flood. */
-const MAX_WAITING_SIGN_INS = 128
-const MAX_SIGN_IN_WAIT_MS = 10_000
+/** Sign-ins that may be queued for a password hash, and for how long. More than that is a flood. */
+const MAX_QUEUED_SIGN_INS = 128
+const MAX_SIGN_IN_QUEUED_MS = 10_000
+const RETRY_SIGN_IN_AFTER_S = 2
 
 export interface IdentityDeps {
-  config: IdentityConfig
-  limits: LimitsConfig
+  config: Pick<ApiConfig, 'auth' | 'accounts' | 'cookies' | 'limits'>
   db: Db
-  /** The limits' own fail-fast connection. */
+  /** The fail-fast connection of the rate limits. */
   redis: Redis
-  /** What keys of limits start with, see `limitPrefix`. */
+  /** Prefix of the keys of rate limits, see `limitPrefix`. */
   prefix: string
-  /** How requests reach PostgreSQL; what runs beside them waits as long as it takes. */
-  reach: Reach
+  postgres: PostgresAccess
   log: Log
 }
 
-/** Everything about who asks and how much he may. */
+/** The parts that authenticate callers and limit their requests. */
 export interface Identity {
   guards: Guards
-  /** Accounts, roles and keys; without local accounts only what is left. */
-  routes: Route[]
+  /** For the routes of local accounts; absent without local accounts. */
+  accounts?: AccountDeps & UserDeps
   keyring: Keyring
   verifyToken: TokenVerifier
   overrides: AccountOverrides
-  /** For every cookie that is set. */
   isSecure: CookieSecurity
-  /** Absent without local accounts. */
-  signIn?: SignIn
-  /** Makes the first admin and begins to watch accounts; rejects where PostgreSQL cannot be asked for the former. */
+  /**
+   * Creates the first admin and starts to poll for account changes. Rejects if PostgreSQL cannot be
+   * reached to create the admin.
+   */
   start(): Promise<void>
   stop(): void
 }
 
-/** Puts the parts together. It imports keys and computes one hash; it asks neither server anything yet. */
-export async function createIdentity({
+/** Connects the parts. It imports keys and computes one password hash, but calls no server. */
+export async function wireIdentity({
   config,
-  limits,
   db,
   redis,
   prefix,
-  reach,
+  postgres,
   log,
 }: IdentityDeps): Promise<Identity> {
-  const keyring = await createKeyring(config)
-  const local = config.localAccounts
-    ? await createLocal(config, keyring, createAccounts(db), reach, log)
-    : undefined
+  const { auth } = config
+  const keyring = await createKeyring(auth)
+  const local = auth.localAccounts ? await wireLocalAccounts(db, postgres, log) : undefined
   const overrides = local?.overrides ?? noOverrides
-  if (local !== undefined && config.jwksUrl !== undefined)
+  if (local !== undefined && auth.jwksUrl !== undefined)
     log.warn(
-      'local accounts share their names with the issuer: whoever registers a name here books and cancels as that user',
+      'local accounts and the issuer of JWT_JWKS_URL share one set of user ids: a person who registers an id here books and cancels as that user of the issuer',
     )
   const onError = (err: unknown): void =>
-    log.warn({ err }, 'keys of the issuer cannot be renewed, the old ones serve')
-  const remoteKeys = config.jwksUrl && createRemoteKeys({ url: config.jwksUrl, onError })
+    log.warn({ err }, 'the keys of JWT_JWKS_URL cannot be fetched; the last known ones apply')
+  const remoteKeys = auth.jwksUrl && createRemoteKeys({ url: auth.jwksUrl, onError })
   const verifyToken = createTokenVerifier({
-    config,
+    config: auth,
     keyring,
     log,
     ...(remoteKeys !== undefined && { remoteKeys }),
   })
 
-  const gate = createGate({
-    running: config.hashConcurrency,
-    waiting: MAX_WAITING_SIGN_INS,
-    waitMs: MAX_SIGN_IN_WAIT_MS,
+  const concurrency = createFairLimit({
+    running: config.accounts.hashConcurrency,
+    queued: MAX_QUEUED_SIGN_INS,
+    maxQueuedMs: MAX_SIGN_IN_QUEUED_MS,
+    refusal: () =>
+      busy('Too many people are signing in right now. Please try again.', RETRY_SIGN_IN_AFTER_S),
   })
-  const attempts = createSignInAttempts({ redis, prefix, config: limits, gate })
-  const allLimits = createLimits({ redis, prefix, config: limits, attempts, log })
-  const authenticate = createAuthenticate({
-    verifyToken,
-    overrides,
-    countRefused: allLimits.general,
-  })
+  const attempts = createSignInAttempts({ redis, prefix, config: config.limits, concurrency })
+  const limits = createLimits({ redis, prefix, config: config.limits, attempts, log })
+  const authenticate = createAuthenticate({ verifyToken, overrides, countRefused: limits.general })
   const isSecure = createCookieSecurity(config.cookies)
   const identity: Identity = {
-    guards: { authenticate, limits: allLimits },
-    routes: keyRoutes(keyring),
+    guards: { authenticate, limits },
     keyring,
     verifyToken,
     overrides,
     isSecure,
     async start() {
-      await local?.makeFirstAdmin()
+      const { firstAdmin } = config.accounts
+      if (local !== undefined && firstAdmin !== undefined)
+        await ensureFirstAdmin({ ...local, log }, firstAdmin)
       await overrides.start()
     },
     stop: () => overrides.stop(),
   }
   if (local === undefined) return identity
 
-  const accounts = withinReach(local.accounts, reach)
+  if (keyring.refresh === undefined)
+    throw new Error('Local accounts need JWT_SECRET or JWT_PRIVATE_KEYS')
+  const accounts = limitCalls(local.accounts, postgres)
   const { passwords } = local
-  const signIn = createSignIn({ accounts, passwords, attempts })
-  const sessions = createSessions(withinReach(createRefreshTokens(db), reach), local.refreshKey)
-  const issueToken = createTokenIssuer(keyring, config)
-  const refreshCookie = createRefreshCookie(isSecure)
-  const routes = [
-    ...accountRoutes({ signIn, sessions, issueToken, refreshCookie, limits: allLimits, overrides }),
-    ...userRoutes({ accounts, overrides }),
-    ...identity.routes,
-  ]
-  return { ...identity, routes, signIn }
+  return {
+    ...identity,
+    accounts: {
+      accounts,
+      overrides,
+      limits,
+      signIn: createSignIn({ accounts, passwords, attempts }),
+      sessions: createSessions(limitCalls(createRefreshTokens(db), postgres), keyring.refresh),
+      issueToken: createTokenIssuer(keyring, auth),
+      refreshCookie: createRefreshCookie(isSecure),
+    },
+  }
 }
 
 interface LocalAccounts {
+  /** Without a timeout, for the start of the process. */
   accounts: Accounts
   passwords: Passwords
   overrides: AccountOverrides
-  refreshKey: Uint8Array
-  makeFirstAdmin(): Promise<void>
 }
 
-async function createLocal(
-  { firstAdmin }: IdentityConfig,
-  { refresh: refreshKey }: Keyring,
-  accounts: Accounts,
-  reach: Reach,
+async function wireLocalAccounts(
+  db: Db,
+  postgres: PostgresAccess,
   log: Log,
 ): Promise<LocalAccounts> {
-  if (refreshKey === undefined)
-    throw new Error('Local accounts need JWT_SECRET or JWT_PRIVATE_KEYS')
+  const accounts = createAccounts(db)
   const passwords = await createPasswords()
   return {
     accounts,
-    refreshKey,
     passwords,
-    overrides: createAccountOverrides({ accounts, reach, log }),
-    async makeFirstAdmin() {
-      if (firstAdmin !== undefined) await ensureFirstAdmin({ accounts, passwords, log }, firstAdmin)
-    },
+    overrides: createAccountOverrides({ accounts, postgres, log }),
   }
 }

@@ -1,7 +1,7 @@
-/** `pnpm run openapi`: writes docs/openapi.json as this build describes itself. */
+/** `pnpm run openapi`: writes `docs/openapi.json`. */
 import { writeFileSync } from 'node:fs'
+import { documentedRoutes } from './app.js'
 import { createOpenApiDocument } from './openapi/document.js'
-import { documentedRoutes } from './openapi/documented-routes.js'
 
 const file = new URL('../../../docs/openapi.json', import.meta.url)
 writeFileSync(file, `${JSON.stringify(createOpenApiDocument(documentedRoutes()), undefined, 2)}\n`)

@@ -9,10 +9,10 @@ export interface FirstAdminDeps {
 }
 
 /**
- * Makes the admin of `ADMIN_USER` if there is no such account. An admin of that name gets the
- * password of `ADMIN_PASSWORD`, which ends all earlier sign-ins. An account of that name that is no
- * admin, or is disabled, stays as it is: anybody may have registered the name, and an admin may
- * have disabled it on purpose.
+ * Creates the account of `ADMIN_USER` as an admin if it does not exist. If it is an admin, it gets
+ * the password of `ADMIN_PASSWORD`, which revokes its earlier sign-ins. If it is no admin or is
+ * disabled, it stays as it is: anybody may have registered the name, or an admin may have disabled
+ * the account on purpose.
  */
 export async function ensureFirstAdmin(
   { accounts, passwords, log }: FirstAdminDeps,
@@ -21,22 +21,19 @@ export async function ensureFirstAdmin(
   const account = await accounts.find(userId)
   if (account === undefined) {
     const passwordHash = await passwords.hash(password)
-    // Another process may have been faster; then it did the same.
+    // False if another process has created the same account meanwhile.
     const created = await accounts.create({ userId, passwordHash, role: 'admin' })
-    if (created) log.info({ userId }, 'first admin made')
+    if (created) log.info({ userId }, 'created the first admin')
     return
   }
   if (account.role !== 'admin' || account.disabled) {
-    log.warn(
-      { userId },
-      'ADMIN_USER names an account that is no admin or is disabled; it stays as it is',
-    )
+    log.warn({ userId }, 'the account of ADMIN_USER is not changed: it is no admin or is disabled')
     return
   }
   if (await passwords.verify(account.passwordHash, password)) return
   const passwordHash = await passwords.hash(password)
-  // Another process may have done the same meanwhile. Its change must not be repeated, which would
-  // end sign-ins since then.
+  // If another process has set the same password meanwhile, setting it again would revoke the
+  // sign-ins since then. So the change applies only to the hash that was read.
   const changed = await accounts.setPassword(userId, {
     passwordHash,
     replaces: account.passwordHash,
@@ -44,6 +41,6 @@ export async function ensureFirstAdmin(
   if (changed === undefined) return
   log.info(
     { audit: 'password_changed', actor: null, userId },
-    'ADMIN_USER has the password of ADMIN_PASSWORD now; all earlier sign-ins have ended',
+    'set the password of ADMIN_USER to ADMIN_PASSWORD and revoked its earlier sign-ins',
   )
 }

@@ -1,6 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { isCommonPassword } from './common-passwords.js'
-import { isPassword } from './passwords.js'
+import { isCommonPassword, isPassword } from './passwords.js'
 
 describe('the rule', () => {
   test.each([

@@ -1,3 +1,4 @@
+import { type Clock, systemClock } from '@ticket-line/shared'
 import type { Context } from 'hono'
 import { deleteCookie, getCookie, setCookie } from 'hono/cookie'
 import type { CookieOptions } from 'hono/utils/cookie'
@@ -7,19 +8,22 @@ import type { Session } from './sessions.js'
 
 const NAME = 'refresh_token'
 
-/** The cookie that carries a refresh token to `/token` and nowhere else. */
+/** The cookie that contains a refresh token. Browsers send it only to `/token`. */
 export interface RefreshCookie {
   read(c: Context<AppEnv>): string | undefined
   set(c: Context<AppEnv>, session: Session): void
   clear(c: Context<AppEnv>): void
 }
 
-export function createRefreshCookie(isSecure: CookieSecurity): RefreshCookie {
+export function createRefreshCookie(
+  isSecure: CookieSecurity,
+  clock: Clock = systemClock,
+): RefreshCookie {
   const options: CookieOptions = { path: '/token', httpOnly: true, sameSite: 'Strict' }
   return {
     read: (c) => getCookie(c, NAME),
     set: (c, { refreshToken, expiresAt }) => {
-      const maxAge = Math.max(0, Math.floor((expiresAt.getTime() - Date.now()) / 1000))
+      const maxAge = Math.max(0, Math.floor((expiresAt.getTime() - clock.wallMs()) / 1000))
       setCookie(c, NAME, refreshToken, { ...options, secure: isSecure(c), maxAge })
     },
     clear: (c) => {

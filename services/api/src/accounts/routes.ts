@@ -3,22 +3,23 @@ import type { Context } from 'hono'
 import type { AccountOverrides } from '../auth/account-overrides.js'
 import { ACCESS_TOKEN_LIFETIME_S, type TokenIssuer } from '../auth/issue-token.js'
 import { audit } from '../http/audit.js'
-import { invalidRequest, readBody, readQuery } from '../http/body.js'
+import { readBody } from '../http/body.js'
 import type { AppEnv } from '../http/env.js'
+import { invalidRequest, readQuery } from '../http/input.js'
 import { parsePrefer, preferenceApplied } from '../http/prefer.js'
 import type { Principal } from '../http/principal.js'
-import { reply } from '../http/reply.js'
-import { defineRoute, principalOf, type Route } from '../http/route.js'
+import { defineRoute, principalOf, type Reply, type Route } from '../http/route.js'
 import type { KeyedLimit, Limits } from '../limits/index.js'
 import { refuse, showLimit } from '../limits/reply.js'
-import { isCommonPassword } from './common-passwords.js'
-import { loginDocs, logoutDocs, passwordDocs, refreshDocs, registerDocs } from './docs.js'
+import { isCommonPassword } from './passwords.js'
 import type { RefreshCookie } from './refresh-cookie.js'
 import {
   credentialsSchema,
   passwordChangeSchema,
   refreshSchema,
+  registeredSchema,
   registrationSchema,
+  tokenSchema,
 } from './schemas.js'
 import { isFamilyId, type Session, type Sessions } from './sessions.js'
 import type { SignIn } from './sign-in.js'
@@ -29,159 +30,198 @@ export interface AccountDeps {
   issueToken: TokenIssuer
   refreshCookie: RefreshCookie
   limits: Pick<Limits, 'renewal' | 'signOut'>
-  overrides: Pick<AccountOverrides, 'changed'>
+  overrides: Pick<AccountOverrides, 'applyLocally'>
 }
 
-/** Registration, sign-in, exchange, sign-out and change of password of local accounts. */
+/** Registration, sign-in, token refresh, sign-out and password change of local accounts. */
 export function accountRoutes(deps: AccountDeps): Route[] {
   return [
-    defineRoute({
-      method: 'POST',
-      path: '/register',
-      auth: 'none',
-      limit: 'register',
-      body: registrationSchema,
-      docs: registerDocs,
-      handler: (c, { body }) => register(c, body, deps),
-    }),
-    defineRoute({
-      method: 'POST',
-      path: '/login',
-      auth: 'none',
-      limit: 'login',
-      body: credentialsSchema,
-      docs: loginDocs,
-      handler: (c, { body }) => login(c, body, deps),
-    }),
-    defineRoute({
-      method: 'POST',
-      path: '/token/refresh',
-      auth: 'none',
-      limit: 'by-handler',
-      docs: refreshDocs,
-      handler: (c) => refresh(c, deps),
-    }),
-    defineRoute({
-      method: 'POST',
-      path: '/logout',
-      auth: 'optional',
-      limit: 'by-handler',
-      docs: logoutDocs,
-      handler: (c) => logout(c, deps),
-    }),
-    defineRoute({
-      method: 'PUT',
-      path: '/me/password',
-      auth: 'required',
-      limit: 'login',
-      body: passwordChangeSchema,
-      docs: passwordDocs,
-      handler: (c, { body }) => changePassword(c, body, deps),
-    }),
+    registerRoute(deps),
+    loginRoute(deps),
+    refreshRoute(deps),
+    logoutRoute(deps),
+    passwordRoute(deps),
   ]
 }
 
-interface Body {
-  userId: string
-  password: string
+function registerRoute({ signIn }: AccountDeps): Route {
+  return defineRoute({
+    method: 'POST',
+    path: '/register',
+    auth: 'none',
+    limit: 'register',
+    body: registrationSchema,
+    docs: {
+      tag: 'Accounts',
+      summary: 'Create an account',
+      description:
+        'Refuses the 3,000 most common passwords, and user ids that can look like others: with invisible characters, with white space at their ends, or not in NFC.',
+      problems: ['user_exists', 'busy', 'unavailable'],
+    },
+    responses: { 201: { description: 'The account was created.', schema: registeredSchema } },
+    async handler(c, { body }, reply) {
+      refuseCommonPassword(body.password, '/password')
+      const result = await signIn.register({ ...body, address: c.get('clientAddress') })
+      if (result.kind === 'limited') return refuse(c, result.state)
+      showLimit(c, result.state)
+      if (result.kind === 'failed') throw new AppError('user_exists', 'This user id is taken.')
+      return reply(c, 201, { userId: result.value.userId })
+    },
+  })
+}
+
+const prefer = {
+  Prefer: '`return=representation` also returns the refresh token in the body (RFC 7240).',
+}
+const grantHeaders = {
+  'Set-Cookie': 'The refresh token: `HttpOnly`, `SameSite=Strict`, `Path=/token`.',
+  'Preference-Applied': 'The preference that was applied.',
+}
+const granted = {
+  200: { description: 'The tokens.', schema: tokenSchema, headers: grantHeaders },
+}
+
+function loginRoute(deps: AccountDeps): Route {
+  return defineRoute({
+    method: 'POST',
+    path: '/login',
+    auth: 'none',
+    limit: 'login',
+    body: credentialsSchema,
+    docs: {
+      tag: 'Accounts',
+      summary: 'Sign in with a password',
+      description: 'An unknown user and a wrong password give the same response in the same time.',
+      requestHeaders: prefer,
+      problems: ['invalid_credentials', 'busy', 'unavailable'],
+    },
+    responses: granted,
+    async handler(c, { body }, reply) {
+      const result = await deps.signIn.signIn({ ...body, address: c.get('clientAddress') })
+      if (result.kind === 'limited') return refuse(c, result.state)
+      showLimit(c, result.state)
+      if (result.kind === 'failed') throw invalidCredentials(WRONG_CREDENTIALS)
+      const session = await deps.sessions.start(result.value)
+      // The account was disabled, or its password changed, since the password was checked.
+      if (session === undefined) throw invalidCredentials(WRONG_CREDENTIALS)
+      return grant(c, result.value, session, deps, reply)
+    },
+  })
+}
+
+function refreshRoute(deps: AccountDeps): Route {
+  return defineRoute({
+    method: 'POST',
+    path: '/token/refresh',
+    auth: 'none',
+    limit: 'by-handler',
+    docs: {
+      tag: 'Accounts',
+      summary: 'Exchange a refresh token for new tokens',
+      description:
+        'The refresh token is read from the body, or else from its cookie. It can be exchanged once. If it is sent again, all tokens of the same sign-in are revoked.',
+      optionalBody: refreshSchema,
+      requestHeaders: prefer,
+      problems: ['invalid_request', 'unauthorized', 'unavailable'],
+    },
+    responses: granted,
+    async handler(c, _input, reply) {
+      const counted = await readCounted(c, deps, deps.limits.renewal)
+      if (counted.kind === 'limited') return counted.refusal
+      const { refreshToken } = counted
+      const exchanged =
+        refreshToken === undefined ? undefined : await deps.sessions.exchange(refreshToken)
+      if (exchanged === undefined) {
+        deps.refreshCookie.clear(c)
+        throw new AppError(
+          'unauthorized',
+          'The refresh token is missing or no longer valid. Please sign in again.',
+          { headers: { 'WWW-Authenticate': 'Bearer' } },
+        )
+      }
+      return grant(c, exchanged.principal, exchanged.session, deps, reply)
+    },
+  })
+}
+
+function logoutRoute(deps: AccountDeps): Route {
+  return defineRoute({
+    method: 'POST',
+    path: '/logout',
+    auth: 'optional',
+    limit: 'by-handler',
+    docs: {
+      tag: 'Accounts',
+      summary: 'Sign out',
+      description:
+        'Ends the sign-in of the access token, and that of the refresh token in the body or cookie. Access tokens stay valid until they expire.',
+      optionalBody: refreshSchema,
+      problems: ['invalid_request', 'unavailable'],
+    },
+    responses: { 204: { description: 'The sign-in has ended, and the cookie is cleared.' } },
+    async handler(c, _input, reply) {
+      const counted = await readCounted(c, deps, deps.limits.signOut)
+      if (counted.kind === 'limited') return counted.refusal
+      const { sessions, refreshCookie } = deps
+      if (counted.refreshToken !== undefined) await sessions.end(counted.refreshToken)
+      // Browsers send the cookie only to `/token`, so they sign out with their access token, which
+      // names its sign-in. Tokens of other issuers have no origin.
+      const familyId = c.get('principal')?.origin?.familyId
+      if (familyId !== undefined) await sessions.endFamily(familyId)
+      refreshCookie.clear(c)
+      return reply(c, 204, null)
+    },
+  })
+}
+
+function passwordRoute({ signIn, overrides }: AccountDeps): Route {
+  return defineRoute({
+    method: 'PUT',
+    path: '/me/password',
+    auth: 'required',
+    limit: 'login',
+    body: passwordChangeSchema,
+    docs: {
+      tag: 'Accounts',
+      summary: 'Change my password',
+      description:
+        'Revokes all other sign-ins of the account within one second: their access tokens, refresh tokens and dashboard sessions. The sign-in of the access token of this request stays valid. A wrong password counts like a failed sign-in. `newPassword` must not be one of the 3,000 most common passwords.',
+      problems: ['invalid_credentials', 'busy', 'unavailable'],
+    },
+    responses: { 204: { description: 'The password was changed.' } },
+    async handler(c, { body: { password, newPassword } }, reply) {
+      refuseCommonPassword(newPassword, '/newPassword')
+      const { userId, external, origin } = principalOf(c)
+      // A local account of that name belongs to somebody else.
+      if (external) throw invalidCredentials('You have no local account.')
+      const familyId = origin?.familyId
+      const keptFamilyId = familyId !== undefined && isFamilyId(familyId) ? familyId : undefined
+      const address = c.get('clientAddress')
+      const change = { userId, password, newPassword, address, keptFamilyId }
+      const result = await signIn.changePassword(change)
+      if (result.kind === 'limited') return refuse(c, result.state)
+      showLimit(c, result.state)
+      if (result.kind === 'failed') throw invalidCredentials('The password is wrong.')
+      overrides.applyLocally(result.value)
+      audit(c, 'password_changed', { userId })
+      return reply(c, 204, null)
+    },
+  })
 }
 
 function refuseCommonPassword(password: string, pointer: string): void {
   if (!isCommonPassword(password)) return
-  throw invalidRequest('This password is one of the most common ones, please choose another.', [
+  throw invalidRequest('This password is one of the most common ones. Please choose another.', [
     { pointer, detail: 'is one of the most common passwords' },
   ])
 }
 
-async function register(
-  c: Context<AppEnv>,
-  body: Body,
-  { signIn }: AccountDeps,
-): Promise<Response> {
-  refuseCommonPassword(body.password, '/password')
-  const result = await signIn.register({ ...body, address: c.get('clientAddress') })
-  if (result.kind === 'limited') return refuse(c, result.state)
-  showLimit(c, result.state)
-  if (result.kind === 'failed') throw new AppError('user_exists', 'This user id is taken.')
-  return reply(c, 201, { userId: result.value.userId })
-}
-
-async function login(c: Context<AppEnv>, body: Body, deps: AccountDeps): Promise<Response> {
-  const result = await deps.signIn.signIn({ ...body, address: c.get('clientAddress') })
-  if (result.kind === 'limited') return refuse(c, result.state)
-  showLimit(c, result.state)
-  if (result.kind === 'failed') throw invalidCredentials('User id or password is wrong.')
-  const session = await deps.sessions.start(result.value)
-  // The account was disabled or got another password in this moment.
-  if (session === undefined) throw invalidCredentials('User id or password is wrong.')
-  return grant(c, result.value, session, deps)
-}
+/** Message of a failed sign-in, for unknown users as well as wrong passwords. */
+export const WRONG_CREDENTIALS = 'The user id or password is wrong.'
 
 function invalidCredentials(message: string): AppError {
-  // RFC 9110, section 15.5.2: a 401 needs a challenge.
+  // A 401 needs a challenge (RFC 9110, section 15.5.2).
   return new AppError('invalid_credentials', message, { headers: { 'WWW-Authenticate': 'Bearer' } })
-}
-
-/** Ends all sign-ins of the caller except the one that this request's token comes from. */
-async function changePassword(
-  c: Context<AppEnv>,
-  { password, newPassword }: { password: string; newPassword: string },
-  { signIn, overrides }: AccountDeps,
-): Promise<Response> {
-  refuseCommonPassword(newPassword, '/newPassword')
-  const { userId, external, origin } = principalOf(c)
-  // The local account of that name belongs to somebody else.
-  if (external) throw invalidCredentials('There is no local account of yours.')
-  const familyId = origin?.familyId
-  const keptFamilyId = familyId !== undefined && isFamilyId(familyId) ? familyId : undefined
-  const address = c.get('clientAddress')
-  const result = await signIn.changePassword({
-    userId,
-    password,
-    newPassword,
-    address,
-    keptFamilyId,
-  })
-  if (result.kind === 'limited') return refuse(c, result.state)
-  showLimit(c, result.state)
-  if (result.kind === 'failed') throw invalidCredentials('The password is wrong.')
-  overrides.changed(result.value)
-  audit(c, 'password_changed', { userId })
-  return reply(c, 204, null)
-}
-
-async function refresh(c: Context<AppEnv>, deps: AccountDeps): Promise<Response> {
-  const counted = await readCounted(c, deps, deps.limits.renewal)
-  if (counted.kind === 'limited') return counted.refusal
-  const { refreshToken } = counted
-  const exchanged =
-    refreshToken === undefined ? undefined : await deps.sessions.exchange(refreshToken)
-  if (exchanged === undefined) {
-    deps.refreshCookie.clear(c)
-    throw new AppError(
-      'unauthorized',
-      'There is no good refresh token here. Please sign in again.',
-      {
-        headers: { 'WWW-Authenticate': 'Bearer' },
-      },
-    )
-  }
-  return grant(c, exchanged.principal, exchanged.session, deps)
-}
-
-/**
- * Ends the sign-in that the refresh token or the access token comes from. Whoever sends neither is
- * signed out already.
- */
-async function logout(c: Context<AppEnv>, deps: AccountDeps): Promise<Response> {
-  const counted = await readCounted(c, deps, deps.limits.signOut)
-  if (counted.kind === 'limited') return counted.refusal
-  const { sessions, refreshCookie } = deps
-  if (counted.refreshToken !== undefined) await sessions.end(counted.refreshToken)
-  const familyId = familyOfVerifiedToken(c)
-  if (familyId !== undefined) await sessions.endFamily(familyId)
-  refreshCookie.clear(c)
-  return reply(c, 204, null)
 }
 
 type Counted =
@@ -189,8 +229,8 @@ type Counted =
   | { kind: 'within'; refreshToken: string | undefined }
 
 /**
- * Reads the refresh token and counts the request on its sign-in, so that other clients at the same
- * address cannot use up its limit. A request without a token of ours counts on its user or address.
+ * Reads the refresh token and counts the request on its sign-in, so that other clients of the same
+ * address cannot use up its limit. Requests without a token of ours count on their user or address.
  */
 async function readCounted(
   c: Context<AppEnv>,
@@ -213,7 +253,7 @@ async function readCounted(
   return { kind: 'within', refreshToken }
 }
 
-/** From the body if there is one (clients without cookies), else from the cookie. */
+/** Reads the refresh token from the body if there is one, else from the cookie. */
 async function readRefreshToken(
   c: Context<AppEnv>,
   cookie: RefreshCookie,
@@ -222,7 +262,7 @@ async function readRefreshToken(
   return cookie.read(c)
 }
 
-/** Not told by the media type, which many clients send with every POST. */
+/** The media type does not tell, because many clients send it with every POST. */
 function hasBody(c: Context<AppEnv>): boolean {
   const length = c.req.header('content-length')
   if (length !== undefined) return Number(length) > 0
@@ -231,29 +271,20 @@ function hasBody(c: Context<AppEnv>): boolean {
     : c.req.header('transfer-encoding') !== undefined
 }
 
-/**
- * The cookie is sent to `/token` only, so a browser signs out with its access token, which names
- * its sign-in. In a token of another issuer `sid` has another meaning.
- */
-function familyOfVerifiedToken(c: Context<AppEnv>): string | undefined {
-  return c.get('principal')?.origin?.familyId
-}
-
+/** Sends an access token, and the refresh token as a cookie. */
 async function grant(
   c: Context<AppEnv>,
   principal: Pick<Principal, 'userId' | 'role'>,
   session: Session,
   { issueToken, refreshCookie }: AccountDeps,
+  reply: Reply<typeof granted>,
 ): Promise<Response> {
-  const body = {
-    token: await issueToken(principal, session),
-    tokenType: 'Bearer',
-    expiresIn: ACCESS_TOKEN_LIFETIME_S,
-  }
+  const token = await issueToken(principal, session)
   refreshCookie.set(c, session)
-  const { return: wanted } = parsePrefer(c.req.header('prefer'))
-  if (wanted !== 'representation') return reply(c, 200, body)
-  const applied = preferenceApplied({ return: wanted }) ?? ''
+  const body = { token, tokenType: 'Bearer' as const, expiresIn: ACCESS_TOKEN_LIFETIME_S }
+  const preferences = parsePrefer(c.req.header('prefer'))
+  if (preferences.return !== 'representation') return reply(c, 200, body)
+  const applied = preferenceApplied({ return: 'representation' }) ?? ''
   return reply(
     c,
     200,

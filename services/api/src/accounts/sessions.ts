@@ -1,45 +1,48 @@
 import { createHash, createHmac, randomBytes, randomUUID, timingSafeEqual } from 'node:crypto'
 import type { RefreshTokens } from '@ticket-line/db'
+import { type Clock, systemClock } from '@ticket-line/shared'
 import type { Principal } from '../http/principal.js'
 
-/** How long one sign-in lasts, however often its tokens are exchanged. */
+/** How long a sign-in lasts, however often its tokens are exchanged, ms. */
 export const SESSION_LIFETIME_MS = 30 * 24 * 3_600_000
 
-/** One sign-in: a family of refresh tokens, of which the last one is good. */
+/** A sign-in. It is a family of refresh tokens, of which only the latest one is valid. */
 export interface Session {
   familyId: string
-  /** Generation of the account, for the access tokens of this sign-in. */
+  /** Generation of the account. The access tokens of this sign-in contain it. */
   generation: number
-  /** `<family>.<secret>`: a token that is spent still says which family it belongs to. */
+  /** `<family>.<secret>`, so that a spent token still names its family. */
   refreshToken: string
   expiresAt: Date
 }
 
 export interface Sessions {
   /**
-   * @param account as it was when the password was checked
-   * @returns `undefined` if the account was disabled or got another password since then
+   * @param account the account as it was when the password was checked
+   * @returns `undefined` if the account was disabled or its password changed since then
    */
   start(account: { userId: string; generation: number }): Promise<Session | undefined>
   /**
-   * Exchanges a refresh token, once. A token that is not valid ends its family: either the owner or
-   * a thief has used it before, and we cannot know which.
-   * @returns `undefined` if it is spent, unknown or too old, or the account is disabled
+   * Exchanges a refresh token, once. A token that is not valid revokes its family, because either the
+   * owner or a thief has used it before, and we cannot know which.
+   *
+   * @returns `undefined` if the token is spent, unknown or too old, or the account is disabled
    */
   exchange(refreshToken: string): Promise<{ principal: Principal; session: Session } | undefined>
   /**
-   * The family of a refresh token that this installation made, good or spent. It asks no server, so
-   * that made-up tokens are recognized before anything is looked up for them.
-   * @returns `undefined` for other texts, and for tokens that were made before tokens had a mark
+   * Reads the family of a refresh token that this installation issued, valid or spent. It makes no
+   * query, so that forged tokens cost none.
+   *
+   * @returns `undefined` for other strings, and for tokens issued before tokens had a mark
    */
   familyOf(refreshToken: string): string | undefined
-  /** Ends the family of a refresh token, good or spent. */
+  /** Revokes the family of a refresh token, valid or spent. */
   end(refreshToken: string): Promise<void>
-  /** Ends the family that an access token names in `sid`; what is no id of a family is ignored. */
+  /** Revokes the family that an access token names in `sid`. Ignores other strings. */
   endFamily(familyId: string): Promise<void>
 }
 
-/** True if the `sid` of a token can be one of our sign-ins. */
+/** True if the `sid` of a token can be the id of a family. */
 export function isFamilyId(text: string): boolean {
   return FAMILY_ID.test(text)
 }
@@ -52,23 +55,27 @@ function familyIdOf(refreshToken: string): string | undefined {
   return FAMILY_ID.test(familyId) && SECRET.test(secret) && rest.length === 0 ? familyId : undefined
 }
 
-/** A secret consists of random bytes and a mark, which follows them. */
-const CHANCE_BYTES = 16
+/** A secret consists of random bytes, followed by a mark. */
+const RANDOM_BYTES = 16
 const MARK_BYTES = 16
 
-/** @param markKey key of the mark that distinguishes our refresh tokens from made-up ones */
-export function createSessions(refreshTokens: RefreshTokens, markKey: Uint8Array): Sessions {
-  function markOf(familyId: string, chance: Uint8Array): Buffer {
+/** @param markKey key of the mark that distinguishes our refresh tokens from forged ones */
+export function createSessions(
+  refreshTokens: RefreshTokens,
+  markKey: Uint8Array,
+  clock: Clock = systemClock,
+): Sessions {
+  function markOf(familyId: string, random: Uint8Array): Buffer {
     return createHmac('sha256', markKey)
       .update(familyId)
-      .update(chance)
+      .update(random)
       .digest()
       .subarray(0, MARK_BYTES)
   }
 
   function newRefreshToken(familyId: string): string {
-    const chance = randomBytes(CHANCE_BYTES)
-    const secret = Buffer.concat([chance, markOf(familyId, chance)])
+    const random = randomBytes(RANDOM_BYTES)
+    const secret = Buffer.concat([random, markOf(familyId, random)])
     return `${familyId}.${secret.toString('base64url')}`
   }
 
@@ -77,8 +84,8 @@ export function createSessions(refreshTokens: RefreshTokens, markKey: Uint8Array
       const familyId = familyIdOf(refreshToken)
       if (familyId === undefined) return undefined
       const secret = Buffer.from(refreshToken.slice(familyId.length + 1), 'base64url')
-      const mark = markOf(familyId, secret.subarray(0, CHANCE_BYTES))
-      return timingSafeEqual(mark, secret.subarray(CHANCE_BYTES)) ? familyId : undefined
+      const mark = markOf(familyId, secret.subarray(0, RANDOM_BYTES))
+      return timingSafeEqual(mark, secret.subarray(RANDOM_BYTES)) ? familyId : undefined
     },
     async start({ userId, generation }) {
       const familyId = randomUUID()
@@ -95,7 +102,7 @@ export function createSessions(refreshTokens: RefreshTokens, markKey: Uint8Array
         familyId,
         generation,
         refreshToken,
-        expiresAt: new Date(Date.now() + SESSION_LIFETIME_MS),
+        expiresAt: new Date(clock.wallMs() + SESSION_LIFETIME_MS),
       }
     },
     async exchange(spentToken) {

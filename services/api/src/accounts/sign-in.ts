@@ -2,27 +2,26 @@ import type { AccountPrivileges, Accounts } from '@ticket-line/db'
 import type { Passwords } from '@ticket-line/shared/passwords'
 import type { Attempt, AttemptResult, SignInAttempts } from '../limits/sign-in-attempts.js'
 
-/** Somebody at the door, from an address. */
 export interface Credentials extends Attempt {
   password: string
 }
 
 export interface PasswordChange extends Credentials {
   newPassword: string
-  /** The sign-in that stays. All others end. */
+  /** The sign-in that stays valid. All others are revoked. */
   keptFamilyId?: string | undefined
 }
 
-/** The ways in that count against the limits: forms, `POST /login` and Basic all use the same. */
+/**
+ * Everything that checks a password. The dashboard's form, `POST /login` and Basic authentication
+ * share it, and so share the limits of {@link SignInAttempts}.
+ */
 export interface SignIn {
-  /**
-   * An unknown user, a disabled account and a wrong password get the same answer, count the same
-   * and cost the same.
-   */
+  /** Unknown users, disabled accounts and wrong passwords give the same result at the same cost. */
   signIn(credentials: Credentials): Promise<AttemptResult<AccountPrivileges>>
-  /** Fails if the name is taken. */
+  /** Fails if the user id is taken. */
   register(credentials: Credentials): Promise<AttemptResult<{ userId: string }>>
-  /** Fails as `signIn` does. */
+  /** Fails like `signIn`. */
   changePassword(change: PasswordChange): Promise<AttemptResult<AccountPrivileges>>
 }
 
@@ -54,7 +53,7 @@ export function createSignIn({ accounts, passwords, attempts }: SignInDeps): Sig
         const account = await findByPassword(attempt.userId, password)
         if (account === undefined) return undefined
         const passwordHash = await passwords.hash(newPassword)
-        // If two changes are sent at once, the password of the second one is wrong by now.
+        // If two changes are sent at once, the old password of the second one is wrong by now.
         const replaces = account.passwordHash
         return accounts.setPassword(attempt.userId, { passwordHash, replaces, keptFamilyId })
       }),

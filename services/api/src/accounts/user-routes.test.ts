@@ -1,8 +1,9 @@
 import type { AccountPrivileges, PrivilegeChange } from '@ticket-line/db'
 import { createLog, isRegistrableUserId } from '@ticket-line/shared'
 import { beforeEach, describe, expect, it } from 'vitest'
+import type { AppDeps } from '../app.js'
 import { appUnderTest, call } from '../testing/app-under-test.js'
-import { userRoutes } from './user-routes.js'
+import type { UserDeps } from './user-routes.js'
 
 const fresh = { generation: 0, generationSince: null, keptFamilyId: null }
 const as = 'root admin'
@@ -23,14 +24,14 @@ function succeed(change: Partial<AccountPrivileges>): void {
 const appWith = (level: string) =>
   appUnderTest({
     log: createLog('test', level, { write: (line: string) => void written.push(line) }),
-    accountRoutes: userRoutes({
+    accounts: {
       accounts: {
         list: async () => [],
         setRole: async (userId) => answer(userId),
         setDisabled: async (userId) => answer(userId),
       },
-      overrides: { changed: (account) => void changed.push(account) },
-    }),
+      overrides: { applyLocally: (account) => void changed.push(account) },
+    } satisfies UserDeps as unknown as AppDeps['accounts'],
   })
 const app = appWith('info')
 

@@ -3,85 +3,115 @@ import { AppError } from '@ticket-line/shared'
 import type { AccountOverrides } from '../auth/account-overrides.js'
 import { audit } from '../http/audit.js'
 import { cutPage } from '../http/paging.js'
-import { reply } from '../http/reply.js'
 import { defineRoute, type Route } from '../http/route.js'
-import { disabledDocs, roleDocs, usersDocs } from './docs.js'
-import { disabledBody, roleBody, userParams, usersQuery } from './schemas.js'
+import {
+  disabledAnswer,
+  disabledBody,
+  roleAnswer,
+  roleBody,
+  userParams,
+  usersPageSchema,
+  usersQuery,
+} from './schemas.js'
 
 export interface UserDeps {
   accounts: Pick<Accounts, 'list' | 'setRole' | 'setDisabled'>
-  overrides: Pick<AccountOverrides, 'changed'>
+  overrides: Pick<AccountOverrides, 'applyLocally'>
 }
 
-/**
- * Lets admins list and change local accounts: `GET /users`, `PUT /users/:userId/role` and
- * `/disabled`.
- */
-export function userRoutes({ accounts, overrides }: UserDeps): Route[] {
-  /** Applies a change in this process at once; the others see it when they next look. */
-  function applied(change: PrivilegeChange) {
-    if (change.kind === 'user_not_found') {
-      throw new AppError('user_not_found', 'There is no such local account.')
-    }
-    if (change.kind === 'last_admin') {
-      throw new AppError(
-        'last_admin',
-        'This is the last admin. Please make somebody else an admin first.',
-      )
-    }
-    overrides.changed(change.account)
-    return change
-  }
+/** Calls with which admins list and change local accounts. */
+export function userRoutes(deps: UserDeps): Route[] {
+  return [usersRoute(deps), roleRoute(deps), disabledRoute(deps)]
+}
 
-  return [
-    defineRoute({
-      method: 'GET',
-      path: '/users',
-      auth: 'required',
-      limit: 'general',
-      role: 'admin',
-      query: usersQuery,
-      docs: usersDocs,
-      async handler(c, { query: { q, limit, after } }) {
-        const rows = await accounts.list({ prefix: q, after, limit: limit + 1 })
-        const { page, next } = cutPage('users', rows, limit, (account) => account.userId)
-        const users = page.map(({ createdAt, ...account }) => ({
-          ...account,
-          createdAt: createdAt.toISOString(),
-        }))
-        return reply(c, 200, { users, next })
-      },
-    }),
-    defineRoute({
-      method: 'PUT',
-      path: '/users/:userId/role',
-      auth: 'required',
-      limit: 'administration',
-      role: 'admin',
-      params: userParams,
-      body: roleBody,
-      docs: roleDocs,
-      async handler(c, { params: { userId }, body: { role } }) {
-        const { before } = applied(await accounts.setRole(userId, role))
-        if (before.role !== role) audit(c, 'role_changed', { userId, from: before.role, to: role })
-        return reply(c, 200, { userId, role })
-      },
-    }),
-    defineRoute({
-      method: 'PUT',
-      path: '/users/:userId/disabled',
-      auth: 'required',
-      limit: 'administration',
-      role: 'admin',
-      params: userParams,
-      body: disabledBody,
-      docs: disabledDocs,
-      async handler(c, { params: { userId }, body: { disabled } }) {
-        const { before } = applied(await accounts.setDisabled(userId, disabled))
-        if (before.disabled !== disabled)
-          audit(c, disabled ? 'user_disabled' : 'user_enabled', { userId })
-        return reply(c, 200, { userId, disabled })
-      },
-    }),
-  ]
+function usersRoute({ accounts }: UserDeps): Route {
+  return defineRoute({
+    method: 'GET',
+    path: '/users',
+    auth: 'required',
+    limit: 'general',
+    role: 'admin',
+    query: usersQuery,
+    docs: {
+      tag: 'Accounts',
+      summary: 'List accounts, in order of user id',
+      problems: ['unavailable'],
+    },
+    responses: { 200: { description: 'A page of accounts.', schema: usersPageSchema } },
+    async handler(c, { query: { q, limit, after } }, reply) {
+      const rows = await accounts.list({ prefix: q, after, limit: limit + 1 })
+      const { page, next } = cutPage('users', rows, limit, (account) => account.userId)
+      const users = page.map(({ createdAt, ...account }) => ({
+        ...account,
+        createdAt: createdAt.toISOString(),
+      }))
+      return reply(c, 200, { users, next })
+    },
+  })
+}
+
+function roleRoute({ accounts, overrides }: UserDeps): Route {
+  return defineRoute({
+    method: 'PUT',
+    path: '/users/:userId/role',
+    auth: 'required',
+    limit: 'administration',
+    role: 'admin',
+    params: userParams,
+    body: roleBody,
+    docs: {
+      tag: 'Accounts',
+      summary: 'Set the role of a user',
+      description:
+        'The role also applies to tokens that were issued before, within one second. The last admin must remain an admin.',
+      problems: ['user_not_found', 'last_admin', 'unavailable'],
+    },
+    responses: { 200: { description: 'The new role.', schema: roleAnswer } },
+    async handler(c, { params: { userId }, body: { role } }, reply) {
+      const { before, account } = applied(await accounts.setRole(userId, role))
+      overrides.applyLocally(account)
+      if (before.role !== role) audit(c, 'role_changed', { userId, from: before.role, to: role })
+      return reply(c, 200, { userId, role })
+    },
+  })
+}
+
+function disabledRoute({ accounts, overrides }: UserDeps): Route {
+  return defineRoute({
+    method: 'PUT',
+    path: '/users/:userId/disabled',
+    auth: 'required',
+    limit: 'administration',
+    role: 'admin',
+    params: userParams,
+    body: disabledBody,
+    docs: {
+      tag: 'Accounts',
+      summary: 'Disable or enable an account',
+      description:
+        'Disabling revokes all access tokens, refresh tokens and dashboard sessions of the account within one second. Enabling restores none of them; the user signs in again. The last admin cannot be disabled.',
+      problems: ['user_not_found', 'last_admin', 'unavailable'],
+    },
+    responses: {
+      200: { description: 'The new state of the account.', schema: disabledAnswer },
+    },
+    async handler(c, { params: { userId }, body: { disabled } }, reply) {
+      const { before, account } = applied(await accounts.setDisabled(userId, disabled))
+      overrides.applyLocally(account)
+      if (before.disabled !== disabled)
+        audit(c, disabled ? 'user_disabled' : 'user_enabled', { userId })
+      return reply(c, 200, { userId, disabled })
+    },
+  })
+}
+
+/** @throws AppError `user_not_found` or `last_admin` if the change was refused */
+function applied(change: PrivilegeChange) {
+  if (change.kind === 'user_not_found') {
+    throw new AppError('user_not_found', 'There is no such local account.')
+  }
+  if (change.kind === 'last_admin') {
+    throw new AppError('last_admin', 'This is the last admin. Make another user an admin first.')
+  }
+  return change
 }

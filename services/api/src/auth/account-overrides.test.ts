@@ -31,8 +31,7 @@ describe('what accounts change about tokens', () => {
     queries = []
     overrides = createAccountOverrides({
       log,
-      reach: { availability: { postgres: () => true }, timeoutMs: 700 },
-      nowMs: () => Date.now(),
+      postgres: { availability: { postgres: () => true }, timeoutMs: 700 },
       accounts: {
         async findPrivileges(userIds) {
           queries.push(userIds)
@@ -108,7 +107,7 @@ describe('what accounts change about tokens', () => {
     put('ada', { role: 'admin' })
     expect(await overrides.apply(claimed)).toEqual(claimed)
     put('ada', { role: 'user' })
-    overrides.changed({ ...fresh, userId: 'ada' })
+    overrides.applyLocally({ ...fresh, userId: 'ada' })
     expect(await overrides.apply(claimed)).toEqual(ada)
   })
 

@@ -3,7 +3,7 @@ import type { MiddlewareHandler } from 'hono'
 import { beforeEach, describe, expect, test } from 'vitest'
 import type { AppEnv } from '../http/env.js'
 import type { Principal } from '../http/principal.js'
-import { reply } from '../http/reply.js'
+import { sendJson } from '../http/reply.js'
 import { appUnderTest, call, guards } from '../testing/app-under-test.js'
 import { noOverrides } from './account-overrides.js'
 import { createAuthenticate } from './authenticate.js'
@@ -20,7 +20,7 @@ describe('who asks', () => {
     c.header('RateLimit', 'limit=1, remaining=0, reset=9')
     if (!overLimit) return next()
     c.header('Retry-After', '9')
-    return reply(c, 429, { message: 'Too many' })
+    return sendJson(c, 429, { message: 'Too many' })
   }
   const authenticate = createAuthenticate({
     async verifyToken(token) {

@@ -11,32 +11,32 @@ const BEARER = /^Bearer +([A-Za-z0-9\-._~+/]+=*) *$/i
 export interface AuthenticateDeps {
   verifyToken: TokenVerifier
   overrides: AccountOverrides
-  /** Counts a request without a verified token on its address: the general limit. */
+  /** The general rate limit. It counts a request without a verified token on its address. */
   countRefused: MiddlewareHandler<AppEnv>
 }
 
-/** All set `principal` if a token was verified and its account is not disabled. */
+/** Each sets `principal` if it verified a token whose account is not disabled. */
 export interface Authenticate {
-  /** Requests without a verified token are served without a principal. */
+  /** Serves requests without a verified token, without a principal. */
   optional: MiddlewareHandler<AppEnv>
   /**
-   * Requests without a verified token count on their address and are refused with `unauthorized`.
-   * If the token failed and the address is over its limit, the answer is 429. A limit after this
-   * handler counts only verified users.
+   * Counts requests without a verified token on their address and refuses them with `unauthorized`.
+   * If the token is invalid and the address is over its limit, the response is 429. A rate limit
+   * after this middleware counts only verified users.
    */
   required: MiddlewareHandler<AppEnv>
-  /** Requests without a token are served without a principal. If a token failed, as `required`. */
+  /** Serves requests without a token, without a principal. Treats invalid tokens like `required`. */
   ifSent: MiddlewareHandler<AppEnv>
 }
 
-type Identity = 'missing' | 'failed' | 'verified'
+type Verification = 'missing' | 'failed' | 'verified'
 
 export function createAuthenticate({
   verifyToken,
   overrides,
   countRefused,
 }: AuthenticateDeps): Authenticate {
-  async function identify(c: Context<AppEnv>): Promise<Identity> {
+  async function verify(c: Context<AppEnv>): Promise<Verification> {
     const header = c.req.header('authorization')
     if (header === undefined) return 'missing'
     const token = BEARER.exec(header)?.[1]
@@ -49,7 +49,7 @@ export function createAuthenticate({
     const principal = await overrides.apply(claimed)
     if (principal === undefined) {
       c.get('log').debug(
-        { reason: 'its account is disabled, or the token has ended' },
+        { reason: 'the account is disabled or the token revoked' },
         'token refused',
       )
       return 'failed'
@@ -58,41 +58,40 @@ export function createAuthenticate({
     return 'verified'
   }
 
-  async function refuse(c: Context<AppEnv>, identity: 'missing' | 'failed') {
+  async function refuse(c: Context<AppEnv>, verification: 'missing' | 'failed') {
     const refusal = await countOn(countRefused, c)
-    if (refusal !== undefined && identity === 'failed') return refusal
-    // A missing token is always 401: the client has to sign in, not to wait.
+    if (refusal !== undefined && verification === 'failed') return refusal
+    // A missing token is always 401, because the client has to sign in instead of waiting.
     c.header('Retry-After', undefined)
-    throw unauthorized(identity)
+    throw unauthorized(verification)
   }
 
   return {
     optional: async function authenticateOptional(c, next) {
-      await identify(c)
+      await verify(c)
       return next()
     },
     required: async function authenticateRequired(c, next) {
-      const identity = await identify(c)
-      return identity === 'verified' ? next() : refuse(c, identity)
+      const verification = await verify(c)
+      return verification === 'verified' ? next() : refuse(c, verification)
     },
     ifSent: async function authenticateIfSent(c, next) {
-      const identity = await identify(c)
-      return identity === 'failed' ? refuse(c, identity) : next()
+      const verification = await verify(c)
+      return verification === 'failed' ? refuse(c, verification) : next()
     },
   }
 }
 
-// RFC 6750, section 3.1: no error code for who brought no token at all.
-function unauthorized(identity: Identity): AppError {
-  return identity === 'missing'
-    ? new AppError('unauthorized', 'Please sign in: this needs a token.', {
-        headers: { 'WWW-Authenticate': 'Bearer' },
-      })
+/** Text of a 401 for a request without a token. */
+export const SIGN_IN_REQUIRED = 'This call needs a token. Please sign in.'
+
+/** A request without a token gets a challenge without an error code (RFC 6750, section 3.1). */
+function unauthorized(verification: 'missing' | 'failed'): AppError {
+  return verification === 'missing'
+    ? new AppError('unauthorized', SIGN_IN_REQUIRED, { headers: { 'WWW-Authenticate': 'Bearer' } })
     : new AppError(
         'unauthorized',
-        'This token is not valid, or not any more. Please sign in again.',
-        {
-          headers: { 'WWW-Authenticate': 'Bearer error="invalid_token"' },
-        },
+        'This token is invalid, expired or revoked. Please sign in again.',
+        { headers: { 'WWW-Authenticate': 'Bearer error="invalid_token"' } },
       )
 }

@@ -1,30 +1,27 @@
+import { type Clock, systemClock } from '@ticket-line/shared'
 import { SignJWT } from 'jose'
 import type { Principal } from '../http/principal.js'
-import type { IdentityConfig } from './config.js'
+import type { AuthConfig } from './config.js'
 import type { Keyring } from './keyring.js'
 
-/** Lifetime of an access token, in seconds. */
+/** Lifetime of an access token, s. */
 export const ACCESS_TOKEN_LIFETIME_S = 900
 
 /**
  * Signs an access token with the first EdDSA key if there is one, else with HS256. The token
- * contains the sign-in that it comes from (`sid`), so that signing out needs only the token, and
- * the account's generation (`gen`), so that it ends when the password is changed.
+ * contains its sign-in (`sid`), so that signing out needs only the token, and the generation of the
+ * account (`gen`), so that a change of password revokes it.
  */
 export type TokenIssuer = (
   principal: Pick<Principal, 'userId' | 'role'>,
   origin: { familyId: string; generation: number },
 ) => Promise<string>
 
-/** @throws Error if the installation has no key of its own; then nobody can sign in here */
+/** @throws Error if the installation has no key of its own, so that nobody can sign in */
 export function createTokenIssuer(
   keyring: Keyring,
-  {
-    issuer,
-    audience,
-    roleClaim = 'role',
-  }: Pick<IdentityConfig, 'issuer' | 'audience' | 'roleClaim'>,
-  nowMs: () => number = Date.now,
+  { issuer, audience, roleClaim = 'role' }: Pick<AuthConfig, 'issuer' | 'audience' | 'roleClaim'>,
+  clock: Clock = systemClock,
 ): TokenIssuer {
   const [own] = keyring.own
   const key = own?.privateKey ?? keyring.secret
@@ -33,7 +30,7 @@ export function createTokenIssuer(
     own === undefined ? { alg: 'HS256', typ: 'JWT' } : { alg: 'EdDSA', typ: 'JWT', kid: own.kid }
 
   return function issueToken({ userId, role }, { familyId, generation }) {
-    const nowS = Math.floor(nowMs() / 1000)
+    const nowS = Math.floor(clock.wallMs() / 1000)
     const token = new SignJWT({ [roleClaim]: role, sid: familyId, gen: generation })
       .setProtectedHeader(header)
       .setSubject(userId)

@@ -1,21 +1,31 @@
-import { keysDocs } from '../accounts/docs.js'
-import { reply } from '../http/reply.js'
+import { z } from 'zod'
 import { defineRoute, type Route } from '../http/route.js'
 import type { Keyring } from './keyring.js'
 
-/** `GET /.well-known/jwks.json`, where the installation has EdDSA keys of its own. */
-export function keyRoutes({ own }: Pick<Keyring, 'own'>): Route[] {
-  if (own.length === 0) return []
-  const keys = own.map(({ publicJwk }) => publicJwk)
-  return [
-    defineRoute({
-      method: 'GET',
-      path: '/.well-known/jwks.json',
-      auth: 'none',
-      limit: 'general',
-      ignoresQuery: true,
-      docs: keysDocs,
-      handler: (c) => reply(c, 200, { keys }, { 'cache-control': 'public, max-age=300' }),
-    }),
-  ]
+/** `GET /.well-known/jwks.json`, for installations with EdDSA keys of their own. */
+export function jwksRoute(keyring: Pick<Keyring, 'own'>): Route {
+  return defineRoute({
+    method: 'GET',
+    path: '/.well-known/jwks.json',
+    auth: 'none',
+    limit: 'general',
+    ignoresQuery: true,
+    docs: {
+      tag: 'Accounts',
+      summary: 'Get the public keys that verify tokens of this installation',
+      description:
+        'A JSON Web Key Set (RFC 7517). Only installations with EdDSA keys of their own have it.',
+    },
+    responses: {
+      200: {
+        description: 'The public keys. There are two of them during a rotation.',
+        schema: z.object({ keys: z.array(z.looseObject({ kty: z.string().optional() })) }),
+        headers: { 'Cache-Control': 'How long the keys may be cached.' },
+      },
+    },
+    handler(c, _input, reply) {
+      const keys = keyring.own.map(({ publicJwk }) => publicJwk)
+      return reply(c, 200, { keys }, { 'cache-control': 'public, max-age=300' })
+    },
+  })
 }

@@ -48,7 +48,7 @@ describe('JWT_PRIVATE_KEYS', () => {
     ['some other text', 'secret'],
   ])('stops the process if it holds %s', async (_what, privateKeys) => {
     await expect(createKeyring({ secret, privateKeys })).rejects.toThrow(
-      new ConfigError('JWT_PRIVATE_KEYS must hold Ed25519 private keys as PEM or JWK'),
+      new ConfigError('JWT_PRIVATE_KEYS must contain Ed25519 private keys as PEM or JWK'),
     )
   })
 })

@@ -1,9 +1,9 @@
 import { createPrivateKey, hkdfSync } from 'node:crypto'
 import { ConfigError } from '@ticket-line/shared'
 import { type CryptoKey, calculateJwkThumbprint, importJWK, type JWK } from 'jose'
-import type { IdentityConfig } from './config.js'
+import type { AuthConfig } from './config.js'
 
-/** An own EdDSA key. */
+/** An EdDSA key pair of this installation. */
 interface OwnKey {
   kid: string
   privateKey: CryptoKey
@@ -13,21 +13,21 @@ interface OwnKey {
 
 /** All keys of this installation, imported once. */
 export interface Keyring {
-  /** HS256; absent where it is off. */
+  /** The HS256 key; absent if HS256 is off. */
   secret?: CryptoKey
-  /** Own EdDSA keys, the signing one first. Two of them live during a rotation. */
+  /** EdDSA keys. The first one signs; a second one still verifies during a rotation. */
   own: OwnKey[]
-  /** Key for the dashboard's sessions, derived, so that neither kind of token passes for the other. */
+  /** Key for dashboard sessions. It is derived, so that no API token is valid as a session. */
   session?: CryptoKey
   /** Key that marks refresh tokens as ours (see `createSessions`). */
   refresh?: Uint8Array
 }
 
-/** @throws ConfigError where a private key cannot be read */
+/** @throws ConfigError if a private key cannot be read */
 export async function createKeyring({
   secret,
   privateKeys,
-}: Pick<IdentityConfig, 'secret' | 'privateKeys'>): Promise<Keyring> {
+}: Pick<AuthConfig, 'secret' | 'privateKeys'>): Promise<Keyring> {
   const own =
     privateKeys === undefined ? [] : await Promise.all(readPrivateJwks(privateKeys).map(importOwn))
   const ring: Keyring = { own: own.map(({ key }) => key) }
@@ -44,15 +44,15 @@ function derive(seed: Uint8Array, purpose: string): Uint8Array {
   return new Uint8Array(hkdfSync('sha256', seed, '', purpose, 32))
 }
 
-// A CryptoKey: jose would import raw bytes again for every token.
+// jose would import raw bytes again for every token, so give it a CryptoKey.
 function importHmac(bytes: Uint8Array<ArrayBuffer> | Uint8Array): Promise<CryptoKey> {
   const algorithm = { name: 'HMAC', hash: 'SHA-256' }
   return crypto.subtle.importKey('raw', new Uint8Array(bytes), algorithm, false, ['sign', 'verify'])
 }
 
 /**
- * Reads PEM blocks one after the other, one JWK, a list of JWKs or a JWK set. Each of them must be
- * readable: if one was silently left out, another key would sign, or none.
+ * Reads one or more PEM blocks, a JWK, a list of JWKs or a JWK set. Every key must be readable: if
+ * one were skipped, a different key would sign, or none.
  */
 function readPrivateJwks(text: string): JWK[] {
   try {
@@ -65,10 +65,10 @@ function readPrivateJwks(text: string): JWK[] {
 }
 
 function readPemBlocks(text: string): JWK[] {
-  // A PEM in one line of an .env file has its line breaks written out.
+  // In a single line of an .env file, the line breaks of a PEM are written as \n.
   const pem = text.replaceAll('\\n', '\n')
   const block = /-----BEGIN [^-]+-----[^-]+-----END [^-]+-----/g
-  // Part of a block remains, so the block was cut.
+  // Part of a block remains, so the block is incomplete.
   if (pem.replace(block, '').includes('-----')) throw unreadable()
   return (pem.match(block) ?? []).map(
     (key) => createPrivateKey(key).export({ format: 'jwk' }) as JWK,
@@ -99,7 +99,7 @@ async function importOwn(jwk: JWK): Promise<{ key: OwnKey; seed: Uint8Array }> {
   }
 }
 
-/** If the `x` of a JWK does not belong to its `d`, nobody can verify the tokens that it signs. */
+/** If the `x` of a JWK does not belong to its `d`, the tokens that it signs cannot be verified. */
 async function belongTogether(privateKey: CryptoKey, publicKey: CryptoKey): Promise<boolean> {
   const sample = new Uint8Array(32)
   const signature = await crypto.subtle.sign('Ed25519', privateKey, sample)
@@ -107,5 +107,7 @@ async function belongTogether(privateKey: CryptoKey, publicKey: CryptoKey): Prom
 }
 
 function unreadable(cause?: unknown): ConfigError {
-  return new ConfigError('JWT_PRIVATE_KEYS must hold Ed25519 private keys as PEM or JWK', { cause })
+  return new ConfigError('JWT_PRIVATE_KEYS must contain Ed25519 private keys as PEM or JWK', {
+    cause,
+  })
 }

@@ -1,4 +1,4 @@
-import { AppError, sleep } from '@ticket-line/shared'
+import { type Clock, sleep, systemClock } from '@ticket-line/shared'
 import {
   type CryptoKey,
   createRemoteJWKSet,
@@ -6,16 +6,17 @@ import {
   type FlattenedJWSInput,
   type JWSHeaderParameters,
 } from 'jose'
+import { unavailable } from '../http/problem.js'
 
-/** Keys older than this are fetched anew while they are still used. */
+/** Keys older than this are fetched again, while they remain in use. */
 const REFRESH_AFTER_MS = 5 * 60_000
-/** Keys older than this are not used: a key that its issuer withdrew must end some time. */
+/** Keys older than this are not used, so that a key that the issuer withdrew stops working. */
 const STALE_AFTER_MS = 60 * 60_000
-/** Between two fetches: unknown key ids are free for anybody to make up. */
+/** Minimum time between two fetches. Without it, forged key ids could cause any number of them. */
 const FETCH_SPACING_MS = 1000
 const FETCH_TIMEOUT_MS = 2000
 
-/** Finds the key that a token names. Rejects with jose's errors where there is none. */
+/** Finds the key that a token names. Rejects with an error of jose if there is none. */
 export type KeySource = (
   header: JWSHeaderParameters,
   token: FlattenedJWSInput,
@@ -23,18 +24,24 @@ export type KeySource = (
 
 export interface RemoteKeysOptions {
   url: URL
-  /** Told where keys could not be fetched while the old ones still serve. */
+  /** Called when keys cannot be fetched while the old ones remain in use. */
   onError: (error: unknown) => void
+  clock?: Clock
 }
 
 /**
- * Another issuer's keys. They are used while they are renewed, so that neither a rotation nor a short absence of the
- * issuer refuses anybody: a key id that is not known yet waits for the next fetch (at most one a second) instead of
- * being refused, which jose's own cool-down would do.
+ * Looks up another issuer's keys. They remain in use while they are fetched again, so that neither a
+ * rotation nor a short outage of the issuer refuses valid tokens. A token with an unknown key id
+ * waits for the next fetch, of which there is at most one per second. jose's own cool-down would
+ * refuse it instead.
  *
- * @throws AppError `unavailable` where the keys are needed and the issuer is out of reach
+ * The key source throws AppError `unavailable` if it needs keys and the issuer cannot be reached.
  */
-export function createRemoteKeys({ url, onError }: RemoteKeysOptions): KeySource {
+export function createRemoteKeys({
+  url,
+  onError,
+  clock = systemClock,
+}: RemoteKeysOptions): KeySource {
   const remote = createRemoteJWKSet(url, {
     timeoutDuration: FETCH_TIMEOUT_MS,
     cacheMaxAge: STALE_AFTER_MS,
@@ -44,12 +51,12 @@ export function createRemoteKeys({ url, onError }: RemoteKeysOptions): KeySource
   let lastFailure: unknown
   let nextFetch: Promise<void> | undefined
 
-  async function fetchSoon(): Promise<void> {
-    const waitMs = lastFetchAt + FETCH_SPACING_MS - performance.now()
-    // Who waits for an issuer that did not answer a moment ago would wait for the same refusal.
+  async function fetchOnce(): Promise<void> {
+    const waitMs = lastFetchAt + FETCH_SPACING_MS - clock.steadyMs()
+    // The issuer did not respond a moment ago, so waiting for it would end the same way.
     if (waitMs > 0 && lastFailure !== undefined) throw lastFailure
     if (waitMs > 0) await sleep(waitMs)
-    lastFetchAt = performance.now()
+    lastFetchAt = clock.steadyMs()
     try {
       await remote.reload()
       lastFailure = undefined
@@ -59,9 +66,9 @@ export function createRemoteKeys({ url, onError }: RemoteKeysOptions): KeySource
     }
   }
 
-  /** One fetch for all who ask until it is over. */
+  /** Callers share the fetch that is under way. */
   function fetchKeys(): Promise<void> {
-    nextFetch ??= fetchSoon().finally(() => {
+    nextFetch ??= fetchOnce().finally(() => {
       nextFetch = undefined
     })
     return nextFetch
@@ -69,7 +76,7 @@ export function createRemoteKeys({ url, onError }: RemoteKeysOptions): KeySource
 
   return async function keyOf(header, token) {
     if (!remote.fresh) await fetchKeys().catch(unreachable)
-    else if (performance.now() > lastFetchAt + REFRESH_AFTER_MS) fetchKeys().catch(onError)
+    else if (clock.steadyMs() > lastFetchAt + REFRESH_AFTER_MS) fetchKeys().catch(onError)
     try {
       return await remote(header, token)
     } catch (error) {
@@ -81,7 +88,5 @@ export function createRemoteKeys({ url, onError }: RemoteKeysOptions): KeySource
 }
 
 function unreachable(cause: unknown): never {
-  const message =
-    'The keys that sign-ins are checked with cannot be reached, please try again in a moment.'
-  throw new AppError('unavailable', message, { cause, headers: { 'Retry-After': '1' } })
+  throw unavailable(cause, 'The keys that verify tokens cannot be reached. Please try again.')
 }

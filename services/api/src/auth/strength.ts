@@ -1,40 +1,36 @@
 import { ZxcvbnFactory } from '@zxcvbn-ts/core'
 import { adjacencyGraphs, dictionary } from '@zxcvbn-ts/language-common'
 
-/**
- * Characters at each end of a text that are estimated: some hundred characters would take a second.
- */
-const LOOKED_AT = 64
+/** Characters at each end of a text that are estimated. Several hundred would take a second. */
+const ESTIMATED_CHARACTERS = 64
 
-/**
- * Shortest text that is also read as two texts in turn. The halves of a shorter one say too little.
- */
+/** Minimum length of a text that is also estimated as two alternating texts. */
 const MIN_ALTERNATING = 16
 
 let estimator: ZxcvbnFactory | undefined
 
 /**
- * Estimates how many guesses a text takes, as a power of ten. The guesser knows common passwords,
- * keyboard patterns, sequences, repetitions and dates; upper case and look-alikes (`Passw0rd`)
- * hardly help. 32 random hexadecimal digits are about 31.
+ * Estimates how many guesses an attacker needs for a text, as a power of ten. The attacker knows
+ * common passwords, keyboard patterns, sequences, repetitions and dates; upper case and look-alikes
+ * (`Passw0rd`) hardly help. For 32 random hexadecimal digits it is about 31.
  *
- * @param hints words that a guesser tries first, such as the user id
+ * @param hints words that an attacker tries first, such as the user id
  */
 export function guessesLog10(text: string, hints: string[] = []): number {
   return Math.min(estimate(text, hints), ...disguises(text, hints))
 }
 
 /**
- * Estimates for the text without disguises that the estimator does not know. Each includes what the
- * disguise costs a guesser.
+ * Estimates the text without disguises that the estimator does not know. Each estimate includes the
+ * guesses that the disguise itself takes.
  */
 function* disguises(text: string, hints: string[]): Generator<number> {
   const unshifted = withoutShift(text)
   if (unshifted !== text) yield estimate(unshifted, hints) + 1
-  // `Spring@2026`: each symbol costs as much as any other character.
+  // `Spring@2026`: each symbol adds as many guesses as a random character.
   const words = text.replace(/[^\p{L}\p{N}]/gu, '')
   if (words !== '' && words !== text) yield estimate(words, hints) + text.length - words.length
-  // `a1b2c3d4`: two texts whose characters alternate.
+  // `a1b2c3d4`: the characters of two texts alternate.
   const [even, odd] = [0, 1].map((rest) =>
     [...text].filter((_, index) => index % 2 === rest).join(''),
   )
@@ -44,7 +40,7 @@ function* disguises(text: string, hints: string[]): Generator<number> {
   if (decoded !== undefined) yield estimate(decoded, hints)
 }
 
-/** `!QAZ@WSX` as its keys are without Shift, on the keyboard of most systems. */
+/** Types the same keys of a US keyboard without Shift: `!QAZ@WSX` becomes `1qaz2wsx`. */
 function withoutShift(text: string): string {
   const shifted = '!@#$%^&*()_+'
   const keys = '1234567890-='
@@ -54,8 +50,8 @@ function withoutShift(text: string): string {
 }
 
 /**
- * The text that hexadecimal digits or base64 encode, or the first byte and the step if the bytes
- * grow in equal steps. Random bytes are neither.
+ * Decodes hexadecimal digits or base64. Returns the decoded text, or the first byte and the step if
+ * the bytes grow in equal steps. Random bytes give `undefined`.
  */
 function decode(text: string): string | undefined {
   const encoding = /^(?:[\da-f]{2})+$/i.test(text)
@@ -75,10 +71,11 @@ function decode(text: string): string | undefined {
 }
 
 function estimate(text: string, hints: string[]): number {
-  // Made at the first call, because only production calls this and the dictionaries take a while to
-  // load.
+  // Created on the first call: the dictionaries take long to load, and only production needs them.
   estimator ??= new ZxcvbnFactory({ dictionary, graphs: adjacencyGraphs })
   const parts =
-    text.length <= LOOKED_AT ? [text] : [text.slice(0, LOOKED_AT), text.slice(-LOOKED_AT)]
+    text.length <= ESTIMATED_CHARACTERS
+      ? [text]
+      : [text.slice(0, ESTIMATED_CHARACTERS), text.slice(-ESTIMATED_CHARACTERS)]
   return Math.max(...parts.map((part) => estimator?.check(part, hints).guessesLog10 ?? 0))
 }

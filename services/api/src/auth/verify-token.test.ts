@@ -1,5 +1,5 @@
 import { generateKeyPairSync } from 'node:crypto'
-import { createLog, type Log } from '@ticket-line/shared'
+import { createLog, type Log, systemClock } from '@ticket-line/shared'
 import { base64url, SignJWT, UnsecuredJWT } from 'jose'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { createTokenIssuer } from './issue-token.js'
@@ -42,11 +42,11 @@ async function raw(
 describe('tokens signed with the secret', () => {
   let keyring: Keyring
   let verify: TokenVerifier
-  const nowMs = () => nowS * 1000
+  const clock = { ...systemClock, wallMs: () => nowS * 1000 }
 
   beforeAll(async () => {
     keyring = await createKeyring({ secret })
-    verify = createTokenVerifier({ config: {}, keyring, log, nowMs })
+    verify = createTokenVerifier({ config: {}, keyring, log, clock })
   })
 
   test.each([
@@ -114,7 +114,7 @@ describe('tokens signed with the secret', () => {
     ['of the future', nowS + 61, false],
     ['of no known age', undefined, false],
   ])('of a bounded age, where that is asked for: %s', async (_name, iat, taken) => {
-    const strict = createTokenVerifier({ config: { maxTokenAgeS: 60 }, keyring, log, nowMs })
+    const strict = createTokenVerifier({ config: { maxTokenAgeS: 60 }, keyring, log, clock })
     const token = await seal({ ...good, ...(iat !== undefined && { iat }) })
     expect((await strict(token)) !== undefined).toBe(taken)
     // And again, when it is remembered.
@@ -191,7 +191,12 @@ describe('tokens signed with the secret', () => {
 
   test('forgets a token it knows when it expires', async () => {
     let at = nowS * 1000
-    const watching = createTokenVerifier({ config: {}, keyring, log, nowMs: () => at })
+    const watching = createTokenVerifier({
+      config: {},
+      keyring,
+      log,
+      clock: { ...systemClock, wallMs: () => at },
+    })
     const token = await seal(good)
     expect(await watching(token)).toBeDefined()
     at += 59_999
@@ -226,16 +231,16 @@ describe('tokens signed with the secret', () => {
     ['inherited members are not read', '__proto__.constructor', {}, 'user'],
     ['text is no list', 'roles', { roles: 'user admin' }, 'user'],
   ])('JWT_ROLE_CLAIM names the claim of the role: %s', async (_name, roleClaim, claims, role) => {
-    const named = createTokenVerifier({ config: { roleClaim }, keyring, log, nowMs })
+    const named = createTokenVerifier({ config: { roleClaim }, keyring, log, clock })
     expect(await named(await seal({ ...good, ...claims }))).toEqual({ userId: 'ada', role })
   })
 
   test('our own tokens carry their role in the claim of JWT_ROLE_CLAIM', async () => {
     const roleClaim = 'https://example.com/role'
     const boss = { userId: 'ada', role: 'admin' } as const
-    const token = await createTokenIssuer(keyring, { roleClaim }, nowMs)(boss, origin)
+    const token = await createTokenIssuer(keyring, { roleClaim }, clock)(boss, origin)
     expect(
-      await createTokenVerifier({ config: { roleClaim }, keyring, log, nowMs })(token),
+      await createTokenVerifier({ config: { roleClaim }, keyring, log, clock })(token),
     ).toEqual({
       ...boss,
       origin: { ...origin, issuedAtS: nowS },
@@ -252,7 +257,7 @@ describe('tokens signed with the secret', () => {
       {},
       '"nbf" claim timestamp check failed',
     ],
-    ['no user id', { ...good, iss: 'us', sub: '' }, {}, '"sub" is no user id'],
+    ['no user id', { ...good, iss: 'us', sub: '' }, {}, '"sub" is not a user id'],
   ])('logs at debug why it refuses a token: %s', async (_name, claims, header, reason) => {
     const lines: Record<string, unknown>[] = []
     const debug = (fields: Record<string, unknown>) => lines.push(fields)
@@ -260,7 +265,7 @@ describe('tokens signed with the secret', () => {
       config: { issuer: 'us' },
       keyring,
       log: { debug } as unknown as Log,
-      nowMs,
+      clock,
     })
     expect(await strict(await seal({ iss: 'us', ...claims }, { header }))).toBeUndefined()
     expect(lines).toEqual([{ reason }])
@@ -271,7 +276,7 @@ describe('tokens signed with the secret', () => {
       config: { issuer: 'us', audience: 'api' },
       keyring,
       log,
-      nowMs,
+      clock,
     })
     expect(await strict(await seal({ ...good, iss: 'us', aud: ['web', 'api'] }))).toBeDefined()
     for (const claims of [
@@ -312,7 +317,12 @@ describe('own EdDSA keys', () => {
 
   test('a public key never serves as an HMAC secret', async () => {
     const keyring = await createKeyring({ secret, privateKeys: pem() })
-    const verify = createTokenVerifier({ config: {}, keyring, log, nowMs: () => nowS * 1000 })
+    const verify = createTokenVerifier({
+      config: {},
+      keyring,
+      log,
+      clock: { ...systemClock, wallMs: () => nowS * 1000 },
+    })
     const publicKey = base64url.decode(keyring.own[0]?.publicJwk.x ?? '')
     const token = await seal(good, { key: publicKey, header: { kid: keyring.own[0]?.kid } })
     expect(await verify(token)).toBeUndefined()

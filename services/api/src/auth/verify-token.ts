@@ -1,4 +1,13 @@
-import { AppError, createTurns, isUserId, type Log, ROLES, type Role } from '@ticket-line/shared'
+import {
+  AppError,
+  type Clock,
+  createTurns,
+  isUserId,
+  type Log,
+  ROLES,
+  type Role,
+  systemClock,
+} from '@ticket-line/shared'
 import {
   type CryptoKey,
   errors,
@@ -9,45 +18,40 @@ import {
 } from 'jose'
 import { LRUCache } from 'lru-cache'
 import type { Principal, TokenOrigin } from '../http/principal.js'
-import type { IdentityConfig } from './config.js'
+import type { AuthConfig } from './config.js'
 import type { Keyring } from './keyring.js'
 import type { KeySource } from './remote-keys.js'
 
-/**
- * What other issuers may sign with. Never a symmetric algorithm: its key would be one that
- * everybody can read.
- */
+/** Algorithms of other issuers. None is symmetric, because their keys are public. */
 const REMOTE_ALGORITHMS =
   'RS256 RS384 RS512 PS256 PS384 PS512 ES256 ES384 ES512 EdDSA Ed25519'.split(' ')
-/** RFC 7519, section 5.1, and RFC 9068, section 2.1. Media types ignore case. */
+/** RFC 7519, section 5.1, and RFC 9068, section 2.1. Media types are case-insensitive. */
 const ACCEPTED_TYPES = /^(?:jwt|(?:application\/)?at\+jwt)$/i
-/**
- * How far the clock of an issuer may be ahead of ours, s. Applies to `nbf` and `iat`, not to `exp`.
- */
+/** How far the issuer's clock may be ahead of ours, s. Applies to `nbf` and `iat`, not to `exp`. */
 const CLOCK_LEEWAY_S = 5
-/** Longest token that is looked at, in characters. */
+/** Maximum length of a token, in characters. */
 const MAX_TOKEN_LENGTH = 8192
-/** A client that polls sends the same token again and again. */
+/** Verified tokens are cached, because a client sends the same token many times. */
 const CACHED_TOKENS = 5000
 const CACHED_MS = 30_000
 
 /**
- * Checks a token: signature, algorithm, `typ`, `iss`, `aud`, `exp`, `nbf`, `iat` and `sub`. Keys
- * come from the configuration alone; `jku`, `x5u` and `jwk` of a header are ignored.
+ * Verifies a token: signature, algorithm, `typ`, `iss`, `aud`, `exp`, `nbf`, `iat` and `sub`. Keys
+ * come only from the configuration; `jku`, `x5u` and `jwk` in the header are ignored.
  *
- * @returns whom the token speaks for, or `undefined` if it is refused; the reason is logged at
+ * @returns the principal of the token, or `undefined` if it is refused. The reason is logged at
  * debug
  * @throws AppError `unavailable` if the issuer's keys cannot be reached
  */
 export type TokenVerifier = (token: string) => Promise<Principal | undefined>
 
 export interface TokenVerifierDeps {
-  config: Pick<IdentityConfig, 'issuer' | 'audience' | 'maxTokenAgeS' | 'roleClaim'>
+  config: Pick<AuthConfig, 'issuer' | 'audience' | 'maxTokenAgeS' | 'roleClaim'>
   keyring: Keyring
-  /** Present if `JWT_JWKS_URL` is set. */
+  /** The keys of `JWT_JWKS_URL`, if it is set. */
   remoteKeys?: KeySource
   log: Log
-  nowMs?: () => number
+  clock?: Clock
 }
 
 type Checked =
@@ -59,10 +63,10 @@ export function createTokenVerifier({
   keyring,
   remoteKeys,
   log,
-  nowMs = Date.now,
+  clock = systemClock,
 }: TokenVerifierDeps): TokenVerifier {
   const keySource = keySourceOf(keyring, remoteKeys)
-  // With a single key there is nothing to choose, and jose need not ask.
+  // If there is only one key, jose need not call the key source.
   const onlyKey = keyring.own.length === 0 && remoteKeys === undefined ? keyring.secret : undefined
   const options: JWTVerifyOptions = {
     algorithms: algorithmsOf(keyring, remoteKeys),
@@ -71,7 +75,7 @@ export function createTokenVerifier({
   }
   if (config.issuer !== undefined) options.issuer = config.issuer
   if (config.audience !== undefined) options.audience = config.audience
-  // jose then requires `iat`.
+  // With this option, jose requires `iat`.
   if (config.maxTokenAgeS !== undefined) options.maxTokenAge = config.maxTokenAgeS
   const cache = new LRUCache<string, Extract<Checked, { kind: 'verified' }>>({
     max: CACHED_TOKENS,
@@ -79,8 +83,8 @@ export function createTokenVerifier({
   })
 
   async function check(token: string): Promise<Checked> {
-    const current = { ...options, currentDate: new Date(nowMs()) }
-    // Two calls, since jose tells "a key" and "a way to find one" apart by type.
+    const current = { ...options, currentDate: new Date(clock.wallMs()) }
+    // Two calls, because jose has separate overloads for a key and for a key source.
     const { payload, protectedHeader } = await (onlyKey === undefined
       ? jwtVerify(token, keySource, current)
       : jwtVerify(token, onlyKey, current))
@@ -91,34 +95,34 @@ export function createTokenVerifier({
     return readClaims(payload, isOwn(protectedHeader, keyring))
   }
 
-  function readClaims(payload: JWTPayload, own: boolean): Checked {
+  function readClaims(payload: JWTPayload, isOwnToken: boolean): Checked {
     const { sub, exp, iat } = payload
-    if (!isUserId(sub)) return refused('"sub" is no user id')
-    // 1e999 parses to Infinity, which would be later than everything.
-    if (!Number.isFinite(exp)) return refused('"exp" is no time')
-    // jose checks that `iat` is a number, but compares it only if `maxTokenAge` is set.
-    if (iat !== undefined && iat > nowMs() / 1000 + CLOCK_LEEWAY_S)
+    if (!isUserId(sub)) return refused('"sub" is not a user id')
+    // JSON.parse reads 1e999 as Infinity, which would never expire.
+    if (!Number.isFinite(exp)) return refused('"exp" is not a time')
+    // jose checks that `iat` is a number, but compares it with the time only if `maxTokenAge` is set.
+    if (iat !== undefined && iat > clock.wallMs() / 1000 + CLOCK_LEEWAY_S)
       return refused('"iat" is in the future')
     const { maxTokenAgeS } = config
     const lastS =
       maxTokenAgeS === undefined ? Number.POSITIVE_INFINITY : (iat as number) + maxTokenAgeS
     const expiresAtMs = Math.min(exp as number, lastS) * 1000
-    // The leeway that jose was given is for `nbf` and `iat`.
-    if (expiresAtMs <= nowMs()) return refused('the token has expired')
+    // jose also applied the leeway to `exp`, which has none.
+    if (expiresAtMs <= clock.wallMs()) return refused('the token has expired')
     const principal: Principal = { userId: sub, role: readRole(payload, config.roleClaim) }
-    if (!own) principal.external = true
+    if (!isOwnToken) principal.external = true
     else readOrigin(payload, principal)
     return { kind: 'verified', principal, expiresAtMs }
   }
 
   const nextTurn = createTurns()
 
-  async function verifyAnew(token: string): Promise<Checked> {
+  async function verifyUncached(token: string): Promise<Checked> {
     if (token.length > MAX_TOKEN_LENGTH)
-      return refused(`longer than ${MAX_TOKEN_LENGTH} characters`)
-    if (!isSpelledOnce(token)) return refused('the signature is not spelled in canonical base64url')
-    // Tokens checked together cost 0.4 of what they cost one by one: each signature is computed in
-    // a thread of Node's pool that must be woken and waited for.
+      return refused(`it is longer than ${MAX_TOKEN_LENGTH} characters`)
+    if (!hasCanonicalSignature(token)) return refused('the signature is not canonical base64url')
+    // Tokens verified in one turn of the event loop cost 0.4 of what they cost one by one, because
+    // each signature is computed by a thread of Node's pool that must be woken.
     await new Promise<void>(nextTurn)
     try {
       return await check(token)
@@ -130,8 +134,9 @@ export function createTokenVerifier({
 
   return async function verifyToken(token) {
     const known = cache.get(token)
-    if (known !== undefined && known.expiresAtMs > nowMs()) return known.principal
-    const checked = known === undefined ? await verifyAnew(token) : refused('the token has expired')
+    if (known !== undefined && known.expiresAtMs > clock.wallMs()) return known.principal
+    const checked =
+      known === undefined ? await verifyUncached(token) : refused('the token has expired')
     if (checked.kind === 'verified') {
       cache.set(token, checked)
       return checked.principal
@@ -145,14 +150,14 @@ function refused(reason: string): Checked {
   return { kind: 'refused', reason }
 }
 
-/** Base64url whose last letter has no bits set that a decoder drops (RFC 4648, section 3.5). */
+/** Base64url whose last character has no bits that a decoder ignores (RFC 4648, section 3.5). */
 const CANONICAL = /^(?:[\w-]{4})*(?:[\w-][AQgw]|[\w-]{2}[AEIMQUYcgkosw048])?$/
 
 /**
- * Other bits in the last letter of a signature would make several texts one signature. The other
- * two parts are signed as they are spelled (RFC 7515, section 5.2).
+ * Ignored bits in the last character would give one signature several spellings. The spelling of
+ * the other two parts is covered by the signature (RFC 7515, section 5.2).
  */
-function isSpelledOnce(token: string): boolean {
+function hasCanonicalSignature(token: string): boolean {
   return CANONICAL.test(token.slice(token.lastIndexOf('.') + 1))
 }
 
@@ -163,7 +168,7 @@ function algorithmsOf(keyring: Keyring, remoteKeys: KeySource | undefined): stri
   return [...algorithms]
 }
 
-/** The algorithm chooses the kind of key, so that no public key is ever used as an HMAC secret. */
+/** Selects the kind of key by the algorithm, so that no public key is used as an HMAC secret. */
 function keySourceOf(keyring: Keyring, remoteKeys: KeySource | undefined): KeySource {
   return async function keyOf(header, token): Promise<CryptoKey> {
     const { secret } = keyring
@@ -182,12 +187,12 @@ function ownKeyOf(
   return alg === 'EdDSA' ? own.find((key) => key.kid === kid) : undefined
 }
 
-/** Whether this installation signed a token that was verified. Issuers never sign with HS256. */
+/** True if this installation signed the verified token. Other issuers cannot sign with HS256. */
 function isOwn(header: JWSHeaderParameters, keyring: Keyring): boolean {
   return header.alg === 'HS256' || ownKeyOf(header, keyring) !== undefined
 }
 
-/** Call it only for our own tokens: in those of other issuers these claims have other meanings. */
+/** For our own tokens only. In tokens of other issuers these claims have other meanings. */
 function readOrigin({ gen, sid, iat }: JWTPayload, principal: Principal): void {
   if (gen === undefined && sid === undefined && iat === undefined) return
   const origin: TokenOrigin = {}
@@ -198,11 +203,11 @@ function readOrigin({ gen, sid, iat }: JWTPayload, principal: Principal): void {
 }
 
 /**
- * The role that a token names; `user` if it names none that we know.
+ * Reads the role of a token. It is `user` if the token contains no role that we know.
  *
- * @param claim the claim that the operator chose (`JWT_ROLE_CLAIM`): its exact name, or a path of
- * names with dots such as `realm_access.roles`. Issuers often send a list, of which the highest
- * role counts. Without this parameter `role` is read, which must be one string.
+ * @param claim the claim of `JWT_ROLE_CLAIM`: its exact name, or a path such as
+ * `realm_access.roles`. If its value is a list, the highest role in it counts. If `undefined`, the
+ * claim is `role` and must be a string.
  */
 function readRole(payload: JWTPayload, claim: string | undefined): Role {
   if (claim === undefined) return isRole(payload.role) ? payload.role : 'user'

@@ -5,39 +5,42 @@ import type { AppEnv } from '../http/env.js'
 
 const MAX_KEY_LENGTH = 128
 
-// RFC 8941, section 3.3.3: printable ASCII in quotes, of which quotes and backslashes are escaped.
+// A string in quotes: printable ASCII with escaped quotes and backslashes (RFC 8941, section 3.3.3).
 const QUOTED = /^"((?:[ !#-[\]-~]|\\["\\])*)"$/
 const PRINTABLE = /^[ -~]+$/
 
 const NAME = 'idempotency-key'
 
 /**
- * Reads the one `Idempotency-Key` of a request.
+ * Reads the `Idempotency-Key` header of a request.
  *
- * @throws AppError `invalid_request` if more than one was sent. Node joins them, so two bare keys
- * `a` would become the key `a, a`, which would book again
+ * @throws AppError `invalid_request` if the header was sent more than once. Node joins repeated
+ * headers, so two keys `a` would become the key `a, a`, and the request would book again
  */
 export function idempotencyKeyOf(c: Context<AppEnv>): string | undefined {
   const header = c.req.header(NAME)
   if (header?.includes(',')) {
     const names = c.env?.incoming?.rawHeaders.filter((_, index) => index % 2 === 0) ?? []
     if (names.filter((name) => name.toLowerCase() === NAME).length > 1) {
-      throw new AppError('invalid_request', 'Only one Idempotency-Key may be sent.')
+      throw new AppError('invalid_request', 'Send only one Idempotency-Key header.')
     }
   }
   return header
 }
 
 /**
- * SHA-256 (base64url) of an `Idempotency-Key`, the same for its quoted and its bare form; `undefined` where none was
- * sent. A client may put anything into a key, so nothing but the hash is kept.
- * @throws AppError `invalid_request` for a malformed key: ignored, it would book twice
+ * Hashes an `Idempotency-Key` (SHA-256, base64url). The quoted and the bare form of a key have the
+ * same hash. Only the hash is kept, because clients may put private data into a key.
+ *
+ * @returns `undefined` if there is no key
+ * @throws AppError `invalid_request` if the key is malformed. If it were ignored, the request would
+ * book again
  */
 export function readKeyHash(header: string | undefined): string | undefined {
   if (header === undefined) return undefined
   const key = header.startsWith('"') ? unquote(header) : header
   if (key === undefined || key.length > MAX_KEY_LENGTH || !PRINTABLE.test(key)) {
-    const message = `Idempotency-Key must hold 1 to ${MAX_KEY_LENGTH} printable ASCII characters, in quotes or bare.`
+    const message = `Idempotency-Key must have 1 to ${MAX_KEY_LENGTH} printable ASCII characters, quoted or bare.`
     throw new AppError('invalid_request', message)
   }
   return hash('sha256', key, 'base64url')

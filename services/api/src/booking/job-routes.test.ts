@@ -1,6 +1,6 @@
 import type { CommandView, LineClient } from '@ticket-line/line/client'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import { unavailable } from '../http/refusals.js'
+import { unavailable } from '../http/problem.js'
 import { type PollDeps, poll } from './job-routes.js'
 
 beforeEach(() => void vi.useFakeTimers())

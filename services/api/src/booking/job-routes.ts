@@ -3,116 +3,122 @@ import { AppError, parseCommandId, sleep, withDeadline } from '@ticket-line/shar
 import { z } from 'zod'
 import { parsePrefer, preferenceApplied } from '../http/prefer.js'
 import { isStaff } from '../http/principal.js'
-import { throwUnavailable } from '../http/refusals.js'
-import { type PlainResponse, reply } from '../http/reply.js'
-import { jobSchema } from '../http/response-schemas.js'
+import { busy, throwUnavailable } from '../http/problem.js'
+import { retryAfter } from '../http/reply.js'
+import type { Lifecycle } from '../http/request-context.js'
 import { defineRoute, principalOf, type Route } from '../http/route.js'
-import type { Lifecycle } from '../lifecycle.js'
-import type { ConcurrencyLimit } from '../limits/concurrency-limit.js'
+import type { ConcurrencyLimit } from '../limits/concurrency.js'
 import { outcomeResponse } from './responses.js'
+import { jobSchema } from './schemas.js'
 
 export interface JobDeps extends PollDeps {
   requests: ConcurrencyLimit
   longPolls: ConcurrencyLimit
 }
 
-/** What a long poll uses. */
 export interface PollDeps {
   line: Pick<LineClient, 'find'>
   lifecycle: Lifecycle
   availability: Availability
-  /** How long a look may take beyond the wait that was asked for, ms. */
+  /** How long one search may take in addition to the wait, ms. */
   readTimeoutMs: number
 }
 
-/** A long poll is cut into pieces of this length, so that a process that is asked to stop answers it soon. */
-const POLL_PIECE_MS = 1000
-/** Pause after a look that failed although both servers are well, ms. */
-const LOOK_AGAIN_MS = 100
+/** A long poll is split into searches of this length, so that a stopping process can end it early. */
+const SEARCH_MS = 1000
+/** Pause after a search that failed although both servers are available, ms. */
+const RETRY_AFTER_MS = 100
 /**
- * For this long after its deadline a long poll goes on looking if it has seen nothing although both
- * servers are well, ms.
+ * How long a long poll goes on after its deadline if no search has succeeded although both servers
+ * are available, ms.
  */
-const PATIENCE_MS = 3000
+const OVERTIME_MS = 3000
 
 /** `GET /jobs/:jobId`. */
-export function jobRoutes(deps: JobDeps): Route[] {
-  return [
-    defineRoute({
-      method: 'GET',
-      path: '/jobs/:jobId',
-      auth: 'required',
-      limit: 'poll',
-      params: z.object({ jobId: z.string() }),
-      docs: {
-        tag: 'Booking',
-        summary: 'Ask what became of a booking or cancel',
-        description: 'For the user it is for, and for staff. Answers for at least 24 hours.',
-        requestHeaders: {
-          Prefer:
-            '`wait=N` waits at most N seconds (30 at most) for the decision. With `return=representation`, `body` says more once the job is done.',
-        },
-        responses: {
-          200: {
-            description: 'The job as it stands.',
-            schema: jobSchema,
-            headers: {
-              'Retry-After': 'Seconds; while it is not done.',
-              'Preference-Applied': 'The preferences that were applied.',
-            },
-          },
-        },
-        problems: ['job_not_found', 'busy', 'unavailable'],
+export function jobRoute(deps: JobDeps): Route {
+  return defineRoute({
+    method: 'GET',
+    path: '/jobs/:jobId',
+    auth: 'required',
+    limit: 'poll',
+    params: z.object({ jobId: z.string() }),
+    docs: {
+      tag: 'Booking',
+      summary: 'Get the state and result of a booking or cancellation',
+      description:
+        'For the user of the booking, and for staff. Jobs are kept for at least 24 hours.',
+      requestHeaders: {
+        Prefer:
+          '`wait=N` waits up to N seconds for the decision, at most 30. `return=representation` adds details to `body` once the job is done.',
       },
-      async handler(c, { params: { jobId } }) {
-        const principal = principalOf(c)
-        const { waitSeconds, return: wanted } = parsePrefer(c.req.header('prefer'))
-        const mayRead = (view: CommandView): boolean =>
-          view.userId === principal.userId || isStaff(principal)
-        const waitMs = (waitSeconds ?? 0) * 1000
-        const view =
-          parseCommandId(jobId) === undefined
-            ? undefined
-            : await asLongPoll(deps, waitMs, () => poll(deps, jobId, waitMs, mayRead))
-        // Somebody else's job must look like one that never was.
-        if (view === undefined) throw new AppError('job_not_found', 'There is no such job.')
-        const headers: Record<string, string> = {}
-        const form = { representation: wanted === 'representation', staff: isStaff(principal) }
-        const answer =
-          view.outcome === undefined ? undefined : outcomeResponse(view, view.outcome, form)
-        // A refusal is always a problem document, so `return` was not applied to it.
-        const applied = preferenceApplied({
-          waitSeconds,
-          ...(answer?.status === 200 && { return: wanted }),
-        })
-        if (applied !== undefined) headers['preference-applied'] = applied
-        if (view.outcome === undefined)
-          headers['retry-after'] = String(pollAfterSeconds(view.ahead ?? 0))
-        return reply(c, 200, jobBody(view, answer), headers)
+      problems: ['job_not_found', 'busy', 'unavailable'],
+    },
+    responses: {
+      200: {
+        description: 'The current state of the job.',
+        schema: jobSchema,
+        headers: {
+          'Retry-After': 'Seconds. Only until the job is done.',
+          'Preference-Applied': 'The preferences that were applied.',
+        },
       },
-    }),
-  ]
+    },
+    async handler(c, { params: { jobId } }, reply) {
+      const principal = principalOf(c)
+      const preferences = parsePrefer(c.req.header('prefer'))
+      const mayRead = (view: CommandView): boolean =>
+        view.userId === principal.userId || isStaff(principal)
+      const waitMs = (preferences.waitSeconds ?? 0) * 1000
+      const view =
+        parseCommandId(jobId) === undefined
+          ? undefined
+          : await asLongPoll(deps, waitMs, () => poll(deps, jobId, waitMs, mayRead))
+      // A job that the caller may not read must look like one that does not exist.
+      if (view === undefined) throw new AppError('job_not_found', 'There is no such job.')
+      const { outcome } = view
+      const representation = preferences.return === 'representation'
+      const form = { representation, staff: isStaff(principal) }
+      const answer = outcome === undefined ? undefined : outcomeResponse(view, outcome, form)
+      const headers: Record<string, string> = {}
+      // A refusal is always a problem, so `return` was not applied to it.
+      const applied = preferenceApplied({
+        waitSeconds: preferences.waitSeconds,
+        ...(answer?.status === 200 && { return: preferences.return }),
+      })
+      if (applied !== undefined) headers['preference-applied'] = applied
+      if (outcome === undefined)
+        Object.assign(headers, retryAfter(pollAfterSeconds(view.ahead ?? 0)))
+      const job = {
+        jobId: view.commandId,
+        eventId: view.eventId,
+        userId: view.userId,
+        type: view.type,
+        state: view.state,
+        ahead: view.ahead,
+        acceptedAt: new Date(view.acceptedAtMs).toISOString(),
+        decidedAt: outcome === undefined ? null : new Date(outcome.decidedAtMs).toISOString(),
+        outcome: outcome?.outcome ?? null,
+        status: answer?.status ?? null,
+        body: answer?.body ?? null,
+      }
+      return reply(c, 200, job, headers)
+    },
+  })
 }
 
-/** Counts a poll that waits as a long poll instead of as a request. */
+/** A poll that waits counts as a long poll instead of as a request. */
 async function asLongPoll<T>(
   { requests, longPolls }: JobDeps,
   waitMs: number,
-  look: () => Promise<T>,
+  search: () => Promise<T>,
 ): Promise<T> {
-  if (waitMs === 0) return look()
+  if (waitMs === 0) return search()
   if (!longPolls.enter()) {
-    throw new AppError(
-      'busy',
-      'Too many clients wait for a job. Please ask again without waiting.',
-      {
-        headers: { 'Retry-After': '1' },
-      },
-    )
+    throw busy('Too many clients are waiting for a job. Please ask again without waiting.')
   }
   requests.leave()
   try {
-    return await look()
+    return await search()
   } finally {
     longPolls.leave()
     requests.enterAgain()
@@ -120,11 +126,12 @@ async function asLongPoll<T>(
 }
 
 /**
- * Looks for a job until it is done or the time is over. If looks fail while both servers are well,
- * only this process is busy, as when thousands of clients connect at once. The last known state
- * then still counts, and a long poll that has none yet goes on for `PATIENCE_MS`.
- * @returns the job as it was seen last; undefined if there is none that the caller may read
- * @throws AppError `unavailable` if a server is away, or if no look succeeded in time
+ * Searches for a job until it is done or the time is over. If a search fails while both servers are
+ * available, only this process is overloaded, for example because thousands of clients connect at
+ * once. The last known state then counts. A long poll without one goes on for `OVERTIME_MS`.
+ *
+ * @returns the last state that was found; `undefined` if there is no job that the caller may read
+ * @throws AppError `unavailable` if a server is unavailable, or if no search succeeded in time
  */
 export async function poll(
   { line, lifecycle, availability, readTimeoutMs }: PollDeps,
@@ -133,44 +140,27 @@ export async function poll(
   mayRead: (view: CommandView) => boolean,
 ): Promise<CommandView | undefined> {
   const untilMs = performance.now() + waitMs
-  const patientUntilMs = waitMs === 0 ? untilMs : untilMs + PATIENCE_MS
+  const overtimeUntilMs = waitMs === 0 ? untilMs : untilMs + OVERTIME_MS
   const isOver = (endMs: number): boolean => performance.now() >= endMs || lifecycle.draining
   let known: CommandView | undefined
   for (;;) {
-    const pieceMs = Math.min(Math.max(untilMs - performance.now(), 0), POLL_PIECE_MS)
+    const searchMs = Math.min(Math.max(untilMs - performance.now(), 0), SEARCH_MS)
     try {
-      const looked = line.find(jobId, pieceMs, mayRead)
-      known = await withDeadline(looked, pieceMs + readTimeoutMs, throwUnavailable)
+      const found = line.find(jobId, searchMs, mayRead)
+      known = await withDeadline(found, searchMs + readTimeoutMs, throwUnavailable)
       if (known === undefined || known.state === 'done' || isOver(untilMs)) return known
     } catch (error) {
-      const areWell = availability.redis() && availability.postgres()
-      if (!areWell || (known === undefined && isOver(patientUntilMs))) throw error
+      const areAvailable = availability.redis() && availability.postgres()
+      if (!areAvailable || (known === undefined && isOver(overtimeUntilMs))) throw error
       if (known !== undefined && isOver(untilMs)) return known
-      await sleep(LOOK_AGAIN_MS)
+      await sleep(RETRY_AFTER_MS)
     }
   }
 }
 
-/** Decisions that may be expected in a second, on the low side: it spaces polls and promises nothing. */
+/** A low estimate of the decisions per second. It only spaces polls. */
 const DECISIONS_PER_SECOND = 1000
 
 function pollAfterSeconds(ahead: number): number {
   return Math.min(30, 1 + Math.floor(ahead / DECISIONS_PER_SECOND))
-}
-
-function jobBody(view: CommandView, answer: PlainResponse | undefined): object {
-  const { outcome } = view
-  return {
-    jobId: view.commandId,
-    eventId: view.eventId,
-    userId: view.userId,
-    type: view.type,
-    state: view.state,
-    ahead: view.ahead,
-    acceptedAt: new Date(view.acceptedAtMs).toISOString(),
-    decidedAt: outcome === undefined ? null : new Date(outcome.decidedAtMs).toISOString(),
-    outcome: outcome?.outcome ?? null,
-    status: answer?.status ?? null,
-    body: answer?.body ?? null,
-  }
 }

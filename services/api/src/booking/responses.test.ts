@@ -1,7 +1,8 @@
 import { OUTCOME_KINDS, type Outcome } from '@ticket-line/shared'
 import { describe, expect, it } from 'vitest'
-import { problemSchema, representationSchema } from '../http/response-schemas.js'
+import { problemSchema } from '../http/problem.js'
 import { outcomeResponse } from './responses.js'
+import { decisionSchema } from './schemas.js'
 
 const command = { commandId: 'event-7.x.2.1', eventId: 7, userId: 'ada' }
 const decidedAtMs = Date.UTC(2030, 0, 31)
@@ -63,7 +64,7 @@ describe('outcomeResponse', () => {
       decidedAtMs,
     }
     const { body } = outcomeResponse(command, outcome, { representation: true, staff: true })
-    expect(representationSchema.parse(body)).toEqual({
+    expect(decisionSchema.parse(body)).toEqual({
       message: 'Booking canceled',
       outcome: 'canceled',
       jobId: 'event-7.x.2.1',

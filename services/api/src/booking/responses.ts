@@ -1,18 +1,48 @@
-import type { Outcome, OutcomeKind } from '@ticket-line/shared'
-import { problemResponse } from '../http/problem.js'
-import type { PlainResponse } from '../http/reply.js'
+import type { SubmitResult } from '@ticket-line/line/client'
+import type { CommandRequest, Outcome, OutcomeKind } from '@ticket-line/shared'
+import { z } from 'zod'
+import { type Preferences, preferenceApplied } from '../http/prefer.js'
+import { type ProblemResponse, problemResponse, UNAVAILABLE } from '../http/problem.js'
+import { type PlainResponse, retryAfter } from '../http/reply.js'
+import type { AnswerOf } from '../http/route.js'
+import { messageSchema } from '../http/schemas.js'
+import { acceptedSchema, decisionSchema } from './schemas.js'
 
-/** The command that an outcome answers. */
-export interface Answered {
+/** The documented responses of `POST /book` and `POST /cancel`. */
+export function commandResponses(decided: string) {
+  return {
+    200: {
+      description: decided,
+      schema: z.union([messageSchema, decisionSchema]),
+      headers: {
+        Location: 'The job of this request.',
+        'Preference-Applied': 'The preferences that were applied.',
+        'Idempotency-Replayed': '`true` if this repeats the response to an earlier request.',
+      },
+    },
+    202: {
+      description: 'The request is stored and will be decided. The job will have the result.',
+      schema: acceptedSchema,
+      headers: { Location: 'The job of this request.', 'Retry-After': 'Seconds.' },
+    },
+  }
+}
+
+type CommandAnswer = AnswerOf<ReturnType<typeof commandResponses>>
+type Decided = Extract<CommandAnswer, { status: 200 }>
+type Accepted = Extract<CommandAnswer, { status: 202 }>
+
+/** The command that an outcome belongs to. */
+export interface DecidedCommand {
   commandId: string
   eventId: number
   userId: string
 }
 
 export interface OutcomeForm {
-  /** `Prefer: return=representation`: more than the message. */
+  /** True for `Prefer: return=representation`, which adds details to the message. */
   representation: boolean
-  /** Staff may read who got a cancelled ticket. */
+  /** Only staff may see which user got a canceled ticket. */
   staff: boolean
 }
 
@@ -25,29 +55,36 @@ const SUCCESS = {
   withdrawn: 'Removed from waiting list',
 } as const
 
-const REFUSAL = {
-  already_booked: 'There already is a booking of this user for this event.',
-  already_waiting: 'This user already is on the waiting list of this event.',
-  booking_not_found: 'There is no booking and no place in the waiting list to cancel.',
+/** Messages of outcomes that are problems. */
+export const REFUSAL = {
+  already_booked: 'This user already has a booking for this event.',
+  already_waiting: 'This user is already on the waiting list of this event.',
+  booking_not_found: 'This user has no booking or waiting-list entry for this event.',
   event_not_found: 'There is no such event.',
-  idempotency_key_reused: 'This Idempotency-Key was sent before with another request.',
+  idempotency_key_reused: 'This Idempotency-Key was already used for a different request.',
   rejected: 'This request could not be processed and was set aside. Nothing was changed.',
 } as const satisfies Record<Exclude<OutcomeKind, keyof typeof SUCCESS>, string>
 
-/** Where a command can be asked for. */
-export function jobUrl(commandId: string): string {
+const TOO_DEEP =
+  'Too many requests for this event are undecided. Nothing was changed. Please try again.'
+/** Message of a command whose effect is unknown. */
+export const UNKNOWN =
+  'The service lost its servers while it handled this request. Get the job in Location, or send the request again with the same Idempotency-Key.'
+
+function jobUrl(commandId: string): string {
   return `/jobs/${commandId}`
 }
 
 /**
- * What a client receives for a decided command: the same for one who waited, one who sends the request again with the
- * same key (the outcome then names the first command, and so does the answer) and one who asks `GET /jobs/:jobId`.
+ * Creates the response for a decided command. It is the same for a client that waited, for one that
+ * sends the request again with the same key, and for one that reads `GET /jobs/:jobId`. If the
+ * outcome is that of an earlier command, the response names that command.
  */
 export function outcomeResponse(
-  command: Answered,
+  command: DecidedCommand,
   outcome: Outcome,
   form: OutcomeForm = MINIMAL,
-): PlainResponse {
+): Decided | ProblemResponse {
   const jobId = outcome.replayOf ?? command.commandId
   const headers: Record<string, string> = { location: jobUrl(jobId) }
   if (outcome.replayOf !== undefined) headers['idempotency-replayed'] = 'true'
@@ -71,12 +108,12 @@ export function outcomeResponse(
 }
 
 function represent(
-  command: Answered,
+  command: DecidedCommand,
   outcome: Outcome,
   jobId: string,
   message: string,
   staff: boolean,
-): object {
+): z.output<typeof decisionSchema> {
   const { bookingId, position, promotedUserId } = outcome
   return {
     message,
@@ -89,4 +126,56 @@ function represent(
     ...(staff && promotedUserId !== undefined && { promotedUserId }),
     decidedAt: new Date(outcome.decidedAtMs).toISOString(),
   }
+}
+
+/** Creates the response to `POST /book` and `POST /cancel`. It names the job if there is one. */
+export function submitResponse(
+  request: CommandRequest,
+  result: SubmitResult,
+  preferences: Preferences,
+  staff: boolean,
+): CommandAnswer | ProblemResponse {
+  switch (result.kind) {
+    case 'decided': {
+      const representation = preferences.return === 'representation'
+      const command = {
+        commandId: result.commandId,
+        eventId: request.eventId,
+        userId: request.userId,
+      }
+      const response = outcomeResponse(command, result.outcome, { representation, staff })
+      // A refusal is always a problem, so `return` was not applied to it.
+      return withApplied(
+        response,
+        response.status === 200 ? preferences : { ...preferences, return: undefined },
+      )
+    }
+    case 'accepted':
+      return withApplied(acceptedResponse(result.commandId), { ...preferences, return: undefined })
+    case 'busy':
+      return problemResponse('busy', TOO_DEEP, { headers: retryAfter(1) })
+    case 'unavailable':
+    case 'unknown': {
+      const headers: Record<string, string> = retryAfter(1)
+      if (result.commandId !== undefined) headers['location'] = jobUrl(result.commandId)
+      return problemResponse(result.kind, result.kind === 'unknown' ? UNKNOWN : UNAVAILABLE, {
+        headers,
+      })
+    }
+  }
+}
+
+function acceptedResponse(commandId: string): Accepted {
+  const statusUrl = jobUrl(commandId)
+  return {
+    status: 202,
+    headers: { location: statusUrl, ...retryAfter(1) },
+    body: { message: 'Request accepted', jobId: commandId, statusUrl },
+  }
+}
+
+function withApplied<A extends PlainResponse>(response: A, used: Preferences): A {
+  const applied = preferenceApplied(used)
+  if (applied !== undefined) response.headers['preference-applied'] = applied
+  return response
 }

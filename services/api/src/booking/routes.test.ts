@@ -1,8 +1,9 @@
 import type { SubmitResult } from '@ticket-line/line/client'
 import type { Outcome } from '@ticket-line/shared'
 import { describe, expect, it, vi } from 'vitest'
-import { acceptedSchema, messageSchema, representationSchema } from '../http/response-schemas.js'
+import { messageSchema } from '../http/schemas.js'
 import { appUnderTest, booked, call, fakeEvents, fakeLine } from '../testing/app-under-test.js'
+import { acceptedSchema, decisionSchema } from './schemas.js'
 
 const commandId = 'event-1.000000000aaaaaaaaaaaa.1.0'
 const location = `/jobs/${commandId}`
@@ -63,7 +64,7 @@ describe('POST /book', () => {
     const { app } = appWith()
     const headers = { prefer: 'return=representation, wait=1' }
     const answer = await call(app, 'POST /book', { as: 'ada', body: { eventId: 1 }, headers })
-    expect(representationSchema.parse(answer.json)).toMatchObject({
+    expect(decisionSchema.parse(answer.json)).toMatchObject({
       outcome: 'booked',
       bookingId: '1-6',
     })

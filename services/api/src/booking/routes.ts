@@ -7,21 +7,19 @@ import {
 } from '@ticket-line/shared'
 import type { Tracing } from '@ticket-line/telemetry'
 import type { Context } from 'hono'
-import { z } from 'zod'
+import type { z } from 'zod'
 import type { EventReads } from '../events/reads.js'
 import { audit } from '../http/audit.js'
 import type { AppEnv } from '../http/env.js'
 import { type Preferences, parsePrefer } from '../http/prefer.js'
 import { isStaff } from '../http/principal.js'
-import { eventNotFound, unavailable } from '../http/refusals.js'
-import { replyPlain } from '../http/reply.js'
-import { acceptedSchema, messageSchema, representationSchema } from '../http/response-schemas.js'
-import { defineRoute, principalOf, type Route } from '../http/route.js'
-import type { RouteDocs } from '../http/route-docs.js'
-import { eventIdSchema, userIdSchema } from '../http/schemas.js'
+import { eventNotFound, unavailable } from '../http/problem.js'
+import { sendPlain } from '../http/reply.js'
+import { defineRoute, principalOf, type Route, type RouteDocs } from '../http/route.js'
 import type { Metrics } from '../operations/metrics.js'
 import { idempotencyKeyOf, readKeyHash } from './idempotency-key.js'
-import { submitResponse } from './submit-response.js'
+import { commandResponses, submitResponse } from './responses.js'
+import { bookingSchema } from './schemas.js'
 
 export interface BookingDeps {
   line: Pick<LineClient, 'submit'>
@@ -29,43 +27,56 @@ export interface BookingDeps {
   availability: Availability
   metrics: Pick<Metrics, 'jobSize'>
   tracing?: Pick<Tracing, 'current'> | undefined
-  /** How long an answer is awaited without a preference, ms. */
+  /** How long a request without a preference waits for the decision, ms. */
   resultWaitMs: number
 }
 
-const body = z
-  .strictObject({ eventId: eventIdSchema, userId: userIdSchema.optional() })
-  .meta({ id: 'BookingRequest', example: { eventId: 1001 } })
-
 /** `POST /book` and `POST /cancel`. */
 export function bookingRoutes(deps: BookingDeps): Route[] {
-  const route = (type: CommandType, path: string, docs: RouteDocs) =>
-    defineRoute({
-      method: 'POST',
-      path,
-      auth: 'required',
-      limit: 'general',
-      body,
-      docs,
-      handler: (c, input) => submit(c, type, input.body, deps),
-    })
-  return [route('book', '/book', bookDocs), route('cancel', '/cancel', cancelDocs)]
+  return [
+    commandRoute('book', '/book', bookDocs, '`Ticket booked` or `Added to waiting list`', deps),
+    commandRoute(
+      'cancel',
+      '/cancel',
+      cancelDocs,
+      '`Booking canceled` or `Removed from waiting list`',
+      deps,
+    ),
+  ]
+}
+
+function commandRoute(
+  type: CommandType,
+  path: string,
+  docs: RouteDocs,
+  decided: string,
+  deps: BookingDeps,
+): Route {
+  return defineRoute({
+    method: 'POST',
+    path,
+    auth: 'required',
+    limit: 'general',
+    body: bookingSchema,
+    docs,
+    responses: commandResponses(decided),
+    handler: (c, { body }) => submit(c, type, body, deps),
+  })
 }
 
 async function submit(
   c: Context<AppEnv>,
   type: CommandType,
-  { eventId, userId: wantedUserId }: z.output<typeof body>,
+  { eventId, userId: requestedUserId }: z.output<typeof bookingSchema>,
   { line, events, availability, metrics, tracing, resultWaitMs }: BookingDeps,
 ): Promise<Response> {
   const principal = principalOf(c)
   const preferences = parsePrefer(c.req.header('prefer'))
   const keyHash = readKeyHash(idempotencyKeyOf(c))
   const caller = principal.userId
-  const userId = wantedUserId ?? caller
+  const userId = requestedUserId ?? caller
   const staff = isStaff(principal)
-  if (userId !== caller && !staff)
-    throw new AppError('forbidden', 'Only staff may act for somebody else.')
+  if (userId !== caller && !staff) throw new AppError('forbidden', STAFF_ACT_FOR_OTHERS)
   if (!events.knows(eventId) && !(await events.exists(eventId))) throw eventNotFound()
   if (!availability.redis() || !availability.postgres()) throw unavailable()
 
@@ -80,12 +91,15 @@ async function submit(
   }
   const result = await line.submit(request, {
     waitMs: waitMsOf(preferences, resultWaitMs),
-    spentMs: c.get('countedForMs') ?? 0,
+    spentMs: c.get('rateLimitMs') ?? 0,
   })
   if (userId !== caller) auditForOther(c, request, result)
-  if ('commandId' in result) noteJobSize(metrics, result.commandId)
-  return replyPlain(c, submitResponse(request, result, preferences, staff))
+  if ('commandId' in result) observeJobSize(metrics, result.commandId)
+  return sendPlain(c, submitResponse(request, result, preferences, staff))
 }
+
+/** Message of `forbidden` if a user books or cancels for somebody else. */
+export const STAFF_ACT_FOR_OTHERS = 'Only staff may act for another user.'
 
 /** Logs that staff acted for another user, unless the command was not stored. */
 function auditForOther(c: Context<AppEnv>, request: CommandRequest, result: SubmitResult): void {
@@ -95,8 +109,8 @@ function auditForOther(c: Context<AppEnv>, request: CommandRequest, result: Subm
   audit(c, 'acted_for_other', { userId, eventId, type, jobId: result.commandId, outcome })
 }
 
-/** Each job has one first command, and its id says how many there are. */
-function noteJobSize(metrics: BookingDeps['metrics'], commandId = ''): void {
+/** Observes the size of each job once, by its first command. The id of a job contains its size. */
+function observeJobSize(metrics: BookingDeps['metrics'], commandId = ''): void {
   const jobId = commandId.endsWith('.0') ? commandId.slice(0, -2) : undefined
   if (jobId !== undefined) metrics.jobSize.observe(commandCountOf(jobId))
 }
@@ -110,33 +124,16 @@ const shared = {
   tag: 'Booking',
   requestHeaders: {
     Prefer:
-      '`wait=N` waits at most N seconds (30 at most), `respond-async` answers 202 at once, `return=representation` says more (RFC 7240).',
+      '`wait=N` waits up to N seconds for the decision, at most 30. `respond-async` returns 202 as soon as the request is stored. `return=representation` adds details to the response (RFC 7240).',
     'Idempotency-Key':
-      '1 to 128 printable ASCII characters. The same key with the same request gives the first answer again, for 24 hours.',
+      '1 to 128 printable ASCII characters. Within 24 hours, the same request with the same key returns the first response again.',
   },
 } as const
 
-const decided = (messages: string) => ({
-  description: messages,
-  schema: z.union([messageSchema, representationSchema]),
-  headers: {
-    Location: 'The job of this request.',
-    'Preference-Applied': 'Preferences that were used.',
-    'Idempotency-Replayed': '`true` where this is the first answer given again.',
-  },
-})
-
-const accepted = {
-  description: 'Stored, and not decided yet: a promise. Ask the job for the answer.',
-  schema: acceptedSchema,
-  headers: { Location: 'The job of this request.', 'Retry-After': 'Seconds.' },
-}
-
 const bookDocs: RouteDocs = {
   ...shared,
-  summary: 'Book a ticket, or take the next place in the waiting list',
+  summary: 'Book a ticket, or join the waiting list',
   description: 'Requests for one event are decided in the order in which they entered its line.',
-  responses: { 200: decided('`Ticket booked` or `Added to waiting list`'), 202: accepted },
   problems: [
     'forbidden',
     'event_not_found',
@@ -152,9 +149,9 @@ const bookDocs: RouteDocs = {
 
 const cancelDocs: RouteDocs = {
   ...shared,
-  summary: 'Give a ticket back, or leave the waiting list',
-  description: 'A ticket given back goes to the first in the waiting list in the same transaction.',
-  responses: { 200: decided('`Booking canceled` or `Removed from waiting list`'), 202: accepted },
+  summary: 'Cancel a booking, or leave the waiting list',
+  description:
+    'The first user on the waiting list gets the canceled ticket in the same transaction.',
   problems: [
     'forbidden',
     'event_not_found',

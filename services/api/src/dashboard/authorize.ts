@@ -6,29 +6,29 @@ import type { AccountOverrides } from '../auth/account-overrides.js'
 import type { TokenVerifier } from '../auth/verify-token.js'
 import type { AppEnv } from '../http/env.js'
 import type { Principal } from '../http/principal.js'
-import { reply } from '../http/reply.js'
+import { redirect } from '../http/reply.js'
 import { countOn, refuse, showLimit } from '../limits/reply.js'
-import type { BoardSessions } from './session.js'
+import type { DashboardSessions } from './session.js'
 
 export interface AuthorizeDeps {
   verifyToken: TokenVerifier
   overrides: AccountOverrides
-  /** The limit of `/login`, which all ways to sign in share. */
+  /** The rate limit of `/login`. All ways to sign in share it. */
   limitSignIn: MiddlewareHandler<AppEnv>
-  /** Both absent without local accounts: then a token is the only way in. */
-  signIn?: SignIn
-  sessions?: BoardSessions
+  /** Both are absent without local accounts. Then only tokens are accepted. */
+  signIn?: SignIn | undefined
+  sessions?: DashboardSessions | undefined
 }
 
 const BASIC_OR_BEARER = 'Basic realm="ticket-line", charset="UTF-8", Bearer'
 
-/** Lets admins through: with a session, a token, or user id and password (Basic). */
+/** Requires an admin, by a session, a token, or user id and password (Basic). */
 export function createAuthorize(deps: AuthorizeDeps): MiddlewareHandler<AppEnv> {
   const { sessions, overrides } = deps
 
   /**
-   * Browsers get no challenge for Basic, because they have the form and would open a window of
-   * their own over a page that polls. Over plain HTTP they send no `Sec-Fetch-Site`.
+   * Browsers get no challenge for Basic. They have the sign-in form, and would open a window over a
+   * page that polls. Over plain HTTP they do not send `Sec-Fetch-Site`.
    */
   function challengeFor(c: Context<AppEnv>): string {
     const isBrowser =
@@ -37,35 +37,39 @@ export function createAuthorize(deps: AuthorizeDeps): MiddlewareHandler<AppEnv> 
     return deps.signIn === undefined || isBrowser ? 'Bearer' : BASIC_OR_BEARER
   }
 
-  async function whoseSession(c: Context<AppEnv>): Promise<Principal | undefined> {
+  async function principalOfSession(c: Context<AppEnv>): Promise<Principal | undefined> {
     const session = await sessions?.read(c)
     const account = session && (await overrides.current(session.userId, session.origin))
-    // A session is an admin's or nobody's: one that was taken its role away signs in again to see it.
+    // A session of a former admin counts as none, so that the browser shows the sign-in form.
     return account?.role === 'admin' ? account : undefined
   }
 
   return async function authorize(c, next) {
     const header = c.req.header('authorization')
     const found =
-      (await whoseSession(c)) ??
-      (header === undefined ? undefined : await whoseHeader(c, header, deps))
+      (await principalOfSession(c)) ??
+      (header === undefined ? undefined : await principalOfHeader(c, header, deps))
     if (found instanceof Response) return found
     if (found === undefined) {
       const isBrowser =
         sessions !== undefined && (c.req.header('accept') ?? '').includes('text/html')
-      if (isBrowser && header === undefined)
-        return reply(c, 303, null, { location: '/admin/login' })
-      throw new AppError('unauthorized', 'The dashboard is for admins. Please sign in.', {
+      if (isBrowser && header === undefined) return redirect(c, 303, '/admin/login')
+      throw new AppError('unauthorized', 'Sign in as an admin to use the dashboard.', {
         headers: { 'WWW-Authenticate': challengeFor(c) },
       })
     }
-    if (found.role !== 'admin') throw new AppError('forbidden', 'The dashboard is for admins.')
+    if (found.role !== 'admin')
+      throw new AppError('forbidden', 'Only admins may use the dashboard.')
     return next()
   }
 }
 
-/** Who an `Authorization` header speaks for; a 429 if its account or address is over the limit. */
-async function whoseHeader(
+/**
+ * Reads the principal of an `Authorization` header.
+ *
+ * @returns `undefined` if the header is not valid; a 429 if the account or address is over its limit
+ */
+async function principalOfHeader(
   c: Context<AppEnv>,
   header: string,
   { verifyToken, overrides, limitSignIn, signIn, sessions }: AuthorizeDeps,
@@ -83,12 +87,12 @@ async function whoseHeader(
   if (result.kind === 'limited') return refuse(c, result.state)
   showLimit(c, result.state)
   if (result.kind === 'failed') return undefined
-  // A browser repeats its password with every request of a page; the session spares the hashes.
+  // A browser sends its password with every request of a page. The session saves the hashes.
   if (result.value.role === 'admin') await sessions?.start(c, result.value)
   return result.value
 }
 
-/** RFC 7617; what can be no account's user id and password is not worth a hash. */
+/** Reads Basic credentials (RFC 7617). Credentials that no account can have are not hashed. */
 function readBasic(value: string): { userId: string; password: string } | undefined {
   const text = Buffer.from(value, 'base64').toString()
   const colon = text.indexOf(':')

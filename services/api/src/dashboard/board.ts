@@ -3,16 +3,16 @@ import { HonoAdapter } from '@bull-board/hono'
 import { serveStatic } from '@hono/node-server/serve-static'
 import { AppError, type Log } from '@ticket-line/shared'
 import type { Context, Hono, MiddlewareHandler } from 'hono'
+import { isSameOrigin } from '../http/browser.js'
 import type { AppEnv } from '../http/env.js'
-import { reply } from '../http/reply.js'
-import { openEventPage, showPage } from './pages.js'
-import { isSameOrigin } from './same-origin.js'
+import { redirect } from '../http/reply.js'
+import { openEventPage, sendPage } from './pages.js'
 import { createShownQueues, type LineSource } from './shown-queues.js'
 
 const BASE_PATH = '/admin/queues'
 const OPEN_PATH = `${BASE_PATH}/open`
 
-/** The board styles its elements one by one, and loads nothing from elsewhere once its link to fonts is gone. */
+/** The board sets inline styles. It loads nothing from other sites once its link to fonts is removed. */
 const BOARD_CSP = [
   "default-src 'none'",
   "script-src 'self'",
@@ -25,16 +25,21 @@ const BOARD_CSP = [
   "frame-ancestors 'none'",
 ].join('; ')
 
-/** Fonts of another company's server, which would learn who looks at the dashboard; the policy refuses them anyway. */
+/** Links to fonts of another company, which would learn who uses the dashboard. The CSP blocks them. */
 const OUTSIDE_LINK = /<link href="https:[^>]*>/g
 
 export interface BoardDeps extends LineSource {
+  /** Lets only admins pass. */
+  authorize: MiddlewareHandler<AppEnv>
   writable: boolean
   log: Log
 }
 
-/** Bull Board at `/admin/queues`. Whoever gets here is an admin already. */
-export function registerBoard(app: Hono<AppEnv>, { writable, log, ...lines }: BoardDeps): void {
+/** Mounts Bull Board at `/admin/queues`. */
+export function mountBoard(
+  app: Hono<AppEnv>,
+  { authorize, writable, log, recentLines, isLine, lineOf, queueOf }: BoardDeps,
+): void {
   const serverAdapter = new HonoAdapter(serveStatic).setBasePath(BASE_PATH)
   const board = createBullBoard({
     queues: [],
@@ -43,7 +48,7 @@ export function registerBoard(app: Hono<AppEnv>, { writable, log, ...lines }: Bo
       uiConfig: {
         boardTitle: 'Ticket Line',
         hideDocsLink: true,
-        // The board would run CLIENT LIST once a queue and look.
+        // Otherwise the board runs CLIENT LIST for each queue on each request.
         showWorkers: false,
         miscLinks: [
           { text: 'Open an event', url: OPEN_PATH },
@@ -53,19 +58,21 @@ export function registerBoard(app: Hono<AppEnv>, { writable, log, ...lines }: Bo
     },
   })
   const refresh = createShownQueues({
-    ...lines,
+    recentLines,
+    isLine,
+    queueOf,
     writable,
     log,
     replace: (adapters) => board.replaceQueues(adapters),
   })
 
-  app.use(`${BASE_PATH}/*`, refuseChanges(writable), async function present(c, next) {
+  app.use(`${BASE_PATH}/*`, authorize, refuseChanges(writable), async function present(c, next) {
     c.set('route', `${BASE_PATH}/*`)
     c.header('Content-Security-Policy', BOARD_CSP)
     if (!c.req.path.startsWith(`${BASE_PATH}/static/`)) await refresh(lineNamedBy(c))
     await next()
-    // Files name their type in `c.header()`, which the entry collects; what it sends later gives way to a type that is
-    // there, and a stream without one has been called plain text by then.
+    // The board sets the type of its files with `c.header()`, which only collects headers. By the
+    // time they are added, a stream without a type is already called plain text.
     const fileType = c.get('headers')['content-type']
     if (fileType !== undefined) c.res.headers.set('content-type', fileType)
     else if (c.res.headers.get('content-type')?.startsWith('text/html')) {
@@ -73,42 +80,40 @@ export function registerBoard(app: Hono<AppEnv>, { writable, log, ...lines }: Bo
     }
     if (MESSAGES.test(c.req.path) && c.res.status === 200) {
       c.res = new Response(explainEmptyBoard(await c.res.text()), c.res)
-      // The length is that of the file. The entry may have collected the header, too.
+      // The length is that of the file. The header may also have been collected.
       c.res.headers.delete('content-length')
       delete c.get('headers')['content-length']
     }
   })
   app.get(OPEN_PATH, (c) => {
     const text = c.req.query('eventId')
-    if (text === undefined) return showPage(c, 200, openEventPage())
+    if (text === undefined) return sendPage(c, 200, openEventPage())
     const eventId = /^[1-9]\d{0,15}$/.test(text.trim()) ? Number(text) : Number.NaN
     if (!Number.isSafeInteger(eventId)) {
-      return showPage(c, 400, openEventPage('An event id is a whole number from 1 on.'))
+      return sendPage(c, 400, openEventPage('An event id is a whole number of 1 or more.'))
     }
-    return reply(c, 303, null, { location: `${BASE_PATH}/queue/${lines.lineOf(eventId)}` })
+    return redirect(c, 303, `${BASE_PATH}/queue/${lineOf(eventId)}`)
   })
-  app.get(`${BASE_PATH}/`, (c) => reply(c, 308, null, { location: BASE_PATH }))
+  app.get(`${BASE_PATH}/`, (c) => redirect(c, 308, BASE_PATH))
   app.route(BASE_PATH, serverAdapter.registerPlugin())
 }
 
 /** Path of the page of one queue, and of its calls. */
 const QUEUE_PATH = /^\/admin\/queues\/(?:queue|api\/queues)\/([\w-]+)/
 
-/**
- * The line that a request of the board names. A quiet line must be put on the board to be shown.
- */
+/** The line that a request names. It must be put on the board to be shown. */
 function lineNamedBy(c: Context<AppEnv>): string | undefined {
   return QUEUE_PATH.exec(c.req.path)?.[1] ?? c.req.query('activeQueue')
 }
 
-/** Texts of the board, a file for each language. */
+/** Texts of the board, one file per language. */
 const MESSAGES = /^\/admin\/queues\/static\/locales\/[\w-]+\/messages\.json$/
 const EMPTY_BOARD =
-  'No line has been used lately. A line appears here with the first command for its event, and stays among the 200 that were used last. "Open an event" in the menu shows any other.'
+  'No line was used recently. A line appears here with the first command for its event, and stays while it is one of the 200 most recently used lines. "Open an event" in the menu shows any other line.'
 const NO_SUCH_LINE =
   'There is no such line. "Open an event" in the menu finds the line of an event.'
 
-/** @returns the same texts if they no longer have the known form */
+/** @returns the unchanged texts if they do not have the known form */
 function explainEmptyBoard(json: string): string {
   try {
     const messages = JSON.parse(json) as {
@@ -124,24 +129,22 @@ function explainEmptyBoard(json: string): string {
 }
 
 /**
- * The board's own read-only mode hides buttons and is a property of each queue; this holds for every route of it,
- * those of later versions included. A line's global concurrency is what keeps its order: it is never changed here.
+ * Refuses changes if the dashboard is read-only. The board's own read-only mode is a property of
+ * each queue and mostly hides buttons; this applies to every route, also to those of later versions.
+ * The global concurrency of a line keeps its order, so it can never be changed here.
  */
 function refuseChanges(writable: boolean): MiddlewareHandler<AppEnv> {
   return async function refuseChanges(c, next) {
-    if (isReading(c)) return next()
+    if (c.req.method === 'GET' || c.req.method === 'HEAD') return next()
     if (!writable) throw new AppError('forbidden', 'The dashboard is read-only.')
     if (c.req.path.endsWith('/concurrency')) {
       throw new AppError(
         'forbidden',
-        'One job of a line at a time is what keeps the order of bookings.',
+        'The concurrency of a line must stay at one job, which keeps bookings in order.',
       )
     }
-    if (!isSameOrigin(c)) throw new AppError('forbidden', 'This was sent from another site.')
+    if (!isSameOrigin(c))
+      throw new AppError('forbidden', 'This request was sent from another site.')
     return next()
   }
-}
-
-function isReading(c: Context<AppEnv>): boolean {
-  return c.req.method === 'GET' || c.req.method === 'HEAD'
 }

@@ -1,68 +1,111 @@
-import { AppError, type Log } from '@ticket-line/shared'
-import type { Hono, MiddlewareHandler } from 'hono'
+import type { Log } from '@ticket-line/shared'
+import type { Context, Hono, MiddlewareHandler } from 'hono'
 import type { Redis } from 'ioredis'
+import type { CryptoKey } from 'jose'
+import type { SignIn } from '../accounts/sign-in.js'
+import type { AccountOverrides } from '../auth/account-overrides.js'
+import type { TokenVerifier } from '../auth/verify-token.js'
+import type { CookieSecurity } from '../http/browser.js'
 import type { AppEnv } from '../http/env.js'
-import { reply } from '../http/reply.js'
-import { answerOtherMethod } from '../http/route.js'
-import type { Identity } from '../wire-identity.js'
+import { problemResponse, unavailable } from '../http/problem.js'
+import { redirect, sendPlain } from '../http/reply.js'
+import { defineRoute, type Route } from '../http/route.js'
 import { createAuthorize } from './authorize.js'
-import { registerBoard } from './board.js'
-import type { AdminConfig } from './config.js'
-import { plainPathsOnly } from './plain-path.js'
-import { createBoardSessions } from './session.js'
+import { mountBoard } from './board.js'
+import { createDashboardSessions } from './session.js'
 import type { LineSource } from './shown-queues.js'
-import { registerSignInRoutes } from './sign-in-routes.js'
+import { signInRoutes } from './sign-in-routes.js'
 
-export interface AdminDeps extends LineSource {
-  config: AdminConfig
-  identity: Pick<Identity, 'verifyToken' | 'overrides' | 'keyring' | 'signIn' | 'isSecure'>
-  /** The limit of `/admin`. */
+export interface DashboardDeps extends LineSource {
+  /** `QUEUE_BOARD_WRITABLE`: whether the dashboard may change queues and jobs. */
+  writable: boolean
+  verifyToken: TokenVerifier
+  overrides: AccountOverrides
+  isSecure: CookieSecurity
+  /** Absent without local accounts. Then only tokens are accepted. */
+  signIn?: SignIn | undefined
+  /** Signs sessions; absent without a key of this installation. */
+  sessionKey?: CryptoKey | undefined
+  /** The rate limit of `/admin`. */
   limit: MiddlewareHandler<AppEnv>
-  /** The limit of `/login`. */
+  /** The rate limit of `/login`. */
   limitSignIn: MiddlewareHandler<AppEnv>
-  /** A fail-fast connection, and what its keys start with. */
+  /** A fail-fast connection, and the prefix of its keys. */
   redis: Redis
   prefix: string
   log: Log
 }
 
-/**
- * The dashboard at `/admin/queues`, and the way in. Every request below `/admin` is spelled plainly, counted and, but
- * for the sign-in page, an admin's, before any handler of the board sees it.
- */
-export function registerAdminRoutes(app: Hono<AppEnv>, deps: AdminDeps): void {
-  const { identity, redis, prefix } = deps
-  const { verifyToken, overrides, keyring, signIn, isSecure } = identity
-  const sessions =
-    signIn === undefined || keyring.session === undefined
-      ? undefined
-      : createBoardSessions({ key: keyring.session, redis, prefix, isSecure })
-
-  app.use('/admin/*', deps.limit, plainPathsOnly, needsRedis(redis))
-  app.get('/admin', (c) => reply(c, 302, null, { location: '/admin/queues' }))
-  app.all('/admin', (c) => answerOtherMethod(c, 'GET, HEAD, OPTIONS'))
-  const { limitSignIn } = deps
-  if (signIn !== undefined && sessions !== undefined) {
-    registerSignInRoutes(app, { signIn, sessions, limitSignIn, isSecure })
-  }
-  const ways = {
-    ...(signIn !== undefined && { signIn }),
-    ...(sessions !== undefined && { sessions }),
-  }
-  app.use('/admin/queues/*', createAuthorize({ verifyToken, overrides, limitSignIn, ...ways }))
-  registerBoard(app, { ...deps, writable: deps.config.writable })
+/** The dashboard at `/admin/queues` with its sign-in pages. */
+export interface Dashboard {
+  /**
+   * Middleware of all paths below `/admin`, to be registered before the routes: it counts the
+   * request, refuses unusual spellings of the path, and requires Redis.
+   */
+  guards: MiddlewareHandler<AppEnv>[]
+  /** `/admin`, `/admin/login` and `/admin/logout`. */
+  routes: Route[]
+  /** Mounts Bull Board. Only admins can use it. */
+  mountBoard(app: Hono<AppEnv>): void
 }
 
-/** Without Redis nothing can be shown, and no session or failed sign-in be looked up: the dashboard is closed. */
-function needsRedis(redis: Redis): MiddlewareHandler<AppEnv> {
-  return async function needsRedis(_c, next) {
+export function createDashboard(deps: DashboardDeps): Dashboard {
+  const { signIn, sessionKey, redis, prefix, isSecure, limit, limitSignIn } = deps
+  const browser =
+    signIn === undefined || sessionKey === undefined
+      ? undefined
+      : { signIn, sessions: createDashboardSessions({ key: sessionKey, redis, prefix, isSecure }) }
+  const authorize = createAuthorize({ ...deps, sessions: browser?.sessions })
+  return {
+    guards: [limit, requirePlainPath, requireRedis(redis)],
+    routes: [
+      homeRoute,
+      ...(browser === undefined ? [] : signInRoutes({ ...browser, limitSignIn, isSecure })),
+    ],
+    mountBoard: (app) => mountBoard(app, { ...deps, authorize }),
+  }
+}
+
+const homeRoute = defineRoute({
+  method: 'GET',
+  path: '/admin',
+  auth: 'none',
+  // Counted by the guards of the dashboard.
+  limit: 'none',
+  ignoresQuery: true,
+  handler: (c) => redirect(c, 302, '/admin/queues'),
+})
+
+/** The paths that the dashboard's pages and scripts use. None of them needs an escape. */
+const PLAIN_PATH = /^\/admin(?:\/(?!\.{1,2}(?:\/|$))[\w.~:@-]+)*\/?$/
+
+/**
+ * Refuses all other spellings of a path below `/admin`. Routers, guards and proxies disagree about
+ * the meaning of `//`, `%2f`, `..` and encoded line breaks. If a guard reads a path differently than
+ * the handler, it protects nothing. So the path is checked as it was sent.
+ */
+const requirePlainPath: MiddlewareHandler<AppEnv> = async function requirePlainPath(c, next) {
+  const query = Object.values(c.req.query())
+  // The board decodes some of its parameters a second time.
+  if (PLAIN_PATH.test(rawPath(c)) && !query.some((value) => value.includes('%'))) return next()
+  return sendPlain(c, problemResponse('not_found', 'There is nothing at this path.'))
+}
+
+function rawPath(c: Context<AppEnv>): string {
+  const target = c.env?.incoming?.url ?? c.req.url
+  // The request line may contain an absolute URL (RFC 9112, section 3.2.2).
+  const path = target.replace(/^https?:\/\/[^/?]*/i, '')
+  const query = path.indexOf('?')
+  return query < 0 ? path : path.slice(0, query)
+}
+
+/** Without Redis, the dashboard has nothing to show and cannot check sessions or failed sign-ins. */
+function requireRedis(redis: Redis): MiddlewareHandler<AppEnv> {
+  return async function requireRedis(_c, next) {
     try {
       await redis.ping()
     } catch (cause) {
-      throw new AppError('unavailable', 'The dashboard cannot reach Redis right now.', {
-        cause,
-        headers: { 'Retry-After': '1' },
-      })
+      throw unavailable(cause, 'The dashboard cannot reach Redis. Please try again.')
     }
     return next()
   }

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { Context } from 'hono'
 import type { AppEnv } from '../http/env.js'
-import { replyText } from '../http/reply.js'
+import { sendText } from '../http/reply.js'
 
 const STYLE = `
 :root { color-scheme: light dark; --ground: #eef1f5; --card: #fff; --ink: #1b2430; --soft: #5b6778; --line: #cdd5df;
@@ -30,7 +30,7 @@ const MARK = `<svg width="56" height="28" viewBox="0 0 56 28" aria-hidden="true"
 stroke-width="2"><path d="M2 4h36v6a4 4 0 0 0 0 8v6H2v-6a4 4 0 0 0 0-8z"/><path d="M27 4v20" stroke-dasharray="2 3"/>
 </g><g fill="var(--accent)"><circle cx="46" cy="14" r="2"/><circle cx="53" cy="14" r="2"/></g></svg>`
 
-/** Allows the one style sheet of these pages, by its hash, and forms to the place they come from. */
+/** Allows the style sheet of these pages by its hash, and forms that are sent to this site. */
 const PAGE_CSP = [
   "default-src 'none'",
   `style-src 'sha256-${createHash('sha256').update(STYLE).digest('base64')}'`,
@@ -49,13 +49,13 @@ function page(title: string, content: string): string {
 `
 }
 
-/** The sign-in form. `problem` is one of our own sentences, never something the client sent. */
+/** The sign-in form. @param problem one of our own sentences, never text that the client sent */
 export function signInPage(problem?: string): string {
   const alert = problem === undefined ? '' : `<p class="bad" role="alert">${problem}</p>`
   return page(
     'Sign in',
     `<h1>Queue dashboard</h1>
-<p>For admins. Each line of bookings, as it moves.</p>
+<p>For admins. Shows the line of each event, and the jobs in it.</p>
 ${alert}<form method="post" action="/admin/login">
 <label for="userId">User id</label>
 <input id="userId" name="userId" autocomplete="username" autocapitalize="none" spellcheck="false" required autofocus>
@@ -66,35 +66,35 @@ ${alert}<form method="post" action="/admin/login">
   )
 }
 
-/** Shown instead of the form to a browser that would not keep the session's cookie. */
+/** Shown instead of the form if the browser would drop the cookie of the session. */
 export function insecurePage(): string {
   return page(
-    'HTTPS is needed',
-    `<h1>HTTPS is needed</h1>
-<p>This page came over plain HTTP. Signing in to the dashboard needs <strong>HTTPS</strong> or
-<strong>localhost</strong>: a browser keeps the session only then.</p>
-<p>Open it through the proxy that ends TLS (it must send <code>X-Forwarded-Proto: https</code>), or through a tunnel such as
+    'HTTPS is required',
+    `<h1>HTTPS is required</h1>
+<p>This page was sent over plain HTTP. To sign in to the dashboard, use <strong>HTTPS</strong> or
+<strong>localhost</strong>. Otherwise the browser does not keep the session.</p>
+<p>Open the dashboard through the proxy that terminates TLS (it must send <code>X-Forwarded-Proto: https</code>), or through a tunnel such as
 <code>ssh -L 8080:127.0.0.1:8080 server</code> at <code>http://localhost:8080/admin/queues</code>.</p>`,
   )
 }
 
-/** Asks before it signs out: a link alone must not do it. */
+/** Asks for confirmation, because following a link must not sign out. */
 export function signOutPage(): string {
   return page(
     'Sign out',
     `<h1>Sign out?</h1>
-<p>This ends your session on the dashboard. <a href="/admin/queues">Back to the queues</a></p>
+<p>This ends your dashboard session. <a href="/admin/queues">Back to the queues</a></p>
 <form method="post" action="/admin/logout"><button>Sign out</button></form>`,
   )
 }
 
-/** Asks for the event whose line to show. `problem` is shown as in the sign-in form. */
+/** A form for the id of an event. @param problem one of our own sentences */
 export function openEventPage(problem?: string): string {
   const alert = problem === undefined ? '' : `<p class="bad" role="alert">${problem}</p>`
   return page(
     'Open an event',
     `<h1>Open an event</h1>
-<p>Shows the line of an event, however quiet it is. <a href="/admin/queues">Back to the queues</a></p>
+<p>Shows the line of any event, even if it is empty. <a href="/admin/queues">Back to the queues</a></p>
 ${alert}<form method="get" action="/admin/queues/open">
 <label for="eventId">Event id</label>
 <input id="eventId" name="eventId" inputmode="numeric" autocomplete="off" required autofocus>
@@ -103,12 +103,12 @@ ${alert}<form method="get" action="/admin/queues/open">
   )
 }
 
-/** Answers one of these pages. */
-export function showPage(c: Context<AppEnv>, status: number, html: string): Response {
-  return replyText(c, status, html, 'text/html; charset=utf-8', {
+/** Sends one of these pages. */
+export function sendPage(c: Context<AppEnv>, status: number, html: string): Response {
+  return sendText(c, status, html, 'text/html; charset=utf-8', {
     'content-security-policy': PAGE_CSP,
-    // With `no-referrer` a browser sends `Origin: null` with the form. Over plain HTTP it sends no
-    // `Sec-Fetch-Site` either, so we could not distinguish our form from that of another site.
+    // With `no-referrer`, a browser sends `Origin: null` with the form. Over plain HTTP it sends no
+    // `Sec-Fetch-Site` either, so our form would look like that of another site.
     'referrer-policy': 'same-origin',
   })
 }

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { type Clock, systemClock } from '@ticket-line/shared'
 import type { Context } from 'hono'
 import { deleteCookie, getCookie, setCookie } from 'hono/cookie'
 import type { CookieOptions } from 'hono/utils/cookie'
@@ -10,37 +11,40 @@ import type { TokenOrigin } from '../http/principal.js'
 
 const NAME = 'ticket_line_admin'
 const LIFETIME_S = 8 * 3600
-/** Neither `typ` nor `aud` of a session is that of an API token, and its key is another one. */
+/** `typ`, `aud` and the key differ from those of API tokens, so that neither is valid as the other. */
 const TYPE = 'dashboard-session+jwt'
 const AUDIENCE = 'ticket-line-dashboard'
 
-/** A browser that has signed in to the dashboard. What it may do is asked of the account each time. */
-export interface BoardSessions {
-  /** @param account as it was when the password was checked */
+/** Sessions of browsers at the dashboard. The privileges of the account are checked on each request. */
+export interface DashboardSessions {
+  /** @param account the account as it was when the password was checked */
   start(c: Context<AppEnv>, account: { userId: string; generation: number }): Promise<void>
   /**
-   * @returns the session of the request, if it has one; rejects if Redis cannot tell whether it was
-   * ended
+   * Reads the session of a request. Rejects if Redis cannot tell whether the session has ended.
+   *
+   * @returns `undefined` if there is no valid session
    */
   read(c: Context<AppEnv>): Promise<{ userId: string; origin: TokenOrigin } | undefined>
-  /** Ends it for whoever may have copied the cookie, too. */
+  /** Ends the session, so that a copy of its cookie is not valid either. */
   end(c: Context<AppEnv>): Promise<void>
 }
 
-export interface BoardSessionDeps {
+export interface DashboardSessionDeps {
   key: CryptoKey
   redis: Redis
-  /** What keys of ended sessions start with. */
+  /** Prefix of the keys of ended sessions. */
   prefix: string
   isSecure: CookieSecurity
+  clock?: Clock
 }
 
-export function createBoardSessions({
+export function createDashboardSessions({
   key,
   redis,
   prefix,
   isSecure,
-}: BoardSessionDeps): BoardSessions {
+  clock = systemClock,
+}: DashboardSessionDeps): DashboardSessions {
   const options: CookieOptions = { path: '/admin', httpOnly: true, sameSite: 'Strict' }
   const endedKey = (sessionId: string): string => `${prefix}ended:${sessionId}`
 
@@ -55,7 +59,7 @@ export function createBoardSessions({
     }
     const { payload } = await jwtVerify(cookie, key, required).catch(() => ({ payload: undefined }))
     if (payload === undefined) return undefined
-    // Cookies of earlier releases have none.
+    // Cookies of earlier releases have no generation.
     const generation = payload['gen'] as number | undefined
     return {
       userId: payload.sub as string,
@@ -85,7 +89,7 @@ export function createBoardSessions({
       const session = await verify(c)
       deleteCookie(c, NAME, { ...options, secure: isSecure(c) })
       if (session === undefined) return
-      const leftMs = session.expiresAtS * 1000 - Date.now()
+      const leftMs = session.expiresAtS * 1000 - clock.wallMs()
       if (leftMs > 0) await redis.set(endedKey(session.sessionId), '1', 'PX', leftMs)
     },
   }

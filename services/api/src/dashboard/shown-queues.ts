@@ -1,40 +1,40 @@
 import { BullMQAdapter } from '@bull-board/api/bullMQAdapter'
-import { type Log, withDeadline } from '@ticket-line/shared'
+import { type Clock, type Log, systemClock, withDeadline } from '@ticket-line/shared'
 import type { Queue } from 'bullmq'
 
-/** Most queues on the board. */
+/** Maximum number of recent lines on the board. */
 export const MAX_SHOWN_QUEUES = 200
-/** The set is looked up again when it is older than this and somebody looks. */
+/** A request of the board reads the recent lines again if they are older than this, ms. */
 const REFRESH_AFTER_MS = 2000
 const REFRESH_TIMEOUT_MS = 800
-/** How long a line that was opened by name stays on the board after the last look, ms. */
+/** How long a line that was opened by name stays on the board after its last request, ms. */
 const OPENED_FOR_MS = 10 * 60_000
-/** Most lines on the board that were opened by name. */
+/** Maximum number of lines on the board that were opened by name. */
 const MAX_OPENED = 50
 
-/** Where the board learns which lines there are. */
+/** Tells the board which lines there are. */
 export interface LineSource {
-  /** Names of the lines that were used last, the latest first. */
+  /** Names of the most recently used lines, the latest first. */
   recentLines(limit: number): Promise<string[]>
   /** True if a line of that name can exist. */
   isLine(name: string): boolean
-  /** The line in which commands of that event wait. */
+  /** The line of an event. */
   lineOf(eventId: number): string
-  /** The queue of a line, over the connection that all of them share. */
+  /** The queue of a line. All queues share one connection. */
   queueOf(lineName: string): Queue
 }
 
 export interface ShownQueuesDeps extends Omit<LineSource, 'lineOf'> {
   writable: boolean
-  /** Puts these on the board instead of those before. */
+  /** Called with all queues that the board must show from now on. */
   replace: (adapters: BullMQAdapter[]) => void
   log: Log
+  clock?: Clock
 }
 
 /**
- * Keeps the lines that were used last on the board, and those that somebody opened by name. Nothing
- * runs by itself: a request of the board updates the set, so the board costs nothing while nobody
- * looks at it.
+ * Keeps the most recently used lines on the board, and the lines that were opened by name. Only a
+ * request of the board updates them, so an unused board costs nothing.
  */
 export function createShownQueues({
   recentLines,
@@ -43,21 +43,20 @@ export function createShownQueues({
   writable,
   replace,
   log,
+  clock = systemClock,
 }: ShownQueuesDeps) {
   let recent: string[] = []
   let shown = new Map<string, BullMQAdapter>()
-  let refreshedAt = Number.NEGATIVE_INFINITY
+  let refreshedAtMs = Number.NEGATIVE_INFINITY
   let refreshing: Promise<void> | undefined
-  /**
-   * When somebody last looked at a line that was opened by name, ms; the latest look comes last.
-   */
+  /** When each line that was opened by name was last requested, ms. The latest comes last. */
   const opened = new Map<string, number>()
 
   function open(lineName: string): void {
     opened.delete(lineName)
-    opened.set(lineName, performance.now())
-    for (const [name, lookedAtMs] of opened) {
-      const isOld = performance.now() > lookedAtMs + OPENED_FOR_MS
+    opened.set(lineName, clock.steadyMs())
+    for (const [name, requestedAtMs] of opened) {
+      const isOld = clock.steadyMs() > requestedAtMs + OPENED_FOR_MS
       if (isOld || opened.size > MAX_OPENED) opened.delete(name)
     }
   }
@@ -74,32 +73,30 @@ export function createShownQueues({
 
   async function refresh(): Promise<void> {
     try {
-      recent = await withDeadline(recentLines(MAX_SHOWN_QUEUES), REFRESH_TIMEOUT_MS, tooSlow)
+      recent = await withDeadline(recentLines(MAX_SHOWN_QUEUES), REFRESH_TIMEOUT_MS, () => {
+        throw new Error('Redis did not return the recent lines in time')
+      })
       show()
-      refreshedAt = performance.now()
+      refreshedAtMs = clock.steadyMs()
     } catch (err) {
-      log.warn({ err }, 'the dashboard shows the lines it knew')
+      log.warn({ err }, 'the dashboard cannot read the recent lines and shows the last known ones')
     }
   }
 
   /**
-   * Resolves when the board is at most two seconds old, or could not be renewed.
+   * Resolves when the board is at most two seconds old, or could not be refreshed.
    *
-   * @param asked the line that the request names, if any. It is put on the board, however quiet it
-   * is
+   * @param requested the line that the request names, if any. It is put on the board even if it was
+   * not used recently
    */
-  return async function refreshShownQueues(asked?: string): Promise<void> {
-    if (asked !== undefined && isLine(asked)) open(asked)
-    if (performance.now() >= refreshedAt + REFRESH_AFTER_MS) {
+  return async function refreshShownQueues(requested?: string): Promise<void> {
+    if (requested !== undefined && isLine(requested)) open(requested)
+    if (clock.steadyMs() >= refreshedAtMs + REFRESH_AFTER_MS) {
       refreshing ??= refresh().finally(() => {
         refreshing = undefined
       })
       await refreshing
     }
-    if (asked !== undefined && opened.has(asked) && !shown.has(asked)) show()
+    if (requested !== undefined && opened.has(requested) && !shown.has(requested)) show()
   }
-}
-
-function tooSlow(): never {
-  throw new Error('Redis did not return the recent lines in time')
 }

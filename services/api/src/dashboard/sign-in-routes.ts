@@ -1,70 +1,100 @@
 import { AppError, isUserId } from '@ticket-line/shared'
-import type { Context, Hono, MiddlewareHandler } from 'hono'
+import type { Context, MiddlewareHandler } from 'hono'
 import { isPassword } from '../accounts/passwords.js'
 import type { SignIn } from '../accounts/sign-in.js'
-import { readBytes } from '../http/body-bytes.js'
-import { type CookieSecurity, keepsSecureCookies } from '../http/browser.js'
+import { readBytes } from '../http/body.js'
+import { type CookieSecurity, isSameOrigin, keepsSecureCookies } from '../http/browser.js'
 import type { AppEnv } from '../http/env.js'
-import { reply } from '../http/reply.js'
-import { answerOtherMethod } from '../http/route.js'
+import { redirect } from '../http/reply.js'
+import { defineRoute, type Route } from '../http/route.js'
 import { refuse, showLimit } from '../limits/reply.js'
-import { insecurePage, showPage, signInPage, signOutPage } from './pages.js'
-import { isSameOrigin } from './same-origin.js'
-import type { BoardSessions } from './session.js'
+import { insecurePage, sendPage, signInPage, signOutPage } from './pages.js'
+import type { DashboardSessions } from './session.js'
 
 export interface SignInRouteDeps {
   signIn: SignIn
-  sessions: BoardSessions
-  /** The limit of `/login`, which all ways to sign in share. */
+  sessions: DashboardSessions
+  /** The rate limit of `/login`. All ways to sign in share it. */
   limitSignIn: MiddlewareHandler<AppEnv>
   isSecure: CookieSecurity
 }
 
-/** `/admin/login` and `/admin/logout`: a page to look at and a form to send, each. */
-export function registerSignInRoutes(
-  app: Hono<AppEnv>,
-  { signIn, sessions, limitSignIn, isSecure }: SignInRouteDeps,
-): void {
-  /** Without HTTPS a browser would drop the session's cookie and show the form again and again. */
-  const keepsSession: MiddlewareHandler<AppEnv> = async function keepsSession(c, next) {
-    return isSecure(c) && !keepsSecureCookies(c) ? showPage(c, 403, insecurePage()) : next()
-  }
+/** `/admin/login` and `/admin/logout`: a page and a form each. */
+export function signInRoutes({
+  signIn,
+  sessions,
+  limitSignIn,
+  isSecure,
+}: SignInRouteDeps): Route[] {
+  /** Without HTTPS a browser drops the cookie of the session, and would show the form for ever. */
+  const requireSecureCookies: MiddlewareHandler<AppEnv> = async (c, next) =>
+    isSecure(c) && !keepsSecureCookies(c) ? sendPage(c, 403, insecurePage()) : next()
 
-  app.get('/admin/login', keepsSession, (c) => showPage(c, 200, signInPage()))
-  app.post('/admin/login', keepsSession, ownFormsOnly, limitSignIn, async (c) => {
-    const form = await readForm(c)
-    const userId = form.get('userId')
-    const password = form.get('password')
-    const wrong = (): Response => showPage(c, 401, signInPage('User id or password is wrong.'))
-    if (!isUserId(userId) || !isPassword(password)) return wrong()
-    const result = await signIn.signIn({ userId, password, address: c.get('clientAddress') })
-    if (result.kind === 'limited') return refuse(c, result.state)
-    showLimit(c, result.state)
-    if (result.kind === 'failed') return wrong()
-    if (result.value.role !== 'admin')
-      return showPage(c, 403, signInPage('This account is no admin.'))
-    await sessions.start(c, result.value)
-    return reply(c, 303, null, { location: '/admin/queues' })
-  })
-  app.get('/admin/logout', (c) => showPage(c, 200, signOutPage()))
-  app.post('/admin/logout', ownFormsOnly, async (c) => {
-    await sessions.end(c)
-    return reply(c, 303, null, { location: '/admin/login' })
-  })
-  for (const path of ['/admin/login', '/admin/logout'])
-    app.all(path, (c) => answerOtherMethod(c, 'GET, HEAD, POST, OPTIONS'))
+  // The guards of the dashboard have counted the request.
+  const shared = { auth: 'none', limit: 'none', ignoresQuery: true } as const
+  return [
+    defineRoute({
+      ...shared,
+      method: 'GET',
+      path: '/admin/login',
+      before: [requireSecureCookies],
+      handler: (c) => sendPage(c, 200, signInPage()),
+    }),
+    defineRoute({
+      ...shared,
+      method: 'POST',
+      path: '/admin/login',
+      before: [requireSecureCookies, requireOwnForm, limitSignIn],
+      handler: (c) => signInByForm(c, signIn, sessions),
+    }),
+    defineRoute({
+      ...shared,
+      method: 'GET',
+      path: '/admin/logout',
+      handler: (c) => sendPage(c, 200, signOutPage()),
+    }),
+    defineRoute({
+      ...shared,
+      method: 'POST',
+      path: '/admin/logout',
+      before: [requireOwnForm],
+      async handler(c) {
+        await sessions.end(c)
+        return redirect(c, 303, '/admin/login')
+      },
+    }),
+  ]
 }
 
-const ownFormsOnly: MiddlewareHandler<AppEnv> = async function ownFormsOnly(c, next) {
+async function signInByForm(
+  c: Context<AppEnv>,
+  signIn: SignIn,
+  sessions: DashboardSessions,
+): Promise<Response> {
+  const form = await readForm(c)
+  const userId = form.get('userId')
+  const password = form.get('password')
+  const refuseCredentials = (): Response =>
+    sendPage(c, 401, signInPage('The user id or password is wrong.'))
+  if (!isUserId(userId) || !isPassword(password)) return refuseCredentials()
+  const result = await signIn.signIn({ userId, password, address: c.get('clientAddress') })
+  if (result.kind === 'limited') return refuse(c, result.state)
+  showLimit(c, result.state)
+  if (result.kind === 'failed') return refuseCredentials()
+  if (result.value.role !== 'admin')
+    return sendPage(c, 403, signInPage('This account is not an admin.'))
+  await sessions.start(c, result.value)
+  return redirect(c, 303, '/admin/queues')
+}
+
+const FOREIGN_FORM = 'This form was sent from another site.'
+
+const requireOwnForm: MiddlewareHandler<AppEnv> = async function requireOwnForm(c, next) {
   if (isSameOrigin(c)) return next()
   if ((c.req.header('accept') ?? '').includes('text/html')) {
-    return showPage(
-      c,
-      403,
-      signInPage('This form was sent from another site. Please send it again from here.'),
-    )
+    return sendPage(c, 403, signInPage(`${FOREIGN_FORM} Please send it again from here.`))
   }
-  throw new AppError('forbidden', 'This form was sent from another site.')
+  throw new AppError('forbidden', FOREIGN_FORM)
 }
 
 /** @throws AppError `payload_too_large`, `unsupported_media_type` */

@@ -1,7 +1,7 @@
 import { AppError } from '@ticket-line/shared'
 import { describe, expect, it, vi } from 'vitest'
-import { bookingsPageSchema, waitingPageSchema } from '../http/response-schemas.js'
 import { appUnderTest, call, fakeEvents } from '../testing/app-under-test.js'
+import { bookingsPageSchema, waitingPageSchema } from './schemas.js'
 
 const at = new Date(0)
 const bookings = [1, 2, 5].map((sequence) => ({

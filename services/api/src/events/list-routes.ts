@@ -1,133 +1,167 @@
 import type { ListedBooking, ListedWaiting } from '@ticket-line/db'
 import type { Log } from '@ticket-line/shared'
 import type { Context } from 'hono'
-import type { z } from 'zod'
 import { prefersCsv } from '../http/accept.js'
 import { type CsvValue, csvStream } from '../http/csv.js'
 import type { AppEnv } from '../http/env.js'
-import { cutPage } from '../http/paging.js'
-import { eventNotFound } from '../http/refusals.js'
-import { reply, replyText } from '../http/reply.js'
-import { bookingsPageSchema, waitingPageSchema } from '../http/response-schemas.js'
+import { cutPage, pageQuery } from '../http/paging.js'
+import { eventNotFound } from '../http/problem.js'
+import { sendText } from '../http/reply.js'
 import { defineRoute, principalOf, type Route } from '../http/route.js'
-import { eventIdParams, pageQuery, userIdSchema } from '../http/schemas.js'
-import type { ExportPlaces } from '../limits/exports.js'
+import { eventIdParams, userIdSchema } from '../http/schemas.js'
+import type { ExportLimit } from '../limits/export-limit.js'
 import { tooManyRequests } from '../limits/reply.js'
 import type { EventReads } from './reads.js'
+import { bookingsPageSchema, waitingPageSchema } from './schemas.js'
 
-/** `Retry-After` for a person whose download is under way, s. */
+/** `Retry-After` for a user who already has a download, s. */
 const RETRY_EXPORT_AFTER_S = 5
 
 export interface ListDeps {
   events: EventReads
-  exports: ExportPlaces
-  /** How long a client of an export may take nothing before it is cut, ms. */
+  exports: ExportLimit
+  /** An export ends if its client reads nothing for this long, ms. */
   exportStallTimeoutMs: number
-  /** Longest duration of an export, ms. */
+  /** Maximum duration of an export, ms. */
   exportTimeoutMs: number
   log: Log
 }
 
-/** One list of an event: where its rows come from and how they look. */
-interface ListKind<Row extends { sequence: number }> {
-  path: string
-  /** Member of the JSON page, also the kind of its cursors. */
-  member: string
-  summary: string
-  page: z.ZodType
+/** A list of an event: how its rows are read, and how they look in CSV. */
+interface List<Row extends { sequence: number }> {
+  /** Last part of the path. */
+  name: string
+  /** The kind of its cursors. */
+  cursorKind: string
   read(events: EventReads, eventId: number, afterSequence: number, limit: number): Promise<Row[]>
-  /** The row of one user. */
+  /** Reads the row of one user. */
   find(events: EventReads, eventId: number, userId: string): Promise<Row | undefined>
   stream(events: EventReads, eventId: number): AsyncGenerator<Row[]>
   columns: readonly string[]
-  /** Times are `Date`s: ISO 8601 in JSON and in CSV. */
-  toMembers(row: Row): Record<string, CsvValue>
+  toFields(row: Row): readonly CsvValue[]
 }
 
-const bookings: ListKind<ListedBooking> = {
-  path: '/events/:eventId/bookings',
-  member: 'bookings',
-  summary: 'Who holds a ticket, in order of decision',
-  page: bookingsPageSchema,
+const bookings: List<ListedBooking> = {
+  name: 'bookings',
+  cursorKind: 'bookings',
   read: (events, eventId, after, limit) => events.bookings(eventId, after, limit),
   find: (events, eventId, userId) => events.booking(eventId, userId),
   stream: (events, eventId) => events.exportBookings(eventId),
   columns: ['bookingId', 'userId', 'bookedAt', 'promoted'],
-  toMembers: ({ bookingId, userId, bookedAt, promoted }) => ({
-    bookingId,
-    userId,
-    bookedAt,
-    promoted,
-  }),
+  toFields: ({ bookingId, userId, bookedAt, promoted }) => [bookingId, userId, bookedAt, promoted],
 }
 
-const waitingList: ListKind<ListedWaiting> = {
-  path: '/events/:eventId/waiting-list',
-  member: 'waiting',
-  summary: 'Who waits, in order',
-  page: waitingPageSchema,
+const waitingList: List<ListedWaiting> = {
+  name: 'waiting-list',
+  cursorKind: 'waiting',
   read: (events, eventId, after, limit) => events.waitingList(eventId, after, limit),
   find: (events, eventId, userId) => events.waitingEntry(eventId, userId),
   stream: (events, eventId) => events.exportWaitingList(eventId),
   columns: ['userId', 'position', 'since'],
-  toMembers: ({ userId, position, since }) => ({ userId, position, since }),
+  toFields: ({ userId, position, since }) => [userId, position, since],
 }
 
-/** `GET /events/:eventId/bookings` and `/waiting-list`, as pages of JSON or as one CSV. */
+/** Calls with which staff read the bookings and the waiting list of an event, as JSON or CSV. */
 export function listRoutes(deps: ListDeps): Route[] {
-  return [listRoute(bookings, deps), listRoute(waitingList, deps)]
+  return [bookingsRoute(deps), waitingListRoute(deps)]
 }
 
-function listRoute<Row extends { sequence: number }>(kind: ListKind<Row>, deps: ListDeps): Route {
-  const { events } = deps
+function bookingsRoute(deps: ListDeps): Route {
   return defineRoute({
-    method: 'GET',
-    path: kind.path,
-    auth: 'required',
-    limit: 'general',
-    role: 'staff',
-    params: eventIdParams,
-    query: pageQuery(kind.member).extend({
-      userId: userIdSchema
-        .optional()
-        .meta({ description: 'Leaves out everybody except this user.', example: 'ada' }),
-    }),
-    docs: {
-      tag: 'Events',
-      summary: kind.summary,
-      description:
-        '`Accept: text/csv` streams the whole list; a person downloads one list at a time. Text that a spreadsheet could take for a formula, a number or a date has an apostrophe in front of it: remove one at the start of a field and after each `,` `;` `|`, tab and line break in it.',
-      requestHeaders: { Accept: '`application/json` or `text/csv`' },
-      responses: {
-        200: {
-          description: 'A page, or all of it as CSV.',
-          schema: kind.page,
-          otherMediaTypes: { 'text/csv': `${kind.columns.join(',')}\r\n` },
-        },
-      },
-      problems: ['event_not_found', 'busy', 'unavailable'],
-    },
-    async handler(c, { params: { eventId }, query: { limit, after, userId } }) {
-      if (!events.knows(eventId) && !(await events.exists(eventId))) throw eventNotFound()
-      if (prefersCsv(c.req.header('accept'))) return replyCsv(c, kind, eventId, userId, deps)
-      const rows =
-        userId === undefined
-          ? await kind.read(events, eventId, after, limit + 1)
-          : (await rowsOf(kind, events, eventId, userId)).filter((row) => row.sequence > after)
-      const { page, next } = cutPage(kind.member, rows, limit, (row) => row.sequence)
-      return reply(c, 200, { [kind.member]: page.map(kind.toMembers), next }, { vary: 'Accept' })
+    ...listSpec(bookings, 'List the bookings of an event, in order of decision'),
+    responses: { 200: { ...listResponse(bookings), schema: bookingsPageSchema } },
+    async handler(c, { params: { eventId }, query }, reply) {
+      await requireEvent(eventId, deps)
+      if (prefersCsv(c.req.header('accept')))
+        return sendCsv(c, bookings, eventId, query.userId, deps)
+      const { page, next } = await readPage(bookings, eventId, query, deps)
+      const shown = page.map(({ bookingId, userId, bookedAt, promoted }) => ({
+        bookingId,
+        userId,
+        bookedAt: bookedAt.toISOString(),
+        promoted,
+      }))
+      return reply(c, 200, { bookings: shown, next }, { vary: 'Accept' })
     },
   })
 }
 
+function waitingListRoute(deps: ListDeps): Route {
+  return defineRoute({
+    ...listSpec(waitingList, 'List the waiting list of an event, in order of position'),
+    responses: { 200: { ...listResponse(waitingList), schema: waitingPageSchema } },
+    async handler(c, { params: { eventId }, query }, reply) {
+      await requireEvent(eventId, deps)
+      if (prefersCsv(c.req.header('accept')))
+        return sendCsv(c, waitingList, eventId, query.userId, deps)
+      const { page, next } = await readPage(waitingList, eventId, query, deps)
+      const shown = page.map(({ userId, position, since }) => ({
+        userId,
+        position,
+        since: since.toISOString(),
+      }))
+      return reply(c, 200, { waiting: shown, next }, { vary: 'Accept' })
+    },
+  })
+}
+
+function listSpec({ name, cursorKind }: Pick<List<never>, 'name' | 'cursorKind'>, summary: string) {
+  return {
+    method: 'GET',
+    path: `/events/:eventId/${name}`,
+    auth: 'required',
+    limit: 'general',
+    role: 'staff',
+    params: eventIdParams,
+    query: pageQuery(cursorKind).extend({
+      userId: userIdSchema
+        .optional()
+        .meta({ description: 'Lists only the entry of this user.', example: 'ada' }),
+    }),
+    docs: {
+      tag: 'Events',
+      summary,
+      description:
+        '`Accept: text/csv` streams the whole list. Each user can download one list at a time. Text that a spreadsheet could read as a formula, a number or a date has an apostrophe in front. To restore it, remove one apostrophe at the start of a field and one after each `,` `;` `|`, tab and line break in it.',
+      requestHeaders: { Accept: '`application/json` or `text/csv`' },
+      problems: ['event_not_found', 'busy', 'unavailable'],
+    },
+  } as const
+}
+
+function listResponse({ columns }: { columns: readonly string[] }) {
+  return {
+    description: 'A page of the list, or all of it as CSV.',
+    otherMediaTypes: { 'text/csv': `${columns.join(',')}\r\n` },
+  }
+}
+
+/** @throws AppError `event_not_found` */
+async function requireEvent(eventId: number, { events }: ListDeps): Promise<void> {
+  if (!events.knows(eventId) && !(await events.exists(eventId))) throw eventNotFound()
+}
+
+async function readPage<Row extends { sequence: number }>(
+  list: List<Row>,
+  eventId: number,
+  { limit, after, userId }: { limit: number; after: number; userId?: string | undefined },
+  { events }: ListDeps,
+): Promise<{ page: Row[]; next: string | null }> {
+  const rows =
+    userId === undefined
+      ? await list.read(events, eventId, after, limit + 1)
+      : (await rowsOf(list, events, eventId, userId)).filter((row) => row.sequence > after)
+  return cutPage(list.cursorKind, rows, limit, (row) => row.sequence)
+}
+
 /** The rows of one user: one or none. */
 async function rowsOf<Row extends { sequence: number }>(
-  kind: ListKind<Row>,
+  list: List<Row>,
   events: EventReads,
   eventId: number,
   userId: string,
 ): Promise<Row[]> {
-  const row = await kind.find(events, eventId, userId)
+  const row = await list.find(events, eventId, userId)
   return row === undefined ? [] : [row]
 }
 
@@ -137,44 +171,44 @@ async function* streamRowsOf<Row extends { sequence: number }>(
   yield await rowsOf(...of)
 }
 
-async function replyCsv<Row extends { sequence: number }>(
+async function sendCsv<Row extends { sequence: number }>(
   c: Context<AppEnv>,
-  kind: ListKind<Row>,
+  list: List<Row>,
   eventId: number,
   userId: string | undefined,
   { events, exports, exportStallTimeoutMs, exportTimeoutMs, log }: ListDeps,
 ): Promise<Response> {
   const headers = {
     vary: 'Accept',
-    'content-disposition': `attachment; filename="event-${eventId}-${kind.path.split('/').at(-1)}.csv"`,
+    'content-disposition': `attachment; filename="event-${eventId}-${list.name}.csv"`,
   }
   const mediaType = 'text/csv; charset=utf-8; header=present'
-  if (c.req.method === 'HEAD') return replyText(c, 200, null, mediaType, headers)
-  const giveBack = await exports.take(principalOf(c).userId)
-  if (giveBack === undefined) {
+  if (c.req.method === 'HEAD') return sendText(c, 200, null, mediaType, headers)
+  const leave = await exports.enter(principalOf(c).userId)
+  if (leave === undefined) {
     c.header('Retry-After', String(RETRY_EXPORT_AFTER_S))
     return tooManyRequests(c)
   }
   const rows =
     userId === undefined
-      ? kind.stream(events, eventId)
-      : streamRowsOf(kind, events, eventId, userId)
-  // Read before anything is sent, so that a database that cannot be reached gives a 503 and no
+      ? list.stream(events, eventId)
+      : streamRowsOf(list, events, eventId, userId)
+  // Read before the response starts, so that an unavailable database gives a 503 instead of a
   // broken download.
   const first = await rows.next().catch(async (error: unknown) => {
-    await giveBack()
+    await leave()
     throw error
   })
   const requestId = c.get('requestId')
   const stream = csvStream({
-    columns: kind.columns,
+    columns: list.columns,
     first: first.done ? [] : first.value,
     rest: rows,
-    toFields: (row: Row) => Object.values(kind.toMembers(row)),
+    toFields: list.toFields,
     stallTimeoutMs: exportStallTimeoutMs,
     timeoutMs: exportTimeoutMs,
-    onError: (err) => log.warn({ err, requestId }, 'export ended early'),
-    onEnd: giveBack,
+    onError: (err) => log.warn({ err, requestId }, 'an export ended early'),
+    onEnd: leave,
   })
-  return replyText(c, 200, stream, mediaType, headers)
+  return sendText(c, 200, stream, mediaType, headers)
 }

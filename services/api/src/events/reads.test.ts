@@ -11,8 +11,7 @@ function readsWith(
   const reads = createEventReads({
     pool,
     exportPool: pool,
-    availability: { postgres },
-    readTimeoutMs: 100,
+    postgres: { availability: { postgres }, timeoutMs: 100 },
     knownEvents: 2,
     exports: { portionRows: 10, stallTimeoutMs: 1000 },
   })

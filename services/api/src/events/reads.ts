@@ -17,27 +17,27 @@ import {
   streamBookings,
   streamWaitingList,
 } from '@ticket-line/db'
-import type { Availability } from '@ticket-line/line/client'
 import { createLoader, withDeadline } from '@ticket-line/shared'
 import { LRUCache } from 'lru-cache'
-import { throwUnavailable, unavailable } from '../http/refusals.js'
+import { callPostgres, type PostgresAccess } from '../http/postgres-access.js'
+import { throwUnavailable, unavailable } from '../http/problem.js'
 
 /**
- * What routes ask PostgreSQL about events. All fail with `unavailable` within the read timeout where it is out of reach; an
- * export that has begun then breaks off.
+ * What routes read and write about events in PostgreSQL. If PostgreSQL is unavailable, all of it
+ * fails with AppError `unavailable` within the timeout; an export that has begun fails later.
  */
 export interface EventReads {
-  /** True where the event is known to exist without asking anybody. */
+  /** True if this process knows that the event exists. It makes no query. */
   knows(eventId: number): boolean
   exists(eventId: number): Promise<boolean>
-  /** Counters no older than this call, from a query shared with everybody who asked before it began. */
+  /** The counts, no older than this call. All calls that arrive before a query starts share it. */
   status(eventId: number): Promise<EventStatus | undefined>
   page(afterEventId: number, limit: number): Promise<EventStatus[]>
   create(eventId: number, totalTickets: number): Promise<CreatedEvent>
   standing(eventId: number, userId: string): Promise<Standing | undefined>
   bookings(eventId: number, afterSequence: number, limit: number): Promise<ListedBooking[]>
   waitingList(eventId: number, afterSequence: number, limit: number): Promise<ListedWaiting[]>
-  /** The user's live booking. */
+  /** The user's booking. */
   booking(eventId: number, userId: string): Promise<ListedBooking | undefined>
   /** The user's waiting-list entry with its live position. */
   waitingEntry(eventId: number, userId: string): Promise<ListedWaiting | undefined>
@@ -47,46 +47,44 @@ export interface EventReads {
 
 export interface EventReadsDeps {
   pool: Pool
-  /** Exports hold their connection for as long as somebody downloads: they have a few of their own. */
+  /** Connections for exports. Each one is held until the client has read everything. */
   exportPool: Pool
-  availability: Pick<Availability, 'postgres'>
-  readTimeoutMs: number
-  /** How many events are remembered to exist. */
+  postgres: PostgresAccess
+  /** Number of events that this process remembers to exist. */
   knownEvents: number
   exports: StreamOptions
 }
 
 export function createEventReads(deps: EventReadsDeps): EventReads {
-  const { pool, exportPool, availability, readTimeoutMs, exports } = deps
-  // Events never vanish, so one seen once exists for good. Ids that do not exist are not remembered: they may tomorrow.
+  const { pool, exportPool, postgres, exports } = deps
+  // Events are never deleted, so an event that was seen once exists for ever. Unknown ids are not
+  // remembered, because they may be created later.
   const known = new LRUCache<number, true>({ max: deps.knownEvents })
   const loadStatus = createLoader({
     query: (eventIds: number[]) => readEventStatuses(pool, eventIds),
-    timeoutMs: readTimeoutMs,
+    timeoutMs: postgres.timeoutMs,
     onTimeout: throwUnavailable,
   })
 
-  async function read<T>(work: () => Promise<T>): Promise<T> {
-    if (!availability.postgres()) throw unavailable()
-    return withDeadline(work(), readTimeoutMs, throwUnavailable)
-  }
+  const read = <T>(query: () => Promise<T>): Promise<T> => callPostgres(postgres, query)
 
   async function status(eventId: number): Promise<EventStatus | undefined> {
-    if (!availability.postgres()) throw unavailable()
+    if (!postgres.availability.postgres()) throw unavailable()
     const found = await loadStatus(eventId)
     if (found !== undefined) known.set(eventId, true)
     return found
   }
 
-  async function* beginningInTime<T>(rows: AsyncGenerator<T>): AsyncGenerator<T> {
-    if (!availability.postgres()) throw unavailable()
+  /** The same rows. The first portion must arrive within the timeout. */
+  async function* startInTime<T>(rows: AsyncGenerator<T>): AsyncGenerator<T> {
+    if (!postgres.availability.postgres()) throw unavailable()
     try {
-      const first = await withDeadline(rows.next(), readTimeoutMs, throwUnavailable)
+      const first = await withDeadline(rows.next(), postgres.timeoutMs, throwUnavailable)
       if (first.done) return
       yield first.value
       yield* rows
     } finally {
-      // Behind a read that is still under way, for which nobody waits.
+      // Takes effect after a read that may still be under way. Nobody waits for it.
       rows.return(undefined).catch(() => undefined)
     }
   }
@@ -103,8 +101,7 @@ export function createEventReads(deps: EventReadsDeps): EventReads {
       read(() => pageWaitingList(pool, eventId, after, limit)),
     booking: (eventId, userId) => read(() => findBooking(pool, eventId, userId)),
     waitingEntry: (eventId, userId) => read(() => findWaitingEntry(pool, eventId, userId)),
-    exportBookings: (eventId) => beginningInTime(streamBookings(exportPool, eventId, exports)),
-    exportWaitingList: (eventId) =>
-      beginningInTime(streamWaitingList(exportPool, eventId, exports)),
+    exportBookings: (eventId) => startInTime(streamBookings(exportPool, eventId, exports)),
+    exportWaitingList: (eventId) => startInTime(streamWaitingList(exportPool, eventId, exports)),
   }
 }

@@ -1,11 +1,6 @@
 import { describe, expect, it, vi } from 'vitest'
-import {
-  eventsPageSchema,
-  initializedSchema,
-  standingSchema,
-  statusSchema,
-} from '../http/response-schemas.js'
 import { appUnderTest, call, eventOne, fakeEvents } from '../testing/app-under-test.js'
+import { eventsPageSchema, initializedSchema, standingSchema, statusSchema } from './schemas.js'
 
 describe('POST /initialize', () => {
   const body = { eventId: 1, totalTickets: 10 }

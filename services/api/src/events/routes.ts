@@ -1,33 +1,34 @@
 import { AppError } from '@ticket-line/shared'
-import { z } from 'zod'
 import { audit } from '../http/audit.js'
-import { matchesEtag } from '../http/etag.js'
-import { cutPage } from '../http/paging.js'
-import { eventNotFound } from '../http/refusals.js'
-import { reply } from '../http/reply.js'
+import { cutPage, pageQuery } from '../http/paging.js'
+import { eventNotFound } from '../http/problem.js'
+import { defineRoute, principalOf, type Route } from '../http/route.js'
+import { eventIdParams } from '../http/schemas.js'
+import type { EventReads } from './reads.js'
 import {
   eventsPageSchema,
   initializedSchema,
+  initializeSchema,
   standingSchema,
   statusSchema,
-} from '../http/response-schemas.js'
-import { defineRoute, principalOf, type Route } from '../http/route.js'
-import { eventIdParams, eventIdSchema, pageQuery, totalTicketsSchema } from '../http/schemas.js'
-import type { EventReads } from './reads.js'
+} from './schemas.js'
 
 export interface EventDeps {
   events: EventReads
   /**
-   * `INITIALIZE_OPEN`: anybody may make an event, as in the original API that this service
+   * `INITIALIZE_OPEN`: anybody may create an event, as in the original API that this service
    * replaces.
    */
   initializeOpen: boolean
 }
 
-/** Making events, and what anybody may read about them. */
+/** Creates events, and shows what anybody may see of them. */
 export function eventRoutes(deps: EventDeps): Route[] {
   return [initializeRoute(deps), statusRoute(deps), eventsRoute(deps), standingRoute(deps)]
 }
+
+/** Message of `event_exists`. */
+export const EVENT_EXISTS = 'There is already an event with this id and a different size.'
 
 function initializeRoute({ events, initializeOpen }: EventDeps): Route {
   return defineRoute({
@@ -35,30 +36,23 @@ function initializeRoute({ events, initializeOpen }: EventDeps): Route {
     path: '/initialize',
     ...(initializeOpen ? { auth: 'ifSent' } : { auth: 'required', role: 'staff' }),
     limit: initializeOpen ? 'address' : 'general',
-    body: z
-      .strictObject({ eventId: eventIdSchema, totalTickets: totalTicketsSchema })
-      .meta({ id: 'InitializeRequest', example: { eventId: 1, totalTickets: 500 } }),
+    body: initializeSchema,
     docs: {
       tag: 'Events',
-      summary: 'Make an event',
-      responses: {
-        200: {
-          description: 'It was there with that size; here is how it stands.',
-          schema: initializedSchema,
-        },
-        201: { description: 'Made.', schema: initializedSchema },
-      },
+      summary: 'Create an event',
       problems: ['event_exists', 'unavailable'],
     },
-    async handler(c, { body }) {
+    responses: {
+      200: {
+        description: 'The event already exists with this size. This is its current state.',
+        schema: initializedSchema,
+      },
+      201: { description: 'The event was created.', schema: initializedSchema },
+    },
+    async handler(c, { body }, reply) {
       const { created, event } = await events.create(body.eventId, body.totalTickets)
       const { eventId, totalTickets, availableTickets } = event
-      if (totalTickets !== body.totalTickets) {
-        throw new AppError(
-          'event_exists',
-          'There already is an event of that id with another size.',
-        )
-      }
+      if (totalTickets !== body.totalTickets) throw new AppError('event_exists', EVENT_EXISTS)
       const shown = { eventId, totalTickets, availableTickets }
       if (created) audit(c, 'event_initialized', { eventId, totalTickets })
       const headers: Record<string, string> = created ? { location: `/status/${eventId}` } : {}
@@ -76,29 +70,36 @@ function statusRoute({ events }: EventDeps): Route {
     params: eventIdParams,
     docs: {
       tag: 'Events',
-      summary: 'How many tickets are left, and how many wait',
-      requestHeaders: { 'If-None-Match': 'An `ETag` received before.' },
-      responses: {
-        200: {
-          description: 'The event as it stands.',
-          schema: statusSchema,
-          headers: { ETag: 'Names these counts.' },
-        },
-        304: { description: 'Nothing changed.' },
-      },
+      summary: 'Get the number of available tickets and the length of the waiting list',
+      requestHeaders: { 'If-None-Match': 'The `ETag` of an earlier response.' },
       problems: ['event_not_found', 'unavailable'],
     },
-    async handler(c, { params }) {
+    responses: {
+      200: {
+        description: 'The current state of the event.',
+        schema: statusSchema,
+        headers: { ETag: 'Identifies these counts.' },
+      },
+      304: { description: 'The counts have not changed.' },
+    },
+    async handler(c, { params }, reply) {
       const status = await events.status(params.eventId)
       if (status === undefined) throw eventNotFound()
       const { eventId, availableTickets, waitingListCount } = status
       const etag = `"${availableTickets}-${waitingListCount}"`
-      // Keep it, but ask every time: a count served from somewhere between may be older than one's own booking.
+      // Caches must revalidate each time, or a client could see a count from before its own booking.
       const headers = { etag, 'cache-control': 'no-cache' }
       if (matchesEtag(c.req.header('if-none-match'), etag)) return reply(c, 304, null, headers)
       return reply(c, 200, { eventId, availableTickets, waitingListCount }, headers)
     },
   })
+}
+
+/** True if `If-None-Match` contains the tag. The comparison is weak (RFC 9110, section 13.1.2). */
+export function matchesEtag(ifNoneMatch: string | undefined, etag: string): boolean {
+  if (ifNoneMatch === undefined) return false
+  if (ifNoneMatch.trim() === '*') return true
+  return ifNoneMatch.split(',').some((entry) => entry.trim().replace(/^W\//, '') === etag)
 }
 
 function eventsRoute({ events }: EventDeps): Route {
@@ -110,11 +111,11 @@ function eventsRoute({ events }: EventDeps): Route {
     query: pageQuery('events'),
     docs: {
       tag: 'Events',
-      summary: 'All events, in order of id',
-      responses: { 200: { description: 'A page.', schema: eventsPageSchema } },
+      summary: 'List all events, in order of id',
       problems: ['unavailable'],
     },
-    async handler(c, { query: { limit, after } }) {
+    responses: { 200: { description: 'A page of events.', schema: eventsPageSchema } },
+    async handler(c, { query: { limit, after } }, reply) {
       const rows = await events.page(after, limit + 1)
       const { page, next } = cutPage('events', rows, limit, (event) => event.eventId)
       return reply(c, 200, { events: page, next })
@@ -131,11 +132,11 @@ function standingRoute({ events }: EventDeps): Route {
     params: eventIdParams,
     docs: {
       tag: 'Events',
-      summary: 'Where I stand',
-      responses: { 200: { description: 'My standing as of now.', schema: standingSchema } },
+      summary: 'Get my booking or position',
       problems: ['event_not_found', 'unavailable'],
     },
-    async handler(c, { params: { eventId } }) {
+    responses: { 200: { description: 'My current standing.', schema: standingSchema } },
+    async handler(c, { params: { eventId } }, reply) {
       const { userId } = principalOf(c)
       const found = await events.standing(eventId, userId)
       if (found === undefined) throw eventNotFound()

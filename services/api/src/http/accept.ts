@@ -1,17 +1,11 @@
 interface Rating {
   /** From 0, not acceptable, to 1. */
   quality: number
-  /**
-   * 2 if the header names the media type itself, 1 for `type/*`, 0 for any type, -1 for none of
-   * them.
-   */
+  /** 2 if the header names the media type itself, 1 for `type/*`, 0 for any type, -1 for none. */
   specificity: number
 }
 
-/**
- * How an `Accept` header rates a media type: the most specific range counts (RFC 9110, section
- * 12.5.1).
- */
+/** Rates a media type by an `Accept` header. The most specific range counts (RFC 9110, section 12.5.1). */
 function rate(accept: string, mediaType: string): Rating {
   const [type] = mediaType.split('/')
   const ranges = ['*/*', `${type}/*`, mediaType]

@@ -1,7 +1,7 @@
 import type { Context } from 'hono'
 import type { AppEnv } from './env.js'
 
-/** Names of the actions that are logged for audits. */
+/** Actions that are logged for audits. */
 export type AuditAction =
   | 'acted_for_other'
   | 'event_initialized'
@@ -11,8 +11,8 @@ export type AuditAction =
   | 'user_enabled'
 
 /**
- * Logs who did what to whom. `LOG_LEVEL` does not hide these lines (except `silent`), because an
- * audit must not depend on how much else is logged. Call it after the action has happened.
+ * Logs an action with its actor. Call it after the action has taken effect. Only `LOG_LEVEL=silent`
+ * hides these lines, because an audit must not depend on how much else is logged.
  */
 export function audit(
   c: Context<AppEnv>,
@@ -30,6 +30,6 @@ export function audit(
     requestId: c.get('requestId'),
     ...details,
   }
-  const audible = log.isLevelEnabled('info') ? log : log.child({}, { level: 'info' })
-  audible.info(entry, 'audit')
+  const auditLog = log.isLevelEnabled('info') ? log : log.child({}, { level: 'info' })
+  auditLog.info(entry, 'audit')
 }

@@ -1,17 +1,16 @@
 import { Hono } from 'hono'
 import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
-import { readBody } from './body.js'
-import { MAX_BODY_BYTES } from './body-bytes.js'
+import { countMembers, MAX_BODY_BYTES, readBody } from './body.js'
 import type { AppEnv } from './env.js'
 import { respondError } from './problem.js'
-import { reply } from './reply.js'
+import { sendJson } from './reply.js'
 import { eventIdSchema, userIdSchema } from './schemas.js'
 
 const schema = z.strictObject({ eventId: eventIdSchema, userId: userIdSchema.optional() })
 const app = new Hono<AppEnv>()
 app.onError((error, c) => respondError(c, error))
-app.post('/', async (c) => reply(c, 200, await readBody(c, schema)))
+app.post('/', async (c) => sendJson(c, 200, await readBody(c, schema)))
 
 async function post(body: NonNullable<RequestInit['body']>, headers: Record<string, string> = {}) {
   const all = { 'content-type': 'application/json', ...headers }
@@ -137,4 +136,15 @@ describe('readBody', () => {
     expect((await post(endless)).status).toBe(413)
     expect(sent).toBeLessThan(30)
   })
+})
+
+it.each([
+  ['{}', 0],
+  ['{"a":1}', 1],
+  ['{"a":1,"a":2}', 2],
+  ['{"a":{"b":1,"c":[{"d":2}]},"e":"x:y"}', 2],
+  ['{"a\\"b:":"{","c\\\\":1}', 2],
+  ['{"__proto__":1}', 1],
+])('counts the members of the outermost object: %s has %i', (json, count) => {
+  expect(countMembers(json)).toBe(count)
 })

@@ -1,64 +1,18 @@
 import { isUtf8 } from 'node:buffer'
-import { AppError, type FieldError } from '@ticket-line/shared'
+import type { IncomingMessage } from 'node:http'
+import { AppError } from '@ticket-line/shared'
 import type { Context } from 'hono'
-import { z } from 'zod'
-import { readBytes } from './body-bytes.js'
+import type { z } from 'zod'
 import type { AppEnv } from './env.js'
-import { fieldErrors, jsonPointer, MAX_ERRORS } from './field-errors.js'
-import { countMembers } from './json-members.js'
+import { fieldErrors, invalidRequest } from './input.js'
 
-// RFC 8259: JSON has no parameters and is UTF-8 between systems, but clients send some; only another charset is a reason to
-// refuse.
-const JSON_MEDIA_TYPE = /^application\/json[\t ]*(?:;|$)/i
-const OTHER_CHARSET = /;[\t ]*charset[\t ]*=[\t ]*(?!"?utf-?8"?[\t ]*(?:;|$))/i
-
-/** A refusal of what the client sent, naming each fault by its place. */
-export function invalidRequest(message: string, errors: FieldError[]): AppError {
-  return new AppError('invalid_request', message, { errors })
-}
-
-/** Checks a value that is not a body (path parameters, query) against its schema. */
-export function checkInput<S extends z.ZodType>(
-  schema: S,
-  value: unknown,
-  what: string,
-): z.output<S> {
-  const result = schema.safeParse(value)
-  if (result.success) return result.data
-  throw invalidRequest(`The ${what} is not valid.`, fieldErrors(result.error, value))
-}
+/** Maximum size of a request body, bytes. */
+export const MAX_BODY_BYTES = 16 * 1024
 
 /**
- * Reads and checks the query. Without a schema no parameter is known.
+ * Reads and checks a JSON body. The size is checked first, then the media type, then the content.
  *
- * @throws AppError `invalid_request` if a parameter is unknown, repeated or not valid. If unknown
- * ones were ignored, `?limt=5` would list everything
- */
-export function readQuery<S extends z.ZodType>(
-  c: Context<AppEnv>,
-  schema: S | undefined,
-): z.output<S> | undefined {
-  const start = c.req.url.indexOf('?')
-  if (start >= 0) refuseStrays(c.req.url.slice(start), schema)
-  return schema === undefined ? undefined : checkInput(schema, c.req.query(), 'query')
-}
-
-function refuseStrays(search: string, schema: z.ZodType | undefined): void {
-  const known = new Set(schema instanceof z.ZodObject ? Object.keys(schema.shape) : [])
-  const names = [...new URLSearchParams(search).keys()]
-  const strays = new Map<string, string>()
-  for (const [index, name] of names.entries()) {
-    if (!known.has(name)) strays.set(name, 'is not a known parameter')
-    else if (names.indexOf(name) !== index) strays.set(name, 'is given more than once')
-  }
-  if (strays.size === 0) return
-  const errors = [...strays].map(([name, detail]) => ({ pointer: jsonPointer([name]), detail }))
-  throw invalidRequest('The query is not valid.', errors.slice(0, MAX_ERRORS))
-}
-
-/**
- * Reads and checks a JSON body. Size is looked at before the media type, and that before the content.
- * @throws AppError `payload_too_large`, `unsupported_media_type`, `invalid_request` with `errors`
+ * @throws AppError `payload_too_large`, `unsupported_media_type`, or `invalid_request` with `errors`
  */
 export async function readBody<S extends z.ZodType>(
   c: Context<AppEnv>,
@@ -83,15 +37,74 @@ export async function readBody<S extends z.ZodType>(
   return result.data
 }
 
+/**
+ * Reads a request body of at most {@link MAX_BODY_BYTES}. It stops as soon as a body is longer,
+ * whether or not the client announced the length.
+ *
+ * @throws AppError `payload_too_large`, or `invalid_request` if the client disconnects early
+ */
+export async function readBytes(c: Context<AppEnv>): Promise<Uint8Array> {
+  const announced = c.req.header('content-length')
+  if (announced !== undefined && Number(announced) > MAX_BODY_BYTES) throw tooLarge()
+  const incoming = c.env?.incoming
+  return incoming === undefined ? readStream(c.req.raw.body) : readIncoming(incoming)
+}
+
+/** Reads Node's stream, because the web stream around it costs as much as the rest of a request. */
+function readIncoming(incoming: IncomingMessage): Promise<Uint8Array> {
+  return new Promise((resolve, reject) => {
+    const chunks: Buffer[] = []
+    let size = 0
+    const settle = (error?: AppError): void => {
+      incoming.off('data', onData).off('end', onEnd).off('close', onCut).off('error', onCut)
+      if (error !== undefined) reject(error)
+      else resolve(chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks))
+    }
+    const onData = (chunk: Buffer): void => {
+      size += chunk.length
+      chunks.push(chunk)
+      if (size <= MAX_BODY_BYTES) return
+      settle(tooLarge())
+      // The adapter discards further bytes for half a second and then closes the connection. If we
+      // closed it now, the unread bytes would reset it before the client had read the response.
+      incoming.pause()
+    }
+    const onEnd = (): void => settle()
+    const onCut = (): void => settle(cutShort())
+    incoming.on('data', onData).on('end', onEnd).on('close', onCut).on('error', onCut)
+    if (incoming.destroyed) onCut()
+  })
+}
+
+async function readStream(stream: ReadableStream<Uint8Array> | null): Promise<Uint8Array> {
+  const chunks: Uint8Array[] = []
+  let size = 0
+  for await (const chunk of stream ?? []) {
+    size += chunk.length
+    if (size > MAX_BODY_BYTES) throw tooLarge()
+    chunks.push(chunk)
+  }
+  return Buffer.concat(chunks)
+}
+
+function tooLarge(): AppError {
+  return new AppError('payload_too_large', `The body is larger than ${MAX_BODY_BYTES} bytes.`)
+}
+
+function cutShort(): AppError {
+  return new AppError('invalid_request', 'The request ended before its body was complete.')
+}
+
+// RFC 8259 defines no parameters for JSON and requires UTF-8. Some clients send parameters anyway;
+// only a different charset is refused.
+const JSON_MEDIA_TYPE = /^application\/json[\t ]*(?:;|$)/i
+const OTHER_CHARSET = /;[\t ]*charset[\t ]*=[\t ]*(?!"?utf-?8"?[\t ]*(?:;|$))/i
+
 function isJson(mediaType: string): boolean {
   return JSON_MEDIA_TYPE.test(mediaType) && !OTHER_CHARSET.test(mediaType)
 }
 
-function notAnObject(detail: string): AppError {
-  return invalidRequest('The request body must be a JSON object.', [{ pointer: '', detail }])
-}
-
-/** @throws AppError `invalid_request` for anything but one JSON object whose members are all different */
+/** @throws AppError `invalid_request` unless the body is one JSON object with unique member names */
 function parseObject(bytes: Uint8Array): object {
   if (!isUtf8(bytes)) throw notAnObject('is not valid UTF-8')
   const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString()
@@ -103,8 +116,49 @@ function parseObject(bytes: Uint8Array): object {
   }
   if (typeof value !== 'object' || value === null || Array.isArray(value))
     throw notAnObject('must be an object')
-  // RFC 8259, section 4: what readers make of a repeated name differs, so one of them would be fooled.
+  // JSON parsers disagree about which of two equal names counts (RFC 8259, section 4), so a proxy
+  // and this service could read different values.
   if (countMembers(text) !== Object.keys(value).length)
     throw notAnObject('names a member more than once')
   return value
+}
+
+function notAnObject(detail: string): AppError {
+  return invalidRequest('The request body must be a JSON object.', [{ pointer: '', detail }])
+}
+
+const QUOTE = 0x22
+const BACKSLASH = 0x5c
+const COLON = 0x3a
+const OPEN_OBJECT = 0x7b
+const CLOSE_OBJECT = 0x7d
+const OPEN_ARRAY = 0x5b
+const CLOSE_ARRAY = 0x5d
+
+/**
+ * Counts the members of the outermost object of a valid JSON text. A repeated name counts each
+ * time.
+ */
+export function countMembers(json: string): number {
+  let members = 0
+  let depth = 0
+  for (let i = 0; i < json.length; i++) {
+    switch (json.charCodeAt(i)) {
+      case QUOTE:
+        for (i++; json.charCodeAt(i) !== QUOTE; i++) if (json.charCodeAt(i) === BACKSLASH) i++
+        break
+      case OPEN_OBJECT:
+      case OPEN_ARRAY:
+        depth++
+        break
+      case CLOSE_OBJECT:
+      case CLOSE_ARRAY:
+        depth--
+        break
+      case COLON:
+        if (depth === 1) members++
+        break
+    }
+  }
+  return members
 }

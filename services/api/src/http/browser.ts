@@ -1,13 +1,13 @@
 import type { Context } from 'hono'
 import type { AppEnv } from './env.js'
 
-/** Whether a cookie of this answer may be sent over TLS only (`Secure`). */
+/** Decides whether a cookie of this response is marked `Secure`, so that it is sent over TLS only. */
 export type CookieSecurity = (c: Context<AppEnv>) => boolean
 
 export interface CookieSecurityOptions {
-  /** In production always. */
+  /** Marks all cookies, as in production. */
   always: boolean
-  /** Elsewhere, if a trusted proxy in front says that the client used TLS. */
+  /** Otherwise, marks a cookie if a trusted proxy reports that the client used TLS. */
   trustProxy: boolean
 }
 
@@ -42,4 +42,16 @@ export function keepsSecureCookies(c: Context<AppEnv>): boolean {
 /** The protocol that the nearest proxy reports. That proxy writes the last entry. */
 function forwardedProtocol(c: Context<AppEnv>): string | undefined {
   return c.req.header('x-forwarded-proto')?.split(',').at(-1)?.trim().toLowerCase()
+}
+
+/**
+ * False if another site made a browser send this request. Browsers report that in `Sec-Fetch-Site`,
+ * older ones in `Origin`. A client that sends neither header is no browser, so it sends no cookies
+ * on behalf of another site.
+ */
+export function isSameOrigin(c: Context<AppEnv>): boolean {
+  const site = c.req.header('sec-fetch-site')
+  if (site !== undefined) return site === 'same-origin'
+  const origin = c.req.header('origin')
+  return origin === undefined || URL.parse(origin)?.host === c.req.header('host')
 }

@@ -1,16 +1,16 @@
 import { BlockList, isIP, isIPv4 } from 'node:net'
 
-/** The proxies whose word about the client's address counts. */
+/** The proxies whose entries in `X-Forwarded-For` are trusted. */
 export interface TrustedProxies {
-  /** This many proxies in front, wherever they are. */
+  /** Number of proxies in front of the service, whatever their addresses. */
   hops: number
-  /** All proxies of these networks. */
+  /** All proxies in these networks are trusted, too. */
   networks: BlockList | undefined
 }
 
 export interface ClientAddressDeps {
   trust: TrustedProxies
-  /** Called once, with the first entry of `X-Forwarded-For` that is no address. */
+  /** Called once, with the first entry of `X-Forwarded-For` that is not an address. */
   onUnknownForm: (entry: string) => void
 }
 
@@ -18,9 +18,8 @@ export interface ClientAddressDeps {
 export type ClientAddressOf = (remote: string, forwardedFor: string | undefined) => string
 
 /**
- * Each proxy adds the address that called it to the end of `X-Forwarded-For`. The entries are read
- * from the end, for as long as the proxy that wrote an entry is trusted. The client may have made
- * up the rest.
+ * Each proxy appends the address of its client to `X-Forwarded-For`. The entries are read from the
+ * end, as long as the proxy that wrote an entry is trusted. The client may have forged the rest.
  */
 export function createClientAddress({ trust, onUnknownForm }: ClientAddressDeps): ClientAddressOf {
   const { hops, networks } = trust
@@ -49,16 +48,12 @@ export function createClientAddress({ trust, onUnknownForm }: ClientAddressDeps)
   }
 }
 
-// Some proxies add the port, put IPv6 addresses into brackets, or quote the entry as in RFC 7239.
+// Some proxies add the port, enclose IPv6 addresses in brackets, or quote the entry (RFC 7239).
 const IPV4_WITH_PORT = /^([\d.]+):\d{1,5}$/
 const IPV6_IN_BRACKETS = /^\[([^\]]+)\](?::\d{1,5})?$/
 const QUOTED = /^"(.*)"$/
 
-/**
- * Reads an address in any form that proxies write.
- *
- * @returns it without port, brackets and quotes
- */
+/** Reads an address in any form that proxies write, without port, brackets and quotes. */
 function parseAddress(entry: string): string | undefined {
   if (isIP(entry) !== 0) return unwrap(entry)
   const text = QUOTED.exec(entry)?.[1] ?? entry
@@ -66,7 +61,7 @@ function parseAddress(entry: string): string | undefined {
   return isIP(address) === 0 ? undefined : unwrap(address)
 }
 
-/** An IPv4 address that came over an IPv6 socket, as IPv4. */
+/** Converts an IPv4-mapped IPv6 address to IPv4. */
 function unwrap(address: string): string {
   const dotted = address.slice(address.lastIndexOf(':') + 1)
   return /^::ffff:/i.test(address) && isIPv4(dotted) ? dotted : address
@@ -78,9 +73,9 @@ function isIn(networks: BlockList | undefined, address: string | undefined): boo
 }
 
 /**
- * Reads a list of networks, as `10.0.0.0/8, 192.0.2.7, 2001:db8::/32`.
+ * Parses a list of networks such as `10.0.0.0/8, 192.0.2.7, 2001:db8::/32`.
  *
- * @returns `undefined` if an entry is no network
+ * @returns `undefined` if an entry is not a network
  */
 export function parseNetworks(text: string): BlockList | undefined {
   const networks = new BlockList()

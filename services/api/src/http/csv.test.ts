@@ -209,7 +209,7 @@ describe('csvStream', () => {
     await vi.advanceTimersByTimeAsync(1)
     expect(onSourceEnd).toHaveBeenCalledOnce()
     expect(onError).toHaveBeenCalledExactlyOnceWith(
-      new Error('The client took nothing for 1000 ms.'),
+      new Error('The client read nothing for 1000 ms.'),
     )
     await expect(reader.read()).rejects.toThrow('The export ended early.')
     await expect(reader.closed).rejects.toThrow('The export ended early.')

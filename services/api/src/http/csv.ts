@@ -1,23 +1,20 @@
 /*
- * Writes lists so that opening one in a spreadsheet runs nothing and changes no id
- * (docs/operations.md, "Downloads of lists").
+ * Writes lists as CSV (RFC 4180) that is safe to open in a spreadsheet: no field runs as a formula,
+ * and no id changes (docs/operations.md, "Downloads of lists").
  *
- * Fields follow RFC 4180. An apostrophe is put in front of text that a spreadsheet could take for a
- * formula, a number or a date. A spreadsheet may also split fields at other separators than the
- * comma, and then ignores our quotes, so text after such a separator is treated like the start of a
- * field. To read the value back, remove one apostrophe at the start and after each separator.
+ * Text that a spreadsheet could read as a formula, a number or a date gets an apostrophe in front.
+ * Some spreadsheets split fields at other separators than the comma and then ignore our quotes, so
+ * text after such a separator is treated like the start of a field. To restore a value, remove one
+ * apostrophe at its start and one after each separator.
  */
 
-/** Characters at which some spreadsheet, in some locale, splits a line. */
+/** Characters at which a spreadsheet may split a line, depending on its locale. */
 const SEPARATORS = ',;|\\t\\r\\n\\v\\f\\u0085\\u2028\\u2029'
-/**
- * Characters that start a formula, including full-width ones, which East Asian locales accept, and
- * U+2212.
- */
+/** Characters that start a formula, including U+2212 and the full-width forms of East Asian locales. */
 const FORMULA_STARTS = '=+\\-@\u2212\uFE62\uFE63\uFE66\uFE6B\uFF1D\uFF0B\uFF0D\uFF20'
 /**
- * Places that need an apostrophe. Blanks and quotes do not count as the start, since an importer
- * may drop them. An apostrophe of the value itself gets another one, so that reading back is exact.
+ * Places that need an apostrophe. Blanks and quotes in front are skipped, because an importer may
+ * drop them. An apostrophe of the value itself gets another one, so that restoring is exact.
  */
 const RISKY_START = new RegExp(
   `(?<=^|[${SEPARATORS}])(?=[\\s"]*['${FORMULA_STARTS}]|[\\t\\r\\n])`,
@@ -26,7 +23,7 @@ const RISKY_START = new RegExp(
 
 /** `3-1`, `007`, `1e5`, `(5)`, `.5`, `$3`, in digits of any script. */
 const NUMBER_OR_DATE = /^[\s.,:(/%\p{Sc}]*\p{Nd}/u
-/** A booking id of an event with five digits or more. No spreadsheet has years that long. */
+/** A booking id whose event id has five digits or more. No spreadsheet reads that as a year. */
 const LONG_BOOKING_ID = /^\d{5,}-\d+$/
 /** `MAR1`, `Sept-2`, `mai 2026`. */
 const MONTH_AND_NUMBER = /^\s*(\p{L}{3,10})[\s./-]*\p{Nd}/u
@@ -47,10 +44,10 @@ const MONTHS = new Set(
   ),
 )
 
-/** A text is an id and stays one in a spreadsheet; a `Date` may be read as the time it is. */
+/** A string stays text in a spreadsheet. A `Date` may be read as a time. */
 export type CsvValue = string | number | boolean | Date
 
-/** One field (see the top of this file). */
+/** Writes one field, as described at the top of this file. */
 export function csvField(value: CsvValue): string {
   if (value instanceof Date) return value.toISOString()
   if (typeof value !== 'string') return String(value)
@@ -66,33 +63,32 @@ function looksLikeNumberOrDate(text: string): boolean {
   return month !== undefined && MONTHS.has(month.toLowerCase())
 }
 
-/** One line by RFC 4180, with its line end. */
+/** Writes one line with its line end. */
 export function csvLine(values: readonly CsvValue[]): string {
   return `${values.map(csvField).join(',')}\r\n`
 }
 
 export interface CsvSource<Row> {
   columns: readonly string[]
-  /** The first portion, which the caller has taken already. */
+  /** The first portion of rows, which the caller has read already. */
   first: Row[]
-  /** All further portions; each goes out as one piece. */
+  /** All further portions. Each is sent as one chunk. */
   rest: AsyncGenerator<Row[]>
   toFields: (row: Row) => readonly CsvValue[]
-  /** A download whose client takes nothing for this long is cut, ms. */
+  /** The download ends if its client reads nothing for this long, ms. */
   stallTimeoutMs: number
-  /**
-   * A download that takes longer than this is cut, ms. Its snapshot keeps VACUUM from cleaning up.
-   */
+  /** Maximum duration of a download, ms. Its snapshot blocks VACUUM for that long. */
   timeoutMs: number
-  /** Called with the reason when a download breaks off; the client sees its connection end. */
+  /** Called with the reason when a download fails. The client sees its connection close. */
   onError: (error: unknown) => void
-  /** Called once when the download ends for any reason, before the client sees the end. */
+  /** Called once when the download ends, for any reason, before the client notices the end. */
   onEnd: () => Promise<void>
 }
 
 /**
- * A CSV stream that asks for rows only as fast as the client reads. It ends their source when the
- * client goes away, when the client takes nothing for `stallTimeoutMs`, and after `timeoutMs`.
+ * Creates a CSV stream that requests rows only as fast as the client reads. It ends the source of
+ * rows when the client disconnects, when the client reads nothing for `stallTimeoutMs`, and after
+ * `timeoutMs`.
  */
 export function csvStream<Row>(source: CsvSource<Row>): ReadableStream<Uint8Array> {
   const { rest, toFields, stallTimeoutMs, timeoutMs, onError, onEnd } = source
@@ -113,18 +109,17 @@ export function csvStream<Row>(source: CsvSource<Row>): ReadableStream<Uint8Arra
     if (ended) return
     onError(error)
     controller.error(new Error('The export ended early.'))
-    // The stream does not cancel its source when it fails, so end the source here: it holds a
-    // connection to the database. Only then another download may take its place.
+    // A failing stream does not cancel its source, which holds a database connection. So end the
+    // source here, and let the next download start only afterwards.
     rest.return(undefined).catch(onError).then(end)
     ended = true
   }
 
   function send(controller: ReadableStreamDefaultController, text: string): void {
     controller.enqueue(encoder.encode(text))
-    // While a client reads nothing but stays connected, the server asks for no more rows and gets
-    // no event, so only a timer notices.
+    // If a client stays connected but reads nothing, the stream gets no event. Only a timer notices.
     stall = setTimeout(
-      () => fail(controller, new Error(`The client took nothing for ${stallTimeoutMs} ms.`)),
+      () => fail(controller, new Error(`The client read nothing for ${stallTimeoutMs} ms.`)),
       stallTimeoutMs,
     )
   }
@@ -142,7 +137,7 @@ export function csvStream<Row>(source: CsvSource<Row>): ReadableStream<Uint8Arra
         clearTimeout(stall)
         try {
           const { done, value } = await rest.next()
-          // The client left, or the time ran out, while the rows were fetched.
+          // The client disconnected, or the time ran out, while the rows were fetched.
           if (ended) return
           if (!done) return send(controller, lines(value))
           await end()
@@ -159,7 +154,7 @@ export function csvStream<Row>(source: CsvSource<Row>): ReadableStream<Uint8Arra
         await end()
       },
     },
-    // Nothing is fetched ahead of the reader.
+    // Fetch no rows ahead of the reader.
     { highWaterMark: 0 },
   )
 }

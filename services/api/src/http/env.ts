@@ -2,32 +2,33 @@ import type { HttpBindings } from '@hono/node-server'
 import type { Log } from '@ticket-line/shared'
 import type { Principal } from './principal.js'
 
-/** What middleware leaves for those behind it. */
+/** Hono's types for this app: what middleware and handlers share about one request. */
 export interface AppEnv {
-  /** Absent where a test calls `app.request()` without a socket. */
+  /** Absent if a test calls `app.request()` without a socket. */
   Bindings: Partial<HttpBindings>
   Variables: {
     requestId: string
-    /** The process's log; a line about one request names its `requestId`. */
+    /** The log of the process. Lines about one request include its `requestId`. */
     log: Log
-    /** Client address after proxies; IPv4-mapped IPv6 unwrapped. */
+    /** The client's address behind trusted proxies. IPv4-mapped IPv6 addresses are unwrapped. */
     clientAddress: string
-    /** Set by `authenticate` where a token was verified. */
+    /** Set by `authenticate` after it has verified a token. */
     principal: Principal | undefined
-    /** The key on which a limit counts this request, if its handler chose one. */
-    countedOn: string | undefined
-    /** How long the count of this request took, ms. */
-    countedForMs: number | undefined
+    /** The key on which a rate limit counts this request, if the handler chose one. */
+    rateLimitKey: string | undefined
+    /** How long the rate limit took to count this request, ms. */
+    rateLimitMs: number | undefined
     /**
-     * Headers of the answer, names in lower case; `c.header()` writes here too. A plain record, since the adapter
-     * sends one in a twentieth of the time that a `Headers` object takes.
+     * Headers of the response, with names in lower case. `c.header()` writes here, too. It is a
+     * plain record because the adapter sends one in a twentieth of the time that a `Headers` object
+     * takes.
      */
     headers: Record<string, string>
-    /** The answer that was made with those headers. */
+    /** The response that was created with those headers. */
     replied: Response | undefined
-    /** Template of the matched route, the label of its metrics. */
+    /** Template of the matched route. It labels metrics and traces. */
     route: string | undefined
-    /** The method label of its metrics, if that is not the request's method. */
+    /** The method label of metrics, if it differs from the method of the request. */
     methodLabel: string | undefined
   }
 }

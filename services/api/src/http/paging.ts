@@ -1,32 +1,38 @@
+import { z } from 'zod'
+
 /**
- * The opaque `next` of a list: the kind of list and the last key shown, so that one list's cursor is refused by
- * another. Opaque, since what stands in it is ours to change.
+ * Encodes the `next` of a list: the kind of list and the last key of the page. It contains the kind
+ * so that one list refuses the cursor of another. Clients must treat it as opaque, so its form may
+ * change.
  */
 export function encodeCursor(list: string, lastKey: number | string): string {
   return Buffer.from(`${list}:${lastKey}`).toString('base64url')
 }
 
-/** The last key shown; `undefined` for anything that is no cursor of this list. */
+/** @returns the last key of the previous page, or `undefined` if this is no cursor of the list */
 export function decodeCursor(list: string, cursor: string): number | undefined {
-  const text = Buffer.from(cursor, 'base64url').toString()
-  const key = text.startsWith(`${list}:`) ? Number(text.slice(list.length + 1)) : Number.NaN
+  const key = Number(keyTextOf(list, cursor) ?? Number.NaN)
   return Number.isSafeInteger(key) && key >= 1 && encodeCursor(list, key) === cursor
     ? key
     : undefined
 }
 
-/** As {@link decodeCursor}, for a list whose keys are texts. */
+/** Like {@link decodeCursor}, for a list whose keys are strings. */
 export function decodeTextCursor(
   list: string,
   cursor: string,
   isKey: (key: unknown) => boolean,
 ): string | undefined {
-  const text = Buffer.from(cursor, 'base64url').toString()
-  const key = text.startsWith(`${list}:`) ? text.slice(list.length + 1) : undefined
+  const key = keyTextOf(list, cursor)
   return key !== undefined && isKey(key) && encodeCursor(list, key) === cursor ? key : undefined
 }
 
-/** One page of rows read with one more than fits, and the cursor of the next page. */
+function keyTextOf(list: string, cursor: string): string | undefined {
+  const text = Buffer.from(cursor, 'base64url').toString()
+  return text.startsWith(`${list}:`) ? text.slice(list.length + 1) : undefined
+}
+
+/** Cuts a page from rows that were read with a limit of one more than the page has. */
 export function cutPage<Row>(
   list: string,
   rows: Row[],
@@ -40,3 +46,46 @@ export function cutPage<Row>(
     next: rows.length > limit && last !== undefined ? encodeCursor(list, keyOf(last)) : null,
   }
 }
+
+const limitError = { error: 'must be an integer from 1 to 1000' }
+
+/**
+ * The query parameter `after` of a list. It is parsed to the last key of the previous page.
+ *
+ * @param firstKey the value if the parameter is absent, which is before the first key
+ */
+export function afterParameter<Key>(
+  firstKey: Key,
+  decode: (cursor: string) => Key | undefined,
+): z.ZodType<Key> {
+  return z
+    .string()
+    .optional()
+    .transform((cursor, context) => {
+      if (cursor === undefined) return firstKey
+      const key = decode(cursor)
+      if (key !== undefined) return key
+      context.addIssue('is not a `next` of this list')
+      return z.NEVER
+    })
+    .meta({ description: '`next` of the previous page.' })
+}
+
+/** The query parameters `limit` and `after` of a list whose keys are numbers. */
+export function pageQuery(list: string) {
+  return z.object({
+    limit: z
+      .string()
+      .regex(/^(?:[1-9]\d{0,2}|1000)$/, limitError)
+      .default('50')
+      .transform(Number)
+      .meta({ description: 'Maximum number of items on the page, 1 to 1000.', example: '50' }),
+    after: afterParameter(0, (cursor) => decodeCursor(list, cursor)),
+  })
+}
+
+/** The `next` of a page. */
+export const nextSchema = z
+  .string()
+  .nullable()
+  .meta({ description: 'The `after` of the next page; null on the last page.' })

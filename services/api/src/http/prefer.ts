@@ -1,9 +1,9 @@
-/** Longest wait that a client may ask for, in seconds. */
+/** Maximum `wait` that a client can request, s. */
 export const MAX_WAIT_SECONDS = 30
 
-/** What a client prefers (RFC 7240), as far as this product knows it. */
+/** The preferences of a client (RFC 7240) that this service supports. */
 export interface Preferences {
-  /** `wait`, capped. */
+  /** `wait`, capped at {@link MAX_WAIT_SECONDS}. */
   waitSeconds?: number | undefined
   respondAsync?: true | undefined
   return?: 'minimal' | 'representation' | undefined
@@ -14,7 +14,7 @@ const NONE: Preferences = Object.freeze({})
 const TOKEN = /^[!#$%&'*+.^_`|~\w-]+$/
 const QUOTED = /^"(?:[^"\\]|\\.)*"$/
 
-/** Splits at a separator that stands outside quoted strings (RFC 9110, section 5.6.4). */
+/** Splits a text at a separator, except inside quoted strings (RFC 9110, section 5.6.4). */
 function splitOutsideQuotes(text: string, separator: string): string[] {
   const parts: string[] = []
   let start = 0
@@ -32,7 +32,11 @@ function splitOutsideQuotes(text: string, separator: string): string[] {
   return parts
 }
 
-/** `token`, `token=token` or `token="quoted"`, parameters left out; `undefined` for anything else. */
+/**
+ * Parses `token`, `token=token` or `token="quoted"` without its parameters.
+ *
+ * @returns `undefined` for anything else
+ */
 function parseElement(element: string): { name: string; value: string } | undefined {
   const preference = splitOutsideQuotes(element, ';')[0] as string
   const equals = preference.indexOf('=')
@@ -43,31 +47,35 @@ function parseElement(element: string): { name: string; value: string } | undefi
   return QUOTED.test(word) ? { name, value: word.slice(1, -1).replace(/\\(.)/g, '$1') } : undefined
 }
 
-/** Reads a `Prefer` header; repeated headers arrive joined by commas. Unknown and malformed preferences are ignored. */
+/** Parses a `Prefer` header. Unknown and malformed preferences are ignored. */
 export function parsePrefer(header: string | undefined): Preferences {
   if (header === undefined || header === '') return NONE
   const preferences: Preferences = {}
-  let asksForBoth = false
+  let hasBoth = false
   for (const element of splitOutsideQuotes(header, ',')) {
     const preference = parseElement(element)
     if (preference === undefined) continue
     const { name, value } = preference
-    // Section 2: of a preference named more than once the first counts.
+    // If a preference is repeated, the first one counts (section 2).
     if (name === 'wait' && /^\d+$/.test(value)) {
       preferences.waitSeconds ??= Math.min(Number(value), MAX_WAIT_SECONDS)
     } else if (name === 'respond-async' && value === '') {
       preferences.respondAsync = true
     } else if (name === 'return' && (value === 'minimal' || value === 'representation')) {
       preferences.return ??= value
-      asksForBoth ||= preferences.return !== value
+      hasBoth ||= preferences.return !== value
     }
   }
-  // Section 4.2: who asks for both has made a mistake and is treated as having asked for neither.
-  if (asksForBoth) delete preferences.return
+  // Both values of `return` contradict each other, so neither counts (section 4.2).
+  if (hasBoth) delete preferences.return
   return preferences
 }
 
-/** Value of `Preference-Applied` for the preferences that were used, a capped wait as capped; `undefined` for none. */
+/**
+ * Writes the `Preference-Applied` header for the preferences that were used.
+ *
+ * @returns `undefined` if none was used
+ */
 export function preferenceApplied(used: Preferences): string | undefined {
   const applied: string[] = []
   if (used.respondAsync) applied.push('respond-async')

@@ -1,31 +1,32 @@
 import type { Role } from '@ticket-line/shared'
 
 /**
- * Who makes a request: the subject of a verified token, with the role of the local account if it
- * has one.
+ * The authenticated sender of a request: the subject of a verified token, with the role of the
+ * local account if there is one.
  */
 export interface Principal {
   userId: string
   role: Role
   /**
-   * Set if another issuer signed the token. A local account of that name belongs to somebody else.
+   * Set if another issuer signed the token. A local account with the same name belongs to a
+   * different person.
    */
   external?: true
   /** What a token of this installation says about its origin; absent if it says nothing. */
   origin?: TokenOrigin
 }
 
-/** Shows whether a token or cookie was given out before the account's earlier ones ended. */
+/** Tells whether a token or cookie was issued before the account revoked its earlier ones. */
 export interface TokenOrigin {
-  /** Generation of the account at that time. */
+  /** Generation of the account when the token was issued. */
   generation?: number
-  /** The sign-in, a family of refresh tokens. */
+  /** The sign-in that the token comes from, which is a family of refresh tokens. */
   familyId?: string
-  /** When it was made, in whole seconds. */
+  /** When the token was issued, in whole seconds since 1970. */
   issuedAtS?: number
 }
 
-/** Staff may act for anybody and read everybody's lists. */
+/** Staff may act for all users and read all lists. */
 export function isStaff(principal: Principal): boolean {
   return principal.role !== 'user'
 }

@@ -2,33 +2,52 @@ import { isRetryable } from '@ticket-line/db'
 import { AppError, type ErrorCode, PROBLEMS, type ProblemExtras } from '@ticket-line/shared'
 import type { Context } from 'hono'
 import { HTTPException } from 'hono/http-exception'
+import { z } from 'zod'
 import type { AppEnv } from './env.js'
-import { type PlainResponse, replyPlain } from './reply.js'
+import { type PlainResponse, retryAfter, sendPlain } from './reply.js'
+import { positionSchema } from './schemas.js'
 
-/** Body of every refusal and failure: RFC 9457 with a stable `code`. */
-export interface Problem {
-  type: string
-  title: string
-  status: number
-  code: ErrorCode
-  message: string
-  /** The same sentence as `message`, under the name of RFC 9457. */
-  detail: string
-  errors?: { pointer: string; detail: string }[]
-  position?: number
-}
+/** Body of every error response: RFC 9457 with a stable `code`. */
+export const problemSchema = z
+  .strictObject({
+    type: z.string().meta({ example: 'urn:ticket-line:problem:invalid_request' }),
+    title: z.string().meta({ example: 'Bad Request' }),
+    status: z.int().meta({ example: 400 }),
+    code: z
+      .enum(Object.keys(PROBLEMS) as [keyof typeof PROBLEMS])
+      .meta({ description: 'Stable identifier for programs.' }),
+    message: z.string().meta({ description: 'A sentence for people.' }),
+    detail: z.string().meta({ description: 'The same sentence (RFC 9457).' }),
+    errors: z
+      .array(
+        z.strictObject({
+          pointer: z.string().meta({ description: 'JSON pointer (RFC 6901).' }),
+          detail: z.string(),
+        }),
+      )
+      .optional(),
+    position: positionSchema.optional(),
+  })
+  .meta({ id: 'Problem' })
 
-/** The URN that names a kind of problem. It identifies and leads nowhere (RFC 9457, section 3.1.1). */
+export type Problem = z.output<typeof problemSchema>
+export type ProblemResponse = PlainResponse<number, Problem>
+
+/** Text of every 503 that was sent before anything was changed. */
+export const UNAVAILABLE =
+  'The service cannot reach a server that it needs. Nothing was changed. Please try again.'
+
+/** The URN that identifies a kind of problem. It does not resolve (RFC 9457, section 3.1.1). */
 export function problemType(code: ErrorCode): string {
   return `urn:ticket-line:problem:${code}`
 }
 
-/** The answer to a refusal or failure, away from any request. */
+/** Creates an error response without the request. */
 export function problemResponse(
   code: ErrorCode,
   message: string,
   extras: ProblemExtras = {},
-): PlainResponse {
+): ProblemResponse {
   const { status, title } = PROBLEMS[code]
   const body: Problem = { type: problemType(code), title, status, code, message, detail: message }
   if (extras.errors !== undefined) body.errors = extras.errors
@@ -39,23 +58,46 @@ export function problemResponse(
   return { status, headers, body }
 }
 
-// ioredis tells these by their words alone.
-const REDIS_OUT_OF_REACH =
+/**
+ * A server that the request needs cannot be reached.
+ *
+ * @param cause logged with the request, if given
+ */
+export function unavailable(cause?: unknown, message = UNAVAILABLE): AppError {
+  return new AppError('unavailable', message, { headers: retryAfter(1), cause })
+}
+
+/** The `onLate` of a deadline. */
+export function throwUnavailable(): never {
+  throw unavailable()
+}
+
+/** A concurrency limit of this process is reached. */
+export function busy(message: string, retryAfterSeconds = 1): AppError {
+  return new AppError('busy', message, { headers: retryAfter(retryAfterSeconds) })
+}
+
+export function eventNotFound(): AppError {
+  return new AppError('event_not_found', 'There is no such event.')
+}
+
+// ioredis distinguishes these errors only by their messages.
+const REDIS_UNAVAILABLE =
   /^(Connection is closed|Command timed out|Stream isn't writeable|Reached the max retries|READONLY|LOADING|MASTERDOWN|CLUSTERDOWN)/
 
-/** Turns whatever was thrown into what a client may read; `undefined` for what nobody foresaw. */
+/** Maps an error to one that the client may see; `undefined` for unexpected errors. */
 function toAppError(error: unknown): AppError | undefined {
   if (error instanceof AppError) return error
-  const passing =
-    isRetryable(error) || (error instanceof Error && REDIS_OUT_OF_REACH.test(error.message))
-  if (!passing) return undefined
-  const message = 'The service cannot reach a server it needs, please try again in a moment.'
-  return new AppError('unavailable', message, { headers: { 'Retry-After': '1' }, cause: error })
+  const isTemporary =
+    isRetryable(error) || (error instanceof Error && REDIS_UNAVAILABLE.test(error.message))
+  if (!isTemporary) return undefined
+  // Unlike `UNAVAILABLE` it does not say that nothing was changed, because nobody knows.
+  return unavailable(error, 'The service cannot reach a server that it needs. Please try again.')
 }
 
 /**
- * Answers an error as `application/problem+json`. What is not an {@link AppError} is logged with the request id and
- * leaves as a bare 500 (or 503 where a server was out of reach): no stack, SQL or internal name goes out.
+ * Answers an error with `application/problem+json`. Unexpected errors are logged with the request
+ * id and sent as a bare 500, so that no stack, SQL or internal name leaves the process.
  */
 export function respondError(c: Context<AppEnv>, error: unknown): Response {
   const known = toAppError(error)
@@ -63,9 +105,9 @@ export function respondError(c: Context<AppEnv>, error: unknown): Response {
   const requestId = c.get('requestId')
   if (known === undefined) {
     c.get('log')?.error({ err: error, requestId }, 'request failed')
-    return replyPlain(c, problemResponse('internal', 'Something went wrong on our side.'))
+    return sendPlain(c, problemResponse('internal', 'The server met an unexpected error.'))
   }
   if (known.cause !== undefined)
     c.get('log')?.warn({ err: known.cause, requestId, code: known.code }, 'request refused')
-  return replyPlain(c, problemResponse(known.code, known.message, known.extras))
+  return sendPlain(c, problemResponse(known.code, known.message, known.extras))
 }

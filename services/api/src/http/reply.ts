@@ -1,15 +1,18 @@
 import type { Context } from 'hono'
 import type { AppEnv } from './env.js'
 
-/** An answer put together away from any request. Header names are in lower case. */
-export interface PlainResponse {
-  status: number
+/** A response as data, created without the request. Header names are in lower case. */
+export interface PlainResponse<
+  Status extends number = number,
+  Body extends object | null = object | null,
+> {
+  status: Status
   headers: Record<string, string>
   /** Sent as JSON; `null` sends no body. */
-  body: object | null
+  body: Body
 }
 
-/** The headers collected for this answer, also where no entry middleware stands in front (unit tests). */
+/** The headers collected so far. Unit tests may call it without the request context middleware. */
 export function headersOf(c: Context<AppEnv>): Record<string, string> {
   let headers = c.get('headers')
   if (headers === undefined) {
@@ -19,19 +22,22 @@ export function headersOf(c: Context<AppEnv>): Record<string, string> {
   return headers
 }
 
-/** Answers JSON with the headers collected so far and those given here. Every JSON answer leaves through this. */
-export function reply(
+/**
+ * Sends JSON with the headers collected so far and those given here. All JSON responses use it.
+ * Handlers call it through their `reply` parameter, which accepts only documented bodies.
+ */
+export function sendJson(
   c: Context<AppEnv>,
   status: number,
   body: object | null,
   headers?: Record<string, string>,
 ): Response {
-  if (body === null) return replyText(c, status, null, undefined, headers)
-  return replyText(c, status, JSON.stringify(body), 'application/json', headers)
+  if (body === null) return sendText(c, status, null, undefined, headers)
+  return sendText(c, status, JSON.stringify(body), 'application/json', headers)
 }
 
-/** Answers a text, bytes or stream of that media type with the headers collected so far and those given here. */
-export function replyText(
+/** Sends text, bytes or a stream with the headers collected so far and those given here. */
+export function sendText(
   c: Context<AppEnv>,
   status: number,
   body: string | Uint8Array<ArrayBuffer> | ReadableStream | null,
@@ -46,7 +52,22 @@ export function replyText(
   return response
 }
 
-/** Answers what was put together elsewhere. */
-export function replyPlain(c: Context<AppEnv>, { status, body, headers }: PlainResponse): Response {
-  return reply(c, status, body, headers)
+/** Sends a response that was created without the request. */
+export function sendPlain(c: Context<AppEnv>, { status, body, headers }: PlainResponse): Response {
+  return sendJson(c, status, body, headers)
+}
+
+/** Sends a redirect without a body. */
+export function redirect(
+  c: Context<AppEnv>,
+  status: 302 | 303 | 308,
+  location: string,
+  headers?: Record<string, string>,
+): Response {
+  return sendText(c, status, null, undefined, { ...headers, location })
+}
+
+/** The header that asks a client to wait before it sends the request again. */
+export function retryAfter(seconds: number): { 'retry-after': string } {
+  return { 'retry-after': String(seconds) }
 }

@@ -1,59 +1,68 @@
 import { randomUUID } from 'node:crypto'
 import type { Log } from '@ticket-line/shared'
+import type { Tracing } from '@ticket-line/telemetry'
 import type { Context, MiddlewareHandler } from 'hono'
-import type { Lifecycle } from '../lifecycle.js'
-import type { ConcurrencyLimit } from '../limits/concurrency-limit.js'
-import type { Metrics } from '../operations/metrics.js'
+import type { Counter, Histogram } from 'prom-client'
 import { createClientAddress, type TrustedProxies } from './client-address.js'
 import type { AppEnv } from './env.js'
-import { METHODS, OTHER_METHOD } from './methods.js'
 import { problemResponse } from './problem.js'
-import { replyPlain } from './reply.js'
+import { retryAfter, sendPlain } from './reply.js'
+import { METHODS, OTHER_METHOD } from './route.js'
 
-export interface EntryDeps {
-  log: Log
-  metrics: Pick<Metrics, 'requests' | 'rateLimited'>
-  lifecycle: Lifecycle
-  /** The proxies whose word about the client's address counts. */
-  trustedProxies: TrustedProxies
-  /** Bounds the requests under way in this process. */
-  requests: ConcurrencyLimit
+/** Whether this process accepts work. */
+export interface Lifecycle {
+  /** True once the process was asked to stop. `/readyz` then says so, and connections are closed. */
+  draining: boolean
 }
 
-/** Answered however many requests are under way, because a busy process must not look dead. */
+export interface RequestContextDeps {
+  log: Log
+  metrics: {
+    requests: Histogram<'route' | 'method' | 'status'>
+    rateLimited: Counter
+  }
+  lifecycle: Lifecycle
+  trustedProxies: TrustedProxies
+  /** Limits the concurrent requests of this process. */
+  requests: { enter(): boolean; leave(): void }
+}
+
+/** Always answered, because a busy process must not look dead. Not traced, because nobody reads it. */
 const PROBES = new Set(['/livez', '/readyz', '/metrics'])
 
-const BUSY =
-  'The service has as many requests under way as it takes. Nothing was changed, please try again.'
+/** Text of the 503 beyond `MAX_REQUESTS`. */
+export const OVERLOADED =
+  'The service is handling as many requests as it can. Nothing was changed. Please try again.'
 
 const SANE_REQUEST_ID = /^[\w.:+/=@-]{1,128}$/
 
 /**
- * What every request passes through, in one function since each layer of its own costs as much as all it does here:
- * request id, client address, headers that every answer carries, log line, time.
+ * Prepares each request and records its response: request id, client address, common headers,
+ * concurrency limit, metrics and log line. It is one middleware because each further one costs as
+ * much as all of this.
  */
-export function createEntry({
+export function createRequestContext({
   log,
   metrics,
   lifecycle,
   trustedProxies,
   requests,
-}: EntryDeps): MiddlewareHandler<AppEnv> {
-  const trustsAny = trustedProxies.hops > 0 || trustedProxies.networks !== undefined
+}: RequestContextDeps): MiddlewareHandler<AppEnv> {
+  const trustsProxies = trustedProxies.hops > 0 || trustedProxies.networks !== undefined
   const addressOf = createClientAddress({
     trust: trustedProxies,
     onUnknownForm: (entry) =>
       log.warn(
         { entry },
-        'X-Forwarded-For contains an entry that is no address: its clients share one limit',
+        'X-Forwarded-For contains an entry that is no address; its clients share one rate limit',
       ),
   })
-  return async function entry(c, next) {
+  return async function requestContext(c, next) {
     const startedAt = performance.now()
     const given = c.req.header('x-request-id')
     const requestId = given !== undefined && SANE_REQUEST_ID.test(given) ? given : randomUUID()
     const remote = c.env?.incoming?.socket.remoteAddress ?? ''
-    const forwardedFor = trustsAny ? c.req.header('x-forwarded-for') : undefined
+    const forwardedFor = trustsProxies ? c.req.header('x-forwarded-for') : undefined
     const headers: Record<string, string> = {
       'x-request-id': requestId,
       'x-content-type-options': 'nosniff',
@@ -68,7 +77,7 @@ export function createEntry({
     collectHeaders(c, headers)
     if (PROBES.has(c.req.path)) await next()
     else if (!requests.enter())
-      c.res = replyPlain(c, problemResponse('busy', BUSY, { headers: { 'retry-after': '1' } }))
+      c.res = sendPlain(c, problemResponse('busy', OVERLOADED, { headers: retryAfter(1) }))
     else {
       try {
         await next()
@@ -76,14 +85,15 @@ export function createEntry({
         requests.leave()
       }
     }
-    sendCollected(c, headers)
-    // It may have begun while this request waited.
+    addCollectedHeaders(c, headers)
+    // The process may have been asked to stop while this request was handled.
     if (lifecycle.draining) c.res.headers.set('connection', 'close')
     const { status } = c.res
     const seconds = (performance.now() - startedAt) / 1000
     metrics.requests.observe({ route: routeOf(c), method: methodOf(c), status }, seconds)
     if (status === 429) metrics.rateLimited.inc()
-    // A 503 is no news: what is out of reach was logged when it went, and a rush may be refused thousands of times.
+    // A 503 is logged at debug only: the loss of a server was logged when it happened, and a rush
+    // may refuse thousands of requests.
     const level = status === 500 ? 'warn' : 'debug'
     if (log.isLevelEnabled(level)) {
       const { method, path } = c.req
@@ -95,21 +105,46 @@ export function createEntry({
   }
 }
 
-/** A bounded set of labels, whatever paths clients make up. */
+/**
+ * Records one span for each request. The span continues the trace of the caller's `traceparent`
+ * header. Mounted only if tracing is on.
+ */
+export function createRequestTrace(tracing: Tracing): MiddlewareHandler<AppEnv> {
+  return async function requestTrace(c, next) {
+    const { path } = c.req
+    if (PROBES.has(path)) return next()
+    // `_OTHER` is OpenTelemetry's name for unknown methods. The span's name contains the method,
+    // and the number of names must be bounded.
+    const method = METHODS.has(c.req.method) ? c.req.method : '_OTHER'
+    const options = { kind: 'server', parent: c.req.header('traceparent') } as const
+    await tracing.span(method, options, async (span) => {
+      await next()
+      const route = c.get('route')
+      // The template of the route, because paths contain ids.
+      if (route !== undefined) span.rename(`${method} ${route}`)
+      span.set({
+        'http.request.method': method,
+        'http.route': route ?? 'other',
+        'http.response.status_code': c.res.status,
+        'ticket_line.request_id': c.get('requestId'),
+      })
+    })
+  }
+}
+
+/** The route label of metrics. The number of labels is bounded, whatever paths clients send. */
 function routeOf(c: Context<AppEnv>): string {
   return c.get('route') ?? (c.req.path.startsWith('/admin') ? '/admin' : 'other')
 }
 
-/**
- * A method that the route has, or `other`, which bounds the number of series whatever clients send.
- */
+/** The method label of metrics. The number of labels is bounded, whatever methods clients send. */
 function methodOf(c: Context<AppEnv>): string {
   const { method } = c.req
   const label = c.get('route') === undefined ? OTHER_METHOD : c.get('methodLabel')
   return label ?? (METHODS.has(method) ? method : OTHER_METHOD)
 }
 
-/** Lets `c.header()`, which rate limiter and cookies call, write into the record (see {@link AppEnv}). */
+/** Makes `c.header()`, which rate limits and cookies call, write into the record of headers. */
 function collectHeaders(c: Context<AppEnv>, headers: Record<string, string>): void {
   c.header = (name, value, options) => {
     const key = name.toLowerCase()
@@ -119,8 +154,8 @@ function collectHeaders(c: Context<AppEnv>, headers: Record<string, string>): vo
   }
 }
 
-/** Answers that did not leave through `reply` (a dashboard's pages) get what was collected where they say nothing. */
-function sendCollected(c: Context<AppEnv>, headers: Record<string, string>): void {
+/** Adds the collected headers to responses that were not sent by `sendText`, as those of the board. */
+function addCollectedHeaders(c: Context<AppEnv>, headers: Record<string, string>): void {
   if (c.get('replied') === c.res) return
   for (const [name, value] of Object.entries(headers)) {
     if (!c.res.headers.has(name)) c.res.headers.set(name, value)

@@ -1,24 +1,37 @@
-import { AppError } from '@ticket-line/shared'
+import { AppError, type ErrorCode } from '@ticket-line/shared'
 import type { Context, Hono, MiddlewareHandler } from 'hono'
 import type { z } from 'zod'
-import type { UnmatchedLimit } from '../limits/index.js'
-import { checkInput, readBody, readQuery } from './body.js'
+import { readBody } from './body.js'
 import type { AppEnv } from './env.js'
-import { OTHER_METHOD } from './methods.js'
+import { checkInput, readQuery } from './input.js'
 import { isStaff, type Principal } from './principal.js'
 import { problemResponse } from './problem.js'
-import { reply, replyPlain } from './reply.js'
-import type { RouteDocs } from './route-docs.js'
+import { type PlainResponse, sendJson, sendPlain } from './reply.js'
 
 export type Method = 'GET' | 'POST' | 'PUT' | 'DELETE'
+
+/** Methods with a metrics and traces label of their own. All others share {@link OTHER_METHOD}. */
+export const METHODS: ReadonlySet<string> = new Set([
+  'GET',
+  'HEAD',
+  'POST',
+  'PUT',
+  'PATCH',
+  'DELETE',
+  'OPTIONS',
+])
+export const OTHER_METHOD = 'other'
+
 /**
- * `ifSent`: no token is needed, but one that is sent must be valid. `optional`: an invalid token
- * counts as none.
+ * `required`: a valid token must be sent. `ifSent`: no token is needed, but a token that is sent
+ * must be valid. `optional`: an invalid token counts as none. `none`: tokens are not read.
  */
 export type AuthMode = 'none' | 'optional' | 'ifSent' | 'required'
+
 /**
- * Which limit counts a request; `none` for probes. `by-handler`: the handler counts it, because it
- * must read the request first. It checks the query, too, because 429 comes before 400.
+ * The rate limit that counts a request. `none`: the request is not counted, or counted by
+ * middleware in front of the route. `by-handler`: the handler counts it, because it must read the
+ * request first. The handler then also checks the query, because 429 comes before 400.
  */
 export type LimitName =
   | 'none'
@@ -31,100 +44,167 @@ export type LimitName =
   | 'register'
   | 'dashboard'
 
+/** Counts a request that no route handles. Returns the 429 if the client is over the limit. */
+export type UnmatchedLimit = (c: Context<AppEnv>) => Promise<Response | undefined>
+
 type Output<S> = S extends z.ZodType ? z.output<S> : undefined
 type Schema = z.ZodType | undefined
 
-/** What a handler gets, checked. */
+/** The checked input of a handler. */
 export interface RouteInput<P extends Schema, Q extends Schema, B extends Schema> {
   params: Output<P>
   query: Output<Q>
   body: Output<B>
 }
 
-/** One call of the contract: its guards, its schemas, its words for OpenAPI and what it does. */
-export interface RouteSpec<P extends Schema, Q extends Schema, B extends Schema> {
+/** One documented response of a route. */
+export interface ResponseSpec {
+  description: string
+  /** Schema of the `application/json` body; absent if there is no such body. */
+  schema?: z.ZodType
+  /** Other media types of the same content, each with an example. */
+  otherMediaTypes?: Record<string, string>
+  headers?: Record<string, string>
+}
+
+/** The documented responses of a route, by status. Problems are listed in {@link RouteDocs}. */
+export type Responses = Readonly<Record<number, ResponseSpec>>
+
+type BodyOf<R extends ResponseSpec> = R extends { schema: infer S extends z.ZodType }
+  ? z.output<S>
+  : null
+
+/** One of the documented responses as data. */
+export type AnswerOf<R extends Responses> = {
+  [Status in keyof R & number]: PlainResponse<Status, BodyOf<R[Status]>>
+}[keyof R & number]
+
+/** Sends one of the documented responses. The compiler checks the body; nothing checks it later. */
+export type Reply<R extends Responses> = <Status extends keyof R & number>(
+  c: Context<AppEnv>,
+  status: Status,
+  body: BodyOf<R[Status]>,
+  headers?: Record<string, string>,
+) => Response
+
+/** Texts of a route for the OpenAPI document. The schemas come from the route itself. */
+export interface RouteDocs {
+  summary: string
+  description?: string
+  tag: 'Booking' | 'Events' | 'Accounts' | 'Operations'
+  /** Problems that the handler can send, besides those of its guards (400, 401, 403, 413, 415, 429). */
+  problems?: readonly ErrorCode[]
+  /** Schema of a body that the handler reads itself if there is one. */
+  optionalBody?: z.ZodType
+  /** Request headers that the handler reads, each with a description. */
+  requestHeaders?: Record<string, string>
+}
+
+/** One call of the API: its guards, schemas, documentation and handler. */
+export interface RouteSpec<
+  P extends Schema,
+  Q extends Schema,
+  B extends Schema,
+  R extends Responses,
+> {
   method: Method
-  /** Hono's template, as `/events/:eventId/me`. */
+  /** Hono's template, such as `/events/:eventId/me`. */
   path: string
   auth: AuthMode
+  /** Middleware that runs before the rate limit of the route. */
+  before?: readonly MiddlewareHandler<AppEnv>[]
   limit: LimitName
-  /** Who may call it, asked after the input was checked; implies `auth: 'required'`. */
+  /** The role that the caller needs. It requires `auth: 'required'`, and is checked after the input. */
   role?: 'staff' | 'admin'
   params?: P
   query?: Q
   /** For pages, probes and files, which ignore query parameters instead of refusing them. */
   ignoresQuery?: true
-  /** A strict object; unknown members are refused. */
+  /** A strict object, so that unknown members are refused. */
   body?: B
-  /** Absent for parts of a page, which are no calls. */
+  responses?: R
+  /** Absent if the route is no API call but part of a page. */
   docs?: RouteDocs
-  handler: (c: Context<AppEnv>, input: RouteInput<P, Q, B>) => Response | Promise<Response>
+  /** Called with the checked input, and with the function that sends a documented response. */
+  handler: (
+    c: Context<AppEnv>,
+    input: RouteInput<P, Q, B>,
+    reply: Reply<R>,
+  ) => Response | Promise<Response>
 }
 
-/** A route whose input types are settled. */
-export interface Route extends Omit<RouteSpec<Schema, Schema, Schema>, 'handler'> {
-  // biome-ignore lint/suspicious/noExplicitAny: each handler's input was checked against its own schemas above
-  handler: (c: Context<AppEnv>, input: any) => Response | Promise<Response>
+/** A route of any input and responses. */
+export interface Route extends Omit<RouteSpec<Schema, Schema, Schema, Responses>, 'handler'> {
+  handler: (
+    c: Context<AppEnv>,
+    // biome-ignore lint/suspicious/noExplicitAny: the input was checked against the route's own schemas
+    input: any,
+    reply: typeof sendJson,
+  ) => Response | Promise<Response>
 }
 
-/** Checks a route's input types and forgets them, so that routes of all kinds stand in one list. */
+/** Checks the types of a route and then erases them, so that one list can hold all routes. */
 export function defineRoute<
   P extends Schema = undefined,
   Q extends Schema = undefined,
   B extends Schema = undefined,
->(spec: RouteSpec<P, Q, B>): Route {
+  R extends Responses = Record<never, never>,
+>(spec: RouteSpec<P, Q, B, R>): Route {
   return spec as unknown as Route
 }
 
-/** The middleware that routes choose from by name. `authenticate` throws `unauthorized`; a limit answers 429 itself. */
+/**
+ * The middleware that routes select by name. `authenticate` throws AppError `unauthorized`; a rate
+ * limit sends the 429 itself.
+ */
 export interface Guards {
   authenticate: Record<Exclude<AuthMode, 'none'>, MiddlewareHandler<AppEnv>>
   limits: Record<Exclude<LimitName, 'none' | 'by-handler'>, MiddlewareHandler<AppEnv>> & {
-    /** Counts requests that no route answers. */
     unmatched: UnmatchedLimit
   }
 }
 
-/** Who makes the request, behind `auth: 'required'`. */
+/** The authenticated caller. For routes with `auth: 'required'`. */
 export function principalOf(c: Context<AppEnv>): Principal {
   const principal = c.get('principal')
-  if (principal === undefined) throw new AppError('unauthorized', 'Please sign in first.')
+  if (principal === undefined) throw new AppError('unauthorized', 'Sign in first.')
   return principal
 }
 
 /** @throws AppError `forbidden` */
 function requireRole(c: Context<AppEnv>, role: 'staff' | 'admin'): void {
   const principal = principalOf(c)
-  const allowed = role === 'staff' ? isStaff(principal) : principal.role === 'admin'
-  if (!allowed)
-    throw new AppError(
-      'forbidden',
-      `This is for ${role === 'staff' ? 'organizers and admins' : 'admins'}.`,
-    )
+  const isAllowed = role === 'staff' ? isStaff(principal) : principal.role === 'admin'
+  if (!isAllowed) throw new AppError('forbidden', ROLE_NEEDED[role])
 }
 
+/** Messages of `forbidden` by the role that a route requires. */
+export const ROLE_NEEDED = {
+  staff: 'Only organizers and admins may do this.',
+  admin: 'Only admins may do this.',
+} as const
+
 /**
- * Registers routes so that all refuse in one order: 404 path, 405, 401, 429, 413, 415, 400, 403, and what the handler
- * says after that (404 event, 503). `HEAD` comes with every `GET`, `OPTIONS` with every path.
+ * Registers routes so that all of them refuse in the same order: 404 for the path, 405, 401, 429,
+ * 413, 415, 400, 403, and then what the handler decides (404 for the event, 503). Each `GET` route
+ * also serves `HEAD`, and each path serves `OPTIONS`.
  */
 export function mountRoutes(app: Hono<AppEnv>, routes: readonly Route[], guards: Guards): void {
   const byPath = Map.groupBy(routes, (route) => route.path)
   for (const [path, siblings] of byPath) {
     for (const route of siblings) app.on(route.method, [path], ...chainOf(route, guards))
-    const limited = siblings.some((route) => route.limit !== 'none')
-    app.all(
-      path,
-      otherMethods(path, allowOf(siblings), limited ? guards.limits.unmatched : undefined),
-    )
+    const isLimited = siblings.some((route) => route.limit !== 'none')
+    const unmatched = isLimited ? guards.limits.unmatched : undefined
+    app.all(path, handleOtherMethods(path, allowOf(siblings), unmatched))
   }
 }
 
 function chainOf(route: Route, { authenticate, limits }: Guards): MiddlewareHandler<AppEnv>[] {
-  const chain: MiddlewareHandler<AppEnv>[] = []
-  if (route.auth !== 'none') chain.push(authenticate[route.auth])
-  if (route.limit !== 'none' && route.limit !== 'by-handler') chain.push(limits[route.limit])
-  const { path, limit, params, query, ignoresQuery, body, role, handler } = route
-  const mark: MiddlewareHandler<AppEnv> = (c, next) => {
+  const { path, auth, before = [], limit, params, query, ignoresQuery, body, role, handler } = route
+  const chain: MiddlewareHandler<AppEnv>[] = [...before]
+  if (auth !== 'none') chain.push(authenticate[auth])
+  if (limit !== 'none' && limit !== 'by-handler') chain.push(limits[limit])
+  const setRoute: MiddlewareHandler<AppEnv> = (c, next) => {
     c.set('route', path)
     return next()
   }
@@ -135,33 +215,29 @@ function chainOf(route: Route, { authenticate, limits }: Guards): MiddlewareHand
       query: ignoresQuery || limit === 'by-handler' ? undefined : readQuery(c, query),
     }
     if (role !== undefined) requireRole(c, role)
-    return handler(c, input)
+    return handler(c, input, sendJson)
   }
-  return [mark, ...chain, run]
+  return [setRoute, ...chain, run]
 }
 
 function allowOf(routes: readonly Route[]): string {
-  const methods: string[] = routes.map((route) => route.method)
-  if (methods.includes('GET')) methods.push('HEAD')
+  const methods = routes.flatMap(({ method }) => (method === 'GET' ? [method, 'HEAD'] : [method]))
   return [...methods, 'OPTIONS'].join(', ')
 }
 
-function otherMethods(
+/** Handles `OPTIONS`, and answers other methods that the path does not have with 405. */
+function handleOtherMethods(
   path: string,
   allow: string,
-  limit?: UnmatchedLimit,
+  limit: UnmatchedLimit | undefined,
 ): MiddlewareHandler<AppEnv> {
-  return async function otherMethods(c) {
+  return async function handleOtherMethod(c) {
     c.set('route', path)
     c.set('methodLabel', OTHER_METHOD)
     const refusal = await limit?.(c)
-    return refusal ?? answerOtherMethod(c, allow)
+    if (refusal !== undefined) return refusal
+    if (c.req.method === 'OPTIONS') return sendJson(c, 204, null, { allow })
+    const message = `This path supports ${allow}.`
+    return sendPlain(c, problemResponse('method_not_allowed', message, { headers: { allow } }))
   }
-}
-
-/** Answers a method that a path does not have, or `OPTIONS`. */
-export function answerOtherMethod(c: Context<AppEnv>, allow: string): Response {
-  if (c.req.method === 'OPTIONS') return reply(c, 204, null, { allow })
-  const message = `This path answers ${allow}.`
-  return replyPlain(c, problemResponse('method_not_allowed', message, { headers: { allow } }))
 }

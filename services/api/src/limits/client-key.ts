@@ -1,15 +1,30 @@
 import { isIPv6 } from 'node:net'
+import type { Context } from 'hono'
+import type { AppEnv } from '../http/env.js'
+
+/** The key on which a rate limit counts a request: chosen by the handler, or the user, or the address. */
+export function rateLimitKey(c: Context<AppEnv>): string {
+  const chosen = c.get('rateLimitKey')
+  if (chosen !== undefined) return chosen
+  const principal = c.get('principal')
+  return principal === undefined ? clientAddressKey(c) : `u:${principal.userId}`
+}
+
+export function clientAddressKey(c: Context<AppEnv>): string {
+  return `a:${addressKey(c.get('clientAddress'))}`
+}
 
 /**
- * What an address is counted as. An IPv6 client holds a /64 at least and could come from another address of it each
- * time; an IPv4 address in IPv6 clothes is that IPv4 address.
+ * Groups addresses that one client can use. An IPv6 client has at least a /64 and can use any of its
+ * addresses, so all of them share one key. An IPv4-mapped IPv6 address counts as its IPv4 address.
  */
 export function addressKey(address: string): string {
-  const [plain = ''] = address.split('%') // RFC 4007: a zone says which interface, not who
+  // The zone names an interface of this machine, not a client (RFC 4007).
+  const [plain = ''] = address.split('%')
   if (!isIPv6(plain)) return plain
   const groups = expand(plain)
-  const mapped = groups.slice(0, 5).every((group) => group === 0) && groups[5] === 0xffff
-  if (mapped)
+  const isMapped = groups.slice(0, 5).every((group) => group === 0) && groups[5] === 0xffff
+  if (isMapped)
     return groups
       .slice(6)
       .flatMap((group) => [group >> 8, group & 0xff])

@@ -1,10 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
-import { createGate } from './concurrency.js'
+import { busy } from '../http/problem.js'
+import { createFairLimit } from './concurrency.js'
+
+const refusal = () => busy('Too many people are signing in.')
 
 describe('the gate', () => {
   test('lets few run at once, in the order in which they came', async () => {
-    const gate = createGate({ running: 2, waiting: 10, waitMs: 1000 })
+    const gate = createFairLimit({ running: 2, queued: 10, maxQueuedMs: 1000, refusal })
     let running = 0
     let most = 0
     const order: number[] = []
@@ -22,7 +25,7 @@ describe('the gate', () => {
   })
 
   test('turns away whoever finds the queue full, at once', async () => {
-    const gate = createGate({ running: 1, waiting: 1, waitMs: 1000 })
+    const gate = createFairLimit({ running: 1, queued: 1, maxQueuedMs: 1000, refusal })
     const first = gate.run('a', () => sleep(20))
     const second = gate.run('a', () => sleep(1))
     await expect(gate.run('a', async () => undefined)).rejects.toMatchObject({
@@ -34,7 +37,7 @@ describe('the gate', () => {
   })
 
   test('turns away whoever waited too long, and keeps no place for him', async () => {
-    const gate = createGate({ running: 1, waiting: 1, waitMs: 20 })
+    const gate = createFairLimit({ running: 1, queued: 1, maxQueuedMs: 20, refusal })
     const long = gate.run('a', () => sleep(60))
     await expect(gate.run('a', async () => undefined)).rejects.toMatchObject({ code: 'busy' })
     await long
@@ -44,7 +47,7 @@ describe('the gate', () => {
   })
 
   test('a task that fails leaves its place', async () => {
-    const gate = createGate({ running: 1, waiting: 0, waitMs: 10 })
+    const gate = createFairLimit({ running: 1, queued: 0, maxQueuedMs: 10, refusal })
     await expect(gate.run('a', () => Promise.reject(new Error('no')))).rejects.toThrow('no')
     expect(await gate.run('a', async () => 1)).toBe(1)
   })
@@ -68,7 +71,7 @@ describe('the gate', () => {
     }
 
     test('gives turns to one address after the other', async () => {
-      const gate = createGate({ running: 1, waiting: 10, waitMs: 60_000 })
+      const gate = createFairLimit({ running: 1, queued: 10, maxQueuedMs: 60_000, refusal })
       const { began, task, finishAll } = tasks()
       const names = ['a0', 'a1', 'a2', 'a3', 'b1', 'b2', 'c1']
       const all = names.map((name) => gate.run(name.slice(0, 1), task(name)))
@@ -78,7 +81,7 @@ describe('the gate', () => {
     })
 
     test('an address that fills all waiting places gives way to others, its newest first', async () => {
-      const gate = createGate({ running: 1, waiting: 4, waitMs: 60_000 })
+      const gate = createFairLimit({ running: 1, queued: 4, maxQueuedMs: 60_000, refusal })
       const { began, task, finishAll } = tasks()
       const many = ['a0', 'a1', 'a2', 'a3', 'a4'].map((name) => gate.run('a', task(name)))
       const settled = Promise.allSettled(many)

@@ -1,98 +1,129 @@
-import { AppError } from '@ticket-line/shared'
+/** Allows at most `max` of something at once. */
+export interface ConcurrencyLimit {
+  /** Takes a place. Returns false if none is free. */
+  enter(): boolean
+  /** Gives a place back. */
+  leave(): void
+  /** Takes a place even if none is free, for something that had one before. */
+  enterAgain(): void
+  /** Number of places that are taken. */
+  count(): number
+}
 
-export interface GateOptions {
+export function createConcurrencyLimit(max: number): ConcurrencyLimit {
+  let count = 0
+  return {
+    enter() {
+      if (count >= max) return false
+      count++
+      return true
+    },
+    leave: () => void count--,
+    enterAgain: () => void count++,
+    count: () => count,
+  }
+}
+
+export interface FairLimitOptions {
   /** Tasks that run at once. */
   running: number
-  /** Callers that may wait for their turn. */
-  waiting: number
-  /** Longest wait for a turn, ms. */
-  waitMs: number
+  /** Tasks that may be queued. */
+  queued: number
+  /** How long a task may be queued, ms. */
+  maxQueuedMs: number
+  /** Creates the error of a task that is refused. */
+  refusal: () => Error
 }
 
 /**
- * Limits how many tasks run at once and how many wait, and shares both fairly between callers.
- * Callers take turns. If all waiting places are taken, the caller that holds most of them loses its
+ * Limits how many tasks run at once and how many are queued, and shares both fairly between
+ * callers. Callers take turns. If the queue is full, the caller with most queued tasks loses its
  * newest one. A single caller may use everything that no other caller needs.
  */
-export interface Gate {
+export interface FairLimit {
   /**
-   * @param caller the address for which the place counts
-   * @throws AppError `busy` if there is no place or the turn did not come in time; else what the
+   * Runs a task when it is the caller's turn.
+   *
+   * @param caller the address on which the task counts
+   * @throws the refusal if the queue is full or the turn did not come in time; otherwise what the
    * task throws
    */
   run<T>(caller: string, task: () => Promise<T>): Promise<T>
 }
 
-interface Waiting {
+interface QueuedTask {
   start(): void
   refuse(): void
 }
 
-export function createGate({ running, waiting, waitMs }: GateOptions): Gate {
-  /** Waiting tasks by caller. The caller whose turn is next comes first. No queue is empty. */
-  const queues = new Map<string, Waiting[]>()
-  let waitingNow = 0
-  let free = running
+export function createFairLimit({
+  running,
+  queued,
+  maxQueuedMs,
+  refusal,
+}: FairLimitOptions): FairLimit {
+  const limit = createConcurrencyLimit(running)
+  /** Queued tasks by caller. The caller whose turn is next comes first. No list is empty. */
+  const queues = new Map<string, QueuedTask[]>()
+  let queuedNow = 0
 
-  function leaveQueue(caller: string, entry: Waiting): void {
+  function dequeue(caller: string, task: QueuedTask): void {
     const queue = queues.get(caller) ?? []
-    queue.splice(queue.indexOf(entry), 1)
+    queue.splice(queue.indexOf(task), 1)
     if (queue.length === 0) queues.delete(caller)
-    waitingNow--
+    queuedNow--
   }
 
-  function turn(caller: string): Promise<void> {
+  /** Queues a task. Resolves when it may start. */
+  function enqueue(caller: string): Promise<void> {
     return new Promise((resolve, reject) => {
-      const entry: Waiting = {
+      const task: QueuedTask = {
         start() {
           clearTimeout(timer)
-          leaveQueue(caller, entry)
+          dequeue(caller, task)
           resolve()
         },
         refuse() {
           clearTimeout(timer)
-          leaveQueue(caller, entry)
-          reject(busy())
+          dequeue(caller, task)
+          reject(refusal())
         },
       }
-      const timer = setTimeout(entry.refuse, waitMs)
+      const timer = setTimeout(task.refuse, maxQueuedMs)
       const queue = queues.get(caller)
-      if (queue === undefined) queues.set(caller, [entry])
-      else queue.push(entry)
-      waitingNow++
+      if (queue === undefined) queues.set(caller, [task])
+      else queue.push(task)
+      queuedNow++
     })
   }
 
-  /** @throws AppError `busy` if no other caller holds more waiting places than this caller would */
+  /** @throws the refusal if no other caller has more queued tasks than this caller would have */
   function makeRoom(caller: string): void {
     const own = queues.get(caller)?.length ?? 0
-    let longest: Waiting[] = []
+    let longest: QueuedTask[] = []
     for (const queue of queues.values()) if (queue.length > longest.length) longest = queue
-    if (longest.length <= own + 1) throw busy()
+    if (longest.length <= own + 1) throw refusal()
     longest.at(-1)?.refuse()
   }
 
-  /**
-   * Gives the place to the first task of the next caller, without counting it as free in between.
-   */
+  /** Gives the place to the first task of the next caller. It is not free in between. */
   function leave(): void {
     const [next] = queues
     if (next === undefined) {
-      free++
+      limit.leave()
       return
     }
     const [caller, queue] = next
     queue[0]?.start()
-    // The caller has had its turn, so it goes to the back.
+    // The caller has had its turn, so it moves to the end.
     if (queues.delete(caller)) queues.set(caller, queue)
   }
 
   return {
     async run(caller, task) {
-      if (free > 0) free--
-      else {
-        if (waitingNow >= waiting) makeRoom(caller)
-        await turn(caller)
+      if (!limit.enter()) {
+        if (queuedNow >= queued) makeRoom(caller)
+        await enqueue(caller)
       }
       try {
         return await task()
@@ -101,14 +132,4 @@ export function createGate({ running, waiting, waitMs }: GateOptions): Gate {
       }
     },
   }
-}
-
-function busy(): AppError {
-  return new AppError(
-    'busy',
-    'Too many people are signing in right now, please try again in a moment.',
-    {
-      headers: { 'Retry-After': '2' },
-    },
-  )
 }

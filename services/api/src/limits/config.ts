@@ -1,13 +1,14 @@
 import type { EnvReader } from '@ticket-line/shared'
 
-/** How much one client may ask, in a window of time. */
+/** The rate limits of one client. */
 export interface LimitsConfig {
+  /** Length of the window in which requests are counted, ms. */
   windowMs: number
-  /** Requests of a user, or of an address. */
+  /** Requests of a user or an address. */
   requests: number
-  /** Polls of `GET /jobs/:jobId`. */
+  /** Requests of `GET /jobs/:jobId`. */
   polls: number
-  /** Failed sign-ins and registrations, per account and per address. */
+  /** Failed sign-ins and registrations of an account or an address. */
   signInFailures: number
 }
 

@@ -1,19 +1,26 @@
 import type { Context, MiddlewareHandler } from 'hono'
+import { z } from 'zod'
 import type { AppEnv } from '../http/env.js'
-import { reply } from '../http/reply.js'
+import { sendJson } from '../http/reply.js'
 
-const TOO_MANY = { message: 'Too many requests from this IP, please try again later.' }
+/** Body of every 429. */
+export const tooManyRequestsSchema = z
+  .strictObject({ message: z.literal('Too many requests from this IP, please try again later.') })
+  .meta({ id: 'TooManyRequests' })
+const TOO_MANY: z.output<typeof tooManyRequestsSchema> = {
+  message: 'Too many requests from this IP, please try again later.',
+}
 
 /** How much of a limit is used. */
 export interface LimitState {
   limit: number
   remaining: number
-  /** Until the window ends and counting starts again. */
+  /** Time until the window ends and counting starts again, ms. */
   resetMs: number
   windowMs: number
 }
 
-/** Tells the client how much he has left (draft-ietf-httpapi-ratelimit-headers-07). */
+/** Sets the `RateLimit` headers (draft-ietf-httpapi-ratelimit-headers-07). */
 export function showLimit(
   c: Context<AppEnv>,
   { limit, remaining, resetMs, windowMs }: LimitState,
@@ -22,12 +29,12 @@ export function showLimit(
   c.header('RateLimit', `limit=${limit}, remaining=${remaining}, reset=${seconds(resetMs)}`)
 }
 
-/** The answer to whoever is over a limit whose headers are set. */
+/** Sends the 429. The `RateLimit` headers must already be set. */
 export function tooManyRequests(c: Context<AppEnv>): Response {
-  return reply(c, 429, TOO_MANY)
+  return sendJson(c, 429, TOO_MANY)
 }
 
-/** The answer to whoever is over this limit. */
+/** Sends the 429 of this limit with all headers. */
 export function refuse(c: Context<AppEnv>, state: LimitState): Response {
   showLimit(c, state)
   c.header('Retry-After', String(seconds(state.resetMs)))
@@ -35,19 +42,19 @@ export function refuse(c: Context<AppEnv>, state: LimitState): Response {
 }
 
 /**
- * Counts a request on a limit from within a handler.
+ * Counts a request from within a handler.
  *
- * @returns the 429 to answer if it is over the limit
+ * @returns the 429 to send if the request is over the limit
  */
 export async function countOn(
   limit: MiddlewareHandler<AppEnv>,
   c: Context<AppEnv>,
 ): Promise<Response | undefined> {
-  let within = false
+  let isWithin = false
   const refusal = await limit(c, async () => {
-    within = true
+    isWithin = true
   })
-  return within ? undefined : (refusal as Response)
+  return isWithin ? undefined : (refusal as Response)
 }
 
 function seconds(ms: number): number {

@@ -1,46 +1,55 @@
-import { createBatcher, defineScript, UNLOGGED } from '@ticket-line/shared'
+import { type Clock, createBatcher, defineScript, systemClock, UNLOGGED } from '@ticket-line/shared'
 import type { Redis } from 'ioredis'
 import type { CounterStore } from './stores.js'
 
-/** Keys counted by one run of the script: Redis does nothing else meanwhile. */
-const MAX_KEYS_A_RUN = 500
+export type { CounterStore }
 
-// If a key lives for longer than the window, its expiry was set before Redis's clock was set back.
-const COUNT = `local counted = {}
-local window = tonumber(ARGV[1])
+/** Keys that one call of the script counts. Redis runs nothing else meanwhile. */
+const MAX_KEYS_PER_CALL = 500
+
+// If a key lives longer than the window, its expiry was set before the clock of Redis was set back.
+const COUNT = `-- KEYS       the keys to count, each once per request
+-- ARGV[1]    length of the window, ms
+-- Output     for each key: its hits, and the ms until its window ends
+local windowMs = tonumber(ARGV[1])
+local counted = {}
 for i, key in ipairs(KEYS) do
   local hits = redis.call('INCR', key)
-  local left = hits > 1 and redis.call('PTTL', key) or -1
-  if left <= 0 or left > window then
-    left = window
-    redis.call('PEXPIRE', key, left)
+  local leftMs = hits > 1 and redis.call('PTTL', key) or -1
+  if leftMs <= 0 or leftMs > windowMs then
+    leftMs = windowMs
+    redis.call('PEXPIRE', key, leftMs)
   end
   counted[2 * i - 1] = hits
-  counted[2 * i] = left
+  counted[2 * i] = leftMs
 end
 return counted`
 
-// A window may have ended meanwhile: a key made by this would never expire, and start the next one below zero.
-const TAKE_BACK = `if tonumber(redis.call('GET', KEYS[1]) or '0') > 0 then redis.call('DECR', KEYS[1]) end`
+// The window may have ended meanwhile. DECR would then create a key that never expires, and start
+// the next window below zero.
+const TAKE_BACK = `-- KEYS[1]    the key whose hits are reduced by one
+if tonumber(redis.call('GET', KEYS[1]) or '0') > 0 then redis.call('DECR', KEYS[1]) end`
 
 export interface SharedStoreOptions {
   /**
-   * Whether counts outlive a restart of Redis, at the price of a flush to its disk for each call. Without it windows begin
-   * anew then, and a count costs a third.
+   * Whether counts survive a restart of Redis. If true, Redis flushes each count to its disk. If
+   * false, windows start again after a restart, and a count takes a third of the time.
    */
   durable: boolean
+  clock?: Clock
 }
 
 /**
- * Counters that all API processes share. What is counted in the same turn of the event loop goes to Redis as one call:
- * in a rush that is a third of what a call for each request costs, here and there.
+ * Counters that all API processes share. Requests of one turn of the event loop are counted by one
+ * call to Redis. In a rush this takes a third of the time, both here and in Redis, that a call for
+ * each request takes.
  *
- * Its calls reject while Redis is out of reach, after one timeout of the connection.
+ * While Redis is unavailable, calls reject after one timeout of the connection.
  */
 export function createSharedStore(
   redis: Redis,
   prefix: string,
-  { durable }: SharedStoreOptions,
+  { durable, clock = systemClock }: SharedStoreOptions,
 ): CounterStore {
   const define = (name: string, numberOfKeys: number | undefined, lua: string) =>
     durable
@@ -53,14 +62,14 @@ export function createSharedStore(
   const increment = createBatcher({
     async run(keys: string[]) {
       const replies = (await count(keys.length, ...keys, windowMs)) as number[]
-      const now = Date.now()
+      const nowMs = clock.wallMs()
       return keys.map((_, i) => {
         const [totalHits = 0, leftMs = 0] = replies.slice(2 * i, 2 * i + 2)
-        return { totalHits, resetTime: new Date(now + leftMs) }
+        return { totalHits, resetTime: new Date(nowMs + leftMs) }
       })
     },
     schedule: setImmediate,
-    maxSize: MAX_KEYS_A_RUN,
+    maxSize: MAX_KEYS_PER_CALL,
     maxRunning: Number.POSITIVE_INFINITY,
   })
 

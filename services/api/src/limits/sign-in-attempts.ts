@@ -1,73 +1,82 @@
 import { createHash } from 'node:crypto'
-import { AppError, defineScript } from '@ticket-line/shared'
+import { type Clock, defineScript, systemClock } from '@ticket-line/shared'
 import type { Redis } from 'ioredis'
+import { unavailable } from '../http/problem.js'
 import { addressKey } from './client-key.js'
-import type { Gate } from './concurrency.js'
+import type { FairLimit } from './concurrency.js'
 import type { LimitsConfig } from './config.js'
 import type { LimitState } from './reply.js'
 import { createSharedStore } from './shared-store.js'
-import { askTwice } from './stores.js'
+import { retryOnce } from './stores.js'
 
-/** How long an address stays known for having signed in to an account. */
+/** How long an address is known after it has signed in to an account, ms. */
 const KNOWN_ADDRESS_MS = 30 * 24 * 3_600_000
-/** How many addresses of an account stay known, the latest ones. */
+/** Addresses of an account that are known at once. The latest ones count. */
 const KNOWN_ADDRESSES = 20
 
-// KEYS[1] the account's addresses by the time of their last sign-in
-// ARGV[1] now, ms; ARGV[2] the address; ARGV[3] how many stay known; ARGV[4] for how long, ms
-const REMEMBER_ADDRESS = `redis.call('ZADD', KEYS[1], ARGV[1], ARGV[2])
+const REMEMBER_ADDRESS = `-- KEYS[1]    addresses of the account, scored by the time of their last sign-in, ms
+-- ARGV[1]    now, ms; ARGV[2] the address
+-- ARGV[3]    how many addresses are kept; ARGV[4] for how long, ms
+redis.call('ZADD', KEYS[1], ARGV[1], ARGV[2])
 redis.call('ZREMRANGEBYRANK', KEYS[1], 0, -1 - tonumber(ARGV[3]))
 redis.call('PEXPIRE', KEYS[1], ARGV[4])`
 
-/** Who tries to sign in to what. */
+/** An attempt to sign in to an account from an address. */
 export interface Attempt {
   address: string
   userId: string
 }
 
-/** What became of an attempt; `state` is of the counter that is nearest to its limit. */
+/** The result of an attempt. `state` is that of the counter that is nearest to its limit. */
 export type AttemptResult<T> =
   | { kind: 'done'; value: T; state: LimitState }
   | { kind: 'failed'; state: LimitState }
   | { kind: 'limited'; state: LimitState }
 
 /**
- * Counts failed sign-ins and registrations, per account and per address; what succeeds does not count. All processes
- * share the counters, and without them nobody signs in.
+ * Counts failed sign-ins and registrations of each account and address. All processes share the
+ * counters, and nobody can sign in without them.
  *
- * An attempt stands in the gate first and is counted as a failure before its password is looked at, so that guesses
- * sent at once are no more than guesses sent one by one; success takes the count back. Only few are in that state at
- * any time, so that a hundred people of one office who sign in together do not shut each other out.
+ * An attempt counts as a failure before its password is checked, and success takes the count back.
+ * So passwords guessed at once count like passwords guessed one by one. Only attempts that hold a
+ * place of the fair limit are counted like that, so that a hundred people of one office who sign in
+ * at once do not use up the limit of their address.
  */
 export interface SignInAttempts {
-  /** How an address stands, before anything is read of its request. */
-  look(address: string): Promise<LimitState>
+  /** Reads the limit of an address, before its request is read. */
+  read(address: string): Promise<LimitState>
   /**
-   * @param work does it; `undefined` says that it failed. What it throws is no failure of the client's.
-   * @throws AppError `busy` from the gate, `unavailable` where the counters are out of reach
+   * Runs an attempt if it is within the limits.
+   *
+   * @param check performs the attempt. It returns `undefined` if the attempt failed; if it throws,
+   * no failure is counted
+   * @throws AppError `unavailable` if the counters cannot be reached, or the refusal of the fair
+   * limit
    */
-  run<T>(attempt: Attempt, work: () => Promise<T | undefined>): Promise<AttemptResult<T>>
+  run<T>(attempt: Attempt, check: () => Promise<T | undefined>): Promise<AttemptResult<T>>
 }
 
 export interface SignInAttemptsDeps {
   redis: Redis
-  /** What the keys start with. */
+  /** Prefix of the keys. */
   prefix: string
   config: Pick<LimitsConfig, 'signInFailures' | 'windowMs'>
-  /** Limits how many attempts run at once, and shares that between addresses. */
-  gate: Gate
+  /** Limits the concurrent attempts, and shares the places between addresses. */
+  concurrency: FairLimit
+  clock?: Clock
 }
 
 export function createSignInAttempts({
   redis,
   prefix,
   config,
-  gate,
+  concurrency,
+  clock = systemClock,
 }: SignInAttemptsDeps): SignInAttempts {
   const { signInFailures: limit, windowMs } = config
   const failuresPrefix = `${prefix}failures:`
-  // Who guesses passwords is to gain nothing by a restart.
-  const store = createSharedStore(redis, failuresPrefix, { durable: true })
+  // Durable, so that a restart of Redis gives nobody more guesses.
+  const store = createSharedStore(redis, failuresPrefix, { durable: true, clock })
   const remember = defineScript(redis, 'limitsRememberAddress', 1, REMEMBER_ADDRESS)
   store.init?.({ windowMs } as Parameters<NonNullable<typeof store.init>>[0])
 
@@ -80,24 +89,24 @@ export function createSignInAttempts({
     }
   }
 
-  async function lookAt(key: string): Promise<LimitState> {
+  async function readState(key: string): Promise<LimitState> {
     const [used, ttlMs] = await Promise.all([
       redis.get(failuresPrefix + key),
       redis.pttl(failuresPrefix + key),
     ])
-    // Redis's clock was set back since then. A key over the limit is only read, so nothing else
-    // corrects it.
+    // The clock of Redis was set back. A key over the limit is only read, so nothing else would
+    // correct its expiry.
     if (ttlMs > windowMs) await redis.pexpire(failuresPrefix + key, windowMs)
     return stateOf(Number(used ?? 0), ttlMs)
   }
 
-  /** Counts a failure on every key, to be taken back. */
-  async function reserve(keys: string[]): Promise<{ over: boolean; state: LimitState }> {
+  /** Counts a failure on each key, which success will take back. */
+  async function reserve(keys: string[]): Promise<{ isOver: boolean; state: LimitState }> {
     const counters = await Promise.all(keys.map((key) => store.increment(key)))
     const states = counters.map(({ totalHits, resetTime }) =>
-      stateOf(totalHits, Number(resetTime) - Date.now()),
+      stateOf(totalHits, Number(resetTime) - clock.wallMs()),
     )
-    return { over: counters.some(({ totalHits }) => totalHits > limit), state: tightest(states) }
+    return { isOver: counters.some(({ totalHits }) => totalHits > limit), state: tightest(states) }
   }
 
   const takeBack = (keys: string[]): Promise<unknown> =>
@@ -105,45 +114,45 @@ export function createSignInAttempts({
 
   async function isKnown(knownKey: string, address: string): Promise<boolean> {
     const lastMs = await redis.zscore(knownKey, address)
-    return lastMs !== null && Number(lastMs) > Date.now() - KNOWN_ADDRESS_MS
+    return lastMs !== null && Number(lastMs) > clock.wallMs() - KNOWN_ADDRESS_MS
   }
 
   async function attemptOnce<T>(
     keys: string[],
-    succeeded: () => Promise<unknown>,
-    work: () => Promise<T | undefined>,
+    onSuccess: () => Promise<unknown>,
+    check: () => Promise<T | undefined>,
   ): Promise<AttemptResult<T>> {
-    const { over, state } = await askTwice(() => reserve(keys)).catch(closed)
-    if (over) {
+    const { isOver, state } = await retryOnce(() => reserve(keys)).catch(cannotSignIn)
+    if (isOver) {
       await takeBack(keys)
       return { kind: 'limited', state }
     }
-    const value = await work().catch(async (error: unknown) => {
+    const value = await check().catch(async (error: unknown) => {
       await takeBack(keys)
       throw error
     })
     if (value === undefined) return { kind: 'failed', state }
-    await Promise.allSettled([takeBack(keys), succeeded()])
+    await Promise.allSettled([takeBack(keys), onSuccess()])
     return { kind: 'done', value, state: { ...state, remaining: state.remaining + 1 } }
   }
 
   return {
-    look: (address) => askTwice(() => lookAt(`a:${addressKey(address)}`)).catch(closed),
-    async run({ address, userId }, work) {
+    read: (address) => retryOnce(() => readState(`a:${addressKey(address)}`)).catch(cannotSignIn),
+    async run({ address, userId }, check) {
       const byAddress = `a:${addressKey(address)}`
-      // Hashed: what somebody types into the wrong field is not kept.
+      // Hashed, because people sometimes type their password into the wrong field.
       const byAccount = `u:${createHash('sha256').update(userId).digest('base64url')}`
       const knownKey = `${prefix}known:${byAccount}`
-      const succeeded = () =>
-        remember(knownKey, Date.now(), byAddress, KNOWN_ADDRESSES, KNOWN_ADDRESS_MS)
-      const [known, ofAddress, ofAccount] = await askTwice(() =>
-        Promise.all([isKnown(knownKey, byAddress), lookAt(byAddress), lookAt(byAccount)]),
-      ).catch(closed)
-      // Others' failures do not shut out an address that was let in before; its own still do.
+      const onSuccess = () =>
+        remember(knownKey, clock.wallMs(), byAddress, KNOWN_ADDRESSES, KNOWN_ADDRESS_MS)
+      const [known, ofAddress, ofAccount] = await retryOnce(() =>
+        Promise.all([isKnown(knownKey, byAddress), readState(byAddress), readState(byAccount)]),
+      ).catch(cannotSignIn)
+      // A known address is not locked out by the failures of others, only by its own.
       const keys = known ? [byAddress] : [byAddress, byAccount]
       const state = known ? ofAddress : tightest([ofAddress, ofAccount])
       if (state.remaining === 0) return { kind: 'limited', state }
-      return gate.run(byAddress, () => attemptOnce(keys, succeeded, work))
+      return concurrency.run(byAddress, () => attemptOnce(keys, onSuccess, check))
     },
   }
 }
@@ -152,13 +161,6 @@ function tightest(states: LimitState[]): LimitState {
   return states.reduce((tight, state) => (state.remaining < tight.remaining ? state : tight))
 }
 
-function closed(cause: unknown): never {
-  throw new AppError(
-    'unavailable',
-    'Signing in is not possible right now, please try again in a moment.',
-    {
-      cause,
-      headers: { 'Retry-After': '1' },
-    },
-  )
+function cannotSignIn(cause: unknown): never {
+  throw unavailable(cause, 'Signing in is not possible right now. Please try again.')
 }

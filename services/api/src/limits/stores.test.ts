@@ -1,9 +1,10 @@
+import { systemClock } from '@ticket-line/shared'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import {
   type CounterStore,
-  createClosedStore,
   createFallbackStore,
   createLocalStore,
+  createSharedOnlyStore,
 } from './stores.js'
 
 type Options = Parameters<NonNullable<CounterStore['init']>>[0]
@@ -65,7 +66,7 @@ describe('with the shared counters out of reach', () => {
       shared,
       local: createLocalStore(),
       onChange: (works) => changes.push(works),
-      nowMs: () => now,
+      clock: { ...systemClock, steadyMs: () => now },
     })
     store.init?.(options)
     expect((await store.increment('a')).totalHits).toBe(100)
@@ -85,14 +86,14 @@ describe('with the shared counters out of reach', () => {
   })
 
   test('calls that must be counted are refused', async () => {
-    const store = createClosedStore(shared)
+    const store = createSharedOnlyStore(shared)
     expect((await store.increment('a')).totalHits).toBe(100)
     away = true
     await expect(store.increment('a')).rejects.toMatchObject({ code: 'unavailable', status: 503 })
   })
 
   test('calls that must be counted ask once more, and then are refused', async () => {
-    const store = createClosedStore(shared)
+    const store = createSharedOnlyStore(shared)
     away = true
     await expect(store.increment('a')).rejects.toMatchObject({ code: 'unavailable' })
     expect(asked).toBe(2)

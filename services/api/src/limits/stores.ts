@@ -1,18 +1,22 @@
-import { AppError } from '@ticket-line/shared'
+import { type Clock, systemClock } from '@ticket-line/shared'
 import type { Store } from 'hono-rate-limiter'
 import { LRUCache } from 'lru-cache'
 import type { AppEnv } from '../http/env.js'
+import { unavailable } from '../http/problem.js'
 
-/** Counts hits of keys within a window; what hono-rate-limiter asks. */
+/** Counts the requests of each key within a window. The interface is that of hono-rate-limiter. */
 export type CounterStore = Store<AppEnv>
 
-/** Keys that a process counts by itself while Redis is away; the least recent make room. */
+/** Keys that a process counts while Redis is unavailable. The least recently used ones are dropped. */
 const MAX_LOCAL_KEYS = 100_000
-/** While Redis is away one request in this time looks whether it is back, the others do not wait for it. */
-const LOOK_AGAIN_MS = 1000
+/** While Redis is unavailable, one request in this time tries it again. The others do not wait, ms. */
+const RETRY_INTERVAL_MS = 1000
 
-/** Counters of this process alone, of a bounded number of keys. */
-export function createLocalStore(maxKeys = MAX_LOCAL_KEYS): CounterStore {
+/** Counts in this process only, for a bounded number of keys. */
+export function createLocalStore(
+  maxKeys = MAX_LOCAL_KEYS,
+  clock: Clock = systemClock,
+): CounterStore {
   let windowMs = 0
   const counters = new LRUCache<string, { totalHits: number; endsAtMs: number }>({ max: maxKeys })
   return {
@@ -21,8 +25,8 @@ export function createLocalStore(maxKeys = MAX_LOCAL_KEYS): CounterStore {
       windowMs = options.windowMs
     },
     increment(key) {
-      // The monotonic clock: if the wall clock was set back, a window would last that much longer.
-      const nowMs = performance.now()
+      // If the wall clock were used and set back, the window would last that much longer.
+      const nowMs = clock.steadyMs()
       let counter = counters.get(key)
       if (counter === undefined || counter.endsAtMs <= nowMs) {
         counter = { totalHits: 0, endsAtMs: nowMs + windowMs }
@@ -30,7 +34,7 @@ export function createLocalStore(maxKeys = MAX_LOCAL_KEYS): CounterStore {
       }
       counter.totalHits++
       const { totalHits, endsAtMs } = counter
-      return { totalHits, resetTime: new Date(Date.now() + endsAtMs - nowMs) }
+      return { totalHits, resetTime: new Date(clock.wallMs() + endsAtMs - nowMs) }
     },
     decrement(key) {
       const counter = counters.peek(key)
@@ -43,20 +47,20 @@ export function createLocalStore(maxKeys = MAX_LOCAL_KEYS): CounterStore {
 export interface FallbackStoreDeps {
   shared: CounterStore
   local: CounterStore
-  /** Told when the shared counters are lost and when they are back. */
-  onChange: (sharedWorks: boolean, error?: unknown) => void
-  nowMs?: () => number
+  /** Called when the shared counters become unavailable, and when they are available again. */
+  onChange: (isShared: boolean, error?: unknown) => void
+  clock?: Clock
 }
 
-/** The shared counters, and while they are out of reach those of this process: never none. */
+/** Counts in Redis, and in this process while Redis is unavailable, so that requests always count. */
 export function createFallbackStore({
   shared,
   local,
   onChange,
-  nowMs = () => performance.now(),
+  clock = systemClock,
 }: FallbackStoreDeps): CounterStore {
   let failing = false
-  let localUntil = 0
+  let localUntilMs = 0
 
   return {
     init(options) {
@@ -64,18 +68,18 @@ export function createFallbackStore({
       local.init?.(options)
     },
     async increment(key) {
-      if (nowMs() < localUntil) return local.increment(key)
-      if (failing) localUntil = nowMs() + LOOK_AGAIN_MS
+      if (clock.steadyMs() < localUntilMs) return local.increment(key)
+      if (failing) localUntilMs = clock.steadyMs() + RETRY_INTERVAL_MS
       try {
         const info = await shared.increment(key)
         if (failing) onChange(true)
         failing = false
-        localUntil = 0
+        localUntilMs = 0
         return info
       } catch (error) {
         if (!failing) onChange(false, error)
         failing = true
-        localUntil = nowMs() + LOOK_AGAIN_MS
+        localUntilMs = clock.steadyMs() + RETRY_INTERVAL_MS
         return local.increment(key)
       }
     },
@@ -88,37 +92,31 @@ export function createFallbackStore({
   }
 }
 
-/** The shared counters or nobody: for calls that must not go uncounted. Throws AppError `unavailable`. */
-export function createClosedStore(shared: CounterStore): CounterStore {
+/**
+ * Counts in Redis only, for calls that must not be served uncounted. While Redis is unavailable, it
+ * throws AppError `unavailable`.
+ */
+export function createSharedOnlyStore(shared: CounterStore): CounterStore {
   return {
     init: (options) => shared.init?.(options),
-    async increment(key) {
-      try {
-        return await askTwice(() => shared.increment(key))
-      } catch (cause) {
-        throw new AppError(
-          'unavailable',
-          'This is not possible right now, please try again in a moment.',
-          {
-            cause,
-            headers: { 'Retry-After': '1' },
-          },
-        )
-      }
-    },
+    increment: (key) =>
+      retryOnce(() => shared.increment(key)).catch((cause: unknown) => {
+        throw unavailable(cause, 'This is not possible right now. Please try again.')
+      }),
     decrement: (key) => shared.decrement(key),
     resetKey: (key) => shared.resetKey(key),
   }
 }
 
 /**
- * Asks once more where the first answer did not come in time: a process that was held up itself sees the time run out
- * before it sees the answer. What was counted twice by that makes a limit one stricter.
+ * Tries a call to Redis again if it fails. The event loop of this process may have been blocked, so
+ * that the timeout fired before the reply was read. If that counts a request twice, the limit
+ * becomes one request stricter.
  */
-export async function askTwice<T>(ask: () => Promise<T> | T): Promise<T> {
+export async function retryOnce<T>(call: () => Promise<T> | T): Promise<T> {
   try {
-    return await ask()
+    return await call()
   } catch {
-    return await ask()
+    return await call()
   }
 }

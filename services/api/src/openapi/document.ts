@@ -5,18 +5,14 @@ import {
   type ZodOpenApiOperationObject,
   type ZodOpenApiResponsesObject,
 } from 'zod-openapi'
-import { problemSchema } from '../http/response-schemas.js'
-import type { Route } from '../http/route.js'
-import type { ResponseDocs, RouteDocs } from '../http/route-docs.js'
+import { problemSchema } from '../http/problem.js'
+import type { ResponseSpec, Route, RouteDocs } from '../http/route.js'
+import { tooManyRequestsSchema } from '../limits/reply.js'
 import { problemExamples } from './problem-examples.js'
 
-const tooManySchema = z
-  .strictObject({ message: z.literal('Too many requests from this IP, please try again later.') })
-  .meta({ id: 'TooManyRequests' })
-
 /**
- * The OpenAPI 3.1 document of these routes, from the schemas that check requests. Its order is that of the routes, so
- * that the same routes give the same bytes.
+ * Creates the OpenAPI 3.1 document of these routes from their own schemas. The same routes in the
+ * same order give the same bytes.
  */
 export function createOpenApiDocument(routes: readonly Route[]): object {
   const paths: Record<string, Record<string, ZodOpenApiOperationObject>> = {}
@@ -31,7 +27,7 @@ export function createOpenApiDocument(routes: readonly Route[]): object {
       title: 'Ticket Line',
       version: VERSION,
       description:
-        'Ticket booking that holds when everybody comes at once: one line per event, first come, first served.',
+        'A ticket booking service built for on-sale rushes. All requests for one event go through one line: first come, first served.',
       license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
     },
     servers: [{ url: '/' }],
@@ -88,8 +84,8 @@ function headerSchema(headers: Record<string, string> | undefined): z.ZodObject 
 
 function responsesOf(route: Route, docs: RouteDocs): ZodOpenApiResponsesObject {
   const responses: ZodOpenApiResponsesObject = {}
-  for (const [status, response] of Object.entries(docs.responses)) {
-    responses[status as '200'] = successOf(response)
+  for (const [status, response] of Object.entries(route.responses ?? {})) {
+    responses[status as '200'] = responseOf(response)
   }
   for (const [status, codes] of problemsByStatus(route, docs)) {
     if (responses[status as '400'] !== undefined) continue
@@ -107,19 +103,19 @@ function responsesOf(route: Route, docs: RouteDocs): ZodOpenApiResponsesObject {
   if (route.limit !== 'none') {
     responses['429'] = {
       description:
-        'Over the rate limit; `Retry-After` and the `RateLimit` headers say when to come again.',
-      content: { 'application/json': { schema: tooManySchema } },
+        'The client is over the rate limit. `Retry-After` and the `RateLimit` headers say when it may send requests again.',
+      content: { 'application/json': { schema: tooManyRequestsSchema } },
     }
   }
   return responses
 }
 
-function successOf({
+function responseOf({
   description,
   schema,
   otherMediaTypes,
   headers,
-}: ResponseDocs): ZodOpenApiResponsesObject['200'] {
+}: ResponseSpec): ZodOpenApiResponsesObject['200'] {
   const content: Record<string, { schema: z.ZodType; example?: string }> = {}
   if (schema !== undefined) content['application/json'] = { schema }
   for (const [mediaType, example] of Object.entries(otherMediaTypes ?? {})) {
@@ -136,6 +132,7 @@ function successOf({
   }
 }
 
+/** The problems of a route, including those of its guards. */
 function problemsByStatus(route: Route, docs: RouteDocs): Map<string, ErrorCode[]> {
   const codes = new Set<ErrorCode>(docs.problems)
   if (route.auth === 'required' || route.auth === 'ifSent') codes.add('unauthorized')

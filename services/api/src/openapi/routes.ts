@@ -2,9 +2,11 @@ import { readFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { VERSION } from '@ticket-line/shared'
+import type { Context } from 'hono'
 import { z } from 'zod'
 import { prefersHtml } from '../http/accept.js'
-import { reply, replyText } from '../http/reply.js'
+import type { AppEnv } from '../http/env.js'
+import { redirect, sendText } from '../http/reply.js'
 import { defineRoute, type Route } from '../http/route.js'
 import { createOpenApiDocument } from './document.js'
 
@@ -14,7 +16,7 @@ const ASSETS = {
   'favicon-32x32.png': 'image/png',
 } as const
 
-// Relative addresses, so that the page also works behind a proxy that serves it under a prefix.
+// Relative URLs, so that the page also works behind a proxy that serves it under a prefix.
 const PAGE = `<!doctype html>
 <html lang="en">
 <head>
@@ -31,7 +33,7 @@ const PAGE = `<!doctype html>
 </body>
 </html>
 `
-// Swagger UI shows an open lock at a call that needs a token, and a closed lock once there is one.
+// Swagger UI shows an open lock at a call that needs a token, and a closed lock once a token is set.
 // Most people expect the opposite.
 const START = `function locksAreClosedUntilSignIn() {
   const inverted = (Original, system) => (props) =>
@@ -46,12 +48,12 @@ SwaggerUIBundle({
   plugins: [locksAreClosedUntilSignIn],
 })
 `
-// The page's own code and nothing else; the styles that Swagger UI sets on its elements count as inline.
+// Allows only the page's own code. Styles that Swagger UI sets on its elements count as inline.
 const PAGE_POLICY =
   "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self'; " +
   "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
-/** What programs get at `/`. */
+/** The JSON at `/`. */
 const ROOT = {
   name: 'ticket-line',
   version: VERSION,
@@ -60,98 +62,92 @@ const ROOT = {
   dashboard: '/admin/queues',
 }
 
-/** `GET /`: browsers are sent to the documentation, programs read where everything is. */
-function rootRoute(): Route {
-  return defineRoute({
-    method: 'GET',
-    path: '/',
-    auth: 'none',
-    limit: 'dashboard',
-    ignoresQuery: true,
-    docs: {
-      tag: 'Operations',
-      summary: 'Where everything is',
-      description: 'Clients that prefer `text/html` are sent to `/docs`.',
-      requestHeaders: { Accept: '`application/json` or `text/html`' },
-      responses: {
-        200: {
-          description: 'Name, version and paths.',
-          schema: z
-            .strictObject({
-              name: z.string(),
-              version: z.string(),
-              docs: z.string(),
-              openapi: z.string(),
-              dashboard: z.string(),
-            })
-            .meta({ example: ROOT }),
-        },
-        302: { description: 'To `/docs`.', headers: { Location: '`/docs`' } },
-      },
-    },
-    handler(c) {
-      const vary = { vary: 'Accept' }
-      if (prefersHtml(c.req.header('accept'))) {
-        return reply(c, 302, null, { ...vary, location: ROOT.docs })
-      }
-      return reply(c, 200, ROOT, vary)
-    },
+const rootSchema = z
+  .strictObject({
+    name: z.string(),
+    version: z.string(),
+    docs: z.string(),
+    openapi: z.string(),
+    dashboard: z.string(),
   })
-}
+  .meta({ example: ROOT })
 
+const shared = { method: 'GET', auth: 'none', limit: 'dashboard', ignoresQuery: true } as const
+
+/** `GET /`: redirects browsers to the documentation, and tells programs where everything is. */
+const rootRoute = defineRoute({
+  ...shared,
+  path: '/',
+  docs: {
+    tag: 'Operations',
+    summary: 'Get the name, version and paths of the service',
+    description: 'Redirects clients that prefer `text/html` to `/docs`.',
+    requestHeaders: { Accept: '`application/json` or `text/html`' },
+  },
+  responses: {
+    200: { description: 'Name, version and paths.', schema: rootSchema },
+    302: { description: 'A redirect to `/docs`.', headers: { Location: '`/docs`' } },
+  },
+  handler(c, _input, reply) {
+    const vary = { vary: 'Accept' }
+    if (prefersHtml(c.req.header('accept'))) return redirect(c, 302, ROOT.docs, vary)
+    return reply(c, 200, ROOT, vary)
+  },
+})
+
+type Handler = (c: Context<AppEnv>) => Response | Promise<Response>
 type ReadAsset = (name: string) => Promise<Uint8Array<ArrayBuffer>>
 
-/** `/openapi.json`, and `/docs` to browse and try it; everything comes from this process. */
+/**
+ * `/openapi.json`, and `/docs` to browse the API and try it. This process serves all files itself.
+ *
+ * @param documented all other routes of the app
+ */
 export function docsRoutes(
   documented: readonly Route[],
   readAsset: ReadAsset = readFromSwaggerUi,
 ): Route[] {
-  const shared = { method: 'GET', auth: 'none', limit: 'dashboard', ignoresQuery: true } as const
   const calls: Route[] = [
     defineRoute({
       ...shared,
       path: '/openapi.json',
-      docs: {
-        tag: 'Operations',
-        summary: 'This description',
-        responses: { 200: { description: 'OpenAPI 3.1.', schema: z.looseObject({}) } },
-      },
+      docs: { tag: 'Operations', summary: 'Get this OpenAPI document' },
+      responses: { 200: { description: 'OpenAPI 3.1.', schema: z.looseObject({}) } },
       handler: (c) =>
-        replyText(c, 200, document(), 'application/json', { 'cache-control': 'no-cache' }),
+        sendText(c, 200, document(), 'application/json', { 'cache-control': 'no-cache' }),
     }),
     defineRoute({
       ...shared,
       path: '/docs',
-      docs: {
-        tag: 'Operations',
-        summary: 'This description, to browse and to try',
-        responses: {
-          200: { description: 'A page.', otherMediaTypes: { 'text/html': '<!doctype html>' } },
-        },
+      docs: { tag: 'Operations', summary: 'Browse and try this API' },
+      responses: {
+        200: { description: 'A page.', otherMediaTypes: { 'text/html': '<!doctype html>' } },
       },
       handler: (c) =>
-        replyText(c, 200, PAGE, 'text/html; charset=utf-8', {
+        sendText(c, 200, PAGE, 'text/html; charset=utf-8', {
           'content-security-policy': PAGE_POLICY,
         }),
     }),
   ]
   let built: string | undefined
   const document = (): string => {
-    built ??= JSON.stringify(createOpenApiDocument([...documented, ...calls]))
+    built ??= JSON.stringify(createOpenApiDocument([...documented, rootRoute, ...calls]))
     return built
   }
-  const part = (name: string, handler: Route['handler']): Route =>
+  const fileRoute = (name: string, handler: Handler): Route =>
     defineRoute({ ...shared, path: `/docs/${name}`, handler })
-  const assetOf = keepRead(readAsset)
+  const assetOf = cacheAssets(readAsset)
   const assets = Object.entries(ASSETS).map(([name, mediaType]) =>
-    part(name, async (c) =>
-      replyText(c, 200, await assetOf(name), mediaType, {
+    fileRoute(name, async (c) =>
+      sendText(c, 200, await assetOf(name), mediaType, {
         'cache-control': 'public, max-age=3600',
       }),
     ),
   )
-  const start = part('start.js', (c) => replyText(c, 200, START, 'text/javascript; charset=utf-8'))
-  return [rootRoute(), ...calls, ...assets, start]
+  const start = fileRoute('start.js', (c) =>
+    sendText(c, 200, START, 'text/javascript; charset=utf-8'),
+  )
+  return [rootRoute, ...calls, ...assets, start]
 }
 
 function readFromSwaggerUi(name: string): Promise<Uint8Array<ArrayBuffer>> {
@@ -159,15 +155,15 @@ function readFromSwaggerUi(name: string): Promise<Uint8Array<ArrayBuffer>> {
   return readFile(join(folder, name)) as Promise<Uint8Array<ArrayBuffer>>
 }
 
-/** Reads each file once, however many ask at the same time; one that could not be read is tried again by the next. */
-function keepRead(readAsset: ReadAsset): ReadAsset {
-  const kept = new Map<string, Promise<Uint8Array<ArrayBuffer>>>()
+/** Reads each file once, also for concurrent requests. If that fails, the next request tries again. */
+function cacheAssets(readAsset: ReadAsset): ReadAsset {
+  const cached = new Map<string, Promise<Uint8Array<ArrayBuffer>>>()
   return (name) => {
-    let bytes = kept.get(name)
+    let bytes = cached.get(name)
     if (bytes === undefined) {
       bytes = readAsset(name)
-      kept.set(name, bytes)
-      bytes.catch(() => kept.delete(name))
+      cached.set(name, bytes)
+      bytes.catch(() => cached.delete(name))
     }
     return bytes
   }

@@ -1,14 +1,14 @@
 import type { Pool } from '@ticket-line/db'
-import { createPoolMetrics, createRegistry } from '@ticket-line/telemetry'
+import { createMetricsPage, createPoolMetrics, createRegistry } from '@ticket-line/telemetry'
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client'
 
-/** What of the line stands in this process. */
+/** What this process has in the lines. */
 export interface LineCounts {
   /** Clients that wait for a decision. */
   waiting: number
-  /** Commands held back to travel together. */
+  /** Commands that wait for the next job of their line. */
   held: number
-  /** Jobs stored or on their way whose commands somebody waits for. */
+  /** Jobs whose commands have clients that wait. */
   jobs: number
 }
 
@@ -16,18 +16,20 @@ interface Counted {
   count(): number
 }
 
-/** Everything this process counts, and the registry it is read from. */
+/** All metrics of the process. */
 export interface Metrics {
   registry: Registry
+  /** Renders the page for Prometheus. */
+  page: ReturnType<typeof createMetricsPage>
   requests: Histogram<'route' | 'method' | 'status'>
   rateLimited: Counter
-  /** Commands per job, seen from the first of each that somebody here asked for. */
+  /** Commands in each job whose first command came from this process. */
   jobSize: Histogram
-  /** Shows who waits and what is on its way in the line. */
+  /** Shows what this process has in the lines. */
   watchLine(line: { counts(): LineCounts }): void
-  /** Shows how many requests and long polls are under way. */
+  /** Shows the current requests and long polls. */
   watchRequests(limits: { requests: Counted; longPolls: Counted }): void
-  /** Shows a pool's connections under that name. */
+  /** Shows the connections of a pool. */
   watchPool(name: string, pool: Pool): void
 }
 
@@ -40,7 +42,7 @@ export function createMetrics(): Metrics {
   let counts = (): LineCounts => ({ waiting: 0, held: 0, jobs: 0 })
   new Gauge({
     name: 'ticket_line_in_line',
-    help: 'waiting: clients that wait for a decision; held: commands held back; jobs: jobs that somebody waits for.',
+    help: 'waiting: clients that wait for a decision; held: commands that wait for the next job of their line; jobs: jobs whose commands have clients that wait.',
     labelNames: ['what'],
     registers,
     collect() {
@@ -49,21 +51,22 @@ export function createMetrics(): Metrics {
   })
   return {
     registry,
+    page: createMetricsPage(registry),
     requests: new Histogram({
       name: 'ticket_line_http_request_duration_seconds',
-      help: 'Time from the arrival of a request to its answer, waiting for decisions included.',
+      help: 'Duration of requests, including the wait for a decision.',
       labelNames: ['route', 'method', 'status'],
       buckets: REQUEST_SECONDS,
       registers,
     }),
     rateLimited: new Counter({
       name: 'ticket_line_rate_limited_total',
-      help: 'Requests refused with 429.',
+      help: 'Requests that were refused with 429.',
       registers,
     }),
     jobSize: new Histogram({
       name: 'ticket_line_job_commands',
-      help: 'Commands that travelled together in one job.',
+      help: 'Commands per job.',
       buckets: JOB_SIZES,
       registers,
     }),
@@ -73,7 +76,7 @@ export function createMetrics(): Metrics {
     watchRequests({ requests, longPolls }) {
       new Gauge({
         name: 'ticket_line_http_requests_under_way',
-        help: 'requests: unanswered requests; long_polls: clients that wait for a job.',
+        help: 'requests: requests that are being handled; long_polls: clients that wait for a job.',
         labelNames: ['what'],
         registers,
         collect() {

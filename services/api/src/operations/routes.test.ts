@@ -1,6 +1,6 @@
 import { METHODS } from 'node:http'
 import { describe, expect, it } from 'vitest'
-import { createConcurrencyLimit } from '../limits/concurrency-limit.js'
+import { createConcurrencyLimit } from '../limits/concurrency.js'
 import { appUnderTest, call } from '../testing/app-under-test.js'
 
 describe('probes', () => {

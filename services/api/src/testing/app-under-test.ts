@@ -6,11 +6,11 @@ import { type AppDeps, createApp } from '../app.js'
 import type { EventReads } from '../events/reads.js'
 import type { AppEnv } from '../http/env.js'
 import type { Guards } from '../http/route.js'
-import { createConcurrencyLimit } from '../limits/concurrency-limit.js'
-import { createExportPlaces } from '../limits/exports.js'
+import { createConcurrencyLimit } from '../limits/concurrency.js'
+import { createExportLimit } from '../limits/export-limit.js'
 import { createMetrics } from '../operations/metrics.js'
 
-/** Believes `Authorization: Test <userId> <role>`. */
+/** Accepts `Authorization: Test <userId> <role>`. */
 function authenticate(required: boolean): MiddlewareHandler<AppEnv> {
   return async (c, next) => {
     const [scheme, userId, role = 'user'] = (c.req.header('authorization') ?? '').split(' ')
@@ -20,7 +20,7 @@ function authenticate(required: boolean): MiddlewareHandler<AppEnv> {
   }
 }
 
-/** Counts nothing; refuses who sends `X-Over-Limit`. */
+/** Counts nothing. Refuses requests with `X-Over-Limit`. */
 const limit: MiddlewareHandler<AppEnv> = async (c, next) => {
   c.header('RateLimit', 'limit=100, remaining=99, reset=900')
   return c.req.header('x-over-limit') === undefined
@@ -49,7 +49,7 @@ export const guards: Guards = {
   },
 }
 
-/** Event 1 has 5 of 10 tickets left; no other event exists. */
+/** The only event. It has 5 of 10 tickets left. */
 export const eventOne: EventStatus = {
   eventId: 1,
   totalTickets: 10,
@@ -77,7 +77,7 @@ export function fakeEvents(changes: Partial<EventReads> = {}): EventReads {
   }
 }
 
-/** A line that gives every request the same result. */
+/** A line in which every command has the same result. */
 export function fakeLine(
   result: SubmitResult,
   find: LineClient['find'] = async () => undefined,
@@ -91,7 +91,7 @@ export const booked: SubmitResult = {
   outcome: { outcome: 'booked', bookingId: '1-6', decidedAtMs: 1_700_000_000_000 },
 }
 
-/** A whole application over fakes. */
+/** The whole app with fakes behind it. */
 export function appUnderTest(changes: Partial<AppDeps> = {}) {
   return createApp({
     log: createLog('test', 'silent'),
@@ -109,8 +109,7 @@ export function appUnderTest(changes: Partial<AppDeps> = {}) {
     readTimeoutMs: 200,
     exportStallTimeoutMs: 200,
     exportTimeoutMs: 60_000,
-    exports: createExportPlaces({ places: 2, prefix: 'test:', log: createLog('test', 'silent') }),
-    accountRoutes: [],
+    exports: createExportLimit({ max: 2, prefix: 'test:', log: createLog('test', 'silent') }),
     ...changes,
   })
 }
@@ -119,7 +118,7 @@ export interface Call {
   as?: string
   headers?: Record<string, string>
   body?: unknown
-  /** Sent as it is. */
+  /** Sent unchanged. */
   rawBody?: NonNullable<RequestInit['body']>
 }
 
@@ -127,11 +126,11 @@ export interface Answer {
   status: number
   headers: Response['headers']
   text: string
-  // biome-ignore lint/suspicious/noExplicitAny: tests look into bodies of every shape
+  // biome-ignore lint/suspicious/noExplicitAny: tests read bodies of every shape
   json: any
 }
 
-/** `call(app, 'POST /book', { as: 'ada', body: { eventId: 1 } })`; the answer's JSON comes along. */
+/** Sends a request: `call(app, 'POST /book', { as: 'ada', body: { eventId: 1 } })`. */
 export async function call(
   app: ReturnType<typeof appUnderTest>,
   line: string,

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { matchesEtag } from './etag.js'
+import { matchesEtag } from './routes.js'
 
 it.each([
   [undefined, false],
@@ -9,6 +9,6 @@ it.each([
   ['*', true],
   ['"4-0"', false],
   ['5-0', false],
-])('If-None-Match: %s fits "5-0": %s', (header, expected) => {
+])('compares If-None-Match %s with the ETag "5-0": %s', (header, expected) => {
   expect(matchesEtag(header, '"5-0"')).toBe(expected)
 })

@@ -1,10 +1,15 @@
-import { ConfigError, readEnv } from '@ticket-line/shared'
+import { ConfigError } from '@ticket-line/shared'
 import { describe, expect, test } from 'vitest'
-import { readIdentityConfig } from './config.js'
+import { readConfig } from './config.js'
 
 const secret = 'b2f1c07d4e9a86531fd0c7ba29e48d65'
-const read = (env: Record<string, string>, production = true) =>
-  readIdentityConfig(readEnv(env), production)
+const servers = { DATABASE_URL: 'postgres://user@host/name', REDIS_URL: 'redis://host' }
+
+function read(env: Record<string, string>, production = true) {
+  const mode = production ? { NODE_ENV: 'production' } : {}
+  const { auth, accounts, cookies } = readConfig({ ...servers, ...mode, ...env })
+  return { ...auth, ...accounts, cookies }
+}
 
 describe('in production', () => {
   test('a secret of its own is enough', () => {
@@ -88,12 +93,12 @@ describe('in production', () => {
     [
       'the password of the admin as secret',
       { JWT_SECRET: secret, ADMIN_USER: 'a', ADMIN_PASSWORD: secret.toUpperCase() },
-      /^JWT_SECRET holds ADMIN_PASSWORD/,
+      /^JWT_SECRET contains ADMIN_PASSWORD/,
     ],
     [
       'a secret made of the password of the admin',
       { JWT_SECRET: `${secret}-wet slate wall`, ADMIN_USER: 'a', ADMIN_PASSWORD: 'Wet Slate Wall' },
-      /^JWT_SECRET holds ADMIN_PASSWORD/,
+      /^JWT_SECRET contains ADMIN_PASSWORD/,
     ],
     ...Object.entries({
       'a common password in another case': ['PassWord123', 'a default or common'],
