@@ -61,8 +61,8 @@ async function runTests({ node, env }, args) {
     const code = await runVisible(node, [vitest, 'run', ...reporters, ...args], { cwd: root, env })
     if (!existsSync(report)) return { passed: 0, failed: 1 }
     const { numPassedTests, numFailedTests, numFailedTestSuites } = JSON.parse(readText(report))
-    // A file that cannot be loaded has no tests that fail. An error outside of tests only shows in the
-    // exit code.
+    // A file that cannot be loaded has no tests that fail. An error outside of tests only shows in
+    // the exit code.
     const failed = numFailedTests || numFailedTestSuites || (code === 0 ? 0 : 1)
     return { passed: numPassedTests, failed }
   } finally {

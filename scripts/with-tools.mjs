@@ -1,5 +1,6 @@
 /**
- * Runs a command with the toolchain on PATH, since Node and pnpm may be installed in `.tools/` only.
+ * Runs a command with the toolchain on PATH, since Node and pnpm may be installed in `.tools/`
+ * only.
  *
  *     node scripts/with-tools.mjs pnpm -C packages/db run generate --name add-venues
  */

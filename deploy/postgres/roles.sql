@@ -1,6 +1,6 @@
--- Creates the two roles that use the database, each with no more rights than it needs, and sets their
--- passwords. The superuser runs this at each start (docker-compose.yml), so that changed passwords
--- take effect and tables that another role owns are handed over.
+-- Creates the two roles that use the database, each with no more rights than it needs, and sets
+-- their passwords. The superuser runs this at each start (docker-compose.yml), so that changed
+-- passwords take effect and tables that another role owns are handed over.
 --   ticket_line_migration  owns the tables and changes them when a release is installed
 --   ticket_line_service    reads and writes rows: the API, the workers and the operators' tool
 

@@ -4,7 +4,11 @@ import { type Browser, chromium } from 'playwright-core'
 
 const NAMES = ['chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable']
 
-/** Finds Chromium: `CHROMIUM_PATH`, or the first one on PATH. @returns undefined if there is none */
+/**
+ * Finds Chromium: `CHROMIUM_PATH`, or the first one on PATH.
+ *
+ * @returns undefined if there is none
+ */
 export function findChromium(env: NodeJS.ProcessEnv = process.env): string | undefined {
   if (env['CHROMIUM_PATH']) return env['CHROMIUM_PATH']
   const folders = (env['PATH'] ?? '').split(path.delimiter)

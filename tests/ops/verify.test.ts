@@ -24,8 +24,8 @@ beforeAll(async () => {
       await system.api.post(path, { eventId }, { token: await system.token(userId), headers })
     ).status
   }
-  // The sequence numbers of event 1: ada 1, bob 2, cleo 3, dan 4, eve 5, fay 6, then cleo's promotion
-  // 7, ada again 8, dan's promotion 9.
+  // The sequence numbers of event 1: ada 1, bob 2, cleo 3, dan 4, eve 5, fay 6, then cleo's
+  // promotion 7, ada again 8, dan's promotion 9.
   for (const userId of ['ada', 'bob', 'cleo', 'dan', 'eve', 'fay'])
     expect(await ask('/book', userId)).toBe(200)
   expect(await ask('/cancel', 'ada')).toBe(200)

@@ -53,8 +53,8 @@ export const ownBuild: Build = {
 const startTimeoutMs = 40_000
 
 /**
- * Starts an API and waits until `/readyz` answers 200. `PORT` in `env` fixes its port, for example to
- * start it again at the same address.
+ * Starts an API and waits until `/readyz` answers 200. `PORT` in `env` fixes its port, for example
+ * to start it again at the same address.
  */
 export async function startApi(env: Env, build = ownBuild): Promise<ServiceProcess> {
   const api = await startService('api', env, build)

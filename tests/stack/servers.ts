@@ -19,8 +19,8 @@ export interface Servers {
 type Choice = 'docker' | 'local' | 'embedded'
 
 /**
- * Starts the servers for the tests. For each of the two it uses the first that is available: the one
- * named by URL, a container (testcontainers), binaries on PATH, private binaries.
+ * Starts the servers for the tests. For each of the two it uses the first that is available: the
+ * one named by URL, a container (testcontainers), binaries on PATH, private binaries.
  * `TEST_SERVERS=docker|local|embedded` forces one kind.
  *
  * @throws if the forced kind, or every kind, is unavailable

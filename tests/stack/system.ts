@@ -124,8 +124,8 @@ export async function startSystem(options: SystemOptions = {}): Promise<System> 
 }
 
 /**
- * Creates a database and a key prefix on the servers of the run or on the suite's own, for tests that
- * start their processes themselves.
+ * Creates a database and a key prefix on the servers of the run or on the suite's own, for tests
+ * that start their processes themselves.
  */
 export async function createBase(
   own?: Servers,

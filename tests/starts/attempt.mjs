@@ -1,9 +1,9 @@
 /**
- * Runs `npm start` like a user: it must print the five calls, book with them, stop, and leave nothing
- * behind.
+ * Runs `npm start` like a user: it must print the five calls, book with them, stop, and leave
+ * nothing behind.
  *
- * `node tests/starts/attempt.mjs <attempt as JSON>` does this in a process of its own, for attempts in
- * another network namespace.
+ * `node tests/starts/attempt.mjs <attempt as JSON>` does this in a process of its own, for attempts
+ * in another network namespace.
  */
 import { spawn } from 'node:child_process'
 import { mkdirSync, readdirSync, readFileSync, readlinkSync, realpathSync } from 'node:fs'

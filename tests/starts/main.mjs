@@ -1,7 +1,7 @@
 /**
  * `npm run test:starts`: runs `npm start` in fresh clones of HEAD, in different environments. Words
- * after `--` select cases: `npm run test:starts -- "npm 12" quote`. The last line printed is `N passed,
- * N failed`.
+ * after `--` select cases: `npm run test:starts -- "npm 12" quote`. The last line printed is `N
+ * passed, N failed`.
  */
 import {
   chmodSync,
@@ -107,7 +107,8 @@ runMain(async () => {
  * @typedef {object} Place
  * @property {string} folder for this case only; it is removed afterwards
  * @property {string} shared by all cases
- * @property {(name?: string) => Promise<Pick<Attempt, 'clone' | 'temporary'>>} clone makes a fresh clone
+ * @property {(name?: string) => Promise<Pick<Attempt, 'clone' | 'temporary'>>} clone makes a fresh
+ * clone
  */
 
 /** @param {string} folder @param {string} shared @returns {Place} */

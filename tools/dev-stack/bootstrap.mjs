@@ -10,8 +10,8 @@ import { ensureToolchain } from './toolchain.mjs'
 /** @typedef {import('./toolchain.mjs').Toolchain} Toolchain */
 
 /**
- * Prepares a bare clone: Node 24 and pnpm (in `.tools/` if the system lacks them), the dependencies,
- * the build. If all of that is up to date, it takes a fraction of a second.
+ * Prepares a bare clone: Node 24 and pnpm (in `.tools/` if the system lacks them), the
+ * dependencies, the build. If all of that is up to date, it takes a fraction of a second.
  *
  * @returns {Promise<Toolchain>}
  */
@@ -35,7 +35,8 @@ async function ensureInstalled({ env }) {
   const stamp = fingerprint()
   if (modulesExist() && readText(stampFile) === stamp) return
   await step('Installing the dependencies', () =>
-    // To replace a node_modules of another layout pnpm would ask, and without a terminal it refuses.
+    // To replace a node_modules of another layout pnpm would ask, and without a terminal it
+    // refuses.
     runDownload('pnpm', ['install', '--frozen-lockfile', '--config.confirm-modules-purge=false'], {
       cwd: root,
       env,

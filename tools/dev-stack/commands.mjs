@@ -41,7 +41,8 @@ export function run(command, args, { input, timeoutMs, ...options } = {}) {
     child.stderr.setEncoding('utf8').on('data', (text) => {
       all += text
     })
-    // A command that ends without reading its input closes the pipe. Its exit code says what matters.
+    // A command that ends without reading its input closes the pipe. Its exit code says what
+    // matters.
     child.stdin.on('error', () => {})
     child.stdin.end(input ?? '')
     const called = [path.basename(command), ...args].join(' ').slice(0, 200)

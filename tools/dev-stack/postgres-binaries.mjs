@@ -90,8 +90,8 @@ export function majorOfData(folder) {
  * @typedef {object} Runner
  * @property {(program: string, args: string[]) =>
  *   { command: string, args: string[], uid?: number, gid?: number }} call
- * @property {(home: string, files: string[]) => void} own makes the user of the program the owner of
- * a folder and of files in it, and lets that user pass through the folder above
+ * @property {(home: string, files: string[]) => void} own makes the user of the program the owner
+ * of a folder and of files in it, and lets that user pass through the folder above
  */
 
 /**

@@ -48,8 +48,8 @@ export async function startPostgres({ folder, from = 'any', settings = [], logFi
 
   const port = await freePort()
   // Without a Unix socket, PostgreSQL can only be reached over 127.0.0.1, and no socket path can be
-  // too long. The log is terse, because the DETAIL of an error quotes whole rows, including password
-  // hashes.
+  // too long. The log is terse, because the DETAIL of an error quotes whole rows, including
+  // password hashes.
   const fixed = [
     'listen_addresses=127.0.0.1',
     'unix_socket_directories=',

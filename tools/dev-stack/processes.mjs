@@ -130,8 +130,8 @@ export function workingDirectory(pid) {
 }
 
 /**
- * Lists the visible processes as [pid, parent, command line]. A process that is not listed may still
- * run, because systems can hide the processes of other users.
+ * Lists the visible processes as [pid, parent, command line]. A process that is not listed may
+ * still run, because systems can hide the processes of other users.
  *
  * @returns {[number, number, string][]}
  * @throws {Error} if neither /proc nor ps can be read
@@ -196,8 +196,8 @@ function readProc(name) {
 
 /** @param {string[]} args @returns {string | undefined} */
 function askPs(args) {
-  // Some versions cut their lines at COLUMNS. Language and time zone would change the text of a start
-  // time.
+  // Some versions cut their lines at COLUMNS. Language and time zone would change the text of a
+  // start time.
   const env = { ...process.env, COLUMNS: '', LC_ALL: 'C', TZ: 'UTC' }
   const { status, stdout } = spawnSync(which('ps') ?? '/bin/ps', args, {
     encoding: 'utf8',

@@ -39,7 +39,11 @@ export function canFetchRedis() {
 /** @type {Promise<PrivateRedis> | undefined} */
 let fetching
 
-/** Downloads and unpacks Redis. Several calls share one download. @returns {Promise<PrivateRedis>} */
+/**
+ * Downloads and unpacks Redis. Several calls share one download.
+ *
+ * @returns {Promise<PrivateRedis>}
+ */
 export function fetchRedis() {
   fetching ??= download()
   return fetching
@@ -79,8 +83,8 @@ async function download() {
 }
 
 /**
- * Moves the unpacked files to `.tools/redis`. They may be on another file system, so they are copied
- * first. The rename then makes all of them visible at once to other processes.
+ * Moves the unpacked files to `.tools/redis`. They may be on another file system, so they are
+ * copied first. The rename then makes all of them visible at once to other processes.
  *
  * @param {string} unpacked
  */

@@ -18,7 +18,8 @@ const redisImage = 'redis:7.4-alpine'
  * @property {string} [cwd] default `/`
  * @property {{ port: number, dir: string, bind: string }} inside its port, data folder and address
  * as redis-server sees them, for redis.conf
- * @property {() => Promise<unknown>} [kill] present if a signal to the started process is not enough
+ * @property {() => Promise<unknown>} [kill] present if a signal to the started process is not
+ * enough
  * @property {() => Promise<unknown>} [pause]
  * @property {() => Promise<unknown>} [resume]
  */
@@ -53,8 +54,8 @@ export async function* redisSources(folder, port, from) {
 }
 
 /**
- * Starts Redis from the first source that works. A Docker engine that answers may still be unable to
- * get the image, for example.
+ * Starts Redis from the first source that works. A Docker engine that answers may still be unable
+ * to get the image, for example.
  *
  * @param {AsyncGenerator<RedisSource>} sources
  * @param {(source: RedisSource) => Promise<import('./child.mjs').Child>} boot

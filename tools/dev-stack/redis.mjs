@@ -22,13 +22,13 @@ import { until } from './wait.mjs'
 /** @typedef {import('./redis-sources.mjs').RedisSource} RedisSource */
 
 /**
- * Starts a Redis of our own on a free port of 127.0.0.1, with its data in `folder`. It keeps what it
- * has acknowledged (`appendfsync always`) and evicts nothing.
+ * Starts a Redis of our own on a free port of 127.0.0.1, with its data in `folder`. It keeps what
+ * it has acknowledged (`appendfsync always`) and evicts nothing.
  *
  * @param {object} options
  * @param {string} options.folder
- * @param {'any' | 'path' | 'private'} [options.from] "any": the one on PATH, else one in Docker, else
- * a private one
+ * @param {'any' | 'path' | 'private'} [options.from] "any": the one on PATH, else one in Docker,
+ * else a private one
  * @param {string[]} [options.settings] lines of redis.conf; the last line of a kind wins
  * @param {string} [options.logFile]
  * @param {Record<string, string> | undefined} [options.env] added to its environment
@@ -85,7 +85,8 @@ export function quoted(value) {
 const pidFileOf = (folder) => path.join(folder, 'server.pid')
 
 /**
- * @param {{ source: RedisSource, port: number, password: string, folder: string, settings: string[],
+ * @param {{ source: RedisSource, port: number, password: string, folder: string, settings:
+ * string[],
  *   logFile?: string | undefined, env?: Record<string, string> | undefined }} options
  */
 async function bootRedis({ source, port, password, folder, settings, logFile, env: extra }) {

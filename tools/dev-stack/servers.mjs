@@ -59,15 +59,15 @@ export async function givenServer({ name, variable, url, defaultPort }) {
 }
 
 /**
- * Starts PostgreSQL and Redis for the local stack, with their data in `folder`. If the settings name
- * a server, that one is used instead.
+ * Starts PostgreSQL and Redis for the local stack, with their data in `folder`. If the settings
+ * name a server, that one is used instead.
  *
  * @param {object} options
  * @param {NodeJS.ProcessEnv} options.env
  * @param {import('./settings.mjs').ServerUrls} options.urls
  * @param {string} options.folder
- * @param {(server: Server) => void} options.onStarted called with each server as soon as it runs, so
- * that the caller can stop it even if the other server fails
+ * @param {(server: Server) => void} options.onStarted called with each server as soon as it runs,
+ * so that the caller can stop it even if the other server fails
  */
 export async function startServers({ env, urls, folder, onStarted }) {
   const started = (/** @type {Server} */ server) => {
@@ -105,8 +105,8 @@ async function chooseRedis(variable, url, folder) {
 }
 
 /**
- * If Redis will have to be downloaded, starts the download now. It takes a few seconds, during which
- * the dependencies install.
+ * If Redis will have to be downloaded, starts the download now. It takes a few seconds, during
+ * which the dependencies install.
  *
  * @param {NodeJS.ProcessEnv} env
  */

@@ -71,8 +71,8 @@ export async function keepServiceRunning({ ready, ...service }) {
 }
 
 /**
- * Starts one process of a service. Its log goes to `.data/logs/`; warnings and errors are printed as
- * well.
+ * Starts one process of a service. Its log goes to `.data/logs/`; warnings and errors are printed
+ * as well.
  *
  * @param {Service} service
  */

@@ -23,9 +23,10 @@ const assignment =
 
 /**
  * Parses a file of settings like the dotenv package does: `NAME=value` or `export NAME=value`. A
- * quoted value may have several lines, and in double quotes `\n` and `\r` are line breaks. A comment
- * begins with "#" at the start of a line, after a quoted value, or after white space. Unlike dotenv,
- * and like Compose, which reads the same file, it keeps `a#b` whole: a password must not be cut.
+ * quoted value may have several lines, and in double quotes `\n` and `\r` are line breaks. A
+ * comment begins with "#" at the start of a line, after a quoted value, or after white space.
+ * Unlike dotenv, and like Compose, which reads the same file, it keeps `a#b` whole: a password must
+ * not be cut.
  *
  * @param {string} text
  * @returns {Record<string, string>}
@@ -87,7 +88,11 @@ export async function readServerUrls(env) {
   }
 }
 
-/** The name of the variable that says where each server is, if any does. @param {NodeJS.ProcessEnv} env */
+/**
+ * The name of the variable that says where each server is, if any does.
+ *
+ * @param {NodeJS.ProcessEnv} env
+ */
 export function namedServers(env) {
   return {
     database: ['DATABASE_URL', 'PG_URL', 'DATABASE_HOST'].find((name) => env[name]?.trim()),
@@ -138,8 +143,8 @@ function portIn(env, name) {
 
 /**
  * The environment of the services: our own, plus generated secrets if none are set. In development
- * `POST /initialize` needs no token, unless INITIALIZE_OPEN says otherwise. In production nothing is
- * generated: the services refuse to start and name what is missing.
+ * `POST /initialize` needs no token, unless INITIALIZE_OPEN says otherwise. In production nothing
+ * is generated: the services refuse to start and name what is missing.
  *
  * @param {NodeJS.ProcessEnv} env
  * @returns {NodeJS.ProcessEnv & { NODE_ENV: string }}

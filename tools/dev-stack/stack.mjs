@@ -9,8 +9,8 @@ import { until } from './wait.mjs'
 /** @typedef {import('./processes.mjs').Identity} Identity */
 
 /**
- * What a running `npm start` records in `.data/stack.json`. `npm run api` and `npm run worker` use it
- * to join, and the next start uses it to stop what a killed one left running.
+ * What a running `npm start` records in `.data/stack.json`. `npm run api` and `npm run worker` use
+ * it to join, and the next start uses it to stop what a killed one left running.
  *
  * @typedef {object} Stack
  * @property {number} pid of `npm start` itself

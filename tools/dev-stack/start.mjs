@@ -25,8 +25,8 @@ const stopGraceMs = 30_000
 
 /**
  * Brings a bare clone to a running system: installs tools and dependencies, starts PostgreSQL and
- * Redis (or uses those of DATABASE_URL and REDIS_URL), migrates the database, starts one API and one
- * worker, and keeps all of them running until Ctrl-C.
+ * Redis (or uses those of DATABASE_URL and REDIS_URL), migrates the database, starts one API and
+ * one worker, and keeps all of them running until Ctrl-C.
  */
 export async function start() {
   const shutdown = createShutdown()

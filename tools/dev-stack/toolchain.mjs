@@ -41,8 +41,8 @@ const nodeMajor = 24
  */
 
 /**
- * Provides Node 24 and the pinned pnpm. The system's Node is used if it is new enough, otherwise one
- * is installed into `.tools/`. Nothing outside of the clone changes.
+ * Provides Node 24 and the pinned pnpm. The system's Node is used if it is new enough, otherwise
+ * one is installed into `.tools/`. Nothing outside of the clone changes.
  *
  * @returns {Promise<Toolchain>}
  * @throws {UserError} if npm is missing, cannot install, or has no Node for this platform

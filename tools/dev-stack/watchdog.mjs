@@ -1,9 +1,10 @@
 /**
- * Stops the children of a process that was killed (SIGKILL, a crash) and could not stop them itself.
+ * Stops the children of a process that was killed (SIGKILL, a crash) and could not stop them
+ * itself.
  *
- * The parent writes `+ <pid> <stop signal>` for each child that it starts and `- <pid>` for each that
- * has ended. When the parent dies, the system closes the pipe, and the children on the list are
- * stopped.
+ * The parent writes `+ <pid> <stop signal>` for each child that it starts and `- <pid>` for each
+ * that has ended. When the parent dies, the system closes the pipe, and the children on the list
+ * are stopped.
  */
 import { createInterface } from 'node:readline'
 

@@ -104,7 +104,8 @@ export function createContext(
   }
 
   /**
-   * Also undefined if PostgreSQL is out of reach, so that a command can still show what is in Redis.
+   * Also undefined if PostgreSQL is out of reach, so that a command can still show what is in
+   * Redis.
    */
   async function readInstallation(): Promise<InstallationRecord | undefined> {
     try {

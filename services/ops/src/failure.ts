@@ -17,7 +17,9 @@ const REDIS_ERRORS = [
   'ReplyError',
 ]
 
-/** Node's codes of failed system calls and of TLS, but not its other codes that start with `ERR_`. */
+/**
+ * Node's codes of failed system calls and of TLS, but not its other codes that start with `ERR_`.
+ */
 const SYSTEM_CODE =
   /^(E[A-Z0-9]+$|ERR_(SSL|TLS)_|CERT_|SELF_SIGNED_|DEPTH_ZERO_|UNABLE_TO_|HOSTNAME_MISMATCH)/
 
@@ -26,8 +28,8 @@ const DRIVER_MESSAGE =
   /^(Command timed out|Connection is closed|Socket timeout|Stream isn't writeable|The server does not support SSL)/
 
 /**
- * The exit code of a failed command. Only a failure that a server certainly caused is `unreachable`:
- * probes and scripts repeat such a command, which does not help against a bug.
+ * The exit code of a failed command. Only a failure that a server certainly caused is
+ * `unreachable`: probes and scripts repeat such a command, which does not help against a bug.
  */
 export function exitCodeOf(error: unknown): number {
   if (error instanceof UsageError || error instanceof ConfigError) return EXIT.usage
