@@ -1,7 +1,7 @@
 import type { BatchWrites, LoadedBatch, LoadRequest } from '@ticket-line/db'
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { play } from '../model/play.ts'
+import { runScenario } from '../model/run-scenario.ts'
 import { type Scenario, scenarios } from '../model/scenario.ts'
 import { command, createLineKit, expectRowsAgree, kindsOf, type LineKit } from './line-kit.ts'
 
@@ -20,10 +20,10 @@ interface Step {
   writes?: BatchWrites
 }
 
-/** Plays a scenario on the tables of the model test and records what each batch read and wrote. */
+/** Runs a scenario on the rows of the model test and records what each batch read and wrote. */
 function record(scenario: Scenario): Step[] {
   const steps: Step[] = []
-  play(
+  runScenario(
     scenario,
     {
       loaded: (loaded, request) => steps.push(structuredClone({ request, loaded })),
@@ -49,26 +49,26 @@ function rowsOf({ events, claims, heads, stored, keys }: LoadedBatch) {
 
 describe('the SQL statements of a batch', () => {
   // Steps of the clock and of the API are left out; other tests cover them.
-  const lives = scenarios(300).map((scenario) => ({
+  const histories = scenarios(300).map((scenario) => ({
     ...scenario,
-    plans: scenario.plans.map((plan) => ({
-      ...plan,
-      way: plan.way === 'refused' ? ('together' as const) : plan.way,
-      dayAfter: false,
+    jobs: scenario.jobs.map((job) => ({
+      ...job,
+      mode: job.mode === 'abandoned' ? ('together' as const) : job.mode,
+      dayAfterwards: false,
     })),
   }))
 
   it('reads and writes the same rows as the model tables', { timeout: 120_000 }, async () => {
-    for (const [number, scenario] of fc.sample(lives, { seed, numRuns: 12 }).entries()) {
+    for (const [number, scenario] of fc.sample(histories, { seed, numRuns: 12 }).entries()) {
       await kit.query(
         'TRUNCATE events, claims, bookings, waitlist_entries, waitlist_blocks, commands, idempotency_keys',
       )
       for (const [i, size] of scenario.sizes.entries()) await kit.createEvent(i + 1, size)
-      await kit.query('UPDATE events SET last_sequence = $1', [scenario.givenOut])
+      await kit.query('UPDATE events SET last_sequence = $1', [scenario.lastSequence])
 
       for (const { request, loaded, writes } of record(scenario)) {
         await using tx = await kit.applyDeps.store.begin(request)
-        expect(rowsOf(tx.loaded), `MODEL_SEED=${seed}, life ${number}`).toEqual(rowsOf(loaded))
+        expect(rowsOf(tx.loaded), `MODEL_SEED=${seed}, scenario ${number}`).toEqual(rowsOf(loaded))
         if (writes !== undefined) await tx.commit(writes)
       }
       await expectRowsAgree(kit)

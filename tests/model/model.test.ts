@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { play, type Tap } from './play.ts'
+import { type Hooks, runScenario } from './run-scenario.ts'
 import { scenarios } from './scenario.ts'
 
 /** To repeat a failure, set `MODEL_SEED` to the seed that it printed. */
@@ -15,7 +15,7 @@ describe('decideBatch', () => {
     for (let round = 0; answered < COMMANDS; round++) {
       fc.assert(
         fc.property(scenarios(2500), (scenario) => {
-          answered += play(scenario)
+          answered += runScenario(scenario)
         }),
         // Shrinking thousands of commands may take a minute, but no longer.
         {
@@ -31,7 +31,7 @@ describe('decideBatch', () => {
 })
 
 describe('runScenario', () => {
-  const sabotages: Record<string, Tap> = {
+  const sabotages: Record<string, Hooks> = {
     'a waiting list that is loaded in reverse': { loaded: (loaded) => loaded.heads.reverse() },
     'a stored outcome that is not loaded': { loaded: (loaded) => loaded.stored.pop() },
     'an idempotency key that is not loaded': { loaded: (loaded) => loaded.keys.pop() },
@@ -68,7 +68,7 @@ describe('runScenario', () => {
   it.each(Object.entries(sabotages))('fails for %s', (_name, sabotage) => {
     const found = fc.check(
       fc.property(scenarios(300), (scenario) => {
-        play(scenario, sabotage)
+        runScenario(scenario, sabotage)
       }),
       { seed: 1, numRuns: 100, endOnFailure: true },
     )

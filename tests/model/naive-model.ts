@@ -101,8 +101,8 @@ export interface NaiveModel {
    * time
    */
   decide(command: NaiveCommand, nowMs: number, acceptedAtMs?: number): Outcome | RefusedOutcome
-  /** Records a command that the API refused before it was decided. It has no effect. */
-  refuse(command: NaiveCommand, nowMs: number): void
+  /** Records a command as abandoned by the API. If it has no outcome yet, it has no effect. */
+  abandon(command: NaiveCommand, nowMs: number): void
   /** Records a command that killed its workers. It has no effect, but it takes its key. */
   reject(command: NaiveCommand, nowMs: number): void
 }
@@ -164,7 +164,7 @@ export function createNaiveModel(events: ReadonlyMap<number, NaiveEvent>): Naive
       outcomes.set(command.commandId, outcome)
       return outcome
     },
-    refuse(command, nowMs) {
+    abandon(command, nowMs) {
       if (!outcomes.has(command.commandId))
         outcomes.set(command.commandId, { outcome: 'refused', decidedAtMs: nowMs })
     },

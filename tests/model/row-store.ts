@@ -2,23 +2,23 @@ import type { BatchWrites, BookedTicket, EventRow, LoadedBatch, LoadRequest } fr
 import type { AcceptedCommand, Command, Outcome, RefusedOutcome } from '@ticket-line/shared'
 
 /**
- * The tables of the line in memory, read and written with the meaning of the statements in
- * `packages/db/src/line`: the same ranges, the same refusals (a row that is there already, a row
- * that is missing, a broken CHECK). What a batch loads comes from rows alone, so a wrong row shows
- * in the next decision or in the next check of the promises.
+ * The tables of the line in memory. Reads and writes have the meaning of the statements in
+ * `packages/db/src/line`, with the same errors: a row that exists already, a row that is missing, a
+ * violated CHECK. Batches are loaded only from these rows, so a wrong row shows in a later decision
+ * or in the next check of the promises.
  */
 export interface RowStore {
   events: Map<number, EventRows>
   commands: Map<string, CommandRow>
   keys: Map<string, { commandId: string; acceptedAtMs: number }>
   load(request: LoadRequest, nowMs: number): LoadedBatch
-  /** The first idempotency key that the writes want to own and somebody else holds. */
+  /** The first idempotency key that the writes would take although another command owns it. */
   takenKeyOf(writes: BatchWrites): string | undefined
   apply(writes: BatchWrites): void
-  /** What `LineStore.bookFree` does, where nobody holds the events. */
+  /** `LineStore.bookFree`, for events that no transaction has locked. */
   bookFree(bookings: readonly AcceptedCommand[], nowMs: number): Map<string, BookedTicket>
-  /** What the API records about a job whose add was lost. */
-  refuse(commands: readonly Command[], nowMs: number): void
+  /** `CommandStore.recordAbandoned`. */
+  abandon(commands: readonly Command[], nowMs: number): void
 }
 
 export interface EventRows {
@@ -39,14 +39,14 @@ const BLOCK_SIZE = 1024
 
 /**
  * @param sizes tickets of event 1, 2, …
- * @param givenOut numbers that each event had given out before
+ * @param lastSequence the last sequence number that each event has used before
  */
-export function createRowStore(sizes: number[], givenOut: number): RowStore {
+export function createRowStore(sizes: number[], lastSequence: number): RowStore {
   const events = new Map(
-    sizes.map((totalTickets, i) => [i + 1, emptyEvent(i + 1, totalTickets, givenOut)]),
+    sizes.map((totalTickets, i) => [i + 1, emptyEvent(i + 1, totalTickets, lastSequence)]),
   )
   const commands = new Map<string, CommandRow>()
-  /** The commands of a job stand together, as they do in the primary key. */
+  /** Commands by job, which are one range of the primary key. */
   const commandsOfJob = new Map<string, Map<string, CommandRow>>()
   const keys: RowStore['keys'] = new Map()
 
@@ -138,7 +138,7 @@ export function createRowStore(sizes: number[], givenOut: number): RowStore {
       insert(eventOf({ eventId }).entries, sequence, { userId, status }, 'waitlist_entries')
     for (const row of writes.entriesLeft) {
       const entry = eventOf(row).entries.get(row.sequence)
-      if (entry?.status !== 'waiting') throw new Error(`entry ${row.sequence} does not wait`)
+      if (entry?.status !== 'waiting') throw new Error(`entry ${row.sequence} is not waiting`)
       entry.status = row.status
     }
     for (const row of writes.blocks) {
@@ -189,13 +189,13 @@ export function createRowStore(sizes: number[], givenOut: number): RowStore {
     for (const { command, ownsKey } of writes.decided) {
       if (!ownsKey) continue
       const name = nameOf({ caller: command.caller, keyHash: command.keyHash as string })
-      if (holderOf(name, command.acceptedAtMs) !== undefined) return name
+      if (ownerOf(name, command.acceptedAtMs) !== undefined) return name
     }
     return undefined
   }
 
-  /** The command that holds a key for a request that was accepted at this time. */
-  function holderOf(name: string, acceptedAtMs: number): CommandRow | undefined {
+  /** The command that owns a key at the time when another was accepted. */
+  function ownerOf(name: string, acceptedAtMs: number): CommandRow | undefined {
     const key = keys.get(name)
     return key === undefined || acceptedAtMs - key.acceptedAtMs >= DAY_MS
       ? undefined
@@ -216,8 +216,8 @@ export function createRowStore(sizes: number[], givenOut: number): RowStore {
     takenKeyOf,
     apply,
     bookFree,
-    refuse(refused, nowMs) {
-      for (const command of refused)
+    abandon(abandoned, nowMs) {
+      for (const command of abandoned)
         if (!commands.has(command.commandId))
           insertCommand({ command, outcome: { outcome: 'refused', decidedAtMs: nowMs } })
     },
@@ -242,8 +242,8 @@ function emptyEvent(eventId: number, totalTickets: number, lastSequence: number)
 }
 
 /**
- * As the statement counts: whole blocks before the entry's own, then the rows of its own block up
- * to it.
+ * The rank as the SQL statement counts it: the blocks before the block of the entry, then the
+ * entries of that block up to this one.
  */
 function rankOf(event: EventRows, sequence: number): number {
   const ownBlock = Math.floor(sequence / BLOCK_SIZE)
@@ -268,7 +268,7 @@ function firstWaiting(event: EventRows, count: number): [sequence: number, userI
   return found
 }
 
-/** The columns of a row alone: what is written may be a whole state. */
+/** Picks the columns of `events` from a state, which has more. */
 function rowOf(row: EventRow): EventRow {
   const { eventId, totalTickets, availableTickets, waitingCount } = row
   const { lastSequence, waitlistHeadSequence } = row
@@ -282,14 +282,14 @@ function rowOf(row: EventRow): EventRow {
   }
 }
 
-/** The CHECKs of `events`. */
+/** Checks the CHECKs of `events`. */
 function checked(row: EventRows['row']): EventRows['row'] {
   const { eventId, availableTickets, totalTickets, waitingCount } = row
   if (availableTickets < 0 || availableTickets > totalTickets)
     throw new Error(`event ${eventId} is oversold`)
-  if (waitingCount < 0) throw new Error(`event ${eventId}: fewer than nobody wait`)
+  if (waitingCount < 0) throw new Error(`event ${eventId}: the waiting count is negative`)
   if (waitingCount > 0 && availableTickets > 0)
-    throw new Error(`event ${eventId}: a ticket is free while somebody waits`)
+    throw new Error(`event ${eventId}: a ticket is free while entries wait`)
   return row
 }
 

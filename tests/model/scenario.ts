@@ -1,95 +1,105 @@
 import fc from 'fast-check'
 
 /**
- * A random life of a line: how its events are sized, what is asked of them, and how that travels.
+ * A random history of a few events: their sizes, the commands for them, and how jobs carry these.
  */
 export interface Scenario {
+  /** Tickets of event 1, 2, … */
   sizes: number[]
-  /**
-   * How many numbers each event had given out before: lists are counted in stretches of 1,024 of
-   * them.
-   */
-  givenOut: number
+  /** The last sequence number that each event has used before. Blocks hold 1,024 numbers. */
+  lastSequence: number
   users: number
-  /** Of a hundred commands, how many cancel. */
+  /** Percentage of commands that cancel. */
   cancelShare: number
-  picks: Pick[]
-  /** How the picks are cut into jobs, over and over. */
-  plans: Plan[]
+  commands: PlannedCommand[]
+  /** How the commands are divided into jobs, from the start again when all are used. */
+  jobs: PlannedJob[]
 }
 
-/** One command, as far as it can be said before the state is known. */
-export interface Pick {
-  /** 0 to 99: below the scenario's share of cancels it is one. */
+/** A command, as far as it does not depend on the state of its event. */
+export interface PlannedCommand {
+  /** 0 to 99. The command cancels if it is below the `cancelShare` of the scenario. */
   dice: number
-  /** Index of the event; 99 does not exist. */
+  /** Index of the event. 99 is an event that does not exist. */
   event: number
-  aim: Aim
-  /** Which of those aimed at. */
-  who: number
-  /** Staff acts for the user. */
+  target: Target
+  /** Chooses among the users of the target. */
+  index: number
+  /** Whether staff sends the command for the user. */
   byStaff: boolean
   /** One of a few idempotency keys of the caller. */
   key: number | undefined
-  /** Sent again as it was, under a new command id: the how-manieth last command. */
-  resent: number | undefined
+  /** Sends an earlier command again, under a new command id: the last one is 0. */
+  repeats: number | undefined
 }
 
-/** Whom a command is for, looked up when its job is put together. */
-export type Aim = 'anyone' | 'holder' | 'waiter' | 'head' | 'tail'
+/** Whom a command is for. The user is chosen when the job is made. */
+export type Target = 'anyone' | 'booked' | 'waiting' | 'head' | 'tail'
 
-export interface Plan {
-  /** Commands in the job. */
+export interface PlannedJob {
+  /** Number of commands. */
   size: number
   /**
-   * `together`: one batch. `alone`: a batch a command, as after a crash. `partly`: some alone, then
-   * the job again from its start. `twin`: with its first command in it twice. `refused`: the API
-   * had it recorded as refused before it came.
+   * - `together`: as one batch.
+   * - `one-by-one`: as one batch for each command, as after a crash.
+   * - `restarted`: the first half one by one, then the whole job.
+   * - `duplicated`: with its first command twice.
+   * - `abandoned`: after the API has recorded the job as abandoned.
    */
-  way: 'together' | 'alone' | 'partly' | 'twin' | 'refused'
-  /** Afterwards a job from before runs again: a frozen worker woke up. */
-  again: number | undefined
-  /** Afterwards a day goes by: keys are free again. */
-  dayAfter: boolean
+  mode: 'together' | 'one-by-one' | 'restarted' | 'duplicated' | 'abandoned'
+  /** An earlier job runs again afterwards, as when a frozen worker resumes: the last one is 0. */
+  rerun: number | undefined
+  /** A day passes afterwards, so that idempotency keys expire. */
+  dayAfterwards: boolean
   /** The job waits in its line for more than a day. */
   dayInLine: boolean
 }
 
-/** Once in `times` a number up to `max`, else nothing. */
+/** A number up to `max` with probability 1/`times`, otherwise undefined. */
 function sometimes(times: number, max: number): fc.Arbitrary<number | undefined> {
   return fc
     .tuple(fc.nat({ max: times - 1 }), fc.nat({ max }))
     .map(([dice, value]) => (dice === times - 1 ? value : undefined))
 }
 
-const pick: fc.Arbitrary<Pick> = fc.record({
+const command: fc.Arbitrary<PlannedCommand> = fc.record({
   dice: fc.nat({ max: 99 }),
   event: fc.nat({ max: 99 }),
-  aim: fc.constantFrom<Aim[]>('anyone', 'anyone', 'anyone', 'holder', 'waiter', 'head', 'tail'),
-  who: fc.nat({ max: 5000 }),
+  target: fc.constantFrom<Target[]>(
+    'anyone',
+    'anyone',
+    'anyone',
+    'booked',
+    'waiting',
+    'head',
+    'tail',
+  ),
+  index: fc.nat({ max: 5000 }),
   byStaff: fc.nat({ max: 9 }).map((dice) => dice === 9),
   key: sometimes(2, 999),
-  resent: sometimes(10, 300),
+  repeats: sometimes(10, 300),
 })
 
-const plan: fc.Arbitrary<Plan> = fc.record({
+const job: fc.Arbitrary<PlannedJob> = fc.record({
   size: fc.oneof(
     fc.integer({ min: 1, max: 8 }),
     fc.integer({ min: 1, max: 256 }),
     fc.constant(256),
   ),
-  way: fc
+  mode: fc
     .nat({ max: 19 })
     .map(
-      (dice) => (['alone', 'partly', 'twin', 'refused'] as const)[dice] ?? ('together' as const),
+      (dice) =>
+        (['one-by-one', 'restarted', 'duplicated', 'abandoned'] as const)[dice] ??
+        ('together' as const),
     ),
-  again: sometimes(4, 20),
-  dayAfter: fc.nat({ max: 19 }).map((dice) => dice === 19),
+  rerun: sometimes(4, 20),
+  dayAfterwards: fc.nat({ max: 19 }).map((dice) => dice === 19),
   dayInLine: fc.nat({ max: 29 }).map((dice) => dice === 29),
 })
 
-/** @param commands most commands of one scenario */
-export function scenarios(commands: number): fc.Arbitrary<Scenario> {
+/** @param maxCommands most commands of one scenario */
+export function scenarios(maxCommands: number): fc.Arbitrary<Scenario> {
   const size = fc.oneof(
     fc.constant(0),
     fc.integer({ min: 1, max: 5 }),
@@ -97,10 +107,10 @@ export function scenarios(commands: number): fc.Arbitrary<Scenario> {
   )
   return fc.record({
     sizes: fc.array(size, { minLength: 1, maxLength: 5 }),
-    givenOut: fc.constantFrom(0, 900, 1020, 1024 * 1024 - 5),
+    lastSequence: fc.constantFrom(0, 900, 1020, 1024 * 1024 - 5),
     users: fc.constantFrom(4, 30, 300, 4000),
     cancelShare: fc.constantFrom(10, 35, 60),
-    picks: fc.array(pick, { minLength: 1, maxLength: commands, size: 'max' }),
-    plans: fc.array(plan, { minLength: 1, maxLength: 60, size: 'max' }),
+    commands: fc.array(command, { minLength: 1, maxLength: maxCommands, size: 'max' }),
+    jobs: fc.array(job, { minLength: 1, maxLength: 60, size: 'max' }),
   })
 }

@@ -75,18 +75,15 @@ describe('a start in production', () => {
       { JWT_JWKS_URL: 'http://issuer.example/keys' },
       /JWT_JWKS_URL must be https/,
     ],
-  ])(
-    'refuses to start in production %s and prints no secret',
-    async (_name, changes, line) => {
-      const { code, complaints, logged } = await startRefused(changes)
-      expect(code).toBe(1)
-      expect(complaints.map(({ msg }) => msg)).toEqual([expect.stringMatching(line)])
-      for (const name of ['JWT_SECRET', 'ADMIN_PASSWORD'] as const) {
-        const secret = changes[name]
-        if (secret && secret !== changes['ADMIN_USER']) expect(logged).not.toContain(secret)
-      }
-    },
-  )
+  ])('refuses to start in production %s and prints no secret', async (_name, changes, line) => {
+    const { code, complaints, logged } = await startRefused(changes)
+    expect(code).toBe(1)
+    expect(complaints.map(({ msg }) => msg)).toEqual([expect.stringMatching(line)])
+    for (const name of ['JWT_SECRET', 'ADMIN_PASSWORD'] as const) {
+      const secret = changes[name]
+      if (secret && secret !== changes['ADMIN_USER']) expect(logged).not.toContain(secret)
+    }
+  })
 
   it('refuses to start in production on a database without migrations', async () => {
     const { postgresUrl } = await sharedServers()

@@ -32,7 +32,7 @@ export function check(
 function checkDecisions({ postgres }: World, sizes: number[]): void {
   const model = createNaiveModel(createNaiveEvents(sizes))
   for (const { command, outcome, nowMs } of postgres.log) {
-    if (outcome.outcome === 'refused') model.refuse(command, nowMs)
+    if (outcome.outcome === 'refused') model.abandon(command, nowMs)
     else if (outcome.outcome === 'rejected' && outcome.replayOf === undefined)
       model.reject(command, nowMs)
     else deepStrictEqual(outcome, model.decide(command, nowMs), `decision of ${command.commandId}`)

@@ -39,7 +39,7 @@ export function createSimulatedStore({
           return new Map(commands.map(({ commandId }) => [commandId, abandoned]))
         for (const command of commands)
           if (!rows.commands.has(command.commandId)) postgres.decided(command, abandoned)
-        rows.refuse(commands, nowMs)
+        rows.abandon(commands, nowMs)
         const commandIds = commands.map(({ commandId }) => commandId)
         return new Map(
           find(rows, commandIds).map(({ command, outcome }) => [command.commandId, outcome]),
