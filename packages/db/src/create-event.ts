@@ -1,5 +1,5 @@
 import type { Pool } from 'pg'
-import { type EventStatus, readEventStatuses } from './reads/event-status.js'
+import { type EventStatus, readEventStatuses } from './reads/events.js'
 
 /** The event as it stands, and whether this call made it. */
 export interface CreatedEvent {

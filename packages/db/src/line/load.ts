@@ -4,7 +4,7 @@ import {
   type Outcome,
   type RefusedOutcome,
 } from '@ticket-line/shared'
-import { waitingUpTo } from '../reads/waitlist-rank.js'
+import { countWaitingUpTo } from '../reads/waitlist-position.js'
 import { type CommandRow, outcomeOfRow, SELECT_COMMAND } from './columns.js'
 import { arrayOf, type LineConnection, NOT_SENT, type Statement } from './transaction.js'
 
@@ -110,7 +110,7 @@ const HEAD = 'SELECT waitlist_head_sequence FROM events WHERE event_id = c.event
 const readClaims: Statement = {
   name: 'line_read_claims',
   text: `SELECT c.event_id, c.user_id, c.kind, c.sequence,
-      CASE WHEN c.kind = 'waiting' AND u.want_rank THEN ${waitingUpTo('c.event_id', HEAD, 'c.sequence')} END AS rank
+      CASE WHEN c.kind = 'waiting' AND u.want_rank THEN ${countWaitingUpTo('c.event_id', HEAD, 'c.sequence')} END AS rank
     FROM unnest($1::bigint[], $2::text[], $3::bool[]) AS u (event_id, user_id, want_rank)
     CROSS JOIN LATERAL (
       SELECT * FROM claims WHERE event_id = u.event_id AND user_id = u.user_id COLLATE "C" LIMIT 1

@@ -1,6 +1,6 @@
 import type { Pool } from 'pg'
 import { type StreamOptions, streamRows } from './stream-rows.js'
-import { waitingUpTo } from './waitlist-rank.js'
+import { countWaitingUpTo } from './waitlist-position.js'
 
 /** Somebody who waits now. */
 export interface ListedWaiting {
@@ -32,7 +32,7 @@ function toWaiting(row: WaitingRow): ListedWaiting {
 // page is counted once, which PostgreSQL does only where it is told to materialize it.
 const PAGE = `
   WITH e AS MATERIALIZED (SELECT waitlist_head_sequence AS head FROM events WHERE event_id = $1),
-    before AS MATERIALIZED (SELECT ${waitingUpTo('$1', 'e.head', '$2::bigint')} AS waiting FROM e),
+    before AS MATERIALIZED (SELECT ${countWaitingUpTo('$1', 'e.head', '$2::bigint')} AS waiting FROM e),
     page AS MATERIALIZED (
       SELECT sequence, user_id, since FROM waitlist_entries
       WHERE event_id = $1 AND sequence > greatest($2::bigint, (SELECT head FROM e) - 1) AND status = 'waiting'
@@ -56,7 +56,7 @@ export async function pageWaitingList(
 
 const ONE = `
   SELECT sequence, user_id, since,
-    ${waitingUpTo('$1', '(SELECT waitlist_head_sequence FROM events WHERE event_id = $1)', 'entry.sequence')} AS position
+    ${countWaitingUpTo('$1', '(SELECT waitlist_head_sequence FROM events WHERE event_id = $1)', 'entry.sequence')} AS position
   FROM waitlist_entries entry
   WHERE event_id = $1 AND status = 'waiting'
     AND sequence = (SELECT sequence FROM claims

@@ -112,9 +112,7 @@ describe('checkRedisServer', () => {
   })
 
   it('warns of a Redis that hides its settings', async () => {
-    expect(await check(fakeRedis({}))).toEqual([
-      expect.stringMatching(/hides its settings/),
-    ])
+    expect(await check(fakeRedis({}))).toEqual([expect.stringMatching(/hides its settings/)])
   })
 
   it('asks a Redis that does not answer again', async () => {

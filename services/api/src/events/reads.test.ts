@@ -58,7 +58,7 @@ describe('createEventReads', () => {
     await reads.exists(1)
     up = false
     await expect(reads.status(1)).rejects.toMatchObject({ code: 'unavailable' })
-    await expect(reads.standing(1, 'ada')).rejects.toMatchObject({ code: 'unavailable' })
+    await expect(reads.claim(1, 'ada')).rejects.toMatchObject({ code: 'unavailable' })
     await expect(reads.exists(2)).rejects.toMatchObject({ code: 'unavailable' })
     expect(await reads.exists(1)).toBe(true)
     expect(asked).toHaveBeenCalledTimes(1)

@@ -11,11 +11,11 @@ import {
   pageEventStatuses,
   pageWaitingList,
   readEventStatuses,
-  readStanding,
-  type Standing,
+  readUserClaim,
   type StreamOptions,
   streamBookings,
   streamWaitingList,
+  type UserClaim,
 } from '@ticket-line/db'
 import { createLoader, withDeadline } from '@ticket-line/shared'
 import { LRUCache } from 'lru-cache'
@@ -34,7 +34,7 @@ export interface EventReads {
   status(eventId: number): Promise<EventStatus | undefined>
   page(afterEventId: number, limit: number): Promise<EventStatus[]>
   create(eventId: number, totalTickets: number): Promise<CreatedEvent>
-  standing(eventId: number, userId: string): Promise<Standing | undefined>
+  claim(eventId: number, userId: string): Promise<UserClaim | undefined>
   bookings(eventId: number, afterSequence: number, limit: number): Promise<ListedBooking[]>
   waitingList(eventId: number, afterSequence: number, limit: number): Promise<ListedWaiting[]>
   /** The user's booking. */
@@ -95,7 +95,7 @@ export function createEventReads(deps: EventReadsDeps): EventReads {
     status,
     page: (afterEventId, limit) => read(() => pageEventStatuses(pool, afterEventId, limit)),
     create: (eventId, totalTickets) => read(() => createEvent(pool, eventId, totalTickets)),
-    standing: (eventId, userId) => read(() => readStanding(pool, eventId, userId)),
+    claim: (eventId, userId) => read(() => readUserClaim(pool, eventId, userId)),
     bookings: (eventId, after, limit) => read(() => pageBookings(pool, eventId, after, limit)),
     waitingList: (eventId, after, limit) =>
       read(() => pageWaitingList(pool, eventId, after, limit)),

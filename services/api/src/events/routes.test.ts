@@ -148,13 +148,13 @@ describe('GET /events/:eventId/me', () => {
     { standing: 'waiting', position: 7, bookingId: null } as const,
     { standing: 'none', position: null, bookingId: null } as const,
   ])('tells $standing', async (found) => {
-    const app = appUnderTest({ events: fakeEvents({ standing: async () => found }) })
+    const app = appUnderTest({ events: fakeEvents({ claim: async () => found }) })
     const { json } = await call(app, 'GET /events/1/me', { as: 'ada' })
     expect(standingSchema.parse(json)).toEqual({ eventId: 1, userId: 'ada', ...found })
   })
 
   it('needs an event and somebody', async () => {
-    const app = appUnderTest({ events: fakeEvents({ standing: async () => undefined }) })
+    const app = appUnderTest({ events: fakeEvents({ claim: async () => undefined }) })
     expect((await call(app, 'GET /events/1/me', { as: 'ada' })).json.code).toBe('event_not_found')
     expect((await call(app, 'GET /events/1/me')).status).toBe(401)
   })

@@ -138,7 +138,7 @@ function standingRoute({ events }: EventDeps): Route {
     responses: { 200: { description: 'My current standing.', schema: standingSchema } },
     async handler(c, { params: { eventId } }, reply) {
       const { userId } = principalOf(c)
-      const found = await events.standing(eventId, userId)
+      const found = await events.claim(eventId, userId)
       if (found === undefined) throw eventNotFound()
       const { standing, position, bookingId } = found
       return reply(c, 200, { eventId, userId, standing, position, bookingId })

@@ -66,7 +66,7 @@ export function fakeEvents(changes: Partial<EventReads> = {}): EventReads {
     status: async (eventId) => (eventId === 1 ? eventOne : undefined),
     page: async () => [eventOne],
     create: async () => ({ created: true, event: eventOne }),
-    standing: async () => ({ standing: 'none', position: null, bookingId: null }),
+    claim: async () => ({ standing: 'none', position: null, bookingId: null }),
     bookings: async () => [],
     waitingList: async () => [],
     booking: async () => undefined,

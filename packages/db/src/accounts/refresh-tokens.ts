@@ -1,7 +1,7 @@
 import type { Role } from '@ticket-line/shared'
 import { and, eq, gt, inArray, or, sql } from 'drizzle-orm'
-import type { Db } from './client.js'
-import { refreshTokens, users } from './schema.js'
+import type { Db } from '../client.js'
+import { refreshTokens, users } from '../schema.js'
 
 /** Most outdated rows that one sign-in clears away. */
 const PRUNE_AT_ONCE = 20

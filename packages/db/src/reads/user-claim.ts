@@ -1,35 +1,35 @@
 import { bookingIdOf } from '@ticket-line/shared'
 import type { Pool } from 'pg'
-import { waitingUpTo } from './waitlist-rank.js'
+import { countWaitingUpTo } from './waitlist-position.js'
 
 /** Where a user stands with an event. */
-export type Standing =
+export type UserClaim =
   | { standing: 'booked'; position: null; bookingId: string }
   /** `position` is the live rank, 1 = next. */
   | { standing: 'waiting'; position: number; bookingId: null }
   | { standing: 'none'; position: null; bookingId: null }
 
-interface StandingRow {
+interface ClaimRow {
   kind: 'booking' | 'waiting' | null
   sequence: string | null
   position: number | null
 }
 
-const STANDING = `
+const CLAIM = `
   SELECT c.kind, c.sequence,
-    CASE WHEN c.kind = 'waiting' THEN ${waitingUpTo('e.event_id', 'e.waitlist_head_sequence', 'c.sequence')} END AS position
+    CASE WHEN c.kind = 'waiting' THEN ${countWaitingUpTo('e.event_id', 'e.waitlist_head_sequence', 'c.sequence')} END AS position
   FROM events e LEFT JOIN claims c ON c.event_id = e.event_id AND c.user_id = $2
   WHERE e.event_id = $1`
 
 /** The user's standing as of one moment; `undefined` where there is no such event. */
-export async function readStanding(
+export async function readUserClaim(
   pool: Pool,
   eventId: number,
   userId: string,
-): Promise<Standing | undefined> {
-  const { rows } = await pool.query<StandingRow>({
-    name: 'standing',
-    text: STANDING,
+): Promise<UserClaim | undefined> {
+  const { rows } = await pool.query<ClaimRow>({
+    name: 'user-claim',
+    text: CLAIM,
     values: [eventId, userId],
   })
   const row = rows[0]

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { whenReachable } from './when-reachable.js'
+import { whenReachable } from './startup.js'
 
 /** Fails as it is told, one time each, and then passes. */
 function failing(...errors: Error[]) {

@@ -10,7 +10,7 @@ import { WAITLIST_BLOCK_SIZE } from '@ticket-line/shared'
  * @param head SQL of `events.waitlist_head_sequence`
  * @param sequence SQL of the sequence number
  */
-export function waitingUpTo(eventId: string, head: string, sequence: string): string {
+export function countWaitingUpTo(eventId: string, head: string, sequence: string): string {
   return `(
     coalesce((
       SELECT sum(b.waiting_count) FROM waitlist_blocks b

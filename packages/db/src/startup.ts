@@ -1,5 +1,8 @@
 import { backoffMs, ConfigError, errorSummary, sleep, withRetries } from '@ticket-line/shared'
+import type pg from 'pg'
 import { isRetryable, sqlStateOf } from './faults.js'
+import { assertMigrated } from './migrations.js'
+import { assertOwnSessions, assertUtf8 } from './server-checks.js'
 
 /**
  * PgBouncer reports most of its errors with this code. Only the message says which of them are
@@ -34,4 +37,27 @@ export async function whenReachable<T>(
     onWaiting(error)
     await sleep(backoffMs(PAUSE, attempt))
   })
+}
+
+/**
+ * Checks at the start of a process that PostgreSQL is usable: its encoding is UTF8, each connection
+ * has a session of its own, and all migrations are applied. Takes two connections of the pool.
+ *
+ * @throws ConfigError with one line for the operator; the driver's error if PostgreSQL does not
+ * answer
+ */
+export async function checkDatabase(pool: pg.Pool, schema: string): Promise<void> {
+  const one = await pool.connect()
+  try {
+    await assertUtf8(one)
+    const two = await pool.connect()
+    try {
+      await assertOwnSessions(one, two)
+    } finally {
+      two.release()
+    }
+  } finally {
+    one.release()
+  }
+  await assertMigrated(pool, schema)
 }

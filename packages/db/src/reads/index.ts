@@ -1,7 +1,0 @@
-export * from './bookings-list.js'
-export * from './database-overview.js'
-export * from './event-status.js'
-export * from './recent-decisions.js'
-export * from './standing.js'
-export * from './stream-rows.js'
-export * from './waiting-list.js'
