@@ -84,7 +84,7 @@ describe('the lock of a data folder', () => {
   const holder = `
     const { takeLock } = await import(${JSON.stringify(fromRoot('tools/dev-stack/lock.mjs'))})
     console.log(JSON.stringify(takeLock(process.argv[1])))
-    setInterval(() => {}, 1000)`
+    setTimeout(() => {}, 600_000)`
 
   /**
    * Takes the lock in a process of its own: a kernel lock or, if `PATH` hides `flock`, a lock file.

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { LineService, SubmitResult } from '@ticket-line/line/client'
+import { every } from '@ticket-line/shared'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { until } from '../../tools/dev-stack/wait.mjs'
 import { command, expectRowsAgree } from './line-kit.ts'
@@ -103,10 +104,14 @@ describe('lost replies', () => {
   }, async () => {
     await stack.kit.createEvent(1, 40)
     await stack.worker()
-    const deleteReplies = setInterval(async () => {
-      const keys = await stack.redis.keys(`${stack.layout.keyPrefix}*:replies:*`)
-      if (keys.length > 0) await stack.redis.unlink(...keys)
-    }, 2)
+    const deleteReplies = every(
+      2,
+      async () => {
+        const keys = await stack.redis.keys(`${stack.layout.keyPrefix}*:replies:*`)
+        if (keys.length > 0) await stack.redis.unlink(...keys)
+      },
+      { onError: () => undefined },
+    )
     const startedAt = performance.now()
     const results: Promise<SubmitResult>[] = []
     for (let n = 0; n < 80; n++) {
@@ -115,7 +120,7 @@ describe('lost replies', () => {
     }
 
     const outcomes = outcomesOf(await Promise.all(results))
-    clearInterval(deleteReplies)
+    await deleteReplies.stop()
 
     expect(outcomes.filter((outcome) => outcome === 'booked')).toHaveLength(40)
     expect(outcomes.filter((outcome) => outcome === 'waiting')).toHaveLength(40)

@@ -8,6 +8,7 @@
  *   number that the server has closed.
  */
 import net from 'node:net'
+import { every, type Loop } from '@ticket-line/shared'
 
 /** Time between two bytes of one connection. */
 const BYTE_EVERY_MS = 1000
@@ -27,7 +28,7 @@ interface SlowConnection {
 
 const connections = new Map<number, SlowConnection>()
 let closedByServer = 0
-let timer: NodeJS.Timeout | undefined
+let sending: Loop | undefined
 
 function open(port: number, index: number): void {
   const socket = net.connect({ host: '127.0.0.1', port })
@@ -41,9 +42,9 @@ function open(port: number, index: number): void {
   connections.set(index, connection)
   socket.on('error', () => undefined).resume()
   socket.on('close', () => {
-    if (timer === undefined) return
+    if (sending === undefined) return
     closedByServer++
-    setTimeout(() => timer !== undefined && open(port, index), 100)
+    setTimeout(() => sending !== undefined && open(port, index), 100)
   })
 }
 
@@ -51,7 +52,9 @@ function start(port: number, sockets: number): void {
   for (let index = 0; index < sockets; index++)
     setTimeout(() => open(port, index), (index / sockets) * 1000)
   let group = 0
-  timer = setInterval(() => {
+  sending = every(BYTE_EVERY_MS / GROUPS, sendByte, { onError: () => undefined })
+
+  function sendByte(): void {
     group = (group + 1) % GROUPS
     for (const [index, connection] of connections) {
       if (index % GROUPS !== group || !connection.socket.writable) continue
@@ -59,12 +62,12 @@ function start(port: number, sockets: number): void {
       connection.socket.write(bytes.subarray(sent % bytes.length, (sent % bytes.length) + 1))
       connection.sent++
     }
-  }, BYTE_EVERY_MS / GROUPS)
+  }
 }
 
 function stop(): void {
-  clearInterval(timer)
-  timer = undefined
+  void sending?.stop()
+  sending = undefined
   for (const { socket } of connections.values()) socket.destroy()
   connections.clear()
 }
