@@ -35,7 +35,7 @@ export interface FieldError {
   detail: string
 }
 
-/** What some problems have beside the code: further members, headers, and a cause for the log. */
+/** The optional parts of a problem: further members, headers, and a cause for the log. */
 export interface ProblemExtras {
   errors?: FieldError[]
   position?: number

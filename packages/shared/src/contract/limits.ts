@@ -1,4 +1,4 @@
-/** Largest event id: what a JSON number carries exactly. */
+/** Largest event id: the largest integer that a JSON number represents exactly. */
 export const MAX_EVENT_ID = Number.MAX_SAFE_INTEGER
 
 /** Largest size of an event, in tickets. */
@@ -18,8 +18,8 @@ export const IDEMPOTENCY_KEY_HOURS = 24
 export const IDEMPOTENCY_KEY_MS = IDEMPOTENCY_KEY_HOURS * 3_600_000
 
 /**
- * Outcomes are kept for at least this long, in hours, and by default for so long. A repeat of a
- * request must find the outcome that its key names.
+ * The shortest and the default time for which outcomes are kept, in hours. They must not be pruned
+ * before their keys, because a repeated request must find the outcome that its key names.
  */
 export const MIN_RETENTION_HOURS = IDEMPOTENCY_KEY_HOURS
 export const DEFAULT_RETENTION_HOURS = 48

@@ -9,9 +9,9 @@ export interface BatcherOptions<Item, Result> {
    */
   run: (items: Item[]) => Promise<readonly Result[]>
   /**
-   * Decides how long a batch gathers items: it is called when a batch can start and has its first
-   * item, and calls `start` later. `setImmediate` gathers everything that arrives in this turn of
-   * the event loop, `queueMicrotask` everything that the current callback adds.
+   * Decides how long a batch gathers items. Called when a batch has its first item and may start;
+   * it calls `start` later. `setImmediate` gathers everything that arrives in this turn of the
+   * event loop, `queueMicrotask` everything that the current callback adds.
    */
   schedule: (start: () => void) => void
   /** Largest size of a batch. An item that is larger gets a batch of its own. */
@@ -22,7 +22,7 @@ export interface BatcherOptions<Item, Result> {
   maxRunning: number
 }
 
-interface Waiting<Item, Result> {
+interface PendingCall<Item, Result> {
   item: Item
   resolve: (result: Result) => void
   reject: (error: unknown) => void
@@ -42,34 +42,34 @@ export function createBatcher<Item, Result>({
   sizeOf = () => 1,
   maxRunning,
 }: BatcherOptions<Item, Result>): (item: Item) => Promise<Result> {
-  const waiting: Waiting<Item, Result>[] = []
+  const pending: PendingCall<Item, Result>[] = []
   let isScheduled = false
   let running = 0
 
   function scheduleStart(): void {
-    if (isScheduled || running >= maxRunning || waiting.length === 0) return
+    if (isScheduled || running >= maxRunning || pending.length === 0) return
     isScheduled = true
     schedule(start)
   }
 
   function start(): void {
     isScheduled = false
-    while (waiting.length > 0 && running < maxRunning) {
+    while (pending.length > 0 && running < maxRunning) {
       running += 1
       void runBatch(takeBatch())
     }
   }
 
-  function takeBatch(): Waiting<Item, Result>[] {
+  function takeBatch(): PendingCall<Item, Result>[] {
     let size = 0
-    const end = waiting.findIndex(({ item }, i) => {
+    const end = pending.findIndex(({ item }, i) => {
       size += sizeOf(item)
       return size > maxSize && i > 0
     })
-    return waiting.splice(0, end < 0 ? waiting.length : end)
+    return pending.splice(0, end < 0 ? pending.length : end)
   }
 
-  async function runBatch(batch: Waiting<Item, Result>[]): Promise<void> {
+  async function runBatch(batch: PendingCall<Item, Result>[]): Promise<void> {
     try {
       const results = await run(batch.map(({ item }) => item))
       batch.forEach(({ resolve }, i) => {
@@ -85,7 +85,7 @@ export function createBatcher<Item, Result>({
 
   return (item) =>
     new Promise((resolve, reject) => {
-      waiting.push({ item, resolve, reject })
+      pending.push({ item, resolve, reject })
       scheduleStart()
     })
 }
@@ -103,7 +103,7 @@ export function byKey<Key, Value>(
 export interface LoaderOptions<Key, Value> {
   /** Finds the values of all keys that exist. Called for one batch at a time. */
   query: (keys: Key[]) => Promise<ReadonlyMap<Key, Value>>
-  /** Longest that a query may take, and that a caller waits for its own and the one before, ms. */
+  /** Longest time for one query, ms. A caller waits no longer for its own and the one before it. */
   timeoutMs: number
   /** Called when that time is over; it throws what the caller gets. */
   onTimeout: () => never
@@ -130,11 +130,11 @@ export function createLoader<Key, Value>({
 }
 
 /**
- * Gathers callbacks and calls them one after the other in one `setImmediate`, once everything that
- * has already arrived was read. What they start is then handled, and written to sockets, together
- * (docs/decisions/0009-work-per-event-loop-turn.md).
+ * Gathers callbacks and calls them one after another in one `setImmediate`, after the event loop
+ * has read everything that already arrived. The work that they start is then handled, and written
+ * to sockets, together (docs/decisions/0009-work-per-event-loop-turn.md).
  *
- * @returns adds a callback, which must not throw
+ * @returns a function that adds a callback, which must not throw
  */
 export function createTurns(): (run: () => void) => void {
   let gathered: (() => void)[] = []

@@ -1,5 +1,5 @@
 /**
- * Waits for a promise for at most `ms`. The work itself goes on, and a later failure of it is
+ * Waits for a promise for at most `ms`. The work itself continues, and a later failure of it is
  * ignored.
  *
  * Timers are global so that a test or a simulation can replace the clock.
@@ -35,7 +35,7 @@ export async function withDeadline<T, Late>(
 /**
  * Pauses for `ms`, or until `signal` is aborted.
  *
- * `setTimeout` of `node:timers/promises` does not do: replaced clocks do not reach it.
+ * `setTimeout` of `node:timers/promises` would not do, because fake timers do not replace it.
  */
 export function sleep(ms: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve) => {

@@ -49,7 +49,7 @@ export interface PipeliningOptions {
    * destroyed.
    */
   maxHeldBytes: number
-  /** Longest time to receive a request whose parsing was put off, ms. */
+  /** Longest time to receive a request whose parsing was postponed, ms. */
   requestTimeoutMs: number
   /** A connection whose client reads nothing of a response for this long is destroyed, ms. */
   stallTimeoutMs: number
@@ -77,7 +77,7 @@ export interface Pipelining {
  * continues with the next byte.
  */
 export function createPipelining(options: PipeliningOptions): Pipelining {
-  const all: Totals = { unanswered: 0, heldBytes: 0, goOnLater: createTurns() }
+  const all: Totals = { unanswered: 0, heldBytes: 0, continueLater: createTurns() }
 
   class CountedResponse extends ServerResponse {
     constructor(...args: ConstructorParameters<typeof ServerResponse>) {
@@ -122,7 +122,7 @@ const STATUS_OF_ERROR: Record<string, string> = {
 
 /** Answers an unreadable request as Node does without a listener for `clientError`. */
 function refuse(socket: WatchedSocket, code = ''): void {
-  // In the middle of a response the client would take this for a part of it.
+  // In the middle of a response the client would read this as a part of it.
   if (socket.writable && !socket._httpMessage?._headerSent) {
     socket.write(
       `HTTP/1.1 ${STATUS_OF_ERROR[code] ?? '400 Bad Request'}\r\nConnection: close\r\n\r\n`,
@@ -134,7 +134,7 @@ function refuse(socket: WatchedSocket, code = ''): void {
 interface Totals {
   unanswered: number
   heldBytes: number
-  goOnLater(connection: Connection): void
+  continueLater(connection: Connection): void
 }
 
 /** Most held connections that continue in one turn of the event loop. */
@@ -150,7 +150,7 @@ function createTurns(): (connection: Connection) => void {
   function run(): void {
     for (const connection of firstOf(ready, CONNECTIONS_A_TURN)) {
       ready.delete(connection)
-      connection.goOn()
+      connection.continueParsing()
     }
     if (ready.size > 0) setImmediate(run)
   }
@@ -178,8 +178,8 @@ class Connection {
   #state: State = { kind: 'parsing' }
   #unanswered = 0
   /** Set between the head at which the parser stopped and the end of that run of the parser. */
-  #putOff: { request: IncomingMessage; keepAlive: boolean } | undefined
-  /** Destroys the connection if the body of a request that was put off does not arrive. */
+  #postponed: { request: IncomingMessage; keepAlive: boolean } | undefined
+  /** Destroys the connection if the body of a postponed request does not arrive. */
   #late: NodeJS.Timeout | undefined
   readonly #resumeSocket: () => WatchedSocket
   readonly #resumeParser: () => void
@@ -198,12 +198,12 @@ class Connection {
     this.#afterParsing = parser[ON_EXECUTE]
     parser.onIncoming = (request, keepAlive) => {
       if (this.#hasRoom()) return this.#start(request, keepAlive)
-      this.#putOff = { request, keepAlive }
+      this.#postponed = { request, keepAlive }
       return HPE_PAUSED
     }
     parser[ON_EXECUTE] = (parsed) => {
       // The buffer that contains the rest may be a hundred times as large, so copy the rest.
-      if (this.#putOff !== undefined)
+      if (this.#postponed !== undefined)
         this.#hold(Buffer.from(parser.getCurrentBuffer().subarray(bytesOf(parsed))))
       else if (this.#state.kind === 'held') this.#holdMore(this.#state, parser.getCurrentBuffer())
       else this.#afterParsing(parsed)
@@ -223,13 +223,13 @@ class Connection {
     if (this.#state.kind === 'closed') return
     this.#unanswered--
     this.all.unanswered--
-    if (this.#state.kind === 'held' && this.#hasRoom()) this.all.goOnLater(this)
+    if (this.#state.kind === 'held' && this.#hasRoom()) this.all.continueLater(this)
   }
 
   /** Called in a later turn of the event loop, after a response has made room. */
-  goOn(): void {
+  continueParsing(): void {
     if (this.#state.kind === 'held' && this.#hasRoom() && !this.socket.destroyed)
-      this.#goOn(this.#state)
+      this.#continueParsing(this.#state)
   }
 
   #hasRoom(): boolean {
@@ -239,10 +239,10 @@ class Connection {
 
   /** parsing → held */
   #hold(rest: Buffer): void {
-    const putOff = this.#putOff
-    if (putOff === undefined || this.#state.kind !== 'parsing') return
-    this.#putOff = undefined
-    this.#state = { kind: 'held', ...putOff, rest }
+    const postponed = this.#postponed
+    if (postponed === undefined || this.#state.kind !== 'parsing') return
+    this.#postponed = undefined
+    this.#state = { kind: 'held', ...postponed, rest }
     this.all.heldBytes += rest.length
     this.socket.pause()
     // Node resumes reading and parsing when responses have left or a body is read. Bytes that
@@ -254,8 +254,7 @@ class Connection {
   }
 
   /**
-   * Called if bytes were on their way when reading stopped. The paused parser has parsed none of
-   * them.
+   * Called if more bytes arrive after reading stopped. The paused parser has parsed none of them.
    */
   #holdMore(state: Held, more: Buffer): void {
     state.rest = Buffer.concat([state.rest, more])
@@ -268,7 +267,7 @@ class Connection {
   }
 
   /** held → parsing, or held again at the next head */
-  #goOn({ request, keepAlive, rest }: Held): void {
+  #continueParsing({ request, keepAlive, rest }: Held): void {
     this.#release(rest)
     this.#state = { kind: 'parsing' }
     // Other results mean CONNECT or a protocol upgrade, which this product does not support.
@@ -278,16 +277,16 @@ class Connection {
     }
     this.parser.resume()
     const parsed = this.parser.execute(rest.length > 0 ? rest : NOTHING)
-    if (this.#putOff !== undefined) {
+    if (this.#postponed !== undefined) {
       this.#hold(rest.subarray(bytesOf(parsed)))
       return
     }
     this.#afterParsing(parsed)
-    if (!request.complete) this.#cutIfLate(request)
+    if (!request.complete) this.#destroyIfLate(request)
     this.socket.resume()
   }
 
-  #cutIfLate(request: IncomingMessage): void {
+  #destroyIfLate(request: IncomingMessage): void {
     const timer = setTimeout(() => this.socket.destroy(), this.options.requestTimeoutMs).unref()
     this.#late = timer
     request.once('close', () => {
@@ -320,10 +319,7 @@ class Connection {
   }
 }
 
-/**
- * An empty buffer that has an address. The parser takes a null pointer for the end of the
- * connection.
- */
+/** An empty buffer that has an address. The parser reads a null pointer as the end of the data. */
 const NOTHING = Buffer.from(' ').subarray(1)
 
 function bytesOf(parsed: Parsed): number {

@@ -5,8 +5,8 @@ export type ConnectionExtras = Omit<RedisOptions, 'replyMapping'>
 
 /**
  * Replies of a server that takes no writes, or no longer does. After a planned failover the old
- * master keeps its connections open and only gives these replies, while the address already leads to
- * the new master. Redis checks for all of them before it runs a command or the first write of a
+ * master keeps its connections open and only gives these replies, while the address already leads
+ * to the new master. Redis checks for all of them before it runs a command or the first write of a
  * script, so the command had no effect. In Redis 6, the error of a script contains the reply of the
  * command in it.
  */
@@ -61,10 +61,10 @@ export function reconnection(
   }
 }
 
-// A host that dies sends no FIN, and the kernel takes a quarter of an hour to give up a connection to
-// it. ioredis therefore drops a connection with unanswered commands on which nothing was received
-// for this long (`socketTimeout`, ms). The time is longest for connections that then send commands
-// twice, since Redis may only have been frozen for a while.
+// A host that dies sends no FIN, and the kernel takes a quarter of an hour to give up a connection
+// to it. ioredis therefore drops a connection with unanswered commands on which nothing was
+// received for this long (`socketTimeout`, ms). The time is longest for connections that then send
+// commands twice, since Redis may only have been frozen for a while.
 const FAIL_FAST_SILENCE_MS = 2500
 const PATIENT_SILENCE_MS = 12_000
 const READER_SILENCE_MS = 4000
@@ -95,9 +95,9 @@ export function createFailFastRedis(
 
 /**
  * Creates a connection that waits for Redis as long as it takes, for workers, whose fetches and
- * completions must not fail. Commands that were unanswered when the connection broke are sent again,
- * so they may run twice. Commands that a replica refused are sent again to the server that the
- * address then leads to.
+ * completions must not fail. Commands that were unanswered when the connection broke are sent
+ * again, so they may run twice. Commands that a replica refused are sent again to the server that
+ * the address then leads to.
  */
 export function createPatientRedis(url: string, extra: ConnectionExtras = {}): Redis {
   return new Redis(url, {
@@ -152,8 +152,8 @@ export const REDIS_NOW = `local function now_ms()
 end`
 
 /**
- * Lua: keeps the further writes of a script out of the append-only file, which Redis flushes to disk
- * before it answers any client. Replicas still get the writes.
+ * Lua: keeps the further writes of a script out of the append-only file, which Redis flushes to
+ * disk before it answers any client. Replicas still get the writes.
  */
 export const UNLOGGED = 'redis.set_repl(redis.REPL_REPLICA)'
 
@@ -177,14 +177,14 @@ export function defineScript(
 }
 
 /**
- * Gathers the commands that are sent on a connection until the pending promise callbacks have run
- * into one write to the socket. A write costs as much as most commands.
+ * Writes the commands of a connection to its socket together, after all pending promise callbacks
+ * have run. A write costs as much as most commands.
  */
 export function writeTogether(redis: Redis): void {
   const { stream } = redis
   if (stream === undefined || stream.writableCorked > 0) return
   stream.cork()
   // A tick that is requested in a promise callback runs after all promise callbacks, and so after
-  // the commands that they send. The second tick runs after those who wait in the same way.
+  // the commands that they send. The second tick runs after other callbacks that wait like this.
   queueMicrotask(() => process.nextTick(() => process.nextTick(() => stream.uncork())))
 }

@@ -26,7 +26,7 @@ export interface Service<Config extends { logLevel: string }> {
     closers: Closers,
     onRefused: (message: string) => void,
   ) => Promise<Record<string, unknown>>
-  /** How long all closers together may take, ms. What is open then is cut. */
+  /** How long all closers together may take, ms. Connections that are still open then are cut. */
   closeWithinMs: (config: Config) => number
 }
 
@@ -40,7 +40,9 @@ export async function runService<Config extends { logLevel: string }>(
   const config = readConfigOrExit(service)
   const log = createLog(service.name, config.logLevel)
   logCrashes(log)
-  const closers = createClosers((part, err) => log.warn({ err, part }, 'a part did not close well'))
+  const closers = createClosers((part, err) =>
+    log.warn({ err, part }, 'a part could not be closed'),
+  )
 
   /** @returns false if the time was too short */
   function close(): Promise<boolean> {
