@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { findStoredCommands } from '@ticket-line/db'
+import { findStoredCommands, readRecentDecisions } from '@ticket-line/db'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import {
   command,
@@ -64,6 +64,22 @@ describe('an idempotency key', () => {
     const replay = { ...answers[first], replayOf: jobs[first]?.id(0) }
     expect(answers.filter((_, i) => i !== first)).toEqual(Array.from({ length: 11 }, () => replay))
     expect(await bookingsOf('clicker')).toBe(1)
+  })
+
+  it('shows the time of the first outcome for a repeat in the recent decisions', async () => {
+    const keyHash = 'recent'
+    await kit.createEvent(3, 10)
+    const [first, again] = [1, 2].map(() => kit.job(command('book', 3, 'recent', { keyHash })))
+    const { outcomes } = await kit.apply(first as KitJob)
+    await sleep(20)
+    await kit.apply(again as KitJob)
+
+    const recent = await readRecentDecisions(kit.database.pool, 'event-3', 3, 10)
+
+    expect(recent.map(({ command, outcome }) => [command.commandId, outcome.decidedAtMs])).toEqual([
+      [again?.id(0), outcomes[0]?.decidedAtMs],
+      [first?.id(0), outcomes[0]?.decidedAtMs],
+    ])
   })
 
   it('repeats the complete first outcome of a key, also when the repeat runs again', async () => {

@@ -1,13 +1,18 @@
+import { MAX_COMMANDS_PER_JOB } from '@ticket-line/shared'
 import type { Pool } from 'pg'
-import type { CommandRow } from '../line/columns.js'
+import { type CommandRow, SELECT_COMMAND } from '../line/columns.js'
 import { type StoredCommand, storedOfRow } from '../line/stored-commands.js'
 
-/** Beyond the limit by as many commands as one job holds: within a job ids do not sort by index. */
-const MARGIN = 256
+interface DecisionRow extends CommandRow {
+  /** When this command was decided, even if it repeats the outcome of an earlier one. */
+  own_decided_at: Date
+}
 
 /**
- * The last decided commands of an event, latest first. Reads the stretch of ids that belongs to the line, from its end.
- * In a line shared by thousands of events that stretch may be long: the statement timeout of the pool bounds it.
+ * The commands of an event that were decided last, the latest first.
+ *
+ * Reads the range of ids that belongs to the line from its end. If thousands of events share the
+ * line, that range may be long; the statement timeout of the pool limits it.
  */
 export async function readRecentDecisions(
   pool: Pool,
@@ -15,29 +20,29 @@ export async function readRecentDecisions(
   eventId: number,
   limit: number,
 ): Promise<StoredCommand[]> {
-  const { rows } = await pool.query<CommandRow>({
-    // '.' separates the line from the rest of the id and '/' follows it in ASCII.
-    text: `SELECT command_id, type, event_id, user_id, caller, outcome, position, booking_sequence, promoted_user_id,
-        replay_of, accepted_at, decided_at
-      FROM commands WHERE command_id > $1 AND command_id < $2 AND event_id = $3
-      ORDER BY command_id DESC LIMIT $4`,
-    values: [`${lineName}.`, `${lineName}/`, eventId, limit + MARGIN],
+  const { rows } = await pool.query<DecisionRow>({
+    // '.' separates the line from the rest of the id, and '/' follows it in ASCII.
+    text: `SELECT ${SELECT_COMMAND}, c.decided_at AS own_decided_at
+      FROM commands c WHERE c.command_id > $1 AND c.command_id < $2 AND c.event_id = $3
+      ORDER BY c.command_id DESC LIMIT $4`,
+    // Within a job ids do not sort by index, so read as many more as one job carries.
+    values: [`${lineName}.`, `${lineName}/`, eventId, limit + MAX_COMMANDS_PER_JOB],
   })
-  const place = (id: string): number => Number(id.slice(id.lastIndexOf('.') + 1))
-  return rows
-    .sort(
-      (a, b) =>
-        b.decided_at.getTime() - a.decided_at.getTime() ||
-        (jobOf(a) < jobOf(b)
-          ? 1
-          : jobOf(a) > jobOf(b)
-            ? -1
-            : place(b.command_id) - place(a.command_id)),
-    )
-    .slice(0, limit)
-    .map(storedOfRow)
+  return rows.sort(latestFirst).slice(0, limit).map(storedOfRow)
 }
 
-function jobOf(row: CommandRow): string {
-  return row.command_id.slice(0, row.command_id.lastIndexOf('.'))
+function latestFirst(a: DecisionRow, b: DecisionRow): number {
+  const byTime = b.own_decided_at.getTime() - a.own_decided_at.getTime()
+  if (byTime !== 0) return byTime
+  const [jobOfA, jobOfB] = [jobOf(a), jobOf(b)]
+  if (jobOfA !== jobOfB) return jobOfA < jobOfB ? 1 : -1
+  return indexOf(b) - indexOf(a)
+}
+
+function jobOf({ command_id }: CommandRow): string {
+  return command_id.slice(0, command_id.lastIndexOf('.'))
+}
+
+function indexOf({ command_id }: CommandRow): number {
+  return Number(command_id.slice(command_id.lastIndexOf('.') + 1))
 }
