@@ -4,56 +4,56 @@ import { problemSchema } from './http/problem.js'
 import { appUnderTest, call, fakeEvents } from './testing/app-under-test.js'
 
 describe('the order of refusals', () => {
-  const away = { redis: () => false, postgres: () => true }
-  const app = appUnderTest({ availability: away })
+  const unavailable = { redis: () => false, postgres: () => true }
+  const app = appUnderTest({ availability: unavailable })
   const tooLarge = ' '.repeat(MAX_BODY_BYTES + 1)
   const overLimit = { 'x-over-limit': '1' }
 
-  it('404 path comes first, also with a trailing slash', async () => {
+  it('starts with 404 for unknown paths, including known ones with a trailing slash', async () => {
     for (const path of ['/nothing', '/book/', '//book', '/events/1', '/status', '/jobs/']) {
       const answer = await call(app, `POST ${path}`, { headers: overLimit, rawBody: tooLarge })
       expect(answer).toMatchObject({ status: 404, json: { code: 'not_found' } })
     }
   })
 
-  it('429 comes before 404 path and 405 for who is far over the limit, and only then', async () => {
+  it('puts 429 before 404 and 405 only for clients over twice the limit', async () => {
     for (const line of ['GET /nothing', 'DELETE /book', 'OPTIONS /book']) {
       expect((await call(app, line, { headers: overLimit })).status).not.toBe(429)
       expect((await call(app, line, { headers: { 'x-far-over-limit': '1' } })).status).toBe(429)
     }
-    // Balancers ask in any way they like.
+    // Load balancers may probe with any method.
     expect(
       (await call(app, 'OPTIONS /livez', { headers: { 'x-far-over-limit': '1' } })).status,
     ).toBe(204)
   })
 
-  it('405 comes before 401', async () => {
+  it('puts 405 before 401', async () => {
     const answer = await call(app, 'DELETE /book', { headers: overLimit })
     expect(answer).toMatchObject({ status: 405, json: { code: 'method_not_allowed' } })
     expect(answer.headers.get('allow')).toBe('POST, OPTIONS')
   })
 
-  it('401 comes before 429', async () => {
+  it('puts 401 before 429', async () => {
     expect(await call(app, 'POST /book', { headers: overLimit, rawBody: tooLarge })).toMatchObject({
       status: 401,
     })
   })
 
-  it('429 comes before 413', async () => {
+  it('puts 429 before 413', async () => {
     expect(
       (await call(app, 'POST /book', { as: 'ada', headers: overLimit, rawBody: tooLarge })).status,
     ).toBe(429)
   })
 
-  it('413 comes before 415', async () => {
+  it('puts 413 before 415', async () => {
     expect((await call(app, 'POST /book', { as: 'ada', rawBody: tooLarge })).status).toBe(413)
   })
 
-  it('415 comes before 400', async () => {
+  it('puts 415 before 400', async () => {
     expect((await call(app, 'POST /book', { as: 'ada', rawBody: '{' })).status).toBe(415)
   })
 
-  it('400 comes before 403', async () => {
+  it('puts 400 before 403', async () => {
     const body = { eventId: 0, userId: 'bob' }
     expect((await call(app, 'POST /book', { as: 'ada', body })).status).toBe(400)
     const badKey = { 'idempotency-key': '"' }
@@ -66,7 +66,7 @@ describe('the order of refusals', () => {
     expect((await call(app, 'GET /events/1/bookings?after=x', { as: 'ada' })).status).toBe(400)
   })
 
-  it('403 comes before 404 event', async () => {
+  it('puts 403 before 404 for unknown events', async () => {
     const body = { eventId: 2, userId: 'bob' }
     expect(await call(app, 'POST /book', { as: 'ada', body })).toMatchObject({
       status: 403,
@@ -75,7 +75,7 @@ describe('the order of refusals', () => {
     expect((await call(app, 'GET /events/2/bookings', { as: 'ada' })).status).toBe(403)
   })
 
-  it('404 event comes before 503', async () => {
+  it('puts 404 for unknown events before 503', async () => {
     const answer = await call(app, 'POST /book', { as: 'ada', body: { eventId: 2 } })
     expect(answer).toMatchObject({ status: 404, json: { code: 'event_not_found' } })
     const known = await call(app, 'POST /book', { as: 'ada', body: { eventId: 1 } })
@@ -96,7 +96,7 @@ describe('query parameters', () => {
     ['GET /events?limit=1&limit=1000', '/limit', 'is given more than once'],
     ['POST /book?userId=bob', '/userId', 'is not a known parameter'],
     ['GET /jobs/none?wait=5', '/wait', 'is not a known parameter'],
-  ])('%s is 400 and names the parameter', async (line, pointer, detail) => {
+  ])('are refused if they are unknown, repeated or invalid: %s', async (line, pointer, detail) => {
     const body = line.startsWith('POST') ? { eventId: 1 } : undefined
     const answer = await call(app, line, { as: 'olga organizer', body })
     expect(answer).toMatchObject({
@@ -115,16 +115,16 @@ describe('query parameters', () => {
     '/metrics',
     '/events?',
     '/events?&',
-  ])('are no reason to refuse GET %s', async (path) => {
+  ])('are ignored by GET %s', async (path) => {
     const line = path.includes('?') ? path : `${path}?utm_source=mail`
     expect((await call(app, `GET ${line}`)).status).toBe(200)
   })
 })
 
-describe('every answer', () => {
+describe('every response', () => {
   const app = appUnderTest()
 
-  it('carries the security headers and the request id', async () => {
+  it('contains the security headers and the request id', async () => {
     for (const line of ['GET /livez', 'GET /nothing', 'POST /book', 'GET /docs']) {
       const { headers } = await call(app, line, { headers: { 'x-request-id': 'abc-1' } })
       expect(headers.get('x-request-id')).toBe('abc-1')
@@ -134,19 +134,19 @@ describe('every answer', () => {
     }
   })
 
-  it('makes a request id where none or a strange one came', async () => {
+  it('gets a new request id if the request has none or an invalid one', async () => {
     for (const given of ['', 'a b', 'x'.repeat(200), '<script>']) {
       const { headers } = await call(app, 'GET /livez', { headers: { 'x-request-id': given } })
       expect(headers.get('x-request-id')).toMatch(/^[\da-f-]{36}$/)
     }
   })
 
-  it('keeps the headers that a limit set', async () => {
+  it('contains the headers that a rate limit set', async () => {
     const { headers } = await call(app, 'GET /status/1')
     expect(headers.get('ratelimit')).toBe('limit=100, remaining=99, reset=900')
   })
 
-  it('is not stored by caches unless it says so itself', async () => {
+  it('is not cached unless the route allows it', async () => {
     expect((await call(app, 'GET /events/1/me', { as: 'ada' })).headers.get('cache-control')).toBe(
       'no-store',
     )
@@ -154,17 +154,17 @@ describe('every answer', () => {
   })
 })
 
-describe('methods', () => {
+describe('every path', () => {
   const app = appUnderTest()
 
-  it('answers HEAD like GET without a body', async () => {
+  it('answers HEAD like GET, without the body', async () => {
     const answer = await call(app, 'HEAD /status/1')
     expect(answer).toMatchObject({ status: 200, text: '' })
     expect(answer.headers.get('etag')).toBe('"5-0"')
     expect((await call(app, 'HEAD /book')).status).toBe(405)
   })
 
-  it('answers OPTIONS with what the path allows', async () => {
+  it('answers OPTIONS with its methods', async () => {
     const answer = await call(app, 'OPTIONS /events')
     expect(answer).toMatchObject({ status: 204, text: '' })
     expect(answer.headers.get('allow')).toBe('GET, HEAD, OPTIONS')
@@ -172,8 +172,8 @@ describe('methods', () => {
   })
 })
 
-describe('a failure nobody foresaw', () => {
-  it('leaves as a bare 500 and is logged with its request id', async () => {
+describe('an unexpected error', () => {
+  it('is sent as a bare 500 and logged with its request id', async () => {
     const secret = new Error('relation "events" does not exist at /srv/app.ts:1')
     const log = { error: vi.fn(), isLevelEnabled: () => false }
     const app = appUnderTest({
@@ -188,7 +188,7 @@ describe('a failure nobody foresaw', () => {
     expect(log.error).toHaveBeenCalledWith({ err: secret, requestId: 'r1' }, expect.any(String))
   })
 
-  it('is a 503 where a server was out of reach', async () => {
+  it('is sent as 503 if a server was unavailable', async () => {
     const refused = Object.assign(new Error('connect ECONNREFUSED 127.0.0.1:5432'), {
       code: 'ECONNREFUSED',
     })

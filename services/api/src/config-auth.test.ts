@@ -11,8 +11,8 @@ function read(env: Record<string, string>, production = true) {
   return { ...auth, ...accounts, cookies }
 }
 
-describe('in production', () => {
-  test('a secret of its own is enough', () => {
+describe('the authentication settings in production', () => {
+  test('need only JWT_SECRET', () => {
     expect(read({ JWT_SECRET: secret })).toMatchObject({
       localAccounts: true,
       cookies: { always: true },
@@ -40,7 +40,7 @@ describe('in production', () => {
       /^JWT_SECRET looks like an example/,
     ],
     [
-      'its purpose',
+      'words that describe it',
       { JWT_SECRET: 'my-super-secret-jwt-key-for-production' },
       /^JWT_SECRET looks like an example/,
     ],
@@ -147,26 +147,26 @@ describe('in production', () => {
       { JWT_JWKS_URL: 'http://issuer.test/jwks' },
       /^JWT_JWKS_URL must be https/,
     ],
-  ])('%s stops the start with one line', (_name, env, message) => {
+  ])('are refused with one line: %s', (_name, env, message) => {
     expect(() => read(env as Record<string, string>)).toThrow(message)
     expect(() => read(env as Record<string, string>)).toThrow(ConfigError)
   })
 })
 
 test.each([
-  ['half an admin', { JWT_SECRET: secret, ADMIN_USER: 'root' }, /together/],
+  ['ADMIN_USER without ADMIN_PASSWORD', { JWT_SECRET: secret, ADMIN_USER: 'root' }, /together/],
   [
     'a short password',
     { JWT_SECRET: secret, ADMIN_USER: 'root', ADMIN_PASSWORD: 'short' },
     /8 to 128/,
   ],
-  ['nobody to sign tokens', { JWT_SECRET: secret, LOCAL_ACCOUNTS: 'false' }, /JWT_JWKS_URL/],
-  ['no address of keys', { JWT_JWKS_URL: 'issuer' }, /JWT_JWKS_URL/],
-])('%s is refused everywhere', (_name, env, message) => {
+  ['no way to sign in', { JWT_SECRET: secret, LOCAL_ACCOUNTS: 'false' }, /JWT_JWKS_URL/],
+  ['a JWT_JWKS_URL that is no URL', { JWT_JWKS_URL: 'issuer' }, /JWT_JWKS_URL/],
+])('the authentication settings are refused in every mode: %s', (_name, env, message) => {
   expect(() => read(env as Record<string, string>, false)).toThrow(message)
 })
 
-test('another issuer turns local accounts and the secret off, unless they are wanted', () => {
+test('JWT_JWKS_URL turns local accounts and JWT_SECRET off unless LOCAL_ACCOUNTS is true', () => {
   const issuer = { JWT_ISSUER: 'https://issuer.test', JWT_AUDIENCE: 'tickets' }
   const env = { JWT_JWKS_URL: 'https://issuer.test/jwks', JWT_SECRET: secret, ...issuer }
   const off = read(env)
@@ -184,18 +184,18 @@ test.each([
   '6cb0b7d3-51a6-4a7c-9d53-6b21f0d0d9c4',
   'tall ferns by the river, wet slate and nine grey herons',
   'LgN1Qy5Gx0bF7mK/3pZ9sV+2eTtRw8cU4hJdXoAiYlQ='.repeat(20),
-])('production accepts the secret %s', (good) => {
+])('production accepts JWT_SECRET=%s', (good) => {
   const admin = { ADMIN_USER: 'root', ADMIN_PASSWORD: 'a wall of wet slate' }
   expect(read({ JWT_SECRET: good, ...admin }).firstAdmin).toBeDefined()
 })
 
-test('in development an issuer needs no name', () => {
+test('JWT_JWKS_URL needs no issuer and audience in development', () => {
   expect(read({ JWT_JWKS_URL: 'http://issuer.test/jwks' }, false)).toMatchObject({
     localAccounts: false,
   })
 })
 
-test('in development a simple secret will do', () => {
+test('JWT_SECRET may be simple in development', () => {
   expect(read({ JWT_SECRET: 'dev' }, false)).toMatchObject({
     cookies: { always: false, trustProxy: false },
   })

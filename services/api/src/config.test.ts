@@ -26,7 +26,7 @@ describe('readConfig', () => {
     })
   })
 
-  it('lets anybody make events if INITIALIZE_OPEN says so, but never in production', () => {
+  it('allows INITIALIZE_OPEN=true, but not in production', () => {
     expect(readConfig(needed).initializeOpen).toBe(false)
     expect(readConfig({ ...needed, INITIALIZE_OPEN: 'true' }).initializeOpen).toBe(true)
     const production = { ...needed, NODE_ENV: 'production' }
@@ -38,7 +38,7 @@ describe('readConfig', () => {
     )
   })
 
-  it.each(Object.keys(needed))('needs %s', (name) => {
+  it.each(Object.keys(needed))('requires %s', (name) => {
     expect(() => readConfig({ ...needed, [name]: '' })).toThrow(
       expect.objectContaining({ name: ConfigError.name, message: expect.stringContaining(name) }),
     )
@@ -52,7 +52,7 @@ describe('readConfig', () => {
     ['TRUST_PROXY_HOPS', '1.5'],
     ['TRUSTED_PROXIES', '10.0.0.0/8, somewhere'],
     ['QUEUE_BOARD_WRITABLE', 'maybe'],
-  ])('names %s where it is %s', (name, value) => {
+  ])('refuses %s=%s and names it', (name, value) => {
     expect(() => readConfig({ ...needed, [name]: value })).toThrow(new RegExp(`^${name} `))
   })
 })

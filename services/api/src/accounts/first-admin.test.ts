@@ -32,7 +32,7 @@ const start = (password: string) =>
     { userId: 'root', password },
   )
 
-describe('ADMIN_PASSWORD at a start', () => {
+describe('ensureFirstAdmin', () => {
   beforeEach(() => {
     set = []
     created = []
@@ -47,20 +47,20 @@ describe('ADMIN_PASSWORD at a start', () => {
     }
   })
 
-  it('ends no sign-in if it is the password already', async () => {
+  it('revokes no sign-in if the password is already that of ADMIN_PASSWORD', async () => {
     await start('the old one')
 
     expect(set).toEqual([])
   })
 
-  it('replaces the password that was there, unless another process was faster', async () => {
+  it('replaces the password unless another process has replaced it', async () => {
     await start('the new one')
 
     expect(set).toEqual([{ passwordHash: 'hash of the new one', replaces: 'hash of the old one' }])
   })
 
   it.each([{ role: 'user' as const }, { disabled: true }])(
-    'leaves an account alone that is %j',
+    'does not change an account that is %j',
     async (state) => {
       Object.assign(account as Account, state)
 
@@ -70,7 +70,7 @@ describe('ADMIN_PASSWORD at a start', () => {
     },
   )
 
-  it('makes the account if there is none', async () => {
+  it('creates the account if it does not exist', async () => {
     account = undefined
 
     await start('the new one')

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { isCommonPassword, isPassword } from './passwords.js'
 
-describe('the rule', () => {
+describe('passwords', () => {
   test.each([
     ['7 characters', '1234567', false],
     ['8 characters', '1234567x', true],
@@ -10,8 +10,8 @@ describe('the rule', () => {
     ['129 characters', 'x'.repeat(129), false],
     ['a lone surrogate', '1234567\ud800', false],
     ['control characters', 'a\0b\nc\td!', true],
-    ['no text', 12345678, false],
-  ])('%s', (_name, value, allowed) => {
+    ['a number', 12345678, false],
+  ])('checks the length and form of a password: %s', (_name, value, allowed) => {
     expect(isPassword(value)).toBe(allowed)
   })
 
@@ -24,7 +24,7 @@ describe('the rule', () => {
     'football',
     'trustno1',
     '1q2w3e4r',
-  ])('%s is common', (password) => {
+  ])('%s is a common password', (password) => {
     expect(isCommonPassword(password)).toBe(true)
   })
 
@@ -33,7 +33,7 @@ describe('the rule', () => {
     'correct horse battery staple',
     'hunter2-hunter2',
     'Secret-Pass-1',
-  ])('%s is not', (password) => {
+  ])('%s is not a common password', (password) => {
     expect(isCommonPassword(password)).toBe(false)
   })
 })

@@ -12,7 +12,7 @@ let written: string[]
 let changed: AccountPrivileges[]
 let answer: (userId: string) => PrivilegeChange
 
-/** `ada` is a user; what is done to her succeeds. */
+/** Makes every change of an account succeed. */
 function succeed(change: Partial<AccountPrivileges>): void {
   answer = (userId) => ({
     kind: 'changed',
@@ -43,7 +43,7 @@ beforeEach(() => {
   changed = []
 })
 
-describe('a user id in a path', () => {
+describe('the user id in a path', () => {
   const odd = [...'/\\%?#;:@&=+$,!*()[]{}|^`~<>"\' .-_']
 
   it.each([
@@ -64,7 +64,7 @@ describe('a user id in a path', () => {
       'é',
       '👩🏽‍🚀',
     ],
-  ])('names the account that registered as %j', async (userId) => {
+  ])('is that of the account registered as %j', async (userId) => {
     succeed({ disabled: true })
     expect(isRegistrableUserId(userId)).toBe(true)
 
@@ -77,7 +77,7 @@ describe('a user id in a path', () => {
 })
 
 describe('an audit line', () => {
-  it('says who changed whose role, and from where', async () => {
+  it('contains the actor, the user, both roles and the address', async () => {
     succeed({ role: 'organizer' })
 
     await call(app, 'PUT /users/ada/role', {
@@ -103,7 +103,7 @@ describe('an audit line', () => {
   it.each([
     [true, 'user_disabled'],
     [false, 'user_enabled'],
-  ])('is written when disabled becomes %j', async (disabled, action) => {
+  ])('is written when `disabled` is set to %j', async (disabled, action) => {
     answer = (userId) => ({
       kind: 'changed',
       account: { ...fresh, userId, role: 'user', disabled },
@@ -115,7 +115,7 @@ describe('an audit line', () => {
     expect(audited()).toMatchObject([{ audit: action, actor: 'root', userId: 'ada' }])
   })
 
-  it.each(['warn', 'error', 'fatal'])('is written although LOG_LEVEL is %s', async (level) => {
+  it.each(['warn', 'error', 'fatal'])('is written even if LOG_LEVEL is %s', async (level) => {
     succeed({ role: 'organizer' })
 
     await call(appWith(level), 'PUT /users/ada/role', { as, body: { role: 'organizer' } })
@@ -123,7 +123,7 @@ describe('an audit line', () => {
     expect(audited()).toMatchObject([{ audit: 'role_changed' }])
   })
 
-  it('is not written if nothing changed', async () => {
+  it('is not written if nothing changes', async () => {
     succeed({})
 
     await call(app, 'PUT /users/ada/role', { as, body: { role: 'user' } })
@@ -139,7 +139,7 @@ describe('the last admin', () => {
   it.each([
     ['role', { role: 'user' }],
     ['disabled', { disabled: true }],
-  ])('keeps what PUT /users/:userId/%s would take', async (what, body) => {
+  ])('cannot be changed by PUT /users/:userId/%s', async (what, body) => {
     answer = () => ({ kind: 'last_admin' })
 
     const { status, json } = await call(app, `PUT /users/root/${what}`, { as, body })

@@ -13,9 +13,9 @@ const fresh = {
 }
 const ada = { userId: 'ada', role: 'user' } as const
 
-describe('what accounts change about tokens', () => {
+describe('account overrides', () => {
   let rows: Map<string, AccountPrivileges & { changedAt?: Date }>
-  let away: boolean
+  let isDown: boolean
   let queries: string[][]
   let overrides: AccountOverrides
 
@@ -27,7 +27,7 @@ describe('what accounts change about tokens', () => {
   beforeEach(() => {
     vi.useFakeTimers()
     rows = new Map()
-    away = false
+    isDown = false
     queries = []
     overrides = createAccountOverrides({
       log,
@@ -35,11 +35,11 @@ describe('what accounts change about tokens', () => {
       accounts: {
         async findPrivileges(userIds) {
           queries.push(userIds)
-          if (away) throw new Error('away')
+          if (isDown) throw new Error('unavailable')
           return userIds.flatMap((userId) => rows.get(userId) ?? [])
         },
         async findChangedPrivileges(after) {
-          if (away) throw new Error('away')
+          if (isDown) throw new Error('unavailable')
           return [...rows.values()].filter(
             (row): row is ChangedPrivileges =>
               row.changedAt !== undefined && (!after || row.changedAt > after),
@@ -54,13 +54,13 @@ describe('what accounts change about tokens', () => {
     vi.useRealTimers()
   })
 
-  test('nothing for a user without an account, without a query', async () => {
+  test('leave the token of a user without an account unchanged, without a query', async () => {
     await overrides.start()
     expect(overrides.apply(ada)).toEqual(ada)
     expect(queries).toEqual([])
   })
 
-  test('leaves the token of another issuer as it is, whatever the local account of that name is', async () => {
+  test('leave the token of another issuer unchanged, whatever the local account of that name', async () => {
     put('ada', { role: 'admin' }, new Date(0))
     put('bob', { role: 'user', disabled: true }, new Date(0))
     await overrides.start()
@@ -73,7 +73,7 @@ describe('what accounts change about tokens', () => {
     expect(queries).toEqual([])
   })
 
-  test('what changed before the start counts', async () => {
+  test('apply changes from before the start', async () => {
     put('ada', { role: 'admin' }, new Date(0))
     put('bob', { disabled: true }, new Date(0))
     await overrides.start()
@@ -81,7 +81,7 @@ describe('what accounts change about tokens', () => {
     expect(overrides.apply({ userId: 'bob', role: 'user' })).toBeUndefined()
   })
 
-  test('what another process changes is felt within half a second', async () => {
+  test('apply a change by another process within half a second', async () => {
     await overrides.start()
     put('ada', { disabled: true }, new Date())
     await vi.advanceTimersByTimeAsync(501)
@@ -91,7 +91,7 @@ describe('what accounts change about tokens', () => {
     expect(overrides.apply(ada)).toEqual(ada)
   })
 
-  test('a change that commits late, with an earlier time, is not missed', async () => {
+  test('do not miss a change that commits after a later one', async () => {
     const early = new Date()
     await overrides.start()
     put('bob', { disabled: true }, new Date(early.getTime() + 3000))
@@ -101,7 +101,7 @@ describe('what accounts change about tokens', () => {
     expect(overrides.apply(ada)).toBeUndefined()
   })
 
-  test('a change of this process is felt at once', async () => {
+  test('apply a change by this process at once', async () => {
     await overrides.start()
     const claimed = { userId: 'ada', role: 'admin' } as const
     put('ada', { role: 'admin' })
@@ -111,7 +111,7 @@ describe('what accounts change about tokens', () => {
     expect(await overrides.apply(claimed)).toEqual(ada)
   })
 
-  test('who claims more than user is looked up, together and not again at once', async () => {
+  test('read the rows of organizers and admins in one query, and reuse them for a moment', async () => {
     put('ada', { role: 'user' })
     await overrides.start()
     const claims = ['ada', 'bob', 'ada'].map((userId) => ({ userId, role: 'admin' as const }))
@@ -125,10 +125,10 @@ describe('what accounts change about tokens', () => {
     expect(queries).toHaveLength(2)
   })
 
-  test('with PostgreSQL away users stay as last known, and staff cannot be checked', async () => {
+  test('apply the last known state to users while PostgreSQL is unavailable, and refuse staff', async () => {
     put('ada', { disabled: true }, new Date())
     await overrides.start()
-    away = true
+    isDown = true
     await vi.advanceTimersByTimeAsync(5000)
     expect(overrides.apply(ada)).toBeUndefined()
     expect(overrides.apply({ userId: 'bob', role: 'user' })).toEqual({
@@ -138,7 +138,7 @@ describe('what accounts change about tokens', () => {
     await expect(overrides.apply({ userId: 'bob', role: 'admin' })).rejects.toMatchObject({
       code: 'unavailable',
     })
-    away = false
+    isDown = false
     await vi.advanceTimersByTimeAsync(501)
     expect(await overrides.apply({ userId: 'bob', role: 'admin' })).toEqual({
       userId: 'bob',
@@ -146,16 +146,16 @@ describe('what accounts change about tokens', () => {
     })
   })
 
-  test('before anything is known nobody can be checked', async () => {
-    away = true
+  test('refuse all tokens until the first poll has succeeded', async () => {
+    isDown = true
     await overrides.start()
     expect(() => overrides.apply(ada)).toThrow(expect.objectContaining({ code: 'unavailable' }))
-    away = false
+    isDown = false
     await vi.advanceTimersByTimeAsync(501)
     expect(overrides.apply(ada)).toEqual(ada)
   })
 
-  test('a session is of an account that exists and is not shut out', async () => {
+  test('accept a session only if its account exists and is not disabled', async () => {
     put('ada', { role: 'admin' })
     put('bob', { role: 'admin', disabled: true })
     await overrides.start()
@@ -164,7 +164,7 @@ describe('what accounts change about tokens', () => {
     expect(await overrides.current('eve', {})).toBeUndefined()
   })
 
-  describe('after a change of password or a disabling', () => {
+  describe('after the password was changed or the account disabled', () => {
     const since = new Date('2030-01-31T18:00:00.500Z')
     const sinceS = Math.floor(since.getTime() / 1000)
     const changed = { generation: 2, generationSince: since, keptFamilyId: 'kept' }
@@ -172,7 +172,7 @@ describe('what accounts change about tokens', () => {
     test.each([
       ['of the new generation', { generation: 2, familyId: 'new' }],
       ['of the sign-in that changed the password', { generation: 1, familyId: 'kept' }],
-      ['without a generation that was made in a later second', { issuedAtS: sinceS + 1 }],
+      ['without a generation, issued in a later second', { issuedAtS: sinceS + 1 }],
     ])('accepts a token %s', async (_which, origin) => {
       put('ada', changed, since)
       await overrides.start()
@@ -184,12 +184,12 @@ describe('what accounts change about tokens', () => {
     })
 
     test.each([
-      ['of the generation before', { generation: 1, familyId: 'other' }],
-      ['of the generation before that was made later', { generation: 1, issuedAtS: sinceS + 60 }],
-      ['of a generation that never was', { generation: 3 }],
-      ['without a generation that was made in the same second', { issuedAtS: sinceS }],
-      ['without a generation that was made before', { issuedAtS: sinceS - 1 }],
-      ['that says nothing of where it comes from', undefined],
+      ['of the previous generation', { generation: 1, familyId: 'other' }],
+      ['of the previous generation, issued later', { generation: 1, issuedAtS: sinceS + 60 }],
+      ['of an unknown generation', { generation: 3 }],
+      ['without a generation, issued in the same second', { issuedAtS: sinceS }],
+      ['without a generation, issued before', { issuedAtS: sinceS - 1 }],
+      ['without an origin', undefined],
     ])('refuses a token %s', async (_which, origin) => {
       put('ada', changed, since)
       await overrides.start()

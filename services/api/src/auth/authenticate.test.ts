@@ -10,7 +10,7 @@ import { createAuthenticate } from './authenticate.js'
 
 const ada: Principal = { userId: 'ada', role: 'user' }
 
-describe('who asks', () => {
+describe('authenticate', () => {
   let counted: number
   let overLimit: boolean
   let shutOut: boolean
@@ -24,7 +24,8 @@ describe('who asks', () => {
   }
   const authenticate = createAuthenticate({
     async verifyToken(token) {
-      if (token === 'away') throw new AppError('unavailable', 'The issuer is away.')
+      if (token === 'unverifiable')
+        throw new AppError('unavailable', 'The issuer cannot be reached.')
       return token === 'good' ? ada : undefined
     },
     overrides: { ...noOverrides, apply: (principal) => (shutOut ? undefined : principal) },
@@ -60,7 +61,7 @@ describe('who asks', () => {
     'good',
     'Bearer good,good',
     'Bearer "good"',
-  ])('"%s" is refused and counted', async (header) => {
+  ])('refuses and counts the header "%s"', async (header) => {
     const answer = await book(header)
     expect(answer).toMatchObject({ status: 401, json: { code: 'unauthorized' } })
     expect(answer.headers.get('www-authenticate')).toBe('Bearer error="invalid_token"')
@@ -68,14 +69,14 @@ describe('who asks', () => {
     expect(counted).toBe(1)
   })
 
-  test('nobody is told how to sign in', async () => {
+  test('answers a request without a token with a challenge and no error code', async () => {
     const answer = await book()
     expect(answer).toMatchObject({ status: 401, json: { code: 'unauthorized' } })
     expect(answer.headers.get('www-authenticate')).toBe('Bearer')
     expect(counted).toBe(1)
   })
 
-  test('over the limit a failed token is 429, a missing one 401 still', async () => {
+  test('answers an invalid token over the limit with 429, and a missing one still with 401', async () => {
     overLimit = true
     const failed = await book('Bearer bad')
     expect(failed.status).toBe(429)
@@ -86,7 +87,7 @@ describe('who asks', () => {
     expect(missing.headers.get('content-type')).toBe('application/problem+json')
   })
 
-  test('a call that needs no token refuses a bad one, like a call that needs one', async () => {
+  test('refuses an invalid token even if the call needs none', async () => {
     const open = appUnderTest({ guards: { ...guards, authenticate }, initializeOpen: true })
     const initialize = (authorization?: string) =>
       call(open, 'POST /initialize', {
@@ -104,13 +105,16 @@ describe('who asks', () => {
     expect((await initialize('Bearer bad')).status).toBe(429)
   })
 
-  test('an account that is shut out is refused, whatever its token says', async () => {
+  test('refuses the token of a disabled account', async () => {
     shutOut = true
     expect((await book('Bearer good')).status).toBe(401)
   })
 
-  test('an issuer that is away is 503 and no fault of the client', async () => {
-    expect(await book('Bearer away')).toMatchObject({ status: 503, json: { code: 'unavailable' } })
+  test('answers 503 and counts nothing if the issuer is unavailable', async () => {
+    expect(await book('Bearer unverifiable')).toMatchObject({
+      status: 503,
+      json: { code: 'unavailable' },
+    })
     expect(counted).toBe(0)
   })
 })

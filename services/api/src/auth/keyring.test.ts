@@ -20,12 +20,12 @@ const publicPem = String(
 describe('JWT_PRIVATE_KEYS', () => {
   it.each([
     ['two PEM blocks', pemOf() + pemOf(), 2],
-    ['a PEM with its line breaks written out', pemOf().replaceAll('\n', '\\n'), 1],
+    ['a PEM whose line breaks are written as \\n', pemOf().replaceAll('\n', '\\n'), 1],
     ['a PEM with text before it', `Ticket line, 2026\n${pemOf()}`, 1],
     ['a JWK', JSON.stringify(jwkOf()), 1],
     ['a list of JWKs', JSON.stringify([jwkOf(), jwkOf()]), 2],
     ['a JWK set', JSON.stringify({ keys: [jwkOf()] }), 1],
-  ])('may hold %s', async (_what, privateKeys, count) => {
+  ])('can contain %s', async (_what, privateKeys, count) => {
     expect((await createKeyring({ privateKeys })).own).toHaveLength(count)
   })
 
@@ -34,19 +34,19 @@ describe('JWT_PRIVATE_KEYS', () => {
     ['the first line of a PEM and a quote', '"-----BEGIN PRIVATE KEY-----'],
     ['the last line of a PEM', '-----END PRIVATE KEY-----'],
     ['a PEM without its last line', pemOf().replace(/-----END.*/, '')],
-    ['a PEM that was cut in the middle', `${pemOf().slice(0, 60)}\n-----END PRIVATE KEY-----\n`],
-    ['a good PEM behind one that was cut', pemOf().replace(/-----END.*/, '') + pemOf()],
-    ['a good PEM before one that was cut', pemOf() + pemOf().slice(0, 40)],
+    ['a PEM cut in the middle', `${pemOf().slice(0, 60)}\n-----END PRIVATE KEY-----\n`],
+    ['a complete PEM after an incomplete one', pemOf().replace(/-----END.*/, '') + pemOf()],
+    ['a complete PEM before an incomplete one', pemOf() + pemOf().slice(0, 40)],
     ['a key of another kind', ecPem],
     ['a public key', publicPem],
     ['no key', '[]'],
     ['an empty JWK set', '{"keys":[]}'],
-    ['a JWK set that is none', '{"keys":"many"}'],
+    ['a JWK set without a list', '{"keys":"many"}'],
     ['null', 'null'],
     ['a JWK without its private part', JSON.stringify({ ...jwkOf(), d: undefined })],
-    ['a JWK whose parts are of two keys', JSON.stringify({ ...jwkOf(), d: jwkOf().d })],
+    ['a JWK with parts of two keys', JSON.stringify({ ...jwkOf(), d: jwkOf().d })],
     ['some other text', 'secret'],
-  ])('stops the process if it holds %s', async (_what, privateKeys) => {
+  ])('is refused if it contains %s', async (_what, privateKeys) => {
     await expect(createKeyring({ secret, privateKeys })).rejects.toThrow(
       new ConfigError('JWT_PRIVATE_KEYS must contain Ed25519 private keys as PEM or JWK'),
     )

@@ -27,7 +27,7 @@ async function newKey(kid: string): Promise<IssuerKey> {
   return { jwk, sign }
 }
 
-describe('keys of another issuer', () => {
+describe('remote keys', () => {
   let server: Server
   let keys: JWK[]
   let status: number
@@ -61,7 +61,7 @@ describe('keys of another issuer', () => {
       remoteKeys: createRemoteKeys({ url, onError: () => undefined }),
     })
 
-  test('are fetched once for all who ask together, and then kept', async () => {
+  test('are fetched once for concurrent tokens, and then cached', async () => {
     const key = await newKey('one')
     keys = [key.jwk]
     const verify = verifier()
@@ -77,7 +77,7 @@ describe('keys of another issuer', () => {
     expect(fetches).toBe(1)
   })
 
-  test('a rotation right after a fetch refuses nobody', async () => {
+  test('verify a token of a key that the issuer added right after a fetch', async () => {
     const [old, fresh] = await Promise.all([newKey('old'), newKey('fresh')])
     keys = [old.jwk]
     const verify = verifier()
@@ -87,7 +87,7 @@ describe('keys of another issuer', () => {
     expect(fetches).toBe(2)
   })
 
-  test('made-up key ids cost the issuer one fetch a second at most', async () => {
+  test('are fetched at most once per second for forged key ids', async () => {
     const [key, stranger] = await Promise.all([newKey('one'), newKey('unknown')])
     keys = [key.jwk]
     const verify = verifier()
@@ -98,18 +98,18 @@ describe('keys of another issuer', () => {
     expect(fetches).toBe(2)
   })
 
-  test('an issuer that is away is our trouble, not the token', async () => {
+  test('answer unavailable if the issuer cannot be reached', async () => {
     const key = await newKey('one')
     keys = [key.jwk]
     status = 500
     const verify = verifier()
     await expect(verify(await key.sign())).rejects.toMatchObject({ code: 'unavailable' })
-    // The next one does not wait for the same refusal.
+    // The next call fails at once instead of waiting for the issuer again.
     await expect(verify(await key.sign())).rejects.toMatchObject({ code: 'unavailable' })
     expect(fetches).toBe(1)
   })
 
-  test('keys at hand serve while the issuer is away', async () => {
+  test('verify tokens with cached keys while the issuer is unavailable', async () => {
     const key = await newKey('one')
     keys = [key.jwk]
     const verify = verifier()
@@ -123,7 +123,7 @@ describe('keys of another issuer', () => {
     await expect(verify(await key.sign())).rejects.toMatchObject({ code: 'unavailable' })
   })
 
-  test('HS256 is off', async () => {
+  test('do not verify HS256', async () => {
     const key = await newKey('one')
     keys = [key.jwk]
     const secret = new TextEncoder().encode(JSON.stringify(key.jwk).padEnd(32, ' '))

@@ -24,7 +24,7 @@ function seal(
   return new SignJWT(claims).setProtectedHeader({ alg: 'HS256', ...header }).sign(key)
 }
 
-/** A token whose parts are put together by hand, with a good signature where a key is given. */
+/** Assembles a token by hand. It has a valid signature if a key is given. */
 async function raw(
   header: string,
   payload: string,
@@ -50,22 +50,22 @@ describe('tokens signed with the secret', () => {
   })
 
   test.each([
-    ['no role means user', good, { userId: 'ada', role: 'user' }],
+    ['no role, which means user', good, { userId: 'ada', role: 'user' }],
     ['a role', { ...good, role: 'organizer' }, { userId: 'ada', role: 'organizer' }],
     ['a subject of any script', { ...good, sub: 'Žofie 🎟' }, { userId: 'Žofie 🎟', role: 'user' }],
-    ['claims we know nothing of', { ...good, scope: 'x' }, { userId: 'ada', role: 'user' }],
+    ['unknown claims', { ...good, scope: 'x' }, { userId: 'ada', role: 'user' }],
     [
-      'the time it was made',
+      'an issue time',
       { ...good, iat: nowS },
       { userId: 'ada', role: 'user', origin: { issuedAtS: nowS } },
     ],
     [
-      'its sign-in and generation',
+      'a sign-in and a generation',
       { ...good, sid: 'family', gen: 3 },
       { userId: 'ada', role: 'user', origin: { familyId: 'family', generation: 3 } },
     ],
     [
-      'a sign-in and a generation that are not ours',
+      'a sign-in and a generation of the wrong types',
       { ...good, sid: 7, gen: '3' },
       { userId: 'ada', role: 'user', origin: {} },
     ],
@@ -79,24 +79,24 @@ describe('tokens signed with the secret', () => {
       { ...good, iat: nowS + 5 },
       { userId: 'ada', role: 'user', origin: { issuedAtS: nowS + 5 } },
     ],
-  ])('accepts %s', async (_name, claims, principal) => {
+  ])('are accepted with %s', async (_name, claims, principal) => {
     const token = await seal(claims)
     expect(await verify(token)).toEqual(principal)
     expect(await verify(token)).toEqual(principal)
   })
 
   test.each(['JWT', 'jwt', 'at+jwt', 'AT+JWT', 'application/at+jwt', 'Application/AT+JWT'])(
-    'accepts typ %s',
+    'are accepted with typ %s',
     async (typ) => {
       expect(await verify(await seal(good, { header: { typ } }))).toBeDefined()
     },
   )
 
   test.each([
-    ['expired', { ...good, exp: nowS }],
-    ['valid in 6 s', { ...good, nbf: nowS + 6 }],
-    ['made in 6 s', { ...good, iat: nowS + 6 }],
-    ['that expired a second ago', { ...good, exp: nowS - 1 }],
+    ['when they expire', { ...good, exp: nowS }],
+    ['if they are valid in 6 s', { ...good, nbf: nowS + 6 }],
+    ['if they are issued in 6 s', { ...good, iat: nowS + 6 }],
+    ['one second after they expired', { ...good, exp: nowS - 1 }],
     ['without exp', { sub: 'ada' }],
     ['with exp as text', { ...good, exp: String(nowS + 60) }],
     ['without sub', { exp: nowS + 60 }],
@@ -104,24 +104,24 @@ describe('tokens signed with the secret', () => {
     ['with a number as sub', { ...good, sub: 7 }],
     ['with a control character in sub', { ...good, sub: 'a\nb' }],
     ['with a sub that is too long', { ...good, sub: 'a'.repeat(129) }],
-  ])('refuses one %s', async (_name, claims) => {
+  ])('are refused %s', async (_name, claims) => {
     expect(await verify(await seal(claims as Record<string, unknown>))).toBeUndefined()
   })
 
   test.each([
-    ['nearly as old as it may be', nowS - 59, true],
-    ['older', nowS - 61, false],
-    ['of the future', nowS + 61, false],
-    ['of no known age', undefined, false],
-  ])('of a bounded age, where that is asked for: %s', async (_name, iat, taken) => {
+    ['59 of 60 s old', nowS - 59, true],
+    ['61 of 60 s old', nowS - 61, false],
+    ['issued in the future', nowS + 61, false],
+    ['without iat', undefined, false],
+  ])('are accepted up to maxTokenAgeS: %s', async (_name, iat, accepted) => {
     const strict = createTokenVerifier({ config: { maxTokenAgeS: 60 }, keyring, log, clock })
     const token = await seal({ ...good, ...(iat !== undefined && { iat }) })
-    expect((await strict(token)) !== undefined).toBe(taken)
-    // And again, when it is remembered.
-    expect((await strict(token)) !== undefined).toBe(taken)
+    expect((await strict(token)) !== undefined).toBe(accepted)
+    // A second time from the cache.
+    expect((await strict(token)) !== undefined).toBe(accepted)
   })
 
-  test('refuses one that would never expire', async () => {
+  test('are refused if they would never expire', async () => {
     const token = await raw('{"alg":"HS256"}', '{"sub":"ada","exp":1e999}', secret)
     expect(await verify(token)).toBeUndefined()
   })
@@ -136,7 +136,7 @@ describe('tokens signed with the secret', () => {
     ['a number as typ', { typ: 1 }],
     ['null as typ', { typ: null }],
     ['a critical extension', { crit: ['exp2'], exp2: 1 }],
-  ])('refuses %s in the header', async (_name, header) => {
+  ])('are refused with %s in the header', async (_name, header) => {
     const token = await raw(
       JSON.stringify({ alg: 'HS256', ...header }),
       JSON.stringify(good),
@@ -145,7 +145,7 @@ describe('tokens signed with the secret', () => {
     expect(await verify(token)).toBeUndefined()
   })
 
-  test('ignores a key that a header brings or points to', async () => {
+  test('are not verified with a key that their header contains or points to', async () => {
     const strangers = new TextEncoder().encode('f'.repeat(32))
     const jwk = { kty: 'oct', k: base64url.encode(strangers) }
     const header = {
@@ -158,7 +158,7 @@ describe('tokens signed with the secret', () => {
     expect(await verify(await seal(good, { header }))).toBeDefined()
   })
 
-  test('refuses other algorithms, with the right secret or none at all', async () => {
+  test('are refused with another algorithm, even with the right secret', async () => {
     const hs512 = await new SignJWT(good)
       .setProtectedHeader({ alg: 'HS512' })
       .sign(new Uint8Array(64))
@@ -171,11 +171,11 @@ describe('tokens signed with the secret', () => {
       expect(await verify(token)).toBeUndefined()
   })
 
-  test('refuses a token with one character of it changed', async () => {
+  test('are refused if one character is changed', async () => {
     const token = await seal({ ...good, role: 'user' })
     const letters = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
     for (let i = 0; i < token.length; i++) {
-      // The next letter differs in the lowest bits, which at the end of a signature mean nothing to a decoder.
+      // The next letter differs in the lowest bits, which a decoder ignores at the end of a signature.
       const swapped = letters[(letters.indexOf(token[i] ?? '') + 1) % 64]
       const changed = token.slice(0, i) + swapped + token.slice(i + 1)
       expect(await verify(changed), `position ${i}`).toBeUndefined()
@@ -189,7 +189,7 @@ describe('tokens signed with the secret', () => {
     },
   )
 
-  test('forgets a token it knows when it expires', async () => {
+  test('are refused when they expire while they are cached', async () => {
     let at = nowS * 1000
     const watching = createTokenVerifier({
       config: {},
@@ -229,13 +229,16 @@ describe('tokens signed with the secret', () => {
     ],
     ['"role" is not read', 'roles', { role: 'admin' }, 'user'],
     ['inherited members are not read', '__proto__.constructor', {}, 'user'],
-    ['text is no list', 'roles', { roles: 'user admin' }, 'user'],
-  ])('JWT_ROLE_CLAIM names the claim of the role: %s', async (_name, roleClaim, claims, role) => {
-    const named = createTokenVerifier({ config: { roleClaim }, keyring, log, clock })
-    expect(await named(await seal({ ...good, ...claims }))).toEqual({ userId: 'ada', role })
-  })
+    ['a string is not a list', 'roles', { roles: 'user admin' }, 'user'],
+  ])(
+    'have their role in the claim of JWT_ROLE_CLAIM: %s',
+    async (_name, roleClaim, claims, role) => {
+      const named = createTokenVerifier({ config: { roleClaim }, keyring, log, clock })
+      expect(await named(await seal({ ...good, ...claims }))).toEqual({ userId: 'ada', role })
+    },
+  )
 
-  test('our own tokens carry their role in the claim of JWT_ROLE_CLAIM', async () => {
+  test('issued here have their role in the claim of JWT_ROLE_CLAIM', async () => {
     const roleClaim = 'https://example.com/role'
     const boss = { userId: 'ada', role: 'admin' } as const
     const token = await createTokenIssuer(keyring, { roleClaim }, clock)(boss, origin)
@@ -250,15 +253,15 @@ describe('tokens signed with the secret', () => {
   test.each([
     ['an unexpected typ', good, { typ: 'id+jwt' }, '"typ" is neither JWT nor at+jwt'],
     ['another issuer', { ...good, iss: 'them' }, {}, 'unexpected "iss" claim value'],
-    ['an end in the past', { ...good, exp: nowS }, {}, 'the token has expired'],
+    ['an expiry in the past', { ...good, exp: nowS }, {}, 'the token has expired'],
     [
       'a start in the future',
       { ...good, nbf: nowS + 60 },
       {},
       '"nbf" claim timestamp check failed',
     ],
-    ['no user id', { ...good, iss: 'us', sub: '' }, {}, '"sub" is not a user id'],
-  ])('logs at debug why it refuses a token: %s', async (_name, claims, header, reason) => {
+    ['not a user id', { ...good, iss: 'us', sub: '' }, {}, '"sub" is not a user id'],
+  ])('are refused with a reason in the debug log: %s', async (_name, claims, header, reason) => {
     const lines: Record<string, unknown>[] = []
     const debug = (fields: Record<string, unknown>) => lines.push(fields)
     const strict = createTokenVerifier({
@@ -271,7 +274,7 @@ describe('tokens signed with the secret', () => {
     expect(lines).toEqual([{ reason }])
   })
 
-  test('checks issuer and audience where they are set', async () => {
+  test('must have the issuer and audience if these are set', async () => {
     const strict = createTokenVerifier({
       config: { issuer: 'us', audience: 'api' },
       keyring,
@@ -291,12 +294,12 @@ describe('tokens signed with the secret', () => {
   })
 })
 
-describe('own EdDSA keys', () => {
+describe('EdDSA keys', () => {
   const pem = () =>
     generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' }).toString()
   const ada = { userId: 'ada', role: 'organizer' } as const
 
-  test('a rotation keeps the tokens of the key before, and not those of the one before that', async () => {
+  test('verify tokens of the previous key during a rotation, and not of older ones', async () => {
     const [first, second, third] = [pem(), pem(), pem()]
     const before = await createKeyring({ privateKeys: first })
     const during = await createKeyring({ privateKeys: second + first })
@@ -315,7 +318,7 @@ describe('own EdDSA keys', () => {
     })
   })
 
-  test('a public key never serves as an HMAC secret', async () => {
+  test('are never used as HMAC secrets', async () => {
     const keyring = await createKeyring({ secret, privateKeys: pem() })
     const verify = createTokenVerifier({
       config: {},
@@ -329,7 +332,7 @@ describe('own EdDSA keys', () => {
     expect(await verify(await seal(good))).toBeDefined()
   })
 
-  test('publishes no private member', async () => {
+  test('are published without private members', async () => {
     const { own } = await createKeyring({ privateKeys: pem() })
     expect(Object.keys(own[0]?.publicJwk ?? {}).sort()).toEqual([
       'alg',
@@ -346,7 +349,7 @@ describe('own EdDSA keys', () => {
     '[]x',
     '{"kty":"oct","k":"AAAA"}',
     '-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----',
-  ])('refuses to start with %j', async (privateKeys) => {
+  ])('must be readable: %j', async (privateKeys) => {
     await expect(createKeyring({ privateKeys })).rejects.toThrow(/JWT_PRIVATE_KEYS/)
   })
 })

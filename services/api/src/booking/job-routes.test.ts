@@ -10,14 +10,14 @@ const queued = { state: 'queued', ahead: 3 } as CommandView
 const done = { state: 'done', ahead: null } as CommandView
 const hangs = (): Promise<never> => new Promise(() => undefined)
 
-/** A poll whose looks end as the test says, the last one for good; each takes as long as it may wait. */
-function given(looks: (() => Promise<CommandView | undefined>)[], deps: Partial<PollDeps> = {}) {
+/** A poll whose searches end as given; the last one repeats. Each search takes as long as it may wait. */
+function given(searches: (() => Promise<CommandView | undefined>)[], deps: Partial<PollDeps> = {}) {
   const find: LineClient['find'] = async (_commandId, waitMs) => {
-    const look = (looks.length > 1 ? looks.shift() : looks[0]) as () => Promise<
+    const search = (searches.length > 1 ? searches.shift() : searches[0]) as () => Promise<
       CommandView | undefined
     >
     await new Promise((resolve) => setTimeout(resolve, waitMs))
-    return look()
+    return search()
   }
   return (waitMs: number) =>
     poll(
@@ -41,23 +41,23 @@ async function after<T>(ms: number, promise: Promise<T>): Promise<T> {
 }
 
 describe('a long poll', () => {
-  it('ends with what was seen last if this process is too busy for another look', async () => {
+  it('returns the last known state if the process is too busy for another search', async () => {
     const ask = given([async () => queued, hangs])
 
     expect(await after(10_000, ask(3000))).toBe(queued)
   })
 
-  it('goes on after a look that failed, and ends with the decision', async () => {
+  it('continues after a failed search and returns the decision', async () => {
     const ask = given([
       async () => queued,
-      () => Promise.reject(new Error('away')),
+      () => Promise.reject(new Error('unavailable')),
       async () => done,
     ])
 
     expect(await after(10_000, ask(5000))).toBe(done)
   })
 
-  it('is unavailable if a server is away', async () => {
+  it('fails with unavailable if a server is unavailable', async () => {
     const ask = given([async () => queued, hangs], {
       availability: { redis: () => true, postgres: () => false },
     })
@@ -65,7 +65,7 @@ describe('a long poll', () => {
     await expect(after(10_000, ask(3000))).rejects.toMatchObject({ code: 'unavailable' })
   })
 
-  it('uses all of its time although looks fail at once', async () => {
+  it('uses all of its time even if searches fail at once', async () => {
     const startedAtMs = Date.now()
     const find = async (): Promise<CommandView> => {
       if (Date.now() - startedAtMs < 2500) throw new Error('no reply in time')
@@ -75,7 +75,7 @@ describe('a long poll', () => {
     expect(await after(10_000, given([], { line: { find } })(5000))).toBe(done)
   })
 
-  it('goes on for a while after its deadline if it has seen nothing and both servers are well', async () => {
+  it('goes on after its deadline if it has found nothing and both servers are available', async () => {
     const startedAtMs = Date.now()
     const find = async (): Promise<CommandView> => {
       if (Date.now() - startedAtMs < 2500) throw new Error('no reply in time')
@@ -85,7 +85,7 @@ describe('a long poll', () => {
     expect(await after(10_000, given([], { line: { find } })(1000))).toBe(queued)
   })
 
-  it('does not go on after its deadline if the process is stopping', async () => {
+  it('ends at its deadline if the process is stopping', async () => {
     const find = async (): Promise<never> => {
       throw unavailable()
     }
@@ -94,13 +94,13 @@ describe('a long poll', () => {
     await expect(after(0, ask(5000))).rejects.toMatchObject({ code: 'unavailable' })
   })
 
-  it('is unavailable if nothing was seen in all its time', async () => {
+  it('fails with unavailable if it has found nothing in all its time', async () => {
     await expect(after(10_000, given([hangs])(3000))).rejects.toMatchObject({ code: 'unavailable' })
   })
 })
 
 describe('a poll that does not wait', () => {
-  it('is unavailable as soon as its look fails', async () => {
+  it('fails with unavailable as soon as its search fails', async () => {
     const find = async (): Promise<never> => {
       throw unavailable()
     }

@@ -14,7 +14,7 @@ describe('outcomeResponse', () => {
     ['waiting', 200, 'Added to waiting list'],
     ['canceled', 200, 'Booking canceled'],
     ['withdrawn', 200, 'Removed from waiting list'],
-  ] as const)('answers %s with exactly its message', (outcome, status, message) => {
+  ] as const)('answers %s with only its message', (outcome, status, message) => {
     const response = outcomeResponse(command, {
       outcome,
       decidedAtMs,
@@ -35,19 +35,19 @@ describe('outcomeResponse', () => {
     ['event_not_found', 404],
     ['idempotency_key_reused', 422],
     ['rejected', 500],
-  ] as const)('answers %s as a problem that names the job', (outcome, status) => {
+  ] as const)('answers %s with a problem that names the job', (outcome, status) => {
     const response = outcomeResponse(command, { outcome, decidedAtMs }, full)
     expect(response.status).toBe(status)
     expect(response.headers).toMatchObject({ location: '/jobs/event-7.x.2.1' })
     expect(problemSchema.parse(response.body)).toMatchObject({ code: outcome, status })
   })
 
-  it('has an answer for every outcome', () => {
+  it('has a response for every outcome', () => {
     for (const outcome of OUTCOME_KINDS)
       expect(outcomeResponse(command, { outcome, decidedAtMs }).body).not.toBeNull()
   })
 
-  it('tells the position of who waits already', () => {
+  it('contains the position if the user is already on the waiting list', () => {
     const response = outcomeResponse(command, {
       outcome: 'already_waiting',
       position: 4,
@@ -56,7 +56,7 @@ describe('outcomeResponse', () => {
     expect(response.body).toMatchObject({ position: 4 })
   })
 
-  it('says everything in a representation, and to staff alone who was promoted', () => {
+  it('contains all details in a representation, and the promoted user only for staff', () => {
     const outcome: Outcome = {
       outcome: 'canceled',
       bookingId: '7-1',
@@ -77,7 +77,7 @@ describe('outcomeResponse', () => {
     expect(outcomeResponse(command, outcome, full).body).not.toHaveProperty('promotedUserId')
   })
 
-  it('names the first job in an answer given again', () => {
+  it('names the first job in a repeated response', () => {
     const outcome: Outcome = {
       outcome: 'waiting',
       position: 9,

@@ -15,7 +15,7 @@ function appWith(result: SubmitResult = booked) {
 }
 
 describe('POST /book', () => {
-  it('answers with exactly the message and names the job', async () => {
+  it('answers with only the message and names the job', async () => {
     const { app, submit } = appWith()
     const answer = await call(app, 'POST /book', { as: 'ada', body: { eventId: 1 } })
     expect(answer).toMatchObject({ status: 200, text: '{"message":"Ticket booked"}' })
@@ -34,7 +34,7 @@ describe('POST /book', () => {
     ['respond-async', 0, 'respond-async'],
     ['respond-async, wait=2', 2000, 'respond-async, wait=2'],
     ['wait=soon', 10_000, null],
-  ])('waits as preferred: %s', async (prefer, waitMs, applied) => {
+  ])('waits as long as `Prefer: %s` says', async (prefer, waitMs, applied) => {
     const { app, submit } = appWith({ kind: 'accepted', commandId })
     const answer = await call(app, 'POST /book', {
       as: 'ada',
@@ -45,7 +45,7 @@ describe('POST /book', () => {
     expect(answer.headers.get('preference-applied')).toBe(applied)
   })
 
-  it('promises what is stored with 202', async () => {
+  it('answers 202 for a stored, undecided command', async () => {
     const { app } = appWith({ kind: 'accepted', commandId })
     const headers = { prefer: 'return=representation' }
     const answer = await call(app, 'POST /book', { as: 'ada', body: { eventId: 1 }, headers })
@@ -60,7 +60,7 @@ describe('POST /book', () => {
     expect(answer.headers.get('preference-applied')).toBeNull()
   })
 
-  it('says more in a representation', async () => {
+  it('returns details in a representation', async () => {
     const { app } = appWith()
     const headers = { prefer: 'return=representation, wait=1' }
     const answer = await call(app, 'POST /book', { as: 'ada', body: { eventId: 1 }, headers })
@@ -71,7 +71,7 @@ describe('POST /book', () => {
     expect(answer.headers.get('preference-applied')).toBe('wait=1, return=representation')
   })
 
-  it('refuses a second booking with its place', async () => {
+  it('refuses a second request with the position of the first', async () => {
     const outcome: Outcome = { outcome: 'already_waiting', position: 4, decidedAtMs: 0 }
     const { app } = appWith({ kind: 'decided', commandId, outcome })
     const headers = { prefer: 'return=representation' }
@@ -86,7 +86,7 @@ describe('POST /book', () => {
     [{ kind: 'unavailable' } as const, 'unavailable', null],
     [{ kind: 'unavailable', commandId } as const, 'unavailable', location],
     [{ kind: 'unknown', commandId } as const, 'unknown', location],
-  ])('answers %j with 503', async (result, code, place) => {
+  ])('answers 503 for the result %j', async (result, code, place) => {
     const { app } = appWith(result)
     const answer = await call(app, 'POST /book', { as: 'ada', body: { eventId: 1 } })
     expect(answer).toMatchObject({ status: 503, json: { code } })
@@ -94,7 +94,7 @@ describe('POST /book', () => {
     expect(answer.headers.get('location')).toBe(place)
   })
 
-  it('lets staff act for anybody, and everybody for himself', async () => {
+  it('lets staff act for all users, and users only for themselves', async () => {
     const { app, submit } = appWith()
     const body = { eventId: 1, userId: 'bob' }
     expect((await call(app, 'POST /book', { as: 'ada', body })).status).toBe(403)
@@ -108,7 +108,7 @@ describe('POST /book', () => {
     }
   })
 
-  it('hands on the hash of the key and never the key', async () => {
+  it('submits the hash of the key and not the key', async () => {
     const { app, submit } = appWith()
     for (const key of ['secret-key', '"secret-key"']) {
       await call(app, 'POST /book', {
@@ -122,7 +122,7 @@ describe('POST /book', () => {
     expect(second).toBe(first)
   })
 
-  it('asks nobody about an event it knows', async () => {
+  it('makes no query for a known event', async () => {
     const exists = vi.fn()
     const app = appUnderTest({ events: fakeEvents({ knows: () => true, exists }) })
     expect((await call(app, 'POST /book', { as: 'ada', body: { eventId: 1 } })).status).toBe(200)
@@ -131,7 +131,7 @@ describe('POST /book', () => {
 })
 
 describe('POST /cancel', () => {
-  it('asks for a cancel', async () => {
+  it('submits a cancel command', async () => {
     const outcome: Outcome = { outcome: 'withdrawn', decidedAtMs: 0 }
     const { app, submit } = appWith({ kind: 'decided', commandId, outcome })
     const answer = await call(app, 'POST /cancel', { as: 'ada', body: { eventId: 1 } })
@@ -142,7 +142,7 @@ describe('POST /cancel', () => {
     )
   })
 
-  it('tells staff alone who was promoted', async () => {
+  it('shows the promoted user only to staff', async () => {
     const outcome: Outcome = {
       outcome: 'canceled',
       promotedUserId: 'zoe',

@@ -8,21 +8,21 @@ const queueOf = (name: string) =>
 
 describe('the queues on the board', () => {
   let lines: string[]
-  let asked: number
+  let calls: number
   let shown: string[]
   let fail: boolean
-  let refresh: (asked?: string) => Promise<void>
+  let refresh: (requested?: string) => Promise<void>
 
   beforeEach(() => {
     vi.useFakeTimers()
     lines = ['event-1', 'event-2']
-    asked = 0
+    calls = 0
     shown = []
     fail = false
     refresh = createShownQueues({
       async recentLines() {
-        asked++
-        if (fail) throw new Error('away')
+        calls++
+        if (fail) throw new Error('unavailable')
         return lines
       },
       isLine: (name) => /^event-\d+$/.test(name),
@@ -36,34 +36,34 @@ describe('the queues on the board', () => {
   })
   afterEach(() => void vi.useRealTimers())
 
-  test('come and go while somebody looks, and nothing is asked while nobody does', async () => {
+  test('are updated by requests of the board only', async () => {
     await refresh()
     expect(shown).toEqual(['event-1', 'event-2'])
     lines = ['event-2', 'event-3']
     await vi.advanceTimersByTimeAsync(60_000)
-    expect(asked).toBe(1)
+    expect(calls).toBe(1)
     await refresh()
     expect(shown).toEqual(['event-2', 'event-3'])
   })
 
-  test('are looked up once for all who look at the same time, and every two seconds at most', async () => {
+  test('are read once for concurrent requests, and at most every two seconds', async () => {
     await Promise.all([refresh(), refresh(), refresh()])
     await refresh()
     await vi.advanceTimersByTimeAsync(1900)
     await refresh()
-    expect(asked).toBe(1)
+    expect(calls).toBe(1)
     await vi.advanceTimersByTimeAsync(200)
     await refresh()
-    expect(asked).toBe(2)
+    expect(calls).toBe(2)
   })
 
-  test('are two hundred at most', async () => {
+  test('are at most 200', async () => {
     lines = Array.from({ length: 500 }, (_, n) => `event-${n + 1}`)
     await refresh()
     expect(shown).toEqual(lines.slice(0, MAX_SHOWN_QUEUES))
   })
 
-  test('include a quiet line that somebody opens by its name, until nobody looks at it any more', async () => {
+  test('include a line that was opened by name while it is requested', async () => {
     await refresh('event-77')
     expect(shown).toEqual(['event-1', 'event-2', 'event-77'])
     await refresh('event-78')
@@ -75,7 +75,7 @@ describe('the queues on the board', () => {
     expect(shown).toEqual(['event-1', 'event-2', 'event-77'])
   })
 
-  test('leave out names that are no line, and bound those that were opened', async () => {
+  test('exclude names that are no line, and limit the lines that were opened', async () => {
     await refresh('constructor')
     expect(shown).toEqual(['event-1', 'event-2'])
     for (let n = 100; n < 200; n++) await refresh(`event-${n}`)
@@ -83,7 +83,7 @@ describe('the queues on the board', () => {
     expect(shown).toContain('event-199')
   })
 
-  test('stay as they were where they cannot be looked up', async () => {
+  test('stay unchanged if Redis cannot be read', async () => {
     await refresh()
     fail = true
     await vi.advanceTimersByTimeAsync(3000)

@@ -36,7 +36,7 @@ const app = appUnderTest({ events })
 const as = 'olga organizer'
 
 describe('GET /events/:eventId/bookings', () => {
-  it('walks through all of them by next', async () => {
+  it('returns all rows page by page', async () => {
     const first = bookingsPageSchema.parse(
       (await call(app, 'GET /events/1/bookings?limit=2', { as })).json,
     )
@@ -49,7 +49,7 @@ describe('GET /events/:eventId/bookings', () => {
     expect(second).toMatchObject({ bookings: [{ bookingId: '1-5', promoted: true }], next: null })
   })
 
-  it('streams all of it as CSV', async () => {
+  it('streams all rows as CSV', async () => {
     const answer = await call(app, 'GET /events/1/bookings', {
       as,
       headers: { accept: 'text/csv' },
@@ -65,7 +65,7 @@ describe('GET /events/:eventId/bookings', () => {
     ])
   })
 
-  it('lets a person download one list at a time, and bounds all downloads', async () => {
+  it('allows one download per user and limits all downloads', async () => {
     const { promise: going, resolve: go } = Promise.withResolvers<void>()
     async function* slow() {
       yield [bookings[0] as (typeof bookings)[number]]
@@ -101,21 +101,21 @@ describe('GET /events/:eventId/bookings', () => {
     expect((await ask('otto', '/events/1/bookings')).status).toBe(200)
   })
 
-  it('keeps no place for a download that could not begin', async () => {
-    // biome-ignore lint/correctness/useYield: it fails before it has anything
+  it('ends a download that could not start', async () => {
+    // biome-ignore lint/correctness/useYield: it fails before the first row
     async function* failing(): AsyncGenerator<never[]> {
-      throw new AppError('unavailable', 'away')
+      throw new AppError('unavailable', 'PostgreSQL cannot be reached')
     }
-    const away = appUnderTest({ events: fakeEvents({ exportBookings: failing }) })
+    const unavailable = appUnderTest({ events: fakeEvents({ exportBookings: failing }) })
     const headers = { accept: 'text/csv' }
     for (let n = 0; n < 4; n++) {
-      expect((await call(away, 'GET /events/1/bookings', { as, headers })).json.code).toBe(
+      expect((await call(unavailable, 'GET /events/1/bookings', { as, headers })).json.code).toBe(
         'unavailable',
       )
     }
   })
 
-  it('opens nothing for HEAD', async () => {
+  it('starts no download for HEAD', async () => {
     const exportBookings = vi.fn(() => portions(bookings))
     const started = vi.fn()
     const watched = appUnderTest({
@@ -134,7 +134,7 @@ describe('GET /events/:eventId/bookings', () => {
     expect(started).not.toHaveBeenCalled()
   })
 
-  it('keeps nothing but the booking of the user that `userId` names', async () => {
+  it('returns only the booking of `userId`', async () => {
     const ask = async (query: string) =>
       (await call(app, `GET /events/1/bookings?userId=user-5${query}`, { as })).json
     const { next: cursor } = (await call(app, 'GET /events/1/bookings?limit=1', { as })).json
@@ -172,26 +172,26 @@ describe('GET /events/:eventId/bookings', () => {
     },
   )
 
-  it('takes a `userId` of 128 code points outside the basic plane', async () => {
+  it('accepts a `userId` of 128 code points outside the basic plane', async () => {
     const path = `GET /events/1/bookings?userId=${encodeURIComponent('😀'.repeat(128))}`
     expect((await call(app, path, { as })).json).toEqual({ bookings: [], next: null })
   })
 
-  it('is for staff, of events that exist', async () => {
+  it('is only for staff, and only for existing events', async () => {
     expect((await call(app, 'GET /events/1/bookings', { as: 'ada' })).status).toBe(403)
     expect((await call(app, 'GET /events/2/bookings', { as })).json.code).toBe('event_not_found')
   })
 })
 
 describe('GET /events/:eventId/waiting-list', () => {
-  it('shows positions', async () => {
+  it('returns positions', async () => {
     const page = waitingPageSchema.parse(
       (await call(app, 'GET /events/1/waiting-list', { as })).json,
     )
     expect(page.waiting.map((entry) => entry.position)).toEqual([1, 2])
   })
 
-  it('keeps nothing but the entry of the user that `userId` names, also as CSV', async () => {
+  it('returns only the entry of `userId`, also as CSV', async () => {
     const path = 'GET /events/1/waiting-list?userId=%3Dw9'
     expect((await call(app, path, { as })).json).toEqual({
       waiting: [{ userId: '=w9', position: 2, since: at.toISOString() }],
@@ -205,11 +205,11 @@ describe('GET /events/:eventId/waiting-list', () => {
     ])
     const nobody = await call(app, 'GET /events/1/waiting-list?userId=w9', { as, headers })
     expect([nobody.status, nobody.text]).toEqual([200, 'userId,position,since\r\n'])
-    // Each download gave back its place.
+    // Each download has ended.
     expect((await call(app, path, { as, headers })).status).toBe(200)
   })
 
-  it('writes no formula into a spreadsheet', async () => {
+  it('escapes formulas in CSV', async () => {
     const answer = await call(app, 'GET /events/1/waiting-list', {
       as,
       headers: { accept: 'text/csv' },

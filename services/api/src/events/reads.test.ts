@@ -3,11 +3,11 @@ import { describe, expect, it, vi } from 'vitest'
 import { createEventReads } from './reads.js'
 
 function readsWith(
-  query: (statement: { values: unknown[] }) => Promise<unknown>,
+  rowsOf: (statement: { values: unknown[] }) => Promise<unknown>,
   postgres = () => true,
 ) {
-  const asked = vi.fn(query)
-  const pool = { query: asked, connect: asked } as unknown as Pool
+  const query = vi.fn(rowsOf)
+  const pool = { query, connect: query } as unknown as Pool
   const reads = createEventReads({
     pool,
     exportPool: pool,
@@ -15,7 +15,7 @@ function readsWith(
     knownEvents: 2,
     exports: { portionRows: 10, stallTimeoutMs: 1000 },
   })
-  return { reads, asked }
+  return { reads, query }
 }
 
 const rowsOf = async ({ values }: { values: unknown[] }) => ({
@@ -30,47 +30,47 @@ const rowsOf = async ({ values }: { values: unknown[] }) => ({
 })
 
 describe('createEventReads', () => {
-  it('asks once about an event that exists, and each time about one that does not', async () => {
-    const { reads, asked } = readsWith(rowsOf)
+  it('queries an existing event once, and an unknown one each time', async () => {
+    const { reads, query } = readsWith(rowsOf)
     expect([await reads.exists(1), await reads.exists(1), reads.knows(1)]).toEqual([
       true,
       true,
       true,
     ])
-    expect(asked).toHaveBeenCalledTimes(1)
+    expect(query).toHaveBeenCalledTimes(1)
     expect([await reads.exists(100), await reads.exists(100), reads.knows(100)]).toEqual([
       false,
       false,
       false,
     ])
-    expect(asked).toHaveBeenCalledTimes(3)
+    expect(query).toHaveBeenCalledTimes(3)
   })
 
-  it('remembers a bounded number of events', async () => {
+  it('remembers a limited number of events', async () => {
     const { reads } = readsWith(rowsOf)
     for (const eventId of [1, 2, 3]) await reads.exists(eventId)
     expect([1, 2, 3].map(reads.knows)).toEqual([false, true, true])
   })
 
-  it('refuses at once while PostgreSQL is out of reach, except for what it knows', async () => {
+  it('refuses at once while PostgreSQL is unavailable, except for known events', async () => {
     let up = true
-    const { reads, asked } = readsWith(rowsOf, () => up)
+    const { reads, query } = readsWith(rowsOf, () => up)
     await reads.exists(1)
     up = false
     await expect(reads.status(1)).rejects.toMatchObject({ code: 'unavailable' })
     await expect(reads.claim(1, 'ada')).rejects.toMatchObject({ code: 'unavailable' })
     await expect(reads.exists(2)).rejects.toMatchObject({ code: 'unavailable' })
     expect(await reads.exists(1)).toBe(true)
-    expect(asked).toHaveBeenCalledTimes(1)
+    expect(query).toHaveBeenCalledTimes(1)
   })
 
-  it('gives up a read that takes too long', async () => {
+  it('refuses a read that takes too long', async () => {
     const { reads } = readsWith(() => new Promise(() => undefined))
     await expect(reads.page(0, 10)).rejects.toMatchObject({ code: 'unavailable' })
     await expect(reads.status(1)).rejects.toMatchObject({ code: 'unavailable' })
   })
 
-  it('waits no longer for a read behind another one, nor for the beginning of an export', async () => {
+  it('applies the timeout to queued reads and to the start of an export', async () => {
     const { reads } = readsWith(() => new Promise(() => undefined))
     const first = reads.status(1)
     first.catch(() => undefined)

@@ -6,7 +6,7 @@ describe('POST /initialize', () => {
   const body = { eventId: 1, totalTickets: 10 }
   const as = 'olga organizer'
 
-  it('makes an event', async () => {
+  it('creates an event', async () => {
     const answer = await call(appUnderTest(), 'POST /initialize', { as, body })
     expect(answer.status).toBe(201)
     expect(initializedSchema.parse(answer.json)).toEqual({
@@ -15,7 +15,7 @@ describe('POST /initialize', () => {
     })
   })
 
-  it('answers 200 with the event as it stands the second time, and 409 with another size', async () => {
+  it('answers 200 with the current state if repeated, and 409 if the size differs', async () => {
     const app = appUnderTest({
       events: fakeEvents({ create: async () => ({ created: false, event: eventOne }) }),
     })
@@ -31,14 +31,14 @@ describe('POST /initialize', () => {
     })
   })
 
-  it('is for staff', async () => {
+  it('is only for staff', async () => {
     const app = appUnderTest()
     expect((await call(app, 'POST /initialize', { as: 'ada', body })).status).toBe(403)
     expect((await call(app, 'POST /initialize', { as: 'root admin', body })).status).toBe(201)
     expect((await call(app, 'POST /initialize', { body })).status).toBe(401)
   })
 
-  it('is for anybody if the installation is open for it', async () => {
+  it('is for everybody with INITIALIZE_OPEN', async () => {
     const app = appUnderTest({ initializeOpen: true })
     expect((await call(app, 'POST /initialize', { body })).status).toBe(201)
     expect((await call(app, 'POST /initialize', { as: 'ada', body })).status).toBe(201)
@@ -46,7 +46,7 @@ describe('POST /initialize', () => {
     expect((await call(app, 'POST /initialize', { body: { eventId: 1 } })).status).toBe(400)
   })
 
-  it.each([0, 1_000_000])('takes %i tickets', async (totalTickets) => {
+  it.each([0, 1_000_000])('accepts %i tickets', async (totalTickets) => {
     const event = { ...eventOne, totalTickets }
     const app = appUnderTest({
       events: fakeEvents({ create: async () => ({ created: true, event }) }),
@@ -68,7 +68,7 @@ describe('POST /initialize', () => {
 describe('GET /status/:eventId', () => {
   const app = appUnderTest()
 
-  it('tells the counts to anybody', async () => {
+  it('returns the counts to everybody', async () => {
     const answer = await call(app, 'GET /status/1')
     expect(statusSchema.parse(answer.json)).toEqual({
       eventId: 1,
@@ -77,7 +77,7 @@ describe('GET /status/:eventId', () => {
     })
   })
 
-  it('answers 304 to who has them already', async () => {
+  it('answers 304 if the client has the current counts', async () => {
     const headers = { 'if-none-match': 'W/"5-0"' }
     const answer = await call(app, 'GET /status/1', { headers })
     expect(answer).toMatchObject({ status: 304, text: '' })
@@ -87,7 +87,7 @@ describe('GET /status/:eventId', () => {
     ).toBe(200)
   })
 
-  it('knows no other event', async () => {
+  it('answers 404 for an unknown event', async () => {
     expect(await call(app, 'GET /status/2')).toMatchObject({
       status: 404,
       json: { code: 'event_not_found' },
@@ -106,7 +106,7 @@ describe('GET /status/:eventId', () => {
 })
 
 describe('GET /events', () => {
-  it('walks through all of them by next', async () => {
+  it('returns all events page by page', async () => {
     const all = [1, 2, 3, 4, 5].map((eventId) => ({ ...eventOne, eventId }))
     const page = vi.fn(async (after: number, limit: number) =>
       all.filter((event) => event.eventId > after).slice(0, limit),
@@ -123,7 +123,7 @@ describe('GET /events', () => {
     expect(seen).toEqual([1, 2, 3, 4, 5])
   })
 
-  it('shows 50 without a word, and refuses odd limits and strange cursors', async () => {
+  it('returns 50 events by default, and refuses invalid limits and cursors', async () => {
     const page = vi.fn(async () => [])
     const app = appUnderTest({ events: fakeEvents({ page }) })
     await call(app, 'GET /events')
@@ -147,13 +147,13 @@ describe('GET /events/:eventId/me', () => {
     { standing: 'booked', position: null, bookingId: '1-3' } as const,
     { standing: 'waiting', position: 7, bookingId: null } as const,
     { standing: 'none', position: null, bookingId: null } as const,
-  ])('tells $standing', async (found) => {
+  ])('returns the standing $standing', async (found) => {
     const app = appUnderTest({ events: fakeEvents({ claim: async () => found }) })
     const { json } = await call(app, 'GET /events/1/me', { as: 'ada' })
     expect(standingSchema.parse(json)).toEqual({ eventId: 1, userId: 'ada', ...found })
   })
 
-  it('needs an event and somebody', async () => {
+  it('requires a token and an existing event', async () => {
     const app = appUnderTest({ events: fakeEvents({ claim: async () => undefined }) })
     expect((await call(app, 'GET /events/1/me', { as: 'ada' })).json.code).toBe('event_not_found')
     expect((await call(app, 'GET /events/1/me')).status).toBe(401)

@@ -14,7 +14,7 @@ it.each([
   ['text/csv;q=0', false],
   ['text/csv;q=x, application/json', false],
   ['text/html, text/csv;q=0.9, */*;q=0.1', true],
-])('Accept: %s asks for CSV: %s', (accept, expected) => {
+])('prefers CSV for Accept: %s? %s', (accept, expected) => {
   expect(prefersCsv(accept)).toBe(expected)
 })
 
@@ -34,6 +34,6 @@ it.each([
   ['text/html;q=0, */*', false],
   ['text/html;q=0, application/json;q=0', false],
   ['image/png', false],
-])('Accept: %s asks for a page: %s', (accept, expected) => {
+])('prefers HTML for Accept: %s? %s', (accept, expected) => {
   expect(prefersHtml(accept)).toBe(expected)
 })

@@ -19,7 +19,7 @@ const audited = () =>
 const log = createLog('test', 'info', { write: (line: string) => void written.push(line) })
 const olga = { as: 'olga organizer' }
 
-it('names whom staff acted for, and the job', async () => {
+it('logs the user and the job when staff act for another user', async () => {
   const app = appUnderTest({ log, line: fakeLine(booked) })
 
   await call(app, 'POST /book', { ...olga, body: { eventId: 1, userId: 'eve' } })
@@ -38,7 +38,7 @@ it('names whom staff acted for, and the job', async () => {
   ])
 })
 
-it('has no line for people who act for themselves', async () => {
+it('logs nothing when users act for themselves', async () => {
   const app = appUnderTest({ log, line: fakeLine(booked) })
 
   await call(app, 'POST /book', { ...olga, body: { eventId: 1 } })
@@ -47,7 +47,7 @@ it('has no line for people who act for themselves', async () => {
   expect(audited()).toEqual([])
 })
 
-it('has no line for a command that was not stored', async () => {
+it('logs nothing for a command that was not stored', async () => {
   const app = appUnderTest({ log, line: fakeLine({ kind: 'busy' }) })
 
   await call(app, 'POST /cancel', { ...olga, body: { eventId: 1, userId: 'eve' } })
@@ -55,7 +55,7 @@ it('has no line for a command that was not stored', async () => {
   expect(audited()).toEqual([])
 })
 
-it('names who made an event, once', async () => {
+it('logs the creation of an event once', async () => {
   const create = async (created: boolean) => {
     const app = appUnderTest({
       log,

@@ -30,7 +30,7 @@ describe('readBody', () => {
     [' {"eventId" : 1.0, "userId":"ada"}\n', { eventId: 1, userId: 'ada' }],
     ['{"eventId":9007199254740991}', { eventId: 9007199254740991 }],
     ['{"eventId":1,"userId":"\\ud83c\\udf9f"}', { eventId: 1, userId: '🎟' }],
-  ])('takes %s', async (body, expected) => {
+  ])('accepts %s', async (body, expected) => {
     expect(await post(body)).toEqual({ status: 200, body: expected })
   })
 
@@ -63,13 +63,13 @@ describe('readBody', () => {
     ['{"eventId":1,"constructor":1}', '/constructor'],
     ['{"eventId":1,"eventId":2}', ''],
     [`{"eventId":${'['.repeat(5000)}${']'.repeat(5000)}}`, '/eventId'],
-  ])('refuses %s at "%s"', async (body, pointer) => {
+  ])('refuses %s with the pointer "%s"', async (body, pointer) => {
     const answer = await post(body)
     expect(answer).toMatchObject({ status: 400, body: { code: 'invalid_request' } })
     expect(answer.body.errors).toContainEqual({ pointer, detail: expect.any(String) })
   })
 
-  it('says which member is missing', async () => {
+  it('reports a missing member', async () => {
     expect((await post('{}')).body.errors).toEqual([{ pointer: '/eventId', detail: 'is required' }])
   })
 
@@ -78,7 +78,7 @@ describe('readBody', () => {
     expect(await post(bytes)).toMatchObject({ status: 400 })
   })
 
-  it('bounds the number of faults it lists', async () => {
+  it('limits the number of errors', async () => {
     const members = Array.from({ length: 1000 }, (_, n) => `"m${n}":1`).join(',')
     expect((await post(`{${members}}`)).body.errors).toHaveLength(20)
   })
@@ -89,7 +89,7 @@ describe('readBody', () => {
     'application/json; charset=utf8; version=1',
     'application/json;odata=verbose',
     'application/json;',
-  ])('takes %s', async (type) => {
+  ])('accepts the media type "%s"', async (type) => {
     expect((await post('{"eventId":1}', { 'content-type': type })).status).toBe(200)
   })
 
@@ -112,7 +112,7 @@ describe('readBody', () => {
     expect((await post('{"eventId":1}', { 'content-encoding': 'gzip' })).status).toBe(415)
   })
 
-  it('takes 16 KiB and refuses one byte more, before it looks at the media type', async () => {
+  it('accepts 16 KiB, and refuses one byte more before it checks the media type', async () => {
     const fits = `{"eventId":1}${' '.repeat(MAX_BODY_BYTES - 13)}`
     expect((await post(fits)).status).toBe(200)
     expect(await post(`${fits} `, { 'content-type': 'text/plain' })).toMatchObject({
@@ -121,7 +121,7 @@ describe('readBody', () => {
     })
   })
 
-  it('believes an announced length', async () => {
+  it('refuses an announced length that is too large', async () => {
     expect((await post('{"eventId":1}', { 'content-length': '16385' })).status).toBe(413)
   })
 

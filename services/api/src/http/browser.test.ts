@@ -13,29 +13,32 @@ test.each([
     true,
   ],
   [
-    'a trusted proxy without',
+    'a trusted proxy without TLS',
     { always: false, trustProxy: true },
     { 'x-forwarded-proto': 'https, http' },
     false,
   ],
   [
-    'a client that pretends',
+    'a forged header',
     { always: false, trustProxy: false },
     { 'x-forwarded-proto': 'https' },
     false,
   ],
-])('%s', async (_name, options, headers, secure) => {
-  const isSecure = createCookieSecurity(options)
-  const app = new Hono<AppEnv>().get('/', (c) => c.text(String(isSecure(c))))
-  expect(
-    await (await app.request('/', { headers: headers as Record<string, string> })).text(),
-  ).toBe(String(secure))
-})
+])(
+  'marks cookies as Secure by options and headers: %s',
+  async (_name, options, headers, secure) => {
+    const isSecure = createCookieSecurity(options)
+    const app = new Hono<AppEnv>().get('/', (c) => c.text(String(isSecure(c))))
+    expect(
+      await (await app.request('/', { headers: headers as Record<string, string> })).text(),
+    ).toBe(String(secure))
+  },
+)
 
 test.each([
   ['a name in the local network', { host: 'tickets.lan:3000' }, false],
   ['an address in the local network', { host: '192.168.1.5' }, false],
-  ['a name that only begins like localhost', { host: 'localhost.evil.example' }, false],
+  ['a name that starts with localhost', { host: 'localhost.evil.example' }, false],
   ['a form over plain HTTP', { host: 'tickets.lan', origin: 'http://tickets.lan' }, false],
   ['a proxy without TLS', { host: 'tickets.lan', 'x-forwarded-proto': 'http' }, false],
   ['localhost', { host: 'localhost:3000' }, true],
@@ -49,7 +52,7 @@ test.each([
     { host: 'tickets.example', 'sec-fetch-site': 'none' },
     true,
   ],
-])('a browser keeps Secure cookies from %s: %j %s', async (_name, headers, kept) => {
+])('tells whether the browser keeps Secure cookies: %s, %j, %s', async (_name, headers, kept) => {
   const app = new Hono<AppEnv>().get('/', (c) => c.text(String(keepsSecureCookies(c))))
   const answer = await app.request('/', { headers: headers as unknown as Record<string, string> })
   expect(await answer.text()).toBe(String(kept))

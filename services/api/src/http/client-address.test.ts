@@ -22,9 +22,12 @@ it.each([
   ['10.0.0.1', '1.2.3.4, unknown', 2, '1.2.3.4'],
   ['10.0.0.1', '2001:db8::1', 1, '2001:db8::1'],
   ['10.0.0.1', '', 1, '10.0.0.1'],
-])('%s behind %j with %i hops is %s', (remote, forwardedFor, hops, expected) => {
-  expect(addressOf(remote, forwardedFor, hops)).toBe(expected)
-})
+])(
+  'reads the client address: peer %s, forwarded for %j, %i hops: %s',
+  (remote, forwardedFor, hops, expected) => {
+    expect(addressOf(remote, forwardedFor, hops)).toBe(expected)
+  },
+)
 
 it.each([
   ['203.0.113.7:4711', '203.0.113.7'],
@@ -36,7 +39,7 @@ it.each([
   ['::ffff:203.0.113.7', '203.0.113.7'],
   ['[::FFFF:203.0.113.7]:4711', '203.0.113.7'],
   ['\t203.0.113.7 ', '203.0.113.7'],
-])('reads %j as %s', (entry, expected) => {
+])('reads the entry %j as %s', (entry, expected) => {
   expect(addressOf('10.0.0.1', `6.6.6.6, ${entry}`, 1)).toBe(expected)
 })
 
@@ -48,7 +51,7 @@ it.each([
   '[203.0.113.7',
   '999.0.0.1',
   'for=1.2.3.4',
-])('does not take %j for an address', (entry) => {
+])('ignores the entry %j', (entry) => {
   expect(addressOf('10.0.0.1', entry, 1)).toBe('10.0.0.1')
 })
 
@@ -57,23 +60,23 @@ describe('with trusted networks', () => {
 
   it.each([
     ['a chain of trusted proxies', '10.0.0.1', '6.6.6.6, 1.2.3.4, 192.0.2.7, 10.9.9.9', '1.2.3.4'],
-    ['a client that comes directly', '1.2.3.4', '6.6.6.6', '1.2.3.4'],
-    ['trusted proxies alone', '10.0.0.1', '10.0.0.3, 10.0.0.2', '10.0.0.3'],
+    ['a direct client', '1.2.3.4', '6.6.6.6', '1.2.3.4'],
+    ['only trusted proxies', '10.0.0.1', '10.0.0.3, 10.0.0.2', '10.0.0.3'],
     ['a proxy over IPv6', '2001:db8:aa::5', '2001:db8:bb::1', '2001:db8:bb::1'],
     ['a proxy as IPv4 in IPv6', '::ffff:10.0.0.1', '1.2.3.4', '1.2.3.4'],
-    ['an entry that is no address', '10.0.0.1', '1.2.3.4, unknown', '10.0.0.1'],
+    ['an entry that is not an address', '10.0.0.1', '1.2.3.4, unknown', '10.0.0.1'],
     ['no header', '10.0.0.1', undefined, '10.0.0.1'],
-  ])('%s', (_name, remote, forwardedFor, expected) => {
+  ])('reads the client address: %s', (_name, remote, forwardedFor, expected) => {
     expect(addressOf(remote, forwardedFor, 0, networks)).toBe(expected)
   })
 
-  it('goes on behind the hops that are trusted anyway', () => {
+  it('applies trusted networks after the trusted hops', () => {
     expect(addressOf('172.18.0.2', '6.6.6.6, 1.2.3.4, 10.0.0.2', 1, networks)).toBe('1.2.3.4')
     expect(addressOf('172.18.0.2', '6.6.6.6, 1.2.3.4', 1, networks)).toBe('1.2.3.4')
   })
 })
 
-it('tells of an unknown form once', () => {
+it('reports an invalid entry once', () => {
   const onUnknownForm = vi.fn()
   const address = createClientAddress({ trust: { hops: 1, networks: undefined }, onUnknownForm })
   for (const entry of ['1.2.3.4', '', '_a', 'unknown', '_b']) address('10.0.0.1', entry)
@@ -89,6 +92,6 @@ it.each([
   '10.0.0.0/8/8',
   'localhost',
   '10.0.0.1,',
-])('does not take %j for a list of networks', (text) => {
+])('refuses %j as a list of networks', (text) => {
   expect(parseNetworks(text)).toBeUndefined()
 })

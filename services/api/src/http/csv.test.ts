@@ -58,7 +58,7 @@ describe('csvField', () => {
     expect(csvField(value)).toBe(expected)
   })
 
-  it('writes what the documented rule reads back exactly', () => {
+  it('can be restored exactly by the documented rule', () => {
     const readBack = (field: string): string => {
       const text = field.startsWith('"') ? field.slice(1, -1).replaceAll('""', '"') : field
       return text.replace(/(?<=^|[,;|\t\r\n\v\f\u0085\u2028\u2029])'/g, '')
@@ -78,7 +78,7 @@ describe('csvField', () => {
     }
   })
 
-  it('ends lines as RFC 4180 says', () => {
+  it('ends lines with CRLF (RFC 4180)', () => {
     expect(csvLine(['a', 1])).toBe('a,1\r\n')
   })
 })
@@ -104,7 +104,7 @@ describe('csvStream', () => {
     }
   }
 
-  it('writes the columns, the first rows and all others', async () => {
+  it('writes the columns and all rows', async () => {
     const rest = portions(() => undefined)
     const stream = csvStream({
       columns: ['n'],
@@ -121,7 +121,7 @@ describe('csvStream', () => {
     expect(vi.getTimerCount()).toBe(0)
   })
 
-  it('ends the source when the reader goes away', async () => {
+  it('ends the source when the reader disconnects', async () => {
     const onSourceEnd = vi.fn()
     const rest = portions(onSourceEnd)
     await rest.next()
@@ -142,7 +142,7 @@ describe('csvStream', () => {
     expect(vi.getTimerCount()).toBe(0)
   })
 
-  it('minds no client that goes away while rows are fetched', async () => {
+  it('survives a client that disconnects while rows are fetched', async () => {
     const { promise: fetched, resolve: fetch } = Promise.withResolvers<void>()
     async function* slow() {
       await fetched
@@ -167,8 +167,8 @@ describe('csvStream', () => {
     expect((await pending).done).toBe(true)
   })
 
-  it('breaks off with a word to the log, and none of it to the client', async () => {
-    // biome-ignore lint/correctness/useYield: it fails before it has anything
+  it('fails with a log line, and without details for the client', async () => {
+    // biome-ignore lint/correctness/useYield: it fails before the first row
     async function* failing(): AsyncGenerator<{ n: number }[]> {
       throw new Error('relation "bookings" does not exist')
     }
@@ -187,7 +187,7 @@ describe('csvStream', () => {
     expect(onError).toHaveBeenCalledOnce()
   })
 
-  it('ends the source and itself when the reader stays and takes nothing', async () => {
+  it('ends when a connected reader reads nothing', async () => {
     const onSourceEnd = vi.fn()
     const onError = vi.fn()
     const rest = portions(onSourceEnd)
@@ -215,7 +215,7 @@ describe('csvStream', () => {
     await expect(reader.closed).rejects.toThrow('The export ended early.')
   })
 
-  it('ends for a reader that never begins', async () => {
+  it('ends when the reader never starts to read', async () => {
     const onSourceEnd = vi.fn()
     const onError = vi.fn()
     const rest = portions(onSourceEnd)
@@ -226,7 +226,7 @@ describe('csvStream', () => {
     expect(onError).toHaveBeenCalledOnce()
   })
 
-  it('counts from each portion, and not while the reader waits for one', async () => {
+  it('counts the stall from each portion, and not while rows are fetched', async () => {
     async function* slow() {
       await new Promise((resolve) => setTimeout(resolve, 2 * stallTimeoutMs))
       yield [{ n: 2 }]
@@ -254,7 +254,7 @@ describe('csvStream', () => {
     expect((await reader.read()).done).toBe(true)
   })
 
-  it('cuts a reader that is slow without ever stalling, so that VACUUM can clean up', async () => {
+  it('ends after its maximum duration even if the reader never stalls', async () => {
     async function* endless() {
       try {
         for (let n = 0; ; n++) yield [{ n }]
@@ -292,9 +292,9 @@ describe('csvStream', () => {
   })
 
   it.each([
-    ['goes away', (reader: ReadableStreamDefaultReader) => reader.cancel()],
+    ['disconnects', (reader: ReadableStreamDefaultReader) => reader.cancel()],
     ['stalls', () => vi.advanceTimersByTimeAsync(stallTimeoutMs)],
-  ])('says once that it ended when the reader %s', async (_name, leave) => {
+  ])('calls onEnd once when the reader %s', async (_name, leave) => {
     const rest = portions(() => undefined)
     const onError = vi.fn()
     const source = {

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest'
 import { cutPage, decodeCursor, decodeTextCursor, encodeCursor } from './paging.js'
 
-it('gives back the key of its own list', () => {
+it('decodes a cursor of the same list', () => {
   expect(decodeCursor('events', encodeCursor('events', 9007199254740991))).toBe(9007199254740991)
 })
 
@@ -12,11 +12,11 @@ it.each([
   encodeCursor('bookings', 5),
   `${encodeCursor('events', 5)}=`,
   Buffer.from('events:-1').toString('base64url'),
-])('knows %j for no cursor of it', (cursor) => {
+])('does not decode %j', (cursor) => {
   expect(decodeCursor('events', cursor)).toBeUndefined()
 })
 
-it('has a next page only where a row was left over', () => {
+it('has a next page only if a row is left', () => {
   const keyOf = (row: number) => row
   expect(cutPage('events', [1, 2], 2, keyOf)).toEqual({ page: [1, 2], next: null })
   expect(cutPage('events', [1, 2, 3], 2, keyOf)).toEqual({
@@ -25,7 +25,7 @@ it('has a next page only where a row was left over', () => {
   })
 })
 
-it('carries a text as the last key', () => {
+it('encodes a string as the last key', () => {
   const isKey = (key: unknown) => key !== ''
   const cursor = encodeCursor('users', 'žofie:🎟')
 

@@ -40,21 +40,21 @@ describe('parsePrefer', () => {
     expect(parsePrefer(header)).toEqual({})
   })
 
-  it('ignores the malformed and keeps the rest', () => {
+  it('ignores malformed preferences and keeps the others', () => {
     expect(parsePrefer('wait=x, (bad), return=representation')).toEqual({
       return: 'representation',
     })
   })
 
-  it('takes the first of a repeated preference', () => {
+  it('uses the first of a repeated preference', () => {
     expect(parsePrefer('wait=3, wait=9')).toEqual({ waitSeconds: 3 })
   })
 
-  it('treats both kinds of return as neither', () => {
+  it('ignores contradicting values of return', () => {
     expect(parsePrefer('return=minimal, return=representation')).toEqual({})
   })
 
-  it('stays fast on a header made to be slow', () => {
+  it('parses a hostile header in linear time', () => {
     const startedAt = performance.now()
     parsePrefer(`a;${' '.repeat(16_000)}"${',"'.repeat(4000)}`)
     expect(performance.now() - startedAt).toBeLessThan(100)
@@ -62,7 +62,7 @@ describe('parsePrefer', () => {
 })
 
 describe('preferenceApplied', () => {
-  it('names what was used, or nothing', () => {
+  it('lists the preferences that were used', () => {
     expect(preferenceApplied({})).toBeUndefined()
     expect(preferenceApplied(parsePrefer('wait=100, respond-async, return=representation'))).toBe(
       'respond-async, wait=30, return=representation',

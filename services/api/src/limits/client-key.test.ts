@@ -15,11 +15,11 @@ test.each([
   ['fe80::1%eth0', 'fe80:0:0:0::/64'],
   ['64:ff9b::203.0.113.9', '64:ff9b:0:0::/64'],
   ['', ''],
-])('%s is counted as %s', (address, key) => {
+])('counts the address %s on %s', (address, key) => {
   expect(addressKey(address)).toBe(key)
 })
 
-test('neighbours in a /64 are one client, the next /64 is another', () => {
+test('counts all addresses of one /64 as one client', () => {
   expect(addressKey('2001:db8:0:1::1')).toBe(addressKey('2001:db8:0:1:ffff::2'))
   expect(addressKey('2001:db8:0:1::1')).not.toBe(addressKey('2001:db8:0:2::1'))
 })

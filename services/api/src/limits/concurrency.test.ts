@@ -5,9 +5,9 @@ import { createFairLimit } from './concurrency.js'
 
 const refusal = () => busy('Too many people are signing in.')
 
-describe('the gate', () => {
-  test('lets few run at once, in the order in which they came', async () => {
-    const gate = createFairLimit({ running: 2, queued: 10, maxQueuedMs: 1000, refusal })
+describe('a fair limit', () => {
+  test('runs a limited number of tasks at once, in order of arrival', async () => {
+    const limit = createFairLimit({ running: 2, queued: 10, maxQueuedMs: 1000, refusal })
     let running = 0
     let most = 0
     const order: number[] = []
@@ -18,42 +18,42 @@ describe('the gate', () => {
       running--
       return n
     }
-    const results = await Promise.all([0, 1, 2, 3, 4, 5].map((n) => gate.run('a', task(n))))
+    const results = await Promise.all([0, 1, 2, 3, 4, 5].map((n) => limit.run('a', task(n))))
     expect(results).toEqual([0, 1, 2, 3, 4, 5])
     expect(order).toEqual([0, 1, 2, 3, 4, 5])
     expect(most).toBe(2)
   })
 
-  test('turns away whoever finds the queue full, at once', async () => {
-    const gate = createFairLimit({ running: 1, queued: 1, maxQueuedMs: 1000, refusal })
-    const first = gate.run('a', () => sleep(20))
-    const second = gate.run('a', () => sleep(1))
-    await expect(gate.run('a', async () => undefined)).rejects.toMatchObject({
+  test('refuses a task at once if the queue is full', async () => {
+    const limit = createFairLimit({ running: 1, queued: 1, maxQueuedMs: 1000, refusal })
+    const first = limit.run('a', () => sleep(20))
+    const second = limit.run('a', () => sleep(1))
+    await expect(limit.run('a', async () => undefined)).rejects.toMatchObject({
       code: 'busy',
       status: 503,
     })
     await Promise.all([first, second])
-    expect(await gate.run('a', async () => 'free again')).toBe('free again')
+    expect(await limit.run('a', async () => 'free again')).toBe('free again')
   })
 
-  test('turns away whoever waited too long, and keeps no place for him', async () => {
-    const gate = createFairLimit({ running: 1, queued: 1, maxQueuedMs: 20, refusal })
-    const long = gate.run('a', () => sleep(60))
-    await expect(gate.run('a', async () => undefined)).rejects.toMatchObject({ code: 'busy' })
+  test('refuses a task that was queued for too long', async () => {
+    const limit = createFairLimit({ running: 1, queued: 1, maxQueuedMs: 20, refusal })
+    const long = limit.run('a', () => sleep(60))
+    await expect(limit.run('a', async () => undefined)).rejects.toMatchObject({ code: 'busy' })
     await long
-    expect(await Promise.all([gate.run('a', async () => 1), gate.run('a', async () => 2)])).toEqual(
-      [1, 2],
-    )
+    expect(
+      await Promise.all([limit.run('a', async () => 1), limit.run('a', async () => 2)]),
+    ).toEqual([1, 2])
   })
 
-  test('a task that fails leaves its place', async () => {
-    const gate = createFairLimit({ running: 1, queued: 0, maxQueuedMs: 10, refusal })
-    await expect(gate.run('a', () => Promise.reject(new Error('no')))).rejects.toThrow('no')
-    expect(await gate.run('a', async () => 1)).toBe(1)
+  test('frees the place of a task that fails', async () => {
+    const limit = createFairLimit({ running: 1, queued: 0, maxQueuedMs: 10, refusal })
+    await expect(limit.run('a', () => Promise.reject(new Error('no')))).rejects.toThrow('no')
+    expect(await limit.run('a', async () => 1)).toBe(1)
   })
 
-  describe('shared by several addresses', () => {
-    /** Tasks that run until they are let go, and a note of which began. */
+  describe('with several addresses', () => {
+    /** Tasks that run until they are released, and the names of those that started. */
     function tasks() {
       const began: string[] = []
       const open: (() => void)[] = []
@@ -70,25 +70,25 @@ describe('the gate', () => {
       return { began, task, finishAll }
     }
 
-    test('gives turns to one address after the other', async () => {
-      const gate = createFairLimit({ running: 1, queued: 10, maxQueuedMs: 60_000, refusal })
+    test('gives turns to the addresses one after the other', async () => {
+      const limit = createFairLimit({ running: 1, queued: 10, maxQueuedMs: 60_000, refusal })
       const { began, task, finishAll } = tasks()
       const names = ['a0', 'a1', 'a2', 'a3', 'b1', 'b2', 'c1']
-      const all = names.map((name) => gate.run(name.slice(0, 1), task(name)))
+      const all = names.map((name) => limit.run(name.slice(0, 1), task(name)))
       await finishAll()
       await Promise.all(all)
       expect(began).toEqual(['a0', 'a1', 'b1', 'c1', 'a2', 'b2', 'a3'])
     })
 
-    test('an address that fills all waiting places gives way to others, its newest first', async () => {
-      const gate = createFairLimit({ running: 1, queued: 4, maxQueuedMs: 60_000, refusal })
+    test('drops the newest task of an address that fills the queue', async () => {
+      const limit = createFairLimit({ running: 1, queued: 4, maxQueuedMs: 60_000, refusal })
       const { began, task, finishAll } = tasks()
-      const many = ['a0', 'a1', 'a2', 'a3', 'a4'].map((name) => gate.run('a', task(name)))
+      const many = ['a0', 'a1', 'a2', 'a3', 'a4'].map((name) => limit.run('a', task(name)))
       const settled = Promise.allSettled(many)
-      await expect(gate.run('a', task('a5'))).rejects.toMatchObject({ code: 'busy' })
-      const others = [gate.run('b', task('b1')), gate.run('c', task('c1'))]
-      // Now a holds two of four places, and b would hold as many: nobody has to give way.
-      await expect(gate.run('b', task('b2'))).rejects.toMatchObject({ code: 'busy' })
+      await expect(limit.run('a', task('a5'))).rejects.toMatchObject({ code: 'busy' })
+      const others = [limit.run('b', task('b1')), limit.run('c', task('c1'))]
+      // Now a has two of four places, and b would have as many, so b is refused.
+      await expect(limit.run('b', task('b2'))).rejects.toMatchObject({ code: 'busy' })
       await finishAll()
       await Promise.all(others)
       expect((await settled).map(({ status }) => status)).toEqual([
@@ -99,7 +99,7 @@ describe('the gate', () => {
         'rejected',
       ])
       expect(began).toEqual(['a0', 'a1', 'b1', 'c1', 'a2'])
-      expect(await gate.run('a', async () => 'free again')).toBe('free again')
+      expect(await limit.run('a', async () => 'free again')).toBe('free again')
     })
   })
 })

@@ -5,7 +5,7 @@ import type { CounterStore } from './stores.js'
 
 type Options = Parameters<NonNullable<CounterStore['init']>>[0]
 
-/** A Redis that knows the script as a function: it gives each key its count so far, and 500 ms. */
+/** A Redis whose script returns the count of each key, and 500 ms. */
 function given(fails?: Error) {
   const calls: (string | number)[][] = []
   const hits = new Map<string, number>()
@@ -27,7 +27,7 @@ function given(fails?: Error) {
 }
 
 describe('shared counters', () => {
-  test('count what comes in one turn by one call, and give each caller its own count', async () => {
+  test('count all requests of one turn with one call, and return each its own count', async () => {
     const { store, calls } = given()
 
     const infos = await Promise.all(['a', 'b', 'a'].map((key) => store.increment(key)))
@@ -41,7 +41,7 @@ describe('shared counters', () => {
     expect(infos[0]?.resetTime?.getTime()).toBeLessThanOrEqual(Date.now() + 500)
   })
 
-  test('ask Redis in pieces of a bounded size', async () => {
+  test('limit the keys of one call', async () => {
     const { store, calls } = given()
 
     await Promise.all(Array.from({ length: 1200 }, (_, i) => store.increment(`${i}`)))
@@ -49,8 +49,8 @@ describe('shared counters', () => {
     expect(calls.map(([count]) => count)).toEqual([500, 500, 200])
   })
 
-  test('fail everybody who counted, where the call failed', async () => {
-    const { store } = given(new Error('away'))
+  test('reject all counts of a call that fails', async () => {
+    const { store } = given(new Error('unavailable'))
 
     const infos = await Promise.allSettled(['a', 'b'].map((key) => store.increment(key)))
 

@@ -10,7 +10,7 @@ import {
 type Options = Parameters<NonNullable<CounterStore['init']>>[0]
 const options = { windowMs: 1000 } as Options
 
-describe('counters of one process', () => {
+describe('local counters', () => {
   beforeEach(() => void vi.useFakeTimers())
   afterEach(() => void vi.useRealTimers())
 
@@ -24,14 +24,14 @@ describe('counters of one process', () => {
     expect((await store.increment('a')).totalHits).toBe(1)
   })
 
-  test('tell everybody his own count, however many count at once', async () => {
+  test('return each request its own count, also at once', async () => {
     const store = createLocalStore()
     store.init?.(options)
     const infos = [store.increment('a'), store.increment('a'), store.increment('a')]
     expect((await Promise.all(infos)).map(({ totalHits }) => totalHits)).toEqual([1, 2, 3])
   })
 
-  test('are of a bounded number', async () => {
+  test('are limited in number', async () => {
     const store = createLocalStore(2)
     store.init?.(options)
     for (const key of ['a', 'b', 'c']) await store.increment(key)
@@ -40,14 +40,14 @@ describe('counters of one process', () => {
   })
 })
 
-describe('with the shared counters out of reach', () => {
-  let away: boolean
-  let asked: number
+describe('while the shared counters are unavailable', () => {
+  let isDown: boolean
+  let calls: number
   let now: number
   const shared: CounterStore = {
     async increment() {
-      asked++
-      if (away) throw new Error('away')
+      calls++
+      if (isDown) throw new Error('unavailable')
       return { totalHits: 100, resetTime: new Date() }
     },
     decrement: () => undefined,
@@ -55,12 +55,12 @@ describe('with the shared counters out of reach', () => {
   }
 
   beforeEach(() => {
-    away = false
-    asked = 0
+    isDown = false
+    calls = 0
     now = 0
   })
 
-  test('this process counts by itself, and looks once a second', async () => {
+  test('counts in this process, and tries Redis once per second', async () => {
     const changes: boolean[] = []
     const store = createFallbackStore({
       shared,
@@ -70,32 +70,32 @@ describe('with the shared counters out of reach', () => {
     })
     store.init?.(options)
     expect((await store.increment('a')).totalHits).toBe(100)
-    away = true
+    isDown = true
     const hits = []
     for (let i = 0; i < 5; i++) hits.push((await store.increment('a')).totalHits)
     expect(hits).toEqual([1, 2, 3, 4, 5])
-    expect(asked).toBe(2)
+    expect(calls).toBe(2)
     now = 1001
     await Promise.all([store.increment('a'), store.increment('a'), store.increment('a')])
-    expect(asked).toBe(3)
-    away = false
+    expect(calls).toBe(3)
+    isDown = false
     now = 2002
     expect((await store.increment('a')).totalHits).toBe(100)
     expect((await store.increment('a')).totalHits).toBe(100)
     expect(changes).toEqual([false, true])
   })
 
-  test('calls that must be counted are refused', async () => {
+  test('refuses calls that must be counted', async () => {
     const store = createSharedOnlyStore(shared)
     expect((await store.increment('a')).totalHits).toBe(100)
-    away = true
+    isDown = true
     await expect(store.increment('a')).rejects.toMatchObject({ code: 'unavailable', status: 503 })
   })
 
-  test('calls that must be counted ask once more, and then are refused', async () => {
+  test('tries once more before it refuses calls that must be counted', async () => {
     const store = createSharedOnlyStore(shared)
-    away = true
+    isDown = true
     await expect(store.increment('a')).rejects.toMatchObject({ code: 'unavailable' })
-    expect(asked).toBe(2)
+    expect(calls).toBe(2)
   })
 })

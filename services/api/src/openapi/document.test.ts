@@ -2,9 +2,10 @@ import { readFileSync } from 'node:fs'
 import { expect, it } from 'vitest'
 import { documentedRoutes } from '../app.js'
 import { problemSchema } from '../http/problem.js'
+import { listRoutes } from '../routes.js'
 import { createOpenApiDocument } from './document.js'
 
-it('stands in docs/openapi.json as the code describes itself (renew it with `pnpm --filter @ticket-line/api openapi`)', () => {
+it('docs/openapi.json is up to date (run `pnpm --filter @ticket-line/api openapi`)', () => {
   const written = readFileSync(new URL('../../../../docs/openapi.json', import.meta.url), 'utf8')
   expect(JSON.parse(written)).toEqual(
     JSON.parse(JSON.stringify(createOpenApiDocument(documentedRoutes()))),
@@ -19,7 +20,7 @@ interface ShownDocument {
   paths: Record<string, Record<string, { responses: Record<string, ShownResponse> }>>
 }
 
-it('shows the body of each problem that a call can answer', () => {
+it('contains an example of each problem of each call', () => {
   const { paths } = createOpenApiDocument(documentedRoutes()) as ShownDocument
   let shown = 0
   for (const { responses } of Object.values(paths).flatMap((operations) =>
@@ -36,4 +37,16 @@ it('shows the body of each problem that a call can answer', () => {
     }
   }
   expect(shown).toBeGreaterThan(100)
+})
+
+it('docs/openapi.json contains every call of an installation with all features', async () => {
+  const { paths } = createOpenApiDocument(documentedRoutes()) as ShownDocument
+  const documented = Object.entries(paths).flatMap(([path, operations]) =>
+    Object.keys(operations).map((method) => `${method.toUpperCase()} ${path}`),
+  )
+  const calls = (await listRoutes())
+    .map(({ method, path }) => `${method} ${path.replaceAll(/:(\w+)/g, '{$1}')}`)
+    // Files of the documentation page, and the dashboard, which is no API.
+    .filter((call) => !/ \/(docs\/|admin)/.test(call))
+  expect(documented.toSorted()).toEqual(calls.toSorted())
 })

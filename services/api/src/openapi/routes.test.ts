@@ -9,7 +9,7 @@ import { docsRoutes } from './routes.js'
 describe('GET /docs', () => {
   const app = appUnderTest()
 
-  it('serves the page and all it needs from here', async () => {
+  it('serves the page and all its files', async () => {
     const page = await call(app, 'GET /docs')
     expect(page.headers.get('content-type')).toMatch(/^text\/html/)
     const parts = [...page.text.matchAll(/(?:src|href)="([^"]+)"/g)].map((match) => match[1])
@@ -18,13 +18,13 @@ describe('GET /docs', () => {
     expect(page.text).not.toMatch(/https?:/)
   })
 
-  it('lets the page run its own scripts alone', async () => {
+  it('allows the page to run only its own scripts', async () => {
     const policy = (await call(app, 'GET /docs')).headers.get('content-security-policy')
     expect(policy).toContain("script-src 'self';")
     expect(policy).toContain("default-src 'none'")
   })
 
-  it('reads a part once, and again where that failed', async () => {
+  it('reads a file once, and again if that failed', async () => {
     const readAsset = vi.fn(async (name: string) => new TextEncoder().encode(name))
     readAsset.mockRejectedValueOnce(
       Object.assign(new Error('too many open files'), { code: 'EMFILE' }),
@@ -42,14 +42,14 @@ describe('GET /docs', () => {
 describe('GET /', () => {
   const app = appUnderTest()
 
-  it('sends browsers to the documentation', async () => {
+  it('redirects browsers to the documentation', async () => {
     const accept = 'text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8'
     const answer = await call(app, 'GET /', { headers: { accept } })
     expect([answer.status, answer.headers.get('location')]).toEqual([302, '/docs'])
     expect(answer.headers.get('vary')).toBe('Accept')
   })
 
-  it('tells other clients where everything is', async () => {
+  it('returns all paths to other clients', async () => {
     const answer = await call(app, 'GET /?from=somewhere')
     expect(answer.status).toBe(200)
     expect(answer.json).toEqual({
@@ -64,7 +64,7 @@ describe('GET /', () => {
 })
 
 describe('GET /openapi.json', () => {
-  it('describes every call with its refusals', async () => {
+  it('describes every call with its problems', async () => {
     const { json, status } = await call(appUnderTest(), 'GET /openapi.json')
     expect(status).toBe(200)
     expect(json.openapi).toBe('3.1.0')

@@ -4,12 +4,12 @@ import { createConcurrencyLimit } from '../limits/concurrency.js'
 import { appUnderTest, call } from '../testing/app-under-test.js'
 
 describe('probes', () => {
-  it('is alive whatever is out of reach', async () => {
+  it('are alive even if all servers are unavailable', async () => {
     const app = appUnderTest({ availability: { redis: () => false, postgres: () => false } })
     expect(await call(app, 'GET /livez')).toMatchObject({ status: 200, json: { status: 'alive' } })
   })
 
-  it('is ready, or says what is out of reach', async () => {
+  it('are ready, or name the unavailable servers', async () => {
     expect(await call(appUnderTest(), 'GET /readyz')).toMatchObject({
       status: 200,
       json: { status: 'ready' },
@@ -22,13 +22,13 @@ describe('probes', () => {
     })
   })
 
-  it('is not ready while it stops, and closes its connections', async () => {
+  it('are not ready while the process stops', async () => {
     const answer = await call(appUnderTest({ lifecycle: { draining: true } }), 'GET /readyz')
     expect(answer).toMatchObject({ status: 503, json: { status: 'stopping' } })
     expect(answer.headers.get('connection')).toBe('close')
   })
 
-  it('is not limited', async () => {
+  it('are not rate limited', async () => {
     for (const path of ['/livez', '/readyz', '/metrics']) {
       const answer = await call(appUnderTest(), `GET ${path}`, { headers: { 'x-over-limit': '1' } })
       expect(answer.status).toBe(200)
@@ -52,7 +52,7 @@ describe('GET /metrics', () => {
     expect(text).toContain('nodejs_eventloop_lag')
   })
 
-  it('has one series for all methods that a path does not have', async () => {
+  it('has one series for all other methods of a path', async () => {
     const app = appUnderTest()
     const methods = METHODS.filter(
       (method) => !['CONNECT', 'TRACE', 'TRACK', 'GET', 'HEAD'].includes(method),
@@ -69,7 +69,7 @@ describe('GET /metrics', () => {
     ])
   })
 
-  it('asks for the token if one is set', async () => {
+  it('requires METRICS_TOKEN if it is set', async () => {
     const app = appUnderTest({ metricsToken: 's3cret' })
     const refused = await call(app, 'GET /metrics')
     expect(refused).toMatchObject({ status: 401, json: { code: 'unauthorized' } })
@@ -79,7 +79,7 @@ describe('GET /metrics', () => {
     expect((await call(app, 'GET /livez')).status).toBe(200)
   })
 
-  it('answers probes and metrics when as many requests are under way as the process takes', async () => {
+  it('answers probes and metrics even beyond MAX_REQUESTS', async () => {
     const app = appUnderTest({ requests: createConcurrencyLimit(0) })
     for (const path of ['/livez', '/readyz', '/metrics'])
       expect((await call(app, `GET ${path}`)).status).toBe(200)
