@@ -1,43 +1,22 @@
+/**
+ * The names of lines, and every key that the lines of an installation have in Redis.
+ *
+ * A *shard* is one Redis Cluster hash tag. Each line belongs to one shard, so a script can use the
+ * keys of a line together with those of its shard. The keys of a line are those of its BullMQ
+ * queue, and `depth`. Scripts that handle several lines are given the base of each; they and this
+ * file must spell keys alike.
+ */
 import type { LineLayout } from '@ticket-line/shared'
 
-/** Spreads ids evenly over a small number (Fibonacci hashing), also where they are all multiples of something. */
+/** Spreads numbers evenly over a few buckets, multiples too (Fibonacci hashing). */
 function spread(value: number, buckets: number): number {
   const hashed = (BigInt(value) * 0x9e3779b97f4a7c15n) & 0xffffffffffffffffn
   return Number((hashed >> 32n) % BigInt(buckets))
 }
 
-/** The line in which the commands of that event stand. */
+/** The line that the commands of an event enter. */
 export function lineNameOf(eventId: number, layout: LineLayout): string {
   return layout.lines === 0 ? `event-${eventId}` : `line-${spread(eventId, layout.lines)}`
-}
-
-/** Prefix of all keys of a shard; the braces make one Redis Cluster hash tag of it. */
-export function shardPrefix(shard: number, layout: Pick<LineLayout, 'keyPrefix'>): string {
-  return `${layout.keyPrefix}{s${shard}}`
-}
-
-/** BullMQ `prefix` of that line's queue. */
-export function linePrefix(lineName: string, layout: LineLayout): string {
-  if (layout.shards === 1) return shardPrefix(0, layout)
-  return shardPrefix(
-    spread(Number(lineName.slice(lineName.indexOf('-') + 1)) + 1, layout.shards),
-    layout,
-  )
-}
-
-/** All shard prefixes of the installation, in order. */
-export function shardPrefixes(layout: LineLayout): string[] {
-  return Array.from({ length: layout.shards }, (_, shard) => shardPrefix(shard, layout))
-}
-
-/** The stream on which API processes name the lines that have work. */
-export function activityKey(prefix: string): string {
-  return `${prefix}:activity`
-}
-
-/** The sorted set of a shard's lines, by time of the last note of activity: what the sweeper looks through. */
-export function linesKey(prefix: string): string {
-  return `${prefix}:lines`
 }
 
 /** True if a line of that name can exist in this layout. */
@@ -48,46 +27,150 @@ export function isLineName(name: string, { lines }: LineLayout): boolean {
   return kind === 'event' && lines === 0 && number > 0 && Number.isSafeInteger(number)
 }
 
+/** What all keys of a shard begin with; its braces make the prefix a Redis Cluster hash tag. */
+export function shardPrefix(shard: number, layout: Pick<LineLayout, 'keyPrefix'>): string {
+  return `${layout.keyPrefix}{s${shard}}`
+}
+
+/** The prefixes of all shards, in order. */
+export function shardPrefixes(layout: LineLayout): string[] {
+  return Array.from({ length: layout.shards }, (_, shard) => shardPrefix(shard, layout))
+}
+
+/** The prefix of the shard of a line. It is also BullMQ's `prefix` of that queue. */
+export function linePrefix(lineName: string, layout: LineLayout): string {
+  if (layout.shards === 1) return shardPrefix(0, layout)
+  const number = Number(lineName.slice(lineName.indexOf('-') + 1))
+  return shardPrefix(spread(number + 1, layout.shards), layout)
+}
+
+/** What all keys of a line begin with. The functions below take it as `base`. */
+export function lineBase(lineName: string, layout: LineLayout): string {
+  return `${linePrefix(lineName, layout)}:${lineName}:`
+}
+
+// Keys of a shard. They take its prefix.
+
+/** Stream: names of lines that have work, which all workers read. */
+export const wakeUpsKey = (prefix: string): string => `${prefix}:activity`
+
+/** Sorted set: the lines that may have keys, by the time of their last registration. */
+export const registeredLinesKey = (prefix: string): string => `${prefix}:lines`
+
+/** Sorted set: the lines that were forgotten lately, by the time of their last use. */
+export const recentLinesKey = (prefix: string): string => `${prefix}:recent-lines`
+
+/** Stream: replies to one API process, by the id that its jobs carry in `replyTo`. */
+export const repliesKey = (prefix: string, replyTo: string): string =>
+  `${prefix}:replies:${replyTo}`
+
+// Keys of the installation. They are in the first shard.
+
+/** Hash: the installation that the keys belong to, and the random id of this Redis. */
+export const installationKey = (prefix: string): string => `${prefix}:installation`
+
+/** Hash: the processes that are alive, by id. */
+export const processesKey = (prefix: string): string => `${prefix}:processes`
+
+// Keys of a line.
+
+/** Hash: how many undecided commands each event has in the line. */
+export const depthKey = (base: string): string => `${base}depth`
+
+/** List: jobs that a worker may fetch, the next one at its right end. */
+export const queuedJobsKey = (base: string): string => `${base}wait`
+
+/** List: jobs that a worker has fetched and not completed. It has one, except after faults. */
+export const activeJobsKey = (base: string): string => `${base}active`
+
+/** List: the queued jobs of a paused line. */
+export const pausedJobsKey = (base: string): string => `${base}paused`
+
+/** Sorted set: jobs that an operator gave a priority. They come after all queued jobs. */
+export const prioritizedJobsKey = (base: string): string => `${base}prioritized`
+
+/** Sorted set: jobs that an operator gave a delay. */
+export const delayedJobsKey = (base: string): string => `${base}delayed`
+
+/** Sorted set: jobs that wait for other jobs. This product adds none. */
+export const waitingChildrenJobsKey = (base: string): string => `${base}waiting-children`
+
+/** Sorted set: completed jobs, by the time of their completion. */
+export const completedJobsKey = (base: string): string => `${base}completed`
+
+/** Sorted set: failed jobs, by the time of their failure. */
+export const failedJobsKey = (base: string): string => `${base}failed`
+
+/** Hash: BullMQ's settings of the queue, such as its global concurrency. */
+export const settingsKey = (base: string): string => `${base}meta`
+
+/** String: a mark that some process has just checked the line for stalled jobs. */
+export const stalledCheckKey = (base: string): string => `${base}stalled-check`
+
+/** Hash: the data of a job. */
+export const jobKey = (base: string, jobId: string): string => `${base}${jobId}`
+
+/** String: the token of the worker that has the job. It expires if the worker does not renew it. */
+export const jobLockKey = (base: string, jobId: string): string => `${base}${jobId}:lock`
+
+// Finding keys with SCAN.
+
+/** Text in which no character has a meaning for `MATCH`. */
+function escapeGlob(text: string): string {
+  return text.replace(/[\\*?[\]]/g, '\\$&')
+}
+
+/** The `MATCH` pattern of all keys of a shard. */
+export const shardKeysPattern = (prefix: string): string => `${escapeGlob(prefix)}:*`
+
+/** The `MATCH` pattern of all keys under a prefix, whatever its number of shards. */
+export const installationKeysPattern = (keyPrefix: string): string => `${escapeGlob(keyPrefix)}{s*}:*`
+
+/** A key of a line, taken apart: `rest` is what follows the base. */
+export interface LineKey {
+  lineName: string
+  rest: string
+}
+
+/** Takes a key apart; undefined if it is not a key of a line in this shard. */
+export function parseLineKey(key: string, prefix: string): LineKey | undefined {
+  return key.startsWith(`${prefix}:`) ? toLineKey(LINE_KEY.exec(key.slice(prefix.length + 1))) : undefined
+}
+
+/** Takes a key of any shard apart; undefined if it is not a key of a line. */
+export function parseAnyLineKey(key: string): LineKey | undefined {
+  return toLineKey(ANY_LINE_KEY.exec(key))
+}
+
+const LINE_KEY = /^((?:event|line)-\d+):(.+)$/
+const ANY_LINE_KEY = /\{s\d+\}:((?:event|line)-\d+):(.+)$/
+
+function toLineKey(match: RegExpExecArray | null): LineKey | undefined {
+  const [, lineName, rest] = match ?? []
+  return lineName === undefined || rest === undefined ? undefined : { lineName, rest }
+}
+
+/** True if `rest` names a list of jobs that are not completed or failed. */
+export const isUnfinishedList = (rest: string): boolean => UNFINISHED_LISTS.has(rest)
+
+const UNFINISHED_LISTS: ReadonlySet<string> = new Set(
+  [
+    queuedJobsKey,
+    activeJobsKey,
+    prioritizedJobsKey,
+    delayedJobsKey,
+    pausedJobsKey,
+    waitingChildrenJobsKey,
+  ].map((keyOf) => keyOf('')),
+)
+
+/** True if `rest` names the list of completed jobs. */
+export const isCompletedList = (rest: string): boolean => rest === completedJobsKey('')
+
 /**
- * The sorted set of a shard's recently forgotten lines, by the time of their last use. The
- * dashboard shows them.
- */
-export function recentLinesKey(prefix: string): string {
-  return `${prefix}:recent-lines`
-}
-
-/**
- * How long replies are kept for an API process that does not read: its clients ask PostgreSQL after
- * a second.
- */
-export const REPLIES_TTL_MS = 60_000
-
-/**
- * The hash that says to which installation the keys of a prefix belong. It is always in the first
- * shard.
- */
-export function installationKey(prefix: string): string {
-  return `${prefix}:installation`
-}
-
-/** The hash of the processes that are alive, in the first shard. */
-export function processesKey(prefix: string): string {
-  return `${prefix}:processes`
-}
-
-/** The stream on which workers answer one API process. */
-export function replyKey(prefix: string, replyTo: string): string {
-  return `${prefix}:replies:${replyTo}`
-}
-
-/** The hash that counts a line's undecided commands, a field an event. */
-export function depthKey(prefix: string, lineName: string): string {
-  return `${prefix}:${lineName}:depth`
-}
-
-/**
- * What the main Redis connection of a process is called (`CLIENT LIST`), one a process: how operators' tools count the
- * processes of an installation. BullMQ names the connection of an open line after its queue.
+ * Name of the main Redis connection of a process (`CLIENT LIST`). Each process has one, so `ops` can
+ * count the processes of an installation. BullMQ names the connections of open lines after their
+ * queues.
  */
 export function connectionName(service: 'api' | 'worker' | 'ops', layout: LineLayout): string {
   return `${layout.keyPrefix}:${service}`

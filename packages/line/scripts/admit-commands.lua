@@ -1,0 +1,65 @@
+--[[
+  Counts commands into a line, up to the depth limit of each event, and registers the line.
+
+  Input:
+    KEYS[1] depth of the line: undecided commands by event
+    KEYS[2] registered lines of the shard
+    KEYS[3] queued jobs of the line
+    KEYS[4] active jobs of the line
+
+    ARGV[1] depth limit of an event; negative admits all
+    ARGV[2] '1' to register the line
+    ARGV[3] name of the line
+    ARGV[4] after how long a depth without jobs counts as left behind, ms
+    ARGV[5], ARGV[6] … id of an event and its number of commands, for each event
+
+  Output:
+    two numbers for each event, in the order of ARGV: commands admitted, and its depth afterwards
+
+  The line is registered before its job is added, so the sweep of the workers finds the job if the
+  wake-up after the add is lost.
+
+  If a process dies between this script and the add, its commands stay counted although they never
+  arrive. If such a depth alone would refuse commands, and the line is empty, it is deleted. It is
+  kept if the line was registered a moment ago, because the job may still be on its way. If the
+  clock of Redis was set back, a registration may lie in the future.
+]]
+local depth_key = KEYS[1]
+local registered_key = KEYS[2]
+local queued_key = KEYS[3]
+local active_key = KEYS[4]
+local limit = tonumber(ARGV[1])
+local registers = ARGV[2] == '1'
+local line_name = ARGV[3]
+local left_behind_after_ms = tonumber(ARGV[4])
+
+--- @include "include/now"
+
+local function is_left_behind()
+  local registered_at = tonumber(redis.call('ZSCORE', registered_key, line_name) or '0')
+  return math.abs(now_ms() - registered_at) > left_behind_after_ms
+    and redis.call('LLEN', queued_key) == 0 and redis.call('LLEN', active_key) == 0
+end
+
+local result = {}
+local admits_any = false
+for i = 5, #ARGV, 2 do
+  local event_id = ARGV[i]
+  local wanted = tonumber(ARGV[i + 1])
+  local admitted = wanted
+  local depth = tonumber(redis.call('HGET', depth_key, event_id) or '0')
+  local is_full = limit >= 0 and depth + wanted > limit
+  if depth < 0 or (is_full and depth > 0 and is_left_behind()) then
+    redis.call('HDEL', depth_key, event_id)
+    depth = 0
+  end
+  if limit >= 0 and depth + wanted > limit then admitted = math.max(0, limit - depth) end
+  if admitted > 0 then
+    depth = redis.call('HINCRBY', depth_key, event_id, admitted)
+    admits_any = true
+  end
+  result[#result + 1] = admitted
+  result[#result + 1] = depth
+end
+if registers and admits_any then redis.call('ZADD', registered_key, now_ms(), line_name) end
+return result

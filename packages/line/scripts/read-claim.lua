@@ -1,0 +1,52 @@
+--[[
+  Reads to which installation the keys of a prefix belong, and which processes are alive. If a
+  process is given, and the keys belong to its installation, the process is marked as alive.
+
+  Input:
+    KEYS[1] claim of the installation
+    KEYS[2] marks of the processes that are alive
+
+    ARGV[1] id of the installation of the process; empty for a reader
+    ARGV[2] id of the process; empty for a reader
+    ARGV[3] its service
+    ARGV[4] id of its database; empty if unknown
+    ARGV[5] for how long a process counts as alive after its last mark, ms
+
+  Output:
+    { id of the installation, id of this Redis, id and mark of each other process that is alive … }
+
+  Processes run this all the time, so its writes stay out of the append-only file, which Redis
+  flushes to disk before it replies to anybody. Replicas still get them. Marks need not survive a
+  restart of Redis, because processes set them again as soon as they reconnect.
+]]
+redis.set_repl(redis.REPL_REPLICA)
+
+local claim_key = KEYS[1]
+local processes_key = KEYS[2]
+local installation_id = ARGV[1]
+local process_id = ARGV[2]
+local service = ARGV[3]
+local database_id = ARGV[4]
+local alive_ms = tonumber(ARGV[5])
+
+--- @include "include/now"
+
+local now = now_ms()
+local claim = redis.call('HMGET', claim_key, 'installation', 'redis')
+local result = { claim[1], claim[2] }
+local marks = redis.call('HGETALL', processes_key)
+for i = 1, #marks, 2 do
+  local id, mark = marks[i], marks[i + 1]
+  local age_ms = now - (tonumber(string.match(mark, '^%d+')) or 0)
+  if age_ms > alive_ms or age_ms < -alive_ms then
+    if process_id ~= '' then redis.call('HDEL', processes_key, id) end
+  elseif id ~= process_id then
+    result[#result + 1] = id
+    result[#result + 1] = mark
+  end
+end
+if process_id ~= '' and claim[1] == installation_id then
+  local mark = string.format('%.0f', now) .. ' ' .. service .. ' ' .. database_id
+  redis.call('HSET', processes_key, process_id, mark)
+end
+return result

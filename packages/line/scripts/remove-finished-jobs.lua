@@ -1,0 +1,15 @@
+--[[
+  Removes the finished jobs of lines.
+
+  Input:
+    ARGV[1] … base of each line
+
+  Output:
+    number of jobs removed
+]]
+
+--- @include "include/tidy-line"
+
+local removed = 0
+for _, base in ipairs(ARGV) do removed = removed + remove_finished(base) end
+return removed

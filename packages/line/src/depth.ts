@@ -1,0 +1,87 @@
+/**
+ * The depth of a line: how many undecided commands each of its events has. The API counts commands
+ * in before it adds their job, workers count them out with the reply, and `MAX_QUEUE_DEPTH` limits
+ * the depth of an event. `depth` in Redis is used by this file and by `send-reply.lua` alone.
+ *
+ * A process that dies between two steps leaves a depth that is too high. Three things correct it:
+ * a reply deletes the depth of a line without queued jobs, `admit-commands.lua` deletes the depth of
+ * an event if it alone would refuse commands to an empty line, and so does `ops reconcile`.
+ */
+import type { LineLayout } from '@ticket-line/shared'
+import type { ChainableCommander, Redis } from 'ioredis'
+import { depthKey, lineBase, linePrefix } from './keys.js'
+import { defineAdmitCommands, defineForgetDepth, type EventCounts } from './scripts.js'
+
+export type { EventCounts } from './scripts.js'
+
+/** A job is added, or its add has failed, this long after its commands were counted, ms. */
+const LEFT_BEHIND_AFTER_MS = 5000
+
+export interface DepthCounter {
+  /**
+   * Counts commands in.
+   *
+   * @param limit highest depth of an event; undefined counts all commands in
+   * @param registers true to register the line as well
+   * @returns how many commands of each event were counted in, and its depth afterwards
+   */
+  admit(
+    lineName: string,
+    counts: EventCounts,
+    limit: number | undefined,
+    registers: boolean,
+  ): Promise<AdmittedEvent[]>
+  /** Counts commands out whose job does not come. It does not wait for the result. */
+  takeBack(lineName: string, counts: EventCounts): void
+  /** Deletes the depth of a line if it has no jobs. @returns whether there was one */
+  forget(lineName: string): Promise<boolean>
+}
+
+export interface AdmittedEvent {
+  eventId: number
+  admitted: number
+  depth: number
+}
+
+export function createDepthCounter(redis: Redis, layout: LineLayout): DepthCounter {
+  const admitCommands = defineAdmitCommands(redis)
+  const forgetDepth = defineForgetDepth(redis)
+  return {
+    async admit(name, counts, limit = -1, registers) {
+      const reply = await admitCommands(
+        { name, base: lineBase(name, layout), prefix: linePrefix(name, layout) },
+        { limit, registers, leftBehindAfterMs: LEFT_BEHIND_AFTER_MS },
+        counts,
+      )
+      let i = 0
+      return [...counts.keys()].map((eventId) => ({
+        eventId,
+        admitted: reply[i++] ?? 0,
+        depth: reply[i++] ?? 0,
+      }))
+    },
+    takeBack(lineName, counts) {
+      const key = depthKey(lineBase(lineName, layout))
+      for (const [eventId, count] of counts)
+        redis.hincrby(key, String(eventId), -count).catch(() => undefined)
+    },
+    forget: (lineName) => forgetDepth(lineBase(lineName, layout)),
+  }
+}
+
+/** Counts the commands of each event. */
+export function countEvents(commands: readonly { eventId: number }[]): Map<number, number> {
+  const counts = new Map<number, number>()
+  for (const { eventId } of commands) counts.set(eventId, (counts.get(eventId) ?? 0) + 1)
+  return counts
+}
+
+/** Adds a read of a line's depth to a pipeline; `parseDepth` reads its reply. */
+export function readDepth(pipeline: ChainableCommander, base: string): ChainableCommander {
+  return pipeline.hgetall(depthKey(base))
+}
+
+/** @returns undecided commands by event id */
+export function parseDepth(reply: Record<string, string>): Map<number, number> {
+  return new Map(Object.entries(reply).map(([eventId, count]) => [Number(eventId), Number(count)]))
+}

@@ -1,0 +1,116 @@
+/**
+ * Replies carry the outcomes of a job from its worker to the API process that added it, on one
+ * stream for each API process. A reply that is lost loses no outcome: the API process looks in
+ * PostgreSQL if a reply is overdue.
+ */
+import {
+  type JobPayload,
+  type JobReply,
+  type LineLayout,
+  type Log,
+  OUTCOME_KINDS,
+  writeTogether,
+} from '@ticket-line/shared'
+import type { Redis } from 'ioredis'
+import { countEvents } from './depth.js'
+import { lineBase, linePrefix, repliesKey, shardPrefixes } from './keys.js'
+import { defineSendReply } from './scripts.js'
+import { followStreams } from './streams.js'
+
+/** About how many replies a stream keeps for an API process that does not read. */
+const REPLIES_KEPT = 500
+/** How long a stream lives after its last reply, ms. Clients ask PostgreSQL after one second. */
+export const REPLIES_TTL_MS = 60_000
+
+/** Longest that a read waits for a reply, ms. */
+const READ_FOR_MS = 2000
+/** Most replies of one read. */
+const READ_COUNT = 100
+
+/**
+ * Sends the reply of a job, and counts its commands out of the line.
+ *
+ * @param reply undefined for a job that leaves its line without one
+ */
+export type SendReply = (lineName: string, payload: JobPayload, reply: JobReply | undefined) => void
+
+/**
+ * @returns sends without waiting. The completion of the job follows on the same connection, so
+ * Redis executes it after the reply.
+ */
+export function createSendReply(redis: Redis, layout: LineLayout, log: Log): SendReply {
+  const sendReply = defineSendReply(redis)
+  const options = { repliesKept: REPLIES_KEPT, ttlMs: REPLIES_TTL_MS }
+  return (lineName, payload, reply) => {
+    writeTogether(redis)
+    sendReply(
+      repliesKey(linePrefix(lineName, layout), payload.replyTo),
+      lineBase(lineName, layout),
+      reply === undefined ? '' : JSON.stringify(reply),
+      options,
+      countEvents(payload.commands),
+    ).catch((error: unknown) =>
+      log.warn(
+        { jobId: reply?.jobId, commands: payload.commands.length, err: error },
+        'could not send a reply',
+      ),
+    )
+  }
+}
+
+/**
+ * Follows the replies to one API process on all shards, from the first one that is still there.
+ *
+ * @param redis a connection for this alone
+ * @param onReply Called with each reply. It must not throw.
+ * @returns stops it and closes the connection
+ */
+export function followReplies(
+  redis: Redis,
+  layout: LineLayout,
+  replyTo: string,
+  onReply: (reply: JobReply) => void,
+  log: Log,
+): () => void {
+  return followStreams({
+    redis,
+    streams: shardPrefixes(layout).map((prefix) => ({
+      key: repliesKey(prefix, replyTo),
+      lastId: '0-0',
+    })),
+    blockMs: READ_FOR_MS,
+    count: READ_COUNT,
+    onEntry([, json = '']) {
+      const reply = readJobReply(json)
+      if (reply === undefined) log.warn('ignored a reply that this build cannot read')
+      else onReply(reply)
+    },
+    onError: (error) => log.warn({ err: error }, 'could not read replies'),
+  })
+}
+
+const KINDS: ReadonlySet<unknown> = new Set([...OUTCOME_KINDS, 'refused'])
+
+/**
+ * Reads a reply that came out of Redis, where anybody with access may have changed it.
+ *
+ * @returns undefined if it is not what a worker sends
+ */
+export function readJobReply(json: string): JobReply | undefined {
+  let value: unknown
+  try {
+    value = JSON.parse(json)
+  } catch {
+    return undefined
+  }
+  if (typeof value !== 'object' || value === null) return undefined
+  const { jobId, outcomes } = value as Partial<JobReply>
+  if (typeof jobId !== 'string' || !Array.isArray(outcomes)) return undefined
+  return outcomes.every(isOutcome) ? (value as JobReply) : undefined
+}
+
+function isOutcome(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return false
+  const { outcome, decidedAtMs } = value as { outcome?: unknown; decidedAtMs?: unknown }
+  return KINDS.has(outcome) && typeof decidedAtMs === 'number'
+}

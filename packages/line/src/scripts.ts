@@ -1,0 +1,234 @@
+/**
+ * The Lua scripts of `packages/line/scripts`, each with a function that names its keys and arguments.
+ * The legend at the head of a script says what it does.
+ *
+ * `define…` registers a script on a connection, and returns the function that runs it there. All of
+ * them reject as a command of that connection does.
+ */
+import { readFileSync } from 'node:fs'
+import { defineScript } from '@ticket-line/shared'
+import type { Redis } from 'ioredis'
+import {
+  activeJobsKey,
+  completedJobsKey,
+  delayedJobsKey,
+  depthKey,
+  failedJobsKey,
+  jobKey,
+  pausedJobsKey,
+  prioritizedJobsKey,
+  queuedJobsKey,
+  recentLinesKey,
+  registeredLinesKey,
+  stalledCheckKey,
+  waitingChildrenJobsKey,
+} from './keys.js'
+
+/** How many commands of each event; the keys are event ids. */
+export type EventCounts = ReadonlyMap<number, number>
+
+/** @returns commands admitted and depth afterwards, two numbers for each event of `counts` */
+export function defineAdmitCommands(redis: Redis) {
+  const run = define<number[]>(redis, 'admit-commands')
+  return (
+    line: { name: string; base: string; prefix: string },
+    options: { limit: number; registers: boolean; leftBehindAfterMs: number },
+    counts: EventCounts,
+  ): Promise<number[]> =>
+    run(
+      depthKey(line.base),
+      registeredLinesKey(line.prefix),
+      queuedJobsKey(line.base),
+      activeJobsKey(line.base),
+      options.limit,
+      options.registers ? 1 : 0,
+      line.name,
+      options.leftBehindAfterMs,
+      ...flat(counts),
+    )
+}
+
+/** @param reply JSON; empty for a job that leaves its line without a reply */
+export function defineSendReply(redis: Redis) {
+  const run = define<null>(redis, 'send-reply')
+  return (
+    repliesKey: string,
+    base: string,
+    reply: string,
+    options: { repliesKept: number; ttlMs: number },
+    counts: EventCounts,
+  ): Promise<null> =>
+    run(
+      repliesKey,
+      queuedJobsKey(base),
+      depthKey(base),
+      reply,
+      options.repliesKept,
+      options.ttlMs,
+      ...flat(counts),
+    )
+}
+
+/** @returns whether there was a depth to delete */
+export function defineForgetDepth(redis: Redis) {
+  const run = define<number>(redis, 'forget-depth')
+  return async (base: string): Promise<boolean> =>
+    (await run(queuedJobsKey(base), activeJobsKey(base), depthKey(base))) > 0
+}
+
+/** Where a job is in its line. */
+export type JobLocation =
+  | { kind: 'active' }
+  /** `ids` are those of the active jobs, then of the queued jobs next ahead, up to the limit. */
+  | { kind: 'queued'; jobsAhead: number; ids: string[] }
+  /** No list contains it. */
+  | { kind: 'unlisted'; queuedJobs: number }
+
+export type LocateJob = (base: string, jobId: string, mostIds: number) => Promise<JobLocation>
+
+export function defineLocateJob(redis: Redis): LocateJob {
+  const run = define<[kind: number, jobs: number, ...ids: string[]]>(redis, 'locate-job')
+  return async (base, jobId, mostIds) => {
+    const [kind, jobs, ...ids] = await run(
+      queuedJobsKey(base),
+      activeJobsKey(base),
+      prioritizedJobsKey(base),
+      jobId,
+      mostIds,
+    )
+    if (kind === 0) return { kind: 'active' }
+    return kind === 1 ? { kind: 'queued', jobsAhead: jobs, ids } : { kind: 'unlisted', queuedJobs: jobs }
+  }
+}
+
+export function defineRelistJob(redis: Redis) {
+  const run = define<0 | 1 | 2>(redis, 'relist-job')
+  const results = ['missing', 'listed', 'relisted'] as const
+  return async (base: string, jobId: string): Promise<(typeof results)[number]> =>
+    results[
+      await run(
+        queuedJobsKey(base),
+        activeJobsKey(base),
+        pausedJobsKey(base),
+        prioritizedJobsKey(base),
+        delayedJobsKey(base),
+        waitingChildrenJobsKey(base),
+        completedJobsKey(base),
+        failedJobsKey(base),
+        jobKey(base, jobId),
+        jobId,
+      )
+    ]
+}
+
+/** @returns queued and active jobs, two numbers for each line */
+export function defineMeasureLines(redis: Redis) {
+  const run = define<number[]>(redis, 'measure-lines')
+  return (bases: string[]): Promise<number[]> => run(...bases)
+}
+
+/** @returns how many jobs were removed */
+export function defineRemoveFinishedJobs(redis: Redis) {
+  const run = define<number>(redis, 'remove-finished-jobs')
+  return (bases: string[]): Promise<number> => run(...bases)
+}
+
+export function defineForgetEmptyLines(redis: Redis) {
+  const run = define<[lines: number, checked: number, jobs: number]>(redis, 'forget-empty-lines')
+  return async (
+    prefix: string,
+    options: { unusedMs: number; mostLines: number; recentKept: number; recentKeptMs: number },
+  ): Promise<{ lines: number; checked: number; jobs: number }> => {
+    const [lines, checked, jobs] = await run(
+      registeredLinesKey(prefix),
+      recentLinesKey(prefix),
+      options.unusedMs,
+      prefix,
+      options.mostLines,
+      options.recentKept,
+      options.recentKeptMs,
+    )
+    return { lines, checked, jobs }
+  }
+}
+
+/** Shortens the locks of a line. */
+export type ShortenLocks = (base: string) => Promise<unknown>
+
+/** @param times the longest times in the installation, the same for all workers */
+export function defineShortenLocks(
+  redis: Redis,
+  times: { lockDurationMs: number; stalledIntervalMs: number },
+): ShortenLocks {
+  const run = define<null>(redis, 'shorten-locks')
+  return (base) =>
+    run(
+      activeJobsKey(base),
+      stalledCheckKey(base),
+      base,
+      times.lockDurationMs,
+      times.stalledIntervalMs,
+    )
+}
+
+export function defineReadClaim(redis: Redis) {
+  const run = define<(string | null)[]>(redis, 'read-claim')
+  return (
+    keys: { installation: string; processes: string },
+    self: { installationId: string; processId: string; service: string; databaseId: string },
+    aliveMs: number,
+  ): Promise<(string | null)[]> =>
+    run(
+      keys.installation,
+      keys.processes,
+      self.installationId,
+      self.processId,
+      self.service,
+      self.databaseId,
+      aliveMs,
+    )
+}
+
+export function defineClaimRedis(redis: Redis) {
+  const run = define<null>(redis, 'claim-redis')
+  return async (installationKey: string, installationId: string, redisId: string): Promise<void> =>
+    void (await run(installationKey, installationId, redisId))
+}
+
+/** The pairs of a map, one after the other. */
+function flat(counts: EventCounts): number[] {
+  const values: number[] = []
+  for (const [eventId, count] of counts) values.push(eventId, count)
+  return values
+}
+
+/** From `src` and from `dist`, the scripts are in the folder beside. */
+const FOLDER = new URL('../scripts/', import.meta.url)
+const INCLUDE = /^--- @include "([\w/-]+)"$/gm
+
+/**
+ * Reads a script with the files that it includes.
+ *
+ * @returns its text, and the number of keys that its legend names
+ * @throws Error if a file is missing, or if the script uses a key that its legend does not name
+ */
+export function readScript(name: string): { lua: string; numberOfKeys: number } {
+  const read = (file: string): string => readFileSync(new URL(`${file}.lua`, FOLDER), 'utf8')
+  const source = read(name)
+  const legend = source.slice(0, source.indexOf(']]\n') + 1)
+  const keysIn = (text: string): number =>
+    Math.max(0, ...[...text.matchAll(/\bKEYS\[(\d+)\]/g)].map(([, index]) => Number(index)))
+  const numberOfKeys = keysIn(legend)
+  if (keysIn(source) > numberOfKeys) throw new Error(`the legend of ${name}.lua lacks a key`)
+  return { lua: source.replace(INCLUDE, (_, file: string) => read(file)), numberOfKeys }
+}
+
+function define<Reply>(
+  redis: Redis,
+  name: string,
+): (...args: (string | number)[]) => Promise<Reply> {
+  const { lua, numberOfKeys } = readScript(name)
+  return defineScript(redis, `ticketLine:${name}`, numberOfKeys, lua) as (
+    ...args: (string | number)[]
+  ) => Promise<Reply>
+}
