@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createCommandStore, type Pool } from '@ticket-line/db'
-import { createLineQueues, noteActivity } from '@ticket-line/line'
+import { createLineQueues, sendWakeUp } from '@ticket-line/line'
 import { createJobStore } from '@ticket-line/line/client'
 import { createFailFastRedis, createLog, newJobId } from '@ticket-line/shared'
 import { createRedisBackend, type Job, Queue, Worker } from 'bullmq'
@@ -520,11 +520,11 @@ describe('adds of jobs', () => {
     onTestFinished(() => monitor.close())
     const { store } = createJobStore({
       queues: kit.queues,
-      note: (name) => void noteActivity(kit.redis, kit.layout, name),
+      wakeUp: (name) => void sendWakeUp(kit.redis, kit.layout, name),
+      relistJob: async () => 'missing',
       store: createCommandStore({} as Pool),
       log: createLog('test', 'silent'),
       monotonicMs: () => performance.now(),
-      sleep,
     })
     const storeIn = (name: string) =>
       store({ lineName: name, jobId: newJobId(name, 1, Date.now()), payload }, Date.now() + 700)

@@ -1,9 +1,14 @@
 import { randomBytes } from 'node:crypto'
-import { createLineQueues, type LineQueues, linePrefix } from '@ticket-line/line'
+import {
+  createLineQueues,
+  defineShortenLocks,
+  type LineQueues,
+  lineBase,
+  linePrefix,
+} from '@ticket-line/line'
 import {
   createLine,
   createLockRenewer,
-  createShortenLocks,
   type JobResult,
   type JobToDecide,
   type Line,
@@ -69,8 +74,7 @@ export async function createBullKit(): Promise<BullKit> {
   await new Promise((resolve) => redis.once('ready', resolve))
   const queues = createLineQueues(redis, layout)
   const closers: (() => void)[] = []
-  const key = (lineName: string, name: string): string =>
-    `${linePrefix(lineName, layout)}:${lineName}:${name}`
+  const key = (lineName: string, name: string): string => `${lineBase(lineName, layout)}${name}`
 
   async function flush(): Promise<void> {
     const keys = await redis.keys(`*${layout.keyPrefix}*`)
@@ -104,19 +108,24 @@ export async function createBullKit(): Promise<BullKit> {
       root,
       processName: `process-${closers.length}`,
       locks,
-      shortenLocks: createShortenLocks(connection, { lockDurationMs: lockMs, stalledIntervalMs }),
+      shortenLocks: defineShortenLocks(connection, { lockDurationMs: lockMs, stalledIntervalMs }),
       log: silent,
       async onJob(job: JobToDecide): Promise<JobResult> {
         applied.push(job.jobId)
         await options.apply?.(job)
         return { kind: 'decided', outcomes: [] }
       },
-      answer: () => undefined,
-      stopping: () => stopping,
+      sendReply: () => undefined,
+      isStopping: () => stopping,
       monotonicMs: () => performance.now(),
     }
     return {
-      line: (lineName) => createLine(lineDeps, lineName, linePrefix(lineName, layout)),
+      line: (lineName) =>
+        createLine(lineDeps, {
+          lineName,
+          prefix: linePrefix(lineName, layout),
+          base: lineBase(lineName, layout),
+        }),
       applied,
       stopping: () => {
         stopping = true

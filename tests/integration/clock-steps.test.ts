@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createExportLimit } from '@ticket-line/api/limits/export-limit'
 import { type CounterStore, createSharedStore } from '@ticket-line/api/limits/shared-store'
-import { followStreams, linesKey, shardPrefix } from '@ticket-line/line'
+import { followStreams, registeredLinesKey, shardPrefix } from '@ticket-line/line'
 import { createLog, createReaderRedis } from '@ticket-line/shared'
 import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest'
 import { until } from '../../tools/dev-stack/wait.mjs'
@@ -145,7 +145,8 @@ describe('an API whose clock was set back by an hour', () => {
     await stack?.stop()
   })
 
-  const registered = () => stack.redis.zrange(linesKey(shardPrefix(0, stack.layout)), '0', '-1')
+  const registered = () =>
+    stack.redis.zrange(registeredLinesKey(shardPrefix(0, stack.layout)), '0', '-1')
   const setClockBack = (): void => {
     vi.useFakeTimers({ toFake: ['Date'], now: Date.now() - HOUR_MS })
   }
@@ -154,7 +155,10 @@ describe('an API whose clock was set back by an hour', () => {
 
   it('registers lines by a clock that cannot be set back', async () => {
     const api = await stack.api()
-    const line = { wait: stack.key(1, 'wait'), registry: linesKey(shardPrefix(0, stack.layout)) }
+    const line = {
+      wait: stack.key(1, 'wait'),
+      registry: registeredLinesKey(shardPrefix(0, stack.layout)),
+    }
     await api.submit(command('book', 1, 'early'), { waitMs: 0 })
     await stack.redis.del(line.registry)
     setClockBack()
@@ -186,7 +190,7 @@ describe('an API whose clock was set back by an hour', () => {
   it('finds commands of a line that was never registered and whose wake-up was lost', async () => {
     const api = await stack.api()
     await api.submit(command('book', 1, 'late'), { waitMs: 0 })
-    await stack.redis.del(linesKey(shardPrefix(0, stack.layout)))
+    await stack.redis.del(registeredLinesKey(shardPrefix(0, stack.layout)))
 
     await stack.worker()
 

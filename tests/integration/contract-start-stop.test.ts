@@ -122,7 +122,9 @@ describe('a stop of the API', () => {
       system.api.post('/book', { eventId: 1, userId: `u${n}` }, { token: organizer }),
     )
     const allPending = async () =>
-      (await system.api.get('/metrics')).body.includes('ticket_line_in_line{what="waiting"} 50')
+      (await system.api.get('/metrics')).body.includes(
+        'ticket_line_api_pending{kind="commands"} 50',
+      )
     expect(await until(allPending, { timeoutMs: 9000 })).toBe(true)
     await Promise.all([system.addWorker(), system.apis[0]?.stop(30_000)])
     const decided = (await Promise.all(answers)).filter((answer) => answer.status === 200)

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { linePrefix, linesKey } from '@ticket-line/line'
+import { linePrefix, registeredLinesKey } from '@ticket-line/line'
 import type { LineService, SubmitResult } from '@ticket-line/line/client'
 import { afterEach, describe, expect, it } from 'vitest'
 import { until } from '../../tools/dev-stack/wait.mjs'
@@ -151,7 +151,7 @@ describe('a large depth limit', () => {
     await stack.kit.createEvent(1, 100)
     const api = await stack.api({ maxQueueDepth: 50 })
     const countedAt = (atMs: number) =>
-      stack.redis.zadd(linesKey(linePrefix('event-1', stack.layout)), atMs, 'event-1')
+      stack.redis.zadd(registeredLinesKey(linePrefix('event-1', stack.layout)), atMs, 'event-1')
     await stack.redis.hset(stack.key(1, 'depth'), '1', 50)
 
     // The line was counted just now, so its job may still arrive.

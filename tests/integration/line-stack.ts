@@ -1,8 +1,12 @@
 import { createApply, jobResultOf } from '@ticket-line/booking-worker/booking'
 import { createDatabase, type Pool } from '@ticket-line/db'
-import { createLineRegistry, depthKey, lineNameOf, linePrefix } from '@ticket-line/line'
-import { createLineClient, type LineClientDeps, type LineService } from '@ticket-line/line/client'
-import { type ServerOptions, startServing } from '@ticket-line/line/server'
+import { createLineRegistry, depthKey, lineBase, lineNameOf } from '@ticket-line/line'
+import {
+  createLineClient,
+  type LineClientOptions,
+  type LineService,
+} from '@ticket-line/line/client'
+import { type ServerOptions, startLineServer } from '@ticket-line/line/server'
 import { createLog, createPatientRedis, type LineLayout } from '@ticket-line/shared'
 import { Redis } from 'ioredis'
 import { until } from '../../tools/dev-stack/wait.mjs'
@@ -17,7 +21,7 @@ export interface LineStack {
   databaseUrl: string
   redis: Redis
   /** Starts the line part of another API process. */
-  api(overrides?: Partial<LineClientDeps>): Promise<LineService>
+  api(overrides?: Partial<LineClientOptions>): Promise<LineService>
   /** Starts the line part of another worker process. */
   worker(overrides?: Partial<ServerOptions>): Promise<{ stop: () => Promise<void> }>
   /** The number of undecided commands that are counted for an event; null if none is. */
@@ -92,7 +96,7 @@ export async function createLineStack(lines = 0): Promise<LineStack> {
         ...overrides,
       }
       const apply = createApply(kit.applyDeps)
-      const serving = startServing({
+      const serving = startLineServer({
         options,
         redis: connection,
         registry: createLineRegistry(connection, layout),
@@ -111,11 +115,11 @@ export async function createLineStack(lines = 0): Promise<LineStack> {
     },
     depth(eventId) {
       const lineName = lineNameOf(eventId, layout)
-      return redis.hget(depthKey(linePrefix(lineName, layout), lineName), String(eventId))
+      return redis.hget(depthKey(lineBase(lineName, layout)), String(eventId))
     },
     key(eventId, name) {
       const lineName = lineNameOf(eventId, layout)
-      return `${linePrefix(lineName, layout)}:${lineName}:${name}`
+      return `${lineBase(lineName, layout)}${name}`
     },
     async stop() {
       for (const close of closers.reverse()) await close()

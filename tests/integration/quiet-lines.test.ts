@@ -2,8 +2,8 @@ import {
   createLineQueues,
   createLineRegistry,
   type LineRegistry,
-  linesKey,
   recentLinesKey,
+  registeredLinesKey,
   shardPrefix,
 } from '@ticket-line/line'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
@@ -20,7 +20,8 @@ beforeEach(async () => {
 afterEach(() => stack?.stop())
 
 const keysOf = (pattern: string) => stack.redis.keys(`${stack.layout.keyPrefix}*:${pattern}`)
-const registered = () => stack.redis.zrange(linesKey(shardPrefix(0, stack.layout)), '0', '-1')
+const registered = () =>
+  stack.redis.zrange(registeredLinesKey(shardPrefix(0, stack.layout)), '0', '-1')
 const completedIn = (eventId: number) => stack.redis.zcard(stack.key(eventId, 'completed'))
 
 /** Makes `each` bookings for each of the events 1 to `events`, and then stops the worker. */
@@ -62,10 +63,10 @@ describe('a quiet line', () => {
 
   it('removes a quiet line that an older release left unregistered', async () => {
     await sell(2, 3)
-    await stack.redis.del(linesKey(shardPrefix(0, stack.layout)))
+    await stack.redis.del(registeredLinesKey(shardPrefix(0, stack.layout)))
 
-    expect(await registry.walkKeys()).toBe(2)
-    expect(await registry.walkKeys()).toBe(0)
+    expect(await registry.registerByKeys()).toBe(2)
+    expect(await registry.registerByKeys()).toBe(0)
     expect(await registry.forgetEmpty(60_000)).toEqual({ lines: 2, jobs: 6 })
 
     expect(await keysOf('event-*')).toEqual([])

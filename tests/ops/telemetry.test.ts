@@ -116,13 +116,13 @@ describe('metrics', () => {
     const api = await (await fetch(`${system.apis[0]?.url}/metrics`)).text()
     const worker = await shown()
     expect(value(worker, 'ticket_line_decisions_total{outcome="booked"}')).toBe(3)
-    expect(value(worker, 'ticket_line_queue_wait_seconds_count')).toBe(3)
+    expect(value(worker, 'ticket_line_job_wait_seconds_count')).toBe(3)
     expect(value(worker, 'ticket_line_redis_append_only')).toBe(1)
     expect(value(worker, 'ticket_line_redis_append_ok')).toBe(1)
     expect(value(worker, 'ticket_line_redis_noeviction')).toBe(1)
     expect(value(worker, 'ticket_line_redis_evicted_keys')).toBe(0)
     expect(value(worker, 'ticket_line_server_reachable{server="postgres"}')).toBe(1)
-    expect(value(worker, 'ticket_line_oldest_waiting_seconds')).toBe(0)
+    expect(value(worker, 'ticket_line_oldest_command_seconds')).toBe(0)
     for (const server of ['redis', 'postgres']) {
       expect(
         value(worker, `ticket_line_round_trip_seconds_count{server="${server}"}`),
@@ -148,7 +148,7 @@ describe('metrics', () => {
       const text = await (await fetch(`${system.workers[0]?.url}/metrics`)).text()
       return Number(new RegExp(`^${name} (.*)$`, 'm').exec(text)?.[1])
     }
-    const oldest = () => metric('ticket_line_oldest_waiting_seconds')
+    const oldest = () => metric('ticket_line_oldest_command_seconds')
     expect(await until(async () => (await oldest()) > 1, { timeoutMs: 20_000 })).toBe(true)
     expect(await metric('ticket_line_lines_with_work')).toBe(1)
     expect(await metric('ticket_line_undecided_commands')).toBe(2)

@@ -1,10 +1,9 @@
-import type { LineQueues } from '@ticket-line/line'
+import type { DepthCounter, EventCounts, LineQueues } from '@ticket-line/line'
 import {
-  type Counts,
+  createAdmission,
   createFindStored,
   createJobStore,
   createSubmitter,
-  type Entrance,
   type SubmitResult,
   type SubmitterDeps,
 } from '@ticket-line/line/client'
@@ -28,8 +27,6 @@ const HOLD_MS = 100
 const TICK_MS = 250
 /** How long PostgreSQL is away before the probes notice. */
 const PROBE_MS = 250
-/** From this depth limit on, short lines do not await their admission. */
-const FAR_BOUND = 4096
 
 /** The code of an API process that handles lines, on the simulated Redis and PostgreSQL. */
 export function startApi(world: World, name: string): ApiProcess {
@@ -38,8 +35,8 @@ export function startApi(world: World, name: string): ApiProcess {
   return clock.as(process, () => {
     const connection = world.redis.connect(process, { patient: false, timeoutMs: REDIS_TIMEOUT_MS })
     const submitter = createSubmitter(submitterDeps(world, process, connection))
-    world.streams.onReplies(name, process, submitter.replied)
-    if (!world.without.rescue) setInterval(submitter.tick, TICK_MS)
+    world.streams.onReplies(name, process, submitter.onReply)
+    if (!world.without.rescue) setInterval(submitter.rescue, TICK_MS)
 
     return {
       process,
@@ -52,8 +49,8 @@ export function startApi(world: World, name: string): ApiProcess {
         clock.as(process, () => {
           submitter.drain()
           const isDone = (): boolean => {
-            const { waiting, held, jobs } = submitter.counts()
-            return waiting + held + jobs === 0
+            const { commands, jobs } = submitter.counts()
+            return commands + jobs === 0
           }
           setInterval(() => (isDone() ? world.kill(process) : undefined), 50)
         })
@@ -69,27 +66,30 @@ function submitterDeps(world: World, process: SimProcess, connection: Connection
     queues: {
       queueOf: (lineName: string) => createQueue(lineName, world, connection),
     } as unknown as LineQueues,
-    note: (lineName) =>
+    wakeUp: (lineName) =>
       void connection.call(() => world.streams.wakeUp(lineName)).catch(() => undefined),
+    relistJob: (lineName, jobId) =>
+      connection.call(() => (data.getJob(lineName, jobId) === undefined ? 'missing' : 'listed')),
     store,
     log: silent,
     monotonicMs: clock.now,
-    sleep: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
   })
   return {
     layout: world.layout,
     replyTo: process.name,
     newJobId: world.newJobId,
-    entrance: createEntrance(world, connection),
+    admission: createAdmission({
+      depth: createDepth(world, connection),
+      maxDepth: world.maxQueueDepth,
+      monotonicMs: clock.now,
+    }),
     jobStore: {
       ...jobStore,
-      async store(job, lookUntilMs) {
-        const stored = jobStore.store(job, lookUntilMs)
+      async store(job, findUntilMs) {
+        const stored = jobStore.store(job, findUntilMs)
         return without.acceptAfterStore ? { kind: 'stored' } : stored
       },
     },
-    isInRedis: (lineName, jobId) =>
-      connection.call(() => data.getJob(lineName, jobId) !== undefined),
     findStored: createFindStored(store),
     holdMs: HOLD_MS,
     log: silent,
@@ -112,21 +112,19 @@ function createQueue(lineName: string, { data }: World, connection: Connection):
   }
 }
 
-/**
- * Follows the real admission: far from a large limit, the count is sent with the add; otherwise it
- * is awaited first.
- */
-function createEntrance({ data, maxQueueDepth }: World, connection: Connection): Entrance {
-  const count = (lineName: string, counts: Counts, max: number): Promise<Counts> =>
-    connection.call(() => data.enter(lineName, counts, max), 'count')
+/** The depth counter of a line, on the simulated Redis. */
+function createDepth({ data }: World, connection: Connection): DepthCounter {
   return {
-    enter(lineName, counts) {
-      if (maxQueueDepth < FAR_BOUND) return count(lineName, counts, maxQueueDepth)
-      count(lineName, counts, Number.POSITIVE_INFINITY).catch(() => undefined)
-      return counts
+    async admit(lineName, counts, limit = Number.POSITIVE_INFINITY) {
+      const admitted = await connection.call(
+        () => data.enter(lineName, new Map(counts), limit),
+        'count',
+      )
+      return [...admitted].map(([eventId, count]) => ({ eventId, admitted: count, depth: 0 }))
     },
-    leave(lineName, counts) {
-      connection.call(() => data.leave(lineName, counts)).catch(() => undefined)
+    takeBack(lineName: string, counts: EventCounts) {
+      connection.call(() => data.leave(lineName, new Map(counts))).catch(() => undefined)
     },
+    forget: () => Promise.resolve(false),
   }
 }

@@ -1,3 +1,4 @@
+import type { LineLength } from '@ticket-line/line'
 import { emptyLine, enterLine, type LineData, leaveLine } from './line-data.ts'
 
 /**
@@ -19,7 +20,7 @@ export interface RedisData {
   ): FetchedJob | undefined | number
   extendLock(lineName: string, jobId: string, token: string, durationMs: number): 0 | 1
   recoverStalled(lineName: string): string[]
-  inspect(lineName: string): { waiting: number; active: number }
+  measure(lineName: string): LineLength
   withWork(): string[]
   /**
    * Admits commands, up to a limit.
@@ -84,14 +85,14 @@ export function createRedisData(deps: RedisDataDeps): RedisData {
     return { jobId, payload: job.payload, starts: job.starts }
   }
 
-  function inspect(lineName: string): { waiting: number; active: number } {
+  function measure(lineName: string): LineLength {
     const line = lines.get(lineName)
-    return { waiting: line?.wait.length ?? 0, active: line?.active.length ?? 0 }
+    return { queuedJobs: line?.wait.length ?? 0, activeJobs: line?.active.length ?? 0 }
   }
 
   return {
     fetch,
-    inspect,
+    measure,
     add(lineName, jobId, payload) {
       const line = lineOf(lineName)
       if (line.jobs.has(jobId)) return
@@ -141,8 +142,8 @@ export function createRedisData(deps: RedisDataDeps): RedisData {
     },
     withWork() {
       return [...lines.keys()].filter((lineName) => {
-        const { waiting, active } = inspect(lineName)
-        return waiting + active > 0
+        const { queuedJobs, activeJobs } = measure(lineName)
+        return queuedJobs + activeJobs > 0
       })
     },
     enter: (lineName, counts, max) =>

@@ -1,8 +1,8 @@
 import { createApply, jobResultOf } from '@ticket-line/booking-worker/booking'
 import {
   createLine,
-  createLines,
   createLockRenewer,
+  createScheduler,
   createSweeper,
   divideGrace,
   type LineDeps,
@@ -31,13 +31,14 @@ export function startWorker(world: World, name: string): WorkerProcess {
     const connection = world.redis.connect(process, { patient: true })
     const ending = { stopping: false, givenUp: false }
     const deps = lineDeps(world, process, connection, ending)
-    const lines = createLines({
-      create: (lineName) => createLine(deps, lineName, 'sim'),
-      inspect: (lineNames) => connection.call(() => lineNames.map(data.inspect)),
+    const scheduler = createScheduler({
+      createLine: (lineName) =>
+        createLine(deps, { lineName, prefix: 'sim', base: `sim:${lineName}:` }),
+      measure: (lineNames) => connection.call(() => lineNames.map(data.measure)),
       servedAtOnce: 3,
       maxOpenLines: 100,
       idleMs: 60_000,
-      watchIntervalMs: STALLED_INTERVAL_MS,
+      monitorEveryMs: STALLED_INTERVAL_MS,
       handOver: (lineNames) => connection.call(() => lineNames.forEach(streams.wakeUp)),
       onStalled: () => undefined,
       log: silent,
@@ -47,17 +48,17 @@ export function startWorker(world: World, name: string): WorkerProcess {
       allWithWork: () =>
         world.without.sweep ? Promise.resolve([]) : connection.call(data.withWork),
       forgetEmpty: () => Promise.resolve(0),
-      walkKeys: () => Promise.resolve(0),
+      registerByKeys: () => Promise.resolve(0),
     } as unknown as SweeperDeps['registry']
     const sweeper = createSweeper({
-      lines,
+      scheduler,
       registry,
-      intervalMs: 10_000,
-      walkIntervalMs: 60_000,
+      sweepEveryMs: 10_000,
+      scanEveryMs: 60_000,
       forgetAfterMs: 60_000,
       log: silent,
     })
-    streams.onWakeUps(process, lines.wake)
+    streams.onWakeUps(process, scheduler.wake)
 
     return {
       process,
@@ -66,7 +67,7 @@ export function startWorker(world: World, name: string): WorkerProcess {
         clock.as(process, () => {
           setTimeout(() => Object.assign(ending, { givenUp: true }), GRACE.giveUpAfterMs)
           sweeper.stop()
-          void lines.close(GRACE).then(() => world.kill(process))
+          void scheduler.close(GRACE).then(() => world.kill(process))
         })
       },
     }
@@ -96,7 +97,7 @@ function lineDeps(
     shortenLocks: () => Promise.resolve(),
     log: silent,
     onJob: (job) => jobResultOf(apply(job)),
-    answer(lineName: string, payload: JobPayload, reply: JobReply | undefined) {
+    sendReply(lineName: string, payload: JobPayload, reply: JobReply | undefined) {
       const counts = new Map<number, number>()
       for (const { eventId } of payload.commands)
         counts.set(eventId, (counts.get(eventId) ?? 0) + 1)
@@ -106,7 +107,7 @@ function lineDeps(
       })
       answered.catch(() => undefined)
     },
-    stopping: () => ending.stopping,
+    isStopping: () => ending.stopping,
     monotonicMs: clock.now,
   }
 }

@@ -7,7 +7,7 @@
  * a reply deletes the depth of a line without queued jobs, `admit-commands.lua` deletes the depth of
  * an event if it alone would refuse commands to an empty line, and so does `ops reconcile`.
  */
-import type { LineLayout } from '@ticket-line/shared'
+import { type LineLayout, writeTogether } from '@ticket-line/shared'
 import type { ChainableCommander, Redis } from 'ioredis'
 import { depthKey, lineBase, linePrefix } from './keys.js'
 import { defineAdmitCommands, defineForgetDepth, type EventCounts } from './scripts.js'
@@ -16,6 +16,9 @@ export type { EventCounts } from './scripts.js'
 
 /** A job is added, or its add has failed, this long after its commands were counted, ms. */
 const LEFT_BEHIND_AFTER_MS = 5000
+
+/** What `admit-commands.lua` takes for no limit. */
+const UNLIMITED = -1
 
 export interface DepthCounter {
   /**
@@ -47,10 +50,12 @@ export function createDepthCounter(redis: Redis, layout: LineLayout): DepthCount
   const admitCommands = defineAdmitCommands(redis)
   const forgetDepth = defineForgetDepth(redis)
   return {
-    async admit(name, counts, limit = -1, registers) {
+    async admit(name, counts, limit, registers) {
+      // The caller adds the job now, so that both go in one write to the socket.
+      if (limit === undefined) writeTogether(redis)
       const reply = await admitCommands(
         { name, base: lineBase(name, layout), prefix: linePrefix(name, layout) },
-        { limit, registers, leftBehindAfterMs: LEFT_BEHIND_AFTER_MS },
+        { limit: limit ?? UNLIMITED, registers, leftBehindAfterMs: LEFT_BEHIND_AFTER_MS },
         counts,
       )
       let i = 0

@@ -1,7 +1,23 @@
+/** The Redis protocol of a line, which both ends and the tools share. */
+export {
+  type AdmittedEvent,
+  countEvents,
+  createDepthCounter,
+  type DepthCounter,
+  type EventCounts,
+} from './depth.js'
 export { assertSameInstallation, layoutDifference } from './installation/check.js'
 export { ALIVE_MS, createRedisClaims, type RedisClaims } from './installation/claims.js'
 export * from './installation/watch.js'
 export * from './keys.js'
-export * from './queues.js'
-export * from './registry.js'
-export * from './streams.js'
+export { createLineQueues, type LineQueues } from './queues.js'
+export {
+  createLineRegistry,
+  type LineLength,
+  type LineRegistry,
+  type LinesOverview,
+} from './registry.js'
+export { createSendReply, REPLIES_TTL_MS, readJobReply, type SendReply } from './replies.js'
+export { defineShortenLocks, type ShortenLocks } from './scripts.js'
+export { followStreams } from './streams.js'
+export { sendWakeUp } from './wake-ups.js'

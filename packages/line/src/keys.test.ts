@@ -1,14 +1,16 @@
 import type { LineLayout } from '@ticket-line/shared'
 import { describe, expect, it } from 'vitest'
 import {
-  activityKey,
   depthKey,
   isLineName,
+  lineBase,
   lineNameOf,
   linePrefix,
-  linesKey,
-  replyKey,
+  queuedJobsKey,
+  registeredLinesKey,
+  repliesKey,
   shardPrefixes,
+  wakeUpsKey,
 } from './keys.js'
 
 const layout: LineLayout = { lines: 0, shards: 1, keyPrefix: 'tickets' }
@@ -48,16 +50,19 @@ describe('the keys of a line', () => {
     const prefix = linePrefix('event-42', layout)
 
     expect(prefix).toBe('tickets{s0}')
+    const base = lineBase('event-42', layout)
     expect([
-      activityKey(prefix),
-      linesKey(prefix),
-      replyKey(prefix, 'api-1'),
-      depthKey(prefix, 'event-42'),
+      wakeUpsKey(prefix),
+      registeredLinesKey(prefix),
+      repliesKey(prefix, 'api-1'),
+      depthKey(base),
+      queuedJobsKey(base),
     ]).toEqual([
       'tickets{s0}:activity',
       'tickets{s0}:lines',
       'tickets{s0}:replies:api-1',
       'tickets{s0}:event-42:depth',
+      'tickets{s0}:event-42:wait',
     ])
   })
 

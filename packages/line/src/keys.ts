@@ -124,7 +124,8 @@ function escapeGlob(text: string): string {
 export const shardKeysPattern = (prefix: string): string => `${escapeGlob(prefix)}:*`
 
 /** The `MATCH` pattern of all keys under a prefix, whatever its number of shards. */
-export const installationKeysPattern = (keyPrefix: string): string => `${escapeGlob(keyPrefix)}{s*}:*`
+export const installationKeysPattern = (keyPrefix: string): string =>
+  `${escapeGlob(keyPrefix)}{s*}:*`
 
 /** A key of a line, taken apart: `rest` is what follows the base. */
 export interface LineKey {
@@ -134,7 +135,9 @@ export interface LineKey {
 
 /** Takes a key apart; undefined if it is not a key of a line in this shard. */
 export function parseLineKey(key: string, prefix: string): LineKey | undefined {
-  return key.startsWith(`${prefix}:`) ? toLineKey(LINE_KEY.exec(key.slice(prefix.length + 1))) : undefined
+  return key.startsWith(`${prefix}:`)
+    ? toLineKey(LINE_KEY.exec(key.slice(prefix.length + 1)))
+    : undefined
 }
 
 /** Takes a key of any shard apart; undefined if it is not a key of a line. */

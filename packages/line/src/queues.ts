@@ -4,18 +4,22 @@ import type { Redis } from 'ioredis'
 import { LRUCache } from 'lru-cache'
 import { linePrefix } from './keys.js'
 
-/** BullMQ queue objects of lines, made when asked for. */
+/** BullMQ's queue objects of lines. */
 export interface LineQueues {
-  /** The queue of a line; creates no key in Redis. */
+  /** The queue of a line. Getting it creates no key in Redis. */
   queueOf(lineName: string): Queue
 }
 
-/** Objects kept: each is some ten kilobytes and no connection. Making one takes longer than adding a job to it. */
+/**
+ * Queue objects that are kept. Each takes some ten kilobytes and no connection. Making one takes
+ * longer than adding a job to it.
+ */
 const QUEUES_KEPT = 2000
 
 /**
- * All queues are siblings over the one connection they are given (`IQueueBackend.forQueue`): a connection or even the
- * event listeners of one per line would not do for thousands of lines.
+ * All queues are siblings over one connection (`IQueueBackend.forQueue`). With thousands of lines, a
+ * connection for each would be too many, and so would the listeners that BullMQ adds to a connection
+ * for each queue.
  */
 export function createLineQueues(redis: Redis, layout: LineLayout): LineQueues {
   const options = {
@@ -24,9 +28,9 @@ export function createLineQueues(redis: Redis, layout: LineLayout): LineQueues {
     skipMetasUpdate: true,
     skipWaitingForReady: true,
   }
-  // `Queue` is the documented way to a backend; this one is never added to.
+  // `Queue` is the documented way to a backend. No job is ever added to this one.
   const rootQueue = new Queue('root', options)
-  // The connection has a listener of its own; without one here BullMQ prints each error.
+  // The connection has a listener of its own. Without one here, BullMQ prints each error.
   rootQueue.on('error', () => undefined)
   const root: RedisQueueBackend = rootQueue.getBackend()
   const cache = new LRUCache<string, Queue>({ max: QUEUES_KEPT })

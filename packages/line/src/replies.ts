@@ -8,7 +8,6 @@ import {
   type JobReply,
   type LineLayout,
   type Log,
-  OUTCOME_KINDS,
   writeTogether,
 } from '@ticket-line/shared'
 import type { Redis } from 'ioredis'
@@ -89,8 +88,6 @@ export function followReplies(
   })
 }
 
-const KINDS: ReadonlySet<unknown> = new Set([...OUTCOME_KINDS, 'refused'])
-
 /**
  * Reads a reply that came out of Redis, where anybody with access may have changed it.
  *
@@ -112,5 +109,6 @@ export function readJobReply(json: string): JobReply | undefined {
 function isOutcome(value: unknown): boolean {
   if (typeof value !== 'object' || value === null) return false
   const { outcome, decidedAtMs } = value as { outcome?: unknown; decidedAtMs?: unknown }
-  return KINDS.has(outcome) && typeof decidedAtMs === 'number'
+  // Its kind may be one of a newer release.
+  return typeof outcome === 'string' && typeof decidedAtMs === 'number'
 }

@@ -97,7 +97,9 @@ export function defineLocateJob(redis: Redis): LocateJob {
       mostIds,
     )
     if (kind === 0) return { kind: 'active' }
-    return kind === 1 ? { kind: 'queued', jobsAhead: jobs, ids } : { kind: 'unlisted', queuedJobs: jobs }
+    return kind === 1
+      ? { kind: 'queued', jobsAhead: jobs, ids }
+      : { kind: 'unlisted', queuedJobs: jobs }
   }
 }
 
@@ -171,15 +173,15 @@ export function defineShortenLocks(
     )
 }
 
-export function defineReadClaim(redis: Redis) {
-  const run = define<(string | null)[]>(redis, 'read-claim')
+export function defineRenewClaim(redis: Redis) {
+  const run = define<(string | null)[]>(redis, 'renew-claim')
   return (
-    keys: { installation: string; processes: string },
+    keys: { claim: string; processes: string },
     self: { installationId: string; processId: string; service: string; databaseId: string },
     aliveMs: number,
   ): Promise<(string | null)[]> =>
     run(
-      keys.installation,
+      keys.claim,
       keys.processes,
       self.installationId,
       self.processId,

@@ -1,100 +1,103 @@
 import { sleep } from '@ticket-line/shared'
 import type { Redis } from 'ioredis'
 
-/** One stream to follow, and the last entry that was read of it. */
-export interface StreamPosition {
+export interface FollowedStream {
   key: string
-  /** `$` follows from now on, `0-0` from the first entry that is still there. */
+  /**
+   * The last entry that was read: `$` begins with the next entry that is added, `0-0` with the first
+   * one that is still there.
+   */
   lastId: string
 }
 
-export interface FollowDeps {
-  /** A connection of its own, as `createReaderRedis` makes: it blocks, and waits for Redis (no `commandTimeout`). */
+export interface FollowOptions {
+  /** A connection for this alone, as `createReaderRedis` makes it: it blocks, and has no timeout. */
   redis: Redis
-  streams: StreamPosition[]
-  /** Longest blocking read, ms: the reader looks up this often whether it was stopped. At most 2000. */
+  streams: FollowedStream[]
+  /** Longest that a read waits for an entry, ms. At most 2000. */
   blockMs: number
-  /** Most entries per read and stream. */
+  /** Most entries of each stream in one read. */
   count: number
-  onEntry: (fields: string[], key: string) => void
+  /** Called with the fields of each entry, in order. It must not throw. */
+  onEntry: (fields: string[]) => void
+  /** Called with the error of each read that failed. */
   onError: (error: unknown) => void
 }
 
-/** Pause after a failed read, ms. */
-const RETRY_PAUSE_MS = 100
 /** How often the reader checks whether the ids of a stream went back, ms. */
-const LOOK_BACK_MS = 2000
+const CHECK_IDS_EVERY_MS = 2000
+/** Pause after a read that failed, ms. */
+const PAUSE_MS = 100
 
 type ReadReply = [key: string, entries: [id: string, fields: string[]][]][] | null
 
 /**
- * Follows streams on one blocking connection until stopped. Unlike pub/sub, it misses nothing
- * that was written while it reconnected. It calls `onEntry`, which must not throw, with the entries in order.
+ * Follows streams on one blocking connection. Unlike pub/sub, it misses nothing that was written
+ * while it reconnected.
  *
- * Ids of a stream are times of Redis's clock, and only grow while the stream exists. If the clock
- * was set back, a stream that expired, was flushed or was restored starts again with lower ids. The
- * reader notices this and reads such a stream from its beginning, so `onEntry` may get an entry
- * twice.
+ * The ids of a stream are times of the clock of Redis, and grow for as long as the stream exists. If
+ * the clock was set back, a stream that expired, was flushed or was restored starts again with lower
+ * ids. The reader then reads such a stream from its beginning, so `onEntry` may get an entry twice.
  *
- * @returns stops the reader at once and closes its connection
+ * @returns stops at once and closes the connection
  */
-export function followStreams(deps: FollowDeps): () => void {
-  const { redis, streams, onEntry, onError } = deps
+export function followStreams(options: FollowOptions): () => void {
+  const { redis, streams, onEntry, onError } = options
   let stopped = false
-  let lookedBackAtMs = performance.now()
+  let checkedIdsAtMs = performance.now()
 
   async function readOnce(): Promise<void> {
     const reply = (await redis.xread(
       'COUNT',
-      deps.count,
+      options.count,
       'BLOCK',
-      deps.blockMs,
+      options.blockMs,
       'STREAMS',
       ...streams.map((stream) => stream.key),
       ...streams.map((stream) => stream.lastId),
     )) as ReadReply
     for (const [key, entries] of reply ?? []) {
-      const stream = streams.find((candidate) => candidate.key === key) as StreamPosition
+      const stream = streams.find((candidate) => candidate.key === key) as FollowedStream
       for (const [id, fields] of entries) {
         if (stopped) return
         stream.lastId = id
-        onEntry(fields, key)
+        onEntry(fields)
       }
     }
   }
 
-  /** The last id of a stream; `0-0` if there is none. */
+  /** The last id of a stream; `0-0` if it has no entry. */
   async function lastIdOf(key: string): Promise<string> {
     const [last] = await redis.xrevrange(key, '+', '-', 'COUNT', 1)
     return last?.[0] ?? '0-0'
   }
 
+  /** Each read would resolve `$` again, and entries that are added between two reads would be lost. */
   async function resolveStart(): Promise<void> {
     for (const stream of streams) {
-      // `$` would be resolved anew by each read, and what came between two reads be lost.
       if (stream.lastId === '$') stream.lastId = await lastIdOf(stream.key)
     }
   }
 
-  async function lookBack(): Promise<void> {
-    if (performance.now() - lookedBackAtMs < LOOK_BACK_MS) return
+  async function checkIds(): Promise<void> {
+    if (performance.now() - checkedIdsAtMs < CHECK_IDS_EVERY_MS) return
     const lastIds = await Promise.all(streams.map(({ key }) => lastIdOf(key)))
     for (const [i, stream] of streams.entries()) {
       if (isBefore(lastIds[i] as string, stream.lastId)) stream.lastId = '0-0'
     }
-    lookedBackAtMs = performance.now()
+    checkedIdsAtMs = performance.now()
   }
 
   async function run(): Promise<void> {
     while (!stopped) {
       try {
         await resolveStart()
-        await lookBack()
+        await checkIds()
         await readOnce()
       } catch (error) {
         if (stopped) return
         onError(error)
-        await sleep(RETRY_PAUSE_MS)
+        await sleep(PAUSE_MS)
       }
     }
   }
@@ -102,7 +105,7 @@ export function followStreams(deps: FollowDeps): () => void {
   void run()
   return () => {
     stopped = true
-    // Not waited for: ioredis never settles a read that is queued while it waits to reconnect.
+    // `run` is not awaited: ioredis never settles a read that is queued while it reconnects.
     redis.disconnect()
   }
 }

@@ -6,7 +6,7 @@ import {
   whenReachable,
 } from '@ticket-line/db'
 import { createInstallationWatch, isLineName, lineNameOf, shardPrefix } from '@ticket-line/line'
-import { type Availability, createLineClient } from '@ticket-line/line/client'
+import { type Availability, createLineClient, RATE_LIMIT_MS } from '@ticket-line/line/client'
 import {
   type Closers,
   checkRedisAt,
@@ -28,11 +28,6 @@ import { wireIdentity } from './wire-identity.js'
 
 /** How long a starting process waits for its servers before it listens anyway, ms. */
 const LISTEN_WITHIN_MS = 2000
-/**
- * Maximum timeout of the rate limits, ms. A request is counted and then stored. If Redis does not
- * respond, both must fail within one second.
- */
-const MAX_LIMIT_TIMEOUT_MS = 250
 /** How often the servers are probed for metrics, ms. Prometheus reads them less often. */
 const SERVER_METRICS_INTERVAL_MS = 5000
 /** Rows of an export that are in memory at once. */
@@ -57,7 +52,7 @@ export async function startApi(
 ): Promise<{ port: number }> {
   const metrics = createMetrics()
   const databases = openDatabases(config, log, metrics, closers)
-  const limitTimeoutMs = Math.min(MAX_LIMIT_TIMEOUT_MS, config.line.redisTimeoutMs)
+  const limitTimeoutMs = Math.min(RATE_LIMIT_MS, config.line.redisTimeoutMs)
   const redis = createFailFastRedis(config.redisUrl, limitTimeoutMs, {
     enableAutoPipelining: true,
   })

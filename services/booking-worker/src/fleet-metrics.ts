@@ -19,17 +19,17 @@ const GAUGES: [
   read: (overview: LinesOverview, nowMs: number) => number,
 ][] = [
   [
-    'oldest_waiting_seconds',
-    'How long the oldest undecided command of any line has been waiting.',
+    'oldest_command_seconds',
+    'Age of the oldest undecided command in any line.',
     ({ oldestJobAtMs }, nowMs) =>
       oldestJobAtMs === undefined ? 0 : Math.max(0, nowMs - oldestJobAtMs) / 1000,
   ],
   [
     'lines_with_work',
-    'Lines that have waiting or active jobs.',
+    'Lines that have queued or active jobs.',
     ({ linesWithWork }) => linesWithWork,
   ],
-  ['waiting_jobs', 'Jobs that wait in any line.', ({ waitingJobs }) => waitingJobs],
+  ['queued_jobs', 'Queued jobs in all lines.', ({ queuedJobs }) => queuedJobs],
   [
     'undecided_commands',
     'Undecided commands in all lines.',

@@ -1,4 +1,4 @@
-import type { Lines } from '@ticket-line/line/server'
+import type { Scheduler } from '@ticket-line/line/server'
 import { OUTCOME_KINDS, type Outcome, type RefusedOutcome } from '@ticket-line/shared'
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client'
 
@@ -17,7 +17,7 @@ export interface WorkerMetrics {
   pruned(atMs: number): void
 }
 
-export function createMetrics(registry: Registry, lineCounts: Lines['counts']): WorkerMetrics {
+export function createMetrics(registry: Registry, lineCounts: Scheduler['counts']): WorkerMetrics {
   const registers = [registry]
   const decisions = new Counter({
     name: 'ticket_line_decisions_total',
@@ -33,13 +33,13 @@ export function createMetrics(registry: Registry, lineCounts: Lines['counts']): 
     registers,
   })
   const batchSize = new Histogram({
-    name: 'ticket_line_batch_size',
+    name: 'ticket_line_decided_job_commands',
     help: 'Commands per job.',
     buckets: [1, 2, 4, 8, 16, 32, 64, 128, 256],
     registers,
   })
   const queueWait = new Histogram({
-    name: 'ticket_line_queue_wait_seconds',
+    name: 'ticket_line_job_wait_seconds',
     help: 'Time from a job being put together to its processing.',
     buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300],
     registers,
@@ -81,7 +81,7 @@ export function createMetrics(registry: Registry, lineCounts: Lines['counts']): 
     registers,
   })
   new Gauge({
-    name: 'ticket_line_open_lines',
+    name: 'ticket_line_lines_open',
     help: 'Lines this process knows and watches.',
     registers,
     collect() {
@@ -89,7 +89,7 @@ export function createMetrics(registry: Registry, lineCounts: Lines['counts']): 
     },
   })
   new Gauge({
-    name: 'ticket_line_wanted_lines',
+    name: 'ticket_line_lines_queued',
     help: 'Lines with work that wait for their turn in this process.',
     registers,
     collect() {
@@ -97,7 +97,7 @@ export function createMetrics(registry: Registry, lineCounts: Lines['counts']): 
     },
   })
   new Gauge({
-    name: 'ticket_line_serving_lines',
+    name: 'ticket_line_lines_serving',
     help: 'Lines this process serves at this moment.',
     registers,
     collect() {

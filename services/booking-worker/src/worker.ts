@@ -13,7 +13,7 @@ import {
   createLineRegistry,
   shardPrefix,
 } from '@ticket-line/line'
-import { divideGrace, type Serving, startServing } from '@ticket-line/line/server'
+import { divideGrace, type LineServer, startLineServer } from '@ticket-line/line/server'
 import {
   type Closers,
   checkRedisAt,
@@ -122,9 +122,9 @@ export async function startWorker(
   )
 
   const registry = createLineRegistry(redis, layout)
-  let serving: Serving
+  let lineServer: LineServer
   const numbers = createRegistry('booking-worker')
-  const metrics = createMetrics(numbers, () => serving.counts())
+  const metrics = createMetrics(numbers, () => lineServer.counts())
   const showPool = createPoolMetrics(numbers)
   showPool('line', database.pool)
   showPool('maintenance', maintenance.pool)
@@ -153,7 +153,7 @@ export async function startWorker(
         tracing.span('transaction', { kind: 'client' }, run),
     }),
   })
-  serving = startServing({
+  lineServer = startLineServer({
     options: config,
     redis,
     registry,
@@ -181,7 +181,7 @@ export async function startWorker(
     const graceOver = setTimeout(() => {
       givenUp = true
     }, divideGrace(config.shutdownGraceMs).giveUpAfterMs)
-    await serving.stop()
+    await lineServer.stop()
     clearTimeout(graceOver)
   })
 

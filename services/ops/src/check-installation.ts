@@ -1,17 +1,7 @@
 import type { CheckResult } from '@ticket-line/db'
-import {
-  createRedisClaims,
-  escapeGlob,
-  isLineName,
-  layoutDifference,
-  linePrefix,
-} from '@ticket-line/line'
-import type { LineLayout } from '@ticket-line/shared'
-import type { Redis } from 'ioredis'
+import { createRedisClaims, layoutDifference } from '@ticket-line/line'
+import { findUnknownLines } from '@ticket-line/line/inspect'
 import type { Context } from './context.js'
-
-/** The key of a list of jobs, such as `<prefix>{s0}:event-7:wait`. */
-const LINE_LIST = /\{s\d+\}:((?:event|line)-\d+):(?:wait|active|paused|prioritized|delayed)$/
 
 /**
  * Checks that PostgreSQL, Redis, the settings and the keys belong together.
@@ -62,22 +52,4 @@ export async function checkInstallation(
     findUnknownLines(redis, recorded),
   )
   return results
-}
-
-/** Finds jobs in lines that are not part of the layout. @returns a sentence about each list */
-export async function findUnknownLines(redis: Redis, layout: LineLayout): Promise<string[]> {
-  const unknown = new Set<string>()
-  const match = `${escapeGlob(layout.keyPrefix)}{s*}:*`
-  for await (const keys of redis.scanStream({ match, count: 1000 })) {
-    for (const key of keys as string[]) {
-      const lineName = LINE_LIST.exec(key)?.[1]
-      if (lineName === undefined || isKnown(key, lineName, layout)) continue
-      unknown.add(`${key} contains jobs, and no process serves that line`)
-    }
-  }
-  return [...unknown]
-}
-
-function isKnown(key: string, lineName: string, layout: LineLayout): boolean {
-  return isLineName(lineName, layout) && key.startsWith(`${linePrefix(lineName, layout)}:`)
 }

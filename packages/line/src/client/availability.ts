@@ -1,103 +1,112 @@
 import { assertWritable, type Pool } from '@ticket-line/db'
 import { createWriteProbe, every, type ProbeResult, watchServer } from '@ticket-line/shared'
 import type { Redis } from 'ioredis'
-import type { Availability } from './line-client.js'
+import type { Availability } from './types.js'
 
 export interface AvailabilityDeps {
   redis: Redis
   /** A prefix of keys that this installation may use. */
   keyPrefix: string
   pool: Pool
-  /** Pause between two probes. */
+  /** Time between two probes of a server, ms. */
   probeMs: number
-  /** Longest a probe may take. */
+  /** Longest that a probe waits for a reply, ms. */
   probeTimeoutMs: number
-  onChange: (server: 'redis' | 'postgres', available: boolean) => void
+  /** Called when a server becomes available or unavailable. */
+  onChange: (server: Server, available: boolean) => void
 }
 
-/** If the event loop was blocked for this long, a missing answer proves nothing, ms. */
-const HELD_UP_MS = 200
-/** For this long after its last answer a server then still counts as available, ms. */
+type Server = 'redis' | 'postgres'
+
+/** If the event loop was blocked for this long, a missing reply proves nothing, ms. */
+const BLOCKED_MS = 200
+/** In that case a server stays available for this long after its last reply, ms. */
 const DOUBT_MS = 5000
 
 /**
- * Asks both servers a few times a second whether they take writes, so that a request gets a quick
- * 503 instead of a time-out. A command that is already stored in Redis when PostgreSQL goes away
- * still gets its 202.
+ * Probes both servers a few times a second, so that a request to a server that is away gets an error
+ * at once instead of a timeout. A command that is already stored in Redis when PostgreSQL goes away
+ * is still accepted.
  *
- * If the event loop of this process was blocked, for example by thousands of clients that connect
- * at once, a time-out says nothing about the server, and the state stays as it was.
+ * If the event loop of this process was blocked, for example by thousands of clients that connected
+ * at once, a timeout says nothing about the server, and the state stays as it was.
  */
 export function watchAvailability(deps: AvailabilityDeps): Availability & { stop: () => void } {
-  const { redis, pool, probeMs, onChange } = deps
-  const state = { redis: false, postgres: true }
-  const answeredAtMs = { redis: Number.NEGATIVE_INFINITY, postgres: Number.NEGATIVE_INFINITY }
-  const askRedis = createWriteProbe(redis, deps.keyPrefix)
-  const standstill = watchStandstill()
+  const { redis, pool } = deps
+  const available = { redis: false, postgres: true }
+  const repliedAtMs = { redis: Number.NEGATIVE_INFINITY, postgres: Number.NEGATIVE_INFINITY }
+  const eventLoop = watchEventLoop()
 
-  function set(server: 'redis' | 'postgres', available: boolean): void {
-    if (available) answeredAtMs[server] = performance.now()
-    if (state[server] === available) return
-    state[server] = available
-    onChange(server, available)
+  function set(server: Server, isAvailable: boolean): void {
+    if (isAvailable) repliedAtMs[server] = performance.now()
+    if (available[server] === isAvailable) return
+    available[server] = isAvailable
+    deps.onChange(server, isAvailable)
   }
 
-  function learn(server: 'redis' | 'postgres', result: ProbeResult, startedAtMs: number): void {
+  function onResult(server: Server, { kind }: ProbeResult, startedAtMs: number): void {
     const isDoubtful =
-      result.kind === 'silent' &&
-      standstill.longestSince(startedAtMs) >= HELD_UP_MS &&
-      performance.now() - answeredAtMs[server] < DOUBT_MS
-    if (!isDoubtful) set(server, result.kind === 'works')
+      kind === 'silent' &&
+      eventLoop.longestBlockSince(startedAtMs) >= BLOCKED_MS &&
+      performance.now() - repliedAtMs[server] < DOUBT_MS
+    if (!isDoubtful) set(server, kind === 'works')
   }
 
-  const intervals = { intervalMs: probeMs, timeoutMs: deps.probeTimeoutMs }
-  const watchedRedis = watchServer({
-    ...intervals,
-    ask: () => (redis.status === 'ready' ? askRedis() : Promise.reject(new Error('not connected'))),
-    onResult: (result, startedAtMs) => learn('redis', result, startedAtMs),
-  })
-  const watchedPostgres = watchServer({
-    ...intervals,
-    ask: () => assertWritable(pool),
-    onResult: (result, startedAtMs) => learn('postgres', result, startedAtMs),
-  })
-  // A connection alone says nothing about writing, so the next probe comes at once.
-  redis.on('ready', () => void watchedRedis.runNow())
+  const watch = (server: Server, ask: () => Promise<unknown>) =>
+    watchServer({
+      ask,
+      intervalMs: deps.probeMs,
+      timeoutMs: deps.probeTimeoutMs,
+      onResult: (result, startedAtMs) => onResult(server, result, startedAtMs),
+    })
+
+  const probeRedis = createWriteProbe(redis, deps.keyPrefix)
+  const redisWatch = watch('redis', () =>
+    redis.status === 'ready' ? probeRedis() : Promise.reject(new Error('not connected')),
+  )
+  const postgresWatch = watch('postgres', () => assertWritable(pool))
+  // A connection does not prove that Redis takes writes.
+  redis.on('ready', () => void redisWatch.runNow())
   redis.on('close', () => set('redis', false))
 
   return {
-    redis: () => state.redis && redis.status === 'ready',
-    postgres: () => state.postgres,
+    redis: () => available.redis && redis.status === 'ready',
+    postgres: () => available.postgres,
     stop() {
-      void watchedRedis.stop()
-      void watchedPostgres.stop()
-      standstill.stop()
+      void redisWatch.stop()
+      void postgresWatch.stop()
+      eventLoop.stop()
     },
   }
 }
 
 /** How often a timer checks whether the event loop was blocked, ms. */
 const BEAT_MS = 50
-/** How long a standstill is remembered, ms: longer than a probe takes. */
-const KEPT_MS = 120_000
+/** How long a block is remembered, ms: longer than a probe takes. */
+const REMEMBERED_MS = 120_000
+/** Blocks that are remembered. */
+const REMEMBERED = 100
 
-/** Measures standstills of the event loop: times in which it was blocked. */
-function watchStandstill(): { longestSince: (startedAtMs: number) => number; stop: () => void } {
+/** Measures how long the event loop was blocked. */
+function watchEventLoop(): {
+  longestBlockSince: (startedAtMs: number) => number
+  stop: () => void
+} {
   let beatAtMs = performance.now()
-  let standstills: { endedAtMs: number; tookMs: number }[] = []
+  let blocks: { endedAtMs: number; tookMs: number }[] = []
   function beat(): void {
     const nowMs = performance.now()
     const tookMs = nowMs - beatAtMs - BEAT_MS
     beatAtMs = nowMs
-    if (tookMs > BEAT_MS) standstills = [...standstills.slice(-100), { endedAtMs: nowMs, tookMs }]
+    if (tookMs > BEAT_MS) blocks = [...blocks.slice(-REMEMBERED), { endedAtMs: nowMs, tookMs }]
   }
   const beating = every(BEAT_MS, beat, { onError: () => undefined })
   return {
-    longestSince(startedAtMs) {
-      // The timer may not have noticed a standstill that has just ended.
+    longestBlockSince(startedAtMs) {
+      // The timer may not have noticed a block that has just ended.
       beat()
-      standstills = standstills.filter(({ endedAtMs }) => endedAtMs >= beatAtMs - KEPT_MS)
-      const since = standstills.filter(({ endedAtMs }) => endedAtMs >= startedAtMs)
+      blocks = blocks.filter(({ endedAtMs }) => endedAtMs >= beatAtMs - REMEMBERED_MS)
+      const since = blocks.filter(({ endedAtMs }) => endedAtMs >= startedAtMs)
       return since.reduce((longest, { tookMs }) => Math.max(longest, tookMs), 0)
     },
     stop: () => void beating.stop(),

@@ -1,14 +1,24 @@
-export * from './availability.js'
-export * from './client.js'
-export * from './coalescer.js'
-export * from './entrance.js'
-export * from './finder.js'
-export * from './gate.js'
-export * from './job-store.js'
-export * from './jobs-in-flight.js'
-export * from './keep-in-line.js'
-export * from './line-client.js'
-export * from './outcome-watch.js'
-export * from './recheck.js'
-export * from './redis-room.js'
-export * from './submitter.js'
+/** The API's end of the line. */
+export { type Admission, createAdmission } from './admission.js'
+export { createLineClient, type LineClientOptions, type LineService } from './client.js'
+export { ERROR_WITHIN_MS, RATE_LIMIT_MS } from './error-budget.js'
+export { createFindStored } from './find-command.js'
+export {
+  createJobStore,
+  type JobStoreDeps,
+  type JobToStore,
+  type StoreResult,
+} from './store-job.js'
+export {
+  createSubmitter,
+  type PendingCounts,
+  type Submitter,
+  type SubmitterDeps,
+} from './submit.js'
+export type {
+  Availability,
+  CommandView,
+  LineClient,
+  SubmitOptions,
+  SubmitResult,
+} from './types.js'

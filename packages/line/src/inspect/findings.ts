@@ -16,33 +16,30 @@ import { type ConnectedProcesses, countProcesses } from './processes.js'
 import { hasWork, headOf, type LineContents, readLine, waitedMs } from './read-line.js'
 import { scanKeys } from './scan.js'
 
-/** Everything that can be wrong with a line, and whether `reconcile --apply` knows what to do about it. */
+/** Everything that can be wrong with a line, and whether `repair` can correct it. */
 export const FINDINGS = {
-  /** Jobs stand in a line and nobody works on the first one. */
-  not_moving: { mendable: true },
-  /** The line forgot that one job at a time is active; a Redis that came back empty did that. */
-  no_global_concurrency: { mendable: true },
-  /** All commands of a job are decided, and it still stands in the line. */
-  decided_not_completed: { mendable: true },
+  /** A line has jobs, and no worker serves the first one. */
+  not_moving: { repairable: true },
+  /** The setting that one job is active at a time is missing. A Redis that was flushed loses it. */
+  no_global_concurrency: { repairable: true },
+  /** All commands of a job are decided, and it is still in its line. */
+  decided_not_completed: { repairable: true },
   /** A job failed in BullMQ, and some of its commands are undecided. */
-  failed_undecided: { mendable: true },
-  /** The data of a job is there, but it stands in no list: nobody would ever look at it. */
-  lost_from_lists: { mendable: true },
-  /** An empty line still counts undecided commands, which brings its events nearer to `MAX_QUEUE_DEPTH`. */
-  stale_count: { mendable: true },
-  /** Somebody paused the line (in the dashboard): he knows why. */
-  paused: { mendable: false },
-  /** The first job is of a newer version than this build: workers of that version have to serve it. */
-  newer_job: { mendable: false },
+  failed_undecided: { repairable: true },
+  /** The data of a job is there, and no list contains it, so no worker would ever serve it. */
+  lost_from_lists: { repairable: true },
+  /** A line without jobs has a depth, so its events reach their depth limit too early. */
+  stale_count: { repairable: true },
+  /** An operator paused the line, and knows why. */
+  paused: { repairable: false },
+  /** The first job is of a newer version than this build. A worker of that version must serve it. */
+  newer_job: { repairable: false },
   /** The data of a job is not what this product writes. */
-  unreadable_job: { mendable: false },
-  /**
-   * A worker set a job aside: it must not be run, or cannot be answered. The operator decides about
-   * it.
-   */
-  set_aside: { mendable: false },
-  /** Jobs wait and no worker process is connected at all. */
-  no_worker: { mendable: false },
+  unreadable_job: { repairable: false },
+  /** A worker set a job aside, because it must not be run or cannot be decided. */
+  set_aside: { repairable: false },
+  /** Jobs are queued, and no worker process is connected. */
+  no_worker: { repairable: false },
 } as const
 
 export type FindingKind = keyof typeof FINDINGS
@@ -54,51 +51,53 @@ export interface Finding {
   detail: string
 }
 
-/** Names a finding, so that it can be recognised at the second look. */
-export function keyOf(finding: Finding): string {
+/** Identifies a finding, so that a second check can recognize it. */
+export function findingKey(finding: Finding): string {
   return `${finding.kind} ${finding.lineName} ${finding.jobId ?? ''}`
 }
 
-export interface LookDeps {
+export interface InspectDeps {
   redis: Redis
   pool: Pool
   queues: LineQueues
   layout: LineLayout
   /** Milliseconds since 1970. */
   now: () => number
-  /** Shows how far a long command is, to a person alone. */
+  /** Shows how far a long command is, if a person watches. */
   progress: (line: string) => void
 }
 
-/** Waiting jobs per line that are looked up in PostgreSQL. */
+/** Most jobs of a line that are looked up in PostgreSQL. */
 const JOBS_LOOKED_UP = 2000
+/** Jobs whose first command one statement looks up. */
+const JOBS_PER_STATEMENT = 1000
 
-/** Looks at all lines once. What is between two steps of its normal way shows up as well: look twice. */
-export async function lookForFindings(deps: LookDeps): Promise<Finding[]> {
+/**
+ * Checks all lines once. Jobs are also found between two steps of their normal way, so check twice,
+ * and take what is found both times.
+ */
+export async function findProblems(deps: InspectDeps): Promise<Finding[]> {
   const { redis, layout } = deps
   const keys = await scanKeys(redis, layout)
   const jobsOfLine = Map.groupBy(keys.jobs, (job) => job.lineName)
   const processes = await countProcesses(redis, layout)
   const findings: Finding[] = []
-  let workWaits = false
+  let isWorkQueued = false
   for (const lineName of keys.lineNames) {
     const line = await readLine(redis, lineName, layout)
-    workWaits ||= hasWork(line)
-    findings.push(...findInLine(line, processes, deps.now()), ...(await findInJobs(deps, line)))
+    isWorkQueued ||= hasWork(line)
+    findings.push(...checkLine(line, processes, deps.now()), ...(await checkJobs(deps, line)))
     const jobIds = (jobsOfLine.get(lineName) ?? []).map((job) => job.jobId)
-    findings.push(...(await findLost(deps, line, jobIds)))
+    findings.push(...(await findUnlisted(deps, line, jobIds)))
   }
-  if (workWaits && processes?.workers === 0) {
-    findings.push({
-      kind: 'no_worker',
-      lineName: '',
-      detail: 'jobs wait, and no worker process is connected',
-    })
+  if (isWorkQueued && processes?.workers === 0) {
+    const detail = 'jobs are queued, and no worker process is connected'
+    findings.push({ kind: 'no_worker', lineName: '', detail })
   }
   return findings
 }
 
-function findInLine(
+function checkLine(
   line: LineContents,
   processes: ConnectedProcesses | undefined,
   nowMs: number,
@@ -106,70 +105,73 @@ function findInLine(
   const { lineName } = line
   if (!hasWork(line)) {
     const count = [...line.undecided.values()].reduce((sum, value) => sum + value, 0)
-    const detail = `the line is empty and counts ${plural(count, 'undecided command')}`
+    const detail = `the line has no jobs and counts ${plural(count, 'undecided command')}`
     return line.undecided.size > 0 ? [{ kind: 'stale_count', lineName, detail }] : []
   }
   const findings: Finding[] = []
-  // A line that nobody has served yet has none: a worker sets it before its first fetch.
-  if (line.globalConcurrency !== 1 && line.active.length > 0) {
+  // Before its first fetch a worker sets the concurrency, so a line that was never served has none.
+  if (line.globalConcurrency !== 1 && line.activeJobs.length > 0) {
     const detail = `global concurrency is ${line.globalConcurrency ?? 'not set'} instead of 1`
     findings.push({ kind: 'no_global_concurrency', lineName, detail })
   }
   if (line.paused) {
-    const detail = `paused with ${plural(line.waiting.length, 'waiting job')}: resume it in the dashboard`
+    const jobs = plural(line.queuedJobs.length, 'queued job')
+    const detail = `paused with ${jobs}; resume it in the dashboard`
     findings.push({ kind: 'paused', lineName, detail })
-  } else if (line.active.every((job) => job.lockLeftMs === null)) {
-    const who =
+  } else if (line.activeJobs.every((job) => job.lockLeftMs === null)) {
+    const workers =
       processes === undefined
-        ? 'nobody'
+        ? 'no worker'
         : `none of ${plural(processes.workers, 'connected worker')}`
-    const detail = `the first of ${plural(line.waiting.length + line.active.length, 'job')} waits ${seconds(waitedMs(line, nowMs))}; ${who} works on it`
+    const jobs = plural(line.queuedJobs.length + line.activeJobs.length, 'job')
+    const age = seconds(waitedMs(line, nowMs))
+    const detail = `the first of ${jobs} is ${age} old, and ${workers} serves it`
     findings.push({ kind: 'not_moving', lineName, jobId: headOf(line) as string, detail })
   }
   return findings
 }
 
-async function findInJobs(deps: LookDeps, line: LineContents): Promise<Finding[]> {
+async function checkJobs(deps: InspectDeps, line: LineContents): Promise<Finding[]> {
   const { lineName } = line
   const findings: Finding[] = []
-  const standing = [
-    ...line.active.filter((job) => job.lockLeftMs === null).map((job) => job.jobId),
-    ...line.waiting,
+  const unserved = [
+    ...line.activeJobs.filter((job) => job.lockLeftMs === null).map((job) => job.jobId),
+    ...line.queuedJobs,
   ]
   const queue = deps.queues.queueOf(lineName)
-  const [head] = standing
+  const [head] = unserved
   const payload = head === undefined ? undefined : readJobPayload((await queue.getJob(head))?.data)
   if (payload === 'newer') {
-    const detail = `its version is newer than ${JOB_VERSION}: only newer workers can serve it`
+    const detail = `its version is newer than ${JOB_VERSION}; only a newer worker can serve it`
     findings.push({ kind: 'newer_job', lineName, jobId: head as string, detail })
   }
-  for (const jobId of await fullyDecided(deps.pool, standing.slice(0, JOBS_LOOKED_UP))) {
-    const detail = `all ${plural(commandCountOf(jobId), 'command')} decided, and it still stands in the line`
+  for (const jobId of await fullyDecided(deps.pool, unserved.slice(0, JOBS_LOOKED_UP))) {
+    const commands = plural(commandCountOf(jobId), 'command')
+    const detail = `all ${commands} decided, and the job is still in the line`
     findings.push({ kind: 'decided_not_completed', lineName, jobId, detail })
   }
-  const failedDecided = new Set(await fullyDecided(deps.pool, line.failed))
-  for (const jobId of line.failed.filter((id) => !failedDecided.has(id))) {
+  const decided = new Set(await fullyDecided(deps.pool, line.failed))
+  for (const jobId of line.failed.filter((id) => !decided.has(id)))
     findings.push(describeFailed(lineName, jobId, await queue.getJob(jobId)))
-  }
   return findings
 }
 
 function describeFailed(lineName: string, jobId: string, job: Job | undefined): Finding {
-  const readable = typeof readJobPayload(job?.data) !== 'string'
-  const setAside = job?.failedReason?.startsWith(SET_ASIDE) === true
-  const kind = !readable ? 'unreadable_job' : setAside ? 'set_aside' : 'failed_undecided'
-  return {
-    kind,
-    lineName,
-    jobId,
-    detail: `failed: ${job?.failedReason ?? 'for a reason that was not kept'}`,
-  }
+  const isReadable = typeof readJobPayload(job?.data) !== 'string'
+  const isSetAside = job?.failedReason?.startsWith(SET_ASIDE) === true
+  const kind = !isReadable ? 'unreadable_job' : isSetAside ? 'set_aside' : 'failed_undecided'
+  const detail = `failed: ${job?.failedReason ?? 'for an unknown reason'}`
+  return { kind, lineName, jobId, detail }
 }
 
-async function findLost(deps: LookDeps, line: LineContents, jobIds: string[]): Promise<Finding[]> {
+async function findUnlisted(
+  deps: InspectDeps,
+  line: LineContents,
+  jobIds: string[],
+): Promise<Finding[]> {
   const listed = new Set([
-    ...line.waiting,
-    ...line.active.map((job) => job.jobId),
+    ...line.queuedJobs,
+    ...line.activeJobs.map((job) => job.jobId),
     ...line.completed,
     ...line.failed,
   ])
@@ -177,30 +179,27 @@ async function findLost(deps: LookDeps, line: LineContents, jobIds: string[]): P
   for (const jobId of jobIds.filter((id) => !listed.has(id))) {
     const job = await deps.queues.queueOf(line.lineName).getJob(jobId)
     if (job === undefined) continue
-    const detail = `${plural(commandCountOf(jobId), 'command')} in no list`
+    const detail = `no list contains the job of ${plural(commandCountOf(jobId), 'command')}`
     findings.push({ kind: 'lost_from_lists', lineName: line.lineName, jobId, detail })
   }
   return findings
 }
 
-/** Those of the jobs whose commands all have their answer. A job is decided whole, or from its first command on. */
+/** Selects the jobs whose commands are all decided. */
 export async function fullyDecided(pool: Pool, jobIds: string[]): Promise<string[]> {
   const readable = jobIds.filter((jobId) => commandCountOf(jobId) >= 1)
+  // A job is decided as a whole, or from its first command on.
   const begun: string[] = []
-  for (let i = 0; i < readable.length; i += 1000) {
-    const some = readable.slice(i, i + 1000)
-    const stored = await findStoredCommands(
-      pool,
-      some.map((jobId) => commandIdOf(jobId, 0)),
-    )
+  for (let i = 0; i < readable.length; i += JOBS_PER_STATEMENT) {
+    const portion = readable.slice(i, i + JOBS_PER_STATEMENT)
+    const firstIds = portion.map((jobId) => commandIdOf(jobId, 0))
+    const stored = await findStoredCommands(pool, firstIds)
     const ids = new Set(stored.map((row) => row.command.commandId))
-    begun.push(...some.filter((jobId) => ids.has(commandIdOf(jobId, 0))))
+    begun.push(...portion.filter((jobId) => ids.has(commandIdOf(jobId, 0))))
   }
   const decided: string[] = []
   for (const jobId of begun) {
-    const ids = Array.from({ length: commandCountOf(jobId) }, (_, index) =>
-      commandIdOf(jobId, index),
-    )
+    const ids = Array.from({ length: commandCountOf(jobId) }, (_, i) => commandIdOf(jobId, i))
     if ((await findStoredCommands(pool, ids)).length === ids.length) decided.push(jobId)
   }
   return decided

@@ -1,6 +1,20 @@
-export * from './findings.js'
-export * from './note.js'
-export * from './processes.js'
-export * from './read-line.js'
-export * from './repair.js'
-export * from './scan.js'
+/** What `ops` reads and repairs in lines. */
+export {
+  FINDINGS,
+  type Finding,
+  type FindingKind,
+  findingKey,
+  findProblems,
+  type InspectDeps,
+} from './findings.js'
+export { type ConnectedProcesses, countProcesses } from './processes.js'
+export {
+  type ActiveJob,
+  commandsIn,
+  type LineContents,
+  lastProcessedBy,
+  readLine,
+  waitedMs,
+} from './read-line.js'
+export { repair } from './repair.js'
+export { findUnknownLines, type ScannedKeys, scanKeys } from './scan.js'

@@ -9,21 +9,23 @@ export interface ConnectedProcesses {
 }
 
 /**
- * @returns undefined if the answer is hidden, by a managed service, a proxy, or the rights of the
- * user
+ * Counts processes by the names of their connections.
+ *
+ * @returns undefined if Redis hides its connections: a managed service, a proxy, or a user without
+ * the right
  */
 export async function countProcesses(
   redis: Redis,
   layout: LineLayout,
 ): Promise<ConnectedProcesses | undefined> {
-  let text: string
+  let list: string
   try {
-    text = (await redis.client('LIST')) as string
+    list = (await redis.client('LIST')) as string
   } catch {
     return undefined
   }
-  const count = (name: string): number => text.split(` name=${name} `).length - 1
-  // If the list does not contain our own connection, it is not complete.
+  const count = (name: string): number => list.split(` name=${name} `).length - 1
+  // A list without our own connection is not complete.
   if (count(connectionName('ops', layout)) === 0) return undefined
   return {
     workers: count(connectionName('worker', layout)),

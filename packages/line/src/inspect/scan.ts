@@ -1,35 +1,67 @@
 import type { LineLayout } from '@ticket-line/shared'
 import type { Redis } from 'ioredis'
-import { shardPrefixes } from '../keys.js'
-import { escapeGlob } from '../registry.js'
+import {
+  installationKeysPattern,
+  isLineName,
+  isUnfinishedList,
+  linePrefix,
+  parseAnyLineKey,
+  parseLineKey,
+  shardKeysPattern,
+  shardPrefixes,
+} from '../keys.js'
 
-/** What stands in Redis under the keys of this installation. */
+/** What the keys of an installation say. */
 export interface ScannedKeys {
   /** Lines that have any key. */
   lineNames: Set<string>
-  /** Jobs whose data is there, with their line: more than those that stand in a list, if something went wrong. */
+  /** Jobs whose data is there. After a fault there may be some that no list contains. */
   jobs: { lineName: string; jobId: string }[]
 }
 
-const lineKey = /^((?:event|line)-\d+):(.+)$/
-const jobId = /^(?:event|line)-\d+\.[0-9a-z]{21}\.\d+$/
+/** Keys that one SCAN visits. */
+const KEYS_PER_SCAN = 1000
+
+const JOB_ID = /^(?:event|line)-\d+\.[0-9a-z]{21}\.\d+$/
 
 /**
- * Walks through all keys of the installation (`SCAN`, which blocks nobody): the registry of lines is Redis data like
- * the rest, and what is looked for here is what went missing.
+ * Scans all keys of the installation, which blocks nobody. The registry of lines is not used here:
+ * it is data in Redis like the rest, and may be what is missing.
  */
 export async function scanKeys(redis: Redis, layout: LineLayout): Promise<ScannedKeys> {
   const found: ScannedKeys = { lineNames: new Set(), jobs: [] }
   for (const prefix of shardPrefixes(layout)) {
-    for await (const keys of redis.scanStream({ match: `${escapeGlob(prefix)}:*`, count: 1000 })) {
+    const match = shardKeysPattern(prefix)
+    for await (const keys of redis.scanStream({ match, count: KEYS_PER_SCAN })) {
       for (const key of keys as string[]) {
-        const match = lineKey.exec(key.slice(prefix.length + 1))
-        if (match === null) continue
-        const [, lineName, rest] = match as unknown as [string, string, string]
+        const parsed = parseLineKey(key, prefix)
+        if (parsed === undefined) continue
+        const { lineName, rest } = parsed
         found.lineNames.add(lineName)
-        if (jobId.test(rest)) found.jobs.push({ lineName, jobId: rest })
+        if (JOB_ID.test(rest)) found.jobs.push({ lineName, jobId: rest })
       }
     }
   }
   return found
+}
+
+/**
+ * Finds jobs in lines that the layout does not have.
+ *
+ * @returns a sentence about each list of such jobs
+ */
+export async function findUnknownLines(redis: Redis, layout: LineLayout): Promise<string[]> {
+  const unknown = new Set<string>()
+  const match = installationKeysPattern(layout.keyPrefix)
+  for await (const keys of redis.scanStream({ match, count: KEYS_PER_SCAN })) {
+    for (const key of keys as string[]) {
+      const parsed = parseAnyLineKey(key)
+      if (parsed === undefined || !isUnfinishedList(parsed.rest)) continue
+      const { lineName } = parsed
+      const isKnown =
+        isLineName(lineName, layout) && key.startsWith(`${linePrefix(lineName, layout)}:`)
+      if (!isKnown) unknown.add(`${key} holds jobs, and no process serves that line`)
+    }
+  }
+  return [...unknown]
 }

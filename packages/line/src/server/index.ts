@@ -1,8 +1,12 @@
-export * from './answer.js'
-export * from './grace.js'
-export * from './line.js'
-export * from './lock-renewer.js'
-export * from './room-maker.js'
-export * from './scheduler.js'
-export * from './server.js'
-export * from './sweeper.js'
+/** The worker's end of the line. */
+export { createLine, type JobResult, type JobToDecide, type Line, type LineDeps } from './line.js'
+export { createLockRenewer } from './lock-renewer.js'
+export { createScheduler, type Scheduler, type SchedulerCounts } from './scheduler.js'
+export {
+  divideGrace,
+  type LineServer,
+  type LineTimes,
+  type ServerOptions,
+  startLineServer,
+} from './server.js'
+export { createSweeper, type SweeperDeps } from './sweeper.js'

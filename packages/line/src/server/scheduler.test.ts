@@ -1,50 +1,53 @@
 import type { Log } from '@ticket-line/shared'
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
-import type { LineState } from '../registry.js'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import type { LineLength } from '../registry.js'
 import type { Line } from './line.js'
-import { createLines, type Lines, type LinesDeps } from './scheduler.js'
+import { createScheduler, type Scheduler, type SchedulerDeps } from './scheduler.js'
 
 const silent = { warn: () => undefined } as unknown as Log
 
-/** Lines whose jobs are numbers in memory; `elsewhere` says that another process has the active job. */
-function world(overrides: Partial<LinesDeps> = {}) {
-  const waiting = new Map<string, number>()
+/**
+ * A scheduler of lines whose jobs are numbers. `elsewhere` has the lines of which another process has
+ * the active job.
+ */
+function given(overrides: Partial<SchedulerDeps> = {}) {
+  const queued = new Map<string, number>()
   const elsewhere = new Set<string>()
   const stalled = new Set<string>()
   const serves: string[] = []
   const handedOver: string[] = []
   let jobMs = 10
-  const create = (lineName: string): Line => ({
-    async serve(mayGoOn) {
+  const createLine = (lineName: string): Line => ({
+    async serve(mayContinue) {
       serves.push(lineName)
       if (elsewhere.has(lineName)) return 0
       let served = 0
-      while ((waiting.get(lineName) ?? 0) > 0) {
+      while ((queued.get(lineName) ?? 0) > 0) {
         await new Promise((resolve) => setTimeout(resolve, jobMs))
-        waiting.set(lineName, (waiting.get(lineName) ?? 0) - 1)
+        queued.set(lineName, (queued.get(lineName) ?? 0) - 1)
         served += 1
-        if (!mayGoOn()) break
+        if (!mayContinue()) break
       }
       return served
     },
     async recoverStalled() {
       if (!stalled.delete(lineName)) return 0
       elsewhere.delete(lineName)
-      waiting.set(lineName, (waiting.get(lineName) ?? 0) + 1)
+      queued.set(lineName, (queued.get(lineName) ?? 0) + 1)
       return 1
     },
   })
-  const lines = createLines({
-    create,
-    inspect: async (names): Promise<LineState[]> =>
+  const scheduler = createScheduler({
+    createLine,
+    measure: async (names): Promise<LineLength[]> =>
       names.map((name) => ({
-        waiting: waiting.get(name) ?? 0,
-        active: elsewhere.has(name) ? 1 : 0,
+        queuedJobs: queued.get(name) ?? 0,
+        activeJobs: elsewhere.has(name) ? 1 : 0,
       })),
     servedAtOnce: 2,
     maxOpenLines: 100,
     idleMs: 60_000,
-    watchIntervalMs: 500,
+    monitorEveryMs: 500,
     handOver: async (names) => handedOver.push(...names),
     onStalled: () => undefined,
     log: silent,
@@ -52,8 +55,8 @@ function world(overrides: Partial<LinesDeps> = {}) {
     ...overrides,
   })
   return {
-    lines,
-    waiting,
+    scheduler,
+    queued,
     elsewhere,
     stalled,
     serves,
@@ -62,8 +65,8 @@ function world(overrides: Partial<LinesDeps> = {}) {
   }
 }
 
-describe('the lines of a worker process', () => {
-  let open: Lines | undefined
+describe('the scheduler', () => {
+  let open: Scheduler | undefined
   beforeEach(() => vi.useFakeTimers())
   afterEach(async () => {
     const closed = open?.close({ finishMs: 0, handOverMs: 0 })
@@ -72,82 +75,81 @@ describe('the lines of a worker process', () => {
     vi.useRealTimers()
   })
 
-  test('serve a noted line until it is empty', async () => {
-    const { lines, waiting } = world()
-    open = lines
-    waiting.set('event-1', 5)
-    lines.wake('event-1')
+  it('serves a line from its wake-up until it is empty', async () => {
+    const { scheduler, queued } = given()
+    open = scheduler
+    queued.set('event-1', 5)
+    scheduler.wake('event-1')
     await vi.advanceTimersByTimeAsync(60)
-    expect(waiting.get('event-1')).toBe(0)
-    expect(lines.counts()).toMatchObject({ serving: 0, queued: 0, open: 1 })
+    expect(queued.get('event-1')).toBe(0)
+    expect(scheduler.counts()).toMatchObject({ serving: 0, queued: 0, open: 1 })
   })
 
-  test('look once more where a note came while the line was served', async () => {
-    const { lines, waiting, serves } = world()
-    open = lines
-    waiting.set('event-1', 1)
-    lines.wake('event-1')
-    lines.wake('event-1')
+  it('serves a line again if a wake-up came while it was served', async () => {
+    const { scheduler, queued, serves } = given()
+    open = scheduler
+    queued.set('event-1', 1)
+    scheduler.wake('event-1')
+    scheduler.wake('event-1')
     await vi.advanceTimersByTimeAsync(50)
     expect(serves).toEqual(['event-1', 'event-1'])
   })
 
-  test('serve no more lines at once than allowed, and give each its turn', async () => {
-    const { lines, waiting } = world()
-    open = lines
+  it('serves no more lines at once than it has places, and gives each line a turn', async () => {
+    const { scheduler, queued } = given()
+    open = scheduler
     for (const name of ['event-1', 'event-2', 'event-3']) {
-      waiting.set(name, 1000)
-      lines.wake(name)
+      queued.set(name, 1000)
+      scheduler.wake(name)
     }
     await vi.advanceTimersByTimeAsync(50)
-    expect(lines.counts()).toMatchObject({ serving: 2, queued: 1 })
-    expect(waiting.get('event-3')).toBe(1000)
+    expect(scheduler.counts()).toMatchObject({ serving: 2, queued: 1 })
+    expect(queued.get('event-3')).toBe(1000)
     await vi.advanceTimersByTimeAsync(1000)
-    for (const name of ['event-1', 'event-2', 'event-3'])
-      expect(waiting.get(name)).toBeLessThan(970)
+    for (const name of ['event-1', 'event-2', 'event-3']) expect(queued.get(name)).toBeLessThan(970)
   })
 
-  test('leave notes to the process that serves, for a moment', async () => {
-    const { lines, elsewhere, serves } = world()
-    open = lines
+  it('ignores wake-ups of a line that another process serves, for a while', async () => {
+    const { scheduler, elsewhere, serves } = given()
+    open = scheduler
     elsewhere.add('event-1')
     for (let i = 0; i < 10; i++) {
-      lines.wake('event-1')
+      scheduler.wake('event-1')
       await vi.advanceTimersByTimeAsync(10)
     }
     expect(serves).toHaveLength(1)
   })
 
-  test('find a line that its server left, without a note', async () => {
-    const { lines, elsewhere, waiting } = world()
-    open = lines
+  it('finds a line that another process left, without a wake-up', async () => {
+    const { scheduler, elsewhere, queued } = given()
+    open = scheduler
     elsewhere.add('event-1')
-    waiting.set('event-1', 3)
-    lines.wake('event-1')
+    queued.set('event-1', 3)
+    scheduler.wake('event-1')
     await vi.advanceTimersByTimeAsync(5000)
-    expect(waiting.get('event-1')).toBe(3)
+    expect(queued.get('event-1')).toBe(3)
     elsewhere.delete('event-1')
     await vi.advanceTimersByTimeAsync(600)
-    expect(waiting.get('event-1')).toBe(0)
+    expect(queued.get('event-1')).toBe(0)
   })
 
-  test('take over a job whose lock ended', async () => {
-    const { lines, elsewhere, stalled, waiting } = world()
-    open = lines
+  it('takes over a job whose lock has expired', async () => {
+    const { scheduler, elsewhere, stalled, queued } = given()
+    open = scheduler
     elsewhere.add('event-1')
-    lines.wake('event-1')
+    scheduler.wake('event-1')
     await vi.advanceTimersByTimeAsync(700)
     stalled.add('event-1')
     await vi.advanceTimersByTimeAsync(600)
     expect(elsewhere.has('event-1')).toBe(false)
-    expect(waiting.get('event-1')).toBe(0)
+    expect(queued.get('event-1')).toBe(0)
   })
 
-  test('look again at a line that failed', async () => {
+  it('serves a line again after Redis failed', async () => {
     let failures = 2
     let served = 0
-    const { lines } = world({
-      create: () => ({
+    const { scheduler } = given({
+      createLine: () => ({
         async serve() {
           if (failures-- > 0) throw new Error('Redis went away')
           served += 1
@@ -155,56 +157,56 @@ describe('the lines of a worker process', () => {
         },
         recoverStalled: async () => 0,
       }),
-      inspect: async (names) => names.map(() => ({ waiting: 1, active: 0 })),
+      measure: async (names) => names.map(() => ({ queuedJobs: 1, activeJobs: 0 })),
     })
-    open = lines
-    lines.wake('event-1')
+    open = scheduler
+    scheduler.wake('event-1')
     await vi.advanceTimersByTimeAsync(1600)
     expect(served).toBeGreaterThan(0)
   })
 
-  test('forget what is quiet, by time and by number', async () => {
-    const { lines } = world({ maxOpenLines: 10, idleMs: 5000 })
-    open = lines
-    for (let i = 0; i < 50; i++) lines.wake(`event-${i}`)
+  it('forgets quiet lines after a time, and beyond a number', async () => {
+    const { scheduler } = given({ maxOpenLines: 10, idleMs: 5000 })
+    open = scheduler
+    for (let i = 0; i < 50; i++) scheduler.wake(`event-${i}`)
     await vi.advanceTimersByTimeAsync(100)
-    lines.wake('event-99')
+    scheduler.wake('event-99')
     await vi.advanceTimersByTimeAsync(100)
-    expect(lines.counts().open).toBeLessThanOrEqual(10)
+    expect(scheduler.counts().open).toBeLessThanOrEqual(10)
     await vi.advanceTimersByTimeAsync(10_000)
-    expect(lines.counts().open).toBe(0)
+    expect(scheduler.counts().open).toBe(0)
   })
 
-  test('finish the job at hand and hand the line over when they close', async () => {
-    const { lines, waiting, handedOver, slow } = world({ servedAtOnce: 1 })
+  it('finishes the jobs at hand and hands the lines over when it closes', async () => {
+    const { scheduler, queued, handedOver, slow } = given({ servedAtOnce: 1 })
     slow(50)
-    waiting.set('event-1', 1)
-    waiting.set('event-2', 1)
-    lines.wake('event-1')
-    lines.wake('event-2')
-    const closed = lines.close({ finishMs: 1000, handOverMs: 100 })
+    queued.set('event-1', 1)
+    queued.set('event-2', 1)
+    scheduler.wake('event-1')
+    scheduler.wake('event-2')
+    const closed = scheduler.close({ finishMs: 1000, handOverMs: 100 })
     await vi.advanceTimersByTimeAsync(60)
     await closed
-    expect(waiting.get('event-1')).toBe(0)
+    expect(queued.get('event-1')).toBe(0)
     expect(handedOver).toEqual(['event-1', 'event-2'])
   })
 
-  test('hand over what they could not finish, and wait for neither longer than they may', async () => {
+  it('hands over the lines that it could not finish in time, and does not wait for the hand-over too long', async () => {
     let handedOver: string[] = []
-    const { lines, waiting, slow } = world({
+    const { scheduler, queued, slow } = given({
       servedAtOnce: 1,
-      // As where Redis is away.
+      // As if Redis were away.
       handOver: (names) => {
         handedOver = names
         return new Promise(() => undefined)
       },
     })
     slow(60_000)
-    waiting.set('event-1', 1)
-    lines.wake('event-1')
-    lines.wake('event-2')
+    queued.set('event-1', 1)
+    scheduler.wake('event-1')
+    scheduler.wake('event-2')
     let closed = false
-    void lines.close({ finishMs: 1000, handOverMs: 100 }).then(() => {
+    void scheduler.close({ finishMs: 1000, handOverMs: 100 }).then(() => {
       closed = true
     })
     await vi.advanceTimersByTimeAsync(990)
@@ -215,16 +217,16 @@ describe('the lines of a worker process', () => {
     expect(closed).toBe(true)
   })
 
-  test('hand over in bounded time also where the jobs at hand were finished early', async () => {
-    const { lines, waiting } = world({
+  it('limits the time of the hand-over if the jobs at hand ended early', async () => {
+    const { scheduler, queued } = given({
       servedAtOnce: 1,
       handOver: () => new Promise(() => undefined),
     })
-    waiting.set('event-1', 1)
-    lines.wake('event-1')
-    lines.wake('event-2')
+    queued.set('event-1', 1)
+    scheduler.wake('event-1')
+    scheduler.wake('event-2')
     let closed = false
-    void lines.close({ finishMs: 1000, handOverMs: 100 }).then(() => {
+    void scheduler.close({ finishMs: 1000, handOverMs: 100 }).then(() => {
       closed = true
     })
     await vi.advanceTimersByTimeAsync(200)

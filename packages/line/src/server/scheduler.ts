@@ -1,197 +1,245 @@
+/**
+ * The scheduler of a worker process: which lines it knows, and which of them it serves now.
+ *
+ * Each line that it knows is in one of these states:
+ *
+ *     quiet ──▶ queued ──▶ serving
+ *       ▲          ▲          │
+ *       └──────────┴──────────┘
+ *
+ * - `quiet`: the process does nothing for it.
+ * - `queued`: it has work, or may have, and waits for one of the `servedAtOnce` places. Queued lines
+ *   are served in order.
+ * - `serving`: the process serves it until it is empty. `isDue` is set if there is a reason to serve
+ *   it again afterwards: a wake-up came meanwhile, or its turn was over because other lines were
+ *   queued. It then goes back to `queued`, otherwise to `quiet`.
+ *
+ * Who moves them: wake-ups, the sweep and the monitor make a quiet line queued (`enqueue`); a free
+ * place takes the first queued line (`fillPlaces`); the end of `serve` moves it on.
+ *
+ * Many processes have the same line in their schedulers. Every process gets every wake-up and tries to
+ * fetch; BullMQ's global concurrency gives the job to one of them. A process that finds the line empty,
+ * and has not served it lately, is a *standby*: it ignores wake-ups for `STANDBY_MS`, so that on a busy
+ * line the others do not ask Redis in vain for every job.
+ *
+ * The *monitor* checks lines that were woken lately, or have work, and that this process does not
+ * serve. It finds what wake-ups do not tell: a worker that died, stopped, or has no place. It returns
+ * jobs whose lock has expired to their line. Lines that nobody monitors any more are found by the
+ * sweep (`sweeper.ts`).
+ *
+ * Shutdown: `close` queues nothing more, lets the lines in service finish the jobs at hand, and wakes
+ * other processes for the lines that were serving or queued.
+ */
 import { every, type Log, withDeadline } from '@ticket-line/shared'
-import type { LineState } from '../registry.js'
-import type { Grace } from './grace.js'
+import { hasJobs, type LineLength } from '../registry.js'
 import type { Line } from './line.js'
 
-export interface LinesDeps {
-  create: (lineName: string) => Line
-  /** How many jobs wait and are active in each of these lines. */
-  inspect: (lineNames: string[]) => Promise<LineState[]>
-  /** Lines served at the same time. */
+export interface SchedulerDeps {
+  createLine: (lineName: string) => Line
+  /** Counts the jobs of lines, in the order of their names. */
+  measure: (lineNames: string[]) => Promise<LineLength[]>
+  /** Places: lines that are served at the same time. */
   servedAtOnce: number
-  /** Lines remembered; at the bound the one that was quiet for longest is forgotten. */
+  /** Lines that are remembered. Beyond that, the line that was woken least recently is forgotten. */
   maxOpenLines: number
-  /** A line without work for this long is forgotten. */
+  /** A line without work is forgotten after this long, ms. */
   idleMs: number
-  /** Pause between two looks at lines that have work and are not served here. */
-  watchIntervalMs: number
+  /** Time between two runs of the monitor, ms. */
+  monitorEveryMs: number
   /** Tells other processes that these lines have work. */
   handOver: (lineNames: string[]) => Promise<unknown>
+  /** Called with the number of jobs whose lock has expired. */
   onStalled: (jobs: number) => void
   log: Log
   /** Milliseconds of a clock that is never set back. */
   monotonicMs: () => number
 }
 
-/** The lines this process knows, and serves in turn. */
-export interface Lines {
-  /** A line has work: serve it, now or as soon as there is room. */
-  wake(lineName: string): void
-  counts(): { open: number; serving: number; queued: number }
-  /** Finishes the jobs at hand, for `finishMs` at most, and hands the lines over, for `handOverMs` at most. */
-  close(grace: Pick<Grace, 'finishMs' | 'handOverMs'>): Promise<void>
+export interface SchedulerCounts {
+  /** Lines that this process knows. */
+  open: number
+  /** Those that it serves now. */
+  serving: number
+  /** Those that wait for a place. */
+  queued: number
 }
 
-interface Entry {
-  lineName: string
-  line: Line
-  serving: boolean
-  queued: boolean
-  /** A note came while it was served: look once more. */
-  again: boolean
-  /** Looked at by the watch until then, and as long as it has work. */
-  watchedUntilMs: number
+export interface Scheduler {
+  /** Called when a line has work. It is served as soon as there is a place. */
+  wake(lineName: string): void
+  counts(): SchedulerCounts
+  /**
+   * Finishes the jobs at hand, within `finishMs`, and hands the lines over, within `handOverMs`.
+   */
+  close(grace: { finishMs: number; handOverMs: number }): Promise<void>
+}
+
+type LineState =
+  | { readonly kind: 'quiet' }
+  | { readonly kind: 'queued' }
+  | { readonly kind: 'serving'; isDue: boolean }
+
+const QUIET: LineState = { kind: 'quiet' }
+const QUEUED: LineState = { kind: 'queued' }
+
+/** A line that this process knows. */
+interface ScheduledLine {
+  readonly lineName: string
+  readonly line: Line
+  /** Changed by `enqueue`, `fillPlaces` and `serve` only. */
+  state: LineState
+  /** The monitor checks the line until then, and for as long as it has work. */
+  monitoredUntilMs: number
+  /** When this process last served a job of it. */
   servedAtMs: number
+  /** When this process last found it empty. */
   foundEmptyAtMs: number
 }
 
-/** How long a line stays under watch after a note. */
-const WATCH_MS = 3000
-/** How long a line is served while others wait for a place. */
+/** The monitor checks a line for this long after a wake-up, ms. */
+const MONITOR_MS = 3000
+/** While other lines are queued, a line keeps its place for this long, ms. */
 const TURN_MS = 100
-/** How long a standby leaves notes of a line to the process that serves it. */
+/** How long a standby ignores wake-ups of a line, ms. */
 const STANDBY_MS = 500
 
-/**
- * A line is *quiet*, *queued* for one of the places, or *served*. Notes from the API wake it; served, it stays so until it
- * is empty. Every process hears every note and tries; the first fetch wins, and who found nothing leaves further notes
- * for a moment to the one that serves. The watch looks at lines that were noted lately or have work, finds what notes
- * cannot tell (a worker that died, stopped, or has no room) and recovers jobs whose lock ended.
- */
-export function createLines(deps: LinesDeps): Lines {
+export function createScheduler(deps: SchedulerDeps): Scheduler {
   const { log, monotonicMs } = deps
-  const entries = new Map<string, Entry>()
-  const queue: Entry[] = []
-  const serving = new Set<Promise<void>>()
-  let stopped = false
+  /** In the order of their last wake-up: the first one was woken least recently. */
+  const lines = new Map<string, ScheduledLine>()
+  const queue: ScheduledLine[] = []
+  /** One promise for each place that is taken. It resolves when the place is free. */
+  const places = new Set<Promise<void>>()
+  let isClosed = false
 
-  function entryOf(lineName: string): Entry {
-    const known = entries.get(lineName)
+  function openLine(lineName: string): ScheduledLine {
+    const known = lines.get(lineName)
     if (known !== undefined) {
-      // Kept in order of the last note: the first is the quietest.
-      entries.delete(lineName)
-      entries.set(lineName, known)
+      lines.delete(lineName)
+      lines.set(lineName, known)
       return known
     }
-    const entry: Entry = {
+    const line: ScheduledLine = {
       lineName,
-      line: deps.create(lineName),
-      serving: false,
-      queued: false,
-      again: false,
-      watchedUntilMs: Number.NEGATIVE_INFINITY,
+      line: deps.createLine(lineName),
+      state: QUIET,
+      monitoredUntilMs: Number.NEGATIVE_INFINITY,
       servedAtMs: Number.NEGATIVE_INFINITY,
       foundEmptyAtMs: Number.NEGATIVE_INFINITY,
     }
-    entries.set(lineName, entry)
-    forgetQuietest()
-    return entry
+    lines.set(lineName, line)
+    forgetSurplus()
+    return line
   }
 
-  function forgetQuietest(): void {
-    for (const entry of entries.values()) {
-      if (entries.size <= deps.maxOpenLines) return
-      if (!entry.serving && !entry.queued) entries.delete(entry.lineName)
+  function forgetSurplus(): void {
+    for (const line of lines.values()) {
+      if (lines.size <= deps.maxOpenLines) return
+      if (line.state.kind === 'quiet') lines.delete(line.lineName)
     }
   }
 
   function wake(lineName: string): void {
-    if (stopped) return
-    const entry = entryOf(lineName)
-    entry.watchedUntilMs = monotonicMs() + WATCH_MS
-    const standby =
-      monotonicMs() - entry.foundEmptyAtMs < STANDBY_MS &&
-      monotonicMs() - entry.servedAtMs > WATCH_MS
-    if (!standby) enqueue(entry)
+    if (isClosed) return
+    const line = openLine(lineName)
+    const nowMs = monotonicMs()
+    line.monitoredUntilMs = nowMs + MONITOR_MS
+    const isStandby =
+      nowMs - line.foundEmptyAtMs < STANDBY_MS && nowMs - line.servedAtMs > MONITOR_MS
+    if (!isStandby) enqueue(line)
   }
 
-  function enqueue(entry: Entry): void {
-    if (entry.serving) entry.again = true
-    else if (!entry.queued && !stopped) {
-      entry.queued = true
-      queue.push(entry)
-      fill()
+  /** quiet → queued; a line that is served becomes due */
+  function enqueue(line: ScheduledLine): void {
+    switch (line.state.kind) {
+      case 'serving':
+        line.state.isDue = true
+        break
+      case 'quiet':
+        if (isClosed) break
+        line.state = QUEUED
+        queue.push(line)
+        fillPlaces()
+        break
+      case 'queued':
+        break
     }
   }
 
-  function fill(): void {
-    while (serving.size < deps.servedAtOnce && !stopped) {
-      const entry = queue.shift()
-      if (entry === undefined) return
-      entry.queued = false
-      const done = serve(entry).finally(() => {
-        serving.delete(done)
-        fill()
+  /** queued → serving, for as many lines as there are places */
+  function fillPlaces(): void {
+    while (places.size < deps.servedAtOnce && !isClosed) {
+      const line = queue.shift()
+      if (line === undefined) return
+      const place = serve(line).finally(() => {
+        places.delete(place)
+        fillPlaces()
       })
-      serving.add(done)
+      places.add(place)
     }
   }
 
-  async function serve(entry: Entry): Promise<void> {
-    entry.serving = true
-    entry.again = false
+  /** serving → quiet, or queued if it is due */
+  async function serve(line: ScheduledLine): Promise<void> {
+    const serving = { kind: 'serving' as const, isDue: false }
+    line.state = serving
     const startedAtMs = monotonicMs()
-    const mayGoOn = (): boolean => {
+    function mayContinue(): boolean {
       if (queue.length === 0 || monotonicMs() - startedAtMs < TURN_MS) return true
-      entry.again = true
+      serving.isDue = true
       return false
     }
     try {
-      const served = await entry.line.serve(mayGoOn)
-      if (served > 0) entry.servedAtMs = monotonicMs()
-      else entry.foundEmptyAtMs = monotonicMs()
-    } catch (error) {
-      log.warn(
-        { lineName: entry.lineName, err: error },
-        'a line was left and will be looked at again',
-      )
-      entry.watchedUntilMs = monotonicMs() + WATCH_MS
+      const served = await line.line.serve(mayContinue)
+      if (served > 0) line.servedAtMs = monotonicMs()
+      else line.foundEmptyAtMs = monotonicMs()
+    } catch (err) {
+      log.warn({ lineName: line.lineName, err }, 'could not serve a line; the monitor will retry')
+      line.monitoredUntilMs = monotonicMs() + MONITOR_MS
     } finally {
-      entry.serving = false
+      line.state = QUIET
     }
-    if (entry.again) enqueue(entry)
+    if (serving.isDue) enqueue(line)
   }
 
-  async function watch(): Promise<void> {
-    const watched: Entry[] = []
-    for (const entry of entries.values()) {
-      if (!entry.serving && !entry.queued && entry.watchedUntilMs > monotonicMs())
-        watched.push(entry)
-    }
-    const states = await deps.inspect(watched.map((entry) => entry.lineName))
-    await Promise.all(watched.map((entry, i) => lookAfter(entry, states[i] as LineState)))
-    for (const entry of entries.values()) {
-      const quietSinceMs = Math.max(entry.watchedUntilMs, entry.servedAtMs)
-      if (!entry.serving && !entry.queued && monotonicMs() - quietSinceMs > deps.idleMs)
-        entries.delete(entry.lineName)
+  async function monitor(): Promise<void> {
+    const monitored = [...lines.values()].filter(
+      (line) => line.state.kind === 'quiet' && line.monitoredUntilMs > monotonicMs(),
+    )
+    const lengths = await deps.measure(monitored.map((line) => line.lineName))
+    await Promise.all(monitored.map((line, i) => monitorLine(line, lengths[i] as LineLength)))
+    for (const line of lines.values()) {
+      const unusedSinceMs = Math.max(line.monitoredUntilMs, line.servedAtMs)
+      if (line.state.kind === 'quiet' && monotonicMs() - unusedSinceMs > deps.idleMs)
+        lines.delete(line.lineName)
     }
   }
 
-  async function lookAfter(entry: Entry, { waiting, active }: LineState): Promise<void> {
-    if (waiting + active === 0 || entry.serving) return
-    entry.watchedUntilMs = monotonicMs() + WATCH_MS
-    if (active > 0) {
-      const recovered = await entry.line.recoverStalled()
+  async function monitorLine(line: ScheduledLine, length: LineLength): Promise<void> {
+    if (!hasJobs(length) || line.state.kind === 'serving') return
+    line.monitoredUntilMs = monotonicMs() + MONITOR_MS
+    if (length.activeJobs > 0) {
+      const recovered = await line.line.recoverStalled()
       if (recovered === 0) return
       deps.onStalled(recovered)
     }
-    enqueue(entry)
+    enqueue(line)
   }
 
-  const watching = every(deps.watchIntervalMs, watch, {
-    onError: (err) => log.warn({ err }, 'the lines could not be watched'),
+  const monitorLoop = every(deps.monitorEveryMs, monitor, {
+    onError: (err) => log.warn({ err }, 'could not monitor the lines'),
   })
 
   return {
     wake,
-    counts: () => ({ open: entries.size, serving: serving.size, queued: queue.length }),
+    counts: () => ({ open: lines.size, serving: places.size, queued: queue.length }),
     async close({ finishMs, handOverMs }) {
-      stopped = true
-      void watching.stop()
-      const left = [...entries.values()].filter((entry) => entry.serving || entry.queued)
-      await withDeadline(Promise.all(serving), finishMs, () => undefined)
+      isClosed = true
+      void monitorLoop.stop()
+      const left = [...lines.values()].filter((line) => line.state.kind !== 'quiet')
+      await withDeadline(Promise.all(places), finishMs, () => undefined)
       if (left.length === 0) return
-      const handedOver = deps.handOver(left.map((entry) => entry.lineName))
+      const handedOver = deps.handOver(left.map((line) => line.lineName))
       await withDeadline(handedOver, handOverMs, () => undefined)
     },
   }

@@ -8,155 +8,180 @@ import {
 } from '@ticket-line/shared'
 import { createRedisBackend } from 'bullmq'
 import type { Redis } from 'ioredis'
-import { activityKey, linePrefix, shardPrefixes } from '../keys.js'
+import { lineBase, linePrefix } from '../keys.js'
 import type { LineRegistry } from '../registry.js'
-import { followStreams } from '../streams.js'
-import { createAnswer } from './answer.js'
-import { divideGrace } from './grace.js'
-import { createLine, createShortenLocks, type JobResult, type JobToDecide } from './line.js'
+import { createSendReply } from '../replies.js'
+import { defineShortenLocks } from '../scripts.js'
+import { followWakeUps, sendWakeUp } from '../wake-ups.js'
+import { createJobCleaner } from './job-cleaner.js'
+import { createLine, type LineDeps } from './line.js'
 import { createLockRenewer } from './lock-renewer.js'
-import { createRoomMaker } from './room-maker.js'
-import { createLines, type Lines } from './scheduler.js'
+import { createScheduler, type Scheduler } from './scheduler.js'
 import { createSweeper } from './sweeper.js'
 
-/** Times that decide how fast a dead worker's line goes on. */
+/** Times that decide how soon another worker takes over the lines of one that died. */
 export interface LineTimes {
   /** How long a job stays locked without renewal, ms. */
   lockDurationMs: number
-  /** How often lines with work are looked at for jobs whose lock ended and for lines that nobody serves, ms. */
+  /** Time between two runs of the monitor, which returns jobs whose lock has expired, ms. */
   stalledIntervalMs: number
 }
 
-/** What the operator sets. */
 export interface ServerOptions {
   redisUrl: string
   layout: LineLayout
   times: LineTimes
-  /** A line without work for this long is forgotten, ms. */
+  /** A line without work is forgotten after this long, ms. */
   lineIdleMs: number
+  /** Lines that a process remembers. */
   maxOpenLines: number
+  /** Time between two sweeps, ms. */
   sweepIntervalMs: number
-  /** Jobs that can be in their transaction at the same time: the connections to PostgreSQL. */
+  /** Connections to PostgreSQL: jobs that can be in a transaction at the same time. */
   poolSize: number
-  /** How long a stopping process finishes the jobs at hand before it leaves them to others, ms. */
+  /** How long a stopping process may take, ms. */
   shutdownGraceMs: number
 }
 
-export interface ServingDeps {
+export interface ServerDeps {
   options: ServerOptions
+  /** The patient connection for all commands. */
   redis: Redis
   registry: LineRegistry
-  /** Decides a job. */
-  onJob: (job: JobToDecide) => Promise<JobResult>
+  /** Decides a job, and commits before it resolves. */
+  onJob: LineDeps['onJob']
+  /** Called with the number of jobs whose lock has expired. */
   onStalled: (jobs: number) => void
-  /** Called with a job that is set aside: it is neither decided nor left in the line. */
+  /** Called with a job that is set aside: it is neither decided nor left in its line. */
   onSetAside?: (jobId: string, error: Error) => void
   log: Log
   /** Milliseconds of a clock that is never set back. */
   monotonicMs: () => number
 }
 
-/** A job spends about a third of its time in PostgreSQL, the rest on its way from and to Redis. */
-const LINES_PER_CONNECTION = 3
-
-/**
- * How often the sweeper walks through all keys of Redis to find lines that are not registered, ms.
- */
-const WALK_INTERVAL_MS = 60_000
-
-/** A Redis that answers on one connection answers on the other within this. */
-const ANSWERS_OTHERS_MS = 500
-
-/** Everything of a worker process that looks after lines. */
-export interface Serving {
-  counts: Lines['counts']
-  /** No more notes; then the jobs at hand are finished, and the lines handed over. */
+/** The worker's end of the line. */
+export interface LineServer {
+  counts: Scheduler['counts']
+  /** Takes no more wake-ups, finishes the jobs at hand, and hands the lines over. */
   stop(): Promise<void>
 }
 
-/**
- * Serves lines on two connections to Redis, however many lines there are: one for all commands, one that blocks on the
- * notes of activity.
- */
-export function startServing(deps: ServingDeps): Serving {
-  const { options, redis, registry, log, monotonicMs } = deps
-  const { layout } = options
-  let stopping = false
+/** A job spends a third of its time in PostgreSQL, and the rest on its way from and to Redis. */
+const LINES_PER_CONNECTION = 3
 
-  const locks = createLockRenewer(options.times.lockDurationMs, log)
+/** Time between two scans of all keys, which find lines that are not registered, ms. */
+const SCAN_EVERY_MS = 60_000
+
+/** If Redis replies on one connection, it must reply on the other one within this time, ms. */
+const REPLIES_WITHIN_MS = 500
+
+/** How many completed jobs of a line BullMQ keeps, and for how long. */
+const KEEP_COMPLETED = { count: 20, age: 3600 }
+/** The same for failed jobs. */
+const KEEP_FAILED = { count: 100, age: 7 * 24 * 3600 }
+
+/**
+ * Serves lines on two connections to Redis, however many lines there are: one for all commands, and
+ * one that blocks until wake-ups come.
+ */
+export function startLineServer(deps: ServerDeps): LineServer {
+  const { options, redis, registry, log, monotonicMs } = deps
+  const { layout, times } = options
+  let isStopping = false
+
+  const locks = createLockRenewer(times.lockDurationMs, log)
   const root = createRedisBackend('root', {
     connection: redis,
     skipVersionCheck: true,
-    lockDuration: options.times.lockDurationMs,
-    stalledInterval: options.times.stalledIntervalMs,
-    // A stalled job is no failure: crashes of a command are counted in PostgreSQL.
+    lockDuration: times.lockDurationMs,
+    stalledInterval: times.stalledIntervalMs,
+    // A stalled job has not failed. Crashes that a command causes are counted in PostgreSQL.
     maxStalledCount: Number.MAX_SAFE_INTEGER,
-    removeOnComplete: { count: 20, age: 3600 },
-    removeOnFail: { count: 100, age: 7 * 24 * 3600 },
+    removeOnComplete: KEEP_COMPLETED,
+    removeOnFail: KEEP_FAILED,
   } as Parameters<typeof createRedisBackend>[1])
   root.on('error', () => undefined)
 
-  const lineDeps = {
+  const lineDeps: LineDeps = {
     redis,
     root,
     processName: `${hostname()}:${process.pid}`,
     locks,
-    shortenLocks: createShortenLocks(redis, options.times),
+    shortenLocks: defineShortenLocks(redis, times),
     log,
     onJob: deps.onJob,
-    answer: createAnswer(redis, layout, log),
+    sendReply: createSendReply(redis, layout, log),
     ...(deps.onSetAside && { onSetAside: deps.onSetAside }),
-    stopping: () => stopping,
+    isStopping: () => isStopping,
     monotonicMs,
   }
-  const lines = createLines({
-    create: (lineName) => createLine(lineDeps, lineName, linePrefix(lineName, layout)),
-    inspect: (lineNames) => registry.inspect(lineNames),
+  const scheduler = createScheduler({
+    createLine: (lineName) =>
+      createLine(lineDeps, {
+        lineName,
+        prefix: linePrefix(lineName, layout),
+        base: lineBase(lineName, layout),
+      }),
+    measure: registry.measure,
     servedAtOnce: options.poolSize * LINES_PER_CONNECTION,
     maxOpenLines: options.maxOpenLines,
     idleMs: options.lineIdleMs,
-    watchIntervalMs: options.times.stalledIntervalMs,
-    handOver: (lineNames) => registry.note(lineNames),
+    monitorEveryMs: times.stalledIntervalMs,
+    handOver: (lineNames) =>
+      Promise.all(lineNames.map((lineName) => sendWakeUp(redis, layout, lineName))),
     onStalled: deps.onStalled,
     log,
     monotonicMs,
   })
+
   const reader = createReaderRedis(options.redisUrl).on('error', () => undefined)
-  // The connection for commands waits longer before it takes silence for the end, since its commands may be carried out
-  // twice then. Here Redis has just answered: if it does not answer there, that one leads to a host that is gone.
-  reader.on('ready', () => void dropIfSilent(redis, ANSWERS_OTHERS_MS))
+  // The connection for commands is slow to give up on a silent server, because its commands may then
+  // be executed twice. Here Redis has just replied: if it does not reply on that connection, the
+  // connection leads to a host that is gone.
+  reader.on('ready', () => void dropIfSilent(redis, REPLIES_WITHIN_MS))
   reconnectTogether(redis, reader)
-  const stopReading = followStreams({
-    redis: reader,
-    streams: shardPrefixes(layout).map((prefix) => ({ key: activityKey(prefix), lastId: '$' })),
-    blockMs: 2000,
-    count: 1000,
-    onEntry: ([, lineName]) => {
-      if (lineName !== undefined) lines.wake(lineName)
-    },
-    onError: (error) => log.warn({ err: error }, 'notes of activity could not be read'),
-  })
+  const stopReading = followWakeUps(reader, layout, scheduler.wake, (err) =>
+    log.warn({ err }, 'could not read wake-ups'),
+  )
   const sweeper = createSweeper({
-    lines,
+    scheduler,
     registry,
-    intervalMs: options.sweepIntervalMs,
-    walkIntervalMs: WALK_INTERVAL_MS,
+    sweepEveryMs: options.sweepIntervalMs,
+    scanEveryMs: SCAN_EVERY_MS,
     forgetAfterMs: options.lineIdleMs,
     log,
   })
-  const roomMaker = createRoomMaker({ redis, registry, log, monotonicMs })
-  // What happened while the connection was away may have gone unnoted.
+  const jobCleaner = createJobCleaner({ redis, registry, log, monotonicMs })
+  // Wake-ups may have been lost while the connection was away.
   redis.on('ready', () => sweeper.sweepNow())
 
   return {
-    counts: lines.counts,
+    counts: scheduler.counts,
     async stop() {
-      stopping = true
+      isStopping = true
       stopReading()
       sweeper.stop()
-      void roomMaker.stop()
-      await lines.close(divideGrace(options.shutdownGraceMs))
+      void jobCleaner.stop()
+      await scheduler.close(divideGrace(options.shutdownGraceMs))
       locks.stop()
     },
   }
+}
+
+/** How a stopping process divides its grace, ms. */
+export interface Grace {
+  /** Until then, jobs that fail are run again. What is undecided then is left to other workers. */
+  giveUpAfterMs: number
+  /** How long the jobs at hand may take. Once they are given up, they need a moment to end. */
+  finishMs: number
+  /** How long the hand-over may take after that. The rest is for closing connections. */
+  handOverMs: number
+}
+
+/** Most of a grace that is kept for what follows the jobs, ms. */
+const MAX_KEPT_MS = 1000
+
+export function divideGrace(graceMs: number): Grace {
+  const keptMs = Math.min(MAX_KEPT_MS, graceMs / 5)
+  return { giveUpAfterMs: graceMs - keptMs, finishMs: graceMs - keptMs / 2, handOverMs: keptMs / 4 }
 }

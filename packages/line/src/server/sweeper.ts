@@ -1,41 +1,39 @@
 import { type EveryOptions, every, type Log } from '@ticket-line/shared'
 import type { LineRegistry } from '../registry.js'
-import type { Lines } from './scheduler.js'
+import type { Scheduler } from './scheduler.js'
 
 export interface SweeperDeps {
-  lines: Pick<Lines, 'wake'>
-  registry: Pick<LineRegistry, 'allWithWork' | 'forgetEmpty' | 'walkKeys'>
-  /** Pause between two sweeps. */
-  intervalMs: number
-  /** Pause between two walks through all keys, which take a while. */
-  walkIntervalMs: number
-  /** Lines that were empty for this long are tidied and forgotten. */
+  scheduler: Pick<Scheduler, 'wake'>
+  registry: Pick<LineRegistry, 'allWithWork' | 'forgetEmpty' | 'registerByKeys'>
+  /** Time between two sweeps, ms. */
+  sweepEveryMs: number
+  /** Time between two scans of all keys, which take a while, ms. */
+  scanEveryMs: number
+  /** Lines that were empty for this long are forgotten, ms. */
   forgetAfterMs: number
   log: Log
 }
 
-/** The loops of the sweeper. */
 export interface Sweeper {
-  /** Sweeps as soon as possible instead of at the next interval. */
+  /** Sweeps as soon as possible, without waiting for the interval. */
   sweepNow(): void
   /**
-   * Starts no further sweeps. It does not wait for one that is under way: that may wait for Redis,
-   * and finds the lines closed.
+   * Starts no further sweep. It does not wait for one that is under way, which may be waiting for
+   * Redis and then finds the scheduler closed.
    */
   stop(): void
 }
 
 /**
- * Finds lines with jobs that no worker serves, because a wake-up was lost and the monitor did not
- * see them. A sweep checks the registered lines. In a loop of its own, which takes longer, the
- * sweeper also walks through all keys of Redis and finds lines whose registration was lost. Both
- * loops begin at once.
+ * Finds lines that have jobs and that no worker serves, because a wake-up was lost and no monitor
+ * checks the line. A sweep checks the registered lines. A loop of its own scans all keys of Redis,
+ * which takes longer, and finds lines whose registration was lost. Both begin at once.
  */
 export function createSweeper(deps: SweeperDeps): Sweeper {
-  const { lines, registry, log } = deps
+  const { scheduler, registry, log } = deps
 
   async function wakeAll(): Promise<void> {
-    for (const lineName of await registry.allWithWork()) lines.wake(lineName)
+    for (const lineName of await registry.allWithWork()) scheduler.wake(lineName)
   }
 
   async function sweep(): Promise<void> {
@@ -43,21 +41,21 @@ export function createSweeper(deps: SweeperDeps): Sweeper {
     await registry.forgetEmpty(deps.forgetAfterMs)
   }
 
-  async function walk(): Promise<void> {
-    if ((await registry.walkKeys()) > 0) await wakeAll()
+  async function scan(): Promise<void> {
+    if ((await registry.registerByKeys()) > 0) await wakeAll()
   }
 
   const options: EveryOptions = {
     immediately: true,
-    onError: (err) => log.warn({ err }, 'the lines could not be swept'),
+    onError: (err) => log.warn({ err }, 'could not sweep the lines'),
   }
-  const sweeping = every(deps.intervalMs, sweep, options)
-  const walking = every(deps.walkIntervalMs, walk, options)
+  const sweeping = every(deps.sweepEveryMs, sweep, options)
+  const scanning = every(deps.scanEveryMs, scan, options)
   return {
     sweepNow: () => void sweeping.runNow(),
     stop() {
       void sweeping.stop()
-      void walking.stop()
+      void scanning.stop()
     },
   }
 }

@@ -1,16 +1,7 @@
 import type { Pool } from '@ticket-line/db'
+import type { PendingCounts } from '@ticket-line/line/client'
 import { createMetricsPage, createPoolMetrics, createRegistry } from '@ticket-line/telemetry'
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client'
-
-/** What this process has in the lines. */
-export interface LineCounts {
-  /** Clients that wait for a decision. */
-  waiting: number
-  /** Commands that wait for the next job of their line. */
-  held: number
-  /** Jobs whose commands have clients that wait. */
-  jobs: number
-}
 
 interface Counted {
   count(): number
@@ -25,8 +16,8 @@ export interface Metrics {
   rateLimited: Counter
   /** Commands in each job whose first command came from this process. */
   jobSize: Histogram
-  /** Shows what this process has in the lines. */
-  watchLine(line: { counts(): LineCounts }): void
+  /** Shows the pending commands of this process. */
+  watchLine(line: { counts(): PendingCounts }): void
   /** Shows the current requests and long polls. */
   watchRequests(limits: { requests: Counted; longPolls: Counted }): void
   /** Shows the connections of a pool. */
@@ -39,14 +30,14 @@ const REQUEST_SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5
 export function createMetrics(): Metrics {
   const registry = createRegistry('api')
   const registers = [registry]
-  let counts = (): LineCounts => ({ waiting: 0, held: 0, jobs: 0 })
+  let counts = (): PendingCounts => ({ commands: 0, held: 0, jobs: 0 })
   new Gauge({
-    name: 'ticket_line_in_line',
-    help: 'waiting: clients that wait for a decision; held: commands that wait for the next job of their line; jobs: jobs whose commands have clients that wait.',
-    labelNames: ['what'],
+    name: 'ticket_line_api_pending',
+    help: 'commands: commands whose clients wait; held: those that are held for the next job of their line; jobs: jobs with such commands.',
+    labelNames: ['kind'],
     registers,
     collect() {
-      for (const [what, count] of Object.entries(counts())) this.set({ what }, count)
+      for (const [kind, count] of Object.entries(counts())) this.set({ kind }, count)
     },
   })
   return {

@@ -1,4 +1,4 @@
-import { createRedisClaims, escapeGlob } from '@ticket-line/line'
+import { createRedisClaims, installationKeysPattern } from '@ticket-line/line'
 import { ConfigError, plural } from '@ticket-line/shared'
 import type { Redis } from 'ioredis'
 import type { Arguments } from '../arguments.js'
@@ -73,7 +73,7 @@ async function showClaim(context: Context, args: Arguments): Promise<Report> {
 
 async function deleteKeys(redis: Redis, keyPrefix: string): Promise<number> {
   let deleted = 0
-  const match = `${escapeGlob(keyPrefix)}{s*}:*`
+  const match = installationKeysPattern(keyPrefix)
   for await (const keys of redis.scanStream({ match, count: KEYS_PER_STEP })) {
     if ((keys as string[]).length > 0) deleted += await redis.unlink(...(keys as string[]))
   }

@@ -1,8 +1,13 @@
 import { ALIVE_MS, createLineRegistry, createRedisClaims } from '@ticket-line/line'
-import { commandsIn, countProcesses, readLine, scanKeys } from '@ticket-line/line/inspect'
+import {
+  commandsIn,
+  countProcesses,
+  findUnknownLines,
+  readLine,
+  scanKeys,
+} from '@ticket-line/line/inspect'
 import { plural, seconds } from '@ticket-line/shared'
 import type { Arguments } from '../arguments.js'
-import { findUnknownLines } from '../check-installation.js'
 import type { Command } from '../command.js'
 import type { Context } from '../context.js'
 import { EXIT, type Report } from '../report.js'

@@ -35,8 +35,8 @@ async function pruneNow(context: Context, args: Arguments): Promise<Report> {
     onProgress: ({ commands, idempotencyKeys }) =>
       context.progress(`${plural(commands, 'outcome')}, ${plural(idempotencyKeys, 'key')}`),
   })
-  // The walk also finds lines that are not in the registry.
-  await registry.walkKeys()
+  // The scan also finds lines that are not in the registry.
+  await registry.registerByKeys()
   const jobs = await registry.removeFinished()
   return {
     exitCode: EXIT.fine,

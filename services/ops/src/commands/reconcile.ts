@@ -2,10 +2,10 @@ import { createLineQueues } from '@ticket-line/line'
 import {
   FINDINGS,
   type Finding,
-  keyOf,
-  type LookDeps,
-  lookForFindings,
-  mend,
+  findingKey,
+  findProblems,
+  type InspectDeps,
+  repair,
 } from '@ticket-line/line/inspect'
 import { plural, seconds } from '@ticket-line/shared'
 import type { Arguments } from '../arguments.js'
@@ -48,40 +48,40 @@ async function findAndRepair(context: Context, args: Arguments): Promise<Report>
   const redis = await context.redis()
   const queues = createLineQueues(redis, context.layout)
   const { layout, now, progress } = context
-  const deps: LookDeps = { redis, pool: context.pool(), queues, layout, now, progress }
+  const deps: InspectDeps = { redis, pool: context.pool(), queues, layout, now, progress }
   async function settle(): Promise<void> {
     progress(`checking again in ${seconds(settleMs)}`)
     await context.sleep(settleMs)
   }
   const shown: Shown[] = (await findTwice(deps, settle)).map((finding) => ({
     ...finding,
-    mendable: FINDINGS[finding.kind].mendable,
+    mendable: FINDINGS[finding.kind].repairable,
   }))
   if (apply && shown.some((finding) => finding.mendable)) await repairAll(deps, shown, settle)
   return describe(shown, apply)
 }
 
 /** What is found twice is not a passing state. */
-async function findTwice(deps: LookDeps, settle: () => Promise<void>): Promise<Finding[]> {
-  const first = await lookForFindings(deps)
+async function findTwice(deps: InspectDeps, settle: () => Promise<void>): Promise<Finding[]> {
+  const first = await findProblems(deps)
   if (first.length === 0) return []
   await settle()
-  const before = new Set(first.map(keyOf))
-  return (await lookForFindings(deps)).filter((finding) => before.has(keyOf(finding)))
+  const before = new Set(first.map(findingKey))
+  return (await findProblems(deps)).filter((finding) => before.has(findingKey(finding)))
 }
 
 async function repairAll(
-  deps: LookDeps,
+  deps: InspectDeps,
   shown: Shown[],
   settle: () => Promise<void>,
 ): Promise<void> {
   for (const finding of shown) {
-    const done = await mend(deps, finding)
+    const done = await repair(deps, finding)
     if (done !== undefined) finding.done = done
   }
   await settle()
-  const left = new Set((await lookForFindings(deps)).map(keyOf))
-  for (const finding of shown) finding.mended = !left.has(keyOf(finding))
+  const left = new Set((await findProblems(deps)).map(findingKey))
+  for (const finding of shown) finding.mended = !left.has(findingKey(finding))
 }
 
 function describe(shown: Shown[], apply: boolean): Report {

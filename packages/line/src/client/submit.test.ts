@@ -9,10 +9,10 @@ import {
   type RefusedOutcome,
 } from '@ticket-line/shared'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import type { Counts } from './entrance.js'
-import { type JobStore, type JobToStore, LOOK_FOR_MS, type StoreResult } from './job-store.js'
-import type { SubmitResult } from './line-client.js'
-import { createSubmitter, type SubmitterDeps } from './submitter.js'
+import { FIND_JOB_UNTIL_MS } from './error-budget.js'
+import type { JobStore, JobToStore, StoreResult } from './store-job.js'
+import { createSubmitter, type SubmitterDeps } from './submit.js'
+import type { SubmitResult } from './types.js'
 
 beforeEach(() => void vi.useFakeTimers({ now: 1_785_000_000_000 }))
 afterEach(() => void vi.useRealTimers())
@@ -21,7 +21,9 @@ const pass = (ms: number): Promise<unknown> => vi.advanceTimersByTimeAsync(ms)
 const booked: Outcome = { outcome: 'booked', bookingId: '1-1', decidedAtMs: 1 }
 const refused: RefusedOutcome = { outcome: 'refused', decidedAtMs: 1 }
 
-/** A submitter before a Redis and a PostgreSQL that answer as the test says. */
+type Counts = Map<number, number>
+
+/** A submitter with a Redis and a PostgreSQL whose replies the test decides. */
 function given({
   isAdded = () => true,
   ...deps
@@ -30,15 +32,14 @@ function given({
   const ends: ((result: StoreResult) => void)[] = []
   const stored = new Map<string, Outcome | RefusedOutcome>()
   const inRedis = new Set<string>()
-  const left: Counts[] = []
+  const takenBack: Counts[] = []
   const added: JobToStore[] = []
   const submitter = createSubmitter({
     layout: { lines: 0, shards: 1, keyPrefix: 'test' },
     replyTo: 'api-1',
-    newJobId,
-    entrance: {
-      enter: (_lineName, counts) => counts,
-      leave: (_lineName, counts) => left.push(counts),
+    admission: {
+      admit: (_lineName, counts) => counts,
+      takeBack: (_lineName, counts) => takenBack.push(new Map(counts)),
     },
     jobStore: {
       store: (job) => {
@@ -49,14 +50,15 @@ function given({
         added.push(job)
         return isAdded()
       },
+      ensureListed: async (_lineName, jobId) => inRedis.has(jobId),
     },
-    isInRedis: async (_lineName, jobId) => inRedis.has(jobId),
     findStored: async (commandId) => {
       const outcome = stored.get(commandId)
       return outcome === undefined ? undefined : ({ outcome } as StoredCommand)
     },
     holdMs: 100,
     log: createLog('test', 'silent'),
+    newJobId,
     now: () => Date.now(),
     monotonicMs: () => Date.now(),
     setTimer(run, ms) {
@@ -66,32 +68,32 @@ function given({
     soon: setImmediate,
     ...deps,
   })
-  /** What a client hears, with the time it waited; `undefined` while it hears nothing. */
+  /** Submits a command. @returns what its client got, and after how long; empty while it waits */
   function submit(
     userId: string,
     waitMs = 10_000,
     eventId = 1,
   ): { result?: SubmitResult; afterMs?: number } {
-    const heard: { result?: SubmitResult; afterMs?: number } = {}
+    const got: { result?: SubmitResult; afterMs?: number } = {}
     const request: CommandRequest = { type: 'book', eventId, userId, caller: userId }
     const startedAt = Date.now()
     void submitter.submit(request, { waitMs }).then((result) => {
-      heard.result = result
-      heard.afterMs = Date.now() - startedAt
+      got.result = result
+      got.afterMs = Date.now() - startedAt
     })
-    return heard
+    return got
   }
   const job = (index: number): JobToStore => jobs[index] as JobToStore
   const end = (index: number, result: StoreResult = { kind: 'stored' }): void =>
     ends[index]?.(result)
   const reply = (index: number, outcomes: JobReply['outcomes']): void =>
-    submitter.replied({ jobId: job(index).jobId, outcomes })
+    submitter.onReply({ jobId: job(index).jobId, outcomes })
   const idOf = (index: number, command: number): string => commandIdOf(job(index).jobId, command)
-  return { submitter, submit, jobs, job, end, reply, idOf, stored, inRedis, left, added }
+  return { submitter, submit, jobs, job, end, reply, idOf, stored, inRedis, takenBack, added }
 }
 
-describe('a client that waits', () => {
-  it('hears the decision when the reply comes, and nothing before', async () => {
+describe('a client that waits for the decision', () => {
+  it('gets the decision of a command when its reply comes, and nothing before', async () => {
     const { submitter, submit, job, end, reply, idOf } = given()
     const ann = submit('ann')
     await pass(0)
@@ -104,10 +106,10 @@ describe('a client that waits', () => {
     await pass(0)
 
     expect(ann.result).toEqual({ kind: 'decided', commandId: idOf(0, 0), outcome: booked })
-    expect(submitter.counts()).toEqual({ waiting: 0, held: 0, jobs: 0 })
+    expect(submitter.counts()).toEqual({ commands: 0, held: 0, jobs: 0 })
   })
 
-  it('hears the decision also where the reply overtakes the answer to the add', async () => {
+  it('gets the decision even if the reply comes before the add is confirmed', async () => {
     const { submitter, submit, end, reply } = given()
     const ann = submit('ann')
     await pass(0)
@@ -120,7 +122,7 @@ describe('a client that waits', () => {
     expect(submitter.counts().jobs).toBe(0)
   })
 
-  it('hears its own outcome among those of its job', async () => {
+  it('gets its own outcome of a job with several commands', async () => {
     const { submit, job, end, reply } = given()
     const [ann, bob] = [submit('ann'), submit('bob')]
     await pass(0)
@@ -134,7 +136,7 @@ describe('a client that waits', () => {
     expect(bob.result).toMatchObject({ outcome: { outcome: 'waiting' } })
   })
 
-  it('hears 202 at its deadline, and not what comes later', async () => {
+  it('gets "accepted" at its deadline, and no later result', async () => {
     const { submit, end, reply, idOf } = given()
     const ann = submit('ann', 500)
     await pass(0)
@@ -148,7 +150,7 @@ describe('a client that waits', () => {
     expect(ann.result?.kind).toBe('accepted')
   })
 
-  it('hears at its deadline what is stored, where the reply was lost', async () => {
+  it('gets the stored outcome at its deadline if the reply was lost', async () => {
     const { submit, end, idOf, stored } = given()
     const ann = submit('ann', 500)
     await pass(0)
@@ -161,7 +163,7 @@ describe('a client that waits', () => {
     expect(ann).toMatchObject({ result: { kind: 'decided', outcome: booked }, afterMs: 500 })
   })
 
-  it('hears 202 soon after its deadline where PostgreSQL does not answer', async () => {
+  it('gets "accepted" soon after its deadline if PostgreSQL does not answer', async () => {
     const { submit, end } = given({ findStored: () => new Promise(() => undefined) })
     const ann = submit('ann', 500)
     await pass(0)
@@ -173,7 +175,7 @@ describe('a client that waits', () => {
     expect(ann.afterMs).toBeLessThanOrEqual(750)
   })
 
-  it('hears 202 only once the job is stored, where its deadline comes before', async () => {
+  it('gets "accepted" only after the job is stored, even if its deadline comes before', async () => {
     const { submit, end } = given()
     const ann = submit('ann', 50)
     await pass(0)
@@ -185,7 +187,7 @@ describe('a client that waits', () => {
     expect(ann.result?.kind).toBe('accepted')
   })
 
-  it('whose deadline comes while it is held has everything held stored at once, in order', async () => {
+  it('has all held commands of its line stored, in order, if its deadline comes while it is held', async () => {
     const { submit, jobs, job, end } = given({ holdMs: 5000 })
     submit('a')
     await pass(0)
@@ -203,8 +205,8 @@ describe('a client that waits', () => {
   })
 })
 
-describe('a client that does not wait', () => {
-  it('hears 202 as soon as its command is stored', async () => {
+describe('a client that does not wait for the decision', () => {
+  it('gets "accepted" as soon as its command is stored', async () => {
     const { submit, end, idOf } = given()
     const ann = submit('ann', 0)
     await pass(0)
@@ -216,7 +218,7 @@ describe('a client that does not wait', () => {
     expect(ann.result).toEqual({ kind: 'accepted', commandId: idOf(0, 0) })
   })
 
-  it('has those in front of it stored as well, and they go on waiting', async () => {
+  it('has the commands ahead of it stored too, whose clients go on waiting', async () => {
     const { submit, jobs, end, reply } = given()
     submit('a')
     await pass(0)
@@ -237,13 +239,13 @@ describe('a client that does not wait', () => {
   })
 })
 
-describe('an add that failed', () => {
-  it('is looked for until the first of its clients has waited so long, from the start of his request', async () => {
+describe('a job whose add failed', () => {
+  it('is looked for until the budget of its first client ends, counted from the start of that request', async () => {
     const until: number[] = []
     const { submitter } = given({
       jobStore: {
-        store: (_job, lookUntilMs) => {
-          until.push(lookUntilMs)
+        store: (_job, findUntilMs) => {
+          until.push(findUntilMs)
           return new Promise(() => undefined)
         },
       } as JobStore,
@@ -254,24 +256,24 @@ describe('an add that failed', () => {
     void submitter.submit({ ...request, userId: 'bob', caller: 'bob' }, { waitMs: 1000 })
     await pass(0)
 
-    expect(until).toEqual([Date.now() - 250 + LOOK_FOR_MS])
+    expect(until).toEqual([Date.now() - 250 + FIND_JOB_UNTIL_MS])
   })
 
-  it('is unavailable to everybody in it, under the id it had, and its count is taken back', async () => {
-    const { submitter, submit, end, idOf, left } = given()
+  it('is answered "unavailable" to all its clients, with their ids, and its count is taken back', async () => {
+    const { submitter, submit, end, idOf, takenBack } = given()
     const [ann, bob] = [submit('ann'), submit('bob', 0)]
     await pass(0)
 
-    end(0, { kind: 'refused' })
+    end(0, { kind: 'abandoned' })
     await pass(0)
 
     expect(ann.result).toEqual({ kind: 'unavailable', commandId: idOf(0, 0) })
     expect(bob.result).toEqual({ kind: 'unavailable', commandId: idOf(0, 1) })
-    expect(left).toEqual([new Map([[1, 2]])])
+    expect(takenBack).toEqual([new Map([[1, 2]])])
     expect(submitter.counts().jobs).toBe(0)
   })
 
-  it('is unknown where nobody can tell', async () => {
+  it('is answered "unknown" if neither server answers', async () => {
     const { submit, end, idOf } = given()
     const ann = submit('ann')
     await pass(0)
@@ -282,12 +284,12 @@ describe('an add that failed', () => {
     expect(ann.result).toEqual({ kind: 'unknown', commandId: idOf(0, 0) })
   })
 
-  it('but was decided is answered with the decision, and the rest of it is refused', async () => {
+  it('is answered with the outcomes of the commands that were decided, and "unavailable" for the others', async () => {
     const { submit, end, idOf } = given()
     const [ann, bob] = [submit('ann', 0), submit('bob')]
     await pass(0)
 
-    end(0, { kind: 'settled', outcomes: new Map([[idOf(0, 0), booked]]) })
+    end(0, { kind: 'decided', outcomes: new Map([[idOf(0, 0), booked]]) })
     await pass(0)
 
     expect(ann.result).toMatchObject({ kind: 'decided', outcome: booked })
@@ -295,8 +297,8 @@ describe('an add that failed', () => {
   })
 })
 
-describe('a reply that says refused', () => {
-  it('is unavailable to the client: it was told so, or would have been', async () => {
+describe('a reply with an abandoned command', () => {
+  it('is answered "unavailable"', async () => {
     const { submit, end, reply } = given()
     const ann = submit('ann')
     await pass(0)
@@ -308,14 +310,14 @@ describe('a reply that says refused', () => {
     expect(ann.result?.kind).toBe('unavailable')
   })
 
-  it('of a job that nobody waits for is passed over', () => {
+  it('is ignored if nobody waits for its job', () => {
     const { submitter } = given()
 
-    expect(() => submitter.replied({ jobId: 'event-1.x.1', outcomes: [booked] })).not.toThrow()
+    expect(() => submitter.onReply({ jobId: 'event-1.x.1', outcomes: [booked] })).not.toThrow()
   })
 })
 
-describe('a reply that does not come', () => {
+describe('a reply that is overdue', () => {
   async function overdue(deps: Parameters<typeof given>[0] = {}) {
     const all = given(deps)
     const ann = all.submit('ann')
@@ -325,28 +327,28 @@ describe('a reply that does not come', () => {
     return { ...all, ann }
   }
 
-  it('is looked up in PostgreSQL after a second', async () => {
+  it('makes the rescue look for the outcome in PostgreSQL after one second', async () => {
     const { submitter, ann, stored, idOf } = await overdue()
     stored.set(idOf(0, 0), booked)
     await pass(999)
-    submitter.tick()
+    submitter.rescue()
     await pass(0)
     expect(ann.result).toBeUndefined()
 
     await pass(1)
-    submitter.tick()
+    submitter.rescue()
     await pass(0)
 
     expect(ann.result).toMatchObject({ kind: 'decided', outcome: booked })
   })
 
-  it('of a job that Redis still holds is waited for', async () => {
+  it('is waited for while Redis has the job', async () => {
     const { submitter, ann, inRedis, jobs, job } = await overdue()
     inRedis.add(job(0).jobId)
 
     for (let i = 0; i < 8; i++) {
       await pass(250)
-      submitter.tick()
+      submitter.rescue()
     }
     await pass(0)
 
@@ -354,10 +356,10 @@ describe('a reply that does not come', () => {
     expect(ann.result).toBeUndefined()
   })
 
-  it('of a job that Redis lost has it added again, under the same ids', async () => {
+  it('makes the rescue add a job again that Redis lost, under the same ids', async () => {
     const { submitter, ann, added, job, reply } = await overdue()
     await pass(1000)
-    submitter.tick()
+    submitter.rescue()
     await pass(0)
 
     expect(added).toEqual([job(0)])
@@ -368,22 +370,22 @@ describe('a reply that does not come', () => {
     expect(ann.result?.kind).toBe('decided')
   })
 
-  it('of a job that Redis lost has it added again and again while adds fail, as on a busy machine', async () => {
+  it('makes the rescue add a lost job again and again while adds fail, as on a busy machine', async () => {
     let busy = true
     const { submitter, ann, added, reply } = await overdue({ isAdded: () => !busy })
     await pass(1000)
     for (let i = 0; i < 30; i++) {
-      submitter.tick()
+      submitter.rescue()
       await pass(250)
     }
     expect(added.length).toBeGreaterThan(10)
     expect(ann.result).toBeUndefined()
 
     busy = false
-    submitter.tick()
+    submitter.rescue()
     await pass(0)
     const attempts = added.length
-    submitter.tick()
+    submitter.rescue()
     await pass(0)
     expect(added).toHaveLength(attempts)
 
@@ -392,47 +394,48 @@ describe('a reply that does not come', () => {
     expect(ann.result?.kind).toBe('decided')
   })
 
-  it('of a job that Redis lost is answered with 202 if the job is added again just after the deadline', async () => {
+  it('is answered "accepted" if the lost job is added again just after the deadline', async () => {
     let busy = true
     const { submitter, ann } = await overdue({ isAdded: () => !busy })
     await pass(7000)
-    submitter.tick()
+    submitter.rescue()
     await pass(3050)
     expect(ann.result).toBeUndefined()
 
     busy = false
-    submitter.tick()
+    submitter.rescue()
     await pass(0)
     expect(ann).toMatchObject({ result: { kind: 'accepted' }, afterMs: 10_050 })
   })
 
-  it('of a job that Redis lost and does not take again is unknown to the client at its deadline', async () => {
+  it('is answered "unknown" at the deadline if Redis does not take the lost job again', async () => {
     const { submitter, ann, idOf } = await overdue({ isAdded: () => false })
     for (let i = 0; i < 41; i++) {
       await pass(250)
-      submitter.tick()
+      submitter.rescue()
     }
 
     expect(ann).toEqual({ result: { kind: 'unknown', commandId: idOf(0, 0) }, afterMs: 10_100 })
-    expect(submitter.counts()).toEqual({ waiting: 0, held: 0, jobs: 0 })
+    expect(submitter.counts()).toEqual({ commands: 0, held: 0, jobs: 0 })
   })
 
-  it('of a job that Redis lost is unknown at the deadline although the add does not end', async () => {
+  it('is answered "unknown" at the deadline if the add of the lost job does not end', async () => {
     const { submitter, ann } = await overdue({
       jobStore: {
         store: async () => ({ kind: 'stored' }),
         addAgain: () => new Promise(() => undefined),
+        ensureListed: async () => false,
       },
     })
     await pass(9900)
-    submitter.tick()
+    submitter.rescue()
 
     await pass(200)
 
     expect(ann).toMatchObject({ result: { kind: 'unknown' }, afterMs: 10_100 })
   })
 
-  it('of a job that is found lost during the last look is not answered with 202', async () => {
+  it('is not answered "accepted" if the job is found lost during the last check', async () => {
     const deadline = Date.now() + 10_000
     const { submitter, ann } = await overdue({
       isAdded: () => false,
@@ -441,47 +444,47 @@ describe('a reply that does not come', () => {
     })
     await pass(10_050)
     expect(ann.result).toBeUndefined()
-    submitter.tick()
+    submitter.rescue()
 
     await pass(50)
 
     expect(ann).toMatchObject({ result: { kind: 'unknown' }, afterMs: 10_100 })
   })
 
-  it('of a job that Redis lost does not let others of the job lose the 202 that they heard', async () => {
+  it('of a lost job leaves the "accepted" that other clients of the job got', async () => {
     const { submitter, submit, end, idOf, reply } = given({ isAdded: () => false })
     const [ann, bob] = [submit('ann', 1200), submit('bob', 500)]
     await pass(0)
     end(0)
     await pass(1000)
     expect(bob.result?.kind).toBe('accepted')
-    submitter.tick()
+    submitter.rescue()
     await pass(300)
     expect(ann.result).toEqual({ kind: 'unknown', commandId: idOf(0, 0) })
 
-    // A worker that had the job in its hands finishes it all the same.
+    // A worker that had fetched the job may still complete it.
     expect(() => reply(0, [booked, booked])).not.toThrow()
     expect(bob.result?.kind).toBe('accepted')
   })
 
-  it('is not looked for while its add is under way', async () => {
+  it('is not looked for while the first add of its job is in progress', async () => {
     const { submitter, submit, jobs } = given()
     submit('ann')
     await pass(3000)
 
-    submitter.tick()
+    submitter.rescue()
     await pass(0)
 
     expect(jobs).toHaveLength(1)
   })
 
-  it('is looked for again where the look-up failed', async () => {
+  it('is looked for again if the look-up failed', async () => {
     const findStored = vi.fn(() => Promise.reject(new Error('away')))
     const { submitter, ann } = await overdue({ findStored })
     await pass(1000)
-    submitter.tick()
+    submitter.rescue()
     await pass(1000)
-    submitter.tick()
+    submitter.rescue()
     await pass(0)
 
     expect(findStored).toHaveBeenCalledTimes(2)
@@ -489,23 +492,25 @@ describe('a reply that does not come', () => {
   })
 })
 
-describe('a line that is full', () => {
-  it('tells the surplus that it is busy, and nothing of it is stored', async () => {
-    const enter = async (): Promise<Counts> => new Map([[1, 1]])
-    const { submitter, submit, job, left } = given({ entrance: { enter, leave: () => undefined } })
+describe('an event at its depth limit', () => {
+  it('answers "busy" to the surplus, and stores nothing of it', async () => {
+    const admit = async (): Promise<Counts> => new Map([[1, 1]])
+    const { submitter, submit, job, takenBack } = given({
+      admission: { admit, takeBack: () => undefined },
+    })
     const [ann, bob] = [submit('ann'), submit('bob')]
     await pass(0)
 
     expect(job(0).payload.commands.map(({ userId }) => userId)).toEqual(['ann'])
     expect(bob.result).toEqual({ kind: 'busy' })
     expect(ann.result).toBeUndefined()
-    expect(left).toEqual([])
-    expect(submitter.counts()).toEqual({ waiting: 1, held: 0, jobs: 1 })
+    expect(takenBack).toEqual([])
+    expect(submitter.counts()).toEqual({ commands: 1, held: 0, jobs: 1 })
   })
 
-  it('lets the next job go when none of this one may enter', async () => {
-    const enter = async (): Promise<Counts> => new Map([[1, 0]])
-    const { submit } = given({ entrance: { enter, leave: () => undefined } })
+  it('lets the next job go if no command of this one is admitted', async () => {
+    const admit = async (): Promise<Counts> => new Map([[1, 0]])
+    const { submit } = given({ admission: { admit, takeBack: () => undefined } })
     for (let i = 0; i < 5; i++) {
       const ann = submit('ann')
       await pass(0)
@@ -513,9 +518,9 @@ describe('a line that is full', () => {
     }
   })
 
-  it('is unavailable where the count cannot be had', async () => {
-    const enter = (): Promise<Counts> => Promise.reject(new Error('away'))
-    const { submit, jobs } = given({ entrance: { enter, leave: () => undefined } })
+  it('answers "unavailable" if commands cannot be counted', async () => {
+    const admit = (): Promise<Counts> => Promise.reject(new Error('away'))
+    const { submit, jobs } = given({ admission: { admit, takeBack: () => undefined } })
     const ann = submit('ann')
     await pass(0)
 
@@ -524,44 +529,44 @@ describe('a line that is full', () => {
   })
 })
 
-describe('when the process drains', () => {
-  it('everybody hears 202 as soon as his command is stored, the held ones included', async () => {
+describe('a process that drains', () => {
+  it('answers "accepted" as soon as a command is stored, held commands included', async () => {
     const { submitter, submit, end } = given()
-    const heard = [submit('a')]
+    const got = [submit('a')]
     await pass(0)
-    heard.push(submit('b'))
+    got.push(submit('b'))
     await pass(0)
-    heard.push(submit('c'))
+    got.push(submit('c'))
     end(0)
     await pass(0)
 
     submitter.drain()
     await pass(0)
-    expect(heard.map(({ result }) => result?.kind)).toEqual(['accepted', undefined, undefined])
+    expect(got.map(({ result }) => result?.kind)).toEqual(['accepted', undefined, undefined])
 
     end(1)
     end(2)
     await pass(0)
-    expect(heard.map(({ result }) => result?.kind)).toEqual(['accepted', 'accepted', 'accepted'])
+    expect(got.map(({ result }) => result?.kind)).toEqual(['accepted', 'accepted', 'accepted'])
   })
 
-  it('clients of a job that Redis lost hear soon that nobody knows', async () => {
+  it('answers "unknown" soon to the clients of a lost job', async () => {
     const { submitter, submit, end } = given({ isAdded: () => false })
     const ann = submit('ann')
     await pass(0)
     end(0)
     await pass(1000)
-    submitter.tick()
+    submitter.rescue()
     await pass(0)
 
     submitter.drain()
     await pass(100)
 
     expect(ann.result?.kind).toBe('unknown')
-    expect(submitter.counts()).toEqual({ waiting: 0, held: 0, jobs: 0 })
+    expect(submitter.counts()).toEqual({ commands: 0, held: 0, jobs: 0 })
   })
 
-  it('whoever comes later does not wait for the decision either', async () => {
+  it('does not let later clients wait for the decision', async () => {
     const { submitter, submit, end } = given()
     submitter.drain()
     const ann = submit('ann')

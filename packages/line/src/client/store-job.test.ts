@@ -2,7 +2,8 @@ import type { CommandStore } from '@ticket-line/db'
 import { commandIdOf, createLog, type JobPayload, type Outcome } from '@ticket-line/shared'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { LineQueues } from '../queues.js'
-import { createJobStore, LOOK_FOR_MS, type StoreResult } from './job-store.js'
+import { ERROR_WITHIN_MS, FIND_JOB_UNTIL_MS } from './error-budget.js'
+import { createJobStore, type StoreResult } from './store-job.js'
 
 beforeEach(() => void vi.useFakeTimers({ now: 1_785_000_000_000 }))
 afterEach(() => void vi.useRealTimers())
@@ -29,11 +30,11 @@ const fails = (message: string) => (): Promise<never> => Promise.reject(new Erro
 interface World {
   add: () => Promise<unknown>
   getJob?: () => Promise<unknown>
-  /** Outcomes that stand in PostgreSQL after the refusal was recorded; a function where it does not answer so. */
+  /** Outcomes in PostgreSQL after the job was recorded as abandoned; a function if it fails. */
   stored?: string[] | (() => Promise<never>)
 }
 
-/** Stores the job in such a world. @returns what became of it, after how long, and what was recorded */
+/** Stores the job. @returns what became of it, after how long, and what was recorded as abandoned */
 async function store(
   world: World,
 ): Promise<{ result: StoreResult; tookMs: number; recorded: unknown[] }> {
@@ -54,22 +55,22 @@ async function store(
   const startedAt = Date.now()
   const stored = createJobStore({
     queues: { queueOf: () => queue } as unknown as LineQueues,
-    note: () => undefined,
+    wakeUp: () => undefined,
+    relistJob: async () => 'missing',
     store: commandStore,
     log: createLog('test', 'silent'),
     monotonicMs: () => Date.now(),
-    sleep: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
   })
-    .store(job, startedAt + LOOK_FOR_MS)
+    .store(job, startedAt + FIND_JOB_UNTIL_MS)
     .then((result) => ({ result, tookMs: Date.now() - startedAt, recorded }))
   await vi.advanceTimersByTimeAsync(5000)
   return stored
 }
 
-const refusedIds = [`${job.jobId}.0`, `${job.jobId}.1`]
+const abandonedIds = [`${job.jobId}.0`, `${job.jobId}.1`]
 
-describe('an add', () => {
-  it('that is answered is stored', async () => {
+describe('a job', () => {
+  it('is stored if Redis confirms the add', async () => {
     const add = vi.fn(async () => undefined)
 
     expect(await store({ add })).toEqual({ result: { kind: 'stored' }, tookMs: 0, recorded: [] })
@@ -79,15 +80,15 @@ describe('an add', () => {
     })
   })
 
-  it('that was never sent is refused, with nothing to record', async () => {
+  it('is abandoned, with nothing to record, if its add was never sent', async () => {
     const add = fails("Stream isn't writeable and enableOfflineQueue options is false")
 
-    expect(await store({ add })).toEqual({ result: { kind: 'refused' }, tookMs: 0, recorded: [] })
+    expect(await store({ add })).toEqual({ result: { kind: 'abandoned' }, tookMs: 0, recorded: [] })
   })
 })
 
-describe('an add whose answer was lost', () => {
-  it('is stored where the job is found', async () => {
+describe('a job whose add was not confirmed', () => {
+  it('is stored if it is found in Redis', async () => {
     const { result, recorded } = await store({
       add: timesOut,
       getJob: async () => ({ id: job.jobId }),
@@ -97,7 +98,7 @@ describe('an add whose answer was lost', () => {
     expect(recorded).toEqual([])
   })
 
-  it('is looked for again while Redis does not answer', async () => {
+  it('is looked for again while look-ups fail', async () => {
     const getJob = vi
       .fn<() => Promise<unknown>>()
       .mockImplementationOnce(fails('Connection is closed.'))
@@ -109,21 +110,21 @@ describe('an add whose answer was lost', () => {
     expect(result).toEqual({ kind: 'stored' })
   })
 
-  it('is recorded as refused before anybody hears so, where it is not found', async () => {
+  it('is recorded as abandoned before clients get an error, if it is not found', async () => {
     const { result, recorded } = await store({ add: timesOut, getJob: async () => undefined })
 
-    expect(recorded).toEqual([refusedIds])
-    expect(result).toEqual({ kind: 'refused' })
+    expect(recorded).toEqual([abandonedIds])
+    expect(result).toEqual({ kind: 'abandoned' })
   })
 
-  it('is recorded as refused where Redis stays away', async () => {
+  it('is recorded as abandoned if Redis stays away', async () => {
     const { result, recorded } = await store({ add: timesOut, getJob: timesOut })
 
-    expect(recorded).toEqual([refusedIds])
-    expect(result).toEqual({ kind: 'refused' })
+    expect(recorded).toEqual([abandonedIds])
+    expect(result).toEqual({ kind: 'abandoned' })
   })
 
-  it('is settled where some of it was decided first', async () => {
+  it('is decided if some of its commands were decided before it was recorded as abandoned', async () => {
     const { result } = await store({
       add: timesOut,
       getJob: timesOut,
@@ -131,7 +132,7 @@ describe('an add whose answer was lost', () => {
     })
 
     expect(result).toEqual({
-      kind: 'settled',
+      kind: 'decided',
       outcomes: new Map([[`${job.jobId}.0`, { outcome: 'booked', decidedAtMs: 5000 }]]),
     })
   })
@@ -139,7 +140,7 @@ describe('an add whose answer was lost', () => {
   it.each([
     ['fails', fails('Connection terminated')],
     ['hangs', hangs],
-  ])('is unknown where PostgreSQL %s as well', async (_how, stored) => {
+  ])('is unknown if PostgreSQL %s too', async (_how, stored) => {
     const { result } = await store({ add: timesOut, getJob: timesOut, stored })
 
     expect(result).toEqual({ kind: 'unknown' })
@@ -152,9 +153,36 @@ describe('an add whose answer was lost', () => {
       'Redis is gone',
       { add: fails('Connection is closed.'), getJob: fails('Connection is closed.') },
     ],
-  ])('is known within the second that a client is promised, where %s', async (_what, world) => {
+  ])('has a known fate within the error budget if %s', async (_what, world) => {
     const { tookMs } = await store(world)
 
-    expect(tookMs).toBeLessThanOrEqual(950)
+    expect(tookMs).toBeLessThanOrEqual(ERROR_WITHIN_MS - 50)
+  })
+})
+
+describe('a job that may be in no list', () => {
+  const wokenUp: string[] = []
+  const jobStore = (result: 'missing' | 'listed' | 'relisted') =>
+    createJobStore({
+      queues: {} as LineQueues,
+      wakeUp: (lineName) => wokenUp.push(lineName),
+      relistJob: async () => result,
+      store: { recordAbandoned: async () => new Map() },
+      log: createLog('test', 'silent'),
+      monotonicMs: () => Date.now(),
+    })
+  beforeEach(() => void wokenUp.splice(0))
+
+  it('wakes the workers up when it is put back', async () => {
+    expect(await jobStore('relisted').ensureListed('event-1', job.jobId)).toBe(true)
+    expect(wokenUp).toEqual(['event-1'])
+  })
+
+  it.each([
+    ['listed', true],
+    ['missing', false],
+  ] as const)('wakes nobody up if it is %s', async (result, isInRedis) => {
+    expect(await jobStore(result).ensureListed('event-1', job.jobId)).toBe(isInRedis)
+    expect(wokenUp).toEqual([])
   })
 })

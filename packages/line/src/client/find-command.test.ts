@@ -1,10 +1,10 @@
 import type { StoredCommand } from '@ticket-line/db'
 import type { CommandRequest, JobPayload, Outcome, RefusedOutcome } from '@ticket-line/shared'
-import type { Redis } from 'ioredis'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { LineQueues } from '../queues.js'
-import { createFinder } from './finder.js'
-import type { CommandView } from './line-client.js'
+import type { JobLocation } from '../scripts.js'
+import { createFindCommand } from './find-command.js'
+import type { CommandView } from './types.js'
 
 beforeEach(() => void vi.useFakeTimers({ now: 1_785_000_000_000 }))
 afterEach(() => void vi.useRealTimers())
@@ -20,27 +20,26 @@ const booked: Outcome = { outcome: 'booked', bookingId: '7-1', decidedAtMs: 5 }
 
 type Stored = Outcome | RefusedOutcome | undefined
 
-/** A finder over a line that answers `place`, and a PostgreSQL whose answers are given in order, the last for good. */
+/**
+ * Looks up commands in a line that says `location`, and in a PostgreSQL that gives the stored outcomes
+ * in order, the last one again and again.
+ */
 function given(world: {
   stored?: (Stored | Error)[]
   payload?: unknown
-  place?: (number | string)[]
+  location?: JobLocation
   lookMs?: number
 }) {
   const answers = [...(world.stored ?? [])]
   const asked: string[] = []
-  const kept: string[] = []
+  const relisted: string[] = []
   let looks = 0
   const payload: JobPayload = { v: 1, replyTo: 'api-1', acceptedAtMs, commands }
-  const redis = {
-    defineCommand: () => undefined,
-    ticketsPlace: async (...keys: string[]) => {
-      asked.push(...keys)
-      return world.place ?? [-1]
+  const find = createFindCommand({
+    async locateJob(base, id) {
+      asked.push(base, id)
+      return world.location ?? { kind: 'unlisted', queuedJobs: 0 }
     },
-  }
-  const find = createFinder({
-    redis: redis as unknown as Redis,
     queues: {
       queueOf: () => ({
         getJob: async () => ({ data: 'payload' in world ? world.payload : payload }),
@@ -61,17 +60,18 @@ function given(world: {
         outcome,
       } as StoredCommand
     },
-    async keepInLine(_lineName, id) {
-      kept.push(id)
+    async ensureListed(_lineName, id) {
+      relisted.push(id)
       return true
     },
     monotonicMs: () => Date.now(),
-    sleep: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
   })
-  return { find, asked, kept, looks: () => looks }
+  return { find, asked, relisted, looks: () => looks }
 }
 
 const anybody = (): boolean => true
+const ACTIVE: JobLocation = { kind: 'active' }
+const FIRST: JobLocation = { kind: 'queued', jobsAhead: 0, ids: [] }
 
 async function after<T>(ms: number, promise: Promise<T>): Promise<T> {
   await vi.advanceTimersByTimeAsync(ms)
@@ -79,9 +79,9 @@ async function after<T>(ms: number, promise: Promise<T>): Promise<T> {
 }
 
 describe('a command in the line', () => {
-  it('is queued behind the commands of the jobs in front, and those before it in its own', async () => {
-    const place = [1, 1, `event-7.${middle}.10`, `event-7.${middle}.20`]
-    const { find, asked } = given({ place })
+  it('is queued behind the commands of the jobs ahead, and those before it in its own job', async () => {
+    const ids = [`event-7.${middle}.10`, `event-7.${middle}.20`]
+    const { find, asked } = given({ location: { kind: 'queued', jobsAhead: 1, ids } })
 
     const view = await find(commandId, 0, anybody)
 
@@ -95,54 +95,53 @@ describe('a command in the line', () => {
       ahead: 32,
       acceptedAtMs,
     })
-    const lists = ['wait', 'active', 'prioritized'].map((list) => `test{s0}:event-7:${list}`)
-    expect(asked.slice(0, 4)).toEqual([...lists, jobId])
+    expect(asked).toEqual(['test{s0}:event-7:', jobId])
   })
 
-  it('is estimated to be behind as many commands as the jobs that were counted have on average', async () => {
+  it('is estimated to be behind as many commands as the counted jobs have on average', async () => {
     const counted = Array.from({ length: 500 }, () => `event-7.${middle}.4`)
-    const { find } = given({ place: [1, 1500, ...counted] })
+    const { find } = given({ location: { kind: 'queued', jobsAhead: 1500, ids: counted } })
 
     expect(await find(commandId, 0, anybody)).toMatchObject({ ahead: 6002 })
   })
 
-  it('is queued behind everything in the line if its job stands in no list, and is put back into its line', async () => {
-    const { find, kept } = given({ place: [-1, 7] })
+  it('is queued behind all jobs if no list contains its job, which is put back in its line', async () => {
+    const { find, relisted } = given({ location: { kind: 'unlisted', queuedJobs: 7 } })
 
     expect(await find(commandId, 0, anybody)).toMatchObject({ state: 'queued', ahead: 9 })
-    expect(kept).toEqual([jobId])
+    expect(relisted).toEqual([jobId])
   })
 
-  it('is queued behind the waiting jobs if its job was given a priority', async () => {
-    const { find, kept } = given({ place: [1, 3] })
+  it('is queued behind the queued jobs if an operator gave its job a priority', async () => {
+    const { find, relisted } = given({ location: { kind: 'queued', jobsAhead: 3, ids: [] } })
 
     expect(await find(`${jobId}.0`, 0, anybody)).toMatchObject({ state: 'queued', ahead: 3 })
-    expect(kept).toEqual([])
+    expect(relisted).toEqual([])
   })
 
-  it('is first where nothing is in front', async () => {
-    const { find } = given({ place: [1, 0] })
+  it('is first if no job is ahead', async () => {
+    const { find } = given({ location: FIRST })
 
     expect(await find(`${jobId}.0`, 0, anybody)).toMatchObject({ state: 'queued', ahead: 0 })
   })
 
-  it('is active with its job, and nothing is in front of it', async () => {
-    const { find } = given({ place: [0] })
+  it('is active with its job, and no command is ahead of it', async () => {
+    const { find } = given({ location: ACTIVE })
 
     expect(await find(commandId, 0, anybody)).toMatchObject({ state: 'active', ahead: 0 })
   })
 
   it.each([
-    ['holds something else', { place: [0], payload: { v: 1 } }],
-    ['is gone', { place: [0], payload: undefined }],
+    ['contains something else', { location: ACTIVE, payload: { v: 1 } }],
+    ['is missing', { location: ACTIVE, payload: undefined }],
   ])('is unknown if its job %s', async (_what, world) => {
     expect(await given(world).find(commandId, 0, anybody)).toBeUndefined()
   })
 })
 
 describe('a command that is decided', () => {
-  it('is done, whatever the queue says', async () => {
-    const { find } = given({ stored: [booked], place: [0] })
+  it('is done, whatever Redis says', async () => {
+    const { find } = given({ stored: [booked], location: ACTIVE })
 
     expect(await find(commandId, 0, anybody)).toMatchObject({
       state: 'done',
@@ -151,14 +150,14 @@ describe('a command that is decided', () => {
     })
   })
 
-  it('between the look into PostgreSQL and that into Redis is found by a second look', async () => {
+  it('is found by a second look-up if it was decided between those in PostgreSQL and Redis', async () => {
     const { find } = given({ stored: [undefined, booked] })
 
     expect(await find(commandId, 0, anybody)).toMatchObject({ state: 'done' })
   })
 
-  it('as refused was never accepted: nobody finds it', async () => {
-    const { find } = given({ stored: [{ outcome: 'refused', decidedAtMs: 5 }], place: [1, 0] })
+  it('is not found if it was abandoned', async () => {
+    const { find } = given({ stored: [{ outcome: 'refused', decidedAtMs: 5 }], location: FIRST })
 
     expect(await find(commandId, 0, anybody)).toBeUndefined()
   })
@@ -166,15 +165,15 @@ describe('a command that is decided', () => {
 
 describe('a long poll', () => {
   it('ends with the decision', async () => {
-    const { find } = given({ stored: [undefined, undefined, undefined, booked], place: [1, 0] })
+    const { find } = given({ stored: [undefined, undefined, undefined, booked], location: FIRST })
 
     const view = await after(300, find(commandId, 10_000, anybody))
 
     expect(view).toMatchObject({ state: 'done', outcome: booked })
   })
 
-  it('ends after its time with the state as it is then', async () => {
-    const { find } = given({ place: [1, 0] })
+  it('ends after its time with the state at that moment', async () => {
+    const { find } = given({ location: FIRST })
     const startedAt = Date.now()
     let endedAt = 0
     const found = find(commandId, 730, anybody).finally(() => {
@@ -187,14 +186,14 @@ describe('a long poll', () => {
     expect(endedAt - startedAt).toBe(730)
   })
 
-  it('goes on where PostgreSQL is away for a moment', async () => {
-    const { find } = given({ stored: [undefined, new Error('away'), booked], place: [1, 0] })
+  it('goes on if PostgreSQL is away for a moment', async () => {
+    const { find } = given({ stored: [undefined, new Error('away'), booked], location: FIRST })
 
     expect(await after(300, find(commandId, 1000, anybody))).toMatchObject({ state: 'done' })
   })
 
-  it('costs as many look-ups for five thousand clients as for a few', async () => {
-    const { find, looks } = given({ place: [1, 0], lookMs: 5 })
+  it('costs as many look-ups for 5,000 clients as for a few', async () => {
+    const { find, looks } = given({ location: FIRST, lookMs: 5 })
     const polls = Array.from({ length: 5000 }, () => find(commandId, 1000, anybody))
 
     const views = await after(2000, Promise.all(polls))
@@ -203,8 +202,8 @@ describe('a long poll', () => {
     expect(looks()).toBeLessThan(20)
   })
 
-  it('shows nobody a state that is older than the question', async () => {
-    const { find } = given({ stored: [undefined, booked], place: [1, 0] })
+  it('shows nobody a state that is older than the request', async () => {
+    const { find } = given({ stored: [undefined, booked], location: FIRST })
     const first = find(commandId, 0, anybody)
 
     const second = find(commandId, 0, anybody)
@@ -213,31 +212,31 @@ describe('a long poll', () => {
     expect(await second).toMatchObject({ state: 'done' })
   })
 
-  it('ends with what was seen last if the last look fails', async () => {
-    const { find } = given({ stored: [undefined, new Error('away')], place: [1, 0] })
+  it('ends with the last known state if the last look-up fails', async () => {
+    const { find } = given({ stored: [undefined, new Error('away')], location: FIRST })
 
     expect(await after(2000, find(commandId, 500, anybody))).toMatchObject({ state: 'queued' })
   })
 
-  it('tells a stranger at once that there is nothing', async () => {
-    const { find } = given({ place: [1, 0] })
+  it('ends at once, and finds nothing, for a client who may not read the command', async () => {
+    const { find } = given({ location: FIRST })
 
-    // No timer is turned: it would hang if it waited.
+    // The fake clock stands still, so this would hang if it waited.
     expect(
       await find(commandId, 10_000, ({ caller }) => caller === 'somebody else'),
     ).toBeUndefined()
   })
 })
 
-describe('what cannot be looked up', () => {
-  it('is told where neither of both answers', async () => {
+describe('a command that cannot be looked up', () => {
+  it('is reported as unavailable if PostgreSQL does not answer', async () => {
     const { find } = given({ stored: [new Error('away')] })
 
     await expect(find(commandId, 0, anybody)).rejects.toMatchObject({ code: 'unavailable' })
   })
 
   it.each(['', 'nonsense', `event-7.${middle}.3.3`, `other-7.${middle}.3.0`])(
-    'is not even asked for: "%s"',
+    'is not looked up at all if its id is "%s"',
     async (id) => {
       const { find } = given({ stored: [new Error('asked')] })
 

@@ -1,0 +1,117 @@
+import { LRUCache } from 'lru-cache'
+import type { DepthCounter, EventCounts } from '../depth.js'
+
+/** Counts commands into their lines, and limits how many undecided ones an event has. */
+export interface Admission {
+  /**
+   * Counts commands in, and registers the line. The batches of a line are admitted in the order of
+   * the calls.
+   *
+   * @returns how many commands of each event may enter. It is a promise only if an event may be close
+   * to its limit, or an earlier batch of the line is not admitted yet
+   * @throws if Redis is away. Nothing stays counted that workers would not correct
+   */
+  admit(
+    lineName: string,
+    counts: Map<number, number>,
+  ): Map<number, number> | Promise<Map<number, number>>
+  /** Counts commands out whose job will not come. */
+  takeBack(lineName: string, counts: EventCounts): void
+}
+
+export interface AdmissionDeps {
+  depth: DepthCounter
+  /** Most undecided commands of one event. */
+  maxDepth: number
+  /** Milliseconds of a clock that is never set back. */
+  monotonicMs: () => number
+}
+
+/**
+ * A process registers a line at most this often, ms. That is much less than it takes a line to be
+ * forgotten.
+ */
+const REGISTER_EVERY_MS = 500
+/** An event is close to its limit from this many commands below it. */
+const CLOSE_TO_LIMIT = 2048
+/** Events and lines that are remembered. */
+const REMEMBERED = 20_000
+
+/**
+ * If the last known depth is far below the limit, the count is sent together with the add and not
+ * awaited, so it costs no round trip. Close to the limit, the add waits for it.
+ *
+ * While a count is awaited, later batches of the line wait behind it. If it fails, they fail with
+ * it: each asking a Redis that does not answer would take as long again, one after the other.
+ */
+export function createAdmission({ depth, maxDepth, monotonicMs }: AdmissionDeps): Admission {
+  /** Depth of each event, as of the last count, however long ago. */
+  const knownDepth = new LRUCache<number, number>({ max: REMEMBERED })
+  const registeredAtMs = new LRUCache<string, number>({ max: REMEMBERED })
+  /** The count of the last batch of each line that is awaited. */
+  const awaited = new Map<string, Promise<unknown>>()
+
+  function isFarFromLimit(counts: EventCounts): boolean {
+    if (maxDepth < 2 * CLOSE_TO_LIMIT) return false
+    for (const [eventId, count] of counts) {
+      if ((knownDepth.get(eventId) ?? 0) + count + CLOSE_TO_LIMIT > maxDepth) return false
+    }
+    return true
+  }
+
+  function admitNow(
+    lineName: string,
+    counts: Map<number, number>,
+  ): Map<number, number> | Promise<Map<number, number>> {
+    if (!isFarFromLimit(counts)) return count(lineName, counts, maxDepth)
+    // If this fails, so does the add on the same connection, which reports it.
+    count(lineName, counts, undefined).catch(() => undefined)
+    return counts
+  }
+
+  async function count(
+    lineName: string,
+    counts: EventCounts,
+    limit: number | undefined,
+  ): Promise<Map<number, number>> {
+    const nowMs = monotonicMs()
+    const lastMs = registeredAtMs.get(lineName) ?? Number.NEGATIVE_INFINITY
+    const registers = nowMs - lastMs >= REGISTER_EVERY_MS
+    if (registers) registeredAtMs.set(lineName, nowMs)
+    try {
+      const events = await depth.admit(lineName, counts, limit, registers)
+      const admitted = new Map<number, number>()
+      for (const event of events) {
+        admitted.set(event.eventId, event.admitted)
+        knownDepth.set(event.eventId, event.depth)
+      }
+      // The script registers a line only if it admits something.
+      if (registers && events.every((event) => event.admitted === 0))
+        registeredAtMs.delete(lineName)
+      return admitted
+    } catch (error) {
+      registeredAtMs.delete(lineName)
+      throw error
+    }
+  }
+
+  return {
+    admit(lineName, counts) {
+      const before = awaited.get(lineName)
+      const admitted =
+        before === undefined
+          ? admitNow(lineName, counts)
+          : before.then(() => admitNow(lineName, counts))
+      if (!(admitted instanceof Promise)) return admitted
+      awaited.set(lineName, admitted)
+      // One microtask later than the caller goes on, so that no later batch is admitted at once
+      // before the caller has sent its add.
+      const end = admitted.catch(() => undefined)
+      void end.then(() => {
+        if (awaited.get(lineName) === admitted) awaited.delete(lineName)
+      })
+      return admitted
+    },
+    takeBack: (lineName, counts) => depth.takeBack(lineName, counts),
+  }
+}

@@ -1,0 +1,43 @@
+import { every, readFullness } from '@ticket-line/shared'
+import type { Redis } from 'ioredis'
+
+/**
+ * Redis takes no more commands from this fullness on (1 is its `maxmemory`). The rest is for the
+ * workers, which must write in order to empty the lines.
+ */
+const FULL_AT = 0.9
+/** An API process cannot fill a tenth of a Redis between two checks, ms. */
+const CHECK_EVERY_MS = 1000
+
+export interface CapacityDeps {
+  redis: Pick<Redis, 'info' | 'status'>
+  /** Called when Redis becomes full, and when it has capacity again. */
+  onChange: (hasCapacity: boolean) => void
+}
+
+export interface Capacity {
+  /** False if commands should be refused. True if Redis is unlimited, or hides its memory. */
+  hasCapacity(): boolean
+  stop(): void
+}
+
+/**
+ * Checks how full Redis is. A Redis that has reached its `maxmemory` refuses what workers write to
+ * fetch and to complete a job, just as it refuses an add. It would stay full until an operator gives
+ * it more memory.
+ */
+export function watchCapacity({ redis, onChange }: CapacityDeps): Capacity {
+  let hasCapacity = true
+  const loop = every(
+    CHECK_EVERY_MS,
+    async () => {
+      if (redis.status !== 'ready') return
+      const now = (await readFullness(redis)) < FULL_AT
+      if (now !== hasCapacity) onChange(now)
+      hasCapacity = now
+    },
+    // The last known state counts. Whether Redis answers at all is the matter of `availability.ts`.
+    { onError: () => undefined },
+  )
+  return { hasCapacity: () => hasCapacity, stop: () => void loop.stop() }
+}

@@ -1,0 +1,219 @@
+import type { CommandStore, StoredCommand } from '@ticket-line/db'
+import {
+  AppError,
+  byKey,
+  commandCountOf,
+  createBatcher,
+  type LineLayout,
+  parseCommandId,
+  readJobPayload,
+  sleep,
+} from '@ticket-line/shared'
+import { lineBase } from '../keys.js'
+import type { LineQueues } from '../queues.js'
+import type { JobLocation, LocateJob } from '../scripts.js'
+import type { JobStore } from './store-job.js'
+import type { CommandView, LineClient } from './types.js'
+
+/** Finds a stored command in PostgreSQL; undefined if it is not decided. */
+export type FindStored = (commandId: string) => Promise<StoredCommand | undefined>
+
+/** Ids in one statement: enough for thousands of clients, few enough for other statements. */
+const IDS_PER_STATEMENT = 1000
+
+/**
+ * Looks up the commands of many callers in one statement. While a statement runs, further ids gather
+ * for the next one.
+ */
+export function createFindStored(store: Pick<CommandStore, 'findStored'>): FindStored {
+  return createBatcher({
+    run: byKey(async (commandIds: string[]) => {
+      const rows = await store.findStored(commandIds)
+      return new Map(rows.map((row) => [row.command.commandId, row]))
+    }),
+    // Waits until everything that has already arrived was read.
+    schedule: (start) => void setImmediate(start),
+    maxSize: IDS_PER_STATEMENT,
+    maxRunning: 1,
+  })
+}
+
+export interface FindCommandDeps {
+  queues: LineQueues
+  layout: LineLayout
+  locateJob: LocateJob
+  findStored: FindStored
+  ensureListed: JobStore['ensureListed']
+  /** Milliseconds of a clock that is never set back. */
+  monotonicMs: () => number
+}
+
+/** How often a long poll checks whether its command is decided, ms. */
+const LONG_POLL_CHECK_MS = 100
+
+/** Jobs ahead whose commands are counted. Those of further jobs are estimated from these. */
+const JOBS_COUNTED = 500
+
+/** Finds commands by their id: decided ones in PostgreSQL, the others in their line. */
+export function createFindCommand(deps: FindCommandDeps): LineClient['find'] {
+  const { queues, layout, locateJob, findStored, monotonicMs } = deps
+  const findOnce = shareCalls(find)
+  const longPolls = new Map<string, LongPoll>()
+
+  /**
+   * Finds a command in PostgreSQL, then in Redis, then in PostgreSQL again, because it may be
+   * decided between the first two. An undecided job that no list contains is put back in its line.
+   */
+  async function find(commandId: string): Promise<CommandView | undefined> {
+    try {
+      const stored = await findStored(commandId)
+      if (stored !== undefined) return viewOf(stored)
+      const inLine = await findInLine(commandId)
+      if (inLine?.isListed) return inLine.view
+      const storedSince = await findStored(commandId)
+      if (storedSince !== undefined) return viewOf(storedSince)
+      if (inLine !== undefined) await deps.ensureListed(inLine.lineName, inLine.jobId)
+      return inLine?.view
+    } catch (cause) {
+      throw new AppError(
+        'unavailable',
+        'The job cannot be looked up at the moment. Please try again shortly.',
+        { headers: { 'Retry-After': '1' }, cause },
+      )
+    }
+  }
+
+  /** Finds a command in its job. `isListed` is false if no list contains the job. */
+  async function findInLine(
+    commandId: string,
+  ): Promise<
+    { view: CommandView; jobId: string; lineName: string; isListed: boolean } | undefined
+  > {
+    const address = parseCommandId(commandId)
+    if (address === undefined) return undefined
+    const { lineName, jobId, index } = address
+    const [job, location] = await Promise.all([
+      queues.queueOf(lineName).getJob(jobId),
+      locateJob(lineBase(lineName, layout), jobId, JOBS_COUNTED),
+    ])
+    // The job was decided, and PostgreSQL was restored from an older copy since then. No worker runs
+    // it again.
+    const isCompleted = job?.finishedOn !== undefined && !job.failedReason
+    const payload = readJobPayload(job?.data)
+    if (isCompleted || typeof payload === 'string') return undefined
+    const command = payload.commands[index]
+    if (command === undefined) return undefined
+    const { type, eventId, userId, caller } = command
+    const isActive = location.kind === 'active'
+    const view: CommandView = {
+      commandId,
+      type,
+      eventId,
+      userId,
+      caller,
+      state: isActive ? 'active' : 'queued',
+      ahead: isActive ? 0 : commandsAhead(location) + index,
+      acceptedAtMs: payload.acceptedAtMs,
+    }
+    return { view, jobId, lineName, isListed: location.kind !== 'unlisted' }
+  }
+
+  /** @returns the stored command; undefined if it is not decided within this time */
+  async function waitForDecision(
+    commandId: string,
+    waitMs: number,
+  ): Promise<StoredCommand | undefined> {
+    let poll = longPolls.get(commandId)
+    if (poll === undefined) {
+      poll = createLongPoll()
+      longPolls.set(commandId, poll)
+      void run(commandId, poll)
+    }
+    poll.clients += 1
+    const stored = await Promise.race([poll.decided, sleep(waitMs)])
+    poll.clients -= 1
+    return stored ?? undefined
+  }
+
+  /** Checks a command until it is decided, or no client waits for it any more. */
+  async function run(commandId: string, poll: LongPoll): Promise<void> {
+    do {
+      await sleep(LONG_POLL_CHECK_MS)
+      const stored = await findStored(commandId).catch(() => undefined)
+      if (stored === undefined) continue
+      poll.onDecided(stored)
+      break
+    } while (poll.clients > 0)
+    longPolls.delete(commandId)
+  }
+
+  return async (commandId, waitMs, mayRead) => {
+    if (parseCommandId(commandId) === undefined) return undefined
+    const untilMs = monotonicMs() + waitMs
+    const view = await findOnce(commandId)
+    if (view === undefined || !mayRead(view)) return undefined
+    const leftMs = untilMs - monotonicMs()
+    if (view.state === 'done' || leftMs <= 0) return view
+    const stored = await waitForDecision(commandId, leftMs)
+    if (stored !== undefined) return viewOf(stored)
+    // If the last look fails, the state that was found before is better than an error.
+    return (await findOnce(commandId).catch(() => undefined)) ?? view
+  }
+}
+
+/** The long poll of one command, which all clients that wait for it share. */
+interface LongPoll {
+  clients: number
+  decided: Promise<StoredCommand>
+  onDecided: (stored: StoredCommand) => void
+}
+
+function createLongPoll(): LongPoll {
+  const { promise, resolve } = Promise.withResolvers<StoredCommand>()
+  return { clients: 0, decided: promise, onDecided: resolve }
+}
+
+/**
+ * Shares calls with the same key. Callers that come while a call runs wait for the next one, which
+ * serves all of them, so that no caller gets a result from before its own call.
+ */
+function shareCalls<T>(run: (key: string) => Promise<T>): (key: string) => Promise<T> {
+  const calls = new Map<string, { current: Promise<T>; next: Promise<T> | undefined }>()
+
+  function start(key: string): Promise<T> {
+    const call = { current: run(key), next: undefined }
+    calls.set(key, call)
+    function end(): void {
+      if (calls.get(key) === call && call.next === undefined) calls.delete(key)
+    }
+    call.current.then(end, end)
+    return call.current
+  }
+
+  return (key) => {
+    const call = calls.get(key)
+    if (call === undefined) return start(key)
+    const startNext = (): Promise<T> => start(key)
+    call.next ??= call.current.then(startNext, startNext)
+    return call.next
+  }
+}
+
+/** @returns undefined for an abandoned command: its client got an error, and never its id */
+function viewOf(stored: StoredCommand): CommandView | undefined {
+  const { command, outcome, acceptedAtMs } = stored
+  if (outcome.outcome === 'refused') return undefined
+  return { ...command, state: 'done', ahead: null, acceptedAtMs, outcome }
+}
+
+/** About how many commands are in the jobs ahead. */
+function commandsAhead(location: Exclude<JobLocation, { kind: 'active' }>): number {
+  // Of these, only the number of jobs is known.
+  if (location.kind === 'unlisted') return location.queuedJobs
+  const { jobsAhead, ids } = location
+  if (ids.length === 0) return jobsAhead
+  const counted = ids.reduce((sum, id) => sum + commandCountOf(id), 0)
+  // The active job is among the ids, but not among the jobs ahead.
+  const uncounted = Math.max(0, jobsAhead - ids.length)
+  return Math.round(counted + (uncounted * counted) / ids.length)
+}

@@ -1,0 +1,157 @@
+/**
+ * A *pending command* is a command whose HTTP client still waits in this process.
+ *
+ * Its states, and who moves it:
+ *
+ *     held ──▶ admitting ──▶ in_job ──▶ answered
+ *       └──────────┴──────────────────────▲
+ *
+ * - `held`: the batcher has it. It leaves when the batcher sends the next job of its line.
+ * - `admitting`: its batch counts itself into the line. `submit` either makes a job of it, or answers
+ *   that the event is busy, or that Redis is unavailable.
+ * - `in_job`: it has its id and travels in a job. It is answered by whatever comes first: a reply,
+ *   the rescue (the reply is overdue), its own deadline, or the failure of its job.
+ * - `answered`: its client has the result. Nothing follows; later results are ignored, because a
+ *   reply, the rescue and a deadline may cross.
+ *
+ * Beside its state, a pending command says what its client waits for: the *decision*, or only for
+ * *acceptance* (the job is stored). It changes once, from the first to the second: at its deadline,
+ * or when the process shuts down. Clients that asked for an asynchronous answer wait for acceptance
+ * from the start.
+ *
+ * The job has states of its own:
+ *
+ *     storing ──▶ stored ◀──▶ lost
+ *
+ * - `storing`: its first add has not ended.
+ * - `stored`: Redis has it. From then on "accepted" is the truth.
+ * - `lost`: Redis turned out not to have it, because it lost data. The rescue adds it again under the
+ *   same id until that works. Meanwhile "accepted" would be a promise that nobody keeps.
+ *
+ * Invariants: a client is answered exactly once. "Accepted" is answered only while the job is stored.
+ * "Unavailable" is answered only if the command will never take effect. A job is forgotten when all
+ * its commands are answered, so the jobs in memory are bounded by the clients that wait.
+ *
+ * Shutdown: `drain` makes everybody wait for acceptance only, and sends what is held. Each client is
+ * then answered as soon as its job is stored, which takes at most as long as the error budget.
+ */
+import {
+  type CommandRequest,
+  commandIdOf,
+  type Outcome,
+  type RefusedOutcome,
+} from '@ticket-line/shared'
+import type { JobToStore } from './store-job.js'
+import type { SubmitResult } from './types.js'
+
+export type PendingState =
+  | { readonly kind: 'held' }
+  | { readonly kind: 'admitting' }
+  | { readonly kind: 'in_job'; readonly job: PendingJob; readonly commandId: string }
+  | { readonly kind: 'answered' }
+
+/** States without data are shared: a command costs no object for them. */
+export const HELD: PendingState = { kind: 'held' }
+export const ADMITTING: PendingState = { kind: 'admitting' }
+const ANSWERED: PendingState = { kind: 'answered' }
+
+/** For each state, the states from which it may be entered. */
+const ENTERED_FROM: Record<PendingState['kind'], readonly PendingState['kind'][]> = {
+  held: [],
+  admitting: ['held'],
+  in_job: ['admitting'],
+  answered: ['held', 'admitting', 'in_job'],
+}
+
+export interface PendingCommand {
+  readonly request: CommandRequest
+  /** When the client began to wait, by the monotonic clock, ms. */
+  readonly sinceMs: number
+  /** What the client is answered with, unless something else comes first. */
+  waitsFor: 'decision' | 'acceptance'
+  state: PendingState
+  /** Called once, with what the client gets. */
+  readonly onAnswer: (result: SubmitResult) => void
+}
+
+/** A job with pending commands. */
+export interface PendingJob extends JobToStore {
+  readonly commands: readonly PendingCommand[]
+  state: 'storing' | 'stored' | 'lost'
+  /** When it was made, by the monotonic clock, ms. */
+  readonly madeAtMs: number
+  /** When the rescue last checked it, by the same clock. */
+  checkedAtMs: number
+}
+
+/** Moves a command to its next state. */
+export function transition(command: PendingCommand, next: PendingState): void {
+  const { kind } = command.state
+  if (!ENTERED_FROM[next.kind].includes(kind))
+    throw new Error(`a pending command cannot be ${next.kind} after it was ${kind}`)
+  command.state = next
+}
+
+/** Answers the client of a command, unless it was answered before. */
+export function answer(command: PendingCommand, result: SubmitResult): void {
+  if (command.state.kind === 'answered') return
+  transition(command, ANSWERED)
+  command.onAnswer(result)
+}
+
+/** Gives each command of a job its id. */
+export function assignCommandIds(job: PendingJob): void {
+  job.commands.forEach((command, index) => {
+    transition(command, { kind: 'in_job', job, commandId: commandIdOf(job.jobId, index) })
+  })
+}
+
+/** Called when a job is stored: answers the clients that wait for acceptance only. */
+export function acceptPending(job: PendingJob): void {
+  for (const command of job.commands) {
+    if (command.waitsFor === 'acceptance' && command.state.kind === 'in_job')
+      answer(command, { kind: 'accepted', commandId: command.state.commandId })
+  }
+}
+
+/**
+ * Called when the fate of a job is known: answers each command with its outcome. A command without
+ * one was abandoned and never takes effect, so its client is answered that we are unavailable.
+ */
+export function resolvePending(
+  job: PendingJob,
+  outcomeOf: (commandId: string, index: number) => Outcome | RefusedOutcome | undefined,
+): void {
+  job.commands.forEach((command, index) => {
+    if (command.state.kind !== 'in_job') return
+    const { commandId } = command.state
+    answer(command, resultOf(commandId, outcomeOf(commandId, index)))
+  })
+}
+
+/** Called when a job will never take effect, or when nobody knows: answers all its clients so. */
+export function failPending(job: PendingJob, kind: 'unavailable' | 'unknown'): void {
+  for (const command of job.commands) {
+    if (command.state.kind === 'in_job')
+      answer(command, { kind, commandId: command.state.commandId })
+  }
+}
+
+/** The result that a client gets for an outcome. An abandoned command has none. */
+export function resultOf(
+  commandId: string,
+  outcome: Outcome | RefusedOutcome | undefined,
+): SubmitResult {
+  return outcome === undefined || outcome.outcome === 'refused'
+    ? { kind: 'unavailable', commandId }
+    : { kind: 'decided', commandId, outcome }
+}
+
+/** The commands of a job whose clients still wait. */
+export function unanswered(job: PendingJob): PendingCommand[] {
+  return job.commands.filter((command) => command.state.kind !== 'answered')
+}
+
+export function isAnswered(job: PendingJob): boolean {
+  return job.commands.every((command) => command.state.kind === 'answered')
+}

@@ -1,0 +1,82 @@
+import type { Log } from '@ticket-line/shared'
+import { type PendingCommand, type PendingJob, unanswered } from './pending.js'
+import type { JobStore } from './store-job.js'
+
+export interface RescueDeps {
+  jobs: ReadonlyMap<string, PendingJob>
+  jobStore: Pick<JobStore, 'addAgain' | 'ensureListed'>
+  /** Answers the client of a command if its outcome is in PostgreSQL. */
+  findOutcome: (job: PendingJob, command: PendingCommand) => Promise<void>
+  /** Called when a job that was lost is in Redis again. */
+  onStored: (job: PendingJob) => void
+  log: Log
+  /** Milliseconds of a clock that is never set back. */
+  monotonicMs: () => number
+}
+
+/** A reply is overdue after this long, ms. Its job is then checked, and again as often. */
+const OVERDUE_MS = 1000
+/** Most jobs that one round checks. */
+const JOBS_PER_ROUND = 64
+
+/**
+ * Rescues the clients of jobs whose reply is overdue. Either the outcomes are in PostgreSQL and the
+ * reply was lost, or Redis lost the job. A lost job is added again under the same id, as often as
+ * needed while its clients wait, because on a busy machine an add may go unanswered for long.
+ *
+ * @returns starts one round. Call it a few times a second
+ */
+export function createRescue(deps: RescueDeps): () => void {
+  const { jobs, jobStore, findOutcome, log, monotonicMs } = deps
+  const inProgress = new Set<PendingJob>()
+
+  async function rescue(job: PendingJob): Promise<void> {
+    await findOutcomes(job)
+    if (unanswered(job).length === 0) return
+    if (await jobStore.ensureListed(job.lineName, job.jobId)) return found(job)
+    // Either the job was completed and removed between the two checks, or it is lost.
+    await findOutcomes(job)
+    if (unanswered(job).length === 0) return
+    if (job.state !== 'lost') {
+      log.warn({ jobId: job.jobId }, 'Redis lost a job: adding it again')
+      job.state = 'lost'
+    }
+    if (await jobStore.addAgain(job)) found(job)
+  }
+
+  function findOutcomes(job: PendingJob): Promise<unknown> {
+    return Promise.all(unanswered(job).map((command) => findOutcome(job, command)))
+  }
+
+  function found(job: PendingJob): void {
+    if (job.state === 'lost') deps.onStored(job)
+  }
+
+  function isDue(job: PendingJob, nowMs: number): boolean {
+    if (inProgress.has(job)) return false
+    switch (job.state) {
+      case 'storing':
+        return false
+      case 'stored':
+        return nowMs - job.checkedAtMs >= OVERDUE_MS
+      case 'lost':
+        return true
+    }
+  }
+
+  return () => {
+    let left = JOBS_PER_ROUND
+    for (const job of jobs.values()) {
+      const nowMs = monotonicMs()
+      // Jobs are in the order in which they were made.
+      if (left === 0 || nowMs - job.madeAtMs < OVERDUE_MS) return
+      if (!isDue(job, nowMs)) continue
+      left -= 1
+      job.checkedAtMs = nowMs
+      inProgress.add(job)
+      rescue(job)
+        .catch((err: unknown) => log.debug({ jobId: job.jobId, err }, 'could not check a job'))
+        .finally(() => inProgress.delete(job))
+    }
+  }
+}

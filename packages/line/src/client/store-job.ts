@@ -1,0 +1,150 @@
+import type { CommandStore } from '@ticket-line/db'
+import {
+  type JobPayload,
+  type Log,
+  type Outcome,
+  sleep,
+  wasRefused,
+  withDeadline,
+} from '@ticket-line/shared'
+import type { LineQueues } from '../queues.js'
+import { FIND_JOB_MS, RECORD_ABANDONED_MS } from './error-budget.js'
+
+/** A job on its way into Redis. */
+export interface JobToStore {
+  lineName: string
+  jobId: string
+  payload: JobPayload
+}
+
+/** What became of an add. */
+export type StoreResult =
+  | { kind: 'stored' }
+  /** It is not in Redis, and will never take effect. */
+  | { kind: 'abandoned' }
+  /**
+   * It was not found in time, but some of its commands were decided first. The others were recorded
+   * as abandoned. `outcomes` has the decided ones, by command id.
+   */
+  | { kind: 'decided'; outcomes: Map<string, Outcome> }
+  /** Neither Redis nor PostgreSQL answered. It may or may not take effect. */
+  | { kind: 'unknown' }
+
+/** Stores jobs in Redis, and finds out what became of them. */
+export interface JobStore {
+  /**
+   * Adds a job. If the reply to the add is lost, looks for the job until `findUntilMs`, by the
+   * monotonic clock. It never rejects.
+   */
+  store(job: JobToStore, findUntilMs: number): Promise<StoreResult>
+  /**
+   * Adds a job that Redis lost, under the same id.
+   *
+   * @returns whether it is known to be in Redis now
+   */
+  addAgain(job: JobToStore): Promise<boolean>
+  /**
+   * Makes sure that a job is served: if no list contains it, it is put back at the end of its line,
+   * with a wake-up.
+   *
+   * @returns whether Redis has the job
+   */
+  ensureListed(lineName: string, jobId: string): Promise<boolean>
+}
+
+export interface JobStoreDeps {
+  queues: LineQueues
+  /** Tells the workers that a line has work. */
+  wakeUp: (lineName: string) => void
+  relistJob: (lineName: string, jobId: string) => Promise<'missing' | 'listed' | 'relisted'>
+  store: Pick<CommandStore, 'recordAbandoned'>
+  log: Log
+  /** Milliseconds of a clock that is never set back. */
+  monotonicMs: () => number
+}
+
+/** Pause between two look-ups of a job that failed, ms. */
+const RETRY_PAUSE_MS = 50
+
+/** The message of ioredis for a command that it did not send. */
+const NEVER_SENT = /isn't writeable and enableOfflineQueue options is false/
+
+/**
+ * Stores jobs so that their fate is known. A job whose add was not answered is looked up by its id.
+ * If it cannot be found, PostgreSQL records its commands as abandoned before their clients get an
+ * error, so that the job changes nothing if it still arrives in Redis.
+ */
+export function createJobStore(deps: JobStoreDeps): JobStore {
+  const { queues, log, monotonicMs } = deps
+
+  async function store(job: JobToStore, findUntilMs: number): Promise<StoreResult> {
+    const { lineName, jobId } = job
+    try {
+      await add(job)
+      return { kind: 'stored' }
+    } catch (err) {
+      if (wasRefused(err) || (err instanceof Error && NEVER_SENT.test(err.message))) {
+        log.warn({ jobId, err }, 'Redis refused a job')
+        return { kind: 'abandoned' }
+      }
+      log.warn({ jobId, err }, 'Redis did not confirm a job')
+    }
+    if (await isFound(job, Math.max(findUntilMs, monotonicMs() + FIND_JOB_MS))) {
+      deps.wakeUp(lineName)
+      return { kind: 'stored' }
+    }
+    return abandon(job)
+  }
+
+  async function add({ lineName, jobId, payload }: JobToStore): Promise<void> {
+    const added = queues.queueOf(lineName).add('commands', payload, { jobId, attempts: 1 })
+    // The wake-up goes after the add on the same connection, so Redis executes it after the add:
+    // BullMQ sends within the microtasks of this turn, and a tick that is requested in one of them
+    // runs after all of them.
+    queueMicrotask(() => process.nextTick(deps.wakeUp, lineName))
+    await added
+  }
+
+  async function isFound({ lineName, jobId }: JobToStore, untilMs: number): Promise<boolean> {
+    while (monotonicMs() < untilMs) {
+      try {
+        const job = queues.queueOf(lineName).getJob(jobId)
+        // A Redis that is frozen does not answer this either.
+        return (await withDeadline(job, untilMs - monotonicMs(), () => undefined)) !== undefined
+      } catch {
+        await sleep(RETRY_PAUSE_MS)
+      }
+    }
+    return false
+  }
+
+  async function abandon({ jobId, payload }: JobToStore): Promise<StoreResult> {
+    const { acceptedAtMs, commands } = payload
+    try {
+      const recorded = deps.store.recordAbandoned({ jobId, acceptedAtMs, commands })
+      const stored = await withDeadline(recorded, RECORD_ABANDONED_MS, () => undefined)
+      if (stored === undefined) return { kind: 'unknown' }
+      const outcomes = new Map<string, Outcome>()
+      for (const [commandId, outcome] of stored)
+        if (outcome.outcome !== 'refused') outcomes.set(commandId, outcome)
+      return outcomes.size === 0 ? { kind: 'abandoned' } : { kind: 'decided', outcomes }
+    } catch (err) {
+      log.warn({ jobId, err }, 'could not record that a job was abandoned')
+      return { kind: 'unknown' }
+    }
+  }
+
+  return {
+    store,
+    addAgain: (job) =>
+      add(job).then(
+        () => true,
+        () => false,
+      ),
+    async ensureListed(lineName, jobId) {
+      const result = await deps.relistJob(lineName, jobId)
+      if (result === 'relisted') deps.wakeUp(lineName)
+      return result !== 'missing'
+    },
+  }
+}

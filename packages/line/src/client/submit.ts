@@ -1,0 +1,302 @@
+import {
+  type CommandRequest,
+  JOB_VERSION,
+  type JobReply,
+  type LineLayout,
+  type Log,
+} from '@ticket-line/shared'
+import { countEvents } from '../depth.js'
+import { lineNameOf } from '../keys.js'
+import type { Admission } from './admission.js'
+import { type BatcherDeps, createBatcher } from './batcher.js'
+import { FIND_JOB_UNTIL_MS } from './error-budget.js'
+import type { FindStored } from './find-command.js'
+import {
+  ADMITTING,
+  acceptPending,
+  answer,
+  assignCommandIds,
+  failPending,
+  HELD,
+  isAnswered,
+  type PendingCommand,
+  type PendingJob,
+  resolvePending,
+  resultOf,
+  transition,
+} from './pending.js'
+import { createRescue } from './rescue.js'
+import type { JobStore, StoreResult } from './store-job.js'
+import type { SubmitOptions, SubmitResult } from './types.js'
+
+export interface SubmitterDeps {
+  layout: LineLayout
+  /** Id of this process's replies. */
+  replyTo: string
+  admission: Admission
+  jobStore: JobStore
+  findStored: FindStored
+  /** Longest time that a command is held, ms. */
+  holdMs: number
+  log: Log
+  newJobId: (lineName: string, commandCount: number, nowMs: number) => string
+  /** Milliseconds since 1970, for times that other processes read. */
+  now: () => number
+  /** Milliseconds of a clock that is never set back, for intervals and deadlines. */
+  monotonicMs: () => number
+  setTimer: BatcherDeps<PendingCommand>['setTimer']
+  /** Runs a callback once everything that has already arrived was read. */
+  soon: BatcherDeps<PendingCommand>['soon']
+}
+
+/** How many commands and jobs this process has. */
+export interface PendingCounts {
+  /** Commands whose clients wait. */
+  commands: number
+  /** Those of them that are held for the next job of their line. */
+  held: number
+  /** Jobs that have such commands. */
+  jobs: number
+}
+
+/** Submits commands to their lines, and answers their clients. `pending.ts` explains the states. */
+export interface Submitter {
+  submit(request: CommandRequest, options: SubmitOptions): Promise<SubmitResult>
+  /** Called with each reply of a worker. */
+  onReply(reply: JobReply): void
+  /** Checks the jobs whose replies are overdue. Call it a few times a second. */
+  rescue(): void
+  /** Sends everything that is held, and answers each client as soon as its job is stored. */
+  drain(): void
+  counts(): PendingCounts
+}
+
+/**
+ * After its deadline, a client still waits this long for a look in PostgreSQL, or for a lost job to
+ * be added again, ms.
+ */
+const LAST_CHECK_MS = 100
+
+export function createSubmitter(deps: SubmitterDeps): Submitter {
+  const { admission, jobStore, log, now, monotonicMs } = deps
+  const jobs = new Map<string, PendingJob>()
+  let pendingCommands = 0
+  let draining = false
+
+  const batcher = createBatcher<PendingCommand>({
+    onSend: (lineName, commands) => void sendBatch(lineName, commands),
+    holdMs: deps.holdMs,
+    setTimer: deps.setTimer,
+    soon: deps.soon,
+  })
+  const rescue = createRescue({ jobs, jobStore, findOutcome, onStored, log, monotonicMs })
+
+  function submit(
+    request: CommandRequest,
+    { waitMs, spentMs = 0 }: SubmitOptions,
+  ): Promise<SubmitResult> {
+    return new Promise((resolve) => {
+      const lineName = lineNameOf(request.eventId, deps.layout)
+      const waits = waitMs > 0 && !draining
+      pendingCommands += 1
+      const command: PendingCommand = {
+        request,
+        sinceMs: monotonicMs() - spentMs,
+        waitsFor: waits ? 'decision' : 'acceptance',
+        state: HELD,
+        onAnswer(result) {
+          pendingCommands -= 1
+          timer?.cancel()
+          resolve(result)
+        },
+      }
+      const timer = waits ? deps.setTimer(() => onDeadline(lineName, command), waitMs) : undefined
+      batcher.add(lineName, command)
+      // Not at once, so that asynchronous commands that arrive together share a job.
+      if (!waits) deps.soon(() => batcher.flush(lineName))
+    })
+  }
+
+  /**
+   * Sends the commands of one job: admit, make the job, store it, settle its commands. The batcher
+   * calls it in the order of the line.
+   */
+  async function sendBatch(lineName: string, commands: PendingCommand[]): Promise<void> {
+    for (const command of commands) transition(command, ADMITTING)
+    const wanted = countEvents(commands.map(({ request }) => request))
+    let admitted = commands
+    try {
+      // Far from the depth limit this is no promise. It is then not awaited, because the add must be
+      // sent in the same turn of the event loop: both go in one write to the socket, and no later
+      // batch of the line can come before it.
+      const counts = admission.admit(lineName, wanted)
+      if (counts instanceof Promise) admitted = selectAdmitted(commands, await counts)
+    } catch (error) {
+      log.warn({ lineName, err: error }, 'could not count commands into their line')
+      for (const command of commands) answer(command, { kind: 'unavailable' })
+      batcher.jobEnded(lineName)
+      return
+    }
+    if (admitted.length === 0) {
+      batcher.jobEnded(lineName)
+      return
+    }
+    const job = makeJob(lineName, admitted)
+    settle(job, await jobStore.store(job, firstSinceMs(job) + FIND_JOB_UNTIL_MS))
+  }
+
+  function makeJob(lineName: string, commands: PendingCommand[]): PendingJob {
+    const acceptedAtMs = now()
+    const madeAtMs = monotonicMs()
+    const job: PendingJob = {
+      lineName,
+      jobId: deps.newJobId(lineName, commands.length, acceptedAtMs),
+      payload: {
+        v: JOB_VERSION,
+        replyTo: deps.replyTo,
+        acceptedAtMs,
+        commands: commands.map((command) => command.request),
+      },
+      commands,
+      state: 'storing',
+      madeAtMs,
+      checkedAtMs: madeAtMs,
+    }
+    assignCommandIds(job)
+    jobs.set(job.jobId, job)
+    return job
+  }
+
+  /** Called when the first add of a job has ended. */
+  function settle(job: PendingJob, result: StoreResult): void {
+    switch (result.kind) {
+      case 'stored':
+        onStored(job)
+        return
+      case 'decided':
+        resolvePending(job, (commandId) => result.outcomes.get(commandId))
+        break
+      case 'abandoned':
+        admission.takeBack(job.lineName, countEvents(job.payload.commands))
+        failPending(job, 'unavailable')
+        break
+      case 'unknown':
+        failPending(job, 'unknown')
+        break
+    }
+    forgetIfAnswered(job)
+  }
+
+  /** Called when Redis has a job: after its first add, or after the rescue found or added it. */
+  function onStored(job: PendingJob): void {
+    job.state = 'stored'
+    acceptPending(job)
+    forgetIfAnswered(job)
+  }
+
+  function onReply(reply: JobReply): void {
+    const job = jobs.get(reply.jobId)
+    if (job === undefined) return
+    resolvePending(job, (_, index) => reply.outcomes[index])
+    forgetIfAnswered(job)
+  }
+
+  function forgetIfAnswered(job: PendingJob): void {
+    if (isAnswered(job) && jobs.delete(job.jobId)) batcher.jobEnded(job.lineName)
+  }
+
+  function onDeadline(lineName: string, command: PendingCommand): void {
+    command.waitsFor = 'acceptance'
+    switch (command.state.kind) {
+      case 'held':
+        batcher.flush(lineName)
+        break
+      case 'in_job':
+        answerLate(command)
+        break
+      case 'admitting':
+      case 'answered':
+        break
+    }
+  }
+
+  /**
+   * Answers a client whose time is over: with the decision if it is in PostgreSQL, else with
+   * "accepted" if the job is stored. If the job is lost, it may still be added again within
+   * `LAST_CHECK_MS`. If its first add has not ended, `onStored` or `settle` answers.
+   */
+  function answerLate(command: PendingCommand): void {
+    if (command.state.kind !== 'in_job' || command.state.job.state === 'storing') return
+    const { job, commandId } = command.state
+    function end(kind: 'accepted' | 'unknown'): void {
+      lastCheck.cancel()
+      answer(command, { kind, commandId })
+      forgetIfAnswered(job)
+    }
+    function acceptIfStored(): void {
+      if (job.state === 'stored') end('accepted')
+    }
+    const lastCheck = deps.setTimer(
+      () => end(job.state === 'stored' ? 'accepted' : 'unknown'),
+      LAST_CHECK_MS,
+    )
+    findOutcome(job, command).then(acceptIfStored, acceptIfStored)
+  }
+
+  /** Looks for the outcome of a command in PostgreSQL, and answers the client if it is there. */
+  async function findOutcome(job: PendingJob, command: PendingCommand): Promise<void> {
+    if (command.state.kind !== 'in_job') return
+    const { commandId } = command.state
+    const stored = await deps.findStored(commandId)
+    if (stored === undefined) return
+    answer(command, resultOf(commandId, stored.outcome))
+    forgetIfAnswered(job)
+  }
+
+  function drain(): void {
+    draining = true
+    for (const job of [...jobs.values()]) {
+      for (const command of job.commands) {
+        command.waitsFor = 'acceptance'
+        if (job.state === 'lost') answerLate(command)
+      }
+      if (job.state === 'stored') onStored(job)
+    }
+    for (const command of batcher.held()) command.waitsFor = 'acceptance'
+    for (const lineName of batcher.lineNames()) batcher.flush(lineName)
+  }
+
+  return {
+    submit,
+    onReply,
+    rescue,
+    drain,
+    counts: () => ({
+      commands: pendingCommands,
+      held: batcher.heldCount(),
+      jobs: jobs.size,
+    }),
+  }
+}
+
+/** When the first client of a job began to wait. */
+function firstSinceMs({ madeAtMs, commands }: PendingJob): number {
+  return commands.reduce((first, { sinceMs }) => Math.min(first, sinceMs), madeAtMs)
+}
+
+/**
+ * Selects the first commands of each event, as many as were admitted. The clients of the others are
+ * answered that the event is busy.
+ */
+function selectAdmitted(
+  commands: readonly PendingCommand[],
+  counts: Map<number, number>,
+): PendingCommand[] {
+  return commands.filter((command) => {
+    const { eventId } = command.request
+    const left = counts.get(eventId) ?? 0
+    if (left > 0) counts.set(eventId, left - 1)
+    else answer(command, { kind: 'busy' })
+    return left > 0
+  })
+}

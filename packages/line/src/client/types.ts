@@ -1,0 +1,76 @@
+import type { CommandRequest, CommandType, Outcome } from '@ticket-line/shared'
+
+/** What became of a command that was submitted. */
+export type SubmitResult =
+  /** It was decided while the client waited. */
+  | { kind: 'decided'; commandId: string; outcome: Outcome }
+  /** It is stored in Redis and will be decided. */
+  | { kind: 'accepted'; commandId: string }
+  /**
+   * Its event has as many undecided commands as it may have, or Redis is nearly full. Nothing was
+   * stored.
+   */
+  | { kind: 'busy' }
+  /**
+   * Redis or PostgreSQL is away, and the command will never take effect. There is an id if the
+   * command got as far as a job.
+   */
+  | { kind: 'unavailable'; commandId?: string }
+  /** Both servers failed, and the command may or may not take effect. Its id will tell. */
+  | { kind: 'unknown'; commandId: string }
+
+export interface SubmitOptions {
+  /** How long to wait for the decision, ms. With 0 the command is accepted as soon as it is stored. */
+  waitMs: number
+  /**
+   * How much of the error budget the request has already spent, ms, for example on a rate limit
+   * that Redis did not answer. 0 if it is left out.
+   */
+  spentMs?: number
+}
+
+/** A command as `GET /jobs/:id` shows it. */
+export interface CommandView {
+  commandId: string
+  type: CommandType
+  eventId: number
+  userId: string
+  caller: string
+  state: 'queued' | 'active' | 'done'
+  /** About how many commands are ahead of it: 0 if it is active, null if it is done. */
+  ahead: number | null
+  acceptedAtMs: number
+  /** Its outcome, if it is done. */
+  outcome?: Outcome
+}
+
+/** The API's end of the line. */
+export interface LineClient {
+  /**
+   * Submits a command for an event that exists, and waits for its decision. The command takes effect
+   * even if its client goes away.
+   *
+   * @returns what became of it. It never rejects
+   */
+  submit(request: CommandRequest, options: SubmitOptions): Promise<SubmitResult>
+  /**
+   * Finds a command by the id that clients know as `jobId`, and waits up to `waitMs` for its
+   * decision.
+   *
+   * @param mayRead Called with the command before any wait, so that a caller who may not read it
+   * learns nothing from the duration.
+   * @returns undefined if there is no command with that id, or the caller may not read it
+   * @throws AppError `unavailable` if PostgreSQL and Redis could not be asked
+   */
+  find(
+    commandId: string,
+    waitMs: number,
+    mayRead: (view: CommandView) => boolean,
+  ): Promise<CommandView | undefined>
+}
+
+/** Whether the servers of the API work, as of the last probes and commands. */
+export interface Availability {
+  redis(): boolean
+  postgres(): boolean
+}

@@ -1,0 +1,44 @@
+import { every, type Log, type Loop, readFullness } from '@ticket-line/shared'
+import type { Redis } from 'ioredis'
+import type { LineRegistry } from '../registry.js'
+
+/**
+ * Finished jobs are removed from this fullness of Redis on (1 is its `maxmemory`). APIs refuse
+ * commands from 0.9 on.
+ */
+const CLEAN_AT = 0.7
+const CHECK_EVERY_MS = 1000
+/**
+ * Pause between two removals, ms. If one does not help, Redis is full of undecided commands, and
+ * workers must decide those.
+ */
+const CLEAN_EVERY_MS = 5000
+
+export interface JobCleanerDeps {
+  redis: Pick<Redis, 'info'>
+  registry: Pick<LineRegistry, 'removeFinished'>
+  log: Pick<Log, 'info' | 'warn'>
+  /** Milliseconds of a clock that is never set back. */
+  monotonicMs: () => number
+}
+
+/**
+ * Removes the finished jobs of all lines while Redis fills up. Only the dashboard shows them. While
+ * Redis has enough memory, the finished jobs of a line stay until the line is forgotten.
+ */
+export function createJobCleaner({ redis, registry, log, monotonicMs }: JobCleanerDeps): Loop {
+  let cleanedAtMs = Number.NEGATIVE_INFINITY
+
+  async function clean(): Promise<void> {
+    if (monotonicMs() - cleanedAtMs < CLEAN_EVERY_MS) return
+    const fullness = await readFullness(redis)
+    if (fullness < CLEAN_AT) return
+    cleanedAtMs = monotonicMs()
+    const jobs = await registry.removeFinished()
+    if (jobs > 0) log.info({ jobs, fullness }, 'removed finished jobs because Redis fills up')
+  }
+
+  return every(CHECK_EVERY_MS, clean, {
+    onError: (err) => log.warn({ err }, 'could not remove finished jobs'),
+  })
+}
