@@ -38,8 +38,8 @@ export interface ApiConfig extends Basics {
   /** Where traces are sent; undefined if tracing is off. */
   tracing: TracingConfig | undefined
   /**
-   * `SHUTDOWN_GRACE_MS`: how long a stopping process finishes its requests. After half of it, clients
-   * that still wait for a decision are answered 202.
+   * `SHUTDOWN_GRACE_MS`: how long a stopping process finishes its requests. After half of it,
+   * clients that still wait for a decision are answered 202.
    */
   shutdownGraceMs: number
 }
@@ -49,7 +49,10 @@ export interface ServerConfig {
   host: string
   /** `PORT`: 0 selects a free one. */
   port: number
-  /** `HEADERS_TIMEOUT_MS`, `REQUEST_TIMEOUT_MS`: how long receiving the headers, and the whole request, may take. */
+  /**
+   * `HEADERS_TIMEOUT_MS`, `REQUEST_TIMEOUT_MS`: how long receiving the headers, and the whole
+   * request, may take.
+   */
   headersTimeoutMs: number
   requestTimeoutMs: number
   /**
@@ -78,7 +81,10 @@ export interface LineConfig {
   holdMs: number
   /** `REDIS_TIMEOUT_MS`: how long a call to Redis may take. */
   redisTimeoutMs: number
-  /** `PROBE_INTERVAL_MS`, `PROBE_TIMEOUT_MS`: pause between two probes of a server, and how long one may take. */
+  /**
+   * `PROBE_INTERVAL_MS`, `PROBE_TIMEOUT_MS`: pause between two probes of a server, and how long one
+   * may take.
+   */
   probeMs: number
   probeTimeoutMs: number
 }

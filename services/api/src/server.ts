@@ -6,13 +6,16 @@ import type { ServerConfig } from './config.js'
 import type { AppEnv } from './http/env.js'
 
 /**
- * How often Node checks for requests whose headers or body are late, ms. With its default of 30 s, a
- * timeout of 5 s could take 35 s. Node answers and closes all late requests of a check at once, which
- * delays other requests, so frequent checks find fewer of them each. But each check wakes the process.
+ * How often Node checks for requests whose headers or body are late, ms. With its default of 30 s,
+ * a timeout of 5 s could take 35 s. Node answers and closes all late requests of a check at once,
+ * which delays other requests, so frequent checks find fewer of them each. But each check wakes the
+ * process.
  */
 const LATE_CHECK_INTERVAL_MS = 100
 
-/** Maximum number of unanswered requests of a connection. Further ones are read after a response. */
+/**
+ * Maximum number of unanswered requests of a connection. Further ones are read after a response.
+ */
 const MAX_PIPELINED = 8
 /** Maximum size of the unparsed requests of all connections together, bytes. */
 const MAX_HELD_BYTES = 64 * 1024 * 1024
@@ -68,8 +71,8 @@ export interface CloseOptions {
 const LINGER_MS = 500
 
 /**
- * Stops accepting connections after a moment. Resolves when all requests are answered or the time is
- * over. Responses sent meanwhile should contain `Connection: close`.
+ * Stops accepting connections after a moment. Resolves when all requests are answered or the time
+ * is over. Responses sent meanwhile should contain `Connection: close`.
  */
 export async function closeServer(server: Server, { graceMs, hurry }: CloseOptions): Promise<void> {
   const hurryTimer = setTimeout(hurry, graceMs / 2)

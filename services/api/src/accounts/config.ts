@@ -11,7 +11,9 @@ import { isCommonPassword, isPassword } from './passwords.js'
 const MIN_PASSWORD_GUESSES = 8
 
 export interface AccountsConfig {
-  /** The account of `ADMIN_USER` and `ADMIN_PASSWORD`. It is created at start if it does not exist. */
+  /**
+   * The account of `ADMIN_USER` and `ADMIN_PASSWORD`. It is created at start if it does not exist.
+   */
   firstAdmin?: { userId: string; password: string }
   /** Concurrent password hashes. Each one uses a thread of Node's pool and 19 MiB. */
   hashConcurrency: number
@@ -35,7 +37,10 @@ export function readAccountsConfig(
   return firstAdmin === undefined ? { hashConcurrency } : { hashConcurrency, firstAdmin }
 }
 
-/** Half the cores, so that a flood of sign-ins leaves the rest to bookings; at most 3 of Node's 4 threads. */
+/**
+ * Half the cores, so that a flood of sign-ins leaves the rest to bookings; at most 3 of Node's 4
+ * threads.
+ */
 function defaultHashConcurrency(): number {
   return Math.min(3, Math.max(1, Math.floor(availableParallelism() / 2)))
 }

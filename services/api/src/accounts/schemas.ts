@@ -59,7 +59,9 @@ export const tokenSchema = z
       .string()
       .meta({ description: 'Access token (JWT). Send it as `Authorization: Bearer <token>`.' }),
     tokenType: z.literal('Bearer'),
-    expiresIn: z.int().meta({ description: 'Lifetime of the access token, s.', example: 900 }),
+    expiresIn: z
+      .int()
+      .meta({ description: 'Lifetime of the access token in seconds.', example: 900 }),
     refreshToken: z.string().optional().meta({
       description: 'Only with `Prefer: return=representation`. Otherwise it is only in the cookie.',
     }),

@@ -23,8 +23,8 @@ export interface Sessions {
    */
   start(account: { userId: string; generation: number }): Promise<Session | undefined>
   /**
-   * Exchanges a refresh token, once. A token that is not valid revokes its family, because either the
-   * owner or a thief has used it before, and we cannot know which.
+   * Exchanges a refresh token, once. A token that is not valid revokes its family, because either
+   * the owner or a thief has used it before, and we cannot know which.
    *
    * @returns `undefined` if the token is spent, unknown or too old, or the account is disabled
    */

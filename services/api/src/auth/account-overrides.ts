@@ -148,7 +148,9 @@ function withRow(principal: Principal, row: AccountPrivileges | undefined): Prin
   return row.role === principal.role ? principal : { ...principal, role: row.role }
 }
 
-/** True if the password was changed or the account disabled after the token or cookie was issued. */
+/**
+ * True if the password was changed or the account disabled after the token or cookie was issued.
+ */
 function isRevoked(
   { generation, familyId, issuedAtS }: TokenOrigin,
   account: AccountPrivileges,

@@ -25,7 +25,9 @@ export interface Authenticate {
    * after this middleware counts only verified users.
    */
   required: MiddlewareHandler<AppEnv>
-  /** Serves requests without a token, without a principal. Treats invalid tokens like `required`. */
+  /**
+   * Serves requests without a token, without a principal. Treats invalid tokens like `required`.
+   */
   ifSent: MiddlewareHandler<AppEnv>
 }
 

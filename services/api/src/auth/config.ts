@@ -19,14 +19,19 @@ export const EXAMPLE_SECRET =
 const SELF_NAMED_SECRET =
   /secret|pass.?word|jwt.?key|ticket.?line|should.?be.?(?:changed|replaced)/i
 
-/** Registered claims (RFC 7519, section 4.1), and claims that have another meaning in our tokens. */
+/**
+ * Registered claims (RFC 7519, section 4.1), and claims that have another meaning in our tokens.
+ */
 const RESERVED_CLAIMS = ['iss', 'sub', 'aud', 'exp', 'nbf', 'iat', 'jti', 'sid', 'gen']
 
 /** How callers prove their identity. */
 export interface AuthConfig {
   /** HS256 secret; absent if HS256 is off. */
   secret?: Uint8Array
-  /** EdDSA keys of this installation as PEM or JWK, the signing key first. They replace the secret. */
+  /**
+   * EdDSA keys of this installation as PEM or JWK, the signing key first. If absent, tokens are
+   * signed with the secret.
+   */
   privateKeys?: string
   /** Address of another issuer's keys. */
   jwksUrl?: URL
@@ -72,7 +77,9 @@ export function readAuthConfig(env: EnvReader, production: boolean): AuthConfig 
   return localAccounts ? { ...config, ...readOwnKeys(env, production) } : config
 }
 
-/** An issuer signs tokens for many applications. Only these two claims show which are meant for us. */
+/**
+ * An issuer signs tokens for many applications. Only these two claims show which are meant for us.
+ */
 function requireIssuerAndAudience({ issuer, audience }: AuthConfig): void {
   const missing = [
     ...(issuer === undefined ? ['JWT_ISSUER'] : []),

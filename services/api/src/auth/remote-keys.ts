@@ -30,8 +30,8 @@ export interface RemoteKeysOptions {
 }
 
 /**
- * Looks up another issuer's keys. They remain in use while they are fetched again, so that neither a
- * rotation nor a short outage of the issuer refuses valid tokens. A token with an unknown key id
+ * Looks up another issuer's keys. They remain in use while they are fetched again, so that neither
+ * a rotation nor a short outage of the issuer refuses valid tokens. A token with an unknown key id
  * waits for the next fetch, of which there is at most one per second. jose's own cool-down would
  * refuse it instead.
  *

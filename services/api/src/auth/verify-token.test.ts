@@ -175,7 +175,8 @@ describe('tokens signed with the secret', () => {
     const token = await seal({ ...good, role: 'user' })
     const letters = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
     for (let i = 0; i < token.length; i++) {
-      // The next letter differs in the lowest bits, which a decoder ignores at the end of a signature.
+      // The next letter differs in the lowest bits, which a decoder ignores at the end of a
+      // signature.
       const swapped = letters[(letters.indexOf(token[i] ?? '') + 1) % 64]
       const changed = token.slice(0, i) + swapped + token.slice(i + 1)
       expect(await verify(changed), `position ${i}`).toBeUndefined()

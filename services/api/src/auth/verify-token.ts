@@ -100,7 +100,7 @@ export function createTokenVerifier({
     if (!isUserId(sub)) return refused('"sub" is not a user id')
     // JSON.parse reads 1e999 as Infinity, which would never expire.
     if (!Number.isFinite(exp)) return refused('"exp" is not a time')
-    // jose checks that `iat` is a number, but compares it with the time only if `maxTokenAge` is set.
+    // jose compares `iat` with the time only if `maxTokenAge` is set.
     if (iat !== undefined && iat > clock.wallMs() / 1000 + CLOCK_LEEWAY_S)
       return refused('"iat" is in the future')
     const { maxTokenAgeS } = config

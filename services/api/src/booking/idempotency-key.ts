@@ -5,7 +5,7 @@ import type { AppEnv } from '../http/env.js'
 
 const MAX_KEY_LENGTH = 128
 
-// A string in quotes: printable ASCII with escaped quotes and backslashes (RFC 8941, section 3.3.3).
+// Printable ASCII in quotes, with quotes and backslashes escaped (RFC 8941, section 3.3.3).
 const QUOTED = /^"((?:[ !#-[\]-~]|\\["\\])*)"$/
 const PRINTABLE = /^[ -~]+$/
 

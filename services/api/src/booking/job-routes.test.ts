@@ -10,7 +10,10 @@ const queued = { state: 'queued', ahead: 3 } as CommandView
 const done = { state: 'done', ahead: null } as CommandView
 const hangs = (): Promise<never> => new Promise(() => undefined)
 
-/** A poll whose searches end as given; the last one repeats. Each search takes as long as it may wait. */
+/**
+ * A poll whose searches end as given; the last one repeats. Each search takes as long as it may
+ * wait.
+ */
 function given(searches: (() => Promise<CommandView | undefined>)[], deps: Partial<PollDeps> = {}) {
   const find: LineClient['find'] = async (_commandId, waitMs) => {
     const search = (searches.length > 1 ? searches.shift() : searches[0]) as () => Promise<

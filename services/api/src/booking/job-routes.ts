@@ -24,7 +24,9 @@ export interface PollDeps {
   readTimeoutMs: number
 }
 
-/** A long poll is split into searches of this length, so that a stopping process can end it early. */
+/**
+ * A long poll is split into searches of this length, so that a stopping process can end it early.
+ */
 const SEARCH_MS = 1000
 /** Pause after a search that failed although both servers are available, ms. */
 const RETRY_AFTER_MS = 100

@@ -1,5 +1,11 @@
 import type { SubmitResult } from '@ticket-line/line/client'
-import type { CommandRequest, Outcome, OutcomeKind } from '@ticket-line/shared'
+import type {
+  CommandRequest,
+  CommandType,
+  ErrorCode,
+  Outcome,
+  OutcomeKind,
+} from '@ticket-line/shared'
 import { z } from 'zod'
 import { type Preferences, preferenceApplied } from '../http/prefer.js'
 import { type ProblemResponse, problemResponse, UNAVAILABLE } from '../http/problem.js'
@@ -64,6 +70,31 @@ export const REFUSAL = {
   idempotency_key_reused: 'This Idempotency-Key was already used for a different request.',
   rejected: 'This request could not be processed and was set aside. Nothing was changed.',
 } as const satisfies Record<Exclude<OutcomeKind, keyof typeof SUCCESS>, string>
+
+/** Problems that each command can have, besides those of the guards. */
+export const COMMAND_PROBLEMS: Readonly<Record<CommandType, readonly ErrorCode[]>> = {
+  book: [
+    'forbidden',
+    'event_not_found',
+    'already_booked',
+    'already_waiting',
+    'idempotency_key_reused',
+    'rejected',
+    'busy',
+    'unavailable',
+    'unknown',
+  ],
+  cancel: [
+    'forbidden',
+    'event_not_found',
+    'booking_not_found',
+    'idempotency_key_reused',
+    'rejected',
+    'busy',
+    'unavailable',
+    'unknown',
+  ],
+}
 
 const TOO_DEEP =
   'Too many requests for this event are undecided. Nothing was changed. Please try again.'

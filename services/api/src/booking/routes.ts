@@ -15,10 +15,10 @@ import { type Preferences, parsePrefer } from '../http/prefer.js'
 import { isStaff } from '../http/principal.js'
 import { eventNotFound, unavailable } from '../http/problem.js'
 import { sendPlain } from '../http/reply.js'
-import { defineRoute, principalOf, type Route, type RouteDocs } from '../http/route.js'
+import { defineRoute, principalOf, type Route } from '../http/route.js'
 import type { Metrics } from '../operations/metrics.js'
 import { idempotencyKeyOf, readKeyHash } from './idempotency-key.js'
-import { commandResponses, submitResponse } from './responses.js'
+import { COMMAND_PROBLEMS, commandResponses, submitResponse } from './responses.js'
 import { bookingSchema } from './schemas.js'
 
 export interface BookingDeps {
@@ -34,31 +34,43 @@ export interface BookingDeps {
 /** `POST /book` and `POST /cancel`. */
 export function bookingRoutes(deps: BookingDeps): Route[] {
   return [
-    commandRoute('book', '/book', bookDocs, '`Ticket booked` or `Added to waiting list`', deps),
-    commandRoute(
-      'cancel',
-      '/cancel',
-      cancelDocs,
-      '`Booking canceled` or `Removed from waiting list`',
-      deps,
-    ),
+    commandRoute('book', deps, {
+      summary: 'Book a ticket, or join the waiting list',
+      description:
+        'Requests for one event are decided in the order in which they entered its line.',
+      decided: '`Ticket booked` or `Added to waiting list`',
+    }),
+    commandRoute('cancel', deps, {
+      summary: 'Cancel a booking, or leave the waiting list',
+      description:
+        'The first user on the waiting list gets the canceled ticket in the same transaction.',
+      decided: '`Booking canceled` or `Removed from waiting list`',
+    }),
   ]
 }
 
 function commandRoute(
   type: CommandType,
-  path: string,
-  docs: RouteDocs,
-  decided: string,
   deps: BookingDeps,
+  { decided, ...texts }: { summary: string; description: string; decided: string },
 ): Route {
   return defineRoute({
     method: 'POST',
-    path,
+    path: `/${type}`,
     auth: 'required',
     limit: 'general',
     body: bookingSchema,
-    docs,
+    docs: {
+      ...texts,
+      tag: 'Booking',
+      requestHeaders: {
+        Prefer:
+          '`wait=N` waits up to N seconds for the decision, at most 30. `respond-async` returns 202 as soon as the request is stored. `return=representation` adds details to the response (RFC 7240).',
+        'Idempotency-Key':
+          '1 to 128 printable ASCII characters. Within 24 hours, the same request with the same key returns the first response again.',
+      },
+      problems: COMMAND_PROBLEMS[type],
+    },
     responses: commandResponses(decided),
     handler: (c, { body }) => submit(c, type, body, deps),
   })
@@ -118,48 +130,4 @@ function observeJobSize(metrics: BookingDeps['metrics'], commandId = ''): void {
 function waitMsOf({ waitSeconds, respondAsync }: Preferences, resultWaitMs: number): number {
   if (waitSeconds !== undefined) return waitSeconds * 1000
   return respondAsync ? 0 : resultWaitMs
-}
-
-const shared = {
-  tag: 'Booking',
-  requestHeaders: {
-    Prefer:
-      '`wait=N` waits up to N seconds for the decision, at most 30. `respond-async` returns 202 as soon as the request is stored. `return=representation` adds details to the response (RFC 7240).',
-    'Idempotency-Key':
-      '1 to 128 printable ASCII characters. Within 24 hours, the same request with the same key returns the first response again.',
-  },
-} as const
-
-const bookDocs: RouteDocs = {
-  ...shared,
-  summary: 'Book a ticket, or join the waiting list',
-  description: 'Requests for one event are decided in the order in which they entered its line.',
-  problems: [
-    'forbidden',
-    'event_not_found',
-    'already_booked',
-    'already_waiting',
-    'idempotency_key_reused',
-    'rejected',
-    'busy',
-    'unavailable',
-    'unknown',
-  ],
-}
-
-const cancelDocs: RouteDocs = {
-  ...shared,
-  summary: 'Cancel a booking, or leave the waiting list',
-  description:
-    'The first user on the waiting list gets the canceled ticket in the same transaction.',
-  problems: [
-    'forbidden',
-    'event_not_found',
-    'booking_not_found',
-    'idempotency_key_reused',
-    'rejected',
-    'busy',
-    'unavailable',
-    'unknown',
-  ],
 }

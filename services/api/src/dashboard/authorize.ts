@@ -67,7 +67,8 @@ export function createAuthorize(deps: AuthorizeDeps): MiddlewareHandler<AppEnv> 
 /**
  * Reads the principal of an `Authorization` header.
  *
- * @returns `undefined` if the header is not valid; a 429 if the account or address is over its limit
+ * @returns `undefined` if the header is not valid; a 429 if the account or address is over its
+ * limit
  */
 async function principalOfHeader(
   c: Context<AppEnv>,

@@ -12,7 +12,10 @@ import { createShownQueues, type LineSource } from './shown-queues.js'
 const BASE_PATH = '/admin/queues'
 const OPEN_PATH = `${BASE_PATH}/open`
 
-/** The board sets inline styles. It loads nothing from other sites once its link to fonts is removed. */
+/**
+ * The board sets inline styles. It loads nothing from other sites once its link to fonts is
+ * removed.
+ */
 const BOARD_CSP = [
   "default-src 'none'",
   "script-src 'self'",
@@ -25,7 +28,9 @@ const BOARD_CSP = [
   "frame-ancestors 'none'",
 ].join('; ')
 
-/** Links to fonts of another company, which would learn who uses the dashboard. The CSP blocks them. */
+/**
+ * Links to fonts of another company, which would learn who uses the dashboard. The CSP blocks them.
+ */
 const OUTSIDE_LINK = /<link href="https:[^>]*>/g
 
 export interface BoardDeps extends LineSource {
@@ -130,8 +135,8 @@ function explainEmptyBoard(json: string): string {
 
 /**
  * Refuses changes if the dashboard is read-only. The board's own read-only mode is a property of
- * each queue and mostly hides buttons; this applies to every route, also to those of later versions.
- * The global concurrency of a line keeps its order, so it can never be changed here.
+ * each queue and mostly hides buttons; this applies to every route, also to those of later
+ * versions. The global concurrency of a line keeps its order, so it can never be changed here.
  */
 function refuseChanges(writable: boolean): MiddlewareHandler<AppEnv> {
   return async function refuseChanges(c, next) {

@@ -81,8 +81,8 @@ const PLAIN_PATH = /^\/admin(?:\/(?!\.{1,2}(?:\/|$))[\w.~:@-]+)*\/?$/
 
 /**
  * Refuses all other spellings of a path below `/admin`. Routers, guards and proxies disagree about
- * the meaning of `//`, `%2f`, `..` and encoded line breaks. If a guard reads a path differently than
- * the handler, it protects nothing. So the path is checked as it was sent.
+ * the meaning of `//`, `%2f`, `..` and encoded line breaks. If a guard reads a path differently
+ * than the handler, it protects nothing. So the path is checked as it was sent.
  */
 const requirePlainPath: MiddlewareHandler<AppEnv> = async function requirePlainPath(c, next) {
   const query = Object.values(c.req.query())
@@ -99,7 +99,9 @@ function rawPath(c: Context<AppEnv>): string {
   return query < 0 ? path : path.slice(0, query)
 }
 
-/** Without Redis, the dashboard has nothing to show and cannot check sessions or failed sign-ins. */
+/**
+ * Without Redis, the dashboard has nothing to show and cannot check sessions or failed sign-ins.
+ */
 function requireRedis(redis: Redis): MiddlewareHandler<AppEnv> {
   return async function requireRedis(_c, next) {
     try {

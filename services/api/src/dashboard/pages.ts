@@ -49,7 +49,11 @@ function page(title: string, content: string): string {
 `
 }
 
-/** The sign-in form. @param problem one of our own sentences, never text that the client sent */
+/**
+ * The sign-in form.
+ *
+ * @param problem one of our own sentences, never text that the client sent
+ */
 export function signInPage(problem?: string): string {
   const alert = problem === undefined ? '' : `<p class="bad" role="alert">${problem}</p>`
   return page(
@@ -73,7 +77,8 @@ export function insecurePage(): string {
     `<h1>HTTPS is required</h1>
 <p>This page was sent over plain HTTP. To sign in to the dashboard, use <strong>HTTPS</strong> or
 <strong>localhost</strong>. Otherwise the browser does not keep the session.</p>
-<p>Open the dashboard through the proxy that terminates TLS (it must send <code>X-Forwarded-Proto: https</code>), or through a tunnel such as
+<p>Open the dashboard through the proxy that terminates TLS (it must send
+<code>X-Forwarded-Proto: https</code>), or through a tunnel such as
 <code>ssh -L 8080:127.0.0.1:8080 server</code> at <code>http://localhost:8080/admin/queues</code>.</p>`,
   )
 }
@@ -88,7 +93,11 @@ export function signOutPage(): string {
   )
 }
 
-/** A form for the id of an event. @param problem one of our own sentences */
+/**
+ * A form for the id of an event.
+ *
+ * @param problem one of our own sentences, never text that the client sent
+ */
 export function openEventPage(problem?: string): string {
   const alert = problem === undefined ? '' : `<p class="bad" role="alert">${problem}</p>`
   return page(

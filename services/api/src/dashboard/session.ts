@@ -11,11 +11,15 @@ import type { TokenOrigin } from '../http/principal.js'
 
 const NAME = 'ticket_line_admin'
 const LIFETIME_S = 8 * 3600
-/** `typ`, `aud` and the key differ from those of API tokens, so that neither is valid as the other. */
+/**
+ * `typ`, `aud` and the key differ from those of API tokens, so that neither is valid as the other.
+ */
 const TYPE = 'dashboard-session+jwt'
 const AUDIENCE = 'ticket-line-dashboard'
 
-/** Sessions of browsers at the dashboard. The privileges of the account are checked on each request. */
+/**
+ * Sessions of browsers at the dashboard. The privileges of the account are checked on each request.
+ */
 export interface DashboardSessions {
   /** @param account the account as it was when the password was checked */
   start(c: Context<AppEnv>, account: { userId: string; generation: number }): Promise<void>

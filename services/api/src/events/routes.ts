@@ -87,7 +87,8 @@ function statusRoute({ events }: EventDeps): Route {
       if (status === undefined) throw eventNotFound()
       const { eventId, availableTickets, waitingListCount } = status
       const etag = `"${availableTickets}-${waitingListCount}"`
-      // Caches must revalidate each time, or a client could see a count from before its own booking.
+      // Caches must revalidate each time, or a client could see a count from before its own
+      // booking.
       const headers = { etag, 'cache-control': 'no-cache' }
       if (matchesEtag(c.req.header('if-none-match'), etag)) return reply(c, 304, null, headers)
       return reply(c, 200, { eventId, availableTickets, waitingListCount }, headers)

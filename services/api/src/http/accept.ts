@@ -5,7 +5,10 @@ interface Rating {
   specificity: number
 }
 
-/** Rates a media type by an `Accept` header. The most specific range counts (RFC 9110, section 12.5.1). */
+/**
+ * Rates a media type by an `Accept` header. The most specific range counts (RFC 9110, section
+ * 12.5.1).
+ */
 function rate(accept: string, mediaType: string): Rating {
   const [type] = mediaType.split('/')
   const ranges = ['*/*', `${type}/*`, mediaType]

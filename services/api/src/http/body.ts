@@ -12,7 +12,8 @@ export const MAX_BODY_BYTES = 16 * 1024
 /**
  * Reads and checks a JSON body. The size is checked first, then the media type, then the content.
  *
- * @throws AppError `payload_too_large`, `unsupported_media_type`, or `invalid_request` with `errors`
+ * @throws AppError `payload_too_large`, `unsupported_media_type`, or `invalid_request` with
+ * `errors`
  */
 export async function readBody<S extends z.ZodType>(
   c: Context<AppEnv>,
@@ -104,7 +105,9 @@ function isJson(mediaType: string): boolean {
   return JSON_MEDIA_TYPE.test(mediaType) && !OTHER_CHARSET.test(mediaType)
 }
 
-/** @throws AppError `invalid_request` unless the body is one JSON object with unique member names */
+/**
+ * @throws AppError `invalid_request` unless the body is one JSON object with unique member names
+ */
 function parseObject(bytes: Uint8Array): object {
   if (!isUtf8(bytes)) throw notAnObject('is not valid UTF-8')
   const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString()

@@ -1,7 +1,9 @@
 import type { Context } from 'hono'
 import type { AppEnv } from './env.js'
 
-/** Decides whether a cookie of this response is marked `Secure`, so that it is sent over TLS only. */
+/**
+ * Decides whether a cookie of this response is marked `Secure`, so that it is sent over TLS only.
+ */
 export type CookieSecurity = (c: Context<AppEnv>) => boolean
 
 export interface CookieSecurityOptions {

@@ -10,7 +10,9 @@
 
 /** Characters at which a spreadsheet may split a line, depending on its locale. */
 const SEPARATORS = ',;|\\t\\r\\n\\v\\f\\u0085\\u2028\\u2029'
-/** Characters that start a formula, including U+2212 and the full-width forms of East Asian locales. */
+/**
+ * Characters that start a formula, including U+2212 and the full-width forms of East Asian locales.
+ */
 const FORMULA_STARTS = '=+\\-@\u2212\uFE62\uFE63\uFE66\uFE6B\uFF1D\uFF0B\uFF0D\uFF20'
 /**
  * Places that need an apostrophe. Blanks and quotes in front are skipped, because an importer may
@@ -77,7 +79,7 @@ export interface CsvSource<Row> {
   toFields: (row: Row) => readonly CsvValue[]
   /** The download ends if its client reads nothing for this long, ms. */
   stallTimeoutMs: number
-  /** Maximum duration of a download, ms. Its snapshot blocks VACUUM for that long. */
+  /** Maximum duration of a download, ms. Its snapshot keeps VACUUM from removing old rows. */
   timeoutMs: number
   /** Called with the reason when a download fails. The client sees its connection close. */
   onError: (error: unknown) => void
@@ -117,7 +119,8 @@ export function csvStream<Row>(source: CsvSource<Row>): ReadableStream<Uint8Arra
 
   function send(controller: ReadableStreamDefaultController, text: string): void {
     controller.enqueue(encoder.encode(text))
-    // If a client stays connected but reads nothing, the stream gets no event. Only a timer notices.
+    // If a client stays connected but reads nothing, the stream gets no event. Only a timer
+    // notices.
     stall = setTimeout(
       () => fail(controller, new Error(`The client read nothing for ${stallTimeoutMs} ms.`)),
       stallTimeoutMs,

@@ -11,7 +11,9 @@ import { METHODS, OTHER_METHOD } from './route.js'
 
 /** Whether this process accepts work. */
 export interface Lifecycle {
-  /** True once the process was asked to stop. `/readyz` then says so, and connections are closed. */
+  /**
+   * True once the process was asked to stop. `/readyz` then says so, and connections are closed.
+   */
   draining: boolean
 }
 
@@ -27,7 +29,9 @@ export interface RequestContextDeps {
   requests: { enter(): boolean; leave(): void }
 }
 
-/** Always answered, because a busy process must not look dead. Not traced, because nobody reads it. */
+/**
+ * Always answered, because a busy process must not look dead. Not traced, because nobody reads it.
+ */
 const PROBES = new Set(['/livez', '/readyz', '/metrics'])
 
 /** Text of the 503 beyond `MAX_REQUESTS`. */
@@ -154,7 +158,9 @@ function collectHeaders(c: Context<AppEnv>, headers: Record<string, string>): vo
   }
 }
 
-/** Adds the collected headers to responses that were not sent by `sendText`, as those of the board. */
+/**
+ * Adds the collected headers to responses that were not sent by `sendText`, as those of the board.
+ */
 function addCollectedHeaders(c: Context<AppEnv>, headers: Record<string, string>): void {
   if (c.get('replied') === c.res) return
   for (const [name, value] of Object.entries(headers)) {

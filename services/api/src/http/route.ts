@@ -92,7 +92,9 @@ export interface RouteDocs {
   summary: string
   description?: string
   tag: 'Booking' | 'Events' | 'Accounts' | 'Operations'
-  /** Problems that the handler can send, besides those of its guards (400, 401, 403, 413, 415, 429). */
+  /**
+   * Problems that the handler can send, besides those of its guards (400, 401, 403, 413, 415, 429).
+   */
   problems?: readonly ErrorCode[]
   /** Schema of a body that the handler reads itself if there is one. */
   optionalBody?: z.ZodType
@@ -114,7 +116,9 @@ export interface RouteSpec<
   /** Middleware that runs before the rate limit of the route. */
   before?: readonly MiddlewareHandler<AppEnv>[]
   limit: LimitName
-  /** The role that the caller needs. It requires `auth: 'required'`, and is checked after the input. */
+  /**
+   * The role that the caller needs. It requires `auth: 'required'`, and is checked after the input.
+   */
   role?: 'staff' | 'admin'
   params?: P
   query?: Q

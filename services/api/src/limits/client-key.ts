@@ -2,7 +2,10 @@ import { isIPv6 } from 'node:net'
 import type { Context } from 'hono'
 import type { AppEnv } from '../http/env.js'
 
-/** The key on which a rate limit counts a request: chosen by the handler, or the user, or the address. */
+/**
+ * The key on which a rate limit counts a request: chosen by the handler, or the user, or the
+ * address.
+ */
 export function rateLimitKey(c: Context<AppEnv>): string {
   const chosen = c.get('rateLimitKey')
   if (chosen !== undefined) return chosen
@@ -15,8 +18,9 @@ export function clientAddressKey(c: Context<AppEnv>): string {
 }
 
 /**
- * Groups addresses that one client can use. An IPv6 client has at least a /64 and can use any of its
- * addresses, so all of them share one key. An IPv4-mapped IPv6 address counts as its IPv4 address.
+ * Groups addresses that one client can use. An IPv6 client has at least a /64 and can use any of
+ * its addresses, so all of them share one key. An IPv4-mapped IPv6 address counts as its IPv4
+ * address.
  */
 export function addressKey(address: string): string {
   // The zone names an interface of this machine, not a client (RFC 4007).

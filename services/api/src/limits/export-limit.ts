@@ -22,8 +22,9 @@ if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) 
 return 0`
 
 /**
- * Limits the downloads of lists to one per user over all API processes, and to a number per process.
- * A download holds a connection and a snapshot of PostgreSQL until its client has read everything.
+ * Limits the downloads of lists to one per user over all API processes, and to a number per
+ * process. A download holds a connection and a snapshot of PostgreSQL until its client has read
+ * everything.
  */
 export interface ExportLimit {
   /**
@@ -54,7 +55,8 @@ export function createExportLimit({ max, redis, prefix, log }: ExportLimitDeps):
     try {
       if (redis === undefined || (await redis.set(key, holder, 'PX', LEASE_MS, 'NX')) !== null)
         return true
-      // If the clock of Redis was set back, the lease of a dead process would last that much longer.
+      // If the clock of Redis was set back, the lease of a dead process would last that much
+      // longer.
       if ((await redis.pttl(key)) > LEASE_MS) await redis.pexpire(key, LEASE_MS)
       return false
     } catch (err) {

@@ -22,8 +22,8 @@ import {
  * sends the 429 itself.
  *
  * Verified users count as such, all others on their address. While Redis is unavailable, `general`,
- * `poll` and `dashboard` count in this process only; `administration`, `login` and `register` refuse
- * with 503.
+ * `poll` and `dashboard` count in this process only; `administration`, `login` and `register`
+ * refuse with 503.
  */
 export interface Limits {
   general: MiddlewareHandler<AppEnv>
@@ -36,8 +36,8 @@ export interface Limits {
   /** Counts with `general`. For calls that change the privileges of others. */
   administration: MiddlewareHandler<AppEnv>
   /**
-   * Counts all sign-in attempts of an address, and refuses an address with too many failed ones. The
-   * handler counts the failed ones of an account.
+   * Counts all sign-in attempts of an address, and refuses an address with too many failed ones.
+   * The handler counts the failed ones of an account.
    */
   login: MiddlewareHandler<AppEnv>
   /** The same limit as `login`. */

@@ -3,13 +3,13 @@ import { z } from 'zod'
 import type { AppEnv } from '../http/env.js'
 import { sendJson } from '../http/reply.js'
 
+const TOO_MANY = 'Too many requests from this IP, please try again later.'
+
 /** Body of every 429. */
 export const tooManyRequestsSchema = z
-  .strictObject({ message: z.literal('Too many requests from this IP, please try again later.') })
+  .strictObject({ message: z.literal(TOO_MANY) })
   .meta({ id: 'TooManyRequests' })
-const TOO_MANY: z.output<typeof tooManyRequestsSchema> = {
-  message: 'Too many requests from this IP, please try again later.',
-}
+const BODY: z.output<typeof tooManyRequestsSchema> = { message: TOO_MANY }
 
 /** How much of a limit is used. */
 export interface LimitState {
@@ -31,7 +31,7 @@ export function showLimit(
 
 /** Sends the 429. The `RateLimit` headers must already be set. */
 export function tooManyRequests(c: Context<AppEnv>): Response {
-  return sendJson(c, 429, TOO_MANY)
+  return sendJson(c, 429, BODY)
 }
 
 /** Sends the 429 of this limit with all headers. */

@@ -7,9 +7,11 @@ import { unavailable } from '../http/problem.js'
 /** Counts the requests of each key within a window. The interface is that of hono-rate-limiter. */
 export type CounterStore = Store<AppEnv>
 
-/** Keys that a process counts while Redis is unavailable. The least recently used ones are dropped. */
+/**
+ * Keys that a process counts while Redis is unavailable. The least recently used ones are dropped.
+ */
 const MAX_LOCAL_KEYS = 100_000
-/** While Redis is unavailable, one request in this time tries it again. The others do not wait, ms. */
+/** Interval at which one request tries an unavailable Redis again, ms. The others do not wait. */
 const RETRY_INTERVAL_MS = 1000
 
 /** Counts in this process only, for a bounded number of keys. */
@@ -52,7 +54,9 @@ export interface FallbackStoreDeps {
   clock?: Clock
 }
 
-/** Counts in Redis, and in this process while Redis is unavailable, so that requests always count. */
+/**
+ * Counts in Redis, and in this process while Redis is unavailable, so that requests always count.
+ */
 export function createFallbackStore({
   shared,
   local,

@@ -33,8 +33,8 @@ const PAGE = `<!doctype html>
 </body>
 </html>
 `
-// Swagger UI shows an open lock at a call that needs a token, and a closed lock once a token is set.
-// Most people expect the opposite.
+// Swagger UI shows an open lock at a call that needs a token, and a closed lock once a token is
+// set. Most people expect the opposite.
 const START = `function locksAreClosedUntilSignIn() {
   const inverted = (Original, system) => (props) =>
     system.React.createElement(Original, { ...props, isAuthorized: !props.isAuthorized })
@@ -155,7 +155,9 @@ function readFromSwaggerUi(name: string): Promise<Uint8Array<ArrayBuffer>> {
   return readFile(join(folder, name)) as Promise<Uint8Array<ArrayBuffer>>
 }
 
-/** Reads each file once, also for concurrent requests. If that fails, the next request tries again. */
+/**
+ * Reads each file once, also for concurrent requests. If that fails, the next request tries again.
+ */
 function cacheAssets(readAsset: ReadAsset): ReadAsset {
   const cached = new Map<string, Promise<Uint8Array<ArrayBuffer>>>()
   return (name) => {
