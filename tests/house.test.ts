@@ -32,6 +32,13 @@ function find(pattern: RegExp, inFiles: string[]): string[] {
 }
 
 describe('the layout of the repository', () => {
+  it('has the names of a line’s Redis keys in packages/line/src/keys.ts only', () => {
+    const key =
+      /(?:\}:?|['"`]:)(?:wait|active|paused|prioritized|delayed|completed|failed|meta|depth|lines|activity|replies|recent-lines|installation|processes)(?:['"`]|:)/
+    const others = sources.filter((name) => name !== 'packages/line/src/keys.ts')
+    expect(find(key, others)).toEqual([])
+  })
+
   it('calls setInterval in packages/shared/src/runtime only', () => {
     const others = names.filter(
       (name) => !name.startsWith('packages/shared/src/runtime/') && !name.startsWith('tests/'),
