@@ -121,7 +121,7 @@ it.each(['LATIN1', 'SQL_ASCII'])('refuses a database with the encoding %s', asyn
 
   expect(code).toBe(1)
   expect(output).toBe(
-    `The database could not be migrated: the database has the encoding ${encoding}, which cannot hold every ` +
+    `The database could not be migrated: the database has the encoding ${encoding}, which cannot store every ` +
       `name: create one with ENCODING 'UTF8'.`,
   )
   expect(

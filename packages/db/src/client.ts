@@ -5,10 +5,10 @@ import { DEFAULT_SCHEMA, readConnection, sessionSetup } from './session.js'
 
 export type Db = NodePgDatabase<typeof schema>
 
-/** The connection pool behind {@link Database}; callers hand it on without knowing the driver. */
+/** The connection pool of a {@link Database}, a type that callers need no driver for. */
 export type Pool = pg.Pool
 
-/** One process's way to PostgreSQL: a bounded pool, and Drizzle over it. */
+/** Connections to PostgreSQL: a pool of limited size, and Drizzle on top of it. */
 export interface Database {
   pool: pg.Pool
   db: Db
@@ -17,29 +17,29 @@ export interface Database {
 
 export interface DatabaseOptions {
   url: string
-  /** Schema of the tables, `public` by default. */
+  /** The schema of the tables, `public` by default. */
   schema?: string
-  /** Most connections this process opens. */
+  /** Most connections of the pool. */
   poolSize: number
   /** Shown in `pg_stat_activity`. */
   applicationName: string
-  /** How long a caller waits for a connection before it fails. */
+  /** How long a caller waits for a connection before it fails, ms. */
   connectTimeoutMs: number
-  /** PostgreSQL ends a statement after this long. */
+  /** PostgreSQL cancels a statement after this long, ms. */
   statementTimeoutMs: number
   /**
-   * PostgreSQL ends a session that sits in a transaction for this long: a frozen process would otherwise hold the
-   * lock of its event for as long as it is frozen.
+   * PostgreSQL ends a session that idles in a transaction for this long, ms. Otherwise a frozen
+   * process would keep the lock of its event.
    */
   idleInTransactionTimeoutMs: number
   /**
-   * Sends the statements of a connection without waiting for each other's replies. For callers that own their
-   * connection for a transaction and await what they sent.
+   * True to send the statements of a connection without waiting for the replies to earlier ones. A
+   * caller must then own its connection for a transaction, and await all statements.
    */
   pipeline?: boolean
-  /** Settings of every session, by name, such as planner switches. */
+  /** Further settings of each session by name, such as planner settings. */
   sessionSettings?: Record<string, string>
-  /** Told of connections that broke while idle; without a listener such a break would end the process. */
+  /** Called when an idle connection broke. Without a listener, that would end the process. */
   onIdleError: (error: Error) => void
 }
 
@@ -57,9 +57,9 @@ export const KEYED_PLANS: Record<string, string> = {
 }
 
 /**
- * Opens no connection yet: the first query does.
+ * Creates a database client. The first query opens the first connection.
  *
- * @throws ConfigError if the URL cannot be read
+ * @throws ConfigError if the URL cannot be parsed
  */
 export function createDatabase(options: DatabaseOptions): Database {
   const {
@@ -74,7 +74,8 @@ export function createDatabase(options: DatabaseOptions): Database {
       idleInTransactionTimeoutMs,
       ...(options.sessionSettings && { settings: options.sessionSettings }),
     }),
-    // A pooler accepts a client before it has a server for it. Only this reply ends the connecting.
+    // A pooler accepts a client before it has a server for it. The connection is usable only after
+    // this reply.
     query_timeout: options.connectTimeoutMs,
   }
   const pool = new pg.Pool({
@@ -82,15 +83,16 @@ export function createDatabase(options: DatabaseOptions): Database {
     max: options.poolSize,
     application_name: options.applicationName,
     connectionTimeoutMillis: options.connectTimeoutMs,
-    // A reply that never comes (a cut network) must end the wait on this side as well.
+    // If the network is cut, no reply arrives, so the wait must also end on this side.
     query_timeout: statementTimeoutMs + 1000,
     keepAlive: true,
     pipeline: options.pipeline ?? false,
-    // The pool hands out the connection when this query is done, and closes it if the query fails.
+    // The pool hands out the connection after this query, and closes it if the query fails.
     onConnect: async (client: pg.ClientBase) => void (await client.query({ ...setup })),
   } as pg.PoolConfig)
   pool.on('error', options.onIdleError)
-  // A connection that breaks while it is checked out tells its query; the event itself would be unhandled.
+  // If a connection breaks while it is checked out, its query fails. The event needs a listener, or
+  // it would end the process.
   pool.on('connect', (client) => client.on('error', () => undefined))
   return { pool, db: drizzle(pool, { schema }), close: () => pool.end() }
 }

@@ -1,15 +1,16 @@
 import type { Pool } from 'pg'
 import { type EventStatus, readEventStatuses } from './reads/events.js'
 
-/** The event as it stands, and whether this call made it. */
+/** An event, and whether this call created it. */
 export interface CreatedEvent {
   created: boolean
   event: EventStatus
 }
 
 /**
- * Makes an event with all its tickets free, unless it exists: then nothing changes and the event is given back as it
- * stands, whatever its size. The one write to `events` outside the lines: nothing can stand in a line before it.
+ * Creates an event with all its tickets free. If the event exists, nothing changes, whatever its
+ * size. This is the only write to `events` outside the lines. It is safe because no line has
+ * commands of an event that does not exist.
  */
 export async function createEvent(
   pool: Pool,
@@ -26,7 +27,6 @@ export async function createEvent(
     return { created: true, event }
   }
   const event = (await readEventStatuses(pool, [eventId])).get(eventId)
-  if (event === undefined)
-    throw new Error(`event ${eventId} stood in the way of its creation and is gone`)
+  if (event === undefined) throw new Error(`event ${eventId} was deleted while it was created`)
   return { created: false, event }
 }

@@ -107,7 +107,7 @@ function codeOf(error: unknown): string | undefined {
   return typeof code === 'string' ? code : undefined
 }
 
-/** The driver's error, which Drizzle wraps in one of its own. */
+/** The error of the driver, which Drizzle wraps in an error of its own. */
 function rootOf(error: unknown): unknown {
   let root = error
   while (root instanceof Error && root.cause instanceof Error && codeOf(root) === undefined)
@@ -115,7 +115,7 @@ function rootOf(error: unknown): unknown {
   return root
 }
 
-/** SQLSTATE of a failed statement, if PostgreSQL gave one. */
+/** The SQLSTATE of a failed statement, if PostgreSQL gave one. */
 export function sqlStateOf(error: unknown): string | undefined {
   const code = codeOf(rootOf(error))
   return code !== undefined && /^[0-9A-Z]{5}$/.test(code) && !NETWORK_CODES.has(code)
@@ -123,7 +123,7 @@ export function sqlStateOf(error: unknown): string | undefined {
     : undefined
 }
 
-/** True if a unique constraint was hit; `constraint` narrows it to one. */
+/** True if a unique constraint was violated: `constraint`, or any if it is left out. */
 export function isUniqueViolation(error: unknown, constraint?: string): boolean {
   const root = rootOf(error) as { constraint?: string } | undefined
   return (

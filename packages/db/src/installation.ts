@@ -53,9 +53,7 @@ export interface InstallationStore {
   readDatabaseId(): Promise<string | undefined>
 }
 
-/**
- * All processes renew the time. Once it is renewed, further writes within this time are skipped.
- */
+/** All processes renew the time. They skip the write if it was renewed less than this ago. */
 const RENEW_AFTER = `interval '2 seconds'`
 
 const COLUMNS = `id, key_prefix AS "keyPrefix", shared_lines AS "sharedLines", shards,

@@ -1,4 +1,4 @@
-/** `node dist/migrate.js` applies this build's migrations. It reads `DATABASE_URL` or its parts. */
+/** `node dist/migrate.js` applies the migrations of this build. */
 import {
   errorSummary,
   readDatabaseSchema,

@@ -8,29 +8,29 @@ import { DEFAULT_SCHEMA, quoteIdentifier, readConnection, sessionSetup } from '.
 
 const MIGRATIONS_FOLDER = fileURLToPath(new URL('../migrations', import.meta.url))
 
-/** Any constant will do; it names this product's migrations among the advisory locks of the database. */
+/** Key of the advisory lock under which migrations run. It can be any constant. */
 const MIGRATION_LOCK = 7_205_759_403
 
-/** Where drizzle-kit's own migrator keeps its record; the release before this one reads it too. */
+/** The table in which Drizzle's migrator records migrations. The previous release reads it too. */
 const DEFAULT_RECORD = 'drizzle.__drizzle_migrations'
 
 /**
- * The schema that holds the record of applied migrations. Tables in another schema than the default
- * have their record beside them, so that one database can hold several installations.
+ * The schema of the table that records applied migrations. If the tables are not in the default
+ * schema, the record is in their schema, so that one database can have several installations.
  */
 export function recordSchemaOf(schema: string): string {
   return schema === DEFAULT_SCHEMA ? 'drizzle' : schema
 }
 
 /**
- * Applies the missing migrations in one transaction, under an advisory lock. Of two runs at once,
- * the second waits and then finds nothing to do.
+ * Applies the missing migrations in one transaction, under an advisory lock. If two runs start at
+ * once, the second waits and then finds nothing to do.
  *
- * It needs only the rights that it uses. If the database is up to date, it only reads the record.
- * It creates a schema only if that does not exist. (Drizzle's own `migrate` runs `CREATE SCHEMA IF
- * NOT EXISTS`, for which PostgreSQL demands CREATE on the database even if the schema exists.)
+ * It needs as few rights as possible. If the database is up to date, it only reads the record. It
+ * creates a schema only if that does not exist. Drizzle's own `migrate` instead runs `CREATE SCHEMA
+ * IF NOT EXISTS`, for which PostgreSQL requires CREATE on the database even if the schema exists.
  *
- * @param schema schema of the tables
+ * @param schema the schema of the tables
  * @throws ConfigError if the database cannot be used; the driver's error if a statement fails. In
  * both cases nothing has changed
  */
@@ -52,11 +52,11 @@ export async function migrateDatabase(url: string, schema = DEFAULT_SCHEMA): Pro
 
 async function connect(url: string, schema: string): Promise<pg.Client> {
   const client = new pg.Client({ ...readConnection(url), application_name: 'ticket-line migrate' })
-  // A connection that breaks also fails the query at hand; without a listener the event would end
-  // the process.
+  // If the connection breaks, its query fails. The event needs a listener, or it would end the
+  // process.
   client.on('error', () => undefined)
   await client.connect()
-  // No timeouts: building an index may take long.
+  // Building an index may take long, so there are no timeouts.
   await client.query(sessionSetup({ schema, statementTimeoutMs: 0, idleInTransactionTimeoutMs: 0 }))
   return client
 }
@@ -84,7 +84,7 @@ async function createSchema(client: pg.Client, schema: string): Promise<void> {
 interface Applied {
   /** The table of applied migrations. */
   record: string
-  /** When the last migration in it was made, ms; 0 if it is empty. */
+  /** When the last recorded migration was created, ms since 1970; 0 if there is none. */
   last: number
 }
 
@@ -106,8 +106,8 @@ const ownRecord = (schema: string): string =>
 async function readApplied(db: pg.Client | pg.Pool, schema: string): Promise<Applied | undefined> {
   let record = ownRecord(schema)
   if (!(await tableExists(db, record))) {
-    // A release without `DATABASE_SCHEMA` put its tables where the role's search_path led, and its
-    // record here.
+    // A release without `DATABASE_SCHEMA` created its tables in the first schema of the role's
+    // search_path, and its record here.
     if (!(await tableExists(db, 'events')) || !(await tableExists(db, DEFAULT_RECORD)))
       return undefined
     record = DEFAULT_RECORD
@@ -126,7 +126,7 @@ async function tableExists(db: pg.Client | pg.Pool, name: string): Promise<boole
   return rows[0]?.found === true
 }
 
-/** @throws ConfigError if the record is complete and the tables are in another schema */
+/** @throws ConfigError if the tables are in another schema than the record says */
 async function assertTables(db: pg.Client | pg.Pool, schema: string): Promise<void> {
   if (await tableExists(db, 'events')) return
   const { rows } = await db.query<{ nspname: string }>(
@@ -144,8 +144,8 @@ interface Journal {
 }
 
 /**
- * Counts this build's migrations that the database has not seen. A database ahead of the build
- * counts as complete: the previous release keeps running while the next one is rolled out.
+ * Counts the migrations of this build that are not applied. A database with later migrations counts
+ * as complete, because the previous release keeps running while the next one is rolled out.
  */
 export async function countPendingMigrations(
   db: pg.Client | pg.Pool,

@@ -3,18 +3,20 @@ import type { PoolClient } from 'pg'
 import type { Pool } from './client.js'
 import { CLOCK_SLACK_MS } from './line/stored-commands.js'
 
-/** How many rows of each kind were removed. */
+/** How many rows of each table were removed. */
 export interface PrunedRows {
   commands: number
   idempotencyKeys: number
   refreshTokens: number
 }
 
-/** A step is this small because a batch that takes over an old key waits for the step that removes it. */
+/**
+ * A step is this small because a batch that replaces an old key waits for the step that removes it.
+ */
 const ROWS_PER_STEP = 5000
-/** A step takes some hundredths of this. What takes longer stands still, and is better begun anew. */
+/** A step usually takes a few hundredths of this. One that takes longer hangs, and is ended. */
 const STEP_TIMEOUT_MS = 5000
-/** Pause between two full steps, so that service goes on beside them. */
+/** Pause between two full steps, so that they do not slow down the lines, ms. */
 const STEP_PAUSE_MS = 50
 
 /**
@@ -25,16 +27,16 @@ const KEY_SLACK_MS = 600_000
 
 export interface PruneDeps {
   pool: Pool
-  /** Hours after which outcomes go; never less than the 24 h of the contract. */
+  /** Age from which outcomes are removed, in hours; at least `MIN_RETENTION_HOURS`. */
   retentionHours: number
   /**
-   * Lines whose outcomes stay, because a job of theirs is older than the cut and would be decided
-   * again.
+   * Lines whose outcomes stay: one of their jobs is older than the retention, and would be decided
+   * again without its outcomes.
    */
   keptLines: string[]
   /**
-   * Lines whose keys stay, because a job of theirs may repeat a key that has expired since it was
-   * accepted.
+   * Lines whose idempotency keys stay: one of their jobs may repeat a key that expired after the
+   * job was accepted.
    */
   linesKeepingKeys?: string[]
   /** Called after each step that is followed by another one, with what was removed so far. */
@@ -50,8 +52,7 @@ export async function linesToKeep(
   nowMs: number,
 ): Promise<Pick<PruneDeps, 'keptLines'> & { linesKeepingKeys: string[] }> {
   return {
-    // With the slack, a job that has merely waited is never older than the outcomes that were
-    // removed.
+    // With the slack, a job that only waited is never older than the outcomes that were removed.
     keptLines: await registry.linesWithJobsBefore(
       nowMs - retentionHours * 3_600_000 + CLOCK_SLACK_MS,
     ),
@@ -60,9 +61,12 @@ export async function linesToKeep(
 }
 
 /**
- * Removes what nobody can ask for any more, the oldest first, in small steps. Any number of processes may do so at once.
- * @returns what this call removed: all there was, unless it was stopped
- * @throws the driver's error, also where a step took longer than 5 s (57014); what the steps before removed stays removed
+ * Removes outcomes, idempotency keys and refresh tokens that are no longer needed, the oldest
+ * first, in small steps. Any number of processes may do so at the same time.
+ *
+ * @returns how many rows this call removed: all that could be, unless it was aborted
+ * @throws the driver's error; SQLSTATE 57014 if a step took longer than 5 s. Rows that earlier
+ * steps removed stay removed
  */
 export async function pruneAll(deps: PruneDeps): Promise<PrunedRows> {
   const removed: PrunedRows = { commands: 0, idempotencyKeys: 0, refreshTokens: 0 }
@@ -82,12 +86,12 @@ export async function pruneAll(deps: PruneDeps): Promise<PrunedRows> {
 }
 
 interface Step {
-  /** Rows looked at: fewer than the step may take where there are no more. */
+  /** Rows that were read: fewer than the limit if there are no more. */
   read: number
   removed: number
-  /** Where the next step goes on. As text, since a `Date` knows no microseconds. */
+  /** Time at which the next step begins. It is text, because a `Date` has no microseconds. */
   reached: string
-  /** Command ids of removed outcomes, and when these were decided, ms since 1970. */
+  /** Command ids of removed outcomes, and when they were decided, ms since 1970. */
   ids?: string[] | null
   decided_ms?: number[] | null
 }
@@ -95,12 +99,13 @@ interface Step {
 interface Removal {
   kind: keyof PrunedRows
   text: string
-  /** Values of $3 and further. */
+  /** Values of the parameters from $3 on. */
   values: (deps: PruneDeps) => unknown[]
 }
 
 const REMOVALS: Removal[] = [
-  // Keys before the commands they name: an answer must be there as long as its key is.
+  // Keys are removed before the commands that they name: the outcome of a key must exist as long as
+  // the key does.
   {
     kind: 'idempotencyKeys',
     text: removeOldest(
@@ -133,8 +138,14 @@ const REMOVALS: Removal[] = [
 ]
 
 /**
- * Looks at the $2 oldest rows from $1 on and removes those that may go. Each step begins where the last one ended: rows
- * that stay, and removed ones that some older snapshot (a backup) keeps VACUUM from, would be read by every step again.
+ * SQL that reads the $2 oldest rows from time $1 on and removes those that may be removed. Each
+ * step begins where the last one ended. Otherwise each step would again read the rows that stay,
+ * and the removed rows that VACUUM cannot clean up because of an older snapshot, such as a
+ * backup's.
+ *
+ * @param cut SQL of the time before which rows are removed
+ * @param mayGo SQL of the condition under which a row may be removed
+ * @param columns what the DELETE returns, for `commands`
  */
 function removeOldest(
   table: string,
@@ -155,7 +166,7 @@ function removeOldest(
       DELETE FROM ${table} WHERE ctid = ANY (ARRAY(SELECT place FROM oldest WHERE may_go)) RETURNING ${returned}
     )
     SELECT count(*)::int AS read, (SELECT count(*)::int FROM removed) AS removed,
-      -- A whole step of one time that all stays is stepped over: it would be the next step as well.
+      -- If a whole step has one time and all its rows stay, the next step begins after that time.
       (max(at) + CASE WHEN max(at) = $1::timestamptz AND NOT bool_or(may_go)
         THEN interval '1 microsecond' ELSE interval '0' END)::text AS reached${gathered}
     FROM oldest`
@@ -165,7 +176,8 @@ async function runStep(pool: Pool, text: string, values: unknown[]): Promise<Ste
   const client = await pool.connect()
   let failed = true
   try {
-    // Statistics of before a rush tell of few old rows, and few are cheaper to sort than to read in order; a million are not.
+    // Statistics from before a rush say that there are few old rows. Few rows are cheaper to sort
+    // than to read in order, but a million are not.
     await client.query(
       `BEGIN; SET LOCAL enable_sort = off; SET LOCAL statement_timeout = ${STEP_TIMEOUT_MS}`,
     )
@@ -176,13 +188,13 @@ async function runStep(pool: Pool, text: string, values: unknown[]): Promise<Ste
     failed = false
     return step
   } finally {
-    // The connection of a failed step is closed, and its transaction with it.
+    // Closing the connection of a failed step also ends its transaction.
     client.release(failed)
   }
 }
 
 /**
- * Records for each line up to which time its outcomes are gone, in the transaction that removes
+ * Records for each line up to which time its outcomes were removed, in the transaction that removes
  * them.
  */
 async function recordPruned(client: PoolClient, ids: string[], decidedMs: number[]): Promise<void> {
@@ -194,7 +206,7 @@ async function recordPruned(client: PoolClient, ids: string[], decidedMs: number
     upTo.set(lineName, Math.max(atMs, upTo.get(lineName) ?? 0))
     if (jobCreatedAtMs(commandId) > atMs + CLOCK_SLACK_MS) forgotten.push(commandId)
   }
-  // Sorted, so that two steps at once wait for each other instead of ending in a deadlock.
+  // Two steps lock the rows in the same order, so that they cannot deadlock.
   const lines = [...upTo].sort(([a], [b]) => (a < b ? -1 : 1))
   await client.query(
     `INSERT INTO pruned_lines AS p (line_name, decided_before)

@@ -17,10 +17,10 @@ import {
 
 const at = (name: string) => timestamp(name, { withTimezone: true, precision: 6 })
 const eventId = () => bigint('event_id', { mode: 'number' }).notNull()
-/** Text compared byte by byte: ids are compared as they are, and the index needs no collation rules. */
+/** Text that is compared byte by byte, so that the order of ids does not depend on a collation. */
 const id = customType<{ data: string }>({ dataType: () => 'text collate "C"' })
 
-/** Local accounts. Tokens of another issuer need no row here. */
+/** Local accounts. Users of another issuer need no row. */
 export const users = pgTable(
   'users',
   {
@@ -30,17 +30,15 @@ export const users = pgTable(
     role: text('role', { enum: ROLES }).notNull().default('user'),
     disabled: boolean('disabled').notNull().default(false),
     /**
-     * Increased by a change of password and by disabling. Tokens and cookies carry the generation
-     * under which they were given out, and those of an earlier one are refused.
+     * Increased by a change of password and by disabling. Tokens and cookies contain the generation
+     * in which they were issued, and those of an earlier generation are refused.
      */
     generation: integer('generation').notNull().default(0),
-    /** When it was last increased: the bound for tokens that carry no generation. */
+    /** When it was last increased. Tokens without a generation must be younger. */
     generationSince: at('generation_since'),
-    /**
-     * The sign-in that changed the password. It stays signed in, although its generation is over.
-     */
+    /** The sign-in that changed the password. It stays valid although its generation is over. */
     keptFamilyId: uuid('kept_family_id'),
-    /** Last change of role, disabled or generation; null for accounts as they were registered. */
+    /** The last change of role, disabled or generation; null if there was none. */
     privilegesChangedAt: at('privileges_changed_at'),
     createdAt: at('created_at').notNull().defaultNow(),
   },
@@ -52,7 +50,7 @@ export const users = pgTable(
     index('users_privileges_changed_at')
       .on(table.privilegesChangedAt)
       .where(sql`${table.privilegesChangedAt} IS NOT NULL`),
-    // Finds out whether somebody is the last admin, among any number of users.
+    // Finds the active admins among any number of users.
     index('users_active_admins')
       .on(table.userId)
       .where(sql`${table.role} = 'admin' AND NOT ${table.disabled}`),
@@ -60,13 +58,14 @@ export const users = pgTable(
 )
 
 /**
- * One-time refresh tokens. All that come from one login are a family and one row: each use swaps the hash in place, and a
- * token of the family that does not match it any more has been used before, which ends the family.
+ * One-time refresh tokens. All tokens of one sign-in are a family, which has one row. Each use
+ * replaces the hash. A token of the family with another hash has been used before, which ends the
+ * family.
  */
 export const refreshTokens = pgTable(
   'refresh_tokens',
   {
-    /** SHA-256 of the token, base64url: the database alone lets nobody in. */
+    /** SHA-256 of the token, base64url. The database alone is not enough to sign in. */
     tokenHash: id('token_hash').primaryKey(),
     familyId: uuid('family_id').notNull(),
     userId: id('user_id').notNull(),
@@ -81,7 +80,7 @@ export const refreshTokens = pgTable(
 )
 
 /**
- * What tickets are sold for. The row is the lock under which everything of the event is decided, and it carries the
+ * Events. The row is the lock under which all commands of the event are decided. It has the
  * counters, so that no decision counts rows.
  */
 export const events = pgTable(
@@ -91,9 +90,12 @@ export const events = pgTable(
     totalTickets: integer('total_tickets').notNull(),
     availableTickets: integer('available_tickets').notNull(),
     waitingCount: integer('waiting_count').notNull().default(0),
-    /** Last number given out in the order of decisions, to a booking or a place in the list. */
+    /** The last sequence number. Bookings and waiting-list entries are numbered when decided. */
     lastSequence: bigint('last_sequence', { mode: 'number' }).notNull().default(0),
-    /** No entry before this one still waits; the search for the head starts here instead of at old, dead rows. */
+    /**
+     * No entry before this number is waiting. The search for the head of the waiting list starts
+     * here instead of at rows that have left it.
+     */
     waitlistHeadSequence: bigint('waitlist_head_sequence', { mode: 'number' }).notNull().default(0),
     createdAt: at('created_at').notNull().defaultNow(),
   },
@@ -111,14 +113,17 @@ export const events = pgTable(
   ],
 )
 
-/** One live claim per user and event, a booking or a place in the list: the guard, and the fast way to find it. */
+/**
+ * What each user has for an event: a booking or a waiting-list entry. The primary key guarantees
+ * that it is only one, and finds it.
+ */
 export const claims = pgTable(
   'claims',
   {
     eventId: eventId(),
     userId: id('user_id').notNull(),
     kind: text('kind', { enum: ['booking', 'waiting'] }).notNull(),
-    /** The row of `bookings` or `waitlist_entries` it stands for. */
+    /** The row of `bookings` or `waitlist_entries`. */
     sequence: bigint('sequence', { mode: 'number' }).notNull(),
   },
   (table) => [
@@ -127,7 +132,7 @@ export const claims = pgTable(
   ],
 )
 
-/** Tickets held now or once. */
+/** Bookings, live and canceled. */
 export const bookings = pgTable(
   'bookings',
   {
@@ -135,7 +140,7 @@ export const bookings = pgTable(
     sequence: bigint('sequence', { mode: 'number' }).notNull(),
     userId: id('user_id').notNull(),
     status: text('status', { enum: ['confirmed', 'canceled'] }).notNull(),
-    /** True where the ticket came through the waiting list. */
+    /** True if the booking came from the waiting list. */
     promoted: boolean('promoted').notNull(),
     bookedAt: at('booked_at').notNull(),
     canceledAt: at('canceled_at'),
@@ -146,7 +151,7 @@ export const bookings = pgTable(
   ],
 )
 
-/** Places in waiting lists, in order of `sequence`. */
+/** Waiting-list entries. Their order is `sequence`. */
 export const waitlistEntries = pgTable(
   'waitlist_entries',
   {
@@ -171,8 +176,9 @@ export const waitlistEntries = pgTable(
 )
 
 /**
- * How many still wait in each stretch of 1,024 sequence numbers, so that a rank in a list of a million is the sum of
- * some hundred small rows and a short scan, not a count of half a million.
+ * How many entries are waiting in each block of `WAITLIST_BLOCK_SIZE` sequence numbers. A position
+ * in a list of a million is the sum of some hundred rows and a short scan, instead of a count of
+ * half a million rows.
  */
 export const waitlistBlocks = pgTable(
   'waitlist_blocks',
@@ -190,7 +196,7 @@ export const waitlistBlocks = pgTable(
   ],
 )
 
-/** Every decided command with its answer: what makes a second run harmless and a poll answerable. */
+/** All decided commands with their outcomes. A second run and a poll find the outcome here. */
 export const commands = pgTable(
   'commands',
   {
@@ -198,32 +204,36 @@ export const commands = pgTable(
     type: text('type', { enum: ['book', 'cancel'] }).notNull(),
     eventId: eventId(),
     userId: id('user_id').notNull(),
-    /** Who asked. */
+    /** The user that sent the request. */
     caller: id('caller').notNull(),
-    /** One of the outcomes of the wire, or `refused` where the API told the client that it was not accepted. */
+    /** An outcome of the API, or `refused` if the API answered that it was not accepted. */
     outcome: text('outcome').notNull(),
     position: integer('position'),
-    /** Sequence of the booking that the outcome speaks of. */
+    /** Sequence number of the booking in the outcome. */
     bookingSequence: bigint('booking_sequence', { mode: 'number' }),
     promotedUserId: id('promoted_user_id'),
-    /** The first command with the same idempotency key, where this one only repeats its answer. */
+    /** The first command with the same idempotency key, if this one repeats its outcome. */
     replayOf: id('replay_of'),
     /**
-     * SHA-256 of its idempotency key, base64url; null if it came without one or from a release that
-     * kept none.
+     * SHA-256 of its idempotency key, base64url; null if it had none, or an earlier release decided
+     * it.
      */
     idempotencyKey: id('idempotency_key'),
     acceptedAt: at('accepted_at').notNull(),
     decidedAt: at('decided_at').notNull(),
   },
   (table) => [
-    // For pruning. Rows arrive in order of time, so entries go to the right edge of the tree. A block range index would
-    // cost less here, but its ranges never narrow: where pruned space is used again, it finds every page too old.
+    // For pruning. Rows arrive in order of time, so new entries go to the right edge of the tree. A
+    // block range index would cost less here, but its ranges never get narrower: once pruned space
+    // is used again, all pages look old.
     index('commands_oldest_first').on(table.decidedAt),
   ],
 )
 
-/** The first command with a caller's key. It answers repeats that are accepted within 24 h. */
+/**
+ * The first command with a caller's idempotency key. Repeats that are accepted within
+ * `IDEMPOTENCY_KEY_HOURS` get its outcome.
+ */
 export const idempotencyKeys = pgTable(
   'idempotency_keys',
   {
@@ -240,7 +250,10 @@ export const idempotencyKeys = pgTable(
   ],
 )
 
-/** How often a command of a crashed job was started alone; written before it runs, gone once it is decided. */
+/**
+ * How often a command of a crashed job was started alone. The row is written before the command
+ * runs and deleted when it is decided.
+ */
 export const commandStarts = pgTable('command_starts', {
   commandId: id('command_id').primaryKey(),
   starts: smallint('starts').notNull(),
@@ -248,9 +261,9 @@ export const commandStarts = pgTable('command_starts', {
 })
 
 /**
- * Up to which time pruning has removed the outcomes of a line. A job that is older and has no
- * outcome may have been decided, so no worker runs it: it comes from a Redis that was restored from
- * an old copy.
+ * Up to which time pruning has removed the outcomes of a line. An older job without an outcome may
+ * have been decided, so no worker runs it. It comes from a Redis that was restored from an old
+ * copy.
  */
 export const prunedLines = pgTable('pruned_lines', {
   lineName: id('line_name').primaryKey(),
@@ -269,7 +282,7 @@ export const forgottenCommands = pgTable('forgotten_commands', {
 /**
  * The identity of this installation, in one row. Redis has the same id under the key prefix, so
  * that a process notices if its two servers do not belong together. The row also records the layout
- * of lines, which all processes must share.
+ * of the lines, which must be the same in all processes.
  */
 export const installation = pgTable(
   'installation',
@@ -280,13 +293,10 @@ export const installation = pgTable(
     sharedLines: integer('shared_lines').notNull(),
     shards: integer('shards').notNull(),
     /**
-     * Set while all lines are known to be empty, so that the next process that starts may record
-     * another layout.
+     * Set while all lines are known to be empty. The next process then may record another layout.
      */
     drainedAt: at('drained_at'),
-    /**
-     * The Redis in use, by the random id that was stored in it, and when a process last used it.
-     */
+    /** The random id of the Redis in use, and when a process last used it. */
     redisId: uuid('redis_id'),
     redisSeenAt: at('redis_seen_at'),
     createdAt: at('created_at').notNull().defaultNow(),

@@ -5,7 +5,8 @@ import { assertOwnSessions } from './server-checks.js'
 type Queryable = Pick<pg.ClientBase, 'query'>
 
 /**
- * Two clients of a pooler that gives each transaction the server that was returned last, as PgBouncer does.
+ * Two clients of a pooler that gives each transaction the server that was returned last, as
+ * PgBouncer does.
  *
  * @param servers process ids of its idle servers, the next one last
  */
@@ -26,19 +27,19 @@ function clientsOf(pooler: 'transaction' | 'session', servers: number[]): [Query
   return [client(), client()]
 }
 
-describe('sessions of connections', () => {
-  it('are accepted if each connection has its own', async () => {
+describe('assertOwnSessions', () => {
+  it('accepts connections that have a session each', async () => {
     await expect(assertOwnSessions(...clientsOf('session', [1, 2]))).resolves.toBeUndefined()
   })
 
-  it('are refused if two connections get the same one in turn', async () => {
+  it('refuses two connections that get the same session in turn', async () => {
     await expect(assertOwnSessions(...clientsOf('transaction', [1, 2]))).rejects.toThrow(
       /pool_mode to session/,
     )
   })
 
-  it('are refused if a connection gets another one while the first is taken', async () => {
-    // Somebody else takes and returns servers in between, so the two never see the same one in turn.
+  it('refuses a connection that gets another session while the first one is in use', async () => {
+    // Other clients take and return servers in between, so the two never get the same one in turn.
     let turn = 0
     const pids = [1, 2, 3]
     const one = { query: async () => ({ rows: [{ pid: pids[turn++] }] }) } as unknown as Queryable

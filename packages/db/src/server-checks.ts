@@ -1,17 +1,16 @@
 import { ConfigError } from '@ticket-line/shared'
 import type pg from 'pg'
 
-/** A connection on which statements are run. */
 type Queryable = Pick<pg.ClientBase, 'query'>
 
 /**
- * How often two connections are compared. A pooler under load may give them different sessions by
- * chance.
+ * How often two connections are compared. A pooler under load may happen to give them different
+ * sessions.
  */
 const ROUNDS = 3
 
 /**
- * Checks that the database can store every user id and event name.
+ * Checks that the database can store all user ids and names of events.
  *
  * @throws ConfigError if its encoding is not UTF8
  */
@@ -20,13 +19,13 @@ export async function assertUtf8(db: Queryable): Promise<void> {
   const encoding = rows[0]?.server_encoding
   if (encoding === 'UTF8') return
   throw new ConfigError(
-    `the database has the encoding ${encoding}, which cannot hold every name: create one with ENCODING 'UTF8'`,
+    `the database has the encoding ${encoding}, which cannot store every name: create one with ENCODING 'UTF8'`,
   )
 }
 
 /**
- * Checks that each connection has a PostgreSQL session of its own. If a pooler gives a connection
- * another session for each transaction, settings and prepared statements get lost.
+ * Checks that each connection has a PostgreSQL session of its own. If a pooler gives each
+ * transaction another session, settings and prepared statements are lost.
  *
  * @throws ConfigError if two open connections share a session, or one of them changes its session
  */
@@ -54,8 +53,8 @@ function sharedSessions(): ConfigError {
 }
 
 /**
- * Checks that PostgreSQL takes writes. If the connection leads to a standby, for example since
- * before a failover, it is closed, so that the next check can reach the new primary.
+ * Checks that PostgreSQL takes writes. A connection that leads to a standby is closed, so that
+ * after a failover the next check can reach the new primary.
  *
  * @throws Error if the connection cannot write; the driver's error if PostgreSQL does not answer
  */

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { whenReachable } from './startup.js'
 
-/** Fails as it is told, one time each, and then passes. */
+/** Fails with each of these errors once, and then succeeds. */
 function failing(...errors: Error[]) {
   return async () => {
     const error = errors.shift()
@@ -11,7 +11,7 @@ function failing(...errors: Error[]) {
 }
 const away = () => Object.assign(new Error('connect'), { code: 'ECONNREFUSED' })
 
-test('waits for a server that is away, in the middle of the work as well', async () => {
+test('whenReachable retries while a server is away', async () => {
   const seen: unknown[] = []
 
   expect(await whenReachable(failing(away(), away()), (error) => seen.push(error))).toBe('done')
@@ -19,7 +19,7 @@ test('waits for a server that is away, in the middle of the work as well', async
   expect(seen).toHaveLength(2)
 })
 
-test('gives up at once what would fail again', async () => {
+test('whenReachable gives up at once if a retry would fail again', async () => {
   const seen: unknown[] = []
 
   await expect(
@@ -29,7 +29,7 @@ test('gives up at once what would fail again', async () => {
   expect(seen).toEqual([])
 })
 
-test('gives up at once if a pooler refuses an option of the address', async () => {
+test('whenReachable gives up at once if a pooler refuses an option of the address', async () => {
   const refused = Object.assign(new Error('unsupported startup parameter: options'), {
     code: '08P01',
   })
@@ -39,7 +39,7 @@ test('gives up at once if a pooler refuses an option of the address', async () =
   )
 })
 
-test('waits if a pooler cannot reach its server', async () => {
+test('whenReachable retries while a pooler cannot reach its server', async () => {
   const passing = Object.assign(new Error('server login has been failing'), { code: '08P01' })
 
   expect(await whenReachable(failing(passing), () => undefined)).toBe('done')

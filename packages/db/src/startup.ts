@@ -5,23 +5,22 @@ import { assertMigrated } from './migrations.js'
 import { assertOwnSessions, assertUtf8 } from './server-checks.js'
 
 /**
- * PgBouncer reports most of its errors with this code. Only the message says which of them are
- * lasting.
+ * PgBouncer reports most of its errors with this SQLSTATE. Only the message shows which of them are
+ * permanent.
  */
 const PROTOCOL_VIOLATION = '08P01'
 const REFUSED_FOR_GOOD = /unsupported startup parameter/
 
-/** Nobody waits for an answer, and each failure is logged, so the pause grows to a second. */
+/** Each failure is logged, so the pause is longer than that of other retries. */
 const PAUSE = { firstPauseMs: 100, longestPauseMs: 1000 }
 
 /**
- * Runs a step of a start that needs PostgreSQL until it succeeds, however long PostgreSQL is away.
- * A service that is started together with its database, or while the database restarts, must not
- * give up.
+ * Runs a step of the start that needs PostgreSQL until it succeeds, however long PostgreSQL is
+ * away. A service may start together with its database, or while the database restarts.
  *
- * @param work may be run several times
- * @param onWaiting called after each failed try
- * @throws what `work` throws, if another try would fail again
+ * @param work may run several times
+ * @param onWaiting Called after each failure that will be retried.
+ * @throws what `work` throws, if a retry would fail again
  */
 export async function whenReachable<T>(
   work: () => Promise<T>,
@@ -40,8 +39,8 @@ export async function whenReachable<T>(
 }
 
 /**
- * Checks at the start of a process that PostgreSQL is usable: its encoding is UTF8, each connection
- * has a session of its own, and all migrations are applied. Takes two connections of the pool.
+ * Checks that PostgreSQL is usable: the encoding is UTF8, each connection has a session of its own,
+ * and all migrations are applied. It uses two connections of the pool.
  *
  * @throws ConfigError with one line for the operator; the driver's error if PostgreSQL does not
  * answer

@@ -17,7 +17,7 @@ function countingRegistry() {
   return registry
 }
 
-it('renders metrics once a second for everybody who asks', async () => {
+it('renders metrics at most once a second for all clients', async () => {
   let nowMs = 0
   const page = createMetricsPage(countingRegistry(), () => nowMs)
   const pages = await Promise.all([page(), page(), page()])
@@ -28,7 +28,7 @@ it('renders metrics once a second for everybody who asks', async () => {
   expect(new TextDecoder().decode((await page()).body)).toContain('rendered 2')
 })
 
-it('renders metrics again at once if that failed', async () => {
+it('renders metrics again at once after a failure', async () => {
   const registry = countingRegistry()
   const broken = registry.metrics.bind(registry)
   registry.metrics = async () => {
@@ -40,11 +40,11 @@ it('renders metrics again at once if that failed', async () => {
   expect((await page()).contentType).toMatch(/^text\/plain/)
 })
 
-it('lets everybody read metrics if no token is set', () => {
+it('lets all clients read metrics if no token is set', () => {
   expect(createMetricsGuard(undefined)(undefined)).toBe(true)
 })
 
-it('asks for exactly the token that is set', () => {
+it('requires exactly the token that is set', () => {
   const mayRead = createMetricsGuard('s3cret')
   for (const header of ['Bearer s3cret', 'bearer  s3cret ']) expect(mayRead(header)).toBe(true)
   for (const header of [
@@ -60,7 +60,7 @@ it('asks for exactly the token that is set', () => {
   }
 })
 
-it('refuses a token that no client could send', () => {
+it('refuses a token that no client can send', () => {
   expect(readMetricsToken(readEnv({}))).toBeUndefined()
   expect(readMetricsToken(readEnv({ METRICS_TOKEN: 'abc' }))).toBe('abc')
   expect(() => readMetricsToken(readEnv({ METRICS_TOKEN: 'two words' }))).toThrow('METRICS_TOKEN')

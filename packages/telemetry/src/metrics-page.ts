@@ -2,17 +2,18 @@ import { createHash, timingSafeEqual } from 'node:crypto'
 import { ConfigError, type EnvReader } from '@ticket-line/shared'
 import type { Registry } from 'prom-client'
 
-/** How long one rendering serves everybody who asks, in ms. */
+/** How long one rendering answers all requests, ms. */
 const MAX_AGE_MS = 1000
 
-/** The answer of `/metrics`. All answers from one rendering share its bytes. */
+/** The response of `/metrics`. All responses of one rendering share its bytes. */
 export interface MetricsPage {
   body: Uint8Array<ArrayBuffer>
   contentType: string
 }
 
 /**
- * Renders metrics at most once a second, however many ask and whether or not they read the answer.
+ * Renders metrics at most once a second, however many clients ask, and even if they do not read the
+ * response.
  */
 export function createMetricsPage(
   registry: Registry,
@@ -43,7 +44,7 @@ export function createMetricsPage(
 /**
  * Reads `METRICS_TOKEN`.
  *
- * @throws ConfigError if no client could send it
+ * @throws ConfigError if it contains characters that no client can send
  */
 export function readMetricsToken(env: EnvReader): string | undefined {
   const token = env.optional('METRICS_TOKEN')
@@ -54,7 +55,9 @@ export function readMetricsToken(env: EnvReader): string | undefined {
 }
 
 /**
- * Checks whether an `Authorization` header allows reading metrics. Without a token everybody may.
+ * Creates a check whether an `Authorization` header allows reading metrics.
+ *
+ * @param token the token to send; undefined if no token is needed
  */
 export function createMetricsGuard(
   token: string | undefined,

@@ -21,7 +21,6 @@ import {
   TracerProvider,
 } from '@opentelemetry/sdk-trace'
 import { describeError, type Log, VERSION, withDeadline } from '@ticket-line/shared'
-import { formatTraceparent, parseTraceparent } from './trace-context.js'
 import type { SpanOptions, Tracing, TracingConfig } from './tracing.js'
 import { watchExporter } from './watched-exporter.js'
 
@@ -32,16 +31,16 @@ const KINDS = {
   internal: SpanKind.INTERNAL,
 }
 
-/** How long a collector that does not answer may delay the end of the process, ms. */
+/** How long a collector that does not answer can delay the end of the process, ms. */
 const MAX_CLOSE_MS = 1000
 
-/** Loaded by `startTracing` alone. */
+/** Creates tracing with the SDK of OpenTelemetry. Only `startTracing` loads this file. */
 export function createTracing({ service, exporter, ratio }: TracingConfig, log: Log): Tracing {
   const watched = watchExporter(
     exporter === 'console' ? new ConsoleSpanExporter() : new OTLPTraceExporter(),
     {
-      onLost: (err) => log.warn({ err }, 'traces are lost: the collector does not take them'),
-      onBack: (lostSpans) => log.info({ lostSpans }, 'the collector takes traces again'),
+      onLost: (err) => log.warn({ err }, 'traces are lost: the collector does not accept them'),
+      onBack: (lostSpans) => log.info({ lostSpans }, 'the collector accepts traces again'),
     },
   )
   context.setGlobalContextManager(new AsyncLocalStorageContextManager().enable())
@@ -50,7 +49,8 @@ export function createTracing({ service, exporter, ratio }: TracingConfig, log: 
     resource: resourceFromAttributes({ 'service.name': service, 'service.version': VERSION }).merge(
       detectResources({ detectors: [envDetector] }),
     ),
-    // A client's wish to be recorded counts no more than the share: else anybody could have everything recorded.
+    // The sampled flag of a client does not override the share. Otherwise any client could have all
+    // its requests recorded.
     sampler: new ParentBasedSampler({ root: sampler, remoteParentSampled: sampler }),
     spanProcessors: [new BatchSpanProcessor({ exporter: watched })],
   })
@@ -110,7 +110,7 @@ export function createTracing({ service, exporter, ratio }: TracingConfig, log: 
   }
 }
 
-/** Traces leave the machine, so they contain no more of an error than the log does. */
+/** Traces leave the machine, so they contain only what the log contains of an error. */
 function exceptionOf(error: unknown): Exception {
   const { type, message, code, stack } = describeError(error)
   return {
@@ -142,4 +142,27 @@ function spanContextOf(traceparent: string) {
     traceFlags: sampled ? TraceFlags.SAMPLED : TraceFlags.NONE,
     isRemote: true,
   }
+}
+
+/** The position of a span in a trace, which processes pass on as a `traceparent` header. */
+interface TraceContext {
+  traceId: string
+  spanId: string
+  sampled: boolean
+}
+
+const traceparent = /^00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})$/
+
+/** Parses a `traceparent`; undefined if it is invalid (W3C Trace Context, section 3.2). */
+function parseTraceparent(text: string | undefined): TraceContext | undefined {
+  const match = text === undefined ? null : traceparent.exec(text)
+  if (match === null) return undefined
+  const [, traceId, spanId, flags] = match as unknown as [string, string, string, string]
+  if (/^0+$/.test(traceId) || /^0+$/.test(spanId)) return undefined
+  return { traceId, spanId, sampled: (Number.parseInt(flags, 16) & 1) === 1 }
+}
+
+/** Formats a `traceparent`. */
+function formatTraceparent({ traceId, spanId, sampled }: TraceContext): string {
+  return `00-${traceId}-${spanId}-${sampled ? '01' : '00'}`
 }

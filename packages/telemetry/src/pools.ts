@@ -1,7 +1,7 @@
 import { Gauge, type Registry } from 'prom-client'
 import { METRIC_PREFIX } from './registry.js'
 
-/** The numbers of a connection pool. */
+/** The counters of a connection pool of node-postgres. */
 export interface PoolCounts {
   readonly totalCount: number
   readonly idleCount: number
@@ -9,12 +9,12 @@ export interface PoolCounts {
   readonly options: { max?: number | undefined }
 }
 
-/** Shows pools of PostgreSQL connections; returns how to add one. */
+/** Creates the metrics of connection pools. @returns a function that adds a pool */
 export function createPoolMetrics(registry: Registry): (name: string, pool: PoolCounts) => void {
   const pools = new Map<string, PoolCounts>()
   new Gauge({
     name: `${METRIC_PREFIX}pg_connections`,
-    help: 'PostgreSQL connections by pool and state; waiting are callers without one.',
+    help: 'PostgreSQL connections by pool and state. State waiting counts callers without one.',
     labelNames: ['pool', 'state'],
     registers: [registry],
     collect() {

@@ -1,19 +1,22 @@
 import { VERSION } from '@ticket-line/shared'
 import { collectDefaultMetrics, Gauge, Registry } from 'prom-client'
 
-/** What every metric of this product begins with. */
+/** Prefix of all metrics of this product. */
 export const METRIC_PREFIX = 'ticket_line_'
 
-/** The lag is looked at this often. prom-client's own 10 ms wake a process without work so often that it takes 1 % of a core. */
+/**
+ * How often the lag of the event loop is measured, ms. The default of prom-client is 10 ms, which
+ * takes 1 % of a core in an idle process.
+ */
 const LAG_PRECISION_MS = 100
 
-/** A registry with what every process shows: memory, CPU, event loop lag, and what it is. */
+/** Creates a registry with the metrics of all processes: memory, CPU, event loop lag, build. */
 export function createRegistry(service: string): Registry {
   const registry = new Registry()
   collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: LAG_PRECISION_MS })
   new Gauge({
     name: `${METRIC_PREFIX}build_info`,
-    help: 'Always 1; which service, version and Node this is.',
+    help: 'Always 1, labeled with the service, its version and that of Node.',
     labelNames: ['service', 'version', 'node'],
     registers: [registry],
   }).set({ service, version: VERSION, node: process.versions.node }, 1)

@@ -6,9 +6,9 @@ import { METRIC_PREFIX } from './registry.js'
 export interface ServerWatchDeps {
   registry: Registry
   redis: Redis
-  /** Runs a statement that does nothing. */
+  /** Runs a statement that changes nothing. */
   askPostgres: () => Promise<unknown>
-  /** Pause between two looks. */
+  /** Pause between two probes, ms. */
   intervalMs: number
 }
 
@@ -17,9 +17,11 @@ const ROUND_TRIP_SECONDS = [
 ]
 
 /**
- * Measures the way to both servers and back, and shows the settings of Redis on which promises rest. By a timer, not
- * when asked for numbers: those must come also while a server is away.
- * @returns stops it
+ * Measures the round trip to both servers, and reports the settings of Redis on which promises
+ * depend. It probes on a timer instead of when metrics are read, so that metrics can be read while
+ * a server is away.
+ *
+ * @returns a function that stops it
  */
 export function watchServers({
   registry,
@@ -29,14 +31,14 @@ export function watchServers({
 }: ServerWatchDeps): () => void {
   const roundTrip = new Histogram({
     name: `${METRIC_PREFIX}round_trip_seconds`,
-    help: 'Time to a server and back, measured with a command that does nothing.',
+    help: 'Round trip time to a server, measured with a command that changes nothing.',
     labelNames: ['server'],
     buckets: ROUND_TRIP_SECONDS,
     registers: [registry],
   })
   const reachable = new Gauge({
     name: `${METRIC_PREFIX}server_reachable`,
-    help: '1 where the last look at the server was answered.',
+    help: '1 if the server answered the last probe.',
     labelNames: ['server'],
     registers: [registry],
   })
@@ -50,7 +52,7 @@ export function watchServers({
     every(
       intervalMs,
       async () => showRedis(redis.status === 'ready' ? await redis.info() : ''),
-      // If the user may not ask, the earlier numbers may be wrong by now.
+      // If the user may not run INFO, earlier values may be outdated.
       { immediately: true, onError: () => showRedis('') },
     ),
   ]
@@ -71,55 +73,45 @@ export function watchServers({
   }
 }
 
-/** What of `INFO` is shown, by metric: the field, and what its text means as a number. */
+/** Metrics that come from `INFO`: the field, and how its text becomes a number. */
 const REDIS_GAUGES: [name: string, help: string, field: string, read: (text: string) => number][] =
   [
-    [
-      'redis_append_only',
-      '1 where every write goes to the append-only file.',
-      'aof_enabled',
-      Number,
-    ],
+    ['redis_append_only', '1 if all writes go to the append-only file.', 'aof_enabled', Number],
     [
       'redis_append_ok',
-      '1 where the last write to the append-only file went well.',
+      '1 if the last write to the append-only file succeeded.',
       'aof_last_write_status',
       (text) => (text === 'ok' ? 1 : 0),
     ],
     [
       'redis_noeviction',
-      '1 where a full Redis refuses writes instead of dropping keys.',
+      '1 if a full Redis refuses writes instead of evicting keys.',
       'maxmemory_policy',
       (text) => (text === 'noeviction' ? 1 : 0),
     ],
-    [
-      'redis_evicted_keys',
-      'Keys that were dropped for want of memory since Redis started.',
-      'evicted_keys',
-      Number,
-    ],
+    ['redis_evicted_keys', 'Keys that were evicted since Redis started.', 'evicted_keys', Number],
     ['redis_memory_bytes', 'Memory that Redis uses.', 'used_memory', Number],
+    ['redis_memory_max_bytes', 'Memory that Redis may use; 0 means no limit.', 'maxmemory', Number],
     [
-      'redis_memory_max_bytes',
-      'Memory that Redis may use; 0: as much as there is.',
-      'maxmemory',
+      'redis_connected_clients',
+      'Connections to Redis of all clients.',
+      'connected_clients',
       Number,
     ],
-    ['redis_connected_clients', 'Connections to Redis, of everybody.', 'connected_clients', Number],
-    ['redis_connected_replicas', 'Replicas that follow this Redis.', 'connected_slaves', Number],
+    ['redis_connected_replicas', 'Replicas of this Redis.', 'connected_slaves', Number],
   ]
 
 function createRedisGauges(registry: Registry): (info: string) => void {
   const gauges = REDIS_GAUGES.map(
     ([name, help]) => new Gauge({ name: `${METRIC_PREFIX}${name}`, help, registers: [registry] }),
   )
-  // A new gauge is 0, which would be a wrong number until Redis has answered.
+  // A new gauge is 0, which would be a wrong value until Redis has answered.
   for (const gauge of gauges) gauge.remove()
   return (info) => {
     const fields = parseRedisInfo(info)
     REDIS_GAUGES.forEach(([, , field, read], i) => {
       const text = fields.get(field)
-      // No number is better than a wrong alarm.
+      // A missing value is better than a false alarm.
       if (text !== undefined) gauges[i]?.set(read(text))
       else gauges[i]?.remove()
     })

@@ -2,9 +2,9 @@ import { ConfigError } from '@ticket-line/shared'
 import { describe, expect, it } from 'vitest'
 import { readTracingConfig } from './tracing.js'
 
-describe('the address of a collector', () => {
+describe('readTracingConfig', () => {
   it.each(['http://otel-collector:4318', 'https://collector.test/otlp?tenant=1'])(
-    'may be %s',
+    'accepts the address %s',
     (address) => {
       for (const name of ['OTEL_EXPORTER_OTLP_ENDPOINT', 'OTEL_EXPORTER_OTLP_TRACES_ENDPOINT']) {
         expect(readTracingConfig({ [name]: address }, 'api')).toMatchObject({ exporter: 'otlp' })
@@ -18,7 +18,7 @@ describe('the address of a collector', () => {
     '//collector:4318',
     'grpc://collector:4317',
     'collector',
-  ])('is refused by name: %s', (address) => {
+  ])('refuses the address %s and names its variable', (address) => {
     for (const name of ['OTEL_EXPORTER_OTLP_ENDPOINT', 'OTEL_EXPORTER_OTLP_TRACES_ENDPOINT']) {
       expect(() => readTracingConfig({ [name]: address }, 'api')).toThrow(
         new ConfigError(
@@ -28,7 +28,7 @@ describe('the address of a collector', () => {
     }
   })
 
-  it('is not looked at if traces go elsewhere', () => {
+  it('ignores the address of the collector if traces go elsewhere', () => {
     const address = { OTEL_EXPORTER_OTLP_ENDPOINT: 'otel-collector:4318' }
     expect(readTracingConfig({ ...address, OTEL_TRACES_EXPORTER: 'none' }, 'api')).toBeUndefined()
     expect(readTracingConfig({ ...address, OTEL_TRACES_EXPORTER: 'console' }, 'api')).toBeDefined()

@@ -4,30 +4,30 @@ export type Attributes = Record<string, string | number | boolean>
 
 export interface SpanOptions {
   kind?: 'server' | 'consumer' | 'client' | 'internal'
-  /** `traceparent` of what caused it, where that happened in another process; else the span around it. */
+  /** `traceparent` of the cause in another process. By default the parent is the active span. */
   parent?: string | undefined
   /** `traceparent`s of further causes. */
   links?: string[]
   attributes?: Attributes
 }
 
-/** A span that is under way. */
+/** A span that has not ended. */
 export interface OpenSpan {
   rename(name: string): void
   set(attributes: Attributes): void
 }
 
-/** Traces of one process. Where tracing is off there is none of it, and callers do nothing. */
+/** Tracing of one process. It is undefined if tracing is off. */
 export interface Tracing {
-  /** Runs work in a span that ends with it; what is thrown is noted and thrown on. */
+  /** Runs work in a span that ends with it. An error is recorded and thrown again. */
   span<T>(name: string, options: SpanOptions, work: (span: OpenSpan) => Promise<T>): Promise<T>
-  /** Notes something that is over. */
+  /** Records a span that has already ended. */
   past(name: string, fromMs: number, toMs: number, options: SpanOptions): void
-  /** `traceparent` of the span around the caller, for others to follow it; `undefined` where it is not recorded. */
+  /** `traceparent` of the active span, to pass on; undefined if the span is not recorded. */
   current(): string | undefined
   /**
-   * Sends the remaining spans. Gives up after 1 s, or after a fifth of the process's grace if that
-   * is less.
+   * Sends the remaining spans. It gives up after 1 s, or after a fifth of `graceMs` if that is
+   * less.
    */
   close(graceMs: number): Promise<void>
 }
@@ -37,15 +37,16 @@ const ENDPOINTS = ['OTEL_EXPORTER_OTLP_ENDPOINT', 'OTEL_EXPORTER_OTLP_TRACES_END
 export interface TracingConfig {
   service: string
   exporter: 'otlp' | 'console'
-  /** Share of traces that are recorded, 0 to 1. */
+  /** The share of traces that are recorded, from 0 to 1. */
   ratio: number
 }
 
 /**
- * Reads OpenTelemetry's own variables: tracing is on where `OTEL_EXPORTER_OTLP_ENDPOINT` (or its form for traces) or
- * `OTEL_TRACES_EXPORTER` is set. Headers, time-outs and compression are read by the exporter itself.
+ * Reads the variables of OpenTelemetry. Tracing is on if `OTEL_EXPORTER_OTLP_ENDPOINT`,
+ * `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT` or `OTEL_TRACES_EXPORTER` is set. The exporter itself reads
+ * headers, timeouts and compression.
  *
- * @returns `undefined` where tracing is off
+ * @returns undefined if tracing is off
  * @throws ConfigError naming the variable that cannot be used
  */
 export function readTracingConfig(environment: Env, service: string): TracingConfig | undefined {
@@ -72,7 +73,7 @@ export function readTracingConfig(environment: Env, service: string): TracingCon
   }
 }
 
-/** The exporter would treat an address that it cannot read as unset, and send to localhost. */
+/** The exporter would ignore an address that it cannot parse, and send to localhost. */
 function refuseBadAddress(name: string, value: string | undefined): void {
   if (value === undefined) return
   const url = URL.parse(value.trim())
@@ -82,7 +83,7 @@ function refuseBadAddress(name: string, value: string | undefined): void {
   )
 }
 
-/** Starts tracing if it is on. The SDK is loaded only then: it costs 100 ms and 15 MB. */
+/** Starts tracing if it is on. Only then it loads the SDK, which takes 100 ms and 15 MB. */
 export async function startTracing(
   config: TracingConfig | undefined,
   log: Log,

@@ -2,7 +2,7 @@ import type { SpanExporter } from '@opentelemetry/sdk-trace'
 import { expect, it, vi } from 'vitest'
 import { watchExporter } from './watched-exporter.js'
 
-it('lost spans are reported once an outage, and so is its end', () => {
+it('reports lost spans once in each outage, and its end', () => {
   let fails = false
   const exporter: SpanExporter = {
     export: (_spans, done) => done(fails ? { code: 1, error: new Error('away') } : { code: 0 }),

@@ -3,22 +3,19 @@ import type { SpanExporter } from '@opentelemetry/sdk-trace'
 type Result = Parameters<Parameters<SpanExporter['export']>[1]>[0]
 
 export interface ExportWatch {
-  /** Called when exports begin to fail; once, however many fail after that. */
+  /** Called once when exports begin to fail. */
   onLost: (error: Error | undefined) => void
-  /** Called when an export succeeds again. */
+  /** Called when an export succeeds again, with the number of lost spans. */
   onBack: (lostSpans: number) => void
 }
 
-/**
- * An exporter whose failures are reported. The SDK itself silently drops spans that could not be
- * sent.
- */
+/** An exporter that reports failures. The SDK itself drops spans that could not be sent. */
 export interface WatchedExporter extends SpanExporter {
   /** Called when the process ends: reports that the remaining spans are lost. */
   giveUp(): void
 }
 
-// `ExportResultCode.SUCCESS` of @opentelemetry/core, which is no dependency of ours.
+// `ExportResultCode.SUCCESS` of @opentelemetry/core, which is not a dependency of this package.
 const SUCCESS = 0
 
 export function watchExporter(

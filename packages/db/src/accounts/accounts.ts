@@ -3,12 +3,14 @@ import { and, asc, eq, gt, isNotNull, ne, sql } from 'drizzle-orm'
 import type { Db } from '../client.js'
 import { refreshTokens, users } from '../schema.js'
 
-/** What a local account may do, and which of its tokens and cookies are still valid. */
+/** What a local account may do, and which of its tokens and cookies are valid. */
 export interface AccountPrivileges {
   userId: string
   role: Role
   disabled: boolean
-  /** Increased by each password change and each disabling. Earlier tokens and cookies are void. */
+  /**
+   * Increased by each password change and each disabling. Earlier tokens and cookies are invalid.
+   */
   generation: number
   /** When the generation began, by the database's clock; null for the first one. */
   generationSince: Date | null
@@ -21,9 +23,9 @@ export interface Account extends AccountPrivileges {
   passwordHash: string
 }
 
-/** Privileges that differ from those of a fresh account, or once did. */
+/** Privileges of an account that have changed at least once. */
 export interface ChangedPrivileges extends AccountPrivileges {
-  /** By the database's clock, cut to milliseconds. */
+  /** By the database's clock, truncated to milliseconds. */
   changedAt: Date
 }
 
@@ -35,7 +37,7 @@ export interface ListedAccount {
   createdAt: Date
 }
 
-/** What became of a change of role or of a disabling. */
+/** The result of a change of role, or of disabling or enabling an account. */
 export type PrivilegeChange =
   | {
       kind: 'changed'
@@ -43,11 +45,13 @@ export type PrivilegeChange =
       before: Pick<AccountPrivileges, 'role' | 'disabled'>
     }
   | { kind: 'user_not_found' }
-  /** The change would leave no admin who could undo it. */
+  /** The change would leave no active admin. */
   | { kind: 'last_admin' }
 
 export interface AccountPage {
+  /** Only ids that begin with this. */
   prefix: string
+  /** Only ids after this one. */
   after: string
   /** Only accounts of this role. */
   role?: Role | undefined
@@ -62,28 +66,26 @@ export interface NewPassword {
   keptFamilyId?: string | undefined
 }
 
-/** Local accounts in PostgreSQL. Every call throws the driver's error if the database fails. */
+/** Local accounts in PostgreSQL. Each method throws the driver's error if the database fails. */
 export interface Accounts {
   /** @returns false if the id is taken */
   create(account: { userId: string; passwordHash: string; role: Role }): Promise<boolean>
   find(userId: string): Promise<Account | undefined>
   /**
-   * Ends every other sign-in of the account.
-   * @returns the account as it is now; `undefined` if it does not exist or has another password by
-   * now
+   * Changes the password and ends all other sign-ins of the account.
+   *
+   * @returns the changed account; `undefined` if it does not exist, or its password is no longer
+   * the one to replace
    */
   setPassword(userId: string, password: NewPassword): Promise<AccountPrivileges | undefined>
   setRole(userId: string, role: Role): Promise<PrivilegeChange>
   /** Disabling an account ends all its sign-ins. Enabling it again revives none of them. */
   setDisabled(userId: string, disabled: boolean): Promise<PrivilegeChange>
-  /** Privileges of those of the ids that are local accounts. */
+  /** Finds the privileges of these users. Users without a local account are left out. */
   findPrivileges(userIds: string[]): Promise<AccountPrivileges[]>
-  /** All accounts whose privileges changed after that moment; without one, all whose privileges ever changed. */
+  /** Finds accounts whose privileges changed after a time; without it, whose ever changed. */
   findChangedPrivileges(after?: Date): Promise<ChangedPrivileges[]>
-  /**
-   * Accounts whose id begins with `prefix` and comes after `after`, in the order of their ids'
-   * bytes.
-   */
+  /** Lists accounts in the byte order of their ids. */
   list(page: AccountPage): Promise<ListedAccount[]>
 }
 
@@ -96,7 +98,7 @@ const privileges = {
   keptFamilyId: users.keptFamilyId,
 }
 
-/** Columns to set so that all earlier tokens and cookies are void, except those of one sign-in. */
+/** Columns that make all earlier tokens and cookies invalid, except those of one sign-in. */
 function nextGeneration(keptFamilyId: string | null) {
   return { generation: sql`${users.generation} + 1`, generationSince: sql`now()`, keptFamilyId }
 }
@@ -105,9 +107,9 @@ type Change = { role: Role } | { disabled: boolean }
 
 export function createAccounts(db: Db): Accounts {
   /**
-   * Changes privileges unless that removes the last admin. Every such change first locks the rows
-   * of all admins, in one order. If two admins demote each other at the same time, the second
-   * change sees the first one.
+   * Changes privileges unless that removes the last admin. A change that removes an admin first
+   * locks the rows of all admins, in the order of their ids. If two admins demote each other at the
+   * same time, the second change sees the first one.
    */
   function changePrivileges(userId: string, change: Change): Promise<PrivilegeChange> {
     const removesAdmin = 'role' in change ? change.role !== 'admin' : change.disabled
@@ -141,7 +143,8 @@ export function createAccounts(db: Db): Accounts {
 
   return {
     async create(account) {
-      // An account that starts above `user` counts as changed: a token that says `user` must not hide it.
+      // An account that is created with a higher role counts as changed, because the API checks
+      // tokens with the role `user` against changed accounts only.
       const privilegesChangedAt = account.role === 'user' ? null : sql`now()`
       const rows = await db
         .insert(users)

@@ -3,12 +3,12 @@ import { and, eq, gt, inArray, or, sql } from 'drizzle-orm'
 import type { Db } from '../client.js'
 import { refreshTokens, users } from '../schema.js'
 
-/** Most outdated rows that one sign-in clears away. */
+/** Most expired rows that one sign-in deletes. */
 const PRUNE_AT_ONCE = 20
-/** Sign-ins that an account has at once. One more ends the oldest. */
+/** Most sign-ins of an account. A further one ends the oldest. */
 export const MAX_FAMILIES = 50
 
-/** The account of a family as it is now, and until when the family's token may be exchanged. */
+/** The present account of a family, and the time until which its token can be exchanged. */
 export interface RefreshFamily {
   userId: string
   role: Role
@@ -26,21 +26,23 @@ export interface NewFamily {
 }
 
 /**
- * One-time refresh tokens, known by their hash alone. All that come from one sign-in are a family, and a family has
- * one row: the token that is good now. An exchange swaps its hash, so of two exchanges of one token exactly one
- * finds it, and a token whose family lives on without it has been used before.
+ * One-time refresh tokens, of which only hashes are stored. All tokens of one sign-in are a
+ * *family*. A family has one row, with the hash of its valid token. An exchange replaces the hash,
+ * so only one of two exchanges of a token finds the row.
  */
 export interface RefreshTokens {
   /**
-   * Starts a family, and ends the oldest ones of the account beyond {@link MAX_FAMILIES}.
-   * @returns false if the account was disabled, or its password changed, since the password was
+   * Starts a family, and ends the oldest families of the account beyond {@link MAX_FAMILIES}.
+   *
+   * @returns false if the account was disabled, or its password changed, after the password was
    * checked
    */
   start(family: NewFamily): Promise<boolean>
   /**
-   * Swaps a good token for its successor.
+   * Replaces a token by its successor.
    *
-   * @returns `undefined` if it is spent, unknown, too old or its account disabled
+   * @returns `undefined` if the token was used before, is unknown or expired, or its account is
+   * disabled
    */
   exchange(tokenHash: string, successorHash: string): Promise<RefreshFamily | undefined>
   endFamily(familyId: string): Promise<void>
@@ -50,7 +52,7 @@ export function createRefreshTokens(db: Db): RefreshTokens {
   return {
     async start({ familyId, userId, generation, tokenHash, lifetimeMs }) {
       // FOR SHARE waits for a password change that is under way, and then sees its generation. A
-      // later change waits for this row and removes it.
+      // later change waits for this row and deletes it.
       const { rowCount } = await db.execute(sql`
         INSERT INTO ${refreshTokens} (token_hash, family_id, user_id, expires_at)
         SELECT ${tokenHash}, ${familyId}::uuid, user_id, now() + ${lifetimeMs} * interval '1 millisecond'
@@ -63,7 +65,7 @@ export function createRefreshTokens(db: Db): RefreshTokens {
         .where(sql`${refreshTokens.expiresAt} < now()`)
         .limit(PRUNE_AT_ONCE)
         .for('update', { skipLocked: true })
-      // The rows that stay are not locked: an exchange of one of them need not wait.
+      // Only the rows to delete are locked, so exchanges of the others need not wait.
       const surplus = db
         .select({ tokenHash: refreshTokens.tokenHash })
         .from(refreshTokens)

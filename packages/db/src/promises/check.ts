@@ -1,20 +1,21 @@
-/**
- * One thing that must be true of the rows. `text` finds what contradicts it: rows of `event_id` and `detail`, limited to
- * the events of `$1` (`bigint[]`, null for all). Every check reads the same snapshot.
- */
+/** Something that must be true of the rows. All checks of a run read the same snapshot. */
 export interface PromiseCheck {
-  /** Stable name, for scripts and alerts. */
+  /** A name for scripts and alerts, which never changes. */
   name: string
-  /** What holds, as a sentence without its full stop. */
+  /** What is true, as a sentence without its period. */
   promise: string
+  /**
+   * SQL that finds contradictions: rows of `event_id` and `detail`, limited to the events in `$1`
+   * (`bigint[]`, null for all events).
+   */
   text: string
 }
 
-/** SQL: the row belongs to an event that is looked at. */
+/** SQL condition: the row belongs to an event that is checked. */
 export const wanted = (column: string): string =>
   `($1::bigint[] IS NULL OR ${column} = ANY ($1::bigint[]))`
 
-/** SQL: everything that somebody holds now, a booking or a place in the list. */
+/** SQL that reads all live bookings and waiting-list entries. */
 export const LIVE_ROWS = `
   SELECT event_id, user_id, 'booking' AS kind, sequence FROM bookings
     WHERE status = 'confirmed' AND ${wanted('event_id')}

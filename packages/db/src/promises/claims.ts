@@ -1,17 +1,17 @@
 import { LIVE_ROWS, type PromiseCheck, wanted } from './check.js'
 
-/** What each user holds. */
+/** The claims of users. */
 export const claimChecks: PromiseCheck[] = [
   {
     name: 'one_claim_each',
-    promise: 'nobody holds two places in one event',
+    promise: 'each user has at most one booking or waiting-list entry of an event',
     text: `SELECT event_id, format('%s holds %s', user_id, string_agg(kind || ' ' || sequence, ', ')) AS detail
       FROM (${LIVE_ROWS}) live GROUP BY event_id, user_id HAVING count(*) > 1`,
   },
   {
     name: 'claims_match_rows',
     promise:
-      'every claim stands for a live booking or place in the list, and each of those has its claim',
+      'each claim has its live booking or waiting-list entry, and each of those has its claim',
     text: `SELECT event_id, format('%s of %s, number %s, has no %s', kind, user_id, sequence,
           CASE WHEN row_found THEN 'claim' ELSE 'live row' END) AS detail
       FROM (
@@ -23,7 +23,7 @@ export const claimChecks: PromiseCheck[] = [
   },
   {
     name: 'events_known',
-    promise: 'every row belongs to an event',
+    promise: 'each row belongs to an event',
     text: `SELECT event_id, format('%s rows without an event', count(*)) AS detail
       FROM (
         SELECT event_id FROM bookings UNION ALL SELECT event_id FROM waitlist_entries

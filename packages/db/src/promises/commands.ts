@@ -1,22 +1,23 @@
-import { IDEMPOTENCY_KEY_HOURS, OUTCOME_KINDS } from '@ticket-line/shared'
+import { IDEMPOTENCY_KEY_HOURS, MIN_RETENTION_HOURS, OUTCOME_KINDS } from '@ticket-line/shared'
 import { type PromiseCheck, wanted } from './check.js'
 
-/** Decisions that had an effect, or found one: answers given again for a key are left out. */
+/** Commands that were decided themselves, without repeats of an idempotency key. */
 const FIRST = `SELECT * FROM commands WHERE replay_of IS NULL AND ${wanted('event_id')}`
 
 /**
- * How long every outcome is sure to be kept, less an hour: effects younger than this must have their command, older
- * ones may have lost it.
+ * An hour less than the shortest retention. Effects that are younger must have their command; the
+ * commands of older ones may have been pruned.
  */
-const SURELY_KEPT = `interval '23 hours'`
+const SURELY_KEPT_HOURS = MIN_RETENTION_HOURS - 1
+const SURELY_KEPT = `interval '${SURELY_KEPT_HOURS} hours'`
 
 const known = OUTCOME_KINDS.map((kind) => `'${kind}'`).join(', ')
 
-/** Answers that were given, against the rows that they speak of. */
+/** Stored outcomes, compared with the rows that they are about. */
 export const commandChecks: PromiseCheck[] = [
   {
     name: 'outcomes_known',
-    promise: 'every stored answer is one that the line can give',
+    promise: 'each stored outcome is possible for its type of command',
     text: `SELECT event_id, format('%s: %s to a %s', command_id, outcome, type) AS detail FROM commands
       WHERE ${wanted('event_id')} AND NOT (
         outcome IN (${known}, 'refused')
@@ -26,7 +27,7 @@ export const commandChecks: PromiseCheck[] = [
   },
   {
     name: 'booked_means_booked',
-    promise: 'whoever was told of a booking has its row, and whoever was told of its end too',
+    promise: 'each outcome that names a booking, or its end, has the row of that booking',
     text: `SELECT c.event_id, format('%s: %s, booking %s of %s', c.command_id, c.outcome, c.booking_sequence,
           coalesce(b.user_id || ', ' || b.status, 'nobody')) AS detail
       FROM (${FIRST}) c LEFT JOIN bookings b ON b.event_id = c.event_id AND b.sequence = c.booking_sequence
@@ -37,7 +38,7 @@ export const commandChecks: PromiseCheck[] = [
   },
   {
     name: 'one_effect_each',
-    promise: 'no two commands made the same booking or ended it',
+    promise: 'no two commands made or canceled the same booking',
     text: `SELECT event_id, format('booking %s was %s by %s', booking_sequence, outcome,
           string_agg(command_id, ', ' ORDER BY command_id)) AS detail
       FROM (${FIRST}) c WHERE outcome IN ('booked', 'canceled')
@@ -45,9 +46,8 @@ export const commandChecks: PromiseCheck[] = [
   },
   {
     name: 'waiting_means_waiting',
-    promise:
-      'whoever was told of a place in the list, or of leaving it, had one for each such answer',
-    text: `SELECT c.event_id, format('%s: %s times %s, %s such places', c.user_id, c.answers, c.outcome,
+    promise: 'each outcome about joining or leaving a waiting list has an entry of its own',
+    text: `SELECT c.event_id, format('%s: %s times %s, %s such entries', c.user_id, c.answers, c.outcome,
           count(w.sequence)) AS detail
       FROM (
         SELECT event_id, user_id, outcome, count(*) AS answers FROM (${FIRST}) f
@@ -59,7 +59,7 @@ export const commandChecks: PromiseCheck[] = [
   },
   {
     name: 'promoted_means_booked',
-    promise: 'whoever got a cancelled ticket was booked through the waiting list as often',
+    promise: 'each promotion that an outcome names has a promoted booking of its own',
     text: `SELECT c.event_id, format('%s was promoted by %s commands and has %s such bookings', c.promoted_user_id,
           c.promotions, count(b.sequence)) AS detail
       FROM (
@@ -71,7 +71,7 @@ export const commandChecks: PromiseCheck[] = [
   },
   {
     name: 'nothing_without_command',
-    promise: 'nothing happened in the last 23 hours that no command asked for',
+    promise: `each effect of the last ${SURELY_KEPT_HOURS} hours has its command`,
     text: `SELECT event_id, format('%s: %s %s without a command', user_id, changes - answers, effect) AS detail
       FROM (
         SELECT event_id, user_id, effect, sum(change) AS changes, sum(answer) AS answers FROM (
@@ -94,7 +94,7 @@ export const commandChecks: PromiseCheck[] = [
   },
   {
     name: 'replays_repeat',
-    promise: 'an answer given again for a key is the first one',
+    promise: 'an outcome that repeats a key equals the first outcome of the key',
     text: `SELECT r.event_id, format('%s: %s, but %s: %s', r.command_id, r.outcome, first.command_id, first.outcome)
           AS detail
       FROM commands r JOIN commands first ON first.command_id = r.replay_of
@@ -106,7 +106,7 @@ export const commandChecks: PromiseCheck[] = [
   },
   {
     name: 'keys_have_command',
-    promise: `every idempotency key of the last ${IDEMPOTENCY_KEY_HOURS} hours names an answer given to its caller`,
+    promise: `each idempotency key of the last ${IDEMPOTENCY_KEY_HOURS} hours names a command of its caller`,
     text: `SELECT coalesce(c.event_id, 0) AS event_id,
         format('a key of %s names %s', k.caller, coalesce(c.command_id || ' of ' || c.caller, 'no command')) AS detail
       FROM idempotency_keys k LEFT JOIN commands c USING (command_id)
@@ -115,8 +115,8 @@ export const commandChecks: PromiseCheck[] = [
   },
   {
     name: 'one_answer_per_key',
-    promise: `every idempotency key of the last ${IDEMPOTENCY_KEY_HOURS} hours has one answer, which all its repeats were given`,
-    // A request does not repeat one that was accepted more than a day before it.
+    promise: `each idempotency key of the last ${IDEMPOTENCY_KEY_HOURS} hours has one outcome, and all its repeats have it`,
+    // A request repeats only one that was accepted less than the lifetime of the key before it.
     text: `SELECT c.event_id, format('a key of %s: %s %s, and %s %s', k.caller, first.command_id, first.outcome,
           c.command_id, c.outcome) AS detail
       FROM idempotency_keys k

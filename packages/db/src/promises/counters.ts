@@ -13,7 +13,7 @@ const COUNTED = `
   ) w USING (event_id)
   WHERE ${wanted('e.event_id')}`
 
-/** The counters on the event row and in the blocks, against the rows they stand for. */
+/** The counters of events and blocks, compared with the rows that they count. */
 export const counterChecks: PromiseCheck[] = [
   {
     name: 'never_oversold',
@@ -23,26 +23,26 @@ export const counterChecks: PromiseCheck[] = [
   },
   {
     name: 'no_free_ticket_while_waiting',
-    promise: 'nobody waits while a ticket is free',
+    promise: 'no entry of a waiting list is waiting while a ticket is free',
     text: `SELECT event_id, format('%s wait, %s of %s tickets are booked', waiting, booked, total_tickets) AS detail
       FROM (${COUNTED}) c WHERE waiting > 0 AND booked < total_tickets`,
   },
   {
     name: 'available_counted',
-    promise: 'free tickets are all tickets less the live bookings',
+    promise: 'the number of free tickets is that of all tickets minus the live bookings',
     text: `SELECT event_id,
         format('%s free of %s, but %s are booked', available_tickets, total_tickets, booked) AS detail
       FROM (${COUNTED}) c WHERE available_tickets <> total_tickets - booked`,
   },
   {
     name: 'waiting_counted',
-    promise: 'the length of a waiting list is the number of those who wait',
+    promise: 'the length of a waiting list is the number of its waiting entries',
     text: `SELECT event_id, format('%s counted, %s wait', waiting_count, waiting) AS detail
       FROM (${COUNTED}) c WHERE waiting_count <> waiting`,
   },
   {
     name: 'blocks_counted',
-    promise: 'each block of a waiting list counts those who wait in it',
+    promise: 'each block of a waiting list has the number of its waiting entries',
     text: `SELECT event_id, format('block %s counts %s, %s wait', block, counted, waiting) AS detail
       FROM (
         SELECT event_id, block, coalesce(b.waiting_count, 0) AS counted, coalesce(w.waiting, 0) AS waiting

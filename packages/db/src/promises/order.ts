@@ -3,7 +3,7 @@ import { type PromiseCheck, wanted } from './check.js'
 const PROMOTIONS = `
   SELECT event_id, user_id, sequence, row_number() OVER (PARTITION BY event_id ORDER BY sequence) AS nth`
 
-/** Promoted entries beside the bookings they became, both in order. */
+/** The promoted entries and the bookings that they became, paired in order. */
 const PAIRED = `
   SELECT event_id, nth, w.sequence AS entry_sequence, w.user_id AS entry_user, b.sequence AS booking_sequence,
     b.user_id AS booking_user
@@ -11,14 +11,15 @@ const PAIRED = `
   FULL JOIN (${PROMOTIONS} FROM bookings WHERE promoted AND ${wanted('event_id')}) b USING (event_id, nth)`
 
 /**
- * First come, first served. Bookings and places in the list are numbered in the order of decisions, a promotion takes
- * a number of its own: everything below follows from the numbers, and no clock has a part in it.
+ * First come, first served. Bookings and waiting-list entries have one sequence of numbers, in the
+ * order of decisions, and a promotion gets a number of its own. The checks compare these numbers
+ * and no times.
  */
 export const orderChecks: PromiseCheck[] = [
   {
     name: 'numbers_given_once',
     promise:
-      'every number of an event up to its last was given to one booking or place in the list',
+      'each number of an event up to its last one belongs to one booking or waiting-list entry',
     text: `SELECT event_id, format('last number %s, %s rows, %s numbers from %s to %s', last_sequence, rows, numbers,
           lowest, highest) AS detail
       FROM (
@@ -34,15 +35,15 @@ export const orderChecks: PromiseCheck[] = [
   },
   {
     name: 'promoted_in_order',
-    promise: 'tickets that came free went to the waiting list in its order',
-    text: `SELECT event_id, format('promotion %s: place %s of %s, booking %s of %s', nth, entry_sequence, entry_user,
+    promise: 'tickets that became free went to the waiting list in its order',
+    text: `SELECT event_id, format('promotion %s: entry %s of %s, booking %s of %s', nth, entry_sequence, entry_user,
           booking_sequence, booking_user) AS detail
       FROM (${PAIRED}) p
       WHERE entry_user IS DISTINCT FROM booking_user OR booking_sequence < entry_sequence`,
   },
   {
     name: 'nobody_passed_over',
-    promise: 'nobody still waits who came before somebody that was served',
+    promise: 'no waiting entry is older than a booking or a promoted entry',
     text: `SELECT event_id, format('number %s waits, number %s was served', first_waiting, last_served) AS detail
       FROM (
         SELECT event_id, min(sequence) AS first_waiting FROM waitlist_entries
@@ -58,7 +59,7 @@ export const orderChecks: PromiseCheck[] = [
   },
   {
     name: 'nobody_overtaken',
-    promise: 'nobody was booked straight away while somebody who was promoted later waited',
+    promise: 'no booking was made at once while an entry that was promoted later was waiting',
     text: `SELECT event_id, format('booking %s of %s came before the promotion %s', sequence, user_id, promoted_at_most)
           AS detail
       FROM (
@@ -75,7 +76,7 @@ export const orderChecks: PromiseCheck[] = [
   },
   {
     name: 'head_not_too_far',
-    promise: 'nobody waits before the place at which the search for the next one begins',
+    promise: 'no entry is waiting before the number at which the search for the head begins',
     text: `SELECT w.event_id, format('number %s waits, the search begins at %s', min(w.sequence),
           e.waitlist_head_sequence) AS detail
       FROM waitlist_entries w JOIN events e USING (event_id)
@@ -84,13 +85,13 @@ export const orderChecks: PromiseCheck[] = [
   },
   {
     name: 'times_complete',
-    promise: 'what ended has the time at which it ended, and nothing else has',
+    promise: 'bookings and entries that ended have the time of their end, and no others',
     text: `SELECT event_id, format('%s %s is %s', what, sequence, status) AS detail
       FROM (
         SELECT event_id, 'booking' AS what, sequence, status, (canceled_at IS NULL) = (status = 'confirmed') AS fits
         FROM bookings
         UNION ALL
-        SELECT event_id, 'place', sequence, status, (left_at IS NULL) = (status = 'waiting') FROM waitlist_entries
+        SELECT event_id, 'entry', sequence, status, (left_at IS NULL) = (status = 'waiting') FROM waitlist_entries
       ) r WHERE NOT fits AND ${wanted('event_id')}`,
   },
 ]

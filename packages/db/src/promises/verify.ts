@@ -5,25 +5,25 @@ import { commandChecks } from './commands.js'
 import { counterChecks } from './counters.js'
 import { orderChecks } from './order.js'
 
-/** What one check found. */
+/** The result of one check. */
 export interface CheckResult {
   name: string
   promise: string
-  /** How many rows contradict it: 0 where it holds. */
+  /** How many rows contradict the promise. */
   broken: number
-  /** Some of them. */
+  /** The first contradictions. */
   examples: { eventId: number; detail: string }[]
   tookMs: number
 }
 
 export interface VerifyOptions {
-  /** Events to look at; all of them where left out. */
+  /** Events to check; all events if it is left out. */
   eventIds?: number[]
   /** Most examples per check. */
   exampleLimit: number
   /** Longest time that one check may take, ms. */
   checkTimeoutMs: number
-  /** Told of each check as it is done. */
+  /** Called after each check. */
   onResult?: (result: CheckResult) => void
   now: () => number
 }
@@ -31,10 +31,11 @@ export interface VerifyOptions {
 const CHECKS: PromiseCheck[] = [...counterChecks, ...claimChecks, ...orderChecks, ...commandChecks]
 
 /**
- * Holds every promise against the rows, all as of one moment. Reads alone, in a snapshot that blocks nobody, so it may
- * run beside a live system or on a standby; while it runs, dead rows cannot be cleaned up.
+ * Checks all promises in one snapshot. It only reads and blocks no other session, so it can run on
+ * a live system or on a standby. While it runs, VACUUM cannot remove dead rows.
  *
- * @throws the driver's error where PostgreSQL is out of reach, or a check took longer than `checkTimeoutMs`
+ * @throws the driver's error if PostgreSQL cannot be reached, or a check takes longer than
+ * `checkTimeoutMs`
  */
 export async function verifyPromises(pool: Pool, options: VerifyOptions): Promise<CheckResult[]> {
   const client = await pool.connect()
@@ -42,7 +43,7 @@ export async function verifyPromises(pool: Pool, options: VerifyOptions): Promis
   try {
     await client.query('BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY')
     await client.query(`SET LOCAL statement_timeout = ${Math.trunc(options.checkTimeoutMs)}`)
-    // The checks read whole tables and join them: as many rows as there are, once.
+    // Each check runs once, so compiling it would take longer than it saves.
     await client.query('SET LOCAL jit = off')
     const results: CheckResult[] = []
     for (const check of CHECKS) {

@@ -2,9 +2,9 @@ import { bookingIdOf } from '@ticket-line/shared'
 import type { Pool } from 'pg'
 import { type StreamOptions, streamRows } from './stream-rows.js'
 
-/** A ticket held now. */
+/** A live booking. */
 export interface ListedBooking {
-  /** Its place in the order of decisions, the key of the next page. */
+  /** Its number in the order of decisions. The next page begins after it. */
   sequence: number
   bookingId: string
   userId: string
@@ -32,7 +32,7 @@ function toBooking(eventId: number, row: BookingRow): ListedBooking {
   }
 }
 
-/** At most `limit` live bookings of the event, in order of decision, from the one after `afterSequence`. */
+/** Reads up to `limit` live bookings of an event, in order of decision, after `afterSequence`. */
 export async function pageBookings(
   pool: Pool,
   eventId: number,
@@ -49,11 +49,11 @@ export async function pageBookings(
 }
 
 /**
- * The live booking that a user has for the event, found by the primary key of `claims`.
+ * Finds the live booking of a user for an event by the primary key of `claims`.
  *
- * The query has no name, so that PostgreSQL plans it for the present size of the tables. A cached
- * plan that was made while they were tiny would read them whole. It has a subquery instead of a
- * join, because PostgreSQL may join by the event alone while it has no statistics of a table.
+ * The query has no name, so that PostgreSQL plans it for the present size of the tables. A plan
+ * that was cached while they were tiny would scan them. It has a subquery instead of a join,
+ * because without statistics PostgreSQL may join by the event alone.
  */
 export async function findBooking(
   pool: Pool,
@@ -69,7 +69,7 @@ export async function findBooking(
   return rows[0] && toBooking(eventId, rows[0])
 }
 
-/** All live bookings of the event as of one moment, in order of decision, in portions. */
+/** Reads all live bookings of an event in one snapshot, in order of decision and in portions. */
 export async function* streamBookings(
   pool: Pool,
   eventId: number,

@@ -24,7 +24,7 @@ function toStatus(row: StatusRow): EventStatus {
   }
 }
 
-/** Counters of those of these events that exist, by id. */
+/** Reads the counters of these events, by id. Events that do not exist are left out. */
 export async function readEventStatuses(
   pool: Pool,
   eventIds: number[],
@@ -38,7 +38,7 @@ export async function readEventStatuses(
   return new Map(rows.map((row) => [Number(row.event_id), toStatus(row)]))
 }
 
-/** Counters of at most `limit` events, in order of id, from the one after `afterEventId`. */
+/** Reads the counters of up to `limit` events in order of id, after `afterEventId`. */
 export async function pageEventStatuses(
   pool: Pool,
   afterEventId: number,
@@ -53,9 +53,9 @@ export async function pageEventStatuses(
   return rows.map(toStatus)
 }
 
-/** A few numbers that describe a database. */
+/** What `ops status` shows about a database. */
 export interface DatabaseOverview {
-  /** Version of the PostgreSQL server. */
+  /** The version of PostgreSQL. */
   version: string
   /** Null if they were not counted. */
   events: number | null
@@ -63,7 +63,7 @@ export interface DatabaseOverview {
   waiting: number | null
 }
 
-/** @param options.counted false for a database without tables */
+/** @param options.counted false if the database has no tables yet */
 export async function readDatabaseOverview(
   pool: Pool,
   { counted }: { counted: boolean },

@@ -1,16 +1,17 @@
 import type { Pool, QueryResultRow } from 'pg'
 
 export interface StreamOptions {
-  /** Rows of a portion: what stands in memory at once. */
+  /** Rows of one portion, which are in memory at the same time. */
   portionRows: number
-  /** Longest pause of the reader between two portions before PostgreSQL ends the session, ms. */
+  /** PostgreSQL ends the session if the reader pauses for this long between two portions, ms. */
   stallTimeoutMs: number
 }
 
 /**
- * Rows of a query as of one moment, portion by portion through a cursor. Holds one connection until the last portion
- * was taken or the generator is ended with `return()`. A reader that stalls loses its session, while its place in the
- * pool comes free only when it goes on, and fails, or ends the generator.
+ * Reads the rows of a query in one snapshot, in portions through a cursor. It occupies a connection
+ * until the last portion was read, or the generator is ended with `return()`. PostgreSQL ends the
+ * session of a reader that stalls, but its connection returns to the pool only when the reader
+ * continues, and fails, or ends the generator.
  */
 export async function* streamRows<Row extends QueryResultRow>(
   pool: Pool,
@@ -21,7 +22,7 @@ export async function* streamRows<Row extends QueryResultRow>(
   let broken = true
   try {
     await client.query('BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY')
-    // A slow reader is no frozen process: the short limit of all other sessions would cut every slow download.
+    // The short timeout of other sessions is for frozen processes. It would end all slow downloads.
     await client.query(
       `SET LOCAL idle_in_transaction_session_timeout = ${Math.trunc(stallTimeoutMs)}`,
     )
@@ -36,7 +37,7 @@ export async function* streamRows<Row extends QueryResultRow>(
     await client.query('COMMIT')
     broken = false
   } finally {
-    // Ended early or failed: the connection goes with its open transaction.
+    // If the transaction is still open, closing the connection ends it.
     client.release(broken)
   }
 }

@@ -2,10 +2,10 @@ import { bookingIdOf } from '@ticket-line/shared'
 import type { Pool } from 'pg'
 import { countWaitingUpTo } from './waitlist-position.js'
 
-/** Where a user stands with an event. */
+/** What a user has for an event. */
 export type UserClaim =
   | { standing: 'booked'; position: null; bookingId: string }
-  /** `position` is the live rank, 1 = next. */
+  /** `position` is the 1-based live rank. */
   | { standing: 'waiting'; position: number; bookingId: null }
   | { standing: 'none'; position: null; bookingId: null }
 
@@ -21,7 +21,7 @@ const CLAIM = `
   FROM events e LEFT JOIN claims c ON c.event_id = e.event_id AND c.user_id = $2
   WHERE e.event_id = $1`
 
-/** The user's standing as of one moment; `undefined` where there is no such event. */
+/** Reads what a user has for an event; `undefined` if there is no such event. */
 export async function readUserClaim(
   pool: Pool,
   eventId: number,

@@ -2,12 +2,12 @@ import type { Pool } from 'pg'
 import { type StreamOptions, streamRows } from './stream-rows.js'
 import { countWaitingUpTo } from './waitlist-position.js'
 
-/** Somebody who waits now. */
+/** A waiting-list entry that is waiting. */
 export interface ListedWaiting {
-  /** Stored place, the key of the next page. */
+  /** Its number in the order of decisions. The next page begins after it. */
   sequence: number
   userId: string
-  /** Live rank, 1 = next. */
+  /** 1-based live rank. */
   position: number
   since: Date
 }
@@ -28,8 +28,8 @@ function toWaiting(row: WaitingRow): ListedWaiting {
   }
 }
 
-// The head bounds the search: entries before it are dead, and there may be a million of them. What comes before the
-// page is counted once, which PostgreSQL does only where it is told to materialize it.
+// The search starts at the head, because a million entries before it may have left the list.
+// MATERIALIZED makes PostgreSQL count the entries before the page only once.
 const PAGE = `
   WITH e AS MATERIALIZED (SELECT waitlist_head_sequence AS head FROM events WHERE event_id = $1),
     before AS MATERIALIZED (SELECT ${countWaitingUpTo('$1', 'e.head', '$2::bigint')} AS waiting FROM e),
@@ -42,7 +42,7 @@ const PAGE = `
     ((SELECT waiting FROM before) + row_number() OVER (ORDER BY sequence))::integer AS position
   FROM page ORDER BY sequence`
 
-/** At most `limit` of those who wait, in order, from the one after `afterSequence`, as of one moment. */
+/** Reads up to `limit` entries in order, after `afterSequence`. */
 export async function pageWaitingList(
   pool: Pool,
   eventId: number,
@@ -63,8 +63,8 @@ const ONE = `
                     WHERE event_id = $1 AND user_id = $2 AND kind = 'waiting')`
 
 /**
- * The waiting-list entry that a user has for the event, found by the primary key of `claims`.
- * Without a name or a join, like `findBooking`.
+ * Finds the waiting-list entry of a user for an event by the primary key of `claims`. The query has
+ * no name and no join, like that of `findBooking`.
  */
 export async function findWaitingEntry(
   pool: Pool,
@@ -82,7 +82,7 @@ const ALL = `
     AND sequence >= (SELECT waitlist_head_sequence FROM events WHERE event_id = $1)
   ORDER BY sequence`
 
-/** Everybody who waits as of one moment, in order, in portions. */
+/** Reads all entries of an event that are waiting in one snapshot, in order and in portions. */
 export async function* streamWaitingList(
   pool: Pool,
   eventId: number,

@@ -25,8 +25,8 @@ const invisible = /[\p{Cf}\p{Zl}\p{Zp}]/u
 const outerWhiteSpace = /^\p{White_Space}|\p{White_Space}$/u
 
 /**
- * True for a user id that can be chosen for a new account: in NFC, without invisible characters, and
- * without white space at its ends. `.` and `..` are refused because clients resolve them in
+ * True for a user id that can be chosen for a new account: in NFC, without invisible characters,
+ * and without white space at its ends. `.` and `..` are refused because clients resolve them in
  * `/users/:userId/…`, so no admin could disable such an account. Tokens of other issuers and
  * requests of staff may name any user id.
  */
@@ -58,7 +58,8 @@ function randomPart(): string {
  *
  * A poll finds the queue of a command by the line in the id. The number of commands lets the length
  * of a line be counted from ids alone. Time comes first in the middle part, so that the index of
- * `commands` grows at its end. BullMQ refuses ids of digits only and ids with `:`; these are neither.
+ * `commands` grows at its end. BullMQ refuses ids of digits only and ids with `:`; these are
+ * neither.
  */
 export function newJobId(lineName: string, commandCount: number, nowMs: number): string {
   return `${lineName}.${nowMs.toString(36).padStart(9, '0')}${randomPart()}.${commandCount}`

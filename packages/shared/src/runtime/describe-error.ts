@@ -1,7 +1,7 @@
 /**
  * The parts of an error that may be logged. Errors of drivers contain values: Drizzle puts the
- * statement and its values into the message, PostgreSQL quotes whole rows in `detail`, ioredis keeps
- * the arguments of a command, including AUTH, and `new URL` keeps its input. They would put
+ * statement and its values into the message, PostgreSQL quotes whole rows in `detail`, ioredis
+ * keeps the arguments of a command, including AUTH, and `new URL` keeps its input. They would put
  * passwords, hashes and connection strings into logs and terminals.
  */
 export interface ErrorDescription {

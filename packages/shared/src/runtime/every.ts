@@ -25,8 +25,8 @@ export interface EveryOptions {
  * Runs `work` every `intervalMs`. If a run takes longer than the interval, the runs that would
  * overlap with it are left out. The timer does not keep the process alive.
  *
- * A loop is *idle* (no run), *running* (`run` is set), or *stopped*. `runNow` of a running loop adds
- * one *follow-up*, which all callers share until it starts.
+ * A loop is *idle* (no run), *running* (`run` is set), or *stopped*. `runNow` of a running loop
+ * adds one *follow-up*, which all callers share until it starts.
  *
  * @param work Called with a signal that is aborted when the loop is stopped.
  */

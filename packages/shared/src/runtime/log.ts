@@ -23,8 +23,8 @@ const REDACTED = [
 ]
 
 /**
- * Creates a log of JSON lines on standard output: levels by name, times in ISO 8601, without secrets
- * and without the values of SQL statements.
+ * Creates a log of JSON lines on standard output: levels by name, times in ISO 8601, without
+ * secrets and without the values of SQL statements.
  */
 export function createLog(service: string, level: string, destination?: DestinationStream): Log {
   const options: LoggerOptions = {
@@ -41,8 +41,8 @@ export function createLog(service: string, level: string, destination?: Destinat
 }
 
 /**
- * Logs an error that nothing handles, and ends the process with exit code 1. Node itself would print
- * all members of the error. Unhandled rejections arrive here as well.
+ * Logs an error that nothing handles, and ends the process with exit code 1. Node itself would
+ * print all members of the error. Unhandled rejections arrive here as well.
  */
 export function logCrashes(log: Log): void {
   process.on('uncaughtException', (err) => {

@@ -162,7 +162,8 @@ function createTurns(): (connection: Connection) => void {
 
 /**
  * - `parsing`: Node parses what it reads.
- * - `held`: `request` was parsed but not started, the bytes in `rest` follow it, and nothing is read.
+ * - `held`: `request` was parsed but not started, the bytes in `rest` follow it, and nothing is
+ *   read.
  * - `closed`: the socket is gone, and its parser may serve another socket.
  */
 type State = { kind: 'parsing' } | Held | { kind: 'closed' }

@@ -27,8 +27,8 @@ const ASK_AGAIN_MS = 100
 const OLDEST = [6, 2] as const
 
 /**
- * Reads what matters for the lines. It asks `INFO` first, which contains most of it in all versions.
- * `CONFIG` is often forbidden, and before Redis 7 it reads only one setting at a time.
+ * Reads what matters for the lines. It asks `INFO` first, which contains most of it in all
+ * versions. `CONFIG` is often forbidden, and before Redis 7 it reads only one setting at a time.
  */
 export async function readRedisServer(redis: Asked): Promise<RedisServer> {
   const info = parseRedisInfo((await answerOf(() => redis.info())) ?? '')
@@ -67,8 +67,8 @@ async function answerOf<T>(ask: () => Promise<T>): Promise<T | undefined> {
 }
 
 /**
- * Checks that a Redis supports the lines and keeps its data. It logs settings that may lose accepted
- * commands.
+ * Checks that a Redis supports the lines and keeps its data. It logs settings that may lose
+ * accepted commands.
  *
  * @throws ConfigError if the kind or version of Redis is not supported; in production also if Redis
  * may evict keys
@@ -110,8 +110,9 @@ export async function checkRedisServer(
 }
 
 /**
- * Waits for a Redis and checks it with `checkRedisServer`. It opens a connection of its own, because
- * other connections are dropped while a server refuses writes, and this check has to report that.
+ * Waits for a Redis and checks it with `checkRedisServer`. It opens a connection of its own,
+ * because other connections are dropped while a server refuses writes, and this check has to report
+ * that.
  *
  * @throws ConfigError as `checkRedisServer`
  */
@@ -143,7 +144,8 @@ export function parseRedisInfo(text: string): Map<string, string> {
 }
 
 /**
- * Reads how full Redis is, as a share of its `maxmemory`. 0 if there is no bound, or Redis hides it.
+ * Reads how full Redis is, as a share of its `maxmemory`. 0 if there is no bound, or Redis hides
+ * it.
  */
 export async function readFullness(redis: Pick<Redis, 'info'>): Promise<number> {
   const info = parseRedisInfo(await redis.info('memory'))

@@ -6,8 +6,8 @@ const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'
 /** The settings that all services have. */
 export interface Basics {
   /**
-   * True if `NODE_ENV` is `production`. The process then refuses to start with weak secrets, missing
-   * migrations, or a Redis that may evict keys.
+   * True if `NODE_ENV` is `production`. The process then refuses to start with weak secrets,
+   * missing migrations, or a Redis that may evict keys.
    */
   production: boolean
   databaseUrl: string
@@ -175,8 +175,8 @@ export function readRetentionHours(env: EnvReader): number {
 
 /**
  * Which lines there are. A *line* is one BullMQ queue. By default each event has its own line,
- * `event-<id>`. With `SHARED_LINES=n` the events share `line-0` to `line-<n-1>`. All processes of an
- * installation need the same layout, otherwise the commands of one event would enter two lines.
+ * `event-<id>`. With `SHARED_LINES=n` the events share `line-0` to `line-<n-1>`. All processes of
+ * an installation need the same layout, otherwise the commands of one event would enter two lines.
  */
 export interface LineLayout {
   /** Number of shared lines; 0 gives every event a line of its own. */
