@@ -25,7 +25,7 @@ export const demoEvent = { eventId: 1001, totalTickets: 100 }
 export async function prepareDemo(baseUrl, { settings, shownUrl, ownDatabase }) {
   const { ADMIN_USER: userId, ADMIN_PASSWORD } = settings
   const admin = await call(baseUrl, 'POST /login', { body: { userId, password: ADMIN_PASSWORD } })
-  if (admin.status === 404) return none('local accounts are off, so there is nobody to sign in as')
+  if (admin.status === 404) return none('local accounts are off, so no account can make the calls')
   if (admin.status === 401) {
     return none(`the account "${userId}" in this database has another password than ADMIN_PASSWORD`)
   }
