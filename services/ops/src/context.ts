@@ -104,8 +104,8 @@ export function createContext(
   }
 
   /**
-   * Also undefined if PostgreSQL is out of reach, so that a command can still show what is in
-   * Redis.
+   * Reads the record of the installation. Undefined as well if PostgreSQL cannot be reached, so
+   * that a command can still show what is in Redis.
    */
   async function readInstallation(): Promise<InstallationRecord | undefined> {
     try {

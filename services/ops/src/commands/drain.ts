@@ -74,7 +74,7 @@ async function waitUntilEmpty(context: Context, args: Arguments): Promise<Report
   }
 }
 
-/** Counts the API processes that may add commands, by their connections and their signs of life. */
+/** Counts the API processes that may add commands, by their connections and their heartbeats. */
 async function countApis(context: Context): Promise<number> {
   const redis = await context.redis()
   const claims = createRedisClaims(redis, context.layout)
@@ -83,7 +83,7 @@ async function countApis(context: Context): Promise<number> {
     const alive = (await claims.read()).others.filter(({ service }) => service === 'api').length
     if ((connected ?? 0) > 0 || alive === 0 || waitedMs > ALIVE_MS)
       return Math.max(connected ?? 0, alive)
-    // The sign of life of a process that was killed expires soon.
+    // The heartbeat of a killed process expires soon.
     await context.sleep(INTERVAL_MS)
   }
 }

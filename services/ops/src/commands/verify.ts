@@ -79,7 +79,7 @@ async function checkPromises(context: Context, args: Arguments): Promise<Report>
   return { exitCode: ok ? EXIT.fine : EXIT.found, data: { ok, unknownEvents, checks }, text }
 }
 
-/** Finds the events that do not exist, with which the checks would find nothing wrong. */
+/** Finds the events that do not exist. The checks would report nothing about them. */
 async function findUnknown(context: Context, eventIds: number[]): Promise<number[]> {
   if (eventIds.length === 0) return []
   const known = await readEventStatuses(context.pool(), eventIds)
