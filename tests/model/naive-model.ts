@@ -1,4 +1,4 @@
-import type { Command, CommandType, Outcome, RefusedOutcome } from '@ticket-line/shared'
+import type { Command, CommandType, Outcome, StoredOutcome } from '@ticket-line/shared'
 
 /**
  * The booking rules in their plainest form: two lists for each event, one command after the other,
@@ -94,13 +94,13 @@ export function createNaiveEvent(
 export interface NaiveModel {
   events: ReadonlyMap<number, NaiveEvent>
   /** The outcome of every command so far, by command id. */
-  outcomes: Map<string, Outcome | RefusedOutcome>
+  outcomes: Map<string, StoredOutcome>
   /**
    * Decides a command. A command that has an outcome keeps it.
    * @param acceptedAtMs when the API accepted the request; a key's 24 hours are counted by this
    * time
    */
-  decide(command: NaiveCommand, nowMs: number, acceptedAtMs?: number): Outcome | RefusedOutcome
+  decide(command: NaiveCommand, nowMs: number, acceptedAtMs?: number): StoredOutcome
   /** Records a command as abandoned by the API. If it has no outcome yet, it has no effect. */
   abandon(command: NaiveCommand, nowMs: number): void
   /** Records a command that killed its workers. It has no effect, but it takes its key. */

@@ -1,5 +1,5 @@
 import type { BatchWrites, BookedTicket, EventRow, LoadedBatch, LoadRequest } from '@ticket-line/db'
-import type { AcceptedCommand, Command, Outcome, RefusedOutcome } from '@ticket-line/shared'
+import type { AcceptedCommand, Command, Outcome, StoredOutcome } from '@ticket-line/shared'
 
 /**
  * The tables of the line in memory. Reads and writes have the meaning of the statements in
@@ -31,7 +31,7 @@ export interface EventRows {
 
 export interface CommandRow {
   command: Command
-  outcome: Outcome | RefusedOutcome
+  outcome: StoredOutcome
 }
 
 const DAY_MS = 24 * 3_600_000

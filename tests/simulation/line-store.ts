@@ -1,5 +1,5 @@
 import type { CommandStore, LineStore, StoredCommand } from '@ticket-line/db'
-import { commandIdOf, type RefusedOutcome } from '@ticket-line/shared'
+import { type AbandonedOutcome, commandIdOf } from '@ticket-line/shared'
 import type { RowStore } from '../model/row-store.ts'
 import type { Postgres, SimulatedPool } from './postgres.ts'
 
@@ -34,7 +34,7 @@ export function createSimulatedStore({
           ...command,
           commandId: commandIdOf(job.jobId, i),
         }))
-        const abandoned: RefusedOutcome = { outcome: 'refused', decidedAtMs: nowMs }
+        const abandoned: AbandonedOutcome = { outcome: 'refused', decidedAtMs: nowMs }
         if (without.abandonedRecord)
           return new Map(commands.map(({ commandId }) => [commandId, abandoned]))
         for (const command of commands)

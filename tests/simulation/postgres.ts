@@ -5,7 +5,7 @@ import type {
   LoadedBatch,
   LoadRequest,
 } from '@ticket-line/db'
-import type { AcceptedCommand, Command, Outcome, RefusedOutcome } from '@ticket-line/shared'
+import type { AcceptedCommand, Command, StoredOutcome } from '@ticket-line/shared'
 import { createRowStore, type RowStore } from '../model/row-store.ts'
 import type { Random } from '../random.ts'
 import type { ArmedCuts } from './armed-cuts.ts'
@@ -18,7 +18,7 @@ export interface Postgres extends Troubles {
   /** All commands in the order of their commits. */
   log: Committed[]
   /** Records that the current statement decided a command outside of a batch. */
-  decided(command: Command, outcome: Outcome | RefusedOutcome): void
+  decided(command: Command, outcome: StoredOutcome): void
   /** Whether a session holds the lock of an event. */
   isLocked(eventId: number): boolean
   pool(process: SimProcess): SimulatedPool
@@ -26,7 +26,7 @@ export interface Postgres extends Troubles {
 
 export interface Committed {
   command: Command
-  outcome: Outcome | RefusedOutcome
+  outcome: StoredOutcome
   /** The time of the decision, read under the locks. */
   nowMs: number
   committedAtMs: number

@@ -1,11 +1,11 @@
 import type { Scheduler } from '@ticket-line/line/server'
-import { OUTCOME_KINDS, type Outcome, type RefusedOutcome } from '@ticket-line/shared'
+import { OUTCOME_KINDS, type StoredOutcome } from '@ticket-line/shared'
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client'
 
 /** What one worker process counts. Names and meanings are listed in `docs/operations.md`. */
 export interface WorkerMetrics {
   jobApplied(batch: {
-    outcomes: (Outcome | RefusedOutcome)[]
+    outcomes: StoredOutcome[]
     waitedMs: number
     tookMs: number
     startedBefore: boolean
@@ -122,7 +122,7 @@ export function createMetrics(registry: Registry, lineCounts: Scheduler['counts'
   }
 }
 
-function countBy(outcomes: (Outcome | RefusedOutcome)[]): Map<string, number> {
+function countBy(outcomes: StoredOutcome[]): Map<string, number> {
   const counts = new Map<string, number>()
   for (const { outcome } of outcomes) counts.set(outcome, (counts.get(outcome) ?? 0) + 1)
   return counts

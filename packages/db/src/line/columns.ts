@@ -3,7 +3,7 @@ import {
   type CommandType,
   type Outcome,
   type OutcomeKind,
-  type RefusedOutcome,
+  type StoredOutcome,
 } from '@ticket-line/shared'
 
 /** A row of `commands` as node-postgres gives it. */
@@ -54,7 +54,7 @@ export const SELECT_COMMAND = COLUMNS.map((column) =>
 ).join(', ')
 
 /** The stored answer, in the words of the wire. */
-export function outcomeOfRow(row: CommandRow): Outcome | RefusedOutcome {
+export function outcomeOfRow(row: CommandRow): StoredOutcome {
   const decidedAtMs = row.decided_at.getTime()
   if (row.outcome === 'refused') return { outcome: 'refused', decidedAtMs }
   const outcome: Outcome = { outcome: row.outcome, decidedAtMs }

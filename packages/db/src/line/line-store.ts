@@ -1,4 +1,4 @@
-import type { AcceptedCommand, JobPayload, Outcome, RefusedOutcome } from '@ticket-line/shared'
+import type { AcceptedCommand, JobPayload, StoredOutcome } from '@ticket-line/shared'
 import { TransactionRollbackError } from 'drizzle-orm'
 import type pg from 'pg'
 import { faultKindOf } from '../faults.js'
@@ -48,7 +48,7 @@ export interface CommandStore {
   /** Finds decided commands, in no order. */
   findStored(commandIds: string[]): Promise<StoredCommand[]>
   /** Records that the commands of a job were abandoned; see {@link recordAbandoned}. */
-  recordAbandoned(job: AbandonedJob): Promise<Map<string, Outcome | RefusedOutcome>>
+  recordAbandoned(job: AbandonedJob): Promise<Map<string, StoredOutcome>>
 }
 
 export type AbandonedJob = { jobId: string } & Pick<JobPayload, 'acceptedAtMs' | 'commands'>

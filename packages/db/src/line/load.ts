@@ -2,7 +2,7 @@ import {
   type CommandType,
   MAX_COMMANDS_PER_JOB,
   type Outcome,
-  type RefusedOutcome,
+  type StoredOutcome,
 } from '@ticket-line/shared'
 import { countWaitingUpTo } from '../reads/waitlist-position.js'
 import { type CommandRow, outcomeOfRow, SELECT_COMMAND } from './columns.js'
@@ -40,7 +40,7 @@ export interface LoadedBatch {
     rank: number | null
   }[]
   heads: { eventId: number; sequence: number; userId: string }[]
-  stored: { commandId: string; outcome: Outcome | RefusedOutcome }[]
+  stored: { commandId: string; outcome: StoredOutcome }[]
   /**
    * Commands of the jobs that were decided and whose outcomes were pruned; see `forgottenCommands`
    * in `schema.ts`.

@@ -2,8 +2,7 @@ import {
   type Command,
   type CommandRequest,
   commandIdOf,
-  type Outcome,
-  type RefusedOutcome,
+  type StoredOutcome,
 } from '@ticket-line/shared'
 import type pg from 'pg'
 import { COMMAND_COLUMNS, type CommandRow, outcomeOfRow, SELECT_COMMAND } from './columns.js'
@@ -13,7 +12,7 @@ export interface StoredCommand {
   command: Omit<Command, 'keyHash'>
   /** When its request was accepted, ms since 1970. */
   acceptedAtMs: number
-  outcome: Outcome | RefusedOutcome
+  outcome: StoredOutcome
 }
 
 /** The decided command that a row of `commands` holds. */
@@ -58,7 +57,7 @@ export async function findStoredCommands(
 export async function recordAbandoned(
   pool: pg.Pool,
   job: { jobId: string; acceptedAtMs: number; commands: CommandRequest[] },
-): Promise<Map<string, Outcome | RefusedOutcome>> {
+): Promise<Map<string, StoredOutcome>> {
   const { commands } = job
   const commandIds = commands.map((_, index) => commandIdOf(job.jobId, index))
   await pool.query({

@@ -1,5 +1,5 @@
 import type { StoredCommand } from '@ticket-line/db'
-import type { CommandRequest, JobPayload, Outcome, RefusedOutcome } from '@ticket-line/shared'
+import type { CommandRequest, JobPayload, Outcome, StoredOutcome } from '@ticket-line/shared'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { LineQueues } from '../queues.js'
 import type { JobLocation } from '../scripts.js'
@@ -18,7 +18,7 @@ const commands = ['ann', 'bob', 'eve'].map(
 )
 const booked: Outcome = { outcome: 'booked', bookingId: '7-1', decidedAtMs: 5 }
 
-type Stored = Outcome | RefusedOutcome | undefined
+type Stored = StoredOutcome | undefined
 
 /**
  * Looks up commands in a line that says `location`, and in a PostgreSQL that gives the stored outcomes

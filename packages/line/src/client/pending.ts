@@ -35,12 +35,7 @@
  * Shutdown: `drain` makes everybody wait for acceptance only, and sends what is held. Each client is
  * then answered as soon as its job is stored, which takes at most as long as the error budget.
  */
-import {
-  type CommandRequest,
-  commandIdOf,
-  type Outcome,
-  type RefusedOutcome,
-} from '@ticket-line/shared'
+import { type CommandRequest, commandIdOf, type StoredOutcome } from '@ticket-line/shared'
 import type { JobToStore } from './store-job.js'
 import type { SubmitResult } from './types.js'
 
@@ -120,7 +115,7 @@ export function acceptPending(job: PendingJob): void {
  */
 export function resolvePending(
   job: PendingJob,
-  outcomeOf: (commandId: string, index: number) => Outcome | RefusedOutcome | undefined,
+  outcomeOf: (commandId: string, index: number) => StoredOutcome | undefined,
 ): void {
   job.commands.forEach((command, index) => {
     if (command.state.kind !== 'in_job') return
@@ -138,10 +133,7 @@ export function failPending(job: PendingJob, kind: 'unavailable' | 'unknown'): v
 }
 
 /** The result that a client gets for an outcome. An abandoned command has none. */
-export function resultOf(
-  commandId: string,
-  outcome: Outcome | RefusedOutcome | undefined,
-): SubmitResult {
+export function resultOf(commandId: string, outcome: StoredOutcome | undefined): SubmitResult {
   return outcome === undefined || outcome.outcome === 'refused'
     ? { kind: 'unavailable', commandId }
     : { kind: 'decided', commandId, outcome }

@@ -1,12 +1,13 @@
 import type { StoredCommand } from '@ticket-line/db'
 import {
+  type AbandonedOutcome,
   type CommandRequest,
   commandIdOf,
   createLog,
   type JobReply,
   newJobId,
   type Outcome,
-  type RefusedOutcome,
+  type StoredOutcome,
 } from '@ticket-line/shared'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { FIND_JOB_UNTIL_MS } from './error-budget.js'
@@ -19,7 +20,7 @@ afterEach(() => void vi.useRealTimers())
 
 const pass = (ms: number): Promise<unknown> => vi.advanceTimersByTimeAsync(ms)
 const booked: Outcome = { outcome: 'booked', bookingId: '1-1', decidedAtMs: 1 }
-const refused: RefusedOutcome = { outcome: 'refused', decidedAtMs: 1 }
+const refused: AbandonedOutcome = { outcome: 'refused', decidedAtMs: 1 }
 
 type Counts = Map<number, number>
 
@@ -30,7 +31,7 @@ function given({
 }: Partial<SubmitterDeps> & { isAdded?: () => boolean } = {}) {
   const jobs: JobToStore[] = []
   const ends: ((result: StoreResult) => void)[] = []
-  const stored = new Map<string, Outcome | RefusedOutcome>()
+  const stored = new Map<string, StoredOutcome>()
   const inRedis = new Set<string>()
   const takenBack: Counts[] = []
   const added: JobToStore[] = []

@@ -38,17 +38,20 @@ export interface Outcome {
  */
 export interface JobReply {
   jobId: string
-  outcomes: (Outcome | RefusedOutcome)[]
+  outcomes: StoredOutcome[]
 }
 
 /**
  * The API answered 503 because it could not find out whether Redis had stored the command. This
  * record keeps the command from taking effect if it arrives later. Clients never see it.
  */
-export interface RefusedOutcome {
+export interface AbandonedOutcome {
   outcome: 'refused'
   decidedAtMs: number
 }
+
+/** What is stored for a command once it is decided or abandoned. */
+export type StoredOutcome = Outcome | AbandonedOutcome
 
 /** The public id of a booking: its event, and its number in the order of decisions. */
 export function bookingIdOf(eventId: number, sequence: number): string {

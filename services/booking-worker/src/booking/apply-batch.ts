@@ -2,8 +2,7 @@ import type { LineStore, LoadedBatch, LoadRequest } from '@ticket-line/db'
 import {
   type AcceptedCommand,
   type Command,
-  type Outcome,
-  type RefusedOutcome,
+  type StoredOutcome,
   withRetries,
 } from '@ticket-line/shared'
 import { createBlame } from './blame.js'
@@ -21,7 +20,7 @@ export interface Batch {
 /** What became of a batch. */
 export interface AppliedBatch {
   /** One for every command, in order. */
-  outcomes: (Outcome | RefusedOutcome)[]
+  outcomes: StoredOutcome[]
   /** What this run changed, in order. Commands that were decided before change nothing. */
   changes: Change[]
 }

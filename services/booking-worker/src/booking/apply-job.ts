@@ -5,8 +5,7 @@ import {
   type Command,
   commandIdOf,
   jobCreatedAtMs,
-  type Outcome,
-  type RefusedOutcome,
+  type StoredOutcome,
   withRetries,
 } from '@ticket-line/shared'
 import { type AppliedBatch, type ApplyDeps, applyBatch, type Batch } from './apply-batch.js'
@@ -112,7 +111,7 @@ async function findIfPruned(
 async function findOutcomes(
   deps: ApplyDeps,
   commands: readonly Command[],
-): Promise<Map<string, Outcome | RefusedOutcome>> {
+): Promise<Map<string, StoredOutcome>> {
   const ids = commands.map(({ commandId }) => commandId)
   const stored = await retryForever(deps, () => deps.store.findStored(ids))
   return new Map(stored.map((row) => [row.command.commandId, row.outcome]))

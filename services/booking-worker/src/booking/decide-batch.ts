@@ -3,7 +3,7 @@ import {
   type AcceptedCommand,
   IDEMPOTENCY_KEY_MS,
   type Outcome,
-  type RefusedOutcome,
+  type StoredOutcome,
 } from '@ticket-line/shared'
 import { type Change, type Decision, decide } from './decide.js'
 import { assertInvariants, type EventState } from './event-state.js'
@@ -13,7 +13,7 @@ import { evolve } from './evolve.js'
 export interface BatchState {
   events: Map<number, EventState>
   /** Stored outcomes of commands of this batch, by command id. */
-  stored: Map<string, Outcome | RefusedOutcome>
+  stored: Map<string, StoredOutcome>
   /** First answers by {@link keyOf}. */
   keys: Map<string, FirstAnswer>
 }
@@ -30,7 +30,7 @@ export interface Decided {
 
 export interface BatchResult {
   /** One for every command, in order. */
-  outcomes: (Outcome | RefusedOutcome)[]
+  outcomes: StoredOutcome[]
   /** The commands that had no stored outcome, in order. */
   decided: Decided[]
 }
