@@ -3,6 +3,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest'
 import { createBase } from '../../stack/system.ts'
 import { copyBuild } from '../fleet/build-copy.ts'
 import { marksOf } from '../fleet/mutation.ts'
+import { POISON } from '../scenarios/poison.ts'
 import { GUARDS } from './guards.ts'
 
 // `npm run faults:mutants` takes minutes. These tests show that its mutations still apply.
@@ -25,6 +26,10 @@ it.each(GUARDS)('can remove the $name', async ({ alsoBroken, remove }) => {
   } finally {
     await client.end()
   }
+})
+
+it('can poison a command', () => {
+  copyBuild(POISON).remove()
 })
 
 it('finds each mark in the build once, and a guard for each', () => {

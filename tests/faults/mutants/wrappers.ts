@@ -60,10 +60,26 @@ export const withoutGlobalConcurrency =
     return original({ ...deps, root: { forQueue } as typeof deps.root }, ...rest)
   }
 
-/** A booking for a user whose name begins with `poison` kills the worker. */
+/** A decision about a user whose name begins with `poison` kills the worker. */
 export const withPoison =
   (original: typeof decide): typeof decide =>
   (state, command, nowMs) => {
-    if (command.userId.startsWith('poison')) process.kill(process.pid, 'SIGKILL')
+    killIfPoisoned(command)
     return original(state, command, nowMs)
   }
+
+/** The fast path, which does not call `decide`, kills the worker for the same users. */
+export const withPoisonOnFastPath =
+  (create: typeof createLineStore): typeof createLineStore =>
+  (...args) => {
+    const store = create(...args)
+    const bookFree: LineStore['bookFree'] = (bookings) => {
+      for (const booking of bookings) killIfPoisoned(booking)
+      return store.bookFree(bookings)
+    }
+    return { ...store, bookFree }
+  }
+
+function killIfPoisoned({ userId }: { userId: string }): void {
+  if (userId.startsWith('poison')) process.kill(process.pid, 'SIGKILL')
+}

@@ -7,19 +7,27 @@ import { atMost, type Scenario, spreadOf } from './scenario.ts'
 const ROUNDS = 5
 const EVENT = 1
 const NEXT_WITHIN_MS = 10_000
-const POISON: Mutation = {
-  kind: 'wrap',
-  package: 'services/booking-worker',
-  function: 'decide',
-  wrapper: 'withPoison',
-}
+export const POISON: Mutation[] = [
+  {
+    kind: 'wrap',
+    package: 'services/booking-worker',
+    function: 'decide',
+    wrapper: 'withPoison',
+  },
+  {
+    kind: 'wrap',
+    package: 'packages/db',
+    function: 'createLineStore',
+    wrapper: 'withPoisonOnFastPath',
+  },
+]
 
 export const poison: Scenario = {
   name: 'poison',
   proves:
     'A command that kills every worker is recorded as `rejected`, and the next one is decided within 10 s, in order.',
   async run({ scale, log }) {
-    const testbed = await openTestbed({ mutations: [POISON] })
+    const testbed = await openTestbed({ mutations: POISON })
     try {
       await testbed.createEvent(EVENT, 3)
       const rounds = Math.max(1, Math.round(ROUNDS * scale))
