@@ -56,7 +56,7 @@ async function faults(): Promise<boolean> {
   const { summary, findings, crashes, evidence } = result
   log(describeEndings(evidence.history))
   for (const { name, at, lastLines } of crashes)
-    log(`${name} ended without being told to at ${at}: ${lastLines.at(-1)}`)
+    log(`${name} crashed at ${at}: ${lastLines.at(-1)}`)
   printFindings(findings)
   if (findings.length > 0) {
     log(`A promise was broken. The evidence is in ${keepEvidence(result)}. To repeat the faults:`)

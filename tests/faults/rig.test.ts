@@ -18,7 +18,7 @@ describe('runRig', () => {
         findings,
         `repeat with: npm run faults -- --seed ${seed} --seconds ${seconds}`,
       ).toEqual([])
-      expect(crashes, 'processes that ended without being told to').toEqual([])
+      expect(crashes, 'processes that crashed').toEqual([])
       expect(summary.acks).toBeGreaterThan(seconds)
       expect(summary.faults).toBeGreaterThan(seconds / 4)
     },

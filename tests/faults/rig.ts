@@ -30,7 +30,7 @@ export interface RigResult {
   evidence: Evidence
   /** The faults that were injected. */
   faults: { atMs: number; fault: Fault }[]
-  /** Processes that ended without being told to, with the last lines of their logs. */
+  /** Processes that ended without a request to do so, with the last lines of their logs. */
   crashes: { name: string; at: string; lastLines: string[] }[]
 }
 

@@ -3,7 +3,7 @@ import { type EventLists, type Purchase, verify } from './verify.ts'
 
 const at = (second: number) => new Date(second * 1000).toISOString()
 
-/** Six buyers ask for three tickets, one after the other, and the second one cancels. */
+/** Six buyers book three tickets, one after the other, and the second one cancels. */
 function createRun() {
   const users = ['a', 'b', 'c', 'd', 'e', 'f']
   const purchases: Purchase[] = users.map((userId, i) => ({
@@ -63,7 +63,7 @@ describe('verify', () => {
     expect(verify(run).outOfOrder).toBe(2)
   })
 
-  it('reports a buyer who asked after another was accepted, and was decided first', () => {
+  it('reports a request that was sent after another was accepted, but was decided first', () => {
     const run = createRun()
     run.before.waiting = ['d', 'f', 'e'].map((userId, i) => ({
       userId,
@@ -78,10 +78,10 @@ describe('verify', () => {
     for (const purchase of run.purchases) purchase.position = undefined
     const findings = verify(run)
     expect(findings.outOfOrder).toBe(1)
-    expect(findings.problems[0]).toMatch(/^f asked after e had been accepted/)
+    expect(findings.problems[0]).toMatch(/^f sent its request after e was accepted/)
   })
 
-  it('accepts any order of buyers who asked at the same time', () => {
+  it('accepts any order of requests that were sent at the same time', () => {
     const run = createRun()
     for (const purchase of run.purchases)
       Object.assign(purchase, { sentAtMs: 0, acceptedAtMs: 9, position: undefined })

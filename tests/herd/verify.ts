@@ -56,7 +56,7 @@ export function verify(run: {
   const unanswered = purchases.length - booked - waiting
   if (unanswered > 0) report(`${unanswered} buyers did not get the answer "booked" or "waiting"`)
   if (booked !== Math.min(tickets, purchases.length))
-    report(`${booked} buyers were told "booked", for ${tickets} tickets`)
+    report(`${booked} buyers got the answer "booked", for ${tickets} tickets`)
 
   const oversold = Math.max(
     0,
@@ -100,11 +100,11 @@ function findWrongDecisions({
   const model = createNaiveEvent(0, tickets)
   for (const { userId } of [...before.bookings, ...before.waiting]) {
     const { outcome, position } = model.decide('book', userId)
-    const told = purchaseOf.get(userId)
-    if (told?.outcome !== outcome)
-      faults.push(`${userId} was told ${told?.outcome ?? 'nothing'} instead of ${outcome}`)
-    else if (told.position !== undefined && told.position !== position)
-      faults.push(`${userId} was told position ${told.position} instead of ${position}`)
+    const purchase = purchaseOf.get(userId)
+    if (purchase?.outcome !== outcome)
+      faults.push(`${userId} got ${purchase?.outcome ?? 'no answer'} instead of ${outcome}`)
+    else if (purchase.position !== undefined && purchase.position !== position)
+      faults.push(`${userId} got position ${purchase.position} instead of ${position}`)
   }
   faults.push(...differencesOf('before the cancellations', before, model))
   for (const userId of canceled) model.decide('cancel', userId)
@@ -166,6 +166,6 @@ function findWrongRealTimeOrder(
   })
   return findOvertaken(decided).map(
     ({ overtaken, by }) =>
-      `${by.userId} asked after ${overtaken.userId} had been accepted, and was decided first`,
+      `${by.userId} sent its request after ${overtaken.userId} was accepted, and was decided first`,
   )
 }

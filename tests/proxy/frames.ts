@@ -46,7 +46,7 @@ function measureResp(buffer: Buffer): number | undefined {
   return at
 }
 
-/** Reads `*3\r\n` or `$17\r\n`. @returns its number and the index behind it */
+/** Reads `*3\r\n` or `$17\r\n`. @returns the number, and the index of the next byte */
 function readCount(buffer: Buffer, at: number): { count: number; end: number } | undefined {
   const lineEnd = buffer.indexOf('\r\n', at, 'latin1')
   if (lineEnd === -1) return undefined

@@ -203,8 +203,8 @@ describe('startProxy', () => {
     closers.push(() => old.destroy())
     old.write(add)
     await once(old, 'data')
-    const heard: string[] = []
-    for (const event of ['data', 'end', 'close', 'error']) old.on(event, () => heard.push(event))
+    const events: string[] = []
+    for (const name of ['data', 'end', 'close', 'error']) old.on(name, () => events.push(name))
 
     proxy.strand()
     old.write(add)
@@ -213,6 +213,6 @@ describe('startProxy', () => {
     await settled()
 
     expect(seen).toHaveLength(2)
-    expect(heard).toEqual([])
+    expect(events).toEqual([])
   })
 })

@@ -7,7 +7,7 @@ import {
   type SubmitResult,
   type SubmitterDeps,
 } from '@ticket-line/line/client'
-import type { CommandRequest, JobPayload } from '@ticket-line/shared'
+import { type CommandRequest, every, type JobPayload } from '@ticket-line/shared'
 import { createProcess, type SimProcess } from './clock.ts'
 import type { Connection } from './connection.ts'
 import { silent, type World } from './world.ts'
@@ -36,7 +36,7 @@ export function startApi(world: World, name: string): ApiProcess {
     const connection = world.redis.connect(process, { patient: false, timeoutMs: REDIS_TIMEOUT_MS })
     const submitter = createSubmitter(submitterDeps(world, process, connection))
     world.streams.onReplies(name, process, submitter.onReply)
-    if (!world.without.rescue) setInterval(submitter.rescue, TICK_MS)
+    if (!world.without.rescue) every(TICK_MS, submitter.rescue, { onError: world.reportBug })
 
     return {
       process,
@@ -52,7 +52,9 @@ export function startApi(world: World, name: string): ApiProcess {
             const { commands, jobs } = submitter.counts()
             return commands + jobs === 0
           }
-          setInterval(() => (isDone() ? world.kill(process) : undefined), 50)
+          every(50, () => (isDone() ? world.kill(process) : undefined), {
+            onError: world.reportBug,
+          })
         })
       },
     }

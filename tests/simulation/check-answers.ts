@@ -16,7 +16,7 @@ const ADDED_AGAIN_WITHIN_MS = 2000
 
 /**
  * Checks that every client received a true answer in time.
- * @throws Error that names the first one who did not
+ * @throws Error that names the first request with a wrong or late answer
  */
 export function checkAnswers(world: World, sent: Sent[], disturbances: Disturbance[]): void {
   const { log } = world.postgres

@@ -30,7 +30,7 @@ export function checkOrderOfLines({ arrivals, postgres, flushes }: World): void 
       throw new Error(`${command.commandId} was decided although a flush had removed it`)
     const lineName = jobId.slice(0, jobId.indexOf('.'))
     if (entered.place < (last.get(lineName) ?? -1))
-      throw new Error(`${command.commandId} was decided after a job behind it`)
+      throw new Error(`${command.commandId} was decided after a job that entered later`)
     last.set(lineName, entered.place)
   }
 }

@@ -50,7 +50,7 @@ const ENDED_WORKERS = 3
 
 /**
  * Checks that only commands that kill their workers are rejected. If that many workers are ended by
- * injected faults, a healthy command cannot be told from such a command.
+ * injected faults, a healthy command cannot be distinguished from such a command.
  * @throws Error that names the first one
  */
 function checkRejections({ postgres }: World, faults: InjectedFault[]): void {

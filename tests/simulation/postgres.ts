@@ -63,7 +63,7 @@ const LOCK_WAIT_MS = 10_000
 
 export function createPostgres(deps: PostgresDeps): Postgres {
   const { clock, without } = deps
-  const { server, locks, connect, close, inSession, ask, end, troubles } = createSessions(
+  const { server, locks, connect, close, inSession, roundTrip, end, faults } = createSessions(
     clock,
     deps.random,
     deps.armedCuts,
@@ -72,7 +72,7 @@ export function createPostgres(deps: PostgresDeps): Postgres {
   const log: Committed[] = []
 
   function load(session: Session, request: LoadRequest): Promise<LoadedBatch> {
-    return ask(session, undefined, (reply, fail) => {
+    return roundTrip(session, undefined, (reply, fail) => {
       const locked = request.eventIds.filter(
         (eventId) => rows.events.has(eventId) && !without.rowLock,
       )
@@ -95,7 +95,7 @@ export function createPostgres(deps: PostgresDeps): Postgres {
   }
 
   function commit(session: Session, writes: BatchWrites): Promise<void> {
-    return ask(session, 'COMMIT', (reply, fail) => {
+    return roundTrip(session, 'COMMIT', (reply, fail) => {
       if (without.storedOutcomes)
         for (const { command } of writes.decided) rows.commands.delete(command.commandId)
       const taken = violationOf(rows, writes)
@@ -121,7 +121,7 @@ export function createPostgres(deps: PostgresDeps): Postgres {
     session: Session,
     bookings: readonly AcceptedCommand[],
   ): Promise<Map<string, BookedTicket>> {
-    return ask(session, 'COMMIT', (reply) => {
+    return roundTrip(session, 'COMMIT', (reply) => {
       const free = bookings.filter(({ eventId }) => locks.areFree([eventId]) || without.rowLock)
       if (without.fastPathCheck) for (const { commandId } of free) rows.commands.delete(commandId)
       const booked = rows.bookFree(free, clock.now())
@@ -140,7 +140,7 @@ export function createPostgres(deps: PostgresDeps): Postgres {
   }
 
   return {
-    ...troubles,
+    ...faults,
     rows,
     log,
     decided(command, outcome) {
@@ -179,7 +179,7 @@ export function createPostgres(deps: PostgresDeps): Postgres {
         }),
       statement: (run) =>
         inSession(process, (session) =>
-          ask(session, 'statement', (reply) => reply(run(rows, clock.now()))),
+          roundTrip(session, 'statement', (reply) => reply(run(rows, clock.now()))),
         ),
     }),
   }

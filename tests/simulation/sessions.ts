@@ -14,10 +14,10 @@ export interface Sessions {
   /** Runs something on a connection of its own. */
   inSession<T>(process: SimProcess, run: (session: Session) => Promise<T>): Promise<T>
   /** One round trip: `run` runs at the server and answers through one of its arguments. */
-  ask<T>(session: Session, point: CutPoint | undefined, run: Run<T>): Promise<T>
+  roundTrip<T>(session: Session, point: CutPoint | undefined, run: Run<T>): Promise<T>
   /** Rolls back what the session has open. */
   end(session: Session): void
-  troubles: Troubles
+  faults: Troubles
 }
 
 /** The faults of the server. */
@@ -54,7 +54,7 @@ export function createSessions(clock: Clock, random: Random, armedCuts: ArmedCut
     locks.release(session)
   }
 
-  function ask<T>(session: Session, point: CutPoint | undefined, run: Run<T>): Promise<T> {
+  function roundTrip<T>(session: Session, point: CutPoint | undefined, run: Run<T>): Promise<T> {
     return new Promise((resolve, reject) => {
       session.lose = reject
       const reply = (value: T): void =>
@@ -112,9 +112,9 @@ export function createSessions(clock: Clock, random: Random, armedCuts: ArmedCut
     connect,
     close,
     inSession,
-    ask,
+    roundTrip,
     end,
-    troubles: {
+    faults: {
       awayForMs: () => (isUp() ? 0 : clock.now() - downSinceMs),
       forget(process) {
         // Commands that were sent before its death still arrive.

@@ -48,12 +48,12 @@ describe('simulate without a guard', () => {
     [
       'several jobs of a line are active at once',
       { oneActiveJob: true },
-      /decided after a job behind it/,
+      /decided after a job that entered later/,
     ],
     [
       'a stalled job goes to the tail of its line',
       { stalledJobToHead: true },
-      /decided after a job behind it/,
+      /decided after a job that entered later/,
     ],
     ['a pending command has no deadline', { deadline: true }, /a client that waits/],
     [

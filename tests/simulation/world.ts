@@ -53,12 +53,14 @@ export interface World {
   arrivals: Map<string, Arrival[]>
   /** The times at which Redis was flushed, and what it lost. */
   flushes: (Flushed & { atMs: number })[]
-  /** Writes that contradicted the rows. */
+  /** Errors that the product must not cause, such as writes that contradict the rows. */
   bugs: unknown[]
   /** The stores of a process. */
   storeOf(process: SimProcess): LineStore & CommandStore
   /** Makes ids of jobs: the same seed gives the same ids. */
   newJobId: (lineName: string, commandCount: number, nowMs: number) => string
+  /** Called with errors that the product must not cause. */
+  reportBug(error: unknown): void
   /** Ends a process at once. */
   kill(process: SimProcess): void
   /** Calls the listener with every process that ends, for whatever reason. */
@@ -93,6 +95,7 @@ export function createWorld({ seed, sizes, lines, maxQueueDepth, without }: Worl
   const startCounts = new Map<string, number>()
   const bugs: unknown[] = []
   const endListeners: ((process: SimProcess) => void)[] = []
+  const reportBug = (error: unknown): void => void bugs.push(error)
 
   const arrivals: World['arrivals'] = new Map()
   const data = createRedisData({
@@ -116,7 +119,7 @@ export function createWorld({ seed, sizes, lines, maxQueueDepth, without }: Worl
       if (deadly) kill(process)
       return deadly
     },
-    onBug: (error) => bugs.push(error),
+    onBug: reportBug,
     without,
   })
 
@@ -142,6 +145,7 @@ export function createWorld({ seed, sizes, lines, maxQueueDepth, without }: Worl
     arrivals,
     flushes: [],
     bugs,
+    reportBug,
     storeOf: (process) =>
       createSimulatedStore({ postgres, pool: postgres.pool(process), startCounts, without }),
     newJobId: createJobIds(),

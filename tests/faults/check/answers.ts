@@ -141,10 +141,10 @@ function checkEffects(calls: CommandCall[], rows: Rows, report: Report): void {
     `${of.type} ${of.userId} by ${of.caller} on event ${of.eventId}`
   const callsOf = Map.groupBy(calls, keyOf)
   for (const [key, decided] of Map.groupBy(rows.commands, keyOf)) {
-    const asked = callsOf.get(key) ?? []
+    const requests = callsOf.get(key) ?? []
     const named = new Set<string>()
     let unanswered = 0
-    for (const { answer, failure } of asked) {
+    for (const { answer, failure } of requests) {
       if (answer === undefined) unanswered += failure === 'refused' ? 0 : 1
       else if (answer.status === 503) unanswered += answer.body?.code === 'unknown' ? 1 : 0
       else if (answer.replayed || answer.jobId === undefined) unanswered += 1

@@ -37,7 +37,7 @@ const job = (
   final = true,
 ): void => {
   const jobId = answer(evidence, index).jobId as string
-  const heard = { status, replayed: false, body }
+  const response = { status, replayed: false, body }
   evidence.history.jobs.push({
     kind: 'job',
     api: 'api-0',
@@ -45,7 +45,7 @@ const job = (
     final,
     sentAtMs: 100,
     endedAtMs: 101,
-    answer: heard,
+    answer: response,
   })
 }
 
@@ -69,7 +69,7 @@ describe('check', () => {
       },
     ],
     [
-      'a ticket that is free while somebody is on the waiting list',
+      'a ticket that is free while the waiting list has an entry',
       ['wrongAnswers'],
       ({ rows }) => {
         const row = rows.bookings.find((booking) => booking.userId === 'bob')
@@ -123,7 +123,7 @@ describe('check', () => {
       },
     ],
     [
-      'a repeat of an idempotency key that was decided anew',
+      'a repeat of an idempotency key that was decided again',
       ['doubled'],
       ({ rows }) => {
         for (const row of rows.commands) if (row.replayOf !== null) row.replayOf = null
@@ -278,13 +278,19 @@ describe('check', () => {
       'a GET /status answer that is impossible',
       ['wrongAnswers'],
       ({ history }) => {
-        const heard = {
+        const response = {
           status: 200,
           replayed: false,
           body: { availableTickets: 1, waitingListCount: 1 },
         }
         const times = { api: 'api-0', sentAtMs: 1, endedAtMs: 2 }
-        history.statuses.push({ kind: 'status', eventId: 1, final: false, answer: heard, ...times })
+        history.statuses.push({
+          kind: 'status',
+          eventId: 1,
+          final: false,
+          answer: response,
+          ...times,
+        })
       },
     ],
     [

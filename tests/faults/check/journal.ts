@@ -12,7 +12,7 @@ export interface LineCommand {
   keyHash?: string
 }
 
-/** What the append-only file of Redis tells about one line. */
+/** What the append-only file of Redis contains about one line. */
 export interface LineJournal {
   lineName: string
   /** All commands that ever entered the line, in order. */

@@ -10,12 +10,12 @@ export function checkLists(lists: ListRead[], rows: Rows, report: Report): void 
   for (const { eventId, list, items } of lists) {
     const expected = list === 'bookings' ? bookingsOf(eventId, rows) : entriesOf(eventId, rows)
     const found = items.map(({ userId, promoted, position }) => `${userId} ${promoted ?? position}`)
-    const at = expected.findIndex((name, index) => name !== found[index])
+    const at = expected.findIndex((name, i) => name !== found[i])
     if (expected.length === found.length && at === -1) continue
-    const where = at === -1 ? expected.length : at
+    const index = at === -1 ? expected.length : at
     report(
       'wrongAnswers',
-      `GET /events/${eventId}/${list}: ${found.length} items for ${expected.length} rows; item ${where + 1} is "${found[where]}" instead of "${expected[where]}"`,
+      `GET /events/${eventId}/${list}: ${found.length} items for ${expected.length} rows; item ${index + 1} is "${found[index]}" instead of "${expected[index]}"`,
     )
   }
 }

@@ -4,8 +4,8 @@ import type * as wrappers from '../mutants/wrappers.ts'
 
 /**
  * A deliberate defect of the system under test.
- * - `remove-marked` deletes a marked part of the build: the text between a comment `guard:<mark>` and
- *   the next comment `end guard`, in JavaScript or in SQL.
+ * - `remove-marked` deletes a marked part of the build: the text between a comment `guard:<mark>`
+ *   and the next comment `end guard`, in JavaScript or in SQL.
  * - `wrap` replaces a function that a package exports from one of its modules by what a wrapper
  *   makes of it.
  * - `sql` runs after the migrations.
@@ -22,7 +22,8 @@ const WRAPPERS = new URL('../mutants/wrappers.ts', import.meta.url).href
 /**
  * Applies the mutations of the build to a copy of it. Those of the database and of the environment
  * are left to the fleet.
- * @throws Error if one does not apply exactly once, because a mutant without its defect proves nothing
+ * @throws Error if one does not apply exactly once, because a mutant without its defect proves
+ * nothing
  */
 export function mutateBuild(root: string, mutations: Mutation[]): void {
   for (const mutation of mutations) {

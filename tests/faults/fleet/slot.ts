@@ -33,7 +33,7 @@ export interface Slot {
   process(): ServiceProcess
   /** True while the process is stopped by SIGSTOP. */
   frozen(): boolean
-  /** The times at which a process ended without being told to. */
+  /** The times at which a process ended without a request to do so. */
   crashes(): { at: string; lastLines: string[] }[]
   /** Sends SIGKILL. */
   kill(): Promise<void>

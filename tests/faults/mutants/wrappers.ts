@@ -5,7 +5,7 @@ import type { createLine } from '@ticket-line/line/server'
 // Each wrapper gets a function of the build and returns the one that replaces it. The processes of
 // the mutant import this file, so it may only import types.
 
-/** Stored outcomes are not found, so a repeated job decides its commands anew. */
+/** Stored outcomes are not found, so a repeated job decides its commands again. */
 export const withoutStoredOutcomes = (create: typeof createLineStore): typeof createLineStore =>
   changeLoaded(create, (loaded) => {
     loaded.stored.length = 0

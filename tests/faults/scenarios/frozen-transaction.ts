@@ -61,7 +61,7 @@ export async function freezeInTransaction(
           timeoutMs: 40_000,
         },
       )
-      const behind = sendCommand(
+      const next = sendCommand(
         testbed,
         testbed.endpoints[0],
         commandOf('book', EVENT, `second-${round}`),
@@ -70,7 +70,7 @@ export async function freezeInTransaction(
           timeoutMs: 40_000,
         },
       )
-      await Promise.all([frozen, behind])
+      await Promise.all([frozen, next])
       waits.push(performance.now() - startedAt)
       log(`round ${round + 1}: both answered after ${Math.round(waits.at(-1) as number)} ms`)
     }

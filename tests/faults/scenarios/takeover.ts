@@ -35,7 +35,7 @@ async function takeOver(options: ScenarioOptions, how: Takeover): Promise<Scenar
   const testbed = await openTestbed({
     intervene(slot, moment) {
       // A completion proves that its COMMIT succeeded. The next worker may run in the same slot, so
-      // processes are told apart by their pid.
+      // the pid identifies the process.
       if (moment === 'completion' && victimPid !== undefined && slot.process().pid !== victimPid) {
         gaps.push(performance.now() - endedAt)
         victimPid = undefined
