@@ -11,13 +11,14 @@ import {
 } from '@ticket-line/shared'
 import { readMetricsToken, readTracingConfig, type TracingConfig } from '@ticket-line/telemetry'
 
-/** Everything a worker process is told from outside. `docs/configuration.md` lists the variables. */
+/** The configuration of a worker process. `docs/configuration.md` lists the variables. */
 export interface WorkerConfig extends Basics {
   layout: LineLayout
-  /** Where `/livez`, `/readyz` and `/metrics` are served; 0 picks a free port. */
+  /** Address of `/livez`, `/readyz` and `/metrics`. */
   host: string
+  /** 0 picks a free port. */
   port: number
-  /** `METRICS_TOKEN`: what a client has to send to read `/metrics`. */
+  /** The bearer token that `/metrics` requires. If undefined, everybody may read it. */
   metricsToken: string | undefined
   times: LineTimes
   lineIdleMs: number
@@ -26,16 +27,16 @@ export interface WorkerConfig extends Basics {
   poolSize: number
   statementTimeoutMs: number
   idleInTransactionTimeoutMs: number
-  /** How long a stopping process finishes the jobs at hand before it leaves them to others. */
+  /** How long a stopping process may take to finish its jobs before it leaves them to others. */
   shutdownGraceMs: number
-  /** How long decided commands stay answerable. */
+  /** How long outcomes are kept. */
   outcomeRetentionHours: number
   pruneIntervalMs: number
-  /** Where traces go; undefined where they are off. */
+  /** Where traces are sent; undefined if they are off. */
   tracing: TracingConfig | undefined
 }
 
-/** @throws ConfigError naming the variable that cannot be used */
+/** @throws ConfigError that names the variable with an unusable value */
 export function readConfig(environment: Env): WorkerConfig {
   const env = readEnv(environment)
   const ms = (name: string, fallback: number, max = 3_600_000, min = 1) =>

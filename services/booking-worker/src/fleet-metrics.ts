@@ -5,7 +5,7 @@ import { Gauge, type Registry } from 'prom-client'
 export interface FleetMetricsDeps {
   registry: Registry
   lines: Pick<LineRegistry, 'overview'>
-  /** Pause between two looks. */
+  /** How often the lines are read, ms. */
   intervalMs: number
   /** Milliseconds since 1970. */
   now: () => number
@@ -37,14 +37,17 @@ const GAUGES: [
   ],
   [
     'deepest_line_commands',
-    'Undecided commands of the line that has most.',
+    'Undecided commands in the line that has the most.',
     ({ deepestLine }) => deepestLine,
   ],
 ]
 
 /**
- * Shows the lines of the whole installation, not of this process: every worker shows the same, so take the maximum. By a
- * timer, since numbers must come also while Redis is away; they are then left out, as nobody knows them.
+ * Exports figures about all lines of the installation, not only those of this process. All workers
+ * export the same figures, so queries take the maximum.
+ *
+ * A loop reads the figures, so that `/metrics` answers while Redis is away. It then leaves these
+ * figures out.
  */
 export function watchFleet({
   registry,
@@ -60,16 +63,16 @@ export function watchFleet({
       help,
       registers: [registry],
       collect() {
-        // Two looks were missed: what was seen then says nothing about now.
+        // At least two reads failed, so the figures are too old.
         if (latest === undefined || monotonicMs() - latest.atMs > 3 * intervalMs) this.remove()
         else this.set(read(latest.overview, now()))
       },
     })
   }
 
-  async function look(): Promise<void> {
+  async function read(): Promise<void> {
     latest = { overview: await lines.overview(), atMs: monotonicMs() }
   }
   // While Redis is away, other parts report it.
-  return every(intervalMs, look, { immediately: true, onError: () => undefined })
+  return every(intervalMs, read, { immediately: true, onError: () => undefined })
 }

@@ -16,7 +16,7 @@ async function healthOf(metricsToken?: string) {
     fetch(`http://127.0.0.1:${health.port}${path}`, { headers })
 }
 
-it('shows metrics to everybody if no token is set', async () => {
+it('serves metrics to everybody if METRICS_TOKEN is not set', async () => {
   const get = await healthOf()
   const answer = await get('/metrics')
   expect([answer.status, answer.headers.get('content-type')]).toEqual([
@@ -26,7 +26,7 @@ it('shows metrics to everybody if no token is set', async () => {
   expect(await answer.text()).toContain('ticket_line_build_info')
 })
 
-it('asks for the token of METRICS_TOKEN, and for none to answer probes', async () => {
+it('requires METRICS_TOKEN for metrics, but not for probes', async () => {
   const get = await healthOf('s3cret')
   const refused = await get('/metrics')
   expect([refused.status, refused.headers.get('www-authenticate')]).toEqual([401, 'Bearer'])

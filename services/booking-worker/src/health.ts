@@ -7,9 +7,9 @@ export interface HealthDeps {
   host: string
   port: number
   registry: Registry
-  /** What a client has to send to read metrics; everybody may if it is absent. */
+  /** The bearer token that `/metrics` requires. If undefined, everybody may read it. */
   metricsToken: string | undefined
-  /** Names of the servers that are out of reach; empty when ready. */
+  /** Returns the names of the servers that are out of reach; none if the worker is ready. */
   missing: () => Promise<string[]>
 }
 
@@ -20,7 +20,7 @@ const MAX_HELD_BYTES = 4 * 1024 * 1024
 const REQUEST_TIMEOUT_MS = 10_000
 const STALL_TIMEOUT_MS = 30_000
 
-/** Serves `/livez`, `/readyz` and `/metrics`. Nothing else can be reached here. */
+/** Serves `/livez`, `/readyz` and `/metrics`, and nothing else. */
 export async function serveHealth(
   deps: HealthDeps,
 ): Promise<{ port: number; close: () => Promise<void> }> {
@@ -61,9 +61,9 @@ function createListener({ registry, metricsToken, missing }: HealthDeps) {
     const send = (status: number, type: string, body: string | Uint8Array): void => {
       response.writeHead(status, { 'content-type': type, 'cache-control': 'no-store' }).end(body)
     }
-    const sayText = (status: number, text: string): void =>
+    const sendText = (status: number, text: string): void =>
       send(status, 'text/plain; charset=utf-8', `${text}\n`)
-    const fail = (): void => sayText(500, 'failed')
+    const fail = (): void => sendText(500, 'failed')
     switch (request.url) {
       case '/livez':
         return send(200, 'application/json', '{"status":"alive"}')
@@ -76,11 +76,11 @@ function createListener({ registry, metricsToken, missing }: HealthDeps) {
       case '/metrics':
         if (!mayRead(request.headers.authorization)) {
           response.setHeader('WWW-Authenticate', 'Bearer')
-          return sayText(401, 'reading metrics needs a token')
+          return sendText(401, 'reading metrics requires a token')
         }
         return void page().then(({ body, contentType }) => send(200, contentType, body), fail)
       default:
-        return sayText(404, 'not found')
+        return sendText(404, 'not found')
     }
   }
 }

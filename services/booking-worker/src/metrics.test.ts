@@ -9,16 +9,16 @@ function metricsUnderTest() {
   return { metrics, shown: async () => (await registry.metrics()).split('\n') }
 }
 
-describe('decisions', () => {
+describe('ticket_line_decisions_total', () => {
   const decisions = (outcome: string, count: number) =>
     `ticket_line_decisions_total{outcome="${outcome}"} ${count}`
 
-  it.each([...OUTCOME_KINDS, 'refused'])('show %s before the first', async (outcome) => {
+  it.each([...OUTCOME_KINDS, 'refused'])('is 0 for %s before the first one', async (outcome) => {
     const { shown } = metricsUnderTest()
     expect(await shown()).toContain(decisions(outcome, 0))
   })
 
-  it('are counted by outcome', async () => {
+  it('counts commands by outcome', async () => {
     const { metrics, shown } = metricsUnderTest()
     const decidedAtMs = 0
     metrics.jobApplied({

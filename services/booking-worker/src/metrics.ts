@@ -2,7 +2,7 @@ import type { Scheduler } from '@ticket-line/line/server'
 import { OUTCOME_KINDS, type StoredOutcome } from '@ticket-line/shared'
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client'
 
-/** What one worker process counts. Names and meanings are listed in `docs/operations.md`. */
+/** The metrics of a worker process. `docs/operations.md` lists their names and meanings. */
 export interface WorkerMetrics {
   jobApplied(batch: {
     outcomes: StoredOutcome[]
@@ -21,15 +21,16 @@ export function createMetrics(registry: Registry, lineCounts: Scheduler['counts'
   const registers = [registry]
   const decisions = new Counter({
     name: 'ticket_line_decisions_total',
-    help: 'Commands answered by the line, by outcome. Repeated answers count again.',
+    help: 'Commands that the line answered, by outcome. A repeated answer counts again.',
     labelNames: ['outcome'],
     registers,
   })
-  // A series that begins with its first 1 has not increased for Prometheus: the alert on `rejected` would never fire.
+  // Prometheus sees no increase in a series that begins with 1, so the alert on `rejected` would miss
+  // the first one.
   for (const outcome of [...OUTCOME_KINDS, 'refused']) decisions.inc({ outcome }, 0)
   const replayed = new Counter({
     name: 'ticket_line_replayed_total',
-    help: 'Answers given again for a repeated idempotency key.',
+    help: 'Answers that were repeated for an idempotency key.',
     registers,
   })
   const batchSize = new Histogram({
@@ -38,9 +39,9 @@ export function createMetrics(registry: Registry, lineCounts: Scheduler['counts'
     buckets: [1, 2, 4, 8, 16, 32, 64, 128, 256],
     registers,
   })
-  const queueWait = new Histogram({
+  const jobWait = new Histogram({
     name: 'ticket_line_job_wait_seconds',
-    help: 'Time from a job being put together to its processing.',
+    help: 'Time from the acceptance of a job to the start of its processing.',
     buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300],
     registers,
   })
@@ -52,37 +53,37 @@ export function createMetrics(registry: Registry, lineCounts: Scheduler['counts'
   })
   const takenOver = new Counter({
     name: 'ticket_line_jobs_taken_over_total',
-    help: 'Jobs that had been started before, by a process that died or froze.',
+    help: 'Jobs that another process had started before it died or froze.',
     registers,
   })
   const stalled = new Counter({
     name: 'ticket_line_jobs_stalled_total',
-    help: 'Jobs found with an ended lock.',
+    help: 'Active jobs that were found with an expired lock.',
     registers,
   })
   const retries = new Counter({
     name: 'ticket_line_apply_retries_total',
-    help: 'Batches run again after a fault.',
+    help: 'Batches that were run again after a fault.',
     registers,
   })
   const environmentFaults = new Counter({
     name: 'ticket_line_environment_faults_total',
-    help: 'Canaries that failed: PostgreSQL refuses what every command needs. Commands wait and are run again.',
+    help: 'Failed canaries: PostgreSQL refuses what every command needs. Commands wait and are run again.',
     registers,
   })
   const setAside = new Counter({
     name: 'ticket_line_jobs_set_aside_total',
-    help: 'Jobs that were neither decided nor left in their line.',
+    help: 'Jobs that were set aside: neither decided nor left in their line.',
     registers,
   })
   const lastPrune = new Gauge({
     name: 'ticket_line_last_prune_timestamp_seconds',
-    help: 'When this process last removed all old outcomes, keys and tokens, in seconds since 1970; 0: not yet.',
+    help: 'When this process last removed all old outcomes, keys and tokens, in seconds since 1970; 0 before the first time.',
     registers,
   })
   new Gauge({
     name: 'ticket_line_lines_open',
-    help: 'Lines this process knows and watches.',
+    help: 'Lines that this process has open.',
     registers,
     collect() {
       this.set(lineCounts().open)
@@ -90,7 +91,7 @@ export function createMetrics(registry: Registry, lineCounts: Scheduler['counts'
   })
   new Gauge({
     name: 'ticket_line_lines_queued',
-    help: 'Lines with work that wait for their turn in this process.',
+    help: 'Lines with work that are queued in this process.',
     registers,
     collect() {
       this.set(lineCounts().queued)
@@ -98,7 +99,7 @@ export function createMetrics(registry: Registry, lineCounts: Scheduler['counts'
   })
   new Gauge({
     name: 'ticket_line_lines_serving',
-    help: 'Lines this process serves at this moment.',
+    help: 'Lines that this process serves now.',
     registers,
     collect() {
       this.set(lineCounts().serving)
@@ -107,7 +108,7 @@ export function createMetrics(registry: Registry, lineCounts: Scheduler['counts'
   return {
     jobApplied({ outcomes, waitedMs, tookMs, startedBefore }) {
       batchSize.observe(outcomes.length)
-      queueWait.observe(Math.max(waitedMs, 0) / 1000)
+      jobWait.observe(Math.max(waitedMs, 0) / 1000)
       applySeconds.observe(tookMs / 1000)
       if (startedBefore) takenOver.inc()
       for (const [outcome, count] of countBy(outcomes)) decisions.inc({ outcome }, count)

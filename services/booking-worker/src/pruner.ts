@@ -7,7 +7,7 @@ export interface PrunerDeps {
   registry: LineRegistry
   retentionHours: number
   intervalMs: number
-  /** Called each time that no row is left that may be removed. */
+  /** Called each time when no removable row is left. */
   onPruned: () => void
   log: Log
   /** Milliseconds since 1970. */
@@ -15,9 +15,8 @@ export interface PrunerDeps {
 }
 
 /**
- * Removes outcomes, idempotency keys and refresh tokens that are no longer needed, again and again.
- * Any number of processes may do so at the same time. When it is stopped, it ends after the step
- * under way.
+ * Removes outcomes, idempotency keys and refresh tokens that are no longer needed, at intervals.
+ * Any number of processes may do so at the same time. When stopped, it finishes its current step.
  */
 export function createPruner(deps: PrunerDeps): Loop {
   const { log } = deps

@@ -2,12 +2,14 @@ import type { JobToDecide } from '@ticket-line/line/server'
 import type { Tracing } from '@ticket-line/telemetry'
 import type { AppliedBatch } from './booking/index.js'
 
-/** Further requests of a job that its span points at: a full job has 256, and each link costs. */
+/** Most links of a span. A full job has 256 commands, and each link costs time. */
 const MAX_LINKS = 32
 
 /**
- * Runs the processing of a job in a span of the trace that its first traced command came with, linked to those of the
- * others: many requests, one transaction. The time in the line is a span before it.
+ * Runs `apply` in a span of the trace of the job's first traced command. The span links to the traces
+ * of the other commands, and a span before it shows the time in the line.
+ *
+ * @param nowMs ms since 1970
  */
 export function traceJob(
   tracing: Tracing | undefined,

@@ -4,6 +4,8 @@ import {
   createDatabase,
   createInstallationStore,
   createLineStore,
+  type Database,
+  type DatabaseOptions,
   KEYED_PLANS,
   whenReachable,
 } from '@ticket-line/db'
@@ -38,19 +40,22 @@ import { createPruner } from './pruner.js'
 import { traceJob } from './trace-job.js'
 
 /**
- * How often Redis is asked whether it takes writes, ms. Without work a worker would not notice a
- * failover.
+ * How often the worker checks that Redis accepts writes, ms. A worker without jobs would not notice
+ * a failover otherwise.
  */
 const PROBE_INTERVAL_MS = 1000
-/** How long `/readyz` waits for the answer of a server, ms. */
+/** How long `/readyz` waits for the reply of a server, ms. */
 const PROBE_TIMEOUT_MS = 1000
 
-/** How often the servers and all lines are looked at for metrics: more often than they are asked for. */
-const LOOK_INTERVAL_MS = 5000
+/** How often figures of the servers and of all lines are read for metrics, ms. */
+const METRICS_INTERVAL_MS = 5000
 
 /**
- * Starts everything a worker process is made of, each part registered with `closers` as it opens. Stops in reverse:
- * no more notes, finish the jobs at hand, then the connections.
+ * Starts a worker process. Each part is registered with `closers` when it opens, so the parts close
+ * in reverse order: the worker finishes its jobs, and then closes its connections.
+ *
+ * @param onRefused Called when the process must not go on, with the reason
+ * @returns the port of `/livez`, `/readyz` and `/metrics`
  */
 export async function startWorker(
   config: WorkerConfig,
@@ -63,35 +68,7 @@ export async function startWorker(
   const monotonicMs = (): number => performance.now()
   const { layout } = config
 
-  const database = createDatabase({
-    url: config.databaseUrl,
-    schema: config.databaseSchema,
-    poolSize: config.poolSize,
-    applicationName: 'booking-worker',
-    connectTimeoutMs: 2000,
-    statementTimeoutMs: config.statementTimeoutMs,
-    idleInTransactionTimeoutMs: config.idleInTransactionTimeoutMs,
-    pipeline: true,
-    sessionSettings: {
-      ...KEYED_PLANS,
-      // Less than `statement_timeout`, so that a wait for a lock fails with an error of its own.
-      lock_timeout: String(Math.ceil(config.statementTimeoutMs * 0.8)),
-    },
-    onIdleError: (error) => log.warn({ err: error }, 'an idle PostgreSQL connection broke'),
-  })
-  closers.push('postgres', () => database.close())
-  const maintenance = createDatabase({
-    url: config.databaseUrl,
-    schema: config.databaseSchema,
-    // One to prune, and one to see whether PostgreSQL answers: that must not wait for the other.
-    poolSize: 2,
-    applicationName: 'booking-worker maintenance',
-    connectTimeoutMs: 2000,
-    statementTimeoutMs: 30_000,
-    idleInTransactionTimeoutMs: config.idleInTransactionTimeoutMs,
-    onIdleError: (error) => log.warn({ err: error }, 'an idle PostgreSQL connection broke'),
-  })
-  closers.push('postgres maintenance', () => maintenance.close())
+  const { database, maintenance } = openDatabases(config, log, closers)
   await whenReachable(
     () => checkDatabase(maintenance.pool, config.databaseSchema),
     (error) => log.warn({ err: error }, 'waiting for PostgreSQL'),
@@ -102,9 +79,9 @@ export async function startWorker(
   })
   redis.on('error', (error) => log.warn({ err: error }, 'Redis connection error'))
   closers.push('redis', () => redis.disconnect())
-  const askRedis = createWriteProbe(redis, shardPrefix(0, layout))
+  const writeToRedis = createWriteProbe(redis, shardPrefix(0, layout))
   // A reply that refuses the write makes the connection reconnect (`reconnection`).
-  const probing = every(PROBE_INTERVAL_MS, askRedis, { onError: () => undefined })
+  const probing = every(PROBE_INTERVAL_MS, writeToRedis, { onError: () => undefined })
   closers.push('redis probe', () => void probing.stop())
   await checkRedisAt(config.redisUrl, { production: config.production, log })
   const installation = createInstallationWatch({
@@ -123,16 +100,18 @@ export async function startWorker(
 
   const registry = createLineRegistry(redis, layout)
   let lineServer: LineServer
-  const numbers = createRegistry('booking-worker')
-  const metrics = createMetrics(numbers, () => lineServer.counts())
-  const showPool = createPoolMetrics(numbers)
-  showPool('line', database.pool)
-  showPool('maintenance', maintenance.pool)
+  const promRegistry = createRegistry('booking-worker')
+  const metrics = createMetrics(promRegistry, () => lineServer.counts())
+  const addPoolMetrics = createPoolMetrics(promRegistry)
+  addPoolMetrics('line', database.pool)
+  addPoolMetrics('maintenance', maintenance.pool)
   const tracing = await startTracing(config.tracing, log)
   if (tracing !== undefined) closers.push('tracing', () => tracing.close(config.shutdownGraceMs))
   const apply = createApply({
     store: createLineStore(database.pool, maintenance.pool),
     now,
+    sleep: (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms)),
+    givenUp: () => givenUp,
     onRetry: (error: unknown, attempt: number) => {
       metrics.retried()
       log.warn({ err: error, attempt }, 'a batch is run again')
@@ -146,8 +125,6 @@ export async function startWorker(
     },
     onPoisoned: ({ eventId, commandId }) =>
       log.error({ eventId, commandId }, 'a command was recorded as rejected'),
-    givenUp: () => givenUp,
-    sleep: (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms)),
     ...(tracing !== undefined && {
       traced: (run: () => Promise<AppliedBatch>) =>
         tracing.span('transaction', { kind: 'client' }, run),
@@ -163,16 +140,14 @@ export async function startWorker(
     onSetAside: () => metrics.setAside(),
     async onJob(job) {
       const startedAtMs = now()
-      const beganAtMs = monotonicMs()
+      const startedMonotonicMs = monotonicMs()
       const result = await jobResultOf(traceJob(tracing, job, startedAtMs, () => apply(job)))
       if (result.kind !== 'decided') return result
-      const { startedBefore, payload } = job
-      const waitedMs = startedAtMs - payload.acceptedAtMs
       metrics.jobApplied({
         outcomes: result.outcomes,
-        waitedMs,
-        tookMs: monotonicMs() - beganAtMs,
-        startedBefore,
+        waitedMs: startedAtMs - job.payload.acceptedAtMs,
+        tookMs: monotonicMs() - startedMonotonicMs,
+        startedBefore: job.startedBefore,
       })
       return result
     },
@@ -194,23 +169,23 @@ export async function startWorker(
     log,
     now,
   })
-  // A step may be waiting for a server that does not answer.
+  // This does not wait for the pruner, which may be waiting for a server that does not answer.
   closers.push('pruner', () => void pruner.stop())
 
-  const looking = { registry: numbers, intervalMs: LOOK_INTERVAL_MS }
+  const polled = { registry: promRegistry, intervalMs: METRICS_INTERVAL_MS }
   const askPostgres = () => maintenance.pool.query('SELECT 1')
-  closers.push('server metrics', watchServers({ ...looking, redis, askPostgres }))
-  const fleet = watchFleet({ ...looking, lines: registry, now, monotonicMs })
+  closers.push('server metrics', watchServers({ ...polled, redis, askPostgres }))
+  const fleet = watchFleet({ ...polled, lines: registry, now, monotonicMs })
   closers.push('fleet metrics', () => void fleet.stop())
 
   const health = await serveHealth({
     host: config.host,
     port: config.port,
-    registry: numbers,
+    registry: promRegistry,
     metricsToken: config.metricsToken,
     missing: async () => {
       const [redis, postgres] = await Promise.all([
-        probe(askRedis, PROBE_TIMEOUT_MS),
+        probe(writeToRedis, PROBE_TIMEOUT_MS),
         probe(() => assertWritable(maintenance.pool), PROBE_TIMEOUT_MS),
       ])
       return [
@@ -221,4 +196,44 @@ export async function startWorker(
   })
   closers.push('health', () => health.close())
   return { port: health.port }
+}
+
+/**
+ * Opens the pool that decides batches, and one for everything else, whose statements may take long
+ * and must not wait for the first.
+ */
+function openDatabases(
+  config: WorkerConfig,
+  log: Log,
+  closers: Closers,
+): { database: Database; maintenance: Database } {
+  const common = {
+    url: config.databaseUrl,
+    schema: config.databaseSchema,
+    connectTimeoutMs: 2000,
+    idleInTransactionTimeoutMs: config.idleInTransactionTimeoutMs,
+    onIdleError: (error: Error) => log.warn({ err: error }, 'an idle PostgreSQL connection broke'),
+  } satisfies Partial<DatabaseOptions>
+  const database = createDatabase({
+    ...common,
+    poolSize: config.poolSize,
+    applicationName: 'booking-worker',
+    statementTimeoutMs: config.statementTimeoutMs,
+    pipeline: true,
+    sessionSettings: {
+      ...KEYED_PLANS,
+      // Less than `statement_timeout`, so that a wait for a lock fails with an error of its own.
+      lock_timeout: String(Math.ceil(config.statementTimeoutMs * 0.8)),
+    },
+  })
+  closers.push('postgres', () => database.close())
+  const maintenance = createDatabase({
+    ...common,
+    // One connection prunes. The other one checks whether PostgreSQL answers, which must not wait.
+    poolSize: 2,
+    applicationName: 'booking-worker maintenance',
+    statementTimeoutMs: 30_000,
+  })
+  closers.push('postgres maintenance', () => maintenance.close())
+  return { database, maintenance }
 }

@@ -1,9 +1,12 @@
 import type pg from 'pg'
 
+// A command of a job whose worker crashed runs alone, and each such start is counted before it runs.
+// A command that kills its workers is recognized by the count, because nobody takes it back.
+
 /**
- * Counts that a command of a crashed job is about to run alone. Committed before it runs: what kills its worker must
- * be found counted by the next one.
- * @returns how often it was started, this time included
+ * Counts a start of a command.
+ *
+ * @returns the number of counted starts, including this one
  */
 export async function countStart(pool: pg.Pool, commandId: string): Promise<number> {
   const { rows } = await pool.query<{ starts: number }>({
@@ -16,7 +19,7 @@ export async function countStart(pool: pg.Pool, commandId: string): Promise<numb
   return rows[0]?.starts ?? 1
 }
 
-/** How many starts of a command are counted at the moment. */
+/** Returns the number of counted starts of a command. */
 export async function readStarts(pool: pg.Pool, commandId: string): Promise<number> {
   const { rows } = await pool.query<{ starts: number }>({
     name: 'starts_read',
@@ -26,7 +29,7 @@ export async function readStarts(pool: pg.Pool, commandId: string): Promise<numb
   return rows[0]?.starts ?? 0
 }
 
-/** Takes back one counted start of a command, because the worker that ran it is alive. */
+/** Takes back one counted start of a command. The worker that ran it calls this, so it is alive. */
 export async function takeStartBack(pool: pg.Pool, commandId: string): Promise<void> {
   await pool.query({
     name: 'starts_take_back',
@@ -35,7 +38,7 @@ export async function takeStartBack(pool: pg.Pool, commandId: string): Promise<v
   })
 }
 
-/** Forgets the counts of a job that is done. */
+/** Forgets the counts of a job whose commands are decided. */
 export async function forgetStarts(pool: pg.Pool, jobId: string): Promise<void> {
   await pool.query({
     name: 'starts_forget',

@@ -1,5 +1,5 @@
 import { faultKindOf, type RetryRule, retryRuleOf } from '@ticket-line/db'
-import { backoffMs, type Command } from '@ticket-line/shared'
+import { backoffMs, type Command, withRetries } from '@ticket-line/shared'
 import type { ApplyDeps } from './apply-batch.js'
 import { runCanary } from './canary.js'
 import { CommandFault, GivenUpError, SetAsideError } from './errors.js'
@@ -72,7 +72,7 @@ export function createBlame(deps: ApplyDeps, command: Command, canaries: number)
 }
 
 /** Pauses before the next run. @throws GivenUpError if `deps.givenUp` is true */
-export async function pauseAfter(
+async function pauseAfter(
   deps: ApplyDeps,
   rule: RetryRule,
   attempt: number,
@@ -83,4 +83,16 @@ export async function pauseAfter(
     if (leftMs <= 0) return
     await deps.sleep(Math.min(leftMs, GIVEN_UP_CHECK_MS))
   }
+}
+
+/**
+ * Runs a single statement until it succeeds.
+ *
+ * @throws GivenUpError if `deps.givenUp` is true after a failure
+ */
+export function retryForever<T>(deps: ApplyDeps, run: () => Promise<T>): Promise<T> {
+  return withRetries(run, (error, attempt) => {
+    deps.onRetry(error, attempt)
+    return pauseAfter(deps, retryRuleOf(error), attempt, error)
+  })
 }

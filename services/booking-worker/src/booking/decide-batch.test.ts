@@ -59,8 +59,8 @@ const kindsOf = (outcomes: { outcome: string }[]): string[] =>
 
 const HOUR_MS = 3_600_000
 
-describe('a batch', () => {
-  it('is decided in order, each command seeing those before it', () => {
+describe('decideBatch', () => {
+  it('decides commands in order, each on the result of those before it', () => {
     const state = batch({})
 
     const { outcomes, decided } = decideBatch(
@@ -92,7 +92,7 @@ describe('a batch', () => {
     })
   })
 
-  it('keeps the changes of its events apart', () => {
+  it('returns the changes of each command with their event', () => {
     const state = batch({ eventId: 1 }, { eventId: 2 })
 
     const { decided } = decideBatch(
@@ -112,7 +112,7 @@ describe('a batch', () => {
     ])
   })
 
-  it('answers for an event that does not exist and decides the rest', () => {
+  it('answers event_not_found for an unknown event and decides the other commands', () => {
     const { outcomes, decided } = decideBatch(
       batch({}),
       [command('book', 'ann', { eventId: 9 }), command('book', 'ann')],
@@ -124,8 +124,8 @@ describe('a batch', () => {
   })
 })
 
-describe('a command that was decided before', () => {
-  it('gets its stored outcome again and changes nothing', () => {
+describe('decideBatch with a stored outcome', () => {
+  it('returns the stored outcome and changes nothing', () => {
     const state = batch({})
     const first = command('book', 'ann')
     const outcome: Outcome = { outcome: 'waiting', position: 12, decidedAtMs: NOW - 5000 }
@@ -137,18 +137,18 @@ describe('a command that was decided before', () => {
     expect(decided).toEqual([])
   })
 
-  it('and refused stays refused', () => {
+  it('changes nothing for an abandoned command', () => {
     const state = batch({})
-    const refused = command('book', 'ann')
-    state.stored.set(refused.commandId, { outcome: 'refused', decidedAtMs: NOW })
+    const abandoned = command('book', 'ann')
+    state.stored.set(abandoned.commandId, { outcome: 'refused', decidedAtMs: NOW })
 
-    const { outcomes, decided } = decideBatch(state, [refused, command('book', 'bob')], NOW)
+    const { outcomes, decided } = decideBatch(state, [abandoned, command('book', 'bob')], NOW)
 
     expect(kindsOf(outcomes)).toEqual(['refused', 'booked'])
     expect(decided).toHaveLength(1)
   })
 
-  it('within the same batch is decided once', () => {
+  it('decides a command that is in the batch twice once', () => {
     const twin = command('book', 'ann')
 
     const { outcomes, decided } = decideBatch(batch({}), [twin, twin], NOW)
@@ -158,10 +158,10 @@ describe('a command that was decided before', () => {
   })
 })
 
-describe('an idempotency key', () => {
+describe('decideBatch with an idempotency key', () => {
   const keyed = { keyHash: 'hash' }
 
-  it('repeats the first answer as it was then, naming the first command', () => {
+  it('repeats the first answer unchanged and names the first command', () => {
     const first = command('book', 'bob', keyed)
     const again = command('book', 'bob', keyed)
     const commands = [
@@ -187,7 +187,7 @@ describe('an idempotency key', () => {
     ['another type', command('cancel', 'ann', keyed)],
     ['another event', command('book', 'ann', { ...keyed, eventId: 2 })],
     ['another user', command('book', 'bob', { ...keyed, caller: 'ann' })],
-  ])('with %s is reused, and has no effect', (_what, other) => {
+  ])('answers idempotency_key_reused for a key with %s', (_what, other) => {
     const state = batch({ eventId: 1, totalTickets: 5, availableTickets: 5 }, { eventId: 2 })
 
     const { outcomes, decided } = decideBatch(state, [command('book', 'ann', keyed), other], NOW)
@@ -197,7 +197,7 @@ describe('an idempotency key', () => {
     expect(state.events.get(1)?.availableTickets).toBe(4)
   })
 
-  it('belongs to its caller: two may use the same', () => {
+  it('lets two callers use the same key', () => {
     const state = batch({ totalTickets: 2, availableTickets: 2 })
 
     const { outcomes } = decideBatch(
@@ -209,7 +209,7 @@ describe('an idempotency key', () => {
     expect(kindsOf(outcomes)).toEqual(['booked', 'booked'])
   })
 
-  it('that was stored by an earlier batch counts as well', () => {
+  it('repeats an answer that an earlier batch stored', () => {
     const state = batch({})
     const outcome: Outcome = { outcome: 'booked', bookingId: '1-1', decidedAtMs: NOW - 9 }
     state.keys.set(keyOf('ann', 'hash'), {
@@ -227,7 +227,7 @@ describe('an idempotency key', () => {
     expect(changesOf(result)).toEqual([])
   })
 
-  it('is looked at after the stored outcome: the same command again is no repeat of itself', () => {
+  it('does not take a command that runs again for a repeat of its own key', () => {
     const state = batch({})
     const first = command('book', 'ann', keyed)
     decideBatch(state, [first], NOW)
@@ -237,7 +237,7 @@ describe('an idempotency key', () => {
     expect(outcomes[0]).not.toHaveProperty('replayOf')
   })
 
-  it('holds for requests that are accepted within 24 hours, however late they are decided', () => {
+  it('holds a key for requests accepted within 24 hours, however late they are decided', () => {
     const state = batch({ totalTickets: 2, availableTickets: 2 })
     const accepted = (acceptedAtMs: number) => command('book', 'ann', { ...keyed, acceptedAtMs })
     const first = accepted(NOW - 40 * HOUR_MS)

@@ -19,8 +19,8 @@ function event(loaded: Partial<EventState>): EventState {
   })
 }
 
-describe('a booking', () => {
-  it('takes a free ticket and the next number', () => {
+describe('decide for a booking', () => {
+  it('books a free ticket under the next sequence number', () => {
     const { outcome, changes } = decide(
       event({ availableTickets: 1 }),
       { type: 'book', userId: 'ann' },
@@ -31,7 +31,7 @@ describe('a booking', () => {
     expect(changes).toEqual([{ type: 'booked', eventId: 7, userId: 'ann', sequence: 11 }])
   })
 
-  it('goes to the back of the list when all tickets are taken', () => {
+  it('appends the user to the waiting list if all tickets are taken', () => {
     const { outcome, changes } = decide(
       event({ waitingCount: 3 }),
       { type: 'book', userId: 'ann' },
@@ -42,13 +42,13 @@ describe('a booking', () => {
     expect(changes).toEqual([{ type: 'joined', eventId: 7, userId: 'ann', sequence: 11 }])
   })
 
-  it('of an event without tickets waits as the first', () => {
+  it('puts the first user of an event without tickets at position 1 of the waiting list', () => {
     const { outcome } = decide(event({ totalTickets: 0 }), { type: 'book', userId: 'ann' }, NOW)
 
     expect(outcome).toEqual({ outcome: 'waiting', position: 1, decidedAtMs: NOW })
   })
 
-  it('of somebody who holds a ticket changes nothing, also while tickets are free', () => {
+  it('changes nothing for a user who has a booking, even if tickets are free', () => {
     const state = event({
       availableTickets: 1,
       claims: new Map([['ann', { kind: 'booking', sequence: 4 }]]),
@@ -60,7 +60,7 @@ describe('a booking', () => {
     expect(changes).toEqual([])
   })
 
-  it('of somebody who waits tells the live rank, less those who left in this batch from before', () => {
+  it('answers a user on the waiting list with the position, without entries that left in this batch', () => {
     const state = event({
       waitingCount: 5,
       claims: new Map([['ann', { kind: 'waiting', sequence: 9, loadedRank: 4 }]]),
@@ -73,7 +73,7 @@ describe('a booking', () => {
     expect(changes).toEqual([])
   })
 
-  it('stops where a rank is asked for that nobody loaded', () => {
+  it('throws if it needs a position that was not loaded', () => {
     const state = event({
       waitingCount: 1,
       claims: new Map([['ann', { kind: 'waiting', sequence: 9, loadedRank: undefined }]]),
@@ -83,17 +83,17 @@ describe('a booking', () => {
   })
 })
 
-describe('a cancel', () => {
+describe('decide for a cancellation', () => {
   const booked = new Map([['ann', { kind: 'booking' as const, sequence: 4 }]])
 
-  it('of somebody who holds nothing is not found', () => {
+  it('finds no booking if the user has no claim', () => {
     const { outcome, changes } = decide(event({}), { type: 'cancel', userId: 'ann' }, NOW)
 
     expect(outcome).toEqual({ outcome: 'booking_not_found', decidedAtMs: NOW })
     expect(changes).toEqual([])
   })
 
-  it('frees the ticket when nobody waits', () => {
+  it('frees the ticket if the waiting list is empty', () => {
     const { outcome, changes } = decide(
       event({ claims: booked }),
       { type: 'cancel', userId: 'ann' },
@@ -104,7 +104,7 @@ describe('a cancel', () => {
     expect(changes).toEqual([{ type: 'canceled', eventId: 7, userId: 'ann', sequence: 4 }])
   })
 
-  it('hands the ticket to the head of the list at once', () => {
+  it('gives the ticket to the head of the waiting list at once', () => {
     const heads = [
       { sequence: 6, userId: 'bob' },
       { sequence: 8, userId: 'eve' },
@@ -125,7 +125,7 @@ describe('a cancel', () => {
     ])
   })
 
-  it('passes over a head that left in this batch', () => {
+  it('skips an entry that left the waiting list in this batch', () => {
     const heads = [
       { sequence: 6, userId: 'bob' },
       { sequence: 8, userId: 'eve' },
@@ -138,7 +138,7 @@ describe('a cancel', () => {
     expect(outcome.promotedUserId).toBe('eve')
   })
 
-  it('of somebody who waits leaves the list and promotes nobody', () => {
+  it('withdraws a waiting-list entry and promotes nobody', () => {
     const state = event({
       waitingCount: 1,
       claims: new Map([['ann', { kind: 'waiting', sequence: 9, loadedRank: undefined }]]),
@@ -150,20 +150,20 @@ describe('a cancel', () => {
     expect(changes).toEqual([{ type: 'withdrawn', eventId: 7, userId: 'ann', sequence: 9 }])
   })
 
-  it('stops where people wait and no head was loaded: skipping them would break the order', () => {
+  it('throws if the waiting list is not empty and no entry was loaded', () => {
     const state = event({ claims: booked, waitingCount: 1, heads: [] })
 
     expect(() => decide(state, { type: 'cancel', userId: 'ann' }, NOW)).toThrow(InvariantError)
   })
 })
 
-describe('an event that contradicts itself', () => {
+describe('startBatch', () => {
   it.each([
-    ['more tickets free than there are', { availableTickets: 3 }],
-    ['fewer than none free', { availableTickets: -1 }],
-    ['fewer than nobody waiting', { waitingCount: -1 }],
-    ['a free ticket while somebody waits', { availableTickets: 1, waitingCount: 1 }],
-  ])('is not decided on: %s', (_what, loaded) => {
+    ['more free tickets than tickets', { availableTickets: 3 }],
+    ['a negative number of free tickets', { availableTickets: -1 }],
+    ['a negative number of waiting-list entries', { waitingCount: -1 }],
+    ['a free ticket and a waiting-list entry', { availableTickets: 1, waitingCount: 1 }],
+  ])('throws for an event with %s', (_what, loaded) => {
     expect(() => event(loaded)).toThrow(InvariantError)
   })
 })

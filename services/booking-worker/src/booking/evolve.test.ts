@@ -17,8 +17,8 @@ function event(loaded: Partial<EventState> = {}): EventState {
   })
 }
 
-describe('what a change does to the working copy of an event', () => {
-  it('a booking takes a ticket and a number', () => {
+describe('evolve', () => {
+  it('takes a ticket and a sequence number for a booking', () => {
     const state = event({ availableTickets: 2 })
 
     evolve(state, { type: 'booked', eventId: 1, userId: 'ann', sequence: 21 })
@@ -27,7 +27,7 @@ describe('what a change does to the working copy of an event', () => {
     expect(state.claims.get('ann')).toEqual({ kind: 'booking', sequence: 21 })
   })
 
-  it('who joins a list that is loaded to its end can be promoted in the same batch', () => {
+  it('adds an entry that joins a completely loaded waiting list, so that it can be promoted', () => {
     const state = event()
 
     evolve(state, { type: 'joined', eventId: 1, userId: 'ann', sequence: 21 })
@@ -36,7 +36,7 @@ describe('what a change does to the working copy of an event', () => {
     expect(state).toMatchObject({ waitingCount: 1, lastSequence: 21 })
   })
 
-  it('who joins a list that goes on behind what was loaded stands behind all of it', () => {
+  it('does not add an entry that joins a waiting list of which only the head was loaded', () => {
     const state = event({
       waitingCount: 9,
       heads: [{ sequence: 5, userId: 'bob' }],
@@ -49,7 +49,7 @@ describe('what a change does to the working copy of an event', () => {
     expect(state.claims.get('ann')).toEqual({ kind: 'waiting', sequence: 21, loadedRank: 10 })
   })
 
-  it('ranks of those who join count nobody out who left: that is done when the rank is asked for', () => {
+  it('keeps the rank before departures for an entry that joins', () => {
     const state = event({
       waitingCount: 1,
       heads: [{ sequence: 5, userId: 'bob' }],
@@ -64,7 +64,7 @@ describe('what a change does to the working copy of an event', () => {
     expect(state.waitingCount).toBe(1)
   })
 
-  it('the head moves on past everybody who left, in whatever order they did', () => {
+  it('moves the head of the waiting list past entries that left in any order', () => {
     const heads = [5, 6, 8].map((sequence) => ({ sequence, userId: `user-${sequence}` }))
     const state = event({ waitingCount: 4, heads, headsComplete: false })
 
@@ -81,7 +81,7 @@ describe('what a change does to the working copy of an event', () => {
     expect(state).toMatchObject({ nextHead: 2, waitlistHeadSequence: 7, waitingCount: 2 })
   })
 
-  it('the head moves on past all that was given out where the last one leaves', () => {
+  it('moves the head of the waiting list past all sequence numbers when the list becomes empty', () => {
     const heads = [{ sequence: 5, userId: 'bob' }]
     const state = event({ waitingCount: 1, heads, headsComplete: false })
 
@@ -90,7 +90,7 @@ describe('what a change does to the working copy of an event', () => {
     expect(state).toMatchObject({ waitingCount: 0, waitlistHeadSequence: 21 })
   })
 
-  it('a cancel and its promotion leave as many tickets as before', () => {
+  it('leaves the number of free tickets unchanged after a cancellation and its promotion', () => {
     const heads = [{ sequence: 5, userId: 'bob' }]
     const state = event({
       waitingCount: 1,

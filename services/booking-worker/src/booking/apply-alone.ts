@@ -1,0 +1,182 @@
+import type { JobToDecide } from '@ticket-line/line/server'
+import { type AcceptedCommand, withRetries } from '@ticket-line/shared'
+import { type AppliedBatch, type ApplyDeps, applyBatch, type Batch } from './apply-batch.js'
+import { createBlame, GIVEN_UP_CHECK_MS, retryForever } from './blame.js'
+import { decidePoisoned } from './decide-batch.js'
+import { CommandFault, GivenUpError, SetAsideError } from './errors.js'
+import { loadRequestOf, stateOf, writesOf } from './rows.js'
+
+/** A command that killed its worker in this many starts alone is poisoned. */
+const MAX_STARTS_ALONE = 2
+/** Canaries that must succeed between the failures of a command alone before it is poisoned. */
+const CANARIES_BEFORE_POISONED = 3
+/** A process that gives up is about to end. It waits at most this long to take a start back, ms. */
+const TAKE_BACK_WITHIN_MS = 200
+/**
+ * Before a command counts as the killer of its workers, workers that are still alive have this long
+ * to take their starts back, ms. A worker learns that it lost a lock when it renews the lock, which
+ * it does three times in the life of a lock.
+ */
+const SURVIVORS_WITHIN_MS = 1500
+const SURVIVORS_CHECK_MS = 100
+/**
+ * How long a command waits for others that may have killed a worker, ms. A command that kills does
+ * so at once.
+ */
+const TURN_WITHIN_MS = 1000
+
+/** A batch of one command. */
+export type Alone = Batch & { commands: [AcceptedCommand] }
+
+/**
+ * Decides one command in a transaction of its own. The start is counted in PostgreSQL before it
+ * runs. If the command fails for a reason of its own, or killed its workers, it is recorded as
+ * poisoned.
+ *
+ * @throws GivenUpError if `deps.givenUp` is true before the command is decided
+ * @throws SetAsideError if the command must not be run, or cannot be answered
+ */
+export async function applyAlone(
+  deps: ApplyDeps,
+  job: JobToDecide,
+  batch: Alone,
+): Promise<AppliedBatch> {
+  const { starts } = deps.store
+  const [command] = batch.commands
+  const { commandId, eventId } = command
+  const startsBefore = await retryForever(deps, () => starts.read(commandId))
+  const endTurn = startsBefore > 0 ? await takeTurn(deps) : () => undefined
+  try {
+    const started = await retryForever(deps, () => starts.count(commandId))
+    if (started > MAX_STARTS_ALONE && (await killedItsWorkers(deps, commandId, eventId)))
+      return await recordPoisoned(deps, command)
+    return await applyWatched(deps, job, batch)
+  } catch (error) {
+    if (!(error instanceof CommandFault)) throw error
+    return await recordPoisoned(deps, command)
+  } finally {
+    endTurn()
+  }
+}
+
+/** For each store, resolves once all commands that have taken a turn have ended it. */
+const turns = new WeakMap<object, Promise<unknown>>()
+
+/**
+ * Waits until no other command that may have killed a worker runs in this process. If two ran and
+ * one killed the process, nobody could tell which. A command that only waits for the lock of its
+ * event delays the others by at most `TURN_WITHIN_MS`.
+ *
+ * @returns a function that ends the turn
+ */
+async function takeTurn({ store, sleep }: ApplyDeps): Promise<() => void> {
+  const before = turns.get(store) ?? Promise.resolve()
+  const own = Promise.withResolvers<void>()
+  turns.set(store, Promise.all([before, own.promise]))
+  await Promise.race([before, sleep(TURN_WITHIN_MS)])
+  return own.resolve
+}
+
+/**
+ * True if the counted starts of a command ended their workers. The event is not loaded to find out,
+ * because one of its rows may be what kills them.
+ */
+async function killedItsWorkers(
+  deps: ApplyDeps,
+  commandId: string,
+  eventId: number,
+): Promise<boolean> {
+  const { store } = deps
+  for (let waitedMs = 0; waitedMs < SURVIVORS_WITHIN_MS; waitedMs += SURVIVORS_CHECK_MS) {
+    if (deps.givenUp()) throw new GivenUpError('the command is left to the next worker')
+    const starts = await retryForever(deps, () => store.starts.read(commandId))
+    if (starts <= MAX_STARTS_ALONE) return false
+    await deps.sleep(SURVIVORS_CHECK_MS)
+  }
+  // While another transaction locks the event, its commands only wait, so their workers ended for
+  // another reason.
+  return !(await retryForever(deps, () => store.isEventLocked(eventId)))
+}
+
+/**
+ * Records a command as poisoned. Its event is not loaded, because one of its rows may be the cause.
+ * The command keeps its idempotency key, so that a repeat of it is answered and not started.
+ *
+ * @returns its stored outcome if it was decided in the meantime, the answer of its idempotency key
+ * if that has one, otherwise `rejected`
+ * @throws SetAsideError if PostgreSQL refuses this record and no others
+ */
+export async function recordPoisoned(
+  deps: ApplyDeps,
+  command: AcceptedCommand,
+): Promise<AppliedBatch> {
+  const jobId = command.commandId.slice(0, command.commandId.lastIndexOf('.'))
+  const commands = [command]
+  const request = {
+    ...loadRequestOf([jobId], commands, 'wait'),
+    eventIds: [],
+    users: [],
+    heads: [],
+  }
+  const record = async (): Promise<AppliedBatch> => {
+    await using tx = await deps.store.begin(request)
+    const state = stateOf(request, tx.loaded)
+    const result = decidePoisoned(state, commands, tx.loaded.nowMs)
+    if (result.decided.length > 0) await tx.commit(writesOf(state.events, tx.loaded, result))
+    return { outcomes: result.outcomes, changes: [] }
+  }
+  const blame = createBlame(deps, command, CANARIES_BEFORE_POISONED)
+  try {
+    const applied = await withRetries(record, blame.afterFailure)
+    if (applied.outcomes[0]?.outcome === 'rejected') deps.onPoisoned?.(command)
+    return applied
+  } catch (error) {
+    if (!(error instanceof CommandFault)) throw error
+    throw new SetAsideError(
+      `${command.commandId} can neither be decided nor recorded as rejected`,
+      { cause: error.cause },
+    )
+  }
+}
+
+/**
+ * Applies a command. If it is given up during a run, this does not wait for the end of the run: the
+ * event may stay locked for longer than this process lives. If the run commits after all, the next
+ * worker finds its outcome. If the lock of the job is lost, the start is taken back at once,
+ * because this worker is alive.
+ */
+async function applyWatched(
+  deps: ApplyDeps,
+  job: JobToDecide,
+  batch: Alone,
+): Promise<AppliedBatch> {
+  const [{ commandId }] = batch.commands
+  const applying = applyBatch(deps, batch, CANARIES_BEFORE_POISONED)
+  applying.catch(() => undefined)
+  let counted = true
+  for (;;) {
+    const applied = await Promise.race([applying, deps.sleep(GIVEN_UP_CHECK_MS)]).catch(
+      async (error: unknown) => {
+        if (counted && error instanceof GivenUpError) await takeBack(deps, commandId)
+        throw error
+      },
+    )
+    if (applied !== undefined) return applied
+    if (counted && job.lockLost()) {
+      counted = false
+      void retryForever(deps, () => deps.store.starts.takeBack(commandId)).catch(() => undefined)
+    }
+    if (deps.givenUp()) {
+      if (counted) await takeBack(deps, commandId)
+      throw new GivenUpError('the command is left to the next worker')
+    }
+  }
+}
+
+/** Tries for a moment to take a start back. A start that stays counted is no worse than a crash. */
+async function takeBack(deps: ApplyDeps, commandId: string): Promise<void> {
+  const taken = deps.store.starts
+    .takeBack(commandId)
+    .catch((error: unknown) => deps.onRetry(error, 1))
+  await Promise.race([taken, deps.sleep(TAKE_BACK_WITHIN_MS)])
+}
