@@ -3,7 +3,7 @@ import { simulate } from './simulate.ts'
 import type { RemovedGuards } from './world.ts'
 
 describe('simulate', () => {
-  it('gives the same run for the same seed', async () => {
+  it('simulates the same run for the same seed', async () => {
     // These seeds include flushes, poison, a small depth limit and shared lines.
     for (const seed of [5, 6, 14, 18, 20]) {
       const once = await simulate({ seed, commands: 300 })
@@ -12,7 +12,7 @@ describe('simulate', () => {
     }
   })
 
-  it('gives another run for another seed', async () => {
+  it('simulates another run for another seed', async () => {
     const { log } = await simulate({ seed: 7, commands: 50 })
     const { log: other } = await simulate({ seed: 7 + 5 * 7 * 11 * 23 * 12 * 13, commands: 50 })
     expect(other).not.toEqual(log)
@@ -70,7 +70,7 @@ describe('simulate without a guard', () => {
     ['no sweep looks for lines with work', { sweep: true }, /have work: \S/],
   ]
 
-  it.each(mutants)('fails if %s', async (_what, without, seen) => {
+  it.each(mutants)('finds a broken promise if %s', async (_what, without, seen) => {
     const { message } = await firstFailure(without)
     expect(message).toMatch(seen)
   })
