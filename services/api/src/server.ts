@@ -71,8 +71,8 @@ export interface CloseOptions {
 const LINGER_MS = 500
 
 /**
- * Stops accepting connections after a moment. Resolves when all requests are answered or the time
- * is over. Responses sent meanwhile should contain `Connection: close`.
+ * Stops accepting connections after `LINGER_MS`. Resolves when all requests are answered or the
+ * time is over. Responses sent meanwhile should contain `Connection: close`.
  */
 export async function closeServer(server: Server, { graceMs, hurry }: CloseOptions): Promise<void> {
   const hurryTimer = setTimeout(hurry, graceMs / 2)

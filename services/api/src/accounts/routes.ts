@@ -230,7 +230,7 @@ type Counted =
 
 /**
  * Reads the refresh token and counts the request on its sign-in, so that other clients of the same
- * address cannot use up its limit. Requests without a token of ours count on their user or address.
+ * address cannot use up its limit. Requests without a token of ours count by user or address.
  */
 async function readCounted(
   c: Context<AppEnv>,

@@ -11,7 +11,7 @@ const BEARER = /^Bearer +([A-Za-z0-9\-._~+/]+=*) *$/i
 export interface AuthenticateDeps {
   verifyToken: TokenVerifier
   overrides: AccountOverrides
-  /** The general rate limit. It counts a request without a verified token on its address. */
+  /** The general rate limit. It counts a request without a verified token by address. */
   countRefused: MiddlewareHandler<AppEnv>
 }
 
@@ -20,7 +20,7 @@ export interface Authenticate {
   /** Serves requests without a verified token, without a principal. */
   optional: MiddlewareHandler<AppEnv>
   /**
-   * Counts requests without a verified token on their address and refuses them with `unauthorized`.
+   * Counts requests without a verified token by address and refuses them with `unauthorized`.
    * If the token is invalid and the address is over its limit, the response is 429. A rate limit
    * after this middleware counts only verified users.
    */

@@ -53,7 +53,7 @@ export function createRemoteKeys({
 
   async function fetchOnce(): Promise<void> {
     const waitMs = lastFetchAt + FETCH_SPACING_MS - clock.steadyMs()
-    // The issuer did not respond a moment ago, so waiting for it would end the same way.
+    // The issuer failed to respond within the last second, so another fetch would fail too.
     if (waitMs > 0 && lastFailure !== undefined) throw lastFailure
     if (waitMs > 0) await sleep(waitMs)
     lastFetchAt = clock.steadyMs()

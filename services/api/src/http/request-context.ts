@@ -30,7 +30,7 @@ export interface RequestContextDeps {
 }
 
 /**
- * Always answered, because a busy process must not look dead. Not traced, because nobody reads it.
+ * Always answered, because a busy process must not look dead. Not traced: the spans have no reader.
  */
 const PROBES = new Set(['/livez', '/readyz', '/metrics'])
 

@@ -10,7 +10,7 @@ import { type PlainResponse, sendJson, sendPlain } from './reply.js'
 
 export type Method = 'GET' | 'POST' | 'PUT' | 'DELETE'
 
-/** Methods with a metrics and traces label of their own. All others share {@link OTHER_METHOD}. */
+/** Methods with their own label in metrics and traces. All others share {@link OTHER_METHOD}. */
 export const METHODS: ReadonlySet<string> = new Set([
   'GET',
   'HEAD',
@@ -141,7 +141,8 @@ export interface RouteSpec<
 export interface Route extends Omit<RouteSpec<Schema, Schema, Schema, Responses>, 'handler'> {
   handler: (
     c: Context<AppEnv>,
-    // biome-ignore lint/suspicious/noExplicitAny: the input was checked against the route's own schemas
+    // biome-ignore lint/suspicious/noExplicitAny: the input was checked against the route's own
+    // schemas
     input: any,
     reply: typeof sendJson,
   ) => Response | Promise<Response>

@@ -44,7 +44,7 @@ export interface FairLimit {
   /**
    * Runs a task when it is the caller's turn.
    *
-   * @param caller the address on which the task counts
+   * @param caller the address under which the task is counted
    * @throws the refusal if the queue is full or the turn did not come in time; otherwise what the
    * task throws
    */

@@ -21,19 +21,19 @@ import {
  * `principal`, and before the body is read. It sets the `RateLimit` headers of every response, and
  * sends the 429 itself.
  *
- * Verified users count as such, all others on their address. While Redis is unavailable, `general`,
+ * Requests count by user once the token is verified, else by address. Without Redis, `general`,
  * `poll` and `dashboard` count in this process only; `administration`, `login` and `register`
  * refuse with 503.
  */
 export interface Limits {
   general: MiddlewareHandler<AppEnv>
-  /** Counts with `general`, but always on the address. */
+  /** Shares the counters of `general`, but always counts by address. */
   address: MiddlewareHandler<AppEnv>
   /** `GET /jobs/:jobId`. */
   poll: MiddlewareHandler<AppEnv>
   /** `/docs` and `/admin`. It is high enough for the polling of the dashboard. */
   dashboard: MiddlewareHandler<AppEnv>
-  /** Counts with `general`. For calls that change the privileges of others. */
+  /** Shares the counters of `general`. For calls that change the privileges of others. */
   administration: MiddlewareHandler<AppEnv>
   /**
    * Counts all sign-in attempts of an address, and refuses an address with too many failed ones.
@@ -42,11 +42,11 @@ export interface Limits {
   login: MiddlewareHandler<AppEnv>
   /** The same limit as `login`. */
   register: MiddlewareHandler<AppEnv>
-  /** `/token/refresh`. It counts on the sign-in of the refresh token, and needs Redis. */
+  /** `/token/refresh`. It counts by the sign-in of the refresh token, and needs Redis. */
   renewal: KeyedLimit
   /**
-   * Unknown paths, and methods that a path does not have. They count on the address with `general`,
-   * and are refused beyond twice its limit.
+   * Unknown paths, and methods that a path does not have. They count by address in `general`, and
+   * are refused beyond twice its limit.
    */
   unmatched: UnmatchedLimit
   /** `/logout`. It has its own counter, so that a client over another limit can still sign out. */
@@ -56,8 +56,8 @@ export interface Limits {
 /**
  * A limit for handlers that must read the request to know its key.
  *
- * @param key the key on which the request counts; by default the user, or the address if there is
- * no user
+ * @param key the key under which the request is counted; by default the user, or the address if
+ * there is no user
  * @returns the 429 to send, or `undefined` if the request is within the limit
  */
 export type KeyedLimit = (c: Context<AppEnv>, key?: string) => Promise<Response | undefined>

@@ -74,7 +74,9 @@ const rootSchema = z
 
 const shared = { method: 'GET', auth: 'none', limit: 'dashboard', ignoresQuery: true } as const
 
-/** `GET /`: redirects browsers to the documentation, and tells programs where everything is. */
+/**
+ * `GET /`: redirects browsers to the documentation, and gives programs the paths of the service.
+ */
 const rootRoute = defineRoute({
   ...shared,
   path: '/',
