@@ -66,7 +66,7 @@ function copyPackage(folder: string, root: string): void {
 }
 
 /**
- * False for output of the compiler whose source is gone. A patch of such a file would have no
+ * False for output of the compiler whose source is gone. A mutation of such a file would have no
  * effect.
  */
 function hasSource(file: string): boolean {
