@@ -35,7 +35,7 @@ try {
     const { status } = await system.api.post('/book', { eventId }, { token })
     latenciesMs.push(performance.now() - sentAt)
     if (status === 200) served++
-    if (eventId % 500 === 0) {
+    if (eventId % 500 === 0 || eventId === events) {
       const clients = String(await redis.client('LIST'))
       // Without the connection that runs CLIENT LIST.
       connections = Math.max(connections, clients.trim().split('\n').length - 1)
