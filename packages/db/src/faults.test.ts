@@ -25,6 +25,14 @@ describe('faultKindOf', () => {
     expect(isRetryable(failure(code))).toBe(kind !== 'unknown')
   })
 
+  it('takes a violated key of a command or of an idempotency key for a race', () => {
+    const violation = (constraint: string) => Object.assign(failure('23505'), { constraint })
+
+    expect(faultKindOf(violation('commands_pkey'))).toBe('race')
+    expect(faultKindOf(violation('idempotency_keys_caller_key_hash_pk'))).toBe('race')
+    expect(faultKindOf(violation('bookings_event_id_sequence_pk'))).toBe('unknown')
+  })
+
   it('sees the driver’s error behind the one that wraps it', () => {
     expect(faultKindOf(new Error('Failed query', { cause: failure('40001') }))).toBe('conflict')
     expect(faultKindOf(failure(undefined, 'Connection terminated unexpectedly'))).toBe('connection')

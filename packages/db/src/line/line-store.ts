@@ -18,8 +18,8 @@ import { type BatchWrites, write } from './write.js'
 /**
  * Everything that a worker reads and writes to decide commands.
  *
- * Every method throws the driver's error if it fails. After a lost connection nobody knows what
- * was committed. Run the whole again: stored outcomes show it.
+ * Every method throws the driver's error if it fails. After a lost connection PostgreSQL may have
+ * committed. Run everything again: the stored outcomes show what was committed.
  */
 export interface LineStore {
   /** Begins a transaction, locks the events of a batch and loads its rows. */

@@ -17,7 +17,7 @@ export type Send = <Row extends pg.QueryResultRow>(
 
 type Sent = Promise<Pick<pg.QueryResult, 'rows' | 'rowCount'>>
 
-/** In place of a statement of a round trip that has nothing to do. */
+/** The result of a statement that is left out of a round trip because it has nothing to do. */
 export const NOT_SENT: Promise<{ rows: never[]; rowCount: 0 }> = Promise.resolve({
   rows: [],
   rowCount: 0,
