@@ -103,7 +103,7 @@ describe.skipIf(executable === undefined)(
     })
 
     it('shows lines as soon as they have work', async () => {
-      expect(await reloadLines()).toContain('No line has been used lately.')
+      expect(await reloadLines()).toContain('No line was used recently.')
       await Promise.all([herd(501, 60), herd(502, 40), herd(503, 20)])
       const allShown = async () => {
         const text = await reloadLines()
