@@ -141,8 +141,7 @@ export interface RouteSpec<
 export interface Route extends Omit<RouteSpec<Schema, Schema, Schema, Responses>, 'handler'> {
   handler: (
     c: Context<AppEnv>,
-    // biome-ignore lint/suspicious/noExplicitAny: the input was checked against the route's own
-    // schemas
+    // biome-ignore lint/suspicious/noExplicitAny: the route's schemas have checked the input
     input: any,
     reply: typeof sendJson,
   ) => Response | Promise<Response>
