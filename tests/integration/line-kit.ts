@@ -68,7 +68,6 @@ export async function createLineKit(base?: Base): Promise<LineKit> {
     now: Date.now,
     onRetry: (error) => retries.push(error),
     givenUp: () => false,
-    sleep: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
   }
   return {
     databaseUrl,

@@ -86,7 +86,6 @@ function lineDeps(
     onRetry: () => undefined,
     givenUp: () => ending.givenUp,
     now: clock.now,
-    sleep: (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms)),
   }
   const apply = createApply(applyDeps)
   return {

@@ -110,7 +110,6 @@ export async function startWorker(
   const apply = createApply({
     store: createLineStore(database.pool, maintenance.pool),
     now,
-    sleep: (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms)),
     givenUp: () => givenUp,
     onRetry: (error: unknown, attempt: number) => {
       metrics.retried()

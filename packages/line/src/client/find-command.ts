@@ -8,6 +8,7 @@ import {
   parseCommandId,
   readJobPayload,
   sleep,
+  withDeadline,
 } from '@ticket-line/shared'
 import { lineBase } from '../keys.js'
 import type { LineQueues } from '../queues.js'
@@ -130,9 +131,9 @@ export function createFindCommand(deps: FindCommandDeps): LineClient['find'] {
       void run(commandId, poll)
     }
     poll.clients += 1
-    const stored = await Promise.race([poll.decided, sleep(waitMs)])
+    const stored = await withDeadline(poll.decided, waitMs, () => undefined)
     poll.clients -= 1
-    return stored ?? undefined
+    return stored
   }
 
   /** Checks a command until it is decided, or no client waits for it any more. */

@@ -80,6 +80,26 @@ describe('createBatcher', () => {
     expect(calls[2]?.items).toEqual([3, 4])
   })
 
+  it('starts the next batch although a result of the last one is still pending', async () => {
+    const slow = Promise.withResolvers<string>()
+    const started: string[] = []
+    const add = createBatcher({
+      async run([item]: string[]) {
+        started.push(item as string)
+        return [item === 'slow' ? slow.promise : (item as string)]
+      },
+      schedule: queueMicrotask,
+      maxSize: 1,
+      maxRunning: 1,
+    })
+    const first = add('slow')
+
+    expect(await add('quick')).toBe('quick')
+    expect(started).toEqual(['slow', 'quick'])
+    slow.resolve('done')
+    expect(await first).toBe('done')
+  })
+
   it('rejects all calls of a batch that fails, and goes on with the next', async () => {
     const { calls, run, called } = manual<number, number[]>()
     const add = createBatcher({ run, schedule: queueMicrotask, maxSize: 2, maxRunning: 1 })

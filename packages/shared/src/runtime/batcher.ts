@@ -4,14 +4,14 @@ export interface BatcherOptions<Item, Result> {
   /**
    * Handles the items of one batch.
    *
-   * @returns one result for each item, in the order of the items. If it rejects, all calls of the
-   * batch reject with the same error
+   * @returns one result for each item, in the order of the items. A result can be a promise that
+   * outlives the batch. If `run` rejects, all calls of the batch reject with the same error
    */
-  run: (items: Item[]) => Promise<readonly Result[]>
+  run: (items: Item[]) => Promise<readonly (Result | PromiseLike<Result>)[]>
   /**
    * Decides how long a batch gathers items. Called when a batch has its first item and may start;
-   * it calls `start` later. `setImmediate` gathers everything that arrives in this turn of the
-   * event loop, `queueMicrotask` everything that the current callback adds.
+   * it calls `start` later, once for each batch. `setImmediate` gathers everything that arrives in
+   * this turn of the event loop, `queueMicrotask` everything that the current callback adds.
    */
   schedule: (start: () => void) => void
   /** Largest size of a batch. An item that is larger gets a batch of its own. */
@@ -24,7 +24,7 @@ export interface BatcherOptions<Item, Result> {
 
 interface PendingCall<Item, Result> {
   item: Item
-  resolve: (result: Result) => void
+  resolve: (result: Result | PromiseLike<Result>) => void
   reject: (error: unknown) => void
 }
 
@@ -54,10 +54,9 @@ export function createBatcher<Item, Result>({
 
   function start(): void {
     isScheduled = false
-    while (pending.length > 0 && running < maxRunning) {
-      running += 1
-      void runBatch(takeBatch())
-    }
+    running += 1
+    void runBatch(takeBatch())
+    scheduleStart()
   }
 
   function takeBatch(): PendingCall<Item, Result>[] {
@@ -73,7 +72,7 @@ export function createBatcher<Item, Result>({
     try {
       const results = await run(batch.map(({ item }) => item))
       batch.forEach(({ resolve }, i) => {
-        resolve(results[i] as Result)
+        resolve(results[i] as Result | PromiseLike<Result>)
       })
     } catch (error) {
       for (const { reject } of batch) reject(error)

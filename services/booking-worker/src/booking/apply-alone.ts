@@ -1,5 +1,5 @@
 import type { JobToDecide } from '@ticket-line/line/server'
-import { type AcceptedCommand, withRetries } from '@ticket-line/shared'
+import { type AcceptedCommand, sleep, withDeadline, withRetries } from '@ticket-line/shared'
 import { type AppliedBatch, type ApplyDeps, applyBatch, type Batch } from './apply-batch.js'
 import { createBlame, GIVEN_UP_CHECK_MS, retryForever } from './blame.js'
 import { decidePoisoned } from './decide-batch.js'
@@ -69,11 +69,11 @@ const turns = new WeakMap<object, Promise<unknown>>()
  *
  * @returns a function that ends the turn
  */
-async function takeTurn({ store, sleep }: ApplyDeps): Promise<() => void> {
+async function takeTurn({ store }: ApplyDeps): Promise<() => void> {
   const before = turns.get(store) ?? Promise.resolve()
   const own = Promise.withResolvers<void>()
   turns.set(store, Promise.all([before, own.promise]))
-  await Promise.race([before, sleep(TURN_WITHIN_MS)])
+  await withDeadline(before, TURN_WITHIN_MS, () => undefined)
   return own.resolve
 }
 
@@ -91,7 +91,7 @@ async function killedItsWorkers(
     if (deps.givenUp()) throw new GivenUpError('the command is left to the next worker')
     const starts = await retryForever(deps, () => store.starts.read(commandId))
     if (starts <= MAX_STARTS_ALONE) return false
-    await deps.sleep(SURVIVORS_CHECK_MS)
+    await sleep(SURVIVORS_CHECK_MS)
   }
   // While another transaction locks the event, its commands only wait, so their workers ended for
   // another reason.
@@ -155,7 +155,7 @@ async function applyWatched(
   applying.catch(() => undefined)
   let counted = true
   for (;;) {
-    const applied = await Promise.race([applying, deps.sleep(GIVEN_UP_CHECK_MS)]).catch(
+    const applied = await withDeadline(applying, GIVEN_UP_CHECK_MS, () => undefined).catch(
       async (error: unknown) => {
         if (counted && error instanceof GivenUpError) await takeBack(deps, commandId)
         throw error
@@ -178,5 +178,5 @@ async function takeBack(deps: ApplyDeps, commandId: string): Promise<void> {
   const taken = deps.store.starts
     .takeBack(commandId)
     .catch((error: unknown) => deps.onRetry(error, 1))
-  await Promise.race([taken, deps.sleep(TAKE_BACK_WITHIN_MS)])
+  await withDeadline(taken, TAKE_BACK_WITHIN_MS, () => undefined)
 }

@@ -29,7 +29,6 @@ export interface ApplyDeps {
   store: LineStore
   /** Ms since 1970. */
   now: () => number
-  sleep: (ms: number) => Promise<void>
   /** True once batches should be left to another worker instead of run again (shutdown). */
   givenUp: () => boolean
   /** Called with every fault after which something is run again. */

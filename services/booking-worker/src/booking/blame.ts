@@ -1,5 +1,5 @@
 import { faultKindOf, type RetryRule, retryRuleOf } from '@ticket-line/db'
-import { backoffMs, type Command, withRetries } from '@ticket-line/shared'
+import { backoffMs, type Command, sleep, withRetries } from '@ticket-line/shared'
 import type { ApplyDeps } from './apply-batch.js'
 import { runCanary } from './canary.js'
 import { CommandFault, GivenUpError, SetAsideError } from './errors.js'
@@ -81,7 +81,7 @@ async function pauseAfter(
   for (let leftMs = backoffMs(rule, attempt); ; leftMs -= GIVEN_UP_CHECK_MS) {
     if (deps.givenUp()) throw new GivenUpError('the job is left to the next worker', { cause })
     if (leftMs <= 0) return
-    await deps.sleep(Math.min(leftMs, GIVEN_UP_CHECK_MS))
+    await sleep(Math.min(leftMs, GIVEN_UP_CHECK_MS))
   }
 }
 

@@ -1,5 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import type { JobToDecide } from '@ticket-line/line/server'
+import { createBatcher } from '@ticket-line/shared'
 import { type AppliedBatch, type ApplyDeps, applyOnce, type Batch } from './apply-batch.js'
 import { applyJob, batchOf, isOldJob } from './apply-job.js'
 import { applyFastPath } from './fast-path.js'
@@ -13,7 +14,6 @@ const RUNS_AT_ONCE = 2
 
 interface PendingJob {
   job: JobToDecide
-  resolve: (applied: Promise<AppliedBatch>) => void
   /** Runs a function in the job's own trace. */
   inTrace: <T>(run: () => T) => T
 }
@@ -41,36 +41,6 @@ interface PendingJob {
  * empty.
  */
 export function createApply(deps: ApplyDeps): (job: JobToDecide) => Promise<AppliedBatch> {
-  const pending: PendingJob[] = []
-  let scheduled = false
-  let running = 0
-
-  function schedule(): void {
-    if (scheduled || running >= RUNS_AT_ONCE || pending.length === 0) return
-    scheduled = true
-    // Jobs whose replies from Redis arrived together become pending first.
-    setImmediate(() => {
-      scheduled = false
-      const jobs = take()
-      running += 1
-      void run(jobs).finally(() => {
-        running -= 1
-        schedule()
-      })
-      schedule()
-    })
-  }
-
-  /** Takes the longest-pending jobs, as many as one transaction holds. */
-  function take(): PendingJob[] {
-    let count = 0
-    const end = pending.findIndex(({ job }) => {
-      count += job.payload.commands.length
-      return count > MAX_COMMANDS_SHARED
-    })
-    return pending.splice(0, end < 0 ? pending.length : end)
-  }
-
   async function applyShared(batches: Batch[]): Promise<AppliedBatch[]> {
     const booked = await applyFastPath(deps.store, batches)
     const others = batches.filter((_, i) => booked[i] === undefined)
@@ -79,23 +49,30 @@ export function createApply(deps: ApplyDeps): (job: JobToDecide) => Promise<Appl
   }
 
   /** Resolves when the shared attempt is over. Jobs that then run alone go on. */
-  async function run(jobs: PendingJob[]): Promise<void> {
+  async function run(jobs: PendingJob[]): Promise<Promise<AppliedBatch>[]> {
     const shared = applyShared(jobs.map(({ job }) => batchOf(job)))
     shared.catch((error: unknown) => deps.onRetry(error, 1))
-    for (const [i, { job, inTrace, resolve }] of jobs.entries()) {
+    const results = jobs.map(({ job, inTrace }, i) => {
       const part = (): Promise<AppliedBatch> => shared.then((applied) => applied[i] as AppliedBatch)
       const traced = inTrace(() => deps.traced?.(part) ?? part())
-      resolve(traced.catch(() => inTrace(() => applyJob(deps, job))))
-    }
+      return traced.catch(() => inTrace(() => applyJob(deps, job)))
+    })
     await shared.catch(() => undefined)
+    return results
   }
+
+  const share = createBatcher({
+    run,
+    // Jobs whose replies from Redis arrived together become pending first.
+    schedule: (start) => void setImmediate(start),
+    maxSize: MAX_COMMANDS_SHARED,
+    sizeOf: ({ job }: PendingJob) => job.payload.commands.length,
+    maxRunning: RUNS_AT_ONCE,
+  })
 
   return (job) => {
     const isLarge = job.payload.commands.length > MAX_COMMANDS_OF_A_JOB
     if (isLarge || job.startedBefore || isOldJob(deps, job)) return applyJob(deps, job)
-    return new Promise((resolve) => {
-      pending.push({ job, resolve, inTrace: AsyncLocalStorage.snapshot() })
-      schedule()
-    })
+    return share({ job, inTrace: AsyncLocalStorage.snapshot() })
   }
 }
