@@ -1,12 +1,12 @@
 /** `npm run bench`. See docs/benchmarks/results.md. */
+import { spawnSync } from 'node:child_process'
 import { mkdtempSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { availableParallelism, tmpdir } from 'node:os'
 import path from 'node:path'
 import { type Servers, startServers } from '../stack/servers.ts'
 import { compareWithBaseline } from './baseline.ts'
 import { measureBullmqAlone } from './bullmq-alone.ts'
 import { growths } from './growth.ts'
-import { pinToCores } from './measure/cores.ts'
 import { profiledEnv } from './measure/profiler.ts'
 import { startTraceSink } from './measure/trace-sink.ts'
 import { type BenchOptions, readOptions, usage } from './options.ts'
@@ -105,6 +105,28 @@ async function benchBullmqAlone(
     const { p50Ms, p99Ms } = await measureBullmqAlone(redis.url, rate)
     say(`  ${round} p50 ${short(p50Ms)}  p99 ${short(p99Ms)} ms`)
   }
+}
+
+/**
+ * Pins this process, and so all that it starts, to the first cores, so that results of different
+ * machines can be compared.
+ *
+ * @returns what it did, in words
+ */
+function pinToCores(wanted: number): string {
+  const available = availableParallelism()
+  if (available <= wanted) return `${available} cores`
+  const list = `0-${wanted - 1}`
+  const { status } = spawnSync('taskset', [
+    '--all-tasks',
+    '--cpu-list',
+    '--pid',
+    list,
+    String(process.pid),
+  ])
+  return status === 0
+    ? `${wanted} of ${available} cores`
+    : `${available} cores (taskset is missing)`
 }
 
 /** The object that `--json` prints. */

@@ -1,10 +1,10 @@
 import { randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
+import { Redis } from 'ioredis'
 import pg from 'pg'
 import { createEmptyDatabase } from '../../stack/databases.ts'
 import { type ServiceProcess, startScript } from '../../stack/processes.ts'
-import { deleteKeys } from './delete-keys.ts'
 import type { BenchSystem, Deployment, SystemName, Tables } from './system.ts'
 
 export interface PeerOptions {
@@ -78,5 +78,17 @@ async function runSql(databaseUrl: string, sql: string): Promise<void> {
     await client.query(sql)
   } finally {
     await client.end()
+  }
+}
+
+/** Deletes all keys of a run. */
+async function deleteKeys(redisUrl: string, keyPrefix: string): Promise<void> {
+  const redis = new Redis(redisUrl)
+  try {
+    for await (const keys of redis.scanStream({ match: `${keyPrefix}*`, count: 5000 })) {
+      if ((keys as string[]).length > 0) await redis.unlink(...(keys as string[]))
+    }
+  } finally {
+    redis.disconnect()
   }
 }
