@@ -12,7 +12,7 @@ const MAX_COMMANDS_SHARED = 64
 /** Most shared transactions at once. Jobs that arrive while they run share the next one. */
 const RUNS_AT_ONCE = 2
 
-interface PendingJob {
+interface GatheredJob {
   job: JobToDecide
   /** Runs a function in the job's own trace. */
   inTrace: <T>(run: () => T) => T
@@ -22,23 +22,24 @@ interface PendingJob {
  * Applies jobs; small jobs of several lines share a transaction.
  *
  * With a thousand busy lines, each job carries a single command, and a transaction costs about the
- * same for one command as for twenty. A job passes through these states:
+ * same for one command as for twenty. A small job passes through these states:
  *
- * - `pending`: it waits for a shared transaction. A job that has many commands, was started before
- *   or is old is never pending; `applyJob` runs it at once.
- * - `shared`: `run` has taken it, with the jobs that were pending before it and after it, up to
- *   `MAX_COMMANDS_SHARED` commands. First the fast path books what only takes free tickets. One
- *   transaction decides the rest, without waiting for locked events.
- * - `alone`: the shared attempt failed, because of this job or of another one in it. `applyJob` runs
+ * - `gathered`: the batcher holds it until a run starts. The run takes the jobs that came first, up
+ *   to `MAX_COMMANDS_SHARED` commands.
+ * - `shared`: it is part of a run. First the fast path books what only takes free tickets. Then one
+ *   transaction decides the other jobs, without waiting for locked events.
+ * - `alone`: the run failed, because of this job or of another one in it. `applyJob` then applies
  *   each of its jobs in a transaction of its own, for as long as it takes. Commands that the fast
  *   path has booked get their stored outcomes.
  *
- * Each line has at most one job at work, so the jobs of a shared transaction name different events,
- * and none of them has to come before another one.
+ * A job that has many commands, was started before or is old is never gathered; it is `alone` at
+ * once.
  *
- * `RUNS_AT_ONCE` limits the jobs that are `shared`, not those that are `alone`. Otherwise two locked
- * events would delay all other lines. A stopping worker fetches no more jobs, so `pending` runs
- * empty.
+ * Each line has at most one job at work, so the jobs of a run name different events, and none of
+ * them has to come before another one.
+ *
+ * `RUNS_AT_ONCE` limits the runs, not the jobs that are `alone`. Otherwise two locked events would
+ * delay all other lines. A stopping worker fetches no more jobs, so no job stays `gathered`.
  */
 export function createApply(deps: ApplyDeps): (job: JobToDecide) => Promise<AppliedBatch> {
   async function applyShared(batches: Batch[]): Promise<AppliedBatch[]> {
@@ -48,8 +49,8 @@ export function createApply(deps: ApplyDeps): (job: JobToDecide) => Promise<Appl
     return booked.map((done) => done ?? (applied.shift() as AppliedBatch))
   }
 
-  /** Resolves when the shared attempt is over. Jobs that then run alone go on. */
-  async function run(jobs: PendingJob[]): Promise<Promise<AppliedBatch>[]> {
+  /** Resolves when the shared attempt is over. Jobs that are then `alone` go on. */
+  async function run(jobs: GatheredJob[]): Promise<Promise<AppliedBatch>[]> {
     const shared = applyShared(jobs.map(({ job }) => batchOf(job)))
     shared.catch((error: unknown) => deps.onRetry(error, 1))
     const results = jobs.map(({ job, inTrace }, i) => {
@@ -63,10 +64,10 @@ export function createApply(deps: ApplyDeps): (job: JobToDecide) => Promise<Appl
 
   const share = createBatcher({
     run,
-    // Jobs whose replies from Redis arrived together become pending first.
+    // Jobs that arrived from Redis together are gathered first.
     schedule: (start) => void setImmediate(start),
     maxSize: MAX_COMMANDS_SHARED,
-    sizeOf: ({ job }: PendingJob) => job.payload.commands.length,
+    sizeOf: ({ job }: GatheredJob) => job.payload.commands.length,
     maxRunning: RUNS_AT_ONCE,
   })
 
