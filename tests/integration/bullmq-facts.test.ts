@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { createCommandStore, type Pool } from '@ticket-line/db'
 import { createLineQueues, sendWakeUp } from '@ticket-line/line'
 import { createJobStore } from '@ticket-line/line/client'
-import { createFailFastRedis, createLog, newJobId } from '@ticket-line/shared'
+import { createFailFastRedis, createLog, newJobId, systemClock } from '@ticket-line/shared'
 import { createRedisBackend, type Job, Queue, Worker } from 'bullmq'
 import { Redis } from 'ioredis'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
@@ -524,7 +524,7 @@ describe('adds of jobs', () => {
       relistJob: async () => 'missing',
       store: createCommandStore({} as Pool),
       log: createLog('test', 'silent'),
-      monotonicMs: () => performance.now(),
+      clock: systemClock,
     })
     const storeIn = (name: string) =>
       store({ lineName: name, jobId: newJobId(name, 1, Date.now()), payload }, Date.now() + 700)

@@ -21,6 +21,7 @@ import {
   type JobPayload,
   type LineLayout,
   newJobId,
+  systemClock,
 } from '@ticket-line/shared'
 import { createRedisBackend } from 'bullmq'
 import type { Redis } from 'ioredis'
@@ -117,7 +118,7 @@ export async function createBullKit(): Promise<BullKit> {
       },
       sendReply: () => undefined,
       isStopping: () => stopping,
-      monotonicMs: () => performance.now(),
+      clock: systemClock,
     }
     return {
       line: (lineName) =>

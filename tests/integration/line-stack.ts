@@ -7,7 +7,7 @@ import {
   type LineService,
 } from '@ticket-line/line/client'
 import { type ServerOptions, startLineServer } from '@ticket-line/line/server'
-import { createLog, createPatientRedis, type LineLayout } from '@ticket-line/shared'
+import { createLog, createPatientRedis, type LineLayout, systemClock } from '@ticket-line/shared'
 import { Redis } from 'ioredis'
 import { until } from '../../tools/dev-stack/wait.mjs'
 import { createBase } from '../stack/system.ts'
@@ -103,7 +103,7 @@ export async function createLineStack(lines = 0): Promise<LineStack> {
         onJob: (job) => jobResultOf(apply(job)),
         onStalled: () => undefined,
         log: silent,
-        monotonicMs: () => performance.now(),
+        clock: systemClock,
       })
       let stopped: Promise<void> | undefined
       const stop = (): Promise<void> => {

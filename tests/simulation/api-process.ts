@@ -63,6 +63,7 @@ export function startApi(world: World, name: string): ApiProcess {
 
 function submitterDeps(world: World, process: SimProcess, connection: Connection): SubmitterDeps {
   const { clock, data, without } = world
+  const steady = { wallMs: clock.now, steadyMs: clock.now }
   const store = world.storeOf(process)
   const jobStore = createJobStore({
     queues: {
@@ -74,7 +75,7 @@ function submitterDeps(world: World, process: SimProcess, connection: Connection
       connection.call(() => (data.getJob(lineName, jobId) === undefined ? 'missing' : 'listed')),
     store,
     log: silent,
-    monotonicMs: clock.now,
+    clock: steady,
   })
   return {
     layout: world.layout,
@@ -83,7 +84,7 @@ function submitterDeps(world: World, process: SimProcess, connection: Connection
     admission: createAdmission({
       depth: createDepth(world, connection),
       maxDepth: world.maxQueueDepth,
-      monotonicMs: clock.now,
+      clock: steady,
     }),
     jobStore: {
       ...jobStore,
@@ -95,8 +96,7 @@ function submitterDeps(world: World, process: SimProcess, connection: Connection
     findStored: createFindStored(store),
     holdMs: HOLD_MS,
     log: silent,
-    now: clock.now,
-    monotonicMs: clock.now,
+    clock: steady,
     setTimer: (run, ms) => ({
       cancel: without.deadline && ms > HOLD_MS ? () => undefined : clock.after(ms, process, run),
     }),

@@ -42,7 +42,7 @@ export function startWorker(world: World, name: string): WorkerProcess {
       handOver: (lineNames) => connection.call(() => lineNames.forEach(streams.wakeUp)),
       onStalled: () => undefined,
       log: silent,
-      monotonicMs: clock.now,
+      clock: { wallMs: clock.now, steadyMs: clock.now },
     })
     const registry = {
       allWithWork: () =>
@@ -107,6 +107,6 @@ function lineDeps(
       answered.catch(() => undefined)
     },
     isStopping: () => ending.stopping,
-    monotonicMs: clock.now,
+    clock: { wallMs: clock.now, steadyMs: clock.now },
   }
 }

@@ -24,6 +24,7 @@ import {
   every,
   type Log,
   probe,
+  systemClock,
 } from '@ticket-line/shared'
 import {
   createPoolMetrics,
@@ -134,7 +135,7 @@ export async function startWorker(
     redis,
     registry,
     log,
-    monotonicMs,
+    clock: systemClock,
     onStalled: (jobs) => metrics.stalled(jobs),
     onSetAside: () => metrics.setAside(),
     async onJob(job) {

@@ -21,7 +21,11 @@ function given({ maxDepth = 10 } = {}) {
     takeBack: () => undefined,
     forget: async () => false,
   }
-  const admission = createAdmission({ depth, maxDepth, monotonicMs: () => nowMs })
+  const admission = createAdmission({
+    depth,
+    maxDepth,
+    clock: { wallMs: () => nowMs, steadyMs: () => nowMs },
+  })
   const log: string[] = []
   /** Admits commands, and logs the result when it is there. */
   const admit = (name: string, count: number, lineName = 'a', eventId = 1): void => {

@@ -1,3 +1,4 @@
+import type { Clock } from '@ticket-line/shared'
 import { LRUCache } from 'lru-cache'
 import type { DepthCounter, EventCounts } from '../depth.js'
 
@@ -23,8 +24,7 @@ export interface AdmissionDeps {
   depth: DepthCounter
   /** Most undecided commands of one event. */
   maxDepth: number
-  /** Milliseconds of a clock that is never set back. */
-  monotonicMs: () => number
+  clock: Clock
 }
 
 /**
@@ -44,7 +44,7 @@ const REMEMBERED = 20_000
  * While a count is awaited, later batches of the line wait behind it. If it fails, they fail with
  * it: each asking a Redis that does not answer would take as long again, one after the other.
  */
-export function createAdmission({ depth, maxDepth, monotonicMs }: AdmissionDeps): Admission {
+export function createAdmission({ depth, maxDepth, clock }: AdmissionDeps): Admission {
   /** Depth of each event, as of the last count, however long ago. */
   const knownDepth = new LRUCache<number, number>({ max: REMEMBERED })
   const registeredAtMs = new LRUCache<string, number>({ max: REMEMBERED })
@@ -74,7 +74,7 @@ export function createAdmission({ depth, maxDepth, monotonicMs }: AdmissionDeps)
     counts: EventCounts,
     limit: number | undefined,
   ): Promise<Map<number, number>> {
-    const nowMs = monotonicMs()
+    const nowMs = clock.steadyMs()
     const lastMs = registeredAtMs.get(lineName) ?? Number.NEGATIVE_INFINITY
     const registers = nowMs - lastMs >= REGISTER_EVERY_MS
     if (registers) registeredAtMs.set(lineName, nowMs)

@@ -9,6 +9,7 @@ import {
   type Log,
   newJobId,
   reconnectTogether,
+  systemClock,
 } from '@ticket-line/shared'
 import type { Redis } from 'ioredis'
 import { createDepthCounter } from '../depth.js'
@@ -61,7 +62,6 @@ const RESCUE_EVERY_MS = 250
 
 export function createLineClient(options: LineClientOptions): LineService {
   const { pool, layout, log } = options
-  const monotonicMs = (): number => performance.now()
 
   const redis = createFailFastRedis(options.redisUrl, options.redisTimeoutMs, {
     connectionName: connectionName('api', layout),
@@ -80,7 +80,7 @@ export function createLineClient(options: LineClientOptions): LineService {
     relistJob: (lineName, jobId) => relistJob(lineBase(lineName, layout), jobId),
     store,
     log,
-    monotonicMs,
+    clock: systemClock,
   })
   const availability = watchAvailability({
     redis,
@@ -108,15 +108,14 @@ export function createLineClient(options: LineClientOptions): LineService {
     admission: createAdmission({
       depth: createDepthCounter(redis, layout),
       maxDepth: options.maxQueueDepth,
-      monotonicMs,
+      clock: systemClock,
     }),
     jobStore,
     findStored,
     holdMs: options.holdMs,
     log,
     newJobId,
-    now: () => Date.now(),
-    monotonicMs,
+    clock: systemClock,
     setTimer(run, ms) {
       const timer = setTimeout(run, ms)
       return { cancel: () => clearTimeout(timer) }
@@ -142,7 +141,7 @@ export function createLineClient(options: LineClientOptions): LineService {
       locateJob: defineLocateJob(redis),
       findStored,
       ensureListed: jobStore.ensureListed,
-      monotonicMs,
+      clock: systemClock,
     }),
     async submit(request, submitOptions) {
       if (!availability.redis() || !availability.postgres()) return { kind: 'unavailable' }

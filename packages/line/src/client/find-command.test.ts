@@ -1,5 +1,11 @@
 import type { StoredCommand } from '@ticket-line/db'
-import type { CommandRequest, JobPayload, Outcome, StoredOutcome } from '@ticket-line/shared'
+import {
+  type CommandRequest,
+  type JobPayload,
+  type Outcome,
+  type StoredOutcome,
+  systemClock,
+} from '@ticket-line/shared'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { LineQueues } from '../queues.js'
 import type { JobLocation } from '../scripts.js'
@@ -64,7 +70,7 @@ function given(world: {
       relisted.push(id)
       return true
     },
-    monotonicMs: () => Date.now(),
+    clock: systemClock,
   })
   return { find, asked, relisted, looks: () => looks }
 }

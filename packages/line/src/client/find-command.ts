@@ -2,6 +2,7 @@ import type { CommandStore, StoredCommand } from '@ticket-line/db'
 import {
   AppError,
   byKey,
+  type Clock,
   commandCountOf,
   createBatcher,
   type LineLayout,
@@ -45,8 +46,7 @@ export interface FindCommandDeps {
   locateJob: LocateJob
   findStored: FindStored
   ensureListed: JobStore['ensureListed']
-  /** Milliseconds of a clock that is never set back. */
-  monotonicMs: () => number
+  clock: Clock
 }
 
 /** How often a long poll checks whether its command is decided, ms. */
@@ -57,7 +57,7 @@ const JOBS_COUNTED = 500
 
 /** Finds commands by their id: decided ones in PostgreSQL, the others in their line. */
 export function createFindCommand(deps: FindCommandDeps): LineClient['find'] {
-  const { queues, layout, locateJob, findStored, monotonicMs } = deps
+  const { queues, layout, locateJob, findStored, clock } = deps
   const findOnce = shareCalls(find)
   const longPolls = new Map<string, LongPoll>()
 
@@ -150,10 +150,10 @@ export function createFindCommand(deps: FindCommandDeps): LineClient['find'] {
 
   return async (commandId, waitMs, mayRead) => {
     if (parseCommandId(commandId) === undefined) return undefined
-    const untilMs = monotonicMs() + waitMs
+    const untilMs = clock.steadyMs() + waitMs
     const view = await findOnce(commandId)
     if (view === undefined || !mayRead(view)) return undefined
-    const leftMs = untilMs - monotonicMs()
+    const leftMs = untilMs - clock.steadyMs()
     if (view.state === 'done' || leftMs <= 0) return view
     const stored = await waitForDecision(commandId, leftMs)
     if (stored !== undefined) return viewOf(stored)

@@ -1,4 +1,4 @@
-import type { Log } from '@ticket-line/shared'
+import type { Clock, Log } from '@ticket-line/shared'
 import { type PendingCommand, type PendingJob, unanswered } from './pending.js'
 import type { JobStore } from './store-job.js'
 
@@ -10,8 +10,7 @@ export interface RescueDeps {
   /** Called when a job that was lost is in Redis again. */
   onStored: (job: PendingJob) => void
   log: Log
-  /** Milliseconds of a clock that is never set back. */
-  monotonicMs: () => number
+  clock: Clock
 }
 
 /** A reply is overdue after this long, ms. Its job is then checked, and again as often. */
@@ -27,7 +26,7 @@ const JOBS_PER_ROUND = 64
  * @returns starts one round. Call it a few times a second
  */
 export function createRescue(deps: RescueDeps): () => void {
-  const { jobs, jobStore, findOutcome, log, monotonicMs } = deps
+  const { jobs, jobStore, findOutcome, log, clock } = deps
   const inProgress = new Set<PendingJob>()
 
   async function rescue(job: PendingJob): Promise<void> {
@@ -67,7 +66,7 @@ export function createRescue(deps: RescueDeps): () => void {
   return () => {
     let left = JOBS_PER_ROUND
     for (const job of jobs.values()) {
-      const nowMs = monotonicMs()
+      const nowMs = clock.steadyMs()
       // Jobs are in the order in which they were made.
       if (left === 0 || nowMs - job.madeAtMs < OVERDUE_MS) return
       if (!isDue(job, nowMs)) continue

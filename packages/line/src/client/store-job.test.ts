@@ -1,5 +1,11 @@
 import type { CommandStore } from '@ticket-line/db'
-import { commandIdOf, createLog, type JobPayload, type Outcome } from '@ticket-line/shared'
+import {
+  commandIdOf,
+  createLog,
+  type JobPayload,
+  type Outcome,
+  systemClock,
+} from '@ticket-line/shared'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { LineQueues } from '../queues.js'
 import { ERROR_WITHIN_MS, FIND_JOB_UNTIL_MS } from './error-budget.js'
@@ -59,7 +65,7 @@ async function store(
     relistJob: async () => 'missing',
     store: commandStore,
     log: createLog('test', 'silent'),
-    monotonicMs: () => Date.now(),
+    clock: systemClock,
   })
     .store(job, startedAt + FIND_JOB_UNTIL_MS)
     .then((result) => ({ result, tookMs: Date.now() - startedAt, recorded }))
@@ -169,7 +175,7 @@ describe('a job that may be in no list', () => {
       relistJob: async () => result,
       store: { recordAbandoned: async () => new Map() },
       log: createLog('test', 'silent'),
-      monotonicMs: () => Date.now(),
+      clock: systemClock,
     })
   beforeEach(() => void wokenUp.splice(0))
 

@@ -1,5 +1,6 @@
 import type { CommandStore } from '@ticket-line/db'
 import {
+  type Clock,
   type JobPayload,
   type Log,
   type Outcome,
@@ -59,8 +60,7 @@ export interface JobStoreDeps {
   relistJob: (lineName: string, jobId: string) => Promise<'missing' | 'listed' | 'relisted'>
   store: Pick<CommandStore, 'recordAbandoned'>
   log: Log
-  /** Milliseconds of a clock that is never set back. */
-  monotonicMs: () => number
+  clock: Clock
 }
 
 /** Pause between two look-ups of a job that failed, ms. */
@@ -75,7 +75,7 @@ const NEVER_SENT = /isn't writeable and enableOfflineQueue options is false/
  * error, so that the job changes nothing if it still arrives in Redis.
  */
 export function createJobStore(deps: JobStoreDeps): JobStore {
-  const { queues, log, monotonicMs } = deps
+  const { queues, log, clock } = deps
 
   async function store(job: JobToStore, findUntilMs: number): Promise<StoreResult> {
     const { lineName, jobId } = job
@@ -89,7 +89,7 @@ export function createJobStore(deps: JobStoreDeps): JobStore {
       }
       log.warn({ jobId, err }, 'Redis did not confirm a job')
     }
-    if (await isFound(job, Math.max(findUntilMs, monotonicMs() + FIND_JOB_MS))) {
+    if (await isFound(job, Math.max(findUntilMs, clock.steadyMs() + FIND_JOB_MS))) {
       deps.wakeUp(lineName)
       return { kind: 'stored' }
     }
@@ -106,11 +106,11 @@ export function createJobStore(deps: JobStoreDeps): JobStore {
   }
 
   async function isFound({ lineName, jobId }: JobToStore, untilMs: number): Promise<boolean> {
-    while (monotonicMs() < untilMs) {
+    while (clock.steadyMs() < untilMs) {
       try {
         const job = queues.queueOf(lineName).getJob(jobId)
         // A Redis that is frozen does not answer this either.
-        return (await withDeadline(job, untilMs - monotonicMs(), () => undefined)) !== undefined
+        return (await withDeadline(job, untilMs - clock.steadyMs(), () => undefined)) !== undefined
       } catch {
         await sleep(RETRY_PAUSE_MS)
       }

@@ -8,6 +8,7 @@ import {
   newJobId,
   type Outcome,
   type StoredOutcome,
+  systemClock,
 } from '@ticket-line/shared'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { FIND_JOB_UNTIL_MS } from './error-budget.js'
@@ -60,8 +61,7 @@ function given({
     holdMs: 100,
     log: createLog('test', 'silent'),
     newJobId,
-    now: () => Date.now(),
-    monotonicMs: () => Date.now(),
+    clock: systemClock,
     setTimer(run, ms) {
       const timer = setTimeout(run, ms)
       return { cancel: () => clearTimeout(timer) }

@@ -1,4 +1,5 @@
 import {
+  type Clock,
   type CommandRequest,
   JOB_VERSION,
   type JobReply,
@@ -40,10 +41,7 @@ export interface SubmitterDeps {
   holdMs: number
   log: Log
   newJobId: (lineName: string, commandCount: number, nowMs: number) => string
-  /** Milliseconds since 1970, for times that other processes read. */
-  now: () => number
-  /** Milliseconds of a clock that is never set back, for intervals and deadlines. */
-  monotonicMs: () => number
+  clock: Clock
   setTimer: BatcherDeps<PendingCommand>['setTimer']
   /** Runs a callback once everything that has already arrived was read. */
   soon: BatcherDeps<PendingCommand>['soon']
@@ -78,7 +76,7 @@ export interface Submitter {
 const LAST_CHECK_MS = 100
 
 export function createSubmitter(deps: SubmitterDeps): Submitter {
-  const { admission, jobStore, log, now, monotonicMs } = deps
+  const { admission, jobStore, log, clock } = deps
   const jobs = new Map<string, PendingJob>()
   let pendingCommands = 0
   let draining = false
@@ -89,7 +87,7 @@ export function createSubmitter(deps: SubmitterDeps): Submitter {
     setTimer: deps.setTimer,
     soon: deps.soon,
   })
-  const rescue = createRescue({ jobs, jobStore, findOutcome, onStored, log, monotonicMs })
+  const rescue = createRescue({ jobs, jobStore, findOutcome, onStored, log, clock })
 
   function submit(
     request: CommandRequest,
@@ -101,7 +99,7 @@ export function createSubmitter(deps: SubmitterDeps): Submitter {
       pendingCommands += 1
       const command: PendingCommand = {
         request,
-        sinceMs: monotonicMs() - spentMs,
+        sinceMs: clock.steadyMs() - spentMs,
         waitsFor: waits ? 'decision' : 'acceptance',
         state: HELD,
         onAnswer(result) {
@@ -146,8 +144,8 @@ export function createSubmitter(deps: SubmitterDeps): Submitter {
   }
 
   function makeJob(lineName: string, commands: PendingCommand[]): PendingJob {
-    const acceptedAtMs = now()
-    const madeAtMs = monotonicMs()
+    const acceptedAtMs = clock.wallMs()
+    const madeAtMs = clock.steadyMs()
     const job: PendingJob = {
       lineName,
       jobId: deps.newJobId(lineName, commands.length, acceptedAtMs),

@@ -1,3 +1,4 @@
+import { systemClock } from '@ticket-line/shared'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { createJobCleaner } from './job-cleaner.js'
 
@@ -12,7 +13,7 @@ function given(memory: { used: number; max: number }) {
     },
     registry: { removeFinished: async () => ++removals },
     log: { info: () => undefined, warn: () => undefined },
-    monotonicMs: () => performance.now(),
+    clock: systemClock,
   })
   return { memory, stop: () => void cleaner.stop(), removals: () => removals }
 }

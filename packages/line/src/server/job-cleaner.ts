@@ -1,4 +1,4 @@
-import { every, type Log, type Loop, readFullness } from '@ticket-line/shared'
+import { type Clock, every, type Log, type Loop, readFullness } from '@ticket-line/shared'
 import type { Redis } from 'ioredis'
 import type { LineRegistry } from '../registry.js'
 
@@ -18,22 +18,21 @@ export interface JobCleanerDeps {
   redis: Pick<Redis, 'info'>
   registry: Pick<LineRegistry, 'removeFinished'>
   log: Pick<Log, 'info' | 'warn'>
-  /** Milliseconds of a clock that is never set back. */
-  monotonicMs: () => number
+  clock: Clock
 }
 
 /**
  * Removes the finished jobs of all lines while Redis fills up. Only the dashboard shows them. While
  * Redis has enough memory, the finished jobs of a line stay until the line is forgotten.
  */
-export function createJobCleaner({ redis, registry, log, monotonicMs }: JobCleanerDeps): Loop {
+export function createJobCleaner({ redis, registry, log, clock }: JobCleanerDeps): Loop {
   let cleanedAtMs = Number.NEGATIVE_INFINITY
 
   async function clean(): Promise<void> {
-    if (monotonicMs() - cleanedAtMs < CLEAN_EVERY_MS) return
+    if (clock.steadyMs() - cleanedAtMs < CLEAN_EVERY_MS) return
     const fullness = await readFullness(redis)
     if (fullness < CLEAN_AT) return
-    cleanedAtMs = monotonicMs()
+    cleanedAtMs = clock.steadyMs()
     const jobs = await registry.removeFinished()
     if (jobs > 0) log.info({ jobs, fullness }, 'removed finished jobs because Redis fills up')
   }

@@ -1,4 +1,5 @@
 import {
+  type Clock,
   type JobPayload,
   type JobReply,
   type Log,
@@ -53,8 +54,7 @@ export interface LineDeps {
   onSetAside?: (jobId: string, error: Error) => void
   /** True if no further job may be fetched here. */
   isStopping: () => boolean
-  /** Milliseconds of a clock that is never set back. */
-  monotonicMs: () => number
+  clock: Clock
 }
 
 /** A line as one worker process sees it. */
@@ -96,7 +96,7 @@ export function createLine(
   deps: LineDeps,
   { lineName, prefix, base }: { lineName: string; prefix: string; base: string },
 ): Line {
-  const { redis, locks, log, monotonicMs } = deps
+  const { redis, locks, log, clock } = deps
   const backend = deps.root.forQueue(lineName, prefix)
   const worker = new Worker<JobPayload, JobReply>(
     lineName,
@@ -137,7 +137,7 @@ export function createLine(
     const payload = readJobPayload(job.data)
     if (payload === 'newer') {
       log.error({ lineName, jobId }, 'left a job of a newer version to workers that can read it')
-      standBackUntilMs = monotonicMs() + STAND_BACK_MS
+      standBackUntilMs = clock.steadyMs() + STAND_BACK_MS
       return void (await job.moveToWait(token))
     }
     if (payload === 'malformed') {
@@ -187,7 +187,7 @@ export function createLine(
 
   return {
     async serve(mayContinue) {
-      if (deps.isStopping() || monotonicMs() < standBackUntilMs) return 0
+      if (deps.isStopping() || clock.steadyMs() < standBackUntilMs) return 0
       // Each time another token: a process that froze and was overtaken must not complete the job
       // that its successor has.
       const token = `${deps.processName}:${worker.id}:${serves++}`

@@ -1,4 +1,4 @@
-import type { Log } from '@ticket-line/shared'
+import { type Log, systemClock } from '@ticket-line/shared'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { LineLength } from '../registry.js'
 import type { Line } from './line.js'
@@ -51,7 +51,7 @@ function given(overrides: Partial<SchedulerDeps> = {}) {
     handOver: async (names) => handedOver.push(...names),
     onStalled: () => undefined,
     log: silent,
-    monotonicMs: () => Date.now(),
+    clock: systemClock,
     ...overrides,
   })
   return {

@@ -30,7 +30,7 @@
  * Shutdown: `close` queues nothing more, lets the lines in service finish the jobs at hand, and wakes
  * other processes for the lines that were serving or queued.
  */
-import { every, type Log, withDeadline } from '@ticket-line/shared'
+import { type Clock, every, type Log, withDeadline } from '@ticket-line/shared'
 import { hasJobs, type LineLength } from '../registry.js'
 import type { Line } from './line.js'
 
@@ -51,8 +51,7 @@ export interface SchedulerDeps {
   /** Called with the number of jobs whose lock has expired. */
   onStalled: (jobs: number) => void
   log: Log
-  /** Milliseconds of a clock that is never set back. */
-  monotonicMs: () => number
+  clock: Clock
 }
 
 export interface SchedulerCounts {
@@ -104,7 +103,7 @@ const TURN_MS = 100
 const STANDBY_MS = 500
 
 export function createScheduler(deps: SchedulerDeps): Scheduler {
-  const { log, monotonicMs } = deps
+  const { log, clock } = deps
   /** In the order of their last wake-up: the first one was woken least recently. */
   const lines = new Map<string, ScheduledLine>()
   const queue: ScheduledLine[] = []
@@ -142,7 +141,7 @@ export function createScheduler(deps: SchedulerDeps): Scheduler {
   function wake(lineName: string): void {
     if (isClosed) return
     const line = openLine(lineName)
-    const nowMs = monotonicMs()
+    const nowMs = clock.steadyMs()
     line.monitoredUntilMs = nowMs + MONITOR_MS
     const isStandby =
       nowMs - line.foundEmptyAtMs < STANDBY_MS && nowMs - line.servedAtMs > MONITOR_MS
@@ -183,19 +182,19 @@ export function createScheduler(deps: SchedulerDeps): Scheduler {
   async function serve(line: ScheduledLine): Promise<void> {
     const serving = { kind: 'serving' as const, isDue: false }
     line.state = serving
-    const startedAtMs = monotonicMs()
+    const startedAtMs = clock.steadyMs()
     function mayContinue(): boolean {
-      if (queue.length === 0 || monotonicMs() - startedAtMs < TURN_MS) return true
+      if (queue.length === 0 || clock.steadyMs() - startedAtMs < TURN_MS) return true
       serving.isDue = true
       return false
     }
     try {
       const served = await line.line.serve(mayContinue)
-      if (served > 0) line.servedAtMs = monotonicMs()
-      else line.foundEmptyAtMs = monotonicMs()
+      if (served > 0) line.servedAtMs = clock.steadyMs()
+      else line.foundEmptyAtMs = clock.steadyMs()
     } catch (err) {
       log.warn({ lineName: line.lineName, err }, 'could not serve a line; the monitor will retry')
-      line.monitoredUntilMs = monotonicMs() + MONITOR_MS
+      line.monitoredUntilMs = clock.steadyMs() + MONITOR_MS
     } finally {
       line.state = QUIET
     }
@@ -204,20 +203,20 @@ export function createScheduler(deps: SchedulerDeps): Scheduler {
 
   async function monitor(): Promise<void> {
     const monitored = [...lines.values()].filter(
-      (line) => line.state.kind === 'quiet' && line.monitoredUntilMs > monotonicMs(),
+      (line) => line.state.kind === 'quiet' && line.monitoredUntilMs > clock.steadyMs(),
     )
     const lengths = await deps.measure(monitored.map((line) => line.lineName))
     await Promise.all(monitored.map((line, i) => monitorLine(line, lengths[i] as LineLength)))
     for (const line of lines.values()) {
       const unusedSinceMs = Math.max(line.monitoredUntilMs, line.servedAtMs)
-      if (line.state.kind === 'quiet' && monotonicMs() - unusedSinceMs > deps.idleMs)
+      if (line.state.kind === 'quiet' && clock.steadyMs() - unusedSinceMs > deps.idleMs)
         lines.delete(line.lineName)
     }
   }
 
   async function monitorLine(line: ScheduledLine, length: LineLength): Promise<void> {
     if (!hasJobs(length) || line.state.kind === 'serving') return
-    line.monitoredUntilMs = monotonicMs() + MONITOR_MS
+    line.monitoredUntilMs = clock.steadyMs() + MONITOR_MS
     if (length.activeJobs > 0) {
       const recovered = await line.line.recoverStalled()
       if (recovered === 0) return

@@ -1,5 +1,6 @@
 import { hostname } from 'node:os'
 import {
+  type Clock,
   createReaderRedis,
   dropIfSilent,
   type LineLayout,
@@ -55,8 +56,7 @@ export interface ServerDeps {
   /** Called with a job that is set aside: it is neither decided nor left in its line. */
   onSetAside?: (jobId: string, error: Error) => void
   log: Log
-  /** Milliseconds of a clock that is never set back. */
-  monotonicMs: () => number
+  clock: Clock
 }
 
 /** The worker's end of the line. */
@@ -85,7 +85,7 @@ const KEEP_FAILED = { count: 100, age: 7 * 24 * 3600 }
  * one that blocks until wake-ups come.
  */
 export function startLineServer(deps: ServerDeps): LineServer {
-  const { options, redis, registry, log, monotonicMs } = deps
+  const { options, redis, registry, log, clock } = deps
   const { layout, times } = options
   let isStopping = false
 
@@ -113,7 +113,7 @@ export function startLineServer(deps: ServerDeps): LineServer {
     sendReply: createSendReply(redis, layout, log),
     ...(deps.onSetAside && { onSetAside: deps.onSetAside }),
     isStopping: () => isStopping,
-    monotonicMs,
+    clock,
   }
   const scheduler = createScheduler({
     createLine: (lineName) =>
@@ -131,7 +131,7 @@ export function startLineServer(deps: ServerDeps): LineServer {
       Promise.all(lineNames.map((lineName) => sendWakeUp(redis, layout, lineName))),
     onStalled: deps.onStalled,
     log,
-    monotonicMs,
+    clock,
   })
 
   const reader = createReaderRedis(options.redisUrl).on('error', () => undefined)
@@ -151,7 +151,7 @@ export function startLineServer(deps: ServerDeps): LineServer {
     forgetAfterMs: options.lineIdleMs,
     log,
   })
-  const jobCleaner = createJobCleaner({ redis, registry, log, monotonicMs })
+  const jobCleaner = createJobCleaner({ redis, registry, log, clock })
   // Wake-ups may have been lost while the connection was away.
   redis.on('ready', () => sweeper.sweepNow())
 

@@ -145,12 +145,6 @@ export function reconnectTogether(writer: Redis, reader: Redis): void {
   })
 }
 
-/** Lua: defines `now_ms()`, milliseconds since 1970 by Redis's clock, which all processes share. */
-export const REDIS_NOW = `local function now_ms()
-  local time = redis.call('TIME')
-  return time[1] * 1000 + math.floor(time[2] / 1000)
-end`
-
 /**
  * Lua: keeps the further writes of a script out of the append-only file, which Redis flushes to
  * disk before it answers any client. Replicas still get the writes.
