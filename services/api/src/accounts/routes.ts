@@ -229,7 +229,7 @@ type Counted =
   | { kind: 'within'; refreshToken: string | undefined }
 
 /**
- * Reads the refresh token and counts the request on its sign-in, so that other clients of the same
+ * Reads the refresh token and counts the request by its sign-in, so that other clients of the same
  * address cannot use up its limit. Requests without a token of ours count by user or address.
  */
 async function readCounted(

@@ -1,5 +1,12 @@
 import type { Availability, CommandView, LineClient } from '@ticket-line/line/client'
-import { AppError, parseCommandId, sleep, withDeadline } from '@ticket-line/shared'
+import {
+  AppError,
+  type Clock,
+  parseCommandId,
+  sleep,
+  systemClock,
+  withDeadline,
+} from '@ticket-line/shared'
 import { z } from 'zod'
 import { parsePrefer, preferenceApplied } from '../http/prefer.js'
 import { isStaff } from '../http/principal.js'
@@ -22,6 +29,7 @@ export interface PollDeps {
   availability: Availability
   /** How long one search may take in addition to the wait, ms. */
   readTimeoutMs: number
+  clock?: Clock
 }
 
 /**
@@ -136,17 +144,17 @@ async function asLongPoll<T>(
  * @throws AppError `unavailable` if a server is unavailable, or if no search succeeded in time
  */
 export async function poll(
-  { line, lifecycle, availability, readTimeoutMs }: PollDeps,
+  { line, lifecycle, availability, readTimeoutMs, clock = systemClock }: PollDeps,
   jobId: string,
   waitMs: number,
   mayRead: (view: CommandView) => boolean,
 ): Promise<CommandView | undefined> {
-  const untilMs = performance.now() + waitMs
+  const untilMs = clock.steadyMs() + waitMs
   const overtimeUntilMs = waitMs === 0 ? untilMs : untilMs + OVERTIME_MS
-  const isOver = (endMs: number): boolean => performance.now() >= endMs || lifecycle.draining
+  const isOver = (endMs: number): boolean => clock.steadyMs() >= endMs || lifecycle.draining
   let known: CommandView | undefined
   for (;;) {
-    const searchMs = Math.min(Math.max(untilMs - performance.now(), 0), SEARCH_MS)
+    const searchMs = Math.min(Math.max(untilMs - clock.steadyMs(), 0), SEARCH_MS)
     try {
       const found = line.find(jobId, searchMs, mayRead)
       known = await withDeadline(found, searchMs + readTimeoutMs, throwUnavailable)

@@ -14,7 +14,7 @@ export interface AppEnv {
     clientAddress: string
     /** Set by `authenticate` after it has verified a token. */
     principal: Principal | undefined
-    /** The key on which a rate limit counts this request, if the handler chose one. */
+    /** The key under which a rate limit counts this request, if the handler chose one. */
     rateLimitKey: string | undefined
     /** How long the rate limit took to count this request, ms. */
     rateLimitMs: number | undefined

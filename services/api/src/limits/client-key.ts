@@ -3,7 +3,7 @@ import type { Context } from 'hono'
 import type { AppEnv } from '../http/env.js'
 
 /**
- * The key on which a rate limit counts a request: chosen by the handler, or the user, or the
+ * The key under which a rate limit counts a request: chosen by the handler, or the user, or the
  * address.
  */
 export function rateLimitKey(c: Context<AppEnv>): string {
