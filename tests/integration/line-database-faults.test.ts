@@ -260,7 +260,7 @@ describe('a command whose job is started repeatedly', () => {
     expect(applied.map(({ changes }) => changes.length).toSorted()).toEqual([0, 0, 0, 1])
   })
 
-  it('does not reject a command if a surviving worker uncounts its start late', async () => {
+  it('does not reject a command if a surviving worker takes its start back late', async () => {
     const id = await newEvent(5)
     const job = kit.job(command('book', id, 'ann'))
     await kit.query('INSERT INTO command_starts VALUES ($1, 2, now())', [job.id(0)])

@@ -187,7 +187,7 @@ describe('a command that a stopping worker gives up', () => {
     return { error, tookMs: performance.now() - givenUpAt }
   }
 
-  /** The pool with `answer` in place of the statement that uncounts a start. */
+  /** The pool with `answer` in place of the statement that takes a start back. */
   function withUncountAnswer(answer: () => Promise<unknown>): Pool {
     return new Proxy(kit.database.pool, {
       get(target, name) {
@@ -229,7 +229,7 @@ describe('a command that a stopping worker gives up', () => {
     ['fails', () => Promise.reject(new Error('PostgreSQL went away'))],
     ['hangs', () => new Promise(() => undefined)],
   ])(
-    'gives up a command even if the statement that uncounts its start %s',
+    'gives up a command even if the statement that takes its start back %s',
     async (_how, answer) => {
       const job = kit.job(command('book', 1, 'eve'))
 

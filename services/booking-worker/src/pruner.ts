@@ -7,7 +7,7 @@ export interface PrunerDeps {
   registry: LineRegistry
   retentionHours: number
   intervalMs: number
-  /** Called each time when no removable row is left. */
+  /** Called each time no removable row is left. */
   onPruned: () => void
   log: Log
   /** Milliseconds since 1970. */

@@ -20,8 +20,8 @@ const TAKE_BACK_WITHIN_MS = 200
 const SURVIVORS_WITHIN_MS = 1500
 const SURVIVORS_CHECK_MS = 100
 /**
- * How long a command waits for others that may have killed a worker, ms. A command that kills does
- * so at once.
+ * How long a command waits for others that may have killed a worker, ms. A command that kills its
+ * worker does so at once.
  */
 const TURN_WITHIN_MS = 1000
 

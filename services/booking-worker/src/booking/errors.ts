@@ -27,7 +27,7 @@ export class SetAsideError extends Error {
 /**
  * What the line does with a job, by how its application ended.
  *
- * @throws every error that says neither that the job was given up nor that it must be set aside
+ * @throws every other error
  */
 export async function jobResultOf(applying: Promise<AppliedBatch>): Promise<JobResult> {
   try {
