@@ -3,8 +3,8 @@
  * in before it adds their job, workers count them out with the reply, and `MAX_QUEUE_DEPTH` limits
  * the depth of an event. `depth` in Redis is used by this file and by `send-reply.lua` alone.
  *
- * A process that dies between two steps leaves a depth that is too high. Three things correct it:
- * a reply deletes the depth of a line without queued jobs, `admit-commands.lua` deletes the depth of
+ * A process that dies between two steps leaves a depth that is too high. Three things correct it: a
+ * reply deletes the depth of a line without queued jobs, `admit-commands.lua` deletes the depth of
  * an event if it alone would refuse commands to an empty line, and so does `ops reconcile`.
  */
 import { type LineLayout, writeTogether } from '@ticket-line/shared'
@@ -17,7 +17,7 @@ export type { EventCounts } from './scripts.js'
 /** A job is added, or its add has failed, this long after its commands were counted, ms. */
 const LEFT_BEHIND_AFTER_MS = 5000
 
-/** What `admit-commands.lua` takes for no limit. */
+/** The value that means no limit to `admit-commands.lua`. */
 const UNLIMITED = -1
 
 export interface DepthCounter {
@@ -34,7 +34,7 @@ export interface DepthCounter {
     limit: number | undefined,
     registers: boolean,
   ): Promise<AdmittedEvent[]>
-  /** Counts commands out whose job does not come. It does not wait for the result. */
+  /** Counts commands out whose job is not added. It does not wait for the result. */
   takeBack(lineName: string, counts: EventCounts): void
   /** Deletes the depth of a line if it has no jobs. @returns whether there was one */
   forget(lineName: string): Promise<boolean>

@@ -10,7 +10,7 @@ import { arrayOf, type LineConnection, NOT_SENT, type Statement } from './transa
 
 /** What the decision of a batch needs to know. */
 export interface LoadRequest {
-  /** Events named in the batch, ascending. Everybody locks events in this order. */
+  /** Events named in the batch, ascending. Every transaction locks events in this order. */
   eventIds: number[]
   /**
    * What to do if another transaction holds the lock of an event. `fail` gives an error at once

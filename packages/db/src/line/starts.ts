@@ -1,7 +1,8 @@
 import type pg from 'pg'
 
-// A command of a job whose worker crashed runs alone, and each such start is counted before it runs.
-// A command that kills its workers is recognized by the count, because nobody takes it back.
+// A command of a job whose worker crashed runs alone, and each such start is counted before it
+// runs. A command that kills its workers is recognized by the count, because a dead worker does not
+// take it back.
 
 /**
  * Counts a start of a command.

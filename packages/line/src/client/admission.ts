@@ -16,7 +16,7 @@ export interface Admission {
     lineName: string,
     counts: Map<number, number>,
   ): Map<number, number> | Promise<Map<number, number>>
-  /** Counts commands out whose job will not come. */
+  /** Counts commands out whose job is not added. */
   takeBack(lineName: string, counts: EventCounts): void
 }
 
@@ -104,7 +104,7 @@ export function createAdmission({ depth, maxDepth, clock }: AdmissionDeps): Admi
           : before.then(() => admitNow(lineName, counts))
       if (!(admitted instanceof Promise)) return admitted
       awaited.set(lineName, admitted)
-      // One microtask later than the caller goes on, so that no later batch is admitted at once
+      // Runs one microtask after the caller continues, so that no later batch is admitted at once
       // before the caller has sent its add.
       const end = admitted.catch(() => undefined)
       void end.then(() => {

@@ -6,7 +6,7 @@ import type { Redis } from 'ioredis'
  * workers, which must write in order to empty the lines.
  */
 const FULL_AT = 0.9
-/** An API process cannot fill a tenth of a Redis between two checks, ms. */
+/** Time between two checks, ms: too short for an API process to fill a tenth of a Redis. */
 const CHECK_EVERY_MS = 1000
 
 export interface CapacityDeps {
@@ -23,8 +23,8 @@ export interface Capacity {
 
 /**
  * Checks how full Redis is. A Redis that has reached its `maxmemory` refuses what workers write to
- * fetch and to complete a job, just as it refuses an add. It would stay full until an operator gives
- * it more memory.
+ * fetch and to complete a job, just as it refuses an add. It would stay full until an operator
+ * gives it more memory.
  */
 export function watchCapacity({ redis, onChange }: CapacityDeps): Capacity {
   let hasCapacity = true
@@ -36,7 +36,7 @@ export function watchCapacity({ redis, onChange }: CapacityDeps): Capacity {
       if (now !== hasCapacity) onChange(now)
       hasCapacity = now
     },
-    // The last known state counts. Whether Redis answers at all is the matter of `availability.ts`.
+    // The last known state counts. `availability.ts` detects whether Redis answers at all.
     { onError: () => undefined },
   )
   return { hasCapacity: () => hasCapacity, stop: () => void loop.stop() }

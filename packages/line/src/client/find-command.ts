@@ -24,8 +24,8 @@ export type FindStored = (commandId: string) => Promise<StoredCommand | undefine
 const IDS_PER_STATEMENT = 1000
 
 /**
- * Looks up the commands of many callers in one statement. While a statement runs, further ids gather
- * for the next one.
+ * Looks up the commands of many callers in one statement. While a statement runs, further ids
+ * gather for the next one.
  */
 export function createFindStored(store: Pick<CommandStore, 'findStored'>): FindStored {
   return createBatcher({
@@ -97,8 +97,8 @@ export function createFindCommand(deps: FindCommandDeps): LineClient['find'] {
       queues.queueOf(lineName).getJob(jobId),
       locateJob(lineBase(lineName, layout), jobId, JOBS_COUNTED),
     ])
-    // The job was decided, and PostgreSQL was restored from an older copy since then. No worker runs
-    // it again.
+    // The job was decided, and PostgreSQL was restored from an older copy since then. No worker
+    // runs it again.
     const isCompleted = job?.finishedOn !== undefined && !job.failedReason
     const payload = readJobPayload(job?.data)
     if (isCompleted || typeof payload === 'string') return undefined
@@ -157,7 +157,7 @@ export function createFindCommand(deps: FindCommandDeps): LineClient['find'] {
     if (view.state === 'done' || leftMs <= 0) return view
     const stored = await waitForDecision(commandId, leftMs)
     if (stored !== undefined) return viewOf(stored)
-    // If the last look fails, the state that was found before is better than an error.
+    // If the last lookup fails, the state that was found before is better than an error.
     return (await findOnce(commandId).catch(() => undefined)) ?? view
   }
 }

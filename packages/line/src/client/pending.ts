@@ -26,14 +26,14 @@
  * - `storing`: its first add has not ended.
  * - `stored`: Redis has it. From then on "accepted" is the truth.
  * - `lost`: Redis turned out not to have it, because it lost data. The rescue adds it again under the
- *   same id until that works. Meanwhile "accepted" would be a promise that nobody keeps.
+ *   same id until that works. Meanwhile "accepted" would be a false promise.
  *
- * Invariants: a client is answered exactly once. "Accepted" is answered only while the job is stored.
- * "Unavailable" is answered only if the command will never take effect. A job is forgotten when all
- * its commands are answered, so the jobs in memory are bounded by the clients that wait.
+ * Invariants: a client is answered exactly once. "Accepted" is answered only while the job is
+ * stored. "Unavailable" is answered only if the command will never take effect. A job is forgotten
+ * when all its commands are answered, so the jobs in memory are bounded by the clients that wait.
  *
- * Shutdown: `drain` makes everybody wait for acceptance only, and sends what is held. Each client is
- * then answered as soon as its job is stored, which takes at most as long as the error budget.
+ * Shutdown: `drain` makes everybody wait for acceptance only, and sends what is held. Each client
+ * is then answered as soon as its job is stored, which takes at most as long as the error budget.
  */
 import { type CommandRequest, commandIdOf, type StoredOutcome } from '@ticket-line/shared'
 import type { JobToStore } from './store-job.js'
@@ -111,7 +111,7 @@ export function acceptPending(job: PendingJob): void {
 
 /**
  * Called when the fate of a job is known: answers each command with its outcome. A command without
- * one was abandoned and never takes effect, so its client is answered that we are unavailable.
+ * one was abandoned and never takes effect, so its client gets `unavailable`.
  */
 export function resolvePending(
   job: PendingJob,
@@ -124,7 +124,10 @@ export function resolvePending(
   })
 }
 
-/** Called when a job will never take effect, or when nobody knows: answers all its clients so. */
+/**
+ * Called when a job will never take effect, or its fate is unknown: gives all its clients that
+ * result.
+ */
 export function failPending(job: PendingJob, kind: 'unavailable' | 'unknown'): void {
   for (const command of job.commands) {
     if (command.state.kind === 'in_job')

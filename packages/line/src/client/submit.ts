@@ -70,8 +70,8 @@ export interface Submitter {
 }
 
 /**
- * After its deadline, a client still waits this long for a look in PostgreSQL, or for a lost job to
- * be added again, ms.
+ * After its deadline, a client still waits this long for a lookup in PostgreSQL, or for a lost job
+ * to be added again, ms.
  */
 const LAST_CHECK_MS = 100
 
@@ -124,9 +124,9 @@ export function createSubmitter(deps: SubmitterDeps): Submitter {
     const wanted = countEvents(commands.map(({ request }) => request))
     let admitted = commands
     try {
-      // Far from the depth limit this is no promise. It is then not awaited, because the add must be
-      // sent in the same turn of the event loop: both go in one write to the socket, and no later
-      // batch of the line can come before it.
+      // Far from the depth limit this is no promise. It is then not awaited, because the add must
+      // be sent in the same turn of the event loop: both go in one write to the socket, and no
+      // later batch of the line can come before it.
       const counts = admission.admit(lineName, wanted)
       if (counts instanceof Promise) admitted = selectAdmitted(commands, await counts)
     } catch (error) {

@@ -16,11 +16,13 @@ export type SubmitResult =
    * command got as far as a job.
    */
   | { kind: 'unavailable'; commandId?: string }
-  /** Both servers failed, and the command may or may not take effect. Its id will tell. */
+  /** Both servers failed, and the command may or may not take effect. Its id finds out later. */
   | { kind: 'unknown'; commandId: string }
 
 export interface SubmitOptions {
-  /** How long to wait for the decision, ms. With 0 the command is accepted as soon as it is stored. */
+  /**
+   * How long to wait for the decision, ms. With 0 the command is accepted as soon as it is stored.
+   */
   waitMs: number
   /**
    * How much of the error budget the request has already spent, ms, for example on a rate limit
@@ -47,8 +49,8 @@ export interface CommandView {
 /** The API's end of the line. */
 export interface LineClient {
   /**
-   * Submits a command for an event that exists, and waits for its decision. The command takes effect
-   * even if its client goes away.
+   * Submits a command for an event that exists, and waits for its decision. The command takes
+   * effect even if its client goes away.
    *
    * @returns what became of it. It never rejects
    */

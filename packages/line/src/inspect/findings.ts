@@ -32,7 +32,9 @@ export const FINDINGS = {
   stale_count: { repairable: true },
   /** An operator paused the line, and knows why. */
   paused: { repairable: false },
-  /** The first job is of a newer version than this build. A worker of that version must serve it. */
+  /**
+   * The first job is of a newer version than this build. A worker of that version must serve it.
+   */
   newer_job: { repairable: false },
   /** The data of a job is not what this product writes. */
   unreadable_job: { repairable: false },
@@ -63,7 +65,7 @@ export interface InspectDeps {
   layout: LineLayout
   /** Milliseconds since 1970. */
   now: () => number
-  /** Shows how far a long command is, if a person watches. */
+  /** Shows the progress of a long command on a terminal. */
   progress: (line: string) => void
 }
 

@@ -21,7 +21,7 @@ export interface ProcessMark {
   seenAtMs: number
 }
 
-/** A process counts as alive for this long after its last sign of life, ms. */
+/** A process counts as alive for this long after its last heartbeat, ms. */
 export const ALIVE_MS = 6000
 /** How often a process checks whether its servers still belong together, ms. */
 export const CHECK_EVERY_MS = 2000

@@ -42,7 +42,7 @@ export interface InstallationDeps {
   layout: LineLayout
   service: 'api' | 'worker'
   log: Log
-  /** Called once if this process must not go on: its servers do not belong together any more. */
+  /** Called once if this process must not continue: its servers do not belong together any more. */
   onRefused: (message: string) => void
 }
 
@@ -137,7 +137,7 @@ export function createInstallationWatch(deps: InstallationDeps): InstallationWat
   async function join(): Promise<void> {
     let record = await readRecord()
     const startedAtMs = performance.now()
-    /** The first sign of life of each contradiction. */
+    /** The first heartbeat of each contradiction. */
     const firstSigns = new Map<string, string>()
     while (isJoining()) {
       const contradictions = await findContradictions(record)
@@ -182,7 +182,7 @@ export function createInstallationWatch(deps: InstallationDeps): InstallationWat
   }
 
   /**
-   * Finds signs of life of processes that contradict this one.
+   * Finds heartbeats of processes that contradict this one.
    *
    * @throws ConfigError if this process contradicts the record, or Redis has another owner
    */

@@ -35,7 +35,7 @@ export type JobResult =
   | { kind: 'decided'; outcomes: JobReply['outcomes'] }
   /** This worker gives the job up. It stays in the line for the next worker. */
   | { kind: 'given_up' }
-  /** The job must not be run, or cannot be decided. The line goes on without it. */
+  /** The job must not be run, or cannot be decided. The line continues without it. */
   | { kind: 'set_aside'; error: Error }
 
 export interface LineDeps {
@@ -80,10 +80,10 @@ export interface Line {
 const STAND_BACK_MS = 5000
 
 /**
- * Serves a line with BullMQ's manual fetching (`getNextJob`, `moveToCompleted`), one job at a time in
- * this process and, because of the queue's global concurrency of 1, in all processes. So commands
- * are decided in the order of the line. Completing a job also fetches the next one, in one round
- * trip.
+ * Serves a line with BullMQ's manual fetching (`getNextJob`, `moveToCompleted`), one job at a time
+ * in this process and, because of the queue's global concurrency of 1, in all processes. So
+ * commands are decided in the order of the line. Completing a job also fetches the next one, in one
+ * round trip.
  *
  * A failed job would go to the tail of its line, so a job that can be read never fails in BullMQ,
  * unless it is set aside. A job that is given up, for example at a shutdown while PostgreSQL is

@@ -17,18 +17,18 @@
  * Who moves them: wake-ups, the sweep and the monitor make a quiet line queued (`enqueue`); a free
  * place takes the first queued line (`fillPlaces`); the end of `serve` moves it on.
  *
- * Many processes have the same line in their schedulers. Every process gets every wake-up and tries to
- * fetch; BullMQ's global concurrency gives the job to one of them. A process that finds the line empty,
- * and has not served it lately, is a *standby*: it ignores wake-ups for `STANDBY_MS`, so that on a busy
- * line the others do not ask Redis in vain for every job.
+ * Many processes have the same line in their schedulers. Every process gets every wake-up and tries
+ * to fetch; BullMQ's global concurrency gives the job to one of them. A process that finds the line
+ * empty, and has not served it lately, is a *standby*: it ignores wake-ups for `STANDBY_MS`, so
+ * that on a busy line the others do not ask Redis in vain for every job.
  *
  * The *monitor* checks lines that were woken lately, or have work, and that this process does not
- * serve. It finds what wake-ups do not tell: a worker that died, stopped, or has no place. It returns
- * jobs whose lock has expired to their line. Lines that nobody monitors any more are found by the
- * sweep (`sweeper.ts`).
+ * serve. It finds what wake-ups do not report: a worker that died, stopped, or has no place. It
+ * returns jobs whose lock has expired to their line. Lines that nobody monitors any more are found
+ * by the sweep (`sweeper.ts`).
  *
- * Shutdown: `close` queues nothing more, lets the lines in service finish the jobs at hand, and wakes
- * other processes for the lines that were serving or queued.
+ * Shutdown: `close` queues nothing more, lets the lines in service finish the jobs at hand, and
+ * wakes other processes for the lines that were serving or queued.
  */
 import { type Clock, every, type Log, withDeadline } from '@ticket-line/shared'
 import { hasJobs, type LineLength } from '../registry.js'
@@ -40,7 +40,9 @@ export interface SchedulerDeps {
   measure: (lineNames: string[]) => Promise<LineLength[]>
   /** Places: lines that are served at the same time. */
   servedAtOnce: number
-  /** Lines that are remembered. Beyond that, the line that was woken least recently is forgotten. */
+  /**
+   * Lines that are remembered. Beyond that, the line that was woken least recently is forgotten.
+   */
   maxOpenLines: number
   /** A line without work is forgotten after this long, ms. */
   idleMs: number
