@@ -38,7 +38,7 @@ export interface RetryRule extends Backoff {
 }
 
 /** The one table of retries: how long to pause, and when to suspect the transaction itself. */
-export const RETRY_RULES: Record<FaultKind, RetryRule> = {
+const RETRY_RULES: Record<FaultKind, RetryRule> = {
   connection: { firstPauseMs: 40, longestPauseMs: 500, suspectAfter: 20, closesConnection: true },
   conflict: { firstPauseMs: 40, longestPauseMs: 500, suspectAfter: 20, closesConnection: false },
   // After 20 failures it is no race, because the other transaction would have committed.

@@ -22,7 +22,6 @@ import {
   readNodeEnv,
   readRedisUrl,
   readRetentionHours,
-  sleep,
   withDeadline,
 } from '@ticket-line/shared'
 import type { Redis } from 'ioredis'
@@ -55,7 +54,6 @@ export interface Context {
    */
   installation(): InstallationStore | undefined
   now(): number
-  sleep(ms: number): Promise<void>
   /** Shows the progress of a long command. Prints nothing if the output is not a terminal. */
   progress(line: string): void
 }
@@ -159,7 +157,6 @@ export function createContext(
       return redis
     },
     now: () => Date.now(),
-    sleep,
     progress,
   }
 }

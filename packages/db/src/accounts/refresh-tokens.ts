@@ -6,7 +6,7 @@ import { refreshTokens, users } from '../schema.js'
 /** Most expired rows that one sign-in deletes. */
 const PRUNE_AT_ONCE = 20
 /** Most sign-ins of an account. A further one ends the oldest. */
-export const MAX_FAMILIES = 50
+const MAX_FAMILIES = 50
 
 /** The present account of a family, and the time until which its token can be exchanged. */
 export interface RefreshFamily {
@@ -32,7 +32,7 @@ export interface NewFamily {
  */
 export interface RefreshTokens {
   /**
-   * Starts a family, and ends the oldest families of the account beyond {@link MAX_FAMILIES}.
+   * Starts a family, and ends the oldest families of the account beyond `MAX_FAMILIES`.
    *
    * @returns false if the account was disabled, or its password changed, after the password was
    * checked

@@ -40,7 +40,7 @@ export async function pageBookings(
   limit: number,
 ): Promise<ListedBooking[]> {
   const { rows } = await pool.query<BookingRow>({
-    name: 'bookings-page',
+    name: 'reads_bookings_page',
     text: `SELECT ${COLUMNS} FROM bookings
            WHERE event_id = $1 AND sequence > $2 AND status = 'confirmed' ORDER BY sequence LIMIT $3`,
     values: [eventId, afterSequence, limit],

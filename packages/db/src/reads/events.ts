@@ -30,7 +30,7 @@ export async function readEventStatuses(
   eventIds: number[],
 ): Promise<Map<number, EventStatus>> {
   const { rows } = await pool.query<StatusRow>({
-    name: 'event-statuses',
+    name: 'reads_events',
     text: `SELECT event_id, total_tickets, available_tickets, waiting_count
            FROM events WHERE event_id = ANY($1::bigint[])`,
     values: [eventIds],
@@ -45,7 +45,7 @@ export async function pageEventStatuses(
   limit: number,
 ): Promise<EventStatus[]> {
   const { rows } = await pool.query<StatusRow>({
-    name: 'event-statuses-page',
+    name: 'reads_events_page',
     text: `SELECT event_id, total_tickets, available_tickets, waiting_count
            FROM events WHERE event_id > $1 ORDER BY event_id LIMIT $2`,
     values: [afterEventId, limit],

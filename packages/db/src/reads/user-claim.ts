@@ -28,7 +28,7 @@ export async function readUserClaim(
   userId: string,
 ): Promise<UserClaim | undefined> {
   const { rows } = await pool.query<ClaimRow>({
-    name: 'user-claim',
+    name: 'reads_user_claim',
     text: CLAIM,
     values: [eventId, userId],
   })

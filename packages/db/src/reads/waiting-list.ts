@@ -50,7 +50,11 @@ export async function pageWaitingList(
   limit: number,
 ): Promise<ListedWaiting[]> {
   const values = [eventId, afterSequence, limit]
-  const { rows } = await pool.query<WaitingRow>({ name: 'waiting-list-page', text: PAGE, values })
+  const { rows } = await pool.query<WaitingRow>({
+    name: 'reads_waiting_list_page',
+    text: PAGE,
+    values,
+  })
   return rows.map(toWaiting)
 }
 

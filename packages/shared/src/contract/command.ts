@@ -9,17 +9,6 @@ export const SET_ASIDE = 'set aside: '
 
 export type CommandType = 'book' | 'cancel'
 
-/**
- * An `Idempotency-Key` without its text: a client may put anything into a key, so only its hash
- * leaves the API.
- */
-export interface IdempotencyKey {
-  /** Who sent it. */
-  caller: string
-  /** SHA-256 of the key, base64url. */
-  keyHash: string
-}
-
 /** A request to change an event, before it enters a line. */
 export interface CommandRequest {
   type: CommandType
@@ -28,7 +17,10 @@ export interface CommandRequest {
   userId: string
   /** The user that sent the request. It differs from `userId` only for staff. */
   caller: string
-  /** SHA-256 of the caller's `Idempotency-Key`, base64url; absent if none was sent. */
+  /**
+   * SHA-256 of the caller's `Idempotency-Key`, base64url; absent if none was sent. Only the hash
+   * leaves the API, because a client may put anything into a key.
+   */
   keyHash?: string
   /** W3C `traceparent` of the request; absent if it is not traced. No decision depends on it. */
   trace?: string

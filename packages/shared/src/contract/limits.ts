@@ -23,6 +23,8 @@ export const IDEMPOTENCY_KEY_MS = IDEMPOTENCY_KEY_HOURS * 3_600_000
  */
 export const MIN_RETENTION_HOURS = IDEMPOTENCY_KEY_HOURS
 export const DEFAULT_RETENTION_HOURS = 48
+/** The longest time for which outcomes can be kept, in hours: ten years. */
+export const MAX_RETENTION_HOURS = 87_600
 
 /**
  * Sequence numbers of one block of a waiting list. `waitlist_blocks` counts the entries that still

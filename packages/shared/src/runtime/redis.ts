@@ -1,4 +1,5 @@
 import { Redis, type RedisOptions } from 'ioredis'
+import { withDeadline } from './deadline.js'
 
 /** Options that a caller may add to a profile. */
 export type ConnectionExtras = Omit<RedisOptions, 'replyMapping'>
@@ -125,14 +126,8 @@ export function createReaderRedis(url: string): Redis {
 export async function dropIfSilent(redis: Redis, withinMs: number): Promise<void> {
   const { stream } = redis
   if (redis.status !== 'ready') return
-  let answered = false
-  const timer = setTimeout(() => {
-    // If the event loop was blocked, the reply may already be here. setImmediate lets it win.
-    setImmediate(() => answered || stream.destroy())
-  }, withinMs)
-  await redis.ping().catch(() => undefined)
-  answered = true
-  clearTimeout(timer)
+  const replied = redis.ping().catch(() => undefined)
+  await withDeadline(replied, withinMs, () => stream.destroy())
 }
 
 /**

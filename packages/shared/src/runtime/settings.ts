@@ -1,4 +1,8 @@
-import { DEFAULT_RETENTION_HOURS, MIN_RETENTION_HOURS } from '../contract/limits.js'
+import {
+  DEFAULT_RETENTION_HOURS,
+  MAX_RETENTION_HOURS,
+  MIN_RETENTION_HOURS,
+} from '../contract/limits.js'
 import { ConfigError, type EnvReader, readNodeEnv } from './env.js'
 
 const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const
@@ -164,12 +168,12 @@ function isWhole({ username, password, hostname, pathname, search, hash }: URL):
 /**
  * Reads `OUTCOME_RETENTION_HOURS`, how long outcomes are kept, in hours.
  *
- * @throws ConfigError if it is less than the lifetime of an idempotency key, or above ten years
+ * @throws ConfigError if it is out of range
  */
 export function readRetentionHours(env: EnvReader): number {
   return env.integer('OUTCOME_RETENTION_HOURS', DEFAULT_RETENTION_HOURS, {
     min: MIN_RETENTION_HOURS,
-    max: 87_600,
+    max: MAX_RETENTION_HOURS,
   })
 }
 

@@ -6,7 +6,7 @@ import {
   readLine,
   scanKeys,
 } from '@ticket-line/line/inspect'
-import { plural, seconds } from '@ticket-line/shared'
+import { plural, seconds, sleep } from '@ticket-line/shared'
 import type { Arguments } from '../arguments.js'
 import type { Command } from '../command.js'
 import type { Context } from '../context.js'
@@ -70,7 +70,7 @@ async function waitUntilEmpty(context: Context, args: Arguments): Promise<Report
     context.progress(
       `${plural(lineNames.length, 'line')} with ${plural(sum(left), 'command')}, ${seconds(tookMs)}`,
     )
-    await context.sleep(INTERVAL_MS)
+    await sleep(INTERVAL_MS)
   }
 }
 
@@ -84,7 +84,7 @@ async function countApis(context: Context): Promise<number> {
     if ((connected ?? 0) > 0 || alive === 0 || waitedMs > ALIVE_MS)
       return Math.max(connected ?? 0, alive)
     // The heartbeat of a killed process expires soon.
-    await context.sleep(INTERVAL_MS)
+    await sleep(INTERVAL_MS)
   }
 }
 

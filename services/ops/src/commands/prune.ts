@@ -1,6 +1,11 @@
 import { linesToKeep, pruneAll } from '@ticket-line/db'
 import { createLineRegistry } from '@ticket-line/line'
-import { plural } from '@ticket-line/shared'
+import {
+  DEFAULT_RETENTION_HOURS,
+  MAX_RETENTION_HOURS,
+  MIN_RETENTION_HOURS,
+  plural,
+} from '@ticket-line/shared'
 import type { Arguments } from '../arguments.js'
 import type { Command } from '../command.js'
 import type { Context } from '../context.js'
@@ -14,16 +19,16 @@ export const prune: Command = {
 Removes outcomes, idempotency keys and refresh tokens that have expired, and all finished
 jobs. The workers do the same in the background.
 
-  --older-than <hours>   remove outcomes of this age (default OUTCOME_RETENTION_HOURS or 48,
-                         at least 24)`,
+  --older-than <hours>   remove outcomes of this age (default OUTCOME_RETENTION_HOURS or
+                         ${DEFAULT_RETENTION_HOURS}, at least ${MIN_RETENTION_HOURS})`,
   options: { 'older-than': { type: 'string' } },
   run: pruneNow,
 }
 
 async function pruneNow(context: Context, args: Arguments): Promise<Report> {
   const olderThanHours = args.number('older-than', context.retentionHours, {
-    min: 24,
-    max: 87_600,
+    min: MIN_RETENTION_HOURS,
+    max: MAX_RETENTION_HOURS,
   })
   const redis = await context.redis()
   const registry = createLineRegistry(redis, context.layout)

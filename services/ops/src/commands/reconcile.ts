@@ -7,7 +7,7 @@ import {
   type InspectDeps,
   repair,
 } from '@ticket-line/line/inspect'
-import { plural, seconds } from '@ticket-line/shared'
+import { plural, seconds, sleep } from '@ticket-line/shared'
 import type { Arguments } from '../arguments.js'
 import type { Command } from '../command.js'
 import type { Context } from '../context.js'
@@ -51,7 +51,7 @@ async function findAndRepair(context: Context, args: Arguments): Promise<Report>
   const deps: InspectDeps = { redis, pool: context.pool(), queues, layout, now, progress }
   async function settle(): Promise<void> {
     progress(`checking again in ${seconds(settleMs)}`)
-    await context.sleep(settleMs)
+    await sleep(settleMs)
   }
   const shown: Shown[] = (await findTwice(deps, settle)).map((finding) => ({
     ...finding,
