@@ -58,7 +58,7 @@ async function store(
       )
     },
   }
-  const startedAt = Date.now()
+  const startedAtMs = performance.now()
   const stored = createJobStore({
     queues: { queueOf: () => queue } as unknown as LineQueues,
     wakeUp: () => undefined,
@@ -67,8 +67,8 @@ async function store(
     log: createLog('test', 'silent'),
     clock: systemClock,
   })
-    .store(job, startedAt + FIND_JOB_UNTIL_MS)
-    .then((result) => ({ result, tookMs: Date.now() - startedAt, recorded }))
+    .store(job, startedAtMs + FIND_JOB_UNTIL_MS)
+    .then((result) => ({ result, tookMs: performance.now() - startedAtMs, recorded }))
   await vi.advanceTimersByTimeAsync(5000)
   return stored
 }
