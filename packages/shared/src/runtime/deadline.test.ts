@@ -49,12 +49,16 @@ describe('withDeadline', () => {
 
   it('prefers a value that arrived while the event loop was blocked', async () => {
     vi.useRealTimers()
-    const work = new Promise((resolve) => setTimeout(resolve, 5)).then(() => 'value')
-    const result = withDeadline(work, 10, () => 'late')
+    // Both timers are due after the block. The one of the deadline fires first.
+    const work = new Promise((resolve) => setTimeout(resolve, 12)).then(() => 'value')
+    const onLate = vi.fn()
+    const result = withDeadline(work, 10, onLate)
     const blockedUntil = performance.now() + 30
     while (performance.now() < blockedUntil);
 
     expect(await result).toBe('value')
+    await new Promise((resolve) => setTimeout(resolve, 20))
+    expect(onLate).not.toHaveBeenCalled()
   })
 })
 

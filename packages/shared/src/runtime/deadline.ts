@@ -14,8 +14,10 @@ export async function withDeadline<T, Late>(
   onLate: () => Late,
 ): Promise<T | Late> {
   let timer: NodeJS.Timeout | undefined
+  let hasEnded = false
   const late = new Promise<Late>((resolve, reject) => {
     function end(): void {
+      if (hasEnded) return
       try {
         resolve(onLate())
       } catch (error) {
@@ -28,6 +30,7 @@ export async function withDeadline<T, Late>(
   try {
     return await Promise.race([work, late])
   } finally {
+    hasEnded = true
     clearTimeout(timer)
   }
 }
