@@ -16,7 +16,7 @@ export type SubmitResult =
    * command got as far as a job.
    */
   | { kind: 'unavailable'; commandId?: string }
-  /** Both servers failed, and the command may or may not take effect. Its id finds out later. */
+  /** Both servers failed, and the command may or may not take effect. `find` shows it later. */
   | { kind: 'unknown'; commandId: string }
 
 export interface SubmitOptions {
