@@ -16,12 +16,12 @@ import {
 const layout: LineLayout = { lines: 0, shards: 1, keyPrefix: 'tickets' }
 
 describe('the line of an event', () => {
-  it('is its own by default', () => {
+  it('is a line for this event alone by default', () => {
     expect(lineNameOf(42, layout)).toBe('event-42')
     expect(lineNameOf(Number.MAX_SAFE_INTEGER, layout)).toBe('event-9007199254740991')
   })
 
-  it('is always the same of the shared ones, and every one of them is used', () => {
+  it('is always the same one of the shared lines, and every shared line is used', () => {
     const shared = { ...layout, lines: 16 }
     const names = Array.from({ length: 2000 }, (_, i) => lineNameOf(i + 1, shared))
 
@@ -30,10 +30,10 @@ describe('the line of an event', () => {
   })
 
   it.each([
-    ['one after the other', (i: number) => i + 1],
-    ['that are multiples of the number of lines', (i: number) => (i + 1) * 16],
-    ['near the largest', (i: number) => Number.MAX_SAFE_INTEGER - i],
-  ])('spreads events %s evenly', (_what, eventIdOf) => {
+    ['consecutive', (i: number) => i + 1],
+    ['multiples of the number of lines', (i: number) => (i + 1) * 16],
+    ['close to the largest id', (i: number) => Number.MAX_SAFE_INTEGER - i],
+  ])('spreads events evenly over the shared lines if their ids are %s', (_what, eventIdOf) => {
     const counts = new Map<string, number>()
     for (let i = 0; i < 16_000; i++) {
       const name = lineNameOf(eventIdOf(i), { ...layout, lines: 16 })
@@ -46,7 +46,7 @@ describe('the line of an event', () => {
 })
 
 describe('the keys of a line', () => {
-  it('stand under the prefix of the installation and one hash tag', () => {
+  it('begin with the key prefix of the installation and one hash tag', () => {
     const prefix = linePrefix('event-42', layout)
 
     expect(prefix).toBe('tickets{s0}')
@@ -66,7 +66,7 @@ describe('the keys of a line', () => {
     ])
   })
 
-  it('are spread over all shards', () => {
+  it('are spread over all shards of the installation', () => {
     const sharded = { ...layout, shards: 4 }
     const used = new Set(
       Array.from({ length: 200 }, (_, i) => linePrefix(`event-${i + 1}`, sharded)),
@@ -96,6 +96,9 @@ it.each<[string, number, boolean]>([
   ['event-', 0, false],
   ['constructor', 0, false],
   ['event-1:wait', 0, false],
-])('knows whether %s can be a line if events share %i of them: %s', (name, lines, expected) => {
-  expect(isLineName(name, { ...layout, lines })).toBe(expected)
-})
+])(
+  'knows whether %s can be the name of a line with SHARED_LINES=%i: %s',
+  (name, lines, expected) => {
+    expect(isLineName(name, { ...layout, lines })).toBe(expected)
+  },
+)

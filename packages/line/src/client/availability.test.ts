@@ -5,7 +5,7 @@ import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { until } from '../../../../tools/dev-stack/wait.mjs'
 import { watchAvailability } from './availability.js'
 
-/** Servers whose answers the test decides. */
+/** A Redis whose replies the test decides, and a PostgreSQL that works. */
 function given() {
   let askRedis = async (): Promise<unknown> => null
   let probes = 0
@@ -31,7 +31,7 @@ function given() {
     answerWith(answer: () => Promise<unknown>) {
       askRedis = answer
     },
-    /** Waits until a probe has ended that began after this call. */
+    /** Waits for a probe that began after this call. */
     async probed() {
       const before = probes
       await until(() => probes > before + 1, { timeoutMs: 10_000, everyMs: 5 })
@@ -41,28 +41,28 @@ function given() {
 
 const fails = (message: string) => (): Promise<never> => Promise.reject(new Error(message))
 
-/** The monotonic clock of this process, which the test moves on as a standstill does. */
-function standingStill(): { for: (ms: number) => void } {
+/** Moves the clock of this process on, as if its event loop had been blocked. */
+function eventLoop(): { block: (ms: number) => void } {
   const now = performance.now.bind(performance)
   let passedMs = 0
   vi.spyOn(performance, 'now').mockImplementation(() => now() + passedMs)
   onTestFinished(() => void vi.restoreAllMocks())
   return {
-    for(ms) {
+    block(ms) {
       passedMs += ms
     },
   }
 }
 
-describe('a server that answers', () => {
-  it('is within reach', async () => {
+describe('a server that replies', () => {
+  it('is available', async () => {
     const { availability, probed } = given()
     await probed()
 
     expect([availability.redis(), availability.postgres()]).toEqual([true, true])
   })
 
-  it('is out of reach if it refuses writes', async () => {
+  it('is unavailable if it refuses writes', async () => {
     const { availability, answerWith, probed } = given()
     await probed()
 
@@ -73,8 +73,8 @@ describe('a server that answers', () => {
   })
 })
 
-describe('a server that does not answer in time', () => {
-  it('is out of reach', async () => {
+describe('a server that does not reply in time', () => {
+  it('is unavailable', async () => {
     const { availability, answerWith, probed } = given()
     await probed()
 
@@ -84,13 +84,13 @@ describe('a server that does not answer in time', () => {
     expect(availability.redis()).toBe(false)
   })
 
-  it('counts as before if it is this process that stood still', async () => {
+  it('stays available if the event loop of this process was blocked', async () => {
     const { availability, answerWith, probed } = given()
-    const stand = standingStill()
+    const loop = eventLoop()
     await probed()
 
     answerWith(async () => {
-      stand.for(300)
+      loop.block(300)
       throw new Error('Command timed out')
     })
     await probed()
@@ -98,13 +98,13 @@ describe('a server that does not answer in time', () => {
     expect(availability.redis()).toBe(true)
   })
 
-  it('is out of reach once a process that stood still has had no answer for five seconds', async () => {
+  it('is unavailable after five seconds without a reply, even if the event loop was blocked', async () => {
     const { availability, answerWith, probed } = given()
-    const stand = standingStill()
+    const loop = eventLoop()
     await probed()
 
     answerWith(async () => {
-      stand.for(3000)
+      loop.block(3000)
       throw new Error('Command timed out')
     })
     await probed()
