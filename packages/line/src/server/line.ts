@@ -81,13 +81,14 @@ const STAND_BACK_MS = 5000
 
 /**
  * Serves a line with BullMQ's manual fetching (`getNextJob`, `moveToCompleted`), one job at a time
- * in this process and, because of the queue's global concurrency of 1, in all processes. So
- * commands are decided in the order of the line. Completing a job also fetches the next one, in one
- * round trip.
+ * in this process and, because of the queue's global concurrency of 1 (fact 1), in all processes.
+ * So commands are decided in the order of the line. Completing a job also fetches the next one, in
+ * one round trip (fact 11). `tests/integration/bullmq-facts.test.ts` lists and tests these facts.
  *
- * A failed job would go to the tail of its line, so a job that can be read never fails in BullMQ,
- * unless it is set aside. A job that is given up, for example at a shutdown while PostgreSQL is
- * away, stays active until its lock expires, and then returns to the head of the line.
+ * A failed job would go to the tail of its line (fact 5), so a job that can be read never fails in
+ * BullMQ, unless it is set aside. A job that is given up, for example at a shutdown while
+ * PostgreSQL is away, stays active until its lock expires, and then returns to the head of the
+ * line.
  *
  * @param prefix BullMQ's prefix of the queue
  * @param base what the keys of the line begin with
