@@ -1,7 +1,7 @@
 /**
  * The depth of a line: how many undecided commands each of its events has. The API counts commands
  * in before it adds their job, workers count them out with the reply, and `MAX_QUEUE_DEPTH` limits
- * the depth of an event. `depth` in Redis is used by this file and by `send-reply.lua` alone.
+ * the depth of an event. Only this file, `replies.ts` and the scripts use `depth` in Redis.
  *
  * A process that dies between two steps leaves a depth that is too high. Three things correct it: a
  * reply deletes the depth of a line without queued jobs, `admit-commands.lua` deletes the depth of
