@@ -82,7 +82,7 @@ function bookingOf(eventId: number): { request: LoadRequest; writes: BatchWrites
 const storedCount = async (eventId: number): Promise<number> =>
   (await kit.query('SELECT FROM commands WHERE event_id = $1', [eventId])).length
 
-describe('a transaction of the line', () => {
+describe('a line transaction', () => {
   it('takes three round trips: begin and load, write, commit', async () => {
     const eventId = await kit.newEvent(1)
     const { request, writes } = bookingOf(eventId)
@@ -179,7 +179,7 @@ describe('a transaction of the line', () => {
     expect(await storedCount(eventId)).toBe(1)
   })
 
-  it('is not begun if BEGIN fails, although the statements behind it succeed', async () => {
+  it('fails if BEGIN fails, even if the later statements succeed', async () => {
     const eventId = await kit.newEvent(1)
     const { store, database } = openStore()
     await backendOf(database)

@@ -68,7 +68,7 @@ export const REFUSAL = {
   booking_not_found: 'This user has no booking or waiting-list entry for this event.',
   event_not_found: 'There is no such event.',
   idempotency_key_reused: 'This Idempotency-Key was already used for a different request.',
-  rejected: 'This request could not be processed and was set aside. Nothing was changed.',
+  rejected: 'This request could not be processed and was rejected. Nothing was changed.',
 } as const satisfies Record<Exclude<OutcomeKind, keyof typeof SUCCESS>, string>
 
 /** Problems that each command can have, besides those of the guards. */
@@ -100,7 +100,7 @@ const TOO_DEEP =
   'Too many requests for this event are undecided. Nothing was changed. Please try again.'
 /** Message of a command whose effect is unknown. */
 export const UNKNOWN =
-  'The service lost its servers while it handled this request. Get the job in Location, or send the request again with the same Idempotency-Key.'
+  'The service lost the connection to its servers during this request. Get the job in Location, or send the request again with the same Idempotency-Key.'
 
 function jobUrl(commandId: string): string {
   return `/jobs/${commandId}`
