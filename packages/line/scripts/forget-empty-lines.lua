@@ -29,8 +29,8 @@ local recent_kept_ms = ARGV[5]
 --- @include "include/tidy-line"
 
 local now = now_ms()
--- If the clock of Redis was set back, earlier registrations lie in the future and would stay that
--- much longer.
+-- If the clock of Redis was set back, earlier registrations lie in the future. Without this, their
+-- lines would be kept until that time.
 for _, line in ipairs(
   redis.call('ZRANGEBYSCORE', registered_key, now + 60000, '+inf', 'LIMIT', 0, most_lines)) do
   redis.call('ZADD', registered_key, now, line)
@@ -45,7 +45,8 @@ for _, line in ipairs(lines) do
     removed_jobs = removed_jobs + remove_finished(base)
     remove_rest(base)
     local used_at = redis.call('ZSCORE', registered_key, line)
-    -- A line that was found by its keys has the time 0.
+    -- Lines that the sweep found by their keys are registered with the time 0. Nobody knows when
+    -- they were used, so they are not recent.
     if tonumber(used_at) > 0 then redis.call('ZADD', recent_key, used_at, line) end
     redis.call('ZREM', registered_key, line)
     forgotten = forgotten + 1

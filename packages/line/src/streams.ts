@@ -11,7 +11,7 @@ export interface FollowedStream {
 }
 
 export interface FollowOptions {
-  /** A connection for this alone, as `createReaderRedis` makes it: it blocks, and has no timeout. */
+  /** A connection for this alone, from `createReaderRedis`. Its commands block without a timeout. */
   redis: Redis
   streams: FollowedStream[]
   /** Longest that a read waits for an entry, ms. At most 2000. */

@@ -10,13 +10,14 @@ export interface Admission {
    *
    * @returns how many commands of each event may enter. It is a promise only if an event may be close
    * to its limit, or an earlier batch of the line is not admitted yet
-   * @throws if Redis is away. Nothing stays counted that workers would not correct
+   * @throws if Redis is away. If Redis counted the commands all the same, workers correct the count
+   * later
    */
   admit(
     lineName: string,
     counts: Map<number, number>,
   ): Map<number, number> | Promise<Map<number, number>>
-  /** Counts commands out whose job is not added. */
+  /** Takes commands out of the count again, because their job is not added. */
   takeBack(lineName: string, counts: EventCounts): void
 }
 
@@ -28,8 +29,8 @@ export interface AdmissionDeps {
 }
 
 /**
- * A process registers a line at most this often, ms. That is much less than it takes a line to be
- * forgotten.
+ * A process registers a line at most this often, ms. That is often enough, because the sweep forgets
+ * a line only after a much longer time.
  */
 const REGISTER_EVERY_MS = 500
 /** An event is close to its limit from this many commands below it. */
@@ -42,13 +43,13 @@ const REMEMBERED = 20_000
  * awaited, so it costs no round trip. Close to the limit, the add waits for it.
  *
  * While a count is awaited, later batches of the line wait behind it. If it fails, they fail with
- * it: each asking a Redis that does not answer would take as long again, one after the other.
+ * it. Otherwise each of them would wait in turn for a Redis that does not answer.
  */
 export function createAdmission({ depth, maxDepth, clock }: AdmissionDeps): Admission {
   /** Depth of each event, as of the last count, however long ago. */
   const knownDepth = new LRUCache<number, number>({ max: REMEMBERED })
   const registeredAtMs = new LRUCache<string, number>({ max: REMEMBERED })
-  /** The count of the last batch of each line that is awaited. */
+  /** For each line with awaited counts, the last of them. */
   const awaited = new Map<string, Promise<unknown>>()
 
   function isFarFromLimit(counts: EventCounts): boolean {

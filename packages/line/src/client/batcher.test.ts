@@ -128,7 +128,7 @@ describe('a line with a job in flight', () => {
     expect(sent[1]).toBe(`50 a ${'2'.repeat(100)}`)
   })
 
-  it('does not split what one job does as well', async () => {
+  it('sends up to 64 commands in one job', async () => {
     const { push, sent } = await busy()
 
     push('2'.repeat(64))
@@ -136,7 +136,7 @@ describe('a line with a job in flight', () => {
     expect(sent).toEqual([`0 a ${'2'.repeat(64)}`])
   })
 
-  it('holds what a job left behind no longer than from the first held command', async () => {
+  it('holds commands that a job left behind no longer than the limit, counted from the first one', async () => {
     const { push, sent } = await busy()
     push('1')
     await pass(60)

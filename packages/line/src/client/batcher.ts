@@ -6,8 +6,8 @@ import { MAX_COMMANDS_PER_JOB } from '@ticket-line/shared'
  */
 const JOBS_IN_FLIGHT = 2
 /**
- * A second job goes out before the first one is answered only with this many commands. Smaller ones
- * cost more than they gain.
+ * While a job of the line is in flight, a second one is sent only if it has at least this many
+ * commands. A smaller one costs more than it gains.
  */
 const SECOND_JOB_COMMANDS = 32
 /** Up to this many commands go in one job. Two jobs of half the size would cost more. */
@@ -25,7 +25,7 @@ export function maySend(held: number, inFlight: number): boolean {
 }
 
 /**
- * Decides which jobs of a line are sent now: none while those in flight suffice, else one or two.
+ * Decides which jobs of a line are sent now: none, one or two.
  *
  * A quiet line sends each command at once, in a job of its own. A busy line sends what arrived while
  * its jobs were decided. Under load, two jobs are in flight, each with half of the commands. Without
@@ -37,7 +37,7 @@ export function maySend(held: number, inFlight: number): boolean {
  * @returns sizes of the jobs to send, in order
  */
 export function planJobs(held: number, inFlight: readonly number[]): number[] {
-  // Sending moves commands from one side of this sum to the other.
+  // The sum stays the same when a job is sent, so all jobs of a plan have the same share.
   const commands = inFlight.reduce((sum, size) => sum + size, held)
   const share = Math.max(Math.ceil(commands / JOBS_IN_FLIGHT), UNDIVIDED_COMMANDS)
   const largest = Math.min(share, MAX_COMMANDS_PER_JOB)
@@ -60,7 +60,7 @@ export interface BatcherDeps<Command> {
   /** Longest time that a command is held, ms. */
   holdMs: number
   setTimer: (run: () => void, ms: number) => { cancel: () => void }
-  /** Runs a callback once everything that has already arrived was read. */
+  /** Runs a callback after the event loop has read everything that has already arrived. */
   soon: (run: () => void) => void
 }
 

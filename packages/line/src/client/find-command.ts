@@ -20,7 +20,10 @@ import type { CommandView, LineClient } from './types.js'
 /** Finds a stored command in PostgreSQL; undefined if it is not decided. */
 export type FindStored = (commandId: string) => Promise<StoredCommand | undefined>
 
-/** Ids in one statement: enough for thousands of clients, few enough for other statements. */
+/**
+ * Most ids in one statement: enough for thousands of clients, and few enough that other statements
+ * need not wait long.
+ */
 const IDS_PER_STATEMENT = 1000
 
 /**
@@ -33,7 +36,7 @@ export function createFindStored(store: Pick<CommandStore, 'findStored'>): FindS
       const rows = await store.findStored(commandIds)
       return new Map(rows.map((row) => [row.command.commandId, row]))
     }),
-    // Waits until everything that has already arrived was read.
+    // Starts after the event loop has read everything that has already arrived.
     schedule: (start) => void setImmediate(start),
     maxSize: IDS_PER_STATEMENT,
     maxRunning: 1,
@@ -128,7 +131,7 @@ export function createFindCommand(deps: FindCommandDeps): LineClient['find'] {
     if (poll === undefined) {
       poll = createLongPoll()
       longPolls.set(commandId, poll)
-      void run(commandId, poll)
+      void pollUntilDecided(commandId, poll)
     }
     poll.clients += 1
     const stored = await withDeadline(poll.decided, waitMs, () => undefined)
@@ -137,7 +140,7 @@ export function createFindCommand(deps: FindCommandDeps): LineClient['find'] {
   }
 
   /** Checks a command until it is decided, or no client waits for it any more. */
-  async function run(commandId: string, poll: LongPoll): Promise<void> {
+  async function pollUntilDecided(commandId: string, poll: LongPoll): Promise<void> {
     do {
       await sleep(LONG_POLL_CHECK_MS)
       const stored = await findStored(commandId).catch(() => undefined)

@@ -11,8 +11,8 @@
  *   that the event is busy, or that Redis is unavailable.
  * - `in_job`: it has its id and travels in a job. It is answered by whatever comes first: a reply,
  *   the rescue (the reply is overdue), its own deadline, or the failure of its job.
- * - `answered`: its client has the result. Nothing follows; later results are ignored, because a
- *   reply, the rescue and a deadline may cross.
+ * - `answered`: its client has the result. Later results are ignored, because a reply, the rescue and
+ *   a deadline may find one at the same time.
  *
  * Beside its state, a pending command says what its client waits for: the *decision*, or only for
  * *acceptance* (the job is stored). It changes once, from the first to the second: at its deadline,
@@ -135,7 +135,7 @@ export function failPending(job: PendingJob, kind: 'unavailable' | 'unknown'): v
   }
 }
 
-/** The result that a client gets for an outcome. An abandoned command has none. */
+/** The result that a client gets for an outcome; without one, the command was abandoned. */
 export function resultOf(commandId: string, outcome: StoredOutcome | undefined): SubmitResult {
   return outcome === undefined || outcome.outcome === 'refused'
     ? { kind: 'unavailable', commandId }

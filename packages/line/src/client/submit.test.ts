@@ -260,7 +260,7 @@ describe('a job whose add failed', () => {
     expect(until).toEqual([performance.now() - 250 + FIND_JOB_UNTIL_MS])
   })
 
-  it('is answered "unavailable" to all its clients, with their ids, and its count is taken back', async () => {
+  it('gives its clients "unavailable" with their ids if it is abandoned, and takes its count back', async () => {
     const { submitter, submit, end, idOf, takenBack } = given()
     const [ann, bob] = [submit('ann'), submit('bob', 0)]
     await pass(0)
@@ -274,7 +274,7 @@ describe('a job whose add failed', () => {
     expect(submitter.counts().jobs).toBe(0)
   })
 
-  it('is answered "unknown" if neither server answers', async () => {
+  it('gives its clients "unknown" if neither server answers', async () => {
     const { submit, end, idOf } = given()
     const ann = submit('ann')
     await pass(0)
@@ -285,7 +285,7 @@ describe('a job whose add failed', () => {
     expect(ann.result).toEqual({ kind: 'unknown', commandId: idOf(0, 0) })
   })
 
-  it('is answered with the outcomes of the commands that were decided, and "unavailable" for the others', async () => {
+  it('gives its clients the outcomes of decided commands, and the others "unavailable"', async () => {
     const { submit, end, idOf } = given()
     const [ann, bob] = [submit('ann', 0), submit('bob')]
     await pass(0)
@@ -318,7 +318,7 @@ describe('a reply with an abandoned command', () => {
   })
 })
 
-describe('a reply that is overdue', () => {
+describe('a command whose reply is overdue', () => {
   async function overdue(deps: Parameters<typeof given>[0] = {}) {
     const all = given(deps)
     const ann = all.submit('ann')
@@ -328,7 +328,7 @@ describe('a reply that is overdue', () => {
     return { ...all, ann }
   }
 
-  it('makes the rescue look for the outcome in PostgreSQL after one second', async () => {
+  it('gets its outcome from PostgreSQL by the rescue after one second', async () => {
     const { submitter, ann, stored, idOf } = await overdue()
     stored.set(idOf(0, 0), booked)
     await pass(999)
@@ -343,7 +343,7 @@ describe('a reply that is overdue', () => {
     expect(ann.result).toMatchObject({ kind: 'decided', outcome: booked })
   })
 
-  it('is waited for while Redis has the job', async () => {
+  it('stays pending while Redis has its job', async () => {
     const { submitter, ann, inRedis, jobs, job } = await overdue()
     inRedis.add(job(0).jobId)
 
@@ -357,7 +357,7 @@ describe('a reply that is overdue', () => {
     expect(ann.result).toBeUndefined()
   })
 
-  it('makes the rescue add a job again that Redis lost, under the same ids', async () => {
+  it('is added again under its id by the rescue if Redis lost its job', async () => {
     const { submitter, ann, added, job, reply } = await overdue()
     await pass(1000)
     submitter.rescue()
@@ -371,7 +371,7 @@ describe('a reply that is overdue', () => {
     expect(ann.result?.kind).toBe('decided')
   })
 
-  it('makes the rescue add a lost job again and again while adds fail, as on a busy machine', async () => {
+  it('is added again and again while adds of its lost job fail, as on a busy machine', async () => {
     let busy = true
     const { submitter, ann, added, reply } = await overdue({ isAdded: () => !busy })
     await pass(1000)
@@ -452,7 +452,7 @@ describe('a reply that is overdue', () => {
     expect(ann).toMatchObject({ result: { kind: 'unknown' }, afterMs: 10_100 })
   })
 
-  it('of a lost job leaves the "accepted" that other clients of the job got', async () => {
+  it('does not change the "accepted" of other commands if its job is lost', async () => {
     const { submitter, submit, end, idOf, reply } = given({ isAdded: () => false })
     const [ann, bob] = [submit('ann', 1200), submit('bob', 500)]
     await pass(0)
@@ -468,7 +468,7 @@ describe('a reply that is overdue', () => {
     expect(bob.result?.kind).toBe('accepted')
   })
 
-  it('is not looked for while the first add of its job is in progress', async () => {
+  it('is not rescued while the first add of its job is in progress', async () => {
     const { submitter, submit, jobs } = given()
     submit('ann')
     await pass(3000)
@@ -479,7 +479,7 @@ describe('a reply that is overdue', () => {
     expect(jobs).toHaveLength(1)
   })
 
-  it('is looked for again if the look-up failed', async () => {
+  it('is rescued again if the look-up failed', async () => {
     const findStored = vi.fn(() => Promise.reject(new Error('away')))
     const { submitter, ann } = await overdue({ findStored })
     await pass(1000)

@@ -32,7 +32,7 @@ import type { SubmitOptions, SubmitResult } from './types.js'
 
 export interface SubmitterDeps {
   layout: LineLayout
-  /** Id of this process's replies. */
+  /** Id of the stream on which this process gets its replies. */
   replyTo: string
   admission: Admission
   jobStore: JobStore
@@ -43,7 +43,7 @@ export interface SubmitterDeps {
   newJobId: (lineName: string, commandCount: number, nowMs: number) => string
   clock: Clock
   setTimer: BatcherDeps<PendingCommand>['setTimer']
-  /** Runs a callback once everything that has already arrived was read. */
+  /** Runs a callback after the event loop has read everything that has already arrived. */
   soon: BatcherDeps<PendingCommand>['soon']
 }
 
@@ -70,8 +70,8 @@ export interface Submitter {
 }
 
 /**
- * After its deadline, a client still waits this long for a lookup in PostgreSQL, or for a lost job
- * to be added again, ms.
+ * After its deadline, a client still waits at most this long for a lookup in PostgreSQL, or for a
+ * lost job to be added again, ms.
  */
 const LAST_CHECK_MS = 100
 
@@ -116,17 +116,17 @@ export function createSubmitter(deps: SubmitterDeps): Submitter {
   }
 
   /**
-   * Sends the commands of one job: admit, make the job, store it, settle its commands. The batcher
-   * calls it in the order of the line.
+   * Admits a batch, makes a job of the admitted commands, and stores it. The batcher calls this in
+   * the order of the line.
    */
   async function sendBatch(lineName: string, commands: PendingCommand[]): Promise<void> {
     for (const command of commands) transition(command, ADMITTING)
     const wanted = countEvents(commands.map(({ request }) => request))
     let admitted = commands
     try {
-      // Far from the depth limit this is no promise. It is then not awaited, because the add must
-      // be sent in the same turn of the event loop: both go in one write to the socket, and no
-      // later batch of the line can come before it.
+      // Far from the depth limit, `admit` returns no promise, and nothing is awaited: the add must
+      // be sent in the same turn of the event loop. Both then go in one write to the socket, and no
+      // later batch of the line can come before this one.
       const counts = admission.admit(lineName, wanted)
       if (counts instanceof Promise) admitted = selectAdmitted(commands, await counts)
     } catch (error) {
@@ -140,7 +140,7 @@ export function createSubmitter(deps: SubmitterDeps): Submitter {
       return
     }
     const job = makeJob(lineName, admitted)
-    settle(job, await jobStore.store(job, firstSinceMs(job) + FIND_JOB_UNTIL_MS))
+    finishStoring(job, await jobStore.store(job, firstSinceMs(job) + FIND_JOB_UNTIL_MS))
   }
 
   function makeJob(lineName: string, commands: PendingCommand[]): PendingJob {
@@ -166,7 +166,7 @@ export function createSubmitter(deps: SubmitterDeps): Submitter {
   }
 
   /** Called when the first add of a job has ended. */
-  function settle(job: PendingJob, result: StoreResult): void {
+  function finishStoring(job: PendingJob, result: StoreResult): void {
     switch (result.kind) {
       case 'stored':
         onStored(job)
@@ -220,8 +220,8 @@ export function createSubmitter(deps: SubmitterDeps): Submitter {
 
   /**
    * Answers a client whose time is over: with the decision if it is in PostgreSQL, else with
-   * "accepted" if the job is stored. If the job is lost, it may still be added again within
-   * `LAST_CHECK_MS`. If its first add has not ended, `onStored` or `settle` answers.
+   * "accepted" if the job is stored. If the job is lost, the rescue gets `LAST_CHECK_MS` to add it
+   * again, and after that the client gets "unknown". If its first add has not ended, `finishStoring` answers.
    */
   function answerLate(command: PendingCommand): void {
     if (command.state.kind !== 'in_job' || command.state.job.state === 'storing') return
@@ -258,7 +258,10 @@ export function createSubmitter(deps: SubmitterDeps): Submitter {
         command.waitsFor = 'acceptance'
         if (job.state === 'lost') answerLate(command)
       }
-      if (job.state === 'stored') onStored(job)
+      if (job.state === 'stored') {
+        acceptPending(job)
+        forgetIfAnswered(job)
+      }
     }
     for (const command of batcher.held()) command.waitsFor = 'acceptance'
     for (const lineName of batcher.lineNames()) batcher.flush(lineName)

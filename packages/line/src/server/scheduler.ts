@@ -18,9 +18,9 @@
  * place takes the first queued line (`fillPlaces`); the end of `serve` moves it on.
  *
  * Many processes have the same line in their schedulers. Every process gets every wake-up and tries
- * to fetch; BullMQ's global concurrency gives the job to one of them. A process that finds the line
- * empty, and has not served it lately, is a *standby*: it ignores wake-ups for `STANDBY_MS`, so
- * that on a busy line the others do not ask Redis in vain for every job.
+ * to fetch; BullMQ's global concurrency gives the job to one of them. A process that gets no job,
+ * and has not served the line lately, is a *standby*: it ignores wake-ups for `STANDBY_MS`, so that
+ * on a busy line the others do not ask Redis in vain for every job.
  *
  * The *monitor* checks lines that were woken lately, or have work, and that this process does not
  * serve. It finds what wake-ups do not report: a worker that died, stopped, or has no place. It
@@ -93,8 +93,8 @@ interface ScheduledLine {
   monitoredUntilMs: number
   /** When this process last served a job of it. */
   servedAtMs: number
-  /** When this process last found it empty. */
-  foundEmptyAtMs: number
+  /** When this process last got no job: the line was empty, or another process served it. */
+  gotNothingAtMs: number
 }
 
 /** The monitor checks a line for this long after a wake-up, ms. */
@@ -126,7 +126,7 @@ export function createScheduler(deps: SchedulerDeps): Scheduler {
       state: QUIET,
       monitoredUntilMs: Number.NEGATIVE_INFINITY,
       servedAtMs: Number.NEGATIVE_INFINITY,
-      foundEmptyAtMs: Number.NEGATIVE_INFINITY,
+      gotNothingAtMs: Number.NEGATIVE_INFINITY,
     }
     lines.set(lineName, line)
     forgetSurplus()
@@ -146,7 +146,7 @@ export function createScheduler(deps: SchedulerDeps): Scheduler {
     const nowMs = clock.steadyMs()
     line.monitoredUntilMs = nowMs + MONITOR_MS
     const isStandby =
-      nowMs - line.foundEmptyAtMs < STANDBY_MS && nowMs - line.servedAtMs > MONITOR_MS
+      nowMs - line.gotNothingAtMs < STANDBY_MS && nowMs - line.servedAtMs > MONITOR_MS
     if (!isStandby) enqueue(line)
   }
 
@@ -193,7 +193,7 @@ export function createScheduler(deps: SchedulerDeps): Scheduler {
     try {
       const served = await line.line.serve(mayContinue)
       if (served > 0) line.servedAtMs = clock.steadyMs()
-      else line.foundEmptyAtMs = clock.steadyMs()
+      else line.gotNothingAtMs = clock.steadyMs()
     } catch (err) {
       log.warn({ lineName: line.lineName, err }, 'could not serve a line; the monitor will retry')
       line.monitoredUntilMs = clock.steadyMs() + MONITOR_MS

@@ -72,7 +72,7 @@ const LINES_PER_CONNECTION = 3
 /** Time between two scans of all keys, which find lines that are not registered, ms. */
 const SCAN_EVERY_MS = 60_000
 
-/** If Redis replies on one connection, it must reply on the other one within this time, ms. */
+/** Once the reader has connected, Redis must reply on the other connection within this time, ms. */
 const REPLIES_WITHIN_MS = 500
 
 /** How many completed jobs of a line BullMQ keeps, and for how long. */
@@ -135,9 +135,9 @@ export function startLineServer(deps: ServerDeps): LineServer {
   })
 
   const reader = createReaderRedis(options.redisUrl).on('error', () => undefined)
-  // The connection for commands is slow to give up on a silent server, because its commands may then
-  // be executed twice. Here Redis has just replied: if it does not reply on that connection, the
-  // connection leads to a host that is gone.
+  // The connection for commands waits long for a silent server, because a command that is sent again
+  // may be executed twice. But the reader has just connected, so Redis works. If the connection for
+  // commands stays silent all the same, it leads to a host that is gone.
   reader.on('ready', () => void dropIfSilent(redis, REPLIES_WITHIN_MS))
   reconnectTogether(redis, reader)
   const stopReading = followWakeUps(reader, layout, scheduler.wake, (err) =>
