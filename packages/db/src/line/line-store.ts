@@ -1,4 +1,4 @@
-import type { AcceptedCommand, JobPayload, StoredOutcome } from '@ticket-line/shared'
+import type { AcceptedCommand, StoredOutcome } from '@ticket-line/shared'
 import { TransactionRollbackError } from 'drizzle-orm'
 import type pg from 'pg'
 import { faultKindOf } from '../faults.js'
@@ -7,6 +7,7 @@ import { type LoadedBatch, type LoadRequest, load } from './load.js'
 import { type Rehearsal, rehearse } from './rehearse.js'
 import { countStart, forgetStarts, readStarts, takeStartBack } from './starts.js'
 import {
+  type AbandonedJob,
   findStoredCommands,
   isBeforePruning,
   recordAbandoned,
@@ -32,7 +33,7 @@ export interface LineStore {
   isBeforePruning(lineName: string, createdAtMs: number): Promise<boolean>
   /** True if another transaction holds the lock of an event at this moment. */
   isEventLocked(eventId: number): Promise<boolean>
-  /** Tries all statements of the line and rolls them back; see {@link rehearse}. */
+  /** Runs the statements of a canary and rolls them back; see {@link rehearse}. */
   rehearse(rehearsal: Rehearsal): Promise<void>
   /** How often commands of crashed jobs were started alone; see `starts.ts`. */
   starts: {
@@ -50,8 +51,6 @@ export interface CommandStore {
   /** Records that the commands of a job were abandoned; see {@link recordAbandoned}. */
   recordAbandoned(job: AbandonedJob): Promise<Map<string, StoredOutcome>>
 }
-
-export type AbandonedJob = { jobId: string } & Pick<JobPayload, 'acceptedAtMs' | 'commands'>
 
 /** An open transaction. Disposing of it without a commit rolls it back. */
 export interface LineTransaction extends AsyncDisposable {

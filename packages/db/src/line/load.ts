@@ -6,7 +6,7 @@ import {
 } from '@ticket-line/shared'
 import { countWaitingUpTo } from '../reads/waitlist-position.js'
 import { type CommandRow, outcomeOfRow, SELECT_COMMAND } from './columns.js'
-import { arrayOf, type LineConnection, NOT_SENT, type Statement } from './transaction.js'
+import { arrayOf, type LineConnection, NO_ROWS, type Statement } from './transaction.js'
 
 /** What the decision of a batch needs to know. */
 export interface LoadRequest {
@@ -75,9 +75,9 @@ export interface FirstAnswer {
   outcome: Outcome
 }
 
-// Each subquery is a LATERAL with a LIMIT, which PostgreSQL cannot flatten into a join: one index
-// search for each row that comes in. PostgreSQL may reverse a plain join. Planned while a table had
-// three rows, it would read the whole table for the life of the connection, however large it grew.
+// Each subquery is a LATERAL with a LIMIT, which PostgreSQL cannot flatten into a join, so it makes
+// one index search for each row that comes in. A plain join that is planned while a table is tiny may
+// read the whole table, and the connection keeps that plan however large the table grows.
 
 const SELECT_EVENTS = `SELECT event_id, total_tickets, available_tickets, waiting_count, last_sequence,
     waitlist_head_sequence FROM events WHERE event_id = ANY($1::bigint[]) ORDER BY event_id`
@@ -94,8 +94,8 @@ const lockFreeEvents: Statement = {
 const OF_JOBS = `unnest($1::text[], $2::text[]) AS j (after_id, before_id)`
 const OF_JOB = `command_id > j.after_id COLLATE "C" AND command_id < j.before_id COLLATE "C" LIMIT ${MAX_COMMANDS_PER_JOB}`
 
-// The outer join gives one row even if nothing is stored, because this statement also reads the
-// clock, which must happen after the locks were taken.
+// This statement also reads the clock, because that must happen after the locks were taken. So it
+// returns a row even if nothing is stored (the outer join).
 const readStored: Statement = {
   name: 'line_read_stored',
   text: `SELECT (extract(epoch FROM clock_timestamp()) * 1000)::float8 AS now_ms, ${SELECT_COMMAND},
@@ -153,27 +153,27 @@ export async function load(connection: LineConnection, request: LoadRequest): Pr
   const lock = request.whenLocked === 'wait' ? lockEvents : lockFreeEvents
   const [eventRows, storedRows, claimRows, headRows, keyRows] = await connection.roundTrip(
     (send) => [
-      eventIds.length === 0 ? NOT_SENT : send<EventColumns>(lock, [arrayOf(eventIds)]),
+      eventIds.length === 0 ? NO_ROWS : send<EventColumns>(lock, [arrayOf(eventIds)]),
       // '.' separates the index from the job id and '/' follows it in ASCII.
       send<StoredRow>(readStored, [
         arrayOf(jobIds.map((jobId) => `${jobId}.`)),
         arrayOf(jobIds.map((jobId) => `${jobId}/`)),
       ]),
       users.length === 0
-        ? NOT_SENT
+        ? NO_ROWS
         : send<ClaimRow>(readClaims, [
             arrayOf(users.map((user) => user.eventId)),
             arrayOf(users.map((user) => user.userId)),
             arrayOf(users.map((user) => user.wantRank)),
           ]),
       heads.length === 0
-        ? NOT_SENT
+        ? NO_ROWS
         : send<HeadRow>(readHeads, [
             arrayOf(heads.map((head) => head.eventId)),
             arrayOf(heads.map((head) => head.count)),
           ]),
       keys.length === 0
-        ? NOT_SENT
+        ? NO_ROWS
         : send<KeyRow>(readKeys, [
             arrayOf(keys.map((key) => key.caller)),
             arrayOf(keys.map((key) => key.keyHash)),

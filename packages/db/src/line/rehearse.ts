@@ -6,7 +6,7 @@ import { type LoadedBatch, type LoadRequest, load } from './load.js'
 import { inTransaction, type Statement } from './transaction.js'
 import { type BatchWrites, write } from './write.js'
 
-/** Commands for an event that exists only during a rehearsal. */
+/** The commands of a canary, for an event that exists only during the rehearsal. */
 export interface Rehearsal {
   /** Id of that event. No other event may have it. */
   eventId: number

@@ -43,6 +43,7 @@ export async function takeStartBack(pool: pg.Pool, commandId: string): Promise<v
 export async function forgetStarts(pool: pg.Pool, jobId: string): Promise<void> {
   await pool.query({
     name: 'starts_forget',
+    // The id of a command is the job's id, a dot and an index. "/" is the character after the dot.
     text: 'DELETE FROM command_starts WHERE command_id > $1 AND command_id < $2',
     values: [`${jobId}.`, `${jobId}/`],
   })

@@ -47,16 +47,24 @@ export async function findStoredCommands(
   return rows.map(storedOfRow)
 }
 
+/** A job that an API process could not store. */
+export interface AbandonedJob {
+  jobId: string
+  acceptedAtMs: number
+  commands: CommandRequest[]
+}
+
 /**
  * Records that the commands of a job were abandoned: the API answered that they were not accepted.
  * If the job arrives after all, it changes nothing. A command that was decided in the meantime
  * keeps its outcome.
  *
- * @returns the stored outcome of every command, by id: `refused`, or what was decided first
+ * @returns the stored outcome of every command, by id: `refused`, which means abandoned, or what was
+ * decided first
  */
 export async function recordAbandoned(
   pool: pg.Pool,
-  job: { jobId: string; acceptedAtMs: number; commands: CommandRequest[] },
+  job: AbandonedJob,
 ): Promise<Map<string, StoredOutcome>> {
   const { commands } = job
   const commandIds = commands.map((_, index) => commandIdOf(job.jobId, index))

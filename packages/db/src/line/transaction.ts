@@ -17,8 +17,8 @@ export type Send = <Row extends pg.QueryResultRow>(
 
 type Sent = Promise<Pick<pg.QueryResult, 'rows' | 'rowCount'>>
 
-/** The result of a statement that is left out of a round trip because it has nothing to do. */
-export const NOT_SENT: Promise<{ rows: never[]; rowCount: 0 }> = Promise.resolve({
+/** The result of a statement that is not sent because it has nothing to do. */
+export const NO_ROWS: Promise<{ rows: never[]; rowCount: 0 }> = Promise.resolve({
   rows: [],
   rowCount: 0,
 })
@@ -55,7 +55,7 @@ export class LineConnection {
       process.nextTick(() => this.#stream.uncork())
       this.begun = this.client.query(text)
       this.begun.catch(() => undefined)
-      return NOT_SENT
+      return NO_ROWS
     }
     const result = await this.client.query(text)
     // PostgreSQL answers COMMIT with ROLLBACK, and no error, if a statement had failed before.
@@ -107,8 +107,8 @@ function connectionOf(client: pg.PoolClient): LineConnection {
 
 /**
  * Runs a Drizzle transaction on a connection of the pool, and closes the connection afterwards if
- * it may be broken. If `run` throws, the transaction is rolled back. `TransactionRollbackError`
- * rolls back a transaction in which nothing failed.
+ * it may be broken. If `run` throws, the transaction is rolled back. `run` throws
+ * `TransactionRollbackError` to roll back a transaction in which nothing failed.
  *
  * @throws what `run` throws, or the driver's error. If COMMIT fails because the connection is lost,
  * PostgreSQL may have committed
@@ -143,9 +143,9 @@ export async function inTransaction<T>(
 }
 
 /**
- * A PostgreSQL array literal of numbers, booleans, nulls and strings. JSON differs from it in the
- * brackets alone as long as no string holds a control character, which ids never do. The driver's
- * own escaping takes a tenth of the worker's time.
+ * A PostgreSQL array literal of numbers, booleans, nulls and strings. It is JSON with other
+ * brackets, as long as no string contains a control character, and ids never do. The driver's own
+ * escaping would take a tenth of the worker's time.
  */
 export function arrayOf(values: readonly (string | number | boolean | null)[]): string {
   return `{${JSON.stringify(values).slice(1, -1)}}`

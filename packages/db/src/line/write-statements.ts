@@ -107,9 +107,9 @@ export const insertCommands: Statement = {
       $9::bigint[], $10::text[], $11::text[], $12::float8[]) AS n (command_id, type, event_id, user_id, caller,
       key_hash, outcome, position, booking_sequence, promoted_user_id, replay_of, accepted_ms)`,
 }
-// Removes expired keys that get new owners, by the rule of `decideBatch` in whole milliseconds. It
-// compares the age, not the time: with the index on the time PostgreSQL would read all old keys. A
-// key whose command was pruned has expired, too.
+// Removes expired keys that get new owners. Like `decideBatch`, it computes in whole milliseconds. It
+// compares the age of a key and not `created_at`, because PostgreSQL would then use the index on that
+// column and read all old keys. A key whose command was pruned has expired, too.
 export const deleteExpiredKeys: Statement = {
   name: 'line_delete_expired_keys',
   text: `DELETE FROM idempotency_keys k USING ${withCtid(

@@ -21,6 +21,7 @@ import {
 export interface BatchWrites {
   events: EventRow[]
   claimsAdded: ClaimWrite[]
+  /** Claims that replace an earlier claim of the same user for the event. */
   claimsMoved: ClaimWrite[]
   claimsRemoved: { eventId: number; userId: string }[]
   bookingsAdded: {
@@ -32,9 +33,11 @@ export interface BatchWrites {
   }[]
   bookingsCanceled: RowKey[]
   entriesAdded: { eventId: number; sequence: number; userId: string; status: EntryStatus }[]
+  /** Entries that left the waiting list, with their last status. */
   entriesLeft: (RowKey & { status: EntryStatus })[]
   /** By how much the number of waiting entries changes in each block of 1,024 sequence numbers. */
   blocks: { eventId: number; block: number; delta: number }[]
+  /** `ownsKey` is true if the command is the first with its idempotency key. */
   decided: { command: AcceptedCommand; outcome: Outcome; ownsKey: boolean }[]
   /** When the batch was decided, ms since 1970. */
   nowMs: number
@@ -54,7 +57,7 @@ export interface RowKey {
   sequence: number
 }
 
-/** Thrown if a statement wrote fewer rows than were decided on: rows and counters disagree. */
+/** Thrown if a statement wrote more or fewer rows than it was given: rows and counters disagree. */
 export class RowCountError extends Error {
   override name = 'RowCountError'
 }
@@ -93,6 +96,7 @@ function requireRowCount(
     throw new RowCountError(`${name} wrote ${actual} rows and should have written ${expected}`)
 }
 
+/** Adds a statement, unless there are no rows for it. `columns` returns one value per parameter. */
 type Add = <Row>(statement: Statement, rows: Row[], columns: (rows: Row[]) => unknown[]) => void
 
 function writesOf(writes: BatchWrites): Write[] {
@@ -219,7 +223,7 @@ function addCommands({ decided }: BatchWrites, add: Add, now: string): void {
   ])
 }
 
-/** Of a command that owns a key. */
+/** The key hash of a command that owns its key. */
 function keyHashOf({ keyHash }: AcceptedCommand): string {
   return keyHash as string
 }

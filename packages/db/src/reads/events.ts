@@ -63,14 +63,18 @@ export interface DatabaseOverview {
   waiting: number | null
 }
 
-/** @param options.counted false if the database has no tables yet */
+/**
+ * Reads what `ops status` shows about a database.
+ *
+ * @param options.counts false to count nothing, for a database that may have no tables
+ */
 export async function readDatabaseOverview(
   pool: Pool,
-  { counted }: { counted: boolean },
+  { counts }: { counts: boolean },
 ): Promise<DatabaseOverview> {
   const shown = await pool.query<{ server_version: string }>('SHOW server_version')
   const version = shown.rows[0]?.server_version ?? ''
-  if (!counted) return { version, events: null, waiting: null }
+  if (!counts) return { version, events: null, waiting: null }
   const { rows } = await pool.query<{ events: string; waiting: string }>(
     'SELECT count(*) AS events, coalesce(sum(waiting_count), 0) AS waiting FROM events',
   )

@@ -83,7 +83,7 @@ async function ask<T>(work: () => Promise<T>): Promise<Asked<T>> {
 async function askDatabase(context: Context): Promise<DatabaseStatus> {
   const pendingMigrations = await countPendingMigrations(context.pool(), context.databaseSchema)
   // A database that lacks migrations may have no tables.
-  const overview = await readDatabaseOverview(context.pool(), { counted: pendingMigrations === 0 })
+  const overview = await readDatabaseOverview(context.pool(), { counts: pendingMigrations === 0 })
   return { ...overview, pendingMigrations }
 }
 
