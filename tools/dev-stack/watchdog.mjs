@@ -8,6 +8,7 @@
  */
 import { createInterface } from 'node:readline'
 
+/** How long the children have to end before they get SIGKILL. */
 const graceMs = 8_000
 /** @type {Map<number, NodeJS.Signals>} */
 const children = new Map()
@@ -40,6 +41,7 @@ while (left.length > 0 && Date.now() < deadline) {
   left = left.filter((pid) => send(pid, 0))
 }
 for (const pid of left) {
+  // Its process group, if it leads one, and then the process alone.
   send(-pid, 'SIGKILL')
   send(pid, 'SIGKILL')
 }

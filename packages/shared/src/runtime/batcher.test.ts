@@ -143,7 +143,7 @@ describe('createLoader', () => {
     expect(calls.map(({ items }) => items)).toEqual([[1, 2]])
   })
 
-  it('never answers with a query that began before the question', async () => {
+  it('never answers a call with a query that began before it', async () => {
     const { calls, run, called } = manual<number, Map<number, string>>()
     const load = createLoader({ query: run, timeoutMs: 1000, onTimeout: fail })
     const early = load(1)

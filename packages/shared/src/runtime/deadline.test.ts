@@ -16,14 +16,14 @@ describe('withDeadline', () => {
     expect(vi.getTimerCount()).toBe(0)
   })
 
-  it('returns the value for lateness when the time is over', async () => {
+  it('returns the value of onLate when the time is over', async () => {
     const result = withDeadline(never, 20, () => 'late')
     await vi.advanceTimersByTimeAsync(21)
 
     expect(await result).toBe('late')
   })
 
-  it('throws the error for lateness when the time is over', async () => {
+  it('throws the error of onLate when the time is over', async () => {
     const result = withDeadline(never, 20, () => {
       throw new Error('too late')
     })

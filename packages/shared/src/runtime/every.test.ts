@@ -98,7 +98,7 @@ describe('runNow', () => {
     expect(seen.ended).toBe(1)
   })
 
-  it('adds one run to a run under way, however often it is called', async () => {
+  it('adds one run after the current one, however often it is called', async () => {
     const { loop, seen } = given(50, { immediately: true })
     const ran = Promise.all([loop.runNow(), loop.runNow()])
     await vi.advanceTimersByTimeAsync(99)

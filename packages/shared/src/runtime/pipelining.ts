@@ -77,7 +77,7 @@ export interface Pipelining {
  * continues with the next byte.
  */
 export function createPipelining(options: PipeliningOptions): Pipelining {
-  const all: Totals = { unanswered: 0, heldBytes: 0, continueLater: createTurns() }
+  const all: Totals = { unanswered: 0, heldBytes: 0, continueLater: createContinueLater() }
 
   class CountedResponse extends ServerResponse {
     constructor(...args: ConstructorParameters<typeof ServerResponse>) {
@@ -145,7 +145,7 @@ const CONNECTIONS_A_TURN = 16
  * event loop. Otherwise responses that need no waiting would start the next requests of the same
  * connections before other clients are served.
  */
-function createTurns(): (connection: Connection) => void {
+function createContinueLater(): (connection: Connection) => void {
   const ready = new Set<Connection>()
   function run(): void {
     for (const connection of firstOf(ready, CONNECTIONS_A_TURN)) {
@@ -230,7 +230,7 @@ class Connection {
   /** Called in a later turn of the event loop, after a response has made room. */
   continueParsing(): void {
     if (this.#state.kind === 'held' && this.#hasRoom() && !this.socket.destroyed)
-      this.#continueParsing(this.#state)
+      this.#parseRest(this.#state)
   }
 
   #hasRoom(): boolean {
@@ -268,7 +268,7 @@ class Connection {
   }
 
   /** held → parsing, or held again at the next head */
-  #continueParsing({ request, keepAlive, rest }: Held): void {
+  #parseRest({ request, keepAlive, rest }: Held): void {
     this.#release(rest)
     this.#state = { kind: 'parsing' }
     // Other results mean CONNECT or a protocol upgrade, which this product does not support.

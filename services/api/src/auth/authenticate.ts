@@ -15,9 +15,9 @@ export interface AuthenticateDeps {
   countRefused: MiddlewareHandler<AppEnv>
 }
 
-/** Each sets `principal` if it verified a token whose account is not disabled. */
+/** Each sets `principal` if the token is verified and its account is not disabled. */
 export interface Authenticate {
-  /** Serves requests without a verified token, without a principal. */
+  /** Refuses no request. Without a verified token, a request has no principal. */
   optional: MiddlewareHandler<AppEnv>
   /**
    * Counts requests without a verified token by address and refuses them with `unauthorized`.
@@ -25,9 +25,7 @@ export interface Authenticate {
    * after this middleware counts only verified users.
    */
   required: MiddlewareHandler<AppEnv>
-  /**
-   * Serves requests without a token, without a principal. Treats invalid tokens like `required`.
-   */
+  /** Lets requests without a token pass, which then have no principal. Else like `required`. */
   ifSent: MiddlewareHandler<AppEnv>
 }
 

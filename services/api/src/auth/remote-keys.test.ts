@@ -123,7 +123,7 @@ describe('remote keys', () => {
     await expect(verify(await key.sign())).rejects.toMatchObject({ code: 'unavailable' })
   })
 
-  test('do not verify HS256', async () => {
+  test('do not verify HS256 tokens', async () => {
     const key = await newKey('one')
     keys = [key.jwk]
     const secret = new TextEncoder().encode(JSON.stringify(key.jwk).padEnd(32, ' '))

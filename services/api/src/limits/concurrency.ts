@@ -106,7 +106,7 @@ export function createFairLimit({
     longest.at(-1)?.refuse()
   }
 
-  /** Gives the place to the first task of the next caller. It is not free in between. */
+  /** Passes the place on to the first task of the next caller, or frees it if nothing is queued. */
   function leave(): void {
     const [next] = queues
     if (next === undefined) {
@@ -115,7 +115,7 @@ export function createFairLimit({
     }
     const [caller, queue] = next
     queue[0]?.start()
-    // The caller has had its turn, so it moves to the end.
+    // The caller has had its turn. If it has more tasks, it moves to the end.
     if (queues.delete(caller)) queues.set(caller, queue)
   }
 

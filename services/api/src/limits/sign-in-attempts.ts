@@ -11,7 +11,7 @@ import { retryOnce } from './stores.js'
 
 /** How long an address is known after it has signed in to an account, ms. */
 const KNOWN_ADDRESS_MS = 30 * 24 * 3_600_000
-/** Addresses of an account that are known at once. The latest ones count. */
+/** How many known addresses an account has: the last ones that signed in. */
 const KNOWN_ADDRESSES = 20
 
 const REMEMBER_ADDRESS = `-- KEYS[1]    addresses of the account, scored by the time of their last sign-in, ms
@@ -94,8 +94,8 @@ export function createSignInAttempts({
       redis.get(failuresPrefix + key),
       redis.pttl(failuresPrefix + key),
     ])
-    // The clock of Redis was set back. A key over the limit is only read, so nothing else would
-    // correct its expiry.
+    // If the clock of Redis was set back, a key expires too late. A key over the limit is only read,
+    // so nothing else would correct that.
     if (ttlMs > windowMs) await redis.pexpire(failuresPrefix + key, windowMs)
     return stateOf(Number(used ?? 0), ttlMs)
   }

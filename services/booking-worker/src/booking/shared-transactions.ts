@@ -35,8 +35,8 @@ interface GatheredJob {
  * A job that has many commands, was started before or is old is never gathered; it is `alone` at
  * once.
  *
- * Each line has at most one job at work, so the jobs of a run name different events, and none of
- * them has to come before another one.
+ * Each line has at most one active job, so the jobs of a run are of different lines. They have no
+ * event in common and no order among themselves.
  *
  * `RUNS_AT_ONCE` limits the runs, not the jobs that are `alone`. Otherwise two locked events would
  * delay all other lines. A stopping worker fetches no more jobs, so no job stays `gathered`.
@@ -49,7 +49,10 @@ export function createApply(deps: ApplyDeps): (job: JobToDecide) => Promise<Appl
     return booked.map((done) => done ?? (applied.shift() as AppliedBatch))
   }
 
-  /** Resolves when the shared attempt is over. Jobs that are then `alone` go on. */
+  /**
+   * Runs a shared transaction. Resolves when it has ended, with a promise for each job. Those of jobs
+   * that are `alone` then are still pending.
+   */
   async function run(jobs: GatheredJob[]): Promise<Promise<AppliedBatch>[]> {
     const shared = applyShared(jobs.map(({ job }) => batchOf(job)))
     shared.catch((error: unknown) => deps.onRetry(error, 1))
@@ -64,7 +67,7 @@ export function createApply(deps: ApplyDeps): (job: JobToDecide) => Promise<Appl
 
   const share = createBatcher({
     run,
-    // Jobs that arrived from Redis together are gathered first.
+    // A run starts after all jobs that arrived from Redis together are gathered.
     schedule: (start) => void setImmediate(start),
     maxSize: MAX_COMMANDS_SHARED,
     sizeOf: ({ job }: GatheredJob) => job.payload.commands.length,
