@@ -57,7 +57,7 @@ describe.each(pages)('%s', (page) => {
   })
 })
 
-it('finds the pages', () => {
+it('finds the pages of the documentation', () => {
   expect(pages).toContain('README.md')
   expect(pages).toContain('docs/operations.md')
 })

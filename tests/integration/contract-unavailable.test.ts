@@ -83,7 +83,7 @@ describe.each([
   ['dead', () => servers.redis.kill(), () => servers.redis.restart()],
   ['frozen', async () => servers.redis.pause(), async () => servers.redis.resume()],
 ])('with a %s Redis', (_how, takeDown, bringBack) => {
-  it('refuses bookings within a second without Redis and without a late effect', async () => {
+  it('refuses bookings within a second, and they take no effect later', async () => {
     const before = await availableTickets()
     await takeDown()
     try {

@@ -115,7 +115,7 @@ describe('pruning', () => {
     expect(await linesLeft()).toEqual({ 'event-3': 10 })
   })
 
-  it('keeps the outcomes of a kept line and removes newer ones of other lines', async () => {
+  it('keeps the outcomes of given lines and removes newer ones of other lines', async () => {
     await insert({ lineName: 'event-1', hoursAgo: 60, count: 2 * MORE_THAN_A_STEP })
     await insert({ lineName: 'event-11', hoursAgo: 59, count: 10 })
     // All rows have the same time. No line writes such rows, but pruning must still end.

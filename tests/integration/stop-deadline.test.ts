@@ -106,7 +106,7 @@ describe('a stop within SHUTDOWN_GRACE_MS', () => {
     expect(ms).toBeLessThan(GRACE_MS + TOLERANCE_MS)
   })
 
-  it('stops a worker in time whose Redis disconnected during a job', async () => {
+  it('stops a worker in time if Redis disconnected during a job', async () => {
     const { proxy, env } = await redisProxy()
     const worker = await system.addWorker(env)
     const release = await holdLock('SELECT FROM events WHERE event_id = 1 FOR UPDATE')

@@ -147,28 +147,28 @@ describe('startProxy', () => {
     expect(seen).toHaveLength(1)
   })
 
-  it('resets the connection before the server gets the command on cut-before', async () => {
+  it('resets the connection before the server gets the command if told to cut before', async () => {
     const { seen, send } = await startServerBehindProxy({ kind: 'cut-before' })
     expect(await send()).toBe('ECONNRESET')
     await settled()
     expect(seen).toHaveLength(0)
   })
 
-  it('lets the server run the command and discards the reply on cut-after', async () => {
+  it('lets the server run the command and discards the reply if told to cut after', async () => {
     const { seen, send } = await startServerBehindProxy({ kind: 'cut-after' })
     expect(await send()).toBe('ECONNRESET')
     await settled()
     expect(seen).toHaveLength(1)
   })
 
-  it('delivers the reply later on delay', async () => {
+  it('delivers the reply later if told to delay it', async () => {
     const { send } = await startServerBehindProxy({ kind: 'delay', ms: 120 })
     const sentAt = performance.now()
     expect(await send()).toBe('+OK\r\n')
     expect(performance.now() - sentAt).toBeGreaterThanOrEqual(115)
   })
 
-  it('delivers the command after it reset the connection on late', async () => {
+  it('resets the connection and then delivers the command if told to be late', async () => {
     const { seen, send } = await startServerBehindProxy({ kind: 'late', ms: 100 })
     expect(await send()).toBe('ECONNRESET')
     const resetAt = performance.now()
@@ -177,7 +177,7 @@ describe('startProxy', () => {
     expect((seen[0] as number) - resetAt).toBeGreaterThan(80)
   })
 
-  it('delivers the command later and keeps the connection on stall', async () => {
+  it('keeps the connection and delivers the command later if told to stall', async () => {
     const { seen, send } = await startServerBehindProxy({ kind: 'stall', ms: 100 })
     const sentAt = performance.now()
     expect(await send()).toBe('+OK\r\n')
