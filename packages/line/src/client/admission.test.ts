@@ -158,7 +158,7 @@ describe('admission close to the depth limit', () => {
     expect(log).toEqual(['y 1'])
   })
 
-  it('admits no later batch at once before the caller of an earlier one goes on', async () => {
+  it('admits no later call at once before the caller of an earlier one goes on', async () => {
     const { admit, log, reply } = given({ maxDepth: 4096 })
     admit('x', 3000)
     reply(0, 3000, 0)

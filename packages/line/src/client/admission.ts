@@ -5,11 +5,10 @@ import type { DepthCounter, EventCounts } from '../depth.js'
 /** Counts commands into their lines, and limits how many undecided ones an event has. */
 export interface Admission {
   /**
-   * Counts commands in, and registers the line. The batches of a line are admitted in the order of
-   * the calls.
+   * Counts commands in, and registers the line. The calls for a line are admitted in order.
    *
-   * @returns how many commands of each event may enter. It is a promise only if an event may be close
-   * to its limit, or an earlier batch of the line is not admitted yet
+   * @returns how many commands of each event may enter. It is a promise only if an event may be
+   * close to its limit, or an earlier call for the line is not admitted yet
    * @throws if Redis is away. If Redis counted the commands all the same, workers correct the count
    * later
    */
@@ -29,8 +28,8 @@ export interface AdmissionDeps {
 }
 
 /**
- * A process registers a line at most this often, ms. That is often enough, because the sweep forgets
- * a line only after a much longer time.
+ * A process registers a line at most this often, ms. That is often enough, because the sweep
+ * forgets a line only after a much longer time.
  */
 const REGISTER_EVERY_MS = 500
 /** An event is close to its limit from this many commands below it. */
@@ -42,7 +41,7 @@ const REMEMBERED = 20_000
  * If the last known depth is far below the limit, the count is sent together with the add and not
  * awaited, so it costs no round trip. Close to the limit, the add waits for it.
  *
- * While a count is awaited, later batches of the line wait behind it. If it fails, they fail with
+ * While a count is awaited, later calls for the line wait behind it. If it fails, they fail with
  * it. Otherwise each of them would wait in turn for a Redis that does not answer.
  */
 export function createAdmission({ depth, maxDepth, clock }: AdmissionDeps): Admission {
@@ -105,7 +104,7 @@ export function createAdmission({ depth, maxDepth, clock }: AdmissionDeps): Admi
           : before.then(() => admitNow(lineName, counts))
       if (!(admitted instanceof Promise)) return admitted
       awaited.set(lineName, admitted)
-      // Runs one microtask after the caller continues, so that no later batch is admitted at once
+      // Runs one microtask after the caller continues, so that no later call is admitted at once
       // before the caller has sent its add.
       const end = admitted.catch(() => undefined)
       void end.then(() => {

@@ -7,12 +7,12 @@
  *       └──────────┴──────────────────────▲
  *
  * - `held`: the batcher has it. It leaves when the batcher sends the next job of its line.
- * - `admitting`: its batch counts itself into the line. `submit` either makes a job of it, or answers
+ * - `admitting`: it is being counted into the line. `submit` either makes a job of it, or answers
  *   that the event is busy, or that Redis is unavailable.
  * - `in_job`: it has its id and travels in a job. It is answered by whatever comes first: a reply,
  *   the rescue (the reply is overdue), its own deadline, or the failure of its job.
- * - `answered`: its client has the result. Later results are ignored, because a reply, the rescue and
- *   a deadline may find one at the same time.
+ * - `answered`: its client has the result. Later results are ignored, because a reply, the rescue
+ *   and a deadline may each bring one.
  *
  * Beside its state, a pending command says what its client waits for: the *decision*, or only for
  * *acceptance* (the job is stored). It changes once, from the first to the second: at its deadline,

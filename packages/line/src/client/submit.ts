@@ -82,7 +82,7 @@ export function createSubmitter(deps: SubmitterDeps): Submitter {
   let draining = false
 
   const batcher = createBatcher<PendingCommand>({
-    onSend: (lineName, commands) => void sendBatch(lineName, commands),
+    onSend: (lineName, commands) => void sendCommands(lineName, commands),
     holdMs: deps.holdMs,
     setTimer: deps.setTimer,
     soon: deps.soon,
@@ -116,17 +116,17 @@ export function createSubmitter(deps: SubmitterDeps): Submitter {
   }
 
   /**
-   * Admits a batch, makes a job of the admitted commands, and stores it. The batcher calls this in
-   * the order of the line.
+   * Admits the commands of one job, makes the job of those that were admitted, and stores it. The
+   * batcher calls this in the order of the line.
    */
-  async function sendBatch(lineName: string, commands: PendingCommand[]): Promise<void> {
+  async function sendCommands(lineName: string, commands: PendingCommand[]): Promise<void> {
     for (const command of commands) transition(command, ADMITTING)
     const wanted = countEvents(commands.map(({ request }) => request))
     let admitted = commands
     try {
       // Far from the depth limit, `admit` returns no promise, and nothing is awaited: the add must
       // be sent in the same turn of the event loop. Both then go in one write to the socket, and no
-      // later batch of the line can come before this one.
+      // later job of the line can come before this one.
       const counts = admission.admit(lineName, wanted)
       if (counts instanceof Promise) admitted = selectAdmitted(commands, await counts)
     } catch (error) {
@@ -221,7 +221,8 @@ export function createSubmitter(deps: SubmitterDeps): Submitter {
   /**
    * Answers a client whose time is over: with the decision if it is in PostgreSQL, else with
    * "accepted" if the job is stored. If the job is lost, the rescue gets `LAST_CHECK_MS` to add it
-   * again, and after that the client gets "unknown". If its first add has not ended, `finishStoring` answers.
+   * again, and after that the client gets "unknown". If the first add of the job has not ended,
+   * `finishStoring` answers.
    */
   function answerLate(command: PendingCommand): void {
     if (command.state.kind !== 'in_job' || command.state.job.state === 'storing') return
