@@ -15,9 +15,9 @@
   Output:
     { id of the installation, id of this Redis, id and mark of each other process that is alive … }
 
-  Every process runs this every two seconds, so its writes stay out of the append-only file, which Redis
-  flushes to disk before it replies to anybody. Replicas still get them. Marks need not survive a
-  restart of Redis, because processes set them again as soon as they reconnect.
+  Every process runs this every two seconds, so its writes stay out of the append-only file, which
+  Redis flushes to disk before it replies to anybody. Replicas still get them. Marks need not
+  survive a restart of Redis, because processes set them again as soon as they reconnect.
 ]]
 redis.set_repl(redis.REPL_REPLICA)
 

@@ -4,14 +4,16 @@ import type { Redis } from 'ioredis'
 export interface FollowedStream {
   key: string
   /**
-   * The last entry that was read: `$` begins with the next entry that is added, `0-0` with the first
-   * one that is still there.
+   * The last entry that was read: `$` begins with the next entry that is added, `0-0` with the
+   * first one that is still there.
    */
   lastId: string
 }
 
 export interface FollowOptions {
-  /** A connection for this alone, from `createReaderRedis`. Its commands block without a timeout. */
+  /**
+   * A connection for this alone, from `createReaderRedis`. Its commands block without a timeout.
+   */
   redis: Redis
   streams: FollowedStream[]
   /** Longest that a read waits for an entry, ms. At most 2000. */
@@ -35,9 +37,10 @@ type ReadReply = [key: string, entries: [id: string, fields: string[]][]][] | nu
  * Follows streams on one blocking connection. Unlike pub/sub, it misses nothing that was written
  * while it reconnected.
  *
- * The ids of a stream are times of the clock of Redis, and grow for as long as the stream exists. If
- * the clock was set back, a stream that expired, was flushed or was restored starts again with lower
- * ids. The reader then reads such a stream from its beginning, so `onEntry` may get an entry twice.
+ * The ids of a stream are times of the clock of Redis, and grow for as long as the stream exists.
+ * If the clock was set back, a stream that expired, was flushed or was restored starts again with
+ * lower ids. The reader then reads such a stream from its beginning, so `onEntry` may get an entry
+ * twice.
  *
  * @returns stops at once and closes the connection
  */
@@ -72,7 +75,9 @@ export function followStreams(options: FollowOptions): () => void {
     return last?.[0] ?? '0-0'
   }
 
-  /** Each read would resolve `$` again, and entries that are added between two reads would be lost. */
+  /**
+   * Each read would resolve `$` again, and entries that are added between two reads would be lost.
+   */
   async function resolveStart(): Promise<void> {
     for (const stream of streams) {
       if (stream.lastId === '$') stream.lastId = await lastIdOf(stream.key)

@@ -76,8 +76,8 @@ export interface FirstAnswer {
 }
 
 // Each subquery is a LATERAL with a LIMIT, which PostgreSQL cannot flatten into a join, so it makes
-// one index search for each row that comes in. A plain join that is planned while a table is tiny may
-// read the whole table, and the connection keeps that plan however large the table grows.
+// one index search for each row that comes in. A plain join that is planned while a table is tiny
+// may read the whole table, and the connection keeps that plan however large the table grows.
 
 const SELECT_EVENTS = `SELECT event_id, total_tickets, available_tickets, waiting_count, last_sequence,
     waitlist_head_sequence FROM events WHERE event_id = ANY($1::bigint[]) ORDER BY event_id`

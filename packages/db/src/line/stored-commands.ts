@@ -59,8 +59,8 @@ export interface AbandonedJob {
  * If the job arrives after all, it changes nothing. A command that was decided in the meantime
  * keeps its outcome.
  *
- * @returns the stored outcome of every command, by id: `refused`, which means abandoned, or what was
- * decided first
+ * @returns the stored outcome of every command, by id: `refused`, which means abandoned, or what
+ * was decided first
  */
 export async function recordAbandoned(
   pool: pg.Pool,

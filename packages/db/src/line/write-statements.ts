@@ -2,13 +2,14 @@ import { IDEMPOTENCY_KEY_HOURS } from '@ticket-line/shared'
 import { COMMAND_COLUMNS } from './columns.js'
 import type { Statement } from './transaction.js'
 
-// Each statement takes one array per column and turns them into rows with `unnest`, so one statement
-// writes any number of rows of a kind. It must write all of them: `write.ts` compares the row counts.
+// Each statement takes one array per column and turns them into rows with `unnest`, so one
+// statement writes any number of rows of a kind. It must write all of them: `write.ts` compares the
+// row counts.
 
 /**
  * The given rows, each with the `ctid` of the row of `table` that has its key. Each key is searched
- * in the index by itself: without the OFFSET, PostgreSQL would turn the search into a join, which it
- * may plan as reading the whole table (see `load.ts`).
+ * in the index by itself: without the OFFSET, PostgreSQL would turn the search into a join, which
+ * it may plan as reading the whole table (see `load.ts`).
  */
 function withCtid(table: string, key: string, rows: string): string {
   return `(SELECT n.*, (SELECT ctid FROM ${table} WHERE ${key}) AS found FROM ${rows} OFFSET 0) AS n`
@@ -107,9 +108,9 @@ export const insertCommands: Statement = {
       $9::bigint[], $10::text[], $11::text[], $12::float8[]) AS n (command_id, type, event_id, user_id, caller,
       key_hash, outcome, position, booking_sequence, promoted_user_id, replay_of, accepted_ms)`,
 }
-// Removes expired keys that get new owners. Like `decideBatch`, it computes in whole milliseconds. It
-// compares the age of a key and not `created_at`, because PostgreSQL would then use the index on that
-// column and read all old keys. A key whose command was pruned has expired, too.
+// Removes expired keys that get new owners. Like `decideBatch`, it computes in whole milliseconds.
+// It compares the age of a key and not `created_at`, because PostgreSQL would then use the index on
+// that column and read all old keys. A key whose command was pruned has expired, too.
 export const deleteExpiredKeys: Statement = {
   name: 'line_delete_expired_keys',
   text: `DELETE FROM idempotency_keys k USING ${withCtid(

@@ -135,9 +135,9 @@ export function startLineServer(deps: ServerDeps): LineServer {
   })
 
   const reader = createReaderRedis(options.redisUrl).on('error', () => undefined)
-  // The connection for commands waits long for a silent server, because a command that is sent again
-  // may be executed twice. But the reader has just connected, so Redis works. If the connection for
-  // commands stays silent all the same, it leads to a host that is gone.
+  // The connection for commands waits long for a silent server, because a command that is sent
+  // again may be executed twice. But the reader has just connected, so Redis works. If the
+  // connection for commands stays silent all the same, it leads to a host that is gone.
   reader.on('ready', () => void dropIfSilent(redis, REPLIES_WITHIN_MS))
   reconnectTogether(redis, reader)
   const stopReading = followWakeUps(reader, layout, scheduler.wake, (err) =>

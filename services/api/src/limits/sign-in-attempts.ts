@@ -94,8 +94,8 @@ export function createSignInAttempts({
       redis.get(failuresPrefix + key),
       redis.pttl(failuresPrefix + key),
     ])
-    // If the clock of Redis was set back, a key expires too late. A key over the limit is only read,
-    // so nothing else would correct that.
+    // If the clock of Redis was set back, a key expires too late. A key over the limit is only
+    // read, so nothing else would correct that.
     if (ttlMs > windowMs) await redis.pexpire(failuresPrefix + key, windowMs)
     return stateOf(Number(used ?? 0), ttlMs)
   }
