@@ -188,27 +188,52 @@ describe('a command that a stopping worker gives up', () => {
   }
 
   /** The pool with `answer` in place of the statement that takes a start back. */
-  function withUncountAnswer(answer: () => Promise<unknown>): Pool {
+  function withTakeBackAnswer(answer: (takeBack: () => unknown) => unknown): Pool {
     return new Proxy(kit.database.pool, {
       get(target, name) {
         if (name === 'query')
-          return (query: { name?: string }) =>
-            query.name === 'starts_take_back' ? answer() : target.query(query as never)
+          return (query: { name?: string }) => {
+            const send = () => target.query(query as never)
+            return query.name === 'starts_take_back' ? answer(send) : send()
+          }
         const value = Reflect.get(target, name)
         return typeof value === 'function' ? value.bind(target) : value
       },
     })
   }
 
+  const databaseTime = async (): Promise<string | undefined> =>
+    (await kit.query<{ now: string }>('SELECT clock_timestamp()::text AS now'))[0]?.now
+
+  /** Waits until a transaction that began after `time` waits for the lock of the event. */
+  async function expectBlockedRunSince(time: string | undefined): Promise<void> {
+    const isBlocked = async (): Promise<boolean> => {
+      const { length } = await kit.query(
+        `SELECT FROM pg_stat_activity WHERE datname = current_database()
+          AND wait_event_type = 'Lock' AND xact_start > $1`,
+        [time],
+      )
+      return length > 0
+    }
+    expect(await until(isBlocked, { timeoutMs: 5000 })).toBe(true)
+  }
+
+  /** Waits until this many starts of the job are counted. */
+  async function expectStarts(job: KitJob, count: number): Promise<void> {
+    await until(async () => (await startsOf(job)) === count, { timeoutMs: 10_000 })
+    expect(await startsOf(job)).toBe(count)
+  }
+
   it('does not reject a command, however many stopping workers give it up', async () => {
     const job = kit.job(command('book', 1, 'ann'))
     await withLockedEvent(async () => {
       for (let restart = 0; restart < 4; restart++) {
-        const { error, tookMs } = await giveUp(job)
+        const startedAt = await databaseTime()
+        const { error } = await giveUp(job)
         expect(error).toMatchObject({ name: 'GivenUpError' })
         // The worker does not wait for the lock, which may be held for longer than it lives.
-        expect(tookMs).toBeLessThan(1000)
-        expect(await startsOf(job)).toBe(0)
+        await expectBlockedRunSince(startedAt)
+        await expectStarts(job, 0)
       }
     })
 
@@ -222,7 +247,45 @@ describe('a command that a stopping worker gives up', () => {
 
     await withLockedEvent(() => giveUp(job))
 
-    expect(await startsOf(job)).toBe(1)
+    await expectStarts(job, 1)
+  })
+
+  it('takes a start back if the worker gives up before it knows who killed the others', async () => {
+    const job = kit.job(command('book', 1, 'dan'))
+    await kit.query(`INSERT INTO command_starts VALUES ($1, 2, now())`, [job.id(0)])
+
+    const { error } = await withLockedEvent(() => giveUp(job))
+
+    expect(error).toMatchObject({ name: 'GivenUpError' })
+    await expectStarts(job, 2)
+  })
+
+  it('takes a start back after the worker gave up if PostgreSQL answers late', async () => {
+    const job = kit.job(command('book', 1, 'fay'))
+    const answering = Promise.withResolvers<void>()
+    const pool = withTakeBackAnswer((takeBack) => answering.promise.then(takeBack))
+
+    await withLockedEvent(async () => {
+      const { error } = await giveUp(job, pool)
+      expect(error).toMatchObject({ name: 'GivenUpError' })
+      await expectStarts(job, 1)
+      answering.resolve()
+      await expectStarts(job, 0)
+    })
+  })
+
+  it('takes a start back although the statement for it fails at first', async () => {
+    const job = kit.job(command('book', 1, 'gus'))
+    let failures = 0
+    const pool = withTakeBackAnswer((takeBack) =>
+      failures++ < 3 ? Promise.reject(new Error('PostgreSQL went away')) : takeBack(),
+    )
+
+    await withLockedEvent(async () => {
+      const { error } = await giveUp(job, pool)
+      expect(error).toMatchObject({ name: 'GivenUpError' })
+      await expectStarts(job, 0)
+    })
   })
 
   it.each([
@@ -232,8 +295,14 @@ describe('a command that a stopping worker gives up', () => {
     'gives up a command even if the statement that takes its start back %s',
     async (_how, answer) => {
       const job = kit.job(command('book', 1, 'eve'))
+      // The worker repeats the statement for as long as its process lives.
+      let isProcessAlive = true
+      onTestFinished(() => {
+        isProcessAlive = false
+      })
+      const pool = withTakeBackAnswer(() => (isProcessAlive ? answer() : Promise.resolve()))
 
-      const { error, tookMs } = await withLockedEvent(() => giveUp(job, withUncountAnswer(answer)))
+      const { error, tookMs } = await withLockedEvent(() => giveUp(job, pool))
 
       expect(error).toMatchObject({ name: 'GivenUpError' })
       expect(tookMs).toBeLessThan(1500)

@@ -1,5 +1,12 @@
+import { retryRuleOf } from '@ticket-line/db'
 import type { JobToDecide } from '@ticket-line/line/server'
-import { type AcceptedCommand, sleep, withDeadline, withRetries } from '@ticket-line/shared'
+import {
+  type AcceptedCommand,
+  backoffMs,
+  sleep,
+  withDeadline,
+  withRetries,
+} from '@ticket-line/shared'
 import { type AppliedBatch, type ApplyDeps, applyBatch, type Batch } from './apply-batch.js'
 import { createBlame, GIVEN_UP_CHECK_MS, retryForever } from './blame.js'
 import { decidePoisoned } from './decide-batch.js'
@@ -10,8 +17,11 @@ import { loadRequestOf, stateOf, writesOf } from './rows.js'
 const MAX_STARTS_ALONE = 2
 /** Canaries that must succeed between the failures of a command alone before it is poisoned. */
 const CANARIES_BEFORE_POISONED = 3
-/** A process that gives up is about to end. It waits at most this long to take a start back, ms. */
-const TAKE_BACK_WITHIN_MS = 200
+/**
+ * How long a command that is given up waits until its start is taken back, ms. It is the most that
+ * `divideGrace` leaves to jobs that are given up.
+ */
+const TAKE_BACK_WITHIN_MS = 500
 /**
  * Before a command counts as the killer of its workers, workers that are still alive have this long
  * to take their starts back, ms. A worker learns that it lost a lock when it renews the lock, which
@@ -48,12 +58,16 @@ export async function applyAlone(
   const endTurn = startsBefore > 0 ? await takeTurn(deps) : () => undefined
   try {
     const started = await retryForever(deps, () => starts.count(commandId))
-    if (started > MAX_STARTS_ALONE && (await killedItsWorkers(deps, commandId, eventId)))
-      return await recordPoisoned(deps, command)
-    return await applyWatched(deps, job, batch)
-  } catch (error) {
-    if (!(error instanceof CommandFault)) throw error
-    return await recordPoisoned(deps, command)
+    return await takingStartBack(deps, commandId, async (takeBack) => {
+      if (started > MAX_STARTS_ALONE && (await killedItsWorkers(deps, commandId, eventId)))
+        return recordPoisoned(deps, command)
+      try {
+        return await applyWatched(deps, job, batch, takeBack)
+      } catch (error) {
+        if (!(error instanceof CommandFault)) throw error
+        return recordPoisoned(deps, command)
+      }
+    })
   } finally {
     endTurn()
   }
@@ -149,34 +163,47 @@ async function applyWatched(
   deps: ApplyDeps,
   job: JobToDecide,
   batch: Alone,
+  takeBack: () => Promise<void>,
 ): Promise<AppliedBatch> {
-  const [{ commandId }] = batch.commands
   const applying = applyBatch(deps, batch, CANARIES_BEFORE_POISONED)
   applying.catch(() => undefined)
-  let counted = true
   for (;;) {
-    const applied = await withDeadline(applying, GIVEN_UP_CHECK_MS, () => undefined).catch(
-      async (error: unknown) => {
-        if (counted && error instanceof GivenUpError) await takeBack(deps, commandId)
-        throw error
-      },
-    )
+    const applied = await withDeadline(applying, GIVEN_UP_CHECK_MS, () => undefined)
     if (applied !== undefined) return applied
-    if (counted && job.lockLost()) {
-      counted = false
-      void retryForever(deps, () => deps.store.starts.takeBack(commandId)).catch(() => undefined)
-    }
-    if (deps.givenUp()) {
-      if (counted) await takeBack(deps, commandId)
-      throw new GivenUpError('the command is left to the next worker')
-    }
+    if (job.lockLost()) void takeBack()
+    if (deps.givenUp()) throw new GivenUpError('the command is left to the next worker')
   }
 }
 
-/** Tries for a moment to take a start back. A start that stays counted is no worse than a crash. */
-async function takeBack(deps: ApplyDeps, commandId: string): Promise<void> {
-  const taken = deps.store.starts
-    .takeBack(commandId)
-    .catch((error: unknown) => deps.onRetry(error, 1))
-  await withDeadline(taken, TAKE_BACK_WITHIN_MS, () => undefined)
+/**
+ * Runs what follows a counted start. If the command is given up, its start is taken back. A slow or
+ * failing PostgreSQL must not make it look as if the command had killed this worker, so the
+ * statement is repeated until it succeeds or the process ends. If a reply is lost, that may take
+ * back one start too many: a command that kills its workers then kills one more.
+ *
+ * @param run gets a function that takes the start back early; only the first call has an effect
+ */
+async function takingStartBack<T>(
+  deps: ApplyDeps,
+  commandId: string,
+  run: (takeBack: () => Promise<void>) => Promise<T>,
+): Promise<T> {
+  let takenBack: Promise<void> | undefined
+  function takeBack(): Promise<void> {
+    takenBack ??= withRetries(
+      () => deps.store.starts.takeBack(commandId),
+      (error, attempt) => {
+        deps.onRetry(error, attempt)
+        return sleep(backoffMs(retryRuleOf(error), attempt))
+      },
+    )
+    return takenBack
+  }
+  try {
+    return await run(takeBack)
+  } catch (error) {
+    if (error instanceof GivenUpError)
+      await withDeadline(takeBack(), TAKE_BACK_WITHIN_MS, () => undefined)
+    throw error
+  }
 }
