@@ -5,12 +5,13 @@ import { commandOf, type Endpoint, type SendOptions, sendCommand } from './send-
 
 export interface SteadyLoadOptions extends SendOptions {
   eventId: number
-  /** Number of clients. Each books and cancels in turn, one request after the other. */
+  /**
+   * Number of clients. Each books and cancels in turn, one request after the other, and half of the
+   * requests have an idempotency key.
+   */
   clients: number
   /** Pause of a client between two requests, in milliseconds. */
   pauseMs: number
-  /** Whether every second request has an idempotency key. Default: true. */
-  keys?: boolean
   /** Called when a request has ended. */
   onCall?: (call: CommandCall) => void
   /** Chooses the API process for the next request. Default: the API processes in turn. */
@@ -25,7 +26,7 @@ export function startSteadyLoad(
   testbed: Testbed,
   options: SteadyLoadOptions,
 ): { stop: () => Promise<void> } {
-  const { eventId, keys = true, onCall, pickEndpoint, pauseMs, ...sendOptions } = options
+  const { eventId, onCall, pickEndpoint, pauseMs, ...sendOptions } = options
   let stopped = false
   let turn = 0
   const nextEndpoint =
@@ -34,7 +35,7 @@ export function startSteadyLoad(
   async function runClient(client: number): Promise<void> {
     for (let count = 0; !stopped; count++) {
       const type = count % 2 === 0 ? 'book' : 'cancel'
-      const key = keys && count % 4 < 2 ? `steady-${eventId}-${client}-${count}` : undefined
+      const key = count % 4 < 2 ? `steady-${eventId}-${client}-${count}` : undefined
       const command = commandOf(type, eventId, `steady-${eventId}-${client}`, key)
       const call = await sendCommand(testbed, nextEndpoint(), command, sendOptions)
       onCall?.(call)

@@ -2,9 +2,9 @@ import type { Mutation } from '../fleet/mutation.ts'
 import {
   bookMoreThanAll,
   bookTwice,
+  cancelAtOnce,
   frozenWorker,
   loseCommitReplies,
-  manyClientsOnOneEvent,
   type Proof,
   randomClients,
 } from './proofs.ts'
@@ -45,7 +45,7 @@ export const GUARDS: Guard[] = [
       { kind: 'remove-marked', mark: 'row-lock' },
       { kind: 'remove-marked', mark: 'row-lock-nowait' },
     ],
-    proof: manyClientsOnOneEvent,
+    proof: cancelAtOnce,
   },
   {
     name: 'unique claim',

@@ -1,10 +1,11 @@
-import { setTimeout as sleep } from 'node:timers/promises'
+import pg from 'pg'
+import { until } from '../../../tools/dev-stack/wait.mjs'
+import type { Env } from '../../stack/processes.ts'
 import { check } from '../check/check.ts'
 import type { Finding } from '../check/finding.ts'
 import type { Mutation } from '../fleet/mutation.ts'
 import type { PlannedFault } from '../injection/plan.ts'
 import { commandOf, sendCommand } from '../load/send-command.ts'
-import { startSteadyLoad } from '../load/steady-load.ts'
 import { runRig } from '../rig.ts'
 import { freezeInTransaction } from '../scenarios/frozen-transaction.ts'
 import { openTestbed, type Testbed } from '../testbed.ts'
@@ -14,6 +15,8 @@ export type Proof = (mutations: Mutation[]) => Promise<string[]>
 
 const SEED = 11
 const RIG_SECONDS = 15
+/** How long a command may take to reach PostgreSQL on a busy machine, ms. */
+const SOON_MS = 15_000
 
 const textsOf = (findings: Finding[]): string[] =>
   findings.map(({ promise, text }) => `${promise}: ${text}`)
@@ -21,8 +24,9 @@ const textsOf = (findings: Finding[]): string[] =>
 async function onTestbed(
   mutations: Mutation[],
   play: (testbed: Testbed) => Promise<void>,
+  env: Env = {},
 ): Promise<Finding[]> {
-  const testbed = await openTestbed({ mutations })
+  const testbed = await openTestbed({ mutations, env })
   try {
     await play(testbed)
     return check(await testbed.collectEvidence())
@@ -31,15 +35,63 @@ async function onTestbed(
   }
 }
 
-/** Many clients on one event. Findings about the order are ignored, as several jobs run at once. */
-export const manyClientsOnOneEvent: Proof = async (mutations) => {
-  const findings = await onTestbed(mutations, async (testbed) => {
-    await testbed.createEvent(1, 1000)
-    const load = startSteadyLoad(testbed, { eventId: 1, clients: 48, pauseMs: 0, keys: false })
-    await sleep(8000)
-    await load.stop()
-  })
+/**
+ * Two users cancel at once, in jobs of their own. A lock on the table of keys holds the first
+ * transaction between its reads and its writes, until the second one has committed or waits for the
+ * first. Without the row lock, both read the same counters. It is not enough to make both write at
+ * once: the second update would find another version of the row, write nothing and be retried.
+ * Findings about the order are ignored, as several jobs run at once.
+ */
+export const cancelAtOnce: Proof = async (mutations) => {
+  const play = async (testbed: Testbed): Promise<void> => {
+    const [first, second = first] = testbed.endpoints
+    await testbed.createEvent(1, 10)
+    for (const userId of ['ann', 'bob'])
+      await sendCommand(testbed, first, commandOf('book', 1, userId))
+    const locker = new pg.Client({ connectionString: testbed.fleet.postgres.url })
+    await locker.connect()
+    try {
+      await locker.query('BEGIN')
+      // Reads go on. Only a command with a key writes to this table.
+      await locker.query('LOCK TABLE idempotency_keys IN SHARE MODE')
+      const ofAnn = sendCommand(testbed, first, commandOf('cancel', 1, 'ann', 'key'))
+      await expectSoon('the first command waits', async () => (await countBlocked(locker)) === 1)
+      let isBobAnswered = false
+      const ofBob = sendCommand(testbed, second, commandOf('cancel', 1, 'bob')).then(() => {
+        isBobAnswered = true
+      })
+      await expectSoon(
+        'the second command is answered or waits',
+        async () => isBobAnswered || (await countBlocked(locker)) === 2,
+      )
+      await locker.query('ROLLBACK')
+      await Promise.all([ofAnn, ofBob])
+    } finally {
+      await locker.end()
+    }
+  }
+  // A transaction that timed out would read again.
+  const env = { WORKER_PG_STATEMENT_TIMEOUT_MS: '60000' }
+  const findings = await onTestbed(mutations, play, env)
   return textsOf(findings.filter((finding) => finding.promise !== 'reordered'))
+}
+
+/** The number of transactions of the workers that wait for a lock. */
+async function countBlocked(client: pg.Client): Promise<number> {
+  // Within a transaction, PostgreSQL repeats what it first read of the activity.
+  await client.query('SELECT pg_stat_clear_snapshot()')
+  const { rowCount } = await client.query(
+    `SELECT FROM pg_stat_activity
+     WHERE datname = current_database() AND application_name = 'booking-worker'
+       AND wait_event_type = 'Lock'`,
+  )
+  return rowCount ?? 0
+}
+
+/** @throws if the condition stays false, as the run then proves nothing */
+async function expectSoon(what: string, check: () => Promise<boolean>): Promise<void> {
+  if (!(await until(check, { timeoutMs: SOON_MS })))
+    throw new Error(`not reached within ${SOON_MS} ms: ${what}`)
 }
 
 /** Two users book twice. */
