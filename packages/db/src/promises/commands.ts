@@ -1,4 +1,9 @@
-import { IDEMPOTENCY_KEY_HOURS, MIN_RETENTION_HOURS, OUTCOME_KINDS } from '@ticket-line/shared'
+import {
+  IDEMPOTENCY_KEY_HOURS,
+  MIN_RETENTION_HOURS,
+  OUTCOME_KINDS,
+  OUTCOMES,
+} from '@ticket-line/shared'
 import { type PromiseCheck, wanted } from './check.js'
 
 /** Commands that were decided themselves, without repeats of an idempotency key. */
@@ -11,7 +16,15 @@ const FIRST = `SELECT * FROM commands WHERE replay_of IS NULL AND ${wanted('even
 const SURELY_KEPT_HOURS = MIN_RETENTION_HOURS - 1
 const SURELY_KEPT = `interval '${SURELY_KEPT_HOURS} hours'`
 
-const known = OUTCOME_KINDS.map((kind) => `'${kind}'`).join(', ')
+const POSSIBLE = OUTCOME_KINDS.flatMap((kind) =>
+  OUTCOMES[kind].types.map((type) => `('${type}', '${kind}')`),
+).join(', ')
+
+/** The kinds of outcome that always have this member, as the operand of `IN`. */
+function kindsWith(member: 'bookingId' | 'position'): string {
+  const kinds = OUTCOME_KINDS.filter((kind) => OUTCOMES[kind].has === member)
+  return `(${kinds.map((kind) => `'${kind}'`).join(', ')})`
+}
 
 /** Stored outcomes, compared with the rows that they are about. */
 export const commandChecks: PromiseCheck[] = [
@@ -20,10 +33,8 @@ export const commandChecks: PromiseCheck[] = [
     promise: 'each stored outcome is possible for its type of command',
     text: `SELECT event_id, format('%s: %s to a %s', command_id, outcome, type) AS detail FROM commands
       WHERE ${wanted('event_id')} AND NOT (
-        outcome IN (${known}, 'refused')
-        AND (type = 'book' OR outcome NOT IN ('booked', 'waiting', 'already_booked', 'already_waiting'))
-        AND (type = 'cancel' OR outcome NOT IN ('canceled', 'withdrawn', 'booking_not_found'))
-        AND (outcome NOT IN ('waiting', 'already_waiting') OR position >= 1))`,
+        (outcome = 'refused' OR (type, outcome) IN (${POSSIBLE}))
+        AND (outcome NOT IN ${kindsWith('position')} OR position >= 1))`,
   },
   {
     name: 'booked_means_booked',
@@ -31,7 +42,7 @@ export const commandChecks: PromiseCheck[] = [
     text: `SELECT c.event_id, format('%s: %s, booking %s of %s', c.command_id, c.outcome, c.booking_sequence,
           coalesce(b.user_id || ', ' || b.status, 'nobody')) AS detail
       FROM (${FIRST}) c LEFT JOIN bookings b ON b.event_id = c.event_id AND b.sequence = c.booking_sequence
-      WHERE c.outcome IN ('booked', 'already_booked', 'canceled') AND (
+      WHERE c.outcome IN ${kindsWith('bookingId')} AND (
         b.user_id IS DISTINCT FROM c.user_id
         OR (c.outcome = 'booked' AND b.promoted)
         OR (c.outcome = 'canceled' AND b.status <> 'canceled'))`,

@@ -1,18 +1,32 @@
-/** Every outcome of a command, as the API spells it. */
-export const OUTCOME_KINDS = [
-  'booked',
-  'waiting',
-  'canceled',
-  'withdrawn',
-  'already_booked',
-  'already_waiting',
-  'booking_not_found',
-  'event_not_found',
-  'idempotency_key_reused',
-  'rejected',
-] as const
+import type { CommandType } from './command.js'
 
-export type OutcomeKind = (typeof OUTCOME_KINDS)[number]
+/** What is true of all outcomes of one kind. */
+interface OutcomeRule {
+  /** The types of command that can have it. */
+  types: readonly CommandType[]
+  /** The optional member of {@link Outcome} that it always has. */
+  has?: 'bookingId' | 'position'
+}
+
+const rules = {
+  booked: { types: ['book'], has: 'bookingId' },
+  waiting: { types: ['book'], has: 'position' },
+  canceled: { types: ['cancel'], has: 'bookingId' },
+  withdrawn: { types: ['cancel'] },
+  already_booked: { types: ['book'], has: 'bookingId' },
+  already_waiting: { types: ['book'], has: 'position' },
+  booking_not_found: { types: ['cancel'] },
+  event_not_found: { types: ['book', 'cancel'] },
+  idempotency_key_reused: { types: ['book', 'cancel'] },
+  rejected: { types: ['book', 'cancel'] },
+} satisfies Record<string, OutcomeRule>
+
+export type OutcomeKind = keyof typeof rules
+
+/** Every outcome of a command, as the API spells it, and its rule. */
+export const OUTCOMES: Readonly<Record<OutcomeKind, OutcomeRule>> = rules
+
+export const OUTCOME_KINDS = Object.keys(OUTCOMES) as OutcomeKind[]
 
 /**
  * The business answer to a command. Workers store it and send it to the API as data; only faults

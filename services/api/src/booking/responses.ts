@@ -1,10 +1,11 @@
 import type { SubmitResult } from '@ticket-line/line/client'
-import type {
-  CommandRequest,
-  CommandType,
-  ErrorCode,
-  Outcome,
-  OutcomeKind,
+import {
+  type CommandRequest,
+  type CommandType,
+  type ErrorCode,
+  OUTCOMES,
+  type Outcome,
+  type OutcomeKind,
 } from '@ticket-line/shared'
 import { z } from 'zod'
 import { type Preferences, preferenceApplied } from '../http/prefer.js'
@@ -63,37 +64,24 @@ const SUCCESS = {
 
 /** Messages of outcomes that are problems. */
 export const REFUSAL = {
+  event_not_found: 'There is no such event.',
   already_booked: 'This user already has a booking for this event.',
   already_waiting: 'This user is already on the waiting list of this event.',
   booking_not_found: 'This user has no booking or waiting-list entry for this event.',
-  event_not_found: 'There is no such event.',
   idempotency_key_reused: 'This Idempotency-Key was already used for a different request.',
   rejected: 'This request could not be processed and was rejected. Nothing was changed.',
 } as const satisfies Record<Exclude<OutcomeKind, keyof typeof SUCCESS>, string>
 
 /** Problems that each command can have, besides those of the guards. */
 export const COMMAND_PROBLEMS: Readonly<Record<CommandType, readonly ErrorCode[]>> = {
-  book: [
-    'forbidden',
-    'event_not_found',
-    'already_booked',
-    'already_waiting',
-    'idempotency_key_reused',
-    'rejected',
-    'busy',
-    'unavailable',
-    'unknown',
-  ],
-  cancel: [
-    'forbidden',
-    'event_not_found',
-    'booking_not_found',
-    'idempotency_key_reused',
-    'rejected',
-    'busy',
-    'unavailable',
-    'unknown',
-  ],
+  book: problemsOf('book'),
+  cancel: problemsOf('cancel'),
+}
+
+function problemsOf(type: CommandType): ErrorCode[] {
+  const refusals = Object.keys(REFUSAL) as (keyof typeof REFUSAL)[]
+  const ofType = refusals.filter((kind) => OUTCOMES[kind].types.includes(type))
+  return ['forbidden', ...ofType, 'busy', 'unavailable', 'unknown']
 }
 
 const TOO_DEEP =
