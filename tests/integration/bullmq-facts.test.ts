@@ -347,7 +347,7 @@ describe('a Redis connection', () => {
     redis.on('error', () => undefined)
     onTestFinished(() => redis.disconnect())
     await new Promise((resolve) => redis.once('ready', resolve))
-    const layout = { lines: 0, shards: 1, keyPrefix: 'unused' }
+    const layout = { sharedLines: 0, shards: 1, keyPrefix: 'unused' }
     const queue = createLineQueues(redis, layout).queueOf(lineName)
     proxy.sever()
     await until(() => redis.status !== 'ready', { timeoutMs: 2000 })
@@ -392,7 +392,7 @@ describe('a Redis connection', () => {
     onTestFinished(() => redis.disconnect())
     await new Promise((resolve) => redis.once('ready', resolve))
     const layout = {
-      lines: 0,
+      sharedLines: 0,
       shards: 1,
       keyPrefix: kit.key('event-0', '').split('{')[0] as string,
     }

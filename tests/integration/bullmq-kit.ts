@@ -70,7 +70,7 @@ const silent = createLog('test', 'silent')
 
 export async function createBullKit(): Promise<BullKit> {
   const { redisUrl } = await sharedServers()
-  const layout = { lines: 0, shards: 1, keyPrefix: `facts-${randomBytes(4).toString('hex')}` }
+  const layout = { sharedLines: 0, shards: 1, keyPrefix: `facts-${randomBytes(4).toString('hex')}` }
   const redis = createFailFastRedis(redisUrl, 5000)
   await new Promise((resolve) => redis.once('ready', resolve))
   const queues = createLineQueues(redis, layout)

@@ -37,7 +37,7 @@ export async function createLineStack(lines = 0): Promise<LineStack> {
   const base = await createBase()
   const kit = await createLineKit(base)
   const { redisUrl, databaseUrl } = base
-  const layout: LineLayout = { lines, shards: 1, keyPrefix: base.keyPrefix }
+  const layout: LineLayout = { sharedLines: lines, shards: 1, keyPrefix: base.keyPrefix }
   const redis = new Redis(redisUrl)
   const closers: (() => unknown)[] = [() => redis.disconnect()]
 

@@ -134,7 +134,7 @@ export function createWorld({ seed, sizes, lines, maxQueueDepth, without }: Worl
   return {
     clock,
     random,
-    layout: { lines, shards: 1, keyPrefix: 'sim' },
+    layout: { sharedLines: lines, shards: 1, keyPrefix: 'sim' },
     maxQueueDepth,
     redis: createServer(clock, random.fork('redis'), armedCuts, [0.1, 1.5]),
     data,

@@ -9,11 +9,8 @@ import { sqlStateOf } from './faults.js'
  * when it reconnects to Redis, and every two seconds. A command in the line of another installation
  * would be decided on the wrong rows, and one in a line of another layout would never be served.
  */
-export interface InstallationRecord {
+export interface InstallationRecord extends LineLayout {
   id: string
-  keyPrefix: string
-  sharedLines: number
-  shards: number
   /**
    * True while all lines are known to be empty: the next process that starts may record another
    * layout.
@@ -86,15 +83,15 @@ export function createInstallationStore(pool: pg.Pool): InstallationStore {
       await pool.query(
         `INSERT INTO installation (id, key_prefix, shared_lines, shards) VALUES ($1, $2, $3, $4)
           ON CONFLICT DO NOTHING`,
-        [id, layout.keyPrefix, layout.lines, layout.shards],
+        [id, layout.keyPrefix, layout.sharedLines, layout.shards],
       )
       return (await read()) as InstallationRecord
     },
-    async recordLayout({ keyPrefix, lines, shards }) {
+    async recordLayout({ keyPrefix, sharedLines, shards }) {
       await pool.query(
         `UPDATE installation SET key_prefix = $1, shared_lines = $2, shards = $3, drained_at = NULL
           WHERE drained_at IS NOT NULL`,
-        [keyPrefix, lines, shards],
+        [keyPrefix, sharedLines, shards],
       )
     },
     async markDrained() {

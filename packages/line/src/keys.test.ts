@@ -13,7 +13,7 @@ import {
   wakeUpsKey,
 } from './keys.js'
 
-const layout: LineLayout = { lines: 0, shards: 1, keyPrefix: 'tickets' }
+const layout: LineLayout = { sharedLines: 0, shards: 1, keyPrefix: 'tickets' }
 
 describe('the line of an event', () => {
   it('is a line for this event alone by default', () => {
@@ -22,7 +22,7 @@ describe('the line of an event', () => {
   })
 
   it('is always the same one of the shared lines, and every shared line is used', () => {
-    const shared = { ...layout, lines: 16 }
+    const shared = { ...layout, sharedLines: 16 }
     const names = Array.from({ length: 2000 }, (_, i) => lineNameOf(i + 1, shared))
 
     expect(names).toEqual(Array.from({ length: 2000 }, (_, i) => lineNameOf(i + 1, shared)))
@@ -36,7 +36,7 @@ describe('the line of an event', () => {
   ])('spreads events evenly over the shared lines if their ids are %s', (_what, eventIdOf) => {
     const counts = new Map<string, number>()
     for (let i = 0; i < 16_000; i++) {
-      const name = lineNameOf(eventIdOf(i), { ...layout, lines: 16 })
+      const name = lineNameOf(eventIdOf(i), { ...layout, sharedLines: 16 })
       counts.set(name, (counts.get(name) ?? 0) + 1)
     }
 
@@ -98,7 +98,7 @@ it.each<[string, number, boolean]>([
   ['event-1:wait', 0, false],
 ])(
   'knows whether %s can be the name of a line with SHARED_LINES=%i: %s',
-  (name, lines, expected) => {
-    expect(isLineName(name, { ...layout, lines })).toBe(expected)
+  (name, sharedLines, expected) => {
+    expect(isLineName(name, { ...layout, sharedLines })).toBe(expected)
   },
 )

@@ -16,15 +16,17 @@ function spread(value: number, buckets: number): number {
 
 /** The line that the commands of an event enter. */
 export function lineNameOf(eventId: number, layout: LineLayout): string {
-  return layout.lines === 0 ? `event-${eventId}` : `line-${spread(eventId, layout.lines)}`
+  return layout.sharedLines === 0
+    ? `event-${eventId}`
+    : `line-${spread(eventId, layout.sharedLines)}`
 }
 
 /** True if a line of that name can exist in this layout. */
-export function isLineName(name: string, { lines }: LineLayout): boolean {
+export function isLineName(name: string, { sharedLines }: LineLayout): boolean {
   const [, kind, digits = ''] = /^(event|line)-(0|[1-9]\d{0,15})$/.exec(name) ?? []
   const number = Number(digits)
-  if (kind === 'line') return number < lines
-  return kind === 'event' && lines === 0 && number > 0 && Number.isSafeInteger(number)
+  if (kind === 'line') return number < sharedLines
+  return kind === 'event' && sharedLines === 0 && number > 0 && Number.isSafeInteger(number)
 }
 
 /** What all keys of a shard begin with; its braces make the prefix a Redis Cluster hash tag. */

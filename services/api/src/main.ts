@@ -12,7 +12,7 @@ await runService({
     // Loading all modules takes a second, so the settings are checked first.
     const { startApi } = await import('./start-api.js')
     const { port } = await startApi(config, log, closers, onRefused)
-    return { port, lines: config.layout.lines }
+    return { port, sharedLines: config.layout.sharedLines }
   },
   closeWithinMs: ({ shutdownGraceMs }) => shutdownGraceMs + CLOSE_MS,
 })

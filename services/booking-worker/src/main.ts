@@ -8,7 +8,7 @@ await runService({
   readConfig,
   async start(config, log, closers, onRefused) {
     const { port } = await startWorker(config, log, closers, onRefused)
-    return { port, lines: config.layout.lines, maxOpenLines: config.maxOpenLines }
+    return { port, sharedLines: config.layout.sharedLines, maxOpenLines: config.maxOpenLines }
   },
   closeWithinMs: ({ shutdownGraceMs }) => shutdownGraceMs,
 })

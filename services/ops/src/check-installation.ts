@@ -15,7 +15,6 @@ export async function checkInstallation(
   const redis = await context.anyRedis()
   const record = await context.installation()?.read()
   if (redis === undefined || record === undefined) return []
-  const recorded = { keyPrefix: record.keyPrefix, lines: record.sharedLines, shards: record.shards }
   const results: CheckResult[] = []
   async function check(name: string, promise: string, find: () => Promise<string[]> | string[]) {
     const startedAtMs = context.now()
@@ -32,7 +31,7 @@ export async function checkInstallation(
     'same_installation',
     'Redis belongs to the installation of this database',
     async () => {
-      const { installationId, redisId } = await createRedisClaims(redis, recorded).read()
+      const { installationId, redisId } = await createRedisClaims(redis, record).read()
       // A Redis without keys is claimed by the next process that starts.
       if (installationId === undefined) return []
       if (installationId !== record.id) {
@@ -49,7 +48,7 @@ export async function checkInstallation(
     return difference === undefined ? [] : [difference]
   })
   await check('lines_known', 'no command is in a line outside of the layout', () =>
-    findUnknownLines(redis, recorded),
+    findUnknownLines(redis, record),
   )
   return results
 }

@@ -51,7 +51,7 @@ function given(world: {
         getJob: async () => ({ data: 'payload' in world ? world.payload : payload }),
       }),
     } as unknown as LineQueues,
-    layout: { lines: 0, shards: 1, keyPrefix: 'test' },
+    layout: { sharedLines: 0, shards: 1, keyPrefix: 'test' },
     async findStored() {
       looks += 1
       if (world.lookMs !== undefined)

@@ -37,7 +37,7 @@ function given({
   const takenBack: Counts[] = []
   const added: JobToStore[] = []
   const submitter = createSubmitter({
-    layout: { lines: 0, shards: 1, keyPrefix: 'test' },
+    layout: { sharedLines: 0, shards: 1, keyPrefix: 'test' },
     replyTo: 'api-1',
     admission: {
       admit: (_lineName, counts) => counts,

@@ -3,13 +3,10 @@ import { ConfigError, type LineLayout, sleep } from '@ticket-line/shared'
 import { ALIVE_MS, CHECK_EVERY_MS, READ_AGAIN_MS, type RedisClaims } from './claims.js'
 
 /** Describes in one line how a layout differs from the recorded one; undefined if it does not. */
-export function layoutDifference(
-  layout: LineLayout,
-  recorded: Pick<InstallationRecord, 'keyPrefix' | 'sharedLines' | 'shards'>,
-): string | undefined {
+export function layoutDifference(layout: LineLayout, recorded: LineLayout): string | undefined {
   const settings: [name: string, here: string | number, recorded: string | number][] = [
     ['KEY_PREFIX', layout.keyPrefix, recorded.keyPrefix],
-    ['SHARED_LINES', layout.lines, recorded.sharedLines],
+    ['SHARED_LINES', layout.sharedLines, recorded.sharedLines],
     ['SHARDS', layout.shards, recorded.shards],
   ]
   const different = settings.filter(([, here, there]) => here !== there)

@@ -160,13 +160,15 @@ describe('readBasics', () => {
 
 describe('readLineLayout', () => {
   it('gives each event a line of its own on one shard by default', () => {
-    expect(readLineLayout(readEnv({}))).toEqual({ lines: 0, shards: 1, keyPrefix: 'tickets' })
+    expect(readLineLayout(readEnv({}))).toEqual({ sharedLines: 0, shards: 1, keyPrefix: 'tickets' })
   })
 
   it('ignores LINES, which many shells export as the height of the terminal', () => {
-    expect(readLineLayout(readEnv({ LINES: '48', COLUMNS: '120' }))).toMatchObject({ lines: 0 })
+    expect(readLineLayout(readEnv({ LINES: '48', COLUMNS: '120' }))).toMatchObject({
+      sharedLines: 0,
+    })
     expect(readLineLayout(readEnv({ LINES: '48', SHARED_LINES: '16' }))).toMatchObject({
-      lines: 16,
+      sharedLines: 16,
     })
   })
 

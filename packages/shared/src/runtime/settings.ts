@@ -184,7 +184,7 @@ export function readRetentionHours(env: EnvReader): number {
  */
 export interface LineLayout {
   /** Number of shared lines; 0 gives every event a line of its own. */
-  lines: number
+  sharedLines: number
   /** Number of shards (Redis hash tags) over which the keys of the lines are spread. */
   shards: number
   /** Prefix of all keys, so that installations can share a Redis. */
@@ -200,7 +200,7 @@ export function readLineLayout(env: EnvReader): LineLayout {
     )
   }
   return {
-    lines: env.integer('SHARED_LINES', 0, { min: 0, max: 1024 }),
+    sharedLines: env.integer('SHARED_LINES', 0, { min: 0, max: 1024 }),
     shards: env.integer('SHARDS', 1, { min: 1, max: 64 }),
     keyPrefix,
   }

@@ -64,7 +64,7 @@ async function readEvent(context: Context, eventId: number, decisionCount: numbe
     line: {
       name: lineName,
       prefix: linePrefix(lineName, layout),
-      shared: layout.lines > 0,
+      shared: layout.sharedLines > 0,
       waitingJobs: line.queuedJobs.length,
       commandsInLine: commandsIn(line),
       undecidedOfEvent: line.undecided.get(eventId) ?? 0,
