@@ -84,7 +84,7 @@ export function createJobStore(deps: JobStoreDeps): JobStore {
       return { kind: 'stored' }
     } catch (err) {
       if (wasRefused(err) || (err instanceof Error && NEVER_SENT.test(err.message))) {
-        log.warn({ jobId, err }, 'Redis refused a job')
+        log.warn({ jobId, err }, 'Redis refused a job, or it was never sent')
         return { kind: 'abandoned' }
       }
       log.warn({ jobId, err }, 'Redis did not confirm a job')
