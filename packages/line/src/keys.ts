@@ -8,7 +8,9 @@
  */
 import type { LineLayout } from '@ticket-line/shared'
 
-/** Spreads numbers evenly over a few buckets, multiples too (Fibonacci hashing). */
+/**
+ * Spreads numbers evenly over a few buckets, even if all have a common factor (Fibonacci hashing).
+ */
 function spread(value: number, buckets: number): number {
   const hashed = (BigInt(value) * 0x9e3779b97f4a7c15n) & 0xffffffffffffffffn
   return Number((hashed >> 32n) % BigInt(buckets))
@@ -173,9 +175,9 @@ const UNFINISHED_LISTS: ReadonlySet<string> = new Set(
 export const isCompletedList = (rest: string): boolean => rest === completedJobsKey('')
 
 /**
- * Name of the main Redis connection of a process (`CLIENT LIST`). Each process has one, so `ops` can
- * count the processes of an installation. BullMQ names the connections of open lines after their
- * queues.
+ * Name of the main Redis connection of a process (`CLIENT LIST`). Each process has one, so `ops`
+ * can count the processes of an installation. BullMQ names the connections of open lines after
+ * their queues.
  */
 export function connectionName(service: 'api' | 'worker' | 'ops', layout: LineLayout): string {
   return `${layout.keyPrefix}:${service}`

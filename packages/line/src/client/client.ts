@@ -98,7 +98,7 @@ export function createLineClient(options: LineClientOptions): LineService {
     onChange: (hasCapacity) =>
       hasCapacity
         ? log.info('Redis takes commands again')
-        : log.error('Redis is nearly full: commands are refused until workers emptied their lines'),
+        : log.error('Redis is nearly full: commands are refused until workers have emptied lines'),
   })
 
   const replyTo = randomUUID()

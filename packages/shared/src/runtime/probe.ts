@@ -34,7 +34,8 @@ export async function probe(ask: () => Promise<unknown>, timeoutMs: number): Pro
  * unanswered.
  *
  * @param prefix a prefix of keys that this installation may use
- * @returns asks; rejects with the reply of Redis, or as the profile of the connection says
+ * @returns a function that asks. It rejects with the error reply of Redis, or with the error of the
+ * connection
  */
 export function createWriteProbe(redis: Redis, prefix: string): () => Promise<void> {
   let asked: Promise<void> | undefined
@@ -61,8 +62,8 @@ export interface ServerWatch {
 }
 
 /**
- * Probes a server at once, and then again and again. A request that hangs ends before the next one
- * is sent, otherwise they would take up all connections.
+ * Probes a server at once, and then again and again. The next request is sent only after the last
+ * one has ended, because requests that hang would otherwise take up all connections.
  */
 export function watchServer({ ask, intervalMs, timeoutMs, onResult }: ServerWatch): Loop {
   async function run(): Promise<void> {

@@ -21,10 +21,7 @@ export interface Surroundings {
   nextHead: number
   /** Sequence numbers of entries that left the list in this batch. */
   readonly departed: Set<number>
-  /**
-   * Length of the list if nobody had left it in this batch: the rank, before departures, of the
-   * entry that joined last.
-   */
+  /** Rank that the last entry of the list would have if nobody had left the list in this batch. */
   joinedRank: number
 }
 
@@ -42,7 +39,10 @@ export interface WaitingEntry {
   userId: string
 }
 
-/** A rule that must always hold does not: a bug, or rows edited by hand. Nothing is written after it. */
+/**
+ * Thrown if a rule that must always hold is broken, by a bug or by rows that were edited by hand.
+ * The batch then writes nothing.
+ */
 export class InvariantError extends Error {
   override name = 'InvariantError'
 }
