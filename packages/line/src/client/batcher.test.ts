@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import { createBatcher, planJobs } from './batcher.js'
+import { createCommandBatcher, planJobs } from './batcher.js'
 
 beforeEach(() => void vi.useFakeTimers({ now: 0 }))
 afterEach(() => void vi.useRealTimers())
@@ -7,7 +7,7 @@ afterEach(() => void vi.useRealTimers())
 /** A batcher of letters. `sent` has each job with the time at which it was sent. */
 function given() {
   const sent: string[] = []
-  const batcher = createBatcher<string>({
+  const batcher = createCommandBatcher<string>({
     onSend: (lineName, letters) => sent.push(`${Date.now()} ${lineName} ${letters.join('')}`),
     holdMs: 100,
     setTimer(run, ms) {

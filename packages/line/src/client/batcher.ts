@@ -51,7 +51,7 @@ export function planJobs(held: number, inFlight: readonly number[]): number[] {
   return sizes
 }
 
-export interface BatcherDeps<Command> {
+export interface CommandBatcherDeps<Command> {
   /**
    * Called with the commands of one job of a line, in order. The job counts as in flight until
    * `jobEnded` is called for it. It must not throw.
@@ -65,7 +65,7 @@ export interface BatcherDeps<Command> {
 }
 
 /** Gathers the commands of each line into jobs. */
-export interface Batcher<Command> {
+export interface CommandBatcher<Command> {
   /** Adds a command behind all others of its line. */
   add(lineName: string, command: Command): void
   /** Sends everything held of a line now, in order. */
@@ -95,7 +95,9 @@ interface BatchedLine<Command> {
  * at once if a full job has gathered (256), after `holdMs`, or with a `flush`. The order of a line is
  * kept in all cases.
  */
-export function createBatcher<Command>(deps: BatcherDeps<Command>): Batcher<Command> {
+export function createCommandBatcher<Command>(
+  deps: CommandBatcherDeps<Command>,
+): CommandBatcher<Command> {
   const lines = new Map<string, BatchedLine<Command>>()
 
   function lineOf(lineName: string): BatchedLine<Command> {

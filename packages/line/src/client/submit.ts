@@ -9,7 +9,7 @@ import {
 import { countEvents } from '../depth.js'
 import { lineNameOf } from '../keys.js'
 import type { Admission } from './admission.js'
-import { type BatcherDeps, createBatcher } from './batcher.js'
+import { type CommandBatcherDeps, createCommandBatcher } from './batcher.js'
 import { FIND_JOB_UNTIL_MS } from './error-budget.js'
 import type { FindStored } from './find-command.js'
 import {
@@ -42,9 +42,9 @@ export interface SubmitterDeps {
   log: Log
   newJobId: (lineName: string, commandCount: number, nowMs: number) => string
   clock: Clock
-  setTimer: BatcherDeps<PendingCommand>['setTimer']
+  setTimer: CommandBatcherDeps<PendingCommand>['setTimer']
   /** Runs a callback after the event loop has read everything that has already arrived. */
-  soon: BatcherDeps<PendingCommand>['soon']
+  soon: CommandBatcherDeps<PendingCommand>['soon']
 }
 
 /** How many commands and jobs this process has. */
@@ -81,7 +81,7 @@ export function createSubmitter(deps: SubmitterDeps): Submitter {
   let pendingCommands = 0
   let draining = false
 
-  const batcher = createBatcher<PendingCommand>({
+  const batcher = createCommandBatcher<PendingCommand>({
     onSend: (lineName, commands) => void sendCommands(lineName, commands),
     holdMs: deps.holdMs,
     setTimer: deps.setTimer,
