@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { createRedisClaims } from '@ticket-line/line'
 import { Redis } from 'ioredis'
 import { expect, it, onTestFinished, vi } from 'vitest'
@@ -177,6 +178,28 @@ it('accepts another layout after a drain without API processes', async () => {
   expect(await startRefused('api', system.env)).toEqual([
     expect.stringMatching(/SHARED_LINES is 0 here/),
   ])
+})
+
+it('starts on another Redis while processes of the last one are leaving it', async () => {
+  const system = await startSystem({ apis: 0 })
+  onTestFinished(() => system.stop())
+  await stopAll(system)
+  const setLastHeartbeat = (to: string) =>
+    queryOnce(system.databaseUrl, `UPDATE installation SET ${to}`)
+  await setLastHeartbeat('redis_id = gen_random_uuid(), redis_seen_at = clock_timestamp()')
+
+  // Each process that leaves sets the last heartbeat back. That is no sign of life.
+  let started = false
+  const worker = system.addWorker().finally(() => {
+    started = true
+  })
+  const setBackRepeatedly = async () => {
+    while (!started) {
+      await setLastHeartbeat("redis_seen_at = redis_seen_at - interval '100 ms'")
+      await sleep(200)
+    }
+  }
+  await Promise.all([worker, setBackRepeatedly()])
 })
 
 it('claims a flushed Redis again, and ends if another installation has claimed it', async () => {

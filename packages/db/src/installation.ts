@@ -21,8 +21,8 @@ export interface InstallationRecord extends LineLayout {
    * started.
    */
   redisId: string | null
-  /** When a process last used that Redis, as text to compare, and how long ago that was, ms. */
-  redisSeenAt: string | null
+  /** When a process last used that Redis, ms since 1970, and how long ago that was, ms. */
+  redisSeenAtMs: number | null
   redisSeenMsAgo: number | null
 }
 
@@ -40,8 +40,11 @@ export interface InstallationStore {
   markDrained(): Promise<void>
   /** @returns false if another process replaced the id first */
   replaceRedis(oldId: string | null, newId: string): Promise<boolean>
-  /** Records that this Redis is in use now. */
-  renewRedis(redisId: string): Promise<void>
+  /**
+   * Records that this Redis is in use now. Does nothing if the record names another Redis or another
+   * layout: a process that has to end is no sign of life.
+   */
+  renewRedis(redisId: string, layout: LineLayout): Promise<void>
   /** Records that a process has stopped using this Redis. */
   leaveRedis(redisId: string): Promise<void>
   /** Gives this installation the id that its Redis keys have, after the database was restored. */
@@ -54,7 +57,8 @@ export interface InstallationStore {
 const RENEW_AFTER = `interval '2 seconds'`
 
 const COLUMNS = `id, key_prefix AS "keyPrefix", shared_lines AS "sharedLines", shards,
-  drained_at IS NOT NULL AS drained, redis_id AS "redisId", redis_seen_at::text AS "redisSeenAt",
+  drained_at IS NOT NULL AS drained, redis_id AS "redisId",
+  (extract(epoch FROM redis_seen_at) * 1000)::float8 AS "redisSeenAtMs",
   (extract(epoch FROM clock_timestamp() - redis_seen_at) * 1000)::float8 AS "redisSeenMsAgo"`
 
 const UNDEFINED_TABLE = '42P01'
@@ -105,12 +109,12 @@ export function createInstallationStore(pool: pg.Pool): InstallationStore {
       )
       return rowCount === 1
     },
-    async renewRedis(redisId) {
+    async renewRedis(redisId, { keyPrefix, lines, shards }) {
       await pool.query(
         `UPDATE installation SET redis_seen_at = clock_timestamp()
-          WHERE redis_id = $1 AND (redis_seen_at IS NULL OR redis_seen_at > clock_timestamp()
+          WHERE redis_id = $1 AND key_prefix = $2 AND shared_lines = $3 AND shards = $4 AND (redis_seen_at IS NULL OR redis_seen_at > clock_timestamp()
             OR redis_seen_at < clock_timestamp() - ${RENEW_AFTER})`,
-        [redisId],
+        [redisId, keyPrefix, lines, shards],
       )
     },
     async leaveRedis(redisId) {

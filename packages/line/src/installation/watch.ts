@@ -137,17 +137,18 @@ export function createInstallationWatch(deps: InstallationDeps): InstallationWat
   async function join(): Promise<void> {
     let record = await readRecord()
     const startedAtMs = performance.now()
-    /** The first heartbeat of each contradiction. */
-    const firstSigns = new Map<string, string>()
+    /** The first heartbeat of each contradiction, ms since 1970. */
+    const firstSigns = new Map<string, number>()
     while (isJoining()) {
       const contradictions = await findContradictions(record)
       const waitedMs = performance.now() - startedAtMs
-      for (const { source, sign, message } of contradictions) {
-        // A sign that no longer changes is of a process that has ended.
-        if (waitedMs > OVERLOOKED_MS && firstSigns.get(source) !== sign)
-          throw new ConfigError(message)
+      for (const { source, seenAtMs, message } of contradictions) {
+        const firstSeenAtMs = firstSigns.get(source)
+        // A process that has ended sends no heartbeat. It may set its last one back when it leaves.
+        const isAlive = firstSeenAtMs === undefined || seenAtMs > firstSeenAtMs
+        if (waitedMs > OVERLOOKED_MS && isAlive) throw new ConfigError(message)
         if (firstSigns.size === 0) log.warn(`waiting for this to pass: ${message}`)
-        if (!firstSigns.has(source)) firstSigns.set(source, sign)
+        if (firstSeenAtMs === undefined) firstSigns.set(source, seenAtMs)
       }
       if (contradictions.length === 0 || waitedMs > ALIVE_MS) await tryToJoin(record)
       if (!isJoining()) break
@@ -197,12 +198,16 @@ export function createInstallationWatch(deps: InstallationDeps): InstallationWat
     for (const other of claim.others) {
       if (other.databaseId === undefined || databaseId === undefined) continue
       if (other.databaseId === databaseId) continue
-      const sign = String(other.seenAtMs)
-      contradictions.push({ source: other.processId, sign, message: OTHER_DATABASE })
+      const { processId, seenAtMs } = other
+      contradictions.push({ source: processId, seenAtMs, message: OTHER_DATABASE })
     }
-    const { redisId, redisSeenAt } = record
+    const { redisId, redisSeenAtMs } = record
     if (redisId !== null && redisId !== claim.redisId && isRedisInUse(record))
-      contradictions.push({ source: redisId, sign: redisSeenAt ?? '', message: OTHER_REDIS })
+      contradictions.push({
+        source: redisId,
+        seenAtMs: redisSeenAtMs ?? 0,
+        message: OTHER_REDIS,
+      })
     return contradictions
   }
 
@@ -212,7 +217,7 @@ export function createInstallationWatch(deps: InstallationDeps): InstallationWat
     const claim = await untilAnswered(() => renew(id))
     if (claim.installationId !== id || claim.redisId === undefined) return
     if (claim.redisId !== redisId) await store.replaceRedis(redisId, claim.redisId)
-    await store.renewRedis(claim.redisId)
+    await store.renewRedis(claim.redisId, layout)
     become({ kind: 'sure', member: { installationId: id, redisId: claim.redisId } })
   }
 
@@ -275,7 +280,7 @@ export function createInstallationWatch(deps: InstallationDeps): InstallationWat
       refuse(member, foreignRedis(layout.keyPrefix, installationId, record.id))
     } else if (record.redisId === redisId) {
       if (state.kind === 'differing') become({ kind: 'sure', member })
-      await store.renewRedis(redisId)
+      await store.renewRedis(redisId, layout)
     } else if (!isRedisInUse(record)) {
       await store.replaceRedis(record.redisId, redisId)
     } else {
@@ -303,7 +308,7 @@ export function createInstallationWatch(deps: InstallationDeps): InstallationWat
 interface Contradiction {
   /** The process, or the Redis that it uses. */
   source: string
-  /** Changes for as long as that process is alive. */
-  sign: string
+  /** Its last heartbeat, ms since 1970. Grows for as long as it is alive. */
+  seenAtMs: number
   message: string
 }
