@@ -2,6 +2,7 @@ import type { Availability, CommandView, LineClient } from '@ticket-line/line/cl
 import {
   AppError,
   type Clock,
+  MIN_RETENTION_HOURS,
   parseCommandId,
   sleep,
   systemClock,
@@ -55,8 +56,7 @@ export function jobRoute(deps: JobDeps): Route {
     docs: {
       tag: 'Booking',
       summary: 'Get the state and result of a booking or cancellation',
-      description:
-        'For the user of the booking, and for staff. Jobs are kept for at least 24 hours.',
+      description: `For the user of the booking, and for staff. Jobs are kept for at least ${MIN_RETENTION_HOURS} hours.`,
       requestHeaders: {
         Prefer:
           '`wait=N` waits up to N seconds for the decision, at most 30. `return=representation` adds details to `body` once the job is done.',

@@ -4,6 +4,7 @@ import {
   type CommandRequest,
   type CommandType,
   commandCountOf,
+  IDEMPOTENCY_KEY_HOURS,
 } from '@ticket-line/shared'
 import type { Tracing } from '@ticket-line/telemetry'
 import type { Context } from 'hono'
@@ -66,8 +67,7 @@ function commandRoute(
       requestHeaders: {
         Prefer:
           '`wait=N` waits up to N seconds for the decision, at most 30. `respond-async` returns 202 as soon as the request is stored. `return=representation` adds details to the response (RFC 7240).',
-        'Idempotency-Key':
-          '1 to 128 printable ASCII characters. Within 24 hours, the same request with the same key returns the first response again.',
+        'Idempotency-Key': `1 to 128 printable ASCII characters. Within ${IDEMPOTENCY_KEY_HOURS} hours, the same request with the same key returns the first response again.`,
       },
       problems: COMMAND_PROBLEMS[type],
     },
