@@ -1,11 +1,15 @@
+import type { LineServer } from '@ticket-line/line/server'
 import { OUTCOME_KINDS } from '@ticket-line/shared'
 import { Registry } from 'prom-client'
 import { describe, expect, it } from 'vitest'
 import { createMetrics } from './metrics.js'
 
+/** Every count is 0. */
+const noLines = new Proxy({}, { get: () => 0 }) as ReturnType<LineServer['counts']>
+
 function metricsUnderTest() {
   const registry = new Registry()
-  const metrics = createMetrics(registry, () => ({ open: 0, serving: 0, queued: 0 }))
+  const metrics = createMetrics(registry, () => noLines)
   return { metrics, shown: async () => (await registry.metrics()).split('\n') }
 }
 

@@ -1,4 +1,4 @@
-import type { Scheduler } from '@ticket-line/line/server'
+import type { LineServer } from '@ticket-line/line/server'
 import { OUTCOME_KINDS, type StoredOutcome } from '@ticket-line/shared'
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client'
 
@@ -17,7 +17,7 @@ export interface WorkerMetrics {
   pruned(atMs: number): void
 }
 
-export function createMetrics(registry: Registry, lineCounts: Scheduler['counts']): WorkerMetrics {
+export function createMetrics(registry: Registry, lineCounts: LineServer['counts']): WorkerMetrics {
   const registers = [registry]
   const decisions = new Counter({
     name: 'ticket_line_decisions_total',

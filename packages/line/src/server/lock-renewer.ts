@@ -1,5 +1,10 @@
 import { every, type Log } from '@ticket-line/shared'
 
+export interface LockCounts {
+  /** Jobs whose locks are renewed now. */
+  locks: number
+}
+
 /** Renews the locks of the jobs that this process serves. */
 export interface LockRenewer {
   readonly durationMs: number
@@ -12,6 +17,7 @@ export interface LockRenewer {
    */
   hold(jobId: string, extend: () => Promise<number>, onLost: () => void): void
   release(jobId: string): void
+  counts(): LockCounts
   stop(): void
 }
 
@@ -65,6 +71,7 @@ export function createLockRenewer(durationMs: number, log: Log): LockRenewer {
     hold: (jobId, extend, onLost) =>
       held.set(jobId, { extend, onLost, isLost: false, unconfirmed: 0 }),
     release: (jobId) => held.delete(jobId),
+    counts: () => ({ locks: held.size }),
     stop: () => void loop.stop(),
   }
 }

@@ -16,8 +16,8 @@ import { defineShortenLocks } from '../scripts.js'
 import { followWakeUps, sendWakeUp } from '../wake-ups.js'
 import { createJobCleaner } from './job-cleaner.js'
 import { createLine, type LineDeps } from './line.js'
-import { createLockRenewer } from './lock-renewer.js'
-import { createScheduler, type Scheduler } from './scheduler.js'
+import { createLockRenewer, type LockCounts } from './lock-renewer.js'
+import { createScheduler, type SchedulerCounts } from './scheduler.js'
 import { createSweeper } from './sweeper.js'
 
 /** Times that decide how soon another worker takes over the lines of one that died. */
@@ -61,7 +61,8 @@ export interface ServerDeps {
 
 /** The worker's end of the line. */
 export interface LineServer {
-  counts: Scheduler['counts']
+  /** What the parts of this end count, for metrics. */
+  counts(): SchedulerCounts & LockCounts
   /** Takes no more wake-ups, finishes the jobs at hand, and hands the lines over. */
   stop(): Promise<void>
 }
@@ -156,7 +157,7 @@ export function startLineServer(deps: ServerDeps): LineServer {
   redis.on('ready', () => sweeper.sweepNow())
 
   return {
-    counts: scheduler.counts,
+    counts: () => ({ ...scheduler.counts(), ...locks.counts() }),
     async stop() {
       isStopping = true
       stopReading()
