@@ -1,3 +1,4 @@
+/** Reads and writes an event outside its line. */
 import type { Pool } from 'pg'
 
 /** The counters of an event. */
@@ -53,30 +54,32 @@ export async function pageEventStatuses(
   return rows.map(toStatus)
 }
 
-/** What `ops status` shows about a database. */
-export interface DatabaseOverview {
-  /** The version of PostgreSQL. */
-  version: string
-  /** Null if they were not counted. */
-  events: number | null
-  /** Waiting-list entries of all events; null if they were not counted. */
-  waiting: number | null
+/** An event, and whether this call created it. */
+export interface CreatedEvent {
+  created: boolean
+  event: EventStatus
 }
 
 /**
- * Reads what `ops status` shows about a database.
- *
- * @param options.counts false to count nothing, for a database that may have no tables
+ * Creates an event with all its tickets free. If the event exists, nothing changes, whatever its
+ * size. This is the only write to `events` outside the lines. It is safe because no line has
+ * commands of an event that does not exist.
  */
-export async function readDatabaseOverview(
+export async function createEvent(
   pool: Pool,
-  { counts }: { counts: boolean },
-): Promise<DatabaseOverview> {
-  const shown = await pool.query<{ server_version: string }>('SHOW server_version')
-  const version = shown.rows[0]?.server_version ?? ''
-  if (!counts) return { version, events: null, waiting: null }
-  const { rows } = await pool.query<{ events: string; waiting: string }>(
-    'SELECT count(*) AS events, coalesce(sum(waiting_count), 0) AS waiting FROM events',
+  eventId: number,
+  totalTickets: number,
+): Promise<CreatedEvent> {
+  const { rowCount } = await pool.query(
+    `INSERT INTO events (event_id, total_tickets, available_tickets) VALUES ($1, $2, $2)
+     ON CONFLICT (event_id) DO NOTHING`,
+    [eventId, totalTickets],
   )
-  return { version, events: Number(rows[0]?.events), waiting: Number(rows[0]?.waiting) }
+  if (rowCount === 1) {
+    const event = { eventId, totalTickets, availableTickets: totalTickets, waitingListCount: 0 }
+    return { created: true, event }
+  }
+  const event = (await readEventStatuses(pool, [eventId])).get(eventId)
+  if (event === undefined) throw new Error(`event ${eventId} was deleted while it was created`)
+  return { created: false, event }
 }
