@@ -9,6 +9,7 @@ import {
   type LineStore,
   type LoadRequest,
 } from '@ticket-line/db'
+import { eventRow } from '@ticket-line/db/testing'
 import { newJobId } from '@ticket-line/shared'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { createLineKit, type LineKit } from './line-kit.ts'
@@ -56,9 +57,8 @@ function bookingOf(eventId: number): { request: LoadRequest; writes: BatchWrites
   }
   const nowMs = Date.now()
   const command = { commandId, type: 'book' as const, eventId, userId: 'ann', caller: 'ann' }
-  const row = { eventId, totalTickets: 1, availableTickets: 0, waitingCount: 0 }
   const writes: BatchWrites = {
-    events: [{ ...row, lastSequence: 1, waitlistHeadSequence: 0 }],
+    events: [eventRow({ eventId, availableTickets: 0, lastSequence: 1 })],
     claimsAdded: [{ eventId, userId: 'ann', kind: 'booking', sequence: 1 }],
     claimsMoved: [],
     claimsRemoved: [],

@@ -1,4 +1,6 @@
+import type { EventState } from '@ticket-line/booking-worker/booking'
 import type { BatchWrites, BookedTicket, EventRow, LoadedBatch, LoadRequest } from '@ticket-line/db'
+import { eventRow } from '@ticket-line/db/testing'
 import type { AcceptedCommand, Command, Outcome, StoredOutcome } from '@ticket-line/shared'
 
 /**
@@ -226,14 +228,7 @@ export function createRowStore(sizes: number[], lastSequence: number): RowStore 
 
 function emptyEvent(eventId: number, totalTickets: number, lastSequence: number): EventRows {
   return {
-    row: {
-      eventId,
-      totalTickets,
-      availableTickets: totalTickets,
-      waitingCount: 0,
-      lastSequence,
-      waitlistHeadSequence: 0,
-    },
+    row: eventRow({ eventId, totalTickets, availableTickets: totalTickets, lastSequence }),
     claims: new Map(),
     bookings: new Map(),
     entries: new Map(),
@@ -268,18 +263,11 @@ function firstWaiting(event: EventRows, count: number): [sequence: number, userI
   return found
 }
 
-/** Picks the columns of `events` from a state, which has more. */
-function rowOf(row: EventRow): EventRow {
-  const { eventId, totalTickets, availableTickets, waitingCount } = row
-  const { lastSequence, waitlistHeadSequence } = row
-  return {
-    eventId,
-    totalTickets,
-    availableTickets,
-    waitingCount,
-    lastSequence,
-    waitlistHeadSequence,
-  }
+/** The columns of `events`, from a state that has more. */
+function rowOf(state: EventRow): EventRow {
+  const { claims, heads, headsComplete, nextHead, departed, joinedRank, ...row } =
+    state as EventState
+  return row
 }
 
 /** Checks the CHECKs of `events`. */

@@ -1,3 +1,4 @@
+import { eventRow } from '@ticket-line/db/testing'
 import type { AcceptedCommand, Outcome } from '@ticket-line/shared'
 import { describe, expect, it } from 'vitest'
 import type { Change } from './decide.js'
@@ -15,12 +16,7 @@ const NOW = 1_700_000_000_000
 function batch(...events: Partial<EventState>[]): BatchState {
   const states = events.map((loaded) =>
     startBatch({
-      eventId: 1,
-      totalTickets: 1,
-      availableTickets: 1,
-      waitingCount: 0,
-      lastSequence: 0,
-      waitlistHeadSequence: 0,
+      ...eventRow(),
       claims: new Map(),
       heads: [],
       headsComplete: true,

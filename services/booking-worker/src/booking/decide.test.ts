@@ -1,3 +1,4 @@
+import { eventRow } from '@ticket-line/db/testing'
 import { describe, expect, it } from 'vitest'
 import { decide } from './decide.js'
 import { type EventState, InvariantError, startBatch } from './event-state.js'
@@ -6,12 +7,7 @@ const NOW = 1_700_000_000_000
 
 function event(loaded: Partial<EventState>): EventState {
   return startBatch({
-    eventId: 7,
-    totalTickets: 2,
-    availableTickets: 0,
-    waitingCount: 0,
-    lastSequence: 10,
-    waitlistHeadSequence: 0,
+    ...eventRow({ eventId: 7, totalTickets: 2, availableTickets: 0, lastSequence: 10 }),
     claims: new Map(),
     heads: [],
     headsComplete: true,

@@ -1,15 +1,16 @@
+import { eventRow } from '@ticket-line/db/testing'
 import { describe, expect, it } from 'vitest'
 import { type EventState, startBatch } from './event-state.js'
 import { evolve } from './evolve.js'
 
 function event(loaded: Partial<EventState> = {}): EventState {
   return startBatch({
-    eventId: 1,
-    totalTickets: 3,
-    availableTickets: 0,
-    waitingCount: 0,
-    lastSequence: 20,
-    waitlistHeadSequence: 4,
+    ...eventRow({
+      totalTickets: 3,
+      availableTickets: 0,
+      lastSequence: 20,
+      waitlistHeadSequence: 4,
+    }),
     claims: new Map(),
     heads: [],
     headsComplete: true,

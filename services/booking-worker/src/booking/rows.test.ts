@@ -1,4 +1,5 @@
 import type { LoadedBatch, LoadRequest } from '@ticket-line/db'
+import { eventRow } from '@ticket-line/db/testing'
 import type { AcceptedCommand } from '@ticket-line/shared'
 import { describe, expect, it } from 'vitest'
 import { decideBatch } from './decide-batch.js'
@@ -80,14 +81,7 @@ describe('loadRequestOf', () => {
 })
 
 describe('stateOf', () => {
-  const row = {
-    eventId: 1,
-    totalTickets: 1,
-    availableTickets: 0,
-    waitingCount: 2,
-    lastSequence: 3,
-    waitlistHeadSequence: 0,
-  }
+  const row = eventRow({ availableTickets: 0, waitingCount: 2, lastSequence: 3 })
 
   it('knows that a waiting list was read to its end if fewer entries came than were requested', () => {
     const request = requestOf(command('cancel', 1, 'ann'), command('cancel', 1, 'bob'))
@@ -133,14 +127,7 @@ describe('stateOf', () => {
 })
 
 describe('writesOf', () => {
-  const row = {
-    eventId: 1,
-    totalTickets: 1,
-    availableTickets: 1,
-    waitingCount: 0,
-    lastSequence: 0,
-    waitlistHeadSequence: 0,
-  }
+  const row = eventRow()
 
   function writesAfter(
     loaded: Partial<LoadedBatch>,
