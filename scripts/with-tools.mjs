@@ -2,7 +2,7 @@
  * Runs a command with the toolchain on PATH, since Node and pnpm may be installed in `.tools/`
  * only.
  *
- *     node scripts/with-tools.mjs pnpm -C packages/db run generate --name add-venues
+ *     node scripts/with-tools.mjs pnpm exec biome check --write .
  */
 import { bootstrap } from '../tools/dev-stack/bootstrap.mjs'
 import { runVisible } from '../tools/dev-stack/commands.mjs'

@@ -31,7 +31,7 @@ try {
   const added = readdirSync(copy).length - before
   if (added > 0) {
     console.error(
-      'The schema and its migrations differ. Run: pnpm -C packages/db run generate --name <what-it-does>',
+      'The schema and its migrations differ. Run: npm run generate -- --name <what-it-does>',
     )
     process.exitCode = 1
   } else {

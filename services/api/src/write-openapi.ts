@@ -1,4 +1,4 @@
-/** `pnpm run openapi`: writes `docs/openapi.json`. */
+/** `npm run openapi`: writes `docs/openapi.json`. */
 import { writeFileSync } from 'node:fs'
 import { documentedRoutes } from './app.js'
 import { createOpenApiDocument } from './openapi/document.js'

@@ -5,7 +5,7 @@ import { problemSchema } from '../http/problem.js'
 import { listRoutes } from '../routes.js'
 import { createOpenApiDocument } from './document.js'
 
-it('docs/openapi.json is up to date (run `pnpm --filter @ticket-line/api openapi`)', () => {
+it('docs/openapi.json is up to date (run `npm run openapi`)', () => {
   const written = readFileSync(new URL('../../../../docs/openapi.json', import.meta.url), 'utf8')
   expect(JSON.parse(written)).toEqual(
     JSON.parse(JSON.stringify(createOpenApiDocument(documentedRoutes()))),
