@@ -1,9 +1,16 @@
+import type { OutcomeKind } from '@ticket-line/shared'
 import type { Answer, CommandCall, History, JobCall } from '../history.ts'
 import type { Report } from './finding.ts'
 import type { CommandRow, Rows } from './rows.ts'
 
+interface ContractResponse {
+  status: number
+  message?: string
+  code?: string
+}
+
 /** The response that the contract defines for each outcome. */
-const RESPONSES: Record<string, { status: number; message?: string; code?: string }> = {
+const RESPONSES: Record<OutcomeKind, ContractResponse> = {
   booked: { status: 200, message: 'Ticket booked' },
   waiting: { status: 200, message: 'Added to waiting list' },
   canceled: { status: 200, message: 'Booking canceled' },
@@ -15,6 +22,7 @@ const RESPONSES: Record<string, { status: number; message?: string; code?: strin
   idempotency_key_reused: { status: 422, code: 'idempotency_key_reused' },
   rejected: { status: 500, code: 'rejected' },
 }
+const responses = new Map<string, ContractResponse>(Object.entries(RESPONSES))
 
 /**
  * Checks that every answer agrees with PostgreSQL, and that a refused command never took effect.
@@ -89,7 +97,7 @@ function checkCommand(call: CommandCall, stored: Map<string, CommandRow>, report
 
 /** @returns how a response differs from what is stored, or undefined */
 function differenceFrom(row: CommandRow, status: number, body: Answer['body']): string | undefined {
-  const response = RESPONSES[row.outcome]
+  const response = responses.get(row.outcome)
   if (response === undefined) return `PostgreSQL has the unknown outcome ${row.outcome}`
   const difference = `the answer was ${status} ${JSON.stringify(body)}, but PostgreSQL has ${row.outcome}`
   if (status !== response.status) return difference

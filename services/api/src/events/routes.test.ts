@@ -87,6 +87,18 @@ describe('GET /status/:eventId', () => {
     ).toBe(200)
   })
 
+  it.each(Object.keys(statusSchema.shape).filter((member) => member !== 'eventId'))(
+    'has another ETag if %s changes',
+    async (member) => {
+      const changed = { ...eventOne, [member]: 9 }
+      const other = appUnderTest({ events: fakeEvents({ status: async () => changed }) })
+      const etags = await Promise.all(
+        [app, other].map(async (one) => (await call(one, 'GET /status/1')).headers.get('etag')),
+      )
+      expect(etags[1]).not.toBe(etags[0])
+    },
+  )
+
   it('answers 404 for an unknown event', async () => {
     expect(await call(app, 'GET /status/2')).toMatchObject({
       status: 404,
@@ -121,6 +133,12 @@ describe('GET /events', () => {
       next = body.next
     }
     expect(seen).toEqual([1, 2, 3, 4, 5])
+  })
+
+  it('shows the documented members of an event and no others', async () => {
+    const page = async () => [{ ...eventOne, secret: 1 }]
+    const { json } = await call(appUnderTest({ events: fakeEvents({ page }) }), 'GET /events')
+    expect(eventsPageSchema.parse(json).events).toEqual([eventOne])
   })
 
   it('returns 50 events by default, and refuses invalid limits and cursors', async () => {

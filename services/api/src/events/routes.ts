@@ -86,12 +86,14 @@ function statusRoute({ events }: EventDeps): Route {
       const status = await events.status(params.eventId)
       if (status === undefined) throw eventNotFound()
       const { eventId, availableTickets, waitingListCount } = status
-      const etag = `"${availableTickets}-${waitingListCount}"`
+      const counts = { availableTickets, waitingListCount }
+      // The tag is made of everything that the response says about the event.
+      const etag = `"${Object.values(counts).join('-')}"`
       // Caches must revalidate each time, or a client could see a count from before its own
       // booking.
       const headers = { etag, 'cache-control': 'no-cache' }
       if (matchesEtag(c.req.header('if-none-match'), etag)) return reply(c, 304, null, headers)
-      return reply(c, 200, { eventId, availableTickets, waitingListCount }, headers)
+      return reply(c, 200, { eventId, ...counts }, headers)
     },
   })
 }
@@ -119,7 +121,13 @@ function eventsRoute({ events }: EventDeps): Route {
     async handler(c, { query: { limit, after } }, reply) {
       const rows = await events.page(after, limit + 1)
       const { page, next } = cutPage('events', rows, limit, (event) => event.eventId)
-      return reply(c, 200, { events: page, next })
+      const shown = page.map(({ eventId, totalTickets, availableTickets, waitingListCount }) => ({
+        eventId,
+        totalTickets,
+        availableTickets,
+        waitingListCount,
+      }))
+      return reply(c, 200, { events: shown, next })
     },
   })
 }
