@@ -109,12 +109,12 @@ export function createInstallationStore(pool: pg.Pool): InstallationStore {
       )
       return rowCount === 1
     },
-    async renewRedis(redisId, { keyPrefix, lines, shards }) {
+    async renewRedis(redisId, { keyPrefix, sharedLines, shards }) {
       await pool.query(
         `UPDATE installation SET redis_seen_at = clock_timestamp()
           WHERE redis_id = $1 AND key_prefix = $2 AND shared_lines = $3 AND shards = $4 AND (redis_seen_at IS NULL OR redis_seen_at > clock_timestamp()
             OR redis_seen_at < clock_timestamp() - ${RENEW_AFTER})`,
-        [redisId, keyPrefix, lines, shards],
+        [redisId, keyPrefix, sharedLines, shards],
       )
     },
     async leaveRedis(redisId) {
