@@ -1,7 +1,7 @@
 import {
-  type Command,
   type CommandRequest,
   commandIdOf,
+  type PublicCommand,
   type StoredOutcome,
 } from '@ticket-line/shared'
 import type pg from 'pg'
@@ -9,7 +9,7 @@ import { COMMAND_COLUMNS, type CommandRow, outcomeOfRow, SELECT_COMMAND } from '
 
 /** A decided command as a poll reads it. */
 export interface StoredCommand {
-  command: Omit<Command, 'keyHash'>
+  command: PublicCommand
   /** When its request was accepted, ms since 1970. */
   acceptedAtMs: number
   outcome: StoredOutcome

@@ -3,6 +3,7 @@ import {
   type CommandRequest,
   type JobPayload,
   type Outcome,
+  publicPartOf,
   type StoredOutcome,
   systemClock,
 } from '@ticket-line/shared'
@@ -20,7 +21,14 @@ const jobId = `event-7.${middle}.3`
 const commandId = `${jobId}.2`
 const acceptedAtMs = 1_784_999_999_000
 const commands = ['ann', 'bob', 'eve'].map(
-  (userId): CommandRequest => ({ type: 'book', eventId: 7, userId, caller: userId }),
+  (userId): CommandRequest => ({
+    type: 'book',
+    eventId: 7,
+    userId,
+    caller: userId,
+    keyHash: 'hash',
+    trace: '00-trace',
+  }),
 )
 const booked: Outcome = { outcome: 'booked', bookingId: '7-1', decidedAtMs: 5 }
 
@@ -59,12 +67,8 @@ function given(world: {
       const outcome = answers.length > 1 ? answers.shift() : answers[0]
       if (outcome instanceof Error) throw outcome
       if (outcome === undefined) return undefined
-      const { caller: _caller, ...asked } = commands[2] as CommandRequest
-      return {
-        command: { ...asked, commandId, caller: 'eve' },
-        acceptedAtMs,
-        outcome,
-      } as StoredCommand
+      const command = { ...publicPartOf(commands[2] as CommandRequest), commandId }
+      return { command, acceptedAtMs, outcome } satisfies StoredCommand
     },
     async ensureListed(_lineName, id) {
       relisted.push(id)

@@ -7,6 +7,7 @@ import {
   createBatcher,
   type LineLayout,
   parseCommandId,
+  publicPartOf,
   readJobPayload,
   sleep,
   withDeadline,
@@ -107,14 +108,10 @@ export function createFindCommand(deps: FindCommandDeps): LineClient['find'] {
     if (isCompleted || typeof payload === 'string') return undefined
     const command = payload.commands[index]
     if (command === undefined) return undefined
-    const { type, eventId, userId, caller } = command
     const isActive = location.kind === 'active'
     const view: CommandView = {
+      ...publicPartOf(command),
       commandId,
-      type,
-      eventId,
-      userId,
-      caller,
       state: isActive ? 'active' : 'queued',
       ahead: isActive ? 0 : commandsAhead(location) + index,
       acceptedAtMs: payload.acceptedAtMs,

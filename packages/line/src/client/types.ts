@@ -1,4 +1,4 @@
-import type { CommandRequest, CommandType, Outcome } from '@ticket-line/shared'
+import type { CommandRequest, Outcome, PublicCommand } from '@ticket-line/shared'
 
 /** What became of a command that was submitted. */
 export type SubmitResult =
@@ -32,12 +32,7 @@ export interface SubmitOptions {
 }
 
 /** A command as `GET /jobs/:id` shows it. */
-export interface CommandView {
-  commandId: string
-  type: CommandType
-  eventId: number
-  userId: string
-  caller: string
+export interface CommandView extends PublicCommand {
   state: 'queued' | 'active' | 'done'
   /** About how many commands are ahead of it: 0 if it is active, null if it is done. */
   ahead: number | null

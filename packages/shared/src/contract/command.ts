@@ -31,6 +31,18 @@ export interface Command extends CommandRequest {
   commandId: string
 }
 
+/** The part of a request that clients may see. */
+export type PublicRequest = Omit<CommandRequest, 'keyHash' | 'trace'>
+
+export function publicPartOf({ keyHash, trace, ...request }: CommandRequest): PublicRequest {
+  return request
+}
+
+/** The part of a command that clients may see. */
+export interface PublicCommand extends PublicRequest {
+  commandId: string
+}
+
 /** A command with the time when its request was accepted. */
 export interface AcceptedCommand extends Command {
   /** Milliseconds since 1970, by the clock of the API process. */
