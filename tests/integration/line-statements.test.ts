@@ -43,7 +43,7 @@ function rowsOf({ events, claims, heads, stored, keys }: LoadedBatch) {
     heads,
     claims: by((row) => `${row.eventId} ${row.userId}`, claims),
     stored: by((row) => row.commandId, stored),
-    keys: by((row) => `${row.caller} ${row.keyHash}`, keys),
+    keys: by((row) => `${row.command.caller} ${row.keyHash}`, keys),
   }
 }
 

@@ -95,14 +95,11 @@ export function createRowStore(sizes: number[], lastSequence: number): RowStore 
       if (held === undefined) continue
       const { command, outcome } = commands.get(held.commandId) as CommandRow
       const { acceptedAtMs } = held
-      const { commandId, type, eventId, userId } = command
+      const { commandId, type, eventId, userId, caller } = command
       loaded.keys.push({
-        ...key,
+        command: { commandId, type, eventId, userId, caller },
+        keyHash: key.keyHash,
         acceptedAtMs,
-        commandId,
-        type,
-        eventId,
-        userId,
         outcome: outcome as Outcome,
       })
     }

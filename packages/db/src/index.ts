@@ -5,14 +5,11 @@ export * from './events.js'
 export * from './faults.js'
 export * from './installation.js'
 export type { BookedTicket } from './line/book-free.js'
+export type { StoredCommand } from './line/columns.js'
 export * from './line/line-store.js'
 export type { EventRow, FirstAnswer, LoadedBatch, LoadRequest } from './line/load.js'
 export type { Rehearsal } from './line/rehearse.js'
-export {
-  findStoredCommands,
-  recordAbandoned,
-  type StoredCommand,
-} from './line/stored-commands.js'
+export { findStoredCommands, recordAbandoned } from './line/stored-commands.js'
 export { type BatchWrites, RowCountError } from './line/write.js'
 export * from './migrations.js'
 export * from './promises/verify.js'

@@ -3,6 +3,7 @@ import {
   type CommandType,
   type Outcome,
   type OutcomeKind,
+  type PublicCommand,
   type StoredOutcome,
 } from '@ticket-line/shared'
 
@@ -52,6 +53,32 @@ export const SELECT_COMMAND = COLUMNS.map((column) =>
         WHERE first.command_id = c.replay_of), c.decided_at) AS decided_at`
     : `c.${column}`,
 ).join(', ')
+
+/** A command with its stored outcome. */
+export interface StoredCommand {
+  command: PublicCommand
+  /** When its request was accepted, ms since 1970. */
+  acceptedAtMs: number
+  outcome: StoredOutcome
+}
+
+export function storedOfRow(row: CommandRow): StoredCommand {
+  return {
+    command: commandOfRow(row),
+    acceptedAtMs: row.accepted_at.getTime(),
+    outcome: outcomeOfRow(row),
+  }
+}
+
+export function commandOfRow(row: CommandRow): PublicCommand {
+  return {
+    commandId: row.command_id,
+    type: row.type,
+    eventId: Number(row.event_id),
+    userId: row.user_id,
+    caller: row.caller,
+  }
+}
 
 /** The stored answer, in the words of the wire. */
 export function outcomeOfRow(row: CommandRow): StoredOutcome {

@@ -3,6 +3,7 @@ import { TransactionRollbackError } from 'drizzle-orm'
 import type pg from 'pg'
 import { faultKindOf } from '../faults.js'
 import { type BookedTicket, bookFree } from './book-free.js'
+import type { StoredCommand } from './columns.js'
 import { type LoadedBatch, type LoadRequest, load } from './load.js'
 import { type Rehearsal, rehearse } from './rehearse.js'
 import { countStart, forgetStarts, readStarts, takeStartBack } from './starts.js'
@@ -11,7 +12,6 @@ import {
   findStoredCommands,
   isBeforePruning,
   recordAbandoned,
-  type StoredCommand,
 } from './stored-commands.js'
 import { inTransaction } from './transaction.js'
 import { type BatchWrites, write } from './write.js'

@@ -1,11 +1,12 @@
-import {
-  type CommandType,
-  MAX_COMMANDS_PER_JOB,
-  type Outcome,
-  type StoredOutcome,
-} from '@ticket-line/shared'
+import { MAX_COMMANDS_PER_JOB, type Outcome, type StoredOutcome } from '@ticket-line/shared'
 import { countWaitingUpTo } from '../reads/waitlist-position.js'
-import { type CommandRow, outcomeOfRow, SELECT_COMMAND } from './columns.js'
+import {
+  type CommandRow,
+  commandOfRow,
+  outcomeOfRow,
+  SELECT_COMMAND,
+  type StoredCommand,
+} from './columns.js'
 import { arrayOf, type LineConnection, NO_ROWS, type Statement } from './transaction.js'
 
 /** What the decision of a batch needs to know. */
@@ -49,7 +50,7 @@ export interface LoadedBatch {
   /**
    * Keys of any age. Whether a key still holds depends on when the repeating request was accepted.
    */
-  keys: (FirstAnswer & { caller: string; keyHash: string })[]
+  keys: (FirstAnswer & { keyHash: string })[]
 }
 
 /** A row of `events`. */
@@ -65,13 +66,7 @@ export interface EventRow {
 }
 
 /** The first command with an idempotency key, and its answer. */
-export interface FirstAnswer {
-  /** When its request was accepted, ms since 1970. */
-  acceptedAtMs: number
-  commandId: string
-  type: CommandType
-  eventId: number
-  userId: string
+export interface FirstAnswer extends StoredCommand {
   outcome: Outcome
 }
 
@@ -242,13 +237,9 @@ function eventOfRow(row: EventColumns): EventRow {
 
 function keyOfRow(row: KeyRow): LoadedBatch['keys'][number] {
   return {
-    caller: row.caller,
+    command: commandOfRow(row),
     keyHash: row.key_hash,
     acceptedAtMs: row.created_at.getTime(),
-    commandId: row.command_id,
-    type: row.type,
-    eventId: Number(row.event_id),
-    userId: row.user_id,
     outcome: outcomeOfRow(row) as Outcome,
   }
 }

@@ -1,34 +1,12 @@
-import {
-  type CommandRequest,
-  commandIdOf,
-  type PublicCommand,
-  type StoredOutcome,
-} from '@ticket-line/shared'
+import { type CommandRequest, commandIdOf, type StoredOutcome } from '@ticket-line/shared'
 import type pg from 'pg'
-import { COMMAND_COLUMNS, type CommandRow, outcomeOfRow, SELECT_COMMAND } from './columns.js'
-
-/** A decided command as a poll reads it. */
-export interface StoredCommand {
-  command: PublicCommand
-  /** When its request was accepted, ms since 1970. */
-  acceptedAtMs: number
-  outcome: StoredOutcome
-}
-
-/** The decided command that a row of `commands` holds. */
-export function storedOfRow(row: CommandRow): StoredCommand {
-  return {
-    command: {
-      commandId: row.command_id,
-      type: row.type,
-      eventId: Number(row.event_id),
-      userId: row.user_id,
-      caller: row.caller,
-    },
-    acceptedAtMs: row.accepted_at.getTime(),
-    outcome: outcomeOfRow(row),
-  }
-}
+import {
+  COMMAND_COLUMNS,
+  type CommandRow,
+  SELECT_COMMAND,
+  type StoredCommand,
+  storedOfRow,
+} from './columns.js'
 
 /**
  * Finds decided commands by their ids.

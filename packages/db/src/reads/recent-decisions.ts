@@ -1,7 +1,11 @@
 import { MAX_COMMANDS_PER_JOB } from '@ticket-line/shared'
 import type { Pool } from 'pg'
-import { type CommandRow, SELECT_COMMAND } from '../line/columns.js'
-import { type StoredCommand, storedOfRow } from '../line/stored-commands.js'
+import {
+  type CommandRow,
+  SELECT_COMMAND,
+  type StoredCommand,
+  storedOfRow,
+} from '../line/columns.js'
 
 interface DecisionRow extends CommandRow {
   /** When this command was decided, even if it repeats the outcome of an earlier one. */

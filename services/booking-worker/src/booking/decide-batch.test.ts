@@ -209,11 +209,8 @@ describe('decideBatch with an idempotency key', () => {
     const state = batch({})
     const outcome: Outcome = { outcome: 'booked', bookingId: '1-1', decidedAtMs: NOW - 9 }
     state.keys.set(keyOf('ann', 'hash'), {
+      command: command('book', 'ann', { commandId: 'first' }),
       acceptedAtMs: NOW - 9,
-      commandId: 'first',
-      type: 'book',
-      eventId: 1,
-      userId: 'ann',
       outcome,
     })
 

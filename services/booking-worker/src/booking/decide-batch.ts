@@ -2,6 +2,7 @@ import type { FirstAnswer } from '@ticket-line/db'
 import {
   type AcceptedCommand,
   IDEMPOTENCY_KEY_MS,
+  isSameRequest,
   type Outcome,
   type StoredOutcome,
 } from '@ticket-line/shared'
@@ -114,7 +115,7 @@ function decideKeyed(
   nowMs: number,
   decideNew: DecideNew,
 ): Decided {
-  const { keyHash, commandId, type, eventId, userId, caller, acceptedAtMs } = command
+  const { keyHash, caller, acceptedAtMs } = command
   if (keyHash === undefined) {
     const { outcome, changes } = decideNew(batch, command, nowMs)
     return { command, outcome, changes, ownsKey: false }
@@ -123,12 +124,11 @@ function decideKeyed(
   const first = batch.keys.get(key)
   if (first === undefined || acceptedAtMs - first.acceptedAtMs >= IDEMPOTENCY_KEY_MS) {
     const { outcome, changes } = decideNew(batch, command, nowMs)
-    batch.keys.set(key, { acceptedAtMs, commandId, type, eventId, userId, outcome })
+    batch.keys.set(key, { command, acceptedAtMs, outcome })
     return { command, outcome, changes, ownsKey: true }
   }
-  const isRepeat = first.type === type && first.eventId === eventId && first.userId === userId
-  const outcome: Outcome = isRepeat
-    ? { ...first.outcome, replayOf: first.commandId }
+  const outcome: Outcome = isSameRequest(first.command, command)
+    ? { ...first.outcome, replayOf: first.command.commandId }
     : { outcome: 'idempotency_key_reused', decidedAtMs: nowMs }
   return { command, outcome, changes: [], ownsKey: false }
 }

@@ -60,7 +60,7 @@ export function stateOf(request: LoadRequest, loaded: LoadedBatch): BatchState {
   return {
     events,
     stored: new Map(loaded.stored.map((row) => [row.commandId, row.outcome])),
-    keys: new Map(loaded.keys.map((row) => [keyOf(row.caller, row.keyHash), row])),
+    keys: new Map(loaded.keys.map((row) => [keyOf(row.command.caller, row.keyHash), row])),
   }
 }
 
