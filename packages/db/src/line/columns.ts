@@ -4,6 +4,7 @@ import {
   type Outcome,
   type OutcomeKind,
   type PublicCommand,
+  type PublicRequest,
   type StoredOutcome,
 } from '@ticket-line/shared'
 
@@ -41,6 +42,26 @@ const COLUMNS = [
 
 /** The columns of `commands`, in the order in which every INSERT gives them. */
 export const COMMAND_COLUMNS = COLUMNS.join(', ')
+
+/** The columns of a {@link PublicRequest}: name, type and value of each. */
+const REQUEST: [column: string, type: string, value: (request: PublicRequest) => unknown][] = [
+  ['type', 'text', (request) => request.type],
+  ['event_id', 'bigint', (request) => request.eventId],
+  ['user_id', 'text', (request) => request.userId],
+  ['caller', 'text', (request) => request.caller],
+]
+
+export const REQUEST_COLUMNS = REQUEST.map(([column]) => column)
+
+/** The operands of `unnest` for {@link requestArraysOf}, which are parameters from this one on. */
+export function requestOperands(first: number): string {
+  return REQUEST.map(([, type], index) => `$${first + index}::${type}[]`).join(', ')
+}
+
+/** The values of requests, as one array per column. */
+export function requestArraysOf(requests: readonly PublicRequest[]): unknown[][] {
+  return REQUEST.map(([, , value]) => requests.map(value))
+}
 
 /**
  * The columns of row `c` of `commands`, for a {@link CommandRow}. A command that repeated an

@@ -1,8 +1,10 @@
 import { type CommandRequest, commandIdOf, type StoredOutcome } from '@ticket-line/shared'
 import type pg from 'pg'
 import {
-  COMMAND_COLUMNS,
   type CommandRow,
+  REQUEST_COLUMNS,
+  requestArraysOf,
+  requestOperands,
   SELECT_COMMAND,
   type StoredCommand,
   storedOfRow,
@@ -48,20 +50,10 @@ export async function recordAbandoned(
   const commandIds = commands.map((_, index) => commandIdOf(job.jobId, index))
   await pool.query({
     name: 'outcomes_refuse',
-    text: `INSERT INTO commands (${COMMAND_COLUMNS})
-      SELECT command_id, type, event_id, user_id, caller, NULL, 'refused', NULL, NULL, NULL, NULL, $6,
-        clock_timestamp()
-      FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::text[])
-        AS n (command_id, type, event_id, user_id, caller)
+    text: `INSERT INTO commands (command_id, ${REQUEST_COLUMNS.join(', ')}, outcome, accepted_at, decided_at)
+      SELECT n.*, 'refused', $1, clock_timestamp() FROM unnest($2::text[], ${requestOperands(3)}) AS n
       ON CONFLICT (command_id) DO NOTHING`,
-    values: [
-      commandIds,
-      commands.map((command) => command.type),
-      commands.map((command) => command.eventId),
-      commands.map((command) => command.userId),
-      commands.map((command) => command.caller),
-      new Date(job.acceptedAtMs),
-    ],
+    values: [new Date(job.acceptedAtMs), commandIds, ...requestArraysOf(commands)],
   })
   const stored = await findStoredCommands(pool, commandIds)
   return new Map(stored.map((row) => [row.command.commandId, row.outcome]))

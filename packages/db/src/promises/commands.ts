@@ -4,6 +4,7 @@ import {
   OUTCOME_KINDS,
   OUTCOMES,
 } from '@ticket-line/shared'
+import { REQUEST_COLUMNS } from '../line/columns.js'
 import { type PromiseCheck, wanted } from './check.js'
 
 /** Commands that were decided themselves, without repeats of an idempotency key. */
@@ -19,6 +20,11 @@ const SURELY_KEPT = `interval '${SURELY_KEPT_HOURS} hours'`
 const POSSIBLE = OUTCOME_KINDS.flatMap((kind) =>
   OUTCOMES[kind].types.map((type) => `('${type}', '${kind}')`),
 ).join(', ')
+
+/** What the command in row `alias` asked for. */
+function askedOf(alias: string): string {
+  return `(${REQUEST_COLUMNS.map((column) => `${alias}.${column}`).join(', ')})`
+}
 
 /** The kinds of outcome that always have this member, as the operand of `IN`. */
 function kindsWith(member: 'bookingId' | 'position'): string {
@@ -111,8 +117,7 @@ export const commandChecks: PromiseCheck[] = [
       FROM commands r JOIN commands first ON first.command_id = r.replay_of
       WHERE ${wanted('r.event_id')} AND (
         first.replay_of IS NOT NULL
-        OR (r.type, r.event_id, r.user_id, r.caller, r.outcome)
-          <> (first.type, first.event_id, first.user_id, first.caller, first.outcome)
+        OR ${askedOf('r')} <> ${askedOf('first')} OR r.outcome <> first.outcome
         OR (r.position, r.booking_sequence) IS DISTINCT FROM (first.position, first.booking_sequence))`,
   },
   {
