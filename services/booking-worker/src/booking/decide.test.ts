@@ -19,7 +19,7 @@ describe('decide for a booking', () => {
   it('books a free ticket under the next sequence number', () => {
     const { outcome, changes } = decide(
       event({ availableTickets: 1 }),
-      { type: 'book', userId: 'ann' },
+      { type: 'book', eventId: 7, userId: 'ann' },
       NOW,
     )
 
@@ -30,7 +30,7 @@ describe('decide for a booking', () => {
   it('appends the user to the waiting list if all tickets are taken', () => {
     const { outcome, changes } = decide(
       event({ waitingCount: 3 }),
-      { type: 'book', userId: 'ann' },
+      { type: 'book', eventId: 7, userId: 'ann' },
       NOW,
     )
 
@@ -39,7 +39,11 @@ describe('decide for a booking', () => {
   })
 
   it('puts the first user of an event without tickets at position 1 of the waiting list', () => {
-    const { outcome } = decide(event({ totalTickets: 0 }), { type: 'book', userId: 'ann' }, NOW)
+    const { outcome } = decide(
+      event({ totalTickets: 0 }),
+      { type: 'book', eventId: 7, userId: 'ann' },
+      NOW,
+    )
 
     expect(outcome).toEqual({ outcome: 'waiting', position: 1, decidedAtMs: NOW })
   })
@@ -50,7 +54,7 @@ describe('decide for a booking', () => {
       claims: new Map([['ann', { kind: 'booking', sequence: 4 }]]),
     })
 
-    const { outcome, changes } = decide(state, { type: 'book', userId: 'ann' }, NOW)
+    const { outcome, changes } = decide(state, { type: 'book', eventId: 7, userId: 'ann' }, NOW)
 
     expect(outcome).toEqual({ outcome: 'already_booked', bookingId: '7-4', decidedAtMs: NOW })
     expect(changes).toEqual([])
@@ -63,7 +67,7 @@ describe('decide for a booking', () => {
     })
     state.departed.add(6).add(8).add(10)
 
-    const { outcome, changes } = decide(state, { type: 'book', userId: 'ann' }, NOW)
+    const { outcome, changes } = decide(state, { type: 'book', eventId: 7, userId: 'ann' }, NOW)
 
     expect(outcome).toEqual({ outcome: 'already_waiting', position: 2, decidedAtMs: NOW })
     expect(changes).toEqual([])
@@ -75,7 +79,9 @@ describe('decide for a booking', () => {
       claims: new Map([['ann', { kind: 'waiting', sequence: 9, loadedRank: undefined }]]),
     })
 
-    expect(() => decide(state, { type: 'book', userId: 'ann' }, NOW)).toThrow(InvariantError)
+    expect(() => decide(state, { type: 'book', eventId: 7, userId: 'ann' }, NOW)).toThrow(
+      InvariantError,
+    )
   })
 })
 
@@ -83,7 +89,11 @@ describe('decide for a cancellation', () => {
   const booked = new Map([['ann', { kind: 'booking' as const, sequence: 4 }]])
 
   it('finds no booking if the user has no claim', () => {
-    const { outcome, changes } = decide(event({}), { type: 'cancel', userId: 'ann' }, NOW)
+    const { outcome, changes } = decide(
+      event({}),
+      { type: 'cancel', eventId: 7, userId: 'ann' },
+      NOW,
+    )
 
     expect(outcome).toEqual({ outcome: 'booking_not_found', decidedAtMs: NOW })
     expect(changes).toEqual([])
@@ -92,7 +102,7 @@ describe('decide for a cancellation', () => {
   it('frees the ticket if the waiting list is empty', () => {
     const { outcome, changes } = decide(
       event({ claims: booked }),
-      { type: 'cancel', userId: 'ann' },
+      { type: 'cancel', eventId: 7, userId: 'ann' },
       NOW,
     )
 
@@ -107,7 +117,7 @@ describe('decide for a cancellation', () => {
     ]
     const state = event({ claims: booked, waitingCount: 2, heads })
 
-    const { outcome, changes } = decide(state, { type: 'cancel', userId: 'ann' }, NOW)
+    const { outcome, changes } = decide(state, { type: 'cancel', eventId: 7, userId: 'ann' }, NOW)
 
     expect(outcome).toEqual({
       outcome: 'canceled',
@@ -129,7 +139,7 @@ describe('decide for a cancellation', () => {
     const state = event({ claims: booked, waitingCount: 1, heads })
     state.departed.add(6)
 
-    const { outcome } = decide(state, { type: 'cancel', userId: 'ann' }, NOW)
+    const { outcome } = decide(state, { type: 'cancel', eventId: 7, userId: 'ann' }, NOW)
 
     expect(outcome.promotedUserId).toBe('eve')
   })
@@ -140,7 +150,7 @@ describe('decide for a cancellation', () => {
       claims: new Map([['ann', { kind: 'waiting', sequence: 9, loadedRank: undefined }]]),
     })
 
-    const { outcome, changes } = decide(state, { type: 'cancel', userId: 'ann' }, NOW)
+    const { outcome, changes } = decide(state, { type: 'cancel', eventId: 7, userId: 'ann' }, NOW)
 
     expect(outcome).toEqual({ outcome: 'withdrawn', decidedAtMs: NOW })
     expect(changes).toEqual([{ type: 'withdrawn', eventId: 7, userId: 'ann', sequence: 9 }])
@@ -149,7 +159,9 @@ describe('decide for a cancellation', () => {
   it('throws if the waiting list is not empty and no entry was loaded', () => {
     const state = event({ claims: booked, waitingCount: 1, heads: [] })
 
-    expect(() => decide(state, { type: 'cancel', userId: 'ann' }, NOW)).toThrow(InvariantError)
+    expect(() => decide(state, { type: 'cancel', eventId: 7, userId: 'ann' }, NOW)).toThrow(
+      InvariantError,
+    )
   })
 })
 

@@ -15,6 +15,9 @@ export interface Decision {
   changes: readonly Change[]
 }
 
+/** The part of a command that a decision depends on. */
+type Asked = Pick<CommandRequest, 'type' | 'eventId' | 'userId'>
+
 const NO_CHANGES: readonly Change[] = []
 
 /**
@@ -26,21 +29,17 @@ const NO_CHANGES: readonly Change[] = []
  *
  * @param nowMs ms since 1970
  */
-export function decide(
-  state: EventState,
-  command: Pick<CommandRequest, 'type' | 'userId'>,
-  nowMs: number,
-): Decision {
+export function decide(state: EventState, command: Asked, nowMs: number): Decision {
   switch (command.type) {
     case 'book':
-      return decideBook(state, command.userId, nowMs)
+      return decideBook(state, command, nowMs)
     case 'cancel':
       return decideCancel(state, command.userId, nowMs)
   }
 }
 
-function decideBook(state: EventState, userId: string, decidedAtMs: number): Decision {
-  const { eventId } = state
+function decideBook(state: EventState, command: Asked, decidedAtMs: number): Decision {
+  const { eventId, userId } = command
   const claim = state.claims.get(userId)
   if (claim?.kind === 'booking') {
     const bookingId = bookingIdOf(eventId, claim.sequence)
@@ -54,13 +53,18 @@ function decideBook(state: EventState, userId: string, decidedAtMs: number): Dec
   if (state.availableTickets > 0) {
     return {
       outcome: { outcome: 'booked', bookingId: bookingIdOf(eventId, sequence), decidedAtMs },
-      changes: [{ type: 'booked', eventId, userId, sequence }],
+      changes: [bookedChange(command, sequence)],
     }
   }
   return {
     outcome: { outcome: 'waiting', position: state.waitingCount + 1, decidedAtMs },
     changes: [{ type: 'joined', eventId, userId, sequence }],
   }
+}
+
+/** What a command changes that books a free ticket. */
+export function bookedChange({ eventId, userId }: Asked, sequence: number): Change {
+  return { type: 'booked', eventId, userId, sequence }
 }
 
 function decideCancel(state: EventState, userId: string, decidedAtMs: number): Decision {

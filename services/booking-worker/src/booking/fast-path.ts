@@ -1,6 +1,7 @@
 import type { BookedTicket, LineStore } from '@ticket-line/db'
 import { type AcceptedCommand, bookingIdOf } from '@ticket-line/shared'
 import type { AppliedBatch, Batch } from './apply-batch.js'
+import { bookedChange } from './decide.js'
 
 /**
  * Applies batches that only book free tickets, each for another event. What `decide` would answer
@@ -35,13 +36,13 @@ function appliedOf(
   booked: Map<string, BookedTicket>,
 ): AppliedBatch | undefined {
   const applied: AppliedBatch = { outcomes: [], changes: [] }
-  for (const { eventId, userId, commandId } of bookings) {
-    const ticket = booked.get(commandId)
+  for (const command of bookings) {
+    const ticket = booked.get(command.commandId)
     if (ticket === undefined) return undefined
     const { sequence, decidedAtMs } = ticket
-    const bookingId = bookingIdOf(eventId, sequence)
+    const bookingId = bookingIdOf(command.eventId, sequence)
     applied.outcomes.push({ outcome: 'booked', bookingId, decidedAtMs })
-    applied.changes.push({ type: 'booked', eventId, userId, sequence })
+    applied.changes.push(bookedChange(command, sequence))
   }
   return applied
 }
