@@ -17,7 +17,7 @@ import type { Lifecycle } from '../http/request-context.js'
 import { defineRoute, principalOf, type Route } from '../http/route.js'
 import type { ConcurrencyLimit } from '../limits/concurrency.js'
 import { outcomeResponse } from './responses.js'
-import { jobSchema } from './schemas.js'
+import { jobSchema, shownRequestOf } from './schemas.js'
 
 export interface JobDeps extends PollDeps {
   requests: ConcurrencyLimit
@@ -88,7 +88,8 @@ export function jobRoute(deps: JobDeps): Route {
       const { outcome } = view
       const representation = preferences.return === 'representation'
       const form = { representation, staff: isStaff(principal) }
-      const answer = outcome === undefined ? undefined : outcomeResponse(view, outcome, form)
+      const answer =
+        outcome === undefined ? undefined : outcomeResponse(view.commandId, view, outcome, form)
       const headers: Record<string, string> = {}
       // A refusal is always a problem, so `return` was not applied to it.
       const applied = preferenceApplied({
@@ -100,8 +101,7 @@ export function jobRoute(deps: JobDeps): Route {
         Object.assign(headers, retryAfter(pollAfterSeconds(view.ahead ?? 0)))
       const job = {
         jobId: view.commandId,
-        eventId: view.eventId,
-        userId: view.userId,
+        ...shownRequestOf(view),
         type: view.type,
         state: view.state,
         ahead: view.ahead,

@@ -1,10 +1,11 @@
-import { OUTCOME_KINDS, type Outcome } from '@ticket-line/shared'
+import { OUTCOME_KINDS, type Outcome, type PublicRequest } from '@ticket-line/shared'
 import { describe, expect, it } from 'vitest'
 import { problemSchema } from '../http/problem.js'
 import { outcomeResponse } from './responses.js'
 import { decisionSchema } from './schemas.js'
 
-const command = { commandId: 'event-7.x.2.1', eventId: 7, userId: 'ada' }
+const commandId = 'event-7.x.2.1'
+const request: PublicRequest = { type: 'book', eventId: 7, userId: 'ada', caller: 'ada' }
 const decidedAtMs = Date.UTC(2030, 0, 31)
 const full = { representation: true, staff: false }
 
@@ -15,7 +16,7 @@ describe('outcomeResponse', () => {
     ['canceled', 200, 'Booking canceled'],
     ['withdrawn', 200, 'Removed from waiting list'],
   ] as const)('answers %s with only its message', (outcome, status, message) => {
-    const response = outcomeResponse(command, {
+    const response = outcomeResponse(commandId, request, {
       outcome,
       decidedAtMs,
       bookingId: '7-1',
@@ -36,7 +37,7 @@ describe('outcomeResponse', () => {
     ['idempotency_key_reused', 422],
     ['rejected', 500],
   ] as const)('answers %s with a problem that names the job', (outcome, status) => {
-    const response = outcomeResponse(command, { outcome, decidedAtMs }, full)
+    const response = outcomeResponse(commandId, request, { outcome, decidedAtMs }, full)
     expect(response.status).toBe(status)
     expect(response.headers).toMatchObject({ location: '/jobs/event-7.x.2.1' })
     expect(problemSchema.parse(response.body)).toMatchObject({ code: outcome, status })
@@ -44,11 +45,11 @@ describe('outcomeResponse', () => {
 
   it('has a response for every outcome', () => {
     for (const outcome of OUTCOME_KINDS)
-      expect(outcomeResponse(command, { outcome, decidedAtMs }).body).not.toBeNull()
+      expect(outcomeResponse(commandId, request, { outcome, decidedAtMs }).body).not.toBeNull()
   })
 
   it('contains the position if the user is already on the waiting list', () => {
-    const response = outcomeResponse(command, {
+    const response = outcomeResponse(commandId, request, {
       outcome: 'already_waiting',
       position: 4,
       decidedAtMs,
@@ -63,7 +64,10 @@ describe('outcomeResponse', () => {
       promotedUserId: 'bob',
       decidedAtMs,
     }
-    const { body } = outcomeResponse(command, outcome, { representation: true, staff: true })
+    const { body } = outcomeResponse(commandId, request, outcome, {
+      representation: true,
+      staff: true,
+    })
     expect(decisionSchema.parse(body)).toEqual({
       message: 'Booking canceled',
       outcome: 'canceled',
@@ -74,7 +78,9 @@ describe('outcomeResponse', () => {
       promotedUserId: 'bob',
       decidedAt: '2030-01-31T00:00:00.000Z',
     })
-    expect(outcomeResponse(command, outcome, full).body).not.toHaveProperty('promotedUserId')
+    expect(outcomeResponse(commandId, request, outcome, full).body).not.toHaveProperty(
+      'promotedUserId',
+    )
   })
 
   it('names the first job in a repeated response', () => {
@@ -84,7 +90,7 @@ describe('outcomeResponse', () => {
       replayOf: 'event-7.w.1.0',
       decidedAtMs,
     }
-    const response = outcomeResponse(command, outcome, full)
+    const response = outcomeResponse(commandId, request, outcome, full)
     expect(response.headers).toEqual({
       location: '/jobs/event-7.w.1.0',
       'idempotency-replayed': 'true',

@@ -6,6 +6,7 @@ import {
   OUTCOMES,
   type Outcome,
   type OutcomeKind,
+  type PublicRequest,
 } from '@ticket-line/shared'
 import { z } from 'zod'
 import { type Preferences, preferenceApplied } from '../http/prefer.js'
@@ -13,7 +14,7 @@ import { type ProblemResponse, problemResponse, UNAVAILABLE } from '../http/prob
 import { type PlainResponse, retryAfter } from '../http/reply.js'
 import type { AnswerOf } from '../http/route.js'
 import { messageSchema } from '../http/schemas.js'
-import { acceptedSchema, decisionSchema } from './schemas.js'
+import { acceptedSchema, decisionSchema, shownRequestOf } from './schemas.js'
 
 /** The documented responses of `POST /book` and `POST /cancel`. */
 export function commandResponses(decided: string) {
@@ -38,13 +39,6 @@ export function commandResponses(decided: string) {
 type CommandAnswer = AnswerOf<ReturnType<typeof commandResponses>>
 type Decided = Extract<CommandAnswer, { status: 200 }>
 type Accepted = Extract<CommandAnswer, { status: 202 }>
-
-/** The command that an outcome belongs to. */
-export interface DecidedCommand {
-  commandId: string
-  eventId: number
-  userId: string
-}
 
 export interface OutcomeForm {
   /** True for `Prefer: return=representation`, which adds details to the message. */
@@ -100,11 +94,12 @@ function jobUrl(commandId: string): string {
  * outcome is that of an earlier command, the response names that command.
  */
 export function outcomeResponse(
-  command: DecidedCommand,
+  commandId: string,
+  request: PublicRequest,
   outcome: Outcome,
   form: OutcomeForm = MINIMAL,
 ): Decided | ProblemResponse {
-  const jobId = outcome.replayOf ?? command.commandId
+  const jobId = outcome.replayOf ?? commandId
   const headers: Record<string, string> = { location: jobUrl(jobId) }
   if (outcome.replayOf !== undefined) headers['idempotency-replayed'] = 'true'
   switch (outcome.outcome) {
@@ -114,7 +109,7 @@ export function outcomeResponse(
     case 'withdrawn': {
       const message = SUCCESS[outcome.outcome]
       const body = form.representation
-        ? represent(command, outcome, jobId, message, form.staff)
+        ? represent(request, outcome, jobId, message, form.staff)
         : { message }
       return { status: 200, headers, body }
     }
@@ -127,7 +122,7 @@ export function outcomeResponse(
 }
 
 function represent(
-  command: DecidedCommand,
+  request: PublicRequest,
   outcome: Outcome,
   jobId: string,
   message: string,
@@ -138,8 +133,7 @@ function represent(
     message,
     outcome: outcome.outcome,
     jobId,
-    eventId: command.eventId,
-    userId: command.userId,
+    ...shownRequestOf(request),
     ...(bookingId !== undefined && { bookingId }),
     ...(position !== undefined && { position }),
     ...(staff && promotedUserId !== undefined && { promotedUserId }),
@@ -157,12 +151,8 @@ export function submitResponse(
   switch (result.kind) {
     case 'decided': {
       const representation = preferences.return === 'representation'
-      const command = {
-        commandId: result.commandId,
-        eventId: request.eventId,
-        userId: request.userId,
-      }
-      const response = outcomeResponse(command, result.outcome, { representation, staff })
+      const form = { representation, staff }
+      const response = outcomeResponse(result.commandId, request, result.outcome, form)
       // A refusal is always a problem, so `return` was not applied to it.
       return withApplied(
         response,

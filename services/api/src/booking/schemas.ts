@@ -1,3 +1,4 @@
+import type { PublicRequest } from '@ticket-line/shared'
 import { z } from 'zod'
 import { problemSchema } from '../http/problem.js'
 import {
@@ -26,14 +27,20 @@ export const acceptedSchema = z
   })
   .meta({ id: 'Accepted' })
 
+/** What responses show of a request. */
+const shownRequest = { eventId: shownEventId, userId: shownUserId }
+
+export function shownRequestOf({ eventId, userId }: PublicRequest) {
+  return { eventId, userId }
+}
+
 /** Response to `POST /book` and `POST /cancel` with `Prefer: return=representation`. */
 export const decisionSchema = z
   .strictObject({
     message: z.string(),
     outcome: outcomeKindSchema,
     jobId: z.string(),
-    eventId: shownEventId,
-    userId: shownUserId,
+    ...shownRequest,
     bookingId: z.string().optional(),
     position: positionSchema.optional(),
     promotedUserId: shownUserId
@@ -47,8 +54,7 @@ export const decisionSchema = z
 export const jobSchema = z
   .strictObject({
     jobId: z.string(),
-    eventId: shownEventId,
-    userId: shownUserId,
+    ...shownRequest,
     type: z.enum(['book', 'cancel']),
     state: z.enum(['queued', 'active', 'done']),
     ahead: countSchema
