@@ -33,6 +33,12 @@ describe('the port of a service', () => {
     expect(await portTrouble(proposed)).toBeUndefined()
   })
 
+  it('is never one that the system gives to outgoing connections', async () => {
+    const ports = await Promise.all(Array.from({ length: 50 }, freePort))
+    expect(Math.max(...ports)).toBeLessThan(32_768)
+    expect(new Set(ports).size).toBeGreaterThan(40)
+  })
+
   it('proposes no port above 65535', async ({ skip }) => {
     skip(!(await occupy(65_535)), 'another program uses port 65535')
     const proposed = await proposalFor(65_535)

@@ -1,16 +1,23 @@
+import { randomInt } from 'node:crypto'
 import net from 'node:net'
 import { UserError } from './terminal.mjs'
 
-/** Finds a port of 127.0.0.1 that is free now. @returns {Promise<number>} */
-export function freePort() {
-  return new Promise((resolve, reject) => {
-    const server = net.createServer()
-    server.once('error', reject)
-    server.listen(0, '127.0.0.1', () => {
-      const { port } = /** @type {net.AddressInfo} */ (server.address())
-      server.close(() => resolve(port))
-    })
-  })
+/** Systems give outgoing connections ports from 32768 (Linux) or 49152 (macOS) on. */
+const PORTS_FOR_SERVERS = { from: 10_240, below: 32_768 }
+
+/**
+ * Finds a port that is free now. The system does not give it to an outgoing connection before the
+ * caller listens on it. Two callers at the same time rarely get the same one, since it is random.
+ *
+ * @returns {Promise<number>}
+ */
+export async function freePort() {
+  for (let attempt = 0; attempt < 100; attempt++) {
+    const port = randomInt(PORTS_FOR_SERVERS.from, PORTS_FOR_SERVERS.below)
+    if ((await portIsFree(port)) && (await portTrouble(port, '127.0.0.1')) === undefined)
+      return port
+  }
+  throw new UserError('No free port was found.')
 }
 
 /**
