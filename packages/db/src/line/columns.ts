@@ -40,7 +40,7 @@ const COLUMNS = [
   'decided_at',
 ] as const
 
-/** The columns of `commands`, in the order in which every INSERT gives them. */
+/** The columns of `commands`, in the order in which the decided ones are inserted. */
 export const COMMAND_COLUMNS = COLUMNS.join(', ')
 
 /** The columns of a {@link PublicRequest}: name, type and value of each. */

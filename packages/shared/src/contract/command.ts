@@ -34,7 +34,7 @@ export interface Command extends CommandRequest {
 /** The part of a request that clients may see. */
 export type PublicRequest = Omit<CommandRequest, 'keyHash' | 'trace'>
 
-/** True if two requests of one caller ask for the same. An idempotency key holds for only one. */
+/** True if two requests of the same caller ask for the same change. */
 export function isSameRequest(a: PublicRequest, b: PublicRequest): boolean {
   return a.type === b.type && a.eventId === b.eventId && a.userId === b.userId
 }
