@@ -57,14 +57,14 @@ export interface ServerConfig {
   requestTimeoutMs: number
   /**
    * `KEEP_ALIVE_TIMEOUT_MS`: an idle connection is closed after this time. It must be longer than
-   * that of a proxy.
+   * the idle timeout of the proxy.
    */
   keepAliveTimeoutMs: number
   /** `MAX_HEADER_BYTES`: maximum size of the headers of a request. */
   maxHeaderBytes: number
   /** `MAX_CONNECTIONS`: further connections are refused. */
   maxConnections: number
-  /** `MAX_REQUESTS`: concurrent requests without long polls. Further ones get 503 `busy`. */
+  /** `MAX_REQUESTS`: concurrent requests, except long polls. Further ones get 503 `busy`. */
   maxRequests: number
   /** `MAX_LONG_POLLS`: clients that wait for a job. Further ones get 503 `busy`. */
   maxLongPolls: number
@@ -77,7 +77,7 @@ export interface LineConfig {
   resultWaitMs: number
   /** `MAX_QUEUE_DEPTH`: maximum number of undecided commands of one event. */
   maxQueueDepth: number
-  /** `COALESCE_HOLD_MS`: how long commands of a busy line may wait for their job. */
+  /** `COALESCE_HOLD_MS`: how long commands of a busy line may be held for the next job. */
   holdMs: number
   /** `REDIS_TIMEOUT_MS`: how long a call to Redis may take. */
   redisTimeoutMs: number
@@ -108,11 +108,11 @@ export interface PostgresConfig {
   exportStallTimeoutMs: number
   /** `EXPORT_TIMEOUT_MS`: maximum duration of a download. */
   exportTimeoutMs: number
-  /** `KNOWN_EVENTS`: number of events that a process remembers to exist. */
+  /** `KNOWN_EVENTS`: maximum number of existing events that a process remembers. */
   knownEvents: number
 }
 
-/** @throws ConfigError that names the variable that is not valid */
+/** @throws ConfigError that names the invalid variable */
 export function readConfig(environment: Env): ApiConfig {
   const env = readEnv(environment)
   const basics = readBasics(env)

@@ -18,8 +18,8 @@ export interface AppRoute {
 
 /**
  * Lists the routes of an installation with all features: local accounts, keys of its own and the
- * dashboard. They are read from the app's own routing table, so that a security test misses no
- * route. Nothing is connected, and the handlers must not be called.
+ * dashboard. It reads the app's own routing table, so that a security test misses no route. It
+ * opens no connection, so the handlers must not be called.
  */
 export async function listRoutes(): Promise<AppRoute[]> {
   const log = createLog('routes', 'silent')

@@ -7,14 +7,14 @@ import type { AppEnv } from './http/env.js'
 
 /**
  * How often Node checks for requests whose headers or body are late, ms. With its default of 30 s,
- * a timeout of 5 s could take 35 s. Node answers and closes all late requests of a check at once,
- * which delays other requests, so frequent checks find fewer of them each. But each check wakes the
- * process.
+ * a timeout of 5 s could take 35 s. A check answers all late requests that it finds and closes
+ * their connections, which delays other requests. More frequent checks find fewer late requests
+ * each, but every check wakes the process.
  */
 const LATE_CHECK_INTERVAL_MS = 100
 
 /**
- * Maximum number of unanswered requests of a connection. Further ones are read after a response.
+ * Maximum number of unanswered requests of a connection. The next one is read after a response.
  */
 const MAX_PIPELINED = 8
 /** Maximum size of the unparsed requests of all connections together, bytes. */
@@ -38,7 +38,8 @@ export async function listen(
   })
   const server = createAdaptorServer({
     fetch: app.fetch,
-    // Used for requests without a host, which HTTP/1.0 allows and probes of load balancers send.
+    // For requests without a `Host` header, which HTTP/1.0 allows. Probes of load balancers send
+    // such requests.
     hostname: 'localhost',
     createServer,
     serverOptions: {
@@ -63,16 +64,19 @@ export async function listen(
 export interface CloseOptions {
   /** How long closing may take, ms. After that, all connections are closed. */
   graceMs: number
-  /** Called after half of that time. It should answer clients that still wait for a decision. */
+  /** Called after half of `graceMs`. It should answer clients that still wait for a decision. */
   hurry: () => void
 }
 
-/** How long new connections are still accepted, until load balancers have read `/readyz`, ms. */
+/**
+ * How long a stopping server still accepts connections, so that load balancers can read the 503 of
+ * `/readyz`, ms.
+ */
 const LINGER_MS = 500
 
 /**
- * Stops accepting connections after `LINGER_MS`. Resolves when all requests are answered or the
- * time is over. Responses sent meanwhile should contain `Connection: close`.
+ * Stops accepting connections after `LINGER_MS`. Resolves when all requests are answered, or after
+ * `graceMs`. Responses sent meanwhile should contain `Connection: close`.
  */
 export async function closeServer(server: Server, { graceMs, hurry }: CloseOptions): Promise<void> {
   const hurryTimer = setTimeout(hurry, graceMs / 2)

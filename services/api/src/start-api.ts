@@ -36,9 +36,10 @@ const EXPORT_PORTION_ROWS = 1000
 /**
  * Starts all parts of an API process. Each part is registered with `closers` when it opens.
  *
- * The process listens once both servers have passed their checks, so that until then a load
- * balancer uses other processes. If PostgreSQL or Redis is unavailable, it listens while it waits,
- * and answers `/readyz` and commands with 503.
+ * The process listens once PostgreSQL and Redis have passed their checks. Until then, a load
+ * balancer uses other processes. If the checks take longer than `LISTEN_WITHIN_MS`, for example
+ * because a server is unavailable, the process listens before they end, and answers `/readyz` and
+ * commands with 503.
  *
  * @param onRefused Called if the process must stop because its servers no longer belong together.
  * @returns the port, once the process is ready for requests
@@ -178,7 +179,7 @@ export async function startApi(
   return { port }
 }
 
-/** Opens a pool for the line of its own, so that reads and downloads cannot delay it. */
+/** Opens three pools. The line has its own, so that reads and downloads cannot delay it. */
 function openDatabases(config: ApiConfig, log: Log, metrics: Metrics, closers: Closers) {
   const { postgres, databaseUrl: url, databaseSchema: schema } = config
   const open = (name: string, poolSize: number): Database => {
@@ -204,8 +205,8 @@ function openDatabases(config: ApiConfig, log: Log, metrics: Metrics, closers: C
 }
 
 /**
- * A server counts as unavailable until it has passed its checks once, and Redis also while it is
- * uncertain whether it belongs to this installation.
+ * A server counts as unavailable until it has passed its checks once. Redis also counts as
+ * unavailable while it is uncertain whether it belongs to this installation.
  */
 function checkedAvailability(
   availability: Availability,

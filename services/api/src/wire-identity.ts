@@ -27,8 +27,9 @@ import { createFairLimit } from './limits/concurrency.js'
 import { createLimits } from './limits/index.js'
 import { createSignInAttempts } from './limits/sign-in-attempts.js'
 
-/** Sign-ins that may be queued for a password hash, and for how long. More than that is a flood. */
+/** Maximum number of sign-ins that are queued for a password hash. More than that are a flood. */
 const MAX_QUEUED_SIGN_INS = 128
+/** How long a sign-in may be queued, ms. */
 const MAX_SIGN_IN_QUEUED_MS = 10_000
 const RETRY_SIGN_IN_AFTER_S = 2
 

@@ -6,7 +6,7 @@ import { isCommonPassword, isPassword } from './passwords.js'
 
 /**
  * Minimum number of guesses for the admin's password, as a power of ten. A password can be guessed
- * only within the limit of sign-ins, so it needs fewer than a secret.
+ * only within the limit of failed sign-ins, so it may take fewer guesses than a secret.
  */
 const MIN_PASSWORD_GUESSES = 8
 

@@ -18,7 +18,7 @@ export function isPassword(value: unknown): value is string {
   return length >= MIN_PASSWORD_LENGTH && length <= MAX_PASSWORD_LENGTH
 }
 
-// The list is in order of frequency. Passwords of a refused length do not count towards the 3,000.
+// The dictionary is in order of frequency. The 3,000 include no passwords of an invalid length.
 const refused = new Set(
   dictionary['passwords-common'].filter(isPassword).slice(0, REFUSED_PASSWORDS),
 )

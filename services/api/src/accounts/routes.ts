@@ -262,7 +262,7 @@ async function readRefreshToken(
   return cookie.read(c)
 }
 
-/** The media type does not tell, because many clients send it with every POST. */
+/** Reads the length headers, because many clients send a media type even without a body. */
 function hasBody(c: Context<AppEnv>): boolean {
   const length = c.req.header('content-length')
   if (length !== undefined) return Number(length) > 0

@@ -4,7 +4,7 @@ import { afterParameter, decodeTextCursor, nextSchema, pageQuery } from '../http
 import { timeSchema, userIdSchema } from '../http/schemas.js'
 import { isPassword, MAX_PASSWORD_LENGTH, MIN_PASSWORD_LENGTH } from './passwords.js'
 
-/** A password. Long ones are refused instead of being cut. */
+/** A password. One that is too long is refused, not truncated. */
 const passwordSchema = z
   .string({ error: 'must be a string' })
   .refine(isPassword, {

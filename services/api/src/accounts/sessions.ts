@@ -33,7 +33,7 @@ export interface Sessions {
    * Reads the family of a refresh token that this installation issued, valid or spent. It makes no
    * query, so that forged tokens cost none.
    *
-   * @returns `undefined` for other strings, and for tokens issued before tokens had a mark
+   * @returns `undefined` for other strings, and for tokens of earlier releases, which have no mark
    */
   familyOf(refreshToken: string): string | undefined
   /** Revokes the family of a refresh token, valid or spent. */

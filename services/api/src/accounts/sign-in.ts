@@ -13,8 +13,8 @@ export interface PasswordChange extends Credentials {
 }
 
 /**
- * Everything that checks a password. The dashboard's form, `POST /login` and Basic authentication
- * share it, and so share the limits of {@link SignInAttempts}.
+ * Everything that hashes a password. The dashboard's form, `POST /login` and Basic authentication
+ * use it, so all of them share the limits of {@link SignInAttempts}.
  */
 export interface SignIn {
   /** Unknown users, disabled accounts and wrong passwords give the same result at the same cost. */
@@ -53,7 +53,7 @@ export function createSignIn({ accounts, passwords, attempts }: SignInDeps): Sig
         const account = await findByPassword(attempt.userId, password)
         if (account === undefined) return undefined
         const passwordHash = await passwords.hash(newPassword)
-        // If two changes are sent at once, the old password of the second one is wrong by now.
+        // If another request has changed the password meanwhile, this one fails like a wrong one.
         const replaces = account.passwordHash
         return accounts.setPassword(attempt.userId, { passwordHash, replaces, keptFamilyId })
       }),

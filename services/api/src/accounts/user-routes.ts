@@ -19,7 +19,7 @@ export interface UserDeps {
   overrides: Pick<AccountOverrides, 'applyLocally'>
 }
 
-/** Calls with which admins list and change local accounts. */
+/** Routes with which admins list and change local accounts. */
 export function userRoutes(deps: UserDeps): Route[] {
   return [usersRoute(deps), roleRoute(deps), disabledRoute(deps)]
 }

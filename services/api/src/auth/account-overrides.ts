@@ -12,11 +12,14 @@ import type { PostgresAccess } from '../http/postgres-access.js'
 import type { Principal, TokenOrigin } from '../http/principal.js'
 import { unavailable } from '../http/problem.js'
 
-/** Time between two polls. Together with the duration of a poll, a change is seen within 1 s. */
+/** Time between two polls, ms. With the duration of a poll, a process sees a change within 1 s. */
 const POLL_INTERVAL_MS = 500
-/** Each poll reads this far back, because a change commits a little after its timestamp. */
+/**
+ * Each poll begins this long before the newest known change, ms, because a change commits a little
+ * after its timestamp.
+ */
 const OVERLAP_MS = 10_000
-/** How long the row of an account with a higher role than `user` is reused. */
+/** How long the row of an account with a higher role than `user` is reused, ms. */
 const ROW_REUSE_MS = 400
 
 /**
@@ -24,10 +27,10 @@ const ROW_REUSE_MS = 400
  * disabled, and whether its earlier tokens are revoked. Tokens of another issuer stay as they are,
  * because the local account of that name belongs to somebody else.
  *
- * A booking must not wait for PostgreSQL here. A token with the role `user` is wrong only if the
- * privileges of the account have ever changed. There are few such accounts, so their rows are kept
- * in memory and polled every 500 ms. A token with a higher role is checked against the account's
- * row, with one query for all that arrive together.
+ * A booking must not wait for PostgreSQL here. A token with the role `user` can be outdated only if
+ * the privileges of its account have ever changed. There are few such accounts, so each process
+ * keeps their rows in memory and polls them every 500 ms. A token with a higher role is checked
+ * against the account's row, with one query for all tokens that arrive together.
  */
 export interface AccountOverrides {
   /** Starts polling. Resolves after the first poll; if it fails, polling goes on. */

@@ -25,7 +25,7 @@ export interface Authenticate {
    * after this middleware counts only verified users.
    */
   required: MiddlewareHandler<AppEnv>
-  /** Lets requests without a token pass, which then have no principal. Else like `required`. */
+  /** Accepts requests without a token, which then have no principal. Otherwise like `required`. */
   ifSent: MiddlewareHandler<AppEnv>
 }
 
@@ -61,7 +61,7 @@ export function createAuthenticate({
   async function refuse(c: Context<AppEnv>, verification: 'missing' | 'failed') {
     const refusal = await countOn(countRefused, c)
     if (refusal !== undefined && verification === 'failed') return refusal
-    // A missing token is always 401, because the client has to sign in instead of waiting.
+    // A request without a token always gets 401: the client has to sign in instead of waiting.
     c.header('Retry-After', undefined)
     throw unauthorized(verification)
   }

@@ -33,7 +33,7 @@ export interface AuthConfig {
    * signed with the secret.
    */
   privateKeys?: string
-  /** Address of another issuer's keys. */
+  /** URL of another issuer's keys. */
   jwksUrl?: URL
   /** The `iss` and `aud` that tokens must have, and that our tokens get; unchecked if absent. */
   issuer?: string
@@ -42,7 +42,7 @@ export interface AuthConfig {
   maxTokenAgeS?: number
   /** The claim that contains the role, if it is not `role`. */
   roleClaim?: string
-  /** True if accounts, sign-ins and roles are kept by this installation. */
+  /** True if this installation keeps accounts, sign-ins and roles. */
   localAccounts: boolean
 }
 
@@ -104,7 +104,7 @@ function readJwksUrl(env: EnvReader, production: boolean): URL | undefined {
     !['localhost', '127.0.0.1', '[::1]'].includes(url.hostname)
   ) {
     throw new ConfigError(
-      'JWT_JWKS_URL must be https in production: otherwise the keys can be replaced on the way, and tokens forged',
+      'JWT_JWKS_URL must be https in production: otherwise an attacker can replace the keys in transit and forge tokens',
     )
   }
   return url

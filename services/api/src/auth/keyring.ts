@@ -68,7 +68,7 @@ function readPemBlocks(text: string): JWK[] {
   // In a single line of an .env file, the line breaks of a PEM are written as \n.
   const pem = text.replaceAll('\\n', '\n')
   const block = /-----BEGIN [^-]+-----[^-]+-----END [^-]+-----/g
-  // Part of a block remains, so the block is incomplete.
+  // If part of a block remains, that block is incomplete.
   if (pem.replace(block, '').includes('-----')) throw unreadable()
   return (pem.match(block) ?? []).map(
     (key) => createPrivateKey(key).export({ format: 'jwk' }) as JWK,

@@ -8,11 +8,11 @@ import {
 } from 'jose'
 import { unavailable } from '../http/problem.js'
 
-/** Keys older than this are fetched again, while they remain in use. */
+/** Keys older than this are fetched again, while they remain in use, ms. */
 const REFRESH_AFTER_MS = 5 * 60_000
-/** Keys older than this are not used, so that a key that the issuer withdrew stops working. */
+/** Keys older than this are not used, so that withdrawn keys stop working, ms. */
 const STALE_AFTER_MS = 60 * 60_000
-/** Minimum time between two fetches. Without it, forged key ids could cause any number of them. */
+/** Minimum time between two fetches, ms. Otherwise each forged key id could cause a fetch. */
 const FETCH_SPACING_MS = 1000
 const FETCH_TIMEOUT_MS = 2000
 
@@ -47,16 +47,16 @@ export function createRemoteKeys({
     cacheMaxAge: STALE_AFTER_MS,
     cooldownDuration: Number.POSITIVE_INFINITY,
   })
-  let lastFetchAt = Number.NEGATIVE_INFINITY
+  let lastFetchAtMs = Number.NEGATIVE_INFINITY
   let lastFailure: unknown
   let nextFetch: Promise<void> | undefined
 
   async function fetchOnce(): Promise<void> {
-    const waitMs = lastFetchAt + FETCH_SPACING_MS - clock.steadyMs()
+    const waitMs = lastFetchAtMs + FETCH_SPACING_MS - clock.steadyMs()
     // The issuer failed to respond within the last second, so another fetch would fail too.
     if (waitMs > 0 && lastFailure !== undefined) throw lastFailure
     if (waitMs > 0) await sleep(waitMs)
-    lastFetchAt = clock.steadyMs()
+    lastFetchAtMs = clock.steadyMs()
     try {
       await remote.reload()
       lastFailure = undefined
@@ -76,7 +76,7 @@ export function createRemoteKeys({
 
   return async function keyOf(header, token) {
     if (!remote.fresh) await fetchKeys().catch(unreachable)
-    else if (clock.steadyMs() > lastFetchAt + REFRESH_AFTER_MS) fetchKeys().catch(onError)
+    else if (clock.steadyMs() > lastFetchAtMs + REFRESH_AFTER_MS) fetchKeys().catch(onError)
     try {
       return await remote(header, token)
     } catch (error) {

@@ -1,7 +1,7 @@
 import { ZxcvbnFactory } from '@zxcvbn-ts/core'
 import { adjacencyGraphs, dictionary } from '@zxcvbn-ts/language-common'
 
-/** Characters at each end of a text that are estimated. Several hundred would take a second. */
+/** Number of characters estimated at each end of a text. Several hundred would take a second. */
 const ESTIMATED_CHARACTERS = 64
 
 /** Minimum length of a text that is also estimated as two alternating texts. */
@@ -12,7 +12,7 @@ let estimator: ZxcvbnFactory | undefined
 /**
  * Estimates how many guesses an attacker needs for a text, as a power of ten. The attacker knows
  * common passwords, keyboard patterns, sequences, repetitions and dates; upper case and look-alikes
- * (`Passw0rd`) hardly help. For 32 random hexadecimal digits it is about 31.
+ * (`Passw0rd`) hardly help. The result for 32 random hexadecimal digits is about 31.
  *
  * @param hints words that an attacker tries first, such as the user id
  */
@@ -31,8 +31,8 @@ function* disguises(text: string, hints: string[]): Generator<number> {
   const words = text.replace(/[^\p{L}\p{N}]/gu, '')
   if (words !== '' && words !== text) yield estimate(words, hints) + text.length - words.length
   // `a1b2c3d4`: the characters of two texts alternate.
-  const [even, odd] = [0, 1].map((rest) =>
-    [...text].filter((_, index) => index % 2 === rest).join(''),
+  const [even, odd] = [0, 1].map((remainder) =>
+    [...text].filter((_, index) => index % 2 === remainder).join(''),
   )
   if (text.length >= MIN_ALTERNATING)
     yield estimate(even ?? '', hints) + estimate(odd ?? '', hints) + 1
@@ -64,10 +64,10 @@ function decode(text: string): string | undefined {
   if (bytes.length < 8) return undefined
   if (bytes.every((byte) => byte >= 0x20 && byte < 0x7f)) return bytes.toString('latin1')
   const step = (bytes[1] as number) - (bytes[0] as number)
-  const isEven = bytes.every(
+  const hasEqualSteps = bytes.every(
     (byte, index) => index === 0 || byte === (((bytes[index - 1] as number) + step) & 255),
   )
-  return isEven ? `${bytes[0]} ${step}` : undefined
+  return hasEqualSteps ? `${bytes[0]} ${step}` : undefined
 }
 
 function estimate(text: string, hints: string[]): number {

@@ -34,11 +34,12 @@ export interface PollDeps {
 }
 
 /**
- * A long poll is split into searches of this length, so that a stopping process can end it early.
+ * Length of one search of a long poll, ms. A long poll is a series of searches, so that a stopping
+ * process can end it early.
  */
 const SEARCH_MS = 1000
 /** Pause after a search that failed although both servers are available, ms. */
-const RETRY_AFTER_MS = 100
+const PAUSE_AFTER_FAILURE_MS = 100
 /**
  * How long a long poll goes on after its deadline if no search has succeeded although both servers
  * are available, ms.
@@ -137,8 +138,9 @@ async function asLongPoll<T>(
 
 /**
  * Searches for a job until it is done or the time is over. If a search fails while both servers are
- * available, only this process is overloaded, for example because thousands of clients connect at
- * once. The last known state then counts. A long poll without one goes on for `OVERTIME_MS`.
+ * available, this process is overloaded, for example because thousands of clients connect at once.
+ * It then searches again until the time is over, and returns the last known state. A long poll that
+ * knows no state goes on for another `OVERTIME_MS`.
  *
  * @returns the last state that was found; `undefined` if there is no job that the caller may read
  * @throws AppError `unavailable` if a server is unavailable, or if no search succeeded in time
@@ -163,7 +165,7 @@ export async function poll(
       const areAvailable = availability.redis() && availability.postgres()
       if (!areAvailable || (known === undefined && isOver(overtimeUntilMs))) throw error
       if (known !== undefined && isOver(untilMs)) return known
-      await sleep(RETRY_AFTER_MS)
+      await sleep(PAUSE_AFTER_FAILURE_MS)
     }
   }
 }

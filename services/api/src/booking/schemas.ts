@@ -57,9 +57,9 @@ export const jobSchema = z
     ...shownRequest,
     type: z.enum(['book', 'cancel']),
     state: z.enum(['queued', 'active', 'done']),
-    ahead: countSchema
-      .nullable()
-      .meta({ description: 'Approximate number of commands ahead of it; null once it is done.' }),
+    ahead: countSchema.nullable().meta({
+      description: 'Approximate number of commands ahead of this one; null once the job is done.',
+    }),
     acceptedAt: timeSchema,
     decidedAt: timeSchema.nullable(),
     outcome: outcomeKindSchema.nullable(),

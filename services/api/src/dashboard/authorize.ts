@@ -27,8 +27,9 @@ export function createAuthorize(deps: AuthorizeDeps): MiddlewareHandler<AppEnv> 
   const { sessions, overrides } = deps
 
   /**
-   * Browsers get no challenge for Basic. They have the sign-in form, and would open a window over a
-   * page that polls. Over plain HTTP they do not send `Sec-Fetch-Site`.
+   * Browsers get no challenge for Basic. They have the sign-in form, and would open a dialog over a
+   * page that polls. Over plain HTTP they do not send `Sec-Fetch-Site`, so `User-Agent` counts
+   * as well.
    */
   function challengeFor(c: Context<AppEnv>): string {
     const isBrowser =
@@ -51,9 +52,9 @@ export function createAuthorize(deps: AuthorizeDeps): MiddlewareHandler<AppEnv> 
       (header === undefined ? undefined : await principalOfHeader(c, header, deps))
     if (found instanceof Response) return found
     if (found === undefined) {
-      const isBrowser =
+      const canShowForm =
         sessions !== undefined && (c.req.header('accept') ?? '').includes('text/html')
-      if (isBrowser && header === undefined) return redirect(c, 303, '/admin/login')
+      if (canShowForm && header === undefined) return redirect(c, 303, '/admin/login')
       throw new AppError('unauthorized', 'Sign in as an admin to use the dashboard.', {
         headers: { 'WWW-Authenticate': challengeFor(c) },
       })
@@ -88,7 +89,7 @@ async function principalOfHeader(
   if (result.kind === 'limited') return refuse(c, result.state)
   showLimit(c, result.state)
   if (result.kind === 'failed') return undefined
-  // A browser sends its password with every request of a page. The session saves the hashes.
+  // A browser sends Basic credentials with every request. The session avoids hashing each time.
   if (result.value.role === 'admin') await sessions?.start(c, result.value)
   return result.value
 }

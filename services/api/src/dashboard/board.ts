@@ -77,7 +77,7 @@ export function mountBoard(
     if (!c.req.path.startsWith(`${BASE_PATH}/static/`)) await refresh(lineNamedBy(c))
     await next()
     // The board sets the type of its files with `c.header()`, which only collects headers. By the
-    // time they are added, a stream without a type is already called plain text.
+    // time they are added, a stream without a type already has the type `text/plain`.
     const fileType = c.get('headers')['content-type']
     if (fileType !== undefined) c.res.headers.set('content-type', fileType)
     else if (c.res.headers.get('content-type')?.startsWith('text/html')) {
@@ -85,7 +85,7 @@ export function mountBoard(
     }
     if (MESSAGES.test(c.req.path) && c.res.status === 200) {
       c.res = new Response(explainEmptyBoard(await c.res.text()), c.res)
-      // The length is that of the file. The header may also have been collected.
+      // It is the length of the original file, in the response or among the collected headers.
       c.res.headers.delete('content-length')
       delete c.get('headers')['content-length']
     }
@@ -135,8 +135,9 @@ function explainEmptyBoard(json: string): string {
 
 /**
  * Refuses changes if the dashboard is read-only. The board's own read-only mode is a property of
- * each queue and mostly hides buttons; this applies to every route, also to those of later
- * versions. The global concurrency of a line keeps its order, so it can never be changed here.
+ * each queue and mostly hides buttons. This middleware applies to every route, even to those of
+ * later versions of the board. It never lets anybody change the global concurrency of a line, which
+ * keeps its commands in order.
  */
 function refuseChanges(writable: boolean): MiddlewareHandler<AppEnv> {
   return async function refuseChanges(c, next) {

@@ -80,9 +80,9 @@ const homeRoute = defineRoute({
 const PLAIN_PATH = /^\/admin(?:\/(?!\.{1,2}(?:\/|$))[\w.~:@-]+)*\/?$/
 
 /**
- * Refuses all other spellings of a path below `/admin`. Routers, guards and proxies disagree about
- * the meaning of `//`, `%2f`, `..` and encoded line breaks. If a guard reads a path differently
- * than the handler, it protects nothing. So the path is checked as it was sent.
+ * Refuses unusual spellings of a path below `/admin`. Routers, guards and proxies disagree about
+ * the meaning of `//`, `%2f`, `..` and encoded line breaks. A guard that reads a path differently
+ * than the handler protects nothing. So this one checks the path as the client sent it.
  */
 const requirePlainPath: MiddlewareHandler<AppEnv> = async function requirePlainPath(c, next) {
   const query = Object.values(c.req.query())

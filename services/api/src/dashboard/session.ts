@@ -12,7 +12,7 @@ import type { TokenOrigin } from '../http/principal.js'
 const NAME = 'ticket_line_admin'
 const LIFETIME_S = 8 * 3600
 /**
- * `typ`, `aud` and the key differ from those of API tokens, so that neither is valid as the other.
+ * `typ`, `aud` and the key differ from those of API tokens: neither kind is valid as the other.
  */
 const TYPE = 'dashboard-session+jwt'
 const AUDIENCE = 'ticket-line-dashboard'

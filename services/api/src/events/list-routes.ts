@@ -31,7 +31,7 @@ export interface ListDeps {
 interface List<Row extends { sequence: number }> {
   /** Last part of the path. */
   name: string
-  /** The kind of its cursors. */
+  /** The kind of list that its cursors contain, see `encodeCursor`. */
   cursorKind: string
   read(events: EventReads, eventId: number, afterSequence: number, limit: number): Promise<Row[]>
   /** Reads the row of one user. */
@@ -61,7 +61,7 @@ const waitingList: List<ListedWaiting> = {
   toFields: ({ userId, position, since }) => [userId, position, since],
 }
 
-/** Calls with which staff read the bookings and the waiting list of an event, as JSON or CSV. */
+/** Routes that give staff the bookings and the waiting list of an event, as JSON or CSV. */
 export function listRoutes(deps: ListDeps): Route[] {
   return [bookingsRoute(deps), waitingListRoute(deps)]
 }
@@ -166,9 +166,9 @@ async function rowsOf<Row extends { sequence: number }>(
 }
 
 async function* streamRowsOf<Row extends { sequence: number }>(
-  ...of: Parameters<typeof rowsOf<Row>>
+  ...args: Parameters<typeof rowsOf<Row>>
 ): AsyncGenerator<Row[]> {
-  yield await rowsOf(...of)
+  yield await rowsOf(...args)
 }
 
 async function sendCsv<Row extends { sequence: number }>(

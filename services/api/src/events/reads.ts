@@ -24,7 +24,7 @@ import { throwUnavailable, unavailable } from '../http/problem.js'
 
 /**
  * What routes read and write about events in PostgreSQL. If PostgreSQL is unavailable, all of it
- * fails with AppError `unavailable` within the timeout; an export that has begun fails later.
+ * fails with AppError `unavailable` within the timeout. An export that has begun may fail later.
  */
 export interface EventReads {
   /** True if this process knows that the event exists. It makes no query. */
@@ -50,15 +50,15 @@ export interface EventReadsDeps {
   /** Connections for exports. Each one is held until the client has read everything. */
   exportPool: Pool
   postgres: PostgresAccess
-  /** Number of events that this process remembers to exist. */
+  /** Maximum number of existing events that this process remembers. */
   knownEvents: number
   exports: StreamOptions
 }
 
 export function createEventReads(deps: EventReadsDeps): EventReads {
   const { pool, exportPool, postgres, exports } = deps
-  // Events are never deleted, so an event that was seen once exists for ever. Unknown ids are not
-  // remembered, because they may be created later.
+  // Events are never deleted, so an event that was found once still exists. Unknown ids are not
+  // remembered, because an event with such an id may be created later.
   const known = new LRUCache<number, true>({ max: deps.knownEvents })
   const loadStatus = createLoader({
     query: (eventIds: number[]) => readEventStatuses(pool, eventIds),
@@ -75,7 +75,7 @@ export function createEventReads(deps: EventReadsDeps): EventReads {
     return found
   }
 
-  /** The same rows. The first portion must arrive within the timeout. */
+  /** Passes the rows on. Throws `unavailable` if the first portion exceeds the timeout. */
   async function* startInTime<T>(rows: AsyncGenerator<T>): AsyncGenerator<T> {
     if (!postgres.availability.postgres()) throw unavailable()
     try {
@@ -84,7 +84,7 @@ export function createEventReads(deps: EventReadsDeps): EventReads {
       yield first.value
       yield* rows
     } finally {
-      // Takes effect after a read that may still be under way. Nobody waits for it.
+      // Not awaited, because it takes effect only after a read that may still be in progress.
       rows.return(undefined).catch(() => undefined)
     }
   }

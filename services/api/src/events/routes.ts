@@ -22,7 +22,7 @@ export interface EventDeps {
   initializeOpen: boolean
 }
 
-/** Creates events, and shows what anybody may see of them. */
+/** Routes that create events, and show their state and the caller's claim. */
 export function eventRoutes(deps: EventDeps): Route[] {
   return [initializeRoute(deps), statusRoute(deps), eventsRoute(deps), standingRoute(deps)]
 }

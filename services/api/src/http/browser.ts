@@ -28,9 +28,10 @@ const LOOPBACK_HOST = /^(?:localhost|[\w-]+\.localhost|127(?:\.\d{1,3}){3}|\[::1
 
 /**
  * True if the browser that sent this request keeps a `Secure` cookie: it uses HTTPS, or talks to
- * its own machine. Only such browsers send `Sec-Fetch-Site`; for older ones, the proxy or their
- * `Origin` shows it. A client that fakes these headers gains nothing, because this only chooses
- * between the sign-in form and a page that explains why signing in would fail.
+ * its own machine. Browsers send `Sec-Fetch-Site` only in these cases. For older browsers,
+ * `X-Forwarded-Proto`, `Origin` or `Host` shows it. A client that fakes these headers gains
+ * nothing, because they only choose between the sign-in form and a page that explains why signing
+ * in would fail.
  */
 export function keepsSecureCookies(c: Context<AppEnv>): boolean {
   return (

@@ -19,12 +19,11 @@ export interface AppEnv {
     /** How long the rate limit took to count this request, ms. */
     rateLimitMs: number | undefined
     /**
-     * Headers of the response, with names in lower case. `c.header()` writes here, too. It is a
-     * plain record because the adapter sends one in a twentieth of the time that a `Headers` object
-     * takes.
+     * Headers of the response, with names in lower case. `c.header()` writes here, too. A plain
+     * record, because the adapter sends it in a twentieth of the time of a `Headers` object.
      */
     headers: Record<string, string>
-    /** The response that was created with those headers. */
+    /** The response that was created with `headers`. */
     replied: Response | undefined
     /** Template of the matched route. It labels metrics and traces. */
     route: string | undefined

@@ -10,8 +10,8 @@ export interface PostgresAccess {
 }
 
 /**
- * Makes a call to PostgreSQL on behalf of a request. If PostgreSQL is known to be unavailable,
- * nothing is sent that could take effect later.
+ * Makes a call to PostgreSQL on behalf of a request. If PostgreSQL is known to be unavailable, it
+ * does not send the call, which could take effect later.
  *
  * @throws AppError `unavailable` at once, or after the timeout
  */
@@ -26,7 +26,7 @@ export async function callPostgres<T>(
 // biome-ignore lint/suspicious/noExplicitAny: the arguments of each call are passed on
 type Calls = Record<string, any>
 
-/** The same calls, each made by {@link callPostgres}. */
+/** Returns the same functions, each of which makes its call through {@link callPostgres}. */
 export function limitCalls<T extends object>(calls: T, access: PostgresAccess): T {
   const limited = Object.entries(calls as Calls).map(([name, call]) => [
     name,

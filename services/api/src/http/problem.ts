@@ -59,7 +59,7 @@ export function problemResponse(
 }
 
 /**
- * A server that the request needs cannot be reached.
+ * Creates the error for a request that needs a server which cannot be reached.
  *
  * @param cause logged with the request, if given
  */
@@ -67,12 +67,12 @@ export function unavailable(cause?: unknown, message = UNAVAILABLE): AppError {
   return new AppError('unavailable', message, { headers: retryAfter(1), cause })
 }
 
-/** The `onLate` of a deadline. */
+/** Called when a call has missed its deadline, as the `onLate` of `withDeadline`. */
 export function throwUnavailable(): never {
   throw unavailable()
 }
 
-/** A concurrency limit of this process is reached. */
+/** Creates the error for a request beyond a concurrency limit of this process. */
 export function busy(message: string, retryAfterSeconds = 1): AppError {
   return new AppError('busy', message, { headers: retryAfter(retryAfterSeconds) })
 }

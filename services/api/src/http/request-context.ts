@@ -12,7 +12,8 @@ import { METHODS, OTHER_METHOD } from './route.js'
 /** Whether this process accepts work. */
 export interface Lifecycle {
   /**
-   * True once the process was asked to stop. `/readyz` then says so, and connections are closed.
+   * True once the process was asked to stop. `/readyz` then responds 503, and each response closes
+   * its connection.
    */
   draining: boolean
 }
@@ -30,7 +31,8 @@ export interface RequestContextDeps {
 }
 
 /**
- * Always answered, because a busy process must not look dead. Not traced: the spans have no reader.
+ * Always answered, because a busy process must not look dead. Not traced, because nobody reads such
+ * spans.
  */
 const PROBES = new Set(['/livez', '/readyz', '/metrics'])
 
@@ -159,7 +161,7 @@ function collectHeaders(c: Context<AppEnv>, headers: Record<string, string>): vo
 }
 
 /**
- * Adds the collected headers to responses that were not sent by `sendText`, as those of the board.
+ * Adds the collected headers to responses that `sendText` did not create, such as the board's.
  */
 function addCollectedHeaders(c: Context<AppEnv>, headers: Record<string, string>): void {
   if (c.get('replied') === c.res) return

@@ -96,7 +96,7 @@ export interface RouteDocs {
    * Problems that the handler can send, besides those of its guards (400, 401, 403, 413, 415, 429).
    */
   problems?: readonly ErrorCode[]
-  /** Schema of a body that the handler reads itself if there is one. */
+  /** Schema of an optional body, which the handler reads itself. */
   optionalBody?: z.ZodType
   /** Request headers that the handler reads, each with a description. */
   requestHeaders?: Record<string, string>
@@ -127,7 +127,7 @@ export interface RouteSpec<
   /** A strict object, so that unknown members are refused. */
   body?: B
   responses?: R
-  /** Absent if the route is no API call but part of a page. */
+  /** Absent if the route is part of a page instead of an API call. */
   docs?: RouteDocs
   /** Called with the checked input, and with the function that sends a documented response. */
   handler: (
@@ -229,7 +229,7 @@ function allowOf(routes: readonly Route[]): string {
   return [...methods, 'OPTIONS'].join(', ')
 }
 
-/** Handles `OPTIONS`, and answers other methods that the path does not have with 405. */
+/** Answers `OPTIONS` with 204, and methods that the path does not have with 405. */
 function handleOtherMethods(
   path: string,
   allow: string,

@@ -37,8 +37,8 @@ export interface FairLimitOptions {
 
 /**
  * Limits how many tasks run at once and how many are queued, and shares both fairly between
- * callers. Callers take turns. If the queue is full, the caller with most queued tasks loses its
- * newest one. A single caller may use everything that no other caller needs.
+ * callers. Callers take turns. If the queue is full, the newest task of the caller with the most
+ * queued tasks is refused. A single caller may use everything that no other caller needs.
  */
 export interface FairLimit {
   /**

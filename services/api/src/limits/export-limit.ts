@@ -8,8 +8,8 @@ const LEASE_MS = 15_000
 const RENEW_EVERY_MS = 5000
 const RETRY_AFTER_SECONDS = 5
 
-// Only the download that holds the lease renews and releases it. If this process stood still, the
-// lease may have expired and been given to another download.
+// Only the download that holds the lease renews and releases it. If this process was blocked, its
+// lease may have expired, and another download may hold it now.
 const RENEW = `-- KEYS[1]    the lease of a user
 -- ARGV[1]    the download that renews it; ARGV[2] its new duration, ms
 -- Output     1 if it was renewed
@@ -55,12 +55,12 @@ export function createExportLimit({ max, redis, prefix, log }: ExportLimitDeps):
     try {
       if (redis === undefined || (await redis.set(key, holder, 'PX', LEASE_MS, 'NX')) !== null)
         return true
-      // If the clock of Redis was set back, the lease of a dead process would last that much
-      // longer.
+      // If the clock of Redis was set back, the lease of a dead process would otherwise last that
+      // much longer.
       if ((await redis.pttl(key)) > LEASE_MS) await redis.pexpire(key, LEASE_MS)
       return false
     } catch (err) {
-      log.warn({ err }, 'Redis cannot be reached; downloads are limited by this process only')
+      log.warn({ err }, 'Redis cannot be reached; downloads are limited in this process only')
       return true
     }
   }

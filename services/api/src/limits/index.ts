@@ -21,8 +21,8 @@ import {
  * `principal`, and before the body is read. It sets the `RateLimit` headers of every response, and
  * sends the 429 itself.
  *
- * Requests count by user once the token is verified, else by address. Without Redis, `general`,
- * `poll` and `dashboard` count in this process only; `administration`, `login` and `register`
+ * A request with a verified token counts by user, any other by address. Without Redis, `general`,
+ * `poll` and `dashboard` count in this process only, and `administration`, `login` and `register`
  * refuse with 503.
  */
 export interface Limits {
@@ -45,8 +45,8 @@ export interface Limits {
   /** `/token/refresh`. It counts by the sign-in of the refresh token, and needs Redis. */
   renewal: KeyedLimit
   /**
-   * Unknown paths, and methods that a path does not have. They count by address in `general`, and
-   * are refused beyond twice its limit.
+   * Unknown paths, and methods that a path does not have. It counts them by address with the
+   * counters of `general`, and refuses them beyond twice its limit.
    */
   unmatched: UnmatchedLimit
   /** `/logout`. It has its own counter, so that a client over another limit can still sign out. */
@@ -111,8 +111,8 @@ export function createLimits({
     else log.warn({ err }, 'Redis cannot be reached; rate limits count in this process only')
   }
 
-  // Not durable, because every request waits for its count. If Redis restarts, the windows start
-  // again.
+  // Not durable, because every request waits for its count. If Redis restarts, counting starts
+  // again at zero.
   const sharedStore = (name: string) =>
     createSharedStore(redis, `${prefix}${name}:`, { durable: false, clock })
   const fallbackStore = (name: string) =>

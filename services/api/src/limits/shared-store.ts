@@ -25,8 +25,8 @@ for i, key in ipairs(KEYS) do
 end
 return counted`
 
-// The window may have ended meanwhile. DECR would then create a key that never expires, and start
-// the next window below zero.
+// The window may have ended since the request was counted. DECR would then create a key that never
+// expires, and the next window would start below zero.
 const TAKE_BACK = `-- KEYS[1]    the key whose hits are reduced by one
 if tonumber(redis.call('GET', KEYS[1]) or '0') > 0 then redis.call('DECR', KEYS[1]) end`
 
@@ -40,9 +40,9 @@ export interface SharedStoreOptions {
 }
 
 /**
- * Counters that all API processes share. Requests of one turn of the event loop are counted by one
- * call to Redis. In a rush this takes a third of the time, both here and in Redis, that a call for
- * each request takes.
+ * Counters that all API processes share. One call to Redis counts all requests of one turn of the
+ * event loop. In a rush this takes a third of the time of one call per request, both here and in
+ * Redis.
  *
  * While Redis is unavailable, calls reject after one timeout of the connection.
  */

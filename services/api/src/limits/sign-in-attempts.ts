@@ -9,9 +9,9 @@ import type { LimitState } from './reply.js'
 import { createSharedStore } from './shared-store.js'
 import { retryOnce } from './stores.js'
 
-/** How long an address is known after it has signed in to an account, ms. */
+/** How long an account knows an address after a sign-in from it, ms. */
 const KNOWN_ADDRESS_MS = 30 * 24 * 3_600_000
-/** How many known addresses an account has: the last ones that signed in. */
+/** Maximum number of addresses that an account knows: those of the latest sign-ins. */
 const KNOWN_ADDRESSES = 20
 
 const REMEMBER_ADDRESS = `-- KEYS[1]    addresses of the account, scored by the time of their last sign-in, ms
@@ -35,12 +35,12 @@ export type AttemptResult<T> =
 
 /**
  * Counts failed sign-ins and registrations of each account and address. All processes share the
- * counters, and nobody can sign in without them.
+ * counters. While Redis is unavailable, nobody can sign in.
  *
  * An attempt counts as a failure before its password is checked, and success takes the count back.
- * So passwords guessed at once count like passwords guessed one by one. Only attempts that hold a
- * place of the fair limit are counted like that, so that a hundred people of one office who sign in
- * at once do not use up the limit of their address.
+ * So concurrent guesses count like guesses made one after another. An attempt counts only once the
+ * fair limit lets it run. Otherwise a hundred people of one office who sign in at once would use up
+ * the limit of their address.
  */
 export interface SignInAttempts {
   /** Reads the limit of an address, before its request is read. */
@@ -100,7 +100,7 @@ export function createSignInAttempts({
     return stateOf(Number(used ?? 0), ttlMs)
   }
 
-  /** Counts a failure on each key, which success will take back. */
+  /** Counts a failure for each key before the attempt. `takeBack` undoes it. */
   async function reserve(keys: string[]): Promise<{ isOver: boolean; state: LimitState }> {
     const counters = await Promise.all(keys.map((key) => store.increment(key)))
     const states = counters.map(({ totalHits, resetTime }) =>

@@ -11,7 +11,7 @@ export type CounterStore = Store<AppEnv>
  * Keys that a process counts while Redis is unavailable. The least recently used ones are dropped.
  */
 const MAX_LOCAL_KEYS = 100_000
-/** Interval at which one request tries an unavailable Redis again, ms. The others do not wait. */
+/** Interval at which one request tries an unavailable Redis again, ms. Others count locally. */
 const RETRY_INTERVAL_MS = 1000
 
 /** Counts in this process only, for a bounded number of keys. */
@@ -27,7 +27,7 @@ export function createLocalStore(
       windowMs = options.windowMs
     },
     increment(key) {
-      // If the wall clock were used and set back, the window would last that much longer.
+      // With the wall clock, the window would last longer if that clock was set back.
       const nowMs = clock.steadyMs()
       let counter = counters.get(key)
       if (counter === undefined || counter.endsAtMs <= nowMs) {

@@ -158,7 +158,7 @@ function readFromSwaggerUi(name: string): Promise<Uint8Array<ArrayBuffer>> {
 }
 
 /**
- * Reads each file once, also for concurrent requests. If that fails, the next request tries again.
+ * Reads each file once, even for concurrent requests. If that fails, the next request tries again.
  */
 function cacheAssets(readAsset: ReadAsset): ReadAsset {
   const cached = new Map<string, Promise<Uint8Array<ArrayBuffer>>>()

@@ -133,10 +133,10 @@ export interface Answer {
 /** Sends a request: `call(app, 'POST /book', { as: 'ada', body: { eventId: 1 } })`. */
 export async function call(
   app: ReturnType<typeof appUnderTest>,
-  line: string,
+  methodAndPath: string,
   { as, headers, body, rawBody }: Call = {},
 ): Promise<Answer> {
-  const [method = 'GET', path = '/'] = line.split(' ')
+  const [method = 'GET', path = '/'] = methodAndPath.split(' ')
   const all = new Headers(headers)
   if (as !== undefined) all.set('authorization', `Test ${as}`)
   if (body !== undefined && !all.has('content-type')) all.set('content-type', 'application/json')
