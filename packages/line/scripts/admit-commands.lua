@@ -20,9 +20,9 @@
   wake-up after the add is lost.
 
   If a process dies between this script and the add, its commands stay counted although they never
-  arrive. If such a depth alone would refuse commands, and the line is empty, it is deleted. It is
-  kept if the line was registered a moment ago, because the job may still be on its way. If the
-  clock of Redis was set back, a registration may lie in the future.
+  arrive. If such a depth would make the script refuse commands, and the line is empty, the script
+  deletes it. It keeps the depth if the line was registered a moment ago, because the job may still
+  be on its way. If the clock of Redis was set back, a registration may lie in the future.
 ]]
 local depth_key = KEYS[1]
 local registered_key = KEYS[2]

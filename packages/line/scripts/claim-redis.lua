@@ -1,5 +1,5 @@
 --[[
-  Claims the keys of a prefix for an installation. Does nothing if they are claimed.
+  Claims the keys of a prefix for an installation. Does nothing if they are already claimed.
 
   Input:
     KEYS[1] claim of the installation

@@ -1,6 +1,6 @@
 --[[
-  Removes the keys of lines that are empty and were not used for a while, and moves them from the
-  registered to the recent lines.
+  Forgets lines that are empty and were not used for a while: removes their keys, and moves their
+  names from the registered to the recent lines.
 
   Input:
     KEYS[1] registered lines of the shard, by the time of their last use
@@ -15,7 +15,7 @@
   Output:
     { lines forgotten, lines checked, jobs removed }
 
-  It is one script, so that no job can be added between the check and the removal.
+  One script does both, so that no job can be added between the check and the removal.
 ]]
 local registered_key = KEYS[1]
 local recent_key = KEYS[2]

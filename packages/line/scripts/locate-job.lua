@@ -13,7 +13,7 @@
     { 0 }                                  the job is active
     { 1, queued jobs ahead, id, id, … }    it is queued; the ids are those of active jobs, then of
                                            the queued jobs next ahead of it
-    { -1, queued jobs }                    no list contains it
+    { -1, queued jobs }                    none of the three lists contains it
 
   The line is served from the right end of the queued jobs, then from the prioritized ones.
 ]]

@@ -1,6 +1,6 @@
 --[[
   Puts a job that no list contains back at the end of its line. An operator or a fault may have
-  deleted the list; no worker would ever serve such a job.
+  deleted the list. No worker would ever serve such a job.
 
   Input:
     KEYS[1] queued jobs of the line

@@ -1,6 +1,7 @@
 --[[
-  Reads to which installation the keys of a prefix belong, and which processes are alive. If a
-  process is given, and the keys belong to its installation, the process is marked as alive.
+  Reads which installation the keys of a prefix belong to, and which processes are alive. If the
+  caller names a process, and the keys belong to its installation, the script marks the process as
+  alive.
 
   Input:
     KEYS[1] claim of the installation
@@ -13,11 +14,11 @@
     ARGV[5] for how long a process counts as alive after its last mark, ms
 
   Output:
-    { id of the installation, id of this Redis, id and mark of each other process that is alive … }
+    { id of the installation, id of this Redis, id and mark of each other live process … }
 
-  Every process runs this every two seconds, so its writes stay out of the append-only file, which
-  Redis flushes to disk before it replies to anybody. Replicas still get them. Marks need not
-  survive a restart of Redis, because processes set them again as soon as they reconnect.
+  Every process runs this every two seconds. Its writes stay out of the append-only file, because
+  Redis flushes that file to disk before it replies to any client. Replicas still get them. Marks
+  need not survive a restart of Redis, because processes set them again as soon as they reconnect.
 ]]
 redis.set_repl(redis.REPL_REPLICA)
 

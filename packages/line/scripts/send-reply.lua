@@ -11,7 +11,8 @@
     ARGV[3] how long the stream lives after its last reply, ms
     ARGV[4], ARGV[5] … id of an event and its number of commands in the job, for each event
 
-  If no job is queued, the depth is deleted as a whole: a process that died may have left a wrong one.
+  If no job is queued, the script deletes the whole depth, because a process that died may have left
+  a wrong one.
 ]]
 local replies_key = KEYS[1]
 local queued_key = KEYS[2]

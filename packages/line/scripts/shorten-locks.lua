@@ -9,8 +9,8 @@
     ARGV[2] longest lock, ms
     ARGV[3] longest mark, ms
 
-  Redis stores the moment at which a key expires by its own clock. If that clock is set back by an
-  hour, the lock of a worker that died before lives for an hour more, and so does the mark.
+  Redis stores the time at which a key expires, by its own clock. If that clock is set back by an
+  hour, the lock of a worker that died before that lasts an hour longer, and so does the mark.
 ]]
 local active_key = KEYS[1]
 local checked_key = KEYS[2]

@@ -3,9 +3,10 @@
  * in before it adds their job, workers count them out with the reply, and `MAX_QUEUE_DEPTH` limits
  * the depth of an event. Only this file, `replies.ts` and the scripts use `depth` in Redis.
  *
- * A process that dies between two steps leaves a depth that is too high. Three things correct it: a
- * reply deletes the depth of a line without queued jobs, `admit-commands.lua` deletes the depth of
- * an event if it alone would refuse commands to an empty line, and so does `ops reconcile`.
+ * A process that dies between two steps leaves a depth that is too high. Three things correct it. A
+ * reply deletes the depth of a line without queued jobs. `admit-commands.lua` deletes the depth of
+ * an event if it would refuse commands to an empty line. `ops reconcile` deletes the depth of a
+ * line without jobs.
  */
 import { type LineLayout, writeTogether } from '@ticket-line/shared'
 import type { ChainableCommander, Redis } from 'ioredis'
@@ -14,7 +15,7 @@ import { defineAdmitCommands, defineForgetDepth, type EventCounts } from './scri
 
 export type { EventCounts } from './scripts.js'
 
-/** A job is added, or its add has failed, this long after its commands were counted, ms. */
+/** Within this time after its commands were counted, a job is added or its add fails, ms. */
 const LEFT_BEHIND_AFTER_MS = 5000
 
 /** The value that means no limit to `admit-commands.lua`. */
@@ -34,7 +35,7 @@ export interface DepthCounter {
     limit: number | undefined,
     registers: boolean,
   ): Promise<AdmittedEvent[]>
-  /** Counts commands out whose job is not added. It does not wait for the result. */
+  /** Counts out commands whose job is not added. It does not wait for the result. */
   takeBack(lineName: string, counts: EventCounts): void
   /** Deletes the depth of a line if it has no jobs. @returns whether there was one */
   forget(lineName: string): Promise<boolean>
@@ -51,7 +52,7 @@ export function createDepthCounter(redis: Redis, layout: LineLayout): DepthCount
   const forgetDepth = defineForgetDepth(redis)
   return {
     async admit(name, counts, limit, registers) {
-      // The caller adds the job now, so that both go in one write to the socket.
+      // The caller adds the job in the same turn. Both then go in one write to the socket.
       if (limit === undefined) writeTogether(redis)
       const reply = await admitCommands(
         { name, base: lineBase(name, layout), prefix: linePrefix(name, layout) },

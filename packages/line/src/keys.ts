@@ -3,8 +3,8 @@
  *
  * A *shard* is one Redis Cluster hash tag. Each line belongs to one shard, so a script can use the
  * keys of a line together with those of its shard. The keys of a line are those of its BullMQ
- * queue, and `depth`. Scripts that handle several lines are given the base of each; they and this
- * file must spell keys alike.
+ * queue, and `depth`. A script that handles several lines gets the base of each and appends the
+ * rest of a key itself. It must spell the rest as this file does.
  */
 import type { LineLayout } from '@ticket-line/shared'
 
@@ -84,7 +84,9 @@ export const depthKey = (base: string): string => `${base}depth`
 /** List: jobs that a worker may fetch, the next one at its right end. */
 export const queuedJobsKey = (base: string): string => `${base}wait`
 
-/** List: jobs that a worker has fetched and not completed. It has one, except after faults. */
+/**
+ * List: jobs that a worker has fetched and not completed. It has at most one, except after faults.
+ */
 export const activeJobsKey = (base: string): string => `${base}active`
 
 /** List: the queued jobs of a paused line. */

@@ -11,15 +11,15 @@ export interface LineQueues {
 }
 
 /**
- * Queue objects that are kept. Each takes some ten kilobytes and no connection. Making one takes
- * longer than adding a job to it.
+ * Most queue objects that are kept. Each takes some ten kilobytes and no connection. Making one
+ * takes longer than adding a job to it.
  */
 const QUEUES_KEPT = 2000
 
 /**
- * All queues are siblings over one connection (`IQueueBackend.forQueue`). With thousands of lines, a
- * connection for each would be too many, and so would the listeners that BullMQ adds to a connection
- * for each queue.
+ * All queues share one connection (`IQueueBackend.forQueue`). With thousands of lines, a connection
+ * for each would be too many, and so would the listeners that BullMQ adds to a connection for each
+ * queue.
  */
 export function createLineQueues(redis: Redis, layout: LineLayout): LineQueues {
   const options = {

@@ -32,8 +32,9 @@ export interface LinesOverview {
   /** Lines that have queued or active jobs. */
   linesWithWork: number
   queuedJobs: number
-  /** Undecided commands in all lines, and in the line that has most. */
+  /** Undecided commands in all lines. */
   undecidedCommands: number
+  /** Undecided commands in the line that has the most. */
   deepestLine: number
   /**
    * When the oldest job that is not completed was made, ms since 1970; undefined if there is none.
@@ -43,7 +44,7 @@ export interface LinesOverview {
 
 /**
  * The set of lines that may have keys in Redis. The API registers a line before it adds a job, at
- * most twice a second; the sorted set is ordered by the time of the last registration, by the clock
+ * most twice a second. The sorted set is ordered by the time of the last registration, by the clock
  * of Redis. Workers forget a line that has been empty for a while, and remove its keys, finished
  * jobs included.
  */
@@ -56,7 +57,7 @@ export interface LineRegistry {
   allWithWork(): Promise<string[]>
   /** Finds the registered lines whose first job was made before `beforeMs`, ms since 1970. */
   linesWithJobsBefore(beforeMs: number): Promise<string[]>
-  /** Names up to `limit` lines that were used last, the latest first. */
+  /** Returns the names of up to `limit` lines that were used last, the latest first. */
   recentLines(limit: number): Promise<string[]>
   /** Sums up all registered lines in a few round trips, however many they are. */
   overview(): Promise<LinesOverview>
@@ -178,8 +179,8 @@ export function createLineRegistry(redis: Redis, layout: LineLayout): LineRegist
           await redis.lindex(queuedJobsKey(base), -1),
         ]
         const jobIds = first.filter((jobId) => typeof jobId === 'string')
-        // Jobs with a priority or a delay are not in the order of their age, so a line that has only
-        // such jobs counts as old.
+        // Jobs with a priority or a delay are not in the order of their age, so a line that has
+        // only such jobs counts as old.
         if (jobIds.length === 0 || jobIds.some((jobId) => jobCreatedAtMs(jobId) < beforeMs))
           old.push(lineName)
       }

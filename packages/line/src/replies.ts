@@ -34,8 +34,8 @@ const READ_COUNT = 100
 export type SendReply = (lineName: string, payload: JobPayload, reply: JobReply | undefined) => void
 
 /**
- * @returns sends without waiting. The completion of the job follows on the same connection, so
- * Redis executes it after the reply.
+ * @returns a function that sends without waiting. The completion of the job follows on the same
+ * connection, so Redis executes it after the reply.
  */
 export function createSendReply(redis: Redis, layout: LineLayout, log: Log): SendReply {
   const sendReply = defineSendReply(redis)
@@ -60,9 +60,9 @@ export function createSendReply(redis: Redis, layout: LineLayout, log: Log): Sen
 /**
  * Follows the replies to one API process on all shards, from the first one that is still there.
  *
- * @param redis a connection for this alone
+ * @param redis a connection that nothing else uses
  * @param onReply Called with each reply. It must not throw.
- * @returns stops it and closes the connection
+ * @returns a function that stops it and closes the connection
  */
 export function followReplies(
   redis: Redis,
@@ -109,6 +109,6 @@ export function readJobReply(json: string): JobReply | undefined {
 function isOutcome(value: unknown): boolean {
   if (typeof value !== 'object' || value === null) return false
   const { outcome, decidedAtMs } = value as { outcome?: unknown; decidedAtMs?: unknown }
-  // Its kind may be one of a newer release.
+  // The outcome may be one that only a newer release knows.
   return typeof outcome === 'string' && typeof decidedAtMs === 'number'
 }

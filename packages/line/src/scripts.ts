@@ -1,9 +1,9 @@
 /**
- * The Lua scripts of `packages/line/scripts`, each with a function that names its keys and arguments.
- * The legend at the head of a script says what it does.
+ * The Lua scripts of `packages/line/scripts`, each with a function that names its keys and
+ * arguments. The legend at the head of a script says what it does.
  *
- * `define…` registers a script on a connection, and returns the function that runs it there. All of
- * them reject as a command of that connection does.
+ * `define…` registers a script on a connection, and returns the function that runs it there. That
+ * function rejects as any command on the connection does.
  */
 import { readFileSync } from 'node:fs'
 import { defineScript } from '@ticket-line/shared'
@@ -81,7 +81,7 @@ export type JobLocation =
   | { kind: 'active' }
   /** `ids` are those of the active jobs, then of the queued jobs next ahead, up to the limit. */
   | { kind: 'queued'; jobsAhead: number; ids: string[] }
-  /** No list contains it. */
+  /** It is neither active, queued nor prioritized. */
   | { kind: 'unlisted'; queuedJobs: number }
 
 export type LocateJob = (base: string, jobId: string, mostIds: number) => Promise<JobLocation>
@@ -157,7 +157,7 @@ export function defineForgetEmptyLines(redis: Redis) {
 /** Shortens the locks of a line. */
 export type ShortenLocks = (base: string) => Promise<unknown>
 
-/** @param times the longest times in the installation, the same for all workers */
+/** @param times how long a lock and the mark last at most, the same for all workers */
 export function defineShortenLocks(
   redis: Redis,
   times: { lockDurationMs: number; stalledIntervalMs: number },
@@ -204,7 +204,7 @@ function flat(counts: EventCounts): number[] {
   return values
 }
 
-/** From `src` and from `dist`, the scripts are in the folder beside. */
+/** The folder of the scripts is beside both `src` and `dist`. */
 const FOLDER = new URL('../scripts/', import.meta.url)
 const INCLUDE = /^--- @include "([\w/-]+)"$/gm
 

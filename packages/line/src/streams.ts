@@ -12,7 +12,8 @@ export interface FollowedStream {
 
 export interface FollowOptions {
   /**
-   * A connection for this alone, from `createReaderRedis`. Its commands block without a timeout.
+   * A connection from `createReaderRedis` that nothing else uses. Its commands block without a
+   * timeout.
    */
   redis: Redis
   streams: FollowedStream[]
@@ -42,7 +43,7 @@ type ReadReply = [key: string, entries: [id: string, fields: string[]][]][] | nu
  * lower ids. The reader then reads such a stream from its beginning, so `onEntry` may get an entry
  * twice.
  *
- * @returns stops at once and closes the connection
+ * @returns a function that stops at once and closes the connection
  */
 export function followStreams(options: FollowOptions): () => void {
   const { redis, streams, onEntry, onError } = options
@@ -76,7 +77,8 @@ export function followStreams(options: FollowOptions): () => void {
   }
 
   /**
-   * Each read would resolve `$` again, and entries that are added between two reads would be lost.
+   * Replaces `$` by an id. Otherwise each read would resolve `$` again, and entries that are added
+   * between two reads would be lost.
    */
   async function resolveStart(): Promise<void> {
     for (const stream of streams) {

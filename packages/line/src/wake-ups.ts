@@ -24,9 +24,9 @@ export function sendWakeUp(redis: Redis, layout: LineLayout, lineName: string): 
 /**
  * Follows the wake-ups of all shards, from now on.
  *
- * @param redis a connection for this alone
+ * @param redis a connection that nothing else uses
  * @param onWakeUp Called with the name of a line that has work. It must not throw.
- * @returns stops it and closes the connection
+ * @returns a function that stops it and closes the connection
  */
 export function followWakeUps(
   redis: Redis,

@@ -25,8 +25,8 @@ export function createMetrics(registry: Registry, lineCounts: LineServer['counts
     labelNames: ['outcome'],
     registers,
   })
-  // Prometheus sees no increase in a series that begins with 1, so the alert on `rejected` would miss
-  // the first one.
+  // Prometheus sees no increase in a series that begins with 1, so the alert on `rejected` would
+  // miss the first one.
   for (const outcome of [...OUTCOME_KINDS, 'refused']) decisions.inc({ outcome }, 0)
   const replayed = new Counter({
     name: 'ticket_line_replayed_total',

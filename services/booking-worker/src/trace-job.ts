@@ -6,8 +6,8 @@ import type { AppliedBatch } from './booking/index.js'
 const MAX_LINKS = 32
 
 /**
- * Runs `apply` in a span of the trace of the job's first traced command. The span links to the traces
- * of the other commands, and a span before it shows the time in the line.
+ * Runs `apply` in a span of the trace of the job's first traced command. The span links to the
+ * traces of the other commands, and a span before it shows the time in the line.
  *
  * @param nowMs ms since 1970
  */

@@ -1,6 +1,7 @@
 -- `base` is what all keys of a line begin with (`lineBase` in keys.ts).
 
--- True if BullMQ has no unfinished job of the line. A list without jobs does not exist.
+-- True if BullMQ has no unfinished job of the line. Redis deletes a list when its last job leaves
+-- it.
 local function is_empty(base)
   return redis.call('EXISTS', base .. 'wait', base .. 'active', base .. 'prioritized',
     base .. 'delayed', base .. 'paused', base .. 'waiting-children') == 0
@@ -18,8 +19,8 @@ local function remove_finished(base)
   return #job_ids
 end
 
--- Removes the other keys of an empty line. A worker writes the settings in 'meta' before each first
--- fetch, so they can go, unless somebody has paused the line.
+-- Removes the other keys of an empty line. A worker writes the settings in 'meta' again before it
+-- fetches, so this removes them too, unless somebody has paused the line.
 local function remove_rest(base)
   local meta = base .. 'meta'
   redis.call('UNLINK', base .. 'id', base .. 'marker', base .. 'stalled', base .. 'stalled-check',

@@ -7,16 +7,16 @@ export interface Admission {
   /**
    * Counts commands in, and registers the line. The calls for a line are admitted in order.
    *
-   * @returns how many commands of each event may enter. It is a promise only if an event may be
-   * close to its limit, or an earlier call for the line is not admitted yet
-   * @throws if Redis is away. If Redis counted the commands all the same, workers correct the count
+   * @returns how many commands of each event may enter. The result is a promise only if an event
+   * may be close to its limit, or if an earlier call for the line is not admitted yet
+   * @throws if Redis is away. If Redis counted the commands nevertheless, workers correct the count
    * later
    */
   admit(
     lineName: string,
     counts: Map<number, number>,
   ): Map<number, number> | Promise<Map<number, number>>
-  /** Takes commands out of the count again, because their job is not added. */
+  /** Counts commands out again, because their job is not added. */
   takeBack(lineName: string, counts: EventCounts): void
 }
 
@@ -34,7 +34,7 @@ export interface AdmissionDeps {
 const REGISTER_EVERY_MS = 500
 /** An event is close to its limit from this many commands below it. */
 const CLOSE_TO_LIMIT = 2048
-/** Events and lines that are remembered. */
+/** Most events, and most lines, that are remembered. */
 const REMEMBERED = 20_000
 
 /**
@@ -48,7 +48,7 @@ export function createAdmission({ depth, maxDepth, clock }: AdmissionDeps): Admi
   /** Depth of each event, as of the last count, however long ago. */
   const knownDepth = new LRUCache<number, number>({ max: REMEMBERED })
   const registeredAtMs = new LRUCache<string, number>({ max: REMEMBERED })
-  /** For each line with awaited counts, the last of them. */
+  /** The last count that is awaited, for each line that has one. */
   const awaited = new Map<string, Promise<unknown>>()
 
   function isFarFromLimit(counts: EventCounts): boolean {
@@ -104,8 +104,8 @@ export function createAdmission({ depth, maxDepth, clock }: AdmissionDeps): Admi
           : before.then(() => admitNow(lineName, counts))
       if (!(admitted instanceof Promise)) return admitted
       awaited.set(lineName, admitted)
-      // Runs one microtask after the caller continues, so that no later call is admitted at once
-      // before the caller has sent its add.
+      // Runs one microtask after the caller continues, so that a later call is not admitted
+      // synchronously before the caller has sent its add.
       const end = admitted.catch(() => undefined)
       void end.then(() => {
         if (awaited.get(lineName) === admitted) awaited.delete(lineName)

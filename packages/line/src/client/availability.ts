@@ -24,9 +24,9 @@ const BLOCKED_MS = 200
 const DOUBT_MS = 5000
 
 /**
- * Probes both servers a few times a second, so that a request to a server that is away gets an error
- * at once instead of a timeout. A command that is already stored in Redis when PostgreSQL goes away
- * is still accepted.
+ * Probes both servers a few times a second, so that a request to a server that is away gets an
+ * error at once instead of a timeout. A command that is already stored in Redis when PostgreSQL
+ * goes away is still accepted.
  *
  * If the event loop of this process was blocked, for example by thousands of clients that connected
  * at once, a timeout says nothing about the server, and the state stays as it was.
@@ -65,7 +65,7 @@ export function watchAvailability(deps: AvailabilityDeps): Availability & { stop
     redis.status === 'ready' ? probeRedis() : Promise.reject(new Error('not connected')),
   )
   const postgresWatch = watch('postgres', () => assertWritable(pool))
-  // A connection does not prove that Redis takes writes.
+  // A connection does not prove that Redis accepts writes.
   redis.on('ready', () => void redisWatch.runNow())
   redis.on('close', () => set('redis', false))
 

@@ -27,10 +27,10 @@ export function maySend(held: number, inFlight: number): boolean {
 /**
  * Decides which jobs of a line are sent now: none, one or two.
  *
- * A quiet line sends each command at once, in a job of its own. A busy line sends what arrived while
- * its jobs were decided. Under load, two jobs are in flight, each with half of the commands. Without
- * the split, closed-loop clients stay in the job they first met in (240 commands in one, 16 in the
- * next), and the worker idles between them.
+ * A quiet line sends each command at once, in a job of its own. A busy line sends what arrived
+ * while its jobs were decided. Under load, two jobs are in flight, each with half of the commands.
+ * Without the split, closed-loop clients keep arriving in the same groups (240 commands in one job,
+ * 16 in the next), and the worker idles between the jobs.
  *
  * @param held how many commands the line holds
  * @param inFlight sizes of its jobs in flight
@@ -82,18 +82,21 @@ export interface CommandBatcher<Command> {
 /** What the batcher keeps of a line that has held commands or jobs in flight. */
 interface BatchedLine<Command> {
   held: Command[]
-  /** Size of each job in flight, in the order of sending. Except after faults, jobs end in order. */
+  /**
+   * Size of each job in flight, in the order of sending. Jobs end in this order, except after
+   * faults.
+   */
   inFlight: number[]
-  /** True from the request for a plan until it is made. */
+  /** True if a plan is requested and not yet made. */
   isPlanning: boolean
   /** Set while commands are held that no plan has sent. It sends them when it fires. */
   holdTimer: { cancel: () => void } | undefined
 }
 
 /**
- * Holds the commands of each line until `planJobs` sends them. Holding only delays commands: they go
- * at once if a full job has gathered (256), after `holdMs`, or with a `flush`. The order of a line is
- * kept in all cases.
+ * Holds the commands of each line until `planJobs` sends them. Holding only delays commands: they
+ * go at once if a full job has gathered (256), after `holdMs`, or with a `flush`. The order of a
+ * line is kept in all cases.
  */
 export function createCommandBatcher<Command>(
   deps: CommandBatcherDeps<Command>,
@@ -128,7 +131,7 @@ export function createCommandBatcher<Command>(
     deps.soon(() => {
       line.isPlanning = false
       for (const size of planJobs(line.held.length, line.inFlight)) send(lineName, line, size)
-      // The timer of commands that were held before goes on.
+      // A timer that runs for older commands keeps running.
       if (line.held.length > 0) hold(lineName, line)
       else stopHolding(line)
     })

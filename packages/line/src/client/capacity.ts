@@ -2,11 +2,11 @@ import { every, readFullness } from '@ticket-line/shared'
 import type { Redis } from 'ioredis'
 
 /**
- * Redis takes no more commands from this fullness on (1 is its `maxmemory`). The rest is for the
- * workers, which must write in order to empty the lines.
+ * The API refuses commands if Redis is at least this full (1 is its `maxmemory`). The rest is for
+ * the workers, which must write in order to empty the lines.
  */
 const FULL_AT = 0.9
-/** Time between two checks, ms: too short for an API process to fill a tenth of a Redis. */
+/** Time between two checks, ms: too short for an API process to fill the last tenth of Redis. */
 const CHECK_EVERY_MS = 1000
 
 export interface CapacityDeps {
@@ -16,7 +16,10 @@ export interface CapacityDeps {
 }
 
 export interface Capacity {
-  /** False if commands should be refused. True if Redis is unlimited, or hides its memory. */
+  /**
+   * False if commands should be refused. True if Redis is unlimited, or does not say how much
+   * memory it uses.
+   */
   hasCapacity(): boolean
   stop(): void
 }
@@ -32,9 +35,9 @@ export function watchCapacity({ redis, onChange }: CapacityDeps): Capacity {
     CHECK_EVERY_MS,
     async () => {
       if (redis.status !== 'ready') return
-      const now = (await readFullness(redis)) < FULL_AT
-      if (now !== hasCapacity) onChange(now)
-      hasCapacity = now
+      const isBelowLimit = (await readFullness(redis)) < FULL_AT
+      if (isBelowLimit !== hasCapacity) onChange(isBelowLimit)
+      hasCapacity = isBelowLimit
     },
     // The last known state counts. `availability.ts` detects whether Redis answers at all.
     { onError: () => undefined },

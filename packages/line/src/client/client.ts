@@ -37,8 +37,9 @@ export interface LineClientOptions {
   holdMs: number
   /** After this long without a reply, a Redis command fails, ms. */
   redisTimeoutMs: number
-  /** Time between two probes of a server, and longest that one waits for its reply, ms. */
+  /** Time between two probes of a server, ms. */
   probeMs: number
+  /** Longest that a probe waits for a reply, ms. */
   probeTimeoutMs: number
   log: Log
 }
@@ -49,7 +50,7 @@ export interface LineService extends LineClient {
   queues: LineQueues
   /** The fail-fast connection of the line, for other reads. */
   redis: Redis
-  /** Names up to `limit` lines that were used last, the latest first. */
+  /** Returns the names of up to `limit` lines that were used last, the latest first. */
   recentLines(limit: number): Promise<string[]>
   counts(): PendingCounts
   /** Stores everything that is held, and answers each client as soon as its command is stored. */
@@ -57,7 +58,7 @@ export interface LineService extends LineClient {
   close(): Promise<void>
 }
 
-/** How often overdue replies are looked for, ms. */
+/** How often the rescue looks for overdue replies, ms. */
 const RESCUE_EVERY_MS = 250
 
 export function createLineClient(options: LineClientOptions): LineService {
@@ -120,7 +121,7 @@ export function createLineClient(options: LineClientOptions): LineService {
       const timer = setTimeout(run, ms)
       return { cancel: () => clearTimeout(timer) }
     },
-    // What is sent for several lines in one turn of the event loop is one write to Redis.
+    // Jobs of several lines that are sent in one turn of the event loop go to Redis in one write.
     soon: createTurns(),
   })
   const rescueLoop = every(RESCUE_EVERY_MS, submitter.rescue, {

@@ -56,7 +56,9 @@ export interface FindCommandDeps {
 /** How often a long poll checks whether its command is decided, ms. */
 const LONG_POLL_CHECK_MS = 100
 
-/** Jobs ahead whose commands are counted. Those of further jobs are estimated from these. */
+/**
+ * Most jobs ahead whose commands are counted. The number in further jobs is estimated from these.
+ */
 const JOBS_COUNTED = 500
 
 /** Finds commands by their id: decided ones in PostgreSQL, the others in their line. */
@@ -101,8 +103,8 @@ export function createFindCommand(deps: FindCommandDeps): LineClient['find'] {
       queues.queueOf(lineName).getJob(jobId),
       locateJob(lineBase(lineName, layout), jobId, JOBS_COUNTED),
     ])
-    // The job was decided, and PostgreSQL was restored from an older copy since then. No worker
-    // runs it again.
+    // The job was decided, but PostgreSQL has been restored from an older copy since then. No
+    // worker runs the job again.
     const isCompleted = job?.finishedOn !== undefined && !job.failedReason
     const payload = readJobPayload(job?.data)
     if (isCompleted || typeof payload === 'string') return undefined
@@ -136,7 +138,7 @@ export function createFindCommand(deps: FindCommandDeps): LineClient['find'] {
     return stored
   }
 
-  /** Checks a command until it is decided, or no client waits for it any more. */
+  /** Checks a command until it is decided, or no client waits for it anymore. */
   async function pollUntilDecided(commandId: string, poll: LongPoll): Promise<void> {
     do {
       await sleep(LONG_POLL_CHECK_MS)
@@ -209,7 +211,7 @@ function viewOf(stored: StoredCommand): CommandView | undefined {
 
 /** About how many commands are in the jobs ahead. */
 function commandsAhead(location: Exclude<JobLocation, { kind: 'active' }>): number {
-  // Of these, only the number of jobs is known.
+  // The ids are unknown here, so each queued job counts as one command.
   if (location.kind === 'unlisted') return location.queuedJobs
   const { jobsAhead, ids } = location
   if (ids.length === 0) return jobsAhead

@@ -14,9 +14,9 @@
  * - `answered`: its client has the result. Later results are ignored, because a reply, the rescue
  *   and a deadline may each bring one.
  *
- * Beside its state, a pending command says what its client waits for: the *decision*, or only for
- * *acceptance* (the job is stored). It changes once, from the first to the second: at its deadline,
- * or when the process shuts down. Clients that asked for an asynchronous answer wait for acceptance
+ * Besides its state, a pending command says what its client waits for: the *decision*, or only for
+ * *acceptance* (the job is stored). It changes from the first to the second at its deadline, or
+ * when the process shuts down. Clients that asked for an asynchronous answer wait for acceptance
  * from the start.
  *
  * The job has states of its own:
@@ -25,14 +25,14 @@
  *
  * - `storing`: its first add has not ended.
  * - `stored`: Redis has it. From then on "accepted" is the truth.
- * - `lost`: Redis turned out not to have it, because it lost data. The rescue adds it again under the
- *   same id until that works. Meanwhile "accepted" would be a false promise.
+ * - `lost`: the rescue found that Redis has lost it. The rescue adds it again under the same id
+ *   until that works. Meanwhile "accepted" would be a false promise.
  *
  * Invariants: a client is answered exactly once. "Accepted" is answered only while the job is
- * stored. "Unavailable" is answered only if the command will never take effect. A job is forgotten
- * when all its commands are answered, so the jobs in memory are bounded by the clients that wait.
+ * stored. "Unavailable" is answered only if the command will never take effect. The process forgets
+ * a job when all its commands are answered, so the clients that wait bound the jobs in memory.
  *
- * Shutdown: `drain` makes everybody wait for acceptance only, and sends what is held. Each client
+ * Shutdown: `drain` makes all clients wait for acceptance only, and sends what is held. Each client
  * is then answered as soon as its job is stored, which takes at most as long as the error budget.
  */
 import { type CommandRequest, commandIdOf, type StoredOutcome } from '@ticket-line/shared'
@@ -45,7 +45,7 @@ export type PendingState =
   | { readonly kind: 'in_job'; readonly job: PendingJob; readonly commandId: string }
   | { readonly kind: 'answered' }
 
-/** States without data are shared: a command costs no object for them. */
+/** States without data are shared, so that commands need no objects for them. */
 export const HELD: PendingState = { kind: 'held' }
 export const ADMITTING: PendingState = { kind: 'admitting' }
 const ANSWERED: PendingState = { kind: 'answered' }
@@ -62,7 +62,7 @@ export interface PendingCommand {
   readonly request: CommandRequest
   /** When the client began to wait, by the monotonic clock, ms. */
   readonly sinceMs: number
-  /** What the client is answered with, unless something else comes first. */
+  /** What the client waits for. It may get another answer first. */
   waitsFor: 'decision' | 'acceptance'
   state: PendingState
   /** Called once, with what the client gets. */

@@ -13,17 +13,21 @@ export interface RescueDeps {
   clock: Clock
 }
 
-/** A reply is overdue after this long, ms. Its job is then checked, and again as often. */
+/**
+ * A reply is overdue after this long, ms. The rescue then checks its job, and repeats the check at
+ * this interval.
+ */
 const OVERDUE_MS = 1000
 /** Most jobs that one round checks. */
 const JOBS_PER_ROUND = 64
 
 /**
  * Rescues the clients of jobs whose reply is overdue. Either the outcomes are in PostgreSQL and the
- * reply was lost, or Redis lost the job. A lost job is added again under the same id, as often as
- * needed while its clients wait, because on a busy machine an add may go unanswered for long.
+ * reply was lost, or Redis lost the job. The rescue adds a lost job again under the same id. It
+ * does so as often as needed while clients wait, because on a busy machine an add may go unanswered
+ * for long.
  *
- * @returns starts one round. Call it a few times a second
+ * @returns a function that starts one round. Call it a few times a second
  */
 export function createRescue(deps: RescueDeps): () => void {
   const { jobs, jobStore, findOutcome, log, clock } = deps

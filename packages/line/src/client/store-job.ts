@@ -63,7 +63,7 @@ export interface JobStoreDeps {
   clock: Clock
 }
 
-/** Pause between two look-ups of a job that failed, ms. */
+/** Pause after a failed lookup of a job, ms. */
 const RETRY_PAUSE_MS = 50
 
 /** The message of ioredis for a command that it did not send. */
@@ -98,9 +98,9 @@ export function createJobStore(deps: JobStoreDeps): JobStore {
 
   async function add({ lineName, jobId, payload }: JobToStore): Promise<void> {
     const added = queues.queueOf(lineName).add('commands', payload, { jobId, attempts: 1 })
-    // The wake-up goes after the add on the same connection, so Redis executes it after the add:
-    // BullMQ sends within the microtasks of this turn, and a tick that is requested in one of them
-    // runs after all of them.
+    // The wake-up must follow the add on the same connection, so that Redis executes it after the
+    // add. BullMQ sends the add within the microtasks of this turn. A tick that is requested in a
+    // microtask runs after all of them.
     queueMicrotask(() => process.nextTick(deps.wakeUp, lineName))
     await added
   }
@@ -109,7 +109,7 @@ export function createJobStore(deps: JobStoreDeps): JobStore {
     while (clock.steadyMs() < untilMs) {
       try {
         const job = queues.queueOf(lineName).getJob(jobId)
-        // A Redis that is frozen does not answer this either.
+        // A frozen Redis does not answer this lookup either.
         return (await withDeadline(job, untilMs - clock.steadyMs(), () => undefined)) !== undefined
       } catch {
         await sleep(RETRY_PAUSE_MS)

@@ -51,9 +51,9 @@ export interface SubmitterDeps {
 export interface PendingCounts {
   /** Commands whose clients wait. */
   commands: number
-  /** Those of them that are held for the next job of their line. */
+  /** How many of these are held for the next job of their line. */
   held: number
-  /** Jobs that have such commands. */
+  /** Jobs that have commands whose clients wait. */
   jobs: number
 }
 
@@ -110,7 +110,7 @@ export function createSubmitter(deps: SubmitterDeps): Submitter {
       }
       const timer = waits ? deps.setTimer(() => onDeadline(lineName, command), waitMs) : undefined
       batcher.add(lineName, command)
-      // Not at once, so that asynchronous commands that arrive together share a job.
+      // The flush waits a moment, so that asynchronous commands that arrive together share a job.
       if (!waits) deps.soon(() => batcher.flush(lineName))
     })
   }
@@ -287,8 +287,8 @@ function firstSinceMs({ madeAtMs, commands }: PendingJob): number {
 }
 
 /**
- * Selects the first commands of each event, as many as were admitted. The clients of the others are
- * answered that the event is busy.
+ * Selects the first commands of each event, as many as were admitted. The clients of the others get
+ * `busy`.
  */
 function selectAdmitted(
   commands: readonly PendingCommand[],

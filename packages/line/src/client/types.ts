@@ -12,8 +12,8 @@ export type SubmitResult =
    */
   | { kind: 'busy' }
   /**
-   * Redis or PostgreSQL is away, and the command will never take effect. There is an id if the
-   * command got as far as a job.
+   * Redis or PostgreSQL is away, and the command will never take effect. `commandId` is set if the
+   * command was already part of a job.
    */
   | { kind: 'unavailable'; commandId?: string }
   /** Both servers failed, and the command may or may not take effect. `find` shows it later. */
@@ -57,7 +57,7 @@ export interface LineClient {
    * @param mayRead Called with the command before any wait, so that a caller who may not read it
    * learns nothing from the duration.
    * @returns undefined if there is no command with that id, or the caller may not read it
-   * @throws AppError `unavailable` if PostgreSQL and Redis could not be asked
+   * @throws AppError `unavailable` if PostgreSQL or Redis could not be asked
    */
   find(
     commandId: string,

@@ -30,7 +30,7 @@ export const FINDINGS = {
   lost_from_lists: { repairable: true },
   /** A line without jobs has a depth, so its events reach their depth limit too early. */
   stale_count: { repairable: true },
-  /** An operator paused the line, and knows why. */
+  /** An operator paused the line, so only an operator resumes it. */
   paused: { repairable: false },
   /**
    * The first job is of a newer version than this build. A worker of that version must serve it.
@@ -75,8 +75,8 @@ const JOBS_LOOKED_UP = 2000
 const JOBS_PER_STATEMENT = 1000
 
 /**
- * Checks all lines once. Jobs are also found between two steps of their normal way, so check twice,
- * and take what is found both times.
+ * Checks all lines once. A job that is between two normal steps can look like a problem, so check
+ * twice and keep what both checks find.
  */
 export async function findProblems(deps: InspectDeps): Promise<Finding[]> {
   const { redis, layout } = deps
@@ -190,7 +190,7 @@ async function findUnlisted(
 /** Selects the jobs whose commands are all decided. */
 export async function fullyDecided(pool: Pool, jobIds: string[]): Promise<string[]> {
   const readable = jobIds.filter((jobId) => commandCountOf(jobId) >= 1)
-  // A job is decided as a whole, or from its first command on.
+  // The commands of a job are decided all at once, or one by one from the first.
   const begun: string[] = []
   for (let i = 0; i < readable.length; i += JOBS_PER_STATEMENT) {
     const portion = readable.slice(i, i + JOBS_PER_STATEMENT)

@@ -11,8 +11,8 @@ export interface ConnectedProcesses {
 /**
  * Counts processes by the names of their connections.
  *
- * @returns undefined if Redis hides its connections: a managed service, a proxy, or a user without
- * the right
+ * @returns undefined if Redis does not list its connections: it is a managed service or behind a
+ * proxy, or the user lacks the right
  */
 export async function countProcesses(
   redis: Redis,

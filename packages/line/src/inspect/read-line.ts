@@ -15,7 +15,9 @@ import {
 /** A job that a worker has fetched and not completed. */
 export interface ActiveJob {
   jobId: string
-  /** Time left on its lock, ms; null if no worker has the lock, because its worker died or froze. */
+  /**
+   * Time left on its lock, ms; null if no worker has the lock, because its worker died or froze.
+   */
   lockLeftMs: number | null
   /** Host and process id of the worker that fetched it. */
   processedBy: string | null

@@ -4,8 +4,8 @@ import { createLineRegistry } from '../registry.js'
 import { type Finding, fullyDecided, type InspectDeps } from './findings.js'
 
 /**
- * Corrects what can be corrected about a finding. It is safe if the problem has passed, and if it is
- * done twice: a command that is decided is never decided again, whatever is in its line.
+ * Repairs what can be repaired about a finding. This is safe even if the problem has passed, or if
+ * it is done twice, because a decided command is never decided again, whatever its line contains.
  *
  * @returns what was done, for the operator; undefined if nothing was
  */
@@ -42,8 +42,8 @@ function announce({ redis, layout }: InspectDeps, lineName: string): Promise<voi
 }
 
 /**
- * Removes a decided job from its line. Clients that wait for it find its outcomes in PostgreSQL. A
- * job that a worker has just fetched stays: that worker finds the outcomes too.
+ * Removes a decided job from its line. Clients that wait for it get its outcomes from PostgreSQL. A
+ * job that a worker has just fetched stays, and that worker finds the outcomes too.
  */
 async function removeDecided(
   deps: InspectDeps,
@@ -54,7 +54,8 @@ async function removeDecided(
   const queue = deps.queues.queueOf(lineName)
   const job = await queue.getJob(jobId)
   if (job === undefined || (await job.isCompleted())) return undefined
-  // `job.remove()` throws if a worker has the lock, and the remaining findings would not be repaired.
+  // `job.remove()` throws if a worker has the lock, and the remaining findings would not be
+  // repaired.
   if ((await queue.remove(jobId)) === 0) return undefined
   return 'it was removed from the line, because its outcomes are stored'
 }
@@ -81,7 +82,7 @@ async function addUnlisted(
   if (job === undefined || (await queue.getJobState(jobId)) !== 'unknown') return undefined
   const isDecided = (await fullyDecided(deps.pool, [jobId])).length > 0
   if (!isDecided && typeof readJobPayload(job.data) === 'string') return undefined
-  // Shown before it is removed: between the two steps this process has the only copy.
+  // Shows the data first, because between the removal and the add this process has the only copy.
   deps.progress(`${jobId}: ${JSON.stringify(job.data)}`)
   await job.remove()
   if (isDecided) return 'its data was removed, because its outcomes are stored'

@@ -25,8 +25,8 @@ const KEYS_PER_SCAN = 1000
 const JOB_ID = /^(?:event|line)-\d+\.[0-9a-z]{21}\.\d+$/
 
 /**
- * Scans all keys of the installation, which blocks nobody. The registry of lines is not used here:
- * it is data in Redis like the rest, and may be what is missing.
+ * Scans all keys of the installation, without blocking Redis. It does not use the registry of
+ * lines, which is data in Redis like the rest and may be what is missing.
  */
 export async function scanKeys(redis: Redis, layout: LineLayout): Promise<ScannedKeys> {
   const found: ScannedKeys = { lineNames: new Set(), jobs: [] }

@@ -2,7 +2,7 @@ import type { InstallationRecord } from '@ticket-line/db'
 import { ConfigError, type LineLayout, sleep } from '@ticket-line/shared'
 import { ALIVE_MS, CHECK_EVERY_MS, READ_AGAIN_MS, type RedisClaims } from './claims.js'
 
-/** Describes in one line how a layout differs from the recorded one; undefined if it does not. */
+/** Describes how a layout differs from the recorded one; undefined if it does not. */
 export function layoutDifference(layout: LineLayout, recorded: LineLayout): string | undefined {
   const settings: [name: string, here: string | number, recorded: string | number][] = [
     ['KEY_PREFIX', layout.keyPrefix, recorded.keyPrefix],
@@ -20,7 +20,7 @@ export function layoutDifference(layout: LineLayout, recorded: LineLayout): stri
   )
 }
 
-/** Describes in one line that a Redis belongs to another installation. */
+/** Describes that a Redis belongs to another installation. */
 export function foreignRedis(keyPrefix: string, redisOwner: string, ours: string): string {
   return (
     `the keys "${keyPrefix}" in this Redis belong to another installation (${redisOwner}; this database is ${ours}): ` +
@@ -39,7 +39,7 @@ export const OTHER_DATABASE =
  * claims and marks nothing.
  *
  * @param record what PostgreSQL records; undefined if no process has ever started
- * @throws ConfigError with one line for the operator
+ * @throws ConfigError with a message for the operator
  */
 export async function assertSameInstallation(
   record: InstallationRecord | undefined,

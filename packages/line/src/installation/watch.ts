@@ -26,15 +26,17 @@ import {
   READ_AGAIN_MS,
 } from './claims.js'
 
-/** A running process ends if another Redis has been the one in use for this long, ms. */
+/**
+ * A running process ends if PostgreSQL has named another Redis as the one in use for this long, ms.
+ */
 const DIFFERS_FOR_MS = 10_000
 /** How long a process that ends may take to remove its marks, ms. */
 const LEAVE_WITHIN_MS = 500
 /**
- * A process that starts overlooks contradictions for this long, ms: after a flush, one more sign of
- * life for the old Redis may arrive while the new one is claimed.
+ * A process that starts ignores contradictions for this long, ms. After a flush, one more heartbeat
+ * for the old Redis may arrive while the new one is claimed.
  */
-const OVERLOOKED_MS = CHECK_EVERY_MS + 2 * READ_AGAIN_MS
+const IGNORED_MS = CHECK_EVERY_MS + 2 * READ_AGAIN_MS
 
 export interface InstallationDeps {
   redis: Redis
@@ -42,7 +44,7 @@ export interface InstallationDeps {
   layout: LineLayout
   service: 'api' | 'worker'
   log: Log
-  /** Called once if this process must not continue: its servers do not belong together any more. */
+  /** Called once if this process must not continue: its servers no longer belong together. */
   onRefused: (message: string) => void
 }
 
@@ -52,7 +54,7 @@ export interface InstallationWatch {
    * Called at the start, when both servers answer. Claims a new Redis, records the first layout,
    * and begins to watch.
    *
-   * @throws ConfigError with one line for the operator; the driver's error if a server does not
+   * @throws ConfigError with a message for the operator; the driver's error if a server does not
    * answer
    */
   join(): Promise<void>
@@ -76,19 +78,20 @@ interface Membership {
  * - `sure`: at the last check Redis had the claim of this installation, and PostgreSQL named this
  *   Redis as the one in use. Only now does the process accept commands.
  * - `unsure`: the connection to Redis was lost. The address may lead to another server by now.
- * - `differing`: PostgreSQL has named another Redis that is in use, since `sinceMs` of the
- *   monotonic clock. Two groups of processes with different `REDIS_URL`s come here.
+ * - `differing`: since `sinceMs` of the monotonic clock, PostgreSQL has named another Redis as the
+ *   one in use. This happens if two groups of processes have different `REDIS_URL`s.
  * - `refused`: the servers do not belong together. `onRefused` was called and ends the process.
  * - `left`: the process ends.
  *
  * A check reads Redis first. If Redis has our claim, `unsure` becomes `sure`. If Redis was flushed,
- * the process claims it again; if its random id changed, PostgreSQL is told the new one. The check
- * then reads the record in PostgreSQL: if it names our Redis, `differing` becomes `sure`; if it
- * names another one that is in use, the process is `differing`, and after ten seconds `refused`.
- * A Redis that no process has used for six seconds is replaced in the record instead.
+ * the process claims it again; if its random id changed, the process records the new one in
+ * PostgreSQL. The check then reads the record in PostgreSQL: if it names our Redis, `differing`
+ * becomes `sure`; if it names another one that is in use, the process is `differing`, and after ten
+ * seconds `refused`. If no process has used the other one for six seconds, the process records ours
+ * in its place instead.
  *
  * Checks run every two seconds and after each reconnect, one at a time. A check that is under way
- * when the process is refused or left has no effect on its state.
+ * when the process becomes `refused` or `left` has no effect on its state.
  */
 type State =
   | { kind: 'joining' }
@@ -138,17 +141,17 @@ export function createInstallationWatch(deps: InstallationDeps): InstallationWat
     let record = await readRecord()
     const startedAtMs = performance.now()
     /** The first heartbeat of each contradiction, ms since 1970. */
-    const firstSigns = new Map<string, number>()
+    const firstHeartbeats = new Map<string, number>()
     while (isJoining()) {
       const contradictions = await findContradictions(record)
       const waitedMs = performance.now() - startedAtMs
       for (const { source, seenAtMs, message } of contradictions) {
-        const firstSeenAtMs = firstSigns.get(source)
+        const firstSeenAtMs = firstHeartbeats.get(source)
         // A process that has ended sends no heartbeat. It may set its last one back when it leaves.
         const isAlive = firstSeenAtMs === undefined || seenAtMs > firstSeenAtMs
-        if (waitedMs > OVERLOOKED_MS && isAlive) throw new ConfigError(message)
-        if (firstSigns.size === 0) log.warn(`waiting for this to pass: ${message}`)
-        if (firstSeenAtMs === undefined) firstSigns.set(source, seenAtMs)
+        if (waitedMs > IGNORED_MS && isAlive) throw new ConfigError(message)
+        if (firstHeartbeats.size === 0) log.warn(`waiting for this to pass: ${message}`)
+        if (firstSeenAtMs === undefined) firstHeartbeats.set(source, seenAtMs)
       }
       if (contradictions.length === 0 || waitedMs > ALIVE_MS) await tryToJoin(record)
       if (!isJoining()) break
@@ -298,13 +301,13 @@ export function createInstallationWatch(deps: InstallationDeps): InstallationWat
       const member = 'member' in state ? state.member : undefined
       become({ kind: 'left' })
       if (member === undefined) return
-      const goodbyes = [claims.leave(processId), store.leaveRedis(member.redisId)]
-      await withDeadline(Promise.allSettled(goodbyes), LEAVE_WITHIN_MS, () => undefined)
+      const removals = [claims.leave(processId), store.leaveRedis(member.redisId)]
+      await withDeadline(Promise.allSettled(removals), LEAVE_WITHIN_MS, () => undefined)
     },
   }
 }
 
-/** A sign that another process uses a server that this one does not use. */
+/** A heartbeat of another process that uses a server that this one does not use. */
 interface Contradiction {
   /** The process, or the Redis that it uses. */
   source: string

@@ -3,7 +3,7 @@ import type { Redis } from 'ioredis'
 import type { LineRegistry } from '../registry.js'
 
 /**
- * Finished jobs are removed from this fullness of Redis on (1 is its `maxmemory`). APIs refuse
+ * Workers remove finished jobs if Redis is at least this full (1 is its `maxmemory`). APIs refuse
  * commands from 0.9 on.
  */
 const CLEAN_AT = 0.7

@@ -76,8 +76,10 @@ export interface Line {
   recoverStalled(): Promise<number>
 }
 
-/** After a job that this build cannot read, the line is left to other workers for this long, ms. */
-const STAND_BACK_MS = 5000
+/**
+ * After a job that this build cannot read, it leaves the line to other workers for this long, ms.
+ */
+const LEAVE_TO_OTHERS_MS = 5000
 
 /**
  * Serves a line with BullMQ's manual fetching (`getNextJob`, `moveToCompleted`), one job at a time
@@ -106,16 +108,17 @@ export function createLine(
     (() => backend) as unknown as BackendFactory as never,
   )
   worker.on('error', (err) => log.warn({ lineName, err }, 'worker error'))
-  let standBackUntilMs = Number.NEGATIVE_INFINITY
+  let leftToOthersUntilMs = Number.NEGATIVE_INFINITY
   let serves = 0
 
   /**
-   * Sets that all processes together may have one active job of the line. It runs before each first
-   * fetch, because a Redis that was flushed has forgotten it, and a second active job could be
-   * decided before the first. Jobs that a completion fetches come behind it.
+   * Limits the line to one active job in all processes together, because a second active job could
+   * be decided before the first. It runs before each first fetch, because a Redis that was flushed
+   * has forgotten the limit. Fetches by a completion come after it.
    */
   function limitActiveJobs(): Promise<unknown> {
-    // BullMQ keeps 10,000 queue events by default, which are 1.2 MB in every line that was emptied.
+    // BullMQ keeps 10,000 queue events by default, which take 1.2 MB in every line that was
+    // emptied.
     return backend.setQueueMeta({ concurrency: 1, 'opts.maxLenEvents': 100 })
   }
 
@@ -138,7 +141,7 @@ export function createLine(
     const payload = readJobPayload(job.data)
     if (payload === 'newer') {
       log.error({ lineName, jobId }, 'left a job of a newer version to workers that can read it')
-      standBackUntilMs = clock.steadyMs() + STAND_BACK_MS
+      leftToOthersUntilMs = clock.steadyMs() + LEAVE_TO_OTHERS_MS
       return void (await job.moveToWait(token))
     }
     if (payload === 'malformed') {
@@ -188,14 +191,14 @@ export function createLine(
 
   return {
     async serve(mayContinue) {
-      if (deps.isStopping() || clock.steadyMs() < standBackUntilMs) return 0
-      // Each time another token: a process that froze and was overtaken must not complete the job
-      // that its successor has.
+      if (deps.isStopping() || clock.steadyMs() < leftToOthersUntilMs) return 0
+      // Each call has a token of its own. A process that froze and lost its lock must not complete
+      // the job that another one has by now.
       const token = `${deps.processName}:${worker.id}:${serves++}`
       writeTogether(redis)
       const limited = limitActiveJobs()
       const fetched = worker.getNextJob(token, { block: false })
-      // Both are sent, in this order.
+      // Both commands are already sent, in this order.
       await Promise.all([limited, fetched])
       let served = 0
       let job = (await fetched) as Job<JobPayload, JobReply> | undefined

@@ -12,8 +12,8 @@ export interface LockRenewer {
    * Renews the lock of a job until it is released.
    *
    * @param extend renews the lock; resolves to 0 if another process has the lock by now
-   * @param onLost Called once, when another process may have the job: the lock is gone, or could not
-   * be renewed for as long as it lasts.
+   * @param onLost Called once, when another process may have the job: the lock is gone, or could
+   * not be renewed for as long as it lasts.
    */
   hold(jobId: string, extend: () => Promise<number>, onLost: () => void): void
   release(jobId: string): void

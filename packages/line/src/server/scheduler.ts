@@ -7,12 +7,12 @@
  *       ▲          ▲          │
  *       └──────────┴──────────┘
  *
- * - `quiet`: the process does nothing for it.
- * - `queued`: it has work, or may have, and waits for one of the `servedAtOnce` places. Queued lines
- *   are served in order.
- * - `serving`: the process serves it until it is empty. `isDue` is set if there is a reason to serve
- *   it again afterwards: a wake-up came meanwhile, or its turn was over because other lines were
- *   queued. It then goes back to `queued`, otherwise to `quiet`.
+ * - `quiet`: the process does not serve it.
+ * - `queued`: it has work, or may have, and waits for one of the `servedAtOnce` places. Queued
+ *   lines are served in order.
+ * - `serving`: the process serves it until it is empty. `isDue` is set if there is a reason to
+ *   serve it again afterwards: a wake-up came meanwhile, or its turn was over because other lines
+ *   were queued. It then goes back to `queued`, otherwise to `quiet`.
  *
  * Who moves them: wake-ups, the sweep and the monitor make a quiet line queued (`enqueue`); a free
  * place takes the first queued line (`fillPlaces`); the end of `serve` moves it on.
@@ -24,11 +24,11 @@
  *
  * The *monitor* checks lines that were woken lately, or have work, and that this process does not
  * serve. It finds what wake-ups do not report: a worker that died, stopped, or has no place. It
- * returns jobs whose lock has expired to their line. Lines that nobody monitors any more are found
- * by the sweep (`sweeper.ts`).
+ * returns jobs whose lock has expired to their line. The sweep (`sweeper.ts`) finds lines that
+ * nobody monitors anymore.
  *
- * Shutdown: `close` queues nothing more, lets the lines in service finish the jobs at hand, and
- * wakes other processes for the lines that were serving or queued.
+ * Shutdown: `close` queues nothing more, waits until the jobs at hand are finished, and wakes other
+ * processes for the lines that were serving or queued.
  */
 import { type Clock, every, type Log, withDeadline } from '@ticket-line/shared'
 import { hasJobs, type LineLength } from '../registry.js'
@@ -41,7 +41,8 @@ export interface SchedulerDeps {
   /** Places: lines that are served at the same time. */
   servedAtOnce: number
   /**
-   * Lines that are remembered. Beyond that, the line that was woken least recently is forgotten.
+   * Most lines that are remembered. Beyond that, the scheduler forgets the quiet line that was
+   * woken least recently.
    */
   maxOpenLines: number
   /** A line without work is forgotten after this long, ms. */
@@ -87,7 +88,7 @@ const QUEUED: LineState = { kind: 'queued' }
 interface ScheduledLine {
   readonly lineName: string
   readonly line: Line
-  /** Changed by `enqueue`, `fillPlaces` and `serve` only. */
+  /** Changed by `enqueue` and `serve` only. */
   state: LineState
   /** The monitor checks the line until then, and for as long as it has work. */
   monitoredUntilMs: number

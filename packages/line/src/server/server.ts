@@ -171,7 +171,7 @@ export function startLineServer(deps: ServerDeps): LineServer {
 
 /** How a stopping process divides its grace, ms. */
 export interface Grace {
-  /** Until then, jobs that fail are run again. What is undecided then is left to other workers. */
+  /** Until then, the worker repeats jobs that fail. After that, it leaves them to other workers. */
   giveUpAfterMs: number
   /** How long the jobs at hand may take. Once they are given up, they need a moment to end. */
   finishMs: number
@@ -179,7 +179,7 @@ export interface Grace {
   handOverMs: number
 }
 
-/** Most of a grace that is kept for what follows the jobs, ms. */
+/** Longest part of a grace that is kept for what follows the jobs, ms. */
 const MAX_KEPT_MS = 1000
 
 export function divideGrace(graceMs: number): Grace {

@@ -26,8 +26,8 @@ export interface Sweeper {
 
 /**
  * Finds lines that have jobs and that no worker serves, because a wake-up was lost and no monitor
- * checks the line. A sweep checks the registered lines. A loop of its own scans all keys of Redis,
- * which takes longer, and finds lines whose registration was lost. Both begin at once.
+ * checks the line. A sweep checks the registered lines. A second loop scans all keys of Redis,
+ * which takes longer. It finds lines whose registration was lost. Both loops begin at once.
  */
 export function createSweeper(deps: SweeperDeps): Sweeper {
   const { scheduler, registry, log } = deps

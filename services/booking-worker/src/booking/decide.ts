@@ -1,7 +1,10 @@
 import { bookingIdOf, type CommandRequest, type Outcome } from '@ticket-line/shared'
 import { type EventState, headOfWaitingList, positionOf } from './event-state.js'
 
-/** What a decision does to an event. `evolve` applies changes in order; `rows.ts` makes rows of them. */
+/**
+ * What a decision does to an event. `evolve` applies changes in order; `rows.ts` makes rows of
+ * them.
+ */
 export type Change = { eventId: number; userId: string } & (
   | { type: 'booked'; sequence: number }
   | { type: 'joined'; sequence: number }
