@@ -34,7 +34,10 @@ export interface Command extends CommandRequest {
 /** The part of a request that clients may see. */
 export type PublicRequest = Omit<CommandRequest, 'keyHash' | 'trace'>
 
-/** True if two requests of the same caller ask for the same change. */
+/**
+ * True if two requests of the same caller ask for the same change. A caller may use an idempotency
+ * key again only for such a request.
+ */
 export function isSameRequest(a: PublicRequest, b: PublicRequest): boolean {
   return a.type === b.type && a.eventId === b.eventId && a.userId === b.userId
 }
@@ -55,12 +58,12 @@ export interface AcceptedCommand extends Command {
 }
 
 /**
- * The data of a BullMQ job: 1 to 256 commands of one line. It contains ids only, never a token, a
- * password or an address.
+ * The data of a BullMQ job: 1 to 256 commands of one line. It names users by their ids, and never
+ * contains a token, a password or an address.
  */
 export interface JobPayload {
   v: number
-  /** Id of the API process that gets the reply; it names its reply stream. */
+  /** Id of the API process that gets the reply. The key of its reply stream contains the id. */
   replyTo: string
   /**
    * When the job was created, ms since 1970, by the API's clock. Clients see it, and the lifetime

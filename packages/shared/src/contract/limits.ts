@@ -10,25 +10,23 @@ export const MAX_USER_ID_LENGTH = 128
 /** Most commands that one job carries. */
 export const MAX_COMMANDS_PER_JOB = 256
 
-/**
- * An idempotency key answers requests that are accepted within this time after the first one with
- * it.
- */
+/** How long an idempotency key is valid, from when the first request with it was accepted. */
 export const IDEMPOTENCY_KEY_HOURS = 24
 export const IDEMPOTENCY_KEY_MS = IDEMPOTENCY_KEY_HOURS * 3_600_000
 
 /**
- * The shortest and the default time for which outcomes are kept, in hours. They must not be pruned
- * before their keys, because a repeated request must find the outcome that its key names.
+ * The shortest time for which outcomes can be kept, in hours. An outcome must not be pruned before
+ * its idempotency key, because a repeated request must find the outcome that its key names.
  */
 export const MIN_RETENTION_HOURS = IDEMPOTENCY_KEY_HOURS
+/** The default time for which outcomes are kept, in hours. */
 export const DEFAULT_RETENTION_HOURS = 48
 /** The longest time for which outcomes can be kept, in hours: ten years. */
 export const MAX_RETENTION_HOURS = 87_600
 
 /**
- * Sequence numbers of one block of a waiting list. `waitlist_blocks` counts the entries that still
- * wait in each block, so that a position is the sum of some hundred small rows and a short scan.
- * The number is part of the stored data: `waitlist_blocks.block` is `sequence / 1024`.
+ * Sequence numbers in one block of a waiting list. `waitlist_blocks` has the number of entries that
+ * are waiting in each block. A position is then the sum of a few hundred small rows and a short
+ * scan. The number is part of the stored data: `waitlist_blocks.block` is `sequence / 1024`.
  */
 export const WAITLIST_BLOCK_SIZE = 1024

@@ -2,9 +2,9 @@ import type { CommandType } from './command.js'
 
 /** What is true of all outcomes of one kind. */
 interface OutcomeRule {
-  /** The types of command that can have it. */
+  /** The types of command that can have such an outcome. */
   types: readonly CommandType[]
-  /** The optional member of {@link Outcome} that it always has. */
+  /** The optional member of {@link Outcome} that such an outcome always has. */
   has?: 'bookingId' | 'position'
 }
 
@@ -56,8 +56,9 @@ export interface JobReply {
 }
 
 /**
- * The API answered 503 because it could not find out whether Redis had stored the command. This
- * record keeps the command from taking effect if it arrives later. Clients never see it.
+ * What is stored for an abandoned command: the API answered 503, because it could not find out
+ * whether Redis had stored the command. If the command arrives later, this record keeps it from
+ * taking effect. Clients never see the record.
  */
 export interface AbandonedOutcome {
   outcome: 'refused'

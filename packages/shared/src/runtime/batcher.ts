@@ -9,9 +9,9 @@ export interface BatcherOptions<Item, Result> {
    */
   run: (items: Item[]) => Promise<readonly (Result | PromiseLike<Result>)[]>
   /**
-   * Decides how long a batch gathers items. Called when a batch has its first item and may start;
-   * it calls `start` later, once for each batch. `setImmediate` gathers everything that arrives in
-   * this turn of the event loop, `queueMicrotask` everything that the current callback adds.
+   * Decides how long a batch gathers items. Called when a batch has its first item and may start.
+   * It must call `start` later, once for each batch. `setImmediate` gathers everything that arrives
+   * in this turn of the event loop, `queueMicrotask` everything that the current callback adds.
    */
   schedule: (start: () => void) => void
   /** Largest size of a batch. An item that is larger gets a batch of its own. */
@@ -102,7 +102,10 @@ export function byKey<Key, Value>(
 export interface LoaderOptions<Key, Value> {
   /** Finds the values of all keys that exist. Called for one batch at a time. */
   query: (keys: Key[]) => Promise<ReadonlyMap<Key, Value>>
-  /** Longest time for one query, ms. A caller waits no longer for its own and the one before it. */
+  /**
+   * Longest time for one query, ms. It also limits how long a caller waits in total: for the query
+   * that is running and for its own.
+   */
   timeoutMs: number
   /** Called when that time is over; it throws what the caller gets. */
   onTimeout: () => never

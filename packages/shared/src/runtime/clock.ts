@@ -1,5 +1,6 @@
 /**
- * The two clocks of a process. Parts that compare times receive them, so that tests set the time.
+ * The two clocks of a process. Parts that compare times get them passed in, so that tests can set
+ * the time.
  */
 export interface Clock {
   /** Wall-clock time in ms since 1970. It may be set back. */

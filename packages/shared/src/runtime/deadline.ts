@@ -1,8 +1,8 @@
 /**
- * Waits for a promise for at most `ms`. The work itself continues, and a later failure of it is
- * ignored.
+ * Waits for a promise for at most `ms`. The work itself continues after that. If it fails later,
+ * the error is ignored.
  *
- * Timers are global so that a test or a simulation can replace the clock.
+ * The timers are the global ones, so that a test or a simulation can replace the clock.
  *
  * @param onLate Called when the time is over. Its value becomes the result, or it throws.
  * @returns the value of `work`, or that of `onLate`
@@ -24,7 +24,7 @@ export async function withDeadline<T, Late>(
         reject(error)
       }
     }
-    // If the event loop was blocked, the value may already be here. setImmediate lets it win.
+    // If the event loop was blocked, `work` may have ended in time. setImmediate lets it win.
     timer = setTimeout(() => setImmediate(end), ms)
   })
   try {

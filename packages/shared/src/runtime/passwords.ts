@@ -19,21 +19,22 @@ export interface Passwords {
   /** @returns a PHC string */
   hash(password: string): Promise<string>
   /**
-   * Takes the same time without a hash, so that the time does not show whether an account exists.
+   * Checks a password. It takes as long if the account does not exist, so that the time does not
+   * show whether the account exists.
    *
    * @param passwordHash undefined if the account does not exist
    */
   verify(passwordHash: string | undefined, password: string): Promise<boolean>
 }
 
-/** Hashes a password, for callers that verify none. @returns a PHC string */
+/** Hashes a password, for callers that do not verify any. @returns a PHC string */
 export function hashPassword(password: string): Promise<string> {
   return hash(password, COST)
 }
 
 /**
- * Computes one dummy hash first, with which `verify` compares the password if the account does not
- * exist.
+ * Creates `Passwords`. It computes one dummy hash first. If an account does not exist, `verify`
+ * compares the password with this hash.
  */
 export async function createPasswords(): Promise<Passwords> {
   const dummyHash = await hash(randomBytes(32), COST)

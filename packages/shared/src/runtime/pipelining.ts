@@ -40,8 +40,8 @@ export interface PipeliningOptions {
    */
   perConnection: number
   /**
-   * From this many unanswered requests of all connections on, each connection has one request at a
-   * time.
+   * If all connections together have at least this many unanswered requests, each connection has
+   * one request at a time.
    */
   crowdedAt: number
   /**
@@ -71,10 +71,10 @@ export interface Pipelining {
  * Limits the requests that are under way on one connection.
  *
  * Node parses everything that it reads, up to 64 KiB at once, and starts a request for each head in
- * it: a few packets of pipelined requests start thousands. This part *holds* a connection that has
- * enough unanswered requests. The parser then stops after the next head, the remaining bytes of the
- * chunk are kept, and nothing more is read from the socket. When a response has left, parsing
- * continues with the next byte.
+ * it. A few packets of pipelined requests can start thousands of them. This part *holds* a
+ * connection that has enough unanswered requests: the parser stops after the next head, the
+ * connection keeps the remaining bytes of the chunk, and nothing more is read from the socket. When
+ * a response has left, parsing continues with the next byte.
  */
 export function createPipelining(options: PipeliningOptions): Pipelining {
   const all: Totals = { unanswered: 0, heldBytes: 0, continueLater: createContinueLater() }
@@ -97,7 +97,7 @@ export function createPipelining(options: PipeliningOptions): Pipelining {
         if (socket.parser) socket[CONNECTION] = new Connection(socket, socket.parser, all, options)
       })
       server.timeout = options.stallTimeoutMs
-      // Node's own timeout of idle connections emits this event, too.
+      // Node emits this event for its own timeout of idle connections, too.
       server.on('timeout', (socket: WatchedSocket) => {
         if (socket.writableLength > 0 || socket[CONNECTION]?.isIdle() !== false) socket.destroy()
       })
@@ -122,7 +122,7 @@ const STATUS_OF_ERROR: Record<string, string> = {
 
 /** Answers an unreadable request as Node does without a listener for `clientError`. */
 function refuse(socket: WatchedSocket, code = ''): void {
-  // In the middle of a response the client would read this as a part of it.
+  // If a response has begun, the client would read this as a part of that response.
   if (socket.writable && !socket._httpMessage?._headerSent) {
     socket.write(
       `HTTP/1.1 ${STATUS_OF_ERROR[code] ?? '400 Bad Request'}\r\nConnection: close\r\n\r\n`,
@@ -142,8 +142,8 @@ const CONNECTIONS_A_TURN = 16
 
 /**
  * Continues held connections in the order in which they became ready, a few in each turn of the
- * event loop. Otherwise responses that need no waiting would start the next requests of the same
- * connections before other clients are served.
+ * event loop. Otherwise requests that are answered at once would be followed by the next requests
+ * of the same connections before other clients are served.
  */
 function createContinueLater(): (connection: Connection) => void {
   const ready = new Set<Connection>()
@@ -203,7 +203,7 @@ class Connection {
       return HPE_PAUSED
     }
     parser[ON_EXECUTE] = (parsed) => {
-      // The buffer that contains the rest may be a hundred times as large, so copy the rest.
+      // A copy, because the rest would keep its whole buffer in memory, which may be much larger.
       if (this.#postponed !== undefined)
         this.#hold(Buffer.from(parser.getCurrentBuffer().subarray(bytesOf(parsed))))
       else if (this.#state.kind === 'held') this.#holdMore(this.#state, parser.getCurrentBuffer())
@@ -246,8 +246,8 @@ class Connection {
     this.#state = { kind: 'held', ...postponed, rest }
     this.all.heldBytes += rest.length
     this.socket.pause()
-    // Node resumes reading and parsing when responses have left or a body is read. Bytes that
-    // arrive now would then be parsed before the rest.
+    // Node calls `resume` when responses have left or a body is read. It would then parse bytes
+    // that arrive now before the rest.
     this.socket._paused = true
     this.socket.resume = () => this.socket
     this.parser.resume = () => undefined

@@ -7,7 +7,7 @@ import { wasRefused } from './redis.js'
  * What a probe learned about a server:
  *
  * - `works`: it did what it was asked, after `tookMs`.
- * - `refused`: it replied that it does not take writes, or that this user may not write.
+ * - `refused`: it replied that it does not accept writes, or that this user may not write.
  * - `silent`: it did not reply in time, or could not be reached.
  */
 export type ProbeResult = { kind: 'works'; tookMs: number } | { kind: 'refused' | 'silent' }
@@ -16,7 +16,7 @@ export type ProbeResult = { kind: 'works'; tookMs: number } | { kind: 'refused' 
  * Asks a server whether it works.
  *
  * @param ask sends a request that changes nothing
- * @param timeoutMs how long to wait for the reply, ms. The request itself goes on
+ * @param timeoutMs how long to wait for the reply, ms. The request itself is not canceled
  */
 export async function probe(ask: () => Promise<unknown>, timeoutMs: number): Promise<ProbeResult> {
   const startedAtMs = performance.now()
@@ -28,10 +28,10 @@ export async function probe(ask: () => Promise<unknown>, timeoutMs: number): Pro
 }
 
 /**
- * Asks whether Redis takes writes, without writing. Redis checks the command like any other write
- * (a replica, a full or broken disk, too few replicas, `maxmemory`), but it changes nothing,
- * because it only overwrites a key that never exists. Callers share a question that is still
- * unanswered.
+ * Asks whether Redis accepts writes, without writing. Redis refuses the command for the same
+ * reasons as any other write: it is a replica, its disk is full or broken, it has too few replicas,
+ * or it has reached `maxmemory`. The command changes nothing, because it would only overwrite a key
+ * that never exists. A call that is made while another one is unanswered shares its reply.
  *
  * @param prefix a prefix of keys that this installation may use
  * @returns a function that asks. It rejects with the error reply of Redis, or with the error of the
@@ -55,14 +55,14 @@ export interface ServerWatch {
   ask: () => Promise<unknown>
   /** Pause between two probes, ms. */
   intervalMs: number
-  /** How long a reply is waited for, ms. */
+  /** How long to wait for a reply, ms. */
   timeoutMs: number
   /** Called after each probe, with the time at which it began, by the monotonic clock. */
   onResult: (result: ProbeResult, startedAtMs: number) => void
 }
 
 /**
- * Probes a server at once, and then again and again. The next request is sent only after the last
+ * Probes a server at once, and then again and again. It sends the next request only after the last
  * one has ended, because requests that hang would otherwise take up all connections.
  */
 export function watchServer({ ask, intervalMs, timeoutMs, onResult }: ServerWatch): Loop {
@@ -72,6 +72,6 @@ export function watchServer({ ask, intervalMs, timeoutMs, onResult }: ServerWatc
     onResult(await probe(() => asked, timeoutMs), startedAtMs)
     await asked
   }
-  // The result of the probe says the same.
+  // `onResult` has already got the failure.
   return every(intervalMs, run, { immediately: true, onError: () => undefined })
 }

@@ -5,8 +5,8 @@ import type { Log } from './log.js'
 import { createPatientRedis } from './redis.js'
 
 /**
- * What a Redis reports about itself. A part is undefined if the user may not read it, or a managed
- * service hides it.
+ * What a Redis reports about itself. A member is undefined if the user may not read it, or a
+ * managed service hides it.
  */
 export interface RedisServer {
   version: string | undefined
@@ -23,11 +23,11 @@ type Asked = Pick<Redis, 'info' | 'config' | 'call'>
 /** Pause before a Redis that did not reply is asked again, ms. */
 const ASK_AGAIN_MS = 100
 
-/** The oldest version that has all commands which BullMQ and our scripts use. */
+/** The oldest version that has all commands that BullMQ and our scripts use. */
 const OLDEST = [6, 2] as const
 
 /**
- * Reads what matters for the lines. It asks `INFO` first, which contains most of it in all
+ * Reads what matters for the lines. `INFO` comes first, because it contains most of it in all
  * versions. `CONFIG` is often forbidden, and before Redis 7 it reads only one setting at a time.
  */
 export async function readRedisServer(redis: Asked): Promise<RedisServer> {
@@ -144,8 +144,8 @@ export function parseRedisInfo(text: string): Map<string, string> {
 }
 
 /**
- * Reads how full Redis is, as a share of its `maxmemory`. 0 if there is no bound, or Redis hides
- * it.
+ * Reads how full Redis is, as a share of its `maxmemory`. The share is 0 if Redis has no
+ * `maxmemory`, or hides it.
  */
 export async function readFullness(redis: Pick<Redis, 'info'>): Promise<number> {
   const info = parseRedisInfo(await redis.info('memory'))

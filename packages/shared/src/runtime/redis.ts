@@ -5,11 +5,11 @@ import { withDeadline } from './deadline.js'
 export type ConnectionExtras = Omit<RedisOptions, 'replyMapping'>
 
 /**
- * Replies of a server that takes no writes, or no longer does. After a planned failover the old
- * master keeps its connections open and only gives these replies, while the address already leads
- * to the new master. Redis checks for all of them before it runs a command or the first write of a
- * script, so the command had no effect. In Redis 6, the error of a script contains the reply of the
- * command in it.
+ * Replies of a server that does not accept writes, or no longer does. After a planned failover the
+ * old master keeps its connections open and gives only these replies, while the address already
+ * leads to the new master. Redis checks for all of them before it runs a command or the first write
+ * of a script, so the command had no effect. In Redis 6, the error of a script contains the reply
+ * to the command that failed in the script.
  */
 const NOT_THE_MASTER =
   /(?:^|-)(?:READONLY|MASTERDOWN|LOADING|UNBLOCKED|MISCONF|NOREPLICAS|MOVED|ASK|CLUSTERDOWN|TRYAGAIN) /
@@ -28,9 +28,9 @@ export function wasRefused(error: unknown): boolean {
 }
 
 /**
- * Decides when a connection reconnects: after it broke, and after a reply of a server that takes no
- * writes. The first attempt follows after 50 ms. Pauses grow with each failed attempt, and while
- * each new connection is refused like the last one.
+ * Decides when a connection reconnects: after it broke, and after a reply of a server that does not
+ * accept writes. The first attempt follows after 50 ms. The pause grows with each failed attempt,
+ * and with each new connection on which the server refuses commands again.
  *
  * @param resend true to send a refused command again on the next connection, false to let it fail
  */
@@ -65,7 +65,7 @@ export function reconnection(
 // A host that dies sends no FIN, and the kernel takes a quarter of an hour to give up a connection
 // to it. ioredis therefore drops a connection with unanswered commands on which nothing was
 // received for this long (`socketTimeout`, ms). The time is longest for connections that then send
-// commands twice, since Redis may only have been frozen for a while.
+// commands again: if Redis was only frozen for a while, they run twice.
 const FAIL_FAST_SILENCE_MS = 2500
 const PATIENT_SILENCE_MS = 12_000
 const READER_SILENCE_MS = 4000
@@ -95,10 +95,9 @@ export function createFailFastRedis(
 }
 
 /**
- * Creates a connection that waits for Redis as long as it takes, for workers, whose fetches and
- * completions must not fail. Commands that were unanswered when the connection broke are sent
- * again, so they may run twice. Commands that a replica refused are sent again to the server that
- * the address then leads to.
+ * Creates a connection for workers, whose fetches and completions must not fail. It waits for Redis
+ * as long as it takes. It sends commands again that were unanswered when it broke, so they may run
+ * twice. It sends commands that a replica refused to the server that the address then leads to.
  */
 export function createPatientRedis(url: string, extra: ConnectionExtras = {}): Redis {
   return new Redis(url, {
@@ -119,9 +118,9 @@ export function createReaderRedis(url: string): Redis {
 }
 
 /**
- * Destroys the socket if Redis does not reply to PING within `withinMs`. ioredis then reconnects,
- * and handles unanswered commands by the profile of the connection. Call it only when another
- * connection has just proved that Redis is up.
+ * Destroys the socket if Redis does not reply to PING within `withinMs`. ioredis then reconnects.
+ * Unanswered commands fail on a fail-fast connection, and are sent again on a patient one. Call it
+ * only when another connection has just proved that Redis is up.
  */
 export async function dropIfSilent(redis: Redis, withinMs: number): Promise<void> {
   const { stream } = redis
@@ -167,13 +166,13 @@ export function defineScript(
 
 /**
  * Writes the commands of a connection to its socket together, after all pending promise callbacks
- * have run. A write costs as much as most commands.
+ * have run. One write to a socket costs as much as most commands.
  */
 export function writeTogether(redis: Redis): void {
   const { stream } = redis
   if (stream === undefined || stream.writableCorked > 0) return
   stream.cork()
   // A tick that is requested in a promise callback runs after all promise callbacks, and so after
-  // the commands that they send. The second tick runs after other callbacks that wait like this.
+  // the commands that they send. The second tick runs after other such ticks.
   queueMicrotask(() => process.nextTick(() => process.nextTick(() => stream.uncork())))
 }

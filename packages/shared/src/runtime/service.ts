@@ -16,7 +16,7 @@ export interface Service<Config extends { logLevel: string }> {
   /**
    * Starts all parts. Each is registered with `closers` when it opens.
    *
-   * @param onRefused to be called if the process must end because its servers no longer belong
+   * @param onRefused ends the process with this message. Call it if its servers no longer belong
    * together
    * @returns fields for the log line that says that the service is ready
    */

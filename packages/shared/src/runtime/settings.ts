@@ -134,8 +134,8 @@ function readAddress(value: string, { variable, schemes, parts }: ServerSetting)
       `${variable} must be an address that begins with ${schemes.join(':// or ')}://`,
     )
   }
-  // After a user, libpq and node-postgres accept an empty host, for a Unix socket that is named by
-  // ?host=. URL does not.
+  // If `?host=` names a Unix socket, libpq and node-postgres accept an empty host after the user.
+  // `URL` does not.
   const url = parse(address) ?? parse(address.replace('@/', '@localhost/'))
   if (url !== undefined && isWhole(url)) return address
   throw new ConfigError(

@@ -15,7 +15,7 @@ export const VERSION: string = (
 const OLDEST = [22, 22] as const
 
 /**
- * Refuses a Node that is too old at the start, instead of failing later.
+ * Refuses to start on a Node that is too old, instead of failing later.
  *
  * @param version defaults to the version of this process
  * @throws ConfigError naming both versions
