@@ -1,4 +1,5 @@
-// Fails when the schema says something that no migration does: generates into a copy and looks whether a file came.
+// Fails if the schema has something that no migration creates. It generates a migration into a copy
+// of the folder, and checks whether that added a file.
 import { spawnSync } from 'node:child_process'
 import { cpSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'

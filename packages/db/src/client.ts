@@ -5,7 +5,7 @@ import { DEFAULT_SCHEMA, readConnection, sessionSetup } from './session.js'
 
 export type Db = NodePgDatabase<typeof schema>
 
-/** The connection pool of a {@link Database}, a type that callers need no driver for. */
+/** The connection pool of a {@link Database}. It spares callers an import of the driver. */
 export type Pool = pg.Pool
 
 /** Connections to PostgreSQL: a pool of limited size, and Drizzle on top of it. */
@@ -74,8 +74,8 @@ export function createDatabase(options: DatabaseOptions): Database {
       idleInTransactionTimeoutMs,
       ...(options.sessionSettings && { settings: options.sessionSettings }),
     }),
-    // A pooler accepts a client before it has a server for it. The connection is usable only after
-    // this reply.
+    // A pooler accepts a client before it has a server connection for it. The connection is usable
+    // only after this reply.
     query_timeout: options.connectTimeoutMs,
   }
   const pool = new pg.Pool({

@@ -41,8 +41,8 @@ export interface InstallationStore {
   /** @returns false if another process replaced the id first */
   replaceRedis(oldId: string | null, newId: string): Promise<boolean>
   /**
-   * Records that this Redis is in use now. Does nothing if the record names another Redis or another
-   * layout: a process that has to end is no sign of life.
+   * Records that this Redis is in use now. Does nothing if the record names another Redis or
+   * another layout: a process that has to end must not look like one that uses this Redis.
    */
   renewRedis(redisId: string, layout: LineLayout): Promise<void>
   /** Records that a process has stopped using this Redis. */

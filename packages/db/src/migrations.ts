@@ -107,7 +107,7 @@ async function readApplied(db: pg.Client | pg.Pool, schema: string): Promise<App
   let record = ownRecord(schema)
   if (!(await tableExists(db, record))) {
     // A release without `DATABASE_SCHEMA` created its tables in the first schema of the role's
-    // search_path, and its record here.
+    // search_path, and its record in `DEFAULT_RECORD`.
     if (!(await tableExists(db, 'events')) || !(await tableExists(db, DEFAULT_RECORD)))
       return undefined
     record = DEFAULT_RECORD
@@ -126,7 +126,7 @@ async function tableExists(db: pg.Client | pg.Pool, name: string): Promise<boole
   return rows[0]?.found === true
 }
 
-/** @throws ConfigError if the tables are in another schema than the record says */
+/** @throws ConfigError if all migrations are recorded, but the tables are not in this schema */
 async function assertTables(db: pg.Client | pg.Pool, schema: string): Promise<void> {
   if (await tableExists(db, 'events')) return
   const { rows } = await db.query<{ nspname: string }>(

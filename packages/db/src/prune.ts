@@ -14,14 +14,14 @@ export interface PrunedRows {
  * A step is this small because a batch that replaces an old key waits for the step that removes it.
  */
 const ROWS_PER_STEP = 5000
-/** A step usually takes a few hundredths of this. One that takes longer hangs, and is ended. */
+/** A step usually takes a few hundredths of this. If one takes longer, PostgreSQL cancels it. */
 const STEP_TIMEOUT_MS = 5000
 /** Pause between two full steps, so that they do not slow down the lines, ms. */
 const STEP_PAUSE_MS = 50
 
 /**
- * How long a repeat may take to enter its line, ms. Keys stay this much longer than their lifetime.
- * In a line that has jobs older than this, all keys stay.
+ * How long a repeated request may take to enter its line, ms. Keys stay this much longer than their
+ * lifetime. In a line that has jobs older than this, all keys stay.
  */
 const KEY_SLACK_MS = 600_000
 
@@ -52,7 +52,8 @@ export async function linesToKeep(
   nowMs: number,
 ): Promise<Pick<PruneDeps, 'keptLines'> & { linesKeepingKeys: string[] }> {
   return {
-    // With the slack, a job that only waited is never older than the outcomes that were removed.
+    // With the slack, a job that is still queued is never older than the outcomes that were
+    // removed.
     keptLines: await registry.linesWithJobsBefore(
       nowMs - retentionHours * 3_600_000 + CLOCK_SLACK_MS,
     ),
@@ -166,7 +167,7 @@ function removeOldest(
       DELETE FROM ${table} WHERE ctid = ANY (ARRAY(SELECT place FROM oldest WHERE may_go)) RETURNING ${returned}
     )
     SELECT count(*)::int AS read, (SELECT count(*)::int FROM removed) AS removed,
-      -- If a whole step has one time and all its rows stay, the next step begins after that time.
+      -- If all rows of a step have the same time and stay, the next step begins after that time.
       (max(at) + CASE WHEN max(at) = $1::timestamptz AND NOT bool_or(may_go)
         THEN interval '1 microsecond' ELSE interval '0' END)::text AS reached${gathered}
     FROM oldest`
@@ -176,8 +177,8 @@ async function runStep(pool: Pool, text: string, values: unknown[]): Promise<Ste
   const client = await pool.connect()
   let failed = true
   try {
-    // Statistics from before a rush say that there are few old rows. Few rows are cheaper to sort
-    // than to read in order, but a million are not.
+    // Statistics from before a rush say that there are few old rows. PostgreSQL would then sort
+    // them instead of reading them in order, which is cheaper for a few rows but not for a million.
     await client.query(
       `BEGIN; SET LOCAL enable_sort = off; SET LOCAL statement_timeout = ${STEP_TIMEOUT_MS}`,
     )

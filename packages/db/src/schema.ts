@@ -59,8 +59,8 @@ export const users = pgTable(
 
 /**
  * One-time refresh tokens. All tokens of one sign-in are a family, which has one row. Each use
- * replaces the hash. A token of the family with another hash has been used before, which ends the
- * family.
+ * replaces the hash. A token of the family with another hash was used before. Using it again ends
+ * the family.
  */
 export const refreshTokens = pgTable(
   'refresh_tokens',
@@ -177,7 +177,7 @@ export const waitlistEntries = pgTable(
 
 /**
  * How many entries are waiting in each block of `WAITLIST_BLOCK_SIZE` sequence numbers. A position
- * in a list of a million is the sum of some hundred rows and a short scan, instead of a count of
+ * in a list of a million is the sum of a few hundred rows and a short scan, instead of a count of
  * half a million rows.
  */
 export const waitlistBlocks = pgTable(
@@ -196,7 +196,7 @@ export const waitlistBlocks = pgTable(
   ],
 )
 
-/** All decided commands with their outcomes. A second run and a poll find the outcome here. */
+/** All decided commands with their outcomes. A job that runs again, and polls, find them here. */
 export const commands = pgTable(
   'commands',
   {
@@ -272,8 +272,9 @@ export const prunedLines = pgTable('pruned_lines', {
 })
 
 /**
- * Commands whose outcomes were pruned although the ids of their jobs contain a later time. This
- * happens if the clock of an API process was far ahead.
+ * Commands whose outcomes were pruned, and whose job ids contain a time long after the decision.
+ * This happens if the clock of an API process was far ahead. `pruned_lines` does not cover such
+ * jobs.
  */
 export const forgottenCommands = pgTable('forgotten_commands', {
   commandId: id('command_id').primaryKey(),

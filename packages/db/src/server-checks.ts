@@ -4,7 +4,7 @@ import type pg from 'pg'
 type Queryable = Pick<pg.ClientBase, 'query'>
 
 /**
- * How often two connections are compared. A pooler under load may happen to give them different
+ * How many times to compare two connections. A pooler under load may happen to give them different
  * sessions.
  */
 const ROUNDS = 3
@@ -53,7 +53,7 @@ function sharedSessions(): ConfigError {
 }
 
 /**
- * Checks that PostgreSQL takes writes. A connection that leads to a standby is closed, so that
+ * Checks that PostgreSQL accepts writes. A connection that leads to a standby is closed, so that
  * after a failover the next check can reach the new primary.
  *
  * @throws Error if the connection cannot write; the driver's error if PostgreSQL does not answer

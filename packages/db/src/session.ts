@@ -7,9 +7,10 @@ export const DEFAULT_SCHEMA = 'public'
 
 /**
  * What the code relies on in every session. A database, a role, `?options=` in the URL or
- * `PGOPTIONS` may set any of these to something else: dates that the driver cannot read, tables of
- * another schema, `NULL` in an array literal as text. Settings with which operators protect a
- * database, such as `default_transaction_read_only`, are not overridden.
+ * `PGOPTIONS` may set any of these to something else. Dates could then have a format that the
+ * driver cannot read, statements could use tables of another schema, and PostgreSQL could read
+ * `NULL` in an array literal as text. Settings with which operators protect a database, such as
+ * `default_transaction_read_only`, are not overridden.
  */
 const SESSION_SETTINGS: Record<string, string> = {
   client_encoding: 'UTF8',
@@ -39,7 +40,7 @@ const SESSION_SETTINGS: Record<string, string> = {
 }
 
 /**
- * Set only if the server knows them. They came with releases after the oldest one that we support.
+ * Set only if the server knows them. The oldest release that we support does not.
  */
 const SETTINGS_OF_NEWER_SERVERS: Record<string, string> = {
   // PostgreSQL 14. The pool closes idle connections itself.
@@ -64,8 +65,8 @@ export interface SessionOptions {
 }
 
 /**
- * The query that makes all settings, in one round trip. It runs after connecting. The settings are
- * not sent in the startup packet: PgBouncer refuses most of them there, and settings of the URL
+ * The query that applies all settings, in one round trip. It runs after connecting. The settings
+ * are not sent in the startup packet: PgBouncer refuses most of them there, and settings of the URL
  * would replace ours.
  */
 export function sessionSetup(options: SessionOptions): string {
@@ -84,7 +85,8 @@ export function sessionSetup(options: SessionOptions): string {
       ([name, value]) =>
         `CASE WHEN current_setting(${literal(name)}, true) IS NOT NULL THEN ${set(name, value)} END`,
     ),
-    // `off` would lose commits that were answered. Stronger levels, chosen for standbys, stay.
+    // With `off`, a crash would lose commits whose outcomes clients have. Stronger levels stay,
+    // because an operator may have chosen them for standbys.
     `CASE WHEN current_setting('synchronous_commit') = 'off' THEN ${set('synchronous_commit', 'on')} END`,
   ]
   // `statement_timeout` comes first, because the timeout that the session began with also bounds
@@ -100,15 +102,15 @@ export function quoteIdentifier(name: string): string {
   return `"${name.replaceAll('"', '""')}"`
 }
 
-/** How to connect, as node-postgres takes it. */
+/** How to connect: options of node-postgres. */
 export type Connection = Pick<
   pg.ClientConfig,
   'host' | 'port' | 'user' | 'password' | 'database' | 'ssl' | 'options' | 'client_encoding'
 >
 
 /**
- * Reads the address from a URL. Of its parameters only those that say how to reach the server are
- * used; the driver would let any other one, such as `?statement_timeout=`, replace our setting.
+ * Reads the address from a URL. It uses only the parameters that say how to reach the server. The
+ * driver would let any other one, such as `?statement_timeout=`, replace our setting.
  *
  * @throws ConfigError if the URL cannot be read
  */

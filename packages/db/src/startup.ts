@@ -16,7 +16,7 @@ const PAUSE = { firstPauseMs: 100, longestPauseMs: 1000 }
 
 /**
  * Runs a step of the start that needs PostgreSQL until it succeeds, however long PostgreSQL is
- * away. A service may start together with its database, or while the database restarts.
+ * unreachable. A service may start together with its database, or while the database restarts.
  *
  * @param work may run several times
  * @param onWaiting Called after each failure that will be retried.

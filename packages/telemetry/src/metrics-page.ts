@@ -2,7 +2,7 @@ import { createHash, timingSafeEqual } from 'node:crypto'
 import { ConfigError, type EnvReader } from '@ticket-line/shared'
 import type { Registry } from 'prom-client'
 
-/** How long one rendering answers all requests, ms. */
+/** How long a rendered page is used for all requests, ms. */
 const MAX_AGE_MS = 1000
 
 /** The response of `/metrics`. All responses of one rendering share its bytes. */
@@ -12,8 +12,8 @@ export interface MetricsPage {
 }
 
 /**
- * Renders metrics at most once a second, however many clients ask, and even if they do not read the
- * response.
+ * Renders metrics at most once a second, however many clients request them, and whether or not they
+ * read the response.
  */
 export function createMetricsPage(
   registry: Registry,

@@ -49,7 +49,7 @@ export function createTracing({ service, exporter, ratio }: TracingConfig, log: 
     resource: resourceFromAttributes({ 'service.name': service, 'service.version': VERSION }).merge(
       detectResources({ detectors: [envDetector] }),
     ),
-    // The sampled flag of a client does not override the share. Otherwise any client could have all
+    // The sampled flag of a client does not override `ratio`. Otherwise any client could have all
     // its requests recorded.
     sampler: new ParentBasedSampler({ root: sampler, remoteParentSampled: sampler }),
     spanProcessors: [new BatchSpanProcessor({ exporter: watched })],
@@ -103,14 +103,14 @@ export function createTracing({ service, exporter, ratio }: TracingConfig, log: 
       return formatTraceparent({ traceId: span.traceId, spanId: span.spanId, sampled: true })
     },
     async close(graceMs) {
-      // It rejects if the last spans could not be sent. The exporter has reported that.
+      // `shutdown` rejects if the last spans could not be sent. `watched` has reported that.
       const closed = provider.shutdown().catch(() => undefined)
       await withDeadline(closed, Math.min(MAX_CLOSE_MS, graceMs / 5), () => watched.giveUp())
     },
   }
 }
 
-/** Traces leave the machine, so they contain only what the log contains of an error. */
+/** Traces leave the machine, so they contain no more of an error than the log does. */
 function exceptionOf(error: unknown): Exception {
   const { type, message, code, stack } = describeError(error)
   return {

@@ -14,7 +14,7 @@ export function createPoolMetrics(registry: Registry): (name: string, pool: Pool
   const pools = new Map<string, PoolCounts>()
   new Gauge({
     name: `${METRIC_PREFIX}pg_connections`,
-    help: 'PostgreSQL connections by pool and state. State waiting counts callers without one.',
+    help: 'PostgreSQL connections by pool and state. State waiting counts callers that have none.',
     labelNames: ['pool', 'state'],
     registers: [registry],
     collect() {

@@ -83,7 +83,7 @@ function refuseBadAddress(name: string, value: string | undefined): void {
   )
 }
 
-/** Starts tracing if it is on. Only then it loads the SDK, which takes 100 ms and 15 MB. */
+/** Starts tracing if it is on. Only then does it load the SDK, which takes 100 ms and 15 MB. */
 export async function startTracing(
   config: TracingConfig | undefined,
   log: Log,

@@ -30,7 +30,7 @@ export function watchExporter(
     failing = true
   }
 
-  function note(spans: number, { code, error }: Result): void {
+  function recordResult(spans: number, { code, error }: Result): void {
     if (code !== SUCCESS) {
       lostSpans += spans
       fail(error)
@@ -44,7 +44,7 @@ export function watchExporter(
   return {
     export(spans, done) {
       exporter.export(spans, (result) => {
-        note(spans.length, result)
+        recordResult(spans.length, result)
         done(result)
       })
     },

@@ -83,7 +83,7 @@ export interface Accounts {
   setDisabled(userId: string, disabled: boolean): Promise<PrivilegeChange>
   /** Finds the privileges of these users. Users without a local account are left out. */
   findPrivileges(userIds: string[]): Promise<AccountPrivileges[]>
-  /** Finds accounts whose privileges changed after a time; without it, whose ever changed. */
+  /** Finds accounts whose privileges changed after a time, or ever if no time is given. */
   findChangedPrivileges(after?: Date): Promise<ChangedPrivileges[]>
   /** Lists accounts in the byte order of their ids. */
   list(page: AccountPage): Promise<ListedAccount[]>

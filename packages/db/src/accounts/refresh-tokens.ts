@@ -8,7 +8,7 @@ const PRUNE_AT_ONCE = 20
 /** Most sign-ins of an account. A further one ends the oldest. */
 const MAX_FAMILIES = 50
 
-/** The present account of a family, and the time until which its token can be exchanged. */
+/** The current account of a family, and the time until which its token can be exchanged. */
 export interface RefreshFamily {
   userId: string
   role: Role

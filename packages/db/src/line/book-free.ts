@@ -15,9 +15,9 @@ export interface BookedTicket {
 // `free` picks the bookings that can be made; every later CTE reads only from it. It looks each row
 // up by its key, as in `load.ts`. `free` sees the snapshot taken at the start of the statement.
 // Claims, commands and keys that were committed since then raise a unique violation. An event row
-// that was updated since then has a new `ctid`, so the UPDATE skips it. An idempotency key of any
-// age leaves the booking to a batch, which knows how long a key holds. Keys are inserted in the order
-// in which all batches insert them.
+// that was updated since then has a new `ctid`, so the UPDATE skips it. If the idempotency key
+// exists, whatever its age, the booking is left to a batch, which checks whether the key is still
+// valid. Keys are inserted in the order in which all batches insert them.
 const bookFreeTickets: Statement = {
   name: 'line_book_free',
   text: `WITH free AS (
@@ -53,18 +53,19 @@ const bookFreeTickets: Statement = {
     FROM booked RETURNING command_id, booking_sequence, decided_at`,
 }
 
-/** Violated if a concurrent run has committed the same user, command or key. */
+/** Violated if a concurrent transaction has committed the same claim, command or key. */
 const RACES = ['claims_event_id_user_id_pk', 'commands_pkey', 'idempotency_keys_caller_key_hash_pk']
 
 /**
  * Books free tickets in one statement that is its own transaction, at a third of the cost of a
  * batch. It books only if there is nothing to decide: a ticket is free, the user has no claim, the
- * command and its key are new, and nobody locks the event. It waits for nothing but a concurrent
- * run that is about to commit the same.
+ * command and its key are new, and no other transaction locks the event. It waits only for a
+ * concurrent transaction that is about to commit the same claim, command or key.
  *
  * @param bookings of the type `book`, each for another event. If two have the same key, none is
  * booked
- * @returns what was booked, by command id. Nothing was changed by the others: decide them as a batch
+ * @returns what was booked, by command id. The other bookings changed nothing: decide them as a
+ * batch
  * @throws the driver's error. After a lost connection PostgreSQL may have committed. Decide all of
  * them as a batch, which finds stored outcomes
  */

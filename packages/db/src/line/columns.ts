@@ -8,7 +8,7 @@ import {
   type StoredOutcome,
 } from '@ticket-line/shared'
 
-/** A row of `commands` as node-postgres gives it. */
+/** A row of `commands` as node-postgres returns it. */
 export interface CommandRow {
   command_id: string
   type: CommandType
@@ -66,7 +66,7 @@ export function requestArraysOf(requests: readonly PublicRequest[]): unknown[][]
 /**
  * The columns of row `c` of `commands`, for a {@link CommandRow}. A command that repeated an
  * idempotency key has the answer of the first command with the key, including its time. Its own
- * time stays in the row for retention, and for when the first command has been pruned.
+ * time stays in the row: retention needs it, and so do reads after the first command was pruned.
  */
 export const SELECT_COMMAND = COLUMNS.map((column) =>
   column === 'decided_at'
@@ -101,7 +101,7 @@ export function commandOfRow(row: CommandRow): PublicCommand {
   }
 }
 
-/** The stored answer, in the words of the wire. */
+/** The outcome that a row stores. */
 export function outcomeOfRow(row: CommandRow): StoredOutcome {
   const decidedAtMs = row.decided_at.getTime()
   if (row.outcome === 'refused') return { outcome: 'refused', decidedAtMs }

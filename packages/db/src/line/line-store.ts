@@ -67,7 +67,7 @@ export interface LineTransaction extends AsyncDisposable {
  * The line's store in PostgreSQL.
  *
  * @param pool its connections must be pipelined and have the settings of `KEYED_PLANS`
- * @param sidePool for statements that must get a connection although all connections of `pool` wait
+ * @param sidePool for statements that must get a connection even if all connections of `pool` wait
  * for locked events
  */
 export function createLineStore(pool: pg.Pool, sidePool: pg.Pool = pool): LineStore {

@@ -15,14 +15,14 @@ export interface LoadRequest {
   eventIds: number[]
   /**
    * What to do if another transaction holds the lock of an event. `fail` gives an error at once
-   * (55P03), so that the events of other lines in the batch do not wait with it.
+   * (55P03), so that the events of other lines in the batch need not wait for this one.
    */
   whenLocked: 'wait' | 'fail'
   /** The jobs of the commands. Stored outcomes of a job are one range of the primary key. */
   jobIds: string[]
   /** Users named in the batch. `wantRank` is true if the answer may contain a rank. */
   users: { eventId: number; userId: string; wantRank: boolean }[]
-  /** How many entries of each waiting list the batch can take away, if any. */
+  /** The waiting lists from which the batch may take entries, and at most how many. */
   heads: { eventId: number; count: number }[]
   /** Idempotency keys in the batch. */
   keys: { caller: string; keyHash: string }[]
@@ -48,7 +48,8 @@ export interface LoadedBatch {
    */
   forgotten: string[]
   /**
-   * Keys of any age. Whether a key still holds depends on when the repeating request was accepted.
+   * Keys of any age. Whether a key is still valid depends on when the repeated request was
+   * accepted.
    */
   keys: (FirstAnswer & { keyHash: string })[]
 }
@@ -89,8 +90,8 @@ const lockFreeEvents: Statement = {
 const OF_JOBS = `unnest($1::text[], $2::text[]) AS j (after_id, before_id)`
 const OF_JOB = `command_id > j.after_id COLLATE "C" AND command_id < j.before_id COLLATE "C" LIMIT ${MAX_COMMANDS_PER_JOB}`
 
-// This statement also reads the clock, because that must happen after the locks were taken. So it
-// returns a row even if nothing is stored (the outer join).
+// This statement also reads the clock, which must happen after the locks were taken. The outer join
+// makes it return a row even if nothing is stored.
 const readStored: Statement = {
   name: 'line_read_stored',
   text: `SELECT (extract(epoch FROM clock_timestamp()) * 1000)::float8 AS now_ms, ${SELECT_COMMAND},
@@ -112,7 +113,7 @@ const readClaims: Statement = {
     ) AS c`,
 }
 
-// Uses the index that holds only entries that are still on the list.
+// Uses the index that contains only the entries that are waiting.
 const readHeads: Statement = {
   name: 'line_read_heads',
   text: `SELECT h.event_id, w.sequence, w.user_id

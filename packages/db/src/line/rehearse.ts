@@ -18,8 +18,8 @@ export interface Rehearsal {
   batches: { request: LoadRequest; decide: (loaded: LoadedBatch) => BatchWrites }[]
 }
 
-// The event has one free ticket. A CHECK that an operator added may depend on the size of an event
-// or on its sequence numbers.
+// The event has one free ticket. It has the size and the last sequence number of an existing event,
+// because a CHECK that an operator added may depend on them.
 const insertEvent: Statement = {
   name: 'rehearsal_insert_event',
   text: `INSERT INTO events (event_id, total_tickets, available_tickets, last_sequence)
@@ -44,7 +44,7 @@ export async function rehearse(pool: pg.Pool, rehearsal: Rehearsal): Promise<voi
   const { eventId, likeEventId, booking, batches } = rehearsal
   try {
     await inTransaction(pool, async (connection) => {
-      // Outside a transaction, the event would stay.
+      // If BEGIN failed, the event would be committed.
       await connection.begun
       await connection.roundTrip((send) => [send(insertEvent, [eventId, likeEventId])])
       const booked = await bookFree(connection.client, [booking])

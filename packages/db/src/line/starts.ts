@@ -1,8 +1,8 @@
 import type pg from 'pg'
 
-// A command of a job whose worker crashed runs alone, and each such start is counted before it
-// runs. A command that kills its workers is recognized by the count, because a dead worker does not
-// take it back.
+// After a worker crashed, another worker runs the commands of its job one at a time. It counts each
+// start before it runs the command. If it survives but does not decide the command, it takes the
+// count back. The count therefore shows a command that kills its workers.
 
 /**
  * Counts a start of a command.

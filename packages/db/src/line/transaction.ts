@@ -27,12 +27,13 @@ export const NO_ROWS: Promise<{ rows: never[]; rowCount: 0 }> = Promise.resolve(
  * A connection of the pool, with a Drizzle instance of its own.
  *
  * Drizzle frames the transaction: it sends BEGIN, COMMIT and, after an error, ROLLBACK. Between
- * them, the statements go past Drizzle to the driver, because Drizzle awaits each statement and
- * cannot name a raw one. Several statements then share a round trip, which needs a pool with
+ * them, the statements bypass Drizzle and go to the driver, because Drizzle awaits each statement
+ * and cannot name a raw one. Several statements then share a round trip, which needs a pool with
  * `pipeline: true`, and PostgreSQL plans each of them once per connection.
  *
- * Drizzle takes this object for its driver. Its BEGIN is sent but not awaited, so that it shares a
- * round trip with the statements that follow. That round trip fails if BEGIN failed.
+ * Drizzle uses this object as its driver. `query` sends Drizzle's BEGIN but does not wait for the
+ * reply, so that BEGIN shares a round trip with the statements that follow. That round trip fails
+ * if BEGIN failed.
  */
 export class LineConnection {
   readonly client: pg.PoolClient
@@ -143,9 +144,9 @@ export async function inTransaction<T>(
 }
 
 /**
- * A PostgreSQL array literal of numbers, booleans, nulls and strings. It is JSON with other
- * brackets, as long as no string contains a control character, and ids never do. The driver's own
- * escaping would take a tenth of the worker's time.
+ * A PostgreSQL array literal of numbers, booleans, nulls and strings. It is JSON in braces. The two
+ * formats differ only for control characters, which ids never contain. The driver's own escaping
+ * would take a tenth of the worker's time.
  */
 export function arrayOf(values: readonly (string | number | boolean | null)[]): string {
   return `{${JSON.stringify(values).slice(1, -1)}}`

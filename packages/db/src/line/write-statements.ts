@@ -7,9 +7,9 @@ import type { Statement } from './transaction.js'
 // row counts.
 
 /**
- * The given rows, each with the `ctid` of the row of `table` that has its key. Each key is searched
- * in the index by itself: without the OFFSET, PostgreSQL would turn the search into a join, which
- * it may plan as reading the whole table (see `load.ts`).
+ * SQL of the given rows, each with the `ctid` of the row of `table` that has its key. PostgreSQL
+ * searches the index once per key. Without the OFFSET, it would turn the searches into a join,
+ * which it may plan as reading the whole table (see `load.ts`).
  */
 function withCtid(table: string, key: string, rows: string): string {
   return `(SELECT n.*, (SELECT ctid FROM ${table} WHERE ${key}) AS found FROM ${rows} OFFSET 0) AS n`

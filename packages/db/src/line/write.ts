@@ -117,8 +117,8 @@ function writesOf(writes: BatchWrites): Write[] {
 }
 
 function addKeys({ decided }: BatchWrites, add: Add): void {
-  // All batches write keys in the same order, so that two with the same keys wait for each other
-  // instead of failing with a deadlock.
+  // All batches write keys in the same order. If two batches have the same keys, one waits for the
+  // other instead of failing with a deadlock.
   const owners = decided
     .filter((row) => row.ownsKey)
     .map((row) => row.command)

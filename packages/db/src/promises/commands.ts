@@ -7,7 +7,7 @@ import {
 import { REQUEST_COLUMNS } from '../line/columns.js'
 import { type PromiseCheck, wanted } from './check.js'
 
-/** Commands that were decided themselves, without repeats of an idempotency key. */
+/** Commands that do not repeat the outcome of an idempotency key. */
 const FIRST = `SELECT * FROM commands WHERE replay_of IS NULL AND ${wanted('event_id')}`
 
 /**
@@ -132,7 +132,8 @@ export const commandChecks: PromiseCheck[] = [
   {
     name: 'one_answer_per_key',
     promise: `each idempotency key of the last ${IDEMPOTENCY_KEY_HOURS} hours has one outcome, and all its repeats have it`,
-    // A request repeats only one that was accepted less than the lifetime of the key before it.
+    // A request is a repeat only if it was accepted less than the lifetime of the key after the
+    // first.
     text: `SELECT c.event_id, format('a key of %s: %s %s, and %s %s', k.caller, first.command_id, first.outcome,
           c.command_id, c.outcome) AS detail
       FROM idempotency_keys k

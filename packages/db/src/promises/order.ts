@@ -12,8 +12,8 @@ const PAIRED = `
 
 /**
  * First come, first served. Bookings and waiting-list entries have one sequence of numbers, in the
- * order of decisions, and a promotion gets a number of its own. The checks compare these numbers
- * and no times.
+ * order of decisions, and a promotion gets a number of its own. The checks compare these numbers,
+ * not times.
  */
 export const orderChecks: PromiseCheck[] = [
   {

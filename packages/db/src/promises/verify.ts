@@ -39,7 +39,7 @@ const CHECKS: PromiseCheck[] = [...counterChecks, ...claimChecks, ...orderChecks
  */
 export async function verifyPromises(pool: Pool, options: VerifyOptions): Promise<CheckResult[]> {
   const client = await pool.connect()
-  let broken = true
+  let failed = true
   try {
     await client.query('BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY')
     await client.query(`SET LOCAL statement_timeout = ${Math.trunc(options.checkTimeoutMs)}`)
@@ -64,9 +64,9 @@ export async function verifyPromises(pool: Pool, options: VerifyOptions): Promis
       options.onResult?.(result)
     }
     await client.query('COMMIT')
-    broken = false
+    failed = false
     return results
   } finally {
-    client.release(broken)
+    client.release(failed)
   }
 }

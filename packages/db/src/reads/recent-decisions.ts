@@ -15,7 +15,7 @@ interface DecisionRow extends CommandRow {
 /**
  * The commands of an event that were decided last, the latest first.
  *
- * Reads the range of ids that belongs to the line from its end. If thousands of events share the
+ * Reads the ids of the line backward from the last one. If thousands of events share the
  * line, that range may be long; the statement timeout of the pool limits it.
  */
 export async function readRecentDecisions(
