@@ -7,7 +7,7 @@ export interface HealthDeps {
   host: string
   port: number
   registry: Registry
-  /** The bearer token that `/metrics` requires. If undefined, everybody may read it. */
+  /** The bearer token that `/metrics` requires. If undefined, everybody may read `/metrics`. */
   metricsToken: string | undefined
   /** Returns the names of the servers that are out of reach; none if the worker is ready. */
   missing: () => Promise<string[]>

@@ -15,8 +15,9 @@ export interface PrunerDeps {
 }
 
 /**
- * Removes outcomes, idempotency keys and refresh tokens that are no longer needed, at intervals.
- * Any number of processes may do so at the same time. When stopped, it finishes its current step.
+ * Removes, at intervals, outcomes, idempotency keys and refresh tokens that are no longer needed.
+ * Any number of processes may do so at the same time. When stopped, a pruner finishes its current
+ * step.
  */
 export function createPruner(deps: PrunerDeps): Loop {
   const { log } = deps
@@ -29,10 +30,10 @@ export function createPruner(deps: PrunerDeps): Loop {
       signal,
     })
     if (!signal.aborted) deps.onPruned()
-    if (Object.values(removed).some((count) => count > 0)) log.info(removed, 'old rows were pruned')
+    if (Object.values(removed).some((count) => count > 0)) log.info(removed, 'pruned old rows')
   }
 
   return every(deps.intervalMs, prune, {
-    onError: (err) => log.warn({ err }, 'old rows could not be pruned'),
+    onError: (err) => log.warn({ err }, 'could not prune old rows'),
   })
 }

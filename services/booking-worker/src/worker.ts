@@ -55,7 +55,7 @@ const METRICS_INTERVAL_MS = 5000
  * Starts a worker process. Each part is registered with `closers` when it opens, so the parts close
  * in reverse order: the worker finishes its jobs, and then closes its connections.
  *
- * @param onRefused Called when the process must not go on, with the reason
+ * @param onRefused Called with the reason when the process must not continue
  * @returns the port of `/livez`, `/readyz` and `/metrics`
  */
 export async function startWorker(
@@ -199,8 +199,8 @@ export async function startWorker(
 }
 
 /**
- * Opens the pool that decides batches, and one for everything else, whose statements may take long
- * and must not wait for the first.
+ * Opens two pools. One decides batches. The other is for everything else: its statements may take
+ * long, and they must not wait for the first pool.
  */
 function openDatabases(
   config: WorkerConfig,
@@ -229,7 +229,8 @@ function openDatabases(
   closers.push('postgres', () => database.close())
   const maintenance = createDatabase({
     ...common,
-    // One connection prunes. The other one checks whether PostgreSQL answers, which must not wait.
+    // One connection prunes. The other one checks whether PostgreSQL answers, and must not wait for
+    // the first.
     poolSize: 2,
     applicationName: 'booking-worker maintenance',
     statementTimeoutMs: 30_000,

@@ -6,7 +6,7 @@ import type { Context } from './context.js'
 /**
  * Checks that PostgreSQL, Redis, the settings and the keys belong together.
  *
- * @returns nothing if no setting says where Redis is, or if no process has ever started
+ * @returns no results if no setting says where Redis is, or if no process has ever started
  */
 export async function checkInstallation(
   context: Context,
@@ -32,7 +32,7 @@ export async function checkInstallation(
     'Redis belongs to the installation of this database',
     async () => {
       const { installationId, redisId } = await createRedisClaims(redis, record).read()
-      // A Redis without keys is claimed by the next process that starts.
+      // The next process that starts claims a Redis without keys.
       if (installationId === undefined) return []
       if (installationId !== record.id) {
         return [`Redis belongs to ${installationId}, and the database is ${record.id}`]

@@ -27,7 +27,7 @@ import {
 import type { Redis } from 'ioredis'
 import { Unreachable } from './failure.js'
 
-/** What commands work with. A server is connected to when it is first needed. */
+/** What commands work with. It connects to a server when a command first needs it. */
 export interface Context {
   layout: LineLayout
   retentionHours: number
@@ -35,7 +35,7 @@ export interface Context {
   databaseSchema: string
   /** @throws ConfigError if no setting says where PostgreSQL is */
   pool(): Pool
-  /** @throws ConfigError like `pool` */
+  /** @throws ConfigError if no setting says where PostgreSQL is */
   db(): Db
   /**
    * @throws ConfigError if no setting says where Redis is, or if Redis or the layout is not the
@@ -102,7 +102,7 @@ export function createContext(
   }
 
   /**
-   * Reads the record of the installation. Undefined as well if PostgreSQL cannot be reached, so
+   * Reads the record of the installation. It is also undefined if PostgreSQL cannot be reached, so
    * that a command can still show what is in Redis.
    */
   async function readInstallation(): Promise<InstallationRecord | undefined> {

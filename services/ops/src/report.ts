@@ -2,7 +2,7 @@
 export const EXIT = {
   /** Everything is as it should be. */
   fine: 0,
-  /** Something was found, or did not come in time. The report says what. */
+  /** Something was found, or did not happen in time. The report says what. */
   found: 1,
   /** The command line or a setting cannot be used. */
   usage: 2,

@@ -15,7 +15,7 @@ import { loadRequestOf, stateOf, writesOf } from './rows.js'
 
 /** A command that killed its worker in this many starts alone is poisoned. */
 const MAX_STARTS_ALONE = 2
-/** Canaries that must succeed between the failures of a command alone before it is poisoned. */
+/** A command that fails alone is poisoned if this many canaries succeed between its failures. */
 const CANARIES_BEFORE_POISONED = 3
 /**
  * How long a command that is given up waits until its start is taken back, ms. It is the most that
@@ -114,7 +114,8 @@ async function killedItsWorkers(
 
 /**
  * Records a command as poisoned. Its event is not loaded, because one of its rows may be the cause.
- * The command keeps its idempotency key, so that a repeat of it is answered and not started.
+ * The command keeps its idempotency key, so that a repeat of the request gets an answer and is not
+ * started.
  *
  * @returns its stored outcome if it was decided in the meantime, the answer of its idempotency key
  * if that has one, otherwise `rejected`
@@ -178,8 +179,8 @@ async function applyWatched(
 /**
  * Runs what follows a counted start. If the command is given up, its start is taken back. A slow or
  * failing PostgreSQL must not make it look as if the command had killed this worker, so the
- * statement is repeated until it succeeds or the process ends. If a reply is lost, that may take
- * back one start too many: a command that kills its workers then kills one more.
+ * statement is repeated until it succeeds or the process ends. If a reply is lost, the repeat may
+ * take back one start too many. A command that kills its workers then kills one more of them.
  *
  * @param run gets a function that takes the start back early; only the first call has an effect
  */

@@ -15,7 +15,7 @@ const OLD_JOB_MS = 3_600_000
  * canaries succeed, or if the job was started before and may kill its workers, each command runs in
  * a transaction of its own. Each such start is counted in PostgreSQL before it runs. A command that
  * fails for a reason of its own, or that killed its workers, is poisoned: it is recorded with the
- * outcome `rejected`. Its neighbors get their answers, and the line goes on.
+ * outcome `rejected`. The other commands of the job get their answers, and the line continues.
  *
  * A worker that is still alive takes its start back. Otherwise a few orderly restarts while an
  * event is locked would look like crashes, and so would a Redis that freezes for longer than a lock

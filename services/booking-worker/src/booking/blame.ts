@@ -10,7 +10,8 @@ export const GIVEN_UP_CHECK_MS = 50
 /** Finds out whether commands that fail repeatedly are to blame themselves, or PostgreSQL is. */
 export interface Blame {
   /**
-   * Pauses after a failure, for as long as its kind demands. If it returns, run the commands again.
+   * Pauses after a failure, for as long as its kind demands. If this returns, run the commands
+   * again.
    *
    * @param attempt number of failures so far
    * @throws GivenUpError if `deps.givenUp` is true
@@ -34,7 +35,7 @@ export function createBlame(deps: ApplyDeps, command: Command, canaries: number)
   let failures = 0
   let succeeded = 0
 
-  /** The fault that the canary met. */
+  /** Runs a canary. @returns the fault that it met; undefined if it succeeded */
   async function faultOfCanary(): Promise<unknown> {
     try {
       await runCanary(store, command.eventId, deps.now())

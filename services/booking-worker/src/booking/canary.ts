@@ -19,7 +19,7 @@ const RESERVED_EVENT_IDS = 2 ** 20
  * free ticket on the fast path. Then users join the waiting list, leave it, cancel a booking, are
  * promoted, and repeat an idempotency key.
  *
- * @param likeEventId an event whose size and last sequence number the canary's event gets
+ * @param likeEventId the canary's event gets the size and the last sequence number of this event
  * @param nowMs ms since 1970
  * @throws the driver's error, if PostgreSQL refuses what every command needs
  */

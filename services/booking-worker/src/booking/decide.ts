@@ -27,8 +27,8 @@ const NO_CHANGES: readonly Change[] = []
  * Decides one command against the state of its event. Pure: it gets the time, returns the changes,
  * and modifies nothing.
  *
- * What the user already has is looked at before what is free, so that a repeated request never
- * costs a second ticket.
+ * It checks what the user already has before it checks what is free, so that a repeated request
+ * never costs a second ticket.
  *
  * @param nowMs ms since 1970
  */

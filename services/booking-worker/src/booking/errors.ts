@@ -17,15 +17,15 @@ export class CommandFault extends Error {
 }
 
 /**
- * Thrown if a job must not be run, or cannot be answered. The line goes on without it; an operator
- * decides.
+ * Thrown if a job must not be run, or cannot be answered. The line continues without it, and an
+ * operator decides what happens to it.
  */
 export class SetAsideError extends Error {
   override name = 'SetAsideError'
 }
 
 /**
- * What the line does with a job, by how its application ended.
+ * Returns what the line does with a job, depending on how its application ended.
  *
  * @throws every other error
  */

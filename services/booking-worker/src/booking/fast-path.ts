@@ -4,8 +4,8 @@ import type { AppliedBatch, Batch } from './apply-batch.js'
 import { bookedChange } from './decide.js'
 
 /**
- * Applies batches that only book free tickets, each for another event. What `decide` would answer
- * is known beforehand, so one statement replaces the nine of a batch.
+ * Applies batches that only book free tickets, each for a different event. What `decide` would
+ * answer is known beforehand, so one statement replaces the nine of a batch.
  *
  * @param batches of different lines
  * @returns what became of each batch, in their order. If it is undefined, decide the batch in a
@@ -24,7 +24,9 @@ export async function applyFastPath(
   return bookings.map((ofBatch) => (ofBatch.length === 0 ? undefined : appliedOf(ofBatch, booked)))
 }
 
-/** The commands of a batch, if all of them book and each names another event; otherwise none. */
+/**
+ * The commands of a batch, if all of them book and each names a different event; otherwise none.
+ */
 function bookingsOf({ commands }: Batch): readonly AcceptedCommand[] {
   if (!commands.every(({ type }) => type === 'book')) return []
   const eventIds = new Set(commands.map(({ eventId }) => eventId))

@@ -50,8 +50,8 @@ export function createApply(deps: ApplyDeps): (job: JobToDecide) => Promise<Appl
   }
 
   /**
-   * Runs a shared transaction. Resolves when it has ended, with a promise for each job. Those of
-   * jobs that are `alone` then are still pending.
+   * Runs a shared transaction. Resolves when the transaction has ended, with a promise for each
+   * job. The promises of jobs that are then `alone` are still pending.
    */
   async function run(jobs: GatheredJob[]): Promise<Promise<AppliedBatch>[]> {
     const shared = applyShared(jobs.map(({ job }) => batchOf(job)))

@@ -8,12 +8,12 @@ import { EXIT, type Report } from '../report.js'
 
 export const claim: Command = {
   name: 'claim',
-  summary: 'show to which installation the keys in Redis belong, or take them over',
+  summary: 'show which installation the keys in Redis belong to, or take them over',
   usage: `claim [--adopt | --discard] [--json]
 
-Shows to which installation the keys with KEY_PREFIX in Redis belong. The two options are
-needed only if that is another installation than this database's. A Redis without keys is
-claimed by the next process that starts.
+Shows which installation the keys with KEY_PREFIX in Redis belong to. The two options are
+needed only if it is not the installation of this database. The next process that starts
+claims a Redis without keys.
 
   --adopt          take the keys over: this database was restored from a backup that is
                    older than its installation id. Its workers then decide the commands.
@@ -41,14 +41,14 @@ async function showClaim(context: Context, args: Arguments): Promise<Report> {
   const { installationId: owner, others } = await createRedisClaims(redis, context.layout).read()
   const data = { keyPrefix, ours, owner: owner ?? null, processes: others.length }
   if (owner === undefined || owner === ours) {
-    const whose =
+    const state =
       owner === undefined
         ? 'are not claimed yet; the next process that starts claims them'
         : 'belong to this installation'
     return {
       exitCode: EXIT.fine,
       data: { ok: true, ...data },
-      text: [`The keys "${keyPrefix}" ${whose}.`],
+      text: [`The keys "${keyPrefix}" ${state}.`],
     }
   }
   const text = [

@@ -30,7 +30,7 @@ Exit code 1: the time is over and some lines are not empty.`,
   run: waitUntilEmpty,
 }
 
-/** The pause between two counts. */
+/** The pause between two counts, ms. */
 const INTERVAL_MS = 500
 
 async function waitUntilEmpty(context: Context, args: Arguments): Promise<Report> {

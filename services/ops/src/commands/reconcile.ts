@@ -87,12 +87,12 @@ async function repairAll(
 function describe(shown: Shown[], apply: boolean): Report {
   const open = shown.filter((finding) => finding.mended !== true)
   const text = shown.flatMap((finding) => {
-    const where = [finding.lineName, finding.jobId].filter(Boolean).join(' ')
+    const subject = [finding.lineName, finding.jobId].filter(Boolean).join(' ')
     const done =
       finding.done === undefined
         ? []
         : [`    ${finding.done}${finding.mended ? '' : '; it is still found'}`]
-    return [`${finding.kind}  ${where}: ${finding.detail}`, ...done]
+    return [`${finding.kind}  ${subject}: ${finding.detail}`, ...done]
   })
   const repairable = open.filter((finding) => finding.mendable).length
   if (shown.length === 0) text.push('Nothing to reconcile.')

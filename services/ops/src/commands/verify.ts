@@ -34,9 +34,9 @@ async function checkPromises(context: Context, args: Arguments): Promise<Report>
   const checkTimeoutMs = args.durationMs('timeout', 600)
   const text: string[] = []
   const show = (result: CheckResult): void => {
-    const sign = result.broken === 0 ? 'ok     ' : 'BROKEN '
+    const verdict = result.broken === 0 ? 'ok     ' : 'BROKEN '
     const count = result.broken === 0 ? '' : ` — ${plural(result.broken, 'case')}`
-    text.push(`${sign} ${result.promise}${count}  (${result.name}, ${result.tookMs} ms)`)
+    text.push(`${verdict} ${result.promise}${count}  (${result.name}, ${result.tookMs} ms)`)
     for (const { eventId, detail } of result.examples)
       text.push(`          ${eventId === 0 ? '' : `event ${eventId}: `}${detail}`)
     context.progress(`${result.name}: ${result.broken === 0 ? 'ok' : 'broken'}`)
