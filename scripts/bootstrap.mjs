@@ -1,6 +1,6 @@
 /**
- * `node scripts/bootstrap.mjs` prepares a bare clone: tools, dependencies, build. All scripts do
- * this first, so it is rarely called on its own. Like them it is plain JavaScript without
+ * `node scripts/bootstrap.mjs` prepares a bare clone: tools, dependencies, build. All other scripts
+ * begin with this, so you rarely need to run it alone. Like them, it is plain JavaScript without
  * dependencies and runs on Node 20.
  */
 import { bootstrap } from '../tools/dev-stack/bootstrap.mjs'

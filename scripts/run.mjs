@@ -23,7 +23,8 @@ runMain(async () => {
   if (program === undefined)
     throw new UserError(`Usage: node scripts/run.mjs ${Object.keys(programs).join('|')}`)
   const { node, env } = await bootstrap()
-  // Ctrl-C reaches the program directly, because it runs in this terminal. It ends by itself.
+  // Ctrl-C reaches the program directly, because it runs in this terminal. The program then ends by
+  // itself.
   process.on('SIGINT', () => {})
   process.exitCode = await runVisible(node, [fromRoot(program), ...args], { env })
 })

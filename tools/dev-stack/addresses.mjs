@@ -51,12 +51,13 @@ export const showTarget = (target) =>
  * @param {number} port
  */
 export function urlOf(host, port) {
-  const one = { '0.0.0.0': '127.0.0.1', '::': '::1' }[host] ?? host
-  return `http://${net.isIPv6(one) ? `[${one}]` : one}:${port}`
+  const reachable = { '0.0.0.0': '127.0.0.1', '::': '::1' }[host] ?? host
+  return `http://${net.isIPv6(reachable) ? `[${reachable}]` : reachable}:${port}`
 }
 
 /**
- * The same URL as we print it. "localhost" is easier to remember, and browsers trust it like HTTPS.
+ * The URL that we print for the same server. "localhost" is easier to remember, and browsers trust
+ * it like HTTPS.
  *
  * @param {string} host
  * @param {number} port

@@ -35,8 +35,8 @@ async function ensureInstalled({ env }) {
   const stamp = fingerprint()
   if (modulesExist() && readText(stampFile) === stamp) return
   await step('Installing the dependencies', () =>
-    // To replace a node_modules of another layout pnpm would ask, and without a terminal it
-    // refuses.
+    // By default, pnpm asks before it replaces a node_modules of another layout, and refuses if
+    // there is no terminal.
     runDownload('pnpm', ['install', '--frozen-lockfile', '--config.confirm-modules-purge=false'], {
       cwd: root,
       env,
@@ -51,12 +51,16 @@ async function ensureInstalled({ env }) {
  * @param {Toolchain} toolchain
  */
 async function ensureBuilt({ env }) {
-  const quiet = { TURBO_TELEMETRY_DISABLED: '1', DO_NOT_TRACK: '1', TURBO_NO_UPDATE_NOTIFIER: '1' }
+  const noTelemetry = {
+    TURBO_TELEMETRY_DISABLED: '1',
+    DO_NOT_TRACK: '1',
+    TURBO_NO_UPDATE_NOTIFIER: '1',
+  }
   const flags = ['--output-logs=errors-only', '--log-order=grouped', '--ui=stream', '--no-color']
   await step('Building', () =>
     run(fromRoot('node_modules/.bin/turbo'), ['run', 'build', ...flags], {
       cwd: root,
-      env: { ...env, ...quiet },
+      env: { ...env, ...noTelemetry },
     }),
   )
 }

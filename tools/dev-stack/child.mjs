@@ -41,7 +41,7 @@ const keptLines = 200
  * Starts a process that is stopped when this one ends, even if this one is killed.
  *
  * The child runs in a session of its own, so Ctrl-C reaches only this process, which then stops its
- * children in order. The watchdog stops them if this process dies without being able to.
+ * children in order. If this process dies before it can do so, the watchdog stops them.
  *
  * @param {ChildOptions} options
  * @returns {Promise<Child>}
@@ -76,7 +76,7 @@ export async function startChild(options) {
   const exited = new Promise((resolve) => {
     child.once('exit', (code, signal) => {
       ended = true
-      // The system may give the process id to another program.
+      // From now on, the system may give the process id to another program.
       tellWatchdog(`- ${pid}`)
       const settle = () => resolve({ code, signal })
       // The pipes may still contain its last lines, which say why it ended. A grandchild can keep
@@ -98,9 +98,9 @@ export async function startChild(options) {
     async stop(graceMs = 10_000) {
       signal(stopSignal)
       signal('SIGCONT')
-      const killer = setTimeout(() => signal('SIGKILL'), graceMs)
+      const killTimer = setTimeout(() => signal('SIGKILL'), graceMs)
       await exited
-      clearTimeout(killer)
+      clearTimeout(killTimer)
     },
     async kill() {
       signal('SIGKILL')

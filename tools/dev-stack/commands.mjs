@@ -4,7 +4,7 @@ import path from 'node:path'
 import { UserError } from './terminal.mjs'
 
 /**
- * The commands that run now. If this process exits, they are ended.
+ * The commands that run now. This process ends them when it exits.
  *
  * @type {Set<import('node:child_process').ChildProcess>}
  */
@@ -41,19 +41,17 @@ export function run(command, args, { input, timeoutMs, ...options } = {}) {
     child.stderr.setEncoding('utf8').on('data', (text) => {
       all += text
     })
-    // A command that ends without reading its input closes the pipe. Its exit code says what
-    // matters.
+    // A command that ends without reading its input closes the pipe. That error says less than its
+    // exit code.
     child.stdin.on('error', () => {})
     child.stdin.end(input ?? '')
-    const called = [path.basename(command), ...args].join(' ').slice(0, 200)
-    child.on('error', (error) =>
-      reject(new UserError(`Cannot run \`${called}\`: ${error.message}`)),
-    )
+    const shown = [path.basename(command), ...args].join(' ').slice(0, 200)
+    child.on('error', (error) => reject(new UserError(`Cannot run \`${shown}\`: ${error.message}`)))
     child.on('close', (code, signal) => {
       running.delete(child)
       if (code === 0) return resolve(stdout)
       const tail = all.trimEnd().split('\n').slice(-25).join('\n')
-      reject(new UserError(`\`${called}\` ended with ${signal ?? `code ${code}`}:\n${tail}`))
+      reject(new UserError(`\`${shown}\` ended with ${signal ?? `code ${code}`}:\n${tail}`))
     })
   })
 }

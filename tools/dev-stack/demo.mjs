@@ -73,7 +73,7 @@ async function holdsOtherEvents(baseUrl, token) {
 }
 
 /**
- * The names to try: "demo", and one for the case that this account belongs to somebody else, for
+ * The names to try: "demo", and a second one in case that account belongs to somebody else, for
  * example to a run with another `.data/`. The second name depends on the password, so each run with
  * this folder uses the same one.
  *

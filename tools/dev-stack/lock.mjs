@@ -6,8 +6,8 @@ import { identify, stateOf } from './processes.mjs'
 /** @typedef {import('./processes.mjs').Identity} Identity */
 
 /**
- * Takes a lock that this process holds until it ends, however it ends. The file stays; that it
- * exists does not mean that the lock is held.
+ * Takes a lock that this process holds until it ends, however it ends. The file stays, so its
+ * existence does not mean that the lock is held.
  *
  * The kernel keeps the lock if it can (flock). Otherwise the file names the process that holds it,
  * with its start time, which distinguishes it from a later process with the same id.

@@ -73,9 +73,10 @@ export async function createData({ folder, data, passwordFile, bin, runner }) {
 }
 
 /**
- * initdb passes its own path to a shell within double quotes, where some characters have a meaning
- * and could even run as commands. It resolves symbolic links, so a path with such a character is
- * avoided with a temporary copy of the binaries (60 MB).
+ * Runs `work` with a path to the binaries that is safe in a shell. initdb passes its own path to a
+ * shell within double quotes, in which some characters have a meaning and could even run as
+ * commands. If the path has such a character, `work` gets a temporary copy of the binaries (60 MB).
+ * A symbolic link would not help, because initdb resolves it.
  *
  * @template T
  * @param {string} bin

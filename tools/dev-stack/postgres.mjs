@@ -85,8 +85,8 @@ export async function startPostgres({ folder, from = 'any', settings = [], logFi
     },
     async kill() {
       // The server processes outlive their postmaster for a moment and hold its shared memory.
-      const family = [child.pid, ...childrenOf(child.pid)]
-      for (const pid of family) signal(pid, 'SIGKILL')
+      const pids = [child.pid, ...childrenOf(child.pid)]
+      for (const pid of pids) signal(pid, 'SIGKILL')
       await child.exited
     },
     async restart() {

@@ -70,8 +70,8 @@ async function download() {
       if (!(await lacksLibraries(unpacked))) break
       wanted = await missingPackages(wanted, env)
     }
-    // redis-tools contains the server as redis-check-rdb. The name it is called by decides what it
-    // does.
+    // redis-tools contains the server as redis-check-rdb. The name by which it is called decides
+    // what it does.
     if (!existsSync(path.join(unpacked, 'usr/bin/redis-server'))) {
       symlinkSync('redis-check-rdb', path.join(unpacked, 'usr/bin/redis-server'))
     }
@@ -113,15 +113,15 @@ async function prepareApt(work) {
   ]) {
     mkdirSync(path.join(work, folder), { recursive: true })
   }
-  // Only the distribution's own sources are used if they are in files of their own, since any third
-  // party's can be slow or gone.
+  // If the distribution's own sources are in files of their own, apt uses only these, because a
+  // source of a third party can be slow or gone.
   const parts = '/etc/apt/sources.list.d'
   const own = ['debian.sources', 'ubuntu.sources'].filter((name) =>
     existsSync(path.join(parts, name)),
   )
   for (const name of own) cpSync(path.join(parts, name), path.join(work, 'sources', name))
-  // Of the system's settings, only those that say how to reach the sources (a proxy, for example)
-  // are used. Its hooks would change the system.
+  // Of the system's settings, apt uses only those that say how to reach the sources (a proxy, for
+  // example). Hooks in the other settings would change the system.
   const reach = await run('apt-config', ['dump', 'Acquire']).catch(() => '')
   const config = path.join(work, 'apt.conf')
   writeFileSync(

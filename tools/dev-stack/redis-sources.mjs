@@ -54,8 +54,8 @@ export async function* redisSources(folder, port, from) {
 }
 
 /**
- * Starts Redis from the first source that works. A Docker engine that answers may still be unable
- * to get the image, for example.
+ * Starts Redis from the first source that works. For example, a Docker engine that answers may
+ * still be unable to get the image.
  *
  * @param {AsyncGenerator<RedisSource>} sources
  * @param {(source: RedisSource) => Promise<import('./child.mjs').Child>} boot

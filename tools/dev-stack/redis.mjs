@@ -38,7 +38,7 @@ import { until } from './wait.mjs'
 export async function startRedis({ folder, from = 'any', settings = [], logFile, env }) {
   mkdirSync(folder, { recursive: true, mode: 0o700 })
   const passwordFile = path.join(folder, 'password')
-  // The data does not depend on the password: Redis gets it at every start.
+  // The data does not depend on the password, because Redis gets the password at every start.
   if (readText(passwordFile) === '')
     writeFileSync(passwordFile, randomBytes(18).toString('hex'), { mode: 0o600 })
   const password = readText(passwordFile)
@@ -85,9 +85,9 @@ export function quoted(value) {
 const pidFileOf = (folder) => path.join(folder, 'server.pid')
 
 /**
- * @param {{ source: RedisSource, port: number, password: string, folder: string, settings:
- * string[],
- *   logFile?: string | undefined, env?: Record<string, string> | undefined }} options
+ * @param {{ source: RedisSource, port: number, password: string, folder: string,
+ *   settings: string[], logFile?: string | undefined,
+ *   env?: Record<string, string> | undefined }} options
  */
 async function bootRedis({ source, port, password, folder, settings, logFile, env: extra }) {
   const config = [

@@ -89,7 +89,8 @@ async function choosePort() {
 }
 
 /**
- * Stops this service when the stack ends, since its servers end then and the next stack has others.
+ * Stops this service when the stack ends, since the servers of the stack end too, and the next
+ * stack has others.
  *
  * @param {import('./processes.mjs').Identity} stack
  * @param {import('./shutdown.mjs').Shutdown} shutdown

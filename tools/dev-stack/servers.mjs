@@ -111,9 +111,9 @@ async function chooseRedis(variable, url, folder) {
  * @param {NodeJS.ProcessEnv} env
  */
 export function fetchRedisEarly(env) {
-  const have =
+  const isAvailable =
     namedServers(env).redis || which('redis-server') || which('valkey-server') || fetchedRedis()
-  if (have || !canFetchRedis() || dockerAnswers()) return
+  if (isAvailable || !canFetchRedis() || dockerAnswers()) return
   // startRedis() awaits the same download and reports its failure.
   fetchRedis().catch(() => {})
 }

@@ -58,7 +58,7 @@ export function parseDotEnv(text) {
  */
 
 /**
- * Reads the addresses of the servers, and checks NODE_ENV, with the code of the services. The
+ * Reads the addresses of the servers and checks NODE_ENV. It uses the code of the services, so the
  * packages must be built.
  *
  * @param {NodeJS.ProcessEnv} env

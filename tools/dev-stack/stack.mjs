@@ -37,14 +37,14 @@ export function claimFolder() {
   const earlier = lock.taken ? runningStack() : undefined
   if (lock.taken && earlier === undefined) return
   const pid = earlier?.pid ?? (lock.taken ? undefined : lock.holder?.pid)
-  const process = pid === undefined ? '' : ` (process ${pid})`
+  const suffix = pid === undefined ? '' : ` (process ${pid})`
   if (!lock.taken && !lock.certain) {
     throw new UserError(
-      `\`npm start\` may already run in this folder${process}. If that process is something else, delete ${lockFile}.`,
+      `\`npm start\` may already run in this folder${suffix}. If that process is something else, delete ${lockFile}.`,
     )
   }
   throw new UserError(
-    `\`npm start\` already runs in this folder${process}. \`npm run api\` and \`npm run worker\` join it.`,
+    `\`npm start\` already runs in this folder${suffix}. \`npm run api\` and \`npm run worker\` join it.`,
   )
 }
 

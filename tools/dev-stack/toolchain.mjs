@@ -53,7 +53,7 @@ export async function ensureToolchain() {
       `The path of this folder contains "${path.delimiter}", at which PATH is split: ${toolsDir}. Move the clone elsewhere.`,
     )
   }
-  // One of our scripts may start another on the Node in `.tools/`, which then is not the system's.
+  // One of our scripts may start another one with the Node in `.tools/`, which is not the system's.
   const ownNode = process.execPath.startsWith(toolsDir + path.sep)
   const systemNode = !ownNode && Number(process.versions.node.split('.')[0]) >= nodeMajor
   const nodePackage = nodePackages[`${process.platform}-${process.arch}`]
@@ -102,8 +102,8 @@ const npmFlags = [
 const isComplete = (home) => existsSync(path.join(home, stampName))
 
 /**
- * A folder without the stamp was made by a release that left pnpm's placeholder in place. It may
- * contain the Node that runs this script, so it is completed, not replaced.
+ * A folder without the stamp was made by a release that left pnpm's placeholder in place. The
+ * folder may contain the Node that runs this script, so this completes it instead of replacing it.
  *
  * @param {string} home
  * @returns {Promise<boolean>} false if there is nothing to complete

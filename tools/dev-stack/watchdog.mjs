@@ -3,8 +3,8 @@
  * itself.
  *
  * The parent writes `+ <pid> <stop signal>` for each child that it starts and `- <pid>` for each
- * that has ended. When the parent dies, the system closes the pipe, and the children on the list
- * are stopped.
+ * that has ended. When the parent dies, the system closes the pipe. The watchdog then stops the
+ * children on the list.
  */
 import { createInterface } from 'node:readline'
 
