@@ -53,7 +53,7 @@ const REQUEST: [column: string, type: string, value: (request: PublicRequest) =>
 
 export const REQUEST_COLUMNS = REQUEST.map(([column]) => column)
 
-/** The operands of `unnest` for {@link requestArraysOf}, which are parameters from this one on. */
+/** The operands of `unnest` for {@link requestArraysOf}: the parameters from `$first` on. */
 export function requestOperands(first: number): string {
   return REQUEST.map(([, type], index) => `$${first + index}::${type}[]`).join(', ')
 }

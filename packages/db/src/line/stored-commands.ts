@@ -35,9 +35,9 @@ export interface AbandonedJob {
 }
 
 /**
- * Records that the commands of a job were abandoned: the API answered that they were not accepted.
- * If the job arrives after all, it changes nothing. A command that was decided in the meantime
- * keeps its outcome.
+ * Records that the commands of a job are abandoned: the API then answers that they were not
+ * accepted. If the job arrives after all, it changes nothing. A command that was decided in the
+ * meantime keeps its outcome.
  *
  * @returns the stored outcome of every command, by id: `refused`, which means abandoned, or what
  * was decided first

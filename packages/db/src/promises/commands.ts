@@ -21,7 +21,7 @@ const POSSIBLE = OUTCOME_KINDS.flatMap((kind) =>
   OUTCOMES[kind].types.map((type) => `('${type}', '${kind}')`),
 ).join(', ')
 
-/** What the command in row `alias` asked for. */
+/** SQL of what the command in row `alias` requested. */
 function askedOf(alias: string): string {
   return `(${REQUEST_COLUMNS.map((column) => `${alias}.${column}`).join(', ')})`
 }
