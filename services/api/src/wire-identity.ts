@@ -76,7 +76,7 @@ export async function wireIdentity({
   const overrides = local?.overrides ?? noOverrides
   if (local !== undefined && auth.jwksUrl !== undefined)
     log.warn(
-      'local accounts and the issuer of JWT_JWKS_URL share one set of user ids: a person who registers an id here books and cancels as that user of the issuer',
+      'local accounts and the issuer of JWT_JWKS_URL share one set of user ids: whoever registers an id here can book and cancel for the user with that id at the issuer',
     )
   const onError = (err: unknown): void =>
     log.warn({ err }, 'the keys of JWT_JWKS_URL cannot be fetched; the last known ones apply')
@@ -134,7 +134,7 @@ export async function wireIdentity({
 }
 
 interface LocalAccounts {
-  /** Without a timeout, for the start of the process. */
+  /** Without `limitCalls`, which refuses calls until PostgreSQL has passed its checks. */
   accounts: Accounts
   passwords: Passwords
   overrides: AccountOverrides

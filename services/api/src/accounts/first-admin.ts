@@ -9,10 +9,10 @@ export interface FirstAdminDeps {
 }
 
 /**
- * Creates the account of `ADMIN_USER` as an admin if it does not exist. If it is an admin, it gets
- * the password of `ADMIN_PASSWORD`, which revokes its earlier sign-ins. If it is no admin or is
- * disabled, it stays as it is: anybody may have registered the name, or an admin may have disabled
- * the account on purpose.
+ * Creates the account of `ADMIN_USER` as an admin if it does not exist. If the account is an admin
+ * with another password, it gets that of `ADMIN_PASSWORD`, which revokes its earlier sign-ins. If
+ * it is no admin or is disabled, it stays as it is: anybody may have registered the name, or an
+ * admin may have disabled the account on purpose.
  */
 export async function ensureFirstAdmin(
   { accounts, passwords, log }: FirstAdminDeps,

@@ -161,8 +161,8 @@ function isRevoked(
   if (account.generation === 0) return false
   if (familyId !== undefined && familyId === account.keptFamilyId) return false
   if (generation !== undefined) return generation !== account.generation
-  // The token comes from an earlier release, or from somebody else who knows the secret. Its time
-  // is in whole seconds, so a token of the same second counts as older.
+  // Without a generation, the token comes from an earlier release, or from somebody else who knows
+  // the secret. Its `iat` is in whole seconds, so a token of the same second counts as older.
   const since = account.generationSince?.getTime() ?? Number.POSITIVE_INFINITY
   return issuedAtS === undefined || issuedAtS * 1000 <= since
 }

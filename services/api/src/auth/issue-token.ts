@@ -17,7 +17,7 @@ export type TokenIssuer = (
   origin: { familyId: string; generation: number },
 ) => Promise<string>
 
-/** @throws Error if the installation has no key of its own, so that nobody can sign in */
+/** @throws Error if the installation has no key of its own, without which nobody can sign in */
 export function createTokenIssuer(
   keyring: Keyring,
   { issuer, audience, roleClaim = 'role' }: Pick<AuthConfig, 'issuer' | 'audience' | 'roleClaim'>,

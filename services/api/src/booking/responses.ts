@@ -29,7 +29,7 @@ export function commandResponses(decided: string) {
       },
     },
     202: {
-      description: 'The request is stored and will be decided. The job will have the result.',
+      description: 'The request is stored and will be decided. Get its result from the job.',
       schema: acceptedSchema,
       headers: { Location: 'The job of this request.', 'Retry-After': 'Seconds.' },
     },

@@ -63,13 +63,11 @@ export const jobSchema = z
     acceptedAt: timeSchema,
     decidedAt: timeSchema.nullable(),
     outcome: outcomeKindSchema.nullable(),
-    status: z
-      .int()
-      .nullable()
-      .meta({ description: 'The status of the response to a client that waited.' }),
-    body: z
-      .union([messageSchema, decisionSchema, problemSchema])
-      .nullable()
-      .meta({ description: 'The body of the response to a client that waited.' }),
+    status: z.int().nullable().meta({
+      description: 'Status of the response to a client that waited; null until the job is done.',
+    }),
+    body: z.union([messageSchema, decisionSchema, problemSchema]).nullable().meta({
+      description: 'Body of the response to a client that waited; null until the job is done.',
+    }),
   })
   .meta({ id: 'Job' })

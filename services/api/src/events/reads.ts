@@ -30,7 +30,7 @@ export interface EventReads {
   /** True if this process knows that the event exists. It makes no query. */
   knows(eventId: number): boolean
   exists(eventId: number): Promise<boolean>
-  /** The counts, no older than this call. All calls that arrive before a query starts share it. */
+  /** The counts, no older than this call. Calls that arrive before a query starts share it. */
   status(eventId: number): Promise<EventStatus | undefined>
   page(afterEventId: number, limit: number): Promise<EventStatus[]>
   create(eventId: number, totalTickets: number): Promise<CreatedEvent>

@@ -52,17 +52,17 @@ const limitError = { error: 'must be an integer from 1 to 1000' }
 /**
  * The query parameter `after` of a list. It is parsed to the last key of the previous page.
  *
- * @param firstKey the value if the parameter is absent, which is before the first key
+ * @param start the value if the parameter is absent: one that sorts before every key
  */
 export function afterParameter<Key>(
-  firstKey: Key,
+  start: Key,
   decode: (cursor: string) => Key | undefined,
 ): z.ZodType<Key> {
   return z
     .string()
     .optional()
     .transform((cursor, context) => {
-      if (cursor === undefined) return firstKey
+      if (cursor === undefined) return start
       const key = decode(cursor)
       if (key !== undefined) return key
       context.addIssue('is not a `next` of this list')

@@ -4,11 +4,11 @@ import type { EnvReader } from '@ticket-line/shared'
 export interface LimitsConfig {
   /** Length of the window in which requests are counted, ms. */
   windowMs: number
-  /** Requests of a user or an address. */
+  /** Maximum number of requests of a user or an address in a window. */
   requests: number
-  /** Requests of `GET /jobs/:jobId`. */
+  /** Maximum number of requests of `GET /jobs/:jobId`. */
   polls: number
-  /** Failed sign-ins and registrations of an account or an address. */
+  /** Maximum number of failed sign-ins and registrations of an account or an address. */
   signInFailures: number
 }
 

@@ -22,8 +22,8 @@ if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) 
 return 0`
 
 /**
- * Limits the downloads of lists to one per user over all API processes, and to a number per
- * process. A download holds a connection and a snapshot of PostgreSQL until its client has read
+ * Limits the downloads of lists to one per user over all API processes, and to `max` per process. A
+ * download holds a connection and a snapshot of PostgreSQL until its client has read
  * everything.
  */
 export interface ExportLimit {
