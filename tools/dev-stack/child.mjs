@@ -113,7 +113,7 @@ export async function startChild(options) {
 function openLog(file) {
   mkdirSync(path.dirname(file), { recursive: true })
   const log = createWriteStream(file, { flags: 'a' })
-  // If the disk is full, the log is lost, but the process goes on.
+  // If the disk is full, the log is lost, but the process continues.
   log.on('error', () => {})
   return log
 }

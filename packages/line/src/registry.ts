@@ -77,8 +77,8 @@ export interface LineRegistry {
   removeFinished(): Promise<number>
   /**
    * Scans all keys, and registers lines that have jobs but are not registered, because of a fault
-   * or an older release. It also shortens the lives of reply streams to `REPLIES_TTL_MS`, because
-   * they live longer if the clock of Redis was set back.
+   * or an older release. It also shortens the lifetime of reply streams to `REPLIES_TTL_MS`,
+   * because it is longer if the clock of Redis was set back.
    *
    * @returns how many lines were registered
    */

@@ -177,8 +177,8 @@ function createLongPoll(): LongPoll {
 }
 
 /**
- * Shares calls with the same key. Callers that come while a call runs wait for the next one, which
- * serves all of them, so that no caller gets a result from before its own call.
+ * Shares calls with the same key. Callers that arrive while a call runs share the next one, so that
+ * no caller gets a result from before its own call.
  */
 function shareCalls<T>(run: (key: string) => Promise<T>): (key: string) => Promise<T> {
   const calls = new Map<string, { current: Promise<T>; next: Promise<T> | undefined }>()

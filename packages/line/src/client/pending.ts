@@ -9,8 +9,8 @@
  * - `held`: the batcher has it. It leaves when the batcher sends the next job of its line.
  * - `admitting`: it is being counted into the line. `submit` either makes a job of it, or answers
  *   that the event is busy, or that Redis is unavailable.
- * - `in_job`: it has its id and travels in a job. It is answered by whatever comes first: a reply,
- *   the rescue (the reply is overdue), its own deadline, or the failure of its job.
+ * - `in_job`: it has its id and is part of a job. The first of these answers it: a reply, the
+ *   rescue (the reply is overdue), its own deadline, or the failure of its job.
  * - `answered`: its client has the result. Later results are ignored, because a reply, the rescue
  *   and a deadline may each bring one.
  *
@@ -28,9 +28,9 @@
  * - `lost`: the rescue found that Redis has lost it. The rescue adds it again under the same id
  *   until that works. Meanwhile "accepted" would be a false promise.
  *
- * Invariants: a client is answered exactly once. "Accepted" is answered only while the job is
- * stored. "Unavailable" is answered only if the command will never take effect. The process forgets
- * a job when all its commands are answered, so the clients that wait bound the jobs in memory.
+ * Invariants: a client gets exactly one answer. It gets "accepted" only while the job is stored. It
+ * gets "unavailable" only if the command will never take effect. The process forgets a job when all
+ * its commands are answered, so the clients that wait bound the jobs in memory.
  *
  * Shutdown: `drain` makes all clients wait for acceptance only, and sends what is held. Each client
  * is then answered as soon as its job is stored, which takes at most as long as the error budget.

@@ -24,8 +24,8 @@ export type StoreResult =
   /** It is not in Redis, and will never take effect. */
   | { kind: 'abandoned' }
   /**
-   * It was not found in time, but some of its commands were decided first. The others were recorded
-   * as abandoned. `outcomes` has the decided ones, by command id.
+   * It was not found in time, but a worker had decided some of its commands. PostgreSQL has
+   * recorded the others as abandoned. `outcomes` has the decided ones, by command id.
    */
   | { kind: 'decided'; outcomes: Map<string, Outcome> }
   /** Neither Redis nor PostgreSQL answered. It may or may not take effect. */
@@ -45,8 +45,8 @@ export interface JobStore {
    */
   addAgain(job: JobToStore): Promise<boolean>
   /**
-   * Makes sure that a job is served: if no list contains it, it is put back at the end of its line,
-   * with a wake-up.
+   * Makes sure that workers serve a job. If no list contains it, this puts it back at the end of
+   * its line and sends a wake-up.
    *
    * @returns whether Redis has the job
    */

@@ -51,9 +51,10 @@ type DecideNew = (batch: BatchState, command: AcceptedCommand, nowMs: number) =>
  * Decides the commands of a batch in order. It updates the states in `batch` and has no other
  * effect.
  *
- * A command with a stored outcome gets that outcome. Then its idempotency key is checked, then the
- * state of its event decides. Whether a key still holds depends on when the request was accepted,
- * however long the command then waited in the line.
+ * A command with a stored outcome gets that outcome. For a command that repeats an idempotency key,
+ * the first use of the key decides. For all others, the state of the event decides. Whether a key
+ * still holds depends on when the request was accepted, however long the command then waited in the
+ * line.
  *
  * @param nowMs ms since 1970
  */

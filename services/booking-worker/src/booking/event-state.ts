@@ -29,8 +29,8 @@ export interface Surroundings {
 export type Claim =
   | { kind: 'booking'; sequence: number }
   /**
-   * `loadedRank` is the rank if nobody had left the list in this batch. It is undefined if the
-   * batch never needs it.
+   * `loadedRank` is the rank that the entry would have if nobody had left the list in this batch.
+   * It is undefined if the batch never needs it.
    */
   | { kind: 'waiting'; sequence: number; loadedRank: number | undefined }
 

@@ -61,7 +61,7 @@ async function findAndRepair(context: Context, args: Arguments): Promise<Report>
   return describe(shown, apply)
 }
 
-/** Keeps what is found twice, since a single finding may be a passing state. */
+/** Keeps what both checks find, because what only one of them finds may be a passing state. */
 async function findTwice(deps: InspectDeps, settle: () => Promise<void>): Promise<Finding[]> {
   const first = await findProblems(deps)
   if (first.length === 0) return []
