@@ -206,6 +206,11 @@ const cases: [name: string, statements: string[], expected: string[]][] = [
     ['outcomes_known'],
   ],
   [
+    'an outcome about the waiting list without a position',
+    [command('aaaaaaaaaaaaaaaaaaaaa', 'book', 'zoe', 'already_waiting')],
+    ['outcomes_known'],
+  ],
+  [
     'an outcome that names somebody else’s booking',
     [command('aaaaaaaaaaaaaaaaaaaaa', 'book', 'zoe', 'already_booked', '7')],
     ['booked_means_booked'],

@@ -40,7 +40,7 @@ export const commandChecks: PromiseCheck[] = [
     text: `SELECT event_id, format('%s: %s to a %s', command_id, outcome, type) AS detail FROM commands
       WHERE ${wanted('event_id')} AND NOT (
         (outcome = 'refused' OR (type, outcome) IN (${POSSIBLE}))
-        AND (outcome NOT IN ${kindsWith('position')} OR position >= 1))`,
+        AND (outcome NOT IN ${kindsWith('position')} OR coalesce(position, 0) >= 1))`,
   },
   {
     name: 'booked_means_booked',
