@@ -273,7 +273,7 @@ export const prunedLines = pgTable('pruned_lines', {
 
 /**
  * Commands whose outcomes were pruned, and whose job ids contain a time long after the decision.
- * This happens if the clock of an API process was far ahead. `pruned_lines` does not cover such
+ * This happens if the clock of an API process was far ahead. `pruned_lines` may not cover such
  * jobs.
  */
 export const forgottenCommands = pgTable('forgotten_commands', {

@@ -39,9 +39,7 @@ const SESSION_SETTINGS: Record<string, string> = {
   enable_mergejoin: 'on',
 }
 
-/**
- * Set only if the server knows them. The oldest release that we support does not.
- */
+/** Set only if the server knows them. The oldest release that we support does not. */
 const SETTINGS_OF_NEWER_SERVERS: Record<string, string> = {
   // PostgreSQL 14. The pool closes idle connections itself.
   idle_session_timeout: '0',

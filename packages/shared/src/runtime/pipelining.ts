@@ -247,7 +247,7 @@ class Connection {
     this.all.heldBytes += rest.length
     this.socket.pause()
     // Node calls `resume` when responses have left or a body is read. It would then parse bytes
-    // that arrive now before the rest.
+    // that arrive now before the rest, so `resume` does nothing while the connection is held.
     this.socket._paused = true
     this.socket.resume = () => this.socket
     this.parser.resume = () => undefined

@@ -64,8 +64,8 @@ export function reconnection(
 
 // A host that dies sends no FIN, and the kernel takes a quarter of an hour to give up a connection
 // to it. ioredis therefore drops a connection with unanswered commands on which nothing was
-// received for this long (`socketTimeout`, ms). The time is longest for connections that then send
-// commands again: if Redis was only frozen for a while, they run twice.
+// received for this long (`socketTimeout`, ms). The time is longest for connections of workers,
+// which then send commands again: if Redis was only frozen for a while, the commands run twice.
 const FAIL_FAST_SILENCE_MS = 2500
 const PATIENT_SILENCE_MS = 12_000
 const READER_SILENCE_MS = 4000
