@@ -44,7 +44,7 @@ export const commandChecks: PromiseCheck[] = [
   },
   {
     name: 'booked_means_booked',
-    promise: 'each outcome that names a booking, or its end, has the row of that booking',
+    promise: 'each outcome that names a booking agrees with the row of that booking',
     text: `SELECT c.event_id, format('%s: %s, booking %s of %s', c.command_id, c.outcome, c.booking_sequence,
           coalesce(b.user_id || ', ' || b.status, 'nobody')) AS detail
       FROM (${FIRST}) c LEFT JOIN bookings b ON b.event_id = c.event_id AND b.sequence = c.booking_sequence
