@@ -30,7 +30,6 @@ export interface CommandLine {
   command: Command | undefined
   help: boolean
   version: boolean
-  json: boolean
   args: Arguments
 }
 
@@ -55,7 +54,6 @@ export function parseCommandLine(argv: string[], commands: readonly Command[]): 
     command,
     help: values['help'] === true,
     version: values['version'] === true,
-    json: values['json'] === true,
     args: createArguments(values, positionals),
   }
 }
