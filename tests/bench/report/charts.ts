@@ -12,7 +12,7 @@ export function drawCharts(results: Result[]): Record<string, string> {
   return {
     'throughput.svg': drawBars({
       title: 'Bookings per second',
-      subtitle: 'more is better',
+      subtitle: 'higher is better',
       scale: 'chart',
       groups: groupsOf(closedLoops, ({ bookingsPerSecond }) => ({
         parts: [bookingsPerSecond],
@@ -21,13 +21,13 @@ export function drawCharts(results: Result[]): Record<string, string> {
     }),
     'latency.svg': drawBars({
       title: 'Response time, 99th percentile',
-      subtitle: 'less is better; each workload has its own scale',
+      subtitle: 'lower is better; each workload has its own scale',
       scale: 'group',
       groups: groupsOf(results, ({ p99Ms }) => ({ parts: [p99Ms], value: `${short(p99Ms)} ms` })),
     }),
     'cpu.svg': drawBars({
       title: 'CPU time per booking',
-      subtitle: 'less is better; all processes of the system, PostgreSQL and Redis included',
+      subtitle: 'lower is better; all processes of the system, PostgreSQL and Redis included',
       scale: 'chart',
       parts: [...ROLES],
       groups: groupsOf(closedLoops, ({ cpuMsPerBookingOf, cpuMsPerBooking }) => ({
