@@ -7,7 +7,7 @@
 \getenv migration_password MIGRATION_PASSWORD
 \getenv service_password DATABASE_PASSWORD
 
--- If a statement fails, PostgreSQL would write it to its log, and with it the password.
+-- Without this, PostgreSQL would log a statement that fails, including the password.
 SET log_min_error_statement = panic;
 BEGIN;
 -- Without columns in the result, psql prints no password.
@@ -56,7 +56,7 @@ BEGIN
 END
 $$;
 
--- The same rights on what later migrations create.
+-- Grants the same rights on what later migrations create.
 ALTER DEFAULT PRIVILEGES FOR ROLE ticket_line_migration GRANT USAGE ON SCHEMAS TO ticket_line_service;
 ALTER DEFAULT PRIVILEGES FOR ROLE ticket_line_migration
   GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO ticket_line_service;

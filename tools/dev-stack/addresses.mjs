@@ -1,13 +1,17 @@
 import net from 'node:net'
 import path from 'node:path'
 
-/** @typedef {{ host: string, port: number } | { path: string }} Target an argument of `net.connect` */
+/**
+ * An argument of `net.connect`.
+ *
+ * @typedef {{ host: string, port: number } | { path: string }} Target
+ */
 
 /**
  * Reads the address in a URL in the same way as node-postgres and ioredis do.
  *
- * @param {string} url e.g. "postgres://user@host/name". PostgreSQL may also be named by the folder
- * of its Unix socket: "?host=/folder", or the host "%2Ffolder"
+ * @param {string} url e.g. "postgres://user@host/name". For a Unix socket of PostgreSQL, its folder
+ * is given as "?host=/folder" or as the host "%2Ffolder"
  * @param {number} defaultPort
  * @returns {Target | undefined} undefined if it is not a URL
  */
@@ -56,8 +60,8 @@ export function urlOf(host, port) {
 }
 
 /**
- * The URL that we print for the same server. "localhost" is easier to remember, and browsers trust
- * it like HTTPS.
+ * The URL to print for the same server. "localhost" is easier to remember, and browsers trust it
+ * like HTTPS.
  *
  * @param {string} host
  * @param {number} port
@@ -78,9 +82,9 @@ export function shownUrlOf(host, port) {
 export function talk({ text = '', timeoutMs = 1_000, ...target }) {
   return new Promise((resolve, reject) => {
     const socket = net.connect(target)
-    const end = (/** @type {() => void} */ how) => {
+    const end = (/** @type {() => void} */ settle) => {
       socket.destroy()
-      how()
+      settle()
     }
     socket.setTimeout(timeoutMs, () => end(() => reject(new Error('no reply in time'))))
     socket.once('error', (error) => end(() => reject(error)))

@@ -122,8 +122,8 @@ function openLog(file) {
 let watchdog
 
 /**
- * Tells the watchdog which processes to stop when this one dies. It is started with the first
- * child.
+ * Tells the watchdog which processes to stop when this one dies. The first call starts the
+ * watchdog.
  *
  * @param {string} line see watchdog.mjs
  */

@@ -4,7 +4,7 @@ import path from 'node:path'
 import { UserError } from './terminal.mjs'
 
 /**
- * The commands that run now. This process ends them when it exits.
+ * The commands that are running. This process ends them when it exits.
  *
  * @type {Set<import('node:child_process').ChildProcess>}
  */
@@ -41,8 +41,8 @@ export function run(command, args, { input, timeoutMs, ...options } = {}) {
     child.stderr.setEncoding('utf8').on('data', (text) => {
       all += text
     })
-    // A command that ends without reading its input closes the pipe. That error says less than its
-    // exit code.
+    // A command that ends without reading its input closes the pipe. The error of the pipe says
+    // less than the exit code of the command.
     child.stdin.on('error', () => {})
     child.stdin.end(input ?? '')
     const shown = [path.basename(command), ...args].join(' ').slice(0, 200)

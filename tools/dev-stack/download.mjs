@@ -4,7 +4,7 @@ import { say, UserError } from './terminal.mjs'
 
 /** Timeout of the first check, so that the hint appears about ten seconds after the start. */
 const firstCheckMs = 5_000
-/** Later checks wait longer, in case the machine is busy or the download fills the connection. */
+/** Later checks get more time, since the machine or the connection may be busy with the download. */
 const laterChecksMs = 20_000
 
 /**

@@ -26,7 +26,7 @@ export const dataDir = path.resolve(root, process.env['DATA_DIR'] || '.data')
  *
  * @param {string} file
  * @returns {string} '' if the file does not exist
- * @throws {Error} if the file exists and cannot be read, since a caller that takes it for missing
+ * @throws {Error} if the file exists and cannot be read, since a caller that assumes it is missing
  * might overwrite it
  */
 export function readText(file) {

@@ -2,12 +2,12 @@ import { randomInt } from 'node:crypto'
 import net from 'node:net'
 import { UserError } from './terminal.mjs'
 
-/** Systems give outgoing connections ports from 32768 (Linux) or 49152 (macOS) on. */
+/** Systems use ports from 32768 (Linux) or 49152 (macOS) on for outgoing connections. */
 const PORTS_FOR_SERVERS = { from: 10_240, below: 32_768 }
 
 /**
- * Finds a port that is free now. The system does not give it to an outgoing connection before the
- * caller listens on it. Two callers at the same time rarely get the same one, since it is random.
+ * Finds a port that is free now, from a range that the system does not use for outgoing
+ * connections. The port is random, so two callers at the same time rarely get the same one.
  *
  * @returns {Promise<number>}
  */
@@ -70,7 +70,8 @@ export async function nextFreePort(from) {
  * @throws {UserError} if it cannot; the message suggests a port that works
  */
 export async function requirePort({ port, host, variable, command }) {
-  // We print "localhost", and a browser may try another address of this machine first.
+  // `npm start` prints "localhost", for which a browser may try another address of this machine
+  // first.
   const shownAsLocalhost = ['127.0.0.1', '0.0.0.0', '::', 'localhost'].includes(host)
   const trouble =
     (await portTrouble(port, host)) ?? (shownAsLocalhost ? await portTrouble(port) : undefined)

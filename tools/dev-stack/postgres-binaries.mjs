@@ -99,12 +99,12 @@ export function majorOfData(folder) {
  * @returns {Runner}
  */
 export function postgresRunner(data) {
-  const asWeAre = {
+  const asCurrentUser = {
     call: (/** @type {string} */ command, /** @type {string[]} */ args) => ({ command, args }),
     own: () => {},
   }
   if (process.getuid?.() !== 0)
-    return hasName() ? asWeAre : (inNamespace(unprivilegedUser()) ?? asWeAre)
+    return hasName() ? asCurrentUser : (inNamespace(unprivilegedUser()) ?? asCurrentUser)
   const owner = statSync(data, { throwIfNoEntry: false })
   // PostgreSQL refuses data of another user, so it runs as the user who made the data.
   if (owner !== undefined && owner.uid !== 0) return asUser(owner)
@@ -114,7 +114,7 @@ export function postgresRunner(data) {
 
 /**
  * Runs the program in a user namespace, where it sees itself as another user while its files keep
- * their owner. So no folder needs another owner, and no file has to be readable for others.
+ * their owner. So no folder needs another owner, and no file has to be readable by other users.
  *
  * @param {{ uid: number, gid: number }} user
  * @returns {Runner | undefined} undefined if the system denies user namespaces

@@ -35,13 +35,13 @@ export async function createData({ folder, data, passwordFile, bin, runner }) {
         'Restore what is missing, or start over with `npm run reset`, which deletes the local data.',
     )
   }
-  // The folder gets its final name when it is complete. One that an interrupted start left behind
-  // was never used.
+  // The folder gets its final name when it is complete. An unfinished folder that an interrupted
+  // start left behind was never used, so it can be deleted.
   const unfinished = `${data}.unfinished`
   rmSync(unfinished, { recursive: true, force: true })
   mkdirSync(unfinished, { recursive: true, mode: 0o700 })
   // Without a password, every user of this machine could connect as superuser and run programs as
-  // us.
+  // the current user.
   writeFileSync(passwordFile, randomBytes(18).toString('hex'), { mode: 0o600 })
   runner.own(folder, [unfinished, passwordFile])
   const call = (/** @type {string} */ program, /** @type {string[]} */ args, input = '') => {

@@ -16,7 +16,7 @@ import { makePlainFolder, toolsDir } from './files.mjs'
 // on the system: apt uses its own lists and cache there and checks signatures as always, and
 // `dpkg -x` only unpacks.
 
-/** The longest time for each call of apt. Without a network it would try every source in turn. */
+/** The maximum time for one call of apt. Without a network, apt would try every source in turn. */
 const timeoutMs = 120_000
 
 const home = path.join(toolsDir, 'redis')
@@ -113,27 +113,27 @@ async function prepareApt(work) {
   ]) {
     mkdirSync(path.join(work, folder), { recursive: true })
   }
-  // If the distribution's own sources are in files of their own, apt uses only these, because a
-  // source of a third party can be slow or gone.
+  // If the distribution's sources are in separate files, apt uses only these files, because a third
+  // party's source can be slow or gone.
   const parts = '/etc/apt/sources.list.d'
-  const own = ['debian.sources', 'ubuntu.sources'].filter((name) =>
+  const ownSources = ['debian.sources', 'ubuntu.sources'].filter((name) =>
     existsSync(path.join(parts, name)),
   )
-  for (const name of own) cpSync(path.join(parts, name), path.join(work, 'sources', name))
+  for (const name of ownSources) cpSync(path.join(parts, name), path.join(work, 'sources', name))
   // Of the system's settings, apt uses only those that say how to reach the sources (a proxy, for
   // example). Hooks in the other settings would change the system.
-  const reach = await run('apt-config', ['dump', 'Acquire']).catch(() => '')
+  const acquireSettings = await run('apt-config', ['dump', 'Acquire']).catch(() => '')
   const config = path.join(work, 'apt.conf')
   writeFileSync(
     config,
     [
-      ...reach.split('\n').filter((line) => !line.startsWith('Acquire::IndexTargets')),
+      ...acquireSettings.split('\n').filter((line) => !line.startsWith('Acquire::IndexTargets')),
       'Acquire::Languages "none";',
       'Acquire::Retries "1";',
       'Acquire::http::Timeout "20";',
       'Dir::Etc::main "/dev/null";',
       'Dir::Etc::parts "/dev/null";',
-      ...(own.length > 0
+      ...(ownSources.length > 0
         ? ['Dir::Etc::sourcelist "/dev/null";', `Dir::Etc::sourceparts "${work}/sources";`]
         : []),
       `Dir::State "${work}/state";`,

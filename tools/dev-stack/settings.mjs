@@ -142,9 +142,9 @@ function portIn(env, name) {
 }
 
 /**
- * The environment of the services: our own, plus generated secrets if none are set. In development
- * `POST /initialize` needs no token, unless INITIALIZE_OPEN says otherwise. In production nothing
- * is generated: the services refuse to start and name what is missing.
+ * The environment of the services: that of this process, plus generated secrets if none are set. In
+ * development `POST /initialize` needs no token, unless INITIALIZE_OPEN says otherwise. In
+ * production nothing is generated: the services refuse to start and name what is missing.
  *
  * @param {NodeJS.ProcessEnv} env
  * @returns {NodeJS.ProcessEnv & { NODE_ENV: string }}

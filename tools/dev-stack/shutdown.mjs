@@ -37,7 +37,7 @@ export function createShutdown() {
       run('\nStopping …').then(() => process.exit(0))
     })
   }
-  // If npm is killed, it sends us no signal, but our parent process changes.
+  // If npm is killed, it sends this process no signal, but the parent process changes.
   const parent = process.ppid
   if (process.env['npm_lifecycle_event'] !== undefined) {
     until(() => process.ppid !== parent, { timeoutMs: Infinity, everyMs: 1_000, keepAlive: false })

@@ -80,8 +80,8 @@ export function withdrawStack() {
 }
 
 /**
- * Stops the services of an `npm start` that was killed together with its watchdog. The caller must
- * hold the lock.
+ * Stops the services of an earlier `npm start` that was killed together with its watchdog. The
+ * caller must hold the lock.
  */
 export async function clearLeftovers() {
   const ours = (readStack()?.services ?? []).filter(isOurs)

@@ -160,17 +160,17 @@ function printUsage({ url, demo, settings, generatedPassword }) {
     )
   }
   if (demo.calls.length > 0) lines.push('', 'Try it in another terminal:', '', ...demo.calls)
-  else if (demo.why !== undefined) lines.push('', `There are no calls to paste: ${demo.why}.`)
+  else if (demo.why !== undefined) lines.push('', `There are no example calls: ${demo.why}.`)
   lines.push(
     '',
-    'To run more of them, each in its own terminal: npm run worker, npm run api',
+    'To run more workers or APIs, each in its own terminal: npm run worker, npm run api',
     `Ctrl-C stops everything; the data stays in ${data}/.`,
   )
   say(lines.join('\n'))
 }
 
 /**
- * The rate limit, which somebody who runs the calls in a loop reaches first.
+ * Describes the rate limit, which is the first limit that somebody who repeats the calls reaches.
  *
  * @param {NodeJS.ProcessEnv} settings
  */

@@ -57,7 +57,7 @@ export function runMain(main) {
  * Describes a failure to the user.
  *
  * @param {any} error
- * @returns {string} a sentence if we know one, else the error with its stack
+ * @returns {string} instructions for the user if the error is a known one, else its stack
  */
 export function explain(error) {
   if (error instanceof UserError) return error.message
@@ -88,7 +88,7 @@ function notAllowed(path) {
   const owner = ownerOf(path)
   const me = process.geteuid?.()
   if (owner === undefined || owner.uid === me)
-    return `Not allowed to use ${path}: look at its permissions.`
+    return `Not allowed to use ${path}: check its permissions.`
   return (
     `Not allowed to use ${path}: ${owner.path} belongs to user ${owner.uid}, and this runs as user ${me}. ` +
     // If one file in our folder belongs to another user, others usually do too: suggest the folder.

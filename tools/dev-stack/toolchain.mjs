@@ -80,8 +80,8 @@ export async function ensureToolchain() {
 }
 
 /**
- * Overrides npm settings of the user that would break this install, such as no optional packages
- * (pnpm's executable is one), no links, or another folder.
+ * Overrides npm settings of the user that would break this install, for example settings that leave
+ * out optional packages (pnpm's executable is one) or links, or that name another folder.
  */
 const npmFlags = [
   '--no-save',

@@ -2,7 +2,7 @@ import { createHash, timingSafeEqual } from 'node:crypto'
 import { ConfigError, type EnvReader } from '@ticket-line/shared'
 import type { Registry } from 'prom-client'
 
-/** How long a rendered page is used for all requests, ms. */
+/** How long all requests get the same rendered page, ms. */
 const MAX_AGE_MS = 1000
 
 /** The response of `/metrics`. All responses of one rendering share its bytes. */
@@ -55,7 +55,7 @@ export function readMetricsToken(env: EnvReader): string | undefined {
 }
 
 /**
- * Creates a check whether an `Authorization` header allows reading metrics.
+ * Creates a function that checks whether an `Authorization` header allows reading metrics.
  *
  * @param token the token to send; undefined if no token is needed
  */

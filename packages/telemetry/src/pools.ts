@@ -14,7 +14,7 @@ export function createPoolMetrics(registry: Registry): (name: string, pool: Pool
   const pools = new Map<string, PoolCounts>()
   new Gauge({
     name: `${METRIC_PREFIX}pg_connections`,
-    help: 'PostgreSQL connections by pool and state. State waiting counts callers that have none.',
+    help: 'PostgreSQL connections by pool and state. State waiting counts callers without one.',
     labelNames: ['pool', 'state'],
     registers: [registry],
     collect() {
@@ -27,7 +27,7 @@ export function createPoolMetrics(registry: Registry): (name: string, pool: Pool
   })
   new Gauge({
     name: `${METRIC_PREFIX}pg_connections_max`,
-    help: 'Most connections that the pool opens.',
+    help: 'Maximum number of connections that the pool opens.',
     labelNames: ['pool'],
     registers: [registry],
     collect() {

@@ -5,8 +5,8 @@ import { collectDefaultMetrics, Gauge, Registry } from 'prom-client'
 export const METRIC_PREFIX = 'ticket_line_'
 
 /**
- * How often the lag of the event loop is measured, ms. The default of prom-client is 10 ms, which
- * takes 1 % of a core in an idle process.
+ * Interval at which the lag of the event loop is measured, ms. The default of prom-client is 10 ms,
+ * which takes 1 % of a core in an idle process.
  */
 const LAG_PRECISION_MS = 100
 

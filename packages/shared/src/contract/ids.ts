@@ -40,8 +40,8 @@ const randomPool = Buffer.allocUnsafe(4096)
 let randomOffset = randomPool.length
 
 /**
- * 60 random bits in base 36. They come from a pool, because a call to the kernel for each job would
- * be most of the cost.
+ * 60 random bits in base 36. They come from a pool, because a call to the kernel would be most of
+ * the cost of an id.
  */
 function randomPart(): string {
   if (randomOffset + 8 > randomPool.length) {
@@ -58,8 +58,8 @@ function randomPart(): string {
  *
  * A poll finds the queue of a command by the line in the id. The number of commands lets the length
  * of a line be counted from ids alone. Time comes first in the middle part, so that the index of
- * `commands` grows at its end. BullMQ refuses ids of digits only and ids with `:`; these are
- * neither.
+ * `commands` grows at its end. BullMQ refuses ids that have only digits and ids that contain `:`;
+ * no id of this form does.
  */
 export function newJobId(lineName: string, commandCount: number, nowMs: number): string {
   return `${lineName}.${nowMs.toString(36).padStart(9, '0')}${randomPart()}.${commandCount}`

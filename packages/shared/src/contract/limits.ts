@@ -1,13 +1,13 @@
 /** Largest event id: the largest integer that a JSON number represents exactly. */
 export const MAX_EVENT_ID = Number.MAX_SAFE_INTEGER
 
-/** Largest size of an event, in tickets. */
+/** Maximum size of an event, in tickets. */
 export const MAX_TOTAL_TICKETS = 1_000_000
 
-/** Longest user id, in code points. */
+/** Maximum length of a user id, in code points. */
 export const MAX_USER_ID_LENGTH = 128
 
-/** Most commands that one job carries. */
+/** Maximum number of commands in one job. */
 export const MAX_COMMANDS_PER_JOB = 256
 
 /** How long an idempotency key is valid, from when the first request with it was accepted. */

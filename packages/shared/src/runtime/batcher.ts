@@ -14,11 +14,14 @@ export interface BatcherOptions<Item, Result> {
    * in this turn of the event loop, `queueMicrotask` everything that the current callback adds.
    */
   schedule: (start: () => void) => void
-  /** Largest size of a batch. An item that is larger gets a batch of its own. */
+  /** Maximum size of a batch. An item that is larger gets a batch of its own. */
   maxSize: number
   /** The size of an item; 1 if it is left out. */
   sizeOf?: (item: Item) => number
-  /** Most batches at a time. While they run, further items gather for the next one. */
+  /**
+   * Maximum number of batches that run at the same time. While they run, further items gather for
+   * the next one.
+   */
   maxRunning: number
 }
 
@@ -103,8 +106,8 @@ export interface LoaderOptions<Key, Value> {
   /** Finds the values of all keys that exist. Called for one batch at a time. */
   query: (keys: Key[]) => Promise<ReadonlyMap<Key, Value>>
   /**
-   * Longest time for one query, ms. It also limits how long a caller waits in total: for the query
-   * that is running and for its own.
+   * Maximum time for one query, ms. It is also the maximum time that a caller waits in total, for
+   * the query that is running and for its own.
    */
   timeoutMs: number
   /** Called when that time is over; it throws what the caller gets. */

@@ -19,7 +19,7 @@ export interface EnvReader {
   /** The value, or `undefined` if it is unset or empty. */
   optional(name: string): string | undefined
   integer(name: string, fallback: number, range: Range): number
-  /** The value, which must be one of `words`. Upper and lower case differ. */
+  /** The value, which must be one of `words`. Case matters. */
   oneOf<Word extends string>(name: string, fallback: Word, words: readonly Word[]): Word
   /** `true`, `1`, `yes` or `false`, `0`, `no`. */
   flag(name: string, fallback: boolean): boolean

@@ -1,4 +1,4 @@
-/** A function that runs again and again, never twice at the same time. */
+/** A function that runs at intervals, never twice at the same time. */
 export interface Loop {
   /**
    * Runs it as soon as possible instead of at the next interval.

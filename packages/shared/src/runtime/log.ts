@@ -46,7 +46,7 @@ export function createLog(service: string, level: string, destination?: Destinat
  */
 export function logCrashes(log: Log): void {
   process.on('uncaughtException', (err) => {
-    log.fatal({ err }, 'the process ends: this error was not handled')
+    log.fatal({ err }, 'an error was not handled; the process ends')
     process.exit(1)
   })
 }

@@ -35,8 +35,8 @@ const CONNECTION = Symbol('connection')
 
 export interface PipeliningOptions {
   /**
-   * Most unanswered requests of one connection. A request counts until its response has left this
-   * process.
+   * Maximum number of unanswered requests of one connection. A request counts until its response
+   * has left this process.
    */
   perConnection: number
   /**
@@ -45,11 +45,11 @@ export interface PipeliningOptions {
    */
   crowdedAt: number
   /**
-   * Most bytes of unparsed requests of all connections together. A connection that exceeds them is
-   * destroyed.
+   * Maximum size of the unparsed requests of all connections together, in bytes. A connection that
+   * exceeds it is destroyed.
    */
   maxHeldBytes: number
-  /** Longest time to receive a request whose parsing was postponed, ms. */
+  /** Maximum time to receive a request whose parsing was postponed, ms. */
   requestTimeoutMs: number
   /** A connection whose client reads nothing of a response for this long is destroyed, ms. */
   stallTimeoutMs: number
@@ -71,10 +71,10 @@ export interface Pipelining {
  * Limits the requests that are under way on one connection.
  *
  * Node parses everything that it reads, up to 64 KiB at once, and starts a request for each head in
- * it. A few packets of pipelined requests can start thousands of them. This part *holds* a
- * connection that has enough unanswered requests: the parser stops after the next head, the
- * connection keeps the remaining bytes of the chunk, and nothing more is read from the socket. When
- * a response has left, parsing continues with the next byte.
+ * it. So a few packets can start thousands of pipelined requests. This part *holds* a connection
+ * that has enough unanswered requests: the parser stops after the next head, the connection keeps
+ * the remaining bytes of the chunk, and nothing more is read from the socket. When a response has
+ * left, parsing continues with the next byte.
  */
 export function createPipelining(options: PipeliningOptions): Pipelining {
   const all: Totals = { unanswered: 0, heldBytes: 0, continueLater: createContinueLater() }
@@ -137,7 +137,7 @@ interface Totals {
   continueLater(connection: Connection): void
 }
 
-/** Most held connections that continue in one turn of the event loop. */
+/** Maximum number of held connections that continue in one turn of the event loop. */
 const CONNECTIONS_A_TURN = 16
 
 /**
@@ -255,7 +255,7 @@ class Connection {
   }
 
   /**
-   * Called if more bytes arrive after reading stopped. The paused parser has parsed none of them.
+   * Called if more bytes arrive after reading has stopped. The paused parser has not parsed them.
    */
   #holdMore(state: Held, more: Buffer): void {
     state.rest = Buffer.concat([state.rest, more])

@@ -5,20 +5,20 @@ import { withDeadline } from './deadline.js'
 export type ConnectionExtras = Omit<RedisOptions, 'replyMapping'>
 
 /**
- * Replies of a server that does not accept writes, or no longer does. After a planned failover the
- * old master keeps its connections open and gives only these replies, while the address already
- * leads to the new master. Redis checks for all of them before it runs a command or the first write
- * of a script, so the command had no effect. In Redis 6, the error of a script contains the reply
- * to the command that failed in the script.
+ * Replies of a server that does not accept writes. After a planned failover the old master keeps
+ * its connections open and gives only these replies, while the address already leads to the new
+ * master. Redis checks for all of them before it runs a command or the first write of a script, so
+ * the command had no effect. In Redis 6, the error of a script contains the reply to the command
+ * that failed in the script.
  */
 const NOT_THE_MASTER =
   /(?:^|-)(?:READONLY|MASTERDOWN|LOADING|UNBLOCKED|MISCONF|NOREPLICAS|MOVED|ASK|CLUSTERDOWN|TRYAGAIN) /
 /** Redis is at its `maxmemory`, or the user may not run the command. Reconnecting does not help. */
 const NOT_ALLOWED = /(?:^|-)(?:OOM|NOPERM|NOAUTH) /
 
-/** Longest pause before the next attempt to connect, ms. */
+/** Maximum pause before the next attempt to connect, ms. */
 const MAX_RECONNECT_PAUSE_MS = 1000
-/** After this long without a refusal, the next pause is short again, ms. */
+/** If no refusal happens for this long, the next pause is short again, ms. */
 const FINE_AFTER_MS = 10_000
 
 /** True if the error is a reply that proves that the command had no effect. */
@@ -96,8 +96,9 @@ export function createFailFastRedis(
 
 /**
  * Creates a connection for workers, whose fetches and completions must not fail. It waits for Redis
- * as long as it takes. It sends commands again that were unanswered when it broke, so they may run
- * twice. It sends commands that a replica refused to the server that the address then leads to.
+ * as long as it takes. If it breaks, it sends unanswered commands again on the next connection, so
+ * they may run twice. If a replica refuses a command, it reconnects and sends the command to the
+ * server that the address then leads to.
  */
 export function createPatientRedis(url: string, extra: ConnectionExtras = {}): Redis {
   return new Redis(url, {

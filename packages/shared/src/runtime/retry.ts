@@ -1,7 +1,7 @@
 /**
  * Runs `work` until it succeeds or `afterFailure` throws.
  *
- * @param work may run several times, so it must not matter if an earlier run took effect after all
+ * @param work may run several times. It must be safe to repeat even if an earlier run took effect
  * @param afterFailure Called after each failure, with the number of failures so far. It pauses
  * before the next run, or throws what the caller gets.
  */

@@ -16,8 +16,8 @@ export interface Service<Config extends { logLevel: string }> {
   /**
    * Starts all parts. Each is registered with `closers` when it opens.
    *
-   * @param onRefused ends the process with this message. Call it if its servers no longer belong
-   * together
+   * @param onRefused logs the message and ends the process. Call it if PostgreSQL and Redis no
+   * longer belong to the same installation
    * @returns fields for the log line that says that the service is ready
    */
   start: (
@@ -44,16 +44,15 @@ export async function runService<Config extends { logLevel: string }>(
     log.warn({ err, part }, 'a part could not be closed'),
   )
 
-  /** @returns false if the time was too short */
+  /** @returns false if the closers did not finish in time */
   function close(): Promise<boolean> {
-    // A server that does not answer, or a statement that takes long, must not keep the process from
-    // ending.
+    // A server that does not answer, or a slow statement, must not keep the process from ending.
     const closed = closers.closeAll().then(() => true)
     return withDeadline(closed, service.closeWithinMs(config), () => false)
   }
 
   async function stop(signal: string): Promise<void> {
-    log.info({ signal }, 'stopping: finishing the work at hand')
+    log.info({ signal }, 'stopping: finishing the current work')
     if (!(await close())) log.warn('the shutdown grace is over: open connections are cut')
     log.info('stopped')
     process.exit(0)

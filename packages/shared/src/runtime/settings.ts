@@ -123,8 +123,8 @@ function hostAndPort(env: EnvReader, prefix: string, host: string, defaultPort: 
 }
 
 /**
- * Refuses an address that the driver would parse differently from what the operator meant: one with
- * a password that contains "/", "?", "#" or "%" without encoding.
+ * Refuses an address that the driver would not parse as the operator meant it. An example is a
+ * password that contains "/", "?", "#" or "%" without encoding.
  */
 function readAddress(value: string, { variable, schemes, parts }: ServerSetting): string {
   const address = value.trim()
@@ -178,9 +178,10 @@ export function readRetentionHours(env: EnvReader): number {
 }
 
 /**
- * Which lines there are. A *line* is one BullMQ queue. By default each event has its own line,
- * `event-<id>`. With `SHARED_LINES=n` the events share `line-0` to `line-<n-1>`. All processes of
- * an installation need the same layout, otherwise the commands of one event would enter two lines.
+ * Determines which lines exist. A *line* is one BullMQ queue. By default each event has its own
+ * line, `event-<id>`. With `SHARED_LINES=n` the events share `line-0` to `line-<n-1>`. All
+ * processes of an installation need the same layout. Otherwise commands of one event could enter
+ * different lines.
  */
 export interface LineLayout {
   /** Number of shared lines; 0 gives every event a line of its own. */
@@ -196,7 +197,7 @@ export function readLineLayout(env: EnvReader): LineLayout {
   const keyPrefix = env.text('KEY_PREFIX', 'tickets')
   if (!/^[\w.-]{1,64}$/.test(keyPrefix)) {
     throw new ConfigError(
-      'KEY_PREFIX may hold 1 to 64 letters, digits, dots, dashes and underscores',
+      'KEY_PREFIX must have 1 to 64 letters, digits, dots, dashes and underscores',
     )
   }
   return {
