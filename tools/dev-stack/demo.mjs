@@ -18,8 +18,8 @@ export const demoEvent = { eventId: 1001, totalTickets: 100 }
  * @param {object} options
  * @param {NodeJS.ProcessEnv} options.settings with the admin's name and password
  * @param {string} options.shownUrl the URL for the printed calls
- * @param {boolean} options.ownDatabase false for a database that we did not start; if it contains
- * events, nothing is created in it
+ * @param {boolean} options.ownDatabase false for a database that `npm start` did not start; if it
+ * contains events, nothing is created in it
  * @returns {Promise<Demo>}
  */
 export async function prepareDemo(baseUrl, { settings, shownUrl, ownDatabase }) {

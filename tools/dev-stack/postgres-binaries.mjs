@@ -52,8 +52,8 @@ export async function embeddedPostgres() {
 
 /**
  * npm packages cannot contain symbolic links. This package therefore lists the links of its
- * libraries in a file, and its install script creates them. We run no install scripts, so we create
- * the links.
+ * libraries in a file, and its install script creates them. The bootstrap runs no install scripts,
+ * so this function creates the links.
  *
  * @param {string} home the folder of the package
  */
@@ -113,8 +113,9 @@ export function postgresRunner(data) {
 }
 
 /**
- * Runs the program in a user namespace, where it sees itself as another user while its files keep
- * their owner. So no folder needs another owner, and no file has to be readable by other users.
+ * Runs the program in a user namespace, in which it sees itself as another user while its files
+ * keep their owner. So no folder needs another owner, and no file has to be readable by other
+ * users.
  *
  * @param {{ uid: number, gid: number }} user
  * @returns {Runner | undefined} undefined if the system denies user namespaces

@@ -22,7 +22,7 @@ import { UserError } from './terminal.mjs'
 export const database = 'ticket_line'
 
 /**
- * Creates a data folder with the superuser "postgres" and our database.
+ * Creates a data folder with the superuser "postgres" and the services' database.
  *
  * @param {{ folder: string, data: string, passwordFile: string, bin: string,
  *   runner: import('./postgres-binaries.mjs').Runner }} options

@@ -18,7 +18,7 @@ import { until } from './wait.mjs'
 /** @typedef {import('./servers.mjs').Server} Server */
 
 /**
- * Starts a PostgreSQL of our own on a free port of 127.0.0.1, with its data in `folder`. Existing
+ * Starts a separate PostgreSQL on a free port of 127.0.0.1, with its data in `folder`. Existing
  * data is used.
  *
  * @param {object} options

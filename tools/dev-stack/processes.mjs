@@ -90,7 +90,8 @@ export function signal(pid, what) {
 }
 
 /**
- * Ends a process that is not our child: first with the gentle signal, and after 8 s with SIGKILL.
+ * Ends a process that is not a child of this one: first with the gentle signal, and after 8 s with
+ * SIGKILL.
  *
  * @param {number} pid
  * @param {NodeJS.Signals} gentle

@@ -60,7 +60,7 @@ export async function* redisSources(folder, port, from) {
  * @param {AsyncGenerator<RedisSource>} sources
  * @param {(source: RedisSource) => Promise<import('./child.mjs').Child>} boot
  * @throws {UserError} if none works
- * @throws {DamagedData} at once, since Redis from another source would read the same data
+ * @throws {DamagedData} immediately, since Redis from another source would read the same data
  */
 export async function bootFirstWorking(sources, boot) {
   const failures = []

@@ -22,8 +22,8 @@ import { until } from './wait.mjs'
 /** @typedef {import('./redis-sources.mjs').RedisSource} RedisSource */
 
 /**
- * Starts a Redis of our own on a free port of 127.0.0.1, with its data in `folder`. It keeps what
- * it has acknowledged (`appendfsync always`) and evicts nothing.
+ * Starts a separate Redis on a free port of 127.0.0.1, with its data in `folder`. It keeps what it
+ * has acknowledged (`appendfsync always`) and evicts nothing.
  *
  * @param {object} options
  * @param {string} options.folder

@@ -15,8 +15,8 @@ import { say, UserError } from './terminal.mjs'
  * @typedef {object} Server
  * @property {string} url
  * @property {string} source where it comes from, as printed at the start
- * @property {boolean} ours false for a server that was given by URL. It is never stopped, and its
- * `kill`, `restart`, `pause` and `resume` throw
+ * @property {boolean} ours true if `npm start` or the test started it, false if it was given by
+ * URL. A given server is never stopped, and its `kill`, `restart`, `pause` and `resume` throw
  * @property {() => Promise<void>} stop stops it gracefully; no process of it is left
  * @property {() => Promise<void>} kill ends it like a power cut: SIGKILL, without a chance to write
  * @property {() => Promise<void>} restart after stop or kill, starts it on the same port and data
@@ -119,7 +119,7 @@ export function fetchRedisEarly(env) {
 }
 
 /**
- * Starts a server of ours again whenever it ends by itself.
+ * Restarts a server that `npm start` started, whenever it ends unexpectedly.
  *
  * @param {string} name
  * @param {Server} server

@@ -115,7 +115,7 @@ function printTrouble(line) {
     if (!['warn', 'error', 'fatal'].includes(level) || msg === 'request') return
     say(`[${service}] ${level}: ${msg}${err?.message === undefined ? '' : ` (${err.message})`}`)
   } catch {
-    // Not a line of our log, for example what Node prints when it crashes.
+    // Not a JSON log line, for example what Node prints when it crashes.
     say(line)
   }
 }

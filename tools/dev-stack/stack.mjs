@@ -95,7 +95,7 @@ export async function clearLeftovers() {
 }
 
 /**
- * Systems reuse process ids, so a process counts as ours only if that is certain.
+ * Systems reuse process ids, so a process counts as one of our services only if that is certain.
  *
  * @param {Identity} service
  */

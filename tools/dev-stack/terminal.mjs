@@ -91,7 +91,7 @@ function notAllowed(path) {
     return `Not allowed to use ${path}: check its permissions.`
   return (
     `Not allowed to use ${path}: ${owner.path} belongs to user ${owner.uid}, and this runs as user ${me}. ` +
-    // If one file in our folder belongs to another user, others usually do too: suggest the folder.
+    // If one file in a folder belongs to another user, others usually do, too: name the folder.
     takeOverHint(ownerOf(dirname(owner.path))?.uid === me ? dirname(owner.path) : owner.path)
   )
 }

@@ -53,7 +53,7 @@ export async function ensureToolchain() {
       `The path of this folder contains "${path.delimiter}", at which PATH is split: ${toolsDir}. Move the clone elsewhere.`,
     )
   }
-  // One of our scripts may start another one with the Node in `.tools/`, which is not the system's.
+  // One script may start another one with the Node in `.tools/`, which is not the system's.
   const ownNode = process.execPath.startsWith(toolsDir + path.sep)
   const systemNode = !ownNode && Number(process.versions.node.split('.')[0]) >= nodeMajor
   const nodePackage = nodePackages[`${process.platform}-${process.arch}`]
@@ -146,8 +146,8 @@ async function install(packages, home) {
 /**
  * The pnpm package contains a placeholder that its install script replaces with the executable. npm
  * 12 runs no install scripts, and earlier versions run none with `ignore-scripts=true`. A shell can
- * run the placeholder, but turbo cannot ("Exec format error"), so we always run the script
- * ourselves.
+ * run the placeholder, but turbo cannot ("Exec format error"), so this function always runs the
+ * script.
  *
  * @param {string} folder
  */
@@ -189,7 +189,7 @@ function toolEnv() {
   if (canCreate(homedir())) return env
   const home = path.join(toolsDir, 'home')
   mkdirSync(home, { recursive: true })
-  // The npm that started us has set its cache folder, which is in the home folder as well.
+  // The npm that started this script has set its cache folder, which is in the home folder as well.
   const kept = Object.entries(env).filter(([name]) => !/^npm_config_cache$/i.test(name))
   return { ...Object.fromEntries(kept), HOME: home }
 }

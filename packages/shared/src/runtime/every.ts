@@ -9,7 +9,7 @@ export interface Loop {
   /**
    * Starts no further runs.
    *
-   * @returns resolves when a run that is under way has ended
+   * @returns resolves when a run that is in progress has ended
    */
   stop(): Promise<void>
 }

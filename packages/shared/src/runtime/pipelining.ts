@@ -68,7 +68,7 @@ export interface Pipelining {
 }
 
 /**
- * Limits the requests that are under way on one connection.
+ * Limits the requests that are in progress on one connection.
  *
  * Node parses everything that it reads, up to 64 KiB at once, and starts a request for each head in
  * it. So a few packets can start thousands of pipelined requests. This part *holds* a connection
@@ -142,8 +142,8 @@ const CONNECTIONS_A_TURN = 16
 
 /**
  * Continues held connections in the order in which they became ready, a few in each turn of the
- * event loop. Otherwise requests that are answered at once would be followed by the next requests
- * of the same connections before other clients are served.
+ * event loop. Otherwise a connection whose requests are answered immediately would get its next
+ * requests started before other clients are served.
  */
 function createContinueLater(): (connection: Connection) => void {
   const ready = new Set<Connection>()

@@ -62,8 +62,8 @@ export interface ServerWatch {
 }
 
 /**
- * Probes a server at once, and then at intervals. It sends the next request only after the last one
- * has ended, because requests that hang would otherwise take up all connections.
+ * Probes a server immediately, and then at intervals. It sends the next request only after the last
+ * one has ended, because requests that hang would otherwise take up all connections.
  */
 export function watchServer({ ask, intervalMs, timeoutMs, onResult }: ServerWatch): Loop {
   async function run(): Promise<void> {

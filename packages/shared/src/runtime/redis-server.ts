@@ -23,7 +23,7 @@ type Asked = Pick<Redis, 'info' | 'config' | 'call'>
 /** Pause before a Redis that did not reply is asked again, ms. */
 const ASK_AGAIN_MS = 100
 
-/** The oldest version that has all commands that BullMQ and our scripts use. */
+/** The oldest version that has all commands that BullMQ and the scripts of this product use. */
 const OLDEST = [6, 2] as const
 
 /**

@@ -71,7 +71,7 @@ const PATIENT_SILENCE_MS = 12_000
 const READER_SILENCE_MS = 4000
 
 /**
- * Creates a connection for requests of clients, which must be answered or fail at once. Commands
+ * Creates a connection for requests of clients, which must be answered or fail quickly. Commands
  * fail while it is down, and after `commandTimeoutMs`. A command that timed out may still take
  * effect, so find out before you tell a client that it did not (facts 8 and 9 in
  * `bullmq-facts.test.ts`).
