@@ -5,7 +5,9 @@ import { DEFAULT_SCHEMA, readConnection, sessionSetup } from './session.js'
 
 export type Db = NodePgDatabase<typeof schema>
 
-/** The connection pool of a {@link Database}. It spares callers an import of the driver. */
+/**
+ * The connection pool of a {@link Database}. Callers that use this type need not import the driver.
+ */
 export type Pool = pg.Pool
 
 /** Connections to PostgreSQL: a pool of limited size, and Drizzle on top of it. */
@@ -19,7 +21,7 @@ export interface DatabaseOptions {
   url: string
   /** The schema of the tables, `public` by default. */
   schema?: string
-  /** Most connections of the pool. */
+  /** Maximum number of connections of the pool. */
   poolSize: number
   /** Shown in `pg_stat_activity`. */
   applicationName: string
@@ -46,7 +48,7 @@ export interface DatabaseOptions {
 /**
  * Planner settings for the fixed set of statements that decide batches. They all look up a few
  * known keys, so the right plan is always a nested loop over indexes, whatever the statistics of a
- * young table say. The generic plan saves planning each time.
+ * young table say. A generic plan saves the planning of each execution.
  */
 export const KEYED_PLANS: Record<string, string> = {
   plan_cache_mode: 'force_generic_plan',
@@ -74,8 +76,8 @@ export function createDatabase(options: DatabaseOptions): Database {
       idleInTransactionTimeoutMs,
       ...(options.sessionSettings && { settings: options.sessionSettings }),
     }),
-    // A pooler accepts a client before it has a server connection for it. The connection is usable
-    // only after this reply.
+    // A connection pooler accepts a client before it has a server connection for that client. The
+    // connection is usable only after the reply to this query.
     query_timeout: options.connectTimeoutMs,
   }
   const pool = new pg.Pool({
@@ -91,8 +93,8 @@ export function createDatabase(options: DatabaseOptions): Database {
     onConnect: async (client: pg.ClientBase) => void (await client.query({ ...setup })),
   } as pg.PoolConfig)
   pool.on('error', options.onIdleError)
-  // If a connection breaks while it is checked out, its query fails. The event needs a listener, or
-  // it would end the process.
+  // If a connection breaks while it is checked out, its query fails. The `error` event still needs
+  // a listener, or it would end the process.
   pool.on('connect', (client) => client.on('error', () => undefined))
   return { pool, db: drizzle(pool, { schema }), close: () => pool.end() }
 }

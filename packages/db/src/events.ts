@@ -63,7 +63,7 @@ export interface CreatedEvent {
 /**
  * Creates an event with all its tickets free. If the event exists, nothing changes, whatever its
  * size. This is the only write to `events` outside the lines. It is safe because no line has
- * commands of an event that does not exist.
+ * commands for an event that does not exist yet.
  */
 export async function createEvent(
   pool: Pool,

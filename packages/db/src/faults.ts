@@ -1,10 +1,11 @@
 import type { Backoff } from '@ticket-line/shared'
 
 /**
- * What went wrong with a transaction. The kind decides how the transaction is run again.
+ * What went wrong with a transaction. The kind decides how the caller runs the transaction again.
  *
- * - `connection`: PostgreSQL could not be reached, or the connection was lost in the middle.
- * - `conflict`: a concurrent transaction won.
+ * - `connection`: PostgreSQL could not be reached, or the connection was lost during the
+ *   transaction.
+ * - `conflict`: PostgreSQL aborted the transaction in favor of a concurrent one.
  * - `race`: a concurrent transaction stored the same command or idempotency key first. The next run
  *   finds it.
  * - `lock`: another transaction held a lock for longer than `lock_timeout`, or NOWAIT found it
@@ -29,7 +30,7 @@ export type FaultKind =
 /** How a transaction that failed is run again. */
 export interface RetryRule extends Backoff {
   /**
-   * After this many failures in a row the transaction itself is suspected. The number is high for
+   * Number of failures in a row after which the transaction itself is suspected. It is high for
    * kinds that pass by themselves, and infinite for `lock`, because a lock may be held for hours.
    */
   suspectAfter: number
@@ -82,7 +83,9 @@ const KINDS: Record<string, FaultKind> = {
   '42P05': 'plan', // the prepared statement exists already
 }
 
-/** Unique constraints that only a concurrent transaction can violate. */
+/**
+ * Unique constraints that are violated only if a concurrent transaction stored the same row first.
+ */
 const RACES = ['commands_pkey', 'idempotency_keys_caller_key_hash_pk']
 
 const NETWORK_CODES = new Set([
@@ -149,7 +152,7 @@ export function retryRuleOf(error: unknown): RetryRule {
   return RETRY_RULES[faultKindOf(error)]
 }
 
-/** True if PostgreSQL could not be reached, or the connection was lost in the middle. */
+/** True if PostgreSQL could not be reached, or the connection was lost during the transaction. */
 export function isConnectionFault(error: unknown): boolean {
   return faultKindOf(error) === 'connection'
 }

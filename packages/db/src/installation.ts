@@ -17,7 +17,7 @@ export interface InstallationRecord extends LineLayout {
    */
   drained: boolean
   /**
-   * The Redis in use, by the random id that was stored in it; null before the first process
+   * The Redis in use, by the random id that is stored in it; null until the first process has
    * started.
    */
   redisId: string | null
@@ -42,18 +42,23 @@ export interface InstallationStore {
   replaceRedis(oldId: string | null, newId: string): Promise<boolean>
   /**
    * Records that this Redis is in use now. Does nothing if the record names another Redis or
-   * another layout: a process that has to end must not look like one that uses this Redis.
+   * another layout: a process that has to end for that reason must not make its Redis look in use.
    */
   renewRedis(redisId: string, layout: LineLayout): Promise<void>
   /** Records that a process has stopped using this Redis. */
   leaveRedis(redisId: string): Promise<void>
   /** Gives this installation the id that its Redis keys have, after the database was restored. */
   takeId(id: string): Promise<void>
-  /** An id that a copy of this database does not have; undefined if the role may not read it. */
+  /**
+   * Reads an id that a copy of this database does not have; undefined if the role may not read it.
+   */
   readDatabaseId(): Promise<string | undefined>
 }
 
-/** All processes renew the time. They skip the write if it was renewed less than this ago. */
+/**
+ * All processes renew `redis_seen_at`. They skip the write if it was last renewed less than this
+ * ago.
+ */
 const RENEW_AFTER = `interval '2 seconds'`
 
 const COLUMNS = `id, key_prefix AS "keyPrefix", shared_lines AS "sharedLines", shards,

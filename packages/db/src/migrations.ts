@@ -26,9 +26,10 @@ export function recordSchemaOf(schema: string): string {
  * Applies the missing migrations in one transaction, under an advisory lock. If two runs start at
  * once, the second waits and then finds nothing to do.
  *
- * It needs as few rights as possible. If the database is up to date, it only reads the record. It
- * creates a schema only if that does not exist. Drizzle's own `migrate` instead runs `CREATE SCHEMA
- * IF NOT EXISTS`, for which PostgreSQL requires CREATE on the database even if the schema exists.
+ * It needs as few privileges as possible. If the database is up to date, it only reads the record.
+ * It creates a schema only if the schema does not exist. Drizzle's own `migrate` instead runs
+ * `CREATE SCHEMA IF NOT EXISTS`, for which PostgreSQL requires CREATE on the database even if the
+ * schema exists.
  *
  * @param schema the schema of the tables
  * @throws ConfigError if the database cannot be used; the driver's error if a statement fails. In
@@ -52,8 +53,8 @@ export async function migrateDatabase(url: string, schema = DEFAULT_SCHEMA): Pro
 
 async function connect(url: string, schema: string): Promise<pg.Client> {
   const client = new pg.Client({ ...readConnection(url), application_name: 'ticket-line migrate' })
-  // If the connection breaks, its query fails. The event needs a listener, or it would end the
-  // process.
+  // If the connection breaks, its query fails. The `error` event still needs a listener, or it
+  // would end the process.
   client.on('error', () => undefined)
   await client.connect()
   // Building an index may take long, so there are no timeouts.

@@ -11,17 +11,18 @@ export interface PrunedRows {
 }
 
 /**
- * A step is this small because a batch that replaces an old key waits for the step that removes it.
+ * Maximum number of rows that a step reads. It is this small because a batch that replaces an old
+ * key waits for the step that removes the key.
  */
 const ROWS_PER_STEP = 5000
-/** A step usually takes a few hundredths of this. If one takes longer, PostgreSQL cancels it. */
+/** PostgreSQL cancels a step after this long, ms. A step usually takes a few hundredths of it. */
 const STEP_TIMEOUT_MS = 5000
 /** Pause between two full steps, so that they do not slow down the lines, ms. */
 const STEP_PAUSE_MS = 50
 
 /**
- * How long a repeated request may take to enter its line, ms. Keys stay this much longer than their
- * lifetime. In a line that has jobs older than this, all keys stay.
+ * The longest that a repeated request may take to enter its line, ms. Keys stay this much longer
+ * than their lifetime. In a line that has jobs older than this, all keys stay.
  */
 const KEY_SLACK_MS = 600_000
 
@@ -41,7 +42,7 @@ export interface PruneDeps {
   linesKeepingKeys?: string[]
   /** Called after each step that is followed by another one, with what was removed so far. */
   onProgress?: (removed: PrunedRows) => void
-  /** When it is aborted, pruning ends after the step under way. */
+  /** When this is aborted, pruning ends after the current step. */
   signal?: AbortSignal
 }
 
@@ -90,7 +91,9 @@ interface Step {
   /** Rows that were read: fewer than the limit if there are no more. */
   read: number
   removed: number
-  /** Time at which the next step begins. It is text, because a `Date` has no microseconds. */
+  /**
+   * The time from which the next step reads rows. It is text, because a `Date` has no microseconds.
+   */
   reached: string
   /** Command ids of removed outcomes, and when they were decided, ms since 1970. */
   ids?: string[] | null
@@ -140,9 +143,9 @@ const REMOVALS: Removal[] = [
 
 /**
  * SQL that reads the $2 oldest rows from time $1 on and removes those that may be removed. Each
- * step begins where the last one ended. Otherwise each step would again read the rows that stay,
- * and the removed rows that VACUUM cannot clean up because of an older snapshot, such as a
- * backup's.
+ * step begins where the last one ended. Otherwise each step would read the rows that stay again. It
+ * would also read removed rows that VACUUM cannot clean up yet because of an older snapshot, such
+ * as that of a backup.
  *
  * @param cut SQL of the time before which rows are removed
  * @param mayGo SQL of the condition under which a row may be removed
@@ -177,8 +180,9 @@ async function runStep(pool: Pool, text: string, values: unknown[]): Promise<Ste
   const client = await pool.connect()
   let failed = true
   try {
-    // Statistics from before a rush say that there are few old rows. PostgreSQL would then sort
-    // them instead of reading them in order, which is cheaper for a few rows but not for a million.
+    // Statistics from before a rush say that there are few old rows. PostgreSQL would then sort the
+    // rows instead of reading them in order. Sorting is cheaper for a few rows, but not for a
+    // million.
     await client.query(
       `BEGIN; SET LOCAL enable_sort = off; SET LOCAL statement_timeout = ${STEP_TIMEOUT_MS}`,
     )
@@ -196,7 +200,8 @@ async function runStep(pool: Pool, text: string, values: unknown[]): Promise<Ste
 
 /**
  * Records for each line up to which time its outcomes were removed, in the transaction that removes
- * them.
+ * them. A command whose job id contains a later time is recorded by its id (`forgottenCommands` in
+ * `schema.ts`).
  */
 async function recordPruned(client: PoolClient, ids: string[], decidedMs: number[]): Promise<void> {
   const upTo = new Map<string, number>()
@@ -207,7 +212,7 @@ async function recordPruned(client: PoolClient, ids: string[], decidedMs: number
     upTo.set(lineName, Math.max(atMs, upTo.get(lineName) ?? 0))
     if (jobCreatedAtMs(commandId) > atMs + CLOCK_SLACK_MS) forgotten.push(commandId)
   }
-  // Two steps lock the rows in the same order, so that they cannot deadlock.
+  // All steps lock the rows in the same order, so that they cannot deadlock.
   const lines = [...upTo].sort(([a], [b]) => (a < b ? -1 : 1))
   await client.query(
     `INSERT INTO pruned_lines AS p (line_name, decided_before)

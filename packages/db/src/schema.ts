@@ -30,13 +30,17 @@ export const users = pgTable(
     role: text('role', { enum: ROLES }).notNull().default('user'),
     disabled: boolean('disabled').notNull().default(false),
     /**
-     * Increased by a change of password and by disabling. Tokens and cookies contain the generation
-     * in which they were issued, and those of an earlier generation are refused.
+     * A change of password increases the generation, and so does disabling the account. Tokens and
+     * cookies contain the generation in which they were issued. Those of an earlier generation are
+     * refused.
      */
     generation: integer('generation').notNull().default(0),
-    /** When it was last increased. Tokens without a generation must be younger. */
+    /** When the generation was last increased. Tokens without a generation must be younger. */
     generationSince: at('generation_since'),
-    /** The sign-in that changed the password. It stays valid although its generation is over. */
+    /**
+     * The sign-in that changed the password. It stays valid although it belongs to an earlier
+     * generation.
+     */
     keptFamilyId: uuid('kept_family_id'),
     /** The last change of role, disabled or generation; null if there was none. */
     privilegesChangedAt: at('privileges_changed_at'),
@@ -59,8 +63,8 @@ export const users = pgTable(
 
 /**
  * One-time refresh tokens. All tokens of one sign-in are a family, which has one row. Each use
- * replaces the hash. A token of the family with another hash was used before. Using it again ends
- * the family.
+ * replaces the hash. A token of the family with another hash has been used before. Using it again
+ * ends the family.
  */
 export const refreshTokens = pgTable(
   'refresh_tokens',
@@ -94,7 +98,7 @@ export const events = pgTable(
     lastSequence: bigint('last_sequence', { mode: 'number' }).notNull().default(0),
     /**
      * No entry before this number is waiting. The search for the head of the waiting list starts
-     * here instead of at rows that have left it.
+     * here, so that it skips entries that have left the list.
      */
     waitlistHeadSequence: bigint('waitlist_head_sequence', { mode: 'number' }).notNull().default(0),
     createdAt: at('created_at').notNull().defaultNow(),
@@ -114,8 +118,8 @@ export const events = pgTable(
 )
 
 /**
- * What each user has for an event: a booking or a waiting-list entry. The primary key guarantees
- * that it is only one, and finds it.
+ * What each user has for an event: a booking or a waiting-list entry. The primary key allows only
+ * one claim per user and event, and finds it.
  */
 export const claims = pgTable(
   'claims',
@@ -196,7 +200,10 @@ export const waitlistBlocks = pgTable(
   ],
 )
 
-/** All decided commands with their outcomes. A job that runs again, and polls, find them here. */
+/**
+ * All decided commands with their outcomes. A job that runs again finds its outcomes here, and so
+ * do polls.
+ */
 export const commands = pgTable(
   'commands',
   {
@@ -206,13 +213,15 @@ export const commands = pgTable(
     userId: id('user_id').notNull(),
     /** The user that sent the request. */
     caller: id('caller').notNull(),
-    /** An outcome of the API, or `refused` if the API answered that it was not accepted. */
+    /**
+     * An outcome of the API, or `refused` if the API answered that the command was not accepted.
+     */
     outcome: text('outcome').notNull(),
     position: integer('position'),
     /** Sequence number of the booking in the outcome. */
     bookingSequence: bigint('booking_sequence', { mode: 'number' }),
     promotedUserId: id('promoted_user_id'),
-    /** The first command with the same idempotency key, if this one repeats its outcome. */
+    /** The first command with the same idempotency key, if this command repeats its outcome. */
     replayOf: id('replay_of'),
     /**
      * SHA-256 of its idempotency key, base64url; null if it had none, or an earlier release decided

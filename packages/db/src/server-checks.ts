@@ -4,8 +4,8 @@ import type pg from 'pg'
 type Queryable = Pick<pg.ClientBase, 'query'>
 
 /**
- * How many times to compare two connections. A pooler under load may happen to give them different
- * sessions.
+ * How many times to compare two connections. Under load, a connection pooler may happen to give
+ * them different sessions.
  */
 const ROUNDS = 3
 

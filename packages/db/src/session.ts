@@ -39,7 +39,10 @@ const SESSION_SETTINGS: Record<string, string> = {
   enable_mergejoin: 'on',
 }
 
-/** Set only if the server knows them. The oldest release that we support does not. */
+/**
+ * Settings that are set only if the server knows them. The oldest supported release of PostgreSQL
+ * does not.
+ */
 const SETTINGS_OF_NEWER_SERVERS: Record<string, string> = {
   // PostgreSQL 14. The pool closes idle connections itself.
   idle_session_timeout: '0',
@@ -63,9 +66,9 @@ export interface SessionOptions {
 }
 
 /**
- * The query that applies all settings, in one round trip. It runs after connecting. The settings
- * are not sent in the startup packet: PgBouncer refuses most of them there, and settings of the URL
- * would replace ours.
+ * Returns the query that applies all settings in one round trip. It runs right after connecting.
+ * The settings are not sent in the startup packet: PgBouncer refuses most of them there, and
+ * settings of the URL would replace ours.
  */
 export function sessionSetup(options: SessionOptions): string {
   const settings = {
@@ -87,7 +90,7 @@ export function sessionSetup(options: SessionOptions): string {
     // because an operator may have chosen them for standbys.
     `CASE WHEN current_setting('synchronous_commit') = 'off' THEN ${set('synchronous_commit', 'on')} END`,
   ]
-  // `statement_timeout` comes first, because the timeout that the session began with also bounds
+  // `statement_timeout` comes first. Otherwise the timeout with which the session began would limit
   // the statement that sets the rest.
   return `SET statement_timeout = ${Math.trunc(options.statementTimeoutMs)}; SELECT ${calls.join(', ')}`
 }
@@ -108,7 +111,7 @@ export type Connection = Pick<
 
 /**
  * Reads the address from a URL. It uses only the parameters that say how to reach the server. The
- * driver would let any other one, such as `?statement_timeout=`, replace our setting.
+ * driver would let any other parameter, such as `?statement_timeout=`, replace our setting.
  *
  * @throws ConfigError if the URL cannot be read
  */

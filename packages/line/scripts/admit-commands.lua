@@ -7,10 +7,10 @@
     KEYS[3] queued jobs of the line
     KEYS[4] active jobs of the line
 
-    ARGV[1] depth limit of an event; negative admits all
+    ARGV[1] depth limit of an event; negative for no limit
     ARGV[2] '1' to register the line
     ARGV[3] name of the line
-    ARGV[4] after how long a depth without jobs counts as left behind, ms
+    ARGV[4] how long after its registration an empty line counts as left behind, ms
     ARGV[5], ARGV[6] … id of an event and its number of commands, for each event
 
   Output:
@@ -20,9 +20,10 @@
   wake-up after the add is lost.
 
   If a process dies between this script and the add, its commands stay counted although they never
-  arrive. If such a depth would make the script refuse commands, and the line is empty, the script
-  deletes it. It keeps the depth if the line was registered a moment ago, because the job may still
-  be on its way. If the clock of Redis was set back, a registration may lie in the future.
+  arrive. If an event is at its limit although its line is empty, the script deletes the depth of
+  the event. It keeps the depth if the line was registered a moment ago, because the job may still
+  be on its way. A registration far in the future also counts as old: the clock of Redis was set
+  back after it.
 ]]
 local depth_key = KEYS[1]
 local registered_key = KEYS[2]

@@ -3,19 +3,19 @@
   names from the registered to the recent lines.
 
   Input:
-    KEYS[1] registered lines of the shard, by the time of their last use
+    KEYS[1] registered lines of the shard, by the time of their last registration
     KEYS[2] recent lines of the shard, which the dashboard shows
 
     ARGV[1] how long a line must have been unused, ms
     ARGV[2] prefix of the shard
-    ARGV[3] most lines to check
+    ARGV[3] maximum number of lines to check
     ARGV[4] how many recent lines are kept
     ARGV[5] how long they are kept after the last one was added, ms
 
   Output:
     { lines forgotten, lines checked, jobs removed }
 
-  One script does both, so that no job can be added between the check and the removal.
+  The script both checks and removes, so that no job can be added in between.
 ]]
 local registered_key = KEYS[1]
 local recent_key = KEYS[2]
@@ -29,8 +29,8 @@ local recent_kept_ms = ARGV[5]
 --- @include "include/tidy-line"
 
 local now = now_ms()
--- If the clock of Redis was set back, earlier registrations lie in the future. Without this, their
--- lines would be kept until that time.
+-- If the clock of Redis was set back, earlier registrations lie in the future. Without this loop,
+-- the script would keep their lines until then.
 for _, line in ipairs(
   redis.call('ZRANGEBYSCORE', registered_key, now + 60000, '+inf', 'LIMIT', 0, most_lines)) do
   redis.call('ZADD', registered_key, now, line)

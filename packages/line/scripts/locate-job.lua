@@ -7,13 +7,14 @@
     KEYS[3] prioritized jobs of the line
 
     ARGV[1] id of the job
-    ARGV[2] most ids of queued jobs to return
+    ARGV[2] maximum number of ids of queued jobs to return
 
   Output, one of:
-    { 0 }                                  the job is active
-    { 1, queued jobs ahead, id, id, … }    it is queued; the ids are those of active jobs, then of
-                                           the queued jobs next ahead of it
-    { -1, queued jobs }                    none of the three lists contains it
+    { 0 }                           the job is active
+    { 1, jobs ahead, id, id, … }    it is queued; the ids are those of the active jobs, then those
+                                    of the queued jobs ahead of it, the nearest first
+    { 1, jobs ahead }               it is prioritized
+    { -1, queued jobs }             none of the three lists contains it
 
   The line is served from the right end of the queued jobs, then from the prioritized ones.
 ]]

@@ -2,7 +2,7 @@
   Counts the jobs of lines.
 
   Input:
-    ARGV[1] … base of each line
+    ARGV[1] … base of each line: what all its keys begin with
 
   Output:
     two numbers for each line, in the order of ARGV: queued jobs and active jobs
@@ -11,7 +11,8 @@ local lengths = {}
 for _, base in ipairs(ARGV) do
   local queued = redis.call('LLEN', base .. 'wait')
   local active = redis.call('LLEN', base .. 'active')
-  -- An operator may have given a job a priority or a delay, or paused the line.
+  -- An operator may have given the jobs a priority or a delay, or paused the line. Then they are
+  -- in other lists.
   if queued + active == 0 then
     queued = redis.call('ZCARD', base .. 'prioritized') + redis.call('ZCARD', base .. 'delayed')
       + redis.call('LLEN', base .. 'paused')

@@ -1,6 +1,6 @@
 --[[
-  Puts a job that no list contains back at the end of its line. An operator or a fault may have
-  deleted the list. No worker would ever serve such a job.
+  If no list contains a job, puts it back at the end of its line. Otherwise no worker would ever
+  serve it. An operator or a fault may have deleted the list that contained it.
 
   Input:
     KEYS[1] queued jobs of the line

@@ -2,7 +2,7 @@
   Removes the finished jobs of lines.
 
   Input:
-    ARGV[1] … base of each line
+    ARGV[1] … base of each line: what all its keys begin with
 
   Output:
     number of jobs removed

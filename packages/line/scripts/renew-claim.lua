@@ -7,8 +7,8 @@
     KEYS[1] claim of the installation
     KEYS[2] marks of the processes that are alive
 
-    ARGV[1] id of the installation of the process; empty for a reader
-    ARGV[2] id of the process; empty for a reader
+    ARGV[1] id of the installation of the process; empty if the caller only reads
+    ARGV[2] id of the process; empty if the caller only reads
     ARGV[3] its service
     ARGV[4] id of its database; empty if unknown
     ARGV[5] for how long a process counts as alive after its last mark, ms
@@ -16,9 +16,9 @@
   Output:
     { id of the installation, id of this Redis, id and mark of each other live process … }
 
-  Every process runs this every two seconds. Its writes stay out of the append-only file, because
-  Redis flushes that file to disk before it replies to any client. Replicas still get them. Marks
-  need not survive a restart of Redis, because processes set them again as soon as they reconnect.
+  Every process runs this script every two seconds. Its writes stay out of the append-only file,
+  because Redis flushes that file to disk before it replies to any client. Replicas still get the
+  writes. Marks need not survive a restart of Redis: processes set them again when they reconnect.
 ]]
 redis.set_repl(redis.REPL_REPLICA)
 

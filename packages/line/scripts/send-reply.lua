@@ -6,13 +6,13 @@
     KEYS[2] queued jobs of the line
     KEYS[3] depth of the line: undecided commands by event
 
-    ARGV[1] reply as JSON; empty if the job leaves its line without one
+    ARGV[1] reply as JSON; empty if the job leaves its line without a reply
     ARGV[2] about how many replies the stream keeps
     ARGV[3] how long the stream lives after its last reply, ms
     ARGV[4], ARGV[5] … id of an event and its number of commands in the job, for each event
 
   If no job is queued, the script deletes the whole depth, because a process that died may have left
-  a wrong one.
+  it too high.
 ]]
 local replies_key = KEYS[1]
 local queued_key = KEYS[2]

@@ -1,16 +1,16 @@
 --[[
-  Shortens the locks of a line's active jobs to the longest time that a lock can have.
+  Limits the remaining lifetime of the locks of a line's active jobs, and of the line's mark.
 
   Input:
     KEYS[1] active jobs of the line
     KEYS[2] BullMQ's mark that some process has checked the line for stalled jobs
 
-    ARGV[1] base of the line
-    ARGV[2] longest lock, ms
-    ARGV[3] longest mark, ms
+    ARGV[1] base of the line: what all its keys begin with
+    ARGV[2] maximum lifetime of a lock, ms
+    ARGV[3] maximum lifetime of the mark, ms
 
   Redis stores the time at which a key expires, by its own clock. If that clock is set back by an
-  hour, the lock of a worker that died before that lasts an hour longer, and so does the mark.
+  hour, existing keys last an hour longer: the mark, and the lock of a worker that has died.
 ]]
 local active_key = KEYS[1]
 local checked_key = KEYS[2]

@@ -5,7 +5,7 @@
  *
  * A process that dies between two steps leaves a depth that is too high. Three things correct it. A
  * reply deletes the depth of a line without queued jobs. `admit-commands.lua` deletes the depth of
- * an event if it would refuse commands to an empty line. `ops reconcile` deletes the depth of a
+ * an event that is at its limit although its line is empty. `ops reconcile` deletes the depth of a
  * line without jobs.
  */
 import { type LineLayout, writeTogether } from '@ticket-line/shared'
@@ -15,7 +15,7 @@ import { defineAdmitCommands, defineForgetDepth, type EventCounts } from './scri
 
 export type { EventCounts } from './scripts.js'
 
-/** Within this time after its commands were counted, a job is added or its add fails, ms. */
+/** After its commands have been counted, a job is added, or its add fails, within this time, ms. */
 const LEFT_BEHIND_AFTER_MS = 5000
 
 /** The value that means no limit to `admit-commands.lua`. */
@@ -35,7 +35,7 @@ export interface DepthCounter {
     limit: number | undefined,
     registers: boolean,
   ): Promise<AdmittedEvent[]>
-  /** Counts out commands whose job is not added. It does not wait for the result. */
+  /** Counts out commands whose job is not added, without waiting for the result. */
   takeBack(lineName: string, counts: EventCounts): void
   /** Deletes the depth of a line if it has no jobs. @returns whether there was one */
   forget(lineName: string): Promise<boolean>
@@ -52,7 +52,8 @@ export function createDepthCounter(redis: Redis, layout: LineLayout): DepthCount
   const forgetDepth = defineForgetDepth(redis)
   return {
     async admit(name, counts, limit, registers) {
-      // The caller adds the job in the same turn. Both then go in one write to the socket.
+      // The caller adds the job in the same turn. The count and the add then go to the socket in
+      // one write.
       if (limit === undefined) writeTogether(redis)
       const reply = await admitCommands(
         { name, base: lineBase(name, layout), prefix: linePrefix(name, layout) },

@@ -9,7 +9,8 @@
 import type { LineLayout } from '@ticket-line/shared'
 
 /**
- * Spreads numbers evenly over a few buckets, even if all have a common factor (Fibonacci hashing).
+ * Spreads numbers evenly over a few buckets, even if they all have a common factor (Fibonacci
+ * hashing).
  */
 function spread(value: number, buckets: number): number {
   const hashed = (BigInt(value) * 0x9e3779b97f4a7c15n) & 0xffffffffffffffffn
@@ -121,7 +122,7 @@ export const jobLockKey = (base: string, jobId: string): string => `${base}${job
 
 // Finding keys with SCAN.
 
-/** Text in which no character has a meaning for `MATCH`. */
+/** Escapes the characters that have a special meaning in a `MATCH` pattern. */
 function escapeGlob(text: string): string {
   return text.replace(/[\\*?[\]]/g, '\\$&')
 }
@@ -133,20 +134,20 @@ export const shardKeysPattern = (prefix: string): string => `${escapeGlob(prefix
 export const installationKeysPattern = (keyPrefix: string): string =>
   `${escapeGlob(keyPrefix)}{s*}:*`
 
-/** A key of a line, taken apart: `rest` is what follows the base. */
+/** The parts of a key of a line: `rest` is what follows the base. */
 export interface LineKey {
   lineName: string
   rest: string
 }
 
-/** Takes a key apart; undefined if it is not a key of a line in this shard. */
+/** Splits a key into its parts; undefined if it is not a key of a line in this shard. */
 export function parseLineKey(key: string, prefix: string): LineKey | undefined {
   return key.startsWith(`${prefix}:`)
     ? toLineKey(LINE_KEY.exec(key.slice(prefix.length + 1)))
     : undefined
 }
 
-/** Takes a key of any shard apart; undefined if it is not a key of a line. */
+/** Splits a key of any shard into its parts; undefined if it is not a key of a line. */
 export function parseAnyLineKey(key: string): LineKey | undefined {
   return toLineKey(ANY_LINE_KEY.exec(key))
 }
@@ -177,9 +178,9 @@ const UNFINISHED_LISTS: ReadonlySet<string> = new Set(
 export const isCompletedList = (rest: string): boolean => rest === completedJobsKey('')
 
 /**
- * Name of the main Redis connection of a process (`CLIENT LIST`). Each process has one, so `ops`
- * can count the processes of an installation. BullMQ names the connections of open lines after
- * their queues.
+ * Name of the main Redis connection of a process, as `CLIENT LIST` shows it. Each process has one,
+ * so `ops` can count the processes of an installation. BullMQ names the connections of open lines
+ * after their queues.
  */
 export function connectionName(service: 'api' | 'worker' | 'ops', layout: LineLayout): string {
   return `${layout.keyPrefix}:${service}`

@@ -11,8 +11,8 @@ export interface LineQueues {
 }
 
 /**
- * Most queue objects that are kept. Each takes some ten kilobytes and no connection. Making one
- * takes longer than adding a job to it.
+ * Maximum number of queue objects that are kept. Each takes about 10 kB and no connection. Making
+ * one takes longer than adding a job to it.
  */
 const QUEUES_KEPT = 2000
 
@@ -28,9 +28,10 @@ export function createLineQueues(redis: Redis, layout: LineLayout): LineQueues {
     skipMetasUpdate: true,
     skipWaitingForReady: true,
   }
-  // `Queue` is the documented way to a backend. No job is ever added to this one.
+  // `Queue` is the documented way to a backend. No job is ever added to this queue.
   const rootQueue = new Queue('root', options)
-  // The connection has a listener of its own. Without one here, BullMQ prints each error.
+  // The connection has its own listener for errors. Without this one, BullMQ would print each error
+  // too.
   rootQueue.on('error', () => undefined)
   const root: RedisQueueBackend = rootQueue.getBackend()
   const cache = new LRUCache<string, Queue>({ max: QUEUES_KEPT })

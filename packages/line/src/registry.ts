@@ -23,7 +23,7 @@ import { sendWakeUp } from './wake-ups.js'
 /** How many jobs a line has. */
 export interface LineLength {
   queuedJobs: number
-  /** One at most, unless Redis lost the setting of the global concurrency. */
+  /** At most one, unless Redis has lost the setting of the global concurrency. */
   activeJobs: number
 }
 
@@ -57,7 +57,7 @@ export interface LineRegistry {
   allWithWork(): Promise<string[]>
   /** Finds the registered lines whose first job was made before `beforeMs`, ms since 1970. */
   linesWithJobsBefore(beforeMs: number): Promise<string[]>
-  /** Returns the names of up to `limit` lines that were used last, the latest first. */
+  /** Returns the names of the `limit` lines that were used most recently, the latest first. */
   recentLines(limit: number): Promise<string[]>
   /** Sums up all registered lines in a few round trips, however many they are. */
   overview(): Promise<LinesOverview>
@@ -77,25 +77,25 @@ export interface LineRegistry {
   removeFinished(): Promise<number>
   /**
    * Scans all keys, and registers lines that have jobs but are not registered, because of a fault
-   * or an older release. It also shortens the lifetime of reply streams to `REPLIES_TTL_MS`,
-   * because it is longer if the clock of Redis was set back.
+   * or an older release. It also limits the remaining lifetime of reply streams to
+   * `REPLIES_TTL_MS`. The lifetime is longer than that if the clock of Redis was set back.
    *
    * @returns how many lines were registered
    */
   registerByKeys(): Promise<number>
 }
 
-/** Lines that one script handles. It blocks Redis for a few milliseconds at most. */
+/** How many lines one script handles. It blocks Redis for a few milliseconds at most. */
 const LINES_PER_SCRIPT = 100
-/** Lines that one pipeline reads. */
+/** How many lines one pipeline reads. */
 const LINES_PER_PIPELINE = 500
-/** Keys that one SCAN visits. */
+/** About how many keys one SCAN visits. */
 const KEYS_PER_SCAN = 1000
 /** Pause between two SCANs, ms. */
 const SCAN_PAUSE_MS = 5
-/** Forgotten lines that a shard keeps as recent ones. */
+/** How many forgotten lines a shard keeps as recent ones. */
 const RECENT_LINES = 200
-/** How long it keeps them after the last one was added, ms. */
+/** How long a shard keeps its recent lines after the last one was added, ms. */
 const RECENT_LINES_MS = 7 * 24 * 3_600_000
 
 export function createLineRegistry(redis: Redis, layout: LineLayout): LineRegistry {
@@ -134,7 +134,7 @@ export function createLineRegistry(redis: Redis, layout: LineLayout): LineRegist
     return found
   }
 
-  /** Reads lines that had work a moment ago, without those that are empty by now. */
+  /** Reads lines that had work a moment ago. Lines that are empty by now are left out. */
   async function read(lineNames: string[]) {
     const pipeline = redis.pipeline()
     for (const base of lineNames.map(baseOf)) {
@@ -198,7 +198,7 @@ export function createLineRegistry(redis: Redis, layout: LineLayout): LineRegist
       for (const list of lists) {
         for (let i = 0; i + 1 < list.length; i += 2) {
           const [name = '', at = 0] = [list[i], Number(list[i + 1])]
-          // A line from before the layout was changed is not served.
+          // Leaves out the lines of an earlier layout, which no worker serves.
           if (isLineName(name, layout)) usedAt.set(name, Math.max(at, usedAt.get(name) ?? 0))
         }
       }

@@ -18,12 +18,15 @@ import { followStreams } from './streams.js'
 
 /** About how many replies a stream keeps for an API process that does not read. */
 const REPLIES_KEPT = 500
-/** How long a stream lives after its last reply, ms. Clients ask PostgreSQL after one second. */
+/**
+ * How long a stream lives after its last reply, ms. An API process looks in PostgreSQL after one
+ * second.
+ */
 export const REPLIES_TTL_MS = 60_000
 
-/** Longest that a read waits for a reply, ms. */
+/** Maximum time that a read waits for a reply, ms. */
 const READ_FOR_MS = 2000
-/** Most replies of one read. */
+/** Maximum number of replies of one read, per shard. */
 const READ_COUNT = 100
 
 /**
@@ -58,7 +61,8 @@ export function createSendReply(redis: Redis, layout: LineLayout, log: Log): Sen
 }
 
 /**
- * Follows the replies to one API process on all shards, from the first one that is still there.
+ * Follows the replies to one API process on all shards, beginning with the oldest one that the
+ * streams still have.
  *
  * @param redis a connection that nothing else uses
  * @param onReply Called with each reply. It must not throw.
@@ -89,7 +93,7 @@ export function followReplies(
 }
 
 /**
- * Reads a reply that came out of Redis, where anybody with access may have changed it.
+ * Parses a reply from Redis. Anybody with access to Redis may have changed it.
  *
  * @returns undefined if it is not what a worker sends
  */

@@ -24,7 +24,7 @@ import {
   waitingChildrenJobsKey,
 } from './keys.js'
 
-/** How many commands of each event; the keys are event ids. */
+/** Number of commands by event id. */
 export type EventCounts = ReadonlyMap<number, number>
 
 /** @returns commands admitted and depth afterwards, two numbers for each event of `counts` */
@@ -79,7 +79,10 @@ export function defineForgetDepth(redis: Redis) {
 /** Where a job is in its line. */
 export type JobLocation =
   | { kind: 'active' }
-  /** `ids` are those of the active jobs, then of the queued jobs next ahead, up to the limit. */
+  /**
+   * `ids` are those of the active jobs, then those of up to `mostIds` queued jobs ahead, the
+   * nearest first. A prioritized job counts as queued, without ids.
+   */
   | { kind: 'queued'; jobsAhead: number; ids: string[] }
   /** It is neither active, queued nor prioritized. */
   | { kind: 'unlisted'; queuedJobs: number }
@@ -157,7 +160,7 @@ export function defineForgetEmptyLines(redis: Redis) {
 /** Shortens the locks of a line. */
 export type ShortenLocks = (base: string) => Promise<unknown>
 
-/** @param times how long a lock and the mark last at most, the same for all workers */
+/** @param times maximum lifetimes of a lock and of the mark, the same for all workers */
 export function defineShortenLocks(
   redis: Redis,
   times: { lockDurationMs: number; stalledIntervalMs: number },

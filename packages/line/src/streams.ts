@@ -4,22 +4,19 @@ import type { Redis } from 'ioredis'
 export interface FollowedStream {
   key: string
   /**
-   * The last entry that was read: `$` begins with the next entry that is added, `0-0` with the
-   * first one that is still there.
+   * Id of the last entry that was read. `$` begins with the next entry that is added, `0-0` with
+   * the oldest entry that the stream still has.
    */
   lastId: string
 }
 
 export interface FollowOptions {
-  /**
-   * A connection from `createReaderRedis` that nothing else uses. Its commands block without a
-   * timeout.
-   */
+  /** A connection from `createReaderRedis` that nothing else uses, because reads block it. */
   redis: Redis
   streams: FollowedStream[]
-  /** Longest that a read waits for an entry, ms. At most 2000. */
+  /** Maximum time that a read waits for an entry, ms. It must not exceed 2000. */
   blockMs: number
-  /** Most entries of each stream in one read. */
+  /** Maximum number of entries of each stream in one read. */
   count: number
   /** Called with the fields of each entry, in order. It must not throw. */
   onEntry: (fields: string[]) => void
@@ -27,7 +24,7 @@ export interface FollowOptions {
   onError: (error: unknown) => void
 }
 
-/** How often the reader checks whether the ids of a stream went back, ms. */
+/** How often the reader checks whether a stream has started again with lower ids, ms. */
 const CHECK_IDS_EVERY_MS = 2000
 /** Pause after a read that failed, ms. */
 const PAUSE_MS = 100
@@ -38,10 +35,10 @@ type ReadReply = [key: string, entries: [id: string, fields: string[]][]][] | nu
  * Follows streams on one blocking connection. Unlike pub/sub, it misses nothing that was written
  * while it reconnected.
  *
- * The ids of a stream are times of the clock of Redis, and grow for as long as the stream exists.
- * If the clock was set back, a stream that expired, was flushed or was restored starts again with
- * lower ids. The reader then reads such a stream from its beginning, so `onEntry` may get an entry
- * twice.
+ * The ids of a stream contain the time by the clock of Redis. They grow for as long as the stream
+ * exists. If the clock was set back, a stream that expired, was flushed or was restored starts
+ * again with lower ids. The reader then reads such a stream from its beginning, so `onEntry` may
+ * get an entry twice.
  *
  * @returns a function that stops at once and closes the connection
  */
@@ -77,8 +74,8 @@ export function followStreams(options: FollowOptions): () => void {
   }
 
   /**
-   * Replaces `$` by an id. Otherwise each read would resolve `$` again, and entries that are added
-   * between two reads would be lost.
+   * Replaces `$` with an id. Otherwise each read would resolve `$` again, and entries that are
+   * added between two reads would be lost.
    */
   async function resolveStart(): Promise<void> {
     for (const stream of streams) {

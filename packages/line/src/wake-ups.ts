@@ -10,9 +10,9 @@ import { followStreams } from './streams.js'
 /** About how many wake-ups a stream keeps for workers that read slowly. */
 const WAKE_UPS_KEPT = 20_000
 
-/** Longest that a read waits for a wake-up, ms. */
+/** Maximum time that a read waits for a wake-up, ms. */
 const READ_FOR_MS = 2000
-/** Most wake-ups of one read. */
+/** Maximum number of wake-ups of one read, per shard. */
 const READ_COUNT = 1000
 
 /** Tells all workers that a line has work. */

@@ -27,9 +27,12 @@ export interface WorkerConfig extends Basics {
   poolSize: number
   statementTimeoutMs: number
   idleInTransactionTimeoutMs: number
-  /** How long a stopping process may take to finish its jobs before it leaves them to others. */
+  /**
+   * How long a stopping process may take, ms. In the last part of it, the process leaves its jobs
+   * to other workers.
+   */
   shutdownGraceMs: number
-  /** How long outcomes are kept. */
+  /** How long outcomes are kept, in hours. */
   outcomeRetentionHours: number
   pruneIntervalMs: number
   /** Where traces are sent; undefined if they are off. */

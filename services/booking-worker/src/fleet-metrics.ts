@@ -46,8 +46,8 @@ const GAUGES: [
  * Exports figures about all lines of the installation, not only those of this process. All workers
  * export the same figures, so queries take the maximum.
  *
- * A loop reads the figures, so that `/metrics` answers while Redis is away. It then leaves these
- * figures out.
+ * A loop reads the figures, so that `/metrics` still answers if Redis is unavailable. The response
+ * then leaves these figures out.
  */
 export function watchFleet({
   registry,
@@ -73,6 +73,6 @@ export function watchFleet({
   async function read(): Promise<void> {
     latest = { overview: await lines.overview(), atMs: monotonicMs() }
   }
-  // While Redis is away, other parts report it.
+  // If Redis is unavailable, other parts report it.
   return every(intervalMs, read, { immediately: true, onError: () => undefined })
 }

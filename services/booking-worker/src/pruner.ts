@@ -7,7 +7,7 @@ export interface PrunerDeps {
   registry: LineRegistry
   retentionHours: number
   intervalMs: number
-  /** Called each time no removable row is left. */
+  /** Called each time that no row is left to remove. */
   onPruned: () => void
   log: Log
   /** Milliseconds since 1970. */
@@ -15,7 +15,7 @@ export interface PrunerDeps {
 }
 
 /**
- * Removes, at intervals, outcomes, idempotency keys and refresh tokens that are no longer needed.
+ * Removes outcomes, idempotency keys and refresh tokens that are no longer needed, at intervals.
  * Any number of processes may do so at the same time. When stopped, a pruner finishes its current
  * step.
  */

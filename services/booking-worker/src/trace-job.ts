@@ -2,12 +2,12 @@ import type { JobToDecide } from '@ticket-line/line/server'
 import type { Tracing } from '@ticket-line/telemetry'
 import type { AppliedBatch } from './booking/index.js'
 
-/** Most links of a span. A full job has 256 commands, and each link costs time. */
+/** Maximum number of links of a span. A full job has 256 commands, and each link costs time. */
 const MAX_LINKS = 32
 
 /**
  * Runs `apply` in a span of the trace of the job's first traced command. The span links to the
- * traces of the other commands, and a span before it shows the time in the line.
+ * traces of the other commands, and a span before it shows how long the job was in the line.
  *
  * @param nowMs ms since 1970
  */

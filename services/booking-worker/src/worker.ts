@@ -41,8 +41,8 @@ import { createPruner } from './pruner.js'
 import { traceJob } from './trace-job.js'
 
 /**
- * How often the worker checks that Redis accepts writes, ms. A worker without jobs would not notice
- * a failover otherwise.
+ * How often the worker checks that Redis accepts writes, ms. Otherwise a worker without jobs would
+ * not notice a failover.
  */
 const PROBE_INTERVAL_MS = 1000
 /** How long `/readyz` waits for the reply of a server, ms. */
@@ -81,7 +81,7 @@ export async function startWorker(
   redis.on('error', (error) => log.warn({ err: error }, 'Redis connection error'))
   closers.push('redis', () => redis.disconnect())
   const writeToRedis = createWriteProbe(redis, shardPrefix(0, layout))
-  // A reply that refuses the write makes the connection reconnect (`reconnection`).
+  // If Redis refuses the write, the connection reconnects (`reconnection` in `packages/shared`).
   const probing = every(PROBE_INTERVAL_MS, writeToRedis, { onError: () => undefined })
   closers.push('redis probe', () => void probing.stop())
   await checkRedisAt(config.redisUrl, { production: config.production, log })
@@ -199,8 +199,8 @@ export async function startWorker(
 }
 
 /**
- * Opens two pools. One decides batches. The other is for everything else: its statements may take
- * long, and they must not wait for the first pool.
+ * Opens two pools. One is for deciding batches. The other one is for all other statements, which
+ * may take long and must not wait for the first pool.
  */
 function openDatabases(
   config: WorkerConfig,

@@ -21,7 +21,7 @@ export interface Arguments {
   durationMs(name: string, fallbackSeconds: number): number
   /** @returns `undefined` if the option is not given */
   oneOf<Word extends string>(name: string, words: readonly Word[]): Word | undefined
-  /** @returns the values of an option that may be given several times */
+  /** @returns all values of an option that may be given several times */
   all(name: string): string[]
 }
 

@@ -58,7 +58,7 @@ export interface Context {
   progress(line: string): void
 }
 
-/** The longest time to connect to a server, while an operator waits for the answer. */
+/** Maximum time to connect to a server, ms. An operator waits for it. */
 const CONNECT_TIMEOUT_MS = 5000
 
 /** @throws ConfigError naming the variable that cannot be used */
@@ -102,8 +102,8 @@ export function createContext(
   }
 
   /**
-   * Reads the record of the installation. It is also undefined if PostgreSQL cannot be reached, so
-   * that a command can still show what is in Redis.
+   * Reads the record of the installation. Returns undefined also if PostgreSQL cannot be reached,
+   * so that a command can still show what is in Redis.
    */
   async function readInstallation(): Promise<InstallationRecord | undefined> {
     try {

@@ -29,7 +29,8 @@ const DRIVER_MESSAGE =
 
 /**
  * The exit code of a failed command. Only a failure that a server certainly caused is
- * `unreachable`: probes and scripts repeat such a command, which does not help against a bug.
+ * `unreachable`, because probes and scripts repeat such a command. Repeating does not help against
+ * a bug.
  */
 export function exitCodeOf(error: unknown): number {
   if (error instanceof UsageError || error instanceof ConfigError) return EXIT.usage

@@ -70,11 +70,11 @@ function reportFailure(error: unknown, isJson: boolean): number {
   return exitCode
 }
 
-// By default Node exits with 1, which here means that something was found.
+// By default Node exits with 1, but here 1 means that something was found.
 process.on('uncaughtException', (error) =>
   process.exit(reportFailure(error, process.argv.includes('--json'))),
 )
 
-// Exits explicitly, since a pending reply of a server would keep the process alive until it times
-// out.
+// Exits explicitly, because a pending reply of a server would keep the process alive until the
+// reply times out.
 process.exit(await main(process.argv.slice(2)))

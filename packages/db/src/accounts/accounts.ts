@@ -9,12 +9,16 @@ export interface AccountPrivileges {
   role: Role
   disabled: boolean
   /**
-   * Increased by each password change and each disabling. Earlier tokens and cookies are invalid.
+   * A change of password increases the generation, and so does disabling the account. Tokens and
+   * cookies of an earlier generation are invalid.
    */
   generation: number
   /** When the generation began, by the database's clock; null for the first one. */
   generationSince: Date | null
-  /** The sign-in that changed the password. It stays valid although its generation is over. */
+  /**
+   * The sign-in that changed the password. It stays valid although it belongs to an earlier
+   * generation.
+   */
   keptFamilyId: string | null
 }
 

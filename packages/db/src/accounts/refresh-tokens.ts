@@ -3,9 +3,9 @@ import { and, eq, gt, inArray, or, sql } from 'drizzle-orm'
 import type { Db } from '../client.js'
 import { refreshTokens, users } from '../schema.js'
 
-/** Most expired rows that one sign-in deletes. */
+/** Maximum number of expired rows that one sign-in deletes. */
 const PRUNE_AT_ONCE = 20
-/** Most sign-ins of an account. A further one ends the oldest. */
+/** Maximum number of sign-ins of an account. A further one ends the oldest. */
 const MAX_FAMILIES = 50
 
 /** The current account of a family, and the time until which its token can be exchanged. */

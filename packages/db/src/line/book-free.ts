@@ -62,12 +62,12 @@ const RACES = ['claims_event_id_user_id_pk', 'commands_pkey', 'idempotency_keys_
  * command and its key are new, and no other transaction locks the event. It waits only for a
  * concurrent transaction that is about to commit the same claim, command or key.
  *
- * @param bookings of the type `book`, each for another event. If two have the same key, none is
- * booked
+ * @param bookings commands of the type `book`, each for a different event. If two have the same
+ * key, none is booked
  * @returns what was booked, by command id. The other bookings changed nothing: decide them as a
  * batch
- * @throws the driver's error. After a lost connection PostgreSQL may have committed. Decide all of
- * them as a batch, which finds stored outcomes
+ * @throws the driver's error. After a lost connection PostgreSQL may have committed. Decide all
+ * bookings as a batch, which finds stored outcomes
  */
 export async function bookFree(
   queryable: Pick<pg.Pool, 'query'>,

@@ -96,8 +96,9 @@ export function createCommandStore(pool: pg.Pool): CommandStore {
 }
 
 /**
- * Drizzle runs a transaction around a callback. The caller decides between the two halves of the
- * callback: it gets the loaded rows from the first half and gives the second half what to write.
+ * Drizzle runs a transaction around a callback. This callback has two halves, between which the
+ * caller decides. The first half gives the caller the loaded rows. The second half gets from the
+ * caller what to write.
  */
 async function begin(pool: pg.Pool, request: LoadRequest): Promise<LineTransaction> {
   const loading = Promise.withResolvers<LoadedBatch>()

@@ -9,18 +9,18 @@ import {
 } from './columns.js'
 import { arrayOf, type LineConnection, NO_ROWS, type Statement } from './transaction.js'
 
-/** What the decision of a batch needs to know. */
+/** What must be loaded to decide a batch. */
 export interface LoadRequest {
   /** Events named in the batch, ascending. Every transaction locks events in this order. */
   eventIds: number[]
   /**
-   * What to do if another transaction holds the lock of an event. `fail` gives an error at once
-   * (55P03), so that the events of other lines in the batch need not wait for this one.
+   * What to do if another transaction holds the lock of an event. With `fail`, the load fails at
+   * once (55P03), so that the events of other lines in the batch need not wait for this one.
    */
   whenLocked: 'wait' | 'fail'
   /** The jobs of the commands. Stored outcomes of a job are one range of the primary key. */
   jobIds: string[]
-  /** Users named in the batch. `wantRank` is true if the answer may contain a rank. */
+  /** Users named in the batch. `wantRank` is true if the outcome may contain a position. */
   users: { eventId: number; userId: string; wantRank: boolean }[]
   /** The waiting lists from which the batch may take entries, and at most how many. */
   heads: { eventId: number; count: number }[]
@@ -43,8 +43,8 @@ export interface LoadedBatch {
   heads: { eventId: number; sequence: number; userId: string }[]
   stored: { commandId: string; outcome: StoredOutcome }[]
   /**
-   * Commands of the jobs that were decided and whose outcomes were pruned; see `forgottenCommands`
-   * in `schema.ts`.
+   * Those commands of the jobs that were decided and whose outcomes were pruned; see
+   * `forgottenCommands` in `schema.ts`.
    */
   forgotten: string[]
   /**
@@ -60,7 +60,10 @@ export interface EventRow {
   totalTickets: number
   availableTickets: number
   waitingCount: number
-  /** Last number given out, in the order of decisions, to bookings and waiting-list entries. */
+  /**
+   * The last sequence number. Bookings and waiting-list entries are numbered in the order of
+   * decisions.
+   */
   lastSequence: number
   /** No entry with a lower sequence is on the waiting list. */
   waitlistHeadSequence: number
@@ -77,7 +80,7 @@ export interface FirstAnswer extends StoredCommand {
 
 const SELECT_EVENTS = `SELECT event_id, total_tickets, available_tickets, waiting_count, last_sequence,
     waitlist_head_sequence FROM events WHERE event_id = ANY($1::bigint[]) ORDER BY event_id`
-// `npm run faults:mutants` removes the text between the marks and must notice that it is missing.
+// `npm run faults:mutants` removes the text between the marks, and its checks must notice that.
 const lockEvents: Statement = {
   name: 'line_lock_events',
   text: `${SELECT_EVENTS} /* guard:row-lock */ FOR UPDATE /* end guard */`,
@@ -150,7 +153,7 @@ export async function load(connection: LineConnection, request: LoadRequest): Pr
   const [eventRows, storedRows, claimRows, headRows, keyRows] = await connection.roundTrip(
     (send) => [
       eventIds.length === 0 ? NO_ROWS : send<EventColumns>(lock, [arrayOf(eventIds)]),
-      // '.' separates the index from the job id and '/' follows it in ASCII.
+      // '.' separates the index from the job id, and '/' follows '.' in ASCII.
       send<StoredRow>(readStored, [
         arrayOf(jobIds.map((jobId) => `${jobId}.`)),
         arrayOf(jobIds.map((jobId) => `${jobId}/`)),

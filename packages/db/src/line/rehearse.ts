@@ -34,9 +34,9 @@ const checkConstraints: Statement = {
 }
 
 /**
- * Runs the statements of the line on an event of its own, in one transaction that is rolled back.
- * It leaves nothing behind and locks nothing that a sale needs. If it succeeds, a command that
- * failed a moment ago failed for a reason of its own.
+ * Runs the statements of the line on an event of its own, in one transaction that it rolls back. It
+ * leaves nothing behind and locks nothing that a sale needs. If it succeeds, a command that failed
+ * a moment ago failed for a reason of its own.
  *
  * @throws the driver's error, if PostgreSQL refuses a statement of the line
  */
@@ -44,7 +44,7 @@ export async function rehearse(pool: pg.Pool, rehearsal: Rehearsal): Promise<voi
   const { eventId, likeEventId, booking, batches } = rehearsal
   try {
     await inTransaction(pool, async (connection) => {
-      // If BEGIN failed, the event would be committed.
+      // If BEGIN failed, the next statement would commit the event.
       await connection.begun
       await connection.roundTrip((send) => [send(insertEvent, [eventId, likeEventId])])
       const booked = await bookFree(connection.client, [booking])

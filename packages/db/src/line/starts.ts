@@ -2,7 +2,7 @@ import type pg from 'pg'
 
 // After a worker crashed, another worker runs the commands of its job one at a time. It counts each
 // start before it runs the command. If it survives but does not decide the command, it takes the
-// count back. The count therefore shows a command that kills its workers.
+// count back. A command with a high count is therefore one that kills its workers.
 
 /**
  * Counts a start of a command.
@@ -30,7 +30,10 @@ export async function readStarts(pool: pg.Pool, commandId: string): Promise<numb
   return rows[0]?.starts ?? 0
 }
 
-/** Takes back one counted start of a command. The worker that ran it calls this, so it is alive. */
+/**
+ * Takes back one counted start of a command. Called by the worker that ran the command and
+ * survived.
+ */
 export async function takeStartBack(pool: pg.Pool, commandId: string): Promise<void> {
   await pool.query({
     name: 'starts_take_back',

@@ -9,7 +9,7 @@ export interface Statement {
   text: string
 }
 
-/** Sends a statement without waiting for replies to those before it. */
+/** Sends a statement without waiting for the replies to earlier ones. */
 export type Send = <Row extends pg.QueryResultRow>(
   statement: Statement,
   values: unknown[],
@@ -29,7 +29,7 @@ export const NO_ROWS: Promise<{ rows: never[]; rowCount: 0 }> = Promise.resolve(
  * Drizzle frames the transaction: it sends BEGIN, COMMIT and, after an error, ROLLBACK. Between
  * them, the statements bypass Drizzle and go to the driver, because Drizzle awaits each statement
  * and cannot name a raw one. Several statements then share a round trip, which needs a pool with
- * `pipeline: true`, and PostgreSQL plans each of them once per connection.
+ * `pipeline: true`. PostgreSQL plans each of them once per connection.
  *
  * Drizzle uses this object as its driver. `query` sends Drizzle's BEGIN but does not wait for the
  * reply, so that BEGIN shares a round trip with the statements that follow. That round trip fails
@@ -51,7 +51,7 @@ export class LineConnection {
   /** Called by Drizzle with BEGIN, COMMIT and ROLLBACK. */
   async query({ text }: pg.QueryConfig): Promise<unknown> {
     if (text === 'begin') {
-      // The first round trip follows before the next tick and leaves in the same packet.
+      // The first round trip is sent before the next tick, and leaves in the same packet as BEGIN.
       this.#stream.cork()
       process.nextTick(() => this.#stream.uncork())
       this.begun = this.client.query(text)

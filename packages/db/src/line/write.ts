@@ -17,7 +17,7 @@ import {
   updateEvents,
 } from './write-statements.js'
 
-/** Everything a decided batch changes. One statement writes all rows of a kind. */
+/** Everything that a decided batch changes. One statement writes all rows of a kind. */
 export interface BatchWrites {
   events: EventRow[]
   claimsAdded: ClaimWrite[]
@@ -57,7 +57,10 @@ export interface RowKey {
   sequence: number
 }
 
-/** Thrown if a statement wrote more or fewer rows than it was given: rows and counters disagree. */
+/**
+ * Thrown if a statement wrote more or fewer rows than it was given, because rows and counters
+ * disagree.
+ */
 export class RowCountError extends Error {
   override name = 'RowCountError'
 }
@@ -75,8 +78,8 @@ interface Write {
  * Writes a decided batch in one round trip.
  *
  * @throws RowCountError if a row to change is missing
- * @throws unique violation if a concurrent batch of another line holds one of the idempotency keys:
- * decide again
+ * @throws the driver's error for a unique violation if a concurrent batch of another line has
+ * stored one of the idempotency keys: decide again
  */
 export async function write(connection: LineConnection, writes: BatchWrites): Promise<void> {
   const all = writesOf(writes)

@@ -58,8 +58,9 @@ export const orderChecks: PromiseCheck[] = [
       WHERE first_waiting < last_served`,
   },
   // `arrivals` has the bookings that were made at once (`straight`) and the promoted entries, in
-  // the order in which they came. For each of them, `promoted_at_most` is the latest booking number
-  // that an earlier entry got by its promotion. A straight booking with a lower number overtook it.
+  // the order in which they came. For each of them, `promoted_at_most` is the highest booking
+  // number that an earlier entry got by its promotion. A straight booking with a lower number
+  // overtook that entry.
   {
     name: 'nobody_overtaken',
     promise: 'no booking was made at once while an entry that was promoted later was waiting',

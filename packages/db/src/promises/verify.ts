@@ -17,11 +17,11 @@ export interface CheckResult {
 }
 
 export interface VerifyOptions {
-  /** Events to check; all events if it is left out. */
+  /** Events to check; all events by default. */
   eventIds?: number[]
-  /** Most examples per check. */
+  /** Maximum number of examples per check. */
   exampleLimit: number
-  /** Longest time that one check may take, ms. */
+  /** Maximum time that one check may take, ms. */
   checkTimeoutMs: number
   /** Called after each check. */
   onResult?: (result: CheckResult) => void

@@ -15,8 +15,8 @@ interface DecisionRow extends CommandRow {
 /**
  * The commands of an event that were decided last, the latest first.
  *
- * Reads the ids of the line backward from the last one. If thousands of events share the
- * line, that range may be long; the statement timeout of the pool limits it.
+ * This reads the commands of the line backward from the last one. If thousands of events share the
+ * line, it may read many of them. The statement timeout of the pool limits that.
  */
 export async function readRecentDecisions(
   pool: Pool,
@@ -25,11 +25,11 @@ export async function readRecentDecisions(
   limit: number,
 ): Promise<StoredCommand[]> {
   const { rows } = await pool.query<DecisionRow>({
-    // '.' separates the line from the rest of the id, and '/' follows it in ASCII.
+    // '.' separates the line from the rest of the id, and '/' follows '.' in ASCII.
     text: `SELECT ${SELECT_COMMAND}, c.decided_at AS own_decided_at
       FROM commands c WHERE c.command_id > $1 AND c.command_id < $2 AND c.event_id = $3
       ORDER BY c.command_id DESC LIMIT $4`,
-    // Within a job ids do not sort by index, so read as many more as one job carries.
+    // Within a job, ids do not sort by index, so this reads as many more rows as one job can have.
     values: [`${lineName}.`, `${lineName}/`, eventId, limit + MAX_COMMANDS_PER_JOB],
   })
   return rows.sort(latestFirst).slice(0, limit).map(storedOfRow)

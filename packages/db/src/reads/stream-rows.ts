@@ -1,7 +1,7 @@
 import type { Pool, QueryResultRow } from 'pg'
 
 export interface StreamOptions {
-  /** Rows of one portion, which are in memory at the same time. */
+  /** How many rows a portion has. They are in memory at the same time. */
   portionRows: number
   /** PostgreSQL ends the session if the reader pauses for this long between two portions, ms. */
   stallTimeoutMs: number
@@ -10,8 +10,8 @@ export interface StreamOptions {
 /**
  * Reads the rows of a query in one snapshot, in portions through a cursor. It occupies a connection
  * until the last portion was read, or the generator is ended with `return()`. PostgreSQL ends the
- * session of a reader that stalls, but its connection returns to the pool only when the reader
- * continues, and fails, or ends the generator.
+ * session of a reader that stalls. The connection returns to the pool only when that reader either
+ * continues, which fails, or ends the generator.
  */
 export async function* streamRows<Row extends QueryResultRow>(
   pool: Pool,

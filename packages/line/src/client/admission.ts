@@ -5,12 +5,12 @@ import type { DepthCounter, EventCounts } from '../depth.js'
 /** Counts commands into their lines, and limits how many undecided ones an event has. */
 export interface Admission {
   /**
-   * Counts commands in, and registers the line. The calls for a line are admitted in order.
+   * Counts commands in, and registers the line. Calls for the same line are handled in order.
    *
    * @returns how many commands of each event may enter. The result is a promise only if an event
-   * may be close to its limit, or if an earlier call for the line is not admitted yet
-   * @throws if Redis is away. If Redis counted the commands nevertheless, workers correct the count
-   * later
+   * may be close to its limit, or if an earlier call for the line is still in progress
+   * @throws if Redis cannot be reached or does not reply. If it counted the commands all the same,
+   * workers correct the count later
    */
   admit(
     lineName: string,
@@ -22,33 +22,34 @@ export interface Admission {
 
 export interface AdmissionDeps {
   depth: DepthCounter
-  /** Most undecided commands of one event. */
+  /** Maximum number of undecided commands of one event. */
   maxDepth: number
   clock: Clock
 }
 
 /**
- * A process registers a line at most this often, ms. That is often enough, because the sweep
- * forgets a line only after a much longer time.
+ * Minimum time between two registrations of a line by this process, ms. The sweep forgets a line
+ * only after a much longer time.
  */
 const REGISTER_EVERY_MS = 500
-/** An event is close to its limit from this many commands below it. */
+/** An event is close to its limit if its depth is within this many commands of the limit. */
 const CLOSE_TO_LIMIT = 2048
-/** Most events, and most lines, that are remembered. */
+/** Maximum number of events, and of lines, that are remembered. */
 const REMEMBERED = 20_000
 
 /**
- * If the last known depth is far below the limit, the count is sent together with the add and not
- * awaited, so it costs no round trip. Close to the limit, the add waits for it.
+ * If the last known depth is far below the limit, the count is sent together with the add. Nobody
+ * waits for its reply, so it costs no round trip. Close to the limit, the add waits for the reply.
  *
- * While a count is awaited, later calls for the line wait behind it. If it fails, they fail with
- * it. Otherwise each of them would wait in turn for a Redis that does not answer.
+ * While a call waits for its count, later calls for the line wait behind it. If the count fails,
+ * they all fail with it. Otherwise each of them would wait in turn for a Redis that does not
+ * answer.
  */
 export function createAdmission({ depth, maxDepth, clock }: AdmissionDeps): Admission {
-  /** Depth of each event, as of the last count, however long ago. */
+  /** Depth of each event as of its last count, however long ago that was. */
   const knownDepth = new LRUCache<number, number>({ max: REMEMBERED })
   const registeredAtMs = new LRUCache<string, number>({ max: REMEMBERED })
-  /** The last count that is awaited, for each line that has one. */
+  /** For each line with a call that waits for its count: the last such call. */
   const awaited = new Map<string, Promise<unknown>>()
 
   function isFarFromLimit(counts: EventCounts): boolean {
@@ -64,7 +65,7 @@ export function createAdmission({ depth, maxDepth, clock }: AdmissionDeps): Admi
     counts: Map<number, number>,
   ): Map<number, number> | Promise<Map<number, number>> {
     if (!isFarFromLimit(counts)) return count(lineName, counts, maxDepth)
-    // If this fails, so does the add on the same connection, which reports it.
+    // If the count fails, the add fails on the same connection and reports the error.
     count(lineName, counts, undefined).catch(() => undefined)
     return counts
   }
@@ -104,8 +105,8 @@ export function createAdmission({ depth, maxDepth, clock }: AdmissionDeps): Admi
           : before.then(() => admitNow(lineName, counts))
       if (!(admitted instanceof Promise)) return admitted
       awaited.set(lineName, admitted)
-      // Runs one microtask after the caller continues, so that a later call is not admitted
-      // synchronously before the caller has sent its add.
+      // This runs one microtask after the caller continues. If it ran earlier, a later call could
+      // be admitted synchronously before the caller has sent its add.
       const end = admitted.catch(() => undefined)
       void end.then(() => {
         if (awaited.get(lineName) === admitted) awaited.delete(lineName)

@@ -5,12 +5,12 @@ import type { Availability } from './types.js'
 
 export interface AvailabilityDeps {
   redis: Redis
-  /** A prefix of keys that this installation may use. */
+  /** Prefix of the key that the probe of Redis uses. */
   keyPrefix: string
   pool: Pool
   /** Time between two probes of a server, ms. */
   probeMs: number
-  /** Longest that a probe waits for a reply, ms. */
+  /** Maximum time that a probe waits for a reply, ms. */
   probeTimeoutMs: number
   /** Called when a server becomes available or unavailable. */
   onChange: (server: Server, available: boolean) => void
@@ -18,15 +18,15 @@ export interface AvailabilityDeps {
 
 type Server = 'redis' | 'postgres'
 
-/** If the event loop was blocked for this long, a missing reply proves nothing, ms. */
+/** If the event loop was blocked for at least this long, a missing reply proves nothing, ms. */
 const BLOCKED_MS = 200
-/** In that case a server stays available for this long after its last reply, ms. */
+/** In that case, a server that replied less than this long ago keeps its state, ms. */
 const DOUBT_MS = 5000
 
 /**
- * Probes both servers a few times a second, so that a request to a server that is away gets an
- * error at once instead of a timeout. A command that is already stored in Redis when PostgreSQL
- * goes away is still accepted.
+ * Probes both servers a few times a second. If one of them is unavailable, requests that need it
+ * fail at once instead of after a timeout. A command that Redis has stored before PostgreSQL
+ * becomes unavailable is still accepted.
  *
  * If the event loop of this process was blocked, for example by thousands of clients that connected
  * at once, a timeout says nothing about the server, and the state stays as it was.
@@ -65,7 +65,7 @@ export function watchAvailability(deps: AvailabilityDeps): Availability & { stop
     redis.status === 'ready' ? probeRedis() : Promise.reject(new Error('not connected')),
   )
   const postgresWatch = watch('postgres', () => assertWritable(pool))
-  // A connection does not prove that Redis accepts writes.
+  // A new connection does not prove that Redis accepts writes, so this probes at once.
   redis.on('ready', () => void redisWatch.runNow())
   redis.on('close', () => set('redis', false))
 
@@ -82,9 +82,9 @@ export function watchAvailability(deps: AvailabilityDeps): Availability & { stop
 
 /** How often a timer checks whether the event loop was blocked, ms. */
 const BEAT_MS = 50
-/** How long a block is remembered, ms: longer than a probe takes. */
+/** How long a block is remembered, ms. This is longer than a probe takes. */
 const REMEMBERED_MS = 120_000
-/** Blocks that are remembered. */
+/** How many blocks are remembered. */
 const REMEMBERED = 100
 
 /** Measures how long the event loop was blocked. */

@@ -1,8 +1,8 @@
 import { MAX_COMMANDS_PER_JOB } from '@ticket-line/shared'
 
 /**
- * Jobs of a line that one process keeps in flight. While they are decided, further commands gather
- * for the next job.
+ * How many jobs of a line one process keeps in flight. While workers decide them, further commands
+ * gather for the next job.
  */
 const JOBS_IN_FLIGHT = 2
 /**
@@ -10,7 +10,7 @@ const JOBS_IN_FLIGHT = 2
  * commands. A smaller one costs more than it gains.
  */
 const SECOND_JOB_COMMANDS = 32
-/** Up to this many commands go in one job. Two jobs of half the size would cost more. */
+/** Up to this many commands stay in one job, because two jobs of half the size would cost more. */
 const UNDIVIDED_COMMANDS = 64
 
 /**
@@ -27,10 +27,11 @@ export function maySend(held: number, inFlight: number): boolean {
 /**
  * Decides which jobs of a line are sent now: none, one or two.
  *
- * A quiet line sends each command at once, in a job of its own. A busy line sends what arrived
- * while its jobs were decided. Under load, two jobs are in flight, each with half of the commands.
- * Without the split, closed-loop clients keep arriving in the same groups (240 commands in one job,
- * 16 in the next), and the worker idles between the jobs.
+ * A quiet line sends each command at once, in a job of its own. A busy line sends the commands that
+ * arrived while its jobs were being decided. Under load, two jobs are in flight, each with half of
+ * the commands. Without the split, clients that send their next request after each response keep
+ * arriving in the same groups (240 commands in one job, 16 in the next), and the worker idles
+ * between the jobs.
  *
  * @param held how many commands the line holds
  * @param inFlight sizes of its jobs in flight
@@ -57,7 +58,7 @@ export interface CommandBatcherDeps<Command> {
    * `jobEnded` is called for it. It must not throw.
    */
   onSend: (lineName: string, commands: Command[]) => void
-  /** Longest time that a command is held, ms. */
+  /** Maximum time that a command is held, ms. */
   holdMs: number
   setTimer: (run: () => void, ms: number) => { cancel: () => void }
   /** Runs a callback after the event loop has read everything that has already arrived. */
@@ -68,9 +69,9 @@ export interface CommandBatcherDeps<Command> {
 export interface CommandBatcher<Command> {
   /** Adds a command behind all others of its line. */
   add(lineName: string, command: Command): void
-  /** Sends everything held of a line now, in order. */
+  /** Sends all held commands of a line now, in order. */
   flush(lineName: string): void
-  /** Called when a job of a line is no longer in flight. */
+  /** Tells the batcher that a job of a line is no longer in flight. */
   jobEnded(lineName: string): void
   /** The lines that hold commands, or have jobs in flight. */
   lineNames(): string[]
@@ -79,7 +80,7 @@ export interface CommandBatcher<Command> {
   heldCount(): number
 }
 
-/** What the batcher keeps of a line that has held commands or jobs in flight. */
+/** What the batcher keeps for a line that holds commands or has jobs in flight. */
 interface BatchedLine<Command> {
   held: Command[]
   /**
@@ -87,16 +88,16 @@ interface BatchedLine<Command> {
    * faults.
    */
   inFlight: number[]
-  /** True if a plan is requested and not yet made. */
+  /** True while a plan has been requested and not yet made. */
   isPlanning: boolean
-  /** Set while commands are held that no plan has sent. It sends them when it fires. */
+  /** Sends the held commands when it fires. A plan or a flush that leaves none cancels it. */
   holdTimer: { cancel: () => void } | undefined
 }
 
 /**
- * Holds the commands of each line until `planJobs` sends them. Holding only delays commands: they
- * go at once if a full job has gathered (256), after `holdMs`, or with a `flush`. The order of a
- * line is kept in all cases.
+ * Holds the commands of each line until a plan (`planJobs`) sends them. They are sent without a
+ * plan when a full job has gathered (256 commands), after `holdMs`, or by `flush`. The commands of
+ * a line are always sent in order.
  */
 export function createCommandBatcher<Command>(
   deps: CommandBatcherDeps<Command>,

@@ -39,7 +39,8 @@ export function watchCapacity({ redis, onChange }: CapacityDeps): Capacity {
       if (isBelowLimit !== hasCapacity) onChange(isBelowLimit)
       hasCapacity = isBelowLimit
     },
-    // The last known state counts. `availability.ts` detects whether Redis answers at all.
+    // If a check fails, the last known state stays. `availability.ts` detects whether Redis answers
+    // at all.
     { onError: () => undefined },
   )
   return { hasCapacity: () => hasCapacity, stop: () => void loop.stop() }

@@ -31,26 +31,26 @@ export interface LineClientOptions {
   redisUrl: string
   pool: Pool
   layout: LineLayout
-  /** Most undecided commands of one event. */
+  /** Maximum number of undecided commands of one event. */
   maxQueueDepth: number
-  /** Longest time that a command of a busy line is held for the next job, ms. */
+  /** Maximum time that a command of a busy line is held for the next job, ms. */
   holdMs: number
   /** After this long without a reply, a Redis command fails, ms. */
   redisTimeoutMs: number
   /** Time between two probes of a server, ms. */
   probeMs: number
-  /** Longest that a probe waits for a reply, ms. */
+  /** Maximum time that a probe waits for a reply, ms. */
   probeTimeoutMs: number
   log: Log
 }
 
-/** The API's end of the line, with everything that keeps it running. */
+/** The API's end of the line, with what the process needs to observe it and shut it down. */
 export interface LineService extends LineClient {
   availability: Availability
   queues: LineQueues
   /** The fail-fast connection of the line, for other reads. */
   redis: Redis
-  /** Returns the names of up to `limit` lines that were used last, the latest first. */
+  /** Returns the names of the `limit` lines that were used most recently, the latest first. */
   recentLines(limit: number): Promise<string[]>
   counts(): PendingCounts
   /** Stores everything that is held, and answers each client as soon as its command is stored. */
@@ -67,7 +67,7 @@ export function createLineClient(options: LineClientOptions): LineService {
   const redis = createFailFastRedis(options.redisUrl, options.redisTimeoutMs, {
     connectionName: connectionName('api', layout),
   })
-  // BullMQ raises the limit for each listener that it adds, so 0 (no limit) would become 3.
+  // BullMQ adds to this limit when it adds listeners, so 0 (no limit) would become 3.
   redis.setMaxListeners(100)
   redis.on('error', (err) => log.warn({ err }, 'Redis connection error'))
 
@@ -121,7 +121,8 @@ export function createLineClient(options: LineClientOptions): LineService {
       const timer = setTimeout(run, ms)
       return { cancel: () => clearTimeout(timer) }
     },
-    // Jobs of several lines that are sent in one turn of the event loop go to Redis in one write.
+    // Jobs of several lines that are sent in one turn of the event loop then go to Redis in one
+    // write.
     soon: createTurns(),
   })
   const rescueLoop = every(RESCUE_EVERY_MS, submitter.rescue, {

@@ -1,17 +1,20 @@
 /**
- * If Redis or PostgreSQL is away, a client gets an error within one second. These are all parts of
- * that second, in the order in which a command spends them. Each part is a limit on its own, so the
- * sum is an upper bound.
+ * If Redis or PostgreSQL does not respond, a client gets an error within one second. These are all
+ * parts of that second, in the order in which a command spends them. Each part is a limit on its
+ * own, so the sum is an upper bound.
  */
 
 /** The API: counting the request against its rate limit, in Redis. */
 export const RATE_LIMIT_MS = 250
 /**
- * `submit`: admission, the add of the job, and looking for a job whose add was not answered. Time
- * that the rate limit does not use is added to this.
+ * `submit`: admission, adding the job, and finding out whether Redis has a job whose add was not
+ * answered. What the rate limit leaves of its time is added to this.
  */
 export const STORE_JOB_MS = 470
-/** `store-job`: the least time to look for a job, if the process was too busy to do so before. */
+/**
+ * `store-job`: finding out whether Redis has a job, if the process was too busy to do so in that
+ * time.
+ */
 export const FIND_JOB_MS = 80
 /** `store-job`: recording in PostgreSQL that a job was abandoned. */
 export const RECORD_ABANDONED_MS = 200
@@ -22,7 +25,5 @@ export const ERROR_WITHIN_MS = 1000
 if (RATE_LIMIT_MS + STORE_JOB_MS + FIND_JOB_MS + RECORD_ABANDONED_MS > ERROR_WITHIN_MS)
   throw new Error(`the parts of the error budget exceed ${ERROR_WITHIN_MS} ms`)
 
-/**
- * How long after the arrival of a request `store-job` still looks for a job whose add failed, ms.
- */
+/** `store-job` looks for a job whose add failed until this long after the request arrived, ms. */
 export const FIND_JOB_UNTIL_MS = RATE_LIMIT_MS + STORE_JOB_MS

@@ -22,8 +22,8 @@ import type { CommandView, LineClient } from './types.js'
 export type FindStored = (commandId: string) => Promise<StoredCommand | undefined>
 
 /**
- * Most ids in one statement: enough for thousands of clients, and few enough that other statements
- * need not wait long.
+ * Maximum number of ids in one statement. It is enough for thousands of clients, and low enough
+ * that other statements need not wait long.
  */
 const IDS_PER_STATEMENT = 1000
 
@@ -57,7 +57,8 @@ export interface FindCommandDeps {
 const LONG_POLL_CHECK_MS = 100
 
 /**
- * Most jobs ahead whose commands are counted. The number in further jobs is estimated from these.
+ * Maximum number of jobs ahead whose commands are counted. The commands of further jobs are
+ * estimated from these.
  */
 const JOBS_COUNTED = 500
 
@@ -68,8 +69,9 @@ export function createFindCommand(deps: FindCommandDeps): LineClient['find'] {
   const longPolls = new Map<string, LongPoll>()
 
   /**
-   * Finds a command in PostgreSQL, then in Redis, then in PostgreSQL again, because it may be
-   * decided between the first two. An undecided job that no list contains is put back in its line.
+   * Looks for a command in PostgreSQL, then in Redis, and then in PostgreSQL again, because it may
+   * be decided between the first two lookups. If no list contains its undecided job, this puts the
+   * job back in its line.
    */
   async function find(commandId: string): Promise<CommandView | undefined> {
     try {
@@ -103,8 +105,8 @@ export function createFindCommand(deps: FindCommandDeps): LineClient['find'] {
       queues.queueOf(lineName).getJob(jobId),
       locateJob(lineBase(lineName, layout), jobId, JOBS_COUNTED),
     ])
-    // The job was decided, but PostgreSQL has been restored from an older copy since then. No
-    // worker runs the job again.
+    // If PostgreSQL has no outcome of a completed job, it was restored from an older copy after the
+    // decision. No worker runs such a job again.
     const isCompleted = job?.finishedOn !== undefined && !job.failedReason
     const payload = readJobPayload(job?.data)
     if (isCompleted || typeof payload === 'string') return undefined
@@ -121,7 +123,7 @@ export function createFindCommand(deps: FindCommandDeps): LineClient['find'] {
     return { view, jobId, lineName, isListed: location.kind !== 'unlisted' }
   }
 
-  /** @returns the stored command; undefined if it is not decided within this time */
+  /** @returns the stored command; undefined if it is not decided within `waitMs` */
   async function waitForDecision(
     commandId: string,
     waitMs: number,
@@ -178,7 +180,7 @@ function createLongPoll(): LongPoll {
 
 /**
  * Shares calls with the same key. Callers that arrive while a call runs share the next one, so that
- * no caller gets a result from before its own call.
+ * no caller gets a result that is older than its own call.
  */
 function shareCalls<T>(run: (key: string) => Promise<T>): (key: string) => Promise<T> {
   const calls = new Map<string, { current: Promise<T>; next: Promise<T> | undefined }>()

@@ -1,7 +1,7 @@
 /**
  * A *pending command* is a command whose HTTP client still waits in this process.
  *
- * Its states, and who moves it:
+ * Its states:
  *
  *     held ──▶ admitting ──▶ in_job ──▶ answered
  *       └──────────┴──────────────────────▲
@@ -10,9 +10,9 @@
  * - `admitting`: it is being counted into the line. `submit` either makes a job of it, or answers
  *   that the event is busy, or that Redis is unavailable.
  * - `in_job`: it has its id and is part of a job. The first of these answers it: a reply, the
- *   rescue (the reply is overdue), its own deadline, or the failure of its job.
- * - `answered`: its client has the result. Later results are ignored, because a reply, the rescue
- *   and a deadline may each bring one.
+ *   rescue (if the reply is overdue), its own deadline, or the failure of its job.
+ * - `answered`: its client has the result. Later results from a reply, the rescue or a deadline are
+ *   ignored.
  *
  * Besides its state, a pending command says what its client waits for: the *decision*, or only for
  * *acceptance* (the job is stored). It changes from the first to the second at its deadline, or
@@ -24,13 +24,13 @@
  *     storing ──▶ stored ◀──▶ lost
  *
  * - `storing`: its first add has not ended.
- * - `stored`: Redis has it. From then on "accepted" is the truth.
+ * - `stored`: Redis has it. From then on, "accepted" is true.
  * - `lost`: the rescue found that Redis has lost it. The rescue adds it again under the same id
  *   until that works. Meanwhile "accepted" would be a false promise.
  *
  * Invariants: a client gets exactly one answer. It gets "accepted" only while the job is stored. It
  * gets "unavailable" only if the command will never take effect. The process forgets a job when all
- * its commands are answered, so the clients that wait bound the jobs in memory.
+ * its commands are answered, so the number of waiting clients limits the number of jobs in memory.
  *
  * Shutdown: `drain` makes all clients wait for acceptance only, and sends what is held. Each client
  * is then answered as soon as its job is stored, which takes at most as long as the error budget.
@@ -45,7 +45,7 @@ export type PendingState =
   | { readonly kind: 'in_job'; readonly job: PendingJob; readonly commandId: string }
   | { readonly kind: 'answered' }
 
-/** States without data are shared, so that commands need no objects for them. */
+/** All commands share the objects of states without data. */
 export const HELD: PendingState = { kind: 'held' }
 export const ADMITTING: PendingState = { kind: 'admitting' }
 const ANSWERED: PendingState = { kind: 'answered' }

@@ -18,14 +18,14 @@ export interface RescueDeps {
  * this interval.
  */
 const OVERDUE_MS = 1000
-/** Most jobs that one round checks. */
+/** Maximum number of jobs that one round checks. */
 const JOBS_PER_ROUND = 64
 
 /**
- * Rescues the clients of jobs whose reply is overdue. Either the outcomes are in PostgreSQL and the
- * reply was lost, or Redis lost the job. The rescue adds a lost job again under the same id. It
- * does so as often as needed while clients wait, because on a busy machine an add may go unanswered
- * for long.
+ * Checks the jobs whose reply is overdue. If the outcomes are in PostgreSQL, the reply was lost,
+ * and the rescue answers the clients. If Redis has lost the job, the rescue adds it again under the
+ * same id. It does so as often as needed while clients wait, because on a busy machine an add may
+ * go unanswered for a long time. If the job is still in its line, the rescue leaves it there.
  *
  * @returns a function that starts one round. Call it a few times a second
  */
@@ -71,7 +71,7 @@ export function createRescue(deps: RescueDeps): () => void {
     let left = JOBS_PER_ROUND
     for (const job of jobs.values()) {
       const nowMs = clock.steadyMs()
-      // Jobs are in the order in which they were made.
+      // Jobs are in the order in which they were made, so all further ones are younger.
       if (left === 0 || nowMs - job.madeAtMs < OVERDUE_MS) return
       if (!isDue(job, nowMs)) continue
       left -= 1

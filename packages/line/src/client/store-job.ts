@@ -24,8 +24,8 @@ export type StoreResult =
   /** It is not in Redis, and will never take effect. */
   | { kind: 'abandoned' }
   /**
-   * It was not found in time, but a worker had decided some of its commands. PostgreSQL has
-   * recorded the others as abandoned. `outcomes` has the decided ones, by command id.
+   * It was not found in time, but a worker had decided some of its commands. `outcomes` has their
+   * outcomes by command id. PostgreSQL has recorded the other commands as abandoned.
    */
   | { kind: 'decided'; outcomes: Map<string, Outcome> }
   /** Neither Redis nor PostgreSQL answered. It may or may not take effect. */
@@ -70,9 +70,9 @@ const RETRY_PAUSE_MS = 50
 const NEVER_SENT = /isn't writeable and enableOfflineQueue options is false/
 
 /**
- * Stores jobs so that their fate is known. A job whose add was not answered is looked up by its id.
- * If it cannot be found, PostgreSQL records its commands as abandoned before their clients get an
- * error, so that the job changes nothing if it still arrives in Redis.
+ * Stores jobs. If an add is not answered, it looks for the job by its id. If it cannot find the
+ * job, it records in PostgreSQL that the commands are abandoned, before their clients get an error.
+ * The job then changes nothing if it still arrives in Redis.
  */
 export function createJobStore(deps: JobStoreDeps): JobStore {
   const { queues, log, clock } = deps

@@ -37,7 +37,7 @@ export interface SubmitterDeps {
   admission: Admission
   jobStore: JobStore
   findStored: FindStored
-  /** Longest time that a command is held, ms. */
+  /** Maximum time that a command is held, ms. */
   holdMs: number
   log: Log
   newJobId: (lineName: string, commandCount: number, nowMs: number) => string
@@ -110,7 +110,8 @@ export function createSubmitter(deps: SubmitterDeps): Submitter {
       }
       const timer = waits ? deps.setTimer(() => onDeadline(lineName, command), waitMs) : undefined
       batcher.add(lineName, command)
-      // The flush waits a moment, so that asynchronous commands that arrive together share a job.
+      // The flush is delayed a moment, so that asynchronous commands that arrive together share a
+      // job.
       if (!waits) deps.soon(() => batcher.flush(lineName))
     })
   }
@@ -125,8 +126,8 @@ export function createSubmitter(deps: SubmitterDeps): Submitter {
     let admitted = commands
     try {
       // Far from the depth limit, `admit` returns no promise, and nothing is awaited: the add must
-      // be sent in the same turn of the event loop. Both then go in one write to the socket, and no
-      // later job of the line can come before this one.
+      // be sent in the same turn of the event loop. The count and the add then go to the socket in
+      // one write, and no later job of the line can overtake this one.
       const counts = admission.admit(lineName, wanted)
       if (counts instanceof Promise) admitted = selectAdmitted(commands, await counts)
     } catch (error) {
@@ -219,7 +220,7 @@ export function createSubmitter(deps: SubmitterDeps): Submitter {
   }
 
   /**
-   * Answers a client whose time is over: with the decision if it is in PostgreSQL, else with
+   * Answers a client whose wait is over: with the decision if it is in PostgreSQL, otherwise with
    * "accepted" if the job is stored. If the job is lost, the rescue gets `LAST_CHECK_MS` to add it
    * again, and after that the client gets "unknown". If the first add of the job has not ended,
    * `finishStoring` answers.

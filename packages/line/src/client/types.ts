@@ -6,14 +6,11 @@ export type SubmitResult =
   | { kind: 'decided'; commandId: string; outcome: Outcome }
   /** It is stored in Redis and will be decided. */
   | { kind: 'accepted'; commandId: string }
-  /**
-   * Its event has as many undecided commands as it may have, or Redis is nearly full. Nothing was
-   * stored.
-   */
+  /** Its event has reached its depth limit, or Redis is nearly full. Nothing was stored. */
   | { kind: 'busy' }
   /**
-   * Redis or PostgreSQL is away, and the command will never take effect. `commandId` is set if the
-   * command was already part of a job.
+   * Redis or PostgreSQL is unavailable, and the command will never take effect. `commandId` is set
+   * if the command was already part of a job.
    */
   | { kind: 'unavailable'; commandId?: string }
   /** Both servers failed, and the command may or may not take effect. `find` shows it later. */
@@ -25,8 +22,8 @@ export interface SubmitOptions {
    */
   waitMs: number
   /**
-   * How much of the error budget the request has already spent, ms, for example on a rate limit
-   * that Redis did not answer. 0 if it is left out.
+   * How much of the error budget the request has already spent, ms, for example because Redis did
+   * not answer the rate limit. 0 by default.
    */
   spentMs?: number
 }
@@ -45,7 +42,7 @@ export interface CommandView extends PublicCommand {
 export interface LineClient {
   /**
    * Submits a command for an event that exists, and waits for its decision. The command takes
-   * effect even if its client goes away.
+   * effect even if its client disconnects.
    *
    * @returns what became of it. It never rejects
    */
@@ -66,7 +63,7 @@ export interface LineClient {
   ): Promise<CommandView | undefined>
 }
 
-/** Whether the servers of the API work, as of the last probes and commands. */
+/** Whether Redis and PostgreSQL work, as of the last probe and the state of the connection. */
 export interface Availability {
   redis(): boolean
   postgres(): boolean

@@ -20,13 +20,17 @@ import { scanKeys } from './scan.js'
 export const FINDINGS = {
   /** A line has jobs, and no worker serves the first one. */
   not_moving: { repairable: true },
-  /** The setting that one job is active at a time is missing. A Redis that was flushed loses it. */
+  /**
+   * BullMQ's limit of one active job is not set for a line. A Redis that was flushed has lost it.
+   */
   no_global_concurrency: { repairable: true },
-  /** All commands of a job are decided, and it is still in its line. */
+  /** All commands of a job are decided, but the job is still in its line. */
   decided_not_completed: { repairable: true },
   /** A job failed in BullMQ, and some of its commands are undecided. */
   failed_undecided: { repairable: true },
-  /** The data of a job is there, and no list contains it, so no worker would ever serve it. */
+  /**
+   * Redis has the data of a job, but no list contains the job, so no worker would ever serve it.
+   */
   lost_from_lists: { repairable: true },
   /** A line without jobs has a depth, so its events reach their depth limit too early. */
   stale_count: { repairable: true },
@@ -69,14 +73,14 @@ export interface InspectDeps {
   progress: (line: string) => void
 }
 
-/** Most jobs of a line that are looked up in PostgreSQL. */
+/** Maximum number of jobs of a line that are looked up in PostgreSQL. */
 const JOBS_LOOKED_UP = 2000
-/** Jobs whose first command one statement looks up. */
+/** For how many jobs one statement looks up the first command. */
 const JOBS_PER_STATEMENT = 1000
 
 /**
- * Checks all lines once. A job that is between two normal steps can look like a problem, so check
- * twice and keep what both checks find.
+ * Checks all lines once. A job that is between two normal steps can look like a problem, so call
+ * this twice and keep what both calls find.
  */
 export async function findProblems(deps: InspectDeps): Promise<Finding[]> {
   const { redis, layout } = deps
@@ -111,7 +115,7 @@ function checkLine(
     return line.undecided.size > 0 ? [{ kind: 'stale_count', lineName, detail }] : []
   }
   const findings: Finding[] = []
-  // Before its first fetch a worker sets the concurrency, so a line that was never served has none.
+  // A worker sets the concurrency before its first fetch, so a line that was never served has none.
   if (line.globalConcurrency !== 1 && line.activeJobs.length > 0) {
     const detail = `global concurrency is ${line.globalConcurrency ?? 'not set'} instead of 1`
     findings.push({ kind: 'no_global_concurrency', lineName, detail })
@@ -149,7 +153,7 @@ async function checkJobs(deps: InspectDeps, line: LineContents): Promise<Finding
   }
   for (const jobId of await fullyDecided(deps.pool, unserved.slice(0, JOBS_LOOKED_UP))) {
     const commands = plural(commandCountOf(jobId), 'command')
-    const detail = `all ${commands} decided, and the job is still in the line`
+    const detail = `the outcomes of its ${commands} are stored, but it is still in the line`
     findings.push({ kind: 'decided_not_completed', lineName, jobId, detail })
   }
   const decided = new Set(await fullyDecided(deps.pool, line.failed))
@@ -190,7 +194,8 @@ async function findUnlisted(
 /** Selects the jobs whose commands are all decided. */
 export async function fullyDecided(pool: Pool, jobIds: string[]): Promise<string[]> {
   const readable = jobIds.filter((jobId) => commandCountOf(jobId) >= 1)
-  // The commands of a job are decided all at once, or one by one from the first.
+  // The commands of a job are decided all at once, or one by one from the first. A job whose first
+  // command is undecided therefore needs no further lookup.
   const begun: string[] = []
   for (let i = 0; i < readable.length; i += JOBS_PER_STATEMENT) {
     const portion = readable.slice(i, i + JOBS_PER_STATEMENT)

@@ -11,8 +11,8 @@ export interface ConnectedProcesses {
 /**
  * Counts processes by the names of their connections.
  *
- * @returns undefined if Redis does not list its connections: it is a managed service or behind a
- * proxy, or the user lacks the right
+ * @returns undefined if Redis does not list its connections, because it is a managed service or
+ * behind a proxy, or because the Redis user lacks the permission
  */
 export async function countProcesses(
   redis: Redis,
@@ -25,7 +25,7 @@ export async function countProcesses(
     return undefined
   }
   const count = (name: string): number => list.split(` name=${name} `).length - 1
-  // A list without our own connection is not complete.
+  // A list without the connection of this process is not complete.
   if (count(connectionName('ops', layout)) === 0) return undefined
   return {
     workers: count(connectionName('worker', layout)),

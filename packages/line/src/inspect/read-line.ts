@@ -15,15 +15,13 @@ import {
 /** A job that a worker has fetched and not completed. */
 export interface ActiveJob {
   jobId: string
-  /**
-   * Time left on its lock, ms; null if no worker has the lock, because its worker died or froze.
-   */
+  /** Time until its lock expires, ms; null if it has expired, because the worker died or froze. */
   lockLeftMs: number | null
   /** Host and process id of the worker that fetched it. */
   processedBy: string | null
 }
 
-/** A line at one moment. */
+/** The contents of a line at one moment. */
 export interface LineContents {
   lineName: string
   /** Ids of the queued jobs, the next one first. */
@@ -104,7 +102,9 @@ export function headOf(line: LineContents): string | undefined {
   return line.activeJobs[0]?.jobId ?? line.queuedJobs[0]
 }
 
-/** Undecided commands of the line, counted by the ids of its jobs. */
+/**
+ * Number of undecided commands in the line. The id of a job contains the number of its commands.
+ */
 export function commandsIn(line: LineContents): number {
   const ids = [...line.queuedJobs, ...line.activeJobs.map((job) => job.jobId)]
   return ids.reduce((sum, jobId) => sum + (commandCountOf(jobId) || 0), 0)

@@ -4,8 +4,8 @@ import { createLineRegistry } from '../registry.js'
 import { type Finding, fullyDecided, type InspectDeps } from './findings.js'
 
 /**
- * Repairs what can be repaired about a finding. This is safe even if the problem has passed, or if
- * it is done twice, because a decided command is never decided again, whatever its line contains.
+ * Repairs what can be repaired about a finding. This is safe to repeat, and safe if the problem no
+ * longer exists: a decided command is never decided again, whatever its line contains.
  *
  * @returns what was done, for the operator; undefined if nothing was
  */
@@ -54,8 +54,8 @@ async function removeDecided(
   const queue = deps.queues.queueOf(lineName)
   const job = await queue.getJob(jobId)
   if (job === undefined || (await job.isCompleted())) return undefined
-  // `job.remove()` throws if a worker has the lock, and the remaining findings would not be
-  // repaired.
+  // If a worker has the lock, this returns 0. `job.remove()` would throw, and the remaining
+  // findings would not be repaired.
   if ((await queue.remove(jobId)) === 0) return undefined
   return 'it was removed from the line, because its outcomes are stored'
 }

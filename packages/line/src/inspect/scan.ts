@@ -15,18 +15,18 @@ import {
 export interface ScannedKeys {
   /** Lines that have any key. */
   lineNames: Set<string>
-  /** Jobs whose data is there. After a fault there may be some that no list contains. */
+  /** Jobs whose data Redis has. After a fault, some of them may be in no list. */
   jobs: { lineName: string; jobId: string }[]
 }
 
-/** Keys that one SCAN visits. */
+/** About how many keys one SCAN visits. */
 const KEYS_PER_SCAN = 1000
 
 const JOB_ID = /^(?:event|line)-\d+\.[0-9a-z]{21}\.\d+$/
 
 /**
  * Scans all keys of the installation, without blocking Redis. It does not use the registry of
- * lines, which is data in Redis like the rest and may be what is missing.
+ * lines, because the registry is in Redis too and may itself be incomplete.
  */
 export async function scanKeys(redis: Redis, layout: LineLayout): Promise<ScannedKeys> {
   const found: ScannedKeys = { lineNames: new Set(), jobs: [] }

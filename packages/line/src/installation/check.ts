@@ -20,7 +20,7 @@ export function layoutDifference(layout: LineLayout, recorded: LineLayout): stri
   )
 }
 
-/** Describes that a Redis belongs to another installation. */
+/** The message for a Redis that belongs to another installation. */
 export function foreignRedis(keyPrefix: string, redisOwner: string, ours: string): string {
   return (
     `the keys "${keyPrefix}" in this Redis belong to another installation (${redisOwner}; this database is ${ours}): ` +
@@ -36,7 +36,7 @@ export const OTHER_DATABASE =
 
 /**
  * Checks that a Redis and a layout are those of the installation, for a tool that only reads. It
- * claims and marks nothing.
+ * neither claims the Redis nor marks a process as alive.
  *
  * @param record what PostgreSQL records; undefined if no process has ever started
  * @throws ConfigError with a message for the operator
@@ -50,7 +50,7 @@ export async function assertSameInstallation(
   const difference = layoutDifference(layout, record)
   if (difference !== undefined) throw new ConfigError(difference)
   let claim = await claims.read()
-  // If Redis was flushed a moment ago, a running process claims it again with its next check.
+  // If Redis was flushed a moment ago, a running process claims it again at its next check.
   const isInUse = isRedisInUse(record)
   for (let waitedMs = 0; isInUse && claim.installationId === undefined; waitedMs += READ_AGAIN_MS) {
     if (waitedMs > CHECK_EVERY_MS + 4 * READ_AGAIN_MS) throw new ConfigError(OTHER_REDIS)

@@ -21,7 +21,10 @@ export interface ProcessMark {
   seenAtMs: number
 }
 
-/** A process counts as alive for this long after its last heartbeat, ms. */
+/**
+ * A process counts as alive for this long after its last heartbeat, ms. A heartbeat renews the mark
+ * of the process.
+ */
 export const ALIVE_MS = 6000
 /** How often a process checks whether its servers still belong together, ms. */
 export const CHECK_EVERY_MS = 2000
@@ -36,7 +39,7 @@ export interface ProcessIdentity extends Omit<ProcessMark, 'seenAtMs'> {
 
 /** The claim and the processes as one reply of Redis shows them. */
 export interface ClaimReply extends RedisClaim {
-  /** Processes that are alive, without the one that asks. */
+  /** Processes that are alive, except the one that asks. */
   others: ProcessMark[]
 }
 

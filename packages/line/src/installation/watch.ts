@@ -27,7 +27,7 @@ import {
 } from './claims.js'
 
 /**
- * A running process ends if PostgreSQL has named another Redis as the one in use for this long, ms.
+ * How long PostgreSQL may name another Redis as the one in use before a running process ends, ms.
  */
 const DIFFERS_FOR_MS = 10_000
 /** How long a process that ends may take to remove its marks, ms. */
@@ -84,11 +84,11 @@ interface Membership {
  * - `left`: the process ends.
  *
  * A check reads Redis first. If Redis has our claim, `unsure` becomes `sure`. If Redis was flushed,
- * the process claims it again; if its random id changed, the process records the new one in
- * PostgreSQL. The check then reads the record in PostgreSQL: if it names our Redis, `differing`
- * becomes `sure`; if it names another one that is in use, the process is `differing`, and after ten
- * seconds `refused`. If no process has used the other one for six seconds, the process records ours
- * in its place instead.
+ * the process claims it again; if the random id of Redis has changed, the process records the new
+ * one in PostgreSQL. The check then reads the record in PostgreSQL: if it names our Redis,
+ * `differing` becomes `sure`; if it names another one that is in use, the process is `differing`,
+ * and after ten seconds `refused`. If no process has used the other one for six seconds, the
+ * process records ours in its place instead.
  *
  * Checks run every two seconds and after each reconnect, one at a time. A check that is under way
  * when the process becomes `refused` or `left` has no effect on its state.
@@ -140,14 +140,15 @@ export function createInstallationWatch(deps: InstallationDeps): InstallationWat
   async function join(): Promise<void> {
     let record = await readRecord()
     const startedAtMs = performance.now()
-    /** The first heartbeat of each contradiction, ms since 1970. */
+    /** For each source of a contradiction, the first heartbeat that was seen, ms since 1970. */
     const firstHeartbeats = new Map<string, number>()
     while (isJoining()) {
       const contradictions = await findContradictions(record)
       const waitedMs = performance.now() - startedAtMs
       for (const { source, seenAtMs, message } of contradictions) {
         const firstSeenAtMs = firstHeartbeats.get(source)
-        // A process that has ended sends no heartbeat. It may set its last one back when it leaves.
+        // Only a later heartbeat shows that the other process is alive. One that has ended sends
+        // none, and may have set its last one back when it left.
         const isAlive = firstSeenAtMs === undefined || seenAtMs > firstSeenAtMs
         if (waitedMs > IGNORED_MS && isAlive) throw new ConfigError(message)
         if (firstHeartbeats.size === 0) log.warn(`waiting for this to pass: ${message}`)
@@ -214,7 +215,7 @@ export function createInstallationWatch(deps: InstallationDeps): InstallationWat
     return contradictions
   }
 
-  /** joining → sure, unless another process changed the claim meanwhile */
+  /** joining → sure, unless another process has changed the claim in the meantime */
   async function tryToJoin({ id, redisId }: InstallationRecord): Promise<void> {
     await untilAnswered(() => claims.claim(id, randomUUID()))
     const claim = await untilAnswered(() => renew(id))

@@ -9,8 +9,8 @@ import type { LineRegistry } from '../registry.js'
 const CLEAN_AT = 0.7
 const CHECK_EVERY_MS = 1000
 /**
- * Pause between two removals, ms. If one does not help, Redis is full of undecided commands, and
- * workers must decide those.
+ * Minimum time between two removals, ms. If a removal does not help, Redis is full of undecided
+ * commands, which workers must decide first.
  */
 const CLEAN_EVERY_MS = 5000
 

@@ -19,7 +19,7 @@ import type { SendReply } from '../replies.js'
 import type { ShortenLocks } from '../scripts.js'
 import type { LockRenewer } from './lock-renewer.js'
 
-/** A job that is to be decided. */
+/** A job that a worker has fetched and must decide. */
 export interface JobToDecide {
   jobId: string
   payload: JobPayload
@@ -33,14 +33,14 @@ export interface JobToDecide {
 export type JobResult =
   /** Every command has its outcome; they are in the order of the commands. */
   | { kind: 'decided'; outcomes: JobReply['outcomes'] }
-  /** This worker gives the job up. It stays in the line for the next worker. */
+  /** This worker gives the job up. The job stays in the line for the next worker. */
   | { kind: 'given_up' }
   /** The job must not be run, or cannot be decided. The line continues without it. */
   | { kind: 'set_aside'; error: Error }
 
 export interface LineDeps {
   redis: Redis
-  /** The operations of all lines use siblings of this backend, over one connection. */
+  /** The backend of each line is derived from this one, and all of them share its connection. */
   root: RedisQueueBackend
   /** Names this process in the jobs that it fetches (`processedBy`). */
   processName: string
@@ -77,20 +77,21 @@ export interface Line {
 }
 
 /**
- * After a job that this build cannot read, it leaves the line to other workers for this long, ms.
+ * If the next job is of a newer version, this process leaves the line to other workers for this
+ * long, ms.
  */
 const LEAVE_TO_OTHERS_MS = 5000
 
 /**
- * Serves a line with BullMQ's manual fetching (`getNextJob`, `moveToCompleted`), one job at a time
- * in this process and, because of the queue's global concurrency of 1 (fact 1), in all processes.
- * So commands are decided in the order of the line. Completing a job also fetches the next one, in
- * one round trip (fact 11). `tests/integration/bullmq-facts.test.ts` lists and tests these facts.
+ * Serves a line with BullMQ's manual fetching (`getNextJob`, `moveToCompleted`), one job at a time.
+ * The queue's global concurrency of 1 (fact 1) limits all processes together to one job, so
+ * commands are decided in the order of the line. Completing a job also fetches the next one, in the
+ * same round trip (fact 11). `tests/integration/bullmq-facts.test.ts` tests the numbered facts.
  *
- * A failed job would go to the tail of its line (fact 5), so a job that can be read never fails in
- * BullMQ, unless it is set aside. A job that is given up, for example at a shutdown while
- * PostgreSQL is away, stays active until its lock expires, and then returns to the head of the
- * line.
+ * BullMQ would retry a failed job at the tail of its line (fact 5). A job that can be read
+ * therefore never fails in BullMQ, unless it is set aside. A job that is given up, for example at a
+ * shutdown while PostgreSQL is unavailable, stays active until its lock expires. It then returns to
+ * the head of the line.
  *
  * @param prefix BullMQ's prefix of the queue
  * @param base what the keys of the line begin with
@@ -113,12 +114,13 @@ export function createLine(
 
   /**
    * Limits the line to one active job in all processes together, because a second active job could
-   * be decided before the first. It runs before each first fetch, because a Redis that was flushed
-   * has forgotten the limit. Fetches by a completion come after it.
+   * be decided before the first. It runs before the first fetch of each `serve`, because a Redis
+   * that was flushed has forgotten the limit. The other fetches are part of a completion and come
+   * later.
    */
   function limitActiveJobs(): Promise<unknown> {
-    // BullMQ keeps 10,000 queue events by default, which take 1.2 MB in every line that was
-    // emptied.
+    // By default BullMQ keeps 10,000 queue events per line. They take 1.2 MB even if the line is
+    // empty.
     return backend.setQueueMeta({ concurrency: 1, 'opts.maxLenEvents': 100 })
   }
 
@@ -183,7 +185,7 @@ export function createLine(
   ): Promise<unknown> {
     log.error({ lineName, jobId: job.id, err: error }, 'set a job aside')
     deps.onSetAside?.(job.id as string, error)
-    // It stays until an operator removes it, however many other jobs fail later.
+    // The job stays until an operator removes it, however many other jobs fail later.
     job.opts.removeOnFail = false
     const reason = new UnrecoverableError(`${SET_ASIDE}${error.message}`)
     return job.moveToFailed(reason, token, fetchNext)
@@ -193,7 +195,7 @@ export function createLine(
     async serve(mayContinue) {
       if (deps.isStopping() || clock.steadyMs() < leftToOthersUntilMs) return 0
       // Each call has a token of its own. A process that froze and lost its lock must not complete
-      // the job that another one has by now.
+      // a job that another process has by now.
       const token = `${deps.processName}:${worker.id}:${serves++}`
       writeTogether(redis)
       const limited = limitActiveJobs()

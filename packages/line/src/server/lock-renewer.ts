@@ -25,11 +25,11 @@ interface HeldLock {
   extend: () => Promise<number>
   onLost: () => void
   isLost: boolean
-  /** Renewals that were sent since the last one that succeeded. */
+  /** Number of renewals that were sent since the last one that succeeded. */
   unconfirmed: number
 }
 
-/** Renewals in the life of a lock. */
+/** How often a lock is renewed during its lifetime. */
 const RENEWALS = 3
 
 /** @param durationMs how long a lock lasts without renewal, ms */
@@ -49,9 +49,9 @@ export function createLockRenewer(durationMs: number, log: Log): LockRenewer {
       (extended) => {
         if (extended) lock.unconfirmed = 0
         if (extended || held.get(jobId) !== lock) return
-        // The completion of the job is on its way, or another worker has the job. That worker finds
-        // what was committed here, or this one finds what was committed there. There is nothing to
-        // undo.
+        // Either the completion of the job is on its way, or another worker has the job. In the
+        // second case, whichever worker is later finds what the other one has committed. There is
+        // nothing to undo.
         log.debug({ jobId }, 'the lock of a job is gone')
         lose(lock)
       },

@@ -11,24 +11,25 @@
  * - `queued`: it has work, or may have, and waits for one of the `servedAtOnce` places. Queued
  *   lines are served in order.
  * - `serving`: the process serves it until it is empty. `isDue` is set if there is a reason to
- *   serve it again afterwards: a wake-up came meanwhile, or its turn was over because other lines
- *   were queued. It then goes back to `queued`, otherwise to `quiet`.
+ *   serve it again afterwards: a wake-up arrived in the meantime, or its turn was over because
+ *   other lines were queued. It then goes back to `queued`, otherwise to `quiet`.
  *
- * Who moves them: wake-ups, the sweep and the monitor make a quiet line queued (`enqueue`); a free
- * place takes the first queued line (`fillPlaces`); the end of `serve` moves it on.
+ * What changes a state: wake-ups, the sweep and the monitor queue a quiet line (`enqueue`). The
+ * first queued line gets the next free place (`fillPlaces`). When `serve` ends, the line becomes
+ * quiet, or queued again.
  *
  * Many processes have the same line in their schedulers. Every process gets every wake-up and tries
  * to fetch; BullMQ's global concurrency gives the job to one of them. A process that gets no job,
  * and has not served the line lately, is a *standby*: it ignores wake-ups for `STANDBY_MS`, so that
  * on a busy line the others do not ask Redis in vain for every job.
  *
- * The *monitor* checks lines that were woken lately, or have work, and that this process does not
- * serve. It finds what wake-ups do not report: a worker that died, stopped, or has no place. It
- * returns jobs whose lock has expired to their line. The sweep (`sweeper.ts`) finds lines that
- * nobody monitors anymore.
+ * The *monitor* checks the lines that this process does not serve, if they were woken lately or
+ * have work. It notices what wake-ups do not report: a worker that died, stopped, or has no free
+ * place. If the lock of a job has expired, the monitor returns the job to its line. The sweep
+ * (`sweeper.ts`) finds lines that nobody monitors anymore.
  *
- * Shutdown: `close` queues nothing more, waits until the jobs at hand are finished, and wakes other
- * processes for the lines that were serving or queued.
+ * Shutdown: `close` queues nothing more, waits until the jobs at hand are finished, and sends
+ * wake-ups for the lines that were being served or queued.
  */
 import { type Clock, every, type Log, withDeadline } from '@ticket-line/shared'
 import { hasJobs, type LineLength } from '../registry.js'
@@ -38,11 +39,11 @@ export interface SchedulerDeps {
   createLine: (lineName: string) => Line
   /** Counts the jobs of lines, in the order of their names. */
   measure: (lineNames: string[]) => Promise<LineLength[]>
-  /** Places: lines that are served at the same time. */
+  /** Number of places: how many lines are served at the same time. */
   servedAtOnce: number
   /**
-   * Most lines that are remembered. Beyond that, the scheduler forgets the quiet line that was
-   * woken least recently.
+   * Maximum number of lines that are remembered. Beyond that, the scheduler forgets the quiet line
+   * that was woken least recently.
    */
   maxOpenLines: number
   /** A line without work is forgotten after this long, ms. */
@@ -71,7 +72,8 @@ export interface Scheduler {
   wake(lineName: string): void
   counts(): SchedulerCounts
   /**
-   * Finishes the jobs at hand, within `finishMs`, and hands the lines over, within `handOverMs`.
+   * Finishes the jobs at hand, within `finishMs`, and hands the lines over to other processes,
+   * within `handOverMs`.
    */
   close(grace: { finishMs: number; handOverMs: number }): Promise<void>
 }

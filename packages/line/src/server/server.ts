@@ -20,7 +20,7 @@ import { createLockRenewer, type LockCounts } from './lock-renewer.js'
 import { createScheduler, type SchedulerCounts } from './scheduler.js'
 import { createSweeper } from './sweeper.js'
 
-/** Times that decide how soon another worker takes over the lines of one that died. */
+/** Times that decide how soon other workers take over the lines of a worker that died. */
 export interface LineTimes {
   /** How long a job stays locked without renewal, ms. */
   lockDurationMs: number
@@ -34,11 +34,13 @@ export interface ServerOptions {
   times: LineTimes
   /** A line without work is forgotten after this long, ms. */
   lineIdleMs: number
-  /** Lines that a process remembers. */
+  /** Maximum number of lines that a process remembers. */
   maxOpenLines: number
   /** Time between two sweeps, ms. */
   sweepIntervalMs: number
-  /** Connections to PostgreSQL: jobs that can be in a transaction at the same time. */
+  /**
+   * Number of connections to PostgreSQL: how many jobs can be in a transaction at the same time.
+   */
   poolSize: number
   /** How long a stopping process may take, ms. */
   shutdownGraceMs: number
@@ -46,7 +48,7 @@ export interface ServerOptions {
 
 export interface ServerDeps {
   options: ServerOptions
-  /** The patient connection for all commands. */
+  /** The connection for all Redis commands, from `createPatientRedis`. */
   redis: Redis
   registry: LineRegistry
   /** Decides a job, and commits before it resolves. */
@@ -61,13 +63,16 @@ export interface ServerDeps {
 
 /** The worker's end of the line. */
 export interface LineServer {
-  /** What the parts of this end count, for metrics. */
+  /** The counts of its parts, for metrics. */
   counts(): SchedulerCounts & LockCounts
   /** Takes no more wake-ups, finishes the jobs at hand, and hands the lines over. */
   stop(): Promise<void>
 }
 
-/** A job spends a third of its time in PostgreSQL, and the rest on its way from and to Redis. */
+/**
+ * Lines served at once for each connection to PostgreSQL. A job spends a third of its time in
+ * PostgreSQL, and the rest on its way from and to Redis.
+ */
 const LINES_PER_CONNECTION = 3
 
 /** Time between two scans of all keys, which find lines that are not registered, ms. */
@@ -76,14 +81,14 @@ const SCAN_EVERY_MS = 60_000
 /** Once the reader has connected, Redis must reply on the other connection within this time, ms. */
 const REPLIES_WITHIN_MS = 500
 
-/** How many completed jobs of a line BullMQ keeps, and for how long. */
+/** How many completed jobs of a line BullMQ keeps, and for how many seconds. */
 const KEEP_COMPLETED = { count: 20, age: 3600 }
 /** The same for failed jobs. */
 const KEEP_FAILED = { count: 100, age: 7 * 24 * 3600 }
 
 /**
- * Serves lines on two connections to Redis, however many lines there are: one for all commands, and
- * one that blocks until wake-ups come.
+ * Serves lines on two connections to Redis, however many lines there are: one for all Redis
+ * commands, and one that blocks until wake-ups arrive.
  */
 export function startLineServer(deps: ServerDeps): LineServer {
   const { options, redis, registry, log, clock } = deps
@@ -153,7 +158,7 @@ export function startLineServer(deps: ServerDeps): LineServer {
     log,
   })
   const jobCleaner = createJobCleaner({ redis, registry, log, clock })
-  // Wake-ups may have been lost while the connection was away.
+  // Wake-ups may have been lost while the connection was down.
   redis.on('ready', () => sweeper.sweepNow())
 
   return {
@@ -171,15 +176,18 @@ export function startLineServer(deps: ServerDeps): LineServer {
 
 /** How a stopping process divides its grace, ms. */
 export interface Grace {
-  /** Until then, the worker repeats jobs that fail. After that, it leaves them to other workers. */
+  /**
+   * Until then, the worker keeps retrying jobs that fail. After that, it leaves them to other
+   * workers.
+   */
   giveUpAfterMs: number
-  /** How long the jobs at hand may take. Once they are given up, they need a moment to end. */
+  /** How long the jobs at hand may take, including a moment to end after they are given up. */
   finishMs: number
-  /** How long the hand-over may take after that. The rest is for closing connections. */
+  /** How long handing the lines over may take after that. The rest is for closing connections. */
   handOverMs: number
 }
 
-/** Longest part of a grace that is kept for what follows the jobs, ms. */
+/** Maximum part of a grace that is kept for what follows the jobs, ms. */
 const MAX_KEPT_MS = 1000
 
 export function divideGrace(graceMs: number): Grace {

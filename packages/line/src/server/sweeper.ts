@@ -9,7 +9,7 @@ export interface SweeperDeps {
   sweepEveryMs: number
   /** Time between two scans of all keys, which take a while, ms. */
   scanEveryMs: number
-  /** Lines that were empty for this long are forgotten, ms. */
+  /** A line that has been empty for this long is forgotten, ms. */
   forgetAfterMs: number
   log: Log
 }
@@ -18,8 +18,8 @@ export interface Sweeper {
   /** Sweeps as soon as possible, without waiting for the interval. */
   sweepNow(): void
   /**
-   * Starts no further sweep. It does not wait for one that is under way, which may be waiting for
-   * Redis and then finds the scheduler closed.
+   * Starts no further sweep. It does not wait for a sweep that is under way, because that may be
+   * waiting for Redis. Such a sweep then finds the scheduler closed.
    */
   stop(): void
 }

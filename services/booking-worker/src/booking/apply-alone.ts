@@ -13,13 +13,16 @@ import { decidePoisoned } from './decide-batch.js'
 import { CommandFault, GivenUpError, SetAsideError } from './errors.js'
 import { loadRequestOf, stateOf, writesOf } from './rows.js'
 
-/** A command that killed its worker in this many starts alone is poisoned. */
+/** A command is poisoned once this many of its starts alone have killed their workers. */
 const MAX_STARTS_ALONE = 2
-/** A command that fails alone is poisoned if this many canaries succeed between its failures. */
+/**
+ * A command that fails alone is poisoned once this many canaries have succeeded, each after a new
+ * failure.
+ */
 const CANARIES_BEFORE_POISONED = 3
 /**
- * How long a command that is given up waits until its start is taken back, ms. It is the most that
- * `divideGrace` leaves to jobs that are given up.
+ * How long a worker waits until the start of a given-up command is taken back, ms. This is the
+ * maximum time that `divideGrace` leaves to given-up jobs.
  */
 const TAKE_BACK_WITHIN_MS = 500
 /**
@@ -30,8 +33,8 @@ const TAKE_BACK_WITHIN_MS = 500
 const SURVIVORS_WITHIN_MS = 1500
 const SURVIVORS_CHECK_MS = 100
 /**
- * How long a command waits for others that may have killed a worker, ms. A command that kills its
- * worker does so at once.
+ * How long a command waits for other commands that may have killed a worker, ms. A command that
+ * kills its worker does so at once.
  */
 const TURN_WITHIN_MS = 1000
 
@@ -39,9 +42,8 @@ const TURN_WITHIN_MS = 1000
 export type Alone = Batch & { commands: [AcceptedCommand] }
 
 /**
- * Decides one command in a transaction of its own. The start is counted in PostgreSQL before it
- * runs. If the command fails for a reason of its own, or killed its workers, it is recorded as
- * poisoned.
+ * Decides one command in a transaction of its own, after counting the start in PostgreSQL. If the
+ * command fails for a reason of its own, or killed its workers, this records it as poisoned.
  *
  * @throws GivenUpError if `deps.givenUp` is true before the command is decided
  * @throws SetAsideError if the command must not be run, or cannot be answered
@@ -92,8 +94,8 @@ async function takeTurn({ store }: ApplyDeps): Promise<() => void> {
 }
 
 /**
- * True if the counted starts of a command ended their workers. The event is not loaded to find out,
- * because one of its rows may be what kills them.
+ * True if the counted starts of a command ended their workers. To find out, this does not load the
+ * event, because one of its rows may be what kills them.
  */
 async function killedItsWorkers(
   deps: ApplyDeps,
@@ -113,9 +115,9 @@ async function killedItsWorkers(
 }
 
 /**
- * Records a command as poisoned. Its event is not loaded, because one of its rows may be the cause.
- * The command keeps its idempotency key, so that a repeat of the request gets an answer and is not
- * started.
+ * Records a command as poisoned. This does not load its event, because one of the rows may be the
+ * cause. The command keeps its idempotency key, so that a repeat of the request gets an answer and
+ * is not started.
  *
  * @returns its stored outcome if it was decided in the meantime, the answer of its idempotency key
  * if that has one, otherwise `rejected`
@@ -155,10 +157,10 @@ export async function recordPoisoned(
 }
 
 /**
- * Applies a command. If it is given up during a run, this does not wait for the end of the run: the
- * event may stay locked for longer than this process lives. If the run commits after all, the next
- * worker finds its outcome. If the lock of the job is lost, the start is taken back at once,
- * because this worker is alive.
+ * Applies a command. If the command is given up during a run, this does not wait for the end of the
+ * run: the event may stay locked for longer than this process lives. If the run commits after all,
+ * the next worker finds its outcome. If the lock of the job is lost, the start is taken back at
+ * once, because this worker is alive.
  */
 async function applyWatched(
   deps: ApplyDeps,
@@ -177,12 +179,14 @@ async function applyWatched(
 }
 
 /**
- * Runs what follows a counted start. If the command is given up, its start is taken back. A slow or
- * failing PostgreSQL must not make it look as if the command had killed this worker, so the
+ * Runs what follows a counted start. If the command is given up, this takes its start back. A slow
+ * or failing PostgreSQL must not make it look as if the command had killed this worker, so the
  * statement is repeated until it succeeds or the process ends. If a reply is lost, the repeat may
- * take back one start too many. A command that kills its workers then kills one more of them.
+ * take back one start too many. In that case, a command that kills its workers kills one more of
+ * them.
  *
- * @param run gets a function that takes the start back early; only the first call has an effect
+ * @param run Called with a function that takes the start back early. Only the first call of that
+ * function has an effect.
  */
 async function takingStartBack<T>(
   deps: ApplyDeps,

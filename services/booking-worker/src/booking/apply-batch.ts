@@ -11,7 +11,7 @@ import { type BatchResult, decideBatch } from './decide-batch.js'
 import { SetAsideError } from './errors.js'
 import { loadRequestOf, stateOf, writesOf } from './rows.js'
 
-/** Some commands of one job, to be decided together. */
+/** Some commands of one job that are decided together. */
 export interface Batch {
   jobId: string
   commands: readonly AcceptedCommand[]
@@ -27,9 +27,12 @@ export interface AppliedBatch {
 
 export interface ApplyDeps {
   store: LineStore
-  /** Ms since 1970. */
+  /** Milliseconds since 1970. */
   now: () => number
-  /** True once batches should be left to another worker instead of run again (shutdown). */
+  /**
+   * True once batches should be left to another worker instead of being run again, because this one
+   * is stopping.
+   */
   givenUp: () => boolean
   /** Called with every fault after which something is run again. */
   onRetry: (error: unknown, attempt: number) => void
@@ -50,7 +53,7 @@ export interface ApplyDeps {
  *
  * After a failure it pauses and runs the batch again, for as long as it takes: a job that failed in
  * BullMQ would lose its place in the line. The commands themselves are to blame only if canaries
- * succeed between the failures.
+ * succeed after the failures.
  *
  * @param canaries how many canaries in a row must succeed before the commands are to blame
  * @throws GivenUpError if `deps.givenUp` is true after a failure

@@ -6,16 +6,18 @@ import { retryForever } from './blame.js'
 import { CommandFault, SetAsideError } from './errors.js'
 
 /**
- * Older jobs are checked against what was pruned, ms. Outcomes of the last day are never pruned.
+ * Jobs older than this are checked against what was pruned, ms. Outcomes of the last day are never
+ * pruned.
  */
 const OLD_JOB_MS = 3_600_000
 
 /**
  * Applies one job. The first start decides all its commands in one transaction. If that fails while
  * canaries succeed, or if the job was started before and may kill its workers, each command runs in
- * a transaction of its own. Each such start is counted in PostgreSQL before it runs. A command that
- * fails for a reason of its own, or that killed its workers, is poisoned: it is recorded with the
- * outcome `rejected`. The other commands of the job get their answers, and the line continues.
+ * a transaction of its own. Each such start is counted in PostgreSQL before the command runs. A
+ * command that fails for a reason of its own, or that killed its workers, is poisoned: it is
+ * recorded with the outcome `rejected`. The other commands of the job get their answers, and the
+ * line continues.
  *
  * A worker that is still alive takes its start back. Otherwise a few orderly restarts while an
  * event is locked would look like crashes, and so would a Redis that freezes for longer than a lock
@@ -58,7 +60,7 @@ export function isOldJob({ now }: ApplyDeps, { jobId }: JobToDecide): boolean {
 }
 
 /**
- * Checks whether outcomes of a job may have been pruned.
+ * Checks whether the outcomes of a job may have been pruned.
  *
  * @returns undefined if not; otherwise its outcomes, if all of them are still stored
  * @throws SetAsideError if a command may have been decided and its outcome was removed

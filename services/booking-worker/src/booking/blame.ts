@@ -7,7 +7,7 @@ import { CommandFault, GivenUpError, SetAsideError } from './errors.js'
 /** How often a pause, or a command that runs alone, checks `givenUp`, ms. */
 export const GIVEN_UP_CHECK_MS = 50
 
-/** Finds out whether commands that fail repeatedly are to blame themselves, or PostgreSQL is. */
+/** Finds out whether the commands or PostgreSQL are to blame for repeated failures. */
 export interface Blame {
   /**
    * Pauses after a failure, for as long as its kind demands. If this returns, run the commands
@@ -16,19 +16,19 @@ export interface Blame {
    * @param attempt number of failures so far
    * @throws GivenUpError if `deps.givenUp` is true
    * @throws CommandFault if the commands are to blame
-   * @throws SetAsideError if that is the failure: running again would not help
+   * @throws SetAsideError if `error` is one, because running again would not help
    */
   afterFailure(error: unknown, attempt: number): Promise<void>
 }
 
 /**
  * A failure counts against a command only if a canary succeeds after it: then the statements of the
- * line work, and only this command does not. The SQLSTATE cannot show that. A revoked right, a
- * foreign trigger or a new CHECK makes every command fail, and none of them may be rejected for it.
- * After a canary that fails, counting starts again.
+ * line work, and only this command fails. The SQLSTATE cannot show that. A revoked privilege, or a
+ * trigger or CHECK that an operator added, makes every command fail, and none of them may be
+ * rejected for it. After a canary that fails, counting starts again.
  *
  * @param command the command, or the first of a batch
- * @param canaries how many canaries must succeed, each after another failure
+ * @param canaries how many canaries must succeed, each after a new failure
  */
 export function createBlame(deps: ApplyDeps, command: Command, canaries: number): Blame {
   const { store } = deps

@@ -10,7 +10,7 @@ import {
 import { decideBatch } from './decide-batch.js'
 import { loadRequestOf, stateOf, writesOf } from './rows.js'
 
-/** Canaries take the ids of their events from this many highest ids. */
+/** The ids of canary events are among this many highest event ids. */
 const RESERVED_EVENT_IDS = 2 ** 20
 
 /**

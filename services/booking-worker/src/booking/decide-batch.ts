@@ -10,7 +10,7 @@ import { type Change, type Decision, decide } from './decide.js'
 import { assertInvariants, type EventState } from './event-state.js'
 import { evolve } from './evolve.js'
 
-/** Everything a batch is decided from. Deciding updates it. */
+/** Everything that a batch is decided from. Deciding updates it. */
 export interface BatchState {
   events: Map<number, EventState>
   /** Stored outcomes of commands of this batch, by command id. */
@@ -23,7 +23,7 @@ export interface BatchState {
 export interface Decided {
   command: AcceptedCommand
   outcome: Outcome
-  /** In order. */
+  /** What the command changed, in order. */
   changes: readonly Change[]
   /** True if the command is the first to use its idempotency key. */
   ownsKey: boolean
@@ -51,10 +51,10 @@ type DecideNew = (batch: BatchState, command: AcceptedCommand, nowMs: number) =>
  * Decides the commands of a batch in order. It updates the states in `batch` and has no other
  * effect.
  *
- * A command with a stored outcome gets that outcome. For a command that repeats an idempotency key,
- * the first use of the key decides. For all others, the state of the event decides. Whether a key
- * still holds depends on when the request was accepted, however long the command then waited in the
- * line.
+ * A command with a stored outcome gets that outcome. A command that repeats an idempotency key gets
+ * the outcome of the first command with the key, or `idempotency_key_reused` if the two requests
+ * differ. All others are decided from the state of the event. Whether a key is still valid depends
+ * on when the request was accepted, however long the command was then queued in the line.
  *
  * @param nowMs ms since 1970
  */

@@ -2,8 +2,8 @@ import { bookingIdOf, type CommandRequest, type Outcome } from '@ticket-line/sha
 import { type EventState, headOfWaitingList, positionOf } from './event-state.js'
 
 /**
- * What a decision does to an event. `evolve` applies changes in order; `rows.ts` makes rows of
- * them.
+ * What a decision does to an event. `evolve` applies changes in order; `rows.ts` turns them into
+ * rows.
  */
 export type Change = { eventId: number; userId: string } & (
   | { type: 'booked'; sequence: number }
@@ -65,7 +65,7 @@ function decideBook(state: EventState, command: Asked, decidedAtMs: number): Dec
   }
 }
 
-/** What a command changes that books a free ticket. */
+/** The change of a command that books a free ticket. */
 export function bookedChange({ eventId, userId }: Asked, sequence: number): Change {
   return { type: 'booked', eventId, userId, sequence }
 }

@@ -11,8 +11,8 @@ export interface Surroundings {
   /** Claims of the users that the batch names or promotes. */
   readonly claims: Map<string, Claim>
   /**
-   * First entries of the waiting list, in order. If `headsComplete`, entries that join in the batch
-   * are added.
+   * First entries of the waiting list, in order. If `headsComplete` is true, entries that join in
+   * the batch are added.
    */
   readonly heads: WaitingEntry[]
   /** True if `heads` reaches the end of the list. */
@@ -30,7 +30,7 @@ export type Claim =
   | { kind: 'booking'; sequence: number }
   /**
    * `loadedRank` is the rank that the entry would have if nobody had left the list in this batch.
-   * It is undefined if the batch never needs it.
+   * It is undefined if the batch does not need it.
    */
   | { kind: 'waiting'; sequence: number; loadedRank: number | undefined }
 
@@ -65,7 +65,10 @@ export function startBatch(
   return state
 }
 
-/** Called after loading and before writing. The CHECKs of the schema enforce the same rules. */
+/**
+ * Checks the counters of an event, after loading and before writing. The CHECKs of the schema
+ * enforce the same rules.
+ */
 export function assertInvariants(state: EventState): void {
   const { eventId, totalTickets, availableTickets, waitingCount } = state
   if (availableTickets < 0 || availableTickets > totalTickets) {

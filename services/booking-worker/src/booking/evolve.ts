@@ -50,6 +50,7 @@ function leave(state: EventState, sequence: number): void {
     state.nextHead += 1
     state.waitlistHeadSequence = head.sequence + 1
   }
-  // On an empty list nothing is left to search, however many entries withdrew behind the head.
+  // If the list is empty, nothing is left to search, however many entries behind the head were
+  // withdrawn.
   if (state.waitingCount === 0) state.waitlistHeadSequence = state.lastSequence + 1
 }

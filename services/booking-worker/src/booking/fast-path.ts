@@ -8,8 +8,8 @@ import { bookedChange } from './decide.js'
  * answer is known beforehand, so one statement replaces the nine of a batch.
  *
  * @param batches of different lines
- * @returns what became of each batch, in their order. If it is undefined, decide the batch in a
- * transaction; some of its commands may have been decided here
+ * @returns what became of each batch, in their order. If this is undefined for a batch, decide the
+ * batch in a transaction; some of its commands may have been decided here
  * @throws the driver's error. Decide all batches in a transaction, even if the statement may have
  * succeeded
  */

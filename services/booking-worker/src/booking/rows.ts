@@ -45,7 +45,8 @@ export function stateOf(request: LoadRequest, loaded: LoadedBatch): BatchState {
   for (const row of loaded.events) {
     const heads = loaded.heads.filter((head) => head.eventId === row.eventId)
     const headsComplete = row.waitingCount === 0 || heads.length < (requested.get(row.eventId) ?? 0)
-    // Entries before the first one found have left the list. Later batches need not search them.
+    // Entries before the first one found have left the list. Later batches need not search through
+    // them.
     const waitlistHeadSequence = heads[0]?.sequence ?? row.waitlistHeadSequence
     events.set(
       row.eventId,
@@ -65,8 +66,8 @@ export function stateOf(request: LoadRequest, loaded: LoadedBatch): BatchState {
 }
 
 /**
- * The rows that a decided batch writes. Each row is written once, whatever happened to it within
- * the batch.
+ * The rows that a decided batch writes. The batch writes each row once, however often its commands
+ * changed it.
  *
  * @param events the states after the batch
  */

@@ -5,11 +5,20 @@ import { type AppliedBatch, type ApplyDeps, applyOnce, type Batch } from './appl
 import { applyJob, batchOf, isOldJob } from './apply-job.js'
 import { applyFastPath } from './fast-path.js'
 
-/** Larger jobs get a transaction of their own: they would delay the small ones. */
+/**
+ * Jobs with more commands than this get a transaction of their own, because they would delay the
+ * small ones.
+ */
 const MAX_COMMANDS_OF_A_JOB = 16
-/** Most commands in a shared transaction. It takes about as long as one for a single command. */
+/**
+ * Maximum number of commands in a shared transaction. Such a transaction takes about as long as one
+ * with a single command.
+ */
 const MAX_COMMANDS_SHARED = 64
-/** Most shared transactions at once. Jobs that arrive while they run share the next one. */
+/**
+ * Maximum number of shared transactions at once. Jobs that arrive while they run share the next
+ * one.
+ */
 const RUNS_AT_ONCE = 2
 
 interface GatheredJob {
@@ -26,8 +35,8 @@ interface GatheredJob {
  *
  * - `gathered`: the batcher holds it until a run starts. The run takes the jobs that came first, up
  *   to `MAX_COMMANDS_SHARED` commands.
- * - `shared`: it is part of a run. First the fast path books what only takes free tickets. Then one
- *   transaction decides the other jobs, without waiting for locked events.
+ * - `shared`: it is part of a run. First, the fast path decides the jobs that only book free
+ *   tickets. Then one transaction decides the other jobs, without waiting for locked events.
  * - `alone`: the run failed, because of this job or of another one in it. `applyJob` then applies
  *   each of its jobs in a transaction of its own, for as long as it takes. Commands that the fast
  *   path has booked get their stored outcomes.

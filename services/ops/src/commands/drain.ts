@@ -40,7 +40,7 @@ async function waitUntilEmpty(context: Context, args: Arguments): Promise<Report
   const registry = createLineRegistry(redis, layout)
   const startedAtMs = context.now()
   for (;;) {
-    // The registry is quick, but it may lack lines. If it names none, this scans all keys.
+    // Asking the registry is quick, but it may lack lines. If it names none, this scans all keys.
     let lineNames = await registry.allWithWork()
     if (lineNames.length === 0) {
       lineNames = await registry.withWork([...(await scanKeys(redis, layout)).lineNames])

@@ -100,7 +100,7 @@ function describe({
     `Event ${status.eventId}: ${status.availableTickets} of ${status.totalTickets} tickets free, ${status.waitingListCount} on the waiting list`,
     `Line ${line.name} (keys ${line.prefix}:${line.name}:*)${line.paused ? ', PAUSED' : ''}`,
     `  ${plural(line.waitingJobs, 'queued job')}, ${plural(line.commandsInLine, 'command')} in the line, ${line.undecidedOfEvent} of this event; the oldest job is ${seconds(line.oldestWaitedMs)} old`,
-    `  global concurrency ${line.globalConcurrency ?? 'not set (a worker sets it when it opens the line)'}`,
+    `  global concurrency ${line.globalConcurrency ?? 'not set (a worker sets it before it serves the line)'}`,
     line.active.length === 0 ? 'No job is active.' : 'Active:',
     ...active,
     `Last served by ${lastServedBy ?? 'an unknown worker'}.`,

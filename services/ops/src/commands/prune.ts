@@ -13,7 +13,7 @@ import { EXIT, type Report } from '../report.js'
 
 export const prune: Command = {
   name: 'prune',
-  summary: 'remove expired outcomes, keys, sessions and finished jobs now',
+  summary: 'remove expired outcomes, keys, refresh tokens and finished jobs now',
   usage: `prune [--older-than <hours>] [--json]
 
 Removes outcomes, idempotency keys and refresh tokens that have expired, and all finished

@@ -61,7 +61,9 @@ async function findAndRepair(context: Context, args: Arguments): Promise<Report>
   return describe(shown, apply)
 }
 
-/** Keeps what both checks find, because what only one of them finds may be a passing state. */
+/**
+ * Checks twice and keeps what both checks find. What only one of them finds may be a passing state.
+ */
 async function findTwice(deps: InspectDeps, settle: () => Promise<void>): Promise<Finding[]> {
   const first = await findProblems(deps)
   if (first.length === 0) return []

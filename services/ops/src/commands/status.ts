@@ -46,7 +46,7 @@ interface RedisInfo {
   appendOnly: boolean
 }
 
-/** The answer of a server, or why there is none. */
+/** The answer of a server, or the reason why there is none. */
 type Asked<T> = { reachable: true; said: T } | { reachable: false; error: string }
 
 async function showStatus(context: Context): Promise<Report> {
