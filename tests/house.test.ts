@@ -44,7 +44,7 @@ describe('the layout of the repository', () => {
     expect(find(/\bsetInterval\(/, others)).toEqual([])
   })
 
-  it('imports packages by name from tests, scripts and tools, and no service', () => {
+  it('imports no source file of a package or service into tests, scripts and tools', () => {
     const outside = names.filter((name) => !/^(packages|services)\//.test(name))
     const deep = /(?:from|import\() ?'[^']*\/(?:packages|services)\/[^/]+\/src\//
     expect(find(deep, outside)).toEqual([])

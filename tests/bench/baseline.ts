@@ -18,7 +18,7 @@ export interface Comparison {
   rounds: number
   /** Above 1 if this build makes more bookings per second. */
   bookingsPerSecond: MedianRatio
-  /** Below 1 if this build needs less. Null if this platform does not report CPU time. */
+  /** Below 1 if this build needs less CPU time. Null if this platform does not report CPU time. */
   cpuMsPerBooking: MedianRatio | null
   correct: boolean
 }

@@ -5,7 +5,7 @@ import { describeGrowth, describeResult, describeRun } from './report/text.ts'
 import { type Result, runWorkload } from './rounds.ts'
 import { comparedWorkload, type WorkloadSettings } from './workloads.ts'
 
-/** Aims for the ratios to a peer: at least for `rate`, at most for the others. */
+/** Aims for the ratios to a peer. `rate` is a minimum, the others are maximums. */
 export interface Aims {
   rowLock?: { rate?: number; p99?: number; cpu?: number }
   singleStatement?: { rate?: number; p50?: number; p99?: number; cpu?: number }

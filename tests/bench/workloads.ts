@@ -74,7 +74,8 @@ const compared: Record<string, Compared> = {
 }
 
 /**
- * All systems get the same. The product stops getting faster after it (docs/benchmarks/results.md).
+ * Length of the warm-up of every system. After it, the product does not become any faster
+ * (docs/benchmarks/results.md).
  */
 const WARM_UP_MS = 10_000
 const MEASURED_MS = 5000

@@ -14,7 +14,7 @@ if (executable === undefined) {
   )
 }
 const admin = { userId: 'root', password: 'a wall of wet slate' }
-/** Only with this setting the test updates the pictures of the documentation. */
+/** Folder of the documentation's pictures. The test updates them only with this setting. */
 const pictures = process.env['KEEP_SCREENSHOTS'] === 'true' ? fromRoot('docs/images') : undefined
 
 describe.skipIf(executable === undefined)(
@@ -73,7 +73,7 @@ describe.skipIf(executable === undefined)(
       return (await page.textContent('body')) ?? ''
     }
 
-    it('asks for a sign-in and lets an admin in', async () => {
+    it('asks for a sign-in and shows the dashboard to an admin', async () => {
       await page.goto(url('/admin/queues'))
       expect(page.url()).toContain('/admin/login')
       await keepPicture('dashboard-sign-in')
@@ -139,7 +139,7 @@ describe.skipIf(executable === undefined)(
       await keepPicture('dashboard-job')
     })
 
-    it('has no buttons that change a line and refuses such requests', async () => {
+    it('has no buttons that change a line, and refuses requests that would', async () => {
       await page.goto(url('/admin/queues/queue/event-501?status=completed'))
       await page.waitForLoadState('networkidle')
       const buttons = await page.getByRole('button').allInnerTexts()

@@ -27,7 +27,7 @@ describe.skipIf(executable === undefined)(
     const lockOf = (operation: string) =>
       page.locator(`#operations-${operation} .authorization__btn path`)
 
-    it('shows a lock at calls that need a token, closed until a token is entered', async () => {
+    it('shows a closed lock at calls that need a token until a token is entered', async () => {
       await page.goto(`${system.apis[0]?.url}/`)
       expect(new URL(page.url()).pathname).toBe('/docs')
       const lock = lockOf('Booking-postBook')

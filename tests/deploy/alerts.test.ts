@@ -54,7 +54,7 @@ describe('metrics in alerts, dashboard, autoscaling and the operations page', ()
     expect(increases.filter((series) => !lines.includes(`${series} 0`))).toEqual([])
   })
 
-  it('leaves probes and scrapes out of the error rate by the routes that count them', async () => {
+  it('leaves exactly the routes of probes and scrapes out of the error rate', async () => {
     const leftOut = [...rules.matchAll(/route!~"([^"]+)"/g)].flatMap(([, routes = '']) =>
       routes.split('|'),
     )

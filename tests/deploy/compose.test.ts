@@ -136,7 +136,7 @@ describe('the roles of deploy/postgres/roles.sql', () => {
     ['on a new database', false],
     ['on a database that the superuser migrated before these roles existed', true],
   ])(
-    'allow migrating, selling and monitoring and nothing else, %s',
+    'lets the roles migrate, sell and monitor, and nothing else, %s',
     { timeout: 180_000 },
     async (_name, migratedBefore) => {
       const { postgresUrl } = await sharedServers()

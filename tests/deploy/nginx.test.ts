@@ -7,7 +7,7 @@ const directives = readFileSync(fromRoot('deploy/nginx/nginx.conf'), 'utf8')
   .map((line) => line.trim())
 
 describe('deploy/nginx/nginx.conf', () => {
-  it('uses HTTP/1.1 to the API, so that an interrupted answer does not look complete', () => {
+  it('talks HTTP/1.1 to the API, so that an interrupted response does not look complete', () => {
     expect(directives).toContain('proxy_http_version 1.1;')
   })
 
@@ -37,7 +37,7 @@ describe('deploy/nginx/nginx.conf', () => {
   it.each([
     ['@too_large', 413, 'payload_too_large'],
     ['@busy', 503, 'busy'],
-  ])('refuses in the same format as the API in %s', (location, status, code) => {
+  ])('refuses requests in the same format as the API in %s', (location, status, code) => {
     const start = directives.indexOf(`location ${location} {`)
     const answer = directives.slice(start).find((line) => line.startsWith('return ')) ?? ''
     const [, returned, body] = /^return (\d+) '(.*)';$/.exec(answer) ?? []

@@ -19,7 +19,7 @@ function callsFor(url: string): string {
   return (block?.[1] ?? '').replaceAll('localhost:3000', url.replace('http://', ''))
 }
 
-it('runs the calls of the README word for word, from registration to cancellation', async () => {
+it('runs the calls of the README exactly as printed, from registration to cancellation', async () => {
   const { stdout } = await promisify(execFile)('bash', ['-c', callsFor(system.apis[0]?.url ?? '')])
 
   const answers = stdout

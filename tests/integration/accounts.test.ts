@@ -45,7 +45,7 @@ async function activeAdmins(): Promise<string[]> {
 }
 
 describe('the last admin', () => {
-  it('refuses to demote or disable the last admin that is not disabled', async () => {
+  it('refuses to demote or disable the last admin who is not disabled', async () => {
     await createAccount('root', 'admin')
     await createAccount('disabled-root', 'admin')
     await createAccount('olga', 'organizer')

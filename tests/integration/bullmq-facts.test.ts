@@ -17,7 +17,7 @@ import { monitorRedis } from './redis-monitor.ts'
  *
  *  1. The global concurrency in a queue's `meta` key keeps all but one job of a line from being
  *     active. Without it BullMQ hands out the next job at once. A flush removes it.
- *  2. A job whose worker died (a stalled job) returns to the head of its line after its lock ends.
+ *  2. The job of a dead worker (a stalled job) returns to the head of its line after its lock ends.
  *  3. By default a job fails at its second stall. With the largest `maxStalledCount` it never does.
  *  4. A worker that lost a job's lock cannot complete the job.
  *  5. A failed job with attempts left goes to the tail of its line, so jobs have one attempt.
@@ -86,7 +86,7 @@ describe('the global concurrency of a queue', () => {
     expect(one.applied).toEqual(jobIds)
   })
 
-  it('hands out the next job while the first is active without a global concurrency (fact 1)', async () => {
+  it('hands out a second job of a line at once if there is no global concurrency (fact 1)', async () => {
     const lineName = newLine()
     await kit.add(lineName, 2)
     const prefix = prefixOf(lineName)
@@ -156,7 +156,7 @@ describe('a job whose worker died', () => {
     expect(starts).toEqual([true, false, false])
   })
 
-  it('takes over the job of a dead worker soon after its lock ends and not before (fact 2)', async () => {
+  it('takes over the job of a dead worker soon after its lock expires, not before (fact 2)', async () => {
     const lineName = newLine()
     const times = { lockMs: 1500, stalledIntervalMs: 500 }
     const dead = await kit.process({ ...times, apply: () => new Promise(() => undefined) })
@@ -211,7 +211,7 @@ describe('a job whose worker died', () => {
     expect(await kit.queuedJobs(lineName)).toEqual([jobId])
     expect((await kit.queues.queueOf(lineName).getJob(jobId))?.deferredFailure).toBeUndefined()
 
-    // BullMQ tells the worker that fetches the job next to fail it.
+    // BullMQ tells the next worker that fetches the job to fail it.
     await stallOnce(1)
     const worker = new Worker(lineName, null, { ...settings, autorun: false })
     worker.on('error', () => undefined)
@@ -387,7 +387,7 @@ describe('a Redis connection', () => {
     )
   })
 
-  it('shares one connection among the queues of all lines and creates no keys by reads (fact 10)', async () => {
+  it('shares one connection among the queues of all lines, and reads create no keys (fact 10)', async () => {
     const redis = createFailFastRedis(kit.redisUrl, 1000)
     onTestFinished(() => redis.disconnect())
     await new Promise((resolve) => redis.once('ready', resolve))

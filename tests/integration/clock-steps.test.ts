@@ -44,7 +44,7 @@ describe('a Redis whose clock was set back by an hour', () => {
     expect(await line.serve(always)).toBe(1)
   })
 
-  it('leaves the lock of a running job alone', async () => {
+  it('does not take over the job of a live worker', async () => {
     const lineName = 'event-1'
     const latch = createLatch()
     const busy = await kit.process({ apply: () => latch.opened })
@@ -98,7 +98,7 @@ describe('a Redis whose clock was set back by an hour', () => {
 })
 
 describe('an export of a process that died before Redis’s clock was set back', () => {
-  it('blocks the next export of a person for no longer than a lease after the clock was set back', async () => {
+  it('blocks the next export of a user for one lease at most after the clock was set back', async () => {
     const kit = await createBullKit()
     onTestFinished(() => kit.stop())
     const prefix = kit.key('event-1', '')
@@ -114,7 +114,7 @@ describe('an export of a process that died before Redis’s clock was set back',
 })
 
 describe('an export of a process that froze for longer than its lease', () => {
-  it('does not renew the lease of the export that followed an expired one', async () => {
+  it('does not renew the lease of a later export after the lease of a frozen one expired', async () => {
     const kit = await createBullKit()
     onTestFinished(() => kit.stop())
     vi.useFakeTimers({ toFake: ['setInterval'] })

@@ -41,7 +41,7 @@ async function waitUntilDone(location: string, token: string) {
 }
 
 describe('booking and canceling', () => {
-  it('books, waitlists, cancels and promotes with the exact documented bodies', async () => {
+  it('answers bookings, waiting-list entries, cancellations and promotions as documented', async () => {
     const eventId = await createEvent(1)
     const booked = await send('/book', eventId, { as: 'ada' })
     expect([booked.status, booked.body]).toEqual([200, { message: 'Ticket booked' }])
@@ -193,7 +193,7 @@ describe('awaiting and polling a job', () => {
     })
   })
 
-  it('waits as long as preferred and names the applied preferences', async () => {
+  it('waits as long as the Prefer header says, and names the applied preferences', async () => {
     const eventId = await createEvent(1)
     const both = await send('/book', eventId, {
       as: 'ada',
@@ -208,7 +208,7 @@ describe('awaiting and polling a job', () => {
     expect([malformed.status, malformed.headers.get('preference-applied')]).toEqual([200, null])
   })
 
-  it('shows a job to its user and to staff, and 404 to others as if it did not exist', async () => {
+  it('shows a job to its user and to staff, and answers 404 to others', async () => {
     const booked = await send('/book', await createEvent(1), { as: 'ada' })
     const location = booked.headers.get('location') as string
     expect((await system.api.get(location, { token: organizer })).status).toBe(200)
@@ -288,7 +288,7 @@ describe('Idempotency-Key', () => {
     expect([bobs.status, bobs.headers.get('idempotency-replayed')]).toEqual([200, null])
   })
 
-  it('repeats a refusal for its key', async () => {
+  it('repeats a refusal if its key is sent again', async () => {
     const eventId = await createEvent(1)
     const headers = { 'idempotency-key': 'k-4' }
     const first = await send('/cancel', eventId, { as: 'ada', headers })

@@ -107,7 +107,7 @@ describe('POST /initialize', () => {
 })
 
 describe('GET /status/:eventId', () => {
-  it('changes the ETag of a status with its counts', async () => {
+  it('changes the ETag of a status whenever its counts change', async () => {
     await createEvent(20, 2, [])
     const before = await system.api.get('/status/20')
     const etag = before.headers.get('etag') as string
@@ -194,7 +194,7 @@ describe('the lists of an event', () => {
     ])
   })
 
-  it('filters lists by `userId` and has a user in one list at most', async () => {
+  it('filters lists by `userId`, and shows each user in one list at most', async () => {
     const listOf = async (list: string, userId: string) => {
       const path = `/events/40/${list}?userId=${encodeURIComponent(userId)}`
       const { status, body } = await system.api.get(path, { token: organizer })
@@ -275,7 +275,7 @@ describe('a long waiting list', () => {
 
   beforeAll(() => longWaitingList(50, length))
 
-  it('shows every live position in a long list, also after others left', async () => {
+  it('shows every live position in a long list, even after other users have left', async () => {
     const positionOf = async (n: number) => {
       const me = await system.api.get('/events/50/me', { token: await system.token(`w${n}`) })
       return me.body.position

@@ -90,7 +90,7 @@ describe('a start without PostgreSQL and Redis', () => {
 })
 
 describe('a stop of the API', () => {
-  it('answers pending commands with 202 at a stop and loses none of them', async () => {
+  it('answers pending commands with 202 when the API stops, and loses none of them', async () => {
     const system = await startSystem({ workers: 0, env: { SHUTDOWN_GRACE_MS: '2000' } })
     onTestFinished(() => system.stop())
     const organizer = await system.token('olga', 'organizer')
@@ -113,7 +113,7 @@ describe('a stop of the API', () => {
     expect(job.body).toMatchObject({ state: 'done', outcome: 'booked' })
   })
 
-  it('waits at a stop for outcomes that workers are about to send', async () => {
+  it('waits for outcomes that workers are about to send when the API stops', async () => {
     const system = await startSystem({ workers: 0, env: { SHUTDOWN_GRACE_MS: '20000' } })
     onTestFinished(() => system.stop())
     const organizer = await system.token('olga', 'organizer')

@@ -82,8 +82,8 @@ describe('with a Redis that answers but takes no writes', () => {
 describe.each([
   ['dead', () => servers.redis.kill(), () => servers.redis.restart()],
   ['frozen', async () => servers.redis.pause(), async () => servers.redis.resume()],
-])('with a %s Redis', (_how, takeDown, bringBack) => {
-  it('refuses bookings within a second, and they take no effect later', async () => {
+])('with a %s Redis', (how, takeDown, bringBack) => {
+  it(`refuses bookings within a second while Redis is ${how}, without a late effect`, async () => {
     const before = await availableTickets()
     await takeDown()
     try {
@@ -117,8 +117,8 @@ describe.each([
 describe.each([
   ['dead', () => servers.postgres.kill(), () => servers.postgres.restart()],
   ['frozen', async () => servers.postgres.pause(), async () => servers.postgres.resume()],
-])('with a %s PostgreSQL', (_how, takeDown, bringBack) => {
-  it('refuses requests that need PostgreSQL within a second', async () => {
+])('with a %s PostgreSQL', (how, takeDown, bringBack) => {
+  it(`refuses requests that need PostgreSQL within a second while it is ${how}`, async () => {
     await takeDown()
     try {
       const reads = ['/status/1', '/events', '/events/1/me', `/jobs/event-1.${'0'.repeat(21)}.1.0`]

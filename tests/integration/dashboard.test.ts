@@ -207,7 +207,7 @@ describe('the sign-in page', () => {
     expect((await board({ cookie: cookieOf(response) })).status).toBe(200)
   })
 
-  it('refuses sign-in to everybody who is not an admin', async () => {
+  it('refuses dashboard sign-ins of users who are not admins', async () => {
     await system.api.post('/register', { userId: 'plain-2', password })
     const wrong = await signIn({ ...admin, password: 'wrong password' })
     expect(wrong.status).toBe(401)
@@ -274,7 +274,7 @@ describe('the dashboard over plain HTTP on a host other than localhost', () => {
 
   const fields = new URLSearchParams(admin).toString()
 
-  it('signs in over plain HTTP in development', async () => {
+  it('signs an admin in over plain HTTP in development', async () => {
     const url = `${system.apis[0]?.url}`
     const page = await send(`${url}/admin/login`, 'GET', lan)
     expect(page.status).toBe(200)
@@ -290,7 +290,7 @@ describe('the dashboard over plain HTTP on a host other than localhost', () => {
     expect([polled.status, polled.headers['www-authenticate']]).toEqual([401, 'Bearer'])
   })
 
-  it('answers a form from another site with an HTML page', async () => {
+  it('answers a sign-in form from another site with an HTML page', async () => {
     const response = await signIn(admin, { accept: 'text/html', origin: 'http://elsewhere.lan' })
     expect(response.status).toBe(403)
     expect(response.headers.get('content-type')).toMatch(/^text\/html/)
@@ -298,7 +298,7 @@ describe('the dashboard over plain HTTP on a host other than localhost', () => {
     expect(response.body).toContain('sent from another site')
   })
 
-  it('refuses plain HTTP in production except on localhost', async () => {
+  it('refuses sign-ins over plain HTTP in production, except on localhost', async () => {
     const { url } = await system.addApi({
       ...adminEnv,
       NODE_ENV: 'production',
@@ -336,7 +336,7 @@ describe('a dashboard session', () => {
     expect((await board({ cookie: `ticket_line_admin=${token}` })).status).toBe(401)
   })
 
-  it('ends a session at sign-out, for copies of its cookie too', async () => {
+  it('ends a session at sign-out, even for copies of its cookie', async () => {
     const { headers } = await session()
     expect((await board(headers)).status).toBe(200)
     expect((await system.api.get('/admin/logout', { headers })).status).toBe(200)
@@ -425,7 +425,7 @@ describe('changes through the dashboard', () => {
       expect(await until(isShown, { timeoutMs: 10_000 })).toBe(true)
     })
 
-    it('accepts changes from the same site only', async () => {
+    it('accepts changes through the dashboard from the same site only', async () => {
       const put = async (more: Record<string, string>) =>
         (await writable.request('PUT', `${queue}/pause`, {}, { headers: { ...headers, ...more } }))
           .status
@@ -436,7 +436,7 @@ describe('changes through the dashboard', () => {
       expect(resumed.status).toBe(200)
     })
 
-    it('refuses to change the concurrency of a line', async () => {
+    it('refuses to change the concurrency of a line through the dashboard', async () => {
       const response = await writable.request(
         'PUT',
         `${queue}/concurrency`,
@@ -446,7 +446,7 @@ describe('changes through the dashboard', () => {
       expect(response.status).toBe(403)
     })
 
-    it('accepts changes from admins only', async () => {
+    it('accepts changes through the dashboard from admins only', async () => {
       expect((await writable.request('PUT', `${queue}/pause`, {})).status).toBe(401)
       const user = await bearer('user')
       expect((await writable.request('PUT', `${queue}/pause`, {}, { headers: user })).status).toBe(

@@ -12,8 +12,8 @@ beforeAll(async () => {
   servers = await startServers()
   system = await startSystem({ servers, workers: 0 })
   redis = new Redis(servers.redis.url)
-  // A percent of this is more than a connection uses. It is written in pieces, because Redis keeps
-  // buffers of the size of the last command.
+  // One percent of this is more than a connection uses. It is written in pieces, because Redis
+  // keeps buffers of the size of the last command.
   for (let i = 0; i < 500; i++) await redis.set(`ballast-${i}`, 'x'.repeat(100_000))
   const token = await system.token('olga', 'organizer')
   await system.api.post('/initialize', { eventId: 1, totalTickets: 10 }, { token })

@@ -71,7 +71,7 @@ const refresh = (refreshToken: string, process = 0) =>
   system.client(process).post('/token/refresh', { refreshToken }, representation)
 
 describe('registration', () => {
-  it('registers a user with the user id as response, and answers 409 if it exists', async () => {
+  it('registers a user and answers with the user id, or with 409 if the id exists', async () => {
     const userId = newUser()
     const first = await system.api.post('/register', { userId, password })
     expect(first).toMatchObject({ status: 201, body: { userId } })
@@ -186,7 +186,7 @@ describe('sign-in', () => {
     expect(namesOf(unknown)).toEqual(namesOf(wrong))
   })
 
-  it('limits none of a hundred successful sign-ins from one address at once', async () => {
+  it('limits none of a hundred concurrent, successful sign-ins from one address', async () => {
     const userId = await register()
     const answers = await Promise.all(
       Array.from({ length: 100 }, (_, n) =>
@@ -308,7 +308,7 @@ describe('signing out', () => {
     }
   })
 
-  it('answers 204 to a sign-out without a sign-in or with an unknown one', async () => {
+  it('answers 204 to a sign-out that names no sign-in or an unknown one', async () => {
     expect((await system.api.request('POST', '/logout')).status).toBe(204)
     const secret = new TextEncoder().encode(system.jwtSecret)
     for (const sid of ['x', "' OR 1=1", 7]) {
@@ -372,7 +372,7 @@ describe('roles', () => {
     ).toBe(403)
   })
 
-  it('refuses to set roles for unknown users, to unknown values, or for anybody but an admin', async () => {
+  it('sets roles only for known users, to known values, and at the request of an admin', async () => {
     const userId = await register()
     const put = async (path: string, body: unknown, role: 'user' | 'organizer' | 'admin') =>
       (await system.api.put(path, body, { token: await system.token('boss', role) })).body.code
@@ -427,8 +427,8 @@ describe('a disabled account', () => {
 })
 
 describe('a user id that may register', () => {
-  // Characters that paths, proxies or URL parsers treat specially. The API's users.test.ts has each
-  // one alone.
+  // Characters that paths, proxies or URL parsers treat specially. The API's user-routes.test.ts
+  // tests each of them alone.
   it.each([
     '/\\%?#;:@&=+$,!*()[]{}|^`~<>"\' .-_',
     '%2e%2e',
@@ -636,7 +636,7 @@ describe('the first admin', () => {
 })
 
 describe('an installation with JWT_JWKS_URL', () => {
-  it('accepts the tokens of an issuer and has no accounts without LOCAL_ACCOUNTS', async () => {
+  it('accepts the tokens of another issuer, and has no accounts without LOCAL_ACCOUNTS', async () => {
     const pem = generateKeyPairSync('ed25519')
       .privateKey.export({ type: 'pkcs8', format: 'pem' })
       .toString()

@@ -180,7 +180,7 @@ it('accepts another layout after a drain without API processes', async () => {
   ])
 })
 
-it('starts on another Redis while processes of the last one are leaving it', async () => {
+it('starts on another Redis while the old processes are leaving the last one', async () => {
   const system = await startSystem({ apis: 0 })
   onTestFinished(() => system.stop())
   await stopAll(system)
@@ -188,7 +188,7 @@ it('starts on another Redis while processes of the last one are leaving it', asy
     queryOnce(system.databaseUrl, `UPDATE installation SET ${to}`)
   await setLastHeartbeat('redis_id = gen_random_uuid(), redis_seen_at = clock_timestamp()')
 
-  // Each process that leaves sets the last heartbeat back. That is no sign of life.
+  // Each process that leaves sets the last heartbeat back. This does not count as a heartbeat.
   let started = false
   const worker = system.addWorker().finally(() => {
     started = true

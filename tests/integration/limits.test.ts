@@ -91,7 +91,7 @@ describe('limits shared by all processes', () => {
     expect(remainingOf(await get('/events', { ...from(address), token: ada }))).toBe(49)
   })
 
-  it('counts job polls separately', async () => {
+  it('counts polls of jobs separately from other requests', async () => {
     const options = { ...from(newAddress()), token: await system.token('polly') }
     const answers = await times(70, (n) => get('/jobs/none', options, n))
     expect(count(answers, 404)).toBe(60)
@@ -157,7 +157,7 @@ describe('limits shared by all processes', () => {
     expect((await get('/livez', options)).status).toBe(200)
   })
 
-  it('does not limit probes, metrics, the dashboard and /docs', async () => {
+  it('serves probes, metrics, the dashboard and /docs to a client that used up its limit', async () => {
     const address = newAddress()
     await times(50, () => get('/events', from(address)))
     for (const path of ['/livez', '/readyz', '/metrics']) {
@@ -211,7 +211,8 @@ describe('limits shared by all processes', () => {
       expect(await redis.pttl(keys[0] ?? '')).toBeGreaterThan(29 * 24 * 3_600_000)
 
       await times(20, (n) => login(userId, `wrong guess ${n}`, newAddress(), n))
-      // Registration counts as an address too. The last twenty of all are let in.
+      // The registration came from an address of its own, and the account knows it, too. Only the
+      // last twenty of all addresses are let in.
       const statuses = []
       for (const address of addresses)
         statuses.push((await login(userId, password, address)).status)
@@ -242,7 +243,7 @@ describe('limits shared by all processes', () => {
       expect((await login(userId, password, newAddress())).status).toBe(200)
     })
 
-    it('does not count successful sign-ins and malformed requests', async () => {
+    it('does not count successful sign-ins and malformed requests as failures', async () => {
       const address = newAddress()
       const userId = await register()
       const good = await times(25, (n) => login(userId, password, address, n))
@@ -422,7 +423,7 @@ describe('limits during an outage', () => {
     return { ...answer, ms: performance.now() - startedAt }
   }
 
-  it('keeps failed sign-ins but no request counts through a restart of Redis', async () => {
+  it('keeps counts of failed sign-ins, but not of requests, through a restart of Redis', async () => {
     const someone = from(newAddress())
     const fail = () => system.api.post('/login', { userId: 'nobody', password }, someone)
     const send = () => system.api.get('/events', someone)
@@ -439,7 +440,7 @@ describe('limits during an outage', () => {
     expect(remainingOf(await send())).toBe(29)
   })
 
-  it('writes failed sign-ins but no request counts to the append-only file', async () => {
+  it('writes counts of failed sign-ins, but not of requests, to the append-only file', async () => {
     const redis = new Redis(servers.redis.url)
     onTestFinished(() => redis.disconnect())
     const logged = async () =>
@@ -459,7 +460,7 @@ describe('limits during an outage', () => {
     ['dead', () => servers.redis.kill(), () => servers.redis.restart()],
     ['frozen', () => servers.redis.pause(), () => servers.redis.resume()],
   ])(
-    'closes sign-in and administration and limits reads locally while Redis is %s',
+    'refuses sign-ins and administration, and limits reads in each process, while Redis is %s',
     async (_name, takeDown, bringBack) => {
       const { token } = (await system.api.post('/login', admin)).body
       await system.api.get('/events')
@@ -496,7 +497,7 @@ describe('limits during an outage', () => {
     ['dead', () => servers.postgres.kill(), () => servers.postgres.restart()],
     ['frozen', () => servers.postgres.pause(), () => servers.postgres.resume()],
   ])(
-    'closes account calls within a second and accepts tokens while PostgreSQL is %s',
+    'refuses account calls within a second, but accepts tokens, while PostgreSQL is %s',
     async (name, takeDown, bringBack) => {
       const { token } = (await system.api.post('/login', admin)).body
       const late = { userId: `late-${name}`, password }

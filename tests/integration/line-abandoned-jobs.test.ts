@@ -158,7 +158,7 @@ describe('an add whose reply is lost', () => {
 })
 
 describe('an outage', () => {
-  it('refuses commands at once without Redis and without a late effect', async () => {
+  it('refuses commands at once without Redis, and they take no effect later', async () => {
     redisProxy.sever()
     expect(await until(() => !api.availability.redis(), { timeoutMs: 3000 })).toBe(true)
 

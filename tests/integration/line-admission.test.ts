@@ -100,7 +100,7 @@ describe('a small depth limit', () => {
 })
 
 describe('a large depth limit', () => {
-  it('admits everything far from the depth limit and returns its counts to zero', async () => {
+  it('admits every command while the depth is far below the limit, and then counts to zero', async () => {
     stack = await createLineStack()
     await stack.kit.createEvent(1, 100)
     const apis = [await stack.api(), await stack.api()] as const
@@ -117,12 +117,12 @@ describe('a large depth limit', () => {
     await expectRowsAgree(stack.kit)
   })
 
-  it('keeps the depth limit to the command once the line is nearly full', async () => {
+  it('admits not one command too many when the line is nearly full', async () => {
     stack = await createLineStack()
     await stack.kit.createEvent(1, 100)
     const api = await stack.api({ maxQueueDepth: 5000 })
     await stack.redis.hset(stack.key(1, 'depth'), '1', 4990)
-    // With its first command the process learns how full the line is.
+    // The process learns from its first command how full the line is.
     expect(countOf(await submitAll(api, 1, users(1)))).toEqual({ accepted: 1 })
 
     expect(countOf(await submitAll(api, 1, users(20, 1)))).toEqual({ accepted: 9, busy: 11 })

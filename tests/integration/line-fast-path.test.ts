@@ -278,7 +278,7 @@ describe('random commands, one in each job', () => {
 
     for (let i = 0; i < 600; i++) {
       const userId = `user-${random.between(1, 8)}`
-      // So few keys that some are repeated, with the same request and with others.
+      // There are so few keys that some are repeated, with the same request and with others.
       const key = random.chance(0.5) ? { keyHash: `key-${random.between(1, 60)}-${seed}` } : {}
       const type = random.chance(0.6) ? 'book' : 'cancel'
       const request = command(type, random.pick(eventIds), userId, key)

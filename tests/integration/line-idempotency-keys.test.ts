@@ -28,7 +28,7 @@ async function bookingsOf(userId: string): Promise<number> {
 }
 
 describe('an idempotency key', () => {
-  it('gives a key that two lines use at once to one, and the other books nothing', async () => {
+  it('gives a key that two lines use at once to one of them, and the other books nothing', async () => {
     for (let round = 0; round < 30; round++) {
       const [userId, keyHash] = [`racer-${round}`, `race-${round}`]
       const jobs = [1, 2].map((eventId) =>
@@ -82,7 +82,7 @@ describe('an idempotency key', () => {
     ])
   })
 
-  it('repeats the complete first outcome of a key, also when the repeat runs again', async () => {
+  it('repeats the complete first outcome of a key, even if the repeat itself runs again', async () => {
     const keyHash = 'whole'
     const [first, again] = [1, 2].map(() => kit.job(command('book', 1, 'whole', { keyHash })))
     const { outcomes } = await kit.apply(first as KitJob)
@@ -140,7 +140,7 @@ describe('an idempotency key', () => {
     expect(await ownersOf(keyHash)).toEqual([{ command_id: fresh.id(0) }])
   })
 
-  it('repeats the outcome to a request accepted within 24 hours and decided later', async () => {
+  it('repeats the outcome to a request that was accepted within 24 hours but decided later', async () => {
     const keyHash = 'accepted in time'
     const first = kit.job(command('book', 1, 'patient', { keyHash }))
     const { outcomes } = await kit.apply(first)

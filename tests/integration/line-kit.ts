@@ -111,7 +111,7 @@ export function acceptedCommand({ acceptedAtMs, commands, id }: KitJob): Accepte
   return { ...(commands[0] as CommandRequest), commandId: id(0), acceptedAtMs }
 }
 
-/** A command of a user for themselves, unless `more` says otherwise. */
+/** A command that users send for themselves, unless `more` says otherwise. */
 export function command(
   type: CommandRequest['type'],
   eventId: number,

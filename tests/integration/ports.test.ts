@@ -33,7 +33,7 @@ describe('the port of a service', () => {
     expect(await portTrouble(proposed)).toBeUndefined()
   })
 
-  it('is never one that the system gives to outgoing connections', async () => {
+  it('is never a free port that the system could give to an outgoing connection', async () => {
     const ports = await Promise.all(Array.from({ length: 50 }, freePort))
     expect(Math.max(...ports)).toBeLessThan(32_768)
     expect(new Set(ports).size).toBeGreaterThan(40)

@@ -141,7 +141,7 @@ describe('pruning', () => {
     expect(await linesLeft()).toEqual({})
   })
 
-  it('removes keys after 24 hours and expired tokens', async () => {
+  it('removes expired tokens, and idempotency keys after 24 hours', async () => {
     await insert({ lineName: 'event-1', hoursAgo: 25, count: 10 })
     await insert({ lineName: 'event-2', hoursAgo: 23, count: 10 })
     await kit.query(`INSERT INTO refresh_tokens (token_hash, family_id, user_id, expires_at)
@@ -188,7 +188,7 @@ describe('a job that is older than pruned outcomes of its line', () => {
     expect(await kit.query('SELECT FROM bookings WHERE event_id = 7')).toHaveLength(4)
   })
 
-  it('sets such a job aside even if the clock of its API was far ahead', async () => {
+  it('sets a job aside that is older than pruned outcomes even if its API’s clock was ahead', async () => {
     await kit.createEvent(8, 10)
     const job = oldJob(8, 0)
     await kit.apply(job)

@@ -93,7 +93,7 @@ describe('a Redis that answers but refuses writes', () => {
 })
 
 describe('a planned failover of Redis', () => {
-  it('moves to the new master even if the old one keeps connections open', {
+  it('moves to the new master of Redis even if the old one keeps connections open', {
     timeout: 60_000,
   }, async () => {
     expect(await isDecided()).toBe(true)

@@ -3,7 +3,7 @@ import { serverTarget, shownUrlOf, urlOf } from '../../tools/dev-stack/addresses
 import { parseDotEnv, readServerUrls, serviceSettings } from '../../tools/dev-stack/settings.mjs'
 
 describe('.env', () => {
-  it('parses .env without quotes, comments and export', () => {
+  it('removes quotes, comments and `export` from the settings of .env', () => {
     const text = [
       '# a comment',
       'PLAIN=value',
@@ -84,7 +84,7 @@ describe('the URLs of the servers', () => {
   it.each([
     [{ PG_URL: 'postgres://u:a/b@h/n' }, /^PG_URL cannot be read: percent-encode/],
     [{ NODE_ENV: 'Production' }, /^NODE_ENV must be one of/],
-  ])('refuses %o with the message of the services', async (env, message) => {
+  ])('refuses %o with the same message as the services', async (env, message) => {
     await expect(readServerUrls(env)).rejects.toThrow(message)
   })
 })

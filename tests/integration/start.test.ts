@@ -98,7 +98,7 @@ describe('npm start', () => {
     }
   })
 
-  it('accepts the examples of the original API unchanged and says so', async () => {
+  it('accepts the examples of the original API unchanged, and prints why it does', async () => {
     const answer = await fetch(`${urlOf(output)}/initialize`, {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
@@ -127,7 +127,7 @@ describe('npm start', () => {
     expect((await second.child.exited).code).toBe(1)
   })
 
-  it('refuses a second start and accepts a worker without ps in a narrow terminal', async () => {
+  it('refuses a second start, and accepts a worker, without ps and in a narrow terminal', async () => {
     const fewCommands = path.join(folder, 'few-commands')
     mkdirSync(fewCommands)
     for (const name of ['node', 'npm', 'sh'])

@@ -13,7 +13,7 @@ import { checkPromises } from './promises.ts'
 import { createRowStore, type RowStore } from './row-store.ts'
 import type { PlannedCommand, PlannedJob, Scenario } from './scenario.ts'
 
-/** Called between the steps of a batch. What they change is used, so that tests can falsify it. */
+/** Called between the steps of a batch. Tests falsify what a hook gets; the next step uses it. */
 export interface Hooks {
   loaded?: (loaded: LoadedBatch, request: LoadRequest) => void
   result?: (result: BatchResult) => void

@@ -29,7 +29,7 @@ export interface PlannedCommand {
   byStaff: boolean
   /** One of a few idempotency keys of the caller. */
   key: number | undefined
-  /** Sends an earlier command again, under a new command id: the last one is 0. */
+  /** Sends an earlier command again under a new command id. 0 is the last command. */
   repeats: number | undefined
 }
 
@@ -47,7 +47,7 @@ export interface PlannedJob {
    * - `abandoned`: after the API has recorded the job as abandoned.
    */
   mode: 'together' | 'one-by-one' | 'restarted' | 'duplicated' | 'abandoned'
-  /** An earlier job runs again afterwards, as when a frozen worker resumes: the last one is 0. */
+  /** An earlier job runs again afterwards, as when a frozen worker resumes. 0 is the last job. */
   rerun: number | undefined
   /** A day passes afterwards, so that idempotency keys expire. */
   dayAfterwards: boolean
@@ -98,7 +98,7 @@ const job: fc.Arbitrary<PlannedJob> = fc.record({
   dayInLine: fc.nat({ max: 29 }).map((dice) => dice === 29),
 })
 
-/** @param maxCommands most commands of one scenario */
+/** @param maxCommands maximum number of commands of one scenario */
 export function scenarios(maxCommands: number): fc.Arbitrary<Scenario> {
   const size = fc.oneof(
     fc.constant(0),

@@ -61,8 +61,8 @@ async function book(userId: string, headers: Record<string, string> = {}) {
   return system.api.post('/book', { eventId: 7 }, { token: await system.token(userId), headers })
 }
 
-describe('traces', () => {
-  it('follow a request through its job and its line to the transaction', async () => {
+describe('tracing', () => {
+  it('traces a request through its job and its line to the transaction', async () => {
     const traceparent = `00-${traceId}-1111111111111111-01`
     expect((await book('lovelace', { traceparent })).status).toBe(200)
 
@@ -82,7 +82,7 @@ describe('traces', () => {
     expect(BigInt(transaction.endTimeUnixNano) <= BigInt(request.endTimeUnixNano)).toBe(true)
   })
 
-  it('name requests by their route and contain no personal data', async () => {
+  it('names the spans of requests by their route, and records no personal data', async () => {
     await system.api.get('/events/7/me', { token: await system.token('lovelace') })
     const seen = () => collector.spans.some((span) => span.name === 'GET /events/:eventId/me')
     expect(await until(seen, { timeoutMs: 20_000 })).toBe(true)
@@ -90,14 +90,14 @@ describe('traces', () => {
     expect(JSON.stringify(collector.spans)).not.toMatch(/lovelace|Bearer|eyJ/)
   })
 
-  it('start with the request if its traceparent is missing or invalid', async () => {
+  it('starts a trace with the request if its traceparent is missing or invalid', async () => {
     await book('bob', { traceparent: 'this is no traceparent' })
     const seen = () =>
       collector.spans.filter((span) => span.name === 'POST /book' && !span.parentSpanId)
     expect(await until(() => seen().length === 1, { timeoutMs: 20_000 })).toBe(true)
   })
 
-  it('contain no probes', async () => {
+  it('records no span for a probe', async () => {
     await system.api.get('/readyz')
     await book('cleo')
     await until(() => collector.spans.filter((span) => span.name === 'POST /book').length === 3, {
@@ -108,7 +108,7 @@ describe('traces', () => {
 })
 
 describe('metrics', () => {
-  it('report decisions, servers and pools of the API and the worker', async () => {
+  it('exports metrics of decisions, servers and pools of the API and the worker', async () => {
     const shown = async () =>
       (await (await fetch(`${system.workers[0]?.url}/metrics`)).text()).split('\n')
     const value = (lines: string[], name: string) =>
@@ -133,7 +133,7 @@ describe('metrics', () => {
     expect(api).toMatch(/nodejs_eventloop_lag_p99_seconds \d/)
   })
 
-  it('show the undecided commands of a line that no worker serves', async () => {
+  it('exports metrics of undecided commands of a line that no worker serves', async () => {
     const redis = new Redis(system.redisUrl, { maxRetriesPerRequest: null })
     const queue = new Queue('event-7', { connection: redis, prefix: `${system.keyPrefix}{s0}` })
     onTestFinished(async () => {

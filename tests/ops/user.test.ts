@@ -68,7 +68,7 @@ it('lists accounts by the start of their id and by role, without password hashes
   expect(await shown('list', '--limit', '1')).toContain('There are more')
 })
 
-it('promotes a user to admin and gives any role', async () => {
+it('promotes a user to admin, and gives a user any role', async () => {
   expect(await user('promote', 'ada')).toMatchObject({ exitCode: 0 })
   expect(await account('ada')).toMatchObject({ role: 'admin' })
   expect((await user('role', 'root', 'user')).data).toEqual({

@@ -184,7 +184,7 @@ describe('startProxy', () => {
     expect((seen[0] as number) - sentAt).toBeGreaterThanOrEqual(95)
   })
 
-  it('works again when sever and hold are undone by restore', async () => {
+  it('works again after restore has ended sever and hold', async () => {
     const { proxy, send } = await startServerBehindProxy()
     proxy.sever()
     expect(await send()).toBe('ECONNRESET')

@@ -102,7 +102,7 @@ describe('access by role and token', () => {
     expect(await statusesOf(route, expectation?.send)).toEqual(expectation?.statuses)
   })
 
-  // Rules for every route the board brings: only admins may read, and nobody may write.
+  // Rules for every route of the board: only admins may read, and nobody may write.
   const board = routes.filter(isBoard)
   it.each(board.map((route) => [nameOf(route), route] as const))(
     'lets only admins read and nobody write on the board at %s',
@@ -121,7 +121,7 @@ describe('access by role and token', () => {
     },
   )
 
-  it('checks the write routes of the board', () => {
+  it('finds more than 15 routes of the board that write', () => {
     expect(board.filter(({ method }) => method !== 'GET').length).toBeGreaterThan(15)
   })
 })

@@ -157,7 +157,7 @@ function collectLogs(): () => string {
       .join('\n')
 }
 
-/** Runs `work`, waits for a log line with `sqlState`, and returns all that was logged meanwhile. */
+/** Runs `work`, waits for a log line with `sqlState`, and returns all that was logged since. */
 async function logsWhile(
   sqlState: string,
   work: (client: pg.Client) => Promise<void>,

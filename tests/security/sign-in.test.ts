@@ -13,7 +13,7 @@ const MAX_PAIRS = 10 * PAIRS
 /** The test adds pairs until half the width of the median's 90 % interval is at most this. */
 const PRECISION = 0.02
 const FLOOD_MS = 5000
-/** Hashing and flooding take a core each of two, so other requests wait for one at times. */
+/** Hashing and flooding each keep one of two cores busy, so other requests wait at times. */
 const MAX_SLOWDOWN = 3
 /** A median below this depends on the clock and the scheduler. */
 const SHORTEST_MS = 3

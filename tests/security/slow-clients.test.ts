@@ -17,7 +17,7 @@ const MAX_ROUNDS = 15
 /** The test runs rounds until half the width of the median's 90 % interval is at most this. */
 const PRECISION = 0.3
 const QUIET_PHASE_MS = 3000
-/** Longer than a request head may take (5 s), so that the server closes connections meanwhile. */
+/** Longer than a request head may take (5 s), so that the server closes connections in it. */
 const ATTACK_PHASE_MS = 7000
 const READERS = 8
 /** A p99 below this depends on the clock and the scheduler. */

@@ -12,7 +12,7 @@ describe('simulate', () => {
     }
   })
 
-  it('simulates another run for another seed', async () => {
+  it('simulates a different run for a different seed', async () => {
     const { log } = await simulate({ seed: 7, commands: 50 })
     const { log: other } = await simulate({ seed: 7 + 5 * 7 * 11 * 23 * 12 * 13, commands: 50 })
     expect(other).not.toEqual(log)

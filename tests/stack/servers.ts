@@ -99,8 +99,9 @@ async function chooseRedis(
 }
 
 /**
- * Starts a container, or without Docker something else. testcontainers is loaded only here, which
- * takes most of a second. Without an engine it fails within milliseconds.
+ * Starts a container. Without a Docker engine, this fails within milliseconds, and `otherwise`
+ * starts the server. testcontainers is imported only here, because loading it takes most of a
+ * second.
  */
 async function fromDocker(
   kind: 'postgres' | 'redis',

@@ -41,7 +41,7 @@ const cases = [
   [
     'starts in a folder whose path has a space, quotes and a letter outside ASCII',
     async (place) => {
-      // The path is used in more places by downloaded servers than by those on PATH.
+      // Downloaded servers use the path in more places than servers on PATH do.
       const env = { PATH: pathWithout(place, ['postgres', 'redis-server', 'valkey-server']) }
       await attemptStart({ ...(await place.clone(`it's a "naïve" clone`)), env })
     },

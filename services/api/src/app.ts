@@ -36,7 +36,7 @@ export interface AppDeps {
   trustedProxies: TrustedProxies
   /** Limits the concurrent requests of this process. */
   requests: ConcurrencyLimit
-  /** Limits the clients that wait for a job. While they wait, they do not count as requests. */
+  /** Limits the clients that wait for a job. A client that waits does not count as a request. */
   longPolls: ConcurrencyLimit
   guards: Guards
   line: LineClient
@@ -77,8 +77,8 @@ export function createRoutes(deps: AppDeps): Route[] {
 }
 
 /**
- * The routes of an installation with all features, for `docs/openapi.json`. Routes use what they
- * need only when a request arrives, so nothing has to be started for them.
+ * The routes of an installation with all features, for `docs/openapi.json`. A route uses its
+ * dependencies only when a request arrives, so they can be missing here.
  */
 export function documentedRoutes(): Route[] {
   const unused = {} as never

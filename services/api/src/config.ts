@@ -17,7 +17,7 @@ import { type LimitsConfig, readLimitsConfig } from './limits/config.js'
 
 /** The settings of an API process. `docs/configuration.md` lists the variables. */
 export interface ApiConfig extends Basics {
-  /** `SHARED_LINES`, `SHARDS` and `KEY_PREFIX`: equal in all processes, fixed at installation. */
+  /** `SHARED_LINES`, `SHARDS`, `KEY_PREFIX`: the same in all processes, fixed at installation. */
   layout: LineLayout
   server: ServerConfig
   /** `TRUST_PROXY_HOPS` and `TRUSTED_PROXIES`: the proxies whose `X-Forwarded-For` is trusted. */
@@ -38,8 +38,8 @@ export interface ApiConfig extends Basics {
   /** Where traces are sent; undefined if tracing is off. */
   tracing: TracingConfig | undefined
   /**
-   * `SHUTDOWN_GRACE_MS`: how long a stopping process finishes its requests. After half of it,
-   * clients that still wait for a decision are answered 202.
+   * `SHUTDOWN_GRACE_MS`: how long a stopping process may take to finish its requests. After half of
+   * it, clients that still wait for a decision get 202.
    */
   shutdownGraceMs: number
 }
@@ -50,8 +50,8 @@ export interface ServerConfig {
   /** `PORT`: 0 selects a free one. */
   port: number
   /**
-   * `HEADERS_TIMEOUT_MS`, `REQUEST_TIMEOUT_MS`: how long receiving the headers, and the whole
-   * request, may take.
+   * `HEADERS_TIMEOUT_MS`, `REQUEST_TIMEOUT_MS`: how long a client may take to send the headers, and
+   * the whole request.
    */
   headersTimeoutMs: number
   requestTimeoutMs: number
@@ -98,11 +98,11 @@ export interface PostgresConfig {
   exportPoolSize: number
   /** `API_PG_CONNECT_TIMEOUT_MS`: how long a caller waits for a connection. */
   connectTimeoutMs: number
-  /** `API_PG_STATEMENT_TIMEOUT_MS`. */
+  /** `API_PG_STATEMENT_TIMEOUT_MS`: how long a statement may take. */
   statementTimeoutMs: number
-  /** `PG_IDLE_IN_TRANSACTION_TIMEOUT_MS`. */
+  /** `PG_IDLE_IN_TRANSACTION_TIMEOUT_MS`: how long a session may be idle in a transaction. */
   idleInTransactionTimeoutMs: number
-  /** `READ_TIMEOUT_MS`: a read that takes longer is answered 503. */
+  /** `READ_TIMEOUT_MS`: how long a read may take. A request whose read takes longer gets 503. */
   readTimeoutMs: number
   /** `EXPORT_STALL_TIMEOUT_MS`: a download ends if its client reads nothing for this long. */
   exportStallTimeoutMs: number

@@ -14,7 +14,7 @@ import type { AppEnv } from './http/env.js'
 const LATE_CHECK_INTERVAL_MS = 100
 
 /**
- * Maximum number of unanswered requests of a connection. The next one is read after a response.
+ * Maximum number of unanswered requests of a connection. The next request is read after a response.
  */
 const MAX_PIPELINED = 8
 /** Maximum size of the unparsed requests of all connections together, bytes. */
@@ -76,7 +76,7 @@ const LINGER_MS = 500
 
 /**
  * Stops accepting connections after `LINGER_MS`. Resolves when all requests are answered, or after
- * `graceMs`. Responses sent meanwhile should contain `Connection: close`.
+ * `graceMs`. Responses that are sent during the stop should contain `Connection: close`.
  */
 export async function closeServer(server: Server, { graceMs, hurry }: CloseOptions): Promise<void> {
   const hurryTimer = setTimeout(hurry, graceMs / 2)

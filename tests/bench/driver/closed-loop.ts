@@ -65,7 +65,7 @@ export function runClosedLoop(loop: ClosedLoop): Promise<Window> {
         })
         return
       }
-      // The time is over or all requests are used up. In that case the window is shorter.
+      // The time is over, or all requests are used up. In the second case the window is shorter.
       endWindow(performance.now())
       if (inFlight > 0) return
       if (windowStart === Number.POSITIVE_INFINITY)

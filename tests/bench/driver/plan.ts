@@ -28,7 +28,8 @@ export type Traffic =
       onFirstEvent: number
     }
   /**
-   * `GET /events/:eventId/me` of random users among `w0`, `w1`, …, the waiting list in its order.
+   * `GET /events/:eventId/me` of random users among `w0`, `w1`, …, who are on the waiting list in
+   * this order.
    */
   | { kind: 'positions'; eventId: number; waiters: number; prepared: number }
   /** Bookings for another user. The API refuses them with 403 just before the line. */

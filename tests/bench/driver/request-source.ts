@@ -96,8 +96,8 @@ function bookings(
   }
 
   /**
-   * Moves `nextCancel` to the oldest claim that can be canceled. Cancellations go in order of the
-   * bookings, so this waits for a booking that has no response yet.
+   * Moves `nextCancel` to the oldest claim that can be canceled. The driver cancels claims in the
+   * order of their bookings, so a booking without a response holds back all later ones.
    */
   function mayCancel(): boolean {
     for (; nextCancel < cancels; nextCancel++) {

@@ -6,7 +6,7 @@ export interface PeerSettings {
   jwtSecret: string
   /** Prefix of its Redis keys. */
   keyPrefix: string
-  /** Requests per user and window. High enough never to be reached, but counted. */
+  /** Requests per user and window. They are counted, but the limit is too high to be reached. */
   rateLimit: number
   rateWindowMs: number
   /** Maximum number of PostgreSQL connections. */

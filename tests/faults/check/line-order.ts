@@ -60,7 +60,8 @@ export function checkLineOrder(
 interface Replay {
   events: Map<number, NaiveEvent>
   /**
-   * Events for which the model no longer agrees with the database: later differences say nothing.
+   * Events for which the model no longer agrees with the database. Their later differences prove
+   * nothing.
    */
   diverged: Set<number>
   rows: Rows
@@ -68,7 +69,8 @@ interface Replay {
 }
 
 /**
- * The model is one per line, because the order of commands that share a key is known only there.
+ * Each line has a model of its own, because the order of commands that share a key is known only
+ * within a line.
  */
 function replayLine(
   line: LineJournal,

@@ -6,8 +6,8 @@ import type * as wrappers from '../mutants/wrappers.ts'
  * A deliberate defect of the system under test.
  * - `remove-marked` deletes a marked part of the build: the text between a comment `guard:<mark>`
  *   and the next comment `end guard`, in JavaScript or in SQL.
- * - `wrap` replaces a function that a package exports from one of its modules by what a wrapper
- *   makes of it.
+ * - `wrap` replaces a function that a module of a package exports with the function that a wrapper
+ *   returns for it.
  * - `sql` runs after the migrations.
  * - `env` sets a variable of every process.
  */

@@ -126,8 +126,8 @@ export function startInjector(
   }
 
   /**
-   * Disturbs a server for a while. No other fault hits it meanwhile, so that the end can be
-   * reached.
+   * Disturbs a server for a while. The server gets no other fault until then, because another fault
+   * could prevent the call that ends this one.
    */
   async function disturbServer(
     server: Server,

@@ -24,7 +24,10 @@ export interface PlannedFault {
 }
 
 const HOUR_MS = 3_600_000
-/** Some faults have no effect, for example on a process that is frozen. 15 minutes leave 1,000. */
+/**
+ * Some faults have no effect, for example a fault of a frozen process. With this gap, about 1,000
+ * faults take effect in 15 minutes.
+ */
 const MEAN_GAP_MS = 800
 
 /** Chooses faults and their times. The same seed gives the same plan. */

@@ -8,13 +8,14 @@ export interface BulkLoadOptions {
   endpoints: Endpoint[]
   count: number
   clients: number
-  /** Most requests started in a second. If it is infinite, each client waits for answers only. */
+  /** Maximum number of requests started in a second. If infinite, clients wait only for answers. */
   perSecond: number
   /** Requests go in turn to this event and the `events - 1` events after it. */
   firstEvent: number
   events: number
   /**
-   * If `cancels` is set, this many users book and cancel in turn; else each request has a new user.
+   * If `cancels` is set, this many users book and cancel in turn. Otherwise each request has a new
+   * user.
    */
   users: number
   cancels: boolean

@@ -31,7 +31,7 @@ export interface HttpClient {
   close(): Promise<void>
 }
 
-/** The token is valid for a process whose clock is wrong by up to two hours. */
+/** Long enough for a token to be valid in a process whose clock is wrong by up to two hours. */
 const TOKEN_LIFE_S = 6 * 3600
 const TOKEN_AGE_S = 3 * 3600
 

@@ -25,7 +25,7 @@ export interface SendOptions {
 
 /** The only member of staff. It books and cancels for users, and reads every job. */
 export const STAFF = 'staff'
-/** Longer than any answer may take, even if a process is frozen meanwhile. */
+/** Longer than any answer may take, even if a process is frozen during the request. */
 export const TIMEOUT_MS = 20_000
 
 /** Sends one command and adds it to the history when it has ended. */

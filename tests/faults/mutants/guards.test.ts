@@ -14,7 +14,7 @@ beforeAll(async () => {
 })
 afterAll(() => base.remove())
 
-it.each(GUARDS)('can remove the $name', async ({ alsoBroken, remove }) => {
+it.each(GUARDS)('removes the $name from the build', async ({ alsoBroken, remove }) => {
   const mutations = [...(alsoBroken?.mutations ?? []), ...remove]
   copyBuild(mutations).remove()
   const client = new pg.Client({ connectionString: base.databaseUrl })
@@ -28,11 +28,11 @@ it.each(GUARDS)('can remove the $name', async ({ alsoBroken, remove }) => {
   }
 })
 
-it('can poison a command', () => {
+it('applies the mutation that poisons a command', () => {
   copyBuild(POISON).remove()
 })
 
-it('finds each mark in the build once, and a guard for each', () => {
+it('finds each mark once in the build, and finds a guard for each mark', () => {
   const build = copyBuild()
   try {
     const removed = GUARDS.flatMap(({ remove }) =>

@@ -15,7 +15,7 @@ import {
 const ROUNDS = 20
 const EVENTS = 5
 const RESULT_WAIT_MS = 500
-/** A request may time out at its admission and its job, and then waits for an outcome. */
+/** A request may time out in its admission and in adding its job, and then wait for an outcome. */
 const ANSWERED_WITHIN_MS = 1000 + RESULT_WAIT_MS
 const TAKEN_WITHIN_MS = 4000
 const SERVED_WITHIN_MS = 8000
@@ -56,7 +56,7 @@ async function run(options: ScenarioOptions): Promise<ScenarioResult> {
       await sleep(2000 + ((round * 730) % 2000))
       const strandedAt = performance.now()
       for (const slot of testbed.fleet.slots) slot.redisLink.strand()
-      // Answers in the first 100 ms may have been decided before.
+      // Answers in the first 100 ms may be to requests that were decided before.
       const since = strandedAt + 100
       const within = { timeoutMs: 60_000, everyMs: 20 }
       await until(() => eventsWith(since, () => true) === EVENTS, within)

@@ -17,7 +17,7 @@ const SERVED_WITHIN_MS = 5000
 export const refusedWrites: Scenario = {
   name: 'refused-writes',
   proves:
-    'While Redis refuses writes but answers reads (demoted, without replicas, out of memory), writes get 503 within 1 s and /readyz fails. Every event is served within 5 s of its end.',
+    'While Redis refuses writes but answers reads (demoted, without replicas, out of memory), writes get 503 within 1 s and /readyz fails. Every event is served within 5 s of the end of the fault.',
   async run({ scale, log }) {
     const testbed = await openTestbed({ env: { RESULT_WAIT_MS: String(RESULT_WAIT_MS) } })
     const { fleet, history } = testbed

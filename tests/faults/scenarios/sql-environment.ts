@@ -12,7 +12,7 @@ const SERVED_WITHIN_MS = 8000
 export const sqlEnvironment: Scenario = {
   name: 'sql-environment',
   proves:
-    'While correct statements fail because of their environment (stale plans, grants, a pooler, a trigger that an operator added), no command is rejected. All are decided within 8 s of its end.',
+    'While correct statements fail because of their environment (stale plans, grants, a pooler, a trigger that an operator added), no command is rejected. All are decided within 8 s of the end of the fault.',
   async run({ scale, log }) {
     const testbed = await openTestbed({ env: { RESULT_WAIT_MS: '500' } })
     const { fleet, history } = testbed

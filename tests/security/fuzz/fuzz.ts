@@ -44,7 +44,7 @@ function isDocumented({ status, head, body }: FuzzResponse, method: string): boo
 }
 
 /**
- * Settings of the system under test. The rate limits would otherwise answer nearly all requests.
+ * Settings of the system under test. With the usual rate limits nearly all requests would get 429.
  * The small heap makes V8 collect garbage during the run, so that growth shows retained memory. On
  * a large machine V8 would put off collection until after the run.
  */

@@ -3,11 +3,11 @@ export interface FuzzRequest {
   /** The kind of malformation, for the reader of a finding. */
   kind: string
   bytes: Buffer
-  /** Needed to read the response: one to `HEAD` has no body, whatever its headers say. */
+  /** Needed to read the response: a response to `HEAD` has no body, whatever its headers say. */
   method: string
-  /** The bytes are one complete request: a response follows, and the connection can be reused. */
+  /** True for one complete request: a response follows, and the connection can be reused. */
   whole: boolean
-  /** The request is not authorized: a success would be a security hole. */
+  /** True if the request is not authorized: a success would be a security hole. */
   mustFail: boolean
 }
 

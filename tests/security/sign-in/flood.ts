@@ -5,7 +5,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createClient } from '../../stack/client.ts'
 
-/** Far more than the API hashes at once and lets wait for a hash. */
+/** Far more sign-ins than the API runs and queues at once. */
 const FLOODERS = 400
 
 const answers: Record<number, number> = {}

@@ -5,8 +5,8 @@ import { guessesLog10 } from '../auth/strength.js'
 import { isCommonPassword, isPassword } from './passwords.js'
 
 /**
- * Minimum number of guesses for the admin's password, as a power of ten. A password can be guessed
- * only within the limit of failed sign-ins, so it may take fewer guesses than a secret.
+ * Minimum number of guesses for the admin's password, as a power of ten. It is lower than that of a
+ * secret: failed sign-ins are limited, but guesses of a secret can be tested offline.
  */
 const MIN_PASSWORD_GUESSES = 8
 
@@ -38,8 +38,8 @@ export function readAccountsConfig(
 }
 
 /**
- * Half the cores, so that a flood of sign-ins leaves the rest to bookings; at most 3 of Node's 4
- * threads.
+ * Half of the cores, so that a flood of sign-ins leaves the others to bookings. At most 3, because
+ * Node's pool has 4 threads.
  */
 function defaultHashConcurrency(): number {
   return Math.min(3, Math.max(1, Math.floor(availableParallelism() / 2)))

@@ -47,7 +47,7 @@ describe('ensureFirstAdmin', () => {
     }
   })
 
-  it('revokes no sign-in if the password is already that of ADMIN_PASSWORD', async () => {
+  it('revokes no sign-in if the account already has the password of ADMIN_PASSWORD', async () => {
     await start('the old one')
 
     expect(set).toEqual([])

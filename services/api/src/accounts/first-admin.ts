@@ -9,10 +9,10 @@ export interface FirstAdminDeps {
 }
 
 /**
- * Creates the account of `ADMIN_USER` as an admin if it does not exist. If the account is an admin
- * with another password, it gets that of `ADMIN_PASSWORD`, which revokes its earlier sign-ins. If
- * it is no admin or is disabled, it stays as it is: anybody may have registered the name, or an
- * admin may have disabled the account on purpose.
+ * Creates the account of `ADMIN_USER` as an admin if it does not exist. If it is an admin with
+ * another password, sets the password to `ADMIN_PASSWORD`, which revokes its earlier sign-ins. Does
+ * not change an account that is disabled or not an admin: anybody may have registered the name, or
+ * an admin may have disabled the account on purpose.
  */
 export async function ensureFirstAdmin(
   { accounts, passwords, log }: FirstAdminDeps,
@@ -21,19 +21,19 @@ export async function ensureFirstAdmin(
   const account = await accounts.find(userId)
   if (account === undefined) {
     const passwordHash = await passwords.hash(password)
-    // False if another process has created the same account meanwhile.
+    // False if another process has created the account in the meantime.
     const created = await accounts.create({ userId, passwordHash, role: 'admin' })
     if (created) log.info({ userId }, 'created the first admin')
     return
   }
   if (account.role !== 'admin' || account.disabled) {
-    log.warn({ userId }, 'the account of ADMIN_USER is not changed: it is no admin or is disabled')
+    log.warn({ userId }, 'did not change the account of ADMIN_USER: it is disabled or not an admin')
     return
   }
   if (await passwords.verify(account.passwordHash, password)) return
   const passwordHash = await passwords.hash(password)
-  // If another process has set the same password meanwhile, setting it again would revoke the
-  // sign-ins since then. So the change applies only to the hash that was read.
+  // If another process has set the same password in the meantime, setting it again would revoke the
+  // sign-ins since then. The change therefore applies only to the hash that was read.
   const changed = await accounts.setPassword(userId, {
     passwordHash,
     replaces: account.passwordHash,

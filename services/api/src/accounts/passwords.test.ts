@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { isCommonPassword, isPassword } from './passwords.js'
 
-describe('passwords', () => {
+describe('isPassword and isCommonPassword', () => {
   test.each([
     ['7 characters', '1234567', false],
     ['8 characters', '1234567x', true],
@@ -11,7 +11,7 @@ describe('passwords', () => {
     ['a lone surrogate', '1234567\ud800', false],
     ['control characters', 'a\0b\nc\td!', true],
     ['a number', 12345678, false],
-  ])('checks the length and form of a password: %s', (_name, value, allowed) => {
+  ])('check the length and form of a password: %s', (_name, value, allowed) => {
     expect(isPassword(value)).toBe(allowed)
   })
 
@@ -24,7 +24,7 @@ describe('passwords', () => {
     'football',
     'trustno1',
     '1q2w3e4r',
-  ])('%s is a common password', (password) => {
+  ])('find that "%s" is a common password', (password) => {
     expect(isCommonPassword(password)).toBe(true)
   })
 
@@ -33,7 +33,7 @@ describe('passwords', () => {
     'correct horse battery staple',
     'hunter2-hunter2',
     'Secret-Pass-1',
-  ])('%s is not a common password', (password) => {
+  ])('find that "%s" is not a common password', (password) => {
     expect(isCommonPassword(password)).toBe(false)
   })
 })

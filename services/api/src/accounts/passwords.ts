@@ -8,8 +8,8 @@ export const MAX_PASSWORD_LENGTH = 128
 const REFUSED_PASSWORDS = 3000
 
 /**
- * True for a string of 8 to 128 code points without lone surrogates. All lone surrogates would
- * become U+FFFD before the hash, so different passwords would have the same hash.
+ * True for a string of 8 to 128 code points without lone surrogates. Every lone surrogate would
+ * become U+FFFD before it is hashed, so different passwords could have the same hash.
  */
 export function isPassword(value: unknown): value is string {
   if (typeof value !== 'string' || value.length > 2 * MAX_PASSWORD_LENGTH || !value.isWellFormed())
@@ -18,7 +18,7 @@ export function isPassword(value: unknown): value is string {
   return length >= MIN_PASSWORD_LENGTH && length <= MAX_PASSWORD_LENGTH
 }
 
-// The dictionary is in order of frequency. The 3,000 include no passwords of an invalid length.
+// The dictionary is ordered by frequency. Passwords of an invalid length do not count.
 const refused = new Set(
   dictionary['passwords-common'].filter(isPassword).slice(0, REFUSED_PASSWORDS),
 )

@@ -55,7 +55,7 @@ function registerRoute({ signIn }: AccountDeps): Route {
       tag: 'Accounts',
       summary: 'Create an account',
       description:
-        'Refuses the 3,000 most common passwords, and user ids that can look like others: with invisible characters, with white space at their ends, or not in NFC.',
+        'Refuses the 3,000 most common passwords. Refuses user ids that can look like others: ids with invisible characters, with white space at the start or end, or not in NFC.',
       problems: ['user_exists', 'busy', 'unavailable'],
     },
     responses: { 201: { description: 'The account was created.', schema: registeredSchema } },
@@ -102,7 +102,7 @@ function loginRoute(deps: AccountDeps): Route {
       showLimit(c, result.state)
       if (result.kind === 'failed') throw invalidCredentials(WRONG_CREDENTIALS)
       const session = await deps.sessions.start(result.value)
-      // The account was disabled, or its password changed, since the password was checked.
+      // The account was disabled, or its password was changed, after the password was checked.
       if (session === undefined) throw invalidCredentials(WRONG_CREDENTIALS)
       return grant(c, result.value, session, deps, reply)
     },
@@ -119,7 +119,7 @@ function refreshRoute(deps: AccountDeps): Route {
       tag: 'Accounts',
       summary: 'Exchange a refresh token for new tokens',
       description:
-        'The refresh token is read from the body, or else from its cookie. It can be exchanged once. If it is sent again, all tokens of the same sign-in are revoked.',
+        'Reads the refresh token from the body if there is one, otherwise from the cookie. A refresh token can be exchanged once. If it is sent again, all refresh tokens of its sign-in are revoked.',
       optionalBody: refreshSchema,
       requestHeaders: prefer,
       problems: ['invalid_request', 'unauthorized', 'unavailable'],
@@ -154,7 +154,7 @@ function logoutRoute(deps: AccountDeps): Route {
       tag: 'Accounts',
       summary: 'Sign out',
       description:
-        'Ends the sign-in of the access token, and that of the refresh token in the body or cookie. Access tokens stay valid until they expire.',
+        'Ends the sign-in of the access token, and that of the refresh token in the body or the cookie. Access tokens stay valid until they expire.',
       optionalBody: refreshSchema,
       problems: ['invalid_request', 'unavailable'],
     },
@@ -164,7 +164,7 @@ function logoutRoute(deps: AccountDeps): Route {
       if (counted.kind === 'limited') return counted.refusal
       const { sessions, refreshCookie } = deps
       if (counted.refreshToken !== undefined) await sessions.end(counted.refreshToken)
-      // Browsers send the cookie only to `/token`, so they sign out with their access token, which
+      // Browsers send the cookie only to `/token`. They sign out with their access token, which
       // names its sign-in. Tokens of other issuers have no origin.
       const familyId = c.get('principal')?.origin?.familyId
       if (familyId !== undefined) await sessions.endFamily(familyId)
@@ -185,14 +185,14 @@ function passwordRoute({ signIn, overrides }: AccountDeps): Route {
       tag: 'Accounts',
       summary: 'Change my password',
       description:
-        'Revokes all other sign-ins of the account within one second: their access tokens, refresh tokens and dashboard sessions. The sign-in of the access token of this request stays valid. A wrong password counts like a failed sign-in. `newPassword` must not be one of the 3,000 most common passwords.',
+        'Revokes all other sign-ins of the account within one second: their access tokens, refresh tokens and dashboard sessions. The sign-in that the access token of this request comes from stays valid. A wrong password counts as a failed sign-in. `newPassword` must not be one of the 3,000 most common passwords.',
       problems: ['invalid_credentials', 'busy', 'unavailable'],
     },
     responses: { 204: { description: 'The password was changed.' } },
     async handler(c, { body: { password, newPassword } }, reply) {
       refuseCommonPassword(newPassword, '/newPassword')
       const { userId, external, origin } = principalOf(c)
-      // A local account of that name belongs to somebody else.
+      // A local account with the same name belongs to somebody else.
       if (external) throw invalidCredentials('You have no local account.')
       const familyId = origin?.familyId
       const keptFamilyId = familyId !== undefined && isFamilyId(familyId) ? familyId : undefined
@@ -216,7 +216,7 @@ function refuseCommonPassword(password: string, pointer: string): void {
   ])
 }
 
-/** Message of a failed sign-in, for unknown users as well as wrong passwords. */
+/** Message of a failed sign-in, for an unknown user as well as for a wrong password. */
 export const WRONG_CREDENTIALS = 'The user id or password is wrong.'
 
 function invalidCredentials(message: string): AppError {
@@ -229,8 +229,9 @@ type Counted =
   | { kind: 'within'; refreshToken: string | undefined }
 
 /**
- * Reads the refresh token and counts the request by its sign-in, so that other clients of the same
- * address cannot use up its limit. Requests without a token of ours count by user or address.
+ * Reads the refresh token and counts the request by the sign-in of the token, so that other clients
+ * at the same address cannot use up its limit. Counts a request without a token that this
+ * installation issued by user or address.
  */
 async function readCounted(
   c: Context<AppEnv>,
@@ -253,7 +254,7 @@ async function readCounted(
   return { kind: 'within', refreshToken }
 }
 
-/** Reads the refresh token from the body if there is one, else from the cookie. */
+/** Reads the refresh token from the body if there is one, otherwise from the cookie. */
 async function readRefreshToken(
   c: Context<AppEnv>,
   cookie: RefreshCookie,
@@ -262,7 +263,7 @@ async function readRefreshToken(
   return cookie.read(c)
 }
 
-/** Reads the length headers, because many clients send a media type even without a body. */
+/** Looks at the length headers, because many clients send a media type even without a body. */
 function hasBody(c: Context<AppEnv>): boolean {
   const length = c.req.header('content-length')
   if (length !== undefined) return Number(length) > 0
@@ -271,7 +272,7 @@ function hasBody(c: Context<AppEnv>): boolean {
     : c.req.header('transfer-encoding') !== undefined
 }
 
-/** Sends an access token, and the refresh token as a cookie. */
+/** Sends an access token in the body and the refresh token as a cookie. */
 async function grant(
   c: Context<AppEnv>,
   principal: Pick<Principal, 'userId' | 'role'>,

@@ -4,7 +4,7 @@ import { afterParameter, decodeTextCursor, nextSchema, pageQuery } from '../http
 import { timeSchema, userIdSchema } from '../http/schemas.js'
 import { isPassword, MAX_PASSWORD_LENGTH, MIN_PASSWORD_LENGTH } from './passwords.js'
 
-/** A password. One that is too long is refused, not truncated. */
+/** A password. A password that is too long is refused, not truncated. */
 const passwordSchema = z
   .string({ error: 'must be a string' })
   .refine(isPassword, {
@@ -20,12 +20,12 @@ const passwordSchema = z
 const newUserIdSchema = userIdSchema
   .refine((value) => !isUserId(value) || isRegistrableUserId(value), {
     error:
-      'must be in NFC, without invisible characters, without white space at its ends, and not "." or ".."',
+      'must be in NFC, without invisible characters, without white space at the start or end, and not "." or ".."',
   })
   .meta({
     id: 'NewUserId',
     description:
-      'A user id in NFC. It must not have format characters (except a zero width joiner between emoji), line or paragraph separators, or white space at its ends, and must not be `.` or `..`.',
+      'A user id in NFC. It must not contain format characters (except a zero width joiner between emoji) or line or paragraph separators, must not start or end with white space, and must not be `.` or `..`.',
     minLength: 1,
     maxLength: 128,
     example: 'ada',
@@ -63,12 +63,13 @@ export const tokenSchema = z
       .int()
       .meta({ description: 'Lifetime of the access token in seconds.', example: 900 }),
     refreshToken: z.string().optional().meta({
-      description: 'Only with `Prefer: return=representation`. Otherwise it is only in the cookie.',
+      description:
+        'Only with `Prefer: return=representation`. Otherwise only the cookie contains it.',
     }),
   })
   .meta({ id: 'Token' })
 
-/** Body of `POST /token/refresh` and `POST /logout` of clients that do not keep the cookie. */
+/** Body of `POST /token/refresh` and `POST /logout`, for clients that do not keep the cookie. */
 export const refreshSchema = z
   .strictObject({ refreshToken: z.string({ error: 'must be a string' }) })
   .meta({ id: 'RefreshRequest' })
@@ -96,7 +97,10 @@ export const usersQuery = pageQuery('users').extend({
       error: 'must be the beginning of a user id',
     })
     .default('')
-    .meta({ description: 'Lists only ids that begin with this. Case matters.', example: 'ad' }),
+    .meta({
+      description: 'Lists only user ids that begin with this text. Case matters.',
+      example: 'ad',
+    }),
 })
 
 /** Response of `GET /users`. */

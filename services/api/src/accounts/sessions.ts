@@ -6,7 +6,7 @@ import type { Principal } from '../http/principal.js'
 /** How long a sign-in lasts, however often its tokens are exchanged, ms. */
 export const SESSION_LIFETIME_MS = 30 * 24 * 3_600_000
 
-/** A sign-in. It is a family of refresh tokens, of which only the latest one is valid. */
+/** A sign-in. It is a family of refresh tokens, of which only the latest is valid. */
 export interface Session {
   familyId: string
   /** Generation of the account. The access tokens of this sign-in contain it. */
@@ -23,22 +23,23 @@ export interface Sessions {
    */
   start(account: { userId: string; generation: number }): Promise<Session | undefined>
   /**
-   * Exchanges a refresh token, once. A token that is not valid revokes its family, because either
-   * the owner or a thief has used it before, and we cannot know which.
+   * Exchanges a refresh token for the next one of its family. Each token can be exchanged once. A
+   * token that is not valid revokes its family, because either the owner or a thief has used it
+   * before, and we cannot tell which.
    *
    * @returns `undefined` if the token is spent, unknown or too old, or the account is disabled
    */
   exchange(refreshToken: string): Promise<{ principal: Principal; session: Session } | undefined>
   /**
    * Reads the family of a refresh token that this installation issued, valid or spent. It makes no
-   * query, so that forged tokens cost none.
+   * query, so a forged token costs none.
    *
    * @returns `undefined` for other strings, and for tokens of earlier releases, which have no mark
    */
   familyOf(refreshToken: string): string | undefined
   /** Revokes the family of a refresh token, valid or spent. */
   end(refreshToken: string): Promise<void>
-  /** Revokes the family that an access token names in `sid`. Ignores other strings. */
+  /** Revokes the family that an access token names in `sid`. Ignores a `sid` of another form. */
   endFamily(familyId: string): Promise<void>
 }
 
@@ -55,7 +56,7 @@ function familyIdOf(refreshToken: string): string | undefined {
   return FAMILY_ID.test(familyId) && SECRET.test(secret) && rest.length === 0 ? familyId : undefined
 }
 
-/** A secret consists of random bytes, followed by a mark. */
+/** The secret of a refresh token consists of random bytes, followed by a mark. */
 const RANDOM_BYTES = 16
 const MARK_BYTES = 16
 

@@ -53,7 +53,8 @@ export function createSignIn({ accounts, passwords, attempts }: SignInDeps): Sig
         const account = await findByPassword(attempt.userId, password)
         if (account === undefined) return undefined
         const passwordHash = await passwords.hash(newPassword)
-        // If another request has changed the password meanwhile, this one fails like a wrong one.
+        // If another request has changed the password in the meantime, this one fails as if its
+        // password were wrong.
         const replaces = account.passwordHash
         return accounts.setPassword(attempt.userId, { passwordHash, replaces, keptFamilyId })
       }),

@@ -63,7 +63,7 @@ function roleRoute({ accounts, overrides }: UserDeps): Route {
       tag: 'Accounts',
       summary: 'Set the role of a user',
       description:
-        'The role also applies to tokens that were issued before, within one second. The last admin must remain an admin.',
+        'Within one second, the role also applies to tokens that were issued earlier. The last admin must remain an admin.',
       problems: ['user_not_found', 'last_admin', 'unavailable'],
     },
     responses: { 200: { description: 'The new role.', schema: roleAnswer } },
@@ -89,7 +89,7 @@ function disabledRoute({ accounts, overrides }: UserDeps): Route {
       tag: 'Accounts',
       summary: 'Disable or enable an account',
       description:
-        'Disabling revokes all access tokens, refresh tokens and dashboard sessions of the account within one second. Enabling restores none of them; the user signs in again. The last admin cannot be disabled.',
+        'Disabling an account revokes all its access tokens, refresh tokens and dashboard sessions within one second. Enabling it restores none of them: the user has to sign in again. The last admin cannot be disabled.',
       problems: ['user_not_found', 'last_admin', 'unavailable'],
     },
     responses: {

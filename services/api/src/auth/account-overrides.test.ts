@@ -173,7 +173,7 @@ describe('account overrides', () => {
       ['of the new generation', { generation: 2, familyId: 'new' }],
       ['of the sign-in that changed the password', { generation: 1, familyId: 'kept' }],
       ['without a generation, issued in a later second', { issuedAtS: sinceS + 1 }],
-    ])('accepts a token %s', async (_which, origin) => {
+    ])('accept a token %s', async (_which, origin) => {
       put('ada', changed, since)
       await overrides.start()
 
@@ -190,7 +190,7 @@ describe('account overrides', () => {
       ['without a generation, issued in the same second', { issuedAtS: sinceS }],
       ['without a generation, issued before', { issuedAtS: sinceS - 1 }],
       ['without an origin', undefined],
-    ])('refuses a token %s', async (_which, origin) => {
+    ])('refuse a token %s', async (_which, origin) => {
       put('ada', changed, since)
       await overrides.start()
 
@@ -201,7 +201,7 @@ describe('account overrides', () => {
       expect(await overrides.current('ada', origin ?? {})).toBeUndefined()
     })
 
-    test('accepts any token of an account whose password never changed', async () => {
+    test('accept any token of an account whose password never changed', async () => {
       put('ada', { role: 'organizer' }, since)
       await overrides.start()
 

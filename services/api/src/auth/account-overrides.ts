@@ -12,11 +12,11 @@ import type { PostgresAccess } from '../http/postgres-access.js'
 import type { Principal, TokenOrigin } from '../http/principal.js'
 import { unavailable } from '../http/problem.js'
 
-/** Time between two polls, ms. With the duration of a poll, a process sees a change within 1 s. */
+/** Time between two polls, ms. Including the poll itself, a process sees a change within 1 s. */
 const POLL_INTERVAL_MS = 500
 /**
- * Each poll begins this long before the newest known change, ms, because a change commits a little
- * after its timestamp.
+ * How far each poll reads back before the newest known change, ms. A change commits a little after
+ * its timestamp, so an older change may appear later.
  */
 const OVERLAP_MS = 10_000
 /** How long the row of an account with a higher role than `user` is reused, ms. */
@@ -38,7 +38,7 @@ export interface AccountOverrides {
   stop(): void
   /**
    * @returns the principal with the role of its account; the given principal if there is no such
-   * account or the token is another issuer's; `undefined` if the account is disabled or the token
+   * account or another issuer signed the token; `undefined` if the account is disabled or the token
    * is revoked
    * @throws AppError `unavailable` if the account cannot be read
    */
@@ -102,12 +102,12 @@ export function createAccountOverrides({
       if (newestChange === undefined || changedAt > newestChange) newestChange = changedAt
     }
     newestChange ??= new Date(0)
-    if (failing) log.info('account changes can be read again')
+    if (failing) log.info('can read account changes again')
     failing = false
   }
 
   function onError(err: unknown): void {
-    if (!failing) log.warn({ err }, 'account changes cannot be read; the last known ones apply')
+    if (!failing) log.warn({ err }, 'cannot read account changes; the last known ones apply')
     failing = true
   }
 
@@ -161,7 +161,7 @@ function isRevoked(
   if (account.generation === 0) return false
   if (familyId !== undefined && familyId === account.keptFamilyId) return false
   if (generation !== undefined) return generation !== account.generation
-  // Without a generation, the token comes from an earlier release, or from somebody else who knows
+  // A token without a generation comes from an earlier release, or from another program that knows
   // the secret. Its `iat` is in whole seconds, so a token of the same second counts as older.
   const since = account.generationSince?.getTime() ?? Number.POSITIVE_INFINITY
   return issuedAtS === undefined || issuedAtS * 1000 <= since

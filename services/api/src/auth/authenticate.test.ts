@@ -45,7 +45,7 @@ describe('authenticate', () => {
   })
 
   test.each(['Bearer good', 'bearer good', 'BEARER   good', 'Bearer good '])(
-    '"%s" is believed',
+    'accepts the header "%s"',
     async (header) => {
       expect((await book(header)).status).toBe(200)
       expect(counted).toBe(0)
@@ -76,7 +76,7 @@ describe('authenticate', () => {
     expect(counted).toBe(1)
   })
 
-  test('answers an invalid token over the limit with 429, and a missing one still with 401', async () => {
+  test('answers an invalid token over the limit with 429, but a missing token with 401', async () => {
     overLimit = true
     const failed = await book('Bearer bad')
     expect(failed.status).toBe(429)

@@ -15,7 +15,7 @@ const MIN_SECRET_GUESSES = 24
 export const EXAMPLE_SECRET =
   /change.?(?:me|this|it)|replace.?(?:me|this|with)|example|placeholder|your.?(?:own|very|super|jwt|256|secret)|string.?secret|keyboard.?cat|openssl/i
 
-/** Matches words that describe a secret. No random secret contains them. */
+/** Matches words that describe a secret. A random secret contains none of them. */
 const SELF_NAMED_SECRET =
   /secret|pass.?word|jwt.?key|ticket.?line|should.?be.?(?:changed|replaced)/i
 
@@ -78,7 +78,7 @@ export function readAuthConfig(env: EnvReader, production: boolean): AuthConfig 
 }
 
 /**
- * An issuer signs tokens for many applications. Only these two claims show which are meant for us.
+ * An issuer signs tokens for many applications. Only these two claims show which tokens are for us.
  */
 function requireIssuerAndAudience({ issuer, audience }: AuthConfig): void {
   const missing = [
@@ -152,7 +152,7 @@ function refuseWeakSecret(text: string, secret: Uint8Array): void {
   }
 }
 
-/** People type passwords, and clients send tokens. Neither may reveal the secret. */
+/** People type the password, and clients send the token. Neither may be a part of the secret. */
 function refuseSharedSecret(env: EnvReader, secret: string): void {
   for (const name of ['ADMIN_PASSWORD', 'METRICS_TOKEN']) {
     const other = env.optional(name)?.trim().toLowerCase()

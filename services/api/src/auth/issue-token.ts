@@ -8,16 +8,16 @@ import type { Keyring } from './keyring.js'
 export const ACCESS_TOKEN_LIFETIME_S = 900
 
 /**
- * Signs an access token with the first EdDSA key if there is one, else with HS256. The token
- * contains its sign-in (`sid`), so that signing out needs only the token, and the generation of the
- * account (`gen`), so that a change of password revokes it.
+ * Signs an access token with the first EdDSA key if there is one, otherwise with HS256. The token
+ * contains its sign-in (`sid`), so that signing out needs only the token. It also contains the
+ * generation of the account (`gen`), so that a password change revokes it.
  */
 export type TokenIssuer = (
   principal: Pick<Principal, 'userId' | 'role'>,
   origin: { familyId: string; generation: number },
 ) => Promise<string>
 
-/** @throws Error if the installation has no key of its own, without which nobody can sign in */
+/** @throws Error if the installation has no key of its own: nobody could sign in without one */
 export function createTokenIssuer(
   keyring: Keyring,
   { issuer, audience, roleClaim = 'role' }: Pick<AuthConfig, 'issuer' | 'audience' | 'roleClaim'>,

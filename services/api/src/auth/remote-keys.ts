@@ -8,11 +8,11 @@ import {
 } from 'jose'
 import { unavailable } from '../http/problem.js'
 
-/** Keys older than this are fetched again, while they remain in use, ms. */
+/** Keys older than this are fetched again, ms. They remain in use until the fetch succeeds. */
 const REFRESH_AFTER_MS = 5 * 60_000
 /** Keys older than this are not used, so that withdrawn keys stop working, ms. */
 const STALE_AFTER_MS = 60 * 60_000
-/** Minimum time between two fetches, ms. Otherwise each forged key id could cause a fetch. */
+/** Minimum time between two fetches, ms. Without it, each forged key id could cause a fetch. */
 const FETCH_SPACING_MS = 1000
 const FETCH_TIMEOUT_MS = 2000
 
@@ -30,10 +30,10 @@ export interface RemoteKeysOptions {
 }
 
 /**
- * Looks up another issuer's keys. They remain in use while they are fetched again, so that neither
- * a rotation nor a short outage of the issuer refuses valid tokens. A token with an unknown key id
- * waits for the next fetch, of which there is at most one per second. jose's own cool-down would
- * refuse it instead.
+ * Looks up another issuer's keys. Keys remain in use while they are fetched again, so that valid
+ * tokens are accepted during a rotation and during a short outage of the issuer. A token with an
+ * unknown key id waits for the next fetch; there is at most one fetch per second. jose's own
+ * cool-down would refuse the token instead.
  *
  * The key source throws AppError `unavailable` if it needs keys and the issuer cannot be reached.
  */
@@ -66,7 +66,7 @@ export function createRemoteKeys({
     }
   }
 
-  /** Callers share the fetch that is under way. */
+  /** All callers share the fetch that is in progress. */
   function fetchKeys(): Promise<void> {
     nextFetch ??= fetchOnce().finally(() => {
       nextFetch = undefined

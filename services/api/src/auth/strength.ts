@@ -1,7 +1,10 @@
 import { ZxcvbnFactory } from '@zxcvbn-ts/core'
 import { adjacencyGraphs, dictionary } from '@zxcvbn-ts/language-common'
 
-/** Number of characters estimated at each end of a text. Several hundred would take a second. */
+/**
+ * Number of characters at each end of a text that are estimated. Several hundred characters would
+ * take a second.
+ */
 const ESTIMATED_CHARACTERS = 64
 
 /** Minimum length of a text that is also estimated as two alternating texts. */
@@ -21,8 +24,8 @@ export function guessesLog10(text: string, hints: string[] = []): number {
 }
 
 /**
- * Estimates the text without disguises that the estimator does not know. Each estimate includes the
- * guesses that the disguise itself takes.
+ * Removes disguises that the estimator does not know, and estimates the text that remains. Each
+ * estimate includes the guesses that the disguise itself takes.
  */
 function* disguises(text: string, hints: string[]): Generator<number> {
   const unshifted = withoutShift(text)
@@ -40,7 +43,7 @@ function* disguises(text: string, hints: string[]): Generator<number> {
   if (decoded !== undefined) yield estimate(decoded, hints)
 }
 
-/** Types the same keys of a US keyboard without Shift: `!QAZ@WSX` becomes `1qaz2wsx`. */
+/** The text that the same keys of a US keyboard type without Shift: `!QAZ@WSX` is `1qaz2wsx`. */
 function withoutShift(text: string): string {
   const shifted = '!@#$%^&*()_+'
   const keys = '1234567890-='

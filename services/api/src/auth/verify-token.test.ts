@@ -113,7 +113,7 @@ describe('tokens signed with the secret', () => {
     ['61 of 60 s old', nowS - 61, false],
     ['issued in the future', nowS + 61, false],
     ['without iat', undefined, false],
-  ])('are accepted up to maxTokenAgeS: %s', async (_name, iat, accepted) => {
+  ])('are accepted only up to the age maxTokenAgeS: %s', async (_name, iat, accepted) => {
     const strict = createTokenVerifier({ config: { maxTokenAgeS: 60 }, keyring, log, clock })
     const token = await seal({ ...good, ...(iat !== undefined && { iat }) })
     expect((await strict(token)) !== undefined).toBe(accepted)
@@ -184,7 +184,7 @@ describe('tokens signed with the secret', () => {
   })
 
   test.each(['', '.', '..', '...', 'a.b.c', 'null', '{}', 'e30.e30.e30', 'x'.repeat(20_000)])(
-    'refuses %j',
+    'are refused if they are %j',
     async (text) => {
       expect(await verify(text)).toBeUndefined()
     },

@@ -57,7 +57,7 @@ export function jobRoute(deps: JobDeps): Route {
     docs: {
       tag: 'Booking',
       summary: 'Get the state and result of a booking or cancellation',
-      description: `For the user of the booking, and for staff. Jobs are kept for at least ${MIN_RETENTION_HOURS} hours.`,
+      description: `Only the user of the booking and staff may read a job. Jobs are kept for at least ${MIN_RETENTION_HOURS} hours.`,
       requestHeaders: {
         Prefer:
           '`wait=N` waits up to N seconds for the decision, at most 30. `return=representation` adds details to `body` once the job is done.',
@@ -69,7 +69,7 @@ export function jobRoute(deps: JobDeps): Route {
         description: 'The current state of the job.',
         schema: jobSchema,
         headers: {
-          'Retry-After': 'Seconds. Only until the job is done.',
+          'Retry-After': 'Seconds to wait before the next poll. Absent once the job is done.',
           'Preference-Applied': 'The preferences that were applied.',
         },
       },
@@ -117,7 +117,7 @@ export function jobRoute(deps: JobDeps): Route {
   })
 }
 
-/** A poll that waits counts as a long poll instead of as a request. */
+/** While a poll waits, it counts as a long poll and not as a request. */
 async function asLongPoll<T>(
   { requests, longPolls }: JobDeps,
   waitMs: number,
@@ -137,10 +137,10 @@ async function asLongPoll<T>(
 }
 
 /**
- * Searches for a job until it is done or the time is over. If a search fails while both servers are
- * available, this process is overloaded, for example because thousands of clients connect at once.
- * It then searches again until the time is over, and returns the last known state. A long poll that
- * knows no state goes on for another `OVERTIME_MS`.
+ * Searches for a job until it is done or the time is over. If a search fails although both servers
+ * are available, this process is overloaded, for example because thousands of clients connect at
+ * once. The poll then repeats the search until the time is over, and returns the last known state.
+ * A long poll that knows no state goes on for another `OVERTIME_MS`.
  *
  * @returns the last state that was found; `undefined` if there is no job that the caller may read
  * @throws AppError `unavailable` if a server is unavailable, or if no search succeeded in time
@@ -170,7 +170,7 @@ export async function poll(
   }
 }
 
-/** A low estimate of the decisions per second. It only spaces polls. */
+/** A low estimate of the decisions per second. It only determines `Retry-After`. */
 const DECISIONS_PER_SECOND = 1000
 
 function pollAfterSeconds(ahead: number): number {

@@ -23,7 +23,7 @@ export function commandResponses(decided: string) {
       description: decided,
       schema: z.union([messageSchema, decisionSchema]),
       headers: {
-        Location: 'The job of this request.',
+        Location: 'Path of the job of this request.',
         'Preference-Applied': 'The preferences that were applied.',
         'Idempotency-Replayed': '`true` if this repeats the response to an earlier request.',
       },
@@ -31,7 +31,10 @@ export function commandResponses(decided: string) {
     202: {
       description: 'The request is stored and will be decided. Get its result from the job.',
       schema: acceptedSchema,
-      headers: { Location: 'The job of this request.', 'Retry-After': 'Seconds.' },
+      headers: {
+        Location: 'Path of the job of this request.',
+        'Retry-After': 'Seconds to wait before the first poll of the job.',
+      },
     },
   }
 }
@@ -43,7 +46,7 @@ type Accepted = Extract<CommandAnswer, { status: 202 }>
 export interface OutcomeForm {
   /** True for `Prefer: return=representation`, which adds details to the message. */
   representation: boolean
-  /** Only staff may see which user got a canceled ticket. */
+  /** True for a response to staff. Only staff may see which user got a canceled ticket. */
   staff: boolean
 }
 
@@ -89,9 +92,9 @@ function jobUrl(commandId: string): string {
 }
 
 /**
- * Creates the response for a decided command. It is the same for a client that waited, for one that
- * sends the request again with the same key, and for one that reads `GET /jobs/:jobId`. If the
- * outcome is that of an earlier command, the response names that command.
+ * Creates the response for a decided command. It is the same for a client that waited, for a client
+ * that repeats the request with the same key, and for a client that reads `GET /jobs/:jobId`. If
+ * the outcome is that of an earlier command, the response names that command.
  */
 export function outcomeResponse(
   commandId: string,

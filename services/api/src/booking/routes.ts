@@ -113,7 +113,7 @@ async function submit(
 /** Message of `forbidden` if a user books or cancels for somebody else. */
 export const STAFF_ACT_FOR_OTHERS = 'Only staff may act for another user.'
 
-/** Logs that staff acted for another user, unless the command was not stored. */
+/** Logs that staff acted for another user. Logs nothing if the command was not stored. */
 function auditForOther(c: Context<AppEnv>, request: CommandRequest, result: SubmitResult): void {
   if (result.kind === 'busy' || result.kind === 'unavailable') return
   const { type, eventId, userId } = request

@@ -18,7 +18,7 @@ export const bookingSchema = z
   .strictObject({ eventId: eventIdSchema, userId: userIdSchema.optional() })
   .meta({ id: 'BookingRequest', example: { eventId: 1001 } })
 
-/** Response to a command that is stored in Redis but not decided yet. */
+/** Response to a command that is stored in Redis and not decided yet. */
 export const acceptedSchema = z
   .strictObject({
     message: z.literal('Request accepted'),
@@ -27,7 +27,7 @@ export const acceptedSchema = z
   })
   .meta({ id: 'Accepted' })
 
-/** What responses show of a request. */
+/** The members of a request that responses show. */
 const shownRequest = { eventId: shownEventId, userId: shownUserId }
 
 export function shownRequestOf({ eventId, userId }: PublicRequest) {

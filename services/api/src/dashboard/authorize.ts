@@ -22,14 +22,14 @@ export interface AuthorizeDeps {
 
 const BASIC_OR_BEARER = 'Basic realm="ticket-line", charset="UTF-8", Bearer'
 
-/** Requires an admin, by a session, a token, or user id and password (Basic). */
+/** Lets an admin pass who has a session, sends a token, or sends user id and password (Basic). */
 export function createAuthorize(deps: AuthorizeDeps): MiddlewareHandler<AppEnv> {
   const { sessions, overrides } = deps
 
   /**
-   * Browsers get no challenge for Basic. They have the sign-in form, and would open a dialog over a
-   * page that polls. Over plain HTTP they do not send `Sec-Fetch-Site`, so `User-Agent` counts
-   * as well.
+   * Browsers get no challenge for Basic: they have the sign-in form, and would open a dialog over a
+   * page that polls. Over plain HTTP they do not send `Sec-Fetch-Site`, so `User-Agent` identifies
+   * them as well.
    */
   function challengeFor(c: Context<AppEnv>): string {
     const isBrowser =

@@ -85,7 +85,7 @@ export function mountBoard(
     }
     if (MESSAGES.test(c.req.path) && c.res.status === 200) {
       c.res = new Response(explainEmptyBoard(await c.res.text()), c.res)
-      // It is the length of the original file, in the response or among the collected headers.
+      // The length of the original file is in the response or among the collected headers.
       c.res.headers.delete('content-length')
       delete c.get('headers')['content-length']
     }
@@ -106,7 +106,7 @@ export function mountBoard(
 /** Path of the page of one queue, and of its calls. */
 const QUEUE_PATH = /^\/admin\/queues\/(?:queue|api\/queues)\/([\w-]+)/
 
-/** The line that a request names. It must be put on the board to be shown. */
+/** The line that a request names. The board can show it only after it was added. */
 function lineNamedBy(c: Context<AppEnv>): string | undefined {
   return QUEUE_PATH.exec(c.req.path)?.[1] ?? c.req.query('activeQueue')
 }
@@ -146,7 +146,7 @@ function refuseChanges(writable: boolean): MiddlewareHandler<AppEnv> {
     if (c.req.path.endsWith('/concurrency')) {
       throw new AppError(
         'forbidden',
-        'The concurrency of a line must stay at one job, which keeps bookings in order.',
+        'A line must run one job at a time, which keeps bookings in order.',
       )
     }
     if (!isSameOrigin(c))

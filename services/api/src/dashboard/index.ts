@@ -82,7 +82,7 @@ const PLAIN_PATH = /^\/admin(?:\/(?!\.{1,2}(?:\/|$))[\w.~:@-]+)*\/?$/
 /**
  * Refuses unusual spellings of a path below `/admin`. Routers, guards and proxies disagree about
  * the meaning of `//`, `%2f`, `..` and encoded line breaks. A guard that reads a path differently
- * than the handler protects nothing. So this one checks the path as the client sent it.
+ * from the handler protects nothing. This guard therefore checks the path as the client sent it.
  */
 const requirePlainPath: MiddlewareHandler<AppEnv> = async function requirePlainPath(c, next) {
   const query = Object.values(c.req.query())

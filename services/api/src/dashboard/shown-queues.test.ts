@@ -57,7 +57,7 @@ describe('the queues on the board', () => {
     expect(calls).toBe(2)
   })
 
-  test('are at most 200', async () => {
+  test('are at most the 200 most recently used lines', async () => {
     lines = Array.from({ length: 500 }, (_, n) => `event-${n + 1}`)
     await refresh()
     expect(shown).toEqual(lines.slice(0, MAX_SHOWN_QUEUES))
@@ -75,7 +75,7 @@ describe('the queues on the board', () => {
     expect(shown).toEqual(['event-1', 'event-2', 'event-77'])
   })
 
-  test('exclude names that are no line, and limit the lines that were opened', async () => {
+  test('exclude names that are not lines, and include at most 50 lines opened by name', async () => {
     await refresh('constructor')
     expect(shown).toEqual(['event-1', 'event-2'])
     for (let n = 100; n < 200; n++) await refresh(`event-${n}`)

@@ -26,7 +26,7 @@ export function signInRoutes({
   limitSignIn,
   isSecure,
 }: SignInRouteDeps): Route[] {
-  /** Without HTTPS, a browser drops the session's cookie and would show the form after each try. */
+  /** Without HTTPS, a browser drops the session's cookie. Each sign-in would end at the form. */
   const requireSecureCookies: MiddlewareHandler<AppEnv> = async (c, next) =>
     isSecure(c) && !keepsSecureCookies(c) ? sendPage(c, 403, insecurePage()) : next()
 

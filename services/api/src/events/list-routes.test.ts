@@ -101,7 +101,7 @@ describe('GET /events/:eventId/bookings', () => {
     expect((await ask('otto', '/events/1/bookings')).status).toBe(200)
   })
 
-  it('ends a download that could not start', async () => {
+  it('does not count a download that could not start', async () => {
     // biome-ignore lint/correctness/useYield: it fails before the first row
     async function* failing(): AsyncGenerator<never[]> {
       throw new AppError('unavailable', 'PostgreSQL cannot be reached')
@@ -184,14 +184,14 @@ describe('GET /events/:eventId/bookings', () => {
 })
 
 describe('GET /events/:eventId/waiting-list', () => {
-  it('returns positions', async () => {
+  it('returns the entries with their positions', async () => {
     const page = waitingPageSchema.parse(
       (await call(app, 'GET /events/1/waiting-list', { as })).json,
     )
     expect(page.waiting.map((entry) => entry.position)).toEqual([1, 2])
   })
 
-  it('returns only the entry of `userId`, also as CSV', async () => {
+  it('returns only the entry of `userId`, as JSON and as CSV', async () => {
     const path = 'GET /events/1/waiting-list?userId=%3Dw9'
     expect((await call(app, path, { as })).json).toEqual({
       waiting: [{ userId: '=w9', position: 2, since: at.toISOString() }],

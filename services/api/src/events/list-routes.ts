@@ -14,7 +14,7 @@ import { tooManyRequests } from '../limits/reply.js'
 import type { EventReads } from './reads.js'
 import { bookingsPageSchema, waitingPageSchema } from './schemas.js'
 
-/** `Retry-After` for a user who already has a download, s. */
+/** `Retry-After` for a user whose last download is still running, s. */
 const RETRY_EXPORT_AFTER_S = 5
 
 export interface ListDeps {
@@ -122,7 +122,7 @@ function listSpec({ name, cursorKind }: Pick<List<never>, 'name' | 'cursorKind'>
       tag: 'Events',
       summary,
       description:
-        '`Accept: text/csv` streams the whole list. Each user can download one list at a time. Text that a spreadsheet could read as a formula, a number or a date has an apostrophe in front. To restore it, remove one apostrophe at the start of a field and one after each `,` `;` `|`, tab and line break in it.',
+        '`Accept: text/csv` streams the whole list. Each user can download one list at a time. Text that a spreadsheet could read as a formula, a number or a date is prefixed with an apostrophe. To restore it, remove one apostrophe at the start of a field and one after each `,` `;` `|`, tab and line break in it.',
       requestHeaders: { Accept: '`application/json` or `text/csv`' },
       problems: ['event_not_found', 'busy', 'unavailable'],
     },
@@ -154,7 +154,7 @@ async function readPage<Row extends { sequence: number }>(
   return cutPage(list.cursorKind, rows, limit, (row) => row.sequence)
 }
 
-/** The rows of one user: one or none. */
+/** Reads the rows of one user: one or none. */
 async function rowsOf<Row extends { sequence: number }>(
   list: List<Row>,
   events: EventReads,

@@ -23,7 +23,7 @@ import { callPostgres, type PostgresAccess } from '../http/postgres-access.js'
 import { throwUnavailable, unavailable } from '../http/problem.js'
 
 /**
- * What routes read and write about events in PostgreSQL. If PostgreSQL is unavailable, all of it
+ * What routes read and write about events in PostgreSQL. If PostgreSQL is unavailable, every call
  * fails with AppError `unavailable` within the timeout. An export that has begun may fail later.
  */
 export interface EventReads {
@@ -75,7 +75,7 @@ export function createEventReads(deps: EventReadsDeps): EventReads {
     return found
   }
 
-  /** Passes the rows on. Throws `unavailable` if the first portion exceeds the timeout. */
+  /** Passes the rows on. Throws `unavailable` if reading the first portion exceeds the timeout. */
   async function* startInTime<T>(rows: AsyncGenerator<T>): AsyncGenerator<T> {
     if (!postgres.availability.postgres()) throw unavailable()
     try {

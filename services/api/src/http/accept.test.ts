@@ -14,7 +14,7 @@ it.each([
   ['text/csv;q=0', false],
   ['text/csv;q=x, application/json', false],
   ['text/html, text/csv;q=0.9, */*;q=0.1', true],
-])('prefers CSV for Accept: %s? %s', (accept, expected) => {
+])('decides whether "Accept: %s" prefers CSV: %s', (accept, expected) => {
   expect(prefersCsv(accept)).toBe(expected)
 })
 
@@ -34,6 +34,6 @@ it.each([
   ['text/html;q=0, */*', false],
   ['text/html;q=0, application/json;q=0', false],
   ['image/png', false],
-])('prefers HTML for Accept: %s? %s', (accept, expected) => {
+])('decides whether "Accept: %s" prefers HTML: %s', (accept, expected) => {
   expect(prefersHtml(accept)).toBe(expected)
 })

@@ -78,7 +78,7 @@ describe('readBody', () => {
     expect(await post(bytes)).toMatchObject({ status: 400 })
   })
 
-  it('limits the number of errors', async () => {
+  it('limits the number of errors in a response', async () => {
     const members = Array.from({ length: 1000 }, (_, n) => `"m${n}":1`).join(',')
     expect((await post(`{${members}}`)).body.errors).toHaveLength(20)
   })

@@ -25,7 +25,7 @@ test.each([
     false,
   ],
 ])(
-  'marks cookies as Secure by options and headers: %s',
+  'decides whether to mark a cookie as Secure: %s',
   async (_name, options, headers, secure) => {
     const isSecure = createCookieSecurity(options)
     const app = new Hono<AppEnv>().get('/', (c) => c.text(String(isSecure(c))))

@@ -49,8 +49,8 @@ function forwardedProtocol(c: Context<AppEnv>): string | undefined {
 
 /**
  * False if another site made a browser send this request. Browsers report that in `Sec-Fetch-Site`,
- * older ones in `Origin`. A client that sends neither header is no browser, so it sends no cookies
- * on behalf of another site.
+ * older ones in `Origin`. A client that sends neither header is not a browser, so it sends no
+ * cookies on behalf of another site.
  */
 export function isSameOrigin(c: Context<AppEnv>): boolean {
   const site = c.req.header('sec-fetch-site')

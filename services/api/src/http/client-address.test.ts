@@ -66,7 +66,7 @@ describe('with trusted networks', () => {
     ['a proxy as IPv4 in IPv6', '::ffff:10.0.0.1', '1.2.3.4', '1.2.3.4'],
     ['an entry that is not an address', '10.0.0.1', '1.2.3.4, unknown', '10.0.0.1'],
     ['no header', '10.0.0.1', undefined, '10.0.0.1'],
-  ])('reads the client address: %s', (_name, remote, forwardedFor, expected) => {
+  ])('finds the client behind trusted networks: %s', (_name, remote, forwardedFor, expected) => {
     expect(addressOf(remote, forwardedFor, 0, networks)).toBe(expected)
   })
 

@@ -18,8 +18,8 @@ export interface ClientAddressDeps {
 export type ClientAddressOf = (remote: string, forwardedFor: string | undefined) => string
 
 /**
- * Each proxy appends the address of its client to `X-Forwarded-For`. So the entries are read from
- * the end, until one was not written by a trusted proxy. The client may have forged the rest.
+ * Each proxy appends the address of its client to `X-Forwarded-For`. The entries are read from the
+ * end for as long as a trusted proxy wrote them. The client may have forged the others.
  */
 export function createClientAddress({ trust, onUnknownForm }: ClientAddressDeps): ClientAddressOf {
   const { hops, networks } = trust

@@ -58,7 +58,7 @@ describe('csvField', () => {
     expect(csvField(value)).toBe(expected)
   })
 
-  it('can be restored exactly by the documented rule', () => {
+  it('writes fields from which the documented rule restores the exact value', () => {
     const readBack = (field: string): string => {
       const text = field.startsWith('"') ? field.slice(1, -1).replaceAll('""', '"') : field
       return text.replace(/(?<=^|[,;|\t\r\n\v\f\u0085\u2028\u2029])'/g, '')
@@ -78,7 +78,7 @@ describe('csvField', () => {
     }
   })
 
-  it('ends lines with CRLF (RFC 4180)', () => {
+  it('writes fields into lines that end with CRLF (RFC 4180)', () => {
     expect(csvLine(['a', 1])).toBe('a,1\r\n')
   })
 })
@@ -226,7 +226,7 @@ describe('csvStream', () => {
     expect(onError).toHaveBeenCalledOnce()
   })
 
-  it('counts the stall from each portion, and not while rows are fetched', async () => {
+  it('measures a stall from each portion, and not while rows are being fetched', async () => {
     async function* slow() {
       await new Promise((resolve) => setTimeout(resolve, 2 * stallTimeoutMs))
       yield [{ n: 2 }]

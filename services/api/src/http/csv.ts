@@ -2,7 +2,8 @@
  * Writes lists as CSV (RFC 4180) that is safe to open in a spreadsheet: no field runs as a formula,
  * and no id changes (docs/operations.md, "Downloads of lists").
  *
- * Text that a spreadsheet could read as a formula, a number or a date gets an apostrophe in front.
+ * Text that a spreadsheet could read as a formula, a number or a date is prefixed with an
+ * apostrophe.
  * Some spreadsheets split fields at other separators than the comma and then ignore our quotes, so
  * text after such a separator is treated like the start of a field. To restore a value, remove one
  * apostrophe at its start and one after each separator.
@@ -15,8 +16,9 @@ const SEPARATORS = ',;|\\t\\r\\n\\v\\f\\u0085\\u2028\\u2029'
  */
 const FORMULA_STARTS = '=+\\-@\u2212\uFE62\uFE63\uFE66\uFE6B\uFF1D\uFF0B\uFF0D\uFF20'
 /**
- * Places that need an apostrophe. Blanks and quotes in front are skipped, because an importer may
- * drop them. An apostrophe of the value itself gets another one, so that restoring is exact.
+ * Places that need an apostrophe. Leading blanks and quotes are skipped, because an importer may
+ * drop them. An apostrophe of the value itself gets another one, so that a reader can restore the
+ * exact value.
  */
 const RISKY_START = new RegExp(
   `(?<=^|[${SEPARATORS}])(?=[\\s"]*['${FORMULA_STARTS}]|[\\t\\r\\n])`,
@@ -111,7 +113,7 @@ export function csvStream<Row>(source: CsvSource<Row>): ReadableStream<Uint8Arra
     if (ended) return
     onError(error)
     controller.error(new Error('The export ended early.'))
-    // A failing stream does not cancel its source, which holds a database connection. So end the
+    // A failing stream does not cancel its source, which holds a database connection. End the
     // source here, and let the next download start only afterwards.
     rest.return(undefined).catch(onError).then(end)
     ended = true

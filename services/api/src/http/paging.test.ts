@@ -25,7 +25,7 @@ it('has a next page only if a row is left', () => {
   })
 })
 
-it('encodes a string as the last key', () => {
+it('encodes a cursor whose last key is a string', () => {
   const isKey = (key: unknown) => key !== ''
   const cursor = encodeCursor('users', 'žofie:🎟')
 

@@ -1,15 +1,15 @@
 import { z } from 'zod'
 
 /**
- * Encodes the `next` of a list: the kind of list and the last key of the page. It contains the kind
- * so that one list refuses the cursor of another. Clients must treat it as opaque, so its form may
+ * Encodes the `next` of a list: the kind of list and the last key of the page. The kind lets one
+ * list refuse the cursor of another. Clients must treat the cursor as opaque, so its form may
  * change.
  */
 export function encodeCursor(list: string, lastKey: number | string): string {
   return Buffer.from(`${list}:${lastKey}`).toString('base64url')
 }
 
-/** @returns the last key of the previous page, or `undefined` if this is no cursor of the list */
+/** @returns the last key of the previous page; `undefined` if the list has no such cursor */
 export function decodeCursor(list: string, cursor: string): number | undefined {
   const key = Number(keyTextOf(list, cursor) ?? Number.NaN)
   return Number.isSafeInteger(key) && key >= 1 && encodeCursor(list, key) === cursor

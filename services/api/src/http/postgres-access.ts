@@ -11,7 +11,7 @@ export interface PostgresAccess {
 
 /**
  * Makes a call to PostgreSQL on behalf of a request. If PostgreSQL is known to be unavailable, it
- * does not send the call, which could take effect later.
+ * does not send the call, because the call could take effect later.
  *
  * @throws AppError `unavailable` at once, or after the timeout
  */

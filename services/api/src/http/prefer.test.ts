@@ -50,7 +50,7 @@ describe('parsePrefer', () => {
     expect(parsePrefer('wait=3, wait=9')).toEqual({ waitSeconds: 3 })
   })
 
-  it('ignores contradicting values of return', () => {
+  it('ignores contradictory values of return', () => {
     expect(parsePrefer('return=minimal, return=representation')).toEqual({})
   })
 

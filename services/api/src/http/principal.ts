@@ -16,7 +16,7 @@ export interface Principal {
   origin?: TokenOrigin
 }
 
-/** Tells whether a token or cookie was issued before the account revoked its earlier ones. */
+/** Shows whether a token or cookie is older than the last revocation by its account. */
 export interface TokenOrigin {
   /** Generation of the account when the token was issued. */
   generation?: number

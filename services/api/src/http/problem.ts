@@ -33,7 +33,7 @@ export const problemSchema = z
 export type Problem = z.output<typeof problemSchema>
 export type ProblemResponse = PlainResponse<number, Problem>
 
-/** Text of every 503 that was sent before anything was changed. */
+/** Message of a 503 to a request that changed nothing. */
 export const UNAVAILABLE =
   'The service cannot reach a server that it needs. Nothing was changed. Please try again.'
 
@@ -42,7 +42,7 @@ export function problemType(code: ErrorCode): string {
   return `urn:ticket-line:problem:${code}`
 }
 
-/** Creates an error response without the request. */
+/** Creates an error response as data. It does not need the request. */
 export function problemResponse(
   code: ErrorCode,
   message: string,
@@ -72,7 +72,7 @@ export function throwUnavailable(): never {
   throw unavailable()
 }
 
-/** Creates the error for a request beyond a concurrency limit of this process. */
+/** Creates the error for a request that exceeds a concurrency limit of this process. */
 export function busy(message: string, retryAfterSeconds = 1): AppError {
   return new AppError('busy', message, { headers: retryAfter(retryAfterSeconds) })
 }
@@ -91,7 +91,7 @@ function toAppError(error: unknown): AppError | undefined {
   const isTemporary =
     isRetryable(error) || (error instanceof Error && REDIS_UNAVAILABLE.test(error.message))
   if (!isTemporary) return undefined
-  // Unlike `UNAVAILABLE` it does not say that nothing was changed, because nobody knows.
+  // Unlike `UNAVAILABLE`, this message does not say that nothing was changed: something may be.
   return unavailable(error, 'The service cannot reach a server that it needs. Please try again.')
 }
 
@@ -105,7 +105,7 @@ export function respondError(c: Context<AppEnv>, error: unknown): Response {
   const requestId = c.get('requestId')
   if (known === undefined) {
     c.get('log')?.error({ err: error, requestId }, 'request failed')
-    return sendPlain(c, problemResponse('internal', 'The server met an unexpected error.'))
+    return sendPlain(c, problemResponse('internal', 'The server encountered an unexpected error.'))
   }
   if (known.cause !== undefined)
     c.get('log')?.warn({ err: known.cause, requestId, code: known.code }, 'request refused')

@@ -1,7 +1,7 @@
 import type { Context } from 'hono'
 import type { AppEnv } from './env.js'
 
-/** A response as data, created without the request. Header names are in lower case. */
+/** A response as data. Header names are in lower case. */
 export interface PlainResponse<
   Status extends number = number,
   Body extends object | null = object | null,
@@ -12,7 +12,7 @@ export interface PlainResponse<
   body: Body
 }
 
-/** The headers collected so far. Unit tests may call it without the request context middleware. */
+/** The headers collected so far. In unit tests, no request context middleware may have set them. */
 export function headersOf(c: Context<AppEnv>): Record<string, string> {
   let headers = c.get('headers')
   if (headers === undefined) {
@@ -52,7 +52,7 @@ export function sendText(
   return response
 }
 
-/** Sends a response that was created without the request. */
+/** Sends a response that was created as data. */
 export function sendPlain(c: Context<AppEnv>, { status, body, headers }: PlainResponse): Response {
   return sendJson(c, status, body, headers)
 }

@@ -31,12 +31,12 @@ export interface RequestContextDeps {
 }
 
 /**
- * Always answered, because a busy process must not look dead. Not traced, because nobody reads such
- * spans.
+ * Paths that are not subject to the concurrency limit, because a busy process must not look dead.
+ * They are not traced, because nobody reads such spans.
  */
 const PROBES = new Set(['/livez', '/readyz', '/metrics'])
 
-/** Text of the 503 beyond `MAX_REQUESTS`. */
+/** Message of the 503 to a request beyond `MAX_REQUESTS`. */
 export const OVERLOADED =
   'The service is handling as many requests as it can. Nothing was changed. Please try again.'
 
@@ -44,8 +44,8 @@ const SANE_REQUEST_ID = /^[\w.:+/=@-]{1,128}$/
 
 /**
  * Prepares each request and records its response: request id, client address, common headers,
- * concurrency limit, metrics and log line. It is one middleware because each further one costs as
- * much as all of this.
+ * concurrency limit, metrics and log line. It is one middleware, because each additional one would
+ * cost as much time as all of this.
  */
 export function createRequestContext({
   log,
@@ -60,7 +60,7 @@ export function createRequestContext({
     onUnknownForm: (entry) =>
       log.warn(
         { entry },
-        'X-Forwarded-For contains an entry that is no address; its clients share one rate limit',
+        'X-Forwarded-For contains an entry that is not an address; its clients share one rate limit',
       ),
   })
   return async function requestContext(c, next) {

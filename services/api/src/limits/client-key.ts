@@ -3,8 +3,8 @@ import type { Context } from 'hono'
 import type { AppEnv } from '../http/env.js'
 
 /**
- * The key under which a rate limit counts a request: the one that the handler chose, else the user,
- * else the address.
+ * The key under which a rate limit counts a request: the one that the handler chose, otherwise the
+ * user, otherwise the address.
  */
 export function rateLimitKey(c: Context<AppEnv>): string {
   const chosen = c.get('rateLimitKey')

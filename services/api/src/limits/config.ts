@@ -6,7 +6,7 @@ export interface LimitsConfig {
   windowMs: number
   /** Maximum number of requests of a user or an address in a window. */
   requests: number
-  /** Maximum number of requests of `GET /jobs/:jobId`. */
+  /** Maximum number of requests to `GET /jobs/:jobId` in a window. */
   polls: number
   /** Maximum number of failed sign-ins and registrations of an account or an address. */
   signInFailures: number

@@ -22,21 +22,20 @@ if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) 
 return 0`
 
 /**
- * Limits the downloads of lists to one per user over all API processes, and to `max` per process. A
- * download holds a connection and a snapshot of PostgreSQL until its client has read
- * everything.
+ * Limits the downloads of lists to one per user across all API processes, and to `max` per process.
+ * A download holds a connection and a snapshot of PostgreSQL until its client has read everything.
  */
 export interface ExportLimit {
   /**
    * @returns a function that ends the download and never rejects; `undefined` if this user has a
    * download already
-   * @throws AppError `busy` if this process has as many downloads as it may
+   * @throws AppError `busy` if this process already has `max` downloads
    */
   enter(userId: string): Promise<(() => Promise<void>) | undefined>
 }
 
 export interface ExportLimitDeps {
-  /** Downloads of this process at once. */
+  /** Maximum number of concurrent downloads of this process. */
   max: number
   /** If absent or unavailable, only the downloads of this process count. */
   redis?: Redis
@@ -79,7 +78,7 @@ export function createExportLimit({ max, redis, prefix, log }: ExportLimitDeps):
         return undefined
       }
       const renewal = every(RENEW_EVERY_MS, () => renew?.(key, holder, LEASE_MS), {
-        // While Redis is unavailable, the lease of this download may expire.
+        // Ignored: while Redis is unavailable, the lease of this download may expire.
         onError: () => undefined,
       })
       let isHeld = true

@@ -111,8 +111,8 @@ export function createLimits({
     else log.warn({ err }, 'Redis cannot be reached; rate limits count in this process only')
   }
 
-  // Not durable, because every request waits for its count. If Redis restarts, counting starts
-  // again at zero.
+  // Not durable, because every request waits for its count. After a restart of Redis, counting
+  // starts again at zero.
   const sharedStore = (name: string) =>
     createSharedStore(redis, `${prefix}${name}:`, { durable: false, clock })
   const fallbackStore = (name: string) =>

@@ -41,7 +41,7 @@ describe('shared counters', () => {
     expect(infos[0]?.resetTime?.getTime()).toBeLessThanOrEqual(Date.now() + 500)
   })
 
-  test('limit the keys of one call', async () => {
+  test('limit the number of keys of one call', async () => {
     const { store, calls } = given()
 
     await Promise.all(Array.from({ length: 1200 }, (_, i) => store.increment(`${i}`)))

@@ -4,7 +4,7 @@ import type { CounterStore } from './stores.js'
 
 export type { CounterStore }
 
-/** Keys that one call of the script counts. Redis runs nothing else meanwhile. */
+/** Maximum number of keys of one call of the script. Redis runs nothing else during the call. */
 const MAX_KEYS_PER_CALL = 500
 
 // If a key lives longer than the window, its expiry was set before the clock of Redis was set back.
@@ -32,8 +32,8 @@ if tonumber(redis.call('GET', KEYS[1]) or '0') > 0 then redis.call('DECR', KEYS[
 
 export interface SharedStoreOptions {
   /**
-   * Whether counts survive a restart of Redis. If true, Redis flushes each count to its disk. If
-   * false, windows start again after a restart, and a count takes a third of the time.
+   * Whether counts survive a restart of Redis. If true, Redis flushes each count to disk. If false,
+   * windows start again after a restart, and counting takes a third of the time.
    */
   durable: boolean
   clock?: Clock

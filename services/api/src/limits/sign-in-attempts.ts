@@ -27,7 +27,7 @@ export interface Attempt {
   userId: string
 }
 
-/** The result of an attempt. `state` is that of the counter that is nearest to its limit. */
+/** The result of an attempt. `state` is that of the counter nearest to its limit. */
 export type AttemptResult<T> =
   | { kind: 'done'; value: T; state: LimitState }
   | { kind: 'failed'; state: LimitState }
@@ -38,9 +38,9 @@ export type AttemptResult<T> =
  * counters. While Redis is unavailable, nobody can sign in.
  *
  * An attempt counts as a failure before its password is checked, and success takes the count back.
- * So concurrent guesses count like guesses made one after another. An attempt counts only once the
- * fair limit lets it run. Otherwise a hundred people of one office who sign in at once would use up
- * the limit of their address.
+ * Concurrent guesses therefore count like guesses made one after another. An attempt counts only
+ * when the fair limit lets it run. Otherwise a hundred people in one office who sign in at once
+ * would use up the limit of their address.
  */
 export interface SignInAttempts {
   /** Reads the limit of an address, before its request is read. */
@@ -100,7 +100,7 @@ export function createSignInAttempts({
     return stateOf(Number(used ?? 0), ttlMs)
   }
 
-  /** Counts a failure for each key before the attempt. `takeBack` undoes it. */
+  /** Counts a failure for each key before the attempt. `takeBack` undoes this. */
   async function reserve(keys: string[]): Promise<{ isOver: boolean; state: LimitState }> {
     const counters = await Promise.all(keys.map((key) => store.increment(key)))
     const states = counters.map(({ totalHits, resetTime }) =>

@@ -24,14 +24,14 @@ describe('local counters', () => {
     expect((await store.increment('a')).totalHits).toBe(1)
   })
 
-  test('return each request its own count, also at once', async () => {
+  test('return each request its own count, even for concurrent requests', async () => {
     const store = createLocalStore()
     store.init?.(options)
     const infos = [store.increment('a'), store.increment('a'), store.increment('a')]
     expect((await Promise.all(infos)).map(({ totalHits }) => totalHits)).toEqual([1, 2, 3])
   })
 
-  test('are limited in number', async () => {
+  test('keep a limited number of keys', async () => {
     const store = createLocalStore(2)
     store.init?.(options)
     for (const key of ['a', 'b', 'c']) await store.increment(key)

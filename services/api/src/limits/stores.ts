@@ -11,7 +11,7 @@ export type CounterStore = Store<AppEnv>
  * Keys that a process counts while Redis is unavailable. The least recently used ones are dropped.
  */
 const MAX_LOCAL_KEYS = 100_000
-/** Interval at which one request tries an unavailable Redis again, ms. Others count locally. */
+/** Interval at which one request tries an unavailable Redis again, ms. All others count locally. */
 const RETRY_INTERVAL_MS = 1000
 
 /** Counts in this process only, for a bounded number of keys. */
@@ -55,7 +55,7 @@ export interface FallbackStoreDeps {
 }
 
 /**
- * Counts in Redis, and in this process while Redis is unavailable, so that requests always count.
+ * Counts in Redis, or in this process while Redis is unavailable, so that every request counts.
  */
 export function createFallbackStore({
   shared,

@@ -5,7 +5,7 @@ import { problemSchema } from '../http/problem.js'
 import { listRoutes } from '../routes.js'
 import { createOpenApiDocument } from './document.js'
 
-it('docs/openapi.json is up to date (run `npm run openapi`)', () => {
+it('finds docs/openapi.json up to date (if not, run `npm run openapi`)', () => {
   const written = readFileSync(new URL('../../../../docs/openapi.json', import.meta.url), 'utf8')
   expect(JSON.parse(written)).toEqual(
     JSON.parse(JSON.stringify(createOpenApiDocument(documentedRoutes()))),
@@ -20,7 +20,7 @@ interface ShownDocument {
   paths: Record<string, Record<string, { responses: Record<string, ShownResponse> }>>
 }
 
-it('contains an example of each problem of each call', () => {
+it('gives an example of each problem of each call in the OpenAPI document', () => {
   const { paths } = createOpenApiDocument(documentedRoutes()) as ShownDocument
   let shown = 0
   for (const { responses } of Object.values(paths).flatMap((operations) =>
@@ -39,7 +39,7 @@ it('contains an example of each problem of each call', () => {
   expect(shown).toBeGreaterThan(100)
 })
 
-it('docs/openapi.json contains every call of an installation with all features', async () => {
+it('finds every call of an installation with all features in docs/openapi.json', async () => {
   const { paths } = createOpenApiDocument(documentedRoutes()) as ShownDocument
   const documented = Object.entries(paths).flatMap(([path, operations]) =>
     Object.keys(operations).map((method) => `${method.toUpperCase()} ${path}`),

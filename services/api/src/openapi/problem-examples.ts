@@ -26,7 +26,7 @@ const MESSAGES: Record<ErrorCode, string> = {
   last_admin: 'This is the last admin. Make another user an admin first.',
   payload_too_large: `The body is larger than ${MAX_BODY_BYTES} bytes.`,
   unsupported_media_type: 'The body must be sent as application/json.',
-  internal: 'The server met an unexpected error.',
+  internal: 'The server encountered an unexpected error.',
   busy: OVERLOADED,
   unavailable: UNAVAILABLE,
   unknown: UNKNOWN,

@@ -24,7 +24,7 @@ describe('GET /docs', () => {
     expect(policy).toContain("default-src 'none'")
   })
 
-  it('reads a file once, and again if that failed', async () => {
+  it('reads a file once, and reads it again only if that failed', async () => {
     const readAsset = vi.fn(async (name: string) => new TextEncoder().encode(name))
     readAsset.mockRejectedValueOnce(
       Object.assign(new Error('too many open files'), { code: 'EMFILE' }),

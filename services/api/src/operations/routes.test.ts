@@ -4,12 +4,12 @@ import { createConcurrencyLimit } from '../limits/concurrency.js'
 import { appUnderTest, call } from '../testing/app-under-test.js'
 
 describe('probes', () => {
-  it('are alive even if all servers are unavailable', async () => {
+  it('report that the process is alive even if all servers are unavailable', async () => {
     const app = appUnderTest({ availability: { redis: () => false, postgres: () => false } })
     expect(await call(app, 'GET /livez')).toMatchObject({ status: 200, json: { status: 'alive' } })
   })
 
-  it('are ready, or name the unavailable servers', async () => {
+  it('report that the process is ready, or name the unavailable servers', async () => {
     expect(await call(appUnderTest(), 'GET /readyz')).toMatchObject({
       status: 200,
       json: { status: 'ready' },
@@ -22,7 +22,7 @@ describe('probes', () => {
     })
   })
 
-  it('are not ready while the process stops', async () => {
+  it('report that a stopping process is not ready', async () => {
     const answer = await call(appUnderTest({ lifecycle: { draining: true } }), 'GET /readyz')
     expect(answer).toMatchObject({ status: 503, json: { status: 'stopping' } })
     expect(answer.headers.get('connection')).toBe('close')
@@ -52,7 +52,7 @@ describe('GET /metrics', () => {
     expect(text).toContain('nodejs_eventloop_lag')
   })
 
-  it('has one series for all other methods of a path', async () => {
+  it('counts all methods that a path does not have in one series', async () => {
     const app = appUnderTest()
     const methods = METHODS.filter(
       (method) => !['CONNECT', 'TRACE', 'TRACK', 'GET', 'HEAD'].includes(method),

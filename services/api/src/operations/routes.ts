@@ -73,7 +73,7 @@ function metricsRoute({ metrics, metricsToken }: OperationDeps): Route {
       tag: 'Operations',
       summary: 'Get metrics for Prometheus',
       description:
-        'At most one second old. If `METRICS_TOKEN` is set, it must be sent as a bearer token.',
+        'The values are at most one second old. If `METRICS_TOKEN` is set, it must be sent as a bearer token.',
       problems: ['unauthorized'],
     },
     responses: {
