@@ -24,16 +24,13 @@ test.each([
     { 'x-forwarded-proto': 'https' },
     false,
   ],
-])(
-  'decides whether to mark a cookie as Secure: %s',
-  async (_name, options, headers, secure) => {
-    const isSecure = createCookieSecurity(options)
-    const app = new Hono<AppEnv>().get('/', (c) => c.text(String(isSecure(c))))
-    expect(
-      await (await app.request('/', { headers: headers as Record<string, string> })).text(),
-    ).toBe(String(secure))
-  },
-)
+])('decides whether to mark a cookie as Secure: %s', async (_name, options, headers, secure) => {
+  const isSecure = createCookieSecurity(options)
+  const app = new Hono<AppEnv>().get('/', (c) => c.text(String(isSecure(c))))
+  expect(
+    await (await app.request('/', { headers: headers as Record<string, string> })).text(),
+  ).toBe(String(secure))
+})
 
 test.each([
   ['a name in the local network', { host: 'tickets.lan:3000' }, false],
