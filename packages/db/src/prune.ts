@@ -21,7 +21,7 @@ const STEP_TIMEOUT_MS = 5000
 const STEP_PAUSE_MS = 50
 
 /**
- * The longest that a repeated request may take to enter its line, ms. Keys stay this much longer
+ * Maximum time that a repeated request may take to enter its line, ms. Keys stay this much longer
  * than their lifetime. In a line that has jobs older than this, all keys stay.
  */
 const KEY_SLACK_MS = 600_000
@@ -66,7 +66,7 @@ export async function linesToKeep(
  * Removes outcomes, idempotency keys and refresh tokens that are no longer needed, the oldest
  * first, in small steps. Any number of processes may do so at the same time.
  *
- * @returns how many rows this call removed: all that could be, unless it was aborted
+ * @returns how many rows this call removed: all that may be removed, unless the call was aborted
  * @throws the driver's error; SQLSTATE 57014 if a step took longer than 5 s. Rows that earlier
  * steps removed stay removed
  */

@@ -18,7 +18,7 @@ export type { EventCounts } from './scripts.js'
 /** After its commands have been counted, a job is added, or its add fails, within this time, ms. */
 const LEFT_BEHIND_AFTER_MS = 5000
 
-/** The value that means no limit to `admit-commands.lua`. */
+/** The limit with which `admit-commands.lua` admits all commands. */
 const UNLIMITED = -1
 
 export interface DepthCounter {

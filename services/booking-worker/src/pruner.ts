@@ -7,7 +7,7 @@ export interface PrunerDeps {
   registry: LineRegistry
   retentionHours: number
   intervalMs: number
-  /** Called each time that no row is left to remove. */
+  /** Called after each run that has removed everything that it may remove. */
   onPruned: () => void
   log: Log
   /** Milliseconds since 1970. */

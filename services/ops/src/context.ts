@@ -58,7 +58,9 @@ export interface Context {
   progress(line: string): void
 }
 
-/** Maximum time to connect to a server, ms. An operator waits for it. */
+/**
+ * Maximum time to connect to a server, ms. It is short, because an operator waits for the answer.
+ */
 const CONNECT_TIMEOUT_MS = 5000
 
 /** @throws ConfigError naming the variable that cannot be used */
@@ -102,8 +104,8 @@ export function createContext(
   }
 
   /**
-   * Reads the record of the installation. Returns undefined also if PostgreSQL cannot be reached,
-   * so that a command can still show what is in Redis.
+   * Reads the record of the installation. It also returns undefined if PostgreSQL cannot be
+   * reached, so that a command can still show what is in Redis.
    */
   async function readInstallation(): Promise<InstallationRecord | undefined> {
     try {

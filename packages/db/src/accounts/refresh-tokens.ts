@@ -39,7 +39,7 @@ export interface RefreshTokens {
    */
   start(family: NewFamily): Promise<boolean>
   /**
-   * Replaces a token by its successor.
+   * Replaces a token with its successor.
    *
    * @returns `undefined` if the token was used before, is unknown or expired, or its account is
    * disabled

@@ -9,7 +9,7 @@ import type { Statement } from './transaction.js'
 /**
  * SQL of the given rows, each with the `ctid` of the row of `table` that has its key. PostgreSQL
  * searches the index once per key. Without the OFFSET, it would turn the searches into a join,
- * which it may plan as reading the whole table (see `load.ts`).
+ * which it may execute by reading the whole table (see `load.ts`).
  */
 function withCtid(table: string, key: string, rows: string): string {
   return `(SELECT n.*, (SELECT ctid FROM ${table} WHERE ${key}) AS found FROM ${rows} OFFSET 0) AS n`
@@ -109,8 +109,8 @@ export const insertCommands: Statement = {
       key_hash, outcome, position, booking_sequence, promoted_user_id, replay_of, accepted_ms)`,
 }
 // Removes expired keys that get new owners. Like `decideBatch`, it computes in whole milliseconds.
-// It compares the age of a key and not `created_at`, because PostgreSQL would then use the index on
-// that column and read all old keys. A key whose command was pruned has expired, too.
+// It compares the age of a key instead of `created_at` itself. Otherwise PostgreSQL would use the
+// index on that column and read all old keys. A key whose command was pruned has expired, too.
 export const deleteExpiredKeys: Statement = {
   name: 'line_delete_expired_keys',
   text: `DELETE FROM idempotency_keys k USING ${withCtid(

@@ -132,8 +132,8 @@ export const commandChecks: PromiseCheck[] = [
   {
     name: 'one_answer_per_key',
     promise: `each idempotency key of the last ${IDEMPOTENCY_KEY_HOURS} hours has one outcome, and all its repeats have it`,
-    // A request is a repeat only if it was accepted less than the lifetime of the key after the
-    // first.
+    // A request is a repeat only if it was accepted within the lifetime of the key, which begins
+    // with the first request.
     text: `SELECT c.event_id, format('a key of %s: %s %s, and %s %s', k.caller, first.command_id, first.outcome,
           c.command_id, c.outcome) AS detail
       FROM idempotency_keys k

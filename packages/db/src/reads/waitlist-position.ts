@@ -3,9 +3,9 @@ import { WAITLIST_BLOCK_SIZE } from '@ticket-line/shared'
 /**
  * SQL that counts the waiting entries of an event up to and including a sequence number.
  *
- * It sums the counts of whole blocks and scans only the last block: in a list of a million at most
- * 1,000 small rows and 1,024 entries, instead of half a million entries. No entry before `head` is
- * waiting, so earlier blocks are left out.
+ * It sums the counts of whole blocks and scans only the last block. In a list of a million, it
+ * reads at most 1,000 small rows and 1,024 entries instead of half a million entries. No entry
+ * before `head` is waiting, so earlier blocks are left out.
  *
  * @param eventId SQL of the event
  * @param head SQL of `events.waitlist_head_sequence`

@@ -55,7 +55,7 @@ export function planJobs(held: number, inFlight: readonly number[]): number[] {
 export interface CommandBatcherDeps<Command> {
   /**
    * Called with the commands of one job of a line, in order. The job counts as in flight until
-   * `jobEnded` is called for it. It must not throw.
+   * `jobEnded` is called. The callback must not throw.
    */
   onSend: (lineName: string, commands: Command[]) => void
   /** Maximum time that a command is held, ms. */

@@ -24,7 +24,9 @@ import { createSweeper } from './sweeper.js'
 export interface LineTimes {
   /** How long a job stays locked without renewal, ms. */
   lockDurationMs: number
-  /** Time between two runs of the monitor, which returns jobs whose lock has expired, ms. */
+  /**
+   * Time between two runs of the monitor, which returns jobs with expired locks to their lines, ms.
+   */
   stalledIntervalMs: number
 }
 

@@ -28,7 +28,7 @@ const TAKE_BACK_WITHIN_MS = 500
 /**
  * Before a command counts as the killer of its workers, workers that are still alive have this long
  * to take their starts back, ms. A worker learns that it lost a lock when it renews the lock, which
- * it does three times in the life of a lock.
+ * it does three times in the lifetime of a lock.
  */
 const SURVIVORS_WITHIN_MS = 1500
 const SURVIVORS_CHECK_MS = 100
@@ -94,7 +94,7 @@ async function takeTurn({ store }: ApplyDeps): Promise<() => void> {
 }
 
 /**
- * True if the counted starts of a command ended their workers. To find out, this does not load the
+ * True if the counted starts of a command killed their workers. To find out, this does not load the
  * event, because one of its rows may be what kills them.
  */
 async function killedItsWorkers(

@@ -21,16 +21,18 @@ export interface Surroundings {
   nextHead: number
   /** Sequence numbers of entries that left the list in this batch. */
   readonly departed: Set<number>
-  /** Rank that the last entry of the list would have if nobody had left the list in this batch. */
+  /**
+   * Position that the last entry of the list would have if nobody had left the list in this batch.
+   */
   joinedRank: number
 }
 
-/** What a user has for an event. A user has at most one. */
+/** What a user has for an event. A user has at most one claim per event. */
 export type Claim =
   | { kind: 'booking'; sequence: number }
   /**
-   * `loadedRank` is the rank that the entry would have if nobody had left the list in this batch.
-   * It is undefined if the batch does not need it.
+   * `loadedRank` is the position that the entry would have if nobody had left the list in this
+   * batch. It is undefined if the batch does not need it.
    */
   | { kind: 'waiting'; sequence: number; loadedRank: number | undefined }
 
