@@ -108,8 +108,8 @@ async function benchBullmqAlone(
 }
 
 /**
- * Pins this process, and so all that it starts, to the first cores, so that results of different
- * machines can be compared.
+ * Pins this process, and with it all processes that it starts, to the first cores. Results of
+ * different machines can then be compared.
  *
  * @returns what it did, in words
  */

@@ -18,7 +18,8 @@ const LONGEST_SAMPLE_US = 2000
 const IDLE = '(idle)'
 
 /**
- * Lists for each profile in a folder the functions with most self time, as shares of the busy time.
+ * Lists, for each profile in a folder, the functions with the most self time, as shares of the busy
+ * time.
  */
 export function summarizeProfiles(folder: string): string {
   return readdirSync(folder)

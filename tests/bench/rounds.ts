@@ -11,8 +11,8 @@ export interface Figures {
   p95Ms: number
   p99Ms: number
   /**
-   * Of all processes of the system, PostgreSQL and Redis included, without the driver. Null if this
-   * platform does not report it.
+   * CPU time of all processes of the system, including PostgreSQL and Redis, without the driver.
+   * Null if this platform does not report it.
    */
   cpuMsPerBooking: number | null
   correct: boolean

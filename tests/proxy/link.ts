@@ -7,7 +7,7 @@ import type { Moment, Wire } from './moments.ts'
  * - `cut-after` lets the server run the command, discards the reply and resets the connection.
  * - `delay` delivers the reply, and all replies after it, `ms` later.
  * - `late` resets the connection at once. The server gets the command `ms` later, when no client
- *   waits for it any more.
+ *   waits for its reply.
  * - `stall` delivers the command, and all commands after it, `ms` later. The connection stays open.
  *
  * At a moment that is recognized in a reply, the command has run already. Everything except `delay`

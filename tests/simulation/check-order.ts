@@ -7,7 +7,7 @@ import type { Arrival, World } from './world.ts'
  * added again after a flush has its place from then on. Only a job that a worker had fetched before
  * the flush may be decided without a place in a line, because the worker does not learn of the
  * flush.
- * @throws Error that names a command that was decided out of order, or that was in no line any more
+ * @throws Error that names a command that was decided out of order, or whose job was in no line
  */
 export function checkOrderOfLines({ arrivals, postgres, flushes }: World): void {
   const arrivalsOf = new Map<string, (Arrival & { place: number })[]>()

@@ -19,7 +19,7 @@ export interface ConnectionOptions {
    * False if they fail at once.
    */
   patient: boolean
-  /** A command fails after this many milliseconds. The server may execute it nevertheless. */
+  /** A command fails after this many milliseconds. The server may still execute it. */
   timeoutMs?: number
 }
 

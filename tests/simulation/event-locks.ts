@@ -50,7 +50,7 @@ export function createEventLocks(): EventLocks {
         holders.delete(eventId)
         const queue = queues.get(eventId) ?? []
         let next = queue.shift()
-        // A session that has ended does not need the lock any more.
+        // A session that has ended no longer needs the lock.
         while (next !== undefined && next.holder.state !== 'open') next = queue.shift()
         next?.grant()
       }

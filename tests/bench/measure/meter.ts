@@ -28,7 +28,7 @@ export interface Usage {
   /** CPU time, ms. Roles that could not be measured are absent. */
   cpuMs: Partial<Record<Role, number>>
   memoryMb: Partial<Record<Role, number>>
-  /** Redis connections of the process that has most of them. */
+  /** Redis connections of the process that has the most of them. */
   redisConnections: number
   redisCommands: Map<string, CommandUse>
 }

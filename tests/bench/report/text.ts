@@ -72,7 +72,7 @@ export function describeGrowth(growth: Growth, { contenders, workload }: Result)
   return `${workload.title}, ${growth.figure}: ${each.join(', ')}${ratio}${reached}`
 }
 
-/** The Redis commands of a booking, those that take most time first. */
+/** The Redis commands of a booking, those that take the most time first. */
 export function redisLines({ contenders }: Result): string {
   return contenders
     .map(({ contender, figures }) => {

@@ -5,7 +5,7 @@ import { type Endpoint, STAFF, TIMEOUT_MS } from './send-command.ts'
 
 const CONCURRENCY = 32
 
-/** Reads every promised job, and the status and the lists of every event, after the last fault. */
+/** Reads every promised job, and the status and lists of every event, after the last fault. */
 export async function readFinalState(
   client: HttpClient,
   endpoints: Endpoint[],

@@ -110,7 +110,7 @@ export function createHttpClient(jwtSecret: string, connectionsPerApi = 256): Ht
   }
 }
 
-/** A request that was never sent cannot take effect. Every other request may have. */
+/** A request that was never sent cannot have taken effect. Every other request may have. */
 function failureOf(error: unknown): Failure {
   const code = (error as { code?: string }).code
   return code === 'ECONNREFUSED' || code === 'UND_ERR_CONNECT_TIMEOUT' ? 'refused' : 'broken'

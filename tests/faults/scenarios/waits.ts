@@ -42,7 +42,7 @@ export const waits: Scenario = {
           await sleep(5)
         }
       }
-      // In turn, workers reach Redis for 2 s and lose it for 1.6 s, in which deadlines pass.
+      // Workers alternately reach Redis for 2 s and lose it for 1.6 s, so that deadlines pass.
       const holdInTurns = async (): Promise<void> => {
         while (!done) {
           await sleep(2000)
