@@ -230,8 +230,8 @@ type Counted =
 
 /**
  * Reads the refresh token and counts the request by the sign-in of the token, so that other clients
- * at the same address cannot use up its limit. Counts a request without a token that this
- * installation issued by user or address.
+ * at the same address cannot use up its limit. A request without a refresh token of this
+ * installation counts by user or address.
  */
 async function readCounted(
   c: Context<AppEnv>,

@@ -39,7 +39,7 @@ export interface Sessions {
   familyOf(refreshToken: string): string | undefined
   /** Revokes the family of a refresh token, valid or spent. */
   end(refreshToken: string): Promise<void>
-  /** Revokes the family that an access token names in `sid`. Ignores a `sid` of another form. */
+  /** Revokes the family that an access token names in `sid`. Ignores other strings. */
   endFamily(familyId: string): Promise<void>
 }
 

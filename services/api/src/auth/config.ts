@@ -152,7 +152,10 @@ function refuseWeakSecret(text: string, secret: Uint8Array): void {
   }
 }
 
-/** People type the password, and clients send the token. Neither may be a part of the secret. */
+/**
+ * People type the password and clients send the token, so others may learn them. Neither may be a
+ * part of the secret.
+ */
 function refuseSharedSecret(env: EnvReader, secret: string): void {
   for (const name of ['ADMIN_PASSWORD', 'METRICS_TOKEN']) {
     const other = env.optional(name)?.trim().toLowerCase()

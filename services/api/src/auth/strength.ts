@@ -43,7 +43,7 @@ function* disguises(text: string, hints: string[]): Generator<number> {
   if (decoded !== undefined) yield estimate(decoded, hints)
 }
 
-/** The text that the same keys of a US keyboard type without Shift: `!QAZ@WSX` is `1qaz2wsx`. */
+/** What the same keys of a US keyboard type without Shift: `!QAZ@WSX` becomes `1qaz2wsx`. */
 function withoutShift(text: string): string {
   const shifted = '!@#$%^&*()_+'
   const keys = '1234567890-='

@@ -9,7 +9,7 @@ export function encodeCursor(list: string, lastKey: number | string): string {
   return Buffer.from(`${list}:${lastKey}`).toString('base64url')
 }
 
-/** @returns the last key of the previous page; `undefined` if the list has no such cursor */
+/** @returns the last key of the previous page; `undefined` if this is not a cursor of the list */
 export function decodeCursor(list: string, cursor: string): number | undefined {
   const key = Number(keyTextOf(list, cursor) ?? Number.NaN)
   return Number.isSafeInteger(key) && key >= 1 && encodeCursor(list, key) === cursor

@@ -16,7 +16,7 @@ export interface Principal {
   origin?: TokenOrigin
 }
 
-/** Shows whether a token or cookie is older than the last revocation by its account. */
+/** Shows whether a token or cookie was issued before its account last revoked earlier ones. */
 export interface TokenOrigin {
   /** Generation of the account when the token was issued. */
   generation?: number

@@ -91,7 +91,7 @@ function toAppError(error: unknown): AppError | undefined {
   const isTemporary =
     isRetryable(error) || (error instanceof Error && REDIS_UNAVAILABLE.test(error.message))
   if (!isTemporary) return undefined
-  // Unlike `UNAVAILABLE`, this message does not say that nothing was changed: something may be.
+  // Unlike `UNAVAILABLE`, this does not say that nothing was changed, because something may be.
   return unavailable(error, 'The service cannot reach a server that it needs. Please try again.')
 }
 

@@ -12,7 +12,7 @@ export interface PlainResponse<
   body: Body
 }
 
-/** The headers collected so far. In unit tests, no request context middleware may have set them. */
+/** The headers collected so far. Unit tests may run without the middleware that sets them. */
 export function headersOf(c: Context<AppEnv>): Record<string, string> {
   let headers = c.get('headers')
   if (headers === undefined) {
