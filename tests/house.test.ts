@@ -20,7 +20,7 @@ const sources = names.filter(
   (name) => /^(packages|services)\/[^/]+\/src\//.test(name) && !name.endsWith('.test.ts'),
 )
 
-/** Finds lines of code. @returns `file:line: text` for each, so that a failure says where to look */
+/** Finds lines of code. @returns `file:line: text` for each, so that a failure names the place */
 function find(pattern: RegExp, inFiles: string[]): string[] {
   return inFiles.flatMap((name) =>
     textOf(name)

@@ -54,7 +54,7 @@ export const workerRedis: Wire = {
 }
 
 /**
- * `COMMIT`, as a simple or a prepared query, and the fast path, which is a transaction by itself.
+ * `COMMIT`, as a simple or a prepared query, and the fast path, which is a transaction of its own.
  */
 export const workerPostgres: Wire = {
   createFramer: createPostgresFramer,

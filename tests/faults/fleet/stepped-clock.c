@@ -1,7 +1,7 @@
 /*
  * Preloaded into a server with LD_PRELOAD. It adds the 64-bit number of nanoseconds in the file
- * CLOCK_OFFSET_FILE to the wall clock of the server; the file is mapped, so a change takes effect at
- * once. The monotonic clock is not affected, as when an operator sets the clock of a machine.
+ * CLOCK_OFFSET_FILE to the wall clock of the server. The file is mapped, so a change takes effect
+ * at once. The monotonic clock is not affected, as when an operator sets the clock of a machine.
  * Nothing here allocates memory, because the allocator of Redis reads the time while it starts.
  */
 #define _GNU_SOURCE

@@ -33,8 +33,8 @@ function changeLoaded(
 }
 
 /**
- * One ticket more than there is seems to be free, except to the users of a canary: if the canary
- * failed as well, the worker would blame PostgreSQL and retry forever.
+ * One ticket too many seems to be free, except to the users of a canary. If the canary failed as
+ * well, the worker would take PostgreSQL for the cause and retry forever.
  */
 export const withOneTicketTooMany =
   (original: typeof decide): typeof decide =>

@@ -12,7 +12,7 @@ import type { PostgresAccess } from '../http/postgres-access.js'
 import type { Principal, TokenOrigin } from '../http/principal.js'
 import { unavailable } from '../http/problem.js'
 
-/** Time between two polls, ms. A poll itself takes less, so a process sees a change within 1 s. */
+/** Time between two polls, ms. It is short enough for a process to see a change within 1 s. */
 const POLL_INTERVAL_MS = 500
 /**
  * How far each poll reads back before the newest known change, ms. A change commits a little after
