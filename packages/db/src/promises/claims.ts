@@ -4,7 +4,7 @@ import { LIVE_ROWS, type PromiseCheck, wanted } from './check.js'
 export const claimChecks: PromiseCheck[] = [
   {
     name: 'one_claim_each',
-    promise: 'each user has at most one booking or waiting-list entry of an event',
+    promise: 'each user has at most one booking or waiting-list entry for an event',
     text: `SELECT event_id, format('%s holds %s', user_id, string_agg(kind || ' ' || sequence, ', ')) AS detail
       FROM (${LIVE_ROWS}) live GROUP BY event_id, user_id HAVING count(*) > 1`,
   },

@@ -23,13 +23,13 @@ export const counterChecks: PromiseCheck[] = [
   },
   {
     name: 'no_free_ticket_while_waiting',
-    promise: 'no entry of a waiting list is waiting while a ticket is free',
+    promise: 'no waiting-list entry is waiting while a ticket is free',
     text: `SELECT event_id, format('%s wait, %s of %s tickets are booked', waiting, booked, total_tickets) AS detail
       FROM (${COUNTED}) c WHERE waiting > 0 AND booked < total_tickets`,
   },
   {
     name: 'available_counted',
-    promise: 'the number of free tickets is that of all tickets minus the live bookings',
+    promise: 'the number of free tickets is the total minus the live bookings',
     text: `SELECT event_id,
         format('%s free of %s, but %s are booked', available_tickets, total_tickets, booked) AS detail
       FROM (${COUNTED}) c WHERE available_tickets <> total_tickets - booked`,

@@ -35,7 +35,7 @@ export const orderChecks: PromiseCheck[] = [
   },
   {
     name: 'promoted_in_order',
-    promise: 'tickets that became free went to the waiting list in its order',
+    promise: 'tickets that became free went to waiting-list entries in the order of the list',
     text: `SELECT event_id, format('promotion %s: entry %s of %s, booking %s of %s', nth, entry_sequence, entry_user,
           booking_sequence, booking_user) AS detail
       FROM (${PAIRED}) p
@@ -89,7 +89,7 @@ export const orderChecks: PromiseCheck[] = [
   },
   {
     name: 'times_complete',
-    promise: 'bookings and entries that ended have the time of their end, and no others',
+    promise: 'only bookings and entries that have ended have an end time, and all of those do',
     text: `SELECT event_id, format('%s %s is %s', what, sequence, status) AS detail
       FROM (
         SELECT event_id, 'booking' AS what, sequence, status, (canceled_at IS NULL) = (status = 'confirmed') AS fits

@@ -98,7 +98,7 @@ export function createLineClient(options: LineClientOptions): LineService {
     redis,
     onChange: (hasCapacity) =>
       hasCapacity
-        ? log.info('Redis takes commands again')
+        ? log.info('Redis has capacity again: commands are accepted')
         : log.error('Redis is nearly full: commands are refused until workers have emptied lines'),
   })
 

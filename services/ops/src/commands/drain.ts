@@ -120,7 +120,7 @@ function describe(drained: Drained): Report {
   const text = ok
     ? [`All lines are empty after ${seconds(tookMs)}.`]
     : [
-        `After ${seconds(tookMs)} ${plural(lineCount, 'line')} still contain ${plural(sum(left), 'command')}:`,
+        `Not empty after ${seconds(tookMs)}: ${plural(sum(left), 'command')} in ${plural(lineCount, 'line')}:`,
         ...left
           .slice(0, 20)
           .map((line) => `  ${line.lineName}: ${plural(line.commands, 'command')}`),
