@@ -1,4 +1,5 @@
 import type { LineService, SubmitResult } from '@ticket-line/line/client'
+import { jobIdOf } from '@ticket-line/shared'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { until } from '../../tools/dev-stack/wait.mjs'
 import { command } from './line-kit.ts'
@@ -44,7 +45,7 @@ describe('a job whose data is in Redis but which is in no list', () => {
   it('does not put a finished job back into its line', async () => {
     await stack.worker()
     const commandId = idOf(await api.submit(command('book', 1, 'ann'), { waitMs: 20_000 }))
-    const jobId = commandId.slice(0, commandId.lastIndexOf('.'))
+    const jobId = jobIdOf(commandId)
     await until(async () => (await stack.redis.zscore(stack.key(1, 'completed'), jobId)) !== null, {
       timeoutMs: 10_000,
     })

@@ -6,6 +6,7 @@ import {
   registeredLinesKey,
   shardPrefix,
 } from '@ticket-line/line'
+import { jobIdOf } from '@ticket-line/shared'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { until } from '../../tools/dev-stack/wait.mjs'
 import { command } from './line-kit.ts'
@@ -117,8 +118,8 @@ describe('a line with work', () => {
     const accepted = (await api.submit(command('book', 1, 'ann'), { waitMs: 0 })) as {
       commandId: string
     }
-    const jobId = accepted.commandId.slice(0, accepted.commandId.lastIndexOf('.'))
-    const job = await createLineQueues(stack.redis, stack.layout).queueOf('event-1').getJob(jobId)
+    const queue = createLineQueues(stack.redis, stack.layout).queueOf('event-1')
+    const job = await queue.getJob(jobIdOf(accepted.commandId))
     await job?.changePriority({ priority: 5 })
 
     expect(await registry.forgetEmpty(0)).toEqual({ lines: 0, jobs: 0 })

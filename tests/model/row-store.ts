@@ -1,7 +1,13 @@
 import type { EventState } from '@ticket-line/booking-worker/booking'
 import type { BatchWrites, BookedTicket, EventRow, LoadedBatch, LoadRequest } from '@ticket-line/db'
 import { eventRow } from '@ticket-line/db/testing'
-import type { AcceptedCommand, Command, Outcome, StoredOutcome } from '@ticket-line/shared'
+import {
+  type AcceptedCommand,
+  type Command,
+  jobIdOf,
+  type Outcome,
+  type StoredOutcome,
+} from '@ticket-line/shared'
 
 /**
  * The tables of the line in memory. Reads and writes have the meaning of the statements in
@@ -55,7 +61,7 @@ export function createRowStore(sizes: number[], lastSequence: number): RowStore 
   function insertCommand(row: CommandRow): void {
     const { commandId } = row.command
     insert(commands, commandId, row, 'commands')
-    const jobId = commandId.slice(0, commandId.lastIndexOf('.'))
+    const jobId = jobIdOf(commandId)
     const ofJob = commandsOfJob.get(jobId) ?? new Map<string, CommandRow>()
     commandsOfJob.set(jobId, ofJob.set(commandId, row))
   }

@@ -1,5 +1,5 @@
 import { deepStrictEqual } from 'node:assert'
-import { jobIdOf } from './check-order.ts'
+import { jobIdOf } from '@ticket-line/shared'
 import type { Disturbance } from './fault-injection.ts'
 import type { NumberedRequest, Sent } from './traffic.ts'
 import type { World } from './world.ts'

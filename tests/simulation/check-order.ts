@@ -1,3 +1,4 @@
+import { jobIdOf, lineNameIn } from '@ticket-line/shared'
 import { findOvertaken } from '../model/real-time-order.ts'
 import type { NumberedRequest, Sent } from './traffic.ts'
 import type { Arrival, World } from './world.ts'
@@ -28,7 +29,7 @@ export function checkOrderOfLines({ arrivals, postgres, flushes }: World): void 
     if (lostIn.some(({ inHand }) => inHand.has(jobId))) continue
     if (lostIn.some(({ atMs }) => atMs > entered.atMs))
       throw new Error(`${command.commandId} was decided although a flush had removed it`)
-    const lineName = jobId.slice(0, jobId.indexOf('.'))
+    const lineName = lineNameIn(jobId)
     if (entered.place < (last.get(lineName) ?? -1))
       throw new Error(`${command.commandId} was decided after a job that entered later`)
     last.set(lineName, entered.place)
@@ -68,8 +69,4 @@ export function checkOrderOfAnswers({ postgres, flushes }: World, sent: Sent[]):
       throw new Error(
         `${overtaken.commandId} was answered before ${by.commandId} was sent, and decided after it`,
       )
-}
-
-export function jobIdOf(commandId: string): string {
-  return commandId.slice(0, commandId.lastIndexOf('.'))
 }

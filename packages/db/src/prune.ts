@@ -1,4 +1,4 @@
-import { IDEMPOTENCY_KEY_HOURS, jobCreatedAtMs, sleep } from '@ticket-line/shared'
+import { IDEMPOTENCY_KEY_HOURS, jobCreatedAtMs, lineNameIn, sleep } from '@ticket-line/shared'
 import type { PoolClient } from 'pg'
 import type { Pool } from './client.js'
 import { CLOCK_SLACK_MS } from './line/stored-commands.js'
@@ -207,7 +207,7 @@ async function recordPruned(client: PoolClient, ids: string[], decidedMs: number
   const upTo = new Map<string, number>()
   const forgotten: string[] = []
   for (const [i, commandId] of ids.entries()) {
-    const lineName = commandId.slice(0, commandId.indexOf('.'))
+    const lineName = lineNameIn(commandId)
     const atMs = decidedMs[i] as number
     upTo.set(lineName, Math.max(atMs, upTo.get(lineName) ?? 0))
     if (jobCreatedAtMs(commandId) > atMs + CLOCK_SLACK_MS) forgotten.push(commandId)

@@ -1,4 +1,5 @@
 import type { JobToDecide } from '@ticket-line/line/server'
+import { lineNameIn } from '@ticket-line/shared'
 import type { Tracing } from '@ticket-line/telemetry'
 import type { AppliedBatch } from './booking/index.js'
 
@@ -21,7 +22,7 @@ export function traceJob(
   const { commands, acceptedAtMs } = job.payload
   const [parent, ...others] = commands.flatMap((command) => command.trace ?? [])
   if (parent === undefined) return apply()
-  const lineName = job.jobId.slice(0, job.jobId.indexOf('.'))
+  const lineName = lineNameIn(job.jobId)
   tracing.past(`wait in ${lineName}`, Math.min(acceptedAtMs, nowMs), nowMs, { parent })
   const attributes = {
     'messaging.system': 'bullmq',

@@ -6,6 +6,8 @@ import {
   isRegistrableUserId,
   isUserId,
   jobCreatedAtMs,
+  jobIdOf,
+  lineNameIn,
   newJobId,
   parseCommandId,
 } from './ids.js'
@@ -118,6 +120,11 @@ describe('newJobId', () => {
       jobId,
       index: 255,
     })
+    expect(jobIdOf(commandIdOf(jobId, 255))).toBe(jobId)
+    expect([lineNameIn(jobId), lineNameIn(commandIdOf(jobId, 255))]).toEqual([
+      'event-42',
+      'event-42',
+    ])
     expect(commandCountOf(jobId)).toBe(256)
     expect(jobCreatedAtMs(jobId)).toBe(NOW)
   })

@@ -95,6 +95,16 @@ export function parseCommandId(commandId: string): CommandAddress | undefined {
   return { lineName, jobId: `${lineName}.${middle}.${count}`, index: Number(index) }
 }
 
+/** The line in the id of a job or of a command. */
+export function lineNameIn(id: string): string {
+  return id.slice(0, id.indexOf('.'))
+}
+
+/** The id of the job that carries the command with this id. */
+export function jobIdOf(commandId: string): string {
+  return commandId.slice(0, commandId.lastIndexOf('.'))
+}
+
 /** How many commands the job with this id carries. */
 export function commandCountOf(jobId: string): number {
   return Number(jobId.slice(jobId.lastIndexOf('.') + 1))

@@ -3,6 +3,7 @@ import type { JobToDecide } from '@ticket-line/line/server'
 import {
   type AcceptedCommand,
   backoffMs,
+  jobIdOf,
   sleep,
   withDeadline,
   withRetries,
@@ -127,10 +128,9 @@ export async function recordPoisoned(
   deps: ApplyDeps,
   command: AcceptedCommand,
 ): Promise<AppliedBatch> {
-  const jobId = command.commandId.slice(0, command.commandId.lastIndexOf('.'))
   const commands = [command]
   const request = {
-    ...loadRequestOf([jobId], commands, 'wait'),
+    ...loadRequestOf([jobIdOf(command.commandId)], commands, 'wait'),
     eventIds: [],
     users: [],
     heads: [],

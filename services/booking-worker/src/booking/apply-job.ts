@@ -1,5 +1,11 @@
 import type { JobToDecide } from '@ticket-line/line/server'
-import { type Command, commandIdOf, jobCreatedAtMs, type StoredOutcome } from '@ticket-line/shared'
+import {
+  type Command,
+  commandIdOf,
+  jobCreatedAtMs,
+  lineNameIn,
+  type StoredOutcome,
+} from '@ticket-line/shared'
 import { applyAlone } from './apply-alone.js'
 import { type AppliedBatch, type ApplyDeps, applyBatch, type Batch } from './apply-batch.js'
 import { retryForever } from './blame.js'
@@ -69,9 +75,8 @@ async function findIfPruned(
   deps: ApplyDeps,
   { jobId, commands }: Batch,
 ): Promise<AppliedBatch | undefined> {
-  const lineName = jobId.slice(0, jobId.indexOf('.'))
   const before = await retryForever(deps, () =>
-    deps.store.isBeforePruning(lineName, jobCreatedAtMs(jobId)),
+    deps.store.isBeforePruning(lineNameIn(jobId), jobCreatedAtMs(jobId)),
   )
   if (!before) return undefined
   const stored = await findOutcomes(deps, commands)
