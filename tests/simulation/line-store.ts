@@ -26,7 +26,7 @@ export function createSimulatedStore({
     isEventLocked: (eventId) => pool.statement(() => postgres.isLocked(eventId)),
     isBeforePruning: () => Promise.resolve(false),
     // The simulated PostgreSQL refuses no statement: it answers, or it is away.
-    rehearse: () => pool.statement(() => undefined),
+    runCanary: () => pool.statement(() => undefined),
 
     recordAbandoned: (job) =>
       pool.statement((rows, nowMs) => {

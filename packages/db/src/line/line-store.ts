@@ -3,9 +3,9 @@ import { TransactionRollbackError } from 'drizzle-orm'
 import type pg from 'pg'
 import { faultKindOf } from '../faults.js'
 import { type BookedTicket, bookFree } from './book-free.js'
+import { type Canary, runCanary } from './canary.js'
 import type { StoredCommand } from './columns.js'
 import { type LoadedBatch, type LoadRequest, load } from './load.js'
-import { type Rehearsal, rehearse } from './rehearse.js'
 import { countStart, forgetStarts, readStarts, takeStartBack } from './starts.js'
 import {
   type AbandonedJob,
@@ -33,8 +33,8 @@ export interface LineStore {
   isBeforePruning(lineName: string, createdAtMs: number): Promise<boolean>
   /** True if another transaction holds the lock of an event at this moment. */
   isEventLocked(eventId: number): Promise<boolean>
-  /** Runs the statements of a canary and rolls them back; see {@link rehearse}. */
-  rehearse(rehearsal: Rehearsal): Promise<void>
+  /** Runs the statements of a canary and rolls them back; see {@link runCanary}. */
+  runCanary(canary: Canary): Promise<void>
   /** How often commands of crashed jobs were started alone; see `starts.ts`. */
   starts: {
     count(commandId: string): Promise<number>
@@ -77,7 +77,7 @@ export function createLineStore(pool: pg.Pool, sidePool: pg.Pool = pool): LineSt
     findStored: (commandIds) => findStoredCommands(pool, commandIds),
     isBeforePruning: (lineName, createdAtMs) => isBeforePruning(pool, lineName, createdAtMs),
     isEventLocked: (eventId) => isEventLocked(pool, eventId),
-    rehearse: (rehearsal) => rehearse(pool, rehearsal),
+    runCanary: (canary) => runCanary(pool, canary),
     starts: {
       count: (commandId) => countStart(pool, commandId),
       read: (commandId) => readStarts(pool, commandId),

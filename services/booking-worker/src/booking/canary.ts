@@ -1,5 +1,5 @@
 import { randomBytes, randomInt } from 'node:crypto'
-import type { LineStore, Rehearsal } from '@ticket-line/db'
+import type { Canary, LineStore } from '@ticket-line/db'
 import {
   type AcceptedCommand,
   type CommandType,
@@ -51,7 +51,7 @@ export async function runCanary(
       }),
     }
   }
-  const batchOf = ({ jobId, commands }: ReturnType<typeof jobOf>): Rehearsal['batches'][number] => {
+  const batchOf = ({ jobId, commands }: ReturnType<typeof jobOf>): Canary['batches'][number] => {
     const request = loadRequestOf([jobId], commands, 'wait')
     return {
       request,
@@ -76,5 +76,5 @@ export async function runCanary(
     ['book', 'fourth'],
   )
   const batches = [batchOf(joining), batchOf(leaving)]
-  await store.rehearse({ eventId, likeEventId, booking, batches })
+  await store.runCanary({ eventId, likeEventId, booking, batches })
 }

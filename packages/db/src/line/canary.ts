@@ -6,11 +6,11 @@ import { type LoadedBatch, type LoadRequest, load } from './load.js'
 import { inTransaction, type Statement } from './transaction.js'
 import { type BatchWrites, write } from './write.js'
 
-/** The commands of a canary, for an event that exists only during the rehearsal. */
-export interface Rehearsal {
+/** The commands of a canary, for an event that exists only while it runs. */
+export interface Canary {
   /** Id of that event. No other event may have it. */
   eventId: number
-  /** An existing event, whose size and last sequence number the event of the rehearsal gets. */
+  /** An existing event, whose size and last sequence number the event of the canary gets. */
   likeEventId: number
   /** A booking for which the fast path must find a free ticket. */
   booking: AcceptedCommand
@@ -21,7 +21,7 @@ export interface Rehearsal {
 // The event has one free ticket. It has the size and the last sequence number of an existing event,
 // because a CHECK that an operator added may depend on them.
 const insertEvent: Statement = {
-  name: 'rehearsal_insert_event',
+  name: 'canary_insert_event',
   text: `INSERT INTO events (event_id, total_tickets, available_tickets, last_sequence)
     SELECT $1, coalesce(max(greatest(total_tickets, 1)), 1), 1, coalesce(max(last_sequence), 0)
     FROM events WHERE event_id = $2`,
@@ -29,7 +29,7 @@ const insertEvent: Statement = {
 
 // Checks at once what COMMIT would check.
 const checkConstraints: Statement = {
-  name: 'rehearsal_check_constraints',
+  name: 'canary_check_constraints',
   text: 'SET CONSTRAINTS ALL IMMEDIATE',
 }
 
@@ -40,15 +40,15 @@ const checkConstraints: Statement = {
  *
  * @throws the driver's error, if PostgreSQL refuses a statement of the line
  */
-export async function rehearse(pool: pg.Pool, rehearsal: Rehearsal): Promise<void> {
-  const { eventId, likeEventId, booking, batches } = rehearsal
+export async function runCanary(pool: pg.Pool, canary: Canary): Promise<void> {
+  const { eventId, likeEventId, booking, batches } = canary
   try {
     await inTransaction(pool, async (connection) => {
       // If BEGIN failed, the next statement would commit the event.
       await connection.begun
       await connection.roundTrip((send) => [send(insertEvent, [eventId, likeEventId])])
       const booked = await bookFree(connection.client, [booking])
-      if (booked.size === 0) throw new Error('a rehearsal found no free ticket')
+      if (booked.size === 0) throw new Error('a canary found no free ticket')
       for (const { request, decide } of batches)
         await write(connection, decide(await load(connection, request)))
       await connection.roundTrip((send) => [send(checkConstraints, [])])
