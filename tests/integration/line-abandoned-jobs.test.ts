@@ -110,7 +110,7 @@ describe('an add whose reply is lost', () => {
 
     expect(booked).toMatchObject({ result: { kind: 'unavailable', commandId: expect.any(String) } })
     expect(booked.tookMs).toBeLessThan(1000)
-    expect(await storedOutcome(booked)).toBe('refused')
+    expect(await storedOutcome(booked)).toBe('abandoned')
     await serveAll()
     expect(await bookingsOf('ann')).toBe(0)
   })
@@ -128,7 +128,7 @@ describe('an add whose reply is lost', () => {
       }),
     ).toBe(true)
     await serveAll()
-    expect(await storedOutcome(booked)).toBe('refused')
+    expect(await storedOutcome(booked)).toBe('abandoned')
     expect(await bookingsOf('ann')).toBe(0)
     // The same user can book normally afterwards.
     expect((await book('ann', 5000)).result).toMatchObject({

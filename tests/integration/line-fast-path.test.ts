@@ -79,7 +79,7 @@ describe('the fast path', () => {
 
       const withoutEvent = ({ outcomes: [outcome] }: typeof fast) => ({
         ...outcome,
-        bookingId: outcome?.outcome === 'refused' ? undefined : outcome?.bookingId?.split('-')[1],
+        bookingId: outcome?.outcome === 'abandoned' ? undefined : outcome?.bookingId?.split('-')[1],
         decidedAtMs: Number.isInteger(outcome?.decidedAtMs),
       })
       expect(withoutEvent(fast)).toEqual(withoutEvent(normal))

@@ -161,7 +161,7 @@ describe('an abandoned job', () => {
 
     for (const startedBefore of [false, true]) {
       const { outcomes, changes } = await kit.apply(job, startedBefore)
-      expect(outcomes.map(({ outcome }) => outcome)).toEqual(['refused', 'refused'])
+      expect(outcomes.map(({ outcome }) => outcome)).toEqual(['abandoned', 'abandoned'])
       expect(changes).toEqual([])
     }
     expect(await countersOf(eventId)).toEqual({ available: 5, waiting: 0, last: 0 })
@@ -199,7 +199,7 @@ describe('an abandoned job', () => {
       expect([...recorded].toSorted()).toEqual(
         applied.outcomes.map((outcome, i) => [job.id(i), outcome]),
       )
-      abandonedCount += applied.outcomes.filter(({ outcome }) => outcome === 'refused').length
+      abandonedCount += applied.outcomes.filter(({ outcome }) => outcome === 'abandoned').length
       bookedCount += applied.outcomes.filter(({ outcome }) => outcome === 'booked').length
     }
     expect(abandonedCount + bookedCount).toBe(300)

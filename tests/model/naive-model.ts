@@ -166,7 +166,7 @@ export function createNaiveModel(events: ReadonlyMap<number, NaiveEvent>): Naive
     },
     abandon(command, nowMs) {
       if (!outcomes.has(command.commandId))
-        outcomes.set(command.commandId, { outcome: 'refused', decidedAtMs: nowMs })
+        outcomes.set(command.commandId, { outcome: 'abandoned', decidedAtMs: nowMs })
     },
     reject(command, nowMs) {
       const outcome: Outcome = { outcome: 'rejected', decidedAtMs: nowMs }

@@ -224,7 +224,7 @@ export function createRowStore(sizes: number[], lastSequence: number): RowStore 
     abandon(abandoned, nowMs) {
       for (const command of abandoned)
         if (!commands.has(command.commandId))
-          insertCommand({ command, outcome: { outcome: 'refused', decidedAtMs: nowMs } })
+          insertCommand({ command, outcome: { outcome: 'abandoned', decidedAtMs: nowMs } })
     },
   }
 }

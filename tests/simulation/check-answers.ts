@@ -22,7 +22,7 @@ export function checkAnswers(world: World, sent: Sent[], disturbances: Disturban
   const { log } = world.postgres
   const decided = new Set(
     log.flatMap(({ command, outcome }) =>
-      outcome.outcome === 'refused' ? [] : [(command as unknown as NumberedRequest).number],
+      outcome.outcome === 'abandoned' ? [] : [(command as unknown as NumberedRequest).number],
     ),
   )
   for (const one of sent) {
@@ -71,7 +71,7 @@ function checkTruth(
     case 'accepted':
       if (stored === undefined && !wasLost(world, one, result.commandId, disturbances))
         wrong('it was never decided')
-      if (stored?.outcome === 'refused') wrong('it was recorded as refused')
+      if (stored?.outcome === 'abandoned') wrong('it was recorded as abandoned')
       return
     case 'busy':
     case 'unavailable':

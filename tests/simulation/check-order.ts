@@ -20,7 +20,7 @@ export function checkOrderOfLines({ arrivals, postgres, flushes }: World): void 
       ])
   const last = new Map<string, number>()
   for (const { command, outcome, committedAtMs } of postgres.log) {
-    if (outcome.outcome === 'refused') continue
+    if (outcome.outcome === 'abandoned') continue
     const jobId = jobIdOf(command.commandId)
     const entered = arrivalsOf.get(jobId)?.findLast(({ atMs }) => atMs <= committedAtMs)
     if (entered === undefined)
@@ -45,7 +45,7 @@ export function checkOrderOfLines({ arrivals, postgres, flushes }: World): void 
 export function checkOrderOfAnswers({ postgres, flushes }: World, sent: Sent[]): void {
   const placeOf = new Map<number, { place: number; commandId: string }>()
   for (const [place, { command, outcome }] of postgres.log.entries())
-    if (outcome.outcome !== 'refused')
+    if (outcome.outcome !== 'abandoned')
       placeOf.set((command as unknown as NumberedRequest).number, {
         place,
         commandId: command.commandId,

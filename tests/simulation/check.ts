@@ -32,7 +32,7 @@ export function check(
 function checkDecisions({ postgres }: World, sizes: number[]): void {
   const model = createNaiveModel(createNaiveEvents(sizes))
   for (const { command, outcome, nowMs } of postgres.log) {
-    if (outcome.outcome === 'refused') model.abandon(command, nowMs)
+    if (outcome.outcome === 'abandoned') model.abandon(command, nowMs)
     else if (outcome.outcome === 'rejected' && outcome.replayOf === undefined)
       model.reject(command, nowMs)
     else deepStrictEqual(outcome, model.decide(command, nowMs), `decision of ${command.commandId}`)
@@ -65,7 +65,7 @@ function checkRejections({ postgres }: World, faults: InjectedFault[]): void {
 function checkOneEffect({ postgres }: World): void {
   const decidedAs = new Map<number, string>()
   for (const { command, outcome } of postgres.log) {
-    if (outcome.outcome === 'refused') continue
+    if (outcome.outcome === 'abandoned') continue
     const { number } = command as unknown as NumberedRequest
     const other = decidedAs.get(number)
     if (other !== undefined)

@@ -34,7 +34,7 @@ export function createSimulatedStore({
           ...command,
           commandId: commandIdOf(job.jobId, i),
         }))
-        const abandoned: AbandonedOutcome = { outcome: 'refused', decidedAtMs: nowMs }
+        const abandoned: AbandonedOutcome = { outcome: 'abandoned', decidedAtMs: nowMs }
         if (without.abandonedRecord)
           return new Map(commands.map(({ commandId }) => [commandId, abandoned]))
         for (const command of commands)

@@ -48,7 +48,7 @@ export async function runSeeds(from: number, to: number): Promise<SeedsResult> {
     )
     add(total.results, results)
     add(total.faults, faults)
-    total.decided += log.filter(({ outcome }) => outcome.outcome !== 'refused').length
+    total.decided += log.filter(({ outcome }) => outcome.outcome !== 'abandoned').length
   }
   return total
 }

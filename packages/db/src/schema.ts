@@ -213,9 +213,7 @@ export const commands = pgTable(
     userId: id('user_id').notNull(),
     /** The user that sent the request. */
     caller: id('caller').notNull(),
-    /**
-     * An outcome of the API, or `refused` if the API answered that the command was not accepted.
-     */
+    /** An outcome of the API, or `refused` if the command was abandoned. */
     outcome: text('outcome').notNull(),
     position: integer('position'),
     /** Sequence number of the booking in the outcome. */

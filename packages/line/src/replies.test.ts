@@ -5,7 +5,7 @@ const reply = {
   jobId: 'event-1.x.2',
   outcomes: [
     { outcome: 'booked', bookingId: '1-1', decidedAtMs: 1 },
-    { outcome: 'refused', decidedAtMs: 2 },
+    { outcome: 'abandoned', decidedAtMs: 2 },
   ],
 }
 

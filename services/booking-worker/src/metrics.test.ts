@@ -17,7 +17,7 @@ describe('ticket_line_decisions_total', () => {
   const decisions = (outcome: string, count: number) =>
     `ticket_line_decisions_total{outcome="${outcome}"} ${count}`
 
-  it.each([...OUTCOME_KINDS, 'refused'])('is 0 for %s before the first one', async (outcome) => {
+  it.each([...OUTCOME_KINDS, 'abandoned'])('is 0 for %s before the first one', async (outcome) => {
     const { shown } = metricsUnderTest()
     expect(await shown()).toContain(decisions(outcome, 0))
   })
@@ -29,7 +29,7 @@ describe('ticket_line_decisions_total', () => {
       outcomes: [
         { outcome: 'booked', decidedAtMs },
         { outcome: 'booked', decidedAtMs, replayOf: 'e1-1' },
-        { outcome: 'refused', decidedAtMs },
+        { outcome: 'abandoned', decidedAtMs },
       ],
       waitedMs: 1,
       tookMs: 1,
@@ -38,7 +38,7 @@ describe('ticket_line_decisions_total', () => {
     expect(await shown()).toEqual(
       expect.arrayContaining([
         decisions('booked', 2),
-        decisions('refused', 1),
+        decisions('abandoned', 1),
         decisions('waiting', 0),
         'ticket_line_replayed_total 1',
       ]),

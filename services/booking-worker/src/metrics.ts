@@ -27,7 +27,7 @@ export function createMetrics(registry: Registry, lineCounts: LineServer['counts
   })
   // Prometheus sees no increase in a series that begins with 1, so the alert on `rejected` would
   // miss the first one.
-  for (const outcome of [...OUTCOME_KINDS, 'refused']) decisions.inc({ outcome }, 0)
+  for (const outcome of [...OUTCOME_KINDS, 'abandoned']) decisions.inc({ outcome }, 0)
   const replayed = new Counter({
     name: 'ticket_line_replayed_total',
     help: 'Answers that were repeated for an idempotency key.',

@@ -8,6 +8,9 @@ import {
   type StoredOutcome,
 } from '@ticket-line/shared'
 
+/** What the column `outcome` has for an abandoned command. */
+export const ABANDONED_IN_COLUMN = 'refused'
+
 /** A row of `commands` as node-postgres returns it. */
 export interface CommandRow {
   command_id: string
@@ -15,7 +18,7 @@ export interface CommandRow {
   event_id: string
   user_id: string
   caller: string
-  outcome: OutcomeKind | 'refused'
+  outcome: OutcomeKind | typeof ABANDONED_IN_COLUMN
   position: number | null
   booking_sequence: string | null
   promoted_user_id: string | null
@@ -104,7 +107,7 @@ export function commandOfRow(row: CommandRow): PublicCommand {
 /** The outcome that a row stores. */
 export function outcomeOfRow(row: CommandRow): StoredOutcome {
   const decidedAtMs = row.decided_at.getTime()
-  if (row.outcome === 'refused') return { outcome: 'refused', decidedAtMs }
+  if (row.outcome === ABANDONED_IN_COLUMN) return { outcome: 'abandoned', decidedAtMs }
   const outcome: Outcome = { outcome: row.outcome, decidedAtMs }
   if (row.position !== null) outcome.position = row.position
   if (row.booking_sequence !== null) {

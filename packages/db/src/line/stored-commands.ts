@@ -1,6 +1,7 @@
 import { type CommandRequest, commandIdOf, type StoredOutcome } from '@ticket-line/shared'
 import type pg from 'pg'
 import {
+  ABANDONED_IN_COLUMN,
   type CommandRow,
   REQUEST_COLUMNS,
   requestArraysOf,
@@ -39,8 +40,7 @@ export interface AbandonedJob {
  * accepted. If the job arrives after all, it changes nothing. A command that was decided in the
  * meantime keeps its outcome.
  *
- * @returns the stored outcome of every command, by id: `refused`, which means abandoned, or what
- * was decided first
+ * @returns the stored outcome of every command, by id: `abandoned`, or what was decided first
  */
 export async function recordAbandoned(
   pool: pg.Pool,
@@ -49,9 +49,9 @@ export async function recordAbandoned(
   const { commands } = job
   const commandIds = commands.map((_, index) => commandIdOf(job.jobId, index))
   await pool.query({
-    name: 'outcomes_refuse',
+    name: 'outcomes_abandon',
     text: `INSERT INTO commands (command_id, ${REQUEST_COLUMNS.join(', ')}, outcome, accepted_at, decided_at)
-      SELECT n.*, 'refused', $1, clock_timestamp() FROM unnest($2::text[], ${requestOperands(3)}) AS n
+      SELECT n.*, '${ABANDONED_IN_COLUMN}', $1, clock_timestamp() FROM unnest($2::text[], ${requestOperands(3)}) AS n
       ON CONFLICT (command_id) DO NOTHING`,
     values: [new Date(job.acceptedAtMs), commandIds, ...requestArraysOf(commands)],
   })

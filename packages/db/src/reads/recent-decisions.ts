@@ -1,4 +1,4 @@
-import { MAX_COMMANDS_PER_JOB } from '@ticket-line/shared'
+import { jobIdOf, MAX_COMMANDS_PER_JOB } from '@ticket-line/shared'
 import type { Pool } from 'pg'
 import {
   type CommandRow,
@@ -38,13 +38,9 @@ export async function readRecentDecisions(
 function latestFirst(a: DecisionRow, b: DecisionRow): number {
   const byTime = b.own_decided_at.getTime() - a.own_decided_at.getTime()
   if (byTime !== 0) return byTime
-  const [jobOfA, jobOfB] = [jobOf(a), jobOf(b)]
+  const [jobOfA, jobOfB] = [jobIdOf(a.command_id), jobIdOf(b.command_id)]
   if (jobOfA !== jobOfB) return jobOfA < jobOfB ? 1 : -1
   return indexOf(b) - indexOf(a)
-}
-
-function jobOf({ command_id }: CommandRow): string {
-  return command_id.slice(0, command_id.lastIndexOf('.'))
 }
 
 function indexOf({ command_id }: CommandRow): number {

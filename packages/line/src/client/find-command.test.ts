@@ -167,7 +167,7 @@ describe('a command that is decided', () => {
   })
 
   it('is not found if it was abandoned', async () => {
-    const { find } = given({ stored: [{ outcome: 'refused', decidedAtMs: 5 }], location: FIRST })
+    const { find } = given({ stored: [{ outcome: 'abandoned', decidedAtMs: 5 }], location: FIRST })
 
     expect(await find(commandId, 0, anybody)).toBeUndefined()
   })

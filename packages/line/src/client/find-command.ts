@@ -207,7 +207,7 @@ function shareCalls<T>(run: (key: string) => Promise<T>): (key: string) => Promi
 /** @returns undefined for an abandoned command: its client got an error, and never its id */
 function viewOf(stored: StoredCommand): CommandView | undefined {
   const { command, outcome, acceptedAtMs } = stored
-  if (outcome.outcome === 'refused') return undefined
+  if (outcome.outcome === 'abandoned') return undefined
   return { ...command, state: 'done', ahead: null, acceptedAtMs, outcome }
 }
 

@@ -105,7 +105,7 @@ describe('a job with pending commands', () => {
   it('is answered as a whole by outcomes, "unavailable" for a command without one', () => {
     const [ann, bob, eve] = [command(), command(), command()]
     const job = jobOf(ann.pending, bob.pending, eve.pending)
-    const outcomes = [booked, { outcome: 'refused' as const, decidedAtMs: 1 }]
+    const outcomes = [booked, { outcome: 'abandoned' as const, decidedAtMs: 1 }]
 
     resolvePending(job, (_, index) => outcomes[index])
 

@@ -137,7 +137,7 @@ export function failPending(job: PendingJob, kind: 'unavailable' | 'unknown'): v
 
 /** The result that a client gets for an outcome; without one, the command was abandoned. */
 export function resultOf(commandId: string, outcome: StoredOutcome | undefined): SubmitResult {
-  return outcome === undefined || outcome.outcome === 'refused'
+  return outcome === undefined || outcome.outcome === 'abandoned'
     ? { kind: 'unavailable', commandId }
     : { kind: 'decided', commandId, outcome }
 }

@@ -51,7 +51,7 @@ async function store(
       if (typeof world.stored === 'function') return world.stored()
       recorded.push(commands.map((_, index) => commandIdOf(jobId, index)))
       return new Map(
-        (world.stored ?? ['refused', 'refused']).map((outcome, index) => [
+        (world.stored ?? ['abandoned', 'abandoned']).map((outcome, index) => [
           commandIdOf(jobId, index),
           { outcome, decidedAtMs: 5000 } as Outcome,
         ]),
@@ -134,7 +134,7 @@ describe('a job whose add was not confirmed', () => {
     const { result } = await store({
       add: timesOut,
       getJob: timesOut,
-      stored: ['booked', 'refused'],
+      stored: ['booked', 'abandoned'],
     })
 
     expect(result).toEqual({

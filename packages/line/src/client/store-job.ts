@@ -126,7 +126,7 @@ export function createJobStore(deps: JobStoreDeps): JobStore {
       if (stored === undefined) return { kind: 'unknown' }
       const outcomes = new Map<string, Outcome>()
       for (const [commandId, outcome] of stored)
-        if (outcome.outcome !== 'refused') outcomes.set(commandId, outcome)
+        if (outcome.outcome !== 'abandoned') outcomes.set(commandId, outcome)
       return outcomes.size === 0 ? { kind: 'abandoned' } : { kind: 'decided', outcomes }
     } catch (err) {
       log.warn({ jobId, err }, 'could not record that a job was abandoned')

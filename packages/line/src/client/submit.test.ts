@@ -21,7 +21,7 @@ afterEach(() => void vi.useRealTimers())
 
 const pass = (ms: number): Promise<unknown> => vi.advanceTimersByTimeAsync(ms)
 const booked: Outcome = { outcome: 'booked', bookingId: '1-1', decidedAtMs: 1 }
-const refused: AbandonedOutcome = { outcome: 'refused', decidedAtMs: 1 }
+const abandoned: AbandonedOutcome = { outcome: 'abandoned', decidedAtMs: 1 }
 
 type Counts = Map<number, number>
 
@@ -305,7 +305,7 @@ describe('a reply with an abandoned command', () => {
     await pass(0)
     end(0)
 
-    reply(0, [refused])
+    reply(0, [abandoned])
     await pass(0)
 
     expect(ann.result?.kind).toBe('unavailable')

@@ -61,7 +61,7 @@ export interface JobReply {
  * taking effect. Clients never see the record.
  */
 export interface AbandonedOutcome {
-  outcome: 'refused'
+  outcome: 'abandoned'
   decidedAtMs: number
 }
 

@@ -136,11 +136,11 @@ describe('decideBatch with a stored outcome', () => {
   it('changes nothing for an abandoned command', () => {
     const state = batch({})
     const abandoned = command('book', 'ann')
-    state.stored.set(abandoned.commandId, { outcome: 'refused', decidedAtMs: NOW })
+    state.stored.set(abandoned.commandId, { outcome: 'abandoned', decidedAtMs: NOW })
 
     const { outcomes, decided } = decideBatch(state, [abandoned, command('book', 'bob')], NOW)
 
-    expect(kindsOf(outcomes)).toEqual(['refused', 'booked'])
+    expect(kindsOf(outcomes)).toEqual(['abandoned', 'booked'])
     expect(decided).toHaveLength(1)
   })
 
