@@ -260,6 +260,22 @@ describe('the operators’ tool on lines that were damaged while no worker ran',
     expect(left.sort()).toEqual(holding.map((line) => line.lineName).sort())
   })
 
+  it('counts the commands of more than a thousand lines that a drain could not empty', async () => {
+    const queues = Array.from({ length: 1001 }, (_, i) => {
+      const lineName = `event-${100_000 + i}`
+      const key = `${system.keyPrefix}{s0}:${lineName}:wait`
+      return { key, jobId: newJobId(lineName, 3, Date.now()) }
+    })
+    await Promise.all(queues.map(({ key, jobId }) => redis.lpush(key, jobId)))
+
+    const { data } = await ops('drain', '--timeout', '0')
+
+    await redis.del(...queues.map(({ key }) => key))
+    const commands = data.left.filter((line: { commands: number }) => line.commands === 3)
+    expect(commands).toHaveLength(1001)
+    expect(data.left).toHaveLength(data.lineCount)
+  })
+
   it('shows the undecided commands of a damaged line', async () => {
     const { data } = await ops('event', String(lines.unregistered.eventId))
     expect(data).toMatchObject({

@@ -1,4 +1,4 @@
-import { jobCreatedAtMs, type LineLayout, sleep } from '@ticket-line/shared'
+import { chunksOf, jobCreatedAtMs, type LineLayout, sleep } from '@ticket-line/shared'
 import type { Redis } from 'ioredis'
 import { parseDepth, readDepth } from './depth.js'
 import {
@@ -104,19 +104,19 @@ export function createLineRegistry(redis: Redis, layout: LineLayout): LineRegist
   const measureLines = defineMeasureLines(redis)
   const baseOf = (lineName: string): string => lineBase(lineName, layout)
 
-  /** Calls `run` with all registered lines, a portion at a time. */
+  /** Calls `run` with all registered lines, a chunk at a time. */
   async function forRegistered(run: (lineNames: string[]) => Promise<unknown>): Promise<void> {
     for (const prefix of shardPrefixes(layout)) {
       const lineNames = await redis.zrange(registeredLinesKey(prefix), '0', '-1')
-      for (const portion of portions(lineNames, LINES_PER_SCRIPT)) await run(portion)
+      for (const chunk of chunksOf(lineNames, LINES_PER_SCRIPT)) await run(chunk)
     }
   }
 
   async function measure(lineNames: string[]): Promise<LineLength[]> {
     const lengths: LineLength[] = []
-    for (const portion of portions(lineNames, LINES_PER_SCRIPT)) {
-      const reply = await measureLines(portion.map(baseOf))
-      portion.forEach((_, i) => {
+    for (const chunk of chunksOf(lineNames, LINES_PER_SCRIPT)) {
+      const reply = await measureLines(chunk.map(baseOf))
+      chunk.forEach((_, i) => {
         lengths.push({ queuedJobs: reply[2 * i] ?? 0, activeJobs: reply[2 * i + 1] ?? 0 })
       })
     }
@@ -213,8 +213,8 @@ export function createLineRegistry(redis: Redis, layout: LineLayout): LineRegist
         deepestLine: 0,
         oldestJobAtMs: undefined,
       }
-      for (const portion of portions(await allWithWork(), LINES_PER_PIPELINE)) {
-        for (const line of await read(portion)) {
+      for (const chunk of chunksOf(await allWithWork(), LINES_PER_PIPELINE)) {
+        for (const line of await read(chunk)) {
           overview.linesWithWork += 1
           overview.queuedJobs += line.queuedJobs
           overview.undecidedCommands += line.undecided
@@ -296,8 +296,4 @@ function sum(values: Iterable<number>): number {
   let total = 0
   for (const value of values) total += value
   return total
-}
-
-function* portions<T>(items: T[], size: number): Generator<T[]> {
-  for (let i = 0; i < items.length; i += size) yield items.slice(i, i + size)
 }

@@ -1,5 +1,6 @@
 import { findStoredCommands, type Pool } from '@ticket-line/db'
 import {
+  chunksOf,
   commandCountOf,
   commandIdOf,
   JOB_VERSION,
@@ -197,12 +198,11 @@ export async function fullyDecided(pool: Pool, jobIds: string[]): Promise<string
   // The commands of a job are decided all at once, or one by one from the first. A job whose first
   // command is undecided therefore needs no further lookup.
   const begun: string[] = []
-  for (let i = 0; i < readable.length; i += JOBS_PER_STATEMENT) {
-    const portion = readable.slice(i, i + JOBS_PER_STATEMENT)
-    const firstIds = portion.map((jobId) => commandIdOf(jobId, 0))
+  for (const chunk of chunksOf(readable, JOBS_PER_STATEMENT)) {
+    const firstIds = chunk.map((jobId) => commandIdOf(jobId, 0))
     const stored = await findStoredCommands(pool, firstIds)
     const ids = new Set(stored.map((row) => row.command.commandId))
-    begun.push(...portion.filter((jobId) => ids.has(commandIdOf(jobId, 0))))
+    begun.push(...chunk.filter((jobId) => ids.has(commandIdOf(jobId, 0))))
   }
   const decided: string[] = []
   for (const jobId of begun) {

@@ -6,7 +6,8 @@ import {
   readLine,
   scanKeys,
 } from '@ticket-line/line/inspect'
-import { plural, seconds, sleep } from '@ticket-line/shared'
+import { chunksOf, type LineLayout, plural, seconds, sleep } from '@ticket-line/shared'
+import type { Redis } from 'ioredis'
 import type { Arguments } from '../arguments.js'
 import type { Command } from '../command.js'
 import type { Context } from '../context.js'
@@ -32,6 +33,8 @@ Exit code 1: the time is over and some lines are not empty.`,
 
 /** The pause between two counts, ms. */
 const INTERVAL_MS = 500
+/** Lines that are read at the same time. */
+const LINES_AT_ONCE = 1000
 
 async function waitUntilEmpty(context: Context, args: Arguments): Promise<Report> {
   const timeoutMs = args.durationMs('timeout', 300)
@@ -46,12 +49,7 @@ async function waitUntilEmpty(context: Context, args: Arguments): Promise<Report
       lineNames = await registry.withWork([...(await scanKeys(redis, layout)).lineNames])
     }
     const tookMs = context.now() - startedAtMs
-    const left = await Promise.all(
-      lineNames.slice(0, 1000).map(async (lineName) => ({
-        lineName,
-        commands: commandsIn(await readLine(redis, lineName, layout)),
-      })),
-    )
+    const left = await countCommands(redis, lineNames, layout)
     if (lineNames.length === 0 || tookMs >= timeoutMs) {
       const ok = lineNames.length === 0
       const apiProcesses = ok
@@ -72,6 +70,20 @@ async function waitUntilEmpty(context: Context, args: Arguments): Promise<Report
     )
     await sleep(INTERVAL_MS)
   }
+}
+
+/** Counts the undecided commands of each line. */
+async function countCommands(
+  redis: Redis,
+  lineNames: string[],
+  layout: LineLayout,
+): Promise<Drained['left']> {
+  const counted: Drained['left'] = []
+  for (const chunk of chunksOf(lineNames, LINES_AT_ONCE)) {
+    const lines = await Promise.all(chunk.map((lineName) => readLine(redis, lineName, layout)))
+    counted.push(...lines.map((line) => ({ lineName: line.lineName, commands: commandsIn(line) })))
+  }
+  return counted
 }
 
 /** Counts the API processes that may add commands, by their connections and their heartbeats. */
