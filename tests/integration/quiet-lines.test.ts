@@ -7,6 +7,7 @@ import {
   shardPrefix,
 } from '@ticket-line/line'
 import { jobIdOf } from '@ticket-line/shared'
+import type { Job, Queue } from 'bullmq'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { until } from '../../tools/dev-stack/wait.mjs'
 import { command } from './line-kit.ts'
@@ -97,6 +98,38 @@ describe('a quiet line', () => {
 })
 
 describe('a line with work', () => {
+  it.each<[what: string, change: (queue: Queue, job: Job) => Promise<unknown>]>([
+    ['pauses its line', (queue) => queue.pause()],
+    ['gives its job a priority', (_, job) => job.changePriority({ priority: 5 })],
+    [
+      'delays its job',
+      (_, job) =>
+        stack.redis
+          .multi()
+          .lrem(stack.key(1, 'wait'), 0, job.id as string)
+          .zadd(stack.key(1, 'delayed'), Number.MAX_SAFE_INTEGER, job.id as string)
+          .exec(),
+    ],
+  ])('finds a queued command after an operator %s', async (_what, change) => {
+    await stack.kit.createEvent(1, 10)
+    const api = await stack.api()
+    const accepted = (await api.submit(command('book', 1, 'ann'), { waitMs: 0 })) as {
+      commandId: string
+    }
+    const queue = createLineQueues(stack.redis, stack.layout).queueOf('event-1')
+    await change(queue, (await queue.getJob(jobIdOf(accepted.commandId))) as Job)
+
+    const found = await api.find(accepted.commandId, 0, () => true)
+
+    expect(found).toMatchObject({ state: 'queued', ahead: 0 })
+    const lists = await Promise.all([
+      stack.redis.llen(stack.key(1, 'wait')),
+      stack.redis.zcard(stack.key(1, 'prioritized')),
+      stack.redis.zcard(stack.key(1, 'delayed')),
+    ])
+    expect(lists.reduce((jobs, count) => jobs + count)).toBe(1)
+  })
+
   it('keeps a line with all its unfinished jobs', async () => {
     await sell(1, 2)
     const api = await stack.api()

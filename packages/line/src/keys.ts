@@ -90,7 +90,10 @@ export const queuedJobsKey = (base: string): string => `${base}wait`
  */
 export const activeJobsKey = (base: string): string => `${base}active`
 
-/** List: the queued jobs of a paused line. */
+/**
+ * List: the queued jobs of a line that an older BullMQ has paused. This one leaves the jobs of a
+ * paused line in the list of queued jobs.
+ */
 export const pausedJobsKey = (base: string): string => `${base}paused`
 
 /** Sorted set: jobs that an operator gave a priority. They come after all queued jobs. */
