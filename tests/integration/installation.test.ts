@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { createRedisClaims } from '@ticket-line/line'
+import { createRedisOwnership } from '@ticket-line/line'
 import { Redis } from 'ioredis'
 import { expect, it, onTestFinished, vi } from 'vitest'
 import { until } from '../../tools/dev-stack/wait.mjs'
@@ -45,7 +45,7 @@ async function stopAll(system: System): Promise<void> {
   await Promise.all(running.map((process) => process.stop()))
 }
 
-const claimKey = (system: System) => `${system.keyPrefix}{s0}:installation`
+const ownerKey = (system: System) => `${system.keyPrefix}{s0}:installation`
 
 function redisOf(system: System): Redis {
   const redis = new Redis(system.redisUrl)
@@ -68,18 +68,18 @@ it("writes no heartbeat to Redis's append-only file", async () => {
   onTestFinished(() => redis.disconnect())
   const aofBytes = async () =>
     Number(/aof_current_size:(\d+)/.exec(await redis.info('persistence'))?.[1])
-  const claims = createRedisClaims(redis, { keyPrefix: 'test:' })
+  const ownership = createRedisOwnership(redis, { keyPrefix: 'test:' })
   const inspect = (processId: string) =>
-    claims.renew({ installationId: 'ours', processId, service: 'api', databaseId: '1' })
+    ownership.renew({ installationId: 'ours', processId, service: 'api', databaseId: '1' })
   const empty = await aofBytes()
-  await claims.claim('ours', 'this')
-  const claimed = await aofBytes()
-  expect(claimed).toBeGreaterThan(empty)
+  await ownership.take('ours', 'this')
+  const taken = await aofBytes()
+  expect(taken).toBeGreaterThan(empty)
 
   await inspect('first')
   expect((await inspect('second')).others).toMatchObject([{ processId: 'first', service: 'api' }])
 
-  expect(await aofBytes()).toBe(claimed)
+  expect(await aofBytes()).toBe(taken)
 })
 
 it('keeps a second installation from the keys of the first until the first has stopped', async () => {
@@ -145,7 +145,7 @@ it('refuses to start with another layout or Redis and names the difference', asy
       expect(messages).toEqual([expect.stringMatching(line)])
     }),
   )
-  expect(await other.exists(claimKey(system))).toBe(0)
+  expect(await other.exists(ownerKey(system))).toBe(0)
   const shown = await runOps(['event', '1'], { ...system.env, SHARED_LINES: '4' })
   expect(shown.exitCode).toBe(2)
   expect(shown.stderr).toMatch(/SHARED_LINES is 4 here and 0 there/)
@@ -202,16 +202,16 @@ it('starts on another Redis while the old processes are leaving the last one', a
   await Promise.all([worker, setBackRepeatedly()])
 })
 
-it('claims a flushed Redis again, and ends if another installation has claimed it', async () => {
+it('takes a flushed Redis again, and ends if another installation owns it', async () => {
   const system = await start()
   await createEvent(system)
   const redis = redisOf(system)
-  const before = await redis.hgetall(claimKey(system))
+  const before = await redis.hgetall(ownerKey(system))
 
   await flush(system)
-  const isClaimed = async () => (await redis.exists(claimKey(system))) === 1
-  expect(await until(isClaimed, { timeoutMs: 20_000 })).toBe(true)
-  const after = await redis.hgetall(claimKey(system))
+  const isTaken = async () => (await redis.exists(ownerKey(system))) === 1
+  expect(await until(isTaken, { timeoutMs: 20_000 })).toBe(true)
+  const after = await redis.hgetall(ownerKey(system))
   expect(after['installation']).toBe(before['installation'])
   expect(after['redis']).not.toBe(before['redis'])
   await system.addWorker()
@@ -223,7 +223,7 @@ it('claims a flushed Redis again, and ends if another installation has claimed i
   await Promise.all([system.addApi(), system.addWorker()])
   expect(await book(system, 'bob')).toBe('Ticket booked')
 
-  await redis.hset(claimKey(system), 'installation', 'another')
+  await redis.hset(ownerKey(system), 'installation', 'another')
   for (const ended of [...system.apis.splice(0), ...system.workers.splice(0)]) {
     expect(await fatalMessagesOf(ended)).toEqual([
       expect.stringMatching(/belong to another installation \(another;/),

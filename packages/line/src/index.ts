@@ -7,7 +7,7 @@ export {
   type EventCounts,
 } from './depth.js'
 export { assertSameInstallation, layoutDifference } from './installation/check.js'
-export { ALIVE_MS, createRedisClaims, type RedisClaims } from './installation/claims.js'
+export { ALIVE_MS, createRedisOwnership, type RedisOwnership } from './installation/ownership.js'
 export * from './installation/watch.js'
 export * from './keys.js'
 export { createLineQueues, type LineQueues } from './queues.js'

@@ -176,15 +176,15 @@ export function defineShortenLocks(
     )
 }
 
-export function defineRenewClaim(redis: Redis) {
-  const run = define<(string | null)[]>(redis, 'renew-claim')
+export function defineRenewMark(redis: Redis) {
+  const run = define<(string | null)[]>(redis, 'renew-mark')
   return (
-    keys: { claim: string; processes: string },
+    keys: { owner: string; processes: string },
     self: { installationId: string; processId: string; service: string; databaseId: string },
     aliveMs: number,
   ): Promise<(string | null)[]> =>
     run(
-      keys.claim,
+      keys.owner,
       keys.processes,
       self.installationId,
       self.processId,
@@ -194,8 +194,8 @@ export function defineRenewClaim(redis: Redis) {
     )
 }
 
-export function defineClaimRedis(redis: Redis) {
-  const run = define<null>(redis, 'claim-redis')
+export function defineTakeOwnership(redis: Redis) {
+  const run = define<null>(redis, 'take-ownership')
   return async (installationKey: string, installationId: string, redisId: string): Promise<void> =>
     void (await run(installationKey, installationId, redisId))
 }

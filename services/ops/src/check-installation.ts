@@ -1,5 +1,5 @@
 import type { CheckResult } from '@ticket-line/db'
-import { createRedisClaims, layoutDifference } from '@ticket-line/line'
+import { createRedisOwnership, layoutDifference } from '@ticket-line/line'
 import { findUnknownLines } from '@ticket-line/line/inspect'
 import type { Context } from './context.js'
 
@@ -31,8 +31,8 @@ export async function checkInstallation(
     'same_installation',
     'Redis belongs to the installation of this database',
     async () => {
-      const { installationId, redisId } = await createRedisClaims(redis, record).read()
-      // The next process that starts claims a Redis without keys.
+      const { installationId, redisId } = await createRedisOwnership(redis, record).read()
+      // The next process that starts takes a Redis without keys.
       if (installationId === undefined) return []
       if (installationId !== record.id) {
         return [`Redis belongs to ${installationId}, and the database is ${record.id}`]

@@ -8,7 +8,7 @@ import {
   isConnectionFault,
   type Pool,
 } from '@ticket-line/db'
-import { assertSameInstallation, connectionName, createRedisClaims } from '@ticket-line/line'
+import { assertSameInstallation, connectionName, createRedisOwnership } from '@ticket-line/line'
 import {
   type Closers,
   createPatientRedis,
@@ -147,7 +147,7 @@ export function createContext(
         await assertSameInstallation(
           await readInstallation(),
           layout,
-          createRedisClaims(redis, layout),
+          createRedisOwnership(redis, layout),
         )
         isChecked = true
       }

@@ -1,6 +1,6 @@
 import type { InstallationRecord } from '@ticket-line/db'
 import { ConfigError, type LineLayout, sleep } from '@ticket-line/shared'
-import { ALIVE_MS, CHECK_EVERY_MS, READ_AGAIN_MS, type RedisClaims } from './claims.js'
+import { ALIVE_MS, CHECK_EVERY_MS, READ_AGAIN_MS, type RedisOwnership } from './ownership.js'
 
 /** Describes how a layout differs from the recorded one; undefined if it does not. */
 export function layoutDifference(layout: LineLayout, recorded: LineLayout): string | undefined {
@@ -35,8 +35,7 @@ export const OTHER_DATABASE =
   'give the copy a KEY_PREFIX of its own, and remove its row of "installation"'
 
 /**
- * Checks that a Redis and a layout are those of the installation, for a tool that only reads. It
- * neither claims the Redis nor marks a process as alive.
+ * Checks that a Redis and a layout are those of the installation, for a tool that only reads.
  *
  * @param record what PostgreSQL records; undefined if no process has ever started
  * @throws ConfigError with a message for the operator
@@ -44,21 +43,21 @@ export const OTHER_DATABASE =
 export async function assertSameInstallation(
   record: InstallationRecord | undefined,
   layout: LineLayout,
-  claims: Pick<RedisClaims, 'read'>,
+  ownership: Pick<RedisOwnership, 'read'>,
 ): Promise<void> {
   if (record === undefined) return
   const difference = layoutDifference(layout, record)
   if (difference !== undefined) throw new ConfigError(difference)
-  let claim = await claims.read()
-  // If Redis was flushed a moment ago, a running process claims it again at its next check.
+  let owner = await ownership.read()
+  // If Redis was flushed a moment ago, a running process takes it again at its next check.
   const isInUse = isRedisInUse(record)
-  for (let waitedMs = 0; isInUse && claim.installationId === undefined; waitedMs += READ_AGAIN_MS) {
+  for (let waitedMs = 0; isInUse && owner.installationId === undefined; waitedMs += READ_AGAIN_MS) {
     if (waitedMs > CHECK_EVERY_MS + 4 * READ_AGAIN_MS) throw new ConfigError(OTHER_REDIS)
     await sleep(READ_AGAIN_MS)
-    claim = await claims.read()
+    owner = await ownership.read()
   }
-  if (claim.installationId !== undefined && claim.installationId !== record.id) {
-    throw new ConfigError(foreignRedis(layout.keyPrefix, claim.installationId, record.id))
+  if (owner.installationId !== undefined && owner.installationId !== record.id) {
+    throw new ConfigError(foreignRedis(layout.keyPrefix, owner.installationId, record.id))
   }
 }
 

@@ -21,10 +21,10 @@ import {
 import {
   ALIVE_MS,
   CHECK_EVERY_MS,
-  type ClaimReply,
-  createRedisClaims,
+  createRedisOwnership,
+  type OwnerReply,
   READ_AGAIN_MS,
-} from './claims.js'
+} from './ownership.js'
 
 /**
  * How long PostgreSQL may name another Redis as the one in use before a running process ends, ms.
@@ -34,7 +34,7 @@ const DIFFERS_FOR_MS = 10_000
 const LEAVE_WITHIN_MS = 500
 /**
  * A process that starts ignores contradictions for this long, ms. After a flush, one more heartbeat
- * for the old Redis may arrive while the new one is claimed.
+ * for the old Redis may arrive while the new one gets its owner.
  */
 const IGNORED_MS = CHECK_EVERY_MS + 2 * READ_AGAIN_MS
 
@@ -51,7 +51,7 @@ export interface InstallationDeps {
 /** Watches whether this process, its database and its Redis belong together. */
 export interface InstallationWatch {
   /**
-   * Called at the start, when both servers answer. Claims a new Redis, records the first layout,
+   * Called at the start, when both servers answer. Takes a new Redis, records the first layout,
    * and begins to watch.
    *
    * @throws ConfigError with a message for the operator; the driver's error if a server does not
@@ -73,9 +73,9 @@ interface Membership {
 /**
  * The states of a process:
  *
- * - `joining`: it has not claimed or marked anything. `join` waits until nothing contradicts that
- *   its servers belong together.
- * - `sure`: at the last check Redis had the claim of this installation, and PostgreSQL named this
+ * - `joining`: it has written nothing to Redis. `join` waits until nothing contradicts that its
+ *   servers belong together.
+ * - `sure`: at the last check this installation owned the keys in Redis, and PostgreSQL named this
  *   Redis as the one in use. Only now does the process accept commands.
  * - `unsure`: the connection to Redis was lost. The address may lead to another server by now.
  * - `differing`: since `sinceMs` of the monotonic clock, PostgreSQL has named another Redis as the
@@ -83,12 +83,12 @@ interface Membership {
  * - `refused`: the servers do not belong together. `onRefused` was called and ends the process.
  * - `left`: the process ends.
  *
- * A check reads Redis first. If Redis has our claim, `unsure` becomes `sure`. If Redis was flushed,
- * the process claims it again; if the random id of Redis has changed, the process records the new
- * one in PostgreSQL. The check then reads the record in PostgreSQL: if it names our Redis,
- * `differing` becomes `sure`; if it names another one that is in use, the process is `differing`,
- * and after ten seconds `refused`. If no process has used the other one for six seconds, the
- * process records ours in its place instead.
+ * A check reads Redis first. If the installation still owns the keys, `unsure` becomes `sure`. If
+ * Redis was flushed, the process makes the installation the owner again; if the random id of Redis
+ * has changed, the process records the new one in PostgreSQL. The check then reads the record in
+ * PostgreSQL: if it names our Redis, `differing` becomes `sure`; if it names another one that is in
+ * use, the process is `differing`, and after ten seconds `refused`. If no process has used the other
+ * one for six seconds, the process records ours in its place instead.
  *
  * Checks run every two seconds and after each reconnect, one at a time. A check that is under way
  * when the process becomes `refused` or `left` has no effect on its state.
@@ -112,7 +112,7 @@ const MAY_FOLLOW: Record<State['kind'], readonly State['kind'][]> = {
 
 export function createInstallationWatch(deps: InstallationDeps): InstallationWatch {
   const { redis, store, layout, service, log } = deps
-  const claims = createRedisClaims(redis, layout)
+  const ownership = createRedisOwnership(redis, layout)
   const processId = randomUUID()
   let state: State = { kind: 'joining' }
   let checking: Loop | undefined
@@ -134,8 +134,8 @@ export function createInstallationWatch(deps: InstallationDeps): InstallationWat
     if (become({ kind: 'refused', member })) deps.onRefused(message)
   }
 
-  const renew = (installationId: string): Promise<ClaimReply> =>
-    claims.renew({ installationId, processId, service, databaseId })
+  const renew = (installationId: string): Promise<OwnerReply> =>
+    ownership.renew({ installationId, processId, service, databaseId })
 
   async function join(): Promise<void> {
     let record = await readRecord()
@@ -181,9 +181,9 @@ export function createInstallationWatch(deps: InstallationDeps): InstallationWat
 
   /** Releases the keys of the earlier prefix, whose lines are empty, for other installations. */
   async function forgetOldPrefix({ id, keyPrefix }: InstallationRecord): Promise<void> {
-    const old = createRedisClaims(redis, { keyPrefix })
-    const claim = await untilAnswered(() => old.read())
-    if (claim.installationId === id) await untilAnswered(() => old.forget())
+    const old = createRedisOwnership(redis, { keyPrefix })
+    const owner = await untilAnswered(() => old.read())
+    if (owner.installationId === id) await untilAnswered(() => old.release())
   }
 
   /**
@@ -195,18 +195,18 @@ export function createInstallationWatch(deps: InstallationDeps): InstallationWat
     const difference = layoutDifference(layout, record)
     if (difference !== undefined) throw new ConfigError(difference)
     databaseId = await store.readDatabaseId()
-    const claim = await untilAnswered(() => claims.read())
-    if (claim.installationId !== undefined && claim.installationId !== record.id)
-      throw new ConfigError(foreignRedis(layout.keyPrefix, claim.installationId, record.id))
+    const owner = await untilAnswered(() => ownership.read())
+    if (owner.installationId !== undefined && owner.installationId !== record.id)
+      throw new ConfigError(foreignRedis(layout.keyPrefix, owner.installationId, record.id))
     const contradictions: Contradiction[] = []
-    for (const other of claim.others) {
+    for (const other of owner.others) {
       if (other.databaseId === undefined || databaseId === undefined) continue
       if (other.databaseId === databaseId) continue
       const { processId, seenAtMs } = other
       contradictions.push({ source: processId, seenAtMs, message: OTHER_DATABASE })
     }
     const { redisId, redisSeenAtMs } = record
-    if (redisId !== null && redisId !== claim.redisId && isRedisInUse(record))
+    if (redisId !== null && redisId !== owner.redisId && isRedisInUse(record))
       contradictions.push({
         source: redisId,
         seenAtMs: redisSeenAtMs ?? 0,
@@ -215,14 +215,14 @@ export function createInstallationWatch(deps: InstallationDeps): InstallationWat
     return contradictions
   }
 
-  /** joining → sure, unless another process has changed the claim in the meantime */
+  /** joining → sure, unless another process has changed the owner in the meantime */
   async function tryToJoin({ id, redisId }: InstallationRecord): Promise<void> {
-    await untilAnswered(() => claims.claim(id, randomUUID()))
-    const claim = await untilAnswered(() => renew(id))
-    if (claim.installationId !== id || claim.redisId === undefined) return
-    if (claim.redisId !== redisId) await store.replaceRedis(redisId, claim.redisId)
-    await store.renewRedis(claim.redisId, layout)
-    become({ kind: 'sure', member: { installationId: id, redisId: claim.redisId } })
+    await untilAnswered(() => ownership.take(id, randomUUID()))
+    const owner = await untilAnswered(() => renew(id))
+    if (owner.installationId !== id || owner.redisId === undefined) return
+    if (owner.redisId !== redisId) await store.replaceRedis(redisId, owner.redisId)
+    await store.renewRedis(owner.redisId, layout)
+    become({ kind: 'sure', member: { installationId: id, redisId: owner.redisId } })
   }
 
   /** Asks Redis until it answers. */
@@ -246,19 +246,19 @@ export function createInstallationWatch(deps: InstallationDeps): InstallationWat
     if (!('member' in state)) return
     const { member } = state
     const { installationId } = member
-    let claim = await renew(installationId)
+    let owner = await renew(installationId)
     if (isOver()) return
-    if (claim.installationId === undefined) {
-      log.warn('Redis came back without its data: it is claimed again')
-      await claims.claim(installationId, randomUUID())
-      claim = await renew(installationId)
+    if (owner.installationId === undefined) {
+      log.warn('Redis came back without its data: this installation takes it again')
+      await ownership.take(installationId, randomUUID())
+      owner = await renew(installationId)
     }
-    if (claim.installationId !== installationId || claim.redisId === undefined) {
-      const owner = claim.installationId ?? 'unknown'
-      refuse(member, foreignRedis(layout.keyPrefix, owner, installationId))
+    if (owner.installationId !== installationId || owner.redisId === undefined) {
+      const ownerId = owner.installationId ?? 'unknown'
+      refuse(member, foreignRedis(layout.keyPrefix, ownerId, installationId))
       return
     }
-    const present = { installationId, redisId: claim.redisId }
+    const present = { installationId, redisId: owner.redisId }
     if (present.redisId !== member.redisId) {
       // Redis was flushed or restored. The record shows whether the others agree.
       if ('member' in state) become({ ...state, member: present })
@@ -302,7 +302,7 @@ export function createInstallationWatch(deps: InstallationDeps): InstallationWat
       const member = 'member' in state ? state.member : undefined
       become({ kind: 'left' })
       if (member === undefined) return
-      const removals = [claims.leave(processId), store.leaveRedis(member.redisId)]
+      const removals = [ownership.leave(processId), store.leaveRedis(member.redisId)]
       await withDeadline(Promise.allSettled(removals), LEAVE_WITHIN_MS, () => undefined)
     },
   }

@@ -1,4 +1,4 @@
-import { createRedisClaims, installationKeysPattern } from '@ticket-line/line'
+import { createRedisOwnership, installationKeysPattern } from '@ticket-line/line'
 import { ConfigError, plural } from '@ticket-line/shared'
 import type { Redis } from 'ioredis'
 import type { Arguments } from '../arguments.js'
@@ -13,7 +13,7 @@ export const claim: Command = {
 
 Shows which installation the keys with KEY_PREFIX in Redis belong to. The two options are
 needed only if it is not the installation of this database. The next process that starts
-claims a Redis without keys.
+takes a Redis without keys.
 
   --adopt          take the keys over: this database was restored from a backup that is
                    older than its installation id. Its workers then decide the commands.
@@ -38,12 +38,12 @@ async function showClaim(context: Context, args: Arguments): Promise<Report> {
     throw new ConfigError('DATABASE_URL and REDIS_URL are needed')
   const { keyPrefix } = context.layout
   const ours = (await store.readOrCreate(context.layout)).id
-  const { installationId: owner, others } = await createRedisClaims(redis, context.layout).read()
+  const { installationId: owner, others } = await createRedisOwnership(redis, context.layout).read()
   const data = { keyPrefix, ours, owner: owner ?? null, processes: others.length }
   if (owner === undefined || owner === ours) {
     const state =
       owner === undefined
-        ? 'are not claimed yet; the next process that starts claims them'
+        ? 'have no owner yet; the next process that starts takes them'
         : 'belong to this installation'
     return {
       exitCode: EXIT.fine,
@@ -63,7 +63,7 @@ async function showClaim(context: Context, args: Arguments): Promise<Report> {
     text.push('This database has taken over the id. Its workers decide the commands in the lines.')
   } else if (discard) {
     const deleted = plural(await deleteKeys(redis, keyPrefix), 'key')
-    text.push(`${deleted} deleted. The next process that starts claims this Redis.`)
+    text.push(`${deleted} deleted. The next process that starts takes this Redis.`)
   } else {
     text.push('"npm run ops -- claim --help" explains the two ways to take them over.')
   }

@@ -1,4 +1,4 @@
-import { ALIVE_MS, createLineRegistry, createRedisClaims } from '@ticket-line/line'
+import { ALIVE_MS, createLineRegistry, createRedisOwnership } from '@ticket-line/line'
 import {
   commandsIn,
   countProcesses,
@@ -89,10 +89,10 @@ async function countCommands(
 /** Counts the API processes that may add commands, by their connections and their heartbeats. */
 async function countApis(context: Context): Promise<number> {
   const redis = await context.redis()
-  const claims = createRedisClaims(redis, context.layout)
+  const ownership = createRedisOwnership(redis, context.layout)
   for (let waitedMs = 0; ; waitedMs += INTERVAL_MS) {
     const connected = (await countProcesses(redis, context.layout))?.apis
-    const alive = (await claims.read()).others.filter(({ service }) => service === 'api').length
+    const alive = (await ownership.read()).others.filter(({ service }) => service === 'api').length
     if ((connected ?? 0) > 0 || alive === 0 || waitedMs > ALIVE_MS)
       return Math.max(connected ?? 0, alive)
     // The heartbeat of a killed process expires soon.

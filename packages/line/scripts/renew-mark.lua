@@ -1,10 +1,9 @@
 --[[
-  Reads which installation the keys of a prefix belong to, and which processes are alive. If the
-  caller names a process, and the keys belong to its installation, the script marks the process as
-  alive.
+  Reads which installation owns the keys of a prefix, and which processes are alive. If the caller
+  names a process, and its installation owns the keys, the script marks the process as alive.
 
   Input:
-    KEYS[1] claim of the installation
+    KEYS[1] owner of the keys
     KEYS[2] marks of the processes that are alive
 
     ARGV[1] id of the installation of the process; empty if the caller only reads
@@ -22,7 +21,7 @@
 ]]
 redis.set_repl(redis.REPL_REPLICA)
 
-local claim_key = KEYS[1]
+local owner_key = KEYS[1]
 local processes_key = KEYS[2]
 local installation_id = ARGV[1]
 local process_id = ARGV[2]
@@ -33,8 +32,8 @@ local alive_ms = tonumber(ARGV[5])
 --- @include "include/now"
 
 local now = now_ms()
-local claim = redis.call('HMGET', claim_key, 'installation', 'redis')
-local result = { claim[1], claim[2] }
+local owner = redis.call('HMGET', owner_key, 'installation', 'redis')
+local result = { owner[1], owner[2] }
 local marks = redis.call('HGETALL', processes_key)
 for i = 1, #marks, 2 do
   local id, mark = marks[i], marks[i + 1]
@@ -46,7 +45,7 @@ for i = 1, #marks, 2 do
     result[#result + 1] = mark
   end
 end
-if process_id ~= '' and claim[1] == installation_id then
+if process_id ~= '' and owner[1] == installation_id then
   local mark = string.format('%.0f', now) .. ' ' .. service .. ' ' .. database_id
   redis.call('HSET', processes_key, process_id, mark)
 end

@@ -1,10 +1,10 @@
 import type { LineLayout } from '@ticket-line/shared'
 import type { Redis } from 'ioredis'
 import { installationKey, processesKey, shardPrefix } from '../keys.js'
-import { defineClaimRedis, defineRenewClaim } from '../scripts.js'
+import { defineRenewMark, defineTakeOwnership } from '../scripts.js'
 
-/** What a Redis says about the installation that it belongs to. */
-export interface RedisClaim {
+/** The installation that owns the keys of a prefix in Redis. */
+export interface RedisOwner {
   /** Id of the installation; undefined in a Redis that is new or was flushed. */
   installationId: string | undefined
   /** Random id of this Redis. */
@@ -28,7 +28,7 @@ export interface ProcessMark {
 export const ALIVE_MS = 6000
 /** How often a process checks whether its servers still belong together, ms. */
 export const CHECK_EVERY_MS = 2000
-/** How long a process that waits for others pauses before it reads the claim again, ms. */
+/** How long a process that waits for others pauses before it reads the owner again, ms. */
 export const READ_AGAIN_MS = 250
 
 /** A process that marks itself as alive. */
@@ -37,39 +37,39 @@ export interface ProcessIdentity extends Omit<ProcessMark, 'seenAtMs'> {
   installationId: string
 }
 
-/** The claim and the processes as one reply of Redis shows them. */
-export interface ClaimReply extends RedisClaim {
+/** The owner and the processes as one reply of Redis shows them. */
+export interface OwnerReply extends RedisOwner {
   /** Processes that are alive, except the one that asks. */
   others: ProcessMark[]
 }
 
-/** Reads and writes the claim of a Redis, and the marks of processes, under one key prefix. */
-export interface RedisClaims {
-  read(): Promise<ClaimReply>
-  /** Reads, and marks this process as alive if the Redis is claimed for its installation. */
-  renew(self: ProcessIdentity): Promise<ClaimReply>
-  /** Claims a Redis that nobody has claimed. */
-  claim(installationId: string, redisId: string): Promise<void>
+/** Reads and writes the owner of a key prefix, and the marks of its processes. */
+export interface RedisOwnership {
+  read(): Promise<OwnerReply>
+  /** Reads, and marks this process as alive if its installation owns the keys. */
+  renew(self: ProcessIdentity): Promise<OwnerReply>
+  /** Makes an installation the owner, unless there is one. */
+  take(installationId: string, redisId: string): Promise<void>
   /** Removes the mark of a process that ends. */
   leave(processId: string): Promise<void>
-  /** Removes the claim. */
-  forget(): Promise<void>
+  /** Removes the owner. */
+  release(): Promise<void>
 }
 
-export function createRedisClaims(
+export function createRedisOwnership(
   redis: Redis,
   layout: Pick<LineLayout, 'keyPrefix'>,
-): RedisClaims {
+): RedisOwnership {
   const prefix = shardPrefix(0, layout)
-  const claimKey = installationKey(prefix)
+  const ownerKey = installationKey(prefix)
   const marksKey = processesKey(prefix)
-  const renewClaim = defineRenewClaim(redis)
-  const claimRedis = defineClaimRedis(redis)
+  const renewMark = defineRenewMark(redis)
+  const takeOwnership = defineTakeOwnership(redis)
 
-  async function renew(self?: ProcessIdentity): Promise<ClaimReply> {
+  async function renew(self?: ProcessIdentity): Promise<OwnerReply> {
     const { installationId: ours = '', processId = '', service = '', databaseId = '' } = self ?? {}
-    const [installationId, redisId, ...marks] = await renewClaim(
-      { claim: claimKey, processes: marksKey },
+    const [installationId, redisId, ...marks] = await renewMark(
+      { owner: ownerKey, processes: marksKey },
       { installationId: ours, processId, service, databaseId },
       ALIVE_MS,
     )
@@ -89,12 +89,12 @@ export function createRedisClaims(
   return {
     read: () => renew(),
     renew,
-    claim: (installationId, redisId) => claimRedis(claimKey, installationId, redisId),
+    take: (installationId, redisId) => takeOwnership(ownerKey, installationId, redisId),
     async leave(processId) {
       await redis.hdel(marksKey, processId)
     },
-    async forget() {
-      await redis.del(claimKey)
+    async release() {
+      await redis.del(ownerKey)
     },
   }
 }
