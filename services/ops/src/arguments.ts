@@ -1,14 +1,9 @@
-import { parseArgs } from 'node:util'
 import { isEventId, isUserId } from '@ticket-line/shared'
-import type { Command } from './command.js'
 
 /** A command line that cannot be used. The message is for the person who typed it. */
 export class UsageError extends Error {
   override name = 'UsageError'
 }
-
-/** Options by name, in the format of `parseArgs`. */
-export type OptionSpecs = Record<string, { type: 'string' | 'boolean'; multiple?: boolean }>
 
 /** The arguments of a command. */
 export interface Arguments {
@@ -25,40 +20,8 @@ export interface Arguments {
   all(name: string): string[]
 }
 
-export interface CommandLine {
-  /** `undefined` if no command is named. */
-  command: Command | undefined
-  help: boolean
-  version: boolean
-  args: Arguments
-}
-
-const COMMON_OPTIONS = {
-  json: { type: 'boolean' },
-  help: { type: 'boolean', short: 'h' },
-  version: { type: 'boolean' },
-} as const
-
-/** @throws UsageError naming what is wrong */
-export function parseCommandLine(argv: string[], commands: readonly Command[]): CommandLine {
-  const [first, ...rest] = argv
-  const command = commands.find(({ name }) => name === first)
-  if (command === undefined && first !== undefined && !first.startsWith('-')) {
-    throw new UsageError(`there is no command "${first}"`)
-  }
-  const { values, positionals } =
-    command === undefined ? parse({}, argv) : parse(command.options, rest)
-  if (command?.takesWords !== true && positionals.length > 0)
-    throw new UsageError(`"${positionals[0]}" is one word too many`)
-  return {
-    command,
-    help: values['help'] === true,
-    version: values['version'] === true,
-    args: createArguments(values, positionals),
-  }
-}
-
-function createArguments(values: Record<string, unknown>, words: string[]): Arguments {
+/** @param values by the names of the options, as `parseArgs` returns them */
+export function createArguments(values: Record<string, unknown>, words: string[]): Arguments {
   function number(name: string, fallback: number, { min, max }: { min: number; max: number }) {
     const value = values[name]
     if (value === undefined) return fallback
@@ -102,15 +65,4 @@ export function readWord<Word extends string>(
 export function readUserId(value: string | undefined): string {
   if (!isUserId(value)) throw new UsageError('a user id has 1 to 128 characters')
   return value
-}
-
-function parse(
-  options: OptionSpecs,
-  args: string[],
-): { values: Record<string, unknown>; positionals: string[] } {
-  try {
-    return parseArgs({ args, options: { ...options, ...COMMON_OPTIONS }, allowPositionals: true })
-  } catch (error) {
-    throw new UsageError(error instanceof Error ? error.message : String(error))
-  }
 }

@@ -5,8 +5,8 @@ import {
   requireNode,
   VERSION,
 } from '@ticket-line/shared'
-import { parseCommandLine, UsageError } from './arguments.js'
-import type { Command } from './command.js'
+import { UsageError } from './arguments.js'
+import { type Command, parseCommandLine } from './command.js'
 import { claim } from './commands/claim.js'
 import { drain } from './commands/drain.js'
 import { event } from './commands/event.js'
