@@ -8,7 +8,8 @@ import {
   withDeadline,
   withRetries,
 } from '@ticket-line/shared'
-import { type AppliedBatch, type ApplyDeps, applyBatch, type Batch } from './apply-batch.js'
+import { applyBatch } from './apply-batch.js'
+import type { AppliedBatch, ApplyDeps, Batch } from './batch.js'
 import { createBlame, GIVEN_UP_CHECK_MS, retryForever } from './blame.js'
 import { decidePoisoned } from './decide-batch.js'
 import { CommandFault, GivenUpError, SetAsideError } from './errors.js'

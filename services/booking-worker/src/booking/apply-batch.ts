@@ -1,51 +1,10 @@
 import type { LineStore, LoadedBatch, LoadRequest } from '@ticket-line/db'
-import {
-  type AcceptedCommand,
-  type Command,
-  type StoredOutcome,
-  withRetries,
-} from '@ticket-line/shared'
+import { type Command, withRetries } from '@ticket-line/shared'
+import type { AppliedBatch, ApplyDeps, Batch } from './batch.js'
 import { createBlame } from './blame.js'
-import type { Change } from './decide.js'
 import { type BatchResult, decideBatch } from './decide-batch.js'
 import { SetAsideError } from './errors.js'
 import { loadRequestOf, stateOf, writesOf } from './rows.js'
-
-/** Some commands of one job that are decided together. */
-export interface Batch {
-  jobId: string
-  commands: readonly AcceptedCommand[]
-}
-
-/** What became of a batch. */
-export interface AppliedBatch {
-  /** One for every command, in order. */
-  outcomes: StoredOutcome[]
-  /** What this run changed, in order. Commands that were decided before change nothing. */
-  changes: Change[]
-}
-
-export interface ApplyDeps {
-  store: LineStore
-  /** Milliseconds since 1970. */
-  now: () => number
-  /**
-   * True once batches should be left to another worker instead of being run again, because this one
-   * is stopping.
-   */
-  givenUp: () => boolean
-  /** Called with every fault after which something is run again. */
-  onRetry: (error: unknown, attempt: number) => void
-  /**
-   * Called when a canary failed: PostgreSQL refuses what every command needs, so batches are run
-   * again.
-   */
-  onEnvironmentFault?: (error: unknown) => void
-  /** Called with a command that was recorded as poisoned. */
-  onPoisoned?: (command: Command) => void
-  /** Runs a transaction in a span of the trace. */
-  traced?: (run: () => Promise<AppliedBatch>) => Promise<AppliedBatch>
-}
 
 /**
  * Decides a batch and commits it in one transaction. Nothing is remembered between runs, so it may

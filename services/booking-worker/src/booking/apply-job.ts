@@ -7,7 +7,8 @@ import {
   type StoredOutcome,
 } from '@ticket-line/shared'
 import { applyAlone } from './apply-alone.js'
-import { type AppliedBatch, type ApplyDeps, applyBatch, type Batch } from './apply-batch.js'
+import { applyBatch } from './apply-batch.js'
+import type { AppliedBatch, ApplyDeps, Batch } from './batch.js'
 import { retryForever } from './blame.js'
 import { CommandFault, SetAsideError } from './errors.js'
 

@@ -1,6 +1,6 @@
 import { faultKindOf, type RetryRule, retryRuleOf } from '@ticket-line/db'
 import { backoffMs, type Command, sleep, withRetries } from '@ticket-line/shared'
-import type { ApplyDeps } from './apply-batch.js'
+import type { ApplyDeps } from './batch.js'
 import { runCanary } from './canary.js'
 import { CommandFault, GivenUpError, SetAsideError } from './errors.js'
 

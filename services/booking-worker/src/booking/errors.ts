@@ -1,5 +1,5 @@
 import type { JobResult } from '@ticket-line/line/server'
-import type { AppliedBatch } from './apply-batch.js'
+import type { AppliedBatch } from './batch.js'
 
 /**
  * Thrown if a batch was given up between two runs. Its job stays in the line for the next worker.

@@ -1,6 +1,6 @@
 import type { BookedTicket, LineStore } from '@ticket-line/db'
 import { type AcceptedCommand, bookingIdOf } from '@ticket-line/shared'
-import type { AppliedBatch, Batch } from './apply-batch.js'
+import type { AppliedBatch, Batch } from './batch.js'
 import { bookedChange } from './decide.js'
 
 /**

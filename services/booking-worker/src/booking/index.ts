@@ -1,7 +1,8 @@
 // What the worker and the tests use of the decision and its application.
 export { recordPoisoned } from './apply-alone.js'
-export { type AppliedBatch, type ApplyDeps, applyBatch } from './apply-batch.js'
+export { applyBatch } from './apply-batch.js'
 export { applyJob } from './apply-job.js'
+export type { AppliedBatch, ApplyDeps } from './batch.js'
 export { runCanary } from './canary.js'
 export { type Change, decide } from './decide.js'
 export { type BatchResult, decideBatch, decidePoisoned } from './decide-batch.js'

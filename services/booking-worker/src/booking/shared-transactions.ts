@@ -1,8 +1,9 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import type { JobToDecide } from '@ticket-line/line/server'
 import { createBatcher } from '@ticket-line/shared'
-import { type AppliedBatch, type ApplyDeps, applyOnce, type Batch } from './apply-batch.js'
+import { applyOnce } from './apply-batch.js'
 import { applyJob, batchOf, isOldJob } from './apply-job.js'
+import type { AppliedBatch, ApplyDeps, Batch } from './batch.js'
 import { applyFastPath } from './fast-path.js'
 
 /**
