@@ -1,5 +1,12 @@
 import type { EventState } from '@ticket-line/booking-worker/booking'
-import type { BatchWrites, BookedTicket, EventRow, LoadedBatch, LoadRequest } from '@ticket-line/db'
+import type {
+  BatchWrites,
+  BookedTicket,
+  ClaimKind,
+  EventRow,
+  LoadedBatch,
+  LoadRequest,
+} from '@ticket-line/db'
 import { eventRow } from '@ticket-line/db/testing'
 import {
   type AcceptedCommand,
@@ -31,7 +38,7 @@ export interface RowStore {
 
 export interface EventRows {
   row: EventRow
-  claims: Map<string, { kind: 'booking' | 'waiting'; sequence: number }>
+  claims: Map<string, { kind: ClaimKind; sequence: number }>
   bookings: Map<number, { userId: string; promoted: boolean; status: 'confirmed' | 'canceled' }>
   entries: Map<number, { userId: string; status: 'waiting' | 'promoted' | 'withdrawn' }>
   blocks: Map<number, number>

@@ -136,6 +136,9 @@ export const claims = pgTable(
   ],
 )
 
+/** Whether a claim is a booking or a waiting-list entry. */
+export type ClaimKind = (typeof claims.$inferSelect)['kind']
+
 /** Bookings, live and canceled. */
 export const bookings = pgTable(
   'bookings',

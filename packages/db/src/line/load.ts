@@ -1,5 +1,6 @@
 import { MAX_COMMANDS_PER_JOB, type Outcome, type StoredOutcome } from '@ticket-line/shared'
 import { countWaitingUpTo } from '../reads/waitlist-position.js'
+import type { ClaimKind } from '../schema.js'
 import {
   type CommandRow,
   commandOfRow,
@@ -36,7 +37,7 @@ export interface LoadedBatch {
   claims: {
     eventId: number
     userId: string
-    kind: 'booking' | 'waiting'
+    kind: ClaimKind
     sequence: number
     rank: number | null
   }[]
@@ -219,7 +220,7 @@ type StoredRow = CommandRow & { now_ms: number; forgotten: string[] }
 interface ClaimRow {
   event_id: string
   user_id: string
-  kind: 'booking' | 'waiting'
+  kind: ClaimKind
   sequence: string
   rank: string | null
 }

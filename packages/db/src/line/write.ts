@@ -1,4 +1,5 @@
 import type { AcceptedCommand, Outcome } from '@ticket-line/shared'
+import type { ClaimKind } from '../schema.js'
 import type { EventRow } from './load.js'
 import { arrayOf, type LineConnection, type Statement } from './transaction.js'
 import {
@@ -46,7 +47,7 @@ export interface BatchWrites {
 export interface ClaimWrite {
   eventId: number
   userId: string
-  kind: 'booking' | 'waiting'
+  kind: ClaimKind
   sequence: number
 }
 

@@ -1,5 +1,6 @@
 import { bookingIdOf } from '@ticket-line/shared'
 import type { Pool } from 'pg'
+import type { ClaimKind } from '../schema.js'
 import { countWaitingUpTo } from './waitlist-position.js'
 
 /** What a user has for an event. */
@@ -10,7 +11,7 @@ export type UserClaim =
   | { standing: 'none'; position: null; bookingId: null }
 
 interface ClaimRow {
-  kind: 'booking' | 'waiting' | null
+  kind: ClaimKind | null
   sequence: string | null
   position: number | null
 }
