@@ -12,6 +12,7 @@ import {
   type PendingJob,
   resolvePending,
   transition,
+  transitionJob,
   unanswered,
 } from './pending.js'
 import type { SubmitResult } from './types.js'
@@ -44,6 +45,22 @@ function jobOf(...commands: PendingCommand[]): PendingJob {
   assignCommandIds(job)
   return job
 }
+
+describe('a job with pending commands', () => {
+  it('can be lost and stored again once it is stored', () => {
+    const job = jobOf(command().pending)
+
+    for (const state of ['stored', 'lost', 'stored'] as const) transitionJob(job, state)
+
+    expect(job.state).toBe('stored')
+  })
+
+  it('cannot be lost before it is stored', () => {
+    const job = jobOf(command().pending)
+
+    expect(() => transitionJob(job, 'lost')).toThrow('cannot be lost after it was storing')
+  })
+})
 
 describe('a pending command', () => {
   it('gets its id when its job is made', () => {

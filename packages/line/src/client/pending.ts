@@ -64,15 +64,26 @@ export interface PendingCommand {
   readonly sinceMs: number
   /** What the client waits for. It may get another answer first. */
   waitsFor: 'decision' | 'acceptance'
+  /** Changed by `transition` only. */
   state: PendingState
   /** Called once, with what the client gets. */
   readonly onAnswer: (result: SubmitResult) => void
 }
 
+export type JobState = 'storing' | 'stored' | 'lost'
+
+/** For each state of a job, the states from which it may be entered. */
+const JOB_ENTERED_FROM: Record<JobState, readonly JobState[]> = {
+  storing: [],
+  stored: ['storing', 'lost'],
+  lost: ['stored'],
+}
+
 /** A job with pending commands. */
 export interface PendingJob extends JobToStore {
   readonly commands: readonly PendingCommand[]
-  state: 'storing' | 'stored' | 'lost'
+  /** Changed by `transitionJob` only. */
+  state: JobState
   /** When it was made, by the monotonic clock, ms. */
   readonly madeAtMs: number
   /** When the rescue last checked it, by the same clock. */
@@ -85,6 +96,13 @@ export function transition(command: PendingCommand, next: PendingState): void {
   if (!ENTERED_FROM[next.kind].includes(kind))
     throw new Error(`a pending command cannot be ${next.kind} after it was ${kind}`)
   command.state = next
+}
+
+/** Moves a job to its next state. */
+export function transitionJob(job: PendingJob, next: JobState): void {
+  if (!JOB_ENTERED_FROM[next].includes(job.state))
+    throw new Error(`a job cannot be ${next} after it was ${job.state}`)
+  job.state = next
 }
 
 /** Answers the client of a command, unless it was answered before. */

@@ -1,5 +1,5 @@
 import type { Clock, Log } from '@ticket-line/shared'
-import { type PendingCommand, type PendingJob, unanswered } from './pending.js'
+import { type PendingCommand, type PendingJob, transitionJob, unanswered } from './pending.js'
 import type { JobStore } from './store-job.js'
 
 export interface RescueDeps {
@@ -42,7 +42,7 @@ export function createRescue(deps: RescueDeps): () => void {
     if (unanswered(job).length === 0) return
     if (job.state !== 'lost') {
       log.warn({ jobId: job.jobId }, 'Redis lost a job: adding it again')
-      job.state = 'lost'
+      transitionJob(job, 'lost')
     }
     if (await jobStore.addAgain(job)) found(job)
   }

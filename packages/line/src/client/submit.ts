@@ -25,6 +25,7 @@ import {
   resolvePending,
   resultOf,
   transition,
+  transitionJob,
 } from './pending.js'
 import { createRescue } from './rescue.js'
 import type { JobStore, StoreResult } from './store-job.js'
@@ -188,7 +189,7 @@ export function createSubmitter(deps: SubmitterDeps): Submitter {
 
   /** Called when Redis has a job: after its first add, or after the rescue found or added it. */
   function onStored(job: PendingJob): void {
-    job.state = 'stored'
+    transitionJob(job, 'stored')
     acceptPending(job)
     forgetIfAnswered(job)
   }

@@ -120,6 +120,23 @@ describe('the scheduler', () => {
     expect(serves).toHaveLength(1)
   })
 
+  it('serves a line at a wake-up again half a second after another process had its job', async () => {
+    const { scheduler, elsewhere, queued } = given({ monitorEveryMs: 60_000 })
+    open = scheduler
+    elsewhere.add('event-1')
+    scheduler.wake('event-1')
+    await vi.advanceTimersByTimeAsync(10)
+    elsewhere.delete('event-1')
+    queued.set('event-1', 1)
+    scheduler.wake('event-1')
+    await vi.advanceTimersByTimeAsync(480)
+    expect(queued.get('event-1')).toBe(1)
+    await vi.advanceTimersByTimeAsync(20)
+    scheduler.wake('event-1')
+    await vi.advanceTimersByTimeAsync(20)
+    expect(queued.get('event-1')).toBe(0)
+  })
+
   it('finds a line that another process left, without a wake-up', async () => {
     const { scheduler, elsewhere, queued } = given()
     open = scheduler

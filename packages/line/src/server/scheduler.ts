@@ -3,25 +3,25 @@
  *
  * Each line that it knows is in one of these states:
  *
- *     quiet ──▶ queued ──▶ serving
- *       ▲          ▲          │
- *       └──────────┴──────────┘
+ *     quiet or standby ──▶ queued ──▶ serving ──▶ quiet or standby
  *
  * - `quiet`: the process does not serve it.
+ * - `standby`: the process does not serve it, because another one seems to. It ignores wake-ups of
+ *   the line until `untilMs`.
  * - `queued`: it has work, or may have, and waits for one of the `servedAtOnce` places. Queued
  *   lines are served in order.
  * - `serving`: the process serves it until it is empty. `isDue` is set if there is a reason to
  *   serve it again afterwards: a wake-up arrived in the meantime, or its turn was over because
- *   other lines were queued. It then goes back to `queued`, otherwise to `quiet`.
+ *   other lines were queued. It is then queued again at once.
  *
- * What changes a state: wake-ups, the sweep and the monitor queue a quiet line (`enqueue`). The
- * first queued line gets the next free place (`fillPlaces`). When `serve` ends, the line becomes
- * quiet, or queued again.
+ * What changes a state: wake-ups, the sweep and the monitor queue a line that rests, which means
+ * that it is quiet or standby (`enqueue`). The first queued line gets the next free place
+ * (`fillPlaces`). When `serve` ends, the line rests, or is queued again.
  *
  * Many processes have the same line in their schedulers. Every process gets every wake-up and tries
  * to fetch; BullMQ's global concurrency gives the job to one of them. A process that gets no job,
- * and has not served the line lately, is a *standby*: it ignores wake-ups for `STANDBY_MS`, so that
- * on a busy line the others do not ask Redis in vain for every job.
+ * and has not served the line lately, is a standby for `STANDBY_MS`, so that on a busy line the
+ * others do not ask Redis in vain for every job.
  *
  * The *monitor* checks the lines that this process does not serve, if they were woken lately or
  * have work. It notices what wake-ups do not report: a worker that died, stopped, or has no free
@@ -42,8 +42,8 @@ export interface SchedulerDeps {
   /** Number of places: how many lines are served at the same time. */
   servedAtOnce: number
   /**
-   * Maximum number of lines that are remembered. Beyond that, the scheduler forgets the quiet line
-   * that was woken least recently.
+   * Maximum number of lines that are remembered. Beyond that, the scheduler forgets the resting
+   * line that was woken least recently.
    */
   maxOpenLines: number
   /** A line without work is forgotten after this long, ms. */
@@ -80,24 +80,44 @@ export interface Scheduler {
 
 type LineState =
   | { readonly kind: 'quiet' }
+  | { readonly kind: 'standby'; readonly untilMs: number }
   | { readonly kind: 'queued' }
   | { readonly kind: 'serving'; isDue: boolean }
 
 const QUIET: LineState = { kind: 'quiet' }
 const QUEUED: LineState = { kind: 'queued' }
 
+/** For each state, the states from which it may be entered. */
+const ENTERED_FROM: Record<LineState['kind'], readonly LineState['kind'][]> = {
+  quiet: ['serving'],
+  standby: ['serving'],
+  queued: ['quiet', 'standby'],
+  serving: ['queued'],
+}
+
 /** A line that this process knows. */
 interface ScheduledLine {
   readonly lineName: string
   readonly line: Line
-  /** Changed by `enqueue` and `serve` only. */
+  /** Changed by `transition` only. */
   state: LineState
   /** The monitor checks the line until then, and for as long as it has work. */
   monitoredUntilMs: number
   /** When this process last served a job of it. */
   servedAtMs: number
-  /** When this process last got no job: the line was empty, or another process served it. */
-  gotNothingAtMs: number
+}
+
+/** Moves a line to its next state. */
+function transition(line: ScheduledLine, next: LineState): void {
+  const { kind } = line.state
+  if (!ENTERED_FROM[next.kind].includes(kind))
+    throw new Error(`the line ${line.lineName} cannot be ${next.kind} after it was ${kind}`)
+  line.state = next
+}
+
+/** True if a line is neither served nor queued. */
+function isResting({ state }: ScheduledLine): boolean {
+  return state.kind === 'quiet' || state.kind === 'standby'
 }
 
 /** The monitor checks a line for this long after a wake-up, ms. */
@@ -129,7 +149,6 @@ export function createScheduler(deps: SchedulerDeps): Scheduler {
       state: QUIET,
       monitoredUntilMs: Number.NEGATIVE_INFINITY,
       servedAtMs: Number.NEGATIVE_INFINITY,
-      gotNothingAtMs: Number.NEGATIVE_INFINITY,
     }
     lines.set(lineName, line)
     forgetSurplus()
@@ -139,7 +158,7 @@ export function createScheduler(deps: SchedulerDeps): Scheduler {
   function forgetSurplus(): void {
     for (const line of lines.values()) {
       if (lines.size <= deps.maxOpenLines) return
-      if (line.state.kind === 'quiet') lines.delete(line.lineName)
+      if (isResting(line)) lines.delete(line.lineName)
     }
   }
 
@@ -148,20 +167,20 @@ export function createScheduler(deps: SchedulerDeps): Scheduler {
     const line = openLine(lineName)
     const nowMs = clock.steadyMs()
     line.monitoredUntilMs = nowMs + MONITOR_MS
-    const isStandby =
-      nowMs - line.gotNothingAtMs < STANDBY_MS && nowMs - line.servedAtMs > MONITOR_MS
-    if (!isStandby) enqueue(line)
+    if (line.state.kind === 'standby' && nowMs < line.state.untilMs) return
+    enqueue(line)
   }
 
-  /** quiet → queued; a line that is served becomes due */
+  /** quiet or standby → queued; a line that is served becomes due */
   function enqueue(line: ScheduledLine): void {
     switch (line.state.kind) {
       case 'serving':
         line.state.isDue = true
         break
       case 'quiet':
+      case 'standby':
         if (isClosed) break
-        line.state = QUEUED
+        transition(line, QUEUED)
         queue.push(line)
         fillPlaces()
         break
@@ -183,38 +202,40 @@ export function createScheduler(deps: SchedulerDeps): Scheduler {
     }
   }
 
-  /** serving → quiet, or queued if it is due */
+  /** queued → serving → quiet or standby, and queued if it is due */
   async function serve(line: ScheduledLine): Promise<void> {
     const serving = { kind: 'serving' as const, isDue: false }
-    line.state = serving
+    transition(line, serving)
     const startedAtMs = clock.steadyMs()
     function mayContinue(): boolean {
       if (queue.length === 0 || clock.steadyMs() - startedAtMs < TURN_MS) return true
       serving.isDue = true
       return false
     }
+    let next: LineState = QUIET
     try {
       const served = await line.line.serve(mayContinue)
-      if (served > 0) line.servedAtMs = clock.steadyMs()
-      else line.gotNothingAtMs = clock.steadyMs()
+      const nowMs = clock.steadyMs()
+      if (served > 0) line.servedAtMs = nowMs
+      else if (nowMs - line.servedAtMs > MONITOR_MS)
+        next = { kind: 'standby', untilMs: nowMs + STANDBY_MS }
     } catch (err) {
       log.warn({ lineName: line.lineName, err }, 'could not serve a line; the monitor will retry')
       line.monitoredUntilMs = clock.steadyMs() + MONITOR_MS
-    } finally {
-      line.state = QUIET
     }
+    transition(line, next)
     if (serving.isDue) enqueue(line)
   }
 
   async function monitor(): Promise<void> {
     const monitored = [...lines.values()].filter(
-      (line) => line.state.kind === 'quiet' && line.monitoredUntilMs > clock.steadyMs(),
+      (line) => isResting(line) && line.monitoredUntilMs > clock.steadyMs(),
     )
     const lengths = await deps.measure(monitored.map((line) => line.lineName))
     await Promise.all(monitored.map((line, i) => monitorLine(line, lengths[i] as LineLength)))
     for (const line of lines.values()) {
       const unusedSinceMs = Math.max(line.monitoredUntilMs, line.servedAtMs)
-      if (line.state.kind === 'quiet' && clock.steadyMs() - unusedSinceMs > deps.idleMs)
+      if (isResting(line) && clock.steadyMs() - unusedSinceMs > deps.idleMs)
         lines.delete(line.lineName)
     }
   }
@@ -240,7 +261,7 @@ export function createScheduler(deps: SchedulerDeps): Scheduler {
     async close({ finishMs, handOverMs }) {
       isClosed = true
       void monitorLoop.stop()
-      const left = [...lines.values()].filter((line) => line.state.kind !== 'quiet')
+      const left = [...lines.values()].filter((line) => !isResting(line))
       await withDeadline(Promise.all(places), finishMs, () => undefined)
       if (left.length === 0) return
       const handedOver = deps.handOver(left.map((line) => line.lineName))
