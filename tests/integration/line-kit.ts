@@ -12,6 +12,7 @@ import {
   type CommandRequest,
   commandIdOf,
   newJobId,
+  systemClock,
 } from '@ticket-line/shared'
 import pg from 'pg'
 import { expect } from 'vitest'
@@ -65,7 +66,7 @@ export async function createLineKit(base?: Base): Promise<LineKit> {
   let lastEventId = 0
   const applyDeps: ApplyDeps = {
     store: createLineStore(database.pool),
-    now: Date.now,
+    clock: systemClock,
     onRetry: (error) => retries.push(error),
     givenUp: () => false,
   }

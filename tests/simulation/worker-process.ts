@@ -81,11 +81,12 @@ function lineDeps(
   ending: { stopping: boolean; givenUp: boolean },
 ): LineDeps {
   const { clock, data, streams } = world
+  const steady = { wallMs: clock.now, steadyMs: clock.now }
   const applyDeps = {
     store: world.storeOf(process),
     onRetry: () => undefined,
     givenUp: () => ending.givenUp,
-    now: clock.now,
+    clock: steady,
   }
   const apply = createApply(applyDeps)
   return {
@@ -107,6 +108,6 @@ function lineDeps(
       answered.catch(() => undefined)
     },
     isStopping: () => ending.stopping,
-    clock: { wallMs: clock.now, steadyMs: clock.now },
+    clock: steady,
   }
 }

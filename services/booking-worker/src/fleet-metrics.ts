@@ -1,5 +1,5 @@
 import type { LineRegistry, LinesOverview } from '@ticket-line/line'
-import { every, type Loop } from '@ticket-line/shared'
+import { type Clock, every, type Loop } from '@ticket-line/shared'
 import { Gauge, type Registry } from 'prom-client'
 
 export interface FleetMetricsDeps {
@@ -7,10 +7,7 @@ export interface FleetMetricsDeps {
   lines: Pick<LineRegistry, 'overview'>
   /** How often the lines are read, ms. */
   intervalMs: number
-  /** Milliseconds since 1970. */
-  now: () => number
-  /** Milliseconds of a clock that is never set back. */
-  monotonicMs: () => number
+  clock: Clock
 }
 
 const GAUGES: [
@@ -49,13 +46,7 @@ const GAUGES: [
  * A loop reads the figures, so that `/metrics` still answers if Redis is unavailable. The response
  * then leaves these figures out.
  */
-export function watchFleet({
-  registry,
-  lines,
-  intervalMs,
-  now,
-  monotonicMs,
-}: FleetMetricsDeps): Loop {
+export function watchFleet({ registry, lines, intervalMs, clock }: FleetMetricsDeps): Loop {
   let latest: { overview: LinesOverview; atMs: number } | undefined
   for (const [name, help, read] of GAUGES) {
     new Gauge({
@@ -64,14 +55,14 @@ export function watchFleet({
       registers: [registry],
       collect() {
         // At least two reads failed, so the figures are too old.
-        if (latest === undefined || monotonicMs() - latest.atMs > 3 * intervalMs) this.remove()
-        else this.set(read(latest.overview, now()))
+        if (latest === undefined || clock.steadyMs() - latest.atMs > 3 * intervalMs) this.remove()
+        else this.set(read(latest.overview, clock.wallMs()))
       },
     })
   }
 
   async function read(): Promise<void> {
-    latest = { overview: await lines.overview(), atMs: monotonicMs() }
+    latest = { overview: await lines.overview(), atMs: clock.steadyMs() }
   }
   // If Redis is unavailable, other parts report it.
   return every(intervalMs, read, { immediately: true, onError: () => undefined })

@@ -1,17 +1,19 @@
 import { linesToKeep, type Pool, pruneAll } from '@ticket-line/db'
 import type { LineRegistry } from '@ticket-line/line'
-import { every, type Log, type Loop } from '@ticket-line/shared'
+import { type Clock, every, type Log, type Loop } from '@ticket-line/shared'
 
 export interface PrunerDeps {
   pool: Pool
   registry: LineRegistry
   retentionHours: number
   intervalMs: number
-  /** Called after each run that has removed everything that it may remove. */
-  onPruned: () => void
+  /**
+   * Called with the time, ms since 1970, after each run that has removed everything that it may
+   * remove.
+   */
+  onPruned: (atMs: number) => void
   log: Log
-  /** Milliseconds since 1970. */
-  now: () => number
+  clock: Clock
 }
 
 /**
@@ -26,10 +28,10 @@ export function createPruner(deps: PrunerDeps): Loop {
     const removed = await pruneAll({
       pool: deps.pool,
       retentionHours: deps.retentionHours,
-      ...(await linesToKeep(deps.registry, deps.retentionHours, deps.now())),
+      ...(await linesToKeep(deps.registry, deps.retentionHours, deps.clock.wallMs())),
       signal,
     })
-    if (!signal.aborted) deps.onPruned()
+    if (!signal.aborted) deps.onPruned(deps.clock.wallMs())
     if (Object.values(removed).some((count) => count > 0)) log.info(removed, 'pruned old rows')
   }
 

@@ -7,12 +7,16 @@ import {
   type Database,
   type DatabaseOptions,
   KEYED_PLANS,
+  type LineStore,
+  type Pool,
   whenReachable,
 } from '@ticket-line/db'
 import {
   connectionName,
   createInstallationWatch,
   createLineRegistry,
+  type InstallationWatch,
+  type LineRegistry,
   shardPrefix,
 } from '@ticket-line/line'
 import { divideGrace, type LineServer, startLineServer } from '@ticket-line/line/server'
@@ -30,13 +34,15 @@ import {
   createPoolMetrics,
   createRegistry,
   startTracing,
+  type Tracing,
   watchServers,
 } from '@ticket-line/telemetry'
+import type { Redis } from 'ioredis'
 import { type AppliedBatch, createApply, jobResultOf } from './booking/index.js'
 import type { WorkerConfig } from './config.js'
 import { watchFleet } from './fleet-metrics.js'
 import { serveHealth } from './health.js'
-import { createMetrics } from './metrics.js'
+import { createMetrics, type WorkerMetrics } from './metrics.js'
 import { createPruner } from './pruner.js'
 import { traceJob } from './trace-job.js'
 
@@ -51,6 +57,13 @@ const PROBE_TIMEOUT_MS = 1000
 /** How often figures of the servers and of all lines are read for metrics, ms. */
 const METRICS_INTERVAL_MS = 5000
 
+/** What each step of the start gets. */
+interface Startup {
+  config: WorkerConfig
+  log: Log
+  closers: Closers
+}
+
 /**
  * Starts a worker process. Each part is registered with `closers` when it opens, so the parts close
  * in reverse order: the worker finishes its jobs, and then closes its connections.
@@ -64,43 +77,12 @@ export async function startWorker(
   closers: Closers,
   onRefused: (message: string) => void,
 ): Promise<{ port: number }> {
-  let givenUp = false
-  const now = (): number => Date.now()
-  const monotonicMs = (): number => performance.now()
-  const { layout } = config
+  const startup = { config, log, closers }
+  const { database, maintenance } = await openDatabases(startup)
+  const { redis, writeToRedis } = await openRedis(startup)
+  const installation = await joinInstallation(startup, redis, maintenance.pool, onRefused)
 
-  const { database, maintenance } = openDatabases(config, log, closers)
-  await whenReachable(
-    () => checkDatabase(maintenance.pool, config.databaseSchema),
-    (error) => log.warn({ err: error }, 'waiting for PostgreSQL'),
-  )
-
-  const redis = createPatientRedis(config.redisUrl, {
-    connectionName: connectionName('worker', layout),
-  })
-  redis.on('error', (error) => log.warn({ err: error }, 'Redis connection error'))
-  closers.push('redis', () => redis.disconnect())
-  const writeToRedis = createWriteProbe(redis, shardPrefix(0, layout))
-  // If Redis refuses the write, the connection reconnects (`reconnection` in `packages/shared`).
-  const probing = every(PROBE_INTERVAL_MS, writeToRedis, { onError: () => undefined })
-  closers.push('redis probe', () => void probing.stop())
-  await checkRedisAt(config.redisUrl, { production: config.production, log })
-  const installation = createInstallationWatch({
-    redis,
-    store: createInstallationStore(maintenance.pool),
-    layout,
-    service: 'worker',
-    log,
-    onRefused,
-  })
-  closers.push('installation', () => installation.leave())
-  await whenReachable(
-    () => installation.join(),
-    (error) => log.warn({ err: error }, 'waiting for PostgreSQL'),
-  )
-
-  const registry = createLineRegistry(redis, layout)
-  let lineServer: LineServer
+  const registry = createLineRegistry(redis, config.layout)
   const promRegistry = createRegistry('booking-worker')
   const metrics = createMetrics(promRegistry, () => lineServer.counts())
   const addPoolMetrics = createPoolMetrics(promRegistry)
@@ -108,66 +90,18 @@ export async function startWorker(
   addPoolMetrics('maintenance', maintenance.pool)
   const tracing = await startTracing(config.tracing, log)
   if (tracing !== undefined) closers.push('tracing', () => tracing.close(config.shutdownGraceMs))
-  const apply = createApply({
-    store: createLineStore(database.pool, maintenance.pool),
-    now,
-    givenUp: () => givenUp,
-    onRetry: (error: unknown, attempt: number) => {
-      metrics.retried()
-      log.warn({ err: error, attempt }, 'a batch is run again')
-    },
-    onEnvironmentFault: (error: unknown) => {
-      metrics.environmentFault()
-      log.error(
-        { err: error },
-        'PostgreSQL refuses what every command needs: commands wait and are run again',
-      )
-    },
-    onPoisoned: ({ eventId, commandId }) =>
-      log.error({ eventId, commandId }, 'a command was recorded as rejected'),
-    ...(tracing !== undefined && {
-      traced: (run: () => Promise<AppliedBatch>) =>
-        tracing.span('transaction', { kind: 'client' }, run),
-    }),
-  })
-  lineServer = startLineServer({
-    options: config,
-    redis,
-    registry,
-    log,
-    clock: systemClock,
-    onStalled: (jobs) => metrics.stalled(jobs),
-    onSetAside: () => metrics.setAside(),
-    async onJob(job) {
-      const startedAtMs = now()
-      const startedMonotonicMs = monotonicMs()
-      const result = await jobResultOf(traceJob(tracing, job, startedAtMs, () => apply(job)))
-      if (result.kind !== 'decided') return result
-      metrics.jobApplied({
-        outcomes: result.outcomes,
-        waitedMs: startedAtMs - job.payload.acceptedAtMs,
-        tookMs: monotonicMs() - startedMonotonicMs,
-        startedBefore: job.startedBefore,
-      })
-      return result
-    },
-  })
-  closers.push('lines', async () => {
-    const graceOver = setTimeout(() => {
-      givenUp = true
-    }, divideGrace(config.shutdownGraceMs).giveUpAfterMs)
-    await lineServer.stop()
-    clearTimeout(graceOver)
-  })
+
+  const store = createLineStore(database.pool, maintenance.pool)
+  const lineServer = serveLines(startup, { store, redis, registry, metrics, tracing })
 
   const pruner = createPruner({
     pool: maintenance.pool,
     registry,
     retentionHours: config.outcomeRetentionHours,
     intervalMs: config.pruneIntervalMs,
-    onPruned: () => metrics.pruned(now()),
+    onPruned: metrics.pruned,
     log,
-    now,
+    clock: systemClock,
   })
   // This does not wait for the pruner, which may be waiting for a server that does not answer.
   closers.push('pruner', () => void pruner.stop())
@@ -175,7 +109,7 @@ export async function startWorker(
   const polled = { registry: promRegistry, intervalMs: METRICS_INTERVAL_MS }
   const askPostgres = () => maintenance.pool.query('SELECT 1')
   closers.push('server metrics', watchServers({ ...polled, redis, askPostgres }))
-  const fleet = watchFleet({ ...polled, lines: registry, now, monotonicMs })
+  const fleet = watchFleet({ ...polled, lines: registry, clock: systemClock })
   closers.push('fleet metrics', () => void fleet.stop())
 
   const health = await serveHealth({
@@ -199,14 +133,14 @@ export async function startWorker(
 }
 
 /**
- * Opens two pools. One is for deciding batches. The other one is for all other statements, which
- * may take long and must not wait for the first pool.
+ * Opens two pools, and waits until PostgreSQL can be used. One is for deciding batches. The other
+ * one is for all other statements, which may take long and must not wait for the first pool.
  */
-function openDatabases(
-  config: WorkerConfig,
-  log: Log,
-  closers: Closers,
-): { database: Database; maintenance: Database } {
+async function openDatabases({
+  config,
+  log,
+  closers,
+}: Startup): Promise<{ database: Database; maintenance: Database }> {
   const common = {
     url: config.databaseUrl,
     schema: config.databaseSchema,
@@ -236,5 +170,124 @@ function openDatabases(
     statementTimeoutMs: 30_000,
   })
   closers.push('postgres maintenance', () => maintenance.close())
+  await whenReachable(
+    () => checkDatabase(maintenance.pool, config.databaseSchema),
+    (error) => log.warn({ err: error }, 'waiting for PostgreSQL'),
+  )
   return { database, maintenance }
+}
+
+/**
+ * Opens the connection to Redis, and checks that Redis can be used. Probes it from then on.
+ *
+ * @returns the connection, and the function that probes it
+ */
+async function openRedis({ config, log, closers }: Startup) {
+  const redis = createPatientRedis(config.redisUrl, {
+    connectionName: connectionName('worker', config.layout),
+  })
+  redis.on('error', (error) => log.warn({ err: error }, 'Redis connection error'))
+  closers.push('redis', () => redis.disconnect())
+  const writeToRedis = createWriteProbe(redis, shardPrefix(0, config.layout))
+  // If Redis refuses the write, the connection reconnects (`reconnection` in `packages/shared`).
+  const probing = every(PROBE_INTERVAL_MS, writeToRedis, { onError: () => undefined })
+  closers.push('redis probe', () => void probing.stop())
+  await checkRedisAt(config.redisUrl, { production: config.production, log })
+  return { redis, writeToRedis }
+}
+
+/** Waits until nothing contradicts that this process, its PostgreSQL and its Redis belong together. */
+async function joinInstallation(
+  { config, log, closers }: Startup,
+  redis: Redis,
+  pool: Pool,
+  onRefused: (message: string) => void,
+): Promise<InstallationWatch> {
+  const installation = createInstallationWatch({
+    redis,
+    store: createInstallationStore(pool),
+    layout: config.layout,
+    service: 'worker',
+    log,
+    onRefused,
+  })
+  closers.push('installation', () => installation.leave())
+  await whenReachable(
+    () => installation.join(),
+    (error) => log.warn({ err: error }, 'waiting for PostgreSQL'),
+  )
+  return installation
+}
+
+/** Serves the lines: fetches their jobs, decides them and counts what became of them. */
+function serveLines(
+  { config, log, closers }: Startup,
+  {
+    store,
+    redis,
+    registry,
+    metrics,
+    tracing,
+  }: {
+    store: LineStore
+    redis: Redis
+    registry: LineRegistry
+    metrics: WorkerMetrics
+    tracing: Tracing | undefined
+  },
+): LineServer {
+  let givenUp = false
+  const clock = systemClock
+  const apply = createApply({
+    store,
+    clock,
+    givenUp: () => givenUp,
+    onRetry: (error: unknown, attempt: number) => {
+      metrics.retried()
+      log.warn({ err: error, attempt }, 'a batch is run again')
+    },
+    onEnvironmentFault: (error: unknown) => {
+      metrics.environmentFault()
+      log.error(
+        { err: error },
+        'PostgreSQL refuses what every command needs: commands wait and are run again',
+      )
+    },
+    onPoisoned: ({ eventId, commandId }) =>
+      log.error({ eventId, commandId }, 'a command was recorded as rejected'),
+    ...(tracing !== undefined && {
+      traced: (run: () => Promise<AppliedBatch>) =>
+        tracing.span('transaction', { kind: 'client' }, run),
+    }),
+  })
+  const lineServer = startLineServer({
+    options: config,
+    redis,
+    registry,
+    log,
+    clock,
+    onStalled: (jobs) => metrics.stalled(jobs),
+    onSetAside: () => metrics.setAside(),
+    async onJob(job) {
+      const startedAtMs = clock.wallMs()
+      const startedSteadyMs = clock.steadyMs()
+      const result = await jobResultOf(traceJob(tracing, job, startedAtMs, () => apply(job)))
+      if (result.kind !== 'decided') return result
+      metrics.jobApplied({
+        outcomes: result.outcomes,
+        waitedMs: startedAtMs - job.payload.acceptedAtMs,
+        tookMs: clock.steadyMs() - startedSteadyMs,
+        startedBefore: job.startedBefore,
+      })
+      return result
+    },
+  })
+  closers.push('lines', async () => {
+    const graceOver = setTimeout(() => {
+      givenUp = true
+    }, divideGrace(config.shutdownGraceMs).giveUpAfterMs)
+    await lineServer.stop()
+    clearTimeout(graceOver)
+  })
+  return lineServer
 }

@@ -62,8 +62,8 @@ export function batchOf({ jobId, payload: { acceptedAtMs, commands } }: JobToDec
 }
 
 /** True if the job may be older than outcomes that were pruned. */
-export function isOldJob({ now }: ApplyDeps, { jobId }: JobToDecide): boolean {
-  return now() - jobCreatedAtMs(jobId) > OLD_JOB_MS
+export function isOldJob({ clock }: ApplyDeps, { jobId }: JobToDecide): boolean {
+  return clock.wallMs() - jobCreatedAtMs(jobId) > OLD_JOB_MS
 }
 
 /**

@@ -1,5 +1,5 @@
 import type { LineStore } from '@ticket-line/db'
-import type { AcceptedCommand, Command, StoredOutcome } from '@ticket-line/shared'
+import type { AcceptedCommand, Clock, Command, StoredOutcome } from '@ticket-line/shared'
 import type { Change } from './decide.js'
 
 /** Some commands of one job that are decided together. */
@@ -19,8 +19,7 @@ export interface AppliedBatch {
 /** What applying a batch needs. */
 export interface ApplyDeps {
   store: LineStore
-  /** Milliseconds since 1970. */
-  now: () => number
+  clock: Clock
   /**
    * True once batches should be left to another worker instead of being run again, because this one
    * is stopping.

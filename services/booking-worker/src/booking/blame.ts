@@ -38,7 +38,7 @@ export function createBlame(deps: ApplyDeps, command: Command, canaries: number)
   /** Runs a canary. @returns the fault that it met; undefined if it succeeded */
   async function faultOfCanary(): Promise<unknown> {
     try {
-      await runCanary(store, command.eventId, deps.now())
+      await runCanary(store, command.eventId, deps.clock.wallMs())
       return undefined
     } catch (error) {
       return error ?? new Error('a canary failed without an error')
