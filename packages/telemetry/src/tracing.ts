@@ -1,4 +1,4 @@
-import { ConfigError, type Env, type Log, readEnv } from '@ticket-line/shared'
+import { ConfigError, type Env, readEnv } from '@ticket-line/shared'
 
 export type Attributes = Record<string, string | number | boolean>
 
@@ -81,14 +81,4 @@ function refuseBadAddress(name: string, value: string | undefined): void {
   throw new ConfigError(
     `${name} must be an http or https address, such as http://otel-collector:4318`,
   )
-}
-
-/** Starts tracing if it is on. Only then does it load the SDK, which takes 100 ms and 15 MB. */
-export async function startTracing(
-  config: TracingConfig | undefined,
-  log: Log,
-): Promise<Tracing | undefined> {
-  if (config === undefined) return undefined
-  const { createTracing } = await import('./otel.js')
-  return createTracing(config, log)
 }
