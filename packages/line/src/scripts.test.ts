@@ -1,9 +1,10 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
+import { readScript } from '@ticket-line/shared'
 import { describe, expect, it } from 'vitest'
-import { readScript } from './scripts.js'
 
 const folder = fileURLToPath(new URL('../scripts/', import.meta.url))
+const read = (name: string) => readScript(new URL(`../scripts/${name}.lua`, import.meta.url))
 const scripts = readdirSync(folder)
   .filter((file) => file.endsWith('.lua'))
   .map((file) => file.slice(0, -'.lua'.length))
@@ -21,18 +22,18 @@ describe('the Lua scripts of a line', () => {
   })
 
   it.each(scripts)('%s.lua includes the files that it asks for', (name) => {
-    const { lua } = readScript(name)
+    const { lua } = read(name)
 
     expect(lua).not.toContain('@include')
     if (lua.includes('now_ms()')) expect(lua).toContain('local function now_ms()')
   })
 
   it('counts the keys of a script from its legend', () => {
-    expect(readScript('relist-job').numberOfKeys).toBe(9)
-    expect(readScript('measure-lines').numberOfKeys).toBe(0)
+    expect(read('relist-job').numberOfKeys).toBe(9)
+    expect(read('measure-lines').numberOfKeys).toBe(0)
   })
 
   it('fails at the start of a process if a script is missing', () => {
-    expect(() => readScript('no-such-script')).toThrow('no-such-script.lua')
+    expect(() => read('no-such-script')).toThrow('no-such-script.lua')
   })
 })

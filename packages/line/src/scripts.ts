@@ -5,8 +5,7 @@
  * `define…` registers a script on a connection, and returns the function that runs it there. That
  * function rejects as any command on the connection does.
  */
-import { readFileSync } from 'node:fs'
-import { defineScript } from '@ticket-line/shared'
+import { defineScript, readScript } from '@ticket-line/shared'
 import type { Redis } from 'ioredis'
 import {
   activeJobsKey,
@@ -209,31 +208,13 @@ function flat(counts: EventCounts): number[] {
 
 /** The folder of the scripts is beside both `src` and `dist`. */
 const FOLDER = new URL('../scripts/', import.meta.url)
-const INCLUDE = /^--- @include "([\w/-]+)"$/gm
-
-/**
- * Reads a script with the files that it includes.
- *
- * @returns its text, and the number of keys that its legend names
- * @throws Error if a file is missing, or if the script uses a key that its legend does not name
- */
-export function readScript(name: string): { lua: string; numberOfKeys: number } {
-  const read = (file: string): string => readFileSync(new URL(`${file}.lua`, FOLDER), 'utf8')
-  const source = read(name)
-  const legend = source.slice(0, source.indexOf(']]\n') + 1)
-  const keysIn = (text: string): number =>
-    Math.max(0, ...[...text.matchAll(/\bKEYS\[(\d+)\]/g)].map(([, index]) => Number(index)))
-  const numberOfKeys = keysIn(legend)
-  if (keysIn(source) > numberOfKeys) throw new Error(`the legend of ${name}.lua lacks a key`)
-  return { lua: source.replace(INCLUDE, (_, file: string) => read(file)), numberOfKeys }
-}
 
 function define<Reply>(
   redis: Redis,
   name: string,
 ): (...args: (string | number)[]) => Promise<Reply> {
-  const { lua, numberOfKeys } = readScript(name)
-  return defineScript(redis, `ticketLine:${name}`, numberOfKeys, lua) as (
+  const script = readScript(new URL(`${name}.lua`, FOLDER))
+  return defineScript(redis, `ticketLine:${name}`, script) as (
     ...args: (string | number)[]
   ) => Promise<Reply>
 }

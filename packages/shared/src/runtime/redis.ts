@@ -141,31 +141,6 @@ export function reconnectTogether(writer: Redis, reader: Redis): void {
 }
 
 /**
- * Lua: keeps the further writes of a script out of the append-only file, which Redis flushes to
- * disk before it answers any client. Replicas still get the writes.
- */
-export const UNLOGGED = 'redis.set_repl(redis.REPL_REPLICA)'
-
-/**
- * Registers a Lua script on a connection.
- *
- * @param numberOfKeys if it is undefined, each call passes the number of its keys first
- * @returns a function that runs the script with its keys and then its arguments
- */
-export function defineScript(
-  redis: Redis,
-  name: string,
-  numberOfKeys: number | undefined,
-  lua: string,
-): (...args: (string | number)[]) => Promise<unknown> {
-  redis.defineCommand(name, numberOfKeys === undefined ? { lua } : { numberOfKeys, lua })
-  const run = (
-    redis as unknown as Record<string, (...args: (string | number)[]) => Promise<unknown>>
-  )[name]
-  return (run as (...args: (string | number)[]) => Promise<unknown>).bind(redis)
-}
-
-/**
  * Writes the commands of a connection to its socket together, after all pending promise callbacks
  * have run. One write to a socket costs as much as most commands.
  */

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { defineScript, every, type Log } from '@ticket-line/shared'
+import { defineScript, every, type Log, readScript } from '@ticket-line/shared'
 import type { Redis } from 'ioredis'
 import { busy } from '../http/problem.js'
 
@@ -8,18 +8,8 @@ const LEASE_MS = 15_000
 const RENEW_EVERY_MS = 5000
 const RETRY_AFTER_SECONDS = 5
 
-// Only the download that holds the lease renews and releases it. If this process was blocked, its
-// lease may have expired, and another download may hold it now.
-const RENEW = `-- KEYS[1]    the lease of a user
--- ARGV[1]    the download that renews it; ARGV[2] its new duration, ms
--- Output     1 if it was renewed
-if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
-return 0`
-const RELEASE = `-- KEYS[1]    the lease of a user
--- ARGV[1]    the download that releases it
--- Output     1 if it was released
-if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
-return 0`
+const RENEW = new URL('../../scripts/renew-export.lua', import.meta.url)
+const RELEASE = new URL('../../scripts/release-export.lua', import.meta.url)
 
 /**
  * Limits the downloads of lists to one per user across all API processes, and to `max` per process.
@@ -46,8 +36,8 @@ export interface ExportLimitDeps {
 
 export function createExportLimit({ max, redis, prefix, log }: ExportLimitDeps): ExportLimit {
   const usersHere = new Set<string>()
-  const renew = redis && defineScript(redis, 'limitsRenewExport', 1, RENEW)
-  const release = redis && defineScript(redis, 'limitsGiveBackExport', 1, RELEASE)
+  const renew = redis && defineScript(redis, 'limitsRenewExport', readScript(RENEW))
+  const release = redis && defineScript(redis, 'limitsReleaseExport', readScript(RELEASE))
 
   /** @returns false if the user has a download in another process */
   async function lease(key: string, holder: string): Promise<boolean> {

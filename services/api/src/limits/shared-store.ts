@@ -1,4 +1,10 @@
-import { type Clock, createBatcher, defineScript, systemClock, UNLOGGED } from '@ticket-line/shared'
+import {
+  type Clock,
+  createBatcher,
+  defineScript,
+  readScript,
+  systemClock,
+} from '@ticket-line/shared'
 import type { Redis } from 'ioredis'
 import type { CounterStore } from './stores.js'
 
@@ -7,28 +13,14 @@ export type { CounterStore }
 /** Maximum number of keys of one call of the script. Redis runs nothing else during the call. */
 const MAX_KEYS_PER_CALL = 500
 
-// If a key lives longer than the window, its expiry was set before the clock of Redis was set back.
-const COUNT = `-- KEYS       the keys to count, each once per request
--- ARGV[1]    length of the window, ms
--- Output     for each key: its hits, and the ms until its window ends
-local windowMs = tonumber(ARGV[1])
-local counted = {}
-for i, key in ipairs(KEYS) do
-  local hits = redis.call('INCR', key)
-  local leftMs = hits > 1 and redis.call('PTTL', key) or -1
-  if leftMs <= 0 or leftMs > windowMs then
-    leftMs = windowMs
-    redis.call('PEXPIRE', key, leftMs)
-  end
-  counted[2 * i - 1] = hits
-  counted[2 * i] = leftMs
-end
-return counted`
+const COUNT = new URL('../../scripts/count-requests.lua', import.meta.url)
+const TAKE_BACK = new URL('../../scripts/take-request-back.lua', import.meta.url)
 
-// The window may have ended since the request was counted. DECR would then create a key that never
-// expires, and the next window would start below zero.
-const TAKE_BACK = `-- KEYS[1]    the key whose hits are reduced by one
-if tonumber(redis.call('GET', KEYS[1]) or '0') > 0 then redis.call('DECR', KEYS[1]) end`
+/**
+ * Lua: keeps the further writes of a script out of the append-only file, which Redis flushes to
+ * disk before it answers any client. Replicas still get the writes.
+ */
+const UNLOGGED = 'redis.set_repl(redis.REPL_REPLICA)'
 
 export interface SharedStoreOptions {
   /**
@@ -51,12 +43,14 @@ export function createSharedStore(
   prefix: string,
   { durable, clock = systemClock }: SharedStoreOptions,
 ): CounterStore {
-  const define = (name: string, numberOfKeys: number | undefined, lua: string) =>
-    durable
-      ? defineScript(redis, `${name}Durably`, numberOfKeys, lua)
-      : defineScript(redis, name, numberOfKeys, `${UNLOGGED}\n${lua}`)
-  const count = define('limitsCount', undefined, COUNT)
-  const takeBack = define('limitsTakeBack', 1, TAKE_BACK)
+  const define = (name: string, file: URL) => {
+    const { lua, numberOfKeys } = readScript(file)
+    return durable
+      ? defineScript(redis, `${name}Durably`, { lua, numberOfKeys })
+      : defineScript(redis, name, { lua: `${UNLOGGED}\n${lua}`, numberOfKeys })
+  }
+  const count = define('limitsCount', COUNT)
+  const takeBack = define('limitsTakeBack', TAKE_BACK)
   let windowMs = 0
 
   const increment = createBatcher({

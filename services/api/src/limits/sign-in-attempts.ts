@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { type Clock, defineScript, systemClock } from '@ticket-line/shared'
+import { type Clock, defineScript, readScript, systemClock } from '@ticket-line/shared'
 import type { Redis } from 'ioredis'
 import { unavailable } from '../http/problem.js'
 import { addressKey } from './client-key.js'
@@ -14,12 +14,7 @@ const KNOWN_ADDRESS_MS = 30 * 24 * 3_600_000
 /** Maximum number of addresses that an account knows: those of the latest sign-ins. */
 const KNOWN_ADDRESSES = 20
 
-const REMEMBER_ADDRESS = `-- KEYS[1]    addresses of the account, scored by the time of their last sign-in, ms
--- ARGV[1]    now, ms; ARGV[2] the address
--- ARGV[3]    how many addresses are kept; ARGV[4] for how long, ms
-redis.call('ZADD', KEYS[1], ARGV[1], ARGV[2])
-redis.call('ZREMRANGEBYRANK', KEYS[1], 0, -1 - tonumber(ARGV[3]))
-redis.call('PEXPIRE', KEYS[1], ARGV[4])`
+const REMEMBER_ADDRESS = new URL('../../scripts/remember-address.lua', import.meta.url)
 
 /** An attempt to sign in to an account from an address. */
 export interface Attempt {
@@ -77,7 +72,7 @@ export function createSignInAttempts({
   const failuresPrefix = `${prefix}failures:`
   // Durable, so that a restart of Redis gives nobody more guesses.
   const store = createSharedStore(redis, failuresPrefix, { durable: true, clock })
-  const remember = defineScript(redis, 'limitsRememberAddress', 1, REMEMBER_ADDRESS)
+  const remember = defineScript(redis, 'limitsRememberAddress', readScript(REMEMBER_ADDRESS))
   store.init?.({ windowMs } as Parameters<NonNullable<typeof store.init>>[0])
 
   function stateOf(used: number, resetMs: number): LimitState {
