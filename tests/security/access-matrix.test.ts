@@ -1,5 +1,5 @@
 import { generateKeyPairSync } from 'node:crypto'
-import { type AppRoute, listRoutes } from '@ticket-line/api/routes'
+import { type AppRoute, readRoutingTable } from '@ticket-line/api/routes'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { RequestOptions } from '../stack/client.ts'
 import { type System, startSystem } from '../stack/system.ts'
@@ -9,7 +9,7 @@ import { type Expectation, expectations } from './expectations.ts'
 const BOARD = '/admin/queues'
 const scene = { booked: 11, open: 12, firstFree: 13 }
 const expected = expectations(scene)
-const routes = await listRoutes()
+const routes = await readRoutingTable()
 const nameOf = ({ method, path }: AppRoute): string => `${method} ${path}`
 const isBoard = ({ path }: AppRoute): boolean => path === BOARD || path.startsWith(`${BOARD}/`)
 

@@ -68,7 +68,10 @@ export interface ServerConfig {
   maxRequests: number
   /** `MAX_LONG_POLLS`: clients that wait for a job. Further ones get 503 `busy`. */
   maxLongPolls: number
-  /** `EXPORT_STALL_TIMEOUT_MS`: a connection whose client reads nothing for this long is closed. */
+  /**
+   * `EXPORT_STALL_TIMEOUT_MS`: a connection is closed, and a download ends, if the client reads
+   * nothing for this long.
+   */
   stallTimeoutMs: number
 }
 
@@ -104,8 +107,6 @@ export interface PostgresConfig {
   idleInTransactionTimeoutMs: number
   /** `READ_TIMEOUT_MS`: how long a read may take. A request whose read takes longer gets 503. */
   readTimeoutMs: number
-  /** `EXPORT_STALL_TIMEOUT_MS`: a download ends if its client reads nothing for this long. */
-  exportStallTimeoutMs: number
   /** `EXPORT_TIMEOUT_MS`: maximum duration of a download. */
   exportTimeoutMs: number
   /** `KNOWN_EVENTS`: maximum number of existing events that a process remembers. */
@@ -172,7 +173,7 @@ function readServer(env: EnvReader): ServerConfig {
     maxConnections: env.integer('MAX_CONNECTIONS', 20_000, { min: 1, max: 1_000_000 }),
     maxRequests: env.integer('MAX_REQUESTS', 10_000, { min: 1, max: 1_000_000 }),
     maxLongPolls: env.integer('MAX_LONG_POLLS', 10_000, { min: 1, max: 1_000_000 }),
-    stallTimeoutMs: readStallTimeout(env),
+    stallTimeoutMs: env.integer('EXPORT_STALL_TIMEOUT_MS', 30_000, { min: 50, max: 600_000 }),
   }
 }
 
@@ -198,12 +199,7 @@ function readPostgres(env: EnvReader): PostgresConfig {
     statementTimeoutMs: ms('API_PG_STATEMENT_TIMEOUT_MS', 5000),
     idleInTransactionTimeoutMs: ms('PG_IDLE_IN_TRANSACTION_TIMEOUT_MS', 3000),
     readTimeoutMs: ms('READ_TIMEOUT_MS', 800),
-    exportStallTimeoutMs: readStallTimeout(env),
     exportTimeoutMs: env.integer('EXPORT_TIMEOUT_MS', 600_000, { min: 50, max: 86_400_000 }),
     knownEvents: env.integer('KNOWN_EVENTS', 100_000, { min: 1, max: 10_000_000 }),
   }
-}
-
-function readStallTimeout(env: EnvReader): number {
-  return env.integer('EXPORT_STALL_TIMEOUT_MS', 30_000, { min: 50, max: 600_000 })
 }

@@ -5,7 +5,7 @@ import {
   type Database,
   whenReachable,
 } from '@ticket-line/db'
-import { createInstallationWatch, isLineName, lineNameOf, shardPrefix } from '@ticket-line/line'
+import { createInstallationWatch } from '@ticket-line/line'
 import { type Availability, createLineClient, RATE_LIMIT_MS } from '@ticket-line/line/client'
 import {
   type Closers,
@@ -15,23 +15,15 @@ import {
   withDeadline,
 } from '@ticket-line/shared'
 import { startTracing, watchServers } from '@ticket-line/telemetry'
-import { createApp } from './app.js'
 import type { ApiConfig } from './config.js'
-import { createDashboard } from './dashboard/index.js'
-import { createEventReads } from './events/reads.js'
-import { createConcurrencyLimit } from './limits/concurrency.js'
-import { createExportLimit } from './limits/export-limit.js'
-import { limitPrefix } from './limits/index.js'
 import { createMetrics, type Metrics } from './operations/metrics.js'
 import { closeServer, listen } from './server.js'
-import { wireIdentity } from './wire-identity.js'
+import { wireApp } from './wire-app.js'
 
 /** How long a starting process waits for its servers before it listens anyway, ms. */
 const LISTEN_WITHIN_MS = 2000
 /** How often the servers are probed for metrics, ms. Prometheus reads them less often. */
 const SERVER_METRICS_INTERVAL_MS = 5000
-/** Rows of an export that are in memory at once. */
-const EXPORT_PORTION_ROWS = 1000
 
 /**
  * Starts all parts of an API process. Each part is registered with `closers` when it opens.
@@ -60,9 +52,8 @@ export async function startApi(
   redis.on('error', (err) => log.debug({ err }, 'the Redis connection of the rate limits failed'))
   closers.push('redis of rate limits', () => redis.disconnect())
 
-  const { resultWaitMs, ...lineConfig } = config.line
   const line = createLineClient({
-    ...lineConfig,
+    ...config.line,
     redisUrl: config.redisUrl,
     pool: databases.line.pool,
     layout: config.layout,
@@ -90,70 +81,18 @@ export async function startApi(
     onRefused,
   })
   closers.push('installation', () => installation.leave())
-  const availability = checkedAvailability(line.availability, checked, installation.isSure)
-  const prefix = limitPrefix(shardPrefix(0, config.layout))
-  const postgres = { availability, timeoutMs: config.postgres.readTimeoutMs }
-  const identity = await wireIdentity({
+  const { app, identity } = await wireApp({
     config,
-    db: databases.main.db,
+    databases,
     redis,
-    prefix,
-    postgres,
+    line,
+    availability: checkedAvailability(line.availability, checked, installation.isSure),
+    lifecycle,
+    metrics,
+    tracing,
     log,
   })
   closers.push('identity', () => identity.stop())
-  const events = createEventReads({
-    pool: databases.main.pool,
-    exportPool: databases.exports.pool,
-    postgres,
-    knownEvents: config.postgres.knownEvents,
-    exports: {
-      portionRows: EXPORT_PORTION_ROWS,
-      stallTimeoutMs: config.postgres.exportStallTimeoutMs,
-    },
-  })
-  const requests = createConcurrencyLimit(config.server.maxRequests)
-  const longPolls = createConcurrencyLimit(config.server.maxLongPolls)
-  metrics.watchRequests({ requests, longPolls })
-  const app = createApp({
-    log,
-    metrics,
-    tracing,
-    lifecycle,
-    metricsToken: config.metricsToken,
-    trustedProxies: config.trustedProxies,
-    requests,
-    longPolls,
-    guards: identity.guards,
-    line,
-    availability,
-    events,
-    initializeOpen: config.initializeOpen,
-    resultWaitMs,
-    readTimeoutMs: config.postgres.readTimeoutMs,
-    exportStallTimeoutMs: config.postgres.exportStallTimeoutMs,
-    exportTimeoutMs: config.postgres.exportTimeoutMs,
-    exports: createExportLimit({ max: config.postgres.exportPoolSize, redis, prefix, log }),
-    accounts: identity.accounts,
-    publicKeys: identity.keyring.own.length > 0 ? identity.keyring : undefined,
-    dashboard: createDashboard({
-      writable: config.dashboardWritable,
-      verifyToken: identity.verifyToken,
-      overrides: identity.overrides,
-      isSecure: identity.isSecure,
-      signIn: identity.accounts?.signIn,
-      sessionKey: identity.keyring.session,
-      limit: identity.guards.limits.dashboard,
-      limitSignIn: identity.guards.limits.login,
-      redis,
-      prefix,
-      log,
-      recentLines: (limit) => line.recentLines(limit),
-      isLine: (name) => isLineName(name, config.layout),
-      lineOf: (eventId) => lineNameOf(eventId, config.layout),
-      queueOf: (lineName) => line.queues.queueOf(lineName),
-    }),
-  })
   const onUnreachable = (err: unknown) => log.warn({ err }, 'waiting for PostgreSQL')
   const checks = Promise.all([
     whenReachable(async () => {

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { expect, it } from 'vitest'
 import { documentedRoutes } from '../app.js'
 import { problemSchema } from '../http/problem.js'
-import { listRoutes } from '../routes.js'
+import { readRoutingTable } from '../routes.js'
 import { createOpenApiDocument } from './document.js'
 
 it('finds docs/openapi.json up to date (if not, run `npm run openapi`)', () => {
@@ -44,7 +44,7 @@ it('finds every call of an installation with all features in docs/openapi.json',
   const documented = Object.entries(paths).flatMap(([path, operations]) =>
     Object.keys(operations).map((method) => `${method.toUpperCase()} ${path}`),
   )
-  const calls = (await listRoutes())
+  const calls = (await readRoutingTable())
     .map(({ method, path }) => `${method} ${path.replaceAll(/:(\w+)/g, '{$1}')}`)
     // Files of the documentation page, and the dashboard, which is no API.
     .filter((call) => !/ \/(docs\/|admin)/.test(call))

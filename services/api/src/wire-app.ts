@@ -1,0 +1,110 @@
+import type { Database } from '@ticket-line/db'
+import { isLineName, lineNameOf, shardPrefix } from '@ticket-line/line'
+import type { Availability, LineService } from '@ticket-line/line/client'
+import type { Log } from '@ticket-line/shared'
+import type { Tracing } from '@ticket-line/telemetry'
+import type { Hono } from 'hono'
+import type { Redis } from 'ioredis'
+import { createApp } from './app.js'
+import type { ApiConfig } from './config.js'
+import { createDashboard } from './dashboard/index.js'
+import { createEventReads } from './events/reads.js'
+import type { AppEnv } from './http/env.js'
+import type { Lifecycle } from './http/request-context.js'
+import { createConcurrencyLimit } from './limits/concurrency.js'
+import { createExportLimit } from './limits/export-limit.js'
+import { limitPrefix } from './limits/index.js'
+import type { Metrics } from './operations/metrics.js'
+import { type Identity, wireIdentity } from './wire-identity.js'
+
+/** Rows of an export that are in memory at once. */
+const EXPORT_PORTION_ROWS = 1000
+
+export interface WireAppDeps {
+  config: ApiConfig
+  databases: { main: Database; exports: Database }
+  /** The fail-fast connection of the rate limits. */
+  redis: Redis
+  line: LineService
+  availability: Availability
+  lifecycle: Lifecycle
+  metrics: Metrics
+  /** Undefined if tracing is off. */
+  tracing: Tracing | undefined
+  log: Log
+}
+
+/** Connects the parts of the app to the settings and servers of a process. It calls no server. */
+export async function wireApp({
+  config,
+  databases,
+  redis,
+  line,
+  availability,
+  lifecycle,
+  metrics,
+  tracing,
+  log,
+}: WireAppDeps): Promise<{ app: Hono<AppEnv>; identity: Identity }> {
+  const { layout, server } = config
+  const prefix = limitPrefix(shardPrefix(0, layout))
+  const postgres = { availability, timeoutMs: config.postgres.readTimeoutMs }
+  const identity = await wireIdentity({
+    config,
+    db: databases.main.db,
+    redis,
+    prefix,
+    postgres,
+    log,
+  })
+  const { guards, accounts, keyring } = identity
+  const requests = createConcurrencyLimit(server.maxRequests)
+  const longPolls = createConcurrencyLimit(server.maxLongPolls)
+  metrics.watchRequests({ requests, longPolls })
+  const app = createApp({
+    log,
+    metrics,
+    tracing,
+    lifecycle,
+    metricsToken: config.metricsToken,
+    trustedProxies: config.trustedProxies,
+    requests,
+    longPolls,
+    guards,
+    line,
+    availability,
+    events: createEventReads({
+      pool: databases.main.pool,
+      exportPool: databases.exports.pool,
+      postgres,
+      knownEvents: config.postgres.knownEvents,
+      exports: { portionRows: EXPORT_PORTION_ROWS, stallTimeoutMs: server.stallTimeoutMs },
+    }),
+    initializeOpen: config.initializeOpen,
+    resultWaitMs: config.line.resultWaitMs,
+    readTimeoutMs: config.postgres.readTimeoutMs,
+    exportStallTimeoutMs: server.stallTimeoutMs,
+    exportTimeoutMs: config.postgres.exportTimeoutMs,
+    exports: createExportLimit({ max: config.postgres.exportPoolSize, redis, prefix, log }),
+    accounts,
+    publicKeys: keyring.own.length > 0 ? keyring : undefined,
+    dashboard: createDashboard({
+      writable: config.dashboardWritable,
+      verifyToken: identity.verifyToken,
+      overrides: identity.overrides,
+      isSecure: identity.isSecure,
+      signIn: accounts?.signIn,
+      sessionKey: keyring.session,
+      limit: guards.limits.dashboard,
+      limitSignIn: guards.limits.login,
+      redis,
+      prefix,
+      log,
+      recentLines: (limit) => line.recentLines(limit),
+      isLine: (name) => isLineName(name, layout),
+      lineOf: (eventId) => lineNameOf(eventId, layout),
+      queueOf: (lineName) => line.queues.queueOf(lineName),
+    }),
+  })
+  return { app, identity }
+}
