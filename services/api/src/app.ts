@@ -14,7 +14,7 @@ import type { EventReads } from './events/reads.js'
 import { eventRoutes } from './events/routes.js'
 import type { TrustedProxies } from './http/client-address.js'
 import type { AppEnv } from './http/env.js'
-import { problemResponse, respondError } from './http/problem.js'
+import { NOT_FOUND, problemResponse, respondError } from './http/problem.js'
 import { sendPlain } from './http/reply.js'
 import { createRequestContext, createRequestTrace, type Lifecycle } from './http/request-context.js'
 import { type Guards, mountRoutes, type Route } from './http/route.js'
@@ -94,7 +94,7 @@ export function createApp(deps: AppDeps): Hono<AppEnv> {
   app.onError((error, c) => respondError(c, error))
   app.notFound(async (c) => {
     const refusal = await guards.limits.unmatched(c)
-    return refusal ?? sendPlain(c, problemResponse('not_found', 'There is nothing at this path.'))
+    return refusal ?? sendPlain(c, problemResponse('not_found', NOT_FOUND))
   })
   if (dashboard !== undefined) app.use('/admin/*', ...dashboard.guards)
   mountRoutes(app, createRoutes(deps), guards)

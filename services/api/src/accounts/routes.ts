@@ -44,6 +44,9 @@ export function accountRoutes(deps: AccountDeps): Route[] {
   ]
 }
 
+/** Message of `user_exists`. */
+export const USER_EXISTS = 'This user id is taken.'
+
 function registerRoute({ signIn }: AccountDeps): Route {
   return defineRoute({
     method: 'POST',
@@ -64,7 +67,7 @@ function registerRoute({ signIn }: AccountDeps): Route {
       const result = await signIn.register({ ...body, address: c.get('clientAddress') })
       if (result.kind === 'limited') return refuse(c, result.state)
       showLimit(c, result.state)
-      if (result.kind === 'failed') throw new AppError('user_exists', 'This user id is taken.')
+      if (result.kind === 'failed') throw new AppError('user_exists', USER_EXISTS)
       return reply(c, 201, { userId: result.value.userId })
     },
   })

@@ -105,13 +105,18 @@ function disabledRoute({ accounts, overrides }: UserDeps): Route {
   })
 }
 
+/** Message of `user_not_found`. */
+export const USER_NOT_FOUND = 'There is no such local account.'
+/** Message of `last_admin`. */
+export const LAST_ADMIN = 'This is the last admin. Make another user an admin first.'
+
 /** @throws AppError `user_not_found` or `last_admin` if the change was refused */
 function applied(change: PrivilegeChange) {
   if (change.kind === 'user_not_found') {
-    throw new AppError('user_not_found', 'There is no such local account.')
+    throw new AppError('user_not_found', USER_NOT_FOUND)
   }
   if (change.kind === 'last_admin') {
-    throw new AppError('last_admin', 'This is the last admin. Make another user an admin first.')
+    throw new AppError('last_admin', LAST_ADMIN)
   }
   return change
 }

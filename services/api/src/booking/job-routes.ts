@@ -46,6 +46,9 @@ const PAUSE_AFTER_FAILURE_MS = 100
  */
 const OVERTIME_MS = 3000
 
+/** Message of `job_not_found`. */
+export const JOB_NOT_FOUND = 'There is no such job.'
+
 /** `GET /jobs/:jobId`. */
 export function jobRoute(deps: JobDeps): Route {
   return defineRoute({
@@ -85,7 +88,7 @@ export function jobRoute(deps: JobDeps): Route {
           ? undefined
           : await asLongPoll(deps, waitMs, () => poll(deps, jobId, waitMs, mayRead))
       // A job that the caller may not read must look like one that does not exist.
-      if (view === undefined) throw new AppError('job_not_found', 'There is no such job.')
+      if (view === undefined) throw new AppError('job_not_found', JOB_NOT_FOUND)
       const { outcome } = view
       const representation = preferences.return === 'representation'
       const form = { representation, staff: isStaff(principal) }

@@ -10,7 +10,12 @@ import {
 } from '@ticket-line/shared'
 import { z } from 'zod'
 import { type Preferences, preferenceApplied } from '../http/prefer.js'
-import { type ProblemResponse, problemResponse, UNAVAILABLE } from '../http/problem.js'
+import {
+  EVENT_NOT_FOUND,
+  type ProblemResponse,
+  problemResponse,
+  UNAVAILABLE,
+} from '../http/problem.js'
 import { type PlainResponse, retryAfter } from '../http/reply.js'
 import type { AnswerOf } from '../http/route.js'
 import { messageSchema } from '../http/schemas.js'
@@ -61,7 +66,7 @@ const SUCCESS = {
 
 /** Messages of outcomes that are problems. */
 export const REFUSAL = {
-  event_not_found: 'There is no such event.',
+  event_not_found: EVENT_NOT_FOUND,
   already_booked: 'This user already has a booking for this event.',
   already_waiting: 'This user is already on the waiting list of this event.',
   booking_not_found: 'This user has no booking or waiting-list entry for this event.',

@@ -6,6 +6,7 @@ import type { Context, Hono, MiddlewareHandler } from 'hono'
 import { isSameOrigin } from '../http/browser.js'
 import type { AppEnv } from '../http/env.js'
 import { redirect } from '../http/reply.js'
+import { eventIdText } from '../http/schemas.js'
 import { openEventPage, sendPage } from './pages.js'
 import { createShownQueues, type LineSource } from './shown-queues.js'
 
@@ -93,11 +94,11 @@ export function mountBoard(
   app.get(OPEN_PATH, (c) => {
     const text = c.req.query('eventId')
     if (text === undefined) return sendPage(c, 200, openEventPage())
-    const eventId = /^[1-9]\d{0,15}$/.test(text.trim()) ? Number(text) : Number.NaN
-    if (!Number.isSafeInteger(eventId)) {
+    const eventId = eventIdText.safeParse(text.trim())
+    if (!eventId.success) {
       return sendPage(c, 400, openEventPage('An event id is a whole number of 1 or more.'))
     }
-    return redirect(c, 303, `${BASE_PATH}/queue/${lineOf(eventId)}`)
+    return redirect(c, 303, `${BASE_PATH}/queue/${lineOf(eventId.data)}`)
   })
   app.get(`${BASE_PATH}/`, (c) => redirect(c, 308, BASE_PATH))
   app.route(BASE_PATH, serverAdapter.registerPlugin())

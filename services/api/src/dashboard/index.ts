@@ -7,7 +7,7 @@ import type { AccountOverrides } from '../auth/account-overrides.js'
 import type { TokenVerifier } from '../auth/verify-token.js'
 import type { CookieSecurity } from '../http/browser.js'
 import type { AppEnv } from '../http/env.js'
-import { problemResponse, unavailable } from '../http/problem.js'
+import { NOT_FOUND, problemResponse, unavailable } from '../http/problem.js'
 import { redirect, sendPlain } from '../http/reply.js'
 import { defineRoute, type Route } from '../http/route.js'
 import { createAuthorize } from './authorize.js'
@@ -88,7 +88,7 @@ const requirePlainPath: MiddlewareHandler<AppEnv> = async function requirePlainP
   const query = Object.values(c.req.query())
   // The board decodes some of its parameters a second time.
   if (PLAIN_PATH.test(rawPath(c)) && !query.some((value) => value.includes('%'))) return next()
-  return sendPlain(c, problemResponse('not_found', 'There is nothing at this path.'))
+  return sendPlain(c, problemResponse('not_found', NOT_FOUND))
 }
 
 function rawPath(c: Context<AppEnv>): string {

@@ -1,6 +1,7 @@
 import { AppError, isUserId } from '@ticket-line/shared'
 import type { Context, MiddlewareHandler } from 'hono'
 import { isPassword } from '../accounts/passwords.js'
+import { WRONG_CREDENTIALS } from '../accounts/routes.js'
 import type { SignIn } from '../accounts/sign-in.js'
 import { readBytes } from '../http/body.js'
 import { type CookieSecurity, isSameOrigin, keepsSecureCookies } from '../http/browser.js'
@@ -74,8 +75,7 @@ async function signInByForm(
   const form = await readForm(c)
   const userId = form.get('userId')
   const password = form.get('password')
-  const refuseCredentials = (): Response =>
-    sendPage(c, 401, signInPage('The user id or password is wrong.'))
+  const refuseCredentials = (): Response => sendPage(c, 401, signInPage(WRONG_CREDENTIALS))
   if (!isUserId(userId) || !isPassword(password)) return refuseCredentials()
   const result = await signIn.signIn({ userId, password, address: c.get('clientAddress') })
   if (result.kind === 'limited') return refuse(c, result.state)

@@ -4,10 +4,14 @@ import { AppError } from '@ticket-line/shared'
 import type { Context } from 'hono'
 import type { z } from 'zod'
 import type { AppEnv } from './env.js'
-import { fieldErrors, invalidRequest } from './input.js'
+import { fieldErrors, invalidRequest, notValid } from './input.js'
 
 /** Maximum size of a request body, bytes. */
 export const MAX_BODY_BYTES = 16 * 1024
+/** Message of `payload_too_large`. */
+export const TOO_LARGE = `The body is larger than ${MAX_BODY_BYTES} bytes.`
+/** Message of `unsupported_media_type` for a body whose type is not JSON. */
+export const NOT_JSON = 'The body must be sent as application/json.'
 
 /**
  * Reads and checks a JSON body. The size is checked first, then the media type, then the content.
@@ -23,7 +27,7 @@ export async function readBody<S extends z.ZodType>(
   const mediaType = c.req.header('content-type') ?? ''
   const encoding = c.req.header('content-encoding')
   if (mediaType !== 'application/json' && !isJson(mediaType)) {
-    throw new AppError('unsupported_media_type', 'The body must be sent as application/json.')
+    throw new AppError('unsupported_media_type', NOT_JSON)
   }
   if (encoding !== undefined && encoding.toLowerCase() !== 'identity') {
     throw new AppError(
@@ -34,7 +38,7 @@ export async function readBody<S extends z.ZodType>(
   const value = parseObject(bytes)
   const result = schema.safeParse(value)
   if (!result.success)
-    throw invalidRequest('The request body is not valid.', fieldErrors(result.error, value))
+    throw invalidRequest(notValid('request body'), fieldErrors(result.error, value))
   return result.data
 }
 
@@ -89,7 +93,7 @@ async function readStream(stream: ReadableStream<Uint8Array> | null): Promise<Ui
 }
 
 function tooLarge(): AppError {
-  return new AppError('payload_too_large', `The body is larger than ${MAX_BODY_BYTES} bytes.`)
+  return new AppError('payload_too_large', TOO_LARGE)
 }
 
 function cutShort(): AppError {

@@ -11,6 +11,11 @@ export function invalidRequest(message: string, errors: FieldError[]): AppError 
   return new AppError('invalid_request', message, { errors })
 }
 
+/** Message of `invalid_request` if a part of the request does not match its schema. */
+export function notValid(what: string): string {
+  return `The ${what} is not valid.`
+}
+
 /**
  * Checks a value other than a body, such as path parameters.
  *
@@ -24,7 +29,7 @@ export function checkInput<S extends z.ZodType>(
 ): z.output<S> {
   const result = schema.safeParse(value)
   if (result.success) return result.data
-  throw invalidRequest(`The ${what} is not valid.`, fieldErrors(result.error, value))
+  throw invalidRequest(notValid(what), fieldErrors(result.error, value))
 }
 
 /**
@@ -52,7 +57,7 @@ function refuseStrayParameters(search: string, schema: z.ZodType | undefined): v
   }
   if (strays.size === 0) return
   const errors = [...strays].map(([name, detail]) => ({ pointer: jsonPointer([name]), detail }))
-  throw invalidRequest('The query is not valid.', errors.slice(0, MAX_ERRORS))
+  throw invalidRequest(notValid('query'), errors.slice(0, MAX_ERRORS))
 }
 
 /** Converts the issues that a schema found in a value to the `errors` of a problem. */

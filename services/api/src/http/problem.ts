@@ -33,6 +33,12 @@ export const problemSchema = z
 export type Problem = z.output<typeof problemSchema>
 export type ProblemResponse = PlainResponse<number, Problem>
 
+/** Message of `not_found`. */
+export const NOT_FOUND = 'There is nothing at this path.'
+/** Message of `event_not_found`. */
+export const EVENT_NOT_FOUND = 'There is no such event.'
+/** Message of `internal`. */
+export const INTERNAL = 'The server encountered an unexpected error.'
 /** Message of a 503 to a request that changed nothing. */
 export const UNAVAILABLE =
   'The service cannot reach a server that it needs. Nothing was changed. Please try again.'
@@ -78,7 +84,7 @@ export function busy(message: string, retryAfterSeconds = 1): AppError {
 }
 
 export function eventNotFound(): AppError {
-  return new AppError('event_not_found', 'There is no such event.')
+  return new AppError('event_not_found', EVENT_NOT_FOUND)
 }
 
 // ioredis distinguishes these errors only by their messages.
@@ -105,7 +111,7 @@ export function respondError(c: Context<AppEnv>, error: unknown): Response {
   const requestId = c.get('requestId')
   if (known === undefined) {
     c.get('log')?.error({ err: error, requestId }, 'request failed')
-    return sendPlain(c, problemResponse('internal', 'The server encountered an unexpected error.'))
+    return sendPlain(c, problemResponse('internal', INTERNAL))
   }
   if (known.cause !== undefined)
     c.get('log')?.warn({ err: known.cause, requestId, code: known.code }, 'request refused')

@@ -229,6 +229,11 @@ function allowOf(routes: readonly Route[]): string {
   return [...methods, 'OPTIONS'].join(', ')
 }
 
+/** Message of `method_not_allowed`. */
+export function supportsOnly(methods: string): string {
+  return `This path supports ${methods}.`
+}
+
 /** Answers `OPTIONS` with 204, and methods that the path does not have with 405. */
 function handleOtherMethods(
   path: string,
@@ -241,7 +246,9 @@ function handleOtherMethods(
     const refusal = await limit?.(c)
     if (refusal !== undefined) return refusal
     if (c.req.method === 'OPTIONS') return sendJson(c, 204, null, { allow })
-    const message = `This path supports ${allow}.`
-    return sendPlain(c, problemResponse('method_not_allowed', message, { headers: { allow } }))
+    return sendPlain(
+      c,
+      problemResponse('method_not_allowed', supportsOnly(allow), { headers: { allow } }),
+    )
   }
 }

@@ -42,15 +42,16 @@ export const userIdSchema = z
     example: 'ada',
   })
 
+/** An event id as text, in a path or a form. */
+export const eventIdText = z
+  .string()
+  .regex(/^[1-9]\d{0,15}$/, eventIdError)
+  .transform(Number)
+  .refine(isEventId, eventIdError)
+  .meta({ description: 'Identifies an event.', example: '1001' })
+
 /** The path parameter `:eventId`. */
-export const eventIdParams = z.object({
-  eventId: z
-    .string()
-    .regex(/^[1-9]\d{0,15}$/, eventIdError)
-    .transform(Number)
-    .refine(isEventId, eventIdError)
-    .meta({ description: 'Identifies an event.', example: '1001' }),
-})
+export const eventIdParams = z.object({ eventId: eventIdText })
 
 // Members of response bodies. They repeat no input rule, because our own values are valid.
 export const shownEventId = z.int().meta({ example: 1001 })

@@ -1,32 +1,35 @@
 import type { ErrorCode } from '@ticket-line/shared'
 import { z } from 'zod'
-import { WRONG_CREDENTIALS } from '../accounts/routes.js'
+import { USER_EXISTS, WRONG_CREDENTIALS } from '../accounts/routes.js'
+import { LAST_ADMIN, USER_NOT_FOUND } from '../accounts/user-routes.js'
 import { SIGN_IN_REQUIRED } from '../auth/authenticate.js'
+import { JOB_NOT_FOUND } from '../booking/job-routes.js'
 import { REFUSAL, UNKNOWN } from '../booking/responses.js'
 import { STAFF_ACT_FOR_OTHERS } from '../booking/routes.js'
 import { EVENT_EXISTS } from '../events/routes.js'
-import { MAX_BODY_BYTES } from '../http/body.js'
-import { problemResponse, UNAVAILABLE } from '../http/problem.js'
+import { NOT_JSON, TOO_LARGE } from '../http/body.js'
+import { notValid } from '../http/input.js'
+import { INTERNAL, NOT_FOUND, problemResponse, UNAVAILABLE } from '../http/problem.js'
 import { OVERLOADED } from '../http/request-context.js'
-import { ROLE_NEEDED, type Route } from '../http/route.js'
+import { ROLE_NEEDED, type Route, supportsOnly } from '../http/route.js'
 
 /** An example message for each code. */
 const MESSAGES: Record<ErrorCode, string> = {
   ...REFUSAL,
-  invalid_request: 'The request body is not valid.',
+  invalid_request: notValid('request body'),
   unauthorized: SIGN_IN_REQUIRED,
   invalid_credentials: WRONG_CREDENTIALS,
   forbidden: ROLE_NEEDED.staff,
-  not_found: 'There is nothing at this path.',
-  job_not_found: 'There is no such job.',
-  user_not_found: 'There is no such local account.',
-  method_not_allowed: 'This path supports POST, OPTIONS.',
-  user_exists: 'This user id is taken.',
+  not_found: NOT_FOUND,
+  job_not_found: JOB_NOT_FOUND,
+  user_not_found: USER_NOT_FOUND,
+  method_not_allowed: supportsOnly('POST, OPTIONS'),
+  user_exists: USER_EXISTS,
   event_exists: EVENT_EXISTS,
-  last_admin: 'This is the last admin. Make another user an admin first.',
-  payload_too_large: `The body is larger than ${MAX_BODY_BYTES} bytes.`,
-  unsupported_media_type: 'The body must be sent as application/json.',
-  internal: 'The server encountered an unexpected error.',
+  last_admin: LAST_ADMIN,
+  payload_too_large: TOO_LARGE,
+  unsupported_media_type: NOT_JSON,
+  internal: INTERNAL,
   busy: OVERLOADED,
   unavailable: UNAVAILABLE,
   unknown: UNKNOWN,
@@ -51,7 +54,7 @@ function exampleOf({ body, role }: Route, code: ErrorCode): object {
   if (code !== 'invalid_request') return problemResponse(code, MESSAGES[code]).body
   const [member] = body instanceof z.ZodObject ? Object.keys(body.shape) : []
   return member === undefined
-    ? problemResponse(code, 'The query is not valid.', {
+    ? problemResponse(code, notValid('query'), {
         errors: [{ pointer: '/color', detail: 'is not a known parameter' }],
       }).body
     : problemResponse(code, MESSAGES[code], {
