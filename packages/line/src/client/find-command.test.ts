@@ -35,8 +35,8 @@ const booked: Outcome = { outcome: 'booked', bookingId: '7-1', decidedAtMs: 5 }
 type Stored = StoredOutcome | undefined
 
 /**
- * Looks up commands in a line that says `location`, and in a PostgreSQL that gives the stored outcomes
- * in order, the last one again and again.
+ * Looks up commands in a line that says `location`, and in a PostgreSQL that gives the stored
+ * outcomes in order, the last one again and again.
  */
 function given(world: {
   stored?: (Stored | Error)[]

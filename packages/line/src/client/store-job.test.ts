@@ -40,7 +40,11 @@ interface World {
   stored?: string[] | (() => Promise<never>)
 }
 
-/** Stores the job. @returns what became of it, after how long, and what was recorded as abandoned */
+/**
+ * Stores the job.
+ *
+ * @returns what became of it, after how long, and what was recorded as abandoned
+ */
 async function store(
   world: World,
 ): Promise<{ result: StoreResult; tookMs: number; recorded: unknown[] }> {

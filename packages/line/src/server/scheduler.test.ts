@@ -7,8 +7,8 @@ import { createScheduler, type Scheduler, type SchedulerDeps } from './scheduler
 const silent = { warn: () => undefined } as unknown as Log
 
 /**
- * A scheduler of lines whose jobs are numbers. `elsewhere` has the lines of which another process has
- * the active job.
+ * A scheduler of lines whose jobs are numbers. `elsewhere` has the lines of which another process
+ * has the active job.
  */
 function given(overrides: Partial<SchedulerDeps> = {}) {
   const queued = new Map<string, number>()
