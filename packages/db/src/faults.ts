@@ -1,4 +1,4 @@
-import type { Backoff } from '@ticket-line/shared'
+import { type Backoff, isSqlState } from '@ticket-line/shared'
 
 /**
  * What went wrong with a transaction. The kind decides how the caller runs the transaction again.
@@ -84,9 +84,10 @@ const KINDS: Record<string, FaultKind> = {
 }
 
 /**
- * Unique constraints that are violated only if a concurrent transaction stored the same row first.
+ * Unique constraints that a batch violates only if a concurrent transaction stored the same row
+ * first.
  */
-const RACES = ['commands_pkey', 'idempotency_keys_caller_key_hash_pk']
+export const BATCH_RACES = ['commands_pkey', 'idempotency_keys_caller_key_hash_pk']
 
 const NETWORK_CODES = new Set([
   'ECONNREFUSED',
@@ -121,9 +122,7 @@ function rootOf(error: unknown): unknown {
 /** The SQLSTATE of a failed statement, if PostgreSQL gave one. */
 export function sqlStateOf(error: unknown): string | undefined {
   const code = codeOf(rootOf(error))
-  return code !== undefined && /^[0-9A-Z]{5}$/.test(code) && !NETWORK_CODES.has(code)
-    ? code
-    : undefined
+  return code !== undefined && isSqlState(code) && !NETWORK_CODES.has(code) ? code : undefined
 }
 
 /** True if a unique constraint was violated: `constraint`, or any if it is left out. */
@@ -134,6 +133,11 @@ export function isUniqueViolation(error: unknown, constraint?: string): boolean 
   )
 }
 
+/** True if the role lacks the right to run a statement. */
+export function isMissingRight(error: unknown): boolean {
+  return sqlStateOf(error) === '42501'
+}
+
 /** Names what went wrong with a transaction. */
 export function faultKindOf(error: unknown): FaultKind {
   const root = rootOf(error)
@@ -142,7 +146,7 @@ export function faultKindOf(error: unknown): FaultKind {
   const code = codeOf(root)
   if (code !== undefined && NETWORK_CODES.has(code)) return 'connection'
   const sqlState = sqlStateOf(error)
-  if (RACES.some((constraint) => isUniqueViolation(error, constraint))) return 'race'
+  if (BATCH_RACES.some((constraint) => isUniqueViolation(error, constraint))) return 'race'
   if (sqlState !== undefined) return KINDS[sqlState] ?? KINDS[sqlState.slice(0, 2)] ?? 'unknown'
   return root instanceof Error && CONNECTION_MESSAGES.test(root.message) ? 'connection' : 'unknown'
 }

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type { LineLayout } from '@ticket-line/shared'
-import type pg from 'pg'
-import { sqlStateOf } from './faults.js'
+import type { Pool } from 'pg'
+import { isMissingRight, sqlStateOf } from './faults.js'
 
 /**
  * An installation is one database with the Redis keys of one prefix. PostgreSQL records its id and
@@ -67,10 +67,9 @@ const COLUMNS = `id, key_prefix AS "keyPrefix", shared_lines AS "sharedLines", s
   (extract(epoch FROM clock_timestamp() - redis_seen_at) * 1000)::float8 AS "redisSeenMsAgo"`
 
 const UNDEFINED_TABLE = '42P01'
-const MISSING_RIGHT = '42501'
 
 /** The row of `installation` in PostgreSQL. */
-export function createInstallationStore(pool: pg.Pool): InstallationStore {
+export function createInstallationStore(pool: Pool): InstallationStore {
   let mayReadSystemId = true
 
   async function read(): Promise<InstallationRecord | undefined> {
@@ -144,7 +143,7 @@ export function createInstallationStore(pool: pg.Pool): InstallationStore {
         )
         return rows[0]?.id
       } catch (error) {
-        if (sqlStateOf(error) !== MISSING_RIGHT) throw error
+        if (!isMissingRight(error)) throw error
         mayReadSystemId = false
         return undefined
       }

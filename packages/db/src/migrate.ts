@@ -7,11 +7,9 @@ import {
   readNodeEnv,
   requireNode,
 } from '@ticket-line/shared'
-import { sqlStateOf } from './faults.js'
+import { isMissingRight } from './faults.js'
 import { migrateDatabase, recordSchemaOf } from './migrations.js'
 import { DEFAULT_SCHEMA } from './session.js'
-
-const MISSING_RIGHT = '42501'
 
 let schema = DEFAULT_SCHEMA
 try {
@@ -22,11 +20,10 @@ try {
   await migrateDatabase(readDatabaseUrl(env), schema)
   console.log('The database is up to date.')
 } catch (error) {
-  const hint =
-    sqlStateOf(error) === MISSING_RIGHT
-      ? `. Its role needs CREATE on the schema "${schema}". It also needs CREATE on the database, unless there is a ` +
-        `schema "${recordSchemaOf(schema)}" in which it may create tables`
-      : ''
+  const hint = isMissingRight(error)
+    ? `. Its role needs CREATE on the schema "${schema}". It also needs CREATE on the database, unless there is a ` +
+      `schema "${recordSchemaOf(schema)}" in which it may create tables`
+    : ''
   console.error(`The database could not be migrated: ${errorSummary(error)}${hint}.`)
   process.exitCode = 1
 }

@@ -1,8 +1,9 @@
 import type { AcceptedCommand } from '@ticket-line/shared'
-import type pg from 'pg'
-import { isUniqueViolation } from '../faults.js'
+import type { Pool } from 'pg'
+import { BATCH_RACES, isUniqueViolation } from '../faults.js'
+import { arrayOf } from './array-literal.js'
 import { COMMAND_COLUMNS } from './columns.js'
-import { arrayOf, type Statement } from './transaction.js'
+import type { Statement } from './transaction.js'
 
 /** A ticket that was booked by {@link bookFree}. */
 export interface BookedTicket {
@@ -53,8 +54,11 @@ const bookFreeTickets: Statement = {
     FROM booked RETURNING command_id, booking_sequence, decided_at`,
 }
 
-/** Violated if a concurrent transaction has committed the same claim, command or key. */
-const RACES = ['claims_event_id_user_id_pk', 'commands_pkey', 'idempotency_keys_caller_key_hash_pk']
+/**
+ * Violated if a concurrent transaction has committed the same claim, command or key. A batch locks
+ * its events first, so no other transaction adds a claim in the meantime.
+ */
+const RACES = ['claims_event_id_user_id_pk', ...BATCH_RACES]
 
 /**
  * Books free tickets in one statement that is its own transaction, at a third of the cost of a
@@ -70,7 +74,7 @@ const RACES = ['claims_event_id_user_id_pk', 'commands_pkey', 'idempotency_keys_
  * bookings as a batch, which finds stored outcomes
  */
 export async function bookFree(
-  queryable: Pick<pg.Pool, 'query'>,
+  queryable: Pick<Pool, 'query'>,
   bookings: readonly AcceptedCommand[],
 ): Promise<Map<string, BookedTicket>> {
   const { name, text } = bookFreeTickets

@@ -1,6 +1,7 @@
 import { MAX_COMMANDS_PER_JOB, type Outcome, type StoredOutcome } from '@ticket-line/shared'
 import { countWaitingUpTo } from '../reads/waitlist-position.js'
 import type { ClaimKind } from '../schema.js'
+import { arrayOf } from './array-literal.js'
 import {
   type CommandRow,
   commandOfRow,
@@ -8,7 +9,7 @@ import {
   SELECT_COMMAND,
   type StoredCommand,
 } from './columns.js'
-import { arrayOf, type LineConnection, NO_ROWS, type Statement } from './transaction.js'
+import { type LineConnection, NO_ROWS, type Statement } from './transaction.js'
 
 /** What must be loaded to decide a batch. */
 export interface LoadRequest {

@@ -1,6 +1,6 @@
 import { TransactionRollbackError } from 'drizzle-orm'
 import { drizzle, type NodePgDatabase } from 'drizzle-orm/node-postgres'
-import type pg from 'pg'
+import type { Pool, PoolClient, QueryConfig, QueryResult, QueryResultRow } from 'pg'
 import { retryRuleOf } from '../faults.js'
 
 /** A statement that PostgreSQL parses and plans once per connection. */
@@ -10,12 +10,12 @@ export interface Statement {
 }
 
 /** Sends a statement without waiting for the replies to earlier ones. */
-export type Send = <Row extends pg.QueryResultRow>(
+export type Send = <Row extends QueryResultRow>(
   statement: Statement,
   values: unknown[],
-) => Promise<pg.QueryResult<Row>>
+) => Promise<QueryResult<Row>>
 
-type Sent = Promise<Pick<pg.QueryResult, 'rows' | 'rowCount'>>
+type Sent = Promise<Pick<QueryResult, 'rows' | 'rowCount'>>
 
 /** The result of a statement that is not sent because it has nothing to do. */
 export const NO_ROWS: Promise<{ rows: never[]; rowCount: 0 }> = Promise.resolve({
@@ -36,20 +36,20 @@ export const NO_ROWS: Promise<{ rows: never[]; rowCount: 0 }> = Promise.resolve(
  * if BEGIN failed.
  */
 export class LineConnection {
-  readonly client: pg.PoolClient
+  readonly client: PoolClient
   readonly drizzle: NodePgDatabase
   /** Resolves when PostgreSQL has begun the transaction. */
   begun: Promise<unknown> = Promise.resolve()
   readonly #stream: Corkable
 
-  constructor(client: pg.PoolClient) {
+  constructor(client: PoolClient) {
     this.client = client
     this.#stream = (client as unknown as { connection: { stream: Corkable } }).connection.stream
-    this.drizzle = drizzle(this as unknown as pg.PoolClient)
+    this.drizzle = drizzle(this as unknown as PoolClient)
   }
 
   /** Called by Drizzle with BEGIN, COMMIT and ROLLBACK. */
-  async query({ text }: pg.QueryConfig): Promise<unknown> {
+  async query({ text }: QueryConfig): Promise<unknown> {
     if (text === 'begin') {
       // The first round trip is sent before the next tick, and leaves in the same packet as BEGIN.
       this.#stream.cork()
@@ -95,9 +95,9 @@ interface Corkable {
   uncork(): void
 }
 
-const connections = new WeakMap<pg.PoolClient, LineConnection>()
+const connections = new WeakMap<PoolClient, LineConnection>()
 
-function connectionOf(client: pg.PoolClient): LineConnection {
+function connectionOf(client: PoolClient): LineConnection {
   let connection = connections.get(client)
   if (connection === undefined) {
     connection = new LineConnection(client)
@@ -115,7 +115,7 @@ function connectionOf(client: pg.PoolClient): LineConnection {
  * PostgreSQL may have committed
  */
 export async function inTransaction<T>(
-  pool: pg.Pool,
+  pool: Pool,
   run: (connection: LineConnection) => Promise<T>,
 ): Promise<T> {
   const client = await pool.connect()
@@ -141,13 +141,4 @@ export async function inTransaction<T>(
   } finally {
     client.release(closes)
   }
-}
-
-/**
- * A PostgreSQL array literal of numbers, booleans, nulls and strings. It is JSON in braces. This is
- * correct as long as no string contains a control character, and ids never do. The driver's own
- * escaping would take a tenth of the worker's time.
- */
-export function arrayOf(values: readonly (string | number | boolean | null)[]): string {
-  return `{${JSON.stringify(values).slice(1, -1)}}`
 }

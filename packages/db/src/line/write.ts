@@ -1,7 +1,8 @@
 import type { AcceptedCommand, Outcome } from '@ticket-line/shared'
 import type { ClaimKind } from '../schema.js'
+import { arrayOf } from './array-literal.js'
 import type { EventRow } from './load.js'
-import { arrayOf, type LineConnection, type Statement } from './transaction.js'
+import type { LineConnection, Statement } from './transaction.js'
 import {
   cancelBookings,
   deleteClaims,

@@ -21,7 +21,6 @@ export interface ErrorDescription {
 
 const MAX_DEPTH = 5
 const MAX_PARTS = 5
-const SQLSTATE = /^[0-9A-Z]{5}$/
 
 type Fields = Record<string, unknown>
 
@@ -34,11 +33,16 @@ export function describeError(error: unknown): ErrorDescription {
   return describe(error, 0)
 }
 
+/** True if the code of an error has the form of a SQLSTATE. Node's `EPIPE` has it, too. */
+export function isSqlState(code: string): boolean {
+  return /^[0-9A-Z]{5}$/.test(code)
+}
+
 /** Describes an error in one line for a terminal: the message, and the SQLSTATE if any. */
 export function errorSummary(error: unknown): string {
   const { message, code, type } = describeError(error)
   const text = message === '' ? (code ?? type) : message
-  return code !== undefined && SQLSTATE.test(code) ? `${text} (SQLSTATE ${code})` : text
+  return code !== undefined && isSqlState(code) ? `${text} (SQLSTATE ${code})` : text
 }
 
 function describe(error: unknown, depth: number): ErrorDescription {
@@ -73,7 +77,7 @@ function isStatementWrapper(error: Fields): boolean {
 }
 
 function isDatabaseError({ code, severity }: Fields): boolean {
-  return typeof code === 'string' && SQLSTATE.test(code) && typeof severity === 'string'
+  return typeof code === 'string' && isSqlState(code) && typeof severity === 'string'
 }
 
 function safeMessage(error: Error & Fields): string {

@@ -3,6 +3,7 @@ import { sleep } from './deadline.js'
 import { ConfigError } from './env.js'
 import type { Log } from './log.js'
 import { createPatientRedis } from './redis.js'
+import { isOlder } from './version.js'
 
 /**
  * What a Redis reports about itself. A member is undefined if the user may not read it, or a
@@ -88,7 +89,7 @@ export async function checkRedisServer(
       'REDIS_URL leads to a Redis Sentinel: it must lead to the master that it watches',
     )
   }
-  if (version !== undefined && isTooOld(version)) {
+  if (version !== undefined && isOlder(version, OLDEST)) {
     throw new ConfigError(
       `Redis ${version} is too old: ${OLDEST.join('.')} or newer is needed, or Valkey`,
     )
@@ -128,11 +129,6 @@ export async function checkRedisAt(
   } finally {
     redis.disconnect()
   }
-}
-
-function isTooOld(version: string): boolean {
-  const [major = Number.NaN, minor = 0] = version.split('.').map(Number)
-  return major < OLDEST[0] || (major === OLDEST[0] && minor < OLDEST[1])
 }
 
 /** Parses the reply of `INFO` into values by field. */

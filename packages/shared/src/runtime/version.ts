@@ -21,7 +21,12 @@ const OLDEST = [22, 22] as const
  * @throws ConfigError naming both versions
  */
 export function requireNode(version: string = process.versions.node): void {
-  const [major = 0, minor = 0] = version.split('.').map(Number)
-  if (major > OLDEST[0] || (major === OLDEST[0] && minor >= OLDEST[1])) return
+  if (!isOlder(version, OLDEST)) return
   throw new ConfigError(`this needs Node ${OLDEST.join('.')} or newer, and runs on Node ${version}`)
+}
+
+/** True if a version such as `6.0.20` is older; false if the version is not a number. */
+export function isOlder(version: string, oldest: readonly [number, number]): boolean {
+  const [major = Number.NaN, minor = 0] = version.split('.').map(Number)
+  return major < oldest[0] || (major === oldest[0] && minor < oldest[1])
 }
