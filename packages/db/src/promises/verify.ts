@@ -1,4 +1,5 @@
 import type { Pool } from 'pg'
+import { beginSnapshot } from '../reads/snapshot.js'
 import type { PromiseCheck } from './check.js'
 import { claimChecks } from './claims.js'
 import { commandChecks } from './commands.js'
@@ -38,35 +39,29 @@ const CHECKS: PromiseCheck[] = [...counterChecks, ...claimChecks, ...orderChecks
  * `checkTimeoutMs`
  */
 export async function verifyPromises(pool: Pool, options: VerifyOptions): Promise<CheckResult[]> {
-  const client = await pool.connect()
-  let failed = true
-  try {
-    await client.query('BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY')
-    await client.query(`SET LOCAL statement_timeout = ${Math.trunc(options.checkTimeoutMs)}`)
-    // Each check runs once, so compiling it would take longer than it saves.
-    await client.query('SET LOCAL jit = off')
-    const results: CheckResult[] = []
-    for (const check of CHECKS) {
-      const startedAtMs = options.now()
-      const { rows } = await client.query<{ event_id: string; detail: string; found: string }>({
-        text: `SELECT event_id, detail, count(*) OVER () AS found FROM (${check.text}) broken
+  await using snapshot = await beginSnapshot(pool)
+  const { client } = snapshot
+  await client.query(`SET LOCAL statement_timeout = ${Math.trunc(options.checkTimeoutMs)}`)
+  // Each check runs once, so compiling it would take longer than it saves.
+  await client.query('SET LOCAL jit = off')
+  const results: CheckResult[] = []
+  for (const check of CHECKS) {
+    const startedAtMs = options.now()
+    const { rows } = await client.query<{ event_id: string; detail: string; found: string }>({
+      text: `SELECT event_id, detail, count(*) OVER () AS found FROM (${check.text}) broken
           ORDER BY event_id LIMIT $2`,
-        values: [options.eventIds ?? null, options.exampleLimit],
-      })
-      const result: CheckResult = {
-        name: check.name,
-        promise: check.promise,
-        broken: Number(rows[0]?.found ?? 0),
-        examples: rows.map((row) => ({ eventId: Number(row.event_id), detail: row.detail })),
-        tookMs: options.now() - startedAtMs,
-      }
-      results.push(result)
-      options.onResult?.(result)
+      values: [options.eventIds ?? null, options.exampleLimit],
+    })
+    const result: CheckResult = {
+      name: check.name,
+      promise: check.promise,
+      broken: Number(rows[0]?.found ?? 0),
+      examples: rows.map((row) => ({ eventId: Number(row.event_id), detail: row.detail })),
+      tookMs: options.now() - startedAtMs,
     }
-    await client.query('COMMIT')
-    failed = false
-    return results
-  } finally {
-    client.release(failed)
+    results.push(result)
+    options.onResult?.(result)
   }
+  await snapshot.end()
+  return results
 }

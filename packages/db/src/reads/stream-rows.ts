@@ -1,4 +1,5 @@
 import type { Pool, QueryResultRow } from 'pg'
+import { beginSnapshot } from './snapshot.js'
 
 export interface StreamOptions {
   /** How many rows a portion has. They are in memory at the same time. */
@@ -18,26 +19,19 @@ export async function* streamRows<Row extends QueryResultRow>(
   query: { text: string; values: unknown[] },
   { portionRows, stallTimeoutMs }: StreamOptions,
 ): AsyncGenerator<Row[]> {
-  const client = await pool.connect()
-  let broken = true
-  try {
-    await client.query('BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY')
-    // The short timeout of other sessions is for frozen processes. It would end all slow downloads.
-    await client.query(
-      `SET LOCAL idle_in_transaction_session_timeout = ${Math.trunc(stallTimeoutMs)}`,
+  await using snapshot = await beginSnapshot(pool)
+  const { client } = snapshot
+  // The short timeout of other sessions is for frozen processes. It would end all slow downloads.
+  await client.query(
+    `SET LOCAL idle_in_transaction_session_timeout = ${Math.trunc(stallTimeoutMs)}`,
+  )
+  await client.query({ ...query, text: `DECLARE portions NO SCROLL CURSOR FOR ${query.text}` })
+  for (;;) {
+    const { rows } = await client.query<Row>(
+      `FETCH FORWARD ${Math.trunc(portionRows)} FROM portions`,
     )
-    await client.query({ ...query, text: `DECLARE portions NO SCROLL CURSOR FOR ${query.text}` })
-    for (;;) {
-      const { rows } = await client.query<Row>(
-        `FETCH FORWARD ${Math.trunc(portionRows)} FROM portions`,
-      )
-      if (rows.length > 0) yield rows
-      if (rows.length < portionRows) break
-    }
-    await client.query('COMMIT')
-    broken = false
-  } finally {
-    // If the transaction is still open, closing the connection ends it.
-    client.release(broken)
+    if (rows.length > 0) yield rows
+    if (rows.length < portionRows) break
   }
+  await snapshot.end()
 }
