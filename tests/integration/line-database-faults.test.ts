@@ -83,7 +83,7 @@ describe('the canary', () => {
       },
     })
 
-    await runCanary(createLineStore(watched), await newEvent(1), Date.now())
+    await runCanary(createLineStore(watched, watched), await newEvent(1), Date.now())
 
     expect([...sent].filter((name) => name.startsWith('line_')).toSorted()).toEqual([
       'line_book_free',
@@ -181,9 +181,10 @@ describe('a database fault that affects every command', () => {
     onTestFinished(() => clerk.close())
     await kit.query(`REVOKE INSERT ON bookings FROM clerk_${id}`)
 
-    const applying = createApply({ ...kit.applyDeps, store: createLineStore(clerk.pool) })(
-      jobToApply(kit.job(command('book', id, 'ann'))),
-    )
+    const applying = createApply({
+      ...kit.applyDeps,
+      store: createLineStore(clerk.pool, clerk.pool),
+    })(jobToApply(kit.job(command('book', id, 'ann'))))
     await until(() => faults.length >= 3, { timeoutMs: 20_000 })
     await kit.query(`GRANT INSERT ON bookings TO clerk_${id}`)
 

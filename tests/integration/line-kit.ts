@@ -65,7 +65,7 @@ export async function createLineKit(base?: Base): Promise<LineKit> {
   const retries: unknown[] = []
   let lastEventId = 0
   const applyDeps: ApplyDeps = {
-    store: createLineStore(database.pool),
+    store: createLineStore(database.pool, database.pool),
     clock: systemClock,
     onRetry: (error) => retries.push(error),
     givenUp: () => false,

@@ -103,7 +103,7 @@ async function runEverything({ database }: { database: Database }, eventId: numb
   await createEvent(database.pool, eventId, 2)
   const apply = (...commands: Parameters<LineKit['job']>) =>
     applyJob(
-      { ...kit.applyDeps, store: createLineStore(database.pool) },
+      { ...kit.applyDeps, store: createLineStore(database.pool, database.pool) },
       jobToApply(kit.job(...commands)),
     )
   const alone = {
@@ -114,7 +114,7 @@ async function runEverything({ database }: { database: Database }, eventId: numb
     caller: 'h',
     acceptedAtMs: 0,
   }
-  await createLineStore(database.pool).bookFree([alone])
+  await createLineStore(database.pool, database.pool).bookFree([alone])
   await apply(command('cancel', eventId, 'h'))
   // Two bookings and five waiting-list entries, and then every kind of cancellation.
   await apply(
@@ -221,7 +221,7 @@ describe('the query plans of a batch', () => {
       for (const sql of prepare)
         await kit.query(sql, sql === insert ? ['withdrawn', head + 1, second - 1] : [])
       const connection = recordedConnection(KEYED_PLANS)
-      const tx = await createLineStore(connection.database.pool).begin({
+      const tx = await createLineStore(connection.database.pool, connection.database.pool).begin({
         eventIds: [],
         whenLocked: 'wait',
         jobIds: [],

@@ -106,7 +106,7 @@ describe('a command that cannot be decided', () => {
     const { outcomes } = await applyJob(
       {
         ...kit.applyDeps,
-        store: createLineStore(recorded),
+        store: createLineStore(recorded, recorded),
         onPoisoned: ({ commandId }) => rejected.push(commandId),
       },
       jobToApply(job),
@@ -173,7 +173,7 @@ describe('a command that a stopping worker gives up', () => {
     let givenUp = false
     const before = (await startsOf(job)) ?? 0
     const applied = applyJob(
-      { ...kit.applyDeps, store: createLineStore(pool), givenUp: () => givenUp },
+      { ...kit.applyDeps, store: createLineStore(pool, pool), givenUp: () => givenUp },
       jobToApply(job, { startedBefore: true }),
     )
     applied.catch(() => undefined)

@@ -34,7 +34,7 @@ function openStore(url = kit.databaseUrl): { store: LineStore; database: Databas
     onIdleError: () => undefined,
   })
   onTestFinished(() => database.close())
-  return { store: createLineStore(database.pool), database }
+  return { store: createLineStore(database.pool, database.pool), database }
 }
 
 /** Id of the server process behind the store's connection. */

@@ -56,6 +56,7 @@ function prune(deps: Partial<PruneDeps> = {}): Promise<PrunedRows> {
     pool: kit.database.pool,
     retentionHours: RETENTION_HOURS,
     keptLines: [],
+    linesKeepingKeys: [],
     ...deps,
   })
 }

@@ -12,7 +12,7 @@ export type Pool = pg.Pool
 
 /** Connections to PostgreSQL: a pool of limited size, and Drizzle on top of it. */
 export interface Database {
-  pool: pg.Pool
+  pool: Pool
   db: Db
   close(): Promise<void>
 }

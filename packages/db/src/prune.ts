@@ -1,6 +1,5 @@
 import { IDEMPOTENCY_KEY_HOURS, jobCreatedAtMs, lineNameIn, sleep } from '@ticket-line/shared'
-import type { PoolClient } from 'pg'
-import type { Pool } from './client.js'
+import type { Pool, PoolClient } from 'pg'
 import { CLOCK_SLACK_MS } from './line/stored-commands.js'
 
 /** How many rows of each table were removed. */
@@ -39,7 +38,7 @@ export interface PruneDeps {
    * Lines whose idempotency keys stay: one of their jobs may repeat a key that expired after the
    * job was accepted.
    */
-  linesKeepingKeys?: string[]
+  linesKeepingKeys: string[]
   /** Called after each step that is followed by another one, with what was removed so far. */
   onProgress?: (removed: PrunedRows) => void
   /** When this is aborted, pruning ends after the current step. */
@@ -51,7 +50,7 @@ export async function linesToKeep(
   registry: { linesWithJobsBefore(beforeMs: number): Promise<string[]> },
   retentionHours: number,
   nowMs: number,
-): Promise<Pick<PruneDeps, 'keptLines'> & { linesKeepingKeys: string[] }> {
+): Promise<Pick<PruneDeps, 'keptLines' | 'linesKeepingKeys'>> {
   return {
     // With the slack, a job that is still queued is never older than the outcomes that were
     // removed.
@@ -118,7 +117,7 @@ const REMOVALS: Removal[] = [
       'now() - make_interval(secs => $3)',
       `split_part(command_id, '.', 1) <> ALL ($4::text[])`,
     ),
-    values: ({ linesKeepingKeys = [] }) => [
+    values: ({ linesKeepingKeys }) => [
       IDEMPOTENCY_KEY_HOURS * 3600 + KEY_SLACK_MS / 1000,
       linesKeepingKeys,
     ],

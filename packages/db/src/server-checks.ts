@@ -1,7 +1,7 @@
 import { ConfigError } from '@ticket-line/shared'
-import type pg from 'pg'
+import type { ClientBase, Pool } from 'pg'
 
-type Queryable = Pick<pg.ClientBase, 'query'>
+type Queryable = Pick<ClientBase, 'query'>
 
 /**
  * How many times to compare two connections. Under load, a connection pooler may happen to give
@@ -58,7 +58,7 @@ function sharedSessions(): ConfigError {
  *
  * @throws Error if the connection cannot write; the driver's error if PostgreSQL does not answer
  */
-export async function assertWritable(pool: pg.Pool): Promise<void> {
+export async function assertWritable(pool: Pool): Promise<void> {
   const client = await pool.connect()
   let works = false
   try {

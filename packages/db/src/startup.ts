@@ -1,5 +1,5 @@
 import { backoffMs, ConfigError, errorSummary, sleep, withRetries } from '@ticket-line/shared'
-import type pg from 'pg'
+import type { Pool } from 'pg'
 import { isRetryable, sqlStateOf } from './faults.js'
 import { assertMigrated } from './migrations.js'
 import { assertOwnSessions, assertUtf8 } from './server-checks.js'
@@ -45,7 +45,7 @@ export async function whenReachable<T>(
  * @throws ConfigError with one line for the operator; the driver's error if PostgreSQL does not
  * answer
  */
-export async function checkDatabase(pool: pg.Pool, schema: string): Promise<void> {
+export async function checkDatabase(pool: Pool, schema: string): Promise<void> {
   const one = await pool.connect()
   try {
     await assertUtf8(one)

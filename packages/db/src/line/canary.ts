@@ -1,6 +1,6 @@
 import type { AcceptedCommand } from '@ticket-line/shared'
 import { TransactionRollbackError } from 'drizzle-orm'
-import type pg from 'pg'
+import type { Pool } from 'pg'
 import { bookFree } from './book-free.js'
 import { type LoadedBatch, type LoadRequest, load } from './load.js'
 import { inTransaction, type Statement } from './transaction.js'
@@ -40,7 +40,7 @@ const checkConstraints: Statement = {
  *
  * @throws the driver's error, if PostgreSQL refuses a statement of the line
  */
-export async function runCanary(pool: pg.Pool, canary: Canary): Promise<void> {
+export async function runCanary(pool: Pool, canary: Canary): Promise<void> {
   const { eventId, likeEventId, booking, batches } = canary
   try {
     await inTransaction(pool, async (connection) => {

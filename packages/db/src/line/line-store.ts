@@ -1,6 +1,6 @@
 import type { AcceptedCommand, StoredOutcome } from '@ticket-line/shared'
 import { TransactionRollbackError } from 'drizzle-orm'
-import type pg from 'pg'
+import type { Pool } from 'pg'
 import { faultKindOf } from '../faults.js'
 import { type BookedTicket, bookFree } from './book-free.js'
 import { type Canary, runCanary } from './canary.js'
@@ -70,7 +70,7 @@ export interface LineTransaction extends AsyncDisposable {
  * @param sidePool for statements that must get a connection even if all connections of `pool` wait
  * for locked events
  */
-export function createLineStore(pool: pg.Pool, sidePool: pg.Pool = pool): LineStore {
+export function createLineStore(pool: Pool, sidePool: Pool): LineStore {
   return {
     begin: (request) => begin(pool, request),
     bookFree: (bookings) => bookFree(pool, bookings),
@@ -88,7 +88,7 @@ export function createLineStore(pool: pg.Pool, sidePool: pg.Pool = pool): LineSt
 }
 
 /** The store of an API process in PostgreSQL. */
-export function createCommandStore(pool: pg.Pool): CommandStore {
+export function createCommandStore(pool: Pool): CommandStore {
   return {
     findStored: (commandIds) => findStoredCommands(pool, commandIds),
     recordAbandoned: (job) => recordAbandoned(pool, job),
@@ -100,7 +100,7 @@ export function createCommandStore(pool: pg.Pool): CommandStore {
  * caller decides. The first half gives the caller the loaded rows. The second half gets from the
  * caller what to write.
  */
-async function begin(pool: pg.Pool, request: LoadRequest): Promise<LineTransaction> {
+async function begin(pool: Pool, request: LoadRequest): Promise<LineTransaction> {
   const loading = Promise.withResolvers<LoadedBatch>()
   const deciding = Promise.withResolvers<BatchWrites>()
   const ended = inTransaction(pool, async (connection) => {
@@ -125,7 +125,7 @@ async function begin(pool: pg.Pool, request: LoadRequest): Promise<LineTransacti
   }
 }
 
-async function isEventLocked(pool: pg.Pool, eventId: number): Promise<boolean> {
+async function isEventLocked(pool: Pool, eventId: number): Promise<boolean> {
   try {
     await pool.query('SELECT FROM events WHERE event_id = $1 FOR UPDATE NOWAIT', [eventId])
     return false

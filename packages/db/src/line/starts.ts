@@ -1,4 +1,4 @@
-import type pg from 'pg'
+import type { Pool } from 'pg'
 
 // After a worker crashed, another worker runs the commands of its job one at a time. It counts each
 // start before it runs the command. If it survives but does not decide the command, it takes the
@@ -9,7 +9,7 @@ import type pg from 'pg'
  *
  * @returns the number of counted starts, including this one
  */
-export async function countStart(pool: pg.Pool, commandId: string): Promise<number> {
+export async function countStart(pool: Pool, commandId: string): Promise<number> {
   const { rows } = await pool.query<{ starts: number }>({
     name: 'starts_count',
     text: `INSERT INTO command_starts AS s (command_id, starts, last_start_at) VALUES ($1, 1, clock_timestamp())
@@ -21,7 +21,7 @@ export async function countStart(pool: pg.Pool, commandId: string): Promise<numb
 }
 
 /** Returns the number of counted starts of a command. */
-export async function readStarts(pool: pg.Pool, commandId: string): Promise<number> {
+export async function readStarts(pool: Pool, commandId: string): Promise<number> {
   const { rows } = await pool.query<{ starts: number }>({
     name: 'starts_read',
     text: 'SELECT starts FROM command_starts WHERE command_id = $1',
@@ -34,7 +34,7 @@ export async function readStarts(pool: pg.Pool, commandId: string): Promise<numb
  * Takes back one counted start of a command. Called by the worker that ran the command and
  * survived.
  */
-export async function takeStartBack(pool: pg.Pool, commandId: string): Promise<void> {
+export async function takeStartBack(pool: Pool, commandId: string): Promise<void> {
   await pool.query({
     name: 'starts_take_back',
     text: 'UPDATE command_starts SET starts = starts - 1 WHERE command_id = $1 AND starts > 0',
@@ -43,7 +43,7 @@ export async function takeStartBack(pool: pg.Pool, commandId: string): Promise<v
 }
 
 /** Forgets the counts of a job whose commands are decided. */
-export async function forgetStarts(pool: pg.Pool, jobId: string): Promise<void> {
+export async function forgetStarts(pool: Pool, jobId: string): Promise<void> {
   await pool.query({
     name: 'starts_forget',
     // The id of a command is the job's id, a dot and an index. "/" is the character after the dot.

@@ -1,5 +1,5 @@
 import { type CommandRequest, commandIdOf, type StoredOutcome } from '@ticket-line/shared'
-import type pg from 'pg'
+import type { Pool } from 'pg'
 import {
   ABANDONED_IN_COLUMN,
   type CommandRow,
@@ -17,7 +17,7 @@ import {
  * @returns them in no order. Commands that are not decided, or were pruned, are left out
  */
 export async function findStoredCommands(
-  pool: pg.Pool,
+  pool: Pool,
   commandIds: string[],
 ): Promise<StoredCommand[]> {
   const { rows } = await pool.query<CommandRow>({
@@ -43,7 +43,7 @@ export interface AbandonedJob {
  * @returns the stored outcome of every command, by id: `abandoned`, or what was decided first
  */
 export async function recordAbandoned(
-  pool: pg.Pool,
+  pool: Pool,
   job: AbandonedJob,
 ): Promise<Map<string, StoredOutcome>> {
   const { commands } = job
@@ -72,7 +72,7 @@ export const CLOCK_SLACK_MS = 3_600_000
  * @param createdAtMs when the job was made, by the clock of an API process, ms since 1970
  */
 export async function isBeforePruning(
-  pool: pg.Pool,
+  pool: Pool,
   lineName: string,
   createdAtMs: number,
 ): Promise<boolean> {
