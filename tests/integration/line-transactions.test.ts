@@ -51,7 +51,7 @@ function bookingOf(eventId: number): { request: LoadRequest; writes: BatchWrites
     eventIds: [eventId],
     whenLocked: 'wait',
     jobIds: [jobId],
-    users: [{ eventId, userId: 'ann', wantRank: true }],
+    users: [{ eventId, userId: 'ann', wantPosition: true }],
     heads: [],
     keys: [],
   }

@@ -35,9 +35,9 @@ describe('runScenario', () => {
     'a waiting list that is loaded in reverse': { loaded: (loaded) => loaded.heads.reverse() },
     'a stored outcome that is not loaded': { loaded: (loaded) => loaded.stored.pop() },
     'an idempotency key that is not loaded': { loaded: (loaded) => loaded.keys.pop() },
-    'a rank that is off by one': {
+    'a position that is off by one': {
       loaded: ({ claims }) => {
-        for (const claim of claims) if (claim.rank !== null) claim.rank += 1
+        for (const claim of claims) if (claim.position !== null) claim.position += 1
       },
     },
     'a claim that is not loaded': { loaded: (loaded) => loaded.claims.pop() },

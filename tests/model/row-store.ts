@@ -90,12 +90,13 @@ export function createRowStore(sizes: number[], lastSequence: number): RowStore 
     for (const jobId of request.jobIds)
       for (const [commandId, { outcome }] of commandsOfJob.get(jobId) ?? [])
         loaded.stored.push({ commandId, outcome })
-    for (const { eventId, userId, wantRank } of request.users) {
+    for (const { eventId, userId, wantPosition } of request.users) {
       const event = events.get(eventId)
       const claim = event?.claims.get(userId)
       if (event === undefined || claim === undefined) continue
-      const rank = claim.kind === 'waiting' && wantRank ? rankOf(event, claim.sequence) : null
-      loaded.claims.push({ eventId, userId, ...claim, rank })
+      const isWanted = claim.kind === 'waiting' && wantPosition
+      const position = isWanted ? positionOf(event, claim.sequence) : null
+      loaded.claims.push({ eventId, userId, ...claim, position })
     }
     for (const { eventId, count } of request.heads.toSorted((a, b) => a.eventId - b.eventId)) {
       const event = events.get(eventId)
@@ -247,16 +248,16 @@ function emptyEvent(eventId: number, totalTickets: number, lastSequence: number)
 }
 
 /**
- * The rank as the SQL statement counts it: the blocks before the block of the entry, then the
+ * The position as the SQL statement counts it: the blocks before the block of the entry, then the
  * entries of that block up to this one.
  */
-function rankOf(event: EventRows, sequence: number): number {
+function positionOf(event: EventRows, sequence: number): number {
   const ownBlock = Math.floor(sequence / BLOCK_SIZE)
-  let rank = 0
-  for (const [block, count] of event.blocks) if (block < ownBlock) rank += count
+  let position = 0
+  for (const [block, count] of event.blocks) if (block < ownBlock) position += count
   for (let other = ownBlock * BLOCK_SIZE; other <= sequence; other++)
-    if (event.entries.get(other)?.status === 'waiting') rank += 1
-  return rank
+    if (event.entries.get(other)?.status === 'waiting') position += 1
+  return position
 }
 
 function firstWaiting(event: EventRows, count: number): [sequence: number, userId: string][] {

@@ -186,7 +186,7 @@ export function createPostgres(deps: PostgresDeps): Postgres {
 }
 
 function bookersOf({ users }: LoadRequest): string[] {
-  return users.filter(({ wantRank }) => wantRank).map(({ userId }) => userId)
+  return users.filter(({ wantPosition }) => wantPosition).map(({ userId }) => userId)
 }
 
 /** The unique constraint that the writes would violate. */

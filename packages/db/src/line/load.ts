@@ -22,8 +22,8 @@ export interface LoadRequest {
   whenLocked: 'wait' | 'fail'
   /** The jobs of the commands. Stored outcomes of a job are one range of the primary key. */
   jobIds: string[]
-  /** Users named in the batch. `wantRank` is true if the outcome may contain a position. */
-  users: { eventId: number; userId: string; wantRank: boolean }[]
+  /** Users named in the batch. `wantPosition` is true if the outcome may contain a position. */
+  users: { eventId: number; userId: string; wantPosition: boolean }[]
   /** The waiting lists from which the batch may take entries, and at most how many. */
   heads: { eventId: number; count: number }[]
   /** Idempotency keys in the batch. */
@@ -40,7 +40,8 @@ export interface LoadedBatch {
     userId: string
     kind: ClaimKind
     sequence: number
-    rank: number | null
+    /** The position of a waiting-list entry; null if it was not requested. */
+    position: number | null
   }[]
   heads: { eventId: number; sequence: number; userId: string }[]
   stored: { commandId: string; outcome: StoredOutcome }[]
@@ -111,8 +112,8 @@ const HEAD = 'SELECT waitlist_head_sequence FROM events WHERE event_id = c.event
 const readClaims: Statement = {
   name: 'line_read_claims',
   text: `SELECT c.event_id, c.user_id, c.kind, c.sequence,
-      CASE WHEN c.kind = 'waiting' AND u.want_rank THEN ${countWaitingUpTo('c.event_id', HEAD, 'c.sequence')} END AS rank
-    FROM unnest($1::bigint[], $2::text[], $3::bool[]) AS u (event_id, user_id, want_rank)
+      CASE WHEN c.kind = 'waiting' AND u.want_position THEN ${countWaitingUpTo('c.event_id', HEAD, 'c.sequence')} END AS position
+    FROM unnest($1::bigint[], $2::text[], $3::bool[]) AS u (event_id, user_id, want_position)
     CROSS JOIN LATERAL (
       SELECT * FROM claims WHERE event_id = u.event_id AND user_id = u.user_id COLLATE "C" LIMIT 1
     ) AS c`,
@@ -165,7 +166,7 @@ export async function load(connection: LineConnection, request: LoadRequest): Pr
         : send<ClaimRow>(readClaims, [
             arrayOf(users.map((user) => user.eventId)),
             arrayOf(users.map((user) => user.userId)),
-            arrayOf(users.map((user) => user.wantRank)),
+            arrayOf(users.map((user) => user.wantPosition)),
           ]),
       heads.length === 0
         ? NO_ROWS
@@ -190,7 +191,7 @@ export async function load(connection: LineConnection, request: LoadRequest): Pr
       userId: row.user_id,
       kind: row.kind,
       sequence: Number(row.sequence),
-      rank: row.rank === null ? null : Number(row.rank),
+      position: row.position === null ? null : Number(row.position),
     })),
     heads: headRows.rows.map((row) => ({
       eventId: Number(row.event_id),
@@ -223,7 +224,7 @@ interface ClaimRow {
   user_id: string
   kind: ClaimKind
   sequence: string
-  rank: string | null
+  position: string | null
 }
 
 type HeadRow = Pick<ClaimRow, 'event_id' | 'sequence' | 'user_id'>

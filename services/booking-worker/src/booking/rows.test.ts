@@ -40,7 +40,7 @@ describe('loadRequestOf', () => {
     expect(eventIds).toEqual([4, 30])
   })
 
-  it('names each user of an event once, and asks for a rank if the user books', () => {
+  it('names each user of an event once, and asks for a position if the user books', () => {
     const { users } = requestOf(
       command('cancel', 1, 'ann'),
       command('book', 1, 'ann'),
@@ -49,9 +49,9 @@ describe('loadRequestOf', () => {
     )
 
     expect(users).toEqual([
-      { eventId: 1, userId: 'ann', wantRank: true },
-      { eventId: 1, userId: 'bob', wantRank: false },
-      { eventId: 2, userId: 'ann', wantRank: false },
+      { eventId: 1, userId: 'ann', wantPosition: true },
+      { eventId: 1, userId: 'bob', wantPosition: false },
+      { eventId: 2, userId: 'ann', wantPosition: false },
     ])
   })
 
@@ -198,7 +198,7 @@ describe('writesOf', () => {
     const writes = writesAfter(
       {
         events: [{ ...row, availableTickets: 0, waitingCount: 1, lastSequence: 1030 }],
-        claims: [{ eventId: 1, userId: 'ann', kind: 'booking', sequence: 1, rank: null }],
+        claims: [{ eventId: 1, userId: 'ann', kind: 'booking', sequence: 1, position: null }],
         heads: [{ eventId: 1, sequence: 1025, userId: 'bob' }],
       },
       [['cancel', 'ann']],
@@ -222,7 +222,7 @@ describe('writesOf', () => {
     const writes = writesAfter(
       {
         events: [{ ...row, availableTickets: 0, waitingCount: 1, lastSequence: 1023 }],
-        claims: [{ eventId: 1, userId: 'ann', kind: 'waiting', sequence: 7, rank: 1 }],
+        claims: [{ eventId: 1, userId: 'ann', kind: 'waiting', sequence: 7, position: 1 }],
         heads: [{ eventId: 1, sequence: 7, userId: 'ann' }],
       },
       [

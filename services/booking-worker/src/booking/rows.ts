@@ -18,8 +18,8 @@ export function loadRequestOf(
     eventIds.add(eventId)
     const key = `${eventId}\n${userId}`
     const user = users.get(key)
-    if (user === undefined) users.set(key, { eventId, userId, wantRank: type === 'book' })
-    else if (type === 'book') user.wantRank = true
+    if (user === undefined) users.set(key, { eventId, userId, wantPosition: type === 'book' })
+    else if (type === 'book') user.wantPosition = true
     // A cancel takes at most one entry from the list: the user's own, or the one it promotes.
     if (type === 'cancel') cancels.set(eventId, (cancels.get(eventId) ?? 0) + 1)
     if (keyHash !== undefined) keys.set(keyOf(caller, keyHash), { caller, keyHash })
@@ -53,9 +53,11 @@ export function stateOf(request: LoadRequest, loaded: LoadedBatch): BatchState {
       startBatch({ ...row, waitlistHeadSequence, claims: new Map(), heads, headsComplete }),
     )
   }
-  for (const { eventId, userId, kind, sequence, rank } of loaded.claims) {
+  for (const { eventId, userId, kind, sequence, position } of loaded.claims) {
     const claim: Claim =
-      kind === 'booking' ? { kind, sequence } : { kind, sequence, loadedRank: rank ?? undefined }
+      kind === 'booking'
+        ? { kind, sequence }
+        : { kind, sequence, loadedRank: position ?? undefined }
     events.get(eventId)?.claims.set(userId, claim)
   }
   return {
