@@ -271,9 +271,8 @@ export const commandStarts = pgTable('command_starts', {
 })
 
 /**
- * Up to which time pruning has removed the outcomes of a line. An older job without an outcome may
- * have been decided, so no worker runs it. It comes from a Redis that was restored from an old
- * copy.
+ * Up to which time pruning has removed the outcomes of a line. If Redis was restored from an old
+ * copy, an older job without an outcome may have been decided. So no worker runs such a job.
  */
 export const prunedLines = pgTable('pruned_lines', {
   lineName: id('line_name').primaryKey(),

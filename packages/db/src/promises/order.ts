@@ -57,10 +57,11 @@ export const orderChecks: PromiseCheck[] = [
       ) s USING (event_id)
       WHERE first_waiting < last_served`,
   },
-  // `arrivals` has the bookings that were made at once (`straight`) and the promoted entries, in
-  // the order in which they came. For each of them, `promoted_at_most` is the highest booking
-  // number that an earlier entry got by its promotion. A straight booking with a lower number
-  // overtook that entry.
+  // `arrivals` has the bookings that did not come from the waiting list (`straight`) and the
+  // promoted entries, in the order of their numbers. The promotion of an entry has the number of
+  // the booking that it made. For each arrival, `promoted_at_most` is the highest promotion number
+  // of the entries that came before. If it is higher than the number of a straight booking, that
+  // booking was made while the entry was waiting: it overtook the entry.
   {
     name: 'nobody_overtaken',
     promise: 'no booking was made at once while an entry that was promoted later was waiting',

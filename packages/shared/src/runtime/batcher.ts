@@ -136,8 +136,9 @@ export function createLoader<Key, Value>({
 
 /**
  * Gathers callbacks and calls them one after another in one `setImmediate`, after the event loop
- * has read everything that already arrived. The work that they start is then handled, and written
- * to sockets, together (docs/decisions/0009-work-per-event-loop-turn.md).
+ * has read everything that already arrived. Work that they pass to a batcher then forms one batch,
+ * and what they send to Redis leaves in one write
+ * (docs/decisions/0009-work-per-event-loop-turn.md).
  *
  * @returns a function that adds a callback, which must not throw
  */

@@ -3,7 +3,7 @@ import type { Socket } from 'node:net'
 
 /** llhttp's code for a pause: a head callback that returns it stops the parser after that head. */
 const HPE_PAUSED = 21
-/** Index in a parser of the callback that Node runs after it has parsed a chunk. */
+/** `parser[ON_EXECUTE]` is the callback that Node runs after the parser has parsed a chunk. */
 const ON_EXECUTE = 5
 
 /** Node calls it with each parsed head. The result tells llhttp how to continue. */
@@ -178,7 +178,7 @@ interface Held {
 class Connection {
   #state: State = { kind: 'parsing' }
   #unanswered = 0
-  /** Set between the head at which the parser stopped and the end of that run of the parser. */
+  /** The request at which the parser stopped; set until the parser has returned. */
   #postponed: { request: IncomingMessage; keepAlive: boolean } | undefined
   /** Destroys the connection if the body of a postponed request does not arrive. */
   #late: NodeJS.Timeout | undefined
@@ -246,8 +246,8 @@ class Connection {
     this.#state = { kind: 'held', ...postponed, rest }
     this.all.heldBytes += rest.length
     this.socket.pause()
-    // Node calls `resume` when responses have left or a body is read. It would then parse bytes
-    // that arrive now before the rest, so `resume` does nothing while the connection is held.
+    // Node calls `resume` when responses have left or a body is read. It would then parse new bytes
+    // although `rest` comes first, so `resume` does nothing while the connection is held.
     this.socket._paused = true
     this.socket.resume = () => this.socket
     this.parser.resume = () => undefined
@@ -300,7 +300,10 @@ class Connection {
     return this.#unanswered === 0
   }
 
-  /** True if the request waited here for others, so that Node's timeout must not apply to it. */
+  /**
+   * True if the current request is or was postponed. Node's timeout must not apply to it, because
+   * that would count the time in which it was postponed.
+   */
   timesItsRequest(): boolean {
     return this.#state.kind === 'held' || this.#late !== undefined
   }

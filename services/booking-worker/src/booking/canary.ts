@@ -10,7 +10,7 @@ import {
 import { decideBatch } from './decide-batch.js'
 import { loadRequestOf, stateOf, writesOf } from './rows.js'
 
-/** The ids of canary events are among this many highest event ids. */
+/** How many event ids are reserved for canaries. They are the highest ones. */
 const RESERVED_EVENT_IDS = 2 ** 20
 
 /**
@@ -21,7 +21,7 @@ const RESERVED_EVENT_IDS = 2 ** 20
  *
  * @param likeEventId the canary's event gets the size and the last sequence number of this event
  * @param nowMs ms since 1970
- * @throws the driver's error, if PostgreSQL refuses what every command needs
+ * @throws the driver's error, if PostgreSQL refuses one of the statements
  */
 export async function runCanary(
   store: LineStore,
