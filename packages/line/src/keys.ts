@@ -91,8 +91,8 @@ export const queuedJobsKey = (base: string): string => `${base}wait`
 export const activeJobsKey = (base: string): string => `${base}active`
 
 /**
- * List: the queued jobs of a line that an older BullMQ has paused. This one leaves the jobs of a
- * paused line in the list of queued jobs.
+ * List: the queued jobs of a line that an older version of BullMQ has paused. The present version
+ * leaves the jobs of a paused line in the list of queued jobs.
  */
 export const pausedJobsKey = (base: string): string => `${base}paused`
 

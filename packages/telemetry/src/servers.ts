@@ -52,7 +52,7 @@ export function watchServers({
     every(
       intervalMs,
       async () => showRedis(redis.status === 'ready' ? await redis.info() : ''),
-      // If the user may not run INFO, earlier values may be outdated.
+      // If the Redis user may no longer run INFO, earlier values may be outdated.
       { immediately: true, onError: () => showRedis('') },
     ),
   ]

@@ -7,8 +7,9 @@ import type { AppliedBatch } from './booking/index.js'
 const MAX_LINKS = 32
 
 /**
- * Runs `apply` in a span of the trace of the job's first traced command. The span links to the
- * traces of the other commands, and a span before it shows how long the job was in the line.
+ * Runs `apply` in a span. The span belongs to the trace of the first command of the job that has
+ * one, and links to the traces of the other commands. Another span before it shows how long the job
+ * was in the line.
  *
  * @param nowMs ms since 1970
  */

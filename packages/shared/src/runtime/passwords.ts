@@ -19,8 +19,8 @@ export interface Passwords {
   /** @returns a PHC string */
   hash(password: string): Promise<string>
   /**
-   * Checks a password. It takes as long if the account does not exist, so that the time does not
-   * show whether the account exists.
+   * Checks a password. It takes the same time whether or not the account exists, so that the time
+   * does not show which is the case.
    *
    * @param passwordHash undefined if the account does not exist
    */
