@@ -126,8 +126,8 @@ export function createSubmitter(deps: SubmitterDeps): Submitter {
     const wanted = countEvents(commands.map(({ request }) => request))
     let admitted = commands
     try {
-      // Far from the depth limit, `admit` returns no promise, and nothing is awaited: the add must
-      // be sent in the same turn of the event loop. The count and the add then go to the socket in
+      // Far from the depth limit, `admit` returns no promise. Nothing is awaited then, so that the
+      // add is sent in the same turn of the event loop: the count and the add go to the socket in
       // one write, and no later job of the line can overtake this one.
       const counts = admission.admit(lineName, wanted)
       if (counts instanceof Promise) admitted = selectAdmitted(commands, await counts)

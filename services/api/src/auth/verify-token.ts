@@ -151,11 +151,11 @@ function refused(reason: string): Checked {
   return { kind: 'refused', reason }
 }
 
-/** Base64url whose last character has no bits that a decoder ignores (RFC 4648, section 3.5). */
+/** Base64url in which the unused bits of the last character are 0 (RFC 4648, section 3.5). */
 const CANONICAL = /^(?:[\w-]{4})*(?:[\w-][AQgw]|[\w-]{2}[AEIMQUYcgkosw048])?$/
 
 /**
- * Ignored bits in the last character would give one signature several spellings. The signature
+ * Other unused bits in the last character would give one signature several spellings. The signature
  * covers the spelling of the other two parts (RFC 7515, section 5.2).
  */
 function hasCanonicalSignature(token: string): boolean {
