@@ -1,5 +1,5 @@
 interface Rating {
-  /** From 0, not acceptable, to 1. */
+  /** From 0 to 1; 0 means not acceptable. */
   quality: number
   /** 2 if the header names the media type itself, 1 for `type/*`, 0 for any type, -1 for none. */
   specificity: number

@@ -16,7 +16,10 @@ export interface Principal {
   origin?: TokenOrigin
 }
 
-/** Shows whether a token or cookie was issued before its account last revoked earlier ones. */
+/**
+ * What shows whether a token or cookie was revoked. An account can revoke all that were issued
+ * before a certain moment, except those of one sign-in.
+ */
 export interface TokenOrigin {
   /** Generation of the account when the token was issued. */
   generation?: number
