@@ -58,8 +58,8 @@ function randomPart(): string {
  *
  * A poll finds the queue of a command by the line in the id. The number of commands lets the length
  * of a line be counted from ids alone. Time comes first in the middle part, so that the index of
- * `commands` grows at its end. BullMQ refuses ids that have only digits and ids that contain `:`;
- * no id of this form does.
+ * `commands` grows at its end. BullMQ refuses ids that have only digits and ids that contain `:`.
+ * An id of this form has letters and no `:`.
  */
 export function newJobId(lineName: string, commandCount: number, nowMs: number): string {
   return `${lineName}.${nowMs.toString(36).padStart(9, '0')}${randomPart()}.${commandCount}`

@@ -153,8 +153,8 @@ function refuseWeakSecret(text: string, secret: Uint8Array): void {
 }
 
 /**
- * People type the password and clients send the token, so others may learn them. Neither may be a
- * part of the secret.
+ * Refuses a secret that contains `ADMIN_PASSWORD` or `METRICS_TOKEN`. Others may learn these two,
+ * because people type the password and clients send the token.
  */
 function refuseSharedSecret(env: EnvReader, secret: string): void {
   for (const name of ['ADMIN_PASSWORD', 'METRICS_TOKEN']) {
