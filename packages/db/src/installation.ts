@@ -122,8 +122,8 @@ export function createInstallationStore(pool: Pool): InstallationStore {
       )
     },
     async leaveRedis(redisId) {
-      // 3 s are half of `ALIVE_MS`, for which a Redis counts as in use. Processes that keep running
-      // renew the time before the other half is over.
+      // A Redis counts as in use until `ALIVE_MS` (6 s) after this time. Half of that remains, in
+      // which processes that keep running renew the time.
       await pool.query(
         `UPDATE installation SET redis_seen_at = redis_seen_at - interval '3 seconds' WHERE redis_id = $1`,
         [redisId],

@@ -56,8 +56,8 @@ const bookFreeTickets: Statement = {
 
 /**
  * Violated if a concurrent transaction has committed the same claim, command or key. `BATCH_RACES`
- * does not contain the constraint of claims: a batch locks its events first, so no other transaction
- * adds a claim in the meantime.
+ * does not contain the constraint of claims: a batch locks its events first, so no other
+ * transaction adds a claim in the meantime.
  */
 const RACES = ['claims_event_id_user_id_pk', ...BATCH_RACES]
 

@@ -98,8 +98,8 @@ export function createRequestContext({
     const seconds = (performance.now() - startedAt) / 1000
     metrics.requests.observe({ route: routeOf(c), method: methodOf(c), status }, seconds)
     if (status === 429) metrics.rateLimited.inc()
-    // A 503 is logged at debug only: the loss of a server was logged when it happened, and in a rush
-    // the API may refuse thousands of requests.
+    // A 503 is logged at debug only: the loss of a server was logged when it happened, and the API
+    // may refuse thousands of requests in a rush.
     const level = status === 500 ? 'warn' : 'debug'
     if (log.isLevelEnabled(level)) {
       const { method, path } = c.req
