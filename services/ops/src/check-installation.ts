@@ -32,7 +32,7 @@ export async function checkInstallation(
     'Redis belongs to the installation of this database',
     async () => {
       const { installationId, redisId } = await createRedisOwnership(redis, record).read()
-      // The next process that starts takes a Redis without keys.
+      // Redis has no owner yet. The next process that starts makes its installation the owner.
       if (installationId === undefined) return []
       if (installationId !== record.id) {
         return [`Redis belongs to ${installationId}, and the database is ${record.id}`]

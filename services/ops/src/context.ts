@@ -38,8 +38,8 @@ export interface Context {
   /** @throws ConfigError if no setting says where PostgreSQL is */
   db(): Db
   /**
-   * @throws ConfigError if no setting says where Redis is, if Redis belongs to another installation,
-   * or if the layout differs from that of the installation
+   * @throws ConfigError if no setting says where Redis is, if Redis belongs to another
+   * installation, or if the layout differs from that of the installation
    * @throws Unreachable if Redis cannot be reached
    */
   redis(): Promise<Redis>

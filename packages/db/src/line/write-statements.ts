@@ -7,9 +7,9 @@ import type { Statement } from './transaction.js'
 // row counts.
 
 /**
- * SQL of the given rows, each with the `ctid` of the row of `table` that has its key. PostgreSQL
- * searches the index once per key. Without the OFFSET, it would turn the searches into a join,
- * which it may execute by reading the whole table (see `load.ts`).
+ * SQL that finds the row of `table` for each of the given rows by its key, and adds its `ctid` as
+ * `found`. PostgreSQL searches the index once per key. Without the OFFSET, it would turn the
+ * searches into a join, which it may execute by reading the whole table (see `load.ts`).
  */
 function withCtid(table: string, key: string, rows: string): string {
   return `(SELECT n.*, (SELECT ctid FROM ${table} WHERE ${key}) AS found FROM ${rows} OFFSET 0) AS n`

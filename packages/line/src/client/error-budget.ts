@@ -12,8 +12,8 @@ export const RATE_LIMIT_MS = 250
  */
 export const STORE_JOB_MS = 470
 /**
- * `store-job`: finding out whether Redis has a job, if `STORE_JOB_MS` has passed because the process
- * was too busy.
+ * `store-job`: finding out whether Redis has a job, if `STORE_JOB_MS` has passed because the
+ * process was too busy.
  */
 export const FIND_JOB_MS = 80
 /** `store-job`: recording in PostgreSQL that a job was abandoned. */

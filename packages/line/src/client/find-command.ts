@@ -204,7 +204,7 @@ function shareCalls<T>(run: (key: string) => Promise<T>): (key: string) => Promi
   }
 }
 
-/** @returns undefined for an abandoned command: its client got an error, and never its id */
+/** @returns undefined for an abandoned command, which was never accepted */
 function viewOf(stored: StoredCommand): CommandView | undefined {
   const { command, outcome, acceptedAtMs } = stored
   if (outcome.outcome === 'abandoned') return undefined
