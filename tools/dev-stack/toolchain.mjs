@@ -179,8 +179,8 @@ export function withoutNpmVariables(env) {
 }
 
 /**
- * The environment for npm and pnpm. Both keep a cache in the home folder. Users without one, such
- * as those of a container that have only a number, get one in `.tools/`.
+ * The environment for npm and pnpm. Both keep a cache in the home folder. Users without a home
+ * folder get one in `.tools/`. An example is a user of a container that has a number and no name.
  *
  * @returns {NodeJS.ProcessEnv}
  */

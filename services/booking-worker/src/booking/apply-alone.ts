@@ -15,7 +15,7 @@ import { decidePoisoned } from './decide-batch.js'
 import { CommandFault, GivenUpError, SetAsideError } from './errors.js'
 import { loadRequestOf, stateOf, writesOf } from './rows.js'
 
-/** A command is poisoned once this many of its starts alone have killed their workers. */
+/** A command that runs alone is poisoned once it has killed this many workers. */
 const MAX_STARTS_ALONE = 2
 /**
  * A command that fails alone is poisoned once this many canaries have succeeded, each after a new

@@ -166,8 +166,8 @@ function addClaims(
   const hadRow = new Map<string, boolean>()
   for (const { type, userId } of changes) {
     if (!hadRow.has(userId)) {
-      // The claim of a promoted user was loaded only if the batch names the user. If the user did
-      // not join in this batch, the row exists all the same.
+      // A batch loads only the claims of users that it names. A promoted user that did not join in
+      // this batch has a claim, even if it was not loaded.
       const wasWaiting = type === 'promoted' && !joinedHere.has(userId)
       hadRow.set(userId, wasWaiting || claimed.has(`${eventId}\n${userId}`))
     }
