@@ -111,7 +111,7 @@ type Change = { role: Role } | { disabled: boolean }
 
 export function createAccounts(db: Db): Accounts {
   /**
-   * Changes privileges unless that removes the last admin. A change that removes an admin first
+   * Changes privileges unless that removes the last admin. Before a change removes an admin, it
    * locks the rows of all admins, in the order of their ids. If two admins demote each other at the
    * same time, the second change sees the first one.
    */
