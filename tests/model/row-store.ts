@@ -276,7 +276,7 @@ function firstWaiting(event: EventRows, count: number): [sequence: number, userI
 
 /** The columns of `events`, from a state that has more. */
 function rowOf(state: EventRow): EventRow {
-  const { claims, heads, headsComplete, nextHead, departed, joinedRank, ...row } =
+  const { claims, heads, headsComplete, nextHead, departed, joinedPosition, ...row } =
     state as EventState
   return row
 }

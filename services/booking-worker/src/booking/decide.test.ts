@@ -63,7 +63,7 @@ describe('decide for a booking', () => {
   it('answers a user on the waiting list with the position, without entries that left in this batch', () => {
     const state = event({
       waitingCount: 5,
-      claims: new Map([['ann', { kind: 'waiting', sequence: 9, loadedRank: 4 }]]),
+      claims: new Map([['ann', { kind: 'waiting', sequence: 9, loadedPosition: 4 }]]),
     })
     state.departed.add(6).add(8).add(10)
 
@@ -76,7 +76,7 @@ describe('decide for a booking', () => {
   it('throws if it needs a position that was not loaded', () => {
     const state = event({
       waitingCount: 1,
-      claims: new Map([['ann', { kind: 'waiting', sequence: 9, loadedRank: undefined }]]),
+      claims: new Map([['ann', { kind: 'waiting', sequence: 9, loadedPosition: undefined }]]),
     })
 
     expect(() => decide(state, { type: 'book', eventId: 7, userId: 'ann' }, NOW)).toThrow(
@@ -147,7 +147,7 @@ describe('decide for a cancellation', () => {
   it('withdraws a waiting-list entry and promotes nobody', () => {
     const state = event({
       waitingCount: 1,
-      claims: new Map([['ann', { kind: 'waiting', sequence: 9, loadedRank: undefined }]]),
+      claims: new Map([['ann', { kind: 'waiting', sequence: 9, loadedPosition: undefined }]]),
     })
 
     const { outcome, changes } = decide(state, { type: 'cancel', eventId: 7, userId: 'ann' }, NOW)

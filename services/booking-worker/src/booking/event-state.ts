@@ -24,17 +24,17 @@ export interface Surroundings {
   /**
    * Position that the last entry of the list would have if nobody had left the list in this batch.
    */
-  joinedRank: number
+  joinedPosition: number
 }
 
 /** What a user has for an event. A user has at most one claim per event. */
 export type Claim =
   | { kind: 'booking'; sequence: number }
   /**
-   * `loadedRank` is the position that the entry would have if nobody had left the list in this
+   * `loadedPosition` is the position that the entry would have if nobody had left the list in this
    * batch. It is undefined if the batch does not need it.
    */
-  | { kind: 'waiting'; sequence: number; loadedRank: number | undefined }
+  | { kind: 'waiting'; sequence: number; loadedPosition: number | undefined }
 
 export interface WaitingEntry {
   sequence: number
@@ -55,13 +55,13 @@ export class InvariantError extends Error {
  * @throws InvariantError if the loaded rows contradict each other
  */
 export function startBatch(
-  loaded: Omit<EventState, 'nextHead' | 'departed' | 'joinedRank'>,
+  loaded: Omit<EventState, 'nextHead' | 'departed' | 'joinedPosition'>,
 ): EventState {
   const state = {
     ...loaded,
     nextHead: 0,
     departed: new Set<number>(),
-    joinedRank: loaded.waitingCount,
+    joinedPosition: loaded.waitingCount,
   }
   assertInvariants(state)
   return state
@@ -87,9 +87,9 @@ export function assertInvariants(state: EventState): void {
 
 /** Position of a waiting-list entry, from 1. */
 export function positionOf(state: EventState, claim: Claim & { kind: 'waiting' }): number {
-  if (claim.loadedRank === undefined)
+  if (claim.loadedPosition === undefined)
     throw new InvariantError(`event ${state.eventId}: a position was not loaded`)
-  let position = claim.loadedRank
+  let position = claim.loadedPosition
   for (const sequence of state.departed) if (sequence < claim.sequence) position--
   return position
 }

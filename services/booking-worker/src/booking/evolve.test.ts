@@ -47,20 +47,20 @@ describe('evolve', () => {
     evolve(state, { type: 'joined', eventId: 1, userId: 'ann', sequence: 21 })
 
     expect(state.heads).toHaveLength(1)
-    expect(state.claims.get('ann')).toEqual({ kind: 'waiting', sequence: 21, loadedRank: 10 })
+    expect(state.claims.get('ann')).toEqual({ kind: 'waiting', sequence: 21, loadedPosition: 10 })
   })
 
-  it('keeps the rank before departures for an entry that joins', () => {
+  it('keeps the position before departures for an entry that joins', () => {
     const state = event({
       waitingCount: 1,
       heads: [{ sequence: 5, userId: 'bob' }],
-      claims: new Map([['bob', { kind: 'waiting', sequence: 5, loadedRank: undefined }]]),
+      claims: new Map([['bob', { kind: 'waiting', sequence: 5, loadedPosition: undefined }]]),
     })
 
     evolve(state, { type: 'withdrawn', eventId: 1, userId: 'bob', sequence: 5 })
     evolve(state, { type: 'joined', eventId: 1, userId: 'ann', sequence: 21 })
 
-    expect(state.claims.get('ann')).toMatchObject({ loadedRank: 2 })
+    expect(state.claims.get('ann')).toMatchObject({ loadedPosition: 2 })
     expect(state.departed).toEqual(new Set([5]))
     expect(state.waitingCount).toBe(1)
   })

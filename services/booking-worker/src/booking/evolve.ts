@@ -11,12 +11,12 @@ export function evolve(state: EventState, change: Change): void {
       return
     case 'joined':
       state.waitingCount += 1
-      state.joinedRank += 1
+      state.joinedPosition += 1
       state.lastSequence = change.sequence
       state.claims.set(change.userId, {
         kind: 'waiting',
         sequence: change.sequence,
-        loadedRank: state.joinedRank,
+        loadedPosition: state.joinedPosition,
       })
       if (state.headsComplete)
         state.heads.push({ sequence: change.sequence, userId: change.userId })

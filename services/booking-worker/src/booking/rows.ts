@@ -57,7 +57,7 @@ export function stateOf(request: LoadRequest, loaded: LoadedBatch): BatchState {
     const claim: Claim =
       kind === 'booking'
         ? { kind, sequence }
-        : { kind, sequence, loadedRank: position ?? undefined }
+        : { kind, sequence, loadedPosition: position ?? undefined }
     events.get(eventId)?.claims.set(userId, claim)
   }
   return {
