@@ -65,7 +65,9 @@ describe('with a Redis that answers but takes no writes', () => {
         status: 'unavailable',
         unreachable: ['redis'],
       })
-      expect((await fetch(worker)).status).toBe(503)
+      const ofWorker = await fetch(worker)
+      expect(ofWorker.status).toBe(503)
+      expect(await ofWorker.json()).toEqual({ status: 'unavailable', unreachable: ['redis'] })
       expectUnavailable(await book('unwritable-2'))
     } finally {
       await redis.config('SET', 'min-replicas-to-write', '0')

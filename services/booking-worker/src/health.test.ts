@@ -9,7 +9,7 @@ async function healthOf(metricsToken?: string) {
     port: 0,
     registry,
     metricsToken,
-    missing: async () => [],
+    findUnreachable: async () => [],
   })
   onTestFinished(() => health.close())
   return (path: string, headers: Record<string, string> = {}) =>

@@ -10,7 +10,7 @@ export interface HealthDeps {
   /** The bearer token that `/metrics` requires. If undefined, everybody may read `/metrics`. */
   metricsToken: string | undefined
   /** Returns the names of the servers that are out of reach; none if the worker is ready. */
-  missing: () => Promise<string[]>
+  findUnreachable: () => Promise<string[]>
 }
 
 /** Probes and Prometheus need a few connections each. */
@@ -54,7 +54,7 @@ export async function serveHealth(
   }
 }
 
-function createListener({ registry, metricsToken, missing }: HealthDeps) {
+function createListener({ registry, metricsToken, findUnreachable }: HealthDeps) {
   const page = createMetricsPage(registry)
   const mayRead = createMetricsGuard(metricsToken)
   return (request: IncomingMessage, response: ServerResponse) => {
@@ -68,10 +68,10 @@ function createListener({ registry, metricsToken, missing }: HealthDeps) {
       case '/livez':
         return send(200, 'application/json', '{"status":"alive"}')
       case '/readyz':
-        return void missing().then((servers) => {
-          const body =
-            servers.length === 0 ? { status: 'ready' } : { status: 'not ready', missing: servers }
-          send(servers.length === 0 ? 200 : 503, 'application/json', JSON.stringify(body))
+        return void findUnreachable().then((unreachable) => {
+          const isReady = unreachable.length === 0
+          const body = isReady ? { status: 'ready' } : { status: 'unavailable', unreachable }
+          send(isReady ? 200 : 503, 'application/json', JSON.stringify(body))
         }, fail)
       case '/metrics':
         if (!mayRead(request.headers.authorization)) {

@@ -117,7 +117,7 @@ export async function startWorker(
     port: config.port,
     registry: promRegistry,
     metricsToken: config.metricsToken,
-    missing: async () => {
+    findUnreachable: async () => {
       const [redis, postgres] = await Promise.all([
         probe(writeToRedis, PROBE_TIMEOUT_MS),
         probe(() => assertWritable(maintenance.pool), PROBE_TIMEOUT_MS),
