@@ -130,6 +130,9 @@ function escapeGlob(text: string): string {
   return text.replace(/[\\*?[\]]/g, '\\$&')
 }
 
+/** About how many keys one SCAN visits. */
+export const KEYS_PER_SCAN = 1000
+
 /** The `MATCH` pattern of all keys of a shard. */
 export const shardKeysPattern = (prefix: string): string => `${escapeGlob(prefix)}:*`
 

@@ -6,6 +6,7 @@ import {
   isCompletedList,
   isLineName,
   isUnfinishedList,
+  KEYS_PER_SCAN,
   lineBase,
   linePrefix,
   parseLineKey,
@@ -89,8 +90,6 @@ export interface LineRegistry {
 const LINES_PER_SCRIPT = 100
 /** How many lines one pipeline reads. */
 const LINES_PER_PIPELINE = 500
-/** About how many keys one SCAN visits. */
-const KEYS_PER_SCAN = 1000
 /** Pause between two SCANs, ms. */
 const SCAN_PAUSE_MS = 5
 /** How many forgotten lines a shard keeps as recent ones. */

@@ -4,6 +4,7 @@ import {
   installationKeysPattern,
   isLineName,
   isUnfinishedList,
+  KEYS_PER_SCAN,
   linePrefix,
   parseAnyLineKey,
   parseLineKey,
@@ -18,9 +19,6 @@ export interface ScannedKeys {
   /** Jobs whose data Redis has. After a fault, some of them may be in no list. */
   jobs: { lineName: string; jobId: string }[]
 }
-
-/** About how many keys one SCAN visits. */
-const KEYS_PER_SCAN = 1000
 
 const JOB_ID = /^(?:event|line)-\d+\.[0-9a-z]{21}\.\d+$/
 
