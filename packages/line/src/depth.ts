@@ -15,7 +15,7 @@ import { defineAdmitCommands, defineForgetDepth, type EventCounts } from './scri
 
 export type { EventCounts } from './scripts.js'
 
-/** After its commands have been counted, a job is added, or its add fails, within this time, ms. */
+/** Maximum time from the counting of a job's commands until its add succeeds or fails, ms. */
 const LEFT_BEHIND_AFTER_MS = 5000
 
 /** The limit with which `admit-commands.lua` admits all commands. */

@@ -111,9 +111,9 @@ export async function checkRedisServer(
 }
 
 /**
- * Waits for a Redis and checks it with `checkRedisServer`. It opens a connection of its own,
- * because other connections are dropped while a server refuses writes, and this check has to report
- * that.
+ * Waits for a Redis and checks it with `checkRedisServer`. It opens a connection of its own, which
+ * only reads. Other connections are dropped while a server refuses their writes, and the check must
+ * end even then.
  *
  * @throws ConfigError as `checkRedisServer`
  */
