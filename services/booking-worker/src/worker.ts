@@ -196,7 +196,7 @@ async function openRedis({ config, log, closers }: Startup) {
   return { redis, writeToRedis }
 }
 
-/** Waits until nothing contradicts that this process, its PostgreSQL and its Redis belong together. */
+/** Waits until no check shows that PostgreSQL and Redis belong to different installations. */
 async function joinInstallation(
   { config, log, closers }: Startup,
   redis: Redis,

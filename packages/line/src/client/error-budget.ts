@@ -25,5 +25,5 @@ export const ERROR_WITHIN_MS = 1000
 if (RATE_LIMIT_MS + STORE_JOB_MS + FIND_JOB_MS + RECORD_ABANDONED_MS > ERROR_WITHIN_MS)
   throw new Error(`the parts of the error budget exceed ${ERROR_WITHIN_MS} ms`)
 
-/** `store-job` looks for a job whose add failed until this long after the request arrived, ms. */
+/** How long after the arrival of its request `store-job` looks for a job whose add failed, ms. */
 export const FIND_JOB_UNTIL_MS = RATE_LIMIT_MS + STORE_JOB_MS

@@ -14,9 +14,9 @@
  *   serve it again afterwards: a wake-up arrived in the meantime, or its turn was over because
  *   other lines were queued. It is then queued again at once.
  *
- * What changes a state: wake-ups, the sweep and the monitor queue a line that rests, which means
- * that it is quiet or standby (`enqueue`). The first queued line gets the next free place
- * (`fillPlaces`). When `serve` ends, the line rests, or is queued again.
+ * A line *rests* while it is quiet or standby. A wake-up, the sweep or the monitor moves a resting
+ * line to `queued` (`enqueue`). The first queued line gets the next free place (`fillPlaces`). When
+ * `serve` ends, the line rests, or is queued again.
  *
  * Many processes have the same line in their schedulers. Every process gets every wake-up and tries
  * to fetch; BullMQ's global concurrency gives the job to one of them. A process that gets no job,

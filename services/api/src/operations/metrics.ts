@@ -14,7 +14,7 @@ export interface Metrics {
   page: ReturnType<typeof createMetricsPage>
   requests: Histogram<'route' | 'method' | 'status'>
   rateLimited: Counter
-  /** Commands in each job whose first command came from this process. */
+  /** Commands in each job of this process. Observed when the first command of a job is answered. */
   jobSize: Histogram
   /** Shows the pending commands of this process. */
   watchLine(line: { counts(): PendingCounts }): void
