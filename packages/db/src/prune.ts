@@ -142,9 +142,9 @@ const REMOVALS: Removal[] = [
 
 /**
  * SQL that reads the $2 oldest rows from time $1 on and removes those that may be removed. Each
- * step begins where the last one ended. Otherwise each step would read the rows that stay again. It
- * would also read removed rows that VACUUM cannot clean up yet because of an older snapshot, such
- * as that of a backup.
+ * step begins where the last one ended. Otherwise each step would begin with the rows that stayed
+ * in earlier steps. It would also read removed rows that VACUUM cannot clean up yet because of an
+ * older snapshot, such as that of a backup.
  *
  * @param cut SQL of the time before which rows are removed
  * @param mayGo SQL of the condition under which a row may be removed

@@ -196,7 +196,7 @@ async function openRedis({ config, log, closers }: Startup) {
   return { redis, writeToRedis }
 }
 
-/** Waits until no check shows that PostgreSQL and Redis belong to different installations. */
+/** Waits until checks have shown that PostgreSQL and Redis belong together. */
 async function joinInstallation(
   { config, log, closers }: Startup,
   redis: Redis,

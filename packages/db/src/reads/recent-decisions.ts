@@ -29,7 +29,7 @@ export async function readRecentDecisions(
     text: `SELECT ${SELECT_COMMAND}, c.decided_at AS own_decided_at
       FROM commands c WHERE c.command_id > $1 AND c.command_id < $2 AND c.event_id = $3
       ORDER BY c.command_id DESC LIMIT $4`,
-    // Within a job, ids do not sort by index, so this reads as many more rows as one job can have.
+    // Within a job, ids do not sort by index. This therefore reads the rows of one full job more.
     values: [`${lineName}.`, `${lineName}/`, eventId, limit + MAX_COMMANDS_PER_JOB],
   })
   return rows.sort(latestFirst).slice(0, limit).map(storedOfRow)

@@ -73,8 +73,8 @@ interface Membership {
 /**
  * The states of a process:
  *
- * - `joining`: it has written nothing to Redis. `join` waits until no check shows that its servers
- *   belong to different installations.
+ * - `joining`: it has written nothing to Redis. `join` checks whether its servers belong together.
+ *   If another process seems to contradict that, it waits.
  * - `sure`: at the last check this installation owned the keys in Redis, and PostgreSQL named this
  *   Redis as the one in use. Only now does the process accept commands.
  * - `unsure`: the connection to Redis was lost. The address may lead to another server by now.
