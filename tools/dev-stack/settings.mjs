@@ -40,8 +40,8 @@ export function parseDotEnv(text) {
     .matchAll(assignment)) {
     const [, name = '', quote, quoted, plain = ''] = match
     if (quoted === undefined) {
-      // A quote that is not closed is part of the value, unless the value ends with a quote, as in
-      // 'C:\'.
+      // The pattern found no quoted text. In 'C:\', for example, it took the last quote for an
+      // escaped one. If the value begins and ends with the same quote, both are removed.
       const value = plain.replace(/(?:^|\s+)#.*$/, '').trim()
       values[name] = value.replace(/^(["'`])(.*)\1$/, '$2')
     } else {

@@ -159,7 +159,7 @@ export function defineForgetEmptyLines(redis: Redis) {
 /** Shortens the locks of a line. */
 export type ShortenLocks = (base: string) => Promise<unknown>
 
-/** @param times maximum lifetimes of a lock and of the mark, the same for all workers */
+/** @param times maximum lifetimes of a lock and of `stalled-check`, the same for all workers */
 export function defineShortenLocks(
   redis: Redis,
   times: { lockDurationMs: number; stalledIntervalMs: number },

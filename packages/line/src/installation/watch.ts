@@ -33,8 +33,8 @@ const DIFFERS_FOR_MS = 10_000
 /** How long a process that ends may take to remove its marks, ms. */
 const LEAVE_WITHIN_MS = 500
 /**
- * A process that starts ignores contradictions for this long, ms. After a flush, one more heartbeat
- * for the old Redis may arrive while the new one gets its owner.
+ * For this long after its start, a process ignores contradictions, ms. After a flush, one more
+ * heartbeat for the old Redis may arrive while the new one gets its owner.
  */
 const IGNORED_MS = CHECK_EVERY_MS + 2 * READ_AGAIN_MS
 
