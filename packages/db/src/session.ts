@@ -40,8 +40,8 @@ const SESSION_SETTINGS: Record<string, string> = {
 }
 
 /**
- * Settings that are set only if the server knows them. The oldest supported release of PostgreSQL
- * does not.
+ * Settings that are set only if the server knows them. The comment at each names the first release
+ * of PostgreSQL that does.
  */
 const SETTINGS_OF_NEWER_SERVERS: Record<string, string> = {
   // PostgreSQL 14. The pool closes idle connections itself.
