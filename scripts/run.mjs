@@ -1,6 +1,6 @@
 /**
- * `npm run bench`, `faults`, `faults:mutants`, `fuzz`, `herd` and `herd:events`: builds what is
- * missing and runs the program of that name. Arguments after `--` go to the program.
+ * `npm run bench`, `checkout`, `faults`, `faults:mutants`, `fuzz`, `herd` and `herd:events`: builds
+ * what is missing and runs the program of that name. Arguments after `--` go to the program.
  */
 import { bootstrap } from '../tools/dev-stack/bootstrap.mjs'
 import { runVisible } from '../tools/dev-stack/commands.mjs'
@@ -10,6 +10,7 @@ import { runMain, UserError } from '../tools/dev-stack/terminal.mjs'
 /** @type {Record<string, string>} */
 const programs = {
   bench: 'tests/bench/bench.ts',
+  checkout: 'examples/checkout/main.ts',
   faults: 'tests/faults/main.ts',
   'faults:mutants': 'tests/faults/mutants.ts',
   fuzz: 'tests/security/fuzz/main.ts',

@@ -5,7 +5,7 @@ import { fromRoot } from '../tools/dev-stack/files.mjs'
 
 /** All code of the repository, by its path from the root. */
 const files = new Map(
-  ['packages', 'services', 'scripts', 'tests', 'tools'].flatMap((folder) =>
+  ['examples', 'packages', 'services', 'scripts', 'tests', 'tools'].flatMap((folder) =>
     readdirSync(fromRoot(folder), { recursive: true, encoding: 'utf8' })
       .map((name) => path.posix.join(folder, name.split(path.sep).join('/')))
       .filter((name) => /\.(ts|mjs)$/.test(name) && !/\/(node_modules|dist)\//.test(name))
@@ -50,9 +50,9 @@ describe('the layout of the repository', () => {
     expect(find(deep, outside)).toEqual([])
   })
 
-  it('has at most 75 source files in services/api', () => {
+  it('has at most 85 source files in services/api', () => {
     const api = sources.filter((name) => name.startsWith('services/api/'))
-    expect(api.length, `services/api has ${api.length} source files`).toBeLessThanOrEqual(75)
+    expect(api.length, `services/api has ${api.length} source files`).toBeLessThanOrEqual(85)
   })
 
   it('has no source file under 30 lines that only one other file imports', () => {

@@ -6,6 +6,7 @@ import path from 'node:path'
 import { type Servers, startServers } from '../stack/servers.ts'
 import { compareWithBaseline } from './baseline.ts'
 import { measureBullmqAlone } from './bullmq-alone.ts'
+import { measureDue } from './due.ts'
 import { growths } from './growth.ts'
 import { profiledEnv } from './measure/profiler.ts'
 import { startTraceSink } from './measure/trace-sink.ts'
@@ -19,13 +20,15 @@ import { comparedNames, comparedWorkload } from './workloads.ts'
 
 /** This workload measures BullMQ without any of the systems. */
 const BULLMQ_ALONE = 'bullmq-alone'
+/** This workload measures windows of one deployment instead of rounds of several. */
+const DUE = 'due'
 
 const say = (text: string): void => void process.stdout.write(`${text}\n`)
 
 async function main(): Promise<void> {
   const args = process.argv.slice(2)
   if (args.includes('--help')) {
-    const names = [...comparedNames, ...Object.keys(growths), BULLMQ_ALONE]
+    const names = [...comparedNames, ...Object.keys(growths), DUE, BULLMQ_ALONE]
     return say(`${usage}\n\nWorkloads: ${names.join(', ')}`)
   }
   const options = readOptions(args)
@@ -71,6 +74,11 @@ async function benchAll(servers: Servers, options: BenchOptions, cores: string):
 async function benchOne(servers: Servers, options: BenchOptions): Promise<void> {
   const name = options.workload as string
   if (name === BULLMQ_ALONE) return benchBullmqAlone(servers, options)
+  if (name === DUE) {
+    say('bookings of one event while 10,000 holds or promotions of another come due:')
+    if (!(await measureDue(servers, options.settings, say))) process.exitCode = 1
+    return
+  }
   const profiles = options.cpuProf
     ? mkdtempSync(path.join(tmpdir(), 'ticket-line-profiles-'))
     : undefined

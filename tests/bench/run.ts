@@ -131,24 +131,38 @@ async function drive(
   meter: Meter,
   profiler?: Profiler,
 ): Promise<{ report: DriverReport; usage: Usage }> {
+  let usage: Promise<Usage> | undefined
+  const report = await runDriver(plan, async (edge) => {
+    if (edge === 'start') await Promise.all([meter.start(), profiler?.start()])
+    else usage = Promise.all([meter.stop(), profiler?.stop()]).then(([used]) => used)
+  })
+  if (usage === undefined) throw new Error('the driver measured nothing')
+  return { report, usage: await usage }
+}
+
+/**
+ * Runs the driver in a process of its own.
+ *
+ * @param onEdge Called when the measured window begins and when it ends. The run fails if it
+ * rejects.
+ */
+export async function runDriver(
+  plan: DriverPlan,
+  onEdge: (edge: 'start' | 'end') => Promise<void>,
+): Promise<DriverReport> {
   const child = fork(fileURLToPath(new URL('driver/main.ts', import.meta.url)), {
     serialization: 'advanced',
   })
-  let usage: Promise<Usage> | undefined
   try {
-    const report = await new Promise<DriverReport>((resolve, reject) => {
+    return await new Promise<DriverReport>((resolve, reject) => {
       child.on('message', (message: DriverMessage) => {
         if (message.type === 'failed') reject(new Error(`the driver failed: ${message.message}`))
         if (message.type === 'report') resolve(message.report)
-        if (message.type !== 'window') return
-        if (message.edge === 'start') Promise.all([meter.start(), profiler?.start()]).catch(reject)
-        else usage = Promise.all([meter.stop(), profiler?.stop()]).then(([used]) => used)
+        if (message.type === 'window') onEdge(message.edge).catch(reject)
       })
       child.on('exit', (code) => reject(new Error(`the driver exited with code ${code}`)))
       child.send(plan)
     })
-    if (usage === undefined) throw new Error('the driver measured nothing')
-    return { report, usage: await usage }
   } finally {
     child.kill()
   }

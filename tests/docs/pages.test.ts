@@ -3,7 +3,7 @@ import path from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { fromRoot } from '../../tools/dev-stack/files.mjs'
 
-const pages = globSync('{*.md,docs/**/*.md,{services,tests,tools}/**/README.md}', {
+const pages = globSync('{*.md,docs/**/*.md,{examples,services,tests,tools}/**/README.md}', {
   cwd: fromRoot('.'),
   exclude: (name) => name === 'node_modules',
 }).sort()
@@ -35,7 +35,9 @@ function brokenLinks(page: string): string[] {
 
 /** Files and folders of the repository that a page names and that do not exist. */
 function missingPaths(page: string): string[] {
-  return [...read(page).matchAll(/`((?:packages|services|tests|tools|deploy|docs)\/[\w./-]+)`/g)]
+  return [
+    ...read(page).matchAll(/`((?:examples|packages|services|tests|tools|deploy|docs)\/[\w./-]+)`/g),
+  ]
     .map(([, name = '']) => name)
     .filter((name) => !existsSync(fromRoot(name)))
 }

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Pool } from 'undici'
-import type { EventLists, Purchase } from './verify.ts'
+import type { EventLists } from './verify.ts'
+import type { Confirmation, HoldPurchase } from './verify-holds.ts'
 
 /** Keep-alive connections to the API processes under load, which get requests in turn. */
 export interface ApiClient {
@@ -63,28 +64,31 @@ export async function buy(
   userId: string,
   token: string,
   async: boolean,
-): Promise<Purchase> {
+): Promise<HoldPurchase> {
   const prefer = async ? 'respond-async, return=representation' : 'return=representation'
-  const purchase: Purchase = {
+  const purchase: HoldPurchase = {
     userId,
     sentAtMs: performance.now(),
     acceptedAtMs: Number.POSITIVE_INFINITY,
     answeredAtMs: Number.POSITIVE_INFINITY,
     outcome: undefined,
     position: undefined,
+    jobId: undefined,
+    bookingId: undefined,
+    expiresAt: undefined,
   }
   try {
     const answer = await sendUntilAccepted(purchase, () =>
       client.post('/book', { eventId }, token, prefer),
     )
     purchase.acceptedAtMs = performance.now()
-    const final =
-      answer.status === 202
-        ? await poll(client, answer.location ?? answer.body.statusUrl, token)
-        : answer.body
+    purchase.jobId = jobIdOf(answer)
+    const final = await finalBodyOf(client, answer, token)
     purchase.answeredAtMs = performance.now()
     purchase.outcome = final?.outcome
-    purchase.position = final?.position ?? final?.body?.position
+    purchase.position = final?.position
+    purchase.bookingId = final?.bookingId
+    purchase.expiresAt = final?.expiresAt
   } catch {
     // The connection broke. The buyer counts as unanswered.
   }
@@ -92,12 +96,54 @@ export async function buy(
 }
 
 /**
+ * Confirms a hold and waits for the outcome. Never throws. A refusal's code counts as its outcome.
+ */
+export async function confirmHold(
+  client: ApiClient,
+  hold: { eventId: number; userId: string; bookingId: string },
+  token: string,
+): Promise<Confirmation> {
+  const { eventId, userId, bookingId } = hold
+  const confirmation: Confirmation = {
+    userId,
+    bookingId,
+    sentAtMs: performance.now(),
+    answeredAt: undefined,
+    outcome: undefined,
+    jobId: undefined,
+  }
+  try {
+    const answer = await sendUntilAccepted(confirmation, () =>
+      client.post('/confirm', { eventId, bookingId }, token, 'return=representation'),
+    )
+    confirmation.jobId = jobIdOf(answer)
+    const final = await finalBodyOf(client, answer, token)
+    confirmation.answeredAt = new Date().toISOString()
+    confirmation.outcome = final?.outcome ?? final?.code
+  } catch {
+    // The connection broke. The confirmation counts as unanswered.
+  }
+  return confirmation
+}
+
+const jobIdOf = ({ location }: Answer): string | undefined => location?.replace('/jobs/', '')
+
+/** The body with the outcome: of this answer or, after a 202, of the job. */
+const finalBodyOf = (client: ApiClient, answer: Answer, token: string) =>
+  answer.status === 202
+    ? poll(client, answer.location ?? answer.body.statusUrl, token)
+    : answer.body
+
+/**
  * Repeats a request that got 503, which then had no effect. `sentAtMs` is the time of the last try.
  */
-async function sendUntilAccepted(purchase: Purchase, send: () => Promise<Answer>): Promise<Answer> {
+async function sendUntilAccepted(
+  request: { sentAtMs: number },
+  send: () => Promise<Answer>,
+): Promise<Answer> {
   const deadline = performance.now() + GIVE_UP_AFTER_MS
   for (;;) {
-    purchase.sentAtMs = performance.now()
+    request.sentAtMs = performance.now()
     const answer = await send()
     if (answer.status !== 503 || answer.body.code === 'unknown' || performance.now() > deadline)
       return answer
@@ -105,12 +151,12 @@ async function sendUntilAccepted(purchase: Purchase, send: () => Promise<Answer>
   }
 }
 
-/** Polls a job until it is done. @returns its outcome, status and body */
+/** Polls a job until it is done. @returns the body of its answer, with the outcome */
 async function poll(client: ApiClient, statusUrl: string, token: string) {
   const deadline = performance.now() + GIVE_UP_AFTER_MS
   while (performance.now() < deadline) {
-    const { status, body } = await client.get(statusUrl, token, 'wait=10')
-    if (status === 200 && body.state === 'done') return body
+    const { status, body } = await client.get(statusUrl, token, 'wait=10, return=representation')
+    if (status === 200 && body.state === 'done') return { ...body.body, outcome: body.outcome }
     if (status !== 200 && status !== 503) return undefined
     if (status === 503) await sleep(500)
   }
@@ -131,7 +177,8 @@ export async function readLists(
   }
 }
 
-async function readAll<T>(
+/** Reads a list completely, as staff. */
+export async function readAll<T>(
   client: ApiClient,
   path: string,
   member: string,
@@ -140,8 +187,9 @@ async function readAll<T>(
   const all: T[] = []
   let after = ''
   do {
+    const query = `limit=1000${after && `&after=${encodeURIComponent(after)}`}`
     const { status, body } = await client.get(
-      `${path}?limit=1000${after && `&after=${encodeURIComponent(after)}`}`,
+      `${path}${path.includes('?') ? '&' : '?'}${query}`,
       token,
     )
     if (status !== 200) throw new Error(`${path} answered ${status}: ${JSON.stringify(body)}`)

@@ -15,32 +15,24 @@ export interface Report extends Findings {
   p99Ms: number
 }
 
+/** A running system, and where to show the progress. */
+export interface HerdTarget {
+  baseUrls: string[]
+  jwtSecret: string
+  progressTo: NodeJS.WriteStream | undefined
+}
+
 /**
  * Runs the herd against a running system: books, reads the lists, cancels, reads the lists again,
  * and compares them with the answers.
  */
-export async function herd(
-  options: HerdOptions & {
-    baseUrls: string[]
-    jwtSecret: string
-    progressTo: NodeJS.WriteStream | undefined
-  },
-): Promise<Report> {
-  const { baseUrls, jwtSecret: secret, progressTo } = options
-  const runId = randomBytes(4).toString('hex')
-  // An id that is very unlikely to exist.
-  const eventId = Date.now() * 1000 + Math.floor(Math.random() * 1000)
-  const organizer = await signToken(`herd-${runId}-organizer`, 'organizer', { secret })
-  const users = Array.from({ length: options.buyers }, (_, i) => `herd-${runId}-${i + 1}`)
-  const tokens = new Map(
-    await Promise.all(
-      users.map(async (user) => [user, await signToken(user, 'user', { secret })] as const),
-    ),
-  )
-  const tokenOf = (userId: string) => tokens.get(userId) ?? ''
-  const client = createApiClient(baseUrls, options.connections)
+export async function herd(options: HerdOptions & HerdTarget): Promise<Report> {
+  const { progressTo } = options
+  const { eventId, organizer, users, tokenOf } = await createPeople(options)
+  const client = createApiClient(options.baseUrls, options.connections)
   try {
-    await initialize(client, eventId, options.tickets, organizer)
+    const event = { eventId, totalTickets: options.tickets }
+    await createEvent(client, organizer, '/initialize', event)
     const booking = createProgress('booking', users.length, progressTo)
     const startedAt = performance.now()
     const purchases = await inParallel(users, options.connections, async (userId) => {
@@ -87,13 +79,34 @@ export async function herd(
   }
 }
 
-async function initialize(
+/** The id of a new event, the token of its organizer, and the buyers with their tokens. */
+export async function createPeople({
+  jwtSecret: secret,
+  buyers,
+}: Pick<HerdOptions, 'buyers'> & HerdTarget) {
+  const runId = randomBytes(4).toString('hex')
+  const users = Array.from({ length: buyers }, (_, i) => `herd-${runId}-${i + 1}`)
+  const tokens = new Map(
+    await Promise.all(
+      users.map(async (user) => [user, await signToken(user, 'user', { secret })] as const),
+    ),
+  )
+  return {
+    // An id that is very unlikely to exist.
+    eventId: Date.now() * 1000 + Math.floor(Math.random() * 1000),
+    organizer: await signToken(`herd-${runId}-organizer`, 'organizer', { secret }),
+    users,
+    tokenOf: (userId: string) => tokens.get(userId) ?? '',
+  }
+}
+
+export async function createEvent(
   client: ApiClient,
-  eventId: number,
-  totalTickets: number,
   token: string,
+  path: '/initialize' | '/events',
+  event: object,
 ): Promise<void> {
-  const { status, body } = await client.post('/initialize', { eventId, totalTickets }, token)
+  const { status, body } = await client.post(path, event, token)
   if (status === 201) return
   const hint =
     status === 401 ? ' Tokens are signed with JWT_SECRET. Is it the secret of that system?' : ''
@@ -101,8 +114,8 @@ async function initialize(
 }
 
 /** Percentile by nearest rank. */
-function percentile(sorted: number[], share: number): number {
+export function percentile(sorted: number[], share: number): number {
   return sorted[Math.max(0, Math.ceil(sorted.length * share) - 1)] ?? 0
 }
 
-const round = (value: number) => Math.round(value * 100) / 100
+export const round = (value: number) => Math.round(value * 100) / 100

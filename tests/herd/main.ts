@@ -3,11 +3,14 @@ import { serviceSettings, withDotEnv } from '../../tools/dev-stack/settings.mjs'
 import { startServers } from '../stack/servers.ts'
 import { startSystem } from '../stack/system.ts'
 import { herd, type Report } from './herd.ts'
+import { type HoldReport, herdWithHolds } from './holds.ts'
 import { type HerdOptions, readOptions, usage } from './options.ts'
 
 interface Target {
   baseUrls: string[]
   jwtSecret: string
+  /** Undefined if it is not known. */
+  databaseUrl: string | undefined
   stop(): Promise<void>
 }
 
@@ -19,7 +22,10 @@ async function main(): Promise<void> {
   const target = given ? useRunningSystem(given) : await startOwnSystem(options, log)
   try {
     const progressTo = options.json ? undefined : process.stdout
-    const report = await herd({ ...options, ...target, progressTo })
+    const run = { ...options, ...target, progressTo }
+    const report = options.holds
+      ? await herdWithHolds({ ...run, databaseUrl: databaseOf(target) })
+      : await herd(run)
     console.log(options.json ? JSON.stringify(report, undefined, 2) : describe(report))
     process.exitCode = report.problems.length === 0 ? 0 : 1
   } finally {
@@ -29,9 +35,16 @@ async function main(): Promise<void> {
 
 function useRunningSystem(addresses: string): Target {
   const baseUrls = addresses.split(',').map((address) => address.trim())
-  const jwtSecret = serviceSettings(withDotEnv(process.env))['JWT_SECRET']
+  const settings = serviceSettings(withDotEnv(process.env))
+  const jwtSecret = settings['JWT_SECRET']
   if (!jwtSecret) throw new Error('JWT_SECRET is not set. It signs the tokens of the buyers.')
-  return { baseUrls, jwtSecret, stop: async () => {} }
+  const databaseUrl = settings['DATABASE_URL'] || undefined
+  return { baseUrls, jwtSecret, databaseUrl, stop: async () => {} }
+}
+
+function databaseOf({ databaseUrl }: Target): string {
+  if (databaseUrl !== undefined) return databaseUrl
+  throw new Error('DATABASE_URL is not set. With --holds, the rows of the event are checked.')
 }
 
 async function startOwnSystem(options: HerdOptions, log: (line: string) => void): Promise<Target> {
@@ -50,17 +63,29 @@ async function startOwnSystem(options: HerdOptions, log: (line: string) => void)
       await servers.stop()
     }
     stopOnSignal(stop)
-    return { baseUrls: system.apis.map((api) => api.url), jwtSecret: system.jwtSecret, stop }
+    const { jwtSecret, databaseUrl } = system
+    return { baseUrls: system.apis.map((api) => api.url), jwtSecret, databaseUrl, stop }
   } catch (error) {
     await servers.stop()
     throw error
   }
 }
 
-function describe(report: Report): string {
-  const number = (value: number) => value.toLocaleString('en').padStart(9)
+const number = (value: number) => value.toLocaleString('en').padStart(9)
+
+function describe(report: Report | HoldReport): string {
   return [
     '',
+    ...('lapsed' in report ? figuresOfHolds(report) : figuresOf(report)),
+    `latency      ${number(report.p50Ms)}   ms p50, ${report.p99Ms} ms p99`,
+    ...(report.problems.length > 0
+      ? ['', 'Broken promises:', ...report.problems.map((problem) => `  ${problem}`)]
+      : []),
+  ].join('\n')
+}
+
+function figuresOf(report: Report): string[] {
+  return [
     `booked       ${number(report.booked)}`,
     `waiting      ${number(report.waiting)}`,
     `promoted     ${number(report.promoted)}   after ${report.canceled} cancellations`,
@@ -68,11 +93,20 @@ function describe(report: Report): string {
     `out of order ${number(report.outOfOrder)}`,
     `unanswered   ${number(report.unanswered)}`,
     `throughput   ${number(report.bookingsPerSecond)}   bookings/s (${report.buyers} in ${report.seconds} s)`,
-    `latency      ${number(report.p50Ms)}   ms p50, ${report.p99Ms} ms p99`,
-    ...(report.problems.length > 0
-      ? ['', 'Broken promises:', ...report.problems.map((problem) => `  ${problem}`)]
-      : []),
-  ].join('\n')
+  ]
+}
+
+function figuresOfHolds(report: HoldReport): string[] {
+  return [
+    `held         ${number(report.held)}`,
+    `offered      ${number(report.offered)}`,
+    `lapsed       ${number(report.lapsed)}   at most ${report.latestLapseS} s after the deadline`,
+    `confirmed    ${number(report.confirmed)}   of ${report.tickets} tickets, after ${report.seconds} s`,
+    `waiting      ${number(report.waiting)}`,
+    `oversold     ${number(report.oversold)}`,
+    `out of order ${number(report.outOfOrder)}`,
+    `lost         ${number(report.lost)}`,
+  ]
 }
 
 main().catch((error: unknown) => {

@@ -8,6 +8,8 @@ export interface HerdOptions {
   cancel: number
   /** Send `Prefer: respond-async` and poll the jobs. */
   async: boolean
+  /** Use an event with holds and offers, which every third buyer never confirms. */
+  holds: boolean
   /** Print the report as JSON and nothing else. */
   json: boolean
   /** Processes to start. Ignored if BASE_URL is set. */
@@ -27,6 +29,9 @@ keeps in .data/.
   --buyers N       default 5000        --connections N  default 128
   --tickets N      default 500         --cancel N       bookings to cancel, default 50
   --async          send respond-async and poll instead of waiting for each answer
+  --holds          tickets are held for 5 s and offered to the waiting list for 5 s; every third buyer
+                   never confirms; ends when all tickets are confirmed. Also checks every row of the
+                   event. A system at BASE_URL needs DATABASE_URL for that. Not with --cancel
   --apis N         --workers N         processes to start, default 1 each
   --json           print the report as JSON`
 
@@ -44,6 +49,7 @@ export function readOptions(args: string[]): HerdOptions | 'help' {
       apis: number,
       workers: number,
       async: flag,
+      holds: flag,
       json: flag,
       help: { ...flag, short: 'h' },
     },
@@ -51,12 +57,15 @@ export function readOptions(args: string[]): HerdOptions | 'help' {
   if (values.help) return 'help'
   const buyers = whole('buyers', values.buyers, 5000, 1)
   const tickets = whole('tickets', values.tickets, 500, 0)
+  if (values.holds && values.cancel !== undefined)
+    throw new Error('--cancel cannot be used with --holds')
   return {
     buyers,
     tickets,
     connections: whole('connections', values.connections, 128, 1),
     cancel: Math.min(whole('cancel', values.cancel, 50, 0), tickets, buyers),
     async: values.async,
+    holds: values.holds,
     json: values.json,
     apis: whole('apis', values.apis, 1, 1),
     workers: whole('workers', values.workers, 1, 1),

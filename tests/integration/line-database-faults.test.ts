@@ -87,7 +87,7 @@ describe('the canary', () => {
 
     expect([...sent].filter((name) => name.startsWith('line_')).toSorted()).toEqual([
       'line_book_free',
-      'line_cancel_bookings',
+      'line_change_bookings',
       'line_delete_claims',
       'line_delete_expired_keys',
       'line_grow_blocks',
@@ -95,16 +95,21 @@ describe('the canary', () => {
       'line_insert_claims',
       'line_insert_commands',
       'line_insert_entries',
+      'line_insert_holds',
       'line_insert_keys',
       'line_leave_entries',
       'line_lock_events',
       'line_move_claims',
       'line_read_claims',
+      'line_read_details',
+      'line_read_due',
       'line_read_heads',
       'line_read_keys',
+      'line_read_lapsed',
       'line_read_stored',
       'line_shrink_blocks',
       'line_update_events',
+      'line_update_settings',
     ])
   })
 })

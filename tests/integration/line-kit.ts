@@ -117,10 +117,13 @@ export function command(
   type: CommandRequest['type'],
   eventId: number,
   userId: string,
-  more: Partial<CommandRequest> = {},
+  more: MembersOf<CommandRequest> = {},
 ): CommandRequest {
-  return { type, eventId, userId, caller: userId, ...more }
+  return { type, eventId, userId, caller: userId, ...more } as CommandRequest
 }
+
+/** Members of a command, of whichever type. */
+type MembersOf<Request> = Request extends unknown ? Partial<Omit<Request, 'type'>> : never
 
 export const kindsOf = ({ outcomes }: AppliedBatch): string[] =>
   outcomes.map(({ outcome }) => outcome)

@@ -22,6 +22,9 @@ const KEYS: Record<string, string[]> = {
   idempotency_keys: ['caller', 'key_hash'],
 }
 
+/** The columns that must find the rows in an index that has only holds, in the order of deadlines. */
+const KEYS_OF_INDEX: Record<string, string[]> = { bookings_held: ['event_id'] }
+
 /** The names of all prepared statements that a batch can send. */
 const STATEMENTS = [
   ...[
@@ -37,11 +40,16 @@ const STATEMENTS = [
     'move_claims',
     'delete_claims',
     'insert_bookings',
-    'cancel_bookings',
+    'change_bookings',
     'insert_entries',
     'leave_entries',
   ],
   ...[
+    'read_lapsed',
+    'read_due',
+    'read_details',
+    'insert_holds',
+    'update_settings',
     'book_free',
     'grow_blocks',
     'shrink_blocks',
@@ -127,6 +135,17 @@ async function runEverything({ database }: { database: Database }, eventId: numb
     command('cancel', eventId, 'a'),
     command('cancel', eventId, 'd'),
   )
+  // Holds and offers: b holds nothing yet, c is promoted to an offer, and h's hold lapses.
+  await apply(
+    command('configure', eventId, 'staff', { patch: { offerSeconds: 60, name: 'a "name"' } }),
+    command('cancel', eventId, 'b'),
+  )
+  await apply(
+    command('extend', eventId, 'e', { seconds: 90 }),
+    command('confirm', eventId, 'e', { bookingId: `${eventId}-1` }),
+    command('grant', eventId, 'z', { raiseCapacity: true }),
+  )
+  await apply(command('settle', eventId, ''))
 }
 
 /** Describes the scans in this connection's plans that do not find rows by their key. */
@@ -147,10 +166,12 @@ async function badScans({
       (rows[0] as { 'QUERY PLAN': [{ Plan: PlanNode }] })['QUERY PLAN'][0].Plan,
     )) {
       const { 'Relation Name': table, 'Node Type': type, 'Index Cond': condition = '' } = node
+      const index = node['Index Name'] ?? ''
       // A TID scan fetches a row that was found by its key before.
       if (table === undefined || type === 'ModifyTable' || node['TID Cond'] !== undefined) continue
+      const columns = KEYS_OF_INDEX[index] ?? KEYS[table]
       const found =
-        KEYS[table]?.every((column) => new RegExp(`\\b${column}\\b`).test(condition)) ?? false
+        columns?.every((column) => new RegExp(`\\b${column}\\b`).test(condition)) ?? false
       if (!type.startsWith('Index') || !found)
         bad.push(`${name}: ${type} on ${table} by ${condition || 'nothing'}`)
     }
@@ -228,6 +249,9 @@ describe('the query plans of a batch', () => {
         users: [],
         heads: [{ eventId: 6, count: 3 }],
         keys: [],
+        named: [],
+        due: [],
+        details: [],
       })
       expect(tx.loaded.heads).toHaveLength(3)
       await tx[Symbol.asyncDispose]()

@@ -98,6 +98,18 @@ describe('jobs of several lines', () => {
     await expectRowsAgree(kit)
   })
 
+  it('decides a settle in a transaction of its own', async () => {
+    const jobs = await jobsOfNewEvents(4)
+    addLatecomers(jobs)
+    const settle = kit.job(command('settle', await kit.newEvent(1), ''))
+
+    const applied = await Promise.all(applyAtOnce([...jobs, settle]))
+
+    expect(applied.map(kindsOf)).toEqual([...Array(4).fill(['booked', 'waiting']), ['settled']])
+    expect(await transactionsOf(jobs)).toBe(1)
+    expect(await transactionsOf([...jobs, settle])).toBe(2)
+  })
+
   it('returns the stored outcomes of decided jobs next to new jobs', async () => {
     const jobs = await jobsOfNewEvents(4)
     const before = await Promise.all(applyAtOnce(jobs.slice(0, 2)))

@@ -54,16 +54,32 @@ function bookingOf(eventId: number): { request: LoadRequest; writes: BatchWrites
     users: [{ eventId, userId: 'ann', wantPosition: true }],
     heads: [],
     keys: [],
+    named: [],
+    due: [],
+    details: [],
   }
   const nowMs = Date.now()
   const command = { commandId, type: 'book' as const, eventId, userId: 'ann', caller: 'ann' }
   const writes: BatchWrites = {
     events: [eventRow({ eventId, availableTickets: 0, lastSequence: 1 })],
+    settings: [],
     claimsAdded: [{ eventId, userId: 'ann', kind: 'booking', sequence: 1 }],
     claimsMoved: [],
     claimsRemoved: [],
-    bookingsAdded: [{ eventId, sequence: 1, userId: 'ann', promoted: false, canceled: false }],
-    bookingsCanceled: [],
+    bookingsAdded: [
+      {
+        eventId,
+        sequence: 1,
+        userId: 'ann',
+        promoted: false,
+        granted: false,
+        status: 'confirmed',
+        holdSeconds: null,
+        expiresAtMs: null,
+        confirmed: false,
+      },
+    ],
+    bookingsChanged: [],
     entriesAdded: [],
     entriesLeft: [],
     blocks: [],
@@ -119,11 +135,13 @@ describe('a line transaction', () => {
     const { store } = openStore()
     const tx = await store.begin(request)
 
-    const committed = tx.commit({ ...writes, bookingsCanceled: [{ eventId, sequence: 7 }] })
+    const missing = { eventId, sequence: 7, was: 'confirmed', status: 'canceled' } as const
+    const bookingsChanged = [{ ...missing, expiresAtMs: null, confirmed: false }]
+    const committed = tx.commit({ ...writes, bookingsChanged })
 
     await expect(committed).rejects.toMatchObject({
       name: 'RowCountError',
-      message: 'line_cancel_bookings wrote 0 rows and should have written 1',
+      message: 'line_change_bookings wrote 0 rows and should have written 1',
     })
     expect(await storedCount(eventId)).toBe(0)
     expect(await kit.applyDeps.store.isEventLocked(eventId)).toBe(false)

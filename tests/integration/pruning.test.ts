@@ -69,6 +69,39 @@ async function linesLeft(): Promise<Record<string, number>> {
 }
 
 describe('pruning', () => {
+  it('removes claims of holds that lapsed 24 hours ago, and no other claims', async () => {
+    await kit.createEvent(90, 5)
+    await kit.createEvent(91, 5)
+    await kit.query(`INSERT INTO bookings (event_id, sequence, user_id, status, promoted, booked_at, canceled_at)
+      SELECT event_id, n, 'user-' || n, CASE WHEN n = 1 THEN 'confirmed' ELSE 'expired' END, false, now(),
+        now() - interval '24 hours' + CASE WHEN n = 2 THEN interval '1 minute' ELSE interval '-1 second' END
+      FROM generate_series(1, 1500) AS n, unnest('{90, 91}'::int[]) AS event_id`)
+    await kit.query(`INSERT INTO claims SELECT event_id, user_id,
+        CASE status WHEN 'confirmed' THEN 'booking' ELSE 'lapsed' END, sequence FROM bookings WHERE event_id >= 90`)
+    const left = () =>
+      kit.query('SELECT event_id, user_id FROM claims WHERE event_id >= 90 ORDER BY 1, 2')
+    const locker = new pg.Client({ connectionString: kit.databaseUrl })
+    await locker.connect()
+    onTestFinished(() => locker.end())
+    await locker.query('BEGIN; SELECT FROM events WHERE event_id = 91 FOR UPDATE')
+    const steps: number[] = []
+
+    // The claims of an event that is locked wait for the next run.
+    const removed = await prune({ onProgress: ({ lapsedClaims }) => steps.push(lapsedClaims) })
+    expect(removed.lapsedClaims).toBe(1498)
+    expect(steps.length).toBeGreaterThan(2)
+    await locker.query('ROLLBACK')
+    expect((await prune()).lapsedClaims).toBe(1498)
+
+    expect(await left()).toEqual(
+      ['90', '91'].flatMap((event_id) =>
+        ['user-1', 'user-2'].map((user_id) => ({ event_id, user_id })),
+      ),
+    )
+    expect((await prune()).lapsedClaims).toBe(0)
+    await kit.query('DELETE FROM claims; DELETE FROM bookings')
+  })
+
   it('reads almost no pages if nothing is old enough to prune', async () => {
     const separate = createDatabase({
       url: kit.databaseUrl,
@@ -89,7 +122,12 @@ describe('pruning', () => {
     }
     await insert({ lineName: 'event-1', hoursAgo: 60, count: 20_000 })
     await insert({ lineName: 'event-2', hoursAgo: 1, count: 20_000 })
-    expect(await prune()).toEqual({ commands: 20_000, idempotencyKeys: 20_000, refreshTokens: 0 })
+    expect(await prune()).toEqual({
+      commands: 20_000,
+      idempotencyKeys: 20_000,
+      refreshTokens: 0,
+      lapsedClaims: 0,
+    })
     await kit.query('VACUUM commands, idempotency_keys')
     await insert({ lineName: 'event-3', hoursAgo: 0.5, count: 20_000 })
 
@@ -97,7 +135,7 @@ describe('pruning', () => {
     const pruned = await prune({ pool: separate.pool })
     const read = (await pagesRead()) - before
 
-    expect(pruned).toEqual({ commands: 0, idempotencyKeys: 0, refreshTokens: 0 })
+    expect(pruned).toEqual({ commands: 0, idempotencyKeys: 0, refreshTokens: 0, lapsedClaims: 0 })
     expect(read).toBeLessThan(50)
     await separate.close()
   })
@@ -148,7 +186,12 @@ describe('pruning', () => {
     await kit.query(`INSERT INTO refresh_tokens (token_hash, family_id, user_id, expires_at)
       SELECT 'token-' || n, gen_random_uuid(), 'kim', now() + n * interval '1 hour' FROM generate_series(-3, 3) AS n WHERE n <> 0`)
 
-    expect(await prune()).toEqual({ commands: 0, idempotencyKeys: 10, refreshTokens: 3 })
+    expect(await prune()).toEqual({
+      commands: 0,
+      idempotencyKeys: 10,
+      refreshTokens: 3,
+      lapsedClaims: 0,
+    })
     expect(
       await kit.query(`SELECT FROM idempotency_keys WHERE key_hash LIKE 'event-2-%'`),
     ).toHaveLength(10)
@@ -265,7 +308,12 @@ describe('a pruning step that is blocked', { timeout: 60_000 }, () => {
 
     expect(performance.now() - startedAt).toBeLessThan(8000)
     await release()
-    expect(await prune()).toEqual({ commands: 0, idempotencyKeys: 0, refreshTokens: 1 })
+    expect(await prune()).toEqual({
+      commands: 0,
+      idempotencyKeys: 0,
+      refreshTokens: 1,
+      lapsedClaims: 0,
+    })
   })
 
   it('keeps a worker ready during a blocked pruning step and shows it in a metric', async () => {

@@ -37,7 +37,8 @@ describe('runScenario', () => {
     'an idempotency key that is not loaded': { loaded: (loaded) => loaded.keys.pop() },
     'a position that is off by one': {
       loaded: ({ claims }) => {
-        for (const claim of claims) if (claim.position !== null) claim.position += 1
+        for (const claim of claims)
+          if (claim.kind === 'waiting' && claim.position !== null) claim.position += 1
       },
     },
     'a claim that is not loaded': { loaded: (loaded) => loaded.claims.pop() },

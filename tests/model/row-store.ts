@@ -2,7 +2,8 @@ import type { EventState } from '@ticket-line/booking-worker/booking'
 import type {
   BatchWrites,
   BookedTicket,
-  ClaimKind,
+  BookingStatus,
+  EntryStatus,
   EventRow,
   LoadedBatch,
   LoadRequest,
@@ -11,10 +12,17 @@ import { eventRow } from '@ticket-line/db/testing'
 import {
   type AcceptedCommand,
   type Command,
+  DEFAULT_EVENT_DETAILS,
+  DEFAULT_SALE_RULES,
+  type EventDetails,
   jobIdOf,
   type Outcome,
+  type SaleRules,
   type StoredOutcome,
+  saleStateOf,
 } from '@ticket-line/shared'
+
+type ClaimWrite = BatchWrites['claimsAdded'][number]
 
 /**
  * The tables of the line in memory. Reads and writes have the meaning of the statements in
@@ -25,7 +33,7 @@ import {
 export interface RowStore {
   events: Map<number, EventRows>
   commands: Map<string, CommandRow>
-  keys: Map<string, { commandId: string; acceptedAtMs: number }>
+  keys: Map<string, { commandId: string; acceptedAtMs: number; requestHash: string | undefined }>
   load(request: LoadRequest, nowMs: number): LoadedBatch
   /** The first idempotency key that the writes would take although another command owns it. */
   takenKeyOf(writes: BatchWrites): string | undefined
@@ -38,10 +46,24 @@ export interface RowStore {
 
 export interface EventRows {
   row: EventRow
-  claims: Map<string, { kind: ClaimKind; sequence: number }>
-  bookings: Map<number, { userId: string; promoted: boolean; status: 'confirmed' | 'canceled' }>
-  entries: Map<number, { userId: string; status: 'waiting' | 'promoted' | 'withdrawn' }>
+  details: Omit<LoadedBatch['details'][number], 'eventId'>
+  claims: Map<string, Pick<ClaimWrite, 'kind' | 'sequence'>>
+  bookings: Map<number, BookingRow>
+  entries: Map<number, { userId: string; status: EntryStatus }>
   blocks: Map<number, number>
+}
+
+export interface BookingRow {
+  userId: string
+  promoted: boolean
+  granted: boolean
+  status: BookingStatus
+  /** Null if it was never a hold. */
+  heldAtMs: number | null
+  holdSeconds: number | null
+  expiresAtMs: number | null
+  /** When it ended; null if it is live. */
+  endedAtMs: number | null
 }
 
 export interface CommandRow {
@@ -82,6 +104,9 @@ export function createRowStore(sizes: number[], lastSequence: number): RowStore 
       stored: [],
       forgotten: [],
       keys: [],
+      lapsed: [],
+      due: [],
+      details: [],
     }
     for (const eventId of request.eventIds) {
       const event = events.get(eventId)
@@ -94,9 +119,7 @@ export function createRowStore(sizes: number[], lastSequence: number): RowStore 
       const event = events.get(eventId)
       const claim = event?.claims.get(userId)
       if (event === undefined || claim === undefined) continue
-      const isWanted = claim.kind === 'waiting' && wantPosition
-      const position = isWanted ? positionOf(event, claim.sequence) : null
-      loaded.claims.push({ eventId, userId, ...claim, position })
+      loaded.claims.push(loadedClaim(event, { eventId, userId, ...claim }, wantPosition))
     }
     for (const { eventId, count } of request.heads.toSorted((a, b) => a.eventId - b.eventId)) {
       const event = events.get(eventId)
@@ -108,14 +131,31 @@ export function createRowStore(sizes: number[], lastSequence: number): RowStore 
       const held = keys.get(nameOf(key))
       if (held === undefined) continue
       const { command, outcome } = commands.get(held.commandId) as CommandRow
-      const { acceptedAtMs } = held
+      const { acceptedAtMs, requestHash } = held
       const { commandId, type, eventId, userId, caller } = command
+      const first = { commandId, type, eventId, userId, caller }
       loaded.keys.push({
-        command: { commandId, type, eventId, userId, caller },
+        command: requestHash === undefined ? first : { ...first, requestHash },
         keyHash: key.keyHash,
         acceptedAtMs,
         outcome: outcome as Outcome,
       })
+    }
+    for (const { eventId, sequence } of request.named) {
+      const booking = events.get(eventId)?.bookings.get(sequence)
+      if (booking?.status !== 'expired') continue
+      const { userId, endedAtMs } = booking
+      loaded.lapsed.push({ eventId, sequence, userId, lapsedAtMs: endedAtMs as number })
+    }
+    for (const { eventId, count } of request.due.toSorted((a, b) => a.eventId - b.eventId)) {
+      const event = events.get(eventId)
+      if (event === undefined) continue
+      const due = event.row.canceledAtMs === null ? earliestHolds(event) : lowestClaims(event)
+      loaded.due.push(...due.slice(0, count).map((claim) => ({ eventId, ...claim })))
+    }
+    for (const eventId of request.details) {
+      const event = events.get(eventId)
+      if (event !== undefined) loaded.details.push({ eventId, ...event.details })
     }
     return loaded
   }
@@ -125,11 +165,21 @@ export function createRowStore(sizes: number[], lastSequence: number): RowStore 
     if (taken !== undefined) throw new Error(`the key ${taken} is held`)
     for (const { command, ownsKey } of writes.decided) {
       if (!ownsKey) continue
-      const { commandId, acceptedAtMs } = command
+      const { commandId, acceptedAtMs, requestHash } = command
       const name = nameOf({ caller: command.caller, keyHash: command.keyHash as string })
-      keys.set(name, { commandId, acceptedAtMs })
+      keys.set(name, { commandId, acceptedAtMs, requestHash })
     }
-    for (const row of writes.events) eventOf(row).row = checked(rowOf(row))
+    for (const row of writes.events) {
+      const event = eventOf(row)
+      // This statement writes no settings.
+      event.row = checked({ ...rowOf(row), ...rulesOf(event.row) })
+    }
+    for (const settings of writes.settings) {
+      const event = eventOf(settings)
+      Object.assign(event.row, rulesOf(settings))
+      for (const name of Object.keys(DEFAULT_EVENT_DETAILS) as (keyof EventDetails)[])
+        Object.assign(event.details, { [name]: settings[name] })
+    }
     for (const row of writes.claimsAdded)
       insert(eventOf(row).claims, row.userId, claimOf(row), 'claims')
     for (const row of writes.claimsMoved)
@@ -137,15 +187,20 @@ export function createRowStore(sizes: number[], lastSequence: number): RowStore 
     for (const row of writes.claimsRemoved)
       if (!eventOf(row).claims.delete(row.userId))
         throw new Error(`no claim of ${row.userId} to remove`)
-    for (const { eventId, sequence, userId, promoted, canceled } of writes.bookingsAdded) {
-      const status = canceled ? 'canceled' : 'confirmed'
-      insert(eventOf({ eventId }).bookings, sequence, { userId, promoted, status }, 'bookings')
+    for (const row of writes.bookingsAdded) {
+      const { userId, promoted, granted, status, holdSeconds, expiresAtMs } = row
+      const heldAtMs = holdSeconds === null ? null : writes.nowMs
+      const endedAtMs = isLive(status) ? null : writes.nowMs
+      const hold = { heldAtMs, holdSeconds, expiresAtMs }
+      const booking = { userId, promoted, granted, status, ...hold, endedAtMs }
+      insert(eventOf(row).bookings, row.sequence, booking, 'bookings')
     }
-    for (const row of writes.bookingsCanceled) {
+    for (const row of writes.bookingsChanged) {
       const booking = eventOf(row).bookings.get(row.sequence)
-      if (booking?.status !== 'confirmed')
-        throw new Error(`booking ${row.sequence} is not confirmed`)
-      booking.status = 'canceled'
+      if (booking?.status !== row.was) throw new Error(`booking ${row.sequence} is not ${row.was}`)
+      booking.status = row.status
+      booking.expiresAtMs = row.expiresAtMs ?? booking.expiresAtMs
+      booking.endedAtMs = isLive(row.status) ? null : writes.nowMs
     }
     for (const { eventId, sequence, userId, status } of writes.entriesAdded)
       insert(eventOf({ eventId }).entries, sequence, { userId, status }, 'waitlist_entries')
@@ -175,6 +230,7 @@ export function createRowStore(sizes: number[], lastSequence: number): RowStore 
       const { eventId, userId, commandId, acceptedAtMs } = booking
       const event = events.get(eventId)
       if (event === undefined || event.row.availableTickets === 0) continue
+      if (event.row.holdSeconds !== null || saleStateOf(event.row, nowMs) !== 'open') continue
       if (event.claims.has(userId) || commands.has(commandId)) continue
       const key = keyNameOf(booking)
       if (key !== undefined && keys.has(key)) continue
@@ -186,13 +242,15 @@ export function createRowStore(sizes: number[], lastSequence: number): RowStore 
         lastSequence: sequence,
       })
       insert(event.claims, userId, { kind: 'booking', sequence }, 'claims')
-      insert(event.bookings, sequence, { userId, promoted: false, status: 'confirmed' }, 'bookings')
+      const noHold = { heldAtMs: null, holdSeconds: null, expiresAtMs: null }
+      const made = { userId, promoted: false, granted: false, status: 'confirmed' as const }
+      insert(event.bookings, sequence, { ...made, ...noHold, endedAtMs: null }, 'bookings')
       const bookingId = `${eventId}-${sequence}`
       insertCommand({
         command: booking,
         outcome: { outcome: 'booked', bookingId, decidedAtMs: nowMs },
       })
-      if (key !== undefined) keys.set(key, { commandId, acceptedAtMs })
+      if (key !== undefined) keys.set(key, { commandId, acceptedAtMs, requestHash: undefined })
       booked.set(commandId, { sequence, decidedAtMs: nowMs })
     }
     return booked
@@ -240,6 +298,7 @@ export function createRowStore(sizes: number[], lastSequence: number): RowStore 
 function emptyEvent(eventId: number, totalTickets: number, lastSequence: number): EventRows {
   return {
     row: eventRow({ eventId, totalTickets, availableTickets: totalTickets, lastSequence }),
+    details: { ...DEFAULT_EVENT_DETAILS, owner: null },
     claims: new Map(),
     bookings: new Map(),
     entries: new Map(),
@@ -276,23 +335,74 @@ function firstWaiting(event: EventRows, count: number): [sequence: number, userI
 
 /** The columns of `events`, from a state that has more. */
 function rowOf(state: EventRow): EventRow {
-  const { claims, heads, headsComplete, nextHead, departed, joinedPosition, ...row } =
+  const { claims, heads, headsComplete, nextHead, departed, joinedPosition, ...most } =
     state as EventState
+  const { lapsed, due, nextDue, details, ...row } = most
   return row
+}
+
+function rulesOf(settings: SaleRules): SaleRules {
+  const names = Object.keys(DEFAULT_SALE_RULES) as (keyof SaleRules)[]
+  return Object.fromEntries(names.map((name) => [name, settings[name]])) as unknown as SaleRules
+}
+
+function isLive(status: BookingStatus): boolean {
+  return status === 'confirmed' || status === 'held'
+}
+
+type DueClaim = Omit<LoadedBatch['due'][number], 'eventId'>
+
+/** The holds of an event, in the order in which they lapse. */
+function earliestHolds(event: EventRows): DueClaim[] {
+  const holds: (DueClaim & { expiresAtMs: number })[] = []
+  for (const [sequence, { userId, status, expiresAtMs }] of event.bookings)
+    if (status === 'held')
+      holds.push({ kind: 'held', sequence, userId, expiresAtMs: expiresAtMs as number })
+  return holds.sort((a, b) => a.expiresAtMs - b.expiresAtMs || a.sequence - b.sequence)
+}
+
+/** The live claims of a canceled event, in order of their numbers. */
+function lowestClaims(event: EventRows): DueClaim[] {
+  const claims: DueClaim[] = []
+  for (const [userId, { kind, sequence }] of event.claims)
+    if (kind !== 'lapsed' && sequence >= event.row.waitlistHeadSequence)
+      claims.push({ kind, sequence, userId, expiresAtMs: null })
+  return claims.sort((a, b) => a.sequence - b.sequence)
+}
+
+function loadedClaim(
+  event: EventRows,
+  claim: ClaimWrite,
+  wantPosition: boolean,
+): LoadedBatch['claims'][number] {
+  const { kind, ...row } = claim
+  if (kind === 'booking') return { ...row, kind }
+  if (kind === 'waiting')
+    return { ...row, kind, position: wantPosition ? positionOf(event, row.sequence) : null }
+  const { heldAtMs, holdSeconds, expiresAtMs, endedAtMs } = event.bookings.get(
+    row.sequence,
+  ) as BookingRow & { heldAtMs: number; holdSeconds: number; expiresAtMs: number }
+  return kind === 'lapsed'
+    ? { ...row, kind, lapsedAtMs: endedAtMs as number }
+    : { ...row, kind, heldAtMs, holdSeconds, expiresAtMs }
 }
 
 /** Checks the CHECKs of `events`. */
 function checked(row: EventRows['row']): EventRows['row'] {
-  const { eventId, availableTickets, totalTickets, waitingCount } = row
+  const { eventId, availableTickets, totalTickets, waitingCount, heldCount, canceledAtMs } = row
   if (availableTickets < 0 || availableTickets > totalTickets)
     throw new Error(`event ${eventId} is oversold`)
+  if (heldCount < 0 || heldCount > totalTickets - availableTickets)
+    throw new Error(`event ${eventId}: ${heldCount} tickets are held`)
+  if (canceledAtMs !== null && availableTickets > 0)
+    throw new Error(`event ${eventId} is canceled and has free tickets`)
   if (waitingCount < 0) throw new Error(`event ${eventId}: the waiting count is negative`)
   if (waitingCount > 0 && availableTickets > 0)
     throw new Error(`event ${eventId}: a ticket is free while entries wait`)
   return row
 }
 
-function claimOf({ kind, sequence }: BatchWrites['claimsAdded'][number]) {
+function claimOf({ kind, sequence }: ClaimWrite) {
   return { kind, sequence }
 }
 

@@ -6,9 +6,7 @@ import { burstsOf, chooseRequests, type RequestPlan } from './requests.ts'
 import type { World } from './world.ts'
 
 /** A request with a number, by which its effect is found everywhere. */
-export interface NumberedRequest extends CommandRequest {
-  number: number
-}
+export type NumberedRequest = CommandRequest & { number: number }
 
 /** A request of a client, and its result. */
 export interface Sent {

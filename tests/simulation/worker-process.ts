@@ -103,7 +103,8 @@ function lineDeps(
         counts.set(eventId, (counts.get(eventId) ?? 0) + 1)
       const answered = connection.call(() => {
         data.leave(lineName, counts)
-        if (reply !== undefined) streams.reply(payload.replyTo, reply)
+        if (reply !== undefined && payload.replyTo !== undefined)
+          streams.reply(payload.replyTo, reply)
       })
       answered.catch(() => undefined)
     },

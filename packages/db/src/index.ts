@@ -1,23 +1,58 @@
 export * from './accounts/accounts.js'
 export * from './accounts/refresh-tokens.js'
 export * from './client.js'
-export * from './events.js'
+export {
+  type CommitGate,
+  type CreatedEvent,
+  createConfiguredEvent,
+  createEvent,
+  deleteEvent,
+  type EventCreation,
+  type EventRequest,
+  type EventSnapshot,
+  type EventStatus,
+  readEventStatuses,
+  readEvents,
+} from './events.js'
 export * from './faults.js'
 export * from './installation.js'
 export type { BookedTicket } from './line/book-free.js'
 export type { Canary } from './line/canary.js'
 export type { StoredCommand } from './line/columns.js'
 export * from './line/line-store.js'
-export type { EventRow, FirstAnswer, LoadedBatch, LoadRequest } from './line/load.js'
+export type {
+  EventRow,
+  FirstAnswer,
+  LoadedBatch,
+  LoadedClaim,
+  LoadRequest,
+} from './line/load.js'
 export { findStoredCommands, recordAbandoned } from './line/stored-commands.js'
-export { type BatchWrites, RowCountError } from './line/write.js'
+export {
+  type BatchWrites,
+  type BookingChange,
+  type BookingStatus,
+  type BookingWrite,
+  type EntryStatus,
+  RowCountError,
+} from './line/write.js'
 export * from './migrations.js'
 export * from './promises/verify.js'
 export * from './prune.js'
 export * from './reads/bookings.js'
 export * from './reads/database-overview.js'
+export * from './reads/due-events.js'
+export {
+  type EventFilter,
+  type EventOrder,
+  type EventPlace,
+  type ListedEvent,
+  pageEvents,
+} from './reads/event-list.js'
 export * from './reads/recent-decisions.js'
+export * from './reads/sales.js'
 export type { StreamOptions } from './reads/stream-rows.js'
+export * from './reads/user-bookings.js'
 export * from './reads/user-claim.js'
 export * from './reads/waiting-list.js'
 export type { ClaimKind } from './schema.js'

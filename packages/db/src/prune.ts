@@ -1,5 +1,12 @@
-import { IDEMPOTENCY_KEY_HOURS, jobCreatedAtMs, lineNameIn, sleep } from '@ticket-line/shared'
-import type { Pool, PoolClient } from 'pg'
+import {
+  IDEMPOTENCY_KEY_HOURS,
+  jobCreatedAtMs,
+  LATE_CONFIRM_MS,
+  lineNameIn,
+  sleep,
+} from '@ticket-line/shared'
+import type { PoolClient } from 'pg'
+import type { Pool } from './client.js'
 import { CLOCK_SLACK_MS } from './line/stored-commands.js'
 
 /** How many rows of each table were removed. */
@@ -7,6 +14,8 @@ export interface PrunedRows {
   commands: number
   idempotencyKeys: number
   refreshTokens: number
+  /** Claims of holds that lapsed too long ago to be confirmed. */
+  lapsedClaims: number
 }
 
 /**
@@ -14,6 +23,8 @@ export interface PrunedRows {
  * key waits for the step that removes the key.
  */
 const ROWS_PER_STEP = 5000
+/** Smaller, because the lines of all events in a step wait for it. */
+const CLAIMS_PER_STEP = 500
 /** PostgreSQL cancels a step after this long, ms. A step usually takes a few hundredths of it. */
 const STEP_TIMEOUT_MS = 5000
 /** Pause between two full steps, so that they do not slow down the lines, ms. */
@@ -62,19 +73,19 @@ export async function linesToKeep(
 }
 
 /**
- * Removes outcomes, idempotency keys and refresh tokens that are no longer needed, the oldest
- * first, in small steps. Any number of processes may do so at the same time.
+ * Removes outcomes, idempotency keys, refresh tokens and claims of lapsed holds that are no longer
+ * needed, in small steps. Any number of processes may do so at the same time.
  *
  * @returns how many rows this call removed: all that may be removed, unless the call was aborted
  * @throws the driver's error; SQLSTATE 57014 if a step took longer than 5 s. Rows that earlier
  * steps removed stay removed
  */
 export async function pruneAll(deps: PruneDeps): Promise<PrunedRows> {
-  const removed: PrunedRows = { commands: 0, idempotencyKeys: 0, refreshTokens: 0 }
+  const removed: PrunedRows = { commands: 0, idempotencyKeys: 0, refreshTokens: 0, lapsedClaims: 0 }
   for (const { kind, text, values } of REMOVALS) {
     let from = '-infinity'
     for (;;) {
-      const step = await runStep(deps.pool, text, [from, ROWS_PER_STEP, ...values(deps)])
+      const step = await runStep<Step>(deps.pool, text, [from, ROWS_PER_STEP, ...values(deps)])
       removed[kind] += step.removed
       if (step.read < ROWS_PER_STEP) break
       if (deps.signal?.aborted) return removed
@@ -83,8 +94,51 @@ export async function pruneAll(deps: PruneDeps): Promise<PrunedRows> {
       await sleep(STEP_PAUSE_MS, deps.signal)
     }
   }
+  await pruneLapsedClaims(deps, removed)
   return removed
 }
+
+/**
+ * Removes the claims of holds that lapsed too long ago to be confirmed. There is no index of their
+ * times, but all claims of lapsed holds are few: those of about a day.
+ */
+async function pruneLapsedClaims(deps: PruneDeps, removed: PrunedRows): Promise<void> {
+  let after = ['0', '']
+  while (!deps.signal?.aborted) {
+    const step = await runStep<LapsedStep>(deps.pool, removeLapsed, [
+      ...after,
+      CLAIMS_PER_STEP,
+      LATE_CONFIRM_MS / 1000,
+    ])
+    removed.lapsedClaims += step.removed
+    if (step.read < CLAIMS_PER_STEP) return
+    after = step.last ?? after
+    deps.onProgress?.(removed)
+    await sleep(STEP_PAUSE_MS, deps.signal)
+  }
+}
+
+// A batch that read a claim must find it when it writes, so the step locks the events. It leaves
+// the claims of an event that another transaction has locked to the next run.
+const removeLapsed = `WITH lapsed AS MATERIALIZED (
+    SELECT event_id, user_id, sequence FROM claims
+    WHERE kind = 'lapsed' AND (event_id, user_id) > ($1::bigint, $2::text COLLATE "C")
+    ORDER BY event_id, user_id LIMIT $3
+  ), old AS MATERIALIZED (
+    SELECT l.* FROM lapsed l CROSS JOIN LATERAL (
+      SELECT canceled_at FROM bookings WHERE event_id = l.event_id AND sequence = l.sequence LIMIT 1
+    ) AS b WHERE b.canceled_at <= now() - make_interval(secs => $4)
+  ), locked AS MATERIALIZED (
+    SELECT event_id FROM events WHERE event_id = ANY (ARRAY(SELECT event_id FROM old))
+    ORDER BY event_id FOR UPDATE SKIP LOCKED
+  ), removed AS (
+    DELETE FROM claims c USING old
+    WHERE c.event_id = old.event_id AND c.user_id = old.user_id AND c.sequence = old.sequence AND c.kind = 'lapsed'
+      AND c.event_id IN (SELECT event_id FROM locked) RETURNING 1
+  )
+  SELECT count(*)::int AS read, (SELECT count(*)::int FROM removed) AS removed,
+    (SELECT ARRAY[event_id::text, user_id] FROM lapsed ORDER BY event_id DESC, user_id DESC LIMIT 1) AS last
+  FROM lapsed`
 
 interface Step {
   /** Rows that were read: fewer than the limit if there are no more. */
@@ -99,8 +153,16 @@ interface Step {
   decided_ms?: number[] | null
 }
 
+interface LapsedStep {
+  /** Claims of lapsed holds that were read: fewer than the limit if there are no more. */
+  read: number
+  removed: number
+  /** Event and user of the last one. */
+  last: string[] | null
+}
+
 interface Removal {
-  kind: keyof PrunedRows
+  kind: Exclude<keyof PrunedRows, 'lapsedClaims'>
   text: string
   /** Values of the parameters from $3 on. */
   values: (deps: PruneDeps) => unknown[]
@@ -175,7 +237,11 @@ function removeOldest(
     FROM oldest`
 }
 
-async function runStep(pool: Pool, text: string, values: unknown[]): Promise<Step> {
+async function runStep<Result extends Step | LapsedStep>(
+  pool: Pool,
+  text: string,
+  values: unknown[],
+): Promise<Result> {
   const client = await pool.connect()
   let failed = true
   try {
@@ -185,9 +251,9 @@ async function runStep(pool: Pool, text: string, values: unknown[]): Promise<Ste
     await client.query(
       `BEGIN; SET LOCAL enable_sort = off; SET LOCAL statement_timeout = ${STEP_TIMEOUT_MS}`,
     )
-    const { rows } = await client.query<Step>(text, values)
-    const [step] = rows as [Step]
-    if (step.ids) await recordPruned(client, step.ids, step.decided_ms ?? [])
+    const { rows } = await client.query<Result>(text, values)
+    const [step] = rows as [Result]
+    if ('ids' in step && step.ids) await recordPruned(client, step.ids, step.decided_ms ?? [])
     await client.query('COMMIT')
     failed = false
     return step

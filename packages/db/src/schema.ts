@@ -1,4 +1,4 @@
-import { ROLES, WAITLIST_BLOCK_SIZE } from '@ticket-line/shared'
+import { COMMAND_TYPES, type Outcome, ROLES, WAITLIST_BLOCK_SIZE } from '@ticket-line/shared'
 import { sql } from 'drizzle-orm'
 import {
   bigint,
@@ -7,6 +7,8 @@ import {
   customType,
   index,
   integer,
+  jsonb,
+  pgSequence,
   pgTable,
   primaryKey,
   smallint,
@@ -19,6 +21,9 @@ const at = (name: string) => timestamp(name, { withTimezone: true, precision: 6 
 const eventId = () => bigint('event_id', { mode: 'number' }).notNull()
 /** Text that is compared byte by byte, so that the order of ids does not depend on a collation. */
 const id = customType<{ data: string }>({ dataType: () => 'text collate "C"' })
+
+/** The members of an outcome that are stored in `commands.data`. */
+export type StoredOutcomeData = Pick<Outcome, 'expiresAtMs' | 'opensAtMs' | 'committed' | 'event'>
 
 /** Local accounts. Users of another issuer need no row. */
 export const users = pgTable(
@@ -91,19 +96,89 @@ export const events = pgTable(
   'events',
   {
     eventId: bigint('event_id', { mode: 'number' }).primaryKey(),
+    /**
+     * Tickets in circulation: booked, held or free. It is less than `capacity` while tickets are
+     * withheld, and more while the event shrinks.
+     */
     totalTickets: integer('total_tickets').notNull(),
+    /** The size that the organizer wants; null means `totalTickets`, as in earlier releases. */
+    capacity: integer('capacity'),
     availableTickets: integer('available_tickets').notNull(),
+    heldCount: integer('held_count').notNull().default(0),
     waitingCount: integer('waiting_count').notNull().default(0),
     /** The last sequence number. Bookings and waiting-list entries are numbered when decided. */
     lastSequence: bigint('last_sequence', { mode: 'number' }).notNull().default(0),
     /**
      * No entry before this number is waiting. The search for the head of the waiting list starts
-     * here, so that it skips entries that have left the list.
+     * here, so that it skips entries that have left the list. If the event is canceled, no claim
+     * before this number is live, bookings included.
      */
     waitlistHeadSequence: bigint('waitlist_head_sequence', { mode: 'number' }).notNull().default(0),
+    /**
+     * The earliest time at which a settle would change something; null if there is none. It may be
+     * too early, never too late.
+     */
+    dueAt: at('due_at'),
+    canceledAt: at('canceled_at'),
+    /** The last number in the event's change log. */
+    lastChange: bigint('last_change', { mode: 'number' }).notNull().default(0),
+    /** Counts the changes of settings. */
+    version: integer('version').notNull().default(1),
+    /** The user who made the event; null if it is older than owners, or made without a token. */
+    owner: id('owner'),
+    /** True if all organizers are staff of the event, because it is older than owners. */
+    shared: boolean('shared').notNull().default(false),
+    listed: boolean('listed').notNull().default(true),
+    name: text('name'),
+    /** The name as `nameKeyOf` spells it, so that a search ignores case in every database locale. */
+    nameKey: id('name_key'),
+    startsAt: at('starts_at'),
+    endsAt: at('ends_at'),
+    timezone: text('timezone'),
+    venue: text('venue'),
+    url: text('url'),
+    opensAt: at('opens_at'),
+    closesAt: at('closes_at'),
+    paused: boolean('paused').notNull().default(false),
+    promoting: boolean('promoting').notNull().default(true),
+    holdSeconds: integer('hold_seconds'),
+    offerSeconds: integer('offer_seconds'),
+    maxHoldSeconds: integer('max_hold_seconds'),
+    confirmation: text('confirmation', { enum: ['holder', 'staff'] })
+      .notNull()
+      .default('holder'),
+    maxWaiting: integer('max_waiting'),
     createdAt: at('created_at').notNull().defaultNow(),
   },
   (table) => [
+    // The workers' clock reads the events that have something due, the earliest first.
+    index('events_due').on(table.dueAt, table.eventId).where(sql`${table.dueAt} IS NOT NULL`),
+    // The orders and filters of `GET /events`. No booking changes these columns, so the updates of
+    // the counters write to no index.
+    index('events_listed').on(table.eventId).where(sql`${table.listed}`),
+    index('events_by_start').on(table.startsAt, table.eventId),
+    index('events_by_name')
+      .on(table.nameKey, table.eventId)
+      .where(sql`${table.nameKey} IS NOT NULL`),
+    index('events_opening').on(table.opensAt).where(sql`${table.opensAt} IS NOT NULL`),
+    index('events_closing').on(table.closesAt),
+    index('events_stopped')
+      .on(table.eventId)
+      .where(sql`${table.paused} OR ${table.canceledAt} IS NOT NULL`),
+    // Finds the few events that have withheld tickets.
+    index('events_withheld')
+      .on(table.eventId)
+      .where(sql`${table.capacity} > ${table.totalTickets} AND ${table.canceledAt} IS NULL`),
+    check('events_capacity_in_range', sql`${table.capacity} BETWEEN 0 AND 1000000`),
+    check(
+      'events_held_in_range',
+      sql`${table.heldCount} BETWEEN 0 AND ${table.totalTickets} - ${table.availableTickets}`,
+    ),
+    check(
+      'events_canceled_has_no_free_ticket',
+      sql`${table.canceledAt} IS NULL OR ${table.availableTickets} = 0`,
+    ),
+    check('events_confirmation_known', sql`${table.confirmation} IN ('holder', 'staff')`),
     check('events_id_in_range', sql`${table.eventId} BETWEEN 1 AND 9007199254740991`),
     check('events_size_in_range', sql`${table.totalTickets} BETWEEN 0 AND 1000000`),
     check(
@@ -117,44 +192,86 @@ export const events = pgTable(
   ],
 )
 
+/** The next id of an event that is made without one. Smaller ids are for those who choose them. */
+export const eventIds = pgSequence('event_ids', { startWith: 1_000_001 })
+
 /**
- * What each user has for an event: a booking or a waiting-list entry. The primary key allows only
- * one claim per user and event, and finds it.
+ * What each user has for an event: a booking, a hold, a waiting-list entry, or a hold that lapsed.
+ * The primary key allows only one row per user and event, and finds it.
  */
 export const claims = pgTable(
   'claims',
   {
     eventId: eventId(),
     userId: id('user_id').notNull(),
-    kind: text('kind', { enum: ['booking', 'waiting'] }).notNull(),
+    /** A `lapsed` hold is no claim, but it can be confirmed late. */
+    kind: text('kind', { enum: ['booking', 'held', 'waiting', 'lapsed'] }).notNull(),
     /** The row of `bookings` or `waitlist_entries`. */
     sequence: bigint('sequence', { mode: 'number' }).notNull(),
   },
   (table) => [
     primaryKey({ columns: [table.eventId, table.userId] }),
-    check('claims_kind_known', sql`${table.kind} IN ('booking', 'waiting')`),
+    // For pruning.
+    index('claims_lapsed').on(table.eventId, table.userId).where(sql`${table.kind} = 'lapsed'`),
+    check('claims_kind_known', sql`${table.kind} IN ('booking', 'held', 'waiting', 'lapsed')`),
   ],
 )
 
-/** Whether a claim is a booking or a waiting-list entry. */
+/** What a row of `claims` is. */
 export type ClaimKind = (typeof claims.$inferSelect)['kind']
 
-/** Bookings, live and canceled. */
+/** Bookings and holds, live and ended. */
 export const bookings = pgTable(
   'bookings',
   {
     eventId: eventId(),
     sequence: bigint('sequence', { mode: 'number' }).notNull(),
     userId: id('user_id').notNull(),
-    status: text('status', { enum: ['confirmed', 'canceled'] }).notNull(),
-    /** True if the booking came from the waiting list. */
+    /** A hold that the user released is `canceled`. One that lapsed is `expired`. */
+    status: text('status', {
+      enum: ['confirmed', 'held', 'canceled', 'expired', 'event_canceled'],
+    }).notNull(),
+    /** True if it came from the waiting list. If it was a hold, it is or was an offer. */
     promoted: boolean('promoted').notNull(),
+    /** True if staff gave the ticket to the user, ahead of the waiting list. */
+    granted: boolean('granted').notNull().default(false),
+    /** When the user got the ticket, booked or held. */
     bookedAt: at('booked_at').notNull(),
+    /** When it ended, whatever ended it. */
     canceledAt: at('canceled_at'),
+    /** When the hold began; null if it was never one. */
+    heldAt: at('held_at'),
+    /** First length of the hold. */
+    holdSeconds: integer('hold_seconds'),
+    /** When the hold lapses, or would have lapsed. */
+    expiresAt: at('expires_at'),
+    /** When the hold became a booking. */
+    confirmedAt: at('confirmed_at'),
+    /** When the change log announced that the hold is about to lapse. */
+    remindedAt: at('reminded_at'),
   },
   (table) => [
     primaryKey({ columns: [table.eventId, table.sequence] }),
-    check('bookings_status_known', sql`${table.status} IN ('confirmed', 'canceled')`),
+    check(
+      'bookings_status_known',
+      sql`${table.status} IN ('confirmed', 'held', 'canceled', 'expired', 'event_canceled')`,
+    ),
+    check(
+      'bookings_hold_has_deadline',
+      sql`${table.status} <> 'held' OR (${table.expiresAt} IS NOT NULL AND ${table.heldAt} IS NOT NULL AND ${table.holdSeconds} IS NOT NULL)`,
+    ),
+    // The order in which holds lapse.
+    index('bookings_held')
+      .on(table.eventId, table.expiresAt, table.sequence)
+      .where(sql`${table.status} = 'held'`),
+    // What a user has or had, the latest last. A row is in one of the two, so that a booking is
+    // written to one index more.
+    index('bookings_of_user')
+      .on(table.userId, sql`coalesce(${table.confirmedAt}, ${table.bookedAt})`)
+      .where(sql`${table.status} IN ('confirmed', 'held')`),
+    index('bookings_ended_of_user')
+      .on(table.userId, table.canceledAt)
+      .where(sql`${table.status} IN ('canceled', 'expired', 'event_canceled')`),
   ],
 )
 
@@ -165,7 +282,9 @@ export const waitlistEntries = pgTable(
     eventId: eventId(),
     sequence: bigint('sequence', { mode: 'number' }).notNull(),
     userId: id('user_id').notNull(),
-    status: text('status', { enum: ['waiting', 'promoted', 'withdrawn'] }).notNull(),
+    status: text('status', {
+      enum: ['waiting', 'promoted', 'withdrawn', 'granted', 'event_canceled'],
+    }).notNull(),
     since: at('since').notNull(),
     leftAt: at('left_at'),
   },
@@ -173,12 +292,19 @@ export const waitlistEntries = pgTable(
     primaryKey({ columns: [table.eventId, table.sequence] }),
     check(
       'waitlist_entries_status_known',
-      sql`${table.status} IN ('waiting', 'promoted', 'withdrawn')`,
+      sql`${table.status} IN ('waiting', 'promoted', 'withdrawn', 'granted', 'event_canceled')`,
     ),
     // Finds the head of a waiting list, even if thousands of entries before it have left the list.
     index('waitlist_entries_waiting')
       .on(table.eventId, table.sequence)
       .where(sql`${table.status} = 'waiting'`),
+    // Like those of `bookings`. Entries that became bookings are in neither.
+    index('waitlist_entries_of_user')
+      .on(table.userId, table.since)
+      .where(sql`${table.status} = 'waiting'`),
+    index('waitlist_entries_ended_of_user')
+      .on(table.userId, table.leftAt)
+      .where(sql`${table.status} IN ('withdrawn', 'event_canceled')`),
   ],
 )
 
@@ -211,8 +337,9 @@ export const commands = pgTable(
   'commands',
   {
     commandId: id('command_id').primaryKey(),
-    type: text('type', { enum: ['book', 'cancel'] }).notNull(),
+    type: text('type', { enum: COMMAND_TYPES }).notNull(),
     eventId: eventId(),
+    /** Empty for a `settle`, as is `caller`. */
     userId: id('user_id').notNull(),
     /** The user that sent the request. */
     caller: id('caller').notNull(),
@@ -222,6 +349,8 @@ export const commands = pgTable(
     /** Sequence number of the booking in the outcome. */
     bookingSequence: bigint('booking_sequence', { mode: 'number' }),
     promotedUserId: id('promoted_user_id'),
+    /** The members of the outcome that have no column; null if there are none. */
+    data: jsonb('data').$type<StoredOutcomeData>(),
     /** The first command with the same idempotency key, if this command repeats its outcome. */
     replayOf: id('replay_of'),
     /**
@@ -251,6 +380,8 @@ export const idempotencyKeys = pgTable(
     /** SHA-256 of the key, base64url. */
     keyHash: id('key_hash').notNull(),
     commandId: id('command_id').notNull(),
+    /** What the request asked for beyond its type, event and user; null if nothing. SHA-256. */
+    requestHash: id('request_hash'),
     /** When the first request with the key was accepted. */
     createdAt: at('created_at').notNull(),
   },

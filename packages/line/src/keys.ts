@@ -85,6 +85,9 @@ export const depthKey = (base: string): string => `${base}depth`
 /** List: jobs that a worker may fetch, the next one at its right end. */
 export const queuedJobsKey = (base: string): string => `${base}wait`
 
+/** String: the job of the undecided settle of an event, or `rejected`; see `mark-settles.lua`. */
+export const settleMarkKey = (base: string, eventId: number): string => `${base}settle:${eventId}`
+
 /**
  * List: jobs that a worker has fetched and not completed. It has at most one, except after faults.
  */

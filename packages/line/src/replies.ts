@@ -45,10 +45,11 @@ export function createSendReply(redis: Redis, layout: LineLayout, log: Log): Sen
   const options = { repliesKept: REPLIES_KEPT, ttlMs: REPLIES_TTL_MS }
   return (lineName, payload, reply) => {
     writeTogether(redis)
+    const { replyTo } = payload
     sendReply(
-      repliesKey(linePrefix(lineName, layout), payload.replyTo),
+      repliesKey(linePrefix(lineName, layout), replyTo ?? ''),
       lineBase(lineName, layout),
-      reply === undefined ? '' : JSON.stringify(reply),
+      reply === undefined || replyTo === undefined ? '' : JSON.stringify(reply),
       options,
       countEvents(payload.commands),
     ).catch((error: unknown) =>

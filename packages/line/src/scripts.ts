@@ -19,6 +19,7 @@ import {
   queuedJobsKey,
   recentLinesKey,
   registeredLinesKey,
+  settleMarkKey,
   stalledCheckKey,
   waitingChildrenJobsKey,
 } from './keys.js'
@@ -123,6 +124,33 @@ export function defineRelistJob(redis: Redis) {
         jobId,
       )
     ]
+}
+
+/** The settle of an event, on its way into the line. */
+export interface SettleToMark {
+  eventId: number
+  base: string
+  jobId: string
+}
+
+/** @returns for each settle, whether its event was marked and its job must be added */
+export function defineMarkSettles(redis: Redis) {
+  const run = define<(0 | 1)[]>(redis, 'mark-settles')
+  return async (
+    settles: readonly SettleToMark[],
+    times: { markMs: number; addingMs: number; rejectedMs: number },
+  ): Promise<boolean[]> => {
+    const { markMs, addingMs, rejectedMs } = times
+    const each = settles.flatMap(({ base, eventId, jobId }) => [base, eventId, jobId])
+    return (await run(markMs, addingMs, rejectedMs, ...each)).map((marked) => marked === 1)
+  }
+}
+
+/** @param rejectedMs how long further settles are kept away; 0 if the settle was not rejected */
+export function defineEndSettle(redis: Redis) {
+  const run = define<null>(redis, 'end-settle')
+  return ({ base, eventId, jobId }: SettleToMark, rejectedMs: number): Promise<null> =>
+    run(settleMarkKey(base, eventId), jobId, rejectedMs)
 }
 
 /** @returns queued and active jobs, two numbers for each line */

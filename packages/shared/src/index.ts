@@ -1,5 +1,6 @@
 export * from './contract/command.js'
 export * from './contract/errors.js'
+export * from './contract/event.js'
 export * from './contract/ids.js'
 export * from './contract/limits.js'
 export * from './contract/outcome.js'

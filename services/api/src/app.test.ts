@@ -10,7 +10,7 @@ describe('the order of refusals', () => {
   const overLimit = { 'x-over-limit': '1' }
 
   it('starts with 404 for unknown paths, including known ones with a trailing slash', async () => {
-    for (const path of ['/nothing', '/book/', '//book', '/events/1', '/status', '/jobs/']) {
+    for (const path of ['/nothing', '/book/', '//book', '/events/1/', '/status', '/jobs/']) {
       const answer = await call(app, `POST ${path}`, { headers: overLimit, rawBody: tooLarge })
       expect(answer).toMatchObject({ status: 404, json: { code: 'not_found' } })
     }
@@ -62,6 +62,12 @@ describe('the order of refusals', () => {
       (await call(app, 'POST /book', { as: 'ada', body: forBob, headers: badKey })).status,
     ).toBe(400)
     expect((await call(app, 'POST /initialize', { as: 'ada', body: {} })).status).toBe(400)
+    for (const path of ['POST /extend', 'PATCH /events/1', 'POST /events/1/grants']) {
+      expect((await call(app, path, { as: 'ada', body: { eventId: 0 } })).status).toBe(400)
+    }
+    expect(
+      (await call(app, 'POST /events/1/cancel', { as: 'ada', body: {}, headers: badKey })).status,
+    ).toBe(400)
     expect((await call(app, 'GET /events/x/bookings', { as: 'ada' })).status).toBe(400)
     expect((await call(app, 'GET /events/1/bookings?after=x', { as: 'ada' })).status).toBe(400)
   })
@@ -167,7 +173,7 @@ describe('every path', () => {
   it('answers OPTIONS with its methods', async () => {
     const answer = await call(app, 'OPTIONS /events')
     expect(answer).toMatchObject({ status: 204, text: '' })
-    expect(answer.headers.get('allow')).toBe('GET, HEAD, OPTIONS')
+    expect(answer.headers.get('allow')).toBe('GET, HEAD, POST, OPTIONS')
     expect((await call(app, 'OPTIONS /nothing')).status).toBe(404)
   })
 })

@@ -6,12 +6,17 @@ import { type AccountDeps, accountRoutes } from './accounts/routes.js'
 import { type UserDeps, userRoutes } from './accounts/user-routes.js'
 import { jwksRoute } from './auth/jwks-route.js'
 import type { Keyring } from './auth/keyring.js'
+import { eventCommandRoutes } from './booking/event-routes.js'
 import { jobRoute } from './booking/job-routes.js'
 import { bookingRoutes } from './booking/routes.js'
+import type { Sales } from './booking/sales.js'
 import type { Dashboard } from './dashboard/index.js'
+import { eventRoutes } from './events/event-routes.js'
 import { listRoutes } from './events/list-routes.js'
+import { myBookingsRoute } from './events/my-bookings.js'
 import type { EventReads } from './events/reads.js'
-import { eventRoutes } from './events/routes.js'
+import { statusRoutes } from './events/routes.js'
+import { searchRoute } from './events/search.js'
 import type { TrustedProxies } from './http/client-address.js'
 import type { AppEnv } from './http/env.js'
 import { NOT_FOUND, problemResponse, respondError } from './http/problem.js'
@@ -42,8 +47,9 @@ export interface AppDeps {
   line: LineClient
   availability: Availability
   events: EventReads
+  sales: Sales
   initializeOpen: boolean
-  /** How long `/book` and `/cancel` without a preference wait for the decision, ms. */
+  /** How long a command without a preference waits for its decision, ms. */
   resultWaitMs: number
   /** How long a request waits for a read, ms. */
   readTimeoutMs: number
@@ -68,7 +74,11 @@ export function createRoutes(deps: AppDeps): Route[] {
     ...(publicKeys === undefined ? [] : [jwksRoute(publicKeys)]),
     ...bookingRoutes(deps),
     jobRoute(deps),
+    ...statusRoutes(deps),
+    searchRoute(deps),
     ...eventRoutes(deps),
+    ...eventCommandRoutes(deps),
+    myBookingsRoute(deps),
     ...listRoutes(deps),
     ...operationRoutes(deps),
     ...(dashboard?.routes ?? []),

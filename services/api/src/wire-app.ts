@@ -6,6 +6,7 @@ import type { Tracing } from '@ticket-line/telemetry'
 import type { Hono } from 'hono'
 import type { Redis } from 'ioredis'
 import { createApp } from './app.js'
+import { createSales } from './booking/sales.js'
 import type { ApiConfig } from './config.js'
 import { createDashboard } from './dashboard/index.js'
 import { createEventReads } from './events/reads.js'
@@ -77,8 +78,12 @@ export async function wireApp({
       pool: databases.main.pool,
       exportPool: databases.exports.pool,
       postgres,
-      knownEvents: config.postgres.knownEvents,
       exports: { portionRows: EXPORT_PORTION_ROWS, stallTimeoutMs: server.stallTimeoutMs },
+    }),
+    sales: createSales({
+      pool: databases.main.pool,
+      postgres,
+      knownEvents: config.postgres.knownEvents,
     }),
     initializeOpen: config.initializeOpen,
     resultWaitMs: config.line.resultWaitMs,

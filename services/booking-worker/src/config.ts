@@ -35,6 +35,11 @@ export interface WorkerConfig extends Basics {
   /** How long outcomes are kept, in hours. */
   outcomeRetentionHours: number
   pruneIntervalMs: number
+  /**
+   * False after a restore of an older PostgreSQL, until an operator has looked at it: nothing that
+   * is due is applied, because deadlines that were met or extended since then look overdue.
+   */
+  holdExpiry: boolean
   /** Where traces are sent; undefined if they are off. */
   tracing: TracingConfig | undefined
 }
@@ -69,6 +74,7 @@ export function readConfig(environment: Env): WorkerConfig {
     shutdownGraceMs: ms('SHUTDOWN_GRACE_MS', 5000, 600_000, 0),
     outcomeRetentionHours: readRetentionHours(env),
     tracing: readTracingConfig(environment, 'booking-worker'),
+    holdExpiry: env.oneOf('HOLD_EXPIRY', 'on', ['on', 'off']) === 'on',
     pruneIntervalMs: ms('PRUNE_INTERVAL_MS', 60_000, 86_400_000, 100),
   }
 }

@@ -1,3 +1,4 @@
+import type { HoldsOverview } from '@ticket-line/db'
 import type { LineRegistry, LinesOverview } from '@ticket-line/line'
 import { type Clock, every, type Loop } from '@ticket-line/shared'
 import { Gauge, type Registry } from 'prom-client'
@@ -5,16 +6,19 @@ import { Gauge, type Registry } from 'prom-client'
 export interface FleetMetricsDeps {
   registry: Registry
   lines: Pick<LineRegistry, 'overview'>
-  /** How often the lines are read, ms. */
+  readHolds: () => Promise<HoldsOverview>
+  /** How often the figures are read, ms. */
   intervalMs: number
   clock: Clock
 }
 
-const GAUGES: [
+type FleetGauge<Overview> = [
   name: string,
   help: string,
-  read: (overview: LinesOverview, nowMs: number) => number,
-][] = [
+  read: (overview: Overview, nowMs: number) => number,
+]
+
+const LINE_GAUGES: FleetGauge<LinesOverview>[] = [
   [
     'oldest_command_seconds',
     'Age of the oldest undecided command in any line.',
@@ -39,16 +43,43 @@ const GAUGES: [
   ],
 ]
 
+const HOLD_GAUGES: FleetGauge<HoldsOverview>[] = [
+  [
+    'overdue_seconds',
+    'How late the most overdue deadline of any event is; 0 if nothing is due.',
+    ({ overdueSeconds }) => overdueSeconds,
+  ],
+  ['held_tickets', 'Tickets of all events that are held.', ({ heldTickets }) => heldTickets],
+  [
+    'withheld_tickets',
+    'Tickets of all events that are kept back for people on the waiting list.',
+    ({ withheldTickets }) => withheldTickets,
+  ],
+]
+
 /**
- * Exports figures about all lines of the installation, not only those of this process. All workers
- * export the same figures, so queries take the maximum.
+ * Exports figures about all lines and holds of the installation, not only those of this process.
+ * All workers export the same figures, so queries take the maximum.
  *
- * A loop reads the figures, so that `/metrics` still answers if Redis is unavailable. The response
- * then leaves these figures out.
+ * Loops read the figures, so that `/metrics` still answers if a server is unavailable. The response
+ * then leaves the figures of that server out.
  */
-export function watchFleet({ registry, lines, intervalMs, clock }: FleetMetricsDeps): Loop {
-  let latest: { overview: LinesOverview; atMs: number } | undefined
-  for (const [name, help, read] of GAUGES) {
+export function watchFleet(deps: FleetMetricsDeps): Loop {
+  const lines = watchFigures(deps, LINE_GAUGES, () => deps.lines.overview())
+  const holds = watchFigures(deps, HOLD_GAUGES, deps.readHolds)
+  return {
+    runNow: async () => void (await Promise.all([lines.runNow(), holds.runNow()])),
+    stop: async () => void (await Promise.all([lines.stop(), holds.stop()])),
+  }
+}
+
+function watchFigures<Overview>(
+  { registry, intervalMs, clock }: FleetMetricsDeps,
+  gauges: FleetGauge<Overview>[],
+  readOverview: () => Promise<Overview>,
+): Loop {
+  let latest: { overview: Overview; atMs: number } | undefined
+  for (const [name, help, read] of gauges) {
     new Gauge({
       name: `ticket_line_${name}`,
       help,
@@ -62,8 +93,8 @@ export function watchFleet({ registry, lines, intervalMs, clock }: FleetMetricsD
   }
 
   async function read(): Promise<void> {
-    latest = { overview: await lines.overview(), atMs: clock.steadyMs() }
+    latest = { overview: await readOverview(), atMs: clock.steadyMs() }
   }
-  // If Redis is unavailable, other parts report it.
+  // If a server is unavailable, other parts report it.
   return every(intervalMs, read, { immediately: true, onError: () => undefined })
 }

@@ -1,6 +1,14 @@
 import type { LineServer } from '@ticket-line/line/server'
 import { OUTCOME_KINDS, type StoredOutcome } from '@ticket-line/shared'
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client'
+import type { Change } from './booking/index.js'
+
+/** What settles do, by the change that shows it. */
+const EFFECTS: Partial<Record<Change['type'], string>> = {
+  lapsed: 'lapsed',
+  promoted: 'promoted',
+  ended: 'ended',
+}
 
 /** The metrics of a worker process. `docs/operations.md` lists their names and meanings. */
 export interface WorkerMetrics {
@@ -10,6 +18,8 @@ export interface WorkerMetrics {
     tookMs: number
     startedBefore: boolean
   }): void
+  /** Called with what a settle did. */
+  settled(batch: { outcomes: StoredOutcome[]; changes: readonly Change[] }): void
   retried(): void
   environmentFault(): void
   setAside(): void
@@ -33,6 +43,13 @@ export function createMetrics(registry: Registry, lineCounts: LineServer['counts
     help: 'Answers that were repeated for an idempotency key.',
     registers,
   })
+  const settled = new Counter({
+    name: 'ticket_line_settled_total',
+    help: 'What settles did: holds that lapsed, people who were promoted, claims that ended with their event; and settles that were rejected.',
+    labelNames: ['effect'],
+    registers,
+  })
+  for (const effect of [...Object.values(EFFECTS), 'rejected']) settled.inc({ effect }, 0)
   const batchSize = new Histogram({
     name: 'ticket_line_decided_job_commands',
     help: 'Commands per job.',
@@ -114,6 +131,14 @@ export function createMetrics(registry: Registry, lineCounts: LineServer['counts
       for (const [outcome, count] of countBy(outcomes)) decisions.inc({ outcome }, count)
       const repeats = outcomes.filter((outcome) => 'replayOf' in outcome).length
       if (repeats > 0) replayed.inc(repeats)
+    },
+    settled({ outcomes, changes }) {
+      for (const { type } of changes) {
+        const effect = EFFECTS[type]
+        if (effect !== undefined) settled.inc({ effect })
+      }
+      const rejected = outcomes.filter(({ outcome }) => outcome === 'rejected').length
+      if (rejected > 0) settled.inc({ effect: 'rejected' }, rejected)
     },
     retried: () => retries.inc(),
     environmentFault: () => environmentFaults.inc(),

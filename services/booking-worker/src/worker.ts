@@ -9,6 +9,8 @@ import {
   KEYED_PLANS,
   type LineStore,
   type Pool,
+  readDueEvents,
+  readHoldsOverview,
   whenReachable,
 } from '@ticket-line/db'
 import {
@@ -19,7 +21,13 @@ import {
   type LineRegistry,
   shardPrefix,
 } from '@ticket-line/line'
-import { divideGrace, type LineServer, startLineServer } from '@ticket-line/line/server'
+import {
+  divideGrace,
+  isSettle,
+  type JobResult,
+  type LineServer,
+  startLineServer,
+} from '@ticket-line/line/server'
 import {
   type Closers,
   checkRedisAt,
@@ -44,6 +52,7 @@ import { watchFleet } from './fleet-metrics.js'
 import { serveHealth } from './health.js'
 import { createMetrics, type WorkerMetrics } from './metrics.js'
 import { createPruner } from './pruner.js'
+import { startSettleClock } from './settle-clock.js'
 import { traceJob } from './trace-job.js'
 
 /**
@@ -54,8 +63,22 @@ const PROBE_INTERVAL_MS = 1000
 /** How long `/readyz` waits for the reply of a server, ms. */
 const PROBE_TIMEOUT_MS = 1000
 
+/** Events that the clock reads at a time. */
+const DUE_PER_READ = 500
+/**
+ * PostgreSQL cancels a read of the clock after this long, ms. If no reply arrives for another
+ * second, the clock opens another connection.
+ */
+const READ_DUE_WITHIN_MS = 1000
+
 /** How often figures of the servers and of all lines are read for metrics, ms. */
 const METRICS_INTERVAL_MS = 5000
+
+/** With `HOLD_EXPIRY=off`, a settle leaves its line and changes nothing. */
+const SKIPPED_SETTLE = {
+  kind: 'decided',
+  outcomes: [{ outcome: 'settled', decidedAtMs: 0 }],
+} satisfies JobResult
 
 /** What each step of the start gets. */
 interface Startup {
@@ -94,6 +117,8 @@ export async function startWorker(
   const store = createLineStore(database.pool, maintenance.pool)
   const lineServer = serveLines(startup, { store, redis, registry, metrics, tracing })
 
+  startClock(startup, lineServer.addSettles)
+
   const pruner = createPruner({
     pool: maintenance.pool,
     registry,
@@ -109,7 +134,12 @@ export async function startWorker(
   const polled = { registry: promRegistry, intervalMs: METRICS_INTERVAL_MS }
   const askPostgres = () => maintenance.pool.query('SELECT 1')
   closers.push('server metrics', watchServers({ ...polled, redis, askPostgres }))
-  const fleet = watchFleet({ ...polled, lines: registry, clock: systemClock })
+  const fleet = watchFleet({
+    ...polled,
+    lines: registry,
+    readHolds: () => readHoldsOverview(maintenance.pool),
+    clock: systemClock,
+  })
   closers.push('fleet metrics', () => void fleet.stop())
 
   const health = await serveHealth({
@@ -141,13 +171,7 @@ async function openDatabases({
   log,
   closers,
 }: Startup): Promise<{ database: Database; maintenance: Database }> {
-  const common = {
-    url: config.databaseUrl,
-    schema: config.databaseSchema,
-    connectTimeoutMs: 2000,
-    idleInTransactionTimeoutMs: config.idleInTransactionTimeoutMs,
-    onIdleError: (error: Error) => log.warn({ err: error }, 'an idle PostgreSQL connection broke'),
-  } satisfies Partial<DatabaseOptions>
+  const common = commonOptions(config, log)
   const database = createDatabase({
     ...common,
     poolSize: config.poolSize,
@@ -175,6 +199,43 @@ async function openDatabases({
     (error) => log.warn({ err: error }, 'waiting for PostgreSQL'),
   )
   return { database, maintenance }
+}
+
+/**
+ * Starts the clock, which adds a settle to each line in which something is due. It has a connection
+ * of its own: all others may wait for a reply that never comes, while PostgreSQL works again and
+ * deadlines pass.
+ */
+function startClock({ config, log, closers }: Startup, addSettles: LineServer['addSettles']): void {
+  if (!config.holdExpiry) {
+    log.warn('HOLD_EXPIRY=off: holds do not lapse, and nothing else that is due is applied')
+    return
+  }
+  const database = createDatabase({
+    ...commonOptions(config, log),
+    poolSize: 1,
+    applicationName: 'booking-worker clock',
+    statementTimeoutMs: READ_DUE_WITHIN_MS,
+  })
+  closers.push('postgres clock', () => database.close())
+  const clock = startSettleClock({
+    readDue: (after) => readDueEvents(database.pool, after, DUE_PER_READ),
+    addSettles,
+    log,
+  })
+  // This does not wait for a read or an add that is under way. A settle that is not added is added
+  // by another worker.
+  closers.push('settle clock', () => void clock.stop())
+}
+
+function commonOptions(config: WorkerConfig, log: Log) {
+  return {
+    url: config.databaseUrl,
+    schema: config.databaseSchema,
+    connectTimeoutMs: 2000,
+    idleInTransactionTimeoutMs: config.idleInTransactionTimeoutMs,
+    onIdleError: (error: Error) => log.warn({ err: error }, 'an idle PostgreSQL connection broke'),
+  } satisfies Partial<DatabaseOptions>
 }
 
 /**
@@ -271,15 +332,19 @@ function serveLines(
     async onJob(job) {
       const startedAtMs = clock.wallMs()
       const startedSteadyMs = clock.steadyMs()
-      const result = await jobResultOf(traceJob(tracing, job, startedAtMs, () => apply(job)))
+      const settles = isSettle(job.payload)
+      if (settles && !config.holdExpiry) return SKIPPED_SETTLE
+      const applying = traceJob(tracing, job, startedAtMs, () => apply(job))
+      const result = await jobResultOf(applying)
       if (result.kind !== 'decided') return result
+      if (settles) metrics.settled(await applying)
       metrics.jobApplied({
         outcomes: result.outcomes,
         waitedMs: startedAtMs - job.payload.acceptedAtMs,
         tookMs: clock.steadyMs() - startedSteadyMs,
         startedBefore: job.startedBefore,
       })
-      return result
+      return config.holdExpiry ? result : { ...result, due: [] }
     },
   })
   closers.push('lines', async () => {

@@ -14,18 +14,24 @@ export interface BookedTicket {
 }
 
 // `free` picks the bookings that can be made; every later CTE reads only from it. It looks each row
-// up by its key, as in `load.ts`. `free` sees the snapshot taken at the start of the statement.
-// Claims, commands and keys that were committed since then raise a unique violation. An event row
-// that was updated since then has a new `ctid`, so the UPDATE skips it. If the idempotency key
-// exists, whatever its age, the booking is left to a batch, which checks whether the key is still
-// valid. Keys are inserted in the order in which all batches insert them.
+// up by its key, as in `load.ts`. A canceled event has no free tickets, so nothing else excludes
+// it. The clock is read once, so that no booking is dated outside the sale. `free` sees the snapshot
+// taken at the start of the statement. Claims, commands and keys that were committed since then
+// raise a unique violation. An event row that was updated since then has a new `ctid`, so the
+// UPDATE skips it. If the idempotency key exists, whatever its age, the booking is left to a batch,
+// which checks whether the key is still valid. Keys are inserted in the order in which all batches
+// insert them.
 const bookFreeTickets: Statement = {
   name: 'line_book_free',
-  text: `WITH free AS (
-      SELECT w.*, e.found FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::float8[])
+  text: `WITH now AS MATERIALIZED (
+      SELECT date_trunc('milliseconds', clock_timestamp()) AS at
+    ), free AS (
+      SELECT w.*, e.found, now.at FROM now, unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::float8[])
         AS w (event_id, user_id, command_id, caller, key_hash, accepted_ms)
       CROSS JOIN LATERAL (
         SELECT ctid AS found FROM events WHERE event_id = w.event_id AND available_tickets > 0
+          AND hold_seconds IS NULL AND NOT paused AND (opens_at IS NULL OR opens_at <= now.at)
+          AND (closes_at IS NULL OR now.at < closes_at)
           AND NOT EXISTS (SELECT FROM claims WHERE event_id = w.event_id AND user_id = w.user_id COLLATE "C")
           AND NOT EXISTS (SELECT FROM commands WHERE command_id = w.command_id COLLATE "C")
           AND NOT EXISTS (SELECT FROM forgotten_commands WHERE command_id = w.command_id COLLATE "C")
@@ -36,7 +42,7 @@ const bookFreeTickets: Statement = {
     ), booked AS (
       UPDATE events e SET available_tickets = available_tickets - 1, last_sequence = last_sequence + 1
       FROM free AS w WHERE e.ctid = w.found
-      RETURNING w.*, e.last_sequence AS sequence, date_trunc('milliseconds', clock_timestamp()) AS at
+      RETURNING w.*, e.last_sequence AS sequence
     ), claimed AS (
       INSERT INTO claims (event_id, user_id, kind, sequence)
       SELECT event_id, user_id, 'booking', sequence FROM booked
@@ -49,7 +55,7 @@ const bookFreeTickets: Statement = {
       ORDER BY caller COLLATE "C", key_hash COLLATE "C"
     )
     INSERT INTO commands (${COMMAND_COLUMNS})
-    SELECT command_id, 'book', event_id, user_id, caller, key_hash, 'booked', NULL, sequence, NULL, NULL,
+    SELECT command_id, 'book', event_id, user_id, caller, key_hash, 'booked', NULL, sequence, NULL, NULL, NULL,
       to_timestamp(accepted_ms / 1000), at
     FROM booked RETURNING command_id, booking_sequence, decided_at`,
 }

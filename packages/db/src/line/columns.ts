@@ -7,6 +7,7 @@ import {
   type PublicRequest,
   type StoredOutcome,
 } from '@ticket-line/shared'
+import type { StoredOutcomeData } from '../schema.js'
 
 /** What the column `outcome` has for an abandoned command. */
 export const ABANDONED_IN_COLUMN = 'refused'
@@ -22,6 +23,7 @@ export interface CommandRow {
   position: number | null
   booking_sequence: string | null
   promoted_user_id: string | null
+  data: StoredOutcomeData | null
   replay_of: string | null
   accepted_at: Date
   decided_at: Date
@@ -38,6 +40,7 @@ const COLUMNS = [
   'position',
   'booking_sequence',
   'promoted_user_id',
+  'data',
   'replay_of',
   'accepted_at',
   'decided_at',
@@ -114,6 +117,18 @@ export function outcomeOfRow(row: CommandRow): StoredOutcome {
     outcome.bookingId = bookingIdOf(Number(row.event_id), Number(row.booking_sequence))
   }
   if (row.promoted_user_id !== null) outcome.promotedUserId = row.promoted_user_id
+  if (row.data !== null) Object.assign(outcome, row.data)
   if (row.replay_of !== null) outcome.replayOf = row.replay_of
   return outcome
+}
+
+/** The JSON of `commands.data` for an outcome; null if it has only members with columns. */
+export function dataOf({ expiresAtMs, opensAtMs, committed, event }: Outcome): string | null {
+  if ((expiresAtMs ?? opensAtMs ?? committed ?? event) === undefined) return null
+  const data: StoredOutcomeData = {}
+  if (expiresAtMs !== undefined) data.expiresAtMs = expiresAtMs
+  if (opensAtMs !== undefined) data.opensAtMs = opensAtMs
+  if (committed !== undefined) data.committed = committed
+  if (event !== undefined) data.event = event
+  return JSON.stringify(data)
 }

@@ -1,4 +1,11 @@
-import { MAX_COMMANDS_PER_JOB, type Outcome, type StoredOutcome } from '@ticket-line/shared'
+import {
+  type EventDetails,
+  MAX_COMMANDS_PER_JOB,
+  type Outcome,
+  type PublicCommand,
+  type SaleRules,
+  type StoredOutcome,
+} from '@ticket-line/shared'
 import { countWaitingUpTo } from '../reads/waitlist-position.js'
 import type { ClaimKind } from '../schema.js'
 import { arrayOf } from './array-literal.js'
@@ -24,6 +31,12 @@ export interface LoadRequest {
   jobIds: string[]
   /** Users named in the batch. `wantPosition` is true if the outcome may contain a position. */
   users: { eventId: number; userId: string; wantPosition: boolean }[]
+  /** Bookings and holds that the batch names by their `bookingId`. */
+  named: { eventId: number; sequence: number }[]
+  /** The events with a settle, and at most how many claims it may end. */
+  due: { eventId: number; count: number }[]
+  /** The events of which all settings are needed. */
+  details: number[]
   /** The waiting lists from which the batch may take entries, and at most how many. */
   heads: { eventId: number; count: number }[]
   /** Idempotency keys in the batch. */
@@ -35,14 +48,22 @@ export interface LoadedBatch {
   /** The database's clock when all locks were held, ms since 1970. */
   nowMs: number
   events: EventRow[]
-  claims: {
+  claims: LoadedClaim[]
+  /** The named holds that have lapsed. */
+  lapsed: { eventId: number; sequence: number; userId: string; lapsedAtMs: number }[]
+  /**
+   * What a settle looks at: of a canceled event the live claims with the lowest numbers, of all
+   * others the holds with the earliest deadlines. In that order.
+   */
+  due: {
     eventId: number
-    userId: string
-    kind: ClaimKind
+    kind: 'booking' | 'held' | 'waiting'
     sequence: number
-    /** The position of a waiting-list entry; null if it was not requested. */
-    position: number | null
+    userId: string
+    /** Null if the event is canceled. */
+    expiresAtMs: number | null
   }[]
+  details: (EventDetails & { eventId: number; owner: string | null })[]
   heads: { eventId: number; sequence: number; userId: string }[]
   stored: { commandId: string; outcome: StoredOutcome }[]
   /**
@@ -57,23 +78,45 @@ export interface LoadedBatch {
   keys: (FirstAnswer & { keyHash: string })[]
 }
 
-/** A row of `events`. */
-export interface EventRow {
+/** A row of `claims`, with the columns of its hold. All times are ms since 1970. */
+export type LoadedClaim = { eventId: number; userId: string; sequence: number } & (
+  | { kind: 'booking' }
+  | { kind: 'waiting'; position: number | null }
+  | { kind: 'held'; heldAtMs: number; holdSeconds: number; expiresAtMs: number }
+  | { kind: 'lapsed'; lapsedAtMs: number }
+)
+
+/** A row of `events`, without the settings that no decision depends on. */
+export interface EventRow extends SaleRules {
   eventId: number
+  /** The size that the organizer wants. */
+  capacity: number
+  /** Tickets in circulation: booked, held or free. */
   totalTickets: number
   availableTickets: number
+  heldCount: number
   waitingCount: number
   /**
    * The last sequence number. Bookings and waiting-list entries are numbered in the order of
    * decisions.
    */
   lastSequence: number
-  /** No entry with a lower sequence is on the waiting list. */
+  /**
+   * No entry with a lower sequence is on the waiting list. If the event is canceled, no claim with
+   * a lower sequence is live.
+   */
   waitlistHeadSequence: number
+  /** When a settle is due, ms since 1970; null if none is. It may be too early, never too late. */
+  dueAtMs: number | null
+  /** Ms since 1970. */
+  canceledAtMs: number | null
+  /** Counts the changes of settings. */
+  version: number
 }
 
 /** The first command with an idempotency key, and its answer. */
 export interface FirstAnswer extends StoredCommand {
+  command: PublicCommand & { requestHash?: string }
   outcome: Outcome
 }
 
@@ -81,8 +124,14 @@ export interface FirstAnswer extends StoredCommand {
 // one index search for each row that comes in. A plain join that is planned while a table is tiny
 // may read the whole table, and the connection keeps that plan however large the table grows.
 
-const SELECT_EVENTS = `SELECT event_id, total_tickets, available_tickets, waiting_count, last_sequence,
-    waitlist_head_sequence FROM events WHERE event_id = ANY($1::bigint[]) ORDER BY event_id`
+/** A time as ms since 1970. The driver would make a Date of it first. */
+const msOf = (column: string): string =>
+  `(extract(epoch FROM ${column}) * 1000)::float8 AS ${column}`
+const SELECT_EVENTS = `SELECT event_id, coalesce(capacity, total_tickets) AS capacity, total_tickets,
+    available_tickets, held_count, waiting_count, last_sequence, waitlist_head_sequence, version,
+    ${['due_at', 'canceled_at', 'opens_at', 'closes_at'].map(msOf).join(', ')}, paused, promoting,
+    hold_seconds, offer_seconds, max_hold_seconds, max_waiting
+    FROM events WHERE event_id = ANY($1::bigint[]) ORDER BY event_id`
 // `npm run faults:mutants` removes the text between the marks, and its checks must notice that.
 const lockEvents: Statement = {
   name: 'line_lock_events',
@@ -111,12 +160,59 @@ const readStored: Statement = {
 const HEAD = 'SELECT waitlist_head_sequence FROM events WHERE event_id = c.event_id'
 const readClaims: Statement = {
   name: 'line_read_claims',
-  text: `SELECT c.event_id, c.user_id, c.kind, c.sequence,
+  text: `SELECT c.event_id, c.user_id, c.kind, c.sequence, b.*,
       CASE WHEN c.kind = 'waiting' AND u.want_position THEN ${countWaitingUpTo('c.event_id', HEAD, 'c.sequence')} END AS position
     FROM unnest($1::bigint[], $2::text[], $3::bool[]) AS u (event_id, user_id, want_position)
     CROSS JOIN LATERAL (
       SELECT * FROM claims WHERE event_id = u.event_id AND user_id = u.user_id COLLATE "C" LIMIT 1
-    ) AS c`,
+    ) AS c
+    LEFT JOIN LATERAL (
+      SELECT ${msOf('held_at')}, hold_seconds, ${msOf('expires_at')}, ${msOf('canceled_at')} FROM bookings
+      WHERE c.kind IN ('held', 'lapsed') AND event_id = c.event_id AND sequence = c.sequence LIMIT 1
+    ) AS b ON true`,
+}
+
+const readLapsed: Statement = {
+  name: 'line_read_lapsed',
+  text: `SELECT b.event_id, b.sequence, b.user_id, ${msOf('canceled_at')}
+    FROM unnest($1::bigint[], $2::bigint[]) AS n (event_id, sequence)
+    CROSS JOIN LATERAL (
+      SELECT * FROM bookings WHERE event_id = n.event_id AND sequence = n.sequence LIMIT 1
+    ) AS b WHERE b.status = 'expired'`,
+}
+
+// Claims of a canceled event are ended from the lowest number on, and the event's row remembers how
+// far that is.
+const LIVE = `event_id = n.event_id AND sequence >= e.head`
+const readDue: Statement = {
+  name: 'line_read_due',
+  text: `SELECT n.event_id, d.* FROM unnest($1::bigint[], $2::int[]) AS n (event_id, claims)
+    CROSS JOIN LATERAL (
+      SELECT canceled_at, waitlist_head_sequence AS head FROM events WHERE event_id = n.event_id LIMIT 1
+    ) AS e
+    CROSS JOIN LATERAL (
+      (SELECT 'held' AS kind, sequence, user_id, ${msOf('expires_at')} FROM bookings
+        WHERE e.canceled_at IS NULL AND event_id = n.event_id AND status = 'held'
+        ORDER BY bookings.expires_at, sequence LIMIT n.claims)
+      UNION ALL
+      (SELECT kind, sequence, user_id, NULL FROM (
+        (SELECT CASE status WHEN 'held' THEN status ELSE 'booking' END AS kind, sequence, user_id FROM bookings
+          WHERE e.canceled_at IS NOT NULL AND ${LIVE} AND status IN ('confirmed', 'held')
+          ORDER BY sequence LIMIT n.claims)
+        UNION ALL
+        (SELECT 'waiting', sequence, user_id FROM waitlist_entries
+          WHERE e.canceled_at IS NOT NULL AND ${LIVE} AND status = 'waiting' ORDER BY sequence LIMIT n.claims)
+      ) AS live ORDER BY sequence LIMIT n.claims)
+    ) AS d ORDER BY n.event_id, d.expires_at, d.sequence`,
+}
+
+const readDetails: Statement = {
+  name: 'line_read_details',
+  text: `SELECT d.* FROM unnest($1::bigint[]) AS n (event_id)
+    CROSS JOIN LATERAL (
+      SELECT event_id, name, ${msOf('starts_at')}, ${msOf('ends_at')}, timezone, venue, url, listed, confirmation, owner
+      FROM events WHERE event_id = n.event_id LIMIT 1
+    ) AS d`,
 }
 
 // Uses the index that contains only the entries that are waiting.
@@ -136,10 +232,10 @@ const readHeads: Statement = {
 
 const readKeys: Statement = {
   name: 'line_read_keys',
-  text: `SELECT ${SELECT_COMMAND}, wanted.key_hash, k.created_at
+  text: `SELECT ${SELECT_COMMAND}, wanted.key_hash, k.request_hash, k.created_at
     FROM unnest($1::text[], $2::text[]) AS wanted (caller, key_hash)
     CROSS JOIN LATERAL (
-      SELECT command_id, created_at FROM idempotency_keys
+      SELECT command_id, request_hash, created_at FROM idempotency_keys
       WHERE caller = wanted.caller COLLATE "C" AND key_hash = wanted.key_hash COLLATE "C" LIMIT 1
     ) AS k
     CROSS JOIN LATERAL (SELECT * FROM commands WHERE command_id = k.command_id LIMIT 1) AS c`,
@@ -151,10 +247,10 @@ const readKeys: Statement = {
  * when the lock was granted.
  */
 export async function load(connection: LineConnection, request: LoadRequest): Promise<LoadedBatch> {
-  const { eventIds, jobIds, users, heads, keys } = request
+  const { eventIds, jobIds, users, heads, keys, named, due, details } = request
   const lock = request.whenLocked === 'wait' ? lockEvents : lockFreeEvents
-  const [eventRows, storedRows, claimRows, headRows, keyRows] = await connection.roundTrip(
-    (send) => [
+  const [events, stored, claims, queue, keyed, lapsed, dueClaims, settings] =
+    await connection.roundTrip((send) => [
       eventIds.length === 0 ? NO_ROWS : send<EventColumns>(lock, [arrayOf(eventIds)]),
       // '.' separates the index from the job id, and '/' follows '.' in ASCII.
       send<StoredRow>(readStored, [
@@ -180,71 +276,176 @@ export async function load(connection: LineConnection, request: LoadRequest): Pr
             arrayOf(keys.map((key) => key.caller)),
             arrayOf(keys.map((key) => key.keyHash)),
           ]),
-    ],
-  )
-  const [first] = storedRows.rows
+      named.length === 0
+        ? NO_ROWS
+        : send<LapsedRow>(readLapsed, [
+            arrayOf(named.map((booking) => booking.eventId)),
+            arrayOf(named.map((booking) => booking.sequence)),
+          ]),
+      due.length === 0
+        ? NO_ROWS
+        : send<DueRow>(readDue, [
+            arrayOf(due.map((event) => event.eventId)),
+            arrayOf(due.map((event) => event.count)),
+          ]),
+      details.length === 0 ? NO_ROWS : send<DetailsRow>(readDetails, [arrayOf(details)]),
+    ])
+  const [first] = stored.rows
   return {
     nowMs: Math.floor(first?.now_ms ?? Number.NaN),
-    events: eventRows.rows.map(eventOfRow),
-    claims: claimRows.rows.map((row) => ({
-      eventId: Number(row.event_id),
-      userId: row.user_id,
-      kind: row.kind,
-      sequence: Number(row.sequence),
-      position: row.position === null ? null : Number(row.position),
-    })),
-    heads: headRows.rows.map((row) => ({
+    events: events.rows.map(eventOfRow),
+    claims: claims.rows.map(claimOfRow),
+    heads: queue.rows.map((row) => ({
       eventId: Number(row.event_id),
       sequence: Number(row.sequence),
       userId: row.user_id,
     })),
-    stored: storedRows.rows
+    stored: stored.rows
       .filter((row) => row.command_id !== null)
       .map((row) => ({ commandId: row.command_id, outcome: outcomeOfRow(row) })),
     forgotten: first?.forgotten ?? [],
-    keys: keyRows.rows.map(keyOfRow),
+    keys: keyed.rows.map(keyOfRow),
+    lapsed: lapsed.rows.map((row) => ({
+      eventId: Number(row.event_id),
+      sequence: Number(row.sequence),
+      userId: row.user_id,
+      lapsedAtMs: row.canceled_at,
+    })),
+    due: dueClaims.rows.map((row) => ({
+      eventId: Number(row.event_id),
+      kind: row.kind,
+      sequence: Number(row.sequence),
+      userId: row.user_id,
+      expiresAtMs: row.expires_at,
+    })),
+    details: settings.rows.map(detailsOfRow),
   }
 }
 
-type EventColumns = Record<
-  | 'event_id'
-  | 'total_tickets'
-  | 'available_tickets'
-  | 'waiting_count'
-  | 'last_sequence'
-  | 'waitlist_head_sequence',
-  string | number
->
+/** The driver returns a `bigint` as text, also if an operator made one of an integer column. */
+interface EventColumns {
+  event_id: string
+  capacity: string | number
+  total_tickets: string | number
+  available_tickets: string | number
+  held_count: string | number
+  waiting_count: string | number
+  last_sequence: string
+  waitlist_head_sequence: string
+  version: number
+  due_at: number | null
+  canceled_at: number | null
+  opens_at: number | null
+  closes_at: number | null
+  paused: boolean
+  promoting: boolean
+  hold_seconds: number | null
+  offer_seconds: number | null
+  max_hold_seconds: number | null
+  max_waiting: number | null
+}
 
 /** The columns of the command are null if nothing is stored. */
 type StoredRow = CommandRow & { now_ms: number; forgotten: string[] }
 
+/** The columns of the hold are null if the claim is none. */
 interface ClaimRow {
   event_id: string
   user_id: string
   kind: ClaimKind
   sequence: string
   position: string | null
+  held_at: number
+  hold_seconds: number
+  expires_at: number
+  canceled_at: number
 }
 
 type HeadRow = Pick<ClaimRow, 'event_id' | 'sequence' | 'user_id'>
 
-type KeyRow = CommandRow & { key_hash: string; created_at: Date }
+type LapsedRow = HeadRow & { canceled_at: number }
+
+type DueRow = HeadRow & { kind: 'booking' | 'held' | 'waiting'; expires_at: number | null }
+
+interface DetailsRow {
+  event_id: string
+  name: string | null
+  starts_at: number | null
+  ends_at: number | null
+  timezone: string | null
+  venue: string | null
+  url: string | null
+  listed: boolean
+  confirmation: 'holder' | 'staff'
+  owner: string | null
+}
+
+type KeyRow = CommandRow & { key_hash: string; request_hash: string | null; created_at: Date }
 
 function eventOfRow(row: EventColumns): EventRow {
   return {
     eventId: Number(row.event_id),
+    capacity: Number(row.capacity),
     totalTickets: Number(row.total_tickets),
     availableTickets: Number(row.available_tickets),
+    heldCount: Number(row.held_count),
     waitingCount: Number(row.waiting_count),
     lastSequence: Number(row.last_sequence),
     waitlistHeadSequence: Number(row.waitlist_head_sequence),
+    dueAtMs: row.due_at,
+    canceledAtMs: row.canceled_at,
+    version: row.version,
+    opensAtMs: row.opens_at,
+    closesAtMs: row.closes_at,
+    paused: row.paused,
+    promoting: row.promoting,
+    holdSeconds: row.hold_seconds,
+    offerSeconds: row.offer_seconds,
+    maxHoldSeconds: row.max_hold_seconds,
+    maxWaiting: row.max_waiting,
+  }
+}
+
+function claimOfRow(row: ClaimRow): LoadedClaim {
+  const claim = {
+    eventId: Number(row.event_id),
+    userId: row.user_id,
+    sequence: Number(row.sequence),
+  }
+  const { kind } = row
+  switch (kind) {
+    case 'booking':
+      return { ...claim, kind }
+    case 'waiting':
+      return { ...claim, kind, position: row.position === null ? null : Number(row.position) }
+    case 'held': {
+      const { held_at: heldAtMs, hold_seconds: holdSeconds, expires_at: expiresAtMs } = row
+      return { ...claim, kind, heldAtMs, holdSeconds, expiresAtMs }
+    }
+    case 'lapsed':
+      return { ...claim, kind, lapsedAtMs: row.canceled_at }
+  }
+}
+
+function detailsOfRow(row: DetailsRow): LoadedBatch['details'][number] {
+  return {
+    eventId: Number(row.event_id),
+    name: row.name,
+    startsAtMs: row.starts_at,
+    endsAtMs: row.ends_at,
+    timezone: row.timezone,
+    venue: row.venue,
+    url: row.url,
+    listed: row.listed,
+    confirmation: row.confirmation,
+    owner: row.owner,
   }
 }
 
 function keyOfRow(row: KeyRow): LoadedBatch['keys'][number] {
+  const command = commandOfRow(row)
   return {
-    command: commandOfRow(row),
+    command: row.request_hash === null ? command : { ...command, requestHash: row.request_hash },
     keyHash: row.key_hash,
     acceptedAtMs: row.created_at.getTime(),
     outcome: outcomeOfRow(row) as Outcome,

@@ -15,15 +15,38 @@ function withCtid(table: string, key: string, rows: string): string {
   return `(SELECT n.*, (SELECT ctid FROM ${table} WHERE ${key}) AS found FROM ${rows} OFFSET 0) AS n`
 }
 
+/** SQL of a time that is given in ms since 1970. */
+const timeOf = (ms: string): string => `to_timestamp(${ms} / 1000)`
+
 export const updateEvents: Statement = {
   name: 'line_update_events',
-  text: `UPDATE events e SET available_tickets = n.available, waiting_count = n.waiting, last_sequence = n.last,
-      waitlist_head_sequence = n.head
+  text: `UPDATE events e SET capacity = n.capacity, total_tickets = n.total, available_tickets = n.available,
+      held_count = n.held, waiting_count = n.waiting, last_sequence = n.last, waitlist_head_sequence = n.head,
+      due_at = ${timeOf('n.due_ms')}, canceled_at = ${timeOf('n.canceled_ms')}, version = n.version
     FROM ${withCtid(
       'events',
       'event_id = n.event_id',
-      `unnest($1::bigint[], $2::int[], $3::int[], $4::bigint[], $5::bigint[])
-        AS n (event_id, available, waiting, last, head)`,
+      `unnest($1::bigint[], $2::int[], $3::int[], $4::int[], $5::int[], $6::int[], $7::bigint[], $8::bigint[],
+        $9::float8[], $10::float8[], $11::int[]) AS n (event_id, capacity, total, available, held, waiting, last,
+        head, due_ms, canceled_ms, version)`,
+    )} WHERE e.ctid = n.found`,
+}
+// The settings come as JSON, because texts that people write may contain what `arrayOf` cannot
+// escape. Their times come as text: `to_timestamp` rounds times that are centuries ahead.
+export const updateSettings: Statement = {
+  name: 'line_update_settings',
+  text: `UPDATE events e SET name = n.name, name_key = n."nameKey", starts_at = n."startsAt", ends_at = n."endsAt",
+      timezone = n.timezone, venue = n.venue, url = n.url, listed = n.listed, confirmation = n.confirmation,
+      opens_at = n."opensAt", closes_at = n."closesAt", paused = n.paused,
+      promoting = n.promoting, hold_seconds = n."holdSeconds", offer_seconds = n."offerSeconds",
+      max_hold_seconds = n."maxHoldSeconds", max_waiting = n."maxWaiting"
+    FROM ${withCtid(
+      'events',
+      'event_id = n."eventId"',
+      `jsonb_to_recordset($1::jsonb) AS n ("eventId" bigint, name text, "nameKey" text, "startsAt" timestamptz,
+        "endsAt" timestamptz, timezone text, venue text, url text, listed bool, confirmation text,
+        "opensAt" timestamptz, "closesAt" timestamptz, paused bool, promoting bool, "holdSeconds" int,
+        "offerSeconds" int, "maxHoldSeconds" int, "maxWaiting" int)`,
     )} WHERE e.ctid = n.found`,
 }
 export const insertClaims: Statement = {
@@ -48,22 +71,38 @@ export const deleteClaims: Statement = {
     'unnest($1::bigint[], $2::text[]) AS n (event_id, user_id)',
   )} WHERE c.ctid = n.found`,
 }
+const endedAt = (status: string, now: string): string =>
+  `CASE WHEN ${status} NOT IN ('confirmed', 'held') THEN ${now}::timestamptz END`
+
 export const insertBookings: Statement = {
   name: 'line_insert_bookings',
-  text: `INSERT INTO bookings (event_id, sequence, user_id, status, promoted, booked_at, canceled_at)
-    SELECT event_id, sequence, user_id, CASE WHEN canceled THEN 'canceled' ELSE 'confirmed' END, promoted, $6,
-      CASE WHEN canceled THEN $6::timestamptz END
-    FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::bool[], $5::bool[])
-      AS n (event_id, sequence, user_id, promoted, canceled)`,
+  text: `INSERT INTO bookings (event_id, sequence, user_id, status, promoted, granted, booked_at, canceled_at)
+    SELECT event_id, sequence, user_id, status, promoted, granted, $7, ${endedAt('status', '$7')}
+    FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::bool[], $6::bool[])
+      AS n (event_id, sequence, user_id, status, promoted, granted)`,
 }
-export const cancelBookings: Statement = {
-  name: 'line_cancel_bookings',
-  text: `UPDATE bookings b SET status = 'canceled', canceled_at = $3
+export const insertHolds: Statement = {
+  name: 'line_insert_holds',
+  text: `INSERT INTO bookings (event_id, sequence, user_id, status, promoted, hold_seconds, expires_at, booked_at,
+      held_at, confirmed_at, canceled_at)
+    SELECT event_id, sequence, user_id, status, promoted, hold_seconds, ${timeOf('expires_ms')}, $9, $9,
+      CASE WHEN confirmed THEN $9::timestamptz END, ${endedAt('status', '$9')}
+    FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::bool[], $6::int[], $7::float8[], $8::bool[])
+      AS n (event_id, sequence, user_id, status, promoted, hold_seconds, expires_ms, confirmed)`,
+}
+// A late confirmation makes a booking of a hold that had ended, so the end is taken back.
+export const changeBookings: Statement = {
+  name: 'line_change_bookings',
+  text: `UPDATE bookings b SET status = n.status, expires_at = coalesce(${timeOf('n.expires_ms')}, b.expires_at),
+      reminded_at = CASE WHEN n.expires_ms IS NULL THEN b.reminded_at END,
+      confirmed_at = CASE WHEN n.confirmed THEN $7::timestamptz ELSE b.confirmed_at END,
+      canceled_at = ${endedAt('n.status', '$7')}
     FROM ${withCtid(
       'bookings',
       'event_id = n.event_id AND sequence = n.sequence',
-      'unnest($1::bigint[], $2::bigint[]) AS n (event_id, sequence)',
-    )} WHERE b.ctid = n.found AND b.status = 'confirmed'`,
+      `unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::float8[], $6::bool[])
+        AS n (event_id, sequence, was, status, expires_ms, confirmed)`,
+    )} WHERE b.ctid = n.found AND b.status = n.was`,
 }
 export const insertEntries: Statement = {
   name: 'line_insert_entries',
@@ -80,7 +119,7 @@ export const leaveEntries: Statement = {
       'waitlist_entries',
       'event_id = n.event_id AND sequence = n.sequence',
       'unnest($1::bigint[], $2::bigint[], $3::text[]) AS n (event_id, sequence, status)',
-    )} WHERE w.ctid = n.found AND w.status NOT IN ('promoted', 'withdrawn')`,
+    )} WHERE w.ctid = n.found AND w.status NOT IN ('promoted', 'withdrawn', 'granted', 'event_canceled')`,
 }
 // Growing and shrinking are two statements. PostgreSQL checks a proposed row before it looks for a
 // conflict, so an upsert with a negative count would break the CHECK.
@@ -103,10 +142,10 @@ export const insertCommands: Statement = {
   name: 'line_insert_commands',
   text: `INSERT INTO commands (${COMMAND_COLUMNS})
     SELECT command_id, type, event_id, user_id, caller, key_hash, outcome, position, booking_sequence,
-      promoted_user_id, replay_of, to_timestamp(accepted_ms / 1000), $13
+      promoted_user_id, data, replay_of, to_timestamp(accepted_ms / 1000), $14
     FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[], $8::int[],
-      $9::bigint[], $10::text[], $11::text[], $12::float8[]) AS n (command_id, type, event_id, user_id, caller,
-      key_hash, outcome, position, booking_sequence, promoted_user_id, replay_of, accepted_ms)`,
+      $9::bigint[], $10::text[], $11::jsonb[], $12::text[], $13::float8[]) AS n (command_id, type, event_id, user_id,
+      caller, key_hash, outcome, position, booking_sequence, promoted_user_id, data, replay_of, accepted_ms)`,
 }
 // Removes expired keys that get new owners. Like `decideBatch`, it computes in whole milliseconds.
 // It compares the age of a key instead of `created_at` itself. Otherwise PostgreSQL would use the
@@ -123,7 +162,8 @@ export const deleteExpiredKeys: Statement = {
 }
 export const insertKeys: Statement = {
   name: 'line_insert_keys',
-  text: `INSERT INTO idempotency_keys (caller, key_hash, command_id, created_at)
-    SELECT caller, key_hash, command_id, to_timestamp(accepted_ms / 1000)
-    FROM unnest($1::text[], $2::text[], $3::text[], $4::float8[]) AS n (caller, key_hash, command_id, accepted_ms)`,
+  text: `INSERT INTO idempotency_keys (caller, key_hash, command_id, request_hash, created_at)
+    SELECT caller, key_hash, command_id, request_hash, to_timestamp(accepted_ms / 1000)
+    FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::float8[])
+      AS n (caller, key_hash, command_id, request_hash, accepted_ms)`,
 }

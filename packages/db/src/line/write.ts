@@ -1,10 +1,17 @@
-import type { AcceptedCommand, Outcome } from '@ticket-line/shared'
+import {
+  type AcceptedCommand,
+  type EventDetails,
+  nameKeyOf,
+  type Outcome,
+  type SaleRules,
+} from '@ticket-line/shared'
 import type { ClaimKind } from '../schema.js'
 import { arrayOf } from './array-literal.js'
+import { dataOf } from './columns.js'
 import type { EventRow } from './load.js'
 import type { LineConnection, Statement } from './transaction.js'
 import {
-  cancelBookings,
+  changeBookings,
   deleteClaims,
   deleteExpiredKeys,
   growBlocks,
@@ -12,28 +19,27 @@ import {
   insertClaims,
   insertCommands,
   insertEntries,
+  insertHolds,
   insertKeys,
   leaveEntries,
   moveClaims,
   shrinkBlocks,
   updateEvents,
+  updateSettings,
 } from './write-statements.js'
 
 /** Everything that a decided batch changes. One statement writes all rows of a kind. */
 export interface BatchWrites {
+  /** Rows of `events` after the batch, without settings. */
   events: EventRow[]
+  /** Settings after the batch, of the events of which any was changed. */
+  settings: (SaleRules & EventDetails & { eventId: number })[]
   claimsAdded: ClaimWrite[]
   /** Claims that replace an earlier claim of the same user for the event. */
   claimsMoved: ClaimWrite[]
   claimsRemoved: { eventId: number; userId: string }[]
-  bookingsAdded: {
-    eventId: number
-    sequence: number
-    userId: string
-    promoted: boolean
-    canceled: boolean
-  }[]
-  bookingsCanceled: RowKey[]
+  bookingsAdded: BookingWrite[]
+  bookingsChanged: BookingChange[]
   entriesAdded: { eventId: number; sequence: number; userId: string; status: EntryStatus }[]
   /** Entries that left the waiting list, with their last status. */
   entriesLeft: (RowKey & { status: EntryStatus })[]
@@ -52,7 +58,34 @@ export interface ClaimWrite {
   sequence: number
 }
 
-export type EntryStatus = 'waiting' | 'promoted' | 'withdrawn'
+export type BookingStatus = 'confirmed' | 'held' | 'canceled' | 'expired' | 'event_canceled'
+
+/** A booking or hold that began in the batch, as it is after the batch. */
+export interface BookingWrite extends RowKey {
+  userId: string
+  promoted: boolean
+  granted: boolean
+  status: BookingStatus
+  /** First length of the hold, in seconds; null if it began as a booking. It began at `nowMs`. */
+  holdSeconds: number | null
+  /** Ms since 1970; null if it began as a booking. */
+  expiresAtMs: number | null
+  /** True if a hold became a booking in the batch. */
+  confirmed: boolean
+}
+
+/** What the batch did to a booking or hold that began earlier. */
+export interface BookingChange extends RowKey {
+  /** Its status before the batch. */
+  was: BookingStatus
+  status: BookingStatus
+  /** Its new deadline, ms since 1970; null if it keeps the old one. */
+  expiresAtMs: number | null
+  /** True if it became a booking in the batch, whatever happened to it then. */
+  confirmed: boolean
+}
+
+export type EntryStatus = 'waiting' | 'promoted' | 'withdrawn' | 'granted' | 'event_canceled'
 
 export interface RowKey {
   eventId: number
@@ -137,18 +170,26 @@ function addKeys({ decided }: BatchWrites, add: Add): void {
     arrayOf(rows.map((row) => row.caller)),
     arrayOf(rows.map(keyHashOf)),
     arrayOf(rows.map((row) => row.commandId)),
+    arrayOf(rows.map((row) => row.requestHash ?? null)),
     arrayOf(rows.map((row) => row.acceptedAtMs)),
   ])
 }
 
-function addEvents({ events, blocks }: BatchWrites, add: Add): void {
+function addEvents({ events, settings, blocks }: BatchWrites, add: Add): void {
   add(updateEvents, events, (rows) => [
     arrayOf(rows.map((row) => row.eventId)),
+    arrayOf(rows.map((row) => row.capacity)),
+    arrayOf(rows.map((row) => row.totalTickets)),
     arrayOf(rows.map((row) => row.availableTickets)),
+    arrayOf(rows.map((row) => row.heldCount)),
     arrayOf(rows.map((row) => row.waitingCount)),
     arrayOf(rows.map((row) => row.lastSequence)),
     arrayOf(rows.map((row) => row.waitlistHeadSequence)),
+    arrayOf(rows.map((row) => row.dueAtMs)),
+    arrayOf(rows.map((row) => row.canceledAtMs)),
+    arrayOf(rows.map((row) => row.version)),
   ])
+  add(updateSettings, settings, (rows) => [JSON.stringify(rows.map(settingsColumnsOf))])
   const columns = (rows: typeof blocks): string[] => [
     arrayOf(rows.map((row) => row.eventId)),
     arrayOf(rows.map((row) => row.block)),
@@ -166,6 +207,19 @@ function addEvents({ events, blocks }: BatchWrites, add: Add): void {
   )
 }
 
+function settingsColumnsOf(settings: BatchWrites['settings'][number]) {
+  const { startsAtMs, endsAtMs, opensAtMs, closesAtMs, ...rest } = settings
+  const timeOf = (ms: number | null) => (ms === null ? null : new Date(ms).toISOString())
+  return {
+    ...rest,
+    nameKey: rest.name === null ? null : nameKeyOf(rest.name),
+    startsAt: timeOf(startsAtMs),
+    endsAt: timeOf(endsAtMs),
+    opensAt: timeOf(opensAtMs),
+    closesAt: timeOf(closesAtMs),
+  }
+}
+
 function addClaims({ claimsAdded, claimsMoved, claimsRemoved }: BatchWrites, add: Add): void {
   const columns = (rows: ClaimWrite[]): string[] => [
     arrayOf(rows.map((row) => row.eventId)),
@@ -181,19 +235,37 @@ function addClaims({ claimsAdded, claimsMoved, claimsRemoved }: BatchWrites, add
   ])
 }
 
-function addBookings(
-  { bookingsAdded, bookingsCanceled }: BatchWrites,
-  add: Add,
-  now: string,
-): void {
-  add(insertBookings, bookingsAdded, (rows) => [
+function addBookings({ bookingsAdded, bookingsChanged }: BatchWrites, add: Add, now: string): void {
+  const columns = (rows: BookingWrite[]): string[] => [
     ...keysOf(rows),
     arrayOf(rows.map((row) => row.userId)),
+    arrayOf(rows.map((row) => row.status)),
     arrayOf(rows.map((row) => row.promoted)),
-    arrayOf(rows.map((row) => row.canceled)),
+  ]
+  add(
+    insertBookings,
+    bookingsAdded.filter((row) => row.holdSeconds === null),
+    (rows) => [...columns(rows), arrayOf(rows.map((row) => row.granted)), now],
+  )
+  add(
+    insertHolds,
+    bookingsAdded.filter((row) => row.holdSeconds !== null),
+    (rows) => [
+      ...columns(rows),
+      arrayOf(rows.map((row) => row.holdSeconds)),
+      arrayOf(rows.map((row) => row.expiresAtMs)),
+      arrayOf(rows.map((row) => row.confirmed)),
+      now,
+    ],
+  )
+  add(changeBookings, bookingsChanged, (rows) => [
+    ...keysOf(rows),
+    arrayOf(rows.map((row) => row.was)),
+    arrayOf(rows.map((row) => row.status)),
+    arrayOf(rows.map((row) => row.expiresAtMs)),
+    arrayOf(rows.map((row) => row.confirmed)),
     now,
   ])
-  add(cancelBookings, bookingsCanceled, (rows) => [...keysOf(rows), now])
 }
 
 function addEntries({ entriesAdded, entriesLeft }: BatchWrites, add: Add, now: string): void {
@@ -222,6 +294,7 @@ function addCommands({ decided }: BatchWrites, add: Add, now: string): void {
     arrayOf(rows.map((row) => row.outcome.position ?? null)),
     arrayOf(rows.map((row) => sequenceOf(row.outcome.bookingId))),
     arrayOf(rows.map((row) => row.outcome.promotedUserId ?? null)),
+    arrayOf(rows.map((row) => dataOf(row.outcome))),
     arrayOf(rows.map((row) => row.outcome.replayOf ?? null)),
     arrayOf(rows.map((row) => row.command.acceptedAtMs)),
     now,

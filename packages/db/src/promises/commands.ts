@@ -17,9 +17,13 @@ const FIRST = `SELECT * FROM commands WHERE replay_of IS NULL AND ${wanted('even
 const SURELY_KEPT_HOURS = MIN_RETENTION_HOURS - 1
 const SURELY_KEPT = `interval '${SURELY_KEPT_HOURS} hours'`
 
-const POSSIBLE = OUTCOME_KINDS.flatMap((kind) =>
-  OUTCOMES[kind].types.map((type) => `('${type}', '${kind}')`),
-).join(', ')
+/** `POST /events` stores its answers as those of a command, see `createConfiguredEvent`. */
+const POSSIBLE_CREATIONS = [`('create_event', 'event_created')`, `('create_event', 'event_exists')`]
+
+const POSSIBLE = [
+  ...OUTCOME_KINDS.flatMap((kind) => OUTCOMES[kind].types.map((type) => `('${type}', '${kind}')`)),
+  ...POSSIBLE_CREATIONS,
+].join(', ')
 
 /** SQL of what the command in row `alias` requested. */
 function askedOf(alias: string): string {
@@ -28,7 +32,7 @@ function askedOf(alias: string): string {
 
 /** The kinds of outcome that always have this member, as the operand of `IN`. */
 function kindsWith(member: 'bookingId' | 'position'): string {
-  const kinds = OUTCOME_KINDS.filter((kind) => OUTCOMES[kind].has === member)
+  const kinds = OUTCOME_KINDS.filter((kind) => OUTCOMES[kind].has?.includes(member))
   return `(${kinds.map((kind) => `'${kind}'`).join(', ')})`
 }
 

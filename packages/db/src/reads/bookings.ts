@@ -2,84 +2,144 @@ import { bookingIdOf } from '@ticket-line/shared'
 import type { Pool } from 'pg'
 import { type StreamOptions, streamRows } from './stream-rows.js'
 
-/** A live booking. */
+/** A booking that is confirmed. */
 export interface ListedBooking {
   /** Its number in the order of decisions. The next page begins after it. */
   sequence: number
   bookingId: string
   userId: string
+  /** When it was confirmed, if it began as a hold. */
   bookedAt: Date
   promoted: boolean
+}
+
+/** A ticket that is held. */
+export interface ListedHold {
+  /** As that of a booking, which the hold keeps if it becomes one. */
+  sequence: number
+  bookingId: string
+  userId: string
+  heldAt: Date
+  expiresAt: Date
+  /** True if it is an offer to the waiting list. */
+  offered: boolean
 }
 
 interface BookingRow {
   sequence: string
   user_id: string
-  booked_at: Date
+  at: Date
+  expires_at: Date
   promoted: boolean
 }
 
-const COLUMNS = 'sequence, user_id, booked_at, promoted'
-
-function toBooking(eventId: number, row: BookingRow): ListedBooking {
-  const sequence = Number(row.sequence)
-  return {
-    sequence,
-    bookingId: bookingIdOf(eventId, sequence),
-    userId: row.user_id,
-    bookedAt: row.booked_at,
-    promoted: row.promoted,
-  }
+/** The bookings of an event, or its holds. Both are rows of `bookings`. */
+interface List<Item> {
+  name: string
+  status: 'confirmed' | 'held'
+  claim: 'booking' | 'held'
+  toItem(eventId: number, row: BookingRow): Item
 }
 
-/** Reads up to `limit` live bookings of an event, in order of decision, after `afterSequence`. */
-export async function pageBookings(
+const bookings: List<ListedBooking> = {
+  name: 'reads_bookings_page',
+  status: 'confirmed',
+  claim: 'booking',
+  toItem: (eventId, row) => {
+    const sequence = Number(row.sequence)
+    return {
+      sequence,
+      bookingId: bookingIdOf(eventId, sequence),
+      userId: row.user_id,
+      bookedAt: row.at,
+      promoted: row.promoted,
+    }
+  },
+}
+
+const holds: List<ListedHold> = {
+  name: 'reads_holds_page',
+  status: 'held',
+  claim: 'held',
+  toItem: (eventId, row) => {
+    const sequence = Number(row.sequence)
+    return {
+      sequence,
+      bookingId: bookingIdOf(eventId, sequence),
+      userId: row.user_id,
+      heldAt: row.at,
+      expiresAt: row.expires_at,
+      offered: row.promoted,
+    }
+  },
+}
+
+const COLUMNS = 'sequence, user_id, coalesce(confirmed_at, booked_at) AS at, expires_at, promoted'
+
+// A canceled event has no claims any more, although settles have yet to end them.
+const LIVE = `event_id = $1 AND (SELECT canceled_at IS NULL FROM events WHERE event_id = $1)`
+
+async function page<Item>(
+  { name, status, toItem }: List<Item>,
   pool: Pool,
   eventId: number,
   afterSequence: number,
   limit: number,
-): Promise<ListedBooking[]> {
+): Promise<Item[]> {
   const { rows } = await pool.query<BookingRow>({
-    name: 'reads_bookings_page',
+    name,
     text: `SELECT ${COLUMNS} FROM bookings
-           WHERE event_id = $1 AND sequence > $2 AND status = 'confirmed' ORDER BY sequence LIMIT $3`,
+           WHERE ${LIVE} AND sequence > $2 AND status = '${status}' ORDER BY sequence LIMIT $3`,
     values: [eventId, afterSequence, limit],
   })
-  return rows.map((row) => toBooking(eventId, row))
+  return rows.map((row) => toItem(eventId, row))
 }
 
-/**
- * Finds the live booking of a user for an event by the primary key of `claims`.
- *
- * The query has no name, so that PostgreSQL plans it for the present size of the tables. A plan
- * that was cached while they were tiny would scan them. It has a subquery instead of a join,
- * because without statistics PostgreSQL may join by the event alone.
- */
-export async function findBooking(
+// The query has no name, so that PostgreSQL plans it for the present size of the tables. A plan that
+// was cached while they were tiny would scan them. It has a subquery instead of a join, because
+// without statistics PostgreSQL may join by the event alone.
+async function find<Item>(
+  { status, claim, toItem }: List<Item>,
   pool: Pool,
   eventId: number,
   userId: string,
-): Promise<ListedBooking | undefined> {
+): Promise<Item | undefined> {
   const { rows } = await pool.query<BookingRow>({
-    text: `SELECT ${COLUMNS} FROM bookings WHERE event_id = $1 AND status = 'confirmed'
+    text: `SELECT ${COLUMNS} FROM bookings WHERE ${LIVE} AND status = '${status}'
            AND sequence = (SELECT sequence FROM claims
-                           WHERE event_id = $1 AND user_id = $2 AND kind = 'booking')`,
+                           WHERE event_id = $1 AND user_id = $2 AND kind = '${claim}')`,
     values: [eventId, userId],
   })
-  return rows[0] && toBooking(eventId, rows[0])
+  return rows[0] && toItem(eventId, rows[0])
 }
 
-/** Reads all live bookings of an event in one snapshot, in order of decision and in portions. */
-export async function* streamBookings(
+async function* stream<Item>(
+  { status, toItem }: List<Item>,
   pool: Pool,
   eventId: number,
   options: StreamOptions,
-): AsyncGenerator<ListedBooking[]> {
+): AsyncGenerator<Item[]> {
   const query = {
-    text: `SELECT ${COLUMNS} FROM bookings WHERE event_id = $1 AND status = 'confirmed' ORDER BY sequence`,
+    text: `SELECT ${COLUMNS} FROM bookings WHERE ${LIVE} AND status = '${status}' ORDER BY sequence`,
     values: [eventId],
   }
   for await (const rows of streamRows<BookingRow>(pool, query, options)) {
-    yield rows.map((row) => toBooking(eventId, row))
+    yield rows.map((row) => toItem(eventId, row))
   }
 }
+
+type PageArguments = [pool: Pool, eventId: number, afterSequence: number, limit: number]
+type FindArguments = [pool: Pool, eventId: number, userId: string]
+type StreamArguments = [pool: Pool, eventId: number, options: StreamOptions]
+
+/** Reads up to `limit` bookings of an event, in order of decision, after `afterSequence`. */
+export const pageBookings = (...args: PageArguments) => page(bookings, ...args)
+/** Finds the booking of a user for an event by the primary key of `claims`. */
+export const findBooking = (...args: FindArguments) => find(bookings, ...args)
+/** Reads all bookings of an event in one snapshot, in order of decision and in portions. */
+export const streamBookings = (...args: StreamArguments) => stream(bookings, ...args)
+
+/** The same for holds. */
+export const pageHolds = (...args: PageArguments) => page(holds, ...args)
+export const findHold = (...args: FindArguments) => find(holds, ...args)
+export const streamHolds = (...args: StreamArguments) => stream(holds, ...args)

@@ -5,24 +5,36 @@ import { countWaitingUpTo } from './waitlist-position.js'
 
 /** What a user has for an event. */
 export type UserClaim =
-  | { standing: 'booked'; position: null; bookingId: string }
+  | { standing: 'booked'; bookingId: string }
+  | { standing: 'held'; bookingId: string; expiresAt: Date; offered: boolean }
   /** `position` is the 1-based live rank. */
-  | { standing: 'waiting'; position: number; bookingId: null }
-  | { standing: 'none'; position: null; bookingId: null }
+  | { standing: 'waiting'; position: number }
+  | { standing: 'none' }
 
 interface ClaimRow {
   kind: ClaimKind | null
   sequence: string | null
   position: number | null
+  expires_at: Date | null
+  promoted: boolean | null
 }
 
 const CLAIM = `
-  SELECT c.kind, c.sequence,
+  SELECT c.kind, c.sequence, b.expires_at, b.promoted,
     CASE WHEN c.kind = 'waiting' THEN ${countWaitingUpTo('e.event_id', 'e.waitlist_head_sequence', 'c.sequence')} END AS position
-  FROM events e LEFT JOIN claims c ON c.event_id = e.event_id AND c.user_id = $2
+  FROM events e
+  LEFT JOIN claims c ON c.event_id = e.event_id AND c.user_id = $2 AND e.canceled_at IS NULL
+  LEFT JOIN LATERAL (
+    SELECT expires_at, promoted FROM bookings
+    WHERE c.kind = 'held' AND event_id = c.event_id AND sequence = c.sequence LIMIT 1
+  ) AS b ON true
   WHERE e.event_id = $1`
 
-/** Reads what a user has for an event; `undefined` if there is no such event. */
+/**
+ * Reads what a user has for an event, which is nothing if the event is canceled.
+ *
+ * @returns undefined if there is no such event
+ */
 export async function readUserClaim(
   pool: Pool,
   eventId: number,
@@ -33,16 +45,22 @@ export async function readUserClaim(
     text: CLAIM,
     values: [eventId, userId],
   })
-  const row = rows[0]
+  const [row] = rows
   if (row === undefined) return undefined
-  if (row.kind === 'booking') {
-    return {
-      standing: 'booked',
-      position: null,
-      bookingId: bookingIdOf(eventId, Number(row.sequence)),
-    }
+  switch (row.kind) {
+    case 'booking':
+      return { standing: 'booked', bookingId: bookingIdOf(eventId, Number(row.sequence)) }
+    case 'held':
+      return {
+        standing: 'held',
+        bookingId: bookingIdOf(eventId, Number(row.sequence)),
+        expiresAt: row.expires_at as Date,
+        offered: row.promoted as boolean,
+      }
+    case 'waiting':
+      return { standing: 'waiting', position: row.position as number }
+    case 'lapsed':
+    case null:
+      return { standing: 'none' }
   }
-  if (row.kind === 'waiting')
-    return { standing: 'waiting', position: row.position as number, bookingId: null }
-  return { standing: 'none', position: null, bookingId: null }
 }

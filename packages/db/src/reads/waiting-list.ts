@@ -31,11 +31,15 @@ function toWaiting(row: WaitingRow): ListedWaiting {
 // The search starts at the head, because a million entries before it may have left the list.
 // MATERIALIZED makes PostgreSQL count the entries before the page only once.
 const PAGE = `
-  WITH e AS MATERIALIZED (SELECT waitlist_head_sequence AS head FROM events WHERE event_id = $1),
+  WITH e AS MATERIALIZED (
+      -- A canceled event has no waiting list any more, although settles have yet to end it.
+      SELECT waitlist_head_sequence AS head FROM events WHERE event_id = $1 AND canceled_at IS NULL
+    ),
     before AS MATERIALIZED (SELECT ${countWaitingUpTo('$1', 'e.head', '$2::bigint')} AS waiting FROM e),
     page AS MATERIALIZED (
       SELECT sequence, user_id, since FROM waitlist_entries
-      WHERE event_id = $1 AND sequence > greatest($2::bigint, (SELECT head FROM e) - 1) AND status = 'waiting'
+      WHERE event_id = $1 AND EXISTS (SELECT FROM e)
+        AND sequence > greatest($2::bigint, (SELECT head FROM e) - 1) AND status = 'waiting'
       ORDER BY sequence LIMIT $3
     )
   SELECT sequence, user_id, since,
@@ -62,7 +66,7 @@ const ONE = `
   SELECT sequence, user_id, since,
     ${countWaitingUpTo('$1', '(SELECT waitlist_head_sequence FROM events WHERE event_id = $1)', 'entry.sequence')} AS position
   FROM waitlist_entries entry
-  WHERE event_id = $1 AND status = 'waiting'
+  WHERE event_id = $1 AND status = 'waiting' AND (SELECT canceled_at IS NULL FROM events WHERE event_id = $1)
     AND sequence = (SELECT sequence FROM claims
                     WHERE event_id = $1 AND user_id = $2 AND kind = 'waiting')`
 
@@ -83,7 +87,7 @@ const ALL = `
   SELECT sequence, user_id, since, (row_number() OVER (ORDER BY sequence))::integer AS position
   FROM waitlist_entries
   WHERE event_id = $1 AND status = 'waiting'
-    AND sequence >= (SELECT waitlist_head_sequence FROM events WHERE event_id = $1)
+    AND sequence >= (SELECT waitlist_head_sequence FROM events WHERE event_id = $1 AND canceled_at IS NULL)
   ORDER BY sequence`
 
 /** Reads all entries of an event that are waiting in one snapshot, in order and in portions. */

@@ -42,6 +42,7 @@ function given(world: {
   stored?: (Stored | Error)[]
   payload?: unknown
   location?: JobLocation
+  request?: CommandRequest
   lookMs?: number
 }) {
   const answers = [...(world.stored ?? [])]
@@ -67,7 +68,10 @@ function given(world: {
       const outcome = answers.length > 1 ? answers.shift() : answers[0]
       if (outcome instanceof Error) throw outcome
       if (outcome === undefined) return undefined
-      const command = { ...publicPartOf(commands[2] as CommandRequest), commandId }
+      const command = {
+        ...publicPartOf(world.request ?? (commands[2] as CommandRequest)),
+        commandId,
+      }
       return { command, acceptedAtMs, outcome } satisfies StoredCommand
     },
     async ensureListed(_lineName, id) {
@@ -87,6 +91,23 @@ async function after<T>(ms: number, promise: Promise<T>): Promise<T> {
   await vi.advanceTimersByTimeAsync(ms)
   return promise
 }
+
+describe('a settle', () => {
+  const settle: CommandRequest = { type: 'settle', eventId: 7, userId: '', caller: '' }
+
+  it('is not found in its line', async () => {
+    const payload: JobPayload = { v: 2, acceptedAtMs, commands: [settle, settle, settle] }
+    const { find } = given({ location: ACTIVE, payload })
+
+    expect(await find(commandId, 0, anybody)).toBeUndefined()
+  })
+
+  it('is not found once it is decided', async () => {
+    const { find } = given({ stored: [{ outcome: 'settled', decidedAtMs: 5 }], request: settle })
+
+    expect(await find(commandId, 0, anybody)).toBeUndefined()
+  })
+})
 
 describe('a command in the line', () => {
   it('is queued behind the commands of the jobs ahead, and those before it in its own job', async () => {

@@ -111,7 +111,7 @@ export function createFindCommand(deps: FindCommandDeps): LineClient['find'] {
     const payload = readJobPayload(job?.data)
     if (isCompleted || typeof payload === 'string') return undefined
     const command = payload.commands[index]
-    if (command === undefined) return undefined
+    if (command === undefined || command.type === 'settle') return undefined
     const isActive = location.kind === 'active'
     const view: CommandView = {
       ...publicPartOf(command),
@@ -204,10 +204,13 @@ function shareCalls<T>(run: (key: string) => Promise<T>): (key: string) => Promi
   }
 }
 
-/** @returns undefined for an abandoned command, which was never accepted */
+/**
+ * @returns undefined for an abandoned command, which was never accepted, and for a settle, which no
+ * client sent
+ */
 function viewOf(stored: StoredCommand): CommandView | undefined {
   const { command, outcome, acceptedAtMs } = stored
-  if (outcome.outcome === 'abandoned') return undefined
+  if (outcome.outcome === 'abandoned' || command.type === 'settle') return undefined
   return { ...command, state: 'done', ahead: null, acceptedAtMs, outcome }
 }
 

@@ -1,7 +1,7 @@
 /** The API's end of the line. */
 export { type Admission, createAdmission } from './admission.js'
 export { createLineClient, type LineClientOptions, type LineService } from './client.js'
-export { ERROR_WITHIN_MS, RATE_LIMIT_MS } from './error-budget.js'
+export { ERROR_WITHIN_MS, RATE_LIMIT_MS, STORE_JOB_MS } from './error-budget.js'
 export { createFindStored } from './find-command.js'
 export {
   createJobStore,

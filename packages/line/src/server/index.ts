@@ -9,4 +9,5 @@ export {
   type ServerOptions,
   startLineServer,
 } from './server.js'
+export { createSettles, isSettle, type Settles } from './settles.js'
 export { createSweeper, type SweeperDeps } from './sweeper.js'

@@ -31,8 +31,11 @@ export interface JobToDecide {
 
 /** What became of a job. */
 export type JobResult =
-  /** Every command has its outcome; they are in the order of the commands. */
-  | { kind: 'decided'; outcomes: JobReply['outcomes'] }
+  /**
+   * Every command has its outcome; they are in the order of the commands. `due` has the events of
+   * which more is due now; it is absent if there is none.
+   */
+  | { kind: 'decided'; outcomes: JobReply['outcomes']; due?: readonly number[] }
   /** This worker gives the job up. The job stays in the line for the next worker. */
   | { kind: 'given_up' }
   /** The job must not be run, or cannot be decided. The line continues without it. */
@@ -50,6 +53,8 @@ export interface LineDeps {
   /** Decides a job, and commits before it resolves. */
   onJob: (job: JobToDecide) => Promise<JobResult>
   sendReply: SendReply
+  /** Called when a job leaves its line, before its reply is sent. */
+  onJobEnd?: (job: JobToDecide, result: JobResult) => void
   /** Called with a job that is set aside. */
   onSetAside?: (jobId: string, error: Error) => void
   /** True if no further job may be fetched here. */
@@ -158,7 +163,9 @@ export function createLine(
     locks.hold(jobId, () => backend.extendLock(jobId, token, locks.durationMs), onLost)
     try {
       const startedBefore = job.attemptsStarted > 1
-      const result = await deps.onJob({ jobId, payload, startedBefore, lockLost: () => isLost })
+      const toDecide = { jobId, payload, startedBefore, lockLost: () => isLost }
+      const result = await deps.onJob(toDecide)
+      if (result.kind !== 'given_up') deps.onJobEnd?.(toDecide, result)
       switch (result.kind) {
         case 'decided': {
           const reply = { jobId, outcomes: result.outcomes }

@@ -18,6 +18,7 @@ import { createJobCleaner } from './job-cleaner.js'
 import { createLine, type LineDeps } from './line.js'
 import { createLockRenewer, type LockCounts } from './lock-renewer.js'
 import { createScheduler, type SchedulerCounts } from './scheduler.js'
+import { createSettles, type Settles } from './settles.js'
 import { createSweeper } from './sweeper.js'
 
 /** Times that decide how soon other workers take over the lines of a worker that died. */
@@ -65,6 +66,8 @@ export interface ServerDeps {
 
 /** The worker's end of the line. */
 export interface LineServer {
+  /** Adds settles to lines. Add none after `stop`. */
+  addSettles: Settles['add']
   /** The counts of its parts, for metrics. */
   counts(): SchedulerCounts & LockCounts
   /** Takes no more wake-ups, finishes the jobs at hand, and hands the lines over. */
@@ -110,6 +113,7 @@ export function startLineServer(deps: ServerDeps): LineServer {
   } as Parameters<typeof createRedisBackend>[1])
   root.on('error', () => undefined)
 
+  const settles = createSettles({ redis, layout, log, clock })
   const lineDeps: LineDeps = {
     redis,
     root,
@@ -118,6 +122,7 @@ export function startLineServer(deps: ServerDeps): LineServer {
     shortenLocks: defineShortenLocks(redis, times),
     log,
     onJob: deps.onJob,
+    onJobEnd: settles.onJobEnd,
     sendReply: createSendReply(redis, layout, log),
     ...(deps.onSetAside && { onSetAside: deps.onSetAside }),
     isStopping: () => isStopping,
@@ -164,6 +169,7 @@ export function startLineServer(deps: ServerDeps): LineServer {
   redis.on('ready', () => sweeper.sweepNow())
 
   return {
+    addSettles: settles.add,
     counts: () => ({ ...scheduler.counts(), ...locks.counts() }),
     async stop() {
       isStopping = true

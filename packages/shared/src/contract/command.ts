@@ -1,49 +1,140 @@
+import type { EventPatch } from './event.js'
 import { isEventId, isUserId } from './ids.js'
 import { MAX_COMMANDS_PER_JOB } from './limits.js'
 
-/** The version of the job payload that this build writes, and the highest that it reads. */
-export const JOB_VERSION = 1
+/**
+ * The highest version of a job payload that this build reads. A job has version 1 if all its
+ * commands book or cancel and its events have none of the settings that version 1 does not know.
+ */
+export const JOB_VERSION = 2
 
 /** Prefix of the failure reason of a job that a worker set aside instead of deciding it. */
 export const SET_ASIDE = 'set aside: '
 
-export type CommandType = 'book' | 'cancel'
+export const COMMAND_TYPES = [
+  'book',
+  'cancel',
+  'confirm',
+  'extend',
+  'grant',
+  'configure',
+  'cancel_event',
+  'settle',
+] as const
 
-/** A request to change an event, before it enters a line. */
-export interface CommandRequest {
+export type CommandType = (typeof COMMAND_TYPES)[number]
+
+/** The part of a request that clients may see. */
+export interface PublicRequest {
   type: CommandType
   eventId: number
-  /** The user that the command is for. */
+  /** The user that the command is for; the caller for `configure` and `cancel_event`. */
   userId: string
   /** The user that sent the request. It differs from `userId` only for staff. */
   caller: string
+}
+
+/** `userId` and `caller` of a `settle`, which no user sends. No user id is empty. */
+export const NOBODY = ''
+
+interface RequestBase extends PublicRequest {
   /**
    * SHA-256 of the caller's `Idempotency-Key`, base64url; absent if none was sent. Only the hash
    * leaves the API, because a client may put anything into a key.
    */
   keyHash?: string
+  /**
+   * SHA-256 of what the request asks for beyond its type, event and user, base64url; absent if that
+   * is nothing or there is no key. A key may be used again only with the same hash.
+   */
+  requestHash?: string
   /** W3C `traceparent` of the request; absent if it is not traced. No decision depends on it. */
   trace?: string
 }
 
-/** A request that has entered a line. */
-export interface Command extends CommandRequest {
-  commandId: string
+/** The booking or hold that a command means; absent if it means whatever the user has. */
+interface NamesBooking {
+  bookingId?: string
 }
 
-/** The part of a request that clients may see. */
-export type PublicRequest = Omit<CommandRequest, 'keyHash' | 'trace'>
+export interface BookRequest extends RequestBase {
+  type: 'book'
+}
+
+export interface CancelRequest extends RequestBase, NamesBooking {
+  type: 'cancel'
+}
+
+/** Makes a booking of a hold. */
+export interface ConfirmRequest extends RequestBase, NamesBooking {
+  type: 'confirm'
+}
+
+/** Moves the deadline of a hold. */
+export interface ExtendRequest extends RequestBase, NamesBooking {
+  type: 'extend'
+  /** Counted from the decision; absent for the first length of the hold. */
+  seconds?: number
+}
+
+/** Gives a ticket to a user, ahead of the waiting list. */
+export interface GrantRequest extends RequestBase {
+  type: 'grant'
+  /** True if the event may grow by one ticket. */
+  raiseCapacity?: boolean
+}
+
+/** Changes the settings of an event. */
+export interface ConfigureRequest extends RequestBase {
+  type: 'configure'
+  patch: EventPatch
+  /** The version of the event that the client has seen; absent if any version is right. */
+  ifVersion?: number
+  /** True if the event may get a size below the number of its bookings and holds. */
+  shrink?: boolean
+}
+
+export interface CancelEventRequest extends RequestBase {
+  type: 'cancel_event'
+  reason?: string
+}
+
+/** Applies what has come due: holds that lapse, promotions, and the end of a canceled event. */
+export interface SettleRequest extends RequestBase {
+  type: 'settle'
+}
+
+/** A request to change an event, before it enters a line. */
+export type CommandRequest =
+  | BookRequest
+  | CancelRequest
+  | ConfirmRequest
+  | ExtendRequest
+  | GrantRequest
+  | ConfigureRequest
+  | CancelEventRequest
+  | SettleRequest
+
+/** A request that has entered a line. */
+export type Command = CommandRequest & { commandId: string }
 
 /**
  * True if two requests of the same caller ask for the same change. A caller may use an idempotency
  * key again only for such a request.
  */
-export function isSameRequest(a: PublicRequest, b: PublicRequest): boolean {
-  return a.type === b.type && a.eventId === b.eventId && a.userId === b.userId
+export function isSameRequest(a: KeyedRequest, b: KeyedRequest): boolean {
+  return (
+    a.type === b.type &&
+    a.eventId === b.eventId &&
+    a.userId === b.userId &&
+    a.requestHash === b.requestHash
+  )
 }
 
-export function publicPartOf({ keyHash, trace, ...request }: CommandRequest): PublicRequest {
-  return request
+type KeyedRequest = PublicRequest & Pick<RequestBase, 'requestHash'>
+
+export function publicPartOf({ type, eventId, userId, caller }: CommandRequest): PublicRequest {
+  return { type, eventId, userId, caller }
 }
 
 /** The part of a command that clients may see. */
@@ -52,7 +143,7 @@ export interface PublicCommand extends PublicRequest {
 }
 
 /** A command with the time when its request was accepted. */
-export interface AcceptedCommand extends Command {
+export type AcceptedCommand = Command & {
   /** Milliseconds since 1970, by the clock of the API process. */
   acceptedAtMs: number
 }
@@ -63,8 +154,11 @@ export interface AcceptedCommand extends Command {
  */
 export interface JobPayload {
   v: number
-  /** Id of the API process that gets the reply. The key of its reply stream contains the id. */
-  replyTo: string
+  /**
+   * Id of the API process that gets the reply. The key of its reply stream contains the id. Absent
+   * if nobody waits for the reply, as for a `settle`.
+   */
+  replyTo?: string
   /**
    * When the job was created, ms since 1970, by the API's clock. Clients see it, and the lifetime
    * of idempotency keys counts from it.
@@ -89,20 +183,57 @@ export function readJobPayload(data: unknown): JobPayload | PayloadProblem {
   const { commands } = payload
   if (!Array.isArray(commands) || commands.length === 0 || commands.length > MAX_COMMANDS_PER_JOB)
     return 'malformed'
-  if (typeof payload.replyTo !== 'string' || typeof payload.acceptedAtMs !== 'number')
-    return 'malformed'
-  return commands.every(isCommandRequest) ? (payload as JobPayload) : 'malformed'
+  if (payload.replyTo !== undefined && typeof payload.replyTo !== 'string') return 'malformed'
+  if (payload.v === 1 && payload.replyTo === undefined) return 'malformed'
+  if (typeof payload.acceptedAtMs !== 'number') return 'malformed'
+  if (!commands.every(isCommandRequest)) return 'malformed'
+  if (payload.v === 1 && !commands.every(({ type }) => isVersion1Type(type))) return 'malformed'
+  return payload as JobPayload
 }
+
+function isVersion1Type(type: CommandType): boolean {
+  return type === 'book' || type === 'cancel'
+}
+
+/** True if a worker that reads only version 1 decides the request as it is meant. */
+export function isVersion1Request(request: CommandRequest): boolean {
+  if (request.requestHash !== undefined) return false
+  return request.type === 'book' || (request.type === 'cancel' && request.bookingId === undefined)
+}
+
+/** What the members of each type must be, beyond those that all commands have. */
+const MEMBERS: Record<CommandType, (command: Record<string, unknown>) => boolean> = {
+  book: () => true,
+  cancel: ({ bookingId }) => isOptionalText(bookingId),
+  confirm: ({ bookingId }) => isOptionalText(bookingId),
+  extend: ({ bookingId, seconds }) => isOptionalText(bookingId) && isOptionalNumber(seconds),
+  grant: ({ raiseCapacity }) => isOptionalFlag(raiseCapacity),
+  configure: ({ patch, ifVersion, shrink }) =>
+    typeof patch === 'object' &&
+    patch !== null &&
+    isOptionalNumber(ifVersion) &&
+    isOptionalFlag(shrink),
+  cancel_event: ({ reason }) => isOptionalText(reason),
+  settle: () => true,
+}
+
+const isOptionalText = (value: unknown) => value === undefined || typeof value === 'string'
+const isOptionalNumber = (value: unknown) => value === undefined || typeof value === 'number'
+const isOptionalFlag = (value: unknown) => value === undefined || typeof value === 'boolean'
 
 function isCommandRequest(value: unknown): value is CommandRequest {
   if (typeof value !== 'object' || value === null) return false
   const command = value as Partial<CommandRequest>
+  const { type } = command
+  if (type === undefined || !Object.hasOwn(MEMBERS, type) || !isEventId(command.eventId))
+    return false
+  const names = (id: unknown): boolean => (type === 'settle' ? id === NOBODY : isUserId(id))
   return (
-    (command.type === 'book' || command.type === 'cancel') &&
-    isEventId(command.eventId) &&
-    isUserId(command.userId) &&
-    isUserId(command.caller) &&
-    (command.keyHash === undefined || typeof command.keyHash === 'string') &&
-    (command.trace === undefined || typeof command.trace === 'string')
+    names(command.userId) &&
+    names(command.caller) &&
+    isOptionalText(command.keyHash) &&
+    isOptionalText(command.requestHash) &&
+    isOptionalText(command.trace) &&
+    MEMBERS[type](command as Record<string, unknown>)
   )
 }

@@ -14,7 +14,19 @@ export const PROBLEMS = {
   event_exists: { status: 409, title: 'Conflict' },
   last_admin: { status: 409, title: 'Conflict' },
   already_booked: { status: 409, title: 'Conflict' },
+  already_held: { status: 409, title: 'Conflict' },
   already_waiting: { status: 409, title: 'Conflict' },
+  hold_expired: { status: 409, title: 'Conflict' },
+  hold_limit_reached: { status: 409, title: 'Conflict' },
+  sales_not_open: { status: 409, title: 'Conflict' },
+  sales_paused: { status: 409, title: 'Conflict' },
+  sales_closed: { status: 409, title: 'Conflict' },
+  sold_out: { status: 409, title: 'Conflict' },
+  waiting_list_full: { status: 409, title: 'Conflict' },
+  capacity_below_committed: { status: 409, title: 'Conflict' },
+  event_canceled: { status: 409, title: 'Conflict' },
+  event_in_use: { status: 409, title: 'Conflict' },
+  version_mismatch: { status: 412, title: 'Precondition Failed' },
   payload_too_large: { status: 413, title: 'Content Too Large' },
   unsupported_media_type: { status: 415, title: 'Unsupported Media Type' },
   idempotency_key_reused: { status: 422, title: 'Unprocessable Content' },
@@ -35,10 +47,23 @@ export interface FieldError {
   detail: string
 }
 
-/** The optional parts of a problem: further members, headers, and a cause for the log. */
-export interface ProblemExtras {
+/** The members that only some problems have. */
+export interface ProblemMembers {
   errors?: FieldError[]
+  /** Rank in the waiting list (`already_waiting`). */
   position?: number
+  /** The hold that the user has (`already_held`). */
+  bookingId?: string
+  /** When it ends, ISO 8601 (`already_held`). */
+  expiresAt?: string
+  /** When the sale opens, ISO 8601 (`sales_not_open`). */
+  opensAt?: string
+  /** Bookings and holds of the event (`capacity_below_committed`). */
+  committed?: number
+}
+
+/** The optional parts of a problem: further members, headers, and a cause for the log. */
+export interface ProblemExtras extends ProblemMembers {
   headers?: Record<string, string>
   cause?: unknown
 }

@@ -86,9 +86,15 @@ export function createAuthenticate({
 export const SIGN_IN_REQUIRED = 'This call needs a token. Please sign in.'
 
 /** A request without a token gets a challenge without an error code (RFC 6750, section 3.1). */
+export function signInRequired(): AppError {
+  return new AppError('unauthorized', SIGN_IN_REQUIRED, {
+    headers: { 'WWW-Authenticate': 'Bearer' },
+  })
+}
+
 function unauthorized(verification: 'missing' | 'failed'): AppError {
   return verification === 'missing'
-    ? new AppError('unauthorized', SIGN_IN_REQUIRED, { headers: { 'WWW-Authenticate': 'Bearer' } })
+    ? signInRequired()
     : new AppError(
         'unauthorized',
         'This token is invalid, expired or revoked. Please sign in again.',

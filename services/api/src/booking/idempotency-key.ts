@@ -46,6 +46,25 @@ export function readKeyHash(header: string | undefined): string | undefined {
   return hash('sha256', key, 'base64url')
 }
 
+/** The `checkHeaders` of commands that need a role. Their handlers read the key after the role. */
+export function checkKey(c: Context<AppEnv>): void {
+  readKeyHash(idempotencyKeyOf(c))
+}
+
+/**
+ * Hashes what a request asks for beyond its type, event and user (SHA-256, base64url). The order of
+ * the members does not matter.
+ *
+ * @returns `undefined` if that is nothing
+ */
+export function requestHashOf(members: Record<string, unknown>): string | undefined {
+  const entries = Object.entries(members).filter(([, value]) => value !== undefined)
+  if (entries.length === 0) return undefined
+  // The names are unique, and the values are scalars or lists of numbers, so this is canonical.
+  const sorted = entries.toSorted(([a], [b]) => (a < b ? -1 : 1))
+  return hash('sha256', JSON.stringify(Object.fromEntries(sorted)), 'base64url')
+}
+
 function unquote(text: string): string | undefined {
   return QUOTED.exec(text)?.[1]?.replace(/\\(.)/g, '$1')
 }

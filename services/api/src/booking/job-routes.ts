@@ -59,8 +59,8 @@ export function jobRoute(deps: JobDeps): Route {
     params: z.object({ jobId: z.string() }),
     docs: {
       tag: 'Booking',
-      summary: 'Get the state and result of a booking or cancellation',
-      description: `Only the user of the booking and staff may read a job. Jobs are kept for at least ${MIN_RETENTION_HOURS} hours.`,
+      summary: 'Get the state and result of a command',
+      description: `Only the user of the command and staff may read a job. Jobs are kept for at least ${MIN_RETENTION_HOURS} hours.`,
       requestHeaders: {
         Prefer:
           '`wait=N` waits up to N seconds for the decision, at most 30. `return=representation` adds details to `body` once the job is done.',
@@ -87,9 +87,11 @@ export function jobRoute(deps: JobDeps): Route {
         parseCommandId(jobId) === undefined
           ? undefined
           : await asLongPoll(deps, waitMs, () => poll(deps, jobId, waitMs, mayRead))
-      // A job that the caller may not read must look like one that does not exist.
-      if (view === undefined) throw new AppError('job_not_found', JOB_NOT_FOUND)
-      const { outcome } = view
+      // A job that the caller may not read must look like one that does not exist. Nobody sends a
+      // settle, so nobody may read one.
+      if (view === undefined || view.type === 'settle')
+        throw new AppError('job_not_found', JOB_NOT_FOUND)
+      const { type, outcome } = view
       const representation = preferences.return === 'representation'
       const form = { representation, staff: isStaff(principal) }
       const answer =
@@ -106,7 +108,7 @@ export function jobRoute(deps: JobDeps): Route {
       const job = {
         jobId: view.commandId,
         ...shownRequestOf(view),
-        type: view.type,
+        type,
         state: view.state,
         ahead: view.ahead,
         acceptedAt: new Date(view.acceptedAtMs).toISOString(),

@@ -6,9 +6,11 @@ import {
   OUTCOMES,
   type Outcome,
   type OutcomeKind,
+  type ProblemExtras,
   type PublicRequest,
 } from '@ticket-line/shared'
 import { z } from 'zod'
+import { eventBodyOf, eventSchema, eventTagOf, isoOf } from '../events/event-body.js'
 import { type Preferences, preferenceApplied } from '../http/prefer.js'
 import {
   EVENT_NOT_FOUND,
@@ -21,30 +23,43 @@ import type { AnswerOf } from '../http/route.js'
 import { messageSchema } from '../http/schemas.js'
 import { acceptedSchema, decisionSchema, shownRequestOf } from './schemas.js'
 
-/** The documented responses of `POST /book` and `POST /cancel`. */
+const DECIDED_HEADERS = {
+  Location: 'The job of this request.',
+  'Preference-Applied': 'The preferences that were applied.',
+  'Idempotency-Replayed': '`true` if this repeats the response to an earlier request.',
+}
+
+const ACCEPTED = {
+  description: 'The request is stored and will be decided. Get its result from the job.',
+  schema: acceptedSchema,
+  headers: { Location: 'The job of this request.', 'Retry-After': 'Seconds.' },
+}
+
+/** The documented responses of a command other than PATCH. */
 export function commandResponses(decided: string) {
   return {
     200: {
       description: decided,
       schema: z.union([messageSchema, decisionSchema]),
-      headers: {
-        Location: 'Path of the job of this request.',
-        'Preference-Applied': 'The preferences that were applied.',
-        'Idempotency-Replayed': '`true` if this repeats the response to an earlier request.',
-      },
+      headers: DECIDED_HEADERS,
     },
-    202: {
-      description: 'The request is stored and will be decided. Get its result from the job.',
-      schema: acceptedSchema,
-      headers: {
-        Location: 'Path of the job of this request.',
-        'Retry-After': 'Seconds to wait before the first poll of the job.',
-      },
-    },
+    202: ACCEPTED,
   }
 }
 
-type CommandAnswer = AnswerOf<ReturnType<typeof commandResponses>>
+/** The documented responses of `PATCH /events/:eventId`. */
+export const changeResponses = {
+  200: {
+    description: 'The event as decided.',
+    schema: eventSchema,
+    headers: { ...DECIDED_HEADERS, ETag: 'Identifies this state of the event.' },
+  },
+  202: ACCEPTED,
+}
+
+type CommandAnswer =
+  | AnswerOf<ReturnType<typeof commandResponses>>
+  | AnswerOf<typeof changeResponses>
 type Decided = Extract<CommandAnswer, { status: 200 }>
 type Accepted = Extract<CommandAnswer, { status: 202 }>
 
@@ -59,16 +74,35 @@ const MINIMAL: OutcomeForm = { representation: false, staff: false }
 
 const SUCCESS = {
   booked: 'Ticket booked',
+  held: 'Ticket held',
   waiting: 'Added to waiting list',
+  confirmed: 'Booking confirmed',
+  extended: 'Hold extended',
   canceled: 'Booking canceled',
+  released: 'Ticket released',
   withdrawn: 'Removed from waiting list',
+  configured: 'Event changed',
+  event_ended: 'Event canceled',
+  settled: 'Settled',
 } as const
 
 /** Messages of outcomes that are problems. */
 export const REFUSAL = {
   event_not_found: EVENT_NOT_FOUND,
+  event_canceled: 'This event is canceled.',
   already_booked: 'This user already has a booking for this event.',
+  already_held: 'This user already holds a ticket for this event.',
   already_waiting: 'This user is already on the waiting list of this event.',
+  hold_expired: 'The hold has expired, or the user has another booking by now.',
+  hold_limit_reached: 'This hold cannot be extended any further.',
+  sales_not_open: 'The sale of this event has not opened yet.',
+  sales_paused: 'The sale of this event is paused. Please try again later.',
+  sales_closed: 'The sale of this event is closed.',
+  sold_out: 'This event is sold out.',
+  waiting_list_full: 'This event is sold out and its waiting list is full.',
+  capacity_below_committed:
+    'More tickets than that are booked or held. Send shrink: true to reach the new size as they come back.',
+  version_mismatch: 'The event was changed in the meantime. Read it again.',
   booking_not_found: 'This user has no booking or waiting-list entry for this event.',
   idempotency_key_reused: 'This Idempotency-Key was already used for a different request.',
   rejected: 'This request could not be processed and was rejected. Nothing was changed.',
@@ -78,6 +112,12 @@ export const REFUSAL = {
 export const COMMAND_PROBLEMS: Readonly<Record<CommandType, readonly ErrorCode[]>> = {
   book: problemsOf('book'),
   cancel: problemsOf('cancel'),
+  confirm: problemsOf('confirm'),
+  extend: problemsOf('extend'),
+  grant: problemsOf('grant'),
+  configure: problemsOf('configure'),
+  cancel_event: problemsOf('cancel_event'),
+  settle: [],
 }
 
 function problemsOf(type: CommandType): ErrorCode[] {
@@ -110,23 +150,41 @@ export function outcomeResponse(
   const jobId = outcome.replayOf ?? commandId
   const headers: Record<string, string> = { location: jobUrl(jobId) }
   if (outcome.replayOf !== undefined) headers['idempotency-replayed'] = 'true'
-  switch (outcome.outcome) {
-    case 'booked':
-    case 'waiting':
-    case 'canceled':
-    case 'withdrawn': {
-      const message = SUCCESS[outcome.outcome]
-      const body = form.representation
-        ? represent(request, outcome, jobId, message, form.staff)
-        : { message }
-      return { status: 200, headers, body }
-    }
-    default: {
-      const { position } = outcome
-      const extras = position === undefined ? { headers } : { headers, position }
-      return problemResponse(outcome.outcome, REFUSAL[outcome.outcome], extras)
-    }
+  const { outcome: kind, event } = outcome
+  if (!isSuccess(kind)) return refusalResponse({ ...outcome, outcome: kind }, headers)
+  if (event !== undefined) {
+    const body = eventBodyOf(event, outcome.decidedAtMs, form.staff)
+    headers['etag'] = eventTagOf(event.version, body)
+    return { status: 200, headers, body }
   }
+  const message = SUCCESS[kind]
+  const body = form.representation
+    ? represent(request, outcome, jobId, message, form.staff)
+    : { message }
+  return { status: 200, headers, body }
+}
+
+/** Creates the response for a command that changed nothing, whether or not it entered the line. */
+export function refusalResponse(
+  outcome: Outcome & { outcome: keyof typeof REFUSAL },
+  headers: Record<string, string>,
+): ProblemResponse {
+  const { outcome: kind, position, bookingId, expiresAtMs, opensAtMs, committed } = outcome
+  const extras: ProblemExtras = { headers }
+  if (position !== undefined) extras.position = position
+  if (kind === 'already_held' && bookingId !== undefined) extras.bookingId = bookingId
+  if (expiresAtMs !== undefined) extras.expiresAt = isoOf(expiresAtMs)
+  if (opensAtMs !== undefined) {
+    extras.opensAt = isoOf(opensAtMs)
+    const leftMs = opensAtMs - outcome.decidedAtMs
+    Object.assign(headers, retryAfter(Math.max(1, Math.ceil(leftMs / 1000))))
+  }
+  if (committed !== undefined) extras.committed = committed
+  return problemResponse(kind, REFUSAL[kind], extras)
+}
+
+function isSuccess(kind: OutcomeKind): kind is keyof typeof SUCCESS {
+  return kind in SUCCESS
 }
 
 function represent(
@@ -136,7 +194,7 @@ function represent(
   message: string,
   staff: boolean,
 ): z.output<typeof decisionSchema> {
-  const { bookingId, position, promotedUserId } = outcome
+  const { bookingId, position, expiresAtMs, promotedUserId } = outcome
   return {
     message,
     outcome: outcome.outcome,
@@ -144,12 +202,13 @@ function represent(
     ...shownRequestOf(request),
     ...(bookingId !== undefined && { bookingId }),
     ...(position !== undefined && { position }),
+    ...(expiresAtMs !== undefined && { expiresAt: isoOf(expiresAtMs) }),
     ...(staff && promotedUserId !== undefined && { promotedUserId }),
     decidedAt: new Date(outcome.decidedAtMs).toISOString(),
   }
 }
 
-/** Creates the response to `POST /book` and `POST /cancel`. It names the job if there is one. */
+/** Creates the response to a command. It names the job if there is one. */
 export function submitResponse(
   request: CommandRequest,
   result: SubmitResult,

@@ -1,5 +1,8 @@
 import type { PublicRequest } from '@ticket-line/shared'
+import { COMMAND_TYPES, EXTEND_SECONDS, MAX_REASON_LENGTH } from '@ticket-line/shared'
 import { z } from 'zod'
+import { eventSchema } from '../events/event-body.js'
+import { secondsSchema } from '../events/settings.js'
 import { problemSchema } from '../http/problem.js'
 import {
   countSchema,
@@ -13,10 +16,72 @@ import {
   userIdSchema,
 } from '../http/schemas.js'
 
-/** Body of `POST /book` and `POST /cancel`. */
+/** Body of `POST /book`. */
 export const bookingSchema = z
   .strictObject({ eventId: eventIdSchema, userId: userIdSchema.optional() })
   .meta({ id: 'BookingRequest', example: { eventId: 1001 } })
+
+/** A booking or hold in a request. Only the line knows which ids exist. */
+const bookingIdSchema = z
+  .string({ error: 'must be a string' })
+  .min(1, { error: 'must have 1 to 64 characters' })
+  .max(64, { error: 'must have 1 to 64 characters' })
+  .meta({
+    description: 'The booking or hold that is meant. If the user has another one, nothing changes.',
+    example: '1001-7',
+  })
+
+const ofBooking = {
+  eventId: eventIdSchema,
+  userId: userIdSchema.optional(),
+  bookingId: bookingIdSchema.optional(),
+}
+
+/** Body of `POST /cancel`. */
+export const cancelSchema = z
+  .strictObject(ofBooking)
+  .meta({ id: 'CancelRequest', example: { eventId: 1001 } })
+
+/** Body of `POST /confirm`. */
+export const confirmSchema = z
+  .strictObject(ofBooking)
+  .meta({ id: 'ConfirmRequest', example: { eventId: 1001, bookingId: '1001-7' } })
+
+/** Body of `POST /extend`. */
+export const extendSchema = z
+  .strictObject({
+    ...ofBooking,
+    seconds: secondsSchema(EXTEND_SECONDS)
+      .optional()
+      .meta({ description: 'Counted from now. Default: the first length of the hold.' }),
+  })
+  .meta({ id: 'ExtendRequest', example: { eventId: 1001, userId: 'ada', seconds: 300 } })
+
+/** Body of `POST /events/:eventId/grants`. */
+export const grantSchema = z
+  .strictObject({
+    userId: userIdSchema,
+    raiseCapacity: z
+      .boolean({ error: 'must be true or false' })
+      .optional()
+      .meta({ description: 'Whether the event may grow by one ticket.' }),
+  })
+  .meta({ id: 'GrantRequest', example: { userId: 'ada' } })
+
+const reasonError = {
+  error: `must have at most ${MAX_REASON_LENGTH} characters and no lone surrogates`,
+}
+
+/** Body of `POST /events/:eventId/cancel`. */
+export const cancelEventSchema = z
+  .strictObject({
+    reason: z
+      .string(reasonError)
+      .refine((text) => [...text].length <= MAX_REASON_LENGTH && text.isWellFormed(), reasonError)
+      .optional()
+      .meta({ description: 'Goes to the audit log.', maxLength: MAX_REASON_LENGTH }),
+  })
+  .meta({ id: 'CancelEventRequest', example: { reason: 'The artist is ill.' } })
 
 /** Response to a command that is stored in Redis and not decided yet. */
 export const acceptedSchema = z
@@ -34,7 +99,7 @@ export function shownRequestOf({ eventId, userId }: PublicRequest) {
   return { eventId, userId }
 }
 
-/** Response to `POST /book` and `POST /cancel` with `Prefer: return=representation`. */
+/** Response to a command with `Prefer: return=representation`. */
 export const decisionSchema = z
   .strictObject({
     message: z.string(),
@@ -43,9 +108,10 @@ export const decisionSchema = z
     ...shownRequest,
     bookingId: z.string().optional(),
     position: positionSchema.optional(),
+    expiresAt: timeSchema.optional().meta({ description: 'When the hold ends.' }),
     promotedUserId: shownUserId
       .optional()
-      .meta({ description: 'The user who got the canceled ticket. Only staff see it.' }),
+      .meta({ description: 'The user who got the ticket that came back. Only staff see it.' }),
     decidedAt: timeSchema,
   })
   .meta({ id: 'Decision' })
@@ -55,7 +121,7 @@ export const jobSchema = z
   .strictObject({
     jobId: z.string(),
     ...shownRequest,
-    type: z.enum(['book', 'cancel']),
+    type: z.enum(COMMAND_TYPES).exclude(['settle']),
     state: z.enum(['queued', 'active', 'done']),
     ahead: countSchema.nullable().meta({
       description: 'Approximate number of commands ahead of this one; null once the job is done.',
@@ -66,7 +132,7 @@ export const jobSchema = z
     status: z.int().nullable().meta({
       description: 'Status of the response to a client that waited; null until the job is done.',
     }),
-    body: z.union([messageSchema, decisionSchema, problemSchema]).nullable().meta({
+    body: z.union([messageSchema, decisionSchema, eventSchema, problemSchema]).nullable().meta({
       description: 'Body of the response to a client that waited; null until the job is done.',
     }),
   })

@@ -1,7 +1,7 @@
 import { AppError } from '@ticket-line/shared'
 import { describe, expect, it, vi } from 'vitest'
 import { appUnderTest, call, fakeEvents } from '../testing/app-under-test.js'
-import { bookingsPageSchema, waitingPageSchema } from './schemas.js'
+import { bookingsPageSchema, holdsPageSchema, waitingPageSchema } from './schemas.js'
 
 const at = new Date(0)
 const bookings = [1, 2, 5].map((sequence) => ({
@@ -180,6 +180,62 @@ describe('GET /events/:eventId/bookings', () => {
   it('is only for staff, and only for existing events', async () => {
     expect((await call(app, 'GET /events/1/bookings', { as: 'ada' })).status).toBe(403)
     expect((await call(app, 'GET /events/2/bookings', { as })).json.code).toBe('event_not_found')
+  })
+})
+
+describe('GET /events/:eventId/bookings?standing=held', () => {
+  const holds = [3, 4].map((sequence) => ({
+    sequence,
+    bookingId: `1-${sequence}`,
+    userId: `user-${sequence}`,
+    heldAt: at,
+    expiresAt: new Date(5000),
+    offered: sequence === 4,
+  }))
+  const holding = appUnderTest({
+    events: fakeEvents({
+      holds: async (_id, after, limit) =>
+        holds.filter((row) => row.sequence > after).slice(0, limit),
+      hold: async (_id, userId) => holds.find((row) => row.userId === userId),
+      exportHolds: () => portions(holds),
+    }),
+  })
+  const path = 'GET /events/1/bookings?standing=held'
+  const shown = (sequence: number, offered: boolean) => ({
+    bookingId: `1-${sequence}`,
+    userId: `user-${sequence}`,
+    heldAt: at.toISOString(),
+    expiresAt: '1970-01-01T00:00:05.000Z',
+    offered,
+  })
+
+  it('returns holds page by page, or that of one user', async () => {
+    const first = holdsPageSchema.parse((await call(holding, `${path}&limit=1`, { as })).json)
+    expect(first.bookings).toEqual([shown(3, false)])
+    const second = await call(holding, `${path}&limit=1&after=${first.next}`, { as })
+    expect(second.json).toEqual({ bookings: [shown(4, true)], next: null })
+    const one = await call(holding, `${path}&userId=user-4`, { as })
+    expect(one.json).toEqual({ bookings: [shown(4, true)], next: null })
+  })
+
+  it('streams them as CSV', async () => {
+    const answer = await call(holding, path, { as, headers: { accept: 'text/csv' } })
+    expect(answer.headers.get('content-disposition')).toContain('event-1-holds.csv')
+    expect(answer.text.split('\r\n')).toEqual([
+      'bookingId,userId,heldAt,expiresAt,offered',
+      `"'1-3",user-3,1970-01-01T00:00:00.000Z,1970-01-01T00:00:05.000Z,false`,
+      `"'1-4",user-4,1970-01-01T00:00:00.000Z,1970-01-01T00:00:05.000Z,true`,
+      '',
+    ])
+  })
+
+  it('refuses another standing', async () => {
+    expect(await call(holding, 'GET /events/1/bookings?standing=waiting', { as })).toMatchObject({
+      status: 400,
+      json: { errors: [{ pointer: '/standing' }] },
+    })
+    const booked = await call(holding, 'GET /events/1/bookings?standing=booked', { as })
+    expect(booked.json).toEqual({ bookings: [], next: null })
   })
 })
 

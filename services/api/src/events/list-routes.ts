@@ -1,6 +1,7 @@
-import type { ListedBooking, ListedWaiting } from '@ticket-line/db'
+import type { ListedBooking, ListedHold, ListedWaiting } from '@ticket-line/db'
 import type { Log } from '@ticket-line/shared'
 import type { Context } from 'hono'
+import { z } from 'zod'
 import { prefersCsv } from '../http/accept.js'
 import { type CsvValue, csvStream } from '../http/csv.js'
 import type { AppEnv } from '../http/env.js'
@@ -12,7 +13,7 @@ import { eventIdParams, userIdSchema } from '../http/schemas.js'
 import type { ExportLimit } from '../limits/export-limit.js'
 import { tooManyRequests } from '../limits/reply.js'
 import type { EventReads } from './reads.js'
-import { bookingsPageSchema, waitingPageSchema } from './schemas.js'
+import { bookingsPageSchema, holdsPageSchema, waitingPageSchema } from './schemas.js'
 
 /** `Retry-After` for a user whose last download is still running, s. */
 const RETRY_EXPORT_AFTER_S = 5
@@ -29,7 +30,7 @@ export interface ListDeps {
 
 /** A list of an event: how its rows are read, and how they look in CSV. */
 interface List<Row extends { sequence: number }> {
-  /** Last part of the path. */
+  /** Last part of the path, and part of the name of the download. */
   name: string
   /** The kind of list that its cursors contain, see `encodeCursor`. */
   cursorKind: string
@@ -51,6 +52,22 @@ const bookings: List<ListedBooking> = {
   toFields: ({ bookingId, userId, bookedAt, promoted }) => [bookingId, userId, bookedAt, promoted],
 }
 
+const holds: List<ListedHold> = {
+  name: 'holds',
+  cursorKind: 'bookings',
+  read: (events, eventId, after, limit) => events.holds(eventId, after, limit),
+  find: (events, eventId, userId) => events.hold(eventId, userId),
+  stream: (events, eventId) => events.exportHolds(eventId),
+  columns: ['bookingId', 'userId', 'heldAt', 'expiresAt', 'offered'],
+  toFields: ({ bookingId, userId, heldAt, expiresAt, offered }) => [
+    bookingId,
+    userId,
+    heldAt,
+    expiresAt,
+    offered,
+  ],
+}
+
 const waitingList: List<ListedWaiting> = {
   name: 'waiting-list',
   cursorKind: 'waiting',
@@ -67,13 +84,38 @@ export function listRoutes(deps: ListDeps): Route[] {
 }
 
 function bookingsRoute(deps: ListDeps): Route {
+  const spec = listSpec(bookings, 'List the bookings of an event, in order of decision')
   return defineRoute({
-    ...listSpec(bookings, 'List the bookings of an event, in order of decision'),
-    responses: { 200: { ...listResponse(bookings), schema: bookingsPageSchema } },
+    ...spec,
+    query: spec.query.extend({
+      standing: z
+        .enum(['booked', 'held'], { error: 'must be booked or held' })
+        .default('booked')
+        .meta({ description: 'With `held`, lists the holds instead.' }),
+    }),
+    responses: {
+      200: {
+        ...listResponse(bookings),
+        schema: z.union([bookingsPageSchema, holdsPageSchema]),
+      },
+    },
     async handler(c, { params: { eventId }, query }, reply) {
       await requireEvent(eventId, deps)
-      if (prefersCsv(c.req.header('accept')))
-        return sendCsv(c, bookings, eventId, query.userId, deps)
+      const vary = { vary: 'Accept' }
+      const isCsv = prefersCsv(c.req.header('accept'))
+      if (query.standing === 'held') {
+        if (isCsv) return sendCsv(c, holds, eventId, query.userId, deps)
+        const { page, next } = await readPage(holds, eventId, query, deps)
+        const shown = page.map(({ bookingId, userId, heldAt, expiresAt, offered }) => ({
+          bookingId,
+          userId,
+          heldAt: heldAt.toISOString(),
+          expiresAt: expiresAt.toISOString(),
+          offered,
+        }))
+        return reply(c, 200, { bookings: shown, next }, vary)
+      }
+      if (isCsv) return sendCsv(c, bookings, eventId, query.userId, deps)
       const { page, next } = await readPage(bookings, eventId, query, deps)
       const shown = page.map(({ bookingId, userId, bookedAt, promoted }) => ({
         bookingId,
@@ -81,7 +123,7 @@ function bookingsRoute(deps: ListDeps): Route {
         bookedAt: bookedAt.toISOString(),
         promoted,
       }))
-      return reply(c, 200, { bookings: shown, next }, { vary: 'Accept' })
+      return reply(c, 200, { bookings: shown, next }, vary)
     },
   })
 }
@@ -138,7 +180,8 @@ function listResponse({ columns }: { columns: readonly string[] }) {
 
 /** @throws AppError `event_not_found` */
 async function requireEvent(eventId: number, { events }: ListDeps): Promise<void> {
-  if (!events.knows(eventId) && !(await events.exists(eventId))) throw eventNotFound()
+  // Another process may have deleted an event that this one knows.
+  if ((await events.status(eventId)) === undefined) throw eventNotFound()
 }
 
 async function readPage<Row extends { sequence: number }>(

@@ -1,4 +1,5 @@
-import type { Pool } from '@ticket-line/db'
+import type { EventRequest, Pool } from '@ticket-line/db'
+import { DEFAULT_EVENT_DETAILS, DEFAULT_SALE_RULES } from '@ticket-line/shared'
 import { describe, expect, it, vi } from 'vitest'
 import { createEventReads } from './reads.js'
 
@@ -12,7 +13,6 @@ function readsWith(
     pool,
     exportPool: pool,
     postgres: { availability: { postgres }, timeoutMs: 100 },
-    knownEvents: 2,
     exports: { portionRows: 10, stallTimeoutMs: 1000 },
   })
   return { reads, query }
@@ -23,50 +23,78 @@ const rowsOf = async ({ values }: { values: unknown[] }) => ({
     .filter((id) => id < 100)
     .map((id) => ({
       event_id: String(id),
-      total_tickets: 5,
+      capacity: 5,
       available_tickets: 5,
       waiting_count: 0,
     })),
 })
 
+const request: EventRequest = {
+  eventId: 1,
+  settings: { ...DEFAULT_EVENT_DETAILS, ...DEFAULT_SALE_RULES, totalTickets: 5 },
+  owner: 'olga',
+  key: undefined,
+  commandId: 'events.1',
+}
+
+/** Reads whose connection handles each statement with `run`. @returns also the statements sent */
+function readsWithClient(run: (text: string) => Promise<unknown>) {
+  const sent: string[] = []
+  const query = (text: string) => {
+    sent.push(text)
+    return run(text)
+  }
+  const pool = { connect: async () => ({ query, release: () => undefined }) } as unknown as Pool
+  const reads = createEventReads({
+    pool,
+    exportPool: pool,
+    postgres: { availability: { postgres: () => true }, timeoutMs: 50 },
+    exports: { portionRows: 10, stallTimeoutMs: 1000 },
+  })
+  return { reads, sent }
+}
+
+const delay = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
+
+describe('creating an event', () => {
+  it('commits nothing after the request was answered with 503', async () => {
+    const { reads, sent } = readsWithClient(async (text) => {
+      if (text.startsWith('INSERT')) await delay(100)
+      return { rows: [{ event_id: '1' }], rowCount: 1 }
+    })
+    await expect(reads.createConfigured(request)).rejects.toMatchObject({ code: 'unavailable' })
+    await delay(100)
+    expect(sent).not.toContain('COMMIT')
+  })
+
+  it.each([
+    ['takes too long', () => delay(100)],
+    ['fails', () => Promise.reject(new Error('the connection was lost'))],
+  ])('does not claim to know the result if the commit %s', async (_, commit) => {
+    const { reads } = readsWithClient(async (text) => {
+      if (text === 'COMMIT') await commit()
+      return { rows: [{ event_id: '1' }], rowCount: 1 }
+    })
+    await expect(reads.createConfigured(request)).rejects.toMatchObject({ code: 'unknown' })
+  })
+})
+
 describe('createEventReads', () => {
-  it('queries an existing event once, and an unknown one each time', async () => {
-    const { reads, query } = readsWith(rowsOf)
-    expect([await reads.exists(1), await reads.exists(1), reads.knows(1)]).toEqual([
-      true,
-      true,
-      true,
-    ])
-    expect(query).toHaveBeenCalledTimes(1)
-    expect([await reads.exists(100), await reads.exists(100), reads.knows(100)]).toEqual([
-      false,
-      false,
-      false,
-    ])
-    expect(query).toHaveBeenCalledTimes(3)
-  })
-
-  it('remembers a limited number of events', async () => {
-    const { reads } = readsWith(rowsOf)
-    for (const eventId of [1, 2, 3]) await reads.exists(eventId)
-    expect([1, 2, 3].map(reads.knows)).toEqual([false, true, true])
-  })
-
-  it('refuses at once while PostgreSQL is unavailable, except for known events', async () => {
+  it('refuses at once while PostgreSQL is unavailable', async () => {
     let up = true
     const { reads, query } = readsWith(rowsOf, () => up)
-    await reads.exists(1)
+    await reads.status(1)
     up = false
     await expect(reads.status(1)).rejects.toMatchObject({ code: 'unavailable' })
     await expect(reads.claim(1, 'ada')).rejects.toMatchObject({ code: 'unavailable' })
-    await expect(reads.exists(2)).rejects.toMatchObject({ code: 'unavailable' })
-    expect(await reads.exists(1)).toBe(true)
+    await expect(reads.event(1)).rejects.toMatchObject({ code: 'unavailable' })
+    await expect(reads.createConfigured(request)).rejects.toMatchObject({ code: 'unavailable' })
     expect(query).toHaveBeenCalledTimes(1)
   })
 
   it('refuses a read that takes too long', async () => {
     const { reads } = readsWith(() => new Promise(() => undefined))
-    await expect(reads.page(0, 10)).rejects.toMatchObject({ code: 'unavailable' })
+    await expect(reads.bookings(1, 0, 10)).rejects.toMatchObject({ code: 'unavailable' })
     await expect(reads.status(1)).rejects.toMatchObject({ code: 'unavailable' })
   })
 

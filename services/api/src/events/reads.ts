@@ -1,47 +1,69 @@
 import {
   type CreatedEvent,
+  createConfiguredEvent,
   createEvent,
+  deleteEvent,
+  type EventCreation,
+  type EventFilter,
+  type EventRequest,
+  type EventSnapshot,
   type EventStatus,
   findBooking,
+  findHold,
   findWaitingEntry,
   type ListedBooking,
+  type ListedEvent,
+  type ListedHold,
   type ListedWaiting,
   type Pool,
   pageBookings,
-  pageEventStatuses,
+  pageEvents,
+  pageHolds,
+  pageUserBookings,
   pageWaitingList,
   readEventStatuses,
+  readEvents,
   readUserClaim,
   type StreamOptions,
   streamBookings,
+  streamHolds,
   streamWaitingList,
+  type UserBooking,
+  type UserBookingFilter,
   type UserClaim,
 } from '@ticket-line/db'
-import { createLoader, withDeadline } from '@ticket-line/shared'
-import { LRUCache } from 'lru-cache'
+import { AppError, createLoader, withDeadline } from '@ticket-line/shared'
 import { callPostgres, type PostgresAccess } from '../http/postgres-access.js'
 import { throwUnavailable, unavailable } from '../http/problem.js'
+import { retryAfter } from '../http/reply.js'
 
 /**
  * What routes read and write about events in PostgreSQL. If PostgreSQL is unavailable, every call
  * fails with AppError `unavailable` within the timeout. An export that has begun may fail later.
  */
 export interface EventReads {
-  /** True if this process knows that the event exists. It makes no query. */
-  knows(eventId: number): boolean
-  exists(eventId: number): Promise<boolean>
   /** The counts, no older than this call. Calls that arrive before a query starts share it. */
   status(eventId: number): Promise<EventStatus | undefined>
-  page(afterEventId: number, limit: number): Promise<EventStatus[]>
-  create(eventId: number, totalTickets: number): Promise<CreatedEvent>
+  /** The event with its settings, no older than this call. Calls share queries like `status`. */
+  event(eventId: number): Promise<EventSnapshot | undefined>
+  page(filter: EventFilter): Promise<ListedEvent[]>
+  create(eventId: number, totalTickets: number, owner: string | null): Promise<CreatedEvent>
+  createConfigured(request: EventRequest): Promise<EventCreation>
+  /** Deletes an event that never had a claim. */
+  remove(eventId: number): Promise<'deleted' | 'in_use' | 'not_found'>
+  /** A page of what a user has and had for all events, the latest first. */
+  userBookings(userId: string, filter: UserBookingFilter): Promise<UserBooking[]>
   claim(eventId: number, userId: string): Promise<UserClaim | undefined>
   bookings(eventId: number, afterSequence: number, limit: number): Promise<ListedBooking[]>
+  holds(eventId: number, afterSequence: number, limit: number): Promise<ListedHold[]>
   waitingList(eventId: number, afterSequence: number, limit: number): Promise<ListedWaiting[]>
   /** The user's booking. */
   booking(eventId: number, userId: string): Promise<ListedBooking | undefined>
+  hold(eventId: number, userId: string): Promise<ListedHold | undefined>
   /** The user's waiting-list entry with its live position. */
   waitingEntry(eventId: number, userId: string): Promise<ListedWaiting | undefined>
   exportBookings(eventId: number): AsyncGenerator<ListedBooking[]>
+  exportHolds(eventId: number): AsyncGenerator<ListedHold[]>
   exportWaitingList(eventId: number): AsyncGenerator<ListedWaiting[]>
 }
 
@@ -50,18 +72,19 @@ export interface EventReadsDeps {
   /** Connections for exports. Each one is held until the client has read everything. */
   exportPool: Pool
   postgres: PostgresAccess
-  /** Maximum number of existing events that this process remembers. */
-  knownEvents: number
   exports: StreamOptions
 }
 
 export function createEventReads(deps: EventReadsDeps): EventReads {
   const { pool, exportPool, postgres, exports } = deps
-  // Events are never deleted, so an event that was found once still exists. Unknown ids are not
-  // remembered, because an event with such an id may be created later.
-  const known = new LRUCache<number, true>({ max: deps.knownEvents })
   const loadStatus = createLoader({
     query: (eventIds: number[]) => readEventStatuses(pool, eventIds),
+    timeoutMs: postgres.timeoutMs,
+    onTimeout: throwUnavailable,
+  })
+
+  const loadEvent = createLoader({
+    query: (eventIds: number[]) => readEvents(pool, eventIds),
     timeoutMs: postgres.timeoutMs,
     onTimeout: throwUnavailable,
   })
@@ -70,9 +93,24 @@ export function createEventReads(deps: EventReadsDeps): EventReads {
 
   async function status(eventId: number): Promise<EventStatus | undefined> {
     if (!postgres.availability.postgres()) throw unavailable()
-    const found = await loadStatus(eventId)
-    if (found !== undefined) known.set(eventId, true)
-    return found
+    return loadStatus(eventId)
+  }
+
+  async function event(eventId: number): Promise<EventSnapshot | undefined> {
+    if (!postgres.availability.postgres()) throw unavailable()
+    return loadEvent(eventId)
+  }
+
+  async function createConfigured(request: EventRequest): Promise<EventCreation> {
+    if (!postgres.availability.postgres()) throw unavailable()
+    const gate = { mayCommit: true, sent: false }
+    const created = createConfiguredEvent(pool, request, gate).catch((error: unknown) => {
+      throw gate.sent ? unknown(error) : error
+    })
+    return withDeadline(created, postgres.timeoutMs, () => {
+      gate.mayCommit = false
+      throw gate.sent ? unknown() : unavailable()
+    })
   }
 
   /** Passes the rows on. Throws `unavailable` if reading the first portion exceeds the timeout. */
@@ -90,18 +128,32 @@ export function createEventReads(deps: EventReadsDeps): EventReads {
   }
 
   return {
-    knows: (eventId) => known.get(eventId) === true,
-    exists: async (eventId) => known.get(eventId) === true || (await status(eventId)) !== undefined,
     status,
-    page: (afterEventId, limit) => read(() => pageEventStatuses(pool, afterEventId, limit)),
-    create: (eventId, totalTickets) => read(() => createEvent(pool, eventId, totalTickets)),
+    event,
+    page: (filter) => read(() => pageEvents(pool, filter)),
+    create: (eventId, totalTickets, owner) =>
+      read(() => createEvent(pool, eventId, totalTickets, owner)),
+    createConfigured,
+    remove: (eventId) => read(() => deleteEvent(pool, eventId)),
+    userBookings: (userId, filter) => read(() => pageUserBookings(pool, userId, filter)),
     claim: (eventId, userId) => read(() => readUserClaim(pool, eventId, userId)),
     bookings: (eventId, after, limit) => read(() => pageBookings(pool, eventId, after, limit)),
+    holds: (eventId, after, limit) => read(() => pageHolds(pool, eventId, after, limit)),
     waitingList: (eventId, after, limit) =>
       read(() => pageWaitingList(pool, eventId, after, limit)),
     booking: (eventId, userId) => read(() => findBooking(pool, eventId, userId)),
+    hold: (eventId, userId) => read(() => findHold(pool, eventId, userId)),
     waitingEntry: (eventId, userId) => read(() => findWaitingEntry(pool, eventId, userId)),
     exportBookings: (eventId) => startInTime(streamBookings(exportPool, eventId, exports)),
+    exportHolds: (eventId) => startInTime(streamHolds(exportPool, eventId, exports)),
     exportWaitingList: (eventId) => startInTime(streamWaitingList(exportPool, eventId, exports)),
   }
 }
+
+/** The error of a request whose transaction may or may not have committed. */
+function unknown(cause?: unknown): AppError {
+  return new AppError('unknown', UNKNOWN_CREATION, { headers: retryAfter(1), cause })
+}
+
+const UNKNOWN_CREATION =
+  'The service lost the connection to its database during this request. Send it again with the same Idempotency-Key, or look whether the event exists.'

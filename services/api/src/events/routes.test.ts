@@ -1,5 +1,12 @@
+import type { EventFilter } from '@ticket-line/db'
 import { describe, expect, it, vi } from 'vitest'
-import { appUnderTest, call, eventOne, fakeEvents } from '../testing/app-under-test.js'
+import {
+  appUnderTest,
+  call,
+  eventOne,
+  fakeEvents,
+  listedEventOne,
+} from '../testing/app-under-test.js'
 import { eventsPageSchema, initializedSchema, standingSchema, statusSchema } from './schemas.js'
 
 describe('POST /initialize', () => {
@@ -36,6 +43,20 @@ describe('POST /initialize', () => {
     expect((await call(app, 'POST /initialize', { as: 'ada', body })).status).toBe(403)
     expect((await call(app, 'POST /initialize', { as: 'root admin', body })).status).toBe(201)
     expect((await call(app, 'POST /initialize', { body })).status).toBe(401)
+  })
+
+  it('makes the caller the owner if they manage events', async () => {
+    const create = vi.fn(async () => ({ created: true, event: eventOne }))
+    const app = appUnderTest({ initializeOpen: true, events: fakeEvents({ create }) })
+    for (const caller of ['olga organizer', 'root admin', 'ada'])
+      await call(app, 'POST /initialize', { as: caller, body })
+    await call(app, 'POST /initialize', { body })
+    expect(create.mock.calls).toEqual([
+      [1, 10, 'olga'],
+      [1, 10, 'root'],
+      [1, 10, null],
+      [1, 10, null],
+    ])
   })
 
   it('is for everybody with INITIALIZE_OPEN', async () => {
@@ -119,9 +140,13 @@ describe('GET /status/:eventId', () => {
 
 describe('GET /events', () => {
   it('returns all events page by page', async () => {
-    const all = [1, 2, 3, 4, 5].map((eventId) => ({ ...eventOne, eventId }))
-    const page = vi.fn(async (after: number, limit: number) =>
-      all.filter((event) => event.eventId > after).slice(0, limit),
+    const all = [1, 2, 3, 4, 5].map((eventId) => ({
+      ...listedEventOne,
+      eventId,
+      place: { startsAtUs: null, eventId },
+    }))
+    const page = vi.fn(async ({ after, limit }: EventFilter) =>
+      all.filter((event) => event.eventId > (after?.eventId ?? 0)).slice(0, limit),
     )
     const app = appUnderTest({ events: fakeEvents({ page }) })
     const seen: number[] = []
@@ -136,16 +161,18 @@ describe('GET /events', () => {
   })
 
   it('shows the documented members of an event and no others', async () => {
-    const page = async () => [{ ...eventOne, secret: 1 }]
+    const page = async () => [{ ...listedEventOne, secret: 1 }]
     const { json } = await call(appUnderTest({ events: fakeEvents({ page }) }), 'GET /events')
-    expect(eventsPageSchema.parse(json).events).toEqual([eventOne])
+    expect(eventsPageSchema.parse(json).events).toEqual([
+      { ...eventOne, name: null, startsAt: null, state: 'open' },
+    ])
   })
 
   it('returns 50 events by default, and refuses invalid limits and cursors', async () => {
     const page = vi.fn(async () => [])
     const app = appUnderTest({ events: fakeEvents({ page }) })
     await call(app, 'GET /events')
-    expect(page).toHaveBeenCalledWith(0, 51)
+    expect(page).toHaveBeenCalledWith(expect.objectContaining({ after: undefined, limit: 51 }))
     for (const query of [
       'limit=0',
       'limit=1001',
@@ -162,13 +189,23 @@ describe('GET /events', () => {
 
 describe('GET /events/:eventId/me', () => {
   it.each([
-    { standing: 'booked', position: null, bookingId: '1-3' } as const,
-    { standing: 'waiting', position: 7, bookingId: null } as const,
-    { standing: 'none', position: null, bookingId: null } as const,
+    { standing: 'booked', bookingId: '1-3' } as const,
+    { standing: 'held', bookingId: '1-4', expiresAt: new Date(0), offered: true } as const,
+    { standing: 'held', bookingId: '1-4', expiresAt: new Date(0), offered: false } as const,
+    { standing: 'waiting', position: 7 } as const,
+    { standing: 'none' } as const,
   ])('returns the standing $standing', async (found) => {
     const app = appUnderTest({ events: fakeEvents({ claim: async () => found }) })
     const { json } = await call(app, 'GET /events/1/me', { as: 'ada' })
-    expect(standingSchema.parse(json)).toEqual({ eventId: 1, userId: 'ada', ...found })
+    expect(standingSchema.parse(json)).toEqual({
+      eventId: 1,
+      userId: 'ada',
+      position: null,
+      bookingId: null,
+      offered: false,
+      ...found,
+      expiresAt: found.standing === 'held' ? '1970-01-01T00:00:00.000Z' : null,
+    })
   })
 
   it('requires a token and an existing event', async () => {

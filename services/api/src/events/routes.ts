@@ -1,19 +1,13 @@
 import { AppError } from '@ticket-line/shared'
 import { audit } from '../http/audit.js'
-import { cutPage, pageQuery } from '../http/paging.js'
+import { isStaff } from '../http/principal.js'
 import { eventNotFound } from '../http/problem.js'
 import { defineRoute, principalOf, type Route } from '../http/route.js'
 import { eventIdParams } from '../http/schemas.js'
 import type { EventReads } from './reads.js'
-import {
-  eventsPageSchema,
-  initializedSchema,
-  initializeSchema,
-  standingSchema,
-  statusSchema,
-} from './schemas.js'
+import { initializedSchema, initializeSchema, standingSchema, statusSchema } from './schemas.js'
 
-export interface EventDeps {
+export interface StatusDeps {
   events: EventReads
   /**
    * `INITIALIZE_OPEN`: anybody may create an event, as in the original API that this service
@@ -22,15 +16,15 @@ export interface EventDeps {
   initializeOpen: boolean
 }
 
-/** Routes that create events, and show their state and the caller's claim. */
-export function eventRoutes(deps: EventDeps): Route[] {
-  return [initializeRoute(deps), statusRoute(deps), eventsRoute(deps), standingRoute(deps)]
+/** The calls about events that clients of the original API know, and `/events/:eventId/me`. */
+export function statusRoutes(deps: StatusDeps): Route[] {
+  return [initializeRoute(deps), statusRoute(deps), standingRoute(deps)]
 }
 
 /** Message of `event_exists`. */
 export const EVENT_EXISTS = 'There is already an event with this id and a different size.'
 
-function initializeRoute({ events, initializeOpen }: EventDeps): Route {
+function initializeRoute({ events, initializeOpen }: StatusDeps): Route {
   return defineRoute({
     method: 'POST',
     path: '/initialize',
@@ -50,7 +44,10 @@ function initializeRoute({ events, initializeOpen }: EventDeps): Route {
       201: { description: 'The event was created.', schema: initializedSchema },
     },
     async handler(c, { body }, reply) {
-      const { created, event } = await events.create(body.eventId, body.totalTickets)
+      const principal = c.get('principal')
+      // With INITIALIZE_OPEN anybody may call. An event then belongs only to those who manage events.
+      const owner = principal !== undefined && isStaff(principal) ? principal.userId : null
+      const { created, event } = await events.create(body.eventId, body.totalTickets, owner)
       const { eventId, totalTickets, availableTickets } = event
       if (totalTickets !== body.totalTickets) throw new AppError('event_exists', EVENT_EXISTS)
       const shown = { eventId, totalTickets, availableTickets }
@@ -61,7 +58,7 @@ function initializeRoute({ events, initializeOpen }: EventDeps): Route {
   })
 }
 
-function statusRoute({ events }: EventDeps): Route {
+function statusRoute({ events }: StatusDeps): Route {
   return defineRoute({
     method: 'GET',
     path: '/status/:eventId',
@@ -105,34 +102,7 @@ export function matchesEtag(ifNoneMatch: string | undefined, etag: string): bool
   return ifNoneMatch.split(',').some((entry) => entry.trim().replace(/^W\//, '') === etag)
 }
 
-function eventsRoute({ events }: EventDeps): Route {
-  return defineRoute({
-    method: 'GET',
-    path: '/events',
-    auth: 'optional',
-    limit: 'general',
-    query: pageQuery('events'),
-    docs: {
-      tag: 'Events',
-      summary: 'List all events, in order of id',
-      problems: ['unavailable'],
-    },
-    responses: { 200: { description: 'A page of events.', schema: eventsPageSchema } },
-    async handler(c, { query: { limit, after } }, reply) {
-      const rows = await events.page(after, limit + 1)
-      const { page, next } = cutPage('events', rows, limit, (event) => event.eventId)
-      const shown = page.map(({ eventId, totalTickets, availableTickets, waitingListCount }) => ({
-        eventId,
-        totalTickets,
-        availableTickets,
-        waitingListCount,
-      }))
-      return reply(c, 200, { events: shown, next })
-    },
-  })
-}
-
-function standingRoute({ events }: EventDeps): Route {
+function standingRoute({ events }: StatusDeps): Route {
   return defineRoute({
     method: 'GET',
     path: '/events/:eventId/me',
@@ -141,7 +111,7 @@ function standingRoute({ events }: EventDeps): Route {
     params: eventIdParams,
     docs: {
       tag: 'Events',
-      summary: 'Get my booking or position',
+      summary: 'Get my booking, hold or position',
       problems: ['event_not_found', 'unavailable'],
     },
     responses: { 200: { description: 'My current standing.', schema: standingSchema } },
@@ -149,8 +119,16 @@ function standingRoute({ events }: EventDeps): Route {
       const { userId } = principalOf(c)
       const found = await events.claim(eventId, userId)
       if (found === undefined) throw eventNotFound()
-      const { standing, position, bookingId } = found
-      return reply(c, 200, { eventId, userId, standing, position, bookingId })
+      const { standing } = found
+      return reply(c, 200, {
+        eventId,
+        userId,
+        standing,
+        position: standing === 'waiting' ? found.position : null,
+        bookingId: standing === 'booked' || standing === 'held' ? found.bookingId : null,
+        expiresAt: standing === 'held' ? found.expiresAt.toISOString() : null,
+        offered: standing === 'held' && found.offered,
+      })
     },
   })
 }

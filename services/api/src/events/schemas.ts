@@ -9,6 +9,7 @@ import {
   timeSchema,
   totalTicketsSchema,
 } from '../http/schemas.js'
+import { saleStateSchema } from './event-body.js'
 
 /** Body of `POST /initialize`. */
 export const initializeSchema = z
@@ -42,6 +43,9 @@ export const eventsPageSchema = z
     events: z.array(
       z.strictObject({
         eventId: shownEventId,
+        name: z.string().nullable(),
+        startsAt: timeSchema.nullable(),
+        state: saleStateSchema,
         totalTickets: countSchema,
         availableTickets: countSchema,
         waitingListCount: countSchema,
@@ -56,9 +60,11 @@ export const standingSchema = z
   .strictObject({
     eventId: shownEventId,
     userId: shownUserId,
-    standing: z.enum(['booked', 'waiting', 'none']),
+    standing: z.enum(['booked', 'held', 'waiting', 'none']),
     position: positionSchema.nullable(),
     bookingId: z.string().nullable(),
+    expiresAt: timeSchema.nullable().meta({ description: 'When the hold ends.' }),
+    offered: z.boolean().meta({ description: 'True for a hold that came from the waiting list.' }),
   })
   .meta({ id: 'Standing' })
 
@@ -76,6 +82,22 @@ export const bookingsPageSchema = z
     next: nextSchema,
   })
   .meta({ id: 'BookingsPage' })
+
+/** Response of `GET /events/:eventId/bookings?standing=held`. */
+export const holdsPageSchema = z
+  .strictObject({
+    bookings: z.array(
+      z.strictObject({
+        bookingId: z.string(),
+        userId: shownUserId,
+        heldAt: timeSchema,
+        expiresAt: timeSchema,
+        offered: z.boolean(),
+      }),
+    ),
+    next: nextSchema,
+  })
+  .meta({ id: 'HoldsPage' })
 
 /** Response of `GET /events/:eventId/waiting-list`. */
 export const waitingPageSchema = z

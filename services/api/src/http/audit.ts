@@ -4,9 +4,15 @@ import type { AppEnv } from './env.js'
 /** Actions that are logged for audits. */
 export type AuditAction =
   | 'acted_for_other'
+  | 'event_canceled'
+  | 'event_changed'
+  | 'event_created'
+  | 'event_deleted'
   | 'event_initialized'
+  | 'hold_extended'
   | 'password_changed'
   | 'role_changed'
+  | 'ticket_granted'
   | 'user_disabled'
   | 'user_enabled'
 

@@ -13,6 +13,18 @@ export const TOO_LARGE = `The body is larger than ${MAX_BODY_BYTES} bytes.`
 /** Message of `unsupported_media_type` for a body whose type is not JSON. */
 export const NOT_JSON = 'The body must be sent as application/json.'
 
+export const MERGE_PATCH = 'application/merge-patch+json'
+/** Sent with a refused media type (RFC 5789, section 3.1). */
+const NOT_JSON_OR_PATCH = `The body must be sent as application/json or ${MERGE_PATCH}.`
+const ACCEPT_PATCH = `${MERGE_PATCH}, application/json`
+
+export interface BodyForm {
+  /** True if the body may also be a JSON merge patch (RFC 7396). */
+  mergePatch?: boolean
+  /** True if a request without a body and without a media type counts as `{}`. */
+  optional?: boolean
+}
+
 /**
  * Reads and checks a JSON body. The size is checked first, then the media type, then the content.
  *
@@ -22,12 +34,17 @@ export const NOT_JSON = 'The body must be sent as application/json.'
 export async function readBody<S extends z.ZodType>(
   c: Context<AppEnv>,
   schema: S,
+  { mergePatch = false, optional = false }: BodyForm = {},
 ): Promise<z.output<S>> {
   const bytes = await readBytes(c)
-  const mediaType = c.req.header('content-type') ?? ''
+  const mediaType = c.req.header('content-type')
+  if (optional && mediaType === undefined && bytes.length === 0) return check(schema, {})
   const encoding = c.req.header('content-encoding')
-  if (mediaType !== 'application/json' && !isJson(mediaType)) {
-    throw new AppError('unsupported_media_type', NOT_JSON)
+  if (mediaType !== 'application/json' && !isJson(mediaType ?? '', mergePatch)) {
+    const headers: Record<string, string> = mergePatch ? { 'accept-patch': ACCEPT_PATCH } : {}
+    throw new AppError('unsupported_media_type', mergePatch ? NOT_JSON_OR_PATCH : NOT_JSON, {
+      headers,
+    })
   }
   if (encoding !== undefined && encoding.toLowerCase() !== 'identity') {
     throw new AppError(
@@ -35,7 +52,10 @@ export async function readBody<S extends z.ZodType>(
       'The body must be sent without a content encoding.',
     )
   }
-  const value = parseObject(bytes)
+  return check(schema, parseObject(bytes))
+}
+
+function check<S extends z.ZodType>(schema: S, value: object): z.output<S> {
   const result = schema.safeParse(value)
   if (!result.success)
     throw invalidRequest(notValid('request body'), fieldErrors(result.error, value))
@@ -103,10 +123,13 @@ function cutShort(): AppError {
 // RFC 8259 defines no parameters for JSON and requires UTF-8. Some clients send parameters anyway;
 // only a different charset is refused.
 const JSON_MEDIA_TYPE = /^application\/json[\t ]*(?:;|$)/i
+const MERGE_PATCH_MEDIA_TYPE = /^application\/merge-patch\+json[\t ]*(?:;|$)/i
 const OTHER_CHARSET = /;[\t ]*charset[\t ]*=[\t ]*(?!"?utf-?8"?[\t ]*(?:;|$))/i
 
-function isJson(mediaType: string): boolean {
-  return JSON_MEDIA_TYPE.test(mediaType) && !OTHER_CHARSET.test(mediaType)
+function isJson(mediaType: string, mergePatch: boolean): boolean {
+  const isKnown =
+    JSON_MEDIA_TYPE.test(mediaType) || (mergePatch && MERGE_PATCH_MEDIA_TYPE.test(mediaType))
+  return isKnown && !OTHER_CHARSET.test(mediaType)
 }
 
 /**

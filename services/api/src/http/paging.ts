@@ -47,7 +47,8 @@ export function cutPage<Row>(
   }
 }
 
-const limitError = { error: 'must be an integer from 1 to 1000' }
+/** What is wrong with an `after` that no page of the list gave. */
+export const NO_CURSOR = 'is not a `next` of this list'
 
 /**
  * The query parameter `after` of a list. It is parsed to the last key of the previous page.
@@ -65,21 +66,40 @@ export function afterParameter<Key>(
       if (cursor === undefined) return start
       const key = decode(cursor)
       if (key !== undefined) return key
-      context.addIssue('is not a `next` of this list')
+      context.addIssue(NO_CURSOR)
       return z.NEVER
     })
     .meta({ description: '`next` of the previous page.' })
 }
 
+/** The query parameter `limit` of a list. */
+export function limitParameter(max: number) {
+  const error = { error: `must be an integer from 1 to ${max}` }
+  return z
+    .string()
+    .regex(/^[1-9]\d{0,3}$/, error)
+    .refine((limit) => Number(limit) <= max, error)
+    .default('50')
+    .transform(Number)
+    .meta({ description: `Maximum number of items on the page, 1 to ${max}.`, example: '50' })
+}
+
+/** A query parameter with one or more of these words, separated by commas. */
+export function wordsParameter<const Word extends string>(words: readonly Word[]) {
+  const error = `must be one or more of ${words.join(', ')}, separated by commas`
+  return z.string().transform((text, context): readonly Word[] => {
+    const chosen = text.split(',')
+    const known = words.filter((word) => chosen.includes(word))
+    if (known.length === chosen.length) return known
+    context.addIssue(error)
+    return z.NEVER
+  })
+}
+
 /** The query parameters `limit` and `after` of a list whose keys are numbers. */
 export function pageQuery(list: string) {
   return z.object({
-    limit: z
-      .string()
-      .regex(/^(?:[1-9]\d{0,2}|1000)$/, limitError)
-      .default('50')
-      .transform(Number)
-      .meta({ description: 'Maximum number of items on the page, 1 to 1000.', example: '50' }),
+    limit: limitParameter(1000),
     after: afterParameter(0, (cursor) => decodeCursor(list, cursor)),
   })
 }

@@ -5,7 +5,7 @@ import { HTTPException } from 'hono/http-exception'
 import { z } from 'zod'
 import type { AppEnv } from './env.js'
 import { type PlainResponse, retryAfter, sendPlain } from './reply.js'
-import { positionSchema } from './schemas.js'
+import { countSchema, positionSchema, timeSchema } from './schemas.js'
 
 /** Body of every error response: RFC 9457 with a stable `code`. */
 export const problemSchema = z
@@ -27,6 +27,10 @@ export const problemSchema = z
       )
       .optional(),
     position: positionSchema.optional(),
+    bookingId: z.string().optional().meta({ description: 'The hold that the user has.' }),
+    expiresAt: timeSchema.optional().meta({ description: 'When that hold ends.' }),
+    opensAt: timeSchema.optional().meta({ description: 'When the sale opens.' }),
+    committed: countSchema.optional().meta({ description: 'Tickets that are booked or held.' }),
   })
   .meta({ id: 'Problem' })
 
@@ -55,12 +59,18 @@ export function problemResponse(
   extras: ProblemExtras = {},
 ): ProblemResponse {
   const { status, title } = PROBLEMS[code]
-  const body: Problem = { type: problemType(code), title, status, code, message, detail: message }
-  if (extras.errors !== undefined) body.errors = extras.errors
-  if (extras.position !== undefined) body.position = extras.position
+  const { headers: given = {}, cause: _logged, ...members } = extras
+  const body: Problem = {
+    type: problemType(code),
+    title,
+    status,
+    code,
+    message,
+    detail: message,
+    ...members,
+  }
   const headers: Record<string, string> = { 'content-type': 'application/problem+json' }
-  for (const [name, value] of Object.entries(extras.headers ?? {}))
-    headers[name.toLowerCase()] = value
+  for (const [name, value] of Object.entries(given)) headers[name.toLowerCase()] = value
   return { status, headers, body }
 }
 

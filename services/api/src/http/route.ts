@@ -1,14 +1,14 @@
 import { AppError, type ErrorCode } from '@ticket-line/shared'
 import type { Context, Hono, MiddlewareHandler } from 'hono'
 import type { z } from 'zod'
-import { readBody } from './body.js'
+import { type BodyForm, readBody } from './body.js'
 import type { AppEnv } from './env.js'
 import { checkInput, readQuery } from './input.js'
 import { isStaff, type Principal } from './principal.js'
 import { problemResponse } from './problem.js'
 import { type PlainResponse, sendJson, sendPlain } from './reply.js'
 
-export type Method = 'GET' | 'POST' | 'PUT' | 'DELETE'
+export type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
 
 /** Methods with their own label in metrics and traces. All others share {@link OTHER_METHOD}. */
 export const METHODS: ReadonlySet<string> = new Set([
@@ -126,6 +126,9 @@ export interface RouteSpec<
   ignoresQuery?: true
   /** A strict object, so that unknown members are refused. */
   body?: B
+  bodyForm?: BodyForm
+  /** Called before the role is checked; throws AppError `invalid_request` for malformed headers. */
+  checkHeaders?: (c: Context<AppEnv>) => void
   responses?: R
   /** Absent if the route is part of a page instead of an API call. */
   docs?: RouteDocs
@@ -204,7 +207,20 @@ export function mountRoutes(app: Hono<AppEnv>, routes: readonly Route[], guards:
 }
 
 function chainOf(route: Route, { authenticate, limits }: Guards): MiddlewareHandler<AppEnv>[] {
-  const { path, auth, before = [], limit, params, query, ignoresQuery, body, role, handler } = route
+  const {
+    path,
+    auth,
+    before = [],
+    limit,
+    params,
+    query,
+    ignoresQuery,
+    body,
+    bodyForm,
+    checkHeaders,
+    role,
+    handler,
+  } = route
   const chain: MiddlewareHandler<AppEnv>[] = [...before]
   if (auth !== 'none') chain.push(authenticate[auth])
   if (limit !== 'none' && limit !== 'by-handler') chain.push(limits[limit])
@@ -214,10 +230,11 @@ function chainOf(route: Route, { authenticate, limits }: Guards): MiddlewareHand
   }
   const run: MiddlewareHandler<AppEnv> = async (c) => {
     const input = {
-      body: body === undefined ? undefined : await readBody(c, body),
+      body: body === undefined ? undefined : await readBody(c, body, bodyForm),
       params: params === undefined ? undefined : checkInput(params, c.req.param(), 'path'),
       query: ignoresQuery || limit === 'by-handler' ? undefined : readQuery(c, query),
     }
+    checkHeaders?.(c)
     if (role !== undefined) requireRole(c, role)
     return handler(c, input, sendJson)
   }

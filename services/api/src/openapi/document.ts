@@ -5,6 +5,7 @@ import {
   type ZodOpenApiOperationObject,
   type ZodOpenApiResponsesObject,
 } from 'zod-openapi'
+import { MERGE_PATCH } from '../http/body.js'
 import { problemSchema } from '../http/problem.js'
 import type { ResponseSpec, Route, RouteDocs } from '../http/route.js'
 import { tooManyRequestsSchema } from '../limits/reply.js'
@@ -39,7 +40,7 @@ export function createOpenApiDocument(routes: readonly Route[]): object {
 }
 
 function operationOf(route: Route, docs: RouteDocs): ZodOpenApiOperationObject {
-  const { body, params, query } = route
+  const { body, bodyForm, params, query } = route
   const header = headerSchema(docs.requestHeaders)
   const content = body ?? docs.optionalBody
   return {
@@ -57,8 +58,11 @@ function operationOf(route: Route, docs: RouteDocs): ZodOpenApiOperationObject {
     },
     ...(content !== undefined && {
       requestBody: {
-        required: body !== undefined,
-        content: { 'application/json': { schema: content } },
+        required: body !== undefined && bodyForm?.optional !== true,
+        content: {
+          'application/json': { schema: content },
+          ...(bodyForm?.mergePatch && { [MERGE_PATCH]: { schema: content } }),
+        },
       },
     }),
     responses: responsesOf(route, docs),

@@ -1,11 +1,12 @@
-import type { ErrorCode } from '@ticket-line/shared'
+import type { ErrorCode, ProblemMembers } from '@ticket-line/shared'
 import { z } from 'zod'
 import { USER_EXISTS, WRONG_CREDENTIALS } from '../accounts/routes.js'
 import { LAST_ADMIN, USER_NOT_FOUND } from '../accounts/user-routes.js'
 import { SIGN_IN_REQUIRED } from '../auth/authenticate.js'
+import { STAFF_ACT_FOR_OTHERS } from '../booking/commands.js'
 import { JOB_NOT_FOUND } from '../booking/job-routes.js'
 import { REFUSAL, UNKNOWN } from '../booking/responses.js'
-import { STAFF_ACT_FOR_OTHERS } from '../booking/routes.js'
+import { EVENT_IN_USE } from '../events/event-routes.js'
 import { EVENT_EXISTS } from '../events/routes.js'
 import { NOT_JSON, TOO_LARGE } from '../http/body.js'
 import { notValid } from '../http/input.js'
@@ -26,6 +27,7 @@ const MESSAGES: Record<ErrorCode, string> = {
   method_not_allowed: supportsOnly('POST, OPTIONS'),
   user_exists: USER_EXISTS,
   event_exists: EVENT_EXISTS,
+  event_in_use: EVENT_IN_USE,
   last_admin: LAST_ADMIN,
   payload_too_large: TOO_LARGE,
   unsupported_media_type: NOT_JSON,
@@ -45,13 +47,20 @@ export function problemExamples(
   )
 }
 
+/** The members that only some problems have. */
+const MEMBERS: Partial<Record<ErrorCode, ProblemMembers>> = {
+  already_waiting: { position: 3 },
+  already_held: { bookingId: '1001-7', expiresAt: '2030-01-31T18:00:00.000Z' },
+  sales_not_open: { opensAt: '2030-01-31T18:00:00.000Z' },
+  capacity_below_committed: { committed: 480 },
+}
+
 function exampleOf({ body, role }: Route, code: ErrorCode): object {
-  if (code === 'already_waiting') return problemResponse(code, MESSAGES[code], { position: 3 }).body
   if (code === 'forbidden') {
     const message = role === undefined ? STAFF_ACT_FOR_OTHERS : ROLE_NEEDED[role]
     return problemResponse(code, message).body
   }
-  if (code !== 'invalid_request') return problemResponse(code, MESSAGES[code]).body
+  if (code !== 'invalid_request') return problemResponse(code, MESSAGES[code], MEMBERS[code]).body
   const [member] = body instanceof z.ZodObject ? Object.keys(body.shape) : []
   return member === undefined
     ? problemResponse(code, notValid('query'), {

@@ -2,6 +2,7 @@ import type { Pool } from '@ticket-line/db'
 import type { PendingCounts } from '@ticket-line/line/client'
 import { createMetricsPage, createPoolMetrics, createRegistry } from '@ticket-line/telemetry'
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client'
+import { EARLY_REFUSALS } from '../booking/sales.js'
 
 interface Counted {
   count(): number
@@ -14,6 +15,8 @@ export interface Metrics {
   page: ReturnType<typeof createMetricsPage>
   requests: Histogram<'route' | 'method' | 'status'>
   rateLimited: Counter
+  /** Bookings that were refused before they entered a line. */
+  refusedEarly: Counter<'outcome'>
   /** Commands in each job of this process. Observed when the first command of a job is answered. */
   jobSize: Histogram
   /** Shows the pending commands of this process. */
@@ -40,8 +43,16 @@ export function createMetrics(): Metrics {
       for (const [kind, count] of Object.entries(counts())) this.set({ kind }, count)
     },
   })
+  const refusedEarly = new Counter({
+    name: 'ticket_line_refused_early_total',
+    help: 'Bookings that this process refused before they entered a line, by outcome.',
+    labelNames: ['outcome'],
+    registers,
+  })
+  for (const outcome of EARLY_REFUSALS) refusedEarly.inc({ outcome }, 0)
   return {
     registry,
+    refusedEarly,
     page: createMetricsPage(registry),
     requests: new Histogram({
       name: 'ticket_line_http_request_duration_seconds',

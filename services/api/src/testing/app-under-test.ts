@@ -1,8 +1,16 @@
-import type { EventStatus } from '@ticket-line/db'
+import type { EventStatus, ListedEvent, Sale } from '@ticket-line/db'
 import type { LineClient, SubmitResult } from '@ticket-line/line/client'
-import { AppError, createLog, type Role } from '@ticket-line/shared'
+import {
+  AppError,
+  createLog,
+  DEFAULT_EVENT_DETAILS,
+  DEFAULT_SALE_RULES,
+  type EventView,
+  type Role,
+} from '@ticket-line/shared'
 import type { MiddlewareHandler } from 'hono'
 import { type AppDeps, createApp } from '../app.js'
+import type { Sales } from '../booking/sales.js'
 import type { EventReads } from '../events/reads.js'
 import type { AppEnv } from '../http/env.js'
 import type { Guards } from '../http/route.js'
@@ -57,23 +65,73 @@ export const eventOne: EventStatus = {
   waitingListCount: 0,
 }
 
+/** The same event in a list, and with its settings. */
+export const listedEventOne: ListedEvent = {
+  ...eventOne,
+  name: null,
+  startsAtMs: null,
+  state: 'open',
+  place: { startsAtUs: null, eventId: 1 },
+}
+export const eventOneView: EventView = {
+  ...DEFAULT_EVENT_DETAILS,
+  ...DEFAULT_SALE_RULES,
+  ...eventOne,
+  version: 1,
+  owner: 'olga',
+  canceledAtMs: null,
+  heldTickets: 0,
+  withheldTickets: 0,
+}
+
 async function* noRows(): AsyncGenerator<never[]> {}
 
 export function fakeEvents(changes: Partial<EventReads> = {}): EventReads {
   return {
-    knows: () => false,
-    exists: async (eventId) => eventId === 1,
     status: async (eventId) => (eventId === 1 ? eventOne : undefined),
-    page: async () => [eventOne],
+    event: async (eventId) => (eventId === 1 ? { event: eventOneView, nowMs: 0 } : undefined),
+    page: async () => [listedEventOne],
     create: async () => ({ created: true, event: eventOne }),
-    claim: async () => ({ standing: 'none', position: null, bookingId: null }),
+    createConfigured: async () => ({
+      kind: 'created',
+      replayed: false,
+      event: eventOneView,
+      nowMs: 0,
+    }),
+    remove: async () => 'deleted',
+    claim: async () => ({ standing: 'none' }),
+    userBookings: async () => [],
     bookings: async () => [],
+    holds: async () => [],
+    hold: async () => undefined,
+    exportHolds: noRows,
     waitingList: async () => [],
     booking: async () => undefined,
     waitingEntry: async () => undefined,
     exportBookings: noRows,
     exportWaitingList: noRows,
     ...changes,
+  }
+}
+
+/** The sale of an event that was never changed, and of which the user has nothing. */
+export const openSale: Sale = {
+  nowMs: 1_700_000_000_000,
+  isPlain: true,
+  confirmation: 'holder',
+  canceledAtMs: null,
+  opensAtMs: null,
+  closesAtMs: null,
+  paused: false,
+  hasClaim: false,
+  hasKey: false,
+}
+
+/** The sale of event 1, of which the process remembers nothing. */
+export function fakeSales(changes: Partial<Sale> = {}): Sales {
+  return {
+    recall: () => undefined,
+    read: async ({ eventId }) => (eventId === 1 ? { ...openSale, ...changes } : undefined),
   }
 }
 
@@ -104,6 +162,7 @@ export function appUnderTest(changes: Partial<AppDeps> = {}) {
     line: fakeLine(booked),
     availability: { redis: () => true, postgres: () => true },
     events: fakeEvents(),
+    sales: fakeSales(),
     initializeOpen: false,
     resultWaitMs: 10_000,
     readTimeoutMs: 200,

@@ -4,6 +4,7 @@ import type { AppliedBatch, ApplyDeps, Batch } from './batch.js'
 import { createBlame } from './blame.js'
 import { type BatchResult, decideBatch } from './decide-batch.js'
 import { SetAsideError } from './errors.js'
+import type { EventState } from './event-state.js'
 import { loadRequestOf, stateOf, writesOf } from './rows.js'
 
 /**
@@ -53,7 +54,7 @@ export async function applyOnce(
   const state = stateOf(request, tx.loaded)
   const result = decideBatch(state, commands, tx.loaded.nowMs)
   if (result.decided.length > 0) await tx.commit(writesOf(state.events, tx.loaded, result))
-  return shareOut(batches, result)
+  return shareOut(batches, result, dueOf(state.events, result, tx.loaded.nowMs))
 }
 
 /** @throws SetAsideError if a command was decided and its outcome is gone */
@@ -64,14 +65,39 @@ export function assertNotForgotten({ forgotten: [commandId] }: LoadedBatch): voi
     )
 }
 
+/**
+ * The events of which something is due after a batch. A settle that changed nothing is left out: if
+ * rows contradict each other, the next one would change nothing either. The clock adds it, at its
+ * own pace.
+ */
+function dueOf(
+  events: ReadonlyMap<number, EventState>,
+  { decided }: BatchResult,
+  nowMs: number,
+): number[] {
+  const due: number[] = []
+  for (const { eventId, dueAtMs } of events.values())
+    if (dueAtMs !== null && dueAtMs <= nowMs) due.push(eventId)
+  const hadNoEffect = decided.some(
+    ({ command, changes }) =>
+      command.type === 'settle' && changes.every(({ type }) => type === 'rescheduled'),
+  )
+  return due.length > 0 && hadNoEffect ? [] : due
+}
+
 /** Gives each batch its own part of what was decided for all. */
-function shareOut(batches: readonly Batch[], { outcomes, decided }: BatchResult): AppliedBatch[] {
+function shareOut(
+  batches: readonly Batch[],
+  { outcomes, decided }: BatchResult,
+  due: readonly number[],
+): AppliedBatch[] {
   let first = 0
   let next = 0
   return batches.map(({ commands }) => {
     const applied: AppliedBatch = {
       outcomes: outcomes.slice(first, first + commands.length),
       changes: [],
+      due: due.filter((eventId) => commands.some((command) => command.eventId === eventId)),
     }
     first += commands.length
     for (const command of commands) {

@@ -82,7 +82,7 @@ async function findIfPruned(
   if (!before) return undefined
   const stored = await findOutcomes(deps, commands)
   const outcomes = commands.flatMap(({ commandId }) => stored.get(commandId) ?? [])
-  if (outcomes.length === commands.length) return { outcomes, changes: [] }
+  if (outcomes.length === commands.length) return { outcomes, changes: [], due: [] }
   throw new SetAsideError(
     'outcomes of its age were pruned, so it may have been decided: it comes from an old copy of Redis',
   )
@@ -105,7 +105,7 @@ async function applyOneByOne(
   { jobId, commands }: Batch,
 ): Promise<AppliedBatch> {
   const stored = await findOutcomes(deps, commands)
-  const result: AppliedBatch = { outcomes: [], changes: [] }
+  const result: AppliedBatch = { outcomes: [], changes: [], due: [] }
   let setAside: SetAsideError | undefined
   for (const command of commands) {
     const outcome = stored.get(command.commandId)
@@ -117,6 +117,7 @@ async function applyOneByOne(
       const applied = await applyAlone(deps, job, { jobId, commands: [command] })
       result.outcomes.push(...applied.outcomes)
       result.changes.push(...applied.changes)
+      result.due.push(...applied.due)
     } catch (error) {
       if (!(error instanceof SetAsideError)) throw error
       setAside = error

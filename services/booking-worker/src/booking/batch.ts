@@ -1,6 +1,6 @@
 import type { LineStore } from '@ticket-line/db'
 import type { AcceptedCommand, Clock, Command, StoredOutcome } from '@ticket-line/shared'
-import type { Change } from './decide.js'
+import type { Change } from './change.js'
 
 /** Some commands of one job that are decided together. */
 export interface Batch {
@@ -14,6 +14,8 @@ export interface AppliedBatch {
   outcomes: StoredOutcome[]
   /** What this run changed, in order. Commands that were decided before change nothing. */
   changes: Change[]
+  /** Events of which more is due now. They need another settle. */
+  due: number[]
 }
 
 /** What applying a batch needs. */

@@ -2,9 +2,11 @@ import { randomBytes, randomInt } from 'node:crypto'
 import type { Canary, LineStore } from '@ticket-line/db'
 import {
   type AcceptedCommand,
-  type CommandType,
+  bookingIdOf,
+  type CommandRequest,
   commandIdOf,
   MAX_EVENT_ID,
+  NOBODY,
   newJobId,
 } from '@ticket-line/shared'
 import { decideBatch } from './decide-batch.js'
@@ -17,7 +19,8 @@ const RESERVED_EVENT_IDS = 2 ** 20
  * Runs every statement that a command can need, on the fast path and in batches, in a transaction
  * that is rolled back. The event and its users exist only in that transaction. A booking takes a
  * free ticket on the fast path. Then users join the waiting list, leave it, cancel a booking, are
- * promoted, and repeat an idempotency key.
+ * promoted, and repeat an idempotency key. At last the event gets offers, one of them is extended, and
+ * a settle finds nothing due.
  *
  * @param likeEventId the canary's event gets the size and the last sequence number of this event
  * @param nowMs ms since 1970
@@ -32,23 +35,23 @@ export async function runCanary(
   // No two canaries share a row, so they never wait for each other.
   const name = `canary-${randomBytes(9).toString('base64url')}`
 
-  /** The commands of one job, each given as its type, its user and its idempotency key. */
-  const jobOf = (...commands: [type: CommandType, who: string, key?: string][]) => {
+  /** A command of a user, with an idempotency key if it is given. */
+  const commandOf = (type: 'book' | 'cancel', who: string, key?: string): CommandRequest => {
+    const userId = `${name}-${who}`
+    const command = { type, eventId, userId, caller: userId }
+    return key === undefined ? command : { ...command, keyHash: `${name}-${key}` }
+  }
+  const jobOf = (...commands: CommandRequest[]) => {
     const jobId = newJobId(`event-${eventId}`, commands.length, nowMs)
     return {
       jobId,
-      commands: commands.map(([type, who, key], index): AcceptedCommand => {
-        const userId = `${name}-${who}`
-        return {
+      commands: commands.map(
+        (command, index): AcceptedCommand => ({
+          ...command,
           commandId: commandIdOf(jobId, index),
-          type,
-          eventId,
-          userId,
-          caller: userId,
           acceptedAtMs: nowMs,
-          ...(key !== undefined && { keyHash: `${name}-${key}` }),
-        }
-      }),
+        }),
+      ),
     }
   }
   const batchOf = ({ jobId, commands }: ReturnType<typeof jobOf>): Canary['batches'][number] => {
@@ -61,20 +64,31 @@ export async function runCanary(
       },
     }
   }
-  const booking = jobOf(['book', 'holder', 'first']).commands[0] as AcceptedCommand
+  const booking = jobOf(commandOf('book', 'holder', 'first')).commands[0] as AcceptedCommand
   const joining = jobOf(
-    ['book', 'next', 'second'],
-    ['book', 'other'],
-    ['book', 'third'],
-    ['cancel', 'third'],
+    commandOf('book', 'next', 'second'),
+    commandOf('book', 'other'),
+    commandOf('book', 'third'),
+    commandOf('cancel', 'third'),
   )
   const leaving = jobOf(
-    ['cancel', 'other'],
-    ['cancel', 'holder'],
-    ['book', 'next', 'second'],
-    ['book', 'fourth'],
-    ['book', 'fourth'],
+    commandOf('cancel', 'other'),
+    commandOf('cancel', 'holder'),
+    commandOf('book', 'next', 'second'),
+    commandOf('book', 'fourth'),
+    commandOf('book', 'fourth'),
   )
-  const batches = [batchOf(joining), batchOf(leaving)]
+  const byStaff = { eventId, caller: `${name}-staff` }
+  const offering = jobOf(
+    { ...byStaff, type: 'configure', userId: byStaff.caller, patch: { offerSeconds: 60 } },
+    commandOf('cancel', 'next'),
+  )
+  const fourth = { ...byStaff, userId: `${name}-fourth` }
+  const extending = jobOf(
+    { ...fourth, type: 'extend', seconds: 90 },
+    { ...fourth, type: 'confirm', bookingId: bookingIdOf(eventId, 1) },
+  )
+  const settling = jobOf({ type: 'settle', eventId, userId: NOBODY, caller: NOBODY })
+  const batches = [joining, leaving, offering, extending, settling].map(batchOf)
   await store.runCanary({ eventId, likeEventId, booking, batches })
 }

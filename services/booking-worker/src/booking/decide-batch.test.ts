@@ -1,7 +1,6 @@
-import { eventRow } from '@ticket-line/db/testing'
 import type { AcceptedCommand, Outcome } from '@ticket-line/shared'
 import { describe, expect, it } from 'vitest'
-import type { Change } from './decide.js'
+import type { Change } from './change.js'
 import {
   type BatchResult,
   type BatchState,
@@ -9,20 +8,13 @@ import {
   decidePoisoned,
   keyOf,
 } from './decide-batch.js'
-import { type EventState, startBatch } from './event-state.js'
+import type { EventState } from './event-state.js'
+import { eventUnderTest, type MembersOf } from './testing/event-under-test.js'
 
 const NOW = 1_700_000_000_000
 
 function batch(...events: Partial<EventState>[]): BatchState {
-  const states = events.map((loaded) =>
-    startBatch({
-      ...eventRow(),
-      claims: new Map(),
-      heads: [],
-      headsComplete: true,
-      ...loaded,
-    }),
-  )
+  const states = events.map(eventUnderTest)
   return {
     events: new Map(states.map((state) => [state.eventId, state])),
     stored: new Map(),
@@ -34,7 +26,7 @@ let commandCount = 0
 function command(
   type: AcceptedCommand['type'],
   userId: string,
-  more: Partial<AcceptedCommand> = {},
+  more: MembersOf<AcceptedCommand> = {},
 ): AcceptedCommand {
   commandCount += 1
   return {
@@ -45,7 +37,7 @@ function command(
     caller: userId,
     acceptedAtMs: NOW,
     ...more,
-  }
+  } as AcceptedCommand
 }
 
 const changesOf = ({ decided }: BatchResult): Change[] => decided.flatMap(({ changes }) => changes)

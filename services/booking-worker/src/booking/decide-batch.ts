@@ -1,14 +1,19 @@
 import type { FirstAnswer } from '@ticket-line/db'
 import {
   type AcceptedCommand,
+  type EventView,
   IDEMPOTENCY_KEY_MS,
   isSameRequest,
   type Outcome,
   type StoredOutcome,
 } from '@ticket-line/shared'
-import { type Change, type Decision, decide } from './decide.js'
+import type { Change, Decision } from './change.js'
+import { refill } from './circulation.js'
+import { decide } from './decide.js'
+import { settingsOf } from './decide-staff.js'
 import { assertInvariants, type EventState } from './event-state.js'
 import { evolve } from './evolve.js'
+import { reschedule, settle } from './settle.js'
 
 /** Everything that a batch is decided from. Deciding updates it. */
 export interface BatchState {
@@ -125,8 +130,10 @@ function decideKeyed(
   const first = batch.keys.get(key)
   if (first === undefined || acceptedAtMs - first.acceptedAtMs >= IDEMPOTENCY_KEY_MS) {
     const { outcome, changes } = decideNew(batch, command, nowMs)
-    batch.keys.set(key, { command, acceptedAtMs, outcome })
-    return { command, outcome, changes, ownsKey: true }
+    // A client that was too early, or came during a pause, repeats the request with its key.
+    const ownsKey = outcome.outcome !== 'sales_not_open' && outcome.outcome !== 'sales_paused'
+    if (ownsKey) batch.keys.set(key, { command, acceptedAtMs, outcome })
+    return { command, outcome, changes, ownsKey }
   }
   const outcome: Outcome = isSameRequest(first.command, command)
     ? { ...first.outcome, replayOf: first.command.commandId }
@@ -138,7 +145,43 @@ function decideByEvent(batch: BatchState, command: AcceptedCommand, nowMs: numbe
   const state = batch.events.get(command.eventId)
   if (state === undefined)
     return { outcome: { outcome: 'event_not_found', decidedAtMs: nowMs }, changes: [] }
+  if (command.type === 'settle') {
+    const changes = settle(state, nowMs, (step) => apply(state, step))
+    return { outcome: { outcome: 'settled', decidedAtMs: nowMs }, changes }
+  }
   const decision = decide(state, command, nowMs)
-  for (const change of decision.changes) evolve(state, change)
+  if (decision.changes.length > 0) {
+    apply(state, decision.changes)
+    follow(state, decision, refill(state))
+    follow(state, decision, reschedule(state, decision.changes, nowMs))
+  }
+  if (decision.outcome.outcome === 'configured') decision.outcome.event = viewOf(state)
   return decision
+}
+
+/** Applies what follows from a decision, and adds it to its changes. */
+function follow(state: EventState, decision: Decision, following: readonly Change[]): void {
+  if (following.length === 0) return
+  apply(state, following)
+  decision.changes = [...decision.changes, ...following]
+}
+
+function apply(state: EventState, changes: readonly Change[]): void {
+  for (const change of changes) evolve(state, change)
+}
+
+/** The event as clients see it. */
+function viewOf(state: EventState): EventView {
+  const { eventId, version, canceledAtMs, availableTickets, heldCount, waitingCount } = state
+  return {
+    eventId,
+    ...settingsOf(state),
+    version,
+    owner: state.details?.owner ?? null,
+    canceledAtMs,
+    availableTickets,
+    heldTickets: heldCount,
+    withheldTickets: Math.max(0, state.capacity - state.totalTickets),
+    waitingListCount: waitingCount,
+  }
 }

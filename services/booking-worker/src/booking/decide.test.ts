@@ -1,16 +1,16 @@
-import { eventRow } from '@ticket-line/db/testing'
 import { describe, expect, it } from 'vitest'
 import { decide } from './decide.js'
-import { type EventState, InvariantError, startBatch } from './event-state.js'
+import { type EventState, InvariantError } from './event-state.js'
+import { eventUnderTest } from './testing/event-under-test.js'
 
 const NOW = 1_700_000_000_000
 
 function event(loaded: Partial<EventState>): EventState {
-  return startBatch({
-    ...eventRow({ eventId: 7, totalTickets: 2, availableTickets: 0, lastSequence: 10 }),
-    claims: new Map(),
-    heads: [],
-    headsComplete: true,
+  return eventUnderTest({
+    eventId: 7,
+    totalTickets: 2,
+    availableTickets: 0,
+    lastSequence: 10,
     ...loaded,
   })
 }

@@ -1,4 +1,5 @@
 import type { EventRow } from '@ticket-line/db'
+import { type EventDetails, saleStateOf } from '@ticket-line/shared'
 
 /**
  * One event as a batch sees it: its row, which the transaction has locked, and the rows around it
@@ -8,7 +9,7 @@ export type EventState = EventRow & Surroundings
 
 /** The rows around an event that a batch can touch, and what the batch did to them so far. */
 export interface Surroundings {
-  /** Claims of the users that the batch names or promotes. */
+  /** Claims of the users that the batch names or promotes, and their holds that lapsed. */
   readonly claims: Map<string, Claim>
   /**
    * First entries of the waiting list, in order. If `headsComplete` is true, entries that join in
@@ -25,20 +26,58 @@ export interface Surroundings {
    * Position that the last entry of the list would have if nobody had left the list in this batch.
    */
   joinedPosition: number
+  /** Lapsed holds that commands of the batch name by their `bookingId`, by sequence. */
+  readonly lapsed: Map<number, LapsedHold>
+  /**
+   * What a settle looks at, in order: the holds that lapse first, or, if the event is canceled, the
+   * live claims with the lowest numbers. It has one more than a settle can end, or reaches the end.
+   * Empty in batches without a settle.
+   */
+  readonly due: DueClaim[]
+  /** Index of the first of `due` that is still live. */
+  nextDue: number
+  /** Settings that only `configure` needs; undefined in batches without one. */
+  details: (EventDetails & { readonly owner: string | null }) | undefined
 }
 
 /** What a user has for an event. A user has at most one claim per event. */
 export type Claim =
   | { kind: 'booking'; sequence: number }
+  | {
+      kind: 'held'
+      sequence: number
+      /** Ms since 1970. */
+      heldAtMs: number
+      /** First length of the hold. */
+      holdSeconds: number
+      expiresAtMs: number
+    }
   /**
    * `loadedPosition` is the position that the entry would have if nobody had left the list in this
    * batch. It is undefined if the batch does not need it.
    */
   | { kind: 'waiting'; sequence: number; loadedPosition: number | undefined }
+  /** Not a claim any more, but a late confirmation can make a booking of it. */
+  | { kind: 'lapsed'; sequence: number; lapsedAtMs: number }
 
 export interface WaitingEntry {
   sequence: number
   userId: string
+}
+
+export interface LapsedHold {
+  userId: string
+  /** Ms since 1970. */
+  lapsedAtMs: number
+}
+
+/** A claim that a settle may end. */
+export interface DueClaim {
+  kind: 'booking' | 'held' | 'waiting'
+  sequence: number
+  userId: string
+  /** When the hold lapses, ms since 1970; null if the event is canceled. */
+  expiresAtMs: number | null
 }
 
 /**
@@ -55,13 +94,14 @@ export class InvariantError extends Error {
  * @throws InvariantError if the loaded rows contradict each other
  */
 export function startBatch(
-  loaded: Omit<EventState, 'nextHead' | 'departed' | 'joinedPosition'>,
+  loaded: Omit<EventState, 'nextHead' | 'departed' | 'joinedPosition' | 'nextDue'>,
 ): EventState {
   const state = {
     ...loaded,
     nextHead: 0,
     departed: new Set<number>(),
     joinedPosition: loaded.waitingCount,
+    nextDue: 0,
   }
   assertInvariants(state)
   return state
@@ -69,10 +109,10 @@ export function startBatch(
 
 /**
  * Checks the counters of an event, after loading and before writing. The CHECKs of the schema
- * enforce the same rules.
+ * enforce most of these rules.
  */
 export function assertInvariants(state: EventState): void {
-  const { eventId, totalTickets, availableTickets, waitingCount } = state
+  const { eventId, totalTickets, availableTickets, heldCount, waitingCount, capacity } = state
   if (availableTickets < 0 || availableTickets > totalTickets) {
     throw new InvariantError(
       `event ${eventId}: ${availableTickets} of ${totalTickets} tickets available`,
@@ -81,6 +121,21 @@ export function assertInvariants(state: EventState): void {
   if (waitingCount < 0 || (waitingCount > 0 && availableTickets > 0)) {
     throw new InvariantError(
       `event ${eventId}: ${waitingCount} on the waiting list and ${availableTickets} tickets free`,
+    )
+  }
+  if (heldCount < 0 || heldCount > totalTickets - availableTickets) {
+    throw new InvariantError(
+      `event ${eventId}: ${heldCount} tickets held of ${totalTickets - availableTickets} committed`,
+    )
+  }
+  if (availableTickets > 0 && (totalTickets > capacity || state.canceledAtMs !== null)) {
+    throw new InvariantError(
+      `event ${eventId}: ${availableTickets} tickets free that should have left the event`,
+    )
+  }
+  if (state.canceledAtMs === null && capacity > totalTickets && waitingCount === 0) {
+    throw new InvariantError(
+      `event ${eventId}: ${capacity - totalTickets} tickets withheld and nobody waiting`,
     )
   }
 }
@@ -104,4 +159,9 @@ export function headOfWaitingList(state: EventState): WaitingEntry | undefined {
   throw new InvariantError(
     `event ${state.eventId}: ${state.waitingCount} on the waiting list, but no entry was loaded`,
   )
+}
+
+/** True if a ticket that is not free may go to the head of the waiting list. */
+export function mayPromote(state: EventState, nowMs: number): boolean {
+  return state.promoting && saleStateOf(state, nowMs) === 'open'
 }

@@ -1,19 +1,14 @@
-import { eventRow } from '@ticket-line/db/testing'
 import { describe, expect, it } from 'vitest'
-import { type EventState, startBatch } from './event-state.js'
+import type { EventState } from './event-state.js'
 import { evolve } from './evolve.js'
+import { eventUnderTest } from './testing/event-under-test.js'
 
 function event(loaded: Partial<EventState> = {}): EventState {
-  return startBatch({
-    ...eventRow({
-      totalTickets: 3,
-      availableTickets: 0,
-      lastSequence: 20,
-      waitlistHeadSequence: 4,
-    }),
-    claims: new Map(),
-    heads: [],
-    headsComplete: true,
+  return eventUnderTest({
+    totalTickets: 3,
+    availableTickets: 0,
+    lastSequence: 20,
+    waitlistHeadSequence: 4,
     ...loaded,
   })
 }
@@ -78,6 +73,7 @@ describe('evolve', () => {
       userId: 'user-5',
       entrySequence: 5,
       sequence: 21,
+      offer: undefined,
     })
     expect(state).toMatchObject({ nextHead: 2, waitlistHeadSequence: 7, waitingCount: 2 })
   })
@@ -100,7 +96,14 @@ describe('evolve', () => {
     })
 
     evolve(state, { type: 'canceled', eventId: 1, userId: 'ann', sequence: 2 })
-    evolve(state, { type: 'promoted', eventId: 1, userId: 'bob', entrySequence: 5, sequence: 21 })
+    evolve(state, {
+      type: 'promoted',
+      eventId: 1,
+      userId: 'bob',
+      entrySequence: 5,
+      sequence: 21,
+      offer: undefined,
+    })
 
     expect(state).toMatchObject({ availableTickets: 0, waitingCount: 0, lastSequence: 21 })
     expect(state.claims).toEqual(new Map([['bob', { kind: 'booking', sequence: 21 }]]))

@@ -1,13 +1,23 @@
-import type { Change } from './decide.js'
-import type { EventState } from './event-state.js'
+import { DEFAULT_SALE_RULES, type EventPatch } from '@ticket-line/shared'
+import type { Change, Deadline } from './change.js'
+import { type Claim, type EventState, InvariantError } from './event-state.js'
 
 /** Applies one change to the state of its event. Nothing else changes a state. */
 export function evolve(state: EventState, change: Change): void {
   switch (change.type) {
     case 'booked':
-      state.availableTickets -= 1
-      state.lastSequence = change.sequence
-      state.claims.set(change.userId, { kind: 'booking', sequence: change.sequence })
+      takeTicket(state, change)
+      return
+    case 'held':
+      takeTicket(state, change, change)
+      return
+    case 'granted':
+      if (change.entrySequence !== undefined) leave(state, change.entrySequence)
+      takeTicket(state, change)
+      return
+    case 'promoted':
+      leave(state, change.entrySequence)
+      takeTicket(state, change, change.offer)
       return
     case 'joined':
       state.waitingCount += 1
@@ -21,20 +31,94 @@ export function evolve(state: EventState, change: Change): void {
       if (state.headsComplete)
         state.heads.push({ sequence: change.sequence, userId: change.userId })
       return
+    case 'confirmed':
+      if (change.late) state.availableTickets -= 1
+      else state.heldCount -= 1
+      state.lapsed.delete(change.sequence)
+      state.claims.set(change.userId, { kind: 'booking', sequence: change.sequence })
+      return
+    case 'extended':
+      state.claims.set(change.userId, {
+        ...heldClaimOf(state, change.userId),
+        expiresAtMs: change.expiresAtMs,
+      })
+      return
     case 'canceled':
       state.availableTickets += 1
       state.claims.delete(change.userId)
       return
+    case 'released':
+      state.availableTickets += 1
+      state.heldCount -= 1
+      state.claims.delete(change.userId)
+      return
+    case 'lapsed': {
+      const { sequence, lapsedAtMs } = change
+      state.availableTickets += 1
+      state.heldCount -= 1
+      state.claims.set(change.userId, { kind: 'lapsed', sequence, lapsedAtMs })
+      state.nextDue += 1
+      return
+    }
     case 'withdrawn':
       leave(state, change.sequence)
       state.claims.delete(change.userId)
       return
-    case 'promoted':
-      leave(state, change.entrySequence)
-      state.availableTickets -= 1
-      state.lastSequence = change.sequence
-      state.claims.set(change.userId, { kind: 'booking', sequence: change.sequence })
+    case 'ended':
+      if (change.kind === 'waiting') state.waitingCount -= 1
+      else state.totalTickets -= 1
+      if (change.kind === 'held') state.heldCount -= 1
+      state.claims.delete(change.userId)
+      state.waitlistHeadSequence = change.sequence + 1
+      state.nextDue += 1
       return
+    case 'circulated':
+      state.totalTickets += change.by
+      state.availableTickets += change.by
+      return
+    case 'configured':
+      configure(state, change.patch)
+      return
+    case 'event_canceled':
+      state.canceledAtMs = change.canceledAtMs
+      // Claims are ended in order of their numbers, and bookings have smaller ones than the list.
+      state.waitlistHeadSequence = 0
+      return
+    case 'rescheduled':
+      state.dueAtMs = change.dueAtMs
+      return
+  }
+}
+
+function takeTicket(
+  state: EventState,
+  { userId, sequence }: { userId: string; sequence: number },
+  hold?: Deadline,
+): void {
+  state.availableTickets -= 1
+  state.lastSequence = sequence
+  if (hold === undefined) {
+    state.claims.set(userId, { kind: 'booking', sequence })
+    return
+  }
+  const { heldAtMs, holdSeconds, expiresAtMs } = hold
+  state.heldCount += 1
+  state.claims.set(userId, { kind: 'held', sequence, heldAtMs, holdSeconds, expiresAtMs })
+}
+
+function heldClaimOf(state: EventState, userId: string): Claim & { kind: 'held' } {
+  const claim = state.claims.get(userId)
+  if (claim?.kind !== 'held')
+    throw new InvariantError(`event ${state.eventId}: the hold to be extended was not loaded`)
+  return claim
+}
+
+function configure(state: EventState, { totalTickets, ...patch }: EventPatch): void {
+  state.version += 1
+  state.capacity = totalTickets ?? state.capacity
+  for (const [name, value] of Object.entries(patch)) {
+    const owner: object = name in DEFAULT_SALE_RULES ? state : (state.details ?? {})
+    Object.assign(owner, { [name]: value })
   }
 }
 

@@ -37,7 +37,7 @@ function appliedOf(
   bookings: readonly AcceptedCommand[],
   booked: Map<string, BookedTicket>,
 ): AppliedBatch | undefined {
-  const applied: AppliedBatch = { outcomes: [], changes: [] }
+  const applied: AppliedBatch = { outcomes: [], changes: [], due: [] }
   for (const command of bookings) {
     const ticket = booked.get(command.commandId)
     if (ticket === undefined) return undefined

@@ -13,7 +13,7 @@ function command(
 ): AcceptedCommand {
   const commandId = `${type}-${eventId}-${userId}`
   const plain = { commandId, type, eventId, userId, caller: userId, acceptedAtMs: 900 }
-  return keyHash === undefined ? plain : { ...plain, keyHash }
+  return (keyHash === undefined ? plain : { ...plain, keyHash }) as AcceptedCommand
 }
 
 const requestOf = (...commands: AcceptedCommand[]): LoadRequest =>
@@ -27,6 +27,9 @@ const nothing: LoadedBatch = {
   stored: [],
   forgotten: [],
   keys: [],
+  lapsed: [],
+  due: [],
+  details: [],
 }
 
 describe('loadRequestOf', () => {
@@ -160,7 +163,9 @@ describe('writesOf', () => {
       nowMs: 1000,
       events: [{ ...row, availableTickets: 0, lastSequence: 1 }],
       claimsAdded: [{ eventId: 1, userId: 'ann', kind: 'booking', sequence: 1 }],
-      bookingsAdded: [{ eventId: 1, sequence: 1, userId: 'ann', promoted: false, canceled: false }],
+      bookingsAdded: [
+        { eventId: 1, sequence: 1, userId: 'ann', promoted: false, status: 'confirmed' },
+      ],
     })
   })
 
@@ -171,9 +176,19 @@ describe('writesOf', () => {
     ])
 
     expect(writes.bookingsAdded).toEqual([
-      { eventId: 1, sequence: 1, userId: 'ann', promoted: false, canceled: true },
+      {
+        eventId: 1,
+        sequence: 1,
+        userId: 'ann',
+        promoted: false,
+        granted: false,
+        status: 'canceled',
+        holdSeconds: null,
+        expiresAtMs: null,
+        confirmed: false,
+      },
     ])
-    expect(writes.bookingsCanceled).toEqual([])
+    expect(writes.bookingsChanged).toEqual([])
     expect([...writes.claimsAdded, ...writes.claimsMoved, ...writes.claimsRemoved]).toEqual([])
   })
 
@@ -198,7 +213,7 @@ describe('writesOf', () => {
     const writes = writesAfter(
       {
         events: [{ ...row, availableTickets: 0, waitingCount: 1, lastSequence: 1030 }],
-        claims: [{ eventId: 1, userId: 'ann', kind: 'booking', sequence: 1, position: null }],
+        claims: [{ eventId: 1, userId: 'ann', kind: 'booking', sequence: 1 }],
         heads: [{ eventId: 1, sequence: 1025, userId: 'bob' }],
       },
       [['cancel', 'ann']],
@@ -208,9 +223,9 @@ describe('writesOf', () => {
       claimsAdded: [],
       claimsMoved: [{ eventId: 1, userId: 'bob', kind: 'booking', sequence: 1031 }],
       claimsRemoved: [{ eventId: 1, userId: 'ann' }],
-      bookingsCanceled: [{ eventId: 1, sequence: 1 }],
+      bookingsChanged: [{ eventId: 1, sequence: 1, was: 'confirmed', status: 'canceled' }],
       bookingsAdded: [
-        { eventId: 1, sequence: 1031, userId: 'bob', promoted: true, canceled: false },
+        { eventId: 1, sequence: 1031, userId: 'bob', promoted: true, status: 'confirmed' },
       ],
       entriesLeft: [{ eventId: 1, sequence: 1025, status: 'promoted' }],
       blocks: [{ eventId: 1, block: 1, delta: -1 }],

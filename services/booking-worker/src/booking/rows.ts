@@ -1,7 +1,22 @@
-import type { BatchWrites, LoadedBatch, LoadRequest } from '@ticket-line/db'
-import { type AcceptedCommand, WAITLIST_BLOCK_SIZE } from '@ticket-line/shared'
-import type { Change } from './decide.js'
+import type {
+  BatchWrites,
+  BookingChange,
+  BookingStatus,
+  BookingWrite,
+  EntryStatus,
+  LoadedBatch,
+  LoadedClaim,
+  LoadRequest,
+} from '@ticket-line/db'
+import {
+  type AcceptedCommand,
+  MAX_CHANGES_PER_SETTLE,
+  sequenceOfBookingId,
+  WAITLIST_BLOCK_SIZE,
+} from '@ticket-line/shared'
+import type { Change, Deadline } from './change.js'
 import { type BatchResult, type BatchState, keyOf } from './decide-batch.js'
+import { settingsOf } from './decide-staff.js'
 import { type Claim, type EventState, startBatch } from './event-state.js'
 
 /** What must be loaded to decide these commands of these jobs. */
@@ -11,26 +26,45 @@ export function loadRequestOf(
   whenLocked: LoadRequest['whenLocked'],
 ): LoadRequest {
   const users = new Map<string, LoadRequest['users'][number]>()
-  const cancels = new Map<number, number>()
+  const heads = new Map<number, number>()
   const eventIds = new Set<number>()
   const keys = new Map<string, LoadRequest['keys'][number]>()
-  for (const { type, eventId, userId, caller, keyHash } of commands) {
+  const named: LoadRequest['named'] = []
+  const due: LoadRequest['due'] = []
+  const details = new Set<number>()
+  for (const command of commands) {
+    const { type, eventId, userId, caller, keyHash } = command
     eventIds.add(eventId)
+    if (keyHash !== undefined) keys.set(keyOf(caller, keyHash), { caller, keyHash })
+    if (type === 'settle') {
+      due.push({ eventId, count: MAX_CHANGES_PER_SETTLE + 1 })
+      heads.set(eventId, MAX_CHANGES_PER_SETTLE)
+      continue
+    }
+    if (type === 'configure') details.add(eventId)
+    if (type === 'configure' || type === 'cancel_event') continue
+    const wantPosition = type !== 'cancel' && type !== 'grant'
     const key = `${eventId}\n${userId}`
     const user = users.get(key)
-    if (user === undefined) users.set(key, { eventId, userId, wantPosition: type === 'book' })
-    else if (type === 'book') user.wantPosition = true
-    // A cancel takes at most one entry from the list: the user's own, or the one it promotes.
-    if (type === 'cancel') cancels.set(eventId, (cancels.get(eventId) ?? 0) + 1)
-    if (keyHash !== undefined) keys.set(keyOf(caller, keyHash), { caller, keyHash })
+    if (user === undefined) users.set(key, { eventId, userId, wantPosition })
+    else if (wantPosition) user.wantPosition = true
+    // These take at most one entry from the list: the user's own, or the one they promote.
+    if (type === 'cancel' || type === 'grant') heads.set(eventId, (heads.get(eventId) ?? 0) + 1)
+    if ('bookingId' in command && command.bookingId !== undefined) {
+      const sequence = sequenceOfBookingId(eventId, command.bookingId)
+      if (sequence !== undefined) named.push({ eventId, sequence })
+    }
   }
   return {
     eventIds: [...eventIds].sort((a, b) => a - b),
     whenLocked,
     jobIds,
     users: [...users.values()],
-    heads: [...cancels].map(([eventId, count]) => ({ eventId, count })),
+    heads: [...heads].map(([eventId, count]) => ({ eventId, count })),
     keys: [...keys.values()],
+    named,
+    due,
+    details: [...details],
   }
 }
 
@@ -46,24 +80,53 @@ export function stateOf(request: LoadRequest, loaded: LoadedBatch): BatchState {
     const heads = loaded.heads.filter((head) => head.eventId === row.eventId)
     const headsComplete = row.waitingCount === 0 || heads.length < (requested.get(row.eventId) ?? 0)
     // Entries before the first one found have left the list. Later batches need not search through
-    // them.
-    const waitlistHeadSequence = heads[0]?.sequence ?? row.waitlistHeadSequence
+    // them. On a canceled event the number is also that of the bookings, which may come before it.
+    const waitlistHeadSequence =
+      row.canceledAtMs === null
+        ? (heads[0]?.sequence ?? row.waitlistHeadSequence)
+        : row.waitlistHeadSequence
     events.set(
       row.eventId,
-      startBatch({ ...row, waitlistHeadSequence, claims: new Map(), heads, headsComplete }),
+      startBatch({
+        ...row,
+        waitlistHeadSequence,
+        claims: new Map(),
+        heads,
+        headsComplete,
+        lapsed: new Map(),
+        due: loaded.due.filter(({ eventId }) => eventId === row.eventId),
+        details: undefined,
+      }),
     )
   }
-  for (const { eventId, userId, kind, sequence, position } of loaded.claims) {
-    const claim: Claim =
-      kind === 'booking'
-        ? { kind, sequence }
-        : { kind, sequence, loadedPosition: position ?? undefined }
-    events.get(eventId)?.claims.set(userId, claim)
+  for (const claim of loaded.claims)
+    events.get(claim.eventId)?.claims.set(claim.userId, claimOf(claim))
+  for (const { eventId, sequence, userId, lapsedAtMs } of loaded.lapsed)
+    events.get(eventId)?.lapsed.set(sequence, { userId, lapsedAtMs })
+  for (const { eventId, ...details } of loaded.details) {
+    const state = events.get(eventId)
+    if (state !== undefined) state.details = details
   }
   return {
     events,
     stored: new Map(loaded.stored.map((row) => [row.commandId, row.outcome])),
     keys: new Map(loaded.keys.map((row) => [keyOf(row.command.caller, row.keyHash), row])),
+  }
+}
+
+function claimOf(row: LoadedClaim): Claim {
+  const { sequence } = row
+  switch (row.kind) {
+    case 'booking':
+      return { kind: 'booking', sequence }
+    case 'waiting':
+      return { kind: 'waiting', sequence, loadedPosition: row.position ?? undefined }
+    case 'held': {
+      const { heldAtMs, holdSeconds, expiresAtMs } = row
+      return { kind: 'held', sequence, heldAtMs, holdSeconds, expiresAtMs }
+    }
+    case 'lapsed':
+      return { kind: 'lapsed', sequence, lapsedAtMs: row.lapsedAtMs }
   }
 }
 
@@ -80,11 +143,12 @@ export function writesOf(
 ): BatchWrites {
   const writes: BatchWrites = {
     events: [],
+    settings: [],
     claimsAdded: [],
     claimsMoved: [],
     claimsRemoved: [],
     bookingsAdded: [],
-    bookingsCanceled: [],
+    bookingsChanged: [],
     entriesAdded: [],
     entriesLeft: [],
     blocks: [],
@@ -104,52 +168,127 @@ export function writesOf(
   for (const [eventId, changes] of changesByEvent) {
     const state = events.get(eventId) as EventState
     writes.events.push(state)
-    addRows(writes, eventId, changes)
+    if (state.details !== undefined && changes.some(({ type }) => type === 'configured'))
+      writes.settings.push({ eventId, ...settingsOf(state) })
+    addBookings(writes, eventId, changes)
+    addEntries(writes, eventId, changes)
     addClaims(writes, state, changes, claimed)
   }
   return writes
 }
 
-function addRows(writes: BatchWrites, eventId: number, changes: Change[]): void {
-  const bookings = new Map<number, BatchWrites['bookingsAdded'][number]>()
+function addBookings(writes: BatchWrites, eventId: number, changes: Change[]): void {
+  const added = new Map<number, BookingWrite>()
+  const changed = new Map<number, BookingChange>()
+  /** @param was its status before the batch, if it began earlier and this is its first change */
+  const move = (
+    sequence: number,
+    was: BookingStatus,
+    to: Partial<Pick<BookingChange, 'status' | 'expiresAtMs' | 'confirmed'>>,
+  ): void => {
+    const row = added.get(sequence) ?? changed.get(sequence)
+    if (row !== undefined) Object.assign(row, to)
+    else {
+      const unchanged = { status: was, expiresAtMs: null, confirmed: false }
+      changed.set(sequence, { eventId, sequence, was, ...unchanged, ...to })
+    }
+  }
+  for (const change of changes) {
+    switch (change.type) {
+      case 'booked':
+      case 'granted':
+        added.set(change.sequence, bookingRow(eventId, change, undefined))
+        break
+      case 'held':
+        added.set(change.sequence, bookingRow(eventId, change, change))
+        break
+      case 'promoted':
+        added.set(change.sequence, bookingRow(eventId, change, change.offer))
+        break
+      case 'confirmed':
+        move(change.sequence, change.late ? 'expired' : 'held', {
+          status: 'confirmed',
+          confirmed: true,
+        })
+        break
+      case 'extended':
+        move(change.sequence, 'held', { expiresAtMs: change.expiresAtMs })
+        break
+      case 'canceled':
+        move(change.sequence, 'confirmed', { status: 'canceled' })
+        break
+      case 'released':
+        move(change.sequence, 'held', { status: 'canceled' })
+        break
+      case 'lapsed':
+        move(change.sequence, 'held', { status: 'expired' })
+        break
+      case 'ended':
+        if (change.kind !== 'waiting') {
+          const was = change.kind === 'held' ? 'held' : 'confirmed'
+          move(change.sequence, was, { status: 'event_canceled' })
+        }
+        break
+    }
+  }
+  writes.bookingsAdded.push(...added.values())
+  writes.bookingsChanged.push(...changed.values())
+}
+
+/** @param hold its deadline, if it is a hold */
+function bookingRow(
+  eventId: number,
+  { type, userId, sequence }: Change & { userId: string; sequence: number },
+  hold: Deadline | undefined,
+): BookingWrite {
+  return {
+    eventId,
+    sequence,
+    userId,
+    promoted: type === 'promoted',
+    granted: type === 'granted',
+    status: hold === undefined ? 'confirmed' : 'held',
+    holdSeconds: hold?.holdSeconds ?? null,
+    expiresAtMs: hold?.expiresAtMs ?? null,
+    confirmed: false,
+  }
+}
+
+function addEntries(writes: BatchWrites, eventId: number, changes: Change[]): void {
   const entries = new Map<number, BatchWrites['entriesAdded'][number]>()
   const blocks = new Map<number, number>()
   const count = (sequence: number, delta: number): void => {
     const block = Math.floor(sequence / WAITLIST_BLOCK_SIZE)
     blocks.set(block, (blocks.get(block) ?? 0) + delta)
   }
-  const leave = (sequence: number, status: 'promoted' | 'withdrawn'): void => {
+  const leave = (sequence: number, status: EntryStatus): void => {
     count(sequence, -1)
     const joinedHere = entries.get(sequence)
     if (joinedHere === undefined) writes.entriesLeft.push({ eventId, sequence, status })
     else joinedHere.status = status
   }
   for (const change of changes) {
-    const { userId, sequence } = change
     switch (change.type) {
-      case 'booked':
-        bookings.set(sequence, { eventId, sequence, userId, promoted: false, canceled: false })
-        break
-      case 'joined':
+      case 'joined': {
+        const { sequence, userId } = change
         entries.set(sequence, { eventId, sequence, userId, status: 'waiting' })
         count(sequence, 1)
         break
-      case 'canceled': {
-        const bookedHere = bookings.get(sequence)
-        if (bookedHere === undefined) writes.bookingsCanceled.push({ eventId, sequence })
-        else bookedHere.canceled = true
-        break
       }
       case 'withdrawn':
-        leave(sequence, 'withdrawn')
+        leave(change.sequence, 'withdrawn')
         break
       case 'promoted':
         leave(change.entrySequence, 'promoted')
-        bookings.set(sequence, { eventId, sequence, userId, promoted: true, canceled: false })
+        break
+      case 'granted':
+        if (change.entrySequence !== undefined) leave(change.entrySequence, 'granted')
+        break
+      case 'ended':
+        if (change.kind === 'waiting') leave(change.sequence, 'event_canceled')
         break
     }
   }
-  writes.bookingsAdded.push(...bookings.values())
   writes.entriesAdded.push(...entries.values())
   for (const [block, delta] of blocks)
     if (delta !== 0) writes.blocks.push({ eventId, block, delta })
@@ -162,16 +301,14 @@ function addClaims(
   claimed: Set<string>,
 ): void {
   const { eventId } = state
-  const joinedHere = new Set<string>()
   const hadRow = new Map<string, boolean>()
-  for (const { type, userId } of changes) {
-    if (!hadRow.has(userId)) {
-      // A batch loads only the claims of users that it names. A promoted user that did not join in
-      // this batch has a claim, even if it was not loaded.
-      const wasWaiting = type === 'promoted' && !joinedHere.has(userId)
-      hadRow.set(userId, wasWaiting || claimed.has(`${eventId}\n${userId}`))
-    }
-    if (type === 'joined') joinedHere.add(userId)
+  for (const change of changes) {
+    if (!('userId' in change) || hadRow.has(change.userId)) continue
+    const { type, userId } = change
+    // The claim of a user whom a settle or a cancel touches was loaded only if the batch names the
+    // user. If this is what happens first to the user in this batch, the row exists all the same.
+    const isOthers = type === 'promoted' || type === 'lapsed' || type === 'ended'
+    hadRow.set(userId, isOthers || claimed.has(`${eventId}\n${userId}`))
   }
   for (const [userId, existed] of hadRow) {
     const claim = state.claims.get(userId)

@@ -1,5 +1,5 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
-import type { JobToDecide } from '@ticket-line/line/server'
+import { isSettle, type JobToDecide } from '@ticket-line/line/server'
 import { createBatcher } from '@ticket-line/shared'
 import { applyOnce } from './apply-batch.js'
 import { applyJob, batchOf, isOldJob } from './apply-job.js'
@@ -42,8 +42,8 @@ interface GatheredJob {
  *   each of its jobs in a transaction of its own, for as long as it takes. Commands that the fast
  *   path has booked get their stored outcomes.
  *
- * A job that has many commands, was started before or is old is never gathered; it is `alone` at
- * once.
+ * A job that has many commands, settles, was started before or is old is never gathered; it is
+ * `alone` at once.
  *
  * Each line has at most one active job, so the jobs of a run are of different lines. They have no
  * event in common and no order among themselves.
@@ -86,7 +86,8 @@ export function createApply(deps: ApplyDeps): (job: JobToDecide) => Promise<Appl
 
   return (job) => {
     const isLarge = job.payload.commands.length > MAX_COMMANDS_OF_A_JOB
-    if (isLarge || job.startedBefore || isOldJob(deps, job)) return applyJob(deps, job)
+    if (isLarge || isSettle(job.payload) || job.startedBefore || isOldJob(deps, job))
+      return applyJob(deps, job)
     return share({ job, inTrace: AsyncLocalStorage.snapshot() })
   }
 }

@@ -16,8 +16,8 @@ export const prune: Command = {
   summary: 'remove expired outcomes, keys, refresh tokens and finished jobs now',
   usage: `prune [--older-than <hours>] [--json]
 
-Removes outcomes, idempotency keys and refresh tokens that have expired, and all finished
-jobs. The workers do the same in the background.
+Removes outcomes, idempotency keys, refresh tokens and claims of lapsed holds that have expired,
+and all finished jobs. The workers do the same in the background.
 
   --older-than <hours>   remove outcomes of this age (default OUTCOME_RETENTION_HOURS or
                          ${DEFAULT_RETENTION_HOURS}, at least ${MIN_RETENTION_HOURS})`,
@@ -47,7 +47,7 @@ async function pruneNow(context: Context, args: Arguments): Promise<Report> {
     exitCode: EXIT.fine,
     data: { ok: true, olderThanHours, rows, jobs, keptLines: kept.keptLines },
     text: [
-      `PostgreSQL: ${plural(rows.commands, 'outcome')}, ${plural(rows.idempotencyKeys, 'idempotency key')}, ${plural(rows.refreshTokens, 'refresh token')}`,
+      `PostgreSQL: ${plural(rows.commands, 'outcome')}, ${plural(rows.idempotencyKeys, 'idempotency key')}, ${plural(rows.refreshTokens, 'refresh token')}, ${plural(rows.lapsedClaims, 'claim')} of lapsed holds`,
       `Redis: ${plural(jobs, 'finished job')}`,
       ...kept.keptLines.map(
         (lineName) => `Outcomes of ${lineName} were kept: a job in that line is as old as they are`,

@@ -1,0 +1,94 @@
+/**
+ * Runs the checkout against a running ticket-line: five buyers want four tickets, and each of them
+ * pays in another way. `README.md` explains how to start it.
+ */
+import { randomBytes } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { type Card, createPayments, startProvider } from './provider.ts'
+import { type Order, startShop } from './shop.ts'
+
+const baseUrl = process.env['BASE_URL'] ?? 'http://localhost:3000'
+const userId = process.env['ADMIN_USER'] ?? 'admin'
+const password = process.env['ADMIN_PASSWORD']
+if (password === undefined) throw new Error('Set ADMIN_PASSWORD to the password npm start prints.')
+const log = (line: string): void => console.log(line)
+
+// biome-ignore lint/suspicious/noExplicitAny: bodies have many shapes
+async function call(method: string, url: string, body?: object, token?: string): Promise<any> {
+  const headers = {
+    'content-type': 'application/json',
+    ...(token !== undefined && { authorization: `Bearer ${token}` }),
+  }
+  const init =
+    body === undefined ? { method, headers } : { method, headers, body: JSON.stringify(body) }
+  const response = await fetch(url, init)
+  return { status: response.status, body: await response.json() }
+}
+
+async function expectSoon(what: string, check: () => Promise<boolean>): Promise<void> {
+  for (const deadline = Date.now() + 60_000; !(await check()); await sleep(200))
+    if (Date.now() > deadline) throw new Error(`Not within a minute: ${what}`)
+}
+
+const signedIn = await call('POST', `${baseUrl}/login`, { userId, password })
+if (signedIn.status !== 200) throw new Error(`${userId} could not sign in: ${signedIn.status}`)
+const { token } = signedIn.body
+
+const settings = {
+  name: 'Checkout example',
+  totalTickets: 4,
+  holdSeconds: 6,
+  maxHoldSeconds: 9,
+  confirmation: 'staff',
+  listed: false,
+}
+const made = await call('POST', `${baseUrl}/events`, settings, token)
+if (made.status !== 201) throw new Error(`The event was not made: ${JSON.stringify(made.body)}`)
+const { eventId } = made.body
+log(`Event ${eventId} has 4 tickets, which are held for 6 s, and for 9 s at most.`)
+
+const providerSecret = randomBytes(32).toString('hex')
+const provider = await startProvider(providerSecret)
+const ticketLine = { baseUrl, token, eventId }
+const shop = await startShop({ ticketLine, providerUrl: provider.url, providerSecret, log })
+const payments = createPayments(provider.url)
+
+// A new name in each run, because the accounts remain.
+const run = randomBytes(3).toString('hex')
+const order = (buyer: string, card: Card) =>
+  call('POST', `${shop.url}/orders`, { buyer: `${buyer}-${run}`, card })
+const read = async ({ orderId }: Order): Promise<Order> =>
+  (await call('GET', `${shop.url}/orders/${orderId}`)).body
+const expectState = (started: Order, kind: Order['state']['kind']) =>
+  expectSoon(`${started.buyer} is ${kind}`, async () => (await read(started)).state.kind === kind)
+
+try {
+  const prompt: Order = (await order('prompt', 'prompt')).body
+  const twice: Order = (await order('twice', 'twice')).body
+  const silent: Order = (await order('silent', 'silent')).body
+  const slow: Order = (await order('slow', 'slow')).body
+
+  const account = { userId: `slow-${run}`, password: randomBytes(12).toString('hex') }
+  await call('POST', `${baseUrl}/register`, account)
+  const buyer = await call('POST', `${baseUrl}/login`, account)
+  const own = await call('POST', `${baseUrl}/confirm`, { eventId }, buyer.body.token)
+  log(`slow-${run}: confirming without paying is refused with ${own.status} ${own.body.code}`)
+
+  const next = await order('next', 'prompt')
+  log(`next-${run}: position ${next.body.waiting} in the waiting list`)
+  await expectState(slow, 'unpaid')
+  await expectSoon('the next buyer has the offer', async () => {
+    return (await order('next', 'prompt')).status === 201
+  })
+  await payments.complete(slow.paymentId)
+
+  await expectState(prompt, 'confirmed')
+  await expectState(twice, 'confirmed')
+  await expectState(silent, 'confirmed')
+  await expectState(slow, 'refunded')
+  const { body } = await call('GET', `${baseUrl}/status/${eventId}`)
+  log(`Free tickets: ${body.availableTickets}. On the waiting list: ${body.waitingListCount}.`)
+} finally {
+  await shop.close()
+  await provider.close()
+}

@@ -1,0 +1,82 @@
+import type { Pool } from 'pg'
+
+/** Where a page of due events ended. */
+export interface DueCursor {
+  /** A time as PostgreSQL prints it, to the microsecond. */
+  dueAt: string
+  eventId: number
+}
+
+/** A page of the events that have something due, the longest overdue first. */
+export interface DuePage {
+  eventIds: number[]
+  /** Pass it to read the next page; undefined if this page is the last one. */
+  next: DueCursor | undefined
+  /** How long it is until more becomes due, ms; undefined if nothing will. */
+  untilNextMs: number | undefined
+}
+
+/** The clock is read once, so that no event falls between the two parts. */
+const DUE_EVENTS = `WITH clock AS MATERIALIZED (SELECT clock_timestamp() AS now)
+  SELECT event_id, due_at::text AS due_at,
+    (extract(epoch FROM due_at - (SELECT now FROM clock)) * 1000)::float8 AS due_in_ms
+  FROM (
+    (SELECT event_id, due_at FROM events
+      WHERE due_at <= (SELECT now FROM clock) AND (due_at, event_id) > ($1::timestamptz, $2::bigint)
+      ORDER BY due_at, event_id LIMIT $3::int)
+    UNION ALL
+    (SELECT event_id, due_at FROM events WHERE due_at > (SELECT now FROM clock) ORDER BY due_at, event_id LIMIT 1)
+  ) AS d ORDER BY due_at, event_id`
+
+/**
+ * Reads a page of the events that have something due by PostgreSQL's clock.
+ *
+ * @param after `next` of the page before; undefined for the first page
+ */
+export async function readDueEvents(
+  pool: Pool,
+  after: DueCursor | undefined,
+  limit: number,
+): Promise<DuePage> {
+  const { rows } = await pool.query<{ event_id: string; due_at: string; due_in_ms: number }>({
+    name: 'reads_due_events',
+    text: DUE_EVENTS,
+    values: [after?.dueAt ?? '-infinity', after?.eventId ?? 0, limit],
+  })
+  const due = rows.filter((row) => row.due_in_ms <= 0)
+  const last = due.length === limit ? due.at(-1) : undefined
+  return {
+    eventIds: due.map((row) => Number(row.event_id)),
+    next: last && { dueAt: last.due_at, eventId: Number(last.event_id) },
+    untilNextMs: rows.find((row) => row.due_in_ms > 0)?.due_in_ms,
+  }
+}
+
+/** Figures about the holds of all events. */
+export interface HoldsOverview {
+  /** How late the most overdue deadline is, seconds; 0 if nothing is due. */
+  overdueSeconds: number
+  heldTickets: number
+  withheldTickets: number
+}
+
+// A hold has a deadline, so its event has a row in the index of deadlines.
+const HOLDS_OVERVIEW = `SELECT
+  (SELECT greatest(0, extract(epoch FROM clock_timestamp() - min(due_at))) FROM events
+    WHERE due_at IS NOT NULL)::float8 AS overdue,
+  (SELECT sum(held_count) FROM events WHERE due_at IS NOT NULL)::float8 AS held,
+  (SELECT sum(capacity - total_tickets) FROM events
+    WHERE capacity > total_tickets AND canceled_at IS NULL)::float8 AS withheld`
+
+/** Reads the figures about the holds of all events, from indexes that have only events with some. */
+export async function readHoldsOverview(pool: Pool): Promise<HoldsOverview> {
+  const { rows } = await pool.query<Record<'overdue' | 'held' | 'withheld', number | null>>({
+    name: 'reads_holds_overview',
+    text: HOLDS_OVERVIEW,
+  })
+  return {
+    overdueSeconds: rows[0]?.overdue ?? 0,
+    heldTickets: rows[0]?.held ?? 0,
+    withheldTickets: rows[0]?.withheld ?? 0,
+  }
+}

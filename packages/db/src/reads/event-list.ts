@@ -1,0 +1,163 @@
+import { nameKeyOf, type SaleState, saleStateOf } from '@ticket-line/shared'
+import type { Pool } from 'pg'
+import {
+  type EventStatus,
+  msOf,
+  NOW_MS,
+  STATUS_COLUMNS,
+  type StatusRow,
+  statusOfRow,
+} from '../events.js'
+
+/** An event in a list. */
+export interface ListedEvent extends EventStatus {
+  name: string | null
+  /** Ms since 1970. */
+  startsAtMs: number | null
+  /** By PostgreSQL's clock. */
+  state: SaleState
+  /** Where the event is in a list that is ordered by the start. */
+  place: EventPlace
+}
+
+/** The start in µs since 1970, as decimal digits, and the id. An event without a start is last. */
+export interface EventPlace {
+  startsAtUs: string | null
+  eventId: number
+}
+
+export type EventOrder = 'eventId' | 'startsAt' | '-startsAt'
+
+export interface EventFilter {
+  /** The states that are listed; undefined for all. */
+  states: readonly SaleState[] | undefined
+  /** The beginning of the name, whatever its case; empty for all events. */
+  namePrefix: string
+  /** Lists only events that start later, ms since 1970. */
+  startsAfterMs: number | undefined
+  /** Whether unlisted events are listed too. */
+  unlisted: boolean
+  order: EventOrder
+  /** The last event of the page before; undefined for the first page. */
+  after: EventPlace | undefined
+  limit: number
+}
+
+interface ListRow extends StatusRow {
+  name: string | null
+  starts_at: number | null
+  starts_us: string | null
+  canceled_at: number | null
+  opens_at: number | null
+  closes_at: number | null
+  paused: boolean
+  now_ms: number
+}
+
+const COLUMNS = `${STATUS_COLUMNS}, name, paused, ${NOW_MS}, (extract(epoch FROM starts_at) * 1000000)::bigint AS starts_us,
+  ${['starts_at', 'canceled_at', 'opens_at', 'closes_at'].map((time) => `${msOf(time)} AS ${time}`).join(', ')}`
+
+const NOT_CLOSED = 'canceled_at IS NULL AND (closes_at IS NULL OR closes_at > now())'
+const STARTED = `${NOT_CLOSED} AND (opens_at IS NULL OR opens_at <= now())`
+
+/** SQL of the rules of `saleStateOf`. */
+const IN_STATE: Record<SaleState, string> = {
+  canceled: 'canceled_at IS NOT NULL',
+  closed: 'canceled_at IS NULL AND closes_at <= now()',
+  scheduled: `${NOT_CLOSED} AND opens_at > now()`,
+  paused: `${STARTED} AND paused`,
+  open: `${STARTED} AND NOT paused`,
+}
+
+/**
+ * SQL of a time that is given in µs since 1970. It adds whole hours first, because the product of
+ * an interval is computed in floats, which are not exact for more than 285 years in µs.
+ */
+export function timeOfUs(us: string): string {
+  const hour = '3600000000'
+  return `('epoch'::timestamptz + (${us}::bigint / ${hour}) * interval '1 hour'
+    + (${us}::bigint % ${hour}) * interval '1 microsecond')`
+}
+
+/**
+ * Reads a page of events. The query has no name, so that PostgreSQL plans it for the filters that
+ * are sent and for the present size of the tables.
+ */
+export async function pageEvents(pool: Pool, filter: EventFilter): Promise<ListedEvent[]> {
+  const values: unknown[] = []
+  const bind = (value: unknown): string => `$${values.push(value)}`
+  const text = textOf(filter, bind)
+  const { rows } = await pool.query<ListRow>({ text, values })
+  return rows.map(listedOfRow)
+}
+
+type Bind = (value: unknown) => string
+
+function textOf(filter: EventFilter, bind: Bind): string {
+  const { order, after } = filter
+  const conditions = conditionsOf(filter, bind)
+  const limit = bind(filter.limit)
+  const select = (more: string[], orderBy: string, columns = COLUMNS): string => {
+    const where = [...conditions, ...more].join(' AND ')
+    return `SELECT ${columns} FROM events WHERE ${where} ORDER BY ${orderBy} LIMIT ${limit}`
+  }
+  const afterId = after === undefined ? undefined : bind(after.eventId)
+  if (order === 'eventId')
+    return select([afterId === undefined ? 'true' : `event_id > ${afterId}`], 'event_id')
+
+  // Events without a start come last in both orders, so they are read separately.
+  const [than, direction] = order === 'startsAt' ? ['>', 'ASC'] : ['<', 'DESC']
+  const afterUs = after?.startsAtUs ?? undefined
+  const dated = (): string =>
+    select(
+      [
+        'starts_at IS NOT NULL',
+        afterUs === undefined
+          ? 'true'
+          : `(starts_at, event_id) ${than} (${timeOfUs(bind(afterUs))}, ${afterId}::bigint)`,
+      ],
+      `events.starts_at ${direction}, event_id ${direction}`,
+      `${COLUMNS}, events.starts_at AS start`,
+    )
+  const undated = (): string =>
+    select(
+      [
+        'starts_at IS NULL',
+        afterId === undefined || afterUs !== undefined ? 'true' : `event_id ${than} ${afterId}`,
+      ],
+      `event_id ${direction}`,
+      `${COLUMNS}, NULL::timestamptz AS start`,
+    )
+  if (after !== undefined && afterUs === undefined) return undated()
+  if (filter.startsAfterMs !== undefined) return dated()
+  return `SELECT * FROM ((${dated()}) UNION ALL (${undated()})) AS both_parts
+    ORDER BY start ${direction} NULLS LAST, event_id ${direction} LIMIT ${limit}`
+}
+
+function conditionsOf({ states, namePrefix, startsAfterMs, unlisted }: EventFilter, bind: Bind) {
+  const conditions: string[] = []
+  if (!unlisted) conditions.push('listed')
+  if (states !== undefined)
+    conditions.push(`(${states.map((state) => `(${IN_STATE[state]})`).join(' OR ')})`)
+  if (namePrefix !== '') conditions.push(`starts_with(name_key, ${bind(nameKeyOf(namePrefix))})`)
+  if (startsAfterMs !== undefined)
+    conditions.push(`starts_at > ${timeOfUs(bind(startsAfterMs * 1000))}`)
+  return conditions
+}
+
+function listedOfRow(row: ListRow): ListedEvent {
+  const status = statusOfRow(row)
+  const window = {
+    canceledAtMs: row.canceled_at,
+    opensAtMs: row.opens_at,
+    closesAtMs: row.closes_at,
+    paused: row.paused,
+  }
+  return {
+    ...status,
+    name: row.name,
+    startsAtMs: row.starts_at,
+    state: saleStateOf(window, row.now_ms),
+    place: { startsAtUs: row.starts_us, eventId: status.eventId },
+  }
+}

@@ -1,0 +1,101 @@
+import type { SaleWindow } from '@ticket-line/shared'
+import type { Pool } from 'pg'
+
+/** What a request asks before its command enters the line. */
+export interface SaleQuestion {
+  eventId: number
+  /** The user whose claim matters; absent if none does. */
+  userId?: string
+  /** The idempotency key of the request, if it has one that matters. */
+  key?: { caller: string; keyHash: string }
+}
+
+/** The sale of an event, and what one user has to do with it, all of one moment. */
+export interface Sale extends SaleWindow {
+  /** PostgreSQL's clock, ms since 1970. */
+  nowMs: number
+  /** True if the event was never changed and has no settings that job version 1 does not know. */
+  isPlain: boolean
+  confirmation: 'holder' | 'staff'
+  /** True if the user has a booking, a hold or a waiting-list entry. */
+  hasClaim: boolean
+  /** True if the caller has used the idempotency key before. */
+  hasKey: boolean
+}
+
+interface SaleRow {
+  /** Number of the question, from 1. */
+  question: string
+  now_ms: number
+  is_plain: boolean
+  confirmation: Sale['confirmation']
+  canceled_at: number | null
+  opens_at: number | null
+  closes_at: number | null
+  paused: boolean
+  has_claim: boolean
+  has_key: boolean
+}
+
+/** A time as ms since 1970. */
+const msOf = (column: string): string =>
+  `(extract(epoch FROM ${column}) * 1000)::float8 AS ${column}`
+
+// Each subquery is a LATERAL with a LIMIT, so that PostgreSQL makes one index search for each
+// question. The statement has no name, so that PostgreSQL plans it for the present size of the
+// tables. All answers have one snapshot and one reading of the clock.
+const SALES = `
+  SELECT q.question, (extract(epoch FROM statement_timestamp()) * 1000)::float8 AS now_ms, e.*,
+    c.kind IS NOT NULL AS has_claim, k.command_id IS NOT NULL AS has_key
+  FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[])
+    WITH ORDINALITY AS q (event_id, user_id, caller, key_hash, question)
+  CROSS JOIN LATERAL (
+    SELECT version = 1 AND canceled_at IS NULL AND opens_at IS NULL AND closes_at IS NULL
+        AND NOT paused AND promoting AND hold_seconds IS NULL AND offer_seconds IS NULL
+        AND max_waiting IS NULL AND held_count = 0
+        AND coalesce(capacity, total_tickets) = total_tickets AS is_plain,
+      confirmation, ${['canceled_at', 'opens_at', 'closes_at'].map(msOf).join(', ')}, paused
+    FROM events WHERE event_id = q.event_id LIMIT 1
+  ) AS e
+  LEFT JOIN LATERAL (
+    SELECT kind FROM claims WHERE event_id = q.event_id AND user_id = q.user_id COLLATE "C"
+    LIMIT 1
+  ) AS c ON c.kind <> 'lapsed'
+  LEFT JOIN LATERAL (
+    SELECT command_id FROM idempotency_keys
+    WHERE caller = q.caller COLLATE "C" AND key_hash = q.key_hash COLLATE "C" LIMIT 1
+  ) AS k ON true`
+
+/** Answers many questions in one statement. Questions about unknown events have no answer. */
+export async function readSales(
+  pool: Pool,
+  questions: readonly SaleQuestion[],
+): Promise<Map<SaleQuestion, Sale>> {
+  const { rows } = await pool.query<SaleRow>({
+    text: SALES,
+    values: [
+      questions.map(({ eventId }) => eventId),
+      questions.map(({ userId }) => userId ?? null),
+      questions.map(({ key }) => key?.caller ?? null),
+      questions.map(({ key }) => key?.keyHash ?? null),
+    ],
+  })
+  return new Map(
+    rows.map((row) => [questions[Number(row.question) - 1] as SaleQuestion, saleOf(row)]),
+  )
+}
+
+function saleOf(row: SaleRow): Sale {
+  return {
+    // `decide` also rounds down, so both find the same state at the same time.
+    nowMs: Math.floor(row.now_ms),
+    isPlain: row.is_plain,
+    confirmation: row.confirmation,
+    canceledAtMs: row.canceled_at,
+    opensAtMs: row.opens_at,
+    closesAtMs: row.closes_at,
+    paused: row.paused,
+    hasClaim: row.has_claim,
+    hasKey: row.has_key,
+  }
+}

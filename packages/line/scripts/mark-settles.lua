@@ -1,0 +1,54 @@
+--[[
+  Marks the events to which a settle is added, so that each has at most one undecided settle.
+
+  Input:
+    ARGV[1] how long a mark lasts, ms
+    ARGV[2] within which time after its mark the job of a settle is added, ms
+    ARGV[3] how long the mark of a rejected settle lasts, ms
+    ARGV[4], ARGV[5], ARGV[6] … base of the line, id of the event, and id of the job of its settle,
+      for each event
+
+  Output:
+    for each event, in the order of ARGV: 1 if it was marked and its job must be added, else 0
+
+  A mark is the id of the job. An event is not marked again while the job is on its way into the
+  line, while the line has it, and for a while after the settle was rejected. If the process died
+  before it added the job, or if the job was lost, the event is marked again. The mark of a job that
+  waits in its line for long is renewed, unless no list contains the job.
+]]
+local mark_ms = tonumber(ARGV[1])
+local adding_ms = tonumber(ARGV[2])
+local rejected_ms = tonumber(ARGV[3])
+
+local function is_listed(base, job_id)
+  return redis.call('LPOS', base .. 'active', job_id) or redis.call('LPOS', base .. 'wait', job_id)
+    or redis.call('LPOS', base .. 'paused', job_id)
+end
+
+local function has_settle(mark_key, base)
+  local job_id = redis.call('GET', mark_key)
+  local left_ms = redis.call('PTTL', mark_key)
+  -- The mark lasts too long if the clock of Redis was set back.
+  if not job_id or left_ms > rejected_ms then return false end
+  if job_id == 'rejected' then return true end
+  if left_ms > mark_ms - adding_ms and left_ms <= mark_ms then return true end
+  local job = redis.call('HMGET', base .. job_id, 'timestamp', 'finishedOn')
+  if not job[1] or job[2] then return false end
+  if left_ms < mark_ms / 2 and is_listed(base, job_id) then
+    redis.call('PEXPIRE', mark_key, mark_ms)
+  end
+  return true
+end
+
+local marked = {}
+for i = 4, #ARGV, 3 do
+  local base = ARGV[i]
+  local mark_key = base .. 'settle:' .. ARGV[i + 1]
+  if has_settle(mark_key, base) then
+    marked[#marked + 1] = 0
+  else
+    redis.call('SET', mark_key, ARGV[i + 2], 'PX', mark_ms)
+    marked[#marked + 1] = 1
+  end
+end
+return marked

@@ -1,0 +1,140 @@
+/**
+ * A settle applies what has come due for an event. The workers' clock adds it when a deadline has
+ * passed, and a worker adds the next one after a batch that leaves something due.
+ *
+ * An event has at most one undecided settle, whoever adds it. A mark in Redis makes sure of that,
+ * `mark-settles.lua` explains it. A mark or a settle that is lost delays the event until the clock
+ * adds the next settle. A second settle finds less to do, or nothing.
+ */
+import {
+  type Clock,
+  JOB_VERSION,
+  type JobPayload,
+  type LineLayout,
+  type Log,
+  NOBODY,
+  newJobId,
+} from '@ticket-line/shared'
+import type { Redis } from 'ioredis'
+import { createDepthCounter } from '../depth.js'
+import { lineBase, lineNameOf, linePrefix } from '../keys.js'
+import { createLineQueues } from '../queues.js'
+import { defineEndSettle, defineMarkSettles, type SettleToMark } from '../scripts.js'
+import { sendWakeUp } from '../wake-ups.js'
+import type { JobResult, JobToDecide } from './line.js'
+
+/** Adds settles to lines. */
+export interface Settles {
+  /**
+   * Adds a settle to the line of each event, behind all its commands. It leaves out events that
+   * have an undecided settle, and those whose settle was rejected less than `REJECTED_MS` ago.
+   *
+   * @returns how many were added
+   * @throws the error of Redis; some may have been added
+   */
+  add(eventIds: readonly number[]): Promise<number>
+  /** Called when a job has left its line. It adds settles for what the job leaves due. */
+  onJobEnd(job: Pick<JobToDecide, 'jobId' | 'payload'>, result: JobResult): void
+}
+
+/** How long a mark lasts unless it is renewed, ms. */
+const MARK_MS = 30_000
+/**
+ * A settle whose job is not in its line this long after its mark counts as lost, ms. The job is
+ * added one round trip after the mark.
+ */
+const ADDING_MS = 2000
+/**
+ * After a settle that was rejected or set aside, the event gets no other for this long, ms. It would
+ * probably fail too.
+ */
+const REJECTED_MS = 300_000
+/** Events that one script marks. It blocks Redis for a few milliseconds at most. */
+const EVENTS_PER_SCRIPT = 100
+
+interface SettleJob extends SettleToMark {
+  lineName: string
+}
+
+export interface SettlesDeps {
+  /** The patient connection of the worker. */
+  redis: Redis
+  layout: LineLayout
+  log: Log
+  clock: Clock
+}
+
+export function createSettles({ redis, layout, log, clock }: SettlesDeps): Settles {
+  const markSettles = defineMarkSettles(redis)
+  const endSettle = defineEndSettle(redis)
+  const depth = createDepthCounter(redis, layout)
+  const { queueOf } = createLineQueues(redis, layout)
+  const times = { markMs: MARK_MS, addingMs: ADDING_MS, rejectedMs: REJECTED_MS }
+
+  function newJob(eventId: number): SettleJob {
+    const lineName = lineNameOf(eventId, layout)
+    const jobId = newJobId(lineName, 1, clock.wallMs())
+    return { eventId, lineName, base: lineBase(lineName, layout), jobId }
+  }
+
+  async function addJob({ eventId, lineName, jobId }: SettleJob): Promise<void> {
+    const payload: JobPayload = {
+      v: JOB_VERSION,
+      acceptedAtMs: clock.wallMs(),
+      commands: [{ type: 'settle', eventId, userId: NOBODY, caller: NOBODY }],
+    }
+    // Settles count into the depth, and are never refused.
+    const counted = depth.admit(lineName, new Map([[eventId, 1]]), undefined, true)
+    await Promise.all([counted, queueOf(lineName).add('commands', payload, { jobId, attempts: 1 })])
+    await sendWakeUp(redis, layout, lineName)
+  }
+
+  async function add(eventIds: readonly number[]): Promise<number> {
+    let added = 0
+    for (const jobs of portionsOf(eventIds.map(newJob), layout)) {
+      const marked = await markSettles(jobs, times)
+      const toAdd = jobs.filter((_, i) => marked[i])
+      await Promise.all(toAdd.map(addJob))
+      added += toAdd.length
+    }
+    return added
+  }
+
+  return {
+    add,
+    onJobEnd({ jobId, payload }, result) {
+      if (isSettle(payload)) {
+        const [{ eventId }] = payload.commands as [JobPayload['commands'][number]]
+        const base = lineBase(lineNameOf(eventId, layout), layout)
+        endSettle({ base, eventId, jobId }, isRejected(result) ? REJECTED_MS : 0).catch(
+          (err: unknown) => log.warn({ jobId, err }, 'could not remove the mark of a settle'),
+        )
+      }
+      // The mark is removed before the next settle sets it: both use the same connection.
+      if (result.kind === 'decided' && result.due !== undefined && result.due.length > 0) {
+        add(result.due).catch((err: unknown) =>
+          log.warn({ jobId, err }, 'could not add a settle; the clock will'),
+        )
+      }
+    },
+  }
+}
+
+/** True for the job of a settle. It is always a job of its own. */
+export function isSettle({ commands }: Pick<JobPayload, 'commands'>): boolean {
+  return commands[0]?.type === 'settle'
+}
+
+function isRejected(result: JobResult): boolean {
+  if (result.kind !== 'decided') return result.kind === 'set_aside'
+  return result.outcomes.some(({ outcome }) => outcome === 'rejected')
+}
+
+/** Divides jobs into portions for one script each. A script uses keys of one shard only. */
+function* portionsOf(jobs: SettleJob[], layout: LineLayout): Generator<SettleJob[]> {
+  const shards = Map.groupBy(jobs, ({ lineName }) => linePrefix(lineName, layout))
+  for (const ofShard of shards.values()) {
+    for (let i = 0; i < ofShard.length; i += EVENTS_PER_SCRIPT)
+      yield ofShard.slice(i, i + EVENTS_PER_SCRIPT)
+  }
+}

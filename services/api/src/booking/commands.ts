@@ -1,0 +1,164 @@
+import type { Sale } from '@ticket-line/db'
+import type { Availability, LineClient, SubmitResult } from '@ticket-line/line/client'
+import {
+  AppError,
+  type CommandRequest,
+  type CommandType,
+  commandCountOf,
+  IDEMPOTENCY_KEY_HOURS,
+  type SettleRequest,
+  systemClock,
+} from '@ticket-line/shared'
+import type { Tracing } from '@ticket-line/telemetry'
+import type { Context } from 'hono'
+import { type AuditAction, audit } from '../http/audit.js'
+import type { AppEnv } from '../http/env.js'
+import { type Preferences, parsePrefer } from '../http/prefer.js'
+import { isStaff } from '../http/principal.js'
+import { eventNotFound, unavailable } from '../http/problem.js'
+import { sendPlain } from '../http/reply.js'
+import { principalOf } from '../http/route.js'
+import type { Metrics } from '../operations/metrics.js'
+import { idempotencyKeyOf, readKeyHash, requestHashOf } from './idempotency-key.js'
+import { refusalResponse, submitResponse } from './responses.js'
+import { refusalOf, type Sales } from './sales.js'
+
+export interface CommandDeps {
+  line: Pick<LineClient, 'submit'>
+  sales: Sales
+  availability: Availability
+  metrics: Pick<Metrics, 'jobSize' | 'refusedEarly'>
+  tracing?: Pick<Tracing, 'current'> | undefined
+  /** How long a request without a preference waits for the decision, ms. */
+  resultWaitMs: number
+}
+
+type Sent<T> = T extends unknown ? Omit<T, 'caller' | 'keyHash' | 'requestHash' | 'trace'> : never
+
+/** A command as a request asks for it. */
+export type AskedCommand = Sent<Exclude<CommandRequest, SettleRequest>>
+
+/** The request headers that all commands have, for the documentation. */
+export const COMMAND_HEADERS = {
+  Prefer:
+    '`wait=N` waits up to N seconds for the decision, at most 30. `respond-async` returns 202 as soon as the request is stored. `return=representation` adds details to the response (RFC 7240).',
+  'Idempotency-Key': `1 to 128 printable ASCII characters. Within ${IDEMPOTENCY_KEY_HOURS} hours, the same request with the same key returns the first response again.`,
+}
+
+/** Message of `forbidden` if a user sends a command for somebody else. */
+export const STAFF_ACT_FOR_OTHERS = 'Only staff may act for another user.'
+/** Message of `forbidden` if a user confirms a hold of an event with `confirmation: "staff"`. */
+export const STAFF_CONFIRM = 'Only staff may confirm the holds of this event.'
+
+/**
+ * Submits a command, and answers the request with its outcome, or with 202 if the outcome takes
+ * longer than the client wants to wait. A booking outside the sale is refused at once.
+ */
+export async function runCommand(
+  c: Context<AppEnv>,
+  asked: AskedCommand,
+  deps: CommandDeps,
+): Promise<Response> {
+  const { line, sales, availability, metrics, tracing, resultWaitMs } = deps
+  const principal = principalOf(c)
+  const preferences = parsePrefer(c.req.header('prefer'))
+  const keyHash = readKeyHash(idempotencyKeyOf(c))
+  const { type, eventId, userId } = asked
+  const caller = principal.userId
+  const staff = isStaff(principal)
+  if (userId !== caller && !staff) throw new AppError('forbidden', STAFF_ACT_FOR_OTHERS)
+
+  const known = sales.recall(eventId)
+  let isPlain = known?.isPlain ?? false
+  let spentMs = c.get('rateLimitMs') ?? 0
+  let sale: Sale | undefined
+  if (known === undefined || needsRead(type, known.isOpen, staff)) {
+    const beforeMs = systemClock.steadyMs()
+    sale = await sales.read({
+      eventId,
+      ...(type === 'book' && { userId, ...(keyHash && { key: { caller, keyHash } }) }),
+    })
+    if (sale === undefined) throw eventNotFound()
+    isPlain = sale.isPlain
+    spentMs += systemClock.steadyMs() - beforeMs
+  }
+  if (type === 'confirm' && !staff && sale?.confirmation === 'staff')
+    throw new AppError('forbidden', STAFF_CONFIRM)
+  if (!availability.redis() || !availability.postgres()) throw unavailable()
+  if (type === 'book' && sale !== undefined) {
+    const refusal = refusalOf(sale, keyHash !== undefined)
+    if (refusal !== undefined) {
+      metrics.refusedEarly.inc({ outcome: refusal.outcome })
+      return sendPlain(c, refusalResponse(refusal, {}))
+    }
+  }
+
+  const trace = tracing?.current()
+  const requestHash = keyHash === undefined ? undefined : requestHashOf(membersOf(asked))
+  const request: CommandRequest = {
+    ...asked,
+    caller,
+    ...(keyHash !== undefined && { keyHash }),
+    ...(requestHash !== undefined && { requestHash }),
+    ...(trace !== undefined && { trace }),
+  }
+  const result = await line.submit(request, {
+    waitMs: waitMsOf(preferences, resultWaitMs),
+    spentMs,
+    isPlain,
+  })
+  auditCommand(c, request, result)
+  if ('commandId' in result) observeJobSize(metrics, result.commandId)
+  return sendPlain(c, submitResponse(request, result, preferences, staff))
+}
+
+/**
+ * True if a command of a known event needs rows that were read after its request arrived: they may
+ * refuse a booking, or a confirmation by the holder.
+ */
+function needsRead(type: CommandType, isOpen: boolean, staff: boolean): boolean {
+  return (type === 'book' && !isOpen) || (type === 'confirm' && !staff)
+}
+
+/** What a command asks for beyond its type, event and user. */
+function membersOf(asked: AskedCommand): Record<string, unknown> {
+  const { type: _, eventId: __, userId: ___, ...members } = asked
+  if (!('patch' in members)) return members
+  const { patch, ...conditions } = members
+  return { ...patch, ...conditions }
+}
+
+const AUDITED: Partial<Record<CommandType, AuditAction>> = {
+  extend: 'hold_extended',
+  grant: 'ticket_granted',
+  configure: 'event_changed',
+  cancel_event: 'event_canceled',
+}
+
+/** Logs a command that only staff may send, unless it was not stored. */
+function auditCommand(c: Context<AppEnv>, request: CommandRequest, result: SubmitResult): void {
+  const { type, eventId, userId, caller } = request
+  const action = AUDITED[type] ?? (userId === caller ? undefined : 'acted_for_other')
+  if (action === undefined || result.kind === 'busy' || result.kind === 'unavailable') return
+  const outcome = result.kind === 'decided' ? result.outcome.outcome : result.kind
+  audit(c, action, {
+    userId,
+    eventId,
+    type,
+    jobId: result.commandId,
+    outcome,
+    ...(type === 'configure' && { patch: request.patch }),
+    ...(type === 'cancel_event' && request.reason !== undefined && { reason: request.reason }),
+  })
+}
+
+/** Observes the size of each job once, by its first command. The id of a job contains its size. */
+function observeJobSize(metrics: CommandDeps['metrics'], commandId = ''): void {
+  const jobId = commandId.endsWith('.0') ? commandId.slice(0, -2) : undefined
+  if (jobId !== undefined) metrics.jobSize.observe(commandCountOf(jobId))
+}
+
+function waitMsOf({ waitSeconds, respondAsync }: Preferences, resultWaitMs: number): number {
+  if (waitSeconds !== undefined) return waitSeconds * 1000
+  return respondAsync ? 0 : resultWaitMs
+}

@@ -1,0 +1,125 @@
+import { type Pool, readSales, type Sale, type SaleQuestion } from '@ticket-line/db'
+import { STORE_JOB_MS } from '@ticket-line/line/client'
+import {
+  type Clock,
+  createLoader,
+  type Outcome,
+  type OutcomeKind,
+  saleStateOf,
+  systemClock,
+} from '@ticket-line/shared'
+import { LRUCache } from 'lru-cache'
+import type { PostgresAccess } from '../http/postgres-access.js'
+import { throwUnavailable, unavailable } from '../http/problem.js'
+
+/** How long a process trusts what it read about an event, ms. */
+const TRUSTED_MS = 1000
+
+/** What a process remembers of an event. */
+export interface KnownSale {
+  isOpen: boolean
+  isPlain: boolean
+}
+
+/**
+ * What the API knows of the sale of an event before a command enters the line. The line decides
+ * everything; this only keeps early requests out of it. So what is remembered may let a command
+ * into the line, but only rows that were read after its request arrived may refuse it. Otherwise a
+ * process could refuse a booking although a change of the event was already answered.
+ */
+export interface Sales {
+  /**
+   * What this process read about an event within the last second. It makes no query.
+   *
+   * @returns undefined if it read nothing, or there was no such event
+   */
+  recall(eventId: number): KnownSale | undefined
+  /**
+   * Reads the rows that a question asks about. Questions that arrive before a query starts share
+   * it, so hundreds of early requests cost a few queries.
+   *
+   * @returns undefined if there is no such event
+   * @throws AppError `unavailable` within the time that a command has for its read
+   */
+  read(question: SaleQuestion): Promise<Sale | undefined>
+}
+
+export interface SalesDeps {
+  pool: Pool
+  postgres: PostgresAccess
+  /** Most events that this process remembers. */
+  knownEvents: number
+  clock?: Clock
+}
+
+export function createSales({
+  pool,
+  postgres,
+  knownEvents,
+  clock = systemClock,
+}: SalesDeps): Sales {
+  const known = new LRUCache<number, KnownSale & { readAtMs: number }>({ max: knownEvents })
+  const load = createLoader({
+    query: (questions: SaleQuestion[]) => readSales(pool, questions),
+    // The read uses time that the command would have for storing its job.
+    timeoutMs: Math.min(postgres.timeoutMs, STORE_JOB_MS),
+    onTimeout: throwUnavailable,
+  })
+  return {
+    recall(eventId) {
+      const sale = known.get(eventId)
+      return sale !== undefined && clock.steadyMs() - sale.readAtMs < TRUSTED_MS ? sale : undefined
+    },
+    async read(question) {
+      if (!postgres.availability.postgres()) throw unavailable()
+      const readAtMs = clock.steadyMs()
+      const sale = await load(question)
+      if (sale === undefined) {
+        known.delete(question.eventId)
+        return undefined
+      }
+      const isOpen = saleStateOf(sale, sale.nowMs) === 'open'
+      known.set(question.eventId, { isOpen, isPlain: sale.isPlain, readAtMs })
+      return sale
+    },
+  }
+}
+
+/** The outcomes of bookings that the API refuses before they enter the line. */
+export const EARLY_REFUSALS = [
+  'sales_not_open',
+  'sales_paused',
+  'sales_closed',
+  'event_canceled',
+] as const satisfies readonly OutcomeKind[]
+
+export interface EarlyRefusal extends Outcome {
+  outcome: (typeof EARLY_REFUSALS)[number]
+}
+
+/**
+ * The refusal of a booking that is too early, or comes during a pause or after the end of the sale.
+ * A booking of a user who has a claim is not refused here, because the line answers it with what
+ * the user has. Neither is one whose idempotency key was used, because the line repeats the first
+ * answer. The end of a sale is an answer that uses up a key, so only the line gives it to a request
+ * with a key.
+ *
+ * @returns undefined if the booking may enter the line
+ */
+export function refusalOf(sale: Sale, hasKey: boolean): EarlyRefusal | undefined {
+  const decidedAtMs = sale.nowMs
+  if (sale.hasKey) return undefined
+  const state = saleStateOf(sale, sale.nowMs)
+  if (state === 'canceled') return hasKey ? undefined : { outcome: 'event_canceled', decidedAtMs }
+  if (sale.hasClaim) return undefined
+  switch (state) {
+    case 'open':
+      return undefined
+    case 'closed':
+      return hasKey ? undefined : { outcome: 'sales_closed', decidedAtMs }
+    case 'scheduled':
+      return { outcome: 'sales_not_open', opensAtMs: sale.opensAtMs as number, decidedAtMs }
+    case 'paused':
+      return { outcome: 'sales_paused', decidedAtMs }
+  }
+}

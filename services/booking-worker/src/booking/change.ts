@@ -1,0 +1,71 @@
+import type { CommandRequest, EventPatch, Outcome, OutcomeKind } from '@ticket-line/shared'
+
+/**
+ * What a decision does to an event. `evolve` applies changes in order; `rows.ts` makes rows of
+ * them.
+ */
+export type Change = { eventId: number } & (
+  | { type: 'booked'; userId: string; sequence: number }
+  | ({ type: 'held'; userId: string; sequence: number } & Deadline)
+  | { type: 'joined'; userId: string; sequence: number }
+  /** A hold became a booking with the same number. `late` is true if it had lapsed. */
+  | { type: 'confirmed'; userId: string; sequence: number; late: boolean }
+  | { type: 'extended'; userId: string; sequence: number; expiresAtMs: number }
+  | { type: 'canceled'; userId: string; sequence: number }
+  | { type: 'released'; userId: string; sequence: number }
+  | { type: 'lapsed'; userId: string; sequence: number; lapsedAtMs: number }
+  | { type: 'withdrawn'; userId: string; sequence: number }
+  /** An entry became a booking, or, with an offer, a hold. */
+  | {
+      type: 'promoted'
+      userId: string
+      entrySequence: number
+      sequence: number
+      offer: Deadline | undefined
+    }
+  /** Staff gave a ticket to a user, and ended their entry in the waiting list if they had one. */
+  | { type: 'granted'; userId: string; sequence: number; entrySequence: number | undefined }
+  /** A claim ended because its event is canceled. */
+  | { type: 'ended'; userId: string; kind: 'booking' | 'held' | 'waiting'; sequence: number }
+  /** Free tickets entered circulation or, if `by` is negative, left it. */
+  | { type: 'circulated'; by: number }
+  /** Settings changed. `patch` has only those that differ. */
+  | { type: 'configured'; patch: EventPatch }
+  | { type: 'event_canceled'; canceledAtMs: number }
+  /** The next settle is due at another time; null if there is nothing to settle. */
+  | { type: 'rescheduled'; dueAtMs: number | null }
+)
+
+/** How long a hold lasts. */
+export interface Deadline {
+  /** Ms since 1970. */
+  heldAtMs: number
+  holdSeconds: number
+  expiresAtMs: number
+}
+
+export interface Decision {
+  outcome: Outcome
+  /** In order. */
+  changes: readonly Change[]
+}
+
+/** A command without what no decision depends on. */
+export type Asked<Request extends CommandRequest = CommandRequest> = Request extends unknown
+  ? Omit<Request, 'caller' | 'keyHash' | 'requestHash' | 'trace'>
+  : never
+
+export const NO_CHANGES: readonly Change[] = []
+
+/** A decision that changes nothing. */
+export function unchanged(
+  outcome: OutcomeKind,
+  decidedAtMs: number,
+  more?: Partial<Outcome>,
+): Decision {
+  return { outcome: { outcome, ...more, decidedAtMs }, changes: NO_CHANGES }
+}
+
+export function holdFor(seconds: number, nowMs: number): Deadline {
+  return { heldAtMs: nowMs, holdSeconds: seconds, expiresAtMs: nowMs + seconds * 1000 }
+}

@@ -1,0 +1,111 @@
+import { MAX_CHANGES_PER_SETTLE, saleStateOf } from '@ticket-line/shared'
+import { type Change, NO_CHANGES } from './change.js'
+import { freeTicket, promotion, refill } from './circulation.js'
+import { type EventState, headOfWaitingList, mayPromote } from './event-state.js'
+
+/** A step makes at most this many changes: a hold lapses, and its ticket goes elsewhere. */
+const MAX_CHANGES_PER_STEP = 2
+/** After the last step, withheld tickets may become free, and the next settle is planned. */
+const MAX_CHANGES_OF_STEPS = MAX_CHANGES_PER_SETTLE - 2
+
+/**
+ * Applies what is due, step by step, until nothing is or the portion is full. On a canceled event
+ * it ends claims, in order of their numbers. Otherwise holds lapse, in order of their deadlines, and
+ * their tickets go to the waiting list; then withheld tickets do.
+ *
+ * @param apply Called with the changes of each step. It must update the state.
+ * @param nowMs ms since 1970
+ * @returns all changes, in order. The last one says when the next settle is due
+ */
+export function settle(
+  state: EventState,
+  nowMs: number,
+  apply: (changes: readonly Change[]) => void,
+): Change[] {
+  const all: Change[] = []
+  const take = (changes: readonly Change[]): void => {
+    apply(changes)
+    all.push(...changes)
+  }
+  while (all.length + MAX_CHANGES_PER_STEP <= MAX_CHANGES_OF_STEPS) {
+    const step = nextStep(state, nowMs)
+    if (step.length === 0) break
+    take(step)
+  }
+  take(refill(state))
+  const dueMs = dueAfterSettle(state, all, nowMs)
+  const dueAtMs = dueMs === Number.POSITIVE_INFINITY ? null : dueMs
+  take([{ type: 'rescheduled', eventId: state.eventId, dueAtMs }])
+  return all
+}
+
+/** When the next settle is due, ms since 1970. It is infinite if no settle would change anything. */
+function dueAfterSettle(state: EventState, changes: readonly Change[], nowMs: number): number {
+  const next = state.due[state.nextDue]
+  // Counters that disagree with the rows must not make settles repeat without effect.
+  if (state.canceledAtMs !== null) return next === undefined ? Number.POSITIVE_INFINITY : nowMs
+  return Math.min(next?.expiresAtMs ?? Number.POSITIVE_INFINITY, dueAfter(state, changes, nowMs))
+}
+
+function nextStep(state: EventState, nowMs: number): readonly Change[] {
+  const { eventId } = state
+  const claim = state.due[state.nextDue]
+  if (state.canceledAtMs !== null) {
+    if (claim === undefined) return NO_CHANGES
+    const { kind, sequence, userId } = claim
+    return [{ type: 'ended', eventId, kind, sequence, userId }]
+  }
+  if (claim?.expiresAtMs != null && claim.expiresAtMs <= nowMs) {
+    const { sequence, userId } = claim
+    return [
+      { type: 'lapsed', eventId, userId, sequence, lapsedAtMs: nowMs },
+      ...freeTicket(state, nowMs),
+    ]
+  }
+  if (state.totalTickets >= state.capacity || !mayPromote(state, nowMs)) return NO_CHANGES
+  const head = headOfWaitingList(state)
+  if (head === undefined) return NO_CHANGES
+  return [{ type: 'circulated', eventId, by: 1 }, promotion(state, head, nowMs)]
+}
+
+/**
+ * Called after each command that is not a settle: if its changes make something due earlier than
+ * the settle that is planned, they also plan one for that time.
+ */
+export function reschedule(
+  state: EventState,
+  changes: readonly Change[],
+  nowMs: number,
+): readonly Change[] {
+  const dueAtMs = dueAfter(state, changes, nowMs)
+  return dueAtMs < (state.dueAtMs ?? Number.POSITIVE_INFINITY)
+    ? [{ type: 'rescheduled', eventId: state.eventId, dueAtMs }]
+    : NO_CHANGES
+}
+
+/**
+ * When something that these changes caused is due, or a withheld ticket can go to the waiting list,
+ * ms since 1970; infinite if nothing of that is to come.
+ */
+function dueAfter(state: EventState, changes: readonly Change[], nowMs: number): number {
+  let dueMs = withheldDue(state, nowMs)
+  for (const change of changes) {
+    if (change.type === 'held') dueMs = Math.min(dueMs, change.expiresAtMs)
+    else if (change.type === 'promoted' && change.offer !== undefined)
+      dueMs = Math.min(dueMs, change.offer.expiresAtMs)
+  }
+  return dueMs
+}
+
+/**
+ * When a settle could give a withheld ticket to the waiting list, or end a claim of a canceled
+ * event; infinite if that takes another command first.
+ */
+function withheldDue(state: EventState, nowMs: number): number {
+  if (state.canceledAtMs !== null)
+    return state.totalTickets + state.waitingCount > 0 ? nowMs : Number.POSITIVE_INFINITY
+  if (state.totalTickets >= state.capacity || state.waitingCount === 0 || !state.promoting)
+    return Number.POSITIVE_INFINITY
+  const fromMs = Math.max(nowMs, state.opensAtMs ?? nowMs)
+  return saleStateOf(state, fromMs) === 'open' ? fromMs : Number.POSITIVE_INFINITY
+}

@@ -1,0 +1,56 @@
+import type { DueCursor, DuePage } from '@ticket-line/db'
+import { every, type Log, type Loop } from '@ticket-line/shared'
+
+export interface SettleClockDeps {
+  /** Reads a page of the events that have something due; `undefined` means the first page. */
+  readDue: (after: DueCursor | undefined) => Promise<DuePage>
+  /** Adds a settle to the line of each of these events, unless one is undecided. */
+  addSettles: (eventIds: readonly number[]) => Promise<unknown>
+  log: Pick<Log, 'warn'>
+}
+
+/** Longest time between two reads, ms. */
+const READ_EVERY_MS = 1000
+
+/**
+ * The clock of a worker: it adds a settle to the line of each event of which a deadline has passed.
+ * Any number of workers have one.
+ *
+ * Deadlines are rows in PostgreSQL, and the clock remembers nothing between two reads. So it loses
+ * none if a server was away, Redis was flushed, or a settle was lost. It reads at least once a
+ * second. If something becomes due earlier, it reads then.
+ */
+export function startSettleClock({ readDue, addSettles, log }: SettleClockDeps): Loop {
+  let nextDue: NodeJS.Timeout | undefined
+
+  async function addDue(signal: AbortSignal): Promise<void> {
+    clearTimeout(nextDue)
+    let after: DueCursor | undefined
+    do {
+      const page = await readDue(after)
+      if (signal.aborted) return
+      if (page.eventIds.length > 0) await addSettles(page.eventIds)
+      after = page.next
+      if (page.next === undefined) wakeIn(page.untilNextMs)
+    } while (after !== undefined && !signal.aborted)
+  }
+
+  function wakeIn(ms: number | undefined): void {
+    if (ms === undefined || ms >= READ_EVERY_MS) return
+    // A timer may fire a little early, and the read would then find nothing.
+    nextDue = setTimeout(() => void loop.runNow(), Math.ceil(ms) + 1)
+    nextDue.unref()
+  }
+
+  const loop = every(READ_EVERY_MS, addDue, {
+    onError: (err) => log.warn({ err }, 'could not add settles for what is due'),
+  })
+  void loop.runNow()
+  return {
+    runNow: loop.runNow,
+    stop() {
+      clearTimeout(nextDue)
+      return loop.stop()
+    },
+  }
+}
