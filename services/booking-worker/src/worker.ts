@@ -216,6 +216,7 @@ function startClock({ config, log, closers }: Startup, addSettles: LineServer['a
     poolSize: 1,
     applicationName: 'booking-worker clock',
     statementTimeoutMs: READ_DUE_WITHIN_MS,
+    sessionSettings: KEYED_PLANS,
   })
   closers.push('postgres clock', () => database.close())
   const clock = startSettleClock({
