@@ -45,3 +45,54 @@ describe('ticket_line_decisions_total', () => {
     )
   })
 })
+
+describe('ticket_line_settled_total', () => {
+  const settled = (effect: string, count: number) =>
+    `ticket_line_settled_total{effect="${effect}"} ${count}`
+
+  it.each(['lapsed', 'promoted', 'ended', 'rejected'])(
+    'is 0 for %s before the first settle',
+    async (effect) => {
+      const { shown } = metricsUnderTest()
+      expect(await shown()).toContain(settled(effect, 0))
+    },
+  )
+
+  it('counts what settles did, and those that were rejected', async () => {
+    const { metrics, shown } = metricsUnderTest()
+    const lapsed = {
+      type: 'lapsed',
+      eventId: 1,
+      userId: 'ann',
+      sequence: 1,
+      lapsedAtMs: 0,
+    } as const
+    const promoted = {
+      type: 'promoted',
+      eventId: 1,
+      userId: 'bob',
+      entrySequence: 2,
+      sequence: 3,
+      offer: undefined,
+    } as const
+    metrics.settled({
+      outcomes: [{ outcome: 'settled', decidedAtMs: 0 }],
+      changes: [
+        lapsed,
+        promoted,
+        { ...lapsed, userId: 'eve' },
+        { type: 'rescheduled', eventId: 1, dueAtMs: null },
+      ],
+    })
+    metrics.settled({ outcomes: [{ outcome: 'rejected', decidedAtMs: 0 }], changes: [] })
+
+    expect(await shown()).toEqual(
+      expect.arrayContaining([
+        settled('lapsed', 2),
+        settled('promoted', 1),
+        settled('ended', 0),
+        settled('rejected', 1),
+      ]),
+    )
+  })
+})
