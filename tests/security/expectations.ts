@@ -64,6 +64,9 @@ export function expectations({ booked, open, firstFree }: Scene): Record<string,
     'GET /.well-known/jwks.json': open200,
     'POST /book': { statuses: signedIn(200, 403), send: claim(open) },
     'POST /cancel': { statuses: signedIn(200, 403), send: claim(booked) },
+    // All of them have a booking already.
+    'POST /confirm': { statuses: signedIn(200, 403), send: claim(open) },
+    'POST /extend': { statuses: staff(409), send: claim(open) },
     'GET /jobs/:jobId': { statuses: signedIn(200, 404) },
     'POST /initialize': {
       statuses: staff(201),
@@ -76,6 +79,12 @@ export function expectations({ booked, open, firstFree }: Scene): Record<string,
     // It has bookings.
     'DELETE /events/:eventId': { statuses: staff(409) },
     'GET /me/bookings': { statuses: signedIn(200) },
+    'PATCH /events/:eventId': { statuses: staff(200), send: () => ({ body: {} }) },
+    'POST /events/:eventId/grants': {
+      statuses: staff(200),
+      send: (caller) => ({ body: { userId: `guest of ${caller}` } }),
+    },
+    'POST /events/:eventId/cancel': { statuses: staff(200) },
     'GET /events/:eventId/me': { statuses: signedIn(200) },
     'GET /events/:eventId/bookings': { statuses: staff(200) },
     'GET /events/:eventId/waiting-list': { statuses: staff(200) },

@@ -107,6 +107,7 @@ export async function runCommand(
     spentMs,
     isPlain,
   })
+  if (type === 'configure' || type === 'cancel_event') sales.forget(eventId)
   auditCommand(c, request, result)
   if ('commandId' in result) observeJobSize(metrics, result.commandId)
   return sendPlain(c, submitResponse(request, result, preferences, staff))

@@ -9,7 +9,7 @@ import { cancelEventSchema, grantSchema } from './schemas.js'
 
 /** The commands of staff that concern a whole event, or go ahead of its waiting list. */
 export function eventCommandRoutes(deps: CommandDeps): Route[] {
-  return [changeRoute(deps), cancelEventRoute(deps), grantRoute(deps)]
+  return [changeRoute(deps), grantRoute(deps), cancelEventRoute(deps)]
 }
 
 const shared = {

@@ -130,7 +130,7 @@ describe('POST /book', () => {
     const recall = () => ({ isOpen: true, isPlain: true })
     const line = fakeLine(booked)
     const submit = vi.spyOn(line, 'submit')
-    const app = appUnderTest({ line, sales: { recall, read } })
+    const app = appUnderTest({ line, sales: { ...fakeSales(), recall, read } })
     expect((await call(app, 'POST /book', { as: 'ada', body: { eventId: 1 } })).status).toBe(200)
     expect(read).not.toHaveBeenCalled()
     expect(submit).toHaveBeenCalledWith(expect.anything(), {

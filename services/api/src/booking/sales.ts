@@ -42,6 +42,8 @@ export interface Sales {
    * @throws AppError `unavailable` within the time that a command has for its read
    */
   read(question: SaleQuestion): Promise<Sale | undefined>
+  /** Called when this process has changed the sale of an event. */
+  forget(eventId: number): void
 }
 
 export interface SalesDeps {
@@ -82,6 +84,7 @@ export function createSales({
       known.set(question.eventId, { isOpen, isPlain: sale.isPlain, readAtMs })
       return sale
     },
+    forget: (eventId) => void known.delete(eventId),
   }
 }
 

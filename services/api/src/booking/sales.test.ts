@@ -1,0 +1,134 @@
+import type { Pool } from '@ticket-line/db'
+import { describe, expect, it, vi } from 'vitest'
+import { openSale } from '../testing/app-under-test.js'
+import { createSales, refusalOf } from './sales.js'
+
+const row = {
+  now_ms: 1000.5,
+  is_plain: true,
+  confirmation: 'holder',
+  canceled_at: null,
+  opens_at: null,
+  closes_at: null,
+  paused: false,
+  has_claim: false,
+  has_key: false,
+}
+
+/** Sales of events below 100, which all have this row. */
+function salesWith(
+  changes: Partial<Record<keyof typeof row, unknown>> = {},
+  postgres = () => true,
+) {
+  let nowMs = 0
+  const query = vi.fn(async ({ values }: { values: unknown[][] }) => ({
+    rows: (values[0] as number[])
+      .map((id, index) => ({ ...row, ...changes, question: String(index + 1), id }))
+      .filter(({ id }) => id < 100),
+  }))
+  const sales = createSales({
+    pool: { query } as unknown as Pool,
+    postgres: { availability: { postgres }, timeoutMs: 50 },
+    knownEvents: 10,
+    clock: { wallMs: () => 0, steadyMs: () => nowMs },
+  })
+  function advance(ms: number): void {
+    nowMs += ms
+  }
+  return { sales, query, advance }
+}
+
+describe('createSales', () => {
+  it('answers 300 questions of one moment with two queries', async () => {
+    const { sales, query } = salesWith()
+    const found = await Promise.all(
+      Array.from({ length: 300 }, (_, index) => sales.read({ eventId: 1, userId: `u${index}` })),
+    )
+    expect(found.every((sale) => sale?.nowMs === 1000)).toBe(true)
+    expect(query.mock.calls.length).toBeLessThanOrEqual(2)
+  })
+
+  it('gives each question its own answer, and none to an unknown event', async () => {
+    const { sales } = salesWith()
+    const questions = [1, 100, 2].map((eventId) => sales.read({ eventId }))
+    expect((await Promise.all(questions)).map((sale) => sale !== undefined)).toEqual([
+      true,
+      false,
+      true,
+    ])
+  })
+
+  it('remembers an event for less than a second, from when it was asked', async () => {
+    const { sales, advance } = salesWith({ is_plain: false })
+    expect(sales.recall(1)).toBeUndefined()
+    await sales.read({ eventId: 1 })
+    advance(999)
+    expect(sales.recall(1)).toMatchObject({ isOpen: true, isPlain: false })
+    advance(1)
+    expect(sales.recall(1)).toBeUndefined()
+  })
+
+  it('remembers whether the sale was open by the clock of PostgreSQL', async () => {
+    for (const [changes, isOpen] of [
+      [{ opens_at: 1000 }, true],
+      [{ opens_at: 1001 }, false],
+      [{ closes_at: 1000 }, false],
+      [{ paused: true }, false],
+      [{ canceled_at: 5 }, false],
+    ] as const) {
+      const { sales } = salesWith(changes)
+      await sales.read({ eventId: 1 })
+      expect([changes, sales.recall(1)?.isOpen]).toEqual([changes, isOpen])
+    }
+  })
+
+  it('forgets an event that this process has changed', async () => {
+    const { sales } = salesWith()
+    await sales.read({ eventId: 1 })
+    sales.forget(1)
+    expect(sales.recall(1)).toBeUndefined()
+  })
+
+  it('fails in time if PostgreSQL does not answer, and at once if it is unavailable', async () => {
+    const slow = salesWith()
+    slow.query.mockImplementation(() => new Promise(() => undefined))
+    await expect(slow.sales.read({ eventId: 1 })).rejects.toMatchObject({ code: 'unavailable' })
+    const down = salesWith({}, () => false)
+    await expect(down.sales.read({ eventId: 1 })).rejects.toMatchObject({ code: 'unavailable' })
+    expect(down.query).not.toHaveBeenCalled()
+  })
+})
+
+describe('refusalOf', () => {
+  const nowMs = openSale.nowMs
+  const scheduled = { opensAtMs: nowMs + 1 }
+  const closed = { closesAtMs: nowMs }
+  const canceled = { canceledAtMs: nowMs - 1 }
+
+  it.each([
+    ['an open sale', {}, undefined],
+    ['a sale that opens now', { opensAtMs: nowMs }, undefined],
+    ['an early booking', scheduled, 'sales_not_open'],
+    ['a pause', { paused: true }, 'sales_paused'],
+    ['a pause before the opening', { paused: true, ...scheduled }, 'sales_not_open'],
+    ['the end of the sale', { ...closed, paused: true }, 'sales_closed'],
+    ['a canceled event', { ...canceled, ...closed }, 'event_canceled'],
+    ['an early booking of a user with a claim', { ...scheduled, hasClaim: true }, undefined],
+    [
+      'a booking with a claim of a canceled event',
+      { ...canceled, hasClaim: true },
+      'event_canceled',
+    ],
+    ['an early booking with a used key', { ...scheduled, hasKey: true }, undefined],
+    ['a booking of a canceled event with a used key', { ...canceled, hasKey: true }, undefined],
+  ])('of %s is right', (_, changes, outcome) => {
+    expect(refusalOf({ ...openSale, ...changes }, false)?.outcome).toBe(outcome)
+  })
+
+  it('leaves answers that use up a key to the line', () => {
+    const outcomes = [scheduled, { paused: true }, closed, canceled].map(
+      (changes) => refusalOf({ ...openSale, ...changes }, true)?.outcome,
+    )
+    expect(outcomes).toEqual(['sales_not_open', 'sales_paused', undefined, undefined])
+  })
+})
