@@ -443,9 +443,7 @@ it('logs who sent the commands that only staff may send', async () => {
   await kit.call(`POST /events/${eventId}/grants`, { as: 'olga', body: { userId: 'bob' } })
   await kit.call(`POST /events/${eventId}/cancel`, { as: 'olga', body: { reason: 'Rain.' } })
   const api = system.apis[0]
-  await api?.waitForLog(
-    (line) => line['audit'] === 'event_canceled' && line['eventId'] === eventId,
-  )
+  await api?.waitForLog((line) => line['audit'] === 'event_canceled' && line['eventId'] === eventId)
   const entries = (api?.logs ?? [])
     .filter((line) => line['audit'] !== undefined && line['eventId'] === eventId)
     .map((line) => [line['audit'], line['actor'], line['userId'], line['outcome']])
