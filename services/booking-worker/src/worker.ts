@@ -218,15 +218,17 @@ function startClock({ config, log, closers }: Startup, addSettles: LineServer['a
     statementTimeoutMs: READ_DUE_WITHIN_MS,
     sessionSettings: KEYED_PLANS,
   })
-  closers.push('postgres clock', () => database.close())
   const clock = startSettleClock({
     readDue: (after) => readDueEvents(database.pool, after, DUE_PER_READ),
     addSettles,
     log,
   })
-  // This does not wait for a read or an add that is under way. A settle that is not added is added
-  // by another worker.
-  closers.push('settle clock', () => void clock.stop())
+  closers.push('settle clock', () => {
+    // This does not wait for a read or an add that is under way. Another worker adds the settles
+    // that this one does not add.
+    void clock.stop()
+    void database.close()
+  })
 }
 
 function commonOptions(config: WorkerConfig, log: Log) {
