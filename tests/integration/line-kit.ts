@@ -132,21 +132,25 @@ export const kindsOf = ({ outcomes }: AppliedBatch): string[] =>
 export async function expectRowsAgree(kit: Pick<LineKit, 'query'>): Promise<void> {
   const wrong = await kit.query(`
     WITH live AS (
-      SELECT event_id, user_id, 'booking' AS kind, sequence FROM bookings WHERE status = 'confirmed'
+      SELECT event_id, user_id, CASE status WHEN 'held' THEN 'held' ELSE 'booking' END AS kind, sequence FROM bookings
+        WHERE status IN ('confirmed', 'held')
       UNION ALL
       SELECT event_id, user_id, 'waiting', sequence FROM waitlist_entries WHERE status = 'waiting'
     ), counted AS (
-      SELECT event_id, count(*) FILTER (WHERE kind = 'booking') AS booked,
+      SELECT event_id, count(*) FILTER (WHERE kind <> 'waiting') AS committed,
+        count(*) FILTER (WHERE kind = 'held') AS held,
         count(*) FILTER (WHERE kind = 'waiting') AS waiting
       FROM live GROUP BY event_id
     )
     SELECT 'counters of event ' || e.event_id AS what FROM events e LEFT JOIN counted c USING (event_id)
-      WHERE e.available_tickets <> e.total_tickets - coalesce(c.booked, 0)
+      WHERE e.available_tickets <> e.total_tickets - coalesce(c.committed, 0)
+        OR e.held_count <> coalesce(c.held, 0)
         OR e.waiting_count <> coalesce(c.waiting, 0)
         OR (e.waiting_count > 0 AND e.available_tickets > 0)
     UNION ALL
     SELECT 'claim of ' || coalesce(l.user_id, c.user_id) FROM live l
-      FULL JOIN claims c USING (event_id, user_id, kind, sequence) WHERE c.kind IS NULL OR l.kind IS NULL
+      FULL JOIN (SELECT * FROM claims WHERE kind <> 'lapsed') c USING (event_id, user_id, kind, sequence)
+      WHERE c.kind IS NULL OR l.kind IS NULL
     UNION ALL
     SELECT 'block ' || block FROM waitlist_blocks b FULL JOIN (
       SELECT event_id, sequence >> 10 AS block, count(*) AS waiting FROM live WHERE kind = 'waiting' GROUP BY 1, 2

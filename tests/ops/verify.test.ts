@@ -109,7 +109,10 @@ const cases: [name: string, statements: string[], expected: string[]][] = [
   ],
   [
     'a free ticket while somebody is on the waiting list',
-    [uncounted, 'UPDATE events SET total_tickets = 3, available_tickets = 1 WHERE event_id = 1'],
+    [
+      uncounted,
+      'UPDATE events SET capacity = 3, total_tickets = 3, available_tickets = 1 WHERE event_id = 1',
+    ],
     ['no_free_ticket_while_waiting'],
   ],
   [

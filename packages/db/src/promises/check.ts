@@ -15,10 +15,10 @@ export interface PromiseCheck {
 export const wanted = (column: string): string =>
   `($1::bigint[] IS NULL OR ${column} = ANY ($1::bigint[]))`
 
-/** SQL that reads all live bookings and waiting-list entries. */
+/** SQL that reads all live bookings, holds and waiting-list entries. */
 export const LIVE_ROWS = `
-  SELECT event_id, user_id, 'booking' AS kind, sequence FROM bookings
-    WHERE status = 'confirmed' AND ${wanted('event_id')}
+  SELECT event_id, user_id, CASE status WHEN 'held' THEN 'held' ELSE 'booking' END AS kind, sequence FROM bookings
+    WHERE status IN ('confirmed', 'held') AND ${wanted('event_id')}
   UNION ALL
   SELECT event_id, user_id, 'waiting', sequence FROM waitlist_entries
     WHERE status = 'waiting' AND ${wanted('event_id')}`

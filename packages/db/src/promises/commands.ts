@@ -3,6 +3,7 @@ import {
   MIN_RETENTION_HOURS,
   OUTCOME_KINDS,
   OUTCOMES,
+  type OutcomeKind,
 } from '@ticket-line/shared'
 import { REQUEST_COLUMNS } from '../line/columns.js'
 import { type PromiseCheck, wanted } from './check.js'
@@ -30,21 +31,37 @@ function askedOf(alias: string): string {
   return `(${REQUEST_COLUMNS.map((column) => `${alias}.${column}`).join(', ')})`
 }
 
+type Member = NonNullable<(typeof OUTCOMES)[OutcomeKind]['has']>[number]
+
 /** The kinds of outcome that always have this member, as the operand of `IN`. */
-function kindsWith(member: 'bookingId' | 'position'): string {
+function kindsWith(member: Member): string {
   const kinds = OUTCOME_KINDS.filter((kind) => OUTCOMES[kind].has?.includes(member))
   return `(${kinds.map((kind) => `'${kind}'`).join(', ')})`
 }
+
+/** The members of outcomes that are stored in `commands.data`. */
+const IN_DATA: Member[] = ['expiresAtMs', 'opensAtMs', 'committed', 'event']
+const HAS_ITS_DATA = IN_DATA.map(
+  (member) => `(outcome NOT IN ${kindsWith(member)} OR data ? '${member}')`,
+).join(' AND ')
+
+/** What began as a hold and was not confirmed before it ended. */
+const RELEASED = 'held_at IS NOT NULL AND confirmed_at IS NULL'
+
+/** True if a settle of the event was decided at this time. */
+const settledAt = (column: string): string =>
+  `EXISTS (SELECT FROM settles s WHERE s.event_id = r.event_id AND s.decided_at = r.${column})`
 
 /** Stored outcomes, compared with the rows that they are about. */
 export const commandChecks: PromiseCheck[] = [
   {
     name: 'outcomes_known',
-    promise: 'each stored outcome is possible for its type of command',
+    promise: 'each stored outcome is possible for its type of command, and complete',
     text: `SELECT event_id, format('%s: %s to a %s', command_id, outcome, type) AS detail FROM commands
       WHERE ${wanted('event_id')} AND NOT (
         (outcome = 'refused' OR (type, outcome) IN (${POSSIBLE}))
-        AND (outcome NOT IN ${kindsWith('position')} OR coalesce(position, 0) >= 1))`,
+        AND (outcome NOT IN ${kindsWith('position')} OR coalesce(position, 0) >= 1)
+        AND ${HAS_ITS_DATA})`,
   },
   {
     name: 'booked_means_booked',
@@ -54,16 +71,41 @@ export const commandChecks: PromiseCheck[] = [
       FROM (${FIRST}) c LEFT JOIN bookings b ON b.event_id = c.event_id AND b.sequence = c.booking_sequence
       WHERE c.outcome IN ${kindsWith('bookingId')} AND (
         b.user_id IS DISTINCT FROM c.user_id
-        OR (c.outcome = 'booked' AND b.promoted)
-        OR (c.outcome = 'canceled' AND b.status <> 'canceled'))`,
+        OR (c.outcome = 'booked' AND (b.promoted OR b.held_at IS NOT NULL OR b.granted <> (c.type = 'grant')))
+        OR (c.outcome = 'held' AND (b.promoted OR b.held_at IS NULL))
+        OR (c.outcome IN ('already_held', 'extended') AND b.held_at IS NULL)
+        OR (c.outcome = 'confirmed' AND b.held_at IS NOT NULL AND b.confirmed_at IS NULL)
+        OR (c.outcome = 'canceled' AND (b.status <> 'canceled' OR (${RELEASED})))
+        OR (c.outcome = 'released' AND NOT (b.status = 'canceled' AND ${RELEASED})))`,
+  },
+  {
+    name: 'held_as_long_as_promised',
+    promise: 'each hold lasts at least as long as an outcome said',
+    text: `SELECT c.event_id, format('%s: %s until %s, but booking %s until %s', c.command_id, c.outcome,
+          to_timestamp((c.data ->> 'expiresAtMs')::float8 / 1000), c.booking_sequence, b.expires_at) AS detail
+      FROM (${FIRST}) c JOIN bookings b ON b.event_id = c.event_id AND b.sequence = c.booking_sequence
+      WHERE c.outcome IN ${kindsWith('expiresAtMs')}
+        AND extract(epoch FROM b.expires_at) * 1000 < (c.data ->> 'expiresAtMs')::float8 - 1`,
+  },
+  {
+    name: 'settings_as_decided',
+    promise: 'each outcome about the settings or the end of an event agrees with the event',
+    text: `SELECT c.event_id, format('%s: %s, version %s, canceled %s', c.command_id, c.outcome, e.version,
+          coalesce(e.canceled_at::text, 'never')) AS detail
+      FROM (${FIRST}) c JOIN events e USING (event_id)
+      WHERE (c.outcome = 'configured' AND (c.data #>> '{event,version}')::int > e.version)
+        OR (c.outcome IN ('event_ended', 'event_canceled') AND (e.canceled_at <= c.decided_at) IS NOT TRUE)`,
   },
   {
     name: 'one_effect_each',
-    promise: 'no two commands made or canceled the same booking',
+    promise: 'no two commands made or ended the same booking or hold',
     text: `SELECT event_id, format('booking %s was %s by %s', booking_sequence, outcome,
           string_agg(command_id, ', ' ORDER BY command_id)) AS detail
-      FROM (${FIRST}) c WHERE outcome IN ('booked', 'canceled')
-      GROUP BY event_id, booking_sequence, outcome HAVING count(*) > 1`,
+      FROM (
+        SELECT event_id, booking_sequence, command_id, CASE WHEN outcome IN ('booked', 'held') THEN 'made' ELSE 'ended' END
+          AS outcome
+        FROM (${FIRST}) f WHERE outcome IN ('booked', 'held', 'canceled', 'released')
+      ) c GROUP BY event_id, booking_sequence, outcome HAVING count(*) > 1`,
   },
   {
     name: 'waiting_means_waiting',
@@ -80,7 +122,7 @@ export const commandChecks: PromiseCheck[] = [
   },
   {
     name: 'promoted_means_booked',
-    promise: 'each promotion that an outcome names has a promoted booking of its own',
+    promise: 'each promotion that an outcome names has a promoted booking or offer of its own',
     text: `SELECT c.event_id, format('%s was promoted by %s commands and has %s such bookings', c.promoted_user_id,
           c.promotions, count(b.sequence)) AS detail
       FROM (
@@ -93,21 +135,36 @@ export const commandChecks: PromiseCheck[] = [
   {
     name: 'nothing_without_command',
     promise: `each effect of the last ${SURELY_KEPT_HOURS} hours has its command`,
-    text: `SELECT event_id, format('%s: %s %s without a command', user_id, changes - answers, effect) AS detail
+    // What settles did names no command. It has the time of one.
+    text: `WITH settles AS MATERIALIZED (
+        SELECT DISTINCT event_id, decided_at FROM commands WHERE type = 'settle' AND outcome = 'settled'
+      )
+      SELECT event_id, format('%s: %s %s without a command', user_id, changes - answers, effect) AS detail
       FROM (
         SELECT event_id, user_id, effect, sum(change) AS changes, sum(answer) AS answers FROM (
-          SELECT event_id, user_id, 'booked' AS effect, 1 AS change, 0 AS answer FROM bookings
-            WHERE NOT promoted AND booked_at > now() - ${SURELY_KEPT}
-          UNION ALL SELECT event_id, user_id, 'canceled', 1, 0 FROM bookings
-            WHERE canceled_at > now() - ${SURELY_KEPT}
-          UNION ALL SELECT event_id, user_id, 'promoted', 1, 0 FROM bookings
-            WHERE promoted AND booked_at > now() - ${SURELY_KEPT}
+          SELECT event_id, user_id,
+            CASE WHEN granted THEN 'granted' WHEN held_at IS NULL THEN 'booked' ELSE 'held' END AS effect,
+            1 AS change, 0 AS answer
+            FROM bookings WHERE NOT promoted AND booked_at > now() - ${SURELY_KEPT}
+          UNION ALL SELECT event_id, user_id, CASE WHEN ${RELEASED} THEN 'released' ELSE 'canceled' END, 1, 0 FROM bookings
+            WHERE status = 'canceled' AND canceled_at > now() - ${SURELY_KEPT}
+          UNION ALL SELECT event_id, user_id, 'confirmed', 1, 0 FROM bookings
+            WHERE confirmed_at > now() - ${SURELY_KEPT}
+          UNION ALL SELECT event_id, user_id, status, 1, 0 FROM bookings r
+            WHERE status IN ('expired', 'event_canceled') AND canceled_at > now() - ${SURELY_KEPT}
+              AND NOT ${settledAt('canceled_at')}
+          UNION ALL SELECT event_id, user_id, 'promoted', 1, 0 FROM bookings r
+            WHERE promoted AND booked_at > now() - ${SURELY_KEPT} AND NOT ${settledAt('booked_at')}
           UNION ALL SELECT event_id, user_id, 'waiting', 1, 0 FROM waitlist_entries
             WHERE since > now() - ${SURELY_KEPT}
           UNION ALL SELECT event_id, user_id, 'withdrawn', 1, 0 FROM waitlist_entries
             WHERE status = 'withdrawn' AND left_at > now() - ${SURELY_KEPT}
-          UNION ALL SELECT event_id, user_id, outcome, 0, 1 FROM commands
-            WHERE replay_of IS NULL AND outcome IN ('booked', 'canceled', 'waiting', 'withdrawn')
+          UNION ALL SELECT event_id, user_id, 'event_canceled', 1, 0 FROM waitlist_entries r
+            WHERE status = 'event_canceled' AND left_at > now() - ${SURELY_KEPT} AND NOT ${settledAt('left_at')}
+          UNION ALL SELECT event_id, user_id, CASE WHEN type = 'grant' AND outcome = 'booked' THEN 'granted' ELSE outcome END,
+            0, 1 FROM commands
+            WHERE replay_of IS NULL
+              AND outcome IN ('booked', 'held', 'confirmed', 'canceled', 'released', 'waiting', 'withdrawn')
           UNION ALL SELECT event_id, promoted_user_id, 'promoted', 0, 1 FROM commands
             WHERE replay_of IS NULL AND promoted_user_id IS NOT NULL
         ) effects WHERE ${wanted('event_id')} GROUP BY event_id, user_id, effect
@@ -122,7 +179,7 @@ export const commandChecks: PromiseCheck[] = [
       WHERE ${wanted('r.event_id')} AND (
         first.replay_of IS NOT NULL
         OR ${askedOf('r')} <> ${askedOf('first')} OR r.outcome <> first.outcome
-        OR (r.position, r.booking_sequence) IS DISTINCT FROM (first.position, first.booking_sequence))`,
+        OR (r.position, r.booking_sequence, r.data) IS DISTINCT FROM (first.position, first.booking_sequence, first.data))`,
   },
   {
     name: 'keys_have_command',
@@ -137,14 +194,15 @@ export const commandChecks: PromiseCheck[] = [
     name: 'one_answer_per_key',
     promise: `each idempotency key of the last ${IDEMPOTENCY_KEY_HOURS} hours has one outcome, and all its repeats have it`,
     // A request is a repeat only if it was accepted within the lifetime of the key, which begins
-    // with the first request.
+    // with the first request. A request that came too early, or during a pause, does not use up its
+    // key.
     text: `SELECT c.event_id, format('a key of %s: %s %s, and %s %s', k.caller, first.command_id, first.outcome,
           c.command_id, c.outcome) AS detail
       FROM idempotency_keys k
       JOIN commands first ON first.command_id = k.command_id
       JOIN commands c ON c.caller = k.caller AND c.idempotency_key = k.key_hash AND c.command_id <> k.command_id
       WHERE k.created_at > now() - interval '${IDEMPOTENCY_KEY_HOURS} hours' AND ${wanted('c.event_id')}
-        AND c.outcome NOT IN ('refused', 'idempotency_key_reused')
+        AND c.outcome NOT IN ('refused', 'idempotency_key_reused', 'sales_not_open', 'sales_paused')
         AND (c.replay_of IS NULL AND abs(extract(epoch FROM c.accepted_at - first.accepted_at)) < ${IDEMPOTENCY_KEY_HOURS} * 3600
           OR c.replay_of IS NOT NULL AND c.replay_of <> k.command_id
             AND extract(epoch FROM c.accepted_at - first.accepted_at) BETWEEN 0 AND ${IDEMPOTENCY_KEY_HOURS} * 3600 - 1)`,

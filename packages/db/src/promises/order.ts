@@ -11,7 +11,7 @@ const PAIRED = `
   FULL JOIN (${PROMOTIONS} FROM bookings WHERE promoted AND ${wanted('event_id')}) b USING (event_id, nth)`
 
 /**
- * First come, first served. Bookings and waiting-list entries have one sequence of numbers, in the
+ * First come, first served, except for the tickets that staff granted. Bookings and waiting-list entries have one sequence of numbers, in the
  * order of decisions, and a promotion gets a number of its own. The checks compare these numbers,
  * not times.
  */
@@ -43,7 +43,7 @@ export const orderChecks: PromiseCheck[] = [
   },
   {
     name: 'nobody_passed_over',
-    promise: 'no waiting entry is older than a booking or a promoted entry',
+    promise: 'no waiting entry is older than a booking that was not granted, or a promoted entry',
     text: `SELECT event_id, format('number %s waits, number %s was served', first_waiting, last_served) AS detail
       FROM (
         SELECT event_id, min(sequence) AS first_waiting FROM waitlist_entries
@@ -51,7 +51,7 @@ export const orderChecks: PromiseCheck[] = [
       ) w
       JOIN (
         SELECT event_id, max(sequence) AS last_served FROM (
-          SELECT event_id, sequence FROM bookings WHERE NOT promoted
+          SELECT event_id, sequence FROM bookings WHERE NOT promoted AND NOT granted
           UNION ALL SELECT event_id, sequence FROM waitlist_entries WHERE status = 'promoted'
         ) served GROUP BY event_id
       ) s USING (event_id)
@@ -72,7 +72,7 @@ export const orderChecks: PromiseCheck[] = [
           max(booking_sequence) OVER (PARTITION BY event_id ORDER BY sequence) AS promoted_at_most
         FROM (
           SELECT event_id, sequence, user_id, true AS straight, NULL::bigint AS booking_sequence
-          FROM bookings WHERE NOT promoted AND ${wanted('event_id')}
+          FROM bookings WHERE NOT promoted AND NOT granted AND ${wanted('event_id')}
           UNION ALL
           SELECT event_id, entry_sequence, entry_user, false, booking_sequence FROM (${PAIRED}) p
         ) arrivals
@@ -81,19 +81,24 @@ export const orderChecks: PromiseCheck[] = [
   },
   {
     name: 'head_not_too_far',
-    promise: 'no entry is waiting before the number at which the search for the head begins',
-    text: `SELECT w.event_id, format('number %s waits, the search begins at %s', min(w.sequence),
+    promise:
+      'no entry is waiting before the number at which the search for the head begins, and no claim of a canceled event is live',
+    text: `SELECT r.event_id, format('number %s waits, the search begins at %s', min(r.sequence),
           e.waitlist_head_sequence) AS detail
-      FROM waitlist_entries w JOIN events e USING (event_id)
-      WHERE w.status = 'waiting' AND w.sequence < e.waitlist_head_sequence AND ${wanted('w.event_id')}
-      GROUP BY w.event_id, e.waitlist_head_sequence`,
+      FROM (
+        SELECT event_id, sequence, true AS waits FROM waitlist_entries WHERE status = 'waiting'
+        UNION ALL SELECT event_id, sequence, false FROM bookings WHERE status IN ('confirmed', 'held')
+      ) r JOIN events e USING (event_id)
+      WHERE (r.waits OR e.canceled_at IS NOT NULL) AND r.sequence < e.waitlist_head_sequence
+        AND ${wanted('r.event_id')}
+      GROUP BY r.event_id, e.waitlist_head_sequence`,
   },
   {
     name: 'times_complete',
     promise: 'only bookings and entries that have ended have an end time, and all of those do',
     text: `SELECT event_id, format('%s %s is %s', what, sequence, status) AS detail
       FROM (
-        SELECT event_id, 'booking' AS what, sequence, status, (canceled_at IS NULL) = (status = 'confirmed') AS fits
+        SELECT event_id, 'booking' AS what, sequence, status, (canceled_at IS NULL) = (status IN ('confirmed', 'held')) AS fits
         FROM bookings
         UNION ALL
         SELECT event_id, 'entry', sequence, status, (left_at IS NULL) = (status = 'waiting') FROM waitlist_entries

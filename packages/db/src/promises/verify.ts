@@ -1,6 +1,7 @@
 import type { Pool } from 'pg'
 import { beginSnapshot } from '../reads/snapshot.js'
 import type { PromiseCheck } from './check.js'
+import { circulationChecks } from './circulation.js'
 import { claimChecks } from './claims.js'
 import { commandChecks } from './commands.js'
 import { counterChecks } from './counters.js'
@@ -29,7 +30,13 @@ export interface VerifyOptions {
   now: () => number
 }
 
-const CHECKS: PromiseCheck[] = [...counterChecks, ...claimChecks, ...orderChecks, ...commandChecks]
+const CHECKS: PromiseCheck[] = [
+  ...counterChecks,
+  ...circulationChecks,
+  ...claimChecks,
+  ...orderChecks,
+  ...commandChecks,
+]
 
 /**
  * Checks all promises in one snapshot. It only reads and blocks no other session, so it can run on
