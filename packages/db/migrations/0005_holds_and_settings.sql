@@ -39,7 +39,8 @@ ALTER TABLE "events" ADD COLUMN "confirmation" text DEFAULT 'holder' NOT NULL;--
 ALTER TABLE "events" ADD COLUMN "max_waiting" integer;--> statement-breakpoint
 ALTER TABLE "idempotency_keys" ADD COLUMN "request_hash" text collate "C";--> statement-breakpoint
 CREATE INDEX "bookings_held" ON "bookings" USING btree ("event_id","expires_at","sequence") WHERE "bookings"."status" = 'held';--> statement-breakpoint
-CREATE INDEX "bookings_of_user" ON "bookings" USING btree ("user_id",coalesce("confirmed_at", "booked_at")) WHERE "bookings"."status" IN ('confirmed', 'held');--> statement-breakpoint
+CREATE INDEX "bookings_of_user" ON "bookings" USING btree ("user_id",coalesce("confirmed_at", "booked_at")) WHERE "bookings"."status" = 'confirmed';--> statement-breakpoint
+CREATE INDEX "bookings_held_of_user" ON "bookings" USING btree ("user_id","booked_at") WHERE "bookings"."status" = 'held';--> statement-breakpoint
 CREATE INDEX "bookings_ended_of_user" ON "bookings" USING btree ("user_id","canceled_at") WHERE "bookings"."status" IN ('canceled', 'expired', 'event_canceled');--> statement-breakpoint
 CREATE INDEX "claims_lapsed" ON "claims" USING btree ("event_id","user_id") WHERE "claims"."kind" = 'lapsed';--> statement-breakpoint
 CREATE INDEX "events_due" ON "events" USING btree ("due_at","event_id") WHERE "events"."due_at" IS NOT NULL;--> statement-breakpoint

@@ -264,11 +264,14 @@ export const bookings = pgTable(
     index('bookings_held')
       .on(table.eventId, table.expiresAt, table.sequence)
       .where(sql`${table.status} = 'held'`),
-    // What a user has or had, the latest last. A row is in one of the two, so that a booking is
+    // What a user has or had, the latest last. A row is in one of the three, so that a booking is
     // written to one index more.
     index('bookings_of_user')
       .on(table.userId, sql`coalesce(${table.confirmedAt}, ${table.bookedAt})`)
-      .where(sql`${table.status} IN ('confirmed', 'held')`),
+      .where(sql`${table.status} = 'confirmed'`),
+    index('bookings_held_of_user')
+      .on(table.userId, table.bookedAt)
+      .where(sql`${table.status} = 'held'`),
     index('bookings_ended_of_user')
       .on(table.userId, table.canceledAt)
       .where(sql`${table.status} IN ('canceled', 'expired', 'event_canceled')`),

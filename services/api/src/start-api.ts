@@ -25,6 +25,9 @@ const LISTEN_WITHIN_MS = 2000
 /** How often the servers are probed for metrics, ms. Prometheus reads them less often. */
 const SERVER_METRICS_INTERVAL_MS = 5000
 
+/** The reads of a page touch few rows. To start a parallel worker for one would take longer. */
+const SMALL_READS = { max_parallel_workers_per_gather: '0' }
+
 /**
  * Starts all parts of an API process. Each part is registered with `closers` when it opens.
  *
@@ -121,7 +124,11 @@ export async function startApi(
 /** Opens three pools. The line has its own, so that reads and downloads cannot delay it. */
 function openDatabases(config: ApiConfig, log: Log, metrics: Metrics, closers: Closers) {
   const { postgres, databaseUrl: url, databaseSchema: schema } = config
-  const open = (name: string, poolSize: number): Database => {
+  const open = (
+    name: string,
+    poolSize: number,
+    sessionSettings: Record<string, string> = {},
+  ): Database => {
     const database = createDatabase({
       url,
       schema,
@@ -130,6 +137,7 @@ function openDatabases(config: ApiConfig, log: Log, metrics: Metrics, closers: C
       connectTimeoutMs: postgres.connectTimeoutMs,
       statementTimeoutMs: postgres.statementTimeoutMs,
       idleInTransactionTimeoutMs: postgres.idleInTransactionTimeoutMs,
+      sessionSettings,
       onIdleError: (err) => log.warn({ err, pool: name }, 'an idle PostgreSQL connection failed'),
     })
     metrics.watchPool(name, database.pool)
@@ -137,7 +145,7 @@ function openDatabases(config: ApiConfig, log: Log, metrics: Metrics, closers: C
     return database
   }
   return {
-    main: open('main', postgres.poolSize),
+    main: open('main', postgres.poolSize, SMALL_READS),
     line: open('line', postgres.linePoolSize),
     exports: open('exports', postgres.exportPoolSize),
   }

@@ -46,46 +46,41 @@ export interface UserBookingFilter {
 /** For how long a claim that ended is listed, in days. */
 const SHOWN_DAYS = 90
 
-/** A part of the list, whose rows one index has in order. */
+/** A part of the list: claims with one standing, which one index has in order. */
 interface Part {
-  standings: readonly Standing[]
+  standing: Standing
   table: 'bookings' | 'waitlist_entries'
   /** SQL of the time at which the user got the standing. */
   since: string
+  /** The condition of the partial index. */
   where: string
-  /** SQL of the standing, unless the event is canceled. */
-  standing: string
 }
 
-// The conditions are those of the partial indexes.
 const PARTS: readonly Part[] = [
   {
-    standings: ['booked', 'held'],
+    standing: 'booked',
     table: 'bookings',
     since: 'coalesce(c.confirmed_at, c.booked_at)',
-    where: `c.status IN ('confirmed', 'held')`,
-    standing: `CASE c.status WHEN 'held' THEN 'held' ELSE 'booked' END`,
+    where: `c.status = 'confirmed'`,
   },
+  { standing: 'held', table: 'bookings', since: 'c.booked_at', where: `c.status = 'held'` },
   {
-    standings: ['waiting'],
+    standing: 'waiting',
     table: 'waitlist_entries',
     since: 'c.since',
     where: `c.status = 'waiting'`,
-    standing: `'waiting'`,
   },
   {
-    standings: [],
+    standing: 'ended',
     table: 'bookings',
     since: 'c.canceled_at',
     where: `c.status IN ('canceled', 'expired', 'event_canceled')`,
-    standing: `'ended'`,
   },
   {
-    standings: [],
+    standing: 'ended',
     table: 'waitlist_entries',
     since: 'c.left_at',
     where: `c.status IN ('withdrawn', 'event_canceled')`,
-    standing: `'ended'`,
   },
 ]
 
@@ -105,52 +100,84 @@ interface Row {
 }
 
 /**
- * Reads a page of what a user has and had, the latest first. Live claims of a canceled event count
- * as ended although a settle may not have reached them yet.
+ * Reads a page of what a user has and had, the latest first. The claims of a canceled event have
+ * ended although settles may not have reached them yet.
  */
 export async function pageUserBookings(
   pool: Pool,
   userId: string,
   { standings, after, limit }: UserBookingFilter,
 ): Promise<UserBooking[]> {
-  const values: unknown[] = [userId, standings, limit]
+  const values: unknown[] = [userId, limit]
   if (after !== undefined) values.push(after.sinceUs, after.eventId, after.sequence)
-  const wantsEnded = standings.includes('ended')
-  const parts = PARTS.filter(
-    (part) => wantsEnded || part.standings.some((standing) => standings.includes(standing)),
+  const isContinued = after !== undefined
+  const parts = PARTS.filter(({ standing }) => standings.includes(standing)).map((part) =>
+    textOf(part, isContinued),
   )
+  if (standings.includes('ended')) parts.push(unsettledText(isContinued))
   const { rows } = await pool.query<Row>({
-    text: `SELECT r.*, CASE WHEN r.standing = 'waiting'
-          THEN ${countWaitingUpTo('r.event_id', 'r.head', 'r.sequence')} END AS position
-        FROM (SELECT * FROM (
-          ${parts.map((part) => `(${textOf(part, after !== undefined)})`).join(' UNION ALL ')}
-        ) AS parts ORDER BY since DESC, event_id DESC, sequence DESC LIMIT $3) AS r
+    text: `SELECT r.*, e.name, e.starts_at, CASE WHEN r.standing = 'waiting'
+          THEN ${countWaitingUpTo('r.event_id', 'e.head', 'r.sequence')} END AS position
+        FROM (
+          SELECT * FROM (${parts.map((part) => `(${part})`).join(' UNION ALL ')}) AS parts
+          ORDER BY since DESC, event_id DESC, sequence DESC LIMIT $2
+        ) AS r
+        CROSS JOIN LATERAL (
+          SELECT name, ${msOf('starts_at')} AS starts_at, waitlist_head_sequence AS head FROM events
+          WHERE event_id = r.event_id LIMIT 1
+        ) AS e
       ORDER BY r.since DESC, r.event_id DESC, r.sequence DESC`,
     values,
   })
   return rows.map(bookingOfRow)
 }
 
-function textOf({ standings, table, since, where, standing }: Part, isContinued: boolean): string {
-  const ofBooking = (column: string): string => (table === 'bookings' ? `c.${column}` : 'NULL')
-  const standingNow =
-    standings.length === 0
-      ? standing
-      : `CASE WHEN e.canceled_at IS NULL THEN ${standing} ELSE 'ended' END`
-  return `SELECT c.event_id, c.sequence, e.name, ${msOf('e.starts_at')} AS starts_at, e.head,
-        ${standingNow} AS standing, ${table === 'waitlist_entries'} AS is_entry, c.status,
-        coalesce(${ofBooking('promoted')}, false) AS promoted,
-        ${ofBooking('held_at')} IS NOT NULL AND ${ofBooking('confirmed_at')} IS NULL AS is_hold,
-        ${msOf(`${ofBooking('expires_at')}::timestamptz`)} AS expires_at,
+/** SQL of the columns that differ between the parts. */
+function columnsOf(table: Part['table'], since: string): string {
+  const ofBooking = table === 'bookings'
+  return `${ofBooking ? 'c.promoted' : 'false'} AS promoted,
+    ${ofBooking ? 'c.held_at IS NOT NULL AND c.confirmed_at IS NULL' : 'false'} AS is_hold,
+    ${ofBooking ? msOf('c.expires_at') : 'NULL::float8'} AS expires_at,
+    ${since} AS since, (extract(epoch FROM ${since}) * 1000000)::bigint AS since_us`
+}
+
+const orderBy = (since: string): string =>
+  `ORDER BY ${since} DESC, c.event_id DESC, c.sequence DESC LIMIT $2`
+
+const continued = (since: string, isContinued: boolean): string =>
+  isContinued
+    ? `AND (${since}, c.event_id, c.sequence) < (${timeOfUs('$3')}, $4::bigint, $5::bigint)`
+    : ''
+
+// The subquery finds the event of each claim, so that PostgreSQL reads the claims in the order of
+// the index instead of joining tables.
+function textOf({ standing, table, since, where }: Part, isContinued: boolean): string {
+  const counts =
+    standing === 'ended'
+      ? `${since} > now() - interval '${SHOWN_DAYS} days'`
+      : '(SELECT canceled_at FROM events WHERE event_id = c.event_id) IS NULL'
+  return `SELECT c.event_id, c.sequence, '${standing}' AS standing,
+        ${table === 'waitlist_entries'} AS is_entry, c.status, ${columnsOf(table, since)}
+      FROM ${table} c WHERE c.user_id = $1 AND ${where} AND ${counts}
+        ${continued(since, isContinued)} ${orderBy(since)}`
+}
+
+/** SQL of the claims that the cancellation of an event ended, and that settles have yet to end. */
+function unsettledText(isContinued: boolean): string {
+  const since = 'e.canceled_at'
+  return `SELECT c.event_id, c.sequence, 'ended' AS standing, c.kind = 'waiting' AS is_entry,
+        'event_canceled' AS status, coalesce(b.promoted, false) AS promoted,
+        b.held_at IS NOT NULL AND b.confirmed_at IS NULL AS is_hold, NULL::float8 AS expires_at,
         ${since} AS since, (extract(epoch FROM ${since}) * 1000000)::bigint AS since_us
-      FROM ${table} c CROSS JOIN LATERAL (
-        SELECT name, starts_at, canceled_at, waitlist_head_sequence AS head FROM events
-        WHERE event_id = c.event_id LIMIT 1
-      ) AS e
-      WHERE c.user_id = $1 AND ${where} AND ${standingNow} = ANY ($2::text[])
-        ${standings.length === 0 ? `AND ${since} > now() - interval '${SHOWN_DAYS} days'` : ''}
-        ${isContinued ? `AND (${since}, c.event_id, c.sequence) < (${timeOfUs('$4')}, $5::bigint, $6::bigint)` : ''}
-      ORDER BY ${since} DESC, c.event_id DESC, c.sequence DESC LIMIT $3`
+      FROM events e
+      CROSS JOIN LATERAL (
+        SELECT * FROM claims WHERE event_id = e.event_id AND user_id = $1 AND kind <> 'lapsed' LIMIT 1
+      ) AS c
+      LEFT JOIN LATERAL (
+        SELECT * FROM bookings WHERE c.kind <> 'waiting' AND event_id = c.event_id AND sequence = c.sequence LIMIT 1
+      ) AS b ON true
+      WHERE e.canceled_at IS NOT NULL AND e.due_at IS NOT NULL
+        ${continued(since, isContinued)} ${orderBy(since)}`
 }
 
 function bookingOfRow(row: Row): UserBooking {
@@ -171,7 +198,7 @@ function bookingOfRow(row: Row): UserBooking {
   }
 }
 
-/** What ended a claim with this status. A live claim has ended because its event is canceled. */
+/** What ended a claim with this status. */
 function endOf(status: string): UserBooking['ended'] {
   if (status === 'expired') return 'expired'
   return status === 'canceled' || status === 'withdrawn' ? 'canceled' : 'event_canceled'
