@@ -68,6 +68,8 @@ describe('booking and canceling', () => {
       standing: 'booked',
       position: null,
       bookingId: expect.any(String),
+      expiresAt: null,
+      offered: false,
     })
     expect((await system.api.get(`/status/${eventId}`)).body).toEqual({
       eventId,

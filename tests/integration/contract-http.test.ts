@@ -161,7 +161,7 @@ describe('paths and methods', () => {
       '/book/',
       '/status',
       '/status/1/',
-      '/events/1',
+      '/events/1/',
       '/jobs',
       '/BOOK',
     ]) {
