@@ -99,7 +99,7 @@ function findWrongDecisions({
   const purchaseOf = new Map(purchases.map((purchase) => [purchase.userId, purchase]))
   const model = createNaiveEvent(0, tickets)
   for (const { userId } of [...before.bookings, ...before.waiting]) {
-    const { outcome, position } = model.decide('book', userId)
+    const { outcome, position } = model.decide({ type: 'book', userId }, 0)
     const purchase = purchaseOf.get(userId)
     if (purchase?.outcome !== outcome)
       faults.push(`${userId} got ${purchase?.outcome ?? 'no answer'} instead of ${outcome}`)
@@ -107,7 +107,7 @@ function findWrongDecisions({
       faults.push(`${userId} got position ${purchase.position} instead of ${position}`)
   }
   faults.push(...differencesOf('before the cancellations', before, model))
-  for (const userId of canceled) model.decide('cancel', userId)
+  for (const userId of canceled) model.decide({ type: 'cancel', userId }, 0)
   faults.push(...differencesOf('after the cancellations', after, model))
   return faults
 }

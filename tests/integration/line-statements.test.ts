@@ -63,7 +63,8 @@ describe('the SQL statements of a batch', () => {
       await kit.query(
         'TRUNCATE events, claims, bookings, waitlist_entries, waitlist_blocks, commands, idempotency_keys',
       )
-      for (const [i, size] of scenario.sizes.entries()) await kit.createEvent(i + 1, size)
+      for (const [i, { totalTickets }] of scenario.events.entries())
+        await kit.createEvent(i + 1, totalTickets)
       await kit.query('UPDATE events SET last_sequence = $1', [scenario.lastSequence])
 
       for (const { request, loaded, writes } of record(scenario)) {

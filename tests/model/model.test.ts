@@ -41,6 +41,20 @@ describe('runScenario', () => {
           if (claim.kind === 'waiting' && claim.position !== null) claim.position += 1
       },
     },
+    'a settle that ignores the deadlines of holds': {
+      loaded: ({ due, nowMs }) => {
+        for (const claim of due) if (claim.expiresAtMs !== null) claim.expiresAtMs = nowMs
+      },
+    },
+    'a settle that ends nothing': { loaded: ({ due }) => due.splice(0) },
+    'a hold that lapsed and is not loaded': { loaded: ({ lapsed }) => lapsed.splice(0) },
+    'a deadline that is not written': {
+      writes: ({ events }) => {
+        for (const event of events) event.dueAtMs = null
+      },
+    },
+    'settings that are not written': { writes: (writes) => writes.settings.pop() },
+    'a hold that does not change': { writes: (writes) => writes.bookingsChanged.pop() },
     'a claim that is not loaded': { loaded: (loaded) => loaded.claims.pop() },
     'an available ticket too many': {
       loaded: ({ events }) => {
@@ -68,7 +82,7 @@ describe('runScenario', () => {
 
   it.each(Object.entries(sabotages))('fails for %s', (_name, sabotage) => {
     const found = fc.check(
-      fc.property(scenarios(300), (scenario) => {
+      fc.property(scenarios(1000), (scenario) => {
         runScenario(scenario, sabotage)
       }),
       { seed: 1, numRuns: 100, endOnFailure: true },

@@ -1,92 +1,428 @@
-import type { Command, CommandType, Outcome, StoredOutcome } from '@ticket-line/shared'
+import type {
+  CommandType,
+  EventPatch,
+  EventSettings,
+  EventView,
+  StoredOutcome,
+} from '@ticket-line/shared'
+
+type Outcome = Exclude<StoredOutcome, { outcome: 'abandoned' }>
 
 /**
- * The booking rules in their plainest form: two lists for each event, one command after the other,
- * nothing loaded and nothing batched. This is the second opinion of the model tests, the
- * simulation, the fault rig and the herd, so it shares no code with the product.
+ * The rules of an event in their plainest form: what was ever made, in lists, one command after the
+ * other, nothing loaded, nothing batched and nothing counted in advance. This is the second opinion
+ * of the model tests, the simulation, the fault rig and the herd, so it shares no code with the
+ * product. All times are ms since 1970.
  */
 export interface NaiveEvent {
-  totalTickets: number
-  /** Live bookings, in the order in which they were made. */
-  booked: NaiveClaim[]
+  readonly settings: Readonly<EventSettings>
+  /** The size that the organizer wants. */
+  readonly totalTickets: number
+  /** Live bookings and holds, in order of `sequence`. */
+  readonly tickets: NaiveClaim[]
+  /** Those of `tickets` that are bookings. */
+  readonly booked: NaiveClaim[]
   /** Live waiting-list entries, the head first. */
-  waiting: NaiveClaim[]
-  /** Every booking and waiting-list entry that was ever made, in order of `sequence`. */
-  made: NaiveClaim[]
-  decide(type: CommandType, userId: string): Decision
+  readonly waiting: NaiveClaim[]
+  /** Every booking, hold and waiting-list entry that was ever made, in order of `sequence`. */
+  readonly made: NaiveClaim[]
+  readonly canceledAtMs: number | null
+  decide(request: NaiveRequest, nowMs: number): Decision
+  /** Whether the event sells at this time. */
+  isOpen(nowMs: number): boolean
+  /** The event as clients see it. */
+  view(): EventView
+  /** The earliest time from now on at which a settle would change something; infinite if none. */
+  dueAtMs(nowMs: number): number
 }
 
 export interface NaiveClaim {
   userId: string
   kind: 'booking' | 'waiting'
+  status:
+    | 'confirmed'
+    | 'held'
+    | 'canceled'
+    | 'expired'
+    | 'waiting'
+    | 'promoted'
+    | 'withdrawn'
+    | 'granted'
+    | 'event_canceled'
   /** Number of the claim in its event. Bookings and waiting-list entries share one sequence. */
   sequence: number
-  /** True for a booking that came from the waiting list. */
+  /** True for a booking or hold that came from the waiting list. */
   promoted: boolean
+  /** True for a booking that staff gave. */
+  granted: boolean
+  /** Undefined if it was never a hold. */
+  hold?: { heldAtMs: number; seconds: number; expiresAtMs: number }
+  /** When it ended; undefined while it is live. */
+  endedAtMs?: number | undefined
+}
+
+/** What a command asks for. Each type reads the members that it has. */
+export interface NaiveRequest {
+  type: CommandType
+  userId: string
+  bookingId?: string
+  seconds?: number
+  raiseCapacity?: boolean
+  patch?: EventPatch
+  ifVersion?: number
+  shrink?: boolean
 }
 
 /** An outcome without its time and without a reference to an earlier command. */
 export type Decision = Omit<Outcome, 'decidedAtMs' | 'replayOf'>
+
+const DAY_MS = 24 * 60 * 60 * 1000
+const MOST_TICKETS = 1_000_000
+/** Most changes of one settle. One step of it makes up to two. */
+const PORTION = 256
+
+const DEFAULTS: EventSettings = {
+  totalTickets: 0,
+  name: null,
+  startsAtMs: null,
+  endsAtMs: null,
+  timezone: null,
+  venue: null,
+  url: null,
+  listed: true,
+  confirmation: 'holder',
+  opensAtMs: null,
+  closesAtMs: null,
+  paused: false,
+  promoting: true,
+  holdSeconds: null,
+  offerSeconds: null,
+  maxHoldSeconds: null,
+  maxWaiting: null,
+}
 
 /** @param lastSequence the last number that the event has used before */
 export function createNaiveEvent(
   eventId: number,
   totalTickets: number,
   lastSequence = 0,
+  initial: EventPatch = {},
 ): NaiveEvent {
-  const claims = new Map<string, NaiveClaim>()
-  const booked: NaiveClaim[] = []
-  const waiting: NaiveClaim[] = []
+  const settings: EventSettings = { ...DEFAULTS, ...initial, totalTickets }
+  let version = 1
+  let canceledAtMs: number | null = null
   const made: NaiveClaim[] = []
+  const tickets: NaiveClaim[] = []
+  const waiting: NaiveClaim[] = []
+  /** What each user has, and holds that lapsed and that nothing has replaced. */
+  const standing = new Map<string, NaiveClaim>()
 
-  function add(userId: string, kind: NaiveClaim['kind'], promoted: boolean): NaiveClaim {
-    const claim = { userId, kind, promoted, sequence: lastSequence + made.length + 1 }
-    made.push(claim)
-    claims.set(userId, claim)
-    if (kind === 'booking') booked.push(claim)
-    else waiting.push(claim)
-    return claim
+  /** Nobody gets a ticket past the waiting list, and as soon as nobody is on it all are free. */
+  function freeTickets(): number {
+    if (canceledAtMs !== null || waiting.length > 0) return 0
+    return Math.max(0, settings.totalTickets - tickets.length)
   }
 
-  function remove(claim: NaiveClaim): void {
-    const list = claim.kind === 'booking' ? booked : waiting
-    list.splice(list.indexOf(claim), 1)
-    claims.delete(claim.userId)
+  function stateAt(nowMs: number): 'canceled' | 'closed' | 'scheduled' | 'paused' | 'open' {
+    if (canceledAtMs !== null) return 'canceled'
+    if (settings.closesAtMs !== null && nowMs >= settings.closesAtMs) return 'closed'
+    if (settings.opensAtMs !== null && nowMs < settings.opensAtMs) return 'scheduled'
+    return settings.paused ? 'paused' : 'open'
   }
+
+  const mayPromote = (nowMs: number): boolean => stateAt(nowMs) === 'open' && settings.promoting
 
   const bookingIdOf = ({ sequence }: NaiveClaim): string => `${eventId}-${sequence}`
 
-  function book(userId: string): Decision {
-    const claim = claims.get(userId)
-    if (claim?.kind === 'booking')
+  function add(claim: Omit<NaiveClaim, 'sequence'>): NaiveClaim {
+    const added = { ...claim, sequence: lastSequence + made.length + 1 }
+    made.push(added)
+    standing.set(claim.userId, added)
+    if (claim.kind === 'booking') tickets.push(added)
+    else waiting.push(added)
+    return added
+  }
+
+  function addTicket(
+    userId: string,
+    holdSeconds: number | null,
+    nowMs: number,
+    how: { promoted?: true; granted?: true } = {},
+  ): NaiveClaim {
+    const ticket = { userId, kind: 'booking' as const, promoted: false, granted: false, ...how }
+    if (holdSeconds === null) return add({ ...ticket, status: 'confirmed' })
+    const expiresAtMs = nowMs + holdSeconds * 1000
+    const hold = { heldAtMs: nowMs, seconds: holdSeconds, expiresAtMs }
+    return add({ ...ticket, status: 'held', hold })
+  }
+
+  function end(claim: NaiveClaim, status: NaiveClaim['status'], nowMs: number): void {
+    const list = claim.kind === 'booking' ? tickets : waiting
+    list.splice(list.indexOf(claim), 1)
+    claim.status = status
+    claim.endedAtMs = nowMs
+    if (status !== 'expired') standing.delete(claim.userId)
+  }
+
+  function promoteHead(nowMs: number): NaiveClaim {
+    const entry = waiting[0] as NaiveClaim
+    end(entry, 'promoted', nowMs)
+    const seconds = settings.offerSeconds ?? settings.holdSeconds
+    return addTicket(entry.userId, seconds, nowMs, { promoted: true })
+  }
+
+  /** A ticket has come back: it goes to the head of the list if the event still wants it. */
+  function passOn(nowMs: number): NaiveClaim | undefined {
+    const isWanted = tickets.length < settings.totalTickets
+    return isWanted && waiting.length > 0 && mayPromote(nowMs) ? promoteHead(nowMs) : undefined
+  }
+
+  /** What the user has now. A hold that lapsed is nothing. */
+  function claimOf(userId: string): NaiveClaim | undefined {
+    const claim = standing.get(userId)
+    return claim?.status === 'expired' ? undefined : claim
+  }
+
+  const alreadyWaiting = (claim: NaiveClaim): Decision => ({
+    outcome: 'already_waiting',
+    position: waiting.indexOf(claim) + 1,
+  })
+
+  function book({ userId }: NaiveRequest, nowMs: number): Decision {
+    const claim = claimOf(userId)
+    if (claim?.status === 'waiting') return alreadyWaiting(claim)
+    if (claim?.status === 'confirmed')
       return { outcome: 'already_booked', bookingId: bookingIdOf(claim) }
-    if (claim?.kind === 'waiting')
-      return { outcome: 'already_waiting', position: waiting.indexOf(claim) + 1 }
-    if (booked.length < totalTickets)
-      return { outcome: 'booked', bookingId: bookingIdOf(add(userId, 'booking', false)) }
-    add(userId, 'waiting', false)
+    if (claim?.hold !== undefined) {
+      const { expiresAtMs } = claim.hold
+      return { outcome: 'already_held', bookingId: bookingIdOf(claim), expiresAtMs }
+    }
+    const state = stateAt(nowMs)
+    if (state === 'closed') return { outcome: 'sales_closed' }
+    if (state === 'paused') return { outcome: 'sales_paused' }
+    if (state === 'scheduled')
+      return { outcome: 'sales_not_open', opensAtMs: settings.opensAtMs as number }
+    if (freeTickets() > 0) {
+      const ticket = addTicket(userId, settings.holdSeconds, nowMs)
+      const bookingId = bookingIdOf(ticket)
+      return ticket.hold === undefined
+        ? { outcome: 'booked', bookingId }
+        : { outcome: 'held', bookingId, expiresAtMs: ticket.hold.expiresAtMs }
+    }
+    if (settings.maxWaiting === 0) return { outcome: 'sold_out' }
+    if (settings.maxWaiting !== null && waiting.length >= settings.maxWaiting)
+      return { outcome: 'waiting_list_full' }
+    add({ userId, kind: 'waiting', status: 'waiting', promoted: false, granted: false })
     return { outcome: 'waiting', position: waiting.length }
   }
 
-  function cancel(userId: string): Decision {
-    const claim = claims.get(userId)
+  function cancel({ userId, bookingId }: NaiveRequest, nowMs: number): Decision {
+    const claim = claimOf(userId)
     if (claim === undefined) return { outcome: 'booking_not_found' }
-    remove(claim)
-    if (claim.kind === 'waiting') return { outcome: 'withdrawn' }
-    const canceled: Decision = { outcome: 'canceled', bookingId: bookingIdOf(claim) }
-    const head = waiting[0]
-    if (head === undefined) return canceled
-    remove(head)
-    add(head.userId, 'booking', true)
-    return { ...canceled, promotedUserId: head.userId }
+    const isMeant = claim.kind === 'booking' && bookingId === bookingIdOf(claim)
+    if (bookingId !== undefined && !isMeant) return { outcome: 'hold_expired' }
+    if (claim.kind === 'waiting') {
+      end(claim, 'withdrawn', nowMs)
+      return { outcome: 'withdrawn' }
+    }
+    const outcome = claim.status === 'held' ? 'released' : 'canceled'
+    end(claim, 'canceled', nowMs)
+    const promoted = passOn(nowMs)
+    const decision: Decision = { outcome, bookingId: bookingIdOf(claim) }
+    return promoted === undefined ? decision : { ...decision, promotedUserId: promoted.userId }
+  }
+
+  /** The hold that lapsed less than a day ago and that the request means. */
+  function lapsedHold({ userId, bookingId }: NaiveRequest, nowMs: number): NaiveClaim | undefined {
+    const claim =
+      bookingId === undefined
+        ? standing.get(userId)
+        : made.find((one) => one.userId === userId && bookingIdOf(one) === bookingId)
+    if (claim?.status !== 'expired') return undefined
+    return nowMs - (claim.endedAtMs as number) < DAY_MS ? claim : undefined
+  }
+
+  function confirm(request: NaiveRequest, nowMs: number): Decision {
+    const { userId, bookingId } = request
+    const claim = claimOf(userId)
+    if (claim?.kind === 'waiting') return alreadyWaiting(claim)
+    if (claim !== undefined) {
+      if (bookingId !== undefined && bookingId !== bookingIdOf(claim))
+        return { outcome: 'hold_expired' }
+      claim.status = 'confirmed'
+      return { outcome: 'confirmed', bookingId: bookingIdOf(claim) }
+    }
+    const lapsed = lapsedHold(request, nowMs)
+    if (lapsed === undefined) return { outcome: 'booking_not_found' }
+    if (freeTickets() === 0) return { outcome: 'hold_expired' }
+    lapsed.status = 'confirmed'
+    lapsed.endedAtMs = undefined
+    standing.set(userId, lapsed)
+    tickets.push(lapsed)
+    tickets.sort((a, b) => a.sequence - b.sequence)
+    return { outcome: 'confirmed', bookingId: bookingIdOf(lapsed) }
+  }
+
+  function extend(request: NaiveRequest, nowMs: number): Decision {
+    const claim = claimOf(request.userId)
+    if (claim === undefined) {
+      const hasLapsed = lapsedHold(request, nowMs) !== undefined
+      return { outcome: hasLapsed ? 'hold_expired' : 'booking_not_found' }
+    }
+    if (claim.kind === 'waiting') return alreadyWaiting(claim)
+    const bookingId = bookingIdOf(claim)
+    if (request.bookingId !== undefined && request.bookingId !== bookingId)
+      return { outcome: 'hold_expired' }
+    if (claim.status === 'confirmed') return { outcome: 'already_booked', bookingId }
+    const hold = claim.hold as NonNullable<NaiveClaim['hold']>
+    const asked = nowMs + (request.seconds ?? hold.seconds) * 1000
+    const latest = hold.heldAtMs + (settings.maxHoldSeconds ?? 2 * hold.seconds) * 1000
+    const expiresAtMs = Math.max(hold.expiresAtMs, Math.min(asked, latest))
+    if (expiresAtMs === hold.expiresAtMs) return { outcome: 'hold_limit_reached' }
+    hold.expiresAtMs = expiresAtMs
+    return { outcome: 'extended', bookingId, expiresAtMs }
+  }
+
+  function grant({ userId, raiseCapacity }: NaiveRequest, nowMs: number): Decision {
+    const claim = claimOf(userId)
+    if (claim?.status === 'confirmed')
+      return { outcome: 'already_booked', bookingId: bookingIdOf(claim) }
+    if (claim?.status === 'held') {
+      claim.status = 'confirmed'
+      return { outcome: 'confirmed', bookingId: bookingIdOf(claim) }
+    }
+    // A ticket that is neither booked nor held is free or withheld.
+    if (tickets.length >= settings.totalTickets) {
+      if (raiseCapacity !== true || settings.totalTickets >= MOST_TICKETS)
+        return { outcome: 'sold_out' }
+      settings.totalTickets += 1
+      version += 1
+    }
+    if (claim !== undefined) end(claim, 'granted', nowMs)
+    const ticket = addTicket(userId, null, nowMs, { granted: true })
+    return { outcome: 'booked', bookingId: bookingIdOf(ticket) }
+  }
+
+  function configure({ patch = {}, ifVersion, shrink }: NaiveRequest): Decision {
+    if (ifVersion !== undefined && ifVersion !== version) return { outcome: 'version_mismatch' }
+    const size = patch.totalTickets ?? settings.totalTickets
+    const isSmaller = size < settings.totalTickets
+    if (isSmaller && size < tickets.length && shrink !== true)
+      return { outcome: 'capacity_below_committed', committed: tickets.length }
+    const before = JSON.stringify(settings)
+    Object.assign(settings, patch)
+    if (JSON.stringify(settings) !== before) version += 1
+    return { outcome: 'configured', event: view() }
+  }
+
+  /** Ends a portion of what has come due. */
+  function settle(nowMs: number): Decision {
+    let changes = 0
+    while (changes + 2 <= PORTION) {
+      const made = settleNext(nowMs)
+      if (made === 0) break
+      changes += made
+    }
+    return { outcome: 'settled' }
+  }
+
+  /** @returns how many changes it made */
+  function settleNext(nowMs: number): number {
+    if (canceledAtMs !== null) {
+      const [first] = [...tickets, ...waiting].sort((a, b) => a.sequence - b.sequence)
+      if (first === undefined) return 0
+      end(first, 'event_canceled', nowMs)
+      return 1
+    }
+    const due = nextToLapse()
+    if (due?.hold !== undefined && due.hold.expiresAtMs <= nowMs) {
+      end(due, 'expired', nowMs)
+      const staysInEvent = tickets.length < settings.totalTickets
+      const isFree = staysInEvent && waiting.length === 0
+      passOn(nowMs)
+      return isFree ? 1 : 2
+    }
+    const isWithheld = tickets.length < settings.totalTickets && waiting.length > 0
+    if (!isWithheld || !mayPromote(nowMs)) return 0
+    promoteHead(nowMs)
+    return 2
+  }
+
+  function nextToLapse(): NaiveClaim | undefined {
+    let next: NaiveClaim | undefined
+    for (const ticket of tickets) {
+      if (ticket.status !== 'held' || ticket.hold === undefined) continue
+      if (next?.hold === undefined || ticket.hold.expiresAtMs < next.hold.expiresAtMs) next = ticket
+    }
+    return next
+  }
+
+  function dueAtMs(nowMs: number): number {
+    if (canceledAtMs !== null)
+      return tickets.length + waiting.length > 0 ? nowMs : Number.POSITIVE_INFINITY
+    const lapseMs = nextToLapse()?.hold?.expiresAtMs ?? Number.POSITIVE_INFINITY
+    const isWithheld = tickets.length < settings.totalTickets && waiting.length > 0
+    const opensMs = Math.max(nowMs, settings.opensAtMs ?? nowMs)
+    const promoteMs = isWithheld && mayPromote(opensMs) ? opensMs : Number.POSITIVE_INFINITY
+    return Math.max(nowMs, Math.min(lapseMs, promoteMs))
+  }
+
+  function view(): EventView {
+    const free = freeTickets()
+    return {
+      eventId,
+      ...settings,
+      version,
+      owner: null,
+      canceledAtMs,
+      availableTickets: free,
+      heldTickets: tickets.filter(({ status }) => status === 'held').length,
+      withheldTickets: Math.max(0, settings.totalTickets - tickets.length - free),
+      waitingListCount: waiting.length,
+    }
+  }
+
+  function decide(request: NaiveRequest, nowMs: number): Decision {
+    if (request.type === 'settle') return settle(nowMs)
+    if (request.type === 'cancel_event') {
+      canceledAtMs ??= nowMs
+      return { outcome: 'event_ended' }
+    }
+    if (canceledAtMs !== null) return { outcome: 'event_canceled' }
+    switch (request.type) {
+      case 'book':
+        return book(request, nowMs)
+      case 'cancel':
+        return cancel(request, nowMs)
+      case 'confirm':
+        return confirm(request, nowMs)
+      case 'extend':
+        return extend(request, nowMs)
+      case 'grant':
+        return grant(request, nowMs)
+      case 'configure':
+        return configure(request)
+    }
   }
 
   return {
-    totalTickets,
-    booked,
+    settings,
+    get totalTickets() {
+      return settings.totalTickets
+    },
+    tickets,
+    get booked() {
+      return tickets.filter(({ status }) => status === 'confirmed')
+    },
     waiting,
     made,
-    decide: (type, userId) => (type === 'book' ? book(userId) : cancel(userId)),
+    get canceledAtMs() {
+      return canceledAtMs
+    },
+    decide,
+    isOpen: (nowMs) => stateAt(nowMs) === 'open',
+    view,
+    dueAtMs,
   }
 }
 
@@ -107,12 +443,12 @@ export interface NaiveModel {
   reject(command: NaiveCommand, nowMs: number): void
 }
 
-export type NaiveCommand = Pick<
-  Command,
-  'commandId' | 'type' | 'eventId' | 'userId' | 'caller' | 'keyHash'
->
-
-const KEY_LIFETIME_MS = 24 * 60 * 60 * 1000
+export interface NaiveCommand extends NaiveRequest {
+  commandId: string
+  eventId: number
+  caller: string
+  keyHash?: string
+}
 
 export function createNaiveModel(events: ReadonlyMap<number, NaiveEvent>): NaiveModel {
   const outcomes: NaiveModel['outcomes'] = new Map()
@@ -124,30 +460,29 @@ export function createNaiveModel(events: ReadonlyMap<number, NaiveEvent>): Naive
 
   const nameOf = ({ caller, keyHash }: NaiveCommand): string => JSON.stringify([caller, keyHash])
 
-  function decideNew({ type, eventId, userId }: NaiveCommand, decidedAtMs: number): Outcome {
-    const event = events.get(eventId)
+  function decideNew(command: NaiveCommand, decidedAtMs: number): Outcome {
+    const event = events.get(command.eventId)
     if (event === undefined) return { outcome: 'event_not_found', decidedAtMs }
-    return { ...event.decide(type, userId), decidedAtMs }
+    return { ...event.decide(command, decidedAtMs), decidedAtMs }
   }
 
   /** The command that owns the key at the time when this one was accepted. */
   function ownerOf(command: NaiveCommand, acceptedAtMs: number) {
     const owner = owners.get(nameOf(command))
-    return owner !== undefined && acceptedAtMs - owner.acceptedAtMs < KEY_LIFETIME_MS
-      ? owner
-      : undefined
+    return owner !== undefined && acceptedAtMs - owner.acceptedAtMs < DAY_MS ? owner : undefined
   }
 
   function decideWithKey(command: NaiveCommand, nowMs: number, acceptedAtMs: number): Outcome {
     const owner = ownerOf(command, acceptedAtMs)
     if (owner === undefined) {
       const outcome = decideNew(command, nowMs)
-      owners.set(nameOf(command), { command, outcome, acceptedAtMs })
+      // Who came too early may send the same request again.
+      if (outcome.outcome !== 'sales_not_open' && outcome.outcome !== 'sales_paused')
+        owners.set(nameOf(command), { command, outcome, acceptedAtMs })
       return outcome
     }
-    const { type, eventId, userId, commandId } = owner.command
-    if (type === command.type && eventId === command.eventId && userId === command.userId)
-      return { ...owner.outcome, replayOf: commandId }
+    if (askedBy(owner.command) === askedBy(command))
+      return { ...owner.outcome, replayOf: owner.command.commandId }
     return { outcome: 'idempotency_key_reused', decidedAtMs: nowMs }
   }
 
@@ -177,9 +512,27 @@ export function createNaiveModel(events: ReadonlyMap<number, NaiveEvent>): Naive
   }
 }
 
-/** Events 1, 2, … with as many tickets as `sizes` says. */
-export function createNaiveEvents(sizes: number[], lastSequence = 0): Map<number, NaiveEvent> {
+/** Everything that a request asks for, in a form that can be compared. */
+function askedBy(command: NaiveCommand): string {
+  const { type, eventId, userId, bookingId, seconds } = command
+  const { raiseCapacity, patch, ifVersion, shrink } = command
+  const more = [bookingId, seconds, raiseCapacity, patch, ifVersion, shrink]
+  return JSON.stringify([type, eventId, userId, ...more])
+}
+
+/** How an event begins. */
+export type NaiveStart = number | { totalTickets: number; settings: EventPatch }
+
+/** Events 1, 2, … that begin with these sizes and settings. */
+export function createNaiveEvents(
+  starts: readonly NaiveStart[],
+  lastSequence = 0,
+): Map<number, NaiveEvent> {
   return new Map(
-    sizes.map((totalTickets, i) => [i + 1, createNaiveEvent(i + 1, totalTickets, lastSequence)]),
+    starts.map((start, i) => {
+      const { totalTickets, settings } =
+        typeof start === 'number' ? { totalTickets: start, settings: {} } : start
+      return [i + 1, createNaiveEvent(i + 1, totalTickets, lastSequence, settings)]
+    }),
   )
 }

@@ -1,5 +1,5 @@
 import type { NaiveClaim, NaiveEvent, NaiveModel } from './naive-model.ts'
-import type { EventRows, RowStore } from './row-store.ts'
+import type { BookingRow, EventRows, RowStore } from './row-store.ts'
 
 /** A promise does not hold. */
 export class BrokenPromiseError extends Error {
@@ -9,6 +9,7 @@ export class BrokenPromiseError extends Error {
 /**
  * Checks the rows of some events against the promises and against the naive model.
  * @param lastSequenceBefore the last sequence number that each event had used before
+ * @param nowMs the time of the last decision
  * @throws BrokenPromiseError for the first broken promise
  */
 export function checkPromises(
@@ -16,52 +17,57 @@ export function checkPromises(
   model: NaiveModel,
   eventIds: Iterable<number>,
   lastSequenceBefore: number,
+  nowMs: number,
 ): void {
   must(store.commands.size === model.outcomes.size, 'each command has one stored outcome')
   for (const eventId of eventIds) {
     const rows = store.events.get(eventId)
     if (rows === undefined) continue
     try {
-      checkEvent(rows, model.events.get(eventId) as NaiveEvent, lastSequenceBefore)
+      checkEvent(rows, model.events.get(eventId) as NaiveEvent, lastSequenceBefore, nowMs)
     } catch (error) {
       throw new BrokenPromiseError(`event ${eventId}: ${(error as Error).message}`)
     }
   }
 }
 
-function checkEvent(rows: EventRows, expected: NaiveEvent, lastSequenceBefore: number): void {
-  const { totalTickets, availableTickets, waitingCount, lastSequence, waitlistHeadSequence } =
-    rows.row
-  const booked: NaiveClaim[] = []
-  const waiting: NaiveClaim[] = []
+function checkEvent(
+  rows: EventRows,
+  expected: NaiveEvent,
+  lastSequenceBefore: number,
+  nowMs: number,
+): void {
+  const { lastSequence } = rows.row
+  const tickets: Numbered<BookingRow>[] = []
+  const waiting: Numbered<{ userId: string }>[] = []
   const promoted: string[] = []
   const leftByPromotion: string[] = []
-  for (const [sequence, { userId, promoted: isPromoted, status }] of ascending(rows.bookings)) {
-    if (status === 'confirmed')
-      booked.push({ userId, kind: 'booking', sequence, promoted: isPromoted })
-    if (isPromoted) promoted.push(userId)
+  let lastPromoted = 0
+  for (const [sequence, row] of ascending(rows.bookings)) {
+    if (row.status === 'confirmed' || row.status === 'held') tickets.push({ sequence, ...row })
+    if (row.promoted) promoted.push(row.userId)
+    must(
+      row.status !== 'expired' || (row.endedAtMs as number) >= (row.expiresAtMs as number),
+      'no hold lapses before its deadline',
+    )
   }
   for (const [sequence, { userId, status }] of ascending(rows.entries)) {
-    if (status === 'waiting') waiting.push({ userId, kind: 'waiting', sequence, promoted: false })
-    if (status === 'promoted') leftByPromotion.push(userId)
+    if (status === 'waiting') waiting.push({ sequence, userId })
+    if (status !== 'promoted') continue
+    leftByPromotion.push(userId)
+    lastPromoted = sequence
   }
 
-  must(booked.length <= totalTickets, 'there are at most as many bookings as tickets')
-  must(
-    waiting.length === 0 || booked.length === totalTickets,
-    'no ticket is free while the waiting list has entries',
-  )
-  must(same(booked, expected.booked, isSameClaim), 'bookings are in the order of decision')
-  must(same(waiting, expected.waiting, isSameClaim), 'the waiting list is in the order of decision')
   must(
     same(promoted, leftByPromotion, (a, b) => a === b),
     'entries are promoted in order',
   )
   must(
-    availableTickets === totalTickets - booked.length,
-    'available tickets are those that are not booked',
+    waiting[0] === undefined || waiting[0].sequence > lastPromoted,
+    'nobody is promoted before somebody who has waited longer',
   )
-  must(waitingCount === waiting.length, 'the waiting count is the number of rows')
+  checkCirculation(rows, tickets, waiting.length, nowMs)
+  checkDue(rows, tickets, expected, nowMs)
   must(
     lastSequence === lastSequenceBefore + expected.made.length,
     'each booking and each entry used one sequence number',
@@ -70,27 +76,141 @@ function checkEvent(rows: EventRows, expected: NaiveEvent, lastSequenceBefore: n
     rows.bookings.size + rows.entries.size === lastSequence - lastSequenceBefore,
     'no sequence number is used twice',
   )
-  must(
-    waiting[0] === undefined || waiting[0].sequence >= waitlistHeadSequence,
-    'no entry waits before the head',
-  )
-  checkClaims(rows, booked, waiting)
+  checkMade(rows, expected)
+  checkClaims(rows, tickets, waiting)
   checkBlocks(rows, waiting)
 }
 
-function checkClaims({ claims }: EventRows, booked: NaiveClaim[], waiting: NaiveClaim[]): void {
-  must(claims.size === booked.length + waiting.length, 'each user has one claim')
-  const holds = (kind: string) => (holder: NaiveClaim) => {
-    const claim = claims.get(holder.userId)
-    return claim?.kind === kind && claim.sequence === holder.sequence
-  }
+type Numbered<Row> = Row & { sequence: number }
+
+/** Checks the counters of the event: which tickets are booked, held, free and withheld. */
+function checkCirculation(
+  { row }: EventRows,
+  tickets: BookingRow[],
+  waiting: number,
+  nowMs: number,
+): void {
+  const { capacity, totalTickets, availableTickets, heldCount, waitingCount, canceledAtMs } = row
+  must(tickets.length <= totalTickets, 'there are at most as many bookings and holds as tickets')
   must(
-    booked.every(holds('booking')) && waiting.every(holds('waiting')),
-    'claims refer to bookings and entries',
+    availableTickets === totalTickets - tickets.length,
+    'available tickets are those that are neither booked nor held',
+  )
+  must(
+    heldCount === tickets.filter(({ status }) => status === 'held').length,
+    'the number of held tickets is the number of rows',
+  )
+  must(waitingCount === waiting, 'the waiting count is the number of rows')
+  must(
+    waiting === 0 || availableTickets === 0,
+    'no ticket is free while the waiting list has entries',
+  )
+  must(
+    availableTickets === 0 || (totalTickets <= capacity && canceledAtMs === null),
+    'free tickets leave an event that shrinks or is canceled',
+  )
+  const withheld = canceledAtMs === null ? Math.max(0, capacity - totalTickets) : 0
+  must(withheld === 0 || waiting > 0, 'tickets are withheld only from a waiting list')
+  must(
+    withheld === 0 || !isPromoting(row, nowMs) || isDue(row, nowMs),
+    'withheld tickets go to the waiting list as soon as promotion is allowed',
   )
 }
 
-function checkBlocks({ blocks }: EventRows, waiting: NaiveClaim[]): void {
+function isPromoting(row: EventRows['row'], nowMs: number): boolean {
+  const { promoting, paused, opensAtMs, closesAtMs } = row
+  const isInWindow =
+    (opensAtMs === null || opensAtMs <= nowMs) && (closesAtMs === null || nowMs < closesAtMs)
+  return promoting && !paused && isInWindow
+}
+
+function isDue({ dueAtMs }: EventRows['row'], nowMs: number): boolean {
+  return dueAtMs !== null && dueAtMs <= nowMs
+}
+
+function checkDue(
+  { row }: EventRows,
+  tickets: BookingRow[],
+  expected: NaiveEvent,
+  nowMs: number,
+): void {
+  const dueAtMs = row.dueAtMs ?? Number.POSITIVE_INFINITY
+  for (const { status, expiresAtMs } of tickets)
+    must(
+      status !== 'held' || dueAtMs <= Math.max(nowMs, expiresAtMs as number),
+      'a settle is due when a hold lapses',
+    )
+  must(dueAtMs <= expected.dueAtMs(nowMs), 'no settle is due too late')
+}
+
+/** Checks that the rows have everything that was ever made, in the order of decision. */
+function checkMade({ row, bookings, entries }: EventRows, expected: NaiveEvent): void {
+  const isAsMade = (claim: NaiveClaim): boolean => {
+    const { sequence, userId, status } = claim
+    if (claim.kind === 'waiting') {
+      const entry = entries.get(sequence)
+      return entry?.userId === userId && entry.status === status
+    }
+    const booking = bookings.get(sequence)
+    return (
+      booking?.userId === userId &&
+      booking.status === status &&
+      booking.promoted === claim.promoted &&
+      booking.granted === claim.granted &&
+      booking.heldAtMs === (claim.hold?.heldAtMs ?? null) &&
+      booking.holdSeconds === (claim.hold?.seconds ?? null) &&
+      booking.expiresAtMs === (claim.hold?.expiresAtMs ?? null) &&
+      booking.endedAtMs === (claim.endedAtMs ?? null)
+    )
+  }
+  for (const claim of expected.made) {
+    if (isAsMade(claim)) continue
+    const stored = bookings.get(claim.sequence) ?? entries.get(claim.sequence)
+    must(false, `${JSON.stringify(claim)} is stored as ${JSON.stringify(stored)}`)
+  }
+  const { capacity, availableTickets, waitingCount, canceledAtMs } = row
+  const view = expected.view()
+  must(capacity === expected.totalTickets, 'the event has the size of the model')
+  must(availableTickets === view.availableTickets, 'as many tickets are free as in the model')
+  must(waitingCount === view.waitingListCount, 'the waiting list is as long as in the model')
+  must(canceledAtMs === expected.canceledAtMs, 'the event is canceled as in the model')
+  must(row.version === view.version, 'the version is that of the model')
+}
+
+function checkClaims(
+  { row, claims, bookings }: EventRows,
+  tickets: Numbered<BookingRow>[],
+  waiting: Numbered<{ userId: string }>[],
+): void {
+  const isClaim = (kind: string, { sequence, userId }: Numbered<{ userId: string }>): boolean => {
+    const claim = claims.get(userId)
+    return claim?.kind === kind && claim.sequence === sequence
+  }
+  for (const ticket of tickets)
+    must(
+      isClaim(ticket.status === 'held' ? 'held' : 'booking', ticket),
+      'claims refer to bookings and holds',
+    )
+  for (const entry of waiting) must(isClaim('waiting', entry), 'claims refer to entries')
+  let lapsed = 0
+  for (const [userId, { kind, sequence }] of claims) {
+    if (kind !== 'lapsed') continue
+    lapsed += 1
+    const booking = bookings.get(sequence)
+    must(
+      booking?.status === 'expired' && booking.userId === userId,
+      'lapsed claims refer to holds that expired',
+    )
+  }
+  must(claims.size === tickets.length + waiting.length + lapsed, 'each user has one claim')
+  const head = Math.min(
+    waiting[0]?.sequence ?? Number.POSITIVE_INFINITY,
+    (row.canceledAtMs === null ? undefined : tickets[0]?.sequence) ?? Number.POSITIVE_INFINITY,
+  )
+  must(head >= row.waitlistHeadSequence, 'no entry waits before the head')
+}
+
+function checkBlocks({ blocks }: EventRows, waiting: Numbered<{ userId: string }>[]): void {
   const counted = new Map<number, number>()
   for (const { sequence } of waiting) {
     const block = Math.floor(sequence / 1024)
@@ -109,10 +229,6 @@ function* ascending<V>(table: Map<number, V>): Iterable<[number, V]> {
     last = row[0]
     yield row
   }
-}
-
-function isSameClaim(a: NaiveClaim, b: NaiveClaim): boolean {
-  return a.userId === b.userId && a.sequence === b.sequence && a.promoted === b.promoted
 }
 
 function same<T>(a: T[], b: T[], isSame: (a: T, b: T) => boolean): boolean {

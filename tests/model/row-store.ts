@@ -15,11 +15,11 @@ import {
   DEFAULT_EVENT_DETAILS,
   DEFAULT_SALE_RULES,
   type EventDetails,
+  type EventPatch,
   jobIdOf,
   type Outcome,
   type SaleRules,
   type StoredOutcome,
-  saleStateOf,
 } from '@ticket-line/shared'
 
 type ClaimWrite = BatchWrites['claimsAdded'][number]
@@ -42,6 +42,8 @@ export interface RowStore {
   bookFree(bookings: readonly AcceptedCommand[], nowMs: number): Map<string, BookedTicket>
   /** `CommandStore.recordAbandoned`. */
   abandon(commands: readonly Command[], nowMs: number): void
+  /** Removes the claims of holds that lapsed more than a day ago, as pruning does. */
+  pruneLapsed(nowMs: number): void
 }
 
 export interface EventRows {
@@ -74,14 +76,15 @@ export interface CommandRow {
 const DAY_MS = 24 * 3_600_000
 const BLOCK_SIZE = 1024
 
+/** How an event begins: its size, and settings other than the defaults. */
+export type EventStart = number | { totalTickets: number; settings: EventPatch }
+
 /**
- * @param sizes tickets of event 1, 2, …
+ * @param starts how event 1, 2, … begins
  * @param lastSequence the last sequence number that each event has used before
  */
-export function createRowStore(sizes: number[], lastSequence: number): RowStore {
-  const events = new Map(
-    sizes.map((totalTickets, i) => [i + 1, emptyEvent(i + 1, totalTickets, lastSequence)]),
-  )
+export function createRowStore(starts: readonly EventStart[], lastSequence: number): RowStore {
+  const events = new Map(starts.map((start, i) => [i + 1, emptyEvent(i + 1, start, lastSequence)]))
   const commands = new Map<string, CommandRow>()
   /** Commands by job, which are one range of the primary key. */
   const commandsOfJob = new Map<string, Map<string, CommandRow>>()
@@ -230,7 +233,9 @@ export function createRowStore(sizes: number[], lastSequence: number): RowStore 
       const { eventId, userId, commandId, acceptedAtMs } = booking
       const event = events.get(eventId)
       if (event === undefined || event.row.availableTickets === 0) continue
-      if (event.row.holdSeconds !== null || saleStateOf(event.row, nowMs) !== 'open') continue
+      const { holdSeconds, paused, opensAtMs, closesAtMs } = event.row
+      if (holdSeconds !== null || paused) continue
+      if ((opensAtMs ?? nowMs) > nowMs || (closesAtMs ?? nowMs + 1) <= nowMs) continue
       if (event.claims.has(userId) || commands.has(commandId)) continue
       const key = keyNameOf(booking)
       if (key !== undefined && keys.has(key)) continue
@@ -292,12 +297,23 @@ export function createRowStore(sizes: number[], lastSequence: number): RowStore 
         if (!commands.has(command.commandId))
           insertCommand({ command, outcome: { outcome: 'abandoned', decidedAtMs: nowMs } })
     },
+    pruneLapsed(nowMs) {
+      for (const { claims, bookings } of events.values())
+        for (const [userId, { kind, sequence }] of claims) {
+          const endedAtMs = bookings.get(sequence)?.endedAtMs
+          if (kind === 'lapsed' && nowMs - (endedAtMs as number) > DAY_MS) claims.delete(userId)
+        }
+    },
   }
 }
 
-function emptyEvent(eventId: number, totalTickets: number, lastSequence: number): EventRows {
+function emptyEvent(eventId: number, start: EventStart, lastSequence: number): EventRows {
+  const { totalTickets, settings } =
+    typeof start === 'number' ? { totalTickets: start, settings: {} } : start
+  const rules = rulesOf({ ...DEFAULT_SALE_RULES, ...settings })
+  const counts = { totalTickets, availableTickets: totalTickets, lastSequence }
   return {
-    row: eventRow({ eventId, totalTickets, availableTickets: totalTickets, lastSequence }),
+    row: eventRow({ ...rules, eventId, ...counts }),
     details: { ...DEFAULT_EVENT_DETAILS, owner: null },
     claims: new Map(),
     bookings: new Map(),

@@ -42,6 +42,7 @@ function checkDecisions({ postgres }: World, sizes: number[]): void {
     model,
     sizes.map((_, i) => i + 1),
     0,
+    postgres.log.at(-1)?.nowMs ?? 0,
   )
 }
 

@@ -163,7 +163,11 @@ function differenceOfClaims(
     : `${expected.length} claims were made and ${found.length} are stored; claim ${at + 1} should be "${expected[at]}" and is "${found[at]}"`
 }
 
-function describe({ userId, kind, promoted }: Omit<NaiveClaim, 'sequence'>): string {
+function describe({
+  userId,
+  kind,
+  promoted,
+}: Pick<NaiveClaim, 'userId' | 'kind' | 'promoted'>): string {
   if (kind === 'waiting') return `${userId} waits`
   return promoted ? `${userId} is promoted` : `${userId} books`
 }
