@@ -78,8 +78,11 @@ export type Decision = Omit<Outcome, 'decidedAtMs' | 'replayOf'>
 
 const DAY_MS = 24 * 60 * 60 * 1000
 const MOST_TICKETS = 1_000_000
-/** Most changes of one settle. One step of it makes up to two. */
-const PORTION = 256
+/**
+ * A settle makes at most 256 changes. The last two are for tickets that become free and for the
+ * next deadline.
+ */
+const PORTION = 254
 
 const DEFAULTS: EventSettings = {
   totalTickets: 0,
@@ -306,8 +309,8 @@ export function createNaiveEvent(
   function configure({ patch = {}, ifVersion, shrink }: NaiveRequest): Decision {
     if (ifVersion !== undefined && ifVersion !== version) return { outcome: 'version_mismatch' }
     const size = patch.totalTickets ?? settings.totalTickets
-    const isSmaller = size < settings.totalTickets
-    if (isSmaller && size < tickets.length && shrink !== true)
+    const isNew = size !== settings.totalTickets
+    if (isNew && size < tickets.length && shrink !== true)
       return { outcome: 'capacity_below_committed', committed: tickets.length }
     const before = JSON.stringify(settings)
     Object.assign(settings, patch)
@@ -318,6 +321,7 @@ export function createNaiveEvent(
   /** Ends a portion of what has come due. */
   function settle(nowMs: number): Decision {
     let changes = 0
+    // A step makes up to two.
     while (changes + 2 <= PORTION) {
       const made = settleNext(nowMs)
       if (made === 0) break
