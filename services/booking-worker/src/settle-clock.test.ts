@@ -101,6 +101,21 @@ describe('the clock of a worker', () => {
     expect(added[0]?.atMs).toBeLessThanOrEqual(3010)
   })
 
+  it('reads a steady flow of deadlines together, and not one by one', async () => {
+    const due = Object.fromEntries(Array.from({ length: 800 }, (_, i) => [i + 1, i + 1]))
+    const { added, decide, reads, stop } = given(due)
+    for (let ms = 0; ms < 900; ms += 10) {
+      await vi.advanceTimersByTimeAsync(10)
+      decide()
+    }
+    await stop()
+
+    expect(added).toHaveLength(800)
+    expect(Math.max(...added.map(({ eventId, atMs }) => atMs - eventId))).toBeLessThan(100)
+    // A read for each page, and one for each pause of 50 ms.
+    expect(reads()).toBeLessThan(800 / PAGE + 900 / 50 + 20)
+  })
+
   it('reads page after page until nothing more is due', async () => {
     const due = Object.fromEntries(Array.from({ length: 10 }, (_, i) => [i + 1, -1000 + i]))
     const { added, reads, stop } = given(due)

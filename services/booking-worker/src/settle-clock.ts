@@ -11,6 +11,8 @@ export interface SettleClockDeps {
 
 /** Longest time between two reads, ms. */
 const READ_EVERY_MS = 1000
+/** Shortest pause between two reads, ms. What becomes due meanwhile is read together. */
+const SHORTEST_PAUSE_MS = 50
 
 /**
  * The clock of a worker: it adds a settle to the line of each event of which a deadline has passed.
@@ -38,7 +40,8 @@ export function startSettleClock({ readDue, addSettles, log }: SettleClockDeps):
   function wakeIn(ms: number | undefined): void {
     if (ms === undefined || ms >= READ_EVERY_MS) return
     // A timer may fire a little early, and the read would then find nothing.
-    nextDue = setTimeout(() => void loop.runNow(), Math.ceil(ms) + 1)
+    const pauseMs = Math.max(Math.ceil(ms) + 1, SHORTEST_PAUSE_MS)
+    nextDue = setTimeout(() => void loop.runNow(), pauseMs)
     nextDue.unref()
   }
 
