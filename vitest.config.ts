@@ -4,6 +4,7 @@ import { configDefaults, defineConfig } from 'vitest/config'
 const ALONE = [
   'tests/faults/rig.test.ts',
   'tests/faults/scenarios/dead-host.test.ts',
+  'tests/faults/scenarios/lapses.test.ts',
   'tests/security/slow-clients.test.ts',
   'tests/security/fuzz.test.ts',
   'tests/security/sign-in.test.ts',

@@ -1,4 +1,7 @@
-export type CommandType = 'book' | 'cancel'
+import type { CommandType as AnyCommandType } from '@ticket-line/shared'
+
+/** The commands that clients send. */
+export type CommandType = Exclude<AnyCommandType, 'settle'>
 
 /** A response as the client received it. */
 export interface Answer {
@@ -29,15 +32,26 @@ interface Call {
   failure?: Failure
 }
 
-/** One `POST /book` or `POST /cancel`. */
-export interface CommandCall extends Call {
-  kind: 'command'
+/** What a request asks for. Each type of command has some of the optional members. */
+export interface CommandInput {
   type: CommandType
   eventId: number
+  /** The caller for `configure` and `cancel_event`. */
   userId: string
-  /** The user, or the member of staff who sent the command for the user. */
+  /** The user, or the member of staff who sent the command. */
   caller: string
   key?: string
+  bookingId?: string
+  seconds?: number
+  raiseCapacity?: boolean
+  /** Settings as clients spell them. */
+  patch?: EventSettings
+  shrink?: boolean
+}
+
+/** One request for a command. */
+export interface CommandCall extends Call, CommandInput {
+  kind: 'command'
 }
 
 /** One `GET /jobs/:jobId`. */
@@ -58,13 +72,26 @@ export interface StatusCall extends Call {
 /** A whole list of an event, read by staff page by page after the last fault. */
 export interface ListRead {
   eventId: number
-  list: 'bookings' | 'waiting-list'
-  items: { userId: string; promoted?: boolean; position?: number }[]
+  list: 'bookings' | 'holds' | 'waiting-list'
+  items: { userId: string; promoted?: boolean; offered?: boolean; position?: number }[]
+}
+
+/** The settings that runs use, as clients spell them. */
+export interface EventSettings {
+  totalTickets?: number
+  holdSeconds?: number | null
+  offerSeconds?: number | null
+  maxHoldSeconds?: number | null
+  maxWaiting?: number | null
+  sales?: 'open' | 'paused'
+  promotion?: 'on' | 'off'
 }
 
 export interface HistoryEvent {
   eventId: number
   totalTickets: number
+  /** Settings that the event was made with. Only such events get commands of staff and holds. */
+  settings?: EventSettings
 }
 
 /** Every request of a run, with its answer and its times. */

@@ -5,6 +5,7 @@ import { isAcknowledged } from './check/answers.ts'
 import { check, type Evidence } from './check/check.ts'
 import type { Finding } from './check/finding.ts'
 import type { Mutation } from './fleet/mutation.ts'
+import type { EventSettings } from './history.ts'
 import { createArmedFaults, startInjector } from './injection/injector.ts'
 import { type Fault, type PlannedFault, planFaults } from './injection/plan.ts'
 import { startRandomClients } from './load/random-clients.ts'
@@ -36,6 +37,13 @@ export interface RigResult {
 
 const EVENTS = 20
 const SIZES = [40, 5, 0, 15, 1, 100, 3, 8]
+/** Events with holds. The first events get most requests. */
+const HOLDS: Record<number, EventSettings> = {
+  2: { holdSeconds: 5 },
+  4: { holdSeconds: 6, offerSeconds: 5, maxWaiting: 20 },
+  8: { offerSeconds: 5 },
+  11: { holdSeconds: 5, maxHoldSeconds: 20 },
+}
 
 /** Runs the system under load and faults, and checks every promise afterwards. */
 export async function runRig(options: RigOptions): Promise<RigResult> {
@@ -49,7 +57,11 @@ export async function runRig(options: RigOptions): Promise<RigResult> {
   })
   try {
     for (let eventId = 1; eventId <= EVENTS; eventId++)
-      await testbed.createEvent(eventId, SIZES[eventId - 1] ?? random.between(0, 60))
+      await testbed.createEvent(
+        eventId,
+        SIZES[eventId - 1] ?? random.between(0, 60),
+        HOLDS[eventId],
+      )
     const faults: RigResult['faults'] = []
     const plan = options.plan ?? planFaults(random.fork('faults'), seconds * 1000)
     log(`seed ${seed}: ${plan.length} faults planned for ${seconds} s`)

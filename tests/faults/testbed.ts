@@ -1,13 +1,14 @@
 import { Redis } from 'ioredis'
 import { until } from '../../tools/dev-stack/wait.mjs'
+import { queryOnce } from '../stack/databases.ts'
 import type { Evidence } from './check/check.ts'
 import { readJournal } from './check/journal.ts'
 import { readRows } from './check/rows.ts'
 import { type Fleet, type FleetOptions, startFleet } from './fleet/fleet.ts'
-import { createHistory, type History } from './history.ts'
+import { createHistory, type EventSettings, type History } from './history.ts'
 import { readFinalState } from './load/final-reads.ts'
 import { createHttpClient, type HttpClient } from './load/http-client.ts'
-import { type Endpoint, STAFF } from './load/send-command.ts'
+import { configureOf, type Endpoint, STAFF, sendCommand } from './load/send-command.ts'
 
 /** A running system, a client for it and a history of requests. Every run and scenario uses one. */
 export interface Testbed {
@@ -16,10 +17,11 @@ export interface Testbed {
   history: History
   /** The API processes. */
   endpoints: [Endpoint, ...Endpoint[]]
-  createEvent(eventId: number, totalTickets: number): Promise<void>
+  /** @param settings with them, events get commands of staff and holds */
+  createEvent(eventId: number, totalTickets: number, settings?: EventSettings): Promise<void>
   /**
-   * Waits until every process is ready and every line is empty, reads everything that was promised,
-   * and collects the evidence for the checker.
+   * Waits until every process is ready, every line is empty and no hold is left, reads everything
+   * that was promised, and collects the evidence for the checker.
    * @param moved the Redis that is in use now, if it is another one than at the start
    */
   collectEvidence(moved?: { redisUrl: string; redisFolder: string }): Promise<Evidence>
@@ -49,21 +51,24 @@ export async function openTestbed(options: FleetOptions = {}): Promise<Testbed> 
     client,
     history,
     endpoints,
-    async createEvent(eventId, totalTickets) {
+    async createEvent(eventId, totalTickets, settings) {
       const { answer } = await client.send(endpoints[0].url, {
         method: 'POST',
-        path: '/initialize',
+        path: settings === undefined ? '/initialize' : '/events',
         token: await client.token(STAFF, 'organizer'),
-        body: { eventId, totalTickets },
+        body: { eventId, totalTickets, ...settings },
         timeoutMs: 10_000,
       })
       if (answer?.status !== 201)
         throw new Error(`event ${eventId} was not created: ${JSON.stringify(answer)}`)
-      history.events.push({ eventId, totalTickets })
+      history.events.push({ eventId, totalTickets, ...(settings !== undefined && { settings }) })
     },
     async collectEvidence(
       { redisUrl, redisFolder } = { redisUrl: fleet.redis.url, redisFolder: fleet.redisFolder },
     ) {
+      await endFaults(fleet)
+      for (const { eventId, settings } of history.events)
+        if (settings !== undefined) await endHolds({ client, history }, endpoints[0], eventId)
       await settle(fleet, redisUrl)
       await readFinalState(client, endpoints, history)
       return {
@@ -76,14 +81,40 @@ export async function openTestbed(options: FleetOptions = {}): Promise<Testbed> 
   }
 }
 
-/** Does not fail if a line stays full: the checker reports that. */
-async function settle(fleet: Fleet, redisUrl: string): Promise<void> {
+async function endFaults(fleet: Fleet): Promise<void> {
   for (const slot of fleet.slots) {
     slot.redisLink.restore()
     slot.postgresLink.restore()
     slot.stepClock(0)
   }
   await fleet.ready(SETTLE_WITHIN_MS)
+}
+
+/**
+ * From now on the event gives out bookings, so that it has no hold when the last one has lapsed or
+ * was confirmed. A hold that lapsed between two reads of the evidence would look like a fault.
+ */
+async function endHolds(
+  bed: Pick<Testbed, 'client' | 'history'>,
+  endpoint: Endpoint,
+  eventId: number,
+): Promise<void> {
+  const ended: EventSettings = { holdSeconds: null, offerSeconds: null, promotion: 'on' }
+  const command = configureOf(eventId, { ...ended, sales: 'open' })
+  const isAnswered = async (): Promise<boolean> => {
+    const { answer } = await sendCommand(bed, endpoint, command)
+    return answer?.status === 200 || answer?.body?.code === 'event_canceled'
+  }
+  await until(isAnswered, { timeoutMs: SETTLE_WITHIN_MS })
+}
+
+/** Does not fail if a line stays full or a hold is overdue: the checker reports that. */
+async function settle(fleet: Fleet, redisUrl: string): Promise<void> {
+  const hasNothingDue = async (): Promise<boolean> => {
+    const text = 'SELECT FROM events WHERE due_at IS NOT NULL LIMIT 1'
+    return (await queryOnce(fleet.postgres.url, text)).length === 0
+  }
+  await until(hasNothingDue, { timeoutMs: SETTLE_WITHIN_MS, everyMs: 200 })
   const redis = new Redis(redisUrl)
   const isEmpty = async (): Promise<boolean> => {
     for (const pattern of ['*:wait', '*:active']) {

@@ -1,5 +1,6 @@
 import type { OutcomeKind } from '@ticket-line/shared'
 import type { Answer, CommandCall, History, JobCall } from '../history.ts'
+import { isEarlyRefusal } from './early-refusals.ts'
 import type { Report } from './finding.ts'
 import type { CommandRow, Rows } from './rows.ts'
 
@@ -9,14 +10,34 @@ interface ContractResponse {
   code?: string
 }
 
-/** The response that the contract defines for each outcome. */
-const RESPONSES: Record<OutcomeKind, ContractResponse> = {
+const conflict = (code: string): ContractResponse => ({ status: 409, code })
+
+/** The response that the contract defines for each outcome. Nobody gets the one of a settle. */
+const RESPONSES: Record<Exclude<OutcomeKind, 'settled'>, ContractResponse> = {
   booked: { status: 200, message: 'Ticket booked' },
+  held: { status: 200, message: 'Ticket held' },
   waiting: { status: 200, message: 'Added to waiting list' },
+  confirmed: { status: 200, message: 'Booking confirmed' },
+  extended: { status: 200, message: 'Hold extended' },
   canceled: { status: 200, message: 'Booking canceled' },
+  released: { status: 200, message: 'Ticket released' },
   withdrawn: { status: 200, message: 'Removed from waiting list' },
-  already_booked: { status: 409, code: 'already_booked' },
-  already_waiting: { status: 409, code: 'already_waiting' },
+  // The answer is the event.
+  configured: { status: 200 },
+  event_ended: { status: 200, message: 'Event canceled' },
+  already_booked: conflict('already_booked'),
+  already_held: conflict('already_held'),
+  already_waiting: conflict('already_waiting'),
+  hold_expired: conflict('hold_expired'),
+  hold_limit_reached: conflict('hold_limit_reached'),
+  sales_not_open: conflict('sales_not_open'),
+  sales_paused: conflict('sales_paused'),
+  sales_closed: conflict('sales_closed'),
+  sold_out: conflict('sold_out'),
+  waiting_list_full: conflict('waiting_list_full'),
+  capacity_below_committed: conflict('capacity_below_committed'),
+  event_canceled: conflict('event_canceled'),
+  version_mismatch: { status: 412, code: 'version_mismatch' },
   booking_not_found: { status: 404, code: 'booking_not_found' },
   event_not_found: { status: 404, code: 'event_not_found' },
   idempotency_key_reused: { status: 422, code: 'idempotency_key_reused' },
@@ -36,9 +57,10 @@ export function checkAnswers(history: History, rows: Rows, report: Report): void
 }
 
 export const isFinal = (answer: Answer): boolean =>
-  answer.status === 200 ||
-  [404, 409, 422].includes(answer.status) ||
-  answer.body?.code === 'rejected'
+  !isEarlyRefusal(answer) &&
+  (answer.status === 200 ||
+    [404, 409, 412, 422].includes(answer.status) ||
+    answer.body?.code === 'rejected')
 
 /** True for an outcome or a 202: the command must take effect exactly once. */
 export const isAcknowledged = (answer: Answer | undefined): boolean =>
@@ -69,6 +91,7 @@ function checkCommand(call: CommandCall, stored: Map<string, CommandRow>, report
       )
     return
   }
+  if (isEarlyRefusal(answer)) return
   if (!isAcknowledged(answer)) {
     report('wrongAnswers', `${name}: ${status} ${JSON.stringify(answer.body)}`)
     return
@@ -105,7 +128,17 @@ function differenceFrom(row: CommandRow, status: number, body: Answer['body']): 
   if (response.code !== undefined && body?.code !== response.code) return difference
   if (row.outcome === 'already_waiting' && body?.position !== row.position)
     return `${difference} at position ${row.position}`
-  return undefined
+  return differenceOfMembers(row, body) ? `${difference} ${JSON.stringify(row)}` : undefined
+}
+
+/** The members of a response that repeat what is stored. Some are in representations only. */
+function differenceOfMembers(row: CommandRow, body: Answer['body']): boolean {
+  const { expiresAtMs, committed, event } = row.data ?? {}
+  if (event !== undefined && body?.totalTickets !== event.totalTickets) return true
+  if (body?.bookingId != null && body.bookingId !== `${row.eventId}-${row.bookingSequence}`)
+    return true
+  if (body?.committed !== undefined && body.committed !== committed) return true
+  return body?.expiresAt != null && Date.parse(body.expiresAt) !== expiresAtMs
 }
 
 function checkJob(call: JobCall, stored: Map<string, CommandRow>, report: Report): void {
@@ -148,11 +181,13 @@ function checkEffects(calls: CommandCall[], rows: Rows, report: Report): void {
   const keyOf = (of: { type: string; eventId: number; userId: string; caller: string }): string =>
     `${of.type} ${of.userId} by ${of.caller} on event ${of.eventId}`
   const callsOf = Map.groupBy(calls, keyOf)
-  for (const [key, decided] of Map.groupBy(rows.commands, keyOf)) {
+  const ofClients = rows.commands.filter(({ type }) => type !== 'settle')
+  for (const [key, decided] of Map.groupBy(ofClients, keyOf)) {
     const requests = callsOf.get(key) ?? []
     const named = new Set<string>()
     let unanswered = 0
     for (const { answer, failure } of requests) {
+      if (answer !== undefined && isEarlyRefusal(answer)) continue
       if (answer === undefined) unanswered += failure === 'refused' ? 0 : 1
       else if (answer.status === 503) unanswered += answer.body?.code === 'unknown' ? 1 : 0
       else if (answer.replayed || answer.jobId === undefined) unanswered += 1
@@ -173,6 +208,9 @@ function checkEffects(calls: CommandCall[], rows: Rows, report: Report): void {
 
 function checkStatuses(history: History, rows: Rows, report: Report): void {
   const events = new Map(rows.events.map((row) => [row.eventId, row]))
+  const resized = new Set(
+    history.events.flatMap((event) => (event.settings === undefined ? [] : event.eventId)),
+  )
   for (const { answer, eventId, final } of history.statuses) {
     if (answer === undefined || answer.status === 503) {
       if (final) report('wrongAnswers', `GET /status/${eventId}: no answer`)
@@ -181,11 +219,13 @@ function checkStatuses(history: History, rows: Rows, report: Report): void {
     const row = events.get(eventId)
     const { availableTickets, waitingListCount } = answer.body
     const text = `GET /status/${eventId}: ${answer.status} ${JSON.stringify(answer.body)}`
+    // An event that was resized may have had more free tickets than it has now.
+    const most = resized.has(eventId) ? Number.POSITIVE_INFINITY : row?.totalTickets
     const impossible =
       answer.status !== 200 ||
       row === undefined ||
       availableTickets < 0 ||
-      availableTickets > row.totalTickets
+      availableTickets > (most ?? 0)
     if (impossible || (availableTickets > 0 && waitingListCount > 0)) report('wrongAnswers', text)
     else if (
       final &&

@@ -65,6 +65,9 @@ describe('check', () => {
           userId: 'bob',
           status: 'confirmed',
           promoted: false,
+          granted: false,
+          expiresAtMs: null,
+          endedAtMs: null,
         })
       },
     ],
@@ -360,5 +363,156 @@ describe('check', () => {
       history.lists.push({ eventId: 1, list: 'waiting-list', items: waiting })
     }
     expect(findings(falsify)).toEqual([])
+  })
+})
+
+/**
+ * Two tickets that are held for 5 s. ann confirms, bob does not, and cid confirms the offer that
+ * follows.
+ */
+const requestsWithHolds: SampleRequest[] = [
+  { type: 'book', userId: 'ann', atMs: 1000 },
+  { type: 'book', userId: 'bob', atMs: 1000 },
+  { type: 'book', userId: 'cid', atMs: 1000 },
+  { type: 'book', userId: 'dan', atMs: 1000 },
+  { type: 'confirm', userId: 'ann', bookingId: '1-1', atMs: 2000 },
+  { type: 'settle', userId: '', atMs: 6000 },
+  { type: 'confirm', userId: 'bob', bookingId: '1-2', atMs: 6000 },
+  { type: 'confirm', userId: 'cid', bookingId: '1-5', atMs: 7000 },
+]
+
+function findingsWithHolds(falsify: Falsify): string[] {
+  const evidence = createSampleRun(2, requestsWithHolds, { holdSeconds: 5 })
+  falsify(evidence)
+  return [...new Set(check(evidence).map((finding) => finding.promise))].sort()
+}
+
+const refuseEarly =
+  (code: string, change?: Partial<CommandCall>): Falsify =>
+  ({ history }) => {
+    const [first] = history.commands as [CommandCall]
+    const answer = { status: 409, replayed: false, body: { code } }
+    const times = { sentAtMs: 1000, endedAtMs: 1010 }
+    history.commands.push({ ...first, ...times, userId: 'eve', answer })
+    if (change === undefined) return
+    const refused = { status: 503, replayed: false, retryAfter: '1', body: { code: 'unknown' } }
+    history.commands.push({ ...first, ...times, answer: refused, ...change })
+  }
+
+describe('check of a run with holds', () => {
+  it('reports nothing if every promise about holds was kept', () => {
+    expect(findingsWithHolds(() => undefined)).toEqual([])
+  })
+
+  it.each<[string, string[], Falsify]>([
+    [
+      'a hold that lapsed before its deadline',
+      ['reordered'],
+      ({ rows }) => {
+        Object.assign(rows.commands[5] as object, { decidedAtMs: 5999 })
+      },
+    ],
+    [
+      'a hold that a settle left although its deadline had passed',
+      ['wrongAnswers'],
+      ({ rows }) => {
+        Object.assign(rows.bookings[1] as object, { status: 'canceled' })
+      },
+    ],
+    [
+      'a deadline that differs from the answer',
+      ['reordered', 'wrongAnswers'],
+      (evidence) => {
+        Object.assign(answer(evidence, 0).body, { expiresAt: new Date(7000).toISOString() })
+        Object.assign(evidence.rows.commands[0] as object, { data: { expiresAtMs: 5000 } })
+      },
+    ],
+    [
+      'a deadline that differs from the stored hold',
+      ['wrongAnswers'],
+      ({ rows }) => {
+        Object.assign(rows.bookings[1] as object, { expiresAtMs: 6001 })
+      },
+    ],
+    [
+      'a representation that names another booking',
+      ['wrongAnswers'],
+      (evidence) => {
+        Object.assign(answer(evidence, 4).body, { bookingId: '1-2' })
+      },
+    ],
+    [
+      'a late confirmation although somebody else has the ticket',
+      ['reordered', 'wrongAnswers'],
+      ({ rows }) => {
+        Object.assign(rows.commands[6] as object, { outcome: 'confirmed', bookingSequence: 2 })
+      },
+    ],
+    [
+      'a counter of holds that differs from the rows',
+      ['wrongAnswers'],
+      ({ rows }) => {
+        Object.assign(rows.events[0] as object, { heldCount: 1 })
+      },
+    ],
+    [
+      'a settle that never comes',
+      ['lost'],
+      ({ rows }) => {
+        Object.assign(rows.events[0] as object, { isDue: true })
+      },
+    ],
+    [
+      'live claims of a canceled event',
+      ['lost'],
+      ({ rows }) => {
+        Object.assign(rows.events[0] as object, { canceled: true })
+      },
+    ],
+    [
+      'a ticket that is withheld from nobody',
+      ['wrongAnswers'],
+      ({ rows }) => {
+        Object.assign(rows.events[0] as object, { capacity: 3, waitingCount: 0 })
+      },
+    ],
+    [
+      'a list of holds with a hold that has lapsed',
+      ['wrongAnswers'],
+      ({ history }) => {
+        history.lists.push({
+          eventId: 1,
+          list: 'holds',
+          items: [{ userId: 'bob', offered: false }],
+        })
+      },
+    ],
+    ['a refusal of an event that is not paused', ['wrongAnswers'], refuseEarly('sales_paused')],
+    [
+      'a refusal of an event that was resumed before the request',
+      ['wrongAnswers'],
+      refuseEarly('sales_paused', { type: 'configure', patch: { sales: 'open' } }),
+    ],
+    [
+      'a refusal of an event that was not canceled',
+      ['wrongAnswers'],
+      refuseEarly('event_canceled'),
+    ],
+  ])('reports %s', (_, promises, falsify) => {
+    expect(findingsWithHolds(falsify)).toEqual(promises)
+  })
+
+  it('accepts a refusal while a pause or a cancellation may have been decided', () => {
+    const pause = { type: 'configure', patch: { sales: 'paused' } } as const
+    expect(findingsWithHolds(refuseEarly('sales_paused', pause))).toEqual([])
+    const cancellation = { type: 'cancel_event' } as const
+    expect(findingsWithHolds(refuseEarly('event_canceled', cancellation))).toEqual([])
+  })
+
+  it('accepts the claim that a lapsed hold leaves behind', () => {
+    const falsify: Falsify = ({ rows }) => {
+      rows.claims.push({ eventId: 1, userId: 'bob', kind: 'lapsed', sequence: 2 })
+    }
+    expect(findingsWithHolds(falsify)).toEqual([])
   })
 })

@@ -1,15 +1,10 @@
 import { createReadStream, readdirSync } from 'node:fs'
 import path from 'node:path'
+import type { NaiveCommand } from '../../model/naive-model.ts'
 
 /** A command as its job contained it. */
-export interface LineCommand {
-  commandId: string
+export interface LineCommand extends NaiveCommand {
   jobId: string
-  type: 'book' | 'cancel'
-  eventId: number
-  userId: string
-  caller: string
-  keyHash?: string
 }
 
 /** What the append-only file of Redis contains about one line. */

@@ -1,12 +1,12 @@
-import type { Outcome } from '@ticket-line/shared'
+import type { EventPatch, EventView, Outcome } from '@ticket-line/shared'
 import {
   createNaiveEvent,
   createNaiveModel,
   type NaiveClaim,
   type NaiveEvent,
 } from '../../model/naive-model.ts'
-import type { HistoryEvent } from '../history.ts'
-import type { Report } from './finding.ts'
+import type { EventSettings, HistoryEvent } from '../history.ts'
+import type { Finding, Report } from './finding.ts'
 import type { LineCommand, LineJournal } from './journal.ts'
 import type { BookingRow, CommandRow, EntryRow, Rows } from './rows.ts'
 
@@ -27,7 +27,10 @@ export function checkLineOrder(
   }
   const replay: Replay = {
     events: new Map(
-      events.map(({ eventId, totalTickets }) => [eventId, createNaiveEvent(eventId, totalTickets)]),
+      events.map(({ eventId, totalTickets, settings }) => [
+        eventId,
+        createNaiveEvent(eventId, totalTickets, 0, patchOf(settings)),
+      ]),
     ),
     diverged: new Set(),
     rows,
@@ -53,15 +56,24 @@ export function checkLineOrder(
       bookings.get(eventId) ?? [],
       entries.get(eventId) ?? [],
     )
-    if (difference !== undefined) report('reordered', `event ${eventId}: ${difference}`)
+    if (difference !== undefined) report(difference.promise, `event ${eventId}: ${difference.text}`)
+  }
+}
+
+/** The settings of a new event as commands spell them. */
+function patchOf(settings: EventSettings = {}): EventPatch {
+  const { sales, promotion, ...patch } = settings
+  return {
+    ...patch,
+    ...(sales !== undefined && { paused: sales === 'paused' }),
+    ...(promotion !== undefined && { promoting: promotion === 'on' }),
   }
 }
 
 interface Replay {
   events: Map<number, NaiveEvent>
   /**
-   * Events for which the model no longer agrees with the database. Their later differences prove
-   * nothing.
+   * Events for which the model no longer agrees with the database: later differences say nothing.
    */
   diverged: Set<number>
   rows: Rows
@@ -69,8 +81,7 @@ interface Replay {
 }
 
 /**
- * Each line has a model of its own, because the order of commands that share a key is known only
- * within a line.
+ * The model is one per line, because the order of commands that share a key is known only there.
  */
 function replayLine(
   line: LineJournal,
@@ -94,11 +105,12 @@ function replayLine(
       if (isFirstUse && isKeyOfOtherLine(command, row, rows)) continue
       usedKeys.add(key)
     }
+    // Only the time of the decision can make a hold lapse. No run lasts as long as a key.
     if (row.outcome === 'rejected' && isFirstUse) {
       model.reject(command, 0)
       continue
     }
-    const expected = model.decide(command, 0) as Outcome
+    const expected = model.decide(command, row.decidedAtMs, 0) as Outcome
     const difference = differenceOf(expected, row)
     if (difference === undefined) continue
     const isRepeat =
@@ -133,6 +145,9 @@ function differenceOf(expected: Outcome, row: CommandRow): string | undefined {
       row.bookingSequence,
     ],
     ['promoted user', expected.promotedUserId ?? null, row.promotedUserId],
+    ['deadline', expected.expiresAtMs ?? null, row.data?.expiresAtMs ?? null],
+    ['committed', expected.committed ?? null, row.data?.committed ?? null],
+    ['event', textOf(expected.event), textOf(row.data?.event)],
     ['replay of', expected.replayOf ?? null, row.replayOf],
   ] as const) {
     if (wanted !== found)
@@ -141,33 +156,61 @@ function differenceOf(expected: Outcome, row: CommandRow): string | undefined {
   return undefined
 }
 
+/** An event as text, without its owner, whom the model does not know. */
+function textOf(event: EventView | undefined): string | null {
+  if (event === undefined) return null
+  const members = Object.entries({ ...event, owner: null })
+  return JSON.stringify(members.sort(([a], [b]) => (a < b ? -1 : 1)))
+}
+
 /**
- * All bookings and waiting-list entries that were ever made are stored in the order of decision.
+ * All bookings, holds and waiting-list entries that were ever made are stored in the order of
+ * decision, and have become of them what the decisions say.
  */
 function differenceOfClaims(
   made: NaiveClaim[],
   bookings: BookingRow[],
   entries: EntryRow[],
-): string | undefined {
-  const expected = made.map(describe)
-  const found = [
+): Finding | undefined {
+  const stored = [
     ...bookings.map((row) => ({ ...row, kind: 'booking' as const })),
-    ...entries.map((row) => ({ ...row, kind: 'waiting' as const, promoted: false })),
-  ]
-    .sort((a, b) => a.sequence - b.sequence)
-    .map(describe)
-  const length = Math.max(found.length, expected.length)
-  const at = Array.from({ length }).findIndex((_, index) => found[index] !== expected[index])
-  return at === -1
-    ? undefined
-    : `${expected.length} claims were made and ${found.length} are stored; claim ${at + 1} should be "${expected[at]}" and is "${found[at]}"`
+    ...entries.map((row) => ({ ...row, kind: 'waiting' as const, ...NO_TICKET })),
+  ].sort((a, b) => a.sequence - b.sequence)
+  const expected = made.map((claim) => ({
+    ...claim,
+    expiresAtMs: claim.hold?.expiresAtMs ?? null,
+    endedAtMs: claim.endedAtMs ?? null,
+  }))
+  const find = (describe: (claim: ComparedClaim) => string): string | undefined => {
+    const length = Math.max(stored.length, expected.length)
+    for (let at = 0; at < length; at++) {
+      const [wanted, found] = [expected[at], stored[at]].map((claim) => claim && describe(claim))
+      if (wanted !== found)
+        return `${expected.length} claims were made and ${stored.length} are stored; claim ${at + 1} should be "${wanted}" and is "${found}"`
+    }
+    return undefined
+  }
+  const order = find(describeClaim)
+  if (order !== undefined) return { promise: 'reordered', text: order }
+  const fate = find((claim) => `${describeClaim(claim)}, ${describeFate(claim)}`)
+  return fate === undefined ? undefined : { promise: 'wrongAnswers', text: fate }
 }
 
-function describe({
-  userId,
-  kind,
-  promoted,
-}: Pick<NaiveClaim, 'userId' | 'kind' | 'promoted'>): string {
+const NO_TICKET = { promoted: false, granted: false, expiresAtMs: null, endedAtMs: null }
+
+type ComparedClaim = Pick<NaiveClaim, 'userId' | 'kind' | 'promoted' | 'granted'> & {
+  status: string
+  expiresAtMs: number | null
+  endedAtMs: number | null
+}
+
+function describeFate({ kind, status, expiresAtMs, endedAtMs }: ComparedClaim): string {
+  const end = kind === 'waiting' ? '' : `, ended ${endedAtMs}`
+  return `${status}${expiresAtMs === null ? '' : ` until ${expiresAtMs}`}${end}`
+}
+
+function describeClaim({ userId, kind, promoted, granted }: ComparedClaim): string {
   if (kind === 'waiting') return `${userId} waits`
+  if (granted) return `${userId} is granted a ticket`
   return promoted ? `${userId} is promoted` : `${userId} books`
 }

@@ -8,21 +8,27 @@ import type { Rows } from './rows.ts'
  */
 export function checkLists(lists: ListRead[], rows: Rows, report: Report): void {
   for (const { eventId, list, items } of lists) {
-    const expected = list === 'bookings' ? bookingsOf(eventId, rows) : entriesOf(eventId, rows)
-    const found = items.map(({ userId, promoted, position }) => `${userId} ${promoted ?? position}`)
+    const expected = {
+      bookings: () => bookingsOf(eventId, 'confirmed', rows),
+      holds: () => bookingsOf(eventId, 'held', rows),
+      'waiting-list': () => entriesOf(eventId, rows),
+    }[list]()
+    const found = items.map(
+      ({ userId, promoted, offered, position }) => `${userId} ${promoted ?? offered ?? position}`,
+    )
     const at = expected.findIndex((name, i) => name !== found[i])
     if (expected.length === found.length && at === -1) continue
     const index = at === -1 ? expected.length : at
     report(
       'wrongAnswers',
-      `GET /events/${eventId}/${list}: ${found.length} items for ${expected.length} rows; item ${index + 1} is "${found[index]}" instead of "${expected[index]}"`,
+      `the ${list} of event ${eventId}: ${found.length} items for ${expected.length} rows; item ${index + 1} is "${found[index]}" instead of "${expected[index]}"`,
     )
   }
 }
 
-function bookingsOf(eventId: number, rows: Rows): string[] {
+function bookingsOf(eventId: number, status: 'confirmed' | 'held', rows: Rows): string[] {
   return rows.bookings
-    .filter((row) => row.eventId === eventId && row.status === 'confirmed')
+    .filter((row) => row.eventId === eventId && row.status === status)
     .sort((a, b) => a.sequence - b.sequence)
     .map((row) => `${row.userId} ${row.promoted}`)
 }

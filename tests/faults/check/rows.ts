@@ -1,3 +1,4 @@
+import type { Outcome } from '@ticket-line/shared'
 import pg from 'pg'
 
 /** What PostgreSQL holds after a run, read with the checker's own statements. */
@@ -13,9 +14,16 @@ export interface Rows {
 
 export interface EventRow {
   eventId: number
+  /** Tickets in circulation. */
   totalTickets: number
+  /** The size that the organizer wants. */
+  capacity: number
   availableTickets: number
+  heldCount: number
   waitingCount: number
+  canceled: boolean
+  /** True if a settle is still to come. */
+  isDue: boolean
 }
 
 export interface BookingRow {
@@ -24,6 +32,11 @@ export interface BookingRow {
   userId: string
   status: string
   promoted: boolean
+  granted: boolean
+  /** When it lapses, or would have lapsed, ms since 1970; null if it was never a hold. */
+  expiresAtMs: number | null
+  /** When it ended, ms since 1970; null if it is live. */
+  endedAtMs: number | null
 }
 
 export interface EntryRow {
@@ -51,12 +64,21 @@ export interface CommandRow {
   bookingSequence: number | null
   promotedUserId: string | null
   replayOf: string | null
+  /** Further members of the outcome; null if it has none. */
+  data: Pick<Outcome, 'expiresAtMs' | 'opensAtMs' | 'committed' | 'event'> | null
+  /** By the clock of PostgreSQL, ms since 1970. All commands of a batch have the same time. */
+  decidedAtMs: number
 }
+
+const ms = (column: string): string => `(extract(epoch FROM ${column}) * 1000)::float8`
 
 const QUERIES: Record<keyof Rows, string> = {
   events: `SELECT event_id::float8 AS "eventId", total_tickets AS "totalTickets",
-    available_tickets AS "availableTickets", waiting_count AS "waitingCount" FROM events ORDER BY event_id`,
-  bookings: `SELECT event_id::float8 AS "eventId", sequence::float8, user_id AS "userId", status, promoted
+    coalesce(capacity, total_tickets) AS capacity, available_tickets AS "availableTickets",
+    held_count AS "heldCount", waiting_count AS "waitingCount", canceled_at IS NOT NULL AS canceled,
+    due_at IS NOT NULL AS "isDue" FROM events ORDER BY event_id`,
+  bookings: `SELECT event_id::float8 AS "eventId", sequence::float8, user_id AS "userId", status, promoted,
+    granted, ${ms('expires_at')} AS "expiresAtMs", ${ms('canceled_at')} AS "endedAtMs"
     FROM bookings ORDER BY event_id, sequence`,
   entries: `SELECT event_id::float8 AS "eventId", sequence::float8, user_id AS "userId", status
     FROM waitlist_entries ORDER BY event_id, sequence`,
@@ -65,7 +87,7 @@ const QUERIES: Record<keyof Rows, string> = {
     FROM waitlist_blocks GROUP BY event_id`,
   commands: `SELECT command_id AS "commandId", type, event_id::float8 AS "eventId", user_id AS "userId", caller,
     outcome, position, booking_sequence::float8 AS "bookingSequence", promoted_user_id AS "promotedUserId",
-    replay_of AS "replayOf" FROM commands`,
+    replay_of AS "replayOf", data, ${ms('decided_at')} AS "decidedAtMs" FROM commands`,
 }
 
 /** Reads everything in one snapshot. */

@@ -1,32 +1,46 @@
-import type { Outcome } from '@ticket-line/shared'
+import type { CommandType, EventPatch, Outcome } from '@ticket-line/shared'
 import {
   createNaiveEvent,
   createNaiveModel,
   type NaiveClaim,
   type NaiveEvent,
 } from '../../model/naive-model.ts'
-import { type CommandCall, createHistory } from '../history.ts'
+import {
+  type CommandType as ClientCommandType,
+  type CommandCall,
+  createHistory,
+  type EventSettings,
+} from '../history.ts'
 import type { Evidence } from './check.ts'
 import type { LineCommand } from './journal.ts'
 import type { CommandRow, Rows } from './rows.ts'
 
 export interface SampleRequest {
-  type: 'book' | 'cancel'
+  /** A `settle` has no request: a worker adds it. */
+  type: CommandType
   userId: string
   /** Idempotency key. */
   key?: string
+  bookingId?: string
+  /** When it is decided, ms. Default: 0. */
+  atMs?: number
 }
 
 const EVENT = 1
 const STATUS: Record<string, number> = {
   already_booked: 409,
+  already_held: 409,
   already_waiting: 409,
+  hold_expired: 409,
   booking_not_found: 404,
 }
 const MESSAGES: Record<string, string> = {
   booked: 'Ticket booked',
+  held: 'Ticket held',
   waiting: 'Added to waiting list',
+  confirmed: 'Booking confirmed',
   canceled: 'Booking canceled',
+  released: 'Ticket released',
   withdrawn: 'Removed from waiting list',
 }
 
@@ -34,19 +48,29 @@ const MESSAGES: Record<string, string> = {
  * The evidence of a run without faults: requests for one event, sent one after the other. Tests
  * falsify it and expect the checker to notice.
  */
-export function createSampleRun(totalTickets: number, requests: SampleRequest[]): Evidence {
-  const event = createNaiveEvent(EVENT, totalTickets)
+export function createSampleRun(
+  totalTickets: number,
+  requests: SampleRequest[],
+  settings?: EventSettings & EventPatch,
+): Evidence {
+  const event = createNaiveEvent(EVENT, totalTickets, 0, settings)
   const model = createNaiveModel(new Map([[EVENT, event]]))
   const history = createHistory()
-  history.events.push({ eventId: EVENT, totalTickets })
+  history.events.push({
+    eventId: EVENT,
+    totalTickets,
+    ...(settings !== undefined && { settings }),
+  })
   const commands: LineCommand[] = []
   const commandRows: CommandRow[] = []
   requests.forEach((request, index) => {
     const command = commandOf(request, index)
-    const row = rowOf(command, model.decide(command, 0) as Outcome)
+    const decidedAtMs = request.atMs ?? 0
+    const row = rowOf(command, model.decide(command, decidedAtMs, 0) as Outcome, decidedAtMs)
     commands.push(command)
     commandRows.push(row)
-    history.commands.push(callOf(request, row, index))
+    const { type } = request
+    if (type !== 'settle') history.commands.push(callOf({ ...request, type }, row, index))
   })
   const line = { lineName: 'event-1', commands, leftJobs: [], failedJobs: [] }
   return {
@@ -56,14 +80,22 @@ export function createSampleRun(totalTickets: number, requests: SampleRequest[])
   }
 }
 
-function commandOf({ type, userId, key }: SampleRequest, index: number): LineCommand {
+function commandOf({ type, userId, key, bookingId }: SampleRequest, index: number): LineCommand {
   const jobId = `event-1.job${index}.1`
   const command = { commandId: `${jobId}.0`, jobId, type, eventId: EVENT, userId, caller: userId }
-  return key === undefined ? command : { ...command, keyHash: key }
+  return {
+    ...command,
+    ...(key !== undefined && { keyHash: key }),
+    ...(bookingId !== undefined && { bookingId }),
+  }
 }
 
-function rowOf({ commandId, type, userId, caller }: LineCommand, decided: Outcome): CommandRow {
-  const { outcome, position, bookingId, promotedUserId, replayOf } = decided
+function rowOf(
+  { commandId, type, userId, caller }: LineCommand,
+  decided: Outcome,
+  decidedAtMs: number,
+): CommandRow {
+  const { outcome, position, bookingId, promotedUserId, replayOf, expiresAtMs } = decided
   return {
     commandId,
     type,
@@ -75,10 +107,16 @@ function rowOf({ commandId, type, userId, caller }: LineCommand, decided: Outcom
     bookingSequence: bookingId === undefined ? null : Number(bookingId.split('-')[1]),
     promotedUserId: promotedUserId ?? null,
     replayOf: replayOf ?? null,
+    data: expiresAtMs === undefined ? null : { expiresAtMs },
+    decidedAtMs,
   }
 }
 
-function callOf({ type, userId, key }: SampleRequest, row: CommandRow, index: number): CommandCall {
+function callOf(
+  { type, userId, key }: SampleRequest & { type: ClientCommandType },
+  row: CommandRow,
+  index: number,
+): CommandCall {
   const call: CommandCall = {
     kind: 'command',
     type,
@@ -98,28 +136,32 @@ function callOf({ type, userId, key }: SampleRequest, row: CommandRow, index: nu
   return key === undefined ? call : { ...call, key }
 }
 
-function claimRowsOf({ totalTickets, booked, waiting, made }: NaiveEvent): Omit<Rows, 'commands'> {
-  const isLive = (claim: NaiveClaim): boolean => booked.includes(claim) || waiting.includes(claim)
-  const rows = made.map((claim) => {
-    const { userId, sequence, promoted } = claim
-    return { eventId: EVENT, userId, sequence, promoted, kind: claim.kind, live: isLive(claim) }
+function claimRowsOf({ totalTickets, tickets, waiting, made }: NaiveEvent): Omit<Rows, 'commands'> {
+  const rowOf = (claim: NaiveClaim) => ({
+    ...claim,
+    eventId: EVENT,
+    expiresAtMs: claim.hold?.expiresAtMs ?? null,
+    endedAtMs: claim.endedAtMs ?? null,
   })
+  const kindOf = (claim: NaiveClaim) => (claim.status === 'held' ? 'held' : claim.kind)
   return {
     events: [
       {
         eventId: EVENT,
         totalTickets,
-        availableTickets: totalTickets - booked.length,
+        capacity: totalTickets,
+        availableTickets: totalTickets - tickets.length,
+        heldCount: tickets.filter(({ status }) => status === 'held').length,
         waitingCount: waiting.length,
+        canceled: false,
+        isDue: false,
       },
     ],
-    bookings: rows
-      .filter(({ kind }) => kind === 'booking')
-      .map((row) => ({ ...row, status: row.live ? 'confirmed' : 'canceled' })),
-    entries: rows
-      .filter(({ kind }) => kind === 'waiting')
-      .map((row) => ({ ...row, status: row.live ? 'waiting' : 'promoted' })),
-    claims: rows.filter(({ live }) => live),
+    bookings: made.filter(({ kind }) => kind === 'booking').map(rowOf),
+    entries: made.filter(({ kind }) => kind === 'waiting').map(rowOf),
+    claims: made
+      .filter((claim) => tickets.includes(claim) || waiting.includes(claim))
+      .map((claim) => ({ ...rowOf(claim), kind: kindOf(claim) })),
     blockCounts: [{ eventId: EVENT, waiting: waiting.length }],
   }
 }

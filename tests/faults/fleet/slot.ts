@@ -43,6 +43,8 @@ export interface Slot {
   freeze(ms: number): Promise<void>
   /** Sets the wall clock of this process and of later ones to the real time plus an offset. */
   stepClock(offsetMs: number): void
+  /** Stops the wall clock until the next `stepClock`. Timers go on. */
+  stopClock(): void
   /** Ends the process and the proxies for good. */
   close(): Promise<void>
 }
@@ -141,6 +143,9 @@ export async function openSlot(options: SlotOptions): Promise<Slot> {
     },
     stepClock(offsetMs) {
       writeFileSync(clockFile, String(offsetMs))
+    },
+    stopClock() {
+      writeFileSync(clockFile, 'stopped')
     },
     async close() {
       closed = true

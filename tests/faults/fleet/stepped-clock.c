@@ -1,7 +1,8 @@
 /*
- * Preloaded into a server with LD_PRELOAD. It adds the 64-bit number of nanoseconds in the file
- * CLOCK_OFFSET_FILE to the wall clock of the server. The file is mapped, so a change takes effect
- * at once. The monotonic clock is not affected, as when an operator sets the clock of a machine.
+ * Preloaded into a server with LD_PRELOAD. The file CLOCK_OFFSET_FILE has two 64-bit numbers of
+ * nanoseconds. The first one is added to the wall clock of the server. If the second one is not 0,
+ * the clock has stopped at that time since 1970. The file is mapped, so a change takes effect at
+ * once. The monotonic clock is not affected, as when an operator sets the clock of a machine.
  * Nothing here allocates memory, because the allocator of Redis reads the time while it starts.
  */
 #define _GNU_SOURCE
@@ -14,22 +15,24 @@
 #include <time.h>
 #include <unistd.h>
 
-static const volatile int64_t *offset_ns;
+/* The offset, and the time at which the clock has stopped. */
+static const volatile int64_t *clock_file;
 
 __attribute__((constructor)) static void map_offset(void) {
   const char *file = getenv("CLOCK_OFFSET_FILE");
   int fd = file == NULL ? -1 : open(file, O_RDONLY | O_CLOEXEC);
   if (fd < 0) return;
-  void *page = mmap(NULL, sizeof *offset_ns, PROT_READ, MAP_SHARED, fd, 0);
-  if (page != MAP_FAILED) offset_ns = page;
+  void *page = mmap(NULL, 2 * sizeof *clock_file, PROT_READ, MAP_SHARED, fd, 0);
+  if (page != MAP_FAILED) clock_file = page;
   close(fd);
 }
 
 int clock_gettime(clockid_t clock, struct timespec *now) {
   int failed = syscall(SYS_clock_gettime, clock, now);
-  if (failed != 0 || offset_ns == NULL) return failed;
+  if (failed != 0 || clock_file == NULL) return failed;
   if (clock != CLOCK_REALTIME && clock != CLOCK_REALTIME_COARSE) return 0;
-  int64_t ns = (int64_t)now->tv_sec * 1000000000 + now->tv_nsec + *offset_ns;
+  int64_t ns = (int64_t)now->tv_sec * 1000000000 + now->tv_nsec + clock_file[0];
+  if (clock_file[1] != 0) ns = clock_file[1];
   now->tv_sec = ns / 1000000000;
   now->tv_nsec = ns % 1000000000;
   return 0;

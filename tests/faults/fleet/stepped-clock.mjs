@@ -1,8 +1,8 @@
 /**
  * Preloaded into a service with `node --import`. It adds the number of milliseconds in the file
  * `CLOCK_OFFSET_FILE` to the wall clock of the service, and rereads the file while the service
- * runs. Timers and `performance.now()` are not affected, as when NTP or an operator sets the clock
- * of a machine.
+ * runs. If the file has `stopped`, the wall clock does not go on. Timers and `performance.now()` are not
+ * affected, as when NTP or an operator sets the clock of a machine.
  */
 import { readFileSync } from 'node:fs'
 
@@ -11,21 +11,32 @@ const READ_EVERY_MS = 100
 const RealDate = Date
 const file = /** @type {string} */ (process.env['CLOCK_OFFSET_FILE'])
 let offsetMs = 0
+/** @type {number | undefined} */
+let stoppedAtMs
 
 function followFile() {
-  offsetMs = Number(readFileSync(file, 'utf8'))
+  const text = readFileSync(file, 'utf8')
+  if (text === 'stopped') stoppedAtMs ??= now()
+  else {
+    stoppedAtMs = undefined
+    offsetMs = Number(text)
+  }
   setTimeout(followFile, READ_EVERY_MS).unref()
+}
+
+function now() {
+  return stoppedAtMs ?? RealDate.now() + offsetMs
 }
 
 class SteppedDate extends RealDate {
   /** @param {...any} args */
   constructor(...args) {
-    if (args.length === 0) super(RealDate.now() + offsetMs)
+    if (args.length === 0) super(now())
     else super(.../** @type {[number]} */ (args))
   }
 
   static now() {
-    return RealDate.now() + offsetMs
+    return now()
   }
 }
 

@@ -91,6 +91,14 @@ export function startInjector(
         count += 1
         fleet.slots[fault.index % fleet.slots.length]?.stepClock(fault.offsetMs)
         return
+      case 'stop-clock': {
+        count += 1
+        const slot = fleet.slots[fault.index % fleet.slots.length]
+        slot?.stopClock()
+        await sleep(fault.ms)
+        slot?.stepClock(0)
+        return
+      }
       case 'cut-link':
         count += 1
         proxyOf(fault).cutAll()

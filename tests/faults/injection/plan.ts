@@ -15,6 +15,7 @@ export type Fault =
   | { kind: 'refuse-writes'; refusal: RefusalKind; ms: number }
   | { kind: 'break-sql'; fault: SqlFault; ms: number }
   | { kind: 'step-clock'; index: number; offsetMs: number }
+  | { kind: 'stop-clock'; index: number; ms: number }
   | { kind: 'moment'; moment: Moment; intervention: Intervention }
 
 export interface PlannedFault {
@@ -73,7 +74,8 @@ function chooseFault(random: Random): Fault {
       3,
       () => ({ kind: 'break-sql', fault: random.pick(SQL_FAULTS), ms: random.between(200, 3000) }),
     ],
-    [3, () => ({ kind: 'step-clock', index, offsetMs: random.between(-HOUR_MS, HOUR_MS) })],
+    [2, () => ({ kind: 'step-clock', index, offsetMs: random.between(-HOUR_MS, HOUR_MS) })],
+    [1, () => ({ kind: 'stop-clock', index, ms: random.between(1000, 6000) })],
     [
       34,
       () => ({

@@ -5,7 +5,13 @@ import { type Endpoint, STAFF, TIMEOUT_MS } from './send-command.ts'
 
 const CONCURRENCY = 32
 
-/** Reads every promised job, and the status and lists of every event, after the last fault. */
+const LISTS = [
+  ['bookings', 'bookings?', 'bookings'],
+  ['holds', 'bookings?standing=held&', 'bookings'],
+  ['waiting-list', 'waiting-list?', 'waiting'],
+] as const
+
+/** Reads every promised job, and the status and the lists of every event, after the last fault. */
 export async function readFinalState(
   client: HttpClient,
   endpoints: Endpoint[],
@@ -34,14 +40,14 @@ export async function readFinalState(
     const endpoint = endpointOf(index)
     const exchange = await get(endpoint, `/status/${eventId}`)
     history.statuses.push({ kind: 'status', eventId, final: true, api: endpoint.name, ...exchange })
-    for (const list of ['bookings', 'waiting-list'] as const) {
+    for (const [list, path, member] of LISTS) {
       const items: ListRead['items'] = []
       for (let after: string | null = ''; after !== null; ) {
         const page = await get(
           endpoint,
-          `/events/${eventId}/${list}?limit=100${after === '' ? '' : `&after=${after}`}`,
+          `/events/${eventId}/${path}limit=100${after === '' ? '' : `&after=${after}`}`,
         )
-        items.push(...(page.answer?.body?.[list === 'bookings' ? 'bookings' : 'waiting'] ?? []))
+        items.push(...(page.answer?.body?.[member] ?? []))
         after = page.answer?.body?.next ?? null
       }
       history.lists.push({ eventId, list, items })

@@ -4,7 +4,7 @@ import { signToken } from '../../stack/client.ts'
 import type { Answer, Failure } from '../history.ts'
 
 export interface RequestOptions {
-  method: 'GET' | 'POST'
+  method: 'GET' | 'POST' | 'PATCH'
   path: string
   token: string
   headers?: Record<string, string>

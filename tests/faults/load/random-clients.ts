@@ -1,11 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Random } from '../../random.ts'
 import { isAcknowledged } from '../check/answers.ts'
-import type { History } from '../history.ts'
+import type { CommandInput, EventSettings, History } from '../history.ts'
 import type { HttpClient } from './http-client.ts'
 import {
-  type CommandInput,
   commandOf,
+  configureOf,
   type Endpoint,
   STAFF,
   sendCommand,
@@ -25,7 +25,10 @@ export interface RandomClientsOptions {
   maxPauseMs: number
 }
 
-/** Clients that book, cancel, repeat requests, poll jobs and hang up, at random. */
+/**
+ * Clients that send every command, repeat requests, poll jobs and hang up, at random. Events without
+ * settings get only bookings and cancellations.
+ */
 export interface RandomClients {
   /** Resolves when the last request of every client has ended. */
   stop(): Promise<void>
@@ -39,6 +42,8 @@ export function startRandomClients(options: RandomClientsOptions): RandomClients
   const { history, client, random } = options
   const keyed: CommandInput[] = []
   const promised: string[] = []
+  /** The last booking or hold of each user that an answer has named. */
+  const bookingIds = new Map<string, string>()
   const refusedAt = new Map<string, number>()
   let stopped = false
   let keys = 0
@@ -60,7 +65,11 @@ export function startRandomClients(options: RandomClientsOptions): RandomClients
   function newCommand(chance: Random): CommandInput {
     const eventId = pickEvent(chance)
     const userId = `user-${eventId}-${chance.between(1, options.usersPerEvent)}`
-    const command = commandOf(chance.chance(0.62) ? 'book' : 'cancel', eventId, userId)
+    const { settings } = history.events.find((event) => event.eventId === eventId) ?? {}
+    const command =
+      settings === undefined
+        ? commandOf(chance.chance(0.62) ? 'book' : 'cancel', eventId, userId)
+        : chooseCommand(chance, eventId, userId, settings)
     if (chance.chance(0.1)) command.caller = STAFF
     if (chance.chance(0.5)) {
       command.key = `key-${keys++}`
@@ -70,16 +79,56 @@ export function startRandomClients(options: RandomClientsOptions): RandomClients
     return command
   }
 
+  /** A command for an event with settings. */
+  function chooseCommand(
+    chance: Random,
+    eventId: number,
+    userId: string,
+    settings: EventSettings,
+  ): CommandInput {
+    const bookingId = chance.chance(0.5) ? bookingIds.get(userId) : undefined
+    const named = bookingId === undefined ? {} : { bookingId }
+    const ofStaff = { eventId, userId, caller: STAFF }
+    return chance.weighted<() => CommandInput>([
+      [44, () => commandOf('book', eventId, userId)],
+      [12, () => ({ ...commandOf('cancel', eventId, userId), ...named })],
+      [26, () => ({ ...commandOf('confirm', eventId, userId), ...named })],
+      [8, () => ({ ...ofStaff, type: 'extend', ...named, seconds: chance.between(1, 12) })],
+      [4, () => ({ ...ofStaff, type: 'grant', raiseCapacity: chance.chance(0.3) })],
+      [6, () => ({ ...configureOf(eventId, choosePatch(chance, settings)), shrink: true })],
+    ])()
+  }
+
+  /** Changes or restores one setting. */
+  function choosePatch(chance: Random, settings: EventSettings): EventSettings {
+    const { totalTickets = 0 } = settings
+    return chance.weighted<EventSettings>([
+      [4, { totalTickets: chance.between(0, 2 * totalTickets) }],
+      [4, { totalTickets }],
+      [1, { sales: 'paused' }],
+      [3, { sales: 'open' }],
+      [1, { promotion: 'off' }],
+      [3, { promotion: 'on' }],
+      [1, { maxWaiting: chance.between(0, 10) }],
+      [2, { maxWaiting: null }],
+      [1, { holdSeconds: null, offerSeconds: chance.between(5, 8) }],
+      [2, { holdSeconds: chance.between(5, 8), offerSeconds: null }],
+    ])
+  }
+
   /** Usually a new command; sometimes an earlier one, or its key with another command. */
   function pickCommand(chance: Random): CommandInput {
     if (keyed.length === 0 || !chance.chance(0.2)) return newCommand(chance)
     const old = chance.pick(keyed)
-    return chance.chance(0.85) ? old : { ...old, type: old.type === 'book' ? 'cancel' : 'book' }
+    const { type, eventId, userId, caller, key = '' } = old
+    if (chance.chance(0.85) || type === 'configure') return old
+    return { ...commandOf(type === 'book' ? 'cancel' : 'book', eventId, userId, key), caller }
   }
 
   async function send(command: CommandInput, chance: Random): Promise<void> {
     const prefer = chance.weighted([
-      [6, undefined],
+      [4, undefined],
+      [2, 'return=representation'],
       [2, 'respond-async'],
       [2, `wait=${chance.between(0, 3)}`],
     ])
@@ -88,6 +137,8 @@ export function startRandomClients(options: RandomClientsOptions): RandomClients
       ...(chance.chance(0.08) && { hangUpAfterMs: chance.between(1, 200) }),
     })
     if (call.failure === 'refused') refusedAt.set(call.api, call.endedAtMs)
+    const { bookingId } = call.answer?.body ?? {}
+    if (typeof bookingId === 'string') bookingIds.set(command.userId, bookingId)
     if (isAcknowledged(call.answer) && call.answer?.jobId !== undefined)
       promised.push(call.answer.jobId)
   }

@@ -1,20 +1,10 @@
-import type { CommandCall, CommandType, History } from '../history.ts'
-import type { HttpClient } from './http-client.ts'
+import type { CommandCall, CommandInput, CommandType, EventSettings, History } from '../history.ts'
+import type { HttpClient, RequestOptions } from './http-client.ts'
 
 /** An API process as clients know it. */
 export interface Endpoint {
   name: string
   url: string
-}
-
-/** A command to send, possibly more than once. */
-export interface CommandInput {
-  type: CommandType
-  eventId: number
-  userId: string
-  /** `userId`, or `STAFF`. */
-  caller: string
-  key?: string
 }
 
 export interface SendOptions {
@@ -23,7 +13,7 @@ export interface SendOptions {
   timeoutMs?: number
 }
 
-/** The only member of staff. It books and cancels for users, and reads every job. */
+/** The only member of staff. It sends commands for users, changes events, and reads every job. */
 export const STAFF = 'staff'
 /** Longer than any answer may take, even if a process is frozen during the request. */
 export const TIMEOUT_MS = 20_000
@@ -35,16 +25,14 @@ export async function sendCommand(
   command: CommandInput,
   { prefer, timeoutMs = TIMEOUT_MS, ...rest }: SendOptions = {},
 ): Promise<CommandCall> {
-  const { type, eventId, userId, key } = command
+  const { key } = command
   const exchange = await client.send(endpoint.url, {
-    method: 'POST',
-    path: `/${type}`,
+    ...requestOf(command),
     token: await client.token(command.caller, command.caller === STAFF ? 'organizer' : 'user'),
     headers: {
       ...(prefer !== undefined && { prefer }),
       ...(key !== undefined && { 'idempotency-key': key }),
     },
-    body: { eventId, userId },
     timeoutMs,
     ...rest,
   })
@@ -52,6 +40,55 @@ export async function sendCommand(
   history.commands.push(call)
   return call
 }
+
+function requestOf({
+  type,
+  eventId,
+  userId,
+  bookingId,
+  seconds,
+  raiseCapacity,
+  patch,
+  shrink,
+}: CommandInput): Pick<RequestOptions, 'method' | 'path' | 'body'> {
+  const named = { eventId, userId, ...(bookingId !== undefined && { bookingId }) }
+  switch (type) {
+    case 'book':
+      return { method: 'POST', path: '/book', body: { eventId, userId } }
+    case 'cancel':
+    case 'confirm':
+      return { method: 'POST', path: `/${type}`, body: named }
+    case 'extend':
+      return {
+        method: 'POST',
+        path: '/extend',
+        body: { ...named, ...(seconds !== undefined && { seconds }) },
+      }
+    case 'grant':
+      return {
+        method: 'POST',
+        path: `/events/${eventId}/grants`,
+        body: { userId, ...(raiseCapacity !== undefined && { raiseCapacity }) },
+      }
+    case 'configure':
+      return {
+        method: 'PATCH',
+        path: `/events/${eventId}`,
+        body: { ...patch, ...(shrink !== undefined && { shrink }) },
+      }
+    case 'cancel_event':
+      return { method: 'POST', path: `/events/${eventId}/cancel`, body: {} }
+  }
+}
+
+/** A command of staff that changes an event. */
+export const configureOf = (eventId: number, patch: EventSettings): CommandInput => ({
+  type: 'configure',
+  eventId,
+  userId: STAFF,
+  caller: STAFF,
+  patch,
+})
 
 /** A command that users send for themselves. */
 export const commandOf = (

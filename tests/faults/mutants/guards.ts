@@ -4,6 +4,7 @@ import {
   bookTwice,
   cancelAtOnce,
   frozenWorker,
+  lapseOne,
   loseCommitReplies,
   type Proof,
   randomClients,
@@ -81,6 +82,18 @@ export const GUARDS: Guard[] = [
     proof: bookMoreThanAll,
   },
   { name: 'one active job per line', remove: [noGlobalConcurrency], proof: randomClients },
+  {
+    name: 'deadline of a hold',
+    remove: [
+      {
+        kind: 'wrap',
+        package: 'services/booking-worker',
+        function: 'settle',
+        wrapper: 'withoutDeadlines',
+      },
+    ],
+    proof: lapseOne,
+  },
   {
     name: 'idle-in-transaction timeout',
     remove: [{ kind: 'env', name: 'PG_IDLE_IN_TRANSACTION_TIMEOUT_MS', value: '600000' }],

@@ -1,11 +1,13 @@
 import pg from 'pg'
 import { until } from '../../../tools/dev-stack/wait.mjs'
+import { queryOnce } from '../../stack/databases.ts'
 import type { Env } from '../../stack/processes.ts'
 import { check } from '../check/check.ts'
 import type { Finding } from '../check/finding.ts'
 import type { Mutation } from '../fleet/mutation.ts'
+import type { CommandInput } from '../history.ts'
 import type { PlannedFault } from '../injection/plan.ts'
-import { commandOf, sendCommand } from '../load/send-command.ts'
+import { commandOf, STAFF, sendCommand } from '../load/send-command.ts'
 import { runRig } from '../rig.ts'
 import { freezeInTransaction } from '../scenarios/frozen-transaction.ts'
 import { openTestbed, type Testbed } from '../testbed.ts'
@@ -111,6 +113,27 @@ export const bookMoreThanAll: Proof = async (mutations) =>
       await testbed.createEvent(1, 3)
       for (let user = 0; user < 8; user++)
         await sendCommand(testbed, testbed.endpoints[0], commandOf('book', 1, `user-${user}`))
+    }),
+  )
+
+/**
+ * Two users hold the only two tickets, and two others wait. One hold is extended. When the other one
+ * lapses, its ticket is offered to the first who waits, and to nobody else.
+ */
+export const lapseOne: Proof = async (mutations) =>
+  textsOf(
+    await onTestbed(mutations, async (testbed) => {
+      const [endpoint] = testbed.endpoints
+      const send = (command: CommandInput) => sendCommand(testbed, endpoint, command)
+      await testbed.createEvent(1, 2, { holdSeconds: 5, maxHoldSeconds: 600 })
+      for (const userId of ['ann', 'bob', 'cid', 'dan']) await send(commandOf('book', 1, userId))
+      const ofStaff = { eventId: 1, userId: 'bob', caller: STAFF }
+      await send({ type: 'extend', ...ofStaff, seconds: 600 })
+      await expectSoon('somebody has an offer', async () => {
+        const text = `SELECT FROM bookings WHERE promoted`
+        return (await queryOnce(testbed.fleet.postgres.url, text)).length > 0
+      })
+      await send(commandOf('confirm', 1, 'bob'))
     }),
   )
 

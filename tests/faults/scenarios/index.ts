@@ -6,6 +6,8 @@ import { failover } from './failover.ts'
 import { finishedJobs } from './finished-jobs.ts'
 import { flood } from './flood.ts'
 import { frozenTransaction } from './frozen-transaction.ts'
+import { holdClocks } from './hold-clocks.ts'
+import { lapses } from './lapses.ts'
 import { million } from './million.ts'
 import { poison } from './poison.ts'
 import { pruning } from './pruning.ts'
@@ -36,6 +38,8 @@ export const SCENARIOS: Scenario[] = [
   failover,
   sqlEnvironment,
   clockSteps,
+  lapses,
+  holdClocks,
   strangers,
   finishedJobs,
 ]

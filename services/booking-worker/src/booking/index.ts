@@ -10,4 +10,5 @@ export { type BatchResult, decideBatch, decidePoisoned } from './decide-batch.js
 export { GivenUpError, jobResultOf, SetAsideError } from './errors.js'
 export type { EventState } from './event-state.js'
 export { loadRequestOf, stateOf, writesOf } from './rows.js'
+export { settle } from './settle.js'
 export { createApply } from './shared-transactions.js'
