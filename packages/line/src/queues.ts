@@ -1,4 +1,4 @@
-import type { LineLayout } from '@ticket-line/shared'
+import type { JobPayload, LineLayout } from '@ticket-line/shared'
 import { type BackendFactory, Queue, type RedisQueueBackend } from 'bullmq'
 import type { Redis } from 'ioredis'
 import { LRUCache } from 'lru-cache'
@@ -47,4 +47,30 @@ export function createLineQueues(redis: Redis, layout: LineLayout): LineQueues {
       return queue
     },
   }
+}
+
+/** A job on its way into Redis. */
+export interface JobToStore {
+  lineName: string
+  jobId: string
+  payload: JobPayload
+}
+
+/**
+ * Adds a job behind all others of its line, and tells the workers.
+ *
+ * @param wakeUp sends a wake-up for a line on the connection of the queues
+ * @returns when Redis has stored the job
+ */
+export async function addJob(
+  { queueOf }: LineQueues,
+  { lineName, jobId, payload }: JobToStore,
+  wakeUp: (lineName: string) => void,
+): Promise<void> {
+  const added = queueOf(lineName).add('commands', payload, { jobId, attempts: 1 })
+  // The wake-up must follow the add on the same connection, so that Redis executes it after the
+  // add. BullMQ sends the add within the microtasks of this turn. A tick that is requested in a
+  // microtask runs after all of them.
+  queueMicrotask(() => process.nextTick(wakeUp, lineName))
+  await added
 }

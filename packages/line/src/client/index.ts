@@ -1,4 +1,5 @@
 /** The API's end of the line. */
+
 export { type Admission, createAdmission } from './admission.js'
 export { createLineClient, type LineClientOptions, type LineService } from './client.js'
 export { ERROR_WITHIN_MS, RATE_LIMIT_MS, STORE_JOB_MS } from './error-budget.js'
@@ -6,7 +7,6 @@ export { createFindStored } from './find-command.js'
 export {
   createJobStore,
   type JobStoreDeps,
-  type JobToStore,
   type StoreResult,
 } from './store-job.js'
 export {

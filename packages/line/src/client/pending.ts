@@ -36,7 +36,7 @@
  * is then answered as soon as its job is stored, which takes at most as long as the error budget.
  */
 import { type CommandRequest, commandIdOf, type StoredOutcome } from '@ticket-line/shared'
-import type { JobToStore } from './store-job.js'
+import type { JobToStore } from '../queues.js'
 import type { SubmitResult } from './types.js'
 
 export type PendingState =

@@ -1,22 +1,14 @@
 import type { CommandStore } from '@ticket-line/db'
 import {
   type Clock,
-  type JobPayload,
   type Log,
   type Outcome,
   sleep,
   wasRefused,
   withDeadline,
 } from '@ticket-line/shared'
-import type { LineQueues } from '../queues.js'
+import { addJob, type JobToStore, type LineQueues } from '../queues.js'
 import { FIND_JOB_MS, RECORD_ABANDONED_MS } from './error-budget.js'
-
-/** A job on its way into Redis. */
-export interface JobToStore {
-  lineName: string
-  jobId: string
-  payload: JobPayload
-}
 
 /** What became of an add. */
 export type StoreResult =
@@ -96,14 +88,7 @@ export function createJobStore(deps: JobStoreDeps): JobStore {
     return abandon(job)
   }
 
-  async function add({ lineName, jobId, payload }: JobToStore): Promise<void> {
-    const added = queues.queueOf(lineName).add('commands', payload, { jobId, attempts: 1 })
-    // The wake-up must follow the add on the same connection, so that Redis executes it after the
-    // add. BullMQ sends the add within the microtasks of this turn. A tick that is requested in a
-    // microtask runs after all of them.
-    queueMicrotask(() => process.nextTick(deps.wakeUp, lineName))
-    await added
-  }
+  const add = (job: JobToStore): Promise<void> => addJob(queues, job, deps.wakeUp)
 
   async function isFound({ lineName, jobId }: JobToStore, untilMs: number): Promise<boolean> {
     while (clock.steadyMs() < untilMs) {

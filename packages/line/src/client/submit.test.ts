@@ -11,8 +11,9 @@ import {
   systemClock,
 } from '@ticket-line/shared'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import type { JobToStore } from '../queues.js'
 import { FIND_JOB_UNTIL_MS } from './error-budget.js'
-import type { JobStore, JobToStore, StoreResult } from './store-job.js'
+import type { JobStore, StoreResult } from './store-job.js'
 import { createSubmitter, type SubmitterDeps } from './submit.js'
 import type { SubmitResult } from './types.js'
 

@@ -18,7 +18,7 @@ import {
 import type { Redis } from 'ioredis'
 import { createDepthCounter } from '../depth.js'
 import { lineBase, lineNameOf, linePrefix } from '../keys.js'
-import { createLineQueues } from '../queues.js'
+import { addJob, createLineQueues } from '../queues.js'
 import { defineEndSettle, defineMarkSettles, type SettleToMark } from '../scripts.js'
 import { sendWakeUp } from '../wake-ups.js'
 import type { JobResult, JobToDecide } from './line.js'
@@ -68,7 +68,7 @@ export function createSettles({ redis, layout, log, clock }: SettlesDeps): Settl
   const markSettles = defineMarkSettles(redis)
   const endSettle = defineEndSettle(redis)
   const depth = createDepthCounter(redis, layout)
-  const { queueOf } = createLineQueues(redis, layout)
+  const queues = createLineQueues(redis, layout)
   const times = { markMs: MARK_MS, addingMs: ADDING_MS, rejectedMs: REJECTED_MS }
 
   function newJob(eventId: number): SettleJob {
@@ -77,7 +77,7 @@ export function createSettles({ redis, layout, log, clock }: SettlesDeps): Settl
     return { eventId, lineName, base: lineBase(lineName, layout), jobId }
   }
 
-  async function addJob({ eventId, lineName, jobId }: SettleJob): Promise<void> {
+  async function addSettle({ eventId, lineName, jobId }: SettleJob): Promise<void> {
     const payload: JobPayload = {
       v: JOB_VERSION,
       acceptedAtMs: clock.wallMs(),
@@ -85,19 +85,24 @@ export function createSettles({ redis, layout, log, clock }: SettlesDeps): Settl
     }
     // Settles count into the depth, and are never refused.
     const counted = depth.admit(lineName, new Map([[eventId, 1]]), undefined, true)
-    await Promise.all([counted, queueOf(lineName).add('commands', payload, { jobId, attempts: 1 })])
-    await sendWakeUp(redis, layout, lineName)
+    await Promise.all([counted, addJob(queues, { lineName, jobId, payload }, wakeUp)])
+  }
+
+  function wakeUp(lineName: string): void {
+    sendWakeUp(redis, layout, lineName).catch(() => undefined)
+  }
+
+  async function addPortion(jobs: SettleJob[]): Promise<number> {
+    const marked = await markSettles(jobs, times)
+    const toAdd = jobs.filter((_, i) => marked[i])
+    await Promise.all(toAdd.map(addSettle))
+    return toAdd.length
   }
 
   async function add(eventIds: readonly number[]): Promise<number> {
-    let added = 0
-    for (const jobs of portionsOf(eventIds.map(newJob), layout)) {
-      const marked = await markSettles(jobs, times)
-      const toAdd = jobs.filter((_, i) => marked[i])
-      await Promise.all(toAdd.map(addJob))
-      added += toAdd.length
-    }
-    return added
+    const portions = [...portionsOf(eventIds.map(newJob), layout)]
+    const added = await Promise.all(portions.map(addPortion))
+    return added.reduce((sum, count) => sum + count, 0)
   }
 
   return {
