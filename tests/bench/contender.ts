@@ -1,4 +1,4 @@
-import type { Load } from './driver/plan.ts'
+import type { Load, ReadCall } from './driver/plan.ts'
 import type { BenchSystem, DeployOptions } from './systems/system.ts'
 
 /** One side of a comparison: a system, how it is started, and its load. */
@@ -20,6 +20,10 @@ export interface Task {
   filled?: { holders: number; waiters: number }
   /** Reads positions in the waiting list instead of booking. */
   positions?: boolean
+  /** Product only: the tables start with many events, and bookings of `u0`, `u1`, … for them. */
+  catalog?: { events: number; bookings: number; users: number }
+  /** Reads with `GET` instead of booking: the first page of a list, or a random event. */
+  reads?: ReadCall
   /** Sends bookings that the API refuses with 403 just before the line. */
   forbidden?: boolean
   /** After the load, waits `settleMs`, and then measures `measuredMs` without requests. */

@@ -1,4 +1,5 @@
 import type { Workload } from './contender.ts'
+import { READ_CALLS } from './driver/plan.ts'
 import { tracedEnv } from './measure/trace-sink.ts'
 import type { Figures } from './rounds.ts'
 import { productContender, type WorkloadSettings } from './workloads.ts'
@@ -88,6 +89,27 @@ export const growths: Record<string, Growth> = {
           settings,
         ),
       ],
+    }),
+  },
+  reads: {
+    figure: 'p99 ms of a read',
+    aim: '≤ 5 ms',
+    read: (figures) => figures.p99Ms,
+    reaches: (values) => values.every((ms) => ms <= 5),
+    workload: (settings) => ({
+      name: 'reads',
+      title: 'reads with 100,000 events and 1,000,000 bookings, one client, default page size',
+      contenders: READ_CALLS.map((call) =>
+        productContender(
+          `GET ${call}`,
+          {
+            connections: 1,
+            catalog: { events: 100_000, bookings: 1_000_000, users: 50_000 },
+            reads: call,
+          },
+          settings,
+        ),
+      ),
     }),
   },
   'two-workers': {

@@ -12,7 +12,7 @@ import {
   result,
   type Traffic,
 } from './driver/plan.ts'
-import { fillEvent } from './fill.ts'
+import { fillCatalog, fillEvent } from './fill.ts'
 import { createMeter, type Meter, type Usage } from './measure/meter.ts'
 import { createProfiler, type Profiler } from './measure/profiler.ts'
 import type { Deployment } from './systems/system.ts'
@@ -78,7 +78,8 @@ export async function runOnce(contender: Contender, options: RunOptions): Promis
 }
 
 async function seed(client: pg.Client, { tables }: Deployment, task: Task): Promise<void> {
-  if (task.filled === undefined)
+  if (task.catalog !== undefined) await fillCatalog(client, task.catalog)
+  else if (task.filled === undefined)
     await client.query(tables.insertEvents, [task.events, task.ticketsPerEvent])
   else await fillEvent(client, task.filled.holders, task.filled.waiters)
   await client.query('ANALYZE')
@@ -87,13 +88,22 @@ async function seed(client: pg.Client, { tables }: Deployment, task: Task): Prom
 }
 
 function trafficOf(task: Task, knownRate?: number): Traffic {
-  const { load, positions, forbidden, filled, events, cancelsInTen } = task
+  const { load, positions, reads, catalog, forbidden, filled, events, cancelsInTen } = task
   if (forbidden) return { kind: 'forbidden', eventId: 1, prepared: preparedFor(task, knownRate) }
   if (positions) {
     return {
       kind: 'positions',
       eventId: 1,
       waiters: filled?.waiters ?? 0,
+      prepared: preparedFor(task, knownRate),
+    }
+  }
+  if (reads !== undefined && catalog !== undefined) {
+    return {
+      kind: 'reads',
+      call: reads,
+      events: catalog.events,
+      users: catalog.users,
       prepared: preparedFor(task, knownRate),
     }
   }

@@ -146,6 +146,9 @@ describe('GET /events', () => {
     )
     expect(items).toContainEqual({
       eventId: 32,
+      name: null,
+      startsAt: null,
+      state: 'open',
       totalTickets: 1,
       availableTickets: 0,
       waitingListCount: 1,

@@ -32,8 +32,14 @@ export type Traffic =
    * this order.
    */
   | { kind: 'positions'; eventId: number; waiters: number; prepared: number }
+  /** A call of random users among `u0`, `u1`, … and, if it is for one event, of a random one. */
+  | { kind: 'reads'; call: ReadCall; events: number; users: number; prepared: number }
   /** Bookings for another user. The API refuses them with 403 just before the line. */
   | { kind: 'forbidden'; eventId: number; prepared: number }
+
+/** The calls that are measured with many rows in the tables. */
+export const READ_CALLS = ['/events', '/me/bookings', '/events/:eventId'] as const
+export type ReadCall = (typeof READ_CALLS)[number]
 
 /**
  * In a closed loop each connection sends its next request when it has a response. In an open loop

@@ -1,4 +1,12 @@
-import { cancelerOf, type DriverReport, eventOf, result, scatter, type Traffic } from './plan.ts'
+import {
+  cancelerOf,
+  type DriverReport,
+  eventOf,
+  type ReadCall,
+  result,
+  scatter,
+  type Traffic,
+} from './plan.ts'
 import {
   createSigner,
   getRequest,
@@ -49,6 +57,8 @@ export function createRequestSource(
       return bookings(traffic, sign, record, wrongAnswers)
     case 'positions':
       return positions(traffic, sign, record, wrongAnswers)
+    case 'reads':
+      return reads(traffic, sign, record, wrongAnswers)
     case 'forbidden':
       return forbidden(traffic, sign, record, wrongAnswers)
   }
@@ -140,6 +150,33 @@ function positions(traffic: Traffic & { kind: 'positions' }, ...tools: Tools): R
         status === 200 && body.includes(`"position":${waiterOf(i) + 1},`)
           ? result.found
           : result.wrong,
+    },
+    ...tools,
+  )
+}
+
+/** A part of every right answer. */
+const PART_OF: Record<ReadCall, string> = {
+  '/events': '"waitingListCount":',
+  '/me/bookings': '"standing":"booked"',
+  '/events/:eventId': '"serverTime":',
+}
+
+function reads(
+  { call, events, users, prepared }: Traffic & { kind: 'reads' },
+  ...tools: Tools
+): RequestSource {
+  const [sign] = tools
+  return uniformRequests(
+    {
+      prepared,
+      request: (i) =>
+        getRequest(
+          call.replace(':eventId', String(1 + scatter(i, events))),
+          sign(`u${scatter(i, users)}`, `r${i}`),
+        ),
+      code: (_, { status, body }) =>
+        status === 200 && body.includes(PART_OF[call]) ? result.found : result.wrong,
     },
     ...tools,
   )

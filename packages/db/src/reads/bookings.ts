@@ -35,7 +35,11 @@ interface BookingRow {
 
 /** The bookings of an event, or its holds. Both are rows of `bookings`. */
 interface List<Item> {
-  name: string
+  /**
+   * Name of the statement of a page. Without one, PostgreSQL plans it for the event that is read, and
+   * does not search few holds among many bookings.
+   */
+  name?: string
   status: 'confirmed' | 'held'
   claim: 'booking' | 'held'
   toItem(eventId: number, row: BookingRow): Item
@@ -58,7 +62,6 @@ const bookings: List<ListedBooking> = {
 }
 
 const holds: List<ListedHold> = {
-  name: 'reads_holds_page',
   status: 'held',
   claim: 'held',
   toItem: (eventId, row) => {
@@ -87,7 +90,7 @@ async function page<Item>(
   limit: number,
 ): Promise<Item[]> {
   const { rows } = await pool.query<BookingRow>({
-    name,
+    ...(name !== undefined && { name }),
     text: `SELECT ${COLUMNS} FROM bookings
            WHERE ${LIVE} AND sequence > $2 AND status = '${status}' ORDER BY sequence LIMIT $3`,
     values: [eventId, afterSequence, limit],

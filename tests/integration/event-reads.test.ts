@@ -1,0 +1,216 @@
+import {
+  createDatabase,
+  type EventFilter,
+  pageEvents,
+  pageHolds,
+  pageUserBookings,
+  pageWaitingList,
+  type Pool,
+  readEvents,
+  readUserClaim,
+  type Standing,
+} from '@ticket-line/db'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { createLineKit, type LineKit } from './line-kit.ts'
+
+const EVENTS = 30_000
+/** Bookings that `collector` has, and as many that ended. */
+const COLLECTED = 10_000
+
+let kit: LineKit
+/** A connection like those of the API. */
+let pool: Pool
+let close: () => Promise<void>
+
+beforeAll(async () => {
+  kit = await createLineKit()
+  const database = createDatabase({
+    url: kit.databaseUrl,
+    poolSize: 1,
+    applicationName: 'event reads',
+    connectTimeoutMs: 5000,
+    statementTimeoutMs: 30_000,
+    idleInTransactionTimeoutMs: 10_000,
+    sessionSettings: { max_parallel_workers_per_gather: '0' },
+    onIdleError: () => undefined,
+  })
+  pool = database.pool
+  close = database.close
+  // Of each thousand events one is canceled, paused, not open yet, and unlisted; one in ten is open.
+  await kit.query(
+    `INSERT INTO events (event_id, capacity, total_tickets, available_tickets, last_sequence, name, name_key,
+      starts_at, opens_at, closes_at, paused, canceled_at, listed)
+      SELECT n, 10, 10, CASE WHEN n % 1000 = 1 THEN 0 ELSE 10 END, 9, 'Event ' || n, 'EVENT ' || n,
+        CASE WHEN n % 7 > 0 THEN now() + (n % 700 - 350) * interval '1 day' END,
+        CASE WHEN n % 1000 = 3 THEN now() + interval '1 day' END,
+        CASE WHEN n % 1000 NOT IN (2, 3) AND n % 1000 < 900 THEN now() - interval '1 day' END, n % 1000 = 2,
+        CASE WHEN n % 1000 = 1 THEN now() END, n % 1000 <> 4
+      FROM generate_series(1, $1::int) AS n`,
+    [EVENTS],
+  )
+  await kit.query(
+    `INSERT INTO bookings (event_id, sequence, user_id, status, promoted, booked_at)
+      SELECT n, m, 'user-' || (n * 3 + m) % 20000, 'confirmed', false, now() - n * interval '1 second'
+      FROM generate_series(1, $1::int) AS n, generate_series(1, 3) AS m`,
+    [EVENTS],
+  )
+  await kit.query(
+    `INSERT INTO bookings (event_id, sequence, user_id, status, promoted, booked_at, canceled_at)
+      SELECT n, 4, 'collector', 'confirmed', false, now() - n * interval '1 minute', NULL FROM generate_series(1, $1::int) AS n
+      UNION ALL
+      SELECT n, 5, 'collector', 'canceled', false, now() - interval '1 year', now() - n * interval '1 minute'
+      FROM generate_series(1, $1::int) AS n`,
+    [COLLECTED],
+  )
+  await kit.query(
+    `INSERT INTO waitlist_entries (event_id, sequence, user_id, status, since, left_at)
+      SELECT n, 6, 'collector', 'waiting', now() - n * interval '1 minute', NULL FROM generate_series(1, $1::int) AS n
+      UNION ALL
+      SELECT n, 7, 'collector', 'promoted', now(), now() FROM generate_series(1, $1::int) AS n`,
+    [COLLECTED],
+  )
+  await kit.query(
+    `INSERT INTO claims SELECT event_id, 'user-' || event_id || '-' || sequence, 'booking', sequence
+      FROM bookings WHERE user_id <> 'collector'`,
+  )
+  await kit.query('ANALYZE')
+})
+afterAll(async () => {
+  await close?.()
+  await kit?.stop()
+})
+
+/** Explains the statement that a read sends. @returns the plan, and how many pages it used */
+async function explain(read: (pool: Pool) => Promise<unknown>) {
+  let plan = ''
+  let pages = 0
+  const explaining = {
+    async query({ text, values }: { text: string; values: unknown[] }) {
+      const { rows } = await pool.query<{ 'QUERY PLAN': string }>(
+        `EXPLAIN (ANALYZE, BUFFERS) ${text}`,
+        values,
+      )
+      const lines = rows.map((row) => row['QUERY PLAN'])
+      // The pages of planning are listed apart.
+      const running = lines.slice(0, lines.indexOf('Planning:'))
+      plan = running.join('\n')
+      const [, hit = 0, read = 0] = /Buffers: shared(?: hit=(\d+))?(?: read=(\d+))?/.exec(plan) ?? []
+      pages = Number(hit) + Number(read)
+      return { rows: [] }
+    },
+  } as unknown as Pool
+  await read(explaining).catch(() => undefined)
+  expect(plan).not.toBe('')
+  return { plan, pages }
+}
+
+const firstPage: EventFilter = {
+  states: undefined,
+  namePrefix: '',
+  startsAfterMs: undefined,
+  unlisted: false,
+  order: 'eventId',
+  after: undefined,
+  limit: 51,
+}
+
+describe('a page of events', () => {
+  const start = { startsAtUs: String(Date.now() * 1000), eventId: 5 }
+  it.each<[string, Partial<EventFilter>]>([
+    ['all events', {}],
+    ['a later page', { after: { startsAtUs: null, eventId: 20_000 } }],
+    ['events of staff', { unlisted: true }],
+    ['canceled events', { states: ['canceled'] }],
+    ['closed events', { states: ['closed'] }],
+    ['scheduled events', { states: ['scheduled'] }],
+    ['paused events', { states: ['paused'] }],
+    ['open events', { states: ['open'] }],
+    ['scheduled events by start', { states: ['scheduled'], order: 'startsAt' }],
+    ['events by a common prefix', { namePrefix: 'event 1' }],
+    ['events by a rare prefix', { namePrefix: 'event 2999' }],
+    ['events by an unknown prefix', { namePrefix: 'concert' }],
+    ['events by a prefix and start', { namePrefix: 'event 299', order: 'startsAt' }],
+    ['events by start', { order: 'startsAt' }],
+    ['events by start, the latest first', { order: '-startsAt' }],
+    ['a later page by start', { order: 'startsAt', after: start }],
+    ['a later page by start, the latest first', { order: '-startsAt', after: start }],
+    ['the last pages by start', { order: 'startsAt', after: { startsAtUs: null, eventId: 5 } }],
+    ['events that start later', { startsAfterMs: Date.now() }],
+    ['events that start much later', { startsAfterMs: Date.now() + 348 * 86_400_000 }],
+    ['events that start later, by start', { startsAfterMs: Date.now(), order: 'startsAt' }],
+  ])('reads few rows to find %s', async (_, filter) => {
+    const { plan, pages } = await explain((spy) => pageEvents(spy, { ...firstPage, ...filter }))
+    expect(plan).not.toContain('Seq Scan')
+    expect(pages).toBeLessThan(700)
+  })
+})
+
+describe('a page of a user’s bookings', () => {
+  const all: Standing[] = ['booked', 'held', 'waiting', 'ended']
+  const after = { sinceUs: String((Date.now() - 86_400_000) * 1000), eventId: 5, sequence: 5 }
+  it.each([
+    ['collector', all, undefined],
+    ['collector', all, after],
+    ['collector', ['booked'], undefined],
+    ['collector', ['held'], undefined],
+    ['collector', ['waiting'], after],
+    ['collector', ['ended'], undefined],
+    ['user-5', all, undefined],
+    ['nobody', all, undefined],
+  ] as const)('reads few rows for %s: %j after %j', async (userId, standings, place) => {
+    const { plan, pages } = await explain((spy) =>
+      pageUserBookings(spy, userId, { standings, after: place, limit: 51 }),
+    )
+    expect(plan).not.toMatch(/Seq Scan on (bookings|waitlist_entries|claims|events)/)
+    expect(pages).toBeLessThan(1500)
+  })
+
+  it('finds them by the index of their standing', async () => {
+    const { plan } = await explain((spy) =>
+      pageUserBookings(spy, 'collector', { standings: all, after: undefined, limit: 51 }),
+    )
+    for (const index of [
+      'bookings_of_user',
+      'bookings_held_of_user',
+      'bookings_ended_of_user',
+      'waitlist_entries_of_user',
+      'waitlist_entries_ended_of_user',
+    ])
+      expect(plan).toMatch(new RegExp(`using ${index} on`))
+  })
+})
+
+describe('the reads of one event', () => {
+  it('finds events with their settings by their ids', async () => {
+    const { plan, pages } = await explain((spy) => readEvents(spy, [7, 20_000]))
+    expect(plan).toContain('events_pkey')
+    expect(pages).toBeLessThan(20)
+  })
+
+  it('finds a claim by its key, in one statement', async () => {
+    const { plan, pages } = await explain((spy) => readUserClaim(spy, 7, 'user-7-1'))
+    expect(plan).toMatch(/Index Cond: \(\(event_id = .*AND \(user_id = /)
+    expect(plan).not.toContain('Seq Scan')
+    expect(pages).toBeLessThan(20)
+  })
+
+  it('finds the few holds of an event with many bookings', async () => {
+    await kit.query(
+      `INSERT INTO bookings (event_id, sequence, user_id, status, promoted, booked_at, held_at, hold_seconds, expires_at)
+        SELECT 8, n, 'holder-' || n, CASE WHEN n % 10000 = 0 THEN 'held' ELSE 'confirmed' END, false, now(), now(), 60, now()
+        FROM generate_series(10, 50000) AS n`,
+    )
+    await kit.query('ANALYZE bookings')
+    const { plan, pages } = await explain((spy) => pageHolds(spy, 8, 0, 51))
+    expect(plan).toContain('bookings_held')
+    expect(pages).toBeLessThan(50)
+  })
+
+  it('reads no rows of the lists of a canceled event', async () => {
+    await kit.query('UPDATE events SET canceled_at = now(), available_tickets = 0 WHERE event_id = 8')
+    expect(await pageHolds(pool, 8, 0, 51)).toEqual([])
+    expect(await pageWaitingList(pool, 8, 0, 51)).toEqual([])
+    const { pages } = await explain((spy) => pageHolds(spy, 8, 0, 51))
+    expect(pages).toBeLessThan(10)
+  })
+})
