@@ -289,10 +289,10 @@ describe('GET /events/:eventId', () => {
     expect(await stateAfter({ opensAt: inMs(60_000) })).toBe('scheduled')
     expect(await stateAfter({ closesAt: inMs(30_000) })).toBe('scheduled')
     expect(await stateAfter({ closesAt: inMs(-1000) })).toBe('closed')
-    expect(await stateAfter({ closesAt: null, sales: 'open', opensAt: inMs(300) })).toBe('scheduled')
+    expect(await stateAfter({ closesAt: null, sales: 'open', opensAt: inMs(3000) })).toBe('scheduled')
     const scheduled = await show(eventId)
     await expect
-      .poll(async () => (await show(eventId)).body.state, { interval: 50, timeout: 5000 })
+      .poll(async () => (await show(eventId)).body.state, { interval: 50, timeout: 15_000 })
       .toBe('open')
     expect(tagOf(await show(eventId))).not.toBe(tagOf(scheduled))
     await kit.call(`POST /events/${eventId}/cancel`, { as: 'olga' })

@@ -161,18 +161,20 @@ export async function createEvent(
   totalTickets: number,
   owner: string | null = null,
 ): Promise<CreatedEvent> {
-  const { rowCount } = await pool.query(
-    `INSERT INTO events (event_id, capacity, total_tickets, available_tickets, owner)
-     VALUES ($1, $2, $2, $2, $3) ON CONFLICT (event_id) DO NOTHING`,
-    [eventId, totalTickets, owner],
-  )
-  if (rowCount === 1) {
-    const event = { eventId, totalTickets, availableTickets: totalTickets, waitingListCount: 0 }
-    return { created: true, event }
+  for (;;) {
+    const { rowCount } = await pool.query(
+      `INSERT INTO events (event_id, capacity, total_tickets, available_tickets, owner)
+       VALUES ($1, $2, $2, $2, $3) ON CONFLICT (event_id) DO NOTHING`,
+      [eventId, totalTickets, owner],
+    )
+    if (rowCount === 1) {
+      const event = { eventId, totalTickets, availableTickets: totalTickets, waitingListCount: 0 }
+      return { created: true, event }
+    }
+    const event = (await readEventStatuses(pool, [eventId])).get(eventId)
+    // If there is none, somebody deleted the event between the two statements.
+    if (event !== undefined) return { created: false, event }
   }
-  const event = (await readEventStatuses(pool, [eventId])).get(eventId)
-  if (event === undefined) throw new Error(`event ${eventId} was deleted while it was created`)
-  return { created: false, event }
 }
 
 /** A request to create an event with settings. */

@@ -92,7 +92,9 @@ export const commandChecks: PromiseCheck[] = [
     promise: 'each outcome about the settings or the end of an event agrees with the event',
     text: `SELECT c.event_id, format('%s: %s, version %s, canceled %s', c.command_id, c.outcome, e.version,
           coalesce(e.canceled_at::text, 'never')) AS detail
-      FROM (${FIRST}) c JOIN events e USING (event_id)
+      FROM (${FIRST}) c
+      -- An event that was deleted may have been created again.
+      JOIN events e ON e.event_id = c.event_id AND e.created_at <= c.decided_at
       WHERE (c.outcome = 'configured' AND (c.data #>> '{event,version}')::int > e.version)
         OR (c.outcome IN ('event_ended', 'event_canceled') AND (e.canceled_at <= c.decided_at) IS NOT TRUE)`,
   },
