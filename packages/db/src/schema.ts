@@ -165,6 +165,10 @@ export const events = pgTable(
     index('events_stopped')
       .on(table.eventId)
       .where(sql`${table.paused} OR ${table.canceledAt} IS NOT NULL`),
+    // Canceled events with claims that settles have yet to end.
+    index('events_ending')
+      .on(table.eventId)
+      .where(sql`${table.canceledAt} IS NOT NULL AND ${table.dueAt} IS NOT NULL`),
     // Finds the few events that have withheld tickets.
     index('events_withheld')
       .on(table.eventId)
