@@ -289,7 +289,9 @@ describe('GET /events/:eventId', () => {
     expect(await stateAfter({ opensAt: inMs(60_000) })).toBe('scheduled')
     expect(await stateAfter({ closesAt: inMs(30_000) })).toBe('scheduled')
     expect(await stateAfter({ closesAt: inMs(-1000) })).toBe('closed')
-    expect(await stateAfter({ closesAt: null, sales: 'open', opensAt: inMs(3000) })).toBe('scheduled')
+    expect(await stateAfter({ closesAt: null, sales: 'open', opensAt: inMs(3000) })).toBe(
+      'scheduled',
+    )
     const scheduled = await show(eventId)
     await expect
       .poll(async () => (await show(eventId)).body.state, { interval: 50, timeout: 15_000 })
@@ -493,7 +495,9 @@ describe('GET /events', () => {
       const seen: number[] = []
       let after = ''
       do {
-        const page = await list(`q=${encodeURIComponent('är')}&order=${order}&limit=${limit}${after}`)
+        const page = await list(
+          `q=${encodeURIComponent('är')}&order=${order}&limit=${limit}${after}`,
+        )
         expect(page.body.events.length).toBeLessThanOrEqual(limit)
         seen.push(...idsOf(page))
         after = page.body.next === null ? '' : `&after=${page.body.next}`

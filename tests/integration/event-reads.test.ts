@@ -1,11 +1,11 @@
 import {
   createDatabase,
   type EventFilter,
+  type Pool,
   pageEvents,
   pageHolds,
   pageUserBookings,
   pageWaitingList,
-  type Pool,
   readEvents,
   readUserClaim,
   type Standing,
@@ -94,7 +94,8 @@ async function explain(read: (pool: Pool) => Promise<unknown>) {
       // The pages of planning are listed apart.
       const running = lines.slice(0, lines.indexOf('Planning:'))
       plan = running.join('\n')
-      const [, hit = 0, read = 0] = /Buffers: shared(?: hit=(\d+))?(?: read=(\d+))?/.exec(plan) ?? []
+      const [, hit = 0, read = 0] =
+        /Buffers: shared(?: hit=(\d+))?(?: read=(\d+))?/.exec(plan) ?? []
       pages = Number(hit) + Number(read)
       return { rows: [] }
     },
@@ -207,7 +208,9 @@ describe('the reads of one event', () => {
   })
 
   it('reads no rows of the lists of a canceled event', async () => {
-    await kit.query('UPDATE events SET canceled_at = now(), available_tickets = 0 WHERE event_id = 8')
+    await kit.query(
+      'UPDATE events SET canceled_at = now(), available_tickets = 0 WHERE event_id = 8',
+    )
     expect(await pageHolds(pool, 8, 0, 51)).toEqual([])
     expect(await pageWaitingList(pool, 8, 0, 51)).toEqual([])
     const { pages } = await explain((spy) => pageHolds(spy, 8, 0, 51))

@@ -50,6 +50,7 @@ CREATE INDEX "events_by_name" ON "events" USING btree ("name_key","event_id") WH
 CREATE INDEX "events_opening" ON "events" USING btree ("opens_at") WHERE "events"."opens_at" IS NOT NULL;--> statement-breakpoint
 CREATE INDEX "events_closing" ON "events" USING btree ("closes_at");--> statement-breakpoint
 CREATE INDEX "events_stopped" ON "events" USING btree ("event_id") WHERE "events"."paused" OR "events"."canceled_at" IS NOT NULL;--> statement-breakpoint
+CREATE INDEX "events_ending" ON "events" USING btree ("event_id") WHERE "events"."canceled_at" IS NOT NULL AND "events"."due_at" IS NOT NULL;--> statement-breakpoint
 CREATE INDEX "events_withheld" ON "events" USING btree ("event_id") WHERE "events"."capacity" > "events"."total_tickets" AND "events"."canceled_at" IS NULL;--> statement-breakpoint
 CREATE INDEX "waitlist_entries_of_user" ON "waitlist_entries" USING btree ("user_id","since") WHERE "waitlist_entries"."status" = 'waiting';--> statement-breakpoint
 CREATE INDEX "waitlist_entries_ended_of_user" ON "waitlist_entries" USING btree ("user_id","left_at") WHERE "waitlist_entries"."status" IN ('withdrawn', 'event_canceled');--> statement-breakpoint

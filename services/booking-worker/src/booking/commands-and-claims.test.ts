@@ -559,9 +559,7 @@ describe('a booking outside the sale', () => {
 
   it.each(['cancel', 'confirm', 'extend'] as const)('does not refuse a %s', (type) => {
     for (const settings of [{ paused: true }, { opensAtMs: NOW + 1 }, { closesAtMs: NOW }])
-      expect(decideFor(event('held', 1, settings), type)).toEqual(
-        decideFor(event('held', 1), type),
-      )
+      expect(decideFor(event('held', 1, settings), type)).toEqual(decideFor(event('held', 1), type))
   })
 
   it('grants a ticket in every state of the sale', () => {
