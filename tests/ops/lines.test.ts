@@ -89,6 +89,19 @@ describe('the operators’ tool on a healthy system', SLOW, () => {
       totalTickets: 1,
       availableTickets: 0,
       waitingListCount: 1,
+      state: 'open',
+      heldTickets: 0,
+      withheldTickets: 0,
+      surplusTickets: 0,
+      owner: 'olga',
+      version: 1,
+    })
+    expect(data.nextHolds).toEqual([])
+    expect(data.due).toEqual({
+      dueAtMs: null,
+      overdueMs: 0,
+      claimsToEnd: 0,
+      settle: { kind: 'none' },
     })
     expect(data.line).toMatchObject({
       name: line.lineName,

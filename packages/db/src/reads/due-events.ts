@@ -1,4 +1,6 @@
+import { bookingIdOf } from '@ticket-line/shared'
 import type { Pool } from 'pg'
+import { msOf, NOW_MS } from '../events.js'
 
 /** Where a page of due events ended. */
 export interface DueCursor {
@@ -79,4 +81,76 @@ export async function readHoldsOverview(pool: Pool): Promise<HoldsOverview> {
     heldTickets: rows[0]?.held ?? 0,
     withheldTickets: rows[0]?.withheld ?? 0,
   }
+}
+
+/** What is to come for one event, all of one moment. */
+export interface EventDeadlines {
+  /** PostgreSQL's clock, ms since 1970. */
+  nowMs: number
+  /** When the next settle is due, ms since 1970; null if no settle would change anything. */
+  dueAtMs: number | null
+  /** Tickets that are booked, held or free. */
+  circulatingTickets: number
+  /** Live claims, if the event is canceled and settles have yet to end them; otherwise 0. */
+  claimsToEnd: number
+  /** The holds that lapse first, in this order. */
+  nextHolds: HoldDeadline[]
+}
+
+export interface HoldDeadline {
+  bookingId: string
+  userId: string
+  /** Ms since 1970. */
+  expiresAtMs: number
+  /** True if it is an offer to the waiting list. */
+  offered: boolean
+}
+
+interface DeadlinesRow {
+  now_ms: number
+  due_ms: number | null
+  total_tickets: number
+  claims_to_end: number
+  holds: (Omit<HoldDeadline, 'bookingId'> & { sequence: number })[]
+}
+
+const EVENT_DEADLINES = `SELECT ${NOW_MS}, ${msOf('due_at')} AS due_ms, total_tickets,
+  CASE WHEN canceled_at IS NULL THEN 0 ELSE total_tickets + waiting_count END AS claims_to_end,
+  (SELECT coalesce(json_agg(h), '[]') FROM (
+    SELECT sequence, user_id AS "userId", ${msOf('expires_at')} AS "expiresAtMs", promoted AS offered
+    FROM bookings WHERE event_id = $1 AND status = 'held' ORDER BY expires_at, sequence LIMIT $2
+  ) AS h) AS holds
+  FROM events WHERE event_id = $1`
+
+/**
+ * Reads the deadlines of an event.
+ *
+ * @param limit how many holds to read
+ * @returns undefined if there is no such event
+ */
+export async function readEventDeadlines(
+  pool: Pool,
+  eventId: number,
+  limit: number,
+): Promise<EventDeadlines | undefined> {
+  const { rows } = await pool.query<DeadlinesRow>({
+    name: 'reads_event_deadlines',
+    text: EVENT_DEADLINES,
+    values: [eventId, limit],
+  })
+  const [row] = rows
+  return (
+    row && {
+      nowMs: row.now_ms,
+      dueAtMs: row.due_ms,
+      circulatingTickets: row.total_tickets,
+      claimsToEnd: row.claims_to_end,
+      nextHolds: row.holds.map(({ sequence, userId, expiresAtMs, offered }) => ({
+        bookingId: bookingIdOf(eventId, sequence),
+        userId,
+        expiresAtMs,
+        offered,
+      })),
+    }
+  )
 }

@@ -14,6 +14,8 @@ export {
   type LineContents,
   lastProcessedBy,
   readLine,
+  readSettle,
+  type SettleInLine,
   waitedMs,
 } from './read-line.js'
 export { repair } from './repair.js'

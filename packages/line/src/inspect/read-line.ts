@@ -10,6 +10,7 @@ import {
   lineBase,
   queuedJobsKey,
   settingsKey,
+  settleMarkKey,
 } from '../keys.js'
 
 /** A job that a worker has fetched and not completed. */
@@ -114,4 +115,37 @@ export function commandsIn(line: LineContents): number {
 export function waitedMs(line: LineContents, nowMs: number): number {
   const head = headOf(line)
   return head === undefined ? 0 : Math.max(0, nowMs - jobCreatedAtMs(head))
+}
+
+/** The undecided settle of an event, by its mark (`mark-settles.lua`). */
+export type SettleInLine =
+  | { kind: 'none' }
+  | { kind: 'active'; jobId: string }
+  /** `jobsAhead` jobs of the line come before it. */
+  | { kind: 'queued'; jobId: string; jobsAhead: number }
+  /** The line does not have the job: it is being added, has just been decided, or was lost. */
+  | { kind: 'not_in_line'; jobId: string }
+  /** The last settle was rejected. Workers add no other for this long. */
+  | { kind: 'rejected'; nextInMs: number }
+
+/**
+ * Finds the undecided settle of an event.
+ *
+ * @param line the line of the event
+ */
+export async function readSettle(
+  redis: Redis,
+  line: LineContents,
+  eventId: number,
+  layout: LineLayout,
+): Promise<SettleInLine> {
+  const key = settleMarkKey(lineBase(line.lineName, layout), eventId)
+  const [mark, leftMs] = await Promise.all([redis.get(key), redis.pttl(key)])
+  if (mark === null) return { kind: 'none' }
+  if (mark === 'rejected') return { kind: 'rejected', nextInMs: Math.max(0, Number(leftMs)) }
+  if (line.activeJobs.some(({ jobId }) => jobId === mark)) return { kind: 'active', jobId: mark }
+  const index = line.queuedJobs.indexOf(mark)
+  return index < 0
+    ? { kind: 'not_in_line', jobId: mark }
+    : { kind: 'queued', jobId: mark, jobsAhead: line.activeJobs.length + index }
 }

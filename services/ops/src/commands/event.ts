@@ -1,13 +1,23 @@
-import { readEventStatuses, readRecentDecisions } from '@ticket-line/db'
+import { readEventDeadlines, readEvents, readRecentDecisions } from '@ticket-line/db'
 import { lineNameOf, linePrefix } from '@ticket-line/line'
 import {
   commandsIn,
   countProcesses,
   lastProcessedBy,
   readLine,
+  readSettle,
+  type SettleInLine,
   waitedMs,
 } from '@ticket-line/line/inspect'
-import { commandCountOf, plural, seconds } from '@ticket-line/shared'
+import {
+  commandCountOf,
+  DEFAULT_EVENT_DETAILS,
+  DEFAULT_SALE_RULES,
+  type EventSettings,
+  plural,
+  saleStateOf,
+  seconds,
+} from '@ticket-line/shared'
 import { type Arguments, readEventId } from '../arguments.js'
 import type { Command } from '../command.js'
 import type { Context } from '../context.js'
@@ -15,27 +25,28 @@ import { EXIT, type Report, table } from '../report.js'
 
 export const event: Command = {
   name: 'event',
-  summary: 'show an event: its line, its worker, its last decisions',
-  usage: `event <id> [--decisions <n>] [--json]
+  summary: 'show an event: its settings, its deadlines, its line, its last decisions',
+  usage: `event <id> [--decisions <n>] [--holds <n>] [--json]
 
-Shows an event's counters, the jobs in its line, the active job with its lock and its worker,
-the worker that served the line last, and the last decisions.
+Shows an event's counters and settings, the holds that lapse next, when the next settle is due
+and whether it is in the line, the jobs in the line, the active job with its lock and its
+worker, the worker that served the line last, and the last decisions.
 
   --decisions <n>  how many decisions to show (default 10)
+  --holds <n>      how many holds to show (default 5)
 
 Exit code 1: the event does not exist.`,
-  options: { decisions: { type: 'string' } },
+  options: { decisions: { type: 'string' }, holds: { type: 'string' } },
   takesWords: true,
   run: showEvent,
 }
 
 async function showEvent(context: Context, args: Arguments): Promise<Report> {
   const eventId = readEventId(args.words[0])
-  const data = await readEvent(
-    context,
-    eventId,
-    args.number('decisions', 10, { min: 0, max: 1000 }),
-  )
+  const data = await readEvent(context, eventId, {
+    decisions: args.number('decisions', 10, { min: 0, max: 1000 }),
+    holds: args.number('holds', 5, { min: 0, max: 1000 }),
+  })
   if (data === undefined) {
     return {
       exitCode: EXIT.found,
@@ -46,21 +57,51 @@ async function showEvent(context: Context, args: Arguments): Promise<Report> {
   return { exitCode: EXIT.fine, data, text: describe(data) }
 }
 
-async function readEvent(context: Context, eventId: number, decisionCount: number) {
+async function readEvent(
+  context: Context,
+  eventId: number,
+  limits: { decisions: number; holds: number },
+) {
   const { layout } = context
   const pool = context.pool()
-  const status = (await readEventStatuses(pool, [eventId])).get(eventId)
-  if (status === undefined) return undefined
+  const [snapshots, deadlines] = await Promise.all([
+    readEvents(pool, [eventId]),
+    readEventDeadlines(pool, eventId, limits.holds),
+  ])
+  const view = snapshots.get(eventId)?.event
+  if (view === undefined || deadlines === undefined) return undefined
+  const { nowMs, dueAtMs, circulatingTickets, claimsToEnd, nextHolds } = deadlines
+  const isLive = view.canceledAtMs === null
   const lineName = lineNameOf(eventId, layout)
   const redis = await context.redis()
   const [line, processes] = await Promise.all([
     readLine(redis, lineName, layout),
     countProcesses(redis, layout),
   ])
-  const decisions = await readRecentDecisions(pool, lineName, eventId, decisionCount)
+  const decisions = await readRecentDecisions(pool, lineName, eventId, limits.decisions)
   return {
     ok: true,
-    event: status,
+    event: {
+      eventId,
+      totalTickets: view.totalTickets,
+      availableTickets: view.availableTickets,
+      waitingListCount: isLive ? view.waitingListCount : 0,
+      state: saleStateOf(view, nowMs),
+      heldTickets: isLive ? view.heldTickets : 0,
+      withheldTickets: isLive ? view.withheldTickets : 0,
+      surplusTickets: isLive ? Math.max(0, circulatingTickets - view.totalTickets) : 0,
+      owner: view.owner,
+      version: view.version,
+    },
+    settings: shownSettings(view),
+    nextHolds: isLive ? nextHolds : [],
+    due: {
+      dueAtMs,
+      overdueMs: dueAtMs === null ? 0 : Math.max(0, nowMs - dueAtMs),
+      claimsToEnd,
+      settle: await readSettle(redis, line, eventId, layout),
+    },
+    databaseNowMs: nowMs,
     line: {
       name: lineName,
       prefix: linePrefix(lineName, layout),
@@ -80,15 +121,42 @@ async function readEvent(context: Context, eventId: number, decisionCount: numbe
   }
 }
 
+/** The settings without the size, with the names and values that they have in the API. */
+function shownSettings(settings: Omit<EventSettings, 'totalTickets'>) {
+  return {
+    name: settings.name,
+    startsAt: isoOf(settings.startsAtMs),
+    endsAt: isoOf(settings.endsAtMs),
+    timezone: settings.timezone,
+    venue: settings.venue,
+    url: settings.url,
+    listed: settings.listed,
+    opensAt: isoOf(settings.opensAtMs),
+    closesAt: isoOf(settings.closesAtMs),
+    holdSeconds: settings.holdSeconds,
+    offerSeconds: settings.offerSeconds,
+    maxHoldSeconds: settings.maxHoldSeconds,
+    confirmation: settings.confirmation,
+    maxWaiting: settings.maxWaiting,
+    sales: settings.paused ? 'paused' : 'open',
+    promotion: settings.promoting ? 'on' : 'off',
+  }
+}
+
+type ShownSettings = ReturnType<typeof shownSettings>
+
+const DEFAULTS: ShownSettings = shownSettings({ ...DEFAULT_EVENT_DETAILS, ...DEFAULT_SALE_RULES })
+
+function isoOf(timeMs: number): string
+function isoOf(timeMs: number | null): string | null
+function isoOf(timeMs: number | null): string | null {
+  return timeMs === null ? null : new Date(timeMs).toISOString()
+}
+
 type EventData = NonNullable<Awaited<ReturnType<typeof readEvent>>>
 
-function describe({
-  event: status,
-  line,
-  lastServedBy,
-  workerProcesses,
-  lastDecisions,
-}: EventData): string[] {
+function describe(data: EventData): string[] {
+  const { line, lastServedBy, workerProcesses, lastDecisions } = data
   const active = line.active.map((job) => {
     const lock =
       job.lockLeftMs === null
@@ -97,7 +165,8 @@ function describe({
     return `  ${job.jobId}, ${plural(job.commands, 'command')}, by ${job.processedBy ?? 'an unknown worker'}, ${lock}`
   })
   return [
-    `Event ${status.eventId}: ${status.availableTickets} of ${status.totalTickets} tickets free, ${status.waitingListCount} on the waiting list`,
+    ...describeSale(data),
+    ...describeDue(data),
     `Line ${line.name} (keys ${line.prefix}:${line.name}:*)${line.paused ? ', PAUSED' : ''}`,
     `  ${plural(line.waitingJobs, 'queued job')}, ${plural(line.commandsInLine, 'command')} in the line, ${line.undecidedOfEvent} of this event; the oldest job is ${seconds(line.oldestWaitedMs)} old`,
     `  global concurrency ${line.globalConcurrency ?? 'not set (a worker sets it before it serves the line)'}`,
@@ -110,12 +179,82 @@ function describe({
     lastDecisions.length === 0 ? 'No decisions yet.' : 'Last decisions:',
     ...table(
       lastDecisions.map((row) => [
-        `  ${new Date(row.decidedAtMs).toISOString()}`,
+        `  ${isoOf(row.decidedAtMs)}`,
         row.type,
         row.outcome,
-        row.userId,
+        // Workers send settles, and no user does.
+        row.type === 'settle' ? '-' : row.userId,
         row.commandId,
       ]),
     ),
   ]
+}
+
+function describeSale({ event: status, settings, due }: EventData): string[] {
+  const changed = Object.entries(settings).filter(
+    ([name, value]) => value !== DEFAULTS[name as keyof ShownSettings],
+  )
+  const counters = [
+    status.state,
+    `${status.heldTickets} held`,
+    `${status.withheldTickets} withheld from the waiting list`,
+  ]
+  if (status.surplusTickets > 0)
+    counters.push(`${plural(status.surplusTickets, 'ticket')} to leave when they come back`)
+  if (due.claimsToEnd > 0) counters.push(`${plural(due.claimsToEnd, 'claim')} to be ended`)
+  return [
+    `Event ${status.eventId}: ${status.availableTickets} of ${status.totalTickets} tickets free, ${status.waitingListCount} on the waiting list`,
+    `  ${counters.join(', ')}`,
+    changed.length === 0
+      ? `Settings (version ${status.version}): the defaults`
+      : `Settings (version ${status.version}), other than the defaults:`,
+    ...table(changed.map(([name, value]) => [`  ${name}`, JSON.stringify(value)])),
+  ]
+}
+
+function describeDue({ event: status, due, nextHolds, databaseNowMs }: EventData): string[] {
+  const holds = table(
+    nextHolds.map(({ bookingId, userId, expiresAtMs, offered }) => [
+      `  ${isoOf(expiresAtMs)}`,
+      fromNow(expiresAtMs - databaseNowMs),
+      offered ? 'offer' : 'hold',
+      userId,
+      bookingId,
+    ]),
+  )
+  return [
+    ...(holds.length === 0
+      ? []
+      : [`The next ${holds.length} of ${plural(status.heldTickets, 'hold')} to lapse:`, ...holds]),
+    due.dueAtMs === null
+      ? 'No settle is due.'
+      : `The next settle is due at ${isoOf(due.dueAtMs)} (${fromNow(due.dueAtMs - databaseNowMs)}).`,
+    ...describeSettle(due.settle),
+  ]
+}
+
+function describeSettle(settle: SettleInLine): string[] {
+  switch (settle.kind) {
+    case 'none':
+      return []
+    case 'active':
+      return [`  A worker applies the settle ${settle.jobId}.`]
+    case 'queued':
+      return [
+        `  The settle ${settle.jobId} is in the line, behind ${plural(settle.jobsAhead, 'job')}.`,
+      ]
+    case 'not_in_line':
+      return [
+        `  The settle ${settle.jobId} is not in the line: it is being added, has just been decided, or was lost.`,
+      ]
+    case 'rejected':
+      return [
+        `  The last settle was rejected. Workers add the next one in ${seconds(settle.nextInMs)}.`,
+      ]
+  }
+}
+
+/** A time from now on, or before now. */
+function fromNow(ms: number): string {
+  return ms >= 0 ? `in ${seconds(ms)}` : `${seconds(-ms)} ago`
 }

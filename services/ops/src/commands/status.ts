@@ -1,7 +1,9 @@
 import {
   countPendingMigrations,
   type DatabaseOverview,
+  type HoldsOverview,
   readDatabaseOverview,
+  readHoldsOverview,
 } from '@ticket-line/db'
 import { createLineRegistry, type LinesOverview } from '@ticket-line/line'
 import { type ConnectedProcesses, countProcesses } from '@ticket-line/line/inspect'
@@ -27,6 +29,8 @@ Exit code 1: something needs attention. Exit code 3: a server is out of reach.`,
 
 interface DatabaseStatus extends DatabaseOverview {
   pendingMigrations: number
+  /** Null if the database lacks migrations. */
+  holds: HoldsOverview | null
 }
 
 interface RedisStatus {
@@ -46,6 +50,11 @@ interface RedisInfo {
   appendOnly: boolean
 }
 
+/** A deadline that is overdue for longer needs an operator, seconds. As in `HoldsOverdue`. */
+const OVERDUE_SECONDS = 10
+/** If the oldest job of all lines is older, lines are backed up and settles wait their turn, ms. */
+const BACKED_UP_MS = 5000
+
 /** The answer of a server, or the reason why there is none. */
 type Asked<T> = { reachable: true; said: T } | { reachable: false; error: string }
 
@@ -57,6 +66,9 @@ async function showStatus(context: Context): Promise<Report> {
   const attention = [
     ...(database.reachable ? attentionToDatabase(database.said) : []),
     ...(redis.reachable ? attentionToRedis(redis.said) : []),
+    ...(database.reachable && redis.reachable
+      ? attentionToHolds(database.said, redis.said, context.now())
+      : []),
   ]
   const reachable = database.reachable && redis.reachable
   return {
@@ -83,8 +95,10 @@ async function ask<T>(work: () => Promise<T>): Promise<Asked<T>> {
 async function askDatabase(context: Context): Promise<DatabaseStatus> {
   const pendingMigrations = await countPendingMigrations(context.pool(), context.databaseSchema)
   // A database that lacks migrations may have no tables.
-  const overview = await readDatabaseOverview(context.pool(), { counts: pendingMigrations === 0 })
-  return { ...overview, pendingMigrations }
+  const counts = pendingMigrations === 0
+  const overview = await readDatabaseOverview(context.pool(), { counts })
+  const holds = counts ? await readHoldsOverview(context.pool()) : null
+  return { ...overview, pendingMigrations, holds }
 }
 
 async function askRedis(context: Context): Promise<RedisStatus> {
@@ -126,9 +140,27 @@ function attentionToRedis({ info, processes, lines }: RedisStatus): string[] {
   return attention
 }
 
-function describeDatabase({ version, events, waiting }: DatabaseStatus): string {
-  const counted = events === null ? '' : `: ${plural(events, 'event')}, ${waiting} on waiting lists`
-  return `PostgreSQL ${version}${counted}`
+function attentionToHolds(
+  { holds }: DatabaseStatus,
+  { lines: { oldestJobAtMs } }: RedisStatus,
+  nowMs: number,
+): string[] {
+  const overdueSeconds = holds?.overdueSeconds ?? 0
+  const isBackedUp = oldestJobAtMs !== undefined && nowMs - oldestJobAtMs > BACKED_UP_MS
+  if (overdueSeconds <= OVERDUE_SECONDS || isBackedUp) return []
+  return [
+    `a deadline passed ${seconds(overdueSeconds * 1000)} ago and was not applied (see HoldsOverdue in docs/operations.md)`,
+  ]
+}
+
+function describeDatabase({ version, events, waiting, holds }: DatabaseStatus): string {
+  if (events === null) return `PostgreSQL ${version}`
+  const counts = [plural(events, 'event'), `${waiting} on waiting lists`]
+  if (holds !== null && holds.heldTickets > 0)
+    counts.push(`${plural(holds.heldTickets, 'ticket')} held`)
+  if (holds !== null && holds.withheldTickets > 0)
+    counts.push(`${plural(holds.withheldTickets, 'ticket')} withheld`)
+  return `PostgreSQL ${version}: ${counts.join(', ')}`
 }
 
 function describeRedis({ info, processes, lines }: RedisStatus, nowMs: number): string[] {
