@@ -139,7 +139,9 @@ async function prepare(
       return { makeDue: undefined, expected: 0 }
     case 'holds':
       await fillHeldEvent(client, { eventId, held: DUE, expiresInMs: -1000 })
-      await client.query(`UPDATE events SET due_at = 'infinity' WHERE event_id = ${eventId}`)
+      await client.query(
+        `UPDATE events SET due_at = now() + interval '1 day' WHERE event_id = ${eventId}`,
+      )
       return {
         makeDue: `UPDATE events SET due_at = clock_timestamp() WHERE event_id = ${eventId}`,
         expected: DUE,

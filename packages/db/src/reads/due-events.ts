@@ -21,7 +21,7 @@ export interface DuePage {
 /** The clock is read once, so that no event falls between the two parts. */
 const DUE_EVENTS = `WITH clock AS MATERIALIZED (SELECT clock_timestamp() AS now)
   SELECT event_id, due_at::text AS due_at,
-    (extract(epoch FROM due_at - (SELECT now FROM clock)) * 1000)::float8 AS due_in_ms
+    ((extract(epoch FROM due_at) - extract(epoch FROM (SELECT now FROM clock))) * 1000)::float8 AS due_in_ms
   FROM (
     (SELECT event_id, due_at FROM events
       WHERE due_at <= (SELECT now FROM clock) AND (due_at, event_id) > ($1::timestamptz, $2::bigint)
