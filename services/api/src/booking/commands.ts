@@ -94,7 +94,7 @@ export async function runCommand(
   }
 
   const trace = tracing?.current()
-  const requestHash = keyHash === undefined ? undefined : requestHashOf(membersOf(asked))
+  const requestHash = keyHash === undefined ? undefined : hashOf(asked)
   const request: CommandRequest = {
     ...asked,
     caller,
@@ -121,12 +121,13 @@ function needsRead(type: CommandType, isOpen: boolean, staff: boolean): boolean 
   return (type === 'book' && !isOpen) || (type === 'confirm' && !staff)
 }
 
-/** What a command asks for beyond its type, event and user. */
-function membersOf(asked: AskedCommand): Record<string, unknown> {
+/** Hashes what a command asks for beyond its type, event and user; undefined if that is nothing. */
+function hashOf(asked: AskedCommand): string | undefined {
+  if (asked.type === 'book') return undefined
   const { type: _, eventId: __, userId: ___, ...members } = asked
-  if (!('patch' in members)) return members
+  if (!('patch' in members)) return requestHashOf(members)
   const { patch, ...conditions } = members
-  return { ...patch, ...conditions }
+  return requestHashOf({ ...patch, ...conditions })
 }
 
 const AUDITED: Partial<Record<CommandType, AuditAction>> = {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { readKeyHash } from './idempotency-key.js'
+import { readKeyHash, requestHashOf } from './idempotency-key.js'
 
 describe('readKeyHash', () => {
   it('returns nothing if no key was sent', () => {
@@ -31,5 +31,25 @@ describe('readKeyHash', () => {
     `"${'~'.repeat(129)}"`,
   ])('refuses %j', (header) => {
     expect(() => readKeyHash(header)).toThrow(expect.objectContaining({ code: 'invalid_request' }))
+  })
+})
+
+describe('requestHashOf', () => {
+  it('returns nothing if a request asks for nothing', () => {
+    expect(requestHashOf({})).toBeUndefined()
+    expect(requestHashOf({ bookingId: undefined })).toBeUndefined()
+  })
+
+  it('does not depend on the order of the members', () => {
+    const hash = requestHashOf({ seconds: 5, bookingId: '1-1' })
+    expect(hash).toMatch(/^[\w-]{43}$/)
+    expect(requestHashOf({ bookingId: '1-1', seconds: 5 })).toBe(hash)
+  })
+
+  it('tells null, false, texts and numbers apart', () => {
+    const values = [null, false, 0, '', '0', 'null', true, 1]
+    const hashes = values.map((value) => requestHashOf({ member: value }))
+    expect(new Set(hashes).size).toBe(values.length)
+    expect(requestHashOf({ other: null })).not.toBe(hashes[0])
   })
 })

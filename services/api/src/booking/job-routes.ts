@@ -16,7 +16,7 @@ import { retryAfter } from '../http/reply.js'
 import type { Lifecycle } from '../http/request-context.js'
 import { defineRoute, principalOf, type Route } from '../http/route.js'
 import type { ConcurrencyLimit } from '../limits/concurrency.js'
-import { outcomeResponse } from './responses.js'
+import { appliedReturn, outcomeResponse } from './responses.js'
 import { jobSchema, shownRequestOf } from './schemas.js'
 
 export interface JobDeps extends PollDeps {
@@ -97,10 +97,9 @@ export function jobRoute(deps: JobDeps): Route {
       const answer =
         outcome === undefined ? undefined : outcomeResponse(view.commandId, view, outcome, form)
       const headers: Record<string, string> = {}
-      // A refusal is always a problem, so `return` was not applied to it.
       const applied = preferenceApplied({
         waitSeconds: preferences.waitSeconds,
-        ...(answer?.status === 200 && { return: preferences.return }),
+        return: answer && appliedReturn(answer, preferences),
       })
       if (applied !== undefined) headers['preference-applied'] = applied
       if (outcome === undefined)

@@ -220,11 +220,7 @@ export function submitResponse(
       const representation = preferences.return === 'representation'
       const form = { representation, staff }
       const response = outcomeResponse(result.commandId, request, result.outcome, form)
-      // A refusal is always a problem, so `return` was not applied to it.
-      return withApplied(
-        response,
-        response.status === 200 ? preferences : { ...preferences, return: undefined },
-      )
+      return withApplied(response, { ...preferences, return: appliedReturn(response, preferences) })
     }
     case 'accepted':
       return withApplied(acceptedResponse(result.commandId), { ...preferences, return: undefined })
@@ -239,6 +235,19 @@ export function submitResponse(
       })
     }
   }
+}
+
+/**
+ * The `return` preference that a response follows. A refusal is always a problem, and a changed event
+ * is always shown whole.
+ */
+export function appliedReturn(
+  { status, body }: PlainResponse,
+  { return: preferred }: Preferences,
+): Preferences['return'] {
+  if (status !== 200) return undefined
+  const isWhole = body !== null && 'serverTime' in body
+  return isWhole && preferred === 'minimal' ? undefined : preferred
 }
 
 function acceptedResponse(commandId: string): Accepted {

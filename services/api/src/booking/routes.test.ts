@@ -1,9 +1,12 @@
+import type { Pool } from '@ticket-line/db'
 import type { SubmitResult } from '@ticket-line/line/client'
 import type { Outcome } from '@ticket-line/shared'
 import { describe, expect, it, vi } from 'vitest'
 import { problemSchema } from '../http/problem.js'
 import { messageSchema } from '../http/schemas.js'
+import { createConcurrencyLimit } from '../limits/concurrency.js'
 import { appUnderTest, booked, call, fakeLine, fakeSales } from '../testing/app-under-test.js'
+import { createSales } from './sales.js'
 import { acceptedSchema, decisionSchema } from './schemas.js'
 
 const commandId = 'event-1.000000000aaaaaaaaaaaa.1.0'
@@ -190,6 +193,33 @@ describe('POST /book', () => {
     })
     const answer = await call(app, 'POST /book', { as: 'ada', body: { eventId: 1 } })
     expect(answer).toMatchObject({ status: 503, json: { code: 'unavailable' } })
+  })
+
+  it('reads for 300 early bookings of one moment with a few queries', async () => {
+    const query = vi.fn(async ({ values }: { values: unknown[][] }) => {
+      await new Promise((resolve) => setTimeout(resolve, 5))
+      const rows = (values[0] as number[]).map((_, index) => ({
+        question: String(index + 1),
+        now_ms: 0,
+        opens_at: 1,
+        canceled_at: null,
+        closes_at: null,
+      }))
+      return { rows }
+    })
+    const sales = createSales({
+      pool: { query } as unknown as Pool,
+      postgres: { availability: { postgres: () => true }, timeoutMs: 5000 },
+      knownEvents: 10,
+    })
+    const app = appUnderTest({ sales, requests: createConcurrencyLimit(1000) })
+    const answers = await Promise.all(
+      Array.from({ length: 300 }, (_, n) =>
+        call(app, 'POST /book', { as: `fan-${n}`, body: { eventId: 1 } }),
+      ),
+    )
+    expect(new Set(answers.map(({ json }) => json.code))).toEqual(new Set(['sales_not_open']))
+    expect(query.mock.calls.length).toBeLessThanOrEqual(5)
   })
 
   it('asks for the claim of the user and the key of the caller', async () => {

@@ -68,6 +68,29 @@ describe('createSales', () => {
     expect(sales.recall(1)).toBeUndefined()
   })
 
+  it('reads a busy event again before the second is over, and lets nobody wait for it', async () => {
+    const { sales, query, advance } = salesWith()
+    await sales.read({ eventId: 1 })
+    advance(499)
+    expect(sales.recall(1)).toBeDefined()
+    expect(query).toHaveBeenCalledTimes(1)
+    advance(1)
+    for (let i = 0; i < 10; i++) expect(sales.recall(1)).toBeDefined()
+    await vi.waitFor(() => expect(query).toHaveBeenCalledTimes(2))
+    await new Promise((resolve) => setImmediate(resolve))
+    advance(999)
+    expect(sales.recall(1)).toBeDefined()
+  })
+
+  it('does not read a closed event before somebody asks', async () => {
+    const { sales, query, advance } = salesWith({ closes_at: 0 })
+    await sales.read({ eventId: 1 })
+    advance(900)
+    expect(sales.recall(1)).toMatchObject({ isOpen: false })
+    await new Promise((resolve) => setImmediate(resolve))
+    expect(query).toHaveBeenCalledTimes(1)
+  })
+
   it('remembers whether the sale was open by the clock of PostgreSQL', async () => {
     for (const [changes, isOpen] of [
       [{ opens_at: 1000 }, true],

@@ -14,6 +14,8 @@ import { throwUnavailable, unavailable } from '../http/problem.js'
 
 /** How long a process trusts what it read about an event, ms. */
 const TRUSTED_MS = 1000
+/** After this time, the next request starts a new read that no request waits for, ms. */
+const REFRESH_AFTER_MS = 500
 
 /** What a process remembers of an event. */
 export interface KnownSale {
@@ -29,7 +31,7 @@ export interface KnownSale {
  */
 export interface Sales {
   /**
-   * What this process read about an event within the last second. It makes no query.
+   * What this process read about an event within the last second. The caller waits for no query.
    *
    * @returns undefined if it read nothing, or there was no such event
    */
@@ -46,6 +48,12 @@ export interface Sales {
   forget(eventId: number): void
 }
 
+interface RememberedSale extends KnownSale {
+  /** When the read was asked for, by the monotonic clock, ms. */
+  readAtMs: number
+  isRefreshing: boolean
+}
+
 export interface SalesDeps {
   pool: Pool
   postgres: PostgresAccess
@@ -60,30 +68,41 @@ export function createSales({
   knownEvents,
   clock = systemClock,
 }: SalesDeps): Sales {
-  const known = new LRUCache<number, KnownSale & { readAtMs: number }>({ max: knownEvents })
+  const known = new LRUCache<number, RememberedSale>({ max: knownEvents })
   const load = createLoader({
     query: (questions: SaleQuestion[]) => readSales(pool, questions),
     // The read uses time that the command would have for storing its job.
     timeoutMs: Math.min(postgres.timeoutMs, STORE_JOB_MS),
     onTimeout: throwUnavailable,
   })
+
+  async function read(question: SaleQuestion): Promise<Sale | undefined> {
+    if (!postgres.availability.postgres()) throw unavailable()
+    const readAtMs = clock.steadyMs()
+    const sale = await load(question)
+    if (sale === undefined) {
+      known.delete(question.eventId)
+      return undefined
+    }
+    const isOpen = saleStateOf(sale, sale.nowMs) === 'open'
+    known.set(question.eventId, { isOpen, isPlain: sale.isPlain, readAtMs, isRefreshing: false })
+    return sale
+  }
+
   return {
     recall(eventId) {
       const sale = known.get(eventId)
-      return sale !== undefined && clock.steadyMs() - sale.readAtMs < TRUSTED_MS ? sale : undefined
-    },
-    async read(question) {
-      if (!postgres.availability.postgres()) throw unavailable()
-      const readAtMs = clock.steadyMs()
-      const sale = await load(question)
-      if (sale === undefined) {
-        known.delete(question.eventId)
-        return undefined
+      if (sale === undefined) return undefined
+      const ageMs = clock.steadyMs() - sale.readAtMs
+      if (ageMs >= TRUSTED_MS) return undefined
+      if (ageMs >= REFRESH_AFTER_MS && sale.isOpen && !sale.isRefreshing) {
+        sale.isRefreshing = true
+        // If it fails, the next request after `TRUSTED_MS` reads again and gets the error.
+        read({ eventId }).catch(() => undefined)
       }
-      const isOpen = saleStateOf(sale, sale.nowMs) === 'open'
-      known.set(question.eventId, { isOpen, isPlain: sale.isPlain, readAtMs })
       return sale
     },
+    read,
     forget: (eventId) => void known.delete(eventId),
   }
 }

@@ -148,3 +148,50 @@ it.each([
 ])('counts the members of the outermost object: %s has %i', (json, count) => {
   expect(countMembers(json)).toBe(count)
 })
+
+describe('readBody with a form', () => {
+  const name = z.strictObject({ name: z.string().optional() })
+  const own = new Hono<AppEnv>()
+  own.onError((error, c) => respondError(c, error))
+  own.patch('/', async (c) => sendJson(c, 200, await readBody(c, name, { mergePatch: true })))
+  own.post('/', async (c) => sendJson(c, 200, await readBody(c, name, { optional: true })))
+
+  it.each([
+    ['application/json', 200],
+    ['application/merge-patch+json', 200],
+    ['Application/Merge-Patch+JSON; charset=utf-8', 200],
+    ['application/merge-patch+json; charset=latin1', 415],
+    ['application/json-patch+json', 415],
+    ['text/plain', 415],
+  ])('takes a merge patch as %s with status %i', async (type, status) => {
+    const init = { method: 'PATCH', body: '{"name":"x"}', headers: { 'content-type': type } }
+    const response = await own.request('/', init)
+    expect(response.status).toBe(status)
+    expect(response.headers.get('accept-patch')).toBe(
+      status === 415 ? 'application/merge-patch+json, application/json' : null,
+    )
+  })
+
+  it('takes a request without a body and a media type for an empty object', async () => {
+    const response = await own.request('/', { method: 'POST' })
+    expect([response.status, await response.json()]).toEqual([200, {}])
+  })
+
+  it.each([
+    [undefined, 'application/json', 400],
+    ['', 'application/json', 400],
+    ['{}', undefined, 415],
+    ['{"name":"x"}', 'application/json', 200],
+  ])('answers an optional body %j of the type %s with %i', async (body, type, status) => {
+    const headers: Record<string, string> = type === undefined ? {} : { 'content-type': type }
+    const init: RequestInit = { method: 'POST', headers }
+    // Text would bring a media type of its own.
+    if (body !== undefined) init.body = new TextEncoder().encode(body)
+    expect((await own.request('/', init)).status).toBe(status)
+  })
+
+  it('takes a merge patch only for a PATCH', async () => {
+    const headers = { 'content-type': 'application/merge-patch+json' }
+    expect((await app.request('/', { method: 'POST', body: '{}', headers })).status).toBe(415)
+  })
+})
