@@ -65,6 +65,16 @@ describe('a hold', () => {
       },
     })
 
+    const me = await kit.call(`GET /events/${eventId}/me`, { as: 'ada' })
+    expect(me.body).toEqual({
+      eventId,
+      userId: 'ada',
+      standing: 'held',
+      position: null,
+      bookingId: held.body.bookingId,
+      expiresAt: held.body.expiresAt,
+      offered: false,
+    })
     const confirmed = await kit.send('/confirm', eventId, { as: 'ada', headers: representation })
     expect(confirmed.body).toEqual({
       message: 'Booking confirmed',
@@ -104,6 +114,13 @@ describe('a hold', () => {
     expect(released.body).toMatchObject({ message: 'Ticket released', outcome: 'released' })
     const again = await kit.send('/book', eventId, { as: 'bob' })
     expect(again.body).toMatchObject({ code: 'already_held', expiresAt: iso })
+    const me = await kit.call(`GET /events/${eventId}/me`, { as: 'bob' })
+    expect(me.body).toMatchObject({
+      standing: 'held',
+      bookingId: again.body.bookingId,
+      expiresAt: again.body.expiresAt,
+      offered: true,
+    })
     const leftS = (Date.parse(again.body.expiresAt) - Date.now()) / 1000
     expect(leftS).toBeGreaterThan(20)
     expect(leftS).toBeLessThanOrEqual(31)

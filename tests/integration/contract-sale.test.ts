@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { fromRoot } from '../../tools/dev-stack/files.mjs'
+import { until } from '../../tools/dev-stack/wait.mjs'
 import type { Client, Reply } from '../stack/client.ts'
 import { type System, startSystem } from '../stack/system.ts'
 import { type ContractKit, createContractKit, representation } from './contract-kit.ts'
@@ -74,6 +75,9 @@ describe('PATCH /events/:eventId', () => {
     })
     expect(tagOf(changed)).toMatch(/^"2\.[\w-]+"$/)
     expect(changed.headers.get('location')).toMatch(/^\/jobs\//)
+    const shown = await kit.call(`GET /events/${eventId}`, { as: 'olga' })
+    expect(shown.body).toEqual({ ...changed.body, serverTime: iso })
+    expect(tagOf(shown)).toBe(tagOf(changed))
     const job = await kit.call(`GET ${changed.headers.get('location')}`, { as: 'olga' })
     expect(job.body).toMatchObject({ type: 'configure', userId: 'olga', outcome: 'configured' })
     expect(job.body.body).toEqual(changed.body)
@@ -149,6 +153,46 @@ describe('PATCH /events/:eventId', () => {
     expect((await kit.call(`GET /status/${eventId}`, { as: 'ada' })).body.availableTickets).toBe(0)
     await kit.send('/cancel', eventId, { as: 'bob' })
     expect((await kit.call(`GET /status/${eventId}`, { as: 'ada' })).body.availableTickets).toBe(1)
+  })
+
+  it('shows new tickets as available, or as withheld until the waiting list has them', async () => {
+    const eventId = await kit.createEvent(1)
+    await kit.send('/book', eventId, { as: 'ada' })
+    const free = await kit.patch(eventId, { totalTickets: 3 })
+    expect(free.body).toMatchObject({ availableTickets: 2, withheldTickets: 0 })
+    await kit.patch(eventId, { totalTickets: 1 })
+    for (const as of ['bob', 'cleo', 'dora']) await kit.send('/book', eventId, { as })
+    const raised = await kit.patch(eventId, { totalTickets: 3 })
+    expect(raised.body).toMatchObject({
+      totalTickets: 3,
+      availableTickets: 0,
+      withheldTickets: 2,
+      waitingListCount: 3,
+    })
+    const waiting = async () =>
+      (await kit.call(`GET /status/${eventId}`, { as: 'ada' })).body.waitingListCount
+    expect(await until(async () => (await waiting()) === 1, { timeoutMs: 5000 })).toBe(true)
+    const dora = await kit.call(`GET /events/${eventId}/me`, { as: 'dora' })
+    expect(dora.body).toMatchObject({ standing: 'waiting', position: 1 })
+  })
+
+  it('withholds tickets that come back during a pause, and hands them out after it', async () => {
+    const eventId = await kit.createEvent(1)
+    for (const as of ['ada', 'bob', 'cleo']) await kit.send('/book', eventId, { as })
+    await kit.patch(eventId, { sales: 'paused' })
+    await kit.send('/cancel', eventId, { as: 'ada' })
+    const paused = await kit.call(`GET /events/${eventId}`, { as: 'ada' })
+    expect(paused.body).toMatchObject({
+      state: 'paused',
+      availableTickets: 0,
+      withheldTickets: 1,
+      waitingListCount: 2,
+    })
+    expect(paused.body).not.toHaveProperty('owner')
+    await kit.patch(eventId, { sales: 'open' })
+    const standing = async () =>
+      (await kit.call(`GET /events/${eventId}/me`, { as: 'bob' })).body.standing
+    expect(await until(async () => (await standing()) === 'booked', { timeoutMs: 5000 })).toBe(true)
   })
 
   it('repeats its first answer for a key, and refuses the key for another patch', async () => {
@@ -423,6 +467,12 @@ describe('POST /events/:eventId/cancel', () => {
     expect(replayed.headers.get('idempotency-replayed')).toBe('true')
     const status = await kit.call(`GET /status/${eventId}`, { as: 'ada' })
     expect(status.body).toEqual({ eventId, availableTickets: 0, waitingListCount: 0 })
+    const me = await kit.call(`GET /events/${eventId}/me`, { as: 'bob' })
+    expect(me.body).toMatchObject({ standing: 'none', bookingId: null, expiresAt: null })
+    const list = await kit.call(`GET /events/${eventId}/bookings?standing=held`, { as: 'olga' })
+    expect(list.body).toEqual({ bookings: [], next: null })
+    const shown = await kit.call(`GET /events/${eventId}`, { as: 'bob' })
+    expect(shown.body).toMatchObject({ state: 'canceled', heldTickets: 0, withheldTickets: 0 })
   })
 
   it('is for staff, and for reasons of at most 500 characters', async () => {
