@@ -63,8 +63,16 @@ describe('the read of a sale', () => {
         return { rows: [] }
       },
     } as unknown as Pool
+    await readSales(
+      explaining,
+      questions.map(({ eventId }) => ({ eventId })),
+    )
+    const [ofEvents] = plans.splice(0)
+    expect(ofEvents).toMatch(/Index Scan using events_pkey on events/)
+    expect(ofEvents).toMatch(/Index Cond: \(event_id = ANY/)
     await readSales(explaining, questions.slice(0, 1))
     await readSales(explaining, questions)
+    expect(plans).toHaveLength(2)
     for (const plan of plans) {
       expect(plan).not.toMatch(/(Seq|Bitmap \w+) Scan on (events|claims|idempotency_keys)/)
       for (const condition of [
@@ -109,6 +117,33 @@ describe('the read of a sale', () => {
       [false, false],
     ])
     expect(new Set([...found.values()].map(({ nowMs }) => nowMs)).size).toBe(1)
+  })
+
+  it('reads each event once if no question is about a user or a key', async () => {
+    await kit.createEvent(4, 5)
+    await kit.query(
+      `UPDATE events SET opens_at = to_timestamp(1.5), confirmation = 'staff' WHERE event_id = 4`,
+    )
+    const questions: SaleQuestion[] = [{ eventId: 4 }, { eventId: 4 }, { eventId: 5 }]
+    const found = await readSales(apiPool(), questions)
+    const [first, second, unknown] = questions.map((question) => found.get(question))
+    expect(first).toEqual({
+      nowMs: expect.any(Number),
+      isPlain: false,
+      confirmation: 'staff',
+      canceledAtMs: null,
+      opensAtMs: 1500,
+      closesAtMs: null,
+      paused: false,
+      hasClaim: false,
+      hasKey: false,
+    })
+    expect(second).toBe(first)
+    expect(unknown).toBeUndefined()
+    const asked = { eventId: 4, userId: 'nobody' }
+    const alone = (await readSales(apiPool(), [asked])).get(asked)
+    expect(alone).toEqual({ ...first, nowMs: expect.any(Number) })
+    expect(Math.abs((alone?.nowMs ?? 0) - Date.now())).toBeLessThan(60_000)
   })
 
   it.each([

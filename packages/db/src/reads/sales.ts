@@ -24,8 +24,6 @@ export interface Sale extends SaleWindow {
 }
 
 interface SaleRow {
-  /** Number of the question, from 1. */
-  question: string
   now_ms: number
   is_plain: boolean
   confirmation: Sale['confirmation']
@@ -41,21 +39,24 @@ interface SaleRow {
 const msOf = (column: string): string =>
   `(extract(epoch FROM ${column}) * 1000)::float8 AS ${column}`
 
+// All answers of a statement have one snapshot and one reading of the clock.
+const NOW = '(extract(epoch FROM statement_timestamp()) * 1000)::float8 AS now_ms'
+const EVENT_COLUMNS = `
+  version = 1 AND canceled_at IS NULL AND opens_at IS NULL AND closes_at IS NULL
+    AND NOT paused AND promoting AND hold_seconds IS NULL AND offer_seconds IS NULL
+    AND max_waiting IS NULL AND held_count = 0
+    AND coalesce(capacity, total_tickets) = total_tickets AS is_plain,
+  confirmation, ${['canceled_at', 'opens_at', 'closes_at'].map(msOf).join(', ')}, paused`
+
 // Each subquery is a LATERAL with a LIMIT, so that PostgreSQL makes one index search for each
 // question. The statement has no name, so that PostgreSQL plans it for the present size of the
-// tables. All answers have one snapshot and one reading of the clock.
+// tables.
 const SALES = `
-  SELECT q.question, (extract(epoch FROM statement_timestamp()) * 1000)::float8 AS now_ms, e.*,
-    c.kind IS NOT NULL AS has_claim, k.command_id IS NOT NULL AS has_key
+  SELECT q.question, ${NOW}, e.*, c.kind IS NOT NULL AS has_claim, k.command_id IS NOT NULL AS has_key
   FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[])
     WITH ORDINALITY AS q (event_id, user_id, caller, key_hash, question)
   CROSS JOIN LATERAL (
-    SELECT version = 1 AND canceled_at IS NULL AND opens_at IS NULL AND closes_at IS NULL
-        AND NOT paused AND promoting AND hold_seconds IS NULL AND offer_seconds IS NULL
-        AND max_waiting IS NULL AND held_count = 0
-        AND coalesce(capacity, total_tickets) = total_tickets AS is_plain,
-      confirmation, ${['canceled_at', 'opens_at', 'closes_at'].map(msOf).join(', ')}, paused
-    FROM events WHERE event_id = q.event_id LIMIT 1
+    SELECT ${EVENT_COLUMNS} FROM events WHERE event_id = q.event_id LIMIT 1
   ) AS e
   LEFT JOIN LATERAL (
     SELECT kind FROM claims WHERE event_id = q.event_id AND user_id = q.user_id COLLATE "C"
@@ -66,12 +67,21 @@ const SALES = `
     WHERE caller = q.caller COLLATE "C" AND key_hash = q.key_hash COLLATE "C" LIMIT 1
   ) AS k ON true`
 
+/** For questions about nothing but events, such as those of every confirmation by a holder. */
+const EVENT_SALES = {
+  name: 'reads_sales',
+  text: `SELECT event_id, ${NOW}, ${EVENT_COLUMNS}, false AS has_claim, false AS has_key
+    FROM events WHERE event_id = ANY($1::bigint[])`,
+}
+
 /** Answers many questions in one statement. Questions about unknown events have no answer. */
 export async function readSales(
   pool: Pool,
   questions: readonly SaleQuestion[],
 ): Promise<Map<SaleQuestion, Sale>> {
-  const { rows } = await pool.query<SaleRow>({
+  if (questions.every(({ userId, key }) => userId === undefined && key === undefined))
+    return readEventSales(pool, questions)
+  const { rows } = await pool.query<SaleRow & { question: string }>({
     text: SALES,
     values: [
       questions.map(({ eventId }) => eventId),
@@ -83,6 +93,24 @@ export async function readSales(
   return new Map(
     rows.map((row) => [questions[Number(row.question) - 1] as SaleQuestion, saleOf(row)]),
   )
+}
+
+async function readEventSales(
+  pool: Pool,
+  questions: readonly SaleQuestion[],
+): Promise<Map<SaleQuestion, Sale>> {
+  const eventIds = [...new Set(questions.map(({ eventId }) => eventId))]
+  const { rows } = await pool.query<SaleRow & { event_id: string }>({
+    ...EVENT_SALES,
+    values: [eventIds],
+  })
+  const sales = new Map(rows.map((row) => [Number(row.event_id), saleOf(row)]))
+  const answers = new Map<SaleQuestion, Sale>()
+  for (const question of questions) {
+    const sale = sales.get(question.eventId)
+    if (sale !== undefined) answers.set(question, sale)
+  }
+  return answers
 }
 
 function saleOf(row: SaleRow): Sale {

@@ -23,8 +23,13 @@ function salesWith(
   let nowMs = 0
   const query = vi.fn(async ({ values }: { values: unknown[][] }) => ({
     rows: (values[0] as number[])
-      .map((id, index) => ({ ...row, ...changes, question: String(index + 1), id }))
-      .filter(({ id }) => id < 100),
+      .map((id, index) => ({
+        ...row,
+        ...changes,
+        question: String(index + 1),
+        event_id: String(id),
+      }))
+      .filter(({ event_id }) => Number(event_id) < 100),
   }))
   const sales = createSales({
     pool: { query } as unknown as Pool,
