@@ -1,5 +1,6 @@
+import { DEFAULT_EVENT_DETAILS } from '@ticket-line/shared'
 import { describe, expect, it } from 'vitest'
-import type { EventState } from './event-state.js'
+import { type EventState, InvariantError } from './event-state.js'
 import { evolve } from './evolve.js'
 import { eventUnderTest } from './testing/event-under-test.js'
 
@@ -9,6 +10,17 @@ function event(loaded: Partial<EventState> = {}): EventState {
     availableTickets: 0,
     lastSequence: 20,
     waitlistHeadSequence: 4,
+    ...loaded,
+  })
+}
+
+const HOLD = { heldAtMs: 1000, holdSeconds: 5, expiresAtMs: 6000 }
+
+/** The event with a hold of ann, under number 7. */
+function withHold(loaded: Partial<EventState> = {}): EventState {
+  return event({
+    heldCount: 1,
+    claims: new Map([['ann', { kind: 'held', sequence: 7, ...HOLD }]]),
     ...loaded,
   })
 }
@@ -107,5 +119,178 @@ describe('evolve', () => {
 
     expect(state).toMatchObject({ availableTickets: 0, waitingCount: 0, lastSequence: 21 })
     expect(state.claims).toEqual(new Map([['bob', { kind: 'booking', sequence: 21 }]]))
+  })
+
+  it('takes a ticket and a sequence number for a hold', () => {
+    const state = event({ availableTickets: 2 })
+
+    evolve(state, { type: 'held', eventId: 1, userId: 'ann', sequence: 21, ...HOLD })
+
+    expect(state).toMatchObject({ availableTickets: 1, heldCount: 1, lastSequence: 21 })
+    expect(state.claims.get('ann')).toEqual({ kind: 'held', sequence: 21, ...HOLD })
+  })
+
+  it('makes a booking of a hold without another ticket', () => {
+    const state = withHold()
+
+    evolve(state, { type: 'confirmed', eventId: 1, userId: 'ann', sequence: 7, late: false })
+
+    expect(state).toMatchObject({ availableTickets: 0, heldCount: 0, lastSequence: 20 })
+    expect(state.claims.get('ann')).toEqual({ kind: 'booking', sequence: 7 })
+  })
+
+  it('takes a free ticket for a late confirmation, and the hold is no longer lapsed', () => {
+    const state = event({
+      availableTickets: 1,
+      claims: new Map([['ann', { kind: 'lapsed', sequence: 7, lapsedAtMs: 900 }]]),
+      lapsed: new Map([[7, { userId: 'ann', lapsedAtMs: 900 }]]),
+    })
+
+    evolve(state, { type: 'confirmed', eventId: 1, userId: 'ann', sequence: 7, late: true })
+
+    expect(state).toMatchObject({ availableTickets: 0, heldCount: 0, lastSequence: 20 })
+    expect(state.claims.get('ann')).toEqual({ kind: 'booking', sequence: 7 })
+    expect(state.lapsed.size).toBe(0)
+  })
+
+  it('moves the deadline of a hold and nothing else', () => {
+    const state = withHold()
+
+    evolve(state, { type: 'extended', eventId: 1, userId: 'ann', sequence: 7, expiresAtMs: 9000 })
+
+    expect(state.claims.get('ann')).toEqual({
+      kind: 'held',
+      sequence: 7,
+      ...HOLD,
+      expiresAtMs: 9000,
+    })
+    expect(state).toMatchObject({ availableTickets: 0, heldCount: 1, lastSequence: 20 })
+  })
+
+  it('throws if the hold to be extended was not loaded', () => {
+    expect(() =>
+      evolve(event(), { type: 'extended', eventId: 1, userId: 'ann', sequence: 7, expiresAtMs: 9 }),
+    ).toThrow(InvariantError)
+  })
+
+  it('frees the ticket of a hold that is released', () => {
+    const state = withHold()
+
+    evolve(state, { type: 'released', eventId: 1, userId: 'ann', sequence: 7 })
+
+    expect(state).toMatchObject({ availableTickets: 1, heldCount: 0 })
+    expect(state.claims.size).toBe(0)
+  })
+
+  it('frees the ticket of a hold that lapses, and remembers when', () => {
+    const state = withHold()
+
+    evolve(state, { type: 'lapsed', eventId: 1, userId: 'ann', sequence: 7, lapsedAtMs: 2000 })
+
+    expect(state).toMatchObject({ availableTickets: 1, heldCount: 0, nextDue: 1 })
+    expect(state.claims.get('ann')).toEqual({ kind: 'lapsed', sequence: 7, lapsedAtMs: 2000 })
+  })
+
+  it('holds a ticket for a promoted user who gets an offer', () => {
+    const heads = [{ sequence: 5, userId: 'bob' }]
+    const state = event({ waitingCount: 1, heads })
+
+    evolve(state, { type: 'circulated', eventId: 1, by: 1 })
+    evolve(state, {
+      type: 'promoted',
+      eventId: 1,
+      userId: 'bob',
+      entrySequence: 5,
+      sequence: 21,
+      offer: HOLD,
+    })
+
+    expect(state).toMatchObject({
+      totalTickets: 4,
+      availableTickets: 0,
+      heldCount: 1,
+      waitingCount: 0,
+      lastSequence: 21,
+    })
+    expect(state.claims.get('bob')).toEqual({ kind: 'held', sequence: 21, ...HOLD })
+  })
+
+  it('ends the waiting-list entry of a user who is granted a ticket', () => {
+    const heads = [5, 6].map((sequence) => ({ sequence, userId: `user-${sequence}` }))
+    const state = event({ waitingCount: 2, heads })
+
+    evolve(state, { type: 'circulated', eventId: 1, by: 1 })
+    evolve(state, {
+      type: 'granted',
+      eventId: 1,
+      userId: 'user-6',
+      sequence: 21,
+      entrySequence: 6,
+    })
+
+    expect(state).toMatchObject({ availableTickets: 0, waitingCount: 1, lastSequence: 21 })
+    expect(state.departed).toEqual(new Set([6]))
+    expect(state.claims.get('user-6')).toEqual({ kind: 'booking', sequence: 21 })
+  })
+
+  it('takes the tickets of ended bookings and holds out of the event', () => {
+    const state = withHold({ waitingCount: 1, canceledAtMs: 900 })
+    const ended = (kind: 'booking' | 'held' | 'waiting', userId: string, sequence: number) =>
+      evolve(state, { type: 'ended', eventId: 1, kind, userId, sequence })
+
+    ended('booking', 'bob', 2)
+    expect(state).toMatchObject({ totalTickets: 2, heldCount: 1, waitlistHeadSequence: 3 })
+    ended('held', 'ann', 7)
+    expect(state).toMatchObject({ totalTickets: 1, heldCount: 0, waitlistHeadSequence: 8 })
+    ended('waiting', 'cleo', 9)
+    expect(state).toMatchObject({ totalTickets: 1, waitingCount: 0, waitlistHeadSequence: 10 })
+    expect(state).toMatchObject({ availableTickets: 0, nextDue: 3 })
+    expect(state.claims.size).toBe(0)
+  })
+
+  it('changes settings and counts the version up, but moves no ticket', () => {
+    const state = event({ availableTickets: 2, holdSeconds: 60 })
+
+    evolve(state, {
+      type: 'configured',
+      eventId: 1,
+      patch: { totalTickets: 9, holdSeconds: null, paused: true },
+    })
+
+    expect(state).toMatchObject({
+      version: 2,
+      capacity: 9,
+      totalTickets: 3,
+      availableTickets: 2,
+      holdSeconds: null,
+      paused: true,
+      details: undefined,
+    })
+  })
+
+  it('changes the details of an event if they were loaded', () => {
+    const state = event({ details: { ...DEFAULT_EVENT_DETAILS, owner: 'olga' } })
+
+    evolve(state, { type: 'configured', eventId: 1, patch: { name: 'Gala', listed: false } })
+
+    expect(state.details).toMatchObject({ name: 'Gala', listed: false, owner: 'olga' })
+    expect(state).not.toHaveProperty('name')
+  })
+
+  it('begins the search for claims of a canceled event at its first number', () => {
+    const state = event()
+
+    evolve(state, { type: 'event_canceled', eventId: 1, canceledAtMs: 1000 })
+
+    expect(state).toMatchObject({ canceledAtMs: 1000, waitlistHeadSequence: 0 })
+  })
+
+  it('plans the next settle', () => {
+    const state = event()
+
+    evolve(state, { type: 'rescheduled', eventId: 1, dueAtMs: 5000 })
+    expect(state.dueAtMs).toBe(5000)
+    evolve(state, { type: 'rescheduled', eventId: 1, dueAtMs: null })
+    expect(state.dueAtMs).toBeNull()
   })
 })

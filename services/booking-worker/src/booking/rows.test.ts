@@ -1,9 +1,10 @@
 import type { LoadedBatch, LoadRequest } from '@ticket-line/db'
 import { eventRow } from '@ticket-line/db/testing'
-import type { AcceptedCommand } from '@ticket-line/shared'
+import { type AcceptedCommand, DEFAULT_EVENT_DETAILS, DEFAULT_SALE_RULES } from '@ticket-line/shared'
 import { describe, expect, it } from 'vitest'
 import { decideBatch } from './decide-batch.js'
 import { loadRequestOf, stateOf, writesOf } from './rows.js'
+import type { MembersOf } from './testing/event-under-test.js'
 
 function command(
   type: AcceptedCommand['type'],
@@ -83,6 +84,65 @@ describe('loadRequestOf', () => {
   })
 })
 
+describe('loadRequestOf for holds, grants and settings', () => {
+  const members = (command: AcceptedCommand, more: MembersOf<AcceptedCommand>) =>
+    ({ ...command, ...more }) as AcceptedCommand
+
+  it('asks for a position for each command that a user on the waiting list may send', () => {
+    const types = ['book', 'cancel', 'confirm', 'extend', 'grant'] as const
+
+    const { users } = requestOf(...types.map((type) => command(type, 1, type)))
+
+    expect(users.map(({ userId, wantPosition }) => [userId, wantPosition])).toEqual([
+      ['book', true],
+      ['cancel', false],
+      ['confirm', true],
+      ['extend', true],
+      ['grant', false],
+    ])
+  })
+
+  it('asks for the bookings that commands name, if the ids are of their events', () => {
+    const { named } = requestOf(
+      members(command('confirm', 1, 'ann'), { bookingId: '1-7' }),
+      members(command('cancel', 1, 'bob'), { bookingId: '1-8' }),
+      members(command('extend', 2, 'ann'), { bookingId: '1-9' }),
+      members(command('confirm', 2, 'bob'), { bookingId: 'nonsense' }),
+    )
+
+    expect(named).toEqual([
+      { eventId: 1, sequence: 7 },
+      { eventId: 1, sequence: 8 },
+    ])
+  })
+
+  it('asks for the entries that grants can take from a waiting list', () => {
+    const { heads } = requestOf(command('grant', 1, 'ann'), command('cancel', 1, 'bob'))
+
+    expect(heads).toEqual([{ eventId: 1, count: 2 }])
+  })
+
+  it('asks for the settings of an event that is configured, and not for the user who does it', () => {
+    const request = requestOf(
+      members(command('configure', 1, 'olga'), { patch: {} }),
+      command('cancel_event', 2, 'olga'),
+    )
+
+    expect(request).toMatchObject({ eventIds: [1, 2], users: [], heads: [], details: [1] })
+  })
+
+  it('asks for one claim more than a settle can end, and for the entries it can promote', () => {
+    const request = requestOf(command('settle', 1, ''))
+
+    expect(request).toMatchObject({
+      eventIds: [1],
+      users: [],
+      due: [{ eventId: 1, count: 257 }],
+      heads: [{ eventId: 1, count: 256 }],
+    })
+  })
+})
+
 describe('stateOf', () => {
   const row = eventRow({ availableTickets: 0, waitingCount: 2, lastSequence: 3 })
 
@@ -122,6 +182,44 @@ describe('stateOf', () => {
     expect(events.get(1)?.headsComplete).toBe(false)
   })
 
+  it('keeps the number below which no claim of a canceled event is live', () => {
+    const request = requestOf(command('settle', 1, ''))
+    const head = { eventId: 1, sequence: 300, userId: 'eve' }
+
+    const { events } = stateOf(request, {
+      ...nothing,
+      events: [{ ...row, canceledAtMs: 900, waitlistHeadSequence: 0 }],
+      heads: [head],
+    })
+
+    expect(events.get(1)?.waitlistHeadSequence).toBe(0)
+  })
+
+  it('gives each claim what its kind needs', () => {
+    const hold = { heldAtMs: 100, holdSeconds: 60, expiresAtMs: 60_100 }
+    const { events } = stateOf(requestOf(command('book', 1, 'ann')), {
+      ...nothing,
+      events: [row],
+      claims: [
+        { eventId: 1, userId: 'ann', kind: 'booking', sequence: 1 },
+        { eventId: 1, userId: 'bob', kind: 'waiting', sequence: 2, position: 1 },
+        { eventId: 1, userId: 'cleo', kind: 'held', sequence: 3, ...hold },
+        { eventId: 1, userId: 'dan', kind: 'lapsed', sequence: 4, lapsedAtMs: 500 },
+      ],
+      lapsed: [{ eventId: 1, sequence: 5, userId: 'eve', lapsedAtMs: 600 }],
+    })
+
+    expect(events.get(1)?.claims).toEqual(
+      new Map<string, unknown>([
+        ['ann', { kind: 'booking', sequence: 1 }],
+        ['bob', { kind: 'waiting', sequence: 2, loadedPosition: 1 }],
+        ['cleo', { kind: 'held', sequence: 3, ...hold }],
+        ['dan', { kind: 'lapsed', sequence: 4, lapsedAtMs: 500 }],
+      ]),
+    )
+    expect(events.get(1)?.lapsed).toEqual(new Map([[5, { userId: 'eve', lapsedAtMs: 600 }]]))
+  })
+
   it('leaves out events that do not exist', () => {
     const request = requestOf(command('book', 1, 'ann'))
 
@@ -134,13 +232,11 @@ describe('writesOf', () => {
 
   function writesAfter(
     loaded: Partial<LoadedBatch>,
-    wanted: [AcceptedCommand['type'], userId: string][],
+    wanted: [AcceptedCommand['type'], userId: string, members?: MembersOf<AcceptedCommand>][],
   ) {
     const commands = wanted.map(
-      ([type, userId], i): AcceptedCommand => ({
-        ...command(type, 1, userId),
-        commandId: `job.${i}`,
-      }),
+      ([type, userId, members], i) =>
+        ({ ...command(type, 1, userId), commandId: `job.${i}`, ...members }) as AcceptedCommand,
     )
     const request = requestOf(...commands)
     const rows = { ...nothing, events: [row], ...loaded }
@@ -253,5 +349,210 @@ describe('writesOf', () => {
       { eventId: 1, block: 0, delta: -1 },
       { eventId: 1, block: 1, delta: 1 },
     ])
+  })
+
+  const heldEvent = { ...row, availableTickets: 0, heldCount: 1, lastSequence: 1 }
+  const hold = { heldAtMs: 100, holdSeconds: 60, expiresAtMs: 60_100 }
+  const held: LoadedBatch['claims'][number] = {
+    eventId: 1,
+    userId: 'ann',
+    kind: 'held',
+    sequence: 1,
+    ...hold,
+  }
+  /** What is written of the booking or hold with number 1, which began in an earlier batch. */
+  const changeOf = (change: object) => [
+    { eventId: 1, sequence: 1, was: 'held', expiresAtMs: null, confirmed: false, ...change },
+  ]
+
+  it('writes a hold with its deadline, which the event has as its next one', () => {
+    const writes = writesAfter({ events: [{ ...row, holdSeconds: 60 }] }, [['book', 'ann']])
+
+    expect(writes.bookingsAdded).toEqual([
+      {
+        eventId: 1,
+        sequence: 1,
+        userId: 'ann',
+        promoted: false,
+        granted: false,
+        status: 'held',
+        holdSeconds: 60,
+        expiresAtMs: 61_000,
+        confirmed: false,
+      },
+    ])
+    expect(writes).toMatchObject({
+      events: [{ availableTickets: 0, heldCount: 1, dueAtMs: 61_000 }],
+      claimsAdded: [{ eventId: 1, userId: 'ann', kind: 'held', sequence: 1 }],
+    })
+  })
+
+  it('writes a hold once that was extended and confirmed in the batch in which it began', () => {
+    const writes = writesAfter({ events: [{ ...row, holdSeconds: 60 }] }, [
+      ['book', 'ann'],
+      ['extend', 'ann', { seconds: 90 }],
+      ['confirm', 'ann'],
+    ])
+
+    expect(writes.bookingsAdded).toMatchObject([
+      { status: 'confirmed', holdSeconds: 60, expiresAtMs: 91_000, confirmed: true },
+    ])
+    expect(writes.bookingsChanged).toEqual([])
+    expect(writes.claimsAdded).toMatchObject([{ kind: 'booking', sequence: 1 }])
+  })
+
+  it('writes the confirmation of a hold that began earlier', () => {
+    const writes = writesAfter({ events: [heldEvent], claims: [held] }, [['confirm', 'ann']])
+
+    expect(writes.bookingsChanged).toEqual(changeOf({ status: 'confirmed', confirmed: true }))
+    expect(writes).toMatchObject({
+      events: [{ heldCount: 0, availableTickets: 0 }],
+      claimsAdded: [],
+      claimsMoved: [{ userId: 'ann', kind: 'booking', sequence: 1 }],
+    })
+  })
+
+  it('writes the confirmation of a hold that was canceled in the same batch', () => {
+    const writes = writesAfter({ events: [heldEvent], claims: [held] }, [
+      ['confirm', 'ann'],
+      ['cancel', 'ann'],
+    ])
+
+    expect(writes.bookingsChanged).toEqual(changeOf({ status: 'canceled', confirmed: true }))
+    expect(writes.claimsRemoved).toEqual([{ eventId: 1, userId: 'ann' }])
+  })
+
+  it('writes only the deadline of a hold that was extended', () => {
+    const writes = writesAfter({ events: [heldEvent], claims: [held] }, [['extend', 'ann']])
+
+    expect(writes.bookingsChanged).toEqual(changeOf({ status: 'held', expiresAtMs: 61_000 }))
+    expect(writes.claimsMoved).toMatchObject([{ kind: 'held', sequence: 1 }])
+  })
+
+  it('writes the end of a hold that was released', () => {
+    const writes = writesAfter({ events: [heldEvent], claims: [held] }, [['cancel', 'ann']])
+
+    expect(writes.bookingsChanged).toEqual(changeOf({ status: 'canceled' }))
+    expect(writes.events).toMatchObject([{ heldCount: 0, availableTickets: 1 }])
+    expect(writes.claimsRemoved).toEqual([{ eventId: 1, userId: 'ann' }])
+  })
+
+  it('writes a late confirmation of a hold that has the last claim of its user', () => {
+    const writes = writesAfter(
+      {
+        events: [{ ...row, lastSequence: 1 }],
+        claims: [{ eventId: 1, userId: 'ann', kind: 'lapsed', sequence: 1, lapsedAtMs: 900 }],
+      },
+      [['confirm', 'ann']],
+    )
+
+    expect(writes.bookingsChanged).toEqual(
+      changeOf({ was: 'expired', status: 'confirmed', confirmed: true }),
+    )
+    expect(writes.claimsMoved).toMatchObject([{ kind: 'booking', sequence: 1 }])
+  })
+
+  it('adds a claim for a late confirmation of a hold whose claim is gone', () => {
+    const writes = writesAfter(
+      {
+        events: [{ ...row, lastSequence: 1 }],
+        lapsed: [{ eventId: 1, sequence: 1, userId: 'ann', lapsedAtMs: 900 }],
+      },
+      [['confirm', 'ann', { bookingId: '1-1' }]],
+    )
+
+    expect(writes.claimsAdded).toMatchObject([{ userId: 'ann', kind: 'booking', sequence: 1 }])
+    expect(writes.claimsMoved).toEqual([])
+  })
+
+  it('keeps the claim of a hold that lapsed, and moves the claim of the user who gets its ticket', () => {
+    const writes = writesAfter(
+      {
+        events: [{ ...heldEvent, waitingCount: 1, lastSequence: 5 }],
+        due: [{ eventId: 1, kind: 'held', sequence: 1, userId: 'ann', expiresAtMs: 1000 }],
+        heads: [{ eventId: 1, sequence: 5, userId: 'bob' }],
+      },
+      [['settle', '']],
+    )
+
+    expect(writes).toMatchObject({
+      claimsAdded: [],
+      claimsRemoved: [],
+      claimsMoved: [
+        { userId: 'ann', kind: 'lapsed', sequence: 1 },
+        { userId: 'bob', kind: 'booking', sequence: 6 },
+      ],
+      bookingsAdded: [{ sequence: 6, userId: 'bob', promoted: true, status: 'confirmed' }],
+      entriesLeft: [{ eventId: 1, sequence: 5, status: 'promoted' }],
+      events: [{ heldCount: 0, waitingCount: 0, availableTickets: 0, dueAtMs: null }],
+    })
+    expect(writes.bookingsChanged).toEqual(changeOf({ status: 'expired' }))
+  })
+
+  it('writes that a booking was granted, and the entry that it ended', () => {
+    const writes = writesAfter(
+      {
+        events: [
+          { ...row, capacity: 2, availableTickets: 0, waitingCount: 2, lastSequence: 3, paused: true },
+        ],
+        claims: [{ eventId: 1, userId: 'ann', kind: 'waiting', sequence: 2, position: 1 }],
+        heads: [{ eventId: 1, sequence: 2, userId: 'ann' }],
+      },
+      [['grant', 'ann']],
+    )
+
+    expect(writes).toMatchObject({
+      events: [{ totalTickets: 2, availableTickets: 0, waitingCount: 1 }],
+      bookingsAdded: [{ sequence: 4, userId: 'ann', granted: true, promoted: false }],
+      entriesLeft: [{ sequence: 2, status: 'granted' }],
+      claimsMoved: [{ userId: 'ann', kind: 'booking', sequence: 4 }],
+      blocks: [{ block: 0, delta: -1 }],
+    })
+  })
+
+  it('writes the end of each kind of claim of a canceled event', () => {
+    const due = { eventId: 1, expiresAtMs: null }
+    const writes = writesAfter(
+      {
+        events: [
+          { ...row, totalTickets: 2, availableTickets: 0, heldCount: 1, waitingCount: 1, canceledAtMs: 900 },
+        ],
+        due: [
+          { ...due, kind: 'held', sequence: 1, userId: 'ann' },
+          { ...due, kind: 'booking', sequence: 2, userId: 'bob' },
+          { ...due, kind: 'waiting', sequence: 3, userId: 'cleo' },
+        ],
+      },
+      [['settle', '']],
+    )
+
+    expect(writes.bookingsChanged).toEqual([
+      ...changeOf({ status: 'event_canceled' }),
+      ...changeOf({ sequence: 2, was: 'confirmed', status: 'event_canceled' }),
+    ])
+    expect(writes).toMatchObject({
+      events: [{ totalTickets: 0, heldCount: 0, waitingCount: 0, waitlistHeadSequence: 4 }],
+      entriesLeft: [{ sequence: 3, status: 'event_canceled' }],
+      claimsRemoved: [{ userId: 'ann' }, { userId: 'bob' }, { userId: 'cleo' }],
+      blocks: [{ block: 0, delta: -1 }],
+    })
+  })
+
+  it('writes all settings of an event of which one was changed, and of no other event', () => {
+    const details = { eventId: 1, ...DEFAULT_EVENT_DETAILS, owner: null }
+    const patch = { name: 'Gala', holdSeconds: 60 }
+
+    const changed = writesAfter({ details: [details] }, [['configure', 'olga', { patch }]])
+    const same = writesAfter({ details: [details] }, [['configure', 'olga', { patch: {} }]])
+    const granted = writesAfter({ events: [{ ...row, availableTickets: 0 }] }, [
+      ['grant', 'ann', { raiseCapacity: true }],
+    ])
+
+    expect(changed.settings).toEqual([
+      { ...DEFAULT_EVENT_DETAILS, ...DEFAULT_SALE_RULES, eventId: 1, totalTickets: 1, ...patch },
+    ])
+    expect(changed.events).toMatchObject([{ version: 2, holdSeconds: 60 }])
+    expect(same).toMatchObject({ settings: [], events: [] })
+    expect(granted).toMatchObject({ settings: [], events: [{ capacity: 2, version: 2 }] })
   })
 })
