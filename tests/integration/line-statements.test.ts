@@ -1,8 +1,11 @@
 import type { BatchWrites, LoadedBatch, LoadRequest } from '@ticket-line/db'
+import { DEFAULT_EVENT_DETAILS, DEFAULT_SALE_RULES } from '@ticket-line/shared'
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { chooseSettings } from '../model/choose.ts'
 import { runScenario } from '../model/run-scenario.ts'
 import { type Scenario, scenarios } from '../model/scenario.ts'
+import { createRandom } from '../random.ts'
 import { command, createLineKit, expectRowsAgree, kindsOf, type LineKit } from './line-kit.ts'
 
 let kit: LineKit
@@ -20,6 +23,8 @@ interface Step {
   writes?: BatchWrites
 }
 
+const startMs = Date.now() - 3_600_000
+
 /** Runs a scenario on the rows of the model test and records what each batch read and wrote. */
 function record(scenario: Scenario): Step[] {
   const steps: Step[] = []
@@ -29,18 +34,62 @@ function record(scenario: Scenario): Step[] {
       loaded: (loaded, request) => steps.push(structuredClone({ request, loaded })),
       writes: (writes) => Object.assign(steps.at(-1) as Step, { writes: structuredClone(writes) }),
     },
-    Date.now() - 3_600_000,
+    startMs,
   )
   return steps
 }
 
+/** Creates the events of a scenario. The statement of the line writes their settings. */
+async function createEvents({ events, lastSequence }: Scenario): Promise<void> {
+  const settings: BatchWrites['settings'] = []
+  for (const [i, event] of events.entries()) {
+    await kit.createEvent(i + 1, event.totalTickets)
+    if (event.settings === undefined) continue
+    settings.push({
+      ...DEFAULT_EVENT_DETAILS,
+      ...DEFAULT_SALE_RULES,
+      ...chooseSettings(createRandom(event.settings), startMs),
+      eventId: i + 1,
+    })
+  }
+  await kit.query('UPDATE events SET last_sequence = $1', [lastSequence])
+  const tx = await kit.applyDeps.store.begin({
+    eventIds: settings.map(({ eventId }) => eventId),
+    whenLocked: 'wait',
+    jobIds: [],
+    users: [],
+    heads: [],
+    keys: [],
+    named: [],
+    due: [],
+    details: [],
+  })
+  await tx.commit({
+    events: [],
+    settings,
+    claimsAdded: [],
+    claimsMoved: [],
+    claimsRemoved: [],
+    bookingsAdded: [],
+    bookingsChanged: [],
+    entriesAdded: [],
+    entriesLeft: [],
+    blocks: [],
+    decided: [],
+    nowMs: startMs,
+  })
+}
+
 /** The rows in a fixed order, without the time, which differs. */
-function rowsOf({ events, claims, heads, stored, keys }: LoadedBatch) {
+function rowsOf({ events, claims, heads, stored, keys, lapsed, due, details }: LoadedBatch) {
   const by = <Row>(name: (row: Row) => string, rows: Row[]): Row[] =>
     rows.toSorted((a, b) => (name(a) < name(b) ? -1 : 1))
   return {
     events,
     heads,
+    due,
+    lapsed: by((row) => `${row.eventId} ${row.sequence}`, lapsed),
+    details: by((row) => String(row.eventId), details),
     claims: by((row) => `${row.eventId} ${row.userId}`, claims),
     stored: by((row) => row.commandId, stored),
     keys: by((row) => `${row.command.caller} ${row.keyHash}`, keys),
@@ -55,6 +104,7 @@ describe('the SQL statements of a batch', () => {
       ...job,
       mode: job.mode === 'abandoned' ? ('together' as const) : job.mode,
       dayAfterwards: false,
+      prunes: false,
     })),
   }))
 
@@ -63,9 +113,7 @@ describe('the SQL statements of a batch', () => {
       await kit.query(
         'TRUNCATE events, claims, bookings, waitlist_entries, waitlist_blocks, commands, idempotency_keys',
       )
-      for (const [i, { totalTickets }] of scenario.events.entries())
-        await kit.createEvent(i + 1, totalTickets)
-      await kit.query('UPDATE events SET last_sequence = $1', [scenario.lastSequence])
+      await createEvents(scenario)
 
       for (const { request, loaded, writes } of record(scenario)) {
         await using tx = await kit.applyDeps.store.begin(request)

@@ -1,5 +1,6 @@
 import {
   createDatabase,
+  type Database,
   linesToKeep,
   type PruneDeps,
   type PrunedRows,
@@ -68,6 +69,29 @@ async function linesLeft(): Promise<Record<string, number>> {
   return Object.fromEntries(rows.map(({ line, count }) => [line, count]))
 }
 
+/** A database with one connection, whose reads can be counted. */
+const separateDatabase = (): Database =>
+  createDatabase({
+    url: kit.databaseUrl,
+    poolSize: 1,
+    applicationName: 'pruning test',
+    connectTimeoutMs: 5000,
+    statementTimeoutMs: 10_000,
+    idleInTransactionTimeoutMs: 3000,
+    onIdleError: () => undefined,
+  })
+
+/** How many pages of these tables and their indexes were read so far. */
+async function pagesRead({ pool }: Database, tables: string[]): Promise<number> {
+  await pool.query('SELECT pg_stat_force_next_flush()')
+  const { rows } = await pool.query<{ pages: number }>(
+    `SELECT sum(heap_blks_hit + heap_blks_read + idx_blks_hit + idx_blks_read)::int AS pages
+      FROM pg_statio_user_tables WHERE relname = ANY ($1)`,
+    [tables],
+  )
+  return rows[0]?.pages ?? 0
+}
+
 describe('pruning', () => {
   it('removes claims of holds that lapsed 24 hours ago, and no other claims', async () => {
     await kit.createEvent(90, 5)
@@ -102,24 +126,26 @@ describe('pruning', () => {
     await kit.query('DELETE FROM claims; DELETE FROM bookings')
   })
 
+  it('reads no other claims in order to find those of lapsed holds', async () => {
+    await kit.query(`INSERT INTO bookings (event_id, sequence, user_id, status, promoted, booked_at, canceled_at)
+      SELECT 92, n, 'user-' || n, 'expired', false, now(), now() FROM generate_series(1, 100) AS n`)
+    await kit.query(`INSERT INTO claims SELECT 92, 'user-' || n, CASE WHEN n <= 100 THEN 'lapsed' ELSE 'booking' END, n
+      FROM generate_series(1, 50000) AS n`)
+    const separate = separateDatabase()
+    onTestFinished(() => separate.close())
+
+    const before = await pagesRead(separate, ['claims'])
+    expect((await prune({ pool: separate.pool })).lapsedClaims).toBe(0)
+    const read = (await pagesRead(separate, ['claims'])) - before
+
+    expect(read).toBeGreaterThan(0)
+    expect(read).toBeLessThan(150)
+    await kit.query('DELETE FROM claims; DELETE FROM bookings')
+  })
+
   it('reads almost no pages if nothing is old enough to prune', async () => {
-    const separate = createDatabase({
-      url: kit.databaseUrl,
-      poolSize: 1,
-      applicationName: 'pruning test',
-      connectTimeoutMs: 5000,
-      statementTimeoutMs: 10_000,
-      idleInTransactionTimeoutMs: 3000,
-      onIdleError: () => undefined,
-    })
-    const pagesRead = async (): Promise<number> => {
-      await separate.pool.query('SELECT pg_stat_force_next_flush()')
-      const { rows } = await separate.pool.query<{ pages: number }>(
-        `SELECT sum(heap_blks_hit + heap_blks_read + idx_blks_hit + idx_blks_read)::int AS pages
-         FROM pg_statio_user_tables WHERE relname IN ('commands', 'idempotency_keys')`,
-      )
-      return rows[0]?.pages ?? 0
-    }
+    const separate = separateDatabase()
+    const tables = ['commands', 'idempotency_keys']
     await insert({ lineName: 'event-1', hoursAgo: 60, count: 20_000 })
     await insert({ lineName: 'event-2', hoursAgo: 1, count: 20_000 })
     expect(await prune()).toEqual({
@@ -131,9 +157,9 @@ describe('pruning', () => {
     await kit.query('VACUUM commands, idempotency_keys')
     await insert({ lineName: 'event-3', hoursAgo: 0.5, count: 20_000 })
 
-    const before = await pagesRead()
+    const before = await pagesRead(separate, tables)
     const pruned = await prune({ pool: separate.pool })
-    const read = (await pagesRead()) - before
+    const read = (await pagesRead(separate, tables)) - before
 
     expect(pruned).toEqual({ commands: 0, idempotencyKeys: 0, refreshTokens: 0, lapsedClaims: 0 })
     expect(read).toBeLessThan(50)

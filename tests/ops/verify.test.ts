@@ -2,6 +2,8 @@ import { createDatabase, verifyPromises } from '@ticket-line/db'
 import { VERSION } from '@ticket-line/shared'
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
+import { until } from '../../tools/dev-stack/wait.mjs'
+import { createContractKit } from '../integration/contract-kit.ts'
 import { createEmptyDatabase } from '../stack/databases.ts'
 import { type System, startSystem } from '../stack/system.ts'
 import { runOps } from './run-ops.ts'
@@ -40,10 +42,44 @@ beforeAll(async () => {
   expect(await ask('/book', 'gus', 2, 'k2')).toBe(409)
   expect(await ask('/book', 'hal', 2)).toBe(200)
   expect(await ask('/cancel', 'hal', 2)).toBe(200)
+  await useHoldsAndSettings()
   await Promise.all([...system.apis, ...system.workers].map((process) => process.stop()))
   template = new URL(system.databaseUrl).pathname.slice(1)
 })
 afterAll(() => system?.stop())
+
+/** Event 3 has holds, offers, a grant and a withheld ticket. Event 4 is canceled. */
+async function useHoldsAndSettings(): Promise<void> {
+  const kit = createContractKit(system)
+  const send = async (methodAndPath: string, as: string, body: object, status = 200) =>
+    expect(await kit.call(methodAndPath, { as, body: { ...body } })).toMatchObject({ status })
+  const settled = async (sql: string) =>
+    expect(await until(async () => (await kit.query(sql)).length > 0, { timeoutMs: 15_000 })).toBe(
+      true,
+    )
+  const [of3, of4] = [{ eventId: 3 }, { eventId: 4 }]
+  await send('POST /events', 'olga', { ...of3, totalTickets: 3, holdSeconds: 8 }, 201)
+  await send('POST /events', 'olga', { ...of4, totalTickets: 2 }, 201)
+  // The sequence numbers of event 3: kai 1, lea 2, mia 3, ned 4, otto 5, pia 6, then ned's offer 7
+  // and pia's grant 8.
+  await send('POST /book', 'kai', of3)
+  await send('PATCH /events/3', 'olga', { holdSeconds: 3600, name: 'Gala' })
+  for (const userId of ['lea', 'mia', 'ned', 'otto', 'pia']) await send('POST /book', userId, of3)
+  await send('POST /book', 'mia', of3, 409)
+  await send('POST /confirm', 'lea', of3)
+  await send('POST /confirm', 'lea', of3)
+  await send('POST /extend', 'olga', { ...of3, userId: 'mia', seconds: 4000 })
+  await settled(`SELECT FROM claims WHERE event_id = 3 AND kind = 'lapsed'`)
+  await send('POST /confirm', 'kai', of3, 409)
+  await send('POST /events/3/grants', 'olga', { userId: 'pia', raiseCapacity: true })
+  await send('PATCH /events/3', 'olga', { sales: 'paused' })
+  await send('POST /cancel', 'lea', of3)
+  for (const userId of ['rex', 'sam', 'tim']) await send('POST /book', userId, of4)
+  await send('POST /events/4/cancel', 'olga', { reason: 'rain' })
+  await send('POST /cancel', 'rex', of4, 409)
+  await settled('SELECT FROM events WHERE event_id = 4 AND total_tickets + waiting_count = 0')
+  await kit.stop()
+}
 
 /** Clones the database and runs the statements. @returns the URL of the clone */
 async function damaged(...statements: string[]): Promise<string> {
@@ -158,7 +194,7 @@ const cases: [name: string, statements: string[], expected: string[]][] = [
   [
     'promotions in the wrong order',
     [
-      `UPDATE bookings SET user_id = CASE user_id WHEN 'cleo' THEN 'dan' ELSE 'cleo' END WHERE promoted`,
+      `UPDATE bookings SET user_id = CASE user_id WHEN 'cleo' THEN 'dan' ELSE 'cleo' END WHERE promoted AND event_id = 1`,
       `UPDATE claims SET sequence = CASE user_id WHEN 'cleo' THEN 9 ELSE 7 END WHERE user_id IN ('cleo', 'dan')`,
       `UPDATE commands SET user_id = 'dan' WHERE outcome = 'already_booked' AND user_id = 'cleo' AND event_id = 1`,
     ],
@@ -167,9 +203,9 @@ const cases: [name: string, statements: string[], expected: string[]][] = [
   [
     'a promotion that passed over an earlier entry',
     [
-      `UPDATE waitlist_entries SET user_id = CASE sequence WHEN 4 THEN 'fay' ELSE 'dan' END WHERE sequence IN (4, 6)`,
-      `UPDATE waitlist_entries SET status = 'waiting', left_at = NULL WHERE sequence = 4`,
-      `UPDATE waitlist_entries SET status = 'promoted', left_at = now() WHERE sequence = 6`,
+      `UPDATE waitlist_entries SET user_id = CASE sequence WHEN 4 THEN 'fay' ELSE 'dan' END WHERE event_id = 1 AND sequence IN (4, 6)`,
+      `UPDATE waitlist_entries SET status = 'waiting', left_at = NULL WHERE event_id = 1 AND sequence = 4`,
+      `UPDATE waitlist_entries SET status = 'promoted', left_at = now() WHERE event_id = 1 AND sequence = 6`,
       `UPDATE claims SET sequence = 4 WHERE user_id = 'fay'`,
       'UPDATE events SET waitlist_head_sequence = 4 WHERE event_id = 1',
     ],
@@ -179,12 +215,12 @@ const cases: [name: string, statements: string[], expected: string[]][] = [
     'a ticket sold to somebody who came later than a waiting user',
     [
       // dan was on the list from 4 to 9. Number 6 becomes a ticket that was sold at once.
-      `DELETE FROM waitlist_entries WHERE sequence = 6`,
+      `DELETE FROM waitlist_entries WHERE event_id = 1 AND sequence = 6`,
       `UPDATE commands SET outcome = 'booked', position = NULL, booking_sequence = 6 WHERE user_id = 'fay'`,
       `INSERT INTO bookings VALUES (1, 6, 'fay', 'confirmed', false, now(), NULL)`,
       `UPDATE claims SET kind = 'booking' WHERE user_id = 'fay'`,
       'UPDATE events SET total_tickets = 3, waiting_count = 1 WHERE event_id = 1',
-      'UPDATE waitlist_blocks SET waiting_count = 1',
+      'UPDATE waitlist_blocks SET waiting_count = 1 WHERE event_id = 1',
     ],
     ['nobody_overtaken'],
   ],
@@ -197,6 +233,139 @@ const cases: [name: string, statements: string[], expected: string[]][] = [
     'a canceled booking without a time of cancellation',
     [`UPDATE bookings SET canceled_at = NULL WHERE event_id = 1 AND sequence = 1`],
     ['times_complete'],
+  ],
+  [
+    'a wrong counter of held tickets',
+    ['UPDATE events SET held_count = 1 WHERE event_id = 3'],
+    ['held_counted'],
+  ],
+  [
+    'a hold that no counter includes',
+    [`UPDATE bookings SET status = 'held', canceled_at = NULL WHERE event_id = 3 AND user_id = 'kai'`],
+    ['never_oversold', 'available_counted', 'held_counted', 'due_in_time', 'claims_match_rows', 'lapsed_claims_match_holds'],
+  ],
+  [
+    'a free ticket of an event that should have fewer tickets',
+    ['UPDATE events SET capacity = 1 WHERE event_id = 2'],
+    ['size_within_capacity'],
+  ],
+  [
+    'a free ticket of a canceled event',
+    [
+      'ALTER TABLE events DROP CONSTRAINT events_canceled_has_no_free_ticket',
+      'UPDATE events SET total_tickets = 1, available_tickets = 1, due_at = canceled_at WHERE event_id = 4',
+    ],
+    ['nothing_free_once_canceled'],
+  ],
+  [
+    'a ticket that is withheld although nobody is on the waiting list',
+    ['UPDATE events SET capacity = 5 WHERE event_id = 2'],
+    ['withheld_only_while_waiting'],
+  ],
+  [
+    'a hold for which no settle is planned',
+    ['UPDATE events SET due_at = NULL WHERE event_id = 3'],
+    ['due_in_time'],
+  ],
+  [
+    'a settle that is planned for a time after the deadline of a hold',
+    [`UPDATE events SET due_at = due_at + interval '1 hour' WHERE event_id = 3`],
+    ['due_in_time'],
+  ],
+  [
+    'a withheld ticket that could be handed out, and for which no settle is due',
+    ['UPDATE events SET paused = false WHERE event_id = 3'],
+    ['due_in_time'],
+  ],
+  [
+    'claims of a canceled event that no settle will end',
+    ['UPDATE events SET canceled_at = now(), waitlist_head_sequence = 0 WHERE event_id = 1'],
+    ['due_in_time'],
+  ],
+  [
+    'a hold whose deadline is earlier than its length allows',
+    [`UPDATE bookings SET hold_seconds = 9999 WHERE user_id = 'mia'`],
+    ['holds_have_deadlines'],
+  ],
+  [
+    'a hold that lapsed before its deadline',
+    [`UPDATE bookings SET expires_at = now() + interval '1 hour' WHERE status = 'expired'`],
+    ['held_until_deadline'],
+  ],
+  [
+    'a hold that was confirmed and is still a hold',
+    [`UPDATE bookings SET confirmed_at = now() WHERE user_id = 'mia'`],
+    ['held_until_deadline', 'nothing_without_command'],
+  ],
+  [
+    'a promotion that is marked as a grant',
+    [`UPDATE bookings SET granted = true WHERE user_id = 'ned'`],
+    ['grants_recorded'],
+  ],
+  [
+    'a grant that is not recorded as one',
+    [`UPDATE bookings SET granted = false WHERE user_id = 'pia'`],
+    ['grants_recorded', 'nobody_passed_over', 'booked_means_booked', 'nothing_without_command'],
+  ],
+  [
+    'a lapsed claim of another user’s hold',
+    [`UPDATE claims SET sequence = 3 WHERE kind = 'lapsed'`],
+    ['lapsed_claims_match_holds'],
+  ],
+  [
+    'a hold without a claim',
+    [`DELETE FROM claims WHERE user_id = 'mia'`],
+    ['claims_match_rows'],
+  ],
+  [
+    'a lapsed claim of a hold that is live',
+    [`UPDATE claims SET kind = 'lapsed' WHERE user_id = 'mia'`],
+    ['claims_match_rows', 'lapsed_claims_match_holds'],
+  ],
+  [
+    'a booking of a canceled event that was passed over by its settles',
+    [`UPDATE bookings SET status = 'confirmed', canceled_at = NULL WHERE event_id = 4 AND sequence = 1`],
+    ['never_oversold', 'available_counted', 'claims_match_rows', 'head_not_too_far'],
+  ],
+  [
+    'an outcome about a hold without its deadline',
+    [`UPDATE commands SET data = NULL WHERE outcome = 'held' AND user_id = 'mia'`],
+    ['outcomes_known'],
+  ],
+  [
+    'a hold that ends before the time that its user was told',
+    [`UPDATE commands SET data = '{"expiresAtMs": 99999999999999}' WHERE outcome = 'held' AND user_id = 'mia'`],
+    ['held_as_long_as_promised'],
+  ],
+  [
+    'an outcome about a confirmation that its booking does not have',
+    [`UPDATE bookings SET confirmed_at = NULL WHERE user_id = 'lea'`],
+    ['booked_means_booked', 'nothing_without_command'],
+  ],
+  [
+    'settings that are older than an outcome',
+    ['UPDATE events SET version = 1 WHERE event_id = 3'],
+    ['settings_as_decided'],
+  ],
+  [
+    'an event that is no longer canceled',
+    ['UPDATE events SET canceled_at = NULL WHERE event_id = 4'],
+    ['withheld_only_while_waiting', 'settings_as_decided'],
+  ],
+  [
+    'a hold that lapsed without a settle',
+    [`DELETE FROM commands WHERE type = 'settle' AND event_id = 3`],
+    ['nothing_without_command'],
+  ],
+  [
+    'a claim that ended with its event without a settle',
+    [`DELETE FROM commands WHERE type = 'settle' AND event_id = 4`],
+    ['nothing_without_command'],
+  ],
+  [
+    'a granted ticket without a command',
+    [`DELETE FROM commands WHERE type = 'grant'`],
+    ['nothing_without_command'],
   ],
   [
     'an outcome of an unknown kind',
@@ -276,6 +445,8 @@ describe('ops verify', () => {
     const url = await damaged(
       `UPDATE bookings SET booked_at = booked_at - interval '3 days', canceled_at = canceled_at - interval '3 days'`,
       `UPDATE waitlist_entries SET since = since - interval '3 days', left_at = left_at - interval '3 days'`,
+      `UPDATE bookings SET held_at = held_at - interval '3 days', expires_at = expires_at - interval '3 days',
+        confirmed_at = confirmed_at - interval '3 days' WHERE status <> 'held'`,
       'DELETE FROM commands',
       'DELETE FROM idempotency_keys',
     )
@@ -352,7 +523,7 @@ describe('the command line of ops', () => {
     const fine = await runOps(['status'], env)
     expect(fine.exitCode).toBe(0)
     expect(fine.stdout).toMatch(
-      /^ticket-line \S+\nPostgreSQL \S+.*: 2 events, \d+ on waiting lists\nRedis \S+: .*\n0 API processes and 0 worker processes connected\nLines: no undecided commands\n$/,
+      /^ticket-line \S+\nPostgreSQL \S+.*: 4 events, \d+ on waiting lists\nRedis \S+: .*\n0 API processes and 0 worker processes connected\nLines: no undecided commands\n$/,
     )
     const away = await runOps(['status', '--json'], { ...env, REDIS_URL: 'redis://127.0.0.1:1' })
     expect(away).toMatchObject({

@@ -15,9 +15,9 @@ export interface BookedTicket {
 
 // `free` picks the bookings that can be made; every later CTE reads only from it. It looks each row
 // up by its key, as in `load.ts`. A canceled event has no free tickets, so nothing else excludes
-// it. The clock is read once, so that no booking is dated outside the sale. `free` sees the snapshot
-// taken at the start of the statement. Claims, commands and keys that were committed since then
-// raise a unique violation. An event row that was updated since then has a new `ctid`, so the
+// it. The clock is read once, so that no booking is dated outside the sale. `free` sees the
+// snapshot taken at the start of the statement. Claims, commands and keys that were committed since
+// then raise a unique violation. An event row that was updated since then has a new `ctid`, so the
 // UPDATE skips it. If the idempotency key exists, whatever its age, the booking is left to a batch,
 // which checks whether the key is still valid. Keys are inserted in the order in which all batches
 // insert them.
@@ -26,7 +26,8 @@ const bookFreeTickets: Statement = {
   text: `WITH now AS MATERIALIZED (
       SELECT date_trunc('milliseconds', clock_timestamp()) AS at
     ), free AS (
-      SELECT w.*, e.found, now.at FROM now, unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::float8[])
+      SELECT w.*, e.found, now.at
+      FROM now, unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::float8[])
         AS w (event_id, user_id, command_id, caller, key_hash, accepted_ms)
       CROSS JOIN LATERAL (
         SELECT ctid AS found FROM events WHERE event_id = w.event_id AND available_tickets > 0

@@ -25,8 +25,8 @@ export const circulationChecks: PromiseCheck[] = [
       FROM events
       WHERE canceled_at IS NULL AND capacity > total_tickets AND waiting_count = 0 AND ${wanted('event_id')}`,
   },
-  // `due` is when a settle would change something. Promotion can become possible by itself only when
-  // the sale opens.
+  // `due` is when a settle would change something. Promotion can become possible by itself only
+  // when the sale opens.
   {
     name: 'due_in_time',
     promise: 'a settle is planned for the time at which it has something to do, or earlier',
@@ -45,8 +45,8 @@ export const circulationChecks: PromiseCheck[] = [
   {
     name: 'holds_have_deadlines',
     promise: 'each hold has a deadline, which is at least its first length after its beginning',
-    text: `SELECT event_id, format('hold %s of %s, for %s s since %s, until %s', sequence, user_id, hold_seconds, held_at,
-          expires_at) AS detail
+    text: `SELECT event_id, format('hold %s of %s, for %s s since %s, until %s', sequence, user_id, hold_seconds,
+          held_at, expires_at) AS detail
       FROM bookings
       WHERE (status IN ('held', 'expired') OR num_nonnulls(held_at, hold_seconds, expires_at, confirmed_at) > 0)
         AND (expires_at >= held_at + hold_seconds * interval '1 second' - ${SLACK}) IS NOT TRUE
@@ -66,12 +66,13 @@ export const circulationChecks: PromiseCheck[] = [
   {
     name: 'grants_recorded',
     promise:
-      'each granted booking is marked as neither a promotion nor a hold, and ends an entry of its user at most',
+      'no granted booking is a promotion or was a hold, and each entry that a grant ended has one',
     text: `SELECT event_id, format('%s: %s', user_id, what) AS detail FROM (
         SELECT event_id, user_id, format('booking %s is granted and promoted or held', sequence) AS what
         FROM bookings WHERE granted AND (promoted OR held_at IS NOT NULL)
         UNION ALL
-        SELECT w.event_id, w.user_id, format('%s entries ended by a grant, %s granted bookings', w.entries, count(b.sequence))
+        SELECT w.event_id, w.user_id,
+          format('%s entries ended by a grant, %s granted bookings', w.entries, count(b.sequence))
         FROM (
           SELECT event_id, user_id, count(*) AS entries FROM waitlist_entries
           WHERE status = 'granted' AND ${wanted('event_id')} GROUP BY 1, 2

@@ -104,8 +104,8 @@ export const commandChecks: PromiseCheck[] = [
     text: `SELECT event_id, format('booking %s was %s by %s', booking_sequence, outcome,
           string_agg(command_id, ', ' ORDER BY command_id)) AS detail
       FROM (
-        SELECT event_id, booking_sequence, command_id, CASE WHEN outcome IN ('booked', 'held') THEN 'made' ELSE 'ended' END
-          AS outcome
+        SELECT event_id, booking_sequence, command_id,
+          CASE WHEN outcome IN ('booked', 'held') THEN 'made' ELSE 'ended' END AS outcome
         FROM (${FIRST}) f WHERE outcome IN ('booked', 'held', 'canceled', 'released')
       ) c GROUP BY event_id, booking_sequence, outcome HAVING count(*) > 1`,
   },
@@ -148,7 +148,8 @@ export const commandChecks: PromiseCheck[] = [
             CASE WHEN granted THEN 'granted' WHEN held_at IS NULL THEN 'booked' ELSE 'held' END AS effect,
             1 AS change, 0 AS answer
             FROM bookings WHERE NOT promoted AND booked_at > now() - ${SURELY_KEPT}
-          UNION ALL SELECT event_id, user_id, CASE WHEN ${RELEASED} THEN 'released' ELSE 'canceled' END, 1, 0 FROM bookings
+          UNION ALL SELECT event_id, user_id, CASE WHEN ${RELEASED} THEN 'released' ELSE 'canceled' END, 1, 0
+            FROM bookings
             WHERE status = 'canceled' AND canceled_at > now() - ${SURELY_KEPT}
           UNION ALL SELECT event_id, user_id, 'confirmed', 1, 0 FROM bookings
             WHERE confirmed_at > now() - ${SURELY_KEPT}
@@ -163,8 +164,9 @@ export const commandChecks: PromiseCheck[] = [
             WHERE status = 'withdrawn' AND left_at > now() - ${SURELY_KEPT}
           UNION ALL SELECT event_id, user_id, 'event_canceled', 1, 0 FROM waitlist_entries r
             WHERE status = 'event_canceled' AND left_at > now() - ${SURELY_KEPT} AND NOT ${settledAt('left_at')}
-          UNION ALL SELECT event_id, user_id, CASE WHEN type = 'grant' AND outcome = 'booked' THEN 'granted' ELSE outcome END,
-            0, 1 FROM commands
+          UNION ALL SELECT event_id, user_id,
+            CASE WHEN type = 'grant' AND outcome = 'booked' THEN 'granted' ELSE outcome END, 0, 1
+            FROM commands
             WHERE replay_of IS NULL
               AND outcome IN ('booked', 'held', 'confirmed', 'canceled', 'released', 'waiting', 'withdrawn')
           UNION ALL SELECT event_id, promoted_user_id, 'promoted', 0, 1 FROM commands
@@ -181,7 +183,8 @@ export const commandChecks: PromiseCheck[] = [
       WHERE ${wanted('r.event_id')} AND (
         first.replay_of IS NOT NULL
         OR ${askedOf('r')} <> ${askedOf('first')} OR r.outcome <> first.outcome
-        OR (r.position, r.booking_sequence, r.data) IS DISTINCT FROM (first.position, first.booking_sequence, first.data))`,
+        OR (r.position, r.booking_sequence, r.data)
+          IS DISTINCT FROM (first.position, first.booking_sequence, first.data))`,
   },
   {
     name: 'keys_have_command',

@@ -2,8 +2,9 @@ import { WAITLIST_BLOCK_SIZE } from '@ticket-line/shared'
 import { type PromiseCheck, wanted } from './check.js'
 
 const COUNTED = `
-  SELECT e.event_id, e.total_tickets, e.available_tickets, e.held_count, e.waiting_count, coalesce(b.booked, 0) AS booked,
-    coalesce(b.held, 0) AS held, coalesce(b.booked, 0) + coalesce(b.held, 0) AS committed, coalesce(w.waiting, 0) AS waiting
+  SELECT e.event_id, e.total_tickets, e.available_tickets, e.held_count, e.waiting_count,
+    coalesce(b.booked, 0) AS booked, coalesce(b.held, 0) AS held,
+    coalesce(b.booked, 0) + coalesce(b.held, 0) AS committed, coalesce(w.waiting, 0) AS waiting
   FROM events e
   LEFT JOIN (
     SELECT event_id, count(*) FILTER (WHERE status = 'confirmed') AS booked,

@@ -11,9 +11,9 @@ const PAIRED = `
   FULL JOIN (${PROMOTIONS} FROM bookings WHERE promoted AND ${wanted('event_id')}) b USING (event_id, nth)`
 
 /**
- * First come, first served, except for the tickets that staff granted. Bookings and waiting-list entries have one sequence of numbers, in the
- * order of decisions, and a promotion gets a number of its own. The checks compare these numbers,
- * not times.
+ * First come, first served, except for the tickets that staff granted. Bookings and waiting-list
+ * entries have one sequence of numbers, in the order of decisions, and a promotion gets a number of
+ * its own. The checks compare these numbers, not times.
  */
 export const orderChecks: PromiseCheck[] = [
   {
@@ -82,7 +82,7 @@ export const orderChecks: PromiseCheck[] = [
   {
     name: 'head_not_too_far',
     promise:
-      'no entry is waiting before the number at which the search for the head begins, and no claim of a canceled event is live',
+      'no waiting entry, and no live claim of a canceled event, has a number before the one at which its search begins',
     text: `SELECT r.event_id, format('number %s waits, the search begins at %s', min(r.sequence),
           e.waitlist_head_sequence) AS detail
       FROM (
@@ -98,7 +98,8 @@ export const orderChecks: PromiseCheck[] = [
     promise: 'only bookings and entries that have ended have an end time, and all of those do',
     text: `SELECT event_id, format('%s %s is %s', what, sequence, status) AS detail
       FROM (
-        SELECT event_id, 'booking' AS what, sequence, status, (canceled_at IS NULL) = (status IN ('confirmed', 'held')) AS fits
+        SELECT event_id, 'booking' AS what, sequence, status, 
+          (canceled_at IS NULL) = (status IN ('confirmed', 'held')) AS fits
         FROM bookings
         UNION ALL
         SELECT event_id, 'entry', sequence, status, (left_at IS NULL) = (status = 'waiting') FROM waitlist_entries

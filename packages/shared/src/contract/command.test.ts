@@ -19,6 +19,30 @@ describe('readJobPayload', () => {
     expect(readJobPayload(JSON.parse(JSON.stringify(written)))).toEqual(written)
   })
 
+  it('reads each type of command in version 2, and only book and cancel in version 1', () => {
+    const settle = { type: 'settle', eventId: 7, userId: '', caller: '' }
+    const later = [
+      { ...command, type: 'confirm', bookingId: '7-1' },
+      { ...command, type: 'extend', bookingId: '7-1', seconds: 60 },
+      { ...command, type: 'grant', raiseCapacity: true },
+      { ...command, type: 'configure', patch: { paused: true }, ifVersion: 3, shrink: true },
+      { ...command, type: 'cancel_event', reason: 'rain' },
+      settle,
+    ]
+
+    for (const one of later) {
+      const written = { ...payload, v: 2, commands: [one] }
+      expect(readJobPayload(written)).toEqual(written)
+      expect(readJobPayload({ ...written, v: 1 })).toBe('malformed')
+    }
+  })
+
+  it('reads a payload of version 2 that nobody waits for', () => {
+    const { replyTo, ...unawaited } = { ...payload, v: 2 }
+
+    expect(readJobPayload(unawaited)).toEqual(unawaited)
+  })
+
   it('accepts at most 256 commands', () => {
     const full = { ...payload, commands: Array.from({ length: 256 }, () => command) }
 
@@ -46,6 +70,16 @@ describe('readJobPayload', () => {
     ['an impossible user id', { ...payload, commands: [{ ...command, userId: 'a\nb' }] }],
     ['no caller', { ...payload, commands: [{ ...command, caller: undefined }] }],
     ['a key hash that is not a string', { ...payload, commands: [{ ...command, keyHash: 5 }] }],
+    [
+      'a settle beside another command',
+      { ...payload, v: 2, commands: [command, { ...command, type: 'settle', userId: '', caller: '' }] },
+    ],
+    ['a settle of a user', { ...payload, v: 2, commands: [{ ...command, type: 'settle' }] }],
+    [
+      'a bookingId that is not a string',
+      { ...payload, v: 2, commands: [{ ...command, type: 'confirm', bookingId: 7 }] },
+    ],
+    ['no patch', { ...payload, v: 2, commands: [{ ...command, type: 'configure' }] }],
     [
       'a bad command after a good one',
       { ...payload, commands: [command, { ...command, userId: '' }] },

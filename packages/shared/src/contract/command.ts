@@ -188,6 +188,8 @@ export function readJobPayload(data: unknown): JobPayload | PayloadProblem {
   if (typeof payload.acceptedAtMs !== 'number') return 'malformed'
   if (!commands.every(isCommandRequest)) return 'malformed'
   if (payload.v === 1 && !commands.every(({ type }) => isVersion1Type(type))) return 'malformed'
+  // What a settle decides is loaded before its batch, so no other command may change it.
+  if (commands.length > 1 && commands.some(({ type }) => type === 'settle')) return 'malformed'
   return payload as JobPayload
 }
 
@@ -227,10 +229,11 @@ function isCommandRequest(value: unknown): value is CommandRequest {
   const { type } = command
   if (type === undefined || !Object.hasOwn(MEMBERS, type) || !isEventId(command.eventId))
     return false
-  const names = (id: unknown): boolean => (type === 'settle' ? id === NOBODY : isUserId(id))
+  const { userId, caller } = command
+  const isNamed =
+    type === 'settle' ? userId === NOBODY && caller === NOBODY : isUserId(userId) && isUserId(caller)
   return (
-    names(command.userId) &&
-    names(command.caller) &&
+    isNamed &&
     isOptionalText(command.keyHash) &&
     isOptionalText(command.requestHash) &&
     isOptionalText(command.trace) &&

@@ -19,8 +19,8 @@ const RESERVED_EVENT_IDS = 2 ** 20
  * Runs every statement that a command can need, on the fast path and in batches, in a transaction
  * that is rolled back. The event and its users exist only in that transaction. A booking takes a
  * free ticket on the fast path. Then users join the waiting list, leave it, cancel a booking, are
- * promoted, and repeat an idempotency key. At last the event gets offers, one of them is extended, and
- * a settle finds nothing due.
+ * promoted, and repeat an idempotency key. At last the event gets offers, one of them is extended,
+ * and a settle finds nothing due.
  *
  * @param likeEventId the canary's event gets the size and the last sequence number of this event
  * @param nowMs ms since 1970

@@ -1,4 +1,4 @@
-import type { AcceptedCommand, Outcome } from '@ticket-line/shared'
+import { type AcceptedCommand, DEFAULT_EVENT_DETAILS, type Outcome } from '@ticket-line/shared'
 import { describe, expect, it } from 'vitest'
 import type { Change } from './change.js'
 import {
@@ -8,7 +8,7 @@ import {
   decidePoisoned,
   keyOf,
 } from './decide-batch.js'
-import type { EventState } from './event-state.js'
+import type { Claim, EventState } from './event-state.js'
 import { eventUnderTest, type MembersOf } from './testing/event-under-test.js'
 
 const NOW = 1_700_000_000_000
@@ -112,6 +112,89 @@ describe('decideBatch', () => {
   })
 })
 
+describe('what follows from a command', () => {
+  const sold = { totalTickets: 1, availableTickets: 0, lastSequence: 2 }
+  const waiting = (): Partial<EventState> => ({
+    waitingCount: 1,
+    heads: [{ sequence: 2, userId: 'bob' }],
+    claims: new Map<string, Claim>([
+      ['ann', { kind: 'booking', sequence: 1 }],
+      ['bob', { kind: 'waiting', sequence: 2, loadedPosition: 1 }],
+    ]),
+  })
+
+  it('is recorded with the command that caused it', () => {
+    const state = batch({ ...sold, ...waiting(), paused: true })
+
+    const { decided } = decideBatch(state, [command('cancel', 'ann'), command('cancel', 'bob')], NOW)
+
+    expect(decided.map(({ changes }) => changes)).toEqual([
+      [
+        { type: 'canceled', eventId: 1, userId: 'ann', sequence: 1 },
+        { type: 'circulated', eventId: 1, by: -1 },
+      ],
+      [
+        { type: 'withdrawn', eventId: 1, userId: 'bob', sequence: 2 },
+        { type: 'circulated', eventId: 1, by: 1 },
+      ],
+    ])
+  })
+
+  it('shows in the event that a configure returns', () => {
+    const state = batch({ ...sold, details: { ...DEFAULT_EVENT_DETAILS, owner: null } })
+
+    const { outcomes } = decideBatch(
+      state,
+      [command('configure', 'olga', { patch: { totalTickets: 3 } })],
+      NOW,
+    )
+
+    expect(outcomes[0]).toMatchObject({
+      event: { totalTickets: 3, availableTickets: 2, withheldTickets: 0, version: 2 },
+    })
+  })
+
+  it('is a settle for the earliest deadline, which later holds do not move', () => {
+    const state = batch({ totalTickets: 3, availableTickets: 3, holdSeconds: 60 })
+
+    const first = decideBatch(state, [command('book', 'ann')], NOW)
+    const second = decideBatch(state, [command('book', 'bob')], NOW + 1)
+
+    expect(changesOf(first)).toContainEqual({
+      type: 'rescheduled',
+      eventId: 1,
+      dueAtMs: NOW + 60_000,
+    })
+    expect(changesOf(second).map(({ type }) => type)).toEqual(['held'])
+    expect(state.events.get(1)?.dueAtMs).toBe(NOW + 60_000)
+  })
+
+  it('is nothing for a command that changes nothing, even if a settle is overdue', () => {
+    const state = batch({ ...sold, ...waiting(), capacity: 2, dueAtMs: NOW - 1 })
+
+    const { decided } = decideBatch(state, [command('book', 'bob')], NOW)
+
+    expect(decided).toMatchObject([{ outcome: { outcome: 'already_waiting' }, changes: [] }])
+  })
+
+  it('is decided by a settle as by any other command', () => {
+    const state = batch({ ...sold, ...waiting(), capacity: 2 })
+
+    const { outcomes, decided } = decideBatch(state, [command('settle', '')], NOW)
+
+    expect(outcomes).toEqual([{ outcome: 'settled', decidedAtMs: NOW }])
+    expect(decided[0]?.changes.map(({ type }) => type)).toEqual([
+      ...['circulated', 'promoted', 'rescheduled'],
+    ])
+  })
+
+  it('is not planned for an event that does not exist', () => {
+    const { outcomes } = decideBatch(batch(), [command('settle', '')], NOW)
+
+    expect(outcomes).toEqual([{ outcome: 'event_not_found', decidedAtMs: NOW }])
+  })
+})
+
 describe('decideBatch with a stored outcome', () => {
   it('returns the stored outcome and changes nothing', () => {
     const state = batch({})
@@ -210,6 +293,41 @@ describe('decideBatch with an idempotency key', () => {
 
     expect(result.outcomes).toEqual([{ ...outcome, replayOf: 'first' }])
     expect(changesOf(result)).toEqual([])
+  })
+
+  it('answers idempotency_key_reused for a key with another request hash', () => {
+    const state = batch({ totalTickets: 5, availableTickets: 5 })
+    const grant = (requestHash?: string) =>
+      command('grant', 'ann', requestHash === undefined ? keyed : { ...keyed, requestHash })
+
+    const { outcomes } = decideBatch(state, [grant('a'), grant('b'), grant(), grant('a')], NOW)
+
+    expect(kindsOf(outcomes)).toEqual([
+      ...['booked', 'idempotency_key_reused', 'idempotency_key_reused', 'booked'],
+    ])
+  })
+
+  it('does not use up a key for a booking that came too early, or during a pause', () => {
+    for (const settings of [{ opensAtMs: NOW + 1 }, { paused: true }]) {
+      const state = batch(settings)
+
+      const { outcomes, decided } = decideBatch(
+        state,
+        [command('book', 'ann', keyed), command('cancel', 'ann', keyed)],
+        NOW,
+      )
+
+      expect(kindsOf(outcomes)[1]).toBe('booking_not_found')
+      expect(decided.map(({ ownsKey }) => ownsKey)).toEqual([false, true])
+    }
+  })
+
+  it('uses up a key for each other refusal', () => {
+    const state = batch({ closesAtMs: NOW })
+
+    const { decided } = decideBatch(state, [command('book', 'ann', keyed)], NOW)
+
+    expect(decided).toMatchObject([{ outcome: { outcome: 'sales_closed' }, ownsKey: true }])
   })
 
   it('does not take a command that runs again for a repeat of its own key', () => {

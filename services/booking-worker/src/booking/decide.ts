@@ -137,8 +137,8 @@ function decideCancel(state: EventState, command: Asked<CancelRequest>, nowMs: n
 
 /**
  * A hold can be confirmed until a settle ends it, however late that is. A hold that has lapsed can
- * be confirmed for another day if a ticket is free. Then nobody is on the waiting list, so nobody is
- * overtaken.
+ * be confirmed for another day if a ticket is free. Then nobody is on the waiting list, so nobody
+ * is overtaken.
  */
 function decideConfirm(state: EventState, command: Asked<ConfirmRequest>, nowMs: number): Decision {
   const { eventId, userId } = command
