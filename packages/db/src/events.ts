@@ -302,7 +302,9 @@ async function insertEvent(
   }
 }
 
-const timeOf = (column: string): string => `to_timestamp(${column} / 1000)`
+// `to_timestamp` alone rounds the milliseconds of times that are centuries ahead.
+const timeOf = (column: string): string =>
+  `to_timestamp(floor(${column} / 1000)) + (${column} - floor(${column} / 1000) * 1000) * interval '1 millisecond'`
 
 const INSERT_EVENT = `INSERT INTO events (event_id, owner, name_key, capacity, total_tickets, available_tickets, name,
     starts_at, ends_at, timezone, venue, url, listed, confirmation, opens_at, closes_at, paused, promoting, hold_seconds,
