@@ -1,5 +1,10 @@
 import { verifyPromises } from '@ticket-line/db'
-import { bookingIdOf, type CommandRequest, type EventPatch, type Outcome } from '@ticket-line/shared'
+import {
+  bookingIdOf,
+  type CommandRequest,
+  type EventPatch,
+  type Outcome,
+} from '@ticket-line/shared'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import {
   acceptedCommand,
@@ -94,7 +99,12 @@ describe('a configure command', () => {
     const [outcome] = await apply(configure(eventId, settings))
     const [again] = await apply(configure(eventId, {}))
 
-    const counters = { availableTickets: 7, heldTickets: 0, withheldTickets: 0, waitingListCount: 0 }
+    const counters = {
+      availableTickets: 7,
+      heldTickets: 0,
+      withheldTickets: 0,
+      waitingListCount: 0,
+    }
     const event = { eventId, ...settings, ...counters, version: 2, owner: null, canceledAtMs: null }
     expect(outcome).toEqual({ outcome: 'configured', event, decidedAtMs: expect.any(Number) })
     expect(again).toMatchObject({ outcome: 'configured', event })
@@ -517,17 +527,20 @@ describe('settles', () => {
     }
 
     expect(settles).toBeGreaterThanOrEqual(2)
-    expect(await rowOf('total_tickets, available_tickets, waiting_count', 'events', eventId)).toEqual(
-      { total_tickets: 600, available_tickets: 100, waiting_count: 0 },
-    )
+    expect(
+      await rowOf('total_tickets, available_tickets, waiting_count', 'events', eventId),
+    ).toEqual({ total_tickets: 600, available_tickets: 100, waiting_count: 0 })
     await expectPromisesKept()
   })
 })
 
 describe('the fast path', () => {
   const bookFree = async (eventId: number) =>
-    (await kit.applyDeps.store.bookFree([acceptedCommand(kit.job(command('book', eventId, 'ann')))]))
-      .size
+    (
+      await kit.applyDeps.store.bookFree([
+        acceptedCommand(kit.job(command('book', eventId, 'ann'))),
+      ])
+    ).size
 
   it.each<[string, EventPatch]>([
     ['has holds', { holdSeconds: 60 }],

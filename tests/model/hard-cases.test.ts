@@ -1,9 +1,4 @@
-import {
-  decideBatch,
-  loadRequestOf,
-  stateOf,
-  writesOf,
-} from '@ticket-line/booking-worker/booking'
+import { decideBatch, loadRequestOf, stateOf, writesOf } from '@ticket-line/booking-worker/booking'
 import {
   type AcceptedCommand,
   bookingIdOf,
@@ -17,11 +12,7 @@ import { createRowStore, type EventRows } from './row-store.ts'
 
 /** Cases in which other ticketing systems sold a ticket twice, lost one, or overtook somebody. */
 
-type Sent = [
-  type: CommandRequest['type'],
-  userId: string,
-  members?: { [name: string]: unknown },
-]
+type Sent = [type: CommandRequest['type'], userId: string, members?: { [name: string]: unknown }]
 
 /** One event with its rows in memory, a clock that the test moves, and settles when they are due. */
 interface Line {
@@ -353,9 +344,9 @@ describe('a capacity that is raised and lowered within a second', () => {
     expect(promoted).toBeLessThan(200)
     line.nowMs += 500
 
-    expect(
-      line.apply(['configure', 'staff', { patch: { totalTickets: 1 } }]),
-    ).toMatchObject([{ outcome: 'capacity_below_committed', committed: promoted + 1 }])
+    expect(line.apply(['configure', 'staff', { patch: { totalTickets: 1 } }])).toMatchObject([
+      { outcome: 'capacity_below_committed', committed: promoted + 1 },
+    ])
     line.apply(['configure', 'staff', { patch: { totalTickets: 1 }, shrink: true }])
     line.settleAll()
 
@@ -401,9 +392,7 @@ describe('a grant beside a promotion of the same person in one batch', () => {
     const line = createLine(1)
     line.apply(book('ann'), book('bob'), book('cleo'))
 
-    expect(
-      line.apply(['cancel', 'ann'], ['grant', 'bob', { raiseCapacity: true }]),
-    ).toMatchObject([
+    expect(line.apply(['cancel', 'ann'], ['grant', 'bob', { raiseCapacity: true }])).toMatchObject([
       { outcome: 'canceled', promotedUserId: 'bob' },
       { outcome: 'already_booked' },
     ])
@@ -425,9 +414,7 @@ describe('a grant beside a promotion of the same person in one batch', () => {
     const line = createLine(1)
     line.apply(book('ann'), book('bob'), book('cleo'))
 
-    expect(
-      line.apply(['grant', 'bob', { raiseCapacity: true }], ['cancel', 'ann']),
-    ).toMatchObject([
+    expect(line.apply(['grant', 'bob', { raiseCapacity: true }], ['cancel', 'ann'])).toMatchObject([
       { outcome: 'booked', bookingId: bookingIdOf(1, 4) },
       { outcome: 'canceled', promotedUserId: 'cleo' },
     ])

@@ -241,8 +241,17 @@ const cases: [name: string, statements: string[], expected: string[]][] = [
   ],
   [
     'a hold that no counter includes',
-    [`UPDATE bookings SET status = 'held', canceled_at = NULL WHERE event_id = 3 AND user_id = 'kai'`],
-    ['never_oversold', 'available_counted', 'held_counted', 'due_in_time', 'claims_match_rows', 'lapsed_claims_match_holds'],
+    [
+      `UPDATE bookings SET status = 'held', canceled_at = NULL WHERE event_id = 3 AND user_id = 'kai'`,
+    ],
+    [
+      'never_oversold',
+      'available_counted',
+      'held_counted',
+      'due_in_time',
+      'claims_match_rows',
+      'lapsed_claims_match_holds',
+    ],
   ],
   [
     'a free ticket of an event that should have fewer tickets',
@@ -312,11 +321,7 @@ const cases: [name: string, statements: string[], expected: string[]][] = [
     [`UPDATE claims SET sequence = 3 WHERE kind = 'lapsed'`],
     ['lapsed_claims_match_holds'],
   ],
-  [
-    'a hold without a claim',
-    [`DELETE FROM claims WHERE user_id = 'mia'`],
-    ['claims_match_rows'],
-  ],
+  ['a hold without a claim', [`DELETE FROM claims WHERE user_id = 'mia'`], ['claims_match_rows']],
   [
     'a lapsed claim of a hold that is live',
     [`UPDATE claims SET kind = 'lapsed' WHERE user_id = 'mia'`],
@@ -324,7 +329,9 @@ const cases: [name: string, statements: string[], expected: string[]][] = [
   ],
   [
     'a booking of a canceled event that was passed over by its settles',
-    [`UPDATE bookings SET status = 'confirmed', canceled_at = NULL WHERE event_id = 4 AND sequence = 1`],
+    [
+      `UPDATE bookings SET status = 'confirmed', canceled_at = NULL WHERE event_id = 4 AND sequence = 1`,
+    ],
     ['never_oversold', 'available_counted', 'claims_match_rows', 'head_not_too_far'],
   ],
   [
@@ -334,7 +341,9 @@ const cases: [name: string, statements: string[], expected: string[]][] = [
   ],
   [
     'a hold that ends before the time that its user was told',
-    [`UPDATE commands SET data = '{"expiresAtMs": 99999999999999}' WHERE outcome = 'held' AND user_id = 'mia'`],
+    [
+      `UPDATE commands SET data = '{"expiresAtMs": 99999999999999}' WHERE outcome = 'held' AND user_id = 'mia'`,
+    ],
     ['held_as_long_as_promised'],
   ],
   [

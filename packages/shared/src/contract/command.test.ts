@@ -72,7 +72,11 @@ describe('readJobPayload', () => {
     ['a key hash that is not a string', { ...payload, commands: [{ ...command, keyHash: 5 }] }],
     [
       'a settle beside another command',
-      { ...payload, v: 2, commands: [command, { ...command, type: 'settle', userId: '', caller: '' }] },
+      {
+        ...payload,
+        v: 2,
+        commands: [command, { ...command, type: 'settle', userId: '', caller: '' }],
+      },
     ],
     ['a settle of a user', { ...payload, v: 2, commands: [{ ...command, type: 'settle' }] }],
     [

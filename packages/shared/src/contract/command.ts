@@ -231,7 +231,9 @@ function isCommandRequest(value: unknown): value is CommandRequest {
     return false
   const { userId, caller } = command
   const isNamed =
-    type === 'settle' ? userId === NOBODY && caller === NOBODY : isUserId(userId) && isUserId(caller)
+    type === 'settle'
+      ? userId === NOBODY && caller === NOBODY
+      : isUserId(userId) && isUserId(caller)
   return (
     isNamed &&
     isOptionalText(command.keyHash) &&

@@ -92,7 +92,10 @@ describe('a ticket that comes back', () => {
     const { outcome, changes } = apply(state, 'cancel', 'booker-1')
 
     expect(outcome).not.toHaveProperty('promotedUserId')
-    expect(changes.slice(0, 2)).toMatchObject([{ type: 'canceled' }, { type: 'circulated', by: -1 }])
+    expect(changes.slice(0, 2)).toMatchObject([
+      { type: 'canceled' },
+      { type: 'circulated', by: -1 },
+    ])
     expect(state).toMatchObject({ totalTickets: 3, availableTickets: 0, waitingCount: 1 })
   })
 
@@ -207,7 +210,12 @@ describe('a change of the size', () => {
         owner: 'olga',
       },
     })
-    expect(state).toMatchObject({ capacity: 9, totalTickets: 9, availableTickets: 5, dueAtMs: null })
+    expect(state).toMatchObject({
+      capacity: 9,
+      totalTickets: 9,
+      availableTickets: 5,
+      dueAtMs: null,
+    })
   })
 
   it('withholds more tickets for the waiting list, and a settle is due at once', () => {
@@ -229,7 +237,11 @@ describe('a change of the size', () => {
 
     const { outcome, changes } = configure(state, { totalTickets: 2 })
 
-    expect(outcome.event).toMatchObject({ totalTickets: 2, availableTickets: 1, withheldTickets: 0 })
+    expect(outcome.event).toMatchObject({
+      totalTickets: 2,
+      availableTickets: 1,
+      withheldTickets: 0,
+    })
     expect(changes).toEqual([
       { type: 'circulated', eventId: 1, by: -2 },
       { type: 'configured', eventId: 1, patch: { totalTickets: 2 } },
@@ -255,7 +267,11 @@ describe('a change of the size', () => {
 
     const { outcome } = configure(state, { totalTickets: 1 }, { shrink: true })
 
-    expect(outcome.event).toMatchObject({ totalTickets: 1, availableTickets: 0, withheldTickets: 0 })
+    expect(outcome.event).toMatchObject({
+      totalTickets: 1,
+      availableTickets: 0,
+      withheldTickets: 0,
+    })
     expect(state).toMatchObject({ capacity: 1, totalTickets: 3, availableTickets: 0 })
     for (const userId of ['booker-1', 'booker-2', 'booker-3']) apply(state, 'cancel', userId)
     expect(state).toMatchObject({ capacity: 1, totalTickets: 1, availableTickets: 1 })
@@ -334,7 +350,10 @@ describe('a change of settings', () => {
 
   it('does not change holds that exist', () => {
     const claims = new Map([
-      ['ann', { kind: 'held', sequence: 1, heldAtMs: NOW, holdSeconds: 60, expiresAtMs: NOW + 60_000 }],
+      [
+        'ann',
+        { kind: 'held', sequence: 1, heldAtMs: NOW, holdSeconds: 60, expiresAtMs: NOW + 60_000 },
+      ],
     ] as const)
     const state = event([], { heldCount: 1, holdSeconds: 60, claims: new Map(claims) })
 

@@ -126,7 +126,11 @@ describe('what follows from a command', () => {
   it('is recorded with the command that caused it', () => {
     const state = batch({ ...sold, ...waiting(), paused: true })
 
-    const { decided } = decideBatch(state, [command('cancel', 'ann'), command('cancel', 'bob')], NOW)
+    const { decided } = decideBatch(
+      state,
+      [command('cancel', 'ann'), command('cancel', 'bob')],
+      NOW,
+    )
 
     expect(decided.map(({ changes }) => changes)).toEqual([
       [

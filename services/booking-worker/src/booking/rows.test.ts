@@ -1,6 +1,10 @@
 import type { LoadedBatch, LoadRequest } from '@ticket-line/db'
 import { eventRow } from '@ticket-line/db/testing'
-import { type AcceptedCommand, DEFAULT_EVENT_DETAILS, DEFAULT_SALE_RULES } from '@ticket-line/shared'
+import {
+  type AcceptedCommand,
+  DEFAULT_EVENT_DETAILS,
+  DEFAULT_SALE_RULES,
+} from '@ticket-line/shared'
 import { describe, expect, it } from 'vitest'
 import { decideBatch } from './decide-batch.js'
 import { loadRequestOf, stateOf, writesOf } from './rows.js'
@@ -493,7 +497,14 @@ describe('writesOf', () => {
     const writes = writesAfter(
       {
         events: [
-          { ...row, capacity: 2, availableTickets: 0, waitingCount: 2, lastSequence: 3, paused: true },
+          {
+            ...row,
+            capacity: 2,
+            availableTickets: 0,
+            waitingCount: 2,
+            lastSequence: 3,
+            paused: true,
+          },
         ],
         claims: [{ eventId: 1, userId: 'ann', kind: 'waiting', sequence: 2, position: 1 }],
         heads: [{ eventId: 1, sequence: 2, userId: 'ann' }],
@@ -515,7 +526,14 @@ describe('writesOf', () => {
     const writes = writesAfter(
       {
         events: [
-          { ...row, totalTickets: 2, availableTickets: 0, heldCount: 1, waitingCount: 1, canceledAtMs: 900 },
+          {
+            ...row,
+            totalTickets: 2,
+            availableTickets: 0,
+            heldCount: 1,
+            waitingCount: 1,
+            canceledAtMs: 900,
+          },
         ],
         due: [
           { ...due, kind: 'held', sequence: 1, userId: 'ann' },

@@ -233,11 +233,14 @@ describe('a portion of a settle', () => {
   })
 
   it('has at most 256 changes if it ends claims, and the next one is due at once', () => {
-    const claims = Array.from({ length: 257 }, (_, i): DueClaim => ({
-      ...dueHold(i + 1, NOW),
-      kind: 'booking',
-      expiresAtMs: null,
-    }))
+    const claims = Array.from(
+      { length: 257 },
+      (_, i): DueClaim => ({
+        ...dueHold(i + 1, NOW),
+        kind: 'booking',
+        expiresAtMs: null,
+      }),
+    )
     const state = event(claims, { canceledAtMs: NOW - 1, totalTickets: 500, heldCount: 0 })
 
     const changes = settled(state)
