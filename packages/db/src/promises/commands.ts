@@ -42,7 +42,7 @@ function kindsWith(member: Member): string {
 /** The members of outcomes that are stored in `commands.data`. */
 const IN_DATA: Member[] = ['expiresAtMs', 'opensAtMs', 'committed', 'event']
 const HAS_ITS_DATA = IN_DATA.map(
-  (member) => `(outcome NOT IN ${kindsWith(member)} OR data ? '${member}')`,
+  (member) => `(outcome NOT IN ${kindsWith(member)} OR coalesce(data ? '${member}', false))`,
 ).join(' AND ')
 
 /** What began as a hold and was not confirmed before it ended. */

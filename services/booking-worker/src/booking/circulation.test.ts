@@ -7,7 +7,7 @@ import {
 import { describe, expect, it } from 'vitest'
 import type { Change } from './change.js'
 import { decideBatch } from './decide-batch.js'
-import type { EventState, WaitingEntry } from './event-state.js'
+import type { Claim, EventState, WaitingEntry } from './event-state.js'
 import { eventUnderTest, type MembersOf } from './testing/event-under-test.js'
 
 const NOW = 1_700_000_000_000
@@ -26,7 +26,7 @@ function event(waiting: string[], loaded: Partial<EventState> = {}): EventState 
     lastSequence: 20,
     heads,
     headsComplete: true,
-    claims: new Map([
+    claims: new Map<string, Claim>([
       ...Array.from(
         { length: total - (loaded.availableTickets ?? 0) },
         (_, i) => [`booker-${i + 1}`, { kind: 'booking', sequence: i + 1 }] as const,
