@@ -43,7 +43,9 @@ const HOLDS: Record<number, EventSettings> = {
   4: { holdSeconds: 6, offerSeconds: 5, maxWaiting: 20 },
   8: { offerSeconds: 5 },
   11: { holdSeconds: 5, maxHoldSeconds: 20 },
+  14: { holdSeconds: 5 },
 }
+const CANCELABLE = [14]
 
 /** Runs the system under load and faults, and checks every promise afterwards. */
 export async function runRig(options: RigOptions): Promise<RigResult> {
@@ -74,6 +76,7 @@ export async function runRig(options: RigOptions): Promise<RigResult> {
       count: clients,
       usersPerEvent: 60,
       maxPauseMs: 200,
+      cancelable: CANCELABLE,
     })
     const ticker = every(10_000, () => log(progress(testbed, injector.count())), {
       onError: () => undefined,

@@ -4,7 +4,7 @@ import { findCommit } from '../stack/commit-build.ts'
  * The build from which a rolling upgrade starts. Nothing is released yet, so it is the last commit
  * before the current migrations.
  */
-const PREVIOUS_RELEASE = '0214ed17ac89e95b6cbed1fb95758bd79e4b900a'
+const PREVIOUS_RELEASE = 'b902967e50a6c4d0599562a6ca4f1d22b0e5db51'
 
 /**
  * Finds the commit to upgrade from. `UPGRADE_FROM` can name another one.

@@ -23,6 +23,8 @@ export interface RandomClientsOptions {
   usersPerEvent: number
   /** Longest pause of a client between two actions, in milliseconds. */
   maxPauseMs: number
+  /** Events with settings that may be canceled. Default: none. */
+  cancelable?: number[]
 }
 
 /**
@@ -90,6 +92,10 @@ export function startRandomClients(options: RandomClientsOptions): RandomClients
     const named = bookingId === undefined ? {} : { bookingId }
     const ofStaff = { eventId, userId, caller: STAFF }
     return chance.weighted<() => CommandInput>([
+      [
+        options.cancelable?.includes(eventId) ? 3 : 0,
+        () => ({ ...ofStaff, type: 'cancel_event', userId: STAFF }),
+      ],
       [44, () => commandOf('book', eventId, userId)],
       [12, () => ({ ...commandOf('cancel', eventId, userId), ...named })],
       [26, () => ({ ...commandOf('confirm', eventId, userId), ...named })],
@@ -121,7 +127,7 @@ export function startRandomClients(options: RandomClientsOptions): RandomClients
     if (keyed.length === 0 || !chance.chance(0.2)) return newCommand(chance)
     const old = chance.pick(keyed)
     const { type, eventId, userId, caller, key = '' } = old
-    if (chance.chance(0.85) || type === 'configure') return old
+    if (chance.chance(0.85) || userId === STAFF) return old
     return { ...commandOf(type === 'book' ? 'cancel' : 'book', eventId, userId, key), caller }
   }
 
