@@ -35,6 +35,15 @@ export interface ShopOptions {
   log?: (line: string) => void
 }
 
+/** The decisions about a confirmation with which the buyer has no ticket for this payment. */
+const NO_TICKET = [
+  'hold_expired',
+  'already_waiting',
+  'booking_not_found',
+  'event_canceled',
+  'rejected',
+]
+
 /** The share of a hold's time after which the shop asks the provider about the payment. */
 const REVIEW_AFTER = 2 / 3
 const REVIEW_AGAIN_MS = 1000
@@ -100,11 +109,10 @@ export async function startShop(options: ShopOptions): Promise<HttpServer> {
     if (paid.state.kind === 'confirmed' || paid.state.kind === 'refunded') return
     const { outcome } = await tickets.confirm(holdOf(paid), `confirm-${paid.orderId}`)
     if (outcome === 'confirmed') paid.state = { kind: 'confirmed' }
-    else {
-      // hold_expired, already_waiting, booking_not_found, event_canceled
+    else if (NO_TICKET.includes(outcome)) {
       await payments.refund(paid.paymentId)
       paid.state = { kind: 'refunded', reason: outcome }
-    }
+    } else throw new Error(`The confirmation of ${paid.orderId} was answered ${outcome}`)
     log(`${paid.buyer}: ${outcome}${outcome === 'confirmed' ? '' : ', refunded'}`)
   }
 
@@ -148,7 +156,8 @@ export async function startShop(options: ShopOptions): Promise<HttpServer> {
         startTimer(REVIEW_AGAIN_MS, pending)
       })
     }, afterMs)
-    timers.add(timer)
+    // It must not keep the process alive once the shop is closed.
+    timers.add(timer.unref())
   }
 
   /** The answer is 200 only once the order is final. Otherwise the provider calls again. */
