@@ -16,119 +16,123 @@ if (from === undefined) {
   console.log('The upgrade test is skipped: the commit to upgrade from is not in this history.')
 }
 
-describe.skipIf(from === undefined)('an upgrade from the previous release', {
-  timeout: 120_000,
-}, () => {
-  let folder: string
-  let previous: Build
-  beforeAll(async () => {
-    folder = mkdtempSync(path.join(tmpdir(), 'ticket-line-previous-'))
-    previous = await buildCommit(from as string, folder, ['api', 'booking-worker'])
-  }, 300_000)
-  afterAll(() => rmSync(folder, { recursive: true, force: true }))
+describe.skipIf(from === undefined)(
+  'an upgrade from the previous release',
+  {
+    timeout: 120_000,
+  },
+  () => {
+    let folder: string
+    let previous: Build
+    beforeAll(async () => {
+      folder = mkdtempSync(path.join(tmpdir(), 'ticket-line-previous-'))
+      previous = await buildCommit(from as string, folder, ['api', 'booking-worker'])
+    }, 300_000)
+    afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
-  /** A database with the current schema: the migration comes first. No process runs yet. */
-  async function migrated(): Promise<System> {
-    const system = await startSystem({ apis: 0, workers: 0 })
-    onTestFinished(() => system.stop())
-    return system
-  }
+    /** A database with the current schema: the migration comes first. No process runs yet. */
+    async function migrated(): Promise<System> {
+      const system = await startSystem({ apis: 0, workers: 0 })
+      onTestFinished(() => system.stop())
+      return system
+    }
 
-  async function startPrevious(system: System, start: typeof startApi): Promise<ServiceProcess> {
-    const service = await start(system.env, previous)
-    onTestFinished(() => service.stop())
-    return service
-  }
+    async function startPrevious(system: System, start: typeof startApi): Promise<ServiceProcess> {
+      const service = await start(system.env, previous)
+      onTestFinished(() => service.stop())
+      return service
+    }
 
-  /** Sends a command of a user to one API process. @returns the message of the answer */
-  const send = async (
-    system: System,
-    api: ServiceProcess,
-    call: '/book' | '/cancel',
-    userId: string,
-  ) => {
-    const token = await system.token(userId)
-    return (await createClient(api.url).post(call, { eventId: 1 }, { token })).body.message
-  }
+    /** Sends a command of a user to one API process. @returns the message of the answer */
+    const send = async (
+      system: System,
+      api: ServiceProcess,
+      call: '/book' | '/cancel',
+      userId: string,
+    ) => {
+      const token = await system.token(userId)
+      return (await createClient(api.url).post(call, { eventId: 1 }, { token })).body.message
+    }
 
-  it('serves every command while the migration, the workers and the APIs are replaced in turn', async () => {
-    const system = await migrated()
-    const previousApi = await startPrevious(system, startApi)
-    const previousWorker = await startPrevious(system, startWorker)
-    const token = await system.token('olga', 'organizer')
-    const event = { eventId: 1, totalTickets: 5 }
-    await createClient(previousApi.url).post('/initialize', event, { token })
+    it('serves every command while the migration, the workers and the APIs are replaced in turn', async () => {
+      const system = await migrated()
+      const previousApi = await startPrevious(system, startApi)
+      const previousWorker = await startPrevious(system, startWorker)
+      const token = await system.token('olga', 'organizer')
+      const event = { eventId: 1, totalTickets: 5 }
+      await createClient(previousApi.url).post('/initialize', event, { token })
 
-    for (let i = 0; i < 5; i++)
-      expect(await send(system, previousApi, '/book', `user-${i}`)).toBe('Ticket booked')
-    expect(await send(system, previousApi, '/book', 'late')).toBe('Added to waiting list')
-    expect(await send(system, previousApi, '/cancel', 'user-0')).toBe('Booking canceled')
+      for (let i = 0; i < 5; i++)
+        expect(await send(system, previousApi, '/book', `user-${i}`)).toBe('Ticket booked')
+      expect(await send(system, previousApi, '/book', 'late')).toBe('Added to waiting list')
+      expect(await send(system, previousApi, '/cancel', 'user-0')).toBe('Booking canceled')
 
-    const worker = await system.addWorker()
-    const more = Array.from({ length: 30 }, (_, i) => `more-${i}`)
-    const answers = await Promise.all(
-      more.map((userId) => send(system, previousApi, '/book', userId)),
-    )
-    expect(new Set(answers)).toEqual(new Set(['Added to waiting list']))
-    await previousWorker.stop()
-    expect(await send(system, previousApi, '/cancel', 'user-1')).toBe('Booking canceled')
-    expect(await send(system, previousApi, '/book', 'user-1')).toBe('Added to waiting list')
+      const worker = await system.addWorker()
+      const more = Array.from({ length: 30 }, (_, i) => `more-${i}`)
+      const answers = await Promise.all(
+        more.map((userId) => send(system, previousApi, '/book', userId)),
+      )
+      expect(new Set(answers)).toEqual(new Set(['Added to waiting list']))
+      await previousWorker.stop()
+      expect(await send(system, previousApi, '/cancel', 'user-1')).toBe('Booking canceled')
+      expect(await send(system, previousApi, '/book', 'user-1')).toBe('Added to waiting list')
 
-    const api = await system.addApi()
-    expect(await send(system, api, '/cancel', 'user-2')).toBe('Booking canceled')
-    expect(await send(system, previousApi, '/cancel', 'user-3')).toBe('Booking canceled')
-    await previousApi.stop()
-    expect(await send(system, api, '/cancel', 'user-4')).toBe('Booking canceled')
+      const api = await system.addApi()
+      expect(await send(system, api, '/cancel', 'user-2')).toBe('Booking canceled')
+      expect(await send(system, previousApi, '/cancel', 'user-3')).toBe('Booking canceled')
+      await previousApi.stop()
+      expect(await send(system, api, '/cancel', 'user-4')).toBe('Booking canceled')
 
-    expect(worker.running()).toBe(true)
-    expect((await system.api.get('/status/1')).body).toEqual({
-      eventId: 1,
-      availableTickets: 0,
-      waitingListCount: 27,
+      expect(worker.running()).toBe(true)
+      expect((await system.api.get('/status/1')).body).toEqual({
+        eventId: 1,
+        availableTickets: 0,
+        waitingListCount: 27,
+      })
+      expect((await runOps(['verify', '--json'], system.env)).data.ok).toBe(true)
     })
-    expect((await runOps(['verify', '--json'], system.env)).data.ok).toBe(true)
-  })
 
-  /**
-   * The order of an upgrade is: migration, workers, APIs. Here the API comes too early, which shows
-   * what protects the events that use the new settings: their jobs have version 2. Once there is
-   * such an event, workers and APIs of the previous release must not run again. They do not know
-   * holds, windows and withheld tickets, and an API of the previous release would write version 1.
-   */
-  it('leaves commands of version 2 to a worker of this release', async () => {
-    const system = await migrated()
-    const previousWorker = await startPrevious(system, startWorker)
-    const api = await system.addApi()
-    const staff = { token: await system.token('olga', 'organizer') }
-    const plain = { eventId: 1, totalTickets: 5 }
-    await system.api.post('/initialize', plain, staff)
-    const withHolds = { eventId: 2, totalTickets: 1, holdSeconds: 600 }
-    expect((await system.api.post('/events', withHolds, staff)).status).toBe(201)
-    const ada = { token: await system.token('ada') }
+    /**
+     * The order of an upgrade is: migration, workers, APIs. Here the API comes too early, which shows
+     * what protects the events that use the new settings: their jobs have version 2. Once there is
+     * such an event, workers and APIs of the previous release must not run again. They do not know
+     * holds, windows and withheld tickets, and an API of the previous release would write version 1.
+     */
+    it('leaves commands of version 2 to a worker of this release', async () => {
+      const system = await migrated()
+      const previousWorker = await startPrevious(system, startWorker)
+      const api = await system.addApi()
+      const staff = { token: await system.token('olga', 'organizer') }
+      const plain = { eventId: 1, totalTickets: 5 }
+      await system.api.post('/initialize', plain, staff)
+      const withHolds = { eventId: 2, totalTickets: 1, holdSeconds: 600 }
+      expect((await system.api.post('/events', withHolds, staff)).status).toBe(201)
+      const ada = { token: await system.token('ada') }
 
-    const accepted = await system.api.post(
-      '/book',
-      { eventId: 2 },
-      { ...ada, headers: { prefer: 'respond-async' } },
-    )
-    expect(accepted.status).toBe(202)
-    const { statusUrl } = accepted.body
-    await previousWorker.waitForLog(({ msg }) => msg?.includes('newer version') === true)
-    // The previous worker goes on with commands that it knows.
-    expect(await send(system, api, '/book', 'bob')).toBe('Ticket booked')
-    expect((await system.api.get(statusUrl, ada)).body.state).not.toBe('done')
-    const decided = 'SELECT FROM commands WHERE event_id = 2'
-    expect(await queryOnce(system.databaseUrl, decided)).toEqual([])
+      const accepted = await system.api.post(
+        '/book',
+        { eventId: 2 },
+        { ...ada, headers: { prefer: 'respond-async' } },
+      )
+      expect(accepted.status).toBe(202)
+      const { statusUrl } = accepted.body
+      await previousWorker.waitForLog(({ msg }) => msg?.includes('newer version') === true)
+      // The previous worker goes on with commands that it knows.
+      expect(await send(system, api, '/book', 'bob')).toBe('Ticket booked')
+      expect((await system.api.get(statusUrl, ada)).body.state).not.toBe('done')
+      const decided = 'SELECT FROM commands WHERE event_id = 2'
+      expect(await queryOnce(system.databaseUrl, decided)).toEqual([])
 
-    await system.addWorker()
-    const isDone = async () => (await system.api.get(statusUrl, ada)).body.state === 'done'
-    expect(await until(isDone, { timeoutMs: 30_000 })).toBe(true)
-    expect((await system.api.get(statusUrl, ada)).body).toMatchObject({
-      outcome: 'held',
-      status: 200,
-      body: { message: 'Ticket held' },
+      await system.addWorker()
+      const isDone = async () => (await system.api.get(statusUrl, ada)).body.state === 'done'
+      expect(await until(isDone, { timeoutMs: 30_000 })).toBe(true)
+      expect((await system.api.get(statusUrl, ada)).body).toMatchObject({
+        outcome: 'held',
+        status: 200,
+        body: { message: 'Ticket held' },
+      })
+      await previousWorker.stop()
+      expect((await runOps(['verify', '--json'], system.env)).data.ok).toBe(true)
     })
-    await previousWorker.stop()
-    expect((await runOps(['verify', '--json'], system.env)).data.ok).toBe(true)
-  })
-})
+  },
+)
