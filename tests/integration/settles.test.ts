@@ -93,6 +93,16 @@ describe('a settle', () => {
     expect(await until(isCountedOut, { timeoutMs: 10_000 })).toBe(true)
   })
 
+  it('is added although its event has as many undecided commands as it may have', async () => {
+    const stack = await createSettleStack({ workers: 0 })
+    await stack.redis.hset(stack.key(1, 'depth'), '1', 1_000_000)
+
+    expect(await stack.settles.add([1])).toBe(1)
+
+    expect(await stack.redis.hget(stack.key(1, 'depth'), '1')).toBe('1000001')
+    expect(await stack.redis.llen(stack.key(1, 'wait'))).toBe(1)
+  })
+
   it('cannot be found by anybody, neither in its line nor when it is decided', async () => {
     const stack = await createSettleStack({ workers: 0 })
     await stack.fill({ eventId: 1, held: 1, expiresInMs: -1 })
