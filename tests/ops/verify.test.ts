@@ -532,7 +532,7 @@ describe('the command line of ops', () => {
     const fine = await runOps(['status'], env)
     expect(fine.exitCode).toBe(0)
     expect(fine.stdout).toMatch(
-      /^ticket-line \S+\nPostgreSQL \S+.*: 4 events, \d+ on waiting lists\nRedis \S+: .*\n0 API processes and 0 worker processes connected\nLines: no undecided commands\n$/,
+      /^ticket-line \S+\nPostgreSQL \S+.*: 4 events, \d+ on waiting lists, 2 tickets held, 1 ticket withheld\nRedis \S+: .*\n0 API processes and 0 worker processes connected\nLines: no undecided commands\n$/,
     )
     const away = await runOps(['status', '--json'], { ...env, REDIS_URL: 'redis://127.0.0.1:1' })
     expect(away).toMatchObject({
