@@ -6,7 +6,7 @@ import { bookingSchema, cancelSchema, confirmSchema, extendSchema } from './sche
 
 /** The commands that concern one booking, hold or waiting-list entry. */
 export function bookingRoutes(deps: CommandDeps): Route[] {
-  return [bookRoute(deps), cancelRoute(deps), confirmRoute(deps), extendRoute(deps)]
+  return [bookRoute(deps), confirmRoute(deps), extendRoute(deps), cancelRoute(deps)]
 }
 
 function bookRoute(deps: CommandDeps): Route {

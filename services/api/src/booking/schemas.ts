@@ -45,7 +45,7 @@ export const cancelSchema = z
 /** Body of `POST /confirm`. */
 export const confirmSchema = z
   .strictObject(ofBooking)
-  .meta({ id: 'ConfirmRequest', example: { eventId: 1001, bookingId: '1001-7' } })
+  .meta({ id: 'ConfirmRequest', example: { eventId: 1001 } })
 
 /** Body of `POST /extend`. */
 export const extendSchema = z
