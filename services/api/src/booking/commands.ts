@@ -107,7 +107,7 @@ export async function runCommand(
     spentMs,
     isPlain,
   })
-  if (type === 'configure' || type === 'cancel_event') sales.forget(eventId)
+  if (result.kind === 'decided') sales.learn(eventId, result.outcome.outcome)
   auditCommand(c, request, result)
   if ('commandId' in result) observeJobSize(metrics, result.commandId)
   return sendPlain(c, submitResponse(request, result, preferences, staff))

@@ -74,7 +74,7 @@ describe('createSales', () => {
   })
 
   it('reads a busy event again before the second is over, and lets nobody wait for it', async () => {
-    const { sales, query, advance } = salesWith()
+    const { sales, query, advance } = salesWith({ is_plain: false })
     await sales.read({ eventId: 1 })
     advance(499)
     expect(sales.recall(1)).toBeDefined()
@@ -110,11 +110,28 @@ describe('createSales', () => {
     }
   })
 
-  it('forgets an event that this process has changed', async () => {
+  it('reads a plain event once in ten minutes', async () => {
+    const { sales, query, advance } = salesWith()
+    await sales.read({ eventId: 1 })
+    advance(599_999)
+    expect(sales.recall(1)).toEqual(expect.objectContaining({ isOpen: true, isPlain: true }))
+    expect(query).toHaveBeenCalledTimes(1)
+    advance(1)
+    expect(sales.recall(1)).toBeUndefined()
+  })
+
+  it('forgets an event with the first outcome that a plain event cannot have', async () => {
     const { sales } = salesWith()
     await sales.read({ eventId: 1 })
-    sales.forget(1)
-    expect(sales.recall(1)).toBeUndefined()
+    for (const outcome of ['booked', 'waiting', 'already_booked', 'withdrawn'] as const) {
+      sales.learn(1, outcome)
+      expect([outcome, sales.recall(1) !== undefined]).toEqual([outcome, true])
+    }
+    for (const outcome of ['held', 'sales_paused', 'configured', 'event_not_found'] as const) {
+      await sales.read({ eventId: 1 })
+      sales.learn(1, outcome)
+      expect([outcome, sales.recall(1)]).toEqual([outcome, undefined])
+    }
   })
 
   it('fails in time if PostgreSQL does not answer, and at once if it is unavailable', async () => {

@@ -12,8 +12,14 @@ import { LRUCache } from 'lru-cache'
 import type { PostgresAccess } from '../http/postgres-access.js'
 import { throwUnavailable, unavailable } from '../http/problem.js'
 
-/** How long a process trusts what it read about an event, ms. */
+/** How long a process trusts what it read about an event that is not plain, ms. */
 const TRUSTED_MS = 1000
+/**
+ * The same for a plain event. A booking of such an event waits for no read, and if the event is
+ * changed meanwhile, the line decides by its row. The first outcome that a plain event cannot have
+ * ends the trust.
+ */
+const PLAIN_TRUSTED_MS = 600_000
 /** After this time, the next request starts a new read that no request waits for, ms. */
 const REFRESH_AFTER_MS = 500
 
@@ -31,9 +37,9 @@ export interface KnownSale {
  */
 export interface Sales {
   /**
-   * What this process read about an event within the last second. The caller waits for no query.
+   * What this process knows about an event. The caller waits for no query.
    *
-   * @returns undefined if it read nothing, or there was no such event
+   * @returns undefined if it read nothing, or too long ago, or there was no such event
    */
   recall(eventId: number): KnownSale | undefined
   /**
@@ -44,8 +50,8 @@ export interface Sales {
    * @throws AppError `unavailable` within the time that a command has for its read
    */
   read(question: SaleQuestion): Promise<Sale | undefined>
-  /** Called when this process has changed the sale of an event. */
-  forget(eventId: number): void
+  /** Called with every outcome. It may show that the event is not as this process knows it. */
+  learn(eventId: number, outcome: OutcomeKind): void
 }
 
 interface RememberedSale extends KnownSale {
@@ -94,7 +100,8 @@ export function createSales({
       const sale = known.get(eventId)
       if (sale === undefined) return undefined
       const ageMs = clock.steadyMs() - sale.readAtMs
-      if (ageMs >= TRUSTED_MS) return undefined
+      if (ageMs >= (sale.isPlain ? PLAIN_TRUSTED_MS : TRUSTED_MS)) return undefined
+      if (sale.isPlain) return sale
       if (ageMs >= REFRESH_AFTER_MS && sale.isOpen && !sale.isRefreshing) {
         sale.isRefreshing = true
         // If it fails, the next request after `TRUSTED_MS` reads again and gets the error.
@@ -103,9 +110,24 @@ export function createSales({
       return sale
     },
     read,
-    forget: (eventId) => void known.delete(eventId),
+    learn(eventId, outcome) {
+      if (!PLAIN_OUTCOMES.has(outcome)) known.delete(eventId)
+    },
   }
 }
+
+/** What a command can come to without any setting, and without a change of the event. */
+const PLAIN_OUTCOMES: ReadonlySet<OutcomeKind> = new Set([
+  'booked',
+  'waiting',
+  'canceled',
+  'withdrawn',
+  'already_booked',
+  'already_waiting',
+  'booking_not_found',
+  'idempotency_key_reused',
+  'rejected',
+])
 
 /** The outcomes of bookings that the API refuses before they enter the line. */
 export const EARLY_REFUSALS = [

@@ -132,7 +132,7 @@ export function fakeSales(changes: Partial<Sale> = {}): Sales {
   return {
     recall: () => undefined,
     read: async ({ eventId }) => (eventId === 1 ? { ...openSale, ...changes } : undefined),
-    forget: () => undefined,
+    learn: () => undefined,
   }
 }
 
