@@ -1,3 +1,5 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { createApply } from '@ticket-line/booking-worker/booking'
 import { verifyPromises } from '@ticket-line/db'
 import {
   bookingIdOf,
@@ -6,11 +8,13 @@ import {
   type Outcome,
 } from '@ticket-line/shared'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { createRandom } from '../random.ts'
 import {
   acceptedCommand,
   command,
   createLineKit,
   expectRowsAgree,
+  jobToApply,
   kindsOf,
   type LineKit,
 } from './line-kit.ts'
@@ -585,5 +589,64 @@ describe('the fast path', () => {
     )
     expect(row).toEqual({ same: true, open: true })
     await expectPromisesKept()
+  })
+})
+
+describe('batches, the fast path and settles of the same events at once', () => {
+  it('keep every promise', async () => {
+    const random = createRandom(17)
+    const eventIds = [
+      await eventWith(20, { holdSeconds: 1 }),
+      await eventWith(20, { offerSeconds: 1, maxWaiting: 30 }),
+      await kit.newEvent(20),
+    ]
+    const randomCommand = (): CommandRequest => {
+      const eventId = random.pick(eventIds)
+      const userId = `user-${random.between(1, 60)}`
+      const bookingId = bookingIdOf(eventId, random.between(1, 200))
+      const patch = random.pick<EventPatch>([
+        { totalTickets: random.between(5, 30) },
+        { paused: random.chance(0.3) },
+        { promoting: random.chance(0.7) },
+      ])
+      return random.weighted<CommandRequest>([
+        [40, command('book', eventId, userId)],
+        [15, command('cancel', eventId, userId)],
+        [15, command('confirm', eventId, userId)],
+        [3, command('confirm', eventId, userId, { bookingId })],
+        [5, command('extend', eventId, userId, { seconds: 2 })],
+        [3, command('grant', eventId, userId, { raiseCapacity: random.chance(0.3) })],
+        [5, configure(eventId, patch, { shrink: random.chance(0.7) })],
+        [14, command('settle', eventId, '', { caller: '' })],
+      ])
+    }
+    const runs = createApply(kit.applyDeps)
+    const endsAtMs = Date.now() + 5000
+    const seen = new Set<string>()
+    const client = async (): Promise<void> => {
+      while (Date.now() < endsAtMs) {
+        const first = randomCommand()
+        const more = first.type === 'settle' ? 0 : random.pick([0, 0, 1, 5])
+        const others = Array.from({ length: more }, randomCommand)
+        const commands = [first, ...others.filter(({ type }) => type !== 'settle')]
+        for (const outcome of kindsOf(await runs(jobToApply(kit.job(...commands)))))
+          seen.add(outcome)
+      }
+    }
+
+    await Promise.all(Array.from({ length: 4 }, client))
+    await Promise.all(eventIds.map((eventId) => apply(configure(eventId, { paused: false }))))
+    await sleep(2500)
+    for (const eventId of eventIds) for (let i = 0; i < 3; i++) await settle(eventId)
+
+    expect(seen).toEqual(new Set([...seen, 'held', 'confirmed', 'released', 'extended', 'settled']))
+    expect(seen).not.toContain('rejected')
+    const results = await verifyPromises(kit.database.pool, {
+      eventIds,
+      exampleLimit: 3,
+      checkTimeoutMs: 20_000,
+      now: Date.now,
+    })
+    expect(results.filter(({ broken }) => broken > 0)).toEqual([])
   })
 })
