@@ -88,18 +88,29 @@ export function startRandomClients(options: RandomClientsOptions): RandomClients
     userId: string,
     settings: EventSettings,
   ): CommandInput {
-    const bookingId = chance.chance(0.5) ? bookingIds.get(userId) : undefined
-    const named = bookingId === undefined ? {} : { bookingId }
     const ofStaff = { eventId, userId, caller: STAFF }
+    // Usually somebody who has a booking or hold, so that a command about it often has an effect.
+    const known = [...bookingIds].filter(([user]) => user.startsWith(`user-${eventId}-`))
+    const [holder, knownId] = known.length > 0 && chance.chance(0.7) ? chance.pick(known) : [userId]
+    const named = knownId === undefined || chance.chance(0.4) ? {} : { bookingId: knownId }
     return chance.weighted<() => CommandInput>([
       [
         options.cancelable?.includes(eventId) ? 3 : 0,
         () => ({ ...ofStaff, type: 'cancel_event', userId: STAFF }),
       ],
       [44, () => commandOf('book', eventId, userId)],
-      [12, () => ({ ...commandOf('cancel', eventId, userId), ...named })],
-      [26, () => ({ ...commandOf('confirm', eventId, userId), ...named })],
-      [8, () => ({ ...ofStaff, type: 'extend', ...named, seconds: chance.between(1, 12) })],
+      [12, () => ({ ...commandOf('cancel', eventId, holder), ...named })],
+      [26, () => ({ ...commandOf('confirm', eventId, holder), ...named })],
+      [
+        8,
+        () => ({
+          ...ofStaff,
+          type: 'extend',
+          userId: holder,
+          ...named,
+          seconds: chance.between(1, 12),
+        }),
+      ],
       [4, () => ({ ...ofStaff, type: 'grant', raiseCapacity: chance.chance(0.3) })],
       [6, () => ({ ...configureOf(eventId, choosePatch(chance, settings)), shrink: true })],
     ])()
@@ -133,8 +144,8 @@ export function startRandomClients(options: RandomClientsOptions): RandomClients
 
   async function send(command: CommandInput, chance: Random): Promise<void> {
     const prefer = chance.weighted([
-      [4, undefined],
-      [2, 'return=representation'],
+      [3, undefined],
+      [3, 'return=representation'],
       [2, 'respond-async'],
       [2, `wait=${chance.between(0, 3)}`],
     ])
