@@ -1,7 +1,7 @@
 import { lineBase, lineNameOf } from '@ticket-line/line'
 import { createLineClient, type LineService } from '@ticket-line/line/client'
-import { createSettles, type Settles } from '@ticket-line/line/server'
-import { createLog, type LineLayout, systemClock } from '@ticket-line/shared'
+import { createSettleStore, createSettles, type Settles } from '@ticket-line/line/server'
+import { createLog, type LineLayout, newJobId, systemClock } from '@ticket-line/shared'
 import { Redis } from 'ioredis'
 import pg from 'pg'
 import { expect, onTestFinished } from 'vitest'
@@ -82,7 +82,13 @@ export async function createSettleStack({
     system,
     redis,
     line,
-    settles: createSettles({ redis, layout, log: silent, clock: systemClock }),
+    settles: createSettles({
+      store: createSettleStore(redis, layout),
+      layout,
+      newJobId,
+      log: silent,
+      clock: systemClock,
+    }),
     query,
     fill: (event) => fillHeldEvent(pool, event),
     key: (eventId, name) => `${lineBase(lineNameOf(eventId, layout), layout)}${name}`,

@@ -444,7 +444,7 @@ export interface NaiveModel {
   /** Records a command as abandoned by the API. If it has no outcome yet, it has no effect. */
   abandon(command: NaiveCommand, nowMs: number): void
   /** Records a command that killed its workers. It has no effect, but it takes its key. */
-  reject(command: NaiveCommand, nowMs: number): void
+  reject(command: NaiveCommand, nowMs: number, acceptedAtMs?: number): void
 }
 
 export interface NaiveCommand extends NaiveRequest {
@@ -507,11 +507,11 @@ export function createNaiveModel(events: ReadonlyMap<number, NaiveEvent>): Naive
       if (!outcomes.has(command.commandId))
         outcomes.set(command.commandId, { outcome: 'abandoned', decidedAtMs: nowMs })
     },
-    reject(command, nowMs) {
+    reject(command, nowMs, acceptedAtMs = nowMs) {
       const outcome: Outcome = { outcome: 'rejected', decidedAtMs: nowMs }
       outcomes.set(command.commandId, outcome)
-      if (command.keyHash !== undefined && ownerOf(command, nowMs) === undefined)
-        owners.set(nameOf(command), { command, outcome, acceptedAtMs: nowMs })
+      if (command.keyHash !== undefined && ownerOf(command, acceptedAtMs) === undefined)
+        owners.set(nameOf(command), { command, outcome, acceptedAtMs })
     },
   }
 }

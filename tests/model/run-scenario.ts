@@ -64,11 +64,8 @@ interface Run {
  * @throws Error for a wrong outcome or a broken promise, with the last commands and their outcomes
  */
 export function runScenario(scenario: Scenario, hooks: Hooks = {}, startMs = 1e12): number {
-  const { events, lastSequence } = scenario
-  const starts = events.map(({ totalTickets, settings }) => ({
-    totalTickets,
-    settings: settings === undefined ? {} : chooseSettings(createRandom(settings), startMs),
-  }))
+  const { lastSequence } = scenario
+  const starts = startsOf(scenario, startMs)
   const run: Run = {
     scenario,
     store: createRowStore(starts, lastSequence),
@@ -91,6 +88,14 @@ export function runScenario(scenario: Scenario, hooks: Hooks = {}, startMs = 1e1
       },
     )
   }
+}
+
+/** How the events of a scenario begin. */
+function startsOf({ events }: Scenario, startMs: number) {
+  return events.map(({ totalTickets, settings }) => ({
+    totalTickets,
+    settings: settings === undefined ? {} : chooseSettings(createRandom(settings), startMs),
+  }))
 }
 
 function runJobs(run: Run): number {

@@ -1,4 +1,3 @@
-import type { DepthCounter, EventCounts, LineQueues } from '@ticket-line/line'
 import {
   createAdmission,
   createFindStored,
@@ -7,9 +6,10 @@ import {
   type SubmitResult,
   type SubmitterDeps,
 } from '@ticket-line/line/client'
-import { type CommandRequest, every, type JobPayload } from '@ticket-line/shared'
+import { type CommandRequest, every } from '@ticket-line/shared'
 import { createProcess, type SimProcess } from './clock.ts'
 import type { Connection } from './connection.ts'
+import { createDepth, createQueues } from './line-queues.ts'
 import { silent, type World } from './world.ts'
 
 export interface ApiProcess {
@@ -66,9 +66,7 @@ function submitterDeps(world: World, process: SimProcess, connection: Connection
   const steady = { wallMs: clock.now, steadyMs: clock.now }
   const store = world.storeOf(process)
   const jobStore = createJobStore({
-    queues: {
-      queueOf: (lineName: string) => createQueue(lineName, world, connection),
-    } as unknown as LineQueues,
+    queues: createQueues(world, connection),
     wakeUp: (lineName) =>
       void connection.call(() => world.streams.wakeUp(lineName)).catch(() => undefined),
     relistJob: (lineName, jobId) =>
@@ -101,32 +99,5 @@ function submitterDeps(world: World, process: SimProcess, connection: Connection
       cancel: without.deadline && ms > HOLD_MS ? () => undefined : clock.after(ms, process, run),
     }),
     soon: setImmediate,
-  }
-}
-
-function createQueue(lineName: string, { data }: World, connection: Connection): object {
-  return {
-    add: (_name: string, payload: JobPayload, { jobId }: { jobId: string }) => {
-      const json = JSON.stringify(payload)
-      return connection.call(() => data.add(lineName, jobId, json), 'add')
-    },
-    getJob: (jobId: string) => connection.call(() => data.getJob(lineName, jobId)),
-  }
-}
-
-/** The depth counter of a line, on the simulated Redis. */
-function createDepth({ data }: World, connection: Connection): DepthCounter {
-  return {
-    async admit(lineName, counts, limit = Number.POSITIVE_INFINITY) {
-      const admitted = await connection.call(
-        () => data.enter(lineName, new Map(counts), limit),
-        'count',
-      )
-      return [...admitted].map(([eventId, count]) => ({ eventId, admitted: count, depth: 0 }))
-    },
-    takeBack(lineName: string, counts: EventCounts) {
-      connection.call(() => data.leave(lineName, new Map(counts))).catch(() => undefined)
-    },
-    forget: () => Promise.resolve(false),
   }
 }

@@ -1,5 +1,13 @@
 /** The kinds of commands at which a connection can be cut. */
-export const CUT_POINTS = ['count', 'add', 'fetch', 'completion', 'COMMIT', 'statement'] as const
+export const CUT_POINTS = [
+  'count',
+  'add',
+  'mark',
+  'fetch',
+  'completion',
+  'COMMIT',
+  'statement',
+] as const
 export type CutPoint = (typeof CUT_POINTS)[number]
 
 /** `before` the server runs the command, or `after`, so that only the reply is lost. */

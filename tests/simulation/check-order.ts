@@ -45,7 +45,7 @@ export function checkOrderOfLines({ arrivals, postgres, flushes }: World): void 
 export function checkOrderOfAnswers({ postgres, flushes }: World, sent: Sent[]): void {
   const placeOf = new Map<number, { place: number; commandId: string }>()
   for (const [place, { command, outcome }] of postgres.log.entries())
-    if (outcome.outcome !== 'abandoned')
+    if (outcome.outcome !== 'abandoned' && command.type !== 'settle')
       placeOf.set((command as unknown as NumberedRequest).number, {
         place,
         commandId: command.commandId,

@@ -1,6 +1,7 @@
 import { deepStrictEqual } from 'node:assert'
 import { createNaiveEvents, createNaiveModel } from '../model/naive-model.ts'
 import { checkPromises } from '../model/promises.ts'
+import type { EventStart } from '../model/row-store.ts'
 import { checkAnswers } from './check-answers.ts'
 import { checkOrderOfAnswers, checkOrderOfLines } from './check-order.ts'
 import type { InjectedFault, Injections } from './fault-injection.ts'
@@ -14,10 +15,10 @@ import { POISON, type World } from './world.ts'
 export function check(
   world: World,
   sent: Sent[],
-  sizes: number[],
+  starts: EventStart[],
   { faults, disturbances }: Injections,
 ): void {
-  checkDecisions(world, sizes)
+  checkDecisions(world, starts)
   checkRejections(world, faults)
   checkOneEffect(world)
   checkOrderOfLines(world)
@@ -29,20 +30,33 @@ export function check(
  * Checks that the naive model, in the order of the commits, makes the same decisions and ends with
  * the same rows.
  */
-function checkDecisions({ postgres }: World, sizes: number[]): void {
-  const model = createNaiveModel(createNaiveEvents(sizes))
-  for (const { command, outcome, nowMs } of postgres.log) {
+function checkDecisions({ postgres }: World, starts: EventStart[]): void {
+  const model = createNaiveModel(createNaiveEvents(starts))
+  /** When a command took a key last, by caller and key. */
+  const keyTakenAtMs = new Map<string, number>()
+  let lastMs = 0
+  for (const { command, outcome, nowMs, loadedAtMs, committedAtMs } of postgres.log) {
+    const key = JSON.stringify([command.caller, command.keyHash])
+    const isTooEarly = ['sales_not_open', 'sales_paused'].includes(outcome.outcome)
+    // Such a command takes no key, so nothing notices that a command of another line takes it in
+    // the meantime. It is decided as if it came first.
+    const ignoresKey = isTooEarly && (keyTakenAtMs.get(key) ?? 0) > loadedAtMs
+    const { keyHash: _, ...keyless } = command
+    const asked = ignoresKey ? keyless : command
+    if (!isTooEarly) keyTakenAtMs.set(key, committedAtMs)
     if (outcome.outcome === 'abandoned') model.abandon(command, nowMs)
     else if (outcome.outcome === 'rejected' && outcome.replayOf === undefined)
-      model.reject(command, nowMs)
-    else deepStrictEqual(outcome, model.decide(command, nowMs), `decision of ${command.commandId}`)
+      model.reject(command, nowMs, 0)
+    else deepStrictEqual(outcome, model.decide(asked, nowMs, 0), `decision of ${command.commandId}`)
+    // The clock may have been set back, and what was due before is still due.
+    lastMs = Math.max(lastMs, nowMs)
   }
   checkPromises(
     postgres.rows,
     model,
-    sizes.map((_, i) => i + 1),
+    starts.map((_, i) => i + 1),
     0,
-    postgres.log.at(-1)?.nowMs ?? 0,
+    lastMs,
   )
 }
 
@@ -68,6 +82,8 @@ function checkOneEffect({ postgres }: World): void {
   for (const { command, outcome } of postgres.log) {
     if (outcome.outcome === 'abandoned') continue
     const { number } = command as unknown as NumberedRequest
+    // Settles are not requests.
+    if (number === undefined) continue
     const other = decidedAs.get(number)
     if (other !== undefined)
       throw new Error(`a request was decided as ${other} and as ${command.commandId}`)

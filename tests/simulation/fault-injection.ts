@@ -1,6 +1,7 @@
 import { CUT_POINTS, type CutMoment, type CutPoint } from './armed-cuts.ts'
 import { createProcess } from './clock.ts'
 import {
+  clockFaults,
   type Fault,
   processFaults,
   type ServerName,
@@ -15,6 +16,8 @@ export interface FaultPlan {
   overMs: number
   /** Whether Redis may be flushed. */
   flush: boolean
+  /** Whether events have deadlines, so that the time matters. */
+  sale: boolean
 }
 
 /** A fault that was injected. */
@@ -91,6 +94,7 @@ export function injectFaults(world: World, fleet: Fleet, plan: FaultPlan): Injec
     { kind: 'connection cut at a command', weight: 12, inject: armCut },
     ...processFaults(world, fleet, random),
     ...serverFaults(world, random, disturbed),
+    ...(plan.sale ? clockFaults(world, random) : []),
     ...streamFaults(world, random, (run, afterMs) => clock.after(afterMs, injector, run)),
   ]
   if (plan.flush) faults.push({ kind: 'Redis flushed', weight: 6, inject: flushSoon })

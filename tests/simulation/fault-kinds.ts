@@ -80,6 +80,18 @@ export function serverFaults(
   }))
 }
 
+/** The clock of PostgreSQL stops or is set, which an operator or a virtual machine may do. */
+export function clockFaults({ postgres }: World, random: Random): Fault[] {
+  const stop = (): void => postgres.stopClock(random.between(500, 5000))
+  // The last one is long enough that a hold that lapsed can no longer be confirmed.
+  const step = (): void =>
+    postgres.stepClock(random.pick([-5000, -500, -10, 10, 1000, 8000, 25 * 3_600_000]))
+  return [
+    { kind: 'PostgreSQL clock stopped', weight: 2, inject: stop },
+    { kind: 'PostgreSQL clock set', weight: 2, inject: step },
+  ]
+}
+
 /** Faults of the streams: entries are lost, late or delivered twice. */
 export function streamFaults(
   { streams }: World,

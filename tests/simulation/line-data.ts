@@ -11,6 +11,14 @@ export interface LineData {
   depth: Map<number, number>
   /** Time of the last admission. */
   countedAtMs: number
+  /** Marks of the events that have an undecided settle. */
+  marks: Map<number, SettleMark>
+}
+
+interface SettleMark {
+  /** The job of the settle, or `rejected`. */
+  jobId: string
+  untilMs: number
 }
 
 /** After this time without a job, a count must be left over from a crash. */
@@ -28,6 +36,7 @@ export function emptyLine(): LineData {
     oneActive: false,
     depth: new Map(),
     countedAtMs: 0,
+    marks: new Map(),
   }
 }
 
@@ -68,4 +77,28 @@ export function enterLine(
 export function leaveLine({ wait, depth }: LineData, counts: Map<number, number>): void {
   if (wait.length === 0) depth.clear()
   else for (const [eventId, count] of counts) depth.set(eventId, (depth.get(eventId) ?? 0) - count)
+}
+
+/** Times of `mark-settles.lua`, ms. */
+export interface MarkTimes {
+  markMs: number
+  addingMs: number
+  rejectedMs: number
+}
+
+/** True if a settle of the event is in the line or on its way there; see `mark-settles.lua`. */
+export function hasSettle(
+  line: LineData,
+  eventId: number,
+  { markMs, addingMs }: MarkTimes,
+  nowMs: number,
+): boolean {
+  const mark = line.marks.get(eventId)
+  const leftMs = (mark?.untilMs ?? nowMs) - nowMs
+  if (mark === undefined || leftMs <= 0) return false
+  if (mark.jobId === 'rejected' || leftMs > markMs - addingMs) return true
+  if (!line.jobs.has(mark.jobId) || line.completed.includes(mark.jobId)) return false
+  const isListed = line.wait.includes(mark.jobId) || line.active.includes(mark.jobId)
+  if (isListed && leftMs < markMs / 2) mark.untilMs = nowMs + markMs
+  return true
 }

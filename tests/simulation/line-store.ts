@@ -1,4 +1,4 @@
-import type { CommandStore, LineStore, StoredCommand } from '@ticket-line/db'
+import type { CommandStore, DueCursor, DuePage, LineStore, StoredCommand } from '@ticket-line/db'
 import { type AbandonedOutcome, commandIdOf } from '@ticket-line/shared'
 import type { RowStore } from '../model/row-store.ts'
 import type { Postgres, SimulatedPool } from './postgres.ts'
@@ -75,4 +75,29 @@ function find(rows: RowStore, commandIds: string[]): StoredCommand[] {
       ? []
       : [{ command: row.command, acceptedAtMs: 0, outcome: row.outcome }]
   })
+}
+
+/** Events of one page: so few that some reads have several. */
+const DUE_PER_READ = 2
+
+/** `readDueEvents`. */
+export function readDue(rows: RowStore, nowMs: number, after: DueCursor | undefined): DuePage {
+  const deadlines = [...rows.events.values()]
+    .flatMap(({ row: { eventId, dueAtMs } }) => (dueAtMs === null ? [] : [{ eventId, dueAtMs }]))
+    .sort((a, b) => a.dueAtMs - b.dueAtMs || a.eventId - b.eventId)
+  const afterMs = Number(after?.dueAt ?? Number.NEGATIVE_INFINITY)
+  const afterId = after?.eventId ?? 0
+  const page = deadlines
+    .filter(({ dueAtMs }) => dueAtMs <= nowMs)
+    .filter(
+      ({ eventId, dueAtMs }) => dueAtMs > afterMs || (dueAtMs === afterMs && eventId > afterId),
+    )
+    .slice(0, DUE_PER_READ)
+  const last = page.length === DUE_PER_READ ? page.at(-1) : undefined
+  const next = deadlines.find(({ dueAtMs }) => dueAtMs > nowMs)
+  return {
+    eventIds: page.map(({ eventId }) => eventId),
+    next: last && { dueAt: String(last.dueAtMs), eventId: last.eventId },
+    untilNextMs: next && next.dueAtMs - nowMs,
+  }
 }

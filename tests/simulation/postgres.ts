@@ -6,7 +6,7 @@ import type {
   LoadRequest,
 } from '@ticket-line/db'
 import type { AcceptedCommand, Command, StoredOutcome } from '@ticket-line/shared'
-import { createRowStore, type RowStore } from '../model/row-store.ts'
+import { createRowStore, type EventStart, type RowStore } from '../model/row-store.ts'
 import type { Random } from '../random.ts'
 import type { ArmedCuts } from './armed-cuts.ts'
 import type { Clock, SimProcess } from './clock.ts'
@@ -22,6 +22,14 @@ export interface Postgres extends Troubles {
   /** Whether a session holds the lock of an event. */
   isLocked(eventId: number): boolean
   pool(process: SimProcess): SimulatedPool
+  /** The server's clock, ms since 1970. */
+  nowMs(): number
+  /** Sets the server's clock forward or, if `byMs` is negative, back. */
+  stepClock(byMs: number): void
+  /** Stops the server's clock for a time. It is right again afterwards. */
+  stopClock(forMs: number): void
+  /** The events of which something is due. */
+  dueEvents(): number[]
 }
 
 export interface Committed {
@@ -29,6 +37,8 @@ export interface Committed {
   outcome: StoredOutcome
   /** The time of the decision, read under the locks. */
   nowMs: number
+  /** When the rows were read that it was decided from. */
+  loadedAtMs: number
   committedAtMs: number
 }
 
@@ -42,7 +52,7 @@ export interface PostgresDeps {
   clock: Clock
   random: Random
   armedCuts: ArmedCuts
-  sizes: number[]
+  starts: EventStart[]
   /**
    * Called with the users who book, before a batch is decided. If it returns true, the process has
    * died.
@@ -55,6 +65,7 @@ export interface PostgresDeps {
     rowLock?: boolean
     answerAfterCommit?: boolean
     fastPathCheck?: boolean
+    holdDeadlines?: boolean
   }
 }
 
@@ -68,8 +79,12 @@ export function createPostgres(deps: PostgresDeps): Postgres {
     deps.random,
     deps.armedCuts,
   )
-  const rows = createRowStore(deps.sizes, 0)
+  const rows = createRowStore(deps.starts, 0)
   const log: Committed[] = []
+  let aheadMs = 0
+  let stopped = { atMs: 0, untilMs: 0 }
+
+  const nowMs = (): number => (clock.now() < stopped.untilMs ? stopped.atMs : clock.now() + aheadMs)
 
   function load(session: Session, request: LoadRequest): Promise<LoadedBatch> {
     return roundTrip(session, undefined, (reply, fail) => {
@@ -86,8 +101,11 @@ export function createPostgres(deps: PostgresDeps): Postgres {
       })
       locks.acquire(session, locked, () => {
         tooLong()
-        const loaded = rows.load(request, clock.now())
+        session.loadedAtMs = clock.exactNow()
+        const loaded = rows.load(request, nowMs())
         if (without.storedOutcomes) loaded.stored = []
+        if (without.holdDeadlines)
+          for (const claim of loaded.due) if (claim.expiresAtMs !== null) claim.expiresAtMs = 0
         clock.after(IDLE_IN_TRANSACTION_MS, server, () => end(session))
         reply(loaded)
       })
@@ -99,7 +117,7 @@ export function createPostgres(deps: PostgresDeps): Postgres {
       if (without.storedOutcomes)
         for (const { command } of writes.decided) rows.commands.delete(command.commandId)
       const taken = violationOf(rows, writes)
-      if (taken === undefined) write(writes)
+      if (taken === undefined) write(session, writes)
       session.state = taken === undefined ? 'committed' : 'ended'
       end(session)
       if (taken === undefined) reply()
@@ -107,14 +125,25 @@ export function createPostgres(deps: PostgresDeps): Postgres {
     })
   }
 
-  function write(writes: BatchWrites): void {
+  function write({ loadedAtMs }: Session, writes: BatchWrites): void {
     try {
       rows.apply(writes)
     } catch (error) {
       deps.onBug(error)
     }
     for (const { command, outcome } of writes.decided)
-      log.push({ command, outcome, nowMs: writes.nowMs, committedAtMs: clock.exactNow() })
+      log.push({
+        command,
+        outcome,
+        nowMs: writes.nowMs,
+        loadedAtMs,
+        committedAtMs: clock.exactNow(),
+      })
+  }
+
+  function record(command: Command, outcome: StoredOutcome): void {
+    const atMs = clock.exactNow()
+    log.push({ command, outcome, nowMs: nowMs(), loadedAtMs: atMs, committedAtMs: atMs })
   }
 
   function bookFree(
@@ -124,11 +153,11 @@ export function createPostgres(deps: PostgresDeps): Postgres {
     return roundTrip(session, 'COMMIT', (reply) => {
       const free = bookings.filter(({ eventId }) => locks.areFree([eventId]) || without.rowLock)
       if (without.fastPathCheck) for (const { commandId } of free) rows.commands.delete(commandId)
-      const booked = rows.bookFree(free, clock.now())
+      const booked = rows.bookFree(free, nowMs())
       for (const { commandId } of free) {
         const row = rows.commands.get(commandId)
         if (row === undefined || !booked.has(commandId)) continue
-        log.push({ ...row, nowMs: clock.now(), committedAtMs: clock.exactNow() })
+        record(row.command, row.outcome)
       }
       reply(booked)
     })
@@ -143,10 +172,19 @@ export function createPostgres(deps: PostgresDeps): Postgres {
     ...faults,
     rows,
     log,
-    decided(command, outcome) {
-      log.push({ command, outcome, nowMs: clock.now(), committedAtMs: clock.exactNow() })
-    },
+    decided: record,
     isLocked: (eventId) => !locks.areFree([eventId]),
+    nowMs,
+    stepClock(byMs) {
+      aheadMs += byMs
+    },
+    stopClock(forMs) {
+      stopped = { atMs: nowMs(), untilMs: clock.now() + forMs }
+    },
+    dueEvents: () =>
+      [...rows.events.values()].flatMap(({ row: { eventId, dueAtMs } }) =>
+        dueAtMs !== null && dueAtMs <= nowMs() ? [eventId] : [],
+      ),
     pool: (process) => ({
       async begin(request) {
         const session = await connect(process)
@@ -179,7 +217,7 @@ export function createPostgres(deps: PostgresDeps): Postgres {
         }),
       statement: (run) =>
         inSession(process, (session) =>
-          roundTrip(session, 'statement', (reply) => reply(run(rows, clock.now()))),
+          roundTrip(session, 'statement', (reply) => reply(run(rows, nowMs()))),
         ),
     }),
   }

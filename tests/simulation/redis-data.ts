@@ -1,5 +1,7 @@
 import type { LineLength } from '@ticket-line/line'
-import { emptyLine, enterLine, type LineData, leaveLine } from './line-data.ts'
+import type { SettleStore } from '@ticket-line/line/server'
+import { lineNameIn } from '@ticket-line/shared'
+import { emptyLine, enterLine, hasSettle, type LineData, leaveLine } from './line-data.ts'
 
 /**
  * What Redis does for the lines, as the scripts of BullMQ and of the product do it;
@@ -21,6 +23,8 @@ export interface RedisData {
   extendLock(lineName: string, jobId: string, token: string, durationMs: number): 0 | 1
   recoverStalled(lineName: string): string[]
   measure(lineName: string): LineLength
+  /** The jobs that are queued or active in any line. */
+  undecided(): string[]
   withWork(): string[]
   /**
    * Admits commands, up to a limit.
@@ -28,6 +32,9 @@ export interface RedisData {
    */
   enter(lineName: string, counts: Map<number, number>, max: number): Map<number, number>
   leave(lineName: string, counts: Map<number, number>): void
+  /** @returns for each settle, whether its event was marked */
+  markSettles(...args: Parameters<SettleStore['mark']>): boolean[]
+  endSettle(...args: Parameters<SettleStore['end']>): void
   flush(): Flushed
 }
 
@@ -51,9 +58,15 @@ export interface RedisDataDeps {
   lockMs: number
   stalledIntervalMs: number
   /** Called when a job enters a line. */
-  onArrival: (lineName: string, jobId: string) => void
+  onArrival: (lineName: string, jobId: string, payload: string) => void
   /** Guards to leave out, so that the checks can be tested. */
-  without: { oneActiveJob?: boolean; stalledJobToHead?: boolean; depthReset?: boolean }
+  without: {
+    oneActiveJob?: boolean
+    stalledJobToHead?: boolean
+    depthReset?: boolean
+    settleMarks?: boolean
+    lostSettles?: boolean
+  }
 }
 
 const COMPLETED_KEPT = 20
@@ -98,7 +111,7 @@ export function createRedisData(deps: RedisDataDeps): RedisData {
       if (line.jobs.has(jobId)) return
       line.jobs.set(jobId, { payload, starts: 0 })
       line.wait.push(jobId)
-      deps.onArrival(lineName, jobId)
+      deps.onArrival(lineName, jobId, payload)
     },
     getJob: (lineName, jobId) => lines.get(lineName)?.jobs.get(jobId)?.payload,
     setConcurrency(lineName) {
@@ -140,6 +153,7 @@ export function createRedisData(deps: RedisDataDeps): RedisData {
       line.maybeStalled = new Set(line.active)
       return stalled
     },
+    undecided: () => [...lines.values()].flatMap(({ wait, active }) => [...wait, ...active]),
     withWork() {
       return [...lines.keys()].filter((lineName) => {
         const { queuedJobs, activeJobs } = measure(lineName)
@@ -149,6 +163,21 @@ export function createRedisData(deps: RedisDataDeps): RedisData {
     enter: (lineName, counts, max) =>
       enterLine(lineOf(lineName), { counts, max, nowMs: now(), forget: !without.depthReset }),
     leave: (lineName, counts) => leaveLine(lineOf(lineName), counts),
+    markSettles: (settles, times) =>
+      settles.map(({ eventId, jobId }) => {
+        const line = lineOf(lineNameIn(jobId))
+        const isMarked = without.lostSettles
+          ? line.marks.has(eventId)
+          : hasSettle(line, eventId, times, now())
+        if (isMarked && !without.settleMarks) return false
+        line.marks.set(eventId, { jobId, untilMs: now() + times.markMs })
+        return true
+      }),
+    endSettle({ eventId, jobId }, rejectedMs) {
+      const { marks } = lineOf(lineNameIn(jobId))
+      if (rejectedMs > 0) marks.set(eventId, { jobId: 'rejected', untilMs: now() + rejectedMs })
+      else if (marks.get(eventId)?.jobId === jobId) marks.delete(eventId)
+    },
     flush() {
       const all = [...lines.values()]
       const started = all.flatMap(({ wait, jobs }) =>

@@ -28,6 +28,8 @@ const FAULT_KINDS = [
   'PostgreSQL connections cut',
   'PostgreSQL frozen',
   'PostgreSQL away',
+  'PostgreSQL clock stopped',
+  'PostgreSQL clock set',
   'wake-ups and replies lost',
   'wake-ups and replies late and twice',
   ...CUT_POINTS.flatMap((point) => [`cut before ${point}`, `reply to ${point} cut`]),

@@ -33,6 +33,8 @@ export interface Troubles {
 
 export interface Session extends LockHolder {
   process: SimProcess
+  /** When the rows of its transaction were read. */
+  loadedAtMs: number
   /** Rejects the call that waits for a reply. */
   lose: ((error: Error) => void) | undefined
 }
@@ -77,7 +79,13 @@ export function createSessions(clock: Clock, random: Random, armedCuts: ArmedCut
       await new Promise<void>((resolve) => clock.after(latencyMs(), process, resolve))
       throw failure('connect ECONNREFUSED', 'ECONNREFUSED')
     }
-    const session: Session = { process, state: 'open', locks: new Set(), lose: undefined }
+    const session: Session = {
+      process,
+      state: 'open',
+      locks: new Set(),
+      loadedAtMs: 0,
+      lose: undefined,
+    }
     sessions.add(session)
     return session
   }

@@ -68,6 +68,22 @@ describe('simulate without a guard', () => {
       /still wait or are refused/,
     ],
     ['no sweep looks for lines with work', { sweep: true }, /have work: \S/],
+    [
+      'a settle ignores the deadlines of holds',
+      { holdDeadlines: true },
+      /decision of|lapses before its deadline|is stored as/,
+    ],
+    ['no clock adds settles', { settleClock: true }, /is due, and no settle entered its line/],
+    [
+      'events that have an undecided settle get another one',
+      { settleMarks: true },
+      /has two undecided settles/,
+    ],
+    [
+      'the mark of a lost settle is not replaced',
+      { lostSettles: true },
+      /is due, and no settle entered its line/,
+    ],
   ]
 
   it.each(mutants)('finds a broken promise if %s', async (_what, without, seen) => {

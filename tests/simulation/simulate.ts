@@ -1,8 +1,11 @@
+import { createRandom } from '../random.ts'
 import { check } from './check.ts'
 import { START_MS } from './clock.ts'
 import { type Injections, injectFaults } from './fault-injection.ts'
 import { startFleet } from './fleet.ts'
 import type { Committed } from './postgres.ts'
+import { chooseSettings } from './sale-settings.ts'
+import { watchSettles } from './settle-watch.ts'
 import { installTimers } from './timers.ts'
 import { type Sent, startTraffic, type Traffic } from './traffic.ts'
 import { createWorld, type RemovedGuards, type World } from './world.ts'
@@ -47,13 +50,14 @@ export async function simulate({
     const traffic = startTraffic(world, fleet.apis, {
       ...plan,
       commands,
-      events: plan.sizes.length,
+      events: plan.starts.length,
     })
     injections = injectFaults(world, fleet, plan)
+    const dueEvents = watchSettles(world, injections)
     await world.clock.run(plan.overMs)
-    await untilSettled(world, traffic)
+    await untilSettled(world, traffic, dueEvents)
     if (world.bugs.length > 0) throw world.bugs[0]
-    check(world, traffic.sent, plan.sizes, injections)
+    check(world, traffic.sent, plan.starts, injections)
     return {
       results: countBy(traffic.sent, ({ result }: Sent) => result?.kind ?? 'nothing'),
       faults: countBy(injections.faults, ({ kind }) => kind),
@@ -68,11 +72,16 @@ export async function simulate({
 }
 
 /**
- * Waits until every client has its answer and every line is empty.
+ * Waits until every client has its answer, every line is empty, and nothing is due.
  * @throws Error if that takes too long, because the system must recover by itself from every fault
  */
-async function untilSettled({ clock, data }: World, { isDone }: Traffic): Promise<void> {
-  const isSettled = (): boolean => isDone() && data.withWork().length === 0
+async function untilSettled(
+  { clock, data }: World,
+  { isDone }: Traffic,
+  dueEvents: () => number[],
+): Promise<void> {
+  const isSettled = (): boolean =>
+    isDone() && data.withWork().length === 0 && dueEvents().length === 0
   let wasSettled = false
   for (let settledMs = 0; settledMs < SETTLE_MS; settledMs += 1000) {
     await clock.run(1000)
@@ -81,17 +90,24 @@ async function untilSettled({ clock, data }: World, { isDone }: Traffic): Promis
     wasSettled = isSettled()
   }
   throw new Error(
-    `${SETTLE_MS} ms after the last fault, clients still wait or are refused, or these lines have work: ${data.withWork()}`,
+    `${SETTLE_MS} ms after the last fault, clients still wait or are refused, something is due for the events [${dueEvents()}], or these lines have work: ${data.withWork()}`,
   )
 }
 
 /** The parameters of a seed. Moduli that rarely share factors give many combinations. */
 function planOf(seed: number) {
+  const sizes = Array.from(
+    { length: 1 + (seed % 5) },
+    (_, i) => [0, 1, 5, 40, 200][(seed + i * 3) % 5] as number,
+  )
+  const sale = seed % 7 >= 3 && seed % 16 !== 13
+  const random = createRandom(seed).fork('settings')
   return {
-    sizes: Array.from(
-      { length: 1 + (seed % 5) },
-      (_, i) => [0, 1, 5, 40, 200][(seed + i * 3) % 5] as number,
-    ),
+    starts: sale
+      ? sizes.map((totalTickets) => ({ totalTickets, settings: chooseSettings(random, START_MS) }))
+      : sizes,
+    /** Whether events have settings, and all commands occur. */
+    sale,
     lines: seed % 3 === 0 ? 1 + (seed % 2) : 0,
     maxQueueDepth: seed % 8 === 5 ? 30 : 20_000,
     users: [8, 60, 400][seed % 3] as number,

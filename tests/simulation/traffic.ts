@@ -40,7 +40,12 @@ const WAITS_MS = [0, 0, 30, 200, 1000, 3000, 10_000, 10_000] as const
 export function startTraffic(world: World, apis: () => ApiProcess[], plan: TrafficPlan): Traffic {
   const { clock } = world
   const random = world.random.fork('traffic')
-  const nextRequest = chooseRequests(random, plan)
+  /** The last booking that an answer named, by event and user. */
+  const bookingIds = new Map<string, string>()
+  const nextRequest = chooseRequests(random, plan, {
+    nowMs: clock.now,
+    bookingIdOf: (eventId, userId) => bookingIds.get(`${eventId} ${userId}`),
+  })
   const clients = createProcess('clients')
   const sent: Sent[] = []
   const arriving = new Map<ApiProcess, Sent[]>()
@@ -93,6 +98,11 @@ export function startTraffic(world: World, apis: () => ApiProcess[], plan: Traff
   function receive(one: Sent, result: SubmitResult): void {
     one.result = result
     one.answeredAtMs = clock.exactNow()
+    const bookingId = result.kind === 'decided' ? result.outcome.bookingId : undefined
+    if (bookingId !== undefined) {
+      const { eventId, userId } = one.request
+      bookingIds.set(`${eventId} ${userId}`, bookingId)
+    }
     const refused = result.kind === 'unavailable' || result.kind === 'busy'
     if (refused) left += 1
     if (refused || (result.kind === 'unknown' && hasKey(one))) sendAgain(one.request, one.waitMs)

@@ -1,11 +1,14 @@
 import { createApply, jobResultOf } from '@ticket-line/booking-worker/booking'
+import { startSettleClock } from '@ticket-line/booking-worker/settle-clock'
 import {
   createLine,
   createLockRenewer,
   createScheduler,
+  createSettles,
   createSweeper,
   divideGrace,
   type LineDeps,
+  type SettleStore,
   type SweeperDeps,
 } from '@ticket-line/line/server'
 import type { JobPayload, JobReply } from '@ticket-line/shared'
@@ -13,6 +16,7 @@ import type { Redis } from 'ioredis'
 import { createBackend } from './backend.ts'
 import { createProcess, type SimProcess } from './clock.ts'
 import type { Connection } from './connection.ts'
+import { createDepth, createQueues } from './line-queues.ts'
 import { LOCK_MS, STALLED_INTERVAL_MS, silent, type World } from './world.ts'
 
 export interface WorkerProcess {
@@ -30,7 +34,22 @@ export function startWorker(world: World, name: string): WorkerProcess {
   return clock.as(process, () => {
     const connection = world.redis.connect(process, { patient: true })
     const ending = { stopping: false, givenUp: false }
-    const deps = lineDeps(world, process, connection, ending)
+    const steady = { wallMs: clock.now, steadyMs: clock.now }
+    const settles = createSettles({
+      store: createSettleStore(world, connection),
+      layout: world.layout,
+      newJobId: world.newJobId,
+      log: silent,
+      clock: steady,
+    })
+    const settleClock = world.without.settleClock
+      ? undefined
+      : startSettleClock({
+          readDue: world.dueReaderOf(process),
+          addSettles: settles.add,
+          log: silent,
+        })
+    const deps = { ...lineDeps(world, process, connection, ending), onJobEnd: settles.onJobEnd }
     const scheduler = createScheduler({
       createLine: (lineName) =>
         createLine(deps, { lineName, prefix: 'sim', base: `sim:${lineName}:` }),
@@ -42,7 +61,7 @@ export function startWorker(world: World, name: string): WorkerProcess {
       handOver: (lineNames) => connection.call(() => lineNames.forEach(streams.wakeUp)),
       onStalled: () => undefined,
       log: silent,
-      clock: { wallMs: clock.now, steadyMs: clock.now },
+      clock: steady,
     })
     const registry = {
       allWithWork: () =>
@@ -67,6 +86,7 @@ export function startWorker(world: World, name: string): WorkerProcess {
         clock.as(process, () => {
           setTimeout(() => Object.assign(ending, { givenUp: true }), GRACE.giveUpAfterMs)
           sweeper.stop()
+          void settleClock?.stop()
           void scheduler.close(GRACE).then(() => world.kill(process))
         })
       },
@@ -110,5 +130,21 @@ function lineDeps(
     },
     isStopping: () => ending.stopping,
     clock: steady,
+  }
+}
+
+/** What settles do in the simulated Redis. */
+function createSettleStore(world: World, connection: Connection): SettleStore {
+  const { data, streams } = world
+  return {
+    mark: (...settles) => connection.call(() => data.markSettles(...settles), 'mark'),
+    async end(...settle) {
+      await connection.call(() => data.endSettle(...settle))
+      return null
+    },
+    depth: createDepth(world, connection),
+    queues: createQueues(world, connection),
+    wakeUp: (lineName) =>
+      void connection.call(() => streams.wakeUp(lineName)).catch(() => undefined),
   }
 }

@@ -1,9 +1,16 @@
+import type { SettleClockDeps } from '@ticket-line/booking-worker/settle-clock'
 import type { CommandStore, LineStore } from '@ticket-line/db'
-import { createLog, type LineLayout } from '@ticket-line/shared'
+import {
+  type CommandRequest,
+  createLog,
+  type JobPayload,
+  type LineLayout,
+} from '@ticket-line/shared'
+import type { EventStart } from '../model/row-store.ts'
 import { createRandom, type Random } from '../random.ts'
 import { type ArmedCuts, createArmedCuts } from './armed-cuts.ts'
 import { type Clock, createClock, type SimProcess } from './clock.ts'
-import { createSimulatedStore } from './line-store.ts'
+import { createSimulatedStore, readDue } from './line-store.ts'
 import { createPostgres, type Postgres } from './postgres.ts'
 import { createRedisData, type Flushed, type RedisData } from './redis-data.ts'
 import { createServer, type Server } from './server.ts'
@@ -35,6 +42,14 @@ export interface RemovedGuards {
   depthReset?: boolean
   /** Workers look for lines with work that no worker serves. */
   sweep?: boolean
+  /** A settle ends only holds whose deadline has passed. */
+  holdDeadlines?: boolean
+  /** Workers add settles when deadlines have passed. */
+  settleClock?: boolean
+  /** A mark keeps a second settle of an event away. */
+  settleMarks?: boolean
+  /** The mark of a settle that was lost is replaced. */
+  lostSettles?: boolean
 }
 
 /** The parts of a simulation apart from its processes. */
@@ -51,12 +66,16 @@ export interface World {
   without: RemovedGuards
   /** Every arrival of a job in a line, by line. A job may arrive again after a flush. */
   arrivals: Map<string, Arrival[]>
+  /** The events of the settles that have arrived, by job. */
+  settles: Map<string, number>
   /** The times at which Redis was flushed, and what it lost. */
   flushes: (Flushed & { atMs: number })[]
   /** Errors that the product must not cause, such as writes that contradict the rows. */
   bugs: unknown[]
   /** The stores of a process. */
   storeOf(process: SimProcess): LineStore & CommandStore
+  /** Reads the events that are due, on a connection of its own. */
+  dueReaderOf(process: SimProcess): SettleClockDeps['readDue']
   /** Makes ids of jobs: the same seed gives the same ids. */
   newJobId: (lineName: string, commandCount: number, nowMs: number) => string
   /** Called with errors that the product must not cause. */
@@ -80,14 +99,14 @@ export const POISON = 'poison'
 
 export interface WorldOptions {
   seed: number
-  sizes: number[]
+  starts: EventStart[]
   /** Number of shared lines; 0 gives each event its own line. */
   lines: number
   maxQueueDepth: number
   without: RemovedGuards
 }
 
-export function createWorld({ seed, sizes, lines, maxQueueDepth, without }: WorldOptions): World {
+export function createWorld({ seed, starts, lines, maxQueueDepth, without }: WorldOptions): World {
   const clock = createClock()
   const random = createRandom(seed)
   const armedCuts = createArmedCuts()
@@ -98,11 +117,16 @@ export function createWorld({ seed, sizes, lines, maxQueueDepth, without }: Worl
   const reportBug = (error: unknown): void => void bugs.push(error)
 
   const arrivals: World['arrivals'] = new Map()
+  const settles: World['settles'] = new Map()
   const data = createRedisData({
     now: clock.now,
     lockMs: LOCK_MS,
     stalledIntervalMs: STALLED_INTERVAL_MS,
-    onArrival(lineName, jobId) {
+    onArrival(lineName, jobId, payload) {
+      if (payload.includes('"type":"settle"')) {
+        const { commands } = JSON.parse(payload) as JobPayload
+        settles.set(jobId, (commands[0] as CommandRequest).eventId)
+      }
       const ofLine = arrivals.get(lineName) ?? []
       ofLine.push({ jobId, atMs: clock.exactNow() })
       arrivals.set(lineName, ofLine)
@@ -113,7 +137,7 @@ export function createWorld({ seed, sizes, lines, maxQueueDepth, without }: Worl
     clock,
     random: random.fork('postgres'),
     armedCuts,
-    sizes,
+    starts,
     kills(bookers, process) {
       const deadly = bookers.includes(POISON)
       if (deadly) kill(process)
@@ -143,11 +167,16 @@ export function createWorld({ seed, sizes, lines, maxQueueDepth, without }: Worl
     armedCuts,
     without,
     arrivals,
+    settles,
     flushes: [],
     bugs,
     reportBug,
     storeOf: (process) =>
       createSimulatedStore({ postgres, pool: postgres.pool(process), startCounts, without }),
+    dueReaderOf(process) {
+      const pool = postgres.pool(process)
+      return (after) => pool.statement((rows, nowMs) => readDue(rows, nowMs, after))
+    },
     newJobId: createJobIds(),
     kill,
     onEnd: (listener) => void endListeners.push(listener),

@@ -9,5 +9,11 @@ export {
   type ServerOptions,
   startLineServer,
 } from './server.js'
-export { createSettles, isSettle, type Settles } from './settles.js'
+export {
+  createSettleStore,
+  createSettles,
+  isSettle,
+  type SettleStore,
+  type Settles,
+} from './settles.js'
 export { createSweeper, type SweeperDeps } from './sweeper.js'

@@ -5,6 +5,7 @@ import {
   dropIfSilent,
   type LineLayout,
   type Log,
+  newJobId,
   reconnectTogether,
 } from '@ticket-line/shared'
 import { createRedisBackend } from 'bullmq'
@@ -18,7 +19,7 @@ import { createJobCleaner } from './job-cleaner.js'
 import { createLine, type LineDeps } from './line.js'
 import { createLockRenewer, type LockCounts } from './lock-renewer.js'
 import { createScheduler, type SchedulerCounts } from './scheduler.js'
-import { createSettles, type Settles } from './settles.js'
+import { createSettleStore, createSettles, type Settles } from './settles.js'
 import { createSweeper } from './sweeper.js'
 
 /** Times that decide how soon other workers take over the lines of a worker that died. */
@@ -113,7 +114,13 @@ export function startLineServer(deps: ServerDeps): LineServer {
   } as Parameters<typeof createRedisBackend>[1])
   root.on('error', () => undefined)
 
-  const settles = createSettles({ redis, layout, log, clock })
+  const settles = createSettles({
+    store: createSettleStore(redis, layout),
+    layout,
+    newJobId,
+    log,
+    clock,
+  })
   const lineDeps: LineDeps = {
     redis,
     root,

@@ -13,12 +13,11 @@ import {
   type LineLayout,
   type Log,
   NOBODY,
-  newJobId,
 } from '@ticket-line/shared'
 import type { Redis } from 'ioredis'
-import { createDepthCounter } from '../depth.js'
+import { createDepthCounter, type DepthCounter } from '../depth.js'
 import { lineBase, lineNameOf, linePrefix } from '../keys.js'
-import { addJob, createLineQueues } from '../queues.js'
+import { addJob, createLineQueues, type LineQueues } from '../queues.js'
 import { defineEndSettle, defineMarkSettles, type SettleToMark } from '../scripts.js'
 import { sendWakeUp } from '../wake-ups.js'
 import type { JobResult, JobToDecide } from './line.js'
@@ -56,19 +55,38 @@ interface SettleJob extends SettleToMark {
   lineName: string
 }
 
+/** What settles do in Redis. All methods throw its error. */
+export interface SettleStore {
+  /** Marks events; see `mark-settles.lua`. */
+  mark: ReturnType<typeof defineMarkSettles>
+  /** Removes the mark of an event; see `end-settle.lua`. */
+  end: ReturnType<typeof defineEndSettle>
+  depth: Pick<DepthCounter, 'admit'>
+  queues: Pick<LineQueues, 'queueOf'>
+  wakeUp: (lineName: string) => void
+}
+
+/** @param redis the patient connection of the worker */
+export function createSettleStore(redis: Redis, layout: LineLayout): SettleStore {
+  return {
+    mark: defineMarkSettles(redis),
+    end: defineEndSettle(redis),
+    depth: createDepthCounter(redis, layout),
+    queues: createLineQueues(redis, layout),
+    wakeUp: (lineName) => void sendWakeUp(redis, layout, lineName).catch(() => undefined),
+  }
+}
+
 export interface SettlesDeps {
-  /** The patient connection of the worker. */
-  redis: Redis
+  store: SettleStore
   layout: LineLayout
+  newJobId: (lineName: string, commandCount: number, nowMs: number) => string
   log: Log
   clock: Clock
 }
 
-export function createSettles({ redis, layout, log, clock }: SettlesDeps): Settles {
-  const markSettles = defineMarkSettles(redis)
-  const endSettle = defineEndSettle(redis)
-  const depth = createDepthCounter(redis, layout)
-  const queues = createLineQueues(redis, layout)
+export function createSettles({ store, layout, newJobId, log, clock }: SettlesDeps): Settles {
+  const { depth, queues, wakeUp } = store
   const times = { markMs: MARK_MS, addingMs: ADDING_MS, rejectedMs: REJECTED_MS }
 
   function newJob(eventId: number): SettleJob {
@@ -88,12 +106,8 @@ export function createSettles({ redis, layout, log, clock }: SettlesDeps): Settl
     await Promise.all([counted, addJob(queues, { lineName, jobId, payload }, wakeUp)])
   }
 
-  function wakeUp(lineName: string): void {
-    sendWakeUp(redis, layout, lineName).catch(() => undefined)
-  }
-
   async function addPortion(jobs: SettleJob[]): Promise<number> {
-    const marked = await markSettles(jobs, times)
+    const marked = await store.mark(jobs, times)
     const toAdd = jobs.filter((_, i) => marked[i])
     await Promise.all(toAdd.map(addSettle))
     return toAdd.length
@@ -111,9 +125,11 @@ export function createSettles({ redis, layout, log, clock }: SettlesDeps): Settl
       if (isSettle(payload)) {
         const [{ eventId }] = payload.commands as [JobPayload['commands'][number]]
         const base = lineBase(lineNameOf(eventId, layout), layout)
-        endSettle({ base, eventId, jobId }, isRejected(result) ? REJECTED_MS : 0).catch(
-          (err: unknown) => log.warn({ jobId, err }, 'could not remove the mark of a settle'),
-        )
+        store
+          .end({ base, eventId, jobId }, isRejected(result) ? REJECTED_MS : 0)
+          .catch((err: unknown) =>
+            log.warn({ jobId, err }, 'could not remove the mark of a settle'),
+          )
       }
       // The mark is removed before the next settle sets it: both use the same connection.
       if (result.kind === 'decided' && result.due !== undefined && result.due.length > 0) {

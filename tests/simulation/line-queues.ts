@@ -1,0 +1,33 @@
+import type { DepthCounter, EventCounts, LineQueues } from '@ticket-line/line'
+import type { JobPayload } from '@ticket-line/shared'
+import type { Connection } from './connection.ts'
+import type { World } from './world.ts'
+
+/** The queues of all lines, as far as jobs are added to them, on the simulated Redis. */
+export function createQueues({ data }: World, connection: Connection): LineQueues {
+  const queueOf = (lineName: string): object => ({
+    add: (_name: string, payload: JobPayload, { jobId }: { jobId: string }) => {
+      const json = JSON.stringify(payload)
+      return connection.call(() => data.add(lineName, jobId, json), 'add')
+    },
+    getJob: (jobId: string) => connection.call(() => data.getJob(lineName, jobId)),
+  })
+  return { queueOf } as unknown as LineQueues
+}
+
+/** The depth counter of all lines, on the simulated Redis. */
+export function createDepth({ data }: World, connection: Connection): DepthCounter {
+  return {
+    async admit(lineName, counts, limit = Number.POSITIVE_INFINITY) {
+      const admitted = await connection.call(
+        () => data.enter(lineName, new Map(counts), limit),
+        'count',
+      )
+      return [...admitted].map(([eventId, count]) => ({ eventId, admitted: count, depth: 0 }))
+    },
+    takeBack(lineName: string, counts: EventCounts) {
+      connection.call(() => data.leave(lineName, new Map(counts))).catch(() => undefined)
+    },
+    forget: () => Promise.resolve(false),
+  }
+}
