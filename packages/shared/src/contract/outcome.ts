@@ -51,7 +51,9 @@ export const OUTCOMES: Readonly<Record<OutcomeKind, OutcomeRule>> = rules
 export const OUTCOME_KINDS = Object.keys(OUTCOMES) as OutcomeKind[]
 
 /** The outcomes that clients see. */
-export const PUBLIC_OUTCOME_KINDS = OUTCOME_KINDS.filter((kind) => kind !== 'settled')
+export const PUBLIC_OUTCOME_KINDS: OutcomeKind[] = OUTCOME_KINDS.filter(
+  (kind) => kind !== 'settled',
+)
 
 /**
  * The business answer to a command. Workers store it and send it to the API as data; only faults

@@ -5,6 +5,7 @@ import { describe, expect, it, vi } from 'vitest'
 import { problemSchema } from '../http/problem.js'
 import { messageSchema } from '../http/schemas.js'
 import { createConcurrencyLimit } from '../limits/concurrency.js'
+import { createMetrics } from '../operations/metrics.js'
 import { appUnderTest, booked, call, fakeLine, fakeSales } from '../testing/app-under-test.js'
 import { createSales } from './sales.js'
 import { acceptedSchema, decisionSchema } from './schemas.js'
@@ -179,11 +180,17 @@ describe('POST /book', () => {
     ['closed', { closesAtMs: 0 }, 'sales_closed'],
     ['canceled', { canceledAtMs: 0 }, 'event_canceled'],
   ])('refuses a booking of a %s event without a job', async (_, changes, code) => {
-    const { app, submit } = appWith(booked, fakeSales(changes))
+    const metrics = createMetrics()
+    const line = fakeLine(booked)
+    const submit = vi.spyOn(line, 'submit')
+    const app = appUnderTest({ line, sales: fakeSales(changes), metrics })
     const answer = await call(app, 'POST /book', { as: 'ada', body: { eventId: 1 } })
     expect(answer).toMatchObject({ status: 409, json: { code } })
     expect(answer.headers.get('location')).toBeNull()
     expect(submit).not.toHaveBeenCalled()
+    const { values } = await metrics.refusedEarly.get()
+    expect(values.filter(({ value }) => value > 0)).toMatchObject([{ labels: { outcome: code } }])
+    expect(values).toHaveLength(4)
   })
 
   it('refuses with 503 before it refuses an early booking', async () => {

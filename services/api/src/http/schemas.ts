@@ -3,7 +3,7 @@ import {
   isUserId,
   MAX_EVENT_ID,
   MAX_TOTAL_TICKETS,
-  OUTCOME_KINDS,
+  PUBLIC_OUTCOME_KINDS,
 } from '@ticket-line/shared'
 import { z } from 'zod'
 
@@ -62,5 +62,5 @@ export const positionSchema = z
   .int()
   .min(1)
   .meta({ description: 'Live rank in the waiting list; 1 is the next to be promoted.' })
-export const outcomeKindSchema = z.enum(OUTCOME_KINDS).meta({ id: 'Outcome' })
+export const outcomeKindSchema = z.enum(PUBLIC_OUTCOME_KINDS).meta({ id: 'Outcome' })
 export const messageSchema = z.strictObject({ message: z.string() }).meta({ id: 'Message' })
