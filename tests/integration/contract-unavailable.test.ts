@@ -123,7 +123,20 @@ describe.each([
   it(`refuses requests that need PostgreSQL within a second while it is ${how}`, async () => {
     await takeDown()
     try {
-      const reads = ['/status/1', '/events', '/events/1/me', `/jobs/event-1.${'0'.repeat(21)}.1.0`]
+      const reads = [
+        '/status/1',
+        '/events',
+        '/events/1',
+        '/events/1/me',
+        '/me/bookings',
+        `/jobs/event-1.${'0'.repeat(21)}.1.0`,
+      ]
+      const organizer = await system.token('olga', 'organizer')
+      const changes = [
+        () => system.api.post('/events', { eventId: 77, totalTickets: 1 }, { token: organizer }),
+        () => system.api.request('DELETE', '/events/2', undefined, { token: organizer }),
+      ]
+      for (const change of changes) expectUnavailable(await timed(change))
       for (const path of reads)
         expectUnavailable(await timed(() => system.api.get(path, { token: ada })))
       expect(await waitForReadyz(503)).toBe(true)
@@ -144,5 +157,7 @@ describe.each([
     })
     expect(answer).toBe(true)
     await system.api.post('/cancel', { eventId: 1 }, { token: await system.token('again') })
+    expect((await system.api.get('/events/77')).status).toBe(404)
+    expect((await system.api.get('/events/2')).status).toBe(200)
   })
 })

@@ -214,18 +214,30 @@ export async function createConfiguredEvent(
   request: EventRequest,
   gate: CommitGate,
 ): Promise<EventCreation> {
+  return commitUnlessLate(pool, gate, async (client) => {
+    const first = await claimKey(client, request)
+    if (first !== undefined) return first
+    const creation = await insertEvent(client, request)
+    await storeAnswer(client, request, creation)
+    return creation
+  })
+}
+
+async function commitUnlessLate<T>(
+  pool: Pool,
+  gate: CommitGate,
+  run: (client: PoolClient) => Promise<T>,
+): Promise<T> {
   const client = await pool.connect()
   let isBroken = true
   try {
     await client.query('BEGIN')
-    const first = await claimKey(client, request)
-    const creation = first ?? (await insertEvent(client, request))
-    if (first === undefined) await storeAnswer(client, request, creation)
-    if (!gate.mayCommit) throw new Error('the request to create an event was given up')
+    const result = await run(client)
+    if (!gate.mayCommit) throw new Error('the caller of a transaction has given up')
     gate.sent = true
     await client.query('COMMIT')
     isBroken = false
-    return creation
+    return result
   } finally {
     // Closing the connection ends a transaction that is still open.
     client.release(isBroken)
@@ -355,11 +367,15 @@ async function storeAnswer(
 export async function deleteEvent(
   pool: Pool,
   eventId: number,
+  gate: CommitGate,
 ): Promise<'deleted' | 'in_use' | 'not_found'> {
-  const { rowCount } = await pool.query(
-    'DELETE FROM events WHERE event_id = $1 AND last_sequence = 0',
-    [eventId],
-  )
-  if (rowCount === 1) return 'deleted'
-  return (await readEventStatuses(pool, [eventId])).has(eventId) ? 'in_use' : 'not_found'
+  return commitUnlessLate(pool, gate, async (client) => {
+    const { rowCount } = await client.query(
+      'DELETE FROM events WHERE event_id = $1 AND last_sequence = 0',
+      [eventId],
+    )
+    if (rowCount === 1) return 'deleted'
+    const found = await client.query('SELECT FROM events WHERE event_id = $1', [eventId])
+    return found.rowCount === 1 ? 'in_use' : 'not_found'
+  })
 }

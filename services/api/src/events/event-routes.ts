@@ -168,7 +168,7 @@ function deleteRoute({ events }: EventDeps): Route {
       summary: 'Delete an event that nobody has booked',
       description:
         'An event that ever had a booking, a hold or a waiting-list entry cannot be deleted.',
-      problems: ['event_not_found', 'event_in_use', 'unavailable'],
+      problems: ['event_not_found', 'event_in_use', 'unavailable', 'unknown'],
     },
     responses: { 204: { description: 'The event was deleted.' } },
     async handler(c, { params: { eventId } }, reply) {

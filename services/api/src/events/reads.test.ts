@@ -56,14 +56,16 @@ function readsWithClient(run: (text: string) => Promise<unknown>) {
 
 const delay = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
 
-describe('creating an event', () => {
+describe('creating and deleting events', () => {
   it('commits nothing after the request was answered with 503', async () => {
     const { reads, sent } = readsWithClient(async (text) => {
-      if (text.startsWith('INSERT')) await delay(100)
+      if (/^(INSERT|DELETE)/.test(text)) await delay(100)
       return { rows: [{ event_id: '1' }], rowCount: 1 }
     })
     await expect(reads.createConfigured(request)).rejects.toMatchObject({ code: 'unavailable' })
+    await expect(reads.remove(1)).rejects.toMatchObject({ code: 'unavailable' })
     await delay(100)
+    expect(sent.filter((text) => text === 'BEGIN')).toHaveLength(2)
     expect(sent).not.toContain('COMMIT')
   })
 

@@ -1,4 +1,5 @@
 import {
+  type CommitGate,
   type CreatedEvent,
   createConfiguredEvent,
   createEvent,
@@ -101,13 +102,14 @@ export function createEventReads(deps: EventReadsDeps): EventReads {
     return loadEvent(eventId)
   }
 
-  async function createConfigured(request: EventRequest): Promise<EventCreation> {
+  /** Runs a transaction that commits only while its request waits, so that a 503 has no effect. */
+  async function change<T>(run: (gate: CommitGate) => Promise<T>): Promise<T> {
     if (!postgres.availability.postgres()) throw unavailable()
     const gate = { mayCommit: true, sent: false }
-    const created = createConfiguredEvent(pool, request, gate).catch((error: unknown) => {
+    const changed = run(gate).catch((error: unknown) => {
       throw gate.sent ? unknown(error) : error
     })
-    return withDeadline(created, postgres.timeoutMs, () => {
+    return withDeadline(changed, postgres.timeoutMs, () => {
       gate.mayCommit = false
       throw gate.sent ? unknown() : unavailable()
     })
@@ -133,8 +135,8 @@ export function createEventReads(deps: EventReadsDeps): EventReads {
     page: (filter) => read(() => pageEvents(pool, filter)),
     create: (eventId, totalTickets, owner) =>
       read(() => createEvent(pool, eventId, totalTickets, owner)),
-    createConfigured,
-    remove: (eventId) => read(() => deleteEvent(pool, eventId)),
+    createConfigured: (request) => change((gate) => createConfiguredEvent(pool, request, gate)),
+    remove: (eventId) => change((gate) => deleteEvent(pool, eventId, gate)),
     userBookings: (userId, filter) => read(() => pageUserBookings(pool, userId, filter)),
     claim: (eventId, userId) => read(() => readUserClaim(pool, eventId, userId)),
     bookings: (eventId, after, limit) => read(() => pageBookings(pool, eventId, after, limit)),
@@ -152,8 +154,8 @@ export function createEventReads(deps: EventReadsDeps): EventReads {
 
 /** The error of a request whose transaction may or may not have committed. */
 function unknown(cause?: unknown): AppError {
-  return new AppError('unknown', UNKNOWN_CREATION, { headers: retryAfter(1), cause })
+  return new AppError('unknown', UNKNOWN_CHANGE, { headers: retryAfter(1), cause })
 }
 
-const UNKNOWN_CREATION =
-  'The service lost the connection to its database during this request. Send it again with the same Idempotency-Key, or look whether the event exists.'
+const UNKNOWN_CHANGE =
+  'The service lost the connection to its database during this request. Look whether the event exists, or send the request again with the same Idempotency-Key.'
