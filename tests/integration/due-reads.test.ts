@@ -1,4 +1,10 @@
-import { createDatabase, KEYED_PLANS, readDueEvents, readHoldsOverview } from '@ticket-line/db'
+import {
+  createDatabase,
+  KEYED_PLANS,
+  readDueEvents,
+  readEventDeadlines,
+  readHoldsOverview,
+} from '@ticket-line/db'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { fillHeldEvent } from '../stack/due-rows.ts'
 import { createLineKit, type LineKit } from './line-kit.ts'
@@ -143,5 +149,46 @@ describe('the figures about holds', () => {
     expect(plan).toContain('events_due')
     expect(plan).toContain('events_withheld')
     expect(plan).not.toContain('Seq Scan')
+  })
+})
+
+describe('the deadlines of an event', () => {
+  it('name the holds that lapse first, in order of deadline and number', async () => {
+    await removeEvents()
+    const eventId = await addEvent(60_000, { held: 4 })
+    await kit.query(
+      `UPDATE bookings SET expires_at = expires_at - interval '10 s', promoted = true
+        WHERE event_id = $1 AND sequence = 3`,
+      [eventId],
+    )
+
+    const deadlines = await readEventDeadlines(kit.database.pool, eventId, 3)
+
+    expect(deadlines).toMatchObject({ circulatingTickets: 4, claimsToEnd: 0 })
+    expect(deadlines?.nextHolds.map((hold) => [hold.bookingId, hold.userId, hold.offered])).toEqual(
+      [
+        [`${eventId}-3`, 'h2', true],
+        [`${eventId}-1`, 'h0', false],
+        [`${eventId}-2`, 'h1', false],
+      ],
+    )
+    expect(await readEventDeadlines(kit.database.pool, 999_999_999, 3)).toBeUndefined()
+  })
+
+  it('are read from an index, among any number of holds', async () => {
+    await removeEvents()
+    const eventId = await addEvent(60_000, { held: 20_000 })
+    await kit.query('ANALYZE bookings')
+    const client = await kit.database.pool.connect()
+    onTestFinished(() => client.release())
+    await readEventDeadlines(client as never, eventId, 5)
+
+    const { rows } = await client.query(
+      `EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE reads_event_deadlines(${eventId}, 5)`,
+    )
+    const plan = JSON.stringify(rows)
+    expect(plan).toContain('bookings_held')
+    expect(plan).not.toContain('Seq Scan')
+    expect(rows[0]['QUERY PLAN'][0].Plan['Shared Hit Blocks']).toBeLessThan(50)
   })
 })

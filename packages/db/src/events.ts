@@ -151,7 +151,7 @@ export interface CreatedEvent {
  * changes, whatever its size.
  *
  * Events are created and deleted outside the lines. That is safe because no command can change an
- * event that does not exist, and only an event that no command has changed is deleted.
+ * event that does not exist, and only an event that never had a claim is deleted.
  *
  * @param owner the user who makes it; null if the event shall have no owner
  */
