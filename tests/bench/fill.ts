@@ -60,9 +60,9 @@ export async function fillCatalog(
   )
   await run(
     `INSERT INTO bookings (event_id, sequence, user_id, status, promoted, booked_at, canceled_at)
-      SELECT 1 + n % $2::int, 1 + n / $2::int, 'u' || n * 7919::bigint % $3::int,
-        CASE WHEN n % 10 = 0 THEN 'canceled' ELSE 'confirmed' END, false, now() - n * interval '1 second',
-        CASE WHEN n % 10 = 0 THEN now() - n * interval '1 second' END
+      SELECT 1 + n % $2::int, 1 + n / $2::int, 'u' || n % $3::int,
+        CASE WHEN n / $3::int % 10 = 0 THEN 'canceled' ELSE 'confirmed' END, false, now() - n * interval '1 second',
+        CASE WHEN n / $3::int % 10 = 0 THEN now() - n * interval '1 second' END
       FROM generate_series(0, $1::int - 1) AS n`,
     bookings,
     events,

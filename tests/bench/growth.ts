@@ -104,7 +104,7 @@ export const growths: Record<string, Growth> = {
           `GET ${call}`,
           {
             connections: 1,
-            catalog: { events: 100_000, bookings: 1_000_000, users: 50_000 },
+            catalog: { events: 100_000, bookings: 1_000_000, users: 49_999 },
             reads: call,
           },
           settings,
