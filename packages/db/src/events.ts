@@ -84,15 +84,18 @@ interface ViewRow {
   now_ms: number
 }
 
-/** SQL of a time as ms since 1970. */
+/** SQL of a time as ms since 1970. The driver would make a Date of it first. */
 export const msOf = (time: string): string => `(extract(epoch FROM ${time}) * 1000)::float8`
+/** SQL of columns that are times, each as ms since 1970, under their own names. */
+export const msColumns = (...columns: string[]): string =>
+  columns.map((column) => `${msOf(column)} AS ${column}`).join(', ')
 
 // The clock is read in whole ms, so that a time is never shown before it was reached.
 export const NOW_MS = `floor(extract(epoch FROM now()) * 1000)::float8 AS now_ms`
 
 const VIEW_COLUMNS = `event_id, version, owner, coalesce(capacity, total_tickets) AS capacity, available_tickets,
   held_count, greatest(0, coalesce(capacity, total_tickets) - total_tickets) AS withheld, waiting_count, name,
-  ${['starts_at', 'ends_at', 'opens_at', 'closes_at', 'canceled_at'].map((time) => `${msOf(time)} AS ${time}`).join(', ')},
+  ${msColumns('starts_at', 'ends_at', 'opens_at', 'closes_at', 'canceled_at')},
   timezone, venue, url, listed, paused, promoting, hold_seconds, offer_seconds, max_hold_seconds, confirmation,
   max_waiting, ${NOW_MS}`
 

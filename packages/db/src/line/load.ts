@@ -6,6 +6,7 @@ import {
   type SaleRules,
   type StoredOutcome,
 } from '@ticket-line/shared'
+import { msColumns, msOf } from '../events.js'
 import { countWaitingUpTo } from '../reads/waitlist-position.js'
 import type { ClaimKind } from '../schema.js'
 import { arrayOf } from './array-literal.js'
@@ -124,12 +125,9 @@ export interface FirstAnswer extends StoredCommand {
 // one index search for each row that comes in. A plain join that is planned while a table is tiny
 // may read the whole table, and the connection keeps that plan however large the table grows.
 
-/** A time as ms since 1970. The driver would make a Date of it first. */
-const msOf = (column: string): string =>
-  `(extract(epoch FROM ${column}) * 1000)::float8 AS ${column}`
 const SELECT_EVENTS = `SELECT event_id, coalesce(capacity, total_tickets) AS capacity, total_tickets,
     available_tickets, held_count, waiting_count, last_sequence, waitlist_head_sequence, version,
-    ${['due_at', 'canceled_at', 'opens_at', 'closes_at'].map(msOf).join(', ')}, paused, promoting,
+    ${msColumns('due_at', 'canceled_at', 'opens_at', 'closes_at')}, paused, promoting,
     hold_seconds, offer_seconds, max_hold_seconds, max_waiting
     FROM events WHERE event_id = ANY($1::bigint[]) ORDER BY event_id`
 // `npm run faults:mutants` removes the text between the marks, and its checks must notice that.
@@ -149,7 +147,7 @@ const OF_JOB = `command_id > j.after_id COLLATE "C" AND command_id < j.before_id
 // makes it return a row even if nothing is stored.
 const readStored: Statement = {
   name: 'line_read_stored',
-  text: `SELECT (extract(epoch FROM clock_timestamp()) * 1000)::float8 AS now_ms, ${SELECT_COMMAND},
+  text: `SELECT ${msOf('clock_timestamp()')} AS now_ms, ${SELECT_COMMAND},
       ARRAY(SELECT f.command_id FROM ${OF_JOBS}
         CROSS JOIN LATERAL (SELECT command_id FROM forgotten_commands WHERE ${OF_JOB}) AS f) AS forgotten
     FROM (VALUES (1)) AS one LEFT JOIN (
@@ -167,14 +165,14 @@ const readClaims: Statement = {
       SELECT * FROM claims WHERE event_id = u.event_id AND user_id = u.user_id COLLATE "C" LIMIT 1
     ) AS c
     LEFT JOIN LATERAL (
-      SELECT ${msOf('held_at')}, hold_seconds, ${msOf('expires_at')}, ${msOf('canceled_at')} FROM bookings
+      SELECT ${msColumns('held_at', 'expires_at', 'canceled_at')}, hold_seconds FROM bookings
       WHERE c.kind IN ('held', 'lapsed') AND event_id = c.event_id AND sequence = c.sequence LIMIT 1
     ) AS b ON true`,
 }
 
 const readLapsed: Statement = {
   name: 'line_read_lapsed',
-  text: `SELECT b.event_id, b.sequence, b.user_id, ${msOf('canceled_at')}
+  text: `SELECT b.event_id, b.sequence, b.user_id, ${msColumns('canceled_at')}
     FROM unnest($1::bigint[], $2::bigint[]) AS n (event_id, sequence)
     CROSS JOIN LATERAL (
       SELECT * FROM bookings WHERE event_id = n.event_id AND sequence = n.sequence LIMIT 1
@@ -191,7 +189,7 @@ const readDue: Statement = {
       SELECT canceled_at, waitlist_head_sequence AS head FROM events WHERE event_id = n.event_id LIMIT 1
     ) AS e
     CROSS JOIN LATERAL (
-      (SELECT 'held' AS kind, sequence, user_id, ${msOf('expires_at')} FROM bookings
+      (SELECT 'held' AS kind, sequence, user_id, ${msColumns('expires_at')} FROM bookings
         WHERE e.canceled_at IS NULL AND event_id = n.event_id AND status = 'held'
         ORDER BY bookings.expires_at, sequence LIMIT n.claims)
       UNION ALL
@@ -210,7 +208,7 @@ const readDetails: Statement = {
   name: 'line_read_details',
   text: `SELECT d.* FROM unnest($1::bigint[]) AS n (event_id)
     CROSS JOIN LATERAL (
-      SELECT event_id, name, ${msOf('starts_at')}, ${msOf('ends_at')}, timezone, venue, url, listed, confirmation, owner
+      SELECT event_id, name, ${msColumns('starts_at', 'ends_at')}, timezone, venue, url, listed, confirmation, owner
       FROM events WHERE event_id = n.event_id LIMIT 1
     ) AS d`,
 }

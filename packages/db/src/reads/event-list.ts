@@ -2,7 +2,7 @@ import { nameKeyOf, type SaleState, saleStateOf } from '@ticket-line/shared'
 import type { Pool } from 'pg'
 import {
   type EventStatus,
-  msOf,
+  msColumns,
   NOW_MS,
   STATUS_COLUMNS,
   type StatusRow,
@@ -55,7 +55,7 @@ interface ListRow extends StatusRow {
 }
 
 const COLUMNS = `${STATUS_COLUMNS}, name, paused, ${NOW_MS}, (extract(epoch FROM starts_at) * 1000000)::bigint AS starts_us,
-  ${['starts_at', 'canceled_at', 'opens_at', 'closes_at'].map((time) => `${msOf(time)} AS ${time}`).join(', ')}`
+  ${msColumns('starts_at', 'canceled_at', 'opens_at', 'closes_at')}`
 
 const NOT_CLOSED = 'canceled_at IS NULL AND (closes_at IS NULL OR closes_at > now())'
 const STARTED = `${NOT_CLOSED} AND (opens_at IS NULL OR opens_at <= now())`

@@ -1,5 +1,6 @@
 import type { SaleWindow } from '@ticket-line/shared'
 import type { Pool } from 'pg'
+import { msColumns, msOf } from '../events.js'
 
 /** What a request asks before its command enters the line. */
 export interface SaleQuestion {
@@ -35,18 +36,14 @@ interface SaleRow {
   has_key: boolean
 }
 
-/** A time as ms since 1970. */
-const msOf = (column: string): string =>
-  `(extract(epoch FROM ${column}) * 1000)::float8 AS ${column}`
-
 // All answers of a statement have one snapshot and one reading of the clock.
-const NOW = '(extract(epoch FROM statement_timestamp()) * 1000)::float8 AS now_ms'
+const NOW = `${msOf('statement_timestamp()')} AS now_ms`
 const EVENT_COLUMNS = `
   version = 1 AND canceled_at IS NULL AND opens_at IS NULL AND closes_at IS NULL
     AND NOT paused AND promoting AND hold_seconds IS NULL AND offer_seconds IS NULL
     AND max_waiting IS NULL AND held_count = 0
     AND coalesce(capacity, total_tickets) = total_tickets AS is_plain,
-  confirmation, ${['canceled_at', 'opens_at', 'closes_at'].map(msOf).join(', ')}, paused`
+  confirmation, ${msColumns('canceled_at', 'opens_at', 'closes_at')}, paused`
 
 // Each subquery is a LATERAL with a LIMIT, so that PostgreSQL makes one index search for each
 // question. The statement has no name, so that PostgreSQL plans it for the present size of the
