@@ -1,3 +1,5 @@
+import type { BatchResult, Change } from '@ticket-line/booking-worker/booking'
+import { OUTCOME_KINDS } from '@ticket-line/shared'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { type Hooks, runScenario } from './run-scenario.ts'
@@ -7,15 +9,45 @@ import { scenarios } from './scenario.ts'
 const seed = Number(process.env['MODEL_SEED'] ?? Date.now() % 2 ** 31)
 const COMMANDS = 100_000
 
+/** Every kind of change. */
+const CHANGES: Change['type'][] = [
+  'booked',
+  'held',
+  'joined',
+  'confirmed',
+  'extended',
+  'canceled',
+  'released',
+  'lapsed',
+  'withdrawn',
+  'promoted',
+  'granted',
+  'ended',
+  'circulated',
+  'configured',
+  'event_canceled',
+  'rescheduled',
+]
+
+/** Every outcome of a decision. */
+const OUTCOMES = OUTCOME_KINDS.filter((kind) => kind !== 'rejected')
+
 describe('decideBatch', () => {
   it(`agrees with the naive model and keeps every promise for ${COMMANDS} random commands`, {
     timeout: 120_000,
   }, () => {
     let answered = 0
+    const seen = new Set<string>()
+    const note = ({ decided }: BatchResult): void => {
+      for (const { outcome, changes } of decided) {
+        seen.add(`outcome ${outcome.outcome}`)
+        for (const { type } of changes) seen.add(`change ${type}`)
+      }
+    }
     for (let round = 0; answered < COMMANDS; round++) {
       fc.assert(
         fc.property(scenarios(2500), (scenario) => {
-          answered += runScenario(scenario)
+          answered += runScenario(scenario, { result: note })
         }),
         // Shrinking thousands of commands may take a minute, but no longer.
         {
@@ -27,6 +59,12 @@ describe('decideBatch', () => {
       )
     }
     expect(answered).toBeGreaterThanOrEqual(COMMANDS)
+    // Everything that can happen has happened, so all of it was tested.
+    const all = [
+      ...OUTCOMES.map((kind) => `outcome ${kind}`),
+      ...CHANGES.map((type) => `change ${type}`),
+    ]
+    expect([...seen].sort()).toEqual(all.sort())
   })
 })
 

@@ -192,8 +192,8 @@ function settle(run: Run, settles: PlannedJob['settles']): number {
     const overdue = [...event.bookings.values()].find(
       ({ status, expiresAtMs }) => status === 'held' && (expiresAtMs as number) <= run.nowMs,
     )
-    if (settles !== 'some' && overdue !== undefined)
-      throw new Error(`event ${eventId} was settled, and a hold of ${overdue.userId} is overdue`)
+    if (overdue !== undefined && !isDue())
+      throw new Error(`a hold of ${overdue.userId} is overdue, and event ${eventId} is not due`)
   }
   return decided
 }
