@@ -84,13 +84,13 @@ interface ViewRow {
   now_ms: number
 }
 
-/** SQL of a time as ms since 1970. The driver would make a Date of it first. */
+/** SQL of a time as ms since 1970. The driver would parse the time itself into a Date. */
 export const msOf = (time: string): string => `(extract(epoch FROM ${time}) * 1000)::float8`
 /** SQL of columns that are times, each as ms since 1970, under their own names. */
 export const msColumns = (...columns: string[]): string =>
   columns.map((column) => `${msOf(column)} AS ${column}`).join(', ')
 
-// The clock is read in whole ms, so that a time is never shown before it was reached.
+// Rounded down to whole ms, so that no time counts as reached too early.
 export const NOW_MS = `floor(extract(epoch FROM now()) * 1000)::float8 AS now_ms`
 
 const VIEW_COLUMNS = `event_id, version, owner, coalesce(capacity, total_tickets) AS capacity, available_tickets,
@@ -156,7 +156,7 @@ export interface CreatedEvent {
  * Events are created and deleted outside the lines. That is safe because no command can change an
  * event that does not exist, and only an event that never had a claim is deleted.
  *
- * @param owner the user who makes it; null if the event shall have no owner
+ * @param owner the user who creates it; null for an event without an owner
  */
 export async function createEvent(
   pool: Pool,
@@ -175,7 +175,7 @@ export async function createEvent(
       return { created: true, event }
     }
     const event = (await readEventStatuses(pool, [eventId])).get(eventId)
-    // If there is none, somebody deleted the event between the two statements.
+    // If it is undefined, somebody deleted the event between the two statements.
     if (event !== undefined) return { created: false, event }
   }
 }
@@ -199,7 +199,7 @@ export type EventCreation =
   /** The caller used the key for another request. */
   | { kind: 'key_reused' }
 
-/** How the caller of a transaction and the transaction tell each other how far they are. */
+/** What a transaction and its caller share: whether it may commit, and whether it sent COMMIT. */
 export interface CommitGate {
   /** False once the caller has given up. Then the transaction changes nothing. */
   mayCommit: boolean
@@ -247,13 +247,14 @@ async function commitUnlessLate<T>(
   }
 }
 
-/** The words for `create_event` in `commands`. The commands of lines have others. */
-const CREATE_EVENT = 'create_event'
-const EVENT_CREATED = 'event_created'
-const EVENT_EXISTS = 'event_exists'
+/** The type and the outcomes of `POST /events` in `commands`. No command of a line has them. */
+export const CREATE_EVENT = 'create_event'
+export const EVENT_CREATED = 'event_created'
+export const EVENT_EXISTS = 'event_exists'
 
 /**
- * Makes the key of a request its own. A concurrent transaction with the same key ends first.
+ * Records the idempotency key of a request, unless it was used before. If a concurrent transaction
+ * has the same key, this one waits until the other has ended.
  *
  * @returns the first answer if the key was used before
  */
@@ -312,7 +313,7 @@ async function insertEvent(
     ])
     if (rows[0] !== undefined)
       return { kind: 'created', replayed: false, ...snapshotOfRow(rows[0]) }
-    // Somebody chose the id that comes next in the sequence.
+    // A client chose this id before the sequence returned it. The next one may be free.
     if (chosen !== undefined) return { kind: 'exists', replayed: false }
   }
 }
@@ -366,7 +367,7 @@ async function storeAnswer(
   )
 }
 
-/** Deletes an event that never had a claim. Each claim takes a number, so none was given out. */
+/** Deletes an event that never had a claim. Each claim gets a number, so its last number is 0. */
 export async function deleteEvent(
   pool: Pool,
   eventId: number,

@@ -23,7 +23,7 @@ export interface PrunedRows {
  * key waits for the step that removes the key.
  */
 const ROWS_PER_STEP = 5000
-/** Smaller, because the lines of all events in a step wait for it. */
+/** Fewer, because a step locks events, and their lines wait until it ends. */
 const CLAIMS_PER_STEP = 500
 /** PostgreSQL cancels a step after this long, ms. A step usually takes a few hundredths of it. */
 const STEP_TIMEOUT_MS = 5000
@@ -99,8 +99,8 @@ export async function pruneAll(deps: PruneDeps): Promise<PrunedRows> {
 }
 
 /**
- * Removes the claims of holds that lapsed too long ago to be confirmed. There is no index of their
- * times, but all claims of lapsed holds are few: those of about a day.
+ * Removes the claims of holds that lapsed too long ago to be confirmed. There is no index of the
+ * times at which holds lapsed, so it reads all claims of lapsed holds. They are those of about a day.
  */
 async function pruneLapsedClaims(deps: PruneDeps, removed: PrunedRows): Promise<void> {
   let after = ['0', '']

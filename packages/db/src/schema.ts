@@ -124,9 +124,9 @@ export const events = pgTable(
     lastChange: bigint('last_change', { mode: 'number' }).notNull().default(0),
     /** Counts the changes of settings. */
     version: integer('version').notNull().default(1),
-    /** The user who made the event; null if it is older than owners, or made without a token. */
+    /** Null if the caller was not staff, or if the event was created before events had owners. */
     owner: id('owner'),
-    /** True if all organizers are staff of the event, because it is older than owners. */
+    /** True if all organizers are staff of the event: it was created before events had owners. */
     shared: boolean('shared').notNull().default(false),
     listed: boolean('listed').notNull().default(true),
     name: text('name'),
@@ -196,7 +196,7 @@ export const events = pgTable(
   ],
 )
 
-/** The next id of an event that is made without one. Smaller ids are for those who choose them. */
+/** Ids of events that are created without one. Clients that choose an id can use smaller ones. */
 export const eventIds = pgSequence('event_ids', { startWith: 1_000_001 })
 
 /**
@@ -268,8 +268,8 @@ export const bookings = pgTable(
     index('bookings_held')
       .on(table.eventId, table.expiresAt, table.sequence)
       .where(sql`${table.status} = 'held'`),
-    // What a user has or had, the latest last. A row is in one of the three, so that a booking is
-    // written to one index more.
+    // What a user has or had, in order of time. Each row is in exactly one of these three indexes, so
+    // a booking costs only one more index entry.
     index('bookings_of_user')
       .on(table.userId, sql`coalesce(${table.confirmedAt}, ${table.bookedAt})`)
       .where(sql`${table.status} = 'confirmed'`),

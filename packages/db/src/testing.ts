@@ -2,8 +2,8 @@ import { DEFAULT_SALE_RULES } from '@ticket-line/shared'
 import type { EventRow } from './line/load.js'
 
 /**
- * A row of `events` for tests: an event with one ticket, which is free. An event has the capacity of
- * its tickets in circulation unless the test says otherwise.
+ * A row of `events` for tests: an event with one ticket, which is free. Its capacity is the number
+ * of its tickets in circulation, unless the test says otherwise.
  */
 export function eventRow(changes: Partial<EventRow> = {}): EventRow {
   return {

@@ -3,7 +3,7 @@
 
   Input:
     ARGV[1] how long a mark lasts, ms
-    ARGV[2] within which time after its mark the job of a settle is added, ms
+    ARGV[2] how long after its mark the job of a settle may still be on its way into the line, ms
     ARGV[3] how long the mark of a rejected settle lasts, ms
     ARGV[4], ARGV[5], ARGV[6] … base of the line, id of the event, and id of the job of its settle,
       for each event
@@ -13,8 +13,8 @@
 
   A mark is the id of the job. An event is not marked again while the job is on its way into the
   line, while the line has it, and for a while after the settle was rejected. If the process died
-  before it added the job, or if the job was lost, the event is marked again. The mark of a job that
-  waits in its line for long is renewed, unless no list contains the job.
+  before it added the job, or if the job was lost, the event is marked again. If a job stays in its
+  line for long, its mark is renewed as long as a list contains the job.
 ]]
 local mark_ms = tonumber(ARGV[1])
 local adding_ms = tonumber(ARGV[2])

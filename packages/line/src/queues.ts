@@ -57,7 +57,7 @@ export interface JobToStore {
 }
 
 /**
- * Adds a job behind all others of its line, and tells the workers.
+ * Adds a job behind all others of its line, and sends a wake-up to the workers.
  *
  * @param wakeUp sends a wake-up for a line on the connection of the queues
  * @returns when Redis has stored the job

@@ -36,7 +36,7 @@ export interface LoadRequest {
   named: { eventId: number; sequence: number }[]
   /** The events with a settle, and at most how many claims it may end. */
   due: { eventId: number; count: number }[]
-  /** The events of which all settings are needed. */
+  /** The events whose `EventDetails` are needed. */
   details: number[]
   /** The waiting lists from which the batch may take entries, and at most how many. */
   heads: { eventId: number; count: number }[]
@@ -53,8 +53,8 @@ export interface LoadedBatch {
   /** The named holds that have lapsed. */
   lapsed: { eventId: number; sequence: number; userId: string; lapsedAtMs: number }[]
   /**
-   * What a settle looks at: of a canceled event the live claims with the lowest numbers, of all
-   * others the holds with the earliest deadlines. In that order.
+   * The claims that a settle may end, in order. For a canceled event these are the live claims with
+   * the lowest numbers, for other events the holds with the earliest deadlines.
    */
   due: {
     eventId: number
@@ -179,8 +179,8 @@ const readLapsed: Statement = {
     ) AS b WHERE b.status = 'expired'`,
 }
 
-// Claims of a canceled event are ended from the lowest number on, and the event's row remembers how
-// far that is.
+// Settles end the claims of a canceled event in order of their numbers. No live claim has a number
+// below `waitlist_head_sequence`.
 const LIVE = `event_id = n.event_id AND sequence >= e.head`
 const readDue: Statement = {
   name: 'line_read_due',
@@ -320,7 +320,7 @@ export async function load(connection: LineConnection, request: LoadRequest): Pr
   }
 }
 
-/** The driver returns a `bigint` as text, also if an operator made one of an integer column. */
+/** The driver returns a `bigint` as text. An operator may have widened an integer column to one. */
 interface EventColumns {
   event_id: string
   capacity: string | number
@@ -346,7 +346,7 @@ interface EventColumns {
 /** The columns of the command are null if nothing is stored. */
 type StoredRow = CommandRow & { now_ms: number; forgotten: string[] }
 
-/** The columns of the hold are null if the claim is none. */
+/** The columns of the hold are null if the claim is not a hold. */
 interface ClaimRow {
   event_id: string
   user_id: string

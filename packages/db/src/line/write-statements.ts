@@ -90,7 +90,7 @@ export const insertHolds: Statement = {
     FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::bool[], $6::int[], $7::float8[], $8::bool[])
       AS n (event_id, sequence, user_id, status, promoted, hold_seconds, expires_ms, confirmed)`,
 }
-// A late confirmation makes a booking of a hold that had ended, so the end is taken back.
+// A late confirmation turns a hold that had ended into a booking, so it clears `canceled_at`.
 export const changeBookings: Statement = {
   name: 'line_change_bookings',
   text: `UPDATE bookings b SET status = n.status, expires_at = coalesce(${timeOf('n.expires_ms')}, b.expires_at),

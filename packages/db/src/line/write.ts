@@ -32,7 +32,7 @@ import {
 export interface BatchWrites {
   /** Rows of `events` after the batch, without settings. */
   events: EventRow[]
-  /** Settings after the batch, of the events of which any was changed. */
+  /** Settings after the batch, of the events whose settings it changed. */
   settings: (SaleRules & EventDetails & { eventId: number })[]
   claimsAdded: ClaimWrite[]
   /** Claims that replace an earlier claim of the same user for the event. */
@@ -81,7 +81,7 @@ export interface BookingChange extends RowKey {
   status: BookingStatus
   /** Its new deadline, ms since 1970; null if it keeps the old one. */
   expiresAtMs: number | null
-  /** True if it became a booking in the batch, whatever happened to it then. */
+  /** True if it became a booking in the batch, even if the batch then ended it. */
   confirmed: boolean
 }
 

@@ -3,7 +3,7 @@ import { type PromiseCheck, wanted } from './check.js'
 /** A `timestamptz` can be a microsecond away from the decision, which computes in ms. */
 const SLACK = `interval '1 millisecond'`
 
-/** The size and the deadlines of events, and the holds that they come from. */
+/** The sizes and deadlines of events, their holds and their grants. */
 export const circulationChecks: PromiseCheck[] = [
   {
     name: 'size_within_capacity',
@@ -25,8 +25,8 @@ export const circulationChecks: PromiseCheck[] = [
       FROM events
       WHERE canceled_at IS NULL AND capacity > total_tickets AND waiting_count = 0 AND ${wanted('event_id')}`,
   },
-  // `due` is when a settle would change something. Promotion can become possible by itself only
-  // when the sale opens.
+  // `due` is when a settle would change something. Without a command, promotion becomes possible
+  // only when the sale opens.
   {
     name: 'due_in_time',
     promise: 'a settle is planned for the time at which it has something to do, or earlier',
@@ -44,7 +44,7 @@ export const circulationChecks: PromiseCheck[] = [
   },
   {
     name: 'holds_have_deadlines',
-    promise: 'each hold has a deadline, which is at least its first length after its beginning',
+    promise: 'each hold has a deadline, at least its first length after it began',
     text: `SELECT event_id, format('hold %s of %s, for %s s since %s, until %s', sequence, user_id, hold_seconds,
           held_at, expires_at) AS detail
       FROM bookings

@@ -5,6 +5,7 @@ import {
   OUTCOMES,
   type OutcomeKind,
 } from '@ticket-line/shared'
+import { CREATE_EVENT, EVENT_CREATED, EVENT_EXISTS } from '../events.js'
 import { REQUEST_COLUMNS } from '../line/columns.js'
 import { type PromiseCheck, wanted } from './check.js'
 
@@ -18,8 +19,10 @@ const FIRST = `SELECT * FROM commands WHERE replay_of IS NULL AND ${wanted('even
 const SURELY_KEPT_HOURS = MIN_RETENTION_HOURS - 1
 const SURELY_KEPT = `interval '${SURELY_KEPT_HOURS} hours'`
 
-/** `POST /events` stores its answers as those of a command, see `createConfiguredEvent`. */
-const POSSIBLE_CREATIONS = [`('create_event', 'event_created')`, `('create_event', 'event_exists')`]
+/** `POST /events` stores its answers as those of a command; see `createConfiguredEvent`. */
+const POSSIBLE_CREATIONS = [EVENT_CREATED, EVENT_EXISTS].map(
+  (outcome) => `('${CREATE_EVENT}', '${outcome}')`,
+)
 
 const POSSIBLE = [
   ...OUTCOME_KINDS.flatMap((kind) => OUTCOMES[kind].types.map((type) => `('${type}', '${kind}')`)),
@@ -45,7 +48,7 @@ const HAS_ITS_DATA = IN_DATA.map(
   (member) => `(outcome NOT IN ${kindsWith(member)} OR coalesce(data ? '${member}', false))`,
 ).join(' AND ')
 
-/** What began as a hold and was not confirmed before it ended. */
+/** SQL of a row of `bookings` that began as a hold and was not confirmed. */
 const RELEASED = 'held_at IS NOT NULL AND confirmed_at IS NULL'
 
 /** True if a settle of the event was decided at this time. */
@@ -137,7 +140,7 @@ export const commandChecks: PromiseCheck[] = [
   {
     name: 'nothing_without_command',
     promise: `each effect of the last ${SURELY_KEPT_HOURS} hours has its command`,
-    // What settles did names no command. It has the time of one.
+    // An effect of a settle names no command. Its time is that of the settle.
     text: `WITH settles AS MATERIALIZED (
         SELECT DISTINCT event_id, decided_at FROM commands WHERE type = 'settle' AND outcome = 'settled'
       )

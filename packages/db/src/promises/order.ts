@@ -98,7 +98,7 @@ export const orderChecks: PromiseCheck[] = [
     promise: 'only bookings and entries that have ended have an end time, and all of those do',
     text: `SELECT event_id, format('%s %s is %s', what, sequence, status) AS detail
       FROM (
-        SELECT event_id, 'booking' AS what, sequence, status, 
+        SELECT event_id, 'booking' AS what, sequence, status,
           (canceled_at IS NULL) = (status IN ('confirmed', 'held')) AS fits
         FROM bookings
         UNION ALL

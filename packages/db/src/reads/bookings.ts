@@ -15,7 +15,7 @@ export interface ListedBooking {
 
 /** A ticket that is held. */
 export interface ListedHold {
-  /** As that of a booking, which the hold keeps if it becomes one. */
+  /** Its number in the order of decisions. A booking that the hold becomes has the same number. */
   sequence: number
   bookingId: string
   userId: string
@@ -36,8 +36,8 @@ interface BookingRow {
 /** The bookings of an event, or its holds. Both are rows of `bookings`. */
 interface List<Item> {
   /**
-   * Name of the statement of a page. Without one, PostgreSQL plans it for the event that is read, and
-   * does not search few holds among many bookings.
+   * Name of the statement that reads a page. Holds have none, so that PostgreSQL plans the statement
+   * for the event that is read. A cached plan could search many bookings for a few holds.
    */
   name?: string
   status: 'confirmed' | 'held'
@@ -79,7 +79,7 @@ const holds: List<ListedHold> = {
 
 const COLUMNS = 'sequence, user_id, coalesce(confirmed_at, booked_at) AS at, expires_at, promoted'
 
-// A canceled event has no claims any more, although settles have yet to end them.
+// The claims of a canceled event do not count, even if settles have yet to end them.
 const LIVE = `event_id = $1 AND (SELECT canceled_at IS NULL FROM events WHERE event_id = $1)`
 
 async function page<Item>(
@@ -98,9 +98,9 @@ async function page<Item>(
   return rows.map((row) => toItem(eventId, row))
 }
 
-// The query has no name, so that PostgreSQL plans it for the present size of the tables. A plan that
-// was cached while they were tiny would scan them. It has a subquery instead of a join, because
-// without statistics PostgreSQL may join by the event alone.
+// The query has no name, so that PostgreSQL plans it for the present size of the tables. A plan
+// that was cached while they were tiny would scan them. The query has a subquery instead of a join,
+// because without statistics PostgreSQL may join by the event alone.
 async function find<Item>(
   { status, claim, toItem }: List<Item>,
   pool: Pool,
@@ -142,7 +142,9 @@ export const findBooking = (...args: FindArguments) => find(bookings, ...args)
 /** Reads all bookings of an event in one snapshot, in order of decision and in portions. */
 export const streamBookings = (...args: StreamArguments) => stream(bookings, ...args)
 
-/** The same for holds. */
+/** Reads up to `limit` holds of an event, in order of decision, after `afterSequence`. */
 export const pageHolds = (...args: PageArguments) => page(holds, ...args)
+/** Finds the hold of a user for an event by the primary key of `claims`. */
 export const findHold = (...args: FindArguments) => find(holds, ...args)
+/** Reads all holds of an event in one snapshot, in order of decision and in portions. */
 export const streamHolds = (...args: StreamArguments) => stream(holds, ...args)

@@ -18,7 +18,7 @@ export interface DuePage {
   untilNextMs: number | undefined
 }
 
-/** The clock is read once, so that no event falls between the two parts. */
+/** It reads the clock once, so that no event is missing from both parts. */
 const DUE_EVENTS = `WITH clock AS MATERIALIZED (SELECT clock_timestamp() AS now)
   SELECT event_id, due_at::text AS due_at,
     ((extract(epoch FROM due_at) - extract(epoch FROM (SELECT now FROM clock))) * 1000)::float8 AS due_in_ms
@@ -70,7 +70,7 @@ const HOLDS_OVERVIEW = `SELECT
   (SELECT sum(capacity - total_tickets) FROM events
     WHERE capacity > total_tickets AND canceled_at IS NULL)::float8 AS withheld`
 
-/** Reads the figures about the holds of all events, from indexes that have only events with some. */
+/** Reads the figures about the holds of all events. Its indexes have only the events that count. */
 export async function readHoldsOverview(pool: Pool): Promise<HoldsOverview> {
   const { rows } = await pool.query<Record<'overdue' | 'held' | 'withheld', number | null>>({
     name: 'reads_holds_overview',
@@ -83,7 +83,7 @@ export async function readHoldsOverview(pool: Pool): Promise<HoldsOverview> {
   }
 }
 
-/** What is to come for one event, all of one moment. */
+/** The deadlines of one event, read in one snapshot. */
 export interface EventDeadlines {
   /** PostgreSQL's clock, ms since 1970. */
   nowMs: number

@@ -54,7 +54,10 @@ interface ListRow extends StatusRow {
   now_ms: number
 }
 
-const COLUMNS = `${STATUS_COLUMNS}, name, paused, ${NOW_MS}, (extract(epoch FROM starts_at) * 1000000)::bigint AS starts_us,
+/** SQL of a time as µs since 1970. */
+export const usOf = (time: string): string => `(extract(epoch FROM ${time}) * 1000000)::bigint`
+
+const COLUMNS = `${STATUS_COLUMNS}, name, paused, ${NOW_MS}, ${usOf('starts_at')} AS starts_us,
   ${msColumns('starts_at', 'canceled_at', 'opens_at', 'closes_at')}`
 
 const NOT_CLOSED = 'canceled_at IS NULL AND (closes_at IS NULL OR closes_at > now())'

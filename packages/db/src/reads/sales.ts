@@ -7,11 +7,11 @@ export interface SaleQuestion {
   eventId: number
   /** The user whose claim matters; absent if none does. */
   userId?: string
-  /** The idempotency key of the request, if it has one that matters. */
+  /** The idempotency key of the request; absent if it has none or the answer needs none. */
   key?: { caller: string; keyHash: string }
 }
 
-/** The sale of an event, and what one user has to do with it, all of one moment. */
+/** The sale of an event, the user's claim and the use of the key, read in one snapshot. */
 export interface Sale extends SaleWindow {
   /** PostgreSQL's clock, ms since 1970. */
   nowMs: number
@@ -64,7 +64,7 @@ const SALES = `
     WHERE caller = q.caller COLLATE "C" AND key_hash = q.key_hash COLLATE "C" LIMIT 1
   ) AS k ON true`
 
-/** For questions about nothing but events, such as those of every confirmation by a holder. */
+/** For questions without a user and a key, such as that of a confirmation by the holder. */
 const EVENT_SALES = {
   name: 'reads_sales',
   text: `SELECT event_id, ${NOW}, ${EVENT_COLUMNS}, false AS has_claim, false AS has_key

@@ -1,7 +1,7 @@
 import { bookingIdOf } from '@ticket-line/shared'
 import type { Pool } from 'pg'
 import { msOf } from '../events.js'
-import { timeOfUs } from './event-list.js'
+import { timeOfUs, usOf } from './event-list.js'
 import { countWaitingUpTo } from './waitlist-position.js'
 
 export type Standing = 'booked' | 'held' | 'waiting' | 'ended'
@@ -19,7 +19,7 @@ export interface UserBooking {
   position: number | null
   /** When the hold ends; null unless the ticket is held. */
   expiresAtMs: number | null
-  /** True for a hold from the waiting list that is not confirmed, or ended without it. */
+  /** True for an offer that was not confirmed, live or ended. */
   offered: boolean
   /** Since when the user has this standing. */
   sinceMs: number
@@ -46,7 +46,7 @@ export interface UserBookingFilter {
 /** For how long a claim that ended is listed, in days. */
 const SHOWN_DAYS = 90
 
-/** A part of the list: claims with one standing, which one index has in order. */
+/** A part of the list: claims with one standing, in the order of one index. */
 interface Part {
   standing: Standing
   table: 'bookings' | 'waitlist_entries'
@@ -138,7 +138,7 @@ function columnsOf(table: Part['table'], since: string): string {
   return `${ofBooking ? 'c.promoted' : 'false'} AS promoted,
     ${ofBooking ? 'c.held_at IS NOT NULL AND c.confirmed_at IS NULL' : 'false'} AS is_hold,
     ${ofBooking ? msOf('c.expires_at') : 'NULL::float8'} AS expires_at,
-    ${since} AS since, (extract(epoch FROM ${since}) * 1000000)::bigint AS since_us`
+    ${since} AS since, ${usOf(since)} AS since_us`
 }
 
 const orderBy = (since: string): string =>
@@ -168,7 +168,7 @@ function unsettledText(isContinued: boolean): string {
   return `SELECT c.event_id, c.sequence, 'ended' AS standing, c.kind = 'waiting' AS is_entry,
         'event_canceled' AS status, coalesce(b.promoted, false) AS promoted,
         b.held_at IS NOT NULL AND b.confirmed_at IS NULL AS is_hold, NULL::float8 AS expires_at,
-        ${since} AS since, (extract(epoch FROM ${since}) * 1000000)::bigint AS since_us
+        ${since} AS since, ${usOf(since)} AS since_us
       FROM events e
       CROSS JOIN LATERAL (
         SELECT * FROM claims WHERE event_id = e.event_id AND user_id = $1 AND kind <> 'lapsed' LIMIT 1

@@ -32,8 +32,8 @@ export interface JobToDecide {
 /** What became of a job. */
 export type JobResult =
   /**
-   * Every command has its outcome; they are in the order of the commands. `due` has the events of
-   * which more is due now; it is absent if there is none.
+   * Every command has its outcome; they are in the order of the commands. `due` has the events that
+   * still have something due; it is absent if there are none.
    */
   | { kind: 'decided'; outcomes: JobReply['outcomes']; due?: readonly number[] }
   /** This worker gives the job up. The job stays in the line for the next worker. */

@@ -2,8 +2,8 @@
  * A settle applies what has come due for an event. The workers' clock adds it when a deadline has
  * passed, and a worker adds the next one after a batch that leaves something due.
  *
- * An event has at most one undecided settle, whoever adds it. A mark in Redis makes sure of that,
- * `mark-settles.lua` explains it. A mark or a settle that is lost delays the event until the clock
+ * An event has at most one undecided settle, whoever adds it. A mark in Redis ensures this; see
+ * `mark-settles.lua`. A mark or a settle that is lost delays the event until the clock
  * adds the next settle. A second settle finds less to do, or nothing.
  */
 import {
@@ -44,8 +44,8 @@ const MARK_MS = 30_000
  */
 const ADDING_MS = 2000
 /**
- * After a settle that was rejected or set aside, the event gets no other for this long, ms. It would
- * probably fail too.
+ * After a settle was rejected or set aside, no other is added for its event for this long, ms. The
+ * next one would probably fail too.
  */
 const REJECTED_MS = 300_000
 /** Events that one script marks. It blocks Redis for a few milliseconds at most. */

@@ -65,7 +65,7 @@ export interface CancelRequest extends RequestBase, NamesBooking {
   type: 'cancel'
 }
 
-/** Makes a booking of a hold. */
+/** Turns a hold into a booking. */
 export interface ConfirmRequest extends RequestBase, NamesBooking {
   type: 'confirm'
 }
@@ -188,7 +188,8 @@ export function readJobPayload(data: unknown): JobPayload | PayloadProblem {
   if (typeof payload.acceptedAtMs !== 'number') return 'malformed'
   if (!commands.every(isCommandRequest)) return 'malformed'
   if (payload.v === 1 && !commands.every(({ type }) => isVersion1Type(type))) return 'malformed'
-  // What a settle decides is loaded before its batch, so no other command may change it.
+  // The claims that a settle ends are loaded before its batch is decided, so no other command may
+  // change them.
   if (commands.length > 1 && commands.some(({ type }) => type === 'settle')) return 'malformed'
   return payload as JobPayload
 }
@@ -197,13 +198,13 @@ function isVersion1Type(type: CommandType): boolean {
   return type === 'book' || type === 'cancel'
 }
 
-/** True if a worker that reads only version 1 decides the request as it is meant. */
+/** True if a worker that knows only version 1 decides the request correctly. */
 export function isVersion1Request(request: CommandRequest): boolean {
   if (request.requestHash !== undefined) return false
   return request.type === 'book' || (request.type === 'cancel' && request.bookingId === undefined)
 }
 
-/** What the members of each type must be, beyond those that all commands have. */
+/** Checks the members of each type, except those that all commands have. */
 const MEMBERS: Record<CommandType, (command: Record<string, unknown>) => boolean> = {
   book: () => true,
   cancel: ({ bookingId }) => isOptionalText(bookingId),

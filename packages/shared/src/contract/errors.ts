@@ -50,7 +50,7 @@ export interface FieldError {
 /** The members that only some problems have. */
 export interface ProblemMembers {
   errors?: FieldError[]
-  /** Rank in the waiting list (`already_waiting`). */
+  /** Position in the waiting list (`already_waiting`). */
   position?: number
   /** The hold that the user has (`already_held`). */
   bookingId?: string

@@ -1,4 +1,4 @@
-/** What an organizer says about an event. No decision of the line depends on it. */
+/** Details of an event. No decision of the line depends on them. */
 export interface EventDetails {
   name: string | null
   /** Ms since 1970, as in all members of this file that end in `Ms`. */
@@ -10,7 +10,7 @@ export interface EventDetails {
   url: string | null
   /** True if `GET /events` shows the event to everybody. */
   listed: boolean
-  /** Who may confirm a hold. With `staff` the holder may not, as an event with payment needs. */
+  /** Who may confirm a hold. Events with payment use `staff`, so that the holder may not. */
   confirmation: 'holder' | 'staff'
 }
 
@@ -29,7 +29,7 @@ export interface SaleRules {
   offerSeconds: number | null
   /** How long a hold may last with all its extensions; null means twice its first length. */
   maxHoldSeconds: number | null
-  /** Most entries of the waiting list; null if there is no such bound. */
+  /** Maximum number of waiting-list entries; null if there is no limit. */
   maxWaiting: number | null
 }
 
@@ -66,8 +66,8 @@ export const DEFAULT_EVENT_DETAILS: EventDetails = {
 }
 
 /**
- * What is stored of a name for searches that ignore case. It is upper case because, unlike lower
- * case, that does not depend on the letters beside one.
+ * The form of a name that searches compare, so that they ignore case. It is upper case, because the
+ * lower case of a letter can depend on the letters beside it.
  */
 export function nameKeyOf(name: string): string {
   return name.normalize('NFC').toUpperCase()
@@ -78,7 +78,7 @@ export interface EventView extends EventSettings {
   eventId: number
   /** Counts the changes of settings, from 1. */
   version: number
-  /** The user who made the event; null if it is older than owners. */
+  /** Null if the caller was not staff, or if the event was created before events had owners. */
   owner: string | null
   canceledAtMs: number | null
   availableTickets: number

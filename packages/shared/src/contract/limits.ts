@@ -6,8 +6,9 @@ export const MAX_TOTAL_TICKETS = 1_000_000
 
 /** Longest and shortest length of a hold, in seconds. */
 export const HOLD_SECONDS = { min: 5, max: 604_800 } as const
-/** The same for an offer, and for a hold with all its extensions. */
+/** Longest and shortest length of an offer, in seconds. */
 export const OFFER_SECONDS = { min: 5, max: 2_592_000 } as const
+/** Range of the limit for a hold with all its extensions, in seconds. */
 export const MAX_HOLD_SECONDS = { min: 5, max: 5_184_000 } as const
 /** How far from now one extension may move the deadline of a hold, in seconds. */
 export const EXTEND_SECONDS = { min: 1, max: 604_800 } as const
@@ -15,11 +16,12 @@ export const EXTEND_SECONDS = { min: 1, max: 604_800 } as const
 /** How long a lapsed hold can still be confirmed, if a ticket is free. */
 export const LATE_CONFIRM_MS = 24 * 3_600_000
 
-/** Most changes that one settle makes. */
+/** Maximum number of changes that one settle makes. */
 export const MAX_CHANGES_PER_SETTLE = 256
 
-/** Longest name or venue of an event, URL, and reason of a cancellation, in characters. */
+/** Maximum length of the name of an event, and of its venue, in characters. */
 export const MAX_EVENT_NAME_LENGTH = 200
+/** Maximum lengths of its URL and of the reason of its cancellation, in characters. */
 export const MAX_EVENT_URL_LENGTH = 2000
 export const MAX_REASON_LENGTH = 500
 

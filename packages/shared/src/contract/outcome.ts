@@ -115,7 +115,7 @@ export function bookingIdOf(eventId: number, sequence: number): string {
  */
 export function sequenceOfBookingId(eventId: number, bookingId: string): number | undefined {
   const sequence = Number(bookingId.slice(bookingId.lastIndexOf('-') + 1))
-  // `1-NaN`, `1-1.5` and `1-1e+300` would survive the way back, and PostgreSQL would refuse them.
+  // The comparison below accepts `1-NaN`, `1-1.5` and `1-1e+300`, but PostgreSQL would refuse them.
   if (!Number.isSafeInteger(sequence) || sequence < 1) return undefined
   return bookingIdOf(eventId, sequence) === bookingId ? sequence : undefined
 }
