@@ -25,7 +25,7 @@ const LISTEN_WITHIN_MS = 2000
 /** How often the servers are probed for metrics, ms. Prometheus reads them less often. */
 const SERVER_METRICS_INTERVAL_MS = 5000
 
-/** The reads of a page touch few rows. To start a parallel worker for one would take longer. */
+/** The reads of a page touch few rows. Starting a parallel worker would take longer than a read. */
 const SMALL_READS = { max_parallel_workers_per_gather: '0' }
 
 /**

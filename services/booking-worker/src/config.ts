@@ -36,8 +36,8 @@ export interface WorkerConfig extends Basics {
   outcomeRetentionHours: number
   pruneIntervalMs: number
   /**
-   * False after a restore of an older PostgreSQL, until an operator has looked at it: nothing that
-   * is due is applied, because deadlines that were met or extended since then look overdue.
+   * If false, workers apply nothing that is due. Operators set it after they restored an older
+   * PostgreSQL, in which holds look overdue although they were confirmed or extended later.
    */
   holdExpiry: boolean
   /** Where traces are sent; undefined if they are off. */

@@ -52,7 +52,7 @@ const HOLD_GAUGES: FleetGauge<HoldsOverview>[] = [
   ['held_tickets', 'Tickets of all events that are held.', ({ heldTickets }) => heldTickets],
   [
     'withheld_tickets',
-    'Tickets of all events that are kept back for people on the waiting list.',
+    'Tickets of all events that are withheld for the waiting list.',
     ({ withheldTickets }) => withheldTickets,
   ],
 ]

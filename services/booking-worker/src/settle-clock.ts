@@ -15,11 +15,11 @@ const READ_EVERY_MS = 1000
 const SHORTEST_PAUSE_MS = 50
 
 /**
- * The clock of a worker: it adds a settle to the line of each event of which a deadline has passed.
- * Any number of workers have one.
+ * The clock of a worker: it adds a settle to the line of each event that has something due. Every
+ * worker has a clock.
  *
  * Deadlines are rows in PostgreSQL, and the clock remembers nothing between two reads. So it loses
- * none if a server was away, Redis was flushed, or a settle was lost. It reads at least once a
+ * none if a server is unavailable, Redis is flushed, or a settle is lost. It reads at least once a
  * second. If something becomes due earlier, it reads then.
  */
 export function startSettleClock({ readDue, addSettles, log }: SettleClockDeps): Loop {

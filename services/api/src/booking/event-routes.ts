@@ -31,7 +31,7 @@ function changeRoute(deps: CommandDeps): Route {
       tag: 'Events',
       summary: 'Change the settings of an event',
       description:
-        'A JSON merge patch: settings that are not sent stay, and null resets a setting to its default. A patch applies whole or not at all.',
+        'A JSON merge patch: settings that are not sent keep their values, and null resets a setting to its default. Either all changes of a patch are made, or none.',
       requestHeaders: {
         ...COMMAND_HEADERS,
         'If-Match':
@@ -98,7 +98,7 @@ function grantRoute(deps: CommandDeps): Route {
       tag: 'Events',
       summary: 'Give a ticket to a user, ahead of the waiting list',
       description:
-        'Takes a free ticket, else a withheld one, else with `raiseCapacity` the event grows by one. A ticket that the user holds is confirmed. It works outside the sale, too.',
+        'Takes a free ticket, or else a withheld one. If there is neither and `raiseCapacity` is true, the event grows by one ticket. If the user has a hold, it is confirmed. Grants also work outside the sale.',
       requestHeaders: COMMAND_HEADERS,
       problems: COMMAND_PROBLEMS.grant,
     },

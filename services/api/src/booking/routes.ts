@@ -66,7 +66,7 @@ function confirmRoute(deps: CommandDeps): Route {
     body: confirmSchema,
     docs: {
       tag: 'Booking',
-      summary: 'Make a booking of a hold',
+      summary: 'Confirm a hold',
       description:
         'A hold ends when its expiry is decided in the line, so a confirmation that entered the line before that succeeds. For 24 hours after a hold has expired, it can still be confirmed if a ticket is free. If the event has `confirmation: "staff"`, the holder may not confirm.',
       requestHeaders: COMMAND_HEADERS,
@@ -93,9 +93,9 @@ function extendRoute(deps: CommandDeps): Route {
     body: extendSchema,
     docs: {
       tag: 'Booking',
-      summary: 'Move the end of a hold',
+      summary: 'Extend a hold',
       description:
-        'The hold then ends `seconds` from now, unless it ends later already, and at most `maxHoldSeconds` after it began.',
+        'The hold then ends `seconds` from now, but at most `maxHoldSeconds` after it began. An extension never makes it end earlier.',
       requestHeaders: COMMAND_HEADERS,
       problems: COMMAND_PROBLEMS.extend,
     },

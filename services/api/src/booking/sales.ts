@@ -33,7 +33,7 @@ export interface KnownSale {
  * What the API knows of the sale of an event before a command enters the line. The line decides
  * everything; this only keeps early requests out of it. So what is remembered may let a command
  * into the line, but only rows that were read after its request arrived may refuse it. Otherwise a
- * process could refuse a booking although a change of the event was already answered.
+ * process could refuse a booking because of settings that an earlier request has changed.
  */
 export interface Sales {
   /**
@@ -55,7 +55,7 @@ export interface Sales {
 }
 
 interface RememberedSale extends KnownSale {
-  /** When the read was asked for, by the monotonic clock, ms. */
+  /** When the read was requested, by the monotonic clock, ms. */
   readAtMs: number
   isRefreshing: boolean
 }
@@ -116,7 +116,7 @@ export function createSales({
   }
 }
 
-/** What a command can come to without any setting, and without a change of the event. */
+/** The outcomes that a command of a plain event can have. */
 const PLAIN_OUTCOMES: ReadonlySet<OutcomeKind> = new Set([
   'booked',
   'waiting',
@@ -142,7 +142,8 @@ export interface EarlyRefusal extends Outcome {
 }
 
 /**
- * The refusal of a booking that is too early, or comes during a pause or after the end of the sale.
+ * The refusal of a booking outside the sale.
+ *
  * A booking of a user who has a claim is not refused here, because the line answers it with what
  * the user has. Neither is one whose idempotency key was used, because the line repeats the first
  * answer. The end of a sale is an answer that uses up a key, so only the line gives it to a request

@@ -26,11 +26,11 @@ export const eventSchema = z
     owner: shownUserId
       .nullable()
       .optional()
-      .meta({ description: 'The user who made the event. Only staff see it.' }),
+      .meta({ description: 'The user who created the event. Only staff see it.' }),
     state: saleStateSchema,
     opensAt: time,
     closesAt: time,
-    totalTickets: countSchema.meta({ description: 'The size that staff want.' }),
+    totalTickets: countSchema.meta({ description: 'The size that the organizer wants.' }),
     availableTickets: countSchema,
     heldTickets: countSchema,
     withheldTickets: countSchema.meta({

@@ -5,6 +5,7 @@ import {
   DEFAULT_EVENT_DETAILS,
   DEFAULT_SALE_RULES,
   type EventSettings,
+  IDEMPOTENCY_KEY_HOURS,
   newJobId,
 } from '@ticket-line/shared'
 import {
@@ -55,7 +56,7 @@ function createRoute({ events }: EventDeps): Route {
       summary: 'Create an event with settings',
       requestHeaders: {
         'Idempotency-Key':
-          '1 to 128 printable ASCII characters. Within 24 hours, the same request with the same key returns the first response again and makes no other event.',
+          `1 to 128 printable ASCII characters. Within ${IDEMPOTENCY_KEY_HOURS} hours, the same request with the same key returns the first response again and creates no other event.`,
       },
       problems: ['event_exists', 'idempotency_key_reused', 'unavailable', 'unknown'],
     },

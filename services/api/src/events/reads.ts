@@ -158,4 +158,4 @@ function unknown(cause?: unknown): AppError {
 }
 
 const UNKNOWN_CHANGE =
-  'The service lost the connection to its database during this request. Look whether the event exists, or send the request again with the same Idempotency-Key.'
+  'The service lost the connection to its database during this request. Check whether the event exists, or send the request again with the same Idempotency-Key.'

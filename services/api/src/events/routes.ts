@@ -45,7 +45,7 @@ function initializeRoute({ events, initializeOpen }: StatusDeps): Route {
     },
     async handler(c, { body }, reply) {
       const principal = c.get('principal')
-      // With INITIALIZE_OPEN anybody may call. An event then belongs only to those who manage events.
+      // With INITIALIZE_OPEN anybody may call this. Only staff become the owner of their event.
       const owner = principal !== undefined && isStaff(principal) ? principal.userId : null
       const { created, event } = await events.create(body.eventId, body.totalTickets, owner)
       const { eventId, totalTickets, availableTickets } = event

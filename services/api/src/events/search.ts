@@ -30,7 +30,7 @@ const eventsQuery = z.object({
       error: 'must be the beginning of a name',
     })
     .default('')
-    .meta({ description: 'Lists only names that begin with this. Case does not matter.' }),
+    .meta({ description: 'Lists only events whose names begin with this. Case does not matter.' }),
   startsAfter: z
     .string()
     .transform((text, context) => {
@@ -43,7 +43,7 @@ const eventsQuery = z.object({
     .optional()
     .meta({ description: 'Lists only events that start later.', example: '2030-01-31T18:00:00Z' }),
   mine: z.enum(['true', 'false'], { error: 'must be true or false' }).default('false').meta({
-    description: 'With `true`, lists the events whose staff the caller is, unlisted ones too.',
+    description: 'With `true`, lists only events of which the caller is staff, including unlisted ones.',
   }),
   order: z
     .enum(['eventId', 'startsAt', '-startsAt'], {

@@ -66,9 +66,9 @@ export function assertNotForgotten({ forgotten: [commandId] }: LoadedBatch): voi
 }
 
 /**
- * The events of which something is due after a batch. A settle that changed nothing is left out: if
- * rows contradict each other, the next one would change nothing either. The clock adds it, at its
- * own pace.
+ * The events that still have something due after a batch. There is none if the batch was a settle
+ * without an effect. Its event has rows that contradict each other, so another settle would have no
+ * effect either. The clock adds that one, so it does not follow at once.
  */
 function dueOf(
   events: ReadonlyMap<number, EventState>,

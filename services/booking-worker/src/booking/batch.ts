@@ -14,7 +14,7 @@ export interface AppliedBatch {
   outcomes: StoredOutcome[]
   /** What this run changed, in order. Commands that were decided before change nothing. */
   changes: Change[]
-  /** Events of which more is due now. They need another settle. */
+  /** Events that still have something due. They need another settle. */
   due: number[]
 }
 

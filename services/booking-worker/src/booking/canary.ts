@@ -19,7 +19,7 @@ const RESERVED_EVENT_IDS = 2 ** 20
  * Runs every statement that a command can need, on the fast path and in batches, in a transaction
  * that is rolled back. The event and its users exist only in that transaction. A booking takes a
  * free ticket on the fast path. Then users join the waiting list, leave it, cancel a booking, are
- * promoted, and repeat an idempotency key. At last the event gets offers, one of them is extended,
+ * promoted, and repeat an idempotency key. Finally, the event gets offers, one of them is extended,
  * and a settle finds nothing due.
  *
  * @param likeEventId the canary's event gets the size and the last sequence number of this event
@@ -35,7 +35,7 @@ export async function runCanary(
   // No two canaries share a row, so they never wait for each other.
   const name = `canary-${randomBytes(9).toString('base64url')}`
 
-  /** A command of a user, with an idempotency key if it is given. */
+  /** A command of a user, with an idempotency key if `key` is given. */
   const commandOf = (type: 'book' | 'cancel', who: string, key?: string): CommandRequest => {
     const userId = `${name}-${who}`
     const command = { type, eventId, userId, caller: userId }

@@ -1,8 +1,8 @@
 import type { CommandRequest, EventPatch, Outcome, OutcomeKind } from '@ticket-line/shared'
 
 /**
- * What a decision does to an event. `evolve` applies changes in order; `rows.ts` makes rows of
- * them.
+ * What a decision does to an event. `evolve` applies changes in order; `rows.ts` turns them into
+ * rows.
  */
 export type Change = { eventId: number } & (
   | { type: 'booked'; userId: string; sequence: number }
@@ -50,7 +50,7 @@ export interface Decision {
   changes: readonly Change[]
 }
 
-/** A command without what no decision depends on. */
+/** A command without the members that no decision depends on. */
 export type Asked<Request extends CommandRequest = CommandRequest> = Request extends unknown
   ? Omit<Request, 'caller' | 'keyHash' | 'requestHash' | 'trace'>
   : never

@@ -46,10 +46,10 @@ function ticketToGrant(state: EventState, raiseCapacity: boolean): Change[] | un
 }
 
 /**
- * Changes settings, all of them or none. More tickets go to the waiting list by settles, in
- * portions; if nobody is on the list, `refill` makes them free at once. If the event shrinks, its
- * free tickets leave at once, and others as they come back. The outcome gets the event as decided
- * once the changes are applied.
+ * Changes all settings of a patch, or none. If the event grows, settles give its new tickets to the
+ * waiting list in portions; if nobody is on the list, `refill` makes them free at once. If the event
+ * shrinks, its free tickets leave at once, and others when they come back. `decideByEvent` adds the
+ * event to the outcome after it has applied the changes.
  */
 export function decideConfigure(
   state: EventState,
@@ -61,7 +61,7 @@ export function decideConfigure(
   const patch = differing(settingsOf(state), asked)
   const size = patch.totalTickets ?? state.capacity
   const committed = state.totalTickets - state.availableTickets
-  // An event that is shrinking has such a size, so other settings can be changed all the same.
+  // A shrinking event already has such a size. A patch of other settings must still succeed.
   if (patch.totalTickets !== undefined && size < committed && shrink !== true)
     return unchanged('capacity_below_committed', nowMs, { committed })
   const changes: Change[] = []

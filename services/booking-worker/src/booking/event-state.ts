@@ -29,9 +29,9 @@ export interface Surroundings {
   /** Lapsed holds that commands of the batch name by their `bookingId`, by sequence. */
   readonly lapsed: Map<number, LapsedHold>
   /**
-   * What a settle looks at, in order: the holds that lapse first, or, if the event is canceled, the
-   * live claims with the lowest numbers. It has one more than a settle can end, or reaches the end.
-   * Empty in batches without a settle.
+   * The claims that a settle may end, in order: the holds that lapse first or, if the event is
+   * canceled, the live claims with the lowest numbers. There is one more than a settle can end,
+   * unless the event has fewer. Empty in batches without a settle.
    */
   readonly due: DueClaim[]
   /** Index of the first of `due` that is still live. */
@@ -57,7 +57,7 @@ export type Claim =
    * batch. It is undefined if the batch does not need it.
    */
   | { kind: 'waiting'; sequence: number; loadedPosition: number | undefined }
-  /** Not a claim any more, but a late confirmation can make a booking of it. */
+  /** No longer a claim, but a late confirmation can turn it into a booking. */
   | { kind: 'lapsed'; sequence: number; lapsedAtMs: number }
 
 export interface WaitingEntry {

@@ -81,7 +81,7 @@ export function evolve(state: EventState, change: Change): void {
       return
     case 'event_canceled':
       state.canceledAtMs = change.canceledAtMs
-      // Claims are ended in order of their numbers, and bookings have smaller ones than the list.
+      // Settles end claims in order of their numbers. Bookings can have lower ones than the list.
       state.waitlistHeadSequence = 0
       return
     case 'rescheduled':
@@ -117,8 +117,8 @@ function configure(state: EventState, { totalTickets, ...patch }: EventPatch): v
   state.version += 1
   state.capacity = totalTickets ?? state.capacity
   for (const [name, value] of Object.entries(patch)) {
-    const owner: object = name in DEFAULT_SALE_RULES ? state : (state.details ?? {})
-    Object.assign(owner, { [name]: value })
+    const target: object = name in DEFAULT_SALE_RULES ? state : (state.details ?? {})
+    Object.assign(target, { [name]: value })
   }
 }
 

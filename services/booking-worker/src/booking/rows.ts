@@ -48,7 +48,7 @@ export function loadRequestOf(
     const user = users.get(key)
     if (user === undefined) users.set(key, { eventId, userId, wantPosition })
     else if (wantPosition) user.wantPosition = true
-    // These take at most one entry from the list: the user's own, or the one they promote.
+    // Each of these takes at most one entry from the list: the user's own, or the one it promotes.
     if (type === 'cancel' || type === 'grant') heads.set(eventId, (heads.get(eventId) ?? 0) + 1)
     if ('bookingId' in command && command.bookingId !== undefined) {
       const sequence = sequenceOfBookingId(eventId, command.bookingId)
@@ -80,7 +80,7 @@ export function stateOf(request: LoadRequest, loaded: LoadedBatch): BatchState {
     const heads = loaded.heads.filter((head) => head.eventId === row.eventId)
     const headsComplete = row.waitingCount === 0 || heads.length < (requested.get(row.eventId) ?? 0)
     // Entries before the first one found have left the list. Later batches need not search through
-    // them. On a canceled event the number is also that of the bookings, which may come before it.
+    // them. If the event is canceled, settles also search its bookings, which can have lower numbers.
     const waitlistHeadSequence =
       row.canceledAtMs === null
         ? (heads[0]?.sequence ?? row.waitlistHeadSequence)
@@ -305,10 +305,10 @@ function addClaims(
   for (const change of changes) {
     if (!('userId' in change) || hadRow.has(change.userId)) continue
     const { type, userId } = change
-    // The claim of a user whom a settle or a cancel touches was loaded only if the batch names the
-    // user. If this is what happens first to the user in this batch, the row exists all the same.
-    const isOthers = type === 'promoted' || type === 'lapsed' || type === 'ended'
-    hadRow.set(userId, isOthers || claimed.has(`${eventId}\n${userId}`))
+    // A batch loads only the claims of users that it names, and settles and cancels change others.
+    // If the first change of a user in the batch is one of these, the user has a claim, loaded or not.
+    const hadClaim = type === 'promoted' || type === 'lapsed' || type === 'ended'
+    hadRow.set(userId, hadClaim || claimed.has(`${eventId}\n${userId}`))
   }
   for (const [userId, existed] of hadRow) {
     const claim = state.claims.get(userId)

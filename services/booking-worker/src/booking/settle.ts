@@ -5,11 +5,11 @@ import { type EventState, headOfWaitingList, mayPromote } from './event-state.js
 
 /** A step makes at most this many changes: a hold lapses, and its ticket goes elsewhere. */
 const MAX_CHANGES_PER_STEP = 2
-/** After the last step, withheld tickets may become free, and the next settle is planned. */
+/** Leaves two changes: withheld tickets may become free, and the next settle is planned. */
 const MAX_CHANGES_OF_STEPS = MAX_CHANGES_PER_SETTLE - 2
 
 /**
- * Applies what is due, step by step, until nothing is or the portion is full. On a canceled event
+ * Applies what is due, step by step, until nothing is due or the portion is full. On a canceled event
  * it ends claims, in order of their numbers. Otherwise holds lapse, in order of their deadlines,
  * and their tickets go to the waiting list; then withheld tickets do.
  *
@@ -69,8 +69,8 @@ function nextStep(state: EventState, nowMs: number): readonly Change[] {
 }
 
 /**
- * Called after each command that is not a settle: if its changes make something due earlier than
- * the settle that is planned, they also plan one for that time.
+ * Called after each command that is not a settle. If its changes make something due before the
+ * planned settle, a settle is planned for that time.
  */
 export function reschedule(
   state: EventState,
@@ -85,7 +85,7 @@ export function reschedule(
 
 /**
  * When something that these changes caused is due, or a withheld ticket can go to the waiting list,
- * ms since 1970; infinite if nothing of that is to come.
+ * ms since 1970; infinite if there is neither.
  */
 function dueAfter(state: EventState, changes: readonly Change[], nowMs: number): number {
   let dueMs = withheldDue(state, nowMs)
