@@ -100,7 +100,8 @@ export async function pruneAll(deps: PruneDeps): Promise<PrunedRows> {
 
 /**
  * Removes the claims of holds that lapsed too long ago to be confirmed. There is no index of the
- * times at which holds lapsed, so it reads all claims of lapsed holds. They are those of about a day.
+ * times at which holds lapsed, so it reads all claims of lapsed holds. They are few: those of about
+ * a day.
  */
 async function pruneLapsedClaims(deps: PruneDeps, removed: PrunedRows): Promise<void> {
   let after = ['0', '']

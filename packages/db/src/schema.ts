@@ -268,8 +268,8 @@ export const bookings = pgTable(
     index('bookings_held')
       .on(table.eventId, table.expiresAt, table.sequence)
       .where(sql`${table.status} = 'held'`),
-    // What a user has or had, in order of time. Each row is in exactly one of these three indexes, so
-    // a booking costs only one more index entry.
+    // What a user has or had, in order of time. Each row is in exactly one of these three indexes,
+    // so a booking costs only one more index entry.
     index('bookings_of_user')
       .on(table.userId, sql`coalesce(${table.confirmedAt}, ${table.bookedAt})`)
       .where(sql`${table.status} = 'confirmed'`),

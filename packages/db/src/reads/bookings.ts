@@ -36,8 +36,8 @@ interface BookingRow {
 /** The bookings of an event, or its holds. Both are rows of `bookings`. */
 interface List<Item> {
   /**
-   * Name of the statement that reads a page. Holds have none, so that PostgreSQL plans the statement
-   * for the event that is read. A cached plan could search many bookings for a few holds.
+   * Name of the statement that reads a page. Holds have none, so that PostgreSQL plans the
+   * statement for the event that is read. A cached plan could search many bookings for a few holds.
    */
   name?: string
   status: 'confirmed' | 'held'

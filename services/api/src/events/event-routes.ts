@@ -55,8 +55,7 @@ function createRoute({ events }: EventDeps): Route {
       tag: 'Events',
       summary: 'Create an event with settings',
       requestHeaders: {
-        'Idempotency-Key':
-          `1 to 128 printable ASCII characters. Within ${IDEMPOTENCY_KEY_HOURS} hours, the same request with the same key returns the first response again and creates no other event.`,
+        'Idempotency-Key': `1 to 128 printable ASCII characters. Within ${IDEMPOTENCY_KEY_HOURS} hours, the same request with the same key returns the first response again and creates no other event.`,
       },
       problems: ['event_exists', 'idempotency_key_reused', 'unavailable', 'unknown'],
     },

@@ -43,7 +43,8 @@ const eventsQuery = z.object({
     .optional()
     .meta({ description: 'Lists only events that start later.', example: '2030-01-31T18:00:00Z' }),
   mine: z.enum(['true', 'false'], { error: 'must be true or false' }).default('false').meta({
-    description: 'With `true`, lists only events of which the caller is staff, including unlisted ones.',
+    description:
+      'With `true`, lists only events of which the caller is staff, including unlisted ones.',
   }),
   order: z
     .enum(['eventId', 'startsAt', '-startsAt'], {

@@ -134,7 +134,10 @@ const settings = {
     .max(2_147_483_647, maxWaitingError)
     .nullable()
     .optional()
-    .meta({ description: 'Maximum number of waiting-list entries. Null means no limit, 0 means no waiting list.' }),
+    .meta({
+      description:
+        'Maximum number of waiting-list entries. Null means no limit, 0 means no waiting list.',
+    }),
   sales: z.enum(['open', 'paused'], { error: 'must be open or paused' }).optional(),
   promotion: z.enum(['on', 'off'], { error: 'must be on or off' }).optional().meta({
     description: 'With `off`, tickets that come back are withheld from the waiting list.',

@@ -47,9 +47,9 @@ function ticketToGrant(state: EventState, raiseCapacity: boolean): Change[] | un
 
 /**
  * Changes all settings of a patch, or none. If the event grows, settles give its new tickets to the
- * waiting list in portions; if nobody is on the list, `refill` makes them free at once. If the event
- * shrinks, its free tickets leave at once, and others when they come back. `decideByEvent` adds the
- * event to the outcome after it has applied the changes.
+ * waiting list in portions; if nobody is on the list, `refill` makes them free at once. If the
+ * event shrinks, its free tickets leave at once, and others when they come back. `decideByEvent`
+ * adds the event to the outcome after it has applied the changes.
  */
 export function decideConfigure(
   state: EventState,

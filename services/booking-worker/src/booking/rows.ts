@@ -80,7 +80,7 @@ export function stateOf(request: LoadRequest, loaded: LoadedBatch): BatchState {
     const heads = loaded.heads.filter((head) => head.eventId === row.eventId)
     const headsComplete = row.waitingCount === 0 || heads.length < (requested.get(row.eventId) ?? 0)
     // Entries before the first one found have left the list. Later batches need not search through
-    // them. If the event is canceled, settles also search its bookings, which can have lower numbers.
+    // them. If the event is canceled, settles also search its bookings, whose numbers can be lower.
     const waitlistHeadSequence =
       row.canceledAtMs === null
         ? (heads[0]?.sequence ?? row.waitlistHeadSequence)
@@ -306,7 +306,8 @@ function addClaims(
     if (!('userId' in change) || hadRow.has(change.userId)) continue
     const { type, userId } = change
     // A batch loads only the claims of users that it names, and settles and cancels change others.
-    // If the first change of a user in the batch is one of these, the user has a claim, loaded or not.
+    // If the first change of a user in the batch is one of these, the user has a claim, even if it
+    // was not loaded.
     const hadClaim = type === 'promoted' || type === 'lapsed' || type === 'ended'
     hadRow.set(userId, hadClaim || claimed.has(`${eventId}\n${userId}`))
   }

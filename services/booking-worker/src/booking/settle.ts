@@ -9,9 +9,9 @@ const MAX_CHANGES_PER_STEP = 2
 const MAX_CHANGES_OF_STEPS = MAX_CHANGES_PER_SETTLE - 2
 
 /**
- * Applies what is due, step by step, until nothing is due or the portion is full. On a canceled event
- * it ends claims, in order of their numbers. Otherwise holds lapse, in order of their deadlines,
- * and their tickets go to the waiting list; then withheld tickets do.
+ * Applies what is due, step by step, until nothing is due or the portion is full. On a canceled
+ * event it ends claims, in order of their numbers. Otherwise holds lapse, in order of their
+ * deadlines, and their tickets go to the waiting list; then withheld tickets do.
  *
  * @param apply Called with the changes of each step. It must update the state.
  * @param nowMs ms since 1970
