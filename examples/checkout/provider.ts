@@ -120,7 +120,7 @@ export function createPayments(providerUrl: string) {
     start: (order: { orderId: string; card: Card; callbackUrl: string }) =>
       send('POST', '/payments', order),
     find: (paymentId: string) => send('GET', `/payments/${paymentId}`),
-    /** The buyer pays at last. */
+    /** The buyer pays a `slow` payment. */
     complete: (paymentId: string) => send('POST', `/payments/${paymentId}/complete`),
     refund: (paymentId: string) => send('POST', `/payments/${paymentId}/refund`),
   }

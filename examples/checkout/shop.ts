@@ -35,7 +35,7 @@ export interface ShopOptions {
   log?: (line: string) => void
 }
 
-/** The decisions about a confirmation with which the buyer has no ticket for this payment. */
+/** The outcomes of a confirmation after which the buyer has no ticket for this payment. */
 const NO_TICKET = [
   'hold_expired',
   'already_waiting',
@@ -52,7 +52,7 @@ const REVIEW_AGAIN_MS = 1000
  * Starts the shop: `POST /orders {buyer, card}`, `GET /orders/:id`, `DELETE /orders/:id`, and `POST
  * /callbacks` for the provider.
  *
- * It signs nobody in, which is left out of this example: a real shop knows who its buyer is.
+ * It signs nobody in. A real shop knows who its buyer is.
  */
 export async function startShop(options: ShopOptions): Promise<HttpServer> {
   const { ticketLine, providerUrl, providerSecret, log = () => {} } = options
@@ -90,7 +90,7 @@ export async function startShop(options: ShopOptions): Promise<HttpServer> {
     return started
   }
 
-  /** Runs the steps of one order one after the other, so that none meets an order in between. */
+  /** Runs the steps of an order one after the other, so that none sees a half-finished step. */
   async function inTurn(orderId: string, step: () => Promise<void>): Promise<void> {
     const turn = (turns.get(orderId) ?? Promise.resolve()).then(step)
     turns.set(
@@ -133,7 +133,7 @@ export async function startShop(options: ShopOptions): Promise<HttpServer> {
     const { status } = await payments.find(pending.paymentId)
     if (status === 'paid') return fulfill(pending)
     if (status === 'failed') return release(pending)
-    // The deadline that is to be moved makes the key: the next extension is another request.
+    // The key contains the present deadline, so the next extension is another request.
     const key = `extend-${pending.orderId}-${pending.payUntil}`
     const { outcome, expiresAt } = await tickets.extend(holdOf(pending), key)
     log(`${pending.buyer}: ${outcome}`)

@@ -17,7 +17,7 @@ export interface Tickets {
   /** `POST /book`: holds a ticket, or joins the waiting list. */
   hold(buyer: string, key: string): Promise<Decision>
   confirm(hold: Hold, key: string): Promise<Decision>
-  /** Moves the deadline of a hold by its first length. */
+  /** Moves the deadline of a hold: its first length, counted from now. */
   extend(hold: Hold, key: string): Promise<Decision>
   /** `POST /cancel`: gives the ticket back. */
   release(hold: Hold, key: string): Promise<Decision>

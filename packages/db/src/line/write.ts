@@ -209,14 +209,14 @@ function addEvents({ events, settings, blocks }: BatchWrites, add: Add): void {
 
 function settingsColumnsOf(settings: BatchWrites['settings'][number]) {
   const { startsAtMs, endsAtMs, opensAtMs, closesAtMs, ...rest } = settings
-  const timeOf = (ms: number | null) => (ms === null ? null : new Date(ms).toISOString())
+  const isoOf = (ms: number | null) => (ms === null ? null : new Date(ms).toISOString())
   return {
     ...rest,
     nameKey: rest.name === null ? null : nameKeyOf(rest.name),
-    startsAt: timeOf(startsAtMs),
-    endsAt: timeOf(endsAtMs),
-    opensAt: timeOf(opensAtMs),
-    closesAt: timeOf(closesAtMs),
+    startsAt: isoOf(startsAtMs),
+    endsAt: isoOf(endsAtMs),
+    opensAt: isoOf(opensAtMs),
+    closesAt: isoOf(closesAtMs),
   }
 }
 

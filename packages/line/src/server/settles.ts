@@ -134,7 +134,7 @@ export function createSettles({ store, layout, newJobId, log, clock }: SettlesDe
       // The mark is removed before the next settle sets it: both use the same connection.
       if (result.kind === 'decided' && result.due !== undefined && result.due.length > 0) {
         add(result.due).catch((err: unknown) =>
-          log.warn({ jobId, err }, 'could not add a settle; the clock will'),
+          log.warn({ jobId, err }, 'could not add a settle; the clock will add it'),
         )
       }
     },

@@ -115,6 +115,11 @@ export type CommandRequest =
   | CancelEventRequest
   | SettleRequest
 
+/** A request without the members that no decision depends on. */
+export type Asked<Request extends CommandRequest = CommandRequest> = Request extends unknown
+  ? Omit<Request, 'caller' | 'keyHash' | 'requestHash' | 'trace'>
+  : never
+
 /** A request that has entered a line. */
 export type Command = CommandRequest & { commandId: string }
 

@@ -2,6 +2,7 @@ import type { Sale } from '@ticket-line/db'
 import type { Availability, LineClient, SubmitResult } from '@ticket-line/line/client'
 import {
   AppError,
+  type Asked,
   type CommandRequest,
   type CommandType,
   commandCountOf,
@@ -33,10 +34,8 @@ export interface CommandDeps {
   resultWaitMs: number
 }
 
-type Sent<T> = T extends unknown ? Omit<T, 'caller' | 'keyHash' | 'requestHash' | 'trace'> : never
-
 /** A command as a request asks for it. */
-export type AskedCommand = Sent<Exclude<CommandRequest, SettleRequest>>
+export type AskedCommand = Asked<Exclude<CommandRequest, SettleRequest>>
 
 /** The request headers that all commands have, for the documentation. */
 export const COMMAND_HEADERS = {

@@ -35,7 +35,7 @@ export function eventRoutes(deps: EventDeps): Route[] {
 }
 
 /** Message of `event_exists` of `POST /events`. */
-const EVENT_EXISTS = 'There is already an event with this id.'
+const ID_TAKEN = 'There is already an event with this id.'
 /** Message of `event_in_use`. */
 export const EVENT_IN_USE =
   'This event has or had bookings, so it cannot be deleted. Cancel it instead.'
@@ -115,7 +115,7 @@ function createdOf(creation: EventCreation): EventSnapshot & { headers: Record<s
   const headers: Record<string, string> = creation.replayed
     ? { 'idempotency-replayed': 'true' }
     : {}
-  if (creation.kind === 'exists') throw new AppError('event_exists', EVENT_EXISTS, { headers })
+  if (creation.kind === 'exists') throw new AppError('event_exists', ID_TAKEN, { headers })
   return { event: creation.event, nowMs: creation.nowMs, headers }
 }
 

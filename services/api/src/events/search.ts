@@ -15,9 +15,7 @@ import { defineRoute, type Route } from '../http/route.js'
 import { isoOf, SALE_STATES } from './event-body.js'
 import type { EventReads } from './reads.js'
 import { eventsPageSchema } from './schemas.js'
-import { parseTime } from './settings.js'
-
-const timeError = 'must be a time in ISO 8601 with an offset'
+import { readTime } from './settings.js'
 
 // `after` is decoded by the handler, because it depends on the order.
 const eventsQuery = z.object({
@@ -33,13 +31,8 @@ const eventsQuery = z.object({
     .meta({ description: 'Lists only events whose names begin with this. Case does not matter.' }),
   startsAfter: z
     .string()
-    .transform((text, context) => {
-      // A `+` that the client did not encode is a space by now.
-      const timeMs = parseTime(text.replace(' ', '+'))
-      if (timeMs !== undefined) return timeMs
-      context.addIssue(timeError)
-      return z.NEVER
-    })
+    // A `+` that the client did not encode is a space by now.
+    .transform((text, context) => readTime(text.replace(' ', '+'), context))
     .optional()
     .meta({ description: 'Lists only events that start later.', example: '2030-01-31T18:00:00Z' }),
   mine: z.enum(['true', 'false'], { error: 'must be true or false' }).default('false').meta({

@@ -56,15 +56,18 @@ export function parseTime(text: string): number | undefined {
 
 const timeError = { error: 'must be a time in ISO 8601 with an offset' }
 
+/** Transforms a time of a request to ms since 1970. */
+export function readTime(text: string, context: z.RefinementCtx): number {
+  const timeMs = parseTime(text)
+  if (timeMs !== undefined) return timeMs
+  context.addIssue(timeError.error)
+  return z.NEVER
+}
+
 /** A time in a request. It is parsed to ms since 1970. */
 export const timeInput = z
   .string(timeError)
-  .transform((text, context) => {
-    const timeMs = parseTime(text)
-    if (timeMs !== undefined) return timeMs
-    context.addIssue(timeError.error)
-    return z.NEVER
-  })
+  .transform(readTime)
   .meta({ format: 'date-time', example: '2030-01-31T20:00:00+02:00' })
 
 // `Intl` also knows names of ICU that IANA does not have, most of them three letters such as `PST`.

@@ -1,4 +1,4 @@
-import type { CommandRequest, EventPatch, Outcome, OutcomeKind } from '@ticket-line/shared'
+import type { EventPatch, Outcome, OutcomeKind } from '@ticket-line/shared'
 
 /**
  * What a decision does to an event. `evolve` applies changes in order; `rows.ts` turns them into
@@ -49,11 +49,6 @@ export interface Decision {
   /** In order. */
   changes: readonly Change[]
 }
-
-/** A command without the members that no decision depends on. */
-export type Asked<Request extends CommandRequest = CommandRequest> = Request extends unknown
-  ? Omit<Request, 'caller' | 'keyHash' | 'requestHash' | 'trace'>
-  : never
 
 export const NO_CHANGES: readonly Change[] = []
 

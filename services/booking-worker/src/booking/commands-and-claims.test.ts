@@ -1,6 +1,6 @@
-import type { CommandRequest, Outcome, SettleRequest } from '@ticket-line/shared'
+import type { Asked, CommandRequest, Outcome, SettleRequest } from '@ticket-line/shared'
 import { describe, expect, it } from 'vitest'
-import type { Asked, Change } from './change.js'
+import type { Change } from './change.js'
 import { decide } from './decide.js'
 import type { Claim, EventState } from './event-state.js'
 import { eventUnderTest, type MembersOf } from './testing/event-under-test.js'

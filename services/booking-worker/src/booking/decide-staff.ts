@@ -1,4 +1,5 @@
 import {
+  type Asked,
   bookingIdOf,
   type ConfigureRequest,
   type EventPatch,
@@ -6,7 +7,7 @@ import {
   type GrantRequest,
   MAX_TOTAL_TICKETS,
 } from '@ticket-line/shared'
-import { type Asked, type Change, type Decision, unchanged } from './change.js'
+import { type Change, type Decision, unchanged } from './change.js'
 import { type EventState, InvariantError } from './event-state.js'
 
 /** Gives a ticket to a user, ahead of the waiting list: a free one, a withheld one, or a new one. */

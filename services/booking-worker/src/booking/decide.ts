@@ -1,4 +1,5 @@
 import {
+  type Asked,
   type BookRequest,
   bookingIdOf,
   type CancelRequest,
@@ -11,7 +12,7 @@ import {
   saleStateOf,
   sequenceOfBookingId,
 } from '@ticket-line/shared'
-import { type Asked, type Change, type Decision, holdFor, unchanged } from './change.js'
+import { type Change, type Decision, holdFor, unchanged } from './change.js'
 import { freeTicket } from './circulation.js'
 import { decideCancelEvent, decideConfigure, decideGrant } from './decide-staff.js'
 import { type Claim, type EventState, positionOf } from './event-state.js'

@@ -52,7 +52,7 @@ interface RedisInfo {
 
 /** A deadline that is overdue for longer needs an operator, seconds. As in `HoldsOverdue`. */
 const OVERDUE_SECONDS = 10
-/** If the oldest job of all lines is older, lines are backed up and settles wait their turn, ms. */
+/** If the oldest job of all lines is older, settles wait behind the commands before them, ms. */
 const BACKED_UP_MS = 5000
 
 /** The answer of a server, or the reason why there is none. */
