@@ -130,7 +130,7 @@ export const events = pgTable(
     shared: boolean('shared').notNull().default(false),
     listed: boolean('listed').notNull().default(true),
     name: text('name'),
-    /** The name as `nameKeyOf` spells it, so that a search ignores case in every database locale. */
+    /** The name as `nameKeyOf` spells it. Searches thus ignore case in every database locale. */
     nameKey: id('name_key'),
     startsAt: at('starts_at'),
     endsAt: at('ends_at'),

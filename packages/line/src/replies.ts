@@ -45,6 +45,7 @@ export function createSendReply(redis: Redis, layout: LineLayout, log: Log): Sen
   const options = { repliesKept: REPLIES_KEPT, ttlMs: REPLIES_TTL_MS }
   return (lineName, payload, reply) => {
     writeTogether(redis)
+    // Nobody waits for the reply of a settle. The script then adds nothing to the first key.
     const { replyTo } = payload
     sendReply(
       repliesKey(linePrefix(lineName, layout), replyTo ?? ''),

@@ -335,12 +335,12 @@ function serveLines(
     async onJob(job) {
       const startedAtMs = clock.wallMs()
       const startedSteadyMs = clock.steadyMs()
-      const settles = isSettle(job.payload)
-      if (settles && !config.holdExpiry) return SKIPPED_SETTLE
+      const isSettleJob = isSettle(job.payload)
+      if (isSettleJob && !config.holdExpiry) return SKIPPED_SETTLE
       const applying = traceJob(tracing, job, startedAtMs, () => apply(job))
       const result = await jobResultOf(applying)
       if (result.kind !== 'decided') return result
-      if (settles) metrics.settled(await applying)
+      if (isSettleJob) metrics.settled(await applying)
       metrics.jobApplied({
         outcomes: result.outcomes,
         waitedMs: startedAtMs - job.payload.acceptedAtMs,

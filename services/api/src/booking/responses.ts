@@ -238,8 +238,8 @@ export function submitResponse(
 }
 
 /**
- * The `return` preference that a response follows. A refusal is always a problem, and a changed event
- * is always shown whole.
+ * The `return` preference that a response follows. A refusal is always a problem, and a changed
+ * event is always shown whole.
  */
 export function appliedReturn(
   { status, body }: PlainResponse,

@@ -114,7 +114,8 @@ const NO_VERSION = 0
  * The version that `If-Match` asks for. Only the version of a tag counts, so that a booking never
  * fails the condition.
  *
- * @returns undefined if any version is right; 0, which no event has, if all tags are weak or foreign
+ * @returns undefined if any version is right; 0, which no event has, if all tags are weak or
+ *   foreign
  */
 export function versionOfIfMatch(ifMatch: string | undefined): number | undefined {
   if (ifMatch === undefined || ifMatch.trim() === '*') return undefined

@@ -10,7 +10,7 @@ import {
 import { type Change, type Decision, unchanged } from './change.js'
 import { type EventState, InvariantError } from './event-state.js'
 
-/** Gives a ticket to a user, ahead of the waiting list: a free one, a withheld one, or a new one. */
+/** Gives a free, a withheld or a new ticket to a user, ahead of the waiting list. */
 export function decideGrant(
   state: EventState,
   { eventId, userId, raiseCapacity }: Asked<GrantRequest>,

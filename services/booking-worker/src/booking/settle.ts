@@ -39,7 +39,7 @@ export function settle(
   return all
 }
 
-/** When the next settle is due, ms since 1970. It is infinite if no settle would change anything. */
+/** When the next settle is due, ms since 1970; infinite if no settle would change anything. */
 function dueAfterSettle(state: EventState, changes: readonly Change[], nowMs: number): number {
   const next = state.due[state.nextDue]
   // Counters that disagree with the rows must not make settles repeat without effect.
@@ -88,7 +88,7 @@ export function reschedule(
  * ms since 1970; infinite if there is neither.
  */
 function dueAfter(state: EventState, changes: readonly Change[], nowMs: number): number {
-  let dueMs = withheldDue(state, nowMs)
+  let dueMs = dueWithoutDeadline(state, nowMs)
   for (const change of changes) {
     if (change.type === 'held') dueMs = Math.min(dueMs, change.expiresAtMs)
     else if (change.type === 'promoted' && change.offer !== undefined)
@@ -101,7 +101,7 @@ function dueAfter(state: EventState, changes: readonly Change[], nowMs: number):
  * When a settle could give a withheld ticket to the waiting list, or end a claim of a canceled
  * event; infinite if that takes another command first.
  */
-function withheldDue(state: EventState, nowMs: number): number {
+function dueWithoutDeadline(state: EventState, nowMs: number): number {
   if (state.canceledAtMs !== null)
     return state.totalTickets + state.waitingCount > 0 ? nowMs : Number.POSITIVE_INFINITY
   if (state.totalTickets >= state.capacity || state.waitingCount === 0 || !state.promoting)
