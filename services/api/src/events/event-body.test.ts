@@ -119,6 +119,7 @@ describe('versionOfIfMatch', () => {
     [tagOf(view({ version: 12 })), 12],
     [`"3.${digest}", "4.${digest}"`, 4],
     [`W/"3.${digest}"`, 0],
+    [`"03.${digest}"`, 0],
     ['"3"', 0],
     ['"5-0"', 0],
     ['3', 0],

@@ -105,7 +105,7 @@ export function eventTagOf(version: number, { serverTime: _, ...identified }: Ev
   return `"${version}.${hash('sha256', JSON.stringify(identified), 'base64url').slice(0, 22)}"`
 }
 
-const EVENT_TAG = /^"(\d{1,10})\.[\w-]{22}"$/
+const EVENT_TAG = /^"([1-9]\d{0,9})\.[\w-]{22}"$/
 
 /** A version that no event has, because versions count from 1. */
 const NO_VERSION = 0

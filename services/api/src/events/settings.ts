@@ -33,8 +33,13 @@ export function secondsSchema({ min, max }: { min: number; max: number }) {
 const TIME =
   /^(\d{4}-\d\d-\d\d)[Tt]([01]\d|2[0-3]):([0-5]\d)(?::([0-5]\d)(?:[.,](\d+))?)?(?:[Zz]|([+-])([01]\d|2[0-3])(?::?([0-5]\d))?)$/
 
+// PostgreSQL reads no year 0000.
+const MIN_TIME_MS = Date.parse('0001-01-01T00:00:00Z')
+const MAX_TIME_MS = Date.parse('9999-12-31T23:59:59.999Z')
+
 /**
- * Reads a time in ISO 8601 with an offset. Digits beyond the millisecond are cut off.
+ * Reads a time in ISO 8601 with an offset, in the years from 0001 to 9999. Digits beyond the
+ * millisecond are cut off.
  *
  * @returns ms since 1970; undefined if it is no such time
  */
@@ -50,8 +55,8 @@ export function parseTime(text: string): number | undefined {
   const ofDayM = Number(hours) * 60 + Number(minutes) - offsetM
   const ms = Number(fraction.slice(0, 3).padEnd(3, '0'))
   const timeMs = dayMs + ofDayM * 60_000 + Number(seconds) * 1000 + ms
-  // The offset can lead out of the years that have four digits.
-  return new Date(timeMs).toISOString().length === 24 ? timeMs : undefined
+  // The offset can lead out of these years.
+  return timeMs >= MIN_TIME_MS && timeMs <= MAX_TIME_MS ? timeMs : undefined
 }
 
 const timeError = { error: 'must be a time in ISO 8601 with an offset' }
