@@ -79,7 +79,7 @@ interface ViewRow {
   hold_seconds: number | null
   offer_seconds: number | null
   max_hold_seconds: number | null
-  confirmation: 'holder' | 'staff'
+  confirmation: EventView['confirmation']
   max_waiting: number | null
   now_ms: number
 }

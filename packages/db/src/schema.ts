@@ -223,6 +223,8 @@ export const claims = pgTable(
 
 /** What a row of `claims` is. */
 export type ClaimKind = (typeof claims.$inferSelect)['kind']
+/** A kind of claim that the user still has. */
+export type LiveKind = Exclude<ClaimKind, 'lapsed'>
 
 /** Bookings and holds, live and ended. */
 export const bookings = pgTable(

@@ -8,7 +8,7 @@ import {
 } from '@ticket-line/shared'
 import { msColumns, msOf } from '../events.js'
 import { countWaitingUpTo } from '../reads/waitlist-position.js'
-import type { ClaimKind } from '../schema.js'
+import type { ClaimKind, LiveKind } from '../schema.js'
 import { arrayOf } from './array-literal.js'
 import {
   type CommandRow,
@@ -58,7 +58,7 @@ export interface LoadedBatch {
    */
   due: {
     eventId: number
-    kind: 'booking' | 'held' | 'waiting'
+    kind: LiveKind
     sequence: number
     userId: string
     /** Null if the event is canceled. */
@@ -363,7 +363,7 @@ type HeadRow = Pick<ClaimRow, 'event_id' | 'sequence' | 'user_id'>
 
 type LapsedRow = HeadRow & { canceled_at: number }
 
-type DueRow = HeadRow & { kind: 'booking' | 'held' | 'waiting'; expires_at: number | null }
+type DueRow = HeadRow & { kind: LiveKind; expires_at: number | null }
 
 interface DetailsRow {
   event_id: string
@@ -374,7 +374,7 @@ interface DetailsRow {
   venue: string | null
   url: string | null
   listed: boolean
-  confirmation: 'holder' | 'staff'
+  confirmation: EventDetails['confirmation']
   owner: string | null
 }
 

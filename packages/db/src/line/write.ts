@@ -5,7 +5,7 @@ import {
   type Outcome,
   type SaleRules,
 } from '@ticket-line/shared'
-import type { ClaimKind } from '../schema.js'
+import type { bookings, ClaimKind, waitlistEntries } from '../schema.js'
 import { arrayOf } from './array-literal.js'
 import { dataOf } from './columns.js'
 import type { EventRow } from './load.js'
@@ -58,7 +58,7 @@ export interface ClaimWrite {
   sequence: number
 }
 
-export type BookingStatus = 'confirmed' | 'held' | 'canceled' | 'expired' | 'event_canceled'
+export type BookingStatus = (typeof bookings.$inferSelect)['status']
 
 /** A booking or hold that began in the batch, as it is after the batch. */
 export interface BookingWrite extends RowKey {
@@ -85,7 +85,7 @@ export interface BookingChange extends RowKey {
   confirmed: boolean
 }
 
-export type EntryStatus = 'waiting' | 'promoted' | 'withdrawn' | 'granted' | 'event_canceled'
+export type EntryStatus = (typeof waitlistEntries.$inferSelect)['status']
 
 export interface RowKey {
   eventId: number

@@ -1,4 +1,4 @@
-import type { SaleWindow } from '@ticket-line/shared'
+import type { EventDetails, SaleWindow } from '@ticket-line/shared'
 import type { Pool } from 'pg'
 import { msColumns, msOf } from '../events.js'
 
@@ -17,7 +17,7 @@ export interface Sale extends SaleWindow {
   nowMs: number
   /** True if the event was never changed and has no settings that job version 1 does not know. */
   isPlain: boolean
-  confirmation: 'holder' | 'staff'
+  confirmation: EventDetails['confirmation']
   /** True if the user has a booking, a hold or a waiting-list entry. */
   hasClaim: boolean
   /** True if the caller has used the idempotency key before. */

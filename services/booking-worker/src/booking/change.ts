@@ -1,4 +1,5 @@
 import type { EventPatch, Outcome, OutcomeKind } from '@ticket-line/shared'
+import type { DueClaim } from './event-state.js'
 
 /**
  * What a decision does to an event. `evolve` applies changes in order; `rows.ts` turns them into
@@ -26,7 +27,7 @@ export type Change = { eventId: number } & (
   /** Staff gave a ticket to a user, and ended their entry in the waiting list if they had one. */
   | { type: 'granted'; userId: string; sequence: number; entrySequence: number | undefined }
   /** A claim ended because its event is canceled. */
-  | { type: 'ended'; userId: string; kind: 'booking' | 'held' | 'waiting'; sequence: number }
+  | { type: 'ended'; userId: string; kind: DueClaim['kind']; sequence: number }
   /** Free tickets entered circulation or, if `by` is negative, left it. */
   | { type: 'circulated'; by: number }
   /** Settings changed. `patch` has only those that differ. */

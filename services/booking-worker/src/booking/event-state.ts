@@ -73,7 +73,7 @@ export interface LapsedHold {
 
 /** A claim that a settle may end. */
 export interface DueClaim {
-  kind: 'booking' | 'held' | 'waiting'
+  kind: Exclude<Claim['kind'], 'lapsed'>
   sequence: number
   userId: string
   /** When the hold lapses, ms since 1970; null if the event is canceled. */
