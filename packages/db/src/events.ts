@@ -200,7 +200,7 @@ export type EventCreation =
   | { kind: 'key_reused' }
 
 /** What a transaction and its caller share: whether it may commit, and whether it sent COMMIT. */
-export interface CommitGate {
+export interface CommitProgress {
   /** False once the caller has given up. Then the transaction changes nothing. */
   mayCommit: boolean
   /** True once COMMIT was sent. */
@@ -215,9 +215,9 @@ export interface CommitGate {
 export async function createConfiguredEvent(
   pool: Pool,
   request: EventRequest,
-  gate: CommitGate,
+  progress: CommitProgress,
 ): Promise<EventCreation> {
-  return commitUnlessLate(pool, gate, async (client) => {
+  return commitUnlessLate(pool, progress, async (client) => {
     const first = await claimKey(client, request)
     if (first !== undefined) return first
     const creation = await insertEvent(client, request)
@@ -228,7 +228,7 @@ export async function createConfiguredEvent(
 
 async function commitUnlessLate<T>(
   pool: Pool,
-  gate: CommitGate,
+  progress: CommitProgress,
   run: (client: PoolClient) => Promise<T>,
 ): Promise<T> {
   const client = await pool.connect()
@@ -236,8 +236,8 @@ async function commitUnlessLate<T>(
   try {
     await client.query('BEGIN')
     const result = await run(client)
-    if (!gate.mayCommit) throw new Error('the caller of a transaction has given up')
-    gate.sent = true
+    if (!progress.mayCommit) throw new Error('the caller of a transaction has given up')
+    progress.sent = true
     await client.query('COMMIT')
     isBroken = false
     return result
@@ -371,9 +371,9 @@ async function storeAnswer(
 export async function deleteEvent(
   pool: Pool,
   eventId: number,
-  gate: CommitGate,
+  progress: CommitProgress,
 ): Promise<'deleted' | 'in_use' | 'not_found'> {
-  return commitUnlessLate(pool, gate, async (client) => {
+  return commitUnlessLate(pool, progress, async (client) => {
     const { rowCount } = await client.query(
       'DELETE FROM events WHERE event_id = $1 AND last_sequence = 0',
       [eventId],

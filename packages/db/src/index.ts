@@ -2,7 +2,7 @@ export * from './accounts/accounts.js'
 export * from './accounts/refresh-tokens.js'
 export * from './client.js'
 export {
-  type CommitGate,
+  type CommitProgress,
   type CreatedEvent,
   createConfiguredEvent,
   createEvent,

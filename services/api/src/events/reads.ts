@@ -1,5 +1,5 @@
 import {
-  type CommitGate,
+  type CommitProgress,
   type CreatedEvent,
   createConfiguredEvent,
   createEvent,
@@ -103,15 +103,15 @@ export function createEventReads(deps: EventReadsDeps): EventReads {
   }
 
   /** Runs a transaction that commits only while its request waits, so that a 503 has no effect. */
-  async function change<T>(run: (gate: CommitGate) => Promise<T>): Promise<T> {
+  async function change<T>(run: (progress: CommitProgress) => Promise<T>): Promise<T> {
     if (!postgres.availability.postgres()) throw unavailable()
-    const gate = { mayCommit: true, sent: false }
-    const changed = run(gate).catch((error: unknown) => {
-      throw gate.sent ? unknown(error) : error
+    const progress = { mayCommit: true, sent: false }
+    const changed = run(progress).catch((error: unknown) => {
+      throw progress.sent ? unknown(error) : error
     })
     return withDeadline(changed, postgres.timeoutMs, () => {
-      gate.mayCommit = false
-      throw gate.sent ? unknown() : unavailable()
+      progress.mayCommit = false
+      throw progress.sent ? unknown() : unavailable()
     })
   }
 
@@ -135,8 +135,9 @@ export function createEventReads(deps: EventReadsDeps): EventReads {
     page: (filter) => read(() => pageEvents(pool, filter)),
     create: (eventId, totalTickets, owner) =>
       read(() => createEvent(pool, eventId, totalTickets, owner)),
-    createConfigured: (request) => change((gate) => createConfiguredEvent(pool, request, gate)),
-    remove: (eventId) => change((gate) => deleteEvent(pool, eventId, gate)),
+    createConfigured: (request) =>
+      change((progress) => createConfiguredEvent(pool, request, progress)),
+    remove: (eventId) => change((progress) => deleteEvent(pool, eventId, progress)),
     userBookings: (userId, filter) => read(() => pageUserBookings(pool, userId, filter)),
     claim: (eventId, userId) => read(() => readUserClaim(pool, eventId, userId)),
     bookings: (eventId, after, limit) => read(() => pageBookings(pool, eventId, after, limit)),
