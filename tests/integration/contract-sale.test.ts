@@ -1,6 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { fromRoot } from '../../tools/dev-stack/files.mjs'
 import { until } from '../../tools/dev-stack/wait.mjs'
 import type { Client, Reply } from '../stack/client.ts'
 import { type System, startSystem } from '../stack/system.ts'
@@ -16,7 +15,8 @@ beforeAll(async () => {
   system = await startSystem()
   kit = createContractKit(system)
   for (const shiftMs of [5000, -5000]) {
-    const shift = fromRoot('tests/integration/fixtures/shift-clock.mjs')
+    // A URL has no spaces, which would end the option.
+    const shift = new URL('fixtures/shift-clock.mjs', import.meta.url).href
     await system.addApi({
       NODE_OPTIONS: `--import=${shift}`,
       CLOCK_SHIFT_MS: String(shiftMs),
