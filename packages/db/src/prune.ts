@@ -205,8 +205,8 @@ const REMOVALS: Removal[] = [
 
 /**
  * SQL that reads the $2 oldest rows from time $1 on and removes those that may be removed. Each
- * step begins where the last one ended. Otherwise each step would begin with the rows that stayed
- * in earlier steps. It would also read removed rows that VACUUM cannot clean up yet because of an
+ * step begins where the last one ended. Otherwise each step would begin with the rows that earlier
+ * steps kept. It would also read removed rows that VACUUM cannot clean up yet because of an
  * older snapshot, such as that of a backup.
  *
  * @param cut SQL of the time before which rows are removed

@@ -89,7 +89,7 @@ export function startRandomClients(options: RandomClientsOptions): RandomClients
     settings: EventSettings,
   ): CommandInput {
     const ofStaff = { eventId, userId, caller: STAFF }
-    // Usually somebody who has a booking or hold, so that a command about it often has an effect.
+    // Most commands name a user who has a booking or a hold. Others would rarely have an effect.
     const known = [...bookingIds].filter(([user]) => user.startsWith(`user-${eventId}-`))
     const [holder, knownId] = known.length > 0 && chance.chance(0.7) ? chance.pick(known) : [userId]
     const named = knownId === undefined || chance.chance(0.4) ? {} : { bookingId: knownId }

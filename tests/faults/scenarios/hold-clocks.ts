@@ -7,7 +7,7 @@ import { atMost, type Scenario, spreadOf } from './scenario.ts'
 
 const HOUR_MS = 3_600_000
 const ROUNDS = 2
-/** Long enough for holds of 5 s to come due while a clock stands still. */
+/** How long a clock is wrong, ms. Holds of 5 s come due in this time. */
 const WRONG_FOR_MS = 6000
 const LAPSED_WITHIN_MS = 6000
 

@@ -2,7 +2,7 @@ import { bookingIdOf } from '@ticket-line/shared'
 import type { Pool } from 'pg'
 import { msOf, NOW_MS } from '../events.js'
 
-/** Where a page of due events ended. */
+/** The last event of a page. The next page begins after it. */
 export interface DueCursor {
   /** A time as PostgreSQL prints it, to the microsecond. */
   dueAt: string

@@ -16,7 +16,7 @@ export interface ListedEvent extends EventStatus {
   startsAtMs: number | null
   /** By PostgreSQL's clock. */
   state: SaleState
-  /** Where the event is in a list that is ordered by the start. */
+  /** The cursor of this event in a list ordered by start. */
   place: EventPlace
 }
 

@@ -28,7 +28,7 @@ export interface UserBooking {
   place: UserBookingPlace
 }
 
-/** Where a claim is in the list of its user. */
+/** The cursor of a claim in the list of a user. */
 export interface UserBookingPlace {
   /** µs since 1970, as decimal digits. */
   sinceUs: string

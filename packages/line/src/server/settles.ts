@@ -3,8 +3,8 @@
  * passed, and a worker adds the next one after a batch that leaves something due.
  *
  * An event has at most one undecided settle, whoever adds it. A mark in Redis ensures this; see
- * `mark-settles.lua`. A mark or a settle that is lost delays the event until the clock
- * adds the next settle. A second settle finds less to do, or nothing.
+ * `mark-settles.lua`. If a mark or a settle is lost, the event is late until the clock adds the
+ * next settle. If an event gets two settles, the second finds less to do, or nothing.
  */
 import {
   type Clock,

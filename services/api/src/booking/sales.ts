@@ -144,10 +144,9 @@ export interface EarlyRefusal extends Outcome {
 /**
  * The refusal of a booking outside the sale.
  *
- * A booking of a user who has a claim is not refused here, because the line answers it with what
- * the user has. Neither is one whose idempotency key was used, because the line repeats the first
- * answer. The end of a sale is an answer that uses up a key, so only the line gives it to a request
- * with a key.
+ * A user who has a claim is not refused: the line's answer says what the user has. A request whose
+ * idempotency key was used is not refused either: the line repeats the first answer. `sales_closed`
+ * and `event_canceled` use up a key, so a request with a key gets these refusals from the line.
  *
  * @returns undefined if the booking may enter the line
  */

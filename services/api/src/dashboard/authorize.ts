@@ -22,7 +22,7 @@ export interface AuthorizeDeps {
 
 const BASIC_OR_BEARER = 'Basic realm="ticket-line", charset="UTF-8", Bearer'
 
-/** Lets an admin pass who has a session, sends a token, or sends user id and password (Basic). */
+/** Admits admins. They have a session, or send a token, or their user id and password (Basic). */
 export function createAuthorize(deps: AuthorizeDeps): MiddlewareHandler<AppEnv> {
   const { sessions, overrides } = deps
 
