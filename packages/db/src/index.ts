@@ -1,19 +1,17 @@
 export * from './accounts/accounts.js'
 export * from './accounts/refresh-tokens.js'
 export * from './client.js'
+export type { CommitProgress } from './events/commit-unless-late.js'
 export {
-  type CommitProgress,
   type CreatedEvent,
   createConfiguredEvent,
   createEvent,
-  deleteEvent,
   type EventCreation,
   type EventRequest,
-  type EventSnapshot,
-  type EventStatus,
-  readEventStatuses,
-  readEvents,
-} from './events.js'
+} from './events/create.js'
+export { deleteEvent } from './events/delete.js'
+export { type EventStatus, readEventStatuses } from './events/status.js'
+export { type EventSnapshot, readEvents } from './events/view.js'
 export * from './faults.js'
 export * from './installation.js'
 export type { BookedTicket } from './line/book-free.js'

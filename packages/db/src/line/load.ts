@@ -6,9 +6,9 @@ import {
   type SaleRules,
   type StoredOutcome,
 } from '@ticket-line/shared'
-import { msColumns, msOf } from '../events.js'
 import { countWaitingUpTo } from '../reads/waitlist-position.js'
 import type { ClaimKind, LiveKind } from '../schema.js'
+import { msColumns, msOf } from '../sql-times.js'
 import { arrayOf } from './array-literal.js'
 import {
   type CommandRow,

@@ -1,4 +1,5 @@
 import { IDEMPOTENCY_KEY_HOURS } from '@ticket-line/shared'
+import { timeOf } from '../sql-times.js'
 import { COMMAND_COLUMNS } from './columns.js'
 import type { Statement } from './transaction.js'
 
@@ -14,9 +15,6 @@ import type { Statement } from './transaction.js'
 function withCtid(table: string, key: string, rows: string): string {
   return `(SELECT n.*, (SELECT ctid FROM ${table} WHERE ${key}) AS found FROM ${rows} OFFSET 0) AS n`
 }
-
-/** SQL of a time that is given in ms since 1970. */
-const timeOf = (ms: string): string => `to_timestamp(${ms} / 1000)`
 
 export const updateEvents: Statement = {
   name: 'line_update_events',

@@ -5,7 +5,7 @@ import {
   OUTCOMES,
   type OutcomeKind,
 } from '@ticket-line/shared'
-import { CREATE_EVENT, EVENT_CREATED, EVENT_EXISTS } from '../events.js'
+import { CREATE_EVENT, EVENT_CREATED, EVENT_EXISTS } from '../events/create.js'
 import { REQUEST_COLUMNS } from '../line/columns.js'
 import { type PromiseCheck, wanted } from './check.js'
 

@@ -1,6 +1,6 @@
 import { bookingIdOf } from '@ticket-line/shared'
 import type { Pool } from 'pg'
-import { msOf, NOW_MS } from '../events.js'
+import { msOf, NOW_MS } from '../sql-times.js'
 
 /** The last event of a page. The next page begins after it. */
 export interface DueCursor {

@@ -1,13 +1,7 @@
 import { nameKeyOf, type SaleState, saleStateOf } from '@ticket-line/shared'
 import type { Pool } from 'pg'
-import {
-  type EventStatus,
-  msColumns,
-  NOW_MS,
-  STATUS_COLUMNS,
-  type StatusRow,
-  statusOfRow,
-} from '../events.js'
+import { type EventStatus, STATUS_COLUMNS, type StatusRow, statusOfRow } from '../events/status.js'
+import { msColumns, NOW_MS, timeOfUs, usOf } from '../sql-times.js'
 
 /** An event in a list. */
 export interface ListedEvent extends EventStatus {
@@ -54,9 +48,6 @@ interface ListRow extends StatusRow {
   now_ms: number
 }
 
-/** SQL of a time as µs since 1970. */
-export const usOf = (time: string): string => `(extract(epoch FROM ${time}) * 1000000)::bigint`
-
 const COLUMNS = `${STATUS_COLUMNS}, name, paused, ${NOW_MS}, ${usOf('starts_at')} AS starts_us,
   ${msColumns('starts_at', 'canceled_at', 'opens_at', 'closes_at')}`
 
@@ -70,16 +61,6 @@ const IN_STATE: Record<SaleState, string> = {
   scheduled: `${NOT_CLOSED} AND opens_at > now()`,
   paused: `${STARTED} AND paused`,
   open: `${STARTED} AND NOT paused`,
-}
-
-/**
- * SQL of a time that is given in µs since 1970. It adds whole hours first, because the product of
- * an interval is computed in floats, which are not exact for more than 285 years in µs.
- */
-export function timeOfUs(us: string): string {
-  const hour = '3600000000'
-  return `('epoch'::timestamptz + (${us}::bigint / ${hour}) * interval '1 hour'
-    + (${us}::bigint % ${hour}) * interval '1 microsecond')`
 }
 
 /**

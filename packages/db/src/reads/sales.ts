@@ -1,6 +1,6 @@
 import type { EventDetails, SaleWindow } from '@ticket-line/shared'
 import type { Pool } from 'pg'
-import { msColumns, msOf } from '../events.js'
+import { msColumns, msOf } from '../sql-times.js'
 
 /** What a request asks before its command enters the line. */
 export interface SaleQuestion {

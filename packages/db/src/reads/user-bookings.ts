@@ -1,7 +1,6 @@
 import { bookingIdOf } from '@ticket-line/shared'
 import type { Pool } from 'pg'
-import { msOf } from '../events.js'
-import { timeOfUs, usOf } from './event-list.js'
+import { msOf, timeOfUs, usOf } from '../sql-times.js'
 import { countWaitingUpTo } from './waitlist-position.js'
 
 export type Standing = 'booked' | 'held' | 'waiting' | 'ended'

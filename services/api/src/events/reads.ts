@@ -105,13 +105,14 @@ export function createEventReads(deps: EventReadsDeps): EventReads {
   /** Runs a transaction that commits only while its request waits, so that a 503 has no effect. */
   async function change<T>(run: (progress: CommitProgress) => Promise<T>): Promise<T> {
     if (!postgres.availability.postgres()) throw unavailable()
-    const progress = { mayCommit: true, sent: false }
+    const progress: CommitProgress = { state: 'open' }
     const changed = run(progress).catch((error: unknown) => {
-      throw progress.sent ? unknown(error) : error
+      throw progress.state === 'committing' ? unknown(error) : error
     })
     return withDeadline(changed, postgres.timeoutMs, () => {
-      progress.mayCommit = false
-      throw progress.sent ? unknown() : unavailable()
+      if (progress.state === 'committing') throw unknown()
+      progress.state = 'given_up'
+      throw unavailable()
     })
   }
 

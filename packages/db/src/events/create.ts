@@ -1,4 +1,3 @@
-/** Reads and writes an event outside its line. */
 import {
   type EventSettings,
   type EventView,
@@ -6,142 +5,10 @@ import {
   nameKeyOf,
 } from '@ticket-line/shared'
 import type { Pool, PoolClient } from 'pg'
-
-/** The counters of an event. The claims of a canceled event do not count. */
-export interface EventStatus {
-  eventId: number
-  /** The size that the organizer wants. */
-  totalTickets: number
-  availableTickets: number
-  waitingListCount: number
-}
-
-export interface StatusRow {
-  event_id: string
-  capacity: number
-  available_tickets: number
-  waiting_count: number
-}
-
-/** SQL of the columns of a {@link StatusRow}. */
-export const STATUS_COLUMNS = `event_id, coalesce(capacity, total_tickets) AS capacity, available_tickets,
-  CASE WHEN canceled_at IS NULL THEN waiting_count ELSE 0 END AS waiting_count`
-
-export function statusOfRow(row: StatusRow): EventStatus {
-  return {
-    eventId: Number(row.event_id),
-    totalTickets: row.capacity,
-    availableTickets: row.available_tickets,
-    waitingListCount: row.waiting_count,
-  }
-}
-
-/** Reads the counters of these events, by id. Events that do not exist are left out. */
-export async function readEventStatuses(
-  pool: Pool,
-  eventIds: number[],
-): Promise<Map<number, EventStatus>> {
-  const { rows } = await pool.query<StatusRow>({
-    name: 'reads_events',
-    text: `SELECT ${STATUS_COLUMNS} FROM events WHERE event_id = ANY($1::bigint[])`,
-    values: [eventIds],
-  })
-  return new Map(rows.map((row) => [Number(row.event_id), statusOfRow(row)]))
-}
-
-/** An event, and PostgreSQL's clock when it was read, ms since 1970. */
-export interface EventSnapshot {
-  event: EventView
-  nowMs: number
-}
-
-interface ViewRow {
-  event_id: string
-  version: number
-  owner: string | null
-  canceled_at: number | null
-  capacity: number
-  available_tickets: number
-  held_count: number
-  withheld: number
-  waiting_count: number
-  name: string | null
-  starts_at: number | null
-  ends_at: number | null
-  timezone: string | null
-  venue: string | null
-  url: string | null
-  listed: boolean
-  opens_at: number | null
-  closes_at: number | null
-  paused: boolean
-  promoting: boolean
-  hold_seconds: number | null
-  offer_seconds: number | null
-  max_hold_seconds: number | null
-  confirmation: EventView['confirmation']
-  max_waiting: number | null
-  now_ms: number
-}
-
-/** SQL of a time as ms since 1970. The driver would parse the time itself into a Date. */
-export const msOf = (time: string): string => `(extract(epoch FROM ${time}) * 1000)::float8`
-/** SQL of columns that are times, each as ms since 1970, under their own names. */
-export const msColumns = (...columns: string[]): string =>
-  columns.map((column) => `${msOf(column)} AS ${column}`).join(', ')
-
-// Rounded down to whole ms, so that no time counts as reached too early.
-export const NOW_MS = `floor(extract(epoch FROM now()) * 1000)::float8 AS now_ms`
-
-const VIEW_COLUMNS = `event_id, version, owner, coalesce(capacity, total_tickets) AS capacity, available_tickets,
-  held_count, greatest(0, coalesce(capacity, total_tickets) - total_tickets) AS withheld, waiting_count, name,
-  ${msColumns('starts_at', 'ends_at', 'opens_at', 'closes_at', 'canceled_at')},
-  timezone, venue, url, listed, paused, promoting, hold_seconds, offer_seconds, max_hold_seconds, confirmation,
-  max_waiting, ${NOW_MS}`
-
-function snapshotOfRow(row: ViewRow): EventSnapshot {
-  const event: EventView = {
-    eventId: Number(row.event_id),
-    totalTickets: row.capacity,
-    name: row.name,
-    startsAtMs: row.starts_at,
-    endsAtMs: row.ends_at,
-    timezone: row.timezone,
-    venue: row.venue,
-    url: row.url,
-    listed: row.listed,
-    confirmation: row.confirmation,
-    opensAtMs: row.opens_at,
-    closesAtMs: row.closes_at,
-    paused: row.paused,
-    promoting: row.promoting,
-    holdSeconds: row.hold_seconds,
-    offerSeconds: row.offer_seconds,
-    maxHoldSeconds: row.max_hold_seconds,
-    maxWaiting: row.max_waiting,
-    version: row.version,
-    owner: row.owner,
-    canceledAtMs: row.canceled_at,
-    availableTickets: row.available_tickets,
-    heldTickets: row.held_count,
-    withheldTickets: row.withheld,
-    waitingListCount: row.waiting_count,
-  }
-  return { event, nowMs: row.now_ms }
-}
-
-/** Reads these events with all their settings, by id. Events that do not exist are left out. */
-export async function readEvents(
-  pool: Pool,
-  eventIds: number[],
-): Promise<Map<number, EventSnapshot>> {
-  const { rows } = await pool.query<ViewRow>({
-    name: 'reads_event_views',
-    text: `SELECT ${VIEW_COLUMNS} FROM events WHERE event_id = ANY($1::bigint[])`,
-    values: [eventIds],
-  })
-  return new Map(rows.map((row) => [Number(row.event_id), snapshotOfRow(row)]))
-}
+import { exactTimeOf, msOf } from '../sql-times.js'
+import { type CommitProgress, commitUnlessLate } from './commit-unless-late.js'
+import { type EventStatus, readEventStatuses } from './status.js'
+import { type EventSnapshot, snapshotOfRow, VIEW_COLUMNS, type ViewRow } from './view.js'
 
 /** An event, and whether this call created it. */
 export interface CreatedEvent {
@@ -199,14 +66,6 @@ export type EventCreation =
   /** The caller used the key for another request. */
   | { kind: 'key_reused' }
 
-/** What a transaction and its caller share: whether it may commit, and whether it sent COMMIT. */
-export interface CommitProgress {
-  /** False once the caller has given up. Then the transaction changes nothing. */
-  mayCommit: boolean
-  /** True once COMMIT was sent. */
-  sent: boolean
-}
-
 /**
  * Creates an event with settings. A request that is repeated with its idempotency key within
  * `IDEMPOTENCY_KEY_HOURS` gets the first answer again. The answer is stored as that of a command of
@@ -224,27 +83,6 @@ export async function createConfiguredEvent(
     await storeAnswer(client, request, creation)
     return creation
   })
-}
-
-async function commitUnlessLate<T>(
-  pool: Pool,
-  progress: CommitProgress,
-  run: (client: PoolClient) => Promise<T>,
-): Promise<T> {
-  const client = await pool.connect()
-  let isBroken = true
-  try {
-    await client.query('BEGIN')
-    const result = await run(client)
-    if (!progress.mayCommit) throw new Error('the caller of a transaction has given up')
-    progress.sent = true
-    await client.query('COMMIT')
-    isBroken = false
-    return result
-  } finally {
-    // Closing the connection ends a transaction that is still open.
-    client.release(isBroken)
-  }
 }
 
 /** The type and the outcomes of `POST /events` in `commands`. No command of a line has them. */
@@ -318,16 +156,12 @@ async function insertEvent(
   }
 }
 
-// `to_timestamp` alone rounds the milliseconds of times that are centuries ahead.
-const timeOf = (column: string): string =>
-  `to_timestamp(floor(${column} / 1000)) + (${column} - floor(${column} / 1000) * 1000) * interval '1 millisecond'`
-
 const INSERT_EVENT = `INSERT INTO events (event_id, owner, name_key, capacity, total_tickets, available_tickets, name,
     starts_at, ends_at, timezone, venue, url, listed, confirmation, opens_at, closes_at, paused, promoting, hold_seconds,
     offer_seconds, max_hold_seconds, max_waiting)
-  SELECT $1, $2, $3, n."totalTickets", n."totalTickets", n."totalTickets", n.name, ${timeOf('n."startsAtMs"')},
-    ${timeOf('n."endsAtMs"')}, n.timezone, n.venue, n.url, n.listed, n.confirmation, ${timeOf('n."opensAtMs"')},
-    ${timeOf('n."closesAtMs"')}, n.paused, n.promoting, n."holdSeconds", n."offerSeconds", n."maxHoldSeconds",
+  SELECT $1, $2, $3, n."totalTickets", n."totalTickets", n."totalTickets", n.name, ${exactTimeOf('n."startsAtMs"')},
+    ${exactTimeOf('n."endsAtMs"')}, n.timezone, n.venue, n.url, n.listed, n.confirmation, ${exactTimeOf('n."opensAtMs"')},
+    ${exactTimeOf('n."closesAtMs"')}, n.paused, n.promoting, n."holdSeconds", n."offerSeconds", n."maxHoldSeconds",
     n."maxWaiting"
   FROM jsonb_to_record($4::jsonb) AS n ("totalTickets" int, name text, "startsAtMs" float8, "endsAtMs" float8,
     timezone text, venue text, url text, listed bool, confirmation text, "opensAtMs" float8, "closesAtMs" float8,
@@ -365,21 +199,4 @@ async function storeAnswer(
       event === undefined ? null : JSON.stringify({ event }),
     ],
   )
-}
-
-/** Deletes an event that never had a claim. Each claim gets a number, so its last number is 0. */
-export async function deleteEvent(
-  pool: Pool,
-  eventId: number,
-  progress: CommitProgress,
-): Promise<'deleted' | 'in_use' | 'not_found'> {
-  return commitUnlessLate(pool, progress, async (client) => {
-    const { rowCount } = await client.query(
-      'DELETE FROM events WHERE event_id = $1 AND last_sequence = 0',
-      [eventId],
-    )
-    if (rowCount === 1) return 'deleted'
-    const found = await client.query('SELECT FROM events WHERE event_id = $1', [eventId])
-    return found.rowCount === 1 ? 'in_use' : 'not_found'
-  })
 }
