@@ -1,5 +1,6 @@
 import type { AcceptedCommand } from '@ticket-line/shared'
 import type { Pool } from 'pg'
+import { isInState } from '../events/sale-state.js'
 import { BATCH_RACES, isUniqueViolation } from '../faults.js'
 import { arrayOf } from './array-literal.js'
 import { COMMAND_COLUMNS } from './columns.js'
@@ -14,13 +15,12 @@ export interface BookedTicket {
 }
 
 // `free` picks the bookings that can be made; every later CTE reads only from it. It looks each row
-// up by its key, as in `load.ts`. A canceled event has no free tickets, so nothing else excludes
-// it. The clock is read once, so that no booking is dated outside the sale. `free` sees the
-// snapshot taken at the start of the statement. Claims, commands and keys that were committed since
-// then raise a unique violation. An event row that was updated since then has a new `ctid`, so the
-// UPDATE skips it. If the idempotency key exists, whatever its age, the booking is left to a batch,
-// which checks whether the key is still valid. Keys are inserted in the order in which all batches
-// insert them.
+// up by its key, as in `load.ts`. The clock is read once, so that no booking is dated outside the
+// sale. `free` sees the snapshot taken at the start of the statement. Claims, commands and keys that
+// were committed since then raise a unique violation. An event row that was updated since then has a
+// new `ctid`, so the UPDATE skips it. If the idempotency key exists, whatever its age, the booking is
+// left to a batch, which checks whether the key is still valid. Keys are inserted in the order in
+// which all batches insert them.
 const bookFreeTickets: Statement = {
   name: 'line_book_free',
   text: `WITH now AS MATERIALIZED (
@@ -31,8 +31,7 @@ const bookFreeTickets: Statement = {
         AS w (event_id, user_id, command_id, caller, key_hash, accepted_ms)
       CROSS JOIN LATERAL (
         SELECT ctid AS found FROM events WHERE event_id = w.event_id AND available_tickets > 0
-          AND hold_seconds IS NULL AND NOT paused AND (opens_at IS NULL OR opens_at <= now.at)
-          AND (closes_at IS NULL OR now.at < closes_at)
+          AND hold_seconds IS NULL AND ${isInState('open', 'now.at')}
           AND NOT EXISTS (SELECT FROM claims WHERE event_id = w.event_id AND user_id = w.user_id COLLATE "C")
           AND NOT EXISTS (SELECT FROM commands WHERE command_id = w.command_id COLLATE "C")
           AND NOT EXISTS (SELECT FROM forgotten_commands WHERE command_id = w.command_id COLLATE "C")

@@ -1,3 +1,4 @@
+import { isInState } from '../events/sale-state.js'
 import { type PromiseCheck, wanted } from './check.js'
 
 /** A `timestamptz` can be a microsecond away from the decision, which computes in ms. */
@@ -36,8 +37,8 @@ export const circulationChecks: PromiseCheck[] = [
           (SELECT min(expires_at) FROM bookings b
             WHERE b.event_id = e.event_id AND b.status = 'held' AND e.canceled_at IS NULL),
           CASE WHEN e.canceled_at IS NOT NULL AND e.total_tickets + e.waiting_count > 0 THEN now()
-            WHEN e.canceled_at IS NULL AND e.capacity > e.total_tickets AND e.waiting_count > 0 AND e.promoting
-              AND NOT e.paused AND (e.closes_at IS NULL OR e.closes_at > greatest(now(), e.opens_at))
+            WHEN e.capacity > e.total_tickets AND e.waiting_count > 0 AND e.promoting
+              AND ${isInState('open', 'greatest(now(), e.opens_at)', 'e.')}
             THEN greatest(now(), e.opens_at) END) AS due
         FROM events e WHERE ${wanted('e.event_id')}
       ) d WHERE due IS NOT NULL AND (due_at IS NULL OR due_at > due + ${SLACK})`,

@@ -1,5 +1,6 @@
 import { nameKeyOf, type SaleState, saleStateOf } from '@ticket-line/shared'
 import type { Pool } from 'pg'
+import { isInState } from '../events/sale-state.js'
 import { type EventStatus, STATUS_COLUMNS, type StatusRow, statusOfRow } from '../events/status.js'
 import { msColumns, NOW_MS, timeOfUs, usOf } from '../sql-times.js'
 
@@ -50,18 +51,6 @@ interface ListRow extends StatusRow {
 
 const COLUMNS = `${STATUS_COLUMNS}, name, paused, ${NOW_MS}, ${usOf('starts_at')} AS starts_us,
   ${msColumns('starts_at', 'canceled_at', 'opens_at', 'closes_at')}`
-
-const NOT_CLOSED = 'canceled_at IS NULL AND (closes_at IS NULL OR closes_at > now())'
-const STARTED = `${NOT_CLOSED} AND (opens_at IS NULL OR opens_at <= now())`
-
-/** SQL of the rules of `saleStateOf`. */
-const IN_STATE: Record<SaleState, string> = {
-  canceled: 'canceled_at IS NOT NULL',
-  closed: 'canceled_at IS NULL AND closes_at <= now()',
-  scheduled: `${NOT_CLOSED} AND opens_at > now()`,
-  paused: `${STARTED} AND paused`,
-  open: `${STARTED} AND NOT paused`,
-}
 
 /**
  * Reads a page of events. The query has no name, so that PostgreSQL plans it for the filters that
@@ -122,7 +111,7 @@ function conditionsOf({ states, namePrefix, startsAfterMs, unlisted }: EventFilt
   const conditions: string[] = []
   if (!unlisted) conditions.push('listed')
   if (states !== undefined)
-    conditions.push(`(${states.map((state) => `(${IN_STATE[state]})`).join(' OR ')})`)
+    conditions.push(`(${states.map((state) => `(${isInState(state, 'now()')})`).join(' OR ')})`)
   if (namePrefix !== '') conditions.push(`starts_with(name_key, ${bind(nameKeyOf(namePrefix))})`)
   if (startsAfterMs !== undefined)
     conditions.push(`starts_at > ${timeOfUs(bind(startsAfterMs * 1000))}`)
