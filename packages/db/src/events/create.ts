@@ -1,12 +1,13 @@
-import {
-  type EventSettings,
-  type EventView,
-  IDEMPOTENCY_KEY_HOURS,
-  nameKeyOf,
-} from '@ticket-line/shared'
+import { type EventSettings, type EventView, IDEMPOTENCY_KEY_HOURS } from '@ticket-line/shared'
 import type { Pool, PoolClient } from 'pg'
-import { exactTimeOf, msOf } from '../sql-times.js'
+import { msOf } from '../sql-times.js'
 import { type CommitProgress, commitUnlessLate } from './commit-unless-late.js'
+import {
+  SETTINGS_COLUMNS,
+  SETTINGS_RECORD,
+  SETTINGS_VALUES,
+  settingsJson,
+} from './setting-columns.js'
 import { type EventStatus, readEventStatuses } from './status.js'
 import { type EventSnapshot, snapshotOfRow, VIEW_COLUMNS, type ViewRow } from './view.js'
 
@@ -146,8 +147,7 @@ async function insertEvent(
     const { rows } = await client.query<ViewRow>(INSERT_EVENT, [
       eventId,
       owner,
-      settings.name === null ? null : nameKeyOf(settings.name),
-      JSON.stringify(settings),
+      JSON.stringify(settingsJson(settings)),
     ])
     if (rows[0] !== undefined)
       return { kind: 'created', replayed: false, ...snapshotOfRow(rows[0]) }
@@ -156,16 +156,10 @@ async function insertEvent(
   }
 }
 
-const INSERT_EVENT = `INSERT INTO events (event_id, owner, name_key, capacity, total_tickets, available_tickets, name,
-    starts_at, ends_at, timezone, venue, url, listed, confirmation, opens_at, closes_at, paused, promoting, hold_seconds,
-    offer_seconds, max_hold_seconds, max_waiting)
-  SELECT $1, $2, $3, n."totalTickets", n."totalTickets", n."totalTickets", n.name, ${exactTimeOf('n."startsAtMs"')},
-    ${exactTimeOf('n."endsAtMs"')}, n.timezone, n.venue, n.url, n.listed, n.confirmation, ${exactTimeOf('n."opensAtMs"')},
-    ${exactTimeOf('n."closesAtMs"')}, n.paused, n.promoting, n."holdSeconds", n."offerSeconds", n."maxHoldSeconds",
-    n."maxWaiting"
-  FROM jsonb_to_record($4::jsonb) AS n ("totalTickets" int, name text, "startsAtMs" float8, "endsAtMs" float8,
-    timezone text, venue text, url text, listed bool, confirmation text, "opensAtMs" float8, "closesAtMs" float8,
-    paused bool, promoting bool, "holdSeconds" int, "offerSeconds" int, "maxHoldSeconds" int, "maxWaiting" int)
+const INSERT_EVENT = `INSERT INTO events (event_id, owner, capacity, total_tickets, available_tickets,
+    ${SETTINGS_COLUMNS.join(', ')})
+  SELECT $1, $2, n."totalTickets", n."totalTickets", n."totalTickets", ${SETTINGS_VALUES.join(', ')}
+  FROM jsonb_to_record($3::jsonb) AS n ("totalTickets" int, ${SETTINGS_RECORD})
   ON CONFLICT (event_id) DO NOTHING RETURNING ${VIEW_COLUMNS}`
 
 /** The next id of the sequence that no event has. */

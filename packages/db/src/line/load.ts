@@ -6,6 +6,7 @@ import {
   type SaleRules,
   type StoredOutcome,
 } from '@ticket-line/shared'
+import { SELECT_DETAILS, SELECT_RULES } from '../events/setting-columns.js'
 import { countWaitingUpTo } from '../reads/waitlist-position.js'
 import type { ClaimKind, LiveKind } from '../schema.js'
 import { msColumns, msOf } from '../sql-times.js'
@@ -125,10 +126,11 @@ export interface FirstAnswer extends StoredCommand {
 // one index search for each row that comes in. A plain join that is planned while a table is tiny
 // may read the whole table, and the connection keeps that plan however large the table grows.
 
-const SELECT_EVENTS = `SELECT event_id, coalesce(capacity, total_tickets) AS capacity, total_tickets,
-    available_tickets, held_count, waiting_count, last_sequence, waitlist_head_sequence, version,
-    ${msColumns('due_at', 'canceled_at', 'opens_at', 'closes_at')}, paused, promoting,
-    hold_seconds, offer_seconds, max_hold_seconds, max_waiting
+const SELECT_EVENTS = `SELECT event_id AS "eventId", coalesce(capacity, total_tickets) AS capacity,
+    total_tickets AS "totalTickets", available_tickets AS "availableTickets", held_count AS "heldCount",
+    waiting_count AS "waitingCount", last_sequence AS "lastSequence",
+    waitlist_head_sequence AS "waitlistHeadSequence", version, ${msOf('due_at')} AS "dueAtMs",
+    ${msOf('canceled_at')} AS "canceledAtMs", ${SELECT_RULES}
     FROM events WHERE event_id = ANY($1::bigint[]) ORDER BY event_id`
 // `npm run faults:mutants` removes the text between the marks, and its checks must notice that.
 const lockEvents: Statement = {
@@ -208,7 +210,7 @@ const readDetails: Statement = {
   name: 'line_read_details',
   text: `SELECT d.* FROM unnest($1::bigint[]) AS n (event_id)
     CROSS JOIN LATERAL (
-      SELECT event_id, name, ${msColumns('starts_at', 'ends_at')}, timezone, venue, url, listed, confirmation, owner
+      SELECT event_id, owner, ${SELECT_DETAILS}
       FROM events WHERE event_id = n.event_id LIMIT 1
     ) AS d`,
 }
@@ -320,28 +322,20 @@ export async function load(connection: LineConnection, request: LoadRequest): Pr
   }
 }
 
+const COUNTERS = [
+  'eventId',
+  'capacity',
+  'totalTickets',
+  'availableTickets',
+  'heldCount',
+  'waitingCount',
+  'lastSequence',
+  'waitlistHeadSequence',
+] as const
+type Counter = (typeof COUNTERS)[number]
+
 /** The driver returns a `bigint` as text. An operator may have widened an integer column to one. */
-interface EventColumns {
-  event_id: string
-  capacity: string | number
-  total_tickets: string | number
-  available_tickets: string | number
-  held_count: string | number
-  waiting_count: string | number
-  last_sequence: string
-  waitlist_head_sequence: string
-  version: number
-  due_at: number | null
-  canceled_at: number | null
-  opens_at: number | null
-  closes_at: number | null
-  paused: boolean
-  promoting: boolean
-  hold_seconds: number | null
-  offer_seconds: number | null
-  max_hold_seconds: number | null
-  max_waiting: number | null
-}
+type EventColumns = Omit<EventRow, Counter> & Record<Counter, string | number>
 
 /** The columns of the command are null if nothing is stored. */
 type StoredRow = CommandRow & { now_ms: number; forgotten: string[] }
@@ -365,43 +359,13 @@ type LapsedRow = HeadRow & { canceled_at: number }
 
 type DueRow = HeadRow & { kind: LiveKind; expires_at: number | null }
 
-interface DetailsRow {
-  event_id: string
-  name: string | null
-  starts_at: number | null
-  ends_at: number | null
-  timezone: string | null
-  venue: string | null
-  url: string | null
-  listed: boolean
-  confirmation: EventDetails['confirmation']
-  owner: string | null
-}
+type DetailsRow = EventDetails & { event_id: string; owner: string | null }
 
 type KeyRow = CommandRow & { key_hash: string; request_hash: string | null; created_at: Date }
 
 function eventOfRow(row: EventColumns): EventRow {
-  return {
-    eventId: Number(row.event_id),
-    capacity: Number(row.capacity),
-    totalTickets: Number(row.total_tickets),
-    availableTickets: Number(row.available_tickets),
-    heldCount: Number(row.held_count),
-    waitingCount: Number(row.waiting_count),
-    lastSequence: Number(row.last_sequence),
-    waitlistHeadSequence: Number(row.waitlist_head_sequence),
-    dueAtMs: row.due_at,
-    canceledAtMs: row.canceled_at,
-    version: row.version,
-    opensAtMs: row.opens_at,
-    closesAtMs: row.closes_at,
-    paused: row.paused,
-    promoting: row.promoting,
-    holdSeconds: row.hold_seconds,
-    offerSeconds: row.offer_seconds,
-    maxHoldSeconds: row.max_hold_seconds,
-    maxWaiting: row.max_waiting,
-  }
+  for (const counter of COUNTERS) row[counter] = Number(row[counter])
+  return row as EventRow
 }
 
 function claimOfRow(row: ClaimRow): LoadedClaim {
@@ -425,19 +389,8 @@ function claimOfRow(row: ClaimRow): LoadedClaim {
   }
 }
 
-function detailsOfRow(row: DetailsRow): LoadedBatch['details'][number] {
-  return {
-    eventId: Number(row.event_id),
-    name: row.name,
-    startsAtMs: row.starts_at,
-    endsAtMs: row.ends_at,
-    timezone: row.timezone,
-    venue: row.venue,
-    url: row.url,
-    listed: row.listed,
-    confirmation: row.confirmation,
-    owner: row.owner,
-  }
+function detailsOfRow({ event_id, ...details }: DetailsRow): LoadedBatch['details'][number] {
+  return { eventId: Number(event_id), ...details }
 }
 
 function keyOfRow(row: KeyRow): LoadedBatch['keys'][number] {

@@ -1,4 +1,5 @@
 import { IDEMPOTENCY_KEY_HOURS } from '@ticket-line/shared'
+import { SETTINGS_COLUMNS, SETTINGS_RECORD, SETTINGS_VALUES } from '../events/setting-columns.js'
 import { timeOf } from '../sql-times.js'
 import { COMMAND_COLUMNS } from './columns.js'
 import type { Statement } from './transaction.js'
@@ -29,22 +30,13 @@ export const updateEvents: Statement = {
         head, due_ms, canceled_ms, version)`,
     )} WHERE e.ctid = n.found`,
 }
-// The settings come as JSON, because texts that people write may contain what `arrayOf` cannot
-// escape. Their times come as text: `to_timestamp` rounds times that are centuries ahead.
 export const updateSettings: Statement = {
   name: 'line_update_settings',
-  text: `UPDATE events e SET name = n.name, name_key = n."nameKey", starts_at = n."startsAt", ends_at = n."endsAt",
-      timezone = n.timezone, venue = n.venue, url = n.url, listed = n.listed, confirmation = n.confirmation,
-      opens_at = n."opensAt", closes_at = n."closesAt", paused = n.paused,
-      promoting = n.promoting, hold_seconds = n."holdSeconds", offer_seconds = n."offerSeconds",
-      max_hold_seconds = n."maxHoldSeconds", max_waiting = n."maxWaiting"
+  text: `UPDATE events e SET (${SETTINGS_COLUMNS.join(', ')}) = ROW (${SETTINGS_VALUES.join(', ')})
     FROM ${withCtid(
       'events',
       'event_id = n."eventId"',
-      `jsonb_to_recordset($1::jsonb) AS n ("eventId" bigint, name text, "nameKey" text, "startsAt" timestamptz,
-        "endsAt" timestamptz, timezone text, venue text, url text, listed bool, confirmation text,
-        "opensAt" timestamptz, "closesAt" timestamptz, paused bool, promoting bool, "holdSeconds" int,
-        "offerSeconds" int, "maxHoldSeconds" int, "maxWaiting" int)`,
+      `jsonb_to_recordset($1::jsonb) AS n ("eventId" bigint, ${SETTINGS_RECORD})`,
     )} WHERE e.ctid = n.found`,
 }
 export const insertClaims: Statement = {

@@ -1,10 +1,5 @@
-import {
-  type AcceptedCommand,
-  type EventDetails,
-  nameKeyOf,
-  type Outcome,
-  type SaleRules,
-} from '@ticket-line/shared'
+import type { AcceptedCommand, EventDetails, Outcome, SaleRules } from '@ticket-line/shared'
+import { settingsJson } from '../events/setting-columns.js'
 import type { bookings, ClaimKind, waitlistEntries } from '../schema.js'
 import { arrayOf } from './array-literal.js'
 import { dataOf } from './columns.js'
@@ -189,7 +184,7 @@ function addEvents({ events, settings, blocks }: BatchWrites, add: Add): void {
     arrayOf(rows.map((row) => row.canceledAtMs)),
     arrayOf(rows.map((row) => row.version)),
   ])
-  add(updateSettings, settings, (rows) => [JSON.stringify(rows.map(settingsColumnsOf))])
+  add(updateSettings, settings, (rows) => [JSON.stringify(rows.map(settingsJson))])
   const columns = (rows: typeof blocks): string[] => [
     arrayOf(rows.map((row) => row.eventId)),
     arrayOf(rows.map((row) => row.block)),
@@ -205,19 +200,6 @@ function addEvents({ events, settings, blocks }: BatchWrites, add: Add): void {
     blocks.filter((row) => row.delta < 0),
     columns,
   )
-}
-
-function settingsColumnsOf(settings: BatchWrites['settings'][number]) {
-  const { startsAtMs, endsAtMs, opensAtMs, closesAtMs, ...rest } = settings
-  const isoOf = (ms: number | null) => (ms === null ? null : new Date(ms).toISOString())
-  return {
-    ...rest,
-    nameKey: rest.name === null ? null : nameKeyOf(rest.name),
-    startsAt: isoOf(startsAtMs),
-    endsAt: isoOf(endsAtMs),
-    opensAt: isoOf(opensAtMs),
-    closesAt: isoOf(closesAtMs),
-  }
 }
 
 function addClaims({ claimsAdded, claimsMoved, claimsRemoved }: BatchWrites, add: Add): void {

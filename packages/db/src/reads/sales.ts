@@ -1,5 +1,6 @@
 import type { EventDetails, SaleWindow } from '@ticket-line/shared'
 import type { Pool } from 'pg'
+import { HAS_DEFAULT_RULES } from '../events/setting-columns.js'
 import { msColumns, msOf } from '../sql-times.js'
 
 /** What a request asks before its command enters the line. */
@@ -39,9 +40,7 @@ interface SaleRow {
 // All answers of a statement have one snapshot and one reading of the clock.
 const NOW = `${msOf('statement_timestamp()')} AS now_ms`
 const EVENT_COLUMNS = `
-  version = 1 AND canceled_at IS NULL AND opens_at IS NULL AND closes_at IS NULL
-    AND NOT paused AND promoting AND hold_seconds IS NULL AND offer_seconds IS NULL
-    AND max_waiting IS NULL AND held_count = 0
+  version = 1 AND canceled_at IS NULL AND held_count = 0 AND ${HAS_DEFAULT_RULES}
     AND coalesce(capacity, total_tickets) = total_tickets AS is_plain,
   confirmation, ${msColumns('canceled_at', 'opens_at', 'closes_at')}, paused`
 
