@@ -54,6 +54,12 @@ export const DEFAULT_SALE_RULES: SaleRules = {
   maxWaiting: null,
 }
 
+/** The rules among the members of an object. */
+export function saleRulesOf(rules: SaleRules): SaleRules {
+  const names = Object.keys(DEFAULT_SALE_RULES) as (keyof SaleRules)[]
+  return Object.fromEntries(names.map((name) => [name, rules[name]])) as unknown as SaleRules
+}
+
 export const DEFAULT_EVENT_DETAILS: EventDetails = {
   name: null,
   startsAtMs: null,
@@ -63,6 +69,22 @@ export const DEFAULT_EVENT_DETAILS: EventDetails = {
   url: null,
   listed: true,
   confirmation: 'holder',
+}
+
+/** A setting with the name and the value that it has in the HTTP API. */
+export type ShownSettings = Record<string, string | number | boolean | null>
+
+/** Settings with the names and values that they have in the HTTP API. Times are ISO 8601. */
+export function shownSettingsOf(settings: EventPatch): ShownSettings {
+  const shown: ShownSettings = {}
+  for (const [name, value] of Object.entries(settings)) {
+    if (name === 'paused') shown['sales'] = value === true ? 'paused' : 'open'
+    else if (name === 'promoting') shown['promotion'] = value === true ? 'on' : 'off'
+    else if (name.endsWith('Ms'))
+      shown[name.slice(0, -2)] = value === null ? null : new Date(Number(value)).toISOString()
+    else shown[name] = value
+  }
+  return shown
 }
 
 /**

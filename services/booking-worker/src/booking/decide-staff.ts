@@ -6,6 +6,7 @@ import {
   type EventSettings,
   type GrantRequest,
   MAX_TOTAL_TICKETS,
+  saleRulesOf,
 } from '@ticket-line/shared'
 import { type Change, type Decision, unchanged } from './change.js'
 import { type EventState, InvariantError } from './event-state.js'
@@ -78,18 +79,7 @@ export function settingsOf(state: EventState): EventSettings {
   if (details === undefined)
     throw new InvariantError(`event ${state.eventId}: its details were not loaded`)
   const { owner, ...shown } = details
-  return {
-    ...shown,
-    totalTickets: state.capacity,
-    opensAtMs: state.opensAtMs,
-    closesAtMs: state.closesAtMs,
-    paused: state.paused,
-    promoting: state.promoting,
-    holdSeconds: state.holdSeconds,
-    offerSeconds: state.offerSeconds,
-    maxHoldSeconds: state.maxHoldSeconds,
-    maxWaiting: state.maxWaiting,
-  }
+  return { ...shown, ...saleRulesOf(state), totalTickets: state.capacity }
 }
 
 function differing(settings: EventSettings, patch: EventPatch): EventPatch {

@@ -13,10 +13,13 @@ import {
   commandCountOf,
   DEFAULT_EVENT_DETAILS,
   DEFAULT_SALE_RULES,
-  type EventSettings,
+  type EventDetails,
   plural,
+  type SaleRules,
+  type ShownSettings,
   saleStateOf,
   seconds,
+  shownSettingsOf,
 } from '@ticket-line/shared'
 import { type Arguments, readEventId } from '../arguments.js'
 import type { Command } from '../command.js'
@@ -93,7 +96,7 @@ async function readEvent(
       owner: view.owner,
       version: view.version,
     },
-    settings: shownSettings(view),
+    settings: settingsOf(view),
     nextHolds: isLive ? nextHolds : [],
     due: {
       dueAtMs,
@@ -121,36 +124,17 @@ async function readEvent(
   }
 }
 
-/** The settings without the size, with the names and values that they have in the API. */
-function shownSettings(settings: Omit<EventSettings, 'totalTickets'>) {
-  return {
-    name: settings.name,
-    startsAt: isoOf(settings.startsAtMs),
-    endsAt: isoOf(settings.endsAtMs),
-    timezone: settings.timezone,
-    venue: settings.venue,
-    url: settings.url,
-    listed: settings.listed,
-    opensAt: isoOf(settings.opensAtMs),
-    closesAt: isoOf(settings.closesAtMs),
-    holdSeconds: settings.holdSeconds,
-    offerSeconds: settings.offerSeconds,
-    maxHoldSeconds: settings.maxHoldSeconds,
-    confirmation: settings.confirmation,
-    maxWaiting: settings.maxWaiting,
-    sales: settings.paused ? 'paused' : 'open',
-    promotion: settings.promoting ? 'on' : 'off',
-  }
+/** The settings without the size, as the API shows them. */
+function settingsOf(view: EventDetails & SaleRules): ShownSettings {
+  const names = Object.keys(DEFAULT_SETTINGS) as (keyof typeof DEFAULT_SETTINGS)[]
+  return shownSettingsOf(Object.fromEntries(names.map((name) => [name, view[name]])))
 }
 
-type ShownSettings = ReturnType<typeof shownSettings>
+const DEFAULT_SETTINGS = { ...DEFAULT_EVENT_DETAILS, ...DEFAULT_SALE_RULES }
+const DEFAULTS = shownSettingsOf(DEFAULT_SETTINGS)
 
-const DEFAULTS: ShownSettings = shownSettings({ ...DEFAULT_EVENT_DETAILS, ...DEFAULT_SALE_RULES })
-
-function isoOf(timeMs: number): string
-function isoOf(timeMs: number | null): string | null
-function isoOf(timeMs: number | null): string | null {
-  return timeMs === null ? null : new Date(timeMs).toISOString()
+function isoOf(timeMs: number): string {
+  return new Date(timeMs).toISOString()
 }
 
 type EventData = NonNullable<Awaited<ReturnType<typeof readEvent>>>
@@ -191,9 +175,7 @@ function describe(data: EventData): string[] {
 }
 
 function describeSale({ event: status, settings, due }: EventData): string[] {
-  const changed = Object.entries(settings).filter(
-    ([name, value]) => value !== DEFAULTS[name as keyof ShownSettings],
-  )
+  const changed = Object.entries(settings).filter(([name, value]) => value !== DEFAULTS[name])
   const counters = [
     status.state,
     `${status.heldTickets} held`,
