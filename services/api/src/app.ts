@@ -6,10 +6,10 @@ import { type AccountDeps, accountRoutes } from './accounts/routes.js'
 import { type UserDeps, userRoutes } from './accounts/user-routes.js'
 import { jwksRoute } from './auth/jwks-route.js'
 import type { Keyring } from './auth/keyring.js'
-import { eventCommandRoutes } from './booking/event-routes.js'
 import { jobRoute } from './booking/job-routes.js'
 import { bookingRoutes } from './booking/routes.js'
 import type { Sales } from './booking/sales.js'
+import { staffRoutes } from './booking/staff-routes.js'
 import type { Dashboard } from './dashboard/index.js'
 import { eventRoutes } from './events/event-routes.js'
 import { listRoutes } from './events/list-routes.js'
@@ -77,7 +77,7 @@ export function createRoutes(deps: AppDeps): Route[] {
     ...statusRoutes(deps),
     searchRoute(deps),
     ...eventRoutes(deps),
-    ...eventCommandRoutes(deps),
+    ...staffRoutes(deps),
     myBookingsRoute(deps),
     ...listRoutes(deps),
     ...operationRoutes(deps),

@@ -11,6 +11,7 @@ import {
 } from '@ticket-line/shared'
 import { z } from 'zod'
 import { eventBodyOf, eventSchema, eventTagOf, isoOf } from '../events/event-body.js'
+import { KEY_REUSED } from '../http/idempotency-key.js'
 import { type Preferences, preferenceApplied } from '../http/prefer.js'
 import {
   EVENT_NOT_FOUND,
@@ -104,7 +105,7 @@ export const REFUSAL = {
     'More tickets than that are booked or held. Send shrink: true to reach the new size as they come back.',
   version_mismatch: 'The event was changed in the meantime. Read it again.',
   booking_not_found: 'This user has no booking or waiting-list entry for this event.',
-  idempotency_key_reused: 'This Idempotency-Key was already used for a different request.',
+  idempotency_key_reused: KEY_REUSED,
   rejected: 'This request could not be processed and was rejected. Nothing was changed.',
 } as const satisfies Record<Exclude<OutcomeKind, keyof typeof SUCCESS>, string>
 

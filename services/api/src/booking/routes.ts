@@ -1,6 +1,6 @@
+import { checkKey } from '../http/idempotency-key.js'
 import { defineRoute, principalOf, type Route } from '../http/route.js'
 import { COMMAND_HEADERS, type CommandDeps, runCommand } from './commands.js'
-import { checkKey } from './idempotency-key.js'
 import { COMMAND_PROBLEMS, commandResponses } from './responses.js'
 import { bookingSchema, cancelSchema, confirmSchema, extendSchema } from './schemas.js'
 

@@ -8,14 +8,14 @@ import {
   IDEMPOTENCY_KEY_HOURS,
   newJobId,
 } from '@ticket-line/shared'
+import { audit } from '../http/audit.js'
 import {
   checkKey,
   idempotencyKeyOf,
+  KEY_REUSED,
   readKeyHash,
   requestHashOf,
-} from '../booking/idempotency-key.js'
-import { REFUSAL } from '../booking/responses.js'
-import { audit } from '../http/audit.js'
+} from '../http/idempotency-key.js'
 import { isStaff } from '../http/principal.js'
 import { eventNotFound } from '../http/problem.js'
 import { defineRoute, principalOf, type Route } from '../http/route.js'
@@ -110,8 +110,7 @@ const CREATIONS = 'events'
 
 /** @throws AppError if the event was not created */
 function createdOf(creation: EventCreation): EventSnapshot & { headers: Record<string, string> } {
-  if (creation.kind === 'key_reused')
-    throw new AppError('idempotency_key_reused', REFUSAL.idempotency_key_reused)
+  if (creation.kind === 'key_reused') throw new AppError('idempotency_key_reused', KEY_REUSED)
   const headers: Record<string, string> = creation.replayed
     ? { 'idempotency-replayed': 'true' }
     : {}

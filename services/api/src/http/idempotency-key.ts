@@ -1,7 +1,7 @@
 import { hash } from 'node:crypto'
 import { AppError } from '@ticket-line/shared'
 import type { Context } from 'hono'
-import type { AppEnv } from '../http/env.js'
+import type { AppEnv } from './env.js'
 
 const MAX_KEY_LENGTH = 128
 
@@ -10,6 +10,9 @@ const QUOTED = /^"((?:[ !#-[\]-~]|\\["\\])*)"$/
 const PRINTABLE = /^[ -~]+$/
 
 const NAME = 'idempotency-key'
+
+/** Message of `idempotency_key_reused`. */
+export const KEY_REUSED = 'This Idempotency-Key was already used for a different request.'
 
 /**
  * Reads the `Idempotency-Key` header of a request.

@@ -1,14 +1,14 @@
 import { versionOfIfMatch } from '../events/event-body.js'
 import { eventPatchSchema, patchOf } from '../events/settings.js'
+import { checkKey } from '../http/idempotency-key.js'
 import { defineRoute, principalOf, type Route } from '../http/route.js'
 import { eventIdParams } from '../http/schemas.js'
 import { COMMAND_HEADERS, type CommandDeps, runCommand } from './commands.js'
-import { checkKey } from './idempotency-key.js'
 import { COMMAND_PROBLEMS, changeResponses, commandResponses } from './responses.js'
 import { cancelEventSchema, grantSchema } from './schemas.js'
 
 /** The commands of staff that concern a whole event, or go ahead of its waiting list. */
-export function eventCommandRoutes(deps: CommandDeps): Route[] {
+export function staffRoutes(deps: CommandDeps): Route[] {
   return [changeRoute(deps), grantRoute(deps), cancelEventRoute(deps)]
 }
 
