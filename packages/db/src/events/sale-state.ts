@@ -17,8 +17,8 @@ export function isInState(state: SaleState, now: string, of = ''): string {
     case 'scheduled':
       return `${notClosed} AND ${of}opens_at > ${now}`
     case 'paused':
-      return `${hasOpened} AND ${of}paused`
+      return `${of}paused AND ${hasOpened}`
     case 'open':
-      return `${hasOpened} AND NOT ${of}paused`
+      return `NOT ${of}paused AND ${hasOpened}`
   }
 }
