@@ -22,8 +22,14 @@ const eventId = () => bigint('event_id', { mode: 'number' }).notNull()
 /** Text that is compared byte by byte, so that the order of ids does not depend on a collation. */
 const id = customType<{ data: string }>({ dataType: () => 'text collate "C"' })
 
-/** The members of an outcome that are stored in `commands.data`. */
-export type StoredOutcomeData = Pick<Outcome, 'expiresAtMs' | 'opensAtMs' | 'committed' | 'event'>
+/** The members of an outcome that are stored in `commands.data`, the most frequent first. */
+export const DATA_MEMBERS = [
+  'expiresAtMs',
+  'event',
+  'opensAtMs',
+  'committed',
+] as const satisfies (keyof Outcome)[]
+export type StoredOutcomeData = Pick<Outcome, (typeof DATA_MEMBERS)[number]>
 
 /** Local accounts. Users of another issuer need no row. */
 export const users = pgTable(

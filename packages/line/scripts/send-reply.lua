@@ -2,7 +2,7 @@
   Sends the outcomes of a job to the API process that added it, and reduces the depth of its line.
 
   Input:
-    KEYS[1] replies of the API process
+    KEYS[1] replies of the API process; any key if there is no reply
     KEYS[2] queued jobs of the line
     KEYS[3] depth of the line: undecided commands by event
 

@@ -45,12 +45,16 @@ export function createSendReply(redis: Redis, layout: LineLayout, log: Log): Sen
   const options = { repliesKept: REPLIES_KEPT, ttlMs: REPLIES_TTL_MS }
   return (lineName, payload, reply) => {
     writeTogether(redis)
-    // Nobody waits for the reply of a settle. The script then adds nothing to the first key.
     const { replyTo } = payload
     sendReply(
-      repliesKey(linePrefix(lineName, layout), replyTo ?? ''),
+      // Nobody waits for the reply of a settle.
+      reply === undefined || replyTo === undefined
+        ? undefined
+        : {
+            repliesKey: repliesKey(linePrefix(lineName, layout), replyTo),
+            json: JSON.stringify(reply),
+          },
       lineBase(lineName, layout),
-      reply === undefined || replyTo === undefined ? '' : JSON.stringify(reply),
       options,
       countEvents(payload.commands),
     ).catch((error: unknown) =>

@@ -48,21 +48,27 @@ export function defineAdmitCommands(redis: Redis) {
     )
 }
 
-/** @param reply JSON; empty for a job that leaves its line without a reply */
+/** A reply as JSON, and the stream that it is added to. */
+export interface ReplyToSend {
+  repliesKey: string
+  json: string
+}
+
+/** @param reply undefined for a job that leaves its line without one */
 export function defineSendReply(redis: Redis) {
   const run = define<null>(redis, 'send-reply')
   return (
-    repliesKey: string,
+    reply: ReplyToSend | undefined,
     base: string,
-    reply: string,
     options: { repliesKept: number; ttlMs: number },
     counts: EventCounts,
   ): Promise<null> =>
     run(
-      repliesKey,
+      // A script has a fixed number of keys. Without a reply it does not use the first one.
+      reply?.repliesKey ?? depthKey(base),
       queuedJobsKey(base),
       depthKey(base),
-      reply,
+      reply?.json ?? '',
       options.repliesKept,
       options.ttlMs,
       ...flat(counts),

@@ -7,7 +7,7 @@ import {
   type PublicRequest,
   type StoredOutcome,
 } from '@ticket-line/shared'
-import type { StoredOutcomeData } from '../schema.js'
+import { DATA_MEMBERS, type StoredOutcomeData } from '../schema.js'
 
 /** What the column `outcome` has for an abandoned command. */
 export const ABANDONED_IN_COLUMN = 'refused'
@@ -123,12 +123,12 @@ export function outcomeOfRow(row: CommandRow): StoredOutcome {
 }
 
 /** The JSON of `commands.data` for an outcome; null if it has only members with columns. */
-export function dataOf({ expiresAtMs, opensAtMs, committed, event }: Outcome): string | null {
-  if ((expiresAtMs ?? opensAtMs ?? committed ?? event) === undefined) return null
-  const data: StoredOutcomeData = {}
-  if (expiresAtMs !== undefined) data.expiresAtMs = expiresAtMs
-  if (opensAtMs !== undefined) data.opensAtMs = opensAtMs
-  if (committed !== undefined) data.committed = committed
-  if (event !== undefined) data.event = event
-  return JSON.stringify(data)
+export function dataOf(outcome: Outcome): string | null {
+  let data: Partial<Record<keyof StoredOutcomeData, unknown>> | undefined
+  for (const member of DATA_MEMBERS) {
+    if (outcome[member] === undefined) continue
+    data ??= {}
+    data[member] = outcome[member]
+  }
+  return data === undefined ? null : JSON.stringify(data)
 }

@@ -7,6 +7,7 @@ import {
 } from '@ticket-line/shared'
 import { CREATE_EVENT, EVENT_CREATED, EVENT_EXISTS } from '../events/create.js'
 import { REQUEST_COLUMNS } from '../line/columns.js'
+import { DATA_MEMBERS } from '../schema.js'
 import { type PromiseCheck, wanted } from './check.js'
 
 /** Commands that do not repeat the outcome of an idempotency key. */
@@ -42,9 +43,7 @@ function kindsWith(member: Member): string {
   return `(${kinds.map((kind) => `'${kind}'`).join(', ')})`
 }
 
-/** The members of outcomes that are stored in `commands.data`. */
-const IN_DATA: Member[] = ['expiresAtMs', 'opensAtMs', 'committed', 'event']
-const HAS_ITS_DATA = IN_DATA.map(
+const HAS_ITS_DATA = DATA_MEMBERS.map(
   (member) => `(outcome NOT IN ${kindsWith(member)} OR coalesce(data ? '${member}', false))`,
 ).join(' AND ')
 

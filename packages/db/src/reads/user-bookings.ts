@@ -43,7 +43,7 @@ export interface UserBookingFilter {
 }
 
 /** For how long a claim that ended is listed, in days. */
-const SHOWN_DAYS = 90
+export const ENDED_SHOWN_DAYS = 90
 
 /** A part of the list: claims with one standing, in the order of one index. */
 interface Part {
@@ -153,7 +153,7 @@ const continued = (since: string, isContinued: boolean): string =>
 function textOf({ standing, table, since, where }: Part, isContinued: boolean): string {
   const counts =
     standing === 'ended'
-      ? `${since} > now() - interval '${SHOWN_DAYS} days'`
+      ? `${since} > now() - interval '${ENDED_SHOWN_DAYS} days'`
       : '(SELECT canceled_at FROM events WHERE event_id = c.event_id) IS NULL'
   return `SELECT c.event_id, c.sequence, '${standing}' AS standing,
         ${table === 'waitlist_entries'} AS is_entry, c.status, ${columnsOf(table, since)}

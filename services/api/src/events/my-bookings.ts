@@ -1,4 +1,4 @@
-import type { UserBookingPlace } from '@ticket-line/db'
+import { ENDED_SHOWN_DAYS, type UserBookingPlace } from '@ticket-line/db'
 import { isEventId } from '@ticket-line/shared'
 import { z } from 'zod'
 import {
@@ -59,7 +59,7 @@ export function myBookingsRoute({ events }: { events: Pick<EventReads, 'userBook
     docs: {
       tag: 'Events',
       summary: 'List my bookings, holds and waiting-list entries, the latest first',
-      description: 'What has ended is listed for 90 days.',
+      description: `What has ended is listed for ${ENDED_SHOWN_DAYS} days.`,
       problems: ['unavailable'],
     },
     responses: { 200: { description: 'A page of my bookings.', schema: myBookingsSchema } },
