@@ -8,6 +8,7 @@ import { compareWithBaseline } from './baseline.ts'
 import { measureBullmqAlone } from './bullmq-alone.ts'
 import { measureDue } from './due.ts'
 import { growths } from './growth.ts'
+import { measureHolds } from './holds.ts'
 import { profiledEnv } from './measure/profiler.ts'
 import { startTraceSink } from './measure/trace-sink.ts'
 import { type BenchOptions, readOptions, usage } from './options.ts'
@@ -20,15 +21,21 @@ import { comparedNames, comparedWorkload } from './workloads.ts'
 
 /** This workload measures BullMQ without any of the systems. */
 const BULLMQ_ALONE = 'bullmq-alone'
-/** This workload measures windows of one deployment instead of rounds of several. */
-const DUE = 'due'
+/** These workloads measure windows of one deployment instead of rounds of several. */
+const WINDOWS: Record<string, { title: string; measure: typeof measureDue }> = {
+  due: {
+    title: 'bookings of one event while 10,000 holds or promotions of another come due',
+    measure: measureDue,
+  },
+  holds: { title: 'one hot event whose tickets are held and confirmed', measure: measureHolds },
+}
 
 const say = (text: string): void => void process.stdout.write(`${text}\n`)
 
 async function main(): Promise<void> {
   const args = process.argv.slice(2)
   if (args.includes('--help')) {
-    const names = [...comparedNames, ...Object.keys(growths), DUE, BULLMQ_ALONE]
+    const names = [...comparedNames, ...Object.keys(growths), ...Object.keys(WINDOWS), BULLMQ_ALONE]
     return say(`${usage}\n\nWorkloads: ${names.join(', ')}`)
   }
   const options = readOptions(args)
@@ -74,9 +81,10 @@ async function benchAll(servers: Servers, options: BenchOptions, cores: string):
 async function benchOne(servers: Servers, options: BenchOptions): Promise<void> {
   const name = options.workload as string
   if (name === BULLMQ_ALONE) return benchBullmqAlone(servers, options)
-  if (name === DUE) {
-    say('bookings of one event while 10,000 holds or promotions of another come due:')
-    if (!(await measureDue(servers, options.settings, say))) process.exitCode = 1
+  const windows = WINDOWS[name]
+  if (windows !== undefined) {
+    say(`${windows.title}:`)
+    if (!(await windows.measure(servers, options.settings, say))) process.exitCode = 1
     return
   }
   const profiles = options.cpuProf

@@ -1,5 +1,5 @@
-import { expect, it } from 'vitest'
-import { findFaults, type StoredState } from './check.ts'
+import { describe, expect, it } from 'vitest'
+import { findBookingFaults, findFaults, type StoredState } from './check.ts'
 import { result, type Traffic } from './driver/plan.ts'
 
 const traffic: Traffic & { kind: 'bookings' } = {
@@ -89,4 +89,50 @@ it.each<[string, (run: ReturnType<typeof given>) => void]>([
   const run = given()
   spoil(run)
   expect(faultsOf(run)).not.toEqual([])
+})
+
+describe('the check of an event with holds', () => {
+  /** u0 confirmed a ticket, u1 holds one, and u2 sent nothing. */
+  const givenHolds = () => ({
+    event: { total_tickets: 3, available_tickets: 1, held_count: 1 },
+    bookings: [
+      { user_id: 'u0', status: 'confirmed' },
+      { user_id: 'u1', status: 'held' },
+    ],
+    report: {
+      booked: Uint8Array.of(result.confirmed, result.held, result.notSent),
+      wrongAnswers: [] as { status: number; body: string }[],
+    },
+  })
+  type GivenHolds = ReturnType<typeof givenHolds>
+  const faultsOfHolds = ({ event, bookings, report }: GivenHolds) =>
+    findBookingFaults(event, bookings, report)
+
+  it('finds no faults in a correct run', () => {
+    expect(faultsOfHolds(givenHolds())).toEqual([])
+  })
+
+  it.each<[string, (run: GivenHolds) => void]>([
+    ['a lost hold', ({ bookings }) => void bookings.pop()],
+    [
+      'a lost confirmation',
+      ({ bookings }) => bookings.splice(0, 1, { user_id: 'u0', status: 'held' }),
+    ],
+    [
+      'an oversold event',
+      ({ bookings }) =>
+        void bookings.push({ user_id: 'x', status: 'held' }, { user_id: 'y', status: 'held' }),
+    ],
+    ['a second booking', ({ bookings }) => void bookings.push({ user_id: 'u0', status: 'held' })],
+    ['a wrong counter', ({ event }) => void Object.assign(event, { held_count: 2 })],
+    ['a request without a response', ({ report }) => report.booked.set([result.unanswered], 2)],
+    [
+      'an unexpected response',
+      ({ report }) => void report.wrongAnswers.push({ status: 503, body: '' }),
+    ],
+  ])('finds %s', (_, change) => {
+    const run = givenHolds()
+    change(run)
+    expect(faultsOfHolds(run)).not.toEqual([])
+  })
 })

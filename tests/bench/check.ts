@@ -44,12 +44,16 @@ export function findFaults(
   traffic: Traffic & { kind: 'bookings' },
   { booked, canceled, wrongAnswers }: Pick<DriverReport, 'booked' | 'canceled' | 'wrongAnswers'>,
 ): string[] {
-  const faults = wrongAnswers.map(({ status, body }) => `unexpected response: ${status} ${body}`)
+  const faults = wrongAnswers.map(describeWrongAnswer)
   const unanswered = [...booked, ...canceled].filter((code) => code === result.unanswered).length
   if (unanswered > 0) faults.push(`${unanswered} requests have no response`)
   if (state.disorder > 0)
     faults.push(`${state.disorder} users were promoted before somebody who joined the list earlier`)
   return [...faults, ...eventFaults(state), ...claimFaults(state, traffic, booked, canceled)]
+}
+
+function describeWrongAnswer({ status, body }: DriverReport['wrongAnswers'][number]): string {
+  return `unexpected response: ${status} ${body}`
 }
 
 function eventFaults({ events, claims }: StoredState): string[] {
@@ -111,6 +115,44 @@ function claimFaults(
       faults.push(`${user} has a claim for another event`)
     else if (code === result.booked && claim.kind !== 'booking')
       faults.push(`${user} lost their ticket`)
+  }
+  return faults
+}
+
+/** What a user has after a response, as the column `status` of `bookings`. */
+const STATUS_AFTER: Record<number, string> = {
+  [result.booked]: 'confirmed',
+  [result.held]: 'held',
+  [result.confirmed]: 'confirmed',
+}
+
+/**
+ * Compares the bookings and holds of an event without a waiting list with its counters and with
+ * every response. Each user `u0`, `u1`, … sent one booking, and perhaps confirmed it.
+ *
+ * @returns the contradictions in words; empty if the run was correct
+ */
+export function findBookingFaults(
+  event: { total_tickets: number; available_tickets: number; held_count: number },
+  bookings: readonly { user_id: string; status: string }[],
+  { booked, wrongAnswers }: Pick<DriverReport, 'booked' | 'wrongAnswers'>,
+): string[] {
+  const faults = wrongAnswers.map(describeWrongAnswer)
+  const held = bookings.filter(({ status }) => status === 'held').length
+  if (held !== event.held_count)
+    faults.push(`${held} tickets are held, the counter says ${event.held_count}`)
+  if (bookings.length + event.available_tickets !== event.total_tickets) {
+    faults.push(
+      `${bookings.length} booked or held, ${event.available_tickets} free, of ${event.total_tickets}`,
+    )
+  }
+  const statusOf = new Map(bookings.map(({ user_id, status }) => [user_id, status]))
+  if (statusOf.size !== bookings.length) faults.push('a user has two bookings')
+  for (const [i, code] of booked.entries()) {
+    const status = statusOf.get(`u${i}`)
+    if (code === result.unanswered) faults.push(`a request of u${i} has no response`)
+    else if (code !== result.wrong && status !== STATUS_AFTER[code])
+      faults.push(`u${i} has ${status ?? 'nothing'} instead of ${STATUS_AFTER[code] ?? 'nothing'}`)
   }
   return faults
 }

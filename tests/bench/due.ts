@@ -1,44 +1,35 @@
 /** Measures what holds that lapse and people who are promoted cost the clients of another event. */
-import pg from 'pg'
+import type pg from 'pg'
 import { until } from '../../tools/dev-stack/wait.mjs'
 import { fillHeldEvent } from '../stack/due-rows.ts'
 import type { Servers } from '../stack/servers.ts'
-import { type DriverReport, type Load, result } from './driver/plan.ts'
-import { short } from './report/text.ts'
+import { type DriverReport, result } from './driver/plan.ts'
+import { describeReport, short } from './report/text.ts'
 import { medianOf } from './rounds.ts'
 import { runDriver } from './run.ts'
-import { product } from './systems/product.ts'
-import type { Deployment } from './systems/system.ts'
+import { measureWindows, type WindowContext } from './windows.ts'
 import type { WorkloadSettings } from './workloads.ts'
 
 /** What comes due in a window, in an event that nobody books. */
 const KINDS = ['nothing', 'holds', 'promotions'] as const
 type Kind = (typeof KINDS)[number]
 
-/** Windows of each kind that count. One more of each comes first, for the JIT compilers. */
-const ROUNDS = 9
 /** Holds, or promotions, that come due at the start of a window. */
 const DUE = 10_000
 /** How often the p99 of a window with something due may be that of a window without. */
 const AIM = 2
 
-const PLENTY = 1_000_000
-const WARM_UP_MS = 2000
-const MEASURED_MS = 5000
-/** More than the product serves on two cores. */
-const PREPARED_PER_SECOND = 12_000
 /** The ids of the events in which something comes due. */
 const FIRST_DUE_EVENT = 1001
 
 interface DueWindow {
-  kind: Kind
   report: DriverReport
-  /** From the start of the window until nothing was due, ms. */
+  /** From the first settle until the last one, ms. */
   settledAfterMs: number
 }
 
 /**
- * Measures windows of all kinds in turn, in one deployment. Each window books an event of its own.
+ * Measures windows in which nothing, holds or promotions come due.
  *
  * @returns whether the aim is reached and everything is correct
  */
@@ -47,61 +38,36 @@ export async function measureDue(
   settings: WorkloadSettings,
   say: (text: string) => void,
 ): Promise<boolean> {
-  const deployment = await product.deploy({
-    servers,
-    ...(settings.productEnv && { env: settings.productEnv }),
-  })
-  const client = new pg.Client({ connectionString: deployment.databaseUrl })
-  client.on('error', () => undefined)
-  const windows: DueWindow[] = []
-  try {
-    await client.connect()
-    await client.query(deployment.tables.insertEvents, [(ROUNDS + 1) * KINDS.length, PLENTY])
-    let index = 0
-    for (let round = 0; round <= ROUNDS; round++) {
-      const turns = round % 2 === 0 ? KINDS : KINDS.toReversed()
-      for (const kind of turns) {
-        const window = await runWindow(client, deployment, settings, kind, index++)
-        if (round > 0) windows.push(window)
-        const { report, settledAfterMs } = window
-        say(
-          `  ${round} ${kind.padEnd(10)} ${short(report.answered / (report.windowMs / 1000))}/s  ` +
-            `p50 ${short(report.p50Ms)}  p99 ${short(report.p99Ms)}  settled after ${short(settledAfterMs)} ms`,
-        )
-      }
-    }
-  } finally {
-    await client.end()
-    await deployment.stop()
-  }
-  return describeWindows(windows, say)
+  const describe = ({ report, settledAfterMs }: DueWindow) =>
+    `${describeReport(report)}  settled after ${short(settledAfterMs)} ms`
+  const rounds = await measureWindows(KINDS, runWindow, describe, { servers, settings, say })
+  return describeRounds(rounds, say)
 }
 
-async function runWindow(
-  client: pg.Client,
-  { targets, jwtSecret }: Deployment,
-  settings: WorkloadSettings,
-  kind: Kind,
-  index: number,
-): Promise<DueWindow> {
+async function runWindow({
+  client,
+  deployment: { targets, jwtSecret },
+  kind,
+  index,
+  eventId,
+  connections,
+  load,
+  prepared,
+}: WindowContext<Kind>): Promise<DueWindow> {
   const dueEventId = FIRST_DUE_EVENT + index
   const { makeDue, expected } = await prepare(client, kind, dueEventId)
-  await client.query('ANALYZE')
-  await client.query('CHECKPOINT')
-  const load = loadOf(settings)
-  const seconds = (load.warmUpMs + load.measuredMs) / 1000 + (load.kind === 'open' ? 3.5 : 0)
   const report = await runDriver(
     {
       targets,
-      connections: settings.connections ?? 64,
+      connections,
       jwtSecret,
       traffic: {
         kind: 'bookings',
-        firstEventId: index + 1,
+        firstEventId: eventId,
         events: 1,
         cancelsInTen: 0,
         holders: 0,
-        prepared: Math.ceil(PREPARED_PER_SECOND * seconds),
+        prepared,
         onFirstEvent: 0,
       },
       load,
@@ -125,7 +91,7 @@ async function runWindow(
   )
   if (rows[0]?.applied !== expected)
     throw new Error(`${rows[0]?.applied} of ${expected} were applied`)
-  return { kind, report, settledAfterMs: rows[0].took }
+  return { report, settledAfterMs: rows[0].took }
 }
 
 /** Fills an event so that one small update makes everything in it due. */
@@ -156,15 +122,8 @@ async function prepare(
   }
 }
 
-function loadOf({ rate, warmUpMs = WARM_UP_MS, measuredMs = MEASURED_MS }: WorkloadSettings): Load {
-  return rate === undefined
-    ? { kind: 'closed', warmUpMs, measuredMs }
-    : { kind: 'open', ratePerSecond: rate, warmUpMs, measuredMs }
-}
-
-function describeWindows(windows: DueWindow[], say: (text: string) => void): boolean {
-  const p99Of = (kind: Kind) =>
-    medianOf(windows.filter((window) => window.kind === kind).map(({ report }) => report.p99Ms))
+function describeRounds(rounds: Record<Kind, DueWindow>[], say: (text: string) => void): boolean {
+  const p99Of = (kind: Kind) => medianOf(rounds.map((round) => round[kind].report.p99Ms))
   const without = p99Of('nothing')
   let isReached = true
   for (const kind of ['holds', 'promotions'] as const) {

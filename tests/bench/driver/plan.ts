@@ -34,6 +34,11 @@ export type Traffic =
   | { kind: 'positions'; eventId: number; waiters: number; prepared: number }
   /** A call of random users among `u0`, `u1`, … and, if it is for one event, of a random one. */
   | { kind: 'reads'; call: ReadCall; events: number; users: number; prepared: number }
+  /**
+   * Users `u0`, `u1`, … hold a ticket of an event that has holds, and confirm it. The users who have
+   * held one the longest confirm first, one for each new hold.
+   */
+  | { kind: 'holds'; eventId: number; prepared: number }
   /** Bookings for another user. The API refuses them with 403 just before the line. */
   | { kind: 'forbidden'; eventId: number; prepared: number }
 
@@ -60,6 +65,8 @@ export const result = {
   withdrawn: 4,
   found: 5,
   forbidden: 6,
+  held: 7,
+  confirmed: 8,
   unanswered: 254,
   wrong: 255,
 } as const

@@ -59,6 +59,8 @@ export function createRequestSource(
       return positions(traffic, sign, record, wrongAnswers)
     case 'reads':
       return reads(traffic, sign, record, wrongAnswers)
+    case 'holds':
+      return holds(traffic, sign, record, wrongAnswers)
     case 'forbidden':
       return forbidden(traffic, sign, record, wrongAnswers)
   }
@@ -138,6 +140,54 @@ function bookings(
     results: () => ({ booked, canceled, wrongAnswers }),
   }
 }
+
+function holds(
+  { eventId, prepared }: Traffic & { kind: 'holds' },
+  ...[sign, record, wrongAnswers]: Tools
+): RequestSource {
+  const users = Math.floor(prepared / 2)
+  const body = `{"eventId":${eventId}}`
+  const requestsTo = (path: string) =>
+    writeRequests(users, (i) => postRequest(path, sign(`u${i}`, `${path}${i}`), body))
+  const bookRequests = requestsTo('/book')
+  const confirmRequests = requestsTo('/confirm')
+  /** The state of each user: not sent, held, confirmed, or waiting for a response. */
+  const states = new Uint8Array(users)
+  /** The users who hold a ticket, in order. Those before `nextConfirm` have begun to confirm it. */
+  const holders: number[] = []
+  let nextConfirm = 0
+  let nextBooking = 0
+
+  function requestAt(book: RequestBook, user: number, expected: string, code: number) {
+    states[user] = result.unanswered
+    return {
+      bytes: book.at(user),
+      take(answer: Answer) {
+        const isRight = answer.status === 200 && answer.body === expected
+        record(states, user, isRight ? code : result.wrong, answer)
+        if (isRight && code === result.held) holders.push(user)
+      },
+    }
+  }
+
+  return {
+    next() {
+      // As many confirmations as bookings, as soon as there are holds.
+      const user = holders[nextConfirm]
+      if (user !== undefined) {
+        nextConfirm++
+        return requestAt(confirmRequests, user, CONFIRMED, result.confirmed)
+      }
+      if (nextBooking === users) return undefined
+      return requestAt(bookRequests, nextBooking++, HELD, result.held)
+    },
+    skipFirstEvent: () => undefined,
+    results: () => ({ booked: states, canceled: new Uint8Array(0), wrongAnswers }),
+  }
+}
+
+const HELD = '{"message":"Ticket held"}'
+const CONFIRMED = '{"message":"Booking confirmed"}'
 
 function positions(traffic: Traffic & { kind: 'positions' }, ...tools: Tools): RequestSource {
   const [sign] = tools

@@ -1,4 +1,5 @@
 import type { Contender } from '../contender.ts'
+import type { DriverReport } from '../driver/plan.ts'
 import type { Growth } from '../growth.ts'
 import type { Figures, Result } from '../rounds.ts'
 import type { Run } from '../run.ts'
@@ -17,18 +18,22 @@ export function short(value: number | null | undefined): string {
   return value >= 10 ? value.toFixed(1) : value >= 1 ? value.toFixed(2) : value.toFixed(3)
 }
 
+/** Throughput and response time of a window. */
+export function describeReport({ answered, windowMs, p50Ms, p99Ms }: DriverReport): string {
+  return `${whole(answered / (windowMs / 1000)).padStart(7)}/s  p50 ${short(p50Ms)}  p99 ${short(p99Ms)} ms`
+}
+
 /** One line about a run. */
 export function describeRun(
   round: number,
   { label }: Contender,
   { report, usage, faults }: Run,
 ): string {
-  const rate = report.answered / (report.windowMs / 1000)
   const cpu = Object.values(usage.cpuMs).reduce((sum, ms) => sum + ms, 0) / report.answered
   const right = faults.length === 0 ? 'correct' : `WRONG: ${faults.slice(0, 3).join('; ')}`
   return (
-    `  ${round} ${label.padEnd(18)} ${whole(rate).padStart(7)}/s  p50 ${short(report.p50Ms)}  ` +
-    `p99 ${short(report.p99Ms)} ms  CPU ${short(cpu)} ms  driver ${short(report.cpuMs / report.answered)} ms  ${right}`
+    `  ${round} ${label.padEnd(18)} ${describeReport(report)}  ` +
+    `CPU ${short(cpu)} ms  driver ${short(report.cpuMs / report.answered)} ms  ${right}`
   )
 }
 
