@@ -1,11 +1,11 @@
 /** Compares the commands of a sale with holds, bookings and confirmations, with plain bookings. */
 import type { Servers } from '../stack/servers.ts'
 import { findBookingFaults } from './check.ts'
-import type { DriverReport } from './driver/plan.ts'
-import { medianRatio } from './report/median-ratio.ts'
-import { describeReport } from './report/text.ts'
+import type { Role } from './measure/meter.ts'
+import { type MedianRatio, medianRatio } from './report/median-ratio.ts'
+import { describeFaults, describeReport, short, whole } from './report/text.ts'
 import { medianOf } from './rounds.ts'
-import { runDriver } from './run.ts'
+import { drive, type Run } from './run.ts'
 import { measureWindows, type WindowContext } from './windows.ts'
 import type { WorkloadSettings } from './workloads.ts'
 
@@ -17,47 +17,64 @@ const HOLD_SECONDS = 3600
 /** The commands a second of a sale with holds, divided by those of plain bookings. */
 const AIM = 0.8
 
-interface HoldsWindow {
-  report: DriverReport
-  faults: string[]
-}
-
 /** @returns whether the aim is reached and everything is correct */
 export async function measureHolds(
   servers: Servers,
   settings: WorkloadSettings,
   say: (text: string) => void,
 ): Promise<boolean> {
-  const describe = ({ report, faults }: HoldsWindow) =>
-    `${describeReport(report)}  ${faults.length === 0 ? 'correct' : `WRONG: ${faults.slice(0, 3).join('; ')}`}`
+  const describe = (run: Run) =>
+    `${describeReport(run.report)}  CPU ${short(cpuMsOf(run))} ms  ${describeFaults(run.faults)}`
   const rounds = await measureWindows(KINDS, runWindow, describe, { servers, settings, say })
-  const rateOf = ({ report }: HoldsWindow) => report.answered / (report.windowMs / 1000)
-  const { median, low, high } = medianRatio(
-    rounds.map(({ plain, holds }) => rateOf(holds) / rateOf(plain)),
-  )
-  const rates = KINDS.map((kind) => {
-    const rate = medianOf(rounds.map((round) => rateOf(round[kind])))
-    return `${kind}: ${Math.round(rate)}/s`
-  })
-  const isReached = median >= AIM
+  const rateOf = ({ report }: Run) => report.answered / (report.windowMs / 1000)
+  const ratioOf = (read: (run: Run) => number) =>
+    medianRatio(rounds.map(({ plain, holds }) => read(holds) / read(plain)))
+  for (const kind of KINDS) {
+    const runs = rounds.map((round) => round[kind])
+    say(`  ${kind.padEnd(10)} ${whole(medianOf(runs.map(rateOf)))}/s  CPU ms ${describeCpu(runs)}`)
+  }
+  const rate = ratioOf(rateOf)
+  const cpu = ratioOf(cpuMsOf)
+  const isReached = rate.median >= AIM
   say(
-    `commands a second, ${rates.join(', ')}: ${median.toFixed(3)} × (${low.toFixed(3)} to ${high.toFixed(3)}), ` +
-      `aim ≥ ${AIM} ×: ${isReached ? 'reached' : 'NOT reached'}`,
+    `commands a second: ${describeRatio(rate)}, aim ≥ ${AIM} ×: ${isReached ? 'reached' : 'NOT reached'}; ` +
+      `CPU time of a command ${describeRatio(cpu)}`,
   )
   return (
     isReached && rounds.every((round) => KINDS.every((kind) => round[kind].faults.length === 0))
   )
 }
 
+/** CPU time of a command in all processes of the system, ms. */
+function cpuMsOf({ report, usage }: Run): number {
+  return Object.values(usage.cpuMs).reduce((sum, ms) => sum + ms, 0) / report.answered
+}
+
+/** The CPU time of a command by role. */
+function describeCpu(runs: Run[]): string {
+  const roles = Object.keys(runs[0]?.usage.cpuMs ?? {}) as Role[]
+  return roles
+    .map((role) => {
+      const perCommand = runs.map(({ report, usage }) => (usage.cpuMs[role] ?? 0) / report.answered)
+      return `${role} ${short(medianOf(perCommand))}`
+    })
+    .join(', ')
+}
+
+function describeRatio({ median, low, high }: MedianRatio): string {
+  return `${median.toFixed(3)} × (${low.toFixed(3)} to ${high.toFixed(3)})`
+}
+
 async function runWindow({
   client,
   deployment: { targets, jwtSecret },
+  meter,
   kind,
   eventId,
   connections,
   load,
   prepared,
-}: WindowContext<Kind>): Promise<HoldsWindow> {
+}: WindowContext<Kind>): Promise<Run> {
   if (kind === 'holds') {
     const values = [eventId, HOLD_SECONDS]
     await client.query('UPDATE events SET hold_seconds = $2 WHERE event_id = $1', values)
@@ -75,7 +92,7 @@ async function runWindow({
           onFirstEvent: 0,
         }
   const plan = { targets, connections, jwtSecret, traffic, load }
-  const report = await runDriver(plan, async () => undefined)
+  const { report, usage } = await drive(plan, meter)
   const event = await client.query(
     'SELECT total_tickets, available_tickets, held_count FROM events WHERE event_id = $1',
     [eventId],
@@ -83,5 +100,5 @@ async function runWindow({
   const bookings = await client.query('SELECT user_id, status FROM bookings WHERE event_id = $1', [
     eventId,
   ])
-  return { report, faults: findBookingFaults(event.rows[0], bookings.rows, report) }
+  return { report, usage, faults: findBookingFaults(event.rows[0], bookings.rows, report) }
 }

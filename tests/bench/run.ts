@@ -136,7 +136,7 @@ function fastRequests(warmUpMs: number): number {
 }
 
 /** Runs the driver, and reads the meter when the driver reports the edges of the window. */
-async function drive(
+export async function drive(
   plan: DriverPlan,
   meter: Meter,
   profiler?: Profiler,

@@ -1,6 +1,7 @@
 import pg from 'pg'
 import type { Servers } from '../stack/servers.ts'
 import type { Load } from './driver/plan.ts'
+import { createMeter, type Meter } from './measure/meter.ts'
 import { product } from './systems/product.ts'
 import type { Deployment } from './systems/system.ts'
 import type { WorkloadSettings } from './workloads.ts'
@@ -21,6 +22,7 @@ export interface WindowContext<Kind extends string> {
   eventId: number
   client: pg.Client
   deployment: Deployment
+  meter: Meter
   connections: number
   load: Load
   /** How many requests to prepare. */
@@ -49,12 +51,14 @@ export async function measureWindows<Kind extends string, Measured>(
   const client = new pg.Client({ connectionString: deployment.databaseUrl })
   // A failed query rejects its own promise.
   client.on('error', () => undefined)
+  let meter: Meter | undefined
   const rounds: Record<Kind, Measured>[] = []
   const connections = settings.connections ?? 64
   const load = loadOf(settings)
   const prepared = preparedFor(load)
   try {
     await client.connect()
+    meter = await createMeter(servers, deployment)
     await client.query(deployment.tables.insertEvents, [(ROUNDS + 1) * kinds.length, PLENTY])
     let index = 0
     for (let round = 0; round <= ROUNDS; round++) {
@@ -62,7 +66,7 @@ export async function measureWindows<Kind extends string, Measured>(
       for (const kind of round % 2 === 0 ? kinds : kinds.toReversed()) {
         await client.query('ANALYZE')
         await client.query('CHECKPOINT')
-        const context = { kind, index, eventId: index + 1, client, deployment, load }
+        const context = { kind, index, eventId: index + 1, client, deployment, meter, load }
         const window = await run({ ...context, connections, prepared })
         measured[kind] = window
         say(`  ${round} ${kind.padEnd(10)} ${describe(window)}`)
@@ -72,6 +76,7 @@ export async function measureWindows<Kind extends string, Measured>(
     }
     return rounds
   } finally {
+    await meter?.close()
     await client.end()
     await deployment.stop()
   }

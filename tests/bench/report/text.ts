@@ -23,6 +23,11 @@ export function describeReport({ answered, windowMs, p50Ms, p99Ms }: DriverRepor
   return `${whole(answered / (windowMs / 1000)).padStart(7)}/s  p50 ${short(p50Ms)}  p99 ${short(p99Ms)} ms`
 }
 
+/** Whether a run was correct, and the first contradictions if it was not. */
+export function describeFaults(faults: string[]): string {
+  return faults.length === 0 ? 'correct' : `WRONG: ${faults.slice(0, 3).join('; ')}`
+}
+
 /** One line about a run. */
 export function describeRun(
   round: number,
@@ -30,10 +35,9 @@ export function describeRun(
   { report, usage, faults }: Run,
 ): string {
   const cpu = Object.values(usage.cpuMs).reduce((sum, ms) => sum + ms, 0) / report.answered
-  const right = faults.length === 0 ? 'correct' : `WRONG: ${faults.slice(0, 3).join('; ')}`
   return (
     `  ${round} ${label.padEnd(18)} ${describeReport(report)}  ` +
-    `CPU ${short(cpu)} ms  driver ${short(report.cpuMs / report.answered)} ms  ${right}`
+    `CPU ${short(cpu)} ms  driver ${short(report.cpuMs / report.answered)} ms  ${describeFaults(faults)}`
   )
 }
 
