@@ -134,6 +134,20 @@ describe('createSales', () => {
     }
   })
 
+  it('keeps an event with holds after outcomes of its holds, and forgets it after others', async () => {
+    const { sales } = salesWith({ is_plain: false })
+    await sales.read({ eventId: 1 })
+    for (const outcome of ['held', 'confirmed', 'released', 'sold_out', 'booked'] as const) {
+      sales.learn(1, outcome)
+      expect([outcome, sales.recall(1) !== undefined]).toEqual([outcome, true])
+    }
+    for (const outcome of ['sales_paused', 'event_canceled', 'configured'] as const) {
+      await sales.read({ eventId: 1 })
+      sales.learn(1, outcome)
+      expect([outcome, sales.recall(1)]).toEqual([outcome, undefined])
+    }
+  })
+
   it('fails in time if PostgreSQL does not answer, and at once if it is unavailable', async () => {
     const slow = salesWith()
     slow.query.mockImplementation(() => new Promise(() => undefined))

@@ -111,7 +111,9 @@ export function createSales({
     },
     read,
     learn(eventId, outcome) {
-      if (!PLAIN_OUTCOMES.has(outcome)) known.delete(eventId)
+      if (PLAIN_OUTCOMES.has(outcome)) return
+      const isPlain = known.peek(eventId)?.isPlain ?? false
+      if (isPlain || !OPEN_OUTCOMES.has(outcome)) known.delete(eventId)
     },
   }
 }
@@ -127,6 +129,19 @@ const PLAIN_OUTCOMES: ReadonlySet<OutcomeKind> = new Set([
   'booking_not_found',
   'idempotency_key_reused',
   'rejected',
+])
+
+/** The other outcomes that do not end what is remembered of an event that is not plain. */
+const OPEN_OUTCOMES: ReadonlySet<OutcomeKind> = new Set([
+  'held',
+  'confirmed',
+  'extended',
+  'released',
+  'already_held',
+  'hold_expired',
+  'hold_limit_reached',
+  'sold_out',
+  'waiting_list_full',
 ])
 
 /** The outcomes of bookings that the API refuses before they enter the line. */
