@@ -11,6 +11,8 @@ const ROUNDS = 9
 const PLENTY = 1_000_000
 const WARM_UP_MS = 2000
 const MEASURED_MS = 5000
+/** Warnings of the product that are shown if a window fails. */
+const WARNINGS_SHOWN = 20
 /** More than the product serves on two cores. */
 const PREPARED_PER_SECOND = 12_000
 
@@ -75,6 +77,9 @@ export async function measureWindows<Kind extends string, Measured>(
       if (round > 0) rounds.push(measured as Record<Kind, Measured>)
     }
     return rounds
+  } catch (error) {
+    for (const warning of (deployment.warnings?.() ?? []).slice(-WARNINGS_SHOWN)) say(warning)
+    throw error
   } finally {
     await meter?.close()
     await client.end()

@@ -55,6 +55,10 @@ export function createProduct(
         databaseUrl: system.databaseUrl,
         jwtSecret: system.jwtSecret,
         tables,
+        warnings: () =>
+          [...system.apis, ...system.workers].flatMap(({ logs }) =>
+            logs.filter(({ level }) => level !== 'info').map((line) => JSON.stringify(line)),
+          ),
         stop: system.stop,
       }
     },

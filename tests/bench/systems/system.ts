@@ -31,6 +31,8 @@ export interface Deployment {
   jwtSecret: string
   /** SQL statements for this system's tables. */
   tables: Tables
+  /** Product only: what its processes have logged as a warning or worse, as JSON lines. */
+  warnings?(): string[]
   /** Stops the system and deletes its data. */
   stop(): Promise<void>
 }
