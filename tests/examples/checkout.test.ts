@@ -67,6 +67,7 @@ async function openShop(
       await until(async () => (await free()) === tickets, SOON)
       expect(await free()).toBe(tickets)
     },
+    cancelEvent: () => system.api.post(`/events/${eventId}/cancel`, {}, { token }),
     /** The live bookings of the event, as staff read them. */
     async booked(): Promise<{ bookingId: string; userId: string }[]> {
       const { body } = await system.api.get(`/events/${eventId}/bookings`, { token })
@@ -199,6 +200,19 @@ describe.concurrent('the checkout example', () => {
     const refunded = await shop.reaches(order, 'refunded')
     expect(refunded.state).toEqual({ kind: 'refunded', reason: 'booking_not_found' })
     expect(await shop.paymentOf(order)).toBe('refunded')
+  })
+
+  it('refunds the payment of a hold whose event was canceled (event_canceled)', async (test) => {
+    const shop = await openShop(test, { totalTickets: 1 })
+    const { body: order } = await shop.order('ada', 'slow')
+    expect((await shop.cancelEvent()).body).toEqual({ message: 'Event canceled' })
+
+    await shop.payments.complete(order.paymentId)
+
+    const refunded = await shop.reaches(order, 'refunded')
+    expect(refunded.state).toEqual({ kind: 'refunded', reason: 'event_canceled' })
+    expect(await shop.paymentOf(order)).toBe('refunded')
+    expect(await shop.booked()).toEqual([])
   })
 
   it('gives the ticket back when a payment fails', async (test) => {

@@ -472,6 +472,18 @@ describe('a late confirmation', () => {
     expect(decideFor(lapsedFor(DAY_MS), 'extend').outcome.outcome).toBe('booking_not_found')
   })
 
+  it('of a named hold is possible until 24 hours after it has lapsed', () => {
+    const outcomeAfter = (ms: number, type: 'confirm' | 'extend') => {
+      const lapsed = new Map([[1, { userId: 'ann', lapsedAtMs: NOW - ms }]])
+      return decideFor(event('none', 1, { lapsed }), type, { bookingId: '7-1' }).outcome.outcome
+    }
+
+    expect(outcomeAfter(DAY_MS - 1, 'confirm')).toBe('confirmed')
+    expect(outcomeAfter(DAY_MS, 'confirm')).toBe('booking_not_found')
+    expect(outcomeAfter(DAY_MS - 1, 'extend')).toBe('hold_expired')
+    expect(outcomeAfter(DAY_MS, 'extend')).toBe('booking_not_found')
+  })
+
   it.each([
     ['before the sale', { opensAtMs: NOW + 1 }],
     ['after the sale', { closesAtMs: NOW }],
