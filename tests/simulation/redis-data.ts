@@ -163,7 +163,7 @@ export function createRedisData(deps: RedisDataDeps): RedisData {
     enter: (lineName, counts, max) =>
       enterLine(lineOf(lineName), { counts, max, nowMs: now(), forget: !without.depthReset }),
     leave: (lineName, counts) => leaveLine(lineOf(lineName), counts),
-    markSettles: (settles, times) =>
+    markSettles: (_prefix, settles, times) =>
       settles.map(({ eventId, jobId }) => {
         const line = lineOf(lineNameIn(jobId))
         const isMarked = without.lostSettles
@@ -171,6 +171,8 @@ export function createRedisData(deps: RedisDataDeps): RedisData {
           : hasSettle(line, eventId, times, now())
         if (isMarked && !without.settleMarks) return false
         line.marks.set(eventId, { jobId, untilMs: now() + times.markMs })
+        const counts = new Map([[eventId, 1]])
+        enterLine(line, { counts, max: Number.POSITIVE_INFINITY, nowMs: now(), forget: false })
         return true
       }),
     endSettle({ eventId, jobId }, rejectedMs) {

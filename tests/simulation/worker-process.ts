@@ -1,5 +1,6 @@
 import { createApply, jobResultOf } from '@ticket-line/booking-worker/booking'
 import { startSettleClock } from '@ticket-line/booking-worker/settle-clock'
+import { addJob } from '@ticket-line/line'
 import {
   createLine,
   createLockRenewer,
@@ -16,7 +17,7 @@ import type { Redis } from 'ioredis'
 import { createBackend } from './backend.ts'
 import { createProcess, type SimProcess } from './clock.ts'
 import type { Connection } from './connection.ts'
-import { createDepth, createQueues } from './line-queues.ts'
+import { createQueues } from './line-queues.ts'
 import { LOCK_MS, STALLED_INTERVAL_MS, silent, type World } from './world.ts'
 
 export interface WorkerProcess {
@@ -136,15 +137,15 @@ function lineDeps(
 /** What settles do in the simulated Redis. */
 function createSettleStore(world: World, connection: Connection): SettleStore {
   const { data, streams } = world
+  const queues = createQueues(world, connection)
+  const wakeUp = (lineName: string) =>
+    void connection.call(() => streams.wakeUp(lineName)).catch(() => undefined)
   return {
     mark: (...settles) => connection.call(() => data.markSettles(...settles), 'mark'),
     async end(...settle) {
       await connection.call(() => data.endSettle(...settle))
       return null
     },
-    depth: createDepth(world, connection),
-    queues: createQueues(world, connection),
-    wakeUp: (lineName) =>
-      void connection.call(() => streams.wakeUp(lineName)).catch(() => undefined),
+    add: (job) => addJob(queues, job, wakeUp),
   }
 }

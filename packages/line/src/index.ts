@@ -10,7 +10,7 @@ export { assertSameInstallation, layoutDifference } from './installation/check.j
 export { ALIVE_MS, createRedisOwnership, type RedisOwnership } from './installation/ownership.js'
 export * from './installation/watch.js'
 export * from './keys.js'
-export { createLineQueues, type LineQueues } from './queues.js'
+export { addJob, createLineQueues, type LineQueues } from './queues.js'
 export {
   createLineRegistry,
   type LineLength,

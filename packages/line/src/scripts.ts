@@ -135,28 +135,42 @@ export function defineRelistJob(redis: Redis) {
 /** The settle of an event, on its way into the line. */
 export interface SettleToMark {
   eventId: number
+  lineName: string
   base: string
   jobId: string
 }
 
-/** @returns for each settle, whether its event was marked and its job must be added */
+/**
+ * The lines of all settles must be of the shard with the given prefix.
+ *
+ * @returns for each settle, whether its event was marked and its job must be added
+ */
 export function defineMarkSettles(redis: Redis) {
   const run = define<(0 | 1)[]>(redis, 'mark-settles')
   return async (
+    prefix: string,
     settles: readonly SettleToMark[],
     times: { markMs: number; addingMs: number; rejectedMs: number },
   ): Promise<boolean[]> => {
     const { markMs, addingMs, rejectedMs } = times
-    const each = settles.flatMap(({ base, eventId, jobId }) => [base, eventId, jobId])
-    return (await run(markMs, addingMs, rejectedMs, ...each)).map((marked) => marked === 1)
+    const each = settles.flatMap(({ base, lineName, eventId, jobId }) => [
+      base,
+      lineName,
+      eventId,
+      jobId,
+    ])
+    const reply = await run(registeredLinesKey(prefix), markMs, addingMs, rejectedMs, ...each)
+    return reply.map((marked) => marked === 1)
   }
 }
 
 /** @param rejectedMs how long further settles are kept away; 0 if the settle was not rejected */
 export function defineEndSettle(redis: Redis) {
   const run = define<null>(redis, 'end-settle')
-  return ({ base, eventId, jobId }: SettleToMark, rejectedMs: number): Promise<null> =>
-    run(settleMarkKey(base, eventId), jobId, rejectedMs)
+  return (
+    { base, eventId, jobId }: Omit<SettleToMark, 'lineName'>,
+    rejectedMs: number,
+  ): Promise<null> => run(settleMarkKey(base, eventId), jobId, rejectedMs)
 }
 
 /** @returns queued and active jobs, two numbers for each line */

@@ -11,6 +11,11 @@ export interface SettleClockDeps {
 
 /** Longest time between two reads, ms. */
 const READ_EVERY_MS = 1000
+/**
+ * How many pages of settles may be on their way into their lines while the next one is read. If
+ * thousands of events come due in one instant, the worker also begins to serve their lines.
+ */
+const PAGES_AT_ONCE = 4
 /** Shortest pause between two reads, ms. What becomes due meanwhile is read together. */
 const SHORTEST_PAUSE_MS = 50
 
@@ -27,14 +32,22 @@ export function startSettleClock({ readDue, addSettles, log }: SettleClockDeps):
 
   async function addDue(signal: AbortSignal): Promise<void> {
     clearTimeout(nextDue)
+    const added: Promise<unknown>[] = []
     let after: DueCursor | undefined
     do {
       const page = await readDue(after)
       if (signal.aborted) return
-      if (page.eventIds.length > 0) await addSettles(page.eventIds)
+      if (page.eventIds.length > 0) {
+        await added.at(-PAGES_AT_ONCE)
+        const adding = addSettles(page.eventIds)
+        // It is awaited later. Until then its failure must not count as unhandled.
+        adding.catch(() => undefined)
+        added.push(adding)
+      }
       after = page.next
       if (page.next === undefined) wakeIn(page.untilNextMs)
     } while (after !== undefined && !signal.aborted)
+    await Promise.all(added)
   }
 
   function wakeIn(ms: number | undefined): void {

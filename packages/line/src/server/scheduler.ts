@@ -150,15 +150,23 @@ export function createScheduler(deps: SchedulerDeps): Scheduler {
       monitoredUntilMs: Number.NEGATIVE_INFINITY,
       servedAtMs: Number.NEGATIVE_INFINITY,
     }
+    makeRoom()
     lines.set(lineName, line)
-    forgetSurplus()
     return line
   }
 
-  function forgetSurplus(): void {
+  /**
+   * Forgets a line that rests, if there are too many. Thousands of lines may be queued, so it
+   * searches only if some line rests.
+   */
+  function makeRoom(): void {
+    const resting = lines.size - queue.length - places.size
+    let surplus = Math.min(lines.size + 1 - deps.maxOpenLines, resting)
     for (const line of lines.values()) {
-      if (lines.size <= deps.maxOpenLines) return
-      if (isResting(line)) lines.delete(line.lineName)
+      if (surplus <= 0) return
+      if (!isResting(line)) continue
+      lines.delete(line.lineName)
+      surplus -= 1
     }
   }
 

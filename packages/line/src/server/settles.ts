@@ -8,16 +8,17 @@
  */
 import {
   type Clock,
+  chunksOf,
   JOB_VERSION,
   type JobPayload,
   type LineLayout,
   type Log,
   NOBODY,
+  writeTogether,
 } from '@ticket-line/shared'
 import type { Redis } from 'ioredis'
-import { createDepthCounter, type DepthCounter } from '../depth.js'
 import { lineBase, lineNameOf, linePrefix } from '../keys.js'
-import { addJob, createLineQueues, type LineQueues } from '../queues.js'
+import { addJob, createLineQueues, type JobToStore } from '../queues.js'
 import { defineEndSettle, defineMarkSettles, type SettleToMark } from '../scripts.js'
 import { sendWakeUp } from '../wake-ups.js'
 import type { JobResult, JobToDecide } from './line.js'
@@ -51,29 +52,28 @@ const REJECTED_MS = 300_000
 /** Events that one script marks. It blocks Redis for a few milliseconds at most. */
 const EVENTS_PER_SCRIPT = 100
 
-interface SettleJob extends SettleToMark {
-  lineName: string
-}
-
 /** What settles do in Redis. All methods throw its error. */
 export interface SettleStore {
-  /** Marks events; see `mark-settles.lua`. */
+  /** Marks events, and counts their settles into the lines; see `mark-settles.lua`. */
   mark: ReturnType<typeof defineMarkSettles>
+  /** Adds the job of a settle, and sends a wake-up. */
+  add: (job: JobToStore) => Promise<unknown>
   /** Removes the mark of an event; see `end-settle.lua`. */
   end: ReturnType<typeof defineEndSettle>
-  depth: Pick<DepthCounter, 'admit'>
-  queues: Pick<LineQueues, 'queueOf'>
-  wakeUp: (lineName: string) => void
 }
 
 /** @param redis the patient connection of the worker */
 export function createSettleStore(redis: Redis, layout: LineLayout): SettleStore {
+  const queues = createLineQueues(redis, layout)
+  const wakeUp = (lineName: string) =>
+    void sendWakeUp(redis, layout, lineName).catch(() => undefined)
   return {
     mark: defineMarkSettles(redis),
+    add(job) {
+      writeTogether(redis)
+      return addJob(queues, job, wakeUp)
+    },
     end: defineEndSettle(redis),
-    depth: createDepthCounter(redis, layout),
-    queues: createLineQueues(redis, layout),
-    wakeUp: (lineName) => void sendWakeUp(redis, layout, lineName).catch(() => undefined),
   }
 }
 
@@ -86,28 +86,25 @@ export interface SettlesDeps {
 }
 
 export function createSettles({ store, layout, newJobId, log, clock }: SettlesDeps): Settles {
-  const { depth, queues, wakeUp } = store
   const times = { markMs: MARK_MS, addingMs: ADDING_MS, rejectedMs: REJECTED_MS }
 
-  function newJob(eventId: number): SettleJob {
+  function newJob(eventId: number): SettleToMark {
     const lineName = lineNameOf(eventId, layout)
     const jobId = newJobId(lineName, 1, clock.wallMs())
     return { eventId, lineName, base: lineBase(lineName, layout), jobId }
   }
 
-  async function addSettle({ eventId, lineName, jobId }: SettleJob): Promise<void> {
+  function addSettle({ eventId, lineName, jobId }: SettleToMark): Promise<unknown> {
     const payload: JobPayload = {
       v: JOB_VERSION,
       acceptedAtMs: clock.wallMs(),
       commands: [{ type: 'settle', eventId, userId: NOBODY, caller: NOBODY }],
     }
-    // Settles count into the depth, and are never refused.
-    const counted = depth.admit(lineName, new Map([[eventId, 1]]), undefined, true)
-    await Promise.all([counted, addJob(queues, { lineName, jobId, payload }, wakeUp)])
+    return store.add({ lineName, jobId, payload })
   }
 
-  async function addPortion(jobs: SettleJob[]): Promise<number> {
-    const marked = await store.mark(jobs, times)
+  async function addPortion({ prefix, jobs }: Portion): Promise<number> {
+    const marked = await store.mark(prefix, jobs, times)
     const toAdd = jobs.filter((_, i) => marked[i])
     await Promise.all(toAdd.map(addSettle))
     return toAdd.length
@@ -151,11 +148,16 @@ function isRejected(result: JobResult): boolean {
   return result.outcomes.some(({ outcome }) => outcome === 'rejected')
 }
 
-/** Divides jobs into portions for one script each. A script uses keys of one shard only. */
-function* portionsOf(jobs: SettleJob[], layout: LineLayout): Generator<SettleJob[]> {
+/** The settles that one script marks. A script uses keys of one shard only. */
+interface Portion {
+  /** Prefix of the shard. */
+  prefix: string
+  jobs: SettleToMark[]
+}
+
+function* portionsOf(jobs: SettleToMark[], layout: LineLayout): Generator<Portion> {
   const shards = Map.groupBy(jobs, ({ lineName }) => linePrefix(lineName, layout))
-  for (const ofShard of shards.values()) {
-    for (let i = 0; i < ofShard.length; i += EVENTS_PER_SCRIPT)
-      yield ofShard.slice(i, i + EVENTS_PER_SCRIPT)
+  for (const [prefix, ofShard] of shards) {
+    for (const portion of chunksOf(ofShard, EVENTS_PER_SCRIPT)) yield { prefix, jobs: portion }
   }
 }
