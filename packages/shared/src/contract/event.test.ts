@@ -1,5 +1,11 @@
 import { describe, expect, it } from 'vitest'
-import { nameKeyOf, saleStateOf } from './event.js'
+import {
+  DEFAULT_EVENT_DETAILS,
+  DEFAULT_SALE_RULES,
+  nameKeyOf,
+  saleStateOf,
+  shownSettingsOf,
+} from './event.js'
 
 describe('nameKeyOf', () => {
   it.each([
@@ -29,5 +35,39 @@ describe('saleStateOf', () => {
     [{ canceledAtMs: 20, closesAtMs: 10 }, 'canceled'],
   ] as const)('is of %j at 10 ms: %s', (changes, state) => {
     expect(saleStateOf({ ...open, ...changes }, 10)).toBe(state)
+  })
+})
+
+describe('shownSettingsOf', () => {
+  it('gives settings the names and values of the API', () => {
+    const settings = { ...DEFAULT_EVENT_DETAILS, ...DEFAULT_SALE_RULES, totalTickets: 5 }
+    const opensAtMs = Date.parse('2030-01-31T20:00:00.123Z') - 0.0001
+
+    expect(shownSettingsOf({ ...settings, opensAtMs, paused: true })).toEqual({
+      name: null,
+      startsAt: null,
+      endsAt: null,
+      timezone: null,
+      venue: null,
+      url: null,
+      listed: true,
+      confirmation: 'holder',
+      opensAt: '2030-01-31T20:00:00.123Z',
+      closesAt: null,
+      sales: 'paused',
+      promotion: 'on',
+      holdSeconds: null,
+      offerSeconds: null,
+      maxHoldSeconds: null,
+      maxWaiting: null,
+      totalTickets: 5,
+    })
+  })
+
+  it('shows only the settings of a patch', () => {
+    expect(shownSettingsOf({ promoting: false, endsAtMs: null })).toEqual({
+      promotion: 'off',
+      endsAt: null,
+    })
   })
 })

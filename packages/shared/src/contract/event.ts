@@ -80,9 +80,11 @@ export function shownSettingsOf(settings: EventPatch): ShownSettings {
   for (const [name, value] of Object.entries(settings)) {
     if (name === 'paused') shown['sales'] = value === true ? 'paused' : 'open'
     else if (name === 'promoting') shown['promotion'] = value === true ? 'on' : 'off'
-    else if (name.endsWith('Ms'))
-      shown[name.slice(0, -2)] = value === null ? null : new Date(Number(value)).toISOString()
-    else shown[name] = value
+    else if (name.endsWith('Ms')) {
+      // PostgreSQL computes times in floats, which are not whole milliseconds.
+      const time = value === null ? null : new Date(Math.round(Number(value))).toISOString()
+      shown[name.slice(0, -'Ms'.length)] = time
+    } else shown[name] = value
   }
   return shown
 }
