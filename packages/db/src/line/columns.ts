@@ -7,7 +7,7 @@ import {
   type PublicRequest,
   type StoredOutcome,
 } from '@ticket-line/shared'
-import { DATA_MEMBERS, type StoredOutcomeData } from '../schema.js'
+import type { StoredOutcomeData } from '../schema.js'
 
 /** What the column `outcome` has for an abandoned command. */
 export const ABANDONED_IN_COLUMN = 'refused'
@@ -123,12 +123,9 @@ export function outcomeOfRow(row: CommandRow): StoredOutcome {
 }
 
 /** The JSON of `commands.data` for an outcome; null if it has only members with columns. */
-export function dataOf(outcome: Outcome): string | null {
-  let data: Partial<Record<keyof StoredOutcomeData, unknown>> | undefined
-  for (const member of DATA_MEMBERS) {
-    if (outcome[member] === undefined) continue
-    data ??= {}
-    data[member] = outcome[member]
-  }
-  return data === undefined ? null : JSON.stringify(data)
+export function dataOf({ expiresAtMs, event, opensAtMs, committed }: Outcome): string | null {
+  if ((expiresAtMs ?? event ?? opensAtMs ?? committed) === undefined) return null
+  const data = { expiresAtMs, event, opensAtMs, committed }
+  // The JSON leaves out what is undefined. The compiler requires all members here.
+  return JSON.stringify(data satisfies Record<keyof StoredOutcomeData, unknown>)
 }
