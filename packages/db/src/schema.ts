@@ -1,4 +1,11 @@
-import { COMMAND_TYPES, type Outcome, ROLES, WAITLIST_BLOCK_SIZE } from '@ticket-line/shared'
+import {
+  CHANGE_TYPES,
+  COMMAND_TYPES,
+  type LoggedChangeData,
+  type Outcome,
+  ROLES,
+  WAITLIST_BLOCK_SIZE,
+} from '@ticket-line/shared'
 import { sql } from 'drizzle-orm'
 import {
   bigint,
@@ -18,6 +25,7 @@ import {
 } from 'drizzle-orm/pg-core'
 
 const at = (name: string) => timestamp(name, { withTimezone: true, precision: 6 })
+const bytes = customType<{ data: Buffer }>({ dataType: () => 'bytea' })
 const eventId = () => bigint('event_id', { mode: 'number' }).notNull()
 /** Text that is compared byte by byte, so that the order of ids does not depend on a collation. */
 const id = customType<{ data: string }>({ dataType: () => 'text collate "C"' })
@@ -259,7 +267,7 @@ export const bookings = pgTable(
     expiresAt: at('expires_at'),
     /** When the hold became a booking. */
     confirmedAt: at('confirmed_at'),
-    /** When the change log announced that the hold is about to lapse. */
+    /** When `booking.expiring` was logged; null after an extension. */
     remindedAt: at('reminded_at'),
   },
   (table) => [
@@ -276,6 +284,14 @@ export const bookings = pgTable(
     index('bookings_held')
       .on(table.eventId, table.expiresAt, table.sequence)
       .where(sql`${table.status} = 'held'`),
+    // When a fifth of a hold's time is left, seconds since 1970. The order of `booking.expiring`.
+    index('bookings_expiring')
+      .on(
+        table.eventId,
+        sql`((4 * extract(epoch FROM ${table.expiresAt}) + extract(epoch FROM ${table.heldAt})) / 5)`,
+        table.sequence,
+      )
+      .where(sql`${table.status} = 'held' AND ${table.remindedAt} IS NULL`),
     // What a user has or had, in order of time. Each row is in exactly one of these three indexes,
     // so a booking costs only one more index entry.
     index('bookings_of_user')
@@ -385,6 +401,124 @@ export const commands = pgTable(
 )
 
 /**
+ * What happened to each event, in order of decision: audit trail, feed, and the source of webhooks
+ * and live updates. The numbers of an event have no gaps. Rows are only ever added, in the
+ * transaction that decides them, and removed by pruning, which keeps the last row of each event. A
+ * trigger refuses everything else.
+ */
+export const changes = pgTable(
+  'changes',
+  {
+    eventId: eventId(),
+    no: bigint('no', { mode: 'number' }).notNull(),
+    at: at('at').notNull(),
+    /** Number of the booking, hold or waiting-list entry; null if the event itself changed. */
+    sequence: bigint('sequence', { mode: 'number' }),
+    type: text('type', { enum: CHANGE_TYPES }).notNull(),
+    /** The user whose claim changed; null if the event itself changed. */
+    userId: id('user_id'),
+    /** The caller of the command; null if no user sent it. */
+    actor: id('actor'),
+    /** Null for `event.created`. */
+    commandId: id('command_id'),
+    data: jsonb('data').$type<LoggedChangeData>(),
+  },
+  (table) => [primaryKey({ columns: [table.eventId, table.no] })],
+)
+
+/** Endpoints that are told about changes. */
+export const webhooks = pgTable(
+  'webhooks',
+  {
+    webhookId: uuid('webhook_id').primaryKey().defaultRandom(),
+    /** The user who made it. It gets changes of the events whose staff this user is. */
+    owner: id('owner').notNull(),
+    url: text('url').notNull(),
+    /** Null for all types. */
+    types: text('types', { enum: CHANGE_TYPES }).array(),
+    /** Null for all events. */
+    eventIds: bigint('event_ids', { mode: 'number' }).array(),
+    format: text('format', { enum: ['single', 'batch'] }).notNull(),
+    description: text('description'),
+    /** The signing secret, encrypted with `WEBHOOK_SECRET_KEY`. */
+    secret: bytes('secret').notNull(),
+    /** The secret before the last rotation. Deliveries are signed with both for a day. */
+    previousSecret: bytes('previous_secret'),
+    previousSecretUntil: at('previous_secret_until'),
+    createdAt: at('created_at').notNull().defaultNow(),
+    /** Since when all deliveries have failed; null if the last one succeeded. */
+    failingSince: at('failing_since'),
+    disabledAt: at('disabled_at'),
+    disabledReason: text('disabled_reason', { enum: ['gone', 'failing', 'user'] }),
+  },
+  (table) => [index('webhooks_of_owner').on(table.owner, table.createdAt)],
+)
+
+/**
+ * How far the changes of an event were handed to the webhooks. Every webhook that gets changes of
+ * the event up to this number has a cursor. Only the notifier writes it.
+ */
+export const webhookDispatch = pgTable('webhook_dispatch', {
+  eventId: bigint('event_id', { mode: 'number' }).primaryKey(),
+  dispatchedNo: bigint('dispatched_no', { mode: 'number' }).notNull(),
+})
+
+/** How far an endpoint has received the changes of an event. */
+export const webhookCursors = pgTable(
+  'webhook_cursors',
+  {
+    webhookId: uuid('webhook_id').notNull(),
+    eventId: eventId(),
+    /** The last change that was delivered, parked, or not asked for. */
+    deliveredNo: bigint('delivered_no', { mode: 'number' }).notNull(),
+    /** When the next attempt is due; null if everything was delivered. */
+    nextAttemptAt: at('next_attempt_at'),
+    /** Failed attempts for the next change. */
+    attempts: integer('attempts').notNull().default(0),
+    /** When the first of them failed. */
+    failingSince: at('failing_since'),
+  },
+  (table) => [
+    primaryKey({ columns: [table.webhookId, table.eventId] }),
+    index('webhook_cursors_due')
+      .on(table.nextAttemptAt)
+      .where(sql`${table.nextAttemptAt} IS NOT NULL`),
+  ],
+)
+
+/** The last attempts to deliver changes. Each endpoint keeps 1,000 of them, for 30 days. */
+export const webhookAttempts = pgTable(
+  'webhook_attempts',
+  {
+    attemptId: bigint('attempt_id', { mode: 'number' })
+      .primaryKey()
+      .generatedAlwaysAsIdentity(),
+    webhookId: uuid('webhook_id').notNull(),
+    /** Null for a test call. */
+    eventId: bigint('event_id', { mode: 'number' }),
+    /** The first and the last change in it; null for a test call. */
+    firstNo: bigint('first_no', { mode: 'number' }),
+    lastNo: bigint('last_no', { mode: 'number' }),
+    /** The `webhook-id` of the request. */
+    messageId: text('message_id').notNull(),
+    /** Which attempt for these changes it was, from 1. */
+    attempt: integer('attempt').notNull(),
+    kind: text('kind', { enum: ['live', 'replay', 'test'] }).notNull(),
+    state: text('state', { enum: ['delivered', 'failed', 'parked'] }).notNull(),
+    at: at('at').notNull(),
+    tookMs: integer('took_ms').notNull(),
+    /** Status of the answer; null if there was none. */
+    status: integer('status'),
+    /** Why it failed; null if it did not. */
+    error: text('error'),
+  },
+  (table) => [
+    index('webhook_attempts_of_webhook').on(table.webhookId, table.attemptId),
+    index('webhook_attempts_oldest_first').on(table.at),
+  ],
+)
+
+/**
  * The first command with a caller's idempotency key. Repeats that are accepted within
  * `IDEMPOTENCY_KEY_HOURS` get its outcome.
  */
@@ -455,6 +589,11 @@ export const installation = pgTable(
     /** The random id of the Redis in use, and when a process last used it. */
     redisId: uuid('redis_id'),
     redisSeenAt: at('redis_seen_at'),
+    /**
+     * Changes with `ops new-epoch`, after an older copy of the database was restored. Numbers of
+     * changes are then given out again, so readers must not continue from those they know.
+     */
+    epoch: uuid('epoch').notNull().defaultRandom(),
     createdAt: at('created_at').notNull().defaultNow(),
   },
   (table) => [check('installation_is_one_row', sql`${table.only}`)],

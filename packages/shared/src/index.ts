@@ -1,3 +1,4 @@
+export * from './contract/change-log.js'
 export * from './contract/command.js'
 export * from './contract/errors.js'
 export * from './contract/event.js'
