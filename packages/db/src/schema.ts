@@ -284,11 +284,13 @@ export const bookings = pgTable(
     index('bookings_held')
       .on(table.eventId, table.expiresAt, table.sequence)
       .where(sql`${table.status} = 'held'`),
-    // When a fifth of a hold's time is left, seconds since 1970. The order of `booking.expiring`.
+    // When a fifth of a hold's time is left, in UTC: the order of `booking.expiring`. PostgreSQL
+    // allows no index of a `timestamptz` less an interval, because the result may depend on the time
+    // zone.
     index('bookings_expiring')
       .on(
         table.eventId,
-        sql`((4 * extract(epoch FROM ${table.expiresAt}) + extract(epoch FROM ${table.heldAt})) / 5)`,
+        sql`((${table.expiresAt} AT TIME ZONE 'UTC') - (${table.expiresAt} - ${table.heldAt}) / 5)`,
         table.sequence,
       )
       .where(sql`${table.status} = 'held' AND ${table.remindedAt} IS NULL`),
