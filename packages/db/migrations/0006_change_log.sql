@@ -31,7 +31,10 @@ CREATE TABLE "webhook_cursors" (
 	"webhook_id" uuid NOT NULL,
 	"event_id" bigint NOT NULL,
 	"delivered_no" bigint NOT NULL,
+	"announced_no" bigint NOT NULL,
+	"batch_to" bigint,
 	"next_attempt_at" timestamp (6) with time zone,
+	"claimed_until" timestamp (6) with time zone,
 	"attempts" integer DEFAULT 0 NOT NULL,
 	"failing_since" timestamp (6) with time zone,
 	CONSTRAINT "webhook_cursors_webhook_id_event_id_pk" PRIMARY KEY("webhook_id","event_id")
@@ -45,6 +48,7 @@ CREATE TABLE "webhook_dispatch" (
 CREATE TABLE "webhooks" (
 	"webhook_id" uuid PRIMARY KEY DEFAULT gen_random_uuid() NOT NULL,
 	"owner" text collate "C" NOT NULL,
+	"owner_role" text NOT NULL,
 	"url" text NOT NULL,
 	"types" text[],
 	"event_ids" bigint[],
@@ -60,9 +64,10 @@ CREATE TABLE "webhooks" (
 );
 --> statement-breakpoint
 ALTER TABLE "installation" ADD COLUMN "epoch" uuid DEFAULT gen_random_uuid() NOT NULL;--> statement-breakpoint
+ALTER TABLE "installation" ADD COLUMN "webhook_epoch" uuid;--> statement-breakpoint
 CREATE INDEX "webhook_attempts_of_webhook" ON "webhook_attempts" USING btree ("webhook_id","attempt_id");--> statement-breakpoint
 CREATE INDEX "webhook_attempts_oldest_first" ON "webhook_attempts" USING btree ("at");--> statement-breakpoint
-CREATE INDEX "webhook_cursors_due" ON "webhook_cursors" USING btree ("next_attempt_at") WHERE "webhook_cursors"."next_attempt_at" IS NOT NULL;--> statement-breakpoint
+CREATE INDEX "webhook_cursors_due" ON "webhook_cursors" USING btree ("webhook_id","next_attempt_at") WHERE "webhook_cursors"."next_attempt_at" IS NOT NULL;--> statement-breakpoint
 CREATE INDEX "webhooks_of_owner" ON "webhooks" USING btree ("owner","created_at");--> statement-breakpoint
 CREATE INDEX "bookings_expiring" ON "bookings" USING btree ("event_id",(("expires_at" AT TIME ZONE 'UTC') - ("expires_at" - "held_at") / 5),"sequence") WHERE "bookings"."status" = 'held' AND "bookings"."reminded_at" IS NULL;--> statement-breakpoint
 -- The change log is only ever added to, so that nobody can rewrite what happened. Pruning removes

@@ -435,6 +435,8 @@ export const webhooks = pgTable(
     webhookId: uuid('webhook_id').primaryKey().defaultRandom(),
     /** The user who made it. It gets changes of the events whose staff this user is. */
     owner: id('owner').notNull(),
+    /** The role that the owner had. It counts if the owner has no local account. */
+    ownerRole: text('owner_role', { enum: ROLES }).notNull(),
     url: text('url').notNull(),
     /** Null for all types. */
     types: text('types', { enum: CHANGE_TYPES }).array(),
@@ -473,8 +475,17 @@ export const webhookCursors = pgTable(
     eventId: eventId(),
     /** The last change that was delivered, parked, or not asked for. */
     deliveredNo: bigint('delivered_no', { mode: 'number' }).notNull(),
-    /** When the next attempt is due; null if everything was delivered. */
+    /** The last change that was handed to the endpoint. */
+    announcedNo: bigint('announced_no', { mode: 'number' }).notNull(),
+    /**
+     * The last change of the batch that is being sent. A retry sends the same batch. Null if no
+     * batch was begun.
+     */
+    batchTo: bigint('batch_to', { mode: 'number' }),
+    /** When the next attempt is due; null if everything that was announced is delivered. */
     nextAttemptAt: at('next_attempt_at'),
+    /** Until when one notifier alone may send to the endpoint about the event. */
+    claimedUntil: at('claimed_until'),
     /** Failed attempts for the next change. */
     attempts: integer('attempts').notNull().default(0),
     /** When the first of them failed. */
@@ -483,7 +494,7 @@ export const webhookCursors = pgTable(
   (table) => [
     primaryKey({ columns: [table.webhookId, table.eventId] }),
     index('webhook_cursors_due')
-      .on(table.nextAttemptAt)
+      .on(table.webhookId, table.nextAttemptAt)
       .where(sql`${table.nextAttemptAt} IS NOT NULL`),
   ],
 )
@@ -596,6 +607,8 @@ export const installation = pgTable(
      * changes are then given out again, so readers must not continue from those they know.
      */
     epoch: uuid('epoch').notNull().defaultRandom(),
+    /** The epoch that the cursors of webhooks belong to; null before the first notifier. */
+    webhookEpoch: uuid('webhook_epoch'),
     createdAt: at('created_at').notNull().defaultNow(),
   },
   (table) => [check('installation_is_one_row', sql`${table.only}`)],
