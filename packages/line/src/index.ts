@@ -1,5 +1,12 @@
 /** The Redis protocol of a line, which both ends and the tools share. */
 export {
+  type Announcements,
+  announce,
+  type FollowAnnouncementsOptions,
+  followAnnouncements,
+  type LastChanges,
+} from './announcements.js'
+export {
   type AdmittedEvent,
   countEvents,
   createDepthCounter,

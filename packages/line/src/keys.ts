@@ -77,6 +77,9 @@ export const installationKey = (prefix: string): string => `${prefix}:installati
 /** Hash: the processes that are alive, by id. */
 export const processesKey = (prefix: string): string => `${prefix}:processes`
 
+/** Channel: announcements that events have new changes. It is not a key, but is named like one. */
+export const changesChannel = (prefix: string): string => `${prefix}:changes`
+
 // Keys of a line.
 
 /** Hash: how many undecided commands each event has in the line. */
