@@ -1,0 +1,108 @@
+import { isIP } from 'node:net'
+import { ConfigError, type EnvReader } from '@ticket-line/shared'
+import ipaddr from 'ipaddr.js'
+
+/** Maximum length of the URL of a webhook, in characters. */
+export const MAX_WEBHOOK_URL_LENGTH = 2000
+
+/** Which URLs and addresses webhooks may have. */
+export interface AddressRules {
+  /** True if URLs may begin with `http://`. */
+  allowHttp: boolean
+  /** Hosts whose addresses are not checked, as {@link hostOf} writes them, with or without a port. */
+  allowedHosts: ReadonlySet<string>
+}
+
+/**
+ * Reads `WEBHOOK_ALLOW_HTTP` and `WEBHOOK_ALLOW_HOSTS`.
+ *
+ * @param development true if `NODE_ENV` is `development`, where http is allowed by default
+ * @throws ConfigError with one line for the operator
+ */
+export function readAddressRules(env: EnvReader, development: boolean): AddressRules {
+  const list = env.optional('WEBHOOK_ALLOW_HOSTS')?.split(',') ?? []
+  return {
+    allowHttp: env.flag('WEBHOOK_ALLOW_HTTP', development),
+    allowedHosts: new Set(list.map((entry) => readAllowedHost(entry.trim()))),
+  }
+}
+
+function readAllowedHost(entry: string): string {
+  const text = isIP(entry) === 6 ? `[${entry}]` : entry
+  const [, host, port] = /^(\[[^\]]+\]|[^:/?#@\\\s]+)(?::(\d{1,5}))?$/.exec(text) ?? []
+  const url = host === undefined ? null : URL.parse(`https://${host}`)
+  if (url === null) {
+    throw new ConfigError(
+      `WEBHOOK_ALLOW_HOSTS must be a list of host names and addresses such as "crm.internal, 10.0.0.7:8443", not "${entry}"`,
+    )
+  }
+  return port === undefined ? hostOf(url) : `${hostOf(url)}:${port}`
+}
+
+/** The host of a URL in lower case, without brackets and without the dot at the end of a name. */
+export function hostOf(url: URL): string {
+  return url.hostname.replace(/^\[(.*)\]$/, '$1').replace(/\.$/, '')
+}
+
+/** True if the operator has allowed the host of a URL, whatever its addresses are. */
+export function isAllowedHost(url: URL, { allowedHosts }: AddressRules): boolean {
+  const host = hostOf(url)
+  const port = url.port || (url.protocol === 'http:' ? '80' : '443')
+  return allowedHosts.has(host) || allowedHosts.has(`${host}:${port}`)
+}
+
+/**
+ * Checks the URL of a webhook without resolving its name. `URL` has already converted every
+ * spelling of an IPv4 address (decimal, octal, hexadecimal, fullwidth digits) to the usual one.
+ *
+ * @returns the parsed URL, or what is wrong with it
+ */
+export function checkUrl(text: string, rules: AddressRules): URL | string {
+  if (text.length > MAX_WEBHOOK_URL_LENGTH) {
+    return `must have at most ${MAX_WEBHOOK_URL_LENGTH} characters`
+  }
+  // `URL` removes white space and control characters without an error.
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what must not be in it
+  const url = /[\u0000-\u0020\u007f]/.test(text) ? null : URL.parse(text)
+  const schemes = rules.allowHttp ? ['https:', 'http:'] : ['https:']
+  if (url === null || !schemes.includes(url.protocol)) {
+    return rules.allowHttp ? 'must be an http or https URL' : 'must be an https URL'
+  }
+  if (url.username !== '' || url.password !== '') return 'must not contain a user name or password'
+  if (text.includes('#')) return 'must not contain a fragment'
+  if (isAllowedHost(url, rules)) return url
+  const host = hostOf(url)
+  if (isIP(host) === 0 ? isLocalName(host) : !isPublicAddress(host)) {
+    return 'must not lead to a private or reserved address'
+  }
+  return url
+}
+
+/** Names that never belong to a public host (RFC 6761, section 6.3). */
+function isLocalName(host: string): boolean {
+  return host === '' || host === 'localhost' || host.endsWith('.localhost')
+}
+
+/** All global unicast addresses of IPv6. Everything else is reserved (RFC 4291, section 2.4). */
+const GLOBAL_IPV6 = ipaddr.IPv6.parseCIDR('2000::/3')
+
+/**
+ * Public addresses that lead into the network of a cloud: the platform of Azure answers virtual
+ * machines at the first one. The metadata services of other clouds have link-local, shared or
+ * unique local addresses.
+ */
+const NOT_PUBLIC = new Set(['168.63.129.16'])
+
+/**
+ * True if an address is public: it is in no range with a special purpose, and contains no IPv4
+ * address as mapped addresses, 6to4, Teredo and NAT64 do.
+ *
+ * @param address as PostgreSQL, DNS or `URL` write it; other spellings are not public
+ */
+export function isPublicAddress(address: string): boolean {
+  // `isIP` accepts only the usual spelling of IPv4; `ipaddr.js` alone accepts octal numbers, too.
+  if (isIP(address) === 0 || address.includes('%') || NOT_PUBLIC.has(address)) return false
+  const parsed = ipaddr.parse(address)
+  if (parsed.range() !== 'unicast') return false
+  return parsed instanceof ipaddr.IPv4 || parsed.match(GLOBAL_IPV6)
+}

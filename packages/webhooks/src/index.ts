@@ -1,0 +1,6 @@
+export * from './addresses.js'
+export * from './jobs.js'
+export * from './payload.js'
+export * from './secrets.js'
+export * from './sender.js'
+export * from './signing.js'
