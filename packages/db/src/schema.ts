@@ -503,9 +503,7 @@ export const webhookCursors = pgTable(
 export const webhookAttempts = pgTable(
   'webhook_attempts',
   {
-    attemptId: bigint('attempt_id', { mode: 'number' })
-      .primaryKey()
-      .generatedAlwaysAsIdentity(),
+    attemptId: bigint('attempt_id', { mode: 'number' }).primaryKey().generatedAlwaysAsIdentity(),
     webhookId: uuid('webhook_id').notNull(),
     /** Null for a test call. */
     eventId: bigint('event_id', { mode: 'number' }),

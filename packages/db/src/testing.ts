@@ -19,6 +19,7 @@ export function eventRow(changes: Partial<EventRow> = {}): EventRow {
     dueAtMs: null,
     canceledAtMs: null,
     version: 1,
+    lastChange: 0,
     ...changes,
   }
 }

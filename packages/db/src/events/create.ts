@@ -1,5 +1,13 @@
-import { type EventSettings, type EventView, IDEMPOTENCY_KEY_HOURS } from '@ticket-line/shared'
+import {
+  DEFAULT_EVENT_DETAILS,
+  DEFAULT_SALE_RULES,
+  type EventSettings,
+  type EventView,
+  IDEMPOTENCY_KEY_HOURS,
+  type LoggedChangeData,
+} from '@ticket-line/shared'
 import type { Pool, PoolClient } from 'pg'
+import { isUniqueViolation } from '../faults.js'
 import { msOf } from '../sql-times.js'
 import { type CommitProgress, commitUnlessLate } from './commit-unless-late.js'
 import {
@@ -15,6 +23,8 @@ import { type EventSnapshot, snapshotOfRow, VIEW_COLUMNS, type ViewRow } from '.
 export interface CreatedEvent {
   created: boolean
   event: EventStatus
+  /** The number of `event.created`; undefined if the event existed. */
+  lastChange?: number
 }
 
 /**
@@ -24,27 +34,79 @@ export interface CreatedEvent {
  * Events are created and deleted outside the lines. That is safe because no command can change an
  * event that does not exist, and only an event that never had a claim is deleted.
  *
- * @param owner the user who creates it; null for an event without an owner
+ * @param owner the user who owns it; null for an event without an owner
+ * @param actor the user who creates it; null if the request had no token
  */
 export async function createEvent(
   pool: Pool,
   eventId: number,
   totalTickets: number,
   owner: string | null = null,
+  actor: string | null = owner,
 ): Promise<CreatedEvent> {
+  const settings = { ...DEFAULT_EVENT_DETAILS, ...DEFAULT_SALE_RULES, totalTickets }
   for (;;) {
-    const { rowCount } = await pool.query(
-      `INSERT INTO events (event_id, capacity, total_tickets, available_tickets, owner)
-       VALUES ($1, $2, $2, $2, $3) ON CONFLICT (event_id) DO NOTHING`,
-      [eventId, totalTickets, owner],
-    )
-    if (rowCount === 1) {
+    const lastChange = await numberingAgain(() => insertPlainEvent(pool, eventId, settings, owner, actor))
+    if (lastChange !== undefined) {
       const event = { eventId, totalTickets, availableTickets: totalTickets, waitingListCount: 0 }
-      return { created: true, event }
+      return { created: true, event, lastChange }
     }
     const event = (await readEventStatuses(pool, [eventId])).get(eventId)
     // If it is undefined, somebody deleted the event between the two statements.
     if (event !== undefined) return { created: false, event }
+  }
+}
+
+/** @returns the number of `event.created`; undefined if the event exists */
+async function insertPlainEvent(
+  pool: Pool,
+  eventId: number,
+  settings: EventSettings,
+  owner: string | null,
+  actor: string | null,
+): Promise<number | undefined> {
+  const { rows } = await pool.query<{ no: string }>(
+    `WITH made AS (
+       INSERT INTO events (event_id, capacity, total_tickets, available_tickets, owner, last_change)
+       SELECT $1, $2, $2, $2, $3, ${nextChangeOf('$1')} ON CONFLICT (event_id) DO NOTHING
+       RETURNING event_id, last_change
+     ) ${insertCreated('made', '$4', '$5')} RETURNING no`,
+    [eventId, settings.totalTickets, owner, actor, createdDataOf(settings)],
+  )
+  return rows[0] && Number(rows[0].no)
+}
+
+/**
+ * SQL of the number of `event.created`. An event that was deleted keeps its log, so the log of an
+ * event with the same id continues after it.
+ */
+function nextChangeOf(eventId: string): string {
+  return `coalesce((SELECT max(no) FROM changes WHERE event_id = ${eventId}::bigint), 0) + 1`
+}
+
+/** SQL that logs the creation of the events in `made`. */
+function insertCreated(made: string, actor: string, data: string): string {
+  return `INSERT INTO changes (event_id, no, at, type, actor, data)
+    SELECT event_id, last_change, date_trunc('milliseconds', now()), 'event.created', ${actor}::text, ${data}::jsonb
+    FROM ${made}`
+}
+
+function createdDataOf(settings: EventSettings): string {
+  const data: LoggedChangeData = { settings }
+  return JSON.stringify(data)
+}
+
+/**
+ * Runs a creation again if its number was given out. This happens if an event with the same id was
+ * changed and deleted after the creation read the last number of its log.
+ */
+async function numberingAgain<T>(create: () => Promise<T>): Promise<T> {
+  for (;;) {
+    try {
+      return await create()
+    } catch (error) {
+      if (!isUniqueViolation(error, 'changes_event_id_no_pk')) throw error
+    }
   }
 }
 
@@ -61,7 +123,12 @@ export interface EventRequest {
 }
 
 export type EventCreation =
-  | ({ kind: 'created'; replayed: boolean } & EventSnapshot)
+  | ({
+      kind: 'created'
+      replayed: boolean
+      /** The number of `event.created`; absent if the request is repeated. */
+      lastChange?: number
+    } & EventSnapshot)
   /** There is an event with this id. */
   | { kind: 'exists'; replayed: boolean }
   /** The caller used the key for another request. */
@@ -77,13 +144,15 @@ export async function createConfiguredEvent(
   request: EventRequest,
   progress: CommitProgress,
 ): Promise<EventCreation> {
-  return commitUnlessLate(pool, progress, async (client) => {
-    const first = await claimKey(client, request)
-    if (first !== undefined) return first
-    const creation = await insertEvent(client, request)
-    await storeAnswer(client, request, creation)
-    return creation
-  })
+  return numberingAgain(() =>
+    commitUnlessLate(pool, progress, async (client) => {
+      const first = await claimKey(client, request)
+      if (first !== undefined) return first
+      const creation = await insertEvent(client, request)
+      await storeAnswer(client, request, creation)
+      return creation
+    }),
+  )
 }
 
 /** The type and the outcomes of `POST /events` in `commands`. No command of a line has them. */
@@ -144,23 +213,30 @@ async function insertEvent(
 ): Promise<EventCreation> {
   for (;;) {
     const eventId = chosen ?? (await nextEventId(client))
-    const { rows } = await client.query<ViewRow>(INSERT_EVENT, [
+    const { rows } = await client.query<ViewRow & { last_change: string }>(INSERT_EVENT, [
       eventId,
       owner,
       JSON.stringify(settingsJson(settings)),
+      createdDataOf(settings),
     ])
-    if (rows[0] !== undefined)
-      return { kind: 'created', replayed: false, ...snapshotOfRow(rows[0]) }
+    if (rows[0] !== undefined) {
+      const lastChange = Number(rows[0].last_change)
+      return { kind: 'created', replayed: false, lastChange, ...snapshotOfRow(rows[0]) }
+    }
     // A client chose this id before the sequence returned it. The next one may be free.
     if (chosen !== undefined) return { kind: 'exists', replayed: false }
   }
 }
 
-const INSERT_EVENT = `INSERT INTO events (event_id, owner, capacity, total_tickets, available_tickets,
-    ${SETTINGS_COLUMNS.join(', ')})
-  SELECT $1, $2, n."totalTickets", n."totalTickets", n."totalTickets", ${SETTINGS_VALUES.join(', ')}
-  FROM jsonb_to_record($3::jsonb) AS n ("totalTickets" int, ${SETTINGS_RECORD})
-  ON CONFLICT (event_id) DO NOTHING RETURNING ${VIEW_COLUMNS}`
+const INSERT_EVENT = `WITH made AS (
+    INSERT INTO events (event_id, owner, last_change, capacity, total_tickets, available_tickets,
+      ${SETTINGS_COLUMNS.join(', ')})
+    SELECT $1, $2, ${nextChangeOf('$1')}, n."totalTickets", n."totalTickets", n."totalTickets",
+      ${SETTINGS_VALUES.join(', ')}
+    FROM jsonb_to_record($3::jsonb) AS n ("totalTickets" int, ${SETTINGS_RECORD})
+    ON CONFLICT (event_id) DO NOTHING RETURNING *
+  ), logged AS (${insertCreated('made', '$2', '$4')})
+  SELECT ${VIEW_COLUMNS}, last_change FROM made`
 
 /** The next id of the sequence that no event has. */
 async function nextEventId(client: PoolClient): Promise<number> {

@@ -10,17 +10,20 @@ import type { Statement } from './transaction.js'
 export interface BookedTicket {
   /** Number of the booking in the order of its event's decisions. */
   sequence: number
+  /** The last number in the change log of its event. */
+  lastChange: number
   /** The database's clock when the event was locked, ms since 1970. */
   decidedAtMs: number
 }
 
+// `free` picks the bookings that can be made; every later CTE reads only from it. It looks each row
 // `free` picks the bookings that can be made; every later CTE reads only from it. It looks each row
 // up by its key, as in `load.ts`. The clock is read once, so that no booking is dated outside the
 // sale. `free` sees the snapshot taken at the start of the statement. Claims, commands and keys that
 // were committed since then raise a unique violation. An event row that was updated since then has a
 // new `ctid`, so the UPDATE skips it. If the idempotency key exists, whatever its age, the booking is
 // left to a batch, which checks whether the key is still valid. Keys are inserted in the order in
-// which all batches insert them.
+// which all batches insert them. The booking of the last ticket adds two rows to the log.
 const bookFreeTickets: Statement = {
   name: 'line_book_free',
   text: `WITH now AS MATERIALIZED (
@@ -40,9 +43,10 @@ const bookFreeTickets: Statement = {
         LIMIT 1 FOR UPDATE SKIP LOCKED
       ) AS e
     ), booked AS (
-      UPDATE events e SET available_tickets = available_tickets - 1, last_sequence = last_sequence + 1
+      UPDATE events e SET available_tickets = available_tickets - 1, last_sequence = last_sequence + 1,
+        last_change = last_change + CASE available_tickets WHEN 1 THEN 2 ELSE 1 END
       FROM free AS w WHERE e.ctid = w.found
-      RETURNING w.*, e.last_sequence AS sequence
+      RETURNING w.*, e.last_sequence AS sequence, e.last_change, e.available_tickets = 0 AS sold_out
     ), claimed AS (
       INSERT INTO claims (event_id, user_id, kind, sequence)
       SELECT event_id, user_id, 'booking', sequence FROM booked
@@ -53,11 +57,18 @@ const bookFreeTickets: Statement = {
       INSERT INTO idempotency_keys (caller, key_hash, command_id, created_at)
       SELECT caller, key_hash, command_id, to_timestamp(accepted_ms / 1000) FROM booked WHERE key_hash IS NOT NULL
       ORDER BY caller COLLATE "C", key_hash COLLATE "C"
+    ), logged AS (
+      INSERT INTO changes (event_id, no, at, type, user_id, sequence, actor, command_id)
+      SELECT event_id, last_change - sold_out::int, at, 'booking.confirmed', user_id, sequence, caller, command_id
+      FROM booked
+      UNION ALL
+      SELECT event_id, last_change, at, 'event.sold_out', NULL, NULL, caller, command_id FROM booked WHERE sold_out
+    ), stored AS (
+      INSERT INTO commands (${COMMAND_COLUMNS})
+      SELECT command_id, 'book', event_id, user_id, caller, key_hash, 'booked', NULL, sequence, NULL, NULL, NULL,
+        to_timestamp(accepted_ms / 1000), at FROM booked
     )
-    INSERT INTO commands (${COMMAND_COLUMNS})
-    SELECT command_id, 'book', event_id, user_id, caller, key_hash, 'booked', NULL, sequence, NULL, NULL, NULL,
-      to_timestamp(accepted_ms / 1000), at
-    FROM booked RETURNING command_id, booking_sequence, decided_at`,
+    SELECT command_id, sequence, last_change, at FROM booked`,
 }
 
 /**
@@ -96,9 +107,13 @@ export async function bookFree(
   try {
     const { rows } = await queryable.query<BookedRow>({ name, text, values })
     return new Map(
-      rows.map(({ command_id, booking_sequence, decided_at }) => [
+      rows.map(({ command_id, sequence, last_change, at }) => [
         command_id,
-        { sequence: Number(booking_sequence), decidedAtMs: decided_at.getTime() },
+        {
+          sequence: Number(sequence),
+          lastChange: Number(last_change),
+          decidedAtMs: at.getTime(),
+        },
       ]),
     )
   } catch (error) {
@@ -109,6 +124,7 @@ export async function bookFree(
 
 interface BookedRow {
   command_id: string
-  booking_sequence: string
-  decided_at: Date
+  sequence: string
+  last_change: string
+  at: Date
 }

@@ -84,7 +84,7 @@ export interface LoadedBatch {
 export type LoadedClaim = { eventId: number; userId: string; sequence: number } & (
   | { kind: 'booking' }
   | { kind: 'waiting'; position: number | null }
-  | { kind: 'held'; heldAtMs: number; holdSeconds: number; expiresAtMs: number }
+  | { kind: 'held'; heldAtMs: number; holdSeconds: number; expiresAtMs: number; offered: boolean }
   | { kind: 'lapsed'; lapsedAtMs: number }
 )
 
@@ -114,6 +114,8 @@ export interface EventRow extends SaleRules {
   canceledAtMs: number | null
   /** Counts the changes of settings. */
   version: number
+  /** The last number in the event's change log. */
+  lastChange: number
 }
 
 /** The first command with an idempotency key, and its answer. */
@@ -129,8 +131,8 @@ export interface FirstAnswer extends StoredCommand {
 const SELECT_EVENTS = `SELECT event_id AS "eventId", coalesce(capacity, total_tickets) AS capacity,
     total_tickets AS "totalTickets", available_tickets AS "availableTickets", held_count AS "heldCount",
     waiting_count AS "waitingCount", last_sequence AS "lastSequence",
-    waitlist_head_sequence AS "waitlistHeadSequence", version, ${msOf('due_at')} AS "dueAtMs",
-    ${msOf('canceled_at')} AS "canceledAtMs", ${SELECT_RULES}
+    waitlist_head_sequence AS "waitlistHeadSequence", version, last_change AS "lastChange",
+    ${msOf('due_at')} AS "dueAtMs", ${msOf('canceled_at')} AS "canceledAtMs", ${SELECT_RULES}
     FROM events WHERE event_id = ANY($1::bigint[]) ORDER BY event_id`
 // `npm run faults:mutants` removes the text between the marks, and its checks must notice that.
 const lockEvents: Statement = {
@@ -167,7 +169,7 @@ const readClaims: Statement = {
       SELECT * FROM claims WHERE event_id = u.event_id AND user_id = u.user_id COLLATE "C" LIMIT 1
     ) AS c
     LEFT JOIN LATERAL (
-      SELECT ${msColumns('held_at', 'expires_at', 'canceled_at')}, hold_seconds FROM bookings
+      SELECT ${msColumns('held_at', 'expires_at', 'canceled_at')}, hold_seconds, promoted FROM bookings
       WHERE c.kind IN ('held', 'lapsed') AND event_id = c.event_id AND sequence = c.sequence LIMIT 1
     ) AS b ON true`,
 }
@@ -331,6 +333,7 @@ const COUNTERS = [
   'waitingCount',
   'lastSequence',
   'waitlistHeadSequence',
+  'lastChange',
 ] as const
 type Counter = (typeof COUNTERS)[number]
 
@@ -351,6 +354,7 @@ interface ClaimRow {
   hold_seconds: number
   expires_at: number
   canceled_at: number
+  promoted: boolean
 }
 
 type HeadRow = Pick<ClaimRow, 'event_id' | 'sequence' | 'user_id'>
@@ -382,7 +386,7 @@ function claimOfRow(row: ClaimRow): LoadedClaim {
       return { ...claim, kind, position: row.position === null ? null : Number(row.position) }
     case 'held': {
       const { held_at: heldAtMs, hold_seconds: holdSeconds, expires_at: expiresAtMs } = row
-      return { ...claim, kind, heldAtMs, holdSeconds, expiresAtMs }
+      return { ...claim, kind, heldAtMs, holdSeconds, expiresAtMs, offered: row.promoted }
     }
     case 'lapsed':
       return { ...claim, kind, lapsedAtMs: row.canceled_at }

@@ -21,13 +21,14 @@ export const updateEvents: Statement = {
   name: 'line_update_events',
   text: `UPDATE events e SET capacity = n.capacity, total_tickets = n.total, available_tickets = n.available,
       held_count = n.held, waiting_count = n.waiting, last_sequence = n.last, waitlist_head_sequence = n.head,
-      due_at = ${timeOf('n.due_ms')}, canceled_at = ${timeOf('n.canceled_ms')}, version = n.version
+      due_at = ${timeOf('n.due_ms')}, canceled_at = ${timeOf('n.canceled_ms')}, version = n.version,
+      last_change = n.last_change
     FROM ${withCtid(
       'events',
       'event_id = n.event_id',
       `unnest($1::bigint[], $2::int[], $3::int[], $4::int[], $5::int[], $6::int[], $7::bigint[], $8::bigint[],
-        $9::float8[], $10::float8[], $11::int[]) AS n (event_id, capacity, total, available, held, waiting, last,
-        head, due_ms, canceled_ms, version)`,
+        $9::float8[], $10::float8[], $11::int[], $12::bigint[]) AS n (event_id, capacity, total, available, held,
+        waiting, last, head, due_ms, canceled_ms, version, last_change)`,
     )} WHERE e.ctid = n.found`,
 }
 export const updateSettings: Statement = {
@@ -136,6 +137,13 @@ export const insertCommands: Statement = {
     FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[], $8::int[],
       $9::bigint[], $10::text[], $11::jsonb[], $12::text[], $13::float8[]) AS n (command_id, type, event_id, user_id,
       caller, key_hash, outcome, position, booking_sequence, promoted_user_id, data, replay_of, accepted_ms)`,
+}
+export const insertChanges: Statement = {
+  name: 'line_insert_changes',
+  text: `INSERT INTO changes (event_id, no, at, type, user_id, sequence, actor, command_id, data)
+    SELECT event_id, no, $9, type, user_id, sequence, actor, command_id, data
+    FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::bigint[], $6::text[], $7::text[], $8::jsonb[])
+      AS n (event_id, no, type, user_id, sequence, actor, command_id, data)`,
 }
 // Removes expired keys that get new owners. Like `decideBatch`, it computes in whole milliseconds.
 // It compares the age of a key instead of `created_at` itself. Otherwise PostgreSQL would use the

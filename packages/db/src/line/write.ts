@@ -1,4 +1,10 @@
-import type { AcceptedCommand, EventDetails, Outcome, SaleRules } from '@ticket-line/shared'
+import type {
+  AcceptedCommand,
+  EventDetails,
+  LoggedChange,
+  Outcome,
+  SaleRules,
+} from '@ticket-line/shared'
 import { settingsJson } from '../events/setting-columns.js'
 import type { bookings, ClaimKind, waitlistEntries } from '../schema.js'
 import { arrayOf } from './array-literal.js'
@@ -11,6 +17,7 @@ import {
   deleteExpiredKeys,
   growBlocks,
   insertBookings,
+  insertChanges,
   insertClaims,
   insertCommands,
   insertEntries,
@@ -40,6 +47,8 @@ export interface BatchWrites {
   entriesLeft: (RowKey & { status: EntryStatus })[]
   /** By how much the number of waiting entries changes in each block of 1,024 sequence numbers. */
   blocks: { eventId: number; block: number; delta: number }[]
+  /** The rows of the change log, in order of decision. */
+  log: Omit<LoggedChange, 'atMs'>[]
   /** `ownsKey` is true if the command is the first with its idempotency key. */
   decided: { command: AcceptedCommand; outcome: Outcome; ownsKey: boolean }[]
   /** When the batch was decided, ms since 1970. */
@@ -146,6 +155,7 @@ function writesOf(writes: BatchWrites): Write[] {
   addBookings(writes, add, now)
   addEntries(writes, add, now)
   addCommands(writes, add, now)
+  addLog(writes, add, now)
   return all
 }
 
@@ -183,6 +193,7 @@ function addEvents({ events, settings, blocks }: BatchWrites, add: Add): void {
     arrayOf(rows.map((row) => row.dueAtMs)),
     arrayOf(rows.map((row) => row.canceledAtMs)),
     arrayOf(rows.map((row) => row.version)),
+    arrayOf(rows.map((row) => row.lastChange)),
   ])
   add(updateSettings, settings, (rows) => [JSON.stringify(rows.map(settingsJson))])
   const columns = (rows: typeof blocks): string[] => [
@@ -279,6 +290,20 @@ function addCommands({ decided }: BatchWrites, add: Add, now: string): void {
     arrayOf(rows.map((row) => dataOf(row.outcome))),
     arrayOf(rows.map((row) => row.outcome.replayOf ?? null)),
     arrayOf(rows.map((row) => row.command.acceptedAtMs)),
+    now,
+  ])
+}
+
+function addLog({ log }: BatchWrites, add: Add, now: string): void {
+  add(insertChanges, log, (rows) => [
+    arrayOf(rows.map((row) => row.eventId)),
+    arrayOf(rows.map((row) => row.no)),
+    arrayOf(rows.map((row) => row.type)),
+    arrayOf(rows.map((row) => row.userId)),
+    arrayOf(rows.map((row) => row.sequence)),
+    arrayOf(rows.map((row) => row.actor)),
+    arrayOf(rows.map((row) => row.commandId)),
+    arrayOf(rows.map((row) => (row.data === null ? null : JSON.stringify(row.data)))),
     now,
   ])
 }

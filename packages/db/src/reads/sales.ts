@@ -16,7 +16,7 @@ export interface SaleQuestion {
 export interface Sale extends SaleWindow {
   /** PostgreSQL's clock, ms since 1970. */
   nowMs: number
-  /** True if the event was never changed and has no settings that job version 1 does not know. */
+  /** True if the event was never changed and its sale has no settings other than the defaults. */
   isPlain: boolean
   confirmation: EventDetails['confirmation']
   /** True if the user has a booking, a hold or a waiting-list entry. */

@@ -23,7 +23,6 @@ function command(waitsFor: PendingCommand['waitsFor'] = 'decision') {
   const answers: SubmitResult[] = []
   const pending: PendingCommand = {
     request: { type: 'book', eventId: 1, userId: 'ann', caller: 'ann' },
-    fitsVersion1: true,
     sinceMs: 0,
     waitsFor,
     state: HELD,

@@ -60,8 +60,6 @@ const ENTERED_FROM: Record<PendingState['kind'], readonly PendingState['kind'][]
 
 export interface PendingCommand {
   readonly request: CommandRequest
-  /** True if a job of version 1 may carry the command. */
-  readonly fitsVersion1: boolean
   /** When the client began to wait, by the monotonic clock, ms. */
   readonly sinceMs: number
   /** What the client waits for. It may get another answer first. */

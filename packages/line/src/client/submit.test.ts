@@ -74,12 +74,12 @@ function given({
   function submit(
     userId: string,
     waitMs = 10_000,
-    { eventId = 1, isPlain = true, ...more }: Partial<CommandRequest> & { isPlain?: boolean } = {},
+    { eventId = 1, ...more }: Partial<CommandRequest> = {},
   ): { result?: SubmitResult; afterMs?: number } {
     const got: { result?: SubmitResult; afterMs?: number } = {}
     const request = { type: 'book', eventId, userId, caller: userId, ...more } as CommandRequest
     const startedAt = Date.now()
-    void submitter.submit(request, { waitMs, isPlain }).then((result) => {
+    void submitter.submit(request, { waitMs }).then((result) => {
       got.result = result
       got.afterMs = Date.now() - startedAt
     })
@@ -94,43 +94,6 @@ function given({
   return { submitter, submit, jobs, job, end, reply, idOf, stored, inRedis, takenBack, added }
 }
 
-describe('the version of a job', () => {
-  it.each([
-    ['book', 1],
-    ['cancel', 1],
-    ['confirm', 2],
-    ['extend', 2],
-    ['grant', 2],
-    ['configure', 2],
-    ['cancel_event', 2],
-  ] as const)('with a command of type %s of a plain event is %i', async (type, v) => {
-    const { submit, job } = given()
-    submit('ann', 0, { type })
-    await pass(0)
-    expect(job(0).payload.v).toBe(v)
-  })
-
-  it.each([
-    { isPlain: false },
-    { type: 'cancel' as const, bookingId: '1-1' },
-    { requestHash: 'hash' },
-  ])('is 2 if a worker that reads only version 1 would decide it differently: %o', async (more) => {
-    const { submit, job } = given()
-    submit('ann', 0, more)
-    await pass(0)
-    expect(job(0).payload.v).toBe(2)
-  })
-
-  it('is 2 if one of its commands needs version 2', async () => {
-    const { submit, jobs } = given()
-    submit('ann', 0)
-    submit('bob', 0, { type: 'confirm' })
-    submit('eve', 0)
-    await pass(0)
-    expect(jobs.map(({ payload }) => [payload.v, payload.commands.length])).toEqual([[2, 3]])
-  })
-})
-
 describe('a client that waits for the decision', () => {
   it('gets the decision of a command when its reply comes, and nothing before', async () => {
     const { submitter, submit, job, end, reply, idOf } = given()
@@ -139,7 +102,7 @@ describe('a client that waits for the decision', () => {
     end(0)
     await pass(50)
     expect(ann.result).toBeUndefined()
-    expect(job(0)).toMatchObject({ lineName: 'event-1', payload: { v: 1, replyTo: 'api-1' } })
+    expect(job(0)).toMatchObject({ lineName: 'event-1', payload: { v: 3, replyTo: 'api-1' } })
 
     reply(0, [booked])
     await pass(0)

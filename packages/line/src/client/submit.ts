@@ -1,7 +1,6 @@
 import {
   type Clock,
   type CommandRequest,
-  isVersion1Request,
   JOB_VERSION,
   type JobReply,
   type LineLayout,
@@ -93,7 +92,7 @@ export function createSubmitter(deps: SubmitterDeps): Submitter {
 
   function submit(
     request: CommandRequest,
-    { waitMs, spentMs = 0, isPlain = false }: SubmitOptions,
+    { waitMs, spentMs = 0 }: SubmitOptions,
   ): Promise<SubmitResult> {
     return new Promise((resolve) => {
       const lineName = lineNameOf(request.eventId, deps.layout)
@@ -101,7 +100,6 @@ export function createSubmitter(deps: SubmitterDeps): Submitter {
       pendingCommands += 1
       const command: PendingCommand = {
         request,
-        fitsVersion1: isPlain && isVersion1Request(request),
         sinceMs: clock.steadyMs() - spentMs,
         waitsFor: waits ? 'decision' : 'acceptance',
         state: HELD,
@@ -154,7 +152,7 @@ export function createSubmitter(deps: SubmitterDeps): Submitter {
       lineName,
       jobId: deps.newJobId(lineName, commands.length, acceptedAtMs),
       payload: {
-        v: commands.every(({ fitsVersion1 }) => fitsVersion1) ? 1 : JOB_VERSION,
+        v: JOB_VERSION,
         replyTo: deps.replyTo,
         acceptedAtMs,
         commands: commands.map((command) => command.request),

@@ -26,12 +26,6 @@ export interface SubmitOptions {
    * not answer the rate limit. 0 by default.
    */
   spentMs?: number
-  /**
-   * True if the event has none of the settings that job version 1 does not know. Only then may a
-   * worker of the previous release decide a booking or a cancellation of it. False if it is left
-   * out.
-   */
-  isPlain?: boolean
 }
 
 /** A command as `GET /jobs/:id` shows it. */

@@ -3,10 +3,11 @@ import { isEventId, isUserId } from './ids.js'
 import { MAX_COMMANDS_PER_JOB } from './limits.js'
 
 /**
- * The highest version of a job payload that this build reads. A job has version 1 if all its
- * commands book or cancel and its events have none of the settings that version 1 does not know.
+ * The version of the job payloads that this build writes, and the highest that it reads. Version 1
+ * has only commands that book or cancel. Version 3 has the members of version 2, but a worker that
+ * reads only version 2 writes no change log, so it must not decide such a job.
  */
-export const JOB_VERSION = 2
+export const JOB_VERSION = 3
 
 /** Prefix of the failure reason of a job that a worker set aside instead of deciding it. */
 export const SET_ASIDE = 'set aside: '
@@ -201,12 +202,6 @@ export function readJobPayload(data: unknown): JobPayload | PayloadProblem {
 
 function isVersion1Type(type: CommandType): boolean {
   return type === 'book' || type === 'cancel'
-}
-
-/** True if a worker that knows only version 1 decides the request correctly. */
-export function isVersion1Request(request: CommandRequest): boolean {
-  if (request.requestHash !== undefined) return false
-  return request.type === 'book' || (request.type === 'cancel' && request.bookingId === undefined)
 }
 
 /** Checks the members of each type, except those that all commands have. */

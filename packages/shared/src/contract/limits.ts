@@ -16,8 +16,8 @@ export const EXTEND_SECONDS = { min: 1, max: 604_800 } as const
 /** How long a lapsed hold can still be confirmed, if a ticket is free. */
 export const LATE_CONFIRM_MS = 24 * 3_600_000
 
-/** Maximum number of changes that one settle makes. */
-export const MAX_CHANGES_PER_SETTLE = 256
+/** Maximum number of changes that one settle adds to the log of its event. */
+export const MAX_LOG_ROWS_PER_SETTLE = 256
 
 /** Maximum length of the name of an event, and of its venue, in characters. */
 export const MAX_EVENT_NAME_LENGTH = 200

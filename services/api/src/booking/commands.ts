@@ -68,7 +68,6 @@ export async function runCommand(
   if (userId !== caller && !staff) throw new AppError('forbidden', STAFF_ACT_FOR_OTHERS)
 
   const known = sales.recall(eventId)
-  let isPlain = known?.isPlain ?? false
   let spentMs = c.get('rateLimitMs') ?? 0
   let sale: Sale | undefined
   if (known === undefined || needsRead(type, known.isOpen, staff)) {
@@ -78,7 +77,6 @@ export async function runCommand(
       ...(type === 'book' && { userId, ...(keyHash && { key: { caller, keyHash } }) }),
     })
     if (sale === undefined) throw eventNotFound()
-    isPlain = sale.isPlain
     spentMs += systemClock.steadyMs() - beforeMs
   }
   if (type === 'confirm' && !staff && sale?.confirmation === 'staff')
@@ -104,7 +102,6 @@ export async function runCommand(
   const result = await line.submit(request, {
     waitMs: waitMsOf(preferences, resultWaitMs),
     spentMs,
-    isPlain,
   })
   if (result.kind === 'decided') sales.learn(eventId, result.outcome.outcome)
   auditCommand(c, request, result)

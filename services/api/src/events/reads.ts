@@ -48,7 +48,12 @@ export interface EventReads {
   /** The event with its settings, no older than this call. Calls share queries like `status`. */
   event(eventId: number): Promise<EventSnapshot | undefined>
   page(filter: EventFilter): Promise<ListedEvent[]>
-  create(eventId: number, totalTickets: number, owner: string | null): Promise<CreatedEvent>
+  create(
+    eventId: number,
+    totalTickets: number,
+    owner: string | null,
+    actor: string | null,
+  ): Promise<CreatedEvent>
   createConfigured(request: EventRequest): Promise<EventCreation>
   /** Deletes an event that never had a claim. */
   remove(eventId: number): Promise<'deleted' | 'in_use' | 'not_found'>
@@ -134,8 +139,8 @@ export function createEventReads(deps: EventReadsDeps): EventReads {
     status,
     event,
     page: (filter) => read(() => pageEvents(pool, filter)),
-    create: (eventId, totalTickets, owner) =>
-      read(() => createEvent(pool, eventId, totalTickets, owner)),
+    create: (eventId, totalTickets, owner, actor) =>
+      read(() => createEvent(pool, eventId, totalTickets, owner, actor)),
     createConfigured: (request) =>
       change((progress) => createConfiguredEvent(pool, request, progress)),
     remove: (eventId) => change((progress) => deleteEvent(pool, eventId, progress)),

@@ -46,8 +46,9 @@ function initializeRoute({ events, initializeOpen }: StatusDeps): Route {
     async handler(c, { body }, reply) {
       const principal = c.get('principal')
       // With INITIALIZE_OPEN anybody may call this. Only staff become the owner of their event.
-      const owner = principal !== undefined && isStaff(principal) ? principal.userId : null
-      const { created, event } = await events.create(body.eventId, body.totalTickets, owner)
+      const actor = principal?.userId ?? null
+      const owner = principal !== undefined && isStaff(principal) ? actor : null
+      const { created, event } = await events.create(body.eventId, body.totalTickets, owner, actor)
       const { eventId, totalTickets, availableTickets } = event
       if (totalTickets !== body.totalTickets) throw new AppError('event_exists', EVENT_EXISTS)
       const shown = { eventId, totalTickets, availableTickets }

@@ -141,7 +141,7 @@ export async function recordPoisoned(
     const state = stateOf(request, tx.loaded)
     const result = decidePoisoned(state, commands, tx.loaded.nowMs)
     if (result.decided.length > 0) await tx.commit(writesOf(state.events, tx.loaded, result))
-    return { outcomes: result.outcomes, changes: [], due: [] }
+    return { outcomes: result.outcomes, changes: [], lastChanges: new Map(), due: [] }
   }
   const blame = createBlame(deps, command, CANARIES_BEFORE_POISONED)
   try {

@@ -1,4 +1,4 @@
-import type { LineStore, LoadedBatch, LoadRequest } from '@ticket-line/db'
+import type { BatchWrites, LineStore, LoadedBatch, LoadRequest } from '@ticket-line/db'
 import { type Command, withRetries } from '@ticket-line/shared'
 import type { AppliedBatch, ApplyDeps, Batch } from './batch.js'
 import { createBlame } from './blame.js'
@@ -53,8 +53,9 @@ export async function applyOnce(
   assertNotForgotten(tx.loaded)
   const state = stateOf(request, tx.loaded)
   const result = decideBatch(state, commands, tx.loaded.nowMs)
-  if (result.decided.length > 0) await tx.commit(writesOf(state.events, tx.loaded, result))
-  return shareOut(batches, result, dueOf(state.events, result, tx.loaded.nowMs))
+  const writes = writesOf(state.events, tx.loaded, result)
+  if (result.decided.length > 0) await tx.commit(writes)
+  return shareOut(batches, result, writes, dueOf(state.events, result, tx.loaded.nowMs))
 }
 
 /** @throws SetAsideError if a command was decided and its outcome is gone */
@@ -89,14 +90,17 @@ function dueOf(
 function shareOut(
   batches: readonly Batch[],
   { outcomes, decided }: BatchResult,
+  { log }: BatchWrites,
   due: readonly number[],
 ): AppliedBatch[] {
+  const lastChanges = new Map(log.map(({ eventId, no }) => [eventId, no]))
   let first = 0
   let next = 0
   return batches.map(({ commands }) => {
     const applied: AppliedBatch = {
       outcomes: outcomes.slice(first, first + commands.length),
       changes: [],
+      lastChanges: new Map(),
       due: due.filter((eventId) => commands.some((command) => command.eventId === eventId)),
     }
     first += commands.length
@@ -104,6 +108,9 @@ function shareOut(
       if (decided[next]?.command !== command) continue
       applied.changes.push(...(decided[next] as BatchResult['decided'][number]).changes)
       next += 1
+      const { eventId } = command
+      const lastChange = lastChanges.get(eventId)
+      if (lastChange !== undefined) applied.lastChanges.set(eventId, lastChange)
     }
     return applied
   })

@@ -82,7 +82,8 @@ async function findIfPruned(
   if (!before) return undefined
   const stored = await findOutcomes(deps, commands)
   const outcomes = commands.flatMap(({ commandId }) => stored.get(commandId) ?? [])
-  if (outcomes.length === commands.length) return { outcomes, changes: [], due: [] }
+  if (outcomes.length === commands.length)
+    return { outcomes, changes: [], lastChanges: new Map(), due: [] }
   throw new SetAsideError(
     'outcomes of its age were pruned, so it may have been decided: it comes from an old copy of Redis',
   )
@@ -105,7 +106,7 @@ async function applyOneByOne(
   { jobId, commands }: Batch,
 ): Promise<AppliedBatch> {
   const stored = await findOutcomes(deps, commands)
-  const result: AppliedBatch = { outcomes: [], changes: [], due: [] }
+  const result: AppliedBatch = { outcomes: [], changes: [], lastChanges: new Map(), due: [] }
   let setAside: SetAsideError | undefined
   for (const command of commands) {
     const outcome = stored.get(command.commandId)
@@ -117,6 +118,7 @@ async function applyOneByOne(
       const applied = await applyAlone(deps, job, { jobId, commands: [command] })
       result.outcomes.push(...applied.outcomes)
       result.changes.push(...applied.changes)
+      for (const [eventId, no] of applied.lastChanges) result.lastChanges.set(eventId, no)
       result.due.push(...applied.due)
     } catch (error) {
       if (!(error instanceof SetAsideError)) throw error

@@ -14,6 +14,8 @@ export interface AppliedBatch {
   outcomes: StoredOutcome[]
   /** What this run changed, in order. Commands that were decided before change nothing. */
   changes: Change[]
+  /** The last number in the log of each event that this run changed. */
+  lastChanges: Map<number, number>
   /** Events that still have something due. They need another settle. */
   due: number[]
 }

@@ -1,16 +1,16 @@
-import type { EventPatch, Outcome, OutcomeKind } from '@ticket-line/shared'
+import type { BookingOrigin, EventPatch, Outcome, OutcomeKind } from '@ticket-line/shared'
 import type { DueClaim } from './event-state.js'
 
 /**
  * What a decision does to an event. `evolve` applies changes in order; `rows.ts` turns them into
- * rows.
+ * rows, and `log.ts` into what clients see of them.
  */
 export type Change = { eventId: number } & (
   | { type: 'booked'; userId: string; sequence: number }
   | ({ type: 'held'; userId: string; sequence: number } & Deadline)
-  | { type: 'joined'; userId: string; sequence: number }
-  /** A hold became a booking with the same number. `late` is true if it had lapsed. */
-  | { type: 'confirmed'; userId: string; sequence: number; late: boolean }
+  | { type: 'joined'; userId: string; sequence: number; position: number }
+  /** A hold became a booking with the same number. The origin is `late` if it had lapsed. */
+  | { type: 'confirmed'; userId: string; sequence: number; origin: HoldOrigin }
   | { type: 'extended'; userId: string; sequence: number; expiresAtMs: number }
   | { type: 'canceled'; userId: string; sequence: number }
   | { type: 'released'; userId: string; sequence: number }
@@ -32,10 +32,15 @@ export type Change = { eventId: number } & (
   | { type: 'circulated'; by: number }
   /** Settings changed. `patch` has only those that differ. */
   | { type: 'configured'; patch: EventPatch }
-  | { type: 'event_canceled'; canceledAtMs: number }
+  | { type: 'event_canceled'; canceledAtMs: number; reason: string | undefined }
+  /** The command took the last free ticket, or there are free tickets again. */
+  | { type: 'sold_out' }
+  | { type: 'available' }
   /** The next settle is due at another time; null if there is nothing to settle. */
   | { type: 'rescheduled'; dueAtMs: number | null }
 )
+
+export type HoldOrigin = Extract<BookingOrigin, 'hold' | 'offer' | 'late'>
 
 /** How long a hold lasts. */
 export interface Deadline {

@@ -35,6 +35,16 @@ export function promotion(state: EventState, head: WaitingEntry, nowMs: number):
 }
 
 /**
+ * Called after each command with the number of tickets that were free before it. The log of a
+ * canceled event shows only that it was canceled.
+ */
+export function availability(state: EventState, freeBefore: number): readonly Change[] {
+  const { eventId, availableTickets, canceledAtMs } = state
+  if (availableTickets > 0 === freeBefore > 0 || canceledAtMs !== null) return NO_CHANGES
+  return [{ type: freeBefore > 0 ? 'sold_out' : 'available', eventId }]
+}
+
+/**
  * Called after each command: withheld tickets become free as soon as nobody is on the waiting list.
  */
 export function refill(state: EventState): readonly Change[] {

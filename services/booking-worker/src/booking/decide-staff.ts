@@ -1,6 +1,8 @@
 import {
   type Asked,
   bookingIdOf,
+  type CancelEventRequest,
+  type CommandRequest,
   type ConfigureRequest,
   type EventPatch,
   type EventSettings,
@@ -9,7 +11,7 @@ import {
   saleRulesOf,
 } from '@ticket-line/shared'
 import { type Change, type Decision, unchanged } from './change.js'
-import { type EventState, InvariantError } from './event-state.js'
+import { type Claim, type EventState, InvariantError } from './event-state.js'
 
 /** Gives a free, a withheld or a new ticket to a user, ahead of the waiting list. */
 export function decideGrant(
@@ -23,7 +25,7 @@ export function decideGrant(
     if (claim.kind === 'booking') return unchanged('already_booked', nowMs, { bookingId })
     return {
       outcome: { outcome: 'confirmed', bookingId, decidedAtMs: nowMs },
-      changes: [{ type: 'confirmed', eventId, userId, sequence: claim.sequence, late: false }],
+      changes: [confirmedChange({ eventId, userId }, claim)],
     }
   }
   const ticket = ticketToGrant(state, raiseCapacity === true)
@@ -34,6 +36,14 @@ export function decideGrant(
     outcome: { outcome: 'booked', bookingId: bookingIdOf(eventId, sequence), decidedAtMs: nowMs },
     changes: [...ticket, { type: 'granted', eventId, userId, sequence, entrySequence }],
   }
+}
+
+/** The change of a command that turns a live hold into a booking. */
+export function confirmedChange(
+  { eventId, userId }: Pick<CommandRequest, 'eventId' | 'userId'>,
+  { sequence, offered }: Claim & { kind: 'held' },
+): Change {
+  return { type: 'confirmed', eventId, userId, sequence, origin: offered ? 'offer' : 'hold' }
 }
 
 /** @returns the changes that make a ticket free for a grant; undefined if there is none */
@@ -89,10 +99,14 @@ function differing(settings: EventSettings, patch: EventPatch): EventPatch {
 }
 
 /** Ends the event. Its free tickets leave at once; settles end its claims, in portions. */
-export function decideCancelEvent(state: EventState, nowMs: number): Decision {
+export function decideCancelEvent(
+  state: EventState,
+  { reason }: Asked<CancelEventRequest>,
+  nowMs: number,
+): Decision {
   if (state.canceledAtMs !== null) return unchanged('event_ended', nowMs)
   const { eventId, availableTickets } = state
-  const changes: Change[] = [{ type: 'event_canceled', eventId, canceledAtMs: nowMs }]
+  const changes: Change[] = [{ type: 'event_canceled', eventId, canceledAtMs: nowMs, reason }]
   if (availableTickets > 0) changes.unshift({ type: 'circulated', eventId, by: -availableTickets })
   return { outcome: { outcome: 'event_ended', decidedAtMs: nowMs }, changes }
 }

@@ -12,9 +12,9 @@ import {
   saleStateOf,
   sequenceOfBookingId,
 } from '@ticket-line/shared'
-import { type Change, type Decision, holdFor, unchanged } from './change.js'
+import { type Change, type Decision, holdFor, NO_CHANGES, unchanged } from './change.js'
 import { freeTicket } from './circulation.js'
-import { decideCancelEvent, decideConfigure, decideGrant } from './decide-staff.js'
+import { confirmedChange, decideCancelEvent, decideConfigure, decideGrant } from './decide-staff.js'
 import { type Claim, type EventState, positionOf } from './event-state.js'
 
 type Live = Exclude<Claim, { kind: 'lapsed' }>
@@ -34,7 +34,7 @@ export function decide(
   command: Asked<Exclude<CommandRequest, SettleRequest>>,
   nowMs: number,
 ): Decision {
-  if (command.type === 'cancel_event') return decideCancelEvent(state, nowMs)
+  if (command.type === 'cancel_event') return decideCancelEvent(state, command, nowMs)
   if (state.canceledAtMs !== null) return unchanged('event_canceled', nowMs)
   switch (command.type) {
     case 'book':
@@ -84,7 +84,7 @@ function decideBook(state: EventState, command: Asked<BookRequest>, nowMs: numbe
     return unchanged('waiting_list_full', nowMs)
   return {
     outcome: { outcome: 'waiting', position: state.waitingCount + 1, decidedAtMs: nowMs },
-    changes: [{ type: 'joined', eventId, userId, sequence }],
+    changes: [{ type: 'joined', eventId, userId, sequence, position: state.waitingCount + 1 }],
   }
 }
 
@@ -149,8 +149,7 @@ function decideConfirm(state: EventState, command: Asked<ConfirmRequest>, nowMs:
     if (namesAnother(command, claim)) return unchanged('hold_expired', nowMs)
     const { sequence } = claim
     const bookingId = bookingIdOf(eventId, sequence)
-    const changes: Change[] =
-      claim.kind === 'held' ? [{ type: 'confirmed', eventId, userId, sequence, late: false }] : []
+    const changes = claim.kind === 'held' ? [confirmedChange(command, claim)] : NO_CHANGES
     return { outcome: { outcome: 'confirmed', bookingId, decidedAtMs: nowMs }, changes }
   }
   const sequence = lapsedSequenceOf(state, command, nowMs)
@@ -162,7 +161,7 @@ function decideConfirm(state: EventState, command: Asked<ConfirmRequest>, nowMs:
       bookingId: bookingIdOf(eventId, sequence),
       decidedAtMs: nowMs,
     },
-    changes: [{ type: 'confirmed', eventId, userId, sequence, late: true }],
+    changes: [{ type: 'confirmed', eventId, userId, sequence, origin: 'late' }],
   }
 }
 

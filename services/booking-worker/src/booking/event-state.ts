@@ -51,6 +51,8 @@ export type Claim =
       /** First length of the hold. */
       holdSeconds: number
       expiresAtMs: number
+      /** True if it came from the waiting list. */
+      offered: boolean
     }
   /**
    * `loadedPosition` is the position that the entry would have if nobody had left the list in this

@@ -9,7 +9,7 @@ export function evolve(state: EventState, change: Change): void {
       takeTicket(state, change)
       return
     case 'held':
-      takeTicket(state, change, change)
+      takeTicket(state, change, { ...change, offered: false })
       return
     case 'granted':
       if (change.entrySequence !== undefined) leave(state, change.entrySequence)
@@ -17,7 +17,7 @@ export function evolve(state: EventState, change: Change): void {
       return
     case 'promoted':
       leave(state, change.entrySequence)
-      takeTicket(state, change, change.offer)
+      takeTicket(state, change, change.offer && { ...change.offer, offered: true })
       return
     case 'joined':
       state.waitingCount += 1
@@ -32,7 +32,7 @@ export function evolve(state: EventState, change: Change): void {
         state.heads.push({ sequence: change.sequence, userId: change.userId })
       return
     case 'confirmed':
-      if (change.late) state.availableTickets -= 1
+      if (change.origin === 'late') state.availableTickets -= 1
       else state.heldCount -= 1
       state.lapsed.delete(change.sequence)
       state.claims.set(change.userId, { kind: 'booking', sequence: change.sequence })
@@ -87,13 +87,17 @@ export function evolve(state: EventState, change: Change): void {
     case 'rescheduled':
       state.dueAtMs = change.dueAtMs
       return
+    case 'sold_out':
+    case 'available':
+      // Other changes have moved the counters.
+      return
   }
 }
 
 function takeTicket(
   state: EventState,
   { userId, sequence }: { userId: string; sequence: number },
-  hold?: Deadline,
+  hold?: Deadline & { offered: boolean },
 ): void {
   state.availableTickets -= 1
   state.lastSequence = sequence
@@ -101,9 +105,9 @@ function takeTicket(
     state.claims.set(userId, { kind: 'booking', sequence })
     return
   }
-  const { heldAtMs, holdSeconds, expiresAtMs } = hold
+  const { heldAtMs, holdSeconds, expiresAtMs, offered } = hold
   state.heldCount += 1
-  state.claims.set(userId, { kind: 'held', sequence, heldAtMs, holdSeconds, expiresAtMs })
+  state.claims.set(userId, { kind: 'held', sequence, heldAtMs, holdSeconds, expiresAtMs, offered })
 }
 
 function heldClaimOf(state: EventState, userId: string): Claim & { kind: 'held' } {

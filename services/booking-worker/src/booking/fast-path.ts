@@ -37,14 +37,15 @@ function appliedOf(
   bookings: readonly AcceptedCommand[],
   booked: Map<string, BookedTicket>,
 ): AppliedBatch | undefined {
-  const applied: AppliedBatch = { outcomes: [], changes: [], due: [] }
+  const applied: AppliedBatch = { outcomes: [], changes: [], lastChanges: new Map(), due: [] }
   for (const command of bookings) {
     const ticket = booked.get(command.commandId)
     if (ticket === undefined) return undefined
-    const { sequence, decidedAtMs } = ticket
+    const { sequence, lastChange, decidedAtMs } = ticket
     const bookingId = bookingIdOf(command.eventId, sequence)
     applied.outcomes.push({ outcome: 'booked', bookingId, decidedAtMs })
     applied.changes.push(bookedChange(command, sequence))
+    applied.lastChanges.set(command.eventId, lastChange)
   }
   return applied
 }

@@ -10,7 +10,8 @@ import type {
 } from '@ticket-line/db'
 import {
   type AcceptedCommand,
-  MAX_CHANGES_PER_SETTLE,
+  MAX_LOG_ROWS_PER_SETTLE,
+  NOBODY,
   sequenceOfBookingId,
   WAITLIST_BLOCK_SIZE,
 } from '@ticket-line/shared'
@@ -18,6 +19,7 @@ import type { Change, Deadline } from './change.js'
 import { type BatchResult, type BatchState, keyOf } from './decide-batch.js'
 import { settingsOf } from './decide-staff.js'
 import { type Claim, type EventState, startBatch } from './event-state.js'
+import { logOf } from './log.js'
 
 /** What must be loaded to decide these commands of these jobs. */
 export function loadRequestOf(
@@ -37,8 +39,8 @@ export function loadRequestOf(
     eventIds.add(eventId)
     if (keyHash !== undefined) keys.set(keyOf(caller, keyHash), { caller, keyHash })
     if (type === 'settle') {
-      due.push({ eventId, count: MAX_CHANGES_PER_SETTLE + 1 })
-      heads.set(eventId, MAX_CHANGES_PER_SETTLE)
+      due.push({ eventId, count: MAX_LOG_ROWS_PER_SETTLE + 1 })
+      heads.set(eventId, MAX_LOG_ROWS_PER_SETTLE)
       continue
     }
     if (type === 'configure') details.add(eventId)
@@ -122,8 +124,8 @@ function claimOf(row: LoadedClaim): Claim {
     case 'waiting':
       return { kind: 'waiting', sequence, loadedPosition: row.position ?? undefined }
     case 'held': {
-      const { heldAtMs, holdSeconds, expiresAtMs } = row
-      return { kind: 'held', sequence, heldAtMs, holdSeconds, expiresAtMs }
+      const { heldAtMs, holdSeconds, expiresAtMs, offered } = row
+      return { kind: 'held', sequence, heldAtMs, holdSeconds, expiresAtMs, offered }
     }
     case 'lapsed':
       return { kind: 'lapsed', sequence, lapsedAtMs: row.lapsedAtMs }
@@ -152,6 +154,7 @@ export function writesOf(
     entriesAdded: [],
     entriesLeft: [],
     blocks: [],
+    log: [],
     decided,
     nowMs: loaded.nowMs,
   }
@@ -164,10 +167,11 @@ export function writesOf(
     }
   }
   if (changesByEvent.size === 0) return writes
+  const lastChanges = addLog(writes, events, decided)
   const claimed = new Set(loaded.claims.map((claim) => `${claim.eventId}\n${claim.userId}`))
   for (const [eventId, changes] of changesByEvent) {
     const state = events.get(eventId) as EventState
-    writes.events.push(state)
+    writes.events.push({ ...state, lastChange: lastChanges.get(eventId) ?? state.lastChange })
     if (state.details !== undefined && changes.some(({ type }) => type === 'configured'))
       writes.settings.push({ eventId, ...settingsOf(state) })
     addBookings(writes, eventId, changes)
@@ -175,6 +179,32 @@ export function writesOf(
     addClaims(writes, state, changes, claimed)
   }
   return writes
+}
+
+/**
+ * Adds the rows of the log, in order of decision.
+ *
+ * @returns the last number of each event that got one
+ */
+function addLog(
+  { log }: BatchWrites,
+  events: Map<number, EventState>,
+  decided: BatchResult['decided'],
+): Map<number, number> {
+  const lastChanges = new Map<number, number>()
+  for (const { command, changes } of decided) {
+    const { commandId, caller } = command
+    const actor = caller === NOBODY ? null : caller
+    for (const change of changes) {
+      const { eventId } = change
+      for (const { type, userId, sequence, data } of logOf(change)) {
+        const last = lastChanges.get(eventId) ?? (events.get(eventId) as EventState).lastChange
+        lastChanges.set(eventId, last + 1)
+        log.push({ eventId, no: last + 1, type, userId, sequence, actor, commandId, data })
+      }
+    }
+  }
+  return lastChanges
 }
 
 function addBookings(writes: BatchWrites, eventId: number, changes: Change[]): void {
@@ -206,7 +236,7 @@ function addBookings(writes: BatchWrites, eventId: number, changes: Change[]): v
         added.set(change.sequence, bookingRow(eventId, change, change.offer))
         break
       case 'confirmed':
-        move(change.sequence, change.late ? 'expired' : 'held', {
+        move(change.sequence, change.origin === 'late' ? 'expired' : 'held', {
           status: 'confirmed',
           confirmed: true,
         })

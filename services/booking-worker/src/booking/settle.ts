@@ -1,12 +1,13 @@
-import { MAX_CHANGES_PER_SETTLE, saleStateOf } from '@ticket-line/shared'
+import { MAX_LOG_ROWS_PER_SETTLE, saleStateOf } from '@ticket-line/shared'
 import { type Change, NO_CHANGES } from './change.js'
-import { freeTicket, promotion, refill } from './circulation.js'
+import { availability, freeTicket, promotion, refill } from './circulation.js'
 import { type EventState, headOfWaitingList, mayPromote } from './event-state.js'
+import { logOf } from './log.js'
 
-/** A step makes at most this many changes: a hold lapses, and its ticket goes elsewhere. */
-const MAX_CHANGES_PER_STEP = 2
-/** Leaves two changes: withheld tickets may become free, and the next settle is planned. */
-const MAX_CHANGES_OF_STEPS = MAX_CHANGES_PER_SETTLE - 2
+/** A step adds at most this many rows to the log: a hold lapses, and its ticket is promoted. */
+const MAX_ROWS_PER_STEP = 2
+/** Leaves one row: the event may be sold out or available at the end. */
+const MAX_ROWS_OF_STEPS = MAX_LOG_ROWS_PER_SETTLE - 1
 
 /**
  * Applies what is due, step by step, until nothing is due or the portion is full. On a canceled
@@ -22,17 +23,21 @@ export function settle(
   nowMs: number,
   apply: (changes: readonly Change[]) => void,
 ): Change[] {
+  const freeBefore = state.availableTickets
   const all: Change[] = []
+  let logRows = 0
   const take = (changes: readonly Change[]): void => {
     apply(changes)
     all.push(...changes)
+    for (const change of changes) logRows += logOf(change).length
   }
-  while (all.length + MAX_CHANGES_PER_STEP <= MAX_CHANGES_OF_STEPS) {
+  while (logRows + MAX_ROWS_PER_STEP <= MAX_ROWS_OF_STEPS) {
     const step = nextStep(state, nowMs)
     if (step.length === 0) break
     take(step)
   }
   take(refill(state))
+  take(availability(state, freeBefore))
   const dueMs = dueAfterSettle(state, all, nowMs)
   const dueAtMs = dueMs === Number.POSITIVE_INFINITY ? null : dueMs
   take([{ type: 'rescheduled', eventId: state.eventId, dueAtMs }])
