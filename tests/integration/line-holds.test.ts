@@ -376,6 +376,7 @@ describe('the rows of a hold', () => {
       entriesAdded: [],
       entriesLeft: [],
       blocks: [],
+      log: [],
       events: row === undefined ? [] : [{ ...row, heldCount: 0 }],
       bookingsChanged: [
         {

@@ -75,6 +75,7 @@ async function createEvents({ events, lastSequence }: Scenario): Promise<void> {
     entriesAdded: [],
     entriesLeft: [],
     blocks: [],
+    log: [],
     decided: [],
     nowMs: startMs,
   })

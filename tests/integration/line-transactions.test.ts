@@ -61,7 +61,7 @@ function bookingOf(eventId: number): { request: LoadRequest; writes: BatchWrites
   const nowMs = Date.now()
   const command = { commandId, type: 'book' as const, eventId, userId: 'ann', caller: 'ann' }
   const writes: BatchWrites = {
-    events: [eventRow({ eventId, availableTickets: 0, lastSequence: 1 })],
+    events: [eventRow({ eventId, availableTickets: 0, lastSequence: 1, lastChange: 2 })],
     settings: [],
     claimsAdded: [{ eventId, userId: 'ann', kind: 'booking', sequence: 1 }],
     claimsMoved: [],
@@ -83,6 +83,18 @@ function bookingOf(eventId: number): { request: LoadRequest; writes: BatchWrites
     entriesAdded: [],
     entriesLeft: [],
     blocks: [],
+    log: [
+      {
+        eventId,
+        no: 2,
+        type: 'booking.confirmed',
+        userId: 'ann',
+        sequence: 1,
+        actor: 'ann',
+        commandId,
+        data: null,
+      },
+    ],
     decided: [
       {
         command: { ...command, acceptedAtMs: nowMs },

@@ -79,10 +79,10 @@ export type Decision = Omit<Outcome, 'decidedAtMs' | 'replayOf'>
 const DAY_MS = 24 * 60 * 60 * 1000
 const MOST_TICKETS = 1_000_000
 /**
- * A settle makes at most 256 changes. The last two are for tickets that become free and for the
- * next deadline.
+ * A settle adds at most 256 rows to the log of its event. The last one is for the event that is sold
+ * out or available at the end.
  */
-const PORTION = 254
+const PORTION = 255
 
 const DEFAULTS: EventSettings = {
   totalTickets: 0,
@@ -320,17 +320,17 @@ export function createNaiveEvent(
 
   /** Ends a portion of what has come due. */
   function settle(nowMs: number): Decision {
-    let changes = 0
-    // A step makes up to two.
-    while (changes + 2 <= PORTION) {
-      const made = settleNext(nowMs)
-      if (made === 0) break
-      changes += made
+    let rows = 0
+    // A step adds up to two.
+    while (rows + 2 <= PORTION) {
+      const added = settleNext(nowMs)
+      if (added === 0) break
+      rows += added
     }
     return { outcome: 'settled' }
   }
 
-  /** @returns how many changes it made */
+  /** @returns how many rows it added to the log */
   function settleNext(nowMs: number): number {
     if (canceledAtMs !== null) {
       const [first] = [...tickets, ...waiting].sort((a, b) => a.sequence - b.sequence)
@@ -341,15 +341,12 @@ export function createNaiveEvent(
     const due = nextToLapse()
     if (due?.hold !== undefined && due.hold.expiresAtMs <= nowMs) {
       end(due, 'expired', nowMs)
-      const staysInEvent = tickets.length < settings.totalTickets
-      const isFree = staysInEvent && waiting.length === 0
-      passOn(nowMs)
-      return isFree ? 1 : 2
+      return passOn(nowMs) === undefined ? 1 : 2
     }
     const isWithheld = tickets.length < settings.totalTickets && waiting.length > 0
     if (!isWithheld || !mayPromote(nowMs)) return 0
     promoteHead(nowMs)
-    return 2
+    return 1
   }
 
   function nextToLapse(): NaiveClaim | undefined {

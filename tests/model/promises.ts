@@ -76,6 +76,10 @@ function checkEvent(
     rows.bookings.size + rows.entries.size === lastSequence - lastSequenceBefore,
     'no sequence number is used twice',
   )
+  must(
+    rows.log.length === rows.row.lastChange && rows.log.every(({ no }, i) => no === i + 1),
+    'the changes in the log have consecutive numbers',
+  )
   checkMade(rows, expected)
   checkClaims(rows, tickets, waiting)
   checkBlocks(rows, waiting)

@@ -51,6 +51,8 @@ export interface EventRows {
   details: Omit<LoadedBatch['details'][number], 'eventId'>
   claims: Map<string, Pick<ClaimWrite, 'kind' | 'sequence'>>
   bookings: Map<number, BookingRow>
+  /** The change log, in order of its numbers. */
+  log: BatchWrites['log']
   entries: Map<number, { userId: string; status: EntryStatus }>
   blocks: Map<number, number>
 }
@@ -219,6 +221,7 @@ export function createRowStore(starts: readonly EventStart[], lastSequence: numb
       if (count < 0 || count > BLOCK_SIZE) throw new Error(`block ${row.block} would hold ${count}`)
       blocks.set(row.block, count)
     }
+    for (const row of writes.log) eventOf(row).log.push(row)
     for (const { command, outcome } of writes.decided) insertCommand({ command, outcome })
   }
 
@@ -241,11 +244,24 @@ export function createRowStore(starts: readonly EventStart[], lastSequence: numb
       if (key !== undefined && keys.has(key)) continue
       const { row } = event
       const sequence = row.lastSequence + 1
+      const isLast = row.availableTickets === 1
       event.row = checked({
         ...row,
         availableTickets: row.availableTickets - 1,
         lastSequence: sequence,
+        lastChange: row.lastChange + (isLast ? 2 : 1),
       })
+      const logged = { eventId, actor: booking.caller, commandId, data: null }
+      const no = row.lastChange + 1
+      event.log.push({ ...logged, no, type: 'booking.confirmed', userId, sequence })
+      if (isLast)
+        event.log.push({
+          ...logged,
+          no: no + 1,
+          type: 'event.sold_out',
+          userId: null,
+          sequence: null,
+        })
       insert(event.claims, userId, { kind: 'booking', sequence }, 'claims')
       const noHold = { heldAtMs: null, holdSeconds: null, expiresAtMs: null }
       const made = { userId, promoted: false, granted: false, status: 'confirmed' as const }
@@ -256,7 +272,8 @@ export function createRowStore(starts: readonly EventStart[], lastSequence: numb
         outcome: { outcome: 'booked', bookingId, decidedAtMs: nowMs },
       })
       if (key !== undefined) keys.set(key, { commandId, acceptedAtMs, requestHash: undefined })
-      booked.set(commandId, { sequence, decidedAtMs: nowMs })
+      const { lastChange } = event.row
+      booked.set(commandId, { sequence, lastChange, decidedAtMs: nowMs })
     }
     return booked
   }
@@ -317,6 +334,7 @@ function emptyEvent(eventId: number, start: EventStart, lastSequence: number): E
     details: { ...DEFAULT_EVENT_DETAILS, owner: null },
     claims: new Map(),
     bookings: new Map(),
+    log: [],
     entries: new Map(),
     blocks: new Map(),
   }
@@ -395,12 +413,12 @@ function loadedClaim(
   if (kind === 'booking') return { ...row, kind }
   if (kind === 'waiting')
     return { ...row, kind, position: wantPosition ? positionOf(event, row.sequence) : null }
-  const { heldAtMs, holdSeconds, expiresAtMs, endedAtMs } = event.bookings.get(
+  const { heldAtMs, holdSeconds, expiresAtMs, endedAtMs, promoted } = event.bookings.get(
     row.sequence,
   ) as BookingRow & { heldAtMs: number; holdSeconds: number; expiresAtMs: number }
   return kind === 'lapsed'
     ? { ...row, kind, lapsedAtMs: endedAtMs as number }
-    : { ...row, kind, heldAtMs, holdSeconds, expiresAtMs }
+    : { ...row, kind, heldAtMs, holdSeconds, expiresAtMs, offered: promoted }
 }
 
 /** Checks the CHECKs of `events`. */

@@ -46,7 +46,9 @@ export async function createEvent(
 ): Promise<CreatedEvent> {
   const settings = { ...DEFAULT_EVENT_DETAILS, ...DEFAULT_SALE_RULES, totalTickets }
   for (;;) {
-    const lastChange = await numberingAgain(() => insertPlainEvent(pool, eventId, settings, owner, actor))
+    const lastChange = await numberingAgain(() =>
+      insertPlainEvent(pool, eventId, settings, owner, actor),
+    )
     if (lastChange !== undefined) {
       const event = { eventId, totalTickets, availableTickets: totalTickets, waitingListCount: 0 }
       return { created: true, event, lastChange }

@@ -352,7 +352,14 @@ describe('a change of settings', () => {
     const claims = new Map([
       [
         'ann',
-        { kind: 'held', sequence: 1, heldAtMs: NOW, holdSeconds: 60, expiresAtMs: NOW + 60_000 },
+        {
+          kind: 'held',
+          sequence: 1,
+          heldAtMs: NOW,
+          holdSeconds: 60,
+          expiresAtMs: NOW + 60_000,
+          offered: false,
+        },
       ],
     ] as const)
     const state = event([], { heldCount: 1, holdSeconds: 60, claims: new Map(claims) })

@@ -18,6 +18,7 @@ const CLAIMS = {
     heldAtMs: NOW - 20_000,
     holdSeconds: 60,
     expiresAtMs: NOW + 40_000,
+    offered: false,
   },
   booking: { kind: 'booking', sequence: 4 },
 } satisfies Record<string, Claim>

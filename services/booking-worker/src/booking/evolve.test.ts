@@ -14,13 +14,14 @@ function event(loaded: Partial<EventState> = {}): EventState {
   })
 }
 
+const JOINED = { type: 'joined', eventId: 1, position: 1 } as const
 const HOLD = { heldAtMs: 1000, holdSeconds: 5, expiresAtMs: 6000 }
 
 /** The event with a hold of ann, under number 7. */
 function withHold(loaded: Partial<EventState> = {}): EventState {
   return event({
     heldCount: 1,
-    claims: new Map([['ann', { kind: 'held', sequence: 7, ...HOLD }]]),
+    claims: new Map([['ann', { kind: 'held', sequence: 7, offered: false, ...HOLD }]]),
     ...loaded,
   })
 }
@@ -38,7 +39,7 @@ describe('evolve', () => {
   it('adds an entry that joins a completely loaded waiting list, so that it can be promoted', () => {
     const state = event()
 
-    evolve(state, { type: 'joined', eventId: 1, userId: 'ann', sequence: 21 })
+    evolve(state, { ...JOINED, userId: 'ann', sequence: 21 })
 
     expect(state.heads).toEqual([{ sequence: 21, userId: 'ann' }])
     expect(state).toMatchObject({ waitingCount: 1, lastSequence: 21 })
@@ -51,7 +52,7 @@ describe('evolve', () => {
       headsComplete: false,
     })
 
-    evolve(state, { type: 'joined', eventId: 1, userId: 'ann', sequence: 21 })
+    evolve(state, { ...JOINED, userId: 'ann', sequence: 21 })
 
     expect(state.heads).toHaveLength(1)
     expect(state.claims.get('ann')).toEqual({ kind: 'waiting', sequence: 21, loadedPosition: 10 })
@@ -65,7 +66,7 @@ describe('evolve', () => {
     })
 
     evolve(state, { type: 'withdrawn', eventId: 1, userId: 'bob', sequence: 5 })
-    evolve(state, { type: 'joined', eventId: 1, userId: 'ann', sequence: 21 })
+    evolve(state, { ...JOINED, userId: 'ann', sequence: 21 })
 
     expect(state.claims.get('ann')).toMatchObject({ loadedPosition: 2 })
     expect(state.departed).toEqual(new Set([5]))
@@ -127,13 +128,18 @@ describe('evolve', () => {
     evolve(state, { type: 'held', eventId: 1, userId: 'ann', sequence: 21, ...HOLD })
 
     expect(state).toMatchObject({ availableTickets: 1, heldCount: 1, lastSequence: 21 })
-    expect(state.claims.get('ann')).toEqual({ kind: 'held', sequence: 21, ...HOLD })
+    expect(state.claims.get('ann')).toEqual({
+      kind: 'held',
+      sequence: 21,
+      offered: false,
+      ...HOLD,
+    })
   })
 
   it('makes a booking of a hold without another ticket', () => {
     const state = withHold()
 
-    evolve(state, { type: 'confirmed', eventId: 1, userId: 'ann', sequence: 7, late: false })
+    evolve(state, { type: 'confirmed', eventId: 1, userId: 'ann', sequence: 7, origin: 'hold' })
 
     expect(state).toMatchObject({ availableTickets: 0, heldCount: 0, lastSequence: 20 })
     expect(state.claims.get('ann')).toEqual({ kind: 'booking', sequence: 7 })
@@ -146,7 +152,7 @@ describe('evolve', () => {
       lapsed: new Map([[7, { userId: 'ann', lapsedAtMs: 900 }]]),
     })
 
-    evolve(state, { type: 'confirmed', eventId: 1, userId: 'ann', sequence: 7, late: true })
+    evolve(state, { type: 'confirmed', eventId: 1, userId: 'ann', sequence: 7, origin: 'late' })
 
     expect(state).toMatchObject({ availableTickets: 0, heldCount: 0, lastSequence: 20 })
     expect(state.claims.get('ann')).toEqual({ kind: 'booking', sequence: 7 })
@@ -212,7 +218,12 @@ describe('evolve', () => {
       waitingCount: 0,
       lastSequence: 21,
     })
-    expect(state.claims.get('bob')).toEqual({ kind: 'held', sequence: 21, ...HOLD })
+    expect(state.claims.get('bob')).toEqual({
+      kind: 'held',
+      sequence: 21,
+      offered: false,
+      ...HOLD,
+    })
   })
 
   it('ends the waiting-list entry of a user who is granted a ticket', () => {
@@ -280,7 +291,12 @@ describe('evolve', () => {
   it('begins the search for claims of a canceled event at its first number', () => {
     const state = event()
 
-    evolve(state, { type: 'event_canceled', eventId: 1, canceledAtMs: 1000 })
+    evolve(state, {
+      type: 'event_canceled',
+      eventId: 1,
+      canceledAtMs: 1000,
+      reason: undefined,
+    })
 
     expect(state).toMatchObject({ canceledAtMs: 1000, waitlistHeadSequence: 0 })
   })

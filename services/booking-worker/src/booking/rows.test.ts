@@ -200,7 +200,7 @@ describe('stateOf', () => {
   })
 
   it('gives each claim what its kind needs', () => {
-    const hold = { heldAtMs: 100, holdSeconds: 60, expiresAtMs: 60_100 }
+    const hold = { heldAtMs: 100, holdSeconds: 60, expiresAtMs: 60_100, offered: false }
     const { events } = stateOf(requestOf(command('book', 1, 'ann')), {
       ...nothing,
       events: [row],
@@ -356,7 +356,7 @@ describe('writesOf', () => {
   })
 
   const heldEvent = { ...row, availableTickets: 0, heldCount: 1, lastSequence: 1 }
-  const hold = { heldAtMs: 100, holdSeconds: 60, expiresAtMs: 60_100 }
+  const hold = { heldAtMs: 100, holdSeconds: 60, expiresAtMs: 60_100, offered: false }
   const held: LoadedBatch['claims'][number] = {
     eventId: 1,
     userId: 'ann',

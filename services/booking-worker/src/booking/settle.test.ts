@@ -1,4 +1,4 @@
-import { MAX_CHANGES_PER_SETTLE } from '@ticket-line/shared'
+import { MAX_LOG_ROWS_PER_SETTLE } from '@ticket-line/shared'
 import { describe, expect, it } from 'vitest'
 import type { Change } from './change.js'
 import type { Claim, DueClaim, EventState } from './event-state.js'
@@ -183,7 +183,7 @@ describe('settle', () => {
 
 describe('a portion of a settle', () => {
   const lapsing = (count: number) =>
-    Array.from({ length: Math.min(count, MAX_CHANGES_PER_SETTLE + 1) }, (_, i) =>
+    Array.from({ length: Math.min(count, MAX_LOG_ROWS_PER_SETTLE + 1) }, (_, i) =>
       dueHold(i + 1, NOW - count + i),
     )
 
