@@ -50,6 +50,12 @@ export interface InstallationStore {
   /** Gives this installation the id that its Redis keys have, after the database was restored. */
   takeId(id: string): Promise<void>
   /**
+   * Gives the change log a new epoch, after an older copy of the database was restored.
+   *
+   * @returns undefined if no process has ever started
+   */
+  startEpoch(): Promise<{ before: string; epoch: string } | undefined>
+  /**
    * Reads an id that a copy of this database does not have; undefined if the role may not read it.
    */
   readDatabaseId(): Promise<string | undefined>
@@ -133,6 +139,13 @@ export function createInstallationStore(pool: Pool): InstallationStore {
       await pool.query('UPDATE installation SET id = $1, redis_id = NULL, redis_seen_at = NULL', [
         id,
       ])
+    },
+    async startEpoch() {
+      const { rows } = await pool.query<{ before: string; epoch: string }>(
+        `UPDATE installation i SET epoch = gen_random_uuid() FROM installation old
+          RETURNING old.epoch AS before, i.epoch`,
+      )
+      return rows[0]
     },
     async readDatabaseId() {
       if (!mayReadSystemId) return undefined

@@ -10,6 +10,7 @@ import { type Command, parseCommandLine } from './command.js'
 import { claim } from './commands/claim.js'
 import { drain } from './commands/drain.js'
 import { event } from './commands/event.js'
+import { newEpoch } from './commands/new-epoch.js'
 import { prune } from './commands/prune.js'
 import { reconcile } from './commands/reconcile.js'
 import { status } from './commands/status.js'
@@ -19,7 +20,17 @@ import { createContext } from './context.js'
 import { exitCodeOf } from './failure.js'
 import { EXIT } from './report.js'
 
-const COMMANDS: readonly Command[] = [status, verify, reconcile, event, drain, prune, user, claim]
+const COMMANDS: readonly Command[] = [
+  status,
+  verify,
+  reconcile,
+  event,
+  drain,
+  prune,
+  user,
+  claim,
+  newEpoch,
+]
 
 const OVERVIEW = `<command> [options]
 
