@@ -1,5 +1,6 @@
 import type { Pool } from 'pg'
 import { beginSnapshot } from '../reads/snapshot.js'
+import { changeLogChecks } from './change-log.js'
 import type { PromiseCheck } from './check.js'
 import { circulationChecks } from './circulation.js'
 import { claimChecks } from './claims.js'
@@ -36,6 +37,7 @@ const CHECKS: PromiseCheck[] = [
   ...claimChecks,
   ...orderChecks,
   ...commandChecks,
+  ...changeLogChecks,
 ]
 
 /**
