@@ -14,6 +14,7 @@ import { startSystem } from '../stack/system.ts'
 import { command, createLineKit, type KitJob, kindsOf, type LineKit } from './line-kit.ts'
 
 const RETENTION_HOURS = 48
+const CHANGES_DAYS = 90
 /** More rows than one step removes. */
 const MORE_THAN_A_STEP = 6000
 
@@ -56,6 +57,7 @@ function prune(deps: Partial<PruneDeps> = {}): Promise<PrunedRows> {
   return pruneAll({
     pool: kit.database.pool,
     retentionHours: RETENTION_HOURS,
+    changesRetentionDays: CHANGES_DAYS,
     keptLines: [],
     linesKeepingKeys: [],
     ...deps,
@@ -154,6 +156,7 @@ describe('pruning', () => {
       idempotencyKeys: 20_000,
       refreshTokens: 0,
       lapsedClaims: 0,
+      changes: 0,
     })
     await kit.query('VACUUM commands, idempotency_keys')
     await insert({ lineName: 'event-3', hoursAgo: 0.5, count: 20_000 })
@@ -162,7 +165,13 @@ describe('pruning', () => {
     const pruned = await prune({ pool: separate.pool })
     const read = (await pagesRead(separate, tables)) - before
 
-    expect(pruned).toEqual({ commands: 0, idempotencyKeys: 0, refreshTokens: 0, lapsedClaims: 0 })
+    expect(pruned).toEqual({
+      commands: 0,
+      idempotencyKeys: 0,
+      refreshTokens: 0,
+      lapsedClaims: 0,
+      changes: 0,
+    })
     expect(read).toBeLessThan(50)
     await separate.close()
   })
@@ -218,6 +227,7 @@ describe('pruning', () => {
       idempotencyKeys: 10,
       refreshTokens: 3,
       lapsedClaims: 0,
+      changes: 0,
     })
     expect(
       await kit.query(`SELECT FROM idempotency_keys WHERE key_hash LIKE 'event-2-%'`),
@@ -284,6 +294,103 @@ describe('a job that is older than pruned outcomes of its line', () => {
   })
 })
 
+describe('pruning of changes', () => {
+  beforeEach(() =>
+    kit.query(`BEGIN; SET LOCAL ticket_line.pruning = 'on'; TRUNCATE changes; COMMIT`),
+  )
+
+  /** Logs `count` changes of an event, an hour apart, the last one `daysAgo`. */
+  async function log(eventId: number, daysAgo: number, count = 1, from = 1): Promise<void> {
+    await kit.query(
+      `INSERT INTO changes (event_id, no, at, type) SELECT $1::bigint, $4::bigint + n,
+         now() - $2::float8 * interval '1 day' - ($3::bigint - n - 1) * interval '1 hour', 'event.updated'
+       FROM generate_series(0, $3::bigint - 1) AS n`,
+      [eventId, daysAgo, count, from],
+    )
+  }
+
+  async function left(): Promise<Record<string, string>> {
+    const rows = await kit.query<{ event_id: string; numbers: string }>(
+      `SELECT event_id, min(no) || '-' || max(no) AS numbers FROM changes GROUP BY 1
+       HAVING count(*) = max(no) - min(no) + 1`,
+    )
+    return Object.fromEntries(rows.map(({ event_id, numbers }) => [event_id, numbers]))
+  }
+
+  it('removes changes that are older than the retention, and keeps the last one of each event', async () => {
+    await log(1, 91, 10)
+    await log(1, 1, 3, 11)
+    await log(2, 200, 10)
+    await log(3, 89, 10)
+    await log(4, 89, 48)
+    const { changes } = await prune()
+
+    // Changes 1 to 24 of event 4 are 90 days old.
+    expect(changes).toBe(10 + 9 + 24)
+    expect(await left()).toEqual({ 1: '11-13', 2: '10-10', 3: '1-10', 4: '25-48' })
+    expect((await prune()).changes).toBe(0)
+  })
+
+  it('keeps the changes of an event until the retention after its end', async () => {
+    for (const eventId of [50, 51, 52]) {
+      await kit.createEvent(eventId, 5)
+      await log(eventId, 200, 5, 2)
+    }
+    await kit.query(`UPDATE events SET ends_at = now() - CASE event_id WHEN 50 THEN interval '89 days'
+      ELSE interval '91 days' END WHERE event_id IN (50, 51)`)
+    await prune()
+
+    expect((await left())['50']).toMatch(/^[12]-6$/)
+    expect(await left()).toMatchObject({ 51: '6-6', 52: '6-6' })
+  })
+
+  it('leaves no gap although the clock of PostgreSQL was set back', async () => {
+    await log(1, 100, 3)
+    await log(1, 10, 2, 4)
+    await log(1, 100, 3, 6)
+    await prune()
+
+    expect(await left()).toEqual({ 1: '4-8' })
+  })
+
+  it('removes the changes of a long log and of many short ones in portions', async () => {
+    await log(1, 100, 3 * MORE_THAN_A_STEP)
+    await kit.query(`INSERT INTO changes (event_id, no, at, type)
+      SELECT 1000 + event, no, now() - interval '100 days', 'event.updated'
+      FROM generate_series(1, 1500) AS event, generate_series(1, 1 + event % 20) AS no`)
+    const steps: number[] = []
+    const { changes } = await prune({ onProgress: (removed) => steps.push(removed.changes) })
+
+    const kept = Object.values(await left())
+    expect(kept).toHaveLength(1501)
+    expect(kept.every((numbers) => new Set(numbers.split('-')).size === 1)).toBe(true)
+    expect(changes).toBe(3 * MORE_THAN_A_STEP - 1 + 75 * 190)
+    expect(Math.max(...steps.slice(1).map((removed, i) => removed - (steps[i] ?? 0)))).toBeLessThan(
+      MORE_THAN_A_STEP,
+    )
+  })
+
+  it('reads one change of each event if none is old', async () => {
+    const separate = separateDatabase()
+    onTestFinished(() => separate.close())
+    await separate.pool.query(`INSERT INTO changes (event_id, no, at, type)
+      SELECT 1 + n % 2, n, now(), 'event.updated' FROM generate_series(1, 50000) AS n`)
+
+    const before = await pagesRead(separate, ['changes'])
+    expect((await prune({ pool: separate.pool })).changes).toBe(0)
+    const read = (await pagesRead(separate, ['changes'])) - before
+
+    expect(read).toBeGreaterThan(0)
+    expect(read).toBeLessThan(30)
+  })
+
+  it('prunes no changes in a run without them', async () => {
+    await log(1, 100, 2)
+    expect((await prune({ changesRetentionDays: undefined })).changes).toBe(0)
+    expect(await left()).toEqual({ 1: '1-2' })
+  })
+})
+
 describe('the idempotency keys of a line', () => {
   it('keeps keys while a queued job of their line may repeat them', async () => {
     await insert({ lineName: 'event-1', hoursAgo: 40, count: 10 })
@@ -340,6 +447,7 @@ describe('a pruning step that is blocked', { timeout: 60_000 }, () => {
       idempotencyKeys: 0,
       refreshTokens: 1,
       lapsedClaims: 0,
+      changes: 0,
     })
   })
 

@@ -16,6 +16,7 @@ export interface PrunedRows {
   refreshTokens: number
   /** Claims of holds that lapsed too long ago to be confirmed. */
   lapsedClaims: number
+  changes: number
 }
 
 /**
@@ -25,6 +26,8 @@ export interface PrunedRows {
 const ROWS_PER_STEP = 5000
 /** Fewer, because a step locks events, and their lines wait until it ends. */
 const CLAIMS_PER_STEP = 500
+/** Maximum number of events whose oldest changes a step reads. */
+const LOGS_PER_STEP = 1000
 /** PostgreSQL cancels a step after this long, ms. A step usually takes a few hundredths of it. */
 const STEP_TIMEOUT_MS = 5000
 /** Pause between two full steps, so that they do not slow down the lines, ms. */
@@ -50,6 +53,12 @@ export interface PruneDeps {
    * job was accepted.
    */
   linesKeepingKeys: string[]
+  /**
+   * How long a change is kept, in days. They are counted from the change or from the end of its
+   * event, whichever is later. Undefined if changes are not pruned now: that reads one row of each
+   * event.
+   */
+  changesRetentionDays: number | undefined
   /** Called after each step that is followed by another one, with what was removed so far. */
   onProgress?: (removed: PrunedRows) => void
   /** When this is aborted, pruning ends after the current step. */
@@ -73,15 +82,21 @@ export async function linesToKeep(
 }
 
 /**
- * Removes outcomes, idempotency keys, refresh tokens and claims of lapsed holds that are no longer
- * needed, in small steps. Any number of processes may do so at the same time.
+ * Removes outcomes, idempotency keys, refresh tokens, claims of lapsed holds and changes that are no
+ * longer needed, in small steps. Any number of processes may do so at the same time.
  *
  * @returns how many rows this call removed: all that may be removed, unless the call was aborted
  * @throws the driver's error; SQLSTATE 57014 if a step took longer than 5 s. Rows that earlier
  * steps removed stay removed
  */
 export async function pruneAll(deps: PruneDeps): Promise<PrunedRows> {
-  const removed: PrunedRows = { commands: 0, idempotencyKeys: 0, refreshTokens: 0, lapsedClaims: 0 }
+  const removed: PrunedRows = {
+    commands: 0,
+    idempotencyKeys: 0,
+    refreshTokens: 0,
+    lapsedClaims: 0,
+    changes: 0,
+  }
   for (const { kind, text, values } of REMOVALS) {
     let from = '-infinity'
     for (;;) {
@@ -95,6 +110,8 @@ export async function pruneAll(deps: PruneDeps): Promise<PrunedRows> {
     }
   }
   await pruneLapsedClaims(deps, removed)
+  if (deps.changesRetentionDays !== undefined)
+    await pruneChanges(deps, deps.changesRetentionDays, removed)
   return removed
 }
 
@@ -141,6 +158,79 @@ const removeLapsed = `WITH lapsed AS MATERIALIZED (
     (SELECT ARRAY[event_id::text, user_id] FROM lapsed ORDER BY event_id DESC, user_id DESC LIMIT 1) AS last
   FROM lapsed`
 
+/**
+ * Removes the oldest changes of each event. The log of an event stays without gaps, and always keeps
+ * its last change, so that no number is given out twice. There is no index of the times of changes:
+ * the primary key leads to the oldest change of each event.
+ */
+async function pruneChanges(deps: PruneDeps, days: number, removed: PrunedRows): Promise<void> {
+  let after = '0'
+  while (!deps.signal?.aborted) {
+    const found = await runStep<OldLogsStep>(deps.pool, findOldLogs, [after, LOGS_PER_STEP, days])
+    for (let logs = found.old; logs.length > 0 && !deps.signal?.aborted; ) {
+      const each = Math.ceil(ROWS_PER_STEP / logs.length)
+      const step = await runStep<LogsStep>(deps.pool, removeOldChanges, [logs, each, days])
+      removed.changes += step.removed
+      logs = step.unfinished
+      deps.onProgress?.(removed)
+      await sleep(STEP_PAUSE_MS, deps.signal)
+    }
+    if (found.read < LOGS_PER_STEP) return
+    after = found.last as string
+    await sleep(STEP_PAUSE_MS, deps.signal)
+  }
+}
+
+const OLD = 'now() - make_interval(days => $3)'
+
+// Each row of `logs` is the oldest change of the next event.
+const findOldLogs = `WITH RECURSIVE logs AS (
+    (SELECT event_id, at, 1 AS nth FROM changes WHERE event_id > $1::bigint ORDER BY event_id, no LIMIT 1)
+    UNION ALL
+    SELECT next.event_id, next.at, l.nth + 1 FROM logs l CROSS JOIN LATERAL (
+      SELECT event_id, at FROM changes WHERE event_id > l.event_id ORDER BY event_id, no LIMIT 1
+    ) AS next WHERE l.nth < $2
+  )
+  SELECT count(*)::int AS read, 0 AS removed, max(event_id) AS last,
+    ARRAY(
+      SELECT event_id::text FROM logs WHERE at < ${OLD} AND NOT EXISTS (
+        SELECT FROM events e WHERE e.event_id = logs.event_id AND e.ends_at >= ${OLD}
+      )
+    ) AS old
+  FROM logs`
+
+// Removes at most $2 changes of each event in $1. Numbers have no gaps, so they count the changes.
+const removeOldChanges = `WITH oldest AS MATERIALIZED (
+    SELECT event_id, o.no FROM unnest($1::bigint[]) AS w (event_id)
+    CROSS JOIN LATERAL (SELECT no FROM changes WHERE event_id = w.event_id ORDER BY no LIMIT 1) AS o
+  ), kept AS MATERIALIZED (
+    SELECT event_id, no + $2 AS most, least(
+      no + $2,
+      (SELECT no FROM changes WHERE event_id = o.event_id AND no < o.no + $2 AND at >= ${OLD} ORDER BY no LIMIT 1),
+      (SELECT no FROM changes WHERE event_id = o.event_id ORDER BY no DESC LIMIT 1)
+    ) AS first FROM oldest o
+  ), removed AS (
+    DELETE FROM changes c USING kept k WHERE c.event_id = k.event_id AND c.no < k.first RETURNING 1
+  )
+  SELECT (SELECT count(*)::int FROM removed) AS removed,
+    ARRAY(SELECT event_id::text FROM kept WHERE first = most) AS unfinished`
+
+interface OldLogsStep {
+  /** Events that were read: fewer than the limit if there are no more. */
+  read: number
+  removed: 0
+  /** The last of them. */
+  last: string | null
+  /** Those whose oldest change may be removed, if it is not their last one. */
+  old: string[]
+}
+
+interface LogsStep {
+  removed: number
+  /** The events that may have more old changes. */
+  unfinished: string[]
+}
+
 interface Step {
   /** Rows that were read: fewer than the limit if there are no more. */
   read: number
@@ -163,7 +253,7 @@ interface LapsedStep {
 }
 
 interface Removal {
-  kind: Exclude<keyof PrunedRows, 'lapsedClaims'>
+  kind: Exclude<keyof PrunedRows, 'lapsedClaims' | 'changes'>
   text: string
   /** Values of the parameters from $3 on. */
   values: (deps: PruneDeps) => unknown[]
@@ -238,7 +328,7 @@ function removeOldest(
     FROM oldest`
 }
 
-async function runStep<Result extends Step | LapsedStep>(
+async function runStep<Result extends Step | LapsedStep | OldLogsStep | LogsStep>(
   pool: Pool,
   text: string,
   values: unknown[],
@@ -247,10 +337,11 @@ async function runStep<Result extends Step | LapsedStep>(
   let failed = true
   try {
     // Statistics from before a rush say that there are few old rows. PostgreSQL would then sort the
-    // rows instead of reading them in order. Sorting is cheaper for a few rows, but not for a
-    // million.
+    // rows, or read all of a table, instead of reading them in order. That is cheaper for a few
+    // rows, but not for a million. The trigger of `changes` looks at `ticket_line.pruning`.
     await client.query(
-      `BEGIN; SET LOCAL enable_sort = off; SET LOCAL statement_timeout = ${STEP_TIMEOUT_MS}`,
+      `BEGIN; SET LOCAL enable_sort = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off;
+        SET LOCAL ticket_line.pruning = 'on'; SET LOCAL statement_timeout = ${STEP_TIMEOUT_MS}`,
     )
     const { rows } = await client.query<Result>(text, values)
     const [step] = rows as [Result]

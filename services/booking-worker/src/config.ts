@@ -5,6 +5,7 @@ import {
   type Env,
   type LineLayout,
   readBasics,
+  readChangesRetentionDays,
   readEnv,
   readLineLayout,
   readRetentionHours,
@@ -34,6 +35,8 @@ export interface WorkerConfig extends Basics {
   shutdownGraceMs: number
   /** How long outcomes are kept, in hours. */
   outcomeRetentionHours: number
+  /** How long changes are kept, in days. */
+  changesRetentionDays: number
   pruneIntervalMs: number
   /**
    * If false, workers apply nothing that is due. Operators set it after they restored an older
@@ -73,6 +76,7 @@ export function readConfig(environment: Env): WorkerConfig {
     idleInTransactionTimeoutMs,
     shutdownGraceMs: ms('SHUTDOWN_GRACE_MS', 5000, 600_000, 0),
     outcomeRetentionHours: readRetentionHours(env),
+    changesRetentionDays: readChangesRetentionDays(env),
     tracing: readTracingConfig(environment, 'booking-worker'),
     holdExpiry: env.oneOf('HOLD_EXPIRY', 'on', ['on', 'off']) === 'on',
     pruneIntervalMs: ms('PRUNE_INTERVAL_MS', 60_000, 86_400_000, 100),

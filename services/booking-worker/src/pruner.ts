@@ -6,6 +6,7 @@ export interface PrunerDeps {
   pool: Pool
   registry: LineRegistry
   retentionHours: number
+  changesRetentionDays: number
   intervalMs: number
   /**
    * Called with the time, ms since 1970, after each run that has removed everything that it may
@@ -16,22 +17,29 @@ export interface PrunerDeps {
   clock: Clock
 }
 
+/** Changes are pruned this rarely, because that reads one row of each event, ms. */
+const CHANGES_INTERVAL_MS = 3_600_000
+
 /**
- * Removes outcomes, idempotency keys and refresh tokens that are no longer needed, at intervals.
- * Any number of processes may do so at the same time. When stopped, a pruner finishes its current
- * step.
+ * Removes outcomes, idempotency keys, refresh tokens and changes that are no longer needed, at
+ * intervals. Any number of processes may do so at the same time. When stopped, a pruner finishes its
+ * current step.
  */
 export function createPruner(deps: PrunerDeps): Loop {
-  const { log } = deps
+  const { log, clock } = deps
+  let changesAtMs = clock.steadyMs()
 
   async function prune(signal: AbortSignal): Promise<void> {
+    const withChanges = clock.steadyMs() >= changesAtMs
     const removed = await pruneAll({
       pool: deps.pool,
       retentionHours: deps.retentionHours,
-      ...(await linesToKeep(deps.registry, deps.retentionHours, deps.clock.wallMs())),
+      changesRetentionDays: withChanges ? deps.changesRetentionDays : undefined,
+      ...(await linesToKeep(deps.registry, deps.retentionHours, clock.wallMs())),
       signal,
     })
-    if (!signal.aborted) deps.onPruned(deps.clock.wallMs())
+    if (withChanges) changesAtMs = clock.steadyMs() + CHANGES_INTERVAL_MS
+    if (!signal.aborted) deps.onPruned(clock.wallMs())
     if (Object.values(removed).some((count) => count > 0)) log.info(removed, 'pruned old rows')
   }
 

@@ -123,6 +123,7 @@ export async function startWorker(
     pool: maintenance.pool,
     registry,
     retentionHours: config.outcomeRetentionHours,
+    changesRetentionDays: config.changesRetentionDays,
     intervalMs: config.pruneIntervalMs,
     onPruned: metrics.pruned,
     log,

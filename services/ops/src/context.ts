@@ -15,6 +15,7 @@ import {
   type Env,
   errorSummary,
   type LineLayout,
+  readChangesRetentionDays,
   readDatabaseSchema,
   readDatabaseUrl,
   readEnv,
@@ -31,6 +32,7 @@ import { Unreachable } from './failure.js'
 export interface Context {
   layout: LineLayout
   retentionHours: number
+  changesRetentionDays: number
   /** `DATABASE_SCHEMA`: the schema of the tables. */
   databaseSchema: string
   /** @throws ConfigError if no setting says where PostgreSQL is */
@@ -138,6 +140,7 @@ export function createContext(
     layout,
     databaseSchema,
     retentionHours: readRetentionHours(env),
+    changesRetentionDays: readChangesRetentionDays(env),
     pool: () => openOnce().pool,
     db: () => openOnce().db,
     installation,

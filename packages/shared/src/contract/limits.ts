@@ -45,6 +45,9 @@ export const DEFAULT_RETENTION_HOURS = 48
 /** The longest time for which outcomes can be kept, in hours: ten years. */
 export const MAX_RETENTION_HOURS = 87_600
 
+/** How long the changes of events are kept, in days. */
+export const CHANGES_RETENTION_DAYS = { min: 1, default: 90, max: 36_500 } as const
+
 /**
  * Sequence numbers in one block of a waiting list. `waitlist_blocks` has the number of entries that
  * are waiting in each block. A position is then the sum of a few hundred small rows and a short

@@ -1,4 +1,5 @@
 import {
+  CHANGES_RETENTION_DAYS,
   DEFAULT_RETENTION_HOURS,
   MAX_RETENTION_HOURS,
   MIN_RETENTION_HOURS,
@@ -175,6 +176,19 @@ export function readRetentionHours(env: EnvReader): number {
     min: MIN_RETENTION_HOURS,
     max: MAX_RETENTION_HOURS,
   })
+}
+
+/**
+ * Reads `CHANGES_RETENTION_DAYS`, how long the changes of events are kept, in days.
+ *
+ * @throws ConfigError if it is out of range
+ */
+export function readChangesRetentionDays(env: EnvReader): number {
+  return env.integer(
+    'CHANGES_RETENTION_DAYS',
+    CHANGES_RETENTION_DAYS.default,
+    CHANGES_RETENTION_DAYS,
+  )
 }
 
 /**

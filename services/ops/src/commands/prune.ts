@@ -13,11 +13,12 @@ import { EXIT, type Report } from '../report.js'
 
 export const prune: Command = {
   name: 'prune',
-  summary: 'remove expired outcomes, keys, refresh tokens and finished jobs now',
+  summary: 'remove expired outcomes, keys, refresh tokens, changes and finished jobs now',
   usage: `prune [--older-than <hours>] [--json]
 
 Removes outcomes, idempotency keys, refresh tokens and claims of lapsed holds that have expired,
-and all finished jobs. The workers do the same in the background.
+changes that are older than CHANGES_RETENTION_DAYS, and all finished jobs. The workers do the
+same in the background.
 
   --older-than <hours>   remove outcomes of this age (default OUTCOME_RETENTION_HOURS or
                          ${DEFAULT_RETENTION_HOURS}, at least ${MIN_RETENTION_HOURS})`,
@@ -36,9 +37,12 @@ async function pruneNow(context: Context, args: Arguments): Promise<Report> {
   const rows = await pruneAll({
     pool: context.pool(),
     retentionHours: olderThanHours,
+    changesRetentionDays: context.changesRetentionDays,
     ...kept,
-    onProgress: ({ commands, idempotencyKeys }) =>
-      context.progress(`${plural(commands, 'outcome')}, ${plural(idempotencyKeys, 'key')}`),
+    onProgress: ({ commands, idempotencyKeys, changes }) =>
+      context.progress(
+        `${plural(commands, 'outcome')}, ${plural(idempotencyKeys, 'key')}, ${plural(changes, 'change')}`,
+      ),
   })
   // The scan also finds lines that are not in the registry.
   await registry.registerByKeys()
@@ -47,7 +51,7 @@ async function pruneNow(context: Context, args: Arguments): Promise<Report> {
     exitCode: EXIT.fine,
     data: { ok: true, olderThanHours, rows, jobs, keptLines: kept.keptLines },
     text: [
-      `PostgreSQL: ${plural(rows.commands, 'outcome')}, ${plural(rows.idempotencyKeys, 'idempotency key')}, ${plural(rows.refreshTokens, 'refresh token')}, ${plural(rows.lapsedClaims, 'claim')} of lapsed holds`,
+      `PostgreSQL: ${plural(rows.commands, 'outcome')}, ${plural(rows.idempotencyKeys, 'idempotency key')}, ${plural(rows.refreshTokens, 'refresh token')}, ${plural(rows.lapsedClaims, 'claim')} of lapsed holds, ${plural(rows.changes, 'change')}`,
       `Redis: ${plural(jobs, 'finished job')}`,
       ...kept.keptLines.map(
         (lineName) => `Outcomes of ${lineName} were kept: a job in that line is as old as they are`,
