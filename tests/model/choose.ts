@@ -36,6 +36,8 @@ export function chooseMembers(
       return random.chance(0.4) ? { raiseCapacity: random.chance(0.7) } : {}
     case 'configure':
       return configureMembers(event, random, nowMs)
+    case 'cancel_event':
+      return random.chance(0.5) ? { reason: 'rain' } : {}
     default:
       return {}
   }

@@ -115,6 +115,16 @@ describe('runScenario', () => {
         for (const event of events) event.waitlistHeadSequence += 1
       },
     },
+    'a change that is not logged': { writes: ({ log }) => log.pop() },
+    'changes that are logged in the wrong order': { writes: ({ log }) => log.reverse() },
+    'a change that is logged with the number of the next one': {
+      writes: ({ log, events }) => {
+        const last = log.at(-1)
+        if (last === undefined) return
+        last.no += 1
+        for (const event of events) if (event.eventId === last.eventId) event.lastChange += 1
+      },
+    },
     'an outcome that is not stored': { writes: (writes) => writes.decided.pop() },
   }
 

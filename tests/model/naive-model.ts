@@ -3,6 +3,8 @@ import type {
   EventPatch,
   EventSettings,
   EventView,
+  LoggedChange,
+  LoggedChangeData,
   StoredOutcome,
 } from '@ticket-line/shared'
 
@@ -27,7 +29,9 @@ export interface NaiveEvent {
   /** Every booking, hold and waiting-list entry that was ever made, in order of `sequence`. */
   readonly made: NaiveClaim[]
   readonly canceledAtMs: number | null
-  decide(request: NaiveRequest, nowMs: number): Decision
+  /** Everything that happened to the event, in order of decision, its creation first. */
+  readonly log: readonly NaiveChange[]
+  decide(request: NaiveRequest, nowMs: number, sender?: NaiveSender): Decision
   /** Whether the event sells at this time. */
   isOpen(nowMs: number): boolean
   /** The event as clients see it. */
@@ -61,6 +65,12 @@ export interface NaiveClaim {
   endedAtMs?: number | undefined
 }
 
+/** A change in the log of an event. All of an event have consecutive numbers. */
+export type NaiveChange = LoggedChange
+
+/** The command that a request came with, and its caller; the actor is null for a settle. */
+export type NaiveSender = Pick<LoggedChange, 'actor' | 'commandId'>
+
 /** What a command asks for. Each type reads the members that it has. */
 export interface NaiveRequest {
   type: CommandType
@@ -71,6 +81,8 @@ export interface NaiveRequest {
   patch?: EventPatch
   ifVersion?: number
   shrink?: boolean
+  /** Why an event is canceled. */
+  reason?: string
 }
 
 /** An outcome without its time and without a reference to an earlier command. */
@@ -104,6 +116,8 @@ const DEFAULTS: EventSettings = {
   maxWaiting: null,
 }
 
+const NOBODY: NaiveSender = { actor: null, commandId: null }
+
 /** @param lastSequence the last number that the event has used before */
 export function createNaiveEvent(
   eventId: number,
@@ -119,6 +133,18 @@ export function createNaiveEvent(
   const waiting: NaiveClaim[] = []
   /** What each user has, and holds that lapsed and that nothing has replaced. */
   const standing = new Map<string, NaiveClaim>()
+  const log: NaiveChange[] = []
+  /** What is decided now: its time, and the command. */
+  let now: NaiveSender & { atMs: number } = { atMs: 0, ...NOBODY }
+
+  function note(
+    type: NaiveChange['type'],
+    claim: NaiveClaim | null,
+    data: LoggedChangeData | null = null,
+  ): void {
+    const { userId, sequence } = claim ?? { userId: null, sequence: null }
+    log.push({ eventId, no: log.length + 1, type, userId, sequence, data, ...now })
+  }
 
   /** Nobody gets a ticket past the waiting list, and as soon as nobody is on it all are free. */
   function freeTickets(): number {
@@ -171,7 +197,17 @@ export function createNaiveEvent(
     const entry = waiting[0] as NaiveClaim
     end(entry, 'promoted', nowMs)
     const seconds = settings.offerSeconds ?? settings.holdSeconds
-    return addTicket(entry.userId, seconds, nowMs, { promoted: true })
+    const ticket = addTicket(entry.userId, seconds, nowMs, { promoted: true })
+    note('waitlist.promoted', ticket, deadlineOf(ticket))
+    return ticket
+  }
+
+  const deadlineOf = ({ hold }: NaiveClaim): LoggedChangeData | null =>
+    hold === undefined ? null : { expiresAtMs: hold.expiresAtMs }
+
+  function confirmHold(claim: NaiveClaim): void {
+    claim.status = 'confirmed'
+    note('booking.confirmed', claim, { origin: claim.promoted ? 'offer' : 'hold' })
   }
 
   /** A ticket has come back: it goes to the head of the list if the event still wants it. */
@@ -208,6 +244,11 @@ export function createNaiveEvent(
     if (freeTickets() > 0) {
       const ticket = addTicket(userId, settings.holdSeconds, nowMs)
       const bookingId = bookingIdOf(ticket)
+      note(
+        ticket.hold === undefined ? 'booking.confirmed' : 'booking.held',
+        ticket,
+        deadlineOf(ticket),
+      )
       return ticket.hold === undefined
         ? { outcome: 'booked', bookingId }
         : { outcome: 'held', bookingId, expiresAtMs: ticket.hold.expiresAtMs }
@@ -215,7 +256,9 @@ export function createNaiveEvent(
     if (settings.maxWaiting === 0) return { outcome: 'sold_out' }
     if (settings.maxWaiting !== null && waiting.length >= settings.maxWaiting)
       return { outcome: 'waiting_list_full' }
-    add({ userId, kind: 'waiting', status: 'waiting', promoted: false, granted: false })
+    const kind = 'waiting'
+    const entry = add({ userId, kind, status: 'waiting', promoted: false, granted: false })
+    note('waitlist.joined', entry, { position: waiting.length })
     return { outcome: 'waiting', position: waiting.length }
   }
 
@@ -226,10 +269,12 @@ export function createNaiveEvent(
     if (bookingId !== undefined && !isMeant) return { outcome: 'hold_expired' }
     if (claim.kind === 'waiting') {
       end(claim, 'withdrawn', nowMs)
+      note('waitlist.left', claim)
       return { outcome: 'withdrawn' }
     }
     const outcome = claim.status === 'held' ? 'released' : 'canceled'
     end(claim, 'canceled', nowMs)
+    note('booking.canceled', claim, outcome === 'released' ? { standing: 'held' } : null)
     const promoted = passOn(nowMs)
     const decision: Decision = { outcome, bookingId: bookingIdOf(claim) }
     return promoted === undefined ? decision : { ...decision, promotedUserId: promoted.userId }
@@ -252,7 +297,7 @@ export function createNaiveEvent(
     if (claim !== undefined) {
       if (bookingId !== undefined && bookingId !== bookingIdOf(claim))
         return { outcome: 'hold_expired' }
-      claim.status = 'confirmed'
+      if (claim.status === 'held') confirmHold(claim)
       return { outcome: 'confirmed', bookingId: bookingIdOf(claim) }
     }
     const lapsed = lapsedHold(request, nowMs)
@@ -263,6 +308,7 @@ export function createNaiveEvent(
     standing.set(userId, lapsed)
     tickets.push(lapsed)
     tickets.sort((a, b) => a.sequence - b.sequence)
+    note('booking.confirmed', lapsed, { origin: 'late' })
     return { outcome: 'confirmed', bookingId: bookingIdOf(lapsed) }
   }
 
@@ -283,6 +329,7 @@ export function createNaiveEvent(
     const expiresAtMs = Math.max(hold.expiresAtMs, Math.min(asked, latest))
     if (expiresAtMs === hold.expiresAtMs) return { outcome: 'hold_limit_reached' }
     hold.expiresAtMs = expiresAtMs
+    note('booking.extended', claim, { expiresAtMs })
     return { outcome: 'extended', bookingId, expiresAtMs }
   }
 
@@ -291,7 +338,7 @@ export function createNaiveEvent(
     if (claim?.status === 'confirmed')
       return { outcome: 'already_booked', bookingId: bookingIdOf(claim) }
     if (claim?.status === 'held') {
-      claim.status = 'confirmed'
+      confirmHold(claim)
       return { outcome: 'confirmed', bookingId: bookingIdOf(claim) }
     }
     // A ticket that is neither booked nor held is free or withheld.
@@ -300,9 +347,14 @@ export function createNaiveEvent(
         return { outcome: 'sold_out' }
       settings.totalTickets += 1
       version += 1
+      note('event.updated', null, { settings: { totalTickets: settings.totalTickets } })
     }
-    if (claim !== undefined) end(claim, 'granted', nowMs)
+    if (claim?.status === 'waiting') {
+      end(claim, 'granted', nowMs)
+      note('waitlist.left', claim, { reason: 'granted' })
+    }
     const ticket = addTicket(userId, null, nowMs, { granted: true })
+    note('booking.confirmed', ticket, { origin: 'grant' })
     return { outcome: 'booked', bookingId: bookingIdOf(ticket) }
   }
 
@@ -312,41 +364,53 @@ export function createNaiveEvent(
     const isNew = size !== settings.totalTickets
     if (isNew && size < tickets.length && shrink !== true)
       return { outcome: 'capacity_below_committed', committed: tickets.length }
-    const before = JSON.stringify(settings)
+    const before = { ...settings }
     Object.assign(settings, patch)
-    if (JSON.stringify(settings) !== before) version += 1
+    const names = Object.keys(settings) as (keyof EventSettings)[]
+    const changed = names.filter((name) => settings[name] !== before[name])
+    if (changed.length > 0) {
+      version += 1
+      const updated = Object.fromEntries(changed.map((name) => [name, settings[name]]))
+      note('event.updated', null, { settings: updated })
+    }
     return { outcome: 'configured', event: view() }
   }
 
-  /** Ends a portion of what has come due. */
+  /** Applies a portion of what has come due. */
   function settle(nowMs: number): Decision {
-    let rows = 0
-    // A step adds up to two.
-    while (rows + 2 <= PORTION) {
-      const added = settleNext(nowMs)
-      if (added === 0) break
-      rows += added
-    }
+    const before = log.length
+    // A step adds up to two rows.
+    while (log.length - before + 2 <= PORTION && settleNext(nowMs));
     return { outcome: 'settled' }
   }
 
-  /** @returns how many rows it added to the log */
-  function settleNext(nowMs: number): number {
-    if (canceledAtMs !== null) {
-      const [first] = [...tickets, ...waiting].sort((a, b) => a.sequence - b.sequence)
-      if (first === undefined) return 0
-      end(first, 'event_canceled', nowMs)
-      return 1
-    }
+  /** @returns false if there is nothing more to settle */
+  function settleNext(nowMs: number): boolean {
+    if (canceledAtMs !== null) return endNext(nowMs)
     const due = nextToLapse()
     if (due?.hold !== undefined && due.hold.expiresAtMs <= nowMs) {
       end(due, 'expired', nowMs)
-      return passOn(nowMs) === undefined ? 1 : 2
+      note('booking.expired', due)
+      passOn(nowMs)
+      return true
     }
     const isWithheld = tickets.length < settings.totalTickets && waiting.length > 0
-    if (!isWithheld || !mayPromote(nowMs)) return 0
+    if (!isWithheld || !mayPromote(nowMs)) return false
     promoteHead(nowMs)
-    return 1
+    return true
+  }
+
+  /** Ends the claim with the lowest number of a canceled event. */
+  function endNext(nowMs: number): boolean {
+    const [first] = [...tickets, ...waiting].sort((a, b) => a.sequence - b.sequence)
+    if (first === undefined) return false
+    const { kind, status } = first
+    const reason = 'event_canceled'
+    end(first, 'event_canceled', nowMs)
+    if (kind === 'waiting') note('waitlist.left', first, { reason })
+    else
+      note('booking.canceled', first, status === 'held' ? { standing: 'held', reason } : { reason })
+    return true
   }
 
   function nextToLapse(): NaiveClaim | undefined {
@@ -383,10 +447,23 @@ export function createNaiveEvent(
     }
   }
 
-  function decide(request: NaiveRequest, nowMs: number): Decision {
+  function decide(request: NaiveRequest, nowMs: number, sender = NOBODY): Decision {
+    now = { atMs: nowMs, ...sender }
+    const wasFree = freeTickets() > 0
+    const decision = decideNow(request, nowMs)
+    const isFree = freeTickets() > 0
+    if (canceledAtMs === null && wasFree !== isFree)
+      note(isFree ? 'event.available' : 'event.sold_out', null)
+    return decision
+  }
+
+  function decideNow(request: NaiveRequest, nowMs: number): Decision {
     if (request.type === 'settle') return settle(nowMs)
     if (request.type === 'cancel_event') {
-      canceledAtMs ??= nowMs
+      if (canceledAtMs !== null) return { outcome: 'event_ended' }
+      canceledAtMs = nowMs
+      const { reason } = request
+      note('event.canceled', null, reason === undefined ? null : { reason })
       return { outcome: 'event_ended' }
     }
     if (canceledAtMs !== null) return { outcome: 'event_canceled' }
@@ -406,6 +483,8 @@ export function createNaiveEvent(
     }
   }
 
+  note('event.created', null, { settings: { ...settings } })
+
   return {
     settings,
     get totalTickets() {
@@ -420,6 +499,7 @@ export function createNaiveEvent(
     get canceledAtMs() {
       return canceledAtMs
     },
+    log,
     decide,
     isOpen: (nowMs) => stateAt(nowMs) === 'open',
     view,
@@ -464,7 +544,9 @@ export function createNaiveModel(events: ReadonlyMap<number, NaiveEvent>): Naive
   function decideNew(command: NaiveCommand, decidedAtMs: number): Outcome {
     const event = events.get(command.eventId)
     if (event === undefined) return { outcome: 'event_not_found', decidedAtMs }
-    return { ...event.decide(command, decidedAtMs), decidedAtMs }
+    const { type, caller, commandId } = command
+    const sender = { actor: type === 'settle' ? null : caller, commandId }
+    return { ...event.decide(command, decidedAtMs, sender), decidedAtMs }
   }
 
   /** The command that owns the key at the time when this one was accepted. */
@@ -516,8 +598,8 @@ export function createNaiveModel(events: ReadonlyMap<number, NaiveEvent>): Naive
 /** Everything that a request asks for, in a form that can be compared. */
 function askedBy(command: NaiveCommand): string {
   const { type, eventId, userId, bookingId, seconds } = command
-  const { raiseCapacity, patch, ifVersion, shrink } = command
-  const more = [bookingId, seconds, raiseCapacity, patch, ifVersion, shrink]
+  const { raiseCapacity, patch, ifVersion, shrink, reason } = command
+  const more = [bookingId, seconds, raiseCapacity, patch, ifVersion, shrink, reason]
   return JSON.stringify([type, eventId, userId, ...more])
 }
 

@@ -17,6 +17,7 @@ import {
   type EventDetails,
   type EventPatch,
   jobIdOf,
+  type LoggedChange,
   type Outcome,
   type SaleRules,
   type StoredOutcome,
@@ -51,10 +52,10 @@ export interface EventRows {
   details: Omit<LoadedBatch['details'][number], 'eventId'>
   claims: Map<string, Pick<ClaimWrite, 'kind' | 'sequence'>>
   bookings: Map<number, BookingRow>
-  /** The change log, in order of its numbers. */
-  log: BatchWrites['log']
   entries: Map<number, { userId: string; status: EntryStatus }>
   blocks: Map<number, number>
+  /** The change log. Change 1 is the creation of the event. */
+  log: LoggedChange[]
 }
 
 export interface BookingRow {
@@ -221,8 +222,8 @@ export function createRowStore(starts: readonly EventStart[], lastSequence: numb
       if (count < 0 || count > BLOCK_SIZE) throw new Error(`block ${row.block} would hold ${count}`)
       blocks.set(row.block, count)
     }
-    for (const row of writes.log) eventOf(row).log.push(row)
     for (const { command, outcome } of writes.decided) insertCommand({ command, outcome })
+    for (const row of writes.log) eventOf(row).log.push({ ...row, atMs: writes.nowMs })
   }
 
   function bookFree(
@@ -242,26 +243,12 @@ export function createRowStore(starts: readonly EventStart[], lastSequence: numb
       if (event.claims.has(userId) || commands.has(commandId)) continue
       const key = keyNameOf(booking)
       if (key !== undefined && keys.has(key)) continue
-      const { row } = event
+      const { row, log } = event
       const sequence = row.lastSequence + 1
-      const isLast = row.availableTickets === 1
-      event.row = checked({
-        ...row,
-        availableTickets: row.availableTickets - 1,
-        lastSequence: sequence,
-        lastChange: row.lastChange + (isLast ? 2 : 1),
-      })
-      const logged = { eventId, actor: booking.caller, commandId, data: null }
-      const no = row.lastChange + 1
-      event.log.push({ ...logged, no, type: 'booking.confirmed', userId, sequence })
-      if (isLast)
-        event.log.push({
-          ...logged,
-          no: no + 1,
-          type: 'event.sold_out',
-          userId: null,
-          sequence: null,
-        })
+      const availableTickets = row.availableTickets - 1
+      log.push(...changesOfFastPath(booking, row, sequence, nowMs))
+      const lastChange = log.length
+      event.row = checked({ ...row, availableTickets, lastSequence: sequence, lastChange })
       insert(event.claims, userId, { kind: 'booking', sequence }, 'claims')
       const noHold = { heldAtMs: null, holdSeconds: null, expiresAtMs: null }
       const made = { userId, promoted: false, granted: false, status: 'confirmed' as const }
@@ -272,7 +259,6 @@ export function createRowStore(starts: readonly EventStart[], lastSequence: numb
         outcome: { outcome: 'booked', bookingId, decidedAtMs: nowMs },
       })
       if (key !== undefined) keys.set(key, { commandId, acceptedAtMs, requestHash: undefined })
-      const { lastChange } = event.row
       booked.set(commandId, { sequence, lastChange, decidedAtMs: nowMs })
     }
     return booked
@@ -324,19 +310,54 @@ export function createRowStore(starts: readonly EventStart[], lastSequence: numb
   }
 }
 
+/** A booking that takes the last ticket makes two changes. */
+function changesOfFastPath(
+  { eventId, userId, caller, commandId }: AcceptedCommand,
+  { availableTickets, lastChange }: EventRow,
+  sequence: number,
+  atMs: number,
+): LoggedChange[] {
+  const change = { eventId, atMs, actor: caller, commandId, data: null }
+  const confirmed = {
+    ...change,
+    no: lastChange + 1,
+    type: 'booking.confirmed' as const,
+    userId,
+    sequence,
+  }
+  if (availableTickets > 1) return [confirmed]
+  return [
+    confirmed,
+    { ...change, no: lastChange + 2, type: 'event.sold_out', userId: null, sequence: null },
+  ]
+}
+
 function emptyEvent(eventId: number, start: EventStart, lastSequence: number): EventRows {
   const { totalTickets, settings } =
     typeof start === 'number' ? { totalTickets: start, settings: {} } : start
   const rules = rulesOf({ ...DEFAULT_SALE_RULES, ...settings })
-  const counts = { totalTickets, availableTickets: totalTickets, lastSequence }
+  const counts = { totalTickets, availableTickets: totalTickets, lastSequence, lastChange: 1 }
+  const created: LoggedChange = {
+    eventId,
+    no: 1,
+    type: 'event.created',
+    atMs: 0,
+    userId: null,
+    sequence: null,
+    actor: null,
+    commandId: null,
+    data: {
+      settings: { ...DEFAULT_EVENT_DETAILS, ...DEFAULT_SALE_RULES, ...settings, totalTickets },
+    },
+  }
   return {
     row: eventRow({ ...rules, eventId, ...counts }),
     details: { ...DEFAULT_EVENT_DETAILS, owner: null },
     claims: new Map(),
     bookings: new Map(),
-    log: [],
     entries: new Map(),
     blocks: new Map(),
+    log: [created],
   }
 }
 
