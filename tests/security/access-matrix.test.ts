@@ -1,4 +1,4 @@
-import { generateKeyPairSync } from 'node:crypto'
+import { generateKeyPairSync, randomBytes } from 'node:crypto'
 import { type AppRoute, readRoutingTable } from '@ticket-line/api/routes'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { RequestOptions } from '../stack/client.ts'
@@ -19,7 +19,9 @@ let jobId: string
 
 beforeAll(async () => {
   const key = generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' })
-  system = await startSystem({ env: { JWT_PRIVATE_KEYS: String(key) } })
+  system = await startSystem({
+    env: { JWT_PRIVATE_KEYS: String(key), WEBHOOK_SECRET_KEY: randomBytes(32).toString('hex') },
+  })
   tokens = await tokensOf(system.jwtSecret)
   const { admin: token = '', user = '' } = tokens
   for (const eventId of [scene.booked, scene.open]) {
@@ -47,6 +49,7 @@ function fillPath(path: string): string {
     ':eventId': String(scene.booked),
     ':jobId': jobId,
     ':userId': 'victim',
+    ':id': 'b54b1d9a-6a61-4f0c-9d3f-0f6b8a8f8d11',
     ':queueName': `event-${scene.booked}`,
     ':queueStatus': 'completed',
     ':schedulerId': 'some',

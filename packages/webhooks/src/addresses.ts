@@ -16,13 +16,13 @@ export interface AddressRules {
 /**
  * Reads `WEBHOOK_ALLOW_HTTP` and `WEBHOOK_ALLOW_HOSTS`.
  *
- * @param development true if `NODE_ENV` is `development`, where http is allowed by default
+ * @param production if false, http is allowed by default
  * @throws ConfigError with one line for the operator
  */
-export function readAddressRules(env: EnvReader, development: boolean): AddressRules {
+export function readAddressRules(env: EnvReader, production: boolean): AddressRules {
   const list = env.optional('WEBHOOK_ALLOW_HOSTS')?.split(',') ?? []
   return {
-    allowHttp: env.flag('WEBHOOK_ALLOW_HTTP', development),
+    allowHttp: env.flag('WEBHOOK_ALLOW_HTTP', !production),
     allowedHosts: new Set(list.map((entry) => readAllowedHost(entry.trim()))),
   }
 }

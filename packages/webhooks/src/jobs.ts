@@ -20,3 +20,9 @@ export interface WebhookJobs {
 }
 
 export type WebhookJobName = keyof WebhookJobs
+
+/** How many jobs the dashboard can show after their end, by how they ended. */
+export const WEBHOOK_JOB_OPTIONS = {
+  removeOnComplete: { count: 100 },
+  removeOnFail: { count: 1000 },
+} as const

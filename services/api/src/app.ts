@@ -28,9 +28,10 @@ import type { ExportLimit } from './limits/export-limit.js'
 import { docsRoutes } from './openapi/routes.js'
 import type { Metrics } from './operations/metrics.js'
 import { operationRoutes } from './operations/routes.js'
+import { type WebhookDeps, webhookRoutes } from './webhooks/routes.js'
 
 /** What the routes and middleware need. */
-export interface AppDeps {
+export interface AppDeps extends WebhookDeps {
   log: Log
   metrics: Metrics
   /** Records a span for each request; absent if tracing is off. */
@@ -80,6 +81,7 @@ export function createRoutes(deps: AppDeps): Route[] {
     ...staffRoutes(deps),
     myBookingsRoute(deps),
     ...listRoutes(deps),
+    ...webhookRoutes(deps),
     ...operationRoutes(deps),
     ...(dashboard?.routes ?? []),
   ]
@@ -92,7 +94,12 @@ export function createRoutes(deps: AppDeps): Route[] {
  */
 export function documentedRoutes(): Route[] {
   const unused = {} as never
-  return createRoutes({ ...({} as AppDeps), accounts: unused, publicKeys: unused })
+  return createRoutes({
+    ...({} as AppDeps),
+    accounts: unused,
+    publicKeys: unused,
+    webhookRules: { allowHttp: false, allowedHosts: new Set() },
+  })
 }
 
 /** Creates the app. It opens no connection and does not listen. */

@@ -9,6 +9,12 @@ import {
   readLineLayout,
 } from '@ticket-line/shared'
 import { readMetricsToken, readTracingConfig, type TracingConfig } from '@ticket-line/telemetry'
+import {
+  type AddressRules,
+  readAddressRules,
+  readSecretKeys,
+  type SecretKeys,
+} from '@ticket-line/webhooks'
 import { type AccountsConfig, readAccountsConfig } from './accounts/config.js'
 import { type AuthConfig, readAuthConfig } from './auth/config.js'
 import type { CookieSecurityOptions } from './http/browser.js'
@@ -35,6 +41,7 @@ export interface ApiConfig extends Basics {
   dashboardWritable: boolean
   /** `INITIALIZE_OPEN`: `POST /initialize` needs no token. Not allowed in production. */
   initializeOpen: boolean
+  webhooks: WebhooksConfig
   /** Where traces are sent; undefined if tracing is off. */
   tracing: TracingConfig | undefined
   /**
@@ -42,6 +49,15 @@ export interface ApiConfig extends Basics {
    * it, clients that still wait for a decision get 202.
    */
   shutdownGraceMs: number
+}
+
+export interface WebhooksConfig {
+  /**
+   * `WEBHOOK_SECRET_KEY`: encrypts signing secrets. Without it, calls that make secrets answer 503.
+   */
+  keys: SecretKeys | undefined
+  /** `WEBHOOK_ALLOW_HTTP` and `WEBHOOK_ALLOW_HOSTS`: which URLs webhooks may have. */
+  rules: AddressRules
 }
 
 export interface ServerConfig {
@@ -137,6 +153,10 @@ export function readConfig(environment: Env): ApiConfig {
     accounts: readAccountsConfig(env, { production, localAccounts: auth.localAccounts }),
     dashboardWritable: env.flag('QUEUE_BOARD_WRITABLE', false),
     initializeOpen: readInitializeOpen(env, production),
+    webhooks: {
+      keys: readSecretKeys(env, production),
+      rules: readAddressRules(env, production),
+    },
     tracing: readTracingConfig(environment, 'api'),
     shutdownGraceMs: env.integer('SHUTDOWN_GRACE_MS', 5000, { min: 0, max: 600_000 }),
   }

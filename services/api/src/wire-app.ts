@@ -16,6 +16,7 @@ import { createConcurrencyLimit } from './limits/concurrency.js'
 import { createExportLimit } from './limits/export-limit.js'
 import { limitPrefix } from './limits/index.js'
 import type { Metrics } from './operations/metrics.js'
+import { createWebhookQueue, createWebhookStore } from './webhooks/store.js'
 import { type Identity, wireIdentity } from './wire-identity.js'
 
 /** Rows of an export that are in memory at once. */
@@ -59,6 +60,7 @@ export async function wireApp({
     log,
   })
   const { guards, accounts, keyring } = identity
+  const webhookQueue = createWebhookQueue({ redis: line.redis, layout, availability })
   const requests = createConcurrencyLimit(server.maxRequests)
   const longPolls = createConcurrencyLimit(server.maxLongPolls)
   metrics.watchRequests({ requests, longPolls })
@@ -85,6 +87,10 @@ export async function wireApp({
       postgres,
       knownEvents: config.postgres.knownEvents,
     }),
+    webhooks: createWebhookStore(databases.main.pool, postgres),
+    webhookJobs: webhookQueue.jobs,
+    webhookRules: config.webhooks.rules,
+    webhookKeys: config.webhooks.keys,
     initializeOpen: config.initializeOpen,
     resultWaitMs: config.line.resultWaitMs,
     readTimeoutMs: config.postgres.readTimeoutMs,

@@ -9,10 +9,13 @@ export const PROBLEMS = {
   booking_not_found: { status: 404, title: 'Not Found' },
   job_not_found: { status: 404, title: 'Not Found' },
   user_not_found: { status: 404, title: 'Not Found' },
+  webhook_not_found: { status: 404, title: 'Not Found' },
   method_not_allowed: { status: 405, title: 'Method Not Allowed' },
   user_exists: { status: 409, title: 'Conflict' },
   event_exists: { status: 409, title: 'Conflict' },
   last_admin: { status: 409, title: 'Conflict' },
+  too_many_webhooks: { status: 409, title: 'Conflict' },
+  webhook_disabled: { status: 409, title: 'Conflict' },
   already_booked: { status: 409, title: 'Conflict' },
   already_held: { status: 409, title: 'Conflict' },
   already_waiting: { status: 409, title: 'Conflict' },
@@ -26,6 +29,7 @@ export const PROBLEMS = {
   capacity_below_committed: { status: 409, title: 'Conflict' },
   event_canceled: { status: 409, title: 'Conflict' },
   event_in_use: { status: 409, title: 'Conflict' },
+  changes_pruned: { status: 410, title: 'Gone' },
   version_mismatch: { status: 412, title: 'Precondition Failed' },
   payload_too_large: { status: 413, title: 'Content Too Large' },
   unsupported_media_type: { status: 415, title: 'Unsupported Media Type' },
@@ -60,6 +64,8 @@ export interface ProblemMembers {
   opensAt?: string
   /** Bookings and holds of the event (`capacity_below_committed`). */
   committed?: number
+  /** Number of the oldest change that is retained (`changes_pruned`). */
+  oldest?: number
 }
 
 /** The optional parts of a problem: further members, headers, and a cause for the log. */

@@ -54,3 +54,14 @@ export const CHANGES_RETENTION_DAYS = { min: 1, default: 90, max: 36_500 } as co
  * scan. The number is part of the stored data: `waitlist_blocks.block` is `sequence / 1024`.
  */
 export const WAITLIST_BLOCK_SIZE = 1024
+
+/** Maximum number of webhooks of one user. */
+export const MAX_WEBHOOKS_PER_USER = 20
+/** Maximum number of events in the `eventIds` of a webhook. */
+export const MAX_WEBHOOK_EVENTS = 100
+/** Maximum length of the description of a webhook, in characters. */
+export const MAX_WEBHOOK_DESCRIPTION_LENGTH = 200
+/** Maximum number of changes that one replay sends again. */
+export const MAX_REPLAYED_CHANGES = 10_000
+/** How long deliveries are also signed with the secret before the last rotation, in hours. */
+export const SECRET_OVERLAP_HOURS = 24

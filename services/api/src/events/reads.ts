@@ -33,10 +33,9 @@ import {
   type UserBookingFilter,
   type UserClaim,
 } from '@ticket-line/db'
-import { AppError, createLoader, withDeadline } from '@ticket-line/shared'
-import { callPostgres, type PostgresAccess } from '../http/postgres-access.js'
+import { createLoader, withDeadline } from '@ticket-line/shared'
+import { callPostgres, changePostgres, type PostgresAccess } from '../http/postgres-access.js'
 import { throwUnavailable, unavailable } from '../http/problem.js'
-import { retryAfter } from '../http/reply.js'
 
 /**
  * What routes read and write about events in PostgreSQL. If PostgreSQL is unavailable, every call
@@ -107,19 +106,8 @@ export function createEventReads(deps: EventReadsDeps): EventReads {
     return loadEvent(eventId)
   }
 
-  /** Runs a transaction that commits only while its request waits, so that a 503 has no effect. */
-  async function change<T>(run: (progress: CommitProgress) => Promise<T>): Promise<T> {
-    if (!postgres.availability.postgres()) throw unavailable()
-    const progress: CommitProgress = { state: 'open' }
-    const changed = run(progress).catch((error: unknown) => {
-      throw progress.state === 'committing' ? unknown(error) : error
-    })
-    return withDeadline(changed, postgres.timeoutMs, () => {
-      if (progress.state === 'committing') throw unknown()
-      progress.state = 'given_up'
-      throw unavailable()
-    })
-  }
+  const change = <T>(run: (progress: CommitProgress) => Promise<T>): Promise<T> =>
+    changePostgres(postgres, UNKNOWN_CHANGE, run)
 
   /** Passes the rows on. Throws `unavailable` if reading the first portion exceeds the timeout. */
   async function* startInTime<T>(rows: AsyncGenerator<T>): AsyncGenerator<T> {
@@ -157,11 +145,6 @@ export function createEventReads(deps: EventReadsDeps): EventReads {
     exportHolds: (eventId) => startInTime(streamHolds(exportPool, eventId, exports)),
     exportWaitingList: (eventId) => startInTime(streamWaitingList(exportPool, eventId, exports)),
   }
-}
-
-/** The error of a request whose transaction may or may not have committed. */
-function unknown(cause?: unknown): AppError {
-  return new AppError('unknown', UNKNOWN_CHANGE, { headers: retryAfter(1), cause })
 }
 
 const UNKNOWN_CHANGE =

@@ -15,6 +15,12 @@ export type AuditAction =
   | 'ticket_granted'
   | 'user_disabled'
   | 'user_enabled'
+  | 'webhook_changed'
+  | 'webhook_created'
+  | 'webhook_deleted'
+  | 'webhook_replayed'
+  | 'webhook_secret_rotated'
+  | 'webhook_tested'
 
 /**
  * Logs an action with its actor. Call it after the action has taken effect. Only `LOG_LEVEL=silent`

@@ -31,6 +31,7 @@ export const problemSchema = z
     expiresAt: timeSchema.optional().meta({ description: 'When that hold ends.' }),
     opensAt: timeSchema.optional().meta({ description: 'When the sale opens.' }),
     committed: countSchema.optional().meta({ description: 'Tickets that are booked or held.' }),
+    oldest: z.int().optional().meta({ description: 'The oldest change that is retained.' }),
   })
   .meta({ id: 'Problem' })
 
@@ -41,6 +42,8 @@ export type ProblemResponse = PlainResponse<number, Problem>
 export const NOT_FOUND = 'There is nothing at this path.'
 /** Message of `event_not_found`. */
 export const EVENT_NOT_FOUND = 'There is no such event.'
+/** Message of `changes_pruned`. */
+export const CHANGES_PRUNED = 'These changes are no longer retained.'
 /** Message of `internal`. */
 export const INTERNAL = 'The server encountered an unexpected error.'
 /** Message of a 503 to a request that changed nothing. */

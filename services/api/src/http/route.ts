@@ -91,7 +91,7 @@ export type Reply<R extends Responses> = <Status extends keyof R & number>(
 export interface RouteDocs {
   summary: string
   description?: string
-  tag: 'Booking' | 'Events' | 'Accounts' | 'Operations'
+  tag: 'Booking' | 'Events' | 'Webhooks' | 'Accounts' | 'Operations'
   /**
    * Problems that the handler can send, besides those of its guards (400, 401, 403, 413, 415, 429).
    */

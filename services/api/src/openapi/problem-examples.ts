@@ -10,9 +10,16 @@ import { EVENT_IN_USE } from '../events/event-routes.js'
 import { EVENT_EXISTS } from '../events/routes.js'
 import { NOT_JSON, TOO_LARGE } from '../http/body.js'
 import { notValid } from '../http/input.js'
-import { INTERNAL, NOT_FOUND, problemResponse, UNAVAILABLE } from '../http/problem.js'
+import {
+  CHANGES_PRUNED,
+  INTERNAL,
+  NOT_FOUND,
+  problemResponse,
+  UNAVAILABLE,
+} from '../http/problem.js'
 import { OVERLOADED } from '../http/request-context.js'
 import { ROLE_NEEDED, type Route, supportsOnly } from '../http/route.js'
+import { TOO_MANY_WEBHOOKS, WEBHOOK_DISABLED, WEBHOOK_NOT_FOUND } from '../webhooks/routes.js'
 
 /** An example message for each code. */
 const MESSAGES: Record<ErrorCode, string> = {
@@ -24,11 +31,15 @@ const MESSAGES: Record<ErrorCode, string> = {
   not_found: NOT_FOUND,
   job_not_found: JOB_NOT_FOUND,
   user_not_found: USER_NOT_FOUND,
+  webhook_not_found: WEBHOOK_NOT_FOUND,
   method_not_allowed: supportsOnly('POST, OPTIONS'),
   user_exists: USER_EXISTS,
   event_exists: EVENT_EXISTS,
   event_in_use: EVENT_IN_USE,
   last_admin: LAST_ADMIN,
+  too_many_webhooks: TOO_MANY_WEBHOOKS,
+  webhook_disabled: WEBHOOK_DISABLED,
+  changes_pruned: CHANGES_PRUNED,
   payload_too_large: TOO_LARGE,
   unsupported_media_type: NOT_JSON,
   internal: INTERNAL,
@@ -53,6 +64,7 @@ const MEMBERS: Partial<Record<ErrorCode, ProblemMembers>> = {
   already_held: { bookingId: '1001-7', expiresAt: '2030-01-31T18:00:00.000Z' },
   sales_not_open: { opensAt: '2030-01-31T18:00:00.000Z' },
   capacity_below_committed: { committed: 480 },
+  changes_pruned: { oldest: 1025 },
 }
 
 function exampleOf({ body, role }: Route, code: ErrorCode): object {

@@ -17,6 +17,8 @@ import type { Guards } from '../http/route.js'
 import { createConcurrencyLimit } from '../limits/concurrency.js'
 import { createExportLimit } from '../limits/export-limit.js'
 import { createMetrics } from '../operations/metrics.js'
+import type { WebhookDeps } from '../webhooks/routes.js'
+import type { WebhookStore } from '../webhooks/store.js'
 
 /** Accepts `Authorization: Test <userId> <role>`. */
 function authenticate(required: boolean): MiddlewareHandler<AppEnv> {
@@ -136,6 +138,26 @@ export function fakeSales(changes: Partial<Sale> = {}): Sales {
   }
 }
 
+/** Nobody has a webhook. */
+export function fakeWebhooks(changes: Partial<WebhookStore> = {}): WebhookDeps {
+  return {
+    webhooks: {
+      create: async () => undefined,
+      list: async () => [],
+      find: async () => undefined,
+      update: async () => undefined,
+      rotateSecret: async () => undefined,
+      remove: async () => false,
+      deliveries: async () => [],
+      retainedChanges: async () => undefined,
+      ...changes,
+    },
+    webhookJobs: { add: async () => undefined },
+    webhookRules: { allowHttp: false, allowedHosts: new Set() },
+    webhookKeys: undefined,
+  }
+}
+
 /** A line in which every command has the same result. */
 export function fakeLine(
   result: SubmitResult,
@@ -164,6 +186,7 @@ export function appUnderTest(changes: Partial<AppDeps> = {}) {
     availability: { redis: () => true, postgres: () => true },
     events: fakeEvents(),
     sales: fakeSales(),
+    ...fakeWebhooks(),
     initializeOpen: false,
     resultWaitMs: 10_000,
     readTimeoutMs: 200,

@@ -1,0 +1,243 @@
+import { DELIVERY_STATES, type Webhook, type WebhookDelivery } from '@ticket-line/db'
+import {
+  CHANGE_TYPES,
+  MAX_EVENT_ID,
+  MAX_REPLAYED_CHANGES,
+  MAX_WEBHOOK_DESCRIPTION_LENGTH,
+  MAX_WEBHOOK_EVENTS,
+} from '@ticket-line/shared'
+import { type AddressRules, checkUrl, MAX_WEBHOOK_URL_LENGTH } from '@ticket-line/webhooks'
+import { z } from 'zod'
+import { textSchema } from '../events/settings.js'
+import {
+  afterParameter,
+  decodeCursor,
+  limitParameter,
+  nextSchema,
+  wordsParameter,
+} from '../http/paging.js'
+import { countSchema, eventIdSchema, shownEventId, timeSchema } from '../http/schemas.js'
+
+/** The path parameter `:id`. */
+export const webhookParams = z.object({
+  id: z.string().meta({
+    description: 'Identifies a webhook.',
+    example: '3f2b7c1e-5d0a-4c53-9f0e-8a1b2c3d4e5f',
+  }),
+})
+
+const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
+
+/** True if a webhook can have this id. PostgreSQL would fail for another text. */
+export const isWebhookId = (text: string): boolean => UUID.test(text)
+
+function unique<T>(values: T[]): T[] {
+  return [...new Set(values)]
+}
+
+const typeSchema = z
+  .enum(CHANGE_TYPES, { error: `must be one of ${CHANGE_TYPES.join(', ')}` })
+  .meta({ id: 'ChangeType' })
+
+const typesError = { error: 'must be an array of at least one type, or null' }
+const typesSchema = z
+  .array(typeSchema, typesError)
+  .min(1, typesError)
+  .max(CHANGE_TYPES.length, { error: 'must not name a type twice' })
+  .transform(unique)
+  .nullable()
+  .meta({ description: 'The types of change that are delivered; null for all.' })
+
+const eventIdsError = {
+  error: `must be an array of 1 to ${MAX_WEBHOOK_EVENTS} event ids, or null`,
+}
+const eventIdsSchema = z
+  .array(eventIdSchema, eventIdsError)
+  .min(1, eventIdsError)
+  .max(MAX_WEBHOOK_EVENTS, eventIdsError)
+  .transform(unique)
+  .nullable()
+  .meta({ description: 'The events whose changes are delivered; null for all.' })
+
+const formatSchema = z.enum(['single', 'batch'], { error: 'must be single or batch' }).meta({
+  description: '`single` sends one change in a request, `batch` 1 to 100.',
+})
+
+const descriptionSchema = textSchema(MAX_WEBHOOK_DESCRIPTION_LENGTH).nullable()
+
+/** The bodies of `POST /webhooks` and `PATCH /webhooks/:id`. */
+export function webhookBodies(rules: AddressRules) {
+  const url = z
+    .string({ error: 'must be a string' })
+    .superRefine((text, context) => {
+      const checked = checkUrl(text, rules)
+      if (typeof checked === 'string') context.addIssue(checked)
+    })
+    .meta({
+      description:
+        'An https URL at a public address, without a user name, a password or a fragment. Redirects are not followed.',
+      maxLength: MAX_WEBHOOK_URL_LENGTH,
+      example: 'https://crm.example.com/hooks/tickets',
+    })
+  return {
+    create: z
+      .strictObject({
+        url,
+        types: typesSchema.default(null),
+        eventIds: eventIdsSchema.default(null),
+        format: formatSchema.default('single'),
+        description: descriptionSchema.default(null),
+      })
+      .meta({ id: 'NewWebhook' }),
+    patch: z
+      .strictObject({
+        url: url.optional(),
+        types: typesSchema.optional(),
+        eventIds: eventIdsSchema.optional(),
+        format: formatSchema.optional(),
+        description: descriptionSchema.optional(),
+        disabled: z.boolean({ error: 'must be true or false' }).optional().meta({
+          description:
+            'A disabled webhook gets nothing. Once it is enabled again, it gets the changes from where it stopped, as far as they are retained.',
+        }),
+      })
+      .meta({ id: 'WebhookPatch' }),
+  }
+}
+
+const changeNoError = { error: 'must be the number of a change' }
+const changeNoSchema = z
+  .int(changeNoError)
+  .min(1, changeNoError)
+  .max(MAX_EVENT_ID, changeNoError)
+  .meta({ description: 'Number of a change.', example: 1025 })
+
+/** The body of `POST /webhooks/:id/replay`. */
+export const replayBody = z
+  .strictObject({ eventId: eventIdSchema, from: changeNoSchema, to: changeNoSchema })
+  .refine(({ from, to }) => from <= to && to - from < MAX_REPLAYED_CHANGES, {
+    error: `must be at least \`from\`, and at most ${MAX_REPLAYED_CHANGES - 1} more`,
+    path: ['to'],
+  })
+  .meta({ id: 'Replay', example: { eventId: 1001, from: 17, to: 42 } })
+
+const shownWebhook = {
+  id: z.string().meta({ example: '3f2b7c1e-5d0a-4c53-9f0e-8a1b2c3d4e5f' }),
+  url: z.string().meta({ example: 'https://crm.example.com/hooks/tickets' }),
+  types: z.array(typeSchema).nullable(),
+  eventIds: z.array(shownEventId).nullable(),
+  format: formatSchema,
+  description: z.string().nullable(),
+  createdAt: timeSchema,
+  failingSince: timeSchema.nullable().meta({
+    description: 'Since when all deliveries have failed; null if the last one succeeded.',
+  }),
+  disabled: z.boolean(),
+  disabledAt: timeSchema.nullable(),
+  disabledReason: z.enum(['gone', 'failing', 'user']).nullable().meta({
+    description:
+      '`gone`: the endpoint answered 410. `failing`: all deliveries failed for 5 days. `user`: its owner disabled it.',
+  }),
+}
+
+export const webhookSchema = z.strictObject(shownWebhook).meta({ id: 'Webhook' })
+export const webhookListSchema = z
+  .strictObject({ webhooks: z.array(webhookSchema) })
+  .meta({ id: 'WebhookList' })
+
+const secretSchema = z.string().meta({
+  description: 'Verifies signatures (Standard Webhooks). It is never shown again.',
+  example: 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw',
+})
+
+/** Responses of `POST /webhooks` and `POST /webhooks/:id/rotate-secret`. */
+export const createdWebhookSchema = z
+  .strictObject({ ...shownWebhook, secret: secretSchema })
+  .meta({ id: 'CreatedWebhook' })
+export const rotatedSchema = z
+  .strictObject({
+    ...shownWebhook,
+    secret: secretSchema,
+    previousSecretUntil: timeSchema.meta({
+      description: 'Until then, deliveries are also signed with the secret before.',
+    }),
+  })
+  .meta({ id: 'RotatedWebhook' })
+
+/** Responses of `POST /webhooks/:id/test` and `/replay`. */
+export const testedSchema = z
+  .strictObject({
+    message: z.string(),
+    messageId: z.string().meta({ description: 'The `webhook-id` of the test message.' }),
+  })
+  .meta({ id: 'WebhookTest' })
+export const replayedSchema = z
+  .strictObject({
+    message: z.string(),
+    eventId: shownEventId,
+    from: z.int(),
+    to: z.int().meta({ description: 'At most the last change that there is.' }),
+  })
+  .meta({ id: 'WebhookReplay' })
+
+/** The query of `GET /webhooks/:id/deliveries`. */
+export const deliveriesQuery = z.object({
+  limit: limitParameter(100),
+  after: afterParameter(Number.MAX_SAFE_INTEGER, (cursor) => decodeCursor('deliveries', cursor)),
+  state: wordsParameter(DELIVERY_STATES)
+    .default(DELIVERY_STATES)
+    .meta({
+      description: `Only attempts that ended so: one or more of ${DELIVERY_STATES.join(', ')}, separated by commas.`,
+      example: 'failed,parked',
+    }),
+})
+
+const deliverySchema = z.strictObject({
+  messageId: z.string().meta({ description: 'The `webhook-id` of the request.' }),
+  kind: z.enum(['live', 'replay', 'test']),
+  eventId: shownEventId.nullable().meta({ description: 'Null for a test.' }),
+  from: z.int().nullable().meta({ description: 'The first change in the request.' }),
+  to: z.int().nullable().meta({ description: 'The last change in the request.' }),
+  attempt: z.int().meta({ description: 'Which attempt for these changes it was, from 1.' }),
+  state: z.enum(DELIVERY_STATES).meta({
+    description: '`parked`: it failed for 3 days, so the next changes are delivered instead.',
+  }),
+  at: timeSchema,
+  tookMs: countSchema,
+  status: z.int().nullable().meta({ description: 'Status of the answer; null if there was none.' }),
+  error: z.string().nullable().meta({ description: 'Why it failed.', example: 'timeout' }),
+})
+export const deliveriesSchema = z
+  .strictObject({ deliveries: z.array(deliverySchema), next: nextSchema })
+  .meta({ id: 'DeliveriesPage' })
+
+const timeOrNull = (ms: number | null): string | null =>
+  ms === null ? null : new Date(ms).toISOString()
+
+/** A webhook as its owner sees it. */
+export function webhookBodyOf(webhook: Webhook): z.output<typeof webhookSchema> {
+  const { webhookId, createdAtMs, failingSinceMs, disabledAtMs, disabledReason, ...settings } =
+    webhook
+  return {
+    id: webhookId,
+    ...settings,
+    createdAt: new Date(createdAtMs).toISOString(),
+    failingSince: timeOrNull(failingSinceMs),
+    disabled: disabledAtMs !== null,
+    disabledAt: timeOrNull(disabledAtMs),
+    disabledReason,
+  }
+}
+
+export function deliveryBodyOf(delivery: WebhookDelivery): z.output<typeof deliverySchema> {
+  const { attemptId: _key, firstNo, lastNo, atMs, messageId, kind, eventId, ...rest } = delivery
+  return {
+    messageId,
+    kind,
+    eventId,
+    from: firstNo,
+    to: lastNo,
+    ...rest,
+    at: new Date(atMs).toISOString(),
+  }
+}
