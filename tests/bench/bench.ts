@@ -7,9 +7,8 @@ import { type Servers, startServers } from '../stack/servers.ts'
 import { compareWithBaseline } from './baseline.ts'
 import { measureBullmqAlone } from './bullmq-alone.ts'
 import { measureDue } from './due.ts'
-import { measureDueEvents } from './due-events.ts'
+import { measureEta } from './eta.ts'
 import { growths } from './growth.ts'
-import { measureHolds } from './holds.ts'
 import { profiledEnv } from './measure/profiler.ts'
 import { startTraceSink } from './measure/trace-sink.ts'
 import { type BenchOptions, readOptions, usage } from './options.ts'
@@ -22,30 +21,17 @@ import { comparedNames, comparedWorkload } from './workloads.ts'
 
 /** This workload measures BullMQ without any of the systems. */
 const BULLMQ_ALONE = 'bullmq-alone'
-/** These workloads measure one deployment instead of rounds of several. */
-const OF_ONE_DEPLOYMENT: Record<string, { title: string; measure: typeof measureDue }> = {
-  due: {
-    title: 'bookings of one event while 10,000 holds or promotions of another come due',
-    measure: measureDue,
-  },
-  'due-events': {
-    title: '10,000 events that come due in the same instant',
-    measure: measureDueEvents,
-  },
-  holds: { title: 'one hot event whose tickets are held and confirmed', measure: measureHolds },
-}
+/** This workload measures windows of one deployment instead of rounds of several. */
+const DUE = 'due'
+/** This workload compares `etaSeconds` with the real waits. */
+const ETA = 'eta'
 
 const say = (text: string): void => void process.stdout.write(`${text}\n`)
 
 async function main(): Promise<void> {
   const args = process.argv.slice(2)
   if (args.includes('--help')) {
-    const names = [
-      ...comparedNames,
-      ...Object.keys(growths),
-      ...Object.keys(OF_ONE_DEPLOYMENT),
-      BULLMQ_ALONE,
-    ]
+    const names = [...comparedNames, ...Object.keys(growths), DUE, ETA, BULLMQ_ALONE]
     return say(`${usage}\n\nWorkloads: ${names.join(', ')}`)
   }
   const options = readOptions(args)
@@ -91,10 +77,14 @@ async function benchAll(servers: Servers, options: BenchOptions, cores: string):
 async function benchOne(servers: Servers, options: BenchOptions): Promise<void> {
   const name = options.workload as string
   if (name === BULLMQ_ALONE) return benchBullmqAlone(servers, options)
-  const ofOne = OF_ONE_DEPLOYMENT[name]
-  if (ofOne !== undefined) {
-    say(`${ofOne.title}:`)
-    if (!(await ofOne.measure(servers, options.settings, say))) process.exitCode = 1
+  if (name === DUE) {
+    say('bookings of one event while 10,000 holds or promotions of another come due:')
+    if (!(await measureDue(servers, options.settings, say))) process.exitCode = 1
+    return
+  }
+  if (name === ETA) {
+    say('estimated and real waits in a line of 100,000 commands:')
+    if (!(await measureEta(servers, options.rounds, options.settings, say))) process.exitCode = 1
     return
   }
   const profiles = options.cpuProf

@@ -23,10 +23,14 @@ export function createSigner(
   }
 }
 
-/** A POST request with a JSON body as HTTP/1.1 text. */
-export function postRequest(path: string, token: string, body: string): string {
+/**
+ * A POST request with a JSON body as HTTP/1.1 text.
+ *
+ * @param headers further header lines, each with its line end
+ */
+export function postRequest(path: string, token: string, body: string, headers = ''): string {
   return (
-    `POST ${path} HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Bearer ${token}\r\n` +
+    `POST ${path} HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Bearer ${token}\r\n${headers}` +
     `content-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n${body}`
   )
 }
