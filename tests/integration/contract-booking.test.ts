@@ -187,6 +187,7 @@ describe('awaiting and polling a job', () => {
       type: 'book',
       state: 'done',
       ahead: null,
+      etaSeconds: null,
       acceptedAt: expect.stringMatching(/Z$/),
       decidedAt: expect.stringMatching(/Z$/),
       outcome: 'booked',
@@ -332,6 +333,7 @@ describe('the API without workers', () => {
       expect(first.body).toMatchObject({
         state: 'queued',
         ahead: 0,
+        etaSeconds: null,
         decidedAt: null,
         outcome: null,
         status: null,

@@ -23,7 +23,8 @@ export function createDepth({ data }: World, connection: Connection): DepthCount
         () => data.enter(lineName, new Map(counts), limit),
         'count',
       )
-      return [...admitted].map(([eventId, count]) => ({ eventId, admitted: count, depth: 0 }))
+      const events = [...admitted].map(([eventId, admitted]) => ({ eventId, admitted, depth: 0 }))
+      return { events, waitMs: undefined }
     },
     takeBack(lineName: string, counts: EventCounts) {
       connection.call(() => data.leave(lineName, new Map(counts))).catch(() => undefined)

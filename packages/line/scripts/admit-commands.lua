@@ -6,6 +6,7 @@
     KEYS[2] registered lines of the shard
     KEYS[3] queued jobs of the line
     KEYS[4] active jobs of the line
+    KEYS[5] pace of the line (pace.ts)
 
     ARGV[1] depth limit of an event; negative for no limit
     ARGV[2] '1' to register the line
@@ -14,7 +15,9 @@
     ARGV[5], ARGV[6] … id of an event and its number of commands, for each event
 
   Output:
-    two numbers for each event, in the order of ARGV: commands admitted, and its depth afterwards
+    first, how long a job at the end of the line waits at its pace, ms; -1 if that is unknown;
+    then two numbers for each event, in the order of ARGV: commands admitted, and its depth
+    afterwards
 
   The line is registered before its job is added, so the sweep of the workers finds the job if the
   wake-up after the add is lost.
@@ -29,6 +32,7 @@ local depth_key = KEYS[1]
 local registered_key = KEYS[2]
 local queued_key = KEYS[3]
 local active_key = KEYS[4]
+local pace_key = KEYS[5]
 local limit = tonumber(ARGV[1])
 local registers = ARGV[2] == '1'
 local line_name = ARGV[3]
@@ -42,7 +46,13 @@ local function is_left_behind()
     and redis.call('LLEN', queued_key) == 0 and redis.call('LLEN', active_key) == 0
 end
 
-local result = {}
+local function wait_ms()
+  local pace = redis.call('HMGET', pace_key, 'took', 'jobs')
+  if not pace[1] then return -1 end
+  return redis.call('LLEN', queued_key) * pace[1] / pace[2]
+end
+
+local result = { wait_ms() }
 local admits_any = false
 for i = 5, #ARGV, 2 do
   local event_id = ARGV[i]

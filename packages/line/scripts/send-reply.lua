@@ -1,38 +1,63 @@
 --[[
-  Sends the outcomes of a job to the API process that added it, and reduces the depth of its line.
+  Sends the outcomes of a job to the API process that added it, reduces the depth of its line, and
+  measures the pace of the line.
 
   Input:
     KEYS[1] replies of the API process; any key if there is no reply
     KEYS[2] queued jobs of the line
     KEYS[3] depth of the line: undecided commands by event
+    KEYS[4] pace of the line: time of the last reply, and sums over the latest jobs (pace.ts)
 
     ARGV[1] reply as JSON; empty if the job leaves its line without a reply
     ARGV[2] about how many replies the stream keeps
     ARGV[3] how long the stream lives after its last reply, ms
-    ARGV[4], ARGV[5] … id of an event and its number of commands in the job, for each event
+    ARGV[4] after how long a job counts 1 / e times in the pace, ms
+    ARGV[5] longest time between two replies that is measured, ms
+    ARGV[6], ARGV[7] … id of an event and its number of commands in the job, for each event
 
   If no job is queued, the script deletes the whole depth, because a process that died may have left
-  it too high.
+  it too high, and the pace, because the line may be idle from now on.
 ]]
 local replies_key = KEYS[1]
 local queued_key = KEYS[2]
 local depth_key = KEYS[3]
+local pace_key = KEYS[4]
 local reply = ARGV[1]
 local replies_kept = ARGV[2]
 local replies_ttl_ms = ARGV[3]
+local window_ms = tonumber(ARGV[4])
+local longest_ms = tonumber(ARGV[5])
+
+--- @include "include/now"
+
+local function measure_pace(commands)
+  local now = now_ms()
+  local pace = redis.call('HMGET', pace_key, 'at', 'took', 'jobs', 'commands')
+  if not pace[1] then return redis.call('HSET', pace_key, 'at', now) end
+  local took = now - pace[1]
+  if took < 0 or took > longest_ms then return redis.call('HSET', pace_key, 'at', now) end
+  local kept = math.exp(-took / window_ms)
+  redis.call('HSET', pace_key, 'at', now,
+    'took', (pace[2] or 0) * kept + took,
+    'jobs', (pace[3] or 0) * kept + 1,
+    'commands', (pace[4] or 0) * kept + commands)
+end
 
 if reply ~= '' then
   redis.call('XADD', replies_key, 'MAXLEN', '~', replies_kept, '*', 'reply', reply)
   redis.call('PEXPIRE', replies_key, replies_ttl_ms)
 end
 if redis.call('LLEN', queued_key) == 0 then
-  redis.call('DEL', depth_key)
+  redis.call('DEL', depth_key, pace_key)
 else
-  for i = 4, #ARGV, 2 do
+  local commands = 0
+  for i = 6, #ARGV, 2 do
     local event_id = ARGV[i]
     local count = tonumber(ARGV[i + 1])
+    commands = commands + count
     if redis.call('HINCRBY', depth_key, event_id, -count) <= 0 then
       redis.call('HDEL', depth_key, event_id)
     end
   end
+  measure_pace(commands)
 end

@@ -27,24 +27,28 @@ export interface DepthCounter {
    *
    * @param limit highest depth of an event; undefined counts all commands in
    * @param registers true to register the line as well
-   * @returns how many commands of each event were counted in, and its depth afterwards
+   * @returns what was counted in, and how long it waits
    */
   admit(
     lineName: string,
     counts: EventCounts,
     limit: number | undefined,
     registers: boolean,
-  ): Promise<AdmittedEvent[]>
+  ): Promise<Admitted>
   /** Counts out commands whose job is not added, without waiting for the result. */
   takeBack(lineName: string, counts: EventCounts): void
   /** Deletes the depth of a line if it has no jobs. @returns whether there was one */
   forget(lineName: string): Promise<boolean>
 }
 
-export interface AdmittedEvent {
-  eventId: number
-  admitted: number
-  depth: number
+export interface Admitted {
+  /** How many commands of each event were counted in, and its depth afterwards. */
+  events: { eventId: number; admitted: number; depth: number }[]
+  /**
+   * How long a job that is added now waits for its decision, ms, as far as the lengths of the line
+   * and its pace say; undefined if the pace is unknown.
+   */
+  waitMs: number | undefined
 }
 
 export function createDepthCounter(redis: Redis, layout: LineLayout): DepthCounter {
@@ -55,17 +59,18 @@ export function createDepthCounter(redis: Redis, layout: LineLayout): DepthCount
       // The caller adds the job in the same turn. The count and the add then go to the socket in
       // one write.
       if (limit === undefined) writeTogether(redis)
-      const reply = await admitCommands(
+      const [waitMs = -1, ...counted] = await admitCommands(
         { name, base: lineBase(name, layout), prefix: linePrefix(name, layout) },
         { limit: limit ?? UNLIMITED, registers, leftBehindAfterMs: LEFT_BEHIND_AFTER_MS },
         counts,
       )
       let i = 0
-      return [...counts.keys()].map((eventId) => ({
+      const events = [...counts.keys()].map((eventId) => ({
         eventId,
-        admitted: reply[i++] ?? 0,
-        depth: reply[i++] ?? 0,
+        admitted: counted[i++] ?? 0,
+        depth: counted[i++] ?? 0,
       }))
+      return { events, waitMs: waitMs < 0 ? undefined : waitMs }
     },
     takeBack(lineName, counts) {
       const key = depthKey(lineBase(lineName, layout))

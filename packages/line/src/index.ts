@@ -7,7 +7,7 @@ export {
   type LastChanges,
 } from './announcements.js'
 export {
-  type AdmittedEvent,
+  type Admitted,
   countEvents,
   createDepthCounter,
   type DepthCounter,

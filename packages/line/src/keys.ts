@@ -3,7 +3,7 @@
  *
  * A *shard* is one Redis Cluster hash tag. Each line belongs to one shard, so a script can use the
  * keys of a line together with those of its shard. The keys of a line are those of its BullMQ
- * queue, and `depth`. A script that handles several lines gets the base of each and appends the
+ * queue, `depth`, `pace` and the marks of settles. A script that handles several lines gets the base of each and appends the
  * rest of a key itself. It must spell the rest as this file does.
  */
 import type { LineLayout } from '@ticket-line/shared'
@@ -84,6 +84,9 @@ export const changesChannel = (prefix: string): string => `${prefix}:changes`
 
 /** Hash: how many undecided commands each event has in the line. */
 export const depthKey = (base: string): string => `${base}depth`
+
+/** Hash: how fast the line was decided lately, while it is backed up; see `pace.ts`. */
+export const paceKey = (base: string): string => `${base}pace`
 
 /** List: jobs that a worker may fetch, the next one at its right end. */
 export const queuedJobsKey = (base: string): string => `${base}wait`

@@ -13,6 +13,7 @@ import {
 import type { Redis } from 'ioredis'
 import { countEvents } from './depth.js'
 import { lineBase, linePrefix, repliesKey, shardPrefixes } from './keys.js'
+import { PACE_TIMES } from './pace.js'
 import { defineSendReply } from './scripts.js'
 import { followStreams } from './streams.js'
 
@@ -30,7 +31,7 @@ const READ_FOR_MS = 2000
 const READ_COUNT = 100
 
 /**
- * Sends the reply of a job, and counts its commands out of the line.
+ * Sends the reply of a job, counts its commands out of the line, and measures the pace of the line.
  *
  * @param reply undefined for a job that leaves its line without one
  */
@@ -42,7 +43,7 @@ export type SendReply = (lineName: string, payload: JobPayload, reply: JobReply 
  */
 export function createSendReply(redis: Redis, layout: LineLayout, log: Log): SendReply {
   const sendReply = defineSendReply(redis)
-  const options = { repliesKept: REPLIES_KEPT, ttlMs: REPLIES_TTL_MS }
+  const options = { repliesKept: REPLIES_KEPT, ttlMs: REPLIES_TTL_MS, pace: PACE_TIMES }
   return (lineName, payload, reply) => {
     writeTogether(redis)
     const { replyTo } = payload

@@ -14,6 +14,7 @@ import {
   depthKey,
   failedJobsKey,
   jobKey,
+  paceKey,
   pausedJobsKey,
   prioritizedJobsKey,
   queuedJobsKey,
@@ -23,11 +24,15 @@ import {
   stalledCheckKey,
   waitingChildrenJobsKey,
 } from './keys.js'
+import { type PACE_TIMES, type Pace, parsePace } from './pace.js'
 
 /** Number of commands by event id. */
 export type EventCounts = ReadonlyMap<number, number>
 
-/** @returns commands admitted and depth afterwards, two numbers for each event of `counts` */
+/**
+ * @returns how long a job at the end of the line waits, ms, or -1; then commands admitted and depth
+ * afterwards, two numbers for each event of `counts`
+ */
 export function defineAdmitCommands(redis: Redis) {
   const run = define<number[]>(redis, 'admit-commands')
   return (
@@ -40,6 +45,7 @@ export function defineAdmitCommands(redis: Redis) {
       registeredLinesKey(line.prefix),
       queuedJobsKey(line.base),
       activeJobsKey(line.base),
+      paceKey(line.base),
       options.limit,
       options.registers ? 1 : 0,
       line.name,
@@ -60,7 +66,7 @@ export function defineSendReply(redis: Redis) {
   return (
     reply: ReplyToSend | undefined,
     base: string,
-    options: { repliesKept: number; ttlMs: number },
+    options: { repliesKept: number; ttlMs: number; pace: typeof PACE_TIMES },
     counts: EventCounts,
   ): Promise<null> =>
     run(
@@ -68,9 +74,12 @@ export function defineSendReply(redis: Redis) {
       reply?.repliesKey ?? depthKey(base),
       queuedJobsKey(base),
       depthKey(base),
+      paceKey(base),
       reply?.json ?? '',
       options.repliesKept,
       options.ttlMs,
+      options.pace.windowMs,
+      options.pace.longestMs,
       ...flat(counts),
     )
 }
@@ -86,29 +95,37 @@ export function defineForgetDepth(redis: Redis) {
 export type JobLocation =
   | { kind: 'active' }
   /**
-   * `ids` are those of the active jobs, then those of up to `mostIds` queued jobs ahead, the
-   * nearest first. A prioritized job counts as queued, without ids.
+   * `ids` are those of the active jobs, then those of the queued jobs ahead. If these are more than
+   * `mostIds`, `ids` has an even sample of them. A prioritized job counts as queued, without ids.
    */
-  | { kind: 'queued'; jobsAhead: number; ids: string[] }
+  | { kind: 'queued'; jobsAhead: number; ids: string[]; pace: Pace | undefined }
   /** It is neither active, queued nor prioritized. */
-  | { kind: 'unlisted'; queuedJobs: number }
+  | { kind: 'unlisted'; queuedJobs: number; pace: Pace | undefined }
 
 export type LocateJob = (base: string, jobId: string, mostIds: number) => Promise<JobLocation>
 
 export function defineLocateJob(redis: Redis): LocateJob {
-  const run = define<[kind: number, jobs: number, ...ids: string[]]>(redis, 'locate-job')
+  type Reply = [
+    kind: number,
+    jobs: number,
+    pace: [idleMs: number, ...sums: string[]] | [],
+    ...ids: string[],
+  ]
+  const run = define<Reply>(redis, 'locate-job')
   return async (base, jobId, mostIds) => {
-    const [kind, jobs, ...ids] = await run(
+    const [kind, jobs, [idleMs = 0, ...sums] = [], ...ids] = await run(
       queuedJobsKey(base),
       activeJobsKey(base),
       prioritizedJobsKey(base),
+      paceKey(base),
       jobId,
       mostIds,
     )
     if (kind === 0) return { kind: 'active' }
+    const pace = parsePace(idleMs, sums)
     return kind === 1
-      ? { kind: 'queued', jobsAhead: jobs, ids }
-      : { kind: 'unlisted', queuedJobs: jobs }
+      ? { kind: 'queued', jobsAhead: jobs, ids, pace }
+      : { kind: 'unlisted', queuedJobs: jobs, pace }
   }
 }
 

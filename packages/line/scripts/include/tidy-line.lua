@@ -24,6 +24,6 @@ end
 local function remove_rest(base)
   local meta = base .. 'meta'
   redis.call('UNLINK', base .. 'id', base .. 'marker', base .. 'stalled', base .. 'stalled-check',
-    base .. 'pc', base .. 'depth')
+    base .. 'pc', base .. 'depth', base .. 'pace')
   if redis.call('HEXISTS', meta, 'paused') == 0 then redis.call('UNLINK', meta) end
 end

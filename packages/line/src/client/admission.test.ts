@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import type { AdmittedEvent, DepthCounter, EventCounts } from '../depth.js'
+import type { Admitted, DepthCounter, EventCounts } from '../depth.js'
 import { createAdmission } from './admission.js'
 
 interface Asked {
@@ -7,7 +7,7 @@ interface Asked {
   counts: EventCounts
   limit: number | undefined
   registers: boolean
-  reply: (events: AdmittedEvent[]) => void
+  reply: (admitted: Admitted) => void
   fail: (error: Error) => void
 }
 
@@ -38,9 +38,14 @@ function given({ maxDepth = 10 } = {}) {
       )
   }
   /** Replies to the n-th count. */
-  const reply = (index: number, admitted: number, depthAfter = admitted, eventId = 1): void =>
-    asked[index]?.reply([{ eventId, admitted, depth: depthAfter }])
-  return { admit, asked, log, reply, advance: (ms: number) => (nowMs += ms) }
+  const reply = (
+    index: number,
+    admitted: number,
+    depthAfter = admitted,
+    eventId = 1,
+    waitMs?: number,
+  ): void => asked[index]?.reply({ events: [{ eventId, admitted, depth: depthAfter }], waitMs })
+  return { admission, admit, asked, log, reply, advance: (ms: number) => (nowMs += ms) }
 }
 
 const settle = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
@@ -168,5 +173,21 @@ describe('admission close to the depth limit', () => {
     await settle()
 
     expect(log).toEqual(['x 3000', 'y 1'])
+  })
+})
+
+describe('the wait of a line', () => {
+  it('is that of the last count, and unknown again once the line has no pace', async () => {
+    const { admission, admit, reply } = given({ maxDepth: 20_000 })
+    const waits: (number | undefined)[] = [admission.waitMs('a')]
+    for (const [index, waitMs] of [12_000, 15_000, undefined].entries()) {
+      admit('x', 1)
+      reply(index, 1, 1, 1, waitMs)
+      await settle()
+      waits.push(admission.waitMs('a'))
+    }
+
+    expect(waits).toEqual([undefined, 12_000, 15_000, undefined])
+    expect(admission.waitMs('b')).toBeUndefined()
   })
 })

@@ -18,6 +18,11 @@ export interface Admission {
   ): Map<number, number> | Promise<Map<number, number>>
   /** Counts commands out again, because their job is not added. */
   takeBack(lineName: string, counts: EventCounts): void
+  /**
+   * How long a job at the end of a line waits for its decision, ms, as of the last count of this
+   * process; undefined if that is unknown.
+   */
+  waitMs(lineName: string): number | undefined
 }
 
 export interface AdmissionDeps {
@@ -48,6 +53,7 @@ const REMEMBERED = 20_000
 export function createAdmission({ depth, maxDepth, clock }: AdmissionDeps): Admission {
   /** Depth of each event as of its last count, however long ago that was. */
   const knownDepth = new LRUCache<number, number>({ max: REMEMBERED })
+  const knownWaitMs = new LRUCache<string, number>({ max: REMEMBERED })
   const registeredAtMs = new LRUCache<string, number>({ max: REMEMBERED })
   /** For each line with a call that waits for its count: the last such call. */
   const awaited = new Map<string, Promise<unknown>>()
@@ -80,7 +86,9 @@ export function createAdmission({ depth, maxDepth, clock }: AdmissionDeps): Admi
     const registers = nowMs - lastMs >= REGISTER_EVERY_MS
     if (registers) registeredAtMs.set(lineName, nowMs)
     try {
-      const events = await depth.admit(lineName, counts, limit, registers)
+      const { events, waitMs } = await depth.admit(lineName, counts, limit, registers)
+      if (waitMs === undefined) knownWaitMs.delete(lineName)
+      else knownWaitMs.set(lineName, waitMs)
       const admitted = new Map<number, number>()
       for (const event of events) {
         admitted.set(event.eventId, event.admitted)
@@ -114,5 +122,6 @@ export function createAdmission({ depth, maxDepth, clock }: AdmissionDeps): Admi
       return admitted
     },
     takeBack: (lineName, counts) => depth.takeBack(lineName, counts),
+    waitMs: (lineName) => knownWaitMs.get(lineName),
   }
 }

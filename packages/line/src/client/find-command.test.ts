@@ -53,7 +53,7 @@ function given(world: {
   const find = createFindCommand({
     async locateJob(base, id) {
       asked.push(base, id)
-      return world.location ?? { kind: 'unlisted', queuedJobs: 0 }
+      return world.location ?? { kind: 'unlisted', queuedJobs: 0, pace: undefined }
     },
     queues: {
       queueOf: () => ({
@@ -85,7 +85,7 @@ function given(world: {
 
 const anybody = (): boolean => true
 const ACTIVE: JobLocation = { kind: 'active' }
-const FIRST: JobLocation = { kind: 'queued', jobsAhead: 0, ids: [] }
+const FIRST: JobLocation = { kind: 'queued', jobsAhead: 0, ids: [], pace: undefined }
 
 async function after<T>(ms: number, promise: Promise<T>): Promise<T> {
   await vi.advanceTimersByTimeAsync(ms)
@@ -112,7 +112,9 @@ describe('a settle', () => {
 describe('a command in the line', () => {
   it('is queued behind the commands of the jobs ahead, and those before it in its own job', async () => {
     const ids = [`event-7.${middle}.10`, `event-7.${middle}.20`]
-    const { find, asked } = given({ location: { kind: 'queued', jobsAhead: 1, ids } })
+    const { find, asked } = given({
+      location: { kind: 'queued', jobsAhead: 1, ids, pace: undefined },
+    })
 
     const view = await find(commandId, 0, anybody)
 
@@ -124,6 +126,7 @@ describe('a command in the line', () => {
       caller: 'eve',
       state: 'queued',
       ahead: 32,
+      etaSeconds: null,
       acceptedAtMs,
     })
     expect(asked).toEqual(['test{s0}:event-7:', jobId])
@@ -131,20 +134,30 @@ describe('a command in the line', () => {
 
   it('is estimated to be behind as many commands as the counted jobs have on average', async () => {
     const counted = Array.from({ length: 500 }, () => `event-7.${middle}.4`)
-    const { find } = given({ location: { kind: 'queued', jobsAhead: 1500, ids: counted } })
+    const location: JobLocation = {
+      kind: 'queued',
+      jobsAhead: 1500,
+      ids: counted,
+      pace: undefined,
+    }
+    const { find } = given({ location })
 
     expect(await find(commandId, 0, anybody)).toMatchObject({ ahead: 6002 })
   })
 
   it('is queued behind all jobs if no list contains its job, which is put back in its line', async () => {
-    const { find, relisted } = given({ location: { kind: 'unlisted', queuedJobs: 7 } })
+    const { find, relisted } = given({
+      location: { kind: 'unlisted', queuedJobs: 7, pace: undefined },
+    })
 
     expect(await find(commandId, 0, anybody)).toMatchObject({ state: 'queued', ahead: 9 })
     expect(relisted).toEqual([jobId])
   })
 
   it('is queued behind the queued jobs if an operator gave its job a priority', async () => {
-    const { find, relisted } = given({ location: { kind: 'queued', jobsAhead: 3, ids: [] } })
+    const { find, relisted } = given({
+      location: { kind: 'queued', jobsAhead: 3, ids: [], pace: undefined },
+    })
 
     expect(await find(`${jobId}.0`, 0, anybody)).toMatchObject({ state: 'queued', ahead: 3 })
     expect(relisted).toEqual([])
@@ -159,7 +172,19 @@ describe('a command in the line', () => {
   it('is active with its job, and no command is ahead of it', async () => {
     const { find } = given({ location: ACTIVE })
 
-    expect(await find(commandId, 0, anybody)).toMatchObject({ state: 'active', ahead: 0 })
+    expect(await find(commandId, 0, anybody)).toMatchObject({
+      state: 'active',
+      ahead: 0,
+      etaSeconds: 0,
+    })
+  })
+
+  it('is expected when the jobs ahead and its own are decided at the pace of the line', async () => {
+    const ids = Array.from({ length: 100 }, () => `event-7.${middle}.3`)
+    const pace = { jobs: 10, commands: 30, tookMs: 1000, idleMs: 5 }
+    const { find } = given({ location: { kind: 'queued', jobsAhead: 99, ids, pace } })
+
+    expect(await find(commandId, 0, anybody)).toMatchObject({ ahead: 302, etaSeconds: 10 })
   })
 
   it.each([
@@ -177,6 +202,7 @@ describe('a command that is decided', () => {
     expect(await find(commandId, 0, anybody)).toMatchObject({
       state: 'done',
       ahead: null,
+      etaSeconds: null,
       outcome: booked,
     })
   })

@@ -13,6 +13,7 @@ import {
   withDeadline,
 } from '@ticket-line/shared'
 import { lineBase } from '../keys.js'
+import { estimateMs } from '../pace.js'
 import type { LineQueues } from '../queues.js'
 import type { JobLocation, LocateJob } from '../scripts.js'
 import type { JobStore } from './store-job.js'
@@ -57,8 +58,8 @@ export interface FindCommandDeps {
 const LONG_POLL_CHECK_MS = 100
 
 /**
- * Maximum number of jobs ahead whose commands are counted. The commands of further jobs are
- * estimated from these.
+ * Maximum number of jobs ahead whose commands are counted. If there are more, the commands of all
+ * are estimated from an even sample.
  */
 const JOBS_COUNTED = 500
 
@@ -112,12 +113,12 @@ export function createFindCommand(deps: FindCommandDeps): LineClient['find'] {
     if (isCompleted || typeof payload === 'string') return undefined
     const command = payload.commands[index]
     if (command === undefined || command.type === 'settle') return undefined
-    const isActive = location.kind === 'active'
     const view: CommandView = {
       ...publicPartOf(command),
       commandId,
-      state: isActive ? 'active' : 'queued',
-      ahead: isActive ? 0 : commandsAhead(location) + index,
+      ...(location.kind === 'active'
+        ? { state: 'active', ahead: 0, etaSeconds: 0 }
+        : queuedAt(location, index, payload.commands.length)),
       acceptedAtMs: payload.acceptedAtMs,
     }
     return { view, jobId, lineName, isListed: location.kind !== 'unlisted' }
@@ -211,7 +212,25 @@ function shareCalls<T>(run: (key: string) => Promise<T>): (key: string) => Promi
 function viewOf(stored: StoredCommand): CommandView | undefined {
   const { command, outcome, acceptedAtMs } = stored
   if (outcome.outcome === 'abandoned' || command.type === 'settle') return undefined
-  return { ...command, state: 'done', ahead: null, acceptedAtMs, outcome }
+  return { ...command, state: 'done', ahead: null, etaSeconds: null, acceptedAtMs, outcome }
+}
+
+/** @param index which command of its job it is */
+function queuedAt(
+  location: Exclude<JobLocation, { kind: 'active' }>,
+  index: number,
+  commandsOfJob: number,
+): Pick<CommandView, 'state' | 'ahead' | 'etaSeconds'> {
+  const { kind, pace } = location
+  const jobsAhead = kind === 'queued' ? location.jobsAhead : location.queuedJobs
+  const ahead = commandsAhead(location)
+  // The command is decided together with the rest of its job.
+  const waitMs = estimateMs(pace, { jobs: jobsAhead + 1, commands: ahead + commandsOfJob })
+  return {
+    state: 'queued',
+    ahead: ahead + index,
+    etaSeconds: waitMs === undefined ? null : Math.round(waitMs / 1000),
+  }
 }
 
 /** About how many commands are in the jobs ahead. */

@@ -41,6 +41,7 @@ function jobOf(...commands: PendingCommand[]): PendingJob {
     state: 'storing',
     madeAtMs: 0,
     checkedAtMs: 0,
+    expectedAtMs: undefined,
   }
   assignCommandIds(job)
   return job
@@ -111,10 +112,12 @@ describe('a job with pending commands', () => {
     const [waits, leaves] = [command(), command('acceptance')]
     const job = jobOf(waits.pending, leaves.pending)
 
-    acceptPending(job)
+    acceptPending(job, 0)
 
     expect(waits.answers).toEqual([])
-    expect(leaves.answers).toEqual([{ kind: 'accepted', commandId: 'event-1.x.2.1' }])
+    expect(leaves.answers).toEqual([
+      { kind: 'accepted', commandId: 'event-1.x.2.1', etaSeconds: null },
+    ])
     expect(unanswered(job)).toEqual([waits.pending])
     expect(isAnswered(job)).toBe(false)
   })

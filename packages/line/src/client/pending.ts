@@ -88,6 +88,8 @@ export interface PendingJob extends JobToStore {
   readonly madeAtMs: number
   /** When the rescue last checked it, by the same clock. */
   checkedAtMs: number
+  /** When it will about be decided, by the same clock; undefined if that is unknown. */
+  expectedAtMs: number | undefined
 }
 
 /** Moves a command to its next state. */
@@ -120,11 +122,22 @@ export function assignCommandIds(job: PendingJob): void {
 }
 
 /** Called when a job is stored: answers the clients that wait for acceptance only. */
-export function acceptPending(job: PendingJob): void {
+export function acceptPending(job: PendingJob, nowMs: number): void {
   for (const command of job.commands) {
     if (command.waitsFor === 'acceptance' && command.state.kind === 'in_job')
-      answer(command, { kind: 'accepted', commandId: command.state.commandId })
+      answer(command, acceptedIn(job, command.state.commandId, nowMs))
   }
+}
+
+/** The result of a client whose command is stored and not decided. */
+export function acceptedIn(
+  { expectedAtMs }: PendingJob,
+  commandId: string,
+  nowMs: number,
+): SubmitResult {
+  const etaSeconds =
+    expectedAtMs === undefined ? null : Math.max(0, Math.round((expectedAtMs - nowMs) / 1000))
+  return { kind: 'accepted', commandId, etaSeconds }
 }
 
 /**

@@ -43,6 +43,7 @@ function given({
     admission: {
       admit: (_lineName, counts) => counts,
       takeBack: (_lineName, counts) => takenBack.push(new Map(counts)),
+      waitMs: () => undefined,
     },
     jobStore: {
       store: (job) => {
@@ -145,7 +146,8 @@ describe('a client that waits for the decision', () => {
     end(0)
 
     await pass(500)
-    expect(ann).toEqual({ result: { kind: 'accepted', commandId: idOf(0, 0) }, afterMs: 500 })
+    const result = { kind: 'accepted', commandId: idOf(0, 0), etaSeconds: null }
+    expect(ann).toEqual({ result, afterMs: 500 })
 
     reply(0, [booked])
     await pass(0)
@@ -207,6 +209,35 @@ describe('a client that waits for the decision', () => {
   })
 })
 
+describe('the time until the decision that an accepted client is told', () => {
+  const admission: SubmitterDeps['admission'] = {
+    admit: (_lineName, counts) => new Map(counts),
+    takeBack: () => undefined,
+    waitMs: () => 14_800,
+  }
+
+  it('is the wait of its line when the command is stored', async () => {
+    const { submit, end } = given({ admission })
+    const ann = submit('ann', 0)
+    await pass(0)
+    end(0)
+    await pass(0)
+
+    expect(ann.result).toMatchObject({ kind: 'accepted', etaSeconds: 15 })
+  })
+
+  it('is what is left of that wait when its own wait is over', async () => {
+    const { submit, end } = given({ admission })
+    const [ann, bob] = [submit('ann', 10_000), submit('bob', 20_000)]
+    await pass(0)
+    end(0)
+    await pass(20_000)
+
+    expect(ann.result).toMatchObject({ kind: 'accepted', etaSeconds: 5 })
+    expect(bob.result).toMatchObject({ kind: 'accepted', etaSeconds: 0 })
+  })
+})
+
 describe('a client that does not wait for the decision', () => {
   it('gets "accepted" as soon as its command is stored', async () => {
     const { submit, end, idOf } = given()
@@ -217,7 +248,7 @@ describe('a client that does not wait for the decision', () => {
     end(0)
     await pass(0)
 
-    expect(ann.result).toEqual({ kind: 'accepted', commandId: idOf(0, 0) })
+    expect(ann.result).toEqual({ kind: 'accepted', commandId: idOf(0, 0), etaSeconds: null })
   })
 
   it('has the commands ahead of it stored too, whose clients go on waiting', async () => {
@@ -498,7 +529,7 @@ describe('an event at its depth limit', () => {
   it('answers "busy" to the surplus, and stores nothing of it', async () => {
     const admit = async (): Promise<Counts> => new Map([[1, 1]])
     const { submitter, submit, job, takenBack } = given({
-      admission: { admit, takeBack: () => undefined },
+      admission: { admit, takeBack: () => undefined, waitMs: () => undefined },
     })
     const [ann, bob] = [submit('ann'), submit('bob')]
     await pass(0)
@@ -512,7 +543,9 @@ describe('an event at its depth limit', () => {
 
   it('lets the next job go if no command of this one is admitted', async () => {
     const admit = async (): Promise<Counts> => new Map([[1, 0]])
-    const { submit } = given({ admission: { admit, takeBack: () => undefined } })
+    const { submit } = given({
+      admission: { admit, takeBack: () => undefined, waitMs: () => undefined },
+    })
     for (let i = 0; i < 5; i++) {
       const ann = submit('ann')
       await pass(0)
@@ -522,7 +555,9 @@ describe('an event at its depth limit', () => {
 
   it('answers "unavailable" if commands cannot be counted', async () => {
     const admit = (): Promise<Counts> => Promise.reject(new Error('away'))
-    const { submit, jobs } = given({ admission: { admit, takeBack: () => undefined } })
+    const { submit, jobs } = given({
+      admission: { admit, takeBack: () => undefined, waitMs: () => undefined },
+    })
     const ann = submit('ann')
     await pass(0)
 

@@ -14,6 +14,7 @@ import { FIND_JOB_UNTIL_MS } from './error-budget.js'
 import type { FindStored } from './find-command.js'
 import {
   ADMITTING,
+  acceptedIn,
   acceptPending,
   answer,
   assignCommandIds,
@@ -161,6 +162,7 @@ export function createSubmitter(deps: SubmitterDeps): Submitter {
       state: 'storing',
       madeAtMs,
       checkedAtMs: madeAtMs,
+      expectedAtMs: undefined,
     }
     assignCommandIds(job)
     jobs.set(job.jobId, job)
@@ -190,7 +192,11 @@ export function createSubmitter(deps: SubmitterDeps): Submitter {
   /** Called when Redis has a job: after its first add, or after the rescue found or added it. */
   function onStored(job: PendingJob): void {
     transitionJob(job, 'stored')
-    acceptPending(job)
+    const nowMs = clock.steadyMs()
+    // The reply to the count of this job came before the reply to its add.
+    const waitMs = admission.waitMs(job.lineName)
+    if (waitMs !== undefined) job.expectedAtMs ??= nowMs + waitMs
+    acceptPending(job, nowMs)
     forgetIfAnswered(job)
   }
 
@@ -229,18 +235,19 @@ export function createSubmitter(deps: SubmitterDeps): Submitter {
   function answerLate(command: PendingCommand): void {
     if (command.state.kind !== 'in_job' || command.state.job.state === 'storing') return
     const { job, commandId } = command.state
-    function end(kind: 'accepted' | 'unknown'): void {
+    function end(): void {
       lastCheck.cancel()
-      answer(command, { kind, commandId })
+      const isStored = job.state === 'stored'
+      answer(
+        command,
+        isStored ? acceptedIn(job, commandId, clock.steadyMs()) : { kind: 'unknown', commandId },
+      )
       forgetIfAnswered(job)
     }
     function acceptIfStored(): void {
-      if (job.state === 'stored') end('accepted')
+      if (job.state === 'stored') end()
     }
-    const lastCheck = deps.setTimer(
-      () => end(job.state === 'stored' ? 'accepted' : 'unknown'),
-      LAST_CHECK_MS,
-    )
+    const lastCheck = deps.setTimer(end, LAST_CHECK_MS)
     findOutcome(job, command).then(acceptIfStored, acceptIfStored)
   }
 
@@ -262,7 +269,7 @@ export function createSubmitter(deps: SubmitterDeps): Submitter {
         if (job.state === 'lost') answerLate(command)
       }
       if (job.state === 'stored') {
-        acceptPending(job)
+        acceptPending(job, clock.steadyMs())
         forgetIfAnswered(job)
       }
     }

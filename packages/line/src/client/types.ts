@@ -5,7 +5,7 @@ export type SubmitResult =
   /** It was decided while the client waited. */
   | { kind: 'decided'; commandId: string; outcome: Outcome }
   /** It is stored in Redis and will be decided. */
-  | { kind: 'accepted'; commandId: string }
+  | { kind: 'accepted'; commandId: string; etaSeconds: number | null }
   /** Its event has reached its depth limit, or Redis is nearly full. Nothing was stored. */
   | { kind: 'busy' }
   /**
@@ -33,6 +33,11 @@ export interface CommandView extends PublicCommand {
   state: 'queued' | 'active' | 'done'
   /** About how many commands are ahead of it: 0 if it is active, null if it is done. */
   ahead: number | null
+  /**
+   * About how many seconds are left until it is decided: 0 if it is active, null if it is done or
+   * the pace of the line is unknown.
+   */
+  etaSeconds: number | null
   acceptedAtMs: number
   /** Its outcome, if it is done. */
   outcome?: Outcome

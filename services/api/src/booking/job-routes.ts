@@ -12,11 +12,10 @@ import { z } from 'zod'
 import { parsePrefer, preferenceApplied } from '../http/prefer.js'
 import { isStaff } from '../http/principal.js'
 import { busy, throwUnavailable } from '../http/problem.js'
-import { retryAfter } from '../http/reply.js'
 import type { Lifecycle } from '../http/request-context.js'
 import { defineRoute, principalOf, type Route } from '../http/route.js'
 import type { ConcurrencyLimit } from '../limits/concurrency.js'
-import { appliedReturn, outcomeResponse } from './responses.js'
+import { appliedReturn, outcomeResponse, pollAfter } from './responses.js'
 import { jobSchema, shownRequestOf } from './schemas.js'
 
 export interface JobDeps extends PollDeps {
@@ -72,7 +71,8 @@ export function jobRoute(deps: JobDeps): Route {
         description: 'The current state of the job.',
         schema: jobSchema,
         headers: {
-          'Retry-After': 'Seconds to wait before the next poll. Absent once the job is done.',
+          'Retry-After':
+            'Seconds to wait before the next poll: about `etaSeconds`, at most 30. Absent once the job is done.',
           'Preference-Applied': 'The preferences that were applied.',
         },
       },
@@ -103,13 +103,14 @@ export function jobRoute(deps: JobDeps): Route {
       })
       if (applied !== undefined) headers['preference-applied'] = applied
       if (outcome === undefined)
-        Object.assign(headers, retryAfter(pollAfterSeconds(view.ahead ?? 0)))
+        Object.assign(headers, pollAfter(view.etaSeconds ?? assumedEtaSeconds(view.ahead ?? 0)))
       const job = {
         jobId: view.commandId,
         ...shownRequestOf(view),
         type,
         state: view.state,
         ahead: view.ahead,
+        etaSeconds: view.etaSeconds,
         acceptedAt: new Date(view.acceptedAtMs).toISOString(),
         decidedAt: outcome === undefined ? null : new Date(outcome.decidedAtMs).toISOString(),
         outcome: outcome?.outcome ?? null,
@@ -174,9 +175,9 @@ export async function poll(
   }
 }
 
-/** A low estimate of the decisions per second. It only determines `Retry-After`. */
+/** A low estimate of the decisions per second, for a `Retry-After` while the pace is unknown. */
 const DECISIONS_PER_SECOND = 1000
 
-function pollAfterSeconds(ahead: number): number {
-  return Math.min(30, 1 + Math.floor(ahead / DECISIONS_PER_SECOND))
+function assumedEtaSeconds(ahead: number): number {
+  return 1 + Math.floor(ahead / DECISIONS_PER_SECOND)
 }

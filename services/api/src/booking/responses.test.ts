@@ -9,7 +9,7 @@ import {
 import { describe, expect, it } from 'vitest'
 import { eventSchema } from '../events/event-body.js'
 import { problemSchema } from '../http/problem.js'
-import { appliedReturn, outcomeResponse } from './responses.js'
+import { appliedReturn, outcomeResponse, pollAfter, submitResponse } from './responses.js'
 import { decisionSchema } from './schemas.js'
 
 const commandId = 'event-7.x.2.1'
@@ -199,5 +199,40 @@ describe('outcomeResponse', () => {
       'idempotency-replayed': 'true',
     })
     expect(response.body).toMatchObject({ jobId: 'event-7.w.1.0', position: 9 })
+  })
+})
+
+describe('Retry-After of an undecided command', () => {
+  const earliest = () => 0
+  const latest = () => 0.999
+
+  it.each([
+    [0, '1', '2'],
+    [1, '1', '2'],
+    [10, '8', '12'],
+    [25, '20', '30'],
+    [4000, '20', '30'],
+  ])(
+    'is about as long as its estimate of %i s, with jitter, and from 1 to 30 s',
+    (eta, ...after) => {
+      expect([earliest, latest].map((random) => pollAfter(eta, random)['retry-after'])).toEqual(
+        after,
+      )
+    },
+  )
+
+  it('is derived from the estimate in a 202, and short if that is unknown', () => {
+    const after = (etaSeconds: number | null) =>
+      Number(
+        submitResponse(
+          { ...request, type: 'book' },
+          { kind: 'accepted', commandId, etaSeconds },
+          {},
+          false,
+        ).headers['retry-after'],
+      )
+    expect(after(15)).toBeGreaterThanOrEqual(12)
+    expect(after(15)).toBeLessThanOrEqual(18)
+    expect(after(null)).toBeLessThanOrEqual(2)
   })
 })

@@ -33,7 +33,11 @@ const DECIDED_HEADERS = {
 const ACCEPTED = {
   description: 'The request is stored and will be decided. Get its result from the job.',
   schema: acceptedSchema,
-  headers: { Location: 'The job of this request.', 'Retry-After': 'Seconds.' },
+  headers: {
+    Location: 'The job of this request.',
+    'Retry-After':
+      'Seconds to wait before the first poll: about as long as the decision takes, at most 30.',
+  },
 }
 
 /** The documented responses of a command other than PATCH. */
@@ -224,7 +228,7 @@ export function submitResponse(
       return withApplied(response, { ...preferences, return: appliedReturn(response, preferences) })
     }
     case 'accepted':
-      return withApplied(acceptedResponse(result.commandId), { ...preferences, return: undefined })
+      return withApplied(acceptedResponse(result), { ...preferences, return: undefined })
     case 'busy':
       return problemResponse('busy', TOO_DEEP, { headers: retryAfter(1) })
     case 'unavailable':
@@ -251,13 +255,36 @@ export function appliedReturn(
   return isWhole && preferred === 'minimal' ? undefined : preferred
 }
 
-function acceptedResponse(commandId: string): Accepted {
+function acceptedResponse({
+  commandId,
+  etaSeconds,
+}: Extract<SubmitResult, { kind: 'accepted' }>): Accepted {
   const statusUrl = jobUrl(commandId)
   return {
     status: 202,
-    headers: { location: statusUrl, ...retryAfter(1) },
+    headers: { location: statusUrl, ...pollAfter(etaSeconds ?? 0) },
     body: { message: 'Request accepted', jobId: commandId, statusUrl },
   }
+}
+
+/** Limits of an estimate in `Retry-After`, s. With the jitter, at most 30 s remain. */
+const LEAST_POLL_S = 1
+const MOST_POLL_S = 25
+/** Clients that were told the same estimate poll at times that differ by up to this fraction. */
+const POLL_JITTER = 0.2
+
+/**
+ * The header that tells a client when to poll its job: about when it will be decided. The jitter
+ * keeps clients whose commands are in the same job from polling at the same time.
+ *
+ * @param random from 0 to 1
+ */
+export function pollAfter(
+  etaSeconds: number,
+  random: () => number = Math.random,
+): { 'retry-after': string } {
+  const wantedS = Math.min(Math.max(etaSeconds, LEAST_POLL_S), MOST_POLL_S)
+  return retryAfter(Math.ceil(wantedS * (1 + POLL_JITTER * (2 * random() - 1))))
 }
 
 function withApplied<A extends PlainResponse>(response: A, used: Preferences): A {

@@ -42,7 +42,7 @@ describe('POST /book', () => {
     ['respond-async, wait=2', 2000, 'respond-async, wait=2'],
     ['wait=soon', 10_000, null],
   ])('waits as long as `Prefer: %s` says', async (prefer, waitMs, applied) => {
-    const { app, submit } = appWith({ kind: 'accepted', commandId })
+    const { app, submit } = appWith({ kind: 'accepted', commandId, etaSeconds: null })
     const answer = await call(app, 'POST /book', {
       as: 'ada',
       body: { eventId: 1 },
@@ -53,7 +53,7 @@ describe('POST /book', () => {
   })
 
   it('answers 202 for a stored, undecided command', async () => {
-    const { app } = appWith({ kind: 'accepted', commandId })
+    const { app } = appWith({ kind: 'accepted', commandId, etaSeconds: null })
     const headers = { prefer: 'return=representation' }
     const answer = await call(app, 'POST /book', { as: 'ada', body: { eventId: 1 }, headers })
     expect(answer.status).toBe(202)

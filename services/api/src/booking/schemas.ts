@@ -126,6 +126,10 @@ export const jobSchema = z
     ahead: countSchema.nullable().meta({
       description: 'Approximate number of commands ahead of this one; null once the job is done.',
     }),
+    etaSeconds: countSchema.nullable().meta({
+      description:
+        'Approximate number of seconds until the decision, from the pace at which the line was decided lately: 0 while the job is active; null once it is done, or if the pace is unknown, for example because no worker is running.',
+    }),
     acceptedAt: timeSchema,
     decidedAt: timeSchema.nullable(),
     outcome: outcomeKindSchema.nullable(),
