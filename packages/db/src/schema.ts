@@ -215,7 +215,8 @@ export const eventIds = pgSequence('event_ids', { startWith: 1_000_001 })
 
 /**
  * What each user has for an event: a booking, a hold, a waiting-list entry, or a hold that lapsed.
- * The primary key allows only one row per user and event, and finds it.
+ * The primary key allows only one row per user and event, and finds it. Because it begins with the
+ * user, it also finds everything that a user has.
  */
 export const claims = pgTable(
   'claims',
@@ -228,7 +229,10 @@ export const claims = pgTable(
     sequence: bigint('sequence', { mode: 'number' }).notNull(),
   },
   (table) => [
-    primaryKey({ columns: [table.eventId, table.userId] }),
+    primaryKey({
+      name: 'claims_event_id_user_id_pk',
+      columns: [table.userId, table.eventId],
+    }),
     // For pruning.
     index('claims_lapsed').on(table.eventId, table.userId).where(sql`${table.kind} = 'lapsed'`),
     check('claims_kind_known', sql`${table.kind} IN ('booking', 'held', 'waiting', 'lapsed')`),
@@ -294,14 +298,7 @@ export const bookings = pgTable(
         table.sequence,
       )
       .where(sql`${table.status} = 'held' AND ${table.remindedAt} IS NULL`),
-    // What a user has or had, in order of time. Each row is in exactly one of these three indexes,
-    // so a booking costs only one more index entry.
-    index('bookings_of_user')
-      .on(table.userId, sql`coalesce(${table.confirmedAt}, ${table.bookedAt})`)
-      .where(sql`${table.status} = 'confirmed'`),
-    index('bookings_held_of_user')
-      .on(table.userId, table.bookedAt)
-      .where(sql`${table.status} = 'held'`),
+    // What a user had, in order of time.
     index('bookings_ended_of_user')
       .on(table.userId, table.canceledAt)
       .where(sql`${table.status} IN ('canceled', 'expired', 'event_canceled')`),
@@ -331,10 +328,7 @@ export const waitlistEntries = pgTable(
     index('waitlist_entries_waiting')
       .on(table.eventId, table.sequence)
       .where(sql`${table.status} = 'waiting'`),
-    // Like those of `bookings`. Entries that became bookings are in neither.
-    index('waitlist_entries_of_user')
-      .on(table.userId, table.since)
-      .where(sql`${table.status} = 'waiting'`),
+    // Like that of `bookings`. Entries that became bookings are not in it.
     index('waitlist_entries_ended_of_user')
       .on(table.userId, table.leftAt)
       .where(sql`${table.status} IN ('withdrawn', 'event_canceled')`),

@@ -45,43 +45,19 @@ export interface UserBookingFilter {
 /** For how long a claim that ended is listed, in days. */
 export const ENDED_SHOWN_DAYS = 90
 
-/** A part of the list: claims with one standing, in the order of one index. */
-interface Part {
-  standing: Standing
-  table: 'bookings' | 'waitlist_entries'
-  /** SQL of the time at which the user got the standing. */
-  since: string
-  /** The condition of the partial index. */
-  where: string
-}
-
-const PARTS: readonly Part[] = [
+/** The tables of claims that have ended, each with its time of ending and its partial index. */
+const ENDED = [
   {
-    standing: 'booked',
-    table: 'bookings',
-    since: 'coalesce(c.confirmed_at, c.booked_at)',
-    where: `c.status = 'confirmed'`,
-  },
-  { standing: 'held', table: 'bookings', since: 'c.booked_at', where: `c.status = 'held'` },
-  {
-    standing: 'waiting',
-    table: 'waitlist_entries',
-    since: 'c.since',
-    where: `c.status = 'waiting'`,
-  },
-  {
-    standing: 'ended',
     table: 'bookings',
     since: 'c.canceled_at',
     where: `c.status IN ('canceled', 'expired', 'event_canceled')`,
   },
   {
-    standing: 'ended',
     table: 'waitlist_entries',
     since: 'c.left_at',
     where: `c.status IN ('withdrawn', 'event_canceled')`,
   },
-]
+] as const
 
 interface Row {
   event_id: string
@@ -110,10 +86,9 @@ export async function pageUserBookings(
   const values: unknown[] = [userId, limit]
   if (after !== undefined) values.push(after.sinceUs, after.eventId, after.sequence)
   const isContinued = after !== undefined
-  const parts = PARTS.filter(({ standing }) => standings.includes(standing)).map((part) =>
-    textOf(part, isContinued),
-  )
-  if (standings.includes('ended')) parts.push(unsettledText(isContinued))
+  const parts = [liveText(standings, isContinued)]
+  if (standings.includes('ended'))
+    parts.push(...ENDED.map((ended) => endedText(ended, isContinued)))
   const { rows } = await pool.query<Row>({
     text: `SELECT r.*, e.name, e.starts_at, CASE WHEN r.standing = 'waiting'
           THEN ${countWaitingUpTo('r.event_id', 'e.head', 'r.sequence')} END AS position
@@ -131,52 +106,53 @@ export async function pageUserBookings(
   return rows.map(bookingOfRow)
 }
 
-/** SQL of the columns that differ between the parts. */
-function columnsOf(table: Part['table'], since: string): string {
-  const ofBooking = table === 'bookings'
-  return `${ofBooking ? 'c.promoted' : 'false'} AS promoted,
-    ${ofBooking ? 'c.held_at IS NOT NULL AND c.confirmed_at IS NULL' : 'false'} AS is_hold,
-    ${ofBooking ? msOf('c.expires_at') : 'NULL::float8'} AS expires_at,
-    ${since} AS since, ${usOf(since)} AS since_us`
-}
-
 const orderBy = (since: string): string =>
-  `ORDER BY ${since} DESC, c.event_id DESC, c.sequence DESC LIMIT $2`
+  `ORDER BY ${since} DESC, event_id DESC, sequence DESC LIMIT $2`
 
 const continued = (since: string, isContinued: boolean): string =>
   isContinued
-    ? `AND (${since}, c.event_id, c.sequence) < (${timeOfUs('$3')}, $4::bigint, $5::bigint)`
-    : ''
+    ? `(${since}, event_id, sequence) < (${timeOfUs('$3')}, $4::bigint, $5::bigint)`
+    : 'true'
 
-// The subquery finds the event of each claim, so that PostgreSQL reads the claims in the order of
-// the index instead of joining tables.
-function textOf({ standing, table, since, where }: Part, isContinued: boolean): string {
-  const counts =
-    standing === 'ended'
-      ? `${since} > now() - interval '${ENDED_SHOWN_DAYS} days'`
-      : '(SELECT canceled_at FROM events WHERE event_id = c.event_id) IS NULL'
-  return `SELECT c.event_id, c.sequence, '${standing}' AS standing,
-        ${table === 'waitlist_entries'} AS is_entry, c.status, ${columnsOf(table, since)}
-      FROM ${table} c WHERE c.user_id = $1 AND ${where} AND ${counts}
-        ${continued(since, isContinued)} ${orderBy(since)}`
+/**
+ * SQL of the claims of a user that no command and no settle has ended. If their event is canceled,
+ * they have ended all the same. It reads all of them and sorts them, because `claims` has no
+ * times. Few users have more live claims than a page has rows.
+ */
+function liveText(standings: readonly Standing[], isContinued: boolean): string {
+  const wanted = standings.map((standing) => `'${standing}'`).join(', ')
+  return `SELECT event_id, sequence, standing, is_entry, status, promoted, is_hold, expires_at, since,
+        ${usOf('since')} AS since_us
+      FROM (
+        SELECT c.event_id, c.sequence, c.kind = 'waiting' AS is_entry,
+          CASE WHEN e.canceled_at IS NOT NULL THEN 'ended' WHEN c.kind = 'booking' THEN 'booked' ELSE c.kind END AS standing,
+          CASE WHEN e.canceled_at IS NOT NULL THEN 'event_canceled' ELSE c.kind END AS status,
+          coalesce(b.promoted, false) AS promoted, c.kind = 'held' AS is_hold, ${msOf('b.expires_at')} AS expires_at,
+          coalesce(e.canceled_at, b.confirmed_at, b.booked_at, w.since) AS since
+        FROM claims c
+        CROSS JOIN LATERAL (SELECT canceled_at FROM events WHERE event_id = c.event_id LIMIT 1) AS e
+        LEFT JOIN LATERAL (
+          SELECT promoted, expires_at, confirmed_at, booked_at FROM bookings
+          WHERE c.kind <> 'waiting' AND event_id = c.event_id AND sequence = c.sequence LIMIT 1
+        ) AS b ON true
+        LEFT JOIN LATERAL (
+          SELECT since FROM waitlist_entries
+          WHERE c.kind = 'waiting' AND event_id = c.event_id AND sequence = c.sequence LIMIT 1
+        ) AS w ON true
+        WHERE c.user_id = $1 AND c.kind <> 'lapsed'
+      ) AS live
+      WHERE standing IN (${wanted}) AND ${continued('since', isContinued)} ${orderBy('since')}`
 }
 
-/** SQL of the claims that the cancellation of an event ended, and that settles have yet to end. */
-function unsettledText(isContinued: boolean): string {
-  const since = 'e.canceled_at'
-  return `SELECT c.event_id, c.sequence, 'ended' AS standing, c.kind = 'waiting' AS is_entry,
-        'event_canceled' AS status, coalesce(b.promoted, false) AS promoted,
-        b.held_at IS NOT NULL AND b.confirmed_at IS NULL AS is_hold, NULL::float8 AS expires_at,
-        ${since} AS since, ${usOf(since)} AS since_us
-      FROM events e
-      CROSS JOIN LATERAL (
-        SELECT * FROM claims WHERE event_id = e.event_id AND user_id = $1 AND kind <> 'lapsed' LIMIT 1
-      ) AS c
-      LEFT JOIN LATERAL (
-        SELECT * FROM bookings WHERE c.kind <> 'waiting' AND event_id = c.event_id AND sequence = c.sequence LIMIT 1
-      ) AS b ON true
-      WHERE e.canceled_at IS NOT NULL AND e.due_at IS NOT NULL
-        ${continued(since, isContinued)} ${orderBy(since)}`
+/** SQL of the claims of a user that have ended, in the order of a partial index. */
+function endedText({ table, since, where }: (typeof ENDED)[number], isContinued: boolean): string {
+  const ofBooking = table === 'bookings'
+  return `SELECT c.event_id, c.sequence, 'ended' AS standing, ${!ofBooking} AS is_entry, c.status,
+        ${ofBooking ? 'c.promoted' : 'false'} AS promoted,
+        ${ofBooking ? 'c.held_at IS NOT NULL AND c.confirmed_at IS NULL' : 'false'} AS is_hold,
+        NULL::float8 AS expires_at, ${since} AS since, ${usOf(since)} AS since_us
+      FROM ${table} c WHERE c.user_id = $1 AND ${where} AND ${since} > now() - interval '${ENDED_SHOWN_DAYS} days'
+        AND ${continued(since, isContinued)} ${orderBy(since)}`
 }
 
 function bookingOfRow(row: Row): UserBooking {
