@@ -38,6 +38,7 @@ export * from './migrations.js'
 export * from './promises/verify.js'
 export * from './prune.js'
 export * from './reads/bookings.js'
+export * from './reads/changes.js'
 export * from './reads/database-overview.js'
 export * from './reads/due-events.js'
 export {

@@ -1,6 +1,6 @@
 --[[
   Sends the outcomes of a job to the API process that added it, reduces the depth of its line, and
-  measures the pace of the line.
+  measures the pace of the line. It also announces the changes of the job.
 
   Input:
     KEYS[1] replies of the API process; any key if there is no reply
@@ -13,10 +13,15 @@
     ARGV[3] how long the stream lives after its last reply, ms
     ARGV[4] after how long a job counts 1 / e times in the pace, ms
     ARGV[5] longest time between two replies that is measured, ms
-    ARGV[6], ARGV[7] … id of an event and its number of commands in the job, for each event
+    ARGV[6] channel of announcements
+    ARGV[7] announcement; empty if nothing has changed
+    ARGV[8], ARGV[9] … id of an event and its number of commands in the job, for each event
 
   If no job is queued, the script deletes the whole depth, because a process that died may have left
   it too high, and the pace, because the line may be idle from now on.
+
+  A user of Redis that may not publish is no reason to fail: readers of changes also look into
+  PostgreSQL once a second.
 ]]
 local replies_key = KEYS[1]
 local queued_key = KEYS[2]
@@ -27,6 +32,8 @@ local replies_kept = ARGV[2]
 local replies_ttl_ms = ARGV[3]
 local window_ms = tonumber(ARGV[4])
 local longest_ms = tonumber(ARGV[5])
+local changes_channel = ARGV[6]
+local announcement = ARGV[7]
 
 --- @include "include/now"
 
@@ -51,7 +58,7 @@ if redis.call('LLEN', queued_key) == 0 then
   redis.call('DEL', depth_key, pace_key)
 else
   local commands = 0
-  for i = 6, #ARGV, 2 do
+  for i = 8, #ARGV, 2 do
     local event_id = ARGV[i]
     local count = tonumber(ARGV[i + 1])
     commands = commands + count
@@ -60,4 +67,7 @@ else
     end
   end
   measure_pace(commands)
+end
+if announcement ~= '' then
+  redis.pcall('PUBLISH', changes_channel, announcement)
 end

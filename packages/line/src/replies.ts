@@ -11,6 +11,7 @@ import {
   writeTogether,
 } from '@ticket-line/shared'
 import type { Redis } from 'ioredis'
+import { announcementOf, channelOf, type LastChanges } from './announcements.js'
 import { countEvents } from './depth.js'
 import { lineBase, linePrefix, repliesKey, shardPrefixes } from './keys.js'
 import { PACE_TIMES } from './pace.js'
@@ -31,11 +32,18 @@ const READ_FOR_MS = 2000
 const READ_COUNT = 100
 
 /**
- * Sends the reply of a job, counts its commands out of the line, and measures the pace of the line.
+ * Sends the reply of a job, counts its commands out of the line, measures the pace of the line, and
+ * announces the changes of the job.
  *
  * @param reply undefined for a job that leaves its line without one
+ * @param lastChanges undefined if the job has changed nothing
  */
-export type SendReply = (lineName: string, payload: JobPayload, reply: JobReply | undefined) => void
+export type SendReply = (
+  lineName: string,
+  payload: JobPayload,
+  reply: JobReply | undefined,
+  lastChanges: LastChanges | undefined,
+) => void
 
 /**
  * @returns a function that sends without waiting. The completion of the job follows on the same
@@ -44,7 +52,8 @@ export type SendReply = (lineName: string, payload: JobPayload, reply: JobReply 
 export function createSendReply(redis: Redis, layout: LineLayout, log: Log): SendReply {
   const sendReply = defineSendReply(redis)
   const options = { repliesKept: REPLIES_KEPT, ttlMs: REPLIES_TTL_MS, pace: PACE_TIMES }
-  return (lineName, payload, reply) => {
+  const channel = channelOf(layout)
+  return (lineName, payload, reply, lastChanges) => {
     writeTogether(redis)
     const { replyTo } = payload
     sendReply(
@@ -57,6 +66,7 @@ export function createSendReply(redis: Redis, layout: LineLayout, log: Log): Sen
           },
       lineBase(lineName, layout),
       options,
+      { channel, announcement: announcementOf(lastChanges) },
       countEvents(payload.commands),
     ).catch((error: unknown) =>
       log.warn(

@@ -60,13 +60,17 @@ export interface ReplyToSend {
   json: string
 }
 
-/** @param reply undefined for a job that leaves its line without one */
+/**
+ * @param reply undefined for a job that leaves its line without one
+ * @param announcement empty if the job has changed nothing
+ */
 export function defineSendReply(redis: Redis) {
   const run = define<null>(redis, 'send-reply')
   return (
     reply: ReplyToSend | undefined,
     base: string,
     options: { repliesKept: number; ttlMs: number; pace: typeof PACE_TIMES },
+    announced: { channel: string; announcement: string },
     counts: EventCounts,
   ): Promise<null> =>
     run(
@@ -80,6 +84,8 @@ export function defineSendReply(redis: Redis) {
       options.ttlMs,
       options.pace.windowMs,
       options.pace.longestMs,
+      announced.channel,
+      announced.announcement,
       ...flat(counts),
     )
 }

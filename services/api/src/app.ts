@@ -25,6 +25,8 @@ import { createRequestContext, createRequestTrace, type Lifecycle } from './http
 import { type Guards, mountRoutes, type Route } from './http/route.js'
 import type { ConcurrencyLimit } from './limits/concurrency.js'
 import type { ExportLimit } from './limits/export-limit.js'
+import type { ChangeFeed } from './live/change-feed.js'
+import { changesRoute } from './live/changes-route.js'
 import { docsRoutes } from './openapi/routes.js'
 import type { Metrics } from './operations/metrics.js'
 import { operationRoutes } from './operations/routes.js'
@@ -42,12 +44,13 @@ export interface AppDeps extends WebhookDeps {
   trustedProxies: TrustedProxies
   /** Limits the concurrent requests of this process. */
   requests: ConcurrencyLimit
-  /** Limits the clients that wait for a job. A client that waits does not count as a request. */
+  /** Limits the clients that wait for a job or a change. They do not count as requests. */
   longPolls: ConcurrencyLimit
   guards: Guards
   line: LineClient
   availability: Availability
   events: EventReads
+  changes: ChangeFeed
   sales: Sales
   initializeOpen: boolean
   /** How long a command without a preference waits for its decision, ms. */
@@ -82,6 +85,7 @@ export function createRoutes(deps: AppDeps): Route[] {
     myBookingsRoute(deps),
     ...listRoutes(deps),
     ...webhookRoutes(deps),
+    changesRoute(deps),
     ...operationRoutes(deps),
     ...(dashboard?.routes ?? []),
   ]

@@ -4,6 +4,7 @@ import type { LineService } from '@ticket-line/line/client'
 import { createLog } from '@ticket-line/shared'
 import { Redis } from 'ioredis'
 import { readConfig } from './config.js'
+import type { ChangeWatch } from './live/change-watch.js'
 import { createMetrics } from './operations/metrics.js'
 import { wireApp } from './wire-app.js'
 
@@ -33,6 +34,7 @@ export async function readRoutingTable(): Promise<AppRoute[]> {
     redis: new Redis({ lazyConnect: true }),
     line: {} as LineService,
     availability: { redis: () => true, postgres: () => true },
+    changeWatch: {} as ChangeWatch,
     lifecycle: { draining: false },
     metrics: createMetrics(),
     tracing: undefined,

@@ -3,19 +3,23 @@ import {
   createDatabase,
   createInstallationStore,
   type Database,
+  readLastChanges,
   whenReachable,
 } from '@ticket-line/db'
-import { createInstallationWatch } from '@ticket-line/line'
+import { createInstallationWatch, followAnnouncements } from '@ticket-line/line'
 import { type Availability, createLineClient, RATE_LIMIT_MS } from '@ticket-line/line/client'
 import {
   type Closers,
   checkRedisAt,
   createFailFastRedis,
+  createReaderRedis,
   type Log,
+  reconnectTogether,
   withDeadline,
 } from '@ticket-line/shared'
 import { startTracing, watchServers } from '@ticket-line/telemetry'
 import type { ApiConfig } from './config.js'
+import { createChangeWatch } from './live/change-watch.js'
 import { createMetrics, type Metrics } from './operations/metrics.js'
 import { closeServer, listen } from './server.js'
 import { wireApp } from './wire-app.js'
@@ -64,6 +68,18 @@ export async function startApi(
   })
   closers.push('line', () => line.close())
   metrics.watchLine(line)
+  const changeWatch = createChangeWatch({
+    read: (eventIds) => readLastChanges(databases.main.pool, eventIds),
+    follow(handlers) {
+      const subscriber = createReaderRedis(config.redisUrl).on('error', () => undefined)
+      reconnectTogether(line.redis, subscriber)
+      return followAnnouncements({ redis: subscriber, layout: config.layout, ...handlers })
+    },
+    onAdvance: (source) => metrics.changesLearned.inc({ source }),
+    log,
+  })
+  closers.push('change watch', () => changeWatch.close())
+  metrics.watchChanges(changeWatch)
   const askPostgres = () => databases.line.pool.query('SELECT 1')
   const watched = { registry: metrics.registry, redis: line.redis, askPostgres }
   closers.push(
@@ -90,6 +106,7 @@ export async function startApi(
     redis,
     line,
     availability: checkedAvailability(line.availability, checked, installation.isSure),
+    changeWatch,
     lifecycle,
     metrics,
     tracing,
@@ -115,6 +132,7 @@ export async function startApi(
   const { server, port } = await listen(app, config.server)
   closers.push('http', () => {
     lifecycle.draining = true
+    changeWatch.drain()
     return closeServer(server, { graceMs: config.shutdownGraceMs, hurry: () => line.drain() })
   })
   await checks

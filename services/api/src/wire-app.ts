@@ -1,5 +1,5 @@
 import type { Database } from '@ticket-line/db'
-import { isLineName, lineNameOf, shardPrefix } from '@ticket-line/line'
+import { announce, isLineName, lineNameOf, shardPrefix } from '@ticket-line/line'
 import type { Availability, LineService } from '@ticket-line/line/client'
 import type { Log } from '@ticket-line/shared'
 import type { Tracing } from '@ticket-line/telemetry'
@@ -15,6 +15,8 @@ import type { Lifecycle } from './http/request-context.js'
 import { createConcurrencyLimit } from './limits/concurrency.js'
 import { createExportLimit } from './limits/export-limit.js'
 import { limitPrefix } from './limits/index.js'
+import { createChangeFeed } from './live/change-feed.js'
+import type { ChangeWatch } from './live/change-watch.js'
 import type { Metrics } from './operations/metrics.js'
 import { createWebhookQueue, createWebhookStore } from './webhooks/store.js'
 import { type Identity, wireIdentity } from './wire-identity.js'
@@ -29,6 +31,7 @@ export interface WireAppDeps {
   redis: Redis
   line: LineService
   availability: Availability
+  changeWatch: ChangeWatch
   lifecycle: Lifecycle
   metrics: Metrics
   /** Undefined if tracing is off. */
@@ -43,6 +46,7 @@ export async function wireApp({
   redis,
   line,
   availability,
+  changeWatch,
   lifecycle,
   metrics,
   tracing,
@@ -81,6 +85,17 @@ export async function wireApp({
       exportPool: databases.exports.pool,
       postgres,
       exports: { portionRows: EXPORT_PORTION_ROWS, stallTimeoutMs: server.stallTimeoutMs },
+      onCreated: (eventId, lastChange) =>
+        // An announcement may be lost, for example while Redis is unavailable.
+        void announce(line.redis, layout, new Map([[eventId, lastChange]])).catch(() => undefined),
+    }),
+    changes: createChangeFeed({
+      pool: databases.main.pool,
+      exportPool: databases.exports.pool,
+      postgres,
+      watch: changeWatch,
+      lifecycle,
+      onDelivered: (seconds) => metrics.changeLag.observe(seconds),
     }),
     sales: createSales({
       pool: databases.main.pool,

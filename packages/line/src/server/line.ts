@@ -15,6 +15,7 @@ import {
   Worker,
 } from 'bullmq'
 import type { Redis } from 'ioredis'
+import type { LastChanges } from '../announcements.js'
 import type { SendReply } from '../replies.js'
 import type { ShortenLocks } from '../scripts.js'
 import type { LockRenewer } from './lock-renewer.js'
@@ -32,10 +33,16 @@ export interface JobToDecide {
 /** What became of a job. */
 export type JobResult =
   /**
-   * Every command has its outcome; they are in the order of the commands. `due` has the events that
-   * still have something due; it is absent if there are none.
+   * Every command has its outcome; they are in the order of the commands. `lastChanges` has the
+   * events that the job has changed, `due` those that still have something due. They are absent if
+   * there are none.
    */
-  | { kind: 'decided'; outcomes: JobReply['outcomes']; due?: readonly number[] }
+  | {
+      kind: 'decided'
+      outcomes: JobReply['outcomes']
+      lastChanges?: LastChanges
+      due?: readonly number[]
+    }
   /** This worker gives the job up. The job stays in the line for the next worker. */
   | { kind: 'given_up' }
   /** The job must not be run, or cannot be decided. The line continues without it. */
@@ -169,11 +176,11 @@ export function createLine(
       switch (result.kind) {
         case 'decided': {
           const reply = { jobId, outcomes: result.outcomes }
-          deps.sendReply(lineName, payload, reply)
+          deps.sendReply(lineName, payload, reply, result.lastChanges)
           return await job.moveToCompleted(reply, token, fetchNext())
         }
         case 'set_aside':
-          deps.sendReply(lineName, payload, undefined)
+          deps.sendReply(lineName, payload, undefined, undefined)
           return await setAside(job, result.error, token, fetchNext())
         case 'given_up':
           return undefined

@@ -30,6 +30,7 @@ export const PROBLEMS = {
   event_canceled: { status: 409, title: 'Conflict' },
   event_in_use: { status: 409, title: 'Conflict' },
   changes_pruned: { status: 410, title: 'Gone' },
+  epoch_changed: { status: 410, title: 'Gone' },
   version_mismatch: { status: 412, title: 'Precondition Failed' },
   payload_too_large: { status: 413, title: 'Content Too Large' },
   unsupported_media_type: { status: 415, title: 'Unsupported Media Type' },

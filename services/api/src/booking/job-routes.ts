@@ -11,10 +11,10 @@ import {
 import { z } from 'zod'
 import { parsePrefer, preferenceApplied } from '../http/prefer.js'
 import { isStaff } from '../http/principal.js'
-import { busy, throwUnavailable } from '../http/problem.js'
+import { throwUnavailable } from '../http/problem.js'
 import type { Lifecycle } from '../http/request-context.js'
 import { defineRoute, principalOf, type Route } from '../http/route.js'
-import type { ConcurrencyLimit } from '../limits/concurrency.js'
+import { asLongPoll, type ConcurrencyLimit } from '../limits/concurrency.js'
 import { appliedReturn, outcomeResponse, pollAfter } from './responses.js'
 import { jobSchema, shownRequestOf } from './schemas.js'
 
@@ -83,10 +83,9 @@ export function jobRoute(deps: JobDeps): Route {
       const mayRead = (view: CommandView): boolean =>
         view.userId === principal.userId || isStaff(principal)
       const waitMs = (preferences.waitSeconds ?? 0) * 1000
-      const view =
-        parseCommandId(jobId) === undefined
-          ? undefined
-          : await asLongPoll(deps, waitMs, () => poll(deps, jobId, waitMs, mayRead))
+      const search = () => poll(deps, jobId, waitMs, mayRead)
+      const find = () => (waitMs === 0 ? search() : asLongPoll(deps, search))
+      const view = parseCommandId(jobId) === undefined ? undefined : await find()
       // A job that the caller may not read must look like one that does not exist. Nobody sends a
       // settle, so nobody may read one.
       if (view === undefined || view.type === 'settle')
@@ -120,25 +119,6 @@ export function jobRoute(deps: JobDeps): Route {
       return reply(c, 200, job, headers)
     },
   })
-}
-
-/** While a poll waits, it counts as a long poll and not as a request. */
-async function asLongPoll<T>(
-  { requests, longPolls }: JobDeps,
-  waitMs: number,
-  search: () => Promise<T>,
-): Promise<T> {
-  if (waitMs === 0) return search()
-  if (!longPolls.enter()) {
-    throw busy('Too many clients are waiting for a job. Please ask again without waiting.')
-  }
-  requests.leave()
-  try {
-    return await search()
-  } finally {
-    longPolls.leave()
-    requests.enterAgain()
-  }
 }
 
 /**

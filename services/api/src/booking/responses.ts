@@ -3,6 +3,7 @@ import {
   type CommandRequest,
   type CommandType,
   type ErrorCode,
+  isoOf,
   OUTCOMES,
   type Outcome,
   type OutcomeKind,
@@ -10,7 +11,7 @@ import {
   type PublicRequest,
 } from '@ticket-line/shared'
 import { z } from 'zod'
-import { eventBodyOf, eventSchema, eventTagOf, isoOf } from '../events/event-body.js'
+import { eventBodyOf, eventSchema, eventTagOf } from '../events/event-body.js'
 import { KEY_REUSED } from '../http/idempotency-key.js'
 import { type Preferences, preferenceApplied } from '../http/prefer.js'
 import {

@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto'
-import { type EventView, saleStateOf } from '@ticket-line/shared'
+import { type EventView, isoOf, saleStateOf } from '@ticket-line/shared'
 import { z } from 'zod'
 import { countSchema, shownEventId, shownUserId, timeSchema } from '../http/schemas.js'
 
@@ -49,13 +49,6 @@ export const eventSchema = z
   .meta({ id: 'Event' })
 
 export type EventBody = z.output<typeof eventSchema>
-
-/** A time for a response. PostgreSQL computes in floats, which are not whole milliseconds. */
-export function isoOf(timeMs: number): string
-export function isoOf(timeMs: number | null): string | null
-export function isoOf(timeMs: number | null): string | null {
-  return timeMs === null ? null : new Date(Math.round(timeMs)).toISOString()
-}
 
 /**
  * The body of responses that show an event.

@@ -1,31 +1,19 @@
 import type { ListedBooking, ListedHold, ListedWaiting } from '@ticket-line/db'
-import type { Log } from '@ticket-line/shared'
 import type { Context } from 'hono'
 import { z } from 'zod'
-import { prefersCsv } from '../http/accept.js'
-import { type CsvValue, csvStream } from '../http/csv.js'
+import { prefers } from '../http/accept.js'
+import { type CsvValue, csvLine } from '../http/csv.js'
 import type { AppEnv } from '../http/env.js'
 import { cutPage, pageQuery } from '../http/paging.js'
 import { eventNotFound } from '../http/problem.js'
-import { sendText } from '../http/reply.js'
-import { defineRoute, principalOf, type Route } from '../http/route.js'
+import { defineRoute, type Route } from '../http/route.js'
 import { eventIdParams, userIdSchema } from '../http/schemas.js'
-import type { ExportLimit } from '../limits/export-limit.js'
-import { tooManyRequests } from '../limits/reply.js'
 import type { EventReads } from './reads.js'
 import { bookingsPageSchema, holdsPageSchema, waitingPageSchema } from './schemas.js'
+import { type ExportDeps, sendExport } from './send-export.js'
 
-/** `Retry-After` for a user whose last download is still running, s. */
-const RETRY_EXPORT_AFTER_S = 5
-
-export interface ListDeps {
+export interface ListDeps extends ExportDeps {
   events: EventReads
-  exports: ExportLimit
-  /** An export ends if its client reads nothing for this long, ms. */
-  exportStallTimeoutMs: number
-  /** Maximum duration of an export, ms. */
-  exportTimeoutMs: number
-  log: Log
 }
 
 /** A list of an event: how its rows are read, and how they look in CSV. */
@@ -102,7 +90,7 @@ function bookingsRoute(deps: ListDeps): Route {
     async handler(c, { params: { eventId }, query }, reply) {
       await requireEvent(eventId, deps)
       const vary = { vary: 'Accept' }
-      const isCsv = prefersCsv(c.req.header('accept'))
+      const isCsv = prefers('text/csv', c.req.header('accept'))
       if (query.standing === 'held') {
         if (isCsv) return sendCsv(c, holds, eventId, query.userId, deps)
         const { page, next } = await readPage(holds, eventId, query, deps)
@@ -134,7 +122,7 @@ function waitingListRoute(deps: ListDeps): Route {
     responses: { 200: { ...listResponse(waitingList), schema: waitingPageSchema } },
     async handler(c, { params: { eventId }, query }, reply) {
       await requireEvent(eventId, deps)
-      if (prefersCsv(c.req.header('accept')))
+      if (prefers('text/csv', c.req.header('accept')))
         return sendCsv(c, waitingList, eventId, query.userId, deps)
       const { page, next } = await readPage(waitingList, eventId, query, deps)
       const shown = page.map(({ userId, position, since }) => ({
@@ -214,44 +202,33 @@ async function* streamRowsOf<Row extends { sequence: number }>(
   yield await rowsOf(...args)
 }
 
-async function sendCsv<Row extends { sequence: number }>(
+function sendCsv<Row extends { sequence: number }>(
   c: Context<AppEnv>,
   list: List<Row>,
   eventId: number,
   userId: string | undefined,
-  { events, exports, exportStallTimeoutMs, exportTimeoutMs, log }: ListDeps,
+  deps: ListDeps,
 ): Promise<Response> {
-  const headers = {
-    vary: 'Accept',
-    'content-disposition': `attachment; filename="event-${eventId}-${list.name}.csv"`,
-  }
-  const mediaType = 'text/csv; charset=utf-8; header=present'
-  if (c.req.method === 'HEAD') return sendText(c, 200, null, mediaType, headers)
-  const leave = await exports.enter(principalOf(c).userId)
-  if (leave === undefined) {
-    c.header('Retry-After', String(RETRY_EXPORT_AFTER_S))
-    return tooManyRequests(c)
-  }
-  const rows =
-    userId === undefined
-      ? list.stream(events, eventId)
-      : streamRowsOf(list, events, eventId, userId)
-  // Read before the response starts, so that an unavailable database gives a 503 instead of a
-  // broken download.
-  const first = await rows.next().catch(async (error: unknown) => {
-    await leave()
-    throw error
-  })
-  const requestId = c.get('requestId')
-  const stream = csvStream({
-    columns: list.columns,
-    first: first.done ? [] : first.value,
-    rest: rows,
-    toFields: list.toFields,
-    stallTimeoutMs: exportStallTimeoutMs,
-    timeoutMs: exportTimeoutMs,
-    onError: (err) => log.warn({ err, requestId }, 'an export ended early'),
-    onEnd: leave,
-  })
-  return sendText(c, 200, stream, mediaType, headers)
+  const { events } = deps
+  return sendExport(
+    c,
+    {
+      mediaType: 'text/csv; charset=utf-8; header=present',
+      headers: {
+        vary: 'Accept',
+        'content-disposition': `attachment; filename="event-${eventId}-${list.name}.csv"`,
+      },
+      head: csvLine(list.columns),
+      lineOf: (row: Row) => csvLine(list.toFields(row)),
+      async begin() {
+        const rest =
+          userId === undefined
+            ? list.stream(events, eventId)
+            : streamRowsOf(list, events, eventId, userId)
+        const first = await rest.next()
+        return { first: first.done ? [] : first.value, rest }
+      },
+    },
+    deps,
+  )
 }

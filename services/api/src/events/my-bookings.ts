@@ -1,5 +1,5 @@
 import { ENDED_SHOWN_DAYS, type UserBookingPlace } from '@ticket-line/db'
-import { isEventId } from '@ticket-line/shared'
+import { isEventId, isoOf } from '@ticket-line/shared'
 import { z } from 'zod'
 import {
   afterParameter,
@@ -11,7 +11,6 @@ import {
 } from '../http/paging.js'
 import { defineRoute, principalOf, type Route } from '../http/route.js'
 import { positionSchema, shownEventId, timeSchema } from '../http/schemas.js'
-import { isoOf } from './event-body.js'
 import type { EventReads } from './reads.js'
 
 const STANDINGS = ['booked', 'held', 'waiting', 'ended'] as const

@@ -78,10 +78,12 @@ export interface EventReadsDeps {
   exportPool: Pool
   postgres: PostgresAccess
   exports: StreamOptions
+  /** Called with the number of the change that created an event. */
+  onCreated?: (eventId: number, lastChange: number) => void
 }
 
 export function createEventReads(deps: EventReadsDeps): EventReads {
-  const { pool, exportPool, postgres, exports } = deps
+  const { pool, exportPool, postgres, exports, onCreated } = deps
   const loadStatus = createLoader({
     query: (eventIds: number[]) => readEventStatuses(pool, eventIds),
     timeoutMs: postgres.timeoutMs,
@@ -127,10 +129,17 @@ export function createEventReads(deps: EventReadsDeps): EventReads {
     status,
     event,
     page: (filter) => read(() => pageEvents(pool, filter)),
-    create: (eventId, totalTickets, owner, actor) =>
-      read(() => createEvent(pool, eventId, totalTickets, owner, actor)),
-    createConfigured: (request) =>
-      change((progress) => createConfiguredEvent(pool, request, progress)),
+    async create(eventId, totalTickets, owner, actor) {
+      const creation = await read(() => createEvent(pool, eventId, totalTickets, owner, actor))
+      if (creation.lastChange !== undefined) onCreated?.(eventId, creation.lastChange)
+      return creation
+    },
+    async createConfigured(request) {
+      const creation = await change((progress) => createConfiguredEvent(pool, request, progress))
+      if (creation.kind === 'created' && creation.lastChange !== undefined)
+        onCreated?.(creation.event.eventId, creation.lastChange)
+      return creation
+    },
     remove: (eventId) => change((progress) => deleteEvent(pool, eventId, progress)),
     userBookings: (userId, filter) => read(() => pageUserBookings(pool, userId, filter)),
     claim: (eventId, userId) => read(() => readUserClaim(pool, eventId, userId)),

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { prefersCsv, prefersHtml } from './accept.js'
+import { prefers, prefersHtml } from './accept.js'
 
 it.each([
   [undefined, false],
@@ -15,7 +15,7 @@ it.each([
   ['text/csv;q=x, application/json', false],
   ['text/html, text/csv;q=0.9, */*;q=0.1', true],
 ])('decides whether "Accept: %s" prefers CSV: %s', (accept, expected) => {
-  expect(prefersCsv(accept)).toBe(expected)
+  expect(prefers('text/csv', accept)).toBe(expected)
 })
 
 it.each([

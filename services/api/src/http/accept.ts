@@ -24,10 +24,10 @@ function rate(accept: string, mediaType: string): Rating {
   return best
 }
 
-/** True if the client prefers CSV to JSON. A client that names neither gets JSON. */
-export function prefersCsv(accept: string | undefined): boolean {
+/** True if the client prefers a media type to JSON. A client that names neither gets JSON. */
+export function prefers(mediaType: string, accept: string | undefined): boolean {
   if (accept === undefined) return false
-  return rate(accept, 'text/csv').quality > rate(accept, 'application/json').quality
+  return rate(accept, mediaType).quality > rate(accept, 'application/json').quality
 }
 
 /**

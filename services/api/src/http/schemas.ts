@@ -1,4 +1,5 @@
 import {
+  CHANGE_TYPES,
   isEventId,
   isUserId,
   MAX_EVENT_ID,
@@ -62,5 +63,9 @@ export const positionSchema = z
   .int()
   .min(1)
   .meta({ description: 'Live rank in the waiting list; 1 is the next to be promoted.' })
+/** A type of change, in a request or a response. */
+export const changeTypeSchema = z
+  .enum(CHANGE_TYPES, { error: `must be one of ${CHANGE_TYPES.join(', ')}` })
+  .meta({ id: 'ChangeType' })
 export const outcomeKindSchema = z.enum(PUBLIC_OUTCOME_KINDS).meta({ id: 'Outcome' })
 export const messageSchema = z.strictObject({ message: z.string() }).meta({ id: 'Message' })

@@ -1,3 +1,5 @@
+import { busy } from '../http/problem.js'
+
 /** Allows at most `max` of something at once. */
 export interface ConcurrencyLimit {
   /** Takes a place. Returns false if none is free. */
@@ -21,6 +23,26 @@ export function createConcurrencyLimit(max: number): ConcurrencyLimit {
     leave: () => void count--,
     enterAgain: () => void count++,
     count: () => count,
+  }
+}
+
+/**
+ * Runs a call that waits for something. While it waits, it counts as a long poll and not as a
+ * request.
+ *
+ * @throws AppError `busy` if this process has as many long polls as it may have
+ */
+export async function asLongPoll<T>(
+  { requests, longPolls }: { requests: ConcurrencyLimit; longPolls: ConcurrencyLimit },
+  wait: () => Promise<T>,
+): Promise<T> {
+  if (!longPolls.enter()) throw busy('Too many clients are waiting. Please ask without waiting.')
+  requests.leave()
+  try {
+    return await wait()
+  } finally {
+    longPolls.leave()
+    requests.enterAgain()
   }
 }
 

@@ -1,3 +1,4 @@
+import type { LastChangesRead } from '@ticket-line/db'
 import { every, type Log } from '@ticket-line/shared'
 
 /** What is known of an event whose changes are watched. */
@@ -36,14 +37,8 @@ export interface ChangeWatch {
   close(): void
 }
 
-/** The last changes of events that exist, and the epoch, as one read has found them. */
-export interface LastChangesRead {
-  epoch: string
-  lastChanges: ReadonlyMap<number, number>
-}
-
 export interface ChangeWatchDeps {
-  /** Reads the last changes of these events. */
+  /** Reads the last changes of events; see `readLastChanges`. */
   read: (eventIds: number[]) => Promise<LastChangesRead>
   /** Connects the watch to announcements; see `followAnnouncements`. */
   follow: (handlers: {

@@ -19,6 +19,7 @@ import {
 } from '../http/problem.js'
 import { OVERLOADED } from '../http/request-context.js'
 import { ROLE_NEEDED, type Route, supportsOnly } from '../http/route.js'
+import { EPOCH_CHANGED } from '../live/change-feed.js'
 import { TOO_MANY_WEBHOOKS, WEBHOOK_DISABLED, WEBHOOK_NOT_FOUND } from '../webhooks/routes.js'
 
 /** An example message for each code. */
@@ -40,6 +41,7 @@ const MESSAGES: Record<ErrorCode, string> = {
   too_many_webhooks: TOO_MANY_WEBHOOKS,
   webhook_disabled: WEBHOOK_DISABLED,
   changes_pruned: CHANGES_PRUNED,
+  epoch_changed: EPOCH_CHANGED,
   payload_too_large: TOO_LARGE,
   unsupported_media_type: NOT_JSON,
   internal: INTERNAL,

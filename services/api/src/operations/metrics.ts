@@ -23,6 +23,12 @@ export interface Metrics {
   watchLine(line: { counts(): PendingCounts }): void
   /** Shows the current requests and long polls. */
   watchRequests(limits: { requests: Counted; longPolls: Counted }): void
+  /** Changes of watched events, by how this process learned of them. */
+  changesLearned: Counter<'source'>
+  /** Age of changes when clients that wait for them get them. */
+  changeLag: Histogram
+  /** Shows the events whose changes somebody waits for. */
+  watchChanges(watch: { counts(): { events: number; listeners: number } }): void
   /** Shows the connections of a pool. */
   watchPool(name: string, pool: Pool): void
 }
@@ -49,10 +55,18 @@ export function createMetrics(): Metrics {
     labelNames: ['outcome'],
     registers,
   })
+  const changesLearned = new Counter({
+    name: 'ticket_line_changes_learned_total',
+    help: 'Changes of watched events that this process learned of, by source: announcement, or the read that follows once a second.',
+    labelNames: ['source'],
+    registers,
+  })
+  for (const source of ['announcement', 'read']) changesLearned.inc({ source }, 0)
   for (const outcome of EARLY_REFUSALS) refusedEarly.inc({ outcome }, 0)
   return {
     registry,
     refusedEarly,
+    changesLearned,
     page: createMetricsPage(registry),
     requests: new Histogram({
       name: 'ticket_line_http_request_duration_seconds',
@@ -72,13 +86,30 @@ export function createMetrics(): Metrics {
       buckets: JOB_SIZES,
       registers,
     }),
+    changeLag: new Histogram({
+      name: 'ticket_line_change_lag_seconds',
+      help: 'Time from the decision of a change to when clients that wait for changes of its event get it.',
+      buckets: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
+      registers,
+    }),
+    watchChanges(watch) {
+      new Gauge({
+        name: 'ticket_line_changes_watched',
+        help: 'events: events whose changes this process watches; listeners: clients that wait for them.',
+        labelNames: ['what'],
+        registers,
+        collect() {
+          for (const [what, count] of Object.entries(watch.counts())) this.set({ what }, count)
+        },
+      })
+    },
     watchLine(line) {
       counts = () => line.counts()
     },
     watchRequests({ requests, longPolls }) {
       new Gauge({
         name: 'ticket_line_http_requests_under_way',
-        help: 'requests: requests that are being handled; long_polls: clients that wait for a job.',
+        help: 'requests: requests that are being handled; long_polls: clients that wait for a job or a change.',
         labelNames: ['what'],
         registers,
         collect() {

@@ -16,6 +16,7 @@ import type { AppEnv } from '../http/env.js'
 import type { Guards } from '../http/route.js'
 import { createConcurrencyLimit } from '../limits/concurrency.js'
 import { createExportLimit } from '../limits/export-limit.js'
+import type { ChangeFeed } from '../live/change-feed.js'
 import { createMetrics } from '../operations/metrics.js'
 import type { WebhookDeps } from '../webhooks/routes.js'
 import type { WebhookStore } from '../webhooks/store.js'
@@ -116,6 +117,17 @@ export function fakeEvents(changes: Partial<EventReads> = {}): EventReads {
   }
 }
 
+/** A feed in which no event has a change. */
+export function fakeChanges(changes: Partial<ChangeFeed> = {}): ChangeFeed {
+  const none = { changes: [], next: 0, epoch: 'one' }
+  return {
+    read: async () => none,
+    wait: async () => none,
+    export: async () => ({ first: [], rest: noRows(), lastChange: 0, epoch: 'one' }),
+    ...changes,
+  }
+}
+
 /** The sale of an event that was never changed, and of which the user has nothing. */
 export const openSale: Sale = {
   nowMs: 1_700_000_000_000,
@@ -185,6 +197,7 @@ export function appUnderTest(changes: Partial<AppDeps> = {}) {
     line: fakeLine(booked),
     availability: { redis: () => true, postgres: () => true },
     events: fakeEvents(),
+    changes: fakeChanges(),
     sales: fakeSales(),
     ...fakeWebhooks(),
     initializeOpen: false,

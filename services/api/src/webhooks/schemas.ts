@@ -16,7 +16,13 @@ import {
   nextSchema,
   wordsParameter,
 } from '../http/paging.js'
-import { countSchema, eventIdSchema, shownEventId, timeSchema } from '../http/schemas.js'
+import {
+  changeTypeSchema,
+  countSchema,
+  eventIdSchema,
+  shownEventId,
+  timeSchema,
+} from '../http/schemas.js'
 
 /** The path parameter `:id`. */
 export const webhookParams = z.object({
@@ -35,13 +41,9 @@ function unique<T>(values: T[]): T[] {
   return [...new Set(values)]
 }
 
-const typeSchema = z
-  .enum(CHANGE_TYPES, { error: `must be one of ${CHANGE_TYPES.join(', ')}` })
-  .meta({ id: 'ChangeType' })
-
 const typesError = { error: 'must be an array of at least one type, or null' }
 const typesSchema = z
-  .array(typeSchema, typesError)
+  .array(changeTypeSchema, typesError)
   .min(1, typesError)
   .max(CHANGE_TYPES.length, { error: 'must not name a type twice' })
   .transform(unique)
@@ -124,7 +126,7 @@ export const replayBody = z
 const shownWebhook = {
   id: z.string().meta({ example: '3f2b7c1e-5d0a-4c53-9f0e-8a1b2c3d4e5f' }),
   url: z.string().meta({ example: 'https://crm.example.com/hooks/tickets' }),
-  types: z.array(typeSchema).nullable(),
+  types: z.array(changeTypeSchema).nullable(),
   eventIds: z.array(shownEventId).nullable(),
   format: formatSchema,
   description: z.string().nullable(),

@@ -31,8 +31,8 @@ export class SetAsideError extends Error {
  */
 export async function jobResultOf(applying: Promise<AppliedBatch>): Promise<JobResult> {
   try {
-    const { outcomes, due } = await applying
-    return { kind: 'decided', outcomes, due }
+    const { outcomes, lastChanges, due } = await applying
+    return { kind: 'decided', outcomes, lastChanges, due }
   } catch (error) {
     if (error instanceof GivenUpError) return { kind: 'given_up' }
     if (error instanceof SetAsideError) return { kind: 'set_aside', error }

@@ -1,0 +1,213 @@
+import { type ChangePage, type ChangeRange, type Pool, pageChanges } from '@ticket-line/db'
+import { AppError, type Clock, type LoggedChange, sleep, systemClock } from '@ticket-line/shared'
+import type { ExportedRows } from '../events/send-export.js'
+import { callPostgres, type PostgresAccess } from '../http/postgres-access.js'
+import { CHANGES_PRUNED, eventNotFound, unavailable } from '../http/problem.js'
+import type { Lifecycle } from '../http/request-context.js'
+import type { ChangeWatch, KnownChange } from './change-watch.js'
+
+/** Changes that a reader asks for. */
+export interface ChangeRequest extends ChangeRange {
+  /** The epoch in which the reader got `after`; undefined if it does not say. */
+  epoch?: string | undefined
+}
+
+/** What a reader gets. */
+export type ChangesRead = Pick<ChangePage, 'changes' | 'next' | 'epoch'>
+
+/**
+ * The changes of events, for readers. Every method throws AppError `event_not_found`,
+ * `epoch_changed` or `changes_pruned` if there is nothing to continue from, and `unavailable` if
+ * PostgreSQL cannot be read.
+ */
+export interface ChangeFeed {
+  read(request: ChangeRequest): Promise<ChangesRead>
+  /**
+   * Waits for changes if there are none. Returns none after `waitMs`, and when the process stops.
+   * It has no connection to PostgreSQL while it waits.
+   */
+  wait(request: ChangeRequest, waitMs: number): Promise<ChangesRead>
+  /** Reads all changes up to the one that is the last now. */
+  export(request: Omit<ChangeRequest, 'limit'>): Promise<ChangeExport>
+}
+
+export interface ChangeExport extends ExportedRows<LoggedChange> {
+  lastChange: number
+  epoch: string
+}
+
+export interface ChangeFeedDeps {
+  pool: Pool
+  /** Connections for exports. One is used for each page, not for the whole export. */
+  exportPool: Pool
+  postgres: PostgresAccess
+  watch: Pick<ChangeWatch, 'watch' | 'known'>
+  lifecycle: Lifecycle
+  /** Called with the age of changes when clients that wait for them get them, s. */
+  onDelivered?: (ageSeconds: number) => void
+  clock?: Clock
+}
+
+/** Changes of one page of an export. They are in memory at once. */
+const EXPORT_PAGE = 1000
+/** Changes that one read gets for everybody who waits for the changes of an event. */
+const SHARED_PAGE = 1000
+
+/** Message of `epoch_changed`. */
+export const EPOCH_CHANGED =
+  'The database was restored, so numbers of changes no longer mean what they meant. Read the lists of the event, and follow its changes from the beginning.'
+
+/** @throws AppError if the reader cannot continue from where it is */
+function checkPage(page: ChangePage | undefined, { after, epoch }: ChangeRequest): ChangePage {
+  if (page === undefined) throw eventNotFound()
+  if ((epoch !== undefined && epoch !== page.epoch) || after > page.lastChange)
+    throw new AppError('epoch_changed', EPOCH_CHANGED)
+  if (after + 1 < page.oldest)
+    throw new AppError('changes_pruned', CHANGES_PRUNED, { oldest: page.oldest })
+  return page
+}
+
+/** The part of a page of all changes that a reader asks for. */
+function partOf(page: ChangePage, { types, limit }: ChangeRequest): ChangePage {
+  const matching = types ? page.changes.filter(({ type }) => types.includes(type)) : page.changes
+  if (matching.length <= limit) return { ...page, changes: matching }
+  const changes = matching.slice(0, limit)
+  return { ...page, changes, next: (changes.at(-1) as LoggedChange).no }
+}
+
+/** An empty page, if it is known without a read that there is nothing after `after`. */
+function emptyPage(
+  { after, epoch }: ChangeRequest,
+  known: KnownChange | undefined,
+): ChangePage | undefined {
+  if (known?.lastChange !== after || (epoch !== undefined && epoch !== known.epoch))
+    return undefined
+  return { changes: [], next: after, lastChange: after, oldest: after + 1, epoch: known.epoch }
+}
+
+export function createChangeFeed(deps: ChangeFeedDeps): ChangeFeed {
+  const { pool, exportPool, postgres, watch, lifecycle, clock = systemClock } = deps
+
+  async function read(request: ChangeRequest): Promise<ChangePage> {
+    const page = await callPostgres(postgres, () => pageChanges(pool, request))
+    return checkPage(page, request)
+  }
+
+  /** Reads that are in progress for clients that wait, by event and number. */
+  const shared = new Map<string, Promise<ChangePage | undefined>>()
+
+  /**
+   * Reads what comes after the last change that a client has waited at. Usually all clients that
+   * wait for an event are at the same one, whatever types they ask for, so they share the read.
+   */
+  async function readShared(request: ChangeRequest): Promise<ChangePage> {
+    const { eventId, after } = request
+    const key = `${eventId}:${after}`
+    let page = shared.get(key)
+    if (page === undefined) {
+      page = callPostgres(postgres, () => pageChanges(pool, { eventId, after, limit: SHARED_PAGE }))
+      shared.set(key, page)
+      page.then(countDelivered, () => undefined).finally(() => shared.delete(key))
+    }
+    return partOf(checkPage(await page, request), request)
+  }
+
+  function countDelivered(page: ChangePage | undefined): void {
+    const first = page?.changes[0]
+    if (first !== undefined) deps.onDelivered?.(Math.max(0, clock.wallMs() - first.atMs) / 1000)
+  }
+
+  /**
+   * Waits until something other than this page is known of its event.
+   *
+   * @returns false if the time is over or the process stops
+   */
+  async function untilNews(page: ChangePage, news: News, untilMs: number): Promise<boolean> {
+    for (;;) {
+      const ms = untilMs - clock.steadyMs()
+      if (ms <= 0 || lifecycle.draining) return false
+      if (news.isNewTo(page)) return true
+      await news.next(ms)
+    }
+  }
+
+  async function wait(request: ChangeRequest, waitMs: number): Promise<ChangePage> {
+    const { eventId } = request
+    const untilMs = clock.steadyMs() + waitMs
+    if (!postgres.availability.postgres()) throw unavailable()
+    // The watch begins before the read, so that no change can come between them.
+    using news = watchForNews(watch, eventId)
+    let page = emptyPage(request, watch.known(eventId)) ?? (await read(request))
+    while (page.changes.length === 0) {
+      const rest = { ...request, after: page.next, epoch: page.epoch }
+      if (page.next === page.lastChange) {
+        if (!(await untilNews(page, news, untilMs))) break
+        page = await readShared(rest)
+      } else {
+        // Only changes of other types were looked at.
+        if (clock.steadyMs() >= untilMs || lifecycle.draining) break
+        page = await read(rest)
+      }
+    }
+    return page
+  }
+
+  async function* pagesAfter(
+    first: ChangePage,
+    range: Omit<ChangeRange, 'after' | 'limit'>,
+  ): AsyncGenerator<LoggedChange[]> {
+    let after = first.next
+    while (after < first.lastChange) {
+      const request = { ...range, after, limit: EXPORT_PAGE, epoch: first.epoch }
+      const page = checkPage(await pageChanges(exportPool, request), request)
+      const changes = page.changes.filter(({ no }) => no <= first.lastChange)
+      if (changes.length > 0) yield changes
+      after = page.next
+    }
+  }
+
+  return {
+    read,
+    wait,
+    async export(asked) {
+      const request = { ...asked, limit: EXPORT_PAGE }
+      const read = callPostgres(postgres, () => pageChanges(exportPool, request))
+      const first = checkPage(await read, request)
+      const { lastChange, epoch, changes } = first
+      return { lastChange, epoch, first: changes, rest: pagesAfter(first, asked) }
+    },
+  }
+}
+
+/** What a client that waits learns of its event. */
+interface News extends Disposable {
+  /** True if the event is known to differ from what a page says. */
+  isNewTo(page: ChangePage): boolean
+  /** Resolves when something is learned, and after `ms`. */
+  next(ms: number): Promise<void>
+}
+
+function watchForNews(watch: ChangeFeedDeps['watch'], eventId: number): News {
+  let learned: { lastChange: number | undefined } | undefined
+  let waiting: AbortController | undefined
+  const stop = watch.watch(eventId, (lastChange) => {
+    learned = { lastChange }
+    waiting?.abort()
+  })
+  return {
+    isNewTo({ lastChange, epoch }) {
+      // What the watch knew before was known before the page was read. Each thing is news once, so
+      // that a wrong announcement causes no more than one read.
+      const isNew =
+        learned !== undefined &&
+        (learned.lastChange !== lastChange || watch.known(eventId)?.epoch !== epoch)
+      learned = undefined
+      return isNew
+    },
+    async next(ms) {
+      waiting = new AbortController()
+      await sleep(ms, waiting.signal)
+    },
+    [Symbol.dispose]: stop,
+  }
+}
