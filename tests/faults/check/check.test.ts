@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import type { Answer, CommandCall } from '../history.ts'
 import { check, type Evidence } from './check.ts'
+import type { ChangeRow } from './rows.ts'
 import { createSampleRun, type SampleRequest } from './sample-run.ts'
 
 /** Two tickets and four users: two wait, one of them is promoted, one repeats a key. */
@@ -223,7 +224,9 @@ describe('check', () => {
         evidence.rows.commands.pop()
         evidence.rows.entries.pop()
         evidence.rows.claims.pop()
-        Object.assign(evidence.rows.events[0] as object, { waitingCount: 1 })
+        evidence.rows.changes.pop()
+        const lastChange = evidence.rows.changes.length
+        Object.assign(evidence.rows.events[0] as object, { waitingCount: 1, lastChange })
         Object.assign(evidence.rows.blockCounts[0] as object, { waiting: 1 })
       },
     ],
@@ -316,6 +319,55 @@ describe('check', () => {
           { userId: 'bob', promoted: false },
         ]
         history.lists.push({ eventId: 1, list: 'bookings', items })
+      },
+    ],
+    ['a change that is not logged', ['lost'], ({ rows }) => void rows.changes.splice(2, 1)],
+    [
+      'a last change that is not logged',
+      ['lost'],
+      ({ rows }) => {
+        rows.changes.pop()
+        Object.assign(rows.events[0] as object, { lastChange: rows.changes.length })
+      },
+    ],
+    [
+      'a number of a change that was skipped',
+      ['lost', 'wrongAnswers'],
+      ({ rows }) => {
+        for (const change of rows.changes.slice(3)) change.no += 1
+      },
+    ],
+    [
+      'a last number that no change has',
+      ['lost'],
+      ({ rows }) => {
+        Object.assign(rows.events[0] as object, { lastChange: rows.changes.length + 1 })
+      },
+    ],
+    [
+      'a change that is logged twice',
+      ['doubled'],
+      ({ rows }) => {
+        const change = rows.changes.at(-1) as (typeof rows.changes)[number]
+        rows.changes.push({ ...change, no: change.no + 1 })
+        Object.assign(rows.events[0] as object, { lastChange: change.no + 1 })
+      },
+    ],
+    [
+      'a change that is logged for another user',
+      ['wrongAnswers'],
+      ({ rows }) => {
+        Object.assign(rows.changes[1] as object, { userId: 'eve' })
+      },
+    ],
+    [
+      'changes that are logged in another order than decided',
+      ['wrongAnswers'],
+      ({ rows }) => {
+        const [second, third] = rows.changes.splice(1, 2).reverse()
+        Object.assign(second as object, { no: 2 })
+        Object.assign(third as object, { no: 3 })
+        rows.changes.splice(1, 0, second as ChangeRow, third as ChangeRow)
       },
     ],
   ])('reports %s', (_, promises, falsify) => {

@@ -1,5 +1,6 @@
 import type { History } from '../history.ts'
 import { checkAnswers } from './answers.ts'
+import { checkChangeNumbers } from './change-log.ts'
 import { checkEarlyRefusals } from './early-refusals.ts'
 import { checkFinalState } from './final-state.ts'
 import type { Finding, Report } from './finding.ts'
@@ -25,6 +26,7 @@ export function check({ history, journal, rows }: Evidence): Finding[] {
   const report: Report = (promise, text) => findings.push({ promise, text })
   checkFinalState(rows, report)
   checkLineOrder(history.events, journal, rows, report)
+  checkChangeNumbers(rows, report)
   checkAnswers(history, rows, report)
   checkEarlyRefusals(history.commands, report)
   checkLists(history.lists, rows, report)

@@ -6,14 +6,16 @@ import {
   type NaiveEvent,
 } from '../../model/naive-model.ts'
 import type { EventSettings, HistoryEvent } from '../history.ts'
+import { differenceOfLogs } from './change-log.ts'
 import type { Finding, Report } from './finding.ts'
 import type { LineCommand, LineJournal } from './journal.ts'
 import type { BookingRow, CommandRow, EntryRow, Rows } from './rows.ts'
 
 /**
  * Decides every command again with the naive model, in the order of its line. PostgreSQL must hold
- * the same: every outcome, every position, every promotion, and the same bookings and waiting-list
- * entries in the same order. Commands that were refused or rejected must have changed nothing.
+ * the same: every outcome, every position, every promotion, the same bookings and waiting-list
+ * entries in the same order, and the same change log. Commands that were refused or rejected must
+ * have changed nothing.
  */
 export function checkLineOrder(
   events: HistoryEvent[],
@@ -49,14 +51,15 @@ export function checkLineOrder(
   }
   const bookings = Map.groupBy(rows.bookings, (row) => row.eventId)
   const entries = Map.groupBy(rows.entries, (row) => row.eventId)
-  for (const [eventId, { made }] of replay.events) {
+  const changes = Map.groupBy(rows.changes, (row) => row.eventId)
+  for (const [eventId, { made, log }] of replay.events) {
     if (replay.diverged.has(eventId)) continue
-    const difference = differenceOfClaims(
-      made,
-      bookings.get(eventId) ?? [],
-      entries.get(eventId) ?? [],
-    )
-    if (difference !== undefined) report(difference.promise, `event ${eventId}: ${difference.text}`)
+    for (const difference of [
+      differenceOfClaims(made, bookings.get(eventId) ?? [], entries.get(eventId) ?? []),
+      differenceOfLogs(log, changes.get(eventId) ?? []),
+    ])
+      if (difference !== undefined)
+        report(difference.promise, `event ${eventId}: ${difference.text}`)
   }
 }
 

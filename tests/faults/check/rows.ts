@@ -1,4 +1,4 @@
-import type { Outcome } from '@ticket-line/shared'
+import type { LoggedChange, Outcome } from '@ticket-line/shared'
 import pg from 'pg'
 
 /** What PostgreSQL holds after a run, read with the checker's own statements. */
@@ -10,7 +10,11 @@ export interface Rows {
   /** Sum of the counters in `waitlist_blocks`. */
   blockCounts: { eventId: number; waiting: number }[]
   commands: CommandRow[]
+  /** The change logs, in order of event and number. */
+  changes: ChangeRow[]
 }
+
+export type ChangeRow = LoggedChange
 
 export interface EventRow {
   eventId: number
@@ -24,6 +28,8 @@ export interface EventRow {
   canceled: boolean
   /** True if a settle is still to come. */
   isDue: boolean
+  /** The last number in its change log. */
+  lastChange: number
 }
 
 export interface BookingRow {
@@ -76,7 +82,7 @@ const QUERIES: Record<keyof Rows, string> = {
   events: `SELECT event_id::float8 AS "eventId", total_tickets AS "totalTickets",
     coalesce(capacity, total_tickets) AS capacity, available_tickets AS "availableTickets",
     held_count AS "heldCount", waiting_count AS "waitingCount", canceled_at IS NOT NULL AS canceled,
-    due_at IS NOT NULL AS "isDue" FROM events ORDER BY event_id`,
+    due_at IS NOT NULL AS "isDue", last_change::float8 AS "lastChange" FROM events ORDER BY event_id`,
   bookings: `SELECT event_id::float8 AS "eventId", sequence::float8, user_id AS "userId", status, promoted,
     granted, ${ms('expires_at')} AS "expiresAtMs", ${ms('canceled_at')} AS "endedAtMs"
     FROM bookings ORDER BY event_id, sequence`,
@@ -88,6 +94,8 @@ const QUERIES: Record<keyof Rows, string> = {
   commands: `SELECT command_id AS "commandId", type, event_id::float8 AS "eventId", user_id AS "userId", caller,
     outcome, position, booking_sequence::float8 AS "bookingSequence", promoted_user_id AS "promotedUserId",
     replay_of AS "replayOf", data, ${ms('decided_at')} AS "decidedAtMs" FROM commands`,
+  changes: `SELECT event_id::float8 AS "eventId", no::float8, type, ${ms('at')} AS "atMs", user_id AS "userId",
+    sequence::float8, actor, command_id AS "commandId", data FROM changes ORDER BY event_id, no`,
 }
 
 /** Reads everything in one snapshot. */

@@ -76,7 +76,7 @@ export function createSampleRun(
   return {
     history,
     journal: new Map([['event-1', line]]),
-    rows: { ...claimRowsOf(event), commands: commandRows },
+    rows: { ...claimRowsOf(event), commands: commandRows, changes: [...event.log] },
   }
 }
 
@@ -136,7 +136,13 @@ function callOf(
   return key === undefined ? call : { ...call, key }
 }
 
-function claimRowsOf({ totalTickets, tickets, waiting, made }: NaiveEvent): Omit<Rows, 'commands'> {
+function claimRowsOf({
+  totalTickets,
+  tickets,
+  waiting,
+  made,
+  log,
+}: NaiveEvent): Omit<Rows, 'commands' | 'changes'> {
   const rowOf = (claim: NaiveClaim) => ({
     ...claim,
     eventId: EVENT,
@@ -155,6 +161,7 @@ function claimRowsOf({ totalTickets, tickets, waiting, made }: NaiveEvent): Omit
         waitingCount: waiting.length,
         canceled: false,
         isDue: false,
+        lastChange: log.length,
       },
     ],
     bookings: made.filter(({ kind }) => kind === 'booking').map(rowOf),

@@ -2,7 +2,9 @@ import type { Mutation } from '../fleet/mutation.ts'
 import {
   bookMoreThanAll,
   bookTwice,
+  cancelAndDie,
   cancelAtOnce,
+  cancelOne,
   frozenWorker,
   lapseOne,
   loseCommitReplies,
@@ -26,7 +28,9 @@ const noGlobalConcurrency: Mutation = {
   wrapper: 'withoutGlobalConcurrency',
 }
 
-const changeStore = (wrapper: 'withoutClaims' | 'withoutStoredOutcomes'): Mutation => ({
+const changeStore = (
+  wrapper: 'withoutClaims' | 'withoutStoredOutcomes' | 'withDeathAfterCommit' | 'withLateLog',
+): Mutation => ({
   kind: 'wrap',
   package: 'packages/db',
   function: 'createLineStore',
@@ -93,6 +97,39 @@ export const GUARDS: Guard[] = [
       },
     ],
     proof: lapseOne,
+  },
+  {
+    name: 'log of every change',
+    remove: [
+      {
+        kind: 'wrap',
+        package: 'services/booking-worker',
+        function: 'logOf',
+        wrapper: 'withoutCancellationsInLog',
+      },
+    ],
+    proof: cancelOne,
+  },
+  {
+    name: 'consecutive numbers of changes',
+    remove: [
+      {
+        kind: 'wrap',
+        package: 'services/booking-worker',
+        function: 'writesOf',
+        wrapper: 'withSkippedNumber',
+      },
+    ],
+    proof: cancelOne,
+  },
+  {
+    name: 'log in the transaction of the decision',
+    alsoBroken: {
+      what: 'a worker dies right after a COMMIT',
+      mutations: [changeStore('withDeathAfterCommit')],
+    },
+    remove: [changeStore('withLateLog')],
+    proof: cancelAndDie,
   },
   {
     name: 'idle-in-transaction timeout',

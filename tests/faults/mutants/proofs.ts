@@ -116,6 +116,27 @@ export const bookMoreThanAll: Proof = async (mutations) =>
     }),
   )
 
+/** Two users book, a third waits, and the first one cancels. */
+export const cancelOne: Proof = async (mutations) =>
+  textsOf(
+    await onTestbed(mutations, async (testbed) => {
+      await testbed.createEvent(1, 2)
+      for (const userId of ['ann', 'bob', 'cid'])
+        await sendCommand(testbed, testbed.endpoints[0], commandOf('book', 1, userId))
+      await sendCommand(testbed, testbed.endpoints[0], commandOf('cancel', 1, 'ann'))
+    }),
+  )
+
+/** A user books and cancels, and the worker dies right after the COMMIT of the cancellation. */
+export const cancelAndDie: Proof = async (mutations) =>
+  textsOf(
+    await onTestbed(mutations, async (testbed) => {
+      await testbed.createEvent(1, 2)
+      for (const type of ['book', 'cancel'] as const)
+        await sendCommand(testbed, testbed.endpoints[0], commandOf(type, 1, 'mortal'))
+    }),
+  )
+
 /**
  * Two users hold the only two tickets, and two others wait. One hold is extended. When the other one
  * lapses, its ticket is offered to the first who waits, and to nobody else.

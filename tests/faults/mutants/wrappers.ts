@@ -1,5 +1,5 @@
-import type { decide, settle } from '@ticket-line/booking-worker/booking'
-import type { createLineStore, LineStore, LoadedBatch } from '@ticket-line/db'
+import type { decide, logOf, settle, writesOf } from '@ticket-line/booking-worker/booking'
+import type { BatchWrites, createLineStore, LineStore, LoadedBatch } from '@ticket-line/db'
 import type { createLine } from '@ticket-line/line/server'
 
 // Each wrapper gets a function of the build and returns the one that replaces it. The processes of
@@ -52,6 +52,65 @@ export const withoutDeadlines =
       if (claim.expiresAtMs !== null) claim.expiresAtMs = Math.min(claim.expiresAtMs, nowMs)
     return original(state, nowMs, apply)
   }
+
+/** Canceled bookings are not logged. */
+export const withoutCancellationsInLog =
+  (original: typeof logOf): typeof logOf =>
+  (change) =>
+    original(change).filter(({ type }) => type !== 'booking.canceled')
+
+/** Each batch skips a number of the log. The fast path does not. */
+export const withSkippedNumber =
+  (original: typeof writesOf): typeof writesOf =>
+  (...args) => {
+    const writes = original(...args)
+    for (const row of writes.log) row.no += 1
+    for (const row of writes.events)
+      if (writes.log.some(({ eventId }) => eventId === row.eventId)) row.lastChange += 1
+    return writes
+  }
+
+/**
+ * The worker dies right after COMMIT if the batch has a command of a user whose name begins with
+ * `mortal`. When the job runs again, the command has its outcome, so the batch writes nothing.
+ */
+export const withDeathAfterCommit = (create: typeof createLineStore): typeof createLineStore =>
+  changeCommit(create, async (writes, commit) => {
+    await commit(writes)
+    if (writes.decided.some(({ command }) => command.userId.startsWith('mortal')))
+      process.kill(process.pid, 'SIGKILL')
+  })
+
+/** The log is written in a transaction of its own, after the one of the decision. */
+export const withLateLog = (create: typeof createLineStore): typeof createLineStore =>
+  changeCommit(create, async (writes, commit, pool) => {
+    await commit({ ...writes, log: [] })
+    await pool.query(
+      `INSERT INTO changes (event_id, no, at, type, user_id, sequence, actor, command_id, data)
+        SELECT "eventId", no, to_timestamp($2 / 1000.0), type, "userId", sequence, actor, "commandId", data
+        FROM jsonb_to_recordset($1::jsonb) AS n ("eventId" bigint, no bigint, type text, "userId" text,
+          sequence bigint, actor text, "commandId" text, data jsonb)`,
+      [JSON.stringify(writes.log), writes.nowMs],
+    )
+  })
+
+type Commit = (writes: BatchWrites) => Promise<void>
+type Pool = Parameters<typeof createLineStore>[0]
+
+function changeCommit(
+  create: typeof createLineStore,
+  change: (writes: BatchWrites, commit: Commit, pool: Pool) => Promise<void>,
+): typeof createLineStore {
+  return (pool, sidePool) => {
+    const store = create(pool, sidePool)
+    const begin: LineStore['begin'] = async (request) => {
+      const transaction = await store.begin(request)
+      const commit: Commit = (writes) => change(writes, transaction.commit, pool)
+      return { ...transaction, commit }
+    }
+    return { ...store, begin }
+  }
+}
 
 /** The worker does not check the state that it decided. */
 export const withoutInvariants = () => (): void => undefined
