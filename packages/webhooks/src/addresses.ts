@@ -44,9 +44,12 @@ export function hostOf(url: URL): string {
   return url.hostname.replace(/^\[(.*)\]$/, '$1').replace(/\.$/, '')
 }
 
-/** True if the operator has allowed the host of a URL, whatever its addresses are. */
-export function isAllowedHost(url: URL, { allowedHosts }: AddressRules): boolean {
-  const host = hostOf(url)
+/**
+ * True if the operator has allowed a host at the port of a URL.
+ *
+ * @param host the host of the URL, or one of its addresses
+ */
+export function isAllowed(host: string, url: URL, { allowedHosts }: AddressRules): boolean {
   const port = url.port || (url.protocol === 'http:' ? '80' : '443')
   return allowedHosts.has(host) || allowedHosts.has(`${host}:${port}`)
 }
@@ -61,17 +64,18 @@ export function checkUrl(text: string, rules: AddressRules): URL | string {
   if (text.length > MAX_WEBHOOK_URL_LENGTH) {
     return `must have at most ${MAX_WEBHOOK_URL_LENGTH} characters`
   }
-  // `URL` removes white space and control characters without an error.
+  // `URL` removes white space and control characters without an error, and takes a backslash for a
+  // slash. Other parsers do not.
   // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what must not be in it
-  const url = /[\u0000-\u0020\u007f]/.test(text) ? null : URL.parse(text)
+  const url = /[\u0000-\u0020\u007f\\]/.test(text) ? null : URL.parse(text)
   const schemes = rules.allowHttp ? ['https:', 'http:'] : ['https:']
   if (url === null || !schemes.includes(url.protocol)) {
     return rules.allowHttp ? 'must be an http or https URL' : 'must be an https URL'
   }
   if (url.username !== '' || url.password !== '') return 'must not contain a user name or password'
   if (text.includes('#')) return 'must not contain a fragment'
-  if (isAllowedHost(url, rules)) return url
   const host = hostOf(url)
+  if (isAllowed(host, url, rules)) return url
   if (isIP(host) === 0 ? isLocalName(host) : !isPublicAddress(host)) {
     return 'must not lead to a private or reserved address'
   }

@@ -3,7 +3,7 @@ import http, { type IncomingMessage } from 'node:http'
 import https from 'node:https'
 import { isIP, type LookupFunction } from 'node:net'
 import { VERSION } from '@ticket-line/shared'
-import { type AddressRules, checkUrl, hostOf, isAllowedHost, isPublicAddress } from './addresses.js'
+import { type AddressRules, checkUrl, hostOf, isAllowed, isPublicAddress } from './addresses.js'
 
 /** How long a request may take, from resolving the name to the end of the answer, ms. */
 export const SEND_TIMEOUT_MS = 15_000
@@ -89,15 +89,17 @@ export function createSender(options: SenderOptions): Sender {
   async function addressesOf(url: URL, signal: AbortSignal): Promise<string[]> {
     const host = hostOf(url)
     if (isIP(host) !== 0) return [host]
-    const isAllowed = isAllowedHost(url, rules)
-    const resolving = isAllowed ? askOperatingSystem(host) : resolve(host, signal)
+    const isAllowedName = isAllowed(host, url, rules)
+    const resolving = isAllowedName ? askOperatingSystem(host) : resolve(host, signal)
     const addresses = await orAborted(
       resolving.catch(() => []),
       signal,
     )
     if (addresses.length === 0) throw new SendFailure('name_not_resolved')
-    if (isAllowed || addresses.every(isPublicAddress)) return addresses
-    throw new SendFailure('address_not_allowed')
+    const mayReach = (address: string): boolean =>
+      isPublicAddress(address) || isAllowed(address, url, rules)
+    if (!isAllowedName && !addresses.every(mayReach)) throw new SendFailure('address_not_allowed')
+    return addresses
   }
 
   async function post(
@@ -131,12 +133,15 @@ export function createSender(options: SenderOptions): Sender {
       signal,
     })
     return new Promise((resolve, reject) => {
-      request.on('error', (error) => reject(toFailure(error, isSecure)))
+      const fail = (error: Error): void => reject(toFailure(error, isSecure))
+      request.on('error', fail)
       request.on('upgrade', (_answer, socket) => {
         socket.destroy()
         reject(new SendFailure('connection_lost'))
       })
       request.on('response', (answer) => {
+        // From now on, an error only ends the body.
+        request.off('error', fail).on('error', () => undefined)
         const retryAfterMs = readRetryAfter(answer.headers['retry-after'], Date.now())
         discard(answer, (bytes) => resolve({ status: answer.statusCode ?? 0, retryAfterMs, bytes }))
       })
@@ -250,6 +255,8 @@ function discard(answer: IncomingMessage, onEnd: (bytes: number) => void): void 
 /** Reads seconds or a date (RFC 9110, section 10.2.3). */
 function readRetryAfter(value: string | undefined, nowMs: number): number | undefined {
   if (value === undefined) return undefined
-  const ms = /^\d+$/.test(value) ? Number(value) * 1000 : Date.parse(value) - nowMs
+  if (/^\d+$/.test(value)) return Number(value) * 1000
+  // `Date.parse` reads many other texts as dates.
+  const ms = value.endsWith('GMT') ? Date.parse(value) - nowMs : Number.NaN
   return Number.isNaN(ms) ? undefined : Math.max(0, ms)
 }
