@@ -13,13 +13,13 @@ export interface LogLine {
   [field: string]: unknown
 }
 
-/** One running API or worker. */
+/** One running API, worker or notifier. */
 export interface ServiceProcess {
   name: string
   pid: number
   /** The environment it was started with, for starting another process like it. */
   env: Env
-  /** Where it serves HTTP: the API its routes, the worker its health checks and metrics. */
+  /** Where it serves HTTP: the API its routes, the others their health checks and metrics. */
   url: string
   /** Everything that it has logged so far. */
   logs: LogLine[]
@@ -36,7 +36,7 @@ export interface ServiceProcess {
   waitForLog(fits: (line: LogLine) => boolean, timeoutMs?: number): Promise<LogLine>
 }
 
-export type ServiceName = 'api' | 'booking-worker'
+export type ServiceName = 'api' | 'booking-worker' | 'notifier'
 
 /** The programs of a build. */
 export interface Build {
@@ -69,6 +69,13 @@ export async function startWorker(env: Env, build = ownBuild): Promise<ServicePr
   return worker
 }
 
+/** Starts a notifier and waits until its `/readyz` answers 200. */
+export async function startNotifier(env: Env, build = ownBuild): Promise<ServiceProcess> {
+  const notifier = await startService('notifier', env, build)
+  await ready(notifier)
+  return notifier
+}
+
 /** Starts a service without waiting until it is ready, for tests of starts that fail or wait. */
 export async function startService(
   service: ServiceName,
@@ -96,6 +103,7 @@ export async function startScript(name: string, script: string, env: Env): Promi
       ...env,
       PORT: port,
       WORKER_PORT: port,
+      NOTIFIER_PORT: port,
     },
     onLine: (line) => logs.push(parseLine(line)),
   })

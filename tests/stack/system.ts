@@ -9,6 +9,7 @@ import {
   ownBuild,
   type ServiceProcess,
   startApi,
+  startNotifier,
   startWorker,
 } from './processes.ts'
 import type { Servers } from './servers.ts'
@@ -19,6 +20,8 @@ export interface SystemOptions {
   apis?: number
   /** Number of worker processes at the start. Default: 1. */
   workers?: number
+  /** Number of notifier processes at the start. Default: 0. */
+  notifiers?: number
   /** Added to the environment of every process. */
   env?: Env
   /** The suite's own servers, for tests that kill them. Default: the servers of the run. */
@@ -31,6 +34,7 @@ export interface SystemOptions {
 export interface System {
   apis: ServiceProcess[]
   workers: ServiceProcess[]
+  notifiers: ServiceProcess[]
   /** A client of the first API process. */
   api: Client
   /** A client of the API process with this index. */
@@ -38,6 +42,7 @@ export interface System {
   /** Starts one more process like the others. It is stopped with them. */
   addApi(env?: Env): Promise<ServiceProcess>
   addWorker(env?: Env): Promise<ServiceProcess>
+  addNotifier(env?: Env): Promise<ServiceProcess>
   token(userId: string, role?: Role, expiresInS?: number): Promise<string>
   databaseUrl: string
   redisUrl: string
@@ -69,10 +74,15 @@ export async function startSystem(options: SystemOptions = {}): Promise<System> 
     REDIS_URL: redisUrl,
     KEY_PREFIX: keyPrefix,
     JWT_SECRET: jwtSecret,
+    WEBHOOK_SECRET_KEY: randomBytes(32).toString('hex'),
+    // Receivers of tests listen on this machine.
+    WEBHOOK_ALLOW_HTTP: 'true',
+    WEBHOOK_ALLOW_HOSTS: '127.0.0.1',
     ...options.env,
   }
   const apis: ServiceProcess[] = []
   const workers: ServiceProcess[] = []
+  const notifiers: ServiceProcess[] = []
   async function addApi(extra: Env = {}): Promise<ServiceProcess> {
     const api = await startApi({ ...env, ...extra }, build)
     apis.push(api)
@@ -83,6 +93,11 @@ export async function startSystem(options: SystemOptions = {}): Promise<System> 
     workers.push(worker)
     return worker
   }
+  async function addNotifier(extra: Env = {}): Promise<ServiceProcess> {
+    const notifier = await startNotifier({ ...env, ...extra }, build)
+    notifiers.push(notifier)
+    return notifier
+  }
   const client = (index: number) => {
     const api = apis[index]
     if (api === undefined) throw new Error(`There is no API process ${index}`)
@@ -90,13 +105,14 @@ export async function startSystem(options: SystemOptions = {}): Promise<System> 
   }
 
   async function stop(): Promise<void> {
-    await Promise.all([...apis, ...workers].map((process) => process.stop()))
+    await Promise.all([...apis, ...workers, ...notifiers].map((process) => process.stop()))
     await base.remove()
   }
 
   const starts = [
     ...Array.from({ length: options.apis ?? 1 }, () => addApi()),
     ...Array.from({ length: options.workers ?? 1 }, () => addWorker()),
+    ...Array.from({ length: options.notifiers ?? 0 }, () => addNotifier()),
   ]
   const failed = (await Promise.allSettled(starts)).find((result) => result.status === 'rejected')
   if (failed !== undefined) {
@@ -106,12 +122,14 @@ export async function startSystem(options: SystemOptions = {}): Promise<System> 
   return {
     apis,
     workers,
+    notifiers,
     get api() {
       return client(0)
     },
     client,
     addApi,
     addWorker,
+    addNotifier,
     token: (userId, role = 'user', expiresInS = 3600) =>
       signToken(userId, role, { secret: jwtSecret, expiresInS }),
     databaseUrl,

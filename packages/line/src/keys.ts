@@ -197,6 +197,9 @@ export const isCompletedList = (rest: string): boolean => rest === completedJobs
  * so `ops` can count the processes of an installation. BullMQ names the connections of open lines
  * after their queues.
  */
-export function connectionName(service: 'api' | 'worker' | 'ops', layout: LineLayout): string {
+export function connectionName(
+  service: 'api' | 'worker' | 'notifier' | 'ops',
+  layout: LineLayout,
+): string {
   return `${layout.keyPrefix}:${service}`
 }

@@ -1,3 +1,4 @@
+export * from './health.js'
 export * from './metrics-page.js'
 export * from './pools.js'
 export * from './registry.js'

@@ -41,6 +41,7 @@ import {
 import {
   createPoolMetrics,
   createRegistry,
+  serveHealth,
   startTracing,
   type Tracing,
   watchServers,
@@ -49,7 +50,6 @@ import type { Redis } from 'ioredis'
 import { type AppliedBatch, createApply, jobResultOf } from './booking/index.js'
 import type { WorkerConfig } from './config.js'
 import { watchFleet } from './fleet-metrics.js'
-import { serveHealth } from './health.js'
 import { createMetrics, type WorkerMetrics } from './metrics.js'
 import { createPruner } from './pruner.js'
 import { startSettleClock } from './settle-clock.js'
@@ -146,6 +146,8 @@ export async function startWorker(
   const health = await serveHealth({
     host: config.host,
     port: config.port,
+    hostVariable: 'WORKER_HOST',
+    portVariable: 'WORKER_PORT',
     registry: promRegistry,
     metricsToken: config.metricsToken,
     findUnreachable: async () => {

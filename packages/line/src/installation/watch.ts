@@ -42,7 +42,7 @@ export interface InstallationDeps {
   redis: Redis
   store: InstallationStore
   layout: LineLayout
-  service: 'api' | 'worker'
+  service: 'api' | 'worker' | 'notifier'
   log: Log
   /** Called once if this process must not continue: its servers no longer belong together. */
   onRefused: (message: string) => void

@@ -1,15 +1,18 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import { createPipelining, listenOn } from '@ticket-line/shared'
-import { createMetricsGuard, createMetricsPage } from '@ticket-line/telemetry'
 import type { Registry } from 'prom-client'
+import { createMetricsGuard, createMetricsPage } from './metrics-page.js'
 
 export interface HealthDeps {
   host: string
   port: number
+  /** The variables with which an operator sets them, for error messages. */
+  hostVariable: string
+  portVariable: string
   registry: Registry
   /** The bearer token that `/metrics` requires. If undefined, everybody may read `/metrics`. */
   metricsToken: string | undefined
-  /** Returns the names of the servers that are out of reach; none if the worker is ready. */
+  /** Returns the names of the servers that are out of reach; none if the process is ready. */
   findUnreachable: () => Promise<string[]>
 }
 
@@ -20,7 +23,7 @@ const MAX_HELD_BYTES = 4 * 1024 * 1024
 const REQUEST_TIMEOUT_MS = 10_000
 const STALL_TIMEOUT_MS = 30_000
 
-/** Serves `/livez`, `/readyz` and `/metrics`, and nothing else. */
+/** Serves `/livez`, `/readyz` and `/metrics`, and nothing else. For processes without an API. */
 export async function serveHealth(
   deps: HealthDeps,
 ): Promise<{ port: number; close: () => Promise<void> }> {
@@ -38,14 +41,9 @@ export async function serveHealth(
   )
   server.maxConnections = MAX_CONNECTIONS
   pipelining.watch(server)
-  const { host, port } = deps
+  const { host, port, hostVariable, portVariable } = deps
   return {
-    port: await listenOn(server, {
-      host,
-      port,
-      hostVariable: 'WORKER_HOST',
-      portVariable: 'WORKER_PORT',
-    }),
+    port: await listenOn(server, { host, port, hostVariable, portVariable }),
     close: () =>
       new Promise((resolve) => {
         server.close(() => resolve())

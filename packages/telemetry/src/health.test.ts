@@ -1,12 +1,14 @@
-import { createRegistry } from '@ticket-line/telemetry'
 import { expect, it, onTestFinished } from 'vitest'
 import { serveHealth } from './health.js'
+import { createRegistry } from './registry.js'
 
 async function healthOf(metricsToken?: string) {
   const registry = createRegistry('test')
   const health = await serveHealth({
     host: '127.0.0.1',
     port: 0,
+    hostVariable: 'HOST',
+    portVariable: 'PORT',
     registry,
     metricsToken,
     findUnreachable: async () => [],

@@ -1,0 +1,198 @@
+import {
+  type Attempt,
+  beginBatch,
+  type Cursor,
+  type CursorKey,
+  claimCursor,
+  failCursor,
+  giveBackCursor,
+  moveCursor,
+  type Pool,
+  readChangesToDeliver,
+} from '@ticket-line/db'
+import type { Clock } from '@ticket-line/shared'
+import { messageIdOf, payloadOf, SEND_TIMEOUT_MS } from '@ticket-line/webhooks'
+import type { Endpoint, Endpoints } from './endpoints.js'
+import { type NextRequest, nextRequest } from './next-request.js'
+import { askedPauseMs, PARK_AFTER_MS, retryPauseMs } from './retries.js'
+import type { Send, SendOutcome } from './send.js'
+import type { Slots } from './slots.js'
+
+/** How a run of a delivery ended. */
+export type DeliveryResult =
+  /** The cursor is not due, or another notifier has claimed it. */
+  | { kind: 'not_due' }
+  /** The cursor is given back, and may be due. */
+  | { kind: 'given_back' }
+  /** An attempt failed. The next one is due after this time, ms. */
+  | { kind: 'retry'; inMs: number }
+
+/**
+ * A claim lasts a little longer than a request can take, ms. If a notifier dies, another one may
+ * continue after that time.
+ */
+const CLAIM_MS = SEND_TIMEOUT_MS + 5000
+/** Changes that are read together. A batch has at most 100. */
+const CHANGES_PER_READ = 200
+/** After this long, a run gives its slot to other events of the endpoint, ms. */
+const RUN_MS = 2000
+/** How long a cursor stays unclaimed until its epoch is adopted, ms. */
+const EPOCH_PAUSE_MS = 1000
+
+export interface DeliverDeps {
+  pool: Pool
+  endpoints: Pick<Endpoints, 'find'>
+  slots: Slots
+  send: Send
+  /** Called after each delivery that succeeded. */
+  onDelivered: (endpoint: Endpoint, lag: { decidedAtMs: number }) => void
+  /** Called after each attempt that failed. */
+  onFailed: (endpoint: Endpoint, failure: { disabled: 'gone' | 'failing' | undefined }) => void
+  onParked: (endpoint: Endpoint, key: CursorKey) => void
+  /** Aborted when no further request may begin. */
+  stopping: AbortSignal
+  clock: Clock
+}
+
+/**
+ * Sends an endpoint the changes of an event, one request after another, strictly in order. The
+ * cursor in PostgreSQL is the truth:
+ *
+ * - A run claims the cursor first. The claim ends by itself, so a notifier that dies blocks it for
+ *   20 s at most. While it lasts, no other notifier sends to the endpoint about the event, even if
+ *   Redis has lost the job or has it twice.
+ * - The cursor moves after the answer, and only from where the run found it. A notifier that dies
+ *   in between has sent a message that is sent again, with the same id. None is skipped.
+ * - A batch records its last change before it is sent, so that a retry has the same id and content.
+ * - A run that has caught up gives the cursor back in the statement that moves it. That statement
+ *   compares with the last announced change, so no change is forgotten in between.
+ */
+export function createDeliver(deps: DeliverDeps): (key: CursorKey) => Promise<DeliveryResult> {
+  const { pool, endpoints, slots, send, stopping, clock } = deps
+
+  return async function deliver(key) {
+    if (!isOpen(await endpoints.find(key.webhookId))) return { kind: 'not_due' }
+    const claimed = await claimCursor(pool, key, CLAIM_MS, CHANGES_PER_READ)
+    if (claimed === undefined) return { kind: 'not_due' }
+    let cursor: Cursor = claimed
+    if (!claimed.isOfEpoch) return giveBack(key, cursor, EPOCH_PAUSE_MS)
+    let { changes } = claimed
+    const endsAtMs = clock.steadyMs() + RUN_MS
+    for (;;) {
+      const endpoint = await endpoints.find(key.webhookId)
+      if (!isOpen(endpoint) || stopping.aborted) return giveBack(key, cursor, 0)
+      const next = nextRequest({ cursor, changes, wants: endpoint.wants, format: endpoint.format })
+      let attempt: Attempt | undefined
+      if (next.kind === 'send') {
+        const sent = await sendNext(endpoint, key, { cursor, next, epoch: claimed.epoch })
+        if (sent.kind === 'ended') return sent.result
+        attempt = sent.attempt
+      }
+      const toNo =
+        next.kind === 'none' ? Math.max(cursor.announcedNo, cursor.deliveredNo) : next.toNo
+      const isRead = (changes.at(-1)?.no ?? 0) <= toNo
+      const mayHaveMore = !isRead || changes.length === CHANGES_PER_READ
+      const goesOn = mayHaveMore && clock.steadyMs() < endsAtMs && !stopping.aborted
+      const claimForMs = goesOn ? CLAIM_MS : undefined
+      const move = { key, fromNo: cursor.deliveredNo, toNo, attempt, claimForMs }
+      const moved = await moveCursor(pool, move)
+      if (moved === 'lost') return { kind: 'not_due' }
+      if (!goesOn) return { kind: 'given_back' }
+      cursor = { ...cursor, deliveredNo: toNo, batchTo: null, attempts: 0, failingSinceMs: null }
+      if (isRead) {
+        const { eventId } = key
+        const last = Number.MAX_SAFE_INTEGER
+        changes = await readChangesToDeliver(pool, eventId, toNo, last, CHANGES_PER_READ)
+      }
+    }
+  }
+
+  async function giveBack(
+    key: CursorKey,
+    { deliveredNo }: Cursor,
+    dueInMs: number,
+  ): Promise<DeliveryResult> {
+    await giveBackCursor(pool, key, deliveredNo, dueInMs)
+    return { kind: 'not_due' }
+  }
+
+  interface Sending {
+    cursor: Cursor
+    next: NextRequest & { kind: 'send' }
+    epoch: string
+  }
+
+  /** Sends a request, and records an attempt that failed. */
+  async function sendNext(
+    endpoint: Endpoint,
+    key: CursorKey,
+    { cursor, next, epoch }: Sending,
+  ): Promise<{ kind: 'delivered'; attempt: Attempt } | { kind: 'ended'; result: DeliveryResult }> {
+    const { webhookId, eventId } = key
+    const { format } = endpoint
+    const ended = (result: DeliveryResult) => ({ kind: 'ended', result }) as const
+    if (format === 'batch' && cursor.batchTo === null) {
+      const isHere = await beginBatch(pool, key, cursor.deliveredNo, next.toNo)
+      if (!isHere) return ended({ kind: 'not_due' })
+    }
+    const firstNo = next.changes[0]?.no ?? next.toNo
+    const lastNo = next.changes.at(-1)?.no ?? next.toNo
+    const messageId = messageIdOf({ epoch, eventId, no: firstNo, lastNo, webhookId })
+    const outcome = await send(endpoint, messageId, payloadOf(next.changes, { format, epoch }))
+    const attempt: Attempt = {
+      ...key,
+      firstNo,
+      lastNo,
+      messageId,
+      attempt: cursor.attempts + 1,
+      kind: 'live',
+      state: outcome.kind === 'delivered' ? 'delivered' : 'failed',
+      tookMs: outcome.tookMs,
+      status: outcome.status,
+      error: outcome.error,
+    }
+    switch (outcome.kind) {
+      case 'delivered':
+        slots.succeeded(webhookId)
+        deps.onDelivered(endpoint, { decidedAtMs: next.changes.at(-1)?.atMs ?? 0 })
+        return { kind: 'delivered', attempt }
+      case 'aborted':
+        return ended(await giveBack(key, cursor, 0))
+      case 'failed':
+        return ended(await fail(endpoint, key, { cursor, toNo: next.toNo, attempt, outcome }))
+    }
+  }
+
+  async function fail(
+    endpoint: Endpoint,
+    key: CursorKey,
+    failed: {
+      cursor: Cursor
+      toNo: number
+      attempt: Attempt
+      outcome: SendOutcome & { kind: 'failed' }
+    },
+  ): Promise<DeliveryResult> {
+    const { cursor, attempt, outcome, toNo } = failed
+    const { retryAfterMs, gone } = outcome
+    slots.failed(key.webhookId, askedPauseMs(retryAfterMs))
+    const failingForMs = cursor.failingSinceMs === null ? 0 : clock.wallMs() - cursor.failingSinceMs
+    if (failingForMs >= PARK_AFTER_MS && !gone) {
+      const parked = { ...attempt, state: 'parked' as const }
+      const fromNo = cursor.deliveredNo
+      await moveCursor(pool, { key, fromNo, toNo, attempt: parked, claimForMs: undefined })
+      deps.onParked(endpoint, key)
+      return { kind: 'given_back' }
+    }
+    const retryInMs = retryPauseMs(cursor.attempts + 1, retryAfterMs)
+    const { deliveredNo } = cursor
+    const disabled = await failCursor(pool, { key, deliveredNo, attempt, retryInMs, gone })
+    deps.onFailed(endpoint, { disabled })
+    return disabled === undefined ? { kind: 'retry', inMs: retryInMs } : { kind: 'not_due' }
+  }
+}
+
+/** True if requests may be sent to the endpoint. */
+function isOpen(endpoint: Endpoint | undefined): endpoint is Endpoint {
+  return endpoint !== undefined && endpoint.disabledReason === null
+}

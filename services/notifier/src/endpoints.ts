@@ -1,0 +1,122 @@
+import type { EndpointRow, EndpointsRead } from '@ticket-line/db'
+import { type ChangeType, every, type Log, type Loop } from '@ticket-line/shared'
+import { decryptSecret, type SecretKeys } from '@ticket-line/webhooks'
+
+/** A webhook that can be sent to. */
+export interface Endpoint extends Omit<EndpointRow, 'secrets' | 'types'> {
+  /** The secrets with which a request is signed now; undefined if they cannot be decrypted. */
+  secrets: string[] | undefined
+  /** True if it gets changes of this type now. */
+  wants(type: ChangeType): boolean
+}
+
+/** The webhooks, as of less than a second ago. */
+export interface Endpoints {
+  /** Finds a webhook. Reads again if it is not known, since it may just have been made. */
+  find(webhookId: string): Promise<Endpoint | undefined>
+  /** True if some webhook gets changes of this event. */
+  wantEvent(eventId: number): boolean
+  /** The events that webhooks get changes of: null for all, an empty list if there is no webhook. */
+  wantedEvents(): number[] | null
+  /** The webhooks that are disabled, by reason. */
+  countDisabled(): Map<string, number>
+  /** Reads them now. */
+  refresh(): Promise<void>
+  stop(): Promise<void>
+}
+
+export interface EndpointsDeps {
+  read: () => Promise<EndpointsRead>
+  secretKeys: SecretKeys
+  /** Called when the cursors belong to an earlier epoch. Nothing is sent until it is over. */
+  adoptEpoch: () => Promise<unknown>
+  /** Called when a webhook was added or enabled, or gets changes of other events. */
+  onMoreWanted: () => void
+  log: Log
+}
+
+/**
+ * How often the webhooks are read, ms. A change of a webhook, or of its owner's account, takes
+ * effect within this time.
+ */
+const READ_EVERY_MS = 500
+
+/** Keeps all webhooks in memory. There are few: at most 20 for each organizer. */
+export function watchEndpoints(deps: EndpointsDeps): Endpoints {
+  const { log } = deps
+  let endpoints = new Map<string, Endpoint>()
+  /** Decrypted secrets by the encrypted form, so that each is decrypted once. */
+  let decrypted = new Map<string, string>()
+  /** What decides who gets changes, as text for comparison. */
+  let interest = ''
+  const loop: Loop = every(READ_EVERY_MS, refresh, {
+    onError: (err) => log.warn({ err }, 'could not read the webhooks'),
+  })
+
+  async function refresh(): Promise<void> {
+    let read = await deps.read()
+    if (!read.isOfEpoch) {
+      await deps.adoptEpoch()
+      read = await deps.read()
+    }
+    const kept = decrypted
+    decrypted = new Map()
+    endpoints = new Map(read.endpoints.map((row) => [row.webhookId, endpointOf(row, kept)]))
+    const before = interest
+    interest = JSON.stringify(
+      read.endpoints.map((row) => [row.webhookId, row.eventIds, row.disabledReason === null]),
+    )
+    if (interest !== before) deps.onMoreWanted()
+  }
+
+  function endpointOf(row: EndpointRow, kept: ReadonlyMap<string, string>): Endpoint {
+    const { types } = row
+    return {
+      ...row,
+      secrets: secretsOf(row, kept),
+      wants: (type) => row.ownerIsStaff && (types === null || types.includes(type)),
+    }
+  }
+
+  function secretsOf(row: EndpointRow, kept: ReadonlyMap<string, string>): string[] | undefined {
+    try {
+      return row.secrets.map((encrypted) => {
+        const form = encrypted.toString('latin1')
+        const secret = kept.get(form) ?? decryptSecret(deps.secretKeys, row.webhookId, encrypted)
+        decrypted.set(form, secret)
+        return secret
+      })
+    } catch (err) {
+      log.error({ err, webhookId: row.webhookId }, 'the secret of a webhook cannot be decrypted')
+      return undefined
+    }
+  }
+
+  return {
+    async find(webhookId) {
+      if (!endpoints.has(webhookId)) await loop.runNow()
+      return endpoints.get(webhookId)
+    },
+    wantEvent(eventId) {
+      for (const { eventIds } of endpoints.values())
+        if (eventIds === null || eventIds.includes(eventId)) return true
+      return false
+    },
+    wantedEvents() {
+      const wanted = new Set<number>()
+      for (const { eventIds } of endpoints.values()) {
+        if (eventIds === null) return null
+        for (const eventId of eventIds) wanted.add(eventId)
+      }
+      return [...wanted]
+    },
+    countDisabled() {
+      const counts = new Map<string, number>()
+      for (const { disabledReason: reason } of endpoints.values())
+        if (reason !== null) counts.set(reason, (counts.get(reason) ?? 0) + 1)
+      return counts
+    },
+    refresh,
+    stop: loop.stop,
+  }
+}

@@ -1,0 +1,28 @@
+/** Pauses after the first failed attempts, ms. All further pauses are as long as the last one. */
+const PAUSES_MS = [5_000, 30_000, 120_000, 600_000, 1_800_000] as const
+/** A pause is longer by up to this part of it, so that retries do not come all at once. */
+const JITTER = 0.1
+/** The longest `Retry-After` that is honored, ms. */
+const MAX_RETRY_AFTER_MS = 3_600_000
+
+/** After this time of failures a change is parked: the endpoint does not get it, ms. */
+export const PARK_AFTER_MS = 3 * 24 * 3_600_000
+
+/**
+ * The pause before the next attempt, ms.
+ *
+ * @param failures failed attempts for the same changes, from 1
+ * @param retryAfterMs how long the receiver asked to wait, ms
+ * @param random a number from 0 to 1
+ */
+export function retryPauseMs(
+  failures: number,
+  retryAfterMs = 0,
+  random: number = Math.random(),
+): number {
+  const pauseMs = PAUSES_MS[Math.min(failures, PAUSES_MS.length) - 1] ?? PAUSES_MS[0]
+  return Math.max(pauseMs, askedPauseMs(retryAfterMs)) * (1 + JITTER * random)
+}
+
+/** How long to send an endpoint nothing, ms, because it asked for that (`Retry-After`). */
+export const askedPauseMs = (retryAfterMs = 0): number => Math.min(retryAfterMs, MAX_RETRY_AFTER_MS)
