@@ -1,4 +1,10 @@
-import { bookingIdOf, type ChangeType, type LoggedChange } from '@ticket-line/shared'
+import {
+  type ChangeType,
+  type LoggedChange,
+  type ShownChange,
+  type ShownChangeData,
+  shownChangeOf,
+} from '@ticket-line/shared'
 
 /** How many changes one request carries: exactly one, or 1 to {@link MAX_BATCH_CHANGES}. */
 export type WebhookFormat = 'single' | 'batch'
@@ -11,28 +17,12 @@ export const BATCH_TYPE = 'changes.batch'
 /** Type of the payload of a test call. */
 export const TEST_TYPE = 'webhook.test'
 
-/** A change as receivers see it. It has ids only: a receiver reads the rest from the API. */
-export interface ChangeData {
-  eventId: number
-  /** Number of the change. The numbers of an event have no gaps. */
-  no: number
-  /** The user whose claim changed; null if the event itself changed. */
-  userId: string | null
-  /** Who caused it; the id is null for the system. */
-  actor: { kind: 'user' | 'key' | 'system'; id: string | null }
-  /** Of `booking.*` and `waitlist.promoted`. */
-  bookingId?: string
-  /** Of `waitlist.joined`. */
-  position?: number
-  /** The deadline of a hold or an offer, ISO 8601. */
-  expiresAt?: string
-  /** Of `booking.confirmed`. */
-  origin?: string
-  /** Of `booking.canceled`. */
-  standing?: string
-  /** Why somebody left the waiting list, or a claim ended, if its user did not end it. */
-  reason?: string
-}
+/**
+ * A change as receivers see it: like in the feed, but without texts that people wrote. A receiver
+ * reads the rest from the API.
+ */
+export type ChangeData = { eventId: number } & Omit<ShownChange, 'type' | 'at' | 'data'> &
+  Omit<ShownChangeData, 'settings'>
 
 /** A change with its type and time. */
 export interface ChangePayload<Data = ChangeData> {
@@ -111,40 +101,18 @@ export function testPayloadOf(webhookId: string, nowMs: number): string {
   return JSON.stringify(payload)
 }
 
-/** True if a change of this type is about a booking, a hold or an offer, which have a `bookingId`. */
-function hasBookingId(type: ChangeType): boolean {
-  return type.startsWith('booking.') || type === 'waitlist.promoted'
-}
-
-/** An API key is stored as `key`, U+0001 and its id. No user id contains U+0001. */
-const KEY_ACTOR = 'key\u0001'
-
-function actorOf(actor: string | null): ChangeData['actor'] {
-  if (actor === null) return { kind: 'system', id: null }
-  return actor.startsWith(KEY_ACTOR)
-    ? { kind: 'key', id: actor.slice(KEY_ACTOR.length) }
-    : { kind: 'user', id: actor }
-}
-
 function changePayload(change: LoggedChange): ChangePayload {
-  const { eventId, no, type, atMs, userId, sequence, actor } = change
-  const { position, expiresAtMs, origin, standing, reason } = change.data ?? {}
-  const isOfEvent = type.startsWith('event.')
+  const { type, at, data = {}, ...ids } = shownChangeOf(change)
+  const { settings: _texts, reason, ...words } = data
   return {
     type,
-    timestamp: new Date(atMs).toISOString(),
+    timestamp: at,
     data: {
-      eventId,
-      no,
-      userId,
-      actor: actorOf(actor),
-      ...(sequence !== null && hasBookingId(type) && { bookingId: bookingIdOf(eventId, sequence) }),
-      ...(position !== undefined && { position }),
-      ...(expiresAtMs !== undefined && { expiresAt: new Date(expiresAtMs).toISOString() }),
-      ...(type === 'booking.confirmed' && { origin: origin ?? 'sale' }),
-      ...(type === 'booking.canceled' && { standing: standing ?? 'booked' }),
-      // The reason of an event's cancellation is a text that an organizer wrote.
-      ...(reason !== undefined && !isOfEvent && { reason }),
+      eventId: change.eventId,
+      ...ids,
+      ...words,
+      // An organizer wrote the reason of an event's cancellation.
+      ...(reason !== undefined && type !== 'event.canceled' && { reason }),
     },
   }
 }
