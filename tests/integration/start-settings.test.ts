@@ -126,6 +126,7 @@ describe('the settings of the services', () => {
   it('keeps the values that a developer set', () => {
     const set = {
       JWT_SECRET: 'x'.repeat(32),
+      WEBHOOK_SECRET_KEY: 'y'.repeat(32),
       ADMIN_USER: 'root',
       ADMIN_PASSWORD: 'a long password',
     }
@@ -139,6 +140,7 @@ describe('the settings of the services', () => {
   it('sets INITIALIZE_OPEN in development only, unless a developer set it', () => {
     const set = {
       JWT_SECRET: 'x'.repeat(32),
+      WEBHOOK_SECRET_KEY: 'y'.repeat(32),
       ADMIN_USER: 'root',
       ADMIN_PASSWORD: 'a long password',
     }

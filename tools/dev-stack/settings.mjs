@@ -159,6 +159,7 @@ export function serviceSettings(env) {
       INITIALIZE_OPEN: env['INITIALIZE_OPEN']?.trim() || 'true',
     }),
     JWT_SECRET: env['JWT_SECRET'] || keptSecret('jwt-secret'),
+    WEBHOOK_SECRET_KEY: env['WEBHOOK_SECRET_KEY'] || keptSecret('webhook-secret-key', 32),
     ADMIN_USER: env['ADMIN_USER'] || 'admin',
     ADMIN_PASSWORD: env['ADMIN_PASSWORD'] || keptSecret('admin-password'),
   }
@@ -172,12 +173,13 @@ export const isKept = (name) => readText(path.join(dataDir, name)).trim() !== ''
  * counts as missing, since a full disk leaves one behind.
  *
  * @param {string} name
+ * @param {number} [bytes] how many random bytes it has
  */
-export function keptSecret(name) {
+export function keptSecret(name, bytes = 24) {
   const file = path.join(dataDir, name)
   if (!isKept(name)) {
     mkdirSync(dataDir, { recursive: true, mode: 0o700 })
-    writeFileSync(file, randomBytes(24).toString('base64url'), { mode: 0o600 })
+    writeFileSync(file, randomBytes(bytes).toString('base64url'), { mode: 0o600 })
   }
   return readText(file).trim()
 }
