@@ -386,6 +386,7 @@ describe('the rows of a hold', () => {
           status: 'confirmed',
           expiresAtMs: null,
           confirmed: true,
+          reminded: false,
         },
       ],
       decided: [

@@ -148,7 +148,7 @@ describe('a line transaction', () => {
     const tx = await store.begin(request)
 
     const missing = { eventId, sequence: 7, was: 'confirmed', status: 'canceled' } as const
-    const bookingsChanged = [{ ...missing, expiresAtMs: null, confirmed: false }]
+    const bookingsChanged = [{ ...missing, expiresAtMs: null, confirmed: false, reminded: false }]
     const committed = tx.commit({ ...writes, bookingsChanged })
 
     await expect(committed).rejects.toMatchObject({

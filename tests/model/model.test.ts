@@ -16,6 +16,7 @@ const CHANGES: Change['type'][] = [
   'joined',
   'confirmed',
   'extended',
+  'reminded',
   'canceled',
   'released',
   'lapsed',
@@ -26,6 +27,8 @@ const CHANGES: Change['type'][] = [
   'circulated',
   'configured',
   'event_canceled',
+  'sold_out',
+  'available',
   'rescheduled',
 ]
 

@@ -60,7 +60,13 @@ export interface NaiveClaim {
   /** True for a booking that staff gave. */
   granted: boolean
   /** Undefined if it was never a hold. */
-  hold?: { heldAtMs: number; seconds: number; expiresAtMs: number }
+  hold?: {
+    heldAtMs: number
+    seconds: number
+    expiresAtMs: number
+    /** True if the log says that it is about to lapse. */
+    isReminded: boolean
+  }
   /** When it ended; undefined while it is live. */
   endedAtMs?: number | undefined
 }
@@ -117,6 +123,11 @@ const DEFAULTS: EventSettings = {
 }
 
 const NOBODY: NaiveSender = { actor: null, commandId: null }
+
+/** When a fifth of the time of a hold is left. */
+function fifthLeftMs({ heldAtMs, expiresAtMs }: NonNullable<NaiveClaim['hold']>): number {
+  return (4 * expiresAtMs + heldAtMs) / 5
+}
 
 /** @param lastSequence the last number that the event has used before */
 export function createNaiveEvent(
@@ -181,7 +192,7 @@ export function createNaiveEvent(
     const ticket = { userId, kind: 'booking' as const, promoted: false, granted: false, ...how }
     if (holdSeconds === null) return add({ ...ticket, status: 'confirmed' })
     const expiresAtMs = nowMs + holdSeconds * 1000
-    const hold = { heldAtMs: nowMs, seconds: holdSeconds, expiresAtMs }
+    const hold = { heldAtMs: nowMs, seconds: holdSeconds, expiresAtMs, isReminded: false }
     return add({ ...ticket, status: 'held', hold })
   }
 
@@ -329,6 +340,7 @@ export function createNaiveEvent(
     const expiresAtMs = Math.max(hold.expiresAtMs, Math.min(asked, latest))
     if (expiresAtMs === hold.expiresAtMs) return { outcome: 'hold_limit_reached' }
     hold.expiresAtMs = expiresAtMs
+    hold.isReminded = false
     note('booking.extended', claim, { expiresAtMs })
     return { outcome: 'extended', bookingId, expiresAtMs }
   }
@@ -395,8 +407,14 @@ export function createNaiveEvent(
       return true
     }
     const isWithheld = tickets.length < settings.totalTickets && waiting.length > 0
-    if (!isWithheld || !mayPromote(nowMs)) return false
-    promoteHead(nowMs)
+    if (isWithheld && mayPromote(nowMs)) {
+      promoteHead(nowMs)
+      return true
+    }
+    const ticket = nextToRemind()
+    if (ticket?.hold === undefined || fifthLeftMs(ticket.hold) > nowMs) return false
+    ticket.hold.isReminded = true
+    note('booking.expiring', ticket, { expiresAtMs: ticket.hold.expiresAtMs })
     return true
   }
 
@@ -422,6 +440,16 @@ export function createNaiveEvent(
     return next
   }
 
+  function nextToRemind(): NaiveClaim | undefined {
+    let next: NaiveClaim | undefined
+    for (const ticket of tickets) {
+      if (ticket.status !== 'held' || ticket.hold === undefined || ticket.hold.isReminded) continue
+      if (next?.hold === undefined || fifthLeftMs(ticket.hold) < fifthLeftMs(next.hold))
+        next = ticket
+    }
+    return next
+  }
+
   function dueAtMs(nowMs: number): number {
     if (canceledAtMs !== null)
       return tickets.length + waiting.length > 0 ? nowMs : Number.POSITIVE_INFINITY
@@ -429,7 +457,9 @@ export function createNaiveEvent(
     const isWithheld = tickets.length < settings.totalTickets && waiting.length > 0
     const opensMs = Math.max(nowMs, settings.opensAtMs ?? nowMs)
     const promoteMs = isWithheld && mayPromote(opensMs) ? opensMs : Number.POSITIVE_INFINITY
-    return Math.max(nowMs, Math.min(lapseMs, promoteMs))
+    const hold = nextToRemind()?.hold
+    const remindMs = hold === undefined ? Number.POSITIVE_INFINITY : Math.ceil(fifthLeftMs(hold))
+    return Math.max(nowMs, Math.min(lapseMs, promoteMs, remindMs))
   }
 
   function view(): EventView {

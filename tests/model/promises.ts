@@ -163,6 +163,7 @@ function checkMade({ row, bookings, entries }: EventRows, expected: NaiveEvent):
       booking.heldAtMs === (claim.hold?.heldAtMs ?? null) &&
       booking.holdSeconds === (claim.hold?.seconds ?? null) &&
       booking.expiresAtMs === (claim.hold?.expiresAtMs ?? null) &&
+      booking.isReminded === (claim.hold?.isReminded ?? false) &&
       booking.endedAtMs === (claim.endedAtMs ?? null)
     )
   }

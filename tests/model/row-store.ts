@@ -67,6 +67,8 @@ export interface BookingRow {
   heldAtMs: number | null
   holdSeconds: number | null
   expiresAtMs: number | null
+  /** True if it was logged as expiring since it got its deadline. */
+  isReminded: boolean
   /** When it ended; null if it is live. */
   endedAtMs: number | null
 }
@@ -112,6 +114,7 @@ export function createRowStore(starts: readonly EventStart[], lastSequence: numb
       keys: [],
       lapsed: [],
       due: [],
+      expiring: [],
       details: [],
     }
     for (const eventId of request.eventIds) {
@@ -158,6 +161,8 @@ export function createRowStore(starts: readonly EventStart[], lastSequence: numb
       if (event === undefined) continue
       const due = event.row.canceledAtMs === null ? earliestHolds(event) : lowestClaims(event)
       loaded.due.push(...due.slice(0, count).map((claim) => ({ eventId, ...claim })))
+      const expiring = holdsToRemind(event).slice(0, count)
+      loaded.expiring.push(...expiring.map((hold) => ({ eventId, ...hold })))
     }
     for (const eventId of request.details) {
       const event = events.get(eventId)
@@ -197,7 +202,7 @@ export function createRowStore(starts: readonly EventStart[], lastSequence: numb
       const { userId, promoted, granted, status, holdSeconds, expiresAtMs } = row
       const heldAtMs = holdSeconds === null ? null : writes.nowMs
       const endedAtMs = isLive(status) ? null : writes.nowMs
-      const hold = { heldAtMs, holdSeconds, expiresAtMs }
+      const hold = { heldAtMs, holdSeconds, expiresAtMs, isReminded: false }
       const booking = { userId, promoted, granted, status, ...hold, endedAtMs }
       insert(eventOf(row).bookings, row.sequence, booking, 'bookings')
     }
@@ -205,6 +210,8 @@ export function createRowStore(starts: readonly EventStart[], lastSequence: numb
       const booking = eventOf(row).bookings.get(row.sequence)
       if (booking?.status !== row.was) throw new Error(`booking ${row.sequence} is not ${row.was}`)
       booking.status = row.status
+      if (row.reminded) booking.isReminded = true
+      else if (row.expiresAtMs !== null) booking.isReminded = false
       booking.expiresAtMs = row.expiresAtMs ?? booking.expiresAtMs
       booking.endedAtMs = isLive(row.status) ? null : writes.nowMs
     }
@@ -250,7 +257,7 @@ export function createRowStore(starts: readonly EventStart[], lastSequence: numb
       const lastChange = log.length
       event.row = checked({ ...row, availableTickets, lastSequence: sequence, lastChange })
       insert(event.claims, userId, { kind: 'booking', sequence }, 'claims')
-      const noHold = { heldAtMs: null, holdSeconds: null, expiresAtMs: null }
+      const noHold = { heldAtMs: null, holdSeconds: null, expiresAtMs: null, isReminded: false }
       const made = { userId, promoted: false, granted: false, status: 'confirmed' as const }
       insert(event.bookings, sequence, { ...made, ...noHold, endedAtMs: null }, 'bookings')
       const bookingId = `${eventId}-${sequence}`
@@ -392,7 +399,7 @@ function firstWaiting(event: EventRows, count: number): [sequence: number, userI
 function rowOf(state: EventRow): EventRow {
   const { claims, heads, headsComplete, nextHead, departed, joinedPosition, ...most } =
     state as EventState
-  const { lapsed, due, nextDue, details, ...row } = most
+  const { lapsed, due, nextDue, expiring, nextExpiring, details, ...row } = most
   return row
 }
 
@@ -415,6 +422,22 @@ function earliestHolds(event: EventRows): DueClaim[] {
       holds.push({ kind: 'held', sequence, userId, expiresAtMs: expiresAtMs as number })
   return holds.sort((a, b) => a.expiresAtMs - b.expiresAtMs || a.sequence - b.sequence)
 }
+
+/** The holds that were not logged as expiring, in the order in which they are. */
+function holdsToRemind(event: EventRows): Omit<LoadedBatch['expiring'][number], 'eventId'>[] {
+  const holds: (ReturnType<typeof holdsToRemind>[number] & { fifth: number })[] = []
+  for (const [sequence, booking] of event.bookings) {
+    if (booking.status !== 'held' || booking.isReminded) continue
+    const { userId, heldAtMs, expiresAtMs } = booking as BookingRow & Record<Times, number>
+    const fifth = 4 * expiresAtMs + heldAtMs
+    holds.push({ sequence, userId, heldAtMs, expiresAtMs, fifth })
+  }
+  return holds
+    .sort((a, b) => a.fifth - b.fifth || a.sequence - b.sequence)
+    .map(({ fifth, ...hold }) => hold)
+}
+
+type Times = 'heldAtMs' | 'expiresAtMs'
 
 /** The live claims of a canceled event, in order of their numbers. */
 function lowestClaims(event: EventRows): DueClaim[] {

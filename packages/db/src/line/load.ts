@@ -35,7 +35,7 @@ export interface LoadRequest {
   users: { eventId: number; userId: string; wantPosition: boolean }[]
   /** Bookings and holds that the batch names by their `bookingId`. */
   named: { eventId: number; sequence: number }[]
-  /** The events with a settle, and at most how many claims it may end. */
+  /** The events with a settle, and how many claims to load that it may end or log as expiring. */
   due: { eventId: number; count: number }[]
   /** The events whose `EventDetails` are needed. */
   details: number[]
@@ -64,6 +64,15 @@ export interface LoadedBatch {
     userId: string
     /** Null if the event is canceled. */
     expiresAtMs: number | null
+  }[]
+  /** The holds of the same events that were not logged as expiring, in the order in which they are. */
+  expiring: {
+    eventId: number
+    sequence: number
+    userId: string
+    /** Ms since 1970. */
+    heldAtMs: number
+    expiresAtMs: number
   }[]
   details: (EventDetails & { eventId: number; owner: string | null })[]
   heads: { eventId: number; sequence: number; userId: string }[]
@@ -208,6 +217,19 @@ const readDue: Statement = {
     ) AS d ORDER BY n.event_id, d.expires_at, d.sequence`,
 }
 
+// The order of the index `bookings_expiring`.
+const REMINDER = `((expires_at AT TIME ZONE 'UTC') - (expires_at - held_at) / 5)`
+const readExpiring: Statement = {
+  name: 'line_read_expiring',
+  text: `SELECT n.event_id, h.sequence, h.user_id, ${msColumns('held_at', 'expires_at')}
+    FROM unnest($1::bigint[], $2::int[]) AS n (event_id, holds)
+    CROSS JOIN LATERAL (
+      SELECT sequence, user_id, held_at, expires_at, ${REMINDER} AS reminder FROM bookings
+      WHERE event_id = n.event_id AND status = 'held' AND reminded_at IS NULL
+      ORDER BY ${REMINDER}, sequence LIMIT n.holds
+    ) AS h ORDER BY n.event_id, h.reminder, h.sequence`,
+}
+
 const readDetails: Statement = {
   name: 'line_read_details',
   text: `SELECT d.* FROM unnest($1::bigint[]) AS n (event_id)
@@ -251,7 +273,7 @@ const readKeys: Statement = {
 export async function load(connection: LineConnection, request: LoadRequest): Promise<LoadedBatch> {
   const { eventIds, jobIds, users, heads, keys, named, due, details } = request
   const lock = request.whenLocked === 'wait' ? lockEvents : lockFreeEvents
-  const [events, stored, claims, queue, keyed, lapsed, dueClaims, settings] =
+  const [events, stored, claims, queue, keyed, lapsed, dueClaims, expiring, settings] =
     await connection.roundTrip((send) => [
       eventIds.length === 0 ? NO_ROWS : send<EventColumns>(lock, [arrayOf(eventIds)]),
       // '.' separates the index from the job id, and '/' follows '.' in ASCII.
@@ -290,6 +312,12 @@ export async function load(connection: LineConnection, request: LoadRequest): Pr
             arrayOf(due.map((event) => event.eventId)),
             arrayOf(due.map((event) => event.count)),
           ]),
+      due.length === 0
+        ? NO_ROWS
+        : send<ExpiringRow>(readExpiring, [
+            arrayOf(due.map((event) => event.eventId)),
+            arrayOf(due.map((event) => event.count)),
+          ]),
       details.length === 0 ? NO_ROWS : send<DetailsRow>(readDetails, [arrayOf(details)]),
     ])
   const [first] = stored.rows
@@ -318,6 +346,13 @@ export async function load(connection: LineConnection, request: LoadRequest): Pr
       kind: row.kind,
       sequence: Number(row.sequence),
       userId: row.user_id,
+      expiresAtMs: row.expires_at,
+    })),
+    expiring: expiring.rows.map((row) => ({
+      eventId: Number(row.event_id),
+      sequence: Number(row.sequence),
+      userId: row.user_id,
+      heldAtMs: row.held_at,
       expiresAtMs: row.expires_at,
     })),
     details: settings.rows.map(detailsOfRow),
@@ -360,6 +395,8 @@ interface ClaimRow {
 type HeadRow = Pick<ClaimRow, 'event_id' | 'sequence' | 'user_id'>
 
 type LapsedRow = HeadRow & { canceled_at: number }
+
+type ExpiringRow = HeadRow & { held_at: number; expires_at: number }
 
 type DueRow = HeadRow & { kind: LiveKind; expires_at: number | null }
 

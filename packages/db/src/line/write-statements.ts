@@ -85,14 +85,14 @@ export const insertHolds: Statement = {
 export const changeBookings: Statement = {
   name: 'line_change_bookings',
   text: `UPDATE bookings b SET status = n.status, expires_at = coalesce(${timeOf('n.expires_ms')}, b.expires_at),
-      reminded_at = CASE WHEN n.expires_ms IS NULL THEN b.reminded_at END,
-      confirmed_at = CASE WHEN n.confirmed THEN $7::timestamptz ELSE b.confirmed_at END,
-      canceled_at = ${endedAt('n.status', '$7')}
+      reminded_at = CASE WHEN n.reminded THEN $8 WHEN n.expires_ms IS NULL THEN b.reminded_at END,
+      confirmed_at = CASE WHEN n.confirmed THEN $8::timestamptz ELSE b.confirmed_at END,
+      canceled_at = ${endedAt('n.status', '$8')}
     FROM ${withCtid(
       'bookings',
       'event_id = n.event_id AND sequence = n.sequence',
-      `unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::float8[], $6::bool[])
-        AS n (event_id, sequence, was, status, expires_ms, confirmed)`,
+      `unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::float8[], $6::bool[], $7::bool[])
+        AS n (event_id, sequence, was, status, expires_ms, confirmed, reminded)`,
     )} WHERE b.ctid = n.found AND b.status = n.was`,
 }
 export const insertEntries: Statement = {

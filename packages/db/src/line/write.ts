@@ -87,6 +87,8 @@ export interface BookingChange extends RowKey {
   expiresAtMs: number | null
   /** True if it became a booking in the batch, even if the batch then ended it. */
   confirmed: boolean
+  /** True if it was logged as expiring. */
+  reminded: boolean
 }
 
 export type EntryStatus = (typeof waitlistEntries.$inferSelect)['status']
@@ -257,6 +259,7 @@ function addBookings({ bookingsAdded, bookingsChanged }: BatchWrites, add: Add, 
     arrayOf(rows.map((row) => row.status)),
     arrayOf(rows.map((row) => row.expiresAtMs)),
     arrayOf(rows.map((row) => row.confirmed)),
+    arrayOf(rows.map((row) => row.reminded)),
     now,
   ])
 }

@@ -45,17 +45,17 @@ describe('POST /initialize', () => {
     expect((await call(app, 'POST /initialize', { body })).status).toBe(401)
   })
 
-  it('makes the caller the owner if they manage events', async () => {
+  it('names the caller, and makes them the owner if they manage events', async () => {
     const create = vi.fn(async () => ({ created: true, event: eventOne }))
     const app = appUnderTest({ initializeOpen: true, events: fakeEvents({ create }) })
     for (const caller of ['olga organizer', 'root admin', 'ada'])
       await call(app, 'POST /initialize', { as: caller, body })
     await call(app, 'POST /initialize', { body })
     expect(create.mock.calls).toEqual([
-      [1, 10, 'olga'],
-      [1, 10, 'root'],
-      [1, 10, null],
-      [1, 10, null],
+      [1, 10, 'olga', 'olga'],
+      [1, 10, 'root', 'root'],
+      [1, 10, null, 'ada'],
+      [1, 10, null, null],
     ])
   })
 

@@ -11,7 +11,9 @@ export type Change = { eventId: number } & (
   | { type: 'joined'; userId: string; sequence: number; position: number }
   /** A hold became a booking with the same number. The origin is `late` if it had lapsed. */
   | { type: 'confirmed'; userId: string; sequence: number; origin: HoldOrigin }
-  | { type: 'extended'; userId: string; sequence: number; expiresAtMs: number }
+  | { type: 'extended'; userId: string; sequence: number; heldAtMs: number; expiresAtMs: number }
+  /** At most a fifth of the time of a hold is left. */
+  | { type: 'reminded'; userId: string; sequence: number; expiresAtMs: number }
   | { type: 'canceled'; userId: string; sequence: number }
   | { type: 'released'; userId: string; sequence: number }
   | { type: 'lapsed'; userId: string; sequence: number; lapsedAtMs: number }
@@ -65,6 +67,11 @@ export function unchanged(
   more?: Partial<Outcome>,
 ): Decision {
   return { outcome: { outcome, ...more, decidedAtMs }, changes: NO_CHANGES }
+}
+
+/** When a hold has a fifth of its whole time left, extensions included, ms since 1970. */
+export function reminderMs({ heldAtMs, expiresAtMs }: Omit<Deadline, 'holdSeconds'>): number {
+  return expiresAtMs - Math.floor((expiresAtMs - heldAtMs) / 5)
 }
 
 export function holdFor(seconds: number, nowMs: number): Deadline {

@@ -116,7 +116,7 @@ describe('each command for each claim', () => {
       event('none', 0),
       'book',
       { outcome: 'waiting', position: 5 },
-      [{ type: 'joined', ...own, sequence: 11 }],
+      [{ type: 'joined', ...own, sequence: 11, position: 5 }],
     ],
     [
       'holds a free ticket again for a user whose hold lapsed',
@@ -139,7 +139,7 @@ describe('each command for each claim', () => {
       event('lapsed', 0),
       'book',
       { outcome: 'waiting', position: 5 },
-      [{ type: 'joined', ...own, sequence: 11 }],
+      [{ type: 'joined', ...own, sequence: 11, position: 5 }],
     ],
     [
       'does not book for a user on the waiting list',
@@ -175,7 +175,7 @@ describe('each command for each claim', () => {
       event('lapsed', 1),
       'confirm',
       { outcome: 'confirmed', bookingId: '7-2' },
-      [{ type: 'confirmed', ...own, sequence: 2, late: true }],
+      [{ type: 'confirmed', ...own, sequence: 2, origin: 'late' }],
     ],
     [
       'does not confirm a lapsed hold if no ticket is free',
@@ -196,7 +196,7 @@ describe('each command for each claim', () => {
       event('held', 0),
       'confirm',
       { outcome: 'confirmed', bookingId: '7-3' },
-      [{ type: 'confirmed', ...own, sequence: 3, late: false }],
+      [{ type: 'confirmed', ...own, sequence: 3, origin: 'hold' }],
     ],
     [
       'answers confirmed and changes nothing for a user with a booking',
@@ -364,7 +364,7 @@ describe('each command for each claim', () => {
       event('held', 0),
       'grant',
       { outcome: 'confirmed', bookingId: '7-3' },
-      [{ type: 'confirmed', ...own, sequence: 3, late: false }],
+      [{ type: 'confirmed', ...own, sequence: 3, origin: 'hold' }],
     ],
     [
       'grants no second ticket to a user with a booking',
@@ -429,7 +429,7 @@ describe('a command that names a booking', () => {
     })
 
     expect(outcome).toMatchObject({ outcome: 'confirmed', bookingId: '7-1' })
-    expect(changes).toEqual([{ type: 'confirmed', ...own, sequence: 1, late: true }])
+    expect(changes).toEqual([{ type: 'confirmed', ...own, sequence: 1, origin: 'late' }])
   })
 
   it('finds the named lapsed hold of a user without a claim', () => {
@@ -640,7 +640,7 @@ describe('decide for cancel_event', () => {
       outcome: { outcome: 'event_ended', decidedAtMs: NOW },
       changes: [
         { type: 'circulated', eventId: 7, by: -3 },
-        { type: 'event_canceled', eventId: 7, canceledAtMs: NOW },
+        { type: 'event_canceled', eventId: 7, canceledAtMs: NOW, reason: 'rain' },
       ],
     })
   })

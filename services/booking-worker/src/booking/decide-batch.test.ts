@@ -94,9 +94,15 @@ describe('decideBatch', () => {
     )
 
     expect(decided.map(({ changes }) => changes)).toEqual([
-      [{ type: 'booked', eventId: 2, userId: 'ann', sequence: 1 }],
-      [{ type: 'booked', eventId: 1, userId: 'ann', sequence: 1 }],
-      [{ type: 'joined', eventId: 2, userId: 'bob', sequence: 2 }],
+      [
+        { type: 'booked', eventId: 2, userId: 'ann', sequence: 1 },
+        { type: 'sold_out', eventId: 2 },
+      ],
+      [
+        { type: 'booked', eventId: 1, userId: 'ann', sequence: 1 },
+        { type: 'sold_out', eventId: 1 },
+      ],
+      [{ type: 'joined', eventId: 2, userId: 'bob', sequence: 2, position: 1 }],
     ])
   })
 
@@ -140,6 +146,7 @@ describe('what follows from a command', () => {
       [
         { type: 'withdrawn', eventId: 1, userId: 'bob', sequence: 2 },
         { type: 'circulated', eventId: 1, by: 1 },
+        { type: 'available', eventId: 1 },
       ],
     ])
   })

@@ -35,7 +35,9 @@ describe('decide for a booking', () => {
     )
 
     expect(outcome).toEqual({ outcome: 'waiting', position: 4, decidedAtMs: NOW })
-    expect(changes).toEqual([{ type: 'joined', eventId: 7, userId: 'ann', sequence: 11 }])
+    expect(changes).toEqual([
+      { type: 'joined', eventId: 7, userId: 'ann', sequence: 11, position: 4 },
+    ])
   })
 
   it('puts the first user of an event without tickets at position 1 of the waiting list', () => {

@@ -183,7 +183,9 @@ function decideExtend(state: EventState, command: Asked<ExtendRequest>, nowMs: n
   if (expiresAtMs <= claim.expiresAtMs) return unchanged('hold_limit_reached', nowMs)
   return {
     outcome: { outcome: 'extended', bookingId, expiresAtMs, decidedAtMs: nowMs },
-    changes: [{ type: 'extended', eventId, userId, sequence, expiresAtMs }],
+    changes: [
+      { type: 'extended', eventId, userId, sequence, heldAtMs: claim.heldAtMs, expiresAtMs },
+    ],
   }
 }
 

@@ -36,6 +36,13 @@ export interface Surroundings {
   readonly due: DueClaim[]
   /** Index of the first of `due` that is still live. */
   nextDue: number
+  /**
+   * The holds that a settle may log as expiring, in order. There is one more than a settle can log,
+   * unless the event has fewer. Empty in batches without a settle.
+   */
+  readonly expiring: ExpiringHold[]
+  /** Index of the first of `expiring` that was not logged. It may have lapsed. */
+  nextExpiring: number
   /** Settings that only `configure` needs; undefined in batches without one. */
   details: (EventDetails & { readonly owner: string | null }) | undefined
 }
@@ -82,6 +89,15 @@ export interface DueClaim {
   expiresAtMs: number | null
 }
 
+/** A hold of whose end the log says nothing yet. */
+export interface ExpiringHold {
+  sequence: number
+  userId: string
+  /** Ms since 1970. */
+  heldAtMs: number
+  expiresAtMs: number
+}
+
 /**
  * Thrown if a rule that must always hold is broken, by a bug or by rows that were edited by hand.
  * The batch then writes nothing.
@@ -96,7 +112,7 @@ export class InvariantError extends Error {
  * @throws InvariantError if the loaded rows contradict each other
  */
 export function startBatch(
-  loaded: Omit<EventState, 'nextHead' | 'departed' | 'joinedPosition' | 'nextDue'>,
+  loaded: Omit<EventState, 'nextHead' | 'departed' | 'joinedPosition' | 'nextDue' | 'nextExpiring'>,
 ): EventState {
   const state = {
     ...loaded,
@@ -104,6 +120,7 @@ export function startBatch(
     departed: new Set<number>(),
     joinedPosition: loaded.waitingCount,
     nextDue: 0,
+    nextExpiring: 0,
   }
   assertInvariants(state)
   return state

@@ -15,6 +15,13 @@ function event(loaded: Partial<EventState> = {}): EventState {
 }
 
 const JOINED = { type: 'joined', eventId: 1, position: 1 } as const
+const EXTENDED = {
+  type: 'extended',
+  eventId: 1,
+  userId: 'ann',
+  sequence: 7,
+  heldAtMs: 1000,
+} as const
 const HOLD = { heldAtMs: 1000, holdSeconds: 5, expiresAtMs: 6000 }
 
 /** The event with a hold of ann, under number 7. */
@@ -162,11 +169,12 @@ describe('evolve', () => {
   it('moves the deadline of a hold and nothing else', () => {
     const state = withHold()
 
-    evolve(state, { type: 'extended', eventId: 1, userId: 'ann', sequence: 7, expiresAtMs: 9000 })
+    evolve(state, { ...EXTENDED, expiresAtMs: 9000 })
 
     expect(state.claims.get('ann')).toEqual({
       kind: 'held',
       sequence: 7,
+      offered: false,
       ...HOLD,
       expiresAtMs: 9000,
     })
@@ -174,9 +182,7 @@ describe('evolve', () => {
   })
 
   it('throws if the hold to be extended was not loaded', () => {
-    expect(() =>
-      evolve(event(), { type: 'extended', eventId: 1, userId: 'ann', sequence: 7, expiresAtMs: 9 }),
-    ).toThrow(InvariantError)
+    expect(() => evolve(event(), { ...EXTENDED, expiresAtMs: 9 })).toThrow(InvariantError)
   })
 
   it('frees the ticket of a hold that is released', () => {
@@ -221,7 +227,7 @@ describe('evolve', () => {
     expect(state.claims.get('bob')).toEqual({
       kind: 'held',
       sequence: 21,
-      offered: false,
+      offered: true,
       ...HOLD,
     })
   })
@@ -299,6 +305,22 @@ describe('evolve', () => {
     })
 
     expect(state).toMatchObject({ canceledAtMs: 1000, waitlistHeadSequence: 0 })
+  })
+
+  it('goes on to the next hold after one was logged as expiring', () => {
+    const expiring = [3, 4].map((sequence) => ({ sequence, userId: `user-${sequence}`, ...HOLD }))
+    const state = event({ expiring })
+
+    evolve(state, {
+      type: 'reminded',
+      eventId: 1,
+      userId: 'user-4',
+      sequence: 4,
+      expiresAtMs: 6000,
+    })
+
+    expect(state.nextExpiring).toBe(2)
+    expect(state.claims.size).toBe(0)
   })
 
   it('plans the next settle', () => {

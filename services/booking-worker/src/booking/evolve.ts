@@ -60,6 +60,9 @@ export function evolve(state: EventState, change: Change): void {
       state.nextDue += 1
       return
     }
+    case 'reminded':
+      state.nextExpiring = 1 + state.expiring.findIndex((hold) => hold.sequence === change.sequence)
+      return
     case 'withdrawn':
       leave(state, change.sequence)
       state.claims.delete(change.userId)

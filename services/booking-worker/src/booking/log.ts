@@ -23,6 +23,8 @@ export function logOf(change: Change): readonly LogEntry[] {
       return [ofClaim('booking.confirmed', change, { origin: change.origin })]
     case 'extended':
       return [ofClaim('booking.extended', change, { expiresAtMs: change.expiresAtMs })]
+    case 'reminded':
+      return [ofClaim('booking.expiring', change, { expiresAtMs: change.expiresAtMs })]
     case 'canceled':
       return [ofClaim('booking.canceled', change, null)]
     case 'released':

@@ -34,6 +34,7 @@ const nothing: LoadedBatch = {
   keys: [],
   lapsed: [],
   due: [],
+  expiring: [],
   details: [],
 }
 
@@ -261,7 +262,7 @@ describe('writesOf', () => {
     expect(writes).toMatchObject({
       decided: [{ command: { acceptedAtMs: 900 } }],
       nowMs: 1000,
-      events: [{ ...row, availableTickets: 0, lastSequence: 1 }],
+      events: [{ ...row, availableTickets: 0, lastSequence: 1, lastChange: 2 }],
       claimsAdded: [{ eventId: 1, userId: 'ann', kind: 'booking', sequence: 1 }],
       bookingsAdded: [
         { eventId: 1, sequence: 1, userId: 'ann', promoted: false, status: 'confirmed' },

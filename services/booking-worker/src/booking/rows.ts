@@ -97,6 +97,7 @@ export function stateOf(request: LoadRequest, loaded: LoadedBatch): BatchState {
         headsComplete,
         lapsed: new Map(),
         due: loaded.due.filter(({ eventId }) => eventId === row.eventId),
+        expiring: loaded.expiring.filter(({ eventId }) => eventId === row.eventId),
         details: undefined,
       }),
     )
@@ -214,12 +215,12 @@ function addBookings(writes: BatchWrites, eventId: number, changes: Change[]): v
   const move = (
     sequence: number,
     was: BookingStatus,
-    to: Partial<Pick<BookingChange, 'status' | 'expiresAtMs' | 'confirmed'>>,
+    to: Partial<Pick<BookingChange, 'status' | 'expiresAtMs' | 'confirmed' | 'reminded'>>,
   ): void => {
     const row = added.get(sequence) ?? changed.get(sequence)
     if (row !== undefined) Object.assign(row, to)
     else {
-      const unchanged = { status: was, expiresAtMs: null, confirmed: false }
+      const unchanged = { status: was, expiresAtMs: null, confirmed: false, reminded: false }
       changed.set(sequence, { eventId, sequence, was, ...unchanged, ...to })
     }
   }
@@ -243,6 +244,9 @@ function addBookings(writes: BatchWrites, eventId: number, changes: Change[]): v
         break
       case 'extended':
         move(change.sequence, 'held', { expiresAtMs: change.expiresAtMs })
+        break
+      case 'reminded':
+        move(change.sequence, 'held', { reminded: true })
         break
       case 'canceled':
         move(change.sequence, 'confirmed', { status: 'canceled' })
@@ -333,7 +337,7 @@ function addClaims(
   const { eventId } = state
   const hadRow = new Map<string, boolean>()
   for (const change of changes) {
-    if (!('userId' in change) || hadRow.has(change.userId)) continue
+    if (!('userId' in change) || change.type === 'reminded' || hadRow.has(change.userId)) continue
     const { type, userId } = change
     // A batch loads only the claims of users that it names, and settles and cancels change others.
     // If the first change of a user in the batch is one of these, the user has a claim, even if it

@@ -1,8 +1,9 @@
 import { MAX_LOG_ROWS_PER_SETTLE } from '@ticket-line/shared'
 import { describe, expect, it } from 'vitest'
 import type { Change } from './change.js'
-import type { Claim, DueClaim, EventState } from './event-state.js'
+import type { Claim, DueClaim, EventState, ExpiringHold } from './event-state.js'
 import { evolve } from './evolve.js'
+import { logOf } from './log.js'
 import { settle } from './settle.js'
 import { eventUnderTest } from './testing/event-under-test.js'
 
@@ -41,6 +42,8 @@ function settled(state: EventState, nowMs = NOW): Change[] {
 
 const typesOf = (changes: readonly Change[]): string[] => changes.map(({ type }) => type)
 
+const logRowsOf = (changes: readonly Change[]): number => changes.flatMap(logOf).length
+
 const withType = <Type extends Change['type']>(changes: Change[], type: Type) =>
   changes.filter((change): change is Change & { type: Type } => change.type === type)
 
@@ -50,6 +53,7 @@ describe('settle', () => {
 
     expect(settled(state)).toEqual([
       { type: 'lapsed', eventId: 1, userId: 'user-1', sequence: 1, lapsedAtMs: NOW },
+      { type: 'available', eventId: 1 },
       { type: 'rescheduled', eventId: 1, dueAtMs: null },
     ])
     expect(state).toMatchObject({ availableTickets: 1, heldCount: 0, totalTickets: 1 })
@@ -90,17 +94,17 @@ describe('settle', () => {
       { userId: 'user-11', entrySequence: 11, sequence: 10_001, offer: { holdSeconds: 60 } },
       { userId: 'user-12', entrySequence: 12, sequence: 10_002, offer: { holdSeconds: 60 } },
     ])
-    expect(state).toMatchObject({ heldCount: 2, waitingCount: 1, dueAtMs: NOW + 60_000 })
+    expect(state).toMatchObject({ heldCount: 2, waitingCount: 1, dueAtMs: NOW + 48_000 })
   })
 
-  it('plans the next settle for the earlier of an old hold and a new offer', () => {
+  it('plans the next settle for the earlier of an old hold and the reminder of a new offer', () => {
     const loaded = { waitingCount: 1, heads: entriesFrom(11, 1), offerSeconds: 60 }
-    const oldFirst = event([dueHold(1, NOW), dueHold(2, NOW + 59_999)], loaded)
-    const newFirst = event([dueHold(1, NOW), dueHold(2, NOW + 60_001)], loaded)
+    const oldFirst = event([dueHold(1, NOW), dueHold(2, NOW + 47_999)], loaded)
+    const newFirst = event([dueHold(1, NOW), dueHold(2, NOW + 48_001)], loaded)
     settled(oldFirst)
     settled(newFirst)
 
-    expect([oldFirst.dueAtMs, newFirst.dueAtMs]).toEqual([NOW + 59_999, NOW + 60_000])
+    expect([oldFirst.dueAtMs, newFirst.dueAtMs]).toEqual([NOW + 47_999, NOW + 48_000])
   })
 
   it.each([
@@ -143,7 +147,7 @@ describe('settle', () => {
     const state = event(holds, { capacity: 1 })
 
     expect(typesOf(settled(state))).toEqual([
-      ...['lapsed', 'circulated', 'lapsed', 'circulated', 'lapsed'],
+      ...['lapsed', 'circulated', 'lapsed', 'circulated', 'lapsed', 'available'],
       'rescheduled',
     ])
     expect(state).toMatchObject({ totalTickets: 1, availableTickets: 1 })
@@ -176,8 +180,104 @@ describe('settle', () => {
       heads: entriesFrom(11, 1),
     })
 
-    expect(settled(state).at(-2)).toEqual({ type: 'circulated', eventId: 1, by: 2 })
+    expect(settled(state).slice(-3, -1)).toEqual([
+      { type: 'circulated', eventId: 1, by: 2 },
+      { type: 'available', eventId: 1 },
+    ])
     expect(state).toMatchObject({ totalTickets: 5, availableTickets: 2, waitingCount: 0 })
+  })
+})
+
+describe('a hold that is about to lapse', () => {
+  /** A hold that began 100 s before it ends. A fifth of its time is left 20 s before that. */
+  const expiringHold = (sequence: number, expiresAtMs: number): ExpiringHold => ({
+    sequence,
+    userId: `user-${sequence}`,
+    heldAtMs: expiresAtMs - 100_000,
+    expiresAtMs,
+  })
+
+  const withHolds = (...holds: ExpiringHold[]) =>
+    event(
+      holds.map(({ sequence, expiresAtMs }) => dueHold(sequence, expiresAtMs)),
+      { expiring: holds },
+    )
+
+  it('is logged when a fifth of its time is left, and the next settle ends it', () => {
+    const state = withHolds(expiringHold(1, NOW + 20_000))
+
+    expect(settled(state)).toEqual([
+      {
+        type: 'reminded',
+        eventId: 1,
+        userId: 'user-1',
+        sequence: 1,
+        expiresAtMs: NOW + 20_000,
+      },
+      { type: 'rescheduled', eventId: 1, dueAtMs: NOW + 20_000 },
+    ])
+    expect(state).toMatchObject({ availableTickets: 0, heldCount: 1 })
+  })
+
+  it('is not logged a millisecond earlier, and the next settle is planned for that time', () => {
+    const state = withHolds(expiringHold(1, NOW + 20_001))
+
+    expect(settled(state)).toEqual([{ type: 'rescheduled', eventId: 1, dueAtMs: NOW + 1 }])
+  })
+
+  it('is logged in the first whole millisecond in which at most a fifth is left', () => {
+    const hold = { ...expiringHold(1, NOW + 2), heldAtMs: NOW - 9 }
+
+    expect(typesOf(settled(withHolds(hold), NOW - 1))).toEqual(['rescheduled'])
+    expect(typesOf(settled(withHolds(hold), NOW))).toEqual(['reminded', 'rescheduled'])
+  })
+
+  it('is not logged if it lapses in the same settle', () => {
+    const state = withHolds(expiringHold(1, NOW), expiringHold(2, NOW + 5))
+
+    expect(typesOf(settled(state))).toEqual(['lapsed', 'reminded', 'available', 'rescheduled'])
+    expect(state.dueAtMs).toBe(NOW + 5)
+  })
+
+  it('is logged in order, after lapsed holds and promotions', () => {
+    const state = event([dueHold(9, NOW)], {
+      capacity: 2,
+      waitingCount: 3,
+      heads: entriesFrom(11, 3),
+      expiring: [expiringHold(4, NOW + 10), expiringHold(3, NOW + 20)],
+    })
+
+    const changes = settled(state)
+
+    expect(typesOf(changes)).toEqual([
+      ...['lapsed', 'promoted', 'circulated', 'promoted', 'reminded', 'reminded', 'rescheduled'],
+    ])
+    expect(withType(changes, 'reminded').map(({ sequence }) => sequence)).toEqual([4, 3])
+  })
+
+  it('is not logged if the event is canceled', () => {
+    const state = event([{ ...dueHold(1, NOW + 10), expiresAtMs: null }], {
+      canceledAtMs: NOW,
+      expiring: [expiringHold(1, NOW + 10)],
+    })
+
+    expect(typesOf(settled(state))).toEqual(['ended', 'rescheduled'])
+  })
+})
+
+describe('what a settle says about free tickets', () => {
+  it('is said once, at its end', () => {
+    const state = event([dueHold(1, NOW), dueHold(2, NOW), dueHold(3, NOW)])
+
+    expect(typesOf(settled(state))).toEqual([
+      ...['lapsed', 'lapsed', 'lapsed', 'available', 'rescheduled'],
+    ])
+  })
+
+  it('is nothing if tickets were free before', () => {
+    const state = event([dueHold(1, NOW)], { totalTickets: 2, availableTickets: 1 })
+
+    expect(typesOf(settled(state))).toEqual(['lapsed', 'rescheduled'])
   })
 })
 
@@ -187,18 +287,18 @@ describe('a portion of a settle', () => {
       dueHold(i + 1, NOW - count + i),
     )
 
-  it('has at most 256 changes, and the next one is due at once', () => {
+  it('adds at most 256 rows to the log, and the next one is due at once', () => {
     const state = event(lapsing(300), { totalTickets: 300, heldCount: 300 })
 
     const changes = settled(state)
 
-    expect(changes.length).toBeLessThanOrEqual(256)
-    expect(changes.length).toBeGreaterThan(250)
+    expect(logRowsOf(changes)).toBeLessThanOrEqual(256)
+    expect(logRowsOf(changes)).toBeGreaterThan(250)
     expect(state.dueAtMs).toBeLessThan(NOW)
     expect(state.heldCount).toBe(300 - withType(changes, 'lapsed').length)
   })
 
-  it('has at most 256 changes if each hold that lapses promotes somebody', () => {
+  it('adds at most 256 rows to the log if each hold that lapses promotes somebody', () => {
     const state = event(lapsing(300), {
       totalTickets: 300,
       heldCount: 300,
@@ -210,13 +310,13 @@ describe('a portion of a settle', () => {
 
     const changes = settled(state)
 
-    expect(changes.length).toBeLessThanOrEqual(256)
+    expect(logRowsOf(changes)).toBeLessThanOrEqual(256)
     expect(withType(changes, 'promoted')).toHaveLength(withType(changes, 'lapsed').length)
     expect(state).toMatchObject({ heldCount: 300 })
     expect(state.dueAtMs).toBeLessThan(NOW)
   })
 
-  it('has at most 256 changes if it hands out withheld tickets, and the next one is due at once', () => {
+  it('adds at most 256 rows to the log if it hands out withheld tickets, and the next one is due at once', () => {
     const state = event([], {
       capacity: 10_000,
       totalTickets: 0,
@@ -227,12 +327,29 @@ describe('a portion of a settle', () => {
 
     const changes = settled(state)
 
-    expect(changes.length).toBeLessThanOrEqual(256)
-    expect(withType(changes, 'promoted').length).toBeGreaterThan(100)
+    expect(logRowsOf(changes)).toBeLessThanOrEqual(256)
+    expect(withType(changes, 'promoted').length).toBeGreaterThan(250)
     expect(state.dueAtMs).toBe(NOW)
   })
 
-  it('has at most 256 changes if it ends claims, and the next one is due at once', () => {
+  it('adds at most 256 rows to the log if holds are about to lapse, and the next one is due at once', () => {
+    const expiring = Array.from({ length: 257 }, (_, i) => ({
+      sequence: i + 1,
+      userId: `user-${i + 1}`,
+      heldAtMs: NOW - 100_000,
+      expiresAtMs: NOW + 10 + i,
+    }))
+    const holds = expiring.map(({ sequence, expiresAtMs }) => dueHold(sequence, expiresAtMs))
+    const state = event(holds, { expiring })
+
+    const changes = settled(state)
+
+    expect(logRowsOf(changes)).toBeLessThanOrEqual(256)
+    expect(withType(changes, 'reminded').length).toBeGreaterThan(250)
+    expect(state.dueAtMs).toBeLessThanOrEqual(NOW)
+  })
+
+  it('adds at most 256 rows to the log if it ends claims, and the next one is due at once', () => {
     const claims = Array.from(
       { length: 257 },
       (_, i): DueClaim => ({
@@ -245,7 +362,7 @@ describe('a portion of a settle', () => {
 
     const changes = settled(state)
 
-    expect(changes.length).toBeLessThanOrEqual(256)
+    expect(logRowsOf(changes)).toBeLessThanOrEqual(256)
     expect(withType(changes, 'ended').length).toBeGreaterThan(250)
     expect(state.dueAtMs).toBe(NOW)
   })

@@ -1,7 +1,7 @@
 import { MAX_LOG_ROWS_PER_SETTLE, saleStateOf } from '@ticket-line/shared'
-import { type Change, NO_CHANGES } from './change.js'
+import { type Change, NO_CHANGES, reminderMs } from './change.js'
 import { availability, freeTicket, promotion, refill } from './circulation.js'
-import { type EventState, headOfWaitingList, mayPromote } from './event-state.js'
+import { type EventState, type ExpiringHold, headOfWaitingList, mayPromote } from './event-state.js'
 import { logOf } from './log.js'
 
 /** A step adds at most this many rows to the log: a hold lapses, and its ticket is promoted. */
@@ -12,7 +12,8 @@ const MAX_ROWS_OF_STEPS = MAX_LOG_ROWS_PER_SETTLE - 1
 /**
  * Applies what is due, step by step, until nothing is due or the portion is full. On a canceled
  * event it ends claims, in order of their numbers. Otherwise holds lapse, in order of their
- * deadlines, and their tickets go to the waiting list; then withheld tickets do.
+ * deadlines, and their tickets go to the waiting list; then withheld tickets do. Last, holds with at
+ * most a fifth of their time left are logged as expiring.
  *
  * @param apply Called with the changes of each step. It must update the state.
  * @param nowMs ms since 1970
@@ -49,7 +50,12 @@ function dueAfterSettle(state: EventState, changes: readonly Change[], nowMs: nu
   const next = state.due[state.nextDue]
   // Counters that disagree with the rows must not make settles repeat without effect.
   if (state.canceledAtMs !== null) return next === undefined ? Number.POSITIVE_INFINITY : nowMs
-  return Math.min(next?.expiresAtMs ?? Number.POSITIVE_INFINITY, dueAfter(state, changes, nowMs))
+  const reminded = nextToRemind(state)
+  return Math.min(
+    next?.expiresAtMs ?? Number.POSITIVE_INFINITY,
+    reminded === undefined ? Number.POSITIVE_INFINITY : reminderMs(reminded),
+    dueAfter(state, changes, nowMs),
+  )
 }
 
 function nextStep(state: EventState, nowMs: number): readonly Change[] {
@@ -67,10 +73,27 @@ function nextStep(state: EventState, nowMs: number): readonly Change[] {
       ...freeTicket(state, nowMs),
     ]
   }
-  if (state.totalTickets >= state.capacity || !mayPromote(state, nowMs)) return NO_CHANGES
-  const head = headOfWaitingList(state)
-  if (head === undefined) return NO_CHANGES
-  return [{ type: 'circulated', eventId, by: 1 }, promotion(state, head, nowMs)]
+  if (state.totalTickets < state.capacity && mayPromote(state, nowMs)) {
+    const head = headOfWaitingList(state)
+    if (head !== undefined)
+      return [{ type: 'circulated', eventId, by: 1 }, promotion(state, head, nowMs)]
+  }
+  const hold = nextToRemind(state)
+  if (hold === undefined || reminderMs(hold) > nowMs) return NO_CHANGES
+  const { sequence, userId, expiresAtMs } = hold
+  return [{ type: 'reminded', eventId, userId, sequence, expiresAtMs }]
+}
+
+/**
+ * The hold that is logged as expiring next. If a hold has lapsed in this settle, its time is over,
+ * so it is skipped.
+ */
+function nextToRemind({ expiring, nextExpiring, claims }: EventState): ExpiringHold | undefined {
+  for (let i = nextExpiring; i < expiring.length; i++) {
+    const hold = expiring[i] as ExpiringHold
+    if (claims.get(hold.userId)?.kind !== 'lapsed') return hold
+  }
+  return undefined
 }
 
 /**
@@ -95,9 +118,10 @@ export function reschedule(
 function dueAfter(state: EventState, changes: readonly Change[], nowMs: number): number {
   let dueMs = dueWithoutDeadline(state, nowMs)
   for (const change of changes) {
-    if (change.type === 'held') dueMs = Math.min(dueMs, change.expiresAtMs)
+    if (change.type === 'held' || change.type === 'extended')
+      dueMs = Math.min(dueMs, reminderMs(change))
     else if (change.type === 'promoted' && change.offer !== undefined)
-      dueMs = Math.min(dueMs, change.offer.expiresAtMs)
+      dueMs = Math.min(dueMs, reminderMs(change.offer))
   }
   return dueMs
 }

@@ -13,6 +13,7 @@ export function eventUnderTest(loaded: Partial<EventState> = {}): EventState {
     headsComplete: true,
     lapsed: new Map(),
     due: [],
+    expiring: [],
     details: undefined,
     ...loaded,
   })
