@@ -46,11 +46,13 @@ const book = (...bookings: ReturnType<typeof booking>[]) => kit.applyDeps.store.
 async function rowsOf(eventId: number): Promise<unknown> {
   const tables = {
     events:
-      'total_tickets, available_tickets, waiting_count, last_sequence, waitlist_head_sequence',
+      'total_tickets, available_tickets, waiting_count, last_sequence, waitlist_head_sequence, last_change',
     claims: 'user_id, kind, sequence',
     bookings: 'sequence, user_id, status, promoted, canceled_at IS NULL AS held',
     commands:
       'type, user_id, caller, outcome, position, booking_sequence, promoted_user_id, replay_of, extract(epoch FROM accepted_at) * 1000 AS accepted',
+    changes: 'no, type, user_id, sequence, actor, data',
+    'changes c JOIN commands USING (event_id, command_id)': 'no, c.at = decided_at',
     'commands JOIN idempotency_keys USING (caller, command_id)':
       'caller, key_hash, created_at = decided_at',
   }
@@ -62,12 +64,13 @@ async function rowsOf(eventId: number): Promise<unknown> {
 
 describe('the fast path', () => {
   it.each([
-    ['without a key', {}],
-    ['with a key', { keyHash: 'her key' }],
+    ['without a key', 2, {}],
+    ['with a key', 2, { keyHash: 'her key' }],
+    ['of the last ticket', 1, {}],
   ])(
     'writes the same rows and gives the same outcome as the normal path for a booking %s',
-    async (_with, more) => {
-      const [one, other] = [await newEvent(2), await newEvent(2)]
+    async (_with, tickets, more) => {
+      const [one, other] = [await newEvent(tickets), await newEvent(tickets)]
       const acceptedAtMs = 1_700_000_000_123
       const fast = await apply({ ...kit.job(command('book', one, 'ada', more)), acceptedAtMs })
       const rowsOfFast = await rowsOf(one)
@@ -103,7 +106,7 @@ describe('the fast path', () => {
     expect([...booked]).toEqual(
       commands.map(({ commandId }) => [
         commandId,
-        { sequence: 1, decidedAtMs: expect.any(Number) },
+        { sequence: 1, lastChange: 3, decidedAtMs: expect.any(Number) },
       ]),
     )
     await expectRowsAgree(kit)

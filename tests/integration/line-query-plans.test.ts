@@ -22,8 +22,11 @@ const KEYS: Record<string, string[]> = {
   idempotency_keys: ['caller', 'key_hash'],
 }
 
-/** The columns that must find the rows in an index that has only holds, in the order of deadlines. */
-const KEYS_OF_INDEX: Record<string, string[]> = { bookings_held: ['event_id'] }
+/** The columns that must find the rows in an index that has only holds, in the order they end. */
+const KEYS_OF_INDEX: Record<string, string[]> = {
+  bookings_held: ['event_id'],
+  bookings_expiring: ['event_id'],
+}
 
 /** The names of all prepared statements that a batch can send. */
 const STATEMENTS = [
@@ -47,6 +50,7 @@ const STATEMENTS = [
   ...[
     'read_lapsed',
     'read_due',
+    'read_expiring',
     'read_details',
     'insert_holds',
     'update_settings',
@@ -54,6 +58,7 @@ const STATEMENTS = [
     'grow_blocks',
     'shrink_blocks',
     'insert_commands',
+    'insert_changes',
     'delete_expired_keys',
     'insert_keys',
   ],
@@ -172,7 +177,8 @@ async function badScans({
       const columns = KEYS_OF_INDEX[index] ?? KEYS[table]
       const found =
         columns?.every((column) => new RegExp(`\\b${column}\\b`).test(condition)) ?? false
-      if (!type.startsWith('Index') || !found)
+      const isInOrder = name !== 'line_read_expiring' || index === 'bookings_expiring'
+      if (!type.startsWith('Index') || !found || !isInOrder)
         bad.push(`${name}: ${type} on ${table} by ${condition || 'nothing'}`)
     }
   }

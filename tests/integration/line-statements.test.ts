@@ -81,14 +81,24 @@ async function createEvents({ events, lastSequence }: Scenario): Promise<void> {
   })
 }
 
+/** The changes that commands have made. */
+function readLog(): Promise<unknown[]> {
+  return kit.query(
+    `SELECT event_id::float8 AS "eventId", no::float8, type, user_id AS "userId", sequence::float8, actor,
+      command_id AS "commandId", data FROM changes WHERE type <> 'event.created' ORDER BY event_id, no`,
+  )
+}
+
 /** The rows in a fixed order, without the time, which differs. */
-function rowsOf({ events, claims, heads, stored, keys, lapsed, due, details }: LoadedBatch) {
+function rowsOf(loaded: LoadedBatch) {
+  const { events, claims, heads, stored, keys, lapsed, due, expiring, details } = loaded
   const by = <Row>(name: (row: Row) => string, rows: Row[]): Row[] =>
     rows.toSorted((a, b) => (name(a) < name(b) ? -1 : 1))
   return {
     events,
     heads,
     due,
+    expiring,
     lapsed: by((row) => `${row.eventId} ${row.sequence}`, lapsed),
     details: by((row) => String(row.eventId), details),
     claims: by((row) => `${row.eventId} ${row.userId}`, claims),
@@ -111,16 +121,21 @@ describe('the SQL statements of a batch', () => {
 
   it('reads and writes the same rows as the model tables', { timeout: 120_000 }, async () => {
     for (const [number, scenario] of fc.sample(histories, { seed, numRuns: 12 }).entries()) {
-      await kit.query(
-        'TRUNCATE events, claims, bookings, waitlist_entries, waitlist_blocks, commands, idempotency_keys',
-      )
+      await kit.query(`SET LOCAL ticket_line.pruning = 'on';
+        TRUNCATE events, claims, bookings, waitlist_entries, waitlist_blocks, commands, idempotency_keys, changes`)
       await createEvents(scenario)
 
+      const logged: BatchWrites['log'] = []
       for (const { request, loaded, writes } of record(scenario)) {
         await using tx = await kit.applyDeps.store.begin(request)
         expect(rowsOf(tx.loaded), `MODEL_SEED=${seed}, scenario ${number}`).toEqual(rowsOf(loaded))
-        if (writes !== undefined) await tx.commit(writes)
+        if (writes === undefined) continue
+        await tx.commit(writes)
+        logged.push(...writes.log)
       }
+      expect(await readLog()).toEqual(
+        logged.toSorted((a, b) => a.eventId - b.eventId || a.no - b.no),
+      )
       await expectRowsAgree(kit)
     }
   })

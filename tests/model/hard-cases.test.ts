@@ -295,7 +295,7 @@ describe('300 offers that lapse at once with 299 people waiting', () => {
       availableTickets: 1,
       heldCount: 299,
       waitingCount: 0,
-      dueAtMs: line.nowMs + 60_000,
+      dueAtMs: line.nowMs + 48_000,
     })
   })
 })

@@ -127,7 +127,7 @@ describe('a ticket that comes back', () => {
       type: 'promoted',
       offer: { heldAtMs: NOW, holdSeconds: 60, expiresAtMs: NOW + 60_000 },
     })
-    expect(changes[2]).toEqual({ type: 'rescheduled', eventId: 1, dueAtMs: NOW + 60_000 })
+    expect(changes[2]).toEqual({ type: 'rescheduled', eventId: 1, dueAtMs: NOW + 48_000 })
   })
 
   it('is an offer for as long as an offer lasts if the event has holds, too', () => {
@@ -135,7 +135,7 @@ describe('a ticket that comes back', () => {
     const { changes } = apply(state, 'cancel', 'booker-1')
 
     expect(changes[1]).toMatchObject({ offer: { holdSeconds: 90, expiresAtMs: NOW + 90_000 } })
-    expect(state.dueAtMs).toBe(NOW + 90_000)
+    expect(state.dueAtMs).toBe(NOW + 72_000)
   })
 })
 

@@ -281,7 +281,15 @@ describe('each command for each claim', () => {
       event('held', 0),
       'extend',
       { outcome: 'extended', bookingId: '7-3', expiresAtMs: NOW + 60_000 },
-      [{ type: 'extended', ...own, sequence: 3, expiresAtMs: NOW + 60_000 }],
+      [
+        {
+          type: 'extended',
+          ...own,
+          sequence: 3,
+          heldAtMs: NOW - 20_000,
+          expiresAtMs: NOW + 60_000,
+        },
+      ],
     ],
     [
       'does not extend a hold to a time before its deadline',

@@ -165,7 +165,7 @@ describe('what follows from a command', () => {
     })
   })
 
-  it('is a settle for the earliest deadline, which later holds do not move', () => {
+  it('is a settle when a fifth of the time of the first hold is left', () => {
     const state = batch({ totalTickets: 3, availableTickets: 3, holdSeconds: 60 })
 
     const first = decideBatch(state, [command('book', 'ann')], NOW)
@@ -174,10 +174,53 @@ describe('what follows from a command', () => {
     expect(changesOf(first)).toContainEqual({
       type: 'rescheduled',
       eventId: 1,
-      dueAtMs: NOW + 60_000,
+      dueAtMs: NOW + 48_000,
     })
     expect(changesOf(second).map(({ type }) => type)).toEqual(['held'])
-    expect(state.events.get(1)?.dueAtMs).toBe(NOW + 60_000)
+    expect(state.events.get(1)?.dueAtMs).toBe(NOW + 48_000)
+  })
+
+  it('is a settle when a fifth of the time of an extended hold is left, even if that is over', () => {
+    const hold = { kind: 'held', sequence: 1, holdSeconds: 60, offered: false } as const
+    const extended = (heldAtMs: number, seconds: number) => {
+      const claims = new Map([['ann', { ...hold, heldAtMs, expiresAtMs: NOW + 1000 }]])
+      const state = batch({ ...sold, heldCount: 1, claims, maxHoldSeconds: 600 })
+      decideBatch(state, [command('extend', 'ann', { seconds })], NOW)
+      return state.events.get(1)?.dueAtMs
+    }
+
+    expect(extended(NOW - 20_000, 80)).toBe(NOW + 60_000)
+    expect(extended(NOW - 100_000, 5)).toBe(NOW - 16_000)
+  })
+
+  it('says that the event is sold out or has free tickets again, once for each command', () => {
+    const state = batch({ totalTickets: 2, availableTickets: 2 })
+
+    const { decided } = decideBatch(
+      state,
+      [
+        command('book', 'ann'),
+        command('book', 'bob'),
+        command('cancel', 'ann'),
+        command('cancel', 'bob'),
+      ],
+      NOW,
+    )
+
+    expect(decided.map(({ changes }) => changes.map(({ type }) => type))).toEqual([
+      ['booked'],
+      ['booked', 'sold_out'],
+      ['canceled', 'available'],
+      ['canceled'],
+    ])
+  })
+
+  it('says nothing about the free tickets of an event that is canceled', () => {
+    const { decided } = decideBatch(batch({}), [command('cancel_event', 'olga')], NOW)
+
+    expect(decided[0]?.changes.map(({ type }) => type)).toEqual([
+      ...['circulated', 'event_canceled', 'rescheduled'].slice(0, 2),
+    ])
   })
 
   it('is nothing for a command that changes nothing, even if a settle is overdue', () => {

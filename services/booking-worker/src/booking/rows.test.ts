@@ -270,6 +270,54 @@ describe('writesOf', () => {
     })
   })
 
+  it('numbers the changes of each event in order of decision, with their commands and callers', () => {
+    const other = { ...row, eventId: 2, availableTickets: 0, waitingCount: 0 }
+    const writes = writesAfter(
+      { events: [{ ...row, capacity: 2, totalTickets: 2, availableTickets: 2, lastChange: 40 }, other] },
+      [
+        ['book', 'ann'],
+        ['book', 'bob', { eventId: 2, caller: 'olga' }],
+        ['cancel', 'zoe'],
+        ['book', 'bob'],
+      ],
+    )
+
+    const ofAnn = { userId: 'ann', actor: 'ann', commandId: 'job.0', data: null }
+    const ofBob = { userId: 'bob', actor: 'bob', commandId: 'job.3', data: null }
+    expect(writes.log).toEqual([
+      { eventId: 1, no: 41, type: 'booking.confirmed', sequence: 1, ...ofAnn },
+      {
+        eventId: 2,
+        no: 1,
+        type: 'waitlist.joined',
+        userId: 'bob',
+        sequence: 1,
+        actor: 'olga',
+        commandId: 'job.1',
+        data: { position: 1 },
+      },
+      { eventId: 1, no: 42, type: 'booking.confirmed', sequence: 2, ...ofBob },
+      { eventId: 1, no: 43, type: 'event.sold_out', ...ofBob, userId: null, sequence: null },
+    ])
+    expect(writes.events).toMatchObject([{ lastChange: 43 }, { lastChange: 1 }])
+  })
+
+  it('writes a hold that is about to lapse, and leaves its claim as it is', () => {
+    const event = { ...heldEvent, dueAtMs: 1000, lastChange: 5 }
+    const expiring = { eventId: 1, sequence: 1, userId: 'ann', heldAtMs: 100, expiresAtMs: 1100 }
+    const due = { ...expiring, kind: 'held' as const }
+    const writes = writesAfter({ events: [event], due: [due], expiring: [expiring] }, [
+      ['settle', '', { caller: '' }],
+    ])
+
+    expect(writes.bookingsChanged).toEqual(changeOf({ status: 'held', reminded: true }))
+    expect(writes.log).toMatchObject([
+      { no: 6, type: 'booking.expiring', userId: 'ann', actor: null, commandId: 'job.0' },
+    ])
+    expect(writes.events).toMatchObject([{ dueAtMs: 1100, lastChange: 6 }])
+    expect([...writes.claimsAdded, ...writes.claimsMoved, ...writes.claimsRemoved]).toEqual([])
+  })
+
   it('writes no claim of a user who booked and canceled in the same batch', () => {
     const writes = writesAfter({}, [
       ['book', 'ann'],
@@ -367,7 +415,15 @@ describe('writesOf', () => {
   }
   /** What is written of the booking or hold with number 1, which began in an earlier batch. */
   const changeOf = (change: object) => [
-    { eventId: 1, sequence: 1, was: 'held', expiresAtMs: null, confirmed: false, ...change },
+    {
+      eventId: 1,
+      sequence: 1,
+      was: 'held',
+      expiresAtMs: null,
+      confirmed: false,
+      reminded: false,
+      ...change,
+    },
   ]
 
   it('writes a hold with its deadline, which the event has as its next one', () => {
@@ -387,7 +443,7 @@ describe('writesOf', () => {
       },
     ])
     expect(writes).toMatchObject({
-      events: [{ availableTickets: 0, heldCount: 1, dueAtMs: 61_000 }],
+      events: [{ availableTickets: 0, heldCount: 1, dueAtMs: 49_000 }],
       claimsAdded: [{ eventId: 1, userId: 'ann', kind: 'held', sequence: 1 }],
     })
   })
