@@ -273,7 +273,12 @@ describe('writesOf', () => {
   it('numbers the changes of each event in order of decision, with their commands and callers', () => {
     const other = { ...row, eventId: 2, availableTickets: 0, waitingCount: 0 }
     const writes = writesAfter(
-      { events: [{ ...row, capacity: 2, totalTickets: 2, availableTickets: 2, lastChange: 40 }, other] },
+      {
+        events: [
+          { ...row, capacity: 2, totalTickets: 2, availableTickets: 2, lastChange: 40 },
+          other,
+        ],
+      },
       [
         ['book', 'ann'],
         ['book', 'bob', { eventId: 2, caller: 'olga' }],
