@@ -1,5 +1,5 @@
 import { isIP } from 'node:net'
-import { ConfigError, type EnvReader } from '@ticket-line/shared'
+import { type Basics, ConfigError, type EnvReader } from '@ticket-line/shared'
 import ipaddr from 'ipaddr.js'
 
 /** Maximum length of the URL of a webhook, in characters. */
@@ -16,10 +16,13 @@ export interface AddressRules {
 /**
  * Reads `WEBHOOK_ALLOW_HTTP` and `WEBHOOK_ALLOW_HOSTS`.
  *
- * @param production if false, http is allowed by default
+ * @param basics outside production, http is allowed by default
  * @throws ConfigError with one line for the operator
  */
-export function readAddressRules(env: EnvReader, production: boolean): AddressRules {
+export function readAddressRules(
+  env: EnvReader,
+  { production }: Pick<Basics, 'production'>,
+): AddressRules {
   const list = env.optional('WEBHOOK_ALLOW_HOSTS')?.split(',') ?? []
   return {
     allowHttp: env.flag('WEBHOOK_ALLOW_HTTP', !production),
@@ -29,7 +32,7 @@ export function readAddressRules(env: EnvReader, production: boolean): AddressRu
 
 function readAllowedHost(entry: string): string {
   const text = isIP(entry) === 6 ? `[${entry}]` : entry
-  const [, host, port] = /^(\[[^\]]+\]|[^:/?#@\\\s]+)(?::(\d{1,5}))?$/.exec(text) ?? []
+  const [, host, port] = /^(\[[^\]]+\]|[^:/?#@*\\\s]+)(?::(\d{1,5}))?$/.exec(text) ?? []
   const url = host === undefined ? null : URL.parse(`https://${host}`)
   if (url === null) {
     throw new ConfigError(

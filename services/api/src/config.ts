@@ -155,7 +155,7 @@ export function readConfig(environment: Env): ApiConfig {
     initializeOpen: readInitializeOpen(env, production),
     webhooks: {
       keys: readSecretKeys(env, production),
-      rules: readAddressRules(env, production),
+      rules: readAddressRules(env, basics),
     },
     tracing: readTracingConfig(environment, 'api'),
     shutdownGraceMs: env.integer('SHUTDOWN_GRACE_MS', 5000, { min: 0, max: 600_000 }),

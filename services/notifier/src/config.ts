@@ -6,7 +6,6 @@ import {
   readBasics,
   readEnv,
   readLineLayout,
-  readNodeEnv,
 } from '@ticket-line/shared'
 import { readMetricsToken } from '@ticket-line/telemetry'
 import {
@@ -57,6 +56,6 @@ export function readConfig(environment: Env): NotifierConfig {
     poolSize: env.integer('NOTIFIER_PG_POOL', 8, { min: 2, max: 500 }),
     shutdownGraceMs: env.integer('SHUTDOWN_GRACE_MS', 5000, { min: 0, max: 600_000 }),
     secretKeys,
-    addressRules: readAddressRules(env, readNodeEnv(env) === 'development'),
+    addressRules: readAddressRules(env, basics),
   }
 }
