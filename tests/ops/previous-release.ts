@@ -4,7 +4,7 @@ import { findCommit } from '../stack/commit-build.ts'
  * The build from which a rolling upgrade starts. Nothing is released yet, so it is the last commit
  * before the current migrations.
  */
-const PREVIOUS_RELEASE = 'b902967e50a6c4d0599562a6ca4f1d22b0e5db51'
+const PREVIOUS_RELEASE = '13f9efa9c292b9a4a2998c8a26b5024aea0d4e77'
 
 /**
  * Finds the commit to upgrade from. `UPGRADE_FROM` can name another one.
