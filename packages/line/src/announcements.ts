@@ -5,7 +5,7 @@
  * Announcements travel by pub/sub, so one that nobody receives costs almost nothing. Any of them
  * may be lost. Whoever needs every change also reads the numbers in PostgreSQL now and then.
  */
-import type { LineLayout } from '@ticket-line/shared'
+import { isEventId, type LineLayout } from '@ticket-line/shared'
 import type { Redis } from 'ioredis'
 import { changesChannel, shardPrefix } from './keys.js'
 
@@ -24,6 +24,8 @@ export function announcementOf(lastChanges: LastChanges | undefined): string {
   for (const [eventId, no] of lastChanges) text += `${text === '' ? '' : ' '}${eventId}:${no}`
   return text
 }
+
+const ENTRY = /^([1-9]\d{0,15}):([1-9]\d{0,15})$/
 
 /** Announces changes that were made outside a line. */
 export function announce(
@@ -78,10 +80,10 @@ export function followAnnouncements({
   redis.on('message', (_channel: string, text: string) => {
     if (!isStarted) return
     for (const entry of text.split(' ')) {
-      const [eventId, no] = entry.split(':', 2).map(Number)
+      const [, eventId, no] = ENTRY.exec(entry) ?? []
       // Anybody with access to Redis can publish.
-      if (Number.isSafeInteger(eventId) && Number.isSafeInteger(no))
-        onChange(eventId as number, no as number)
+      if (isEventId(Number(eventId)) && Number.isSafeInteger(Number(no)))
+        onChange(Number(eventId), Number(no))
     }
   })
 

@@ -130,6 +130,17 @@ describe('the watch of changes', () => {
     expect(watch.known(1)).toBeUndefined()
   })
 
+  it('tells that an event was deleted before anything was known of it', async () => {
+    const { watch, database } = given()
+    const listener = vi.fn()
+    watch.watch(1, listener)
+    database.lastChanges.delete(1)
+    await second()
+    expect(listener).toHaveBeenCalledExactlyOnceWith(undefined)
+    await second()
+    expect(listener).toHaveBeenCalledOnce()
+  })
+
   it('reads at once when it begins to receive announcements', async () => {
     const { watch, reconnect } = given()
     const listener = vi.fn()

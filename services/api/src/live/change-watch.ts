@@ -62,8 +62,8 @@ const UNUSED_READS = 5
 
 interface WatchedEvent {
   listeners: Set<ChangeListener>
-  /** Undefined until it is learned, and if the event does not exist. */
-  lastChange: number | undefined
+  /** Undefined until something is learned; null if the event does not exist. */
+  lastChange: number | null | undefined
   /** Reads since the last listener left. */
   unusedReads: number
 }
@@ -74,7 +74,7 @@ export function createChangeWatch(deps: ChangeWatchDeps): ChangeWatch {
 
   function tell({ listeners, lastChange }: WatchedEvent): void {
     // A copy, because listeners leave when they are called.
-    for (const listener of [...listeners]) listener(lastChange)
+    for (const listener of [...listeners]) listener(lastChange ?? undefined)
   }
 
   function onChange(eventId: number, lastChange: number): void {
@@ -104,7 +104,8 @@ export function createChangeWatch(deps: ChangeWatchDeps): ChangeWatch {
     epoch = found.epoch
     for (const [eventId, lastBefore] of before) {
       const event = watched.get(eventId)
-      if (event !== undefined) learn(event, lastBefore, found.lastChanges.get(eventId), isNewEpoch)
+      const lastChange = found.lastChanges.get(eventId) ?? null
+      if (event !== undefined) learn(event, lastBefore, lastChange, isNewEpoch)
     }
   }
 
@@ -117,16 +118,15 @@ export function createChangeWatch(deps: ChangeWatchDeps): ChangeWatch {
    */
   function learn(
     event: WatchedEvent,
-    lastBefore: number | undefined,
-    found: number | undefined,
+    lastBefore: WatchedEvent['lastChange'],
+    found: number | null,
     isNewEpoch: boolean,
   ): void {
     const { lastChange } = event
     if (lastChange !== lastBefore && (found ?? 0) < (lastChange ?? 0)) return
     if (found === lastChange && !isNewEpoch) return
     event.lastChange = found
-    if (lastBefore !== undefined && found !== undefined && found > lastBefore)
-      deps.onAdvance?.('read')
+    if (found !== null && found > (lastBefore ?? found)) deps.onAdvance?.('read')
     tell(event)
   }
 
@@ -152,7 +152,9 @@ export function createChangeWatch(deps: ChangeWatchDeps): ChangeWatch {
     },
     known(eventId) {
       const lastChange = watched.get(eventId)?.lastChange
-      return lastChange === undefined || epoch === undefined ? undefined : { lastChange, epoch }
+      return typeof lastChange !== 'number' || epoch === undefined
+        ? undefined
+        : { lastChange, epoch }
     },
     drain() {
       for (const event of watched.values()) tell(event)
