@@ -1,7 +1,7 @@
 import { createServer } from 'node:http'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { freePort, portTrouble, requirePort } from '../../tools/dev-stack/ports.mjs'
-import { readPort, readWorkerPort } from '../../tools/dev-stack/settings.mjs'
+import { readPort, readHealthPort } from '../../tools/dev-stack/settings.mjs'
 
 const start = { host: '127.0.0.1', variable: 'PORT', command: 'npm start' }
 
@@ -68,8 +68,8 @@ describe('the port of a service', () => {
     expect(() => readPort({ PORT: '65536' })).toThrow(
       'PORT must be a number from 1 to 65535, not "65536".',
     )
-    expect(readWorkerPort({})).toBeUndefined()
-    expect(readWorkerPort({ WORKER_PORT: '0' })).toBeUndefined()
-    expect(() => readWorkerPort({ WORKER_PORT: 'x' })).toThrow('WORKER_PORT must be a number')
+    expect(readHealthPort({}, 'WORKER_PORT')).toBeUndefined()
+    expect(readHealthPort({ WORKER_PORT: '0' }, 'WORKER_PORT')).toBeUndefined()
+    expect(() => readHealthPort({ WORKER_PORT: 'x' }, 'WORKER_PORT')).toThrow('WORKER_PORT must be a number')
   })
 })

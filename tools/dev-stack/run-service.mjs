@@ -21,7 +21,7 @@ import { until } from './wait.mjs'
  * Runs one more process of a service in this terminal. It joins the stack that `npm start` runs on
  * this data folder, or uses DATABASE_URL and REDIS_URL.
  *
- * @param {'api' | 'booking-worker'} name
+ * @param {'api' | 'booking-worker' | 'notifier'} name
  */
 export async function runService(name) {
   const shutdown = createShutdown()
@@ -32,7 +32,12 @@ export async function runService(name) {
   const settings = serviceSettings({ ...withDotEnv(toolchain.env), ...urls })
   // The ports in .env are for the processes of `npm start`.
   const ports =
-    port === undefined ? { WORKER_PORT: process.env['WORKER_PORT'] ?? '0' } : { PORT: String(port) }
+    port === undefined
+      ? {
+          WORKER_PORT: process.env['WORKER_PORT'] ?? '0',
+          NOTIFIER_PORT: process.env['NOTIFIER_PORT'] ?? '0',
+        }
+      : { PORT: String(port) }
   const child = await startChild({
     name,
     ...serviceCommand(name, toolchain.node),

@@ -13,7 +13,7 @@ const steadyMs = 60_000
 
 /**
  * @typedef {object} Service
- * @property {string} name "api" or "booking-worker"
+ * @property {string} name "api", "booking-worker" or "notifier"
  * @property {string} node
  * @property {NodeJS.ProcessEnv} env
  * @property {(pid: number) => void} onStart called with every process: the first, and each that

@@ -104,7 +104,7 @@ export function namedServers(env) {
  * The address on which a service listens.
  *
  * @param {NodeJS.ProcessEnv} env
- * @param {'HOST' | 'WORKER_HOST'} [name]
+ * @param {'HOST' | 'WORKER_HOST' | 'NOTIFIER_HOST'} [name]
  */
 export function readHost(env, name = 'HOST') {
   return env[name]?.trim() || '127.0.0.1'
@@ -122,14 +122,15 @@ export function readPort(env) {
 }
 
 /**
- * The worker's port.
+ * The port of the health checks and metrics of a service.
  *
  * @param {NodeJS.ProcessEnv} env
+ * @param {'WORKER_PORT' | 'NOTIFIER_PORT'} name
  * @returns {number | undefined} undefined if any free port will do
  * @throws {UserError} if it is no port
  */
-export function readWorkerPort(env) {
-  return env['WORKER_PORT']?.trim() === '0' ? undefined : portIn(env, 'WORKER_PORT')
+export function readHealthPort(env, name) {
+  return env[name]?.trim() === '0' ? undefined : portIn(env, name)
 }
 
 /** @param {NodeJS.ProcessEnv} env @param {string} name */

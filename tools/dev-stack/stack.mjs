@@ -9,15 +9,16 @@ import { until } from './wait.mjs'
 /** @typedef {import('./processes.mjs').Identity} Identity */
 
 /**
- * What a running `npm start` records in `.data/stack.json`. `npm run api` and `npm run worker` use
- * it to join, and the next start uses it to stop what a killed one left running.
+ * What a running `npm start` records in `.data/stack.json`. `npm run api`, `npm run worker` and
+ * `npm run notifier` use it to join, and the next start uses it to stop what a killed one left
+ * running.
  *
  * @typedef {object} Stack
  * @property {number} pid of `npm start` itself
  * @property {string} [started] see Identity; an older release does not write it
  * @property {string} databaseUrl
  * @property {string} redisUrl
- * @property {Identity[]} services every API and worker that it has started
+ * @property {Identity[]} services every process of a service that it has started
  */
 
 const stackFile = path.join(dataDir, 'stack.json')

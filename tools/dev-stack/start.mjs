@@ -9,10 +9,10 @@ import { identify } from './processes.mjs'
 import { fetchRedisEarly, keepServerRunning, startServers } from './servers.mjs'
 import { keepServiceRunning, rotateLog } from './services.mjs'
 import {
+  readHealthPort,
   readHost,
   readPort,
   readServerUrls,
-  readWorkerPort,
   serviceSettings,
   withDotEnv,
 } from './settings.mjs'
@@ -25,8 +25,8 @@ const stopGraceMs = 30_000
 
 /**
  * Brings a bare clone to a running system: installs tools and dependencies, starts PostgreSQL and
- * Redis (or uses those of DATABASE_URL and REDIS_URL), migrates the database, starts one API and
- * one worker, and keeps all of them running until Ctrl-C.
+ * Redis (or uses those of DATABASE_URL and REDIS_URL), migrates the database, starts one API, one
+ * worker and one notifier, and keeps all of them running until Ctrl-C.
  */
 export async function start() {
   const shutdown = createShutdown()
@@ -45,11 +45,15 @@ async function startAll(shutdown) {
   const env = withDotEnv(process.env)
   const port = readPort(env)
   const host = readHost(env)
-  const worker = { port: readWorkerPort(env), host: readHost(env, 'WORKER_HOST') }
+  const worker = { port: readHealthPort(env, 'WORKER_PORT'), host: readHost(env, 'WORKER_HOST') }
+  const notifier = {
+    port: readHealthPort(env, 'NOTIFIER_PORT'),
+    host: readHost(env, 'NOTIFIER_HOST'),
+  }
   claimFolder()
   await clearLeftovers()
-  await requireAddresses({ host, port }, worker)
-  for (const name of ['api', 'booking-worker', 'postgres', 'redis']) rotateLog(name)
+  await requireAddresses({ host, port }, { WORKER_PORT: worker, NOTIFIER_PORT: notifier })
+  for (const name of ['api', 'booking-worker', 'notifier', 'postgres', 'redis']) rotateLog(name)
 
   fetchRedisEarly(env)
   const toolchain = await bootstrap()
@@ -68,12 +72,14 @@ async function startAll(shutdown) {
   if (redis.ours) void keepServerRunning('Redis', redis, shutdown.begun)
 
   const workerPort = worker.port ?? (await freePort())
+  const notifierPort = notifier.port ?? (await freePort())
   const settings = serviceSettings({
     ...withDotEnv(toolchain.env),
     DATABASE_URL: postgres.url,
     REDIS_URL: redis.url,
     PORT: String(port),
     WORKER_PORT: String(workerPort),
+    NOTIFIER_PORT: String(notifierPort),
   })
   await step('Migrating the database', () =>
     run(toolchain.node, [fromRoot('packages/db/dist/migrate.js')], { env: settings }),
@@ -86,13 +92,24 @@ async function startAll(shutdown) {
 
   const url = urlOf(host, port)
   const workerUrl = urlOf(worker.host, workerPort)
-  await step('Starting the worker and the API', async () => {
+  const notifierUrl = urlOf(notifier.host, notifierPort)
+  await step('Starting the worker, the API and the notifier', async () => {
     const onStart = (/** @type {number} */ pid) => {
       stack.services.push(identify(pid))
       announceStack(stack)
     }
     const service = { node: toolchain.node, env: settings, onStart }
     const results = await Promise.allSettled([
+      // In production nobody has to use webhooks, and no key is made for their secrets.
+      ...(settings['WEBHOOK_SECRET_KEY']?.trim()
+        ? [
+            keepServiceRunning({
+              ...service,
+              name: 'notifier',
+              ready: async () => (await fetch(`${notifierUrl}/readyz`)).status === 200,
+            }),
+          ]
+        : []),
       keepServiceRunning({
         ...service,
         name: 'booking-worker',
@@ -120,10 +137,11 @@ async function startAll(shutdown) {
 
 /**
  * @param {{ host: string, port: number }} api
- * @param {{ host: string, port: number | undefined }} worker
+ * @param {Record<string, { host: string, port: number | undefined }>} others by the variable of the
+ * port
  * @throws {UserError} if one of the services could not listen
  */
-async function requireAddresses({ host, port }, worker) {
+async function requireAddresses({ host, port }, others) {
   if (!(await canListenOn(host))) {
     throw new UserError(
       `HOST must be an address of this machine, or a name of one, not "${host}". ` +
@@ -131,10 +149,16 @@ async function requireAddresses({ host, port }, worker) {
     )
   }
   await requirePort({ port, host, variable: 'PORT', command: 'npm start' })
-  if (worker.port === undefined) return
-  if (worker.port === port)
-    throw new UserError(`PORT and WORKER_PORT are both ${port}. Leave WORKER_PORT out.`)
-  await requirePort({ ...worker, port: worker.port, variable: 'WORKER_PORT', command: 'npm start' })
+  const taken = new Map([[port, 'PORT']])
+  for (const [variable, other] of Object.entries(others)) {
+    if (other.port === undefined) continue
+    const earlier = taken.get(other.port)
+    if (earlier !== undefined) {
+      throw new UserError(`${earlier} and ${variable} are both ${other.port}. Leave ${variable} out.`)
+    }
+    taken.set(other.port, variable)
+    await requirePort({ host: other.host, port: other.port, variable, command: 'npm start' })
+  }
 }
 
 /**
@@ -163,7 +187,7 @@ function printUsage({ url, demo, settings, generatedPassword }) {
   else if (demo.why !== undefined) lines.push('', `There are no example calls: ${demo.why}.`)
   lines.push(
     '',
-    'To run more workers or APIs, each in its own terminal: npm run worker, npm run api',
+    'To run more processes, each in its own terminal: npm run worker, npm run api, npm run notifier',
     `Ctrl-C stops everything; the data stays in ${data}/.`,
   )
   say(lines.join('\n'))

@@ -130,6 +130,7 @@ export async function wireApp({
       isLine: (name) => isLineName(name, layout),
       lineOf: (eventId) => lineNameOf(eventId, layout),
       queueOf: (lineName) => line.queues.queueOf(lineName),
+      notifierQueue: webhookQueue.queueOfNotifiers,
     }),
   })
   return { app, identity }

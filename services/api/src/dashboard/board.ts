@@ -44,7 +44,7 @@ export interface BoardDeps extends LineSource {
 /** Mounts Bull Board at `/admin/queues`. */
 export function mountBoard(
   app: Hono<AppEnv>,
-  { authorize, writable, log, recentLines, isLine, lineOf, queueOf }: BoardDeps,
+  { authorize, writable, log, recentLines, isLine, lineOf, queueOf, notifierQueue }: BoardDeps,
 ): void {
   const serverAdapter = new HonoAdapter(serveStatic).setBasePath(BASE_PATH)
   const board = createBullBoard({
@@ -67,6 +67,7 @@ export function mountBoard(
     recentLines,
     isLine,
     queueOf,
+    notifierQueue,
     writable,
     log,
     replace: (adapters) => board.replaceQueues(adapters),

@@ -27,9 +27,12 @@ describe('the queues on the board', () => {
       },
       isLine: (name) => /^event-\d+$/.test(name),
       queueOf,
+      notifierQueue: () => queueOf('webhooks'),
       writable: false,
       replace: (adapters) => {
-        shown = adapters.map((adapter) => adapter.getName())
+        const names = adapters.map((adapter) => adapter.getName())
+        expect(names.pop(), 'the queue of the notifiers is the last one').toBe('webhooks')
+        shown = names
       },
       log: createLog('test', 'silent'),
     })

@@ -22,6 +22,8 @@ export interface LineSource {
   lineOf(eventId: number): string
   /** The queue of a line. All queues share one connection. */
   queueOf(lineName: string): Queue
+  /** The queue of the notifiers, which is no line and always on the board. */
+  notifierQueue(): Queue
 }
 
 export interface ShownQueuesDeps extends Omit<LineSource, 'lineOf'> {
@@ -33,13 +35,14 @@ export interface ShownQueuesDeps extends Omit<LineSource, 'lineOf'> {
 }
 
 /**
- * Keeps the most recently used lines on the board, and the lines that were opened by name. Only a
- * request of the board updates them, so an unused board costs nothing.
+ * Keeps the most recently used lines on the board, the lines that were opened by name, and the queue
+ * of the notifiers. Only a request of the board updates them, so an unused board costs nothing.
  */
 export function createShownQueues({
   recentLines,
   isLine,
   queueOf,
+  notifierQueue,
   writable,
   replace,
   log,
@@ -47,6 +50,7 @@ export function createShownQueues({
 }: ShownQueuesDeps) {
   let recent: string[] = []
   let shown = new Map<string, BullMQAdapter>()
+  let notifier: BullMQAdapter | undefined
   let refreshedAtMs = Number.NEGATIVE_INFINITY
   let refreshing: Promise<void> | undefined
   /** When each line that was opened by name was last requested, ms. The latest comes last. */
@@ -63,12 +67,13 @@ export function createShownQueues({
 
   function show(): void {
     const names = new Set([...recent.slice(0, MAX_SHOWN_QUEUES), ...opened.keys()])
-    shown = new Map([...names].map((name) => [name, shown.get(name) ?? adapterOf(name)]))
-    replace([...shown.values()])
+    shown = new Map([...names].map((name) => [name, shown.get(name) ?? adapterOf(queueOf(name))]))
+    notifier ??= adapterOf(notifierQueue())
+    replace([...shown.values(), notifier])
   }
 
-  function adapterOf(lineName: string): BullMQAdapter {
-    return new BullMQAdapter(queueOf(lineName), { readOnlyMode: !writable })
+  function adapterOf(queue: Queue): BullMQAdapter {
+    return new BullMQAdapter(queue, { readOnlyMode: !writable })
   }
 
   async function refresh(): Promise<void> {
