@@ -51,7 +51,7 @@ describe('docker-compose.yml', () => {
     expect(new Set(secretsOf(textOf('redis')))).toEqual(new Set(['REDIS_PASSWORD']))
     const shared = compose.slice(compose.indexOf('x-settings:'), compose.indexOf('\nservices:'))
     expect(shared).not.toContain('POSTGRES_PASSWORD')
-    for (const name of ['migrate', 'api', 'booking-worker', 'ops']) {
+    for (const name of ['migrate', 'api', 'booking-worker', 'notifier', 'ops']) {
       expect(secretsOf(textOf(name)), name).not.toContain('POSTGRES_PASSWORD')
     }
     const superuser = /POSTGRES_USER: (\w+)/.exec(textOf('postgres'))?.[1]

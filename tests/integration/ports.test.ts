@@ -1,7 +1,7 @@
 import { createServer } from 'node:http'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { freePort, portTrouble, requirePort } from '../../tools/dev-stack/ports.mjs'
-import { readPort, readHealthPort } from '../../tools/dev-stack/settings.mjs'
+import { readHealthPort, readPort } from '../../tools/dev-stack/settings.mjs'
 
 const start = { host: '127.0.0.1', variable: 'PORT', command: 'npm start' }
 
@@ -70,6 +70,8 @@ describe('the port of a service', () => {
     )
     expect(readHealthPort({}, 'WORKER_PORT')).toBeUndefined()
     expect(readHealthPort({ WORKER_PORT: '0' }, 'WORKER_PORT')).toBeUndefined()
-    expect(() => readHealthPort({ WORKER_PORT: 'x' }, 'WORKER_PORT')).toThrow('WORKER_PORT must be a number')
+    expect(() => readHealthPort({ WORKER_PORT: 'x' }, 'WORKER_PORT')).toThrow(
+      'WORKER_PORT must be a number',
+    )
   })
 })

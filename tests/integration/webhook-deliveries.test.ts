@@ -1,6 +1,5 @@
-import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { addChanges, addEvent } from '../stack/webhook-rows.ts'
+import { addEvent } from '../stack/webhook-rows.ts'
 import { numbersTo, startWebhookStack, verify, type WebhookStack } from './webhooks-kit.ts'
 
 let stack: WebhookStack

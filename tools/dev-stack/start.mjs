@@ -154,7 +154,9 @@ async function requireAddresses({ host, port }, others) {
     if (other.port === undefined) continue
     const earlier = taken.get(other.port)
     if (earlier !== undefined) {
-      throw new UserError(`${earlier} and ${variable} are both ${other.port}. Leave ${variable} out.`)
+      throw new UserError(
+        `${earlier} and ${variable} are both ${other.port}. Leave ${variable} out.`,
+      )
     }
     taken.set(other.port, variable)
     await requirePort({ host: other.host, port: other.port, variable, command: 'npm start' })
