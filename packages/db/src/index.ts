@@ -48,6 +48,7 @@ export {
   type ListedEvent,
   pageEvents,
 } from './reads/event-list.js'
+export * from './reads/live-states.js'
 export * from './reads/recent-decisions.js'
 export * from './reads/sales.js'
 export type { StreamOptions } from './reads/stream-rows.js'
