@@ -112,6 +112,14 @@ export function createPipelining(options: PipeliningOptions): Pipelining {
   }
 }
 
+/**
+ * Marks a response as one that stays open, such as a stream of events. It no longer counts as
+ * unanswered, so it does not slow down other connections. No further request is read from its own.
+ */
+export function markLasting(response: ServerResponse): void {
+  ;(response.req.socket as WatchedSocket)[CONNECTION]?.lasts(response)
+}
+
 const REQUEST_TIMEOUT = 'ERR_HTTP_REQUEST_TIMEOUT'
 
 const STATUS_OF_ERROR: Record<string, string> = {
@@ -178,6 +186,8 @@ interface Held {
 class Connection {
   #state: State = { kind: 'parsing' }
   #unanswered = 0
+  /** True once a response lasts. It is in `#unanswered` here, but not in that of all connections. */
+  #isLasting = false
   /** The request at which the parser stopped; set until the parser has returned. */
   #postponed: { request: IncomingMessage; keepAlive: boolean } | undefined
   /** Destroys the connection if the body of a postponed request does not arrive. */
@@ -227,6 +237,20 @@ class Connection {
     if (this.#state.kind === 'held' && this.#hasRoom()) this.all.continueLater(this)
   }
 
+  /** Called when a response, which has started, turns out to last. */
+  lasts(response: ServerResponse): void {
+    if (this.#state.kind === 'closed' || this.#isLasting) return
+    this.#isLasting = true
+    this.all.unanswered--
+    response.off('close', this.answered)
+    response.on('close', () => {
+      if (this.#state.kind === 'closed') return
+      this.#isLasting = false
+      this.all.unanswered++
+      this.answered()
+    })
+  }
+
   /** Called in a later turn of the event loop, after a response has made room. */
   continueParsing(): void {
     if (this.#state.kind === 'held' && this.#hasRoom() && !this.socket.destroyed)
@@ -234,6 +258,7 @@ class Connection {
   }
 
   #hasRoom(): boolean {
+    if (this.#isLasting) return false
     const { perConnection, crowdedAt } = this.options
     return this.#unanswered < (this.all.unanswered < crowdedAt ? perConnection : 1)
   }
@@ -318,7 +343,7 @@ class Connection {
   /** any → closed */
   #close(): void {
     if (this.#state.kind === 'held') this.#release(this.#state.rest)
-    this.all.unanswered -= this.#unanswered
+    this.all.unanswered -= this.#unanswered - (this.#isLasting ? 1 : 0)
     this.#state = { kind: 'closed' }
   }
 }
