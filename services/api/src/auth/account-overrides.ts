@@ -53,7 +53,17 @@ export interface AccountOverrides {
   current(userId: string, origin: TokenOrigin): Promise<Principal | undefined>
   /** Applies a change that this process made, so that it takes effect here at once. */
   applyLocally(privileges: AccountPrivileges): void
+  /**
+   * Why a principal that was accepted before would be refused now; undefined if it would not. It
+   * makes no query, and goes by what the last poll has found.
+   */
+  endOf(principal: Principal): PrincipalEnd | undefined
+  /** Calls a listener with the id of each account whose privileges have changed. */
+  onChange(listener: (userId: string) => void): void
 }
+
+/** Why a principal is no longer accepted. `expired`: its token has expired or was revoked. */
+export type PrincipalEnd = 'expired' | 'disabled'
 
 export interface AccountOverridesDeps {
   accounts: Pick<Accounts, 'findPrivileges' | 'findChangedPrivileges'>
@@ -69,6 +79,8 @@ export const noOverrides: AccountOverrides = {
   apply: (principal) => principal,
   current: async () => undefined,
   applyLocally: () => undefined,
+  endOf: () => undefined,
+  onChange: () => undefined,
 }
 
 export function createAccountOverrides({
@@ -78,6 +90,7 @@ export function createAccountOverrides({
   clock = systemClock,
 }: AccountOverridesDeps): AccountOverrides {
   const overrides = new Map<string, AccountPrivileges>()
+  const listeners: ((userId: string) => void)[] = []
   const recentRows = new LRUCache<
     string,
     { row: AccountPrivileges | undefined; usableUntilMs: number }
@@ -98,12 +111,20 @@ export function createAccountOverrides({
     const after =
       newestChange === undefined ? undefined : new Date(newestChange.getTime() - OVERLAP_MS)
     for (const { changedAt, ...row } of await accounts.findChangedPrivileges(after)) {
-      overrides.set(row.userId, row)
+      override(row)
       if (newestChange === undefined || changedAt > newestChange) newestChange = changedAt
     }
     newestChange ??= new Date(0)
     if (failing) log.info('can read account changes again')
     failing = false
+  }
+
+  /** The polls overlap, so most rows of a poll are known. */
+  function override(row: AccountPrivileges): void {
+    const known = overrides.get(row.userId)
+    overrides.set(row.userId, row)
+    if (known?.generation === row.generation && known.disabled === row.disabled) return
+    for (const listener of listeners) listener(row.userId)
   }
 
   function onError(err: unknown): void {
@@ -139,9 +160,16 @@ export function createAccountOverrides({
       return row === undefined ? undefined : withRow({ userId, role: row.role, origin }, row)
     },
     applyLocally(privileges) {
-      overrides.set(privileges.userId, privileges)
       recentRows.delete(privileges.userId)
+      override(privileges)
     },
+    endOf(principal) {
+      const row = principal.external ? undefined : overrides.get(principal.userId)
+      if (row === undefined) return undefined
+      if (row.disabled) return 'disabled'
+      return isRevoked(principal.origin ?? {}, row) ? 'expired' : undefined
+    },
+    onChange: (listener) => void listeners.push(listener),
   }
 }
 

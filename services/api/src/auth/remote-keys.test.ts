@@ -67,12 +67,18 @@ describe('remote keys', () => {
     const verify = verifier()
     const tokens = await Promise.all(Array.from({ length: 20 }, (_, n) => key.sign({ n })))
     for (const principal of await Promise.all(tokens.map(verify))) {
-      expect(principal).toEqual({ userId: 'ada', role: 'user', external: true })
+      expect(principal).toEqual({
+        userId: 'ada',
+        role: 'user',
+        external: true,
+        expiresAtMs: expect.any(Number),
+      })
     }
     expect(await verify(await key.sign({ role: 'admin' }))).toEqual({
       userId: 'ada',
       role: 'admin',
       external: true,
+      expiresAtMs: expect.any(Number),
     })
     expect(fetches).toBe(1)
   })

@@ -11,6 +11,8 @@ const nowS = 1_800_000_000
 const log = createLog('test', 'silent')
 const origin = { familyId: 'family', generation: 2 }
 const good = { sub: 'ada', exp: nowS + 60 }
+/** When a good token expires. */
+const expiresAtMs = (nowS + 60) * 1000
 
 interface Sealed {
   key?: Uint8Array
@@ -81,8 +83,8 @@ describe('tokens signed with the secret', () => {
     ],
   ])('are accepted with %s', async (_name, claims, principal) => {
     const token = await seal(claims)
-    expect(await verify(token)).toEqual(principal)
-    expect(await verify(token)).toEqual(principal)
+    expect(await verify(token)).toEqual({ ...principal, expiresAtMs })
+    expect(await verify(token)).toEqual({ ...principal, expiresAtMs })
   })
 
   test.each(['JWT', 'jwt', 'at+jwt', 'AT+JWT', 'application/at+jwt', 'Application/AT+JWT'])(
@@ -235,7 +237,11 @@ describe('tokens signed with the secret', () => {
     'have their role in the claim of JWT_ROLE_CLAIM: %s',
     async (_name, roleClaim, claims, role) => {
       const named = createTokenVerifier({ config: { roleClaim }, keyring, log, clock })
-      expect(await named(await seal({ ...good, ...claims }))).toEqual({ userId: 'ada', role })
+      expect(await named(await seal({ ...good, ...claims }))).toEqual({
+        userId: 'ada',
+        role,
+        expiresAtMs,
+      })
     },
   )
 
@@ -248,6 +254,7 @@ describe('tokens signed with the secret', () => {
     ).toEqual({
       ...boss,
       origin: { ...origin, issuedAtS: nowS },
+      expiresAtMs: expect.any(Number),
     })
   })
 

@@ -109,7 +109,8 @@ export function createTokenVerifier({
     const expiresAtMs = Math.min(exp as number, lastS) * 1000
     // jose has applied the leeway to `exp`, too. We allow none there.
     if (expiresAtMs <= clock.wallMs()) return refused('the token has expired')
-    const principal: Principal = { userId: sub, role: readRole(payload, config.roleClaim) }
+    const role = readRole(payload, config.roleClaim)
+    const principal: Principal = { userId: sub, role, expiresAtMs }
     if (!isOwnToken) principal.external = true
     else readOrigin(payload, principal)
     return { kind: 'verified', principal, expiresAtMs }

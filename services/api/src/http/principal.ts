@@ -14,6 +14,8 @@ export interface Principal {
   external?: true
   /** What a token of this installation says about its origin; absent if it says nothing. */
   origin?: TokenOrigin
+  /** When the token expires, ms since 1970; absent if the credential was not a token. */
+  expiresAtMs?: number
 }
 
 /**
