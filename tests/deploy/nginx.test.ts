@@ -47,6 +47,13 @@ describe('deploy/nginx/nginx.conf', () => {
     expect(problem.detail).toBe(problem.message)
   })
 
+  it('lets the API turn off buffering for streams, and keeps idle streams open', () => {
+    expect(directives.filter((line) => /^(proxy_ignore_headers|gzip) /.test(line))).toEqual([])
+    // A stream has a comment every 15 s.
+    expect(directives).toContain('proxy_read_timeout 60s;')
+    expect(directives).toContain('worker_connections 16384;')
+  })
+
   it('uses each connection to the API for one request', () => {
     expect(directives).toContain('proxy_set_header Connection close;')
     expect(directives.filter((line) => /^(upstream|keepalive) /.test(line))).toEqual([])
