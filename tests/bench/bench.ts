@@ -9,6 +9,7 @@ import { measureBullmqAlone } from './bullmq-alone.ts'
 import { measureDue } from './due.ts'
 import { measureEta } from './eta.ts'
 import { growths } from './growth.ts'
+import { measureHolds } from './holds.ts'
 import { profiledEnv } from './measure/profiler.ts'
 import { startTraceSink } from './measure/trace-sink.ts'
 import { type BenchOptions, readOptions, usage } from './options.ts'
@@ -16,22 +17,38 @@ import { summarizeProfiles } from './profiles.ts'
 import { RESULTS_PAGE, writeReport } from './report/report.ts'
 import { describeGrowth, describeResult, describeRun, redisLines, short } from './report/text.ts'
 import { type Result, runWorkload } from './rounds.ts'
+import { measureStreams } from './streams.ts'
 import { runSuite } from './suite.ts'
 import { comparedNames, comparedWorkload } from './workloads.ts'
 
 /** This workload measures BullMQ without any of the systems. */
 const BULLMQ_ALONE = 'bullmq-alone'
-/** This workload measures windows of one deployment instead of rounds of several. */
-const DUE = 'due'
 /** This workload compares `etaSeconds` with the real waits. */
 const ETA = 'eta'
+/** These workloads measure windows of one deployment instead of rounds of several. */
+const WINDOWS: Record<string, { title: string; measure: typeof measureDue }> = {
+  due: {
+    title: 'bookings of one event while 10,000 holds or promotions of another come due',
+    measure: measureDue,
+  },
+  holds: { title: 'one hot event whose tickets are held and confirmed', measure: measureHolds },
+}
+/** This workload measures server-sent events. */
+const STREAMS = 'streams'
 
 const say = (text: string): void => void process.stdout.write(`${text}\n`)
 
 async function main(): Promise<void> {
   const args = process.argv.slice(2)
   if (args.includes('--help')) {
-    const names = [...comparedNames, ...Object.keys(growths), DUE, ETA, BULLMQ_ALONE]
+    const names = [
+      ...comparedNames,
+      ...Object.keys(growths),
+      ...Object.keys(WINDOWS),
+      ETA,
+      STREAMS,
+      BULLMQ_ALONE,
+    ]
     return say(`${usage}\n\nWorkloads: ${names.join(', ')}`)
   }
   const options = readOptions(args)
@@ -77,9 +94,10 @@ async function benchAll(servers: Servers, options: BenchOptions, cores: string):
 async function benchOne(servers: Servers, options: BenchOptions): Promise<void> {
   const name = options.workload as string
   if (name === BULLMQ_ALONE) return benchBullmqAlone(servers, options)
-  if (name === DUE) {
-    say('bookings of one event while 10,000 holds or promotions of another come due:')
-    if (!(await measureDue(servers, options.settings, say))) process.exitCode = 1
+  const windows = WINDOWS[name]
+  if (windows !== undefined) {
+    say(`${windows.title}:`)
+    if (!(await windows.measure(servers, options.settings, say))) process.exitCode = 1
     return
   }
   if (name === ETA) {
@@ -87,9 +105,8 @@ async function benchOne(servers: Servers, options: BenchOptions): Promise<void> 
     if (!(await measureEta(servers, options.rounds, options.settings, say))) process.exitCode = 1
     return
   }
-  const profiles = options.cpuProf
-    ? mkdtempSync(path.join(tmpdir(), 'ticket-line-profiles-'))
-    : undefined
+  if (name === STREAMS) return benchStreams(servers, options)
+  const profiles = options.cpuProf ? createProfileFolder() : undefined
   const settings = { ...options.settings }
   if (profiles !== undefined) {
     settings.productEnv = { ...settings.productEnv, ...profiledEnv }
@@ -110,6 +127,27 @@ async function benchOne(servers: Servers, options: BenchOptions): Promise<void> 
   if (options.json) say(JSON.stringify(summary(result)))
   if (result.contenders.some(({ figures }) => !figures.correct)) process.exitCode = 1
 }
+
+async function benchStreams(
+  servers: Servers,
+  { settings, rounds, cpuProf }: BenchOptions,
+): Promise<void> {
+  const profileFolder = cpuProf ? createProfileFolder() : undefined
+  const productEnv = { ...settings.productEnv, ...(cpuProf && profiledEnv) }
+  say('server-sent events:')
+  const isReached = await measureStreams({
+    servers,
+    settings: { ...settings, productEnv },
+    rounds,
+    ...(profileFolder !== undefined && { profileFolder }),
+    say,
+  })
+  if (profileFolder !== undefined)
+    say(`Profiles in ${profileFolder}\n${summarizeProfiles(profileFolder)}`)
+  if (!isReached) process.exitCode = 1
+}
+
+const createProfileFolder = (): string => mkdtempSync(path.join(tmpdir(), 'ticket-line-profiles-'))
 
 async function benchBullmqAlone(
   { redis }: Servers,
