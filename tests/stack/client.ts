@@ -4,7 +4,7 @@ import { SignJWT } from 'jose'
 export interface Reply {
   status: number
   headers: Headers
-  /** The parsed JSON, or the text if it is not JSON. Undefined if there is no body. */
+  /** The parsed JSON, or the text if it is not JSON. Undefined for a stream or no body. */
   // biome-ignore lint/suspicious/noExplicitAny: bodies have many shapes
   body: any
 }
@@ -43,11 +43,13 @@ export function createClient(baseUrl: string): Client {
       if (!headers.has('content-type')) headers.set('content-type', 'application/json')
     }
     const response = await fetch(new URL(path, baseUrl), init)
-    return {
-      status: response.status,
-      headers: response.headers,
-      body: parse(await response.text()),
+    const { status, headers: answered } = response
+    // A stream does not end. `openStream` reads it.
+    if (answered.get('content-type') === 'text/event-stream') {
+      await response.body?.cancel()
+      return { status, headers: answered, body: undefined }
     }
+    return { status, headers: answered, body: parse(await response.text()) }
   }
   return {
     request,

@@ -27,6 +27,7 @@ import type { ConcurrencyLimit } from './limits/concurrency.js'
 import type { ExportLimit } from './limits/export-limit.js'
 import type { ChangeFeed } from './live/change-feed.js'
 import { changesRoute } from './live/changes-route.js'
+import { type StreamDeps, streamRoutes } from './live/routes.js'
 import { docsRoutes } from './openapi/routes.js'
 import type { Metrics } from './operations/metrics.js'
 import { operationRoutes } from './operations/routes.js'
@@ -52,6 +53,8 @@ export interface AppDeps extends WebhookDeps {
   events: EventReads
   changes: ChangeFeed
   sales: Sales
+  streams: StreamDeps['streams']
+  streamLimit: StreamDeps['streamLimit']
   initializeOpen: boolean
   /** How long a command without a preference waits for its decision, ms. */
   resultWaitMs: number
@@ -86,6 +89,7 @@ export function createRoutes(deps: AppDeps): Route[] {
     ...listRoutes(deps),
     ...webhookRoutes(deps),
     changesRoute(deps),
+    ...streamRoutes(deps),
     ...operationRoutes(deps),
     ...(dashboard?.routes ?? []),
   ]

@@ -84,6 +84,10 @@ export interface ServerConfig {
   maxRequests: number
   /** `MAX_LONG_POLLS`: clients that wait for a job. Further ones get 503 `busy`. */
   maxLongPolls: number
+  /** `MAX_STREAMS`: open streams of this process. Further ones get 503 `busy`. */
+  maxStreams: number
+  /** `MAX_STREAMS_PER_ADDRESS`: open streams of an address. Further ones get 429. */
+  maxStreamsPerAddress: number
   /**
    * `EXPORT_STALL_TIMEOUT_MS`: a connection is closed, and a download ends, if the client reads
    * nothing for this long.
@@ -193,6 +197,8 @@ function readServer(env: EnvReader): ServerConfig {
     maxConnections: env.integer('MAX_CONNECTIONS', 20_000, { min: 1, max: 1_000_000 }),
     maxRequests: env.integer('MAX_REQUESTS', 10_000, { min: 1, max: 1_000_000 }),
     maxLongPolls: env.integer('MAX_LONG_POLLS', 10_000, { min: 1, max: 1_000_000 }),
+    maxStreams: env.integer('MAX_STREAMS', 10_000, { min: 1, max: 1_000_000 }),
+    maxStreamsPerAddress: env.integer('MAX_STREAMS_PER_ADDRESS', 100, { min: 1, max: 1_000_000 }),
     stallTimeoutMs: env.integer('EXPORT_STALL_TIMEOUT_MS', 30_000, { min: 50, max: 600_000 }),
   }
 }

@@ -100,7 +100,7 @@ export async function startApi(
     onRefused,
   })
   closers.push('installation', () => installation.leave())
-  const { app, identity } = await wireApp({
+  const { app, identity, streams } = await wireApp({
     config,
     databases,
     redis,
@@ -113,6 +113,7 @@ export async function startApi(
     log,
   })
   closers.push('identity', () => identity.stop())
+  closers.push('streams', () => streams.close())
   const onUnreachable = (err: unknown) => log.warn({ err }, 'waiting for PostgreSQL')
   const checks = Promise.all([
     whenReachable(async () => {
@@ -133,6 +134,7 @@ export async function startApi(
   closers.push('http', () => {
     lifecycle.draining = true
     changeWatch.drain()
+    streams.stop()
     return closeServer(server, { graceMs: config.shutdownGraceMs, hurry: () => line.drain() })
   })
   await checks

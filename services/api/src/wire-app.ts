@@ -1,4 +1,4 @@
-import type { Database } from '@ticket-line/db'
+import { type Database, readLiveStates } from '@ticket-line/db'
 import { announce, isLineName, lineNameOf, shardPrefix } from '@ticket-line/line'
 import type { Availability, LineService } from '@ticket-line/line/client'
 import type { Log } from '@ticket-line/shared'
@@ -15,8 +15,10 @@ import type { Lifecycle } from './http/request-context.js'
 import { createConcurrencyLimit } from './limits/concurrency.js'
 import { createExportLimit } from './limits/export-limit.js'
 import { limitPrefix } from './limits/index.js'
+import { createStreamLimit } from './limits/stream-limit.js'
 import { createChangeFeed } from './live/change-feed.js'
 import type { ChangeWatch } from './live/change-watch.js'
+import { createLiveStreams } from './live/live-streams.js'
 import type { Metrics } from './operations/metrics.js'
 import { createWebhookQueue, createWebhookStore } from './webhooks/store.js'
 import { type Identity, wireIdentity } from './wire-identity.js'
@@ -39,6 +41,14 @@ export interface WireAppDeps {
   log: Log
 }
 
+/** An app, and the parts of it that a process starts and stops. */
+export interface WiredApp {
+  app: Hono<AppEnv>
+  identity: Identity
+  /** `stop` ends all streams; `close` follows when no request is under way any more. */
+  streams: { stop(): void; close(): Promise<void> }
+}
+
 /** Connects the parts of the app to the settings and servers of a process. It calls no server. */
 export async function wireApp({
   config,
@@ -51,7 +61,7 @@ export async function wireApp({
   metrics,
   tracing,
   log,
-}: WireAppDeps): Promise<{ app: Hono<AppEnv>; identity: Identity }> {
+}: WireAppDeps): Promise<WiredApp> {
   const { layout, server } = config
   const prefix = limitPrefix(shardPrefix(0, layout))
   const postgres = { availability, timeoutMs: config.postgres.readTimeoutMs }
@@ -68,6 +78,23 @@ export async function wireApp({
   const requests = createConcurrencyLimit(server.maxRequests)
   const longPolls = createConcurrencyLimit(server.maxLongPolls)
   metrics.watchRequests({ requests, longPolls })
+  const streams = createLiveStreams({
+    read: (questions) => readLiveStates(databases.main.pool, questions),
+    watch: changeWatch,
+    accounts: identity.overrides,
+    postgres,
+    stallTimeoutMs: server.stallTimeoutMs,
+    metrics: metrics.streams,
+    log,
+  })
+  metrics.watchStreams(streams)
+  const streamLimit = createStreamLimit({
+    max: server.maxStreams,
+    maxPerAddress: server.maxStreamsPerAddress,
+    redis,
+    prefix,
+    log,
+  })
   const app = createApp({
     log,
     metrics,
@@ -106,6 +133,8 @@ export async function wireApp({
     webhookJobs: webhookQueue.jobs,
     webhookRules: config.webhooks.rules,
     webhookKeys: config.webhooks.keys,
+    streams,
+    streamLimit,
     initializeOpen: config.initializeOpen,
     resultWaitMs: config.line.resultWaitMs,
     readTimeoutMs: config.postgres.readTimeoutMs,
@@ -133,5 +162,5 @@ export async function wireApp({
       notifierQueue: webhookQueue.queueOfNotifiers,
     }),
   })
-  return { app, identity }
+  return { app, identity, streams: { stop: streams.stop, close: streamLimit.close } }
 }

@@ -1,4 +1,6 @@
+import type { UserClaim } from '@ticket-line/db'
 import { AppError } from '@ticket-line/shared'
+import type { z } from 'zod'
 import { audit } from '../http/audit.js'
 import { isStaff } from '../http/principal.js'
 import { eventNotFound } from '../http/problem.js'
@@ -120,16 +122,25 @@ function standingRoute({ events }: StatusDeps): Route {
       const { userId } = principalOf(c)
       const found = await events.claim(eventId, userId)
       if (found === undefined) throw eventNotFound()
-      const { standing } = found
-      return reply(c, 200, {
-        eventId,
-        userId,
-        standing,
-        position: standing === 'waiting' ? found.position : null,
-        bookingId: standing === 'booked' || standing === 'held' ? found.bookingId : null,
-        expiresAt: standing === 'held' ? found.expiresAt.toISOString() : null,
-        offered: standing === 'held' && found.offered,
-      })
+      return reply(c, 200, standingBodyOf(eventId, userId, found))
     },
   })
+}
+
+/** What a user has for an event, as clients see it. */
+export function standingBodyOf(
+  eventId: number,
+  userId: string,
+  claim: UserClaim,
+): z.output<typeof standingSchema> {
+  const { standing } = claim
+  return {
+    eventId,
+    userId,
+    standing,
+    position: standing === 'waiting' ? claim.position : null,
+    bookingId: standing === 'booked' || standing === 'held' ? claim.bookingId : null,
+    expiresAt: standing === 'held' ? claim.expiresAt.toISOString() : null,
+    offered: standing === 'held' && claim.offered,
+  }
 }

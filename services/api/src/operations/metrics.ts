@@ -29,11 +29,25 @@ export interface Metrics {
   changeLag: Histogram
   /** Shows the events whose changes somebody waits for. */
   watchChanges(watch: { counts(): { events: number; listeners: number } }): void
+  streams: StreamMetrics
+  /** Shows the open streams, by what they show. */
+  watchStreams(streams: { counts(): { status: number; standing: number } }): void
   /** Shows the connections of a pool. */
   watchPool(name: string, pool: Pool): void
 }
 
+/** Metrics of server-sent events. */
+export interface StreamMetrics {
+  /** Events that were written. */
+  events: Counter<'event'>
+  /** Time from an announcement until a stream wrote the new state. */
+  lag: Histogram
+  /** Streams that have ended. */
+  ended: Counter<'reason'>
+}
+
 const JOB_SIZES = [1, 2, 4, 8, 16, 32, 64, 128, 256]
+const LAG_SECONDS = [0.01, 0.05, 0.1, 0.25, 0.5, 0.6, 1, 2.5, 5, 10, 30]
 const REQUEST_SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30]
 
 export function createMetrics(): Metrics {
@@ -115,6 +129,37 @@ export function createMetrics(): Metrics {
         collect() {
           this.set({ what: 'requests' }, requests.count())
           this.set({ what: 'long_polls' }, longPolls.count())
+        },
+      })
+    },
+    streams: {
+      events: new Counter({
+        name: 'ticket_line_stream_events_total',
+        help: 'Server-sent events that were written, by event.',
+        labelNames: ['event'],
+        registers,
+      }),
+      lag: new Histogram({
+        name: 'ticket_line_stream_lag_seconds',
+        help: 'Time from the announcement of a change until a stream wrote the new state.',
+        buckets: LAG_SECONDS,
+        registers,
+      }),
+      ended: new Counter({
+        name: 'ticket_line_streams_ended_total',
+        help: 'Streams that have ended. client: the client left; slow: it did not read; otherwise the reason that it was sent.',
+        labelNames: ['reason'],
+        registers,
+      }),
+    },
+    watchStreams(streams) {
+      new Gauge({
+        name: 'ticket_line_streams',
+        help: 'Open streams, by what they show.',
+        labelNames: ['shows'],
+        registers,
+        collect() {
+          for (const [shows, count] of Object.entries(streams.counts())) this.set({ shows }, count)
         },
       })
     },

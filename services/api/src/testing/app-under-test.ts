@@ -200,6 +200,8 @@ export function appUnderTest(changes: Partial<AppDeps> = {}) {
     changes: fakeChanges(),
     sales: fakeSales(),
     ...fakeWebhooks(),
+    streams: { open: async () => undefined },
+    streamLimit: { enter: async () => () => undefined },
     initializeOpen: false,
     resultWaitMs: 10_000,
     readTimeoutMs: 200,
