@@ -1,0 +1,182 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { Queue } from 'bullmq'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { until } from '../../tools/dev-stack/wait.mjs'
+import { addChanges, addEvent } from '../stack/webhook-rows.ts'
+import { numbersTo, startWebhookStack, type WebhookStack } from './webhooks-kit.ts'
+
+let stack: WebhookStack
+
+beforeEach(async () => {
+  stack = await startWebhookStack()
+})
+afterEach(() => stack?.stop())
+
+const queueOf = ({ redis, keyPrefix }: WebhookStack): Queue =>
+  new Queue('webhooks', { connection: redis, prefix: `${keyPrefix}{s0}`, skipVersionCheck: true })
+
+describe('notifiers', () => {
+  it('deliver everything that was decided while none was running', async () => {
+    const { pool, receiver } = stack
+    await addEvent(pool, 1)
+    await addEvent(pool, 2)
+    await stack.addWebhook()
+    await addChanges(pool, 1, 5)
+    await addChanges(pool, 2, 7)
+    await stack.addNotifier()
+
+    await receiver.waitFor(() => receiver.received.length === 12)
+    expect(receiver.numbersOf(1)).toEqual(numbersTo(5))
+    expect(receiver.numbersOf(2)).toEqual(numbersTo(7))
+  })
+
+  it('deliver only what was decided after the webhook was made', async () => {
+    const { pool, receiver } = stack
+    await addEvent(pool, 1)
+    await addEvent(pool, 2)
+    await addChanges(pool, 1, 5)
+    await addChanges(pool, 2, 5)
+    await stack.addWebhook()
+    await addChanges(pool, 1, 3)
+    await stack.addNotifier()
+    await receiver.waitFor(() => receiver.received.length === 3)
+    await stack.change(2)
+
+    await receiver.waitFor(() => receiver.received.length === 4)
+    expect(receiver.numbersOf(1)).toEqual([6, 7, 8])
+    expect(receiver.numbersOf(2)).toEqual([6])
+  })
+
+  it('find changes whose announcement was lost when their connection broke', async () => {
+    const { pool, receiver, redis } = stack
+    await addEvent(pool, 1)
+    await stack.addWebhook()
+    await stack.addNotifier()
+    await stack.change(1)
+    await receiver.waitFor(() => receiver.received.length === 1)
+    await addChanges(pool, 1, 2)
+    await redis.client('KILL', 'TYPE', 'PUBSUB')
+
+    await receiver.waitFor(() => receiver.received.length === 3)
+    expect(receiver.numbersOf(1)).toEqual([1, 2, 3])
+  })
+
+  it('share the work without sending anything twice or out of order', async () => {
+    const { pool, receiver } = stack
+    const eventIds = numbersTo(20)
+    for (const eventId of eventIds) await addEvent(pool, eventId)
+    await stack.addWebhook()
+    await Promise.all([stack.addNotifier(), stack.addNotifier()])
+    for (let i = 0; i < 25; i++)
+      await Promise.all(eventIds.map((eventId) => stack.change(eventId, 2)))
+
+    await receiver.waitFor(() => receiver.received.length >= 1000, 60_000)
+    for (const eventId of eventIds) expect(receiver.numbersOf(eventId)).toEqual(numbersTo(50))
+    expect(Math.max(...receiver.received.map(({ atOnce }) => atOnce))).toBe(1)
+  })
+
+  it('go on after a flush of Redis, without a second request for an event at the same time', async () => {
+    const { pool, receiver, redis, keyPrefix } = stack
+    const eventIds = numbersTo(5)
+    for (const eventId of eventIds) await addEvent(pool, eventId)
+    await stack.addWebhook()
+    await Promise.all([stack.addNotifier(), stack.addNotifier()])
+    receiver.answer(() => new Promise((resolve) => setTimeout(resolve, 30, 204)))
+    for (const eventId of eventIds) await stack.change(eventId, 60)
+    await receiver.waitFor(() => receiver.received.length > 20)
+    // Other suites use the same Redis, so only the keys of this one are removed.
+    const keys = await redis.keys(`${keyPrefix}{s0}:webhooks:*`)
+    await redis.del(keys)
+    for (const eventId of eventIds) await stack.change(eventId, 5)
+
+    const isComplete = () => eventIds.every((id) => new Set(receiver.numbersOf(id)).size === 65)
+    await receiver.waitFor(isComplete, 60_000)
+    for (const eventId of eventIds) expect(receiver.numbersOf(eventId)).toEqual(numbersTo(65))
+    expect(Math.max(...receiver.received.map(({ atOnce }) => atOnce))).toBe(1)
+  })
+
+  it('repeat a message with the same id if one is killed before it has moved the cursor', async () => {
+    const { pool, receiver } = stack
+    await addEvent(pool, 1)
+    await stack.addWebhook()
+    const victim = await stack.addNotifier()
+    let kills = 1
+    receiver.answer(async () => {
+      if (receiver.received.length < 3 || kills-- <= 0) return 204
+      await victim.kill()
+      return 204
+    })
+    await stack.change(1, 5)
+    await until(() => !victim.running(), { timeoutMs: 10_000 })
+    await stack.addNotifier()
+
+    await receiver.waitFor(() => receiver.received.length >= 6, 60_000)
+    await sleep(200)
+    expect(receiver.numbersOf(1)).toEqual([1, 2, 3, 3, 4, 5])
+    expect(receiver.received[3]?.id).toBe(receiver.received[2]?.id)
+  })
+
+  it('set all cursors to the present after a new epoch', async () => {
+    const { pool, receiver } = stack
+    await addEvent(pool, 1)
+    await stack.addWebhook()
+    const first = await stack.addNotifier()
+    await stack.change(1, 2)
+    await receiver.waitFor(() => receiver.received.length === 2)
+    await first.stop()
+    await addChanges(pool, 1, 3)
+    await pool.query('UPDATE installation SET epoch = gen_random_uuid()')
+    await stack.addNotifier()
+    await until(
+      async () =>
+        (await pool.query('SELECT FROM installation WHERE webhook_epoch = epoch')).rowCount === 1,
+      { timeoutMs: 5000 },
+    )
+    await stack.change(1)
+
+    await receiver.waitFor(() => receiver.received.length === 3)
+    expect(receiver.numbersOf(1)).toEqual([1, 2, 6])
+    const epochs = receiver.received.map(({ body }) => body.data.epoch)
+    expect(new Set(epochs).size).toBe(2)
+  })
+
+  it('send a test message, replay changes beside the live ones, and resume an endpoint', async () => {
+    const { pool, receiver } = stack
+    await addEvent(pool, 1)
+    const { webhookId } = await stack.addWebhook()
+    await stack.addNotifier()
+    await stack.change(1, 4)
+    await receiver.waitFor(() => receiver.received.length === 4)
+    const queue = queueOf(stack)
+    await queue.add('test', { webhookId, messageId: 'msg_test_1' })
+    await receiver.waitFor(() => receiver.received.length === 5)
+    expect(receiver.received[4]).toMatchObject({ id: 'msg_test_1', body: { type: 'webhook.test' } })
+
+    await queue.add('replay', { webhookId, eventId: 1, from: 2, to: 3 })
+    await receiver.waitFor(() => receiver.received.length === 7)
+    expect(receiver.numbersOf(1)).toEqual([1, 2, 3, 4, 2, 3])
+    expect(receiver.received[5]?.id).toBe(receiver.received[1]?.id)
+
+    receiver.answer(() => 500)
+    await stack.change(1)
+    await stack.waitForCursor(webhookId, 1, ({ attempts }) => attempts === 1)
+    await pool.query(`UPDATE webhook_cursors SET next_attempt_at = now() + interval '1 hour'`)
+    receiver.answer(() => 204)
+    await queue.add('resume', { webhookId })
+    await stack.waitForCursor(webhookId, 1, (cursor) => cursor.delivered_no === 5)
+    await queue.close()
+    const { rows } = await pool.query(
+      'SELECT kind, count(*)::int FROM webhook_attempts GROUP BY kind ORDER BY kind',
+    )
+    expect(rows).toEqual([
+      { kind: 'live', count: 6 },
+      { kind: 'replay', count: 2 },
+      { kind: 'test', count: 1 },
+    ])
+  })
+
+  it('refuse to start without the key of the secrets', async () => {
+    const notifier = stack.addNotifier({ WEBHOOK_SECRET_KEY: '' })
+    await expect(notifier).rejects.toThrow('WEBHOOK_SECRET_KEY is not set')
+  })
+})
