@@ -27,6 +27,7 @@ beforeAll(async () => {
       PROBE_INTERVAL_MS: '60000',
     },
   })
+  await system.addNotifier()
 })
 afterAll(() => system?.stop())
 
@@ -65,7 +66,7 @@ async function contentOf(redis: Redis, key: string): Promise<unknown> {
 }
 
 const allLogs = (): string =>
-  [...system.apis, ...system.workers]
+  [...system.apis, ...system.workers, ...system.notifiers]
     .flatMap(({ logs }) => logs.map((line) => JSON.stringify(line)))
     .join('\n')
 
@@ -88,6 +89,18 @@ async function useSecretsEverywhere(): Promise<void> {
     'Added to waiting list',
   )
   expect((await api.post('/cancel', { eventId: 1 }, { token })).status).toBe(200)
+
+  const webhook = { url: 'https://crm.example.com/hook' }
+  const created = await api.post('/webhooks', webhook, { token: organizer })
+  expect(created.status).toBe(201)
+  const path = `/webhooks/${created.body.id}`
+  const rotated = await api.post(`${path}/rotate-secret`, undefined, { token: organizer })
+  expect((await api.post(`${path}/test`, undefined, { token: organizer })).status).toBe(202)
+  for (const { secret } of [created.body, rotated.body])
+    secrets.push(
+      secret.slice('whsec_'.length),
+      Buffer.from(secret.slice(6), 'base64').toString('hex'),
+    )
 
   // Wrong secrets, in places from which they might end up in a message or a Redis key.
   await api.post('/register', ada)

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import type { Webhook } from '@ticket-line/db'
-import { AppError, MAX_WEBHOOKS_PER_USER } from '@ticket-line/shared'
+import { AppError, isoOf, MAX_WEBHOOKS_PER_USER } from '@ticket-line/shared'
 import {
   type AddressRules,
   encryptSecret,
@@ -261,7 +261,7 @@ function rotateRoute(deps: WebhookDeps): Route {
         {
           ...webhookBodyOf(webhook),
           secret,
-          previousSecretUntil: new Date(previousUntilMs).toISOString(),
+          previousSecretUntil: isoOf(previousUntilMs),
         },
         { 'cache-control': 'no-store' },
       )

@@ -1,6 +1,7 @@
 import { DELIVERY_STATES, type Webhook, type WebhookDelivery } from '@ticket-line/db'
 import {
   CHANGE_TYPES,
+  isoOf,
   MAX_EVENT_ID,
   MAX_REPLAYED_CHANGES,
   MAX_WEBHOOK_DESCRIPTION_LENGTH,
@@ -213,21 +214,20 @@ export const deliveriesSchema = z
   .strictObject({ deliveries: z.array(deliverySchema), next: nextSchema })
   .meta({ id: 'DeliveriesPage' })
 
-const timeOrNull = (ms: number | null): string | null =>
-  ms === null ? null : new Date(ms).toISOString()
-
 /** A webhook as its owner sees it. */
 export function webhookBodyOf(webhook: Webhook): z.output<typeof webhookSchema> {
-  const { webhookId, createdAtMs, failingSinceMs, disabledAtMs, disabledReason, ...settings } =
-    webhook
   return {
-    id: webhookId,
-    ...settings,
-    createdAt: new Date(createdAtMs).toISOString(),
-    failingSince: timeOrNull(failingSinceMs),
-    disabled: disabledAtMs !== null,
-    disabledAt: timeOrNull(disabledAtMs),
-    disabledReason,
+    id: webhook.webhookId,
+    url: webhook.url,
+    types: webhook.types,
+    eventIds: webhook.eventIds,
+    format: webhook.format,
+    description: webhook.description,
+    createdAt: isoOf(webhook.createdAtMs),
+    failingSince: isoOf(webhook.failingSinceMs),
+    disabled: webhook.disabledAtMs !== null,
+    disabledAt: isoOf(webhook.disabledAtMs),
+    disabledReason: webhook.disabledReason,
   }
 }
 
@@ -240,6 +240,6 @@ export function deliveryBodyOf(delivery: WebhookDelivery): z.output<typeof deliv
     from: firstNo,
     to: lastNo,
     ...rest,
-    at: new Date(atMs).toISOString(),
+    at: isoOf(atMs),
   }
 }
