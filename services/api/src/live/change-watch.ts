@@ -124,8 +124,7 @@ export function createChangeWatch(deps: ChangeWatchDeps): ChangeWatch {
   ): void {
     const { lastChange } = event
     if (lastChange !== lastBefore && (found ?? 0) < (lastChange ?? 0)) return
-    // An event may have been deleted before its first read, so its listeners must hear of that.
-    if (found === lastChange && found !== undefined && !isNewEpoch) return
+    if (found === lastChange && !isNewEpoch) return
     event.lastChange = found
     if (found !== null && found > (lastBefore ?? found)) deps.onAdvance?.('read')
     tell(event)
