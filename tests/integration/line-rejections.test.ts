@@ -57,7 +57,12 @@ describe('a command that cannot be decided', () => {
     const { outcomes } = await kit.apply(job)
 
     expect(outcomes[0]).toMatchObject({ outcome: 'rejected', replayOf: expect.any(String) })
-    expect(await kit.apply(job, true)).toEqual({ outcomes, changes: [], due: [] })
+    expect(await kit.apply(job, true)).toEqual({
+      outcomes,
+      changes: [],
+      lastChanges: new Map(),
+      due: [],
+    })
     expect(kit.retries).toHaveLength(before)
   })
 

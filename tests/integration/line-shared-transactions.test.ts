@@ -74,7 +74,11 @@ describe('jobs of several lines', () => {
     const [withdrawn, ...others] = applied.map(kindsOf)
     expect(withdrawn).toEqual(['booked', 'waiting', 'withdrawn'])
     expect(others).toEqual(Array(7).fill(['booked', 'waiting']))
-    expect(applied.map(({ changes }) => changes.length)).toEqual([3, ...Array(7).fill(2)])
+    expect(applied.map(({ changes }) => changes.length)).toEqual([4, ...Array(7).fill(3)])
+    expect(applied.map(({ lastChanges }) => [...lastChanges.values()])).toEqual([
+      [5],
+      ...Array(7).fill([4]),
+    ])
     expect(await transactionsOf(jobs)).toBe(1)
     const rows = await kit.query<{ at: string }>(
       'SELECT extract(epoch FROM accepted_at) * 1000 AS at FROM commands WHERE command_id = $1',
