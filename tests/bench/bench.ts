@@ -19,6 +19,7 @@ import { describeGrowth, describeResult, describeRun, redisLines, short } from '
 import { type Result, runWorkload } from './rounds.ts'
 import { measureStreams } from './streams.ts'
 import { runSuite } from './suite.ts'
+import { measureWebhooks } from './webhooks.ts'
 import { comparedNames, comparedWorkload } from './workloads.ts'
 
 /** This workload measures BullMQ without any of the systems. */
@@ -35,6 +36,8 @@ const WINDOWS: Record<string, { title: string; measure: typeof measureDue }> = {
 }
 /** This workload measures server-sent events. */
 const STREAMS = 'streams'
+/** This workload measures deliveries of webhooks. */
+const WEBHOOKS = 'webhooks'
 
 const say = (text: string): void => void process.stdout.write(`${text}\n`)
 
@@ -47,6 +50,7 @@ async function main(): Promise<void> {
       ...Object.keys(WINDOWS),
       ETA,
       STREAMS,
+      WEBHOOKS,
       BULLMQ_ALONE,
     ]
     return say(`${usage}\n\nWorkloads: ${names.join(', ')}`)
@@ -106,6 +110,12 @@ async function benchOne(servers: Servers, options: BenchOptions): Promise<void> 
     return
   }
   if (name === STREAMS) return benchStreams(servers, options)
+  if (name === WEBHOOKS) {
+    say('webhooks:')
+    const { rounds, settings } = options
+    if (!(await measureWebhooks({ servers, settings, rounds, say }))) process.exitCode = 1
+    return
+  }
   const profiles = options.cpuProf ? createProfileFolder() : undefined
   const settings = { ...options.settings }
   if (profiles !== undefined) {
