@@ -300,11 +300,14 @@ function answerOf<Type extends StreamsMessage['type']>(
     const onMessage = (message: StreamsMessage): void => {
       if (message.type !== type && message.type !== 'failed') return
       child.off('message', onMessage)
+      child.off('exit', onExit)
       if (message.type === 'failed')
         reject(new Error(`the clients of streams failed: ${message.message}`))
       else resolve(message as StreamsMessage & { type: Type })
     }
+    const onExit = (code: number | null): void =>
+      reject(new Error(`the clients of streams ended with code ${code}`))
     child.on('message', onMessage)
-    child.once('exit', (code) => reject(new Error(`the clients of streams ended with ${code}`)))
+    child.once('exit', onExit)
   })
 }

@@ -113,7 +113,8 @@ describe('the claims of live updates', () => {
   })
 
   it('are none once the event is canceled, although settles have yet to end them', async () => {
-    const eventId = await kit.newEvent(1)
+    const eventId = 500_000
+    await kit.createEvent(eventId, 1)
     await kit.apply(kit.job(command('book', eventId, 'ada'), command('book', eventId, 'bob')))
     await kit.apply(kit.job(command('cancel_event', eventId, 'olga')))
     const state = (await readLiveStates(pool, [ask(eventId, 'ada', 'bob')])).get(eventId)

@@ -20,6 +20,8 @@ import { type Shown, Topic } from './topic.js'
 
 /** Shortest time between two reads of the process, and between two updates of a stream, ms. */
 const INTERVAL_MS = 500
+/** A timer may fire this much too early, ms. */
+const TIMER_ERROR_MS = 2
 /** Maximum number of updates that a process writes in a second. */
 const UPDATES_PER_SECOND = 2000
 /** Time between two comments of a stream, ms. */
@@ -164,10 +166,11 @@ export function createLiveStreams(deps: LiveStreamsDeps): LiveStreams {
   /** planned → reading → idle or planned */
   async function readAll(): Promise<void> {
     reading = { kind: 'reading' }
-    lastReadMs = clock.steadyMs()
-    const asked = ask(lastReadMs)
+    const nowMs = clock.steadyMs()
+    const asked = ask(nowMs + TIMER_ERROR_MS)
     try {
       if (asked.length > 0) {
+        lastReadMs = nowMs
         if (!postgres.availability.postgres()) throw unavailable()
         const found = await deps.read(asked.map(({ question }) => question))
         for (const each of asked) answer(each, found)
@@ -184,7 +187,7 @@ export function createLiveStreams(deps: LiveStreamsDeps): LiveStreams {
         else forgetLater(watched)
       }
     }
-    lastReadTookMs = clock.steadyMs() - lastReadMs
+    lastReadTookMs = clock.steadyMs() - nowMs
     reading = { kind: 'idle' }
     plan()
   }
