@@ -128,6 +128,21 @@ const command = (id: string, type: string, userId: string, outcome: string, book
    VALUES ('event-1.${id}.1.0', '${type}', 1, '${userId}', '${userId}', '${outcome}',
      ${outcome === 'waiting' ? 1 : 'NULL'}, ${booking}, now(), now())`
 
+/** Without it, a trigger refuses to rewrite the change log. */
+const PRUNING = `SET ticket_line.pruning = 'on'`
+
+/** Removes changes of an event, and numbers the others again. */
+const unlogged = (eventId: number, condition: string): string[] => [
+  PRUNING,
+  `DELETE FROM changes WHERE event_id = ${eventId} AND ${condition}`,
+  `UPDATE changes c SET no = -n.place FROM (
+     SELECT no, row_number() OVER (ORDER BY no) AS place FROM changes WHERE event_id = ${eventId}
+   ) n WHERE c.event_id = ${eventId} AND c.no = n.no`,
+  'UPDATE changes SET no = -no WHERE no < 0',
+  `UPDATE events SET last_change = (SELECT count(*) FROM changes WHERE event_id = ${eventId})
+   WHERE event_id = ${eventId}`,
+]
+
 /** The damage, and all promises that verify must then report as broken. */
 const cases: [name: string, statements: string[], expected: string[]][] = [
   [
@@ -141,6 +156,7 @@ const cases: [name: string, statements: string[], expected: string[]][] = [
       'claims_match_rows',
       'numbers_given_once',
       'nobody_passed_over',
+      'changes_match_rows',
     ],
   ],
   [
@@ -149,7 +165,7 @@ const cases: [name: string, statements: string[], expected: string[]][] = [
       uncounted,
       'UPDATE events SET capacity = 3, total_tickets = 3, available_tickets = 1 WHERE event_id = 1',
     ],
-    ['no_free_ticket_while_waiting'],
+    ['no_free_ticket_while_waiting', 'sold_out_logged', 'settings_logged'],
   ],
   [
     'a wrong counter of free tickets',
@@ -173,13 +189,24 @@ const cases: [name: string, statements: string[], expected: string[]][] = [
       `UPDATE waitlist_entries SET user_id = 'ada' WHERE event_id = 1 AND sequence = 6`,
       `UPDATE claims SET user_id = 'nobody' WHERE user_id = 'fay'`,
     ],
-    ['one_claim_each', 'claims_match_rows', 'waiting_means_waiting', 'nothing_without_command'],
+    [
+      'one_claim_each',
+      'claims_match_rows',
+      'waiting_means_waiting',
+      'nothing_without_command',
+      'changes_give_claims',
+      'changes_match_rows',
+    ],
   ],
-  ['a missing claim', [`DELETE FROM claims WHERE user_id = 'cleo'`], ['claims_match_rows']],
+  [
+    'a missing claim',
+    [`DELETE FROM claims WHERE user_id = 'cleo'`],
+    ['claims_match_rows', 'changes_give_claims'],
+  ],
   [
     'a claim without a booking or entry',
     [`INSERT INTO claims VALUES (1, 'zoe', 'booking', 1)`],
-    ['claims_match_rows'],
+    ['claims_match_rows', 'changes_give_claims'],
   ],
   [
     'rows without an event',
@@ -198,7 +225,7 @@ const cases: [name: string, statements: string[], expected: string[]][] = [
       `UPDATE claims SET sequence = CASE user_id WHEN 'cleo' THEN 9 ELSE 7 END WHERE user_id IN ('cleo', 'dan')`,
       `UPDATE commands SET user_id = 'dan' WHERE outcome = 'already_booked' AND user_id = 'cleo' AND event_id = 1`,
     ],
-    ['promoted_in_order'],
+    ['promoted_in_order', 'changes_give_claims', 'changes_match_rows'],
   ],
   [
     'a promotion that passed over an earlier entry',
@@ -209,7 +236,7 @@ const cases: [name: string, statements: string[], expected: string[]][] = [
       `UPDATE claims SET sequence = 4 WHERE user_id = 'fay'`,
       'UPDATE events SET waitlist_head_sequence = 4 WHERE event_id = 1',
     ],
-    ['nobody_passed_over'],
+    ['nobody_passed_over', 'changes_give_claims', 'changes_match_rows'],
   ],
   [
     'a ticket sold to somebody who came later than a waiting user',
@@ -222,7 +249,13 @@ const cases: [name: string, statements: string[], expected: string[]][] = [
       'UPDATE events SET total_tickets = 3, waiting_count = 1 WHERE event_id = 1',
       'UPDATE waitlist_blocks SET waiting_count = 1 WHERE event_id = 1',
     ],
-    ['nobody_overtaken'],
+    [
+      'nobody_overtaken',
+      'changes_give_claims',
+      'changes_match_rows',
+      'changes_have_commands',
+      'effects_logged',
+    ],
   ],
   [
     'a waiting-list head that is past the first entry',
@@ -232,7 +265,7 @@ const cases: [name: string, statements: string[], expected: string[]][] = [
   [
     'a canceled booking without a time of cancellation',
     [`UPDATE bookings SET canceled_at = NULL WHERE event_id = 1 AND sequence = 1`],
-    ['times_complete'],
+    ['times_complete', 'changes_match_rows'],
   ],
   [
     'a wrong counter of held tickets',
@@ -251,12 +284,13 @@ const cases: [name: string, statements: string[], expected: string[]][] = [
       'due_in_time',
       'claims_match_rows',
       'lapsed_claims_match_holds',
+      'changes_match_rows',
     ],
   ],
   [
     'a free ticket of an event that should have fewer tickets',
     ['UPDATE events SET capacity = 1 WHERE event_id = 2'],
-    ['size_within_capacity'],
+    ['size_within_capacity', 'settings_logged'],
   ],
   [
     'a free ticket of a canceled event',
@@ -269,27 +303,35 @@ const cases: [name: string, statements: string[], expected: string[]][] = [
   [
     'a ticket that is withheld although nobody is on the waiting list',
     ['UPDATE events SET capacity = 5 WHERE event_id = 2'],
-    ['withheld_only_while_waiting'],
+    ['withheld_only_while_waiting', 'settings_logged'],
   ],
   [
     'a hold for which no settle is planned',
     ['UPDATE events SET due_at = NULL WHERE event_id = 3'],
-    ['due_in_time'],
+    ['due_in_time', 'reminders_in_time'],
   ],
   [
     'a settle that is planned for a time after the deadline of a hold',
     [`UPDATE events SET due_at = due_at + interval '1 hour' WHERE event_id = 3`],
-    ['due_in_time'],
+    ['due_in_time', 'reminders_in_time'],
+  ],
+  [
+    'a settle that is planned for the deadline of a hold, and too late for its reminder',
+    [
+      `UPDATE events e SET due_at = (SELECT min(expires_at) FROM bookings b WHERE b.event_id = 3 AND status = 'held')
+       WHERE event_id = 3`,
+    ],
+    ['reminders_in_time'],
   ],
   [
     'a withheld ticket that could be handed out, and for which no settle is due',
     ['UPDATE events SET paused = false WHERE event_id = 3'],
-    ['due_in_time'],
+    ['due_in_time', 'settings_logged'],
   ],
   [
     'claims of a canceled event that no settle will end',
     ['UPDATE events SET canceled_at = now(), waitlist_head_sequence = 0 WHERE event_id = 1'],
-    ['due_in_time'],
+    ['due_in_time', 'settings_logged'],
   ],
   [
     'a hold whose deadline is earlier than its length allows',
@@ -314,25 +356,41 @@ const cases: [name: string, statements: string[], expected: string[]][] = [
   [
     'a grant that is not recorded as one',
     [`UPDATE bookings SET granted = false WHERE user_id = 'pia'`],
-    ['grants_recorded', 'nobody_passed_over', 'booked_means_booked', 'nothing_without_command'],
+    [
+      'grants_recorded',
+      'nobody_passed_over',
+      'booked_means_booked',
+      'nothing_without_command',
+      'changes_match_rows',
+    ],
   ],
   [
     'a lapsed claim of another user’s hold',
     [`UPDATE claims SET sequence = 3 WHERE kind = 'lapsed'`],
     ['lapsed_claims_match_holds'],
   ],
-  ['a hold without a claim', [`DELETE FROM claims WHERE user_id = 'mia'`], ['claims_match_rows']],
+  [
+    'a hold without a claim',
+    [`DELETE FROM claims WHERE user_id = 'mia'`],
+    ['claims_match_rows', 'changes_give_claims'],
+  ],
   [
     'a lapsed claim of a hold that is live',
     [`UPDATE claims SET kind = 'lapsed' WHERE user_id = 'mia'`],
-    ['claims_match_rows', 'lapsed_claims_match_holds'],
+    ['claims_match_rows', 'lapsed_claims_match_holds', 'changes_give_claims'],
   ],
   [
     'a booking of a canceled event that was passed over by its settles',
     [
       `UPDATE bookings SET status = 'confirmed', canceled_at = NULL WHERE event_id = 4 AND sequence = 1`,
     ],
-    ['never_oversold', 'available_counted', 'claims_match_rows', 'head_not_too_far'],
+    [
+      'never_oversold',
+      'available_counted',
+      'claims_match_rows',
+      'head_not_too_far',
+      'changes_match_rows',
+    ],
   ],
   [
     'an outcome about a hold without its deadline',
@@ -354,27 +412,27 @@ const cases: [name: string, statements: string[], expected: string[]][] = [
   [
     'settings that are older than an outcome',
     ['UPDATE events SET version = 1 WHERE event_id = 3'],
-    ['settings_as_decided'],
+    ['settings_as_decided', 'settings_logged'],
   ],
   [
     'an event that is no longer canceled',
     ['UPDATE events SET canceled_at = NULL WHERE event_id = 4'],
-    ['withheld_only_while_waiting', 'settings_as_decided'],
+    ['withheld_only_while_waiting', 'settings_as_decided', 'settings_logged'],
   ],
   [
     'a hold that lapsed without a settle',
     [`DELETE FROM commands WHERE type = 'settle' AND event_id = 3`],
-    ['nothing_without_command'],
+    ['nothing_without_command', 'changes_have_commands'],
   ],
   [
     'a claim that ended with its event without a settle',
     [`DELETE FROM commands WHERE type = 'settle' AND event_id = 4`],
-    ['nothing_without_command'],
+    ['nothing_without_command', 'changes_have_commands'],
   ],
   [
     'a granted ticket without a command',
     [`DELETE FROM commands WHERE type = 'grant'`],
-    ['nothing_without_command'],
+    ['nothing_without_command', 'changes_have_commands'],
   ],
   [
     'an outcome of an unknown kind',
@@ -399,22 +457,22 @@ const cases: [name: string, statements: string[], expected: string[]][] = [
   [
     'two outcomes for one booking',
     [command('aaaaaaaaaaaaaaaaaaaaa', 'book', 'bob', 'booked', '2')],
-    ['one_effect_each'],
+    ['one_effect_each', 'effects_logged'],
   ],
   [
     'an outcome waiting without an entry in the waiting list',
     [command('aaaaaaaaaaaaaaaaaaaaa', 'book', 'zoe', 'waiting')],
-    ['waiting_means_waiting'],
+    ['waiting_means_waiting', 'effects_logged'],
   ],
   [
     'an outcome with a promotion that did not happen',
     [`UPDATE commands SET promoted_user_id = 'zoe' WHERE promoted_user_id = 'dan'`],
-    ['promoted_means_booked', 'nothing_without_command'],
+    ['promoted_means_booked', 'nothing_without_command', 'effects_logged'],
   ],
   [
     'a booking without a command',
     [`DELETE FROM commands WHERE event_id = 2 AND user_id = 'hal' AND type = 'book'`],
-    ['nothing_without_command'],
+    ['nothing_without_command', 'changes_have_commands'],
   ],
   [
     'a replayed outcome that differs from the first',
@@ -432,6 +490,140 @@ const cases: [name: string, statements: string[], expected: string[]][] = [
     'an idempotency key without a command',
     [`UPDATE idempotency_keys SET command_id = 'none'`],
     ['keys_have_command'],
+  ],
+  [
+    'a number of a change that was skipped',
+    [
+      PRUNING,
+      'UPDATE changes SET no = no + 1 WHERE (event_id, no) IN (SELECT event_id, last_change FROM events WHERE event_id = 1)',
+      'UPDATE events SET last_change = last_change + 1 WHERE event_id = 1',
+    ],
+    ['changes_numbered'],
+  ],
+  [
+    'a last number that no change has',
+    ['UPDATE events SET last_change = last_change + 1 WHERE event_id = 1'],
+    ['changes_numbered'],
+  ],
+  [
+    'an event whose log was removed',
+    [PRUNING, 'DELETE FROM changes WHERE event_id = 2'],
+    ['changes_numbered'],
+  ],
+  [
+    'a last change of a user that is not logged',
+    unlogged(1, `user_id = 'bob' AND type = 'booking.canceled'`),
+    ['changes_give_claims', 'changes_match_rows', 'effects_logged'],
+  ],
+  [
+    'a first change of a user that is not logged',
+    unlogged(3, `user_id = 'lea' AND type = 'booking.held'`),
+    ['changes_follow', 'effects_logged'],
+  ],
+  [
+    'a waiting-list entry that is not logged',
+    unlogged(1, `user_id = 'cleo' AND type = 'waitlist.joined'`),
+    ['changes_match_rows', 'changes_follow', 'effects_logged'],
+  ],
+  [
+    'a promotion that is not logged',
+    unlogged(1, `user_id = 'dan' AND type = 'waitlist.promoted'`),
+    ['changes_give_claims', 'changes_match_rows', 'effects_logged'],
+  ],
+  [
+    'a hold that lapsed and is still a hold by the log',
+    unlogged(3, `type = 'booking.expired'`),
+    ['changes_give_claims', 'changes_match_rows'],
+  ],
+  [
+    'an end of a claim with its event that is not logged',
+    unlogged(4, `type = 'booking.canceled' AND user_id = 'rex'`),
+    ['changes_give_claims', 'changes_match_rows'],
+  ],
+  [
+    'a deadline in the log that the hold does not have',
+    [PRUNING, `UPDATE changes SET data = '{"expiresAtMs": 1}' WHERE type = 'booking.extended'`],
+    ['changes_give_claims', 'changes_match_rows'],
+  ],
+  [
+    'an origin in the log that the booking does not have',
+    [PRUNING, `UPDATE changes SET data = NULL WHERE data ->> 'origin' = 'grant'`],
+    ['changes_match_rows'],
+  ],
+  [
+    'a time in the log that the row does not have',
+    [PRUNING, `UPDATE changes SET at = at - interval '1 second' WHERE type = 'booking.expired'`],
+    ['changes_match_rows', 'changes_have_commands'],
+  ],
+  [
+    'a change of a claim that the event does not have',
+    [
+      PRUNING,
+      `UPDATE changes SET sequence = 77 WHERE event_id = 2 AND user_id = 'hal' AND type = 'booking.canceled'`,
+    ],
+    ['changes_match_rows', 'changes_follow'],
+  ],
+  [
+    'a change of a deleted event that names a claim',
+    [`INSERT INTO changes VALUES (9, 1, now() - interval '3 days', 1, 'booking.confirmed', 'zoe')`],
+    ['changes_match_rows'],
+  ],
+  [
+    'a last ticket whose sale is not logged',
+    unlogged(1, `type = 'event.sold_out'`),
+    ['sold_out_logged'],
+  ],
+  [
+    'a free ticket that is not logged as available',
+    [
+      'UPDATE events SET available_tickets = 0, total_tickets = 1, capacity = 1 WHERE event_id = 2',
+      PRUNING,
+      `UPDATE changes SET data = jsonb_set(data, '{settings,totalTickets}', '1')
+       WHERE event_id = 2 AND type = 'event.created'`,
+    ],
+    ['sold_out_logged'],
+  ],
+  [
+    'settings that were changed without a change',
+    unlogged(3, `type = 'event.updated' AND data #>> '{settings,name}' = 'Gala'`),
+    ['settings_logged'],
+  ],
+  [
+    'a setting that differs from the log',
+    [`UPDATE events SET venue = 'Town hall' WHERE event_id = 3`],
+    ['settings_logged'],
+  ],
+  [
+    'an end of an event that is not logged',
+    unlogged(4, `type = 'event.canceled'`),
+    ['settings_logged'],
+  ],
+  [
+    'a change by another caller than that of its command',
+    [PRUNING, `UPDATE changes SET actor = 'zoe' WHERE event_id = 2 AND no = 2`],
+    ['changes_have_commands'],
+  ],
+  [
+    'a change of a command that cannot cause it',
+    [
+      PRUNING,
+      `UPDATE changes SET type = 'booking.held', data = '{"expiresAtMs": 1}' WHERE event_id = 2 AND user_id = 'gus'`,
+    ],
+    ['changes_give_claims', 'changes_match_rows', 'changes_have_commands', 'effects_logged'],
+  ],
+  [
+    'a change without its command',
+    [PRUNING, `UPDATE changes SET command_id = 'none' WHERE event_id = 2 AND user_id = 'gus'`],
+    ['changes_have_commands', 'effects_logged'],
+  ],
+  [
+    'a wrong last change in a log whose beginning was pruned',
+    [
+      PRUNING,
+      'DELETE FROM changes WHERE event_id = 2 AND no <= 2',
+      `UPDATE changes SET type = 'booking.expired' WHERE event_id = 2 AND type = 'booking.canceled'`,
+    ],
+    ['changes_match_rows', 'changes_have_commands'],
   ],
 ]
 
@@ -456,10 +648,45 @@ describe('ops verify', () => {
       `UPDATE waitlist_entries SET since = since - interval '3 days', left_at = left_at - interval '3 days'`,
       `UPDATE bookings SET held_at = held_at - interval '3 days', expires_at = expires_at - interval '3 days',
         confirmed_at = confirmed_at - interval '3 days' WHERE status <> 'held'`,
+      PRUNING,
+      `UPDATE changes SET at = at - interval '3 days'`,
       'DELETE FROM commands',
       'DELETE FROM idempotency_keys',
     )
     expect(await broken(url)).toEqual([])
+  })
+
+  it('accepts logs whose beginning was pruned, and events of an earlier release without a log', async () => {
+    for (const statements of [
+      ['DELETE FROM changes WHERE no <= 3'],
+      [
+        'DELETE FROM changes WHERE (event_id, no) NOT IN (SELECT event_id, last_change FROM events)',
+      ],
+      ['DELETE FROM changes', 'UPDATE events SET last_change = 0'],
+    ])
+      expect(await broken(await damaged(PRUNING, ...statements))).toEqual([])
+  })
+
+  it('accepts claims that workers of an earlier release changed without logging it', async () => {
+    const url = await damaged(...unlogged(2, `(no = 1 OR type = 'booking.canceled')`))
+    expect(await broken(url)).toEqual([])
+  })
+
+  it('accepts the log of an event that was deleted, and of one that was created again', async () => {
+    const created = `'event.created', NULL, NULL, NULL, '{"settings": {"totalTickets": 4}}'`
+    const recreated = await damaged(
+      `INSERT INTO changes VALUES (8, 1, now(), NULL, ${created}), (9, 1, now(), NULL, ${created}),
+         (9, 2, now(), NULL, ${created}), (9, 3, now(), NULL, ${created})`,
+      `INSERT INTO events (event_id, capacity, total_tickets, available_tickets, last_change)
+       VALUES (9, 4, 4, 4, 3)`,
+    )
+    expect(await broken(recreated)).toEqual([])
+    const restarted = await damaged(
+      `INSERT INTO changes VALUES (9, 1, now(), NULL, ${created}), (9, 2, now(), NULL, ${created})`,
+      `INSERT INTO events (event_id, capacity, total_tickets, available_tickets, last_change)
+       VALUES (9, 4, 4, 4, 1)`,
+    )
+    expect(await broken(restarted)).toEqual(['changes_numbered'])
   })
 
   it('ends with exit code 1 if an event does not exist', async () => {
