@@ -61,7 +61,7 @@ export interface SenderOptions {
   rules: AddressRules
   /** Default {@link SEND_TIMEOUT_MS}. */
   timeoutMs?: number
-  /** How names are resolved. By default the DNS servers of this machine are asked. */
+  /** How names are resolved; by default {@link resolveByDns}. */
   resolve?: Resolve
   /** Certificates (PEM) that are trusted instead of the usual ones. */
   ca?: string
@@ -81,7 +81,7 @@ export interface Sender {
  * from the environment are not used, and each request has a connection of its own.
  */
 export function createSender(options: SenderOptions): Sender {
-  const { rules, timeoutMs = SEND_TIMEOUT_MS, resolve = askDnsServers, ca } = options
+  const { rules, timeoutMs = SEND_TIMEOUT_MS, resolve = resolveByDns(), ca } = options
   // Agents of its own use no proxy from the environment.
   const plain = new http.Agent({ keepAlive: false })
   const secure = new https.Agent({ keepAlive: false, ...(ca !== undefined && { ca }) })
@@ -189,18 +189,23 @@ function orAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
 }
 
 /**
- * Asks the DNS servers for both kinds of address. Unlike the operating system's lookup, a slow
- * server does not occupy a thread of Node's pool, and a question can be given up.
+ * Asks DNS servers for both kinds of address. Unlike the operating system's lookup, a slow server
+ * does not occupy a thread of Node's pool, and a question can be given up.
+ *
+ * @param servers addresses with ports; by default the servers that the machine is set up with
  */
-const askDnsServers: Resolve = async (host, signal) => {
-  const resolver = new Resolver({ timeout: DNS_TIMEOUT_MS, tries: DNS_TRIES })
-  const cancel = (): void => resolver.cancel()
-  signal.addEventListener('abort', cancel, { once: true })
-  try {
-    const answers = await Promise.allSettled([resolver.resolve4(host), resolver.resolve6(host)])
-    return answers.flatMap((answer) => (answer.status === 'fulfilled' ? answer.value : []))
-  } finally {
-    signal.removeEventListener('abort', cancel)
+export function resolveByDns(servers?: readonly string[]): Resolve {
+  return async (host, signal) => {
+    const resolver = new Resolver({ timeout: DNS_TIMEOUT_MS, tries: DNS_TRIES })
+    if (servers !== undefined) resolver.setServers(servers)
+    const cancel = (): void => resolver.cancel()
+    signal.addEventListener('abort', cancel, { once: true })
+    try {
+      const answers = await Promise.allSettled([resolver.resolve4(host), resolver.resolve6(host)])
+      return answers.flatMap((answer) => (answer.status === 'fulfilled' ? answer.value : []))
+    } finally {
+      signal.removeEventListener('abort', cancel)
+    }
   }
 }
 
