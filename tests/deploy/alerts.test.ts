@@ -20,8 +20,8 @@ describe('metrics in alerts, dashboard, autoscaling and the operations page', ()
   let system: System
   let exported: string
   beforeAll(async () => {
-    system = await startSystem()
-    const texts = [...system.apis, ...system.workers].map(async ({ url }) =>
+    system = await startSystem({ notifiers: 1 })
+    const texts = [...system.apis, ...system.workers, ...system.notifiers].map(async ({ url }) =>
       (await fetch(`${url}/metrics`)).text(),
     )
     exported = (await Promise.all(texts)).join('\n')
