@@ -36,6 +36,7 @@ const unsetServers = {
   PG_URL: '',
   REDIS_URL: '',
   JWT_SECRET: '',
+  WEBHOOK_SECRET_KEY: '',
   ADMIN_PASSWORD: '',
 }
 

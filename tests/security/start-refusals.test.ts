@@ -64,6 +64,16 @@ describe('a start in production', () => {
       { ADMIN_USER: 'administrator', ADMIN_PASSWORD: 'administrator' },
       /ADMIN_PASSWORD is a default/,
     ],
+    [
+      'with a key of webhooks that is no random bytes',
+      { WEBHOOK_SECRET_KEY: 'the key of our webhooks is very long' },
+      /WEBHOOK_SECRET_KEY must be 32 random bytes/,
+    ],
+    [
+      'with a key of webhooks of 16 bytes',
+      { WEBHOOK_SECRET_KEY: '00112233445566778899aabbccddeeff' },
+      /WEBHOOK_SECRET_KEY must be 32 random bytes/,
+    ],
     ['with INITIALIZE_OPEN', { INITIALIZE_OPEN: 'true' }, /INITIALIZE_OPEN must not be true/],
     [
       'with a misspelled NODE_ENV',
@@ -79,7 +89,7 @@ describe('a start in production', () => {
     const { code, complaints, logged } = await startRefused(changes)
     expect(code).toBe(1)
     expect(complaints.map(({ msg }) => msg)).toEqual([expect.stringMatching(line)])
-    for (const name of ['JWT_SECRET', 'ADMIN_PASSWORD'] as const) {
+    for (const name of ['JWT_SECRET', 'ADMIN_PASSWORD', 'WEBHOOK_SECRET_KEY'] as const) {
       const secret = changes[name]
       if (secret && secret !== changes['ADMIN_USER']) expect(logged).not.toContain(secret)
     }
