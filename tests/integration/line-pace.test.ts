@@ -5,7 +5,9 @@ import { until } from '../../tools/dev-stack/wait.mjs'
 import { command } from './line-kit.ts'
 import { createLineStack, type LineStack } from './line-stack.ts'
 
-const COMMANDS = 600
+const COMMANDS = 400
+/** These tests wait for Redis thousands of times, also on a busy machine. */
+const PATIENT = { redisTimeoutMs: 5000, probeTimeoutMs: 5000 }
 
 let stack: LineStack
 afterEach(() => stack?.stop())
@@ -27,10 +29,15 @@ const find = (api: LineService, id: string): Promise<CommandView | undefined> =>
 const pace = (eventId: number): Promise<Record<string, string>> =>
   stack.redis.hgetall(stack.key(eventId, 'pace'))
 
-it('has no pace while no worker runs, and after the line is empty', async () => {
+async function redisNowMs(): Promise<number> {
+  const [seconds] = await stack.redis.time()
+  return Number(seconds) * 1000
+}
+
+it('has no pace before a worker has run, and after the line is empty', async () => {
   stack = await createLineStack()
   await stack.kit.createEvent(1, 10)
-  const api = await stack.api()
+  const api = await stack.api(PATIENT)
   const ids = await fill(api, 1)
   expect(await pace(1)).toEqual({})
   expect(await find(api, ids.at(-1) as string)).toMatchObject({
@@ -51,62 +58,67 @@ it('has no pace while no worker runs, and after the line is empty', async () => 
   expect(await until(isForgotten, { timeoutMs: 5000 })).toBe(true)
 })
 
-it('is the same for all API processes, and unknown once the workers have stopped', async () => {
+it('lets all API processes estimate alike, until the workers have stopped for 10 s', async () => {
   stack = await createLineStack()
   await stack.kit.createEvent(1, 10)
-  const [api, other] = [await stack.api(), await stack.api()]
+  const [api, other] = [await stack.api(PATIENT), await stack.api(PATIENT)]
   const ids = await fill(api, 1)
   const last = ids.at(-1) as string
   const worker = await stack.worker()
-  const isKnown = async () => (await find(api, last))?.etaSeconds != null
-  expect(await until(isKnown, { timeoutMs: 10_000, everyMs: 5 })).toBe(true)
+  const isMeasured = async () => Number((await pace(1))['jobs'] ?? 0) > 5
+  expect(await until(isMeasured, { timeoutMs: 10_000, everyMs: 1 })).toBe(true)
   await worker.stop()
 
-  const { at, took, jobs, commands } = await pace(1)
-  expect(Number(jobs)).toBeGreaterThan(1)
+  const { took, jobs, commands } = await pace(1)
   expect(Number(commands)).toBe(Number(jobs))
-  expect(Number(took)).toBeGreaterThanOrEqual(100)
+  expect(Number(took)).toBeGreaterThan(0)
+  expect(await find(api, last)).toMatchObject({ state: 'queued', etaSeconds: null })
+  // As if these jobs had taken long enough, and the last one had just been decided.
+  const sums = { took: 1500, 'short-took': 1500 }
+  await stack.redis.hset(stack.key(1, 'pace'), { ...sums, at: await redisNowMs() })
   const views = await Promise.all([find(api, last), find(other, last)])
-  expect(views[0]?.state).toBe('queued')
+  expect(views[0]?.etaSeconds).toBeGreaterThan(0)
   expect(views[0]).toEqual(views[1])
 
   // As if the workers had stopped 10 s ago.
-  await stack.redis.hset(stack.key(1, 'pace'), 'at', Number(at) - 10_001)
+  await stack.redis.hset(stack.key(1, 'pace'), 'at', (await redisNowMs()) - 10_001)
   expect(await find(api, last)).toMatchObject({ state: 'queued', etaSeconds: null })
 
   // The time without workers does not count into the pace.
   await stack.worker()
   const isServed = async () => Number((await pace(1))['jobs'] ?? 0) > Number(jobs)
   expect(await until(isServed, { timeoutMs: 10_000, everyMs: 1 })).toBe(true)
-  expect(Number((await pace(1))['took'])).toBeLessThan(Number(took) + 2000)
+  expect(Number((await pace(1))['took'])).toBeLessThan(5000)
 })
 
 it('tells a client that is accepted how long the line is', async () => {
   stack = await createLineStack()
   await stack.kit.createEvent(1, 10)
-  const api = await stack.api()
+  const api = await stack.api(PATIENT)
   const first = await api.submit(command('book', 1, 'first'), { waitMs: 0 })
   expect(first).toMatchObject({ kind: 'accepted', etaSeconds: null })
   await fill(api, 1)
 
-  // A pace of one job in 100 ms.
-  const [seconds] = await stack.redis.time()
+  // A pace of one job in 10 ms, and one in 20 ms lately.
   await stack.redis.hset(stack.key(1, 'pace'), {
-    at: Number(seconds) * 1000,
+    at: await redisNowMs(),
     took: 1000,
-    jobs: 10,
-    commands: 10,
+    jobs: 100,
+    commands: 100,
+    'short-took': 1000,
+    'short-jobs': 50,
+    'short-commands': 50,
   })
   const next = await api.submit(command('book', 1, 'next'), { waitMs: 0 })
 
-  expect(next).toMatchObject({ kind: 'accepted', etaSeconds: 60 })
+  expect(next).toMatchObject({ kind: 'accepted', etaSeconds: COMMANDS / 100 })
 })
 
 it('counts the commands ahead by an even sample of a long line', async () => {
   stack = await createLineStack()
   await stack.kit.createEvent(1, 10)
-  const api = await stack.api()
-  // 600 jobs of 1 command, then 600 of 3.
+  const api = await stack.api(PATIENT)
+  // Jobs of 1 command, then as many of 3.
   await fill(api, 1)
   for (let i = 0; i < COMMANDS; i++) {
     const three = [0, 1, 2].map((n) =>

@@ -47,9 +47,9 @@ local function is_left_behind()
 end
 
 local function wait_ms()
-  local pace = redis.call('HMGET', pace_key, 'took', 'jobs')
+  local pace = redis.call('HMGET', pace_key, 'took', 'jobs', 'short-took', 'short-jobs')
   if not pace[1] then return -1 end
-  return redis.call('LLEN', queued_key) * pace[1] / pace[2]
+  return redis.call('LLEN', queued_key) * math.min(pace[1] / pace[2], pace[3] / pace[4])
 end
 
 local result = { wait_ms() }

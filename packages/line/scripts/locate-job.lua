@@ -17,8 +17,8 @@
     { 1, jobs ahead, pace }           it is prioritized
     { -1, queued jobs, pace }         none of the three lists contains it
 
-  `pace` has the time since the last reply in ms, then the sums: time, jobs, commands. It is empty
-  if the pace is unknown.
+  `pace` has the time since the last reply in ms, then the long and the short sums: time, jobs,
+  commands of each. It is empty if the pace is unknown.
 
   The line is served from the right end of the queued jobs, then from the prioritized ones.
 ]]
@@ -36,9 +36,11 @@ local STRETCHES = 20
 --- @include "include/now"
 
 local function read_pace()
-  local pace = redis.call('HMGET', pace_key, 'at', 'took', 'jobs', 'commands')
+  local pace = redis.call('HMGET', pace_key, 'at',
+    'took', 'jobs', 'commands', 'short-took', 'short-jobs', 'short-commands')
   if not pace[2] then return {} end
-  return { now_ms() - pace[1], pace[2], pace[3], pace[4] }
+  pace[1] = now_ms() - pace[1]
+  return pace
 end
 
 if redis.call('LPOS', active_key, job_id) then return { 0 } end

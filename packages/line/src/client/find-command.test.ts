@@ -181,7 +181,9 @@ describe('a command in the line', () => {
 
   it('is expected when the jobs ahead and its own are decided at the pace of the line', async () => {
     const ids = Array.from({ length: 100 }, () => `event-7.${middle}.3`)
-    const pace = { jobs: 10, commands: 30, tookMs: 1000, idleMs: 5 }
+    const long = { jobs: 100, commands: 300, tookMs: 10_000 }
+    const short = { jobs: 10, commands: 30, tookMs: 1000 }
+    const pace = { long, short, idleMs: 5 }
     const { find } = given({ location: { kind: 'queued', jobsAhead: 99, ids, pace } })
 
     expect(await find(commandId, 0, anybody)).toMatchObject({ ahead: 302, etaSeconds: 10 })
