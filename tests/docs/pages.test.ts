@@ -44,7 +44,7 @@ function missingPaths(page: string): string[] {
 
 /** npm scripts that a page names and that do not exist. */
 function missingScripts(page: string): string[] {
-  return [...read(page).matchAll(/npm run (?:--silent )?([\w:]+)/g)]
+  return [...read(page).matchAll(/npm run (?:--silent )?([\w:-]+)/g)]
     .map(([, name = '']) => name)
     .filter((name) => !scripts.includes(name))
 }

@@ -65,11 +65,11 @@ async function ensureBuilt({ env }) {
   )
 }
 
-/** The folders of packages and services. */
+/** The folders of packages and services, and of examples that have dependencies. */
 function members() {
-  return ['packages', 'services'].flatMap((name) =>
-    readdirSync(fromRoot(name)).map((child) => path.join(name, child)),
-  )
+  return ['packages', 'services', 'examples']
+    .flatMap((name) => readdirSync(fromRoot(name)).map((child) => path.join(name, child)))
+    .filter((member) => existsSync(fromRoot(member, 'package.json')))
 }
 
 /** False if somebody deleted a node_modules by hand. */
