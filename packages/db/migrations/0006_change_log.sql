@@ -72,7 +72,7 @@ CREATE INDEX "webhook_attempts_of_webhook" ON "webhook_attempts" USING btree ("w
 CREATE INDEX "webhook_attempts_oldest_first" ON "webhook_attempts" USING btree ("at");--> statement-breakpoint
 CREATE INDEX "webhook_cursors_due" ON "webhook_cursors" USING btree ("webhook_id","next_attempt_at") WHERE "webhook_cursors"."next_attempt_at" IS NOT NULL;--> statement-breakpoint
 CREATE INDEX "webhooks_of_owner" ON "webhooks" USING btree ("owner","created_at");--> statement-breakpoint
-CREATE INDEX "bookings_expiring" ON "bookings" USING btree ("event_id",(("expires_at" AT TIME ZONE 'UTC') - ("expires_at" - "held_at") / 5),"sequence") WHERE "bookings"."status" = 'held' AND "bookings"."reminded_at" IS NULL;--> statement-breakpoint
+CREATE INDEX IF NOT EXISTS "bookings_expiring" ON "bookings" USING btree ("event_id",(("expires_at" AT TIME ZONE 'UTC') - ("expires_at" - "held_at") / 5),"sequence") WHERE "bookings"."status" = 'held' AND "bookings"."reminded_at" IS NULL;--> statement-breakpoint
 ALTER TABLE "claims" DROP CONSTRAINT "claims_event_id_user_id_pk";
 --> statement-breakpoint
 ALTER TABLE "claims" ADD CONSTRAINT "claims_event_id_user_id_pk" PRIMARY KEY("user_id","event_id");--> statement-breakpoint

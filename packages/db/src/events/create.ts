@@ -46,7 +46,7 @@ export async function createEvent(
 ): Promise<CreatedEvent> {
   const settings = { ...DEFAULT_EVENT_DETAILS, ...DEFAULT_SALE_RULES, totalTickets }
   for (;;) {
-    const lastChange = await numberingAgain(() =>
+    const lastChange = await withNextNumber(() =>
       insertPlainEvent(pool, eventId, settings, owner, actor),
     )
     if (lastChange !== undefined) {
@@ -72,7 +72,7 @@ async function insertPlainEvent(
        INSERT INTO events (event_id, capacity, total_tickets, available_tickets, owner, last_change)
        SELECT $1, $2, $2, $2, $3, ${nextChangeOf('$1')} ON CONFLICT (event_id) DO NOTHING
        RETURNING event_id, last_change
-     ) ${insertCreated('made', '$4', '$5')} RETURNING no`,
+     ) ${logMade('$4', '$5')} RETURNING no`,
     [eventId, settings.totalTickets, owner, actor, createdDataOf(settings)],
   )
   return rows[0] && Number(rows[0].no)
@@ -86,11 +86,11 @@ function nextChangeOf(eventId: string): string {
   return `coalesce((SELECT max(no) FROM changes WHERE event_id = ${eventId}::bigint), 0) + 1`
 }
 
-/** SQL that logs the creation of the events in `made`. */
-function insertCreated(made: string, actor: string, data: string): string {
+/** SQL that logs the creation of the event in the CTE `made`. */
+function logMade(actor: string, data: string): string {
   return `INSERT INTO changes (event_id, no, at, type, actor, data)
     SELECT event_id, last_change, date_trunc('milliseconds', now()), 'event.created', ${actor}::text, ${data}::jsonb
-    FROM ${made}`
+    FROM made`
 }
 
 function createdDataOf(settings: EventSettings): string {
@@ -102,7 +102,7 @@ function createdDataOf(settings: EventSettings): string {
  * Runs a creation again if its number was given out. This happens if an event with the same id was
  * changed and deleted after the creation read the last number of its log.
  */
-async function numberingAgain<T>(create: () => Promise<T>): Promise<T> {
+async function withNextNumber<T>(create: () => Promise<T>): Promise<T> {
   for (;;) {
     try {
       return await create()
@@ -146,7 +146,7 @@ export async function createConfiguredEvent(
   request: EventRequest,
   progress: CommitProgress,
 ): Promise<EventCreation> {
-  return numberingAgain(() =>
+  return withNextNumber(() =>
     commitUnlessLate(pool, progress, async (client) => {
       const first = await claimKey(client, request)
       if (first !== undefined) return first
@@ -237,7 +237,7 @@ const INSERT_EVENT = `WITH made AS (
       ${SETTINGS_VALUES.join(', ')}
     FROM jsonb_to_record($3::jsonb) AS n ("totalTickets" int, ${SETTINGS_RECORD})
     ON CONFLICT (event_id) DO NOTHING RETURNING *
-  ), logged AS (${insertCreated('made', '$2', '$4')})
+  ), logged AS (${logMade('$2', '$4')})
   SELECT ${VIEW_COLUMNS}, last_change FROM made`
 
 /** The next id of the sequence that no event has. */

@@ -90,10 +90,10 @@ function dueOf(
 function shareOut(
   batches: readonly Batch[],
   { outcomes, decided }: BatchResult,
-  { log }: BatchWrites,
+  { events }: BatchWrites,
   due: readonly number[],
 ): AppliedBatch[] {
-  const lastChanges = new Map(log.map(({ eventId, no }) => [eventId, no]))
+  const lastChanges = new Map(events.map((row) => [row.eventId, row.lastChange]))
   let first = 0
   let next = 0
   return batches.map(({ commands }) => {
