@@ -4,6 +4,10 @@ import { payloadOf, signedHeaders, testPayloadOf } from '@ticket-line/webhooks'
 import { afterEach, describe, expect, it } from 'vitest'
 import { startMailbox } from '../../examples/promotion-mail/mailbox.ts'
 import { createReceiver } from '../../examples/promotion-mail/receiver.ts'
+import { run } from '../../tools/dev-stack/commands.mjs'
+import { fromRoot } from '../../tools/dev-stack/files.mjs'
+import { freePort } from '../../tools/dev-stack/ports.mjs'
+import { startSystem } from '../stack/system.ts'
 
 /** A secret as `POST /webhooks` returns it. */
 const SECRET = `whsec_${Buffer.alloc(32, 7).toString('base64')}`
@@ -113,4 +117,25 @@ describe('the receiver of the promotion mail example', () => {
 
     expect(await send(promotion())).toBe(503)
   })
+})
+
+it('runs the demonstration of the promotion mail example', async () => {
+  const admin = { ADMIN_USER: 'root', ADMIN_PASSWORD: 'a long passphrase' }
+  const port = await freePort()
+  const system = await startSystem({
+    notifiers: 1,
+    env: {
+      ...admin,
+      WEBHOOK_SECRET_KEY: 'ab'.repeat(32),
+      WEBHOOK_ALLOW_HOSTS: `127.0.0.1:${port}`,
+    },
+  })
+  closers.push(system.stop)
+  const env = { ...process.env, ...admin, BASE_URL: system.apis[0]?.url, PORT: String(port) }
+
+  const main = fromRoot('examples/promotion-mail/main.ts')
+  const shown = await run(process.execPath, [main], { env })
+
+  expect(shown).toMatch(/^Mail to bob@example\.com:$/m)
+  expect(shown).toMatch(/^Please confirm it by \d{4}-\d\d-\d\dT[\d:.]+Z\.\r?$/m)
 })
