@@ -359,7 +359,7 @@ describe('a long poll for changes', () => {
       )
       return Number(row?.reads)
     }
-    const waiting = Array.from({ length: clients }, () => wait(eventId, '?after=1', 8))
+    const waiting = Array.from({ length: clients }, () => wait(eventId, '?after=1', 25))
     await sleep(3000)
     const before = await reads()
     await sleep(2500)
@@ -371,7 +371,8 @@ describe('a long poll for changes', () => {
     expect(Number(busy?.count)).toBeLessThan(5)
     await kit.send('/book', eventId, { as: 'ada' })
     const pages = await Promise.all(waiting)
-    expect(new Set(pages.map(({ body }) => JSON.stringify(body.changes))).size).toBe(1)
+    expect(pages.map(({ status }) => status)).toEqual(Array(clients).fill(200))
+    for (const { body } of pages) expect(body).toEqual(pages[0]?.body)
     expect(pages[0]?.body.changes).toHaveLength(1)
   })
 
@@ -392,6 +393,21 @@ describe('a long poll for changes', () => {
     expect(answer.headers.get('connection')).toBe('close')
     expect(await answer.json()).toMatchObject({ changes: [], next: 1 })
     await stopped
+  })
+
+  it('ends when its client disconnects', async () => {
+    const eventId = await kit.createEvent(5)
+    const token = await kit.tokenOf('olga')
+    const path = `/events/${eventId}/changes?after=1`
+    const leaving = new AbortController()
+    const options = { token, headers: { prefer: 'wait=30' }, signal: leaving.signal }
+    const waiting = system.api.get(path, options).catch(() => 'left')
+    const isWaiting = async (): Promise<boolean> =>
+      /under_way\{[^}]*what="long_polls"[^}]*\} 1$/m.test((await system.api.get('/metrics')).body)
+    await until(isWaiting, { timeoutMs: 5000 })
+    leaving.abort()
+    expect(await waiting).toBe('left')
+    await until(async () => !(await isWaiting()), { timeoutMs: 5000 })
   })
 
   it('is refused with 503 beyond MAX_LONG_POLLS', async () => {

@@ -72,6 +72,8 @@ function given(types: ChangeType[]) {
 }
 
 const request = { eventId: 1, after: 1, limit: 50 }
+/** The signal of a client that does not leave. */
+const stays = new AbortController().signal
 const numbersOf = ({ changes }: { changes: { no: number }[] }) => changes.map(({ no }) => no)
 
 describe('waiting for changes', () => {
@@ -82,7 +84,7 @@ describe('waiting for changes', () => {
   it('costs one read for each change, however many clients wait', async () => {
     const world = given(['event.created'])
     world.known.mockReturnValue({ lastChange: 1, epoch: 'one' })
-    const waiting = Array.from({ length: 1000 }, () => world.feed.wait(request, 30_000))
+    const waiting = Array.from({ length: 1000 }, () => world.feed.wait(request, 30_000, stays))
     await vi.advanceTimersByTimeAsync(10_000)
     expect(world.query).not.toHaveBeenCalled()
     await world.add('booking.held')
@@ -96,9 +98,9 @@ describe('waiting for changes', () => {
   it('gives clients with different types and limits their part of one read', async () => {
     const world = given(['event.created'])
     world.known.mockReturnValue({ lastChange: 1, epoch: 'one' })
-    const one = world.feed.wait({ ...request, limit: 1 }, 30_000)
-    const held = world.feed.wait({ ...request, types: ['booking.held'] }, 30_000)
-    const left = world.feed.wait({ ...request, types: ['waitlist.left'] }, 30_000)
+    const one = world.feed.wait({ ...request, limit: 1 }, 30_000, stays)
+    const held = world.feed.wait({ ...request, types: ['booking.held'] }, 30_000, stays)
+    const left = world.feed.wait({ ...request, types: ['waitlist.left'] }, 30_000, stays)
     await world.add('booking.confirmed', 'booking.held')
     expect(await one).toMatchObject({ changes: [{ no: 2 }], next: 2 })
     expect(await held).toMatchObject({ changes: [{ no: 3 }], next: 3 })
@@ -110,11 +112,43 @@ describe('waiting for changes', () => {
 
   it('reads first if the process does not know that nothing has changed', async () => {
     const world = given(['event.created', 'booking.held'])
-    expect(numbersOf(await world.feed.wait(request, 30_000))).toEqual([2])
+    expect(numbersOf(await world.feed.wait(request, 30_000, stays))).toEqual([2])
     world.known.mockReturnValue({ lastChange: 1, epoch: 'one' })
     world.database.epoch = 'two'
-    const other = world.feed.wait({ ...request, epoch: 'two' }, 30_000)
+    const other = world.feed.wait({ ...request, epoch: 'two' }, 30_000, stays)
     expect(numbersOf(await other)).toEqual([2])
+  })
+
+  it('costs one read if many clients come before anything is known', async () => {
+    const world = given(['event.created'])
+    const waiting = Array.from({ length: 1000 }, () => world.feed.wait(request, 30_000, stays))
+    await settle()
+    expect(world.query).toHaveBeenCalledOnce()
+    await world.add('booking.held')
+    const pages = await Promise.all(waiting)
+    expect(pages.every((page) => page.next === 2)).toBe(true)
+    expect(world.query).toHaveBeenCalledTimes(2)
+  })
+
+  it('does not miss a change that came before it and after the read that it shares', async () => {
+    const world = given(['event.created'])
+    const { promise, resolve } = Promise.withResolvers<void>()
+    const read = world.query.getMockImplementation() as (typeof world)['query']
+    world.query.mockImplementationOnce(async (text, values) => {
+      const rows = await read(text, values)
+      await promise
+      return rows
+    })
+    const first = world.feed.wait(request, 30_000, stays)
+    world.database.types.push('booking.held')
+    world.tell()
+    world.known.mockReturnValue({ lastChange: 2, epoch: 'one' })
+    const second = world.feed.wait(request, 30_000, stays)
+    await settle()
+    expect(world.query).toHaveBeenCalledOnce()
+    resolve()
+    expect(numbersOf(await first)).toEqual([2])
+    expect(numbersOf(await second)).toEqual([2])
   })
 
   it('does not miss a change that is announced while it reads', async () => {
@@ -126,12 +160,12 @@ describe('waiting for changes', () => {
       world.tell()
       return rows
     })
-    expect(numbersOf(await world.feed.wait(request, 30_000))).toEqual([2])
+    expect(numbersOf(await world.feed.wait(request, 30_000, stays))).toEqual([2])
   })
 
   it('reads once for a wrong announcement, and goes on waiting', async () => {
     const world = given(['event.created'])
-    const waiting = world.feed.wait(request, 30_000)
+    const waiting = world.feed.wait(request, 30_000, stays)
     await settle()
     world.tell(99)
     await vi.advanceTimersByTimeAsync(5000)
@@ -143,7 +177,7 @@ describe('waiting for changes', () => {
   it('reads nothing if it is told what it knows', async () => {
     const world = given(['event.created'])
     world.known.mockReturnValue({ lastChange: 1, epoch: 'one' })
-    const waiting = world.feed.wait(request, 1000)
+    const waiting = world.feed.wait(request, 1000, stays)
     await settle()
     world.tell(1)
     await vi.advanceTimersByTimeAsync(1000)
@@ -153,13 +187,23 @@ describe('waiting for changes', () => {
 
   it('ends when the process stops', async () => {
     const world = given(['event.created'])
-    const waiting = world.feed.wait(request, 30_000)
+    const waiting = world.feed.wait(request, 30_000, stays)
     await settle()
     world.lifecycle.draining = true
     world.tell()
     expect(await waiting).toMatchObject({ changes: [], next: 1, epoch: 'one' })
-    expect(await world.feed.wait(request, 30_000)).toMatchObject({ changes: [], next: 1 })
+    expect(await world.feed.wait(request, 30_000, stays)).toMatchObject({ changes: [], next: 1 })
     expect(vi.getTimerCount()).toBe(0)
+  })
+
+  it('ends when the client leaves', async () => {
+    const world = given(['event.created'])
+    const leaving = new AbortController()
+    const waiting = world.feed.wait(request, 30_000, leaving.signal)
+    await settle()
+    leaving.abort()
+    expect(await waiting).toMatchObject({ changes: [], next: 1 })
+    expect([world.listeners.size, vi.getTimerCount()]).toEqual([0, 0])
   })
 
   it.each([
@@ -169,7 +213,7 @@ describe('waiting for changes', () => {
     ['event_not_found', (world: World) => Object.assign(world.database, { exists: false })],
   ])('ends with %s when there is nothing to continue from', async (code, happen) => {
     const world = given(['event.created', 'booking.held'])
-    const waiting = world.feed.wait({ ...request, after: 2 }, 30_000)
+    const waiting = world.feed.wait({ ...request, after: 2 }, 30_000, stays)
     waiting.catch(() => undefined)
     await settle()
     happen(world)
@@ -182,12 +226,18 @@ describe('waiting for changes', () => {
     const world = given(['event.created'])
     world.known.mockReturnValue({ lastChange: 1, epoch: 'one' })
     world.availability.postgres = () => false
-    await expect(world.feed.wait(request, 30_000)).rejects.toMatchObject({ code: 'unavailable' })
+    await expect(world.feed.wait(request, 30_000, stays)).rejects.toMatchObject({
+      code: 'unavailable',
+    })
   })
 
   it('looks at all changes before it waits for a type', async () => {
     const world = given(Array<ChangeType>(50_000).fill('booking.held'))
-    const waiting = world.feed.wait({ ...request, after: 0, types: ['waitlist.left'] }, 30_000)
+    const waiting = world.feed.wait(
+      { ...request, after: 0, types: ['waitlist.left'] },
+      30_000,
+      stays,
+    )
     await settle()
     expect(world.query.mock.calls.map(([, values]) => values[1])).toEqual([0, 20_000, 40_000])
     await world.add('waitlist.left')

@@ -23,10 +23,12 @@ export type ChangesRead = Pick<ChangePage, 'changes' | 'next' | 'epoch'>
 export interface ChangeFeed {
   read(request: ChangeRequest): Promise<ChangesRead>
   /**
-   * Waits for changes if there are none. Returns none after `waitMs`, and when the process stops.
-   * It has no connection to PostgreSQL while it waits.
+   * Waits for changes if there are none. Returns none after `waitMs`, and when the process stops or
+   * the client leaves. It has no connection to PostgreSQL while it waits.
+   *
+   * @param left aborted when the client leaves
    */
-  wait(request: ChangeRequest, waitMs: number): Promise<ChangesRead>
+  wait(request: ChangeRequest, waitMs: number, left: AbortSignal): Promise<ChangesRead>
   /** Reads all changes up to the one that is the last now. */
   export(request: Omit<ChangeRequest, 'limit'>): Promise<ChangeExport>
 }
@@ -93,60 +95,85 @@ export function createChangeFeed(deps: ChangeFeedDeps): ChangeFeed {
     return checkPage(page, request)
   }
 
-  /** Reads that are in progress for clients that wait, by event and number. */
+  /** Reads for clients that wait, while they are in progress. */
   const shared = new Map<string, Promise<ChangePage | undefined>>()
 
   /**
-   * Reads what comes after the last change that a client has waited at. Usually all clients that
-   * wait for an event are at the same one, whatever types they ask for, so they share the read.
+   * Reads for clients that wait. Those that ask for the same share the read, so that a thousand
+   * that connect at once cost one. What the read misses because it began before a client came is
+   * news to that client.
    */
-  async function readShared(request: ChangeRequest): Promise<ChangePage> {
-    const { eventId, after } = request
-    const key = `${eventId}:${after}`
+  async function readShared(range: ChangeRange): Promise<ChangePage | undefined> {
+    const { eventId, after, limit, types } = range
+    const key = `${eventId}:${after}:${limit}:${types?.join() ?? ''}`
     let page = shared.get(key)
     if (page === undefined) {
-      page = callPostgres(postgres, () => pageChanges(pool, { eventId, after, limit: SHARED_PAGE }))
+      page = callPostgres(postgres, () => pageChanges(pool, range))
       shared.set(key, page)
-      page.then(countDelivered, () => undefined).finally(() => shared.delete(key))
+      const forget = (): void => void shared.delete(key)
+      page.then(forget, forget)
     }
-    return partOf(checkPage(await page, request), request)
+    return page
   }
 
-  function countDelivered(page: ChangePage | undefined): void {
-    const first = page?.changes[0]
-    if (first !== undefined) deps.onDelivered?.(Math.max(0, clock.wallMs() - first.atMs) / 1000)
+  /**
+   * Reads what comes after the last change that a client has waited at. Usually all clients that
+   * wait for an event are at the same one. They share the read, whatever types they ask for.
+   */
+  async function readNews(request: ChangeRequest): Promise<ChangePage> {
+    const { eventId, after } = request
+    const page = checkPage(await readShared({ eventId, after, limit: SHARED_PAGE }), request)
+    const first = page.changes[0]
+    if (first !== undefined) countDelivered(page, first)
+    return partOf(page, request)
+  }
+
+  const counted = new WeakSet<ChangePage>()
+
+  /** Counts a page once, however many clients get it. */
+  function countDelivered(page: ChangePage, first: LoggedChange): void {
+    if (counted.has(page)) return
+    counted.add(page)
+    deps.onDelivered?.(Math.max(0, clock.wallMs() - first.atMs) / 1000)
   }
 
   /**
    * Waits until something other than this page is known of its event.
    *
-   * @returns false if the time is over or the process stops
+   * @returns false if the wait is over first
    */
-  async function untilNews(page: ChangePage, news: News, untilMs: number): Promise<boolean> {
+  async function untilNews(page: ChangePage, news: News, msLeft: () => number): Promise<boolean> {
     for (;;) {
-      const ms = untilMs - clock.steadyMs()
-      if (ms <= 0 || lifecycle.draining) return false
+      const ms = msLeft()
+      if (ms <= 0) return false
       if (news.isNewTo(page)) return true
       await news.next(ms)
     }
   }
 
-  async function wait(request: ChangeRequest, waitMs: number): Promise<ChangePage> {
+  async function wait(
+    request: ChangeRequest,
+    waitMs: number,
+    left: AbortSignal,
+  ): Promise<ChangePage> {
     const { eventId } = request
     const untilMs = clock.steadyMs() + waitMs
+    const msLeft = (): number =>
+      lifecycle.draining || left.aborted ? 0 : untilMs - clock.steadyMs()
     if (!postgres.availability.postgres()) throw unavailable()
-    // The watch begins before the read, so that no change can come between them.
-    using news = watchForNews(watch, eventId)
-    let page = emptyPage(request, watch.known(eventId)) ?? (await read(request))
+    // The watch begins before the page is read, so that no change can come between them.
+    using news = watchForNews(watch, eventId, left)
+    let page =
+      emptyPage(request, watch.known(eventId)) ?? checkPage(await readShared(request), request)
     while (page.changes.length === 0) {
       const rest = { ...request, after: page.next, epoch: page.epoch }
       if (page.next === page.lastChange) {
-        if (!(await untilNews(page, news, untilMs))) break
-        page = await readShared(rest)
+        if (!(await untilNews(page, news, msLeft))) break
+        page = await readNews(rest)
       } else {
         // Only changes of other types were looked at.
-        if (clock.steadyMs() >= untilMs || lifecycle.draining) break
-        page = await read(rest)
+        if (msLeft() <= 0) break
+        page = checkPage(await readShared(rest), rest)
       }
     }
     return page
@@ -187,27 +214,37 @@ interface News extends Disposable {
   next(ms: number): Promise<void>
 }
 
-function watchForNews(watch: ChangeFeedDeps['watch'], eventId: number): News {
+function watchForNews(watch: ChangeFeedDeps['watch'], eventId: number, left: AbortSignal): News {
   let learned: { lastChange: number | undefined } | undefined
   let waiting: AbortController | undefined
+  let isFirst = true
   const stop = watch.watch(eventId, (lastChange) => {
     learned = { lastChange }
-    waiting?.abort()
+    wake()
   })
+  function wake(): void {
+    waiting?.abort()
+  }
+  left.addEventListener('abort', wake)
   return {
     isNewTo({ lastChange, epoch }) {
-      // What the watch knew before was known before the page was read. Each thing is news once, so
-      // that a wrong announcement causes no more than one read.
-      const isNew =
-        learned !== undefined &&
-        (learned.lastChange !== lastChange || watch.known(eventId)?.epoch !== epoch)
+      const known = watch.known(eventId)
+      // The page may come from a read that began before the watch.
+      const isBehind = isFirst && known !== undefined && known.lastChange > lastChange
+      const isOther =
+        learned !== undefined && (learned.lastChange !== lastChange || known?.epoch !== epoch)
+      // Each thing is news once, so that a wrong announcement causes no more than one read.
+      isFirst = false
       learned = undefined
-      return isNew
+      return isBehind || isOther
     },
     async next(ms) {
       waiting = new AbortController()
       await sleep(ms, waiting.signal)
     },
-    [Symbol.dispose]: stop,
+    [Symbol.dispose]() {
+      left.removeEventListener('abort', wake)
+      stop()
+    },
   }
 }

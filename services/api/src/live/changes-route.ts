@@ -169,7 +169,9 @@ export function changesRoute(deps: ChangesDeps): Route {
       if (prefers(NDJSON, c.req.header('accept'))) return sendNdjson(c, request, deps)
       const { waitSeconds } = parsePrefer(c.req.header('prefer'))
       const page = waitSeconds
-        ? await asLongPoll(deps, () => feed.wait({ ...request, limit }, waitSeconds * 1000))
+        ? await asLongPoll(deps, () =>
+            feed.wait({ ...request, limit }, waitSeconds * 1000, c.req.raw.signal),
+          )
         : await feed.read({ ...request, limit })
       const applied = preferenceApplied({ waitSeconds })
       const body = {
@@ -191,6 +193,8 @@ async function sendNdjson(
   deps: ChangesDeps,
 ): Promise<Response> {
   const { eventId, types } = request
+  // An export is not begun for HEAD, but is refused as for GET.
+  if (c.req.method === 'HEAD') await deps.changes.read({ ...request, limit: 1 })
   return sendExport(
     c,
     {
