@@ -216,14 +216,16 @@ describe('the change log', () => {
     const eventId = await eventWith(2, { offerSeconds: 60 })
     await apply(...['ann', 'bob', 'cleo', 'dan'].map((userId) => command('book', eventId, userId)))
     await apply(command('cancel', eventId, 'ann'))
-    const reason = `rain, "wind" and \\ ${String.fromCodePoint(0x1f327)}`
-    const { lastChanges } = await apply(command('cancel_event', eventId, 'olga', { reason }))
+    const reason = `rain, "wind"\n\u0001 and \\ ${String.fromCodePoint(0x1f327)}`
+    const { lastChanges } = await apply(
+      command('cancel_event', eventId, 'olga', { reason: `${reason}\0` }),
+    )
     await settle(eventId)
 
     const from = lastChanges.get(eventId) as number
     const ended = { actor: null, data: { reason: 'event_canceled' } }
     expect(await logOf(eventId, from)).toMatchObject([
-      { type: 'event.canceled', who: null, actor: 'olga', data: { reason } },
+      { type: 'event.canceled', who: null, actor: 'olga', data: { reason: `${reason}\ufffd` } },
       { type: 'booking.canceled', who: 'bob', ...ended },
       { type: 'waitlist.left', who: 'dan', ...ended },
       {

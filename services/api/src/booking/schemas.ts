@@ -79,7 +79,10 @@ export const cancelEventSchema = z
       .string(reasonError)
       .refine((text) => [...text].length <= MAX_REASON_LENGTH && text.isWellFormed(), reasonError)
       .optional()
-      .meta({ description: 'It is written to the audit log.', maxLength: MAX_REASON_LENGTH }),
+      .meta({
+        description: 'It is written to the audit log and to the change log of the event.',
+        maxLength: MAX_REASON_LENGTH,
+      }),
   })
   .meta({ id: 'CancelEventRequest', example: { reason: 'The artist is ill.' } })
 

@@ -115,6 +115,11 @@ const CASES: [what: string, change: Change, entries: LogEntry[]][] = [
     [{ type: 'event.canceled', ...ofEvent, data: { reason: 'rain' } }],
   ],
   [
+    'a canceled event whose reason has a character that PostgreSQL cannot store',
+    { type: 'event_canceled', eventId: 1, canceledAtMs: 1000, reason: 'a\0b' },
+    [{ type: 'event.canceled', ...ofEvent, data: { reason: 'a\ufffdb' } }],
+  ],
+  [
     'a canceled event without a reason',
     { type: 'event_canceled', eventId: 1, canceledAtMs: 1000, reason: undefined },
     [{ type: 'event.canceled', ...ofEvent, data: null }],

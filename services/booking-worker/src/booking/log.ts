@@ -45,7 +45,8 @@ export function logOf(change: Change): readonly LogEntry[] {
     case 'configured':
       return [ofEvent('event.updated', { settings: change.patch })]
     case 'event_canceled': {
-      const { reason } = change
+      // PostgreSQL stores no NUL in `jsonb`.
+      const reason = change.reason?.replaceAll('\0', '\ufffd')
       return [ofEvent('event.canceled', reason === undefined ? null : { reason })]
     }
     case 'sold_out':
