@@ -395,6 +395,35 @@ describe('a long poll for changes', () => {
     await stopped
   })
 
+  it('shows nothing to somebody who was demoted or disabled during the wait', async () => {
+    const eventId = await kit.createEvent(5)
+    const token = await system.token('root', 'admin')
+    const password = 'tall ferns by the river'
+    for (const [path, change, status, code] of [
+      ['role', { role: 'user' }, 403, 'forbidden'],
+      ['disabled', { disabled: true }, 401, 'unauthorized'],
+    ] as const) {
+      const userId = `staff ${path}`
+      await system.api.post('/register', { userId, password })
+      await system.api.put(
+        `/users/${encodeURIComponent(userId)}/role`,
+        { role: 'organizer' },
+        { token },
+      )
+      const login = await system.api.post('/login', { userId, password })
+      const waiting = system.api.get(`/events/${eventId}/changes?after=1`, {
+        token: login.body.token,
+        headers: { prefer: 'wait=3' },
+      })
+      await sleep(300)
+      const changed = await system.api.put(`/users/${encodeURIComponent(userId)}/${path}`, change, {
+        token,
+      })
+      expect(changed.status).toBe(200)
+      expect(await waiting).toMatchObject({ status, body: { code } })
+    }
+  })
+
   it('ends when its client disconnects', async () => {
     const eventId = await kit.createEvent(5)
     const token = await kit.tokenOf('olga')

@@ -4,6 +4,7 @@ import type { Tracing } from '@ticket-line/telemetry'
 import { Hono } from 'hono'
 import { type AccountDeps, accountRoutes } from './accounts/routes.js'
 import { type UserDeps, userRoutes } from './accounts/user-routes.js'
+import type { AccountOverrides } from './auth/account-overrides.js'
 import { jwksRoute } from './auth/jwks-route.js'
 import type { Keyring } from './auth/keyring.js'
 import { jobRoute } from './booking/job-routes.js'
@@ -52,6 +53,7 @@ export interface AppDeps extends WebhookDeps {
   availability: Availability
   events: EventReads
   changes: ChangeFeed
+  overrides: Pick<AccountOverrides, 'apply'>
   sales: Sales
   streams: StreamDeps['streams']
   streamLimit: StreamDeps['streamLimit']

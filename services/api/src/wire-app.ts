@@ -116,6 +116,7 @@ export async function wireApp({
         // An announcement may be lost, for example while Redis is unavailable.
         void announce(line.redis, layout, new Map([[eventId, lastChange]])).catch(() => undefined),
     }),
+    overrides: identity.overrides,
     changes: createChangeFeed({
       pool: databases.main.pool,
       exportPool: databases.exports.pool,

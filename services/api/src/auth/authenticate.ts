@@ -63,7 +63,7 @@ export function createAuthenticate({
     if (refusal !== undefined && verification === 'failed') return refusal
     // A request without a token always gets 401: the client has to sign in instead of waiting.
     c.header('Retry-After', undefined)
-    throw unauthorized(verification)
+    throw verification === 'missing' ? signInRequired() : tokenRefused()
   }
 
   return {
@@ -92,12 +92,11 @@ export function signInRequired(): AppError {
   })
 }
 
-function unauthorized(verification: 'missing' | 'failed'): AppError {
-  return verification === 'missing'
-    ? signInRequired()
-    : new AppError(
-        'unauthorized',
-        'This token is invalid, expired or revoked. Please sign in again.',
-        { headers: { 'WWW-Authenticate': 'Bearer error="invalid_token"' } },
-      )
+/** The error for a token that is not, or no longer, accepted. */
+export function tokenRefused(): AppError {
+  return new AppError(
+    'unauthorized',
+    'This token is invalid, expired or revoked. Please sign in again.',
+    { headers: { 'WWW-Authenticate': 'Bearer error="invalid_token"' } },
+  )
 }

@@ -179,8 +179,7 @@ export function principalOf(c: Context<AppEnv>): Principal {
 }
 
 /** @throws AppError `forbidden` */
-function requireRole(c: Context<AppEnv>, role: 'staff' | 'admin'): void {
-  const principal = principalOf(c)
+export function requireRole(principal: Principal, role: 'staff' | 'admin'): void {
   const isAllowed = role === 'staff' ? isStaff(principal) : principal.role === 'admin'
   if (!isAllowed) throw new AppError('forbidden', ROLE_NEEDED[role])
 }
@@ -235,7 +234,7 @@ function chainOf(route: Route, { authenticate, limits }: Guards): MiddlewareHand
       query: ignoresQuery || limit === 'by-handler' ? undefined : readQuery(c, query),
     }
     checkHeaders?.(c)
-    if (role !== undefined) requireRole(c, role)
+    if (role !== undefined) requireRole(principalOf(c), role)
     return handler(c, input, sendJson)
   }
   return [setRoute, ...chain, run]

@@ -77,6 +77,18 @@ describe('GET /events/:eventId/changes', () => {
     expect([requests.count(), longPolls.count()]).toEqual([0, 0])
   })
 
+  it.each([
+    [401, async () => undefined],
+    [403, async () => ({ userId: 'olga', role: 'user' }) as const],
+  ])(
+    'is refused with %i if its caller has lost the right to it during the wait',
+    async (status, apply) => {
+      const app = appUnderTest({ overrides: { apply } })
+      const answer = await call(app, 'GET /events/1/changes', { as, headers: { prefer: 'wait=5' } })
+      expect(answer.status).toBe(status)
+    },
+  )
+
   it('streams one change a line, and says where to continue', async () => {
     async function* rest() {
       yield changes.slice(1)

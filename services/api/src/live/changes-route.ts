@@ -6,13 +6,15 @@ import {
 } from '@ticket-line/shared'
 import type { Context } from 'hono'
 import { z } from 'zod'
+import type { AccountOverrides } from '../auth/account-overrides.js'
+import { tokenRefused } from '../auth/authenticate.js'
 import { eventSchema } from '../events/event-body.js'
 import { type ExportDeps, sendExport } from '../events/send-export.js'
 import { prefers } from '../http/accept.js'
 import type { AppEnv } from '../http/env.js'
 import { limitParameter, wordsParameter } from '../http/paging.js'
 import { parsePrefer, preferenceApplied } from '../http/prefer.js'
-import { defineRoute, type Route } from '../http/route.js'
+import { defineRoute, principalOf, type Route, requireRole } from '../http/route.js'
 import {
   changeTypeSchema,
   eventIdParams,
@@ -21,12 +23,13 @@ import {
   timeSchema,
 } from '../http/schemas.js'
 import { asLongPoll, type ConcurrencyLimit } from '../limits/concurrency.js'
-import type { ChangeFeed } from './change-feed.js'
+import type { ChangeFeed, ChangeRequest, ChangesRead } from './change-feed.js'
 
 export interface ChangesDeps extends ExportDeps {
   changes: ChangeFeed
   requests: ConcurrencyLimit
   longPolls: ConcurrencyLimit
+  overrides: Pick<AccountOverrides, 'apply'>
 }
 
 const NDJSON = 'application/x-ndjson'
@@ -169,9 +172,7 @@ export function changesRoute(deps: ChangesDeps): Route {
       if (prefers(NDJSON, c.req.header('accept'))) return sendNdjson(c, request, deps)
       const { waitSeconds } = parsePrefer(c.req.header('prefer'))
       const page = waitSeconds
-        ? await asLongPoll(deps, () =>
-            feed.wait({ ...request, limit }, waitSeconds * 1000, c.req.raw.signal),
-          )
+        ? await wait(c, { ...request, limit }, waitSeconds * 1000, deps)
         : await feed.read({ ...request, limit })
       const applied = preferenceApplied({ waitSeconds })
       const body = {
@@ -185,6 +186,20 @@ export function changesRoute(deps: ChangesDeps): Route {
       })
     },
   })
+}
+
+async function wait(
+  c: Context<AppEnv>,
+  request: ChangeRequest,
+  waitMs: number,
+  deps: ChangesDeps,
+): Promise<ChangesRead> {
+  const page = await asLongPoll(deps, () => deps.changes.wait(request, waitMs, c.req.raw.signal))
+  // The account may have been disabled or lost its role during the wait.
+  const principal = await deps.overrides.apply(principalOf(c))
+  if (principal === undefined) throw tokenRefused()
+  requireRole(principal, 'staff')
+  return page
 }
 
 async function sendNdjson(

@@ -10,6 +10,7 @@ import {
 } from '@ticket-line/shared'
 import type { MiddlewareHandler } from 'hono'
 import { type AppDeps, createApp } from '../app.js'
+import { noOverrides } from '../auth/account-overrides.js'
 import type { Sales } from '../booking/sales.js'
 import type { EventReads } from '../events/reads.js'
 import type { AppEnv } from '../http/env.js'
@@ -198,6 +199,7 @@ export function appUnderTest(changes: Partial<AppDeps> = {}) {
     availability: { redis: () => true, postgres: () => true },
     events: fakeEvents(),
     changes: fakeChanges(),
+    overrides: noOverrides,
     sales: fakeSales(),
     ...fakeWebhooks(),
     streams: { open: async () => undefined },
