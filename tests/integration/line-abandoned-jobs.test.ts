@@ -3,7 +3,7 @@ import type { LineService, SubmitResult } from '@ticket-line/line/client'
 import { afterEach, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import { until } from '../../tools/dev-stack/wait.mjs'
 import type { Intervention } from '../proxy/link.ts'
-import { apiRedis, plainPostgres } from '../proxy/moments.ts'
+import { apiRedis, plain } from '../proxy/moments.ts'
 import { startProxy, type TcpProxy } from '../proxy/tcp-proxy.ts'
 import { command, expectRowsAgree } from './line-kit.ts'
 import { createLineStack, type LineStack } from './line-stack.ts'
@@ -52,7 +52,7 @@ function proxyTo(
   intervene: Parameters<typeof startProxy>[0]['intervene'] = () => undefined,
 ): Promise<TcpProxy> {
   const { hostname, port, protocol } = new URL(url)
-  const wire = protocol === 'redis:' ? apiRedis : plainPostgres
+  const wire = protocol === 'redis:' ? apiRedis : plain
   return startProxy({ target: { host: hostname, port: Number(port) }, wire, intervene })
 }
 

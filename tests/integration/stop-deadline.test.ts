@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { until } from '../../tools/dev-stack/wait.mjs'
-import { plainPostgres, workerRedis } from '../proxy/moments.ts'
+import { plain, workerRedis } from '../proxy/moments.ts'
 import { startProxy } from '../proxy/tcp-proxy.ts'
 import type { ServiceProcess } from '../stack/processes.ts'
 import { type System, startSystem } from '../stack/system.ts'
@@ -154,7 +154,7 @@ describe('a stop within SHUTDOWN_GRACE_MS', () => {
   it('stops a worker in time while PostgreSQL does not answer', async () => {
     const url = new URL(system.databaseUrl)
     const target = { host: url.hostname, port: Number(url.port) }
-    const proxy = await startProxy({ target, wire: plainPostgres })
+    const proxy = await startProxy({ target, wire: plain })
     onTestFinished(() => proxy.close())
     url.port = String(proxy.port)
     const worker = await system.addWorker({ DATABASE_URL: url.toString() })

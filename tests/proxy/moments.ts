@@ -69,7 +69,7 @@ export const workerPostgres: Wire = {
 }
 
 /** A connection without moments. */
-export const plainPostgres: Wire = {
+export const plain: Wire = {
   createFramer: () => ({ push: (chunk) => [chunk] }),
   inCommand: () => undefined,
   inReply: () => undefined,

@@ -20,7 +20,7 @@ export interface BuildCopy extends Build {
   remove(): void
 }
 
-const SERVICES = ['services/api', 'services/booking-worker']
+const SERVICES = ['services/api', 'services/booking-worker', 'services/notifier']
 const OWN_SCOPE = '@ticket-line'
 
 /**

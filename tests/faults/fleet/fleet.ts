@@ -17,6 +17,8 @@ import { type Intervene, openSlot, type Slot } from './slot.ts'
 export interface FleetOptions {
   apis?: number
   workers?: number
+  /** Number of notifiers. Default: none. */
+  notifiers?: number
   /** Added to the environment of every process. */
   env?: Env
   /** Defects of the system. */
@@ -41,6 +43,7 @@ export interface FleetOptions {
 export interface Fleet {
   apis: Slot[]
   workers: Slot[]
+  notifiers: Slot[]
   slots: Slot[]
   postgres: Server
   redis: Server
@@ -91,6 +94,10 @@ export async function startFleet(options: FleetOptions = {}): Promise<Fleet> {
       NODE_ENV: 'test',
       KEY_PREFIX: keyPrefix,
       JWT_SECRET: jwtSecret,
+      WEBHOOK_SECRET_KEY: randomBytes(32).toString('hex'),
+      // Receivers listen on this machine.
+      WEBHOOK_ALLOW_HTTP: 'true',
+      WEBHOOK_ALLOW_HOSTS: '127.0.0.1',
       ...options.env,
     }
     await mutateDatabase(postgres.url, mutations)
@@ -98,7 +105,7 @@ export async function startFleet(options: FleetOptions = {}): Promise<Fleet> {
       if (mutation.kind === 'env') env[mutation.name] = mutation.value
     const open = (kind: Slot['kind'], index: number): Promise<Slot> =>
       openSlot({
-        name: `${kind === 'api' ? 'api' : 'worker'}-${index}`,
+        name: `${kind === 'booking-worker' ? 'worker' : kind}-${index}`,
         kind,
         script: build.script(kind),
         env,
@@ -112,10 +119,16 @@ export async function startFleet(options: FleetOptions = {}): Promise<Fleet> {
       (index) => open('booking-worker', index),
       closers,
     )
-    const slots = [...apis, ...workers]
+    const notifiers = await openAll(
+      options.notifiers ?? 0,
+      (index) => open('notifier', index),
+      closers,
+    )
+    const slots = [...apis, ...workers, ...notifiers]
     return {
       apis,
       workers,
+      notifiers,
       slots,
       postgres,
       redis,

@@ -6,14 +6,15 @@ import type { Intervention } from '../../proxy/link.ts'
 import {
   apiRedis,
   type Moment,
-  plainPostgres,
+  plain,
+  type Wire,
   workerPostgres,
   workerRedis,
 } from '../../proxy/moments.ts'
 import { startProxy, type TcpProxy } from '../../proxy/tcp-proxy.ts'
 import { type Env, type ServiceProcess, startScript } from '../../stack/processes.ts'
 
-export type ServiceKind = 'api' | 'booking-worker'
+export type ServiceKind = 'api' | 'booking-worker' | 'notifier'
 
 /** Decides what happens at a moment on a connection of a slot. */
 export type Intervene = (slot: Slot, moment: Moment) => Intervention | undefined
@@ -63,22 +64,20 @@ const STEPPED_CLOCK = new URL('stepped-clock.mjs', import.meta.url).href
 /** Time from the end of a process to the start of the next. */
 const RESTART_AFTER_MS = 50
 
+const WIRES: Record<ServiceKind, { redis: Wire; postgres: Wire }> = {
+  api: { redis: apiRedis, postgres: plain },
+  'booking-worker': { redis: workerRedis, postgres: workerPostgres },
+  notifier: { redis: plain, postgres: plain },
+}
+
 export async function openSlot(options: SlotOptions): Promise<Slot> {
   const { name, kind } = options
   const intervene = (moment: Moment): Intervention | undefined => options.intervene(slot, moment)
   const redis = new URL(options.redisUrl)
   const postgres = new URL(options.databaseUrl)
   const [redisLink, postgresLink] = await Promise.all([
-    startProxy({
-      target: addressOf(redis),
-      wire: kind === 'api' ? apiRedis : workerRedis,
-      intervene,
-    }),
-    startProxy({
-      target: addressOf(postgres),
-      wire: kind === 'api' ? plainPostgres : workerPostgres,
-      intervene,
-    }),
+    startProxy({ target: addressOf(redis), wire: WIRES[kind].redis, intervene }),
+    startProxy({ target: addressOf(postgres), wire: WIRES[kind].postgres, intervene }),
   ])
   redis.port = String(redisLink.port)
   postgres.port = String(postgresLink.port)

@@ -7,6 +7,7 @@ import { finishedJobs } from './finished-jobs.ts'
 import { flood } from './flood.ts'
 import { frozenTransaction } from './frozen-transaction.ts'
 import { holdClocks } from './hold-clocks.ts'
+import { killedNotifier } from './killed-notifier.ts'
 import { lapses } from './lapses.ts'
 import { million } from './million.ts'
 import { poison } from './poison.ts'
@@ -42,4 +43,5 @@ export const SCENARIOS: Scenario[] = [
   holdClocks,
   strangers,
   finishedJobs,
+  killedNotifier,
 ]
