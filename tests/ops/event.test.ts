@@ -1,6 +1,7 @@
 import { Redis } from 'ioredis'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { until } from '../../tools/dev-stack/wait.mjs'
+import { queryOnce } from '../stack/databases.ts'
 import { type System, startSystem } from '../stack/system.ts'
 import { type OpsRun, runOps } from './run-ops.ts'
 
@@ -154,6 +155,31 @@ describe('ops event', { timeout: 120_000 }, () => {
     expect(report.event).toMatchObject({ state: 'canceled', heldTickets: 0, waitingListCount: 0 })
     expect([report.nextHolds, report.due.claimsToEnd]).toEqual([[], 2])
     expect(await shown()).toContain(', 2 claims to be ended\n')
+  })
+
+  it('shows the last changes of the event, the latest first, and the range of its log', async () => {
+    await create({ totalTickets: 1 })
+    for (const userId of ['ada', 'bob']) await send('/book', userId)
+
+    const report = await data('--changes', '2')
+    expect(report.changes).toEqual({ oldest: 1, last: 4 })
+    expect(report.lastChanges).toMatchObject([
+      { no: 4, type: 'waitlist.joined', userId: 'bob', actor: { kind: 'user', id: 'bob' } },
+      { no: 3, type: 'event.sold_out', userId: null, actor: { kind: 'user', id: 'ada' } },
+    ])
+    const text = await shown()
+    expect(text).toContain('The change log has the changes 1 to 4.\n  4')
+    expect(text).toMatch(/^ {2}4 {2}\S+Z {2}waitlist\.joined +bob +- +by bob +\{"position":1\}$/m)
+    expect(text).toMatch(
+      /^ {2}2 {2}\S+Z {2}booking\.confirmed +ada +\d+-1 +by ada +\{"origin":"sale"\}$/m,
+    )
+    expect(text).toMatch(/^ {2}1 {2}\S+Z {2}event\.created +- +- +by olga +\{"settings":/m)
+
+    await queryOnce(
+      system.databaseUrl,
+      `SET ticket_line.pruning = 'on'; DELETE FROM changes WHERE event_id = ${eventId} AND no < 3`,
+    )
+    expect((await data()).changes).toEqual({ oldest: 3, last: 4 })
   })
 
   it('says that a settle is not in the line, or that the last one was rejected', async () => {

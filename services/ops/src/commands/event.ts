@@ -1,4 +1,11 @@
-import { readEventDeadlines, readEvents, readRecentDecisions } from '@ticket-line/db'
+import {
+  type Pool,
+  pageChanges,
+  readEventDeadlines,
+  readEvents,
+  readLastChanges,
+  readRecentDecisions,
+} from '@ticket-line/db'
 import { lineNameOf, linePrefix } from '@ticket-line/line'
 import {
   commandsIn,
@@ -19,6 +26,7 @@ import {
   type ShownSettings,
   saleStateOf,
   seconds,
+  shownChangeOf,
   shownSettingsOf,
 } from '@ticket-line/shared'
 import { type Arguments, readEventId } from '../arguments.js'
@@ -28,18 +36,24 @@ import { EXIT, type Report, table } from '../report.js'
 
 export const event: Command = {
   name: 'event',
-  summary: 'show an event: its settings, its deadlines, its line, its last decisions',
-  usage: `event <id> [--decisions <n>] [--holds <n>] [--json]
+  summary: 'show an event: its settings, its deadlines, its line, its last changes',
+  usage: `event <id> [--changes <n>] [--decisions <n>] [--holds <n>] [--json]
 
 Shows an event's counters and settings, the holds that lapse next, when the next settle is due
 and whether it is in the line, the jobs in the line, the active job with its lock and its
-worker, the worker that served the line last, and the last decisions.
+worker, the worker that served the line last, the last decisions, and the last changes in
+the event's change log.
 
+  --changes <n>    how many changes to show (default 10)
   --decisions <n>  how many decisions to show (default 10)
   --holds <n>      how many holds to show (default 5)
 
 Exit code 1: the event does not exist.`,
-  options: { decisions: { type: 'string' }, holds: { type: 'string' } },
+  options: {
+    changes: { type: 'string' },
+    decisions: { type: 'string' },
+    holds: { type: 'string' },
+  },
   takesWords: true,
   run: showEvent,
 }
@@ -47,6 +61,7 @@ Exit code 1: the event does not exist.`,
 async function showEvent(context: Context, args: Arguments): Promise<Report> {
   const eventId = readEventId(args.words[0])
   const data = await readEvent(context, eventId, {
+    changes: args.number('changes', 10, { min: 0, max: 1000 }),
     decisions: args.number('decisions', 10, { min: 0, max: 1000 }),
     holds: args.number('holds', 5, { min: 0, max: 1000 }),
   })
@@ -63,7 +78,7 @@ async function showEvent(context: Context, args: Arguments): Promise<Report> {
 async function readEvent(
   context: Context,
   eventId: number,
-  limits: { decisions: number; holds: number },
+  limits: { changes: number; decisions: number; holds: number },
 ) {
   const { layout } = context
   const pool = context.pool()
@@ -82,6 +97,7 @@ async function readEvent(
     countProcesses(redis, layout),
   ])
   const decisions = await readRecentDecisions(pool, lineName, eventId, limits.decisions)
+  const log = await readLog(pool, eventId, limits.changes)
   return {
     ok: true,
     event: {
@@ -121,6 +137,17 @@ async function readEvent(
     lastServedBy: await lastProcessedBy(redis, line, layout),
     workerProcesses: processes?.workers ?? null,
     lastDecisions: decisions.map(({ command, outcome }) => ({ ...command, ...outcome })),
+    ...log,
+  }
+}
+
+/** The range of the event's change log, and its last changes as the API shows them, the latest first. */
+async function readLog(pool: Pool, eventId: number, limit: number) {
+  const last = (await readLastChanges(pool, [eventId])).lastChanges.get(eventId) ?? 0
+  const page = await pageChanges(pool, { eventId, after: Math.max(0, last - limit), limit })
+  return {
+    changes: { oldest: page?.oldest ?? 1, last: page?.lastChange ?? last },
+    lastChanges: page?.changes.reverse().map(shownChangeOf) ?? [],
   }
 }
 
@@ -169,6 +196,27 @@ function describe(data: EventData): string[] {
         // Workers send settles, and no user does.
         row.type === 'settle' ? '-' : row.userId,
         row.commandId,
+      ]),
+    ),
+    ...describeLog(data),
+  ]
+}
+
+function describeLog({ changes: { oldest, last }, lastChanges }: EventData): string[] {
+  if (last < oldest) return ['The change log is empty: an earlier release created the event.']
+  return [
+    `The change log has the changes ${oldest} to ${last}.`,
+    ...table(
+      lastChanges.map(({ no, at, type, userId, bookingId, actor, data, ...more }) => [
+        `  ${no}`,
+        at,
+        type,
+        userId ?? '-',
+        bookingId ?? '-',
+        `by ${actor.kind === 'user' ? '' : `${actor.kind} `}${actor.id ?? ''}`.trim(),
+        data === undefined && Object.keys(more).length === 0
+          ? ''
+          : JSON.stringify({ ...more, ...data }),
       ]),
     ),
   ]
