@@ -38,6 +38,12 @@ async function outcomeOf(location: string, userId: string): Promise<string> {
   return body.outcome ?? body.code
 }
 
+/** Reads the feed of the event's changes, as a member of staff. */
+async function readChanges(query = '') {
+  const token = await system.token('olga', 'organizer')
+  return system.api.get(`/events/${EVENT}/changes${query}`, { token })
+}
+
 async function stopServices(): Promise<void> {
   const running = [...system.apis.splice(0), ...system.workers.splice(0)]
   await Promise.all(running.map((process) => process.stop()))
@@ -191,5 +197,68 @@ describe('a PostgreSQL that was restored from an older copy', SLOW, () => {
       await stopServices()
       await backup.drop()
     }
+  })
+
+  it('tells readers of changes to start over after ops new-epoch', async () => {
+    await start()
+    await book('ada')
+    await stopServices()
+    const backup = await createEmptyDatabase(
+      system.databaseUrl,
+      new URL(system.databaseUrl).pathname.slice(1),
+    )
+    try {
+      await system.addApi()
+      await system.addWorker()
+      for (const userId of ['bob', 'cleo']) await book(userId)
+      const before = await readChanges()
+      expect(before.body.changes.map(({ userId }: { userId: string }) => userId)).toEqual([
+        ...[null, 'ada', 'bob', 'cleo'],
+      ])
+      const { epoch, next } = before.body
+      await stopServices()
+
+      const env = { DATABASE_URL: backup.url }
+      const started = await runOps(['new-epoch', '--json'], { ...system.env, ...env })
+      expect(started).toMatchObject({ exitCode: 0, data: { ok: true, before: epoch } })
+      await system.addWorker(env)
+      await system.addApi(env)
+      // The next change gets the number of a lost one.
+      await book('dan')
+
+      const code = 'epoch_changed'
+      expect(await readChanges(`?after=2&epoch=${epoch}`)).toMatchObject({
+        status: 410,
+        body: { code },
+      })
+      expect(await readChanges(`?after=${next}`)).toMatchObject({ status: 410, body: { code } })
+      const again = await readChanges()
+      expect(again.body.epoch).toBe(started.data.epoch)
+      expect(again.body.changes.at(-1)).toMatchObject({ no: 3, userId: 'dan' })
+      expect(await readChanges(`?after=3&epoch=${again.body.epoch}`)).toMatchObject({
+        status: 200,
+        body: { changes: [], next: 3 },
+      })
+      await expectDrained({ ...system.env, ...env })
+    } finally {
+      await stopServices()
+      await backup.drop()
+    }
+  })
+})
+
+describe('ops new-epoch', SLOW, () => {
+  it('changes the epoch once per call, and nothing in a database that was never used', async () => {
+    system = await startSystem({ apis: 0, workers: 0 })
+    const unused = await runOps(['new-epoch'], system.env)
+    expect(unused.exitCode).toBe(1)
+    expect(unused.stdout).toMatch(/^No process has ever started/)
+
+    await system.addWorker()
+    const first = await runOps(['new-epoch', '--json'], system.env)
+    const second = await runOps(['new-epoch', '--json'], system.env)
+    expect([first.exitCode, second.exitCode]).toEqual([0, 0])
+    expect(second.data.before).toBe(first.data.epoch)
+    expect(new Set([first.data.before, first.data.epoch, second.data.epoch]).size).toBe(3)
   })
 })
