@@ -5,7 +5,7 @@ import type { StreamsMessage, StreamsReport, StreamsRequest } from './streams-pl
 import { createTally } from './tally.ts'
 
 /** Connections that are opened at once. */
-const OPENED_AT_ONCE = 400
+const OPENED_AT_ONCE = 200
 
 /** What a stream has received: numbers of changes, and when they arrived, ms since 1970. */
 interface Received {

@@ -1,9 +1,20 @@
 import { once } from 'node:events'
-import { createServer, type IncomingMessage, type RequestListener, type Server } from 'node:http'
+import {
+  createServer,
+  type IncomingMessage,
+  type RequestListener,
+  type Server,
+  type ServerResponse,
+} from 'node:http'
 import { type AddressInfo, connect, type Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, it, onTestFinished } from 'vitest'
-import { createPipelining, type Pipelining, type PipeliningOptions } from './pipelining.js'
+import {
+  createPipelining,
+  markLasting,
+  type Pipelining,
+  type PipeliningOptions,
+} from './pipelining.js'
 
 const PER_CONNECTION = 8
 
@@ -204,6 +215,41 @@ it('gives each connection one request at a time while the process is crowded', a
   const other = await open()
   other.write(get('next').repeat(3))
   expect(await readBodies(other, 3)).toHaveLength(3)
+})
+
+it('does not count responses that last, and starts no further request on their connections', async () => {
+  const started: string[] = []
+  const responses: ServerResponse[] = []
+  const { open, pipelining } = await start(
+    (request, response) => {
+      started.push(request.url ?? '')
+      if (request.url !== '/stream') return void response.end(`${request.url}\n`)
+      response.writeHead(200)
+      response.write('event\n')
+      markLasting(response)
+      responses.push(response)
+      response.on('close', () => started.push('closed'))
+    },
+    { crowdedAt: 2 },
+  )
+  const streams = await Promise.all([open(), open(), open()])
+  for (const socket of streams) socket.write(get('stream'))
+  await expect.poll(() => started.length).toBe(3)
+  expect(pipelining.unanswered()).toBe(0)
+  streams[0]?.write(get('later'))
+  const other = await open()
+  other.write(get(1) + get(2))
+  expect(await readBodies(other, 2)).toEqual(['/1', '/2'])
+  expect(started).not.toContain('/later')
+  for (const socket of streams) socket.destroy()
+  // Nothing is read on a connection with a later request, so its end shows at the next write.
+  await expect
+    .poll(() => {
+      for (const response of responses) response.write('event\n')
+      return started.filter((what) => what === 'closed').length
+    })
+    .toBe(3)
+  expect(pipelining.unanswered()).toBe(0)
 })
 
 it('cuts a connection if all connections together have too many unparsed bytes', async () => {

@@ -60,6 +60,25 @@ describe('account overrides', () => {
     expect(queries).toEqual([])
   })
 
+  test('tell once of each account that is disabled or whose password changes', async () => {
+    const changed: string[] = []
+    overrides.onChange((userId) => changed.push(userId))
+    put('bob', { role: 'organizer' }, new Date(0))
+    await overrides.start()
+    changed.length = 0
+    put('ada', { disabled: true }, new Date(1000))
+    await vi.advanceTimersByTimeAsync(5000)
+    expect(changed).toEqual(['ada'])
+    expect(overrides.endOf(ada)).toBe('disabled')
+    overrides.applyLocally({ ...fresh, userId: 'bob', role: 'organizer', generation: 1 })
+    expect(changed).toEqual(['ada', 'bob'])
+    const bob = { userId: 'bob', role: 'organizer' } as const
+    expect(overrides.endOf({ ...bob, origin: { generation: 0 } })).toBe('expired')
+    expect(overrides.endOf({ ...bob, origin: { generation: 1 } })).toBeUndefined()
+    expect(overrides.endOf({ ...ada, external: true })).toBeUndefined()
+    expect(queries).toEqual([])
+  })
+
   test('leave the token of another issuer unchanged, whatever the local account of that name', async () => {
     put('ada', { role: 'admin' }, new Date(0))
     put('bob', { role: 'user', disabled: true }, new Date(0))

@@ -31,6 +31,11 @@ export interface ChangeWatch {
    * event does not exist, or nobody has watched it lately.
    */
   known(eventId: number): KnownChange | undefined
+  /**
+   * Called when the only listener of these events has just read their last changes itself. The watch
+   * then leaves them out of its next read.
+   */
+  skip(eventIds: Iterable<number>): void
   /** Calls all listeners, so that they notice that the process stops. */
   drain(): void
   counts(): { events: number; listeners: number }
@@ -66,6 +71,8 @@ interface WatchedEvent {
   lastChange: number | null | undefined
   /** Reads since the last listener left. */
   unusedReads: number
+  /** True if the next read may leave it out. */
+  isSkipped: boolean
 }
 
 export function createChangeWatch(deps: ChangeWatchDeps): ChangeWatch {
@@ -98,7 +105,12 @@ export function createChangeWatch(deps: ChangeWatchDeps): ChangeWatch {
       announcements.stop()
       return
     }
-    const before = new Map([...watched].map(([eventId, { lastChange }]) => [eventId, lastChange]))
+    const before = new Map<number, WatchedEvent['lastChange']>()
+    for (const [eventId, event] of watched) {
+      if (!event.isSkipped || event.listeners.size > 1) before.set(eventId, event.lastChange)
+      event.isSkipped = false
+    }
+    if (before.size === 0) return
     const found = await deps.read([...before.keys()])
     const isNewEpoch = epoch !== undefined && epoch !== found.epoch
     epoch = found.epoch
@@ -140,7 +152,7 @@ export function createChangeWatch(deps: ChangeWatchDeps): ChangeWatch {
     watch(eventId, listener) {
       let event = watched.get(eventId)
       if (event === undefined) {
-        event = { listeners: new Set(), lastChange: undefined, unusedReads: 0 }
+        event = { listeners: new Set(), lastChange: undefined, unusedReads: 0, isSkipped: false }
         watched.set(eventId, event)
       }
       const { listeners } = event
@@ -155,6 +167,12 @@ export function createChangeWatch(deps: ChangeWatchDeps): ChangeWatch {
       return typeof lastChange !== 'number' || epoch === undefined
         ? undefined
         : { lastChange, epoch }
+    },
+    skip(eventIds) {
+      for (const eventId of eventIds) {
+        const event = watched.get(eventId)
+        if (event !== undefined) event.isSkipped = true
+      }
     },
     drain() {
       for (const event of watched.values()) tell(event)

@@ -38,6 +38,7 @@ class Scene {
           this.#listeners.add(listener)
           return () => void this.#listeners.delete(listener)
         },
+        skip: () => undefined,
       },
       accounts: {
         endOf: ({ userId }) => this.ends.get(userId),
@@ -45,7 +46,7 @@ class Scene {
           this.#onAccountChange = listener
         },
       },
-      postgres: { availability: { postgres: () => true }, timeoutMs: 800 },
+      postgres: { availability: { postgres: () => true } },
       stallTimeoutMs: STALL_MS,
       metrics: createMetrics().streams,
       log: createLog('test', 'silent'),
@@ -221,6 +222,29 @@ describe('updates', () => {
     await vi.advanceTimersByTimeAsync(3000)
     for (const { ids } of responses.map((response) => ({ ids: response.ids() })))
       expect(ids.at(-1)).toBe(scene.lastChange)
+  })
+
+  it('reach all streams although a new one has read the change before', async () => {
+    const first = await scene.open('ada')
+    await vi.advanceTimersByTimeAsync(2000)
+    scene.change()
+    await vi.advanceTimersByTimeAsync(5)
+    // The next update is 500 ms away, but a new stream asks for the state now.
+    scene.change()
+    const second = await scene.open()
+    await vi.advanceTimersByTimeAsync(1500)
+    expect(first.ids()).toEqual([1, 2, 3])
+    expect(first.last()).toContain('"position":3')
+    expect(second.ids()).toEqual([3])
+  })
+
+  it('include a change that was not announced, if any event is read', async () => {
+    const stream = await scene.open()
+    await vi.advanceTimersByTimeAsync(2000)
+    scene.lastChange++
+    await scene.open()
+    await vi.advanceTimersByTimeAsync(1000)
+    expect(stream.ids()).toEqual([1, 2])
   })
 
   it('include a change that was announced between the first read and the start', async () => {

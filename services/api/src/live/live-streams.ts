@@ -20,6 +20,11 @@ import { type Shown, Topic } from './topic.js'
 
 /** Shortest time between two reads of the process, and between two updates of a stream, ms. */
 const INTERVAL_MS = 500
+/**
+ * How long a new stream waits for its first state, ms. It includes the wait for the next read. If
+ * PostgreSQL is unreachable, clients are told within a second.
+ */
+const OPEN_WITHIN_MS = 950
 /** A timer may fire this much too early, ms. */
 const TIMER_ERROR_MS = 2
 /** Maximum number of updates that a process writes in a second. */
@@ -67,9 +72,9 @@ export interface OpeningStream {
 
 export interface LiveStreamsDeps {
   read: (questions: LiveQuestion[]) => Promise<Map<number, LiveState | undefined>>
-  watch: Pick<ChangeWatch, 'watch'>
+  watch: Pick<ChangeWatch, 'watch' | 'skip'>
   accounts: Pick<AccountOverrides, 'endOf' | 'onChange'>
-  postgres: PostgresAccess
+  postgres: Pick<PostgresAccess, 'availability'>
   /** A stream whose client reads nothing for this long is closed, ms. */
   stallTimeoutMs: number
   metrics: StreamMetrics
@@ -84,6 +89,8 @@ interface WatchedTopic {
   openings: Opening[]
   /** The last change that was announced; undefined if the event does not exist any more. */
   announced: number | undefined
+  /** The last change for which the claims of all users were read; null before the first read. */
+  readChange: number | null
   /** Since when the streams do not show the last change, as `steadyMs`. */
   behindSinceMs: number
   /** Before this time the streams get no further update, as `steadyMs`. */
@@ -173,6 +180,7 @@ export function createLiveStreams(deps: LiveStreamsDeps): LiveStreams {
         lastReadMs = nowMs
         if (!postgres.availability.postgres()) throw unavailable()
         const found = await deps.read(asked.map(({ question }) => question))
+        watch.skip(topics.keys())
         for (const each of asked) answer(each, found)
         if (isFailing) log.info('live updates can be read again')
         isFailing = false
@@ -181,10 +189,10 @@ export function createLiveStreams(deps: LiveStreamsDeps): LiveStreams {
       if (!isFailing)
         log.warn({ err }, 'cannot read live updates; streams show the last known state')
       isFailing = true
-      for (const { watched, openings } of asked) {
+      for (const { watched, openings, isDue } of asked) {
         for (const { reject } of openings) reject(unavailable(err))
-        if (watched.streams.size > 0) behind.add(watched)
-        else forgetLater(watched)
+        if (isDue) behind.add(watched)
+        if (openings.length > 0) forgetLater(watched)
       }
     }
     lastReadTookMs = clock.steadyMs() - nowMs
@@ -200,24 +208,25 @@ export function createLiveStreams(deps: LiveStreamsDeps): LiveStreams {
     question: LiveQuestion
   }
 
-  /** What the next read must find out: the topics that are due, and those with new streams. */
+  /**
+   * What the next read must find out. If some topic is due or has new streams, it is one question
+   * about each topic, so that nobody else need look for changes that were not announced.
+   */
   function ask(nowMs: number): Asked[] {
-    return [...new Set([...behind, ...opening])].flatMap((watched) => {
+    const isDue = (watched: WatchedTopic) => behind.has(watched) && watched.notBeforeMs <= nowMs
+    if (opening.size === 0 && ![...behind].some(isDue)) return []
+    return [...topics.values()].map((watched) => {
       const { topic, openings } = watched
-      const isDue = behind.has(watched) && watched.notBeforeMs <= nowMs
-      if (!isDue && openings.length === 0) return []
-      const userIds = new Set(isDue ? topic.userIds() : [])
+      const asked = { watched, openings, isDue: isDue(watched) }
+      const userIds = new Set(asked.isDue ? topic.userIds() : [])
       for (const { userId } of openings) if (userId !== undefined) userIds.add(userId)
       const isSure = openings.length > 0 || watched.transitionAtMs <= nowMs
       watched.openings = []
       opening.delete(watched)
-      if (isDue) behind.delete(watched)
-      const question = {
-        eventId: topic.eventId,
-        knownChange: isSure ? null : topic.knownChange,
-        userIds: [...userIds],
-      }
-      return { watched, openings, isDue, question }
+      if (asked.isDue) behind.delete(watched)
+      const known = asked.isDue ? watched.readChange : topic.knownChange
+      const knownChange = isSure ? null : known
+      return { ...asked, question: { eventId: topic.eventId, knownChange, userIds: [...userIds] } }
     })
   }
 
@@ -235,6 +244,7 @@ export function createLiveStreams(deps: LiveStreamsDeps): LiveStreams {
     }
     const before = topic.knownChange
     topic.update(state, question)
+    if (isDue || before === null) watched.readChange = state.lastChange
     const transitionMs = topic.nextTransitionMs()
     watched.transitionAtMs =
       transitionMs === undefined
@@ -269,6 +279,7 @@ export function createLiveStreams(deps: LiveStreamsDeps): LiveStreams {
       streams: new Set(),
       openings: [],
       announced: undefined,
+      readChange: null,
       behindSinceMs: 0,
       notBeforeMs: 0,
       transitionAtMs: Number.POSITIVE_INFINITY,
@@ -491,7 +502,7 @@ export function createLiveStreams(deps: LiveStreamsDeps): LiveStreams {
       })
       opening.add(watched)
       planAt(0)
-      return withDeadline(found, postgres.timeoutMs, throwUnavailable)
+      return withDeadline(found, OPEN_WITHIN_MS, throwUnavailable)
     },
     counts: () => ({
       status: streams.size - standingCount.now,
