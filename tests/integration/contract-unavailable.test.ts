@@ -11,17 +11,23 @@ const MAX_MS = 1300
 let servers: Servers
 let system: System
 let ada: string
+let organizer: string
+/** Path of a webhook of the organizer. */
+let webhook: string
 
 beforeAll(async () => {
   servers = await startServers()
   system = await startSystem({ servers })
   ada = await system.token('ada')
-  const organizer = await system.token('olga', 'organizer')
+  organizer = await system.token('olga', 'organizer')
   for (const eventId of [1, 2]) {
     await system.api.post('/initialize', { eventId, totalTickets: 1000 }, { token: organizer })
   }
   // From now on the process knows that event 1 exists; it does not know event 2.
   await system.api.post('/book', { eventId: 1 }, { token: ada })
+  const url = 'https://crm.example.com/hook'
+  const created = await system.api.post('/webhooks', { url }, { token: organizer })
+  webhook = created.headers.get('location') ?? ''
 })
 afterAll(async () => {
   await system?.stop()
@@ -46,6 +52,16 @@ function expectUnavailable(reply: Reply & { ms: number }): void {
 
 const book = (userId: string, eventId = 1) =>
   timed(async () => system.api.post('/book', { eventId }, { token: await system.token(userId) }))
+
+/** Sends a request of the organizer. */
+const ask = (method: string, path: string, body?: Record<string, unknown>) =>
+  system.api.request(method, path, body, { token: organizer })
+
+/** Reads as a user, or as the organizer what only they may read. */
+const read = (path: string) =>
+  system.api.get(path, { token: path.startsWith('/webhooks') ? organizer : ada })
+
+const testWebhook = () => timed(() => ask('POST', `${webhook}/test`))
 
 const availableTickets = async () =>
   (await system.api.get('/status/1')).body.availableTickets as number
@@ -90,7 +106,7 @@ describe.each([
     await takeDown()
     try {
       // These requests arrive before the API has noticed the outage.
-      const first = await Promise.all([book('first-1'), book('first-2')])
+      const first = await Promise.all([book('first-1'), book('first-2'), testWebhook()])
       for (const reply of first) {
         expect(reply.status).toBe(503)
         expect(['unavailable', 'unknown']).toContain(reply.body.code)
@@ -103,6 +119,11 @@ describe.each([
       })
       expectUnavailable(await book('later'))
       expect((await book('later', 2)).body.code).toBe('unavailable')
+      expectUnavailable(await testWebhook())
+      // Without Redis, a webhook is enabled all the same. Its deliveries only begin a little later.
+      const enabled = await timed(() => ask('PATCH', webhook, { disabled: false }))
+      expect(enabled.status).toBe(200)
+      expect(enabled.ms).toBeLessThan(MAX_MS)
       expect((await book('later', 999)).body.code).toBe('event_not_found')
       expect((await system.api.get('/livez')).status).toBe(200)
       expect((await system.api.get('/status/1')).status).toBe(200)
@@ -129,16 +150,19 @@ describe.each([
         '/events/1',
         '/events/1/me',
         '/me/bookings',
+        '/webhooks',
+        `${webhook}/deliveries`,
         `/jobs/event-1.${'0'.repeat(21)}.1.0`,
       ]
-      const organizer = await system.token('olga', 'organizer')
       const changes = [
-        () => system.api.post('/events', { eventId: 77, totalTickets: 1 }, { token: organizer }),
-        () => system.api.request('DELETE', '/events/2', undefined, { token: organizer }),
+        () => ask('POST', '/events', { eventId: 77, totalTickets: 1 }),
+        () => ask('DELETE', '/events/2'),
+        () => ask('POST', '/webhooks', { url: 'https://late.example.com/hook' }),
+        () => ask('PATCH', webhook, { description: 'late' }),
+        () => ask('DELETE', webhook),
       ]
       for (const change of changes) expectUnavailable(await timed(change))
-      for (const path of reads)
-        expectUnavailable(await timed(() => system.api.get(path, { token: ada })))
+      for (const path of reads) expectUnavailable(await timed(() => read(path)))
       expect(await waitForReadyz(503)).toBe(true)
       expect((await system.api.get('/readyz')).body).toEqual({
         status: 'unavailable',
@@ -146,8 +170,7 @@ describe.each([
       })
       expectUnavailable(await book('nobody'))
       expectUnavailable(await book('nobody', 2))
-      for (const path of reads)
-        expectUnavailable(await timed(() => system.api.get(path, { token: ada })))
+      for (const path of reads) expectUnavailable(await timed(() => read(path)))
     } finally {
       await bringBack()
     }
@@ -159,5 +182,7 @@ describe.each([
     await system.api.post('/cancel', { eventId: 1 }, { token: await system.token('again') })
     expect((await system.api.get('/events/77')).status).toBe(404)
     expect((await system.api.get('/events/2')).status).toBe(200)
+    const { webhooks } = (await ask('GET', '/webhooks')).body
+    expect(webhooks).toMatchObject([{ url: 'https://crm.example.com/hook', description: null }])
   })
 })

@@ -20,7 +20,8 @@ import { createChangeFeed } from './live/change-feed.js'
 import type { ChangeWatch } from './live/change-watch.js'
 import { createLiveStreams } from './live/live-streams.js'
 import type { Metrics } from './operations/metrics.js'
-import { createWebhookQueue, createWebhookStore } from './webhooks/store.js'
+import { createWebhookQueue } from './webhooks/queue.js'
+import { createWebhookStore } from './webhooks/store.js'
 import { type Identity, wireIdentity } from './wire-identity.js'
 
 /** Rows of an export that are in memory at once. */

@@ -16,6 +16,7 @@ import { cutPage } from '../http/paging.js'
 import { CHANGES_PRUNED, eventNotFound } from '../http/problem.js'
 import { retryAfter } from '../http/reply.js'
 import { defineRoute, principalOf, type Route } from '../http/route.js'
+import type { WebhookQueue } from './queue.js'
 import {
   createdWebhookSchema,
   deliveriesQuery,
@@ -32,7 +33,7 @@ import {
   webhookParams,
   webhookSchema,
 } from './schemas.js'
-import type { WebhookQueue, WebhookStore } from './store.js'
+import type { WebhookStore } from './store.js'
 
 export interface WebhookDeps {
   webhooks: WebhookStore

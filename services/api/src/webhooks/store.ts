@@ -16,14 +16,7 @@ import {
   type WebhookDelivery,
   type WebhookPatch,
 } from '@ticket-line/db'
-import { shardPrefix } from '@ticket-line/line'
-import type { Availability } from '@ticket-line/line/client'
-import type { LineLayout } from '@ticket-line/shared'
-import { WEBHOOK_JOB_OPTIONS, WEBHOOK_QUEUE, type WebhookJobs } from '@ticket-line/webhooks'
-import { Queue } from 'bullmq'
-import type { Redis } from 'ioredis'
 import { callPostgres, changePostgres, type PostgresAccess } from '../http/postgres-access.js'
-import { unavailable } from '../http/problem.js'
 
 /**
  * Webhooks in PostgreSQL. Each call returns undefined if the user has no such webhook. If PostgreSQL
@@ -67,42 +60,4 @@ export function createWebhookStore(pool: Pool, postgres: PostgresAccess): Webhoo
     deliveries: (id, filter) => read(() => pageDeliveries(pool, id, filter)),
     retainedChanges: (eventId) => read(() => readRetainedChanges(pool, eventId)),
   }
-}
-
-/** Hands work to the notifiers. */
-export interface WebhookQueue {
-  /** @throws AppError `unavailable` if Redis cannot be reached */
-  add<Name extends keyof WebhookJobs>(name: Name, data: WebhookJobs[Name]): Promise<void>
-}
-
-export interface WebhookQueueDeps {
-  /** A fail-fast connection. */
-  redis: Redis
-  layout: LineLayout
-  availability: Pick<Availability, 'redis'>
-}
-
-export function createWebhookQueue({ redis, layout, availability }: WebhookQueueDeps) {
-  let queue: Queue | undefined
-
-  /** The queue object adds listeners to the connection, so it is created when it is needed. */
-  function queueOfNotifiers(): Queue {
-    queue ??= new Queue(WEBHOOK_QUEUE, {
-      connection: redis,
-      prefix: shardPrefix(0, layout),
-      skipVersionCheck: true,
-      skipMetasUpdate: true,
-      skipWaitingForReady: true,
-      defaultJobOptions: WEBHOOK_JOB_OPTIONS,
-    })
-    return queue
-  }
-
-  const jobs: WebhookQueue = {
-    async add(name, data) {
-      if (!availability.redis()) throw unavailable()
-      await queueOfNotifiers().add(name, data)
-    },
-  }
-  return { jobs, queueOfNotifiers }
 }
