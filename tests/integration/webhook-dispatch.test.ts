@@ -95,6 +95,18 @@ describe('notifiers', () => {
     expect(Math.max(...receiver.received.map(({ atOnce }) => atOnce))).toBe(1)
   })
 
+  it('deliver 100,000 changes of an event in order', { timeout: 180_000 }, async () => {
+    const { pool, receiver } = stack
+    await addEvent(pool, 1)
+    const { webhookId } = await stack.addWebhook({ format: 'batch' })
+    await Promise.all([stack.addNotifier(), stack.addNotifier()])
+    for (let i = 0; i < 10; i++) await stack.change(1, 10_000)
+
+    await stack.waitForCursor(webhookId, 1, (cursor) => cursor.delivered_no === 100_000, 150_000)
+    expect(receiver.numbersOf(1)).toEqual(numbersTo(100_000))
+    expect(Math.max(...receiver.received.map(({ atOnce }) => atOnce))).toBe(1)
+  })
+
   it('repeat a message with the same id if one is killed before it has moved the cursor', async () => {
     const { pool, receiver } = stack
     await addEvent(pool, 1)

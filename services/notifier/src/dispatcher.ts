@@ -28,8 +28,6 @@ export interface DispatcherDeps {
   addDeliveries: (keys: readonly CursorKey[]) => Promise<void>
   /** Adds the jobs of cursors that are due, and ends the delay of those that are delayed. */
   hurryDeliveries: (keys: readonly CursorKey[]) => Promise<void>
-  /** True if the endpoint can get more work. */
-  isFree: (webhookId: string) => boolean
   log: Log
   clock: Clock
 }
@@ -97,8 +95,7 @@ export function startDispatcher(deps: DispatcherDeps): Dispatcher {
     RESCUE_EVERY_MS,
     async () => {
       const overdue = await findOverdueCursors(pool, OVERDUE_AFTER_MS, RESCUED_PER_WEBHOOK)
-      const keys = overdue.filter(({ webhookId }) => deps.isFree(webhookId))
-      if (keys.length > 0) await deps.hurryDeliveries(keys)
+      if (overdue.length > 0) await deps.hurryDeliveries(overdue)
     },
     { onError: (err) => log.warn({ err }, 'could not look for deliveries that Redis lost') },
   )

@@ -1,6 +1,7 @@
 import {
   adoptEpoch,
   assertWritable,
+  type CursorKey,
   checkDatabase,
   createDatabase,
   createInstallationStore,
@@ -216,12 +217,33 @@ async function serveWebhooks(
   })
   const queue = createDeliveryQueue(redis, layout)
   closers.push('queue', () => queue.close())
-  const slots = createSlots((webhookId, free) => {
-    findDueCursors(pool, webhookId, free)
-      .then((keys) => queue.hurry(keys))
-      .catch((err) => log.warn({ err, webhookId }, 'could not add the backlog of an endpoint'))
-  }, clock)
-  const recovery = createRecovery({ pool, hurryDeliveries: queue.hurry, clock, log })
+  const slots = createSlots((webhookId, free) => void addBacklog(webhookId, free), clock)
+
+  async function addBacklog(webhookId: string, free: number): Promise<void> {
+    try {
+      const keys = await findDueCursors(pool, webhookId, free)
+      await queue.hurry(keys)
+      if (keys.length === free) slots.backlogged(webhookId)
+    } catch (err) {
+      log.warn({ err, webhookId }, 'could not add the backlog of an endpoint')
+      slots.backlogged(webhookId)
+    }
+  }
+
+  /** Only so many jobs of an endpoint are in Redis as can run soon. The cursors have the others. */
+  function admit(keys: readonly CursorKey[]): CursorKey[] {
+    const byWebhook = Map.groupBy(keys, ({ webhookId }) => webhookId)
+    return [...byWebhook].flatMap(([webhookId, ofWebhook]) =>
+      ofWebhook.slice(0, slots.admit(webhookId, ofWebhook.length)),
+    )
+  }
+
+  const recovery = createRecovery({
+    pool,
+    hurryDeliveries: (keys) => queue.hurry(admit(keys)),
+    clock,
+    log,
+  })
   const send = createSend({
     sender: createSender({ rules: config.addressRules }),
     cut: cut.signal,
@@ -231,9 +253,8 @@ async function serveWebhooks(
   const dispatcher = startDispatcher({
     pool,
     endpoints,
-    addDeliveries: queue.add,
-    hurryDeliveries: queue.hurry,
-    isFree: slots.isFree,
+    addDeliveries: (keys) => queue.add(admit(keys)),
+    hurryDeliveries: (keys) => queue.hurry(admit(keys)),
     log,
     clock,
   })

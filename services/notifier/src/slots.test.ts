@@ -24,12 +24,28 @@ describe('the slots of an endpoint', () => {
     expect(slots.count()).toBe(21)
   })
 
-  it('ask for the work that was turned away when one is free', () => {
+  it('ask for the work that was turned away when half of them are free, or after a moment', () => {
     enterAll('a', 21)
-    expect(slots.isFree('a')).toBe(false)
+    for (let i = 0; i < 9; i++) slots.leave('a')
+    expect(freed).toEqual([])
     slots.leave('a')
-    expect(freed).toEqual([['a', 1]])
-    expect(slots.isFree('a')).toBe(true)
+    expect(freed).toEqual([['a', 10]])
+    enterAll('a', 11)
+    slots.leave('a')
+    vi.advanceTimersByTime(250)
+    expect(freed).toEqual([
+      ['a', 10],
+      ['a', 1],
+    ])
+  })
+
+  it('admit as many jobs as can run, and ask for the others later', () => {
+    expect(slots.admit('a', 5)).toBe(5)
+    expect(slots.admit('a', 500)).toBe(20)
+    expect(slots.admit('a', 5)).toBe(0)
+    vi.advanceTimersByTime(250)
+    expect(freed).toEqual([['a', 20]])
+    expect(slots.admit('a', 5)).toBe(5)
   })
 
   it('ask for nothing if nothing was turned away', () => {

@@ -6,14 +6,17 @@ const MAX_REQUESTS = 20
 const DOWN_AFTER = 3
 /** An endpoint that is down gets one request at a time, and pauses between them, ms. */
 const DOWN_PAUSE_MS = 1000
+/** How often an endpoint with a backlog is given more work, unless half of its slots are free, ms. */
+const REFILL_EVERY_MS = 250
 
 interface EndpointState {
   requests: number
   failuresInARow: number
   /** Nothing is sent before this time of the steady clock, ms. */
   pausedUntilMs: number
-  /** True if a job was turned away. The endpoint then gets more work when it has a free slot. */
+  /** True if the endpoint has more work than it was given. It gets more when it has free slots. */
   isBacklogged: boolean
+  /** Gives it more work. */
   timer: NodeJS.Timeout | undefined
 }
 
@@ -23,8 +26,10 @@ export interface Slots {
   enter(webhookId: string): boolean
   /** Returns a slot. */
   leave(webhookId: string): void
-  /** True if the endpoint has a free slot and no backlog, so that it can get more work. */
-  isFree(webhookId: string): boolean
+  /** @returns how many of these jobs may be added now; the endpoint gets the others later */
+  admit(webhookId: string, jobs: number): number
+  /** Called if an endpoint has more work than it was given. */
+  backlogged(webhookId: string): void
   succeeded(webhookId: string): void
   /** @param pauseMs how long to send nothing to the endpoint, ms */
   failed(webhookId: string, pauseMs: number): void
@@ -59,40 +64,48 @@ export function createSlots(
     return state
   }
 
-  function freeSlots({ requests, failuresInARow, pausedUntilMs }: EndpointState): number {
-    if (clock.steadyMs() < pausedUntilMs) return 0
-    return (failuresInARow < DOWN_AFTER ? MAX_REQUESTS : 1) - requests
-  }
+  const slotsOf = ({ failuresInARow }: EndpointState): number =>
+    failuresInARow < DOWN_AFTER ? MAX_REQUESTS : 1
 
-  /** Asks for more work if there is a backlog: now, or when the pause is over. */
-  function refill(webhookId: string, state: EndpointState): void {
-    if (!state.isBacklogged || state.timer !== undefined) return
-    const waitMs = state.pausedUntilMs - clock.steadyMs()
-    if (waitMs > 0) {
-      state.timer = setTimeout(() => {
+  const isPaused = ({ pausedUntilMs }: EndpointState): boolean => clock.steadyMs() < pausedUntilMs
+
+  const freeSlots = (state: EndpointState): number =>
+    isPaused(state) ? 0 : Math.max(0, slotsOf(state) - state.requests)
+
+  /** Gives an endpoint more work if it has a backlog and enough free slots; else does so later. */
+  function refill(webhookId: string, state: EndpointState, enough: number): void {
+    if (!state.isBacklogged) return
+    const free = freeSlots(state)
+    if (free < enough) {
+      const waitMs = Math.max(state.pausedUntilMs - clock.steadyMs(), REFILL_EVERY_MS)
+      state.timer ??= setTimeout(() => {
         state.timer = undefined
-        refill(webhookId, state)
-      }, waitMs)
-      state.timer.unref()
+        refill(webhookId, state, 1)
+      }, waitMs).unref()
       return
     }
-    const free = freeSlots(state)
-    if (free <= 0) return
+    clearTimeout(state.timer)
+    state.timer = undefined
     state.isBacklogged = false
     onFree(webhookId, free)
   }
 
+  function markBacklog(webhookId: string, state: EndpointState): void {
+    state.isBacklogged = true
+    // This only sets the timer, so that a backlog that another process works off is no busy loop.
+    refill(webhookId, state, Number.POSITIVE_INFINITY)
+  }
+
   function forgetIfIdle(webhookId: string, state: EndpointState): void {
     if (state.requests > 0 || state.failuresInARow > 0 || state.isBacklogged) return
-    if (clock.steadyMs() >= state.pausedUntilMs) states.delete(webhookId)
+    if (!isPaused(state)) states.delete(webhookId)
   }
 
   return {
     enter(webhookId) {
       const state = stateOf(webhookId)
-      if (freeSlots(state) <= 0) {
-        state.isBacklogged = true
-        refill(webhookId, state)
+      if (freeSlots(state) === 0) {
+        markBacklog(webhookId, state)
         return false
       }
       state.requests += 1
@@ -103,13 +116,16 @@ export function createSlots(
       const state = stateOf(webhookId)
       state.requests -= 1
       requests -= 1
-      refill(webhookId, state)
+      refill(webhookId, state, slotsOf(state) / 2)
       forgetIfIdle(webhookId, state)
     },
-    isFree(webhookId) {
-      const state = states.get(webhookId)
-      return state === undefined || (!state.isBacklogged && freeSlots(state) > 0)
+    admit(webhookId, jobs) {
+      const state = stateOf(webhookId)
+      const admitted = state.isBacklogged || isPaused(state) ? 0 : Math.min(jobs, MAX_REQUESTS)
+      if (admitted < jobs) markBacklog(webhookId, state)
+      return admitted
     },
+    backlogged: (webhookId) => markBacklog(webhookId, stateOf(webhookId)),
     succeeded(webhookId) {
       stateOf(webhookId).failuresInARow = 0
     },
@@ -124,10 +140,8 @@ export function createSlots(
       const state = stateOf(webhookId)
       state.failuresInARow = 0
       state.pausedUntilMs = 0
-      clearTimeout(state.timer)
-      state.timer = undefined
       state.isBacklogged = true
-      refill(webhookId, state)
+      refill(webhookId, state, 1)
     },
     count: () => requests,
   }

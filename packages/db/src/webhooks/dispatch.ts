@@ -10,7 +10,8 @@ export interface CursorKey {
 // no cursor yet if nothing was decided since. The scan goes backwards, so it reads only changes that
 // have to be delivered. Rows are written in one order by all notifiers, so that they do not deadlock.
 const DISPATCH = `WITH moved AS MATERIALIZED (
-    SELECT e.event_id, e.last_change, coalesce(d.dispatched_no, 0) AS dispatched_no
+    SELECT e.event_id, e.last_change, coalesce(d.dispatched_no, 0) AS dispatched_no,
+      (SELECT at FROM changes c WHERE c.event_id = e.event_id AND c.no = e.last_change) AS last_at
     FROM events e LEFT JOIN webhook_dispatch d USING (event_id)
     WHERE e.event_id = ANY ($1::bigint[]) AND e.last_change > coalesce(d.dispatched_no, 0)
   ), wanted AS (
@@ -22,6 +23,7 @@ const DISPATCH = `WITH moved AS MATERIALIZED (
     FROM moved m
     JOIN webhooks w ON w.event_ids IS NULL OR m.event_id = ANY (w.event_ids)
     LEFT JOIN webhook_cursors k ON k.webhook_id = w.webhook_id AND k.event_id = m.event_id
+    WHERE k.webhook_id IS NOT NULL OR m.last_at > w.created_at
   ), cursors AS (
     INSERT INTO webhook_cursors AS c
       (webhook_id, event_id, delivered_no, announced_no, next_attempt_at)
