@@ -253,8 +253,9 @@ export function createRowStore(starts: readonly EventStart[], lastSequence: numb
       const { row, log } = event
       const sequence = row.lastSequence + 1
       const availableTickets = row.availableTickets - 1
-      log.push(...changesOfFastPath(booking, row, sequence, nowMs))
-      const lastChange = log.length
+      const changes = changesOfFastPath(booking, row, sequence, nowMs)
+      log.push(...changes)
+      const lastChange = row.lastChange + changes.length
       event.row = checked({ ...row, availableTickets, lastSequence: sequence, lastChange })
       insert(event.claims, userId, { kind: 'booking', sequence }, 'claims')
       const noHold = { heldAtMs: null, holdSeconds: null, expiresAtMs: null, isReminded: false }

@@ -64,6 +64,7 @@ export interface PostgresDeps {
     storedOutcomes?: boolean
     rowLock?: boolean
     answerAfterCommit?: boolean
+    logInTransaction?: boolean
     fastPathCheck?: boolean
     holdDeadlines?: boolean
   }
@@ -163,6 +164,15 @@ export function createPostgres(deps: PostgresDeps): Postgres {
     })
   }
 
+  /** Writes the log in a transaction of its own. */
+  const logLater = (process: SimProcess, { log: changes, nowMs: atMs }: BatchWrites) =>
+    inSession(process, (session) =>
+      roundTrip<void>(session, 'statement', (reply) => {
+        for (const row of changes) rows.events.get(row.eventId)?.log.push({ ...row, atMs })
+        reply()
+      }),
+    )
+
   async function unlessKilled(bookers: string[], process: SimProcess): Promise<void> {
     // The process is dead and must not continue.
     if (deps.kills(bookers, process)) await new Promise(() => undefined)
@@ -194,9 +204,11 @@ export function createPostgres(deps: PostgresDeps): Postgres {
           return {
             loaded,
             async commit(writes) {
-              const committed = commit(session, writes)
+              const isLate = without.logInTransaction === true && writes.log.length > 0
+              const committed = commit(session, isLate ? { ...writes, log: [] } : writes)
               if (without.answerAfterCommit) committed.catch(() => undefined)
               else await committed
+              if (isLate) await logLater(process, writes)
             },
             async [Symbol.asyncDispose]() {
               close(session)

@@ -41,6 +41,11 @@ describe('simulate without a guard', () => {
       /answer to|never decided/,
     ],
     [
+      'the change log is written after the transaction of the decision',
+      { logInTransaction: true },
+      /is logged as|the last number of the log/,
+    ],
+    [
       'abandoned commands are not recorded',
       { abandonedRecord: true },
       /"unavailable".*but it took effect/,

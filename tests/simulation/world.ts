@@ -26,6 +26,8 @@ export interface RemovedGuards {
   rowLock?: boolean
   /** A batch is answered after its COMMIT has returned. */
   answerAfterCommit?: boolean
+  /** The change log is written in the transaction of the decision. */
+  logInTransaction?: boolean
   /** Commands are recorded as abandoned if the add of their job may have been lost. */
   abandonedRecord?: boolean
   /** A line has one active job. */
