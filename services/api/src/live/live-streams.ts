@@ -1,50 +1,28 @@
 import type { LiveQuestion, LiveState } from '@ticket-line/db'
-import {
-  type Clock,
-  every,
-  type Log,
-  type Loop,
-  sleep,
-  systemClock,
-  withDeadline,
-} from '@ticket-line/shared'
-import type { AccountOverrides, PrincipalEnd } from '../auth/account-overrides.js'
+import { systemClock, withDeadline } from '@ticket-line/shared'
 import type { PostgresAccess } from '../http/postgres-access.js'
 import type { Principal } from '../http/principal.js'
 import { busy, throwUnavailable, unavailable } from '../http/problem.js'
-import type { StreamMetrics } from '../operations/metrics.js'
 import type { ChangeWatch } from './change-watch.js'
-import { type ByeReason, byeFrame, COMMENT, retryFrame } from './frames.js'
+import { createOpenStreams, type OpenStream, type OpenStreamsDeps } from './open-streams.js'
 import type { StreamResponse } from './stream-response.js'
-import { type Shown, Topic } from './topic.js'
+import { Topic } from './topic.js'
 
 /** Shortest time between two reads of the process, and between two updates of a stream, ms. */
 const INTERVAL_MS = 500
+/** Maximum number of updates that a process writes in a second. */
+const UPDATES_PER_SECOND = 2000
 /**
  * How long a new stream waits for its first state, ms. It includes the wait for the next read. If
  * PostgreSQL is unreachable, clients are told within a second.
  */
 const OPEN_WITHIN_MS = 950
-/** A timer may fire this much too early, ms. */
-const TIMER_ERROR_MS = 2
-/** Maximum number of updates that a process writes in a second. */
-const UPDATES_PER_SECOND = 2000
-/** Time between two comments of a stream, ms. */
-const COMMENT_EVERY_MS = 15_000
-/** Time between two looks at all streams, ms. */
-const SWEEP_EVERY_MS = 250
-/** Streams that are written in one turn of the event loop, so that other requests do not wait. */
-const STREAMS_A_TURN = 32
-/** A client connects again after a random time in this range, ms. */
-const RETRY_MS = { min: 1000, max: 5000 }
-/** Clients of a process that stops connect again at this rate, or within the range above. */
-const RECONNECTS_PER_SECOND = 1000
 /** How long an event is watched for streams whose state was read, but that have not started, ms. */
 const START_WITHIN_MS = 1000
-/** How long the client of a stream that has ended may take to read the last event, ms. */
-const END_WITHIN_MS = 5000
+/** A timer may fire this much too early, ms. */
+const TIMER_ERROR_MS = 2
 
-/** The streams of this process. */
+/** The live updates of this process: which events it watches, and when it reads them. */
 export interface LiveStreams {
   /**
    * Reads the present state of an event for a new stream.
@@ -70,22 +48,17 @@ export interface OpeningStream {
   start(response: StreamResponse, principal: Principal | undefined, onEnd: () => void): void
 }
 
-export interface LiveStreamsDeps {
+export interface LiveStreamsDeps extends Omit<OpenStreamsDeps, 'clock'> {
   read: (questions: LiveQuestion[]) => Promise<Map<number, LiveState | undefined>>
   watch: Pick<ChangeWatch, 'watch' | 'skip'>
-  accounts: Pick<AccountOverrides, 'endOf' | 'onChange'>
   postgres: Pick<PostgresAccess, 'availability'>
-  /** A stream whose client reads nothing for this long is closed, ms. */
-  stallTimeoutMs: number
-  metrics: StreamMetrics
-  log: Log
-  clock?: Clock
+  clock?: OpenStreamsDeps['clock']
 }
 
 /** A topic, its streams, and what is known to have changed. */
 interface WatchedTopic {
   topic: Topic
-  streams: Set<LiveStream>
+  streams: Set<OpenStream>
   openings: Opening[]
   /** The last change that was announced; undefined if the event does not exist any more. */
   announced: number | undefined
@@ -106,60 +79,43 @@ interface Opening {
   reject(error: Error): void
 }
 
-/**
- * An open stream. At most one update of it is on its way to the client: if the client has not read
- * it, the stream waits, and then sends the state that is the last one by then.
- */
-interface LiveStream {
+/** A question about a topic. */
+interface Asked {
   watched: WatchedTopic
-  shown: Shown
-  response: StreamResponse
-  principal: Principal | undefined
-  onEnd: () => void
-  nextCommentAtMs: number
-  /** Since when the client has not read everything, as `steadyMs`; undefined if it has. */
-  unreadSinceMs: number | undefined
-  isWaiting: boolean
+  openings: Opening[]
+  /** Whether all streams are updated, or only new ones started. */
+  isDue: boolean
+  question: LiveQuestion
 }
 
+/**
+ * `idle`: there is nothing to read. `planned`: the next read begins at `atMs`. `stopped`: nothing is
+ * read any more.
+ */
+type Reading =
+  | { kind: 'idle' | 'reading' | 'stopped' }
+  | { kind: 'planned'; atMs: number; timer: NodeJS.Timeout }
+
 export function createLiveStreams(deps: LiveStreamsDeps): LiveStreams {
-  const { watch, accounts, postgres, stallTimeoutMs, metrics, log, clock = systemClock } = deps
+  const { read, watch, postgres, log, clock = systemClock } = deps
+  const streams = createOpenStreams({ ...deps, clock })
   const topics = new Map<number, WatchedTopic>()
-  const streams = new Set<LiveStream>()
-  const standingCount = { now: 0 }
-  const byUser = new Map<string, Set<LiveStream>>()
   /** Topics whose streams do not show the last change. */
   const behind = new Set<WatchedTopic>()
   /** Topics with streams that have not started. */
   const opening = new Set<WatchedTopic>()
-  /** Streams that have ended, and when their connections are closed, as `steadyMs`. */
-  const ending = new Map<StreamResponse, number>()
-  let isStopping = false
-  let isFailing = false
-
-  // --- Reading -------------------------------------------------------------------------------
-
-  /** `idle`: nothing to read. `planned`: the next read is due at `atMs`. */
-  let reading:
-    | { kind: 'idle' }
-    | { kind: 'planned'; atMs: number; timer: NodeJS.Timeout }
-    | { kind: 'reading' } = { kind: 'idle' }
+  let reading: Reading = { kind: 'idle' }
   let lastReadMs = Number.NEGATIVE_INFINITY
   let lastReadTookMs = 0
+  let isFailing = false
 
   /** The more streams there are, the fewer updates each of them gets. */
-  const intervalMs = (): number => Math.max(INTERVAL_MS, (streams.size * 1000) / UPDATES_PER_SECOND)
+  const intervalMs = (): number =>
+    Math.max(INTERVAL_MS, (streams.size() * 1000) / UPDATES_PER_SECOND)
 
-  /** idle or planned → planned, if something must be read earlier than planned */
-  function plan(): void {
-    if (reading.kind === 'reading' || isStopping) return
-    let atMs = opening.size > 0 ? 0 : Number.POSITIVE_INFINITY
-    if (atMs > 0) for (const { notBeforeMs } of behind) atMs = Math.min(atMs, notBeforeMs)
-    planAt(atMs)
-  }
-
+  /** idle or planned → planned, if the read is to begin earlier than planned */
   function planAt(wantedMs: number): void {
-    if (reading.kind === 'reading' || isStopping || wantedMs === Number.POSITIVE_INFINITY) return
+    if (reading.kind === 'reading' || reading.kind === 'stopped') return
     // If PostgreSQL is slow, it gets time for others.
     const atMs = Math.max(wantedMs, lastReadMs + Math.max(INTERVAL_MS, 2 * lastReadTookMs))
     if (reading.kind === 'planned') {
@@ -175,16 +131,28 @@ export function createLiveStreams(deps: LiveStreamsDeps): LiveStreams {
     reading = { kind: 'reading' }
     const nowMs = clock.steadyMs()
     const asked = ask(nowMs + TIMER_ERROR_MS)
+    if (asked.length > 0) {
+      lastReadMs = nowMs
+      await findOut(asked)
+      lastReadTookMs = clock.steadyMs() - nowMs
+    }
+    if (isStopped()) return
+    reading = { kind: 'idle' }
+    if (opening.size > 0) planAt(0)
+    for (const { notBeforeMs } of behind) planAt(notBeforeMs)
+  }
+
+  /** `stop` may have been called while a read ran. */
+  const isStopped = (): boolean => reading.kind === 'stopped'
+
+  async function findOut(asked: Asked[]): Promise<void> {
     try {
-      if (asked.length > 0) {
-        lastReadMs = nowMs
-        if (!postgres.availability.postgres()) throw unavailable()
-        const found = await deps.read(asked.map(({ question }) => question))
-        watch.skip(topics.keys())
-        for (const each of asked) answer(each, found)
-        if (isFailing) log.info('live updates can be read again')
-        isFailing = false
-      }
+      if (!postgres.availability.postgres()) throw unavailable()
+      const found = await read(asked.map(({ question }) => question))
+      watch.skip(topics.keys())
+      for (const each of asked) answer(each, found)
+      if (isFailing) log.info('live updates can be read again')
+      isFailing = false
     } catch (err) {
       if (!isFailing)
         log.warn({ err }, 'cannot read live updates; streams show the last known state')
@@ -195,17 +163,6 @@ export function createLiveStreams(deps: LiveStreamsDeps): LiveStreams {
         if (openings.length > 0) forgetLater(watched)
       }
     }
-    lastReadTookMs = clock.steadyMs() - nowMs
-    reading = { kind: 'idle' }
-    plan()
-  }
-
-  interface Asked {
-    watched: WatchedTopic
-    openings: Opening[]
-    /** Whether all streams are updated, or only new ones started. */
-    isDue: boolean
-    question: LiveQuestion
   }
 
   /**
@@ -252,16 +209,17 @@ export function createLiveStreams(deps: LiveStreamsDeps): LiveStreams {
         : lastReadMs + (transitionMs - state.nowMs)
     if (isDue) {
       watched.notBeforeMs = lastReadMs + intervalMs()
-      deliver(watched)
+      streams.update(watched.streams, watched.behindSinceMs)
+      // Changes that were announced while this read ran may be part of it.
+      if (watched.announced !== undefined && watched.announced <= state.lastChange)
+        behind.delete(watched)
     } else if (before !== null && before !== state.lastChange) markBehind(watched)
-    // Changes that were announced while this read ran may be part of it.
-    if (isDue && watched.announced !== undefined && watched.announced <= state.lastChange)
-      behind.delete(watched)
     for (const { userId, resolve } of openings) resolve(openingOf(watched, userId, state))
     if (openings.length > 0) forgetLater(watched)
   }
 
   function markBehind(watched: WatchedTopic): void {
+    if (watched.streams.size === 0) return
     if (!behind.has(watched)) {
       behind.add(watched)
       watched.behindSinceMs = clock.steadyMs()
@@ -269,12 +227,15 @@ export function createLiveStreams(deps: LiveStreamsDeps): LiveStreams {
     planAt(watched.notBeforeMs)
   }
 
-  // --- Topics --------------------------------------------------------------------------------
+  streams.onSweep(() => {
+    const nowMs = clock.steadyMs()
+    for (const watched of topics.values()) if (watched.transitionAtMs <= nowMs) markBehind(watched)
+  })
 
   function topicOf(eventId: number): WatchedTopic {
-    let watched = topics.get(eventId)
-    if (watched !== undefined) return watched
-    const created: WatchedTopic = {
+    const known = topics.get(eventId)
+    if (known !== undefined) return known
+    const watched: WatchedTopic = {
       topic: new Topic(eventId),
       streams: new Set(),
       openings: [],
@@ -284,12 +245,10 @@ export function createLiveStreams(deps: LiveStreamsDeps): LiveStreams {
       notBeforeMs: 0,
       transitionAtMs: Number.POSITIVE_INFINITY,
       stopWatching: watch.watch(eventId, (lastChange) => {
-        created.announced = lastChange
-        if (created.streams.size > 0 && lastChange !== created.topic.knownChange)
-          markBehind(created)
+        watched.announced = lastChange
+        if (lastChange !== watched.topic.knownChange) markBehind(watched)
       }),
     }
-    watched = created
     topics.set(eventId, watched)
     return watched
   }
@@ -300,8 +259,9 @@ export function createLiveStreams(deps: LiveStreamsDeps): LiveStreams {
   }
 
   function forgetUnused(watched: WatchedTopic): void {
-    const { topic, streams: own, openings } = watched
-    if (own.size > 0 || openings.length > 0 || topics.get(topic.eventId) !== watched) return
+    const { topic, openings } = watched
+    if (watched.streams.size > 0 || openings.length > 0) return
+    if (topics.get(topic.eventId) !== watched) return
     topics.delete(topic.eventId)
     behind.delete(watched)
     watched.stopWatching()
@@ -310,191 +270,38 @@ export function createLiveStreams(deps: LiveStreamsDeps): LiveStreams {
   /** The event was deleted. Its clients learn that when they connect again. */
   function removeTopic(watched: WatchedTopic, openings: Opening[]): void {
     for (const { resolve } of openings) resolve(undefined)
-    for (const stream of [...watched.streams]) {
-      remove(stream)
-      close(stream.response, COMMENT)
-    }
+    for (const stream of [...watched.streams]) streams.close(stream)
     forgetUnused(watched)
   }
-
-  // --- Streams -------------------------------------------------------------------------------
 
   function openingOf(
     watched: WatchedTopic,
     userId: string | undefined,
     state: LiveState,
   ): OpeningStream {
+    const { topic } = watched
     return {
       start(response, principal, onEnd) {
-        const nowMs = clock.steadyMs()
-        const stream: LiveStream = {
-          watched,
-          shown: watched.topic.add(userId, state),
+        streams.add({
+          topic,
+          siblings: watched.streams,
+          shown: topic.add(userId, state),
           response,
           principal,
-          onEnd,
-          // Spread evenly, even if all streams were opened at once.
-          nextCommentAtMs: nowMs + Math.random() * COMMENT_EVERY_MS,
-          unreadSinceMs: undefined,
-          isWaiting: false,
-        }
-        add(stream)
-        response.onClose(() => {
-          ending.delete(response)
-          if (remove(stream)) metrics.ended.inc({ reason: 'client' })
+          onEnd() {
+            onEnd()
+            forgetUnused(watched)
+          },
         })
-        if (!streams.has(stream)) return
-        const first = watched.topic.take(stream.shown)?.bytes ?? COMMENT
-        response.write(Buffer.concat([retryFrame(between(RETRY_MS)), first]))
         // It may have changed since it was read.
-        if ((watched.announced ?? 0) > (watched.topic.knownChange ?? 0)) markBehind(watched)
-        const end = principal && accounts.endOf(principal)
-        if (end !== undefined) endStream(stream, end)
-        else if (isStopping) endStream(stream, 'shutdown')
+        if ((watched.announced ?? 0) > (topic.knownChange ?? 0)) markBehind(watched)
       },
-    }
-  }
-
-  let sweeping: Loop | undefined
-
-  function add(stream: LiveStream): void {
-    const { watched, principal, shown } = stream
-    sweeping ??= every(SWEEP_EVERY_MS, sweep, {
-      onError: (err) => log.error({ err }, 'could not check all streams'),
-    })
-    streams.add(stream)
-    watched.streams.add(stream)
-    if (shown.userId !== undefined) standingCount.now++
-    if (principal === undefined) return
-    const own = byUser.get(principal.userId) ?? new Set()
-    byUser.set(principal.userId, own.add(stream))
-  }
-
-  /** @returns false if it was removed before */
-  function remove(stream: LiveStream): boolean {
-    const { watched, principal, shown } = stream
-    if (!streams.delete(stream)) return false
-    watched.streams.delete(stream)
-    watched.topic.remove(shown)
-    if (shown.userId !== undefined) standingCount.now--
-    const own = principal && byUser.get(principal.userId)
-    if (principal !== undefined && own?.delete(stream) && own.size === 0)
-      byUser.delete(principal.userId)
-    stream.onEnd()
-    forgetUnused(watched)
-    return true
-  }
-
-  /** Sends what a stream does not show yet, unless its client has not read what came before. */
-  function send(stream: LiveStream): void {
-    const { watched, shown, response } = stream
-    if (stream.unreadSinceMs !== undefined || !streams.has(stream)) return
-    if (response.unreadBytes() > 0) {
-      stream.unreadSinceMs = clock.steadyMs()
-      return
-    }
-    const due = watched.topic.take(shown)
-    if (due === undefined) return
-    response.write(due.bytes)
-    if (due.status > 0) metrics.events.inc({ event: 'status' })
-    if (due.standing > 0) metrics.events.inc({ event: 'standing' })
-  }
-
-  // --- Updates -------------------------------------------------------------------------------
-
-  const waiting: LiveStream[] = []
-  let nextWaiting = 0
-
-  /** Updates the streams of a topic that do not show its last state, a few in each turn. */
-  function deliver({ topic, streams: own }: WatchedTopic): void {
-    for (const stream of own) {
-      if (stream.isWaiting || !topic.isBehind(stream.shown)) continue
-      stream.isWaiting = true
-      if (waiting.push(stream) === 1) setImmediate(sendSome)
-    }
-  }
-
-  function sendSome(): void {
-    const nowMs = clock.steadyMs()
-    const end = Math.min(nextWaiting + STREAMS_A_TURN, waiting.length)
-    for (; nextWaiting < end; nextWaiting++) {
-      const stream = waiting[nextWaiting] as LiveStream
-      stream.isWaiting = false
-      send(stream)
-      metrics.lag.observe((nowMs - stream.watched.behindSinceMs) / 1000)
-    }
-    if (nextWaiting < waiting.length) setImmediate(sendSome)
-    else {
-      waiting.length = 0
-      nextWaiting = 0
-    }
-  }
-
-  // --- Comments, slow clients, ends ----------------------------------------------------------
-
-  function sweep(): void {
-    const nowMs = clock.steadyMs()
-    const wallMs = clock.wallMs()
-    for (const stream of streams) {
-      const { response, principal } = stream
-      if ((principal?.expiresAtMs ?? Number.POSITIVE_INFINITY) <= wallMs)
-        endStream(stream, 'expired')
-      else if (stream.unreadSinceMs !== undefined) checkUnread(stream, nowMs)
-      else if (stream.nextCommentAtMs <= nowMs) {
-        stream.nextCommentAtMs += COMMENT_EVERY_MS
-        if (response.unreadBytes() > 0) stream.unreadSinceMs = nowMs
-        else response.write(COMMENT)
-      }
-    }
-    for (const watched of topics.values()) {
-      if (watched.transitionAtMs <= nowMs && watched.streams.size > 0) markBehind(watched)
-    }
-    for (const [response, untilMs] of ending) if (untilMs <= nowMs) response.destroy()
-  }
-
-  function checkUnread(stream: LiveStream, nowMs: number): void {
-    const { response, unreadSinceMs = nowMs } = stream
-    if (response.unreadBytes() === 0) {
-      stream.unreadSinceMs = undefined
-      send(stream)
-    } else if (nowMs - unreadSinceMs >= stallTimeoutMs) {
-      metrics.ended.inc({ reason: 'slow' })
-      remove(stream)
-      response.destroy()
-    }
-  }
-
-  function endStream(stream: LiveStream, reason: ByeReason, retryMs = between(RETRY_MS)): void {
-    if (!remove(stream)) return
-    metrics.ended.inc({ reason })
-    close(stream.response, byeFrame(reason, retryMs))
-  }
-
-  function close(response: StreamResponse, last: Buffer): void {
-    ending.set(response, clock.steadyMs() + END_WITHIN_MS)
-    response.end(last)
-  }
-
-  accounts.onChange((userId) => {
-    for (const stream of byUser.get(userId) ?? []) {
-      const end: PrincipalEnd | undefined = stream.principal && accounts.endOf(stream.principal)
-      if (end !== undefined) endStream(stream, end)
-    }
-  })
-
-  async function endAll(): Promise<void> {
-    const { min } = RETRY_MS
-    const max = Math.max(RETRY_MS.max, min + (streams.size * 1000) / RECONNECTS_PER_SECOND)
-    let count = 0
-    for (const stream of [...streams]) {
-      endStream(stream, 'shutdown', between({ min, max }))
-      if (++count % STREAMS_A_TURN === 0) await sleep(0)
     }
   }
 
   return {
     async open(eventId, userId) {
-      if (isStopping) throw busy(STOPPING)
+      if (isStopped()) throw busy(STOPPING)
       if (!postgres.availability.postgres()) throw unavailable()
       const watched = topicOf(eventId)
       const found = new Promise<OpeningStream | undefined>((resolve, reject) => {
@@ -504,26 +311,15 @@ export function createLiveStreams(deps: LiveStreamsDeps): LiveStreams {
       planAt(0)
       return withDeadline(found, OPEN_WITHIN_MS, throwUnavailable)
     },
-    counts: () => ({
-      status: streams.size - standingCount.now,
-      standing: standingCount.now,
-    }),
+    counts: streams.counts,
     stop() {
-      isStopping = true
       if (reading.kind === 'planned') clearTimeout(reading.timer)
-      for (const { openings } of opening) {
-        for (const { reject } of openings) reject(busy(STOPPING))
-      }
-      void endAll()
-      void sweeping?.stop()
+      reading = { kind: 'stopped' }
+      for (const { openings } of opening) for (const { reject } of openings) reject(busy(STOPPING))
+      streams.endAll()
     },
   }
 }
 
 /** Message of the 503 to a stream that a stopping process would have to end at once. */
 const STOPPING = 'This process is stopping. Please connect again.'
-
-/** A random time, so that clients do not all connect at the same moment, in whole ms. */
-function between({ min, max }: { min: number; max: number }): number {
-  return Math.floor(min + Math.random() * (max - min))
-}
