@@ -3,42 +3,41 @@ import { text } from 'node:stream/consumers'
 import { createTransport } from 'nodemailer'
 import { Webhook } from 'standardwebhooks'
 
-/** What ticket-line sends when somebody on a waiting list gets a ticket. */
-interface Promotion {
-  type: 'waitlist.promoted'
-  /** An offer has `expiresAt`: it must be confirmed by then. */
-  data: { eventId: number; userId: string; bookingId: string; expiresAt?: string }
-}
+/** What ticket-line sends. A promotion with `expiresAt` is an offer, to be confirmed by then. */
+type Message =
+  | { type: 'waitlist.promoted'; data: { eventId: number; userId: string; expiresAt?: string } }
+  | { type: 'webhook.test' }
 
 /** Mails everybody who is promoted. The user ids of this example are mail addresses. */
 export function createReceiver(options: { secret: string; smtpUrl: string; from: string }): Server {
   const webhook = new Webhook(options.secret)
-  const mailer = createTransport(options.smtpUrl)
+  const mailer = createTransport(options.smtpUrl, { from: options.from })
   const mailed = new Set<string>()
 
+  /** @returns the status of the answer: ticket-line sends a message again until it gets 2xx */
   async function receive(body: string, headers: Record<string, string>): Promise<number> {
-    let change: Promotion | { type: 'webhook.test' }
+    let message: Message
     try {
-      change = webhook.verify(body, headers) as typeof change
+      message = webhook.verify(body, headers) as Message
     } catch {
       return 401
     }
     const id = headers['webhook-id'] as string
-    if (change.type !== 'waitlist.promoted' || mailed.has(id)) return 204
-    const { eventId, userId, expiresAt } = change.data
-    const subject = `You have a ticket for event ${eventId}`
-    const task = expiresAt === undefined ? 'See you there.' : `Please confirm it by ${expiresAt}.`
-    // The same Message-ID in every attempt lets mail servers drop a mail that is sent twice.
-    const messageId = `<${id}@ticket-line.example>`
-    await mailer.sendMail({ from: options.from, to: userId, subject, text: task, messageId })
+    if (message.type !== 'waitlist.promoted' || mailed.has(id)) return 204
+    const { eventId, userId, expiresAt } = message.data
+    await mailer.sendMail({
+      to: userId,
+      subject: `You have a ticket for event ${eventId}`,
+      text: expiresAt === undefined ? 'See you there.' : `Please confirm it by ${expiresAt}.`,
+      // The same in every attempt, so that mail servers can drop a mail that is sent twice.
+      messageId: `<${id}@ticket-line.example>`,
+    })
     mailed.add(id)
     return 204
   }
 
   return createServer(async (request, response) => {
     const headers = request.headers as Record<string, string>
-    // ticket-line repeats a message that is not answered with 2xx.
-    const status = await receive(await text(request), headers).catch(() => 503)
-    response.writeHead(status).end()
+    response.writeHead(await receive(await text(request), headers).catch(() => 503)).end()
   })
 }
