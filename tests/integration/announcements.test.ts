@@ -1,5 +1,10 @@
-import { announce, type FollowAnnouncementsOptions, followAnnouncements } from '@ticket-line/line'
-import { createReaderRedis, type LineLayout } from '@ticket-line/shared'
+import {
+  announce,
+  createSendReply,
+  type FollowAnnouncementsOptions,
+  followAnnouncements,
+} from '@ticket-line/line'
+import { createLog, createReaderRedis, type JobPayload, type LineLayout } from '@ticket-line/shared'
 import { Redis } from 'ioredis'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest'
 import { until } from '../../tools/dev-stack/wait.mjs'
@@ -109,5 +114,21 @@ describe('announcements', () => {
     await announce(redis, layout, new Map([[7, 1]]))
     await until(async () => onChange.mock.calls.length > 0, soon)
     expect(onChange.mock.calls).toEqual([[7, 1]])
+  })
+
+  it('may be forbidden to a worker, whose replies arrive all the same', async () => {
+    const username = `worker-${system.keyPrefix}`
+    await redis.call('ACL', 'SETUSER', username, 'on', 'nopass', '~*', '+@all', 'resetchannels')
+    onTestFinished(async () => void (await redis.call('ACL', 'DELUSER', username)))
+    const url = Object.assign(new URL(system.redisUrl), { username, password: 'any' })
+    const restricted = new Redis(url.href)
+    onTestFinished(() => restricted.disconnect())
+    await expect(announce(restricted, layout, new Map([[7, 1]]))).rejects.toThrow(/NOPERM/)
+    const payload: JobPayload = { v: 3, replyTo: 'some-api', acceptedAtMs: 0, commands: [] }
+    const reply = { jobId: 'event-7.1', outcomes: [] }
+    const send = createSendReply(restricted, layout, createLog('test', 'silent'))
+    send('event-7', payload, reply, new Map([[7, 1]]))
+    const sent = () => redis.xlen(`${system.keyPrefix}{s0}:replies:some-api`)
+    await until(async () => (await sent()) === 1, soon)
   })
 })
