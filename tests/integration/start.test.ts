@@ -147,6 +147,11 @@ describe('npm start', () => {
     expect(output.filter((line) => line.includes('ended by itself'))).toEqual([])
   })
 
+  it('starts a notifier', () => {
+    const log = readFileSync(path.join(folder, 'logs/notifier.log'), 'utf8')
+    expect(log).toContain('"msg":"ready"')
+  })
+
   it('restarts a worker that died', async () => {
     const services: Identity[] = JSON.parse(
       readFileSync(path.join(folder, 'stack.json'), 'utf8'),
@@ -169,13 +174,14 @@ describe('npm start', () => {
   it('accepts further processes and leaves none running when it ends', async () => {
     const worker = await script('worker')
     const api = await script('api', { PORT: String(await freePort()) })
-    await Promise.all([worker.waitForOutput('"msg":"ready"'), api.waitForOutput('"msg":"ready"')])
+    const notifier = await script('notifier')
+    const added = [worker, api, notifier]
+    await Promise.all(added.map(({ waitForOutput }) => waitForOutput('"msg":"ready"')))
 
     await start.stop(30_000)
 
     expect(await start.exited).toEqual({ code: 0, signal: null })
-    expect((await worker.child.exited).code).toBe(0)
-    expect((await api.child.exited).code).toBe(0)
+    for (const { child } of added) expect((await child.exited).code, child.name).toBe(0)
     const left = () => processes().filter(([, , line]) => line.includes(folder))
     expect(await until(() => left().length === 0, { timeoutMs: 5_000 })).toBe(true)
   })

@@ -46,13 +46,12 @@ export const killedNotifier: Scenario = {
         if (kill % 5 === 4) log(`${kill + 1} kills`)
       }
       await Promise.all(loads.map((load) => load.stop()))
-      const evidence = await testbed.collectEvidence()
       const endedAt = performance.now()
       const isDelivered = async () => (await countUndelivered(testbed)) === 0
       await until(isDelivered, { timeoutMs: DELIVERED_WITHIN_MS, everyMs: 200 })
       const undelivered = await countUndelivered(testbed)
       const deliveredAfterMs = Math.round(performance.now() - endedAt)
-      const findings: Finding[] = check(evidence)
+      const findings: Finding[] = check(await testbed.collectEvidence())
       const report: Report = (promise, text) => findings.push({ promise, text })
       const lastChanges = await readLastChanges(testbed)
       let repeated = 0
