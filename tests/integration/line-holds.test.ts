@@ -634,10 +634,14 @@ describe('batches, the fast path and settles of the same events at once', () => 
       ])
     }
     const runs = createApply(kit.applyDeps)
-    const endsAtMs = Date.now() + 5000
+    const [endsAtMs, latestMs] = [Date.now() + 5000, Date.now() + 30_000]
     const seen = new Set<string>()
+    const wanted = ['held', 'confirmed', 'released', 'extended', 'settled']
+    // A busy machine decides too few commands in five seconds.
+    const isOver = () =>
+      Date.now() >= (wanted.every((outcome) => seen.has(outcome)) ? endsAtMs : latestMs)
     const client = async (): Promise<void> => {
-      while (Date.now() < endsAtMs) {
+      while (!isOver()) {
         const first = randomCommand()
         const more = first.type === 'settle' ? 0 : random.pick([0, 0, 1, 5])
         const others = Array.from({ length: more }, randomCommand)
@@ -652,7 +656,7 @@ describe('batches, the fast path and settles of the same events at once', () => 
     await sleep(2500)
     for (const eventId of eventIds) for (let i = 0; i < 3; i++) await settle(eventId)
 
-    expect(seen).toEqual(new Set([...seen, 'held', 'confirmed', 'released', 'extended', 'settled']))
+    expect([...seen]).toEqual(expect.arrayContaining(wanted))
     expect(seen).not.toContain('rejected')
     const results = await verifyPromises(kit.database.pool, {
       eventIds,
