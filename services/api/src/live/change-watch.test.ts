@@ -169,6 +169,23 @@ describe('the watch of changes', () => {
     expect(announcements.start).toHaveBeenCalledTimes(2)
   })
 
+  it('leaves out of one read what its only listener has just read', async () => {
+    const { watch, read } = given({ 1: 10, 2: 20 })
+    for (const eventId of [1, 2, 2]) watch.watch(eventId, () => undefined)
+    watch.skip([1, 2, 3])
+    await second()
+    expect(read.mock.lastCall).toEqual([[2]])
+    await second()
+    expect(read.mock.lastCall).toEqual([[1, 2]])
+    const reads = read.mock.calls.length
+    const alone = given()
+    alone.watch.watch(1, () => undefined)
+    alone.watch.skip([1])
+    await second()
+    expect(alone.read).not.toHaveBeenCalled()
+    expect(read).toHaveBeenCalledTimes(reads + 1)
+  })
+
   it('continues after a read that failed', async () => {
     const { watch, read } = given()
     const listener = vi.fn()
