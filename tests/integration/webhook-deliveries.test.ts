@@ -237,6 +237,28 @@ describe('a notifier', () => {
       await stack.waitForCursor(webhookId, eventId, (cursor) => cursor.delivered_no === 2)
   })
 
+  it('counts an endpoint as failing only until its next success, for whichever event', async () => {
+    const { eventIds, receiver, webhookId } = await given({}, 2)
+    const [failing = 0, working = 0] = eventIds
+    receiver.answer(({ body }) => (body.data.eventId === failing ? 500 : 204))
+    const isFailing = async (): Promise<boolean> => {
+      const { rows } = await stack.pool.query(
+        'SELECT failing_since IS NOT NULL AS failing FROM webhooks WHERE webhook_id = $1',
+        [webhookId],
+      )
+      return rows[0]?.failing
+    }
+    await stack.change(failing)
+    expect(await until(isFailing, { timeoutMs: 5000 })).toBe(true)
+    // The first success repeats the failing request. The second one comes soon after it.
+    for (const attempts of [2, 2]) {
+      await stack.change(working)
+      await stack.waitForCursor(webhookId, failing, (cursor) => cursor.attempts >= attempts)
+    }
+
+    expect(await until(async () => !(await isFailing()), { timeoutMs: 2000 })).toBe(true)
+  })
+
   it('parks a change after three days of failures, and goes on with the next one', async () => {
     const { eventId, receiver, webhookId } = await given()
     receiver.answer(({ body }) => (body.data.no === 1 ? 500 : 204))

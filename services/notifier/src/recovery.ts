@@ -1,4 +1,4 @@
-import { type CursorKey, type Pool, releaseCursors } from '@ticket-line/db'
+import { type CursorKey, type Pool, recordRecovery, releaseCursors } from '@ticket-line/db'
 import type { Clock, Log } from '@ticket-line/shared'
 import type { Endpoint } from './endpoints.js'
 
@@ -15,38 +15,53 @@ export interface RecoveryDeps {
   log: Log
 }
 
+type RecoveringEndpoint = Pick<Endpoint, 'webhookId' | 'failingSinceMs'>
+
 /** Makes all cursors of an endpoint due when it answers again. */
 export interface Recovery {
   failed(webhookId: string): void
   /** Called after each success. Does nothing if the endpoint was not failing. */
-  succeeded(endpoint: Pick<Endpoint, 'webhookId' | 'failingSinceMs'>): void
+  succeeded(endpoint: RecoveringEndpoint): void
   /** Makes all cursors of an endpoint due now. */
   release(webhookId: string): Promise<void>
 }
 
 export function createRecovery({ pool, hurryDeliveries, clock, log }: RecoveryDeps): Recovery {
-  /** Endpoints that have failed in this process since their cursors were last made due. */
+  /** Endpoints that have failed in this process since they last answered. */
   const failing = new Set<string>()
+  /** Endpoints with cursors that wait for a retry although the endpoint has answered since. */
+  const waiting = new Set<string>()
   /** When the cursors of an endpoint were last made due, ms of the steady clock. */
   const releasedAtMs = new Map<string, number>()
 
   async function release(webhookId: string): Promise<void> {
     releasedAtMs.set(webhookId, clock.steadyMs())
     failing.delete(webhookId)
+    waiting.delete(webhookId)
     const eventIds = await releaseCursors(pool, webhookId)
     if (eventIds.length > 0)
       await hurryDeliveries(eventIds.map((eventId) => ({ webhookId, eventId })))
   }
 
+  async function recover({ webhookId, failingSinceMs }: RecoveringEndpoint): Promise<void> {
+    const isFailing = failing.has(webhookId) || failingSinceMs !== null
+    if (!isFailing && !waiting.has(webhookId)) return
+    const sinceMs = clock.steadyMs() - (releasedAtMs.get(webhookId) ?? Number.NEGATIVE_INFINITY)
+    if (sinceMs >= RELEASE_EVERY_MS) return release(webhookId)
+    waiting.add(webhookId)
+    failing.delete(webhookId)
+    if (isFailing) await recordRecovery(pool, webhookId)
+  }
+
   return {
     failed: (webhookId) => void failing.add(webhookId),
-    succeeded({ webhookId, failingSinceMs }) {
-      if (failingSinceMs === null && !failing.has(webhookId)) return
-      const sinceMs = clock.steadyMs() - (releasedAtMs.get(webhookId) ?? Number.NEGATIVE_INFINITY)
-      if (sinceMs < RELEASE_EVERY_MS) return
-      release(webhookId).catch((err) => {
-        failing.add(webhookId)
-        log.warn({ err, webhookId }, 'could not make the deliveries of an endpoint due')
+    succeeded(endpoint) {
+      recover(endpoint).catch((err) => {
+        failing.add(endpoint.webhookId)
+        log.warn(
+          { err, webhookId: endpoint.webhookId },
+          'could not record that an endpoint answers',
+        )
       })
     },
     release,

@@ -328,9 +328,15 @@ export async function giveBackCursor(
   })
 }
 
-const RELEASE = `WITH recovered AS (
-    UPDATE webhooks SET failing_since = NULL WHERE webhook_id = $1 AND failing_since IS NOT NULL
-  ), waiting AS (
+const RECOVER =
+  'UPDATE webhooks SET failing_since = NULL WHERE webhook_id = $1 AND failing_since IS NOT NULL'
+
+/** Records that an endpoint answers. */
+export async function recordRecovery(pool: Pool, webhookId: string): Promise<void> {
+  await pool.query({ name: 'webhooks_recover', text: RECOVER, values: [webhookId] })
+}
+
+const RELEASE = `WITH recovered AS (${RECOVER}), waiting AS (
     SELECT webhook_id, event_id FROM webhook_cursors
     WHERE webhook_id = $1 AND next_attempt_at > now() ORDER BY event_id FOR UPDATE SKIP LOCKED
   )
