@@ -1,6 +1,7 @@
 import type { CommandView, LineClient } from '@ticket-line/line/client'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { unavailable } from '../http/problem.js'
+import { appUnderTest, booked, call, fakeLine } from '../testing/app-under-test.js'
 import { type PollDeps, poll } from './job-routes.js'
 
 beforeEach(() => void vi.useFakeTimers())
@@ -111,5 +112,46 @@ describe('a poll that does not wait', () => {
     await expect(after(0, given([], { line: { find } })(0))).rejects.toMatchObject({
       code: 'unavailable',
     })
+  })
+})
+
+describe('GET /jobs/:jobId', () => {
+  const commandId = 'event-1.000000000aaaaaaaaaaaa.1.0'
+  const request = { type: 'book', eventId: 1, userId: 'ada', caller: 'ada' } as const
+
+  /** Reads a job of which `find` returns this. */
+  function read(view: Pick<CommandView, 'state' | 'ahead' | 'etaSeconds' | 'outcome'>) {
+    vi.useRealTimers()
+    const find = async (): Promise<CommandView> => ({
+      ...request,
+      commandId,
+      acceptedAtMs: 0,
+      ...view,
+    })
+    const app = appUnderTest({ line: fakeLine(booked, find) })
+    return call(app, `GET /jobs/${commandId}`, { as: 'ada' })
+  }
+
+  it.each([
+    [{ state: 'active', ahead: 0, etaSeconds: 0 }, 1, 2],
+    [{ state: 'queued', ahead: 90_000, etaSeconds: 20 }, 16, 24],
+    [{ state: 'queued', ahead: 90_000, etaSeconds: 900 }, 20, 30],
+    // Without an estimate, 1,000 decisions a second are assumed.
+    [{ state: 'queued', ahead: 3, etaSeconds: null }, 1, 2],
+    [{ state: 'queued', ahead: 9000, etaSeconds: null }, 8, 12],
+  ] as const)('sends %j with a Retry-After of %i to %i s', async (view, least, most) => {
+    const { json, headers } = await read(view)
+
+    expect(json).toMatchObject(view)
+    expect(Number(headers.get('retry-after'))).toBeGreaterThanOrEqual(least)
+    expect(Number(headers.get('retry-after'))).toBeLessThanOrEqual(most)
+  })
+
+  it('sends neither an estimate nor Retry-After once the job is done', async () => {
+    const outcome = { outcome: 'booked', bookingId: '1-1', decidedAtMs: 5 } as const
+    const { json, headers } = await read({ state: 'done', ahead: null, etaSeconds: null, outcome })
+
+    expect(json).toMatchObject({ state: 'done', ahead: null, etaSeconds: null })
+    expect(headers.get('retry-after')).toBeNull()
   })
 })
