@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import { pruneWebhooks, readWebhookLag } from '@ticket-line/db'
 import { Queue } from 'bullmq'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { until } from '../../tools/dev-stack/wait.mjs'
@@ -185,6 +186,57 @@ describe('notifiers', () => {
       { kind: 'replay', count: 2 },
       { kind: 'test', count: 1 },
     ])
+  })
+
+  it('remove attempts that are too many or too old, and cursors of deleted webhooks', async () => {
+    const { pool } = stack
+    const { webhookId } = await stack.addWebhook()
+    const other = await stack.addWebhook()
+    const addAttempts = (id: string, count: number, age: string) =>
+      pool.query(
+        `INSERT INTO webhook_attempts (webhook_id, event_id, first_no, last_no, message_id, attempt,
+            kind, state, at, took_ms)
+          SELECT $1, 1, n, n, 'msg', 1, 'live', 'delivered', now() - $3::interval, 1
+          FROM generate_series(1, $2::int) AS n`,
+        [id, count, age],
+      )
+    await addAttempts(webhookId, 1200, '1 day')
+    await addAttempts(other.webhookId, 10, '31 days')
+    await addAttempts(other.webhookId, 10, '29 days')
+    await pool.query(
+      `INSERT INTO webhook_cursors (webhook_id, event_id, delivered_no, announced_no)
+        VALUES ($1, 1, 0, 0), (gen_random_uuid(), 1, 0, 0)`,
+      [webhookId],
+    )
+    const removed = await pruneWebhooks(pool, new AbortController().signal)
+
+    expect(removed).toBe(200 + 10 + 1)
+    const { rows } = await pool.query(
+      `SELECT count(*)::int AS count, min(first_no)::int AS first FROM webhook_attempts
+        GROUP BY webhook_id ORDER BY count`,
+    )
+    expect(rows).toEqual([
+      { count: 10, first: 1 },
+      { count: 1000, first: 201 },
+    ])
+  })
+
+  it('report changes that wait for endpoints, and the age of those that were never sent', async () => {
+    const { pool, receiver } = stack
+    await addEvent(pool, 1)
+    await stack.addWebhook()
+    const notifier = await stack.addNotifier()
+    receiver.answer(() => new Promise((resolve) => setTimeout(resolve, 300, 204)))
+    await stack.change(1, 20)
+    await receiver.waitFor(() => receiver.received.length > 4)
+    const lag = await readWebhookLag(pool)
+    expect(lag.changes).toBeGreaterThan(5)
+    expect(lag.changes).toBeLessThan(20)
+    expect(lag.seconds).toBeGreaterThan(1)
+    expect(lag.seconds).toBeLessThan(30)
+    const metrics = await (await fetch(`${notifier.url}/metrics`)).text()
+    expect(metrics).toMatch(/ticket_line_webhook_attempts_total\{result="delivered"\} [1-9]/)
+    expect((await fetch(`${notifier.url}/readyz`)).status).toBe(200)
   })
 
   it('refuse to start without the key of the secrets', async () => {
