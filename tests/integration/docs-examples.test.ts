@@ -70,7 +70,7 @@ describe('the examples of /docs', () => {
     const statuses: Record<string, number> = {}
     let token: string | undefined
     for (const { name, method, path, body } of examples) {
-      if (NEEDS_ANOTHER_RESPONSE.includes(name)) continue
+      if (NEEDS_ANOTHER_RESPONSE.includes(name) || name.includes('/webhooks/{id}')) continue
       const isForStaff = /^\/users|^\/initialize|\/bookings|\/waiting-list/.test(path)
       const options: RequestOptions = {}
       if (isForStaff) options.token = admin

@@ -43,7 +43,7 @@ const changesQuery = z.object({
     .transform(Number)
     .refine(Number.isSafeInteger, numberError)
     .default(0)
-    .meta({ description: 'The `next` of the previous page. 0 by default.', example: '1025' }),
+    .meta({ description: 'The `next` of the previous page. 0 by default.', example: '0' }),
   limit: limitParameter(1000),
   type: wordsParameter(CHANGE_TYPES).optional().meta({
     description: 'Only changes of this type. Several are separated by commas.',
