@@ -359,12 +359,15 @@ describe('a long poll for changes', () => {
       )
       return Number(row?.reads)
     }
-    const waiting = Array.from({ length: clients }, () => wait(eventId, '?after=1', 25))
-    await sleep(3000)
-    const before = await reads()
-    await sleep(2500)
-    // The clients read no changes while they wait, and use no connections.
-    expect((await reads()) - before).toBeLessThan(10)
+    const waiting = Array.from({ length: clients }, () => wait(eventId, '?after=1', 30))
+    // The clients read no changes while they wait, and use no connections. PostgreSQL counts the
+    // first read of a client up to 10 s later, when its connection has been idle for that long.
+    const isQuiet = async (): Promise<boolean> => {
+      const before = await reads()
+      await sleep(2500)
+      return (await reads()) - before < 10
+    }
+    expect(await until(isQuiet, { timeoutMs: 20_000, everyMs: 0 })).toBe(true)
     const [busy] = await kit.query<{ count: string }>(
       `SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state <> 'idle' AND pid <> pg_backend_pid()`,
     )
