@@ -7,6 +7,7 @@ import { type Servers, startServers } from '../stack/servers.ts'
 import { compareWithBaseline } from './baseline.ts'
 import { measureBullmqAlone } from './bullmq-alone.ts'
 import { measureDue } from './due.ts'
+import { measureDueEvents } from './due-events.ts'
 import { measureEta } from './eta.ts'
 import { growths } from './growth.ts'
 import { measureHolds } from './holds.ts'
@@ -26,11 +27,15 @@ import { comparedNames, comparedWorkload } from './workloads.ts'
 const BULLMQ_ALONE = 'bullmq-alone'
 /** This workload compares `etaSeconds` with the real waits. */
 const ETA = 'eta'
-/** These workloads measure windows of one deployment instead of rounds of several. */
-const WINDOWS: Record<string, { title: string; measure: typeof measureDue }> = {
+/** These workloads measure one deployment instead of rounds of several. */
+const OF_ONE_DEPLOYMENT: Record<string, { title: string; measure: typeof measureDue }> = {
   due: {
     title: 'bookings of one event while 10,000 holds or promotions of another come due',
     measure: measureDue,
+  },
+  'due-events': {
+    title: '10,000 events that come due in the same instant',
+    measure: measureDueEvents,
   },
   holds: { title: 'one hot event whose tickets are held and confirmed', measure: measureHolds },
 }
@@ -47,7 +52,7 @@ async function main(): Promise<void> {
     const names = [
       ...comparedNames,
       ...Object.keys(growths),
-      ...Object.keys(WINDOWS),
+      ...Object.keys(OF_ONE_DEPLOYMENT),
       ETA,
       STREAMS,
       WEBHOOKS,
@@ -98,10 +103,10 @@ async function benchAll(servers: Servers, options: BenchOptions, cores: string):
 async function benchOne(servers: Servers, options: BenchOptions): Promise<void> {
   const name = options.workload as string
   if (name === BULLMQ_ALONE) return benchBullmqAlone(servers, options)
-  const windows = WINDOWS[name]
-  if (windows !== undefined) {
-    say(`${windows.title}:`)
-    if (!(await windows.measure(servers, options.settings, say))) process.exitCode = 1
+  const ofOne = OF_ONE_DEPLOYMENT[name]
+  if (ofOne !== undefined) {
+    say(`${ofOne.title}:`)
+    if (!(await ofOne.measure(servers, options.settings, say))) process.exitCode = 1
     return
   }
   if (name === ETA) {

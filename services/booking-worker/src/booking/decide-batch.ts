@@ -149,23 +149,28 @@ function decideByEvent(batch: BatchState, command: AcceptedCommand, nowMs: numbe
     const changes = settle(state, nowMs, (step) => apply(state, step))
     return { outcome: { outcome: 'settled', decidedAtMs: nowMs }, changes }
   }
-  const freeBefore = state.availableTickets
-  const decision = decide(state, command, nowMs)
-  if (decision.changes.length > 0) {
-    apply(state, decision.changes)
-    follow(state, decision, refill(state))
-    follow(state, decision, availability(state, freeBefore))
-    follow(state, decision, reschedule(state, decision.changes, nowMs))
-  }
-  if (decision.outcome.outcome === 'configured') decision.outcome.event = viewOf(state)
-  return decision
+  const { outcome, changes } = decide(state, command, nowMs)
+  const all = changes.length === 0 ? changes : applyWithFollowing(state, changes, nowMs)
+  return outcome.outcome === 'configured'
+    ? { outcome: { ...outcome, event: viewOf(state) }, changes: all }
+    : { outcome, changes: all }
 }
 
-/** Applies what follows from a decision, and adds it to its changes. */
-function follow(state: EventState, decision: Decision, following: readonly Change[]): void {
-  if (following.length === 0) return
+/** Applies what a command changes, and what follows from it. @returns all of it, in order */
+function applyWithFollowing(
+  state: EventState,
+  changes: readonly Change[],
+  nowMs: number,
+): readonly Change[] {
+  const freeBefore = state.availableTickets
+  apply(state, changes)
+  const refilled = refill(state)
+  apply(state, refilled)
+  const following = [...availability(state, freeBefore), ...reschedule(state, changes, nowMs)]
   apply(state, following)
-  decision.changes = [...decision.changes, ...following]
+  return refilled.length + following.length === 0
+    ? changes
+    : [...changes, ...refilled, ...following]
 }
 
 function apply(state: EventState, changes: readonly Change[]): void {
