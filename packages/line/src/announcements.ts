@@ -3,7 +3,7 @@
  * and the number of the last change of each. Workers announce after COMMIT.
  *
  * Announcements travel by pub/sub, so one that nobody receives costs almost nothing. Any of them
- * may be lost. Whoever needs every change also reads the numbers in PostgreSQL now and then.
+ * may be lost. A process that needs every change also reads the numbers in PostgreSQL.
  */
 import { isEventId, type LineLayout } from '@ticket-line/shared'
 import type { Redis } from 'ioredis'

@@ -76,7 +76,7 @@ function answerTo(question: Buffer, type: number, addresses: string[]): Buffer {
 
 const send = (timeoutMs = 5000): Promise<SendResult> =>
   createSender({
-    // Stands for a public address.
+    // This test takes it for a public address.
     rules: { allowHttp: true, allowedHosts: new Set(['127.0.0.1']) },
     resolve: resolveByDns([dnsServer]),
     timeoutMs,

@@ -209,7 +209,7 @@ describe('a client that waits for the decision', () => {
   })
 })
 
-describe('the time until the decision that an accepted client is told', () => {
+describe('the wait that a 202 response estimates', () => {
   const admission: SubmitterDeps['admission'] = {
     admit: (_lineName, counts) => new Map(counts),
     takeBack: () => undefined,

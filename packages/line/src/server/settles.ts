@@ -2,9 +2,10 @@
  * A settle applies what has come due for an event. The workers' clock adds it when a deadline has
  * passed, and a worker adds the next one after a batch that leaves something due.
  *
- * An event has at most one undecided settle, whoever adds it. A mark in Redis ensures this; see
- * `mark-settles.lua`. If a mark or a settle is lost, the event is late until the clock adds the
- * next settle. If an event gets two settles, the second finds less to do, or nothing.
+ * An event has at most one undecided settle, no matter which process adds it. A mark in Redis
+ * ensures this; see `mark-settles.lua`. If a mark or a settle is lost, the event is late until the
+ * clock adds the next settle. If an event gets two settles, the second finds less to do, or
+ * nothing.
  */
 import {
   type Clock,
