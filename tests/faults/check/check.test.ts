@@ -561,6 +561,32 @@ describe('check of a run with holds', () => {
     expect(findingsWithHolds(refuseEarly('event_canceled', cancellation))).toEqual([])
   })
 
+  it.each([
+    ['ends with a request that resumed the sale', false, ['wrongAnswers']],
+    ['does not end with a repeat of a request that resumed the sale earlier', true, []],
+  ])('knows that a pause %s', (_, replayed, promises) => {
+    const falsify: Falsify = (evidence) => {
+      const [first] = evidence.history.commands as [CommandCall]
+      const change = (
+        sales: 'open' | 'paused',
+        sentAtMs: number,
+        repeats: boolean,
+      ): CommandCall => ({
+        ...first,
+        type: 'configure',
+        patch: { sales },
+        sentAtMs,
+        endedAtMs: sentAtMs + 10,
+        answer: { status: 200, replayed: repeats, body: {} },
+      })
+      refuseEarly('sales_paused')(evidence)
+      evidence.history.commands.push(change('paused', 900, false), change('open', 950, replayed))
+    }
+    expect(findingsWithHolds(falsify).filter((promise) => promise === 'wrongAnswers')).toEqual(
+      promises,
+    )
+  })
+
   it('accepts the claim that a lapsed hold leaves behind', () => {
     const falsify: Falsify = ({ rows }) => {
       rows.claims.push({ eventId: 1, userId: 'bob', kind: 'lapsed', sequence: 2 })

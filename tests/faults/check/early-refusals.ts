@@ -41,8 +41,9 @@ const began = (change: CommandCall, call: CommandCall): boolean => change.sentAt
 
 function mayBePaused(call: CommandCall, changes: CommandCall[]): boolean {
   const pauses = changes.filter(({ patch }) => patch?.sales === 'paused')
+  // A repeated answer says what an earlier request did, perhaps before the pause.
   const resumes = changes.filter(
-    ({ patch, answer }) => patch?.sales === 'open' && answer?.status === 200,
+    ({ patch, answer }) => patch?.sales === 'open' && answer?.status === 200 && !answer.replayed,
   )
   return pauses.some(
     (pause) =>

@@ -17,7 +17,6 @@ export interface BookedTicket {
 }
 
 // `free` picks the bookings that can be made; every later CTE reads only from it. It looks each row
-// `free` picks the bookings that can be made; every later CTE reads only from it. It looks each row
 // up by its key, as in `load.ts`. The clock is read once, so that no booking is dated outside the
 // sale. `free` sees the snapshot taken at the start of the statement. Claims, commands and keys that
 // were committed since then raise a unique violation. An event row that was updated since then has a
