@@ -1,6 +1,6 @@
 /**
- * Runs the receiver against a running ticket-line: one ticket comes back, and the next person on the
- * waiting list gets a mail. `README.md` explains how to start it.
+ * Runs the receiver against a running ticket-line: one ticket comes back, and the next person on
+ * the waiting list gets a mail. `README.md` explains how to start it.
  */
 import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
@@ -33,7 +33,8 @@ token = (await call('POST', '/login', { userId, password })).token
 const sale = { name: 'Promotion mail example', totalTickets: 1, offerSeconds: 600, listed: false }
 const { eventId } = await call('POST', '/events', sale)
 
-// The URL of the receiver is registered first, because the answer has the secret that it needs.
+// The webhook is created before the receiver starts, because the response has the secret that the
+// receiver needs.
 const port = Number(process.env['PORT'] ?? 8025)
 const webhook = await call('POST', '/webhooks', {
   url: `http://127.0.0.1:${port}/`,
@@ -48,8 +49,8 @@ const receiver = createReceiver({
 }).listen(port, '127.0.0.1')
 try {
   await once(receiver, 'listening')
-  const { port: listens } = receiver.address() as AddressInfo
-  console.log(`Event ${eventId} has 1 ticket. Its changes are sent to port ${listens}.`)
+  const { port: openPort } = receiver.address() as AddressInfo
+  console.log(`Event ${eventId} has 1 ticket. Its promotions are sent to port ${openPort}.`)
 
   await call('POST', '/book', { eventId, userId: 'ada@example.com' })
   await call('POST', '/book', { eventId, userId: 'bob@example.com' })
@@ -57,7 +58,7 @@ try {
   console.log('Ada has canceled. Bob, who is on the waiting list, gets an offer.')
 
   for (const deadline = Date.now() + 60_000; mailbox.mails.length === 0; await sleep(50))
-    if (Date.now() > deadline) throw new Error('No mail within a minute. Does a notifier run?')
+    if (Date.now() > deadline) throw new Error('No mail within a minute. Is a notifier running?')
   for (const { to, source } of mailbox.mails) console.log(`Mail to ${to.join(', ')}:\n${source}`)
 } finally {
   await call('DELETE', `/webhooks/${webhook.id}`)

@@ -3,18 +3,20 @@ import { text } from 'node:stream/consumers'
 import { createTransport } from 'nodemailer'
 import { Webhook } from 'standardwebhooks'
 
-/** What ticket-line sends. A promotion with `expiresAt` is an offer, to be confirmed by then. */
+/**
+ * What ticket-line sends. A promotion with `expiresAt` is an offer: confirm it before that time.
+ */
 type Message =
   | { type: 'waitlist.promoted'; data: { eventId: number; userId: string; expiresAt?: string } }
   | { type: 'webhook.test' }
 
-/** Mails everybody who is promoted. The user ids of this example are mail addresses. */
+/** Creates a server that mails everybody who is promoted. User ids must be mail addresses. */
 export function createReceiver(options: { secret: string; smtpUrl: string; from: string }): Server {
   const webhook = new Webhook(options.secret)
   const mailer = createTransport(options.smtpUrl, { from: options.from })
   const mailed = new Set<string>()
 
-  /** @returns the status of the answer: ticket-line sends a message again until it gets 2xx */
+  /** @returns the status of the response; ticket-line sends a message again until it gets 2xx */
   async function receive(body: string, headers: Record<string, string>): Promise<number> {
     let message: Message
     try {

@@ -1,4 +1,4 @@
-/** SQL of times. Code has times as numbers, which the driver would otherwise parse into a Date. */
+/** SQL of times. In code, times are numbers. The driver would parse a `timestamptz` into a Date. */
 
 /** SQL of a time as ms since 1970. */
 export const msOf = (time: string): string => `(extract(epoch FROM ${time}) * 1000)::float8`

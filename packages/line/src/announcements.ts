@@ -1,8 +1,8 @@
 /**
- * An announcement tells everybody who follows changes that events have new ones: it names events
- * and the number of the last change of each. Workers announce after COMMIT.
+ * An announcement says that events have new changes: it names events and the number of the last
+ * change of each. Workers announce after COMMIT.
  *
- * Announcements travel by pub/sub, so one that nobody receives costs almost nothing. Any of them
+ * Announcements are pub/sub messages, so one that nobody receives costs almost nothing. Any of them
  * may be lost. A process that needs every change also reads the numbers in PostgreSQL.
  */
 import { isEventId, type LineLayout } from '@ticket-line/shared'

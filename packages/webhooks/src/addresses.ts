@@ -9,7 +9,9 @@ export const MAX_WEBHOOK_URL_LENGTH = 2000
 export interface AddressRules {
   /** True if URLs may begin with `http://`. */
   allowHttp: boolean
-  /** Hosts whose addresses are not checked, as {@link hostOf} writes them, with or without a port. */
+  /**
+   * Hosts whose addresses are not checked, in the form of {@link hostOf}, with or without a port.
+   */
   allowedHosts: ReadonlySet<string>
 }
 
@@ -58,8 +60,8 @@ export function isAllowed(host: string, url: URL, { allowedHosts }: AddressRules
 }
 
 /**
- * Checks the URL of a webhook without resolving its name. `URL` has already converted every
- * spelling of an IPv4 address (decimal, octal, hexadecimal, fullwidth digits) to the usual one.
+ * Checks the URL of a webhook without resolving its name. `URL` converts every spelling of an IPv4
+ * address (decimal, octal, hexadecimal, fullwidth digits) to the usual one before it is checked.
  *
  * @returns the parsed URL, or what is wrong with it
  */
@@ -69,7 +71,7 @@ export function checkUrl(text: string, rules: AddressRules): URL | string {
   }
   // `URL` removes white space and control characters without an error, and takes a backslash for a
   // slash. Other parsers do not.
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what must not be in it
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: a URL must not contain them
   const url = /[\u0000-\u0020\u007f\\]/.test(text) ? null : URL.parse(text)
   const schemes = rules.allowHttp ? ['https:', 'http:'] : ['https:']
   if (url === null || !schemes.includes(url.protocol)) {
@@ -85,7 +87,7 @@ export function checkUrl(text: string, rules: AddressRules): URL | string {
   return url
 }
 
-/** Names that never belong to a public host (RFC 6761, section 6.3). */
+/** True if a name never belongs to a public host (RFC 6761, section 6.3). */
 function isLocalName(host: string): boolean {
   return host === '' || host === 'localhost' || host.endsWith('.localhost')
 }
@@ -94,20 +96,20 @@ function isLocalName(host: string): boolean {
 const GLOBAL_IPV6 = ipaddr.IPv6.parseCIDR('2000::/3')
 
 /**
- * Public addresses that lead into the network of a cloud: the platform of Azure answers virtual
- * machines at the first one. The metadata services of other clouds have link-local, shared or
+ * Public addresses that lead into the network of a cloud. At 168.63.129.16, the platform of Azure
+ * answers its virtual machines. The metadata services of other clouds have link-local, shared or
  * unique local addresses.
  */
 const NOT_PUBLIC = new Set(['168.63.129.16'])
 
 /**
- * True if an address is public: it is in no range with a special purpose, and contains no IPv4
- * address as mapped addresses, 6to4, Teredo and NAT64 do.
+ * True if an address is public: it is in no range with a special purpose, and it does not contain
+ * an IPv4 address, as mapped, 6to4, Teredo and NAT64 addresses do.
  *
- * @param address as PostgreSQL, DNS or `URL` write it; other spellings are not public
+ * @param address in the spelling of PostgreSQL, DNS or `URL`; any other spelling is not public
  */
 export function isPublicAddress(address: string): boolean {
-  // `isIP` accepts only the usual spelling of IPv4; `ipaddr.js` alone accepts octal numbers, too.
+  // `isIP` accepts only the usual spelling of IPv4. `ipaddr.js` would also accept octal numbers.
   if (isIP(address) === 0 || address.includes('%') || NOT_PUBLIC.has(address)) return false
   const parsed = ipaddr.parse(address)
   if (parsed.range() !== 'unicast') return false

@@ -1,6 +1,7 @@
 /**
- * Name of the BullMQ queue with the work of the notifier. Its keys are in the first shard of the
- * installation. PostgreSQL is the truth: a sweep of the notifier finds deliveries that Redis lost.
+ * Name of the BullMQ queue with the work of the notifiers. Its keys are in the first shard of the
+ * installation. If Redis loses a job `deliver`, a notifier finds its cursor in PostgreSQL and adds
+ * the job again.
  */
 export const WEBHOOK_QUEUE = 'webhooks'
 
@@ -21,7 +22,7 @@ export interface WebhookJobs {
 
 export type WebhookJobName = keyof WebhookJobs
 
-/** How many jobs the dashboard can show after their end, by how they ended. */
+/** How many completed and how many failed jobs Redis keeps for the dashboard. */
 export const WEBHOOK_JOB_OPTIONS = {
   removeOnComplete: { count: 100 },
   removeOnFail: { count: 1000 },

@@ -6,7 +6,7 @@ import {
   shownChangeOf,
 } from '@ticket-line/shared'
 
-/** How many changes one request carries: exactly one, or 1 to {@link MAX_BATCH_CHANGES}. */
+/** How many changes a request has: exactly one, or 1 to {@link MAX_BATCH_CHANGES}. */
 export type WebhookFormat = 'single' | 'batch'
 
 /** Maximum number of changes in a request of the format `batch`. */
@@ -18,8 +18,8 @@ export const BATCH_TYPE = 'changes.batch'
 export const TEST_TYPE = 'webhook.test'
 
 /**
- * A change as receivers see it: like in the feed, but without texts that people wrote. A receiver
- * reads the rest from the API.
+ * A change as receivers see it. It has the members of a change in the feed, except for texts that
+ * people wrote. A receiver reads these from the API.
  */
 export type ChangeData = { eventId: number } & Omit<ShownChange, 'type' | 'at' | 'data'> &
   Omit<ShownChangeData, 'settings'>
@@ -33,8 +33,8 @@ export interface ChangePayload<Data = ChangeData> {
 }
 
 /**
- * The payload of the format `single`. If the epoch differs from that of an earlier message, the
- * database was restored and numbers of changes are given out again.
+ * The payload of the format `single`. If its epoch differs from that of an earlier message, the
+ * database was restored, and numbers of changes are given out a second time.
  */
 export type SinglePayload = ChangePayload<{ epoch: string } & ChangeData>
 

@@ -24,7 +24,9 @@ const SECRET_PREFIX = 'whsec_'
 
 /** A key of `WEBHOOK_SECRET_KEY`. */
 export interface SecretKey {
-  /** Stored with what the key encrypts. It shows nothing of the key. */
+  /**
+   * Stored with each encrypted secret, so that its key can be found. It reveals nothing of the key.
+   */
   id: Buffer
   key: KeyObject
 }
@@ -48,7 +50,7 @@ export function readSecretKeys(env: EnvReader, production: boolean): SecretKeys 
 }
 
 const ENCODED_KEY = /^(?:[0-9a-f]{64}|[A-Za-z0-9+/_-]{43}=?)$/i
-/** Random bytes have more different characters in either encoding. */
+/** How many different characters a key must have. Random bytes have more in either encoding. */
 const MIN_VARIETY = 8
 
 function secretKeyOf(text: string, production: boolean): SecretKey {
@@ -70,7 +72,7 @@ function secretKeyOf(text: string, production: boolean): SecretKey {
   }
 }
 
-/** A new signing secret, as the owner of the webhook gets it once. */
+/** Makes a signing secret, in the form in which the owner of the webhook gets it once. */
 export function newSecret(): string {
   return `${SECRET_PREFIX}${randomBytes(SECRET_BYTES).toString('base64')}`
 }
@@ -78,8 +80,8 @@ export function newSecret(): string {
 /**
  * Encrypts a signing secret for the database: form, key id, nonce, ciphertext, tag.
  *
- * @param webhookId authenticated with it, so that the secret of one webhook cannot be put into the
- * row of another
+ * @param webhookId authenticated together with the secret, so that the secret of one webhook cannot
+ * be decrypted in the row of another
  */
 export function encryptSecret(keys: SecretKeys, webhookId: string, secret: string): Buffer {
   const [{ id, key }] = keys
@@ -96,7 +98,7 @@ export class SecretError extends Error {
   override name = 'SecretError'
 }
 
-/** @throws SecretError if no key is the right one, or the stored bytes were changed */
+/** @throws SecretError if the key is missing, or if the stored bytes were changed */
 export function decryptSecret(keys: SecretKeys, webhookId: string, stored: Buffer): string {
   const head = stored.subarray(0, HEAD_BYTES)
   if (head[0] !== FORM || stored.length <= HEAD_BYTES + NONCE_BYTES + TAG_BYTES) {

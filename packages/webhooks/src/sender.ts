@@ -7,14 +7,15 @@ import { type AddressRules, checkUrl, hostOf, isAllowed, isPublicAddress } from 
 
 /** How long a request may take, from resolving the name to the end of the answer, ms. */
 export const SEND_TIMEOUT_MS = 15_000
-/** How many bytes of an answer are read. Then the connection is closed. */
+/** How many bytes of an answer the sender reads before it closes the connection. */
 export const MAX_ANSWER_BYTES = 64 * 1024
 
-/** How long one question to a DNS server may take, ms, and how often it is asked. */
+/** How long a DNS server may take to answer a query, ms. */
 const DNS_TIMEOUT_MS = 3000
+/** How often a query is sent. */
 const DNS_TRIES = 2
 
-/** Why there was no answer. */
+/** Why a request got no answer. */
 export type SendError =
   /** The URL, or an address of its host, is not allowed. */
   | 'address_not_allowed'
@@ -34,7 +35,9 @@ export type SendError =
 export interface SendAnswer {
   kind: 'answered'
   status: number
-  /** How long the receiver asked the sender to wait (`Retry-After`), ms; undefined if it did not. */
+  /**
+   * How long the receiver asked the sender to wait (`Retry-After`), ms; undefined if it did not.
+   */
   retryAfterMs: number | undefined
   /** How many bytes of the body were read. */
   bytes: number
@@ -54,14 +57,14 @@ export interface SendRequest {
   signal?: AbortSignal | undefined
 }
 
-/** Finds the addresses of a host. Rejects if it has none. */
+/** Finds the addresses of a host. If it has none, the promise rejects or the list is empty. */
 export type Resolve = (host: string, signal: AbortSignal) => Promise<string[]>
 
 export interface SenderOptions {
   rules: AddressRules
   /** Default {@link SEND_TIMEOUT_MS}. */
   timeoutMs?: number
-  /** How names are resolved; by default {@link resolveByDns}. */
+  /** Resolves the names of hosts; by default {@link resolveByDns}. */
   resolve?: Resolve
   /** Certificates (PEM) that are trusted instead of the usual ones. */
   ca?: string
@@ -73,16 +76,17 @@ export interface Sender {
 }
 
 /**
- * Sends requests to URLs that other people chose, and never into the network of this process.
+ * Creates a sender for URLs that other people chose. It connects only to public addresses, and to
+ * hosts that the operator allows.
  *
- * The name of the host is resolved once for each request. If one of its addresses is not public,
- * nothing is sent. The connection goes to one of the addresses that were checked, so it does not
- * matter if the DNS server gives another answer a moment later. Redirects are not followed, proxies
- * from the environment are not used, and each request has a connection of its own.
+ * It resolves the name of the host once for each request. If one of the addresses is not public, it
+ * sends nothing. It connects to one of the addresses that it has checked, so it does not matter if
+ * the DNS server gives another answer a moment later. It follows no redirects and uses no proxy
+ * from the environment, and each request has a connection of its own.
  */
 export function createSender(options: SenderOptions): Sender {
   const { rules, timeoutMs = SEND_TIMEOUT_MS, resolve = resolveByDns(), ca } = options
-  // Agents of its own use no proxy from the environment.
+  // The agents of Node may use a proxy from the environment. These do not.
   const plain = new http.Agent({ keepAlive: false })
   const secure = new https.Agent({ keepAlive: false, ...(ca !== undefined && { ca }) })
 
@@ -126,7 +130,8 @@ export function createSender(options: SenderOptions): Sender {
         'user-agent': `ticket-line/${VERSION}`,
       },
       agent: isSecure ? secure : plain,
-      // The name that TLS sends and checks. It must not be an address (RFC 6066, section 3).
+      // The name that TLS sends, and expects in the certificate. It must not be an address (RFC
+      // 6066, section 3).
       ...(isSecure && { servername: isName ? host : '' }),
       // Not called if the host is an address.
       lookup: lookupAmong(addresses),
@@ -178,7 +183,11 @@ class SendFailure extends Error {
   }
 }
 
-/** Waits for work that cannot be aborted. @throws the reason of the signal */
+/**
+ * Waits for work that cannot be aborted, at most until the signal is.
+ *
+ * @throws the reason of the signal
+ */
 function orAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   return new Promise((resolve, reject) => {
     const onAbort = (): void => reject(signal.reason)
@@ -189,10 +198,10 @@ function orAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
 }
 
 /**
- * Asks DNS servers for both kinds of address. Unlike the operating system's lookup, a slow server
- * does not occupy a thread of Node's pool, and a question can be given up.
+ * Asks DNS servers for the IPv4 and the IPv6 addresses of a host. The lookup of the operating
+ * system would occupy a thread of Node's pool while a server is slow, and cannot be canceled.
  *
- * @param servers addresses with ports; by default the servers that the machine is set up with
+ * @param servers addresses with ports; by default the servers that the machine is configured with
  */
 export function resolveByDns(servers?: readonly string[]): Resolve {
   return async (host, signal) => {
@@ -209,18 +218,21 @@ export function resolveByDns(servers?: readonly string[]): Resolve {
   }
 }
 
-/** Also knows names from `/etc/hosts` and the like, which hosts of an installation may have. */
+/**
+ * Asks the operating system for the addresses of a host. It also knows names from `/etc/hosts`,
+ * which hosts in the network of an installation may have.
+ */
 async function askOperatingSystem(host: string): Promise<string[]> {
   const found = await lookup(host, { all: true })
   return found.map(({ address }) => address)
 }
 
-/** A lookup that knows only addresses that were checked. */
+/** Creates a `lookup` for Node that returns the addresses that were checked, whatever the host. */
 function lookupAmong(addresses: readonly string[]): LookupFunction {
   const found = addresses.map((address) => ({ address, family: isIP(address) }))
   return (_host, { all }, callback) => {
     const [first] = found
-    // Node calls back in a later turn, too.
+    // Node's own `lookup` calls back in a later turn, too.
     process.nextTick(() => {
       if (all) callback(null, found)
       else callback(null, first?.address ?? '', first?.family)
@@ -228,23 +240,24 @@ function lookupAmong(addresses: readonly string[]): LookupFunction {
   }
 }
 
-/** Codes of errors before a connection is made. */
+/** Codes of errors that happen before there is a connection. */
 const NOT_CONNECTED =
   /^(?:ECONNREFUSED|EHOSTUNREACH|ENETUNREACH|EHOSTDOWN|ENETDOWN|ETIMEDOUT|EADDRNOTAVAIL|EACCES|EPERM|EINVAL)$/
-/** Codes of errors of a connection, and of Node's HTTP parser. */
+/** Codes of errors of a connection, and (`HPE_`) of Node's HTTP parser. */
 const LOST = /^(?:ECONNRESET|ECONNABORTED|EPIPE|HPE_)/
 
 function toFailure(error: NodeJS.ErrnoException, isSecure: boolean): SendFailure {
   const { code = '' } = error
   if (NOT_CONNECTED.test(code)) return new SendFailure('connection_failed')
-  // OpenSSL has a code of its own for each fault of a certificate.
+  // All other codes are of TLS. OpenSSL has one for each fault of a certificate.
   return new SendFailure(isSecure && !LOST.test(code) ? 'tls_failed' : 'connection_lost')
 }
 
 /**
- * Reads and forgets the body of an answer: its status alone counts.
+ * Reads the body of an answer without keeping it, because only the status counts.
  *
- * @param onEnd Called once, when the body ends, is too long, takes too long, or is cut off.
+ * @param onEnd Called once with the number of bytes that were read, when the body ends, is too
+ * long, takes too long, or is cut off.
  */
 function discard(answer: IncomingMessage, onEnd: (bytes: number) => void): void {
   let bytes = 0
@@ -252,7 +265,7 @@ function discard(answer: IncomingMessage, onEnd: (bytes: number) => void): void 
     bytes += chunk.length
     if (bytes >= MAX_ANSWER_BYTES) answer.destroy()
   })
-  // Follows as `close`.
+  // `close` follows.
   answer.on('error', () => undefined)
   answer.on('close', () => onEnd(Math.min(bytes, MAX_ANSWER_BYTES)))
 }

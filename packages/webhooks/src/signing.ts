@@ -10,22 +10,22 @@ export interface SignedHeaders {
   'webhook-signature': string
 }
 
-/** What the id of a message is derived from. */
+/** Everything that the id of a message is derived from. */
 export interface MessageIdentity {
   /** The epoch of the installation. */
   epoch: string
   eventId: number
-  /** The first change in the message. */
+  /** Number of the first change in the message. */
   no: number
-  /** The last change in the message; the same as `no` in the format `single`. */
+  /** Number of the last change in the message; the same as `no` in the format `single`. */
   lastNo: number
   webhookId: string
 }
 
 /**
  * The `webhook-id` of a message. It is the same in every attempt and in every replay, so a receiver
- * can recognize a message that it has already processed. It depends on the last change, too,
- * because a batch may have more changes in a later attempt. Such a batch is another message.
+ * can recognize a message that it has already processed. It also depends on the last change,
+ * because a replay may divide the changes into other batches. Such a batch is another message.
  */
 export function messageIdOf({ epoch, eventId, no, lastNo, webhookId }: MessageIdentity): string {
   const text = [epoch, eventId, no, lastNo, webhookId].join('/')

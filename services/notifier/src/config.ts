@@ -17,7 +17,7 @@ import {
 
 /** The configuration of a notifier process. `docs/configuration.md` lists the variables. */
 export interface NotifierConfig extends Basics {
-  /** The notifier uses no line. It has the layout to check that it belongs to the installation. */
+  /** Says where the queue of webhooks is, and is checked against that of the installation. */
   layout: LineLayout
   /** Address of `/livez`, `/readyz` and `/metrics`. */
   host: string
@@ -27,13 +27,13 @@ export interface NotifierConfig extends Basics {
   metricsToken: string | undefined
   poolSize: number
   /**
-   * How long a stopping process may take, ms. Requests that are not answered after half of it are
-   * cut off and sent again by another notifier.
+   * How long a stopping process may take, ms. After half of that time it cuts off the requests that
+   * have no answer, and another notifier sends them again.
    */
   shutdownGraceMs: number
   /** The keys that decrypt the secrets of webhooks. */
   secretKeys: SecretKeys
-  /** Which addresses webhooks may have. */
+  /** Which URLs and addresses webhooks may have. */
   addressRules: AddressRules
 }
 

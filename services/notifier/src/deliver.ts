@@ -22,21 +22,23 @@ import type { Slots } from './slots.js'
 export type DeliveryResult =
   /** The cursor is not due, or another notifier has claimed it. */
   | { kind: 'not_due' }
-  /** The cursor is given back, and may be due. */
+  /** The claim has ended, and the cursor may be due again. */
   | { kind: 'given_back' }
   /** An attempt failed. The next one is due after this time, ms. */
   | { kind: 'retry'; inMs: number }
 
 /**
- * A claim lasts a little longer than a request can take, ms. If a notifier dies, another one may
- * continue after that time.
+ * How long a claim lasts, ms: a little longer than a request can take. If a notifier dies, another
+ * one may continue after that time.
  */
 const CLAIM_MS = SEND_TIMEOUT_MS + 5000
-/** Changes that are read together. A batch has at most 100. */
+/** Maximum number of changes in one read. A batch has at most 100. */
 const CHANGES_PER_READ = 200
-/** After this long, a run gives its slot to other events of the endpoint, ms. */
+/** After this time, a run leaves its slot to the other events of the endpoint, ms. */
 const RUN_MS = 2000
-/** How long a cursor stays unclaimed until its epoch is adopted, ms. */
+/**
+ * When a cursor of an earlier epoch is due again, ms. By then it should be of the present epoch.
+ */
 const EPOCH_PAUSE_MS = 1000
 
 export interface DeliverDeps {
@@ -45,9 +47,12 @@ export interface DeliverDeps {
   slots: Slots
   send: Send
   /** Called after each delivery that succeeded. */
-  onDelivered: (endpoint: Endpoint, lag: { decidedAtMs: number }) => void
-  /** Called after each attempt that failed. */
+  onDelivered: (endpoint: Endpoint, lastChange: { decidedAtMs: number }) => void
+  /**
+   * Called after each attempt that failed. `disabled` says why it disabled the endpoint, if it did.
+   */
   onFailed: (endpoint: Endpoint, failure: { disabled: 'gone' | 'failing' | undefined }) => void
+  /** Called after an attempt that failed and whose changes are parked. */
   onParked: (endpoint: Endpoint, key: CursorKey) => void
   /** Aborted when no further request may begin. */
   stopping: AbortSignal
@@ -56,16 +61,16 @@ export interface DeliverDeps {
 
 /**
  * Sends an endpoint the changes of an event, one request after another, strictly in order. The
- * cursor in PostgreSQL is the truth:
+ * cursor in PostgreSQL is the source of truth:
  *
- * - A run claims the cursor first. The claim ends by itself, so a notifier that dies blocks it for
- *   20 s at most. While it lasts, no other notifier sends to the endpoint about the event, even if
- *   Redis has lost the job or has it twice.
- * - The cursor moves after the answer, and only from where the run found it. A notifier that dies
- *   in between has sent a message that is sent again, with the same id. None is skipped.
+ * - A run claims the cursor first. While the claim lasts, no other notifier sends the endpoint
+ *   changes of the event, even if Redis has lost the job or has it twice. A claim ends after 20 s,
+ *   so a notifier that dies does not block the cursor for longer.
+ * - The cursor moves after the answer, and only from where the run found it. If the notifier dies
+ *   in between, another one sends the message again, with the same id. No message is skipped.
  * - A batch records its last change before it is sent, so that a retry has the same id and content.
- * - A run that has caught up gives the cursor back in the statement that moves it. That statement
- *   compares with the last announced change, so no change is forgotten in between.
+ * - A run that has caught up gives the cursor back in the statement that moves it. The statement
+ *   compares the cursor with the last dispatched change, so no change is forgotten in between.
  */
 export function createDeliver(deps: DeliverDeps): (key: CursorKey) => Promise<DeliveryResult> {
   const { pool, endpoints, slots, send, stopping, clock } = deps
@@ -92,17 +97,17 @@ export function createDeliver(deps: DeliverDeps): (key: CursorKey) => Promise<De
         next.kind === 'none' ? Math.max(cursor.announcedNo, cursor.deliveredNo) : next.toNo
       const isRead = (changes.at(-1)?.no ?? 0) <= toNo
       const mayHaveMore = !isRead || changes.length === CHANGES_PER_READ
-      const goesOn = mayHaveMore && clock.steadyMs() < endsAtMs && !stopping.aborted
-      const claimForMs = goesOn ? CLAIM_MS : undefined
+      const continues = mayHaveMore && clock.steadyMs() < endsAtMs && !stopping.aborted
+      const claimForMs = continues ? CLAIM_MS : undefined
       const move = { key, fromNo: cursor.deliveredNo, toNo, attempt, claimForMs }
       const moved = await moveCursor(pool, move)
       if (moved === 'lost') return { kind: 'not_due' }
-      if (!goesOn) return { kind: 'given_back' }
+      if (!continues) return { kind: 'given_back' }
       cursor = { ...cursor, deliveredNo: toNo, batchTo: null, attempts: 0, failingSinceMs: null }
       if (isRead) {
         const { eventId } = key
-        const last = Number.MAX_SAFE_INTEGER
-        changes = await readChangesToDeliver(pool, eventId, toNo, last, CHANGES_PER_READ)
+        const anyNo = Number.MAX_SAFE_INTEGER
+        changes = await readChangesToDeliver(pool, eventId, toNo, anyNo, CHANGES_PER_READ)
       }
     }
   }
@@ -132,8 +137,8 @@ export function createDeliver(deps: DeliverDeps): (key: CursorKey) => Promise<De
     const { format } = endpoint
     const ended = (result: DeliveryResult) => ({ kind: 'ended', result }) as const
     if (format === 'batch' && cursor.batchTo === null) {
-      const isHere = await beginBatch(pool, key, cursor.deliveredNo, next.toNo)
-      if (!isHere) return ended({ kind: 'not_due' })
+      const hasBegun = await beginBatch(pool, key, cursor.deliveredNo, next.toNo)
+      if (!hasBegun) return ended({ kind: 'not_due' })
     }
     const firstNo = next.changes[0]?.no ?? next.toNo
     const lastNo = next.changes.at(-1)?.no ?? next.toNo

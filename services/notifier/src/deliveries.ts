@@ -16,10 +16,11 @@ import type { Slots } from './slots.js'
  * slow endpoints leave room for others.
  */
 const JOBS_AT_ONCE = 1000
-/** How long a job belongs to a process that does not renew its lock, and how often that is checked. */
+/** How long the lock of a job lasts if its process does not renew it, ms. */
 const LOCK_MS = 15_000
+/** How often BullMQ looks for jobs without a lock, whose process died, ms. */
 const STALLED_EVERY_MS = 5000
-/** A job whose process died is given to another process this often. */
+/** How many times BullMQ queues such a job again before it lets the job fail. */
 const MAX_STALLED = 10
 /** How long a replay waits for a free slot of its endpoint, ms. */
 const REPLAY_PAUSE_MS = 1000
@@ -49,17 +50,17 @@ export interface Deliveries {
 export function startDeliveries(deps: DeliveriesDeps): Deliveries {
   const { pool, queue, endpoints, slots, clock, log } = deps
 
-  /** Puts a job back, to run again after a while. BullMQ learns that from the error. */
+  /** Delays a job. The error tells BullMQ not to complete it. */
   async function delay(job: Job, inMs: number, token: string | undefined): Promise<never> {
     await job.moveToDelayed(Date.now() + inMs, token)
     throw new DelayedError()
   }
 
-  /** @returns whether the cursor may be due when the job is gone */
+  /** @returns whether the cursor may be due after the job is removed */
   async function deliver(job: Job<CursorKey>, token: string | undefined): Promise<boolean> {
     const { webhookId } = job.data
-    // The endpoint gets this work again when it has a free slot. Until then the job would only
-    // occupy a place of others.
+    // The job is added again when the endpoint has a free slot. Until then, it would only take the
+    // place of other jobs.
     if (!slots.enter(webhookId)) return false
     let result: DeliveryResult
     try {
@@ -136,8 +137,8 @@ export function startDeliveries(deps: DeliveriesDeps): Deliveries {
   worker.on('error', (err) => log.warn({ err }, 'a webhook job could not be fetched or finished'))
   worker.on('failed', (job, err) => log.warn({ err, job: job?.id }, 'a webhook job failed'))
 
-  // While a job exists, it cannot be added again. So if changes were announced after its run gave
-  // the cursor back, their job is added when this one is gone.
+  // BullMQ adds no job with the id of one that exists. If changes were dispatched after a run gave
+  // its cursor back and before its job was removed, their job was not added. It is added here.
   const addIfDue = createBatcher({
     async run(keys: CursorKey[]) {
       const due = await selectDueCursors(pool, keys)

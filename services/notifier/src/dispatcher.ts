@@ -8,17 +8,17 @@ import {
 import { type Clock, chunksOf, every, type Log, type Loop, sleep } from '@ticket-line/shared'
 import type { Endpoints } from './endpoints.js'
 
-/** Events that one statement dispatches. */
+/** Maximum number of events that one statement dispatches. */
 const EVENTS_PER_STATEMENT = 500
 /** Pause between two statements, so that changes of the same event are dispatched together, ms. */
 const DISPATCH_PAUSE_MS = 15
 /** How often all events are compared with what was dispatched, ms. */
 const COMPARE_EVERY_MS = 30_000
-/** How often cursors without a job are looked for, ms. */
+/** How often the dispatcher looks for cursors that may have lost their job, ms. */
 const RESCUE_EVERY_MS = 5000
-/** How long a cursor must have been due to be one of them, ms. */
+/** How long such a cursor must have been due, ms. */
 const OVERDUE_AFTER_MS = 2000
-/** Cursors of each webhook that are rescued at a time. */
+/** Maximum number of cursors of each webhook that get a job at a time. */
 const RESCUED_PER_WEBHOOK = 50
 
 export interface DispatcherDeps {
@@ -26,23 +26,23 @@ export interface DispatcherDeps {
   endpoints: Pick<Endpoints, 'wantEvent' | 'wantedEvents'>
   /** Adds the jobs of cursors that are due. */
   addDeliveries: (keys: readonly CursorKey[]) => Promise<void>
-  /** Adds the jobs of cursors that are due, and ends the delay of those that are delayed. */
+  /** Adds the jobs of cursors that are due. If such a job is delayed already, its delay ends. */
   hurryDeliveries: (keys: readonly CursorKey[]) => Promise<void>
   log: Log
   clock: Clock
 }
 
 /**
- * Hands changes to the endpoints that get them. It is told about changes by announcements. Any of
- * these may be lost, and a notifier may have been down, so it also compares all events with what
- * was dispatched: at the start, when announcements were missed, and every 30 s.
+ * Dispatches changes to the endpoints that get them. It learns of changes from announcements.
+ * Because announcements may be lost and notifiers may be down, it also compares all events with
+ * what was dispatched: at its start, when it may have missed announcements, and every 30 s.
  */
 export interface Dispatcher {
   /** Called when an event has new changes. */
   announced(eventId: number): void
   /** Compares all events. */
   compare(): void
-  /** When all events were compared last, ms of the steady clock. */
+  /** When the last comparison of all events ended, ms of the steady clock. */
   comparedAtMs(): number
   stop(): Promise<void>
 }
@@ -67,7 +67,7 @@ export function startDispatcher(deps: DispatcherDeps): Dispatcher {
       try {
         for (const chunk of chunksOf(eventIds, EVENTS_PER_STATEMENT)) await dispatch(chunk)
       } catch (err) {
-        log.warn({ err }, 'could not dispatch changes, all events will be compared')
+        log.warn({ err }, 'could not dispatch changes; will compare all events')
         compare()
       }
       await sleep(DISPATCH_PAUSE_MS, signal)

@@ -12,13 +12,13 @@ export interface Endpoint extends Omit<EndpointRow, 'secrets' | 'types'> {
 
 /** The webhooks, as of less than a second ago. */
 export interface Endpoints {
-  /** Finds a webhook. Reads again if it is not known, since it may just have been made. */
+  /** Finds a webhook. If it is unknown, reads all webhooks again, because it may be new. */
   find(webhookId: string): Promise<Endpoint | undefined>
   /** True if some webhook gets changes of this event. */
   wantEvent(eventId: number): boolean
-  /** The events that webhooks get changes of: null for all, an empty list if there is no webhook. */
+  /** The events whose changes webhooks get: null for all, an empty list if there is no webhook. */
   wantedEvents(): number[] | null
-  /** The webhooks that are disabled, by reason. */
+  /** The number of disabled webhooks, by reason. */
   countDisabled(): Map<string, number>
   /** Reads them now. */
   refresh(): Promise<void>
@@ -28,9 +28,11 @@ export interface Endpoints {
 export interface EndpointsDeps {
   read: () => Promise<EndpointsRead>
   secretKeys: SecretKeys
-  /** Called when the cursors belong to an earlier epoch. Nothing is sent until it is over. */
+  /**
+   * Called when the cursors belong to an earlier epoch. It makes them belong to the present one.
+   */
   adoptEpoch: () => Promise<unknown>
-  /** Called when a webhook was added or enabled, or gets changes of other events. */
+  /** Called when the enabled webhooks, or the events that they ask for, have changed. */
   onMoreWanted: () => void
   log: Log
 }
@@ -47,7 +49,7 @@ export function watchEndpoints(deps: EndpointsDeps): Endpoints {
   let endpoints = new Map<string, Endpoint>()
   /** Decrypted secrets by the encrypted form, so that each is decrypted once. */
   let decrypted = new Map<string, string>()
-  /** What decides who gets changes, as text for comparison. */
+  /** Everything that decides who gets changes of which event, as text for comparison. */
   let interest = ''
   const loop: Loop = every(READ_EVERY_MS, refresh, {
     onError: (err) => log.warn({ err }, 'could not read the webhooks'),
@@ -81,9 +83,9 @@ export function watchEndpoints(deps: EndpointsDeps): Endpoints {
   function secretsOf(row: EndpointRow, kept: ReadonlyMap<string, string>): string[] | undefined {
     try {
       return row.secrets.map((encrypted) => {
-        const form = encrypted.toString('latin1')
-        const secret = kept.get(form) ?? decryptSecret(deps.secretKeys, row.webhookId, encrypted)
-        decrypted.set(form, secret)
+        const key = encrypted.toString('latin1')
+        const secret = kept.get(key) ?? decryptSecret(deps.secretKeys, row.webhookId, encrypted)
+        decrypted.set(key, secret)
         return secret
       })
     } catch (err) {

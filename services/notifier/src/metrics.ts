@@ -15,7 +15,7 @@ const REASONS = ['gone', 'failing', 'user'] as const
 
 /** The metrics of a notifier process. `docs/operations.md` lists their names and meanings. */
 export interface NotifierMetrics {
-  /** Called with every request. */
+  /** Called after every request. */
   sent(outcome: SendOutcome): void
   /** Called with the time from the decision of a change to the answer of the endpoint, ms. */
   delivered(lagMs: number): void

@@ -2,7 +2,7 @@ import type { Cursor } from '@ticket-line/db'
 import type { ChangeType, LoggedChange } from '@ticket-line/shared'
 import { MAX_BATCH_CHANGES, type WebhookFormat } from '@ticket-line/webhooks'
 
-/** What an endpoint gets next, or where its cursor goes without a request. */
+/** What an endpoint gets next, or how its cursor moves without a request. */
 export type NextRequest =
   /** Send these changes. The cursor then moves to `toNo`, past changes that are not wanted. */
   | { kind: 'send'; changes: LoggedChange[]; toNo: number }
@@ -20,8 +20,8 @@ export interface NextRequestInput {
 }
 
 /**
- * Decides what an endpoint gets next. A batch ends at a full batch of wanted changes, or at the last
- * change. Once it was begun, it always ends at `batchTo`.
+ * Decides what an endpoint gets next. A new batch ends when it is full, or at the last change. A
+ * batch that was begun earlier ends at `batchTo`.
  */
 export function nextRequest({ cursor, changes, wants, format }: NextRequestInput): NextRequest {
   const { deliveredNo, batchTo } = cursor

@@ -61,7 +61,7 @@ const PROBE_TIMEOUT_MS = 1000
 const METRICS_INTERVAL_MS = 5000
 /** How often old attempts are removed, ms. */
 const PRUNE_INTERVAL_MS = 60_000
-/** If all events were not compared for this long, dispatching is behind by that time, ms. */
+/** If the last comparison of all events is older than this, its age counts as lag, ms. */
 const COMPARED_WITHIN_MS = 90_000
 const STATEMENT_TIMEOUT_MS = 30_000
 
@@ -191,8 +191,9 @@ async function serveWebhooks(
 ): Promise<void> {
   const clock = systemClock
   const { layout } = config
-  /** Aborted when no further request may begin, and when requests must end. */
+  /** Aborted when no further request may begin. */
   const stopping = new AbortController()
+  /** Aborted when the requests that are under way must end. */
   const cut = new AbortController()
 
   let epoch = ''
@@ -230,7 +231,10 @@ async function serveWebhooks(
     }
   }
 
-  /** Only so many jobs of an endpoint are in Redis as can run soon. The cursors have the others. */
+  /**
+   * Selects the cursors that get a job now: of each endpoint, as many as can run soon. The others
+   * get their jobs later, so that the backlog of an endpoint is in PostgreSQL and not in Redis.
+   */
   function admit(keys: readonly CursorKey[]): CursorKey[] {
     const byWebhook = Map.groupBy(keys, ({ webhookId }) => webhookId)
     return [...byWebhook].flatMap(([webhookId, ofWebhook]) =>

@@ -5,7 +5,7 @@ import { WEBHOOK_QUEUE, type WebhookJobs } from '@ticket-line/webhooks'
 import { Job, Queue } from 'bullmq'
 import type { Redis } from 'ioredis'
 
-/** Jobs that are added, or whose delay is ended, in one round trip. */
+/** Maximum number of jobs that are added, or whose delay ends, in one round trip. */
 const JOBS_PER_ROUND_TRIP = 200
 
 /** What the notifier keeps in the data of a replay between its requests. */
@@ -16,16 +16,16 @@ export type ReplayData = WebhookJobs['replay'] & {
   failingSinceMs?: number
 }
 
-/** The BullMQ queue of the notifiers. It has at most one job for an endpoint and an event. */
+/** The BullMQ queue of the notifiers. It has at most one job `deliver` for each cursor. */
 export interface DeliveryQueue {
-  /** Adds jobs. Those that exist already stay as they are. */
+  /** Adds the jobs of cursors. A job that exists already stays as it is. */
   add(keys: readonly CursorKey[]): Promise<void>
-  /** Adds jobs, and ends the delay of those that wait for a retry. */
+  /** Adds the jobs of cursors. If a job exists already and is delayed, its delay ends. */
   hurry(keys: readonly CursorKey[]): Promise<void>
   close(): Promise<void>
 }
 
-/** Finished jobs are removed, because a job that exists cannot be added again. */
+/** BullMQ adds no job with the id of one that exists, so finished jobs are removed. */
 const JOB_OPTIONS = { removeOnComplete: true, removeOnFail: true, attempts: 1 }
 
 const jobIdOf = ({ webhookId, eventId }: CursorKey): string => `${webhookId}.${eventId}`
@@ -56,7 +56,7 @@ export function createDeliveryQueue(redis: Redis, layout: LineLayout): DeliveryQ
     async hurry(keys) {
       await add(keys)
       for (const chunk of chunksOf(keys, JOBS_PER_ROUND_TRIP)) {
-        // A job that is not delayed cannot be promoted, and need not be.
+        // BullMQ refuses to promote a job that is not delayed. Such a job needs no promotion.
         await Promise.allSettled(
           chunk.map((key) => new Job(queue, 'deliver', key, {}, jobIdOf(key)).promote()),
         )

@@ -3,8 +3,8 @@ import type { Clock, Log } from '@ticket-line/shared'
 import type { Endpoint } from './endpoints.js'
 
 /**
- * How often the cursors of one endpoint are made due, ms. If an endpoint fails for one event and
- * answers for the others, each success would otherwise repeat the failing request.
+ * Shortest time between two releases of all cursors of an endpoint, ms. Without it, if an endpoint
+ * fails for one event and answers for the others, each success would repeat the failing request.
  */
 const RELEASE_EVERY_MS = 5000
 
@@ -19,6 +19,7 @@ type RecoveringEndpoint = Pick<Endpoint, 'webhookId' | 'failingSinceMs'>
 
 /** Makes all cursors of an endpoint due when it answers again. */
 export interface Recovery {
+  /** Called after each failure. */
   failed(webhookId: string): void
   /** Called after each success. Does nothing if the endpoint was not failing. */
   succeeded(endpoint: RecoveringEndpoint): void
@@ -29,15 +30,15 @@ export interface Recovery {
 export function createRecovery({ pool, hurryDeliveries, clock, log }: RecoveryDeps): Recovery {
   /** Endpoints that have failed in this process since they last answered. */
   const failing = new Set<string>()
-  /** Endpoints with cursors that wait for a retry although the endpoint has answered since. */
-  const waiting = new Set<string>()
+  /** Endpoints that answer again, but whose cursors could not be made due yet. */
+  const unreleased = new Set<string>()
   /** When the cursors of an endpoint were last made due, ms of the steady clock. */
   const releasedAtMs = new Map<string, number>()
 
   async function release(webhookId: string): Promise<void> {
     releasedAtMs.set(webhookId, clock.steadyMs())
     failing.delete(webhookId)
-    waiting.delete(webhookId)
+    unreleased.delete(webhookId)
     const eventIds = await releaseCursors(pool, webhookId)
     if (eventIds.length > 0)
       await hurryDeliveries(eventIds.map((eventId) => ({ webhookId, eventId })))
@@ -45,10 +46,10 @@ export function createRecovery({ pool, hurryDeliveries, clock, log }: RecoveryDe
 
   async function recover({ webhookId, failingSinceMs }: RecoveringEndpoint): Promise<void> {
     const isFailing = failing.has(webhookId) || failingSinceMs !== null
-    if (!isFailing && !waiting.has(webhookId)) return
+    if (!isFailing && !unreleased.has(webhookId)) return
     const sinceMs = clock.steadyMs() - (releasedAtMs.get(webhookId) ?? Number.NEGATIVE_INFINITY)
     if (sinceMs >= RELEASE_EVERY_MS) return release(webhookId)
-    waiting.add(webhookId)
+    unreleased.add(webhookId)
     failing.delete(webhookId)
     if (isFailing) await recordRecovery(pool, webhookId)
   }

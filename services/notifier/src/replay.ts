@@ -10,7 +10,7 @@ import type { Send } from './send.js'
 
 export type ReplayResult = { kind: 'done' } | { kind: 'again'; inMs: number }
 
-/** Changes that are read together. */
+/** Maximum number of changes in one read. */
 const CHANGES_PER_READ = 200
 
 export interface ReplayDeps {
@@ -23,8 +23,8 @@ export interface ReplayDeps {
 }
 
 /**
- * Sends changes again, beside the live deliveries and without moving their cursor. The data of the
- * job says what is still to be sent.
+ * Sends changes again, while the live deliveries go on, and without moving their cursor. The data
+ * of the job says what is still to be sent.
  */
 export function createReplay(deps: ReplayDeps): (job: Job<ReplayData>) => Promise<ReplayResult> {
   const { pool, endpoints, send, stopping, clock } = deps

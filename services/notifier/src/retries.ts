@@ -1,11 +1,13 @@
 /** Pauses after the first failed attempts, ms. All further pauses are as long as the last one. */
 const PAUSES_MS = [5_000, 30_000, 120_000, 600_000, 1_800_000] as const
-/** A pause is longer by up to this part of it, so that retries do not come all at once. */
+/** A pause is longer by a random part of it, up to this one, so that retries do not coincide. */
 const JITTER = 0.1
 /** The longest `Retry-After` that is honored, ms. */
 const MAX_RETRY_AFTER_MS = 3_600_000
 
-/** After this time of failures a change is parked: the endpoint does not get it, ms. */
+/**
+ * If all attempts of a change have failed for this time, ms, it is parked: it is not sent again.
+ */
 export const PARK_AFTER_MS = 3 * 24 * 3_600_000
 
 /**
@@ -24,5 +26,5 @@ export function retryPauseMs(
   return Math.max(pauseMs, askedPauseMs(retryAfterMs)) * (1 + JITTER * random)
 }
 
-/** How long to send an endpoint nothing, ms, because it asked for that (`Retry-After`). */
+/** How long to send nothing to an endpoint that asked to wait (`Retry-After`), ms. */
 export const askedPauseMs = (retryAfterMs = 0): number => Math.min(retryAfterMs, MAX_RETRY_AFTER_MS)

@@ -3,7 +3,7 @@ import type { Clock } from '@ticket-line/shared'
 import { type Sender, type SendResult, signedHeaders } from '@ticket-line/webhooks'
 import type { Endpoint } from './endpoints.js'
 
-/** What became of a request, as the list of deliveries and the metrics name it. */
+/** What became of a request, in the words of the list of deliveries and of the metrics. */
 export type SendOutcome = Pick<Attempt, 'status' | 'error' | 'tookMs'> &
   (
     | { kind: 'delivered' }
@@ -14,7 +14,7 @@ export type SendOutcome = Pick<Attempt, 'status' | 'error' | 'tookMs'> &
         /** True if the receiver answered 410. */
         gone: boolean
       }
-    /** This process ends. The request does not count as an attempt. */
+    /** This process is stopping. The request does not count as an attempt. */
     | { kind: 'aborted' }
   )
 

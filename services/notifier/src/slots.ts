@@ -2,11 +2,13 @@ import type { Clock } from '@ticket-line/shared'
 
 /** Maximum number of requests to an endpoint at the same time, in this process. */
 const MAX_REQUESTS = 20
-/** After this many failures in a row, an endpoint counts as down. */
+/** After this many failures in a row, an endpoint is down. It then gets one request at a time. */
 const DOWN_AFTER = 3
-/** An endpoint that is down gets one request at a time, and pauses between them, ms. */
+/** Pause after each failure of an endpoint that is down, ms. */
 const DOWN_PAUSE_MS = 1000
-/** How often an endpoint with a backlog is given more work, unless half of its slots are free, ms. */
+/**
+ * How soon an endpoint with a backlog gets more jobs if fewer than half of its slots are free, ms.
+ */
 const REFILL_EVERY_MS = 250
 
 interface EndpointState {
@@ -14,9 +16,9 @@ interface EndpointState {
   failuresInARow: number
   /** Nothing is sent before this time of the steady clock, ms. */
   pausedUntilMs: number
-  /** True if the endpoint has more work than it was given. It gets more when it has free slots. */
+  /** True if the endpoint has due cursors without a job. They get jobs when it has free slots. */
   isBacklogged: boolean
-  /** Gives it more work. */
+  /** Set while a backlog waits for free slots. */
   timer: NodeJS.Timeout | undefined
 }
 
@@ -26,9 +28,9 @@ export interface Slots {
   enter(webhookId: string): boolean
   /** Returns a slot. */
   leave(webhookId: string): void
-  /** @returns how many of these jobs may be added now; the endpoint gets the others later */
+  /** @returns how many of these jobs may be added now; the others are its backlog */
   admit(webhookId: string, jobs: number): number
-  /** Called if an endpoint has more work than it was given. */
+  /** Called if an endpoint may have due cursors without a job. */
   backlogged(webhookId: string): void
   succeeded(webhookId: string): void
   /** @param pauseMs how long to send nothing to the endpoint, ms */
@@ -72,7 +74,9 @@ export function createSlots(
   const freeSlots = (state: EndpointState): number =>
     isPaused(state) ? 0 : Math.max(0, slotsOf(state) - state.requests)
 
-  /** Gives an endpoint more work if it has a backlog and enough free slots; else does so later. */
+  /**
+   * Calls `onFree` if the endpoint has a backlog: now if enough slots are free, otherwise later.
+   */
   function refill(webhookId: string, state: EndpointState, enough: number): void {
     if (!state.isBacklogged) return
     const free = freeSlots(state)
@@ -92,7 +96,8 @@ export function createSlots(
 
   function markBacklog(webhookId: string, state: EndpointState): void {
     state.isBacklogged = true
-    // This only sets the timer, so that a backlog that another process works off is no busy loop.
+    // No number of free slots is enough, so this only sets the timer. If it called `onFree` at
+    // once, a backlog that another process works off would make a busy loop.
     refill(webhookId, state, Number.POSITIVE_INFINITY)
   }
 

@@ -99,8 +99,8 @@ function createdDataOf(settings: EventSettings): string {
 }
 
 /**
- * Runs a creation again if its number was given out. This happens if an event with the same id was
- * changed and deleted after the creation read the last number of its log.
+ * Runs a creation again if the number of its change is taken. This happens if somebody created and
+ * deleted an event with the same id after the creation had read the last number of the log.
  */
 async function withNextNumber<T>(create: () => Promise<T>): Promise<T> {
   for (;;) {
@@ -128,7 +128,9 @@ export type EventCreation =
   | ({
       kind: 'created'
       replayed: boolean
-      /** The number of `event.created`; absent if the request is repeated. */
+      /**
+       * The number of `event.created`; absent if this is the repeated answer of an earlier request.
+       */
       lastChange?: number
     } & EventSnapshot)
   /** There is an event with this id. */
@@ -240,7 +242,7 @@ const INSERT_EVENT = `WITH made AS (
   ), logged AS (${logMade('$2', '$4')})
   SELECT ${VIEW_COLUMNS}, last_change FROM made`
 
-/** The next id of the sequence that no event has. */
+/** Takes ids from the sequence until no event has the id. */
 async function nextEventId(client: PoolClient): Promise<number> {
   const { rows } = await client.query<{ id: string }>(
     `WITH RECURSIVE ids (id) AS (

@@ -1,7 +1,9 @@
 import type { Pool } from 'pg'
 import { type CommitProgress, commitUnlessLate } from './commit-unless-late.js'
 
-/** Deletes an event that never had a claim. Each claim gets a number, so its last number is 0. */
+/**
+ * Deletes an event if it never had a claim: each claim takes a number, so its last one is 0 then.
+ */
 export async function deleteEvent(
   pool: Pool,
   eventId: number,

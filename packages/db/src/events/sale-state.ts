@@ -1,7 +1,7 @@
 import type { SaleState } from '@ticket-line/shared'
 
 /**
- * SQL of the rules of `saleStateOf`: a condition that is true if an event is in a state at a time.
+ * SQL of a condition: the event is in this state. The rules are those of `saleStateOf`.
  *
  * @param now SQL of the time
  * @param of the alias of `events` and a dot, if the query needs it

@@ -3,26 +3,28 @@ import { SELECT_DETAILS, SELECT_RULES } from '../events/setting-columns.js'
 import { type PromiseCheck, wanted } from './check.js'
 
 /**
- * The events whose log is complete, and the number of the change that created them. An event that
- * was deleted and created again has several; its claims follow from the last one.
+ * SQL of the events whose log is complete, and the number of their last `event.created`. An event
+ * that was deleted and created again has several. Its claims follow from the changes after the last
+ * one.
  *
- * The log of other events has gaps in time, but not in its numbers: old changes were pruned, or an
- * earlier release created the event. During the upgrade its workers may have changed claims without
- * logging that.
+ * The log of other events lacks changes, although its numbers have no gaps: old changes were
+ * pruned, or an earlier release created the event. During the upgrade, workers of that release may
+ * have changed claims without logging it.
  */
 const COMPLETE = `SELECT event_id, max(no) AS created_no FROM changes
     WHERE type = 'event.created' AND ${wanted('event_id')} GROUP BY event_id`
 
 /**
- * True if the log of `event_id` is complete. PostgreSQL reads the events once into a hash table. It
- * would take a join for a loop over few events, and then read whole tables for each of many.
+ * True if the log of `event_id` is complete. In this form, PostgreSQL reads the complete events
+ * once into a hash table. A join would be planned as a loop over few events, and there may be many,
+ * for each of which the loop would read whole tables.
  */
 const IS_COMPLETE = `(event_id IN (SELECT event_id FROM changes WHERE type = 'event.created')) IS TRUE`
 
 /** True if two times differ by no more than the rounding to whole milliseconds. */
 const isSameTime = (a: string, b: string): string => `abs(extract(epoch FROM ${a} - ${b})) <= 0.001`
 
-/** The deadline that a change gives a hold, ms since 1970; null if it gives none. */
+/** SQL of the deadline that a change gives a hold, ms since 1970; null if it gives none. */
 const deadlineOf = (alias: string): string => `(${alias}.data ->> 'expiresAtMs')::float8`
 
 /** Bookings, holds and waiting-list entries in one form. */
@@ -65,7 +67,7 @@ const IS_AS_LOGGED = `CASE l.type
 const WAS_CHANGED_LATER = `(greatest(r.confirmed_at, r.ended_at) > l.at
     OR r.status = 'held' AND r.expires_ms > ${deadlineOf('l')})`
 
-/** What a user has after a change: `booking`, `held`, `waiting` or `none`. */
+/** SQL of what a user has after a change: `booking`, `held`, `waiting` or `none`. */
 const standingAfter = (type: string, deadline: string): string => `CASE
     WHEN ${type} = 'waitlist.joined' THEN 'waiting'
     WHEN ${type} IN ('booking.held', 'booking.extended', 'booking.expiring') THEN 'held'
@@ -73,7 +75,7 @@ const standingAfter = (type: string, deadline: string): string => `CASE
     WHEN ${type} = 'waitlist.promoted' THEN CASE WHEN ${deadline} IS NULL THEN 'booking' ELSE 'held' END
     ELSE 'none' END`
 
-/** What a user must have before a change. */
+/** SQL of what a user must have before a change. */
 const STANDING_BEFORE = `CASE
     WHEN type IN ('waitlist.left', 'waitlist.promoted') THEN 'waiting'
     WHEN type IN ('booking.extended', 'booking.expiring', 'booking.expired') THEN 'held'
@@ -88,7 +90,7 @@ const EVENT_SETTINGS = `
     ) s) AS settings
   FROM events WHERE ${wanted('event_id')}`
 
-/** As in `commands.ts`: the commands of younger effects cannot have been pruned. */
+/** As in `commands.ts`: the commands of changes that are younger cannot have been pruned. */
 const SURELY_KEPT_HOURS = MIN_RETENTION_HOURS - 1
 
 /** The types of change that each outcome can cause, as operands of `IN`. */
@@ -109,8 +111,8 @@ const CAUSES = [
   .join(', ')
 
 /**
- * The change log, compared with the rows that it describes. It shares a transaction with them, so
- * it cannot be ahead of them or behind them.
+ * Checks that compare the change log with the rows that it describes. Each decision writes both in
+ * one transaction, so neither can be ahead of the other.
  */
 export const changeLogChecks: PromiseCheck[] = [
   {
@@ -202,7 +204,7 @@ export const changeLogChecks: PromiseCheck[] = [
     name: 'sold_out_logged',
     promise:
       'the log of an event since it was created says when its last ticket went and when one became free again',
-    // Canceling an event takes its free tickets without such a change.
+    // The cancellation of an event takes its free tickets without `event.sold_out`.
     text: `SELECT event_id, format('%s after change %s, %s', CASE WHEN is_free THEN 'free tickets' ELSE 'no free ticket' END,
           no, coalesce('then ' || next, 'and now ' || available_tickets || ' are free')) AS detail
       FROM (

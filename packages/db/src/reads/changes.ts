@@ -13,21 +13,24 @@ export interface ChangeRange {
   types?: readonly ChangeType[] | undefined
 }
 
-/** Changes of an event in order of decision, and what surrounds them. All is of one snapshot. */
+/**
+ * Changes of an event in order of decision, and the state of its log. All come from one snapshot.
+ */
 export interface ChangePage {
   changes: LoggedChange[]
   /** The number of the last change that was looked at, whatever its type. */
   next: number
-  /** The numbers of the event's last change, and of the oldest one that is not pruned. */
+  /** The number of the event's last change. */
   lastChange: number
+  /** The number of the oldest change that is not pruned. */
   oldest: number
   /** The epoch of the installation. Numbers of another epoch mean nothing in this one. */
   epoch: string
 }
 
 /**
- * How many changes of other types one read passes over. It bounds the time of a read that looks for
- * a type that is rare.
+ * How many changes a read looks at, whatever their type. This limits the time of a read that looks
+ * for a rare type.
  */
 export const CHANGES_LOOKED_AT = 20_000
 
@@ -46,8 +49,8 @@ interface PageRow {
   data: LoggedChange['data']
 }
 
-// The query has no name, so that PostgreSQL plans it for the present size of the table. A plan that
-// was cached while the table was tiny would scan it.
+// The query has no name, so that PostgreSQL plans it for the present size of the table. A plan from
+// the time when the table was tiny would scan all of it.
 const PAGE = `SELECT (SELECT epoch FROM installation) AS epoch, e.last_change,
     (SELECT no FROM changes WHERE event_id = $1 ORDER BY no LIMIT 1) AS oldest,
     c.no, c.type, ${msOf('c.at')} AS at_ms, c.user_id, c.sequence, c.actor, c.command_id, c.data
@@ -58,8 +61,9 @@ const PAGE = `SELECT (SELECT epoch FROM installation) AS epoch, e.last_change,
   WHERE e.event_id = $1 ORDER BY c.no`
 
 /**
- * Reads changes of an event. Unless the range has more changes than `limit`, `next` is
- * `CHANGES_LOOKED_AT` after `after`, or the last change.
+ * Reads changes of an event. If the page is full, `next` is the number of its last change.
+ * Otherwise it is `CHANGES_LOOKED_AT` after `after`, or the event's last change if that comes
+ * first.
  *
  * @returns undefined if there is no such event. An event that was deleted keeps its changes, but
  * has no readers
@@ -77,10 +81,10 @@ export async function pageChanges(
   const isFull = changes.length === limit
   return {
     changes,
-    // A client that asks for numbers beyond the last one is refused. This must not hide it.
+    // The caller refuses an `after` beyond the last change. `next` must not go back then.
     next: isFull ? (changes.at(-1)?.no ?? after) : Math.max(after, Math.min(lookedAt, lastChange)),
     lastChange,
-    // An event that was made before there was a log has no change, and none is missing.
+    // An event from before there was a log may have no change. Then none was pruned.
     oldest: first.oldest === null ? lastChange + 1 : Number(first.oldest),
     epoch: first.epoch,
   }

@@ -5,10 +5,10 @@ import type { LiveKind } from '../schema.js'
 import { msColumns, msOf, NOW_MS } from '../sql-times.js'
 import type { UserClaim } from './user-claim.js'
 
-/** What the streams of an event ask. */
+/** What live updates need to know about an event. */
 export interface LiveQuestion {
   eventId: number
-  /** The last change that they know. If the event has no later one, there is no answer. */
+  /** If this is still the event's last change, there is no answer. Null to get one in any case. */
   knownChange: number | null
   /** The users whose claims they show. */
   userIds: readonly string[]
@@ -42,7 +42,7 @@ interface LiveRow {
 }
 
 type WatchedClaim = [
-  /** Which of all user ids of the statement it is, from 1. */
+  /** Index of the user among all user ids of the statement, from 1. */
   user: number,
   kind: LiveKind,
   sequence: number,
@@ -53,9 +53,9 @@ type WatchedClaim = [
 
 const BLOCK = WAITLIST_BLOCK_SIZE
 
-// Positions cost one sum over the blocks of a list and one scan of the blocks in which somebody
-// watches, however many people watch. Each LATERAL with a LIMIT is one index search. The statement
-// has no name, so that PostgreSQL plans it for the number of events and users that it is sent.
+// Positions cost one sum over the blocks of a list, and one scan of each block that has an entry of
+// somebody who watches, however many people watch. Each LATERAL with a LIMIT is one index search.
+// The statement has no name, so that PostgreSQL plans it for the number of events and users in it.
 const LIVE_STATES = `
   WITH event AS MATERIALIZED (
     SELECT q.event_id, e.*

@@ -42,7 +42,7 @@ export interface UserBookingFilter {
   limit: number
 }
 
-/** For how long a claim that ended is listed, in days. */
+/** How long a claim that has ended is listed, in days. */
 export const ENDED_SHOWN_DAYS = 90
 
 /** The tables of claims that have ended, each with its time of ending and its partial index. */
@@ -75,8 +75,8 @@ interface Row {
 }
 
 /**
- * Reads a page of what a user has and had, the latest first. The claims of a canceled event have
- * ended although settles may not have reached them yet.
+ * Reads a page of what a user has and had, the latest first. All claims of a canceled event count
+ * as ended, although settles may not have reached them yet.
  */
 export async function pageUserBookings(
   pool: Pool,
@@ -116,7 +116,7 @@ const continued = (since: string, isContinued: boolean): string =>
 
 /**
  * SQL of the claims of a user that no command and no settle has ended. If their event is canceled,
- * they have ended all the same. It reads all of them and sorts them, because `claims` has no
+ * they count as ended. The statement reads all of them and sorts them, because `claims` has no
  * times. Few users have more live claims than a page has rows.
  */
 function liveText(standings: readonly Standing[], isContinued: boolean): string {

@@ -3,21 +3,21 @@ import type { Pool } from 'pg'
 import { msOf } from '../sql-times.js'
 import type { CursorKey } from './dispatch.js'
 
-/** How far an endpoint has received the changes of an event, and how its next change fares. */
+/** How far an endpoint has received the changes of an event, and the failures since then. */
 export interface Cursor {
-  /** The last change that was delivered, parked, or not asked for. */
+  /** The last change that was delivered, parked or passed over. */
   deliveredNo: number
-  /** The last change that was handed to the endpoint. */
+  /** The last change that was dispatched to the endpoint. */
   announcedNo: number
-  /** The last change of the batch that is being sent; null if none was begun. */
+  /** The last change of the batch that was begun; null if none was. */
   batchTo: number | null
-  /** Failed attempts for the next change. */
+  /** Failed attempts to send the next changes. */
   attempts: number
   /** When the first of them failed, ms since 1970; null if there was none. */
   failingSinceMs: number | null
 }
 
-/** A cursor that nobody else sends for until the claim ends. */
+/** A cursor with which no other notifier sends anything until the claim ends. */
 export interface ClaimedCursor extends Cursor {
   /** The next changes of the event, in order of `no`. */
   changes: LoggedChange[]
@@ -47,8 +47,8 @@ export interface Attempt {
 }
 
 /**
- * A claim tolerates this much difference between the clocks of Redis, which delays jobs, and of
- * PostgreSQL, ms.
+ * How early a cursor may be claimed, ms. The clock that ends the delay of its job may be ahead of
+ * PostgreSQL's by this much.
  */
 const EARLY_MS = 250
 
@@ -165,8 +165,8 @@ const BEGIN_BATCH = `UPDATE webhook_cursors SET batch_to = $4
   WHERE webhook_id = $1 AND event_id = $2 AND delivered_no = $3`
 
 /**
- * Records where a batch ends before it is sent for the first time, so that every attempt sends the
- * same changes.
+ * Records where a batch ends, before it is sent for the first time. So every attempt sends the same
+ * changes.
  *
  * @returns false if the cursor has moved
  */
@@ -224,20 +224,20 @@ const MOVE = `WITH logged AS (${LOG_ATTEMPT})
   WHERE webhook_id = $2 AND event_id = $3 AND delivered_no = $4
   RETURNING next_attempt_at IS NOT NULL AS is_due`
 
-/** How a cursor moves on. */
+/** A move of a cursor to a later change. */
 export interface CursorMove {
   key: CursorKey
-  /** The cursor moves only if it is still here. */
+  /** The cursor moves only if it is still at this change. */
   fromNo: number
   toNo: number
-  /** The request that moves it; undefined if the endpoint does not get these changes. */
+  /** The attempt that ends the changes up to `toNo`; undefined if they are passed over. */
   attempt?: Attempt | undefined
   /** How long the claim continues, ms; undefined to end it. */
   claimForMs: number | undefined
 }
 
 /**
- * Moves a cursor past changes that were delivered, parked, or not asked for.
+ * Moves a cursor past changes that were delivered, parked, or that the endpoint did not ask for.
  *
  * @returns whether more is due now; `lost` if somebody else has moved the cursor
  */
@@ -285,7 +285,7 @@ export interface CursorFailure {
   attempt: Attempt
   /** Pause before the next attempt, ms. */
   retryInMs: number
-  /** True if the endpoint said that it is gone. This disables it. */
+  /** True if the endpoint answered 410. This disables it. */
   gone: boolean
 }
 
@@ -331,21 +331,21 @@ export async function giveBackCursor(
 const RECOVER =
   'UPDATE webhooks SET failing_since = NULL WHERE webhook_id = $1 AND failing_since IS NOT NULL'
 
-/** Records that an endpoint answers. */
+/** Records that an endpoint answers again. */
 export async function recordRecovery(pool: Pool, webhookId: string): Promise<void> {
   await pool.query({ name: 'webhooks_recover', text: RECOVER, values: [webhookId] })
 }
 
-const RELEASE = `WITH recovered AS (${RECOVER}), waiting AS (
+const RELEASE = `WITH recovered AS (${RECOVER}), delayed AS (
     SELECT webhook_id, event_id FROM webhook_cursors
     WHERE webhook_id = $1 AND next_attempt_at > now() ORDER BY event_id FOR UPDATE SKIP LOCKED
   )
-  UPDATE webhook_cursors c SET next_attempt_at = now() FROM waiting w
-  WHERE c.webhook_id = w.webhook_id AND c.event_id = w.event_id
+  UPDATE webhook_cursors c SET next_attempt_at = now() FROM delayed d
+  WHERE c.webhook_id = d.webhook_id AND c.event_id = d.event_id
   RETURNING c.event_id`
 
 /**
- * Records that an endpoint answers, and makes all its cursors due.
+ * Records that an endpoint answers again, and makes all its cursors due.
  *
  * @returns the events of the cursors that waited for a retry
  */

@@ -6,9 +6,10 @@ export interface CursorKey {
   eventId: number
 }
 
-// A missing cursor begins at the last change that was decided before its webhook was made. It needs
-// no cursor yet if nothing was decided since. The scan goes backwards, so it reads only changes that
-// have to be delivered. Rows are written in one order by all notifiers, so that they do not deadlock.
+// A new cursor begins at the last change that was decided before its webhook was made. If nothing
+// was decided since then, the webhook gets no cursor yet. The scan for that change goes backwards,
+// so it reads only changes that have to be delivered. All notifiers write the rows in the same
+// order, so that they do not deadlock.
 const DISPATCH = `WITH moved AS MATERIALIZED (
     SELECT e.event_id, e.last_change, coalesce(d.dispatched_no, 0) AS dispatched_no,
       (SELECT at FROM changes c WHERE c.event_id = e.event_id AND c.no = e.last_change) AS last_at
@@ -54,8 +55,8 @@ const keyOf = (row: KeyRow): CursorKey => ({
 })
 
 /**
- * Hands the new changes of events to the webhooks that get them: creates missing cursors and makes
- * cursors due. Any number of notifiers may do so for the same events at the same time.
+ * Dispatches the new changes of events to the webhooks that get them: creates missing cursors and
+ * makes cursors due. Any number of notifiers may do so for the same events at the same time.
  *
  * @returns the cursors that are due now
  */
@@ -149,7 +150,7 @@ const STILL_DUE = `SELECT c.webhook_id, c.event_id
   JOIN webhooks w ON w.webhook_id = c.webhook_id
   WHERE c.next_attempt_at <= now() AND ${UNCLAIMED} AND w.disabled_at IS NULL`
 
-/** Selects the cursors that are due. */
+/** Selects those of the cursors that are due. */
 export async function selectDueCursors(
   pool: Pool,
   keys: readonly CursorKey[],

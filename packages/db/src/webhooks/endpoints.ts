@@ -11,7 +11,7 @@ export interface EndpointRow {
   /** The events whose changes it gets; null for all. */
   eventIds: number[] | null
   format: 'single' | 'batch'
-  /** The encrypted secrets with which requests are signed now, the present one first. */
+  /** The encrypted secrets with which requests are signed now, the newest first. */
   secrets: Buffer[]
   /** Since when all deliveries have failed, ms since 1970; null if the last one succeeded. */
   failingSinceMs: number | null

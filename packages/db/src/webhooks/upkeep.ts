@@ -1,12 +1,14 @@
 import { sleep } from '@ticket-line/shared'
 import type { Pool } from 'pg'
 
-/** How many attempts of a webhook are kept, and for how long. */
+/** How many attempts of a webhook are kept. */
 export const KEPT_ATTEMPTS = 1000
+/** For how long an attempt is kept. */
 const KEPT_FOR = `interval '30 days'`
 
-/** Rows that one statement removes, and the pause between two full statements, ms. */
+/** Maximum number of rows that one statement removes. */
 const ROWS_PER_STEP = 5000
+/** Pause after a statement that removed that many rows, ms. */
 const STEP_PAUSE_MS = 20
 
 const OLD_ATTEMPTS = `DELETE FROM webhook_attempts WHERE attempt_id IN (
@@ -21,14 +23,14 @@ const SURPLUS_ATTEMPTS = `DELETE FROM webhook_attempts WHERE attempt_id IN (
       ORDER BY a.attempt_id LIMIT $1
     ) AS surplus LIMIT $1)`
 
-// A notifier may have dispatched to a webhook while it was deleted.
+// A notifier may have created a cursor for a webhook while somebody deleted the webhook.
 const ORPHANED_CURSORS = `DELETE FROM webhook_cursors WHERE ctid = ANY (ARRAY(
     SELECT c.ctid FROM webhook_cursors c
     WHERE NOT EXISTS (SELECT FROM webhooks w WHERE w.webhook_id = c.webhook_id) LIMIT $1))`
 
 /**
- * Removes attempts that are too old or too many, and what deleted webhooks left behind. Any number
- * of processes may do so at the same time.
+ * Removes attempts that are too old or too many, and cursors of deleted webhooks. Any number of
+ * processes may do so at the same time.
  *
  * @returns how many rows were removed
  */
@@ -46,9 +48,9 @@ export async function pruneWebhooks(pool: Pool, signal: AbortSignal): Promise<nu
 }
 
 /**
- * Makes all cursors of webhooks belong to the present epoch. The first time this only records the
- * epoch. After a new epoch, numbers of changes are given out again, so the cursors are set to the
- * last changes that there are.
+ * Makes all cursors of webhooks belong to the present epoch. In a new epoch, numbers of changes are
+ * given out a second time, so each cursor is set to the last change of its event. If the cursors
+ * never belonged to an epoch, this only records the present one.
  *
  * @returns true if cursors were set
  */
@@ -62,9 +64,10 @@ export async function adoptEpoch(pool: Pool): Promise<boolean> {
         FROM installation FOR UPDATE`,
     )
     const [installation] = rows
-    const sets = installation !== undefined && !installation.is_same && installation.known !== null
-    if (sets) {
-      // Dispatches of other notifiers wait, instead of mixing old and new numbers.
+    const isNext =
+      installation !== undefined && !installation.is_same && installation.known !== null
+    if (isNext) {
+      // Makes dispatches of other notifiers wait. They would mix old and new numbers.
       await client.query('LOCK TABLE webhook_cursors, webhook_dispatch IN EXCLUSIVE MODE')
       await client.query(`DELETE FROM webhook_cursors c
         WHERE NOT EXISTS (SELECT FROM events e WHERE e.event_id = c.event_id)`)
@@ -80,7 +83,7 @@ export async function adoptEpoch(pool: Pool): Promise<boolean> {
       await client.query('UPDATE installation SET webhook_epoch = epoch')
     await client.query('COMMIT')
     isBroken = false
-    return sets
+    return isNext
   } finally {
     client.release(isBroken)
   }
@@ -88,16 +91,16 @@ export async function adoptEpoch(pool: Pool): Promise<boolean> {
 
 /** How far the deliveries are behind. */
 export interface WebhookLag {
-  /** Changes that were handed to an enabled endpoint and not delivered. */
+  /** Changes that were dispatched to enabled endpoints and not delivered. */
   changes: number
   /**
-   * Age of the oldest change that was never sent although its endpoint answers, seconds; 0 if there
-   * is none.
+   * Age of the oldest change that was never sent, although its endpoint is not failing, seconds; 0
+   * if there is none.
    */
   seconds: number
 }
 
-/** Cursors whose oldest change is looked up. */
+/** Maximum number of cursors whose oldest change is looked up. */
 const CURSORS_LOOKED_AT = 1000
 
 const LAG = `SELECT coalesce(sum(b.announced_no - b.delivered_no), 0)::float8 AS changes,

@@ -26,7 +26,7 @@ export interface Webhook extends WebhookSettings {
   /** Since when all deliveries have failed; null if the last one succeeded. */
   failingSinceMs: number | null
   disabledAtMs: number | null
-  /** Who or what disabled it; null if it is enabled. */
+  /** Why it is disabled; null if it is enabled. */
   disabledReason: 'gone' | 'failing' | 'user' | null
 }
 
@@ -90,7 +90,7 @@ export async function createWebhook(
 ): Promise<Webhook | undefined> {
   const { webhookId, owner, ownerRole, url, types, eventIds, format, description, secret } = webhook
   return commitUnlessLate(pool, progress, async (client) => {
-    // Concurrent requests of an owner are counted one after the other.
+    // Makes concurrent requests of an owner wait for each other, so that each counts all webhooks.
     await client.query('SELECT pg_advisory_xact_lock(hashtextextended($1, 0))', [
       `webhooks of ${owner}`,
     ])
@@ -129,8 +129,8 @@ export async function findWebhook(
 }
 
 /**
- * Changes a webhook. An endpoint that gets another URL, or is enabled again, has all the time that
- * a new one has until it counts as failing.
+ * Changes a webhook. If its URL changes or it is enabled, its failures are forgotten: the notifier
+ * disables it after five more days of failures at the earliest.
  *
  * @returns undefined if the user has no such webhook
  */
@@ -145,7 +145,7 @@ export async function updateWebhook(
   const param = (value: unknown): string => `$${values.push(value)}`
   const { url, types, eventIds, format, description, disabled } = patch
   const sets = [
-    // A webhook that changes nothing is a valid statement, too.
+    // Keeps the statement valid if the patch is empty.
     'webhook_id = webhook_id',
     ...(url === undefined ? [] : [`url = ${param(url)}`]),
     ...(types === undefined ? [] : [`types = ${param(types)}::text[]`]),
@@ -172,7 +172,7 @@ const DISABLE = [
 ]
 
 /**
- * Replaces the signing secret. For a day, deliveries are also signed with the one before.
+ * Replaces the signing secret. For a day, deliveries are also signed with the previous one.
  *
  * @returns when the old secret ends, ms since 1970; undefined if the user has no such webhook
  */
@@ -196,7 +196,11 @@ export async function rotateWebhookSecret(
   })
 }
 
-/** Deletes a webhook with its cursors and attempts. @returns false if the user has no such webhook */
+/**
+ * Deletes a webhook with its cursors and attempts.
+ *
+ * @returns false if the user has no such webhook
+ */
 export async function deleteWebhook(
   pool: Pool,
   owner: string,

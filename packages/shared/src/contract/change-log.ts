@@ -43,12 +43,12 @@ export interface LoggedChangeData {
 }
 
 /**
- * A change in the log of an event. The log has one for everything that a command did to a claim or
- * to the event that clients can see.
+ * A change in the log of an event. The log has one for each effect of a command that clients can
+ * see.
  */
 export interface LoggedChange {
   eventId: number
-  /** Numbers the changes of an event, without gaps and in order of decision. */
+  /** The changes of an event are numbered in order of decision, without gaps. */
   no: number
   type: ChangeType
   /** When it was decided, ms since 1970. */

@@ -28,7 +28,7 @@ export interface ShownChangeData {
   settings?: ShownSettings
 }
 
-/** What the caller of a command that an API key sent begins with; its id follows. */
+/** If an API key sent a command, its caller begins with this text. The id of the key follows. */
 const KEY_CALLER = 'key\u0001'
 
 /** The form in which clients get a change. */
@@ -65,7 +65,7 @@ function shownDataOf({ type, data }: LoggedChange): { data?: ShownChangeData } {
   return Object.keys(shown).length > 0 ? { data: shown } : {}
 }
 
-/** A time for clients. PostgreSQL computes in floats, which are not whole milliseconds. */
+/** A time for clients. It is rounded, because PostgreSQL computes times as floats. */
 export function isoOf(timeMs: number): string
 export function isoOf(timeMs: number | null): string | null
 export function isoOf(timeMs: number | null): string | null {

@@ -1,9 +1,9 @@
 export interface RowSource<Row> {
   /** The text before the first row. */
   head: string
-  /** The first portion of rows, which the caller has read already. */
+  /** The first rows, which the caller has already read. */
   first: Row[]
-  /** All further portions. Each is sent as one chunk. */
+  /** All further rows. Each array is sent as one chunk. */
   rest: AsyncGenerator<Row[]>
   /** Writes a row, with its line end. */
   lineOf: (row: Row) => string

@@ -17,19 +17,19 @@ export type ChangesRead = Pick<ChangePage, 'changes' | 'next' | 'epoch'>
 
 /**
  * The changes of events, for readers. Every method throws AppError `event_not_found`,
- * `epoch_changed` or `changes_pruned` if there is nothing to continue from, and `unavailable` if
- * PostgreSQL cannot be read.
+ * `epoch_changed` or `changes_pruned` if the reader cannot continue after `after`, and
+ * `unavailable` if PostgreSQL cannot be read.
  */
 export interface ChangeFeed {
   read(request: ChangeRequest): Promise<ChangesRead>
   /**
-   * Waits for changes if there are none. Returns none after `waitMs`, and when the process stops or
-   * the client leaves. It has no connection to PostgreSQL while it waits.
+   * Waits for changes if there are none. Returns an empty page after `waitMs`, and when the process
+   * stops or the client leaves. It holds no connection to PostgreSQL while it waits.
    *
    * @param left aborted when the client leaves
    */
   wait(request: ChangeRequest, waitMs: number, left: AbortSignal): Promise<ChangesRead>
-  /** Reads all changes up to the one that is the last now. */
+  /** Reads all changes up to the last one at the time of the call. */
   export(request: Omit<ChangeRequest, 'limit'>): Promise<ChangeExport>
 }
 
@@ -45,14 +45,14 @@ export interface ChangeFeedDeps {
   postgres: PostgresAccess
   watch: Pick<ChangeWatch, 'watch' | 'known'>
   lifecycle: Lifecycle
-  /** Called with the age of changes when clients that wait for them get them, s. */
+  /** Called when waiting clients get changes, with the age of the first one, s. */
   onDelivered?: (ageSeconds: number) => void
   clock?: Clock
 }
 
-/** Changes of one page of an export. They are in memory at once. */
+/** Maximum number of changes in a page of an export. They are in memory at the same time. */
 const EXPORT_PAGE = 1000
-/** Changes that one read gets for everybody who waits for the changes of an event. */
+/** Maximum number of changes in a read that clients who wait at the same change share. */
 const SHARED_PAGE = 1000
 
 /** Message of `epoch_changed`. */
@@ -69,7 +69,7 @@ function checkPage(page: ChangePage | undefined, { after, epoch }: ChangeRequest
   return page
 }
 
-/** The part of a page of all changes that a reader asks for. */
+/** Takes what a reader asked for from a page that has changes of all types. */
 function partOf(page: ChangePage, { types, limit }: ChangeRequest): ChangePage {
   const matching = types ? page.changes.filter(({ type }) => types.includes(type)) : page.changes
   if (matching.length <= limit) return { ...page, changes: matching }
@@ -77,7 +77,7 @@ function partOf(page: ChangePage, { types, limit }: ChangeRequest): ChangePage {
   return { ...page, changes, next: (changes.at(-1) as LoggedChange).no }
 }
 
-/** An empty page, if it is known without a read that there is nothing after `after`. */
+/** @returns an empty page if it is known without a read that there is nothing after `after` */
 function emptyPage(
   { after, epoch }: ChangeRequest,
   known: KnownChange | undefined,
@@ -95,13 +95,13 @@ export function createChangeFeed(deps: ChangeFeedDeps): ChangeFeed {
     return checkPage(page, request)
   }
 
-  /** Reads for clients that wait, while they are in progress. */
+  /** The reads that are in progress for clients that wait. */
   const shared = new Map<string, Promise<ChangePage | undefined>>()
 
   /**
-   * Reads for clients that wait. Those that ask for the same share the read, so that a thousand
-   * that connect at once cost one. What the read misses because it began before a client came is
-   * news to that client.
+   * Reads for clients that wait. Clients that ask for the same changes share a read, so a thousand
+   * that connect at once cost one. A read that began before a client came may miss a change. The
+   * client then waits at the page, and `isNewTo` finds the change.
    */
   async function readShared(range: ChangeRange): Promise<ChangePage | undefined> {
     const { eventId, after, limit, types } = range
@@ -117,8 +117,8 @@ export function createChangeFeed(deps: ChangeFeedDeps): ChangeFeed {
   }
 
   /**
-   * Reads what comes after the last change that a client has waited at. Usually all clients that
-   * wait for an event are at the same one. They share the read, whatever types they ask for.
+   * Reads what comes after the change at which a client has waited. Usually all clients that wait
+   * for an event wait at the same change. They share the read, whatever types they ask for.
    */
   async function readNews(request: ChangeRequest): Promise<ChangePage> {
     const { eventId, after } = request
@@ -138,9 +138,9 @@ export function createChangeFeed(deps: ChangeFeedDeps): ChangeFeed {
   }
 
   /**
-   * Waits until something other than this page is known of its event.
+   * Waits until this process learns that the event differs from what a page says.
    *
-   * @returns false if the wait is over first
+   * @returns false if the time is over before that
    */
   async function untilNews(page: ChangePage, news: News, msLeft: () => number): Promise<boolean> {
     for (;;) {
@@ -161,7 +161,7 @@ export function createChangeFeed(deps: ChangeFeedDeps): ChangeFeed {
     const msLeft = (): number =>
       lifecycle.draining || left.aborted ? 0 : untilMs - clock.steadyMs()
     if (!postgres.availability.postgres()) throw unavailable()
-    // The watch begins before the page is read, so that no change can come between them.
+    // The watch begins before the page is read, so that no change between them is missed.
     using news = watchForNews(watch, eventId, left)
     let page =
       emptyPage(request, watch.known(eventId)) ?? checkPage(await readShared(request), request)
@@ -171,7 +171,7 @@ export function createChangeFeed(deps: ChangeFeedDeps): ChangeFeed {
         if (!(await untilNews(page, news, msLeft))) break
         page = await readNews(rest)
       } else {
-        // Only changes of other types were looked at.
+        // The page has looked at changes of other types only, and not at all of them.
         if (msLeft() <= 0) break
         page = checkPage(await readShared(rest), rest)
       }
@@ -216,14 +216,14 @@ interface News extends Disposable {
 
 function watchForNews(watch: ChangeFeedDeps['watch'], eventId: number, left: AbortSignal): News {
   let learned: { lastChange: number | undefined } | undefined
-  let waiting: AbortController | undefined
+  let sleeping: AbortController | undefined
   let isFirst = true
   const stop = watch.watch(eventId, (lastChange) => {
     learned = { lastChange }
     wake()
   })
   function wake(): void {
-    waiting?.abort()
+    sleeping?.abort()
   }
   left.addEventListener('abort', wake)
   return {
@@ -233,14 +233,14 @@ function watchForNews(watch: ChangeFeedDeps['watch'], eventId: number, left: Abo
       const isBehind = isFirst && known !== undefined && known.lastChange > lastChange
       const isOther =
         learned !== undefined && (learned.lastChange !== lastChange || known?.epoch !== epoch)
-      // Each thing is news once, so that a wrong announcement causes no more than one read.
+      // What was learned is new only once, so that a wrong announcement causes at most one read.
       isFirst = false
       learned = undefined
       return isBehind || isOther
     },
     async next(ms) {
-      waiting = new AbortController()
-      await sleep(ms, waiting.signal)
+      sleeping = new AbortController()
+      await sleep(ms, sleeping.signal)
     },
     [Symbol.dispose]() {
       left.removeEventListener('abort', wake)

@@ -9,7 +9,7 @@ export interface KnownChange {
   epoch: string
 }
 
-/** @param lastChange the number of the last change; undefined if there is no such event any more */
+/** @param lastChange the number of the last change; undefined if the event does not exist */
 export type ChangeListener = (lastChange: number | undefined) => void
 
 /**
@@ -21,7 +21,7 @@ export interface ChangeWatch {
   /**
    * Watches an event.
    *
-   * @param listener Called when the last change is another one than before, and when the epoch
+   * @param listener Called when the event has another last change than before, and when the epoch
    * changes. It must not throw. It may be called for a change that the caller already knows.
    * @returns a function that stops watching
    */
@@ -32,8 +32,8 @@ export interface ChangeWatch {
    */
   known(eventId: number): KnownChange | undefined
   /**
-   * Called when the only listener of these events has just read their last changes itself. The watch
-   * then leaves them out of its next read.
+   * Called when a listener of these events has just read their last changes itself. The next read
+   * of the watch leaves out those that have no other listener.
    */
   skip(eventIds: Iterable<number>): void
   /** Calls all listeners, so that they notice that the process stops. */
@@ -122,9 +122,9 @@ export function createChangeWatch(deps: ChangeWatchDeps): ChangeWatch {
   }
 
   /**
-   * Takes over what a read has found. That is less than before if an older copy of the database was
-   * restored, or if the event was deleted. But the read does not know a change that was announced
-   * while it ran.
+   * Takes over what a read has found, even if the number is lower than before: an older copy of the
+   * database may have been restored, or the event deleted. But if a higher number was announced
+   * while the read ran, that one stays.
    *
    * @param lastBefore what was known when the read began
    */
@@ -143,7 +143,7 @@ export function createChangeWatch(deps: ChangeWatchDeps): ChangeWatch {
   }
 
   const reading = every(READ_EVERY_MS, readAll, {
-    // The loss of a server is logged by those who watch it.
+    // The probes of PostgreSQL log its loss.
     onError: (err) => deps.log.debug({ err }, 'could not read the last changes'),
   })
   const announcements = deps.follow({ onChange, onListening: () => void reading.runNow() })
@@ -156,7 +156,7 @@ export function createChangeWatch(deps: ChangeWatchDeps): ChangeWatch {
         watched.set(eventId, event)
       }
       const { listeners } = event
-      // A listener of its own for each call, even if two calls pass the same function.
+      // The set needs a function of its own for each call, even if two calls pass the same one.
       const own: ChangeListener = (lastChange) => listener(lastChange)
       listeners.add(own)
       announcements.start()

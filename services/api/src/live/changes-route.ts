@@ -126,7 +126,8 @@ const changesPageSchema = z
       example: 1025,
     }),
     epoch: z.string().meta({
-      description: 'Differs after a restore of the database. Numbers count in one epoch only.',
+      description:
+        'Changes when the database is restored. Numbers of changes have a meaning in one epoch only.',
       example: '6f1c6a3e-6b0e-4f0e-9d0e-0f3a8f7b2f5d',
     }),
   })
@@ -147,11 +148,11 @@ export function changesRoute(deps: ChangesDeps): Route {
       tag: 'Events',
       summary: 'Follow the changes of an event, in order of decision',
       description:
-        'Pass `next` and `epoch` of each page to the next call. A page may be empty although there are further changes, if `type` passes over many others: there are no more if `next` equals `after`. Changes are kept for 90 days by default. After `changes_pruned` and `epoch_changed`, read the lists of the event again. `Accept: application/x-ndjson` streams all changes after `after`, one a line, and ignores `limit`; its `Link` leads to the changes that follow. Each user can download one list at a time.',
+        'Pass `next` and `epoch` of each page to the next call. With `type`, a page may be empty although there are further changes. If `next` equals `after`, there are no more. Changes are kept for 90 days by default. After `changes_pruned` and `epoch_changed`, read the lists of the event again. `Accept: application/x-ndjson` streams all changes after `after`, one a line, and ignores `limit`; its `Link` leads to the changes that follow. Each user can download one list at a time.',
       requestHeaders: {
         Accept: '`application/json` or `application/x-ndjson`',
         Prefer:
-          '`wait=N` waits up to N seconds for a change if there is none, at most 30. The page is empty if the time is over.',
+          '`wait=N` waits up to N seconds for a change if there is none, at most 30. If none comes in that time, the page is empty.',
       },
       problems: ['event_not_found', 'epoch_changed', 'changes_pruned', 'busy', 'unavailable'],
     },
@@ -208,7 +209,7 @@ async function sendNdjson(
   deps: ChangesDeps,
 ): Promise<Response> {
   const { eventId, types } = request
-  // An export is not begun for HEAD, but is refused as for GET.
+  // HEAD begins no export, but is refused when GET would be.
   if (c.req.method === 'HEAD') await deps.changes.read({ ...request, limit: 1 })
   return sendExport(
     c,

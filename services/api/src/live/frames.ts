@@ -23,7 +23,7 @@ export const liveStatusSchema = z
 /** Why this service ends a stream. */
 export type ByeReason = 'expired' | 'shutdown' | 'disabled'
 
-/** A comment, which proxies and clients take as a sign of life. */
+/** A comment. It shows proxies and clients that the connection still works. */
 export const COMMENT: Buffer = Buffer.from(':\n\n')
 
 export function statusFrame(eventId: number, state: LiveState): Buffer {

@@ -13,11 +13,13 @@ const INTERVAL_MS = 500
 /** Maximum number of updates that a process writes in a second. */
 const UPDATES_PER_SECOND = 2000
 /**
- * How long a new stream waits for its first state, ms. It includes the wait for the next read. If
- * PostgreSQL is unreachable, clients are told within a second.
+ * How long a new stream waits for its first state, ms. This includes the wait for the next read. If
+ * PostgreSQL is unreachable, the client gets its 503 within a second.
  */
 const OPEN_WITHIN_MS = 950
-/** How long an event is watched for streams whose state was read, but that have not started, ms. */
+/**
+ * How long an event without started streams is watched after the state of a stream was read, ms.
+ */
 const START_WITHIN_MS = 1000
 /** A timer may fire this much too early, ms. */
 const TIMER_ERROR_MS = 2
@@ -40,7 +42,7 @@ export interface LiveStreams {
 /** A stream whose state has been read. */
 export interface OpeningStream {
   /**
-   * Sends the state, and then every later one.
+   * Sends the state, and from then on updates.
    *
    * @param principal whoever opened it; the stream ends when their token is no longer accepted
    * @param onEnd Called once, when the stream ends for any reason.
@@ -60,7 +62,7 @@ interface WatchedTopic {
   topic: Topic
   streams: Set<OpenStream>
   openings: Opening[]
-  /** The last change that was announced; undefined if the event does not exist any more. */
+  /** The last change that the watch has reported; undefined if none, or if the event is gone. */
   announced: number | undefined
   /** The last change for which the claims of all users were read; null before the first read. */
   readChange: number | null
@@ -79,7 +81,7 @@ interface Opening {
   reject(error: Error): void
 }
 
-/** A question about a topic. */
+/** A question about a topic, and who needs the answer. */
 interface Asked {
   watched: WatchedTopic
   openings: Opening[]
@@ -89,8 +91,8 @@ interface Asked {
 }
 
 /**
- * `idle`: there is nothing to read. `planned`: the next read begins at `atMs`. `stopped`: nothing is
- * read any more.
+ * `idle`: there is nothing to read. `planned`: the next read begins at `atMs`. `stopped`: nothing
+ * is read any more.
  */
 type Reading =
   | { kind: 'idle' | 'reading' | 'stopped' }
@@ -116,7 +118,7 @@ export function createLiveStreams(deps: LiveStreamsDeps): LiveStreams {
   /** idle or planned → planned, if the read is to begin earlier than planned */
   function planAt(wantedMs: number): void {
     if (reading.kind === 'reading' || reading.kind === 'stopped') return
-    // If PostgreSQL is slow, it gets time for others.
+    // If PostgreSQL is slow, the pause leaves it time for other statements.
     const atMs = Math.max(wantedMs, lastReadMs + Math.max(INTERVAL_MS, 2 * lastReadTookMs))
     if (reading.kind === 'planned') {
       if (reading.atMs <= atMs) return
@@ -166,8 +168,9 @@ export function createLiveStreams(deps: LiveStreamsDeps): LiveStreams {
   }
 
   /**
-   * What the next read must find out. If some topic is due or has new streams, it is one question
-   * about each topic, so that nobody else need look for changes that were not announced.
+   * The questions of the next read. There are none if no topic is due or has new streams. Otherwise
+   * all topics are asked about: the read then also finds changes that were not announced, and the
+   * watch need not.
    */
   function ask(nowMs: number): Asked[] {
     const isDue = (watched: WatchedTopic) => behind.has(watched) && watched.notBeforeMs <= nowMs
@@ -177,12 +180,12 @@ export function createLiveStreams(deps: LiveStreamsDeps): LiveStreams {
       const asked = { watched, openings, isDue: isDue(watched) }
       const userIds = new Set(asked.isDue ? topic.userIds() : [])
       for (const { userId } of openings) if (userId !== undefined) userIds.add(userId)
-      const isSure = openings.length > 0 || watched.transitionAtMs <= nowMs
+      const needsState = openings.length > 0 || watched.transitionAtMs <= nowMs
       watched.openings = []
       opening.delete(watched)
       if (asked.isDue) behind.delete(watched)
       const known = asked.isDue ? watched.readChange : topic.knownChange
-      const knownChange = isSure ? null : known
+      const knownChange = needsState ? null : known
       return { ...asked, question: { eventId: topic.eventId, knownChange, userIds: [...userIds] } }
     })
   }
@@ -192,7 +195,7 @@ export function createLiveStreams(deps: LiveStreamsDeps): LiveStreams {
     found: Map<number, LiveState | undefined>,
   ): void {
     const { topic } = watched
-    // Nothing has changed since the last read.
+    // Nothing has changed since the last read of this event.
     if (!found.has(topic.eventId)) return
     const state = found.get(topic.eventId)
     if (state === undefined) {
@@ -253,7 +256,7 @@ export function createLiveStreams(deps: LiveStreamsDeps): LiveStreams {
     return watched
   }
 
-  /** Forgets a topic without streams, after those that are opening had time to start. */
+  /** Forgets a topic that has no streams after those that are opening had time to start. */
   function forgetLater(watched: WatchedTopic): void {
     setTimeout(() => forgetUnused(watched), START_WITHIN_MS).unref()
   }
@@ -293,7 +296,7 @@ export function createLiveStreams(deps: LiveStreamsDeps): LiveStreams {
             forgetUnused(watched)
           },
         })
-        // It may have changed since it was read.
+        // The event may have changed since it was read.
         if ((watched.announced ?? 0) > (topic.knownChange ?? 0)) markBehind(watched)
       },
     }

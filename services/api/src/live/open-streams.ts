@@ -8,20 +8,23 @@ import type { Shown, Topic } from './topic.js'
 
 /** Time between two comments of a stream, ms. */
 const COMMENT_EVERY_MS = 15_000
-/** Time between two looks at all streams, ms. */
+/** How often all streams are checked, ms. */
 const SWEEP_EVERY_MS = 250
-/** Streams that are written in one turn of the event loop, so that other requests do not wait. */
+/** How many streams are written in one turn of the event loop, so that other requests go on. */
 const STREAMS_A_TURN = 32
 /** A client connects again after a random time in this range, ms. */
 const RETRY_MS = { min: 1000, max: 5000 }
-/** Clients of a process that stops connect again at this rate, or within the range above. */
+/**
+ * Maximum rate at which the clients of a stopping process connect again. If it has many streams, it
+ * sends them times from a longer range.
+ */
 const RECONNECTS_PER_SECOND = 1000
-/** How long the client of a stream that has ended may take to read the last event, ms. */
+/** How long the client may take to read the last event after the end of a stream, ms. */
 const END_WITHIN_MS = 5000
 
 /**
- * An open stream. At most one update of it is on its way to the client: if the client has not read
- * it, the stream waits, and then sends the state that is the last one by then.
+ * An open stream. At most one of its updates is on the way to the client. Until the client has read
+ * it, the stream sends nothing. It then sends the last state.
  */
 export interface OpenStream {
   readonly topic: Topic
@@ -44,7 +47,7 @@ export interface OpenStream {
 export interface OpenStreams {
   size(): number
   counts(): { status: number; standing: number }
-  /** Sends the present state, and from then on comments and the end. */
+  /** Sends the present state. From then on, comments are sent, and the stream may end. */
   add(stream: Omit<OpenStream, 'nextCommentAtMs' | 'unreadSinceMs' | 'behindSinceMs'>): void
   /**
    * Sends the last state to those that do not show it, a few in each turn of the event loop.
@@ -52,7 +55,7 @@ export interface OpenStreams {
    * @param behindSinceMs since when they do not show it, as `steadyMs`
    */
   update(streams: Iterable<OpenStream>, behindSinceMs: number): void
-  /** Ends a stream without a reason. */
+  /** Ends a stream without the event `bye`. */
   close(stream: OpenStream): void
   /** Ends all streams, because the process stops. */
   endAll(): void
@@ -108,22 +111,23 @@ export function createOpenStreams(deps: OpenStreamsDeps): OpenStreams {
     if (due.standing > 0) metrics.events.inc({ event: 'standing' })
   }
 
-  const waiting: OpenStream[] = []
-  let nextWaiting = 0
+  /** The streams that `sendSome` is to send an update to. */
+  const unsent: OpenStream[] = []
+  let nextUnsent = 0
 
   function sendSome(): void {
     const nowMs = clock.steadyMs()
-    const end = Math.min(nextWaiting + STREAMS_A_TURN, waiting.length)
-    for (; nextWaiting < end; nextWaiting++) {
-      const stream = waiting[nextWaiting] as OpenStream
+    const end = Math.min(nextUnsent + STREAMS_A_TURN, unsent.length)
+    for (; nextUnsent < end; nextUnsent++) {
+      const stream = unsent[nextUnsent] as OpenStream
       metrics.lag.observe((nowMs - (stream.behindSinceMs ?? nowMs)) / 1000)
       stream.behindSinceMs = undefined
       send(stream)
     }
-    if (nextWaiting < waiting.length) setImmediate(sendSome)
+    if (nextUnsent < unsent.length) setImmediate(sendSome)
     else {
-      waiting.length = 0
-      nextWaiting = 0
+      unsent.length = 0
+      nextUnsent = 0
     }
   }
 
@@ -211,7 +215,7 @@ export function createOpenStreams(deps: OpenStreamsDeps): OpenStreams {
       for (const stream of own) {
         if (stream.behindSinceMs !== undefined || !stream.topic.isBehind(stream.shown)) continue
         stream.behindSinceMs = behindSinceMs
-        if (waiting.push(stream) === 1) setImmediate(sendSome)
+        if (unsent.push(stream) === 1) setImmediate(sendSome)
       }
     },
     close(stream) {
@@ -231,7 +235,7 @@ export function createOpenStreams(deps: OpenStreamsDeps): OpenStreams {
   }
 }
 
-/** A random time, so that clients do not all connect at the same moment, in whole ms. */
+/** A random time in whole ms, so that clients do not all connect at the same moment. */
 function between({ min, max }: { min: number; max: number }): number {
   return Math.floor(min + Math.random() * (max - min))
 }

@@ -32,7 +32,7 @@ const STATUS_EXAMPLE =
   'retry: 2500\n\nevent: status\nid: 1025\ndata: {"eventId":1001,"state":"open","availableTickets":42,"heldTickets":3,"waitingListCount":0,"serverTime":"2030-01-31T18:00:00.000Z"}\n\n'
 const STANDING_EXAMPLE = `${STATUS_EXAMPLE}event: standing\nid: 1025\ndata: {"eventId":1001,"userId":"ada","standing":"waiting","position":17,"bookingId":null,"expiresAt":null,"offered":false}\n\n`
 
-const description = `Server-sent events. The current state comes first. After that, the stream sends the last state at most twice a second, less often if many streams are open. \`id\` is the number of the event's last change. The stream ends with \`event: bye\`, whose data is \`{"reason"}\`: \`expired\`, \`disabled\` or \`shutdown\`. A user may have ${MAX_STREAMS_PER_USER} streams.`
+const description = `Server-sent events. The current state comes first. After that, the stream sends the last state whenever something has changed, at most twice a second, or less often if many streams are open. \`id\` is the number of the event's last change. The stream ends with \`event: bye\`, whose data is \`{"reason"}\`: \`expired\`, \`disabled\` or \`shutdown\`. A user may have ${MAX_STREAMS_PER_USER} streams.`
 
 function streamResponse(what: string, example: string): ResponseSpec {
   return { description: what, otherMediaTypes: { [EVENT_STREAM]: example } }

@@ -44,8 +44,8 @@ export function startStreamResponse(c: Context<AppEnv>): {
   outgoing.removeHeader('transfer-encoding')
   outgoing.writeHead(200, { ...headersOf(c), ...STREAM_HEADERS, connection: 'close' })
   markLasting(outgoing)
-  // An idle stream must not count as an idle connection. Streams whose clients do not read are
-  // closed by `LiveStreams`.
+  // An idle stream must not count as an idle connection. `OpenStreams` closes streams whose clients
+  // do not read.
   outgoing.socket?.setTimeout(0)
   c.set('replied', RESPONSE_ALREADY_SENT)
   return {

@@ -2,12 +2,12 @@ import type { LiveQuestion, LiveState, UserClaim } from '@ticket-line/db'
 import { saleStateOf } from '@ticket-line/shared'
 import { standingFrame, statusFrame } from './frames.js'
 
-/** The claim of a user of whom somebody watches the standing. */
+/** A user whose standing some stream shows. */
 interface Viewer {
   claim: UserClaim
   /** Counts how often the claim has changed. */
   version: number
-  /** The event of this version; made when a stream first needs it, and shared by all of them. */
+  /** The bytes of this version; made when a stream first needs them, and shared by all streams. */
   frame: Buffer | undefined
   /** Number of streams that show it. */
   streams: number
@@ -92,7 +92,7 @@ export class Topic {
     }
   }
 
-  /** Adds a stream of which nothing was sent yet. Its user was part of the last update. */
+  /** Adds a stream that has sent nothing yet. `state` must have the claim of its user. */
   add(userId: string | undefined, state: LiveState): Shown {
     if (userId !== undefined) {
       const viewer = this.#viewers.get(userId) ?? {

@@ -6,7 +6,7 @@ import { Queue } from 'bullmq'
 import type { Redis } from 'ioredis'
 import { unavailable } from '../http/problem.js'
 
-/** Hands work to the notifiers. */
+/** Adds jobs for the notifiers. */
 export interface WebhookQueue {
   /** @throws AppError `unavailable` if Redis cannot be reached */
   add<Name extends keyof WebhookJobs>(name: Name, data: WebhookJobs[Name]): Promise<void>

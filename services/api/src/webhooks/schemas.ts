@@ -162,7 +162,7 @@ export const rotatedSchema = z
     ...shownWebhook,
     secret: secretSchema,
     previousSecretUntil: timeSchema.meta({
-      description: 'Until then, deliveries are also signed with the secret before.',
+      description: 'Until then, deliveries are also signed with the previous secret.',
     }),
   })
   .meta({ id: 'RotatedWebhook' })
@@ -179,7 +179,12 @@ export const replayedSchema = z
     message: z.string(),
     eventId: shownEventId,
     from: z.int(),
-    to: z.int().meta({ description: 'At most the last change that there is.' }),
+    to: z
+      .int()
+      .meta({
+        description:
+          'The last change that will be sent: `to` of the request, or the last change of the event if that is lower.',
+      }),
   })
   .meta({ id: 'WebhookReplay' })
 
@@ -190,7 +195,7 @@ export const deliveriesQuery = z.object({
   state: wordsParameter(DELIVERY_STATES)
     .default(DELIVERY_STATES)
     .meta({
-      description: `Only attempts that ended so: one or more of ${DELIVERY_STATES.join(', ')}, separated by commas.`,
+      description: `Only attempts in these states: one or more of ${DELIVERY_STATES.join(', ')}, separated by commas.`,
       example: 'failed,parked',
     }),
 })
@@ -208,7 +213,10 @@ const deliverySchema = z.strictObject({
   at: timeSchema,
   tookMs: countSchema,
   status: z.int().nullable().meta({ description: 'Status of the answer; null if there was none.' }),
-  error: z.string().nullable().meta({ description: 'Why it failed.', example: 'timeout' }),
+  error: z
+    .string()
+    .nullable()
+    .meta({ description: 'Why it failed; null if it did not.', example: 'timeout' }),
 })
 export const deliveriesSchema = z
   .strictObject({ deliveries: z.array(deliverySchema), next: nextSchema })

@@ -19,8 +19,9 @@ import {
 import { callPostgres, changePostgres, type PostgresAccess } from '../http/postgres-access.js'
 
 /**
- * Webhooks in PostgreSQL. Each call returns undefined if the user has no such webhook. If PostgreSQL
- * is unavailable, it fails with AppError `unavailable` within the timeout, and has no effect then.
+ * Webhooks in PostgreSQL. Each call returns undefined if the user has no such webhook. If
+ * PostgreSQL is unavailable, it fails with AppError `unavailable` within the timeout, and has no
+ * effect. If the connection breaks during COMMIT, it fails with `unknown`.
  */
 export interface WebhookStore {
   /** @returns undefined if the owner has as many webhooks as a user may have */

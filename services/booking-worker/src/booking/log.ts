@@ -1,15 +1,15 @@
 import type { LoggedChange, LoggedChangeData } from '@ticket-line/shared'
 import type { Change } from './change.js'
 
-/** What the log of an event says of a change, before it gets its number. */
+/** A change as the log of its event has it, without its number. */
 export type LogEntry = Pick<LoggedChange, 'type' | 'userId' | 'sequence' | 'data'>
 
 const NOTHING: readonly LogEntry[] = []
 
 /**
  * The entries of a change in the log of its event: one for each effect that clients can see. A
- * promotion has a single one, whether it is a booking or an offer. Tickets that enter or leave
- * circulation have none; `sold_out` and `available` tell clients what becomes of them.
+ * promotion has one entry, whether it is a booking or an offer. Tickets that enter or leave
+ * circulation have none. Clients see their effect as `sold_out` and `available`.
  */
 export function logOf(change: Change): readonly LogEntry[] {
   switch (change.type) {
