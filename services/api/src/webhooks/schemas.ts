@@ -179,12 +179,10 @@ export const replayedSchema = z
     message: z.string(),
     eventId: shownEventId,
     from: z.int(),
-    to: z
-      .int()
-      .meta({
-        description:
-          'The last change that will be sent: `to` of the request, or the last change of the event if that is lower.',
-      }),
+    to: z.int().meta({
+      description:
+        'The last change that will be sent: `to` of the request, or the last change of the event if that is lower.',
+    }),
   })
   .meta({ id: 'WebhookReplay' })
 
