@@ -38,7 +38,7 @@ async function startNginx(system: System): Promise<string> {
 }
 
 it.skipIf(!hasNginx)(
-  'passes each event of a stream through nginx at once, and the end of the stream',
+  'passes each event of a stream, and its end, through nginx at once',
   async () => {
     const system = await startSystem({ env: { TRUST_PROXY_HOPS: '1' } })
     onTestFinished(() => system.stop())

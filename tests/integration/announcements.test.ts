@@ -93,7 +93,7 @@ describe('announcements', () => {
     ])
   })
 
-  it('are received again after the connection broke, and the reader is told', async () => {
+  it('are received again after the connection broke, and the reader learns of it', async () => {
     const { connection, announcements, onChange, onListening } = follow()
     announcements.start()
     await until(async () => onListening.mock.calls.length === 1, soon)
@@ -116,7 +116,7 @@ describe('announcements', () => {
     expect(onChange.mock.calls).toEqual([[7, 1]])
   })
 
-  it('may be forbidden to a worker, whose replies arrive all the same', async () => {
+  it('may be forbidden to a worker, and its replies arrive all the same', async () => {
     const username = `worker-${system.keyPrefix}`
     await redis.call('ACL', 'SETUSER', username, 'on', 'nopass', '~*', '+@all', 'resetchannels')
     onTestFinished(async () => void (await redis.call('ACL', 'DELUSER', username)))

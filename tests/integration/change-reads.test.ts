@@ -101,7 +101,7 @@ describe('a page of changes', () => {
     expect(none).toMatchObject({ changes: [], next: LAST })
   })
 
-  it('shows how far a reader is beyond the last change', async () => {
+  it('shows that a reader is beyond the last change', async () => {
     const page = await pageChanges(pool, { eventId: 2, after: 21, limit: 50 })
     expect(page).toMatchObject({ changes: [], next: 21, lastChange: 20 })
   })

@@ -243,7 +243,7 @@ describe('GET /events/:eventId/changes', () => {
 })
 
 describe('a reader that cannot continue', () => {
-  it('is told that its epoch is over', async () => {
+  it('gets 410 after a new epoch', async () => {
     const eventId = await kit.createEvent(0)
     const { epoch, next } = (await read(eventId)).body
     expect((await read(eventId, `?after=${next}&epoch=${epoch}`)).status).toBe(200)
@@ -255,7 +255,7 @@ describe('a reader that cannot continue', () => {
     expect(await read(eventId, '?epoch=another', stream)).toMatchObject(gone)
   })
 
-  it('is told the oldest change that is kept', async () => {
+  it('gets 410 with the oldest change that is kept', async () => {
     const eventId = await kit.createEvent(0)
     await addChanges(eventId, 9)
     await kit.query(
@@ -350,7 +350,7 @@ describe('a long poll for changes', () => {
     expect(await reader).toMatchObject({ status: 410, body: { code: 'epoch_changed' } })
   })
 
-  it('gives many clients the same changes for one read a second', async () => {
+  it('costs one read a second, however many clients wait', async () => {
     const eventId = await kit.createEvent(5)
     const clients = 200
     const reads = async (): Promise<number> => {
@@ -398,7 +398,7 @@ describe('a long poll for changes', () => {
     await stopped
   })
 
-  it('shows nothing to somebody who was demoted or disabled during the wait', async () => {
+  it('shows nothing to a user who was demoted or disabled during the wait', async () => {
     const eventId = await kit.createEvent(5)
     const token = await system.token('root', 'admin')
     const password = 'tall ferns by the river'

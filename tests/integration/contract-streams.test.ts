@@ -308,7 +308,7 @@ describe('the connection of a stream', () => {
     expect(stream.hasEnded()).toBe(false)
   }, 60_000)
 
-  it('does not hold up the streams of others if its client does not read', async () => {
+  it('does not delay other streams if its client does not read', async () => {
     const eventId = await kit.createEvent(1000)
     const { hostname, port } = new URL(system.apis[0]?.url as string)
     const socket = connect({ host: hostname, port: Number(port) })

@@ -149,7 +149,7 @@ describe('the change log', () => {
     await expectNoGaps(other)
   })
 
-  it('tells where a confirmed booking came from', async () => {
+  it('says where a confirmed booking came from', async () => {
     const eventId = await eventWith(3, { holdSeconds: 60, offerSeconds: 90 })
     await apply(...['ann', 'bob', 'cleo', 'dan'].map((userId) => command('book', eventId, userId)))
     await apply(command('confirm', eventId, 'ann'), command('cancel', eventId, 'bob'))

@@ -294,7 +294,7 @@ describe('a notifier', () => {
     ).toBe(true)
   })
 
-  it('sends nothing that was decided while the owner was no organizer, or disabled', async () => {
+  it('sends nothing that was decided while the owner was disabled or not an organizer', async () => {
     const { eventId, receiver, webhookId } = await given({ owner: 'demoted' })
     const account = async (role: string, disabled: boolean) => {
       await stack.pool.query(

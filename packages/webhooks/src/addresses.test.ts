@@ -6,7 +6,7 @@ const rulesOf = (env: Record<string, string>, production = true) =>
   readAddressRules(readEnv(env), { production })
 
 describe('WEBHOOK_ALLOW_HTTP', () => {
-  it('is false in production, and true elsewhere', () => {
+  it('is false by default in production, and true elsewhere', () => {
     expect(rulesOf({}).allowHttp).toBe(false)
     expect(rulesOf({}, false).allowHttp).toBe(true)
     expect(rulesOf({ WEBHOOK_ALLOW_HTTP: 'true' }).allowHttp).toBe(true)

@@ -55,7 +55,7 @@ describe('a signing secret', () => {
     expect(() => decryptSecret(keys, ID, Buffer.alloc(0))).toThrow('unknown form')
   })
 
-  it('can be decrypted with the key before a new one', () => {
+  it('can be decrypted with its old key after a new one was added', () => {
     const [before, now] = [text(), text()]
     const stored = encryptSecret(keysOf(before), ID, 'whsec_abc')
     expect(decryptSecret(keysOf(`${now}, ${before}`), ID, stored)).toBe('whsec_abc')

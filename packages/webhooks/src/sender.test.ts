@@ -135,7 +135,7 @@ describe('send', () => {
     expect(sent).toBeGreaterThan(0)
   })
 
-  it('counts a status whose body never ends', async () => {
+  it('returns the status of an answer whose body never ends', async () => {
     const url = await endpoint((_request, response) => {
       response.writeHead(200)
       response.write('so far')
@@ -143,14 +143,14 @@ describe('send', () => {
     expect(await send(url, { timeoutMs: 200 })).toMatchObject({ status: 200, bytes: 6 })
   })
 
-  it('gives up a receiver that never answers', async () => {
+  it('gives up on a receiver that never answers', async () => {
     const url = await endpoint(() => undefined)
     const result = await send(url, { timeoutMs: 150 })
     expect(result).toMatchObject({ kind: 'failed', error: 'timeout' })
     expect(result.tookMs).toBeLessThan(2000)
   })
 
-  it('gives up a head that arrives byte by byte', async () => {
+  it('gives up on an answer whose head arrives byte by byte', async () => {
     const server = createServer((socket) => {
       socket.on('error', () => undefined)
       const timer = setTimeout(function drip() {
@@ -163,7 +163,7 @@ describe('send', () => {
     expect(await send(url, { timeoutMs: 150 })).toMatchObject({ error: 'timeout' })
   })
 
-  it('gives up a DNS server that never answers', async () => {
+  it('gives up on a DNS server that never answers', async () => {
     const resolve = () => new Promise<string[]>(() => undefined)
     const result = await send('https://receiver.example.com/', { resolve, timeoutMs: 100 })
     expect(result).toMatchObject({ error: 'timeout' })
@@ -213,7 +213,7 @@ describe('send', () => {
     })
   })
 
-  it('connects to a name at an allowed address', async () => {
+  it('connects to a name whose address is allowed', async () => {
     const url = new URL(await answering(200))
     url.hostname = 'receiver.example.com'
     const resolve = async () => ['127.0.0.1']
@@ -293,7 +293,7 @@ describe('send over TLS', () => {
     expect(names).toEqual([])
   })
 
-  it('refuses a certificate that nobody it trusts has signed', async () => {
+  it('refuses a certificate that no trusted authority has signed', async () => {
     const { port } = await secureEndpoint(name)
     const url = `https://${name}:${port}/`
     expect(await send(url, { resolve })).toMatchObject({ error: 'tls_failed' })

@@ -22,13 +22,13 @@ describe('signedHeaders', () => {
     })
   })
 
-  it('is verified by the reference library', () => {
+  it('makes signatures that the reference library accepts', () => {
     const secret = newSecret()
     const headers = signedHeaders('msg_1', now, body, [secret])
     expect(new Webhook(secret).verify(body, { ...headers })).toEqual(JSON.parse(body))
   })
 
-  it('is verified with either secret while there are two', () => {
+  it('makes signatures that either of two secrets verifies', () => {
     const [current, previous] = [newSecret(), newSecret()]
     const headers = signedHeaders('msg_1', now, body, [current, previous])
     expect(headers['webhook-signature']).toMatch(/^v1,\S{44} v1,\S{44}$/)
@@ -37,7 +37,7 @@ describe('signedHeaders', () => {
     expect(() => new Webhook(newSecret()).verify(body, { ...headers })).toThrow()
   })
 
-  it('covers the id, the time and the body', () => {
+  it('signs the id, the time and the body', () => {
     const secret = newSecret()
     const headers = { ...signedHeaders('msg_1', now, body, [secret]) }
     const webhook = new Webhook(secret)

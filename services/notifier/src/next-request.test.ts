@@ -41,7 +41,7 @@ describe('nextRequest', () => {
     })
   })
 
-  it('goes past types that are not wanted together with the next one that is', () => {
+  it('moves past unwanted changes together with the next wanted one', () => {
     const changes = changesOf('event.created', 'event.updated', 'waitlist.promoted')
     expect(next({ changes })).toEqual({ kind: 'send', changes: [3], toNo: 3 })
   })
@@ -63,7 +63,7 @@ describe('nextRequest', () => {
     expect(result).toHaveProperty('changes.length', 100)
   })
 
-  it('ends a batch at the last change, although that is not wanted', () => {
+  it('ends a batch at the last change, even if that one is not wanted', () => {
     const changes = changesOf('waitlist.promoted', 'waitlist.promoted', 'event.updated')
     expect(next({ changes, format: 'batch' })).toEqual({ kind: 'send', changes: [1, 2], toNo: 3 })
   })

@@ -24,7 +24,7 @@ describe('the slots of an endpoint', () => {
     expect(slots.count()).toBe(21)
   })
 
-  it('ask for the work that was turned away when half of them are free, or after a moment', () => {
+  it('ask for the jobs that they turned away when half of them are free, or after 250 ms', () => {
     enterAll('a', 21)
     for (let i = 0; i < 9; i++) slots.leave('a')
     expect(freed).toEqual([])
@@ -48,7 +48,7 @@ describe('the slots of an endpoint', () => {
     expect(slots.admit('a', 5)).toBe(5)
   })
 
-  it('ask for nothing if nothing was turned away', () => {
+  it('ask for no jobs if they turned none away', () => {
     enterAll('a', 20)
     slots.leave('a')
     expect(freed).toEqual([])
@@ -69,7 +69,7 @@ describe('the slots of an endpoint', () => {
     expect(enterAll('down', 20).every(Boolean)).toBe(true)
   })
 
-  it('are closed for as long as the endpoint asks', () => {
+  it('are closed for as long as the endpoint asks to wait', () => {
     slots.failed('busy', 60_000)
     expect(slots.enter('busy')).toBe(false)
     vi.advanceTimersByTime(59_000)

@@ -144,7 +144,7 @@ describe('rowStream', () => {
     expect(onError).toHaveBeenCalledOnce()
   })
 
-  it('measures a stall from each portion, and not while rows are being fetched', async () => {
+  it('measures a stall from each chunk, and not while rows are being fetched', async () => {
     async function* slow() {
       await new Promise((resolve) => setTimeout(resolve, 2 * stallTimeoutMs))
       yield [{ n: 2 }]

@@ -95,7 +95,7 @@ describe('waiting for changes', () => {
     expect(world.listeners.size).toBe(0)
   })
 
-  it('gives clients with different types and limits their part of one read', async () => {
+  it('gives clients with different types and limits their parts of one read', async () => {
     const world = given(['event.created'])
     world.known.mockReturnValue({ lastChange: 1, epoch: 'one' })
     const one = world.feed.wait({ ...request, limit: 1 }, 30_000, stays)
@@ -130,7 +130,7 @@ describe('waiting for changes', () => {
     expect(world.query).toHaveBeenCalledTimes(2)
   })
 
-  it('does not miss a change that came before it and after the read that it shares', async () => {
+  it('does not miss a change that came after the shared read began', async () => {
     const world = given(['event.created'])
     const { promise, resolve } = Promise.withResolvers<void>()
     const read = world.query.getMockImplementation() as (typeof world)['query']
@@ -174,7 +174,7 @@ describe('waiting for changes', () => {
     expect(numbersOf(await waiting)).toEqual([2])
   })
 
-  it('reads nothing if it is told what it knows', async () => {
+  it('reads nothing for an announcement of what it knows already', async () => {
     const world = given(['event.created'])
     world.known.mockReturnValue({ lastChange: 1, epoch: 'one' })
     const waiting = world.feed.wait(request, 1000, stays)

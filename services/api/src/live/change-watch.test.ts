@@ -43,7 +43,7 @@ describe('the watch of changes', () => {
   beforeEach(() => void vi.useFakeTimers())
   afterEach(() => void vi.useRealTimers())
 
-  it('tells everybody who watches an event of an announced change at once', () => {
+  it('calls all listeners of an event at once for an announced change', () => {
     const { watch, announce, onAdvance } = given()
     const told: string[] = []
     watch.watch(1, (no) => told.push(`a${no}`))
@@ -108,7 +108,7 @@ describe('the watch of changes', () => {
     expect(listener).toHaveBeenLastCalledWith(4)
   })
 
-  it('tells of a new epoch even if no number differs', async () => {
+  it('calls its listeners for a new epoch even if no number differs', async () => {
     const { watch, database } = given()
     const listener = vi.fn()
     watch.watch(1, listener)
@@ -119,7 +119,7 @@ describe('the watch of changes', () => {
     expect(watch.known(1)).toEqual({ lastChange: 10, epoch: 'two' })
   })
 
-  it('tells that an event was deleted', async () => {
+  it('calls its listeners if an event was deleted', async () => {
     const { watch, database } = given()
     const listener = vi.fn()
     watch.watch(1, listener)
@@ -130,7 +130,7 @@ describe('the watch of changes', () => {
     expect(watch.known(1)).toBeUndefined()
   })
 
-  it('tells that an event was deleted before anything was known of it', async () => {
+  it('calls its listeners if an event was deleted before anything was known of it', async () => {
     const { watch, database } = given()
     const listener = vi.fn()
     watch.watch(1, listener)
@@ -150,7 +150,7 @@ describe('the watch of changes', () => {
     expect(listener).toHaveBeenCalledExactlyOnceWith(10)
   })
 
-  it('stays ready for a listener that comes back, and forgets the event after 5 s', async () => {
+  it('knows an event for 5 s after its last listener has left', async () => {
     const { watch, read, announcements, announce } = given()
     const stop = watch.watch(1, () => expect.unreachable())
     stop()
@@ -197,7 +197,7 @@ describe('the watch of changes', () => {
     expect(listener).toHaveBeenCalledExactlyOnceWith(10)
   })
 
-  it('calls everybody when the process stops', () => {
+  it('calls all listeners when the process stops', () => {
     const { watch } = given()
     const listeners = [vi.fn(), vi.fn()]
     for (const listener of listeners) watch.watch(1, listener)

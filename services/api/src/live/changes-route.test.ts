@@ -35,7 +35,7 @@ describe('GET /events/:eventId/changes', () => {
     )
   })
 
-  it('asks for what the query says', async () => {
+  it('reads what the query asks for', async () => {
     const read = vi.fn<ChangeFeed['read']>(async () => ({ changes: [], next: 7, epoch: 'one' }))
     const app = appUnderTest({ changes: fakeChanges({ read }) })
     await call(app, 'GET /events/1/changes', { as })
@@ -115,7 +115,7 @@ describe('GET /events/:eventId/changes', () => {
     )
   })
 
-  it('starts no stream for HEAD', async () => {
+  it('starts no export for HEAD', async () => {
     const exported = vi.fn()
     const app = appUnderTest({ changes: fakeChanges({ export: exported }) })
     const answer = await call(app, 'HEAD /events/1/changes', { as, headers: stream })

@@ -281,7 +281,7 @@ describe('updates', () => {
 })
 
 describe('opening a stream', () => {
-  it('finds no event that does not exist, and forgets it', async () => {
+  it('finds nothing for an event that does not exist, and forgets the event', async () => {
     scene.exists = false
     const opening = scene.streams.open(1, undefined)
     await vi.advanceTimersByTimeAsync(500)

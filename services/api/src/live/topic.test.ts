@@ -113,7 +113,7 @@ describe('a topic', () => {
     expect(topic.take(shown)).toMatchObject({ standing: 1 })
   })
 
-  it('asks for the claim of a user as long as somebody shows it', () => {
+  it('asks for the claim of a user as long as a stream shows it', () => {
     const topic = topicOf(stateOf())
     const [first, second] = [topic.add('ada', stateOf()), topic.add('ada', stateOf())]
     topic.remove(first)

@@ -112,7 +112,7 @@ describe('POST /webhooks', () => {
     expect(answer.json.errors).toContainEqual({ pointer, detail: expect.any(String) })
   })
 
-  it('is refused if the user has as many as a user may have', async () => {
+  it('is refused if the user has the maximum number of webhooks', async () => {
     const answer = await call(given().app, 'POST /webhooks', { ...olga, body: { url } })
     expect(answer).toMatchObject({ status: 409, json: { code: 'too_many_webhooks' } })
   })
@@ -162,7 +162,7 @@ describe('one webhook', () => {
 })
 
 describe('PATCH /webhooks/:id', () => {
-  it('passes on the members that were sent, and logs their names', async () => {
+  it('changes only the members that were sent, and logs their names', async () => {
     const update = vi.fn<WebhookStore['update']>(async () => webhook)
     const { app, add, audited } = given({ update })
     const body = { types: null, description: 'CRM' }
@@ -218,7 +218,7 @@ describe('POST /webhooks/:id/rotate-secret', () => {
 })
 
 describe('POST /webhooks/:id/test', () => {
-  it('hands a test to the notifiers', async () => {
+  it('adds a job for the notifiers', async () => {
     const { app, add, audited } = given()
     const answer = await call(app, `POST /webhooks/${ID}/test`, olga)
     const messageId = expect.stringMatching(/^msg_/)
@@ -227,7 +227,7 @@ describe('POST /webhooks/:id/test', () => {
     expect(audited()).toMatchObject([{ audit: 'webhook_tested', webhookId: ID }])
   })
 
-  it('is unavailable if Redis is', async () => {
+  it('is unavailable if Redis is unavailable', async () => {
     const { app, add, audited } = given()
     add.mockRejectedValueOnce(new AppError('unavailable', 'down'))
     expect((await call(app, `POST /webhooks/${ID}/test`, olga)).status).toBe(503)
@@ -240,7 +240,7 @@ describe('POST /webhooks/:id/replay', () => {
   const replay = (app: ReturnType<typeof given>['app'], body: unknown) =>
     call(app, `POST /webhooks/${ID}/replay`, { ...olga, body })
 
-  it('hands the changes that there are to the notifiers', async () => {
+  it('adds a job that ends at the last change of the event', async () => {
     const { app, add, audited } = given({ retainedChanges: retained })
     expect(await replay(app, { eventId: 1, from: 5, to: 1000 })).toMatchObject({
       status: 202,
@@ -264,7 +264,7 @@ describe('POST /webhooks/:id/replay', () => {
     expect(add).not.toHaveBeenCalled()
   })
 
-  it('is refused for changes that were pruned, and for an event that never was', async () => {
+  it('is refused for changes that were pruned, and for an event that never existed', async () => {
     const { app } = given({
       retainedChanges: async (eventId) => (eventId === 1 ? retained() : undefined),
     })
