@@ -4,7 +4,7 @@ import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { until } from '../../tools/dev-stack/wait.mjs'
 import { createContractKit } from '../integration/contract-kit.ts'
-import { createEmptyDatabase } from '../stack/databases.ts'
+import { createEmptyDatabase, queryOnce } from '../stack/databases.ts'
 import { type System, startSystem } from '../stack/system.ts'
 import { runOps } from './run-ops.ts'
 
@@ -759,7 +759,7 @@ describe('the command line of ops', () => {
     const fine = await runOps(['status'], env)
     expect(fine.exitCode).toBe(0)
     expect(fine.stdout).toMatch(
-      /^ticket-line \S+\nPostgreSQL \S+.*: 4 events, \d+ on waiting lists, 2 tickets held, 1 ticket withheld\nRedis \S+: .*\n0 API processes and 0 worker processes connected\nLines: no undecided commands\n$/,
+      /^ticket-line \S+\nPostgreSQL \S+.*: 4 events, \d+ on waiting lists, 2 tickets held, 1 ticket withheld\nRedis \S+: .*\n0 API processes, 0 worker processes and 0 notifier processes connected\nLines: no undecided commands\n$/,
     )
     const away = await runOps(['status', '--json'], { ...env, REDIS_URL: 'redis://127.0.0.1:1' })
     expect(away).toMatchObject({
@@ -771,6 +771,28 @@ describe('the command line of ops', () => {
     const unmigrated = await runOps(['status'], { ...env, DATABASE_URL: empty.url })
     expect(unmigrated.exitCode).toBe(1)
     expect(unmigrated.stdout).toMatch(/ATTENTION: the database lacks \d+ migration/)
+  })
+
+  it('counts notifiers, and says that webhooks get nothing while none is connected', async () => {
+    await queryOnce(
+      system.databaseUrl,
+      `INSERT INTO webhooks (webhook_id, owner, owner_role, url, format, secret)
+        VALUES (gen_random_uuid(), 'olga', 'organizer', 'http://127.0.0.1:9/', 'single', '')`,
+    )
+    const without = await runOps(['status', '--json'], system.env)
+    expect(without.exitCode).toBe(1)
+    expect(without.data.redis.said.processes.notifiers).toBe(0)
+    expect(without.data.attention).toEqual([
+      'no notifier is connected, so changes are not delivered (enabled webhooks: 1)',
+    ])
+
+    const notifier = await system.addNotifier()
+    const beside = await runOps(['status', '--json'], system.env)
+    expect(beside).toMatchObject({ exitCode: 0, data: { attention: [] } })
+    expect(beside.data.redis.said.processes).toEqual({ apis: 0, workers: 0, notifiers: 1 })
+
+    await notifier.stop()
+    await queryOnce(system.databaseUrl, 'DELETE FROM webhooks')
   })
 
   it('ends with exit code 2 if a setting is missing and with 3 if a server is out of reach', async () => {

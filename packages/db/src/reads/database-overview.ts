@@ -8,6 +8,8 @@ export interface DatabaseOverview {
   events: number | null
   /** Waiting-list entries of all events; null if they were not counted. */
   waiting: number | null
+  /** Webhooks that are not disabled; null if they were not counted. */
+  enabledWebhooks: number | null
 }
 
 /**
@@ -21,9 +23,17 @@ export async function readDatabaseOverview(
 ): Promise<DatabaseOverview> {
   const shown = await pool.query<{ server_version: string }>('SHOW server_version')
   const version = shown.rows[0]?.server_version ?? ''
-  if (!counts) return { version, events: null, waiting: null }
-  const { rows } = await pool.query<{ events: string; waiting: string }>(
-    'SELECT count(*) AS events, coalesce(sum(waiting_count), 0) AS waiting FROM events',
+  if (!counts) return { version, events: null, waiting: null, enabledWebhooks: null }
+  const { rows } = await pool.query<{ events: string; waiting: string; enabled_webhooks: string }>(
+    `SELECT count(*) AS events, coalesce(sum(waiting_count), 0) AS waiting,
+       (SELECT count(*) FROM webhooks WHERE disabled_at IS NULL) AS enabled_webhooks
+     FROM events`,
   )
-  return { version, events: Number(rows[0]?.events), waiting: Number(rows[0]?.waiting) }
+  const [row] = rows
+  return {
+    version,
+    events: Number(row?.events),
+    waiting: Number(row?.waiting),
+    enabledWebhooks: Number(row?.enabled_webhooks),
+  }
 }

@@ -6,6 +6,7 @@ import { connectionName } from '../keys.js'
 export interface ConnectedProcesses {
   workers: number
   apis: number
+  notifiers: number
 }
 
 /**
@@ -30,5 +31,6 @@ export async function countProcesses(
   return {
     workers: count(connectionName('worker', layout)),
     apis: count(connectionName('api', layout)),
+    notifiers: count(connectionName('notifier', layout)),
   }
 }

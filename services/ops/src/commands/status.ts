@@ -67,7 +67,10 @@ async function showStatus(context: Context): Promise<Report> {
     ...(database.reachable ? attentionToDatabase(database.said) : []),
     ...(redis.reachable ? attentionToRedis(redis.said) : []),
     ...(database.reachable && redis.reachable
-      ? attentionToHolds(database.said, redis.said, context.now())
+      ? [
+          ...attentionToHolds(database.said, redis.said, context.now()),
+          ...attentionToWebhooks(database.said, redis.said),
+        ]
       : []),
   ]
   const reachable = database.reachable && redis.reachable
@@ -153,6 +156,16 @@ function attentionToHolds(
   ]
 }
 
+function attentionToWebhooks(
+  { enabledWebhooks }: DatabaseStatus,
+  { processes }: RedisStatus,
+): string[] {
+  if (!enabledWebhooks || processes?.notifiers !== 0) return []
+  return [
+    `no notifier is connected, so changes are not delivered (enabled webhooks: ${enabledWebhooks})`,
+  ]
+}
+
 function describeDatabase({ version, events, waiting, holds }: DatabaseStatus): string {
   if (events === null) return `PostgreSQL ${version}`
   const counts = [plural(events, 'event'), `${waiting} on waiting lists`]
@@ -172,7 +185,7 @@ function describeRedis({ info, processes, lines }: RedisStatus, nowMs: number): 
   const connected =
     processes === undefined
       ? 'Redis does not show this user which processes are connected'
-      : `${plural(processes.apis, 'API process')} and ${plural(processes.workers, 'worker process')} connected`
+      : `${plural(processes.apis, 'API process')}, ${plural(processes.workers, 'worker process')} and ${plural(processes.notifiers, 'notifier process')} connected`
   const { linesWithWork, undecidedCommands, oldestJobAtMs } = lines
   const undecided =
     oldestJobAtMs === undefined
