@@ -40,9 +40,10 @@ it(
       unanswered: 0,
     })
     // The requests reached every layer; a run that stops at the first check would prove little.
-    for (const status of [200, 201, 400, 401, 403, 404, 405, 409, 413, 415, 431]) {
+    for (const status of [200, 201, 400, 401, 403, 404, 405, 409, 410, 413, 415, 431]) {
       expect(report.statuses[status], `status ${status}`).toBeGreaterThan(0)
     }
+    expect(report.streams).toBeGreaterThan(0)
     expect(isMemoryLevel(report.memoryMb), report.memoryMb.join(', ')).toBe(true)
     expect((await system.api.get('/readyz')).status).toBe(200)
     const unexpectedErrors = system.apis[0]?.logs.filter(

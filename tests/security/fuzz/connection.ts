@@ -11,7 +11,7 @@ export type Result =
   | { kind: 'hung' }
 
 /** Longer than any wait of the API. */
-const HUNG_AFTER_MS = 25_000
+const HUNG_AFTER_MS = 40_000
 
 /** Sends requests one after another and reuses the socket as long as the server keeps it open. */
 export interface FuzzConnection {
@@ -38,7 +38,8 @@ export function createFuzzConnection(port: number): FuzzConnection {
     const socket = reused ? old : await open()
     if (socket === undefined) return { kind: 'cut' }
     const result = await exchange(socket, request)
-    if (request.whole && !socket.destroyed && result.kind === 'answered') keptSocket = socket
+    const isOver = result.kind !== 'answered' || result.responses.some(({ isStream }) => isStream)
+    if (request.whole && !socket.destroyed && !isOver) keptSocket = socket
     else socket.destroy()
     // RFC 9112, section 9.3.1: the server may close a kept connection just as a request is sent.
     // The client then sends it again.
@@ -67,7 +68,7 @@ function exchange(socket: net.Socket, { bytes, method, whole }: FuzzRequest): Pr
       ) {
         responses.push(response)
         text = text.slice(response.length)
-        if (whole) {
+        if (whole || response.isStream) {
           finish({ kind: 'answered', responses })
           return
         }

@@ -24,6 +24,8 @@ export interface FuzzReport {
   accepted: number
   /** Complete HTTP requests without a response in time. */
   unanswered: number
+  /** Streams that were opened. */
+  streams: number
   /** Number of responses by status. */
   statuses: Record<number, number>
   /** Resident memory of the API in MB, sampled at even intervals from start to end. */
@@ -53,6 +55,7 @@ export const FUZZ_ENV = {
   RATE_LIMIT: '1000000000',
   POLL_RATE_LIMIT: '1000000000',
   LOGIN_RATE_LIMIT: '1000000000',
+  MAX_STREAMS_PER_ADDRESS: '10000',
 }
 
 /** Growth in MB that counts as a leak: 50,000 requests that leak a kilobyte each exceed it. */
@@ -94,6 +97,7 @@ export async function fuzz(
     crashes: 0,
     accepted: 0,
     unanswered: 0,
+    streams: 0,
     statuses: {},
     memoryMb: [],
     findings: [],
@@ -108,7 +112,8 @@ export async function fuzz(
       return
     }
     for (const response of result.responses) {
-      const { status, body } = response
+      const { status, body, isStream } = response
+      if (isStream) report.streams++
       report.statuses[status] = (report.statuses[status] ?? 0) + 1
       if (status >= 500 && !isDocumented(response, request.method)) {
         report.unexpected5xx++

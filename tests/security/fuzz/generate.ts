@@ -17,7 +17,7 @@ export function createGenerator(random: Random, tokens: FuzzTokens): () => FuzzR
   const anyRoute = (): FuzzRoute => random.pick(FUZZ_ROUTES)
 
   function message(route: FuzzRoute, token: string | undefined): Message {
-    const made: Message = { method: route.method, path: fillPath(route.path, random), headers: [] }
+    const made: Message = { method: route.method, path: fillPath(route, random), headers: [] }
     if (token !== undefined) made.headers.push(bearer(token))
     if (route.body !== undefined) {
       made.headers.push(JSON_TYPE)
@@ -55,8 +55,14 @@ export function createGenerator(random: Random, tokens: FuzzTokens): () => FuzzR
     made.headers.push(['Transfer-Encoding', 'chunked'])
   }
 
+  /** Staff see more of what only staff may call. Few of them change anything. */
+  function tokenFor({ method, needs }: FuzzRoute): string {
+    return needs === 'staff' && method === 'GET' && random.chance(0.7) ? tokens.organizer : user()
+  }
+
   function withHeaders(): FuzzRequest {
-    const made = message(anyRoute(), random.chance(0.7) ? user() : undefined)
+    const route = anyRoute()
+    const made = message(route, random.chance(0.7) ? tokenFor(route) : undefined)
     const strange = unusualHeaders(random)
     made.headers = random.chance(0.5)
       ? [...strange, ...made.headers]
@@ -68,7 +74,7 @@ export function createGenerator(random: Random, tokens: FuzzTokens): () => FuzzR
     const toAdmin = random.chance(0.5)
     const method = random.chance(0.7) ? 'GET' : random.pick(METHODS)
     const path = unusualPath(
-      toAdmin ? '/admin/queues/api/queues' : fillPath(anyRoute().path, random),
+      toAdmin ? '/admin/queues/api/queues' : fillPath(anyRoute(), random),
       random,
     )
     const headers = random.chance(0.5) ? [bearer(user())] : []
@@ -77,7 +83,8 @@ export function createGenerator(random: Random, tokens: FuzzTokens): () => FuzzR
   }
 
   function valid(): FuzzRequest {
-    const made = message(anyRoute(), user())
+    const route = anyRoute()
+    const made = message(route, tokenFor(route))
     if (random.chance(0.003))
       made.body = JSON.stringify({
         userId: `u${random.between(1, 99)}`,

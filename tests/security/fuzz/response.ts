@@ -6,7 +6,13 @@ export interface FuzzResponse {
   body: string
   /** Number of characters that the response takes in the text. */
   length: number
+  /** True for server-sent events, which the reader ends after the first state. */
+  isStream?: boolean
 }
+
+const EVENT_STREAM = /\r\ncontent-type: *text\/event-stream/i
+/** The time to connect again, and what follows it in the same write. */
+const FIRST_STATE = /^retry: \d+\n\n[\s\S]+?\n\n/
 
 /**
  * Reads the first response from the text received so far (latin1).
@@ -22,6 +28,12 @@ export function readResponse(text: string, method: string): FuzzResponse | undef
   if (status < 200) {
     const next = readResponse(text.slice(start), method)
     return next && { ...next, length: next.length + start }
+  }
+  if (status === 200 && method !== 'HEAD' && EVENT_STREAM.test(head)) {
+    const end = FIRST_STATE.exec(text.slice(start))?.[0].length
+    if (end === undefined) return undefined
+    const length = start + end
+    return { status, head, body: text.slice(start, length), length, isStream: true }
   }
   if (method === 'HEAD' || status === 204 || status === 304)
     return { status, head, body: '', length: start }

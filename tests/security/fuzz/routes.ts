@@ -6,6 +6,8 @@ export interface FuzzRoute {
   path: string
   needs: 'nothing' | 'token' | 'staff' | 'admin'
   body?: Record<string, unknown>
+  /** Values of query parameters, good and bad ones. */
+  query?: Record<string, readonly string[]>
 }
 
 // Too short to be valid. A password of valid length would cost a hash on every call, and the API
@@ -31,6 +33,18 @@ export const FUZZ_ROUTES: readonly FuzzRoute[] = [
   { method: 'POST', path: '/events', needs: 'staff', body: { totalTickets: 9, name: 'n' } },
   { method: 'GET', path: '/events/:id/bookings', needs: 'staff' },
   { method: 'GET', path: '/events/:id/waiting-list', needs: 'staff' },
+  {
+    method: 'GET',
+    path: '/events/:id/changes',
+    needs: 'staff',
+    query: {
+      after: ['0', '1', '2', '01', '-1', '1.5', '9007199254740991', '9007199254740992', '%00'],
+      type: ['event.created', 'booking.confirmed,event.sold_out', 'event', ',', '', '__proto__'],
+      epoch: ['x', '', '00000000-0000-0000-0000-000000000000', '%ff'],
+    },
+  },
+  { method: 'GET', path: '/events/:id/stream', needs: 'nothing' },
+  { method: 'GET', path: '/events/:id/me/stream', needs: 'token' },
   {
     method: 'POST',
     path: '/webhooks',
@@ -116,10 +130,15 @@ const IDS = [
 ]
 
 /** Fills in an id, usually an unusual one, and sometimes adds a query. */
-export function fillPath(path: string, random: Random): string {
+export function fillPath({ path, query = {} }: FuzzRoute, random: Random): string {
   const filled = path.replace(':id', () =>
     random.chance(0.3) ? String(random.between(1, 3)) : random.pick(IDS),
   )
+  const own = Object.keys(query)
+  if (own.length > 0 && random.chance(0.5)) {
+    const name = random.pick(own)
+    return `${filled}?${name}=${random.pick(query[name] ?? [])}`
+  }
   if (random.chance(0.75)) return filled
   const names = ['limit', 'after', 'x', 'access_token', '__proto__', 'page', '%00', '']
   const values = [
