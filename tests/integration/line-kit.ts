@@ -35,6 +35,11 @@ export interface LineKit {
   /** Makes a job with a new id. */
   job(...commands: CommandRequest[]): KitJob
   apply(job: KitJob, startedBefore?: boolean): Promise<AppliedBatch>
+  /**
+   * Connections with the usual settings of PostgreSQL. Those of `database` plan statements with
+   * known keys, which makes the checks of all rows slow.
+   */
+  plainPool: pg.Pool
   stop(): Promise<void>
 }
 
@@ -75,6 +80,7 @@ export async function createLineKit(base?: Base): Promise<LineKit> {
     database,
     applyDeps,
     retries,
+    plainPool: plain,
     query: async (sql, values) => (await plain.query(sql, values)).rows,
     createEvent: async (eventId, totalTickets) =>
       void (await createEvent(plain, eventId, totalTickets)),
