@@ -403,6 +403,7 @@ describe('the rows of a hold', () => {
           command: acceptedCommand(job),
           outcome: { outcome: 'confirmed', bookingId: `${eventId}-1`, decidedAtMs: Date.now() },
           ownsKey: false,
+          booked: undefined,
         },
       ],
       nowMs: tx.loaded.nowMs,

@@ -1,8 +1,9 @@
 import type { BatchWrites, LoadedBatch, LoadRequest } from '@ticket-line/db'
-import { DEFAULT_EVENT_DETAILS, DEFAULT_SALE_RULES } from '@ticket-line/shared'
+import { DEFAULT_EVENT_DETAILS, DEFAULT_SALE_RULES, type LoggedChange } from '@ticket-line/shared'
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { chooseSettings } from '../model/choose.ts'
+import { logOf } from '../model/row-store.ts'
 import { runScenario } from '../model/run-scenario.ts'
 import { type Scenario, scenarios } from '../model/scenario.ts'
 import { createRandom } from '../random.ts'
@@ -125,13 +126,13 @@ describe('the SQL statements of a batch', () => {
         TRUNCATE events, claims, bookings, waitlist_entries, waitlist_blocks, commands, idempotency_keys, changes`)
       await createEvents(scenario)
 
-      const logged: BatchWrites['log'] = []
+      const logged: Omit<LoggedChange, 'atMs'>[] = []
       for (const { request, loaded, writes } of record(scenario)) {
         await using tx = await kit.applyDeps.store.begin(request)
         expect(rowsOf(tx.loaded), `MODEL_SEED=${seed}, scenario ${number}`).toEqual(rowsOf(loaded))
         if (writes === undefined) continue
         await tx.commit(writes)
-        logged.push(...writes.log)
+        logged.push(...logOf(writes).map(({ atMs, ...change }) => change))
       }
       expect(await readLog()).toEqual(
         logged.toSorted((a, b) => a.eventId - b.eventId || a.no - b.no),

@@ -112,14 +112,31 @@ describe('runScenario', () => {
     'a claim that is not removed': { writes: (writes) => writes.claimsRemoved.pop() },
     'a block that is not counted': { writes: (writes) => writes.blocks.pop() },
     'an entry that stays on the waiting list': { writes: (writes) => writes.entriesLeft.pop() },
-    'a booking that is not written': { writes: (writes) => writes.bookingsAdded.pop() },
+    'a promotion that is not written': { writes: (writes) => writes.bookingsAdded.pop() },
+    'a booking of a free ticket that is written with the number of the next one': {
+      writes: ({ decided }) => {
+        const last = decided.at(-1)?.booked
+        if (last !== undefined) last.sequence += 1
+      },
+    },
+    'a booking of a free ticket that is logged with the number of the next change': {
+      writes: ({ decided }) => {
+        const last = decided.at(-1)?.booked
+        if (last !== undefined) last.no += 1
+      },
+    },
     'a head of the waiting list that moves too far': {
       writes: ({ events }) => {
         for (const event of events) event.waitlistHeadSequence += 1
       },
     },
     'a change that is not logged': { writes: ({ log }) => log.pop() },
-    'changes that are logged in the wrong order': { writes: ({ log }) => log.reverse() },
+    'changes that are logged in the wrong order': {
+      writes: ({ log }) => {
+        const numbers = log.map(({ no }) => no).reverse()
+        for (const [i, row] of log.entries()) row.no = numbers[i] as number
+      },
+    },
     'a change that is logged with the number of the next one': {
       writes: ({ log, events }) => {
         const last = log.at(-1)

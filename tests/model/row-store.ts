@@ -198,7 +198,13 @@ export function createRowStore(starts: readonly EventStart[], lastSequence: numb
     for (const row of writes.claimsRemoved)
       if (!eventOf(row).claims.delete(row.userId))
         throw new Error(`no claim of ${row.userId} to remove`)
-    for (const row of writes.bookingsAdded) {
+    // The checks of the promises read the rows in order of their numbers.
+    const begun = [...bookedOf(writes), ...writes.bookingsAdded]
+    for (const row of begun.sort((a, b) => a.sequence - b.sequence)) {
+      if ('command' in row) {
+        insertBooking(row.command, row.sequence, writes.nowMs)
+        continue
+      }
       const { userId, promoted, granted, status, holdSeconds, expiresAtMs } = row
       const heldAtMs = holdSeconds === null ? null : writes.nowMs
       const endedAtMs = isLive(status) ? null : writes.nowMs
@@ -229,8 +235,21 @@ export function createRowStore(starts: readonly EventStart[], lastSequence: numb
       if (count < 0 || count > BLOCK_SIZE) throw new Error(`block ${row.block} would hold ${count}`)
       blocks.set(row.block, count)
     }
-    for (const { command, outcome } of writes.decided) insertCommand({ command, outcome })
-    for (const row of writes.log) eventOf(row).log.push({ ...row, atMs: writes.nowMs })
+    for (const { command, outcome, booked } of writes.decided)
+      if (booked === undefined) insertCommand({ command, outcome })
+    for (const row of logOf(writes)) eventOf(row).log.push(row)
+  }
+
+  /** Inserts a booking of a free ticket with its claim and its command. */
+  function insertBooking(command: AcceptedCommand, sequence: number, nowMs: number): void {
+    const { eventId, userId } = command
+    const event = eventOf(command)
+    insert(event.claims, userId, { kind: 'booking', sequence }, 'claims')
+    const noHold = { heldAtMs: null, holdSeconds: null, expiresAtMs: null, isReminded: false }
+    const made = { userId, promoted: false, granted: false, status: 'confirmed' as const }
+    insert(event.bookings, sequence, { ...made, ...noHold, endedAtMs: null }, 'bookings')
+    const bookingId = `${eventId}-${sequence}`
+    insertCommand({ command, outcome: { outcome: 'booked', bookingId, decidedAtMs: nowMs } })
   }
 
   function bookFree(
@@ -257,15 +276,7 @@ export function createRowStore(starts: readonly EventStart[], lastSequence: numb
       log.push(...changes)
       const lastChange = row.lastChange + changes.length
       event.row = checked({ ...row, availableTickets, lastSequence: sequence, lastChange })
-      insert(event.claims, userId, { kind: 'booking', sequence }, 'claims')
-      const noHold = { heldAtMs: null, holdSeconds: null, expiresAtMs: null, isReminded: false }
-      const made = { userId, promoted: false, granted: false, status: 'confirmed' as const }
-      insert(event.bookings, sequence, { ...made, ...noHold, endedAtMs: null }, 'bookings')
-      const bookingId = `${eventId}-${sequence}`
-      insertCommand({
-        command: booking,
-        outcome: { outcome: 'booked', bookingId, decidedAtMs: nowMs },
-      })
+      insertBooking(booking, sequence, nowMs)
       if (key !== undefined) keys.set(key, { commandId, acceptedAtMs, requestHash: undefined })
       booked.set(commandId, { sequence, lastChange, decidedAtMs: nowMs })
     }
@@ -320,24 +331,43 @@ export function createRowStore(starts: readonly EventStart[], lastSequence: numb
 
 /** A booking that takes the last ticket makes two changes. */
 function changesOfFastPath(
-  { eventId, userId, caller, commandId }: AcceptedCommand,
+  booking: AcceptedCommand,
   { availableTickets, lastChange }: EventRow,
   sequence: number,
   atMs: number,
 ): LoggedChange[] {
-  const change = { eventId, atMs, actor: caller, commandId, data: null }
-  const confirmed = {
-    ...change,
-    no: lastChange + 1,
-    type: 'booking.confirmed' as const,
-    userId,
-    sequence,
-  }
+  const confirmed = confirmedChange(booking, sequence, lastChange + 1, atMs)
   if (availableTickets > 1) return [confirmed]
+  const ofEvent = { userId: null, sequence: null }
+  return [confirmed, { ...confirmed, ...ofEvent, no: lastChange + 2, type: 'event.sold_out' }]
+}
+
+function bookedOf({ decided }: BatchWrites) {
+  return decided.flatMap(({ command, booked }) =>
+    booked === undefined ? [] : [{ command, ...booked }],
+  )
+}
+
+/** The rows of the change log that a batch writes, in order of their numbers. */
+export function logOf(writes: BatchWrites): LoggedChange[] {
+  const { log, nowMs } = writes
   return [
-    confirmed,
-    { ...change, no: lastChange + 2, type: 'event.sold_out', userId: null, sequence: null },
-  ]
+    ...bookedOf(writes).map(({ command, sequence, no }) =>
+      confirmedChange(command, sequence, no, nowMs),
+    ),
+    ...log.map((row) => ({ ...row, atMs: nowMs })),
+  ].sort((a, b) => a.no - b.no)
+}
+
+/** The log of a booking of a free ticket. */
+function confirmedChange(
+  { eventId, userId, caller, commandId }: AcceptedCommand,
+  sequence: number,
+  no: number,
+  atMs: number,
+): LoggedChange {
+  const of = { eventId, userId, sequence, actor: caller, commandId, data: null }
+  return { ...of, no, atMs, type: 'booking.confirmed' }
 }
 
 function emptyEvent(eventId: number, start: EventStart, lastSequence: number): EventRows {

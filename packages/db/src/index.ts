@@ -31,6 +31,7 @@ export {
   type BookingChange,
   type BookingStatus,
   type BookingWrite,
+  type DecidedWrite,
   type EntryStatus,
   RowCountError,
 } from './line/write.js'

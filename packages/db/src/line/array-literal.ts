@@ -6,3 +6,11 @@
 export function arrayOf(values: readonly (string | number | boolean | null)[]): string {
   return `{${JSON.stringify(values).slice(1, -1)}}`
 }
+
+/**
+ * The same for values of which most are null. If all are, it is the empty array, which `unnest` fills
+ * up with nulls to the length of the longest one.
+ */
+export function sparseArrayOf(values: readonly (string | null)[]): string {
+  return values.every((value) => value === null) ? '{}' : arrayOf(values)
+}

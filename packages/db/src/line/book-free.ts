@@ -3,7 +3,7 @@ import type { Pool } from 'pg'
 import { isInState } from '../events/sale-state.js'
 import { BATCH_RACES, isUniqueViolation } from '../faults.js'
 import { arrayOf } from './array-literal.js'
-import { COMMAND_COLUMNS } from './columns.js'
+import { storeBookings } from './store-bookings.js'
 import type { Statement } from './transaction.js'
 
 /** A ticket that was booked by {@link bookFree}. */
@@ -23,6 +23,7 @@ export interface BookedTicket {
 // new `ctid`, so the UPDATE skips it. If the idempotency key exists, whatever its age, the booking is
 // left to a batch, which checks whether the key is still valid. Keys are inserted in the order in
 // which all batches insert them. The booking of the last ticket adds two rows to the log.
+const storedBookings = storeBookings('booked', 'at')
 const bookFreeTickets: Statement = {
   name: 'line_book_free',
   text: `WITH now AS MATERIALIZED (
@@ -45,28 +46,16 @@ const bookFreeTickets: Statement = {
       UPDATE events e SET available_tickets = available_tickets - 1, last_sequence = last_sequence + 1,
         last_change = last_change + CASE available_tickets WHEN 1 THEN 2 ELSE 1 END
       FROM free AS w WHERE e.ctid = w.found
-      RETURNING w.*, e.last_sequence AS sequence, e.last_change, e.available_tickets = 0 AS sold_out
-    ), claimed AS (
-      INSERT INTO claims (event_id, user_id, kind, sequence)
-      SELECT event_id, user_id, 'booking', sequence FROM booked
-    ), listed AS (
-      INSERT INTO bookings (event_id, sequence, user_id, status, promoted, booked_at)
-      SELECT event_id, sequence, user_id, 'confirmed', false, at FROM booked
+      RETURNING w.*, e.last_sequence AS sequence, e.last_change, e.available_tickets = 0 AS sold_out,
+        e.last_change - (e.available_tickets = 0)::int AS no
     ), remembered AS (
       INSERT INTO idempotency_keys (caller, key_hash, command_id, created_at)
       SELECT caller, key_hash, command_id, to_timestamp(accepted_ms / 1000) FROM booked WHERE key_hash IS NOT NULL
       ORDER BY caller COLLATE "C", key_hash COLLATE "C"
-    ), logged AS (
-      INSERT INTO changes (event_id, no, at, type, user_id, sequence, actor, command_id)
-      SELECT event_id, last_change - sold_out::int, at, 'booking.confirmed', user_id, sequence, caller, command_id
-      FROM booked
-      UNION ALL
-      SELECT event_id, last_change, at, 'event.sold_out', NULL, NULL, caller, command_id FROM booked WHERE sold_out
-    ), stored AS (
-      INSERT INTO commands (${COMMAND_COLUMNS})
-      SELECT command_id, 'book', event_id, user_id, caller, key_hash, 'booked', NULL, sequence, NULL, NULL, NULL,
-        to_timestamp(accepted_ms / 1000), at FROM booked
-    )
+    ), ${storedBookings.rest}, sold_out AS (
+      INSERT INTO changes (event_id, no, at, type, actor, command_id)
+      SELECT event_id, last_change, at, 'event.sold_out', caller, command_id FROM booked WHERE sold_out
+    ), stored AS (${storedBookings.commands})
     SELECT command_id, sequence, last_change, at FROM booked`,
 }
 

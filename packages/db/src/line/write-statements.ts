@@ -2,6 +2,7 @@ import { IDEMPOTENCY_KEY_HOURS } from '@ticket-line/shared'
 import { SETTINGS_COLUMNS, SETTINGS_RECORD, SETTINGS_VALUES } from '../events/setting-columns.js'
 import { timeOf } from '../sql-times.js'
 import { COMMAND_COLUMNS } from './columns.js'
+import { storeBookings } from './store-bookings.js'
 import type { Statement } from './transaction.js'
 
 // Each statement takes one array per column and turns them into rows with `unnest`, so one
@@ -128,6 +129,15 @@ export const shrinkBlocks: Statement = {
       'event_id = n.event_id AND block = n.block',
       'unnest($1::bigint[], $2::bigint[], $3::int[]) AS n (event_id, block, delta)',
     )} WHERE b.ctid = n.found`,
+}
+const storedBookings = storeBookings('n', '$9')
+export const insertBooked: Statement = {
+  name: 'line_insert_booked',
+  text: `WITH n AS (
+      SELECT event_id, sequence, no, user_id, command_id, coalesce(caller, user_id) AS caller, key_hash, accepted_ms
+      FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[], $8::float8[])
+        AS n (event_id, sequence, no, user_id, command_id, caller, key_hash, accepted_ms)
+    ), ${storedBookings.rest} ${storedBookings.commands}`,
 }
 export const insertCommands: Statement = {
   name: 'line_insert_commands',

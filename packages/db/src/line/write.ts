@@ -7,7 +7,7 @@ import type {
 } from '@ticket-line/shared'
 import { settingsJson } from '../events/setting-columns.js'
 import type { bookings, ClaimKind, waitlistEntries } from '../schema.js'
-import { arrayOf } from './array-literal.js'
+import { arrayOf, sparseArrayOf } from './array-literal.js'
 import { dataOf } from './columns.js'
 import type { EventRow } from './load.js'
 import type { LineConnection, Statement } from './transaction.js'
@@ -16,6 +16,7 @@ import {
   deleteClaims,
   deleteExpiredKeys,
   growBlocks,
+  insertBooked,
   insertBookings,
   insertChanges,
   insertClaims,
@@ -49,10 +50,24 @@ export interface BatchWrites {
   blocks: { eventId: number; block: number; delta: number }[]
   /** The rows of the change log, in order of decision. */
   log: Omit<LoggedChange, 'atMs'>[]
-  /** `ownsKey` is true if the command is the first with its idempotency key. */
-  decided: { command: AcceptedCommand; outcome: Outcome; ownsKey: boolean }[]
+  /** The commands, in order of decision. */
+  decided: DecidedWrite[]
   /** When the batch was decided, ms since 1970. */
   nowMs: number
+}
+
+export interface DecidedWrite {
+  command: AcceptedCommand
+  outcome: Outcome
+  /** True if the command is the first with its idempotency key. */
+  ownsKey: boolean
+  /**
+   * Set if the command booked a free ticket for a user who had no row in `claims`, and the batch
+   * then left the booking as it is: its number, and the number of its change. One statement writes
+   * the command, the claim, the booking and the change, so the other members of `BatchWrites` do
+   * not contain them.
+   */
+  booked: { sequence: number; no: number } | undefined
 }
 
 export interface ClaimWrite {
@@ -153,6 +168,7 @@ function writesOf(writes: BatchWrites): Write[] {
   const now = new Date(writes.nowMs).toISOString()
   addKeys(writes, add)
   addEvents(writes, add)
+  addBooked(writes, add, now)
   addClaims(writes, add)
   addBookings(writes, add, now)
   addEntries(writes, add, now)
@@ -213,6 +229,25 @@ function addEvents({ events, settings, blocks }: BatchWrites, add: Add): void {
     blocks.filter((row) => row.delta < 0),
     columns,
   )
+}
+
+function addBooked({ decided }: BatchWrites, add: Add, now: string): void {
+  const booked = decided.flatMap(({ command, booked }) =>
+    booked === undefined ? [] : [{ command, ...booked }],
+  )
+  add(insertBooked, booked, (rows) => [
+    arrayOf(rows.map((row) => row.command.eventId)),
+    arrayOf(rows.map((row) => row.sequence)),
+    arrayOf(rows.map((row) => row.no)),
+    arrayOf(rows.map((row) => row.command.userId)),
+    arrayOf(rows.map((row) => row.command.commandId)),
+    sparseArrayOf(
+      rows.map(({ command: { caller, userId } }) => (caller === userId ? null : caller)),
+    ),
+    sparseArrayOf(rows.map((row) => row.command.keyHash ?? null)),
+    arrayOf(rows.map((row) => row.command.acceptedAtMs)),
+    now,
+  ])
 }
 
 function addClaims({ claimsAdded, claimsMoved, claimsRemoved }: BatchWrites, add: Add): void {
@@ -279,7 +314,8 @@ function addEntries({ entriesAdded, entriesLeft }: BatchWrites, add: Add, now: s
 }
 
 function addCommands({ decided }: BatchWrites, add: Add, now: string): void {
-  add(insertCommands, decided, (rows) => [
+  const others = decided.filter(({ booked }) => booked === undefined)
+  add(insertCommands, others, (rows) => [
     arrayOf(rows.map((row) => row.command.commandId)),
     arrayOf(rows.map((row) => row.command.type)),
     arrayOf(rows.map((row) => row.command.eventId)),

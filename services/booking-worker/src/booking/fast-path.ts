@@ -5,7 +5,7 @@ import { bookedChange } from './decide.js'
 
 /**
  * Applies batches that only book free tickets, each for a different event. What `decide` would
- * answer is known beforehand, so one statement replaces the nine of a batch.
+ * answer is known beforehand, so one statement replaces those of a batch.
  *
  * @param batches of different lines
  * @returns what became of each batch, in their order. If this is undefined for a batch, decide the

@@ -256,17 +256,57 @@ describe('writesOf', () => {
     expect(writes.events).toEqual([])
   })
 
-  it('writes a booking, a claim and the counters of the event for a command that booked', () => {
+  it('writes the counters of the event and one row for a command that booked a free ticket', () => {
     const writes = writesAfter({}, [['book', 'ann']])
 
     expect(writes).toMatchObject({
-      decided: [{ command: { acceptedAtMs: 900 } }],
+      decided: [{ command: { acceptedAtMs: 900 }, booked: { sequence: 1, no: 1 } }],
       nowMs: 1000,
       events: [{ ...row, availableTickets: 0, lastSequence: 1, lastChange: 2 }],
-      claimsAdded: [{ eventId: 1, userId: 'ann', kind: 'booking', sequence: 1 }],
-      bookingsAdded: [
-        { eventId: 1, sequence: 1, userId: 'ann', promoted: false, status: 'confirmed' },
+      log: [{ no: 2, type: 'event.sold_out' }],
+      claimsAdded: [],
+      bookingsAdded: [],
+    })
+  })
+
+  it('writes a ticket that was booked again in the batch that canceled it as one booking', () => {
+    const writes = writesAfter({}, [
+      ['book', 'ann'],
+      ['cancel', 'ann'],
+      ['book', 'ann'],
+    ])
+
+    expect(writes).toMatchObject({
+      decided: [
+        { command: { commandId: 'job.0' }, booked: undefined },
+        { command: { commandId: 'job.1' }, booked: undefined },
+        { command: { commandId: 'job.2' }, booked: { sequence: 2, no: 5 } },
       ],
+      bookingsAdded: [{ sequence: 1, status: 'canceled' }],
+    })
+    expect([...writes.claimsAdded, ...writes.claimsMoved, ...writes.claimsRemoved]).toEqual([])
+    expect(writes.log.map(({ no, type }) => [no, type])).toEqual([
+      [1, 'booking.confirmed'],
+      [2, 'event.sold_out'],
+      [3, 'booking.canceled'],
+      [4, 'event.available'],
+      [6, 'event.sold_out'],
+    ])
+  })
+
+  it('moves the claim of a user who books after a hold of theirs has lapsed', () => {
+    const writes = writesAfter(
+      {
+        events: [{ ...row, lastSequence: 1 }],
+        claims: [{ eventId: 1, userId: 'ann', kind: 'lapsed', sequence: 1, lapsedAtMs: 900 }],
+      },
+      [['book', 'ann']],
+    )
+
+    expect(writes).toMatchObject({
+      decided: [{ command: { commandId: 'job.0' }, booked: undefined }],
+      claimsMoved: [{ userId: 'ann', kind: 'booking', sequence: 2 }],
+      bookingsAdded: [{ sequence: 2, status: 'confirmed' }],
     })
   })
 
@@ -287,10 +327,14 @@ describe('writesOf', () => {
       ],
     )
 
-    const ofAnn = { userId: 'ann', actor: 'ann', commandId: 'job.0', data: null }
-    const ofBob = { userId: 'bob', actor: 'bob', commandId: 'job.3', data: null }
+    const ofBob = { userId: null, actor: 'bob', commandId: 'job.3', data: null }
+    expect(writes.decided.map(({ booked }) => booked)).toEqual([
+      { sequence: 1, no: 41 },
+      undefined,
+      undefined,
+      { sequence: 2, no: 42 },
+    ])
     expect(writes.log).toEqual([
-      { eventId: 1, no: 41, type: 'booking.confirmed', sequence: 1, ...ofAnn },
       {
         eventId: 2,
         no: 1,
@@ -301,8 +345,7 @@ describe('writesOf', () => {
         commandId: 'job.1',
         data: { position: 1 },
       },
-      { eventId: 1, no: 42, type: 'booking.confirmed', sequence: 2, ...ofBob },
-      { eventId: 1, no: 43, type: 'event.sold_out', ...ofBob, userId: null, sequence: null },
+      { eventId: 1, no: 43, type: 'event.sold_out', sequence: null, ...ofBob },
     ])
     expect(writes.events).toMatchObject([{ lastChange: 43 }, { lastChange: 1 }])
   })

@@ -3,6 +3,7 @@ import type {
   BookingChange,
   BookingStatus,
   BookingWrite,
+  DecidedWrite,
   EntryStatus,
   LoadedBatch,
   LoadedClaim,
@@ -156,56 +157,86 @@ export function writesOf(
     entriesLeft: [],
     blocks: [],
     log: [],
-    decided,
+    decided: [],
     nowMs: loaded.nowMs,
   }
-  const changesByEvent = new Map<number, Change[]>()
-  for (const { changes } of decided) {
-    for (const change of changes) {
-      const ofEvent = changesByEvent.get(change.eventId)
-      if (ofEvent === undefined) changesByEvent.set(change.eventId, [change])
-      else ofEvent.push(change)
-    }
-  }
-  if (changesByEvent.size === 0) return writes
-  const lastChanges = addLog(writes, events, decided)
-  const claimed = new Set(loaded.claims.map((claim) => `${claim.eventId}\n${claim.userId}`))
-  for (const [eventId, changes] of changesByEvent) {
+  const claimed = new Set(loaded.claims.map(({ eventId, userId }) => `${eventId}\n${userId}`))
+  const rest = addDecided(writes, events, claimed, decided)
+  for (const [eventId, { changes, lastChange, booked }] of rest) {
     const state = events.get(eventId) as EventState
-    writes.events.push({ ...state, lastChange: lastChanges.get(eventId) ?? state.lastChange })
+    writes.events.push({ ...state, lastChange })
+    if (changes.length === 0) continue
     if (state.details !== undefined && changes.some(({ type }) => type === 'configured'))
       writes.settings.push({ eventId, ...settingsOf(state) })
     addBookings(writes, eventId, changes)
     addEntries(writes, eventId, changes)
-    addClaims(writes, state, changes, claimed)
+    addClaims(writes, state, changes, claimed, booked)
   }
   return writes
 }
 
+/** What a batch changed of an event, besides the bookings in `DecidedWrite.booked`. */
+interface EventChanges {
+  changes: Change[]
+  /** The last number in the event's log. */
+  lastChange: number
+  /** The numbers of the bookings in `DecidedWrite.booked`. */
+  booked: Set<number>
+}
+
 /**
- * Adds the rows of the log, in order of decision.
+ * Adds the commands with their bookings of free tickets, and the log of everything else, in order
+ * of decision.
  *
- * @returns the last number of each event that got one
+ * @param claimed the users with a row in `claims` before the batch
+ * @returns what the caller must still add, for each event that the batch changed
  */
-function addLog(
-  { log }: BatchWrites,
+function addDecided(
+  writes: BatchWrites,
   events: Map<number, EventState>,
+  claimed: Set<string>,
   decided: BatchResult['decided'],
-): Map<number, number> {
-  const lastChanges = new Map<number, number>()
-  for (const { command, changes } of decided) {
+): Map<number, EventChanges> {
+  const byEvent = new Map<number, EventChanges>()
+  for (const { command, outcome, ownsKey, changes } of decided) {
     const { commandId, caller } = command
     const actor = caller === NOBODY ? null : caller
+    let booked: DecidedWrite['booked']
     for (const change of changes) {
       const { eventId } = change
+      const state = events.get(eventId) as EventState
+      let ofEvent = byEvent.get(eventId)
+      if (ofEvent === undefined) {
+        ofEvent = { changes: [], lastChange: state.lastChange, booked: new Set() }
+        byEvent.set(eventId, ofEvent)
+      }
+      if (change.type === 'booked' && isKept(change, state, claimed)) {
+        ofEvent.lastChange += 1
+        ofEvent.booked.add(change.sequence)
+        booked = { sequence: change.sequence, no: ofEvent.lastChange }
+        continue
+      }
+      ofEvent.changes.push(change)
       for (const { type, userId, sequence, data } of logOf(change)) {
-        const last = lastChanges.get(eventId) ?? (events.get(eventId) as EventState).lastChange
-        lastChanges.set(eventId, last + 1)
-        log.push({ eventId, no: last + 1, type, userId, sequence, actor, commandId, data })
+        ofEvent.lastChange += 1
+        const no = ofEvent.lastChange
+        writes.log.push({ eventId, no, type, userId, sequence, actor, commandId, data })
       }
     }
+    writes.decided.push({ command, outcome, ownsKey, booked })
   }
-  return lastChanges
+  return byEvent
+}
+
+/** True if the user had no row in `claims` before the batch and has this booking after it. */
+function isKept(
+  { eventId, userId, sequence }: { eventId: number; userId: string; sequence: number },
+  { claims }: EventState,
+  claimed: Set<string>,
+): boolean {
+  const claim = claims.get(userId)
+  if (claim?.kind !== 'booking' || claim.sequence !== sequence) return false
+  return claimed.size === 0 || !claimed.has(`${eventId}\n${userId}`)
 }
 
 function addBookings(writes: BatchWrites, eventId: number, changes: Change[]): void {
@@ -333,6 +364,7 @@ function addClaims(
   state: EventState,
   changes: Change[],
   claimed: Set<string>,
+  booked: Set<number>,
 ): void {
   const { eventId } = state
   const hadRow = new Map<string, boolean>()
@@ -351,6 +383,7 @@ function addClaims(
       if (existed) writes.claimsRemoved.push({ eventId, userId })
       continue
     }
+    if (claim.kind === 'booking' && booked.has(claim.sequence)) continue
     const row = { eventId, userId, kind: claim.kind, sequence: claim.sequence }
     if (existed) writes.claimsMoved.push(row)
     else writes.claimsAdded.push(row)
