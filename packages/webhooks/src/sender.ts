@@ -12,7 +12,7 @@ export const MAX_ANSWER_BYTES = 64 * 1024
 
 /** How long a DNS server may take to answer a query, ms. */
 const DNS_TIMEOUT_MS = 3000
-/** How often a query is sent. */
+/** How many times a query is sent. */
 const DNS_TRIES = 2
 
 /** Why a request got no answer. */
@@ -184,7 +184,7 @@ class SendFailure extends Error {
 }
 
 /**
- * Waits for work that cannot be aborted, at most until the signal is.
+ * Waits for work that cannot be aborted, at most until the signal is aborted.
  *
  * @throws the reason of the signal
  */
@@ -227,7 +227,7 @@ async function askOperatingSystem(host: string): Promise<string[]> {
   return found.map(({ address }) => address)
 }
 
-/** Creates a `lookup` for Node that returns the addresses that were checked, whatever the host. */
+/** Creates a `lookup` for Node that returns these addresses, whatever the host. */
 function lookupAmong(addresses: readonly string[]): LookupFunction {
   const found = addresses.map((address) => ({ address, family: isIP(address) }))
   return (_host, { all }, callback) => {

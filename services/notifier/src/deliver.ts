@@ -20,7 +20,7 @@ import type { Slots } from './slots.js'
 
 /** How a run of a delivery ended. */
 export type DeliveryResult =
-  /** The cursor is not due, or another notifier has claimed it. */
+  /** The cursor is not due, another notifier has claimed it, or nothing may be sent now. */
   | { kind: 'not_due' }
   /** The claim has ended, and the cursor may be due again. */
   | { kind: 'given_back' }
@@ -49,7 +49,7 @@ export interface DeliverDeps {
   /** Called after each delivery that succeeded. */
   onDelivered: (endpoint: Endpoint, lastChange: { decidedAtMs: number }) => void
   /**
-   * Called after each attempt that failed. `disabled` says why it disabled the endpoint, if it did.
+   * Called after each attempt that failed. `disabled` is the reason if it disabled the endpoint.
    */
   onFailed: (endpoint: Endpoint, failure: { disabled: 'gone' | 'failing' | undefined }) => void
   /** Called after an attempt that failed and whose changes are parked. */

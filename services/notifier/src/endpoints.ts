@@ -2,7 +2,7 @@ import type { EndpointRow, EndpointsRead } from '@ticket-line/db'
 import { type ChangeType, every, type Log, type Loop } from '@ticket-line/shared'
 import { decryptSecret, type SecretKeys } from '@ticket-line/webhooks'
 
-/** A webhook that can be sent to. */
+/** A webhook, with what requests to it need. */
 export interface Endpoint extends Omit<EndpointRow, 'secrets' | 'types'> {
   /** The secrets with which a request is signed now; undefined if they cannot be decrypted. */
   secrets: string[] | undefined

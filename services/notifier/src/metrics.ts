@@ -31,7 +31,7 @@ export function createMetrics(
   const registers = [registry]
   const attempts = new Counter({
     name: `${METRIC_PREFIX}webhook_attempts_total`,
-    help: 'Requests to endpoints, by result: delivered; refused (a status other than 2xx); timeout; unreachable; not_allowed (the address is private, or the secret cannot be read); aborted (the notifier was stopped).',
+    help: 'Requests to endpoints, by result: delivered; refused (a status other than 2xx); timeout; unreachable; not_allowed (the address is not public); aborted (the notifier was stopped).',
     labelNames: ['result'],
     registers,
   })

@@ -16,7 +16,7 @@ interface EndpointState {
   failuresInARow: number
   /** Nothing is sent before this time of the steady clock, ms. */
   pausedUntilMs: number
-  /** True if the endpoint has due cursors without a job. They get jobs when it has free slots. */
+  /** True if the endpoint may have due cursors without a job. They get jobs when slots are free. */
   isBacklogged: boolean
   /** Set while a backlog waits for free slots. */
   timer: NodeJS.Timeout | undefined
@@ -35,7 +35,7 @@ export interface Slots {
   succeeded(webhookId: string): void
   /** @param pauseMs how long to send nothing to the endpoint, ms */
   failed(webhookId: string, pauseMs: number): void
-  /** Forgets failures and pauses of an endpoint. */
+  /** Forgets the failures and the pause of an endpoint, and calls `onFree` for its backlog. */
   reset(webhookId: string): void
   /** The number of requests that are under way. */
   count(): number

@@ -93,7 +93,7 @@ const EVENT_SETTINGS = `
 /** As in `commands.ts`: the commands of changes that are younger cannot have been pruned. */
 const SURELY_KEPT_HOURS = MIN_RETENTION_HOURS - 1
 
-/** The types of change that each outcome can cause, as operands of `IN`. */
+/** Each type of change with each outcome that can cause it, as operands of `IN`. */
 const CAUSES = [
   ['booking.confirmed', 'booked', 'confirmed'],
   ['booking.held', 'held'],
@@ -155,7 +155,7 @@ export const changeLogChecks: PromiseCheck[] = [
   {
     name: 'changes_match_rows',
     promise:
-      'each booking, hold and waiting-list entry is as the last change that names it says; if the log is complete, each has one',
+      'each booking, hold and waiting-list entry agrees with the last change that names it; if the log is complete, there is such a change',
     text: `SELECT event_id, format('number %s: %s, and %s', sequence,
           coalesce(r.user_id || ' ' || r.status, 'no row'),
           coalesce('change ' || l.no || ' of ' || l.user_id || ' is ' || l.type, 'no change')) AS detail
@@ -191,7 +191,7 @@ export const changeLogChecks: PromiseCheck[] = [
   {
     name: 'reminders_in_time',
     promise:
-      'a settle is planned for the time at which a fifth of the time of a hold is left, or earlier',
+      'a settle is planned at the latest for the time at which a fifth of the time of a hold is left',
     // An earlier release planned no settles for this.
     text: `SELECT event_id, format('hold %s of %s until %s since %s, planned for %s', sequence, user_id, expires_at,
           held_at, coalesce(due_at::text, 'never')) AS detail
@@ -203,7 +203,7 @@ export const changeLogChecks: PromiseCheck[] = [
   {
     name: 'sold_out_logged',
     promise:
-      'the log of an event since it was created says when its last ticket went and when one became free again',
+      'the log of an event since it was created says when its last ticket was taken and when one became free again',
     // The cancellation of an event takes its free tickets without `event.sold_out`.
     text: `SELECT event_id, format('%s after change %s, %s', CASE WHEN is_free THEN 'free tickets' ELSE 'no free ticket' END,
           no, coalesce('then ' || next, 'and now ' || available_tickets || ' are free')) AS detail

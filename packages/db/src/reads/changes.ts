@@ -66,7 +66,7 @@ const PAGE = `SELECT (SELECT epoch FROM installation) AS epoch, e.last_change,
  * first.
  *
  * @returns undefined if there is no such event. An event that was deleted keeps its changes, but
- * has no readers
+ * nobody can read them
  */
 export async function pageChanges(
   pool: Pool,

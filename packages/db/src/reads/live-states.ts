@@ -10,7 +10,7 @@ export interface LiveQuestion {
   eventId: number
   /** If this is still the event's last change, there is no answer. Null to get one in any case. */
   knownChange: number | null
-  /** The users whose claims they show. */
+  /** The users whose claims to read. */
   userIds: readonly string[]
 }
 

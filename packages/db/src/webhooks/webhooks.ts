@@ -174,7 +174,8 @@ const DISABLE = [
 /**
  * Replaces the signing secret. For a day, deliveries are also signed with the previous one.
  *
- * @returns when the old secret ends, ms since 1970; undefined if the user has no such webhook
+ * @returns the webhook, and until when the previous secret is used, ms since 1970; undefined if the
+ * user has no such webhook
  */
 export async function rotateWebhookSecret(
   pool: Pool,

@@ -43,8 +43,8 @@ export interface LoggedChangeData {
 }
 
 /**
- * A change in the log of an event. The log has one for each effect of a command that clients can
- * see.
+ * A change in the log of an event. The log has one for each effect of a command, if clients can see
+ * that effect.
  */
 export interface LoggedChange {
   eventId: number

@@ -41,7 +41,7 @@ export function rowStream<Row>(source: RowSource<Row>): ReadableStream<Uint8Arra
     if (ended) return
     onError(error)
     controller.error(new Error('The export ended early.'))
-    // A failing stream does not cancel its source, which holds a database connection. End the
+    // A failing stream does not cancel its source, which may hold a database connection. End the
     // source here, and let the next download start only afterwards.
     rest.return(undefined).catch(onError).then(end)
     ended = true

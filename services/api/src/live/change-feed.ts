@@ -45,19 +45,19 @@ export interface ChangeFeedDeps {
   postgres: PostgresAccess
   watch: Pick<ChangeWatch, 'watch' | 'known'>
   lifecycle: Lifecycle
-  /** Called when waiting clients get changes, with the age of the first one, s. */
+  /** Called when clients that waited get changes, with the age of the first one, s. */
   onDelivered?: (ageSeconds: number) => void
   clock?: Clock
 }
 
 /** Maximum number of changes in a page of an export. They are in memory at the same time. */
 const EXPORT_PAGE = 1000
-/** Maximum number of changes in a read that clients who wait at the same change share. */
+/** Maximum number of changes in a read that all clients share who have waited for an event. */
 const SHARED_PAGE = 1000
 
 /** Message of `epoch_changed`. */
 export const EPOCH_CHANGED =
-  'The database was restored, so numbers of changes no longer mean what they meant. Read the lists of the event, and follow its changes from the beginning.'
+  'The database was restored, so your numbers of changes are no longer valid. Read the lists of the event, and follow its changes from the beginning.'
 
 /** @throws AppError if the reader cannot continue from where it is */
 function checkPage(page: ChangePage | undefined, { after, epoch }: ChangeRequest): ChangePage {
@@ -100,8 +100,8 @@ export function createChangeFeed(deps: ChangeFeedDeps): ChangeFeed {
 
   /**
    * Reads for clients that wait. Clients that ask for the same changes share a read, so a thousand
-   * that connect at once cost one. A read that began before a client came may miss a change. The
-   * client then waits at the page, and `isNewTo` finds the change.
+   * that connect at once cost one. A read that began before a client came may miss a change. Then
+   * `isNewTo` finds the change, and the client does not wait.
    */
   async function readShared(range: ChangeRange): Promise<ChangePage | undefined> {
     const { eventId, after, limit, types } = range
@@ -117,8 +117,8 @@ export function createChangeFeed(deps: ChangeFeedDeps): ChangeFeed {
   }
 
   /**
-   * Reads what comes after the change at which a client has waited. Usually all clients that wait
-   * for an event wait at the same change. They share the read, whatever types they ask for.
+   * Reads what comes after the last change that a client knows. Usually all clients that wait for
+   * an event know the same change, and share the read, whatever types they ask for.
    */
   async function readNews(request: ChangeRequest): Promise<ChangePage> {
     const { eventId, after } = request
@@ -171,7 +171,7 @@ export function createChangeFeed(deps: ChangeFeedDeps): ChangeFeed {
         if (!(await untilNews(page, news, msLeft))) break
         page = await readNews(rest)
       } else {
-        // The page has looked at changes of other types only, and not at all of them.
+        // So far, only changes of other types were looked at.
         if (msLeft() <= 0) break
         page = checkPage(await readShared(rest), rest)
       }

@@ -109,9 +109,9 @@ export const changeSchema = z
           .optional()
           .meta({ description: 'Of `booking.canceled`: what was canceled.' }),
         reason: z.string().optional(),
-        settings: settingsSchema
-          .optional()
-          .meta({ description: 'Of `event.created` all settings, of `event.updated` new ones.' }),
+        settings: settingsSchema.optional().meta({
+          description: 'Of `event.created`: all settings. Of `event.updated`: those that changed.',
+        }),
       })
       .optional(),
   })

@@ -17,9 +17,7 @@ const UPDATES_PER_SECOND = 2000
  * PostgreSQL is unreachable, the client gets its 503 within a second.
  */
 const OPEN_WITHIN_MS = 950
-/**
- * How long an event without started streams is watched after the state of a stream was read, ms.
- */
+/** How long a topic without streams is kept after a read for new streams, which start then, ms. */
 const START_WITHIN_MS = 1000
 /** A timer may fire this much too early, ms. */
 const TIMER_ERROR_MS = 2
@@ -169,8 +167,8 @@ export function createLiveStreams(deps: LiveStreamsDeps): LiveStreams {
 
   /**
    * The questions of the next read. There are none if no topic is due or has new streams. Otherwise
-   * all topics are asked about: the read then also finds changes that were not announced, and the
-   * watch need not.
+   * all topics are asked about. The read then also finds changes that were not announced, so the
+   * watch need not look for them.
    */
   function ask(nowMs: number): Asked[] {
     const isDue = (watched: WatchedTopic) => behind.has(watched) && watched.notBeforeMs <= nowMs
@@ -256,7 +254,7 @@ export function createLiveStreams(deps: LiveStreamsDeps): LiveStreams {
     return watched
   }
 
-  /** Forgets a topic that has no streams after those that are opening had time to start. */
+  /** Gives streams that are opening time to start. Then forgets the topic if it has no streams. */
   function forgetLater(watched: WatchedTopic): void {
     setTimeout(() => forgetUnused(watched), START_WITHIN_MS).unref()
   }

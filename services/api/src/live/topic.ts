@@ -44,7 +44,7 @@ export class Topic {
 
   constructor(readonly eventId: number) {}
 
-  /** The last change that the streams know; null before the first read. */
+  /** The last change of the state that was read; null before the first read. */
   get knownChange(): number | null {
     return this.#state?.lastChange ?? null
   }
@@ -123,7 +123,7 @@ export class Topic {
     )
   }
 
-  /** What a stream that is behind has to send. It counts as sent from now on. */
+  /** What a stream has to send; undefined if nothing. It counts as sent from now on. */
   take(shown: Shown): Due | undefined {
     const state = this.#state
     if (state === undefined) return undefined

@@ -305,7 +305,7 @@ function replayRoute(deps: WebhookDeps): Route {
       tag: 'Webhooks',
       summary: 'Send changes of an event again',
       description:
-        'Changes of the types that the webhook gets are sent again, in order and beside the live deliveries, with the `webhook-id` that they had before.',
+        'Changes of the types that the webhook gets are sent again, in order, with the `webhook-id` that they had before. Live deliveries go on at the same time.',
       problems: [
         'webhook_not_found',
         'event_not_found',

@@ -206,7 +206,8 @@ const deliverySchema = z.strictObject({
   to: z.int().nullable().meta({ description: 'The last change in the request.' }),
   attempt: z.int().meta({ description: 'Which attempt for these changes it was, from 1.' }),
   state: z.enum(DELIVERY_STATES).meta({
-    description: '`parked`: it failed for 3 days, so the next changes are delivered instead.',
+    description:
+      '`parked`: all attempts for these changes failed for 3 days, so they are not sent again.',
   }),
   at: timeSchema,
   tookMs: countSchema,
