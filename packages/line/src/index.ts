@@ -14,6 +14,7 @@ export {
   type EventCounts,
 } from './depth.js'
 export { assertSameInstallation, layoutDifference } from './installation/check.js'
+export * from './installation/member.js'
 export { ALIVE_MS, createRedisOwnership, type RedisOwnership } from './installation/ownership.js'
 export * from './installation/watch.js'
 export * from './keys.js'

@@ -1,26 +1,16 @@
 import {
-  assertWritable,
   checkDatabase,
   createDatabase,
-  createInstallationStore,
   createLineStore,
   type Database,
   type DatabaseOptions,
   KEYED_PLANS,
   type LineStore,
-  type Pool,
   readDueEvents,
   readHoldsOverview,
   whenReachable,
 } from '@ticket-line/db'
-import {
-  connectionName,
-  createInstallationWatch,
-  createLineRegistry,
-  type InstallationWatch,
-  type LineRegistry,
-  shardPrefix,
-} from '@ticket-line/line'
+import { createLineRegistry, joinInstallation, type LineRegistry } from '@ticket-line/line'
 import {
   divideGrace,
   isSettle,
@@ -28,16 +18,7 @@ import {
   type LineServer,
   startLineServer,
 } from '@ticket-line/line/server'
-import {
-  type Closers,
-  checkRedisAt,
-  createPatientRedis,
-  createWriteProbe,
-  every,
-  type Log,
-  probe,
-  systemClock,
-} from '@ticket-line/shared'
+import { type Closers, type Log, systemClock } from '@ticket-line/shared'
 import {
   createPoolMetrics,
   createRegistry,
@@ -54,14 +35,6 @@ import { createMetrics, type WorkerMetrics } from './metrics.js'
 import { createPruner } from './pruner.js'
 import { startSettleClock } from './settle-clock.js'
 import { traceJob } from './trace-job.js'
-
-/**
- * How often the worker checks that Redis accepts writes, ms. Otherwise a worker without jobs would
- * not notice a failover.
- */
-const PROBE_INTERVAL_MS = 1000
-/** How long `/readyz` waits for the reply of a server, ms. */
-const PROBE_TIMEOUT_MS = 1000
 
 /** Events that the clock reads at a time. */
 const DUE_PER_READ = 500
@@ -102,8 +75,12 @@ export async function startWorker(
 ): Promise<{ port: number }> {
   const startup = { config, log, closers }
   const { database, maintenance } = await openDatabases(startup)
-  const { redis, writeToRedis } = await openRedis(startup)
-  const installation = await joinInstallation(startup, redis, maintenance.pool, onRefused)
+  const { redis, findUnreachable } = await joinInstallation({
+    ...startup,
+    service: 'worker',
+    pool: maintenance.pool,
+    onRefused,
+  })
 
   const registry = createLineRegistry(redis, config.layout)
   const promRegistry = createRegistry('booking-worker')
@@ -150,16 +127,7 @@ export async function startWorker(
     portVariable: 'WORKER_PORT',
     registry: promRegistry,
     metricsToken: config.metricsToken,
-    findUnreachable: async () => {
-      const [redis, postgres] = await Promise.all([
-        probe(writeToRedis, PROBE_TIMEOUT_MS),
-        probe(() => assertWritable(maintenance.pool), PROBE_TIMEOUT_MS),
-      ])
-      return [
-        ...(redis.kind === 'works' && installation.isSure() ? [] : ['redis']),
-        ...(postgres.kind === 'works' ? [] : ['postgres']),
-      ]
-    },
+    findUnreachable,
   })
   closers.push('health', () => health.close())
   return { port: health.port }
@@ -242,48 +210,6 @@ function commonOptions(config: WorkerConfig, log: Log) {
     idleInTransactionTimeoutMs: config.idleInTransactionTimeoutMs,
     onIdleError: (error: Error) => log.warn({ err: error }, 'an idle PostgreSQL connection broke'),
   } satisfies Partial<DatabaseOptions>
-}
-
-/**
- * Opens the connection to Redis, and checks that Redis can be used. Probes it from then on.
- *
- * @returns the connection, and the function that probes it
- */
-async function openRedis({ config, log, closers }: Startup) {
-  const redis = createPatientRedis(config.redisUrl, {
-    connectionName: connectionName('worker', config.layout),
-  })
-  redis.on('error', (error) => log.warn({ err: error }, 'Redis connection error'))
-  closers.push('redis', () => redis.disconnect())
-  const writeToRedis = createWriteProbe(redis, shardPrefix(0, config.layout))
-  // If Redis refuses the write, the connection reconnects (`reconnection` in `packages/shared`).
-  const probing = every(PROBE_INTERVAL_MS, writeToRedis, { onError: () => undefined })
-  closers.push('redis probe', () => void probing.stop())
-  await checkRedisAt(config.redisUrl, { production: config.production, log })
-  return { redis, writeToRedis }
-}
-
-/** Waits until checks have shown that PostgreSQL and Redis belong together. */
-async function joinInstallation(
-  { config, log, closers }: Startup,
-  redis: Redis,
-  pool: Pool,
-  onRefused: (message: string) => void,
-): Promise<InstallationWatch> {
-  const installation = createInstallationWatch({
-    redis,
-    store: createInstallationStore(pool),
-    layout: config.layout,
-    service: 'worker',
-    log,
-    onRefused,
-  })
-  closers.push('installation', () => installation.leave())
-  await whenReachable(
-    () => installation.join(),
-    (error) => log.warn({ err: error }, 'waiting for PostgreSQL'),
-  )
-  return installation
 }
 
 /** Serves the lines: fetches their jobs, decides them and counts what became of them. */

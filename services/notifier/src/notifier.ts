@@ -1,10 +1,8 @@
 import {
   adoptEpoch,
-  assertWritable,
   type CursorKey,
   checkDatabase,
   createDatabase,
-  createInstallationStore,
   type Database,
   findDueCursors,
   type Pool,
@@ -13,22 +11,12 @@ import {
   readWebhookLag,
   whenReachable,
 } from '@ticket-line/db'
-import {
-  connectionName,
-  createInstallationWatch,
-  followAnnouncements,
-  type InstallationWatch,
-  shardPrefix,
-} from '@ticket-line/line'
+import { followAnnouncements, joinInstallation } from '@ticket-line/line'
 import {
   type Closers,
-  checkRedisAt,
-  createPatientRedis,
   createReaderRedis,
-  createWriteProbe,
   every,
   type Log,
-  probe,
   reconnectTogether,
   systemClock,
 } from '@ticket-line/shared'
@@ -53,10 +41,6 @@ import { createReplay } from './replay.js'
 import { createSend } from './send.js'
 import { createSlots } from './slots.js'
 
-/** How often the notifier checks that Redis accepts writes, ms. */
-const PROBE_INTERVAL_MS = 1000
-/** How long `/readyz` waits for the reply of a server, ms. */
-const PROBE_TIMEOUT_MS = 1000
 /** How often figures are read for metrics, ms. */
 const METRICS_INTERVAL_MS = 5000
 /** How often old attempts are removed, ms. */
@@ -87,8 +71,12 @@ export async function startNotifier(
 ): Promise<{ port: number }> {
   const startup = { config, log, closers }
   const { pool } = await openDatabase(startup)
-  const { redis, writeToRedis } = await openRedis(startup)
-  const installation = await joinInstallation(startup, redis, pool, onRefused)
+  const { redis, findUnreachable } = await joinInstallation({
+    ...startup,
+    service: 'notifier',
+    pool,
+    onRefused,
+  })
 
   const registry = createRegistry('notifier')
   const addPoolMetrics = createPoolMetrics(registry)
@@ -107,16 +95,7 @@ export async function startNotifier(
     portVariable: 'NOTIFIER_PORT',
     registry,
     metricsToken: config.metricsToken,
-    findUnreachable: async () => {
-      const [redis, postgres] = await Promise.all([
-        probe(writeToRedis, PROBE_TIMEOUT_MS),
-        probe(() => assertWritable(pool), PROBE_TIMEOUT_MS),
-      ])
-      return [
-        ...(redis.kind === 'works' && installation.isSure() ? [] : ['redis']),
-        ...(postgres.kind === 'works' ? [] : ['postgres']),
-      ]
-    },
+    findUnreachable,
   })
   closers.push('health', () => health.close())
   return { port: health.port }
@@ -140,48 +119,6 @@ async function openDatabase({ config, log, closers }: Startup): Promise<Database
     (error) => log.warn({ err: error }, 'waiting for PostgreSQL'),
   )
   return database
-}
-
-/**
- * Opens the connection to Redis, and checks that Redis can be used. Probes it from then on.
- *
- * @returns the connection, and the function that probes it
- */
-async function openRedis({ config, log, closers }: Startup) {
-  const redis = createPatientRedis(config.redisUrl, {
-    connectionName: connectionName('notifier', config.layout),
-  })
-  redis.on('error', (error) => log.warn({ err: error }, 'Redis connection error'))
-  closers.push('redis', () => redis.disconnect())
-  const writeToRedis = createWriteProbe(redis, shardPrefix(0, config.layout))
-  // If Redis refuses the write, the connection reconnects (`reconnection` in `packages/shared`).
-  const probing = every(PROBE_INTERVAL_MS, writeToRedis, { onError: () => undefined })
-  closers.push('redis probe', () => void probing.stop())
-  await checkRedisAt(config.redisUrl, { production: config.production, log })
-  return { redis, writeToRedis }
-}
-
-/** Waits until checks have shown that PostgreSQL and Redis belong together. */
-async function joinInstallation(
-  { config, log, closers }: Startup,
-  redis: Redis,
-  pool: Pool,
-  onRefused: (message: string) => void,
-): Promise<InstallationWatch> {
-  const installation = createInstallationWatch({
-    redis,
-    store: createInstallationStore(pool),
-    layout: config.layout,
-    service: 'notifier',
-    log,
-    onRefused,
-  })
-  closers.push('installation', () => installation.leave())
-  await whenReachable(
-    () => installation.join(),
-    (error) => log.warn({ err: error }, 'waiting for PostgreSQL'),
-  )
-  return installation
 }
 
 /** Dispatches changes and delivers them. */
