@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { pruneWebhooks, readWebhookLag } from '@ticket-line/db'
+import { deleteEvent, pruneWebhooks, readWebhookLag } from '@ticket-line/db'
 import { Queue } from 'bullmq'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { until } from '../../tools/dev-stack/wait.mjs'
@@ -29,6 +29,18 @@ describe('notifiers', () => {
     await receiver.waitFor(() => receiver.received.length === 12)
     expect(receiver.numbersOf(1)).toEqual(numbersTo(5))
     expect(receiver.numbersOf(2)).toEqual(numbersTo(7))
+  })
+
+  it('deliver the changes of an event that was deleted while none was running', async () => {
+    const { pool, receiver } = stack
+    await addEvent(pool, 1)
+    const { webhookId } = await stack.addWebhook()
+    await addChanges(pool, 1, 3)
+    expect(await deleteEvent(pool, 1, { state: 'open' })).toBe('deleted')
+    await stack.addNotifier()
+
+    await stack.waitForCursor(webhookId, 1, ({ delivered_no }) => delivered_no === 3)
+    expect(receiver.numbersOf(1)).toEqual([1, 2, 3])
   })
 
   it('deliver only what was decided after the webhook was made', async () => {

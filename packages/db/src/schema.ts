@@ -454,7 +454,7 @@ export const webhooks = pgTable(
 
 /**
  * How far the changes of an event were handed to the webhooks. Every webhook that gets changes of
- * the event up to this number has a cursor. Only the notifier writes it.
+ * the event up to this number has a cursor. Notifiers write it, and the deletion of an event does.
  */
 export const webhookDispatch = pgTable('webhook_dispatch', {
   eventId: bigint('event_id', { mode: 'number' }).primaryKey(),

@@ -1,8 +1,12 @@
 import type { Pool } from 'pg'
+import { dispatchChanges } from '../webhooks/dispatch.js'
 import { type CommitProgress, commitUnlessLate } from './commit-unless-late.js'
 
 /**
  * Deletes an event if it never had a claim: each claim takes a number, so its last one is 0 then.
+ *
+ * Notifiers look for changes in the rows of events. So the same transaction dispatches the last
+ * changes of the event to the webhooks, which get them even if no notifier runs.
  */
 export async function deleteEvent(
   pool: Pool,
@@ -10,12 +14,16 @@ export async function deleteEvent(
   progress: CommitProgress,
 ): Promise<'deleted' | 'in_use' | 'not_found'> {
   return commitUnlessLate(pool, progress, async (client) => {
-    const { rowCount } = await client.query(
-      'DELETE FROM events WHERE event_id = $1 AND last_sequence = 0',
+    // Until the end of the transaction, no further change is decided.
+    const { rows } = await client.query<{ is_used: boolean }>(
+      'SELECT last_sequence > 0 AS is_used FROM events WHERE event_id = $1 FOR UPDATE',
       [eventId],
     )
-    if (rowCount === 1) return 'deleted'
-    const found = await client.query('SELECT FROM events WHERE event_id = $1', [eventId])
-    return found.rowCount === 1 ? 'in_use' : 'not_found'
+    const [event] = rows
+    if (event === undefined) return 'not_found'
+    if (event.is_used) return 'in_use'
+    await dispatchChanges(client, [eventId])
+    await client.query('DELETE FROM events WHERE event_id = $1', [eventId])
+    return 'deleted'
   })
 }

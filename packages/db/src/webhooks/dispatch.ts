@@ -61,7 +61,7 @@ const keyOf = (row: KeyRow): CursorKey => ({
  * @returns the cursors that are due now
  */
 export async function dispatchChanges(
-  pool: Pool,
+  pool: Pick<Pool, 'query'>,
   eventIds: readonly number[],
 ): Promise<CursorKey[]> {
   const { rows } = await pool.query<KeyRow>({
