@@ -32,6 +32,8 @@ export type DeliveryResult =
  * one may continue after that time.
  */
 const CLAIM_MS = SEND_TIMEOUT_MS + 5000
+/** A request begins this long after its claim at the latest, so that it ends before the claim, ms. */
+const BEGIN_WITHIN_MS = CLAIM_MS - SEND_TIMEOUT_MS
 /** Maximum number of changes in one read. A batch has at most 100. */
 const CHANGES_PER_READ = 200
 /** After this time, a run leaves its slot to the other events of the endpoint, ms. */
@@ -66,6 +68,8 @@ export interface DeliverDeps {
  * - A run claims the cursor first. While the claim lasts, no other notifier sends the endpoint
  *   changes of the event, even if Redis has lost the job or has it twice. A claim ends after 20 s,
  *   so a notifier that dies does not block the cursor for longer.
+ * - If a request could outlast the claim, because this process was frozen or PostgreSQL was slow, it
+ *   is not sent. Another notifier might overtake it.
  * - The cursor moves after the answer, and only from where the run found it. If the notifier dies
  *   in between, another one sends the message again, with the same id. No message is skipped.
  * - A batch records its last change before it is sent, so that a retry has the same id and content.
@@ -77,6 +81,7 @@ export function createDeliver(deps: DeliverDeps): (key: CursorKey) => Promise<De
 
   return async function deliver(key) {
     if (!isOpen(await endpoints.find(key.webhookId))) return { kind: 'not_due' }
+    let claimedAtMs = clock.steadyMs()
     const claimed = await claimCursor(pool, key, CLAIM_MS, CHANGES_PER_READ)
     if (claimed === undefined) return { kind: 'not_due' }
     let cursor: Cursor = claimed
@@ -89,7 +94,12 @@ export function createDeliver(deps: DeliverDeps): (key: CursorKey) => Promise<De
       const next = nextRequest({ cursor, changes, wants: endpoint.wants, format: endpoint.format })
       let attempt: Attempt | undefined
       if (next.kind === 'send') {
-        const sent = await sendNext(endpoint, key, { cursor, next, epoch: claimed.epoch })
+        const sent = await sendNext(endpoint, key, {
+          cursor,
+          next,
+          epoch: claimed.epoch,
+          claimedAtMs,
+        })
         if (sent.kind === 'ended') return sent.result
         attempt = sent.attempt
       }
@@ -100,6 +110,7 @@ export function createDeliver(deps: DeliverDeps): (key: CursorKey) => Promise<De
       const continues = mayHaveMore && clock.steadyMs() < endsAtMs && !stopping.aborted
       const claimForMs = continues ? CLAIM_MS : undefined
       const move = { key, fromNo: cursor.deliveredNo, toNo, attempt, claimForMs }
+      claimedAtMs = clock.steadyMs()
       const moved = await moveCursor(pool, move)
       if (moved === 'lost') return { kind: 'not_due' }
       if (!continues) return { kind: 'given_back' }
@@ -125,13 +136,15 @@ export function createDeliver(deps: DeliverDeps): (key: CursorKey) => Promise<De
     cursor: Cursor
     next: NextRequest & { kind: 'send' }
     epoch: string
+    /** When the claim began, or was renewed. */
+    claimedAtMs: number
   }
 
   /** Sends a request, and records an attempt that failed. */
   async function sendNext(
     endpoint: Endpoint,
     key: CursorKey,
-    { cursor, next, epoch }: Sending,
+    { cursor, next, epoch, claimedAtMs }: Sending,
   ): Promise<{ kind: 'delivered'; attempt: Attempt } | { kind: 'ended'; result: DeliveryResult }> {
     const { webhookId, eventId } = key
     const { format } = endpoint
@@ -140,6 +153,7 @@ export function createDeliver(deps: DeliverDeps): (key: CursorKey) => Promise<De
       const hasBegun = await beginBatch(pool, key, cursor.deliveredNo, next.toNo)
       if (!hasBegun) return ended({ kind: 'not_due' })
     }
+    if (clock.steadyMs() - claimedAtMs > BEGIN_WITHIN_MS) return ended({ kind: 'not_due' })
     const firstNo = next.changes[0]?.no ?? next.toNo
     const lastNo = next.changes.at(-1)?.no ?? next.toNo
     const messageId = messageIdOf({ epoch, eventId, no: firstNo, lastNo, webhookId })

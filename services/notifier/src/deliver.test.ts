@@ -1,0 +1,65 @@
+import type { Pool } from '@ticket-line/db'
+import { expect, it, vi } from 'vitest'
+import { createDeliver } from './deliver.js'
+import type { Endpoint } from './endpoints.js'
+import type { Send } from './send.js'
+import type { Slots } from './slots.js'
+
+const ENDPOINT = {
+  webhookId: 'hook',
+  format: 'single',
+  disabledReason: null,
+  wants: () => true,
+} as unknown as Endpoint
+
+/** A cursor with one change to deliver, as the statement that claims it returns it. */
+const CLAIMED = {
+  delivered_no: '0',
+  announced_no: '1',
+  batch_to: null,
+  attempts: 0,
+  failing_since_ms: null,
+  epoch: 'epoch',
+  is_of_epoch: true,
+  no: '1',
+  at_ms: 0,
+  type: 'event.sold_out',
+  user_id: null,
+  sequence: null,
+  actor: null,
+  command_id: null,
+  data: null,
+}
+
+it.each([
+  ['sends a change if its claim has just begun', 4000, 1],
+  ['sends nothing if the request could outlast the claim', 6000, 0],
+])('%s', async (_, claimTookMs, requests) => {
+  let nowMs = 0
+  const query = async ({ name }: { name: string }) => {
+    if (name !== 'webhooks_claim') return { rows: [{ is_due: false }] }
+    nowMs += claimTookMs
+    return { rows: [CLAIMED] }
+  }
+  const send = vi.fn<Send>(async () => ({
+    kind: 'delivered',
+    status: 204,
+    error: null,
+    tookMs: 1,
+  }))
+  const deliver = createDeliver({
+    pool: { query } as unknown as Pool,
+    endpoints: { find: async () => ENDPOINT },
+    slots: { succeeded: () => undefined } as unknown as Slots,
+    send,
+    onDelivered: () => undefined,
+    onFailed: () => undefined,
+    onParked: () => undefined,
+    stopping: new AbortController().signal,
+    clock: { steadyMs: () => nowMs, wallMs: () => nowMs },
+  })
+
+  await deliver({ webhookId: 'hook', eventId: 1 })
+
+  expect(send).toHaveBeenCalledTimes(requests)
+})
