@@ -402,9 +402,10 @@ describe('a long poll for changes', () => {
     const eventId = await kit.createEvent(5)
     const token = await system.token('root', 'admin')
     const password = 'tall ferns by the river'
-    for (const [path, change, status, code] of [
-      ['role', { role: 'user' }, 403, 'forbidden'],
-      ['disabled', { disabled: true }, 401, 'unauthorized'],
+    // The end of an account ends the wait, too.
+    for (const [path, change, status, code, wait] of [
+      ['role', { role: 'user' }, 403, 'forbidden', 3],
+      ['disabled', { disabled: true }, 401, 'unauthorized', 30],
     ] as const) {
       const userId = `staff ${path}`
       await system.api.post('/register', { userId, password })
@@ -416,15 +417,30 @@ describe('a long poll for changes', () => {
       const login = await system.api.post('/login', { userId, password })
       const waiting = system.api.get(`/events/${eventId}/changes?after=1`, {
         token: login.body.token,
-        headers: { prefer: 'wait=3' },
+        headers: { prefer: `wait=${wait}` },
       })
       await sleep(300)
+      const changedAt = performance.now()
       const changed = await system.api.put(`/users/${encodeURIComponent(userId)}/${path}`, change, {
         token,
       })
       expect(changed.status).toBe(200)
       expect(await waiting).toMatchObject({ status, body: { code } })
+      expect(performance.now() - changedAt).toBeLessThan(20_000)
     }
+  })
+
+  it('ends when its token expires', async () => {
+    const eventId = await kit.createEvent(5)
+    const token = await system.token('olga', 'organizer', 3)
+    const sentAt = performance.now()
+    const { status, body } = await system.api.get(`/events/${eventId}/changes?after=1`, {
+      token,
+      headers: { prefer: 'wait=30' },
+    })
+    expect(performance.now() - sentAt).toBeLessThan(20_000)
+    // The page is empty if the timer fires a moment before the token expires.
+    expect(status === 200 ? body.changes : body.code).toEqual(status === 200 ? [] : 'unauthorized')
   })
 
   it('ends when its client disconnects', async () => {

@@ -53,7 +53,7 @@ export interface AppDeps extends WebhookDeps {
   availability: Availability
   events: EventReads
   changes: ChangeFeed
-  overrides: Pick<AccountOverrides, 'apply'>
+  overrides: Pick<AccountOverrides, 'apply' | 'onChange'>
   sales: Sales
   streams: StreamDeps['streams']
   streamLimit: StreamDeps['streamLimit']

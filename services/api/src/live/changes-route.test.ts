@@ -1,5 +1,6 @@
 import { CHANGE_TYPES, type LoggedChange, type LoggedChangeData } from '@ticket-line/shared'
 import { describe, expect, it, vi } from 'vitest'
+import { noOverrides } from '../auth/account-overrides.js'
 import { createConcurrencyLimit } from '../limits/concurrency.js'
 import { appUnderTest, call, fakeChanges } from '../testing/app-under-test.js'
 import type { ChangeFeed } from './change-feed.js'
@@ -83,7 +84,7 @@ describe('GET /events/:eventId/changes', () => {
   ])(
     'is refused with %i if its caller has lost the right to it during the wait',
     async (status, apply) => {
-      const app = appUnderTest({ overrides: { apply } })
+      const app = appUnderTest({ overrides: { ...noOverrides, apply } })
       const answer = await call(app, 'GET /events/1/changes', { as, headers: { prefer: 'wait=5' } })
       expect(answer.status).toBe(status)
     },

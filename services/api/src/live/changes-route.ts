@@ -3,6 +3,7 @@ import {
   type LoggedChange,
   type ShownSettings,
   shownChangeOf,
+  systemClock,
 } from '@ticket-line/shared'
 import type { Context } from 'hono'
 import { z } from 'zod'
@@ -29,7 +30,7 @@ export interface ChangesDeps extends ExportDeps {
   changes: ChangeFeed
   requests: ConcurrencyLimit
   longPolls: ConcurrencyLimit
-  overrides: Pick<AccountOverrides, 'apply'>
+  overrides: Pick<AccountOverrides, 'apply' | 'onChange'>
 }
 
 const NDJSON = 'application/x-ndjson'
@@ -136,6 +137,7 @@ const changesPageSchema = z
 /** `GET /events/:eventId/changes`. */
 export function changesRoute(deps: ChangesDeps): Route {
   const { changes: feed } = deps
+  const wait = createWait(deps)
   return defineRoute({
     method: 'GET',
     path: '/events/:eventId/changes',
@@ -152,7 +154,7 @@ export function changesRoute(deps: ChangesDeps): Route {
       requestHeaders: {
         Accept: '`application/json` or `application/x-ndjson`',
         Prefer:
-          '`wait=N` waits up to N seconds for a change if there is none, at most 30. If none comes in that time, the page is empty.',
+          '`wait=N` waits up to N seconds for a change if there is none, at most 30. If none comes in that time, the page is empty. The wait also ends when the token expires.',
       },
       problems: ['event_not_found', 'epoch_changed', 'changes_pruned', 'busy', 'unavailable'],
     },
@@ -173,7 +175,7 @@ export function changesRoute(deps: ChangesDeps): Route {
       if (prefers(NDJSON, c.req.header('accept'))) return sendNdjson(c, request, deps)
       const { waitSeconds } = parsePrefer(c.req.header('prefer'))
       const page = waitSeconds
-        ? await wait(c, { ...request, limit }, waitSeconds * 1000, deps)
+        ? await wait(c, { ...request, limit }, waitSeconds * 1000)
         : await feed.read({ ...request, limit })
       const applied = preferenceApplied({ waitSeconds })
       const body = {
@@ -189,18 +191,38 @@ export function changesRoute(deps: ChangesDeps): Route {
   })
 }
 
-async function wait(
-  c: Context<AppEnv>,
-  request: ChangeRequest,
-  waitMs: number,
-  deps: ChangesDeps,
-): Promise<ChangesRead> {
-  const page = await asLongPoll(deps, () => deps.changes.wait(request, waitMs, c.req.raw.signal))
-  // The account may have been disabled or lost its role during the wait.
-  const principal = await deps.overrides.apply(principalOf(c))
-  if (principal === undefined) throw tokenRefused()
-  requireRole(principal, 'staff')
-  return page
+/** A long poll ends when its token expires, and when the account of its caller changes. */
+function createWait({ overrides, ...deps }: ChangesDeps) {
+  /** Ends the long polls of a user. */
+  const waiting = new Map<string, Set<AbortController>>()
+  overrides.onChange((userId) => {
+    for (const poll of waiting.get(userId) ?? []) poll.abort()
+  })
+
+  return async function wait(
+    c: Context<AppEnv>,
+    request: ChangeRequest,
+    waitMs: number,
+  ): Promise<ChangesRead> {
+    const { userId, expiresAtMs = Number.POSITIVE_INFINITY } = principalOf(c)
+    const msLeft = (): number => Math.max(0, expiresAtMs - systemClock.wallMs())
+    const ended = new AbortController()
+    const signal = AbortSignal.any([c.req.raw.signal, ended.signal])
+    const own = waiting.get(userId) ?? new Set()
+    waiting.set(userId, own.add(ended))
+    let page: ChangesRead
+    try {
+      page = await asLongPoll(deps, () =>
+        deps.changes.wait(request, Math.min(waitMs, msLeft()), signal),
+      )
+    } finally {
+      if (own.delete(ended) && own.size === 0) waiting.delete(userId)
+    }
+    const principal = msLeft() > 0 ? await overrides.apply(principalOf(c)) : undefined
+    if (principal === undefined) throw tokenRefused()
+    requireRole(principal, 'staff')
+    return page
+  }
 }
 
 async function sendNdjson(
