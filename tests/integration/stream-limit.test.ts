@@ -1,4 +1,8 @@
-import { createStreamLimit, MAX_STREAMS_PER_USER } from '@ticket-line/api/limits/stream-limit'
+import {
+  createStreamLimit,
+  MAX_STREAMS_PER_USER,
+  type StreamLimitDeps,
+} from '@ticket-line/api/limits/stream-limit'
 import { createLog } from '@ticket-line/shared'
 import { Redis } from 'ioredis'
 import { afterAll, beforeAll, beforeEach, expect, it, onTestFinished } from 'vitest'
@@ -24,12 +28,15 @@ afterAll(async () => {
 })
 
 /** The limit of one process. */
-function limitOf(options: { max?: number; maxPerAddress?: number; redis?: Redis } = {}) {
+function limitOf(
+  options: Partial<Pick<StreamLimitDeps, 'max' | 'maxPerAddress' | 'redis' | 'onRefused'>> = {},
+) {
   const limit = createStreamLimit({
     max: 100,
     maxPerAddress: 10,
     redis,
     prefix,
+    onRefused: () => undefined,
     log: createLog('test', 'silent'),
     ...options,
   })
@@ -82,6 +89,19 @@ it('refuses with `busy` if the process has as many streams as it may have', asyn
   await expect(limit.enter('b', undefined)).rejects.toMatchObject({ code: 'busy' })
   leave?.()
   expect(await limit.enter('b', undefined)).toBeDefined()
+})
+
+it('says of each stream that it refuses whether the client or the process has too many', async () => {
+  const refused: string[] = []
+  const onRefused = (full: string) => void refused.push(full)
+  const one = limitOf({ max: 2, maxPerAddress: 1, onRefused })
+  const two = limitOf({ maxPerAddress: 1, onRefused })
+  await one.enter('a', undefined)
+  await one.enter('a', undefined)
+  await two.enter('a', undefined)
+  await one.enter('b', undefined)
+  await one.enter('c', undefined).catch(() => undefined)
+  expect(refused).toEqual(['client', 'client', 'process'])
 })
 
 it('counts in the process alone while Redis is unavailable', async () => {

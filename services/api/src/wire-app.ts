@@ -94,6 +94,7 @@ export async function wireApp({
     maxPerAddress: server.maxStreamsPerAddress,
     redis,
     prefix,
+    onRefused: (full) => metrics.streams.refused.inc({ full }),
     log,
   })
   const app = createApp({

@@ -50,6 +50,11 @@ export interface StreamLimitDeps {
   redis?: Redis
   /** Prefix of the keys. */
   prefix: string
+  /**
+   * Called with each stream that is refused: because its user or its address has too many, or
+   * because this process has.
+   */
+  onRefused: (full: 'client' | 'process') => void
   log: Log
 }
 
@@ -58,6 +63,7 @@ export function createStreamLimit({
   maxPerAddress,
   redis,
   prefix,
+  onRefused,
   log,
 }: StreamLimitDeps): StreamLimit {
   const all = createConcurrencyLimit(max)
@@ -83,6 +89,10 @@ export function createStreamLimit({
     const sum = (here.get(key) ?? 0) + count
     if (sum > 0) here.set(key, sum)
     else here.delete(key)
+  }
+
+  function refuse(): undefined {
+    onRefused('client')
   }
 
   async function enterShared(address: string, user: string): Promise<boolean> {
@@ -116,9 +126,12 @@ export function createStreamLimit({
       const addressKey = `${prefix}streams:${address}`
       const userKey = userId === undefined ? addressKey : `${prefix}streams:u:${userId}`
       const isFull = (key: string, limit: number) => (here.get(key) ?? 0) >= limit
-      if (isFull(addressKey, maxPerAddress)) return undefined
-      if (userKey !== addressKey && isFull(userKey, MAX_STREAMS_PER_USER)) return undefined
-      if (!all.enter()) throw busy('This process has as many streams as it can. Please try again.')
+      if (isFull(addressKey, maxPerAddress)) return refuse()
+      if (userKey !== addressKey && isFull(userKey, MAX_STREAMS_PER_USER)) return refuse()
+      if (!all.enter()) {
+        onRefused('process')
+        throw busy('This process has as many streams as it can. Please try again.')
+      }
       const isEntered = enterShared(addressKey, userKey)
       const keys = new Set([addressKey, userKey])
       for (const key of keys) add(key, 1)
@@ -128,7 +141,7 @@ export function createStreamLimit({
       }
       if (!(await isEntered)) {
         forget()
-        return undefined
+        return refuse()
       }
       let isHeld = true
       return function leave() {

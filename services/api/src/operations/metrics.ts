@@ -42,6 +42,8 @@ export interface StreamMetrics {
   events: Counter<'event'>
   /** Time from an announcement until a stream wrote the new state. */
   lag: Histogram
+  /** Streams that were not opened, by who had too many. */
+  refused: Counter<'full'>
   /** Streams that have ended. */
   ended: Counter<'reason'>
 }
@@ -75,6 +77,13 @@ export function createMetrics(): Metrics {
     labelNames: ['source'],
     registers,
   })
+  const streamsRefused = new Counter({
+    name: 'ticket_line_streams_refused_total',
+    help: 'Streams that were refused. client: the user or the address had too many; process: this process had too many.',
+    labelNames: ['full'],
+    registers,
+  })
+  for (const full of ['client', 'process']) streamsRefused.inc({ full }, 0)
   for (const source of ['announcement', 'read']) changesLearned.inc({ source }, 0)
   for (const outcome of EARLY_REFUSALS) refusedEarly.inc({ outcome }, 0)
   return {
@@ -145,6 +154,7 @@ export function createMetrics(): Metrics {
         buckets: LAG_SECONDS,
         registers,
       }),
+      refused: streamsRefused,
       ended: new Counter({
         name: 'ticket_line_streams_ended_total',
         help: 'Streams that have ended. client: the client left; slow: it did not read; otherwise the reason that it was sent.',
