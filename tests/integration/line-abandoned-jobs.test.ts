@@ -1,5 +1,6 @@
 import { createDatabase, findStoredCommands } from '@ticket-line/db'
 import type { LineService, SubmitResult } from '@ticket-line/line/client'
+import { every } from '@ticket-line/shared'
 import { afterEach, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import { until } from '../../tools/dev-stack/wait.mjs'
 import type { Intervention } from '../proxy/link.ts'
@@ -80,9 +81,9 @@ function measureStandstill(): () => number {
     sumMs += Math.max(0, nowMs - lastMs - TICK_MS - 1)
     lastMs = nowMs
   }
-  const timer = setInterval(tick, TICK_MS)
+  const ticking = every(TICK_MS, tick, { onError: () => undefined })
   return () => {
-    clearInterval(timer)
+    void ticking.stop()
     tick()
     return sumMs
   }
@@ -131,15 +132,24 @@ describe('an add whose reply is lost', () => {
   })
 
   it('abandons a command within a second if its add never reached Redis', async () => {
-    nextAdd = { kind: 'cut-before' }
-
-    const booked = await book('ann', 5000)
+    const bookWithoutAdd = async (userId: string) => {
+      nextAdd = { kind: 'cut-before' }
+      const booked = await book(userId, 5000)
+      expect(booked.tookMs).toBeLessThan(1000)
+      return booked
+    }
+    let userId = 'ann'
+    let booked = await bookWithoutAdd(userId)
+    // PostgreSQL has 200 ms to record it. On a busy machine it may need longer.
+    for (let i = 1; i < 10 && booked.result.kind === 'unknown'; i++) {
+      userId = `ann-${i}`
+      booked = await bookWithoutAdd(userId)
+    }
 
     expect(booked).toMatchObject({ result: { kind: 'unavailable', commandId: expect.any(String) } })
-    expect(booked.tookMs).toBeLessThan(1000)
     expect(await storedOutcome(booked)).toBe('abandoned')
     await serveAll()
-    expect(await bookingsOf('ann')).toBe(0)
+    expect(await bookingsOf(userId)).toBe(0)
   })
 
   it('ignores an add that reaches Redis after the client got 503', async () => {
