@@ -76,7 +76,7 @@ const request = { eventId: 1, after: 1, limit: 50 }
 const stays = new AbortController().signal
 const numbersOf = ({ changes }: { changes: { no: number }[] }) => changes.map(({ no }) => no)
 
-describe('waiting for changes', () => {
+describe('a long poll for changes', () => {
   beforeEach(() => void vi.useFakeTimers())
   afterEach(() => void vi.useRealTimers())
   const settle = () => vi.advanceTimersByTimeAsync(0)
