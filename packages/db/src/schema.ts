@@ -289,8 +289,8 @@ export const bookings = pgTable(
       .on(table.eventId, table.expiresAt, table.sequence)
       .where(sql`${table.status} = 'held'`),
     // When a fifth of a hold's time is left, in UTC: the order of `booking.expiring`. PostgreSQL
-    // allows no index of a `timestamptz` less an interval, because the result may depend on the time
-    // zone.
+    // allows no index of a `timestamptz` less an interval, because the result may depend on the
+    // time zone.
     index('bookings_expiring')
       .on(
         table.eventId,
@@ -397,10 +397,10 @@ export const commands = pgTable(
 )
 
 /**
- * What happened to each event, in order of decision: audit trail, feed, and the source of webhooks
- * and live updates. The numbers of an event have no gaps. Rows are only ever added, in the
- * transaction that decides them, and removed by pruning, which keeps the last row of each event. A
- * trigger refuses everything else.
+ * What happened to each event, in order of decision. The audit trail, the feed, webhooks and live
+ * updates read it. The numbers of an event have no gaps. The transaction of a decision adds its
+ * rows. Pruning removes rows, but keeps the last one of each event. A trigger refuses everything
+ * else.
  */
 export const changes = pgTable(
   'changes',
@@ -422,12 +422,12 @@ export const changes = pgTable(
   (table) => [primaryKey({ columns: [table.eventId, table.no] })],
 )
 
-/** Endpoints that are told about changes. */
+/** Webhooks: endpoints, and which changes they get. */
 export const webhooks = pgTable(
   'webhooks',
   {
     webhookId: uuid('webhook_id').primaryKey().defaultRandom(),
-    /** The user who made it. It gets changes of the events whose staff this user is. */
+    /** The user who made it. It gets changes of the events of which this user is staff. */
     owner: id('owner').notNull(),
     /** The role that the owner had. It counts if the owner has no local account. */
     ownerRole: text('owner_role', { enum: ROLES }).notNull(),
@@ -453,8 +453,8 @@ export const webhooks = pgTable(
 )
 
 /**
- * How far the changes of an event were handed to the webhooks. Every webhook that gets changes of
- * the event up to this number has a cursor. Notifiers write it, and the deletion of an event does.
+ * Up to which change each event was dispatched to the webhooks. Every webhook that gets changes of
+ * the event up to this number has a cursor. Notifiers and deletions of events write it.
  */
 export const webhookDispatch = pgTable('webhook_dispatch', {
   eventId: bigint('event_id', { mode: 'number' }).primaryKey(),
@@ -467,20 +467,20 @@ export const webhookCursors = pgTable(
   {
     webhookId: uuid('webhook_id').notNull(),
     eventId: eventId(),
-    /** The last change that was delivered, parked, or not asked for. */
+    /** The last change that was delivered, parked or passed over. */
     deliveredNo: bigint('delivered_no', { mode: 'number' }).notNull(),
-    /** The last change that was handed to the endpoint. */
+    /** The last change that was dispatched to the endpoint. */
     announcedNo: bigint('announced_no', { mode: 'number' }).notNull(),
     /**
      * The last change of the batch that is being sent. A retry sends the same batch. Null if no
      * batch was begun.
      */
     batchTo: bigint('batch_to', { mode: 'number' }),
-    /** When the next attempt is due; null if everything that was announced is delivered. */
+    /** When the next attempt is due; null if everything that was dispatched is delivered. */
     nextAttemptAt: at('next_attempt_at'),
-    /** Until when one notifier alone may send to the endpoint about the event. */
+    /** Until when only one notifier may send the endpoint changes of the event. */
     claimedUntil: at('claimed_until'),
-    /** Failed attempts for the next change. */
+    /** Failed attempts to send the next changes. */
     attempts: integer('attempts').notNull().default(0),
     /** When the first of them failed. */
     failingSince: at('failing_since'),

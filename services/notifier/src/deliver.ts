@@ -32,7 +32,7 @@ export type DeliveryResult =
  * one may continue after that time.
  */
 const CLAIM_MS = SEND_TIMEOUT_MS + 5000
-/** A request begins this long after its claim at the latest, so that it ends before the claim, ms. */
+/** How long after its claim a request may begin, ms, so that it ends before the claim does. */
 const BEGIN_WITHIN_MS = CLAIM_MS - SEND_TIMEOUT_MS
 /** Maximum number of changes in one read. A batch has at most 100. */
 const CHANGES_PER_READ = 200
@@ -68,8 +68,8 @@ export interface DeliverDeps {
  * - A run claims the cursor first. While the claim lasts, no other notifier sends the endpoint
  *   changes of the event, even if Redis has lost the job or has it twice. A claim ends after 20 s,
  *   so a notifier that dies does not block the cursor for longer.
- * - If a request could outlast the claim, because this process was frozen or PostgreSQL was slow, it
- *   is not sent. Another notifier might overtake it.
+ * - If a request could outlast its claim, because the process was frozen or PostgreSQL was slow,
+ *   the run does not send it. Another notifier might send later changes before the request arrives.
  * - The cursor moves after the answer, and only from where the run found it. If the notifier dies
  *   in between, another one sends the message again, with the same id. No message is skipped.
  * - A batch records its last change before it is sent, so that a retry has the same id and content.

@@ -5,8 +5,8 @@ import { type CommitProgress, commitUnlessLate } from './commit-unless-late.js'
 /**
  * Deletes an event if it never had a claim: each claim takes a number, so its last one is 0 then.
  *
- * Notifiers look for changes in the rows of events. So the same transaction dispatches the last
- * changes of the event to the webhooks, which get them even if no notifier runs.
+ * Notifiers learn of changes from the rows of events. So the same transaction dispatches the last
+ * changes of the event to the webhooks, which get them even if no notifier is running.
  */
 export async function deleteEvent(
   pool: Pool,

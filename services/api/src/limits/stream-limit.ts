@@ -51,8 +51,8 @@ export interface StreamLimitDeps {
   /** Prefix of the keys. */
   prefix: string
   /**
-   * Called with each stream that is refused: because its user or its address has too many, or
-   * because this process has.
+   * Called for each stream that is refused: with `client` if its user or its address has too many,
+   * with `process` if this process has too many.
    */
   onRefused: (full: 'client' | 'process') => void
   log: Log

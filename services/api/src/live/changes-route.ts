@@ -193,10 +193,10 @@ export function changesRoute(deps: ChangesDeps): Route {
 
 /** A long poll ends when its token expires, and when the account of its caller changes. */
 function createWait({ overrides, ...deps }: ChangesDeps) {
-  /** Ends the long polls of a user. */
-  const waiting = new Map<string, Set<AbortController>>()
+  /** What ends the long polls of each user. */
+  const polls = new Map<string, Set<AbortController>>()
   overrides.onChange((userId) => {
-    for (const poll of waiting.get(userId) ?? []) poll.abort()
+    for (const poll of polls.get(userId) ?? []) poll.abort()
   })
 
   return async function wait(
@@ -208,15 +208,15 @@ function createWait({ overrides, ...deps }: ChangesDeps) {
     const msLeft = (): number => Math.max(0, expiresAtMs - systemClock.wallMs())
     const ended = new AbortController()
     const signal = AbortSignal.any([c.req.raw.signal, ended.signal])
-    const own = waiting.get(userId) ?? new Set()
-    waiting.set(userId, own.add(ended))
+    const own = polls.get(userId) ?? new Set()
+    polls.set(userId, own.add(ended))
     let page: ChangesRead
     try {
       page = await asLongPoll(deps, () =>
         deps.changes.wait(request, Math.min(waitMs, msLeft()), signal),
       )
     } finally {
-      if (own.delete(ended) && own.size === 0) waiting.delete(userId)
+      if (own.delete(ended) && own.size === 0) polls.delete(userId)
     }
     const principal = msLeft() > 0 ? await overrides.apply(principalOf(c)) : undefined
     if (principal === undefined) throw tokenRefused()
