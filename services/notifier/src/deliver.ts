@@ -39,7 +39,8 @@ const CHANGES_PER_READ = 200
 /** After this time, a run leaves its slot to the other events of the endpoint, ms. */
 const RUN_MS = 2000
 /**
- * When a cursor of an earlier epoch is due again, ms. By then it should be of the present epoch.
+ * After this time, a cursor of an earlier epoch is due again, ms. By then a notifier should have set
+ * it to the present epoch.
  */
 const EPOCH_PAUSE_MS = 1000
 
@@ -105,8 +106,8 @@ export function createDeliver(deps: DeliverDeps): (key: CursorKey) => Promise<De
       }
       const toNo =
         next.kind === 'none' ? Math.max(cursor.announcedNo, cursor.deliveredNo) : next.toNo
-      const isRead = (changes.at(-1)?.no ?? 0) <= toNo
-      const mayHaveMore = !isRead || changes.length === CHANGES_PER_READ
+      const allUsed = (changes.at(-1)?.no ?? 0) <= toNo
+      const mayHaveMore = !allUsed || changes.length === CHANGES_PER_READ
       const continues = mayHaveMore && clock.steadyMs() < endsAtMs && !stopping.aborted
       const claimForMs = continues ? CLAIM_MS : undefined
       const move = { key, fromNo: cursor.deliveredNo, toNo, attempt, claimForMs }
@@ -115,7 +116,7 @@ export function createDeliver(deps: DeliverDeps): (key: CursorKey) => Promise<De
       if (moved === 'lost') return { kind: 'not_due' }
       if (!continues) return { kind: 'given_back' }
       cursor = { ...cursor, deliveredNo: toNo, batchTo: null, attempts: 0, failingSinceMs: null }
-      if (isRead) {
+      if (allUsed) {
         const { eventId } = key
         const anyNo = Number.MAX_SAFE_INTEGER
         changes = await readChangesToDeliver(pool, eventId, toNo, anyNo, CHANGES_PER_READ)
