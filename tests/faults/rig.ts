@@ -3,12 +3,19 @@ import { every } from '@ticket-line/shared'
 import { createRandom } from '../random.ts'
 import { isAcknowledged } from './check/answers.ts'
 import { check, type Evidence } from './check/check.ts'
-import type { Finding } from './check/finding.ts'
+import type { Finding, Report } from './check/finding.ts'
 import type { Mutation } from './fleet/mutation.ts'
 import type { EventSettings } from './history.ts'
 import { createArmedFaults, startInjector } from './injection/injector.ts'
 import { type Fault, type PlannedFault, planFaults } from './injection/plan.ts'
 import { startRandomClients } from './load/random-clients.ts'
+import {
+  addReceiver,
+  checkDeliveries,
+  readLastChanges,
+  type SubscribedReceiver,
+  waitUntilDelivered,
+} from './receivers.ts'
 import { type Summary, summarize } from './summary.ts'
 import { openTestbed, type Testbed } from './testbed.ts'
 
@@ -19,6 +26,8 @@ export interface RigOptions {
   /** Number of clients. */
   clients?: number
   mutations?: Mutation[]
+  /** Number of notifiers. Without any, nobody gets webhooks. */
+  notifiers?: number
   /** The faults and their times. Default: chosen at random, by the seed. */
   plan?: PlannedFault[]
   /** Called with each line of progress. */
@@ -49,16 +58,21 @@ const CANCELABLE = [14]
 
 /** Runs the system under load and faults, and checks every promise afterwards. */
 export async function runRig(options: RigOptions): Promise<RigResult> {
-  const { seed, seconds, clients = 24, mutations = [], log = () => {} } = options
+  const { seed, seconds, clients = 24, mutations = [], notifiers = 2, log = () => {} } = options
   const random = createRandom(seed)
   const armedFaults = createArmedFaults()
   const testbed = await openTestbed({
+    notifiers,
     mutations,
     intervene: armedFaults.intervene,
     env: { RESULT_WAIT_MS: '4000' },
   })
+  const receivers: SubscribedReceiver[] = []
   try {
-    for (let eventId = 1; eventId <= EVENTS; eventId++)
+    const eventIds = Array.from({ length: EVENTS }, (_, i) => i + 1)
+    for (const format of notifiers > 0 ? (['single', 'batch'] as const) : [])
+      receivers.push(await addReceiver(testbed, { format, eventIds }))
+    for (const eventId of eventIds)
       await testbed.createEvent(
         eventId,
         SIZES[eventId - 1] ?? random.between(0, 60),
@@ -87,6 +101,7 @@ export async function runRig(options: RigOptions): Promise<RigResult> {
     await ticker.stop()
     const evidence = await testbed.collectEvidence()
     const findings = check(evidence)
+    if (receivers.length > 0) findings.push(...(await checkReceivers(testbed, receivers)))
     const crashes = testbed.fleet.slots.flatMap(({ name, crashes }) =>
       crashes().map((crash) => ({ name, ...crash })),
     )
@@ -100,7 +115,22 @@ export async function runRig(options: RigOptions): Promise<RigResult> {
     return { summary, findings, evidence, faults, crashes }
   } finally {
     await testbed.close()
+    for (const { receiver } of receivers) await receiver.close()
   }
+}
+
+/** Waits until everything is delivered, and checks what the receivers got. */
+async function checkReceivers(
+  { fleet }: Testbed,
+  receivers: SubscribedReceiver[],
+): Promise<Finding[]> {
+  const findings: Finding[] = []
+  const report: Report = (promise, text) => findings.push({ promise, text })
+  const behind = await waitUntilDelivered(fleet)
+  if (behind > 0) report('lost', `${behind} cursors of webhooks are behind`)
+  const lastChanges = await readLastChanges(fleet)
+  for (const each of receivers) checkDeliveries(each, lastChanges, report)
+  return findings
 }
 
 function progress({ history: { commands } }: Testbed, faults: number): string {

@@ -112,9 +112,13 @@ export function startInjector(
   }
 
   async function injectIntoProcess(fault: Fault & { index: number; ms?: number }): Promise<void> {
-    const slots = fault.kind.endsWith('api') ? fleet.apis : fleet.workers
-    const slot = slots[fault.index % slots.length] as Slot
-    if (!slot.process().running() || slot.frozen()) return
+    const slots = fault.kind.endsWith('api')
+      ? fleet.apis
+      : fault.kind.endsWith('worker')
+        ? fleet.workers
+        : fleet.notifiers
+    const slot = slots[fault.index % slots.length]
+    if (slot === undefined || !slot.process().running() || slot.frozen()) return
     count += 1
     if (fault.kind.startsWith('kill')) return slot.kill()
     if (fault.kind.startsWith('freeze')) return slot.freeze(fault.ms as number)

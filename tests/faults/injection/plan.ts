@@ -4,10 +4,13 @@ import type { Random } from '../../random.ts'
 import { REFUSALS, type RefusalKind } from './redis-refusals.ts'
 import { SQL_FAULTS, type SqlFault } from './sql-faults.ts'
 
+/** The processes of a fleet, as the kinds of faults name them. */
+export type FaultyProcess = 'api' | 'worker' | 'notifier'
+
 /** A fault. `index` chooses a process among those of its kind. */
 export type Fault =
-  | { kind: 'kill-api' | 'kill-worker' | 'terminate-api' | 'terminate-worker'; index: number }
-  | { kind: 'freeze-api' | 'freeze-worker'; index: number; ms: number }
+  | { kind: `${'kill' | 'terminate'}-${FaultyProcess}`; index: number }
+  | { kind: `freeze-${FaultyProcess}`; index: number; ms: number }
   | { kind: 'kill-redis' | 'kill-postgres' }
   | { kind: 'cut-link'; index: number; server: 'redis' | 'postgres' }
   | { kind: 'sever-link' | 'hold-link'; index: number; server: 'redis' | 'postgres'; ms: number }
@@ -29,7 +32,7 @@ const HOUR_MS = 3_600_000
  * Some faults have no effect, for example a fault of a frozen process. With this gap, about 1,000
  * faults take effect in 15 minutes.
  */
-const MEAN_GAP_MS = 800
+const MEAN_GAP_MS = 740
 
 /** Chooses faults and their times. The same seed gives the same plan. */
 export function planFaults(random: Random, forMs: number): PlannedFault[] {
@@ -56,6 +59,10 @@ function chooseFault(random: Random): Fault {
     // lie between the two, and some are longer than both.
     [4, () => ({ kind: 'freeze-api', index, ms: random.between(500, 4000) })],
     [9, () => ({ kind: 'freeze-worker', index, ms: random.between(1000, 6000) })],
+    [4, () => ({ kind: 'kill-notifier', index })],
+    [2, () => ({ kind: 'terminate-notifier', index })],
+    // A notifier owns a cursor for 20 s.
+    [3, () => ({ kind: 'freeze-notifier', index, ms: random.between(1000, 6000) })],
     [4, () => ({ kind: 'kill-redis' })],
     [4, () => ({ kind: 'kill-postgres' })],
     [5, () => ({ kind: 'cut-link', index, server })],

@@ -166,12 +166,16 @@ export const loseCommitReplies: Proof = async (mutations) => {
       atMs,
       fault: { kind: 'moment', moment: 'commit', intervention: { kind: 'cut-after' } },
     })
-  return textsOf((await runRig({ seed: SEED, seconds: RIG_SECONDS, mutations, plan })).findings)
+  return runRandomClients(mutations, plan)
 }
 
 /** The random clients of the rig, without faults. */
-export const randomClients: Proof = async (mutations) =>
-  textsOf((await runRig({ seed: SEED, seconds: RIG_SECONDS, mutations, plan: [] })).findings)
+export const randomClients: Proof = (mutations) => runRandomClients(mutations, [])
+
+async function runRandomClients(mutations: Mutation[], plan: PlannedFault[]): Promise<string[]> {
+  const settings = { seed: SEED, seconds: RIG_SECONDS, notifiers: 0 }
+  return textsOf((await runRig({ ...settings, mutations, plan })).findings)
+}
 
 /** A worker freezes between its row lock and COMMIT. */
 export const frozenWorker: Proof = async (mutations) => {
