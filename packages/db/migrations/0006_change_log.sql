@@ -73,9 +73,10 @@ CREATE INDEX "webhook_attempts_oldest_first" ON "webhook_attempts" USING btree (
 CREATE INDEX "webhook_cursors_due" ON "webhook_cursors" USING btree ("webhook_id","next_attempt_at") WHERE "webhook_cursors"."next_attempt_at" IS NOT NULL;--> statement-breakpoint
 CREATE INDEX "webhooks_of_owner" ON "webhooks" USING btree ("owner","created_at");--> statement-breakpoint
 CREATE INDEX IF NOT EXISTS "bookings_expiring" ON "bookings" USING btree ("event_id",(("expires_at" AT TIME ZONE 'UTC') - ("expires_at" - "held_at") / 5),"sequence") WHERE "bookings"."status" = 'held' AND "bookings"."reminded_at" IS NULL;--> statement-breakpoint
-ALTER TABLE "claims" DROP CONSTRAINT "claims_event_id_user_id_pk";
---> statement-breakpoint
-ALTER TABLE "claims" ADD CONSTRAINT "claims_event_id_user_id_pk" PRIMARY KEY("user_id","event_id");--> statement-breakpoint
+-- The primary key begins with the user from now on. Its index can be built beforehand.
+CREATE UNIQUE INDEX IF NOT EXISTS "claims_user_id_event_id" ON "claims" USING btree ("user_id","event_id");--> statement-breakpoint
+ALTER TABLE "claims" DROP CONSTRAINT "claims_event_id_user_id_pk";--> statement-breakpoint
+ALTER TABLE "claims" ADD CONSTRAINT "claims_event_id_user_id_pk" PRIMARY KEY USING INDEX "claims_user_id_event_id";--> statement-breakpoint
 -- The change log is only ever added to, so that nobody can rewrite what happened. Pruning removes
 -- old changes: it sets "ticket_line.pruning" to "on" in its own transaction.
 CREATE FUNCTION "refuse_to_rewrite_changes"() RETURNS trigger LANGUAGE plpgsql AS $$
