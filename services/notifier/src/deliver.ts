@@ -39,8 +39,8 @@ const CHANGES_PER_READ = 200
 /** After this time, a run leaves its slot to the other events of the endpoint, ms. */
 const RUN_MS = 2000
 /**
- * After this time, a cursor of an earlier epoch is due again, ms. By then a notifier should have set
- * it to the present epoch.
+ * After this time, a cursor of an earlier epoch is due again, ms. By then a notifier should have
+ * set it to the present epoch.
  */
 const EPOCH_PAUSE_MS = 1000
 
