@@ -193,11 +193,16 @@ export function changesRoute(deps: ChangesDeps): Route {
 
 /** A long poll ends when its token expires, and when the account of its caller changes. */
 function createWait({ overrides, ...deps }: ChangesDeps) {
+  let pollsOfUsers: Map<string, Set<AbortController>> | undefined
+
   /** What ends the long polls of each user. */
-  const polls = new Map<string, Set<AbortController>>()
-  overrides.onChange((userId) => {
-    for (const poll of polls.get(userId) ?? []) poll.abort()
-  })
+  function createPolls(): Map<string, Set<AbortController>> {
+    const polls = new Map<string, Set<AbortController>>()
+    overrides.onChange((userId) => {
+      for (const poll of polls.get(userId) ?? []) poll.abort()
+    })
+    return polls
+  }
 
   return async function wait(
     c: Context<AppEnv>,
@@ -208,6 +213,9 @@ function createWait({ overrides, ...deps }: ChangesDeps) {
     const msLeft = (): number => Math.max(0, expiresAtMs - systemClock.wallMs())
     const ended = new AbortController()
     const signal = AbortSignal.any([c.req.raw.signal, ended.signal])
+    // Routes are also listed without the parts of a process, so the first poll begins to listen.
+    pollsOfUsers ??= createPolls()
+    const polls = pollsOfUsers
     const own = polls.get(userId) ?? new Set()
     polls.set(userId, own.add(ended))
     let page: ChangesRead
