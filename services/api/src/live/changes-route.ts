@@ -193,9 +193,10 @@ export function changesRoute(deps: ChangesDeps): Route {
 
 /** A long poll ends when its token expires, and when the account of its caller changes. */
 function createWait({ overrides, ...deps }: ChangesDeps) {
+  /** What ends the long polls of each user. */
   let pollsOfUsers: Map<string, Set<AbortController>> | undefined
 
-  /** What ends the long polls of each user. */
+  /** Ends the long polls of a user when their account changes. */
   function createPolls(): Map<string, Set<AbortController>> {
     const polls = new Map<string, Set<AbortController>>()
     overrides.onChange((userId) => {
@@ -213,7 +214,7 @@ function createWait({ overrides, ...deps }: ChangesDeps) {
     const msLeft = (): number => Math.max(0, expiresAtMs - systemClock.wallMs())
     const ended = new AbortController()
     const signal = AbortSignal.any([c.req.raw.signal, ended.signal])
-    // Routes are also listed without the parts of a process, so the first poll begins to listen.
+    // The OpenAPI document lists the routes without `overrides`, so the first poll does this.
     pollsOfUsers ??= createPolls()
     const polls = pollsOfUsers
     const own = polls.get(userId) ?? new Set()
