@@ -4,6 +4,7 @@ import {
   type LoggedChangeData,
   type Outcome,
   ROLES,
+  SCOPES,
   WAITLIST_BLOCK_SIZE,
 } from '@ticket-line/shared'
 import { sql } from 'drizzle-orm'
@@ -99,6 +100,55 @@ export const refreshTokens = pgTable(
     index('refresh_tokens_family').on(table.familyId),
     index('refresh_tokens_user').on(table.userId),
     index('refresh_tokens_expires_at').on(table.expiresAt),
+  ],
+)
+
+/**
+ * API keys. A deleted key keeps its row for a while, so that the processes that know it see that it
+ * was deleted, and so that its id in the change log can be explained.
+ */
+export const apiKeys = pgTable(
+  'api_keys',
+  {
+    /** The part of the key that is not secret. */
+    keyId: id('key_id').primaryKey(),
+    /** The person who made it, and for whom it acts. */
+    userId: id('user_id').notNull(),
+    /** True if another issuer signed the token of this person. */
+    external: boolean('external').notNull(),
+    /** The role that the person had. It counts if the person has no local account. */
+    role: text('role', { enum: ROLES }).notNull(),
+    name: text('name').notNull(),
+    scopes: text('scopes', { enum: SCOPES }).array().notNull(),
+    /** Null for all events of the person. */
+    eventIds: bigint('event_ids', { mode: 'number' }).array(),
+    /** Requests in a window, and the length of the window. Both null for the default. */
+    rateRequests: integer('rate_requests'),
+    rateWindowS: integer('rate_window_s'),
+    /** SHA-256 of the whole key. The database alone is not enough to use it. */
+    keyHash: bytes('key_hash').notNull(),
+    /** The hash before the last rotation, and until when it is accepted. */
+    previousKeyHash: bytes('previous_key_hash'),
+    previousUntil: at('previous_until'),
+    expiresAt: at('expires_at'),
+    createdAt: at('created_at').notNull().defaultNow(),
+    /** When it was made, rotated or deleted. */
+    changedAt: at('changed_at').notNull().defaultNow(),
+    /** At most a minute or so before its last use; null if it was never used. */
+    lastUsedAt: at('last_used_at'),
+    deletedAt: at('deleted_at'),
+  },
+  (table) => [
+    index('api_keys_of_user')
+      .on(table.userId, table.createdAt)
+      .where(sql`${table.deletedAt} IS NULL`),
+    // The API processes poll for changes.
+    index('api_keys_changed_at').on(table.changedAt),
+    index('api_keys_deleted_at').on(table.deletedAt).where(sql`${table.deletedAt} IS NOT NULL`),
+    check(
+      'api_keys_rate_is_whole',
+      sql`(${table.rateRequests} IS NULL) = (${table.rateWindowS} IS NULL)`,
+    ),
   ],
 )
 
@@ -207,6 +257,20 @@ export const events = pgTable(
       'events_no_free_ticket_while_waiting',
       sql`${table.waitingCount} = 0 OR (${table.availableTickets} = 0 AND ${table.waitingCount} > 0)`,
     ),
+  ],
+)
+
+/** People who are staff of an event, besides its owner, as long as they are organizers. */
+export const eventOrganizers = pgTable(
+  'event_organizers',
+  {
+    eventId: eventId(),
+    userId: id('user_id').notNull(),
+    addedAt: at('added_at').notNull().defaultNow(),
+  },
+  (table) => [
+    primaryKey({ columns: [table.eventId, table.userId] }),
+    index('event_organizers_of_user').on(table.userId, table.eventId),
   ],
 )
 
@@ -368,7 +432,7 @@ export const commands = pgTable(
     eventId: eventId(),
     /** Empty for a `settle`, as is `caller`. */
     userId: id('user_id').notNull(),
-    /** The user that sent the request. */
+    /** The user or the API key that sent the request. */
     caller: id('caller').notNull(),
     /** An outcome of the API, or `refused` if the command was abandoned. */
     outcome: text('outcome').notNull(),
@@ -413,7 +477,7 @@ export const changes = pgTable(
     type: text('type', { enum: CHANGE_TYPES }).notNull(),
     /** The user whose claim changed; null if the event itself changed. */
     userId: id('user_id'),
-    /** The caller of the command; null if no user sent it. */
+    /** The caller of the command; null if neither a user nor a key sent it. */
     actor: id('actor'),
     /** Null for `event.created`. */
     commandId: id('command_id'),

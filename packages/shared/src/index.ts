@@ -1,3 +1,4 @@
+export * from './contract/api-key.js'
 export * from './contract/change-log.js'
 export * from './contract/command.js'
 export * from './contract/errors.js'

@@ -1,8 +1,8 @@
 import {
   type Clock,
   type CommandRequest,
-  JOB_VERSION,
   type JobReply,
+  jobVersionOf,
   type LineLayout,
   type Log,
 } from '@ticket-line/shared'
@@ -149,14 +149,15 @@ export function createSubmitter(deps: SubmitterDeps): Submitter {
   function makeJob(lineName: string, commands: PendingCommand[]): PendingJob {
     const acceptedAtMs = clock.wallMs()
     const madeAtMs = clock.steadyMs()
+    const requests = commands.map((command) => command.request)
     const job: PendingJob = {
       lineName,
       jobId: deps.newJobId(lineName, commands.length, acceptedAtMs),
       payload: {
-        v: JOB_VERSION,
+        v: jobVersionOf(requests),
         replyTo: deps.replyTo,
         acceptedAtMs,
-        commands: commands.map((command) => command.request),
+        commands: requests,
       },
       commands,
       state: 'storing',

@@ -10,7 +10,7 @@
 import {
   type Clock,
   chunksOf,
-  JOB_VERSION,
+  JOB_VERSION_WITHOUT_KEYS,
   type JobPayload,
   type LineLayout,
   type Log,
@@ -97,7 +97,7 @@ export function createSettles({ store, layout, newJobId, log, clock }: SettlesDe
 
   function addSettle({ eventId, lineName, jobId }: SettleToMark): Promise<unknown> {
     const payload: JobPayload = {
-      v: JOB_VERSION,
+      v: JOB_VERSION_WITHOUT_KEYS,
       acceptedAtMs: clock.wallMs(),
       commands: [{ type: 'settle', eventId, userId: NOBODY, caller: NOBODY }],
     }

@@ -1,13 +1,23 @@
+import { isCaller, keyIdOf } from './api-key.js'
 import type { EventPatch } from './event.js'
 import { isEventId, isUserId } from './ids.js'
 import { MAX_COMMANDS_PER_JOB } from './limits.js'
 
 /**
- * The version of the job payloads that this build writes, and the highest that it reads. Version 1
- * has only commands that book or cancel. Version 3 has the members of version 2, but a worker that
- * reads only version 2 writes no change log, so it must not decide such a job.
+ * The highest version of job payloads that this build reads. Version 1 has only commands that book
+ * or cancel. Version 3 has the members of version 2, but a worker that reads only version 2 writes
+ * no change log, so it must not decide such a job. Version 4 has commands that API keys sent, whose
+ * callers earlier workers do not know.
  */
-export const JOB_VERSION = 3
+export const JOB_VERSION = 4
+/** The version of a payload without a command of an API key. */
+export const JOB_VERSION_WITHOUT_KEYS = 3
+
+/** The version of a payload: the lowest one that its readers need to know. */
+export function jobVersionOf(commands: readonly PublicRequest[]): number {
+  const hasKey = commands.some(({ caller }) => keyIdOf(caller) !== undefined)
+  return hasKey ? JOB_VERSION : JOB_VERSION_WITHOUT_KEYS
+}
 
 /** Prefix of the failure reason of a job that a worker set aside instead of deciding it. */
 export const SET_ASIDE = 'set aside: '
@@ -31,7 +41,10 @@ export interface PublicRequest {
   eventId: number
   /** The user that the command is for; the caller for `configure` and `cancel_event`. */
   userId: string
-  /** The user that sent the request. It differs from `userId` only for staff. */
+  /**
+   * Who sent the request: a user, or an API key (`callerOfKey`). A user differs from `userId` only
+   * for staff.
+   */
   caller: string
 }
 
@@ -234,7 +247,7 @@ function isCommandRequest(value: unknown): value is CommandRequest {
   const isNamed =
     type === 'settle'
       ? userId === NOBODY && caller === NOBODY
-      : isUserId(userId) && isUserId(caller)
+      : isUserId(userId) && isCaller(caller)
   return (
     isNamed &&
     isOptionalText(command.keyHash) &&

@@ -65,3 +65,19 @@ export const MAX_WEBHOOK_DESCRIPTION_LENGTH = 200
 export const MAX_REPLAYED_CHANGES = 10_000
 /** How long deliveries are also signed with the secret before the last rotation, in hours. */
 export const SECRET_OVERLAP_HOURS = 24
+
+/** Maximum number of API keys of one user. */
+export const MAX_KEYS_PER_USER = 100
+/** Maximum number of events in the `eventIds` of a key. */
+export const MAX_KEY_EVENTS = 100
+/** Maximum length of the name of a key, in characters. */
+export const MAX_KEY_NAME_LENGTH = 100
+/** The rate limit of a key that was made without one. */
+export const DEFAULT_KEY_RATE_LIMIT = { requests: 6000, windowSeconds: 60 } as const
+/** Longest window of the rate limit of a key, in seconds. */
+export const MAX_KEY_WINDOW_SECONDS = 86_400
+/** How long the secret before the last rotation of a key still works, in hours. */
+export const KEY_OVERLAP_HOURS = 24
+
+/** Maximum number of organizers of an event, besides its owner. */
+export const MAX_EVENT_ORGANIZERS = 50

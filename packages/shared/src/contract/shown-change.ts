@@ -1,3 +1,4 @@
+import { keyIdOf } from './api-key.js'
 import type { BookingOrigin, ChangeType, EndedStanding, LoggedChange } from './change-log.js'
 import { type ShownSettings, shownSettingsOf } from './event.js'
 import { bookingIdOf } from './outcome.js'
@@ -28,9 +29,6 @@ export interface ShownChangeData {
   settings?: ShownSettings
 }
 
-/** If an API key sent a command, its caller begins with this text. The id of the key follows. */
-const KEY_CALLER = 'key\u0001'
-
 /** The form in which clients get a change. */
 export function shownChangeOf(change: LoggedChange): ShownChange {
   const { eventId, no, type, atMs, userId, sequence, actor, data } = change
@@ -50,9 +48,8 @@ export function shownChangeOf(change: LoggedChange): ShownChange {
 
 function shownActorOf(actor: string | null): ShownChange['actor'] {
   if (actor === null) return { kind: 'system', id: null }
-  return actor.startsWith(KEY_CALLER)
-    ? { kind: 'key', id: actor.slice(KEY_CALLER.length) }
-    : { kind: 'user', id: actor }
+  const keyId = keyIdOf(actor)
+  return keyId === undefined ? { kind: 'user', id: actor } : { kind: 'key', id: keyId }
 }
 
 function shownDataOf({ type, data }: LoggedChange): { data?: ShownChangeData } {
@@ -65,7 +62,7 @@ function shownDataOf({ type, data }: LoggedChange): { data?: ShownChangeData } {
   return Object.keys(shown).length > 0 ? { data: shown } : {}
 }
 
-/** A time for clients. It is rounded, because PostgreSQL computes times as floats. */
+/** A time for clients. PostgreSQL computes in floats, which are not whole milliseconds. */
 export function isoOf(timeMs: number): string
 export function isoOf(timeMs: number | null): string | null
 export function isoOf(timeMs: number | null): string | null {

@@ -54,6 +54,7 @@ export function jobRoute(deps: JobDeps): Route {
     method: 'GET',
     path: '/jobs/:jobId',
     auth: 'required',
+    scope: ['bookings:write', 'bookings:read', 'events:write'],
     limit: 'poll',
     params: z.object({ jobId: z.string() }),
     docs: {

@@ -14,6 +14,7 @@ function bookRoute(deps: CommandDeps): Route {
     method: 'POST',
     path: '/book',
     auth: 'required',
+    scope: 'bookings:write',
     limit: 'general',
     body: bookingSchema,
     docs: {
@@ -35,6 +36,7 @@ function cancelRoute(deps: CommandDeps): Route {
     method: 'POST',
     path: '/cancel',
     auth: 'required',
+    scope: 'bookings:write',
     limit: 'general',
     body: cancelSchema,
     docs: {
@@ -62,6 +64,7 @@ function confirmRoute(deps: CommandDeps): Route {
     method: 'POST',
     path: '/confirm',
     auth: 'required',
+    scope: 'bookings:write',
     limit: 'general',
     body: confirmSchema,
     docs: {
@@ -90,6 +93,7 @@ function extendRoute(deps: CommandDeps): Route {
     limit: 'general',
     checkHeaders: checkKey,
     role: 'staff',
+    scope: 'bookings:write',
     body: extendSchema,
     docs: {
       tag: 'Booking',

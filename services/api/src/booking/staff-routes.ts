@@ -25,6 +25,7 @@ function changeRoute(deps: CommandDeps): Route {
     ...shared,
     method: 'PATCH',
     path: '/events/:eventId',
+    scope: 'events:write',
     body: eventPatchSchema,
     bodyForm: { mergePatch: true },
     docs: {
@@ -63,6 +64,7 @@ function cancelEventRoute(deps: CommandDeps): Route {
     ...shared,
     method: 'POST',
     path: '/events/:eventId/cancel',
+    scope: 'events:write',
     body: cancelEventSchema,
     bodyForm: { optional: true },
     docs: {
@@ -93,6 +95,7 @@ function grantRoute(deps: CommandDeps): Route {
     ...shared,
     method: 'POST',
     path: '/events/:eventId/grants',
+    scope: 'bookings:write',
     body: grantSchema,
     docs: {
       tag: 'Events',

@@ -18,7 +18,7 @@ import {
 } from '../http/idempotency-key.js'
 import { isStaff } from '../http/principal.js'
 import { eventNotFound } from '../http/problem.js'
-import { defineRoute, principalOf, type Route } from '../http/route.js'
+import { defineRoute, principalOf, type Route, requireAllEvents } from '../http/route.js'
 import { eventIdParams } from '../http/schemas.js'
 import { eventBodyOf, eventSchema, eventTagOf } from './event-body.js'
 import type { EventReads } from './reads.js'
@@ -49,6 +49,7 @@ function createRoute({ events }: EventDeps): Route {
     auth: 'required',
     limit: 'general',
     role: 'staff',
+    scope: 'events:write',
     checkHeaders: checkKey,
     body: newEventSchema,
     docs: {
@@ -71,6 +72,7 @@ function createRoute({ events }: EventDeps): Route {
       },
     },
     async handler(c, { body }, reply) {
+      requireAllEvents(principalOf(c))
       const keyHash = readKeyHash(idempotencyKeyOf(c))
       const { eventId } = body
       const settings = {

@@ -142,6 +142,7 @@ function listSpec({ name, cursorKind }: Pick<List<never>, 'name' | 'cursorKind'>
     auth: 'required',
     limit: 'general',
     role: 'staff',
+    scope: 'bookings:read',
     params: eventIdParams,
     query: pageQuery(cursorKind).extend({
       userId: userIdSchema

@@ -30,6 +30,7 @@ function initializeRoute({ events, initializeOpen }: StatusDeps): Route {
   return defineRoute({
     method: 'POST',
     path: '/initialize',
+    scope: 'events:write',
     ...(initializeOpen ? { auth: 'ifSent' } : { auth: 'required', role: 'staff' }),
     limit: initializeOpen ? 'address' : 'general',
     body: initializeSchema,

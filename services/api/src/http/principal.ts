@@ -1,8 +1,8 @@
-import type { Role } from '@ticket-line/shared'
+import type { Role, Scope } from '@ticket-line/shared'
 
 /**
- * The authenticated sender of a request: the subject of a verified token, with the role of the
- * local account if there is one.
+ * The authenticated sender of a request: the subject of a verified token, or the person who made an
+ * API key. The role is that of the local account if there is one.
  */
 export interface Principal {
   userId: string
@@ -14,8 +14,25 @@ export interface Principal {
   external?: true
   /** What a token of this installation says about its origin; absent if it says nothing. */
   origin?: TokenOrigin
-  /** When the token expires, ms since 1970; absent if the credential was not a token. */
+  /**
+   * When the token or key expires, ms since 1970; absent if the credential was neither, or never
+   * expires.
+   */
   expiresAtMs?: number
+  /** The key that sent the request; absent if the person sent it. */
+  key?: PrincipalKey
+}
+
+/** The key of a request, and what limits it beyond what its person may do. */
+export interface PrincipalKey {
+  /** The part of the key that is not secret. */
+  id: string
+  /** How the key is stored as the caller of commands, see `callerOfKey`. */
+  caller: string
+  scopes: ReadonlySet<Scope>
+  /** The only events that it may act on; absent if it may act on all events of its person. */
+  eventIds?: ReadonlySet<number>
+  rateLimit: { requests: number; windowMs: number }
 }
 
 /**
@@ -29,6 +46,14 @@ export interface TokenOrigin {
   familyId?: string
   /** When the token was issued, in whole seconds since 1970. */
   issuedAtS?: number
+}
+
+/**
+ * Who sends a command: the key of the request, otherwise its user. Idempotency keys belong to the
+ * caller, and the change log names the caller as actor.
+ */
+export function callerOf({ key, userId }: Principal): string {
+  return key === undefined ? userId : key.caller
 }
 
 /** Staff may act for all users and read all lists. */

@@ -1,10 +1,10 @@
-import { AppError, type ErrorCode } from '@ticket-line/shared'
+import { AppError, type ErrorCode, type Scope } from '@ticket-line/shared'
 import type { Context, Hono, MiddlewareHandler } from 'hono'
 import type { z } from 'zod'
 import { type BodyForm, readBody } from './body.js'
 import type { AppEnv } from './env.js'
 import { checkInput, readQuery } from './input.js'
-import { isStaff, type Principal } from './principal.js'
+import { isStaff, type Principal, type PrincipalKey } from './principal.js'
 import { problemResponse } from './problem.js'
 import { type PlainResponse, sendJson, sendPlain } from './reply.js'
 
@@ -120,6 +120,11 @@ export interface RouteSpec<
    * The role that the caller needs. It requires `auth: 'required'`, and is checked after the input.
    */
   role?: 'staff' | 'admin'
+  /**
+   * The scopes of which an API key needs one. Without it, and with `auth: 'required'`, no key may
+   * call the route. A route that everybody may call is open for keys, too.
+   */
+  scope?: Scope | readonly Scope[]
   params?: P
   query?: Q
   /** For pages, probes and files, which ignore query parameters instead of refusing them. */
@@ -178,6 +183,62 @@ export function principalOf(c: Context<AppEnv>): Principal {
   return principal
 }
 
+/**
+ * Checks that an API key may call a route that not everybody may call.
+ *
+ * @param scope the scopes of which the key needs one; undefined if no key may make the call
+ * @param eventId the event that the call is about; undefined if it is about no event
+ * @throws AppError `insufficient_scope`
+ */
+export function requireScope(
+  key: PrincipalKey,
+  scope: Scope | readonly Scope[] | undefined,
+  eventId: number | undefined,
+): void {
+  const needed = scope === undefined ? [] : typeof scope === 'string' ? [scope] : scope
+  if (needed.length === 0) throw insufficientScope(KEYS_MAY_NOT, needed)
+  if (!needed.some((one) => key.scopes.has(one))) throw insufficientScope(SCOPE_MISSING, needed)
+  if (eventId !== undefined && key.eventIds !== undefined && !key.eventIds.has(eventId))
+    throw insufficientScope(OTHER_EVENT, needed)
+}
+
+/**
+ * Checks that the key of a request, if there is one, may create events.
+ *
+ * @throws AppError `insufficient_scope` if it may only act on certain events
+ */
+export function requireAllEvents({ key }: Principal): void {
+  if (key?.eventIds !== undefined) throw insufficientScope(ONLY_ITS_EVENTS, ['events:write'])
+}
+
+/**
+ * Creates the error for a request that its API key may not make (RFC 6750, section 3.1).
+ *
+ * @param needed the scopes of which one allows the request
+ */
+export function insufficientScope(message: string, needed: readonly Scope[]): AppError {
+  const scope = needed.length === 0 ? '' : `, scope="${needed.join(' ')}"`
+  return new AppError('insufficient_scope', message, {
+    headers: { 'WWW-Authenticate': `Bearer error="insufficient_scope"${scope}` },
+  })
+}
+
+/** Messages of `insufficient_scope`. */
+export const KEYS_MAY_NOT = 'API keys may not make this call.'
+export const SCOPE_MISSING = 'This API key does not have the scope that this call needs.'
+export const OTHER_EVENT = 'This API key may not act on this event.'
+export const ONLY_ITS_EVENTS =
+  'This API key may only act on its `eventIds`, and create no other event.'
+
+/** The event that the path or the body of a request names. */
+function eventIdIn({ params, body }: { params: unknown; body: unknown }): number | undefined {
+  for (const part of [params, body]) {
+    const eventId = (part as { eventId?: unknown } | undefined)?.eventId
+    if (typeof eventId === 'number') return eventId
+  }
+  return undefined
+}
+
 /** @throws AppError `forbidden` */
 export function requireRole(principal: Principal, role: 'staff' | 'admin'): void {
   const isAllowed = role === 'staff' ? isStaff(principal) : principal.role === 'admin'
@@ -218,6 +279,7 @@ function chainOf(route: Route, { authenticate, limits }: Guards): MiddlewareHand
     bodyForm,
     checkHeaders,
     role,
+    scope,
     handler,
   } = route
   const chain: MiddlewareHandler<AppEnv>[] = [...before]
@@ -234,6 +296,8 @@ function chainOf(route: Route, { authenticate, limits }: Guards): MiddlewareHand
       query: ignoresQuery || limit === 'by-handler' ? undefined : readQuery(c, query),
     }
     checkHeaders?.(c)
+    const key = auth === 'required' ? c.get('principal')?.key : undefined
+    if (key !== undefined) requireScope(key, scope, eventIdIn(input))
     if (role !== undefined) requireRole(principalOf(c), role)
     return handler(c, input, sendJson)
   }

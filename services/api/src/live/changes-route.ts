@@ -144,6 +144,7 @@ export function changesRoute(deps: ChangesDeps): Route {
     auth: 'required',
     limit: 'general',
     role: 'staff',
+    scope: 'changes:read',
     params: eventIdParams,
     query: changesQuery,
     docs: {

@@ -18,7 +18,8 @@ import {
   UNAVAILABLE,
 } from '../http/problem.js'
 import { OVERLOADED } from '../http/request-context.js'
-import { ROLE_NEEDED, type Route, supportsOnly } from '../http/route.js'
+import { ROLE_NEEDED, type Route, SCOPE_MISSING, supportsOnly } from '../http/route.js'
+import { API_KEY_NOT_FOUND, TOO_MANY_API_KEYS } from '../keys/schemas.js'
 import { EPOCH_CHANGED } from '../live/change-feed.js'
 import { TOO_MANY_WEBHOOKS, WEBHOOK_DISABLED, WEBHOOK_NOT_FOUND } from '../webhooks/routes.js'
 
@@ -29,16 +30,19 @@ const MESSAGES: Record<ErrorCode, string> = {
   unauthorized: SIGN_IN_REQUIRED,
   invalid_credentials: WRONG_CREDENTIALS,
   forbidden: ROLE_NEEDED.staff,
+  insufficient_scope: SCOPE_MISSING,
   not_found: NOT_FOUND,
   job_not_found: JOB_NOT_FOUND,
   user_not_found: USER_NOT_FOUND,
   webhook_not_found: WEBHOOK_NOT_FOUND,
+  api_key_not_found: API_KEY_NOT_FOUND,
   method_not_allowed: supportsOnly('POST, OPTIONS'),
   user_exists: USER_EXISTS,
   event_exists: EVENT_EXISTS,
   event_in_use: EVENT_IN_USE,
   last_admin: LAST_ADMIN,
   too_many_webhooks: TOO_MANY_WEBHOOKS,
+  too_many_api_keys: TOO_MANY_API_KEYS,
   webhook_disabled: WEBHOOK_DISABLED,
   changes_pruned: CHANGES_PRUNED,
   epoch_changed: EPOCH_CHANGED,

@@ -74,7 +74,12 @@ export function webhookRoutes(deps: WebhookDeps): Route[] {
 
 type Bodies = ReturnType<typeof webhookBodies>
 
-const shared = { auth: 'required', limit: 'general', role: 'staff' } as const
+const shared = {
+  auth: 'required',
+  limit: 'general',
+  role: 'staff',
+  scope: 'webhooks:write',
+} as const
 
 function notFound(): AppError {
   return new AppError('webhook_not_found', WEBHOOK_NOT_FOUND)
