@@ -55,6 +55,7 @@ function registerRoute({ signIn }: AccountDeps): Route {
     limit: 'register',
     body: registrationSchema,
     docs: {
+      operationId: 'register',
       tag: 'Accounts',
       summary: 'Create an account',
       description:
@@ -92,6 +93,7 @@ function loginRoute(deps: AccountDeps): Route {
     limit: 'login',
     body: credentialsSchema,
     docs: {
+      operationId: 'login',
       tag: 'Accounts',
       summary: 'Sign in with a password',
       description: 'An unknown user and a wrong password give the same response in the same time.',
@@ -119,6 +121,7 @@ function refreshRoute(deps: AccountDeps): Route {
     auth: 'none',
     limit: 'by-handler',
     docs: {
+      operationId: 'refreshToken',
       tag: 'Accounts',
       summary: 'Exchange a refresh token for new tokens',
       description:
@@ -154,6 +157,7 @@ function logoutRoute(deps: AccountDeps): Route {
     auth: 'optional',
     limit: 'by-handler',
     docs: {
+      operationId: 'logout',
       tag: 'Accounts',
       summary: 'Sign out',
       description:
@@ -185,6 +189,7 @@ function passwordRoute({ signIn, overrides }: AccountDeps): Route {
     limit: 'login',
     body: passwordChangeSchema,
     docs: {
+      operationId: 'changePassword',
       tag: 'Accounts',
       summary: 'Change my password',
       description:

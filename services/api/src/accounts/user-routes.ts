@@ -33,6 +33,7 @@ function usersRoute({ accounts }: UserDeps): Route {
     role: 'admin',
     query: usersQuery,
     docs: {
+      operationId: 'listUsers',
       tag: 'Accounts',
       summary: 'List accounts, in order of user id',
       problems: ['unavailable'],
@@ -60,6 +61,7 @@ function roleRoute({ accounts, overrides }: UserDeps): Route {
     params: userParams,
     body: roleBody,
     docs: {
+      operationId: 'setUserRole',
       tag: 'Accounts',
       summary: 'Set the role of a user',
       description:
@@ -86,6 +88,7 @@ function disabledRoute({ accounts, overrides }: UserDeps): Route {
     params: userParams,
     body: disabledBody,
     docs: {
+      operationId: 'setUserDisabled',
       tag: 'Accounts',
       summary: 'Disable or enable an account',
       description:

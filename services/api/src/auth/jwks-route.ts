@@ -11,6 +11,7 @@ export function jwksRoute(keyring: Pick<Keyring, 'own'>): Route {
     limit: 'general',
     ignoresQuery: true,
     docs: {
+      operationId: 'getPublicKeys',
       tag: 'Accounts',
       summary: 'Get the public keys that verify tokens of this installation',
       description:

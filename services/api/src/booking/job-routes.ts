@@ -58,6 +58,7 @@ export function jobRoute(deps: JobDeps): Route {
     limit: 'poll',
     params: z.object({ jobId: z.string() }),
     docs: {
+      operationId: 'getJob',
       tag: 'Booking',
       summary: 'Get the state and result of a command',
       description: `Only the user of the command and staff may read a job. Jobs are kept for at least ${MIN_RETENTION_HOURS} hours.`,

@@ -18,6 +18,7 @@ function bookRoute(deps: CommandDeps): Route {
     limit: 'general',
     body: bookingSchema,
     docs: {
+      operationId: 'bookTicket',
       tag: 'Booking',
       summary: 'Book or hold a ticket, or join the waiting list',
       description:
@@ -40,6 +41,7 @@ function cancelRoute(deps: CommandDeps): Route {
     limit: 'general',
     body: cancelSchema,
     docs: {
+      operationId: 'cancelBooking',
       tag: 'Booking',
       summary: 'Cancel a booking, release a hold, or leave the waiting list',
       description:
@@ -68,6 +70,7 @@ function confirmRoute(deps: CommandDeps): Route {
     limit: 'general',
     body: confirmSchema,
     docs: {
+      operationId: 'confirmHold',
       tag: 'Booking',
       summary: 'Confirm a hold',
       description:
@@ -96,6 +99,7 @@ function extendRoute(deps: CommandDeps): Route {
     scope: 'bookings:write',
     body: extendSchema,
     docs: {
+      operationId: 'extendHold',
       tag: 'Booking',
       summary: 'Extend a hold',
       description:

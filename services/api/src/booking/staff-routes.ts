@@ -29,6 +29,7 @@ function changeRoute(deps: CommandDeps): Route {
     body: eventPatchSchema,
     bodyForm: { mergePatch: true },
     docs: {
+      operationId: 'updateEvent',
       tag: 'Events',
       summary: 'Change the settings of an event',
       description:
@@ -68,6 +69,7 @@ function cancelEventRoute(deps: CommandDeps): Route {
     body: cancelEventSchema,
     bodyForm: { optional: true },
     docs: {
+      operationId: 'cancelEvent',
       tag: 'Events',
       summary: 'Cancel an event',
       description:
@@ -98,6 +100,7 @@ function grantRoute(deps: CommandDeps): Route {
     scope: 'bookings:write',
     body: grantSchema,
     docs: {
+      operationId: 'grantTicket',
       tag: 'Events',
       summary: 'Give a ticket to a user, ahead of the waiting list',
       description:

@@ -53,6 +53,7 @@ function createRoute({ events }: EventDeps): Route {
     checkHeaders: checkKey,
     body: newEventSchema,
     docs: {
+      operationId: 'createEvent',
       tag: 'Events',
       summary: 'Create an event with settings',
       requestHeaders: {
@@ -128,6 +129,7 @@ function showRoute({ events }: EventDeps): Route {
     limit: 'general',
     params: eventIdParams,
     docs: {
+      operationId: 'getEvent',
       tag: 'Events',
       summary: 'Get an event with its settings and counts',
       requestHeaders: { 'If-None-Match': 'The `ETag` of an earlier response.' },
@@ -165,6 +167,7 @@ function deleteRoute({ events }: EventDeps): Route {
     role: 'staff',
     params: eventIdParams,
     docs: {
+      operationId: 'deleteEvent',
       tag: 'Events',
       summary: 'Delete an event that nobody has booked',
       description:

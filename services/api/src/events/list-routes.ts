@@ -6,7 +6,7 @@ import { type CsvValue, csvLine } from '../http/csv.js'
 import type { AppEnv } from '../http/env.js'
 import { cutPage, pageQuery } from '../http/paging.js'
 import { eventNotFound } from '../http/problem.js'
-import { defineRoute, type Route } from '../http/route.js'
+import { defineRoute, type Route, type RouteDocs } from '../http/route.js'
 import { eventIdParams, userIdSchema } from '../http/schemas.js'
 import type { EventReads } from './reads.js'
 import { bookingsPageSchema, holdsPageSchema, waitingPageSchema } from './schemas.js'
@@ -72,7 +72,10 @@ export function listRoutes(deps: ListDeps): Route[] {
 }
 
 function bookingsRoute(deps: ListDeps): Route {
-  const spec = listSpec(bookings, 'List the bookings of an event, in order of decision')
+  const spec = listSpec(bookings, {
+    operationId: 'listBookings',
+    summary: 'List the bookings of an event, in order of decision',
+  })
   return defineRoute({
     ...spec,
     query: spec.query.extend({
@@ -118,7 +121,10 @@ function bookingsRoute(deps: ListDeps): Route {
 
 function waitingListRoute(deps: ListDeps): Route {
   return defineRoute({
-    ...listSpec(waitingList, 'List the waiting list of an event, in order of position'),
+    ...listSpec(waitingList, {
+      operationId: 'listWaitingList',
+      summary: 'List the waiting list of an event, in order of position',
+    }),
     responses: { 200: { ...listResponse(waitingList), schema: waitingPageSchema } },
     async handler(c, { params: { eventId }, query }, reply) {
       await requireEvent(eventId, deps)
@@ -135,7 +141,10 @@ function waitingListRoute(deps: ListDeps): Route {
   })
 }
 
-function listSpec({ name, cursorKind }: Pick<List<never>, 'name' | 'cursorKind'>, summary: string) {
+function listSpec(
+  { name, cursorKind }: Pick<List<never>, 'name' | 'cursorKind'>,
+  texts: Pick<RouteDocs, 'operationId' | 'summary'>,
+) {
   return {
     method: 'GET',
     path: `/events/:eventId/${name}`,
@@ -150,8 +159,8 @@ function listSpec({ name, cursorKind }: Pick<List<never>, 'name' | 'cursorKind'>
         .meta({ description: 'Lists only the entry of this user.', example: 'ada' }),
     }),
     docs: {
-      tag: 'Events',
-      summary,
+      ...texts,
+      tag: 'Lists',
       description:
         '`Accept: text/csv` streams the whole list. Each user can download one list at a time. Text that a spreadsheet could read as a formula, a number or a date is prefixed with an apostrophe. To restore it, remove one apostrophe at the start of a field and one after each `,` `;` `|`, tab and line break in it.',
       requestHeaders: { Accept: '`application/json` or `text/csv`' },

@@ -56,7 +56,8 @@ export function myBookingsRoute({ events }: { events: Pick<EventReads, 'userBook
     limit: 'general',
     query: myBookingsQuery,
     docs: {
-      tag: 'Events',
+      operationId: 'listMyBookings',
+      tag: 'Booking',
       summary: 'List my bookings, holds and waiting-list entries, the latest first',
       description: `What has ended is listed for ${ENDED_SHOWN_DAYS} days.`,
       problems: ['unavailable'],

@@ -35,6 +35,7 @@ function initializeRoute({ events, initializeOpen }: StatusDeps): Route {
     limit: initializeOpen ? 'address' : 'general',
     body: initializeSchema,
     docs: {
+      operationId: 'initializeEvent',
       tag: 'Events',
       summary: 'Create an event',
       problems: ['event_exists', 'unavailable'],
@@ -70,6 +71,7 @@ function statusRoute({ events }: StatusDeps): Route {
     limit: 'general',
     params: eventIdParams,
     docs: {
+      operationId: 'getStatus',
       tag: 'Events',
       summary: 'Get the number of available tickets and the length of the waiting list',
       requestHeaders: { 'If-None-Match': 'The `ETag` of an earlier response.' },
@@ -114,7 +116,8 @@ function standingRoute({ events }: StatusDeps): Route {
     limit: 'general',
     params: eventIdParams,
     docs: {
-      tag: 'Events',
+      operationId: 'getMyStanding',
+      tag: 'Booking',
       summary: 'Get my booking, hold or position',
       problems: ['event_not_found', 'unavailable'],
     },

@@ -60,6 +60,7 @@ export function searchRoute({ events }: { events: Pick<EventReads, 'page'> }): R
     limit: 'general',
     query: eventsQuery,
     docs: {
+      operationId: 'listEvents',
       tag: 'Events',
       summary: 'List events, in order of id or of their start',
       problems: ['unauthorized', 'unavailable'],

@@ -87,11 +87,27 @@ export type Reply<R extends Responses> = <Status extends keyof R & number>(
   headers?: Record<string, string>,
 ) => Response
 
+/** The groups of calls in the OpenAPI document. Generated clients have a class for each. */
+export type Tag =
+  | 'Booking'
+  | 'Events'
+  | 'Lists'
+  | 'Live updates'
+  | 'Webhooks'
+  | 'API keys'
+  | 'Accounts'
+  | 'Service'
+
 /** Texts of a route for the OpenAPI document. The schemas come from the route itself. */
 export interface RouteDocs {
+  /**
+   * The name of the call in generated clients: a verb and an object, such as `bookTicket`. It never
+   * changes once it was released.
+   */
+  operationId: string
+  tag: Tag
   summary: string
   description?: string
-  tag: 'Booking' | 'Events' | 'Webhooks' | 'Accounts' | 'Operations'
   /**
    * Problems that the handler can send, besides those of its guards (400, 401, 403, 413, 415, 429).
    */
@@ -135,7 +151,7 @@ export interface RouteSpec<
   /** Called before the role is checked; throws AppError `invalid_request` for malformed headers. */
   checkHeaders?: (c: Context<AppEnv>) => void
   responses?: R
-  /** Absent if the route is part of a page instead of an API call. */
+  /** Absent for pages, probes and metrics, which the OpenAPI document leaves out. */
   docs?: RouteDocs
   /** Called with the checked input, and with the function that sends a documented response. */
   handler: (

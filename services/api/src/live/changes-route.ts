@@ -148,7 +148,8 @@ export function changesRoute(deps: ChangesDeps): Route {
     params: eventIdParams,
     query: changesQuery,
     docs: {
-      tag: 'Events',
+      operationId: 'listChanges',
+      tag: 'Lists',
       summary: 'Follow the changes of an event, in order of decision',
       description:
         'Pass `next` and `epoch` of each page to the next call. With `type`, a page may be empty although there are further changes. If `next` equals `after`, there are no more. Changes are kept for 90 days by default. After `changes_pruned` and `epoch_changed`, read the lists of the event again. `Accept: application/x-ndjson` streams all changes after `after`, one a line, and ignores `limit`; its `Link` leads to the changes that follow. Each user can download one list at a time.',

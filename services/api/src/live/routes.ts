@@ -46,7 +46,8 @@ function statusStreamRoute(deps: StreamDeps): Route {
     limit: 'general',
     params: eventIdParams,
     docs: {
-      tag: 'Events',
+      operationId: 'streamEvent',
+      tag: 'Live updates',
       summary: 'Follow the state and the counts of an event',
       description,
       problems: ['event_not_found', 'busy', 'unavailable'],
@@ -64,7 +65,8 @@ function standingStreamRoute(deps: StreamDeps): Route {
     limit: 'general',
     params: eventIdParams,
     docs: {
-      tag: 'Events',
+      operationId: 'streamMyStanding',
+      tag: 'Live updates',
       summary: 'Follow an event and my booking, hold or position',
       description: `${description} The data of \`standing\` is that of \`GET /events/{eventId}/me\`.`,
       problems: ['event_not_found', 'busy', 'unavailable'],

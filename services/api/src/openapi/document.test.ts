@@ -17,7 +17,10 @@ interface ShownResponse {
   content?: { 'application/problem+json'?: { examples: Record<string, { value: object }> } }
 }
 interface ShownDocument {
-  paths: Record<string, Record<string, { responses: Record<string, ShownResponse> }>>
+  paths: Record<
+    string,
+    Record<string, { operationId: string; responses: Record<string, ShownResponse> }>
+  >
 }
 
 it('gives an example of each problem of each call in the OpenAPI document', () => {
@@ -46,7 +49,16 @@ it('finds every call of an installation with all features in docs/openapi.json',
   )
   const calls = (await readRoutingTable())
     .map(({ method, path }) => `${method} ${path.replaceAll(/:(\w+)/g, '{$1}')}`)
-    // Files of the documentation page, and the dashboard, which is no API.
-    .filter((call) => !/ \/(docs\/|admin)/.test(call))
+    // Pages, probes and metrics are nothing for clients.
+    .filter((call) => !/ \/(docs|admin|openapi\.json|livez|readyz|metrics)\b/.test(call))
   expect(documented.toSorted()).toEqual(calls.toSorted())
+})
+
+it('gives each call of the OpenAPI document a short name of its own', () => {
+  const { paths } = createOpenApiDocument(documentedRoutes()) as ShownDocument
+  const names = Object.values(paths)
+    .flatMap((operations) => Object.values(operations))
+    .map(({ operationId }) => operationId)
+  expect(new Set(names).size).toBe(names.length)
+  for (const name of names) expect(name).toMatch(/^[a-z]+([A-Z][a-z]+){0,3}$/)
 })

@@ -7,9 +7,21 @@ import {
 } from 'zod-openapi'
 import { MERGE_PATCH } from '../http/body.js'
 import { problemSchema } from '../http/problem.js'
-import type { ResponseSpec, Route, RouteDocs } from '../http/route.js'
+import type { ResponseSpec, Route, RouteDocs, Tag } from '../http/route.js'
 import { tooManyRequestsSchema } from '../limits/reply.js'
 import { problemExamples } from './problem-examples.js'
+
+const TAGS: Record<Tag, string> = {
+  Booking:
+    'Book a ticket, confirm or cancel it, and see what a user has. Commands of one event are decided in the order in which they arrive.',
+  Events: 'Create events, change and cancel them, and see how many tickets are left.',
+  Lists: 'What staff of an event read: its bookings, its waiting list, and every change.',
+  'Live updates': 'Server-sent events, so that a page shows the current state without polling.',
+  Webhooks: 'Have the changes of events sent to an endpoint of yours.',
+  'API keys': 'Keys with which the backend of a shop calls this API.',
+  Accounts: 'Accounts, sign-in and tokens.',
+  Service: 'What this installation is.',
+}
 
 /**
  * Creates the OpenAPI 3.1 document of these routes from their own schemas. The same routes in the
@@ -32,6 +44,7 @@ export function createOpenApiDocument(routes: readonly Route[]): object {
       license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
     },
     servers: [{ url: '/' }],
+    tags: Object.entries(TAGS).map(([name, description]) => ({ name, description })),
     paths,
     components: {
       securitySchemes: { token: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT' } },
@@ -44,7 +57,7 @@ function operationOf(route: Route, docs: RouteDocs): ZodOpenApiOperationObject {
   const header = headerSchema(docs.requestHeaders)
   const content = body ?? docs.optionalBody
   return {
-    operationId: operationIdOf(route),
+    operationId: docs.operationId,
     tags: [docs.tag],
     summary: docs.summary,
     ...(docs.description !== undefined && { description: docs.description }),
@@ -67,14 +80,6 @@ function operationOf(route: Route, docs: RouteDocs): ZodOpenApiOperationObject {
     }),
     responses: responsesOf(route, docs),
   }
-}
-
-function operationIdOf({ method, path }: Route): string {
-  const words = path.split(/[/:.-]+/).filter((word) => word !== '')
-  return (
-    method.toLowerCase() +
-    words.map((word) => word.charAt(0).toUpperCase() + word.slice(1)).join('')
-  )
 }
 
 function headerSchema(headers: Record<string, string> | undefined): z.ZodObject | undefined {

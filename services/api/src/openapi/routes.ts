@@ -81,7 +81,8 @@ const rootRoute = defineRoute({
   ...shared,
   path: '/',
   docs: {
-    tag: 'Operations',
+    operationId: 'getService',
+    tag: 'Service',
     summary: 'Get the name, version and paths of the service',
     description: 'Redirects clients that prefer `text/html` to `/docs`.',
     requestHeaders: { Accept: '`application/json` or `text/html`' },
@@ -109,22 +110,16 @@ export function docsRoutes(
   documented: readonly Route[],
   readAsset: ReadAsset = readFromSwaggerUi,
 ): Route[] {
-  const calls: Route[] = [
+  const pages: Route[] = [
     defineRoute({
       ...shared,
       path: '/openapi.json',
-      docs: { tag: 'Operations', summary: 'Get this OpenAPI document' },
-      responses: { 200: { description: 'OpenAPI 3.1.', schema: z.looseObject({}) } },
       handler: (c) =>
         sendText(c, 200, document(), 'application/json', { 'cache-control': 'no-cache' }),
     }),
     defineRoute({
       ...shared,
       path: '/docs',
-      docs: { tag: 'Operations', summary: 'Browse and try this API' },
-      responses: {
-        200: { description: 'A page.', otherMediaTypes: { 'text/html': '<!doctype html>' } },
-      },
       handler: (c) =>
         sendText(c, 200, PAGE, 'text/html; charset=utf-8', {
           'content-security-policy': PAGE_POLICY,
@@ -133,7 +128,7 @@ export function docsRoutes(
   ]
   let built: string | undefined
   const document = (): string => {
-    built ??= JSON.stringify(createOpenApiDocument([...documented, rootRoute, ...calls]))
+    built ??= JSON.stringify(createOpenApiDocument([...documented, rootRoute]))
     return built
   }
   const fileRoute = (name: string, handler: Handler): Route =>
@@ -149,7 +144,7 @@ export function docsRoutes(
   const start = fileRoute('start.js', (c) =>
     sendText(c, 200, START, 'text/javascript; charset=utf-8'),
   )
-  return [rootRoute, ...calls, ...assets, start]
+  return [rootRoute, ...pages, ...assets, start]
 }
 
 function readFromSwaggerUi(name: string): Promise<Uint8Array<ArrayBuffer>> {

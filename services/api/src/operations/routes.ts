@@ -15,7 +15,10 @@ export interface OperationDeps {
   metricsToken?: string | undefined
 }
 
-/** Probes and metrics for operators. They are not rate limited. */
+/**
+ * Probes and metrics for operators. They are not rate limited. The OpenAPI document leaves them out,
+ * because clients have no use for them.
+ */
 export function operationRoutes(deps: OperationDeps): Route[] {
   return [livenessRoute, readinessRoute(deps), metricsRoute(deps)]
 }
@@ -25,7 +28,6 @@ const probe = { method: 'GET', auth: 'none', limit: 'none', ignoresQuery: true }
 const livenessRoute = defineRoute({
   ...probe,
   path: '/livez',
-  docs: { tag: 'Operations', summary: 'Check that the process is alive' },
   responses: {
     200: {
       description: 'The process is alive.',
@@ -39,7 +41,6 @@ function readinessRoute({ availability, lifecycle }: OperationDeps): Route {
   return defineRoute({
     ...probe,
     path: '/readyz',
-    docs: { tag: 'Operations', summary: 'Check whether the process accepts requests' },
     responses: {
       200: {
         description: 'The process accepts requests.',
@@ -69,19 +70,6 @@ function metricsRoute({ metrics, metricsToken }: OperationDeps): Route {
   return defineRoute({
     ...probe,
     path: '/metrics',
-    docs: {
-      tag: 'Operations',
-      summary: 'Get metrics for Prometheus',
-      description:
-        'The values are at most one second old. If `METRICS_TOKEN` is set, it must be sent as a bearer token.',
-      problems: ['unauthorized'],
-    },
-    responses: {
-      200: {
-        description: 'Metrics in the text exposition format.',
-        otherMediaTypes: { 'text/plain': '# HELP …\n' },
-      },
-    },
     async handler(c) {
       if (!mayRead(c.req.header('authorization'))) {
         throw new AppError('unauthorized', 'Reading metrics needs a token.', {

@@ -117,6 +117,7 @@ function createRoute(deps: WebhookDeps, bodies: Bodies): Route {
     path: '/webhooks',
     body: bodies.create,
     docs: {
+      operationId: 'createWebhook',
       tag: 'Webhooks',
       summary: 'Create a webhook',
       description: `The webhook gets the changes that are decided from now on, of events of which its owner is staff at that time. Each request is signed as Standard Webhooks 1.0 says. A user may have ${MAX_WEBHOOKS_PER_USER} webhooks.`,
@@ -159,6 +160,7 @@ function listRoute({ webhooks }: WebhookDeps): Route {
     method: 'GET',
     path: '/webhooks',
     docs: {
+      operationId: 'listWebhooks',
       tag: 'Webhooks',
       summary: 'List your webhooks, the oldest first',
       description: OWN,
@@ -179,6 +181,7 @@ function showRoute(deps: WebhookDeps): Route {
     path: '/webhooks/:id',
     params: webhookParams,
     docs: {
+      operationId: 'getWebhook',
       tag: 'Webhooks',
       summary: 'Get a webhook',
       problems: ['webhook_not_found', 'unavailable'],
@@ -199,6 +202,7 @@ function changeRoute({ webhooks, webhookJobs }: WebhookDeps, bodies: Bodies): Ro
     body: bodies.patch,
     bodyForm: { mergePatch: true },
     docs: {
+      operationId: 'updateWebhook',
       tag: 'Webhooks',
       summary: 'Change a webhook, or disable or enable it',
       description: 'The secret stays the same.',
@@ -224,6 +228,7 @@ function deleteRoute({ webhooks }: WebhookDeps): Route {
     path: '/webhooks/:id',
     params: webhookParams,
     docs: {
+      operationId: 'deleteWebhook',
       tag: 'Webhooks',
       summary: 'Delete a webhook with its deliveries',
       problems: ['webhook_not_found', 'unavailable', 'unknown'],
@@ -245,6 +250,7 @@ function rotateRoute(deps: WebhookDeps): Route {
     path: '/webhooks/:id/rotate-secret',
     params: webhookParams,
     docs: {
+      operationId: 'rotateWebhookSecret',
       tag: 'Webhooks',
       summary: 'Replace the secret of a webhook',
       description:
@@ -281,6 +287,7 @@ function testRoute(deps: WebhookDeps): Route {
     path: '/webhooks/:id/test',
     params: webhookParams,
     docs: {
+      operationId: 'testWebhook',
       tag: 'Webhooks',
       summary: 'Send a test message',
       description:
@@ -307,6 +314,7 @@ function replayRoute(deps: WebhookDeps): Route {
     params: webhookParams,
     body: replayBody,
     docs: {
+      operationId: 'replayWebhook',
       tag: 'Webhooks',
       summary: 'Send changes of an event again',
       description:
@@ -353,6 +361,7 @@ function deliveriesRoute(deps: WebhookDeps): Route {
     params: webhookParams,
     query: deliveriesQuery,
     docs: {
+      operationId: 'listDeliveries',
       tag: 'Webhooks',
       summary: 'List the latest attempts to deliver, the latest first',
       description: 'Each webhook keeps its last 1,000 attempts, for 30 days.',
