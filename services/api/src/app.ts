@@ -19,6 +19,7 @@ import type { EventReads } from './events/reads.js'
 import { statusRoutes } from './events/routes.js'
 import { searchRoute } from './events/search.js'
 import type { TrustedProxies } from './http/client-address.js'
+import type { Cors } from './http/cors.js'
 import type { AppEnv } from './http/env.js'
 import { NOT_FOUND, problemResponse, respondError } from './http/problem.js'
 import { sendPlain } from './http/reply.js'
@@ -44,6 +45,8 @@ export interface AppDeps extends WebhookDeps {
   /** The token that `/metrics` requires; if absent, everybody may read it. */
   metricsToken?: string | undefined
   trustedProxies: TrustedProxies
+  /** Absent if pages of other origins may read nothing. */
+  cors?: Cors | undefined
   /** Limits the concurrent requests of this process. */
   requests: ConcurrencyLimit
   /** Limits the clients that wait for a job or a change. They do not count as requests. */

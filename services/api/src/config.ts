@@ -19,6 +19,7 @@ import { type AccountsConfig, readAccountsConfig } from './accounts/config.js'
 import { type AuthConfig, readAuthConfig } from './auth/config.js'
 import type { CookieSecurityOptions } from './http/browser.js'
 import { parseNetworks, type TrustedProxies } from './http/client-address.js'
+import { type AllowedOrigins, readAllowedOrigins } from './http/cors.js'
 import { type LimitsConfig, readLimitsConfig } from './limits/config.js'
 
 /** The settings of an API process. `docs/configuration.md` lists the variables. */
@@ -28,6 +29,8 @@ export interface ApiConfig extends Basics {
   server: ServerConfig
   /** `TRUST_PROXY_HOPS` and `TRUSTED_PROXIES`: the proxies whose `X-Forwarded-For` is trusted. */
   trustedProxies: TrustedProxies
+  /** `CORS_ORIGINS`: the origins whose pages may read responses. */
+  allowedOrigins: AllowedOrigins
   /** When cookies are marked `Secure`. */
   cookies: CookieSecurityOptions
   /** `METRICS_TOKEN`: the token that `/metrics` requires. */
@@ -145,6 +148,7 @@ export function readConfig(environment: Env): ApiConfig {
     layout: readLineLayout(env),
     server: readServer(env),
     trustedProxies,
+    allowedOrigins: readAllowedOrigins(env, production),
     cookies: {
       always: production,
       trustProxy: trustedProxies.hops > 0 || trustedProxies.networks !== undefined,

@@ -37,6 +37,7 @@ export async function readRoutingTable(): Promise<AppRoute[]> {
     changeWatch: {} as ChangeWatch,
     lifecycle: { draining: false },
     metrics: createMetrics(),
+    cors: undefined,
     tracing: undefined,
     log: createLog('routes', 'silent'),
   })

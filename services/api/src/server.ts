@@ -3,6 +3,7 @@ import { createAdaptorServer } from '@hono/node-server'
 import { createPipelining, listenOn, sleep } from '@ticket-line/shared'
 import type { Hono } from 'hono'
 import type { ServerConfig } from './config.js'
+import type { Cors } from './http/cors.js'
 import type { AppEnv } from './http/env.js'
 
 /**
@@ -28,6 +29,7 @@ const MAX_HELD_BYTES = 64 * 1024 * 1024
 export async function listen(
   app: Hono<AppEnv>,
   config: ServerConfig,
+  cors?: Cors,
 ): Promise<{ server: Server; port: number }> {
   const pipelining = createPipelining({
     perConnection: MAX_PIPELINED,
@@ -35,6 +37,7 @@ export async function listen(
     maxHeldBytes: MAX_HELD_BYTES,
     requestTimeoutMs: config.requestTimeoutMs,
     stallTimeoutMs: config.stallTimeoutMs,
+    refusalHeaders: cors?.headersFor,
   })
   const server = createAdaptorServer({
     fetch: app.fetch,

@@ -19,6 +19,7 @@ import {
 } from '@ticket-line/shared'
 import { startTracing, watchServers } from '@ticket-line/telemetry'
 import type { ApiConfig } from './config.js'
+import { createCors } from './http/cors.js'
 import { createChangeWatch } from './live/change-watch.js'
 import { createMetrics, type Metrics } from './operations/metrics.js'
 import { closeServer, listen } from './server.js'
@@ -90,6 +91,7 @@ export async function startApi(
   if (tracing !== undefined) closers.push('tracing', () => tracing.close(config.shutdownGraceMs))
 
   const lifecycle = { draining: false }
+  const cors = createCors(config.allowedOrigins)
   const checked = { redis: false, postgres: false }
   const installation = createInstallationWatch({
     redis: line.redis,
@@ -108,6 +110,7 @@ export async function startApi(
     availability: checkedAvailability(line.availability, checked, installation.isSure),
     changeWatch,
     lifecycle,
+    cors,
     metrics,
     tracing,
     log,
@@ -130,7 +133,7 @@ export async function startApi(
   // The checks may fail while the port is being opened.
   checks.catch(() => undefined)
   await withDeadline(checks, LISTEN_WITHIN_MS, () => undefined)
-  const { server, port } = await listen(app, config.server)
+  const { server, port } = await listen(app, config.server, cors)
   closers.push('http', () => {
     lifecycle.draining = true
     changeWatch.drain()

@@ -10,6 +10,7 @@ import { createSales } from './booking/sales.js'
 import type { ApiConfig } from './config.js'
 import { createDashboard } from './dashboard/index.js'
 import { createEventReads } from './events/reads.js'
+import type { Cors } from './http/cors.js'
 import type { AppEnv } from './http/env.js'
 import type { Lifecycle } from './http/request-context.js'
 import { createConcurrencyLimit } from './limits/concurrency.js'
@@ -36,6 +37,8 @@ export interface WireAppDeps {
   availability: Availability
   changeWatch: ChangeWatch
   lifecycle: Lifecycle
+  /** Undefined if pages of other origins may read nothing. */
+  cors: Cors | undefined
   metrics: Metrics
   /** Undefined if tracing is off. */
   tracing: Tracing | undefined
@@ -59,6 +62,7 @@ export async function wireApp({
   availability,
   changeWatch,
   lifecycle,
+  cors,
   metrics,
   tracing,
   log,
@@ -104,6 +108,7 @@ export async function wireApp({
     lifecycle,
     metricsToken: config.metricsToken,
     trustedProxies: config.trustedProxies,
+    cors,
     requests,
     longPolls,
     guards,

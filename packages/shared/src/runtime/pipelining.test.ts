@@ -302,3 +302,28 @@ it('forgets a connection that closes while it is held', async () => {
   expect(pipelining.unanswered()).toBe(0)
   await new Promise((resolve) => server.close(resolve))
 })
+
+it.each([
+  ['400', 'GET / HTTP/1.1\r\nHost: x\r\nOrigin: https://a.example\r\nno header\r\n\r\n'],
+  ['431', `GET / HTTP/1.1\r\nOrigin:https://a.example\r\nx: ${'x'.repeat(20_000)}\r\n\r\n`],
+  ['408', 'POST / HTTP/1.1\r\nHost: x\r\norigin: https://a.example\r\nContent-Length: 9\r\n\r\n1'],
+])(
+  'adds headers for the origin to the %s of a request that it cannot read',
+  async (status, sent) => {
+    const { open } = await start((request) => void request.resume(), {
+      requestTimeoutMs: 200,
+      refusalHeaders: (origin = 'none') => ({ 'x-origin': origin }),
+    })
+    const socket = await open()
+    socket.write(sent)
+    let answer = ''
+    for await (const chunk of socket) answer += chunk
+    expect(answer.split('\r\n')).toEqual([
+      expect.stringMatching(`^HTTP/1.1 ${status} `),
+      'x-origin: https://a.example',
+      'Connection: close',
+      '',
+      '',
+    ])
+  },
+)

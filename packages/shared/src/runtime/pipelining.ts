@@ -27,7 +27,7 @@ interface WatchedSocket extends Socket {
   /** While it is true, Node does not start to read when the socket is resumed. */
   _paused?: boolean
   /** The response that Node is sending. */
-  _httpMessage?: { _headerSent: boolean } | null
+  _httpMessage?: { _headerSent: boolean; req: IncomingMessage } | null
   [CONNECTION]?: Connection
 }
 
@@ -53,6 +53,8 @@ export interface PipeliningOptions {
   requestTimeoutMs: number
   /** A connection whose client reads nothing of a response for this long is destroyed, ms. */
   stallTimeoutMs: number
+  /** Called when a request cannot be read. It returns headers of the response. */
+  refusalHeaders?: ((origin: string | undefined) => Readonly<Record<string, string>>) | undefined
 }
 
 export interface Pipelining {
@@ -101,11 +103,11 @@ export function createPipelining(options: PipeliningOptions): Pipelining {
       server.on('timeout', (socket: WatchedSocket) => {
         if (socket.writableLength > 0 || socket[CONNECTION]?.isIdle() !== false) socket.destroy()
       })
-      server.on('clientError', (error: Error & { code?: string }, socket) => {
+      server.on('clientError', (error: ClientError, socket) => {
         const watched = socket as WatchedSocket
         // Node counts the wait for earlier responses as time that the request takes to arrive.
         if (error.code === REQUEST_TIMEOUT && watched[CONNECTION]?.timesItsRequest()) return
-        refuse(watched, error.code)
+        refuse(watched, error, options)
       })
     },
     unanswered: () => all.unanswered,
@@ -128,15 +130,32 @@ const STATUS_OF_ERROR: Record<string, string> = {
   [REQUEST_TIMEOUT]: '408 Request Timeout',
 }
 
+interface ClientError extends Error {
+  code?: string
+  /** What the parser was given last, if it failed. */
+  rawPacket?: Buffer
+}
+
 /** Answers an unreadable request as Node does without a listener for `clientError`. */
-function refuse(socket: WatchedSocket, code = ''): void {
+function refuse(
+  socket: WatchedSocket,
+  error: ClientError,
+  { refusalHeaders }: PipeliningOptions,
+): void {
   // If a response has begun, the client would read this as a part of that response.
   if (socket.writable && !socket._httpMessage?._headerSent) {
-    socket.write(
-      `HTTP/1.1 ${STATUS_OF_ERROR[code] ?? '400 Bad Request'}\r\nConnection: close\r\n\r\n`,
-    )
+    const status = STATUS_OF_ERROR[error.code ?? ''] ?? '400 Bad Request'
+    const headers = Object.entries(refusalHeaders?.(originOf(socket, error)) ?? {})
+    const lines = [...headers, ['Connection', 'close']].map(([name, value]) => `${name}: ${value}`)
+    socket.write(`HTTP/1.1 ${status}\r\n${lines.join('\r\n')}\r\n\r\n`)
   }
   socket.destroySoon()
+}
+
+/** The `Origin` of the request, if its head was parsed or is in the last packet. */
+function originOf({ _httpMessage }: WatchedSocket, { rawPacket }: ClientError): string | undefined {
+  if (_httpMessage) return _httpMessage.req.headers.origin
+  return /\r\norigin:[ \t]*([^\r\n]*)/i.exec(rawPacket?.toString('latin1') ?? '')?.[1]
 }
 
 interface Totals {

@@ -46,7 +46,12 @@ export function sendText(
 ): Response {
   const all = headersOf(c)
   if (mediaType !== undefined) all['content-type'] = mediaType
-  if (headers !== undefined) Object.assign(all, headers)
+  if (headers !== undefined) {
+    const { vary } = all
+    Object.assign(all, headers)
+    if (vary !== undefined && headers['vary'] !== undefined)
+      all['vary'] = `${vary}, ${headers['vary']}`
+  }
   const response = new Response(body, { status, headers: all })
   c.set('replied', response)
   return response

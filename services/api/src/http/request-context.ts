@@ -4,6 +4,7 @@ import type { Tracing } from '@ticket-line/telemetry'
 import type { Context, MiddlewareHandler } from 'hono'
 import type { Counter, Histogram } from 'prom-client'
 import { createClientAddress, type TrustedProxies } from './client-address.js'
+import type { Cors } from './cors.js'
 import type { AppEnv } from './env.js'
 import { problemResponse } from './problem.js'
 import { retryAfter, sendPlain } from './reply.js'
@@ -28,6 +29,8 @@ export interface RequestContextDeps {
   trustedProxies: TrustedProxies
   /** Limits the concurrent requests of this process. */
   requests: { enter(): boolean; leave(): void }
+  /** Absent if no origin is allowed. */
+  cors?: Cors | undefined
 }
 
 /**
@@ -44,7 +47,7 @@ const SANE_REQUEST_ID = /^[\w.:+/=@-]{1,128}$/
 
 /**
  * Prepares each request and records its response: request id, client address, common headers,
- * concurrency limit, metrics and log line. It is one middleware, because each additional one would
+ * CORS, concurrency limit, metrics and log line. It is one middleware, because each additional one would
  * cost as much time as all of this.
  */
 export function createRequestContext({
@@ -53,6 +56,7 @@ export function createRequestContext({
   lifecycle,
   trustedProxies,
   requests,
+  cors,
 }: RequestContextDeps): MiddlewareHandler<AppEnv> {
   const trustsProxies = trustedProxies.hops > 0 || trustedProxies.networks !== undefined
   const addressOf = createClientAddress({
@@ -80,8 +84,11 @@ export function createRequestContext({
     c.set('log', log)
     c.set('clientAddress', addressOf(remote, forwardedFor))
     c.set('headers', headers)
+    if (cors !== undefined) Object.assign(headers, cors.headersFor(c.req.header('origin')))
     collectHeaders(c, headers)
-    if (PROBES.has(c.req.path)) await next()
+    const preflight = cors?.answerPreflight(c)
+    if (preflight !== undefined) c.res = preflight
+    else if (PROBES.has(c.req.path)) await next()
     else if (!requests.enter())
       c.res = sendPlain(c, problemResponse('busy', OVERLOADED, { headers: retryAfter(1) }))
     else {
@@ -166,6 +173,7 @@ function collectHeaders(c: Context<AppEnv>, headers: Record<string, string>): vo
 function addCollectedHeaders(c: Context<AppEnv>, headers: Record<string, string>): void {
   if (c.get('replied') === c.res) return
   for (const [name, value] of Object.entries(headers)) {
-    if (!c.res.headers.has(name)) c.res.headers.set(name, value)
+    if (name === 'vary') c.res.headers.append(name, value)
+    else if (!c.res.headers.has(name)) c.res.headers.set(name, value)
   }
 }
