@@ -1,0 +1,111 @@
+import { hasCode } from './errors.js'
+import type { SaleState, Standing } from './schemas.js'
+import { pause } from './transport.js'
+
+/** The state of an event, as its stream sends it. */
+export interface LiveStatus {
+  eventId: number
+  state: SaleState
+  availableTickets: number
+  heldTickets: number
+  waitingListCount: number
+  /** Shows how wrong the clock of this machine is. */
+  serverTime: string
+}
+
+/** Sent first, and whenever the state or the counts of the event have changed. */
+export interface StatusUpdate {
+  event: 'status'
+  /** Number of the last change of the event. */
+  changeNo: number
+  data: LiveStatus
+}
+
+/** Sent first, and whenever the user's standing, position or deadline has changed. */
+export interface StandingUpdate {
+  event: 'standing'
+  changeNo: number
+  data: Standing
+}
+
+export type Update = StatusUpdate | StandingUpdate
+
+/** The API sends a comment every 15 s. If nothing arrives for this long, the connection is dead, ms. */
+const IDLE_TIMEOUT_MS = 40_000
+/** The pause before a new connection if the API did not say how long, ms. */
+const DEFAULT_RETRY_MS = 3000
+
+/** One server-sent event (HTML Living Standard, section 9.2). */
+interface Frame {
+  event: string
+  id: string
+  data: string | undefined
+  retryMs: number | undefined
+}
+
+/**
+ * Follows a stream, and connects again whenever it ends. The first update after each connection is
+ * the present state, so nothing that matters is lost in between.
+ *
+ * @param open opens a connection
+ * @throws the error of `open` if the API refuses the stream for good
+ */
+export async function* followStream(
+  open: () => Promise<ReadableStream<Uint8Array>>,
+  signal?: AbortSignal,
+): AsyncGenerator<Update, void, undefined> {
+  let retryMs = DEFAULT_RETRY_MS
+  while (!signal?.aborted) {
+    try {
+      for await (const frame of readFrames(await open())) {
+        retryMs = frame.retryMs ?? retryMs
+        // The server closes the connection. The next one gets a new token, or is refused.
+        if (frame.event === 'bye') break
+        if (frame.data === undefined) continue
+        const { event, id, data } = frame
+        if (event === 'status' || event === 'standing')
+          yield { event, changeNo: Number(id), data: JSON.parse(data) } as Update
+      }
+      if (!signal?.aborted) await pause(retryMs, signal)
+    } catch (error) {
+      if (signal?.aborted) return
+      if (hasCode(error) && error.status < 500 && error.status !== 429) throw error
+    }
+  }
+}
+
+/** Reads the events of a response until it ends, breaks, or is silent for too long. */
+async function* readFrames(body: ReadableStream<Uint8Array>): AsyncGenerator<Frame> {
+  const reader = body.getReader()
+  const decoder = new TextDecoder()
+  let text = ''
+  try {
+    for (;;) {
+      const silent = setTimeout(() => void reader.cancel(), IDLE_TIMEOUT_MS)
+      const { done, value } = await reader.read().finally(() => clearTimeout(silent))
+      if (done) return
+      text += decoder.decode(value, { stream: true })
+      const blocks = text.split(/\r?\n\r?\n/)
+      text = blocks.pop() ?? ''
+      for (const block of blocks) yield frameOf(block)
+    }
+  } finally {
+    await reader.cancel().catch(() => undefined)
+  }
+}
+
+function frameOf(block: string): Frame {
+  const fields = new Map<string, string>()
+  for (const line of block.split(/\r?\n/)) {
+    const [, name = '', value = ''] = /^([^:]*)(?:: ?(.*))?$/.exec(line) ?? []
+    // The API sends data on one line.
+    fields.set(name, value)
+  }
+  const retry = fields.get('retry')
+  return {
+    event: fields.get('event') ?? 'message',
+    id: fields.get('id') ?? '',
+    data: fields.get('data'),
+    retryMs: retry === undefined ? undefined : Number(retry),
+  }
+}

@@ -1,0 +1,116 @@
+import { NoAnswerError, retryAfterSecondsOf } from './errors.js'
+
+/**
+ * An API key or an access token, or a function that returns one. The function is called before each
+ * request, so it can return a new token when the old one is about to expire.
+ */
+export type TokenSource = string | (() => string | undefined | Promise<string | undefined>)
+
+export type Fetch = (request: Request) => Promise<Response>
+
+export interface TransportOptions {
+  token: TokenSource | undefined
+  fetch: Fetch
+  /** How long to repeat a request that gets no useful answer, ms. */
+  giveUpAfterMs: number
+}
+
+/** The API answers within 30 s, even if it waits for a decision. The rest is for slow networks, ms. */
+const HEAD_TIMEOUT_MS = 45_000
+/** Longest pause before the first repetition that the API did not ask for, ms. It doubles. */
+const FIRST_PAUSE_MS = 500
+const LONGEST_PAUSE_MS = 8000
+/** Spreads clients that were told the same `Retry-After`. */
+const RETRY_JITTER = 0.2
+
+/** Methods that may be repeated without an `Idempotency-Key` (RFC 9110, section 9.2.2). */
+const IDEMPOTENT = ['GET', 'HEAD', 'PUT', 'DELETE']
+
+/**
+ * Creates a `fetch` that adds the token and repeats requests: those that may have had no effect, and
+ * those for which a second one is harmless. It honors `Retry-After`. When the time is over, or the
+ * API asks for a longer pause than is left, the last answer counts.
+ *
+ * The returned function throws a {@link NoAnswerError} if there was no answer, and the reason of the
+ * request's signal if that was aborted.
+ */
+export function createTransport({ token, fetch, giveUpAfterMs }: TransportOptions): Fetch {
+  /** @returns the answer, or the error if there was none */
+  async function attempt(request: Request): Promise<Response | Error> {
+    const timeout = new AbortController()
+    const timer = setTimeout(() => timeout.abort(), HEAD_TIMEOUT_MS)
+    try {
+      const signal = AbortSignal.any([request.signal, timeout.signal])
+      return await fetch(new Request(request, { signal }))
+    } catch (error) {
+      request.signal.throwIfAborted()
+      return error instanceof Error ? error : new Error(String(error))
+    } finally {
+      clearTimeout(timer)
+    }
+  }
+
+  return async (request) => {
+    const untilMs = Date.now() + giveUpAfterMs
+    for (let count = 1; ; count++) {
+      await authorize(request, token)
+      const answer = await attempt(request.clone())
+      const pauseMs = await pauseAfter(request, answer, count)
+      if (pauseMs === undefined || Date.now() + pauseMs > untilMs) {
+        if (answer instanceof Response) return answer
+        const call = `${request.method} ${new URL(request.url).pathname}`
+        throw new NoAnswerError(`${call} got no answer: ${answer.message}`, { cause: answer })
+      }
+      if (answer instanceof Response) await answer.body?.cancel()
+      await pause(pauseMs, request.signal)
+    }
+  }
+}
+
+async function authorize(request: Request, source: TokenSource | undefined): Promise<void> {
+  const token = typeof source === 'function' ? await source() : source
+  if (token !== undefined) request.headers.set('authorization', `Bearer ${token}`)
+}
+
+/** How long to wait before the request is repeated, ms; undefined if it must not be repeated. */
+async function pauseAfter(
+  { method, headers }: Request,
+  answer: Response | Error,
+  count: number,
+): Promise<number | undefined> {
+  const isRepeatable = IDEMPOTENT.includes(method) || headers.has('idempotency-key')
+  const backoffMs =
+    Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** (count - 1)) * (0.5 + Math.random() / 2)
+  if (answer instanceof Error) return isRepeatable ? backoffMs : undefined
+  const { status } = answer
+  // The API limits the rate, or is overloaded: unless it says `unknown`, nothing has happened yet.
+  const hadNoEffect = status === 429 || (status === 503 && !(await saysUnknown(answer)))
+  const mayHelp = hadNoEffect || [502, 503, 504].includes(status)
+  if (!mayHelp || !(hadNoEffect || isRepeatable)) return undefined
+  const askedS = retryAfterSecondsOf(answer.headers)
+  return askedS === undefined ? backoffMs : askedS * 1000 * (1 + RETRY_JITTER * Math.random())
+}
+
+async function saysUnknown(answer: Response): Promise<boolean> {
+  const body: unknown = await answer
+    .clone()
+    .json()
+    .catch(() => undefined)
+  return typeof body === 'object' && body !== null && 'code' in body && body.code === 'unknown'
+}
+
+/** Waits. @throws the reason of the signal when that is aborted */
+export function pause(ms: number, signal?: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    signal?.throwIfAborted()
+    const stop = (): void => {
+      clearTimeout(timer)
+      reject(signal?.reason)
+    }
+    const timer = setTimeout(() => {
+      signal?.removeEventListener('abort', stop)
+      resolve()
+    }, ms)
+    signal?.addEventListener('abort', stop, { once: true })
+  })
+}
