@@ -178,8 +178,12 @@ describe('GET /events/:eventId/changes', () => {
     const numbers: number[] = []
     let after = 0
     for (const expected of [60, 60, 10, 0]) {
-      const { body } = await read(eventId, `?limit=60&after=${after}`)
+      const { headers, body } = await read(eventId, `?limit=60&after=${after}`)
       expect(body.changes).toHaveLength(expected)
+      const next = `?limit=60&after=${body.next}&epoch=${body.epoch}`
+      expect(headers.get('link')).toBe(
+        expected === 0 ? null : `</events/${eventId}/changes${next}>; rel="next"`,
+      )
       numbers.push(...body.changes.map(({ no }: Change) => no))
       after = body.next
     }
@@ -497,7 +501,7 @@ describe('a stream of changes', () => {
     expect(changes[0]).toEqual((await changesOf(eventId, '?limit=1'))[0])
     const { epoch } = (await read(eventId)).body
     expect(answer.headers.get('link')).toBe(
-      `</events/${eventId}/changes?after=2500&epoch=${epoch}>; rel="next"`,
+      `</events/${eventId}/changes?limit=10&after=2500&epoch=${epoch}>; rel="next"`,
     )
   })
 

@@ -59,12 +59,14 @@ async function readPages(path: string, member: string) {
   const sizes: number[] = []
   let after = ''
   do {
-    const { status, body } = await system.api.get(`${path}${after}`, { token: organizer })
+    const answer = await system.api.get(`${path}${after}`, { token: organizer })
+    const { status, headers, body } = answer
     expect(status).toBe(200)
     expect(Object.keys(body)).toEqual([member, 'next'])
     items.push(...body[member])
     sizes.push(body[member].length)
     after = body.next === null ? '' : `&after=${encodeURIComponent(body.next)}`
+    expect(headers.get('link')).toBe(after === '' ? null : `<${path}${after}>; rel="next"`)
   } while (after !== '')
   return { items, sizes }
 }

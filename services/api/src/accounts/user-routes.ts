@@ -2,7 +2,7 @@ import type { Accounts, PrivilegeChange } from '@ticket-line/db'
 import { AppError } from '@ticket-line/shared'
 import type { AccountOverrides } from '../auth/account-overrides.js'
 import { audit } from '../http/audit.js'
-import { cutPage } from '../http/paging.js'
+import { cutPage, linkHeader, nextLink } from '../http/paging.js'
 import { defineRoute, type Route } from '../http/route.js'
 import {
   disabledAnswer,
@@ -38,7 +38,9 @@ function usersRoute({ accounts }: UserDeps): Route {
       summary: 'List accounts, in order of user id',
       problems: ['unavailable'],
     },
-    responses: { 200: { description: 'A page of accounts.', schema: usersPageSchema } },
+    responses: {
+      200: { description: 'A page of accounts.', schema: usersPageSchema, headers: linkHeader },
+    },
     async handler(c, { query: { q, limit, after } }, reply) {
       const rows = await accounts.list({ prefix: q, after, limit: limit + 1 })
       const { page, next } = cutPage('users', rows, limit, (account) => account.userId)
@@ -46,7 +48,7 @@ function usersRoute({ accounts }: UserDeps): Route {
         ...account,
         createdAt: createdAt.toISOString(),
       }))
-      return reply(c, 200, { users, next })
+      return reply(c, 200, { users, next }, nextLink(c, next))
     },
   })
 }

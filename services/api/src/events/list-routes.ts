@@ -4,7 +4,7 @@ import { z } from 'zod'
 import { prefers } from '../http/accept.js'
 import { type CsvValue, csvLine } from '../http/csv.js'
 import type { AppEnv } from '../http/env.js'
-import { cutPage, pageQuery } from '../http/paging.js'
+import { cutPage, linkHeader, nextLink, pageQuery } from '../http/paging.js'
 import { eventNotFound } from '../http/problem.js'
 import { defineRoute, type Route, type RouteDocs } from '../http/route.js'
 import { eventIdParams, userIdSchema } from '../http/schemas.js'
@@ -104,7 +104,7 @@ function bookingsRoute(deps: ListDeps): Route {
           expiresAt: expiresAt.toISOString(),
           offered,
         }))
-        return reply(c, 200, { bookings: shown, next }, vary)
+        return reply(c, 200, { bookings: shown, next }, { ...vary, ...nextLink(c, next) })
       }
       if (isCsv) return sendCsv(c, bookings, eventId, query.userId, deps)
       const { page, next } = await readPage(bookings, eventId, query, deps)
@@ -114,7 +114,7 @@ function bookingsRoute(deps: ListDeps): Route {
         bookedAt: bookedAt.toISOString(),
         promoted,
       }))
-      return reply(c, 200, { bookings: shown, next }, vary)
+      return reply(c, 200, { bookings: shown, next }, { ...vary, ...nextLink(c, next) })
     },
   })
 }
@@ -136,7 +136,7 @@ function waitingListRoute(deps: ListDeps): Route {
         position,
         since: since.toISOString(),
       }))
-      return reply(c, 200, { waiting: shown, next }, { vary: 'Accept' })
+      return reply(c, 200, { waiting: shown, next }, { vary: 'Accept', ...nextLink(c, next) })
     },
   })
 }
@@ -173,6 +173,7 @@ function listResponse({ columns }: { columns: readonly string[] }) {
   return {
     description: 'A page of the list, or all of it as CSV.',
     otherMediaTypes: { 'text/csv': `${columns.join(',')}\r\n` },
+    headers: linkHeader,
   }
 }
 

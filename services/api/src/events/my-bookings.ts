@@ -6,6 +6,8 @@ import {
   cutPage,
   decodeTextCursor,
   limitParameter,
+  linkHeader,
+  nextLink,
   nextSchema,
   wordsParameter,
 } from '../http/paging.js'
@@ -62,7 +64,13 @@ export function myBookingsRoute({ events }: { events: Pick<EventReads, 'userBook
       description: `What has ended is listed for ${ENDED_SHOWN_DAYS} days.`,
       problems: ['unavailable'],
     },
-    responses: { 200: { description: 'A page of my bookings.', schema: myBookingsSchema } },
+    responses: {
+      200: {
+        description: 'A page of my bookings.',
+        schema: myBookingsSchema,
+        headers: linkHeader,
+      },
+    },
     async handler(c, { query: { standing, limit, after } }, reply) {
       const { userId } = principalOf(c)
       const filter = { standings: standing, after, limit: limit + 1 }
@@ -80,7 +88,7 @@ export function myBookingsRoute({ events }: { events: Pick<EventReads, 'userBook
         since: isoOf(booking.sinceMs),
         ended: booking.ended,
       }))
-      return reply(c, 200, { bookings, next })
+      return reply(c, 200, { bookings, next }, nextLink(c, next))
     },
   })
 }

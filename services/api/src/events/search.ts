@@ -7,7 +7,9 @@ import {
   cutPage,
   decodeTextCursor,
   limitParameter,
+  linkHeader,
   NO_CURSOR,
+  nextLink,
   wordsParameter,
 } from '../http/paging.js'
 import { isStaff } from '../http/principal.js'
@@ -65,7 +67,9 @@ export function searchRoute({ events }: { events: Pick<EventReads, 'page'> }): R
       summary: 'List events, in order of id or of their start',
       problems: ['unauthorized', 'unavailable'],
     },
-    responses: { 200: { description: 'A page of events.', schema: eventsPageSchema } },
+    responses: {
+      200: { description: 'A page of events.', schema: eventsPageSchema, headers: linkHeader },
+    },
     async handler(c, { query }, reply) {
       const { state, q, startsAfter, mine, order, limit, after } = query
       const principal = c.get('principal')
@@ -95,7 +99,7 @@ export function searchRoute({ events }: { events: Pick<EventReads, 'page'> }): R
         availableTickets: event.availableTickets,
         waitingListCount: event.waitingListCount,
       }))
-      return reply(c, 200, { events: shown, next })
+      return reply(c, 200, { events: shown, next }, nextLink(c, next))
     },
   })
 }

@@ -1,4 +1,6 @@
+import type { Context } from 'hono'
 import { z } from 'zod'
+import type { AppEnv } from './env.js'
 
 /**
  * Encodes the `next` of a list: the kind of list and the last key of the page. The kind lets one
@@ -45,6 +47,28 @@ export function cutPage<Row>(
     page,
     next: rows.length > limit && last !== undefined ? encodeCursor(list, keyOf(last)) : null,
   }
+}
+
+/**
+ * The `Link` header that leads to the next page (RFC 8288), for the headers of a response. It has
+ * the query parameters of the request, so a client that follows it needs to know none of them.
+ *
+ * @param next `after` of the next page; null if this page is the last one
+ * @param more further query parameters
+ */
+export function nextLink(
+  c: Context<AppEnv>,
+  next: string | number | null,
+  more: Record<string, string> = {},
+): { link?: string } {
+  if (next === null) return {}
+  const query = new URLSearchParams({ ...c.req.query(), after: String(next), ...more })
+  return { link: `<${c.req.path}?${query}>; rel="next"` }
+}
+
+/** `Link` in the documented headers of a page. */
+export const linkHeader = {
+  Link: 'The next page, as `<…>; rel="next"`. Absent on the last page.',
 }
 
 /** What is wrong with an `after` that no page of the list gave. */

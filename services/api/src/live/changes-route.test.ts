@@ -107,7 +107,7 @@ describe('GET /events/:eventId/changes', () => {
     expect(answer.headers.get('content-type')).toBe('application/x-ndjson')
     expect(answer.headers.get('preference-applied')).toBeNull()
     expect(answer.headers.get('link')).toBe(
-      '</events/1/changes?after=14&epoch=one&type=waitlist.left%2Cevent.created>; rel="next"',
+      '</events/1/changes?type=event.created%2Cwaitlist.left&after=14&epoch=one>; rel="next"',
     )
     const lines = (await answer.text()).split('\n')
     expect(lines.pop()).toBe('')

@@ -3,7 +3,6 @@ import {
   type LoggedChange,
   type ShownSettings,
   shownChangeOf,
-  systemClock,
 } from '@ticket-line/shared'
 import type { Context } from 'hono'
 import { z } from 'zod'
@@ -13,7 +12,7 @@ import { eventSchema } from '../events/event-body.js'
 import { type ExportDeps, sendExport } from '../events/send-export.js'
 import { prefers } from '../http/accept.js'
 import type { AppEnv } from '../http/env.js'
-import { limitParameter, wordsParameter } from '../http/paging.js'
+import { limitParameter, nextLink, wordsParameter } from '../http/paging.js'
 import { parsePrefer, preferenceApplied } from '../http/prefer.js'
 import { defineRoute, principalOf, type Route, requireRole } from '../http/route.js'
 import {
@@ -30,7 +29,7 @@ export interface ChangesDeps extends ExportDeps {
   changes: ChangeFeed
   requests: ConcurrencyLimit
   longPolls: ConcurrencyLimit
-  overrides: Pick<AccountOverrides, 'apply' | 'onChange'>
+  overrides: Pick<AccountOverrides, 'apply'>
 }
 
 const NDJSON = 'application/x-ndjson'
@@ -110,9 +109,9 @@ export const changeSchema = z
           .optional()
           .meta({ description: 'Of `booking.canceled`: what was canceled.' }),
         reason: z.string().optional(),
-        settings: settingsSchema.optional().meta({
-          description: 'Of `event.created`: all settings. Of `event.updated`: those that changed.',
-        }),
+        settings: settingsSchema
+          .optional()
+          .meta({ description: 'Of `event.created` all settings, of `event.updated` new ones.' }),
       })
       .optional(),
   })
@@ -127,8 +126,7 @@ const changesPageSchema = z
       example: 1025,
     }),
     epoch: z.string().meta({
-      description:
-        'Changes when the database is restored. Numbers of changes have a meaning in one epoch only.',
+      description: 'Differs after a restore of the database. Numbers count in one epoch only.',
       example: '6f1c6a3e-6b0e-4f0e-9d0e-0f3a8f7b2f5d',
     }),
   })
@@ -137,7 +135,6 @@ const changesPageSchema = z
 /** `GET /events/:eventId/changes`. */
 export function changesRoute(deps: ChangesDeps): Route {
   const { changes: feed } = deps
-  const wait = createWait(deps)
   return defineRoute({
     method: 'GET',
     path: '/events/:eventId/changes',
@@ -152,11 +149,11 @@ export function changesRoute(deps: ChangesDeps): Route {
       tag: 'Lists',
       summary: 'Follow the changes of an event, in order of decision',
       description:
-        'Pass `next` and `epoch` of each page to the next call. With `type`, a page may be empty although there are further changes. If `next` equals `after`, there are no more. Changes are kept for 90 days by default. After `changes_pruned` and `epoch_changed`, read the lists of the event again. `Accept: application/x-ndjson` streams all changes after `after`, one a line, and ignores `limit`; its `Link` leads to the changes that follow. Each user can download one list at a time.',
+        'Pass `next` and `epoch` of each page to the next call. A page may be empty although there are further changes, if `type` passes over many others: there are no more if `next` equals `after`. Changes are kept for 90 days by default. After `changes_pruned` and `epoch_changed`, read the lists of the event again. `Accept: application/x-ndjson` streams all changes after `after`, one a line, and ignores `limit`; its `Link` leads to the changes that follow. Each user can download one list at a time.',
       requestHeaders: {
         Accept: '`application/json` or `application/x-ndjson`',
         Prefer:
-          '`wait=N` waits up to N seconds for a change if there is none, at most 30. If none comes in that time, the page is empty. The wait also ends when the token expires.',
+          '`wait=N` waits up to N seconds for a change if there is none, at most 30. The page is empty if the time is over.',
       },
       problems: ['event_not_found', 'epoch_changed', 'changes_pruned', 'busy', 'unavailable'],
     },
@@ -167,7 +164,7 @@ export function changesRoute(deps: ChangesDeps): Route {
         otherMediaTypes: { [NDJSON]: `${JSON.stringify(EXAMPLE)}\n` },
         headers: {
           'Preference-Applied': 'The preferences that were applied.',
-          Link: 'Of a stream: the call that continues after it.',
+          Link: 'What follows this page or this stream, as `<…>; rel="next"`. Absent if there is nothing yet.',
         },
       },
     },
@@ -177,7 +174,7 @@ export function changesRoute(deps: ChangesDeps): Route {
       if (prefers(NDJSON, c.req.header('accept'))) return sendNdjson(c, request, deps)
       const { waitSeconds } = parsePrefer(c.req.header('prefer'))
       const page = waitSeconds
-        ? await wait(c, { ...request, limit }, waitSeconds * 1000)
+        ? await wait(c, { ...request, limit }, waitSeconds * 1000, deps)
         : await feed.read({ ...request, limit })
       const applied = preferenceApplied({ waitSeconds })
       const body = {
@@ -187,53 +184,26 @@ export function changesRoute(deps: ChangesDeps): Route {
       }
       return reply(c, 200, body, {
         vary: 'Accept',
+        // There is always a next page, but a client that follows it should get to an end.
+        ...nextLink(c, page.next === after ? null : page.next, { epoch: page.epoch }),
         ...(applied !== undefined && { 'preference-applied': applied }),
       })
     },
   })
 }
 
-/** A long poll ends when its token expires, and when the account of its caller changes. */
-function createWait({ overrides, ...deps }: ChangesDeps) {
-  /** What ends the long polls of each user. */
-  let pollsOfUsers: Map<string, Set<AbortController>> | undefined
-
-  /** Ends the long polls of a user when their account changes. */
-  function createPolls(): Map<string, Set<AbortController>> {
-    const polls = new Map<string, Set<AbortController>>()
-    overrides.onChange((userId) => {
-      for (const poll of polls.get(userId) ?? []) poll.abort()
-    })
-    return polls
-  }
-
-  return async function wait(
-    c: Context<AppEnv>,
-    request: ChangeRequest,
-    waitMs: number,
-  ): Promise<ChangesRead> {
-    const { userId, expiresAtMs = Number.POSITIVE_INFINITY } = principalOf(c)
-    const msLeft = (): number => Math.max(0, expiresAtMs - systemClock.wallMs())
-    const ended = new AbortController()
-    const signal = AbortSignal.any([c.req.raw.signal, ended.signal])
-    // The OpenAPI document lists the routes without `overrides`, so the first poll does this.
-    pollsOfUsers ??= createPolls()
-    const polls = pollsOfUsers
-    const own = polls.get(userId) ?? new Set()
-    polls.set(userId, own.add(ended))
-    let page: ChangesRead
-    try {
-      page = await asLongPoll(deps, () =>
-        deps.changes.wait(request, Math.min(waitMs, msLeft()), signal),
-      )
-    } finally {
-      if (own.delete(ended) && own.size === 0) polls.delete(userId)
-    }
-    const principal = msLeft() > 0 ? await overrides.apply(principalOf(c)) : undefined
-    if (principal === undefined) throw tokenRefused()
-    requireRole(principal, 'staff')
-    return page
-  }
+async function wait(
+  c: Context<AppEnv>,
+  request: ChangeRequest,
+  waitMs: number,
+  deps: ChangesDeps,
+): Promise<ChangesRead> {
+  const page = await asLongPoll(deps, () => deps.changes.wait(request, waitMs, c.req.raw.signal))
+  // The account may have been disabled or lost its role during the wait.
+  const principal = await deps.overrides.apply(principalOf(c))
+  if (principal === undefined) throw tokenRefused()
+  requireRole(principal, 'staff')
+  return page
 }
 
 async function sendNdjson(
@@ -241,8 +211,7 @@ async function sendNdjson(
   request: Parameters<ChangeFeed['export']>[0],
   deps: ChangesDeps,
 ): Promise<Response> {
-  const { eventId, types } = request
-  // HEAD begins no export, but is refused when GET would be.
+  // An export is not begun for HEAD, but is refused as for GET.
   if (c.req.method === 'HEAD') await deps.changes.read({ ...request, limit: 1 })
   return sendExport(
     c,
@@ -253,10 +222,7 @@ async function sendNdjson(
       lineOf: (change: LoggedChange) => `${JSON.stringify(shownChangeOf(change))}\n`,
       async begin() {
         const { lastChange, epoch, first, rest } = await deps.changes.export(request)
-        const next = new URLSearchParams({ after: String(lastChange), epoch })
-        if (types !== undefined) next.set('type', types.join(','))
-        const link = `</events/${eventId}/changes?${next}>; rel="next"`
-        return { first, rest, headers: { link } }
+        return { first, rest, headers: nextLink(c, lastChange, { epoch }) }
       },
     },
     deps,

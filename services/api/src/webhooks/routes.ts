@@ -12,7 +12,7 @@ import type { Context } from 'hono'
 import { audit } from '../http/audit.js'
 import type { AppEnv } from '../http/env.js'
 import { invalidRequest, notValid } from '../http/input.js'
-import { cutPage } from '../http/paging.js'
+import { cutPage, linkHeader, nextLink } from '../http/paging.js'
 import { CHANGES_PRUNED, eventNotFound } from '../http/problem.js'
 import { retryAfter } from '../http/reply.js'
 import { defineRoute, principalOf, type Route } from '../http/route.js'
@@ -367,7 +367,9 @@ function deliveriesRoute(deps: WebhookDeps): Route {
       description: 'Each webhook keeps its last 1,000 attempts, for 30 days.',
       problems: ['webhook_not_found', 'unavailable'],
     },
-    responses: { 200: { description: 'A page of attempts.', schema: deliveriesSchema } },
+    responses: {
+      200: { description: 'A page of attempts.', schema: deliveriesSchema, headers: linkHeader },
+    },
     async handler(c, { params: { id }, query: { limit, after, state } }, reply) {
       const { webhookId } = await ownWebhook(deps, c, id)
       const rows = await deps.webhooks.deliveries(webhookId, {
@@ -376,7 +378,7 @@ function deliveriesRoute(deps: WebhookDeps): Route {
         limit: limit + 1,
       })
       const { page, next } = cutPage('deliveries', rows, limit, ({ attemptId }) => attemptId)
-      return reply(c, 200, { deliveries: page.map(deliveryBodyOf), next })
+      return reply(c, 200, { deliveries: page.map(deliveryBodyOf), next }, nextLink(c, next))
     },
   })
 }
