@@ -62,6 +62,7 @@ export function expectations({ booked, open, firstFree }: Scene): Record<string,
       send: () => ({ body: { disabled: false } }),
     },
     'GET /.well-known/jwks.json': open200,
+    'GET /.well-known/security.txt': open200,
     'POST /book': { statuses: signedIn(200, 403), send: claim(open) },
     'POST /cancel': { statuses: signedIn(200, 403), send: claim(booked) },
     // All of them have a booking already.

@@ -33,6 +33,7 @@ import { type StreamDeps, streamRoutes } from './live/routes.js'
 import { docsRoutes } from './openapi/routes.js'
 import type { Metrics } from './operations/metrics.js'
 import { operationRoutes } from './operations/routes.js'
+import { securityTxtRoute } from './operations/security-txt.js'
 import { type WebhookDeps, webhookRoutes } from './webhooks/routes.js'
 
 /** What the routes and middleware need. */
@@ -73,6 +74,8 @@ export interface AppDeps extends WebhookDeps {
   exports: ExportLimit
   /** Absent without local accounts. */
   accounts?: (AccountDeps & UserDeps) | undefined
+  /** URIs for `/.well-known/security.txt`; none by default. */
+  securityContacts: readonly string[]
   /** Absent if the installation has no EdDSA keys of its own. */
   publicKeys?: Pick<Keyring, 'own'> | undefined
   dashboard?: Dashboard | undefined
@@ -96,6 +99,7 @@ export function createRoutes(deps: AppDeps): Route[] {
     changesRoute(deps),
     ...streamRoutes(deps),
     ...operationRoutes(deps),
+    securityTxtRoute(deps.securityContacts),
     ...(dashboard?.routes ?? []),
   ]
   return [...routes, ...docsRoutes(routes)]
@@ -112,6 +116,7 @@ export function documentedRoutes(): Route[] {
     accounts: unused,
     publicKeys: unused,
     webhookRules: { allowHttp: false, allowedHosts: new Set() },
+    securityContacts: [],
   })
 }
 

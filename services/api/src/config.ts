@@ -21,6 +21,7 @@ import type { CookieSecurityOptions } from './http/browser.js'
 import { parseNetworks, type TrustedProxies } from './http/client-address.js'
 import { type AllowedOrigins, readAllowedOrigins } from './http/cors.js'
 import { type LimitsConfig, readLimitsConfig } from './limits/config.js'
+import { readSecurityContacts } from './operations/security-txt.js'
 
 /** The settings of an API process. `docs/configuration.md` lists the variables. */
 export interface ApiConfig extends Basics {
@@ -35,6 +36,8 @@ export interface ApiConfig extends Basics {
   cookies: CookieSecurityOptions
   /** `METRICS_TOKEN`: the token that `/metrics` requires. */
   metricsToken: string | undefined
+  /** `SECURITY_CONTACT`: where to report vulnerabilities. */
+  securityContacts: string[]
   line: LineConfig
   postgres: PostgresConfig
   limits: LimitsConfig
@@ -154,6 +157,7 @@ export function readConfig(environment: Env): ApiConfig {
       trustProxy: trustedProxies.hops > 0 || trustedProxies.networks !== undefined,
     },
     metricsToken: readMetricsToken(env),
+    securityContacts: readSecurityContacts(env),
     line: readLine(env),
     postgres: readPostgres(env),
     limits: readLimitsConfig(env),

@@ -109,6 +109,7 @@ export async function wireApp({
     metricsToken: config.metricsToken,
     trustedProxies: config.trustedProxies,
     cors,
+    securityContacts: config.securityContacts,
     requests,
     longPolls,
     guards,

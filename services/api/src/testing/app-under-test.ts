@@ -204,6 +204,7 @@ export function appUnderTest(changes: Partial<AppDeps> = {}) {
     ...fakeWebhooks(),
     streams: { open: async () => undefined },
     streamLimit: { enter: async () => () => undefined },
+    securityContacts: [],
     initializeOpen: false,
     resultWaitMs: 10_000,
     readTimeoutMs: 200,
