@@ -95,6 +95,8 @@ export function createTicketLine(options: TicketLineOptions) {
   const api = createApi<paths, Media>({
     baseUrl,
     fetch: createTransport({ token, fetch, giveUpAfterMs }),
+    // The API separates the values of a list by commas.
+    querySerializer: { array: { style: 'form', explode: false } },
   })
 
   /** Sends a command and waits for its decision. */
@@ -264,7 +266,7 @@ export function createTicketLine(options: TicketLineOptions) {
       eventId: number,
       { after = 0, epoch, types, signal }: ChangesOptions = {},
     ): AsyncGenerator<ChangesPage, void, undefined> {
-      const fixed = { limit: String(CHANGES_PER_PAGE), ...(types && { type: types.join(',') }) }
+      const fixed = { limit: CHANGES_PER_PAGE, ...(types && { type: [...types] }) }
       const position = { after, ...(epoch !== undefined && { epoch }) }
       for (;;) {
         const nextMs = Date.now() + POLL_INTERVAL_MS
@@ -272,7 +274,7 @@ export function createTicketLine(options: TicketLineOptions) {
           api.GET('/events/{eventId}/changes', {
             params: {
               ...pathOf(eventId),
-              query: { ...fixed, ...position, after: String(position.after) },
+              query: { ...fixed, ...position },
             },
             headers: { Prefer: `wait=${CHANGES_WAIT_S}` },
             signal: signal ?? null,
@@ -316,7 +318,7 @@ export async function* pagesOf<Page extends { next: string | null }>(
   }
 }
 
-const pathOf = (eventId: number) => ({ path: { eventId: String(eventId) } })
+const pathOf = (eventId: number) => ({ path: { eventId } })
 
 function keyOf({ idempotencyKey = randomKey() }: SendOptions): { 'Idempotency-Key': string } {
   return { 'Idempotency-Key': idempotencyKey }

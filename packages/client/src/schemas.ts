@@ -13,4 +13,6 @@ export type SaleState = Schemas['SaleState']
 export type Change = Schemas['Change']
 export type ChangesPage = Schemas['ChangesPage']
 export type ChangeType = Schemas['ChangeType']
-export type Decision = Schemas['Decision']
+/** The result of a command with `Prefer: return=representation`. */
+export type Decision = Schemas['CommandResult'] &
+  Required<Pick<Schemas['CommandResult'], 'outcome' | 'jobId' | 'eventId' | 'userId' | 'decidedAt'>>

@@ -77,13 +77,13 @@ function registerRoute({ signIn }: AccountDeps): Route {
 const prefer = {
   Prefer: '`return=representation` also returns the refresh token in the body (RFC 7240).',
 }
-const grantHeaders = {
-  'Set-Cookie': 'The refresh token: `HttpOnly`, `SameSite=Strict`, `Path=/token`.',
-  'Preference-Applied': 'The preference that was applied.',
-}
 const granted = {
-  200: { description: 'The tokens.', schema: tokenSchema, headers: grantHeaders },
-}
+  200: {
+    description: 'The tokens.',
+    schema: tokenSchema,
+    headers: ['Set-Cookie', 'Preference-Applied'],
+  },
+} as const
 
 function loginRoute(deps: AccountDeps): Route {
   return defineRoute({

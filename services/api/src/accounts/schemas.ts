@@ -34,12 +34,18 @@ const newUserIdSchema = userIdSchema
 /** Body of `POST /register`. */
 export const registrationSchema = z
   .strictObject({ userId: newUserIdSchema, password: passwordSchema })
-  .meta({ id: 'Registration' })
+  .meta({
+    id: 'Registration',
+    example: { userId: 'ada', password: 'tall ferns by the river' },
+  })
 
 /** Body of `POST /login`. It accepts all ids that earlier releases let users register. */
 export const credentialsSchema = z
   .strictObject({ userId: userIdSchema, password: passwordSchema })
-  .meta({ id: 'Credentials' })
+  .meta({
+    id: 'Credentials',
+    example: { userId: 'ada', password: 'tall ferns by the river' },
+  })
 
 /** Body of `PUT /me/password`. */
 export const passwordChangeSchema = z
@@ -50,7 +56,9 @@ export const passwordChangeSchema = z
   })
 
 /** Response of `POST /register`. */
-export const registeredSchema = z.object({ userId: userIdSchema })
+export const registeredSchema = z
+  .strictObject({ userId: userIdSchema })
+  .meta({ id: 'RegisteredUser', example: { userId: 'ada' } })
 
 /** Response of `POST /login` and `POST /token/refresh`. */
 export const tokenSchema = z
@@ -67,12 +75,15 @@ export const tokenSchema = z
         'Only with `Prefer: return=representation`. Otherwise only the cookie contains it.',
     }),
   })
-  .meta({ id: 'Token' })
+  .meta({
+    id: 'Token',
+    example: { token: 'eyJhbGciOiJIUzI1NiJ9.…', tokenType: 'Bearer', expiresIn: 900 },
+  })
 
 /** Body of `POST /token/refresh` and `POST /logout`, for clients that do not keep the cookie. */
 export const refreshSchema = z
   .strictObject({ refreshToken: z.string({ error: 'must be a string' }) })
-  .meta({ id: 'RefreshRequest' })
+  .meta({ id: 'RefreshRequest', example: { refreshToken: 'kP3v….9xQm…' } })
 
 const roleSchema = z.enum(ROLES, { error: 'must be user, organizer or admin' }).meta({ id: 'Role' })
 
@@ -80,13 +91,17 @@ const roleSchema = z.enum(ROLES, { error: 'must be user, organizer or admin' }).
 export const userParams = z.object({ userId: userIdSchema })
 export const roleBody = z
   .strictObject({ role: roleSchema })
-  .meta({ example: { role: 'organizer' } })
-export const roleAnswer = z.object({ userId: userIdSchema, role: roleSchema })
+  .meta({ id: 'RoleChange', example: { role: 'organizer' } })
+export const roleAnswer = z
+  .strictObject({ userId: userIdSchema, role: roleSchema })
+  .meta({ id: 'UserRole', example: { userId: 'ada', role: 'organizer' } })
 const disabledSchema = z.boolean({ error: 'must be true or false' })
 export const disabledBody = z
   .strictObject({ disabled: disabledSchema })
-  .meta({ example: { disabled: false } })
-export const disabledAnswer = z.object({ userId: userIdSchema, disabled: disabledSchema })
+  .meta({ id: 'DisabledChange', example: { disabled: false } })
+export const disabledAnswer = z
+  .strictObject({ userId: userIdSchema, disabled: disabledSchema })
+  .meta({ id: 'UserDisabled', example: { userId: 'ada', disabled: false } })
 
 /** Query of `GET /users`. */
 export const usersQuery = pageQuery('users').extend({
@@ -107,13 +122,23 @@ export const usersQuery = pageQuery('users').extend({
 export const usersPageSchema = z
   .strictObject({
     users: z.array(
-      z.strictObject({
-        userId: userIdSchema,
-        role: roleSchema,
-        disabled: z.boolean(),
-        createdAt: timeSchema,
-      }),
+      z
+        .strictObject({
+          userId: userIdSchema,
+          role: roleSchema,
+          disabled: z.boolean(),
+          createdAt: timeSchema,
+        })
+        .meta({ id: 'User' }),
     ),
     next: nextSchema,
   })
-  .meta({ id: 'UsersPage' })
+  .meta({
+    id: 'UsersPage',
+    example: {
+      users: [
+        { userId: 'ada', role: 'user', disabled: false, createdAt: '2030-01-15T09:30:00.000Z' },
+      ],
+      next: null,
+    },
+  })

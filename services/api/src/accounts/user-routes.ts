@@ -2,7 +2,7 @@ import type { Accounts, PrivilegeChange } from '@ticket-line/db'
 import { AppError } from '@ticket-line/shared'
 import type { AccountOverrides } from '../auth/account-overrides.js'
 import { audit } from '../http/audit.js'
-import { cutPage, linkHeader, nextLink } from '../http/paging.js'
+import { cutPage, nextLink } from '../http/paging.js'
 import { defineRoute, type Route } from '../http/route.js'
 import {
   disabledAnswer,
@@ -39,7 +39,7 @@ function usersRoute({ accounts }: UserDeps): Route {
       problems: ['unavailable'],
     },
     responses: {
-      200: { description: 'A page of accounts.', schema: usersPageSchema, headers: linkHeader },
+      200: { description: 'A page of accounts.', schema: usersPageSchema, headers: ['Link'] },
     },
     async handler(c, { query: { q, limit, after } }, reply) {
       const rows = await accounts.list({ prefix: q, after, limit: limit + 1 })

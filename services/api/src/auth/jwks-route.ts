@@ -2,6 +2,26 @@ import { z } from 'zod'
 import { defineRoute, type Route } from '../http/route.js'
 import type { Keyring } from './keyring.js'
 
+const keySetSchema = z
+  .object({
+    keys: z.array(z.looseObject({ kty: z.string().optional() }).meta({ id: 'PublicKey' })),
+  })
+  .meta({
+    id: 'PublicKeys',
+    example: {
+      keys: [
+        {
+          kty: 'OKP',
+          crv: 'Ed25519',
+          x: '11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo',
+          kid: 'kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k',
+          alg: 'EdDSA',
+          use: 'sig',
+        },
+      ],
+    },
+  })
+
 /** `GET /.well-known/jwks.json`, for installations with EdDSA keys of their own. */
 export function jwksRoute(keyring: Pick<Keyring, 'own'>): Route {
   return defineRoute({
@@ -20,8 +40,8 @@ export function jwksRoute(keyring: Pick<Keyring, 'own'>): Route {
     responses: {
       200: {
         description: 'The public keys. There are two of them during a rotation.',
-        schema: z.object({ keys: z.array(z.looseObject({ kty: z.string().optional() })) }),
-        headers: { 'Cache-Control': 'How long the keys may be cached.' },
+        schema: keySetSchema,
+        headers: ['Cache-Control'],
       },
     },
     handler(c, _input, reply) {

@@ -61,7 +61,7 @@ export function jobRoute(deps: JobDeps): Route {
       operationId: 'getJob',
       tag: 'Booking',
       summary: 'Get the state and result of a command',
-      description: `Only the user of the command and staff may read a job. Jobs are kept for at least ${MIN_RETENTION_HOURS} hours.`,
+      description: `Only the user of the command and staff may read a job. Jobs are kept for at least ${MIN_RETENTION_HOURS} hours. Until the job is done, \`Retry-After\` says when to poll again: after about \`etaSeconds\`, at most 30.`,
       requestHeaders: {
         Prefer:
           '`wait=N` waits up to N seconds for the decision, at most 30. `return=representation` adds details to `body` once the job is done.',
@@ -72,11 +72,7 @@ export function jobRoute(deps: JobDeps): Route {
       200: {
         description: 'The current state of the job.',
         schema: jobSchema,
-        headers: {
-          'Retry-After':
-            'Seconds to wait before the next poll: about `etaSeconds`, at most 30. Absent once the job is done.',
-          'Preference-Applied': 'The preferences that were applied.',
-        },
+        headers: ['Retry-After', 'Preference-Applied'],
       },
     },
     async handler(c, { params: { jobId } }, reply) {

@@ -10,7 +10,7 @@ import {
   type ProblemExtras,
   type PublicRequest,
 } from '@ticket-line/shared'
-import { z } from 'zod'
+import type { z } from 'zod'
 import { eventBodyOf, eventSchema, eventTagOf } from '../events/event-body.js'
 import { KEY_REUSED } from '../http/idempotency-key.js'
 import { type Preferences, preferenceApplied } from '../http/prefer.js'
@@ -22,31 +22,36 @@ import {
 } from '../http/problem.js'
 import { type PlainResponse, retryAfter } from '../http/reply.js'
 import type { AnswerOf } from '../http/route.js'
-import { messageSchema } from '../http/schemas.js'
-import { acceptedSchema, decisionSchema, shownRequestOf } from './schemas.js'
+import {
+  acceptedSchema,
+  commandResultSchema,
+  type decisionSchema,
+  resultExamples,
+  shownRequestOf,
+} from './schemas.js'
 
-const DECIDED_HEADERS = {
-  Location: 'The job of this request.',
-  'Preference-Applied': 'The preferences that were applied.',
-  'Idempotency-Replayed': '`true` if this repeats the response to an earlier request.',
-}
+/** The headers of a decided command, also if it was refused. */
+export const DECIDED_HEADERS = ['Location', 'Preference-Applied', 'Idempotency-Replayed'] as const
 
 const ACCEPTED = {
-  description: 'The request is stored and will be decided. Get its result from the job.',
+  description:
+    'The request is stored and will be decided. Get its result from the job, the first time after `Retry-After`: about as long as the decision takes, at most 30 seconds.',
   schema: acceptedSchema,
-  headers: {
-    Location: 'The job of this request.',
-    'Retry-After':
-      'Seconds to wait before the first poll: about as long as the decision takes, at most 30.',
-  },
-}
+  headers: ['Location', 'Retry-After', 'Preference-Applied'],
+} as const
 
-/** The documented responses of a command other than PATCH. */
-export function commandResponses(decided: string) {
+/**
+ * The documented responses of a command other than PATCH.
+ *
+ * @param kinds its outcomes that are successes, the usual one first
+ */
+export function commandResponses(kinds: [keyof typeof SUCCESS, ...(keyof typeof SUCCESS)[]]) {
+  const messages = kinds.map((kind) => SUCCESS[kind])
   return {
     200: {
-      description: decided,
-      schema: z.union([messageSchema, decisionSchema]),
+      description: messages.map((message) => `\`${message}\``).join(', '),
+      schema: commandResultSchema,
+      examples: resultExamples(messages, kinds[0]),
       headers: DECIDED_HEADERS,
     },
     202: ACCEPTED,
@@ -58,10 +63,10 @@ export const changeResponses = {
   200: {
     description: 'The event as decided.',
     schema: eventSchema,
-    headers: { ...DECIDED_HEADERS, ETag: 'Identifies this state of the event.' },
+    headers: [...DECIDED_HEADERS, 'ETag'],
   },
   202: ACCEPTED,
-}
+} as const
 
 type CommandAnswer =
   | AnswerOf<ReturnType<typeof commandResponses>>

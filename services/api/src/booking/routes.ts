@@ -26,7 +26,7 @@ function bookRoute(deps: CommandDeps): Route {
       requestHeaders: COMMAND_HEADERS,
       problems: COMMAND_PROBLEMS.book,
     },
-    responses: commandResponses('`Ticket booked`, `Ticket held` or `Added to waiting list`'),
+    responses: commandResponses(['booked', 'held', 'waiting']),
     handler: (c, { body: { eventId, userId = principalOf(c).userId } }) =>
       runCommand(c, { type: 'book', eventId, userId }, deps),
   })
@@ -49,9 +49,7 @@ function cancelRoute(deps: CommandDeps): Route {
       requestHeaders: COMMAND_HEADERS,
       problems: COMMAND_PROBLEMS.cancel,
     },
-    responses: commandResponses(
-      '`Booking canceled`, `Ticket released` or `Removed from waiting list`',
-    ),
+    responses: commandResponses(['canceled', 'released', 'withdrawn']),
     handler: (c, { body: { eventId, userId = principalOf(c).userId, bookingId } }) =>
       runCommand(
         c,
@@ -78,7 +76,7 @@ function confirmRoute(deps: CommandDeps): Route {
       requestHeaders: COMMAND_HEADERS,
       problems: COMMAND_PROBLEMS.confirm,
     },
-    responses: commandResponses('`Booking confirmed`'),
+    responses: commandResponses(['confirmed']),
     handler: (c, { body: { eventId, userId = principalOf(c).userId, bookingId } }) =>
       runCommand(
         c,
@@ -107,7 +105,7 @@ function extendRoute(deps: CommandDeps): Route {
       requestHeaders: COMMAND_HEADERS,
       problems: COMMAND_PROBLEMS.extend,
     },
-    responses: commandResponses('`Hold extended`'),
+    responses: commandResponses(['extended']),
     handler: (c, { body: { eventId, userId = principalOf(c).userId, bookingId, seconds } }) =>
       runCommand(
         c,

@@ -1,4 +1,4 @@
-import type { PublicRequest } from '@ticket-line/shared'
+import type { OutcomeKind, PublicRequest } from '@ticket-line/shared'
 import { COMMAND_TYPES, EXTEND_SECONDS, MAX_REASON_LENGTH } from '@ticket-line/shared'
 import { z } from 'zod'
 import { eventSchema } from '../events/event-body.js'
@@ -7,7 +7,6 @@ import { problemSchema } from '../http/problem.js'
 import {
   countSchema,
   eventIdSchema,
-  messageSchema,
   outcomeKindSchema,
   positionSchema,
   shownEventId,
@@ -86,6 +85,9 @@ export const cancelEventSchema = z
   })
   .meta({ id: 'CancelEventRequest', example: { reason: 'The artist is ill.' } })
 
+/** A `jobId`, for examples. */
+const JOB_EXAMPLE = 'event-1001.0mpb3k2x17c4e90ad52b6.1.0'
+
 /** Response to a command that is stored in Redis and not decided yet. */
 export const acceptedSchema = z
   .strictObject({
@@ -93,7 +95,14 @@ export const acceptedSchema = z
     jobId: z.string(),
     statusUrl: z.string(),
   })
-  .meta({ id: 'Accepted' })
+  .meta({
+    id: 'Accepted',
+    example: {
+      message: 'Request accepted',
+      jobId: JOB_EXAMPLE,
+      statusUrl: `/jobs/${JOB_EXAMPLE}`,
+    },
+  })
 
 /** The members of a request that responses show. */
 const shownRequest = { eventId: shownEventId, userId: shownUserId }
@@ -103,21 +112,45 @@ export function shownRequestOf({ eventId, userId }: PublicRequest) {
 }
 
 /** Response to a command with `Prefer: return=representation`. */
-export const decisionSchema = z
-  .strictObject({
-    message: z.string(),
-    outcome: outcomeKindSchema,
-    jobId: z.string(),
-    ...shownRequest,
-    bookingId: z.string().optional(),
-    position: positionSchema.optional(),
-    expiresAt: timeSchema.optional().meta({ description: 'When the hold ends.' }),
-    promotedUserId: shownUserId
-      .optional()
-      .meta({ description: 'The user who got the ticket that came back. Only staff see it.' }),
-    decidedAt: timeSchema,
+export const decisionSchema = z.strictObject({
+  message: z.string(),
+  outcome: outcomeKindSchema,
+  jobId: z.string(),
+  ...shownRequest,
+  bookingId: z.string().optional(),
+  position: positionSchema.optional(),
+  expiresAt: timeSchema.optional().meta({ description: 'When the hold ends.' }),
+  promotedUserId: shownUserId
+    .optional()
+    .meta({ description: 'The user who got the ticket that came back. Only staff see it.' }),
+  decidedAt: timeSchema,
+})
+
+/**
+ * Response to a command, with or without `Prefer: return=representation`. One schema covers both,
+ * because nothing in the two bodies tells a generated client which of them it has.
+ */
+export const commandResultSchema = decisionSchema
+  .partial({ outcome: true, jobId: true, eventId: true, userId: true, decidedAt: true })
+  .meta({
+    id: 'CommandResult',
+    description: 'All members but `message` need `Prefer: return=representation`.',
   })
-  .meta({ id: 'Decision' })
+
+/** Examples of a {@link commandResultSchema}: the short form of each message, and the long form. */
+export function resultExamples(messages: readonly string[], outcome: OutcomeKind) {
+  const short = messages.map((message) => [message, { message }])
+  const representation: z.output<typeof decisionSchema> = {
+    message: messages[0] ?? '',
+    outcome,
+    jobId: JOB_EXAMPLE,
+    eventId: 1001,
+    userId: 'ada',
+    bookingId: '1001-7',
+    decidedAt: '2030-01-31T18:00:00.000Z',
+  }
+  return { ...Object.fromEntries(short), 'return=representation': representation }
+}
 
 /** Response of `GET /jobs/:jobId`. */
 export const jobSchema = z
@@ -139,8 +172,25 @@ export const jobSchema = z
     status: z.int().nullable().meta({
       description: 'Status of the response to a client that waited; null until the job is done.',
     }),
-    body: z.union([messageSchema, decisionSchema, eventSchema, problemSchema]).nullable().meta({
-      description: 'Body of the response to a client that waited; null until the job is done.',
+    body: z.union([commandResultSchema, eventSchema, problemSchema]).nullable().meta({
+      description:
+        'Body of the response to a client that waited; null until the job is done. If `status` is 400 or more, it is a `Problem`. Otherwise it is an `Event` if `type` is `configure`, and a `CommandResult` if not.',
     }),
   })
-  .meta({ id: 'Job' })
+  .meta({
+    id: 'Job',
+    example: {
+      jobId: JOB_EXAMPLE,
+      eventId: 1001,
+      userId: 'ada',
+      type: 'book',
+      state: 'done',
+      ahead: null,
+      etaSeconds: null,
+      acceptedAt: '2030-01-31T17:59:59.000Z',
+      decidedAt: '2030-01-31T18:00:00.000Z',
+      outcome: 'booked',
+      status: 200,
+      body: { message: 'Ticket booked' },
+    },
+  })

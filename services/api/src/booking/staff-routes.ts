@@ -77,7 +77,7 @@ function cancelEventRoute(deps: CommandDeps): Route {
       requestHeaders: COMMAND_HEADERS,
       problems: COMMAND_PROBLEMS.cancel_event,
     },
-    responses: commandResponses('`Event canceled`'),
+    responses: commandResponses(['event_ended']),
     handler: (c, { params: { eventId }, body: { reason } }) =>
       runCommand(
         c,
@@ -108,7 +108,7 @@ function grantRoute(deps: CommandDeps): Route {
       requestHeaders: COMMAND_HEADERS,
       problems: COMMAND_PROBLEMS.grant,
     },
-    responses: commandResponses('`Ticket booked` or `Booking confirmed`'),
+    responses: commandResponses(['booked', 'confirmed']),
     handler: (c, { params: { eventId }, body: { userId, raiseCapacity } }) =>
       runCommand(
         c,

@@ -46,7 +46,35 @@ export const eventSchema = z
     promotion: z.enum(['on', 'off']),
     serverTime: timeSchema,
   })
-  .meta({ id: 'Event' })
+  .meta({
+    id: 'Event',
+    example: {
+      eventId: 1001,
+      name: 'Concert',
+      startsAt: '2030-02-28T19:00:00.000Z',
+      endsAt: null,
+      timezone: 'Europe/Berlin',
+      venue: 'City Hall',
+      url: null,
+      listed: true,
+      state: 'open',
+      opensAt: '2030-01-31T18:00:00.000Z',
+      closesAt: null,
+      totalTickets: 500,
+      availableTickets: 42,
+      heldTickets: 3,
+      withheldTickets: 0,
+      waitingListCount: 0,
+      holdSeconds: 600,
+      offerSeconds: null,
+      maxHoldSeconds: null,
+      confirmation: 'holder',
+      maxWaiting: null,
+      sales: 'open',
+      promotion: 'on',
+      serverTime: '2030-01-31T18:05:00.000Z',
+    },
+  })
 
 export type EventBody = z.output<typeof eventSchema>
 

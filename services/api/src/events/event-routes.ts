@@ -40,8 +40,6 @@ const ID_TAKEN = 'There is already an event with this id.'
 export const EVENT_IN_USE =
   'This event has or had bookings, so it cannot be deleted. Cancel it instead.'
 
-const ETAG = 'Identifies the event as this response shows it.'
-
 function createRoute({ events }: EventDeps): Route {
   return defineRoute({
     method: 'POST',
@@ -65,11 +63,7 @@ function createRoute({ events }: EventDeps): Route {
       201: {
         description: 'The event was created.',
         schema: eventSchema,
-        headers: {
-          Location: 'The event.',
-          ETag: ETAG,
-          'Idempotency-Replayed': '`true` if this repeats the response to an earlier request.',
-        },
+        headers: ['Location', 'ETag', 'Idempotency-Replayed'],
       },
     },
     async handler(c, { body }, reply) {
@@ -139,9 +133,9 @@ function showRoute({ events }: EventDeps): Route {
       200: {
         description: 'The current state of the event.',
         schema: eventSchema,
-        headers: { ETag: ETAG },
+        headers: ['ETag'],
       },
-      304: { description: 'Nothing but `serverTime` has changed.' },
+      304: { description: 'Nothing but `serverTime` has changed.', headers: ['ETag'] },
     },
     async handler(c, { params: { eventId } }, reply) {
       const found = await events.event(eventId)

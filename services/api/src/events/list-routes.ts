@@ -4,12 +4,12 @@ import { z } from 'zod'
 import { prefers } from '../http/accept.js'
 import { type CsvValue, csvLine } from '../http/csv.js'
 import type { AppEnv } from '../http/env.js'
-import { cutPage, linkHeader, nextLink, pageQuery } from '../http/paging.js'
+import { cutPage, nextLink, pageQuery } from '../http/paging.js'
 import { eventNotFound } from '../http/problem.js'
 import { defineRoute, type Route, type RouteDocs } from '../http/route.js'
 import { eventIdParams, userIdSchema } from '../http/schemas.js'
 import type { EventReads } from './reads.js'
-import { bookingsPageSchema, holdsPageSchema, waitingPageSchema } from './schemas.js'
+import { bookingsOrHoldsSchema, waitingPageSchema } from './schemas.js'
 import { type ExportDeps, sendExport } from './send-export.js'
 
 export interface ListDeps extends ExportDeps {
@@ -87,7 +87,32 @@ function bookingsRoute(deps: ListDeps): Route {
     responses: {
       200: {
         ...listResponse(bookings),
-        schema: z.union([bookingsPageSchema, holdsPageSchema]),
+        schema: bookingsOrHoldsSchema,
+        examples: {
+          bookings: {
+            bookings: [
+              {
+                bookingId: '1001-7',
+                userId: 'ada',
+                bookedAt: '2030-01-31T18:00:00.000Z',
+                promoted: false,
+              },
+            ],
+            next: null,
+          },
+          'standing=held': {
+            bookings: [
+              {
+                bookingId: '1001-8',
+                userId: 'grace',
+                heldAt: '2030-01-31T18:00:00.000Z',
+                expiresAt: '2030-01-31T18:10:00.000Z',
+                offered: false,
+              },
+            ],
+            next: null,
+          },
+        },
       },
     },
     async handler(c, { params: { eventId }, query }, reply) {
@@ -163,7 +188,6 @@ function listSpec(
       tag: 'Lists',
       description:
         '`Accept: text/csv` streams the whole list. Each user can download one list at a time. Text that a spreadsheet could read as a formula, a number or a date is prefixed with an apostrophe. To restore it, remove one apostrophe at the start of a field and one after each `,` `;` `|`, tab and line break in it.',
-      requestHeaders: { Accept: '`application/json` or `text/csv`' },
       problems: ['event_not_found', 'busy', 'unavailable'],
     },
   } as const
@@ -173,8 +197,8 @@ function listResponse({ columns }: { columns: readonly string[] }) {
   return {
     description: 'A page of the list, or all of it as CSV.',
     otherMediaTypes: { 'text/csv': `${columns.join(',')}\r\n` },
-    headers: linkHeader,
-  }
+    headers: ['Link'],
+  } as const
 }
 
 /** @throws AppError `event_not_found` */

@@ -6,7 +6,6 @@ import {
   cutPage,
   decodeTextCursor,
   limitParameter,
-  linkHeader,
   nextLink,
   nextSchema,
   wordsParameter,
@@ -21,8 +20,8 @@ const myBookingsQuery = z.object({
   standing: wordsParameter(STANDINGS)
     .default(STANDINGS)
     .meta({
-      description: `One or more of ${STANDINGS.join(', ')}, separated by commas. All by default.`,
-      example: 'booked,held',
+      description: 'Lists only what has one of these standings.',
+      example: ['booked', 'held'],
     }),
   limit: limitParameter(100),
   after: afterParameter(undefined, placeOf),
@@ -32,22 +31,43 @@ const myBookingsQuery = z.object({
 export const myBookingsSchema = z
   .strictObject({
     bookings: z.array(
-      z.strictObject({
-        eventId: shownEventId,
-        name: z.string().nullable(),
-        startsAt: timeSchema.nullable(),
-        standing: z.enum(STANDINGS),
-        bookingId: z.string().nullable(),
-        position: positionSchema.nullable(),
-        expiresAt: timeSchema.nullable(),
-        offered: z.boolean(),
-        since: timeSchema.meta({ description: 'Since when I have this standing.' }),
-        ended: z.enum(['canceled', 'expired', 'event_canceled']).nullable(),
-      }),
+      z
+        .strictObject({
+          eventId: shownEventId,
+          name: z.string().nullable(),
+          startsAt: timeSchema.nullable(),
+          standing: z.enum(STANDINGS),
+          bookingId: z.string().nullable(),
+          position: positionSchema.nullable(),
+          expiresAt: timeSchema.nullable(),
+          offered: z.boolean(),
+          since: timeSchema.meta({ description: 'Since when I have this standing.' }),
+          ended: z.enum(['canceled', 'expired', 'event_canceled']).nullable(),
+        })
+        .meta({ id: 'MyBooking' }),
     ),
     next: nextSchema,
   })
-  .meta({ id: 'MyBookings' })
+  .meta({
+    id: 'MyBookingsPage',
+    example: {
+      bookings: [
+        {
+          eventId: 1001,
+          name: 'Concert',
+          startsAt: '2030-02-28T19:00:00.000Z',
+          standing: 'booked',
+          bookingId: '1001-7',
+          position: null,
+          expiresAt: null,
+          offered: false,
+          since: '2030-01-31T18:00:00.000Z',
+          ended: null,
+        },
+      ],
+      next: null,
+    },
+  })
 
 /** `GET /me/bookings`. */
 export function myBookingsRoute({ events }: { events: Pick<EventReads, 'userBookings'> }): Route {
@@ -68,7 +88,7 @@ export function myBookingsRoute({ events }: { events: Pick<EventReads, 'userBook
       200: {
         description: 'A page of my bookings.',
         schema: myBookingsSchema,
-        headers: linkHeader,
+        headers: ['Link'],
       },
     },
     async handler(c, { query: { standing, limit, after } }, reply) {

@@ -81,9 +81,9 @@ function statusRoute({ events }: StatusDeps): Route {
       200: {
         description: 'The current state of the event.',
         schema: statusSchema,
-        headers: { ETag: 'Identifies these counts.' },
+        headers: ['ETag'],
       },
-      304: { description: 'The counts have not changed.' },
+      304: { description: 'The counts have not changed.', headers: ['ETag'] },
     },
     async handler(c, { params }, reply) {
       const status = await events.status(params.eventId)

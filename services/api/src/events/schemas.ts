@@ -26,7 +26,13 @@ export const initializedSchema = z
       availableTickets: countSchema,
     }),
   })
-  .meta({ id: 'InitializedEvent' })
+  .meta({
+    id: 'InitializedEvent',
+    example: {
+      message: 'Event initialized',
+      event: { eventId: 1, totalTickets: 500, availableTickets: 500 },
+    },
+  })
 
 /** Response of `GET /status/:eventId`. */
 export const statusSchema = z
@@ -35,25 +41,46 @@ export const statusSchema = z
     availableTickets: countSchema,
     waitingListCount: countSchema,
   })
-  .meta({ id: 'EventStatus' })
+  .meta({
+    id: 'EventStatus',
+    example: { eventId: 1001, availableTickets: 42, waitingListCount: 0 },
+  })
 
 /** Response of `GET /events`. */
 export const eventsPageSchema = z
   .strictObject({
     events: z.array(
-      z.strictObject({
-        eventId: shownEventId,
-        name: z.string().nullable(),
-        startsAt: timeSchema.nullable(),
-        state: saleStateSchema,
-        totalTickets: countSchema,
-        availableTickets: countSchema,
-        waitingListCount: countSchema,
-      }),
+      z
+        .strictObject({
+          eventId: shownEventId,
+          name: z.string().nullable(),
+          startsAt: timeSchema.nullable(),
+          state: saleStateSchema,
+          totalTickets: countSchema,
+          availableTickets: countSchema,
+          waitingListCount: countSchema,
+        })
+        .meta({ id: 'ListedEvent' }),
     ),
     next: nextSchema,
   })
-  .meta({ id: 'EventsPage' })
+  .meta({
+    id: 'EventsPage',
+    example: {
+      events: [
+        {
+          eventId: 1001,
+          name: 'Concert',
+          startsAt: '2030-02-28T19:00:00.000Z',
+          state: 'open',
+          totalTickets: 500,
+          availableTickets: 42,
+          waitingListCount: 0,
+        },
+      ],
+      next: null,
+    },
+  })
 
 /** Response of `GET /events/:eventId/me`. */
 export const standingSchema = z
@@ -66,45 +93,87 @@ export const standingSchema = z
     expiresAt: timeSchema.nullable().meta({ description: 'When the hold ends.' }),
     offered: z.boolean().meta({ description: 'True for a hold that came from the waiting list.' }),
   })
-  .meta({ id: 'Standing' })
+  .meta({
+    id: 'Standing',
+    example: {
+      eventId: 1001,
+      userId: 'ada',
+      standing: 'waiting',
+      position: 17,
+      bookingId: null,
+      expiresAt: null,
+      offered: false,
+    },
+  })
 
 /** Response of `GET /events/:eventId/bookings`. */
-export const bookingsPageSchema = z
+export const bookingsPageSchema = z.strictObject({
+  bookings: z.array(
+    z.strictObject({
+      bookingId: z.string(),
+      userId: shownUserId,
+      bookedAt: timeSchema,
+      promoted: z.boolean(),
+    }),
+  ),
+  next: nextSchema,
+})
+
+/** Response of `GET /events/:eventId/bookings?standing=held`. */
+export const holdsPageSchema = z.strictObject({
+  bookings: z.array(
+    z.strictObject({
+      bookingId: z.string(),
+      userId: shownUserId,
+      heldAt: timeSchema,
+      expiresAt: timeSchema,
+      offered: z.boolean(),
+    }),
+  ),
+  next: nextSchema,
+})
+
+/**
+ * What the OpenAPI document says of both lists: one schema, because nothing in their items tells a
+ * generated client which of them it has.
+ */
+export const bookingsOrHoldsSchema = z
   .strictObject({
     bookings: z.array(
-      z.strictObject({
-        bookingId: z.string(),
-        userId: shownUserId,
-        bookedAt: timeSchema,
-        promoted: z.boolean(),
-      }),
+      z
+        .strictObject({
+          bookingId: z.string(),
+          userId: shownUserId,
+          bookedAt: timeSchema.optional().meta({ description: 'Of bookings.' }),
+          promoted: z.boolean().optional().meta({
+            description: 'Of bookings: whether the ticket came from the waiting list.',
+          }),
+          heldAt: timeSchema.optional().meta({ description: 'Of holds.' }),
+          expiresAt: timeSchema.optional().meta({ description: 'Of holds.' }),
+          offered: z.boolean().optional().meta({
+            description: 'Of holds: whether the ticket came from the waiting list.',
+          }),
+        })
+        .meta({ id: 'ListedBooking' }),
     ),
     next: nextSchema,
   })
   .meta({ id: 'BookingsPage' })
 
-/** Response of `GET /events/:eventId/bookings?standing=held`. */
-export const holdsPageSchema = z
-  .strictObject({
-    bookings: z.array(
-      z.strictObject({
-        bookingId: z.string(),
-        userId: shownUserId,
-        heldAt: timeSchema,
-        expiresAt: timeSchema,
-        offered: z.boolean(),
-      }),
-    ),
-    next: nextSchema,
-  })
-  .meta({ id: 'HoldsPage' })
-
 /** Response of `GET /events/:eventId/waiting-list`. */
 export const waitingPageSchema = z
   .strictObject({
     waiting: z.array(
-      z.strictObject({ userId: shownUserId, position: positionSchema, since: timeSchema }),
+      z
+        .strictObject({ userId: shownUserId, position: positionSchema, since: timeSchema })
+        .meta({ id: 'WaitingListEntry' }),
     ),
     next: nextSchema,
   })
-  .meta({ id: 'WaitingListPage' })
+  .meta({
+    id: 'WaitingListPage',
+    example: {
+      waiting: [{ userId: 'ada', position: 1, since: '2030-01-31T18:00:00.000Z' }],
+      next: null,
+    },
+  })

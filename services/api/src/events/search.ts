@@ -7,13 +7,13 @@ import {
   cutPage,
   decodeTextCursor,
   limitParameter,
-  linkHeader,
   NO_CURSOR,
   nextLink,
   wordsParameter,
 } from '../http/paging.js'
 import { isStaff } from '../http/principal.js'
 import { defineRoute, type Route } from '../http/route.js'
+import { shownAs } from '../http/schemas.js'
 import { SALE_STATES } from './event-body.js'
 import type { EventReads } from './reads.js'
 import { eventsPageSchema } from './schemas.js'
@@ -23,7 +23,7 @@ import { readTime } from './settings.js'
 const eventsQuery = z.object({
   state: wordsParameter(SALE_STATES)
     .optional()
-    .meta({ description: 'Lists only events in this state.', example: 'open' }),
+    .meta({ description: 'Lists only events in one of these states.', example: ['open'] }),
   q: z
     .string()
     .refine((text) => [...text].length <= MAX_EVENT_NAME_LENGTH && !/[\p{Cc}\p{Cs}]/u.test(text), {
@@ -36,11 +36,19 @@ const eventsQuery = z.object({
     // A `+` that the client did not encode is a space by now.
     .transform((text, context) => readTime(text.replace(' ', '+'), context))
     .optional()
-    .meta({ description: 'Lists only events that start later.', example: '2030-01-31T18:00:00Z' }),
-  mine: z.enum(['true', 'false'], { error: 'must be true or false' }).default('false').meta({
-    description:
-      'With `true`, lists only events of which the caller is staff, including unlisted ones.',
-  }),
+    .meta({
+      description: 'Lists only events that start later.',
+      format: 'date-time',
+      example: '2030-01-31T18:00:00Z',
+    }),
+  mine: z
+    .enum(['true', 'false'], { error: 'must be true or false' })
+    .default('false')
+    .meta({
+      description:
+        'With `true`, lists only events of which the caller is staff, including unlisted ones.',
+      override: shownAs({ type: 'boolean', default: false }),
+    }),
   order: z
     .enum(['eventId', 'startsAt', '-startsAt'], {
       error: 'must be eventId, startsAt or -startsAt',
@@ -68,7 +76,7 @@ export function searchRoute({ events }: { events: Pick<EventReads, 'page'> }): R
       problems: ['unauthorized', 'unavailable'],
     },
     responses: {
-      200: { description: 'A page of events.', schema: eventsPageSchema, headers: linkHeader },
+      200: { description: 'A page of events.', schema: eventsPageSchema, headers: ['Link'] },
     },
     async handler(c, { query }, reply) {
       const { state, q, startsAfter, mine, order, limit, after } = query

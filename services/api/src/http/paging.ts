@@ -1,6 +1,7 @@
 import type { Context } from 'hono'
 import { z } from 'zod'
 import type { AppEnv } from './env.js'
+import { shownAs } from './schemas.js'
 
 /**
  * Encodes the `next` of a list: the kind of list and the last key of the page. The kind lets one
@@ -66,11 +67,6 @@ export function nextLink(
   return { link: `<${c.req.path}?${query}>; rel="next"` }
 }
 
-/** `Link` in the documented headers of a page. */
-export const linkHeader = {
-  Link: 'The next page, as `<…>; rel="next"`. Absent on the last page.',
-}
-
 /** What is wrong with an `after` that no page of the list gave. */
 export const NO_CURSOR = 'is not a `next` of this list'
 
@@ -105,19 +101,28 @@ export function limitParameter(max: number) {
     .refine((limit) => Number(limit) <= max, error)
     .default('50')
     .transform(Number)
-    .meta({ description: `Maximum number of items on the page, 1 to ${max}.`, example: '50' })
+    .meta({
+      description: `Maximum number of items on the page, 1 to ${max}.`,
+      example: 50,
+      override: shownAs({ type: 'integer', minimum: 1, maximum: max, default: 50 }),
+    })
 }
 
 /** A query parameter with one or more of these words, separated by commas. */
 export function wordsParameter<const Word extends string>(words: readonly Word[]) {
   const error = `must be one or more of ${words.join(', ')}, separated by commas`
-  return z.string().transform((text, context): readonly Word[] => {
-    const chosen = text.split(',')
-    const known = words.filter((word) => chosen.includes(word))
-    if (known.length === chosen.length) return known
-    context.addIssue(error)
-    return z.NEVER
-  })
+  return z
+    .string()
+    .transform((text, context): readonly Word[] => {
+      const chosen = text.split(',')
+      const known = words.filter((word) => chosen.includes(word))
+      if (known.length === chosen.length) return known
+      context.addIssue(error)
+      return z.NEVER
+    })
+    .meta({
+      override: shownAs({ type: 'array', items: { type: 'string', enum: [...words] } }),
+    })
 }
 
 /** The query parameters `limit` and `after` of a list whose keys are numbers. */

@@ -1,6 +1,7 @@
 import { AppError, type ErrorCode, type Scope } from '@ticket-line/shared'
 import type { Context, Hono, MiddlewareHandler } from 'hono'
 import type { z } from 'zod'
+import type { ResponseHeader } from '../openapi/headers.js'
 import { type BodyForm, readBody } from './body.js'
 import type { AppEnv } from './env.js'
 import { checkInput, readQuery } from './input.js'
@@ -62,9 +63,15 @@ export interface ResponseSpec {
   description: string
   /** Schema of the `application/json` body; absent if there is no such body. */
   schema?: z.ZodType
+  /**
+   * Examples of the body, by name. If they are absent, the example of the schema is shown. Each
+   * response with a schema needs one.
+   */
+  examples?: Record<string, unknown>
   /** Other media types of the same content, each with an example. */
   otherMediaTypes?: Record<string, string>
-  headers?: Record<string, string>
+  /** Its headers, besides those that all responses have. */
+  headers?: readonly ResponseHeader[]
 }
 
 /** The documented responses of a route, by status. Problems are listed in {@link RouteDocs}. */

@@ -15,7 +15,7 @@ export const eventIdSchema = z
   .int(eventIdError)
   .min(1, eventIdError)
   .max(MAX_EVENT_ID, eventIdError)
-  .meta({ id: 'EventId', description: 'Identifies an event.', example: 1001 })
+  .meta({ id: 'EventId', description: 'Identifies an event.', format: 'int64', example: 1001 })
 
 const totalTicketsError = { error: `must be an integer from 0 to ${MAX_TOTAL_TICKETS}` }
 
@@ -43,19 +43,42 @@ export const userIdSchema = z
     example: 'ada',
   })
 
+/**
+ * What the OpenAPI document says of a parameter that is parsed from text: clients give it as a
+ * number, a boolean or an array.
+ */
+export function shownAs(schema: {
+  type: 'integer' | 'boolean' | 'array'
+  format?: 'int64'
+  minimum?: number
+  maximum?: number
+  items?: { type: 'string'; enum: string[] }
+  default?: number | boolean
+}): (shown: { jsonSchema: object }) => void {
+  return ({ jsonSchema }) => {
+    Object.assign(jsonSchema, { pattern: undefined, enum: undefined }, schema)
+  }
+}
+
 /** An event id as text, in a path or a form. */
 export const eventIdText = z
   .string()
   .regex(/^[1-9]\d{0,15}$/, eventIdError)
   .transform(Number)
   .refine(isEventId, eventIdError)
-  .meta({ description: 'Identifies an event.', example: '1001' })
 
 /** The path parameter `:eventId`. */
-export const eventIdParams = z.object({ eventId: eventIdText })
+export const eventIdParams = z.object({
+  eventId: eventIdText.meta({
+    description: 'Identifies an event.',
+    example: 1001,
+    param: { id: 'EventId' },
+    override: shownAs({ type: 'integer', format: 'int64', minimum: 1, maximum: MAX_EVENT_ID }),
+  }),
+})
 
 // Members of response bodies. They repeat no input rule, because our own values are valid.
-export const shownEventId = z.int().meta({ example: 1001 })
+export const shownEventId = z.int().meta({ format: 'int64', example: 1001 })
 export const shownUserId = z.string().meta({ example: 'ada' })
 export const timeSchema = z.iso.datetime().meta({ example: '2030-01-31T18:00:00.000Z' })
 export const countSchema = z.int().min(0)
@@ -68,4 +91,4 @@ export const changeTypeSchema = z
   .enum(CHANGE_TYPES, { error: `must be one of ${CHANGE_TYPES.join(', ')}` })
   .meta({ id: 'ChangeType' })
 export const outcomeKindSchema = z.enum(PUBLIC_OUTCOME_KINDS).meta({ id: 'Outcome' })
-export const messageSchema = z.strictObject({ message: z.string() }).meta({ id: 'Message' })
+export const messageSchema = z.strictObject({ message: z.string() })

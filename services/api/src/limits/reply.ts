@@ -8,7 +8,7 @@ const TOO_MANY = 'Too many requests from this IP, please try again later.'
 /** Body of every 429. */
 export const tooManyRequestsSchema = z
   .strictObject({ message: z.literal(TOO_MANY) })
-  .meta({ id: 'TooManyRequests' })
+  .meta({ id: 'TooManyRequests', example: { message: TOO_MANY } })
 const BODY: z.output<typeof tooManyRequestsSchema> = { message: TOO_MANY }
 
 /** How much of a limit is used. */

@@ -19,6 +19,7 @@ import {
   changeTypeSchema,
   eventIdParams,
   positionSchema,
+  shownAs,
   shownUserId,
   timeSchema,
 } from '../http/schemas.js'
@@ -43,12 +44,18 @@ const changesQuery = z.object({
     .transform(Number)
     .refine(Number.isSafeInteger, numberError)
     .default(0)
-    .meta({ description: 'The `next` of the previous page. 0 by default.', example: '0' }),
+    .meta({
+      description: 'The `next` of the previous page.',
+      example: 0,
+      override: shownAs({ type: 'integer', format: 'int64', minimum: 0, default: 0 }),
+    }),
   limit: limitParameter(1000),
-  type: wordsParameter(CHANGE_TYPES).optional().meta({
-    description: 'Only changes of this type. Several are separated by commas.',
-    example: 'waitlist.promoted',
-  }),
+  type: wordsParameter(CHANGE_TYPES)
+    .optional()
+    .meta({
+      description: 'Only changes of these types.',
+      example: ['waitlist.promoted'],
+    }),
   epoch: z
     .string()
     .optional()
@@ -83,6 +90,7 @@ export const changeSchema = z
   .strictObject({
     no: z.int().min(1).meta({
       description: 'Numbers the changes of the event in order of decision, without gaps.',
+      format: 'int64',
       example: 1025,
     }),
     type: changeTypeSchema,
@@ -117,12 +125,23 @@ export const changeSchema = z
   })
   .meta({ id: 'Change' })
 
+const EXAMPLE: z.output<typeof changeSchema> = {
+  no: 1025,
+  type: 'booking.confirmed',
+  at: '2030-01-31T18:00:00.000Z',
+  userId: 'ada',
+  bookingId: '1001-7',
+  actor: { kind: 'user', id: 'ada' },
+  data: { origin: 'sale' },
+}
+
 const changesPageSchema = z
   .strictObject({
     changes: z.array(changeSchema),
     next: z.int().meta({
       description:
         'The `after` of the next page: the number of the last change that was looked at, whatever its type.',
+      format: 'int64',
       example: 1025,
     }),
     epoch: z.string().meta({
@@ -130,7 +149,10 @@ const changesPageSchema = z
       example: '6f1c6a3e-6b0e-4f0e-9d0e-0f3a8f7b2f5d',
     }),
   })
-  .meta({ id: 'ChangesPage' })
+  .meta({
+    id: 'ChangesPage',
+    example: { changes: [EXAMPLE], next: 1025, epoch: '6f1c6a3e-6b0e-4f0e-9d0e-0f3a8f7b2f5d' },
+  })
 
 /** `GET /events/:eventId/changes`. */
 export function changesRoute(deps: ChangesDeps): Route {
@@ -151,7 +173,6 @@ export function changesRoute(deps: ChangesDeps): Route {
       description:
         'Pass `next` and `epoch` of each page to the next call. A page may be empty although there are further changes, if `type` passes over many others: there are no more if `next` equals `after`. Changes are kept for 90 days by default. After `changes_pruned` and `epoch_changed`, read the lists of the event again. `Accept: application/x-ndjson` streams all changes after `after`, one a line, and ignores `limit`; its `Link` leads to the changes that follow. Each user can download one list at a time.',
       requestHeaders: {
-        Accept: '`application/json` or `application/x-ndjson`',
         Prefer:
           '`wait=N` waits up to N seconds for a change if there is none, at most 30. The page is empty if the time is over.',
       },
@@ -162,10 +183,7 @@ export function changesRoute(deps: ChangesDeps): Route {
         description: 'A page of changes, or all of them as a stream.',
         schema: changesPageSchema,
         otherMediaTypes: { [NDJSON]: `${JSON.stringify(EXAMPLE)}\n` },
-        headers: {
-          'Preference-Applied': 'The preferences that were applied.',
-          Link: 'What follows this page or this stream, as `<…>; rel="next"`. Absent if there is nothing yet.',
-        },
+        headers: ['Preference-Applied', 'Link'],
       },
     },
     async handler(c, { params: { eventId }, query }, reply) {
@@ -227,14 +245,4 @@ async function sendNdjson(
     },
     deps,
   )
-}
-
-const EXAMPLE: z.output<typeof changeSchema> = {
-  no: 1025,
-  type: 'booking.confirmed',
-  at: '2030-01-31T18:00:00.000Z',
-  userId: 'ada',
-  bookingId: '1001-7',
-  actor: { kind: 'user', id: 'ada' },
-  data: { origin: 'sale' },
 }

@@ -1,15 +1,15 @@
-import { type ErrorCode, PROBLEMS, VERSION } from '@ticket-line/shared'
+import { VERSION } from '@ticket-line/shared'
 import { z } from 'zod'
-import {
-  createDocument,
-  type ZodOpenApiOperationObject,
-  type ZodOpenApiResponsesObject,
-} from 'zod-openapi'
+import { createDocument, type ZodOpenApiOperationObject } from 'zod-openapi'
 import { MERGE_PATCH } from '../http/body.js'
-import { problemSchema } from '../http/problem.js'
-import type { ResponseSpec, Route, RouteDocs, Tag } from '../http/route.js'
-import { tooManyRequestsSchema } from '../limits/reply.js'
-import { problemExamples } from './problem-examples.js'
+import type { Route, RouteDocs, Tag } from '../http/route.js'
+import { responsesOf, type SharedResponses } from './responses.js'
+import { simplifySchema, tidy } from './simplify.js'
+import { webhookCalls } from './webhook-calls.js'
+
+const DESCRIPTION = `A ticket booking service built for on-sale rushes. All requests for one event go through one line: first come, first served.
+
+Errors are \`application/problem+json\` with a stable \`code\`; only 429 has another body. Later releases may add calls, optional parameters, members of responses, and values of \`code\`, \`outcome\` and \`type\`: a client must ignore what it does not know. Requests with unknown members or parameters are refused.`
 
 const TAGS: Record<Tag, string> = {
   Booking:
@@ -23,134 +23,140 @@ const TAGS: Record<Tag, string> = {
   Service: 'What this installation is.',
 }
 
+const SECURITY_SCHEMES = {
+  token: {
+    type: 'http',
+    scheme: 'bearer',
+    bearerFormat: 'JWT',
+    description: 'The access token of a user, from `POST /login` or from your identity provider.',
+  },
+  apiKey: {
+    type: 'http',
+    scheme: 'bearer',
+    bearerFormat: 'tlk_<id>_<secret>',
+    description:
+      'An API key, for backends. It acts for the person who made it, and needs the scope that the call names.',
+  },
+} as const
+
+/** The parts that several calls of a document share. */
+interface Shared extends SharedResponses {
+  /** Request headers that several calls read in the same way, by name. */
+  parameters: Map<string, HeaderParameter>
+  /** The description that most calls give to a header; undefined if all descriptions differ. */
+  usualText(name: string): string | undefined
+}
+
+type HeaderParameter = {
+  name: string
+  in: 'header'
+  description: string
+  schema: { type: 'string' }
+}
+
 /**
  * Creates the OpenAPI 3.1 document of these routes from their own schemas. The same routes in the
  * same order give the same bytes.
  */
 export function createOpenApiDocument(routes: readonly Route[]): object {
-  const paths: Record<string, Record<string, ZodOpenApiOperationObject>> = {}
-  for (const route of routes) {
-    if (route.docs === undefined) continue
-    const path = route.path.replaceAll(/:(\w+)/g, '{$1}')
-    paths[path] = { ...paths[path], [route.method.toLowerCase()]: operationOf(route, route.docs) }
+  const calls = routes.flatMap((route) =>
+    route.docs === undefined ? [] : [{ route, docs: route.docs }],
+  )
+  const shared: Shared = {
+    headers: new Map(),
+    responses: new Map(),
+    examples: new Map(),
+    parameters: new Map(),
+    usualText: (name) => usualTextOf(calls.map(({ docs }) => docs.requestHeaders?.[name])),
   }
-  return createDocument({
-    openapi: '3.1.0',
-    info: {
-      title: 'Ticket Line',
-      version: VERSION,
-      description:
-        'A ticket booking service built for on-sale rushes. All requests for one event go through one line: first come, first served.',
-      license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
+  const paths: Record<string, Record<string, ZodOpenApiOperationObject>> = {}
+  for (const { route, docs } of calls) {
+    const path = route.path.replaceAll(/:(\w+)/g, '{$1}')
+    const operation = operationOf(route, docs, shared)
+    paths[path] = { ...paths[path], [route.method.toLowerCase()]: operation }
+  }
+  const tags = new Set(calls.map(({ docs }) => docs.tag))
+  const document = createDocument(
+    {
+      openapi: '3.1.0',
+      info: {
+        title: 'Ticket Line',
+        version: VERSION,
+        description: DESCRIPTION,
+        license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
+      },
+      servers: [{ url: '/', description: 'This installation.' }],
+      tags: Object.entries(TAGS)
+        .filter(([name]) => tags.has(name as Tag))
+        .map(([name, description]) => ({ name, description })),
+      paths,
+      webhooks: webhookCalls,
+      components: {
+        securitySchemes: SECURITY_SCHEMES,
+        headers: Object.fromEntries(shared.headers),
+        parameters: Object.fromEntries(shared.parameters),
+        responses: Object.fromEntries(shared.responses),
+        examples: Object.fromEntries(shared.examples),
+      },
     },
-    servers: [{ url: '/' }],
-    tags: Object.entries(TAGS).map(([name, description]) => ({ name, description })),
-    paths,
-    components: {
-      securitySchemes: { token: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT' } },
-    },
-  })
+    { override: simplifySchema },
+  )
+  return tidy(document)
 }
 
-function operationOf(route: Route, docs: RouteDocs): ZodOpenApiOperationObject {
+function operationOf(route: Route, docs: RouteDocs, shared: Shared): ZodOpenApiOperationObject {
   const { body, bodyForm, params, query } = route
-  const header = headerSchema(docs.requestHeaders)
   const content = body ?? docs.optionalBody
+  const shown = content && { schema: content, example: z.globalRegistry.get(content)?.example }
   return {
     operationId: docs.operationId,
     tags: [docs.tag],
     summary: docs.summary,
     ...(docs.description !== undefined && { description: docs.description }),
-    // A call with an `optional` token is shown without a lock.
-    ...(route.auth === 'required' && { security: [{ token: [] }] }),
-    ...(route.auth === 'ifSent' && { security: [{}, { token: [] }] }),
+    security: securityOf(route),
     requestParams: {
       ...(params !== undefined && { path: params as z.ZodObject }),
       ...(query !== undefined && { query: query as z.ZodObject }),
-      ...(header !== undefined && { header }),
     },
-    ...(content !== undefined && {
+    parameters: headerParameters(docs, shared),
+    ...(shown !== undefined && {
       requestBody: {
         required: body !== undefined && bodyForm?.optional !== true,
         content: {
-          'application/json': { schema: content },
-          ...(bodyForm?.mergePatch && { [MERGE_PATCH]: { schema: content } }),
+          'application/json': shown,
+          ...(bodyForm?.mergePatch && { [MERGE_PATCH]: shown }),
         },
       },
     }),
-    responses: responsesOf(route, docs),
+    responses: responsesOf(route, docs, shared),
   }
 }
 
-function headerSchema(headers: Record<string, string> | undefined): z.ZodObject | undefined {
-  if (headers === undefined) return undefined
-  const entries = Object.entries(headers).map(([name, description]) => [
-    name,
-    z.string().optional().meta({ description }),
-  ])
-  return z.object(Object.fromEntries(entries))
+/** What a call needs: a token, or an API key with one of the scopes of the route. */
+function securityOf({ auth, scope = [] }: Route): Record<string, string[]>[] {
+  if (auth === 'none') return []
+  if (auth !== 'required') return [{}, { token: [] }, { apiKey: [] }]
+  return [{ token: [] }, ...[scope].flat().map((one) => ({ apiKey: [one] }))]
 }
 
-function responsesOf(route: Route, docs: RouteDocs): ZodOpenApiResponsesObject {
-  const responses: ZodOpenApiResponsesObject = {}
-  for (const [status, response] of Object.entries(route.responses ?? {})) {
-    responses[status as '200'] = responseOf(response)
-  }
-  for (const [status, codes] of problemsByStatus(route, docs)) {
-    if (responses[status as '400'] !== undefined) continue
-    const description = codes.map((code) => `\`${code}\``).join(', ')
-    responses[status as '400'] = {
+function headerParameters({ requestHeaders = {} }: RouteDocs, shared: Shared) {
+  return Object.entries(requestHeaders).map(([name, description]) => {
+    const parameter: HeaderParameter = {
+      name,
+      in: 'header',
       description,
-      content: {
-        'application/problem+json': {
-          schema: problemSchema,
-          examples: problemExamples(route, codes),
-        },
-      },
+      schema: { type: 'string' },
     }
-  }
-  if (route.limit !== 'none') {
-    responses['429'] = {
-      description:
-        'The client is over the rate limit. `Retry-After` and the `RateLimit` headers say when it may send requests again.',
-      content: { 'application/json': { schema: tooManyRequestsSchema } },
-    }
-  }
-  return responses
+    if (description !== shared.usualText(name)) return parameter
+    const key = name.replaceAll('-', '')
+    shared.parameters.set(key, parameter)
+    return { $ref: `#/components/parameters/${key}` }
+  })
 }
 
-function responseOf({
-  description,
-  schema,
-  otherMediaTypes,
-  headers,
-}: ResponseSpec): ZodOpenApiResponsesObject['200'] {
-  const content: Record<string, { schema: z.ZodType; example?: string }> = {}
-  if (schema !== undefined) content['application/json'] = { schema }
-  for (const [mediaType, example] of Object.entries(otherMediaTypes ?? {})) {
-    content[mediaType] = { schema: z.string(), example }
-  }
-  const headerEntries = Object.entries(headers ?? {}).map(([name, text]) => [
-    name,
-    { description: text, schema: { type: 'string' as const } },
-  ])
-  return {
-    description,
-    ...(Object.keys(content).length > 0 && { content }),
-    ...(headerEntries.length > 0 && { headers: Object.fromEntries(headerEntries) }),
-  }
-}
-
-/** The problems of a route, including those of its guards. */
-function problemsByStatus(route: Route, docs: RouteDocs): Map<string, ErrorCode[]> {
-  const codes = new Set<ErrorCode>(docs.problems)
-  if (route.auth === 'required' || route.auth === 'ifSent') codes.add('unauthorized')
-  if (route.role !== undefined) codes.add('forbidden')
-  const hasBody = route.body !== undefined || docs.optionalBody !== undefined
-  if (hasBody) codes.add('payload_too_large').add('unsupported_media_type')
-  if (hasBody || !route.ignoresQuery) codes.add('invalid_request')
-  if (route.limit !== 'none') codes.add('busy')
-  codes.add('internal')
-  const sorted = [...codes].sort((a, b) => PROBLEMS[a].status - PROBLEMS[b].status)
-  return Map.groupBy(sorted, (code) => String(PROBLEMS[code].status))
+function usualTextOf(texts: readonly (string | undefined)[]): string | undefined {
+  const uses = Map.groupBy(texts, (text) => text)
+  uses.delete(undefined)
+  const [most] = [...uses].toSorted(([, a], [, b]) => b.length - a.length)
+  return most !== undefined && most[1].length > 1 ? most[0] : undefined
 }

@@ -1,9 +1,7 @@
 import type { ErrorCode, ProblemMembers } from '@ticket-line/shared'
-import { z } from 'zod'
 import { USER_EXISTS, WRONG_CREDENTIALS } from '../accounts/routes.js'
 import { LAST_ADMIN, USER_NOT_FOUND } from '../accounts/user-routes.js'
 import { SIGN_IN_REQUIRED } from '../auth/authenticate.js'
-import { STAFF_ACT_FOR_OTHERS } from '../booking/commands.js'
 import { JOB_NOT_FOUND } from '../booking/job-routes.js'
 import { REFUSAL, UNKNOWN } from '../booking/responses.js'
 import { EVENT_IN_USE } from '../events/event-routes.js'
@@ -18,7 +16,7 @@ import {
   UNAVAILABLE,
 } from '../http/problem.js'
 import { OVERLOADED } from '../http/request-context.js'
-import { ROLE_NEEDED, type Route, SCOPE_MISSING, supportsOnly } from '../http/route.js'
+import { ROLE_NEEDED, SCOPE_MISSING, supportsOnly } from '../http/route.js'
 import { API_KEY_NOT_FOUND, TOO_MANY_API_KEYS } from '../keys/schemas.js'
 import { EPOCH_CHANGED } from '../live/change-feed.js'
 import { TOO_MANY_WEBHOOKS, WEBHOOK_DISABLED, WEBHOOK_NOT_FOUND } from '../webhooks/routes.js'
@@ -54,18 +52,9 @@ const MESSAGES: Record<ErrorCode, string> = {
   unknown: UNKNOWN,
 }
 
-/** Creates an example body for each problem of a route. */
-export function problemExamples(
-  route: Route,
-  codes: readonly ErrorCode[],
-): Record<string, { summary: string; value: object }> {
-  return Object.fromEntries(
-    codes.map((code) => [code, { summary: code, value: exampleOf(route, code) }]),
-  )
-}
-
 /** The members that only some problems have. */
 const MEMBERS: Partial<Record<ErrorCode, ProblemMembers>> = {
+  invalid_request: { errors: [{ pointer: '/eventId', detail: 'is required' }] },
   already_waiting: { position: 3 },
   already_held: { bookingId: '1001-7', expiresAt: '2030-01-31T18:00:00.000Z' },
   sales_not_open: { opensAt: '2030-01-31T18:00:00.000Z' },
@@ -73,18 +62,7 @@ const MEMBERS: Partial<Record<ErrorCode, ProblemMembers>> = {
   changes_pruned: { oldest: 1025 },
 }
 
-function exampleOf({ body, role }: Route, code: ErrorCode): object {
-  if (code === 'forbidden') {
-    const message = role === undefined ? STAFF_ACT_FOR_OTHERS : ROLE_NEEDED[role]
-    return problemResponse(code, message).body
-  }
-  if (code !== 'invalid_request') return problemResponse(code, MESSAGES[code], MEMBERS[code]).body
-  const [member] = body instanceof z.ZodObject ? Object.keys(body.shape) : []
-  return member === undefined
-    ? problemResponse(code, notValid('query'), {
-        errors: [{ pointer: '/color', detail: 'is not a known parameter' }],
-      }).body
-    : problemResponse(code, MESSAGES[code], {
-        errors: [{ pointer: `/${member}`, detail: 'is required' }],
-      }).body
+/** Creates an example body for a problem. */
+export function problemExample(code: ErrorCode): object {
+  return problemResponse(code, MESSAGES[code], MEMBERS[code]).body
 }

@@ -70,7 +70,7 @@ const rootSchema = z
     openapi: z.string(),
     dashboard: z.string(),
   })
-  .meta({ example: ROOT })
+  .meta({ id: 'Service', example: ROOT })
 
 const shared = { method: 'GET', auth: 'none', limit: 'dashboard', ignoresQuery: true } as const
 
@@ -89,7 +89,7 @@ const rootRoute = defineRoute({
   },
   responses: {
     200: { description: 'Name, version and paths.', schema: rootSchema },
-    302: { description: 'A redirect to `/docs`.', headers: { Location: '`/docs`' } },
+    302: { description: 'A redirect to `/docs`.', headers: ['Location'] },
   },
   handler(c, _input, reply) {
     const vary = { vary: 'Accept' }

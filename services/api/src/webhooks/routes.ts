@@ -12,7 +12,7 @@ import type { Context } from 'hono'
 import { audit } from '../http/audit.js'
 import type { AppEnv } from '../http/env.js'
 import { invalidRequest, notValid } from '../http/input.js'
-import { cutPage, linkHeader, nextLink } from '../http/paging.js'
+import { cutPage, nextLink } from '../http/paging.js'
 import { CHANGES_PRUNED, eventNotFound } from '../http/problem.js'
 import { retryAfter } from '../http/reply.js'
 import { defineRoute, principalOf, type Route } from '../http/route.js'
@@ -127,7 +127,7 @@ function createRoute(deps: WebhookDeps, bodies: Bodies): Route {
       201: {
         description: 'The webhook, with the secret that verifies its signatures.',
         schema: createdWebhookSchema,
-        headers: { Location: 'The webhook.' },
+        headers: ['Location'],
       },
     },
     async handler(c, { body }, reply) {
@@ -368,7 +368,7 @@ function deliveriesRoute(deps: WebhookDeps): Route {
       problems: ['webhook_not_found', 'unavailable'],
     },
     responses: {
-      200: { description: 'A page of attempts.', schema: deliveriesSchema, headers: linkHeader },
+      200: { description: 'A page of attempts.', schema: deliveriesSchema, headers: ['Link'] },
     },
     async handler(c, { params: { id }, query: { limit, after, state } }, reply) {
       const { webhookId } = await ownWebhook(deps, c, id)

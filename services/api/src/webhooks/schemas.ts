@@ -91,7 +91,13 @@ export function webhookBodies(rules: AddressRules) {
         format: formatSchema.default('single'),
         description: descriptionSchema.default(null),
       })
-      .meta({ id: 'NewWebhook' }),
+      .meta({
+        id: 'NewWebhook',
+        example: {
+          url: 'https://crm.example.com/hooks/tickets',
+          types: ['booking.confirmed', 'waitlist.promoted'],
+        },
+      }),
     patch: z
       .strictObject({
         url: url.optional(),
@@ -104,7 +110,7 @@ export function webhookBodies(rules: AddressRules) {
             'A disabled webhook gets nothing. Once it is enabled again, it gets the changes from where it stopped, as far as they are retained.',
         }),
       })
-      .meta({ id: 'WebhookPatch' }),
+      .meta({ id: 'WebhookPatch', example: { disabled: true } }),
   }
 }
 
@@ -113,7 +119,7 @@ const changeNoSchema = z
   .int(changeNoError)
   .min(1, changeNoError)
   .max(MAX_EVENT_ID, changeNoError)
-  .meta({ description: 'Number of a change.', example: 1025 })
+  .meta({ description: 'Number of a change.', format: 'int64', example: 1025 })
 
 /** The body of `POST /webhooks/:id/replay`. */
 export const replayBody = z
@@ -143,29 +149,53 @@ const shownWebhook = {
   }),
 }
 
-export const webhookSchema = z.strictObject(shownWebhook).meta({ id: 'Webhook' })
+const WEBHOOK_EXAMPLE = {
+  id: '3f2b7c1e-5d0a-4c53-9f0e-8a1b2c3d4e5f',
+  url: 'https://crm.example.com/hooks/tickets',
+  types: ['booking.confirmed', 'waitlist.promoted'],
+  eventIds: null,
+  format: 'single',
+  description: null,
+  createdAt: '2030-01-15T09:30:00.000Z',
+  failingSince: null,
+  disabled: false,
+  disabledAt: null,
+  disabledReason: null,
+} as const
+
+export const webhookSchema = z
+  .strictObject(shownWebhook)
+  .meta({ id: 'Webhook', example: WEBHOOK_EXAMPLE })
 export const webhookListSchema = z
   .strictObject({ webhooks: z.array(webhookSchema) })
-  .meta({ id: 'WebhookList' })
+  .meta({ id: 'WebhookList', example: { webhooks: [WEBHOOK_EXAMPLE] } })
 
+const SECRET_EXAMPLE = 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw'
 const secretSchema = z.string().meta({
   description: 'Verifies signatures (Standard Webhooks). It is never shown again.',
-  example: 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw',
+  example: SECRET_EXAMPLE,
 })
 
 /** Responses of `POST /webhooks` and `POST /webhooks/:id/rotate-secret`. */
 export const createdWebhookSchema = z
   .strictObject({ ...shownWebhook, secret: secretSchema })
-  .meta({ id: 'CreatedWebhook' })
+  .meta({ id: 'CreatedWebhook', example: { ...WEBHOOK_EXAMPLE, secret: SECRET_EXAMPLE } })
 export const rotatedSchema = z
   .strictObject({
     ...shownWebhook,
     secret: secretSchema,
     previousSecretUntil: timeSchema.meta({
-      description: 'Until then, deliveries are also signed with the previous secret.',
+      description: 'Until then, deliveries are also signed with the secret before.',
     }),
   })
-  .meta({ id: 'RotatedWebhook' })
+  .meta({
+    id: 'RotatedWebhook',
+    example: {
+      ...WEBHOOK_EXAMPLE,
+      secret: SECRET_EXAMPLE,
+      previousSecretUntil: '2030-02-01T18:00:00.000Z',
+    },
+  })
 
 /** Responses of `POST /webhooks/:id/test` and `/replay`. */
 export const testedSchema = z
@@ -173,18 +203,21 @@ export const testedSchema = z
     message: z.string(),
     messageId: z.string().meta({ description: 'The `webhook-id` of the test message.' }),
   })
-  .meta({ id: 'WebhookTest' })
+  .meta({
+    id: 'WebhookTest',
+    example: { message: 'Test accepted', messageId: 'msg_2f1b7c1e5d0a4c53' },
+  })
 export const replayedSchema = z
   .strictObject({
     message: z.string(),
     eventId: shownEventId,
-    from: z.int(),
-    to: z.int().meta({
-      description:
-        'The last change that will be sent: `to` of the request, or the last change of the event if that is lower.',
-    }),
+    from: z.int().meta({ format: 'int64' }),
+    to: z.int().meta({ description: 'At most the last change that there is.', format: 'int64' }),
   })
-  .meta({ id: 'WebhookReplay' })
+  .meta({
+    id: 'WebhookReplay',
+    example: { message: 'Replay accepted', eventId: 1001, from: 17, to: 42 },
+  })
 
 /** The query of `GET /webhooks/:id/deliveries`. */
 export const deliveriesQuery = z.object({
@@ -193,33 +226,60 @@ export const deliveriesQuery = z.object({
   state: wordsParameter(DELIVERY_STATES)
     .default(DELIVERY_STATES)
     .meta({
-      description: `Only attempts in these states: one or more of ${DELIVERY_STATES.join(', ')}, separated by commas.`,
-      example: 'failed,parked',
+      description: 'Only attempts that ended like this.',
+      example: ['failed', 'parked'],
     }),
 })
 
-const deliverySchema = z.strictObject({
-  messageId: z.string().meta({ description: 'The `webhook-id` of the request.' }),
-  kind: z.enum(['live', 'replay', 'test']),
-  eventId: shownEventId.nullable().meta({ description: 'Null for a test.' }),
-  from: z.int().nullable().meta({ description: 'The first change in the request.' }),
-  to: z.int().nullable().meta({ description: 'The last change in the request.' }),
-  attempt: z.int().meta({ description: 'Which attempt for these changes it was, from 1.' }),
-  state: z.enum(DELIVERY_STATES).meta({
-    description:
-      '`parked`: all attempts for these changes failed for 3 days, so they are not sent again.',
-  }),
-  at: timeSchema,
-  tookMs: countSchema,
-  status: z.int().nullable().meta({ description: 'Status of the answer; null if there was none.' }),
-  error: z
-    .string()
-    .nullable()
-    .meta({ description: 'Why it failed; null if it did not.', example: 'timeout' }),
-})
+const deliverySchema = z
+  .strictObject({
+    messageId: z.string().meta({ description: 'The `webhook-id` of the request.' }),
+    kind: z.enum(['live', 'replay', 'test']),
+    eventId: shownEventId.nullable().meta({ description: 'Null for a test.' }),
+    from: z
+      .int()
+      .nullable()
+      .meta({ description: 'The first change in the request.', format: 'int64' }),
+    to: z
+      .int()
+      .nullable()
+      .meta({ description: 'The last change in the request.', format: 'int64' }),
+    attempt: z.int().meta({ description: 'Which attempt for these changes it was, from 1.' }),
+    state: z.enum(DELIVERY_STATES).meta({
+      description: '`parked`: it failed for 3 days, so the next changes are delivered instead.',
+    }),
+    at: timeSchema,
+    tookMs: countSchema,
+    status: z
+      .int()
+      .nullable()
+      .meta({ description: 'Status of the answer; null if there was none.' }),
+    error: z.string().nullable().meta({ description: 'Why it failed.', example: 'timeout' }),
+  })
+  .meta({ id: 'Delivery' })
 export const deliveriesSchema = z
   .strictObject({ deliveries: z.array(deliverySchema), next: nextSchema })
-  .meta({ id: 'DeliveriesPage' })
+  .meta({
+    id: 'DeliveriesPage',
+    example: {
+      deliveries: [
+        {
+          messageId: 'msg_2f1b7c1e5d0a4c53',
+          kind: 'live',
+          eventId: 1001,
+          from: 1025,
+          to: 1025,
+          attempt: 1,
+          state: 'delivered',
+          at: '2030-01-31T18:00:01.000Z',
+          tookMs: 120,
+          status: 204,
+          error: null,
+        },
+      ],
+      next: null,
+    },
+  })
 
 /** A webhook as its owner sees it. */
 export function webhookBodyOf(webhook: Webhook): z.output<typeof webhookSchema> {
