@@ -33,11 +33,17 @@ async function runChecks({ env }) {
     ['Lint and format', bin('biome'), ['check', '--error-on-warnings', '--colors=off', '.']],
     ['Types of tests and scripts', bin('tsc'), ['-p', 'tests/tsconfig.json']],
     ['Migrations match the schema', 'pnpm', ['-C', 'packages/db', 'run', 'check:migrations']],
+    [
+      'Lint of the OpenAPI document',
+      bin('redocly'),
+      ['lint', 'docs/openapi.json', '--extends=recommended-strict'],
+    ],
   ]
+  const quiet = { REDOCLY_TELEMETRY: 'off', REDOCLY_SUPPRESS_UPDATE_NOTICE: 'true' }
   const failed = []
   for (const [name, command, args] of checks) {
     try {
-      await step(name, () => run(command, args, { cwd: root, env }))
+      await step(name, () => run(command, args, { cwd: root, env: { ...env, ...quiet } }))
     } catch (error) {
       say(/** @type {Error} */ (error).message)
       failed.push(name)

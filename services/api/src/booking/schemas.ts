@@ -157,7 +157,7 @@ export const jobSchema = z
   .strictObject({
     jobId: z.string(),
     ...shownRequest,
-    type: z.enum(COMMAND_TYPES).exclude(['settle']),
+    type: z.enum(COMMAND_TYPES).exclude(['settle']).meta({ id: 'CommandType' }),
     state: z.enum(['queued', 'active', 'done']),
     ahead: countSchema.nullable().meta({
       description: 'Approximate number of commands ahead of this one; null once the job is done.',

@@ -15,7 +15,7 @@ export const problemSchema = z
     status: z.int().meta({ example: 400 }),
     code: z
       .enum(Object.keys(PROBLEMS) as [keyof typeof PROBLEMS])
-      .meta({ description: 'Stable identifier for programs.' }),
+      .meta({ id: 'ErrorCode', description: 'Stable identifier for programs.' }),
     message: z.string().meta({ description: 'A sentence for people.' }),
     detail: z.string().meta({ description: 'The same sentence (RFC 9457).' }),
     errors: z

@@ -22,6 +22,9 @@ export const simplifySchema: NonNullable<CreateDocumentOptions['override']> = ({
     if (io === 'output' && jsonSchema.additionalProperties === false)
       delete jsonSchema.additionalProperties
     delete jsonSchema['example']
+    // openapi-typescript makes members with a default required, even in a request.
+    for (const member of Object.values(jsonSchema.properties ?? {}))
+      if (typeof member === 'object') delete member.default
   }
 }
 

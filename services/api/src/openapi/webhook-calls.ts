@@ -1,4 +1,3 @@
-import { CHANGE_TYPES } from '@ticket-line/shared'
 import { BATCH_TYPE, MAX_BATCH_CHANGES, TEST_TYPE } from '@ticket-line/webhooks'
 import { z } from 'zod'
 import type { ZodOpenApiPathsObject } from 'zod-openapi'
@@ -29,7 +28,7 @@ const changedSchema = z.object({
 
 const changeMessage = z
   .object({
-    type: z.enum(CHANGE_TYPES),
+    type: changeTypeSchema,
     timestamp: timeSchema,
     data: changedSchema.extend({ epoch: epochSchema }),
   })

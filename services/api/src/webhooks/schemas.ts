@@ -63,7 +63,7 @@ const eventIdsSchema = z
   .meta({ description: 'The events whose changes are delivered; null for all.' })
 
 const formatSchema = z.enum(['single', 'batch'], { error: 'must be single or batch' }).meta({
-  description: '`single` sends one change in a request, `batch` 1 to 100.',
+  description: '`single`, the default, sends one change in a request, `batch` 1 to 100.',
 })
 
 const descriptionSchema = textSchema(MAX_WEBHOOK_DESCRIPTION_LENGTH).nullable()
