@@ -4,11 +4,26 @@ import type { Decision } from './schemas.js'
 type Decided = Pick<Decision, 'message' | 'jobId' | 'eventId' | 'userId' | 'decidedAt'>
 
 /** The user has a ticket. */
-export type Booked = Decided & { outcome: 'booked'; bookingId: string }
+export type Booked = Decided & {
+  outcome: 'booked'
+  bookingId: string
+  expiresAt?: undefined
+  position?: undefined
+}
 /** A ticket is held for the user. It must be confirmed before `expiresAt`. */
-export type Held = Decided & { outcome: 'held'; bookingId: string; expiresAt: string }
+export type Held = Decided & {
+  outcome: 'held'
+  bookingId: string
+  expiresAt: string
+  position?: undefined
+}
 /** The user is on the waiting list. Position 1 is next. */
-export type Waiting = Decided & { outcome: 'waiting'; position: number }
+export type Waiting = Decided & {
+  outcome: 'waiting'
+  position: number
+  bookingId?: undefined
+  expiresAt?: undefined
+}
 
 /** Of `book`. */
 export type BookDecision = Booked | Held | Waiting

@@ -30,13 +30,8 @@ export type {
 export type { LiveStatus, StandingUpdate, StatusUpdate } from './streams.js'
 export type { Fetch, TokenSource } from './transport.js'
 export {
-  type BatchMessage,
-  type ChangeMessage,
-  type TestMessage,
   type VerifiedWebhook,
   verifyWebhook,
-  type WebhookChange,
-  type WebhookMessage,
   type WebhookRequest,
   WebhookVerificationError,
 } from './webhooks.js'

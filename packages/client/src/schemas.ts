@@ -13,6 +13,7 @@ export type SaleState = Schemas['SaleState']
 export type Change = Schemas['Change']
 export type ChangesPage = Schemas['ChangesPage']
 export type ChangeType = Schemas['ChangeType']
+export type WebhookMessage = Schemas['WebhookMessage']
 /** The result of a command with `Prefer: return=representation`. */
 export type Decision = Schemas['CommandResult'] &
   Required<Pick<Schemas['CommandResult'], 'outcome' | 'jobId' | 'eventId' | 'userId' | 'decidedAt'>>

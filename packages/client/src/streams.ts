@@ -66,11 +66,12 @@ export async function* followStream(
         if (event === 'status' || event === 'standing')
           yield { event, changeNo: Number(id), data: JSON.parse(data) } as Update
       }
-      if (!signal?.aborted) await pause(retryMs, signal)
     } catch (error) {
       if (signal?.aborted) return
       if (hasCode(error) && error.status < 500 && error.status !== 429) throw error
     }
+    // If the signal is aborted meanwhile, the loop ends.
+    await pause(retryMs, signal).catch(() => undefined)
   }
 }
 

@@ -61,7 +61,8 @@ export function createTransport({ token, fetch, giveUpAfterMs }: TransportOption
         const call = `${request.method} ${new URL(request.url).pathname}`
         throw new NoAnswerError(`${call} got no answer: ${answer.message}`, { cause: answer })
       }
-      if (answer instanceof Response) await answer.body?.cancel()
+      // Read to its end, so that the connection can be used again.
+      if (answer instanceof Response) answer.text().catch(() => undefined)
       await pause(pauseMs, request.signal)
     }
   }

@@ -1,37 +1,4 @@
-import type { Change, ChangeType } from './schemas.js'
-
-/** A change without texts that people wrote. The API has the rest. */
-export type WebhookChangeData = { eventId: number } & Omit<Change, 'type' | 'at' | 'data'> &
-  Omit<NonNullable<Change['data']>, 'settings'>
-
-/** A change in a message. */
-export interface WebhookChange<Data = WebhookChangeData> {
-  type: ChangeType
-  /** When the change was decided, ISO 8601. */
-  timestamp: string
-  data: Data
-}
-
-/** Messages of webhooks with the format `single`. */
-export type ChangeMessage = WebhookChange<{ epoch: string } & WebhookChangeData>
-
-/** Messages of webhooks with the format `batch`. */
-export interface BatchMessage {
-  type: 'changes.batch'
-  /** When the last change was decided, ISO 8601. */
-  timestamp: string
-  /** 1 to 100 changes of one event, in order of `no`. */
-  data: { epoch: string; eventId: number; changes: WebhookChange[] }
-}
-
-/** The message of `POST /webhooks/{id}/test`. */
-export interface TestMessage {
-  type: 'webhook.test'
-  timestamp: string
-  data: { webhookId: string }
-}
-
-export type WebhookMessage = ChangeMessage | BatchMessage | TestMessage
+import type { WebhookMessage } from './schemas.js'
 
 export interface WebhookRequest {
   /** The headers, as `fetch` or Node represents them. */
