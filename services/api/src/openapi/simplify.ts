@@ -22,9 +22,6 @@ export const simplifySchema: NonNullable<CreateDocumentOptions['override']> = ({
     if (io === 'output' && jsonSchema.additionalProperties === false)
       delete jsonSchema.additionalProperties
     delete jsonSchema['example']
-    // openapi-typescript makes members with a default required, even in a request.
-    for (const member of Object.values(jsonSchema.properties ?? {}))
-      if (typeof member === 'object') delete member.default
   }
 }
 
@@ -40,7 +37,15 @@ export function tidy<T>(part: T): T {
     DATA.has(key) ? value : tidy(value),
   ])
   const tidied = Object.fromEntries(entries) as Json
-  return (isParameter(tidied) ? tidyParameter(tidied) : joinNull(tidied)) as T
+  return (isParameter(tidied) ? tidyParameter(tidied) : joinNull(withoutDefaults(tidied))) as T
+}
+
+/** openapi-typescript makes members with a default required, even in a request. */
+function withoutDefaults(schema: Json): Json {
+  if (schema['type'] !== 'object' || schema['properties'] === undefined) return schema
+  const members = Object.entries(schema['properties'] as Record<string, Json>)
+  const shown = members.map(([name, { default: _, ...member }]) => [name, member])
+  return { ...schema, properties: Object.fromEntries(shown) }
 }
 
 function isParameter(part: Json): boolean {
