@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { expect, it } from 'vitest'
 import { ConfigError } from './env.js'
 import { requireNode, VERSION } from './version.js'
@@ -6,13 +6,20 @@ import { requireNode, VERSION } from './version.js'
 const root = new URL('../../../../', import.meta.url)
 const read = (path: string) => readFileSync(new URL(path, root), 'utf8')
 
-it('has the same version in all manifests, the OpenAPI document and the changelog', () => {
-  const folders = ['packages', 'services'].flatMap((parent) =>
-    readdirSync(new URL(parent, root)).map((folder) => `${parent}/${folder}/`),
+it('has the same version in all manifests, images, the OpenAPI document and the changelog', () => {
+  const folders = ['packages', 'services', 'examples'].flatMap((parent) =>
+    readdirSync(new URL(parent, root)).map((folder) => `${parent}/${folder}`),
   )
-  const manifests = ['', 'tests/', ...folders].map((folder) => `${folder}package.json`)
-  for (const manifest of manifests)
+  const filesNamed = (name: string) =>
+    ['.', 'tests', 'tests/bench/peers', ...folders]
+      .map((folder) => `${folder}/${name}`)
+      .filter((file) => existsSync(new URL(file, root)))
+  for (const manifest of filesNamed('package.json'))
     expect(JSON.parse(read(manifest)).version, manifest).toBe(VERSION)
+  const images = filesNamed('Dockerfile')
+  expect(images.length).toBeGreaterThan(3)
+  for (const image of images)
+    expect(read(image), image).toContain(`org.opencontainers.image.version="${VERSION}"`)
   expect(JSON.parse(read('docs/openapi.json')).info.version).toBe(VERSION)
   expect(read('CHANGELOG.md')).toContain(VERSION)
 })
