@@ -10,6 +10,14 @@ export {
   type EventRequest,
 } from './events/create.js'
 export { deleteEvent } from './events/delete.js'
+export {
+  type EventStaff,
+  type MayChangeStaff,
+  readEventStaff,
+  type StaffChange,
+  setEventOrganizers,
+  setEventOwner,
+} from './events/staff.js'
 export { type EventStatus, readEventStatuses } from './events/status.js'
 export { type EventSnapshot, readEvents } from './events/view.js'
 export * from './faults.js'
@@ -44,6 +52,7 @@ export * from './reads/database-overview.js'
 export * from './reads/due-events.js'
 export {
   type EventFilter,
+  type EventListStaff,
   type EventOrder,
   type EventPlace,
   type ListedEvent,

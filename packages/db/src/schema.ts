@@ -233,6 +233,9 @@ export const events = pgTable(
     index('events_ending')
       .on(table.eventId)
       .where(sql`${table.canceledAt} IS NOT NULL AND ${table.dueAt} IS NOT NULL`),
+    // The events of one owner, and those that all organizers share, for `GET /events?mine=true`.
+    index('events_of_owner').on(table.owner, table.eventId).where(sql`${table.owner} IS NOT NULL`),
+    index('events_shared').on(table.eventId).where(sql`${table.owner} IS NULL AND ${table.shared}`),
     // Finds the few events that have withheld tickets.
     index('events_withheld')
       .on(table.eventId)
@@ -260,12 +263,16 @@ export const events = pgTable(
   ],
 )
 
-/** People who are staff of an event, besides its owner, as long as they are organizers. */
+/** People who are staff of an event, besides its owner, as long as their role is `organizer`. */
 export const eventOrganizers = pgTable(
   'event_organizers',
   {
-    eventId: eventId(),
+    // A deleted event takes its organizers with it, so that they are not staff of an event that
+    // somebody else creates with the same id.
+    eventId: eventId().references(() => events.eventId, { onDelete: 'cascade' }),
     userId: id('user_id').notNull(),
+    /** The place in the list of organizers. */
+    position: smallint('position').notNull(),
     addedAt: at('added_at').notNull().defaultNow(),
   },
   (table) => [
