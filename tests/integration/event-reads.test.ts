@@ -1,11 +1,13 @@
 import {
   createDatabase,
   type EventFilter,
+  type ListedEvent,
   type Pool,
   pageEvents,
   pageHolds,
   pageUserBookings,
   pageWaitingList,
+  readEventStaff,
   readEvents,
   readUserClaim,
   type Standing,
@@ -36,16 +38,26 @@ beforeAll(async () => {
   })
   pool = database.pool
   close = database.close
-  // Of each thousand events one is canceled, paused, not open yet, and unlisted; one in ten is open.
+  // Of each thousand events one is canceled, paused, not open yet, unlisted, and olga's; one in ten
+  // is open. One in 5,000 is shared.
   await kit.query(
     `INSERT INTO events (event_id, capacity, total_tickets, available_tickets, last_sequence, name, name_key,
-      starts_at, opens_at, closes_at, paused, canceled_at, listed)
+      starts_at, opens_at, closes_at, paused, canceled_at, listed, owner, shared)
       SELECT n, 10, 10, CASE WHEN n % 1000 = 1 THEN 0 ELSE 10 END, 9, 'Event ' || n, 'EVENT ' || n,
         CASE WHEN n % 7 > 0 THEN now() + (n % 700 - 350) * interval '1 day' END,
         CASE WHEN n % 1000 = 3 THEN now() + interval '1 day' END,
         CASE WHEN n % 1000 NOT IN (2, 3) AND n % 1000 < 900 THEN now() - interval '1 day' END, n % 1000 = 2,
-        CASE WHEN n % 1000 = 1 THEN now() END, n % 1000 <> 4
+        CASE WHEN n % 1000 = 1 THEN now() END, n % 1000 <> 4,
+        CASE WHEN n % 1000 = 5 THEN 'olga' WHEN n % 10 > 0 THEN 'owner-' || n % 500 END, n % 5000 = 0
       FROM generate_series(1, $1::int) AS n`,
+    [EVENTS],
+  )
+  await kit.query(
+    `INSERT INTO event_organizers (event_id, user_id, position)
+      SELECT n, u.id, u.place FROM generate_series(1, $1::int) AS n,
+        (VALUES ('otto', 1), ('olga', 2)) AS u (id, place) WHERE n % 6000 IN (0, 5)
+      UNION ALL
+      SELECT n, 'helper-' || n % 1000, 3 FROM generate_series(1, $1::int) AS n WHERE n % 6000 NOT IN (0, 5)`,
     [EVENTS],
   )
   await kit.query(
@@ -121,18 +133,32 @@ const firstPage: EventFilter = {
   states: undefined,
   namePrefix: '',
   startsAfterMs: undefined,
-  unlisted: false,
+  staff: undefined,
   order: 'eventId',
   after: undefined,
   limit: 51,
 }
+
+const olga: EventFilter['staff'] = { userId: 'olga', role: 'organizer' }
 
 describe('a page of events', () => {
   const start = { startsAtUs: String(Date.now() * 1000), eventId: 5 }
   it.each<[string, Partial<EventFilter>]>([
     ['all events', {}],
     ['a later page', { after: { startsAtUs: null, eventId: 20_000 } }],
-    ['events of staff', { unlisted: true }],
+    ['events of an admin', { staff: { userId: 'root', role: 'admin' } }],
+    ['events of an owner', { staff: olga }],
+    ['events of an owner by start', { staff: olga, order: 'startsAt' }],
+    [
+      'open events of an owner, the latest first',
+      { staff: olga, states: ['open'], order: '-startsAt' },
+    ],
+    ['events of an organizer', { staff: { userId: 'otto', role: 'organizer' } }],
+    [
+      'a later page of an organizer',
+      { staff: { userId: 'otto', role: 'organizer' }, after: start },
+    ],
+    ['events of somebody without events', { staff: { userId: 'ulla', role: 'organizer' } }],
     ['canceled events', { states: ['canceled'] }],
     ['closed events', { states: ['closed'] }],
     ['scheduled events', { states: ['scheduled'] }],
@@ -155,6 +181,48 @@ describe('a page of events', () => {
     const { plan, pages } = await explain((spy) => pageEvents(spy, { ...firstPage, ...filter }))
     expect(plan).not.toContain('Seq Scan')
     expect(pages).toBeLessThan(100)
+  })
+})
+
+describe('the events of which somebody is staff', () => {
+  const idsOf = async (staff: EventFilter['staff'], order: EventFilter['order'] = 'eventId') =>
+    (await pageEvents(pool, { ...firstPage, staff, order, limit: 100 })).map(
+      ({ eventId }) => eventId,
+    )
+  const shared = [5000, 10_000, 15_000, 20_000, 25_000, 30_000]
+  const listed = Array.from({ length: 5 }, (_, i) => [i * 6000 + 5, i * 6000 + 6000]).flat()
+
+  it('are those that they own, that list them, and that are shared, each once', async () => {
+    const owned = Array.from({ length: 30 }, (_, i) => i * 1000 + 5)
+    const expected = new Set([...shared, ...listed, ...owned])
+    const found = await idsOf(olga)
+    expect(found).toEqual([...expected].toSorted((a, b) => a - b))
+    expect((await idsOf(olga, 'startsAt')).toSorted((a, b) => a - b)).toEqual(found)
+  })
+
+  it('are those that list them and that are shared, for somebody who owns none', async () => {
+    const otto: EventFilter['staff'] = { userId: 'otto', role: 'organizer' }
+    expect(new Set(await idsOf(otto))).toEqual(new Set([...shared, ...listed]))
+    expect(new Set(await idsOf({ ...otto, eventIds: [5, 6, 6000] }))).toEqual(new Set([5, 6000]))
+  })
+
+  it('are all events for an admin', async () => {
+    expect(await idsOf({ userId: 'root', role: 'admin' })).toHaveLength(100)
+    expect(await idsOf({ userId: 'root', role: 'admin', eventIds: [6] })).toEqual([6])
+  })
+
+  it('come in the same order as a page of all events, also across pages', async () => {
+    for (const order of ['eventId', 'startsAt', '-startsAt'] as const) {
+      const whole = await pageEvents(pool, { ...firstPage, staff: olga, order, limit: 100 })
+      const pages: ListedEvent[] = []
+      for (;;) {
+        const after = pages.at(-1)?.place
+        const page = await pageEvents(pool, { ...firstPage, staff: olga, order, after, limit: 7 })
+        if (page.length === 0) break
+        pages.push(...page)
+      }
+      expect(pages.map(({ eventId }) => eventId)).toEqual(whole.map(({ eventId }) => eventId))
+    }
   })
 })
 
@@ -206,6 +274,18 @@ describe('the reads of one event', () => {
     const { plan, pages } = await explain((spy) => readEvents(spy, [7, 20_000]))
     expect(plan).toContain('events_pkey')
     expect(pages).toBeLessThan(20)
+  })
+
+  it('finds the staff of events by their ids', async () => {
+    const { plan, pages } = await explain((spy) => readEventStaff(spy, [3000, 6000]))
+    expect(plan).toContain('events_pkey')
+    expect(plan).not.toContain('Seq Scan on events')
+    expect(pages).toBeLessThan(20)
+    expect([...(await readEventStaff(pool, [6000, 5, 10_000, 99_999]))].toSorted()).toEqual([
+      [10_000, { owner: null, shared: true, organizers: ['helper-0'] }],
+      [6000, { owner: null, shared: false, organizers: ['otto', 'olga'] }],
+      [5, { owner: 'olga', shared: false, organizers: ['otto', 'olga'] }],
+    ])
   })
 
   it('finds a claim by its key, in one statement', async () => {

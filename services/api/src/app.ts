@@ -12,12 +12,14 @@ import { bookingRoutes } from './booking/routes.js'
 import type { Sales } from './booking/sales.js'
 import { staffRoutes } from './booking/staff-routes.js'
 import type { Dashboard } from './dashboard/index.js'
+import { createRequireStaff, type EventAccess } from './events/access.js'
 import { eventRoutes } from './events/event-routes.js'
 import { listRoutes } from './events/list-routes.js'
 import { myBookingsRoute } from './events/my-bookings.js'
 import type { EventReads } from './events/reads.js'
 import { statusRoutes } from './events/routes.js'
 import { searchRoute } from './events/search.js'
+import { eventStaffRoutes } from './events/staff-routes.js'
 import type { TrustedProxies } from './http/client-address.js'
 import type { Cors } from './http/cors.js'
 import type { AppEnv } from './http/env.js'
@@ -56,6 +58,8 @@ export interface AppDeps extends WebhookDeps {
   line: LineClient
   availability: Availability
   events: EventReads
+  /** Who is staff of which event. */
+  access: EventAccess
   changes: ChangeFeed
   overrides: Pick<AccountOverrides, 'apply' | 'onChange'>
   sales: Sales
@@ -93,6 +97,7 @@ export function createRoutes(deps: AppDeps): Route[] {
     searchRoute(deps),
     ...eventRoutes(deps),
     ...staffRoutes(deps),
+    ...eventStaffRoutes(deps),
     myBookingsRoute(deps),
     ...listRoutes(deps),
     ...webhookRoutes(deps),
@@ -132,7 +137,8 @@ export function createApp(deps: AppDeps): Hono<AppEnv> {
     return refusal ?? sendPlain(c, problemResponse('not_found', NOT_FOUND))
   })
   if (dashboard !== undefined) app.use('/admin/*', ...dashboard.guards)
-  mountRoutes(app, createRoutes(deps), guards)
+  const requireStaff = createRequireStaff(deps.access)
+  mountRoutes(app, createRoutes(deps), { ...guards, requireStaff })
   dashboard?.mountBoard(app)
   return app
 }

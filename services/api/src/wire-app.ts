@@ -9,6 +9,7 @@ import { createApp } from './app.js'
 import { createSales } from './booking/sales.js'
 import type { ApiConfig } from './config.js'
 import { createDashboard } from './dashboard/index.js'
+import { createEventAccess } from './events/access.js'
 import { createEventReads } from './events/reads.js'
 import type { Cors } from './http/cors.js'
 import type { AppEnv } from './http/env.js'
@@ -123,6 +124,11 @@ export async function wireApp({
       onCreated: (eventId, lastChange) =>
         // An announcement may be lost, for example while Redis is unavailable.
         void announce(line.redis, layout, new Map([[eventId, lastChange]])).catch(() => undefined),
+    }),
+    access: createEventAccess({
+      pool: databases.main.pool,
+      postgres,
+      knownEvents: config.postgres.knownEvents,
     }),
     overrides: identity.overrides,
     changes: createChangeFeed({

@@ -6,7 +6,7 @@ import { decryptSecret, type SecretKeys } from '@ticket-line/webhooks'
 export interface Endpoint extends Omit<EndpointRow, 'secrets' | 'types'> {
   /** The secrets with which a request is signed now; undefined if they cannot be decrypted. */
   secrets: string[] | undefined
-  /** True if it gets changes of this type now. */
+  /** True if it gets changes of this type. */
   wants(type: ChangeType): boolean
 }
 
@@ -38,8 +38,7 @@ export interface EndpointsDeps {
 }
 
 /**
- * How often the webhooks are read, ms. A change of a webhook, or of its owner's account, takes
- * effect within this time.
+ * How often the webhooks are read, ms. A change of a webhook takes effect within this time.
  */
 const READ_EVERY_MS = 500
 
@@ -76,7 +75,7 @@ export function watchEndpoints(deps: EndpointsDeps): Endpoints {
     return {
       ...row,
       secrets: secretsOf(row, kept),
-      wants: (type) => row.ownerIsStaff && (types === null || types.includes(type)),
+      wants: (type) => types === null || types.includes(type),
     }
   }
 

@@ -1,4 +1,10 @@
-import { type Attempt, logAttempt, type Pool, readChangesToDeliver } from '@ticket-line/db'
+import {
+  type Attempt,
+  logAttempt,
+  type Pool,
+  readChangesToDeliver,
+  readOwnerIsStaff,
+} from '@ticket-line/db'
 import type { Clock } from '@ticket-line/shared'
 import { messageIdOf, payloadOf } from '@ticket-line/webhooks'
 import type { Job } from 'bullmq'
@@ -35,6 +41,7 @@ export function createReplay(deps: ReplayDeps): (job: Job<ReplayData>) => Promis
       const { webhookId, eventId, from, to, failures = 0, failingSinceMs } = job.data
       const endpoint = await endpoints.find(webhookId)
       if (endpoint === undefined || endpoint.disabledReason !== null) return { kind: 'done' }
+      if (!(await readOwnerIsStaff(pool, { webhookId, eventId }))) return { kind: 'done' }
       const changes = await readChangesToDeliver(pool, eventId, from - 1, to, CHANGES_PER_READ)
       const { wants, format } = endpoint
       const cursor = { deliveredNo: from - 1, batchTo: null }

@@ -1,4 +1,4 @@
-import { nameKeyOf, type SaleState, saleStateOf } from '@ticket-line/shared'
+import { nameKeyOf, type Role, type SaleState, saleStateOf } from '@ticket-line/shared'
 import type { Pool } from 'pg'
 import { isInState } from '../events/sale-state.js'
 import { type EventStatus, STATUS_COLUMNS, type StatusRow, statusOfRow } from '../events/status.js'
@@ -30,12 +30,23 @@ export interface EventFilter {
   namePrefix: string
   /** Lists only events that start later, ms since 1970. */
   startsAfterMs: number | undefined
-  /** Whether unlisted events are listed too. */
-  unlisted: boolean
+  /**
+   * Lists the events of which this person is staff, including unlisted ones; undefined for the
+   * listed events of everybody.
+   */
+  staff: EventListStaff | undefined
   order: EventOrder
   /** The last event of the page before; undefined for the first page. */
   after: EventPlace | undefined
   limit: number
+}
+
+/** An organizer or admin whose events are listed. */
+export interface EventListStaff {
+  userId: string
+  role: Exclude<Role, 'user'>
+  /** Lists no other events than these; undefined for all. */
+  eventIds?: readonly number[] | undefined
 }
 
 interface ListRow extends StatusRow {
@@ -69,14 +80,27 @@ type Bind = (value: unknown) => string
 function textOf(filter: EventFilter, bind: Bind): string {
   const { order, after } = filter
   const conditions = conditionsOf(filter, bind)
+  const sources = filter.staff === undefined ? ['true'] : sourcesOf(filter.staff, bind)
   const limit = bind(filter.limit)
-  const select = (more: string[], orderBy: string, columns = COLUMNS): string => {
-    const where = [...conditions, ...more].join(' AND ')
-    return `SELECT ${columns} FROM events WHERE ${where} ORDER BY ${orderBy} LIMIT ${limit}`
-  }
+  const select = (more: string[], rowOrder: string, order: string, columns = COLUMNS): string =>
+    merge(
+      sources.map((source) => {
+        const where = [source, ...conditions, ...more].join(' AND ')
+        return `SELECT ${columns} FROM events WHERE ${where} ORDER BY ${rowOrder} LIMIT ${limit}`
+      }),
+      order,
+    )
+  const merge = (parts: string[], order: string): string =>
+    parts.length === 1
+      ? (parts[0] as string)
+      : `SELECT * FROM ((${parts.join(') UNION ALL (')})) AS parts ORDER BY ${order} LIMIT ${limit}`
   const afterId = after === undefined ? undefined : bind(after.eventId)
   if (order === 'eventId')
-    return select([afterId === undefined ? 'true' : `event_id > ${afterId}`], 'event_id')
+    return select(
+      [afterId === undefined ? 'true' : `event_id > ${afterId}`],
+      'event_id',
+      'event_id',
+    )
 
   // Events without a start come last in both orders, so they are read separately.
   const [than, direction] = order === 'startsAt' ? ['>', 'ASC'] : ['<', 'DESC']
@@ -90,6 +114,7 @@ function textOf(filter: EventFilter, bind: Bind): string {
           : `(starts_at, event_id) ${than} (${timeOfUs(bind(afterUs))}, ${afterId}::bigint)`,
       ],
       `events.starts_at ${direction}, event_id ${direction}`,
+      `start ${direction}, event_id ${direction}`,
       `${COLUMNS}, events.starts_at AS start`,
     )
   const undated = (): string =>
@@ -99,17 +124,33 @@ function textOf(filter: EventFilter, bind: Bind): string {
         afterId === undefined || afterUs !== undefined ? 'true' : `event_id ${than} ${afterId}`,
       ],
       `event_id ${direction}`,
+      `event_id ${direction}`,
       `${COLUMNS}, NULL::timestamptz AS start`,
     )
   if (after !== undefined && afterUs === undefined) return undated()
   if (filter.startsAfterMs !== undefined) return dated()
-  return `SELECT * FROM ((${dated()}) UNION ALL (${undated()})) AS both_parts
-    ORDER BY start ${direction} NULLS LAST, event_id ${direction} LIMIT ${limit}`
+  return merge([dated(), undated()], `start ${direction} NULLS LAST, event_id ${direction}`)
 }
 
-function conditionsOf({ states, namePrefix, startsAfterMs, unlisted }: EventFilter, bind: Bind) {
+/**
+ * Conditions of which each event of this person meets exactly one. They are read separately, so that
+ * PostgreSQL uses an index for each, however many events others have.
+ */
+function sourcesOf({ userId, role, eventIds }: EventListStaff, bind: Bind): string[] {
+  const among = eventIds === undefined ? 'true' : `event_id = ANY (${bind(eventIds)}::bigint[])`
+  if (role === 'admin') return [among]
+  const user = `${bind(userId)}::text`
+  return [
+    `owner = ${user}`,
+    'owner IS NULL AND shared',
+    `event_id IN (SELECT o.event_id FROM event_organizers o WHERE o.user_id = ${user})
+      AND owner IS DISTINCT FROM ${user} AND NOT (owner IS NULL AND shared)`,
+  ].map((source) => `${source} AND ${among}`)
+}
+
+function conditionsOf({ states, namePrefix, startsAfterMs, staff }: EventFilter, bind: Bind) {
   const conditions: string[] = []
-  if (!unlisted) conditions.push('listed')
+  if (staff === undefined) conditions.push('listed')
   if (states !== undefined)
     conditions.push(`(${states.map((state) => `(${isInState(state, 'now()')})`).join(' OR ')})`)
   if (namePrefix !== '') conditions.push(`starts_with(name_key, ${bind(nameKeyOf(namePrefix))})`)

@@ -1,7 +1,9 @@
 import type { ChangeType, LoggedChange, LoggedChangeData } from '@ticket-line/shared'
 import type { Pool } from 'pg'
+import { isStaffSql } from '../events/staff.js'
 import { msOf } from '../sql-times.js'
 import type { CursorKey } from './dispatch.js'
+import { OWNER_ROLE } from './endpoints.js'
 
 /** How far an endpoint has received the changes of an event, and the failures since then. */
 export interface Cursor {
@@ -25,6 +27,8 @@ export interface ClaimedCursor extends Cursor {
   epoch: string
   /** False if the cursors still belong to an earlier epoch. Nothing may be sent then. */
   isOfEpoch: boolean
+  /** True if the owner of the webhook is staff of the event, so that it may have the changes. */
+  ownerIsStaff: boolean
 }
 
 /** One request to an endpoint, as the list of deliveries shows it. */
@@ -84,15 +88,21 @@ function changesOf(eventId: number, rows: readonly ChangeRow[]): LoggedChange[] 
   )
 }
 
+/** Selects whether the owner of a webhook is staff of an event. Only admins are of a deleted one. */
+const ownerIsStaff = (webhookId: string, eventId: string): string =>
+  `SELECT ${isStaffSql('e', 'w.owner', OWNER_ROLE)} IS TRUE AS is_staff FROM webhooks w
+    LEFT JOIN users u ON u.user_id = w.owner LEFT JOIN events e ON e.event_id = ${eventId}
+    WHERE w.webhook_id = ${webhookId}`
+
 const CLAIM = `WITH claimed AS (
     UPDATE webhook_cursors SET claimed_until = now() + $3 * interval '1 millisecond'
     WHERE webhook_id = $1 AND event_id = $2
       AND next_attempt_at <= now() + interval '${EARLY_MS} milliseconds'
       AND (claimed_until IS NULL OR claimed_until <= now())
     RETURNING event_id, delivered_no, announced_no, batch_to, attempts,
-      ${msOf('failing_since')} AS failing_since_ms
+      ${msOf('failing_since')} AS failing_since_ms, (${ownerIsStaff('$1', '$2')}) AS is_staff
   )
-  SELECT k.delivered_no, k.announced_no, k.batch_to, k.attempts, k.failing_since_ms, i.epoch,
+  SELECT k.is_staff, k.delivered_no, k.announced_no, k.batch_to, k.attempts, k.failing_since_ms, i.epoch,
     i.webhook_epoch IS NOT DISTINCT FROM i.epoch AS is_of_epoch, ${CHANGE_COLUMNS}
   FROM claimed k CROSS JOIN installation i LEFT JOIN LATERAL (
     SELECT * FROM changes WHERE event_id = k.event_id AND no > k.delivered_no
@@ -107,6 +117,8 @@ interface ClaimRow extends ChangeRow {
   failing_since_ms: number | null
   epoch: string
   is_of_epoch: boolean
+  /** Null if the webhook was just deleted. */
+  is_staff: boolean | null
 }
 
 /**
@@ -137,9 +149,25 @@ export async function claimCursor(
       failingSinceMs: row.failing_since_ms,
       epoch: row.epoch,
       isOfEpoch: row.is_of_epoch,
+      ownerIsStaff: row.is_staff === true,
       changes: changesOf(eventId, rows),
     }
   )
+}
+
+const OWNER_IS_STAFF = ownerIsStaff('$1', '$2')
+
+/** Reads whether the owner of a webhook is staff of an event now. */
+export async function readOwnerIsStaff(
+  pool: Pool,
+  { webhookId, eventId }: CursorKey,
+): Promise<boolean> {
+  const { rows } = await pool.query<{ is_staff: boolean }>({
+    name: 'webhooks_owner_is_staff',
+    text: OWNER_IS_STAFF,
+    values: [webhookId, eventId],
+  })
+  return rows[0]?.is_staff === true
 }
 
 const CHANGES_AFTER = `SELECT ${CHANGE_COLUMNS} FROM changes c

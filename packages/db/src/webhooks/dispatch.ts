@@ -1,4 +1,6 @@
 import type { Pool } from 'pg'
+import { isStaffSql } from '../events/staff.js'
+import { OWNER_ROLE } from './endpoints.js'
 
 /** An endpoint and an event: what a cursor is for. */
 export interface CursorKey {
@@ -6,12 +8,14 @@ export interface CursorKey {
   eventId: number
 }
 
-// A new cursor begins at the last change that was decided before its webhook was made. If nothing
-// was decided since then, the webhook gets no cursor yet. The scan for that change goes backwards,
-// so it reads only changes that have to be delivered. All notifiers write the rows in the same
-// order, so that they do not deadlock.
+// A missing cursor begins at the last change that was decided before its webhook was made. It needs
+// no cursor yet if nothing was decided since. The scan goes backwards, so it reads only changes that
+// have to be delivered. Rows are written in one order by all notifiers, so that they do not deadlock.
+// A webhook whose owner is not staff of the event gets no cursor. If it has one from before, the
+// changes are announced and then skipped by `deliver`, so that the owner does not get them later,
+// once they are staff again.
 const DISPATCH = `WITH moved AS MATERIALIZED (
-    SELECT e.event_id, e.last_change, coalesce(d.dispatched_no, 0) AS dispatched_no,
+    SELECT e.event_id, e.last_change, e.owner, e.shared, coalesce(d.dispatched_no, 0) AS dispatched_no,
       (SELECT at FROM changes c WHERE c.event_id = e.event_id AND c.no = e.last_change) AS last_at
     FROM events e LEFT JOIN webhook_dispatch d USING (event_id)
     WHERE e.event_id = ANY ($1::bigint[]) AND e.last_change > coalesce(d.dispatched_no, 0)
@@ -23,8 +27,10 @@ const DISPATCH = `WITH moved AS MATERIALIZED (
       ))) AS start
     FROM moved m
     JOIN webhooks w ON w.event_ids IS NULL OR m.event_id = ANY (w.event_ids)
+    LEFT JOIN users u ON u.user_id = w.owner
     LEFT JOIN webhook_cursors k ON k.webhook_id = w.webhook_id AND k.event_id = m.event_id
-    WHERE k.webhook_id IS NOT NULL OR m.last_at > w.created_at
+    WHERE k.webhook_id IS NOT NULL
+      OR (m.last_at > w.created_at AND ${isStaffSql('m', 'w.owner', OWNER_ROLE)})
   ), cursors AS (
     INSERT INTO webhook_cursors AS c
       (webhook_id, event_id, delivered_no, announced_no, next_attempt_at)
@@ -55,13 +61,13 @@ const keyOf = (row: KeyRow): CursorKey => ({
 })
 
 /**
- * Dispatches the new changes of events to the webhooks that get them: creates missing cursors and
- * makes cursors due. Any number of notifiers may do so for the same events at the same time.
+ * Hands the new changes of events to the webhooks that get them: creates missing cursors and makes
+ * cursors due. Any number of notifiers may do so for the same events at the same time.
  *
  * @returns the cursors that are due now
  */
 export async function dispatchChanges(
-  pool: Pick<Pool, 'query'>,
+  pool: Pool,
   eventIds: readonly number[],
 ): Promise<CursorKey[]> {
   const { rows } = await pool.query<KeyRow>({
@@ -150,7 +156,7 @@ const STILL_DUE = `SELECT c.webhook_id, c.event_id
   JOIN webhooks w ON w.webhook_id = c.webhook_id
   WHERE c.next_attempt_at <= now() AND ${UNCLAIMED} AND w.disabled_at IS NULL`
 
-/** Selects those of the cursors that are due. */
+/** Selects the cursors that are due. */
 export async function selectDueCursors(
   pool: Pool,
   keys: readonly CursorKey[],

@@ -16,8 +16,6 @@ export interface EndpointRow {
   /** Since when all deliveries have failed, ms since 1970; null if the last one succeeded. */
   failingSinceMs: number | null
   disabledReason: 'gone' | 'failing' | 'user' | null
-  /** True if its owner may still see changes: an organizer or admin who is not disabled. */
-  ownerIsStaff: boolean
 }
 
 /** All webhooks, and the epoch of the installation. */
@@ -28,13 +26,14 @@ export interface EndpointsRead {
   endpoints: EndpointRow[]
 }
 
-// Until an event has staff of its own, all organizers and admins are its staff.
+/** SQL of the role that the owner of the webhook `w` has now, with the account `u` if there is one. */
+export const OWNER_ROLE = `CASE WHEN u.disabled THEN 'user' ELSE coalesce(u.role, w.owner_role) END`
+
 const ENDPOINTS = `SELECT w.webhook_id, w.url, w.types, w.event_ids, w.format, w.secret,
     CASE WHEN w.previous_secret_until > now() THEN w.previous_secret END AS previous_secret,
     ${msOf('w.failing_since')} AS failing_since_ms, w.disabled_reason,
-    w.disabled_at IS NOT NULL AS disabled,
-    coalesce(u.role, w.owner_role) IN ('organizer', 'admin') AND u.disabled IS NOT TRUE AS is_staff
-  FROM webhooks w LEFT JOIN users u ON u.user_id = w.owner`
+    w.disabled_at IS NOT NULL AS disabled
+  FROM webhooks w`
 
 const EPOCH = `SELECT epoch, webhook_epoch IS NOT DISTINCT FROM epoch AS is_of_epoch
   FROM installation`
@@ -50,7 +49,6 @@ interface Row {
   failing_since_ms: number | null
   disabled: boolean
   disabled_reason: 'gone' | 'failing' | 'user' | null
-  is_staff: boolean
 }
 
 /** Reads all webhooks with what decides whether they get changes. */
@@ -72,7 +70,6 @@ export async function readEndpoints(pool: Pool): Promise<EndpointsRead> {
       secrets: row.previous_secret === null ? [row.secret] : [row.secret, row.previous_secret],
       failingSinceMs: row.failing_since_ms,
       disabledReason: row.disabled ? (row.disabled_reason ?? 'user') : null,
-      ownerIsStaff: row.is_staff,
     })),
   }
 }

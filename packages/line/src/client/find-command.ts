@@ -157,7 +157,7 @@ export function createFindCommand(deps: FindCommandDeps): LineClient['find'] {
     if (parseCommandId(commandId) === undefined) return undefined
     const untilMs = clock.steadyMs() + waitMs
     const view = await findOnce(commandId)
-    if (view === undefined || !mayRead(view)) return undefined
+    if (view === undefined || !(await mayRead(view))) return undefined
     const leftMs = untilMs - clock.steadyMs()
     if (view.state === 'done' || leftMs <= 0) return view
     const stored = await waitForDecision(commandId, leftMs)

@@ -64,7 +64,7 @@ export interface LineClient {
   find(
     commandId: string,
     waitMs: number,
-    mayRead: (view: CommandView) => boolean,
+    mayRead: (view: CommandView) => boolean | Promise<boolean>,
   ): Promise<CommandView | undefined>
 }
 

@@ -55,6 +55,9 @@ export const CHANGES_RETENTION_DAYS = { min: 1, default: 90, max: 36_500 } as co
  */
 export const WAITLIST_BLOCK_SIZE = 1024
 
+/** Maximum number of organizers of one event, besides its owner. */
+export const MAX_ORGANIZERS_PER_EVENT = 50
+
 /** Maximum number of webhooks of one user. */
 export const MAX_WEBHOOKS_PER_USER = 20
 /** Maximum number of events in the `eventIds` of a webhook. */

@@ -1,5 +1,10 @@
 import type { Sale } from '@ticket-line/db'
-import type { Availability, LineClient, SubmitResult } from '@ticket-line/line/client'
+import {
+  type Availability,
+  type LineClient,
+  STORE_JOB_MS,
+  type SubmitResult,
+} from '@ticket-line/line/client'
 import {
   AppError,
   type Asked,
@@ -7,16 +12,18 @@ import {
   type CommandType,
   commandCountOf,
   IDEMPOTENCY_KEY_HOURS,
+  type Scope,
   type SettleRequest,
   systemClock,
 } from '@ticket-line/shared'
 import type { Tracing } from '@ticket-line/telemetry'
 import type { Context } from 'hono'
+import { checkStaff, type EventAccess } from '../events/access.js'
 import { type AuditAction, audit } from '../http/audit.js'
 import type { AppEnv } from '../http/env.js'
 import { idempotencyKeyOf, readKeyHash, requestHashOf } from '../http/idempotency-key.js'
 import { type Preferences, parsePrefer } from '../http/prefer.js'
-import { isStaff } from '../http/principal.js'
+import { callerOf, hasScope, type Principal } from '../http/principal.js'
 import { eventNotFound, unavailable } from '../http/problem.js'
 import { sendPlain } from '../http/reply.js'
 import { principalOf } from '../http/route.js'
@@ -27,6 +34,7 @@ import { refusalOf, type Sales } from './sales.js'
 export interface CommandDeps {
   line: Pick<LineClient, 'submit'>
   sales: Sales
+  access: Pick<EventAccess, 'staffOf'>
   availability: Availability
   metrics: Pick<Metrics, 'jobSize' | 'refusedEarly'>
   tracing?: Pick<Tracing, 'current'> | undefined
@@ -45,9 +53,9 @@ export const COMMAND_HEADERS = {
 }
 
 /** Message of `forbidden` if a user sends a command for somebody else. */
-export const STAFF_ACT_FOR_OTHERS = 'Only staff may act for another user.'
+export const STAFF_ACT_FOR_OTHERS = 'Only the staff of this event may act for another user.'
 /** Message of `forbidden` if a user confirms a hold of an event with `confirmation: "staff"`. */
-export const STAFF_CONFIRM = 'Only staff may confirm the holds of this event.'
+export const STAFF_CONFIRM = 'Only the staff of this event may confirm its holds.'
 
 /**
  * Submits a command, and answers the request with its outcome, or with 202 if the outcome takes
@@ -58,28 +66,37 @@ export async function runCommand(
   asked: AskedCommand,
   deps: CommandDeps,
 ): Promise<Response> {
-  const { line, sales, availability, metrics, tracing, resultWaitMs } = deps
+  const { line, sales, access, availability, metrics, tracing, resultWaitMs } = deps
   const principal = principalOf(c)
   const preferences = parsePrefer(c.req.header('prefer'))
   const keyHash = readKeyHash(idempotencyKeyOf(c))
   const { type, eventId, userId } = asked
-  const caller = principal.userId
-  const staff = isStaff(principal)
-  if (userId !== caller && !staff) throw new AppError('forbidden', STAFF_ACT_FOR_OTHERS)
+  const caller = callerOf(principal)
+  let readMs = c.get('staffReadMs') ?? 0
+  // The routes of these commands have checked the caller.
+  let isStaff = STAFF_COMMANDS[type] !== undefined
+  if (!isStaff && needsStaff(asked, principal)) {
+    const beforeMs = systemClock.steadyMs()
+    const answer = access.staffOf(principal, eventId)
+    const known = typeof answer === 'string' ? answer : await answer
+    if (userId !== principal.userId) checkStaff(known, STAFF_ACT_FOR_OTHERS)
+    isStaff = known === 'staff'
+    readMs += systemClock.steadyMs() - beforeMs
+  }
 
   const known = sales.recall(eventId)
-  let spentMs = c.get('rateLimitMs') ?? 0
   let sale: Sale | undefined
-  if (known === undefined || needsRead(type, known.isOpen, staff)) {
+  if (known === undefined || needsRead(type, known.isOpen, isStaff)) {
     const beforeMs = systemClock.steadyMs()
-    sale = await sales.read({
+    const question = {
       eventId,
       ...(type === 'book' && { userId, ...(keyHash && { key: { caller, keyHash } }) }),
-    })
+    }
+    sale = await sales.read(question, STORE_JOB_MS - readMs)
     if (sale === undefined) throw eventNotFound()
-    spentMs += systemClock.steadyMs() - beforeMs
+    readMs += systemClock.steadyMs() - beforeMs
   }
-  if (type === 'confirm' && !staff && sale?.confirmation === 'staff')
+  if (type === 'confirm' && !isStaff && sale?.confirmation === 'staff')
     throw new AppError('forbidden', STAFF_CONFIRM)
   if (!availability.redis() || !availability.postgres()) throw unavailable()
   if (type === 'book' && sale !== undefined) {
@@ -101,20 +118,34 @@ export async function runCommand(
   }
   const result = await line.submit(request, {
     waitMs: waitMsOf(preferences, resultWaitMs),
-    spentMs,
+    spentMs: (c.get('rateLimitMs') ?? 0) + readMs,
   })
   if (result.kind === 'decided') sales.learn(eventId, result.outcome.outcome)
   auditCommand(c, request, result)
   if ('commandId' in result) observeJobSize(metrics, result.commandId)
-  return sendPlain(c, submitResponse(request, result, preferences, staff))
+  const seesAll = isStaff && hasScope(principal, scopeOfResult(type))
+  return sendPlain(c, submitResponse(request, result, preferences, seesAll))
+}
+
+/**
+ * True if a command needs to know whether its caller is staff: to send it for somebody else, to
+ * confirm a hold for sure, or to see who got the ticket that was canceled.
+ */
+function needsStaff({ type, userId }: AskedCommand, caller: Principal): boolean {
+  return userId !== caller.userId || (type !== 'book' && caller.role !== 'user')
+}
+
+/** The scope with which an API key sees what a result says only to staff. */
+export function scopeOfResult(type: CommandType): Scope {
+  return type === 'configure' ? 'events:read' : 'bookings:read'
 }
 
 /**
  * True if a command of a known event needs rows that were read after its request arrived: they may
  * refuse a booking, or a confirmation by the holder.
  */
-function needsRead(type: CommandType, isOpen: boolean, staff: boolean): boolean {
-  return (type === 'book' && !isOpen) || (type === 'confirm' && !staff)
+function needsRead(type: CommandType, isOpen: boolean, isStaff: boolean): boolean {
+  return (type === 'book' && !isOpen) || (type === 'confirm' && !isStaff)
 }
 
 /** Hashes what a command asks for beyond its type, event and user; undefined if that is nothing. */
@@ -126,17 +157,19 @@ function hashOf(asked: AskedCommand): string | undefined {
   return requestHashOf({ ...patch, ...conditions })
 }
 
-const AUDITED: Partial<Record<CommandType, AuditAction>> = {
+/** The commands that only staff may send, and how the audit calls them. */
+const STAFF_COMMANDS: Partial<Record<CommandType, AuditAction>> = {
   extend: 'hold_extended',
   grant: 'ticket_granted',
   configure: 'event_changed',
   cancel_event: 'event_canceled',
 }
 
-/** Logs a command that only staff may send, unless it was not stored. */
+/** Logs what only staff may do, unless the command was not stored. */
 function auditCommand(c: Context<AppEnv>, request: CommandRequest, result: SubmitResult): void {
-  const { type, eventId, userId, caller } = request
-  const action = AUDITED[type] ?? (userId === caller ? undefined : 'acted_for_other')
+  const { type, eventId, userId } = request
+  const isOwn = userId === c.get('principal')?.userId
+  const action = STAFF_COMMANDS[type] ?? (isOwn ? undefined : 'acted_for_other')
   if (action === undefined || result.kind === 'busy' || result.kind === 'unavailable') return
   const outcome = result.kind === 'decided' ? result.outcome.outcome : result.kind
   audit(c, action, {

@@ -9,16 +9,19 @@ import {
   withDeadline,
 } from '@ticket-line/shared'
 import { z } from 'zod'
+import type { EventAccess } from '../events/access.js'
 import { parsePrefer, preferenceApplied } from '../http/prefer.js'
-import { isStaff } from '../http/principal.js'
+import { hasScope } from '../http/principal.js'
 import { throwUnavailable } from '../http/problem.js'
 import type { Lifecycle } from '../http/request-context.js'
 import { defineRoute, principalOf, type Route } from '../http/route.js'
 import { asLongPoll, type ConcurrencyLimit } from '../limits/concurrency.js'
+import { scopeOfResult } from './commands.js'
 import { appliedReturn, outcomeResponse, pollAfter } from './responses.js'
 import { jobSchema, shownRequestOf } from './schemas.js'
 
 export interface JobDeps extends PollDeps {
+  access: Pick<EventAccess, 'staffOf'>
   requests: ConcurrencyLimit
   longPolls: ConcurrencyLimit
 }
@@ -61,7 +64,7 @@ export function jobRoute(deps: JobDeps): Route {
       operationId: 'getJob',
       tag: 'Booking',
       summary: 'Get the state and result of a command',
-      description: `Only the user of the command and staff may read a job. Jobs are kept for at least ${MIN_RETENTION_HOURS} hours. Until the job is done, \`Retry-After\` says when to poll again: after about \`etaSeconds\`, at most 30.`,
+      description: `Only the user of the command and the staff of its event may read a job. Jobs are kept for at least ${MIN_RETENTION_HOURS} hours. Until the job is done, \`Retry-After\` says when to poll again: after about \`etaSeconds\`, at most 30.`,
       requestHeaders: {
         Prefer:
           '`wait=N` waits up to N seconds for the decision, at most 30. `return=representation` adds details to `body` once the job is done.',
@@ -78,8 +81,10 @@ export function jobRoute(deps: JobDeps): Route {
     async handler(c, { params: { jobId } }, reply) {
       const principal = principalOf(c)
       const preferences = parsePrefer(c.req.header('prefer'))
-      const mayRead = (view: CommandView): boolean =>
-        view.userId === principal.userId || isStaff(principal)
+      const staffOf = async ({ eventId }: CommandView): Promise<boolean> =>
+        (await deps.access.staffOf(principal, eventId)) === 'staff'
+      const mayRead = async (view: CommandView): Promise<boolean> =>
+        view.userId === principal.userId || (await staffOf(view))
       const waitMs = (preferences.waitSeconds ?? 0) * 1000
       const search = () => poll(deps, jobId, waitMs, mayRead)
       const find = () => (waitMs === 0 ? search() : asLongPoll(deps, search))
@@ -90,7 +95,8 @@ export function jobRoute(deps: JobDeps): Route {
         throw new AppError('job_not_found', JOB_NOT_FOUND)
       const { type, outcome } = view
       const representation = preferences.return === 'representation'
-      const form = { representation, staff: isStaff(principal) }
+      const staff = hasScope(principal, scopeOfResult(type)) && (await staffOf(view))
+      const form = { representation, staff }
       const answer =
         outcome === undefined ? undefined : outcomeResponse(view.commandId, view, outcome, form)
       const headers: Record<string, string> = {}
@@ -132,7 +138,7 @@ export async function poll(
   { line, lifecycle, availability, readTimeoutMs, clock = systemClock }: PollDeps,
   jobId: string,
   waitMs: number,
-  mayRead: (view: CommandView) => boolean,
+  mayRead: (view: CommandView) => boolean | Promise<boolean>,
 ): Promise<CommandView | undefined> {
   const untilMs = clock.steadyMs() + waitMs
   const overtimeUntilMs = waitMs === 0 ? untilMs : untilMs + OVERTIME_MS

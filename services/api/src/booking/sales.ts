@@ -7,6 +7,7 @@ import {
   type OutcomeKind,
   saleStateOf,
   systemClock,
+  withDeadline,
 } from '@ticket-line/shared'
 import { LRUCache } from 'lru-cache'
 import type { PostgresAccess } from '../http/postgres-access.js'
@@ -46,10 +47,11 @@ export interface Sales {
    * Reads the rows that a question asks about. Questions that arrive before a query starts share
    * it, so hundreds of early requests cost a few queries.
    *
+   * @param withinMs how much of the time that a command has for its reads is left, ms
    * @returns undefined if there is no such event
-   * @throws AppError `unavailable` within the time that a command has for its read
+   * @throws AppError `unavailable` within that time
    */
-  read(question: SaleQuestion): Promise<Sale | undefined>
+  read(question: SaleQuestion, withinMs?: number): Promise<Sale | undefined>
   /** Called with every outcome. It may show that the event is not as this process knows it. */
   learn(eventId: number, outcome: OutcomeKind): void
 }
@@ -82,10 +84,13 @@ export function createSales({
     onTimeout: throwUnavailable,
   })
 
-  async function read(question: SaleQuestion): Promise<Sale | undefined> {
+  async function read(question: SaleQuestion, withinMs = STORE_JOB_MS): Promise<Sale | undefined> {
     if (!postgres.availability.postgres()) throw unavailable()
     const readAtMs = clock.steadyMs()
-    const sale = await load(question)
+    const reading = load(question)
+    const sale = await (withinMs < STORE_JOB_MS
+      ? withDeadline(reading, withinMs, throwUnavailable)
+      : reading)
     if (sale === undefined) {
       known.delete(question.eventId)
       return undefined

@@ -16,10 +16,11 @@ import {
   readKeyHash,
   requestHashOf,
 } from '../http/idempotency-key.js'
-import { isStaff } from '../http/principal.js'
+import { hasScope } from '../http/principal.js'
 import { eventNotFound } from '../http/problem.js'
 import { defineRoute, principalOf, type Route, requireAllEvents } from '../http/route.js'
 import { eventIdParams } from '../http/schemas.js'
+import type { EventAccess } from './access.js'
 import { eventBodyOf, eventSchema, eventTagOf } from './event-body.js'
 import type { EventReads } from './reads.js'
 import { matchesEtag } from './routes.js'
@@ -27,6 +28,7 @@ import { newEventSchema, patchOf } from './settings.js'
 
 export interface EventDeps {
   events: Pick<EventReads, 'event' | 'createConfigured' | 'remove'>
+  access: Pick<EventAccess, 'staffOf' | 'forget'>
 }
 
 /** Routes that create, show and delete an event. */
@@ -46,7 +48,7 @@ function createRoute({ events }: EventDeps): Route {
     path: '/events',
     auth: 'required',
     limit: 'general',
-    role: 'staff',
+    role: 'organizer',
     scope: 'events:write',
     checkHeaders: checkKey,
     body: newEventSchema,
@@ -89,7 +91,7 @@ function createRoute({ events }: EventDeps): Route {
       const { event, nowMs, headers } = createdOf(creation)
       if (headers['idempotency-replayed'] === undefined)
         audit(c, 'event_created', { eventId: event.eventId, totalTickets: event.totalTickets })
-      const shown = eventBodyOf(event, nowMs, true)
+      const shown = eventBodyOf(event, nowMs, hasScope(principalOf(c), 'events:read'))
       return reply(c, 201, shown, {
         ...headers,
         location: `/events/${event.eventId}`,
@@ -115,7 +117,7 @@ function createdOf(creation: EventCreation): EventSnapshot & { headers: Record<s
   return { event: creation.event, nowMs: creation.nowMs, headers }
 }
 
-function showRoute({ events }: EventDeps): Route {
+function showRoute({ events, access }: EventDeps): Route {
   return defineRoute({
     method: 'GET',
     path: '/events/:eventId',
@@ -141,8 +143,11 @@ function showRoute({ events }: EventDeps): Route {
       const found = await events.event(eventId)
       if (found === undefined) throw eventNotFound()
       const principal = c.get('principal')
-      const staff = principal !== undefined && isStaff(principal)
-      const shown = eventBodyOf(found.event, found.nowMs, staff)
+      const showsOwner =
+        principal !== undefined &&
+        hasScope(principal, 'events:read') &&
+        (await access.staffOf(principal, eventId)) === 'staff'
+      const shown = eventBodyOf(found.event, found.nowMs, showsOwner)
       const etag = eventTagOf(found.event.version, shown)
       // Staff see more than others, and nobody may see a state from before their own booking.
       const headers = { etag, 'cache-control': 'no-cache', vary: 'Authorization' }
@@ -152,7 +157,7 @@ function showRoute({ events }: EventDeps): Route {
   })
 }
 
-function deleteRoute({ events }: EventDeps): Route {
+function deleteRoute({ events, access }: EventDeps): Route {
   return defineRoute({
     method: 'DELETE',
     path: '/events/:eventId',
@@ -173,6 +178,7 @@ function deleteRoute({ events }: EventDeps): Route {
       const result = await events.remove(eventId)
       if (result === 'not_found') throw eventNotFound()
       if (result === 'in_use') throw new AppError('event_in_use', EVENT_IN_USE)
+      access.forget(eventId)
       audit(c, 'event_deleted', { eventId })
       return reply(c, 204, null)
     },

@@ -8,6 +8,7 @@ import {
   type EventFilter,
   type EventRequest,
   type EventSnapshot,
+  type EventStaff,
   type EventStatus,
   findBooking,
   findHold,
@@ -16,16 +17,21 @@ import {
   type ListedEvent,
   type ListedHold,
   type ListedWaiting,
+  type MayChangeStaff,
   type Pool,
   pageBookings,
   pageEvents,
   pageHolds,
   pageUserBookings,
   pageWaitingList,
+  readEventStaff,
   readEventStatuses,
   readEvents,
   readUserClaim,
+  type StaffChange,
   type StreamOptions,
+  setEventOrganizers,
+  setEventOwner,
   streamBookings,
   streamHolds,
   streamWaitingList,
@@ -56,6 +62,14 @@ export interface EventReads {
   createConfigured(request: EventRequest): Promise<EventCreation>
   /** Deletes an event that never had a claim. */
   remove(eventId: number): Promise<'deleted' | 'in_use' | 'not_found'>
+  /** Who is staff of an event, no older than this call. */
+  staff(eventId: number): Promise<EventStaff | undefined>
+  setOrganizers(
+    eventId: number,
+    userIds: readonly string[],
+    mayChange: MayChangeStaff,
+  ): Promise<StaffChange>
+  setOwner(eventId: number, owner: string, mayChange: MayChangeStaff): Promise<StaffChange>
   /** A page of what a user has and had for all events, the latest first. */
   userBookings(userId: string, filter: UserBookingFilter): Promise<UserBooking[]>
   claim(eventId: number, userId: string): Promise<UserClaim | undefined>
@@ -110,6 +124,8 @@ export function createEventReads(deps: EventReadsDeps): EventReads {
 
   const change = <T>(run: (progress: CommitProgress) => Promise<T>): Promise<T> =>
     changePostgres(postgres, UNKNOWN_CHANGE, run)
+  const changeStaff = <T>(run: (progress: CommitProgress) => Promise<T>): Promise<T> =>
+    changePostgres(postgres, UNKNOWN_STAFF, run)
 
   /** Passes the rows on. Throws `unavailable` if reading the first portion exceeds the timeout. */
   async function* startInTime<T>(rows: AsyncGenerator<T>): AsyncGenerator<T> {
@@ -141,6 +157,11 @@ export function createEventReads(deps: EventReadsDeps): EventReads {
       return creation
     },
     remove: (eventId) => change((progress) => deleteEvent(pool, eventId, progress)),
+    staff: async (eventId) => (await read(() => readEventStaff(pool, [eventId]))).get(eventId),
+    setOrganizers: (eventId, userIds, mayChange) =>
+      changeStaff((progress) => setEventOrganizers(pool, eventId, userIds, mayChange, progress)),
+    setOwner: (eventId, owner, mayChange) =>
+      changeStaff((progress) => setEventOwner(pool, eventId, owner, mayChange, progress)),
     userBookings: (userId, filter) => read(() => pageUserBookings(pool, userId, filter)),
     claim: (eventId, userId) => read(() => readUserClaim(pool, eventId, userId)),
     bookings: (eventId, after, limit) => read(() => pageBookings(pool, eventId, after, limit)),
@@ -158,3 +179,5 @@ export function createEventReads(deps: EventReadsDeps): EventReads {
 
 const UNKNOWN_CHANGE =
   'The service lost the connection to its database during this request. Check whether the event exists, or send the request again with the same Idempotency-Key.'
+const UNKNOWN_STAFF =
+  'The service lost the connection to its database during this request. Check who is staff of the event, or send the request again.'

@@ -2,7 +2,7 @@ import type { UserClaim } from '@ticket-line/db'
 import { AppError } from '@ticket-line/shared'
 import type { z } from 'zod'
 import { audit } from '../http/audit.js'
-import { isStaff } from '../http/principal.js'
+import { isOrganizer } from '../http/principal.js'
 import { eventNotFound } from '../http/problem.js'
 import { defineRoute, principalOf, type Route } from '../http/route.js'
 import { eventIdParams } from '../http/schemas.js'
@@ -31,7 +31,7 @@ function initializeRoute({ events, initializeOpen }: StatusDeps): Route {
     method: 'POST',
     path: '/initialize',
     scope: 'events:write',
-    ...(initializeOpen ? { auth: 'ifSent' } : { auth: 'required', role: 'staff' }),
+    ...(initializeOpen ? { auth: 'ifSent' } : { auth: 'required', role: 'organizer' }),
     limit: initializeOpen ? 'address' : 'general',
     body: initializeSchema,
     docs: {
@@ -49,9 +49,9 @@ function initializeRoute({ events, initializeOpen }: StatusDeps): Route {
     },
     async handler(c, { body }, reply) {
       const principal = c.get('principal')
-      // With INITIALIZE_OPEN anybody may call this. Only staff become the owner of their event.
+      // With INITIALIZE_OPEN anybody may call this. Only organizers and admins become the owner.
       const actor = principal?.userId ?? null
-      const owner = principal !== undefined && isStaff(principal) ? actor : null
+      const owner = principal !== undefined && isOrganizer(principal) ? actor : null
       const { created, event } = await events.create(body.eventId, body.totalTickets, owner, actor)
       const { eventId, totalTickets, availableTickets } = event
       if (totalTickets !== body.totalTickets) throw new AppError('event_exists', EVENT_EXISTS)

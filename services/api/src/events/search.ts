@@ -1,4 +1,4 @@
-import type { EventOrder, EventPlace } from '@ticket-line/db'
+import type { EventListStaff, EventOrder, EventPlace } from '@ticket-line/db'
 import { isEventId, isoOf, MAX_EVENT_NAME_LENGTH } from '@ticket-line/shared'
 import { z } from 'zod'
 import { signInRequired } from '../auth/authenticate.js'
@@ -11,7 +11,7 @@ import {
   nextLink,
   wordsParameter,
 } from '../http/paging.js'
-import { isStaff } from '../http/principal.js'
+import type { Principal } from '../http/principal.js'
 import { defineRoute, type Route } from '../http/route.js'
 import { shownAs } from '../http/schemas.js'
 import { SALE_STATES } from './event-body.js'
@@ -81,16 +81,14 @@ export function searchRoute({ events }: { events: Pick<EventReads, 'page'> }): R
     async handler(c, { query }, reply) {
       const { state, q, startsAfter, mine, order, limit, after } = query
       const principal = c.get('principal')
-      const onlyMine = mine === 'true'
       const place = after === undefined ? undefined : placeOf(order, after)
-      if (onlyMine && principal === undefined) throw signInRequired()
-      if (onlyMine && principal !== undefined && !isStaff(principal))
-        return reply(c, 200, { events: [], next: null })
+      const staff = mine === 'true' ? staffFilterOf(principal) : undefined
+      if (staff === 'of_none') return reply(c, 200, { events: [], next: null })
       const rows = await events.page({
         states: state,
         namePrefix: q,
         startsAfterMs: startsAfter,
-        unlisted: onlyMine,
+        staff,
         order,
         after: place,
         limit: limit + 1,
@@ -110,6 +108,19 @@ export function searchRoute({ events }: { events: Pick<EventReads, 'page'> }): R
       return reply(c, 200, { events: shown, next }, nextLink(c, next))
     },
   })
+}
+
+/**
+ * Whose events `mine=true` lists. A plain user is staff of none.
+ *
+ * @throws AppError `unauthorized`
+ */
+function staffFilterOf(principal: Principal | undefined): EventListStaff | 'of_none' {
+  if (principal === undefined) throw signInRequired()
+  const { role, userId, key } = principal
+  if (role === 'user') return 'of_none'
+  const eventIds = key?.eventIds === undefined ? undefined : [...key.eventIds]
+  return { userId, role, eventIds }
 }
 
 /** The list that cursors of this order belong to. A cursor of another order is refused. */

@@ -9,6 +9,8 @@ export type AuditAction =
   | 'event_created'
   | 'event_deleted'
   | 'event_initialized'
+  | 'event_organizers_changed'
+  | 'event_owner_changed'
   | 'hold_extended'
   | 'password_changed'
   | 'role_changed'

@@ -18,6 +18,8 @@ export interface AppEnv {
     rateLimitKey: string | undefined
     /** How long the rate limit took to count this request, ms. */
     rateLimitMs: number | undefined
+    /** How long it took to read whether the caller is staff of the event, ms. */
+    staffReadMs: number | undefined
     /**
      * Headers of the response, with names in lower case. `c.header()` writes here, too. A plain
      * record, because the adapter sends it in a twentieth of the time of a `Headers` object.

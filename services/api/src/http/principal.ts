@@ -56,7 +56,12 @@ export function callerOf({ key, userId }: Principal): string {
   return key === undefined ? userId : key.caller
 }
 
-/** Staff may act for all users and read all lists. */
-export function isStaff(principal: Principal): boolean {
-  return principal.role !== 'user'
+/** Organizers and admins may create events, webhooks and API keys. */
+export function isOrganizer({ role }: Principal): boolean {
+  return role !== 'user'
+}
+
+/** True for a person, and for an API key with this scope. */
+export function hasScope({ key }: Principal, scope: Scope): boolean {
+  return key === undefined || key.scopes.has(scope)
 }

@@ -1,11 +1,11 @@
-import { AppError, type ErrorCode, type Scope } from '@ticket-line/shared'
+import { AppError, type ErrorCode, type Scope, systemClock } from '@ticket-line/shared'
 import type { Context, Hono, MiddlewareHandler } from 'hono'
 import type { z } from 'zod'
 import type { ResponseHeader } from '../openapi/headers.js'
 import { type BodyForm, readBody } from './body.js'
 import type { AppEnv } from './env.js'
 import { checkInput, readQuery } from './input.js'
-import { isStaff, type Principal, type PrincipalKey } from './principal.js'
+import { isOrganizer, type Principal, type PrincipalKey } from './principal.js'
 import { problemResponse } from './problem.js'
 import { type PlainResponse, sendJson, sendPlain } from './reply.js'
 
@@ -140,9 +140,10 @@ export interface RouteSpec<
   before?: readonly MiddlewareHandler<AppEnv>[]
   limit: LimitName
   /**
-   * The role that the caller needs. It requires `auth: 'required'`, and is checked after the input.
+   * What the caller needs to be: staff of the event that the path or the body names, an organizer or
+   * admin, or an admin. It requires `auth: 'required'`, and is checked after the input.
    */
-  role?: 'staff' | 'admin'
+  role?: 'staff' | RequiredRole
   /**
    * The scopes of which an API key needs one. Without it, and with `auth: 'required'`, no key may
    * call the route. A route that everybody may call is open for keys, too.
@@ -262,24 +263,38 @@ function eventIdIn({ params, body }: { params: unknown; body: unknown }): number
   return undefined
 }
 
-/** @throws AppError `forbidden` */
-export function requireRole(principal: Principal, role: 'staff' | 'admin'): void {
-  const isAllowed = role === 'staff' ? isStaff(principal) : principal.role === 'admin'
+type RequiredRole = 'organizer' | 'admin'
+
+function requireRole(principal: Principal, role: RequiredRole): void {
+  const isAllowed = role === 'organizer' ? isOrganizer(principal) : principal.role === 'admin'
   if (!isAllowed) throw new AppError('forbidden', ROLE_NEEDED[role])
 }
 
 /** Messages of `forbidden` by the role that a route requires. */
-export const ROLE_NEEDED = {
-  staff: 'Only organizers and admins may do this.',
+export const ROLE_NEEDED: Record<NonNullable<Route['role']>, string> = {
+  staff: 'Only the staff of this event may do this.',
+  organizer: 'Only organizers and admins may do this.',
   admin: 'Only admins may do this.',
-} as const
+}
+
+/**
+ * Checks that somebody is staff of an event.
+ *
+ * @returns a promise if it has to read who is
+ * @throws AppError `forbidden` or `event_not_found`
+ */
+export type RequireStaff = (principal: Principal, eventId: number) => void | Promise<void>
 
 /**
  * Registers routes so that all of them refuse in the same order: 404 for the path, 405, 401, 429,
  * 413, 415, 400, 403, and then what the handler decides (404 for the event, 503). Each `GET` route
  * also serves `HEAD`, and each path serves `OPTIONS`.
  */
-export function mountRoutes(app: Hono<AppEnv>, routes: readonly Route[], guards: Guards): void {
+export function mountRoutes(
+  app: Hono<AppEnv>,
+  routes: readonly Route[],
+  guards: Guards & { requireStaff: RequireStaff },
+): void {
   const byPath = Map.groupBy(routes, (route) => route.path)
   for (const [path, siblings] of byPath) {
     for (const route of siblings) app.on(route.method, [path], ...chainOf(route, guards))
@@ -289,7 +304,10 @@ export function mountRoutes(app: Hono<AppEnv>, routes: readonly Route[], guards:
   }
 }
 
-function chainOf(route: Route, { authenticate, limits }: Guards): MiddlewareHandler<AppEnv>[] {
+function chainOf(
+  route: Route,
+  { authenticate, limits, requireStaff }: Parameters<typeof mountRoutes>[2],
+): MiddlewareHandler<AppEnv>[] {
   const {
     path,
     auth,
@@ -321,10 +339,24 @@ function chainOf(route: Route, { authenticate, limits }: Guards): MiddlewareHand
     checkHeaders?.(c)
     const key = auth === 'required' ? c.get('principal')?.key : undefined
     if (key !== undefined) requireScope(key, scope, eventIdIn(input))
-    if (role !== undefined) requireRole(principalOf(c), role)
+    if (role === 'staff') await requireStaffOf(c, eventIdIn(input), requireStaff)
+    else if (role !== undefined) requireRole(principalOf(c), role)
     return handler(c, input, sendJson)
   }
   return [setRoute, ...chain, run]
+}
+
+async function requireStaffOf(
+  c: Context<AppEnv>,
+  eventId: number | undefined,
+  requireStaff: RequireStaff,
+): Promise<void> {
+  if (eventId === undefined) throw new Error('a route with the role `staff` names no event')
+  const startedAtMs = systemClock.steadyMs()
+  const reading = requireStaff(principalOf(c), eventId)
+  if (reading === undefined) return
+  await reading
+  c.set('staffReadMs', systemClock.steadyMs() - startedAtMs)
 }
 
 function allowOf(routes: readonly Route[]): string {

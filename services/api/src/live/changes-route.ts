@@ -8,13 +8,14 @@ import type { Context } from 'hono'
 import { z } from 'zod'
 import type { AccountOverrides } from '../auth/account-overrides.js'
 import { tokenRefused } from '../auth/authenticate.js'
+import { checkStaff, type EventAccess } from '../events/access.js'
 import { eventSchema } from '../events/event-body.js'
 import { type ExportDeps, sendExport } from '../events/send-export.js'
 import { prefers } from '../http/accept.js'
 import type { AppEnv } from '../http/env.js'
 import { limitParameter, nextLink, wordsParameter } from '../http/paging.js'
 import { parsePrefer, preferenceApplied } from '../http/prefer.js'
-import { defineRoute, principalOf, type Route, requireRole } from '../http/route.js'
+import { defineRoute, principalOf, type Route } from '../http/route.js'
 import {
   changeTypeSchema,
   eventIdParams,
@@ -31,6 +32,7 @@ export interface ChangesDeps extends ExportDeps {
   requests: ConcurrencyLimit
   longPolls: ConcurrencyLimit
   overrides: Pick<AccountOverrides, 'apply'>
+  access: Pick<EventAccess, 'staffOf'>
 }
 
 const NDJSON = 'application/x-ndjson'
@@ -217,10 +219,10 @@ async function wait(
   deps: ChangesDeps,
 ): Promise<ChangesRead> {
   const page = await asLongPoll(deps, () => deps.changes.wait(request, waitMs, c.req.raw.signal))
-  // The account may have been disabled or lost its role during the wait.
+  // The account may have been disabled during the wait, or may no longer be staff of the event.
   const principal = await deps.overrides.apply(principalOf(c))
   if (principal === undefined) throw tokenRefused()
-  requireRole(principal, 'staff')
+  checkStaff(await deps.access.staffOf(principal, request.eventId))
   return page
 }
 

@@ -1,4 +1,4 @@
-import type { EventStatus, ListedEvent, Sale } from '@ticket-line/db'
+import type { EventStaff, EventStatus, ListedEvent, Sale } from '@ticket-line/db'
 import type { LineClient, SubmitResult } from '@ticket-line/line/client'
 import {
   AppError,
@@ -12,9 +12,10 @@ import type { MiddlewareHandler } from 'hono'
 import { type AppDeps, createApp } from '../app.js'
 import { noOverrides } from '../auth/account-overrides.js'
 import type { Sales } from '../booking/sales.js'
+import { type EventAccess, isStaffIn } from '../events/access.js'
 import type { EventReads } from '../events/reads.js'
 import type { AppEnv } from '../http/env.js'
-import type { Guards } from '../http/route.js'
+import type { Guards, RequireStaff } from '../http/route.js'
 import { createConcurrencyLimit } from '../limits/concurrency.js'
 import { createExportLimit } from '../limits/export-limit.js'
 import type { ChangeFeed } from '../live/change-feed.js'
@@ -40,7 +41,8 @@ const limit: MiddlewareHandler<AppEnv> = async (c, next) => {
     : c.json({ message: 'Too many requests' }, 429)
 }
 
-export const guards: Guards = {
+export const guards: Guards & { requireStaff: RequireStaff } = {
+  requireStaff: () => undefined,
   authenticate: {
     optional: authenticate(false),
     ifSent: authenticate(false),
@@ -88,6 +90,22 @@ export const eventOneView: EventView = {
   withheldTickets: 0,
 }
 
+/** The staff of event 1. */
+export const staffOfEventOne: EventStaff = {
+  owner: 'olga',
+  shared: false,
+  organizers: ['otto', 'oleg'],
+}
+
+/** Knows events 1 and 2, which have the same staff. */
+export const fakeAccess: EventAccess = {
+  staffOf(principal, eventId) {
+    if (principal.role === 'organizer' && eventId > 2) return 'not_found'
+    return isStaffIn(staffOfEventOne, principal) ? 'staff' : 'not_staff'
+  },
+  forget: () => undefined,
+}
+
 async function* noRows(): AsyncGenerator<never[]> {}
 
 export function fakeEvents(changes: Partial<EventReads> = {}): EventReads {
@@ -103,6 +121,9 @@ export function fakeEvents(changes: Partial<EventReads> = {}): EventReads {
       nowMs: 0,
     }),
     remove: async () => 'deleted',
+    staff: async (eventId) => (eventId === 1 ? staffOfEventOne : undefined),
+    setOrganizers: async () => 'changed',
+    setOwner: async () => 'changed',
     claim: async () => ({ standing: 'none' }),
     userBookings: async () => [],
     bookings: async () => [],
@@ -198,6 +219,7 @@ export function appUnderTest(changes: Partial<AppDeps> = {}) {
     line: fakeLine(booked),
     availability: { redis: () => true, postgres: () => true },
     events: fakeEvents(),
+    access: fakeAccess,
     changes: fakeChanges(),
     overrides: noOverrides,
     sales: fakeSales(),

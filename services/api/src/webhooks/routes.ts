@@ -77,7 +77,7 @@ type Bodies = ReturnType<typeof webhookBodies>
 const shared = {
   auth: 'required',
   limit: 'general',
-  role: 'staff',
+  role: 'organizer',
   scope: 'webhooks:write',
 } as const
 
@@ -311,6 +311,7 @@ function replayRoute(deps: WebhookDeps): Route {
     ...shared,
     method: 'POST',
     path: '/webhooks/:id/replay',
+    role: 'staff',
     params: webhookParams,
     body: replayBody,
     docs: {
