@@ -172,10 +172,21 @@ export const jobSchema = z
     status: z.int().nullable().meta({
       description: 'Status of the response to a client that waited; null until the job is done.',
     }),
-    body: z.union([commandResultSchema, eventSchema, problemSchema]).nullable().meta({
-      description:
-        'Body of the response to a client that waited; null until the job is done. If `status` is 400 or more, it is a `Problem`. Otherwise it is an `Event` if `type` is `configure`, and a `CommandResult` if not.',
-    }),
+    body: z
+      .union([commandResultSchema, eventSchema, problemSchema])
+      .nullable()
+      .meta({
+        description:
+          'Body of the response to a client that waited; null until the job is done. If `status` is 400 or more, it is a `Problem`. Otherwise it is an `Event` if `type` is `configure`, and a `CommandResult` if not.',
+        // No member tells which of the three it is, so generated clients would guess.
+        override: ({ jsonSchema }) => {
+          Object.assign(jsonSchema, {
+            anyOf: undefined,
+            type: ['object', 'null'],
+            additionalProperties: true,
+          })
+        },
+      }),
   })
   .meta({
     id: 'Job',

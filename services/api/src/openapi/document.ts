@@ -2,7 +2,9 @@ import { VERSION } from '@ticket-line/shared'
 import { z } from 'zod'
 import { createDocument, type ZodOpenApiOperationObject } from 'zod-openapi'
 import { MERGE_PATCH } from '../http/body.js'
+import { problemSchema } from '../http/problem.js'
 import type { Route, RouteDocs, Tag } from '../http/route.js'
+import { problemExample } from './problem-examples.js'
 import { responsesOf, type SharedResponses } from './responses.js'
 import { simplifySchema, tidy } from './simplify.js'
 import { webhookCalls } from './webhook-calls.js'
@@ -38,6 +40,9 @@ const SECURITY_SCHEMES = {
       'An API key, for backends. It acts for the person who made it, and needs the scope that the call names.',
   },
 } as const
+
+/** Problems of requests that no call of the document makes, for example to an older release. */
+const OF_NO_CALL = ['not_found', 'method_not_allowed'] as const
 
 /** The parts that several calls of a document share. */
 interface Shared extends SharedResponses {
@@ -99,7 +104,13 @@ export function createOpenApiDocument(routes: readonly Route[]): object {
         examples: Object.fromEntries(shared.examples),
       },
     },
-    { override: simplifySchema },
+    {
+      override(context) {
+        simplifySchema(context)
+        if (context.zodSchema === problemSchema)
+          context.jsonSchema.examples = OF_NO_CALL.map(problemExample)
+      },
+    },
   )
   return tidy(document)
 }
