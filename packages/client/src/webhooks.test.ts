@@ -58,7 +58,7 @@ describe('verifyWebhook', () => {
     ['another body', { headers: headersOf(), body: body.replace('ada', 'eve') }],
     ['another id', { headers: { ...headersOf(), 'webhook-id': 'msg_2' }, body }],
     ['a time long ago', { headers: headersOf({ ageS: 301 }), body }],
-    ['a time in the future', { headers: headersOf({ ageS: -301 }), body }],
+    ['a time in the future', { headers: headersOf({ ageS: -400 }), body }],
     ['no time', { headers: { ...headersOf(), 'webhook-timestamp': 'soon' }, body }],
     ['no signature', { headers: { ...headersOf(), 'webhook-signature': '' }, body }],
     ['half a signature', { headers: { ...headersOf(), 'webhook-signature': 'v1,AAAA' }, body }],
