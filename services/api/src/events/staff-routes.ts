@@ -32,16 +32,18 @@ const organizersBody = z
         error: 'must not contain a user id twice',
       }),
   })
-  .meta({ example: { userIds: ['olga', 'otto'] } })
+  .meta({ id: 'OrganizersChange', example: { userIds: ['olga', 'otto'] } })
 
 const organizersAnswer = z
   .strictObject({ eventId: shownEventId, userIds: z.array(shownUserId) })
-  .meta({ id: 'EventOrganizers' })
+  .meta({ id: 'EventOrganizers', example: { eventId: 1001, userIds: ['olga', 'otto'] } })
 
-const ownerBody = z.strictObject({ userId: userIdSchema }).meta({ example: { userId: 'olga' } })
+const ownerBody = z
+  .strictObject({ userId: userIdSchema })
+  .meta({ id: 'OwnerChange', example: { userId: 'olga' } })
 const ownerAnswer = z
   .strictObject({ eventId: shownEventId, owner: shownUserId })
-  .meta({ id: 'EventOwner' })
+  .meta({ id: 'EventOwner', example: { eventId: 1001, owner: 'olga' } })
 
 const shared = {
   auth: 'required',

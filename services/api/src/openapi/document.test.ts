@@ -19,7 +19,7 @@ it('finds docs/openapi.json up to date (if not, run `npm run openapi`)', () => {
 interface Shown {
   $ref?: string
   value?: object
-  content?: Record<string, { example?: unknown; examples?: Record<string, Shown> }>
+  content?: Record<string, { schema: { $ref?: string }; examples?: Record<string, Shown> }>
 }
 interface ShownOperation {
   operationId: string
@@ -58,6 +58,16 @@ it('gives an example of each problem of each call in the OpenAPI document', () =
     }
   }
   expect(shown).toBeGreaterThan(100)
+})
+
+it('names the schema of each JSON body, so that generated clients have names for them', () => {
+  const bodies = operations.flatMap(({ requestBody, responses }) => [
+    requestBody ?? {},
+    ...Object.values(responses).map(resolve),
+  ])
+  const schemas = bodies.flatMap(({ content = {} }) => content['application/json']?.schema ?? [])
+  expect(schemas.length).toBeGreaterThan(100)
+  for (const schema of schemas) expect(schema.$ref).toMatch(/^#\/components\/schemas\/\w+$/)
 })
 
 it('gives an example of each body of each call, which matches the schema of the call', () => {
