@@ -17,7 +17,7 @@ afterAll(() => stack?.stop())
 /** A new event, and a webhook that gets its changes. */
 async function given(row: Parameters<WebhookStack['addWebhook']>[0] = {}, events = 1) {
   const eventIds = Array.from({ length: events }, () => nextEventId++)
-  for (const id of eventIds) await addEvent(stack.pool, id)
+  for (const id of eventIds) await addEvent(stack.pool, id, row.owner)
   const receiver = await stack.addReceiver()
   const webhook = await stack.addWebhook({ url: receiver.url, eventIds, ...row })
   return { eventId: eventIds[0] ?? 0, eventIds, receiver, ...webhook }
@@ -317,5 +317,39 @@ describe('a notifier', () => {
     await isAt(3)
 
     expect(receiver.numbersOf(eventId)).toEqual([3])
+  })
+
+  it('sends nothing that was decided while the owner was not staff of the event', async () => {
+    const { eventId, receiver, webhookId } = await given({ owner: 'giver' })
+    const setOwner = (owner: string) =>
+      stack.pool.query('UPDATE events SET owner = $2 WHERE event_id = $1', [eventId, owner])
+    const isAt = (no: number) =>
+      stack.waitForCursor(webhookId, eventId, (cursor) => cursor.delivered_no === no)
+    await stack.change(eventId)
+    await isAt(1)
+    await setOwner('taker')
+    await stack.change(eventId, 300)
+    await isAt(301)
+    await stack.pool.query(
+      `INSERT INTO event_organizers (event_id, user_id, position) VALUES ($1, 'giver', 1)`,
+      [eventId],
+    )
+    await stack.change(eventId)
+    await isAt(302)
+
+    expect(receiver.numbersOf(eventId)).toEqual([1, 302])
+  })
+
+  it('sends nothing more of a batch whose owner gave the event away while it failed', async () => {
+    const { eventId, receiver, webhookId } = await given({ owner: 'batcher', format: 'batch' })
+    receiver.answer(() => 500)
+    await stack.change(eventId, 3)
+    await receiver.waitFor(() => receiver.received.length === 1)
+    await stack.waitForCursor(webhookId, eventId, ({ attempts }) => attempts === 1)
+    await stack.pool.query(`UPDATE events SET owner = 'taker' WHERE event_id = $1`, [eventId])
+    receiver.answer(() => 204)
+
+    await stack.waitForCursor(webhookId, eventId, (cursor) => cursor.delivered_no === 3, 20_000)
+    expect(receiver.received).toHaveLength(1)
   })
 })

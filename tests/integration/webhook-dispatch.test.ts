@@ -60,6 +60,69 @@ describe('notifiers', () => {
     expect(receiver.numbersOf(2)).toEqual([6])
   })
 
+  it('hand each organizer only the changes of events of which they are staff', async () => {
+    const { pool, receiver } = stack
+    for (const [eventId, owner] of [
+      [1, 'olga'],
+      [2, 'otto'],
+      [3, null],
+      [4, null],
+    ] as const)
+      await addEvent(pool, eventId, owner)
+    await pool.query('UPDATE events SET shared = true WHERE event_id = 3')
+    await pool.query(
+      `INSERT INTO event_organizers (event_id, user_id, position) VALUES (2, 'ulla', 1)`,
+    )
+    const expected = { olga: [1, 3], otto: [2, 3], ulla: [2, 3], root: [1, 2, 3, 4], ada: [] }
+    const receivers = new Map<string, typeof receiver>()
+    for (const owner of Object.keys(expected)) {
+      const own = await stack.addReceiver()
+      receivers.set(owner, own)
+      const ownerRole = owner === 'root' ? 'admin' : owner === 'ada' ? 'user' : 'organizer'
+      await stack.addWebhook({ owner, ownerRole, url: own.url })
+      // A webhook that names events gets no more than one that names none.
+      await stack.addWebhook({ owner, ownerRole, url: receiver.url, eventIds: [1, 2, 3, 4] })
+    }
+    await stack.addNotifier()
+    for (const eventId of [1, 2, 3, 4]) await stack.change(eventId, 2)
+
+    const all = Object.values(expected).flat().length * 2
+    await receiver.waitFor(() => receiver.received.length >= all)
+    await sleep(500)
+    expect(receiver.received).toHaveLength(all)
+    for (const [owner, eventIds] of Object.entries(expected)) {
+      const numbers = [1, 2, 3, 4].map((id) => receivers.get(owner)?.numbersOf(id))
+      expect(numbers).toEqual(
+        [1, 2, 3, 4].map((id) => (eventIds.includes(id as never) ? [1, 2] : [])),
+      )
+    }
+    const { rows } = await pool.query('SELECT count(*)::int FROM webhook_cursors')
+    expect(rows).toEqual([{ count: all }])
+  })
+
+  it('replay no changes to an owner who is no longer staff of the event', async () => {
+    const { pool, receiver } = stack
+    await addEvent(pool, 1)
+    await addEvent(pool, 2)
+    const { webhookId } = await stack.addWebhook()
+    await stack.addNotifier()
+    await stack.change(1, 2)
+    await receiver.waitFor(() => receiver.received.length === 2)
+    await pool.query(`UPDATE events SET owner = 'otto' WHERE event_id = 1`)
+    const queue = queueOf(stack)
+    await queue.add('replay', { webhookId, eventId: 1, from: 1, to: 2 })
+    await stack.change(2)
+
+    await receiver.waitFor(() => receiver.received.length === 3)
+    expect(
+      await until(async () => (await queue.getJobCounts()).waiting === 0, { timeoutMs: 5000 }),
+    ).toBe(true)
+    await queue.close()
+    await sleep(300)
+    expect(receiver.numbersOf(1)).toEqual([1, 2])
+    expect(receiver.numbersOf(2)).toEqual([1])
+  })
+
   it('find changes whose announcement was lost when their connection broke', async () => {
     const { pool, receiver, redis } = stack
     await addEvent(pool, 1)

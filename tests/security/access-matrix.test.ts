@@ -23,7 +23,7 @@ beforeAll(async () => {
     env: { JWT_PRIVATE_KEYS: String(key), WEBHOOK_SECRET_KEY: randomBytes(32).toString('hex') },
   })
   tokens = await tokensOf(system.jwtSecret)
-  const { admin: token = '', user = '' } = tokens
+  const { organizer: token = '', user = '' } = tokens
   for (const eventId of [scene.booked, scene.open]) {
     expect(
       await system.api.post('/initialize', { eventId, totalTickets: 100 }, { token }),

@@ -3,6 +3,9 @@ import type { ChangeType } from '@ticket-line/shared'
 import { encryptSecret, newSecret, readSecretKeys } from '@ticket-line/webhooks'
 import type pg from 'pg'
 
+/** Owns the events and the webhooks that have no other owner. */
+const MAKER = 'maker'
+
 type Queryable = Pick<pg.Pool, 'query'>
 
 export interface WebhookRow {
@@ -31,7 +34,7 @@ export async function addWebhook(
       VALUES ($1, $2, $3, $4, $5, $6, $7, $8, now() - $9 * interval '1 ms')`,
     [
       webhookId,
-      row.owner ?? 'maker',
+      row.owner ?? MAKER,
       row.ownerRole ?? 'organizer',
       row.url,
       row.types ?? null,
@@ -45,11 +48,15 @@ export async function addWebhook(
 }
 
 /** Writes an event without changes. */
-export async function addEvent(pool: Queryable, eventId: number): Promise<void> {
+export async function addEvent(
+  pool: Queryable,
+  eventId: number,
+  owner: string | null = MAKER,
+): Promise<void> {
   await pool.query(
-    `INSERT INTO events (event_id, capacity, total_tickets, available_tickets)
-      VALUES ($1, 1000000, 1000000, 1000000)`,
-    [eventId],
+    `INSERT INTO events (event_id, capacity, total_tickets, available_tickets, owner)
+      VALUES ($1, 1000000, 1000000, 1000000, $2)`,
+    [eventId, owner],
   )
 }
 
