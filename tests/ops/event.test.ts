@@ -71,6 +71,8 @@ describe('ops event', { timeout: 120_000 }, () => {
       heldTickets: 3,
       withheldTickets: 0,
       owner: 'olga',
+      shared: false,
+      organizers: [],
       version: 1,
     })
     expect(report.settings).toEqual({
@@ -108,7 +110,7 @@ describe('ops event', { timeout: 120_000 }, () => {
 
     const text = await shown()
     expect(text).toContain(
-      `Event ${eventId}: 0 of 3 tickets free, 0 on the waiting list\n  open, 3 held, 0 withheld from the waiting list\n`,
+      `Event ${eventId}: 0 of 3 tickets free, 0 on the waiting list\n  open, 3 held, 0 withheld from the waiting list\n  owner: olga\n`,
     )
     expect(text).toContain(
       'Settings (version 1), other than the defaults:\n  name          "Concert"\n',
@@ -118,6 +120,28 @@ describe('ops event', { timeout: 120_000 }, () => {
       /^The next 3 of 3 holds to lapse:\n {2}\S+Z {2}in \d+ s {2}hold {2}ada {2}\d+-1$/m,
     )
     expect(text).toMatch(/^The next settle is due at \S+Z \(in \d+ s\)\.$/m)
+  })
+
+  it('shows who is staff of the event', async () => {
+    await create({ totalTickets: 1 })
+    const organizers = { userIds: ['otto', 'ulla'] }
+    const path = `/events/${eventId}/organizers`
+    expect((await system.api.put(path, organizers, { token: staff })).status).toBe(200)
+    expect(await shown()).toContain('\n  owner: olga, organizers: otto, ulla\n')
+    expect((await data()).event).toMatchObject({ owner: 'olga', organizers: ['otto', 'ulla'] })
+
+    const without = (shared: boolean) =>
+      queryOnce(
+        system.databaseUrl,
+        `UPDATE events SET owner = NULL, shared = ${shared} WHERE event_id = ${eventId}`,
+      )
+    await without(true)
+    expect(await shown()).toContain(
+      '\n  no owner, shared by all organizers, organizers: otto, ulla\n',
+    )
+    await without(false)
+    expect(await shown()).toContain('\n  no owner, only admins are staff, organizers: otto, ulla\n')
+    expect((await data()).event).toMatchObject({ owner: null, shared: false })
   })
 
   it('shows withheld tickets and a settle that is overdue', async () => {

@@ -15,9 +15,9 @@ export interface Expectation {
 
 /** What exists before the calls are made. */
 export interface Scene {
-  /** An event for which `ada`, `olga` and `root` have a booking. */
+  /** An event of `olga`, for which `ada`, `olga` and `root` have a booking. */
   booked: number
-  /** An event without bookings. */
+  /** An event of `olga` without bookings. */
   open: number
   /** The first id that is not initialized yet. Each caller takes the next one. */
   firstFree: number
@@ -86,6 +86,16 @@ export function expectations({ booked, open, firstFree }: Scene): Record<string,
       send: (caller) => ({ body: { userId: `guest of ${caller}` } }),
     },
     'POST /events/:eventId/cancel': { statuses: staff(200) },
+    'GET /events/:eventId/organizers': { statuses: staff(200) },
+    'PUT /events/:eventId/organizers': {
+      statuses: staff(200),
+      send: () => ({ body: { userIds: ['otto'] } }),
+    },
+    // It stays with its owner.
+    'PUT /events/:eventId/owner': {
+      statuses: staff(200),
+      send: () => ({ body: { userId: 'olga' } }),
+    },
     'GET /events/:eventId/me': { statuses: signedIn(200) },
     'GET /events/:eventId/bookings': { statuses: staff(200) },
     'GET /events/:eventId/waiting-list': { statuses: staff(200) },

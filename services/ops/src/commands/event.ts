@@ -2,6 +2,7 @@ import {
   type Pool,
   pageChanges,
   readEventDeadlines,
+  readEventStaff,
   readEvents,
   readLastChanges,
   readRecentDecisions,
@@ -36,13 +37,13 @@ import { EXIT, type Report, table } from '../report.js'
 
 export const event: Command = {
   name: 'event',
-  summary: 'show an event: its settings, its deadlines, its line, its last changes',
+  summary: 'show an event: its staff, its settings, its deadlines, its line, its last changes',
   usage: `event <id> [--changes <n>] [--decisions <n>] [--holds <n>] [--json]
 
-Shows an event's counters and settings, the holds that lapse next, when the next settle is due
-and whether it is in the line, the jobs in the line, the active job with its lock and its
-worker, the worker that served the line last, the last decisions, and the last changes in
-the event's change log.
+Shows an event's counters, its staff and its settings, the holds that lapse next, when the next
+settle is due and whether it is in the line, the jobs in the line, the active job with its lock
+and its worker, the worker that served the line last, the last decisions, and the last changes
+in the event's change log.
 
   --changes <n>    how many changes to show (default 10)
   --decisions <n>  how many decisions to show (default 10)
@@ -82,12 +83,14 @@ async function readEvent(
 ) {
   const { layout } = context
   const pool = context.pool()
-  const [snapshots, deadlines] = await Promise.all([
+  const [snapshots, deadlines, staffs] = await Promise.all([
     readEvents(pool, [eventId]),
     readEventDeadlines(pool, eventId, limits.holds),
+    readEventStaff(pool, [eventId]),
   ])
   const view = snapshots.get(eventId)?.event
-  if (view === undefined || deadlines === undefined) return undefined
+  const staff = staffs.get(eventId)
+  if (view === undefined || deadlines === undefined || staff === undefined) return undefined
   const { nowMs, dueAtMs, circulatingTickets, claimsToEnd, nextHolds } = deadlines
   const isLive = view.canceledAtMs === null
   const lineName = lineNameOf(eventId, layout)
@@ -109,7 +112,9 @@ async function readEvent(
       heldTickets: isLive ? view.heldTickets : 0,
       withheldTickets: isLive ? view.withheldTickets : 0,
       surplusTickets: isLive ? Math.max(0, circulatingTickets - view.totalTickets) : 0,
-      owner: view.owner,
+      owner: staff.owner,
+      shared: staff.shared,
+      organizers: staff.organizers,
       version: view.version,
     },
     settings: settingsOf(view),
@@ -235,11 +240,20 @@ function describeSale({ event: status, settings, due }: EventData): string[] {
   return [
     `Event ${status.eventId}: ${status.availableTickets} of ${status.totalTickets} tickets free, ${status.waitingListCount} on the waiting list`,
     `  ${counters.join(', ')}`,
+    `  ${describeStaff(status)}`,
     changed.length === 0
       ? `Settings (version ${status.version}): the defaults`
       : `Settings (version ${status.version}), other than the defaults:`,
     ...table(changed.map(([name, value]) => [`  ${name}`, JSON.stringify(value)])),
   ]
+}
+
+function describeStaff({ owner, shared, organizers }: EventData['event']): string {
+  const also = organizers.length === 0 ? '' : `, organizers: ${organizers.join(', ')}`
+  if (owner !== null) return `owner: ${owner}${also}`
+  return shared
+    ? `no owner, shared by all organizers${also}`
+    : `no owner, only admins are staff${also}`
 }
 
 function describeDue({ event: status, due, nextHolds, databaseNowMs }: EventData): string[] {
