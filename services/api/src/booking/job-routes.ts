@@ -8,7 +8,6 @@ import {
   systemClock,
   withDeadline,
 } from '@ticket-line/shared'
-import { z } from 'zod'
 import type { EventAccess } from '../events/access.js'
 import { parsePrefer, preferenceApplied } from '../http/prefer.js'
 import { hasScope } from '../http/principal.js'
@@ -18,7 +17,7 @@ import { defineRoute, principalOf, type Route } from '../http/route.js'
 import { asLongPoll, type ConcurrencyLimit } from '../limits/concurrency.js'
 import { scopeOfResult } from './commands.js'
 import { appliedReturn, outcomeResponse, pollAfter } from './responses.js'
-import { jobSchema, shownRequestOf } from './schemas.js'
+import { jobParams, jobSchema, shownRequestOf } from './schemas.js'
 
 export interface JobDeps extends PollDeps {
   access: Pick<EventAccess, 'staffOf'>
@@ -59,7 +58,7 @@ export function jobRoute(deps: JobDeps): Route {
     auth: 'required',
     scope: ['bookings:write', 'bookings:read', 'events:write'],
     limit: 'poll',
-    params: z.object({ jobId: z.string() }),
+    params: jobParams,
     docs: {
       operationId: 'getJob',
       tag: 'Booking',

@@ -152,6 +152,11 @@ export function resultExamples(messages: readonly string[], outcome: OutcomeKind
   return { ...Object.fromEntries(short), 'return=representation': representation }
 }
 
+/** The path parameter `:jobId`. */
+export const jobParams = z.object({
+  jobId: z.string().meta({ description: 'Identifies a command.', example: JOB_EXAMPLE }),
+})
+
 /** Response of `GET /jobs/:jobId`. */
 export const jobSchema = z
   .strictObject({
